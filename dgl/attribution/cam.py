@@ -1,0 +1,20 @@
+"""Class activation map (Zhou et al., CVPR 2016): ``CAM_c = sum over C of W_fc[:, c] * S_last``."""
+
+from dgl.tf_compat import tf
+
+
+def cam_map(logits, activation, class_index, head_weights):
+    """The class activation map.
+
+    Args:
+        logits: (N, classes) float32; not used by the formula, taken so that every method is called
+            alike.
+        activation: (N, H, W, C) float32, the layer that feeds global average pooling.
+        class_index: (N,) int32.
+        head_weights: (C, classes) float32, the weights from the pooled features to the logits.
+
+    Returns:
+        (N, H, W) float32, unnormalised.
+    """
+    weights = tf.gather(tf.transpose(head_weights), class_index)
+    return tf.einsum("nhwc,nc->nhw", activation, weights)

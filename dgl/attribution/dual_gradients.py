@@ -1,0 +1,50 @@
+"""The DGL map: class-aware enhanced map times pixel-level class selection.
+
+``E = S / ||S|| - G_L / ||G_L||`` and ``M = sum over C of G_H * E``; the norms run over H, W and C together,
+per image. No ReLU.
+"""
+
+from dgl.attribution.gradients import KERNEL, class_gradients, loss_gradients
+from dgl.tf_compat import tf
+
+_EPSILON = 1e-12  # inside the square root, as in tf.nn.l2_normalize
+
+
+def _unit(tensor):
+    return tf.nn.l2_normalize(tensor, axis=[1, 2, 3], epsilon=_EPSILON)
+
+
+def enhanced_map(activation, loss_gradient):
+    """``E = S / ||S|| - G_L / ||G_L||``, (N, H, W, C)."""
+    return _unit(activation) - _unit(loss_gradient)
+
+
+def combine(activation, class_gradient, loss_gradient):
+    """``M = sum over C of G_H * E`` from gradients already at hand.
+
+    Args:
+        activation, class_gradient, loss_gradient: (N, H, W, C) float32.
+
+    Returns:
+        (N, H, W) float32, unnormalised.
+    """
+    enhanced = enhanced_map(activation, loss_gradient)
+    return tf.reduce_sum(class_gradient * enhanced, axis=3)
+
+
+def dgl_map(logits, activation, class_index, alpha=10.0, semantics=KERNEL):
+    """The DGL map of one layer of any TF-1-style graph.
+
+    Args:
+        logits: (N, classes) float32.
+        activation: (N, H, W, C) float32, after the layer's ReLU.
+        class_index: (N,) int32.
+        alpha: target score of the loss.
+        semantics: see :func:`~dgl.attribution.gradients.loss_gradients`.
+
+    Returns:
+        (N, H, W) float32, unnormalised.
+    """
+    (class_gradient,) = class_gradients(logits, [activation], class_index)
+    (loss_gradient,) = loss_gradients(logits, [activation], class_index, alpha, semantics)
+    return combine(activation, class_gradient, loss_gradient)

@@ -1,0 +1,80 @@
+"""The two gradients of the Dual-Gradients framework, for any number of layers in one backward pass.
+
+With logits ``z``, ``p = softmax(z)``, target class ``c`` and an activation ``S``:
+
+* ``G_H = d z_c / d S``: pixel-level class selection;
+* ``G_L = d J(p, alpha * onehot(c)) / d S``: gradient of the loss.
+
+TensorFlow's fused softmax cross-entropy returns ``p - labels`` as the gradient with respect to the
+logits even when the labels do not sum to one. The method is defined by that kernel, so the gradient that
+flows back for ``G_L`` is ``p - alpha * onehot(c)``. Exact calculus gives ``alpha * (p - onehot(c))``, whose
+alpha would cancel in the normalisation that follows. Here the vector is written out and sent back
+through the network, so the definition does not hang on a kernel.
+"""
+
+import math
+
+from dgl.tf_compat import tf
+
+KERNEL, EXACT = "kernel", "exact"
+
+
+def _one_hot(logits, class_index):
+    return tf.one_hot(class_index, tf.shape(logits)[1], dtype=logits.dtype)
+
+
+def _backward(logits, activations, logit_gradient, name):
+    gradients = tf.gradients(logits, activations, grad_ys=tf.stop_gradient(logit_gradient), name=name)
+    for activation, gradient in zip(activations, gradients):
+        if gradient is None:
+            raise ValueError("the logits do not depend on {}".format(activation.name))
+    # Nothing may flow back through either gradient.
+    return [tf.stop_gradient(gradient) for gradient in gradients]
+
+
+def class_gradients(logits, activations, class_index):
+    """``G_H = d z_c / d S`` for every activation, one backward pass in all.
+
+    Args:
+        logits: (N, classes) float.
+        activations: list of (N, ..., C) float tensors that the logits depend on.
+        class_index: (N,) int32, the target class ``c`` of each image.
+
+    Returns:
+        list of tensors shaped like ``activations``, constants to anything downstream.
+
+    Raises:
+        ValueError: the logits do not depend on one of the activations.
+    """
+    return _backward(logits, activations, _one_hot(logits, class_index), "class_gradient")
+
+
+def loss_gradients(logits, activations, class_index, alpha=10.0, semantics=KERNEL):
+    """``G_L = d J(softmax(z), alpha * onehot(c)) / d S`` for every activation.
+
+    Args:
+        logits, activations, class_index: as in :func:`class_gradients`.
+        alpha: target score of the loss (``--pa``), positive. At infinity only the direction is
+            defined; ``-G_H`` has it, and is returned.
+        semantics: ``"kernel"`` sends back ``p - alpha * onehot(c)`` (TensorFlow's fused kernel, the
+            published method), ``"exact"`` sends back ``alpha * (p - onehot(c))``.
+
+    Returns:
+        list of tensors shaped like ``activations``.
+
+    Raises:
+        ValueError: non-positive alpha, unknown semantics, or an activation out of reach.
+    """
+    if not alpha > 0:
+        raise ValueError("alpha must be positive, got {}".format(alpha))
+    if semantics not in (KERNEL, EXACT):
+        raise ValueError("semantics must be 'kernel' or 'exact', got {!r}".format(semantics))
+    if math.isinf(alpha):
+        return [-gradient for gradient in class_gradients(logits, activations, class_index)]
+    target = _one_hot(logits, class_index)
+    probability = tf.nn.softmax(logits)
+    if semantics == KERNEL:
+        logit_gradient = probability - alpha * target
+    else:
+        logit_gradient = alpha * (probability - target)
+    return _backward(logits, activations, logit_gradient, "loss_gradient")

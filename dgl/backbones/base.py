@@ -1,0 +1,140 @@
+"""What every backbone is: the registry entry, the options of a build, and the built network."""
+
+import re
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+
+from dgl.errors import UserError
+
+# ImageNet statistics in RGB order, on a [0, 1] scale.
+IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
+IMAGENET_STD_RGB = (0.229, 0.224, 0.225)
+
+Shapes = Mapping[str, Tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """How a backbone is built.
+
+    Attributes:
+        classes: number of logits.
+        head: variable scope of the classification layer, e.g. ``linear``.
+        width: channel multiplier, 1.0 for the paper's networks.
+        norm: ``"none"`` or ``"bn"``; only VGG has the choice (``bn`` trains from scratch).
+        last_stride: stride of a ResNet's last group, 1 in the paper.
+        training: dropout and batch statistics as in training.
+        data_format: ``"channels_last"`` or ``"channels_first"`` (GPUs only). Activations keep it.
+    """
+
+    classes: int
+    head: str
+    width: float = 1.0
+    norm: str = "none"
+    last_stride: int = 1
+    training: bool = False
+    data_format: str = "channels_last"
+
+    def channels(self, count):
+        """The width-scaled number of channels, int, at least 4."""
+        return count if self.width == 1.0 else max(4, int(round(count * self.width)))
+
+
+@dataclass(frozen=True)
+class Network:
+    """A built backbone: graph tensors only.
+
+    Attributes:
+        logits: (N, classes) float32.
+        endpoints: ordered name -> activation, (N, H, W, C) float32, after the layer's ReLU.
+        head_weights: (C, classes) float32, the weights between the pooled features and the logits.
+    """
+
+    logits: Any
+    endpoints: "OrderedDict[str, Any]"
+    head_weights: Any
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """All that is particular to one backbone.
+
+    Attributes:
+        mode: the name given to ``--mode``.
+        build: ``build(image, options) -> Network``; ``image`` is normalised BGR, (N, H, W, 3) float32.
+        layers: what each ``--clayer`` index means; layer 0 feeds global average pooling.
+        heads: data set (``"imagenet"``, ``"cub"``) -> scope of the classification layer; ``{}`` in it
+            stands for the number of classes.
+        head_pattern: matches the name of a head's weight variable; group 1 is the head's scope.
+        stem: weight variable of the first convolution, by which a checkpoint's width is read.
+        stem_channels: its output channels at width 1.
+        pretrained: short name for ``--load`` -> file in ``pretrain_model/``.
+        gradient_multipliers: (regular expression over the whole variable name, factor), first match
+            wins, used when fine-tuning.
+        weight_decay: (regular expression, scale of ``sum(w ** 2) / 2``) or ``None``.
+        norms: values of ``--norm`` it can be built with.
+    """
+
+    mode: str
+    build: Callable[[Any, BuildOptions], Network]
+    layers: Tuple[str, ...]
+    heads: Mapping[str, str]
+    head_pattern: str
+    stem: str
+    stem_channels: int
+    pretrained: Mapping[str, str]
+    gradient_multipliers: Tuple[Tuple[str, float], ...] = ()
+    weight_decay: Optional[Tuple[str, float]] = None
+    norms: Tuple[str, ...] = ("none",)
+    norm_marker: Mapping[str, str] = field(default_factory=dict)
+
+    def head_name(self, data_set, classes):
+        """Scope of a new head: ``data_set`` ``"cub"`` or anything else (which takes imagenet's)."""
+        return self.heads["cub" if data_set == "cub" else "imagenet"].format(classes)
+
+    def find_heads(self, shapes: Shapes) -> Dict[str, int]:
+        """The heads that a checkpoint holds.
+
+        Args:
+            shapes: variable name -> shape.
+
+        Returns:
+            head scope -> number of classes, in name order.
+        """
+        found = OrderedDict()
+        for name in sorted(shapes):
+            match = re.match(self.head_pattern + "$", name)
+            if match:
+                found[match.group(1)] = int(shapes[name][-1])
+        return found
+
+    def find_width(self, shapes: Shapes) -> Optional[float]:
+        """Channel multiplier of a checkpoint, or ``None`` when the stem is not in it."""
+        shape = shapes.get(self.stem)
+        return None if not shape else shape[-1] / self.stem_channels
+
+    def find_norm(self, shapes: Shapes) -> str:
+        """``"bn"`` or ``"none"``, from the variables that only the former has."""
+        for norm, marker in self.norm_marker.items():
+            if marker in shapes:
+                return norm
+        return "none"
+
+    def layer_name(self, layer) -> str:
+        """Turn what ``--clayer`` was given (an index or a name) into a layer's name.
+
+        Raises:
+            UserError: unknown layer; the message lists the choices.
+        """
+        text = str(layer)
+        if text in self.layers:
+            return text
+        if re.match(r"\d+$", text) and int(text) < len(self.layers):
+            return self.layers[int(text)]
+        choices = ", ".join("{} {}".format(i, name) for i, name in enumerate(self.layers))
+        raise UserError(
+            "--clayer {}: {} has no such layer; choose an index or a name of: {}".format(
+                text, self.mode, choices
+            )
+        )

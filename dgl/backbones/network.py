@@ -1,0 +1,61 @@
+"""From pictures to a built network: normalisation in the graph, memory layout, tower."""
+
+import contextlib
+import logging
+
+import numpy as np
+
+from dgl.backbones.base import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from dgl.tf_compat import tf
+
+from tensorpack.tfutils.tower import TowerContext, get_current_tower_context  # isort: skip
+from tensorpack.utils import logger  # isort: skip
+
+
+def normalise_image(image):
+    """Subtract ``255 * mean`` and divide by ``255 * std``, both reversed to BGR.
+
+    Args:
+        image: (N, H, W, 3) BGR in 0..255, any dtype.
+
+    Returns:
+        (N, H, W, 3) float32.
+    """
+    mean = np.asarray(IMAGENET_MEAN_RGB[::-1], "float32") * 255
+    std = np.asarray(IMAGENET_STD_RGB[::-1], "float32") * 255
+    return (tf.cast(image, tf.float32) - mean) / std
+
+
+def build_network(backbone, image, options):
+    """Build ``backbone`` on a batch of pictures.
+
+    Inside a tensorpack tower (training) the tower's context is used; outside one, an inference tower
+    is made.
+
+    Args:
+        backbone: registry entry.
+        image: (N, H, W, 3) BGR in 0..255, any dtype.
+        options: :class:`~dgl.backbones.base.BuildOptions`.
+
+    Returns:
+        :class:`~dgl.backbones.base.Network`.
+    """
+    image = normalise_image(image)
+    if options.data_format == "channels_first":
+        image = tf.transpose(image, [0, 3, 1, 2])
+    if get_current_tower_context() is not None:
+        return backbone.build(image, options)
+    with TowerContext("", is_training=False), _quiet_layers():
+        return backbone.build(image, options)
+
+
+@contextlib.contextmanager
+def _quiet_layers():
+    """Hold back tensorpack's line a layer, which belongs to a training log only."""
+    held = logging.getLogger(logger._logger.name)
+    level = held.level
+    held.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        held.setLevel(level)

@@ -1,0 +1,127 @@
+"""Bottleneck ResNets (50, 101, 152), plain and with squeeze-excite, at output stride 8.
+
+The stride sits on the 3 x 3 convolution and the last BatchNorm of a block starts with a zero gamma.
+Groups 0-3 have strides 1, 2, 1, 1.
+"""
+
+from collections import OrderedDict
+from functools import partial
+
+from dgl.backbones.base import Backbone, BuildOptions, Network
+from dgl.tf_compat import tf
+
+from tensorpack.models import (  # isort: skip
+    BatchNorm,
+    BNReLU,
+    Conv2D,
+    FullyConnected,
+    GlobalAvgPooling,
+    MaxPooling,
+)
+from tensorpack.tfutils.argscope import argscope  # isort: skip
+
+BLOCKS_BY_DEPTH = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+_CHANNELS = (64, 128, 256, 512)
+_EXPANSION = 4
+
+
+def _norm(zero_gamma=False):
+    initializer = tf.zeros_initializer() if zero_gamma else tf.ones_initializer()
+
+    def activation(features, name=None):
+        return BatchNorm("bn", features, gamma_initializer=initializer)
+
+    return activation
+
+
+def _squeeze_excite(features, channels, channel_axis):
+    squeezed = GlobalAvgPooling("gap", features)
+    squeezed = FullyConnected("fc1", squeezed, max(1, channels // 4), activation=tf.nn.relu)
+    gate = FullyConnected("fc2", squeezed, channels * _EXPANSION, activation=tf.nn.sigmoid)
+    shape = [-1, 1, 1, 1]
+    shape[channel_axis] = channels * _EXPANSION
+    return features * tf.reshape(gate, shape)
+
+
+def _bottleneck(features, channels, stride, squeeze_excite, channel_axis, record):
+    out_channels = channels * _EXPANSION
+    out = record("conv1", Conv2D("conv1", features, channels, 1, activation=BNReLU))
+    out = record("conv2", Conv2D("conv2", out, channels, 3, strides=stride, activation=BNReLU))
+    out = Conv2D("conv3", out, out_channels, 1, activation=_norm(zero_gamma=True))
+    out = record("conv3", out)
+    if squeeze_excite:
+        out = _squeeze_excite(out, channels, channel_axis)
+    shortcut = features
+    if features.get_shape().as_list()[channel_axis] != out_channels:
+        shortcut = Conv2D(
+            "convshortcut", features, out_channels, 1, strides=stride, activation=_norm()
+        )
+    return record("shortcut", tf.nn.relu(out + shortcut))
+
+
+def _build(image, options, depth, squeeze_excite):
+    # type: (object, BuildOptions, int, bool) -> Network
+    endpoints = OrderedDict()
+    channel_axis = 3 if options.data_format == "channels_last" else 1
+    formats = {"data_format": options.data_format}
+    with argscope([Conv2D, MaxPooling, GlobalAvgPooling, BatchNorm], **formats), argscope(
+        Conv2D, use_bias=False
+    ):
+        features = Conv2D("conv0", image, options.channels(64), 7, strides=2, activation=BNReLU)
+        endpoints["conv0"] = features
+        features = MaxPooling("pool0", features, 3, strides=2, padding="SAME")
+        endpoints["pool0"] = features
+        strides = (1, 2, 1, options.last_stride)
+        for group, blocks in enumerate(BLOCKS_BY_DEPTH[depth]):
+            scope = "group{}".format(group)
+            for block in range(blocks):
+
+                def record(part, tensor, prefix="{}/block{}".format(scope, block)):
+                    endpoints["{}_{}".format(prefix, part)] = tensor
+                    return tensor
+
+                with tf.variable_scope("{}/block{}".format(scope, block)):
+                    features = _bottleneck(
+                        features,
+                        options.channels(_CHANNELS[group]),
+                        strides[group] if block == 0 else 1,
+                        squeeze_excite,
+                        channel_axis,
+                        record,
+                    )
+            endpoints[scope] = features
+        pooled = GlobalAvgPooling("gap", features)
+    logits = FullyConnected(options.head, pooled, options.classes)
+    return Network(logits, endpoints, logits.variables.W)
+
+
+def _layers(depth):
+    """Block outputs from the last one down to group1/block1, the order of ``--clayer``."""
+    names = [
+        "group{}/block{}_shortcut".format(group, block)
+        for group, blocks in enumerate(BLOCKS_BY_DEPTH[depth])
+        for block in range(blocks)
+    ]
+    return tuple(reversed(names[names.index("group1/block1_shortcut") :]))
+
+
+def _resnet(depth, squeeze_excite):
+    mode = "resnet{}{}".format(depth, "se" if squeeze_excite else "")
+    file_name = "ImageNet-ResNet{}{}.npz".format(depth, "-SE" if squeeze_excite else "")
+    return Backbone(
+        mode=mode,
+        build=partial(_build, depth=depth, squeeze_excite=squeeze_excite),
+        layers=_layers(depth),
+        heads={"imagenet": "linear", "cub": "linearcub"},
+        head_pattern=r"(linear[^/]*)/W",
+        stem="conv0/W",
+        stem_channels=64,
+        pretrained={mode: file_name},
+        gradient_multipliers=(
+            (r"(conv0|group[0-2])/.*beta", 2.0),
+            (r"linear/b", 2.0),
+        ),
+    )
+
+
+RESNETS = tuple(_resnet(depth, se) for depth in sorted(BLOCKS_BY_DEPTH) for se in (False, True))

@@ -1,0 +1,297 @@
+"""The embedded data set: drawn birds of eight classes that differ only in the head.
+
+It shows the problem of weakly supervised localization at the smallest cost: a classifier needs
+the head alone, while the object is the whole bird. Written in the published layout of
+CUB-200-2011, with masks, from one seed::
+
+    python -m dgl.data.birds --out birds
+"""
+
+import argparse
+import functools
+import multiprocessing
+import os
+import shutil
+import signal
+import uuid
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+import dgl
+from dgl.data import bird_drawing
+from dgl.data.bird_drawing import BirdPicture, render_bird
+from dgl.data.bird_heads import CLASS_NAMES
+from dgl.errors import UserError, run_script
+
+__all__ = ["BirdPicture", "CLASS_NAMES", "render_bird", "write_data_set", "write_samples"]
+
+JPEG_QUALITY = 90
+
+# (class_index, seed) of the pictures that --samples writes, their longest side and JPEG quality.
+SAMPLES = ((0, 216), (1, 225), (2, 218), (3, 235), (6, 238), (7, 223))
+SAMPLE_SIDE = 400
+SAMPLE_QUALITY = 85
+
+_README = """Birds: a drawn data set for weakly supervised object localization
+
+{classes} classes that differ only in the head (crest, markings, beak); the object is the whole
+bird. Body, plumage, pose, size, place and background are independent of the class.
+Layout of CUB-200-2011: images.txt, image_class_labels.txt, train_test_split.txt,
+bounding_boxes.txt (id x y width height), classes.txt, images/, and segmentations/ (0 or 255).
+
+Made by: {command}
+Version: dgl {version}, drawing {drawing}, head scale {head}, clutter {clutter}
+Seed: {seed}
+"""
+
+
+def _class_folder(class_index):
+    return "{:03d}.{}".format(class_index + 1, CLASS_NAMES[class_index])
+
+
+def _picture_path(image_id):
+    """Path of a picture below images/ without its extension. Ids go through the classes in turn."""
+    number, class_index = divmod(image_id - 1, len(CLASS_NAMES))
+    name = "{}_{:04d}".format(CLASS_NAMES[class_index], number + 1)
+    return "{}/{}".format(_class_folder(class_index), name)
+
+
+def _write_image(path, image, quality=None):
+    flags = [] if quality is None else [int(cv2.IMWRITE_JPEG_QUALITY), quality]
+    _, data = cv2.imencode(os.path.splitext(path)[1], image, flags)
+    with open(path, "wb") as stream:
+        stream.write(data.tobytes())
+
+
+def _write_picture(folder, seed, longest_side, image_id):
+    """Render picture ``image_id`` from (seed, id) alone, write it, and return its box."""
+    class_index = (image_id - 1) % len(CLASS_NAMES)
+    picture = render_bird(class_index, np.random.default_rng([seed, image_id]), longest_side)
+    path = _picture_path(image_id)
+    bgr = np.ascontiguousarray(picture.image[..., ::-1])
+    _write_image(os.path.join(folder, "images", path + ".jpg"), bgr, JPEG_QUALITY)
+    _write_image(os.path.join(folder, "segmentations", path + ".png"), picture.mask * 255)
+    return picture.box
+
+
+def _start_worker():
+    # Ctrl-C is for the parent, which ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # OpenCV's own threads do not outlive a fork, and would compete with the other workers.
+    cv2.setNumThreads(1)
+
+
+def _render_all(folder, ids, seed, longest_side, workers, progress):
+    """Write every picture and return the boxes in the order of ``ids``."""
+    job = functools.partial(_write_picture, folder, seed, longest_side)
+    bar = functools.partial(
+        tqdm, total=len(ids), unit="picture", desc="drawing birds", disable=not progress
+    )
+    if workers == 1:
+        return list(bar(map(job, ids)))
+    with multiprocessing.Pool(workers, _start_worker) as pool:
+        return list(bar(pool.imap(job, ids, chunksize=4)))
+
+
+def _write_lists(folder, boxes, train_per_class):
+    """Write the text files of CUB-200-2011. ``boxes`` are (x0, y0, x1, y1), by id from 1."""
+    ids = range(1, len(boxes) + 1)
+    count = len(CLASS_NAMES)
+    rows = {
+        "images.txt": ["{} {}.jpg".format(k, _picture_path(k)) for k in ids],
+        "image_class_labels.txt": ["{} {}".format(k, (k - 1) % count + 1) for k in ids],
+        "train_test_split.txt": [
+            "{} {}".format(k, int((k - 1) // count < train_per_class)) for k in ids
+        ],
+        "bounding_boxes.txt": [
+            "{} {:.1f} {:.1f} {:.1f} {:.1f}".format(k, x0, y0, x1 - x0, y1 - y0)
+            for k, (x0, y0, x1, y1) in zip(ids, boxes)
+        ],
+        "classes.txt": ["{} {}".format(k + 1, _class_folder(k)) for k in range(count)],
+    }
+    for name, lines in rows.items():
+        _write_text(os.path.join(folder, name), "".join(line + "\n" for line in lines))
+
+
+def _write_text(path, text):
+    with open(path, "w", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
+
+
+def _readme(seed, train_per_class, test_per_class, longest_side):
+    command = (
+        "python -m dgl.data.birds --seed {} --train-per-class {} --test-per-class {} --size {}"
+    )
+    return _README.format(
+        classes=len(CLASS_NAMES),
+        command=command.format(seed, train_per_class, test_per_class, longest_side),
+        version=dgl.__version__,
+        drawing=bird_drawing.DRAWING_VERSION,
+        head=bird_drawing.HEAD_SCALE,
+        clutter=bird_drawing.CLUTTER,
+        seed=seed,
+    )
+
+
+def _holds(out, readme, count):
+    """Whether ``out`` is this very data set, complete.
+
+    Raises:
+        UserError: ``out`` is a file or holds anything else.
+    """
+    if not os.path.lexists(out):
+        return False
+    if not os.path.isdir(out):
+        raise UserError("--out {}: expected a new folder, found a file".format(out))
+    if not os.listdir(out):
+        return False
+    path = os.path.join(out, "README.txt")
+    if not os.path.isfile(path):
+        raise UserError("--out {}: expected a new or empty folder, this one is not".format(out))
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        if stream.read() != readme:
+            raise UserError(
+                "--out {}: holds a data set of other settings (see its README.txt), "
+                "expected a new or empty folder".format(out)
+            )
+    for image_id in range(1, count + 1):
+        picture = os.path.join(out, "images", _picture_path(image_id) + ".jpg")
+        if not os.path.isfile(picture):
+            raise UserError("--out {}: {} is missing, delete the folder".format(out, picture))
+    return True
+
+
+def _check(name, value, low, high=None):
+    if value < low or (high is not None and value > high):
+        bound = "at least {}".format(low) if high is None else "from {} to {}".format(low, high)
+        raise UserError("{} {}: expected a whole number {}".format(name, value, bound))
+
+
+def write_data_set(
+    out,
+    seed=0,
+    train_per_class=100,
+    test_per_class=30,
+    longest_side=192,
+    workers=2,
+    progress=True,
+):
+    """Render the data set and put it at ``out`` in one step, when it is complete.
+
+    Picture ``id`` depends on ``(seed, id, longest_side)`` alone. Ids go through the classes in
+    turn, the training pictures first.
+
+    Args:
+        out: folder to make; it may exist if it is empty or holds this very data set.
+        seed: int, 0 or more.
+        train_per_class, test_per_class: pictures of each class in either split, 1 or more.
+        longest_side: longer side of every picture in pixels, 64 to 1024.
+        workers: processes that draw, 1 or more; 1 draws in this process.
+        progress: show a progress bar.
+
+    Returns:
+        bool, False if ``out`` held the data set already.
+
+    Raises:
+        UserError: a value is out of range, or ``out`` holds something else or cannot be written.
+    """
+    _check("--seed", seed, 0)
+    _check("--train-per-class", train_per_class, 1, 9000)
+    _check("--test-per-class", test_per_class, 1, 999)
+    _check("--size", longest_side, 64, 1024)
+    _check("--workers", workers, 1, 256)
+    out = os.path.abspath(out)
+    count = len(CLASS_NAMES) * (train_per_class + test_per_class)
+    readme = _readme(seed, train_per_class, test_per_class, longest_side)
+    if _holds(out, readme, count):
+        return False
+    # A folder beside the destination is on the same file system, so the last step is a rename.
+    parent, name = os.path.split(out)
+    folder = os.path.join(parent, ".{}.{}".format(name, uuid.uuid4().hex[:12]))
+    try:
+        for kind in ("images", "segmentations"):
+            for class_index in range(len(CLASS_NAMES)):
+                os.makedirs(os.path.join(folder, kind, _class_folder(class_index)))
+        ids = range(1, count + 1)
+        boxes = _render_all(folder, ids, seed, longest_side, workers, progress)
+        _write_lists(folder, boxes, train_per_class)
+        _write_text(os.path.join(folder, "README.txt"), readme)
+        if os.path.isdir(out):
+            os.rmdir(out)
+        os.replace(folder, out)
+    except OSError as error:
+        raise UserError("--out {}: cannot be written ({})".format(out, error.strerror)) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def write_samples(out):
+    """Write a few larger pictures, one bird each, as ``bird_<class>.jpg`` below ``out``.
+
+    Returns:
+        list of the paths written.
+
+    Raises:
+        UserError: ``out`` cannot be written.
+    """
+    paths = []
+    try:
+        os.makedirs(out, exist_ok=True)
+        for class_index, seed in SAMPLES:
+            picture = render_bird(class_index, np.random.default_rng(seed), SAMPLE_SIDE)
+            name = "bird_{}.jpg".format(CLASS_NAMES[class_index].lower())
+            path = os.path.join(out, name)
+            partial = os.path.join(out, ".partial-" + name)
+            _write_image(partial, np.ascontiguousarray(picture.image[..., ::-1]), SAMPLE_QUALITY)
+            os.replace(partial, path)
+            paths.append(path)
+    except OSError as error:
+        raise UserError(
+            "--samples {}: cannot be written ({})".format(out, error.strerror)
+        ) from error
+    return paths
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UserError(message)
+
+
+def main(argv=None):
+    """Parse flags and write the data set or the samples; returns the exit code."""
+    parser = _Parser(prog="python -m dgl.data.birds", description=__doc__.split("\n\n")[0])
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", help="folder to make the data set in")
+    target.add_argument("--samples", metavar="DIR", help="write six larger pictures here instead")
+    parser.add_argument("--seed", type=int, default=0, help="default %(default)s")
+    parser.add_argument("--train-per-class", type=int, default=100, help="default %(default)s")
+    parser.add_argument("--test-per-class", type=int, default=30, help="default %(default)s")
+    parser.add_argument("--workers", type=int, default=2, help="processes, default %(default)s")
+    parser.add_argument(
+        "--size", type=int, default=192, help="longer side in pixels, default %(default)s"
+    )
+    args = parser.parse_args(argv)
+    if args.samples is not None:
+        for path in write_samples(args.samples):
+            print("wrote {}".format(path))
+        return 0
+    made = write_data_set(
+        args.out,
+        seed=args.seed,
+        train_per_class=args.train_per_class,
+        test_per_class=args.test_per_class,
+        longest_side=args.size,
+        workers=args.workers,
+    )
+    if made:
+        print("wrote {}".format(args.out))
+    else:
+        print("{} already holds this data set, nothing to do".format(args.out))
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)

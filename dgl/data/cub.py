@@ -1,0 +1,179 @@
+"""CUB-200-2011 as its publishers ship it (Wah et al., 2011).
+
+``images.txt`` (``id path``), ``image_class_labels.txt`` (``id class``), ``train_test_split.txt``
+(``id 1`` for training, ``id 0`` for test), ``bounding_boxes.txt`` (``id x y width height``),
+``classes.txt`` (``class name``), all counted from 1; pictures in ``images/`` and, where they were
+fetched too, masks in ``segmentations/``.
+"""
+
+import os
+
+from dgl.data.label_list import strip_numbers
+from dgl.data.sample import (
+    DIGITS,
+    NUMBER,
+    DataSet,
+    Sample,
+    check_box,
+    check_class_index,
+    check_classes,
+    check_split,
+    quote,
+    read_lines,
+    resolve_below,
+)
+from dgl.errors import UserError
+
+EXPECTED = (
+    "images.txt, image_class_labels.txt, train_test_split.txt, bounding_boxes.txt, classes.txt "
+    "and images/ (CUB-200-2011)"
+)
+FULL_CLASSES = 200
+FULL_IMAGES = 11788
+FULL_TEST_IMAGES = 5794
+
+
+def detect_cub(data_dir, dataname=None):
+    """Tell whether a folder is CUB-200-2011 as published, by its two main files."""
+    return all(
+        os.path.isfile(os.path.join(data_dir, name))
+        for name in ("images.txt", "image_class_labels.txt")
+    )
+
+
+def load_cub(data_dir, split, dataname=None, classes=None):
+    """Read one split of CUB-200-2011.
+
+    Args:
+        data_dir: str, the folder with ``images.txt``.
+        split: str, ``"train"``, or ``"val"`` or ``"test"``, which are the same 5,794 pictures.
+        dataname: str, a name for the data set, or ``None`` for the folder's own.
+        classes: int, an explicit number of classes to check the labels against, or ``None`` for the
+            number of lines of ``classes.txt``.
+
+    Returns:
+        :class:`~dgl.data.sample.DataSet`, in the order of ``images.txt``, each sample with one box
+        ``(x, y, x + width, y + height)`` and, where ``segmentations/`` has it, a mask.
+
+    Raises:
+        UserError: a file is missing, a line is not as expected, the files disagree on the ids, or
+            the full set's test split does not have 5,794 pictures.
+    """
+    check_split(split)
+    check_classes(classes)
+    data_dir = os.path.abspath(data_dir)
+    images = _read_table(data_dir, "images.txt", "id path")
+    tables = {
+        name: _read_table(data_dir, name, columns, images)
+        for name, columns in (
+            ("image_class_labels.txt", "id class"),
+            ("train_test_split.txt", "id 0-or-1"),
+            ("bounding_boxes.txt", "id x y width height"),
+        )
+    }
+    class_names = _read_class_names(data_dir)
+    labels = _read_labels(tables["image_class_labels.txt"], len(class_names))
+    is_train = {key: _flag(*cell) for key, cell in tables["train_test_split.txt"].items()}
+    boxes = {key: _box(*cell) for key, cell in tables["bounding_boxes.txt"].items()}
+    _check_full_set(data_dir, class_names, is_train)
+
+    samples = []
+    mask_folder = os.path.join(data_dir, "segmentations")
+    has_masks = os.path.isdir(mask_folder)
+    for key, (where, relative) in images.items():
+        if is_train[key] != (split == "train"):
+            continue
+        if classes is not None:
+            check_class_index(labels[key], classes, tables["image_class_labels.txt"][key][0])
+        path, identity = resolve_below(data_dir, "images", relative, where)
+        mask = os.path.join(mask_folder, os.path.splitext(identity)[0] + ".png")
+        samples.append(
+            Sample(
+                identity,
+                path,
+                labels[key],
+                (boxes[key],),
+                mask if has_masks and os.path.isfile(mask) else None,
+            )
+        )
+    if not samples:
+        raise UserError(
+            "{}: no picture of the {} split".format(
+                os.path.join(data_dir, "train_test_split.txt"), split
+            )
+        )
+    name = dataname or os.path.basename(data_dir)
+    return DataSet(name, "cub200", split, samples, class_names, classes or len(class_names))
+
+
+def _read_table(data_dir, name, columns, images=None):
+    """One file as a dict from id to ``(file:line, the rest of the line)``, ids checked."""
+    path = os.path.join(data_dir, name)
+    if not os.path.isfile(path):
+        raise UserError("{}: no such file; expected {}".format(path, EXPECTED))
+    table = {}
+    for number, text in read_lines(path):
+        where = "{}:{}".format(path, number)
+        key, _, rest = text.replace("\t", " ").partition(" ")
+        if not (DIGITS.fullmatch(key) and rest.strip()):
+            raise UserError("{}: {}; expected '{}'".format(where, quote(text), columns))
+        key = int(key)
+        if key in table:
+            raise UserError("{}: id {} a second time; expected it once".format(where, key))
+        if images is not None and key not in images:
+            raise UserError("{}: id {} is not in images.txt".format(where, key))
+        table[key] = (where, rest.strip())
+    if images is not None and len(table) < len(images):
+        key = next(key for key in images if key not in table)
+        raise UserError("{}: no line for id {} ({})".format(path, key, images[key][0]))
+    if not table:
+        raise UserError("{}: the file is empty; expected lines '{}'".format(path, columns))
+    return table
+
+
+def _read_class_names(data_dir):
+    table = _read_table(data_dir, "classes.txt", "class name")
+    for place, (key, (where, _)) in enumerate(sorted(table.items()), 1):
+        if key != place:
+            raise UserError("{}: class {}; expected classes 1 to {}".format(where, key, len(table)))
+    return strip_numbers([table[key][1] for key in sorted(table)])
+
+
+def _read_labels(table, classes):
+    """Class indices counted from 0, from labels counted from 1."""
+    labels = {}
+    for key, (where, text) in table.items():
+        if not (DIGITS.fullmatch(text) and 1 <= int(text) <= classes):
+            raise UserError(
+                "{}: class {}; expected 1 to {}, as in classes.txt".format(
+                    where, quote(text), classes
+                )
+            )
+        labels[key] = int(text) - 1
+    return labels
+
+
+def _flag(where, text):
+    if text not in ("0", "1"):
+        raise UserError("{}: {}; expected 1 (training) or 0 (test)".format(where, quote(text)))
+    return text == "1"
+
+
+def _box(where, text):
+    tokens = text.split()
+    if len(tokens) != 4 or not all(NUMBER.fullmatch(token) for token in tokens):
+        raise UserError("{}: {}; expected 'id x y width height'".format(where, quote(text)))
+    x, y, width, height = (float(token) for token in tokens)
+    return check_box((x, y, x + width, y + height), where)
+
+
+def _check_full_set(data_dir, class_names, is_train):
+    if len(class_names) != FULL_CLASSES or len(is_train) != FULL_IMAGES:
+        return
+    found = len(is_train) - sum(is_train.values())
+    if found != FULL_TEST_IMAGES:
+        raise UserError(
+            "{}: {} test pictures; expected {} in the full set".format(
+                os.path.join(data_dir, "train_test_split.txt"), found, FULL_TEST_IMAGES
+            )
+        )

@@ -1,0 +1,148 @@
+"""Tensorpack dataflows: decoding and augmentation for training, the fixed view for validation.
+
+The recipe: pictures are resized to (S + 32, S + 32) whatever their aspect. Training takes a random S x S
+crop and a random horizontal flip, in float32, and goes back to uint8; validation takes the centre crop.
+The network normalises in its graph, so points are uint8 BGR.
+"""
+
+import math
+
+import cv2
+import numpy as np
+
+from dgl.data.image_io import read_image
+from dgl.errors import UserError
+from dgl.parallel import ordered_map
+
+from tensorpack.dataflow import (  # isort: skip
+    BatchData,
+    DataFlow,
+    MapData,
+    MultiProcessMapDataZMQ,
+)
+from tensorpack.utils import logger  # isort: skip
+
+BORDER = 32
+_SEED_RANGE = 2**32 - 1
+
+
+def augment(image, size, rng):
+    """One random training view.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: side S of the view in pixels.
+        rng: ``numpy.random.RandomState``.
+
+    Returns:
+        (S, S, 3) uint8.
+    """
+    side = size + BORDER
+    view = cv2.resize(image.astype("float32"), (side, side), interpolation=cv2.INTER_LINEAR)
+    top, left = rng.randint(0, BORDER + 1, 2)
+    view = view[top : top + size, left : left + size]
+    if rng.rand() < 0.5:
+        view = view[:, ::-1]
+    return np.clip(view, 0, 255).astype("uint8")
+
+
+def centre_view(image, size):
+    """The validation view: (S + 32, S + 32), then the central S x S. uint8 in and out."""
+    side = size + BORDER
+    view = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
+    top = BORDER // 2
+    return view[top : top + size, top : top + size]
+
+
+class ShuffledDraws(DataFlow):
+    """Endless epochs of (sample, seed): every sample once an epoch, in an order fixed by ``seed``.
+
+    The seed that goes with a sample fixes its augmentation whichever process makes it.
+    """
+
+    def __init__(self, samples, seed=None):
+        if not samples:
+            raise UserError("the training list is empty; expected at least one picture")
+        self._samples = samples
+        self._seed = seed
+
+    def __len__(self):
+        return len(self._samples)
+
+    def __iter__(self):
+        rng = np.random.RandomState(self._seed)
+        while True:
+            for index in rng.permutation(len(self._samples)):
+                yield [self._samples[index], rng.randint(0, _SEED_RANGE, dtype="uint32")]
+
+
+class _TrainingView(object):
+    """Maps (sample, seed) to (view, label); a class, so that worker processes can be started anyhow."""
+
+    def __init__(self, size):
+        self._size = size
+
+    def __call__(self, draw):
+        sample, seed = draw
+        try:
+            image = read_image(sample.path)
+        except UserError as error:
+            logger.warning("left out of training: %s", error)
+            return None
+        view = augment(image, self._size, np.random.RandomState(seed))
+        return [np.ascontiguousarray(view[..., ::-1]), sample.class_index]
+
+
+def training_flow(samples, size, batch, workers, seed=None):
+    """Endless batches for training.
+
+    Args:
+        samples: list of :class:`~dgl.data.sample.Sample`.
+        size: side S of the views.
+        batch: pictures a batch.
+        workers: processes that decode and augment; 0 works in the trainer's process.
+        seed: fixes shuffling and augmentation; ``None`` draws afresh.
+
+    Returns:
+        tensorpack dataflow of [(batch, S, S, 3) uint8 BGR, (batch,) int32].
+    """
+    flow = ShuffledDraws(samples, seed)
+    view = _TrainingView(size)
+    if workers == 0:
+        flow = MapData(flow, view)
+    else:
+        flow = MultiProcessMapDataZMQ(flow, workers, view, buffer_size=max(200, batch))
+    return BatchData(flow, batch)
+
+
+class ValidationFlow(DataFlow):
+    """Batches of centre views in the order of the list; the last batch may be short.
+
+    Threads decode ahead; an unreadable picture raises :class:`UserError` at its place.
+    """
+
+    def __init__(self, samples, size, batch, workers=2):
+        if not samples:
+            raise UserError("the validation list is empty; expected at least one picture")
+        self._samples = samples
+        self._size = size
+        self._batch = batch
+        self._workers = workers
+
+    def __len__(self):
+        return int(math.ceil(len(self._samples) / float(self._batch)))
+
+    def _point(self, sample):
+        view = centre_view(read_image(sample.path), self._size)
+        return view[..., ::-1], sample.class_index
+
+    def __iter__(self):
+        views, labels = [], []
+        for view, label in ordered_map(self._point, self._samples, max(1, self._workers)):
+            views.append(view)
+            labels.append(label)
+            if len(views) == self._batch:
+                yield [np.stack(views), np.asarray(labels, "int32")]
+                views, labels = [], []
+        if views:
+            yield [np.stack(views), np.asarray(labels, "int32")]

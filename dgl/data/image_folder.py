@@ -1,0 +1,117 @@
+"""Plain folders of pictures, one folder a class, without boxes.
+
+``DIR/{train,val}/<class>/*.jpg``, or ``DIR/<class>/*.jpg``, whose pictures then are the one split
+asked for.
+"""
+
+import os
+
+from tqdm import tqdm
+
+from dgl.data.image_io import image_names, is_image_entry
+from dgl.data.sample import SPLITS, DataSet, Sample, check_class_index, check_classes, check_split
+from dgl.errors import UserError
+
+EXPECTED = "{train,val}/<class>/*.jpg, or <class>/*.jpg (folders of pictures, one a class)"
+
+
+def detect_image_folder(data_dir, dataname=None):
+    """Tell whether a folder holds class folders, in ``train`` or ``val`` or two of its own.
+
+    A single folder of pictures is no sign: it could be any folder that happens to hold pictures.
+    """
+    return bool(_split_folders(data_dir)) or len(_class_folders(data_dir)) > 1
+
+
+def load_image_folder(data_dir, split, dataname=None, classes=None):
+    """Read one split of a data set of class folders.
+
+    The classes are the sorted names of the folders that hold a picture in any split, so the indices
+    of different splits agree.
+
+    Args:
+        data_dir: str, the folder of class folders, or of ``train/`` and ``val/`` (or ``test/``)
+            with class folders.
+        split: str, ``"train"``, ``"val"`` or ``"test"``; of the last two, each stands for the other
+            where only one is there.
+        dataname: str, a name for the data set, or ``None`` for the folder's own.
+        classes: int, an explicit number of classes to check the folders against, or ``None``.
+
+    Returns:
+        :class:`~dgl.data.sample.DataSet` without boxes, sorted by class and file name.
+
+    Raises:
+        UserError: there are no class folders with pictures for this split, or more than
+            ``classes``.
+    """
+    check_split(split)
+    check_classes(classes)
+    data_dir = os.path.abspath(data_dir)
+    folders = _split_folders(data_dir) or {split: ""}
+    others = {"train": (), "val": ("test",), "test": ("val",)}[split]
+    found = next((name for name in (split,) + others if name in folders), None)
+    if found is None:
+        raise UserError(
+            "{}: no class folders with pictures (found {}); expected {}".format(
+                os.path.join(data_dir, split), sorted(folders), EXPECTED
+            )
+        )
+    class_names = sorted(
+        {
+            name
+            for folder in folders.values()
+            for name in _class_folders(os.path.join(data_dir, folder))
+        }
+    )
+    if not class_names:
+        raise UserError(
+            "{}: no class folders with pictures; expected {}".format(data_dir, EXPECTED)
+        )
+    root = os.path.join(data_dir, folders[found])
+    samples = []
+    for class_index, class_name in enumerate(
+        tqdm(class_names, desc="listing " + split, unit=" classes", leave=False, delay=1)
+    ):
+        folder = os.path.join(root, class_name)
+        if classes is not None:
+            check_class_index(class_index, classes, folder)
+        if not os.path.isdir(folder):
+            continue
+        samples.extend(
+            Sample(class_name + "/" + name, os.path.join(folder, name), class_index)
+            for name in image_names(folder)
+        )
+    name = dataname or os.path.basename(data_dir)
+    return DataSet(name, "folder", split, samples, tuple(class_names), classes or len(class_names))
+
+
+def _split_folders(data_dir):
+    """Split name to folder name, for the splits that hold class folders.
+
+    A folder ``train`` that holds pictures directly is not one of them: it is a class of
+    locomotives.
+    """
+    return {
+        name: name
+        for name in SPLITS
+        if os.path.isdir(os.path.join(data_dir, name))
+        and _class_folders(os.path.join(data_dir, name))
+    }
+
+
+def _class_folders(folder):
+    """Names of the sub-folders that hold at least one picture."""
+    try:
+        with os.scandir(folder) as entries:
+            names = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
+    except OSError as error:
+        raise UserError("{}: cannot be listed: {}".format(folder, error.strerror)) from error
+    return [name for name in names if _has_picture(os.path.join(folder, name))]
+
+
+def _has_picture(folder):
+    try:
+        with os.scandir(folder) as entries:
+            return any(is_image_entry(entry) for entry in entries)
+    except OSError as error:
+        raise UserError("{}: cannot be listed: {}".format(folder, error.strerror)) from error

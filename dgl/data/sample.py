@@ -1,0 +1,242 @@
+"""What every loader gives (a :class:`DataSet` of :class:`Sample`), and the checks they share.
+
+Loaders read text files that people write by hand or by script, so each check here names the file
+and the line it failed on.
+"""
+
+import dataclasses
+import os
+import re
+import stat
+from typing import Iterator, List, Optional, Tuple
+
+from dgl.errors import UserError
+
+SPLITS = ("train", "val", "test")
+
+# ILSVRC's training list is 1.3 million lines, about 80 MB with boxes.
+MAX_TEXT_BYTES = 512 * 1024 * 1024
+MAX_LINE_BYTES = 16 * 1024
+# Far above any classification data set; keeps a stray number from sizing a classifier.
+MAX_CLASSES = 1000000
+
+# What a list may hold as a whole number and as a coordinate. Not-a-number and infinity are taken
+# for coordinates so that they are refused as such.
+DIGITS = re.compile(r"[0-9]{1,9}")
+NUMBER = re.compile(
+    r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?|[-+]?(?:nan|inf|infinity)", re.IGNORECASE
+)
+
+Box = Tuple[float, float, float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One picture of a data set.
+
+    Attributes:
+        id: str, the picture's path below the folder of pictures, with its extension and forward
+            slashes; the same for two samples only where a list repeats a picture.
+        path: str, absolute path of the picture. It is not opened by a loader and may be missing.
+        class_index: int, counted from 0.
+        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels of the original picture, x to the
+            right and y down, ``x1 >= x0`` and ``y1 >= y0``; empty where the data set has none.
+        mask_path: str or ``None``, absolute path of a segmentation mask.
+    """
+
+    id: str
+    path: str
+    class_index: int
+    boxes: Tuple[Box, ...] = ()
+    mask_path: Optional[str] = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+    """One split of one data set.
+
+    Attributes:
+        name: str, for titles and file names.
+        format: str, the layout it was read from (see :mod:`dgl.data.layouts`).
+        split: str, the split asked for: ``"train"``, ``"val"`` or ``"test"``.
+        samples: list of :class:`Sample`, in the order of the data set's own list.
+        class_names: tuple of str by class index, or ``None`` where the data set names none.
+        classes: int, the number of classes; every ``class_index`` is below it.
+    """
+
+    name: str
+    format: str
+    split: str
+    samples: List[Sample]
+    class_names: Optional[Tuple[str, ...]]
+    classes: int
+
+    def __len__(self):
+        return len(self.samples)
+
+    def class_name(self, class_index):
+        """The name of a class, or its number as text where it has none."""
+        if self.class_names is not None and 0 <= class_index < len(self.class_names):
+            return self.class_names[class_index]
+        return str(class_index)
+
+
+def check_split(split):
+    """Return ``split`` if it is one of :data:`SPLITS`.
+
+    Raises:
+        UserError: it is not.
+    """
+    if split not in SPLITS:
+        raise UserError("unknown split {}; expected one of {}".format(quote(split), list(SPLITS)))
+    return split
+
+
+def check_classes(classes):
+    """Return an explicit number of classes, or ``None``, unchanged.
+
+    Raises:
+        UserError: it is below 1 or above :data:`MAX_CLASSES`.
+    """
+    if classes is not None and not 1 <= classes <= MAX_CLASSES:
+        raise UserError("{} classes; expected 1 to {}".format(classes, MAX_CLASSES))
+    return classes
+
+
+def check_class_index(class_index, classes, where):
+    """Check one label against a number of classes.
+
+    Args:
+        class_index: int, counted from 0.
+        classes: int, the number of classes, or ``None`` where it is not known yet.
+        where: str naming the place for the message, as ``file:line``.
+
+    Raises:
+        UserError: the label is not in ``0 .. classes - 1``.
+    """
+    limit = MAX_CLASSES if classes is None else classes
+    if not 0 <= class_index < limit:
+        raise UserError(
+            "{}: class {} is out of range; expected 0 to {} ({} classes, counted from 0)".format(
+                where, class_index, limit - 1, limit
+            )
+        )
+
+
+def check_box(box, where):
+    """Check that a box is finite and not inverted.
+
+    Args:
+        box: ``(x0, y0, x1, y1)`` floats.
+        where: str naming the place for the message, as ``file:line``.
+
+    Returns:
+        The box as a tuple of four floats.
+
+    Raises:
+        UserError: a coordinate is not finite, ``x1 < x0`` or ``y1 < y0``.
+    """
+    x0, y0, x1, y1 = (float(value) for value in box)
+    # A comparison with NaN is false, so this one condition also refuses NaN.
+    if not (-1e9 < x0 <= x1 < 1e9 and -1e9 < y0 <= y1 < 1e9):
+        raise UserError(
+            "{}: box {:g} {:g} {:g} {:g}; expected finite x0 <= x1 and y0 <= y1".format(
+                where, x0, y0, x1, y1
+            )
+        )
+    return (x0, y0, x1, y1)
+
+
+def resolve_below(data_dir, folder, relative, where):
+    """Absolute path and id of a listed picture, which has to lie below the data folder.
+
+    Args:
+        data_dir: str, absolute path of the data folder.
+        folder: str, the folder of pictures, relative to ``data_dir``.
+        relative: str, the path as listed, relative to that folder.
+        where: str naming the place for the message, as ``file:line``.
+
+    Returns:
+        ``(path, id)``: the absolute path, and ``relative`` normalised. A path that climbs out of
+        ``folder`` but stays in ``data_dir`` has its path below ``data_dir`` as its id.
+
+    Raises:
+        UserError: ``relative`` is absolute or leads out of ``data_dir``.
+    """
+    if "./" in relative or "//" in relative or relative.endswith(".") or os.sep != "/":
+        inside = os.path.normpath(os.path.join(folder, relative)).replace(os.sep, "/")
+        climbs = inside.split("/", 1)[0] == ".."
+        prefix = folder + "/"
+        identity = inside[len(prefix) :] if inside.startswith(prefix) else inside
+    else:
+        # The usual line has nothing to normalise; a list has up to 1.3 million of them.
+        inside, climbs, identity = folder + "/" + relative, False, relative
+    if climbs or os.path.isabs(relative):
+        raise UserError(
+            "{}: path {} leads out of the data folder; expected a path below {}".format(
+                where, quote(relative), os.path.join(data_dir, folder)
+            )
+        )
+    return os.path.join(data_dir, inside), identity
+
+
+def quote(text, limit=80):
+    """``text`` in quotes for a message: control characters escaped, long text shortened."""
+    text = str(text)
+    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
+def read_lines(path: str) -> Iterator[Tuple[int, str]]:
+    """Lines of a UTF-8 text file, without blank ones; a byte order mark and CRLF are accepted.
+
+    Args:
+        path: str, the file.
+
+    Yields:
+        ``(number, text)``: the line's number counted from 1, and its text without white space at
+        either end.
+
+    Raises:
+        UserError: the file cannot be read, is larger than :data:`MAX_TEXT_BYTES`, has a line longer
+            than :data:`MAX_LINE_BYTES`, or is not UTF-8 text.
+    """
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError("{}: not a file; expected a text file".format(path))
+        if status.st_size > MAX_TEXT_BYTES:
+            raise UserError(
+                "{}: {} bytes; expected a text file of at most {}".format(
+                    path, status.st_size, MAX_TEXT_BYTES
+                )
+            )
+        with open(path, "rb") as stream:
+            number = 0
+            while True:
+                raw = stream.readline(MAX_LINE_BYTES + 1)
+                if not raw:
+                    return
+                number += 1
+                text = _decode_line(raw, path, number)
+                if text:
+                    yield number, text
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError("{}: cannot be read: {}".format(path, reason)) from error
+
+
+def _decode_line(raw, path, number):
+    where = "{}:{}".format(path, number)
+    if len(raw) > MAX_LINE_BYTES:
+        raise UserError(
+            "{}: line longer than {} bytes; expected a text file".format(where, MAX_LINE_BYTES)
+        )
+    if b"\0" in raw:
+        raise UserError("{}: binary data; expected UTF-8 text".format(where))
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError("{}: not UTF-8 text: {}".format(where, error.reason)) from error
+    if number == 1 and text.startswith("\ufeff"):
+        text = text[1:]
+    return text.strip(" \t\r\n")

@@ -1,0 +1,54 @@
+"""What this machine computes on: the GPUs that TensorFlow can use, or the CPU."""
+
+import os
+import shutil
+
+from dgl.errors import UserError
+from dgl.tf_compat import tf
+
+from tensorpack.tfutils.common import get_default_sess_config  # isort: skip
+from tensorpack.utils.gpu import get_num_gpu  # isort: skip
+
+
+def select_gpus(gpu):
+    """Make ``--gpu`` hold for this process and count the GPUs left to it.
+
+    Args:
+        gpu: comma-separated indices, ``""`` or ``"-1"`` for the CPU, ``None`` for every GPU there is.
+
+    Returns:
+        int, 0 where there is none (or TensorFlow has no GPU support).
+
+    Raises:
+        UserError: ``gpu`` is not a list of indices.
+    """
+    if gpu is not None:
+        indices = [part.strip() for part in gpu.split(",") if part.strip()]
+        if not all(part.lstrip("-").isdigit() for part in indices):
+            raise UserError("--gpu {}: expected indices like 0 or 0,1".format(gpu))
+        os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(indices)
+    # Without a driver there is nothing to ask; asking all the same prints CUDA's complaints.
+    driver = os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi")
+    if not driver or not tf.test.is_built_with_cuda():
+        return 0
+    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
+        return 0
+    try:
+        return get_num_gpu()
+    except Exception:  # its library fails in as many ways as there are driver versions
+        return 0
+
+
+def session_config(gpus):
+    """Session options: soft placement, memory as needed; without GPUs, no attempt to reach one.
+
+    Args:
+        gpus: their number, from :func:`select_gpus`.
+
+    Returns:
+        ``tf.ConfigProto``.
+    """
+    config = get_default_sess_config()
+    if gpus == 0:
+        config.device_count["GPU"] = 0
+    return config

@@ -1,0 +1,21 @@
+"""Evaluators of classification and localization, fed a batch at a time and mergeable.
+
+Two protocols that are never mixed: ``fixed_threshold`` (:class:`FixedThresholdEvaluator`) and
+``wsolevaluation`` (:class:`MaxBoxAccEvaluator`).
+"""
+
+from dgl.evaluation.classification import ClassificationEvaluator, rank_labels
+from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator
+from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator
+from dgl.evaluation.state import Evaluator
+from dgl.evaluation.table import format_table, write_csv
+
+__all__ = [
+    "ClassificationEvaluator",
+    "Evaluator",
+    "FixedThresholdEvaluator",
+    "MaxBoxAccEvaluator",
+    "format_table",
+    "rank_labels",
+    "write_csv",
+]

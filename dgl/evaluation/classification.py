@@ -1,0 +1,115 @@
+"""Top-1 and top-5 classification error."""
+
+import numpy as np
+
+from dgl.errors import UserError
+from dgl.evaluation.state import Evaluator
+
+TOP5_NEEDS_MORE_THAN = 5
+
+
+def rank_labels(logits, labels):
+    """Place of each true class in the order of the logits.
+
+    Equal logits are ordered by class index, the lower one first, as ``argmax`` does.
+
+    Args:
+        logits: numbers (N, C).
+        labels: ints (N,) in [0, C).
+
+    Returns:
+        int64 array (N,) in [0, C); 0 means the true class is the top prediction.
+
+    Raises:
+        ValueError: shapes that do not fit, a label outside the logits, or NaN.
+    """
+    logits = np.asarray(logits)
+    labels = np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            "logits must be (N, C) and labels (N,), got {} and {}".format(
+                logits.shape, labels.shape
+            )
+        )
+    if labels.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if labels.dtype.kind not in "iu":
+        raise ValueError("labels must be whole numbers, got {}".format(labels.dtype))
+    if labels.min() < 0 or labels.max() >= logits.shape[1]:
+        raise ValueError("a label lies outside the {} logits".format(logits.shape[1]))
+    if np.isnan(logits).any():
+        raise ValueError("logits hold NaN")
+    own = logits[np.arange(len(labels)), labels][:, np.newaxis]
+    earlier = np.arange(logits.shape[1])[np.newaxis] < labels[:, np.newaxis]
+    before = (logits > own) | ((logits == own) & earlier)
+    return before.sum(axis=1).astype(np.int64)
+
+
+class ClassificationEvaluator(Evaluator):
+    """Top-1 error and, with more than five classes, top-5 error."""
+
+    name = "classification"
+
+    def __init__(self, classes):
+        """Start empty.
+
+        Args:
+            classes: number of classes of the data. A head may be wider; its other logits compete
+                too.
+
+        Raises:
+            ValueError: fewer than one class.
+        """
+        if classes < 1:
+            raise ValueError("classes must be at least 1, got {}".format(classes))
+        super().__init__({"classes": int(classes)})
+
+    def add(self, logits, labels):
+        """Count a batch, or one image.
+
+        Args:
+            logits: numbers (N, C) or (C,), C at least the number of classes.
+            labels: ints (N,) or one int, the true classes.
+
+        Raises:
+            ValueError: as :func:`rank_labels`, or fewer logits than classes.
+        """
+        ranks = checked_ranks(logits, labels, self._settings["classes"])
+        self._counts["images"] += len(ranks)
+        self._counts["top1"] += np.count_nonzero(ranks < 1)
+        self._counts["top5"] += np.count_nonzero(ranks < 5)
+
+    def result(self):
+        """The errors.
+
+        Returns:
+            dict: ``top1_error`` and, with more than five classes, ``top5_error``, in percent, and
+            the number of ``images``.
+
+        Raises:
+            dgl.errors.UserError: no image was added.
+        """
+        images = int(self._counts["images"])
+        if images == 0:
+            raise UserError("classification error: expected at least one image")
+        figures = {"top1_error": percent(images - self._counts["top1"], images)}
+        if self._settings["classes"] > TOP5_NEEDS_MORE_THAN:
+            figures["top5_error"] = percent(images - self._counts["top5"], images)
+        figures["images"] = images
+        return figures
+
+    def _new_counts(self):
+        return {key: np.zeros((), np.int64) for key in ("images", "top1", "top5")}
+
+
+def checked_ranks(logits, labels, classes):
+    """:func:`rank_labels` of a batch or one image, the logits being at least ``classes`` wide."""
+    logits = np.atleast_2d(np.asarray(logits))
+    if logits.shape[-1] < classes:
+        raise ValueError("expected {} logits, got {}".format(classes, logits.shape[-1]))
+    return rank_labels(logits, np.atleast_1d(np.asarray(labels)))
+
+
+def percent(count, total):
+    """float: ``count`` of ``total`` in percent."""
+    return 100.0 * float(count) / float(total)

@@ -1,0 +1,45 @@
+"""Run a function over many items in threads, in order: decoding and OpenCV release the interpreter lock."""
+
+import collections
+import concurrent.futures
+import os
+
+_AHEAD_PER_WORKER = 4
+
+
+def ordered_map(function, items, workers=None):
+    """Apply ``function`` to every item in a thread pool and yield the results in order.
+
+    Only a few items a worker are read ahead, so a long iterable of maps is never held in memory.
+
+    Args:
+        function: callable of one item.
+        items: iterable.
+        workers: number of threads; 1 stays in the calling thread, ``None`` takes one a core.
+
+    Yields:
+        The results in the order of ``items``. An exception of ``function`` is raised at its place in
+        that order, and what has not begun by then is dropped.
+
+    Raises:
+        ValueError: fewer than one worker.
+    """
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers < 1:
+        raise ValueError("workers must be at least 1, got {}".format(workers))
+    return map(function, items) if workers == 1 else _in_threads(function, items, workers)
+
+
+def _in_threads(function, items, workers):
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        pending = collections.deque()
+        try:
+            for item in items:
+                pending.append(pool.submit(function, item))
+                if len(pending) >= workers * _AHEAD_PER_WORKER:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,67 @@
+"""The training graph: loss, weight decay, errors, optimizer. A tensorpack model description."""
+
+from dataclasses import replace
+
+from dgl.backbones import build_network, get_backbone
+from dgl.tf_compat import tf
+from dgl.training.recipe import MOMENTUM
+
+from tensorpack.graph_builder import ModelDesc  # isort: skip
+from tensorpack.models import l2_regularizer, regularize_cost  # isort: skip
+from tensorpack.tfutils import gradproc, optimizer  # isort: skip
+from tensorpack.tfutils.summary import add_moving_summary  # isort: skip
+from tensorpack.tfutils.tower import get_current_tower_context  # isort: skip
+
+WRONG = "wrong-top{}"
+
+
+class ClassifierModel(ModelDesc):
+    """A backbone trained from image labels, by the recipe."""
+
+    def __init__(self, recipe):
+        self.recipe = recipe
+        self.backbone = get_backbone(recipe.mode)
+
+    def inputs(self):
+        """uint8 BGR pictures (N, S, S, 3) and int32 labels (N,)."""
+        size = self.recipe.image_size
+        return [
+            tf.TensorSpec((None, size, size, 3), tf.uint8, "input"),
+            tf.TensorSpec((None,), tf.int32, "label"),
+        ]
+
+    def build_graph(self, image, label):
+        """The cost of one tower: mean softmax cross-entropy plus weight decay."""
+        training = get_current_tower_context().is_training
+        network = build_network(
+            self.backbone, image, replace(self.recipe.options, training=training)
+        )
+        errors = [_error(network.logits, label, 1)]
+        if self.recipe.with_top5:
+            errors.append(_error(network.logits, label, 5))
+        loss = tf.nn.sparse_softmax_cross_entropy_with_logits(logits=network.logits, labels=label)
+        loss = tf.reduce_mean(loss, name="xentropy-loss")
+        cost = loss
+        if self.recipe.weight_decay:
+            pattern, scale = self.recipe.weight_decay
+            cost = tf.add(cost, regularize_cost(pattern, l2_regularizer(scale)))
+        cost = tf.identity(cost, name="cost")
+        if training:
+            add_moving_summary(loss, cost, *errors)
+        return cost
+
+    def optimizer(self):
+        """SGD with Nesterov momentum; gradients scaled by variable when fine-tuning."""
+        rate = tf.get_variable("learning_rate", initializer=self.recipe.base_lr, trainable=False)
+        tf.summary.scalar("learning_rate-summary", rate)
+        sgd = tf.train.MomentumOptimizer(rate, MOMENTUM, use_nesterov=True)
+        if not self.recipe.multipliers:
+            return sgd
+        scale = gradproc.ScaleGradient(list(self.recipe.multipliers), verbose=False)
+        return optimizer.apply_grad_processors(sgd, [scale])
+
+
+def _error(logits, label, k):
+    wrong = tf.logical_not(tf.nn.in_top_k(logits, label, k))
+    wrong = tf.cast(wrong, tf.float32, name=WRONG.format(k))
+    return tf.reduce_mean(wrong, name="train-error-top{}".format(k))

@@ -1,0 +1,45 @@
+"""`--val`: classification errors of a checkpoint on the validation split, by the validation view."""
+
+from tqdm import tqdm
+
+from dgl.backbones import get_backbone
+from dgl.data.flows import ValidationFlow
+from dgl.devices import select_gpus
+from dgl.evaluation.classification import ClassificationEvaluator
+from dgl.tf_compat import tf
+from dgl.weights import build_inference, find_weights, open_checkpoint, options_from
+
+
+def validate(args, mode, validation):
+    """Print the top-1 error, and the top-5 error where there are more than five classes.
+
+    Args:
+        args: parsed flags of a training script.
+        mode: backbone.
+        validation: :class:`~dgl.data.sample.DataSet`.
+    """
+    backbone = get_backbone(mode)
+    checkpoint = open_checkpoint(find_weights(backbone, args.load))
+    options = options_from(
+        backbone,
+        checkpoint,
+        "cub" if args.cub else "imagenet",
+        width=args.width,
+        norm=args.norm,
+        last_stride=args.laststride,
+    )
+    size = args.final_size
+    workers = 2 if args.workers is None else args.workers
+    evaluator = ClassificationEvaluator(classes=options.classes)
+    with tf.Graph().as_default():
+        image = tf.placeholder(tf.uint8, [None, size, size, 3], "input")
+        network, session = build_inference(
+            backbone, checkpoint, image, options, select_gpus(args.gpu)
+        )
+        with session:
+            flow = ValidationFlow(validation.samples, size, min(args.batch, 64), workers)
+            for images, labels in tqdm(flow, total=len(flow), unit=" batches", desc="validation"):
+                evaluator.add(session.run(network.logits, {image: images}), labels)
+    for name, value in sorted(evaluator.result().items()):
+        print("{}: {}".format(name, value))
+    return 0

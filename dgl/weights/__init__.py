@@ -1,0 +1,28 @@
+"""Weights: reading checkpoints of every kind and filling networks from them."""
+
+from dgl.weights.checkpoint import Checkpoint, open_checkpoint, save_npz
+from dgl.weights.model_card import CARD_FILE, ModelCard, read_card, write_card
+from dgl.weights.restore import (
+    assign,
+    build_inference,
+    choose_head,
+    disagreements,
+    find_weights,
+    options_from,
+)
+
+__all__ = [
+    "CARD_FILE",
+    "Checkpoint",
+    "ModelCard",
+    "assign",
+    "build_inference",
+    "choose_head",
+    "disagreements",
+    "find_weights",
+    "open_checkpoint",
+    "options_from",
+    "read_card",
+    "save_npz",
+    "write_card",
+]

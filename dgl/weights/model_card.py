@@ -1,0 +1,76 @@
+"""The card beside a checkpoint: what it was trained on and how pictures go into it.
+
+Training writes ``model.json`` into its log folder; a single-file checkpoint ``NAME.npz`` has
+``NAME.json``. Released checkpoints have none, and nothing depends on one: it only supplies defaults
+(input size, class names).
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import Optional, Tuple
+
+from dgl.errors import UserError
+from dgl.files import write_atomically
+
+CARD_FILE = "model.json"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What is worth knowing about a checkpoint.
+
+    Attributes:
+        mode: backbone.
+        image_size: side of the square input in pixels.
+        class_names: one name a class, or ``None``.
+        data_set: name of the data it was trained on.
+        last_stride: stride of a ResNet's last group.
+    """
+
+    mode: str
+    image_size: int
+    class_names: Optional[Tuple[str, ...]] = None
+    data_set: str = ""
+    last_stride: int = 1
+
+
+def write_card(path, card):
+    """Write ``card`` as JSON, atomically."""
+    text = json.dumps(asdict(card), indent=1) + "\n"
+    write_atomically(path, text.encode("utf-8"))
+
+
+def _candidates(checkpoint_path):
+    yield os.path.splitext(checkpoint_path)[0] + ".json"
+    folder = checkpoint_path if os.path.isdir(checkpoint_path) else os.path.dirname(checkpoint_path)
+    yield os.path.join(folder, CARD_FILE)
+
+
+def read_card(checkpoint_path):
+    """The card of a checkpoint, or ``None`` when it has none.
+
+    Raises:
+        UserError: a card is there but is not one.
+    """
+    for path in _candidates(checkpoint_path):
+        if not os.path.isfile(path):
+            continue
+        try:
+            with open(path, encoding="utf-8") as stream:
+                values = json.load(stream)
+            names = values.get("class_names")
+            return ModelCard(
+                mode=str(values["mode"]),
+                image_size=int(values["image_size"]),
+                class_names=tuple(str(name) for name in names) if names else None,
+                data_set=str(values.get("data_set", "")),
+                last_stride=int(values.get("last_stride", 1)),
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(
+                "{}: not a model card ({}); expected JSON with mode and image_size".format(
+                    path, error
+                )
+            ) from None
+    return None

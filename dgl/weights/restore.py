@@ -1,0 +1,171 @@
+"""From a checkpoint to a network: which network it is for, what matches, and the assignment."""
+
+import os
+
+from dgl.backbones import BuildOptions, build_network
+from dgl.devices import session_config
+from dgl.errors import UserError
+from dgl.tf_compat import tf
+
+PRETRAINED_FOLDER = "pretrain_model"
+_NAMED = 4  # how many disagreeing variables an error names
+
+
+def find_weights(backbone, load):
+    """Turn ``--load NAME_OR_PATH`` into a path.
+
+    A short name (``vgg``, ``resnet50``, ...) stands for the ImageNet file in ``pretrain_model/``, looked
+    for in the working folder and beside the package.
+
+    Raises:
+        UserError: a short name whose file is absent; the message says what to fetch.
+    """
+    file_name = backbone.pretrained.get(load)
+    if os.path.exists(load) or os.path.exists(load + ".index") or file_name is None:
+        return load
+    roots = (os.getcwd(), os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
+    for root in roots:
+        path = os.path.join(root, PRETRAINED_FOLDER, file_name)
+        if os.path.exists(path):
+            return path
+    raise UserError(
+        "--load {}: fetch {} (ImageNet weights; tensorpack's model zoo has the .npz files, TF-slim the "
+        ".ckpt) and put it in {}/".format(
+            load, file_name, os.path.join(os.getcwd(), PRETRAINED_FOLDER)
+        )
+    )
+
+
+def _first_names(checkpoint):
+    """What a checkpoint begins with, optimizer slots left out."""
+    names = [name for name in checkpoint.shapes if not name.endswith("/Momentum")]
+    return ", ".join(names[:_NAMED]) or "nothing"
+
+
+def choose_head(backbone, checkpoint, data_set=None):
+    """The classification layer of a checkpoint: (scope, number of classes).
+
+    With several heads, the one named for ``data_set`` is taken, else the first by name.
+
+    Raises:
+        UserError: there is none.
+    """
+    heads = backbone.find_heads(checkpoint.shapes)
+    if not heads:
+        raise UserError(
+            "{}: holds no classification layer of {} (a variable like {}); it begins with {}".format(
+                checkpoint.path,
+                backbone.mode,
+                backbone.head_pattern.replace("[^/]*", "*").replace("[^/]+", "*").strip("()"),
+                _first_names(checkpoint),
+            )
+        )
+    for head, classes in heads.items():
+        if data_set and head == backbone.head_name(data_set, classes):
+            return head, classes
+    return next(iter(heads.items()))
+
+
+def options_from(backbone, checkpoint, data_set=None, width=None, norm=None, last_stride=1):
+    """Build options that a checkpoint asks for.
+
+    Args:
+        backbone: registry entry.
+        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
+        data_set: decides between several heads.
+        width, norm: what the caller insists on; ``None`` takes the checkpoint's.
+        last_stride: not stored in a checkpoint; the caller says.
+
+    Returns:
+        :class:`~dgl.backbones.BuildOptions`.
+
+    Raises:
+        UserError: the checkpoint is another backbone's.
+    """
+    if backbone.stem not in checkpoint.shapes:
+        raise UserError(
+            "{}: not a checkpoint of --mode {}: it lacks {}; it begins with {}".format(
+                checkpoint.path,
+                backbone.mode,
+                backbone.stem,
+                _first_names(checkpoint),
+            )
+        )
+    head, classes = choose_head(backbone, checkpoint, data_set)
+    return BuildOptions(
+        classes=classes,
+        head=head,
+        width=backbone.find_width(checkpoint.shapes) if width is None else width,
+        norm=backbone.find_norm(checkpoint.shapes) if norm is None else norm,
+        last_stride=last_stride,
+    )
+
+
+def disagreements(variables, checkpoint):
+    """Graph variables that the checkpoint cannot fill.
+
+    Args:
+        variables: list of graph variables.
+        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
+
+    Returns:
+        (missing, mismatched): names, and "name (network [..], checkpoint [..])" texts.
+    """
+    missing, mismatched = [], []
+    for variable in variables:
+        name, shape = variable.op.name, tuple(variable.shape.as_list())
+        stored = checkpoint.shapes.get(name)
+        if stored is None:
+            missing.append(name)
+        elif stored != shape:
+            mismatched.append(
+                "{} (network {}, checkpoint {})".format(name, list(shape), list(stored))
+            )
+    return missing, mismatched
+
+
+def assign(session, variables, checkpoint):
+    """Fill every variable from the checkpoint; all of them must match.
+
+    Raises:
+        UserError: naming the first variables that disagree.
+    """
+    missing, mismatched = disagreements(variables, checkpoint)
+    if missing or mismatched:
+        wrong = mismatched + ["{} (absent)".format(name) for name in missing]
+        more = len(wrong) - _NAMED
+        raise UserError(
+            "{}: does not fit this network: {}{}".format(
+                checkpoint.path,
+                ", ".join(wrong[:_NAMED]),
+                " and {} more".format(more) if more > 0 else "",
+            )
+        )
+    feeds = {v.initializer.inputs[1]: checkpoint.read(v.op.name) for v in variables}
+    session.run([v.initializer for v in variables], feeds)
+
+
+def build_inference(backbone, checkpoint, image, options, gpus=0):
+    """Build the network on ``image`` and open a session with the checkpoint's weights.
+
+    Args:
+        backbone: registry entry.
+        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
+        image: (N, S, S, 3) BGR in 0..255, any dtype.
+        options: :class:`~dgl.backbones.BuildOptions`.
+        gpus: number of GPUs to use.
+
+    Returns:
+        (network, session); the session belongs to the caller.
+
+    Raises:
+        UserError: the checkpoint does not fit.
+    """
+    network = build_network(backbone, image, options)
+    session = tf.Session(config=session_config(gpus))
+    try:
+        assign(session, tf.global_variables(), checkpoint)
+    except UserError:
+        session.close()
+        raise
+    return network, session

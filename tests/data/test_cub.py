@@ -1,0 +1,124 @@
+"""CUB-200-2011 as published, from small files of the same form."""
+
+import numpy as np
+import pytest
+
+from dgl.data.cub import detect_cub, load_cub
+from dgl.errors import UserError
+
+FILES = {
+    "images.txt": "1 001.Auk/Auk 1.jpg\n2 001.Auk/Auk_2.jpg\n3 002.Wren/Wren_1.jpg\n",
+    "image_class_labels.txt": "1 1\n2 1\n3 2\n",
+    "train_test_split.txt": "1 1\n2 0\n3 0\n",
+    "bounding_boxes.txt": "1 60.0 27.0 325.0 304.0\n2 1.5 2 3 4\n3 0 0 10 20\n",
+    "classes.txt": "1 001.Auk\n2 002.Wren\n",
+}
+
+
+@pytest.fixture
+def data(tmp_path):
+    write(tmp_path, FILES)
+    return tmp_path
+
+
+def write(folder, files):
+    for name, text in files.items():
+        (folder / name).write_text(text)
+
+
+def test_train(data):
+    dataset = load_cub(str(data), "train")
+    assert (dataset.format, dataset.split, dataset.classes) == ("cub200", "train", 2)
+    assert dataset.class_names == ("Auk", "Wren")
+    (sample,) = dataset.samples
+    assert sample.id == "001.Auk/Auk 1.jpg"
+    assert sample.path == str(data / "images" / "001.Auk" / "Auk 1.jpg")
+    assert (sample.class_index, sample.mask_path) == (0, None)
+    assert sample.boxes == ((60.0, 27.0, 385.0, 331.0),)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_val_and_test_are_the_same(data, split):
+    dataset = load_cub(str(data), split, dataname="birds")
+    assert (dataset.name, dataset.split) == ("birds", split)
+    assert [sample.class_index for sample in dataset.samples] == [0, 1]
+    assert dataset.samples[0].boxes == ((1.5, 2.0, 4.5, 6.0),)
+
+
+def test_masks_where_there_are_some(data):
+    (data / "segmentations" / "002.Wren").mkdir(parents=True)
+    mask = data / "segmentations" / "002.Wren" / "Wren_1.png"
+    mask.write_bytes(b"x")
+    samples = load_cub(str(data), "test").samples
+    assert [sample.mask_path for sample in samples] == [None, str(mask)]
+
+
+def test_detect(data, tmp_path):
+    assert detect_cub(str(data))
+    (data / "images.txt").unlink()
+    assert not detect_cub(str(data))
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_missing_file(data, name):
+    (data / name).unlink()
+    with pytest.raises(UserError, match=name.replace(".", r"\.") + ": no such file; expected"):
+        load_cub(str(data), "train")
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("images.txt", "1 a.jpg\n1 b.jpg\n", r"images\.txt:2: id 1 a second time"),
+        ("images.txt", "1 a.jpg\nx b.jpg\n", r"images\.txt:2: .*expected 'id path'"),
+        ("images.txt", "1\n", r"images\.txt:1: .*expected 'id path'"),
+        ("images.txt", "", r"images\.txt: the file is empty"),
+        ("images.txt", "1 ../../a.jpg\n2 b.jpg\n3 c.jpg\n", r"images\.txt:1: path .* leads out"),
+        ("image_class_labels.txt", "1 1\n2 1\n", r"no line for id 3 \(.*images\.txt:3\)"),
+        ("image_class_labels.txt", "1 1\n9 1\n", r"labels\.txt:2: id 9 is not in images\.txt"),
+        ("image_class_labels.txt", "1 1\n2 1\n3 3\n", r"labels\.txt:3: class '3'; expected 1 to 2"),
+        ("image_class_labels.txt", "1 0\n2 1\n3 2\n", r"labels\.txt:1: class '0'; expected 1 to"),
+        ("image_class_labels.txt", "1 1\n2 auk\n3 2\n", r"labels\.txt:2: class 'auk'"),
+        ("train_test_split.txt", "1 1\n2 2\n3 0\n", r"split\.txt:2: '2'; expected 1 "),
+        ("train_test_split.txt", "1 0\n2 0\n3 0\n", r"split\.txt: no picture of the train split"),
+        ("bounding_boxes.txt", "1 1 2 3\n2 1 2 3 4\n3 1 2 3 4\n", r"boxes\.txt:1: .*width"),
+        ("bounding_boxes.txt", "1 1 2 -3 4\n2 1 2 3 4\n3 1 2 3 4\n", r"boxes\.txt:1: box"),
+        ("bounding_boxes.txt", "1 1 2 nan 4\n2 1 2 3 4\n3 1 2 3 4\n", r"boxes\.txt:1: box"),
+        ("bounding_boxes.txt", "1 1 2 3 4\n2 1 b 3 4\n3 1 2 3 4\n", r"boxes\.txt:2: .*width"),
+        ("classes.txt", "1 001.Auk\n3 003.Wren\n", r"classes\.txt:2: class 3; expected classes 1"),
+    ],
+)
+def test_inconsistent_files(data, name, text, message):
+    (data / name).write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_cub(str(data), "train")
+
+
+def test_explicit_number_of_classes(data):
+    assert load_cub(str(data), "test", classes=200).classes == 200
+    with pytest.raises(UserError, match=r"labels\.txt:3: class 1 is out of range; expected 0 to 0"):
+        load_cub(str(data), "test", classes=1)
+
+
+@pytest.mark.parametrize("test_images, accepted", [(5794, True), (5793, False)])
+def test_size_of_the_full_set(tmp_path, test_images, accepted):
+    ids = range(1, 11789)
+    write(
+        tmp_path,
+        {
+            "images.txt": "".join("{0} c/{0}.jpg\n".format(i) for i in ids),
+            "image_class_labels.txt": "".join("{} {}\n".format(i, i % 200 + 1) for i in ids),
+            "train_test_split.txt": "".join("{} {:d}\n".format(i, i > test_images) for i in ids),
+            "bounding_boxes.txt": "".join("{} 1 2 3 4\n".format(i) for i in ids),
+            "classes.txt": "".join("{0} {0:03d}.c{0}\n".format(i) for i in range(1, 201)),
+        },
+    )
+    if accepted:
+        dataset = load_cub(str(tmp_path), "test")
+        assert (len(dataset), dataset.classes) == (5794, 200)
+        assert len(load_cub(str(tmp_path), "train")) == 11788 - 5794
+        labels = np.array([sample.class_index for sample in dataset.samples])
+        np.testing.assert_array_equal(labels, np.arange(1, 5795) % 200)
+    else:
+        with pytest.raises(UserError, match="5793 test pictures; expected 5794"):
+            load_cub(str(tmp_path), "test")

@@ -1,0 +1,289 @@
+"""The picture reader: every kind of file gives 8-bit RGB, or a one-line error."""
+
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import dgl
+from dgl.data import image_io
+from dgl.data.image_io import list_images, read_image
+from dgl.errors import UserError
+
+HEIGHT, WIDTH = 23, 37
+
+
+@pytest.fixture
+def rgb():
+    """A smooth picture with four different corners, so that JPEG keeps it and turning it shows."""
+    x = np.linspace(0, 200, WIDTH)[np.newaxis, :]
+    y = np.linspace(0, 150, HEIGHT)[:, np.newaxis]
+    return np.stack([x + 0 * y, y + 0 * x, 255 - x / 2 - y / 2], axis=2).astype(np.uint8)
+
+
+@pytest.fixture
+def gray(rgb):
+    return rgb[:, :, 0]
+
+
+def save(tmp_path, image, name, **options):
+    path = str(tmp_path / name)
+    image.save(path, **options)
+    return path
+
+
+def check(array, expected, tolerance=0):
+    assert array.dtype == np.uint8
+    assert array.flags.c_contiguous and array.flags.writeable
+    np.testing.assert_allclose(array.astype(int), np.asarray(expected, int), atol=tolerance)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.ppm", "misnamed.jpg"])
+def test_lossless_rgb(tmp_path, rgb, name):
+    form = "PNG" if name == "misnamed.jpg" else None
+    check(read_image(save(tmp_path, Image.fromarray(rgb), name, format=form)), rgb)
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_jpeg_agrees_with_opencv(tmp_path, rgb, progressive):
+    path = save(tmp_path, Image.fromarray(rgb), "a.jpg", quality=90, progressive=progressive)
+    # Two decoders may round differently by a level or two where they upsample colour.
+    check(read_image(path), cv2.imread(path)[:, :, ::-1], tolerance=3)
+
+
+@pytest.mark.parametrize("mode, tolerance", [("L", 4), ("CMYK", 12)])
+def test_jpeg_of_other_colours(tmp_path, rgb, mode, tolerance):
+    image = Image.fromarray(rgb).convert(mode)
+    path = save(tmp_path, image, "a.jpg", quality=98, subsampling=0) if mode != "L" else None
+    path = path or save(tmp_path, image, "a.jpg", quality=98)
+    check(read_image(path), np.asarray(image.convert("RGB")), tolerance)
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P"])
+def test_png_of_other_modes(tmp_path, rgb, mode):
+    image = Image.fromarray(rgb).convert(mode)
+    expected = np.asarray(image.convert("RGB"))
+    check(read_image(save(tmp_path, image, "a.png")), expected)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_composited_on_white(tmp_path, rgb, mode):
+    alpha = np.linspace(0, 255, HEIGHT * WIDTH).astype(np.uint8).reshape(HEIGHT, WIDTH)
+    colour = Image.fromarray(rgb).convert(mode[:-1])
+    image = colour.convert(mode)
+    image.putalpha(Image.fromarray(alpha))
+    opaque = np.asarray(colour.convert("RGB"), float)
+    part = alpha[:, :, np.newaxis] / 255.0
+    check(
+        read_image(save(tmp_path, image, "a.png")),
+        np.rint(opaque * part + 255 * (1 - part)),
+    )
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.gif"])
+def test_transparent_palette_entry_becomes_white(tmp_path, name):
+    image = Image.new("P", (4, 2), 0)
+    image.putpalette([10, 20, 30, 200, 100, 50] + [0] * 750)
+    image.putpixel((3, 1), 1)
+    path = save(tmp_path, image, name, transparency=0)
+    expected = np.full((2, 4, 3), 255)
+    expected[1, 3] = 200, 100, 50
+    check(read_image(path), expected)
+
+
+def test_transparent_colour_key_becomes_white(tmp_path, rgb):
+    key = tuple(int(value) for value in rgb[5, 7])
+    path = save(tmp_path, Image.fromarray(rgb), "a.png", transparency=key)
+    expected = rgb.copy()
+    expected[(rgb == rgb[5, 7]).all(axis=2)] = 255
+    check(read_image(path), expected)
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
+def test_16_bit_grayscale_is_scaled(tmp_path, name):
+    values = np.array([[0, 128, 129, 255, 256], [257, 32768, 65278, 65406, 65535]], np.uint16)
+    path = str(tmp_path / name)
+    assert cv2.imwrite(path, values)
+    expected = np.rint(values / 257.0)
+    check(read_image(path), np.repeat(expected[:, :, np.newaxis], 3, axis=2))
+
+
+def test_16_bit_colour_is_scaled(tmp_path, rgb):
+    path = str(tmp_path / "a.png")
+    assert cv2.imwrite(path, rgb[:, :, ::-1].astype(np.uint16) * 257)
+    check(read_image(path), rgb)
+
+
+def test_floating_point_is_refused(tmp_path, gray):
+    path = save(tmp_path, Image.fromarray(gray.astype(np.float32)), "a.tif")
+    with pytest.raises(UserError, match=r"a\.tif: floating-point picture"):
+        read_image(path)
+
+
+def test_32_bit_beyond_16_is_refused(tmp_path):
+    path = save(tmp_path, Image.fromarray(np.array([[0, 70000]], np.int32)), "a.tif")
+    with pytest.raises(UserError, match=r"a\.tif: values beyond 16 bits"):
+        read_image(path)
+
+
+# EXIF: orientation o says where row 0 and column 0 of the stored picture are; these undo it.
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: np.rot90(a, 2),
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a.transpose(1, 0, 2), 2),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+@pytest.mark.parametrize("orientation", sorted(UPRIGHT))
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif"])
+def test_exif_orientation(tmp_path, rgb, name, orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path, Image.fromarray(rgb), name, exif=exif, quality=98, subsampling=0)
+    check(read_image(path), UPRIGHT[orientation](rgb), tolerance=4 if name == "a.jpg" else 0)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_damaged_exif_does_not_matter(tmp_path, rgb):
+    path = save(tmp_path, Image.fromarray(rgb), "a.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    assert read_image(path).shape == rgb.shape
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp"])
+def test_first_frame_of_an_animation(tmp_path, name):
+    first, second = (Image.new("RGB", (6, 5), colour) for colour in ("red", "blue"))
+    path = save(tmp_path, first, name, save_all=True, append_images=[second], lossless=True)
+    check(read_image(path), np.tile(np.array([255, 0, 0]), (5, 6, 1)))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.bmp", "a.tif", "a.webp", "a.ppm"])
+@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
+def test_truncated_file_is_an_error(tmp_path, name, kept):
+    noise = np.random.RandomState(0).randint(0, 256, (90, 80, 3)).astype(np.uint8)
+    path = tmp_path / name
+    Image.fromarray(noise).save(str(path))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(UserError) as caught:
+        read_image(str(path))
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_damaged_file_gives_a_picture_or_a_user_error(tmp_path, rgb, seed):
+    random = np.random.RandomState(seed)
+    name = ["a.jpg", "a.png", "a.gif", "a.bmp", "a.tif", "a.webp", "a.ppm", "a.jp2"][seed % 8]
+    path = tmp_path / name
+    Image.fromarray(rgb).save(str(path))
+    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
+    data[random.randint(0, data.size, 8)] = random.randint(0, 256, 8)
+    path.write_bytes(data.tobytes())
+    try:
+        array = read_image(str(path))
+    except UserError as error:
+        assert str(error).startswith(str(path)) and "\n" not in str(error)
+    else:
+        assert array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3
+
+
+@pytest.mark.parametrize(
+    "data, reason",
+    [(b"", "is empty"), (b"hello, this is text\n" * 9, "not a picture"), (b"\xff\xd8\xff", "")],
+)
+def test_what_is_no_picture(tmp_path, data, reason):
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data)
+    with pytest.raises(UserError, match=r"a\.jpg: .*" + reason):
+        read_image(str(path))
+
+
+def test_missing_file_and_folder(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.jpg: no such file"):
+        read_image(str(tmp_path / "absent.jpg"))
+    with pytest.raises(UserError, match="a folder; expected a picture file"):
+        read_image(str(tmp_path))
+    with pytest.raises(UserError, match="cannot be read"):
+        read_image("a\0b.jpg")
+
+
+def bomb(width, height):
+    """A PNG whose header claims a size that its data do not have."""
+
+    def chunk(kind, body):
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 99))
+        + chunk(b"IEND", b"")
+    )
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("width, height", [(10001, 10000), (13000, 13000), (2000000, 2000000)])
+def test_too_many_pixels_is_known_from_the_header(tmp_path, width, height):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(bomb(width, height))
+    with pytest.raises(UserError, match=r"bomb\.png: .* at most 100 megapixels"):
+        read_image(str(path))
+
+
+def test_too_many_pixels_is_told_of_once(tmp_path):
+    path = tmp_path / "bomb.png"
+    path.write_bytes(bomb(10001, 10000))
+    code = "from dgl.data import read_image; from dgl.errors import run_script; "
+    code += "run_script(lambda _: read_image({!r}))".format(str(path))
+    root = os.path.dirname(os.path.dirname(dgl.__file__))
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, stderr=subprocess.PIPE, universal_newlines=True
+    )
+    assert done.returncode == 1
+    # Pillow's own warning is silent.
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_pixel_limit_is_inclusive(tmp_path, rgb, monkeypatch):
+    path = save(tmp_path, Image.fromarray(rgb), "a.png")
+    monkeypatch.setattr(image_io, "PIXEL_LIMIT", HEIGHT * WIDTH)
+    check(read_image(path), rgb)
+    monkeypatch.setattr(image_io, "PIXEL_LIMIT", HEIGHT * WIDTH - 1)
+    with pytest.raises(UserError, match="37 x 23 pixels"):
+        read_image(path)
+
+
+def test_picture_without_pixels(tmp_path):
+    path = tmp_path / "a.gif"
+    path.write_bytes(b"GIF89a" + b"\0" * 7 + b"," + b"\0" * 9 + b"\x02\x02\x4c\x01\0;")
+    with pytest.raises(UserError, match=r"a\.gif: "):
+        read_image(str(path))
+
+
+def test_list_images(tmp_path):
+    for name in ("b.jpg", "a.PNG", "c.JPEG", ".hidden.jpg", "notes.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "folder.jpg").mkdir()
+    assert list_images(str(tmp_path)) == [str(tmp_path / n) for n in ("a.PNG", "b.jpg", "c.JPEG")]
+    text = str(tmp_path / "notes.txt")
+    assert list_images(text) == [text]
+
+
+def test_list_images_of_nothing(tmp_path):
+    with pytest.raises(UserError, match="no pictures in this folder"):
+        list_images(str(tmp_path))
+    with pytest.raises(UserError, match="no such file or folder"):
+        list_images(str(tmp_path / "absent"))

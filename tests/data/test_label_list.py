@@ -1,0 +1,250 @@
+"""The published list format."""
+
+import logging
+
+import numpy as np
+import pytest
+
+from dgl.data.label_list import (
+    guess_image_root,
+    list_names,
+    load_label_list,
+    parse_line,
+    read_class_names,
+)
+from dgl.errors import UserError
+
+
+def make(tmp_path, dataname="set", **lists):
+    folder = tmp_path / "labels" / dataname
+    folder.mkdir(parents=True)
+    for name, text in lists.items():
+        (folder / (name + ".txt")).write_bytes(text.encode("utf-8"))
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("a.jpg 3", ("a.jpg", 3, ())),
+        ("d/a.JPEG 3 1 2 3 4", ("d/a.JPEG", 3, ((1, 2, 3, 4),))),
+        ("a.jpg\t0  1.5 2 3e1 4.", ("a.jpg", 0, ((1.5, 2, 30, 4),))),
+        ("a.jpg 1 1 2 3 4 5 6 7 8", ("a.jpg", 1, ((1, 2, 3, 4), (5, 6, 7, 8)))),
+        ("my bird 2 1 2 3 4.jpg 0 1 2 3 4", ("my bird 2 1 2 3 4.jpg", 0, ((1, 2, 3, 4),))),
+        ("a  b\u00a0c.jpg 7", ("a  b\u00a0c.jpg", 7, ())),
+        ("a.jpg old/b.png 7", ("a.jpg old/b.png", 7, ())),
+        ("no extension 3 1 2 3 4", ("no extension", 3, ((1, 2, 3, 4),))),
+        ("123 0", ("123", 0, ())),
+        ("a.jpg 0 -2 -1 5 5", ("a.jpg", 0, ((-2, -1, 5, 5),))),
+    ],
+)
+def test_parse_line(text, expected):
+    assert parse_line(text, "l:1") == expected
+
+
+def test_parse_line_with_width_and_height():
+    boxes = parse_line("a.jpg 0 10 20 30 40 1 2 3 4", "l:1", is_xywh=True)[2]
+    assert boxes == ((10, 20, 40, 60), (1, 2, 4, 6))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.jpg",
+        "a b c",
+        "a.jpg cat",
+        "a.jpg -1",
+        "a.jpg -1 1 2 3 4",
+        "a.jpg 1.5",
+        "a.jpg 99999999999999999999",
+        "a.jpg 0 1",
+        "a.jpg 0 1 2",
+        "a.jpg 0 1 2 3",
+        "a.jpg 0 1 2 3 4 5 6",
+        "a.jpg 0 1 2 3 4 5",
+        "a.jpg 0 1 2 x 4",
+        "a.jpg 0 1_0 2 30 4",
+        "a.jpg 0 nan 2 3 4",
+        "a.jpg 0 1 2 inf 4",
+        "a.jpg 0 1 2 1e999 4",
+        "a.jpg 0 3 2 1 4",
+        "a.jpg 0 1 4 3 2",
+        "7 8 9",
+        "7 8 9 10 11",
+        "a.jpg \u0663",
+    ],
+)
+def test_bad_line_names_the_line_and_what_was_expected(text):
+    with pytest.raises(UserError, match="^list.txt:12: .*expected") as caught:
+        parse_line(text, "list.txt:12")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_lines_come_back_as_written(seed):
+    random = np.random.RandomState(seed)
+    words = ["bird", "7", "-3.5", "a.b", "x.jpg", "\u9ce5", "(1)"]
+    for _ in range(50):
+        stem = " ".join(random.choice(words, random.randint(1, 6)))
+        path = stem + str(random.choice([".jpg", ".JPG", ".png", ".jpeg"]))
+        corners = np.round(random.uniform(-5, 500, (random.randint(0, 4), 2)), 3)
+        boxes = tuple(
+            (x, y, x + w, y + h)
+            for (x, y), (w, h) in zip(corners, random.randint(0, 99, corners.shape))
+        )
+        numbers = [repr(float(value)) for box in boxes for value in box]
+        label = random.randint(0, 1000)
+        text = " ".join([path, str(label)] + numbers)
+        assert parse_line(text, "l:1") == (path, label, boxes)
+
+
+def test_imagenet_and_cub_image_roots(tmp_path):
+    data = make(tmp_path, train="c/a.jpg 1\n", val="a b.jpg 0 1 2 3 4\n")
+    train = load_label_list(data, "train", "set")
+    val = load_label_list(data, "val", "set")
+    assert train.samples[0].path == str(tmp_path / "train" / "c" / "a.jpg")
+    assert (train.samples[0].id, train.samples[0].boxes) == ("c/a.jpg", ())
+    assert val.samples[0].path == str(tmp_path / "val" / "a b.jpg")
+    assert (val.name, val.format, val.split, val.classes) == ("set", "imagenet", "val", 1)
+    cub = load_label_list(data, "val", "set", image_root="cub")
+    assert cub.samples[0].path == str(tmp_path / "images" / "a b.jpg")
+    assert cub.format == "cub"
+
+
+@pytest.mark.parametrize(
+    "root, split, train_boxes, expected",
+    [
+        ("cub", "train", None, (10, 20, 40, 60)),
+        ("cub", "val", None, (10, 20, 30, 40)),
+        ("imagenet", "train", None, (10, 20, 30, 40)),
+        ("imagenet", "val", None, (10, 20, 30, 40)),
+        ("cub", "train", "xyxy", (10, 20, 30, 40)),
+        ("imagenet", "train", "xywh", (10, 20, 40, 60)),
+        ("cub", "val", "xywh", (10, 20, 30, 40)),
+    ],
+)
+def test_what_four_numbers_mean(tmp_path, root, split, train_boxes, expected):
+    line = "a.jpg 0 10 20 30 40\n"
+    data = make(tmp_path, train=line, val=line)
+    dataset = load_label_list(data, split, image_root=root, train_boxes=train_boxes)
+    assert dataset.samples[0].boxes == (expected,)
+
+
+def test_val_and_test_stand_for_each_other(tmp_path):
+    only_val = make(tmp_path / "1", train="t.jpg 0", val="v.jpg 0")
+    both = make(tmp_path / "2", test="s.jpg 0", val="v.jpg 0")
+    assert load_label_list(only_val, "test").samples[0].path.endswith("/val/v.jpg")
+    assert load_label_list(only_val, "test").split == "test"
+    assert load_label_list(both, "test").samples[0].path.endswith("/test/s.jpg")
+    with pytest.raises(UserError, match=r"labels/set/train\.txt: no such file; expected labels/"):
+        load_label_list(both, "train")
+
+
+def test_blank_lines_crlf_and_byte_order_mark(tmp_path):
+    data = make(tmp_path, val="\ufeffa.jpg 0\r\n\r\n  \r\nb.jpg 1\r\n")
+    assert [sample.id for sample in load_label_list(data, "val").samples] == ["a.jpg", "b.jpg"]
+
+
+def test_labels_against_an_explicit_number_of_classes(tmp_path):
+    data = make(tmp_path, val="a.jpg 0\n\nb.jpg 5\n")
+    assert load_label_list(data, "val").classes == 6
+    assert load_label_list(data, "val", classes=10).classes == 10
+    with pytest.raises(UserError, match=r"val\.txt:3: class 5 .* expected 0 to 4 \(5 classes"):
+        load_label_list(data, "val", classes=5)
+
+
+def test_class_names(tmp_path):
+    data = make(tmp_path, val="a.jpg 1\n")
+    (tmp_path / "classes.txt").write_text("cat\ndog\nred fox\n")
+    dataset = load_label_list(data, "val")
+    assert (dataset.class_names, dataset.classes) == (("cat", "dog", "red fox"), 3)
+    (tmp_path / "labels" / "set" / "classes.txt").write_text("one\n")
+    with pytest.raises(UserError, match=r"val\.txt:1: class 1 is out of range; expected 0 to 0"):
+        load_label_list(data, "val")
+    # A network may be wider than the list of names.
+    assert load_label_list(data, "val", classes=1000).classes == 1000
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("cat\n\nred fox\n", ("cat", "red fox")),
+        ("1 dog\n0 red fox\n", ("red fox", "dog")),
+        ("1 001.Albatross\n2 002.Auk\n", ("Albatross", "Auk")),
+        ("001.Albatross\n002.Auk\n", ("Albatross", "Auk")),
+        ("1.5 litres\n2.5 litres\n", ("1.5 litres", "2.5 litres")),
+    ],
+)
+def test_read_class_names(tmp_path, text, names):
+    (tmp_path / "classes.txt").write_text(text)
+    assert read_class_names(str(tmp_path / "classes.txt")) == names
+
+
+@pytest.mark.parametrize("text", ["", "0 a\n2 b\n", "1 a\n1 b\n", "2 a\n3 b\n"])
+def test_bad_class_names(tmp_path, text):
+    (tmp_path / "classes.txt").write_text(text)
+    with pytest.raises(UserError, match=r"classes\.txt: .*expected"):
+        read_class_names(str(tmp_path / "classes.txt"))
+
+
+@pytest.mark.parametrize("path", ["/etc/a.jpg", "../../a.jpg", "x/../../../a.jpg"])
+def test_path_out_of_the_data_folder(tmp_path, path):
+    data = make(tmp_path, val="b.jpg 0\n" + path + " 0\n")
+    with pytest.raises(UserError, match=r"val\.txt:2: path .* leads out"):
+        load_label_list(data, "val")
+
+
+def test_empty_list(tmp_path):
+    with pytest.raises(UserError, match=r"val\.txt: no pictures listed"):
+        load_label_list(make(tmp_path, val="\n\n"), "val")
+
+
+def test_picture_on_two_lines_of_val_is_told_of(tmp_path, caplog):
+    data = make(tmp_path, train="a.jpg 0\na.jpg 1\n", val="a.jpg 0\nb.jpg 1\n./a.jpg 0 1 2 3 4\n")
+    with caplog.at_level(logging.WARNING):
+        assert len(load_label_list(data, "train")) == 2
+        assert not caplog.records
+        assert len(load_label_list(data, "val")) == 3
+    assert "'a.jpg' on lines 1 and 3" in caplog.text
+
+
+def test_picture_with_two_classes_in_val_is_refused(tmp_path):
+    data = make(tmp_path, val="a.jpg 0\nb.jpg 1\na.jpg 1\n")
+    with pytest.raises(UserError, match=r"val\.txt:3: 'a\.jpg' has class 1, but class 0 on line 1"):
+        load_label_list(data, "val")
+
+
+def test_data_name(tmp_path):
+    with pytest.raises(UserError, match=r"labels/x/train\.txt: no such file; expected labels/"):
+        load_label_list(str(tmp_path), "train", "x")
+    data = make(tmp_path, "one", train="a.jpg 0")
+    (tmp_path / "labels" / "no-list").mkdir()
+    assert list_names(data) == ["one"]
+    assert load_label_list(data, "train").name == "one"
+    make(tmp_path, "two", train="a.jpg 0")
+    with pytest.raises(UserError, match=r"several data sets; name one of \['one', 'two'\]"):
+        load_label_list(data, "train")
+    with pytest.raises(UserError, match=r"no data set '\.\./x' here; expected one of \['one', "):
+        load_label_list(data, "train", "../x")
+
+
+@pytest.mark.parametrize(
+    "folders, pictures, expected",
+    [
+        (["images"], [], "cub"),
+        (["train"], [], "imagenet"),
+        (["val"], [], "imagenet"),
+        ([], [], None),
+        (["images", "val"], [], None),
+        (["images", "val"], ["images/v.jpg"], "cub"),
+        (["images", "val"], ["val/v.jpg"], "imagenet"),
+        (["images", "train"], ["train/t.jpg"], "imagenet"),
+    ],
+)
+def test_guess_image_root(tmp_path, folders, pictures, expected):
+    data = make(tmp_path, val="v.jpg 0\n", train="t.jpg 0\n")
+    for folder in folders:
+        (tmp_path / folder).mkdir()
+    for picture in pictures:
+        (tmp_path / picture).write_bytes(b"x")
+    assert guess_image_root(data) == expected

@@ -1,0 +1,177 @@
+"""Recognising a data set's layout and reading it with one call."""
+
+import os
+
+import pytest
+
+from dgl.data import check_files, detect_layout, load_data, read_image
+from dgl.data.layouts import Layout, layout_names, register
+from dgl.data.sample import DataSet, Sample
+from dgl.errors import UserError
+
+PHOTOS5 = os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "shared", "data", "photos5"
+)
+needs_photos5 = pytest.mark.skipif(not os.path.isdir(PHOTOS5), reason="photos5 is not here")
+
+CUB = {
+    "images.txt": "1 001.Auk/a.jpg\n2 001.Auk/b.jpg\n",
+    "image_class_labels.txt": "1 1\n2 1\n",
+    "train_test_split.txt": "1 1\n2 0\n",
+    "bounding_boxes.txt": "1 1 2 3 4\n2 1 2 3 4\n",
+    "classes.txt": "1 001.Auk\n",
+}
+LISTS = {"labels/set/train.txt": "a.jpg 0 1 2 3 4\n", "labels/set/val.txt": "b.jpg 0 1 2 3 4\n"}
+TREES = {
+    "imagenet": dict(LISTS, **{"train/a.jpg": "x", "val/b.jpg": "x"}),
+    "cub": dict(LISTS, **{"images/a.jpg": "x", "images/b.jpg": "x"}),
+    "cub200": dict(CUB, **{"images/001.Auk/a.jpg": "x", "images/001.Auk/b.jpg": "x"}),
+    "folder": {"train/cat/a.jpg": "x", "val/cat/b.jpg": "x"},
+}
+
+
+def make(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return str(root)
+
+
+def test_every_layout_has_a_tree_here():
+    assert layout_names() == list(TREES)
+
+
+@pytest.mark.parametrize("layout", sorted(TREES))
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_recognised_and_read(tmp_path, layout, split):
+    data = make(tmp_path, TREES[layout])
+    assert detect_layout(data) == layout
+    dataset = load_data(data, split)
+    assert (dataset.format, dataset.split, len(dataset)) == (layout, split, 1)
+    assert dataset == load_data(data, split, layout=layout)
+    (sample,) = dataset.samples
+    assert os.path.isabs(sample.path)
+    assert os.path.basename(sample.path) == ("a.jpg" if split == "train" else "b.jpg")
+    assert len(sample.boxes) == (0 if layout == "folder" else 1)
+    check_files(dataset)
+
+
+@pytest.mark.parametrize("layout", sorted(TREES))
+def test_missing_pictures_are_told_of_at_once(tmp_path, layout):
+    data = make(tmp_path, TREES[layout])
+    dataset = load_data(data, "val")
+    os.remove(dataset.samples[0].path)
+    with pytest.raises(UserError, match="val: 1 of 1 pictures are missing: .*b.jpg$"):
+        check_files(dataset)
+
+
+def test_the_first_five_missing_pictures_are_named(tmp_path):
+    samples = [Sample(str(i), str(tmp_path / "{}.jpg".format(i)), 0) for i in range(9)]
+    (tmp_path / "0.jpg").write_bytes(b"x")
+    with pytest.raises(UserError) as caught:
+        check_files(DataSet("d", "folder", "val", samples, None, 1))
+    message = str(caught.value)
+    assert "8 of 9 pictures are missing" in message
+    assert [i for i in range(9) if "/{}.jpg".format(i) in message] == [1, 2, 3, 4, 5]
+
+
+def test_lists_come_before_what_else_is_there(tmp_path):
+    data = make(tmp_path, dict(TREES["cub200"], **TREES["cub"]))
+    assert load_data(data, "val").format == "cub"
+    assert load_data(data, "val", layout="cub200").format == "cub200"
+
+
+def test_cub_flag_reads_the_published_files_where_there_is_no_such_list(tmp_path):
+    data = make(tmp_path, TREES["cub200"])
+    assert load_data(data, "val", "CUB", layout="cub").format == "cub200"
+    make(tmp_path, LISTS)
+    assert load_data(data, "val", "CUB", layout="cub").format == "cub200"
+    assert load_data(data, "val", "set", layout="cub").format == "cub"
+    assert load_data(data, "val", layout="cub").format == "cub"
+
+
+@pytest.mark.parametrize("layout", ["imagenet", "cub"])
+def test_forced_list_that_is_missing(tmp_path, layout):
+    data = make(tmp_path, TREES["folder"])
+    with pytest.raises(UserError, match=r"labels/ILSVRC/val\.txt: no such file; expected labels/"):
+        load_data(data, "val", "ILSVRC", layout=layout)
+
+
+@pytest.mark.parametrize("layout", ["imagenet", "cub", None])
+def test_unknown_data_name_lists_those_there_are(tmp_path, layout):
+    data = make(tmp_path, TREES[layout or "imagenet"])
+    make(tmp_path, {"labels/other/val.txt": "b.jpg 0\n"})
+    with pytest.raises(UserError, match=r"no data set 'sett' here; expected one of \['other', "):
+        load_data(data, "val", "sett", layout=layout)
+
+
+@pytest.mark.parametrize("layout", sorted(TREES))
+def test_explicit_number_of_classes(tmp_path, layout):
+    data = make(tmp_path, TREES[layout])
+    assert load_data(data, "val", classes=7).classes == 7
+    with pytest.raises(UserError, match="0 classes; expected"):
+        load_data(data, "val", classes=0)
+
+
+def test_folder_that_is_not_one(tmp_path):
+    with pytest.raises(UserError, match="absent: no such folder"):
+        load_data(str(tmp_path / "absent"), "val")
+    with pytest.raises(UserError, match="the folder is empty"):
+        load_data(str(tmp_path), "val")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="file: not a folder"):
+        load_data(str(tmp_path / "file"), "val")
+
+
+def test_nothing_recognised_says_what_was_looked_for(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="no data set recognised") as caught:
+        load_data(str(tmp_path), "val")
+    for name in TREES:
+        assert "({})".format(name) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_unknown_layout_and_split(tmp_path):
+    data = make(tmp_path, TREES["folder"])
+    with pytest.raises(UserError, match=r"unknown layout 'coco'; expected one of \['imagenet', "):
+        load_data(data, "val", layout="coco")
+    with pytest.raises(UserError, match="unknown split 'dev'"):
+        load_data(data, "dev")
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(ValueError):
+        register(Layout("folder", "", lambda *_: False, lambda *_: None))
+
+
+@needs_photos5
+def test_photos5():
+    train = load_data(PHOTOS5, "train", "photos5", layout="imagenet", classes=5)
+    val = load_data(PHOTOS5, "val")
+    assert (len(train), train.classes) == (476, 5)
+    assert (len(val), val.classes, val.name, val.format) == (163, 5, "photos5", "imagenet")
+    assert val.class_names == ("apple", "banana", "kangaroo", "orange", "raccoon")
+    # One of the 163 lines repeats a picture, with a second box.
+    assert len({sample.id for sample in val.samples}) == 162
+    for dataset in (train, val):
+        check_files(dataset)
+        assert all(len(sample.boxes) == 1 for sample in dataset.samples)
+        assert {sample.class_index for sample in dataset.samples} == set(range(5))
+
+
+@needs_photos5
+def test_photos5_boxes_lie_in_their_pictures():
+    for sample in load_data(PHOTOS5, "train").samples[::40]:
+        height, width = read_image(sample.path).shape[:2]
+        x0, y0, x1, y1 = sample.boxes[0]
+        assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
+
+
+@needs_photos5
+def test_photos5_train_as_class_folders(tmp_path):
+    os.symlink(os.path.abspath(os.path.join(PHOTOS5, "train")), str(tmp_path / "train"))
+    by_list = load_data(PHOTOS5, "train").samples
+    by_folder = load_data(str(tmp_path), "train").samples
+    assert {(s.id, s.class_index) for s in by_folder} == {(s.id, s.class_index) for s in by_list}

@@ -1,0 +1,167 @@
+"""Heat maps, overlays, boxes and pictures on disk, against the formula and by their properties."""
+
+import os
+
+import cv2
+import numpy as np
+import pytest
+
+from dgl.errors import UserError
+from dgl.files import write_atomically
+from dgl.rendering.overlay import (
+    PREDICTED_COLOUR,
+    TRUTH_COLOUR,
+    colourise,
+    draw_boxes,
+    overlay,
+    write_image,
+)
+
+
+def jet(level):
+    """The piecewise linear JET map at ``level`` in [0, 1], RGB in [0, 255]."""
+    channels = [1.5 - abs(4 * level - peak) for peak in (3, 2, 1)]
+    return 255 * np.clip(channels, 0, 1)
+
+
+@pytest.mark.parametrize("level", [0, 40, 64, 127, 128, 200, 255])
+def test_colourise_is_jet_in_rgb_order(level):
+    colour = colourise(np.full((2, 3), level / 255.0 + 1e-6))
+    assert colour.shape == (2, 3, 3) and colour.dtype == np.uint8
+    # OpenCV's table has its knots slightly elsewhere than the closed form.
+    np.testing.assert_allclose(colour[0, 0], jet(level / 255.0), atol=6)
+
+
+def test_low_is_blue_and_high_is_red():
+    colours = colourise(np.array([[0.0, 1.0]]))[0].astype(int)
+    assert colours[0, 2] > 100 and colours[0, 0] == 0
+    assert colours[1, 0] > 100 and colours[1, 2] == 0
+
+
+def test_colourise_truncates_and_clips():
+    np.testing.assert_array_equal(
+        colourise(np.array([[127.9 / 255, -1.0, 2.0]])),
+        colourise(np.array([[127.1 / 255, 0.0, 1.0]])),
+    )
+
+
+@pytest.mark.parametrize("bad", [np.zeros((2, 2, 1)), np.array([[np.nan, 0.0]])])
+def test_colourise_rejects(bad):
+    with pytest.raises(ValueError):
+        colourise(bad)
+
+
+def test_overlay_is_the_published_mixture():
+    rng = np.random.RandomState(0)
+    image = rng.randint(0, 256, (20, 30, 3)).astype(np.uint8)
+    score_map = rng.rand(20, 30)
+    bgr = cv2.applyColorMap(np.uint8(255 * score_map), cv2.COLORMAP_JET)
+    expected = 0.3 * image + 0.7 * bgr[..., ::-1]
+    mixed = overlay(image, score_map)
+    assert mixed.dtype == np.uint8
+    np.testing.assert_allclose(mixed.astype(float), expected, atol=1)
+
+
+def test_overlay_resizes_the_map_bilinearly():
+    image = np.zeros((40, 60, 3), np.uint8)
+    small = np.array([[0.0, 1.0]])
+    mixed = overlay(image, small)
+    assert mixed.shape == image.shape
+    # Half-pixel centres: constant outside the two sample points, linear between them.
+    columns = (np.arange(60) + 0.5) / 30.0 - 0.5
+    levels = np.clip(columns, 0, 1)
+    expected = [0.7 * jet(level) for level in levels]
+    np.testing.assert_allclose(mixed[7].astype(float), expected, atol=8)
+
+
+@pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])
+def test_overlay_rejects_other_pictures(bad):
+    with pytest.raises(ValueError):
+        overlay(bad, np.zeros((4, 4)))
+
+
+def test_draw_boxes_leaves_its_input_alone():
+    image = np.full((100, 120, 3), 90, np.uint8)
+    drawn = draw_boxes(image, (10, 10, 50, 60), [(30, 20, 100, 80)])
+    assert (image == 90).all()
+    assert not np.shares_memory(image, drawn)
+
+
+def test_boxes_have_their_colours_and_lie_on_their_edges():
+    image = np.full((200, 200, 3), 90, np.uint8)
+    drawn = draw_boxes(image, (20, 30, 80, 90), np.array([[100, 110, 180, 170]]))
+    for x, y in ((20, 60), (80, 60), (50, 30), (50, 90)):
+        assert tuple(drawn[y, x]) == PREDICTED_COLOUR
+    for x, y in ((100, 140), (180, 140), (140, 110), (140, 170)):
+        assert tuple(drawn[y, x]) == TRUTH_COLOUR
+    assert tuple(drawn[60, 50]) == (90, 90, 90)
+    # A dark rim on both sides of the line.
+    across = drawn[60, 10:31].sum(axis=1)
+    line = np.flatnonzero((drawn[60, 10:31] == PREDICTED_COLOUR).all(axis=1))
+    assert across[line[0] - 1] < 60 and across[line[-1] + 1] < 60
+
+
+@pytest.mark.parametrize("side, width", [(100, 1), (400, 4), (1200, 12)])
+def test_line_width_grows_with_the_picture(side, width):
+    drawn = draw_boxes(
+        np.zeros((side, side, 3), np.uint8), [side // 4, side // 4, side // 2, side // 2]
+    )
+    row = (drawn[side * 3 // 8] == PREDICTED_COLOUR).all(axis=1)
+    assert row.sum() == 2 * width
+
+
+@pytest.mark.parametrize("shape", [(64, 96), (300, 200)])
+def test_boxes_beyond_the_border_stay_visible(shape):
+    image = np.full(shape + (3,), 255, np.uint8)
+    drawn = draw_boxes(image, (-50, -50, 5000, 5000))
+    inside = (drawn == PREDICTED_COLOUR).all(axis=2)
+    middle_row, middle_column = inside[shape[0] // 2], inside[:, shape[1] // 2]
+    line = max(1, int(round(max(shape) / 100.0)))
+    assert middle_row.sum() == 2 * line and middle_column.sum() == 2 * line
+
+
+def test_no_contour_and_no_boxes_draw_nothing():
+    image = np.full((50, 50, 3), 7, np.uint8)
+    np.testing.assert_array_equal(draw_boxes(image, (0, 0, 0, 0), ()), image)
+    np.testing.assert_array_equal(draw_boxes(image), image)
+
+
+@pytest.mark.parametrize("name", ["a.png", "deep/er/b c#.PNG", "\u00fc.png"])
+def test_png_round_trip(tmp_path, name):
+    rgb = np.random.RandomState(1).randint(0, 256, (9, 7, 3)).astype(np.uint8)
+    path = str(tmp_path / name)
+    write_image(path, rgb)
+    with open(path, "rb") as stream:
+        read = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_COLOR)
+    np.testing.assert_array_equal(read[..., ::-1], rgb)
+    assert not [f for f in os.listdir(os.path.dirname(path)) if f.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("name", ["a.nothing", "a", "a.", ".png/.."])
+def test_write_image_rejects_unknown_types(tmp_path, name):
+    with pytest.raises(UserError):
+        write_image(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match="file"):
+        write_image(str(tmp_path / "file" / "a.png"), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "folder.png").mkdir()
+    with pytest.raises(UserError, match="folder.png"):
+        write_image(str(tmp_path / "folder.png"), np.zeros((4, 4, 3), np.uint8))
+    assert sorted(os.listdir(str(tmp_path))) == ["file", "folder.png"]
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+
+    def full(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(UserError, match="No space left"):
+        write_atomically(str(path), b"new")
+    assert path.read_bytes() == b"old"
+    assert os.listdir(str(tmp_path)) == ["a.bin"]

@@ -1,0 +1,317 @@
+"""Boxes against a straight implementation: one mask a threshold, IoU by counting pixels."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dgl import boxes as box_ops
+
+THRESHOLDS = np.arange(0, 1, 0.01)
+
+
+def gaussians(seed, size=(40, 48), count=4):
+    rng = np.random.RandomState(seed)
+    y, x = np.mgrid[: size[0], : size[1]]
+    total = np.zeros(size)
+    for _ in range(count):
+        cy, cx = rng.uniform(0, size[0]), rng.uniform(0, size[1])
+        width = rng.uniform(2, 9)
+        total += rng.uniform(0.2, 1) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * width**2))
+    return (total / total.max()).astype(np.float32)
+
+
+def plateaus(seed):
+    return (np.floor(gaussians(seed) * 6) / 6).astype(np.float32)
+
+
+def noise(seed):
+    return np.random.RandomState(seed).uniform(size=(30, 26))
+
+
+def dim(seed):
+    return gaussians(seed) * np.float32(0.3)
+
+
+def blocks(*rectangles, **options):
+    """Map of zeros with 1 (or ``value``) in each (x0, y0, x1, y1), both ends included."""
+    score_map = np.zeros((20, 30), np.float32)
+    for x0, y0, x1, y1 in rectangles:
+        score_map[y0 : y1 + 1, x0 : x1 + 1] = options.get("value", 1.0)
+    return score_map
+
+
+def straight_boxes(score_map, threshold):
+    """Every contour's box and area at one threshold, without any of the package's code."""
+    height, width = score_map.shape
+    image = (score_map * 255).astype(np.uint8)
+    mask = np.where(image > int(threshold * int(image.max())), 255, 0).astype(np.uint8)
+    contours = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[-2]
+    found = []
+    for contour in contours:
+        x, y, w, h = cv2.boundingRect(contour)
+        found.append((x, y, min(x + w, width - 1), min(y + h, height - 1)))
+    return found or [(0, 0, 0, 0)], [cv2.contourArea(c) for c in contours] or [0.0]
+
+
+def straight_largest(score_map, threshold):
+    boxes, areas = straight_boxes(score_map, threshold)
+    return max(zip(boxes, areas), key=lambda pair: pair[1])[0]
+
+
+def counted_iou(a, b):
+    grid_a, grid_b = np.zeros((2, 64, 64), bool)
+    grid_a[a[1] : a[3] + 1, a[0] : a[2] + 1] = True
+    grid_b[b[1] : b[3] + 1, b[0] : b[2] + 1] = True
+    return (grid_a & grid_b).sum() / float((grid_a | grid_b).sum())
+
+
+@pytest.mark.parametrize("maker", [gaussians, plateaus, noise, dim])
+@pytest.mark.parametrize("seed", range(4))
+def test_boxes_by_level_equal_the_straight_ones_at_every_threshold(maker, seed):
+    score_map = maker(seed)
+    found = box_ops.boxes_by_level(score_map, THRESHOLDS)
+    largest = found.largest_boxes()
+    assert largest.shape == (len(THRESHOLDS), 4)
+    for index, threshold in enumerate(THRESHOLDS):
+        expected = straight_boxes(score_map, threshold)[0]
+        assert [tuple(box) for box in found.all_boxes(index).tolist()] == expected
+        assert tuple(largest[index].tolist()) == straight_largest(score_map, threshold)
+
+
+def test_boxes_by_level_traces_each_distinct_mask_once():
+    score_map = plateaus(0)
+    found = box_ops.boxes_by_level(score_map, np.arange(0, 1, 0.001))
+    masks = {box_ops.binarise(score_map, t).tobytes() for t in np.arange(0, 1, 0.001)}
+    assert len(found.starts) == len(masks) < 10
+
+
+def test_boxes_by_level_takes_thresholds_in_any_order_and_repeated():
+    score_map = gaussians(3)
+    shuffled = [0.7, 0.1, 0.7, 1.0, 0.0, 0.4]
+    largest = box_ops.boxes_by_level(score_map, shuffled).largest_boxes()
+    for box, threshold in zip(largest, shuffled):
+        assert tuple(box.tolist()) == straight_largest(score_map, threshold)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_largest_box_and_contour_boxes_equal_the_straight_ones(seed):
+    score_map = gaussians(seed)
+    for threshold in (0.0, 0.2, 0.55, 0.99):
+        assert tuple(box_ops.largest_box(score_map, threshold)) == straight_largest(
+            score_map, threshold
+        )
+        boxes, areas = box_ops.contour_boxes(box_ops.binarise(score_map, threshold))
+        expected_boxes, expected_areas = straight_boxes(score_map, threshold)
+        assert [tuple(box) for box in boxes.tolist()] == expected_boxes
+        assert areas.tolist() == expected_areas
+
+
+def test_the_larger_of_two_blobs_wins_and_right_and_bottom_are_one_past_the_last_pixel():
+    score_map = blocks((2, 3, 5, 6), (10, 4, 18, 12))
+    assert box_ops.largest_box(score_map, 0.5).tolist() == [10, 4, 19, 13]
+    boxes, areas = box_ops.contour_boxes(box_ops.binarise(score_map, 0.5))
+    assert sorted(boxes.tolist()) == [[2, 3, 6, 7], [10, 4, 19, 13]]
+    # A contour runs through pixel centres: a side of n pixels is n - 1 long.
+    assert sorted(areas.tolist()) == [9.0, 64.0]
+
+
+def test_blobs_of_equal_area_go_to_the_first_in_contour_order():
+    score_map = blocks((2, 2, 6, 6), (12, 10, 16, 14))
+    boxes, areas = box_ops.contour_boxes(box_ops.binarise(score_map, 0.5))
+    assert areas[0] == areas[1]
+    assert box_ops.largest_box(score_map, 0.5).tolist() == boxes[0].tolist()
+    assert box_ops.boxes_by_level(score_map, [0.5]).largest_boxes()[0].tolist() == boxes[0].tolist()
+
+
+def test_blobs_that_touch_at_a_corner_are_one():
+    boxes, _ = box_ops.contour_boxes(box_ops.binarise(blocks((2, 2, 5, 5), (6, 6, 9, 9)), 0.5))
+    assert boxes.tolist() == [[2, 2, 10, 10]]
+
+
+def test_a_hole_has_its_own_contour():
+    score_map = blocks((2, 2, 17, 17))
+    score_map[6:10, 6:10] = 0
+    boxes, _ = box_ops.contour_boxes(box_ops.binarise(score_map, 0.5))
+    assert len(boxes) == 2
+    assert [2, 2, 18, 18] in boxes.tolist()
+
+
+def test_a_box_at_the_border_is_clamped():
+    score_map = blocks((25, 15, 29, 19))
+    assert box_ops.largest_box(score_map, 0.5).tolist() == [25, 15, 29, 19]
+    assert box_ops.boxes_by_level(score_map, [0.5]).boxes.tolist() == [[25, 15, 29, 19]]
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
+def test_a_constant_map(value):
+    score_map = np.full((20, 30), value, np.float32)
+    expected = [0, 0, 29, 19] if value > 0 else [0, 0, 0, 0]
+    assert box_ops.largest_box(score_map, 0.0).tolist() == expected
+    assert box_ops.largest_box(score_map, 1.0).tolist() == [0, 0, 0, 0]
+    by_level = box_ops.boxes_by_level(score_map, [0.0, 0.9, 1.0]).largest_boxes().tolist()
+    assert by_level == [expected, expected, [0, 0, 0, 0]]
+
+
+def test_threshold_zero_keeps_what_is_above_zero_after_quantising():
+    score_map = np.array([[0.0, 0.5 / 255, 1.5 / 255, 1.0]])
+    assert box_ops.binarise(score_map, 0.0).tolist() == [[0, 0, 255, 255]]
+
+
+def test_binarise_is_strict_and_relative_to_the_quantised_maximum():
+    image = np.array([[0, 49, 50, 51, 101]])
+    # Half a step up: the quantised map is exactly ``image`` whatever the rounding.
+    score_map = (image + 0.5) / 255
+    # int(0.5 * 101) is 50.
+    mask = box_ops.binarise(score_map, 0.5)
+    assert mask.dtype == np.uint8
+    assert mask.tolist() == [[0, 0, 0, 255, 255]]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1, 1.1])
+def test_maps_outside_the_range_are_refused(bad):
+    score_map = blocks((2, 2, 5, 5))
+    score_map[0, 0] = bad
+    for call in (
+        lambda: box_ops.binarise(score_map, 0.5),
+        lambda: box_ops.largest_box(score_map, 0.5),
+        lambda: box_ops.boxes_by_level(score_map, [0.5]),
+    ):
+        with pytest.raises(ValueError):
+            call()
+
+
+@pytest.mark.parametrize("thresholds", [[], [-0.1], [1.1], [np.nan]])
+def test_thresholds_outside_the_range_are_refused(thresholds):
+    with pytest.raises(ValueError):
+        box_ops.boxes_by_level(blocks((2, 2, 5, 5)), thresholds)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (3, 5, 7), (2, 3, 5, 7)])
+def test_normalise_takes_every_map_to_zero_and_one(shape):
+    maps = np.random.RandomState(0).normal(scale=100, size=shape)
+    result = box_ops.normalise(maps)
+    assert result.dtype == np.float32 and result.shape == shape
+    for single, scaled in zip(maps.reshape(-1, 5, 7), result.reshape(-1, 5, 7)):
+        expected = (single - single.min()) / (single.max() - single.min())
+        np.testing.assert_allclose(scaled, expected, atol=1e-7)
+        assert scaled.min() == 0 and scaled.max() == 1
+
+
+def test_normalise_makes_a_constant_map_zeros_beside_others():
+    maps = np.stack([np.full((4, 4), 3.5), np.arange(16.0).reshape(4, 4)])
+    result = box_ops.normalise(maps)
+    assert not result[0].any()
+    assert result[1].max() == 1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_normalise_and_resize_refuse_what_is_not_finite(bad):
+    score_map = np.ones((4, 4))
+    score_map[1, 1] = bad
+    with pytest.raises(ValueError):
+        box_ops.normalise(score_map)
+    with pytest.raises(ValueError):
+        box_ops.resize_map(score_map, 8, 8)
+
+
+@pytest.mark.parametrize("shape", [(4,), (0, 4), (4, 0)])
+def test_normalise_refuses_what_is_no_map(shape):
+    with pytest.raises(ValueError):
+        box_ops.normalise(np.zeros(shape))
+
+
+def test_resize_map_is_bilinear_between_pixel_centres():
+    score_map = np.array([[0.0, 1.0], [2.0, 3.0]])
+    centres = np.clip((np.arange(4) + 0.5) / 2 - 0.5, 0, 1)
+    expected = centres[np.newaxis, :] + 2 * centres[:, np.newaxis]
+    np.testing.assert_allclose(box_ops.resize_map(score_map, 4, 4), expected, atol=1e-6)
+    assert box_ops.resize_map(score_map, 3, 5).shape == (3, 5)
+
+
+def test_resize_map_stays_in_range():
+    rng = np.random.RandomState(0)
+    for _ in range(2000):
+        # Rows that share one value are where the rounding of a bilinear mean shows.
+        score_map = rng.uniform(size=rng.randint(2, 16, size=2)).astype(np.float32)
+        score_map[:2] = score_map.max()
+        resized = box_ops.resize_map(score_map, *rng.randint(3, 100, size=2))
+        assert resized.dtype == np.float32
+        assert resized.min() >= score_map.min() and resized.max() <= score_map.max()
+
+
+def test_iou_equals_counted_pixels():
+    rng = np.random.RandomState(5)
+
+    def random_boxes(count):
+        low = rng.randint(0, 40, size=(count, 2))
+        return np.concatenate([low, low + rng.randint(0, 24, size=(count, 2))], axis=1)
+
+    boxes_a, boxes_b = random_boxes(30), random_boxes(20)
+    result = box_ops.iou(boxes_a, boxes_b)
+    expected = [[counted_iou(a, b) for b in boxes_b] for a in boxes_a]
+    assert result.dtype == np.float64
+    assert (np.array(expected) > 0).any() and (np.array(expected) == 0).any()
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "a, b, expected",
+    [
+        ([0, 0, 9, 9], [0, 0, 9, 9], 1.0),
+        ([0, 0, 9, 9], [0, 0, 9, 4], 0.5),
+        ([0, 0, 0, 0], [0, 0, 0, 0], 1.0),
+        ([0, 0, 4, 4], [4, 4, 8, 8], 1 / 49.0),
+        ([0, 0, 4, 4], [5, 0, 9, 4], 0.0),
+        ([0, 0, 4, 4], [20, 20, 24, 24], 0.0),
+    ],
+)
+def test_iou_by_hand(a, b, expected):
+    assert box_ops.iou(a, b).tolist() == [[expected]]
+
+
+def test_iou_with_no_boxes_is_empty():
+    assert box_ops.iou([], [[0, 0, 1, 1]]).shape == (0, 1)
+    assert box_ops.iou([[0, 0, 1, 1]], np.zeros((0, 4))).shape == (1, 0)
+
+
+@pytest.mark.parametrize("bad", [[3, 0, 2, 5], [0, 3, 5, 2], [0, 0, np.nan, 1], [0, 0, 1]])
+def test_malformed_boxes_are_refused(bad):
+    with pytest.raises(ValueError):
+        box_ops.iou([bad], [[0, 0, 1, 1]])
+
+
+def test_scale_box_truncates_and_keeps_the_axes_apart():
+    # x by 224 / 500, y by 224 / 375.
+    moved = box_ops.scale_box([100, 50, 499, 375], (500, 375), (224, 224))
+    assert moved.tolist() == [44, 29, 223, 224]
+    both = box_ops.scale_box([[0, 0, 10, 10], [5, 5, 20, 20]], (20, 20), (40, 10))
+    assert both.tolist() == [[0, 0, 20, 5], [10, 2, 40, 10]]
+
+
+def test_scale_box_is_exact_where_the_result_is_whole():
+    for size in range(1, 400):
+        assert box_ops.scale_box([0, 0, size, size], (size, size), (224, 224))[2] == 224
+
+
+@pytest.mark.parametrize("sizes", [((0, 5), (4, 4)), ((5, 5), (4, -1))])
+def test_scale_box_refuses_sizes_that_are_not_positive(sizes):
+    with pytest.raises(ValueError):
+        box_ops.scale_box([0, 0, 1, 1], *sizes)
+
+
+@pytest.mark.parametrize("mask", [np.zeros((3, 3)), np.zeros(3, np.uint8)])
+def test_contour_boxes_refuses_what_is_no_mask(mask):
+    with pytest.raises(ValueError):
+        box_ops.contour_boxes(mask)
+
+
+@pytest.mark.parametrize("values", [2, 3])
+def test_contours_are_found_in_the_return_values_of_every_opencv(monkeypatch, values):
+    traced = cv2.findContours
+
+    def other_version(*arguments):
+        contours, hierarchy = traced(*arguments)[-2:]
+        return ((arguments[0], contours, hierarchy), (contours, hierarchy))[values == 2]
+
+    monkeypatch.setattr(box_ops.cv2, "findContours", other_version)
+    assert box_ops.largest_box(blocks((2, 3, 5, 6)), 0.5).tolist() == [2, 3, 6, 7]

@@ -1,0 +1,19 @@
+#!/usr/bin/env python
+"""Train Inception-V3 from image labels. `--help` lists the flags, `run_train.sh` the paper's commands."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from dgl.errors import run_script  # noqa: E402
+from dgl.training.command import make_parser, run  # noqa: E402
+
+
+def main(argv=None):
+    args = make_parser(__doc__.splitlines()[0], modes=("inceptionv3",)).parse_args(argv)
+    return run(args, args.mode)
+
+
+if __name__ == "__main__":
+    run_script(main)

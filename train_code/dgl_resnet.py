@@ -1,0 +1,20 @@
+#!/usr/bin/env python
+"""Train a ResNet or a ResNet with squeeze-excite (`--mode se`) from image labels."""
+
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from dgl.errors import run_script  # noqa: E402
+from dgl.training.command import make_parser, run  # noqa: E402
+
+
+def main(argv=None):
+    parser = make_parser(__doc__.splitlines()[0], modes=("resnet", "se"), depths=(50, 101, 152))
+    args = parser.parse_args(argv)
+    return run(args, "resnet{}{}".format(args.depth, "se" if args.mode == "se" else ""))
+
+
+if __name__ == "__main__":
+    run_script(main)
