@@ -17,7 +17,9 @@ from dgl.files import write_atomically
 from dgl.rendering.overlay import draw_boxes, overlay, write_image
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SHIPPED_CHECKPOINT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pretrained", "birds_vgg.npz")
+SHIPPED_CHECKPOINT = os.path.join(
+    os.path.dirname(os.path.abspath(__file__)), "pretrained", "birds_vgg.npz"
+)
 SHIPPED_PICTURES = os.path.join(_ROOT, "images")
 
 
@@ -29,7 +31,9 @@ def make_parser(description):
     published = parser.add_argument_group("published flags")
     published.add_argument("--load", default=SHIPPED_CHECKPOINT, help="checkpoint")
     published.add_argument("--data_path", default=SHIPPED_PICTURES, help="a picture, or a folder")
-    published.add_argument("--image_size", type=int, help="side of the input (the checkpoint's, 224)")
+    published.add_argument(
+        "--image_size", type=int, help="side of the input (the checkpoint's, 224)"
+    )
     published.add_argument("--mode", choices=sorted(BACKBONES), default="vgg", help="backbone")
     published.add_argument("--clayer", default="2", help="layer of the DGL map: index or name")
     published.add_argument("--dataset", choices=("imagenet", "cub"), help="which head, if several")
@@ -39,7 +43,9 @@ def make_parser(description):
     ours.add_argument("--outdir", default=".", help="where to write")
     ours.add_argument("--class", dest="class_index", type=int, help="class to locate (arg-max)")
     ours.add_argument("--threshold", type=float, default=0.2, help="fraction of the map's maximum")
-    ours.add_argument("--method", choices=("dgl", "cam"), default="dgl", help="which map gives the box")
+    ours.add_argument(
+        "--method", choices=("dgl", "cam"), default="dgl", help="which map gives the box"
+    )
     ours.add_argument("--save-maps", action="store_true", help="also write the raw maps as .npy")
     return parser
 
@@ -68,7 +74,9 @@ def _write(args, localizer, path, outdir):
     names = {}
     for method, layer in localizer.entries:
         flat = layer.replace("/", "_")
-        stem = "{}_cam".format(args.mode) if method == "cam" else "{}_{}_dgl".format(args.mode, flat)
+        stem = (
+            "{}_cam".format(args.mode) if method == "cam" else "{}_{}_dgl".format(args.mode, flat)
+        )
         raw = prediction.maps[method, layer][0]
         # The two maps may differ in resolution: each goes to the picture's size by itself.
         score_map = box_ops.resize_map(box_ops.normalise(raw), height, width)

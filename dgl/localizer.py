@@ -135,9 +135,7 @@ class Localizer(object):
                     wrong, self.classes - 1
                 )
             )
-        return self._session.run(
-            self._fetches, {self._image: images, self._target: class_index}
-        )
+        return self._session.run(self._fetches, {self._image: images, self._target: class_index})
 
     def close(self):
         """Free the session."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Train Inception-V3 from image labels. `--help` lists the flags, `run_train.sh` the paper's commands."""
+"""Train Inception-V3 from image labels."""
 
 import os
 import sys

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Train VGG16-GAP from image labels. `--help` lists the flags, `run_train.sh` the paper's commands."""
+"""Train VGG16-GAP from image labels."""
 
 import os
 import sys

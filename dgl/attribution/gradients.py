@@ -24,7 +24,9 @@ def _one_hot(logits, class_index):
 
 
 def _backward(logits, activations, logit_gradient, name):
-    gradients = tf.gradients(logits, activations, grad_ys=tf.stop_gradient(logit_gradient), name=name)
+    gradients = tf.gradients(
+        logits, activations, grad_ys=tf.stop_gradient(logit_gradient), name=name
+    )
     for activation, gradient in zip(activations, gradients):
         if gradient is None:
             raise ValueError("the logits do not depend on {}".format(activation.name))

@@ -6,7 +6,7 @@ SAME everywhere and Mixed_6a keeps its input's resolution.
 
 from collections import OrderedDict
 
-from dgl.backbones.base import Backbone, BuildOptions, Network
+from dgl.backbones.base import Backbone, Network
 from dgl.tf_compat import tf
 
 from tensorpack.tfutils.collection import backup_collection, restore_collection  # isort: skip
@@ -101,7 +101,9 @@ class _Builder(object):
             weights = tf.get_variable(
                 "weights",
                 list(kernel) + [inputs, channels],
-                initializer=tf.initializers.variance_scaling(2.0, distribution="untruncated_normal"),
+                initializer=tf.initializers.variance_scaling(
+                    2.0, distribution="untruncated_normal"
+                ),
             )
             out = tf.nn.conv2d(
                 features,
@@ -155,10 +157,8 @@ class _Builder(object):
                 out = features
                 with tf.variable_scope("Branch_{}".format(index)):
                     for step in steps:
-                        if isinstance(step, str):
-                            out = self.pool(out, step)
-                        else:
-                            out = self.conv(out, *step)
+                        pooled = isinstance(step, str)
+                        out = self.pool(out, step) if pooled else self.conv(out, *step)
                 outputs.append(out)
         return tf.concat(outputs, axis=self.axis), outputs
 
@@ -212,13 +212,28 @@ _HEAD = "Logits/Conv2d_1c_1x1_{}"
 INCEPTION_V3 = Backbone(
     mode="inceptionv3",
     build=_build,
-    layers=tuple(
-        (
-            "add1 add2 Mixed_6e Mixed_6d Mixed_6c Mixed_6b Mixed_6e_branch_0 Mixed_6e_branch_1 "
-            "Mixed_6e_branch_2 Mixed_6e_branch_3 Mixed_6a Mixed_5d Mixed_5c Mixed_5b "
-            "MaxPool_5a_3x3 Conv2d_4a_3x3 Conv2d_3b_1x1 MaxPool_3a_3x3 Conv2d_2b_3x3 "
-            "Conv2d_2a_3x3 Conv2d_1a_3x3"
-        ).split()
+    layers=(
+        "add1",
+        "add2",
+        "Mixed_6e",
+        "Mixed_6d",
+        "Mixed_6c",
+        "Mixed_6b",
+        "Mixed_6e_branch_0",
+        "Mixed_6e_branch_1",
+        "Mixed_6e_branch_2",
+        "Mixed_6e_branch_3",
+        "Mixed_6a",
+        "Mixed_5d",
+        "Mixed_5c",
+        "Mixed_5b",
+        "MaxPool_5a_3x3",
+        "Conv2d_4a_3x3",
+        "Conv2d_3b_1x1",
+        "MaxPool_3a_3x3",
+        "Conv2d_2b_3x3",
+        "Conv2d_2a_3x3",
+        "Conv2d_1a_3x3",
     ),
     heads={"imagenet": _HEAD, "cub": _HEAD},
     head_pattern=_SCOPE + r"/(Logits/Conv2d_1c_1x1_[^/]+)/weights",

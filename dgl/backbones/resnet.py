@@ -7,7 +7,7 @@ Groups 0-3 have strides 1, 2, 1, 1.
 from collections import OrderedDict
 from functools import partial
 
-from dgl.backbones.base import Backbone, BuildOptions, Network
+from dgl.backbones.base import Backbone, Network
 from dgl.tf_compat import tf
 
 from tensorpack.models import (  # isort: skip
@@ -43,12 +43,16 @@ def _squeeze_excite(features, channels, channel_axis):
     return features * tf.reshape(gate, shape)
 
 
-def _bottleneck(features, channels, stride, squeeze_excite, channel_axis, record):
+def _bottleneck(features, channels, stride, squeeze_excite, channel_axis):
+    """The block's activations by name, its output last."""
     out_channels = channels * _EXPANSION
-    out = record("conv1", Conv2D("conv1", features, channels, 1, activation=BNReLU))
-    out = record("conv2", Conv2D("conv2", out, channels, 3, strides=stride, activation=BNReLU))
-    out = Conv2D("conv3", out, out_channels, 1, activation=_norm(zero_gamma=True))
-    out = record("conv3", out)
+    parts = OrderedDict()
+    parts["conv1"] = Conv2D("conv1", features, channels, 1, activation=BNReLU)
+    parts["conv2"] = Conv2D("conv2", parts["conv1"], channels, 3, strides=stride, activation=BNReLU)
+    parts["conv3"] = Conv2D(
+        "conv3", parts["conv2"], out_channels, 1, activation=_norm(zero_gamma=True)
+    )
+    out = parts["conv3"]
     if squeeze_excite:
         out = _squeeze_excite(out, channels, channel_axis)
     shortcut = features
@@ -56,7 +60,8 @@ def _bottleneck(features, channels, stride, squeeze_excite, channel_axis, record
         shortcut = Conv2D(
             "convshortcut", features, out_channels, 1, strides=stride, activation=_norm()
         )
-    return record("shortcut", tf.nn.relu(out + shortcut))
+    parts["shortcut"] = tf.nn.relu(out + shortcut)
+    return parts
 
 
 def _build(image, options, depth, squeeze_excite):
@@ -73,23 +78,19 @@ def _build(image, options, depth, squeeze_excite):
         endpoints["pool0"] = features
         strides = (1, 2, 1, options.last_stride)
         for group, blocks in enumerate(BLOCKS_BY_DEPTH[depth]):
-            scope = "group{}".format(group)
             for block in range(blocks):
-
-                def record(part, tensor, prefix="{}/block{}".format(scope, block)):
-                    endpoints["{}_{}".format(prefix, part)] = tensor
-                    return tensor
-
-                with tf.variable_scope("{}/block{}".format(scope, block)):
-                    features = _bottleneck(
+                scope = "group{}/block{}".format(group, block)
+                with tf.variable_scope(scope):
+                    parts = _bottleneck(
                         features,
                         options.channels(_CHANNELS[group]),
                         strides[group] if block == 0 else 1,
                         squeeze_excite,
                         channel_axis,
-                        record,
                     )
-            endpoints[scope] = features
+                for part, features in parts.items():
+                    endpoints["{}_{}".format(scope, part)] = features
+            endpoints["group{}".format(group)] = features
         pooled = GlobalAvgPooling("gap", features)
     logits = FullyConnected(options.head, pooled, options.classes)
     return Network(logits, endpoints, logits.variables.W)

@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 
-from dgl.backbones.base import Backbone, BuildOptions, Network
+from dgl.backbones.base import Backbone, Network
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
 
 from tensorpack.models import (  # isort: skip
@@ -54,11 +54,25 @@ def _build(image, options):
 VGG = Backbone(
     mode="vgg",
     build=_build,
-    layers=tuple(
-        (
-            "add conv5_3 conv5_2 conv5_1 pool4 conv4_3 conv4_2 conv4_1 pool3 conv3_3 conv3_2 "
-            "conv3_1 pool2 conv2_2 conv2_1 pool1 conv1_2 conv1_1"
-        ).split()
+    layers=(
+        "add",
+        "conv5_3",
+        "conv5_2",
+        "conv5_1",
+        "pool4",
+        "conv4_3",
+        "conv4_2",
+        "conv4_1",
+        "pool3",
+        "conv3_3",
+        "conv3_2",
+        "conv3_1",
+        "pool2",
+        "conv2_2",
+        "conv2_1",
+        "pool1",
+        "conv1_2",
+        "conv1_1",
     ),
     heads={"imagenet": "linear", "cub": "linear_cub"},
     head_pattern=r"(linear[^/]*)/W",

@@ -13,6 +13,7 @@ import numpy as np
 from dgl.data.image_io import read_image
 from dgl.errors import UserError
 from dgl.parallel import ordered_map
+from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
 
 from tensorpack.dataflow import (  # isort: skip
     BatchData,
@@ -108,6 +109,8 @@ def training_flow(samples, size, batch, workers, seed=None):
     """
     flow = ShuffledDraws(samples, seed)
     view = _TrainingView(size)
+    # The processes are the parallelism; OpenCV's own threads would also hang in a forked child.
+    cv2.setNumThreads(0)
     if workers == 0:
         flow = MapData(flow, view)
     else:

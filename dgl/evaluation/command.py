@@ -80,7 +80,7 @@ def _versions():
     return OrderedDict(
         dgl=__version__,
         python=platform.python_version(),
-        tensorflow=tf.__version__,
+        tensorflow=tf.VERSION,
         numpy=numpy.__version__,
         opencv=cv2.__version__,
     )

@@ -9,8 +9,8 @@ import numpy as np
 from dgl import boxes as box_ops
 from dgl.errors import UserError
 from dgl.evaluation.classification import TOP5_NEEDS_MORE_THAN, checked_ranks, percent
-from dgl.parallel import ordered_map
 from dgl.evaluation.state import Evaluator, as_batch, check_lengths
+from dgl.parallel import ordered_map
 
 PROTOCOL = "fixed_threshold"
 

@@ -143,7 +143,9 @@ class Evaluation(object):
         """
         samples = self._dataset.samples
         os.makedirs(os.path.join(self._out, GALLERY), exist_ok=True)
-        with tqdm(total=len(samples), unit=" images", desc="evaluation", disable=not progress) as bar:
+        with tqdm(
+            total=len(samples), unit=" images", desc="evaluation", disable=not progress
+        ) as bar:
             start = 0
             for batch in self._batches():
                 self._add(start, *batch)
@@ -192,7 +194,9 @@ class Evaluation(object):
         labels = [sample.class_index for sample in samples]
         predicted = prediction.logits.argmax(axis=1)
         ranks = rank_labels(prediction.logits, labels)
-        for sample, probability, best, rank in zip(samples, prediction.probability, predicted, ranks):
+        for sample, probability, best, rank in zip(
+            samples, prediction.probability, predicted, ranks
+        ):
             self.rows.append(
                 OrderedDict(
                     id=sample.id,

@@ -10,8 +10,8 @@ import numpy as np
 from dgl import boxes as box_ops
 from dgl.errors import UserError
 from dgl.evaluation.classification import percent
-from dgl.parallel import ordered_map
 from dgl.evaluation.state import Evaluator, as_batch, check_lengths
+from dgl.parallel import ordered_map
 
 PROTOCOL = "wsolevaluation"
 _LARGEST_CONTOUR_IOU = 0.5

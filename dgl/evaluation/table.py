@@ -57,9 +57,7 @@ def write_csv(path, rows, columns=None):
     """
     columns = _columns(rows, columns)
     text = io.StringIO()
-    writer = csv.DictWriter(
-        text, columns, restval="", extrasaction="ignore", lineterminator="\n"
-    )
+    writer = csv.DictWriter(text, columns, restval="", extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     write_atomically(path, text.getvalue().encode("utf-8"))

@@ -11,8 +11,8 @@ from urllib.parse import quote
 import jinja2
 
 from dgl.errors import UserError
-from dgl.rendering.charts import entry_name, layer_bars, threshold_curves
 from dgl.files import write_atomically
+from dgl.rendering.charts import entry_name, layer_bars, threshold_curves
 
 _TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 _TEMPLATE = "report.html.j2"

@@ -5,8 +5,8 @@ import multiprocessing
 
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.data.layouts import check_files, layout_names, load_data
-from dgl.errors import UserError
 from dgl.devices import select_gpus
+from dgl.errors import UserError
 from dgl.training.recipe import LR_EPOCHS, Recipe, steps_per_epoch
 from dgl.training.start import pick_head, start_from
 from dgl.weights import find_weights, open_checkpoint
@@ -84,7 +84,9 @@ def make_parser(description, modes, depths=()):
     ours.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     ours.add_argument("--data-format", choices=layout_names(), help="layout of --data (recognised)")
     ours.add_argument("--width", type=number, help="channel multiplier (1, or that of --load)")
-    ours.add_argument("--norm", choices=("none", "bn"), help="BatchNorm in VGG (none, or of --load)")
+    ours.add_argument(
+        "--norm", choices=("none", "bn"), help="BatchNorm in VGG (none, or of --load)"
+    )
     ours.add_argument(
         "--lr-epochs", type=_epochs, default=",".join(map(str, LR_EPOCHS)),
         help="learning rate x 0.1 after these epochs",
@@ -158,8 +160,7 @@ def resolve(args, mode, pictures, classes):
         batch=args.batch,
         towers=towers,
         gpus=gpus,
-        steps=args.steps
-        or steps_per_epoch(_named_set(args), args.batch, pictures, args.stepscale),
+        steps=args.steps or steps_per_epoch(_named_set(args), args.batch, pictures, args.stepscale),
         epochs=args.epoch,
         base_lr=args.base_lr,
         lr_epochs=args.lr_epochs,

@@ -2,7 +2,9 @@
 
 import io
 import os
+import re
 import zipfile
+import zlib
 from collections import OrderedDict
 
 import numpy as np
@@ -11,7 +13,27 @@ from dgl.errors import UserError
 from dgl.files import write_atomically
 from dgl.tf_compat import tf
 
-_SUFFIXES = (".index", ".meta", ".data-00000-of-00001")
+_SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
+
+# What the readers raise on damaged data; TensorFlow's turns a file that ends early into IndexError.
+_DAMAGED_NPZ = (
+    zipfile.BadZipFile,
+    zlib.error,
+    ValueError,
+    LookupError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    MemoryError,
+)
+_DAMAGED_TENSORFLOW = (
+    tf.errors.OpError,
+    ValueError,
+    LookupError,
+    RuntimeError,
+    OSError,
+    MemoryError,
+)
 
 
 class Checkpoint(object):
@@ -57,14 +79,14 @@ def _open_npz(path):
                 )
             name = _plain(member[: -len(".npy")] if member.endswith(".npy") else member)
             shapes[name], members[name] = tuple(shape), member
-    except (zipfile.BadZipFile, ValueError, EOFError, OSError, KeyError) as error:
+    except _DAMAGED_NPZ as error:
         raise UserError("{}: not a readable .npz of arrays ({})".format(path, error)) from None
 
     def read(name):
         try:
             with archive.open(members[name]) as stream:
                 return np.lib.format.read_array(stream, allow_pickle=False)
-        except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
+        except _DAMAGED_NPZ as error:
             raise UserError("{}: {} cannot be read ({})".format(path, name, error)) from None
 
     return Checkpoint(path, shapes, read)
@@ -78,7 +100,7 @@ def _open_tensorflow(prefix):
     try:
         reader = tf.train.NewCheckpointReader(prefix)
         stored = reader.get_variable_to_shape_map()
-    except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
+    except _DAMAGED_TENSORFLOW as error:
         raise UserError(
             "{}: not a readable TensorFlow checkpoint ({})".format(prefix, _first_line(error))
         ) from None
@@ -87,7 +109,7 @@ def _open_tensorflow(prefix):
     def read(name):
         try:
             return reader.get_tensor(names[name])
-        except (tf.errors.OpError, ValueError, RuntimeError, OSError) as error:
+        except _DAMAGED_TENSORFLOW as error:
             raise UserError(
                 "{}: {} cannot be read ({})".format(prefix, name, _first_line(error))
             ) from None
@@ -103,16 +125,18 @@ def _first_line(error):
 
 def _newest_in(folder):
     """Prefix of the checkpoint that a folder stands for."""
-    latest = tf.train.latest_checkpoint(folder)
-    if latest:
+    try:
+        state = tf.train.get_checkpoint_state(folder)
+    except ValueError:  # a damaged state file says nothing; the files beside it may be sound
+        state = None
+    latest = state.model_checkpoint_path if state else ""
+    if latest and (os.path.isfile(latest + ".index") or os.path.isfile(latest)):
         return latest
     prefixes = sorted(f[: -len(".index")] for f in os.listdir(folder) if f.endswith(".index"))
     if len(prefixes) == 1:
         return os.path.join(folder, prefixes[0])
     found = "several checkpoints: " + ", ".join(prefixes) if prefixes else "no checkpoint"
-    raise UserError(
-        "--load {}: the folder holds {}; name one by its prefix".format(folder, found)
-    )
+    raise UserError("--load {}: the folder holds {}; name one by its prefix".format(folder, found))
 
 
 def open_checkpoint(path):
@@ -130,9 +154,7 @@ def open_checkpoint(path):
     """
     if os.path.isdir(path):
         return _open_tensorflow(_newest_in(path))
-    for suffix in _SUFFIXES:
-        if path.endswith(suffix):
-            path = path[: -len(suffix)]
+    path = _SUFFIX.sub("", path)
     if os.path.isfile(path + ".index"):
         return _open_tensorflow(path)
     if not os.path.isfile(path):

@@ -3,13 +3,15 @@
 import hashlib
 import multiprocessing
 import os
+import subprocess
+import sys
 
 import cv2
 import numpy as np
 import pytest
 
-from dgl.data import birds
 from dgl.data.birds import CLASS_NAMES, render_bird, write_data_set
+from dgl.data.birds import data_set as birds
 from dgl.errors import UserError, run_script
 
 SIDE = 64
@@ -180,6 +182,28 @@ def test_bytes_do_not_depend_on_the_workers(data_set, tmp_path, monkeypatch, met
     monkeypatch.setattr(birds, "multiprocessing", multiprocessing.get_context(method))
     assert _write(tmp_path / "set", seed=3, workers=2)
     assert _digests(tmp_path / "set") == _digests(data_set)
+
+
+_FORK_AFTER_THREADS = """
+import multiprocessing, sys, time
+import cv2, numpy as np
+from dgl.data.birds import data_set as birds
+cv2.setNumThreads(2)
+cv2.GaussianBlur(np.zeros((1500, 1500, 3), np.uint8), (0, 0), 5)
+time.sleep(0.7)  # OpenCV's threads stop spinning and wait: only then does the fork matter
+birds.multiprocessing = multiprocessing.get_context("fork")
+birds.write_data_set(sys.argv[1], 3, 1, 1, 64, 2, False)
+assert cv2.getNumThreads() == 2
+"""
+
+
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork"
+)
+def test_forked_workers_do_not_wait_for_threads_of_the_parent(tmp_path, root):
+    command = [sys.executable, "-c", _FORK_AFTER_THREADS, str(tmp_path / "set")]
+    subprocess.run(command, cwd=root, check=True, timeout=60)
+    assert os.listdir(str(tmp_path)) == ["set"]
 
 
 def test_bytes_are_the_same_twice_and_change_with_the_seed(data_set, tmp_path):

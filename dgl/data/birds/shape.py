@@ -9,8 +9,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from dgl.data.bird_canvas import apply, blade, compose, ellipse, smooth, stroke_outline, transform
-from dgl.data.bird_heads import REACH
+from dgl.data.birds.canvas import apply, blade, compose, ellipse, smooth, stroke_outline, transform
+from dgl.data.birds.heads import REACH
 
 # Radius of the skull in body lengths, before the factor `head_scale`. With beak and crest a head of
 # 0.17 is 15 to 30 % of a bird's whole length.

@@ -6,7 +6,7 @@ The painter works on a supersampled canvas and keeps the bird's silhouette besid
 import cv2
 import numpy as np
 
-from dgl.data.bird_canvas import apply, blend, fill, line, noise, tone
+from dgl.data.birds.canvas import apply, blend, fill, line, noise, tone
 
 TEXTURES = ("plain", "scales", "speckle", "streaks", "bars")
 

@@ -8,7 +8,7 @@ from collections import namedtuple
 
 import numpy as np
 
-from dgl.data.bird_canvas import (
+from dgl.data.birds.canvas import (
     apply,
     blade,
     compose,

@@ -9,7 +9,7 @@ from collections import namedtuple
 import cv2
 import numpy as np
 
-from dgl.data.bird_canvas import (
+from dgl.data.birds.canvas import (
     apply,
     blend,
     compose,
@@ -23,10 +23,10 @@ from dgl.data.bird_canvas import (
     tone,
     transform,
 )
-from dgl.data.bird_heads import CLASS_NAMES, draw_crest, draw_face
-from dgl.data.bird_plumage import Painter, draw_texture
-from dgl.data.bird_scenes import draw_background, plumage_colour
-from dgl.data.bird_shape import extent, sample_shape
+from dgl.data.birds.heads import CLASS_NAMES, draw_crest, draw_face
+from dgl.data.birds.plumage import Painter, draw_texture
+from dgl.data.birds.scenes import draw_background, plumage_colour
+from dgl.data.birds.shape import extent, sample_shape
 
 # Difficulty, to be tuned: factors on the size of the head and on the number of things that clutter
 # a scene, and the part of the picture's side that a bird's room takes.

@@ -7,7 +7,7 @@ lists as plumage and heads, so that colour alone does not find the bird.
 import cv2
 import numpy as np
 
-from dgl.data.bird_canvas import (
+from dgl.data.birds.canvas import (
     apply,
     blade,
     blend,

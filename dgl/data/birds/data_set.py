@@ -1,11 +1,4 @@
-"""The embedded data set: drawn birds of eight classes that differ only in the head.
-
-It shows the problem of weakly supervised localization at the smallest cost: a classifier needs
-the head alone, while the object is the whole bird. Written in the published layout of
-CUB-200-2011, with masks, from one seed::
-
-    python -m dgl.data.birds --out birds
-"""
+"""Writing the birds: the data set in CUB-200-2011's published layout, the samples, the command line."""
 
 import argparse
 import functools
@@ -20,12 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 import dgl
-from dgl.data import bird_drawing
-from dgl.data.bird_drawing import BirdPicture, render_bird
-from dgl.data.bird_heads import CLASS_NAMES
-from dgl.errors import UserError, run_script
-
-__all__ = ["BirdPicture", "CLASS_NAMES", "render_bird", "write_data_set", "write_samples"]
+from dgl.data.birds import drawing
+from dgl.data.birds.drawing import render_bird
+from dgl.data.birds.heads import CLASS_NAMES
+from dgl.errors import UserError
 
 JPEG_QUALITY = 90
 
@@ -79,7 +70,7 @@ def _write_picture(folder, seed, longest_side, image_id):
 def _start_worker():
     # Ctrl-C is for the parent, which ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # OpenCV's own threads do not outlive a fork, and would compete with the other workers.
+    # OpenCV's threads would compete with the other workers.
     cv2.setNumThreads(1)
 
 
@@ -91,8 +82,15 @@ def _render_all(folder, ids, seed, longest_side, workers, progress):
     )
     if workers == 1:
         return list(bar(map(job, ids)))
-    with multiprocessing.Pool(workers, _start_worker) as pool:
-        return list(bar(pool.imap(job, ids, chunksize=4)))
+    # OpenCV's threads do not outlive a fork, and a child that then stops them waits for ever: they
+    # are stopped here, in the process that owns them, until the workers are done.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with multiprocessing.Pool(workers, _start_worker) as pool:
+            return list(bar(pool.imap(job, ids, chunksize=4)))
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def _write_lists(folder, boxes, train_per_class):
@@ -128,9 +126,9 @@ def _readme(seed, train_per_class, test_per_class, longest_side):
         classes=len(CLASS_NAMES),
         command=command.format(seed, train_per_class, test_per_class, longest_side),
         version=dgl.__version__,
-        drawing=bird_drawing.DRAWING_VERSION,
-        head=bird_drawing.HEAD_SCALE,
-        clutter=bird_drawing.CLUTTER,
+        drawing=drawing.DRAWING_VERSION,
+        head=drawing.HEAD_SCALE,
+        clutter=drawing.CLUTTER,
         seed=seed,
     )
 
@@ -262,7 +260,10 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv=None):
     """Parse flags and write the data set or the samples; returns the exit code."""
-    parser = _Parser(prog="python -m dgl.data.birds", description=__doc__.split("\n\n")[0])
+    parser = _Parser(
+        prog="python -m dgl.data.birds",
+        description="Render a data set of drawn birds for weakly supervised localization.",
+    )
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--out", help="folder to make the data set in")
     target.add_argument("--samples", metavar="DIR", help="write six larger pictures here instead")
@@ -291,7 +292,3 @@ def main(argv=None):
     else:
         print("{} already holds this data set, nothing to do".format(args.out))
     return 0
-
-
-if __name__ == "__main__":
-    run_script(main)

@@ -1,0 +1,309 @@
+"""The four networks against the published shapes, and what the registry says about them."""
+
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+from deterministic import REFERENCE
+from small_network import options_of
+
+from dgl.backbones import BACKBONES, PAPER_MODES, build_network, get_backbone, normalise_image
+from dgl.errors import UserError
+from dgl.tf_compat import tf
+
+from tensorpack.tfutils.gradproc import ScaleGradient  # isort: skip
+from tensorpack.tfutils.tower import TowerContext  # isort: skip
+
+WIDTH = 0.25
+
+
+def build(mode, size=64, batch=1, training=False, **options):
+    """Variables [(name, shape)], endpoints and logits as shapes, and the graph."""
+    graph = tf.Graph()
+    with graph.as_default():
+        image = tf.placeholder(tf.float32, [batch, size, size, 3])
+        options = options_of(mode, training=training, **options)
+        if training:
+            with TowerContext("", is_training=True):
+                network = build_network(get_backbone(mode), image, options)
+        else:
+            network = build_network(get_backbone(mode), image, options)
+        return {
+            "graph": graph,
+            "variables": [(v.op.name, v.shape.as_list()) for v in tf.global_variables()],
+            "trainable": [v.op.name for v in tf.trainable_variables()],
+            "endpoints": {k: v.shape.as_list() for k, v in network.endpoints.items()},
+            "logits": network.logits.shape.as_list(),
+            "head_weights": network.head_weights.shape.as_list(),
+        }
+
+
+@pytest.fixture(scope="module", params=PAPER_MODES)
+def reference(request):
+    with open(os.path.join(REFERENCE, request.param + ".json")) as stream:
+        return json.load(stream)
+
+
+@pytest.fixture(scope="module")
+def full(reference):
+    return build(reference["mode"], size=224, classes=1000)
+
+
+@pytest.fixture(scope="module")
+def narrow(reference):
+    return build(reference["mode"], size=64, classes=1000, width=WIDTH)
+
+
+def test_variables_have_the_published_names_shapes_and_order(reference, full):
+    assert full["variables"] == [tuple(pair) for pair in reference["variables"].items()]
+
+
+def test_endpoints_have_the_published_shapes(reference, full):
+    published = reference["endpoints_at_224"]
+    assert {k: v for k, v in full["endpoints"].items() if k in published} == published
+    beyond = set(full["endpoints"]) - set(published)
+    assert beyond <= set(reference["clayer"])
+
+
+def test_layers_are_those_of_clayer(reference, full):
+    backbone = get_backbone(reference["mode"])
+    assert list(backbone.layers) == reference["clayer"]
+    assert set(backbone.layers) <= set(full["endpoints"])
+
+
+def test_logits_and_head_weights(reference, full):
+    assert full["logits"] == [1, 1000]
+    last = full["endpoints"][get_backbone(reference["mode"]).layers[0]]
+    assert full["head_weights"] == [last[3], 1000]
+
+
+def test_width_scales_every_channel_count(full, narrow):
+    assert [name for name, _ in narrow["variables"]] == [name for name, _ in full["variables"]]
+    for (name, wide), (_, thin) in zip(full["variables"], narrow["variables"]):
+        spatial = len(wide) - 2 if len(wide) == 4 else 0
+        expected = list(wide[:spatial])
+        expected += [n if n in (3, 1000) else max(4, int(round(n * WIDTH))) for n in wide[spatial:]]
+        assert thin == expected, name
+
+
+def test_channels_first_has_the_same_variables(reference, narrow):
+    mode = reference["mode"]
+    first = build(
+        mode, size=64, classes=1000, width=WIDTH, data_format="channels_first", batch=None
+    )
+    assert first["variables"] == narrow["variables"]
+    layer = get_backbone(mode).layers[2]
+    last = narrow["endpoints"][layer]
+    assert first["endpoints"][layer] == [None, last[3], last[1], last[2]]
+
+
+def test_vgg_with_batch_norm_has_gamma_and_beta_but_no_conv_bias():
+    variables = dict(build("vgg", width=0.125, norm="bn")["variables"])
+    convolutions = {name[:-2] for name in variables if re.match(r"(conv\d_\d|add)/W$", name)}
+    assert len(convolutions) == 14
+    for name in convolutions:
+        channels = variables[name + "/W"][3:]
+        assert variables[name + "/bn/gamma"] == variables[name + "/bn/beta"] == channels
+        assert name + "/b" not in variables
+    assert variables["linear/b"] == [5]
+
+
+@pytest.mark.parametrize("depth, blocks", [(101, (3, 4, 23, 3)), (152, (3, 8, 36, 3))])
+@pytest.mark.parametrize("suffix", ["", "se"])
+def test_deeper_resnets(depth, blocks, suffix):
+    mode = "resnet{}{}".format(depth, suffix)
+    if suffix:
+        assert len(get_backbone(mode).layers) == sum(blocks) - blocks[0] - 1
+        return
+    names = [name for name, _ in build(mode, size=32, width=0.0625)["variables"]]
+    for group, count in enumerate(blocks):
+        found = {n.split("/")[1] for n in names if n.startswith("group{}/".format(group))}
+        assert found == {"block{}".format(i) for i in range(count)}
+    assert get_backbone(mode).layers[0] == "group3/block2_shortcut"
+    assert get_backbone(mode).layers[-1] == "group1/block1_shortcut"
+
+
+def test_last_stride_halves_the_last_group():
+    layer = get_backbone("resnet50").layers[0]
+    assert build("resnet50", width=0.125, last_stride=2)["endpoints"][layer][1:3] == [4, 4]
+    assert build("resnet50", width=0.125)["endpoints"][layer][1:3] == [8, 8]
+
+
+def test_inception_in_training_drops_out_and_updates_averages():
+    training = build("inceptionv3", width=WIDTH, training=True)
+    still = build("inceptionv3", width=WIDTH)
+    assert training["variables"] == still["variables"]
+
+    def random_ops(graph):
+        return [op for op in graph.get_operations() if op.type == "RandomUniform" and
+                "dropout" in op.name.lower()]  # fmt: skip
+
+    # Before add2, before add1 and before the last convolution.
+    assert len(random_ops(training["graph"])) == 3
+    assert not random_ops(still["graph"])
+    norms = sum(name.endswith("BatchNorm/beta") for name, _ in still["variables"])
+    updates = training["graph"].get_collection(tf.GraphKeys.UPDATE_OPS)
+    assert len(updates) == 2 * norms
+    assert not still["graph"].get_collection(tf.GraphKeys.UPDATE_OPS)
+    assert not any("moving_" in name for name in training["trainable"])
+
+
+def test_head_scope_is_the_option_s():
+    shapes = dict(build("vgg", width=0.125, classes=7, data_set="cub")["variables"])
+    assert shapes["linear_cub/W"] == [128, 7]
+    shapes = dict(build("inceptionv3", width=0.125, classes=7)["variables"])
+    assert shapes["InceptionV3/Logits/Conv2d_1c_1x1_7/weights"] == [1, 1, 128, 7]
+
+
+@pytest.mark.parametrize(
+    "mode, data_set, classes, expected",
+    [
+        ("vgg", "imagenet", 1000, "linear"),
+        ("vgg", "cub", 200, "linear_cub"),
+        ("vgg", None, 9, "linear"),
+        ("resnet50", "imagenet", 1000, "linear"),
+        ("resnet50", "cub", 200, "linearcub"),
+        ("resnet50se", "cub", 200, "linearcub"),
+        ("inceptionv3", "imagenet", 1000, "Logits/Conv2d_1c_1x1_1000"),
+        ("inceptionv3", "cub", 200, "Logits/Conv2d_1c_1x1_200"),
+        ("inceptionv3", "birds", 12, "Logits/Conv2d_1c_1x1_12"),
+    ],
+)
+def test_head_name(mode, data_set, classes, expected):
+    assert get_backbone(mode).head_name(data_set, classes) == expected
+
+
+@pytest.mark.parametrize("mode", BACKBONES)
+def test_layer_by_index_and_by_name(mode):
+    backbone = get_backbone(mode)
+    for index, name in enumerate(backbone.layers):
+        assert backbone.layer_name(index) == backbone.layer_name(str(index)) == name
+        assert backbone.layer_name(name) == name
+
+
+@pytest.mark.parametrize("layer", ["conv9_9", "18", -1, "", "1.5", None])
+def test_unknown_layer_lists_the_choices(layer):
+    backbone = get_backbone("vgg")
+    assert len(backbone.layers) == 18
+    with pytest.raises(UserError) as caught:
+        backbone.layer_name(layer)
+    message = str(caught.value)
+    assert str(layer) in message and "\n" not in message
+    for index, name in enumerate(backbone.layers):
+        assert "{} {}".format(index, name) in message
+
+
+def test_unknown_mode_lists_the_choices():
+    with pytest.raises(UserError, match="alexnet.*vgg.*resnet50.*inceptionv3"):
+        get_backbone("alexnet")
+
+
+def test_find_heads():
+    heads = get_backbone("vgg").find_heads(
+        {
+            "linear/W": (1024, 1000),
+            "linear/b": (1000,),
+            "linear_cub/W": (1024, 200),
+            "linear_cub/W/Momentum": (1024, 200),
+            "conv1_1/W": (3, 3, 3, 64),
+        }
+    )
+    assert heads == {"linear": 1000, "linear_cub": 200}
+    heads = get_backbone("inceptionv3").find_heads(
+        {
+            "InceptionV3/Logits/Conv2d_1c_1x1_200/weights": (1, 1, 1024, 1000),
+            "InceptionV3/Logits/add1/weights": (3, 3, 768, 1024),
+            "InceptionV3/AuxLogits/Conv2d_2b_1x1/weights": (1, 1, 768, 1001),
+        }
+    )
+    assert heads == {"Logits/Conv2d_1c_1x1_200": 1000}
+    assert get_backbone("resnet50").find_heads({"conv0/W": (7, 7, 3, 64)}) == {}
+
+
+def test_find_width(reference, full, narrow):
+    backbone = get_backbone(reference["mode"])
+    assert backbone.find_width(dict(full["variables"])) == 1.0
+    assert backbone.find_width(dict(narrow["variables"])) == WIDTH
+    assert backbone.find_width({"other": (3, 3)}) is None
+
+
+@pytest.mark.parametrize("norm", ["none", "bn"])
+def test_find_norm(norm):
+    shapes = dict(build("vgg", width=0.125, norm=norm)["variables"])
+    assert get_backbone("vgg").find_norm(shapes) == norm
+
+
+def _published_multiplier(mode, name):
+    """The table of the recipe, written out by hand, independent of any regular expression."""
+    parts = name.split("/")
+    if mode == "vgg":
+        weight, bias = {"conv": (1, 2), "add": (10, 20), "line": (10, 20)}[
+            "add" if parts[0] == "add" else parts[0][:4]
+        ]
+        return {"W": weight, "b": bias}[parts[-1]]
+    if mode.startswith("resnet"):
+        if parts[-1] == "beta" and parts[0] in ("conv0", "group0", "group1", "group2"):
+            return 2
+        return 2 if name == "linear/b" else 1
+    if parts[1] == "Logits":
+        return {"weights": 10, "biases": 20}[parts[-1]]
+    return {"weights": 1, "beta": 2}[parts[-1]]
+
+
+def test_gradient_multipliers(reference):
+    mode = reference["mode"]
+    names = [name for name in reference["variables"] if "EMA" not in name and "moving_" not in name]
+    with tf.Graph().as_default(), tf.Session() as session:
+        pairs = []
+        for name in names:
+            with tf.variable_scope(name.rpartition("/")[0]):
+                variable = tf.get_variable(name.rpartition("/")[2], shape=[])
+            assert variable.op.name == name
+            pairs.append((tf.constant(1.0), variable))
+        multipliers = list(get_backbone(mode).gradient_multipliers)
+        scaled = ScaleGradient(multipliers, verbose=False).process(pairs)
+        factors = session.run([gradient for gradient, _ in scaled])
+    assert dict(zip(names, factors)) == {n: _published_multiplier(mode, n) for n in names}
+
+
+def test_weight_decay(reference):
+    decay = get_backbone(reference["mode"]).weight_decay
+    if reference["mode"] != "vgg":
+        assert decay is None
+        return
+    pattern, scale = decay
+    assert scale == 5e-4
+    decayed = {name for name in reference["variables"] if re.match(pattern + "$", name)}
+    assert decayed == {name for name, shape in reference["variables"].items() if len(shape) > 1}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_normalise_image(dtype):
+    image = np.random.RandomState(0).uniform(0, 255, (2, 5, 4, 3)).astype(dtype)
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = session.run(normalise_image(tf.constant(image)))
+    blue_green_red = np.moveaxis(image.astype("float64"), -1, 0) / 255
+    mean, std = (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)
+    expected = [(x - m) / s for x, m, s in zip(blue_green_red, mean, std)]
+    # Float32 against float64, values up to 2.7.
+    np.testing.assert_allclose(found, np.stack(expected, -1), rtol=0, atol=2e-6)
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("mode", PAPER_MODES)
+def test_pictures_of_a_batch_do_not_touch_each_other(mode):
+    from small_network import fill
+
+    rng = np.random.RandomState(3)
+    images = rng.uniform(0, 255, (3, 64, 64, 3)).astype("float32")
+    with tf.Graph().as_default(), tf.Session() as session:
+        image = tf.placeholder(tf.float32, [None, 64, 64, 3])
+        network = build_network(get_backbone(mode), image, options_of(mode, width=0.125))
+        fill(session)
+        together = session.run(network.logits, {image: images})
+        alone = [session.run(network.logits, {image: images[i : i + 1]})[0] for i in range(3)]
+    scale = np.abs(together).max()
+    np.testing.assert_allclose(together, alone, rtol=0, atol=1e-4 * scale)
+    assert np.abs(together[0] - together[1]).max() > 1e-2 * scale

@@ -1,0 +1,30 @@
+"""Shared fixtures; fast tests run first, those marked slow last."""
+
+import os
+import sys
+
+import pytest
+
+TESTS = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(TESTS)
+sys.path.insert(0, TESTS)
+sys.path.insert(0, ROOT)
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The project's root folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of real photographs beside the project; skips where it is absent."""
+    folder = os.path.join(os.path.dirname(ROOT), "shared", "data")
+    if not os.path.isdir(os.path.join(folder, "photos5")):
+        pytest.skip("no photographs beside the project")
+    return folder

@@ -1,0 +1,255 @@
+"""Training and validation flows: the views, their order, and their processes."""
+
+import itertools
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from dgl.data import flows
+from dgl.data.flows import BORDER, ShuffledDraws, ValidationFlow, augment, centre_view
+from dgl.data.flows import training_flow as make_training_flow
+from dgl.data.sample import Sample
+from dgl.errors import UserError
+
+SIZE = 32
+
+
+def noise(seed, height=24, width=40):
+    return np.random.RandomState(seed).randint(0, 256, (height, width, 3), dtype="uint8")
+
+
+def ramp(axis):
+    """A picture of the resized side, so that nothing is interpolated; each pixel is its place."""
+    side = SIZE + BORDER
+    places = np.arange(side, dtype="uint8")
+    plane = np.broadcast_to(places if axis == 1 else places[:, None], (side, side))
+    return np.repeat(plane[..., None], 3, axis=2)
+
+
+@pytest.fixture
+def samples(tmp_path):
+    """Seven noise pictures of different shapes, stored without loss; classes 0, 10, 20, ..."""
+    made = []
+    for index in range(7):
+        path = tmp_path / "{}.png".format(index)
+        Image.fromarray(noise(index, 20 + 3 * index, 50 - 4 * index)).save(str(path))
+        made.append(Sample(path.name, str(path), 10 * index))
+    return made
+
+
+def broken(tmp_path, class_index=99):
+    path = tmp_path / "broken.jpg"
+    path.write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    return Sample(path.name, str(path), class_index)
+
+
+def take(flow, count):
+    """The first ``count`` points of a flow."""
+    flow.reset_state()
+    return list(itertools.islice(iter(flow), count))
+
+
+@pytest.mark.parametrize("shape", [(24, 40), (300, 200), (1, 1)])
+@pytest.mark.parametrize("size", [32, 50])
+def test_augment_shape_and_dtype(shape, size):
+    view = augment(noise(0, *shape), size, np.random.RandomState(0))
+    assert (view.shape, view.dtype) == ((size, size, 3), np.dtype("uint8"))
+
+
+def test_augment_is_fixed_by_its_generator():
+    image = noise(1)
+    one, same, other = (augment(image, SIZE, np.random.RandomState(seed)) for seed in (5, 5, 6))
+    np.testing.assert_array_equal(one, same)
+    assert (one != other).any()
+
+
+def test_crop_and_flip_cover_every_possibility():
+    """Every offset from 0 to 32, both ways round, and each about as often as it should be."""
+    offsets, flips = [], []
+    rng = np.random.RandomState(0)
+    for _ in range(1000):
+        view = augment(ramp(1), SIZE, rng)
+        row = view[0, :, 0].astype(int)
+        flipped = bool(row[0] > row[-1])
+        left = row[-1] if flipped else row[0]
+        expected = np.arange(left, left + SIZE)
+        np.testing.assert_array_equal(row, expected[::-1] if flipped else expected)
+        offsets.append(left)
+        flips.append(flipped)
+    assert set(offsets) == set(range(BORDER + 1))
+    # Four standard deviations around a half.
+    assert abs(np.mean(flips) - 0.5) < 4 * 0.5 / np.sqrt(1000)
+
+
+def test_crop_covers_every_row_offset_and_never_flips_upside_down():
+    rng = np.random.RandomState(0)
+    tops = set()
+    for _ in range(400):
+        column = augment(ramp(0), SIZE, rng)[:, 0, 0].astype(int)
+        np.testing.assert_array_equal(np.diff(column), 1)
+        tops.add(column[0])
+    assert tops == set(range(BORDER + 1))
+
+
+def test_augment_takes_its_pixels_from_the_resized_picture():
+    image = noise(2, 90, 70)
+    side = SIZE + BORDER
+    resized = cv2.resize(image.astype("float32"), (side, side), interpolation=cv2.INTER_LINEAR)
+    view = augment(image, SIZE, np.random.RandomState(3)).astype("float32")
+    crops = (
+        resized[top : top + SIZE, left : left + SIZE]
+        for top in range(BORDER + 1)
+        for left in range(BORDER + 1)
+    )
+    # Back to uint8 costs less than one grey level.
+    assert any(
+        min(np.abs(view - crop).max(), np.abs(view - crop[:, ::-1]).max()) < 1 for crop in crops
+    )
+
+
+@pytest.mark.parametrize("value", [0, 1, 99, 127, 254, 255])
+@pytest.mark.parametrize("shape", [(17, 23), (64, 64), (301, 200)])
+def test_a_plain_picture_is_unchanged(value, shape):
+    image = np.full(shape + (3,), value, "uint8")
+    for seed in range(3):
+        assert (augment(image, SIZE, np.random.RandomState(seed)) == value).all()
+    assert (centre_view(image, SIZE) == value).all()
+
+
+def test_centre_view_is_the_middle():
+    for axis in (0, 1):
+        expected = ramp(axis)[BORDER // 2 : BORDER // 2 + SIZE, BORDER // 2 : BORDER // 2 + SIZE]
+        np.testing.assert_array_equal(centre_view(ramp(axis), SIZE), expected)
+    assert centre_view(noise(0), 50).shape == (50, 50, 3)
+    assert centre_view(noise(0), 50).dtype == np.uint8
+
+
+def test_draws_give_every_sample_once_an_epoch():
+    draws = ShuffledDraws(list("abcdefgh"), seed=1)
+    assert len(draws) == 8
+    points = take(draws, 24)
+    orders = ["".join(sample for sample, _ in points[start : start + 8]) for start in (0, 8, 16)]
+    assert [sorted(order) for order in orders] == [list("abcdefgh")] * 3
+    assert len(set(orders)) == 3
+    assert len({int(seed) for _, seed in points}) == 24
+
+
+def test_draws_are_fixed_by_their_seed():
+    def draw(seed):
+        return [
+            (sample, int(number)) for sample, number in take(ShuffledDraws("abcdefgh", seed), 20)
+        ]
+
+    assert draw(7) == draw(7)
+    assert draw(7) != draw(8)
+    assert draw(None) != draw(None)
+
+
+@pytest.mark.parametrize(
+    "make", [ShuffledDraws, lambda samples: ValidationFlow(samples, SIZE, 4)], ids=["train", "val"]
+)
+def test_an_empty_list_is_refused(make):
+    with pytest.raises(UserError, match="list is empty"):
+        make([])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_training_batches(samples, workers):
+    for images, labels in take(make_training_flow(samples, SIZE, 3, workers, seed=1), 4):
+        assert (images.shape, images.dtype) == ((3, SIZE, SIZE, 3), np.dtype("uint8"))
+        assert (labels.shape, labels.dtype) == ((3,), np.dtype("int32"))
+        assert set(labels.tolist()) <= {10 * index for index in range(7)}
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_training_channels_are_bgr_and_labels_belong_to_their_pictures(tmp_path, workers):
+    colours = [(250, 120, 10), (30, 60, 90), (0, 0, 255)]
+    made = []
+    for index, colour in enumerate(colours):
+        path = str(tmp_path / "{}.png".format(index))
+        Image.new("RGB", (30, 20), colour).save(path)
+        made.append(Sample(str(index), path, index))
+    seen = set()
+    for images, labels in take(make_training_flow(made, SIZE, 3, workers, seed=2), 4):
+        for image, label in zip(images, labels):
+            assert (image == np.array(colours[label])[::-1]).all()
+            seen.add(int(label))
+    assert seen == {0, 1, 2}
+
+
+def test_without_workers_one_epoch_is_one_pass(samples):
+    ((images, labels),) = take(make_training_flow(samples, SIZE, 7, 0, seed=3), 1)
+    assert sorted(labels.tolist()) == [10 * index for index in range(7)]
+    assert len({image.tobytes() for image in images}) == 7
+
+
+def test_a_draw_has_the_same_view_whichever_process_makes_it(samples):
+    """Processes only change the order: each of their views is among those made in this process."""
+    taken, ahead = 60, 220  # draws that processes may hold back while later ones arrive
+
+    def views(workers, count, seed):
+        return [
+            (image.tobytes(), int(label))
+            for images, labels in take(make_training_flow(samples, SIZE, 1, workers, seed), count)
+            for image, label in zip(images, labels)
+        ]
+
+    here = set(views(0, taken + ahead, 4))
+    elsewhere = views(2, taken, 4)
+    assert len(elsewhere) == taken
+    assert set(elsewhere) <= here
+    # There are 15,246 possible views: few can be there by chance.
+    assert len(set(elsewhere)) > taken - 5
+    assert len(set(views(0, taken, 5)) & here) < 10
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_unreadable_picture_is_left_out_of_training(samples, tmp_path, workers):
+    flow = make_training_flow(samples + [broken(tmp_path)], SIZE, 4, workers, seed=1)
+    labels = [label for _, batch in take(flow, 12) for label in batch.tolist()]
+    assert len(labels) == 48
+    assert set(labels) == {10 * index for index in range(7)}
+
+
+def test_an_unreadable_picture_is_warned_of(samples, tmp_path, monkeypatch):
+    warnings = []
+    monkeypatch.setattr(flows.logger, "warning", lambda text, *rest: warnings.append(text % rest))
+    take(make_training_flow(samples + [broken(tmp_path)], SIZE, 7, 0, seed=1), 2)
+    assert warnings
+    assert all("left out of training" in text and "broken.jpg" in text for text in warnings)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+@pytest.mark.parametrize("batch, lengths", [(3, [3, 3, 1]), (7, [7]), (10, [7]), (1, [1] * 7)])
+def test_validation_goes_through_the_list_in_order(samples, batch, lengths, workers):
+    flow = ValidationFlow(samples, SIZE, batch, workers)
+    batches = take(flow, 100)
+    assert len(flow) == len(batches)
+    assert [len(labels) for _, labels in batches] == lengths
+    assert all(images.dtype == np.uint8 and labels.dtype == np.int32 for images, labels in batches)
+    labels = np.concatenate([labels for _, labels in batches])
+    np.testing.assert_array_equal(labels, [10 * index for index in range(7)])
+    images = np.concatenate([images for images, _ in batches])
+    for index, image in enumerate(images):
+        rgb = noise(index, 20 + 3 * index, 50 - 4 * index)
+        np.testing.assert_array_equal(image, centre_view(rgb, SIZE)[..., ::-1])
+
+
+def test_validation_can_be_gone_through_again(samples):
+    flow = ValidationFlow(samples, SIZE, 4)
+    first, second = take(flow, 100), take(flow, 100)
+    for (images, labels), (images_again, labels_again) in zip(first, second):
+        np.testing.assert_array_equal(images, images_again)
+        np.testing.assert_array_equal(labels, labels_again)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_validation_ends_at_an_unreadable_picture(samples, tmp_path, workers):
+    flow = ValidationFlow(samples[:4] + [broken(tmp_path)] + samples[4:], SIZE, 2, workers)
+    flow.reset_state()
+    points = iter(flow)
+    assert [next(points)[1].tolist() for _ in range(2)] == [[0, 10], [20, 30]]
+    with pytest.raises(UserError, match=r"broken\.jpg"):
+        next(points)

@@ -1,0 +1,85 @@
+"""`--gpu`, and what is done without one."""
+
+import os
+
+import pytest
+
+from dgl import devices
+from dgl.errors import UserError
+from dgl.tf_compat import tf
+
+VARIABLE = "CUDA_VISIBLE_DEVICES"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+    """The variable is as before after every test, and unset at its beginning."""
+    monkeypatch.setenv(VARIABLE, "")
+    monkeypatch.delenv(VARIABLE)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch):
+    """A machine with a driver and two GPUs, fewer where the variable says so."""
+
+    def count():
+        visible = os.environ.get(VARIABLE)
+        return 2 if visible is None else len(visible.split(","))
+
+    monkeypatch.setattr(devices.shutil, "which", lambda name: "/usr/bin/" + name)
+    monkeypatch.setattr(devices.tf.test, "is_built_with_cuda", lambda: True)
+    monkeypatch.setattr(devices, "get_num_gpu", count)
+
+
+@pytest.mark.parametrize(
+    "gpu, visible",
+    [("0", "0"), ("0,1", "0,1"), (" 2 , 3 ", "2,3"), ("1,", "1"), ("-1", "-1"), ("", "")],
+)
+def test_the_indices_hold_for_the_process(gpu, visible):
+    devices.select_gpus(gpu)
+    assert os.environ[VARIABLE] == visible
+
+
+def test_without_the_flag_the_environment_stays():
+    devices.select_gpus(None)
+    assert VARIABLE not in os.environ
+
+
+@pytest.mark.parametrize("gpu", ["a", "0;1", "1.5", "0,x", "-", "gpu0", "0 1"])
+def test_anything_but_indices_is_refused(gpu):
+    with pytest.raises(UserError, match="--gpu .*expected indices like 0 or 0,1"):
+        devices.select_gpus(gpu)
+    assert VARIABLE not in os.environ
+
+
+@pytest.mark.parametrize("gpu, count", [(None, 2), ("0", 1), ("0,1", 2), ("-1", 0), ("", 0)])
+def test_gpus_are_counted(two_gpus, gpu, count):
+    assert devices.select_gpus(gpu) == count
+
+
+def test_a_failing_driver_means_the_cpu(two_gpus, monkeypatch):
+    def fail():
+        raise RuntimeError("driver/library version mismatch")
+
+    monkeypatch.setattr(devices, "get_num_gpu", fail)
+    assert devices.select_gpus(None) == 0
+
+
+def test_a_tensorflow_without_gpu_support_means_the_cpu(two_gpus, monkeypatch):
+    monkeypatch.setattr(devices.tf.test, "is_built_with_cuda", lambda: False)
+    assert devices.select_gpus("0,1") == 0
+
+
+def test_session_options():
+    on_cpu, on_gpu = devices.session_config(0), devices.session_config(1)
+    assert on_cpu.device_count["GPU"] == 0
+    assert "GPU" in on_cpu.device_count
+    assert "GPU" not in on_gpu.device_count
+    assert on_cpu.allow_soft_placement
+    assert on_gpu.allow_soft_placement
+    assert on_gpu.gpu_options.allow_growth
+
+
+def test_a_session_on_the_cpu_computes():
+    with tf.Graph().as_default(), tf.Session(config=devices.session_config(0)) as session:
+        assert session.run(tf.constant(2) * 3) == 6

@@ -1,0 +1,58 @@
+"""How a script ends."""
+
+import sys
+
+import pytest
+
+from dgl.errors import UserError, run_script
+
+
+@pytest.mark.parametrize("returned, code", [(None, 0), (0, 0), (3, 3)])
+def test_the_exit_code_is_what_main_returns(returned, code, capsys):
+    with pytest.raises(SystemExit) as caught:
+        run_script(lambda argv: returned, [])
+    assert caught.value.code == code
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("argv", [None, ["--flag", "1"]])
+def test_main_gets_the_argument_list(argv):
+    given = []
+    with pytest.raises(SystemExit):
+        run_script(given.append, argv)
+    assert given == [argv]
+
+
+def test_bad_input_is_one_line_on_standard_error(capsys):
+    def main(argv):
+        raise UserError("a.txt:3: class 7\nis out of range")
+
+    with pytest.raises(SystemExit) as caught:
+        run_script(main, [])
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", "error: a.txt:3: class 7 is out of range\n")
+    assert caught.value.code == 1
+
+
+def test_interrupt(capsys):
+    def main(argv):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as caught:
+        run_script(main, [])
+    assert caught.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
+def test_a_bug_is_not_hidden():
+    def main(argv):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_script(main, [])
+
+
+def test_argparse_s_own_exit_passes():
+    with pytest.raises(SystemExit) as caught:
+        run_script(lambda argv: sys.exit(2), [])
+    assert caught.value.code == 2

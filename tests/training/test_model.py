@@ -1,0 +1,225 @@
+"""The training graph against NumPy: cost, weight decay, momentum, gradient multipliers, errors."""
+
+import numpy as np
+import pytest
+from tiny import WIDTH, vgg_variables
+
+from dgl.backbones import BuildOptions, get_backbone
+from dgl.tf_compat import tf
+from dgl.training.model import ClassifierModel
+from dgl.training.recipe import Recipe
+
+from tensorpack.tfutils.tower import TowerContext  # isort: skip
+
+SIZE, BATCH, RATE, DECAY = 32, 3, 0.01, 5e-4
+IMAGES = np.random.RandomState(0).randint(0, 256, (BATCH, SIZE, SIZE, 3)).astype("uint8")
+LABELS = np.array([2, 0, 1], "int32")
+
+
+def make_recipe(mode="vgg", classes=4, multipliers=(), **options):
+    backbone = get_backbone(mode)
+    head = backbone.head_name(None, classes)
+    return Recipe(
+        mode=mode,
+        options=BuildOptions(classes=classes, head=head, width=WIDTH, **options),
+        image_size=SIZE,
+        batch=BATCH,
+        towers=1,
+        gpus=0,
+        steps=1,
+        epochs=1,
+        base_lr=RATE,
+        multipliers=multipliers,
+        weight_decay=backbone.weight_decay,
+    )
+
+
+class Graph(object):
+    """A training tower in a graph of its own, one session, the batch above as its feed."""
+
+    def __init__(self, recipe, values=None, minimise=False):
+        self._graph = tf.Graph()
+        with self._graph.as_default():
+            model = ClassifierModel(recipe)
+            image, label = (tf.placeholder(s.dtype, s.shape, s.name) for s in model.inputs())
+            with TowerContext("", is_training=True):
+                self.cost = model.build_graph(image, label)
+                self.variables = {v.op.name: v for v in tf.trainable_variables()}
+                if minimise:
+                    self.step = model.optimizer().minimize(self.cost)
+            self._session = tf.Session()
+            self._session.run(tf.global_variables_initializer())
+            for name, value in (values or {}).items():
+                self.variables[name].load(value, self._session)
+        self._feed = {image: IMAGES, label: LABELS}
+
+    def run(self, fetches):
+        return self._session.run(fetches, self._feed)
+
+    def tensor(self, name):
+        return self._graph.get_tensor_by_name(name + ":0")
+
+    def has(self, operation):
+        return any(op.name == operation for op in self._graph.get_operations())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self._session.close()
+
+
+def softmax(logits):
+    power = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return power / power.sum(axis=1, keepdims=True)
+
+
+def cross_entropy(logits):
+    return -np.log(softmax(logits.astype("float64"))[np.arange(BATCH), LABELS]).mean()
+
+
+def test_inputs_are_uint8_pictures_and_int32_labels():
+    image, label = ClassifierModel(make_recipe()).inputs()
+    assert (image.dtype, image.shape.as_list()) == (tf.uint8, [None, SIZE, SIZE, 3])
+    assert (label.dtype, label.shape.as_list()) == (tf.int32, [None])
+
+
+def test_vgg_cost_is_cross_entropy_plus_weight_decay():
+    values = vgg_variables(4)
+    weights = [value for name, value in values.items() if name.endswith("/W")]
+    assert len(weights) == 13 + 1 + 1
+    decay = DECAY * sum((value.astype("float64") ** 2).sum() / 2 for value in weights)
+    with Graph(make_recipe(), values) as graph:
+        cost, loss, logits = graph.run(
+            [graph.cost, graph.tensor("xentropy-loss"), graph.tensor("linear/output")]
+        )
+    assert loss == pytest.approx(cross_entropy(logits), rel=1e-5)
+    assert decay > 0.01 * loss
+    assert cost == pytest.approx(loss + decay, rel=1e-5)
+
+
+def test_batch_norm_has_no_weight_decay():
+    values = vgg_variables(4, norm="bn")
+    weights = [value for name, value in values.items() if name.endswith("/W")]
+    decay = DECAY * sum((value.astype("float64") ** 2).sum() / 2 for value in weights)
+    trained = {name: value for name, value in values.items() if not name.endswith("/EMA")}
+    with Graph(make_recipe(norm="bn"), trained) as graph:
+        assert set(graph.variables) == set(trained)
+        cost, loss = graph.run([graph.cost, graph.tensor("xentropy-loss")])
+    assert cost - loss == pytest.approx(decay, rel=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["resnet50", "resnet50se", "inceptionv3"])
+def test_the_other_backbones_have_no_weight_decay(mode):
+    with Graph(make_recipe(mode)) as graph:
+        cost, loss = graph.run([graph.cost, graph.tensor("xentropy-loss")])
+    assert cost == loss
+    assert np.isfinite(loss)
+    assert loss > 0
+
+
+def test_two_steps_of_nesterov_momentum():
+    """The head's bias: its gradient is the mean of softmax minus one-hot, without weight decay."""
+    one_hot = np.eye(4)[LABELS]
+    with Graph(make_recipe(), vgg_variables(4), minimise=True) as graph:
+        bias = graph.variables["linear/b"]
+        expected, velocity = graph.run(bias).astype("float64"), np.zeros(4)
+        for _ in range(2):
+            logits = graph.run(graph.tensor("linear/output")).astype("float64")
+            gradient = (softmax(logits) - one_hot).mean(axis=0)
+            velocity = 0.9 * velocity + gradient
+            step = RATE * (gradient + 0.9 * velocity)
+            assert np.abs(step).max() > 1e-4
+            expected = expected - step
+            graph.run(graph.step)
+            np.testing.assert_allclose(graph.run(bias), expected, rtol=0, atol=1e-6)
+
+
+def one_step(multipliers):
+    """Variable name -> change by one step."""
+    values = vgg_variables(4)
+    with Graph(make_recipe(multipliers=multipliers), values, minimise=True) as graph:
+        graph.run(graph.step)
+        return {
+            name: after.astype("float64") - values[name]
+            for name, after in graph.run(graph.variables).items()
+        }
+
+
+def test_gradient_multipliers_of_vgg():
+    plain, scaled = one_step(()), one_step(get_backbone("vgg").gradient_multipliers)
+    for name, change in plain.items():
+        layer, kind = name.split("/")
+        factor = {"W": 1, "b": 2}[kind] * (1 if layer.startswith("conv") else 10)
+        size = np.abs(change).max()
+        assert size > 0, name
+        # The changes are differences of float32 values.
+        rounding = 4e-7 * max(1.0, factor * size)
+        np.testing.assert_allclose(
+            scaled[name], factor * change, rtol=0, atol=1e-4 * factor * size + rounding, err_msg=name
+        )
+
+
+@pytest.mark.parametrize(
+    "mode, name, factor",
+    [
+        ("vgg", "conv5_3/W", 1),
+        ("vgg", "conv5_3/b", 2),
+        ("vgg", "add/W", 10),
+        ("vgg", "add/b", 20),
+        ("vgg", "linear_cub/W", 10),
+        ("vgg", "linear_cub/b", 20),
+        ("resnet50", "conv0/W", 1),
+        ("resnet50", "conv0/bn/gamma", 1),
+        ("resnet50", "conv0/bn/beta", 2),
+        ("resnet50", "group0/block0/conv1/bn/beta", 2),
+        ("resnet50", "group2/block5/convshortcut/bn/beta", 2),
+        ("resnet50", "group3/block0/conv1/bn/beta", 1),
+        ("resnet50", "group3/block0/conv1/W", 1),
+        ("resnet50", "linear/W", 1),
+        ("resnet50", "linear/b", 2),
+        ("resnet101se", "group1/block3/conv2/bn/beta", 2),
+        ("inceptionv3", "InceptionV3/Conv2d_1a_3x3/weights", 1),
+        ("inceptionv3", "InceptionV3/Mixed_6e/Branch_0/Conv2d_0a_1x1/BatchNorm/beta", 2),
+        ("inceptionv3", "InceptionV3/Logits/add1/weights", 10),
+        ("inceptionv3", "InceptionV3/Logits/add2/biases", 20),
+        ("inceptionv3", "InceptionV3/Logits/Conv2d_1c_1x1_200/weights", 10),
+        ("inceptionv3", "InceptionV3/Logits/Conv2d_1c_1x1_200/biases", 20),
+    ],
+)
+def test_published_multiplier_by_variable(mode, name, factor):
+    with tf.Graph().as_default():
+        recipe = make_recipe(multipliers=get_backbone(mode).gradient_multipliers)
+        with tf.variable_scope("", reuse=tf.AUTO_REUSE):
+            variable = tf.get_variable(name, [], initializer=tf.zeros_initializer())
+        processor = ClassifierModel(recipe).optimizer()
+        # d(variable) / d(variable) is 1, so the momentum slot holds the multiplier after a step.
+        step = processor.minimize(tf.identity(variable), var_list=[variable])
+        with tf.Session() as session:
+            session.run(tf.global_variables_initializer())
+            session.run(step)
+            slots = [v for v in tf.global_variables() if v.op.name == name + "/Momentum"]
+            assert session.run(slots[0]) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize("classes, shown", [(4, False), (5, False), (6, True)])
+def test_top5_error_only_with_more_than_five_classes(classes, shown):
+    with Graph(make_recipe(classes=classes)) as graph:
+        assert graph.has("wrong-top1")
+        assert graph.has("wrong-top5") is shown
+        assert graph.has("train-error-top5") is shown
+
+
+def test_errors_are_those_of_the_logits():
+    with Graph(make_recipe(classes=8), vgg_variables(8)) as graph:
+        logits, top1, top5, mean = graph.run(
+            [
+                graph.tensor(name)
+                for name in ("linear/output", "wrong-top1", "wrong-top5", "train-error-top5")
+            ]
+        )
+    rank = (logits > logits[np.arange(BATCH), LABELS][:, None]).sum(axis=1)
+    np.testing.assert_array_equal(top1, rank >= 1)
+    np.testing.assert_array_equal(top5, rank >= 5)
+    assert mean == pytest.approx((rank >= 5).mean())

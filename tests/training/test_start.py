@@ -1,0 +1,134 @@
+"""Which weights a training run starts from."""
+
+import numpy as np
+import pytest
+from tiny import WIDTH, vgg_shapes, vgg_variables
+
+from dgl.backbones import BuildOptions, get_backbone
+from dgl.errors import UserError
+from dgl.training.start import pick_head, start_from
+from dgl.weights import open_checkpoint, save_npz
+
+VGG = get_backbone("vgg")
+
+
+def options(classes=4, head="linear", width=WIDTH):
+    return BuildOptions(classes=classes, head=head, width=width)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """Opens what it is given as a checkpoint."""
+
+    def store(variables):
+        path = str(tmp_path / "start.npz")
+        save_npz(path, variables)
+        return open_checkpoint(path)
+
+    return store
+
+
+@pytest.mark.parametrize(
+    "mode, brought, data_set, classes, expected",
+    [
+        # A head of the right width stays under its own name ...
+        ("vgg", {"linear": 200}, "cub", 200, "linear"),
+        ("vgg", {"linear_cub": 1000}, "imagenet", 1000, "linear_cub"),
+        ("vgg", {"linear_cub": 5}, None, 5, "linear_cub"),
+        ("resnet50", {"linearcub": 1000}, "imagenet", 1000, "linearcub"),
+        # ... the data set's own first where there are two ...
+        ("vgg", {"linear": 200, "linear_cub": 200}, "cub", 200, "linear_cub"),
+        ("vgg", {"linear": 200, "linear_cub": 200}, None, 200, "linear"),
+        ("vgg", {"linear": 1000, "linear_cub": 200}, "imagenet", 200, "linear_cub"),
+        # ... and any other width starts a new one under the data set's name.
+        ("vgg", {"linear": 1000}, "cub", 200, "linear_cub"),
+        ("vgg", {"linear_cub": 1000}, "imagenet", 200, "linear"),
+        ("vgg", {"linear": 1000}, None, 5, "linear"),
+        ("vgg", {}, "cub", 200, "linear_cub"),
+        ("vgg", {}, None, 7, "linear"),
+        ("resnet50", {"linear": 1000}, "cub", 200, "linearcub"),
+        ("resnet50se", {}, "imagenet", 1000, "linear"),
+    ],
+)
+def test_pick_head(mode, brought, data_set, classes, expected):
+    shapes = {"{}/W".format(head): (64, width) for head, width in brought.items()}
+    assert pick_head(get_backbone(mode), shapes, data_set, classes) == expected
+
+
+@pytest.mark.parametrize("data_set", ["cub", "imagenet", None])
+def test_pick_head_of_inception_names_its_width(data_set):
+    backbone = get_backbone("inceptionv3")
+    shapes = {"InceptionV3/Logits/Conv2d_1c_1x1_1000/weights": (1, 1, 1024, 1000)}
+    assert pick_head(backbone, shapes, data_set, 200) == "Logits/Conv2d_1c_1x1_200"
+    assert pick_head(backbone, shapes, data_set, 1000) == "Logits/Conv2d_1c_1x1_1000"
+
+
+def test_pick_head_keeps_a_released_inception_head():
+    backbone = get_backbone("inceptionv3")
+    shapes = {"InceptionV3/Logits/Conv2d_1c_1x1_200/weights": (1, 1, 1024, 1000)}
+    assert pick_head(backbone, shapes, "imagenet", 1000) == "Logits/Conv2d_1c_1x1_200"
+
+
+def test_every_value_of_a_fitting_checkpoint_is_taken(checkpoint):
+    variables = vgg_variables(4)
+    start = start_from(VGG, checkpoint(variables), options(), 32)
+    assert set(start.values) == set(vgg_shapes(4))
+    for name, value in variables.items():
+        np.testing.assert_array_equal(start.values[name], value)
+    assert start.options == options()
+
+
+def test_a_head_of_another_width_is_left_initial(checkpoint):
+    start = start_from(VGG, checkpoint(vgg_variables(9)), options(), 32)
+    assert set(vgg_shapes(4)) - set(start.values) == {"linear/W", "linear/b"}
+
+
+def test_a_head_of_another_name_is_left_initial_and_passed_over(checkpoint):
+    start = start_from(VGG, checkpoint(vgg_variables(4)), options(head="linear_cub"), 32)
+    wanted = set(vgg_shapes(4, head="linear_cub"))
+    assert wanted - set(start.values) == {"linear_cub/W", "linear_cub/b"}
+    assert set(start.values) <= wanted
+
+
+def test_what_does_not_belong_is_passed_over(checkpoint):
+    variables = vgg_variables(4)
+    variables["fc6/W"] = np.zeros((5, 6), "float32")
+    variables["conv1_1/W/Momentum"] = np.ones((3, 3, 3, 8), "float32")
+    variables["global_step"] = np.asarray(7, "int64")
+    variables["learning_rate"] = np.asarray(0.1, "float32")
+    start = start_from(VGG, checkpoint(variables), options(), 32)
+    assert set(start.values) == set(vgg_shapes(4))
+
+
+def test_variables_that_are_absent_stay_initial(checkpoint):
+    variables = vgg_variables(4)
+    for name in ("add/W", "add/b"):
+        del variables[name]
+    start = start_from(VGG, checkpoint(variables), options(), 32)
+    assert set(vgg_shapes(4)) - set(start.values) == {"add/W", "add/b"}
+
+
+def test_a_wrong_shape_below_the_head_is_named(checkpoint):
+    variables = vgg_variables(4)
+    variables["conv3_2/W"] = np.zeros((5, 5, 32, 32), "float32")
+    expected = r"start\.npz: .*conv3_2/W \(network \[3, 3, 32, 32\], checkpoint \[5, 5, 32, 32\]\)"
+    with pytest.raises(UserError, match=expected) as caught:
+        start_from(VGG, checkpoint(variables), options(), 32)
+    assert "conv3_1/W" not in str(caught.value)
+
+
+def test_another_width_is_refused(checkpoint):
+    with pytest.raises(UserError, match="does not fit --mode vgg: conv1_1/W"):
+        start_from(VGG, checkpoint(vgg_variables(4)), options(width=0.25), 32)
+
+
+def test_a_checkpoint_of_something_else_is_refused(checkpoint):
+    something = {"conv0/W": np.zeros((7, 7, 3, 8), "float32")}
+    with pytest.raises(UserError, match=r"start\.npz: does not fit .*conv1_1/W \(absent\)"):
+        start_from(VGG, checkpoint(something), options(), 32)
+
+
+def test_only_the_head_fitting_is_not_enough_when_shapes_below_disagree(checkpoint):
+    variables = {"linear/W": np.zeros((128, 4), "float32"), "conv1_1/b": np.zeros(9, "float32")}
+    with pytest.raises(UserError, match="conv1_1/b"):
+        start_from(VGG, checkpoint(variables), options(), 32)
