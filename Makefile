@@ -6,15 +6,14 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-DEMO := demo
 
 .PHONY: demo test test-fast lint format birds-checkpoint clean
 
 demo: $(VENV)/.installed
 	$(PY) -m dgl.data.birds --out data/birds
-	DRY_RUN= LOGDIR=demo sh run_train.sh vgg birds -- $(DEMO_TRAIN)
-	$(PY) test_code/evaluate_localization.py --load train_log/demo --data data/birds \
-		--mode vgg --clayer $(DEMO_LAYERS) --out $(DEMO)
+	LOGDIR=demo EPOCH=2 sh run_train.sh vgg birds -- --load dgl/pretrained/birds_vgg.npz --base-lr 0.002
+	$(PY) test_code/evaluate_localization.py --load train_log/demo --data data/birds --mode vgg \
+		--clayer 1 2 3 4 --out demo
 
 test: $(VENV)/.tested-with
 	$(PY) -m pytest -q
@@ -30,6 +29,11 @@ format: $(VENV)/.tested-with
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+# How the checkpoint that comes with the project was made.
+birds-checkpoint: $(VENV)/.installed
+	LOGDIR=birds_checkpoint sh run_train.sh vgg birds -- --seed 1
+	$(PY) -m dgl.weights.export --load train_log/birds_checkpoint --out dgl/pretrained/birds_vgg.npz
+
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
@@ -42,4 +46,4 @@ $(VENV)/.tested-with: requirements-dev.txt requirements.txt | $(VENV)/bin/python
 	touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) $(DEMO) data train_log evaluation
+	rm -rf $(VENV) demo data train_log evaluation

@@ -3,6 +3,7 @@
 import argparse
 import io
 import json
+import math
 import os
 from collections import OrderedDict
 
@@ -100,7 +101,7 @@ def _write(args, localizer, path, outdir):
         probability=float(prediction.probability[0, class_index]),
         box=box,
         threshold=args.threshold,
-        alpha=args.pa,
+        alpha=args.pa if math.isfinite(args.pa) else "inf",  # JSON has no infinity
     )
     text = json.dumps(record, indent=1) + "\n"
     write_atomically(os.path.join(outdir, stem + ".json"), text.encode("utf-8"))

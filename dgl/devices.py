@@ -24,8 +24,8 @@ def select_gpus(gpu):
     """
     if gpu is not None:
         indices = [part.strip() for part in gpu.split(",") if part.strip()]
-        if not all(part.lstrip("-").isdigit() for part in indices):
-            raise UserError("--gpu {}: expected indices like 0 or 0,1".format(gpu))
+        if indices != ["-1"] and not all(part.isdigit() for part in indices):
+            raise UserError("--gpu {}: expected indices like 0 or 0,1, or -1".format(gpu))
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(indices)
     # Without a driver there is nothing to ask; asking all the same prints CUDA's complaints.
     driver = os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi")

@@ -79,6 +79,7 @@ class Localizer(object):
         layers = sorted(set(names), key=names.index)
         path = find_weights(self.backbone, load)
         checkpoint = open_checkpoint(path)
+        self._path = path
         self.card = read_card(path)
         self.image_size = image_size or (self.card.image_size if self.card else DEFAULT_IMAGE_SIZE)
         last_stride = self.card.last_stride if self.card else 1
@@ -124,7 +125,7 @@ class Localizer(object):
             :class:`Prediction`.
 
         Raises:
-            UserError: a class that the classifier does not have.
+            UserError: a class that the classifier does not have, or maps with NaN or infinity.
         """
         if class_index is None:
             class_index = np.full(len(images), ARG_MAX)
@@ -135,7 +136,15 @@ class Localizer(object):
                     wrong, self.classes - 1
                 )
             )
-        return self._session.run(self._fetches, {self._image: images, self._target: class_index})
+        feeds = {self._image: images, self._target: class_index}
+        prediction = self._session.run(self._fetches, feeds)
+        if not all(np.isfinite(raw).all() for raw in prediction.maps.values()):
+            raise UserError(
+                "{}: its maps are not finite; expected finite weights and a moderate --pa".format(
+                    self._path
+                )
+            )
+        return prediction
 
     def close(self):
         """Free the session."""

@@ -1,5 +1,7 @@
 """Backbones with name-seeded weights, at any width: their variables, checkpoints and sessions."""
 
+import functools
+
 import numpy as np
 from deterministic import value
 
@@ -20,12 +22,18 @@ def fill(session):
     session.run([v.initializer for v in variables], feeds)
 
 
-def values_of(mode, size=64, **options):
-    """Variable name -> float32 array, in the order of the graph."""
+@functools.lru_cache(maxsize=None)
+def _shapes_of(mode, size, options):
     with tf.Graph().as_default():
         image = tf.placeholder(tf.float32, [None, size, size, 3])
-        build_network(get_backbone(mode), image, options_of(mode, **options))
-        return {v.op.name: value(v.op.name, v.shape.as_list()) for v in tf.global_variables()}
+        build_network(get_backbone(mode), image, options)
+        return [(v.op.name, tuple(v.shape.as_list())) for v in tf.global_variables()]
+
+
+def values_of(mode, size=64, **options):
+    """Variable name -> float32 array, in the order of the graph."""
+    shapes = _shapes_of(mode, size, options_of(mode, **options))
+    return {name: value(name, shape) for name, shape in shapes}
 
 
 def write_npz(path, values):

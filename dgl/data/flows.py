@@ -25,6 +25,7 @@ from tensorpack.utils import logger  # isort: skip
 
 BORDER = 32
 _SEED_RANGE = 2**32 - 1
+_PROBED = 50  # pictures tried before training is refused as unreadable
 
 
 def augment(image, size, rng):
@@ -94,6 +95,18 @@ class _TrainingView(object):
         return [np.ascontiguousarray(view[..., ::-1]), sample.class_index]
 
 
+def _check_readable(samples):
+    """Raise :class:`UserError` when none of the first pictures decodes: there would be no batch ever."""
+    for sample in samples[:_PROBED]:
+        try:
+            read_image(sample.path)
+            return
+        except UserError as error:
+            last = error
+    if samples:
+        raise last
+
+
 def training_flow(samples, size, batch, workers, seed=None):
     """Endless batches for training.
 
@@ -107,6 +120,7 @@ def training_flow(samples, size, batch, workers, seed=None):
     Returns:
         tensorpack dataflow of [(batch, S, S, 3) uint8 BGR, (batch,) int32].
     """
+    _check_readable(samples)
     flow = ShuffledDraws(samples, seed)
     view = _TrainingView(size)
     # The processes are the parallelism; OpenCV's own threads would also hang in a forked child.

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import platform
 import sys
@@ -65,8 +66,8 @@ def _check(args):
         ("--batch", args.batch, 1, 4096),
         ("--workers", args.workers, 1, 256),
         ("--gallery", args.gallery, 0, 100000),
-        ("--image_size", args.image_size or 224, 32, 4096),
-        ("--limit", args.limit or 1, 1, float("inf")),
+        ("--image_size", 224 if args.image_size is None else args.image_size, 32, 4096),
+        ("--limit", 1 if args.limit is None else args.limit, 1, float("inf")),
     ):
         if not low <= value <= high:
             raise UserError("{} {}: expected a value in [{}, {}]".format(flag, value, low, high))
@@ -140,7 +141,8 @@ def run(args):
                 classes=localizer.classes,
                 width=localizer.options.width,
                 norm=localizer.options.norm,
-                alpha=args.pa,
+                # JSON has no infinity.
+                alpha=args.pa if math.isfinite(args.pa) else "inf",
             ),
             data=OrderedDict(
                 name=dataset.name,

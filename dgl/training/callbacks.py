@@ -1,6 +1,8 @@
 """Tensorpack callbacks of the recipe."""
 
-from tensorpack.callbacks import JSONWriter, MinSaver, ProxyCallback
+from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+
+from tensorpack.callbacks import JSONWriter, MinSaver, ProxyCallback  # isort: skip
 
 
 class EveryEpochs(ProxyCallback):

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Dict, Optional
 
-from dgl.backbones import BuildOptions, build_network
+from dgl.backbones import BuildOptions
 from dgl.errors import UserError
-from dgl.tf_compat import tf
+from dgl.weights.restore import network_variables
 
 from tensorpack.utils import logger  # isort: skip
 
@@ -56,10 +56,7 @@ def start_from(backbone, checkpoint, options, image_size):
     Raises:
         UserError: nothing fits, or a variable below the head has another shape.
     """
-    with tf.Graph().as_default():
-        image = tf.placeholder(tf.float32, [None, image_size, image_size, 3])
-        build_network(backbone, image, options)
-        wanted = {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
+    wanted = network_variables(backbone, options, image_size)
     shapes = checkpoint.shapes
     wrong = [
         "{} (network {}, checkpoint {})".format(name, list(shape), list(shapes[name]))

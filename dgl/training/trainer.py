@@ -14,6 +14,7 @@ from dgl.weights import CARD_FILE, ModelCard, write_card
 from tensorpack.callbacks import (  # isort: skip
     ClassificationError,
     InferenceRunner,
+    JSONWriter,
     ModelSaver,
     ScheduledHyperParamSetter,
 )
@@ -44,12 +45,19 @@ def open_log(name, resume):
 
 
 def _resume_point(folder, steps):
-    """(session initialiser, next epoch) of an interrupted run, or (None, 1)."""
+    """(session initialiser, next epoch) of an interrupted run, or (None, 1).
+
+    The epoch is the one that the run's ``stats.json`` gives to the checkpoint's step; a run that stopped
+    before it could write that line is counted by ``steps``.
+    """
     prefix = tf.train.latest_checkpoint(folder)
     if prefix is None:
         logger.info("Nothing to resume in %s: starting from the first epoch.", folder)
         return None, 1
     step = int(tf.train.load_checkpoint(prefix).get_tensor("global_step"))
+    for row in JSONWriter.load_existing_json() or []:
+        if row.get("global_step") == step and "epoch_num" in row:
+            return SaverRestore(prefix), int(row["epoch_num"]) + 1
     return SaverRestore(prefix), step // steps + 1
 
 
@@ -125,5 +133,7 @@ def train(recipe, training, validation, log_name, initial_values=None, resume=Fa
     else:
         # Soft placement puts the towers on the CPU where there are fewer GPUs.
         trainer = SyncMultiGPUTrainerParameterServer(list(range(recipe.towers)), ps_device="cpu")
+    # Without it a weight may change while backpropagation to the layers below still reads it.
+    trainer.GATE_GRADIENTS = True
     launch_train_with_config(config, trainer)
     return folder

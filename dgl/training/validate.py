@@ -5,6 +5,7 @@ from tqdm import tqdm
 from dgl.backbones import get_backbone
 from dgl.data.flows import ValidationFlow
 from dgl.devices import select_gpus
+from dgl.errors import UserError
 from dgl.evaluation.classification import ClassificationEvaluator
 from dgl.tf_compat import tf
 from dgl.weights import build_inference, find_weights, open_checkpoint, options_from
@@ -17,6 +18,9 @@ def validate(args, mode, validation):
         args: parsed flags of a training script.
         mode: backbone.
         validation: :class:`~dgl.data.sample.DataSet`.
+
+    Raises:
+        UserError: a checkpoint that is missing or does not fit, a label that it has no class for.
     """
     backbone = get_backbone(mode)
     checkpoint = open_checkpoint(find_weights(backbone, args.load))
@@ -28,6 +32,13 @@ def validate(args, mode, validation):
         norm=args.norm,
         last_stride=args.laststride,
     )
+    largest = max(sample.class_index for sample in validation.samples)
+    if largest >= options.classes:
+        raise UserError(
+            "{}: class {} is out of range: the checkpoint has classes 0 to {}".format(
+                validation.name, largest, options.classes - 1
+            )
+        )
     size = args.final_size
     workers = 2 if args.workers is None else args.workers
     evaluator = ClassificationEvaluator(classes=options.classes)

@@ -15,6 +15,8 @@ from dgl.files import write_atomically
 
 CARD_FILE = "model.json"
 
+_DAMAGED = (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError)
+
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -60,14 +62,19 @@ def read_card(checkpoint_path):
             with open(path, encoding="utf-8") as stream:
                 values = json.load(stream)
             names = values.get("class_names")
-            return ModelCard(
+            if isinstance(names, str):
+                raise ValueError("class_names is no list")
+            card = ModelCard(
                 mode=str(values["mode"]),
                 image_size=int(values["image_size"]),
                 class_names=tuple(str(name) for name in names) if names else None,
                 data_set=str(values.get("data_set", "")),
                 last_stride=int(values.get("last_stride", 1)),
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            if card.image_size < 1 or card.last_stride < 1:
+                raise ValueError("sizes are positive")
+            return card
+        except _DAMAGED as error:
             raise UserError(
                 "{}: not a model card ({}); expected JSON with mode and image_size".format(
                     path, error

@@ -1,6 +1,9 @@
 """From a checkpoint to a network: which network it is for, what matches, and the assignment."""
 
 import os
+from collections import OrderedDict
+
+import numpy as np
 
 from dgl.backbones import BuildOptions, build_network
 from dgl.devices import session_config
@@ -8,6 +11,8 @@ from dgl.errors import UserError
 from dgl.tf_compat import tf
 
 PRETRAINED_FOLDER = "pretrain_model"
+# By which Inception's heads are named, whatever their width.
+_CLASSES = {"imagenet": 1000, "cub": 200}
 _NAMED = 4  # how many disagreeing variables an error names
 
 
@@ -60,9 +65,10 @@ def choose_head(backbone, checkpoint, data_set=None):
                 _first_names(checkpoint),
             )
         )
-    for head, classes in heads.items():
-        if data_set and head == backbone.head_name(data_set, classes):
-            return head, classes
+    if data_set in _CLASSES:
+        head = backbone.head_name(data_set, _CLASSES[data_set])
+        if head in heads:
+            return head, heads[head]
     return next(iter(heads.items()))
 
 
@@ -101,6 +107,19 @@ def options_from(backbone, checkpoint, data_set=None, width=None, norm=None, las
     )
 
 
+def network_variables(backbone, options, image_size):
+    """Names and shapes of a network's variables, from a graph that is thrown away.
+
+    Returns:
+        ordered variable name -> tuple of int.
+    """
+    with tf.Graph().as_default():
+        build_network(
+            backbone, tf.placeholder(tf.float32, [None, image_size, image_size, 3]), options
+        )
+        return OrderedDict((v.op.name, tuple(v.shape.as_list())) for v in tf.global_variables())
+
+
 def disagreements(variables, checkpoint):
     """Graph variables that the checkpoint cannot fill.
 
@@ -128,7 +147,7 @@ def assign(session, variables, checkpoint):
     """Fill every variable from the checkpoint; all of them must match.
 
     Raises:
-        UserError: naming the first variables that disagree.
+        UserError: naming the first variables that disagree, or one that holds NaN or infinity.
     """
     missing, mismatched = disagreements(variables, checkpoint)
     if missing or mismatched:
@@ -141,7 +160,16 @@ def assign(session, variables, checkpoint):
                 " and {} more".format(more) if more > 0 else "",
             )
         )
-    feeds = {v.initializer.inputs[1]: checkpoint.read(v.op.name) for v in variables}
+    feeds = {}
+    for variable in variables:
+        value = checkpoint.read(variable.op.name)
+        if not np.isfinite(value).all():
+            raise UserError(
+                "{}: {} holds NaN or infinity, expected finite weights".format(
+                    checkpoint.path, variable.op.name
+                )
+            )
+        feeds[variable.initializer.inputs[1]] = value
     session.run([v.initializer for v in variables], feeds)
 
 

@@ -157,7 +157,11 @@ def test_gradient_multipliers_of_vgg():
         # The changes are differences of float32 values.
         rounding = 4e-7 * max(1.0, factor * size)
         np.testing.assert_allclose(
-            scaled[name], factor * change, rtol=0, atol=1e-4 * factor * size + rounding, err_msg=name
+            scaled[name],
+            factor * change,
+            rtol=0,
+            atol=1e-4 * factor * size + rounding,
+            err_msg=name,
         )
 
 

@@ -1,7 +1,8 @@
 """One picture of the embedded bird data set: scene, bird, camera, silhouette and box.
 
-Everything but the head is drawn without regard to the class, from random numbers that do not depend
-on it: the same generator state gives the same picture with another head for another class.
+Two species make a genus and share its kind of body; only the head tells them apart. The same generator
+state gives the same picture with another head for the sister species, and with other plumage too for
+a species of another genus.
 """
 
 from collections import namedtuple
@@ -24,15 +25,18 @@ from dgl.data.birds.canvas import (
     transform,
 )
 from dgl.data.birds.heads import CLASS_NAMES, draw_crest, draw_face
-from dgl.data.birds.plumage import Painter, draw_texture
+from dgl.data.birds.plumage import Painter, draw_texture, genus_of
 from dgl.data.birds.scenes import draw_background, plumage_colour
 from dgl.data.birds.shape import extent, sample_shape
 
 # Difficulty, to be tuned: factors on the size of the head and on the number of things that clutter
 # a scene, and the part of the picture's side that a bird's room takes.
-HEAD_SCALE = 1.0
+HEAD_SCALE = 1.2
 CLUTTER = 1.0
-BIRD_FRACTION = (0.27, 0.88)
+BIRD_FRACTION = (0.48, 0.96)
+
+# Standard deviation of the body's colours from bird to bird, in grey levels.
+PLUMAGE_JITTER = 26.0
 
 # Changes whenever the same seed would give other pictures.
 DRAWING_VERSION = 1
@@ -46,9 +50,9 @@ ASPECT = (0.72, 1.45)
 BirdPicture = namedtuple("BirdPicture", "image mask box")
 
 
-def _colours(rng):
-    """Draw the colours of everything but the head's own parts."""
-    upper, lower = plumage_colour(rng), plumage_colour(rng, 0.25)
+def _colours(rng, genus):
+    """Draw the colours of everything but the head's own parts, around those of the genus."""
+    upper, lower = jitter(rng, genus.upper, PLUMAGE_JITTER), jitter(rng, genus.lower, PLUMAGE_JITTER)
     wing = tone(upper, rng.uniform(0.7, 1.2)) if rng.random() < 0.6 else plumage_colour(rng)
     flight = tone(wing, rng.uniform(0.5, 0.9)) if rng.random() < 0.7 else plumage_colour(rng)
     head = (upper, lower, plumage_colour(rng, 0.15))[rng.integers(3)]
@@ -103,7 +107,8 @@ def _support(canvas, rng, shape, frame, scale, ground):
 def _paint_bird(canvas, rng, head_rng, class_index, shape, frame, scale):
     """Paint the bird from back to front and return its silhouette, uint8 0..255."""
     painter = Painter(canvas, scale, rng.uniform(0.25, 1.0))
-    colours, texture = _colours(rng), draw_texture(rng)
+    genus = genus_of(class_index)
+    colours, texture = _colours(rng, genus), draw_texture(rng, genus.texture)
     turn = rng.uniform(-0.6, 0.6)
     shade = rng.uniform(0.35, 0.7)
     body = compose(frame, shape.body_frame)

@@ -3,22 +3,40 @@
 The painter works on a supersampled canvas and keeps the bird's silhouette beside it.
 """
 
+from collections import namedtuple
+
 import cv2
 import numpy as np
 
 from dgl.data.birds.canvas import apply, blend, fill, line, noise, tone
 
-TEXTURES = ("plain", "scales", "speckle", "streaks", "bars")
+Genus = namedtuple("Genus", "texture upper lower")
+
+# The bodies of the four genera, each shared by two species: texture, back and belly. Colours vary widely
+# around these, and every one of them is also found in the scenes.
+GENERA = (
+    Genus("scales", (74, 128, 150), (206, 196, 158)),
+    Genus("speckle", (150, 92, 58), (226, 206, 176)),
+    Genus("streaks", (112, 122, 56), (222, 190, 84)),
+    Genus("bars", (92, 84, 96), (196, 136, 132)),
+)
+SPECIES_PER_GENUS = 2
+TEXTURES = tuple(genus.texture for genus in GENERA)
 
 # Side of the square tile of noise that plumage is sampled from, in texels, and its texels a body.
 _TILE = 192
 _TEXELS = 110.0
 
 
-def draw_texture(rng):
+def genus_of(class_index):
+    """The :class:`Genus` of a species: classes 0 and 1 share the first, 2 and 3 the second, ..."""
+    return GENERA[class_index // SPECIES_PER_GENUS]
+
+
+def draw_texture(rng, name):
     """Draw the choices that make a plumage: dict of the texture's name, period, depth and tiles."""
     return {
-        "name": TEXTURES[rng.integers(len(TEXTURES))],
+        "name": name,
         "period": rng.uniform(0.06, 0.13),
         "depth": rng.uniform(0.25, 0.6),
         "fine": noise(rng, (_TILE, _TILE), 12, 3, (2.2, 0.7)),

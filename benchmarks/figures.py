@@ -1,0 +1,81 @@
+#!/usr/bin/env python
+"""Draw the README's figures from the checkpoint that comes with the project and the embedded data.
+
+    python benchmarks/figures.py --data data/birds
+"""
+
+import argparse
+import os
+import sys
+
+import numpy as np
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+
+from dgl import boxes as box_ops  # noqa: E402
+from dgl.data import load_data, read_image  # noqa: E402
+from dgl.data.views import GEOMETRIES, demo_input  # noqa: E402
+from dgl.demo import SHIPPED_CHECKPOINT  # noqa: E402
+from dgl.errors import run_script  # noqa: E402
+from dgl.localizer import Localizer  # noqa: E402
+from dgl.rendering import method_figure  # noqa: E402
+from dgl.rendering.gallery import Entry, compose_tile  # noqa: E402
+from dgl.rendering.overlay import write_image  # noqa: E402
+
+PICTURES = 8  # the first of the test list: one of each class
+
+
+def _tile(localizer, sample, thresholds):
+    """The strip of one test picture: true box, then DGL and CAM with the boxes they give."""
+    geometry = GEOMETRIES["wsolevaluation"]
+    view = geometry.view(read_image(sample.path), sample.boxes, localizer.image_size)
+    prediction = localizer(view.image[np.newaxis, ..., ::-1], [sample.class_index])
+    ratio = view.map_size / float(localizer.image_size)
+    entries = []
+    for entry in localizer.entries:
+        raw = prediction.maps[entry][0]
+        score_map = box_ops.resize_map(box_ops.normalise(raw), view.map_size, view.map_size)
+        box = box_ops.largest_box(score_map, thresholds[entry[0]])
+        overlap = float(box_ops.iou(box, view.boxes).max())
+        entries.append(Entry("@".join(entry), score_map, box / ratio, overlap))
+    return compose_tile(view.image, np.asarray(view.boxes) / ratio, entries, panel=200)
+
+
+def results_figure(path, data, layer, thresholds):
+    """Two columns of strips, in the order of the test list, none chosen."""
+    samples = load_data(data, "val").samples[:PICTURES]
+    with Localizer("vgg", SHIPPED_CHECKPOINT, layers=[layer]) as localizer:
+        tiles = [_tile(localizer, sample, thresholds) for sample in samples]
+    height, width = max(t.shape[0] for t in tiles), max(t.shape[1] for t in tiles)
+    gap = 16
+    rows = (len(tiles) + 1) // 2
+    figure = np.full((rows * (height + gap) - gap, 2 * width + gap, 3), 255, np.uint8)
+    for index, tile in enumerate(tiles):
+        top, left = (index // 2) * (height + gap), (index % 2) * (width + gap)
+        figure[top : top + tile.shape[0], left : left + tile.shape[1]] = tile
+    write_image(path, figure)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", default=os.path.join("data", "birds"))
+    parser.add_argument("--clayer", default="1")
+    parser.add_argument("--threshold", type=float, default=0.2, help="of the DGL boxes")
+    parser.add_argument("--cam-threshold", type=float, default=0.2)
+    parser.add_argument("--picture", default=os.path.join(ROOT, "images", "bird_golden_cap.jpg"))
+    args = parser.parse_args(argv)
+    thresholds = {"dgl": args.threshold, "cam": args.cam_threshold}
+    results_figure(os.path.join(ROOT, "fig", "results.png"), args.data, args.clayer, thresholds)
+    image = read_image(args.picture)
+    with Localizer("vgg", SHIPPED_CHECKPOINT, layers=[args.clayer]) as localizer:
+        prediction = localizer(demo_input(image, localizer.image_size)[np.newaxis])
+        raw = prediction.maps[localizer.entries[0]][0]
+    method_figure.draw(
+        os.path.join(ROOT, "fig", "method.png"), image, raw, threshold=args.threshold
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)

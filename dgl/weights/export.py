@@ -1,0 +1,58 @@
+"""Pack a trained checkpoint for passing on: one `.npz` without optimizer state, and its model card.
+
+``python -m dgl.weights.export --load train_log/vgg_birds --out birds_vgg.npz``
+"""
+
+import argparse
+import os
+
+from dgl.backbones import get_backbone
+from dgl.errors import UserError, run_script
+from dgl.weights.checkpoint import open_checkpoint, save_npz
+from dgl.weights.model_card import read_card, write_card
+from dgl.weights.restore import network_variables, options_from
+
+
+def export(load, out):
+    """Write the variables of the network, and nothing else, as ``out`` with a card beside it.
+
+    Args:
+        load: checkpoint with a model card, such as a folder in ``train_log/``.
+        out: path ending in ``.npz``.
+
+    Returns:
+        number of variables written.
+
+    Raises:
+        UserError: no card, or the checkpoint does not fit the backbone that the card names.
+    """
+    if not out.endswith(".npz"):
+        raise UserError("--out {}: expected a name ending in .npz".format(out))
+    card = read_card(load)
+    if card is None:
+        raise UserError("--load {}: no model.json beside it; expected a training log".format(load))
+    backbone = get_backbone(card.mode)
+    checkpoint = open_checkpoint(load)
+    options = options_from(backbone, checkpoint, last_stride=card.last_stride)
+    names = list(network_variables(backbone, options, card.image_size))
+    missing = [name for name in names if name not in checkpoint.shapes]
+    if missing:
+        raise UserError("--load {}: lacks {}".format(load, ", ".join(missing[:4])))
+    save_npz(out, {name: checkpoint.read(name) for name in names})
+    write_card(os.path.splitext(out)[0] + ".json", card)
+    return len(names)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m dgl.weights.export", description=__doc__)
+    parser.add_argument("--load", required=True, help="trained checkpoint or its folder")
+    parser.add_argument("--out", required=True, help="the .npz to write")
+    args = parser.parse_args(argv)
+    count = export(args.load, args.out)
+    size = os.path.getsize(args.out) / 1e6
+    print("wrote {}: {} variables, {:.1f} MB".format(args.out, count, size))
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,107 @@
+"""A network small enough to differentiate by hand, in NumPy and in a TensorFlow graph.
+
+Activation S (N, H, W, C) -> 1 x 1 convolution -> ReLU -> global average pooling -> linear: ``z``.
+"""
+
+import numpy as np
+
+from dgl.tf_compat import tf
+
+N, H, W, C, HIDDEN, CLASSES = 3, 4, 5, 6, 7, 8
+CLASS_INDEX = np.array([2, 0, 7], "int32")
+
+
+class TinyNetwork(object):
+    """Float64 weights and activations from a seed; every result in closed form."""
+
+    def __init__(self, seed=0):
+        rng = np.random.RandomState(seed)
+        self.activation = np.maximum(rng.standard_normal((N, H, W, C)), 0)
+        self.kernel = rng.standard_normal((C, HIDDEN))
+        self.bias = 0.1 * rng.standard_normal(HIDDEN)
+        self.linear = rng.standard_normal((HIDDEN, CLASSES))
+        self.linear_bias = 0.1 * rng.standard_normal(CLASSES)
+
+    def before_relu(self, activation=None):
+        activation = self.activation if activation is None else activation
+        return activation @ self.kernel + self.bias
+
+    def logits(self, activation=None):
+        pooled = np.maximum(self.before_relu(activation), 0).mean((1, 2))
+        return pooled @ self.linear + self.linear_bias
+
+    def probability(self):
+        return softmax(self.logits())
+
+    def back(self, logit_gradient):
+        """dS from dz, the chain rule written out."""
+        pooled = logit_gradient @ self.linear.T / (H * W)
+        return ((self.before_relu() > 0) * pooled[:, None, None, :]) @ self.kernel.T
+
+    def class_gradient(self, class_index=CLASS_INDEX):
+        return self.back(one_hot(class_index))
+
+    def loss_gradient(self, alpha, semantics="kernel", class_index=CLASS_INDEX):
+        probability, target = self.probability(), one_hot(class_index)
+        if semantics == "kernel":
+            return self.back(probability - alpha * target)
+        return self.back(alpha * (probability - target))
+
+    def tensors(self, dtype="float64"):
+        """Placeholder S and its logits in the current graph, with the weights as constants."""
+        activation = tf.placeholder(dtype, [None, H, W, C], "activation")
+        hidden = tf.nn.relu(self._dot(activation, self.kernel, dtype) + self.bias.astype(dtype))
+        weights = tf.constant(self.linear, dtype)
+        logits = tf.matmul(tf.reduce_mean(hidden, axis=[1, 2]), weights)
+        return Tensors(activation, hidden, logits + self.linear_bias.astype(dtype), weights)
+
+    @staticmethod
+    def _dot(activation, kernel, dtype):
+        return tf.nn.conv2d(
+            activation,
+            tf.constant(kernel[None, None], dtype),
+            strides=[1, 1, 1, 1],
+            padding="VALID",
+        )
+
+
+class Tensors(object):
+    """Graph tensors of a tiny network: S, the hidden layer after its ReLU, z, linear weights."""
+
+    def __init__(self, activation, hidden, logits, weights):
+        self.activation = activation
+        self.hidden = hidden
+        self.logits = logits
+        self.weights = weights
+
+
+def softmax(logits):
+    shifted = np.exp(logits - logits.max(1, keepdims=True))
+    return shifted / shifted.sum(1, keepdims=True)
+
+
+def one_hot(class_index, classes=CLASSES):
+    return np.eye(classes)[class_index]
+
+
+def unit(tensor):
+    """Divided by its norm over H, W and C, per image; 1e-12 bounds the squared norm from below."""
+    squared = (tensor**2).sum((1, 2, 3), keepdims=True)
+    return tensor / np.sqrt(np.maximum(squared, 1e-12))
+
+
+def normalise(maps):
+    """Min-max over the last two axes."""
+    low = maps.min((-2, -1), keepdims=True)
+    return (maps - low) / (maps.max((-2, -1), keepdims=True) - low)
+
+
+def central_differences(function, point, step=1e-6):
+    """Gradient of the scalar ``function`` at ``point``, one entry at a time."""
+    gradient = np.zeros_like(point)
+    for index in np.ndindex(*point.shape):
+        up, down = point.copy(), point.copy()
+        up[index] += step
+        down[index] -= step
+        gradient[index] = (function(up) - function(down)) / (2 * step)
+    return gradient

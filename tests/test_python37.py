@@ -1,0 +1,266 @@
+"""What the oldest supported interpreter and TensorFlow need, checked on the source text.
+
+Every module parses as Python 3.7, uses nothing from later standard libraries, and reaches TensorFlow
+only through ``dgl/tf_compat.py`` and only by names in ``tf115_symbols.txt``: the public names of TF 1.15's
+``tensorflow.compat.v1`` that the project uses. A new name is added there after a look at TF 1.15's API.
+"""
+
+import ast
+import os
+import sys
+
+import pytest
+
+from dgl.tf_compat import tf
+
+TESTS = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(TESTS)
+SYMBOLS = os.path.join(TESTS, "tf115_symbols.txt")
+ALL_SYMBOLS = os.path.join(ROOT, os.pardir, "shared", "spec", "tf115_compat_v1_symbols.txt")
+GATE = os.path.join("dgl", "tf_compat.py")
+
+# Standard library since 3.8, by the attribute or imported name, and keyword arguments by function.
+_LATER_NAMES = {
+    "cached_property", "cache", "prod", "dist", "isqrt", "comb", "perm", "removeprefix", "removesuffix",
+    "Literal", "Final", "Protocol", "TypedDict", "Annotated", "ParamSpec", "TypeAlias", "pairwise",
+    "batched", "zoneinfo", "graphlib", "tomllib",
+}  # fmt: skip
+_LATER_MODULES = ("functools", "math", "typing", "itertools", "zoneinfo", "graphlib", "tomllib")
+_LATER_KEYWORDS = {
+    ("copytree", "dirs_exist_ok"),
+    ("unlink", "missing_ok"),
+    ("zip", "strict"),
+    ("dataclass", "slots"),
+    ("dataclass", "kw_only"),
+}
+_GENERICS = {"list", "dict", "tuple", "set", "frozenset", "type"}
+
+
+def sources():
+    """Paths of the project's modules and scripts, relative to its root."""
+    found = []
+    for top in ("dgl", "train_code", "test_code"):
+        for folder, _, names in os.walk(os.path.join(ROOT, top)):
+            found += [os.path.join(folder, name) for name in names if name.endswith(".py")]
+    return sorted(os.path.relpath(path, ROOT) for path in found)
+
+
+def read(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as stream:
+        return stream.read()
+
+
+def parse(text):
+    """Parse as Python 3.7 would."""
+    if sys.version_info < (3, 8):
+        return ast.parse(text)
+    return ast.parse(text, feature_version=(3, 7))
+
+
+def later_library(tree):
+    """Uses of what the standard library or the built-in types have since 3.8."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import) or getattr(node, "module", None) in _LATER_MODULES:
+            found += [alias.name for alias in node.names if alias.name in _LATER_NAMES]
+        elif isinstance(node, ast.Attribute):
+            owner = node.value.id if isinstance(node.value, ast.Name) else None
+            if node.attr in ("removeprefix", "removesuffix") or (
+                owner in _LATER_MODULES and node.attr in _LATER_NAMES
+            ):
+                found.append(node.attr)
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", None))
+            found += [k.arg for k in node.keywords if (name, k.arg) in _LATER_KEYWORDS]
+        elif isinstance(node, ast.Subscript) and getattr(node.value, "id", None) in _GENERICS:
+            found.append(node.value.id + "[...]")
+    return found
+
+
+def tensorflow_imports(tree):
+    """Modules of TensorFlow that the source imports by itself."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.append(node.module)
+        elif isinstance(node, ast.Call) and node.args:
+            name = getattr(node.func, "attr", getattr(node.func, "id", None))
+            first = getattr(node.args[0], "value", getattr(node.args[0], "s", None))
+            if name in ("import_module", "__import__") and isinstance(first, str):
+                found.append(first)
+    return [name for name in found if name.split(".")[0] in ("tensorflow", "keras", "tf_keras")]
+
+
+def chains(tree):
+    """Every ``tf.a.b.c`` in the source, as ``a.b.c``; a call ends a chain."""
+    inner = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    found = set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Attribute) or id(node) in inner:
+            continue
+        parts = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if isinstance(node, ast.Name) and node.id == "tf":
+            found.add(".".join(reversed(parts)))
+    return found
+
+
+def other_names(tree):
+    """Uses of ``tf`` that ``chains`` cannot follow: an alias, an argument, ``getattr``."""
+    followed = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name)
+        and node.id == "tf"
+        and isinstance(node.ctx, ast.Load)
+        and id(node) not in followed
+    ]
+
+
+def listed(path=SYMBOLS):
+    with open(path) as stream:
+        return [line.strip() for line in stream if line.strip()]
+
+
+def public_prefix(chain, symbols):
+    """The longest prefix of a chain that is a listed symbol, or ``None``."""
+    parts = chain.split(".")
+    for length in range(len(parts), 0, -1):
+        prefix = ".".join(parts[:length])
+        if prefix in symbols:
+            return prefix
+    return None
+
+
+@pytest.mark.parametrize("path", sources())
+def test_module(path):
+    tree = parse(read(path))
+    assert later_library(tree) == []
+    assert other_names(tree) == []
+    if path != GATE:
+        assert tensorflow_imports(tree) == []
+    symbols = set(listed())
+    assert [chain for chain in sorted(chains(tree)) if not public_prefix(chain, symbols)] == []
+
+
+def test_the_check_covers_the_project():
+    found = sources()
+    assert GATE in found
+    assert os.path.join("test_code", "dome_image_DGL.py") in found
+    assert os.path.join("dgl", "backbones", "vgg.py") in found
+    assert tensorflow_imports(parse(read(GATE))) == ["tensorflow.compat.v1"]
+
+
+def test_symbols_are_sorted_used_and_no_modules():
+    symbols = listed()
+    assert symbols == sorted(set(symbols))
+    used = set()
+    for path in sources():
+        used |= {public_prefix(chain, set(symbols)) for chain in chains(parse(read(path)))}
+    assert used == set(symbols)
+    # A module in the list would let any name below it pass.
+    for name in symbols:
+        parts = name.split(".")
+        assert ".".join(parts[:-1]) not in symbols
+
+
+@pytest.mark.parametrize("symbol", listed())
+def test_symbol_exists_in_the_installed_tensorflow(symbol):
+    found = tf
+    for part in symbol.split("."):
+        found = getattr(found, part)
+    assert type(found).__name__ not in ("module", "TFModuleWrapper")
+
+
+@pytest.mark.skipif(not os.path.isfile(ALL_SYMBOLS), reason="no list of TF 1.15's names at hand")
+def test_symbols_are_public_in_tensorflow_115():
+    assert set(listed()) <= set(listed(ALL_SYMBOLS))
+
+
+@pytest.mark.skipif(sys.version_info < (3, 8), reason="3.7 parses as 3.7")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if (n := 3) > 2:\n    pass",
+        "def f(a, /):\n    return a",
+        "match x:\n    case 1:\n        pass",
+        "with (open(a) as b, open(c) as d):\n    pass",
+        "try:\n    pass\nexcept* ValueError:\n    pass",
+    ],
+)
+def test_later_syntax_fails(text):
+    if sys.version_info >= (3, 11):
+        ast.parse(text)
+    with pytest.raises(SyntaxError):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("from functools import cached_property, partial", ["cached_property"]),
+        ("import math\nmath.prod([1])\nmath.sqrt(2)", ["prod"]),
+        ("import tomllib", ["tomllib"]),
+        ("'a'.removeprefix('b')", ["removeprefix"]),
+        ("shutil.copytree(a, b, dirs_exist_ok=True)", ["dirs_exist_ok"]),
+        ("zip(a, b, strict=True)", ["strict"]),
+        ("def f(a: list[int]) -> dict: pass", ["list[...]"]),
+        ("np.prod(a)\nfrom typing import List", []),
+    ],
+)
+def test_later_library_is_seen(text, names):
+    assert later_library(ast.parse(text)) == names
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("import tensorflow as tf", ["tensorflow"]),
+        ("import os, tensorflow.compat.v1", ["tensorflow.compat.v1"]),
+        ("def f():\n    from tensorflow.python import keras", ["tensorflow.python"]),
+        ("importlib.import_module('tensorflow')", ["tensorflow"]),
+        ("from dgl.tf_compat import tf", []),
+        ("import tensorpack", []),
+    ],
+)
+def test_tensorflow_imports_are_seen(text, names):
+    assert tensorflow_imports(ast.parse(text)) == names
+
+
+def test_chains_and_prefixes():
+    tree = ast.parse(
+        "tf.train.Saver(v).save(s, tf.train.NoSuchThing)\n"
+        "tf.GraphKeys.UPDATE_OPS\nother.tf.nn.relu\ntf.float32.name\ntf.nn.not_there(x)"
+    )
+    assert chains(tree) == {
+        "train.Saver",
+        "train.NoSuchThing",
+        "GraphKeys.UPDATE_OPS",
+        "float32.name",
+        "nn.not_there",
+    }
+    symbols = {"train.Saver", "GraphKeys", "float32", "nn.relu"}
+    found = {chain: public_prefix(chain, symbols) for chain in chains(tree)}
+    assert found == {
+        "train.Saver": "train.Saver",
+        "train.NoSuchThing": None,
+        "GraphKeys.UPDATE_OPS": "GraphKeys",
+        "float32.name": "float32",
+        "nn.not_there": None,
+    }
+
+
+@pytest.mark.parametrize("text", ["nn = tf", "getattr(tf, 'x')", "f(tf)"])
+def test_an_alias_of_tf_is_seen(text):
+    assert other_names(ast.parse(text)) == [1]
+
+
+def test_a_name_that_tensorflow_115_lacks_is_not_listed():
+    symbols = set(listed())
+    for chain in ("random.Generator.from_seed", "nn.silu", "data.AUTOTUNE", "__version__"):
+        assert public_prefix(chain, symbols) is None

@@ -1,0 +1,376 @@
+"""The flags of the training scripts and what each resolves to."""
+
+import os
+
+import pytest
+from tiny import WIDTH, plain, vgg_variables, write_list
+
+from dgl.backbones import get_backbone
+from dgl.errors import UserError
+from dgl.training import command
+from dgl.training.command import load_split, make_parser, resolve, run
+from dgl.weights import save_npz
+
+RESNET = dict(modes=("resnet", "se"), depths=(50, 101, 152))
+PUBLISHED = (
+    "--gpu --data --logdir --epoch --dataname --steps --final-size --chlast --cub --imagenet "
+    "--classnum --batch --base-lr --stepscale --finetune --depth --mode --laststride --val --load"
+).split()
+
+
+def parse(*flags, **parser):
+    parser = make_parser("Train.", **(parser or {"modes": ("vgg",)}))
+    return parser.parse_args(["--data", "DATA"] + [str(flag) for flag in flags])
+
+
+@pytest.fixture(autouse=True)
+def no_gpu(monkeypatch):
+    """Flags resolve as on a machine without a GPU, and the environment is as before."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(command, "select_gpus", lambda gpu: 0)
+
+
+@pytest.fixture
+def weights(tmp_path):
+    """Stores a VGG at width 1/8 and gives its path."""
+
+    def store(classes=4, head="linear", norm="none"):
+        path = str(tmp_path / "weights.npz")
+        save_npz(path, vgg_variables(classes, head, norm))
+        return path
+
+    return store
+
+
+def resolved(args, mode="vgg", pictures=640, classes=4):
+    return resolve(args, mode, pictures, classes)
+
+
+def rejected(capsys, *flags, **parser):
+    """What argparse prints about flags that it refuses."""
+    with pytest.raises(SystemExit) as caught:
+        parse(*flags, **parser)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_every_published_flag_parses():
+    args = parse(
+        *"--gpu 0,1 --logdir run --epoch 30 --dataname cub --steps 7 --final-size 320 --chlast "
+        "--cub --classnum 201 --batch 32 --base-lr 0.002 --stepscale 2.5 --finetune --depth 101 "
+        "--mode se --laststride 2 --val --load a.npz".split(),
+        **RESNET,
+    )
+    expected = dict(
+        gpu="0,1", data="DATA", logdir="run", epoch=30, dataname="cub", steps=7, final_size=320,
+        chlast=True, cub=True, imagenet=False, classnum=201, batch=32, base_lr=0.002,
+        stepscale=2.5, finetune=True, depth=101, mode="se", laststride=2, val=True, load="a.npz",
+    )  # fmt: skip
+    assert {name: getattr(args, name) for name in expected} == expected
+    assert {"--" + name.replace("_", "-") for name in expected} | {"--imagenet"} == set(PUBLISHED)
+    assert parse("--imagenet").imagenet is True
+
+
+def test_published_defaults():
+    args = parse()
+    assert (args.epoch, args.batch, args.base_lr, args.final_size) == (105, 256, 0.01, 224)
+    assert not any((args.chlast, args.cub, args.imagenet, args.finetune, args.val, args.resume))
+    for name in ("gpu", "dataname", "steps", "classnum", "stepscale", "load"):
+        assert getattr(args, name) is None
+    assert args.lr_epochs == (10, 20, 30, 40)
+    resnet = parse(**RESNET)
+    assert (resnet.mode, resnet.depth, resnet.laststride) == ("resnet", 50, 1)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--batch", "0"),
+        ("--batch", "-8"),
+        ("--batch", "2.5"),
+        ("--epoch", "0"),
+        ("--steps", "x"),
+        ("--final-size", "0"),
+        ("--base-lr", "0"),
+        ("--base-lr", "nan"),
+        ("--base-lr", "inf"),
+        ("--stepscale", "-1"),
+        ("--classnum", "0"),
+        ("--width", "0"),
+        ("--towers", "0"),
+        ("--lr-epochs", "20,10"),
+        ("--lr-epochs", "0,10"),
+        ("--lr-epochs", "10,10"),
+        ("--lr-epochs", "ten"),
+        ("--mode", "resnet"),
+        ("--laststride", "2"),
+        ("--norm", "gn"),
+        ("--data-format", "coco"),
+    ],
+)
+def test_a_bad_value_is_refused_with_its_flag(capsys, flags):
+    assert "argument {}: ".format(flags[0]) in rejected(capsys, *flags)
+
+
+def test_cub_and_imagenet_exclude_each_other(capsys):
+    assert "not allowed with argument --cub" in rejected(capsys, "--cub", "--imagenet")
+
+
+@pytest.mark.parametrize("flags", [("--depth", "18"), ("--laststride", "3"), ("--mode", "vgg")])
+def test_resnets_have_their_choices(capsys, flags):
+    assert "argument {}: invalid choice".format(flags[0]) in rejected(capsys, *flags, **RESNET)
+
+
+@pytest.mark.parametrize("text, epochs", [("3", (3,)), ("25,34", (25, 34)), ("", ())])
+def test_lr_epochs(text, epochs):
+    assert parse("--lr-epochs", text).lr_epochs == epochs
+
+
+@pytest.mark.parametrize(
+    "flags, steps",
+    [
+        (("--cub", "--batch", 32), 1000),
+        (("--imagenet", "--batch", 32), 8000),
+        (("--cub", "--batch", 32, "--stepscale", 1), 200),
+        (("--batch", 32), 20),
+        (("--cub", "--batch", 32, "--steps", 3), 3),
+    ],
+)
+def test_steps(flags, steps):
+    assert resolved(parse(*flags))[0].steps == steps
+
+
+def test_the_recipe_has_the_flags():
+    recipe, values = resolved(
+        parse(
+            *"--batch 12 --base-lr 0.02 --epoch 9 --final-size 96 --lr-epochs 4,6 --towers 3 --seed 5 "
+            "--width 0.25 --norm bn --workers 0".split()
+        )
+    )
+    assert values is None
+    assert (recipe.mode, recipe.batch, recipe.towers, recipe.gpus) == ("vgg", 12, 3, 0)
+    assert (recipe.base_lr, recipe.epochs, recipe.image_size) == (0.02, 9, 96)
+    assert (recipe.lr_epochs, recipe.seed, recipe.workers) == ((4, 6), 5, 0)
+    options = recipe.options
+    assert (options.classes, options.width, options.norm) == (4, 0.25, "bn")
+    assert options.data_format == "channels_last"
+    assert recipe.weight_decay == (r".*/W", 5e-4)
+
+
+@pytest.mark.parametrize("mode", ["resnet50", "resnet152se", "inceptionv3"])
+def test_only_vgg_has_weight_decay(mode):
+    recipe, _ = resolved(parse(), mode)
+    assert recipe.weight_decay is None
+    assert recipe.options.norm == "none"
+
+
+@pytest.mark.parametrize(
+    "gpus, flags, data_format",
+    [(2, (), "channels_first"), (2, ("--chlast",), "channels_last"), (0, (), "channels_last")],
+)
+def test_one_tower_a_gpu_and_channels_first_there(monkeypatch, gpus, flags, data_format):
+    monkeypatch.setattr(command, "select_gpus", lambda gpu: gpus)
+    recipe, _ = resolved(parse(*flags))
+    assert (recipe.towers, recipe.gpus) == (max(1, gpus), gpus)
+    assert recipe.options.data_format == data_format
+
+
+@pytest.mark.parametrize(
+    "flags, mode, head",
+    [
+        ((), "vgg", "linear"),
+        (("--cub",), "vgg", "linear_cub"),
+        (("--imagenet",), "vgg", "linear"),
+        (("--cub",), "resnet50", "linearcub"),
+        ((), "inceptionv3", "Logits/Conv2d_1c_1x1_4"),
+    ],
+)
+def test_a_new_head_is_named_for_its_data(flags, mode, head):
+    assert resolved(parse(*flags), mode)[0].options.head == head
+
+
+def test_last_stride_of_resnets():
+    assert resolved(parse("--laststride", 2, **RESNET), "resnet50")[0].options.last_stride == 2
+
+
+@pytest.mark.parametrize("towers, batch", [(3, 256), (2, 1), (5, 32)])
+def test_a_batch_that_towers_cannot_share_is_refused(towers, batch):
+    expected = "--batch {}: expected a multiple of {} towers".format(batch, towers)
+    with pytest.raises(UserError, match=expected):
+        resolved(parse("--batch", batch, "--towers", towers))
+
+
+def test_negative_workers_are_refused():
+    with pytest.raises(UserError, match="--workers -1: expected 0 or more"):
+        resolved(parse("--workers", -1))
+
+
+@pytest.mark.parametrize("mode", ["resnet50", "resnet50se", "inceptionv3"])
+def test_batch_norm_is_vgg_s_choice_alone(mode):
+    with pytest.raises(UserError, match="--norm bn: {} has none".format(mode)):
+        resolved(parse("--norm", "bn"), mode)
+
+
+def test_multipliers_only_with_load(weights):
+    assert resolved(parse())[0].multipliers == ()
+    recipe, values = resolved(parse("--load", weights()))
+    assert recipe.multipliers == get_backbone("vgg").gradient_multipliers != ()
+    assert set(values) == set(vgg_variables(4))
+
+
+@pytest.mark.parametrize("norm", ["none", "bn"])
+def test_width_and_norm_are_those_of_load(weights, norm):
+    recipe, _ = resolved(parse("--load", weights(norm=norm)))
+    assert (recipe.options.width, recipe.options.norm) == (WIDTH, norm)
+    recipe, _ = resolved(parse())
+    assert (recipe.options.width, recipe.options.norm) == (1.0, "none")
+
+
+def test_another_width_than_load_s_is_refused(weights):
+    with pytest.raises(UserError, match=r"weights\.npz: does not fit --mode vgg"):
+        resolved(parse("--load", weights(), "--width", 0.25))
+
+
+def test_the_head_of_load_stays_where_it_fits(weights):
+    recipe, values = resolved(parse("--cub", "--load", weights(4, "linear")))
+    assert recipe.options.head == "linear"
+    assert "linear/W" in values
+    recipe, values = resolved(parse("--cub", "--load", weights(9, "linear")))
+    assert recipe.options.head == "linear_cub"
+    assert not any(name.startswith("linear") for name in values)
+
+
+@pytest.mark.parametrize(
+    "mode, file_name",
+    [
+        ("vgg", "vgg16.npz"),
+        ("resnet50", "ImageNet-ResNet50.npz"),
+        ("resnet50se", "ImageNet-ResNet50-SE.npz"),
+        ("inceptionv3", "inception_v3.ckpt"),
+    ],
+)
+@pytest.mark.parametrize("flag", ["--finetune", "--load"])
+def test_absent_imagenet_weights_are_asked_for(monkeypatch, tmp_path, mode, file_name, flag):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dgl.weights.restore.PRETRAINED_FOLDER", "no_such_folder")
+    flags = (flag,) if flag == "--finetune" else (flag, mode)
+    with pytest.raises(UserError, match="fetch {} .* and put it in ".format(file_name)):
+        resolved(parse(*flags), mode)
+
+
+def test_finetune_takes_the_imagenet_weights(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    save_npz(os.path.join("pretrain_model", "vgg16.npz"), vgg_variables(1000))
+    recipe, values = resolved(parse("--finetune"))
+    assert recipe.multipliers == get_backbone("vgg").gradient_multipliers
+    assert set(vgg_variables(4)) - set(values) == {"linear/W", "linear/b"}
+
+
+def test_load_wins_over_finetune(weights):
+    _, values = resolved(parse("--finetune", "--load", weights()))
+    assert "linear/W" in values
+
+
+def test_an_absent_checkpoint_is_named():
+    with pytest.raises(UserError, match=r"--load nowhere\.npz: no such checkpoint"):
+        resolved(parse("--load", "nowhere.npz"))
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data set whose largest label is 6 in the train list and 3 in the validation list."""
+    folder = tmp_path / "data"
+    write_list(folder, "train", [("a.jpg", plain(9), 0, ()), ("b.jpg", plain(200), 6, ())])
+    write_list(folder, "val", [("c.jpg", plain(9), 3, [(1, 2, 30, 31)])])
+    return folder
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """What :func:`run` would train: (recipe, training, validation, log name, values, resume)."""
+    calls = []
+    monkeypatch.setattr("dgl.training.trainer.train", lambda *rest: calls.append(rest))
+    return calls
+
+
+@pytest.mark.parametrize(
+    "flags, classes",
+    [
+        ((), 7),
+        (("--classnum", 9), 9),
+        (("--cub",), 200),
+        (("--imagenet",), 1000),
+        (("--cub", "--classnum", 30), 30),
+        (("--imagenet", "--classnum", 30), 30),
+    ],
+)
+def test_number_of_classes(data, trained, flags, classes):
+    if "--cub" in flags:
+        os.symlink(str(data / "train"), str(data / "images"))
+        os.symlink(str(data / "val" / "c.jpg"), str(data / "train" / "c.jpg"))
+    args = parse(*flags)
+    args.data = str(data)
+    assert run(args, "vgg") == 0
+    ((recipe, training, validation, log_name, values, resume),) = trained
+    assert recipe.options.classes == classes
+    assert (len(training), len(validation)) == (2, 1)
+    assert (log_name, values, resume) == ("vgg", None, False)
+
+
+def test_logdir_and_resume_are_passed_on(data, trained):
+    args = parse("--logdir", "mine", "--resume")
+    args.data = str(data)
+    run(args, "vgg")
+    assert trained[0][3] == "mine"
+    assert trained[0][5] is True
+
+
+def test_a_label_out_of_range_is_named_with_its_line(data, trained):
+    args = parse("--classnum", 4)
+    args.data = str(data)
+    with pytest.raises(UserError, match=r"train\.txt:2: class 6 is out of range; expected 0 to 3"):
+        run(args, "vgg")
+    assert trained == []
+
+
+def test_missing_pictures_are_named_before_training(data, trained):
+    (data / "train" / "b.jpg").unlink()
+    args = parse()
+    args.data = str(data)
+    with pytest.raises(UserError, match=r"1 of 2 pictures are missing: .*b\.jpg"):
+        run(args, "vgg")
+    assert trained == []
+
+
+def test_load_split_takes_the_layout_that_is_named(data):
+    args = parse("--data-format", "imagenet", "--dataname", "tiny")
+    args.data = str(data)
+    loaded = load_split(args, "val", 5)
+    assert (loaded.format, loaded.classes, loaded.samples[0].class_index) == ("imagenet", 5, 3)
+
+
+def test_val_needs_load(data):
+    args = parse("--val")
+    args.data = str(data)
+    with pytest.raises(UserError, match="--val: expected --load"):
+        run(args, "vgg")
+
+
+def test_val_prints_the_errors_of_a_checkpoint(data, weights, capsys):
+    args = parse("--val", "--load", weights(7), "--final-size", 32)
+    args.data = str(data)
+    assert run(args, "vgg") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if ": " in line]
+    printed = dict(line.split(": ") for line in lines)
+    assert printed["images"] == "1"
+    assert printed["top1_error"] in ("0.0", "100.0")
+    assert printed["top5_error"] in ("0.0", "100.0")
+
+
+def test_val_refuses_labels_that_the_checkpoint_does_not_have(data, weights):
+    args = parse("--val", "--load", weights(2), "--final-size", 32)
+    args.data = str(data)
+    with pytest.raises(
+        UserError, match="class 3 is out of range: the checkpoint has classes 0 to 1"
+    ):
+        run(args, "vgg")

@@ -1,0 +1,105 @@
+"""The card beside a checkpoint: found, read, written; damaged ones end in one clear line."""
+
+import json
+import os
+
+import pytest
+
+from dgl.errors import UserError
+from dgl.weights import CARD_FILE, ModelCard, read_card, write_card
+
+CARD = ModelCard(
+    mode="resnet50",
+    image_size=112,
+    class_names=("crimson crest", "gélinotte"),
+    data_set="birds",
+    last_stride=2,
+)
+
+
+@pytest.mark.parametrize(
+    "card", [CARD, ModelCard("vgg", 224), ModelCard("vgg", 64, data_set="cub")]
+)
+def test_round_trip(tmp_path, card):
+    write_card(str(tmp_path / CARD_FILE), card)
+    assert read_card(str(tmp_path / "model-100")) == card
+    assert os.listdir(str(tmp_path)) == [CARD_FILE]
+
+
+@pytest.mark.parametrize(
+    "card_file, load",
+    [
+        ("birds_vgg.json", "birds_vgg.npz"),
+        (CARD_FILE, "birds_vgg.npz"),
+        (CARD_FILE, "model-500"),
+        (CARD_FILE, "model-500.index"),
+        (CARD_FILE, "model-500.data-00000-of-00001"),
+        (CARD_FILE, ""),
+        (CARD_FILE, "."),
+    ],
+)
+def test_where_a_card_is_looked_for(tmp_path, card_file, load):
+    write_card(str(tmp_path / card_file), CARD)
+    assert read_card(os.path.join(str(tmp_path), load)) == CARD
+
+
+def test_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_card(CARD_FILE, CARD)
+    assert read_card("model-500") == CARD
+
+
+def test_the_file_s_own_card_goes_before_the_folder_s(tmp_path):
+    write_card(str(tmp_path / CARD_FILE), ModelCard("vgg", 224))
+    write_card(str(tmp_path / "birds.json"), CARD)
+    assert read_card(str(tmp_path / "birds.npz")) == CARD
+
+
+@pytest.mark.parametrize("load", ["a.npz", "model-1", ""])
+def test_no_card(tmp_path, load):
+    assert read_card(os.path.join(str(tmp_path), load)) is None
+
+
+def test_what_is_not_in_the_card_takes_defaults(tmp_path):
+    (tmp_path / CARD_FILE).write_text('{"mode": "vgg", "image_size": 96, "later": 1}')
+    assert read_card(str(tmp_path)) == ModelCard("vgg", 96)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'"text"',
+        b"null",
+        b"{}",
+        b"\xff\xfe\x00",
+        b'{"mode": "vgg"}',
+        b'{"image_size": 224}',
+        b'{"mode": "vgg", "image_size": "large"}',
+        b'{"mode": "vgg", "image_size": null}',
+        b'{"mode": "vgg", "image_size": Infinity}',
+        b'{"mode": "vgg", "image_size": NaN}',
+        b'{"mode": "vgg", "image_size": 0}',
+        b'{"mode": "vgg", "image_size": -224}',
+        b'{"mode": "vgg", "image_size": 224, "class_names": 5}',
+        b'{"mode": "vgg", "image_size": 224, "class_names": "one, two"}',
+        b'{"mode": "vgg", "image_size": 224, "last_stride": 0}',
+    ],
+)
+def test_damaged(tmp_path, content):
+    path = tmp_path / CARD_FILE
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_card(str(tmp_path))
+    message = str(caught.value)
+    assert message.startswith("{}: not a model card".format(path))
+    assert "\n" not in message
+
+
+def test_written_as_plain_json(tmp_path):
+    write_card(str(tmp_path / "a.json"), CARD)
+    values = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    assert values["class_names"] == list(CARD.class_names)
+    assert (values["mode"], values["image_size"], values["last_stride"]) == ("resnet50", 112, 2)

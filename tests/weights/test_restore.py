@@ -1,0 +1,264 @@
+"""From checkpoints to filled networks: what fits, what does not, and what the message says."""
+
+import os
+
+import numpy as np
+import pytest
+from small_network import options_of, values_of, write_npz, write_tensorflow
+
+from dgl.backbones import PAPER_MODES, build_network, get_backbone
+from dgl.errors import UserError
+from dgl.tf_compat import tf
+from dgl.weights import (
+    assign,
+    build_inference,
+    choose_head,
+    disagreements,
+    find_weights,
+    open_checkpoint,
+    options_from,
+    restore,
+)
+
+VGG = get_backbone("vgg")
+WIDTH = 0.125
+SIZE = 32
+
+
+@pytest.fixture(scope="module")
+def values():
+    return values_of("vgg", SIZE, width=WIDTH)
+
+
+def checkpoint_of(tmp_path, values, name="a.npz"):
+    return open_checkpoint(write_npz(tmp_path / name, values))
+
+
+def image_tensor():
+    return tf.placeholder(tf.float32, [None, SIZE, SIZE, 3])
+
+
+def fails_to_fit(checkpoint, options):
+    """The message of the refusal."""
+    with tf.Graph().as_default(), pytest.raises(UserError) as caught:
+        build_inference(VGG, checkpoint, image_tensor(), options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith(checkpoint.path + ": does not fit this network: ")
+    return message
+
+
+@pytest.mark.parametrize("slots", [False, True])
+def test_every_variable_gets_its_value(tmp_path, values, slots):
+    stored = dict(values)
+    if slots:
+        stored.update({name + "/Momentum": array + 1 for name, array in values.items()})
+        stored["global_step"] = np.array(500)
+        stored["learning_rate"] = np.array(0.002, "float32")
+    checkpoint = checkpoint_of(tmp_path, stored)
+    options = options_from(VGG, checkpoint)
+    assert (options.classes, options.head) == (5, "linear")
+    with tf.Graph().as_default():
+        _, session = build_inference(VGG, checkpoint, image_tensor(), options)
+        with session:
+            found = {v.op.name: session.run(v) for v in tf.global_variables()}
+    assert set(found) == set(values)
+    for name, array in values.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_a_tensorflow_checkpoint_and_an_npz_fill_alike(tmp_path, values):
+    prefix = write_tensorflow(tmp_path / "model-1", values)
+    image = np.random.RandomState(0).uniform(0, 255, (1, SIZE, SIZE, 3))
+    logits = []
+    for checkpoint in (open_checkpoint(prefix), checkpoint_of(tmp_path, values)):
+        with tf.Graph().as_default():
+            tensor = image_tensor()
+            options = options_from(VGG, checkpoint)
+            network, session = build_inference(VGG, checkpoint, tensor, options)
+            with session:
+                logits.append(session.run(network.logits, {tensor: image}))
+    np.testing.assert_array_equal(*logits)
+
+
+@pytest.mark.parametrize("norm", ["none", "bn"])
+@pytest.mark.parametrize("width", [0.125, 0.25, 1.0])
+def test_options_are_read_from_the_checkpoint(tmp_path, width, norm):
+    if width == 1.0:
+        values = {"conv1_1/W": np.zeros((3, 3, 3, 64)), "linear/W": np.zeros((1024, 5))}
+        if norm == "bn":
+            values["conv1_1/bn/gamma"] = np.zeros(64)
+    else:
+        values = values_of("vgg", SIZE, width=width, norm=norm)
+    options = options_from(VGG, checkpoint_of(tmp_path, values), last_stride=2)
+    assert (options.width, options.norm, options.last_stride) == (width, norm, 2)
+    assert not options.training
+
+
+@pytest.mark.parametrize("mode", PAPER_MODES)
+def test_another_backbone_s_checkpoint(tmp_path, mode):
+    other = "vgg" if mode != "vgg" else "inceptionv3"
+    backbone = get_backbone(mode)
+    stem = get_backbone(other).stem
+    checkpoint = checkpoint_of(
+        tmp_path, {stem: np.zeros((3, 3, 3, 8)), "linear/W": np.zeros((8, 5))}
+    )
+    with pytest.raises(UserError) as caught:
+        options_from(backbone, checkpoint)
+    message = str(caught.value)
+    assert message.startswith(checkpoint.path) and "\n" not in message
+    for part in ("--mode " + mode, "lacks " + backbone.stem, stem):
+        assert part in message
+
+
+def test_without_a_classification_layer(tmp_path, values):
+    stored = {name: v for name, v in values.items() if not name.startswith("linear")}
+    stored["conv1_1/W/Momentum"] = stored["conv1_1/W"]
+    with pytest.raises(UserError) as caught:
+        options_from(VGG, checkpoint_of(tmp_path, stored))
+    message = str(caught.value)
+    assert "no classification layer of vgg" in message and "linear*" in message
+    assert "begins with conv1_1/W, conv1_1/b, " in message
+    assert "Momentum" not in message
+
+
+def test_wrong_width(tmp_path, values):
+    checkpoint = checkpoint_of(tmp_path, values)
+    message = fails_to_fit(checkpoint, options_from(VGG, checkpoint, width=0.25))
+    assert "conv1_1/W (network [3, 3, 3, 16], checkpoint [3, 3, 3, 8])" in message
+
+
+def test_wrong_norm(tmp_path, values):
+    checkpoint = checkpoint_of(tmp_path, values)
+    message = fails_to_fit(checkpoint, options_from(VGG, checkpoint, norm="bn"))
+    assert "conv1_1/bn/gamma (absent)" in message
+
+
+@pytest.mark.parametrize("missing", [1, 4, 5, 9])
+def test_the_first_disagreeing_variables_are_named(tmp_path, values, missing):
+    names = list(values)[2 : 2 + missing]
+    checkpoint = checkpoint_of(tmp_path, {n: v for n, v in values.items() if n not in names})
+    message = fails_to_fit(checkpoint, options_from(VGG, checkpoint))
+    for index, name in enumerate(names):
+        assert (name + " (absent)" in message) == (index < 4)
+    assert ("and {} more".format(missing - 4) in message) == (missing > 4)
+
+
+def test_disagreements(tmp_path, values):
+    stored = dict(values, extra=np.zeros(3))
+    del stored["conv2_1/b"]
+    stored["add/b"] = np.zeros(3, "float32")
+    with tf.Graph().as_default():
+        build_network(VGG, image_tensor(), options_of("vgg", width=WIDTH))
+        missing, mismatched = disagreements(tf.global_variables(), checkpoint_of(tmp_path, stored))
+    assert missing == ["conv2_1/b"]
+    assert mismatched == ["add/b (network [128], checkpoint [3])"]
+
+
+@pytest.mark.parametrize("fault", ["absent", "shape", "unreadable", "nan", "infinite"])
+def test_nothing_is_assigned_unless_everything_fits(tmp_path, values, fault):
+    stored = {name: array + 1 for name, array in values.items()}
+    if fault == "absent":
+        del stored["linear/b"]
+    if fault == "shape":
+        stored["linear/b"] = np.zeros(6, "float32")
+    if fault in ("nan", "infinite"):
+        stored["linear/b"][3] = np.nan if fault == "nan" else np.inf
+    checkpoint = checkpoint_of(tmp_path, stored)
+    if fault == "unreadable":
+        data = bytearray((tmp_path / "a.npz").read_bytes())
+        # The last array's data, just before the archive's directory.
+        data[data.rfind(stored["linear/b"].tobytes())] ^= 1
+        (tmp_path / "a.npz").write_bytes(bytes(data))
+    with tf.Graph().as_default(), tf.Session() as session:
+        build_network(VGG, image_tensor(), options_of("vgg", width=WIDTH))
+        variables = tf.global_variables()
+        session.run(tf.global_variables_initializer())
+        before = session.run(variables)
+        with pytest.raises(UserError, match="linear/b"):
+            assign(session, variables, checkpoint)
+        for old, new in zip(before, session.run(variables)):
+            np.testing.assert_array_equal(old, new)
+
+
+@pytest.mark.parametrize(
+    "mode, data_set, expected",
+    [
+        ("vgg", None, ("linear", 1000)),
+        ("vgg", "imagenet", ("linear", 1000)),
+        ("vgg", "cub", ("linear_cub", 200)),
+        ("resnet50", "imagenet", ("linear", 1000)),
+        ("resnet50", "cub", ("linearcub", 200)),
+        ("inceptionv3", None, ("Logits/Conv2d_1c_1x1_1000", 1000)),
+        ("inceptionv3", "cub", ("Logits/Conv2d_1c_1x1_200", 200)),
+        ("inceptionv3", "imagenet", ("Logits/Conv2d_1c_1x1_1000", 1000)),
+    ],
+)
+def test_choice_between_two_heads(tmp_path, mode, data_set, expected):
+    values = {
+        "linear/W": np.zeros((8, 1000)),
+        "linear_cub/W" if mode == "vgg" else "linearcub/W": np.zeros((8, 200)),
+        "InceptionV3/Logits/Conv2d_1c_1x1_1000/weights": np.zeros((1, 1, 8, 1000)),
+        "InceptionV3/Logits/Conv2d_1c_1x1_200/weights": np.zeros((1, 1, 8, 200)),
+    }
+    assert choose_head(get_backbone(mode), checkpoint_of(tmp_path, values), data_set) == expected
+
+
+@pytest.mark.parametrize("data_set", [None, "cub", "imagenet"])
+@pytest.mark.parametrize(
+    "mode, name, head, shape",
+    [
+        ("vgg", "linear_cub/W", "linear_cub", (8, 1000)),
+        ("resnet50", "linearcub/W", "linearcub", (8, 1000)),
+        (
+            "inceptionv3",
+            "InceptionV3/Logits/Conv2d_1c_1x1_200/weights",
+            "Logits/Conv2d_1c_1x1_200",
+            (1, 1, 8, 1000),
+        ),
+    ],
+)
+def test_cub_heads_that_are_1000_wide(tmp_path, mode, name, head, shape, data_set):
+    checkpoint = checkpoint_of(tmp_path, {name: np.zeros(shape)})
+    assert choose_head(get_backbone(mode), checkpoint, data_set) == (head, 1000)
+
+
+@pytest.mark.parametrize("mode", PAPER_MODES)
+def test_short_names_stand_for_files_in_pretrain_model(tmp_path, monkeypatch, mode):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrain_model").mkdir()
+    backbone = get_backbone(mode)
+    for short, file_name in backbone.pretrained.items():
+        path = tmp_path / "pretrain_model" / file_name
+        path.write_bytes(b"")
+        found = find_weights(backbone, short)
+        assert os.path.samefile(found, str(path))
+
+
+def test_published_file_names():
+    names = [set(get_backbone(mode).pretrained.values()) for mode in PAPER_MODES]
+    assert names == [
+        {"vgg16.npz"},
+        {"ImageNet-ResNet50.npz"},
+        {"ImageNet-ResNet50-SE.npz"},
+        {"inception_v3.ckpt"},
+    ]
+
+
+def test_short_name_whose_file_is_absent(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    # Beside the package there may be one.
+    monkeypatch.setattr(restore, "PRETRAINED_FOLDER", "pretrain_model_of_the_tests")
+    with pytest.raises(UserError) as caught:
+        find_weights(get_backbone("resnet50se"), "resnet50se")
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in ("--load resnet50se", "ImageNet-ResNet50-SE.npz", str(tmp_path)):
+        assert part in message
+
+
+def test_paths_are_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert find_weights(VGG, "train_log/x/model-5") == "train_log/x/model-5"
+    (tmp_path / "vgg").mkdir()  # a folder named like a short name is what was meant
+    assert find_weights(VGG, "vgg") == "vgg"
