@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Draw the README's figures from the checkpoint that comes with the project and the embedded data.
 
-    python benchmarks/figures.py --data data/birds
+python benchmarks/figures.py --data data/birds
 """
 
 import argparse

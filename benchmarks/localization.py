@@ -123,7 +123,9 @@ def main(argv=None):
             for figure, value in row.items():
                 if isinstance(value, dict):
                     cells[figure] = value["mean"]
-                    cells[figure + " by seed"] = " ".join("{:.1f}".format(v) for v in value["seeds"])
+                    cells[figure + " by seed"] = " ".join(
+                        "{:.1f}".format(v) for v in value["seeds"]
+                    )
             flat.append(cells)
         print("\n{}\n{}".format(protocol, format_table(flat)))
     return 0

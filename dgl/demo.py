@@ -54,8 +54,6 @@ def make_parser(description):
 def _check(args):
     if not 0 <= args.threshold <= 1:
         raise UserError("--threshold {}: expected a value in [0, 1]".format(args.threshold))
-    if not args.pa > 0:
-        raise UserError("--pa {}: expected a positive number".format(args.pa))
     if args.image_size is not None and not 32 <= args.image_size <= 4096:
         raise UserError("--image_size {}: expected 32 to 4096".format(args.image_size))
 
@@ -108,6 +106,14 @@ def _write(args, localizer, path, outdir):
     return record
 
 
+def _folder_name(path, paths):
+    """Folder for one of several pictures: its name, with the extension where two would share it."""
+    stems = [os.path.splitext(os.path.basename(other))[0] for other in paths]
+    name = os.path.basename(path)
+    stem = os.path.splitext(name)[0]
+    return stem if stems.count(stem) == 1 else name
+
+
 def run(args):
     """Carry out parsed flags; returns the exit code."""
     _check(args)
@@ -127,7 +133,7 @@ def run(args):
         for path in paths:
             outdir = args.outdir
             if os.path.isdir(args.data_path):
-                outdir = os.path.join(outdir, os.path.splitext(os.path.basename(path))[0])
+                outdir = os.path.join(outdir, _folder_name(path, paths))
             record = _write(args, localizer, path, outdir)
             print(
                 "{image}: class {class_index} {class_name} ({probability:.3f}), box {box} -> {}".format(

@@ -5,7 +5,7 @@ from typing import Dict, NamedTuple, Tuple
 import numpy as np
 
 from dgl.attribution import build_maps, check_methods
-from dgl.attribution.gradients import KERNEL
+from dgl.attribution.gradients import KERNEL, MAX_ALPHA, check_alpha
 from dgl.backbones import get_backbone
 from dgl.devices import select_gpus
 from dgl.errors import UserError
@@ -74,6 +74,12 @@ class Localizer(object):
             UserError: unknown mode, layer or method, or a checkpoint that is missing or does not fit.
         """
         self.backbone = get_backbone(mode)
+        try:
+            check_alpha(alpha)
+        except ValueError:
+            raise UserError(
+                "--pa {}: expected a positive number up to {:g}, or inf".format(alpha, MAX_ALPHA)
+            ) from None
         check_methods(methods)
         names = [self.backbone.layer_name(layer) for layer in layers]
         layers = sorted(set(names), key=names.index)

@@ -152,6 +152,15 @@ def test_raw_maps(vgg, photo, tmp_path, layer, name, side):
     assert record_of(tmp_path, "vgg_{}_dgl.json".format(name))["layer"] == name
 
 
+def test_pictures_of_one_name_do_not_share_a_folder(vgg, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("a.png", "a.bmp", "b.png"):
+        Image.fromarray(picture(2)).save(str(folder / name))
+    demo(vgg, folder, tmp_path / "out")
+    assert files_in(tmp_path / "out") == ["a.bmp", "a.png", "b"]
+
+
 def test_folder_of_pictures(vgg, tmp_path, capsys):
     pictures = tmp_path / "in"
     pictures.mkdir()

@@ -18,6 +18,17 @@ from dgl.tf_compat import tf
 
 KERNEL, EXACT = "kernel", "exact"
 
+# Beyond it the squares in the norm of float32 gradients overflow; infinity is a formula of its own.
+MAX_ALPHA = 1e9
+
+
+def check_alpha(alpha):
+    """Raise ``ValueError`` unless ``0 < alpha <= MAX_ALPHA`` or alpha is infinite."""
+    if not (0 < alpha <= MAX_ALPHA or alpha == float("inf")):
+        raise ValueError(
+            "alpha {}: expected a positive number up to {:g}, or inf".format(alpha, MAX_ALPHA)
+        )
+
 
 def _one_hot(logits, class_index):
     return tf.one_hot(class_index, tf.shape(logits)[1], dtype=logits.dtype)
@@ -65,10 +76,9 @@ def loss_gradients(logits, activations, class_index, alpha=10.0, semantics=KERNE
         list of tensors shaped like ``activations``.
 
     Raises:
-        ValueError: non-positive alpha, unknown semantics, or an activation out of reach.
+        ValueError: alpha out of range, unknown semantics, or an activation out of reach.
     """
-    if not alpha > 0:
-        raise ValueError("alpha must be positive, got {}".format(alpha))
+    check_alpha(alpha)
     if semantics not in (KERNEL, EXACT):
         raise ValueError("semantics must be 'kernel' or 'exact', got {!r}".format(semantics))
     if math.isinf(alpha):

@@ -71,8 +71,6 @@ def _check(args):
     ):
         if not low <= value <= high:
             raise UserError("{} {}: expected a value in [{}, {}]".format(flag, value, low, high))
-    if not args.pa > 0:
-        raise UserError("--pa {}: expected a positive number".format(args.pa))
 
 
 def _versions():

@@ -152,7 +152,7 @@ def resolve(args, mode, pictures, classes):
     )
     values = None
     if checkpoint:
-        values = start_from(backbone, checkpoint, options, args.final_size).values
+        values = start_from(backbone, checkpoint, options, args.final_size)
     recipe = Recipe(
         mode=mode,
         options=options,

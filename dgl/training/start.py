@@ -1,28 +1,11 @@
 """Where a training run starts: the weights that `--load` brings, and what happens to each of them."""
 
-from dataclasses import dataclass
-from typing import Dict, Optional
-
-from dgl.backbones import BuildOptions
 from dgl.errors import UserError
 from dgl.weights.restore import network_variables
 
 from tensorpack.utils import logger  # isort: skip
 
 _NAMED = 4
-
-
-@dataclass(frozen=True)
-class Start:
-    """Initial values for training.
-
-    Attributes:
-        options: how the network is built so that the weights fit.
-        values: variable name -> array, for the variables that the checkpoint fills.
-    """
-
-    options: BuildOptions
-    values: Optional[Dict[str, object]] = None
 
 
 def pick_head(backbone, shapes, data_set, classes):
@@ -51,7 +34,7 @@ def start_from(backbone, checkpoint, options, image_size):
         image_size: side of the input.
 
     Returns:
-        :class:`Start`.
+        variable name -> array, for the variables that the checkpoint fills.
 
     Raises:
         UserError: nothing fits, or a variable below the head has another shape.
@@ -80,4 +63,4 @@ def start_from(backbone, checkpoint, options, image_size):
         checkpoint.path,
         len(shapes) - len(taken),
     )
-    return Start(options, {name: checkpoint.read(name) for name in taken})
+    return {name: checkpoint.read(name) for name in taken}

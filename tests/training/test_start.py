@@ -72,22 +72,21 @@ def test_pick_head_keeps_a_released_inception_head():
 def test_every_value_of_a_fitting_checkpoint_is_taken(checkpoint):
     variables = vgg_variables(4)
     start = start_from(VGG, checkpoint(variables), options(), 32)
-    assert set(start.values) == set(vgg_shapes(4))
+    assert set(start) == set(vgg_shapes(4))
     for name, value in variables.items():
-        np.testing.assert_array_equal(start.values[name], value)
-    assert start.options == options()
+        np.testing.assert_array_equal(start[name], value)
 
 
 def test_a_head_of_another_width_is_left_initial(checkpoint):
     start = start_from(VGG, checkpoint(vgg_variables(9)), options(), 32)
-    assert set(vgg_shapes(4)) - set(start.values) == {"linear/W", "linear/b"}
+    assert set(vgg_shapes(4)) - set(start) == {"linear/W", "linear/b"}
 
 
 def test_a_head_of_another_name_is_left_initial_and_passed_over(checkpoint):
     start = start_from(VGG, checkpoint(vgg_variables(4)), options(head="linear_cub"), 32)
     wanted = set(vgg_shapes(4, head="linear_cub"))
-    assert wanted - set(start.values) == {"linear_cub/W", "linear_cub/b"}
-    assert set(start.values) <= wanted
+    assert wanted - set(start) == {"linear_cub/W", "linear_cub/b"}
+    assert set(start) <= wanted
 
 
 def test_what_does_not_belong_is_passed_over(checkpoint):
@@ -97,7 +96,7 @@ def test_what_does_not_belong_is_passed_over(checkpoint):
     variables["global_step"] = np.asarray(7, "int64")
     variables["learning_rate"] = np.asarray(0.1, "float32")
     start = start_from(VGG, checkpoint(variables), options(), 32)
-    assert set(start.values) == set(vgg_shapes(4))
+    assert set(start) == set(vgg_shapes(4))
 
 
 def test_variables_that_are_absent_stay_initial(checkpoint):
@@ -105,7 +104,7 @@ def test_variables_that_are_absent_stay_initial(checkpoint):
     for name in ("add/W", "add/b"):
         del variables[name]
     start = start_from(VGG, checkpoint(variables), options(), 32)
-    assert set(vgg_shapes(4)) - set(start.values) == {"add/W", "add/b"}
+    assert set(vgg_shapes(4)) - set(start) == {"add/W", "add/b"}
 
 
 def test_a_wrong_shape_below_the_head_is_named(checkpoint):

@@ -52,7 +52,10 @@ BirdPicture = namedtuple("BirdPicture", "image mask box")
 
 def _colours(rng, genus):
     """Draw the colours of everything but the head's own parts, around those of the genus."""
-    upper, lower = jitter(rng, genus.upper, PLUMAGE_JITTER), jitter(rng, genus.lower, PLUMAGE_JITTER)
+    upper, lower = (
+        jitter(rng, genus.upper, PLUMAGE_JITTER),
+        jitter(rng, genus.lower, PLUMAGE_JITTER),
+    )
     wing = tone(upper, rng.uniform(0.7, 1.2)) if rng.random() < 0.6 else plumage_colour(rng)
     flight = tone(wing, rng.uniform(0.5, 0.9)) if rng.random() < 0.7 else plumage_colour(rng)
     head = (upper, lower, plumage_colour(rng, 0.15))[rng.integers(3)]

@@ -1,0 +1,95 @@
+"""run_train.sh: what each backbone and recipe runs, from either folder, and how it refuses."""
+
+import os
+import shlex
+import shutil
+import subprocess
+
+import pytest
+
+PAPER = "--batch 32 --base-lr 0.002"
+SMALL = "--width 0.25 --final-size 112"
+
+
+def run(root, *arguments, **environment):
+    folder = environment.pop("folder", root)
+    variables = {k: v for k, v in os.environ.items() if k not in ("DATA", "GPU", "BATCH", "EPOCH")}
+    variables.update({"DRY_RUN": "1", "PYTHON": "python"}, **environment)
+    return subprocess.run(
+        ["sh", os.path.join(folder, "run_train.sh")] + list(arguments),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        env=variables,
+        cwd=folder,
+    )
+
+
+def command(root, *arguments, **environment):
+    result = run(root, *arguments, **environment)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "backbone, start",
+    [
+        ("vgg", "python train_code/dgl_vgg.py "),
+        ("resnet50", "python train_code/dgl_resnet.py --mode resnet "),
+        ("resnet50se", "python train_code/dgl_resnet.py --mode se "),
+        ("inceptionv3", "python train_code/dgl_inceptionv3.py "),
+    ],
+)
+@pytest.mark.parametrize("data", ["imagenet", "cub"])
+def test_the_papers_commands(root, backbone, start, data):
+    line = command(root, backbone, data, DATA="/data/set", GPU="0,1")
+    epochs = 2 if (backbone, data) == ("resnet50se", "imagenet") else 30
+    flags = "--{} {} --epoch {} --load {} --gpu 0,1 --data /data/set --logdir {}_{}".format(
+        data, PAPER, epochs, backbone, backbone, data
+    )
+    assert line == start + flags
+
+
+def test_nothing_configured_is_the_embedded_data(root):
+    line = command(root)
+    assert line.startswith("python train_code/dgl_vgg.py {} --norm bn".format(SMALL))
+    assert line.endswith("--data data/birds --logdir vgg_birds")
+
+
+def test_train_code_reaches_the_same_script(root):
+    assert command(root, folder=os.path.join(root, "train_code")) == command(root)
+
+
+def test_flags_after_two_dashes_and_the_environment_arrive(root):
+    line = command(
+        root, "vgg", "scratch", "--", "--seed", "3", DATA="some data", LOGDIR="x", EPOCH="7"
+    )
+    words = shlex.split(line.replace("some data", "'some data'"))
+    data = words[words.index("--data") + 1]
+    assert data == os.path.join(root, "some data")  # relative to where the caller stood
+    assert words[words.index("--epoch") + 1] == "7"
+    assert words[words.index("--logdir") + 1] == "x"
+    assert words[-2:] == ["--seed", "3"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["alexnet"], "backbone alexnet"),
+        (["vgg", "coco"], "recipe coco"),
+        (["vgg", "imagenet"], "set DATA"),
+        (["vgg", "birds", "more"], "at most a backbone and a recipe"),
+        (["--seed", "1"], "flags for the training script come after --"),
+    ],
+)
+def test_bad_arguments_end_in_one_line(root, arguments, message):
+    result = run(root, *arguments)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ") and message in result.stderr
+    assert result.stderr.count("\n") == 1 and result.stdout == ""
+
+
+@pytest.mark.skipif(shutil.which("dash") is None, reason="no strict POSIX shell here")
+def test_posix_shell(root):
+    for name in ("run_train.sh", os.path.join("train_code", "run_train.sh")):
+        assert subprocess.call(["dash", "-n", os.path.join(root, name)]) == 0
