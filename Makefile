@@ -11,7 +11,7 @@ PY := $(VENV)/bin/python
 
 demo: $(VENV)/.installed
 	$(PY) -m dgl.data.birds --out data/birds
-	LOGDIR=demo EPOCH=2 sh run_train.sh vgg birds -- --load dgl/pretrained/birds_vgg.npz --base-lr 0.002
+	PYTHON=$(PY) LOGDIR=demo EPOCH=2 sh run_train.sh vgg birds -- --load dgl/pretrained/birds_vgg.npz --base-lr 0.002
 	$(PY) test_code/evaluate_localization.py --load train_log/demo --data data/birds --mode vgg \
 		--clayer 1 2 3 4 --out demo
 
@@ -31,7 +31,7 @@ format: $(VENV)/.tested-with
 
 # How the checkpoint that comes with the project was made.
 birds-checkpoint: $(VENV)/.installed
-	LOGDIR=birds_checkpoint sh run_train.sh vgg birds -- --seed 1
+	PYTHON=$(PY) LOGDIR=birds_checkpoint sh run_train.sh vgg birds -- --seed 1
 	$(PY) -m dgl.weights.export --load train_log/birds_checkpoint --out dgl/pretrained/birds_vgg.npz
 
 $(VENV)/bin/python:

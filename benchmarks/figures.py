@@ -26,9 +26,9 @@ from dgl.rendering.overlay import write_image  # noqa: E402
 PICTURES = 8  # the first of the test list: one of each class
 
 
-def _tile(localizer, sample, thresholds):
+def _tile(localizer, sample, threshold):
     """The strip of one test picture: true box, then DGL and CAM with the boxes they give."""
-    geometry = GEOMETRIES["wsolevaluation"]
+    geometry = GEOMETRIES["fixed_threshold"]
     view = geometry.view(read_image(sample.path), sample.boxes, localizer.image_size)
     prediction = localizer(view.image[np.newaxis, ..., ::-1], [sample.class_index])
     ratio = view.map_size / float(localizer.image_size)
@@ -36,17 +36,17 @@ def _tile(localizer, sample, thresholds):
     for entry in localizer.entries:
         raw = prediction.maps[entry][0]
         score_map = box_ops.resize_map(box_ops.normalise(raw), view.map_size, view.map_size)
-        box = box_ops.largest_box(score_map, thresholds[entry[0]])
+        box = box_ops.largest_box(score_map, threshold)
         overlap = float(box_ops.iou(box, view.boxes).max())
         entries.append(Entry("@".join(entry), score_map, box / ratio, overlap))
     return compose_tile(view.image, np.asarray(view.boxes) / ratio, entries, panel=200)
 
 
-def results_figure(path, data, layer, thresholds):
+def results_figure(path, data, layer, threshold):
     """Two columns of strips, in the order of the test list, none chosen."""
     samples = load_data(data, "val").samples[:PICTURES]
     with Localizer("vgg", SHIPPED_CHECKPOINT, layers=[layer]) as localizer:
-        tiles = [_tile(localizer, sample, thresholds) for sample in samples]
+        tiles = [_tile(localizer, sample, threshold) for sample in samples]
     height, width = max(t.shape[0] for t in tiles), max(t.shape[1] for t in tiles)
     gap = 16
     rows = (len(tiles) + 1) // 2
@@ -61,12 +61,10 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default=os.path.join("data", "birds"))
     parser.add_argument("--clayer", default="1")
-    parser.add_argument("--threshold", type=float, default=0.2, help="of the DGL boxes")
-    parser.add_argument("--cam-threshold", type=float, default=0.2)
+    parser.add_argument("--threshold", type=float, default=0.2, help="of all boxes")
     parser.add_argument("--picture", default=os.path.join(ROOT, "images", "bird_golden_cap.jpg"))
     args = parser.parse_args(argv)
-    thresholds = {"dgl": args.threshold, "cam": args.cam_threshold}
-    results_figure(os.path.join(ROOT, "fig", "results.png"), args.data, args.clayer, thresholds)
+    results_figure(os.path.join(ROOT, "fig", "results.jpg"), args.data, args.clayer, args.threshold)
     image = read_image(args.picture)
     with Localizer("vgg", SHIPPED_CHECKPOINT, layers=[args.clayer]) as localizer:
         prediction = localizer(demo_input(image, localizer.image_size)[np.newaxis])

@@ -143,7 +143,9 @@ def _on_white(rgba):
 
 
 def _orientation(image):
-    # Read after decoding, because Pillow's TIFF reader turns the picture itself and drops the tag.
+    # Pillow's TIFF reader turns the picture itself; whether it drops the tag depends on its version.
+    if image.format == "TIFF":
+        return 1
     try:
         return image.getexif().get(_EXIF_ORIENTATION, 1)
     except Exception:

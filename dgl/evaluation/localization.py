@@ -122,6 +122,12 @@ class Evaluation(object):
                     dataset.name, dataset.classes, localizer.classes
                 )
             )
+        if not any(sample.boxes for sample in dataset.samples):
+            raise UserError(
+                "{} {}: no picture has a box, expected boxes to measure localization".format(
+                    dataset.name, dataset.split
+                )
+            )
         self._protocols = [
             _Protocol(name, localizer, localizer.classes, threshold, step) for name in protocols
         ]

@@ -11,6 +11,8 @@ from dgl.training.recipe import LR_EPOCHS, Recipe, steps_per_epoch
 from dgl.training.start import pick_head, start_from
 from dgl.weights import find_weights, open_checkpoint
 
+from tensorpack.utils import logger  # isort: skip
+
 _CLASSES = {"cub": 200, "imagenet": 1000}
 _MAX_WORKERS = 16
 
@@ -183,7 +185,11 @@ def run(args, mode):
         if not args.load:
             raise UserError("--val: expected --load, the checkpoint to measure")
         return validate(args, mode, validation)
-    training = load_split(args, "train", wanted or None)
+    training = load_split(args, "train", wanted)
+    if {sample.path for sample in training.samples} == {s.path for s in validation.samples}:
+        logger.warning(
+            "%s has no split: validation is on the training pictures themselves.", args.data
+        )
     classes = wanted or max(training.classes, validation.classes)
     recipe, values = resolve(args, mode, len(training), classes)
     train(recipe, training, validation, args.logdir, values, args.resume)

@@ -136,7 +136,7 @@ def test_images_without_boxes_are_skipped_but_classified(evaluate, tmp_path):
 
 
 def test_no_box_at_all_is_refused(evaluate, tmp_path):
-    with pytest.raises(UserError, match="expected at least one image with a true box"):
+    with pytest.raises(UserError, match="no picture has a box"):
         evaluate(make_dataset(tmp_path, boxed=[]))
 
 
