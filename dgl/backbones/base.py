@@ -73,6 +73,7 @@ class Backbone:
         gradient_multipliers: (regular expression over the whole variable name, factor), first match
             wins, used when fine-tuning.
         weight_decay: (regular expression, scale of ``sum(w ** 2) / 2``) or ``None``.
+        weight_pattern: matches the names of weights, for a decay other than the backbone's own.
         norms: values of ``--norm`` it can be built with.
     """
 
@@ -86,6 +87,7 @@ class Backbone:
     pretrained: Mapping[str, str]
     gradient_multipliers: Tuple[Tuple[str, float], ...] = ()
     weight_decay: Optional[Tuple[str, float]] = None
+    weight_pattern: str = r".*/W"
     norms: Tuple[str, ...] = ("none",)
     norm_marker: Mapping[str, str] = field(default_factory=dict)
 

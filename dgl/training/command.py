@@ -38,6 +38,20 @@ def _positive(kind):
     return parse
 
 
+def _not_negative(text):
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise ValueError(text)
+    return value
+
+
+def _weight_decay(backbone, scale):
+    """The backbone's own (pattern, scale), or ``--weight-decay`` on the weights of any backbone."""
+    if scale is None:
+        return backbone.weight_decay
+    return (backbone.weight_pattern, scale) if scale else None
+
+
 def make_parser(description, modes, depths=()):
     """The parser of a training script.
 
@@ -93,6 +107,9 @@ def make_parser(description, modes, depths=()):
         "--lr-epochs", type=_epochs, default=",".join(map(str, LR_EPOCHS)),
         help="learning rate x 0.1 after these epochs",
     )  # fmt: skip
+    ours.add_argument(
+        "--weight-decay", type=_not_negative, help="L2 scale on weights (VGG 5e-4, others none)"
+    )
     ours.add_argument("--towers", type=count, help="copies of the network a step (one a GPU)")
     ours.add_argument("--workers", type=int, help="processes that decode (one a core)")
     ours.add_argument("--seed", type=int, help="fixes initial values, order and augmentation")
@@ -167,7 +184,7 @@ def resolve(args, mode, pictures, classes):
         base_lr=args.base_lr,
         lr_epochs=args.lr_epochs,
         multipliers=backbone.gradient_multipliers if checkpoint else (),
-        weight_decay=backbone.weight_decay,
+        weight_decay=_weight_decay(backbone, args.weight_decay),
         workers=min(workers, _MAX_WORKERS),
         seed=args.seed,
     )

@@ -157,6 +157,19 @@ def test_the_recipe_has_the_flags():
     assert recipe.weight_decay == (r".*/W", 5e-4)
 
 
+@pytest.mark.parametrize(
+    "mode, scale, expected",
+    [
+        ("vgg", "1e-4", (r".*/W", 1e-4)),
+        ("vgg", "0", None),
+        ("resnet50", "1e-4", (r".*/W", 1e-4)),
+        ("inceptionv3", "2e-5", (r".*/weights", 2e-5)),
+    ],
+)
+def test_weight_decay_other_than_the_backbones_own(mode, scale, expected):
+    assert resolved(parse("--weight-decay", scale), mode)[0].weight_decay == expected
+
+
 @pytest.mark.parametrize("mode", ["resnet50", "resnet152se", "inceptionv3"])
 def test_only_vgg_has_weight_decay(mode):
     recipe, _ = resolved(parse(), mode)
