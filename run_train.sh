@@ -99,7 +99,7 @@ birds)
     flags="$small --batch ${BATCH:-16} --base-lr 0.02 --epoch ${EPOCH:-24} --lr-epochs 16,21"
     ;;
 scratch)
-    flags="$small --batch ${BATCH:-16} --base-lr 0.03 --epoch ${EPOCH:-60} --lr-epochs 40,52"
+    flags="$small --batch ${BATCH:-16} --base-lr 0.03 --epoch ${EPOCH:-40} --lr-epochs 25,34"
     ;;
 imagenet | cub)
     epochs=30
