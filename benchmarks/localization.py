@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 
 import numpy as np
 
@@ -32,20 +31,18 @@ def _call(command, environment=None):
 
 
 def _one_seed(args, seed):
-    """Train and evaluate one seed; returns its metrics and the seconds of training."""
+    """Train and evaluate one seed; returns its metrics."""
     name = "bench_{}_{}_{}".format(args.backbone, args.name, seed)
     out = os.path.join("evaluation", name)
     record = os.path.join(ROOT, out, "benchmark.json")
     if os.path.exists(record):
         with open(record, encoding="utf-8") as stream:
             return json.load(stream)
-    start = time.time()
     environment = {"DATA": args.data, "LOGDIR": name, "PYTHON": sys.executable}
     _call(
         ["sh", "run_train.sh", args.backbone, args.recipe, "--", "--seed", str(seed), "--resume"],
         environment,
     )
-    seconds = time.time() - start
     script = os.path.join("test_code", "evaluate_localization.py")
     command = [sys.executable, script, "--load", os.path.join("train_log", name)]
     command += ["--data", args.data, "--mode", args.backbone, "--out", out, "--clayer"]
@@ -53,7 +50,6 @@ def _one_seed(args, seed):
     with open(os.path.join(ROOT, out, "metrics.json"), encoding="utf-8") as stream:
         metrics = json.load(stream)
     metrics["seed"] = seed
-    metrics["training_seconds"] = round(seconds)
     write_atomically(record, json.dumps(metrics).encode("utf-8"))
     return metrics
 
@@ -111,7 +107,6 @@ def main(argv=None):
         "data": runs[0]["data"],
         "model": {k: v for k, v in runs[0]["model"].items() if k != "load"},
         "seeds": args.seeds,
-        "training_seconds": [run["training_seconds"] for run in runs],
     }
     summary.update(aggregate(runs))
     write_atomically(args.out, (json.dumps(summary, indent=1) + "\n").encode("utf-8"))

@@ -3,7 +3,6 @@
 import os
 
 from dgl.data.flows import ValidationFlow, training_flow
-from dgl.devices import session_config
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.training.callbacks import BestSaver, EveryEpochs
@@ -123,7 +122,6 @@ def train(recipe, training, validation, log_name, initial_values=None, resume=Fa
         data=QueueInput(flow),
         callbacks=_callbacks(recipe, validation),
         session_init=session_init,
-        session_config=session_config(recipe.gpus),
         steps_per_epoch=recipe.steps,
         starting_epoch=epoch,
         max_epoch=recipe.epochs,
