@@ -240,30 +240,6 @@ def iou(boxes_a, boxes_b):
     return intersection / (area_a + area_b - intersection)
 
 
-def scale_box(box, from_size, to_size):
-    """Move boxes from one image size to another and truncate them to whole pixels.
-
-    Args:
-        box: numbers (..., 4), ``x0, y0, x1, y1``.
-        from_size: (width, height) of the image that the boxes are in.
-        to_size: (width, height) of the image to move them to.
-
-    Returns:
-        int64 array (..., 4).
-
-    Raises:
-        ValueError: a size that is not positive, or boxes that do not end in four finite numbers.
-    """
-    box = np.asarray(box, dtype=np.float64)
-    if box.ndim < 1 or box.shape[-1] != 4 or not np.isfinite(box).all():
-        raise ValueError("a box must be four finite numbers, got {}".format(box))
-    if min(from_size) <= 0 or min(to_size) <= 0:
-        raise ValueError("cannot scale a box from {} to {}".format(from_size, to_size))
-    # Multiplied before divided: a ratio formed first would truncate some exact results one too low.
-    moved = box * np.tile(np.asarray(to_size, np.float64), 2)
-    return (moved / np.tile(np.asarray(from_size, np.float64), 2)).astype(np.int64)
-
-
 def _quantise(score_map):
     score_map = np.asarray(score_map)
     if score_map.ndim != 2 or score_map.size == 0:

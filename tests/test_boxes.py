@@ -280,25 +280,6 @@ def test_malformed_boxes_are_refused(bad):
         box_ops.iou([bad], [[0, 0, 1, 1]])
 
 
-def test_scale_box_truncates_and_keeps_the_axes_apart():
-    # x by 224 / 500, y by 224 / 375.
-    moved = box_ops.scale_box([100, 50, 499, 375], (500, 375), (224, 224))
-    assert moved.tolist() == [44, 29, 223, 224]
-    both = box_ops.scale_box([[0, 0, 10, 10], [5, 5, 20, 20]], (20, 20), (40, 10))
-    assert both.tolist() == [[0, 0, 20, 5], [10, 2, 40, 10]]
-
-
-def test_scale_box_is_exact_where_the_result_is_whole():
-    for size in range(1, 400):
-        assert box_ops.scale_box([0, 0, size, size], (size, size), (224, 224))[2] == 224
-
-
-@pytest.mark.parametrize("sizes", [((0, 5), (4, 4)), ((5, 5), (4, -1))])
-def test_scale_box_refuses_sizes_that_are_not_positive(sizes):
-    with pytest.raises(ValueError):
-        box_ops.scale_box([0, 0, 1, 1], *sizes)
-
-
 @pytest.mark.parametrize("mask", [np.zeros((3, 3)), np.zeros(3, np.uint8)])
 def test_contour_boxes_refuses_what_is_no_mask(mask):
     with pytest.raises(ValueError):

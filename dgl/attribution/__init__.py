@@ -3,10 +3,9 @@
 from dgl.attribution.cam import cam_map
 from dgl.attribution.dual_gradients import combine, dgl_map, enhanced_map
 from dgl.attribution.gradients import class_gradients, loss_gradients
-from dgl.attribution.methods import LAST_LAYER_METHODS, METHODS, build_maps, check_methods
+from dgl.attribution.methods import METHODS, build_maps, check_methods
 
 __all__ = [
-    "LAST_LAYER_METHODS",
     "METHODS",
     "build_maps",
     "cam_map",

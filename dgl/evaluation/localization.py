@@ -194,7 +194,7 @@ class Evaluation(object):
             protocol.add(samples, own, prediction, maps, self._workers)
             if position == 0:
                 self._record(samples, prediction)
-                self._draw(start, samples, own, prediction, maps, protocol)
+                self._draw(start, samples, own, maps, protocol)
 
     def _record(self, samples, prediction):
         labels = [sample.class_index for sample in samples]
@@ -228,7 +228,7 @@ class Evaluation(object):
                         row["{}:{}".format(entry_name(entry), key)] = found[key]
         return rows
 
-    def _draw(self, start, samples, views, prediction, maps, protocol):
+    def _draw(self, start, samples, views, maps, protocol):
         threshold = protocol.settings.get("threshold", 0.2)
         for offset, (sample, view) in enumerate(zip(samples, views)):
             if start + offset not in self._drawn:

@@ -178,7 +178,6 @@ def resolve(args, mode, pictures, classes):
         image_size=args.final_size,
         batch=args.batch,
         towers=towers,
-        gpus=gpus,
         steps=args.steps or steps_per_epoch(_named_set(args), args.batch, pictures, args.stepscale),
         epochs=args.epoch,
         base_lr=args.base_lr,

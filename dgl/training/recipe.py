@@ -52,7 +52,6 @@ class Recipe:
         image_size: side of the views in pixels.
         batch: total batch; ``batch // towers`` a tower.
         towers: copies of the network that share a step.
-        gpus: number of GPUs; 0 trains on the CPU.
         steps: steps an epoch.
         epochs: last epoch, counted from 1.
         base_lr: learning rate until the first of ``lr_epochs``.
@@ -68,7 +67,6 @@ class Recipe:
     image_size: int
     batch: int
     towers: int
-    gpus: int
     steps: int
     epochs: int
     base_lr: float

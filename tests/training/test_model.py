@@ -25,7 +25,6 @@ def make_recipe(mode="vgg", classes=4, multipliers=(), **options):
         image_size=SIZE,
         batch=BATCH,
         towers=1,
-        gpus=0,
         steps=1,
         epochs=1,
         base_lr=RATE,

@@ -13,7 +13,6 @@ def make_recipe(classes=200, base_lr=0.01, **changes):
         image_size=224,
         batch=32,
         towers=1,
-        gpus=0,
         steps=1000,
         epochs=30,
         base_lr=base_lr,
