@@ -5,7 +5,8 @@ import functools
 import numpy as np
 from deterministic import value
 
-from dgl.backbones import BuildOptions, build_network, get_backbone
+from dgl.backbones import BuildOptions, get_backbone
+from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
 
 

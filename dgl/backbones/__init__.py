@@ -1,8 +1,10 @@
-"""The backbones: one registry entry each, everything else asks the registry."""
+"""The backbones: one registry entry each, everything else asks the registry.
+
+The entries are facts only and load quickly; :mod:`dgl.backbones.network` builds graphs.
+"""
 
 from dgl.backbones.base import Backbone, BuildOptions, Network
 from dgl.backbones.inception import INCEPTION_V3
-from dgl.backbones.network import build_network, normalise_image
 from dgl.backbones.resnet import RESNETS
 from dgl.backbones.vgg import VGG
 from dgl.errors import UserError
@@ -33,7 +35,5 @@ __all__ = [
     "Backbone",
     "BuildOptions",
     "Network",
-    "build_network",
     "get_backbone",
-    "normalise_image",
 ]

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from dgl.backbones import build_network, get_backbone
+from dgl.backbones import get_backbone
+from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
 from dgl.training.recipe import MOMENTUM
 

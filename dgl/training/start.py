@@ -1,11 +1,56 @@
 """Where a training run starts: the weights that `--load` brings, and what happens to each of them."""
 
+from typing import Any, List, NamedTuple
+
+import numpy as np
+
 from dgl.errors import UserError
 from dgl.weights.restore import network_variables
 
-from tensorpack.utils import logger  # isort: skip
-
 _NAMED = 4
+_FRESH_NAMED = 8
+
+
+class Start(NamedTuple):
+    """What a checkpoint gives to a network that is about to be trained.
+
+    Attributes:
+        checkpoint: :class:`~dgl.weights.Checkpoint`.
+        taken: names of the variables that it fills.
+        fresh: names of the network's variables that keep their initial value.
+        passed_over: number of the checkpoint's variables that do not belong.
+    """
+
+    checkpoint: Any
+    taken: List[str]
+    fresh: List[str]
+    passed_over: int
+
+    def values(self):
+        """Name -> array for the variables that the checkpoint fills, read from it.
+
+        Raises:
+            UserError: one cannot be read, or holds NaN or infinity.
+        """
+        values = {name: self.checkpoint.read(name) for name in self.taken}
+        for name, value in values.items():
+            if not np.isfinite(value).all():
+                raise UserError(
+                    "{}: {} holds NaN or infinity, expected finite weights".format(
+                        self.checkpoint.path, name
+                    )
+                )
+        return values
+
+    def __str__(self):
+        text = "{} variables from {}; {} of its variables do not belong and are passed over".format(
+            len(self.taken), self.checkpoint.path, self.passed_over
+        )
+        if self.fresh:
+            text += "; left at their initial value: " + ", ".join(self.fresh[:_FRESH_NAMED])
+            if len(self.fresh) > _FRESH_NAMED:
+                text += " and {} more".format(len(self.fresh) - _FRESH_NAMED)
+        return text
 
 
 def pick_head(backbone, shapes, data_set, classes):
@@ -24,9 +69,6 @@ def pick_head(backbone, shapes, data_set, classes):
 def start_from(backbone, checkpoint, options, image_size):
     """Select what a checkpoint gives to a network that is about to be trained.
 
-    Variables that do not belong (other heads, fully connected layers, optimizer slots) are passed over
-    and counted; graph variables that the checkpoint lacks keep their initial value and are named.
-
     Args:
         backbone: registry entry.
         checkpoint: :class:`~dgl.weights.Checkpoint`.
@@ -34,7 +76,8 @@ def start_from(backbone, checkpoint, options, image_size):
         image_size: side of the input.
 
     Returns:
-        variable name -> array, for the variables that the checkpoint fills.
+        :class:`Start`. Variables that do not belong (other heads, fully connected layers, optimizer
+        slots) are passed over; a head of another width is left at its initial value.
 
     Raises:
         UserError: nothing fits, or a variable below the head has another shape.
@@ -55,12 +98,4 @@ def start_from(backbone, checkpoint, options, image_size):
             )
         )
     fresh = [name for name in wanted if name not in taken]
-    if fresh:
-        logger.info("Left at their initial value: %s", ", ".join(fresh))
-    logger.info(
-        "Loaded %d variables from %s; %d of its variables do not belong and are passed over.",
-        len(taken),
-        checkpoint.path,
-        len(shapes) - len(taken),
-    )
-    return {name: checkpoint.read(name) for name in taken}
+    return Start(checkpoint, taken, fresh, len(shapes) - len(taken))

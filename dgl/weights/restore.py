@@ -5,10 +5,13 @@ from collections import OrderedDict
 
 import numpy as np
 
-from dgl.backbones import BuildOptions, build_network
+from dgl.backbones import BuildOptions
+from dgl.backbones.network import build_network
 from dgl.devices import session_config
 from dgl.errors import UserError
 from dgl.tf_compat import tf
+from dgl.weights.published import converted_name, how_to_get
+from dgl.weights.sources import recognise
 
 PRETRAINED_FOLDER = "pretrain_model"
 # By which Inception's heads are named, whatever their width.
@@ -20,24 +23,32 @@ def find_weights(backbone, load):
     """Turn ``--load NAME_OR_PATH`` into a path.
 
     A short name (``vgg``, ``resnet50``, ...) stands for the ImageNet file in ``pretrain_model/``, looked
-    for in the working folder and beside the package.
+    for in the working folder and beside the package: under its published name, then under the one that
+    :mod:`dgl.weights.convert` gives.
 
     Raises:
-        UserError: a short name whose file is absent; the message says what to fetch.
+        UserError: a short name whose file is absent; the message says what to fetch and from where.
     """
     file_name = backbone.pretrained.get(load)
     if os.path.exists(load) or os.path.exists(load + ".index") or file_name is None:
         return load
     roots = (os.getcwd(), os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
-    for root in roots:
-        path = os.path.join(root, PRETRAINED_FOLDER, file_name)
-        if os.path.exists(path):
-            return path
-    raise UserError(
-        "--load {}: fetch {} (ImageNet weights; tensorpack's model zoo has the .npz files, TF-slim the "
-        ".ckpt) and put it in {}/".format(
-            load, file_name, os.path.join(os.getcwd(), PRETRAINED_FOLDER)
-        )
+    for name in (file_name, converted_name(file_name)):
+        for root in roots:
+            path = os.path.join(root, PRETRAINED_FOLDER, name)
+            if os.path.exists(path):
+                return path
+    folder = os.path.join(os.getcwd(), PRETRAINED_FOLDER, "")
+    raise UserError("--load {}: {}".format(load, how_to_get(backbone.mode, file_name, folder)))
+
+
+def conversion_hint(backbone, checkpoint):
+    """How to make a file for ``backbone`` of another publisher's weights; ``""`` for anything else."""
+    recognised = recognise(checkpoint.shapes)
+    if recognised is None or backbone.mode not in recognised[1]:
+        return ""
+    return "; `python -m dgl.weights.convert {}` makes a file for --load of it".format(
+        checkpoint.path
     )
 
 
@@ -90,11 +101,12 @@ def options_from(backbone, checkpoint, data_set=None, width=None, norm=None, las
     """
     if backbone.stem not in checkpoint.shapes:
         raise UserError(
-            "{}: not a checkpoint of --mode {}: it lacks {}; it begins with {}".format(
+            "{}: not a checkpoint of --mode {}: it lacks {}; it begins with {}{}".format(
                 checkpoint.path,
                 backbone.mode,
                 backbone.stem,
                 _first_names(checkpoint),
+                conversion_hint(backbone, checkpoint),
             )
         )
     head, classes = choose_head(backbone, checkpoint, data_set)
@@ -107,8 +119,14 @@ def options_from(backbone, checkpoint, data_set=None, width=None, norm=None, las
     )
 
 
-def network_variables(backbone, options, image_size):
+def network_variables(backbone, options, image_size, trained=False):
     """Names and shapes of a network's variables, from a graph that is thrown away.
+
+    Args:
+        backbone: registry entry.
+        options: :class:`~dgl.backbones.BuildOptions`.
+        image_size: side of the input.
+        trained: only what an optimizer changes, BatchNorm's moving averages left out.
 
     Returns:
         ordered variable name -> tuple of int.
@@ -117,7 +135,8 @@ def network_variables(backbone, options, image_size):
         build_network(
             backbone, tf.placeholder(tf.float32, [None, image_size, image_size, 3]), options
         )
-        return OrderedDict((v.op.name, tuple(v.shape.as_list())) for v in tf.global_variables())
+        variables = tf.trainable_variables() if trained else tf.global_variables()
+        return OrderedDict((v.op.name, tuple(v.shape.as_list())) for v in variables)
 
 
 def disagreements(variables, checkpoint):

@@ -6,7 +6,8 @@ from deterministic import picture
 from small_network import fill, options_of
 
 from dgl.attribution import cam_map
-from dgl.backbones import build_network, get_backbone
+from dgl.backbones import get_backbone
+from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
 
 

@@ -7,7 +7,8 @@ from small_network import fill, options_of
 from tiny_network import CLASS_INDEX, TinyNetwork, central_differences, normalise, unit
 
 from dgl.attribution import build_maps, combine, dgl_map, enhanced_map
-from dgl.backbones import PAPER_MODES, build_network, get_backbone
+from dgl.backbones import PAPER_MODES, get_backbone
+from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
 
 TINY = TinyNetwork(seed=1)

@@ -10,7 +10,8 @@ import pytest
 from deterministic import REFERENCE
 from small_network import fill, options_of
 
-from dgl.backbones import BACKBONES, PAPER_MODES, build_network, get_backbone, normalise_image
+from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
+from dgl.backbones.network import build_network, normalise_image
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 

@@ -8,7 +8,8 @@ from tiny import WIDTH, plain, vgg_variables, write_list
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
 from dgl.training import command
-from dgl.training.command import load_split, make_parser, resolve, run
+from dgl.training.command import load_split, resolve, run
+from dgl.training.flags import make_parser
 from dgl.weights import save_npz
 
 RESNET = dict(modes=("resnet", "se"), depths=(50, 101, 152))
@@ -141,13 +142,13 @@ def test_steps(flags, steps):
 
 
 def test_the_recipe_has_the_flags():
-    recipe, values = resolved(
+    recipe, start = resolved(
         parse(
             *"--batch 12 --base-lr 0.02 --epoch 9 --final-size 96 --lr-epochs 4,6 --towers 3 --seed 5 "
             "--width 0.25 --norm bn --workers 0".split()
         )
     )
-    assert values is None
+    assert start is None
     assert (recipe.mode, recipe.batch, recipe.towers) == ("vgg", 12, 3)
     assert (recipe.base_lr, recipe.epochs, recipe.image_size) == (0.02, 9, 96)
     assert (recipe.lr_epochs, recipe.seed, recipe.workers) == ((4, 6), 5, 0)
@@ -226,9 +227,9 @@ def test_batch_norm_is_vgg_s_choice_alone(mode):
 
 def test_multipliers_only_with_load(weights):
     assert resolved(parse())[0].multipliers == ()
-    recipe, values = resolved(parse("--load", weights()))
+    recipe, start = resolved(parse("--load", weights()))
     assert recipe.multipliers == get_backbone("vgg").gradient_multipliers != ()
-    assert set(values) == set(vgg_variables(4))
+    assert set(start.taken) == set(vgg_variables(4))
 
 
 @pytest.mark.parametrize("norm", ["none", "bn"])
@@ -245,12 +246,12 @@ def test_another_width_than_load_s_is_refused(weights):
 
 
 def test_the_head_of_load_stays_where_it_fits(weights):
-    recipe, values = resolved(parse("--cub", "--load", weights(4, "linear")))
+    recipe, start = resolved(parse("--cub", "--load", weights(4, "linear")))
     assert recipe.options.head == "linear"
-    assert "linear/W" in values
-    recipe, values = resolved(parse("--cub", "--load", weights(9, "linear")))
+    assert "linear/W" in start.taken
+    recipe, start = resolved(parse("--cub", "--load", weights(9, "linear")))
     assert recipe.options.head == "linear_cub"
-    assert not any(name.startswith("linear") for name in values)
+    assert not any(name.startswith("linear") for name in start.taken)
 
 
 @pytest.mark.parametrize(
@@ -274,14 +275,14 @@ def test_absent_imagenet_weights_are_asked_for(monkeypatch, tmp_path, mode, file
 def test_finetune_takes_the_imagenet_weights(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     save_npz(os.path.join("pretrain_model", "vgg16.npz"), vgg_variables(1000))
-    recipe, values = resolved(parse("--finetune"))
+    recipe, start = resolved(parse("--finetune"))
     assert recipe.multipliers == get_backbone("vgg").gradient_multipliers
-    assert set(vgg_variables(4)) - set(values) == {"linear/W", "linear/b"}
+    assert start.fresh == ["linear/W", "linear/b"]
 
 
 def test_load_wins_over_finetune(weights):
-    _, values = resolved(parse("--finetune", "--load", weights()))
-    assert "linear/W" in values
+    _, start = resolved(parse("--finetune", "--load", weights()))
+    assert "linear/W" in start.taken
 
 
 def test_an_absent_checkpoint_is_named():
@@ -302,7 +303,7 @@ def data(tmp_path):
 def trained(monkeypatch):
     """What :func:`run` would train: (recipe, training, validation, log name, values, resume)."""
     calls = []
-    monkeypatch.setattr("dgl.training.trainer.train", lambda *rest: calls.append(rest))
+    monkeypatch.setattr(command, "train", lambda *rest: calls.append(rest))
     return calls
 
 
@@ -336,6 +337,18 @@ def test_logdir_and_resume_are_passed_on(data, trained):
     run(args, "vgg")
     assert trained[0][3] == "mine"
     assert trained[0][5] is True
+
+
+def test_print_recipe_trains_nothing(data, trained, weights, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (data / "train" / "b.jpg").unlink()  # pictures play no part
+    args = parse("--print-recipe", "--load", weights(7), "--base-lr", 0.002, "--batch", 32)
+    args.data = str(data)
+    assert run(args, "vgg") == 0
+    assert trained == [] and not (tmp_path / "train_log").exists()
+    printed = capsys.readouterr().out
+    for text in ("2 training and 1 validation pictures", "weights.npz", "0.002 from epoch 1,"):
+        assert text in printed
 
 
 def test_a_label_out_of_range_is_named_with_its_line(data, trained):

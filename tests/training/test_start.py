@@ -72,21 +72,27 @@ def test_pick_head_keeps_a_released_inception_head():
 def test_every_value_of_a_fitting_checkpoint_is_taken(checkpoint):
     variables = vgg_variables(4)
     start = start_from(VGG, checkpoint(variables), options(), 32)
-    assert set(start) == set(vgg_shapes(4))
+    assert (start.fresh, start.passed_over) == ([], 0)
+    values = start.values()
+    assert set(values) == set(vgg_shapes(4))
     for name, value in variables.items():
-        np.testing.assert_array_equal(start[name], value)
+        np.testing.assert_array_equal(values[name], value)
 
 
 def test_a_head_of_another_width_is_left_initial(checkpoint):
     start = start_from(VGG, checkpoint(vgg_variables(9)), options(), 32)
-    assert set(vgg_shapes(4)) - set(start) == {"linear/W", "linear/b"}
+    assert start.fresh == ["linear/W", "linear/b"]
+    assert set(vgg_shapes(4)) - set(start.taken) == {"linear/W", "linear/b"}
+    line = str(start)
+    assert line.endswith("left at their initial value: linear/W, linear/b") and "\n" not in line
 
 
 def test_a_head_of_another_name_is_left_initial_and_passed_over(checkpoint):
     start = start_from(VGG, checkpoint(vgg_variables(4)), options(head="linear_cub"), 32)
     wanted = set(vgg_shapes(4, head="linear_cub"))
-    assert wanted - set(start) == {"linear_cub/W", "linear_cub/b"}
-    assert set(start) <= wanted
+    assert wanted - set(start.taken) == {"linear_cub/W", "linear_cub/b"}
+    assert set(start.taken) <= wanted
+    assert start.passed_over == 2
 
 
 def test_what_does_not_belong_is_passed_over(checkpoint):
@@ -96,7 +102,8 @@ def test_what_does_not_belong_is_passed_over(checkpoint):
     variables["global_step"] = np.asarray(7, "int64")
     variables["learning_rate"] = np.asarray(0.1, "float32")
     start = start_from(VGG, checkpoint(variables), options(), 32)
-    assert set(start) == set(vgg_shapes(4))
+    assert set(start.taken) == set(vgg_shapes(4))
+    assert "; 4 of its variables do not belong and are passed over" in str(start)
 
 
 def test_variables_that_are_absent_stay_initial(checkpoint):
@@ -104,7 +111,25 @@ def test_variables_that_are_absent_stay_initial(checkpoint):
     for name in ("add/W", "add/b"):
         del variables[name]
     start = start_from(VGG, checkpoint(variables), options(), 32)
-    assert set(vgg_shapes(4)) - set(start) == {"add/W", "add/b"}
+    assert set(vgg_shapes(4)) - set(start.taken) == {"add/W", "add/b"}
+
+
+def test_a_long_list_of_absent_variables_is_cut(checkpoint):
+    variables = {name: value for name, value in vgg_variables(4).items() if name > "conv5"}
+    start = start_from(VGG, checkpoint(variables), options(), 32)
+    assert str(start).endswith(
+        "conv1_1/W, conv1_1/b, conv1_2/W, conv1_2/b, conv2_1/W, conv2_1/b, "
+        "conv2_2/W, conv2_2/b and {} more".format(len(start.fresh) - 8)
+    )
+
+
+@pytest.mark.parametrize("fault", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(checkpoint, fault):
+    variables = vgg_variables(4)
+    variables["add/b"][2] = fault
+    start = start_from(VGG, checkpoint(variables), options(), 32)
+    with pytest.raises(UserError, match="start.npz: add/b holds NaN or infinity"):
+        start.values()
 
 
 def test_a_wrong_shape_below_the_head_is_named(checkpoint):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from small_network import options_of, values_of, write_npz, write_tensorflow
 
-from dgl.backbones import PAPER_MODES, build_network, get_backbone
+from dgl.backbones import PAPER_MODES, get_backbone
+from dgl.backbones.network import build_network
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.weights import (

@@ -1,0 +1,1 @@
+"""The networks as TensorFlow graphs: importing one loads TensorFlow, a registry entry does not."""
