@@ -10,6 +10,7 @@ from collections import OrderedDict
 import numpy as np
 
 from dgl import boxes as box_ops
+from dgl.arithmetic import use_reference_kernels
 from dgl.backbones import BACKBONES
 from dgl.data.image_io import list_images, read_image
 from dgl.data.views import demo_input
@@ -48,6 +49,9 @@ def make_parser(description):
         "--method", choices=("dgl", "cam"), default="dgl", help="which map gives the box"
     )
     ours.add_argument("--save-maps", action="store_true", help="also write the raw maps as .npy")
+    ours.add_argument(
+        "--fast", action="store_true", help="oneDNN's kernels on a CPU, not TensorFlow 1.15's"
+    )
     return parser
 
 
@@ -118,6 +122,8 @@ def run(args):
     """Carry out parsed flags; returns the exit code."""
     _check(args)
     paths = list_images(args.data_path)
+    if not args.fast:
+        use_reference_kernels()
     from dgl.localizer import Localizer  # TensorFlow takes seconds to load; bad flags should not
 
     with Localizer(
