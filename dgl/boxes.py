@@ -218,6 +218,30 @@ def as_boxes(boxes):
     return boxes
 
 
+def clip_boxes(boxes, width, height):
+    """Clip boxes to their image, and drop those that have no part in it.
+
+    Args:
+        boxes: numbers (N, 4), ``x0, y0, x1, y1`` in pixels of the image.
+        width: int, columns of the image.
+        height: int, rows of the image.
+
+    Returns:
+        tuple: float64 array (K, 4) with x in [0, width] and y in [0, height], in the order given,
+        and the number N - K of boxes dropped. A box within the image comes back as it is, even one
+        without area; a box beyond it or at most touching it from outside is dropped.
+
+    Raises:
+        ValueError: as :func:`as_boxes`.
+    """
+    boxes = as_boxes(boxes)
+    clipped = np.clip(boxes, 0.0, np.array([width, height, width, height], dtype=np.float64))
+    is_changed = (clipped != boxes).any(axis=1)
+    is_beyond = (boxes[:, 2:] <= 0).any(axis=1) | (boxes[:, :2] >= (width, height)).any(axis=1)
+    is_outside = is_changed & is_beyond
+    return clipped[~is_outside], int(is_outside.sum())
+
+
 def iou(boxes_a, boxes_b):
     """Intersection over union of every pair, a box being ``x1 - x0 + 1`` wide.
 

@@ -296,3 +296,60 @@ def test_contours_are_found_in_the_return_values_of_every_opencv(monkeypatch, va
 
     monkeypatch.setattr(box_ops.cv2, "findContours", other_version)
     assert box_ops.largest_box(blocks((2, 3, 5, 6)), 0.5).tolist() == [2, 3, 6, 7]
+
+
+@pytest.mark.parametrize(
+    "box, expected",
+    [
+        ((0, 0, 30, 20), (0, 0, 30, 20)),
+        ((1.5, 2, 3, 4), (1.5, 2, 3, 4)),
+        ((-5, -6, 40, 50), (0, 0, 30, 20)),
+        ((-5, 3, 4, 8), (0, 3, 4, 8)),
+        ((25, 3, 31, 8), (25, 3, 30, 8)),
+        # Within the image a box without area stays.
+        ((0, 4, 0, 9), (0, 4, 0, 9)),
+        ((30, 4, 30, 9), (30, 4, 30, 9)),
+        ((7, 7, 7, 7), (7, 7, 7, 7)),
+        ((-9, 3, -1, 8), None),
+        ((-9, 3, 0, 8), None),
+        ((30, 3, 35, 8), None),
+        ((31, 3, 35, 8), None),
+        ((3, -9, 8, 0), None),
+        ((3, 20, 8, 22), None),
+        ((-9, -9, -1, -1), None),
+    ],
+)
+def test_clip_boxes(box, expected):
+    clipped, outside = box_ops.clip_boxes([box, (2, 3, 4, 5)], 30, 20)
+    assert (clipped.dtype, clipped.shape[1]) == (np.float64, 4)
+    assert clipped.tolist() == ([list(expected)] if expected else []) + [[2, 3, 4, 5]]
+    assert outside == (expected is None)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_clip_boxes_against_pixels(seed):
+    """Whole boxes against the pixels they cover, drawn on a plane larger than the image."""
+    rng = np.random.RandomState(seed)
+    width, height, border = 30, 20, 40
+    corners = rng.randint(-35, 55, (200, 2, 2))
+    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1) + 1], axis=1)
+    expected, dropped = [], 0
+    for x0, y0, x1, y1 in boxes + border:
+        plane = np.zeros((height + 2 * border, width + 2 * border), bool)
+        plane[y0:y1, x0:x1] = True
+        rows, columns = np.nonzero(plane[border : border + height, border : border + width])
+        if rows.size:
+            expected.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
+        else:
+            dropped += 1
+    clipped, outside = box_ops.clip_boxes(boxes, width, height)
+    np.testing.assert_array_equal(clipped, expected)
+    assert outside == dropped > 0
+
+
+def test_clip_no_boxes_and_malformed_ones():
+    clipped, outside = box_ops.clip_boxes((), 30, 20)
+    assert (clipped.shape, outside) == ((0, 4), 0)
+    for box in ((3, 1, 2, 5), (float("nan"), 1, 2, 5), (1, 2, 3)):
+        with pytest.raises(ValueError):
+            box_ops.clip_boxes([box], 30, 20)

@@ -8,7 +8,7 @@ fetched too, masks in ``segmentations/``.
 
 import os
 
-from dgl.data.label_list import strip_numbers
+from dgl.data.class_names import strip_numbers
 from dgl.data.sample import (
     DIGITS,
     NUMBER,
@@ -22,6 +22,7 @@ from dgl.data.sample import (
     read_lines,
     resolve_below,
 )
+from dgl.data.totals import CUB_TEST_IMAGES, check_total, is_nearly
 from dgl.errors import UserError
 
 EXPECTED = (
@@ -30,7 +31,6 @@ EXPECTED = (
 )
 FULL_CLASSES = 200
 FULL_IMAGES = 11788
-FULL_TEST_IMAGES = 5794
 
 
 def detect_cub(data_dir, dataname=None):
@@ -41,7 +41,7 @@ def detect_cub(data_dir, dataname=None):
     )
 
 
-def load_cub(data_dir, split, dataname=None, classes=None):
+def load_cub(data_dir, split, dataname=None, classes=None, with_boxes=True):
     """Read one split of CUB-200-2011.
 
     Args:
@@ -50,6 +50,8 @@ def load_cub(data_dir, split, dataname=None, classes=None):
         dataname: str, a name for the data set, or ``None`` for the folder's own.
         classes: int, an explicit number of classes to check the labels against, or ``None`` for the
             number of lines of ``classes.txt``.
+        with_boxes: bool, ``False`` to leave boxes and masks out; ``bounding_boxes.txt`` then is not
+            read and may be missing.
 
     Returns:
         :class:`~dgl.data.sample.DataSet`, in the order of ``images.txt``, each sample with one box
@@ -57,7 +59,7 @@ def load_cub(data_dir, split, dataname=None, classes=None):
 
     Raises:
         UserError: a file is missing, a line is not as expected, the files disagree on the ids, or
-            the full set's test split does not have 5,794 pictures.
+            the full set does not have 11,788 pictures, 5,794 of them for test.
     """
     check_split(split)
     check_classes(classes)
@@ -68,34 +70,27 @@ def load_cub(data_dir, split, dataname=None, classes=None):
         for name, columns in (
             ("image_class_labels.txt", "id class"),
             ("train_test_split.txt", "id 0-or-1"),
-            ("bounding_boxes.txt", "id x y width height"),
         )
     }
+    boxes = {}
+    if with_boxes:
+        table = _read_table(data_dir, "bounding_boxes.txt", "id x y width height", images)
+        boxes = {key: (_box(*cell),) for key, cell in table.items()}
     class_names = _read_class_names(data_dir)
     labels = _read_labels(tables["image_class_labels.txt"], len(class_names))
     is_train = {key: _flag(*cell) for key, cell in tables["train_test_split.txt"].items()}
-    boxes = {key: _box(*cell) for key, cell in tables["bounding_boxes.txt"].items()}
     _check_full_set(data_dir, class_names, is_train)
 
     samples = []
-    mask_folder = os.path.join(data_dir, "segmentations")
-    has_masks = os.path.isdir(mask_folder)
+    has_masks = with_boxes and os.path.isdir(os.path.join(data_dir, "segmentations"))
     for key, (where, relative) in images.items():
         if is_train[key] != (split == "train"):
             continue
         if classes is not None:
             check_class_index(labels[key], classes, tables["image_class_labels.txt"][key][0])
         path, identity = resolve_below(data_dir, "images", relative, where)
-        mask = os.path.join(mask_folder, os.path.splitext(identity)[0] + ".png")
-        samples.append(
-            Sample(
-                identity,
-                path,
-                labels[key],
-                (boxes[key],),
-                mask if has_masks and os.path.isfile(mask) else None,
-            )
-        )
+        masks = _masks(data_dir, identity, where) if has_masks else ()
+        samples.append(Sample(identity, path, labels[key], boxes.get(key, ()), masks))
     if not samples:
         raise UserError(
             "{}: no picture of the {} split".format(
@@ -167,13 +162,20 @@ def _box(where, text):
     return check_box((x, y, x + width, y + height), where)
 
 
+def _masks(data_dir, identity, where):
+    """The picture's mask in a tuple, or none: they are fetched apart from the pictures."""
+    relative = os.path.splitext(identity)[0] + ".png"
+    path, _ = resolve_below(data_dir, "segmentations", relative, where)
+    return (path,) if os.path.isfile(path) else ()
+
+
 def _check_full_set(data_dir, class_names, is_train):
-    if len(class_names) != FULL_CLASSES or len(is_train) != FULL_IMAGES:
+    if len(class_names) != FULL_CLASSES or not is_nearly(len(is_train), FULL_IMAGES):
         return
-    found = len(is_train) - sum(is_train.values())
-    if found != FULL_TEST_IMAGES:
-        raise UserError(
-            "{}: {} test pictures; expected {} in the full set".format(
-                os.path.join(data_dir, "train_test_split.txt"), found, FULL_TEST_IMAGES
-            )
-        )
+    check_total(os.path.join(data_dir, "images.txt"), "pictures", len(is_train), FULL_IMAGES)
+    check_total(
+        os.path.join(data_dir, "train_test_split.txt"),
+        "test pictures",
+        len(is_train) - sum(is_train.values()),
+        CUB_TEST_IMAGES,
+    )

@@ -20,10 +20,10 @@ def detect_image_folder(data_dir, dataname=None):
 
     A single folder of pictures is no sign: it could be any folder that happens to hold pictures.
     """
-    return bool(_split_folders(data_dir)) or len(_class_folders(data_dir)) > 1
+    return bool(_split_folders(data_dir)) or len(class_folders(data_dir)) > 1
 
 
-def load_image_folder(data_dir, split, dataname=None, classes=None):
+def load_image_folder(data_dir, split, dataname=None, classes=None, with_boxes=True):
     """Read one split of a data set of class folders.
 
     The classes are the sorted names of the folders that hold a picture in any split, so the indices
@@ -36,6 +36,7 @@ def load_image_folder(data_dir, split, dataname=None, classes=None):
             where only one is there.
         dataname: str, a name for the data set, or ``None`` for the folder's own.
         classes: int, an explicit number of classes to check the folders against, or ``None``.
+        with_boxes: bool, without effect: there are no boxes in this layout.
 
     Returns:
         :class:`~dgl.data.sample.DataSet` without boxes, sorted by class and file name.
@@ -60,7 +61,7 @@ def load_image_folder(data_dir, split, dataname=None, classes=None):
         {
             name
             for folder in folders.values()
-            for name in _class_folders(os.path.join(data_dir, folder))
+            for name in class_folders(os.path.join(data_dir, folder))
         }
     )
     if not class_names:
@@ -95,12 +96,16 @@ def _split_folders(data_dir):
         name: name
         for name in SPLITS
         if os.path.isdir(os.path.join(data_dir, name))
-        and _class_folders(os.path.join(data_dir, name))
+        and class_folders(os.path.join(data_dir, name))
     }
 
 
-def _class_folders(folder):
-    """Names of the sub-folders that hold at least one picture."""
+def class_folders(folder):
+    """Names of the sub-folders that hold at least one picture, in no order.
+
+    Raises:
+        UserError: a folder cannot be listed.
+    """
     try:
         with os.scandir(folder) as entries:
             names = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]

@@ -14,6 +14,7 @@ import re
 
 from tqdm import tqdm
 
+from dgl.data.class_names import read_class_names
 from dgl.data.image_io import IMAGE_EXTENSIONS
 from dgl.data.sample import (
     DIGITS,
@@ -42,12 +43,16 @@ _PATH_AND_NUMBERS = re.compile(
     r"(.*(?:{}))[ \t]+(.*)".format("|".join(re.escape(end) for end in IMAGE_EXTENSIONS)),
     re.IGNORECASE,
 )
-_INDEX_AND_NAME = re.compile(r"(\d{1,7})[ \t]+(.+)")
-_CUB_PREFIX = re.compile(r"(\d{3})\.(.+)")
 
 
 def load_label_list(
-    data_dir, split, dataname=None, classes=None, image_root="imagenet", train_boxes=None
+    data_dir,
+    split,
+    dataname=None,
+    classes=None,
+    image_root="imagenet",
+    train_boxes=None,
+    with_boxes=True,
 ):
     """Read one split of a data set in the published list format.
 
@@ -63,6 +68,8 @@ def load_label_list(
         train_boxes: str, what four numbers of the train list mean: ``"xyxy"`` or ``"xywh"``.
             ``None`` means ``"xywh"`` for ``cub`` and ``"xyxy"`` for ``imagenet``: the CUB list that
             circulates has ``x y width height`` in train.txt but ``x0 y0 x1 y1`` in val.txt.
+        with_boxes: bool, ``False`` to leave every sample's boxes out (the lines are checked all
+            the same).
 
     Returns:
         :class:`~dgl.data.sample.DataSet`. Boxes are ``(x0, y0, x1, y1)`` in either case. Class
@@ -97,13 +104,13 @@ def load_label_list(
         relative, class_index, boxes = parse_line(text, where, is_xywh)
         check_class_index(class_index, limit, where)
         path, identity = resolve_below(data_dir, image_folder, relative, where)
-        samples.append(Sample(identity, path, class_index, boxes))
+        samples.append(Sample(identity, path, class_index, boxes if with_boxes else ()))
         # A training list may repeat a picture to weigh it; in an evaluation it counts twice.
         if list_split != "train":
             lines.setdefault(identity, []).append((number, class_index))
     if not samples:
         raise UserError("{}: no pictures listed; {}".format(list_path, _LINE))
-    _check_repeats(list_path, lines)
+    check_repeats(list_path, lines)
     if limit is None:
         limit = max(sample.class_index for sample in samples) + 1
     return DataSet(dataname, image_root, split, samples, class_names, limit)
@@ -150,8 +157,16 @@ def parse_line(text, where, is_xywh=False):
     return path, int(numbers[0]), tuple(boxes)
 
 
-def _check_repeats(list_path, lines):
-    """Refuse a picture with two classes; a picture listed twice in one class is only told of."""
+def check_repeats(list_path, lines):
+    """Refuse a picture with two classes; a picture listed twice in one class is only told of.
+
+    Args:
+        list_path: str, the list.
+        lines: dict from a picture's id to its ``(line number, class index)`` pairs.
+
+    Raises:
+        UserError: a picture has lines with different classes.
+    """
     repeats = [(key, entries) for key, entries in lines.items() if len(entries) > 1]
     for key, ((first, class_index), *others) in repeats:
         for number, other_class in others:
@@ -286,40 +301,3 @@ def _find_class_names(data_dir, folder):
         if os.path.isfile(path):
             return read_class_names(path)
     return None
-
-
-def read_class_names(path):
-    """Read class names: one a line, or ``index name`` lines counted from 0 or from 1.
-
-    Args:
-        path: str, the file.
-
-    Returns:
-        Tuple of str by class index. The numbers of CUB's names (``001.Black_footed_Albatross``) are
-        dropped.
-
-    Raises:
-        UserError: the file is empty, or its indices leave a gap or repeat.
-    """
-    lines = [text for _, text in read_lines(path)]
-    if not lines:
-        raise UserError("{}: no class names; expected one name a line".format(path))
-    matches = [_INDEX_AND_NAME.fullmatch(line) for line in lines]
-    if not all(matches):
-        return strip_numbers(lines)
-    names = {int(match.group(1)): match.group(2) for match in matches}
-    start = min(names)
-    if start > 1 or sorted(names) != list(range(start, start + len(lines))):
-        raise UserError(
-            "{}: indices leave a gap or repeat; expected {} lines 'index name' counted from 0 or "
-            "from 1".format(path, len(lines))
-        )
-    return strip_numbers([names[index] for index in sorted(names)])
-
-
-def strip_numbers(names):
-    """Drop CUB's ``001.`` from every name, where each name's number is its place counted from 1."""
-    matches = [_CUB_PREFIX.fullmatch(name) for name in names]
-    if all(match and int(match.group(1)) == i for i, match in enumerate(matches, 1)):
-        return tuple(match.group(2) for match in matches)
-    return tuple(names)

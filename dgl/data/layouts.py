@@ -10,7 +10,7 @@ from typing import Callable, NamedTuple, Optional
 
 from tqdm import tqdm
 
-from dgl.data import cub, image_folder, label_list
+from dgl.data import cub, ilsvrc, image_folder, label_list, wsol_layout
 from dgl.data.sample import DataSet, check_split, quote
 from dgl.errors import UserError
 
@@ -22,13 +22,13 @@ class Layout(NamedTuple):
         name: str, as ``load_data(layout=...)`` takes it.
         expected: str, the files and folders that make it up, for messages.
         detect: callable ``(data_dir, dataname) -> bool``; reads no more than a few names and lines.
-        load: callable ``(data_dir, split, dataname, classes) -> DataSet``.
+        load: callable ``(data_dir, split, dataname, classes, with_boxes=...) -> DataSet``.
     """
 
     name: str
     expected: str
     detect: Callable[[str, Optional[str]], bool]
-    load: Callable[[str, str, Optional[str], Optional[int]], DataSet]
+    load: Callable[..., DataSet]
 
 
 _LAYOUTS = {}
@@ -75,7 +75,7 @@ def detect_layout(data_dir, dataname=None):
     )
 
 
-def load_data(data_dir, split, dataname=None, layout=None, classes=None):
+def load_data(data_dir, split, dataname=None, layout=None, classes=None, with_boxes=True):
     """Read one split of a data set in any registered layout.
 
     Pictures are not opened: :func:`check_files` tells whether they are all there.
@@ -83,11 +83,13 @@ def load_data(data_dir, split, dataname=None, layout=None, classes=None):
     Args:
         data_dir: str, the data folder.
         split: str, ``"train"``, ``"val"`` or ``"test"``.
-        dataname: str, the folder below ``DATA/labels`` (the only one by default); for layouts
-            without lists, a name for the data set.
-        layout: str, one of :func:`layout_names`, or ``None`` to recognise it. ``"cub"`` reads CUB
-            as published where there is no such list.
+        dataname: str, the folder below ``DATA/labels`` or ``DATA/metadata`` (the only one by
+            default); for layouts without lists, a name for the data set.
+        layout: str, one of :func:`layout_names`, or ``None`` to recognise it. Where there is no
+            such list, ``"cub"`` reads CUB and ``"imagenet"`` reads ILSVRC as published.
         classes: int, an explicit number of classes, or ``None`` to take it from the data.
+        with_boxes: bool, ``False`` where boxes and masks are not needed, as in training: they are
+            left out, and files that hold nothing else are not read.
 
     Returns:
         :class:`~dgl.data.sample.DataSet`.
@@ -103,36 +105,36 @@ def load_data(data_dir, split, dataname=None, layout=None, classes=None):
         raise UserError(
             "unknown layout {}; expected one of {}".format(quote(layout), layout_names())
         )
-    return _LAYOUTS[layout].load(data_dir, split, dataname, classes)
+    return _LAYOUTS[layout].load(data_dir, split, dataname, classes, with_boxes=with_boxes)
 
 
 def check_files(dataset):
-    """Check that every picture of a data set is there.
+    """Check that every picture and every mask of a data set is there.
 
     Args:
         dataset: :class:`~dgl.data.sample.DataSet`.
 
     Raises:
-        UserError: pictures are missing; the message has their number and the first five.
+        UserError: some are missing; the one message has their numbers and the first five of each.
     """
-    missing = [
-        sample.path
-        for sample in tqdm(
-            dataset.samples, desc="looking for pictures", unit=" files", leave=False, delay=1
+    pictures, masks, listed = [], [], 0
+    for sample in tqdm(
+        dataset.samples, desc="looking for pictures", unit=" files", leave=False, delay=1
+    ):
+        if not os.path.isfile(sample.path):
+            pictures.append(sample.path)
+        paths = sample.mask_paths + ((sample.ignore_path,) if sample.ignore_path else ())
+        listed += len(paths)
+        masks.extend(path for path in paths if not os.path.isfile(path))
+    parts = [
+        "{} of {} {} are missing: {}{}".format(
+            len(missing), total, what, ", ".join(missing[:5]), ", ..." if len(missing) > 5 else ""
         )
-        if not os.path.isfile(sample.path)
+        for what, missing, total in (("pictures", pictures, len(dataset)), ("masks", masks, listed))
+        if missing
     ]
-    if missing:
-        raise UserError(
-            "{} {}: {} of {} pictures are missing: {}{}".format(
-                dataset.name,
-                dataset.split,
-                len(missing),
-                len(dataset),
-                ", ".join(missing[:5]),
-                ", ..." if len(missing) > 5 else "",
-            )
-        )
+    if parts:
+        raise UserError("{} {}: {}".format(dataset.name, dataset.split, "; ".join(parts)))
 
 
 def _check_folder(data_dir):
@@ -152,31 +154,43 @@ def _detect_list(data_dir, dataname, image_root):
     return label_list.guess_image_root(data_dir, dataname) == image_root
 
 
-def _load_cub_list(data_dir, split, dataname, classes):
+def _load_list(data_dir, split, dataname, classes, image_root, published, with_boxes):
+    """A label list, or the published form of the same data set where there is no such list."""
     names = label_list.list_names(data_dir)
     has_list = dataname in names if dataname is not None else bool(names)
-    if not has_list and cub.detect_cub(data_dir):
-        return cub.load_cub(data_dir, split, dataname, classes)
-    return label_list.load_label_list(data_dir, split, dataname, classes, image_root="cub")
+    if not has_list and published.detect(data_dir, dataname):
+        return published.load(data_dir, split, dataname, classes, with_boxes=with_boxes)
+    return label_list.load_label_list(
+        data_dir, split, dataname, classes, image_root=image_root, with_boxes=with_boxes
+    )
 
 
+_PUBLISHED = {
+    "imagenet": Layout("ilsvrc", ilsvrc.EXPECTED, ilsvrc.detect_ilsvrc, ilsvrc.load_ilsvrc),
+    "cub": Layout("cub200", cub.EXPECTED, cub.detect_cub, cub.load_cub),
+}
+
+# Lists come first: whoever wrote one wants it read. Class folders come last: data sets of other
+# layouts have such folders too.
+for _root, _published in _PUBLISHED.items():
+    register(
+        Layout(
+            _root,
+            label_list.EXPECTED[_root],
+            functools.partial(_detect_list, image_root=_root),
+            functools.partial(_load_list, image_root=_root, published=_published),
+        )
+    )
+register(_PUBLISHED["cub"])
+register(_PUBLISHED["imagenet"])
 register(
     Layout(
-        "imagenet",
-        label_list.EXPECTED["imagenet"],
-        functools.partial(_detect_list, image_root="imagenet"),
-        functools.partial(label_list.load_label_list, image_root="imagenet"),
+        "wsolevaluation",
+        wsol_layout.EXPECTED,
+        wsol_layout.detect_wsol,
+        wsol_layout.load_wsol,
     )
 )
-register(
-    Layout(
-        "cub",
-        label_list.EXPECTED["cub"],
-        functools.partial(_detect_list, image_root="cub"),
-        _load_cub_list,
-    )
-)
-register(Layout("cub200", cub.EXPECTED, cub.detect_cub, cub.load_cub))
 register(
     Layout(
         "folder",

@@ -41,14 +41,20 @@ class Sample:
         class_index: int, counted from 0.
         boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels of the original picture, x to the
             right and y down, ``x1 >= x0`` and ``y1 >= y0``; empty where the data set has none.
-        mask_path: str or ``None``, absolute path of a segmentation mask.
+        mask_paths: tuple of str, absolute paths of segmentation masks of the object, whose union
+            it is; not opened either.
+        ignore_path: str or ``None``, absolute path of a mask of what is not to be counted.
+        size: ``(width, height)`` in pixels as the data set declares it, or ``None``. The picture
+            itself may disagree.
     """
 
     id: str
     path: str
     class_index: int
     boxes: Tuple[Box, ...] = ()
-    mask_path: Optional[str] = None
+    mask_paths: Tuple[str, ...] = ()
+    ignore_path: Optional[str] = None
+    size: Optional[Tuple[int, int]] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,11 +154,14 @@ def check_box(box, where):
 
 
 def resolve_below(data_dir, folder, relative, where):
-    """Absolute path and id of a listed picture, which has to lie below the data folder.
+    """Absolute path and id of a listed picture or mask, which has to lie below the data folder.
+
+    Symbolic links below the data folder are followed, wherever they lead: large published sets are
+    often put together from links.
 
     Args:
         data_dir: str, absolute path of the data folder.
-        folder: str, the folder of pictures, relative to ``data_dir``.
+        folder: str, the folder of pictures, relative to ``data_dir``; ``""`` for that one itself.
         relative: str, the path as listed, relative to that folder.
         where: str naming the place for the message, as ``file:line``.
 
@@ -163,14 +172,14 @@ def resolve_below(data_dir, folder, relative, where):
     Raises:
         UserError: ``relative`` is absolute or leads out of ``data_dir``.
     """
+    prefix = folder + "/" if folder else ""
     if "./" in relative or "//" in relative or relative.endswith(".") or os.sep != "/":
         inside = os.path.normpath(os.path.join(folder, relative)).replace(os.sep, "/")
         climbs = inside.split("/", 1)[0] == ".."
-        prefix = folder + "/"
         identity = inside[len(prefix) :] if inside.startswith(prefix) else inside
     else:
         # The usual line has nothing to normalise; a list has up to 1.3 million of them.
-        inside, climbs, identity = folder + "/" + relative, False, relative
+        inside, climbs, identity = prefix + relative, False, relative
     if climbs or os.path.isabs(relative):
         raise UserError(
             "{}: path {} leads out of the data folder; expected a path below {}".format(

@@ -14,6 +14,7 @@ from dgl import boxes as box_ops
 from dgl.data.image_io import read_image
 from dgl.data.views import GEOMETRIES
 from dgl.errors import UserError
+from dgl.evaluation.box_check import BoxCheck, fit_boxes
 from dgl.evaluation.classification import ClassificationEvaluator, rank_labels
 from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator
 from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator
@@ -134,6 +135,7 @@ class Evaluation(object):
         count = len(dataset.samples)
         chosen = np.linspace(0, count - 1, min(gallery, count)).round().astype(int)
         self._drawn = set(chosen.tolist())
+        self._box_check = BoxCheck()
         self.gallery = []
         self.rows = []
 
@@ -141,8 +143,10 @@ class Evaluation(object):
         """Go through the data set once.
 
         Returns:
-            dict: ``classification`` (errors in percent) and ``protocols``, as ``metrics.json`` holds
-            them. :attr:`rows` then has a record an image and :attr:`gallery` one a drawn picture.
+            dict: ``classification`` (errors in percent), ``protocols``, ``boxes_clipped`` (true
+            boxes that reached over their picture) and ``boxes_outside`` (those wholly outside, which
+            do not count), as ``metrics.json`` holds them. :attr:`rows` then has a record an image
+            and :attr:`gallery` one a drawn picture.
 
         Raises:
             UserError: a picture cannot be read, or no picture has a box.
@@ -157,26 +161,32 @@ class Evaluation(object):
                 self._add(start, *batch)
                 start += len(batch[0])
                 bar.update(len(batch[0]))
-        return {
-            "classification": self._errors(),
-            "protocols": OrderedDict((p.name, p.result()) for p in self._protocols),
-        }
+        self._box_check.log(self._dataset.name)
+        return OrderedDict(
+            classification=self._errors(),
+            protocols=OrderedDict((p.name, p.result()) for p in self._protocols),
+            boxes_clipped=self._box_check.clipped,
+            boxes_outside=self._box_check.outside,
+        )
 
     def _errors(self):
         errors = self._protocols[0].classification.result()
         return {key: errors[key] for key in ("top1_error", "top5_error") if key in errors}
 
-    def _views(self, sample):
+    def _load(self, sample):
+        """The picture's view of each protocol, and how its boxes fit it."""
         image = read_image(sample.path)
+        fit = fit_boxes(sample.boxes, image)
         size = self._localizer.image_size
-        return [p.geometry.view(image, sample.boxes, size) for p in self._protocols]
+        return [p.geometry.view(image, fit.boxes, size) for p in self._protocols], fit
 
     def _batches(self):
         samples, views = [], []
-        loaded = ordered_map(self._views, self._dataset.samples, self._workers)
-        for sample, view in zip(self._dataset.samples, loaded):
+        loaded = ordered_map(self._load, self._dataset.samples, self._workers)
+        for sample, (own, fit) in zip(self._dataset.samples, loaded):
+            self._box_check.add(sample, fit)
             samples.append(sample)
-            views.append(view)
+            views.append(own)
             if len(samples) == self._batch:
                 yield samples, views
                 samples, views = [], []

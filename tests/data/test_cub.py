@@ -33,7 +33,7 @@ def test_train(data):
     (sample,) = dataset.samples
     assert sample.id == "001.Auk/Auk 1.jpg"
     assert sample.path == str(data / "images" / "001.Auk" / "Auk 1.jpg")
-    assert (sample.class_index, sample.mask_path) == (0, None)
+    assert (sample.class_index, sample.mask_paths, sample.size) == (0, (), None)
     assert sample.boxes == ((60.0, 27.0, 385.0, 331.0),)
 
 
@@ -50,7 +50,18 @@ def test_masks_where_there_are_some(data):
     mask = data / "segmentations" / "002.Wren" / "Wren_1.png"
     mask.write_bytes(b"x")
     samples = load_cub(str(data), "test").samples
-    assert [sample.mask_path for sample in samples] == [None, str(mask)]
+    assert [sample.mask_paths for sample in samples] == [(), (str(mask),)]
+    assert all(
+        not sample.mask_paths for sample in load_cub(str(data), "test", None, None, False).samples
+    )
+
+
+def test_without_boxes_their_file_is_not_needed(data):
+    with_boxes = load_cub(str(data), "test").samples
+    (data / "bounding_boxes.txt").unlink()
+    samples = load_cub(str(data), "test", with_boxes=False).samples
+    assert [s.boxes for s in samples] == [(), ()]
+    assert [(s.id, s.class_index) for s in samples] == [(s.id, s.class_index) for s in with_boxes]
 
 
 def test_detect(data, tmp_path):
@@ -100,9 +111,17 @@ def test_explicit_number_of_classes(data):
         load_cub(str(data), "test", classes=1)
 
 
-@pytest.mark.parametrize("test_images, accepted", [(5794, True), (5793, False)])
-def test_size_of_the_full_set(tmp_path, test_images, accepted):
-    ids = range(1, 11789)
+@pytest.mark.parametrize(
+    "images, test_images, message",
+    [
+        (11788, 5794, None),
+        (11788, 5793, r"split\.txt: 5793 test pictures; expected 5794 in the full set"),
+        (11700, 5794, r"images\.txt: 11700 pictures; expected 11788 in the full set"),
+        (11500, 5000, None),
+    ],
+)
+def test_size_of_the_full_set(tmp_path, images, test_images, message):
+    ids = range(1, images + 1)
     write(
         tmp_path,
         {
@@ -113,12 +132,12 @@ def test_size_of_the_full_set(tmp_path, test_images, accepted):
             "classes.txt": "".join("{0} {0:03d}.c{0}\n".format(i) for i in range(1, 201)),
         },
     )
-    if accepted:
+    if message is None:
         dataset = load_cub(str(tmp_path), "test")
-        assert (len(dataset), dataset.classes) == (5794, 200)
-        assert len(load_cub(str(tmp_path), "train")) == 11788 - 5794
+        assert (len(dataset), dataset.classes) == (test_images, 200)
+        assert len(load_cub(str(tmp_path), "train")) == images - test_images
         labels = np.array([sample.class_index for sample in dataset.samples])
-        np.testing.assert_array_equal(labels, np.arange(1, 5795) % 200)
+        np.testing.assert_array_equal(labels, np.arange(1, test_images + 1) % 200)
     else:
-        with pytest.raises(UserError, match="5793 test pictures; expected 5794"):
+        with pytest.raises(UserError, match=message):
             load_cub(str(tmp_path), "test")

@@ -10,7 +10,6 @@ from dgl.data.label_list import (
     list_names,
     load_label_list,
     parse_line,
-    read_class_names,
 )
 from dgl.errors import UserError
 
@@ -163,28 +162,6 @@ def test_class_names(tmp_path):
         load_label_list(data, "val")
     # A network may be wider than the list of names.
     assert load_label_list(data, "val", classes=1000).classes == 1000
-
-
-@pytest.mark.parametrize(
-    "text, names",
-    [
-        ("cat\n\nred fox\n", ("cat", "red fox")),
-        ("1 dog\n0 red fox\n", ("red fox", "dog")),
-        ("1 001.Albatross\n2 002.Auk\n", ("Albatross", "Auk")),
-        ("001.Albatross\n002.Auk\n", ("Albatross", "Auk")),
-        ("1.5 litres\n2.5 litres\n", ("1.5 litres", "2.5 litres")),
-    ],
-)
-def test_read_class_names(tmp_path, text, names):
-    (tmp_path / "classes.txt").write_text(text)
-    assert read_class_names(str(tmp_path / "classes.txt")) == names
-
-
-@pytest.mark.parametrize("text", ["", "0 a\n2 b\n", "1 a\n1 b\n", "2 a\n3 b\n"])
-def test_bad_class_names(tmp_path, text):
-    (tmp_path / "classes.txt").write_text(text)
-    with pytest.raises(UserError, match=r"classes\.txt: .*expected"):
-        read_class_names(str(tmp_path / "classes.txt"))
 
 
 @pytest.mark.parametrize("path", ["/etc/a.jpg", "../../a.jpg", "x/../../../a.jpg"])

@@ -22,12 +22,35 @@ CUB = {
     "classes.txt": "1 001.Auk\n",
 }
 LISTS = {"labels/set/train.txt": "a.jpg 0 1 2 3 4\n", "labels/set/val.txt": "b.jpg 0 1 2 3 4\n"}
+XML = (
+    "<annotation><object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax>"
+    "<ymax>4</ymax></bndbox></object></annotation>"
+)
+WSOL = {"image_ids.txt": "b.jpg\n", "class_labels.txt": "b.jpg,0\n"}
+WSOL_BOXES = dict(WSOL, **{"image_sizes.txt": "b.jpg,9,9\n", "localization.txt": "b.jpg,1,2,3,4\n"})
 TREES = {
     "imagenet": dict(LISTS, **{"train/a.jpg": "x", "val/b.jpg": "x"}),
     "cub": dict(LISTS, **{"images/a.jpg": "x", "images/b.jpg": "x"}),
     "cub200": dict(CUB, **{"images/001.Auk/a.jpg": "x", "images/001.Auk/b.jpg": "x"}),
+    "ilsvrc": {
+        "train/cat/a.jpg": "x",
+        "val/b.jpg": "x",
+        "annotations/train/cat/a.xml": XML,
+        "annotations/val/b.xml": XML,
+    },
+    "wsolevaluation": dict(
+        [("metadata/set/val/" + name, text) for name, text in WSOL_BOXES.items()]
+        + [("metadata/set/test/" + name, text) for name, text in WSOL_BOXES.items()]
+        + [("metadata/set/train/" + n, t.replace("b.jpg", "a.jpg")) for n, t in WSOL.items()],
+        **{"dataset/set/a.jpg": "x", "dataset/set/b.jpg": "x"},
+    ),
     "folder": {"train/cat/a.jpg": "x", "val/cat/b.jpg": "x"},
 }
+
+# x, y, width and height in CUB's own lists.
+BOXES = {(layout, is_train): (1, 2, 3, 4) for layout in TREES for is_train in (True, False)}
+for _key in (("cub", True), ("cub200", True), ("cub200", False)):
+    BOXES[_key] = (1, 2, 4, 6)
 
 
 def make(root, files):
@@ -53,8 +76,19 @@ def test_recognised_and_read(tmp_path, layout, split):
     (sample,) = dataset.samples
     assert os.path.isabs(sample.path)
     assert os.path.basename(sample.path) == ("a.jpg" if split == "train" else "b.jpg")
-    assert len(sample.boxes) == (0 if layout == "folder" else 1)
+    without = layout == "folder" or (layout, split) == ("wsolevaluation", "train")
+    assert sample.boxes == (() if without else (BOXES[layout, split == "train"],))
     check_files(dataset)
+
+
+@pytest.mark.parametrize("layout", sorted(TREES))
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_without_boxes_all_else_is_the_same(tmp_path, layout, split):
+    data = make(tmp_path, TREES[layout])
+    (bare,) = load_data(data, split, with_boxes=False).samples
+    (sample,) = load_data(data, split).samples
+    assert bare.boxes == ()
+    assert (bare.id, bare.path, bare.class_index) == (sample.id, sample.path, sample.class_index)
 
 
 @pytest.mark.parametrize("layout", sorted(TREES))
@@ -76,10 +110,45 @@ def test_the_first_five_missing_pictures_are_named(tmp_path):
     assert [i for i in range(9) if "/{}.jpg".format(i) in message] == [1, 2, 3, 4, 5]
 
 
-def test_lists_come_before_what_else_is_there(tmp_path):
-    data = make(tmp_path, dict(TREES["cub200"], **TREES["cub"]))
-    assert load_data(data, "val").format == "cub"
-    assert load_data(data, "val", layout="cub200").format == "cub200"
+def test_missing_masks_are_told_of_with_the_pictures(tmp_path):
+    here, gone = str(tmp_path / "a.png"), str(tmp_path / "gone")
+    (tmp_path / "a.png").write_bytes(b"x")
+    samples = [
+        Sample("0", here, 0, mask_paths=(here, gone + "0.png"), ignore_path=here),
+        Sample("1", here, 0, mask_paths=(here,), ignore_path=gone + "1.png"),
+    ]
+    with pytest.raises(UserError) as caught:
+        check_files(DataSet("d", "folder", "val", samples, None, 1))
+    assert str(caught.value) == "d val: 2 of 5 masks are missing: {0}0.png, {0}1.png".format(gone)
+    samples.append(Sample("2", gone + "2.jpg", 0))
+    with pytest.raises(UserError, match=r"1 of 3 pictures are missing: .*2\.jpg; 2 of 5 masks"):
+        check_files(DataSet("d", "folder", "val", samples, None, 1))
+
+
+@pytest.mark.parametrize("published, lists", [("cub200", "cub"), ("ilsvrc", "imagenet")])
+def test_lists_come_before_what_else_is_there(tmp_path, published, lists):
+    data = make(tmp_path, dict(TREES[published], **TREES[lists]))
+    assert load_data(data, "val").format == lists
+    assert load_data(data, "val", layout=published).format == published
+
+
+@pytest.mark.parametrize("layout", ["ilsvrc", "wsolevaluation"])
+def test_class_folders_come_last(tmp_path, layout):
+    data = make(tmp_path, dict(TREES["folder"], **TREES[layout]))
+    assert detect_layout(data) == layout
+
+
+def test_annotations_without_xml_are_none(tmp_path):
+    data = make(tmp_path, dict(TREES["folder"], **{"annotations/val/b.json": "{}"}))
+    assert detect_layout(data) == "folder"
+
+
+def test_imagenet_flag_reads_the_published_files_where_there_is_no_such_list(tmp_path):
+    data = make(tmp_path, TREES["ilsvrc"])
+    assert load_data(data, "val", layout="imagenet").format == "ilsvrc"
+    make(tmp_path, LISTS)
+    assert load_data(data, "val", "ILSVRC", layout="imagenet").format == "ilsvrc"
+    assert load_data(data, "val", "set", layout="imagenet").format == "imagenet"
 
 
 def test_cub_flag_reads_the_published_files_where_there_is_no_such_list(tmp_path):

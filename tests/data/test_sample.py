@@ -1,6 +1,7 @@
 """The checks and the line reader that the loaders share."""
 
 import dataclasses
+import os
 
 import pytest
 
@@ -21,7 +22,8 @@ from dgl.errors import UserError
 
 def test_sample_is_frozen_with_no_boxes_by_default():
     sample = Sample("a.jpg", "/data/a.jpg", 3)
-    assert (sample.boxes, sample.mask_path) == ((), None)
+    assert (sample.boxes, sample.mask_paths, sample.ignore_path) == ((), (), None)
+    assert sample.size is None
     with pytest.raises(dataclasses.FrozenInstanceError):
         sample.class_index = 4
 
@@ -88,6 +90,26 @@ def test_box_refused(box):
 )
 def test_resolve_below(relative, path, identity):
     assert resolve_below("/data", "images", relative, "l:1") == (path, identity)
+
+
+@pytest.mark.parametrize("relative", ["a/b.jpg", "./a/b.jpg", "x/../a//b.jpg"])
+def test_resolve_below_the_data_folder_itself(relative):
+    assert resolve_below("/data", "", relative, "l:1") == ("/data/a/b.jpg", "a/b.jpg")
+
+
+@pytest.mark.parametrize("relative", ["/etc/x.jpg", "../x.jpg", "a/../../x.jpg", ".."])
+def test_path_out_of_the_data_folder_itself_is_refused(relative):
+    with pytest.raises(UserError, match="^l:9: path .* leads out of the data folder"):
+        resolve_below("/data", "", relative, "l:9")
+
+
+def test_symbolic_links_are_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.jpg").write_bytes(b"x")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "images").symlink_to(tmp_path / "elsewhere")
+    path, identity = resolve_below(str(tmp_path / "data"), "images", "a.jpg", "l:1")
+    assert (identity, os.path.getsize(path)) == ("a.jpg", 1)
 
 
 @pytest.mark.parametrize("relative", ["/etc/x.jpg", "../../x.jpg", "a/../../../x.jpg", "../.."])

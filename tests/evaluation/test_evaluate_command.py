@@ -79,7 +79,10 @@ def entries_of(metrics, protocol):
 
 def test_metrics_say_what_was_run(results, folder):
     metrics = results["metrics"]
-    assert list(metrics) == ["command", "versions", "model", "data", "classification", "protocols"]
+    assert list(metrics) == [
+        "command", "versions", "model", "data", "classification", "protocols", "boxes_clipped",
+        "boxes_outside",
+    ]  # fmt: skip
     assert metrics["command"] == " ".join(["python"] + results["argv"])
     assert set(metrics["versions"]) == {"dgl", "python", "tensorflow", "numpy", "opencv"}
     assert metrics["versions"]["numpy"] == np.__version__

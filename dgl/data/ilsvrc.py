@@ -1,0 +1,225 @@
+"""ILSVRC CLS-LOC as its publishers ship it (Russakovsky et al., 2015), and folders in its manner.
+
+As published: pictures in ``Data/CLS-LOC/{train,val}``, PASCAL VOC XML in
+``Annotations/CLS-LOC/{train,val}``, lists of ``id number`` lines in ``ImageSets/CLS-LOC``, and the
+names of the classes in ``LOC_synset_mapping.txt`` or ``devkit/data/map_clsloc.txt``; all that may lie
+in a folder ``ILSVRC``, as Kaggle packs it. In its manner: pictures in ``train/<class>/`` and ``val/``,
+XML under the same paths in ``annotations/``, and ``classes.txt``.
+
+A training picture's class is its folder, a validation picture's that of its objects.
+"""
+
+import logging
+import os
+
+from tqdm import tqdm
+
+from dgl.data.ilsvrc_files import (
+    EXTENSIONS,
+    find_annotations,
+    find_pictures,
+    folder_names,
+    has_xml,
+    list_pictures,
+    read_classes,
+)
+from dgl.data.image_folder import class_folders
+from dgl.data.sample import (
+    DataSet,
+    Sample,
+    check_class_index,
+    check_classes,
+    check_split,
+    quote,
+)
+from dgl.data.totals import ILSVRC_BOXES, ILSVRC_CLASSES, ILSVRC_IMAGES, check_images_and_boxes
+from dgl.data.voc_xml import read_annotation
+from dgl.errors import UserError
+
+EXPECTED = (
+    "Data/CLS-LOC and Annotations/CLS-LOC (ILSVRC), or train/<class>/ and val/ with XML of the same "
+    "paths in annotations/"
+)
+
+_logger = logging.getLogger(__name__)
+
+
+def detect_ilsvrc(data_dir, dataname=None):
+    """Tell whether a folder has annotations in XML where ILSVRC has them."""
+    annotations = find_annotations(data_dir)
+    return annotations is not None and any(
+        has_xml(os.path.join(annotations, part)) for part in ("val", "train", "test")
+    )
+
+
+def load_ilsvrc(data_dir, split, dataname=None, classes=None, with_boxes=True):
+    """Read one split of ILSVRC CLS-LOC or of a data set in its manner.
+
+    Class indices count the sorted synsets, as in every published ImageNet network; the synset list
+    supplies names alone. ``DATA/classes.txt`` gives the order where it is there and no synset list
+    is. Without either, the classes are the sorted class folders of ``train``, or else the sorted
+    names of the objects.
+
+    Args:
+        data_dir: str, the folder of ``Data`` or of ``ILSVRC``, or of ``train``, ``val`` and
+            ``annotations``.
+        split: str, ``"train"``, ``"val"`` or ``"test"``; of the last two, each stands for the other
+            where only one has annotations (ILSVRC's test split has none).
+        dataname: str, a name for the data set, or ``None`` for the folder's own.
+        classes: int, an explicit number of classes to check against, or ``None``.
+        with_boxes: bool, ``False`` to leave the boxes out. The XML of ``train`` then is not read;
+            that of ``val`` is, for the classes.
+
+    Returns:
+        :class:`~dgl.data.sample.DataSet`, in the order of the list in ``ImageSets``, or sorted
+        where there is none. A picture of ``train`` without XML or without objects has no box.
+
+    Raises:
+        UserError: pictures or annotations are missing, an XML file is not as expected, a picture of
+            ``val`` has no object or objects of several classes, a class is not in the list of
+            classes, or the full validation set does not have its 50,000 pictures. A picture on two
+            lines of a list for ``val`` gives two samples and a logged warning, and so do boxes other
+            than 80,477 in the full validation set.
+    """
+    check_split(split)
+    check_classes(classes)
+    data_dir = os.path.abspath(data_dir)
+    annotations = find_annotations(data_dir)
+    if annotations is None:
+        raise UserError("{}: no folder of annotations; expected {}".format(data_dir, EXPECTED))
+    part = _find_part(annotations, split)
+    pictures = find_pictures(data_dir)
+    entries = list_pictures(data_dir, pictures, part)
+    if not entries:
+        raise UserError(
+            "{}: no pictures ({}); expected {}".format(
+                os.path.join(data_dir, pictures, part), " ".join(EXTENSIONS), EXPECTED
+            )
+        )
+    known = read_classes(data_dir)
+    if known is None:
+        train = os.path.join(data_dir, pictures, "train")
+        folders = tuple(sorted(class_folders(train))) if os.path.isdir(train) else ()
+        known = (folders, folders, train)
+    source = os.path.join(annotations, part)
+    if part == "train":
+        labels = [folder_names(entry.relative)[0] for entry in entries]
+        found = _read_train(entries, labels, source) if with_boxes else [None] * len(entries)
+    else:
+        found = _read_val(entries, source)
+        labels = [annotation.names[0] for annotation in found]
+        if not known[0]:
+            ordered = tuple(sorted(set(labels)))
+            known = (ordered, ordered, source)
+    keys, class_names, origin = known
+
+    indices = {key: index for index, key in enumerate(keys)}
+    samples = []
+    for entry, label, annotation in zip(entries, labels, found):
+        if label not in indices:
+            raise UserError(
+                "{}: class {} is not one of the {} of {}".format(
+                    entry.where, quote(label), len(keys), origin
+                )
+            )
+        if classes is not None:
+            check_class_index(indices[label], classes, entry.where)
+        boxes, size = ((), None) if annotation is None else (annotation.boxes, annotation.size)
+        boxes = boxes if with_boxes else ()
+        samples.append(Sample(entry.relative, entry.path, indices[label], boxes, size=size))
+    if part == "val" and len(keys) == ILSVRC_CLASSES:
+        # The published number of boxes is that of wsolevaluation's list.
+        check_images_and_boxes(
+            source, samples, ILSVRC_IMAGES, ILSVRC_BOXES, with_boxes, strict=False
+        )
+    name = dataname or os.path.basename(data_dir)
+    return DataSet(name, "ilsvrc", split, samples, class_names, classes or len(keys))
+
+
+def _find_part(annotations, split):
+    """The folder that stands for a split; that of training needs no annotations."""
+    others = {"train": (), "val": ("test",), "test": ("val",)}[split]
+    for part in (split,) + others:
+        if part == "train" or os.path.isdir(os.path.join(annotations, part)):
+            return part
+    raise UserError(
+        "{}: no such folder; expected {}".format(os.path.join(annotations, split), EXPECTED)
+    )
+
+
+def _read_val(entries, source):
+    """An annotation a picture, each with objects of one class; all that lack one in one message."""
+    found, lacking = [], []
+    for entry in tqdm(entries, desc="annotations", unit=" files", leave=False, delay=1):
+        annotation, path = None, None
+        for relative in _xml_names(entry.relative):
+            path = os.path.join(source, relative)
+            annotation = read_annotation(path)
+            if annotation is not None:
+                break
+        if annotation is None:
+            lacking.append(path + " (missing)")
+            continue
+        if not annotation.names:
+            lacking.append(path + " (no object)")
+            continue
+        if len(set(annotation.names)) > 1:
+            raise UserError(
+                "{}: objects of the classes {}; expected one class".format(
+                    path, ", ".join(quote(name) for name in sorted(set(annotation.names))[:5])
+                )
+            )
+        folders = folder_names(entry.relative)
+        if folders and folders[0] != annotation.names[0]:
+            raise UserError(
+                "{}: objects of class {}, but the picture is in the folder {}".format(
+                    path, quote(annotation.names[0]), quote(folders[0])
+                )
+            )
+        found.append(annotation)
+    if lacking:
+        raise UserError(
+            "{}: {} of {} pictures have no annotation with an object, expected one XML file "
+            "each: {}{}".format(
+                source,
+                len(lacking),
+                len(entries),
+                ", ".join(lacking[:5]),
+                ", ..." if len(lacking) > 5 else "",
+            )
+        )
+    return found
+
+
+def _read_train(entries, labels, source):
+    """An annotation or ``None`` a picture, with the objects of the picture's own class alone."""
+    found, others = [], []
+    for entry, label in zip(
+        tqdm(entries, desc="annotations", unit=" files", leave=False, delay=1), labels
+    ):
+        path = os.path.join(source, _xml_names(entry.relative)[0])
+        annotation = read_annotation(path)
+        if annotation is not None and any(name != label for name in annotation.names):
+            own = [i for i, name in enumerate(annotation.names) if name == label]
+            annotation = annotation._replace(
+                names=(label,) * len(own), boxes=tuple(annotation.boxes[i] for i in own)
+            )
+            others.append(path)
+        found.append(annotation)
+    if others:
+        _logger.warning(
+            "%s: %d files have objects of a class other than their folder's, which are left out: "
+            "%s%s",
+            source,
+            len(others),
+            others[0],
+            ", ..." if len(others) > 1 else "",
+        )
+    return found
+
+
+def _xml_names(relative):
+    """Where a picture's XML may be: under the picture's own path or, as in ILSVRC's val, flat."""
+    mirrored = os.path.splitext(relative)[0] + ".xml"
+    flat = mirrored.rpartition("/")[2]
+    return (mirrored,) if flat == mirrored else (mirrored, flat)

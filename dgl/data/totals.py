@@ -1,0 +1,78 @@
+"""Published sizes of the data sets, by which a loader tells a truncated copy from a whole one.
+
+Sizes: Choe et al., *Evaluating Weakly Supervised Object Localization Methods Right*, CVPR 2020.
+A part of a set that somebody chose (a few classes, a thousand pictures) is no truncated copy, so a
+total is only checked where the number of pictures comes close to it.
+"""
+
+import logging
+
+from dgl.errors import UserError
+
+_logger = logging.getLogger(__name__)
+
+# Share of the published pictures from which on a copy is taken for the whole set.
+NEARLY = 0.98
+
+CUB_TEST_IMAGES = 5794
+ILSVRC_CLASSES = 1000
+ILSVRC_IMAGES = 50000
+ILSVRC_BOXES = 80477
+
+# (name, split of wsolevaluation) -> pictures, boxes or None.
+WSOL_TOTALS = {
+    ("CUB", "val"): (1000, None),
+    ("CUB", "test"): (CUB_TEST_IMAGES, None),
+    ("ILSVRC", "val"): (10000, None),
+    ("ILSVRC", "test"): (ILSVRC_IMAGES, ILSVRC_BOXES),
+}
+
+
+def is_nearly(found, expected):
+    """Whether ``found`` is so close to ``expected`` that the whole set should be there."""
+    return abs(found - expected) <= (1 - NEARLY) * expected + 1e-6
+
+
+def check_total(where, what, found, expected):
+    """Compare a number with the published one.
+
+    Args:
+        where: str naming the file or folder for the message.
+        what: str, what was counted.
+        found: int.
+        expected: int.
+
+    Raises:
+        UserError: they differ.
+    """
+    if found != expected:
+        raise UserError(
+            "{}: {} {}; expected {} in the full set".format(where, found, what, expected)
+        )
+
+
+def check_images_and_boxes(where, samples, images, boxes=None, with_boxes=True, strict=True):
+    """Compare a nearly full split with its published numbers of pictures and of boxes.
+
+    Args:
+        where: str naming the file or folder for the message.
+        samples: sequence with an attribute ``boxes`` each.
+        images: int, the published number of pictures.
+        boxes: int, that of boxes, or ``None`` where none is published.
+        with_boxes: bool, whether boxes were read.
+        strict: bool, ``False`` only warns of another number of boxes.
+
+    Raises:
+        UserError: the split is nearly full, but not exactly as published.
+    """
+    if not is_nearly(len(samples), images):
+        return
+    check_total(where, "pictures", len(samples), images)
+    if boxes is None or not with_boxes:
+        return
+    try:
+        check_total(where, "boxes", sum(len(sample.boxes) for sample in samples), boxes)
+    except UserError as error:
+        if strict:
+            raise
+        _logger.warning("%s", error)

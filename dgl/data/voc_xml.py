@@ -1,0 +1,130 @@
+"""One picture's objects from an XML file in the form of PASCAL VOC, as ILSVRC has them.
+
+An annotation comes from outside, so it is parsed by ``defusedxml``: document types, entities and
+references to other files are refused, and so are files far larger than any annotation.
+"""
+
+import os
+import stat
+from typing import NamedTuple, Optional, Tuple
+
+import defusedxml.ElementTree as defused_tree
+from defusedxml.common import DefusedXmlException
+
+from dgl.data.sample import DIGITS, NUMBER, Box, check_box, quote
+from dgl.errors import UserError
+
+MAX_BYTES = 1024 * 1024
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+class Annotation(NamedTuple):
+    """What an XML file says of its picture.
+
+    Attributes:
+        names: tuple of str, the class of each object, possibly empty.
+        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels, one an object.
+        size: ``(width, height)`` of the picture in pixels, ``None`` where it is not declared (or
+            declared as 0, as some programs write).
+    """
+
+    names: Tuple[str, ...]
+    boxes: Tuple[Box, ...]
+    size: Optional[Tuple[int, int]]
+
+
+def read_annotation(path):
+    """Read an XML file.
+
+    Args:
+        path: str, the file.
+
+    Returns:
+        :class:`Annotation`, or ``None`` where there is no such file.
+
+    Raises:
+        UserError: the file cannot be read, is larger than :data:`MAX_BYTES`, is not well-formed,
+            holds a document type or an entity, or an object lacks its name or a proper box.
+    """
+    data = _read(path)
+    if data is None:
+        return None
+    try:
+        root = defused_tree.fromstring(data, forbid_dtd=True)
+    except DefusedXmlException as error:
+        raise UserError(
+            "{}: {} in the file; expected an annotation without document type and entities".format(
+                path, type(error).__name__
+            )
+        ) from error
+    # LookupError: an encoding that Python does not know; ValueError: one that expat cannot take.
+    except (defused_tree.ParseError, LookupError, ValueError) as error:
+        raise UserError(
+            "{}: no well-formed XML ({}); expected <annotation>".format(path, error)
+        ) from error
+    if root.tag != "annotation":
+        raise UserError("{}: <{}>; expected <annotation>".format(path, quote(root.tag)[1:-1]))
+    names, boxes = [], []
+    for number, element in enumerate(root.findall("object"), 1):
+        where = "{}: object {}".format(path, number)
+        name = (element.findtext("name") or "").strip()
+        if not name:
+            raise UserError("{}: no <name>; expected its class".format(where))
+        names.append(name)
+        boxes.append(_box(element, where))
+    return Annotation(tuple(names), tuple(boxes), _size(root, path))
+
+
+def _read(path):
+    """The bytes of a file, or ``None`` where there is none."""
+    try:
+        # Opening a pipe would wait for somebody to write to it.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UserError("{}: not a file; expected an XML file".format(path))
+        with open(path, "rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError("{}: cannot be read: {}".format(quote(path, 400), reason)) from error
+    if len(data) > MAX_BYTES:
+        raise UserError(
+            "{}: more than {} bytes; expected the annotation of one picture".format(path, MAX_BYTES)
+        )
+    return data
+
+
+def _box(element, where):
+    found = element.findall("bndbox")
+    if len(found) != 1:
+        raise UserError("{}: {} <bndbox>; expected one".format(where, len(found)))
+    values = []
+    for side in _SIDES:
+        text = (found[0].findtext(side) or "").strip()
+        if not NUMBER.fullmatch(text):
+            raise UserError(
+                "{}: <{}> is {}; expected numbers in <{}>".format(
+                    where, side, quote(text) if text else "missing", ">, <".join(_SIDES)
+                )
+            )
+        values.append(float(text))
+    return check_box(values, where)
+
+
+def _size(root, path):
+    size = root.find("size")
+    if size is None:
+        return None
+    sides = []
+    for side in ("width", "height"):
+        text = (size.findtext(side) or "").strip()
+        if not DIGITS.fullmatch(text):
+            raise UserError(
+                "{}: <{}> of the picture is {}; expected a whole number of pixels".format(
+                    path, side, quote(text) if text else "missing"
+                )
+            )
+        sides.append(int(text))
+    return (sides[0], sides[1]) if all(sides) else None

@@ -1,0 +1,408 @@
+"""ILSVRC CLS-LOC from small trees of the same form, and the photographs beside the project."""
+
+import logging
+import os
+import re
+
+import numpy as np
+import pytest
+
+from dgl.data import check_files, load_data
+from dgl.data import ilsvrc as ilsvrc_module
+from dgl.data.ilsvrc import detect_ilsvrc, load_ilsvrc
+from dgl.errors import UserError
+
+CAT, DOG, EEL = "n02000001", "n01000002", "n03000003"
+
+
+def xml(*objects, **options):
+    """XML text from ``(name, (x0, y0, x1, y1))`` pairs."""
+    text = "".join(
+        "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax>"
+        "<ymax>{}</ymax></bndbox></object>".format(name, *box)
+        for name, box in objects
+    )
+    size = "<size><width>{}</width><height>{}</height></size>".format(*options.get("size", (9, 8)))
+    return "<annotation>{}{}</annotation>".format(size, text)
+
+
+def make(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return str(root)
+
+
+SYNSETS = "{} cat, true cat\n{} dog\n{} eel\n".format(CAT, DOG, EEL)
+PUBLISHED = {
+    "Data/CLS-LOC/train/{0}/{0}_1.JPEG".format(CAT): "x",
+    "Data/CLS-LOC/train/{0}/{0}_2.JPEG".format(CAT): "x",
+    "Data/CLS-LOC/train/{0}/{0}_1.JPEG".format(DOG): "x",
+    "Data/CLS-LOC/val/v_1.JPEG": "x",
+    "Data/CLS-LOC/val/v_2.JPEG": "x",
+    "Annotations/CLS-LOC/train/{0}/{0}_1.xml".format(CAT): xml((CAT, (1, 2, 3, 4))),
+    "Annotations/CLS-LOC/val/v_1.xml": xml((CAT, (1, 2, 3, 4)), (CAT, (5, 6, 7, 8))),
+    "Annotations/CLS-LOC/val/v_2.xml": xml((DOG, (0, 0, 9, 8))),
+    "ImageSets/CLS-LOC/train_cls.txt": "{1}/{1}_1 1\n{0}/{0}_1 2\n{0}/{0}_2 3\n".format(CAT, DOG),
+    "ImageSets/CLS-LOC/train_loc.txt": "{0}/{0}_1 1\n".format(CAT),
+    "ImageSets/CLS-LOC/val.txt": "v_2 1\nv_1 2\n",
+    "LOC_synset_mapping.txt": SYNSETS,
+}
+VAL_XML = "Annotations/CLS-LOC/val/"
+
+
+@pytest.fixture(params=["", "ILSVRC/"], ids=["bare", "kaggle"])
+def prefixed(request, tmp_path):
+    """The published tree, bare or with all but the synset list in ``ILSVRC/``."""
+    files = {
+        name if name.startswith("LOC") else request.param + name: text
+        for name, text in PUBLISHED.items()
+    }
+    return make(tmp_path, files)
+
+
+@pytest.fixture
+def data(tmp_path):
+    make(tmp_path, PUBLISHED)
+    return tmp_path
+
+
+def test_published_train(prefixed):
+    assert detect_ilsvrc(prefixed)
+    dataset = load_ilsvrc(prefixed, "train")
+    assert (dataset.format, dataset.split, dataset.classes) == ("ilsvrc", "train", 3)
+    # Sorted synsets, in whatever order the list has them.
+    assert dataset.class_names == ("dog", "cat, true cat", "eel")
+    ids = ["{0}/{0}_1.JPEG".format(DOG), "{0}/{0}_1.JPEG".format(CAT), "{0}/{0}_2.JPEG".format(CAT)]
+    assert [s.id for s in dataset.samples] == ids
+    assert [s.class_index for s in dataset.samples] == [0, 1, 1]
+    assert [s.boxes for s in dataset.samples] == [(), ((1, 2, 3, 4),), ()]
+    assert [s.size for s in dataset.samples] == [None, (9, 8), None]
+    check_files(dataset)
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_published_val(prefixed, split):
+    dataset = load_ilsvrc(prefixed, split, "ILSVRC")
+    assert (dataset.name, dataset.split, dataset.classes) == ("ILSVRC", split, 3)
+    assert [s.id for s in dataset.samples] == ["v_2.JPEG", "v_1.JPEG"]
+    assert [s.class_index for s in dataset.samples] == [0, 1]
+    boxes = [((0.0, 0.0, 9.0, 8.0),), ((1.0, 2.0, 3.0, 4.0), (5.0, 6.0, 7.0, 8.0))]
+    assert [s.boxes for s in dataset.samples] == boxes
+    check_files(dataset)
+
+
+def test_without_boxes_the_annotations_of_train_are_not_read(data):
+    (data / "Annotations/CLS-LOC/train" / CAT / (CAT + "_1.xml")).write_text("no XML")
+    with pytest.raises(UserError, match="_1.xml: no well-formed XML"):
+        load_ilsvrc(str(data), "train")
+    train = load_ilsvrc(str(data), "train", with_boxes=False)
+    val = load_ilsvrc(str(data), "val", with_boxes=False)
+    assert [s.class_index for s in train.samples] == [0, 1, 1]
+    assert [(s.class_index, s.boxes) for s in val.samples] == [(0, ()), (1, ())]
+
+
+def test_train_needs_no_annotations_at_all(data):
+    os.rename(str(data / "Annotations/CLS-LOC/train"), str(data / "elsewhere"))
+    assert [s.boxes for s in load_ilsvrc(str(data), "train").samples] == [(), (), ()]
+
+
+def test_boxes_of_other_classes_are_left_out_of_train(data, caplog):
+    path = data / "Annotations/CLS-LOC/train" / CAT / (CAT + "_2.xml")
+    path.write_text(xml((DOG, (1, 1, 2, 2)), (CAT, (3, 3, 4, 4))))
+    with caplog.at_level(logging.WARNING):
+        samples = load_ilsvrc(str(data), "train").samples
+    assert samples[2].boxes == ((3, 3, 4, 4),)
+    assert "1 files have objects of a class other than their folder's" in caplog.text
+    assert str(path) in caplog.text
+
+
+def test_synset_list_of_the_development_kit(data):
+    os.remove(str(data / "LOC_synset_mapping.txt"))
+    lines = "{} 1 eel\n{} 2 true_cat\n{} 3 dog\n".format(EEL, CAT, DOG)
+    make(data, {"devkit/data/map_clsloc.txt": lines})
+    dataset = load_ilsvrc(str(data), "val")
+    assert dataset.class_names == ("dog", "true_cat", "eel")
+    assert [s.class_index for s in dataset.samples] == [0, 1]
+
+
+def test_without_a_list_the_class_folders_of_train_count(data):
+    os.remove(str(data / "LOC_synset_mapping.txt"))
+    dataset = load_ilsvrc(str(data), "val")
+    assert (dataset.class_names, dataset.classes) == ((DOG, CAT), 2)
+    (data / "Annotations/CLS-LOC/val/v_1.xml").write_text(xml((EEL, (1, 2, 3, 4))))
+    with pytest.raises(
+        UserError, match=r"val\.txt:2: class 'n03000003' is not one of the 2 of .*/"
+    ):
+        load_ilsvrc(str(data), "val")
+
+
+def test_without_list_and_train_the_objects_count(data):
+    os.remove(str(data / "LOC_synset_mapping.txt"))
+    os.rename(str(data / "Data/CLS-LOC/train"), str(data / "elsewhere"))
+    dataset = load_ilsvrc(str(data), "val")
+    assert dataset.class_names == (DOG, CAT)
+    assert [s.class_index for s in dataset.samples] == [0, 1]
+
+
+def test_without_image_sets_the_folders_count(data):
+    for name in ("train_cls", "train_loc", "val"):
+        os.remove(str(data / "ImageSets/CLS-LOC" / (name + ".txt")))
+    make(data, {"Data/CLS-LOC/val/.hidden.JPEG": "x", "Data/CLS-LOC/val/notes.txt": "x"})
+    assert [s.id for s in load_ilsvrc(str(data), "val").samples] == ["v_1.JPEG", "v_2.JPEG"]
+    train = load_ilsvrc(str(data), "train")
+    assert [s.class_index for s in train.samples] == [0, 1, 1]
+    assert len(train.samples[1].boxes) == 1
+
+
+def test_train_loc_where_it_is_the_only_list(data):
+    os.remove(str(data / "ImageSets/CLS-LOC/train_cls.txt"))
+    assert len(load_ilsvrc(str(data), "train")) == 1
+
+
+@pytest.mark.parametrize("with_list", [True, False])
+@pytest.mark.parametrize("mirrored", [True, False])
+def test_val_in_class_folders(data, with_list, mirrored):
+    for name, synset in (("v_1", CAT), ("v_2", DOG)):
+        folder = data / "Data/CLS-LOC/val" / synset
+        folder.mkdir()
+        os.rename(str(data / "Data/CLS-LOC/val" / (name + ".JPEG")), str(folder / (name + ".jpg")))
+        if mirrored:
+            xmls = data / VAL_XML / synset
+            xmls.mkdir()
+            os.rename(str(data / VAL_XML / (name + ".xml")), str(xmls / (name + ".xml")))
+    if not with_list:
+        os.remove(str(data / "ImageSets/CLS-LOC/val.txt"))
+    dataset = load_ilsvrc(str(data), "val")
+    assert [s.id for s in dataset.samples] == [DOG + "/v_2.jpg", CAT + "/v_1.jpg"]
+    assert [s.class_index for s in dataset.samples] == [0, 1]
+    check_files(dataset)
+
+
+def test_val_folder_that_contradicts_the_objects(data):
+    os.remove(str(data / "ImageSets/CLS-LOC/val.txt"))
+    make(
+        data,
+        {
+            "Data/CLS-LOC/val/{}/v_3.JPEG".format(CAT): "x",
+            VAL_XML + "v_3.xml": xml((DOG, (1, 1, 2, 2))),
+        },
+    )
+    with pytest.raises(UserError, match=r"v_3\.xml: objects of class 'n01000002', but the picture"):
+        load_ilsvrc(str(data), "val")
+
+
+@pytest.mark.parametrize("extension", ["JPEG", "jpg", "jpeg", "png", "PNG"])
+def test_extensions(data, extension):
+    os.rename(
+        str(data / "Data/CLS-LOC/val/v_1.JPEG"), str(data / "Data/CLS-LOC/val/v_1.") + extension
+    )
+    dataset = load_ilsvrc(str(data), "val")
+    assert dataset.samples[1].id == "v_1." + extension
+    check_files(dataset)
+
+
+def test_two_pictures_for_one_annotation(data):
+    make(data, {"Data/CLS-LOC/val/v_1.png": "x"})
+    with pytest.raises(UserError, match=r"val: both 'v_1\.JPEG' and 'v_1\.png'; expected one"):
+        load_ilsvrc(str(data), "val")
+
+
+def test_listed_picture_that_is_missing_is_left_to_check_files(data):
+    os.remove(str(data / "Data/CLS-LOC/val/v_1.JPEG"))
+    with pytest.raises(UserError, match=r"1 of 2 pictures are missing: .*v_1\.JPEG$"):
+        check_files(load_ilsvrc(str(data), "val"))
+
+
+def test_lacking_annotations_are_told_of_at_once(data):
+    names = ["m_{}".format(i) for i in range(6)]
+    make(data, {"Data/CLS-LOC/val/{}.JPEG".format(name): "x" for name in names})
+    (data / "ImageSets/CLS-LOC/val.txt").write_text(
+        "".join("{} 1\n".format(name) for name in ["v_1"] + names)
+    )
+    make(data, {VAL_XML + "m_1.xml": xml()})
+    with pytest.raises(UserError) as caught:
+        load_ilsvrc(str(data), "val")
+    message = str(caught.value)
+    assert "6 of 7 pictures have no annotation with an object, expected one XML file" in message
+    assert re.findall(r"(m_\d)\.xml \((\w+)", message) == [
+        ("m_0", "missing"), ("m_1", "no"), ("m_2", "missing"), ("m_3", "missing"), ("m_4", "missing"),
+    ]  # fmt: skip
+    assert message.endswith(", ...") and "\n" not in message
+
+
+def test_train_picture_without_objects_has_no_boxes(data):
+    make(data, {"Annotations/CLS-LOC/train/{0}/{0}_1.xml".format(DOG): xml()})
+    assert load_ilsvrc(str(data), "train").samples[0].boxes == ()
+
+
+def test_objects_of_several_classes_in_val(data):
+    (data / VAL_XML / "v_1.xml").write_text(xml((CAT, (1, 2, 3, 4)), (DOG, (1, 2, 3, 4))))
+    expected = r"v_1\.xml: objects of the classes 'n01000002', 'n02000001'; expected one class"
+    with pytest.raises(UserError, match=expected):
+        load_ilsvrc(str(data), "val")
+
+
+def test_explicit_number_of_classes(data):
+    assert load_ilsvrc(str(data), "val", classes=1000).classes == 1000
+    with pytest.raises(UserError, match=r"val\.txt:2: class 1 is out of range; expected 0 to 0"):
+        load_ilsvrc(str(data), "val", classes=1)
+
+
+def test_picture_on_two_lines(data, caplog):
+    (data / "ImageSets/CLS-LOC/val.txt").write_text("v_2 1\n\nv_1 2\nv_2 3\n")
+    (data / "ImageSets/CLS-LOC/train_cls.txt").write_text("{0}/{0}_1 1\n".format(CAT) * 2)
+    with caplog.at_level(logging.WARNING):
+        assert len(load_ilsvrc(str(data), "train")) == 2
+        assert not caplog.records
+        assert len(load_ilsvrc(str(data), "val")) == 3
+    assert "'v_2.JPEG' on lines 1 and 4" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "name, text, split, message",
+    [
+        ("ImageSets/CLS-LOC/val.txt", "v_1\n", "val", r"val\.txt:1: 'v_1'; expected 'id number'"),
+        ("ImageSets/CLS-LOC/val.txt", "v_1 x\n", "val", r"val\.txt:1: .*expected 'id number'"),
+        ("ImageSets/CLS-LOC/val.txt", "\n", "val", r"CLS-LOC/val: no pictures"),
+        ("ImageSets/CLS-LOC/val.txt", "v_1 1\n../v 2\n", "val", r"val\.txt:2: path '../v' leads"),
+        ("ImageSets/CLS-LOC/val.txt", "/etc/v 2\n", "val", r"val\.txt:1: path '/etc/v' leads out"),
+        ("ImageSets/CLS-LOC/train_cls.txt", "v_1 1\n", "train", r"cls\.txt:1: .*'class/id number'"),
+        ("ImageSets/CLS-LOC/train_cls.txt", "n9/v 1\n", "train", r"cls\.txt:1: class 'n9' is not"),
+        ("LOC_synset_mapping.txt", "a b\na c\n", "val", r"mapping\.txt:2: 'a' a second time"),
+        ("LOC_synset_mapping.txt", "\n", "val", r"mapping\.txt: the file is empty"),
+        ("LOC_synset_mapping.txt", "n1 tench\n", "val", r"'n01000002' is not one of the 1 of .*LOC"),
+    ],
+)  # fmt: skip
+def test_bad_lists(data, name, text, split, message):
+    (data / name).write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_ilsvrc(str(data), split)
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [("a 1 b\nc d\n", r"clsloc\.txt:2: 'c d'; expected 'wnid number name'"), ("\n", "is empty")],
+)
+def test_bad_list_of_the_development_kit(data, text, message):
+    os.remove(str(data / "LOC_synset_mapping.txt"))
+    make(data, {"devkit/data/map_clsloc.txt": text})
+    with pytest.raises(UserError, match=message):
+        load_ilsvrc(str(data), "val")
+
+
+def test_missing_folders(tmp_path):
+    with pytest.raises(UserError, match="no folder of annotations; expected Data/CLS-LOC"):
+        load_ilsvrc(make(tmp_path / "1", {"val/a.jpg": "x"}), "val")
+    data = make(tmp_path / "2", {"annotations/train/a/a.xml": xml(), "val/a.jpg": "x"})
+    with pytest.raises(UserError, match="annotations/val: no such folder"):
+        load_ilsvrc(data, "val")
+    with pytest.raises(UserError, match="2/train: no such folder; expected pictures"):
+        load_ilsvrc(data, "train")
+
+
+VARIANT = {
+    "train/red fox/a 1.jpg": "x",
+    "train/cat/b.png": "x",
+    "val/c.jpg": "x",
+    "annotations/train/red fox/a 1.xml": xml(("red fox", (1, 2, 3, 4))),
+    "annotations/val/c.xml": xml(("cat", (1, 2, 3, 4))),
+}
+
+
+@pytest.mark.parametrize(
+    "classes, names, labels",
+    [
+        (None, ("cat", "red fox"), [0, 1, 0]),
+        ("red fox\ncat\n", ("red fox", "cat"), [1, 0, 1]),
+        ("0 red fox\n1 eel\n2 cat\n", ("red fox", "eel", "cat"), [2, 0, 2]),
+    ],
+)
+def test_folders_in_its_manner(tmp_path, classes, names, labels):
+    data = make(tmp_path, VARIANT)
+    if classes:
+        make(tmp_path, {"classes.txt": classes})
+    train, val = load_ilsvrc(data, "train"), load_ilsvrc(data, "val")
+    assert train.class_names == val.class_names == names
+    assert [s.id for s in train.samples + val.samples] == ["cat/b.png", "red fox/a 1.jpg", "c.jpg"]
+    assert [s.class_index for s in train.samples + val.samples] == labels
+    assert [len(s.boxes) for s in train.samples + val.samples] == [0, 1, 1]
+
+
+def test_numbered_class_folders_keep_their_numbers_as_keys(tmp_path):
+    data = make(tmp_path, {"train/001.Auk/a.jpg": "x", "annotations/train/x/x.xml": xml()})
+    make(tmp_path, {"classes.txt": "001.Auk\n002.Wren\n"})
+    dataset = load_ilsvrc(data, "train")
+    assert (dataset.class_names, dataset.samples[0].class_index) == (("Auk", "Wren"), 0)
+    make(tmp_path, {"classes.txt": "cat\ncat\n"})
+    with pytest.raises(UserError, match=r"classes\.txt: class 'cat' a second time"):
+        load_ilsvrc(data, "train")
+
+
+def test_its_own_test_split(tmp_path):
+    data = make(tmp_path, dict(VARIANT, **{"test/t.jpg": "x"}))
+    assert load_ilsvrc(data, "test").samples[0].id == "c.jpg"
+    make(tmp_path, {"annotations/test/t.xml": xml(("cat", (1, 2, 3, 4)))})
+    assert load_ilsvrc(data, "test").samples[0].id == "t.jpg"
+
+
+@pytest.mark.parametrize(
+    "classes, images, boxes, message",
+    [
+        (4, 100, 161, None),
+        (4, 99, 161, "CLS-LOC/val: 99 pictures; expected 100 in the full set"),
+        (4, 101, 161, "CLS-LOC/val: 101 pictures; expected 100 in the full set"),
+        (4, 100, 160, "CLS-LOC/val: 160 boxes; expected 161 in the full set"),
+        (4, 90, 160, None),
+        (3, 99, 160, None),
+    ],
+)
+def test_totals(tmp_path, monkeypatch, caplog, classes, images, boxes, message):
+    for name, value in (("CLASSES", 4), ("IMAGES", 100), ("BOXES", 161)):
+        monkeypatch.setattr(ilsvrc_module, "ILSVRC_" + name, value)
+    counts = np.full(images, boxes // images)
+    counts[: boxes - counts.sum()] += 1
+    files = {"LOC_synset_mapping.txt": "".join("n{}\n".format(i) for i in range(classes))}
+    for i, count in enumerate(counts):
+        files["Data/CLS-LOC/val/v_{:03d}.JPEG".format(i)] = "x"
+        objects = [("n{}".format(i % classes), (1, 2, 3, 4))] * count
+        files[VAL_XML + "v_{:03d}.xml".format(i)] = xml(*objects)
+    data = make(tmp_path, files)
+    if message is None or "boxes" in message:
+        assert sum(len(s.boxes) for s in load_ilsvrc(data, "val").samples) == boxes
+        warnings = [record.getMessage() for record in caplog.records]
+        assert len(warnings) == (message is not None) and all(message in w for w in warnings)
+        caplog.clear()
+        assert len(load_ilsvrc(data, "val", with_boxes=False)) == images
+        assert not caplog.records
+        return
+    with pytest.raises(UserError, match=message):
+        load_ilsvrc(data, "val")
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_photographs_by_list_and_by_xml(shared_data, split):
+    data = os.path.join(shared_data, "photos5")
+    by_list = load_data(data, split)
+    by_xml = load_data(data, split, layout="ilsvrc")
+    assert (by_list.format, by_xml.format) == ("imagenet", "ilsvrc")
+    assert by_list.class_names == by_xml.class_names
+    labels = {s.id: s.class_index for s in by_list.samples}
+    assert {s.id: s.class_index for s in by_xml.samples} == labels
+    assert len(by_xml) == len(labels) == {"train": 476, "val": 162}[split]
+    check_files(by_xml)
+    for sample in by_xml.samples:
+        name = os.path.splitext(sample.id)[0] + ".xml"
+        with open(os.path.join(data, "annotations", split, name), encoding="utf-8") as stream:
+            text = stream.read()
+        sides = [re.findall("<{}>(.*?)<".format(s), text) for s in ("xmin", "ymin", "xmax", "ymax")]
+        assert sample.boxes == tuple(tuple(map(float, box)) for box in zip(*sides))
+        assert sample.size == tuple(
+            int(re.search("<{}>(.*?)<".format(side), text).group(1)) for side in ("width", "height")
+        )
+    assert sum(len(s.boxes) for s in by_xml.samples) > len(by_xml)
+    boxes = {s.id: s.boxes for s in by_xml.samples}
+    listed = sum(s.boxes[0] in boxes[s.id] for s in by_list.samples)
+    # One picture of val has a second line, with a box that its XML lacks.
+    assert listed == len(by_list) - (split == "val")

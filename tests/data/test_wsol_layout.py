@@ -1,0 +1,198 @@
+"""Data sets with wsolevaluation's metadata: where their parts are looked for, and their totals."""
+
+import os
+
+import pytest
+
+from dgl.data import check_files
+from dgl.data.totals import WSOL_TOTALS
+from dgl.data.wsol_layout import detect_wsol, load_wsol
+from dgl.errors import UserError
+
+SPLITS = {"train": "0.jpg", "val": "1.jpg", "test": "2.jpg"}
+
+
+def make(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return str(root)
+
+
+def metadata(folder, identity, label=0):
+    """The four files of a split with one image."""
+    prefix = folder + "/" if folder else ""
+    return {
+        prefix + "image_ids.txt": identity + "\n",
+        prefix + "class_labels.txt": "{},{}\n".format(identity, label),
+        prefix + "image_sizes.txt": identity + ",9,8\n",
+        prefix + "localization.txt": identity + ",1,2,3,4\n",
+    }
+
+
+def tree(base, names=("train", "val", "test")):
+    files = {}
+    for folder, identity in zip(names, ("0.jpg", "1.jpg", "2.jpg")):
+        files.update(metadata(base + folder, identity))
+    return files
+
+
+@pytest.mark.parametrize("base", ["", "metadata/CUB/"])
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("train-weaksup", "train-fullsup", "test")]
+)
+def test_three_different_splits(tmp_path, base, names):
+    data = make(tmp_path / "CUB", tree(base, names))
+    make(tmp_path / "CUB" / "images", dict.fromkeys(SPLITS.values(), "x"))
+    assert detect_wsol(data)
+    for split, identity in SPLITS.items():
+        dataset = load_wsol(data, split)
+        assert (dataset.name, dataset.format, dataset.split) == ("CUB", "wsolevaluation", split)
+        (sample,) = dataset.samples
+        assert (sample.id, sample.class_index) == (identity, 0)
+        # The boxes of training images are not for use.
+        assert sample.boxes == (() if split == "train" else ((1.0, 2.0, 3.0, 4.0),))
+        assert sample.size == (None if split == "train" else (9, 8))
+        check_files(dataset)
+
+
+def test_a_folder_that_is_one_split(tmp_path):
+    data = make(tmp_path / "SET" / "test", metadata("", "c/2.jpg", 4))
+    make(tmp_path / "SET" / "test", {"c/2.jpg": "x"})
+    assert detect_wsol(data)
+    dataset = load_wsol(data, "val")
+    assert (dataset.name, dataset.classes, dataset.class_names) == ("SET", 5, None)
+    check_files(dataset)
+    assert load_wsol(data, "test", "birds").name == "birds"
+    assert load_wsol(data, "test", classes=7).classes == 7
+    with pytest.raises(UserError, match="class 4 is out of range"):
+        load_wsol(data, "test", classes=4)
+
+
+@pytest.mark.parametrize("root", ["dataset/SET/", "SET/", "images/", ""])
+def test_where_pictures_are(tmp_path, root):
+    data = make(tmp_path, metadata("metadata/SET/val", "c/1.jpg"))
+    make(tmp_path, {root + "c/1.jpg": "x", root + "m.png": "x"})
+    (sample,) = load_wsol(data, "val").samples
+    assert sample.path == os.path.join(data, root, "c", "1.jpg")
+    masks = {"metadata/SET/val/localization.txt": "c/1.jpg,m.png,\nc/1.jpg,n.png,i.png\n"}
+    make(tmp_path, masks)
+    dataset = load_wsol(data, "val")
+    (sample,) = dataset.samples
+    assert sample.mask_paths == tuple(os.path.join(data, root, n) for n in ("m.png", "n.png"))
+    assert sample.ignore_path == os.path.join(data, root, "i.png")
+    assert sample.boxes == ()
+    with pytest.raises(UserError, match=r"2 of 3 masks are missing: .*n\.png, .*i\.png$"):
+        check_files(dataset)
+    assert load_wsol(data, "val", with_boxes=False).samples[0].mask_paths == ()
+
+
+def test_the_first_picture_found_decides_where_all_are(tmp_path):
+    data = make(tmp_path, metadata("val", "a.jpg"))
+    make(tmp_path, {
+        "val/image_ids.txt": "a.jpg\nb.jpg\nc.jpg\n",
+        "val/class_labels.txt": "a.jpg,0\nb.jpg,0\nc.jpg,0\n",
+        "val/image_sizes.txt": "a.jpg,9,9\nb.jpg,9,9\nc.jpg,9,9\n",
+        "images/b.jpg": "x",
+        "c.jpg": "x",
+    })  # fmt: skip
+    dataset = load_wsol(data, "val")
+    assert [s.path for s in dataset.samples] == [
+        os.path.join(data, "images", name) for name in ("a.jpg", "b.jpg", "c.jpg")
+    ]
+    with pytest.raises(UserError, match="2 of 3 pictures are missing"):
+        check_files(dataset)
+
+
+def test_missing_pictures_are_named_where_they_should_be(tmp_path):
+    data = make(tmp_path, metadata("metadata/SET/val", "a.jpg"))
+    with pytest.raises(UserError, match=r"are missing: .*dataset/SET/a\.jpg$"):
+        (tmp_path / "dataset" / "SET").mkdir(parents=True)
+        check_files(load_wsol(data, "val"))
+
+
+def test_a_name_is_no_way_out_of_the_data_folder(tmp_path):
+    data = make(tmp_path / "data", metadata("val", "a.jpg"))
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    for name in ("..", "../..", str(tmp_path)):
+        (sample,) = load_wsol(data, "val", name).samples
+        assert sample.path.startswith(data + os.sep)
+        assert ".." not in sample.path
+
+
+def test_data_names(tmp_path):
+    data = make(tmp_path, tree("metadata/A/"))
+    assert load_wsol(data, "val").name == "A"
+    make(tmp_path, metadata("metadata/B/test", "b.jpg"))
+    with pytest.raises(UserError, match=r"metadata: several data sets; name one of \['A', 'B'\]"):
+        load_wsol(data, "val")
+    with pytest.raises(UserError, match=r"no data set '\.\./A' here; expected one of \['A', 'B'\]"):
+        load_wsol(data, "val", "../A")
+    assert load_wsol(data, "val", "A").samples[0].id == "1.jpg"
+    assert load_wsol(data, "test", "B").samples[0].id == "b.jpg"
+    expected = r"metadata/B: no image_ids\.txt here; expected one of val/image_ids\.txt, train-full"
+    with pytest.raises(UserError, match=expected):
+        load_wsol(data, "val", "B")
+
+
+def test_no_metadata(tmp_path):
+    assert not detect_wsol(str(tmp_path))
+    with pytest.raises(UserError, match="no metadata; expected image_ids.txt"):
+        load_wsol(str(tmp_path), "val")
+
+
+def many(folder, images, boxes):
+    ids = ["{}.jpg".format(i) for i in range(images)]
+    counts = [boxes // images + (i < boxes % images) for i in range(images)]
+    return {
+        folder + "/image_ids.txt": "".join(i + "\n" for i in ids),
+        folder + "/class_labels.txt": "".join(i + ",0\n" for i in ids),
+        folder + "/image_sizes.txt": "".join(i + ",9,9\n" for i in ids),
+        folder + "/localization.txt": "".join(
+            (i + ",1,2,3,4\n") * count for i, count in zip(ids, counts)
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "name, split, images, boxes, message",
+    [
+        ("CUB", "test", 5794, 5794, None),
+        ("CUB", "test", 5793, 5793, "CUB/test: 5793 pictures; expected 5794 in the full set"),
+        ("CUB", "test", 5000, 5000, None),
+        ("CUB", "val", 1000, 1200, None),
+        ("cub", "val", 999, 1200, "cub/val: 999 pictures; expected 1000 in the full set"),
+        ("ILSVRC", "val", 9999, 9999, "ILSVRC/val: 9999 pictures; expected 10000 in the full"),
+        ("birds", "val", 999, 1200, None),
+    ],
+)
+def test_totals(tmp_path, name, split, images, boxes, message):
+    data = make(tmp_path, many("metadata/{}/{}".format(name, split), images, boxes))
+    if message is None:
+        assert len(load_wsol(data, split)) == images
+    else:
+        with pytest.raises(UserError, match=message):
+            load_wsol(data, split)
+
+
+@pytest.mark.parametrize(
+    "images, boxes, message",
+    [
+        (500, 805, None),
+        (499, 805, "test: 499 pictures; expected 500"),
+        (500, 804, "test: 804 boxes; expected 805"),
+    ],
+)
+def test_totals_of_boxes(tmp_path, monkeypatch, images, boxes, message):
+    assert WSOL_TOTALS["ILSVRC", "test"] == (50000, 80477)
+    monkeypatch.setitem(WSOL_TOTALS, ("ILSVRC", "test"), (500, 805))
+    data = make(tmp_path, many("metadata/ILSVRC/test", images, boxes))
+    if message is None:
+        dataset = load_wsol(data, "test")
+        assert sum(len(sample.boxes) for sample in dataset.samples) == boxes
+    else:
+        with pytest.raises(UserError, match=message):
+            load_wsol(data, "test")
+        if "boxes" in message:
+            assert len(load_wsol(data, "test", with_boxes=False)) == images
