@@ -2,12 +2,18 @@
 # make test   run the test suite
 # make lint   check style
 # Everything installs into .venv; PYTHON chooses the interpreter it is made with (3.10 to 3.13).
+#
+# make test-tf215   the suite on TensorFlow 2.15.1, in .venv-tf215, with PYTHON39 (Python 3.9)
+# make test-tf115   the suite on TensorFlow 1.15.5, in .venv-tf115, with PYTHON37 (Python 3.7)
+# make test-peers   the tests that compare with PyTorch, installed into .venv-peers
 
 PYTHON ?= python3
+PYTHON39 ?= python3.9
+PYTHON37 ?= python3.7
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: demo test test-fast lint format birds-checkpoint clean
+.PHONY: demo test test-fast test-tf215 test-tf115 test-peers lint format birds-checkpoint clean
 
 demo: $(VENV)/.installed
 	$(PY) -m dgl.data.birds --out data/birds
@@ -20,6 +26,15 @@ test: $(VENV)/.tested-with
 
 test-fast: $(VENV)/.tested-with
 	$(PY) -m pytest -q -m "not slow"
+
+test-tf215: .venv-tf215/.tested-with
+	.venv-tf215/bin/python -m pytest -q -p no:cacheprovider
+
+test-tf115: .venv-tf115/.tested-with
+	.venv-tf115/bin/python -m pytest -q -p no:cacheprovider
+
+test-peers: .venv-peers/.tested-with
+	.venv-peers/bin/python -m pytest -q -p no:cacheprovider -m peer
 
 lint: $(VENV)/.tested-with
 	$(VENV)/bin/ruff check .
@@ -45,5 +60,23 @@ $(VENV)/.tested-with: requirements-dev.txt requirements.txt | $(VENV)/bin/python
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@ $(VENV)/.installed
 
+# requirements.txt chooses the TensorFlow that goes with each Python.
+.venv-tf215/.tested-with: requirements-dev.txt requirements.txt
+	$(PYTHON39) -m venv .venv-tf215
+	.venv-tf215/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+# The pip that comes with Python 3.7 is too old for some of the wheels.
+.venv-tf115/.tested-with: requirements-dev.txt requirements.txt
+	$(PYTHON37) -m venv .venv-tf115
+	.venv-tf115/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	.venv-tf115/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $@
+
+.venv-peers/.tested-with: requirements-peers.txt requirements-dev.txt requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo data train_log evaluation
+	rm -rf .venv* demo data train_log evaluation
