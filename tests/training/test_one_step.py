@@ -1,0 +1,130 @@
+"""One training step of the real script, from a checkpoint on pictures that no crop or flip changes.
+
+At the first step of Nesterov momentum a variable changes by ``-rate * (1 + momentum) * multiplier *
+gradient``. The gradient is checked without backpropagation: along the change itself the cost, computed
+by NumPy, has to fall as steeply as the change says.
+"""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import numpy_forward
+import pytest
+from small_network import values_of, write_tensorflow
+from tiny import plain, write_list
+
+from dgl.backbones.base import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from dgl.weights import open_checkpoint
+
+SIZE = 64
+WIDTH = 0.125
+RATE = 0.002
+MOMENTUM = 0.9
+DECAY = 5e-4
+COLOURS = ((200, 30, 60), (20, 180, 90), (70, 80, 210), (128, 128, 20))
+LABELS = (0, 40, 80, 120)
+SCRIPTS = {
+    "vgg": "dgl_vgg.py",
+    "resnet50": "dgl_resnet.py",
+    "resnet50se": "dgl_resnet.py --mode se",
+}
+
+
+def one_step(root, folder, mode):
+    """Run the published command for a step; (values before, values after, statistics)."""
+    for split in ("train", "val"):
+        rows = [
+            ("{}.png".format(label), plain(np.array(colour, "uint8"), 60, 80), label, ())
+            for label, colour in zip(LABELS, COLOURS)
+        ]
+        write_list(folder / "data", split, rows, name="const4")
+    os.rename(str(folder / "data" / "train"), str(folder / "data" / "images"))
+    before = values_of(mode, SIZE, classes=200, width=WIDTH, data_set="cub")
+    load = write_tensorflow(folder / "start" / "model-7", before)
+    script, *flags = SCRIPTS[mode].split()
+    command = [sys.executable, os.path.join(root, "train_code", script)] + flags
+    command += (
+        "--cub --data data --dataname const4 --classnum 200 --base-lr 0.002 --batch 4".split()
+    )
+    command += "--steps 1 --epoch 1 --logdir L --final-size 64 --gpu=-1 --load".split() + [load]
+    subprocess.run(command, cwd=str(folder), check=True, stderr=subprocess.DEVNULL)
+    checkpoint = open_checkpoint(str(folder / "train_log" / "L"))
+    after = {name: checkpoint.read(name) for name in before}
+    with open(str(folder / "train_log" / "L" / "stats.json")) as stream:
+        return before, after, json.load(stream)[-1]
+
+
+def pictures():
+    """float64 BGR (4, SIZE, SIZE, 3) in 0..255."""
+    return np.stack([np.full((SIZE, SIZE, 3), colour[::-1], float) for colour in COLOURS])
+
+
+def vgg_cost(variables):
+    mean, std = (255 * np.array(v[::-1]) for v in (IMAGENET_MEAN_RGB, IMAGENET_STD_RGB))
+    image = numpy_forward.preprocess(pictures(), "bgr", mean, std)
+    logits = numpy_forward.vgg(image, variables, head="linear_cub")["logits"]
+    logits = logits - logits.max(axis=1, keepdims=True)
+    picked = logits[np.arange(len(LABELS)), LABELS]
+    cross_entropy = (np.log(np.exp(logits).sum(axis=1)) - picked).mean()
+    weights = [v for name, v in variables.items() if name.endswith("/W")]
+    return cross_entropy + DECAY * sum((np.asarray(w, float) ** 2).sum() for w in weights) / 2
+
+
+def multiplier(name):
+    factor = 10 if name.split("/")[0] in ("add", "linear_cub") else 1
+    return factor * (2 if name.endswith("/b") else 1)
+
+
+@pytest.mark.slow
+def test_a_step_of_vgg(root, tmp_path):
+    before, after, statistics = one_step(root, tmp_path, "vgg")
+    before = {name: np.asarray(v, float) for name, v in before.items()}
+    assert statistics["cost"] == pytest.approx(vgg_cost(before), rel=1e-4)
+    for name, old in before.items():
+        change = after[name] - old
+        length = np.sqrt((change**2).sum())
+        direction = change / length
+        step = 1e-4 * max(1.0, np.sqrt((old**2).mean()))
+        up, down = (
+            vgg_cost(dict(before, **{name: old + sign * step * direction})) for sign in (1, -1)
+        )
+        slope = (up - down) / (2 * step)
+        expected = -length / (RATE * (1 + MOMENTUM) * multiplier(name))
+        assert slope == pytest.approx(expected, rel=0.01), name
+
+
+# BatchNorm over four constant pictures divides by variances near zero, which magnifies rounding: single
+# precision and double agree on the cost and on what is trained, not on every gradient.
+_TOLERANCE = {"vgg": (1e-4, 0.01), "resnet50": (0.01, None), "resnet50se": (0.01, None)}
+
+
+@pytest.mark.slow
+@pytest.mark.peer
+@pytest.mark.parametrize("mode", sorted(SCRIPTS))
+def test_a_step_against_autograd(root, tmp_path, mode):
+    torch = pytest.importorskip("torch")
+    from torch_networks import Network, prepare
+
+    before, after, statistics = one_step(root, tmp_path, mode)
+    peer = Network(mode, before, training=True)
+    trained = [n for n in before if not n.endswith("EMA")]
+    for name in trained:
+        peer.variables[name].requires_grad_()
+    cost = torch.nn.functional.cross_entropy(peer(prepare(pictures())), torch.tensor(LABELS))
+    if mode == "vgg":
+        weights = [v for name, v in peer.variables.items() if name.endswith("/W")]
+        cost = cost + DECAY * sum((w**2).sum() for w in weights) / 2
+    cost.backward()
+    cost_tolerance, change_tolerance = _TOLERANCE[mode]
+    assert statistics["cost"] == pytest.approx(cost.item(), rel=cost_tolerance)
+    for name in trained:
+        change = after[name] - before[name].astype(float)
+        assert np.any(change), name
+        if change_tolerance:
+            gradient = peer.variables[name].grad.numpy()
+            expected = -RATE * (1 + MOMENTUM) * multiplier(name) * gradient
+            error = np.linalg.norm(change - expected)
+            assert error < change_tolerance * np.linalg.norm(expected), name
