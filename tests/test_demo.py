@@ -316,9 +316,18 @@ def test_script_ends_with_one_line(photo, tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-# Stored maps: the original program's at layer 2, and TensorFlow 1.15.5's of this program further down.
-_STORED = [("vgg", 2), ("vgg", 12), ("resnet50", 2), ("resnet50", 9), ("resnet50se", 2),
-           ("resnet50se", 5), ("inceptionv3", 2), ("inceptionv3", 4)]  # fmt: skip
+# Stored maps: (network, layer) -> largest difference. Those of layer 2 are the original program's, the others
+# this one's on TensorFlow 1.15.5. At one of the layers a single ReLU is on in 1.15 and off in 2.15.
+_STORED = {
+    ("vgg", 2): 1e-3,
+    ("vgg", 12): 1e-5,
+    ("resnet50", 2): 1e-3,
+    ("resnet50", 9): 1e-3,
+    ("resnet50se", 2): 1e-3,
+    ("resnet50se", 5): 5e-3,
+    ("inceptionv3", 2): 1e-3,
+    ("inceptionv3", 4): 1e-3,
+}
 
 
 @pytest.fixture(scope="module", params=PAPER_MODES)
@@ -336,7 +345,7 @@ def test_fidelity(full_size, tmp_path):
     """The published configuration as a user runs it, from checkpoint and PNG to the raw maps."""
     mode, prefix, photo = full_size
     environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
-    for layer in [layer for stored_mode, layer in _STORED if stored_mode == mode]:
+    for layer, tolerance in [(n, value) for (name, n), value in _STORED.items() if name == mode]:
         flags = "--mode {} --image_size 224 --clayer {} --save-maps --gpu=-1".format(mode, layer)
         out = tmp_path / str(layer)
         subprocess.run(
@@ -356,7 +365,7 @@ def test_fidelity(full_size, tmp_path):
                 # Mostly below 1e-5. Convolutions round as in TensorFlow 1.15, BatchNorm's reciprocal
                 # square root does not always, so that a ReLU may switch; see dgl/arithmetic.py.
                 assert np.percentile(difference, 98) < 5e-5, (method, layer)
-                assert difference.max() < 1e-3, (method, layer)
+                assert difference.max() < tolerance, (method, layer)
 
 
 def _normalise(score_map):

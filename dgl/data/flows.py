@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from dgl.data.image_io import read_image
+from dgl.data.workers import OrderedProcesses
 from dgl.errors import UserError
 from dgl.parallel import ordered_map
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
@@ -19,7 +20,6 @@ from tensorpack.dataflow import (  # isort: skip
     BatchData,
     DataFlow,
     MapData,
-    MultiProcessMapDataZMQ,
 )
 from tensorpack.utils import logger  # isort: skip
 
@@ -123,12 +123,7 @@ def training_flow(samples, size, batch, workers, seed=None):
     _check_readable(samples)
     flow = ShuffledDraws(samples, seed)
     view = _TrainingView(size)
-    # The processes are the parallelism; OpenCV's own threads would also hang in a forked child.
-    cv2.setNumThreads(0)
-    if workers == 0:
-        flow = MapData(flow, view)
-    else:
-        flow = MultiProcessMapDataZMQ(flow, workers, view, buffer_size=max(200, batch))
+    flow = OrderedProcesses(flow, view, workers) if workers else MapData(flow, view)
     return BatchData(flow, batch)
 
 
