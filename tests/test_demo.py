@@ -316,8 +316,8 @@ def test_script_ends_with_one_line(photo, tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-# Stored maps: (network, layer) -> largest difference. Those of layer 2 are the original program's, the others
-# this one's on TensorFlow 1.15.5. At one of the layers a single ReLU is on in 1.15 and off in 2.15.
+# Stored maps: (network, layer) -> largest difference. Those of layer 2 are the original program's, the
+# others this one's on TensorFlow 1.15.5. At one layer a single ReLU is on in 1.15 and off in 2.15.
 _STORED = {
     ("vgg", 2): 1e-3,
     ("vgg", 12): 1e-5,

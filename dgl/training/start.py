@@ -5,7 +5,7 @@ from typing import Any, List, NamedTuple
 import numpy as np
 
 from dgl.errors import UserError
-from dgl.weights.restore import network_variables
+from dgl.weights.restore import conversion_hint, network_variables
 
 _NAMED = 4
 _FRESH_NAMED = 8
@@ -93,8 +93,11 @@ def start_from(backbone, checkpoint, options, image_size):
     if wrong or not taken:
         first = wrong or ["{} (absent)".format(name) for name in wanted]
         raise UserError(
-            "{}: does not fit --mode {}: {}".format(
-                checkpoint.path, backbone.mode, ", ".join(first[:_NAMED])
+            "{}: does not fit --mode {}: {}{}".format(
+                checkpoint.path,
+                backbone.mode,
+                ", ".join(first[:_NAMED]),
+                conversion_hint(backbone, checkpoint),
             )
         )
     fresh = [name for name in wanted if name not in taken]
