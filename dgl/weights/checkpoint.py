@@ -1,10 +1,12 @@
-"""Reading checkpoints: TensorFlow's (V1 and V2) and tensorpack's `.npz`, as one kind of object."""
+"""Reading checkpoints as one kind of object: TensorFlow's (V1 and V2), tensorpack's `.npz`, and others'.
+
+The files of Keras, PyTorch and safetensors keep the names and the axis order they were saved with.
+"""
 
 import io
 import os
 import re
 import zipfile
-import zlib
 from collections import OrderedDict
 
 import numpy as np
@@ -12,20 +14,16 @@ import numpy as np
 from dgl.errors import UserError
 from dgl.files import write_atomically
 from dgl.tf_compat import tf
+from dgl.weights.foreign import DAMAGED_ARCHIVE, first_line
+from dgl.weights.keras_file import open_keras
+from dgl.weights.safetensors_file import is_safetensors, open_safetensors
+from dgl.weights.torch_file import is_legacy_torch, open_torch, pickles_in
 
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
-# What the readers raise on damaged data; TensorFlow's turns a file that ends early into IndexError.
-_DAMAGED_NPZ = (
-    zipfile.BadZipFile,
-    zlib.error,
-    ValueError,
-    LookupError,
-    RuntimeError,
-    EOFError,
-    OSError,
-    MemoryError,
-)
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+# What TensorFlow's readers raise on damaged data; a file that ends early becomes IndexError.
 _DAMAGED_TENSORFLOW = (
     tf.errors.OpError,
     ValueError,
@@ -79,17 +77,17 @@ def _open_npz(path):
                 )
             name = _plain(member[: -len(".npy")] if member.endswith(".npy") else member)
             shapes[name], members[name] = tuple(shape), member
-    except _DAMAGED_NPZ as error:
+    except DAMAGED_ARCHIVE as error:
         raise UserError("{}: not a readable .npz of arrays ({})".format(path, error)) from None
 
     def read(name):
         try:
             with archive.open(members[name]) as stream:
                 return np.lib.format.read_array(stream, allow_pickle=False)
-        except _DAMAGED_NPZ as error:
+        except DAMAGED_ARCHIVE as error:
             raise UserError("{}: {} cannot be read ({})".format(path, name, error)) from None
 
-    return Checkpoint(path, shapes, read)
+    return shapes, read
 
 
 def _plain(name):
@@ -102,7 +100,7 @@ def _open_tensorflow(prefix):
         stored = reader.get_variable_to_shape_map()
     except _DAMAGED_TENSORFLOW as error:
         raise UserError(
-            "{}: not a readable TensorFlow checkpoint ({})".format(prefix, _first_line(error))
+            "{}: not a readable TensorFlow checkpoint ({})".format(prefix, first_line(error))
         ) from None
     names = {_plain(name): name for name in sorted(stored)}
 
@@ -111,16 +109,12 @@ def _open_tensorflow(prefix):
             return reader.get_tensor(names[name])
         except _DAMAGED_TENSORFLOW as error:
             raise UserError(
-                "{}: {} cannot be read ({})".format(prefix, name, _first_line(error))
+                "{}: {} cannot be read ({})".format(prefix, name, first_line(error))
             ) from None
 
     return Checkpoint(
         prefix, OrderedDict((name, tuple(stored[names[name]])) for name in names), read
     )
-
-
-def _first_line(error):
-    return (str(error).splitlines() or [""])[0]
 
 
 def _newest_in(folder):
@@ -139,18 +133,59 @@ def _newest_in(folder):
     raise UserError("--load {}: the folder holds {}; name one by its prefix".format(folder, found))
 
 
+_READERS = {
+    ".npz": _open_npz,
+    ".h5": open_keras,
+    ".hdf5": open_keras,
+    ".pth": open_torch,
+    ".pt": open_torch,
+    ".safetensors": open_safetensors,
+}
+
+
+def _members(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except DAMAGED_ARCHIVE:
+        return []
+
+
+def _reader_of(path):
+    """What reads a file: by its content where that tells, else by its extension, else ``None``."""
+    with open(path, "rb") as stream:
+        head = stream.read(64)
+    if head.startswith(_HDF5_MAGIC):
+        return open_keras
+    if is_legacy_torch(head):
+        return open_torch
+    if is_safetensors(head, os.path.getsize(path)):
+        return open_safetensors
+    members = _members(path) if head.startswith(b"PK") else []
+    if pickles_in(members):
+        return open_torch
+    if any(name.endswith(".npy") for name in members):
+        return _open_npz
+    return _READERS.get(os.path.splitext(path)[1].lower())
+
+
 def open_checkpoint(path):
     """Open a checkpoint.
 
     Args:
         path: a TensorFlow prefix, its ``.index``, ``.meta`` or ``.data`` file, the folder it is in, a
-            V1 ``.ckpt`` file, or a tensorpack ``.npz``.
+            V1 ``.ckpt`` file, a tensorpack ``.npz``, or weights of another library: Keras's ``.h5`` or
+            ``.hdf5``, PyTorch's ``.pth`` or ``.pt``, ``.safetensors``. What these are is taken from
+            their content where it tells, else from the extension.
 
     Returns:
-        :class:`Checkpoint`.
+        :class:`Checkpoint`. Names, axis order and numbers are the file's own (bfloat16 becomes
+        float32); see :mod:`dgl.weights.keras_file`, :mod:`~dgl.weights.torch_file` and
+        :mod:`~dgl.weights.safetensors_file`.
 
     Raises:
-        UserError: missing, unreadable, or holding pickled objects.
+        UserError: missing, unreadable, holding pickled objects other than tensors, leading to other
+            files or claiming more numbers than it has.
     """
     if os.path.isdir(path):
         return _open_tensorflow(_newest_in(path))
@@ -160,11 +195,15 @@ def open_checkpoint(path):
     if not os.path.isfile(path):
         raise UserError(
             "--load {}: no such checkpoint; expected a TensorFlow prefix with its .index file, a "
-            "folder with one, a .ckpt or a .npz".format(path)
+            "folder with one, a .ckpt, .npz, .h5, .hdf5, .pth, .pt or .safetensors".format(path)
         )
-    if path.endswith(".npz"):
-        return _open_npz(path)
-    return _open_tensorflow(path)
+    try:
+        reader = _reader_of(path)
+    except OSError as error:
+        raise UserError(
+            "{}: cannot be read ({}), expected a checkpoint".format(path, error.strerror or error)
+        ) from None
+    return Checkpoint(path, *reader(path)) if reader else _open_tensorflow(path)
 
 
 def save_npz(path, variables):

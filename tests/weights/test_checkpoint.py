@@ -6,10 +6,11 @@ import shutil
 
 import numpy as np
 import pytest
+from foreign_files import write_keras, write_pth, write_safetensors
 from small_network import write_npz, write_tensorflow
 
 from dgl.errors import UserError
-from dgl.weights import open_checkpoint, save_npz
+from dgl.weights import checkpoint, open_checkpoint, save_npz
 
 _RNG = np.random.RandomState(0)
 VALUES = {
@@ -21,9 +22,9 @@ VALUES = {
 
 
 def read_all(path):
-    checkpoint = open_checkpoint(str(path))
-    values = {name: checkpoint.read(name) for name in checkpoint.shapes}
-    assert {name: array.shape for name, array in values.items()} == dict(checkpoint.shapes)
+    opened = open_checkpoint(str(path))
+    values = {name: opened.read(name) for name in opened.shapes}
+    assert {name: array.shape for name, array in values.items()} == dict(opened.shapes)
     return values
 
 
@@ -123,7 +124,60 @@ def test_missing(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError) as caught:
         open_checkpoint(name)
-    assert_one_line(caught, "--load", "no such checkpoint", ".npz")
+    expected = ".ckpt, .npz, .h5, .hdf5, .pth, .pt or .safetensors"
+    assert_one_line(caught, "--load", "no such checkpoint", expected)
+
+
+def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
+    path = write_npz(tmp_path / "a.npz", VALUES)
+
+    def fail(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(checkpoint, "open", fail, raising=False)
+    with pytest.raises(UserError) as caught:
+        open_checkpoint(str(path))
+    assert_one_line(caught, path, "cannot be read (Permission denied)")
+
+
+def _write_legacy_pth(path, values):
+    return write_pth(path, values, legacy=True)
+
+
+def _write_keras(path, values):
+    return write_keras(path, [(k.split("/")[0], [(k.split("/")[1], v)]) for k, v in values.items()])
+
+
+@pytest.mark.parametrize("suffix", ["", ".npz", ".ckpt", ".h5", ".pth", ".safetensors"])
+@pytest.mark.parametrize(
+    "write", [write_npz, write_pth, _write_legacy_pth, _write_keras, write_safetensors]
+)
+def test_the_content_tells_the_kind_of_file(tmp_path, write, suffix):
+    if write is write_safetensors:
+        pytest.importorskip("safetensors")
+    values = {"conv1/W": VALUES["conv1_1/W"], "conv2/b": VALUES["conv1_1/b"]}
+    path = str(tmp_path / "a.npz")
+    write(path, values)
+    os.rename(path, str(tmp_path / "x") + suffix)
+    assert_same(read_all(str(tmp_path / "x") + suffix), values)
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("x.h5", "HDF5 file of Keras"),
+        ("x.HDF5", "HDF5 file of Keras"),
+        ("x.pth", "PyTorch file"),
+        ("x.pt", "PyTorch file"),
+        ("x.npz", ".npz of arrays"),
+        ("x.ckpt", "TensorFlow checkpoint"),
+    ],
+)
+def test_else_the_extension(tmp_path, name, expected):
+    (tmp_path / name).write_bytes(b"damaged beyond recognition" * 9)
+    with pytest.raises(UserError) as caught:
+        read_all(tmp_path / name)
+    assert_one_line(caught, tmp_path / name, "not a readable " + expected)
 
 
 @pytest.mark.parametrize("name", ["x.npz", "x.ckpt", "x", "x.index"])

@@ -1,0 +1,298 @@
+"""Turn published ImageNet weights into a file that `--load` takes, for fine-tuning.
+
+``python -m dgl.weights.convert vgg16-397923af.pth`` writes ``pretrain_model/vgg16.npz``. The publisher is
+recognised by the names in the file; ``docs/weights.md`` lists the files.
+"""
+
+import argparse
+import os
+import re
+from collections import OrderedDict
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from dgl.backbones import BACKBONES, BuildOptions, get_backbone
+from dgl.errors import UserError, run_script
+from dgl.weights.checkpoint import open_checkpoint, save_npz
+from dgl.weights.published import PUBLISHERS, Published, converted_name, entries
+from dgl.weights.restore import PRETRAINED_FOLDER, network_variables
+from dgl.weights.sources import recognise
+from dgl.weights.sources.first_layer import fold
+
+# What DGL adds to a network: no publisher has it.
+_OWN_LAYERS = {"vgg": r"(add|linear[^/]*)/", "inceptionv3": r"InceptionV3/Logits/"}
+_IMAGE_SIZE = 64  # any size has the same variables
+_NAMED = 4
+
+
+class Conversion(NamedTuple):
+    """What was done.
+
+    Attributes:
+        out: the file written.
+        published: :class:`~dgl.weights.published.Published`, what the input was taken for.
+        preprocessing: what was folded into the first layer, or ``None`` when it was left as it is.
+        written: number of variables.
+        left_out: number of the input's variables that the network does not use.
+    """
+
+    out: str
+    published: Published
+    preprocessing: object
+    written: int
+    left_out: int
+
+
+def _choose_mode(checkpoint, modes, mode):
+    if mode is None and len(modes) == 1:
+        return modes[0]
+    if mode is None:
+        raise UserError(
+            "{}: its layers fit no network exactly; name the one it is nearest to with --mode: "
+            "{}".format(checkpoint.path, ", ".join(modes))
+        )
+    get_backbone(mode)
+    if mode not in modes:
+        raise UserError(
+            "{}: holds weights of {}, not of --mode {}".format(
+                checkpoint.path, " or ".join(modes), mode
+            )
+        )
+    return mode
+
+
+def _choose_entry(checkpoint, source, mode, published_as):
+    """Which published file it is: that decides the preprocessing, which no variable's name tells."""
+    found = entries(mode, source.key)
+    names = ", ".join(entry.file_name for entry in found)
+    if not found:
+        raise UserError(
+            "{}: {} is not known to publish {}".format(
+                checkpoint.path, PUBLISHERS[source.key], mode
+            )
+        )
+    wanted = published_as or os.path.basename(checkpoint.path)
+    for entry in found:
+        if entry.file_name == wanted:
+            return entry
+    if published_as:
+        raise UserError(
+            "--published-as {}: {} of {} publishes {}".format(
+                published_as, PUBLISHERS[source.key], mode, names
+            )
+        )
+    # A renamed file is taken for the one that DGL started from; what is printed names it.
+    return found[0]
+
+
+def _expected(backbone, checkpoint, source, head_piece):
+    """Variable name -> shape of what a publisher's file can give, at the width of its first layer."""
+    stem = next(iter(source.pieces(checkpoint.shapes, [backbone.stem]).values()))
+    shape = checkpoint.shapes.get(stem.name)
+    if shape is None or len(shape) != 4:
+        raise UserError(
+            "{}: {} expected as a convolution's weights, found {}".format(
+                checkpoint.path, stem.name, "nothing" if shape is None else list(shape)
+            )
+        )
+    width = shape[0 if stem.axes else -1] / backbone.stem_channels
+    classes = head_piece[-1] if head_piece else 1
+    options = BuildOptions(classes, backbone.head_name("imagenet", classes), width=width)
+    variables = network_variables(backbone, options, _IMAGE_SIZE)
+    own = _OWN_LAYERS.get(backbone.mode)
+    return OrderedDict(
+        (name, shape) for name, shape in variables.items() if not (own and re.match(own, name))
+    )
+
+
+def _transposed(shape, axes):
+    return tuple(shape[axis] for axis in axes) if axes and len(shape) == len(axes) else shape
+
+
+def _head_shape(backbone, checkpoint, source):
+    """Shape of the classification layer, for the networks that keep the publisher's."""
+    if backbone.mode in _OWN_LAYERS:
+        return None
+    piece = source.pieces(checkpoint.shapes, [backbone.heads["imagenet"] + "/W"])
+    piece = next(iter(piece.values()))
+    return _transposed(checkpoint.shapes.get(piece.name, ()), piece.axes)
+
+
+def _check_shapes(checkpoint, mode, expected, pieces):
+    missing = [piece.name for piece in pieces.values() if piece.name not in checkpoint.shapes]
+    wrong = []
+    for name, piece in pieces.items():
+        stored = checkpoint.shapes.get(piece.name)
+        if stored is not None and _transposed(stored, piece.axes) != expected[name]:
+            wrong.append(
+                "{} is {}, expected {}".format(
+                    piece.name, list(stored), list(_stored_shape(expected[name], piece.axes))
+                )
+            )
+    faults = ["lacks " + ", ".join(missing[:_NAMED])] if missing else []
+    faults += wrong[: _NAMED - 1]
+    more = len(missing) - _NAMED if len(missing) > _NAMED else 0
+    more += max(0, len(wrong) - (_NAMED - 1))
+    if faults:
+        raise UserError(
+            "{}: not the weights of {}: {}{}".format(
+                checkpoint.path,
+                mode,
+                "; ".join(faults),
+                " and {} more".format(more) if more else "",
+            )
+        )
+
+
+def _stored_shape(shape, axes):
+    """A shape of this project's in the publisher's layout."""
+    if not axes:
+        return shape
+    stored = [0] * len(shape)
+    for position, axis in enumerate(axes):
+        stored[axis] = shape[position]
+    return tuple(stored)
+
+
+def _read(checkpoint, pieces):
+    variables = OrderedDict()
+    for name, piece in tqdm(pieces.items(), desc="reading", unit="variable", disable=None):
+        value = np.asarray(checkpoint.read(piece.name))
+        value = np.transpose(value, piece.axes) if piece.axes else value
+        with np.errstate(over="ignore"):  # told below
+            value = np.ascontiguousarray(value, "float32").reshape(value.shape)
+        if not np.isfinite(value).all():
+            raise UserError(
+                "{}: {} holds NaN or infinity, expected finite weights".format(
+                    checkpoint.path, piece.name
+                )
+            )
+        variables[name] = value
+    return variables
+
+
+def _check_out(out, path, force):
+    if not out.endswith(".npz"):
+        raise UserError("--out {}: expected a name ending in .npz".format(out))
+    if os.path.realpath(out) == os.path.realpath(path):
+        raise UserError("{}: is the input itself; name another file with --out".format(out))
+    if os.path.exists(out) and not force:
+        raise UserError(
+            "{}: exists; name another file with --out, or overwrite it with --force".format(out)
+        )
+
+
+def _unknown(checkpoint):
+    for backbone in BACKBONES.values():
+        if backbone.stem in checkpoint.shapes:
+            return UserError(
+                "{}: has this project's names already; give it to --load as it is".format(
+                    checkpoint.path
+                )
+            )
+    return UserError(
+        "{}: not recognised as weights published by {} (docs/weights.md lists them); it begins with "
+        "{}".format(
+            checkpoint.path,
+            ", ".join(PUBLISHERS.values()),
+            ", ".join(list(checkpoint.shapes)[:_NAMED]) or "nothing",
+        )
+    )
+
+
+def convert(
+    path,
+    out=None,
+    mode=None,
+    published_as=None,
+    channels=None,
+    keep_first_layer=False,
+    force=False,
+):
+    """Write published weights under this project's names.
+
+    Args:
+        path: a file that :func:`~dgl.weights.checkpoint.open_checkpoint` opens.
+        out: the ``.npz`` to write; by default where the short name of ``--load`` is looked for.
+        mode: backbone; only needed when the file's layers fit none exactly.
+        published_as: which published file it is, when its own name does not tell.
+        channels: ``"rgb"`` or ``"bgr"``, instead of the publisher's order of the input channels.
+        keep_first_layer: leave the first layer as published.
+        force: overwrite ``out``.
+
+    Returns:
+        :class:`Conversion`.
+
+    Raises:
+        UserError: not recognised, incomplete, of wrong shapes or not finite; ``out`` exists.
+    """
+    checkpoint = open_checkpoint(path)
+    recognised = recognise(checkpoint.shapes)
+    if recognised is None:
+        raise _unknown(checkpoint)
+    source, modes = recognised
+    mode = _choose_mode(checkpoint, modes, mode)
+    backbone = get_backbone(mode)
+    entry = _choose_entry(checkpoint, source, mode, published_as)
+    if out is None:
+        file_name = next(iter(backbone.pretrained.values()))
+        out = os.path.join(PRETRAINED_FOLDER, converted_name(file_name))
+    _check_out(out, checkpoint.path, force)
+    head = _head_shape(backbone, checkpoint, source)
+    expected = _expected(backbone, checkpoint, source, head)
+    pieces = source.pieces(checkpoint.shapes, list(expected))
+    _check_shapes(checkpoint, mode, expected, pieces)
+    source.check(checkpoint)
+    variables = _read(checkpoint, pieces)
+    preprocessing = None
+    if not keep_first_layer:
+        preprocessing = entry.preprocessing.in_order(channels or entry.preprocessing.order)
+        fold(variables, backbone.stem, preprocessing)
+    save_npz(out, variables)
+    return Conversion(
+        out, entry, preprocessing, len(variables), len(checkpoint.shapes) - len(variables)
+    )
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(prog="python -m dgl.weights.convert", description=__doc__)
+    parser.add_argument("file", help="published weights: .npz, .ckpt, .h5, .pth or .safetensors")
+    parser.add_argument("--mode", help="backbone, when the file's layers fit none exactly")
+    parser.add_argument("--out", help="the .npz to write (pretrain_model/, under --load's name)")
+    parser.add_argument(
+        "--published-as", metavar="NAME", help="which published file it is, when renamed"
+    )
+    parser.add_argument(
+        "--channels", choices=("rgb", "bgr"), help="order of its input channels (the publisher's)"
+    )
+    parser.add_argument(
+        "--keep-first-layer",
+        action="store_true",
+        help="do not fold the publisher's preprocessing into the first layer",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite --out")
+    args = parser.parse_args(argv)
+    options = vars(args)
+    done = convert(options.pop("file"), **options)
+    first = "first layer as published"
+    if done.preprocessing:
+        first = "first layer made for this project's input, from " + done.preprocessing.text
+    print(
+        "wrote {}: {} of {} for --mode {}, {} variables ({} that the network does not use left out); "
+        "{}".format(
+            done.out,
+            done.published.file_name,
+            PUBLISHERS[done.published.source],
+            done.published.mode,
+            done.written,
+            done.left_out,
+            first,
+        )
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,56 @@
+"""What the readers of other libraries' weight files share: names, numbers and what damage raises."""
+
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+
+from dgl.errors import UserError
+
+_NAMED = 200  # characters of a stored text that a message repeats
+
+# What Python's zip reader and NumPy raise on damaged archives.
+DAMAGED_ARCHIVE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ValueError,
+    LookupError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    MemoryError,
+)
+
+
+def first_line(error):
+    """The first line of an exception's message, its kind if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def quoted(text):
+    """A text from a file, fit for a one-line message: as it is, else escaped and shortened."""
+    return text if text.isprintable() and len(text) <= _NAMED else repr(text[:_NAMED])
+
+
+def add_shape(shapes, path, name, shape):
+    """Enter a variable into ``shapes``.
+
+    Raises:
+        UserError: its name is empty, taken, or not one printable line.
+    """
+    if not name or not name.isprintable():
+        raise UserError("{}: variable named {!r}, expected a printable name".format(path, name))
+    if name in shapes:
+        raise UserError("{}: two variables are named {}, expected one".format(path, quoted(name)))
+    shapes[name] = tuple(shape)
+
+
+def widen_bfloat16(raw):
+    """float32 values of bfloat16 numbers, which NumPy lacks: their bits are the upper half.
+
+    Args:
+        raw: unsigned 16-bit array of any shape and byte order.
+    """
+    return (raw.astype(np.uint32) << 16).view(np.float32)

@@ -1,0 +1,87 @@
+"""Reading `.safetensors` files through the ``safetensors`` library, as NumPy arrays.
+
+The library compares the header with the file's size before anything is read. bfloat16, which it cannot
+hand over as NumPy, is read here from the place that the header states: https://github.com/huggingface/safetensors
+"""
+
+import json
+import struct
+from collections import OrderedDict
+
+import numpy as np
+
+from dgl.errors import UserError
+from dgl.weights.foreign import add_shape, first_line, quoted, widen_bfloat16
+
+_LENGTH = struct.Struct("<Q")
+_PLAIN = frozenset("F64 F32 F16 I64 I32 I16 I8 U64 U32 U16 U8 BOOL".split())
+
+
+def is_safetensors(head, size):
+    """Whether a file of ``size`` bytes that begins with ``head`` (9 bytes or more) looks like one."""
+    if len(head) <= _LENGTH.size or head[_LENGTH.size : _LENGTH.size + 1] != b"{":
+        return False
+    return _LENGTH.unpack(head[: _LENGTH.size])[0] <= size - _LENGTH.size
+
+
+def _read_bfloat16(path, name):
+    with open(path, "rb") as stream:
+        length = _LENGTH.unpack(stream.read(_LENGTH.size))[0]
+        entry = json.loads(stream.read(length).decode("utf-8"))[name]
+        begin, end = entry["data_offsets"]
+        stream.seek(begin, 1)
+        return widen_bfloat16(np.frombuffer(stream.read(end - begin), "<u2")).reshape(
+            entry["shape"]
+        )
+
+
+def open_safetensors(path):
+    """Open a safetensors file; its numbers are read one tensor at a time.
+
+    Returns:
+        (shapes, read): name -> tuple of int, and name -> array; bfloat16 becomes float32.
+
+    Raises:
+        UserError: damaged, of a number type that NumPy lacks (8-bit floats), or the library is absent.
+    """
+    try:
+        import safetensors
+    except ImportError:
+        raise UserError(
+            "{}: the package safetensors is needed to read it: pip install safetensors".format(path)
+        ) from None
+    # The library raises its own error, and Python's for what NumPy cannot take.
+    damaged = (
+        safetensors.SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError,
+        OverflowError, MemoryError,
+    )  # fmt: skip
+    shapes, kinds = OrderedDict(), {}
+    try:
+        with safetensors.safe_open(path, framework="np") as stored:
+            for name in stored.keys():  # noqa: SIM118 (not a dict)
+                part = stored.get_slice(name)
+                add_shape(shapes, path, name, part.get_shape())
+                kinds[name] = part.get_dtype()
+    except damaged as error:
+        raise UserError(
+            "{}: not a readable safetensors file ({})".format(path, quoted(first_line(error)))
+        ) from None
+
+    def read(name):
+        if kinds[name] != "BF16" and kinds[name] not in _PLAIN:
+            raise UserError(
+                "{}: {} has the number type {}, expected one of NumPy's or BF16".format(
+                    path, name, quoted(str(kinds[name]))
+                )
+            )
+        try:
+            if kinds[name] == "BF16":
+                return _read_bfloat16(path, name)
+            with safetensors.safe_open(path, framework="np") as stored:
+                return np.array(stored.get_tensor(name))
+        except damaged as error:
+            raise UserError(
+                "{}: {} cannot be read ({})".format(path, name, quoted(first_line(error)))
+            ) from None
+
+    return shapes, read

@@ -1,0 +1,206 @@
+"""Small published files of every publisher, in their real names, from name-seeded values.
+
+Variables are made under this project's names by ``small_network``; here each publisher's names are written
+down, apart from the converter, which has to find the way back.
+"""
+
+from collections import OrderedDict
+
+import numpy as np
+from deterministic import value
+from foreign_files import write_keras
+from numpy_forward import pad_same
+from small_network import options_of, values_of
+
+from dgl.backbones import get_backbone
+from dgl.backbones.network import build_network
+from dgl.tf_compat import tf
+from dgl.weights import assign
+
+SIZE = 64
+WIDTH = 0.125
+CLASSES = 7
+VGG_POSITIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
+OWN = ("add/", "linear/", "InceptionV3/Logits/")
+
+
+def variables_of(mode, width=WIDTH):
+    """Variables of a network with gammas and averages that are no trivial numbers."""
+    return OrderedDict(values_of(mode, SIZE, width=width, classes=CLASSES))
+
+
+def published_part(mode, width=WIDTH):
+    """Those that a publisher's file has too, under this project's names."""
+    own = OWN if mode in ("vgg", "inceptionv3") else ()
+    return OrderedDict(
+        (name, array)
+        for name, array in variables_of(mode, width).items()
+        if not name.startswith(own or ("?",))
+    )
+
+
+def random(name, shape):
+    """Values for what the converter leaves out."""
+    return value(name + "/W", shape)
+
+
+def zoo(mode, width=WIDTH):
+    """Tensorpack's model zoo: (name -> array)."""
+    values = OrderedDict(published_part(mode, width))
+    if mode == "vgg":
+        top = values["conv5_3/b"].size
+        for name, shape in (("fc6", (4 * top, 16)), ("fc7", (16, 16)), ("fc8", (16, CLASSES))):
+            values[name + "/W"] = random(name, shape)
+            values[name + "/b"] = random(name, shape[-1:])
+    values["conv0/W/Momentum" if mode != "vgg" else "learning_rate"] = np.float32(0.1)
+    return values
+
+
+def slim(width=WIDTH):
+    """TF-slim's Inception-V3."""
+    values = OrderedDict(published_part("inceptionv3", width))
+    for name in ("AuxLogits/Conv2d_1b_1x1", "Mixed_7a/Branch_0/Conv2d_0a_1x1"):
+        values["InceptionV3/{}/weights".format(name)] = random(name, (1, 1, 4, 8))
+    values["InceptionV3/Logits/Conv2d_1c_1x1/weights"] = random("top", (1, 1, 8, 1001))
+    values["InceptionV3/Logits/Conv2d_1c_1x1/biases"] = np.zeros(1001, "float32")
+    values["global_step"] = np.array(5000)
+    return values
+
+
+def torchvision(mode, width=WIDTH):
+    """Torchvision's state dict, in PyTorch's layout."""
+    values, positions = OrderedDict(), iter(VGG_POSITIONS)
+    endings = {
+        "bn/gamma": "weight",
+        "bn/beta": "bias",
+        "bn/mean/EMA": "running_mean",
+        "bn/variance/EMA": "running_var",
+    }
+    for name, array in published_part(mode, width).items():
+        if array.ndim == 4:
+            array = array.transpose(3, 2, 0, 1)
+        elif array.ndim == 2:
+            array = array.T
+        parts = name.split("/")
+        if mode == "vgg":
+            if parts[1] == "W":
+                position = next(positions)
+            kind = "weight" if parts[1] == "W" else "bias"
+            values["features.{}.{}".format(position, kind)] = array
+            continue
+        if parts[0] == "linear":
+            values["fc." + ("weight" if parts[1] == "W" else "bias")] = array
+            continue
+        prefix, layer, rest = "", parts[0], "/".join(parts[1:])
+        if layer.startswith("group"):
+            prefix = "layer{}.{}.".format(int(layer[5:]) + 1, parts[1][5:])
+            layer, rest = parts[2], "/".join(parts[3:])
+        number = {"conv0": "1", "convshortcut": ""}.get(layer, layer[-1])
+        if rest == "W":
+            layer = "conv" + number if number else "downsample.0"
+            values[prefix + layer + ".weight"] = array
+        else:
+            layer = "bn" + number if number else "downsample.1"
+            values[prefix + layer + "." + endings[rest]] = array
+            if rest.endswith("variance/EMA"):
+                values[prefix + layer + ".num_batches_tracked"] = np.array(3)
+    if mode == "vgg":
+        values["classifier.6.weight"] = random("classifier", (CLASSES, 8))
+        values["classifier.6.bias"] = random("classifier", (CLASSES,))
+    return values
+
+
+def keras_vgg(width=WIDTH, top=True):
+    """Layers of Keras's VGG16, as :func:`foreign_files.write_keras` takes them."""
+    layers, values = [("input_1", [])], published_part("vgg", width)
+    for name in [name for name in values if name.endswith("/W")]:
+        block, index = name[4], name[6]
+        layer = "block{}_conv{}".format(block, index)
+        bias = values[name[:-1] + "b"]
+        layers.append((layer, [("kernel", values[name]), ("bias", bias)]))
+    if top:
+        layers.append(("fc1", [("kernel", random("fc1", (8, 4))), ("bias", random("fc1", (4,)))]))
+    return layers
+
+
+def keras_inception(width=WIDTH, first=0, after=24):
+    """Layers of Keras's InceptionV3, numbered from ``first``, in an order that says nothing."""
+    layers, values = [("input_1", [])], published_part("inceptionv3", width)
+    numbers = iter(range(first, 1000))
+
+    def numbered(kind, number):
+        return "{}_{}".format(kind, number) if number else kind
+
+    for name in [name for name in values if name.endswith("/weights")]:
+        number, norm = next(numbers), name[: -len("weights")] + "BatchNorm/"
+        kinds = ("beta", "moving_mean", "moving_variance")
+        averages = [(kind, values[norm + kind]) for kind in kinds]
+        layers.append((numbered("conv2d", number), [("kernel", values[name])]))
+        layers.append((numbered("batch_normalization", number), averages))
+    for number in (next(numbers) for _ in range(after)):
+        layers.append((numbered("conv2d", number), [("kernel", random("c", (1, 1, 4, 8)))]))
+        kinds = ("beta", "moving_mean", "moving_variance")
+        averages = [(kind, random(kind, (8,))) for kind in kinds]
+        layers.append((numbered("batch_normalization", number), averages))
+    order = np.random.RandomState(0).permutation(len(layers))
+    return [layers[index] for index in order]
+
+
+def write_keras_file(path, layers, **options):
+    """Write the layers; returns the path as str."""
+    return write_keras(path, layers, **options)
+
+
+def run(mode, checkpoint, image, names, width=WIDTH, drawn=(), **options):
+    """Endpoints of this project's network filled from a checkpoint.
+
+    Variables that a converted file cannot have keep name-seeded values.
+
+    Args:
+        image: (N, S, S, 3) BGR, 0 to 255.
+        names: endpoints to fetch; ``"logits"`` too.
+        drawn: optional mapping of more variables.
+
+    Returns:
+        list of arrays.
+    """
+    size = image.shape[1]
+    with tf.Graph().as_default(), tf.Session() as session:
+        tensor = tf.placeholder(tf.float32, [None, size, size, 3])
+        network = build_network(
+            get_backbone(mode), tensor, options_of(mode, classes=CLASSES, width=width, **options)
+        )
+        variables = tf.global_variables()
+        own = [v for v in variables if v.op.name not in checkpoint.shapes]
+        assign(session, [v for v in variables if v not in own], checkpoint)
+        feeds = {v.initializer.inputs[1]: value(v.op.name, v.shape.as_list()) for v in own}
+        session.run([v.initializer for v in own], feeds)
+        fetches = [network.logits if n == "logits" else network.endpoints[n] for n in names]
+        return session.run(fetches, {tensor: image})
+
+
+# Statistics of the normalisation of this project's networks, in BGR on the scale 0 to 255.
+OUR_MEAN = 255 * np.array([0.406, 0.456, 0.485])
+OUR_STD = 255 * np.array([0.225, 0.224, 0.229])
+
+
+def picture(size=SIZE, count=2):
+    """Random pictures, (N, S, S, 3) BGR, 0 to 255, whole numbers."""
+    return np.random.RandomState(size).randint(0, 256, (count, size, size, 3)).astype("float64")
+
+
+def padded(image, stride=1):
+    """``image`` with the mean colour around it, where SAME would pad before a 3 x 3 convolution.
+
+    Zero is the mean colour to this project's networks. A publisher's network that sees that colour in the
+    padding, and pads no more, computes the same at the border too.
+    """
+    return pad_same(image, (3, 3), stride, OUR_MEAN)
+
+
+def assert_close(found, expected, relative=1e-4):
+    """No entry may be off by more than ``relative`` of the largest."""
+    assert found.shape == expected.shape
+    largest = np.abs(expected).max()
+    assert largest > 0
+    assert np.abs(found - expected).max() <= relative * largest

@@ -1,0 +1,65 @@
+"""TF-slim's Inception-V3: the converted file computes what the published one does on its own input."""
+
+import numpy as np
+import pytest
+from numpy_forward import inception, preprocess
+from published_files import assert_close, padded, picture, published_part, run, slim
+from small_network import write_tensorflow
+
+from dgl.weights import open_checkpoint
+from dgl.weights.convert import convert
+
+HALF = (127.5, 127.5, 127.5)
+
+
+@pytest.fixture(scope="module")
+def published():
+    return slim()
+
+
+@pytest.fixture(scope="module", params=[1, 2])
+def converted(request, published, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("slim")
+    path = write_tensorflow(folder / "inception_v3.ckpt", published, request.param)
+    done = convert(path, str(folder / "inception_v3.npz"))
+    return done, open_checkpoint(done.out)
+
+
+def test_what_is_kept(converted):
+    done, checkpoint = converted
+    expected = published_part("inceptionv3")
+    assert set(checkpoint.shapes) == set(expected)
+    assert (done.written, done.left_out) == (len(expected), 5)
+    for name, array in expected.items():
+        if "Conv2d_1a_3x3" not in name or "Mixed" in name:
+            np.testing.assert_array_equal(checkpoint.read(name), array)
+
+
+def test_it_computes_the_same(converted, published):
+    _, checkpoint = converted
+    image = picture()
+    names = ["Conv2d_1a_3x3", "Mixed_5c", "Mixed_6a", "Mixed_6e"]
+    found = run("inceptionv3", checkpoint, image, names)
+    points = inception(preprocess(padded(image, 2), "rgb", HALF, HALF), published, "VALID")
+    for name, array in zip(names, found):
+        assert_close(array, points[name])
+
+
+def test_zero_padding_makes_a_difference_at_the_border_only(converted, published):
+    _, checkpoint = converted
+    image = picture()
+    first, last = run("inceptionv3", checkpoint, image, ["Conv2d_1a_3x3", "Mixed_6e"])
+    points = inception(preprocess(image, "rgb", HALF, HALF), published)
+    off = np.abs(first - points["Conv2d_1a_3x3"]) / points["Conv2d_1a_3x3"].max()
+    assert off[:, :-1, :-1].max() < 1e-6 < off.max()
+    # docs/weights.md states these.
+    assert off.max() < 0.2
+    assert np.abs(last - points["Mixed_6e"]).max() < 0.1 * points["Mixed_6e"].max()
+
+
+def test_first_layer_left_as_published(published, tmp_path):
+    path = write_tensorflow(tmp_path / "inception_v3.ckpt", published)
+    done = convert(path, str(tmp_path / "raw.npz"), keep_first_layer=True)
+    checkpoint = open_checkpoint(done.out)
+    for name, array in published_part("inceptionv3").items():
+        np.testing.assert_array_equal(checkpoint.read(name), array)

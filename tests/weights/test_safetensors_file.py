@@ -1,0 +1,116 @@
+"""safetensors files are read with their names and layout; damaged ones end in one clear line."""
+
+import json
+import struct
+import sys
+
+import numpy as np
+import pytest
+from foreign_files import (
+    SAFETENSORS_DTYPES,
+    assert_same,
+    damaged,
+    read_all,
+    refusal_of,
+    write_safetensors,
+)
+
+from dgl.weights import open_checkpoint
+
+_RNG = np.random.RandomState(0)
+VALUES = {
+    "conv.bias": np.arange(4, dtype="float32"),
+    "conv.weight": _RNG.standard_normal((4, 3, 3, 3)).astype("float32"),
+    "count": np.array(7, "int64"),
+    "empty": np.zeros((0, 3), "float32"),
+}
+
+
+@pytest.fixture
+def library():
+    return pytest.importorskip("safetensors.numpy")
+
+
+def write_header(path, header, data=b""):
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.bin"])
+def test_names_shapes_and_numbers(library, tmp_path, name):
+    assert_same(read_all(write_safetensors(tmp_path / name, VALUES)), VALUES)
+
+
+@pytest.mark.parametrize("dtype", sorted(SAFETENSORS_DTYPES))
+def test_number_types(library, tmp_path, dtype):
+    values = {"x": np.array([[0, 1, 1], [1, 0, 1]], dtype)}
+    assert_same(read_all(write_safetensors(tmp_path / "a.safetensors", values)), values)
+
+
+def test_files_of_the_library(library, tmp_path):
+    path = str(tmp_path / "a.safetensors")
+    library.save_file(VALUES, path)
+    assert_same(read_all(path), VALUES)
+
+
+def test_the_library_reads_what_the_tests_write(library, tmp_path):
+    found = library.load_file(write_safetensors(tmp_path / "a.safetensors", VALUES))
+    assert_same({name: found[name] for name in VALUES}, VALUES)
+
+
+def test_bfloat16_becomes_float32(library, tmp_path):
+    bits = np.array([[0x3F80, 0xC000], [0x0000, 0x7F80]], "uint16")  # 1, -2, 0, infinity
+    path = tmp_path / "a.safetensors"
+    write_safetensors(path, {"a": np.zeros(3, "uint8"), "x": bits}, {"x": "BF16"})
+    expected = np.array([[1, -2], [0, np.inf]], "float32")
+    assert_same(read_all(path), {"a": np.zeros(3, "uint8"), "x": expected})
+
+
+def test_numbers_that_numpy_lacks(library, tmp_path):
+    path = tmp_path / "a.safetensors"
+    write_safetensors(path, {"x": np.zeros(3, "uint8")}, {"x": "F8_E4M3"})
+    assert open_checkpoint(str(path)).shapes == {"x": (3,)}
+    assert "x has the number type F8_E4M3, expected one of NumPy's or BF16" in refusal_of(path)
+
+
+def test_the_library_is_absent(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    path = write_safetensors(tmp_path / "a.safetensors", VALUES)
+    assert "pip install safetensors" in refusal_of(path)
+
+
+@pytest.mark.parametrize("cut", [0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 0.999])
+def test_truncated(library, tmp_path, cut):
+    path = write_safetensors(tmp_path / "a.safetensors", VALUES)
+    assert "not a readable safetensors file" in refusal_of(damaged(path, cut=cut))
+
+
+@pytest.mark.parametrize("content", [b"garbage" * 30, b"\xff" * 300, b"\0" * 300])
+def test_garbage(library, tmp_path, content):
+    path = tmp_path / "a.safetensors"
+    path.write_bytes(content)
+    assert "not a readable safetensors file" in refusal_of(path)
+
+
+@pytest.mark.parametrize(
+    "shape, offsets",
+    [
+        ([10**12], [0, 12]),
+        ([10**12], [0, 4 * 10**12]),
+        ([2**40, 2**40], [0, 12]),
+        ([-3], [0, 12]),
+        ([3], [4, 16]),
+        ([3], [12, 0]),
+        ([2], [0, 12]),
+    ],
+)
+def test_shapes_and_places_that_are_not_there(library, tmp_path, shape, offsets):
+    header = {"x": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}
+    path = write_header(tmp_path / "a.safetensors", header, b"\0" * 12)
+    assert "not a readable safetensors file" in refusal_of(path)
+
+
+def test_a_name_of_two_lines(library, tmp_path):
+    path = write_safetensors(tmp_path / "a.safetensors", {"a\nb": np.zeros(2)})
+    assert "variable named 'a\\nb', expected a printable name" in refusal_of(path)
