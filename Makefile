@@ -3,13 +3,19 @@
 # make lint   check style
 # Everything installs into .venv; PYTHON chooses the interpreter it is made with (3.10 to 3.13).
 #
-# make test-tf215   the suite on TensorFlow 2.15.1, in .venv-tf215, with PYTHON39 (Python 3.9)
-# make test-tf115   the suite on TensorFlow 1.15.5, in .venv-tf115, with PYTHON37 (Python 3.7)
+# make test-tf215   the suite on TensorFlow 2.15.1, in .venv-tf215, made with PYTHON39
+# make test-tf115   the suite on TensorFlow 1.15.5, in .venv-tf115, made with PYTHON37
 # make test-peers   the tests that compare with PyTorch, installed into .venv-peers
+# PYTHON39 and PYTHON37 are Python 3.9 and 3.7: by default from the path, else pyenv's.
+
+# The first interpreter of version $(1) that runs (pyenv leaves commands on the path that do not).
+find_python = $(shell for python in python$(1) $(HOME)/.pyenv/versions/$(1).*/bin/python; do \
+	"$$python" -c "" 2> /dev/null && echo "$$python" && break; done)
+need_python = @test -n "$(1)" || { echo "error: no Python $(2) found; set $(3) to one" >&2; exit 1; }
 
 PYTHON ?= python3
-PYTHON39 ?= python3.9
-PYTHON37 ?= python3.7
+PYTHON39 ?= $(call find_python,3.9)
+PYTHON37 ?= $(call find_python,3.7)
 VENV := .venv
 PY := $(VENV)/bin/python
 
@@ -62,12 +68,14 @@ $(VENV)/.tested-with: requirements-dev.txt requirements.txt | $(VENV)/bin/python
 
 # requirements.txt chooses the TensorFlow that goes with each Python.
 .venv-tf215/.tested-with: requirements-dev.txt requirements.txt
+	$(call need_python,$(PYTHON39),3.9,PYTHON39)
 	$(PYTHON39) -m venv .venv-tf215
 	.venv-tf215/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
 # The pip that comes with Python 3.7 is too old for some of the wheels.
 .venv-tf115/.tested-with: requirements-dev.txt requirements.txt
+	$(call need_python,$(PYTHON37),3.7,PYTHON37)
 	$(PYTHON37) -m venv .venv-tf115
 	.venv-tf115/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
 	.venv-tf115/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
