@@ -70,6 +70,7 @@ def test_facts():
         (dict(epochs=11), "rate", "0.002 from epoch 1, 0.0002 from epoch 11"),
         (dict(lr_epochs=(3,), base_lr=0.5), "rate", "0.5 from epoch 1, 0.05 from epoch 4"),
         (dict(seed=7), "seed", "7"),
+        (dict(towers=1), "batch", "32"),
         (dict(workers=0), "workers", "0 processes"),
     ],
 )
