@@ -71,12 +71,10 @@ def _facts(recipe, data, start):
     yield "loss", _loss(recipe)
     yield "optimizer", "SGD, Nesterov momentum {}".format(_number(MOMENTUM))
     yield "learning rate", ", ".join(_rates(recipe))
-    yield (
-        "batch",
-        "{}, {} on each of {} towers".format(
-            recipe.batch, recipe.batch // recipe.towers, recipe.towers
-        ),
-    )
+    batch = str(recipe.batch)
+    if recipe.towers > 1:
+        batch += ", {} on each of {} towers".format(recipe.batch // recipe.towers, recipe.towers)
+    yield "batch", batch
     yield (
         "length",
         "{} steps an epoch, {} epochs, {} steps in all".format(
