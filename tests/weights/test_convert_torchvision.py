@@ -159,6 +159,7 @@ def randomised(torch, module):
     return module.eval()
 
 
+@pytest.mark.peer
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "mode, kind",

@@ -173,6 +173,7 @@ def _parameter(key, array):
     return dump_global("torch.nn.parameter", "Parameter") + b")\x81q\x09" + state + b"b"
 
 
+@pytest.mark.peer
 @pytest.mark.parametrize("tensor", [_rebuilt, _with_state, _parameter])
 @pytest.mark.parametrize("pairs", [False, True])
 def test_state_dicts_before_pytorch_0_4(tmp_path, tensor, pairs):
@@ -204,6 +205,7 @@ def _network(torch):
     )
 
 
+@pytest.mark.peer
 @legacy_or_not
 @pytest.mark.parametrize("protocol", [2, 4])
 def test_what_pytorch_writes(tmp_path, legacy, protocol):
@@ -233,6 +235,7 @@ def test_what_pytorch_writes(tmp_path, legacy, protocol):
     assert_same(read_all(path), expected)
 
 
+@pytest.mark.peer
 @legacy_or_not
 def test_an_optimizer_beside_the_state_dict(tmp_path, legacy):
     torch = pytest.importorskip("torch")
@@ -246,6 +249,7 @@ def test_an_optimizer_beside_the_state_dict(tmp_path, legacy):
     assert list(read_all(path)) == list(network.state_dict())
 
 
+@pytest.mark.peer
 @legacy_or_not
 @pytest.mark.parametrize("wrap", [None, "state_dict"])
 def test_pytorch_reads_what_the_tests_write(tmp_path, legacy, wrap):
@@ -258,6 +262,7 @@ def test_pytorch_reads_what_the_tests_write(tmp_path, legacy, wrap):
     assert_same({name: value.numpy() for name, value in loaded.items()}, VALUES)
 
 
+@pytest.mark.peer
 @legacy_or_not
 def test_a_whole_model_of_pytorch(tmp_path, legacy):
     torch = pytest.importorskip("torch")
