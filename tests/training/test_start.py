@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+from small_network import values_of, write_tensorflow
 from tiny import WIDTH, vgg_shapes, vgg_variables
 
-from dgl.backbones import BuildOptions, get_backbone
+from dgl.backbones import PAPER_MODES, BuildOptions, get_backbone
 from dgl.errors import UserError
 from dgl.training.start import pick_head, start_from
 from dgl.weights import open_checkpoint, save_npz
@@ -156,3 +157,60 @@ def test_only_the_head_fitting_is_not_enough_when_shapes_below_disagree(checkpoi
     variables = {"linear/W": np.zeros((128, 4), "float32"), "conv1_1/b": np.zeros(9, "float32")}
     with pytest.raises(UserError, match="conv1_1/b"):
         start_from(VGG, checkpoint(variables), options(), 32)
+
+
+PUBLISHED_EXTRAS = {
+    "vgg": ("fc6/W", "fc6/b", "fc7/W", "fc7/b", "fc8/W", "fc8/b"),
+    "resnet50": ("global_step",),
+    "resnet50se": (),
+    "inceptionv3": (
+        "global_step",
+        "InceptionV3/AuxLogits/Conv2d_1b_1x1/weights",
+        "InceptionV3/AuxLogits/Conv2d_1b_1x1/BatchNorm/beta",
+        "InceptionV3/Mixed_7a/Branch_0/Conv2d_0a_1x1/weights",
+        "InceptionV3/Mixed_7c/Branch_3/Conv2d_0b_1x1/BatchNorm/moving_mean",
+        "InceptionV3/Logits/Conv2d_1c_1x1/weights",
+        "InceptionV3/Logits/Conv2d_1c_1x1/biases",
+        "InceptionV3/Conv2d_1a_3x3/weights/ExponentialMovingAverage",
+        "InceptionV3/Conv2d_1a_3x3/weights/RMSProp",
+    ),
+}
+NEW_LAYERS = {
+    "vgg": ["add/W", "add/b", "linear_cub/W", "linear_cub/b"],
+    "resnet50": ["linearcub/W", "linearcub/b"],
+    "resnet50se": ["linearcub/W", "linearcub/b"],
+    "inceptionv3": [
+        "InceptionV3/Logits/{}/{}".format(layer, kind)
+        for layer in ("add2", "add1", "Conv2d_1c_1x1_200")
+        for kind in ("weights", "biases")
+    ],
+}
+
+
+@pytest.mark.parametrize("form", ["V1", "V2", "npz", "npz with :0"])
+@pytest.mark.parametrize("mode", PAPER_MODES)
+def test_published_weights_start_a_run_on_cub(tmp_path, mode, form):
+    """Everything below the new layers is taken; everything that does not belong is only counted."""
+    backbone = get_backbone(mode)
+    own = values_of(mode, 64, width=0.0625, classes=200, data_set="cub")
+    stored = {name: array for name, array in own.items() if name not in NEW_LAYERS[mode]}
+    kept = len(stored)
+    if mode.startswith("resnet"):
+        stored["linear/W"], stored["linear/b"] = np.zeros((128, 1000)), np.zeros(1000)
+    for name in PUBLISHED_EXTRAS[mode]:
+        stored[name] = (
+            np.asarray(7, "int64") if name == "global_step" else np.ones((2, 3), "float32")
+        )
+    if form.startswith("npz"):
+        ending = ":0" if form.endswith(":0") else ""
+        path = str(tmp_path / "weights.npz")
+        np.savez(path, **{name + ending: array for name, array in stored.items()})
+    else:
+        path = write_tensorflow(tmp_path / "inception_v3.ckpt", stored, version=int(form[1]))
+    found = open_checkpoint(path)
+    head = pick_head(backbone, found.shapes, "cub", 200)
+    start = start_from(backbone, found, BuildOptions(classes=200, head=head, width=0.0625), 64)
+    assert start.fresh == NEW_LAYERS[mode]
+    assert (len(start.taken), start.passed_over) == (kept, len(stored) - kept)
+    for name, array in start.values().items():
+        np.testing.assert_array_equal(array, own[name])
