@@ -24,22 +24,28 @@ def find_weights(backbone, load):
 
     A short name (``vgg``, ``resnet50``, ...) stands for the ImageNet file in ``pretrain_model/``, looked
     for in the working folder and beside the package: under its published name, then under the one that
-    :mod:`dgl.weights.convert` gives.
+    :mod:`dgl.weights.convert` gives. The name of a file there will do too.
 
     Raises:
         UserError: a short name whose file is absent; the message says what to fetch and from where.
     """
     file_name = backbone.pretrained.get(load)
-    if os.path.exists(load) or os.path.exists(load + ".index") or file_name is None:
+    if _is_checkpoint(load):
         return load
     roots = (os.getcwd(), os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
-    for name in (file_name, converted_name(file_name)):
+    for name in (file_name, converted_name(file_name)) if file_name else (load,):
         for root in roots:
             path = os.path.join(root, PRETRAINED_FOLDER, name)
-            if os.path.exists(path):
+            if _is_checkpoint(path):
                 return path
+    if file_name is None:
+        return load
     folder = os.path.join(os.getcwd(), PRETRAINED_FOLDER, "")
     raise UserError("--load {}: {}".format(load, how_to_get(backbone.mode, file_name, folder)))
+
+
+def _is_checkpoint(path):
+    return os.path.exists(path) or os.path.exists(path + ".index")
 
 
 def conversion_hint(backbone, checkpoint):

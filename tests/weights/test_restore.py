@@ -236,6 +236,18 @@ def test_short_names_stand_for_files_in_pretrain_model(tmp_path, monkeypatch, mo
         assert os.path.samefile(found, str(path))
 
 
+@pytest.mark.parametrize("mode", PAPER_MODES)
+@pytest.mark.parametrize("ending", ["", ".index"])
+def test_names_of_files_in_pretrain_model(tmp_path, monkeypatch, mode, ending):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrain_model").mkdir()
+    for short, file_name in get_backbone(mode).pretrained.items():
+        path = tmp_path / "pretrain_model" / file_name
+        (tmp_path / "pretrain_model" / (file_name + ending)).write_bytes(b"")
+        for name in (short, file_name):
+            assert find_weights(get_backbone(mode), name) == os.path.join(os.getcwd(), str(path))
+
+
 def test_published_file_names():
     names = [set(get_backbone(mode).pretrained.values()) for mode in PAPER_MODES]
     assert names == [
