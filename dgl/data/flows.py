@@ -19,7 +19,9 @@ from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads Tens
 from tensorpack.dataflow import (  # isort: skip
     BatchData,
     DataFlow,
+    DataFlowTerminated,
     MapData,
+    ProxyDataFlow,
 )
 from tensorpack.utils import logger  # isort: skip
 
@@ -107,6 +109,33 @@ def _check_readable(samples):
         raise last
 
 
+class FailureKeeper(ProxyDataFlow):
+    """Keeps what ends a flow, for the trainer to tell: tensorpack's thread would only log it.
+
+    After a failure it goes on giving the last datapoint, so that the step that waits for one ends and
+    :class:`~dgl.training.callbacks.StopOnFailure` gets its turn.
+
+    Attributes:
+        error: the exception, or ``None``.
+    """
+
+    def __init__(self, flow):
+        super(FailureKeeper, self).__init__(flow)
+        self.error = None
+
+    def __iter__(self):
+        point = None
+        try:
+            for point in self.ds:
+                yield point
+        except Exception as error:
+            self.error = error
+            if point is None:
+                raise DataFlowTerminated() from error
+        while self.error is not None:
+            yield point
+
+
 def training_flow(samples, size, batch, workers, seed=None):
     """Endless batches for training.
 
@@ -118,13 +147,13 @@ def training_flow(samples, size, batch, workers, seed=None):
         seed: fixes shuffling and augmentation; ``None`` draws afresh.
 
     Returns:
-        tensorpack dataflow of [(batch, S, S, 3) uint8 BGR, (batch,) int32].
+        :class:`FailureKeeper` of [(batch, S, S, 3) uint8 BGR, (batch,) int32].
     """
     _check_readable(samples)
     flow = ShuffledDraws(samples, seed)
     view = _TrainingView(size)
     flow = OrderedProcesses(flow, view, workers) if workers else MapData(flow, view)
-    return BatchData(flow, batch)
+    return FailureKeeper(BatchData(flow, batch))
 
 
 class ValidationFlow(DataFlow):

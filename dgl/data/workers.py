@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import queue
 import signal
+import sys
 import threading
 
 import cv2
@@ -21,6 +22,10 @@ from tensorpack.dataflow import ProxyDataFlow  # isort: skip
 
 _PATIENCE = 2.0  # seconds between a process's looks at whether its parent is still there
 _END, _GONE = "end of the flow", "process gone"
+_KILLED = -signal.SIGKILL
+
+# Forking is what keeps a process small. Elsewhere than on Linux, libraries do not bear it.
+_processes = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
 def _work(function, connection, near_end, parent):
@@ -48,8 +53,8 @@ class _Worker(object):
     """One process, a connection to it, and a thread that takes its results as they come."""
 
     def __init__(self, function, depth):
-        self.tasks, far_end = multiprocessing.Pipe()
-        self.process = multiprocessing.Process(
+        self.tasks, far_end = _processes.Pipe()
+        self.process = _processes.Process(
             target=_work, args=(function, far_end, self.tasks, os.getpid()), daemon=True
         )
         self.process.start()
@@ -87,6 +92,7 @@ class OrderedProcesses(ProxyDataFlow):
         self._count = workers
         self._depth = depth
         self._workers = None
+        self._iterating = False
 
     def reset_state(self):
         super(OrderedProcesses, self).reset_state()
@@ -95,24 +101,38 @@ class OrderedProcesses(ProxyDataFlow):
 
     def _feed(self):
         ends = [_END] * self._count
+        turn = 0
         try:
             for turn, task in enumerate(itertools.chain(self.ds, ends)):
                 self._workers[turn % self._count].tasks.send(task)
         except OSError:
             return  # the process is gone, which the other side of it reports
+        except Exception as error:
+            # Raised where the flow is iterated, instead of leaving that side waiting.
+            for worker in self._workers:
+                worker.results.put(error)
 
     def _take(self, turn):
         worker = self._workers[turn % self._count]
         result = worker.results.get()
+        if isinstance(result, Exception):
+            raise result
         if isinstance(result, str) and result == _GONE:
+            worker.results.put(_GONE)  # for whoever asks again
             worker.process.join(_PATIENCE)
+            code = worker.process.exitcode
             raise UserError(
-                "a process that decodes pictures ended by itself (exit code {}; -9 is often a lack of "
-                "memory), expected it to last: try fewer --workers".format(worker.process.exitcode)
+                "a process that decodes pictures ended by itself (exit code {}), expected it to "
+                "last{}".format(
+                    code, ": out of memory? fewer --workers need less" if code == _KILLED else ""
+                )
             )
         return result
 
     def __iter__(self):
+        if self._iterating:
+            raise RuntimeError("one iteration at a time: the one before has not come to its end")
+        self._iterating = True
         threading.Thread(target=self._feed, daemon=True).start()
         for turn in itertools.count():
             result = self._take(turn)
@@ -120,6 +140,7 @@ class OrderedProcesses(ProxyDataFlow):
                 # The other processes' ends follow; without them the next iteration would begin there.
                 for rest in range(1, self._count):
                     self._take(turn + rest)
+                self._iterating = False
                 return
             if result is not None:
                 yield result

@@ -2,7 +2,19 @@
 
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
 
-from tensorpack.callbacks import JSONWriter, MinSaver, ProxyCallback  # isort: skip
+from tensorpack.callbacks import Callback, JSONWriter, MinSaver, ProxyCallback  # isort: skip
+from tensorpack.train import StopTraining  # isort: skip
+
+
+class StopOnFailure(Callback):
+    """Stop as soon as the training pictures come to an end by a failure."""
+
+    def __init__(self, flow):
+        self._flow = flow
+
+    def _trigger_step(self):
+        if self._flow.error is not None:
+            raise StopTraining("its pictures failed")
 
 
 class EveryEpochs(ProxyCallback):

@@ -98,6 +98,13 @@ def resolve(args, mode, pictures, classes):
     return recipe, start
 
 
+def _same_pictures(training, validation):
+    # The lengths tell first: a set of ILSVRC's paths takes a while.
+    return len(training) == len(validation) and {sample.path for sample in training.samples} == {
+        sample.path for sample in validation.samples
+    }
+
+
 def _print_recipe(recipe, start, training, validation):
     variables = network_variables(
         get_backbone(recipe.mode), recipe.options, recipe.image_size, trained=True
@@ -118,7 +125,7 @@ def run(args, mode):
         check_files(validation)
         return validate(args, mode, validation)
     training = load_split(args, "train", wanted)
-    if {sample.path for sample in training.samples} == {s.path for s in validation.samples}:
+    if _same_pictures(training, validation):
         logger.warning(
             "%s has no split: validation is on the training pictures themselves.", args.data
         )

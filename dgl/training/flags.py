@@ -34,6 +34,13 @@ def _not_negative(text):
     return value
 
 
+def _seed(text):
+    value = int(text)
+    if not 0 <= value < 2**31:
+        raise argparse.ArgumentTypeError("expected 0 to 2147483647")
+    return value
+
+
 def make_parser(description, modes, depths=()):
     """The parser of a training script.
 
@@ -97,5 +104,5 @@ def make_parser(description, modes, depths=()):
     )
     ours.add_argument("--towers", type=count, help="copies of the network a step (one a GPU)")
     ours.add_argument("--workers", type=int, help="processes that decode (one a core)")
-    ours.add_argument("--seed", type=int, help="fixes initial values, order and augmentation")
+    ours.add_argument("--seed", type=_seed, help="fixes initial values, order and augmentation")
     return parser

@@ -2,12 +2,10 @@
 
 from typing import Any, List, NamedTuple
 
-import numpy as np
-
 from dgl.errors import UserError
-from dgl.weights.restore import conversion_hint, network_variables
+from dgl.weights.restore import conversion_hint, disagreements, first_of, network_variables
+from dgl.weights.values import read_weights
 
-_NAMED = 4
 _FRESH_NAMED = 8
 
 
@@ -27,29 +25,19 @@ class Start(NamedTuple):
     passed_over: int
 
     def values(self):
-        """Name -> array for the variables that the checkpoint fills, read from it.
+        """Name -> float32 array for the variables that the checkpoint fills, read from it.
 
         Raises:
-            UserError: one cannot be read, or holds NaN or infinity.
+            UserError: one cannot be read, or is not finite numbers.
         """
-        values = {name: self.checkpoint.read(name) for name in self.taken}
-        for name, value in values.items():
-            if not np.isfinite(value).all():
-                raise UserError(
-                    "{}: {} holds NaN or infinity, expected finite weights".format(
-                        self.checkpoint.path, name
-                    )
-                )
-        return values
+        return {name: read_weights(self.checkpoint, name) for name in self.taken}
 
     def __str__(self):
         text = "{} variables from {}; {} of its variables do not belong and are passed over".format(
             len(self.taken), self.checkpoint.path, self.passed_over
         )
         if self.fresh:
-            text += "; left at their initial value: " + ", ".join(self.fresh[:_FRESH_NAMED])
-            if len(self.fresh) > _FRESH_NAMED:
-                text += " and {} more".format(len(self.fresh) - _FRESH_NAMED)
+            text += "; left at their initial value: " + first_of(self.fresh, _FRESH_NAMED)
         return text
 
 
@@ -84,19 +72,15 @@ def start_from(backbone, checkpoint, options, image_size):
     """
     wanted = network_variables(backbone, options, image_size)
     shapes = checkpoint.shapes
-    wrong = [
-        "{} (network {}, checkpoint {})".format(name, list(shape), list(shapes[name]))
-        for name, shape in wanted.items()
-        if name in shapes and shapes[name] != shape and options.head not in name
-    ]
+    below = {name: shape for name, shape in wanted.items() if options.head not in name}
+    missing, mismatched = disagreements(below, checkpoint)
     taken = [name for name, shape in wanted.items() if shapes.get(name) == shape]
-    if wrong or not taken:
-        first = wrong or ["{} (absent)".format(name) for name in wanted]
+    if mismatched or not taken:
         raise UserError(
             "{}: does not fit --mode {}: {}{}".format(
                 checkpoint.path,
                 backbone.mode,
-                ", ".join(first[:_NAMED]),
+                first_of(mismatched or missing),
                 conversion_hint(backbone, checkpoint),
             )
         )

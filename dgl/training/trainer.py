@@ -5,7 +5,7 @@ import os
 from dgl.data.flows import ValidationFlow, training_flow
 from dgl.errors import UserError
 from dgl.tf_compat import tf
-from dgl.training.callbacks import BestSaver, EveryEpochs
+from dgl.training.callbacks import BestSaver, EveryEpochs, StopOnFailure
 from dgl.training.model import WRONG, ClassifierModel
 from dgl.training.recipe import VALIDATE_EVERY
 from dgl.weights import CARD_FILE, ModelCard, write_card
@@ -89,7 +89,8 @@ def train(recipe, training, validation, log_name, initial_values=None, resume=Fa
         the log folder.
 
     Raises:
-        UserError: the log folder cannot be used.
+        UserError: the log folder cannot be used, or the processes that decode ended; the last epoch's
+            checkpoint is there to resume from.
     """
     folder = open_log(log_name, resume)
     session_init, epoch = _resume_point(folder, recipe.steps) if resume else (None, 1)
@@ -120,7 +121,7 @@ def train(recipe, training, validation, log_name, initial_values=None, resume=Fa
     config = TrainConfig(
         model=ClassifierModel(recipe),
         data=QueueInput(flow),
-        callbacks=_callbacks(recipe, validation),
+        callbacks=[StopOnFailure(flow)] + _callbacks(recipe, validation),
         session_init=session_init,
         steps_per_epoch=recipe.steps,
         starting_epoch=epoch,
@@ -134,4 +135,8 @@ def train(recipe, training, validation, log_name, initial_values=None, resume=Fa
     # Without it a weight may change while backpropagation to the layers below still reads it.
     trainer.GATE_GRADIENTS = True
     launch_train_with_config(config, trainer)
+    if isinstance(flow.error, UserError):
+        raise UserError("{}; what was trained is kept, go on with --resume".format(flow.error))
+    if flow.error is not None:
+        raise flow.error
     return folder

@@ -12,7 +12,7 @@ import pytest
 from dgl.data.workers import OrderedProcesses
 from dgl.errors import UserError
 
-from tensorpack.dataflow import DataFromList  # isort: skip
+from tensorpack.dataflow import DataFlow, DataFromList  # isort: skip
 
 
 def square(point):
@@ -61,8 +61,10 @@ def test_a_killed_process_is_noticed(workers):
     points = iter(flow)
     victim = next(points)[1]
     os.kill(victim, signal.SIGKILL)
-    with pytest.raises(UserError, match=r"ended by itself \(exit code -9;"):
-        list(itertools.islice(points, 1000))
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"ended by itself \(exit code -9\), .*--workers"):
+            list(itertools.islice(points, 1000))
+        points = (flow._take(turn) for turn in range(workers))  # whoever asks again is told again
 
 
 def fails(point):
@@ -70,9 +72,31 @@ def fails(point):
 
 
 def test_an_error_in_a_process_is_noticed(capfd):
-    with pytest.raises(UserError, match=r"ended by itself \(exit code 1;"):
+    with pytest.raises(UserError, match=r"ended by itself \(exit code 1\), expected it to last$"):
         list(flow_of(3, 1, fails))
     assert "as a broken augmentation would" in capfd.readouterr().err
+
+
+class Fails(DataFlow):
+    def __iter__(self):
+        yield [1]
+        raise ValueError("as a wrong seed would")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_error_in_the_flow_is_raised_where_it_is_iterated(workers):
+    flow = OrderedProcesses(Fails(), square, workers)
+    flow.reset_state()
+    with pytest.raises(ValueError, match="as a wrong seed would"):
+        for _ in flow:
+            pass
+
+
+def test_a_second_iteration_before_the_end_of_the_first_is_refused():
+    flow = flow_of(100, 2)
+    next(iter(flow))
+    with pytest.raises(RuntimeError, match="one iteration at a time"):
+        next(iter(flow))
 
 
 _PARENT = """

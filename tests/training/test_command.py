@@ -107,6 +107,8 @@ def test_published_defaults():
         ("--laststride", "2"),
         ("--norm", "gn"),
         ("--data-format", "coco"),
+        ("--seed", "-1"),
+        ("--seed", "2147483648"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_flag(capsys, flags):

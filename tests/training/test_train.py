@@ -7,8 +7,10 @@ validation view: then every step is the same, whatever the order of the pictures
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -255,3 +257,57 @@ def test_a_trained_checkpoint_can_be_measured_by_name(root, folder, runs):
     error = 100 * stats(runs["logs"] / "straight")[4]["val-error-top1"]
     assert "top1_error: {}".format(error) in text
     assert "images: 4" in text
+
+
+def test_a_seed_repeats_a_run_to_the_bit(root, folder):
+    """With decoding processes, augmentation and shuffling as they are."""
+    for name in ("one", "other", "another"):
+        seed = 6 if name == "another" else 5
+        flags = "--data data --final-size 32 --width 0.125 --workers 2 --batch 3 --gpu=-1 --epoch 2"
+        flags += " --steps 5 --logdir {} --seed {}".format(name, seed)
+        execute(folder, [os.path.join(root, SCRIPT)] + flags.split())
+    one, other, another = (
+        load_last(folder / "train_log" / name) for name in ("one", "other", "another")
+    )
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name])
+    assert np.any(one["conv3_1/W"] != another["conv3_1/W"])
+
+
+def test_a_killed_decoder_ends_the_run_with_one_line(root, folder):
+    """Neither success nor a wait for ever, and nothing left running."""
+    command = [sys.executable, os.path.join(root, SCRIPT)]
+    command += "--data data --final-size 32 --width 0.125 --workers 2 --batch 2 --gpu=-1".split()
+    command += "--steps 100000 --epoch 1 --logdir killed".split()
+    run = subprocess.Popen(
+        command, cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    watchdog = threading.Timer(120, run.kill)
+    watchdog.start()
+    lines, decoders = [], []
+    for line in run.stdout:
+        lines.append(line.decode("utf-8", "replace"))
+        if "Start Epoch 1" in lines[-1]:
+            decoders = _children(run.pid)
+            os.kill(decoders[-1], signal.SIGKILL)
+    run.stdout.close()
+    watchdog.cancel()
+    text = "".join(lines)
+    assert (run.wait(), len(decoders)) == (1, 2), text
+    (error,) = [line for line in lines if line.startswith("error: ")]
+    assert "a process that decodes pictures ended by itself (exit code -9)" in error
+    assert "--resume" in error and "Traceback" not in text, text
+    assert not any(os.path.exists("/proc/{}".format(process)) for process in decoders)
+
+
+def _children(parent):
+    """Processes of a process, oldest first."""
+    found = []
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/{}/stat".format(entry)) as stream:
+                if int(stream.read().rpartition(")")[2].split()[1]) == parent:
+                    found.append(int(entry))
+        except OSError:
+            continue
+    return sorted(found)
