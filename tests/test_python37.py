@@ -1,8 +1,11 @@
 """What the oldest supported interpreter and TensorFlow need, checked on the source text.
 
-Every module parses as Python 3.7, uses nothing from later standard libraries, and reaches TensorFlow
-only through ``dgl/tf_compat.py`` and only by names in ``tf115_symbols.txt``: the public names of TF 1.15's
-``tensorflow.compat.v1`` that the project uses. A new name is added there after a look at TF 1.15's API.
+Every module, script, benchmark and test parses as Python 3.7 and uses nothing of a selection of what
+later standard libraries brought: what is easily taken for granted, by the names it usually goes by (an
+alias, or a method of an object whose type the source does not tell, passes; the suite on Python 3.7
+finds those). All but the tests reach TensorFlow only through ``dgl/tf_compat.py`` and only by names in
+``tf115_symbols.txt``: the public names of TF 1.15's ``tensorflow.compat.v1`` that the project uses. A new
+name is added there after a look at TF 1.15's API.
 """
 
 import ast
@@ -19,27 +22,51 @@ SYMBOLS = os.path.join(TESTS, "tf115_symbols.txt")
 ALL_SYMBOLS = os.path.join(ROOT, os.pardir, "shared", "spec", "tf115_compat_v1_symbols.txt")
 GATE = os.path.join("dgl", "tf_compat.py")
 
-# Standard library since 3.8, by the attribute or imported name, and keyword arguments by function.
+# Standard library since 3.8: whole modules, names by module, methods that no earlier type has, and
+# keyword arguments by function.
+_LATER_MODULES = {"zoneinfo", "graphlib", "tomllib", "importlib.metadata"}
 _LATER_NAMES = {
-    "cached_property", "cache", "prod", "dist", "isqrt", "comb", "perm", "removeprefix", "removesuffix",
-    "Literal", "Final", "Protocol", "TypedDict", "Annotated", "ParamSpec", "TypeAlias", "pairwise",
-    "batched", "zoneinfo", "graphlib", "tomllib",
+    "ast": {"unparse", "get_source_segment"},
+    "contextlib": {"chdir", "aclosing"},
+    "functools": {"cached_property", "cache", "singledispatchmethod"},
+    "importlib": {"metadata"},
+    "itertools": {"pairwise", "batched"},
+    "math": {"prod", "dist", "isqrt", "comb", "perm", "lcm", "nextafter", "ulp", "cbrt", "exp2"},
+    "multiprocessing": {"parent_process", "shared_memory"},
+    "shlex": {"join"},
+    "statistics": {"fmean", "geometric_mean", "quantiles"},
+    "typing": {
+        "Literal", "Final", "Protocol", "TypedDict", "Annotated", "ParamSpec", "TypeAlias", "Self",
+        "final", "runtime_checkable", "get_args", "get_origin",
+    },
 }  # fmt: skip
-_LATER_MODULES = ("functools", "math", "typing", "itertools", "zoneinfo", "graphlib", "tomllib")
+_LATER_METHODS = {"removeprefix", "removesuffix", "is_relative_to", "with_stem", "bit_count"}
 _LATER_KEYWORDS = {
+    ("TemporaryDirectory", "ignore_cleanup_errors"),
+    ("TemporaryDirectory", "delete"),
+    ("NamedTemporaryFile", "delete_on_close"),
+    ("accumulate", "initial"),
+    ("basicConfig", "force"),
+    ("basicConfig", "encoding"),
     ("copytree", "dirs_exist_ok"),
-    ("unlink", "missing_ok"),
-    ("zip", "strict"),
     ("dataclass", "slots"),
     ("dataclass", "kw_only"),
+    ("extractall", "filter"),
+    ("field", "kw_only"),
+    ("glob", "root_dir"),
+    ("md5", "usedforsecurity"),
+    ("sha1", "usedforsecurity"),
+    ("shutdown", "cancel_futures"),
+    ("unlink", "missing_ok"),
+    ("zip", "strict"),
 }
 _GENERICS = {"list", "dict", "tuple", "set", "frozenset", "type"}
 
 
-def sources():
-    """Paths of the project's modules and scripts, relative to its root."""
+def sources(tops=("dgl", "train_code", "test_code", "benchmarks")):
+    """Paths of the project's modules, scripts and benchmarks, relative to its root."""
     found = []
-    for top in ("dgl", "train_code", "test_code"):
+    for top in tops:
         for folder, _, names in os.walk(os.path.join(ROOT, top)):
             found += [os.path.join(folder, name) for name in names if name.endswith(".py")]
     return sorted(os.path.relpath(path, ROOT) for path in found)
@@ -58,23 +85,59 @@ def parse(text):
 
 
 def later_library(tree):
-    """Uses of what the standard library or the built-in types have since 3.8."""
+    """Uses of what the standard library or the built-in types have since 3.8.
+
+    An import that a handler of ``ImportError`` goes with is ready for its absence.
+    """
     found = []
+    guarded = guarded_imports(tree)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import) or getattr(node, "module", None) in _LATER_MODULES:
-            found += [alias.name for alias in node.names if alias.name in _LATER_NAMES]
+        if id(node) in guarded:
+            continue
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names if alias.name in _LATER_MODULES]
+        elif isinstance(node, ast.ImportFrom):
+            later = _LATER_NAMES.get(node.module, ())
+            found += [node.module] if node.module in _LATER_MODULES else []
+            found += [alias.name for alias in node.names if alias.name in later]
         elif isinstance(node, ast.Attribute):
             owner = node.value.id if isinstance(node.value, ast.Name) else None
-            if node.attr in ("removeprefix", "removesuffix") or (
-                owner in _LATER_MODULES and node.attr in _LATER_NAMES
-            ):
+            if node.attr in _LATER_METHODS or node.attr in _LATER_NAMES.get(owner, ()):
                 found.append(node.attr)
         elif isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", None))
             found += [k.arg for k in node.keywords if (name, k.arg) in _LATER_KEYWORDS]
         elif isinstance(node, ast.Subscript) and getattr(node.value, "id", None) in _GENERICS:
             found.append(node.value.id + "[...]")
+        found += ["X | Y" for part in annotations(node) if has_union(part)]
     return found
+
+
+def guarded_imports(tree):
+    """Identities of the imports in a ``try`` with ``except ImportError``."""
+    return {
+        id(node)
+        for attempt in ast.walk(tree)
+        if isinstance(attempt, ast.Try)
+        and any(getattr(handler.type, "id", None) == "ImportError" for handler in attempt.handlers)
+        for statement in attempt.body
+        for node in ast.walk(statement)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
+
+
+def annotations(node):
+    """The annotations of an argument, a variable or what a function returns."""
+    fields = (getattr(node, "annotation", None), getattr(node, "returns", None))
+    return [field for field in fields if isinstance(field, ast.AST)]
+
+
+def has_union(annotation):
+    """Whether an annotation has a union written with a bar, like ``int | None``."""
+    return any(
+        isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr)
+        for node in ast.walk(annotation)
+    )
 
 
 def tensorflow_imports(tree):
@@ -148,11 +211,18 @@ def test_module(path):
     assert [chain for chain in sorted(chains(tree)) if not public_prefix(chain, symbols)] == []
 
 
+@pytest.mark.parametrize("path", sources(["tests"]))
+def test_test(path):
+    assert later_library(parse(read(path))) == []
+
+
 def test_the_check_covers_the_project():
     found = sources()
     assert GATE in found
     assert os.path.join("test_code", "dome_image_DGL.py") in found
     assert os.path.join("dgl", "backbones", "vgg.py") in found
+    assert os.path.join("benchmarks", "fidelity.py") in found
+    assert os.path.join("tests", "weights", "test_torch_file.py") in sources(["tests"])
     assert tensorflow_imports(parse(read(GATE))) == ["tensorflow.compat.v1"]
 
 
@@ -210,6 +280,23 @@ def test_later_syntax_fails(text):
         ("shutil.copytree(a, b, dirs_exist_ok=True)", ["dirs_exist_ok"]),
         ("zip(a, b, strict=True)", ["strict"]),
         ("def f(a: list[int]) -> dict: pass", ["list[...]"]),
+        ("import ast\nast.unparse(tree)\nast.parse(text)", ["unparse"]),
+        ("from functools import singledispatchmethod", ["singledispatchmethod"]),
+        ("multiprocessing.parent_process()", ["parent_process"]),
+        ("from multiprocessing import parent_process, Process", ["parent_process"]),
+        ("shlex.join(a)\nos.path.join(a, b)\n','.join(a)", ["join"]),
+        ("TemporaryDirectory(ignore_cleanup_errors=True)", ["ignore_cleanup_errors"]),
+        ("tempfile.TemporaryDirectory(dir=a, delete=False)", ["delete"]),
+        ("from importlib.metadata import version", ["importlib.metadata"]),
+        ("from importlib import metadata, util", ["metadata"]),
+        ("try:\n    import tomllib\nexcept ImportError:\n    tomllib = None", []),
+        ("try:\n    import tomllib\nexcept OSError:\n    raise", ["tomllib"]),
+        ("try:\n    math.prod(a)\nexcept ImportError:\n    import zoneinfo", ["zoneinfo", "prod"]),
+        ("Path(a).is_relative_to(b)", ["is_relative_to"]),
+        ("def f(a: int | None, *, b: str = '') -> None: pass", ["X | Y"]),
+        ("def f(a) -> Tuple[int | str, int]: pass", ["X | Y"]),
+        ("x: float | None = None", ["X | Y"]),
+        ("x: int = a | b\ny = a | b\ndef f(a: int = re.I | re.S): pass", []),
         ("np.prod(a)\nfrom typing import List", []),
     ],
 )

@@ -9,28 +9,27 @@ fetched too, masks in ``segmentations/``.
 import os
 
 from dgl.data.class_names import strip_numbers
+from dgl.data.label_list import check_repeats
 from dgl.data.sample import (
     DIGITS,
-    NUMBER,
     DataSet,
     Sample,
     check_box,
     check_class_index,
     check_classes,
     check_split,
+    is_number,
     quote,
     read_lines,
     resolve_below,
 )
-from dgl.data.totals import CUB_TEST_IMAGES, check_total, is_nearly
+from dgl.data.totals import CUB_CLASSES, CUB_IMAGES, CUB_TEST_IMAGES, check_total, is_nearly
 from dgl.errors import UserError
 
 EXPECTED = (
     "images.txt, image_class_labels.txt, train_test_split.txt, bounding_boxes.txt, classes.txt "
     "and images/ (CUB-200-2011)"
 )
-FULL_CLASSES = 200
-FULL_IMAGES = 11788
 
 
 def detect_cub(data_dir, dataname=None):
@@ -58,7 +57,8 @@ def load_cub(data_dir, split, dataname=None, classes=None, with_boxes=True):
         ``(x, y, x + width, y + height)`` and, where ``segmentations/`` has it, a mask.
 
     Raises:
-        UserError: a file is missing, a line is not as expected, the files disagree on the ids, or
+        UserError: a file is missing, a line is not as expected, the files disagree on the ids, a
+            picture is there with two classes or in both splits, or
             the full set does not have 11,788 pictures, 5,794 of them for test.
     """
     check_split(split)
@@ -81,6 +81,7 @@ def load_cub(data_dir, split, dataname=None, classes=None, with_boxes=True):
     is_train = {key: _flag(*cell) for key, cell in tables["train_test_split.txt"].items()}
     _check_full_set(data_dir, class_names, is_train)
 
+    _check_repeats(data_dir, images, labels, is_train)
     samples = []
     has_masks = with_boxes and os.path.isdir(os.path.join(data_dir, "segmentations"))
     for key, (where, relative) in images.items():
@@ -99,6 +100,21 @@ def load_cub(data_dir, split, dataname=None, classes=None, with_boxes=True):
         )
     name = dataname or os.path.basename(data_dir)
     return DataSet(name, "cub200", split, samples, class_names, classes or len(class_names))
+
+
+def _check_repeats(data_dir, images, labels, is_train):
+    """Refuse a picture with two classes or in both splits; tell of one with two ids."""
+    lines, splits = {}, {}
+    for key, (where, relative) in images.items():
+        identity = resolve_below(data_dir, "images", relative, where)[1]
+        lines.setdefault(identity, []).append((int(where.rpartition(":")[2]), labels[key]))
+        if splits.setdefault(identity, is_train[key]) != is_train[key]:
+            raise UserError(
+                "{}: {} is both in training and in test; expected one split".format(
+                    where, quote(identity)
+                )
+            )
+    check_repeats(os.path.join(data_dir, "images.txt"), lines)
 
 
 def _read_table(data_dir, name, columns, images=None):
@@ -156,7 +172,7 @@ def _flag(where, text):
 
 def _box(where, text):
     tokens = text.split()
-    if len(tokens) != 4 or not all(NUMBER.fullmatch(token) for token in tokens):
+    if len(tokens) != 4 or not all(is_number(token) for token in tokens):
         raise UserError("{}: {}; expected 'id x y width height'".format(where, quote(text)))
     x, y, width, height = (float(token) for token in tokens)
     return check_box((x, y, x + width, y + height), where)
@@ -170,9 +186,9 @@ def _masks(data_dir, identity, where):
 
 
 def _check_full_set(data_dir, class_names, is_train):
-    if len(class_names) != FULL_CLASSES or not is_nearly(len(is_train), FULL_IMAGES):
+    if len(class_names) != CUB_CLASSES or not is_nearly(len(is_train), CUB_IMAGES):
         return
-    check_total(os.path.join(data_dir, "images.txt"), "pictures", len(is_train), FULL_IMAGES)
+    check_total(os.path.join(data_dir, "images.txt"), "pictures", len(is_train), CUB_IMAGES)
     check_total(
         os.path.join(data_dir, "train_test_split.txt"),
         "test pictures",

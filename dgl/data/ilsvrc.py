@@ -15,6 +15,7 @@ import os
 from tqdm import tqdm
 
 from dgl.data.ilsvrc_files import (
+    CLASS_LISTS,
     EXTENSIONS,
     find_annotations,
     find_pictures,
@@ -30,6 +31,7 @@ from dgl.data.sample import (
     check_class_index,
     check_classes,
     check_split,
+    first_few,
     quote,
 )
 from dgl.data.totals import ILSVRC_BOXES, ILSVRC_CLASSES, ILSVRC_IMAGES, check_images_and_boxes
@@ -77,9 +79,10 @@ def load_ilsvrc(data_dir, split, dataname=None, classes=None, with_boxes=True):
     Raises:
         UserError: pictures or annotations are missing, an XML file is not as expected, a picture of
             ``val`` has no object or objects of several classes, a class is not in the list of
-            classes, or the full validation set does not have its 50,000 pictures. A picture on two
-            lines of a list for ``val`` gives two samples and a logged warning, and so do boxes other
-            than 80,477 in the full validation set.
+            classes, ``train`` has neither such a list nor class folders, or the full validation set
+            does not have its 50,000 pictures. A picture on two lines of a list for ``val`` gives two
+            samples and a logged warning, and so do boxes other than 80,477 in the full validation
+            set.
     """
     check_split(split)
     check_classes(classes)
@@ -103,10 +106,15 @@ def load_ilsvrc(data_dir, split, dataname=None, classes=None, with_boxes=True):
         known = (folders, folders, train)
     source = os.path.join(annotations, part)
     if part == "train":
+        if not known[0]:
+            raise UserError(
+                "{}: no class folders with pictures; expected them, or a list of the classes in one "
+                "of {} in {}".format(train, ", ".join(CLASS_LISTS), data_dir)
+            )
         labels = [folder_names(entry.relative)[0] for entry in entries]
         found = _read_train(entries, labels, source) if with_boxes else [None] * len(entries)
     else:
-        found = _read_val(entries, source)
+        found = _read_val(entries, source, known[0])
         labels = [annotation.names[0] for annotation in found]
         if not known[0]:
             ordered = tuple(sorted(set(labels)))
@@ -147,9 +155,9 @@ def _find_part(annotations, split):
     )
 
 
-def _read_val(entries, source):
+def _read_val(entries, source, keys):
     """An annotation a picture, each with objects of one class; all that lack one in one message."""
-    found, lacking = [], []
+    found, lacking, paths = [], [], []
     for entry in tqdm(entries, desc="annotations", unit=" files", leave=False, delay=1):
         annotation, path = None, None
         for relative in _xml_names(entry.relative):
@@ -166,29 +174,31 @@ def _read_val(entries, source):
         if len(set(annotation.names)) > 1:
             raise UserError(
                 "{}: objects of the classes {}; expected one class".format(
-                    path, ", ".join(quote(name) for name in sorted(set(annotation.names))[:5])
-                )
-            )
-        folders = folder_names(entry.relative)
-        if folders and folders[0] != annotation.names[0]:
-            raise UserError(
-                "{}: objects of class {}, but the picture is in the folder {}".format(
-                    path, quote(annotation.names[0]), quote(folders[0])
+                    path, first_few(map(quote, sorted(set(annotation.names))))
                 )
             )
         found.append(annotation)
+        paths.append(path)
     if lacking:
         raise UserError(
             "{}: {} of {} pictures have no annotation with an object, expected one XML file "
-            "each: {}{}".format(
-                source,
-                len(lacking),
-                len(entries),
-                ", ".join(lacking[:5]),
-                ", ..." if len(lacking) > 5 else "",
+            "each: {}".format(source, len(lacking), len(entries), first_few(lacking))
+        )
+    classes = set(keys).union(annotation.names[0] for annotation in found)
+    for entry, annotation, path in zip(entries, found, paths):
+        _check_folders(entry, annotation.names[0], classes, path)
+    return found
+
+
+def _check_folders(entry, label, classes, path):
+    """Refuse a picture in the folder of another class; a folder of another name says nothing."""
+    named = [name for name in folder_names(entry.relative) if name in classes]
+    if named and label not in named:
+        raise UserError(
+            "{}: objects of class {}, but the picture is in the folder {}; expected one class".format(
+                path, quote(label), quote(named[0])
             )
         )
-    return found
 
 
 def _read_train(entries, labels, source):
@@ -208,12 +218,10 @@ def _read_train(entries, labels, source):
         found.append(annotation)
     if others:
         _logger.warning(
-            "%s: %d files have objects of a class other than their folder's, which are left out: "
-            "%s%s",
+            "%s: %d files have objects of a class other than their folder's, which are left out: %s",
             source,
             len(others),
-            others[0],
-            ", ..." if len(others) > 1 else "",
+            first_few(others, limit=1),
         )
     return found
 

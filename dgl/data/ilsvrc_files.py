@@ -21,6 +21,8 @@ _SYNSETS = (
     ("LOC_synset_mapping.txt", re.compile(r"(\S+)(?:[ \t]+(.+))?"), "'wnid words'"),
     ("devkit/data/map_clsloc.txt", re.compile(r"(\S+)[ \t]+\d+[ \t]+(.+)"), "'wnid number name'"),
 )
+_CLASSES = "classes.txt"
+CLASS_LISTS = tuple(name for name, _, _ in _SYNSETS) + (_CLASSES,)
 
 
 class Entry(NamedTuple):
@@ -101,7 +103,7 @@ def read_classes(data_dir):
                 synsets = _read_synsets(path, pattern, expected)
                 keys = tuple(sorted(synsets))
                 return keys, tuple(synsets[key] for key in keys), path
-    path = os.path.join(data_dir, "classes.txt")
+    path = os.path.join(data_dir, _CLASSES)
     if not os.path.isfile(path):
         return None
     keys = read_class_names(path, with_numbers=True)

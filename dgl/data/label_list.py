@@ -18,13 +18,14 @@ from dgl.data.class_names import read_class_names
 from dgl.data.image_io import IMAGE_EXTENSIONS
 from dgl.data.sample import (
     DIGITS,
-    NUMBER,
     DataSet,
     Sample,
     check_box,
     check_class_index,
     check_classes,
     check_split,
+    first_few,
+    is_number,
     quote,
     read_lines,
     resolve_below,
@@ -39,9 +40,11 @@ EXPECTED = {
 _logger = logging.getLogger(__name__)
 
 _LINE = "expected 'relative/path class [x0 y0 x1 y1 ...]'"
+# It matches at the last extension before white space, whatever follows (hence DOTALL): it never goes
+# back over a run of white space, which would take a time quadratic in the run's length.
 _PATH_AND_NUMBERS = re.compile(
     r"(.*(?:{}))[ \t]+(.*)".format("|".join(re.escape(end) for end in IMAGE_EXTENSIONS)),
-    re.IGNORECASE,
+    re.IGNORECASE | re.DOTALL,
 )
 
 
@@ -84,7 +87,7 @@ def load_label_list(
     check_split(split)
     check_classes(classes)
     data_dir = os.path.abspath(data_dir)
-    dataname = resolve_dataname(data_dir, dataname, split)
+    dataname = resolve_dataname(data_dir, dataname, split, image_root)
     folder = os.path.join(data_dir, "labels", dataname)
     list_split = _list_split(folder, split, image_root)
     list_path = os.path.join(folder, list_split + ".txt")
@@ -142,7 +145,7 @@ def parse_line(text, where, is_xywh=False):
         )
     values = []
     for token in numbers[1:]:
-        if not NUMBER.fullmatch(token):
+        if not is_number(token):
             raise UserError("{}: {} is not a number; {}".format(where, quote(token), _LINE))
         values.append(float(token))
     if len(values) % 4:
@@ -177,14 +180,15 @@ def check_repeats(list_path, lines):
                     )
                 )
     if repeats:
-        key, entries = repeats[0]
+        told = (
+            "{} on lines {}".format(quote(key), " and ".join(str(number) for number, _ in entries))
+            for key, entries in repeats
+        )
         _logger.warning(
-            "%s: %d of its pictures are on several lines, each of which counts: %s on lines %s%s",
+            "%s: %d of its pictures are on several lines, each of which counts: %s",
             list_path,
             len(repeats),
-            quote(key),
-            " and ".join(str(number) for number, _ in entries),
-            "" if len(repeats) == 1 else ", ...",
+            first_few(told, limit=1),
         )
 
 
@@ -192,7 +196,7 @@ def _split_right(text):
     """A path without a known extension ends where the numbers at the end of the line begin."""
     tokens = list(re.finditer(r"[^ \t]+", text))
     first = len(tokens)
-    while first > 1 and NUMBER.fullmatch(tokens[first - 1].group()):
+    while first > 1 and is_number(tokens[first - 1].group()):
         first -= 1
     return text[: tokens[first - 1].end()], [token.group() for token in tokens[first:]]
 
@@ -216,7 +220,7 @@ def list_names(data_dir):
     )
 
 
-def resolve_dataname(data_dir, dataname, split="train"):
+def resolve_dataname(data_dir, dataname, split="train", image_root="imagenet"):
     """The folder below ``DATA/labels`` to read.
 
     Args:
@@ -236,7 +240,7 @@ def resolve_dataname(data_dir, dataname, split="train"):
     labels = os.path.join(data_dir, "labels")
     if not names:
         wanted = os.path.join(labels, dataname or "<dataname>", split + ".txt")
-        raise UserError("{}: no such file; expected {}".format(wanted, EXPECTED["imagenet"]))
+        raise UserError("{}: no such file; expected {}".format(wanted, EXPECTED[image_root]))
     if dataname is None:
         raise UserError("{}: several data sets; name one of {}".format(labels, names))
     if dataname not in names:

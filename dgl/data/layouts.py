@@ -11,7 +11,7 @@ from typing import Callable, NamedTuple, Optional
 from tqdm import tqdm
 
 from dgl.data import cub, ilsvrc, image_folder, label_list, wsol_layout
-from dgl.data.sample import DataSet, check_split, quote
+from dgl.data.sample import DataSet, check_split, first_few, quote
 from dgl.errors import UserError
 
 
@@ -85,8 +85,7 @@ def load_data(data_dir, split, dataname=None, layout=None, classes=None, with_bo
         split: str, ``"train"``, ``"val"`` or ``"test"``.
         dataname: str, the folder below ``DATA/labels`` or ``DATA/metadata`` (the only one by
             default); for layouts without lists, a name for the data set.
-        layout: str, one of :func:`layout_names`, or ``None`` to recognise it. Where there is no
-            such list, ``"cub"`` reads CUB and ``"imagenet"`` reads ILSVRC as published.
+        layout: str, one of :func:`layout_names`, or ``None`` to recognise it.
         classes: int, an explicit number of classes, or ``None`` to take it from the data.
         with_boxes: bool, ``False`` where boxes and masks are not needed, as in training: they are
             left out, and files that hold nothing else are not read.
@@ -108,15 +107,21 @@ def load_data(data_dir, split, dataname=None, layout=None, classes=None, with_bo
     return _LAYOUTS[layout].load(data_dir, split, dataname, classes, with_boxes=with_boxes)
 
 
-def check_files(dataset):
-    """Check that every picture and every mask of a data set is there.
+def check_files(*datasets):
+    """Check that every picture and every mask of some data sets is there.
 
     Args:
-        dataset: :class:`~dgl.data.sample.DataSet`.
+        *datasets: :class:`~dgl.data.sample.DataSet`, such as the splits of a training.
 
     Raises:
         UserError: some are missing; the one message has their numbers and the first five of each.
     """
+    parts = [part for dataset in datasets for part in _missing(dataset)]
+    if parts:
+        raise UserError("; ".join(parts))
+
+
+def _missing(dataset):
     pictures, masks, listed = [], [], 0
     for sample in tqdm(
         dataset.samples, desc="looking for pictures", unit=" files", leave=False, delay=1
@@ -126,15 +131,41 @@ def check_files(dataset):
         paths = sample.mask_paths + ((sample.ignore_path,) if sample.ignore_path else ())
         listed += len(paths)
         masks.extend(path for path in paths if not os.path.isfile(path))
-    parts = [
-        "{} of {} {} are missing: {}{}".format(
-            len(missing), total, what, ", ".join(missing[:5]), ", ..." if len(missing) > 5 else ""
+    for what, missing, total in (("pictures", pictures, len(dataset)), ("masks", masks, listed)):
+        if missing:
+            yield "{} {}: {} of {} {} are missing: {}".format(
+                dataset.name, dataset.split, len(missing), total, what, first_few(missing)
+            )
+
+
+def named_layout(data_dir, name, dataname=None):
+    """The layout that ``--imagenet`` or ``--cub`` stands for in a data folder.
+
+    Args:
+        data_dir: str, the data folder.
+        name: str, ``"imagenet"`` or ``"cub"``.
+        dataname: str or ``None``, the list to read.
+
+    Returns:
+        str: ``name`` itself where there are label lists, else the set as published.
+
+    Raises:
+        UserError: there is neither.
+    """
+    _check_folder(data_dir)
+    names = label_list.list_names(data_dir)
+    if dataname in names if dataname is not None else names:
+        return name
+    published = _PUBLISHED[name]
+    if published.detect(data_dir, dataname):
+        return published.name
+    if names:
+        return name  # lists, but not the one asked for: its loader says which there are
+    raise UserError(
+        "{}: no data for --{}; expected {}, or {}".format(
+            data_dir, name, label_list.EXPECTED[name], published.expected
         )
-        for what, missing, total in (("pictures", pictures, len(dataset)), ("masks", masks, listed))
-        if missing
-    ]
-    if parts:
-        raise UserError("{} {}: {}".format(dataset.name, dataset.split, "; ".join(parts)))
+    )
 
 
 def _check_folder(data_dir):
@@ -154,17 +185,6 @@ def _detect_list(data_dir, dataname, image_root):
     return label_list.guess_image_root(data_dir, dataname) == image_root
 
 
-def _load_list(data_dir, split, dataname, classes, image_root, published, with_boxes):
-    """A label list, or the published form of the same data set where there is no such list."""
-    names = label_list.list_names(data_dir)
-    has_list = dataname in names if dataname is not None else bool(names)
-    if not has_list and published.detect(data_dir, dataname):
-        return published.load(data_dir, split, dataname, classes, with_boxes=with_boxes)
-    return label_list.load_label_list(
-        data_dir, split, dataname, classes, image_root=image_root, with_boxes=with_boxes
-    )
-
-
 _PUBLISHED = {
     "imagenet": Layout("ilsvrc", ilsvrc.EXPECTED, ilsvrc.detect_ilsvrc, ilsvrc.load_ilsvrc),
     "cub": Layout("cub200", cub.EXPECTED, cub.detect_cub, cub.load_cub),
@@ -172,13 +192,13 @@ _PUBLISHED = {
 
 # Lists come first: whoever wrote one wants it read. Class folders come last: data sets of other
 # layouts have such folders too.
-for _root, _published in _PUBLISHED.items():
+for _root in _PUBLISHED:
     register(
         Layout(
             _root,
             label_list.EXPECTED[_root],
             functools.partial(_detect_list, image_root=_root),
-            functools.partial(_load_list, image_root=_root, published=_published),
+            functools.partial(label_list.load_label_list, image_root=_root),
         )
     )
 register(_PUBLISHED["cub"])

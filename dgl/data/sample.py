@@ -5,6 +5,7 @@ and the line it failed on.
 """
 
 import dataclasses
+import itertools
 import os
 import re
 import stat
@@ -20,11 +21,15 @@ MAX_LINE_BYTES = 16 * 1024
 # Far above any classification data set; keeps a stray number from sizing a classifier.
 MAX_CLASSES = 1000000
 
-# What a list may hold as a whole number and as a coordinate. Not-a-number and infinity are taken
-# for coordinates so that they are refused as such.
+# What a list may hold as a whole number.
 DIGITS = re.compile(r"[0-9]{1,9}")
-NUMBER = re.compile(
-    r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[-+]?[0-9]+)?|[-+]?(?:nan|inf|infinity)", re.IGNORECASE
+# No program writes a coordinate of so many characters.
+MAX_NUMBER = 64
+# Digits can be matched in one way only: two runs of them side by side would take a time quadratic in
+# their length to refuse what follows.
+_NUMBER = re.compile(
+    r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[-+]?[0-9]+)?|[-+]?(?:nan|inf|infinity)",
+    re.IGNORECASE,
 )
 
 Box = Tuple[float, float, float, float]
@@ -153,6 +158,14 @@ def check_box(box, where):
     return (x0, y0, x1, y1)
 
 
+def is_number(text):
+    """Whether ``text`` is a coordinate that ``float`` takes: decimal, of at most 64 characters.
+
+    Not-a-number and infinity are, so that :func:`check_box` refuses them as what they are.
+    """
+    return len(text) <= MAX_NUMBER and _NUMBER.fullmatch(text) is not None
+
+
 def resolve_below(data_dir, folder, relative, where):
     """Absolute path and id of a listed picture or mask, which has to lie below the data folder.
 
@@ -193,6 +206,12 @@ def quote(text, limit=80):
     """``text`` in quotes for a message: control characters escaped, long text shortened."""
     text = str(text)
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
+def first_few(items, limit=5):
+    """The first ``limit`` of some strings for a message, with ``", ..."`` where there are more."""
+    found = list(itertools.islice(items, limit + 1))
+    return ", ".join(found[:limit]) + (", ..." if len(found) > limit else "")
 
 
 def read_lines(path: str) -> Iterator[Tuple[int, str]]:

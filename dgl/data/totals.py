@@ -14,10 +14,15 @@ _logger = logging.getLogger(__name__)
 # Share of the published pictures from which on a copy is taken for the whole set.
 NEARLY = 0.98
 
+CUB_CLASSES = 200
+CUB_IMAGES = 11788
 CUB_TEST_IMAGES = 5794
 ILSVRC_CLASSES = 1000
 ILSVRC_IMAGES = 50000
 ILSVRC_BOXES = 80477
+
+# By the short names of the two sets, as the layouts of lists and the published networks have them.
+CLASSES = {"cub": CUB_CLASSES, "imagenet": ILSVRC_CLASSES}
 
 # (name, split of wsolevaluation) -> pictures, boxes or None.
 WSOL_TOTALS = {

@@ -11,7 +11,7 @@ from typing import NamedTuple, Optional, Tuple
 import defusedxml.ElementTree as defused_tree
 from defusedxml.common import DefusedXmlException
 
-from dgl.data.sample import DIGITS, NUMBER, Box, check_box, quote
+from dgl.data.sample import DIGITS, Box, check_box, is_number, quote
 from dgl.errors import UserError
 
 MAX_BYTES = 1024 * 1024
@@ -103,7 +103,7 @@ def _box(element, where):
     values = []
     for side in _SIDES:
         text = (found[0].findtext(side) or "").strip()
-        if not NUMBER.fullmatch(text):
+        if not is_number(text):
             raise UserError(
                 "{}: <{}> is {}; expected numbers in <{}>".format(
                     where, side, quote(text) if text else "missing", ">, <".join(_SIDES)

@@ -1,4 +1,4 @@
-"""The metadata folders of wsolevaluation (Choe et al., CVPR 2020), and data sets described by them.
+"""The metadata folders of wsolevaluation (Choe et al., CVPR 2020).
 
 A folder describes one split: ``image_ids.txt``, ``class_labels.txt`` (``id,label``),
 ``image_sizes.txt`` (``id,width,height``) and ``localization.txt``, either ``id,x0,y0,x1,y1`` in pixels
@@ -14,10 +14,11 @@ from tqdm import tqdm
 
 from dgl.data.sample import (
     DIGITS,
-    NUMBER,
     Box,
     check_box,
     check_class_index,
+    first_few,
+    is_number,
     quote,
     read_lines,
     resolve_below,
@@ -114,13 +115,7 @@ def _read_ids(folder):
     for number, text in _lines(path):
         where = "{}:{}".format(path, number)
         _, identity = resolve_below(folder, "", text, where)
-        if identity in seen:
-            raise UserError(
-                "{}: {} a second time, as on line {}; expected it once".format(
-                    where, quote(text), seen[identity]
-                )
-            )
-        seen[identity] = number
+        _add_once(seen, identity, number, where, text)
         ids[text] = number
     if not ids:
         raise UserError("{}: the file is empty; expected an id a line".format(path))
@@ -134,14 +129,19 @@ def _read_table(folder, name, ids, values, expected):
     for number, text in _lines(path):
         where = "{}:{}".format(path, number)
         key, rest = _split(text, ids, values, where, expected)
-        if key in seen:
-            raise UserError(
-                "{}: {} a second time, as on line {}; expected it once".format(
-                    where, quote(key), seen[key]
-                )
-            )
-        seen[key] = number
+        _add_once(seen, key, number, where, key)
         yield key, where, rest
+
+
+def _add_once(seen, key, number, where, text):
+    """Note the line of a key, which the file writes as ``text``; it may have no other."""
+    if key in seen:
+        raise UserError(
+            "{}: {} a second time, as on line {}; expected it once".format(
+                where, quote(text), seen[key]
+            )
+        )
+    seen[key] = number
 
 
 def _split(text, ids, values, where, expected):
@@ -159,12 +159,8 @@ def _check_complete(folder, name, ids, found):
     lacking = [key for key in ids if key not in found]
     if lacking:
         raise UserError(
-            "{}: no line for {} of the {} ids: {}{}".format(
-                os.path.join(folder, name),
-                len(lacking),
-                len(ids),
-                ", ".join(quote(key) for key in lacking[:5]),
-                ", ..." if len(lacking) > 5 else "",
+            "{}: no line for {} of the {} ids: {}".format(
+                os.path.join(folder, name), len(lacking), len(ids), first_few(map(quote, lacking))
             )
         )
 
@@ -207,12 +203,11 @@ def _read_localization(folder, ids):
     without = [key for key in ids if key not in boxes and key not in masks]
     if without:
         _logger.warning(
-            "%s: no line for %d of the %d ids, which count as images without boxes: %s%s",
+            "%s: no line for %d of the %d ids, which count as images without boxes: %s",
             path,
             len(without),
             len(ids),
-            quote(without[0]),
-            ", ..." if len(without) > 1 else "",
+            first_few(map(quote, without), limit=1),
         )
     return boxes, masks, ignored
 
@@ -226,7 +221,7 @@ def _is_box(text, ids):
 
 
 def _box(fields, where):
-    if not all(NUMBER.fullmatch(field) for field in fields):
+    if not all(is_number(field) for field in fields):
         raise UserError(
             "{}: {}; expected four numbers x0,y0,x1,y1".format(where, quote(",".join(fields)))
         )

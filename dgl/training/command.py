@@ -3,7 +3,8 @@
 import multiprocessing
 
 from dgl.backbones import BuildOptions, get_backbone
-from dgl.data.layouts import check_files, load_data
+from dgl.data.layouts import check_files, load_data, named_layout
+from dgl.data.totals import CLASSES
 from dgl.devices import select_gpus
 from dgl.errors import UserError
 from dgl.training.describe import describe
@@ -16,7 +17,6 @@ from dgl.weights.restore import network_variables
 
 from tensorpack.utils import logger  # isort: skip
 
-_CLASSES = {"cub": 200, "imagenet": 1000}
 _MAX_WORKERS = 16
 
 
@@ -33,7 +33,9 @@ def load_split(args, split, classes=None):
     Raises:
         UserError: from the loader.
     """
-    layout = args.data_format or _named_set(args)
+    layout = args.data_format
+    if layout is None and _named_set(args):
+        layout = named_layout(args.data, _named_set(args), args.dataname)
     # Labels are all that training and its validation see.
     return load_data(args.data, split, args.dataname, layout, classes, with_boxes=False)
 
@@ -117,7 +119,7 @@ def _print_recipe(recipe, start, training, validation):
 
 def run(args, mode):
     """Carry out the parsed flags of a training script with backbone ``mode``."""
-    wanted = args.classnum or _CLASSES.get(_named_set(args))
+    wanted = args.classnum or CLASSES.get(_named_set(args))
     validation = load_split(args, "val", wanted)
     if args.val:
         if not args.load:
@@ -134,8 +136,7 @@ def run(args, mode):
     if args.print_recipe:
         _print_recipe(recipe, start, training, validation)
         return 0
-    for data in (validation, training):
-        check_files(data)
+    check_files(training, validation)
     if start:
         logger.info("Loaded %s.", start)
     train(recipe, training, validation, args.logdir, start.values() if start else None, args.resume)

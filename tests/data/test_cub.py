@@ -141,3 +141,33 @@ def test_size_of_the_full_set(tmp_path, images, test_images, message):
     else:
         with pytest.raises(UserError, match=message):
             load_cub(str(tmp_path), "test")
+
+
+AGAIN = {
+    "images.txt": FILES["images.txt"] + "4 002.Wren/Wren_1.jpg\n",
+    "image_class_labels.txt": FILES["image_class_labels.txt"] + "4 2\n",
+    "train_test_split.txt": FILES["train_test_split.txt"] + "4 0\n",
+    "bounding_boxes.txt": FILES["bounding_boxes.txt"] + "4 0 0 10 20\n",
+}
+
+
+def test_a_picture_with_two_ids_is_told_of_and_counts_twice(data, caplog):
+    write(data, AGAIN)
+    assert len(load_cub(str(data), "test")) == 3
+    (record,) = caplog.records
+    assert "images.txt: 1 of its pictures are on several lines" in record.getMessage()
+    assert "Wren_1.jpg' on lines 3 and 4" in record.getMessage()
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize(
+    "name, line, message",
+    [
+        ("image_class_labels.txt", "4 1\n", "images.txt:4: .* has class 0, but class 1 on line 3"),
+        ("train_test_split.txt", "4 1\n", "images.txt:4: .* is both in training and in test"),
+    ],
+)
+def test_a_picture_with_two_classes_or_in_both_splits(data, split, name, line, message):
+    write(data, dict(AGAIN, **{name: FILES[name] + line}))
+    with pytest.raises(UserError, match=message):
+        load_cub(str(data), split)

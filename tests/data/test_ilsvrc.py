@@ -193,6 +193,60 @@ def test_val_folder_that_contradicts_the_objects(data):
         load_ilsvrc(str(data), "val")
 
 
+@pytest.mark.parametrize("mapping", [SYNSETS, None], ids=["synsets", "no-synsets"])
+@pytest.mark.parametrize("deeper", ["", DOG + "/"], ids=["flat", "deeper"])
+def test_val_folder_that_is_no_class_says_nothing(data, mapping, deeper):
+    for name in ("ImageSets/CLS-LOC/val.txt", "LOC_synset_mapping.txt")[: 2 if not mapping else 1]:
+        os.remove(str(data / name))
+    folder = "Data/CLS-LOC/val/images/"
+    make(data, {folder + deeper + "v_3.JPEG": "x", VAL_XML + "v_3.xml": xml((DOG, (1, 1, 2, 2)))})
+    listed = "images/{}v_3 1\nv_1 2\n".format(deeper)
+    make(data, {"ImageSets/CLS-LOC/val.txt": listed})
+    samples = load_ilsvrc(str(data), "val").samples
+    assert [s.id for s in samples] == ["images/{}v_3.JPEG".format(deeper), "v_1.JPEG"]
+    assert [s.class_index for s in samples] == [0, 1]
+    if deeper:
+        (data / VAL_XML / "v_3.xml").write_text(xml((CAT, (1, 1, 2, 2))))
+        if mapping is None:
+            # The class folders of train are the classes.
+            assert load_ilsvrc(str(data), "train").class_names == (DOG, CAT)
+        with pytest.raises(UserError, match=r"v_3\.xml: .*'n02000001', but .* folder 'n01000002';"):
+            load_ilsvrc(str(data), "val")
+
+
+def test_val_folder_against_the_objects_where_nothing_lists_the_classes(tmp_path):
+    data = make(
+        tmp_path,
+        {
+            "val/cat/a.jpg": "x",
+            "val/misc/b.jpg": "x",
+            "annotations/val/cat/a.xml": xml(("cat", (1, 2, 3, 4))),
+            "annotations/val/b.xml": xml(("dog", (1, 2, 3, 4))),
+        },
+    )
+    assert [s.class_index for s in load_ilsvrc(data, "val").samples] == [0, 1]
+    make(tmp_path, {"val/cat/c.jpg": "x", "annotations/val/c.xml": xml(("dog", (1, 2, 3, 4)))})
+    with pytest.raises(UserError, match=r"c\.xml: objects of class 'dog', but .* folder 'cat'"):
+        load_ilsvrc(data, "val")
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_train_that_is_listed_but_not_unpacked_and_no_class_is_known(data, is_there):
+    os.remove(str(data / "LOC_synset_mapping.txt"))
+    train = data / "Data" / "CLS-LOC" / "train"
+    os.rename(str(train), str(data / "elsewhere"))
+    if is_there:
+        train.mkdir()
+    with pytest.raises(UserError) as caught:
+        load_ilsvrc(str(data), "train")
+    assert str(caught.value) == (
+        "{}: no class folders with pictures; expected them, or a list of the classes in one of "
+        "LOC_synset_mapping.txt, devkit/data/map_clsloc.txt, classes.txt in {}".format(train, data)
+    )
+    make(data, {"classes.txt": "{}\n{}\n".format(CAT, DOG)})
+    assert [s.class_index for s in load_ilsvrc(str(data), "train").samples] == [1, 0, 0]
+
+
 @pytest.mark.parametrize("extension", ["JPEG", "jpg", "jpeg", "png", "PNG"])
 def test_extensions(data, extension):
     os.rename(

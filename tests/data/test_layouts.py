@@ -5,7 +5,7 @@ import os
 import pytest
 
 from dgl.data import check_files, detect_layout, load_data, read_image
-from dgl.data.layouts import Layout, layout_names, register
+from dgl.data.layouts import Layout, layout_names, named_layout, register
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
 
@@ -121,7 +121,7 @@ def test_missing_masks_are_told_of_with_the_pictures(tmp_path):
         check_files(DataSet("d", "folder", "val", samples, None, 1))
     assert str(caught.value) == "d val: 2 of 5 masks are missing: {0}0.png, {0}1.png".format(gone)
     samples.append(Sample("2", gone + "2.jpg", 0))
-    with pytest.raises(UserError, match=r"1 of 3 pictures are missing: .*2\.jpg; 2 of 5 masks"):
+    with pytest.raises(UserError, match=r"1 of 3 pictures are missing: .*2\.jpg; d val: 2 of 5 "):
         check_files(DataSet("d", "folder", "val", samples, None, 1))
 
 
@@ -143,21 +143,46 @@ def test_annotations_without_xml_are_none(tmp_path):
     assert detect_layout(data) == "folder"
 
 
-def test_imagenet_flag_reads_the_published_files_where_there_is_no_such_list(tmp_path):
-    data = make(tmp_path, TREES["ilsvrc"])
-    assert load_data(data, "val", layout="imagenet").format == "ilsvrc"
+@pytest.mark.parametrize("name, published", [("imagenet", "ilsvrc"), ("cub", "cub200")])
+def test_a_flag_stands_for_lists_or_else_for_the_set_as_published(tmp_path, name, published):
+    data = make(tmp_path, TREES[published])
+    assert named_layout(data, name) == published
+    assert named_layout(data, name, "SET") == published
     make(tmp_path, LISTS)
-    assert load_data(data, "val", "ILSVRC", layout="imagenet").format == "ilsvrc"
-    assert load_data(data, "val", "set", layout="imagenet").format == "imagenet"
+    assert named_layout(data, name, "SET") == published
+    assert named_layout(data, name, "set") == named_layout(data, name) == name
 
 
-def test_cub_flag_reads_the_published_files_where_there_is_no_such_list(tmp_path):
-    data = make(tmp_path, TREES["cub200"])
-    assert load_data(data, "val", "CUB", layout="cub").format == "cub200"
-    make(tmp_path, LISTS)
-    assert load_data(data, "val", "CUB", layout="cub").format == "cub200"
-    assert load_data(data, "val", "set", layout="cub").format == "cub"
-    assert load_data(data, "val", layout="cub").format == "cub"
+@pytest.mark.parametrize(
+    "name, parts",
+    [
+        ("imagenet", ["--imagenet", "pictures in train/ and val/", "Annotations/CLS-LOC"]),
+        ("cub", ["--cub", "pictures in images/", "CUB-200-2011"]),
+    ],
+)
+def test_a_flag_for_data_that_are_not_there(tmp_path, name, parts):
+    data = make(tmp_path, TREES["folder"])
+    with pytest.raises(UserError) as caught:
+        named_layout(data, name)
+    assert all(part in str(caught.value) for part in parts)
+    make(tmp_path, {"labels/other/val.txt": "b.jpg 0\n"})
+    assert named_layout(data, name, "absent") == name  # whose loader lists the others
+
+
+@pytest.mark.parametrize("forced, there", [("cub", "cub200"), ("imagenet", "ilsvrc")])
+def test_a_forced_layout_is_no_other(tmp_path, forced, there):
+    data = make(tmp_path, TREES[there])
+    with pytest.raises(UserError, match="no such file; expected labels/"):
+        load_data(data, "val", layout=forced)
+
+
+def test_missing_pictures_of_two_splits_are_one_message(tmp_path):
+    train, val = (
+        DataSet("d", "folder", split, [Sample("0", str(tmp_path / split), 0)], None, 1)
+        for split in ("train", "val")
+    )
+    with pytest.raises(UserError, match="^d train: 1 of 1 .*train; d val: 1 of 1 .*val$"):
+        check_files(train, val)
 
 
 @pytest.mark.parametrize("layout", ["imagenet", "cub"])

@@ -13,6 +13,8 @@ from dgl.data.sample import (
     check_class_index,
     check_classes,
     check_split,
+    first_few,
+    is_number,
     quote,
     read_lines,
     resolve_below,
@@ -121,6 +123,36 @@ def test_path_out_of_the_data_folder_is_refused(relative):
 def test_quote_is_one_printable_line():
     assert quote("a\nb\x1b[31m") == "'a\\nb\\x1b[31m'"
     assert len(quote("x" * 500)) == 82
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("0", True), ("007", True), ("+1.", True), ("-.5", True), ("1.25", True), ("3e1", True),
+        ("1.E-2", True), (".5e+07", True), ("nan", True), ("-Infinity", True), ("INF", True),
+        ("1" * 64, True), ("1" * 65, False), ("", False), (".", False), ("-", False), ("e5", False),
+        ("1e", False), ("1e5.0", False), ("1.2.3", False), ("1_0", False), ("0x10", False),
+        (" 1", False), ("1\n", False), ("\u0663", False), ("infinite", False),
+    ],
+)  # fmt: skip
+def test_is_number(text, expected):
+    assert is_number(text) is expected
+    if expected:
+        float(text)
+
+
+@pytest.mark.parametrize(
+    "items, limit, expected",
+    [
+        ([], 5, ""),
+        ("abcde", 5, "a, b, c, d, e"),
+        ("abcdef", 5, "a, b, c, d, e, ..."),
+        (["one"], 1, "one"),
+        (map(str, range(10**9)), 1, "0, ..."),
+    ],
+)
+def test_first_few(items, limit, expected):
+    assert first_few(items, limit) == expected
 
 
 def write(tmp_path, data):
