@@ -13,6 +13,10 @@ IMAGENET_STD_RGB = (0.229, 0.224, 0.225)
 
 Shapes = Mapping[str, Tuple[int, ...]]
 
+MOST_CLASSES = 10**6
+_FEWEST_CHANNELS = 4
+_WIDEST = 16  # times the paper's channels: more is a damaged file or a slip of the pen
+
 
 @dataclass(frozen=True)
 class BuildOptions:
@@ -38,7 +42,7 @@ class BuildOptions:
 
     def channels(self, count):
         """The width-scaled number of channels, int, at least 4."""
-        return count if self.width == 1.0 else max(4, int(round(count * self.width)))
+        return count if self.width == 1.0 else max(_FEWEST_CHANNELS, int(round(count * self.width)))
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,9 @@ class Backbone:
         weight_decay: (regular expression, scale of ``sum(w ** 2) / 2``) or ``None``.
         weight_pattern: matches the names of weights, for a decay other than the backbone's own.
         norms: values of ``--norm`` it can be built with.
+        norm_marker: value of ``--norm`` -> a variable that only networks of that kind have.
+        own_layers: matches the beginning of the names that DGL adds, which no publisher of ImageNet
+            weights has; ``""`` where it adds none.
     """
 
     mode: str
@@ -90,6 +97,7 @@ class Backbone:
     weight_pattern: str = r".*/W"
     norms: Tuple[str, ...] = ("none",)
     norm_marker: Mapping[str, str] = field(default_factory=dict)
+    own_layers: str = ""
 
     def head_name(self, data_set, classes):
         """Scope of a new head: ``data_set`` ``"cub"`` or anything else (which takes imagenet's)."""
@@ -102,19 +110,67 @@ class Backbone:
             shapes: variable name -> shape.
 
         Returns:
-            head scope -> number of classes, in name order.
+            head scope -> number of classes, in name order. What has none or more than
+            ``MOST_CLASSES`` is no head.
         """
         found = OrderedDict()
         for name in sorted(shapes):
             match = re.match(self.head_pattern + "$", name)
-            if match:
+            if match and shapes[name] and 1 <= shapes[name][-1] <= MOST_CLASSES:
                 found[match.group(1)] = int(shapes[name][-1])
         return found
 
-    def find_width(self, shapes: Shapes) -> Optional[float]:
-        """Channel multiplier of a checkpoint, or ``None`` when the stem is not in it."""
-        shape = shapes.get(self.stem)
-        return None if not shape else shape[-1] / self.stem_channels
+    def is_own(self, name: str) -> bool:
+        """Whether a variable belongs to the layers that DGL adds."""
+        return bool(self.own_layers and re.match(self.own_layers, name))
+
+    def round_width(self, width: float) -> float:
+        """The nearest channel multiplier that the stem's whole number of channels can tell.
+
+        A network built with it is found to have it by :meth:`find_width`.
+
+        Raises:
+            UserError: ``width`` is not above 0 and at most 16.
+        """
+        if not 0 < width <= _WIDEST:
+            raise UserError(
+                "--width {:g}: expected a number above 0, at most {}".format(width, _WIDEST)
+            )
+        channels = int(round(self.stem_channels * width))
+        return max(_FEWEST_CHANNELS, channels) / self.stem_channels
+
+    def find_width(self, shapes: Shapes, path: str = "--load") -> Optional[float]:
+        """Channel multiplier of a checkpoint, or ``None`` when the stem is not in it.
+
+        Args:
+            shapes: variable name -> shape.
+            path: what an error calls the checkpoint.
+
+        Raises:
+            UserError: see :meth:`width_from`.
+        """
+        if self.stem not in shapes:
+            return None
+        return self.width_from(shapes[self.stem], "{}: {}".format(path, self.stem))
+
+    def width_from(self, shape: Tuple[int, ...], what: str, axis: int = -1) -> float:
+        """Channel multiplier of a network whose stem's weights have ``shape``.
+
+        Args:
+            shape: in any layout; output channels lie along ``axis``.
+            what: what an error calls the weights.
+
+        Raises:
+            UserError: not a convolution's weights, or more than 16 times the paper's channels.
+        """
+        most = _WIDEST * self.stem_channels
+        if len(shape) != 4 or not 1 <= shape[axis] <= most:
+            raise UserError(
+                "{} is {}, expected a convolution's weights with 1 to {} output channels".format(
+                    what, list(shape), most
+                )
+            )
+        return shape[axis] / self.stem_channels
 
     def find_norm(self, shapes: Shapes) -> str:
         """``"bn"`` or ``"none"``, from the variables that only the former has."""

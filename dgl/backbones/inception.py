@@ -48,6 +48,7 @@ INCEPTION_V3 = Backbone(
     stem_channels=32,
     pretrained={"inceptionv3": "inception_v3.ckpt", "inception_v3": "inception_v3.ckpt"},
     weight_pattern=r".*/weights",
+    own_layers=_SCOPE + r"/Logits/",
     gradient_multipliers=(
         (_SCOPE + r"/(Conv2d|Mixed)_.*/weights", 1.0),
         (_SCOPE + r"/(Conv2d|Mixed)_.*/beta", 2.0),

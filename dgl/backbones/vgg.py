@@ -48,4 +48,5 @@ VGG = Backbone(
     weight_decay=(r".*/W", 5e-4),
     norms=("none", "bn"),
     norm_marker={"bn": "conv1_1/bn/gamma"},
+    own_layers=r"(add|linear[^/]*)/",
 )

@@ -44,6 +44,10 @@ def _named_set(args):
     return "cub" if args.cub else "imagenet" if args.imagenet else None
 
 
+def _width_of(backbone, checkpoint):
+    return (backbone.find_width(checkpoint.shapes, checkpoint.path) if checkpoint else None) or 1.0
+
+
 def resolve(args, mode, pictures, classes):
     """Turn flags into a recipe and initial values.
 
@@ -76,7 +80,7 @@ def resolve(args, mode, pictures, classes):
     options = BuildOptions(
         classes=classes,
         head=pick_head(backbone, shapes, _named_set(args), classes),
-        width=args.width or backbone.find_width(shapes) or 1.0,
+        width=backbone.round_width(args.width or _width_of(backbone, checkpoint)),
         norm=norm,
         last_stride=args.laststride,
         data_format="channels_first" if gpus and not args.chlast else "channels_last",

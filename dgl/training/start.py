@@ -72,9 +72,13 @@ def start_from(backbone, checkpoint, options, image_size):
     """
     wanted = network_variables(backbone, options, image_size)
     shapes = checkpoint.shapes
-    below = {name: shape for name, shape in wanted.items() if options.head not in name}
+    head = {name: shape for name, shape in wanted.items() if options.head in name}
+    below = {name: shape for name, shape in wanted.items() if name not in head}
     missing, mismatched = disagreements(below, checkpoint)
-    taken = [name for name, shape in wanted.items() if shapes.get(name) == shape]
+    # Half a head, such as weights without their biases, is none.
+    whole_head = not any(disagreements(head, checkpoint))
+    usable = wanted if whole_head else below
+    taken = [name for name, shape in usable.items() if shapes.get(name) == shape]
     if mismatched or not taken:
         raise UserError(
             "{}: does not fit --mode {}: {}{}".format(

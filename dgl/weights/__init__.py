@@ -1,7 +1,8 @@
 """Weights: reading checkpoints of every kind and filling networks from them."""
 
-from dgl.weights.checkpoint import Checkpoint, open_checkpoint, save_npz
+from dgl.weights.checkpoint import Checkpoint, open_checkpoint
 from dgl.weights.model_card import CARD_FILE, ModelCard, read_card, write_card
+from dgl.weights.npz_file import save_npz
 from dgl.weights.restore import (
     assign,
     build_inference,
@@ -10,6 +11,7 @@ from dgl.weights.restore import (
     find_weights,
     options_from,
 )
+from dgl.weights.values import read_weights
 
 __all__ = [
     "CARD_FILE",
@@ -23,6 +25,7 @@ __all__ = [
     "open_checkpoint",
     "options_from",
     "read_card",
+    "read_weights",
     "save_npz",
     "write_card",
 ]

@@ -3,23 +3,23 @@
 The files of Keras, PyTorch and safetensors keep the names and the axis order they were saved with.
 """
 
-import io
 import os
 import re
 import zipfile
 from collections import OrderedDict
 
-import numpy as np
-
 from dgl.errors import UserError
-from dgl.files import write_atomically
 from dgl.tf_compat import tf
 from dgl.weights.foreign import DAMAGED_ARCHIVE, first_line
 from dgl.weights.keras_file import open_keras
+from dgl.weights.npz_file import open_npz, plain_name
 from dgl.weights.safetensors_file import is_safetensors, open_safetensors
 from dgl.weights.torch_file import is_legacy_torch, open_torch, pickles_in
 
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
+
+# Beside TensorFlow's checkpoints; it says which is the newest.
+_STATE_FILE = "checkpoint"
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -56,57 +56,22 @@ class Checkpoint(object):
         return self._read(name)
 
 
-def _open_npz(path):
-    try:
-        archive = zipfile.ZipFile(path)
-        shapes, members = OrderedDict(), {}
-        for member in archive.namelist():
-            with archive.open(member) as stream:
-                version = np.lib.format.read_magic(stream)
-                header = (
-                    np.lib.format.read_array_header_1_0
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0
-                )
-                shape, _, dtype = header(stream)
-            if dtype.hasobject:
-                raise UserError(
-                    "{}: {} holds pickled objects, expected plain arrays; refused".format(
-                        path, member
-                    )
-                )
-            name = _plain(member[: -len(".npy")] if member.endswith(".npy") else member)
-            shapes[name], members[name] = tuple(shape), member
-    except DAMAGED_ARCHIVE as error:
-        raise UserError("{}: not a readable .npz of arrays ({})".format(path, error)) from None
-
-    def read(name):
-        try:
-            with archive.open(members[name]) as stream:
-                return np.lib.format.read_array(stream, allow_pickle=False)
-        except DAMAGED_ARCHIVE as error:
-            raise UserError("{}: {} cannot be read ({})".format(path, name, error)) from None
-
-    return shapes, read
-
-
-def _plain(name):
-    return name[:-2] if name.endswith(":0") else name
-
-
 def _open_tensorflow(prefix):
     try:
         reader = tf.train.NewCheckpointReader(prefix)
         stored = reader.get_variable_to_shape_map()
+        kinds = reader.get_variable_to_dtype_map()
     except _DAMAGED_TENSORFLOW as error:
         raise UserError(
             "{}: not a readable TensorFlow checkpoint ({})".format(prefix, first_line(error))
         ) from None
-    names = {_plain(name): name for name in sorted(stored)}
+    names = {plain_name(name): name for name in sorted(stored)}
 
     def read(name):
         try:
-            return reader.get_tensor(names[name])
+            value = reader.get_tensor(names[name])
+            # NumPy has no bfloat16 of its own.
+            return value.astype("float32") if kinds[names[name]].name == "bfloat16" else value
         except _DAMAGED_TENSORFLOW as error:
             raise UserError(
                 "{}: {} cannot be read ({})".format(prefix, name, first_line(error))
@@ -126,17 +91,40 @@ def _newest_in(folder):
     latest = state.model_checkpoint_path if state else ""
     if latest and (os.path.isfile(latest + ".index") or os.path.isfile(latest)):
         return latest
-    prefixes = sorted(f[: -len(".index")] for f in os.listdir(folder) if f.endswith(".index"))
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise UserError(
+            "--load {}: the folder cannot be read ({}); expected one with a checkpoint".format(
+                folder, error.strerror or error
+            )
+        ) from None
+    prefixes = sorted(name[: -len(".index")] for name in names if name.endswith(".index"))
     if len(prefixes) == 1:
         return os.path.join(folder, prefixes[0])
     found = "several checkpoints: " + ", ".join(prefixes) if prefixes else "no checkpoint"
     raise UserError("--load {}: the folder holds {}; name one by its prefix".format(folder, found))
 
 
+def is_checkpoint(path):
+    """Whether ``path`` leads to a checkpoint: a file, a prefix, or a folder that holds one.
+
+    Nothing is opened; what is there may turn out to be damaged.
+    """
+    if not os.path.isdir(path):
+        return os.path.isfile(path) or os.path.isfile(path + ".index")
+    try:
+        names = os.listdir(path)
+    except OSError:
+        return False
+    return any(name == _STATE_FILE or name.endswith(".index") for name in names)
+
+
 _READERS = {
-    ".npz": _open_npz,
+    ".npz": open_npz,
     ".h5": open_keras,
     ".hdf5": open_keras,
+    ".keras": open_keras,
     ".pth": open_torch,
     ".pt": open_torch,
     ".safetensors": open_safetensors,
@@ -165,7 +153,7 @@ def _reader_of(path):
     if pickles_in(members):
         return open_torch
     if any(name.endswith(".npy") for name in members):
-        return _open_npz
+        return open_npz
     return _READERS.get(os.path.splitext(path)[1].lower())
 
 
@@ -187,6 +175,8 @@ def open_checkpoint(path):
         UserError: missing, unreadable, holding pickled objects other than tensors, leading to other
             files or claiming more numbers than it has.
     """
+    if os.path.basename(path) == "checkpoint" and os.path.isfile(path):
+        path = os.path.dirname(path) or os.curdir  # TensorFlow's note of a folder's newest
     if os.path.isdir(path):
         return _open_tensorflow(_newest_in(path))
     path = _SUFFIX.sub("", path)
@@ -204,10 +194,3 @@ def open_checkpoint(path):
             "{}: cannot be read ({}), expected a checkpoint".format(path, error.strerror or error)
         ) from None
     return Checkpoint(path, *reader(path)) if reader else _open_tensorflow(path)
-
-
-def save_npz(path, variables):
-    """Write variables (name -> array) as a tensorpack ``.npz``, compressed, atomically."""
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **variables)
-    write_atomically(path, buffer.getvalue())

@@ -6,7 +6,6 @@ recognised by the names in the file; ``docs/weights.md`` lists the files.
 
 import argparse
 import os
-import re
 from collections import OrderedDict
 from typing import NamedTuple
 
@@ -14,15 +13,16 @@ import numpy as np
 from tqdm import tqdm
 
 from dgl.backbones import BACKBONES, BuildOptions, get_backbone
+from dgl.backbones.base import MOST_CLASSES
 from dgl.errors import UserError, run_script
-from dgl.weights.checkpoint import open_checkpoint, save_npz
+from dgl.weights.checkpoint import open_checkpoint
+from dgl.weights.npz_file import save_npz
 from dgl.weights.published import PUBLISHERS, Published, converted_name, entries
 from dgl.weights.restore import PRETRAINED_FOLDER, network_variables
 from dgl.weights.sources import recognise
 from dgl.weights.sources.first_layer import fold
+from dgl.weights.values import read_weights
 
-# What DGL adds to a network: no publisher has it.
-_OWN_LAYERS = {"vgg": r"(add|linear[^/]*)/", "inceptionv3": r"InceptionV3/Logits/"}
 _IMAGE_SIZE = 64  # any size has the same variables
 _NAMED = 4
 
@@ -90,20 +90,20 @@ def _choose_entry(checkpoint, source, mode, published_as):
 def _expected(backbone, checkpoint, source, head_piece):
     """Variable name -> shape of what a publisher's file can give, at the width of its first layer."""
     stem = next(iter(source.pieces(checkpoint.shapes, [backbone.stem]).values()))
-    shape = checkpoint.shapes.get(stem.name)
-    if shape is None or len(shape) != 4:
+    if stem.name not in checkpoint.shapes:
         raise UserError(
-            "{}: {} expected as a convolution's weights, found {}".format(
-                checkpoint.path, stem.name, "nothing" if shape is None else list(shape)
-            )
+            "{}: not the weights of {}: lacks {}".format(checkpoint.path, backbone.mode, stem.name)
         )
-    width = shape[0 if stem.axes else -1] / backbone.stem_channels
+    width = backbone.width_from(
+        checkpoint.shapes[stem.name],
+        "{}: {}".format(checkpoint.path, stem.name),
+        0 if stem.axes else -1,
+    )
     classes = head_piece[-1] if head_piece else 1
     options = BuildOptions(classes, backbone.head_name("imagenet", classes), width=width)
     variables = network_variables(backbone, options, _IMAGE_SIZE)
-    own = _OWN_LAYERS.get(backbone.mode)
     return OrderedDict(
-        (name, shape) for name, shape in variables.items() if not (own and re.match(own, name))
+        (name, shape) for name, shape in variables.items() if not backbone.is_own(name)
     )
 
 
@@ -113,11 +113,18 @@ def _transposed(shape, axes):
 
 def _head_shape(backbone, checkpoint, source):
     """Shape of the classification layer, for the networks that keep the publisher's."""
-    if backbone.mode in _OWN_LAYERS:
+    if backbone.own_layers:
         return None
     piece = source.pieces(checkpoint.shapes, [backbone.heads["imagenet"] + "/W"])
     piece = next(iter(piece.values()))
-    return _transposed(checkpoint.shapes.get(piece.name, ()), piece.axes)
+    shape = _transposed(checkpoint.shapes.get(piece.name, ()), piece.axes)
+    if shape and not 1 <= shape[-1] <= MOST_CLASSES:
+        raise UserError(
+            "{}: {} is {}, expected the weights of 1 to {} classes".format(
+                checkpoint.path, piece.name, list(checkpoint.shapes[piece.name]), MOST_CLASSES
+            )
+        )
+    return shape
 
 
 def _check_shapes(checkpoint, mode, expected, pieces):
@@ -159,17 +166,9 @@ def _stored_shape(shape, axes):
 def _read(checkpoint, pieces):
     variables = OrderedDict()
     for name, piece in tqdm(pieces.items(), desc="reading", unit="variable", disable=None):
-        value = np.asarray(checkpoint.read(piece.name))
+        value = read_weights(checkpoint, piece.name)
         value = np.transpose(value, piece.axes) if piece.axes else value
-        with np.errstate(over="ignore"):  # told below
-            value = np.ascontiguousarray(value, "float32").reshape(value.shape)
-        if not np.isfinite(value).all():
-            raise UserError(
-                "{}: {} holds NaN or infinity, expected finite weights".format(
-                    checkpoint.path, piece.name
-                )
-            )
-        variables[name] = value
+        variables[name] = np.ascontiguousarray(value)
     return variables
 
 
@@ -280,10 +279,9 @@ def main(argv=None):
     if done.preprocessing:
         first = "first layer made for this project's input, from " + done.preprocessing.text
     print(
-        "wrote {}: {} of {} for --mode {}, {} variables ({} that the network does not use left out); "
+        "wrote {}: weights of {} for --mode {}, {} variables ({} that the network does not use left out); "
         "{}".format(
             done.out,
-            done.published.file_name,
             PUBLISHERS[done.published.source],
             done.published.mode,
             done.written,

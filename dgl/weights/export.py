@@ -8,8 +8,9 @@ import os
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError, run_script
-from dgl.weights.checkpoint import open_checkpoint, save_npz
+from dgl.weights.checkpoint import open_checkpoint
 from dgl.weights.model_card import read_card, write_card
+from dgl.weights.npz_file import save_npz
 from dgl.weights.restore import network_variables, options_from
 
 

@@ -14,24 +14,22 @@ _OBJECT = struct.Struct("<HHIQ")  # index, references, reserved, bytes that foll
 _ALIGNED = 8
 
 
-def _longest_object(data, begin):
-    """Bytes of the longest text in the heap that begins at ``begin``."""
+def _lengths(data, begin):
+    """Bytes of each text in the heap that begins at ``begin``."""
     size = _SIZE.unpack_from(data, begin + len(_HEAP))[0]
     position, end = begin + len(_HEAP) + _SIZE.size, begin + size
     if not position <= end <= len(data):
         raise ValueError("a heap of texts reaches beyond the file")
-    longest = 0
     while position + _OBJECT.size <= end:
         index, _, _, size = _OBJECT.unpack_from(data, position)
         if index == 0:  # the space that is left; its size counts this header in
             if size != end - position:
                 raise ValueError("a heap of texts is not filled to its end")
-            return longest
+            return
         position += _OBJECT.size + -(-size // _ALIGNED) * _ALIGNED
         if position > end:
             raise ValueError("a text reaches beyond its heap")
-        longest = max(longest, size)
-    return longest
+        yield size
 
 
 def longest_text(path):
@@ -45,8 +43,12 @@ def longest_text(path):
     with open(path, "rb") as stream, contextlib.closing(
         mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     ) as data:
+        room = len(data) // _OBJECT.size  # for texts, unless heaps overlap
         begin = data.find(_HEAP)
         while begin >= 0:
-            longest = max(longest, _longest_object(data, begin))
+            for length in _lengths(data, begin):
+                longest, room = max(longest, length), room - 1
+                if room < 0:
+                    raise ValueError("its heaps of texts overlap")
             begin = data.find(_HEAP, begin + 1)
     return longest

@@ -43,10 +43,13 @@ class _Reader(object):
     """An open file, never left: no links, no foreign storage, nothing larger than it can hold."""
 
     def __init__(self, path):
-        import h5py
-
+        try:
+            import h5py
+        except ImportError:
+            raise _Refused("the package h5py is needed to read it: pip install h5py") from None
         self._path = path
         self._h5py = h5py
+        self._longest = None
         self.room = os.path.getsize(path)
         self.file = h5py.File(path, "r")
         # Filters built into HDF5 and h5py; others would be loaded from plugins.
@@ -104,11 +107,16 @@ class _Reader(object):
         if len(stored.shape) != 1 or not (variable or stored.dtype.kind == "S"):
             raise _Refused("the attribute {} is no list of texts".format(attribute))
         # Texts of variable length are references into heaps; many may point at one long text.
-        longest = longest_text(self._path) if variable else 1
+        longest = self._longest_text() if variable else 1
         if count * stored.dtype.itemsize > self.room or count * longest > _MOST_TEXT:
             raise _Refused("the attribute {} claims too much text".format(attribute))
         texts = group.attrs[attribute]
         return [t if isinstance(t, str) else t.decode("utf-8") for t in texts]
+
+    def _longest_text(self):
+        if self._longest is None:  # takes a pass over the whole file
+            self._longest = longest_text(self._path)
+        return self._longest
 
     def dataset(self, path):
         """A dataset that is safe to read."""

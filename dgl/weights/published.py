@@ -66,7 +66,7 @@ _CODE_BSD = "not stated (code BSD-3-Clause)"
 _OXFORD = "CC BY 4.0 (VGG, Oxford)"
 
 _VGG = "pool5 and fc6-fc8 are left out; `add` and `linear` start anew"
-_RESNET = "stride 2 of the last group becomes 1 (`--laststride`)"
+_RESNET = "stride 2 of the last two groups becomes 1 (`--laststride 2`: of the last but one)"
 _RESNET_TORCH = _RESNET + "; stride-2 layers pad both sides, ours bottom and right"
 _INCEPTION = (
     "unpadded layers become SAME, Mixed_6a's stride 2 becomes 1; what follows Mixed_6e is left out"

@@ -3,49 +3,46 @@
 import os
 from collections import OrderedDict
 
-import numpy as np
-
 from dgl.backbones import BuildOptions
 from dgl.backbones.network import build_network
+from dgl.data.totals import CLASSES
 from dgl.devices import session_config
 from dgl.errors import UserError
 from dgl.tf_compat import tf
+from dgl.weights.checkpoint import is_checkpoint
 from dgl.weights.published import converted_name, how_to_get
 from dgl.weights.sources import recognise
+from dgl.weights.values import read_weights
 
 PRETRAINED_FOLDER = "pretrain_model"
-# By which Inception's heads are named, whatever their width.
-_CLASSES = {"imagenet": 1000, "cub": 200}
+_BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _NAMED = 4  # how many disagreeing variables an error names
 
 
 def find_weights(backbone, load):
     """Turn ``--load NAME_OR_PATH`` into a path.
 
-    A short name (``vgg``, ``resnet50``, ...) stands for the ImageNet file in ``pretrain_model/``, looked
-    for in the working folder and beside the package: under its published name, then under the one that
-    :mod:`dgl.weights.convert` gives. The name of a file there will do too.
+    A short name (``vgg``, ``resnet50``, ...) stands for the ImageNet file in ``pretrain_model/`` of the
+    working folder, else beside the package: in each, under the name that :mod:`dgl.weights.convert`
+    gives, then under its published one. The name of a file there will do too. A path that leads to a
+    checkpoint itself comes first.
 
     Raises:
         UserError: a short name whose file is absent; the message says what to fetch and from where.
     """
     file_name = backbone.pretrained.get(load)
-    if _is_checkpoint(load):
+    if is_checkpoint(load):
         return load
-    roots = (os.getcwd(), os.path.dirname(os.path.dirname(os.path.dirname(__file__))))
-    for name in (file_name, converted_name(file_name)) if file_name else (load,):
-        for root in roots:
+    names = (converted_name(file_name), file_name) if file_name else (load,)
+    for root in (os.getcwd(), _BESIDE_PACKAGE):
+        for name in names:
             path = os.path.join(root, PRETRAINED_FOLDER, name)
-            if _is_checkpoint(path):
+            if is_checkpoint(path):
                 return path
     if file_name is None:
         return load
     folder = os.path.join(os.getcwd(), PRETRAINED_FOLDER, "")
     raise UserError("--load {}: {}".format(load, how_to_get(backbone.mode, file_name, folder)))
-
-
-def _is_checkpoint(path):
-    return os.path.exists(path) or os.path.exists(path + ".index")
 
 
 def conversion_hint(backbone, checkpoint):
@@ -82,8 +79,8 @@ def choose_head(backbone, checkpoint, data_set=None):
                 _first_names(checkpoint),
             )
         )
-    if data_set in _CLASSES:
-        head = backbone.head_name(data_set, _CLASSES[data_set])
+    if data_set in CLASSES:  # by which Inception's heads are named, whatever their width
+        head = backbone.head_name(data_set, CLASSES[data_set])
         if head in heads:
             return head, heads[head]
     return next(iter(heads.items()))
@@ -96,14 +93,15 @@ def options_from(backbone, checkpoint, data_set=None, width=None, norm=None, las
         backbone: registry entry.
         checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
         data_set: decides between several heads.
-        width, norm: what the caller insists on; ``None`` takes the checkpoint's.
+        width, norm: what the caller insists on; ``None`` takes the checkpoint's. The width is rounded
+            to what a checkpoint can tell, see :meth:`~dgl.backbones.Backbone.round_width`.
         last_stride: not stored in a checkpoint; the caller says.
 
     Returns:
         :class:`~dgl.backbones.BuildOptions`.
 
     Raises:
-        UserError: the checkpoint is another backbone's.
+        UserError: the checkpoint is another backbone's, or claims an absurd width.
     """
     if backbone.stem not in checkpoint.shapes:
         raise UserError(
@@ -116,10 +114,14 @@ def options_from(backbone, checkpoint, data_set=None, width=None, norm=None, las
             )
         )
     head, classes = choose_head(backbone, checkpoint, data_set)
+    if width is None:
+        width = backbone.find_width(checkpoint.shapes, checkpoint.path)
+    else:
+        width = backbone.round_width(width)
     return BuildOptions(
         classes=classes,
         head=head,
-        width=backbone.find_width(checkpoint.shapes) if width is None else width,
+        width=width,
         norm=backbone.find_norm(checkpoint.shapes) if norm is None else norm,
         last_stride=last_stride,
     )
@@ -141,26 +143,28 @@ def network_variables(backbone, options, image_size, trained=False):
         build_network(
             backbone, tf.placeholder(tf.float32, [None, image_size, image_size, 3]), options
         )
-        variables = tf.trainable_variables() if trained else tf.global_variables()
-        return OrderedDict((v.op.name, tuple(v.shape.as_list())) for v in variables)
+        return _shapes_of(tf.trainable_variables() if trained else tf.global_variables())
 
 
-def disagreements(variables, checkpoint):
-    """Graph variables that the checkpoint cannot fill.
+def _shapes_of(variables):
+    return OrderedDict((v.op.name, tuple(v.shape.as_list())) for v in variables)
+
+
+def disagreements(wanted, checkpoint):
+    """Variables of a network that the checkpoint cannot fill.
 
     Args:
-        variables: list of graph variables.
+        wanted: ordered variable name -> tuple of int.
         checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
 
     Returns:
-        (missing, mismatched): names, and "name (network [..], checkpoint [..])" texts.
+        (missing, mismatched): "name (absent)" and "name (network [..], checkpoint [..])" texts.
     """
     missing, mismatched = [], []
-    for variable in variables:
-        name, shape = variable.op.name, tuple(variable.shape.as_list())
+    for name, shape in wanted.items():
         stored = checkpoint.shapes.get(name)
         if stored is None:
-            missing.append(name)
+            missing.append("{} (absent)".format(name))
         elif stored != shape:
             mismatched.append(
                 "{} (network {}, checkpoint {})".format(name, list(shape), list(stored))
@@ -168,33 +172,26 @@ def disagreements(variables, checkpoint):
     return missing, mismatched
 
 
+def first_of(texts, count=_NAMED):
+    """The first ``count`` of a list of texts in one line, and how many more there are."""
+    more = len(texts) - count
+    return ", ".join(texts[:count]) + (" and {} more".format(more) if more > 0 else "")
+
+
 def assign(session, variables, checkpoint):
     """Fill every variable from the checkpoint; all of them must match.
 
     Raises:
-        UserError: naming the first variables that disagree, or one that holds NaN or infinity.
+        UserError: naming the first variables that disagree, or one that is not finite numbers.
     """
-    missing, mismatched = disagreements(variables, checkpoint)
+    missing, mismatched = disagreements(_shapes_of(variables), checkpoint)
     if missing or mismatched:
-        wrong = mismatched + ["{} (absent)".format(name) for name in missing]
-        more = len(wrong) - _NAMED
         raise UserError(
-            "{}: does not fit this network: {}{}".format(
-                checkpoint.path,
-                ", ".join(wrong[:_NAMED]),
-                " and {} more".format(more) if more > 0 else "",
+            "{}: does not fit this network: {}".format(
+                checkpoint.path, first_of(mismatched + missing)
             )
         )
-    feeds = {}
-    for variable in variables:
-        value = checkpoint.read(variable.op.name)
-        if not np.isfinite(value).all():
-            raise UserError(
-                "{}: {} holds NaN or infinity, expected finite weights".format(
-                    checkpoint.path, variable.op.name
-                )
-            )
-        feeds[variable.initializer.inputs[1]] = value
+    feeds = {v.initializer.inputs[1]: read_weights(checkpoint, v.op.name) for v in variables}
     session.run([v.initializer for v in variables], feeds)
 
 

@@ -40,7 +40,7 @@ class _Zip(object):
     """The zip format. ``sizes``: key -> bytes that there are of a storage."""
 
     def __init__(self, path):
-        self._archive = zipfile.ZipFile(path)
+        self._archive = zipfile.ZipFile(path)  # closes itself when nothing refers to it any more
         pickles = pickles_in(self._archive.namelist())
         if not pickles:
             raise UserError("{}: a zip archive without data.pkl, expected PyTorch's".format(path))

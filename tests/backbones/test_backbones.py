@@ -239,6 +239,43 @@ def test_find_width(reference, full, narrow):
     assert backbone.find_width(dict(full["variables"])) == 1.0
     assert backbone.find_width(dict(narrow["variables"])) == WIDTH
     assert backbone.find_width({"other": (3, 3)}) is None
+    with pytest.raises(UserError, match=r"^--load: .* is \[3, 3\], expected a convolution"):
+        backbone.find_width({backbone.stem: (3, 3)})
+
+
+@pytest.mark.parametrize(
+    "mode, width, expected",
+    [
+        ("vgg", 1.0, 1.0),
+        ("vgg", 0.1, 6 / 64),
+        ("vgg", 0.3, 19 / 64),
+        ("vgg", 1e-9, 4 / 64),
+        ("resnet50", 16, 16.0),
+        ("inceptionv3", 0.3, 10 / 32),
+        ("inceptionv3", 0.05, 4 / 32),
+    ],
+)
+def test_round_width(mode, width, expected):
+    assert get_backbone(mode).round_width(width) == expected
+
+
+@pytest.mark.parametrize("width", [0, -1, 16.1, 1e300, float("inf"), float("nan")])
+def test_absurd_widths(width):
+    with pytest.raises(UserError) as caught:
+        get_backbone("vgg").round_width(width)
+    expected = "--width {:g}: expected a number above 0, at most 16".format(width)
+    assert str(caught.value) == expected
+
+
+def test_own_layers(reference, full):
+    backbone = get_backbone(reference["mode"])
+    own = {name.rsplit("/", 1)[0] for name, _ in full["variables"] if backbone.is_own(name)}
+    assert own == {
+        "vgg": {"add", "linear"},
+        "inceptionv3": {
+            "InceptionV3/Logits/" + layer for layer in ("add1", "add2", "Conv2d_1c_1x1_1000")
+        },
+    }.get(backbone.mode, set())
 
 
 @pytest.mark.parametrize("norm", ["none", "bn"])

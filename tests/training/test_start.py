@@ -88,6 +88,16 @@ def test_a_head_of_another_width_is_left_initial(checkpoint):
     assert line.endswith("left at their initial value: linear/W, linear/b") and "\n" not in line
 
 
+@pytest.mark.parametrize("bias", [np.zeros(5, "float32"), None])
+def test_half_a_head_is_left_initial_as_a_whole(checkpoint, bias):
+    variables = vgg_variables(4)
+    del variables["linear/b"]
+    if bias is not None:
+        variables["linear/b"] = bias
+    start = start_from(VGG, checkpoint(variables), options(), 32)
+    assert start.fresh == ["linear/W", "linear/b"]
+
+
 def test_a_head_of_another_name_is_left_initial_and_passed_over(checkpoint):
     start = start_from(VGG, checkpoint(vgg_variables(4)), options(head="linear_cub"), 32)
     wanted = set(vgg_shapes(4, head="linear_cub"))
@@ -124,13 +134,32 @@ def test_a_long_list_of_absent_variables_is_cut(checkpoint):
     )
 
 
-@pytest.mark.parametrize("fault", [np.nan, np.inf])
+@pytest.mark.parametrize("fault", [np.nan, np.inf, 1e39])
 def test_values_that_are_not_finite_are_refused(checkpoint, fault):
     variables = vgg_variables(4)
+    variables["add/b"] = variables["add/b"].astype("float64")
     variables["add/b"][2] = fault
     start = start_from(VGG, checkpoint(variables), options(), 32)
     with pytest.raises(UserError, match="start.npz: add/b holds NaN or infinity"):
         start.values()
+
+
+@pytest.mark.parametrize("dtype", ["U3", "S3", "V4", "complex64", "M8[s]", "bool"])
+def test_values_that_are_no_numbers_are_refused(checkpoint, dtype):
+    variables = vgg_variables(4)
+    variables["add/b"] = np.zeros(variables["add/b"].shape, dtype)
+    start = start_from(VGG, checkpoint(variables), options(), 32)
+    with pytest.raises(UserError, match="start.npz: add/b holds .*, expected real numbers"):
+        start.values()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int32"])
+def test_values_become_float32(checkpoint, dtype):
+    variables = vgg_variables(4)
+    variables["add/b"] = np.arange(variables["add/b"].size).astype(dtype)
+    value = start_from(VGG, checkpoint(variables), options(), 32).values()["add/b"]
+    assert value.dtype == np.float32
+    np.testing.assert_array_equal(value, variables["add/b"])
 
 
 def test_a_wrong_shape_below_the_head_is_named(checkpoint):
@@ -143,7 +172,9 @@ def test_a_wrong_shape_below_the_head_is_named(checkpoint):
 
 
 def test_another_width_is_refused(checkpoint):
-    with pytest.raises(UserError, match="does not fit --mode vgg: conv1_1/W"):
+    below = len(vgg_shapes(4)) - 2  # the head may have any shape
+    expected = "does not fit --mode vgg: conv1_1/W .* and {} more$".format(below - 4)
+    with pytest.raises(UserError, match=expected):
         start_from(VGG, checkpoint(vgg_variables(4)), options(width=0.25), 32)
 
 

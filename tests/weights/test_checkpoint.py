@@ -10,6 +10,7 @@ from foreign_files import write_keras, write_pth, write_safetensors
 from small_network import write_npz, write_tensorflow
 
 from dgl.errors import UserError
+from dgl.tf_compat import tf
 from dgl.weights import checkpoint, open_checkpoint, save_npz
 
 _RNG = np.random.RandomState(0)
@@ -87,6 +88,7 @@ def test_folder_takes_the_newest(tmp_path):
     # The state file names the last one written, whatever the names' order.
     write_tensorflow(tmp_path / "model-0", {"b": np.full(3, 9, "float32")})
     assert read_all(tmp_path)["b"][0] == 9
+    assert read_all(tmp_path / "checkpoint")["b"][0] == 9
 
 
 @pytest.mark.parametrize(
@@ -109,6 +111,24 @@ def test_folder_with_several_checkpoints_and_no_state_file(tmp_path):
     with pytest.raises(UserError) as caught:
         open_checkpoint(str(tmp_path))
     assert_one_line(caught, tmp_path, "several checkpoints: a, b", "prefix")
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    def fail(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "listdir", fail)
+    with pytest.raises(UserError) as caught:
+        open_checkpoint(str(tmp_path))
+    assert_one_line(caught, "--load", tmp_path, "the folder cannot be read (Permission denied)")
+
+
+def test_bfloat16_of_tensorflow(tmp_path):
+    with tf.Graph().as_default(), tf.Session() as session:
+        variable = tf.get_variable("x", initializer=tf.constant([1.0, -2.5], "bfloat16"))
+        session.run(variable.initializer)
+        tf.train.Saver([variable]).save(session, str(tmp_path / "model"))
+    assert_same(read_all(tmp_path / "model"), {"x": np.array([1, -2.5], "float32")})
 
 
 def test_empty_folder(tmp_path):

@@ -1,6 +1,7 @@
 """The converter's command: what it prints, where it writes, what it refuses."""
 
 import os
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -19,7 +20,8 @@ from small_network import values_of, write_npz
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
-from dgl.weights import find_weights, open_checkpoint, options_from, restore
+from dgl.weights import Checkpoint, find_weights, open_checkpoint, options_from, restore
+from dgl.weights import convert as convert_module
 from dgl.weights.convert import convert, main
 
 
@@ -71,13 +73,16 @@ def test_keeping_the_first_layer_is_said(here, capsys, vgg):
     assert "first layer as published" in capsys.readouterr().out
 
 
-def test_inception_is_found_by_its_converted_name_after_its_published_one(here):
+def test_inception_is_found_by_its_converted_name_before_its_published_one(here):
     backbone = get_backbone("inceptionv3")
     path = write_keras(here / "inception.h5", keras_inception())
     convert(path)
-    for short in backbone.pretrained:
-        assert os.path.basename(find_weights(backbone, short)) == "inception_v3.npz"
-    (here / "pretrain_model" / "inception_v3.ckpt").write_bytes(b"")
+    for published in (False, True):
+        if published:
+            (here / "pretrain_model" / "inception_v3.ckpt").write_bytes(b"")
+        for short in backbone.pretrained:
+            assert os.path.basename(find_weights(backbone, short)) == "inception_v3.npz"
+    (here / "pretrain_model" / "inception_v3.npz").unlink()
     assert os.path.basename(find_weights(backbone, "inceptionv3")) == "inception_v3.ckpt"
 
 
@@ -192,7 +197,52 @@ def test_a_first_layer_that_is_none(tmp_path, vgg):
     values = dict(vgg)
     values["features.0.weight"] = np.zeros(8, "float32")
     message = refusal(write_pth(tmp_path / "a.pth", values))
-    assert message.endswith("features.0.weight expected as a convolution's weights, found [8]")
+    assert message.endswith(
+        "features.0.weight is [8], expected a convolution's weights with 1 to 1024 output channels"
+    )
+
+
+def claiming(shape, stem="features.0.weight"):
+    """A checkpoint whose first layer claims more than there is."""
+    values = torchvision("vgg")
+    shapes = OrderedDict((name, array.shape) for name, array in values.items())
+    shapes[stem] = shape
+    return Checkpoint("claims.pth", shapes, values.__getitem__)
+
+
+@pytest.mark.parametrize("channels", [0, 1025, 10**9, 10**18, 2**63])
+def test_a_first_layer_of_absurd_width(monkeypatch, channels):
+    opened = claiming((channels, 3, 3, 3))
+    monkeypatch.setattr(convert_module, "open_checkpoint", lambda path: opened)
+    message = refusal("claims.pth")
+    assert "claims.pth: features.0.weight is [{}, 3, 3, 3], expected ".format(channels) in message
+    assert message.endswith("with 1 to 1024 output channels")
+
+
+def test_the_widest_first_layer_is_compared_with_the_rest(monkeypatch):
+    monkeypatch.setattr(convert_module, "open_checkpoint", lambda _: claiming((1024, 3, 3, 3)))
+    assert "features.0.bias is [8], expected [1024]" in refusal("claims.pth")
+
+
+@pytest.mark.parametrize("classes", [0, 10**9, 10**18, 2**63])
+def test_a_classifier_of_absurd_width(monkeypatch, classes):
+    values = torchvision("resnet50")
+    shapes = OrderedDict((name, array.shape) for name, array in values.items())
+    shapes["fc.weight"] = (classes, 256)
+    opened = Checkpoint("claims.pth", shapes, values.__getitem__)
+    monkeypatch.setattr(convert_module, "open_checkpoint", lambda path: opened)
+    assert refusal("claims.pth").endswith(
+        "fc.weight is [{}, 256], expected the weights of 1 to 1000000 classes".format(classes)
+    )
+
+
+def test_a_first_layer_that_is_missing(tmp_path):
+    layers = [
+        (name, [(kind, v) for kind, v in weights if (name, kind) != ("block1_conv1", "kernel")])
+        for name, weights in keras_vgg()
+    ]
+    message = refusal(write_keras(tmp_path / "a.h5", layers))
+    assert message.endswith("not the weights of vgg: lacks block1_conv1/kernel")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
@@ -202,6 +252,29 @@ def test_numbers_that_are_none(tmp_path, vgg, bad):
     values["features.5.weight"][0, 0, 0, 0] = bad
     message = refusal(write_pth(tmp_path / "a.pth", values))
     assert message.endswith("features.5.weight holds NaN or infinity, expected finite weights")
+
+
+@pytest.mark.parametrize("name", ["features.5.weight", "classifier.6.bias"])
+@pytest.mark.parametrize("dtype", ["U5", "S5", "V4", "complex64", "M8[s]", "bool"])
+def test_weights_that_are_no_numbers(tmp_path, vgg, name, dtype):
+    values = dict(vgg, **{name: np.zeros(vgg[name].shape, dtype)})
+    path = write_npz(tmp_path / "a.npz", values)
+    if name == "classifier.6.bias":  # is not used
+        assert convert(path, str(tmp_path / "b.npz")).left_out == 2
+    else:
+        expected = "{}: {} holds {}, expected real numbers".format(path, name, np.dtype(dtype))
+        assert refusal(path) == expected
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+def test_the_prefix_of_data_parallel(here, capsys, vgg, legacy):
+    values = OrderedDict(("module." + name, array) for name, array in vgg.items())
+    assert main([write_pth(here / "parallel.pth", values, legacy=legacy)]) == 0
+    assert "of torchvision for --mode vgg, 26 variables" in capsys.readouterr().out
+    found = open_checkpoint(os.path.join("pretrain_model", "vgg16.npz"))
+    for name, array in published_part("vgg").items():
+        array = array[:, :, ::-1] if name == "conv1_1/W" else array
+        np.testing.assert_array_equal(found.read(name), array)
 
 
 def test_features_only_weights_are_not_taken_for_the_others(tmp_path, vgg):

@@ -1,6 +1,7 @@
 """Keras's HDF5 files of every age are read with their names and layout; hostile ones are refused."""
 
 import struct
+import sys
 from collections import OrderedDict
 
 import foreign_files
@@ -10,7 +11,7 @@ import pytest
 from foreign_files import assert_same, damaged, read_all, refusal_of, write_keras
 
 from dgl.tf_compat import tf
-from dgl.weights import open_checkpoint
+from dgl.weights import keras_file, open_checkpoint
 from dgl.weights.hdf5_heaps import longest_text
 
 _RNG = np.random.RandomState(0)
@@ -330,6 +331,42 @@ def test_one_long_text_many_times(tmp_path):
         stream.attrs.create("layer_names", texts, dtype=_TEXT)
     assert longest_text(path) == len(text)
     assert "the attribute layer_names claims too much text" in refusal_of(path)
+
+
+def test_heaps_of_texts_are_looked_through_once(tmp_path, monkeypatch):
+    path = str(tmp_path / "a.h5")
+    names = ["conv{}".format(index) for index in range(20)]
+    with h5py.File(path, "w") as stream:
+        stream.attrs.create("layer_names", np.array(names, object), dtype=_TEXT)
+        for name in names:
+            group = stream.create_group(name)
+            group.attrs.create("weight_names", np.array(["kernel:0"], object), dtype=_TEXT)
+            group["kernel:0"] = KERNEL
+    calls = []
+    monkeypatch.setattr(keras_file, "longest_text", lambda path: calls.append(path) or 8)
+    assert len(open_checkpoint(path).shapes) == 20
+    assert calls == [path]
+
+
+def test_overlapping_heaps_of_texts_end_soon(tmp_path):
+    # A heap within every text of the others: the texts of all heaps are as many as their square.
+    count = 20000
+    part = struct.Struct("<HHIQ8sQ")
+    data = b"GCOL\x01\0\0\0" + struct.pack("<Q", 16 + count * part.size)
+    for index in range(count):
+        rest = (count - index - 1) * part.size + 16
+        data += part.pack(1, 0, 0, 16, b"GCOL\x01\0\0\0", rest)
+    path = tmp_path / "heaps"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="heaps of texts overlap"):
+        longest_text(str(path))
+
+
+def test_the_library_is_absent(tmp_path, monkeypatch):
+    path = write_keras(tmp_path / "a.h5", LAYERS)
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    message = "{}: the package h5py is needed to read it: pip install h5py".format(path)
+    assert refusal_of(path) == message
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**20, 2**63, 2**64 - 1])

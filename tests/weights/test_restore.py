@@ -1,16 +1,18 @@
 """From checkpoints to filled networks: what fits, what does not, and what the message says."""
 
 import os
+import re
 
 import numpy as np
 import pytest
 from small_network import options_of, values_of, write_npz, write_tensorflow
 
-from dgl.backbones import PAPER_MODES, get_backbone
+from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.weights import (
+    Checkpoint,
     assign,
     build_inference,
     choose_head,
@@ -18,8 +20,10 @@ from dgl.weights import (
     find_weights,
     open_checkpoint,
     options_from,
+    read_weights,
     restore,
 )
+from dgl.weights.restore import network_variables
 
 VGG = get_backbone("vgg")
 WIDTH = 0.125
@@ -29,6 +33,10 @@ SIZE = 32
 @pytest.fixture(scope="module")
 def values():
     return values_of("vgg", SIZE, width=WIDTH)
+
+
+def refuse(*_):
+    raise PermissionError(13, "Permission denied")
 
 
 def checkpoint_of(tmp_path, values, name="a.npz"):
@@ -151,20 +159,31 @@ def test_disagreements(tmp_path, values):
     stored["add/b"] = np.zeros(3, "float32")
     with tf.Graph().as_default():
         build_network(VGG, image_tensor(), options_of("vgg", width=WIDTH))
-        missing, mismatched = disagreements(tf.global_variables(), checkpoint_of(tmp_path, stored))
-    assert missing == ["conv2_1/b"]
+        wanted = {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
+    missing, mismatched = disagreements(wanted, checkpoint_of(tmp_path, stored))
+    assert missing == ["conv2_1/b (absent)"]
     assert mismatched == ["add/b (network [128], checkpoint [3])"]
 
 
-@pytest.mark.parametrize("fault", ["absent", "shape", "unreadable", "nan", "infinite"])
+FAULTS = ["absent", "shape", "unreadable", "nan", "infinite", "too large"]
+NO_NUMBERS = ["U3", "S3", "V4", "complex64", "M8[s]", "bool"]
+
+
+@pytest.mark.parametrize("fault", FAULTS + NO_NUMBERS)
 def test_nothing_is_assigned_unless_everything_fits(tmp_path, values, fault):
     stored = {name: array + 1 for name, array in values.items()}
     if fault == "absent":
         del stored["linear/b"]
     if fault == "shape":
         stored["linear/b"] = np.zeros(6, "float32")
-    if fault in ("nan", "infinite"):
-        stored["linear/b"][3] = np.nan if fault == "nan" else np.inf
+    expected = "linear/b"
+    if fault in ("nan", "infinite", "too large"):
+        stored["linear/b"] = stored["linear/b"].astype("float64")
+        stored["linear/b"][3] = {"nan": np.nan, "infinite": -np.inf, "too large": 1e39}[fault]
+        expected = "linear/b holds NaN or infinity, expected finite weights$"
+    if fault in NO_NUMBERS:
+        stored["linear/b"] = np.zeros(5, fault)
+        expected = re.escape("linear/b holds {}, expected real".format(np.dtype(fault)))
     checkpoint = checkpoint_of(tmp_path, stored)
     if fault == "unreadable":
         data = bytearray((tmp_path / "a.npz").read_bytes())
@@ -176,7 +195,7 @@ def test_nothing_is_assigned_unless_everything_fits(tmp_path, values, fault):
         variables = tf.global_variables()
         session.run(tf.global_variables_initializer())
         before = session.run(variables)
-        with pytest.raises(UserError, match="linear/b"):
+        with pytest.raises(UserError, match=expected):
             assign(session, variables, checkpoint)
         for old, new in zip(before, session.run(variables)):
             np.testing.assert_array_equal(old, new)
@@ -273,5 +292,107 @@ def test_short_name_whose_file_is_absent(tmp_path, monkeypatch):
 def test_paths_are_left_alone(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert find_weights(VGG, "train_log/x/model-5") == "train_log/x/model-5"
-    (tmp_path / "vgg").mkdir()  # a folder named like a short name is what was meant
+
+
+@pytest.mark.parametrize("brought", [None, "vgg16.npz", "model.meta", "unreadable"])
+def test_a_folder_named_like_a_short_name(tmp_path, monkeypatch, brought):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pretrain_model").mkdir()
+    path = tmp_path / "pretrain_model" / "vgg16.npz"
+    path.write_bytes(b"")
+    (tmp_path / "vgg").mkdir()
+    if brought == "unreadable":
+        monkeypatch.setattr(os, "listdir", refuse)
+    elif brought:
+        (tmp_path / "vgg" / brought).write_bytes(b"")
+    assert os.path.samefile(find_weights(VGG, "vgg"), str(path))
+
+
+@pytest.mark.parametrize("place", ["vgg", "vgg.index", "vgg/checkpoint", "vgg/model-3.index"])
+def test_a_checkpoint_named_like_a_short_name(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    for path in (tmp_path / "pretrain_model" / "vgg16.npz", tmp_path / place):
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
     assert find_weights(VGG, "vgg") == "vgg"
+
+
+@pytest.mark.parametrize(
+    "here, beside, found",
+    [
+        (["inception_v3.npz", "inception_v3.ckpt"], ["inception_v3.npz"], "here/inception_v3.npz"),
+        (["inception_v3.ckpt"], ["inception_v3.npz"], "here/inception_v3.ckpt"),
+        (["inception_v3.npz"], ["inception_v3.ckpt"], "here/inception_v3.npz"),
+        ([], ["inception_v3.ckpt", "inception_v3.npz"], "beside/inception_v3.npz"),
+        ([], ["inception_v3.ckpt"], "beside/inception_v3.ckpt"),
+    ],
+)
+def test_the_working_folder_comes_first_then_the_converted_file(
+    tmp_path, monkeypatch, here, beside, found
+):
+    for root, names in (("here", here), ("beside", beside)):
+        (tmp_path / root / "pretrain_model").mkdir(parents=True)
+        for name in names:
+            (tmp_path / root / "pretrain_model" / name).write_bytes(b"")
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setattr(restore, "_BESIDE_PACKAGE", str(tmp_path / "beside"))
+    root, name = found.split("/")
+    path = os.path.join(str(tmp_path / root), "pretrain_model", name)
+    for short in ("inceptionv3", "inception_v3"):
+        assert os.path.samefile(find_weights(get_backbone("inceptionv3"), short), path)
+
+
+def build_and_find_again(mode, width):
+    backbone = get_backbone(mode)
+    options = options_of(mode, width=backbone.round_width(width))
+    checkpoint = Checkpoint("a.npz", network_variables(backbone, options, 32), None)
+    for given in (None, width):  # equal options build equal networks
+        assert options_from(backbone, checkpoint, width=given) == options
+
+
+@pytest.mark.parametrize("width", [0.05, 0.1, 0.3, 0.33, 0.7, 1.0])
+@pytest.mark.parametrize("mode", PAPER_MODES)
+def test_a_rounded_width_is_found_again(mode, width):
+    build_and_find_again(mode, width)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", sorted(set(BACKBONES) - set(PAPER_MODES)))
+def test_a_rounded_width_is_found_again_in_deeper_networks(mode):
+    # Only the number of blocks differs.
+    build_and_find_again(mode, 0.1)
+
+
+def test_a_network_of_a_found_width_is_the_same(tmp_path):
+    stored = values_of("vgg", SIZE, width=VGG.round_width(0.1))
+    checkpoint = checkpoint_of(tmp_path, stored)
+    for width in (None, 0.1):
+        with tf.Graph().as_default():
+            options = options_from(VGG, checkpoint, width=width)
+            build_inference(VGG, checkpoint, image_tensor(), options)[1].close()
+
+
+@pytest.mark.parametrize("shape", [(), (8,), (3, 3, 3, 0), (3, 3, 3, 1025), (3, 3, 3, 10**18)])
+def test_a_first_layer_that_is_none_or_of_absurd_width(shape):
+    checkpoint = Checkpoint("a.npz", {"conv1_1/W": shape, "linear/W": (8, 5)}, None)
+    with pytest.raises(UserError) as caught:
+        options_from(VGG, checkpoint)
+    assert str(caught.value) == (
+        "a.npz: conv1_1/W is {}, expected a convolution's weights with 1 to 1024 output "
+        "channels".format(list(shape))
+    )
+
+
+@pytest.mark.parametrize("shape", [(), (8, 0), (8, 10**6 + 1), (8, 2**63)])
+def test_a_classification_layer_of_no_or_absurdly_many_classes(shape):
+    checkpoint = Checkpoint("a.npz", {"conv1_1/W": (3, 3, 3, 8), "linear/W": shape}, None)
+    with pytest.raises(UserError, match="holds no classification layer of vgg"):
+        options_from(VGG, checkpoint)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", ">f4", "int64", "uint8"])
+def test_real_numbers_of_any_size_become_float32(tmp_path, dtype):
+    stored = np.arange(6).reshape(2, 3).astype(dtype)
+    found = read_weights(checkpoint_of(tmp_path, {"x": stored}), "x")
+    assert found.dtype == np.float32 and found.dtype.isnative
+    np.testing.assert_array_equal(found, stored)

@@ -89,7 +89,8 @@ def _check(checkpoint):
     # `vgg16_features-amdegroot-88682ab5.pth` has the same names but Caffe's weights, whose means and
     # scale are others; its classifier is filled with NaN.
     bias = "classifier.6.bias"
-    if bias in checkpoint.shapes and not np.isfinite(checkpoint.read(bias)).all():
+    value = checkpoint.read(bias) if bias in checkpoint.shapes else np.zeros(0)
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
         raise UserError(
             "{}: {} holds NaN or infinity: not torchvision's vgg16-397923af.pth (its features-only "
             "weights expect other means and are not supported)".format(checkpoint.path, bias)

@@ -1,0 +1,175 @@
+"""Archives of arrays: what they claim is compared with what they hold before anything is made room for."""
+
+import gc
+import io
+import os
+import struct
+import zipfile
+
+import numpy as np
+import pytest
+from foreign_files import damaged, read_all, refusal_of, write_pth
+from small_network import write_npz
+
+from dgl.errors import UserError
+from dgl.weights import open_checkpoint, save_npz
+
+VALUES = {"x": np.arange(6, dtype="float32").reshape(2, 3), "y": np.array(3), "z": np.zeros((0, 4))}
+
+
+def dump_array(array):
+    stream = io.BytesIO()
+    np.lib.format.write_array(stream, np.asarray(array))
+    return stream.getvalue()
+
+
+def header_of(text, version=1):
+    """An array's beginning with any text as its header."""
+    size = struct.pack("<H" if version == 1 else "<I", len(text))
+    return b"\x93NUMPY" + bytes([version, 0]) + size + text
+
+
+def described(shape, descr="<f4", version=1):
+    text = "{{'descr': {!r}, 'fortran_order': False, 'shape': {}, }}\n".format(descr, shape)
+    return header_of(text.encode(), version)
+
+
+def write_members(path, compression=zipfile.ZIP_STORED, **members):
+    with zipfile.ZipFile(str(path), "w", compression) as archive:
+        for name, data in members.items():
+            archive.writestr(name + ".npy", data)
+    return str(path)
+
+
+@pytest.mark.parametrize("save", [write_npz, save_npz])
+def test_numbers_of_every_shape(tmp_path, save):
+    save(str(tmp_path / "a.npz"), VALUES)
+    found = read_all(tmp_path / "a.npz")
+    assert list(found) == list(VALUES)
+    for name, array in VALUES.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_zeros_that_compress_as_well_as_can_be(tmp_path):
+    path = str(tmp_path / "a.npz")
+    save_npz(path, {"x": np.zeros((1000, 5000))})
+    assert os.path.getsize(path) < 50000
+    assert read_all(path)["x"].shape == (1000, 5000)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(
+    "shape, data",
+    [
+        ((10**12,), 24),
+        ((2**40, 2**40), 24),
+        ((7,), 24),
+        ((5,), 24),
+        ((), 24),
+        ((-2, -3), 24),
+        ((6,), 0),
+    ],
+)
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_shapes_that_the_member_does_not_hold(tmp_path, compression, shape, data, version):
+    member = described(shape, version=version) + b"\0" * data
+    path = write_members(tmp_path / "a.npz", compression, x=member)
+    message = refusal_of(path)
+    assert "x.npy has {} bytes behind its header, expected float32 of shape".format(data) in message
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_directory_that_claims_more_than_is_stored(tmp_path, compression):
+    claimed = 10**9
+    header = described((claimed,), "|u1")
+    path = write_members(tmp_path / "a.npz", compression, x=header + b"\0" * 100)
+    with open(path, "rb") as stream:
+        data = bytearray(stream.read())
+    # The uncompressed size in the archive's directory.
+    struct.pack_into("<I", data, data.rindex(b"PK\x01\x02") + 24, claimed + len(header))
+    with open(path, "wb") as stream:
+        stream.write(bytes(data))
+    assert "x.npy claims more bytes than are stored" in refusal_of(path)
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_other_compression(tmp_path, compression):
+    path = write_members(tmp_path / "a.npz", compression, x=dump_array(np.zeros(9)))
+    assert "x.npy is compressed by other means than deflate" in refusal_of(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"{'descr': (",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': 3}",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': ('a',)}",
+        b"{'descr': 'zzz', 'fortran_order': False, 'shape': ()}",
+        b"{'descr': ('<f4',), 'fortran_order': False, 'shape': ()}",
+        b"[" * 5000,
+        b"  1\n 2",
+        b"\xff\0\n",
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_headers_that_say_nothing(tmp_path, text):
+    path = write_members(tmp_path / "a.npz", x=header_of(text))
+    assert "not a readable .npz of arrays (" in refusal_of(path)
+
+
+def test_a_header_of_any_length_is_not_read_whole(tmp_path):
+    member = header_of(b" " * 50000000, version=2)
+    path = write_members(tmp_path / "a.npz", zipfile.ZIP_DEFLATED, x=member)
+    assert "not a readable .npz of arrays (" in refusal_of(path)
+
+
+@pytest.mark.parametrize("pair", [("x", "x:0"), ("x:0", "x")])
+def test_two_variables_of_one_name(tmp_path, pair):
+    path = write_npz(tmp_path / "a.npz", {name: np.zeros(3) for name in pair})
+    assert refusal_of(path).endswith("two variables are named x, expected one")
+
+
+def test_a_name_of_two_lines(tmp_path):
+    path = write_members(tmp_path / "a.npz", **{"a\nb": dump_array(np.zeros(3))})
+    assert "variable named 'a\\nb', expected a printable name" in refusal_of(path)
+
+
+def test_a_long_name_in_a_message_is_shortened(tmp_path):
+    path = write_members(tmp_path / "a.npz", **{"a" * 5000: b"no array"})
+    assert len(refusal_of(path)) < len(path) + 300
+
+
+def _descriptors(path):
+    """How many of this process's open files are ``path``."""
+    found = 0
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found += os.readlink("/proc/self/fd/" + name) == path
+        except OSError:  # the one of this very list
+            continue
+    return found
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux's list of open files")
+@pytest.mark.parametrize("write", [write_npz, write_pth])
+@pytest.mark.parametrize("fault", [None, "content", "directory"])
+def test_files_are_closed(tmp_path, write, fault):
+    path = os.path.realpath(str(tmp_path / "a.npz"))
+    if fault == "content":
+        write_members(path, **{"data.pkl" if write is write_pth else "x": b"nothing"})
+    else:
+        write(path, {"x": np.zeros(3, "float32")})
+    if fault == "directory":
+        damaged(path, cut=0.9)
+    try:
+        checkpoint = open_checkpoint(path)
+        assert fault is None and _descriptors(path) == 1
+        checkpoint.read("x")
+        assert _descriptors(path) == 1
+        del checkpoint
+    except UserError:
+        assert fault is not None
+    gc.collect()
+    assert _descriptors(path) == 0
