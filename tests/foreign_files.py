@@ -69,6 +69,11 @@ class View(namedtuple("View", "storage offset shape strides kind key")):
         return super(View, cls).__new__(cls, storage, offset, shape, strides, kind, key)
 
 
+def program(*opcodes):
+    """A pickle of protocol 2 made of opcodes."""
+    return b"\x80\x02" + b"".join(opcodes) + b"."
+
+
 def dump_global(module, name):
     """Opcodes that push ``module.name``."""
     return "c{}\n{}\n".format(module, name).encode()

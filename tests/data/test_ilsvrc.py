@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 import pytest
+from trees import make
 
 from dgl.data import check_files, load_data
 from dgl.data import ilsvrc as ilsvrc_module
@@ -24,14 +25,6 @@ def xml(*objects, **options):
     )
     size = "<size><width>{}</width><height>{}</height></size>".format(*options.get("size", (9, 8)))
     return "<annotation>{}{}</annotation>".format(size, text)
-
-
-def make(root, files):
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return str(root)
 
 
 SYNSETS = "{} cat, true cat\n{} dog\n{} eel\n".format(CAT, DOG, EEL)

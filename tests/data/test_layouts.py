@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from trees import make
 
 from dgl.data import check_files, detect_layout, load_data, read_image
 from dgl.data.layouts import Layout, layout_names, named_layout, register
@@ -51,14 +52,6 @@ TREES = {
 BOXES = {(layout, is_train): (1, 2, 3, 4) for layout in TREES for is_train in (True, False)}
 for _key in (("cub", True), ("cub200", True), ("cub200", False)):
     BOXES[_key] = (1, 2, 4, 6)
-
-
-def make(root, files):
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return str(root)
 
 
 def test_every_layout_has_a_tree_here():

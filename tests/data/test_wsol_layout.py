@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from trees import make
 
 from dgl.data import check_files
 from dgl.data.totals import WSOL_TOTALS
@@ -10,14 +11,6 @@ from dgl.data.wsol_layout import detect_wsol, load_wsol
 from dgl.errors import UserError
 
 SPLITS = {"train": "0.jpg", "val": "1.jpg", "test": "2.jpg"}
-
-
-def make(root, files):
-    for name, text in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    return str(root)
 
 
 def metadata(folder, identity, label=0):

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from foreign_files import write_keras, write_pth, write_safetensors
+from foreign_files import read_all, write_keras, write_pth, write_safetensors
 from small_network import write_npz, write_tensorflow
 
 from dgl.errors import UserError
@@ -20,13 +20,6 @@ VALUES = {
     "linear/W": _RNG.standard_normal((40, 10)).astype("float32"),
     "linear/b": np.zeros(10, "float32"),
 }
-
-
-def read_all(path):
-    opened = open_checkpoint(str(path))
-    values = {name: opened.read(name) for name in opened.shapes}
-    assert {name: array.shape for name, array in values.items()} == dict(opened.shapes)
-    return values
 
 
 def assert_same(found, expected):
