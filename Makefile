@@ -6,6 +6,7 @@
 # make test-tf215   the suite on TensorFlow 2.15.1, in .venv-tf215, made with PYTHON39
 # make test-tf115   the suite on TensorFlow 1.15.5, in .venv-tf115, made with PYTHON37
 # make test-peers   the tests that compare with PyTorch, installed into .venv-peers
+# make test-browser   the report opened in Chromium, which has to be installed; playwright goes into .venv
 # PYTHON39 and PYTHON37 are Python 3.9 and 3.7: by default from the path, else pyenv's.
 
 # The first interpreter of version $(1) that runs (pyenv leaves commands on the path that do not).
@@ -19,7 +20,7 @@ PYTHON37 ?= $(call find_python,3.7)
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: demo test test-fast test-tf215 test-tf115 test-peers lint format birds-checkpoint clean
+.PHONY: demo test test-fast test-tf215 test-tf115 test-peers test-browser lint format birds-checkpoint clean
 
 demo: $(VENV)/.installed
 	$(PY) -m dgl.data.birds --out data/birds
@@ -41,6 +42,10 @@ test-tf115: .venv-tf115/.tested-with
 
 test-peers: .venv-peers/.tested-with
 	.venv-peers/bin/python -m pytest -q -p no:cacheprovider -m peer
+
+test-browser: $(VENV)/.tested-with
+	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-browser.txt
+	$(PY) -m pytest -q -p no:cacheprovider -m browser
 
 lint: $(VENV)/.tested-with
 	$(VENV)/bin/ruff check .

@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Train from scratch with several seeds, evaluate CAM and DGL by layer, and write one table.
+"""Train from scratch with several seeds, compare every method at every layer, and write one record.
 
-What each row of the README's results comes from. A seed whose results are there already is not run again,
-so an interrupted benchmark goes on where it stopped.
+What the README's results come from. Thresholds and layers are settled on the training split, figures are of
+the other one; an interval is for other pictures, the figures of each seed tell of other trainings. A seed
+whose results are there already is not run again, so an interrupted benchmark goes on where it stopped.
 
     python benchmarks/localization.py --data data/birds --recipe birds --out benchmarks/results/birds.json
 """
@@ -12,6 +13,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import OrderedDict
 
 import numpy as np
 
@@ -19,8 +21,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from dgl.errors import UserError, run_script  # noqa: E402
+from dgl.evaluation.confidence import compare, intervals  # noqa: E402
+from dgl.evaluation.metrics import RANKING  # noqa: E402
+from dgl.evaluation.replicates import Replicates  # noqa: E402
+from dgl.evaluation.store import has_records, read_records  # noqa: E402
 from dgl.evaluation.table import format_table  # noqa: E402
 from dgl.files import write_atomically  # noqa: E402
+
+REFERENCE = "dgl"
 
 
 def _call(command, environment=None):
@@ -31,98 +39,206 @@ def _call(command, environment=None):
 
 
 def _one_seed(args, seed):
-    """Train and evaluate one seed; returns its metrics."""
+    """Train and evaluate one seed; returns its folder."""
     name = "bench_{}_{}_{}".format(args.backbone, args.name, seed)
-    out = os.path.join("evaluation", name)
-    record = os.path.join(ROOT, out, "benchmark.json")
-    if os.path.exists(record):
-        with open(record, encoding="utf-8") as stream:
-            return json.load(stream)
+    out = os.path.join(ROOT, "evaluation", name)
+    if has_records(out) and os.path.exists(os.path.join(out, "metrics.json")):
+        return out
     environment = {"DATA": args.data, "LOGDIR": name, "PYTHON": sys.executable}
     _call(
         ["sh", "run_train.sh", args.backbone, args.recipe, "--", "--seed", str(seed), "--resume"],
         environment,
     )
-    script = os.path.join("test_code", "evaluate_localization.py")
-    command = [sys.executable, script, "--load", os.path.join("train_log", name)]
-    command += ["--data", args.data, "--mode", args.backbone, "--out", out, "--clayer"]
-    _call(command + args.clayer)
-    with open(os.path.join(ROOT, out, "metrics.json"), encoding="utf-8") as stream:
-        metrics = json.load(stream)
-    metrics["seed"] = seed
-    write_atomically(record, json.dumps(metrics).encode("utf-8"))
-    return metrics
+    script = os.path.join("test_code", "study_localization.py")
+    command = [sys.executable, script, "--load", os.path.join("train_log", name), "--mode"]
+    command += [args.backbone, "--data", args.data, "--out", out, "--alpha-layer", args.alpha_layer]
+    command += ["--clayer"] + args.clayer
+    if args.fuse_layers:
+        command += ["--fuse-layers"] + args.fuse_layers
+    if args.data_format:
+        command += ["--data-format", args.data_format]
+    _call(command)
+    return out
 
 
-def _spread(values):
-    values = [float(value) for value in values]
-    return {"mean": float(np.mean(values)), "seeds": values}
+def _figures(evaluators, resamples):
+    """figure -> mean, each seed's own, and the interval of the mean."""
+    both = Replicates(evaluators)
+    found = intervals(both, resamples) if resamples else {}
+    return OrderedDict(
+        (
+            name,
+            {
+                "mean": float(np.mean(values)),
+                "seeds": values,
+                "interval": list(found.get(name, ())),
+            },
+        )
+        for name, values in both.each().items()
+    )
 
 
-def aggregate(runs):
-    """Figures of several seeds: mean and each seed's own, by protocol, method and layer.
+def aggregate(folders, resamples=1000):
+    """Figures of several seeds.
 
     Args:
-        runs: list of ``metrics.json`` contents.
+        folders: output folders of `study_localization.py`, one a seed.
+        resamples: int, of intervals and tests.
 
     Returns:
-        dict: ``top1_error``, ``protocols`` -> list of rows.
+        ordered dict: ``top1_error``; ``matrix``, by protocol a row an entry; ``chosen``, by protocol
+        a row a method, each seed at the layer that it settled on the other split; ``comparisons`` of
+        DGL with every other method, these paired; ``alpha``, by protocol a row a value and gradient.
+
+    Raises:
+        UserError: results are missing or damaged, or of different entries.
     """
-    summary = {
-        "top1_error": _spread(run["classification"]["top1_error"] for run in runs),
-        "protocols": {},
-    }
-    for protocol in runs[0]["protocols"]:
-        tables = [run["protocols"][protocol]["rows"] for run in runs]
-        summary["protocols"][protocol] = [
+    runs = [read_records(folder) for folder in folders]
+    metrics = []
+    for folder in folders:
+        with open(os.path.join(folder, "metrics.json"), encoding="utf-8") as stream:
+            metrics.append(json.load(stream))
+    plan = runs[0].plan
+    if any(run.plan.entries != plan.entries for run in runs):
+        raise UserError("{}: results of other entries than {}".format(folders[-1], folders[0]))
+    errors = _figures([run.classification[plan.protocols[0]] for run in runs], resamples)
+    summary = OrderedDict(top1_error=errors["top1_error"])
+    for key in ("matrix", "chosen", "comparisons", "alpha"):
+        summary[key] = OrderedDict()
+    for protocol in plan.protocols:
+        evaluators = [run.localization for run in runs]
+        summary["matrix"][protocol] = [
             dict(
-                method=rows[0]["method"],
-                layer=rows[0]["layer"],
-                **{
-                    figure: _spread(row[figure] for row in rows)
-                    for figure in ("gt_known", "top1_loc", "max_box_acc", "max_box_acc_v2")
-                    if figure in rows[0]
-                },
+                method=entry[0],
+                layer=entry[1],
+                **_row([own[protocol, entry] for own in evaluators], runs, entry, resamples),
             )
-            for rows in zip(*tables)
+            for entry in plan.entries
+        ]
+        chosen = _chosen(metrics)
+        summary["chosen"][protocol] = [
+            dict(
+                method=method,
+                layers=[layer for _, layer in entries],
+                **_figures([own[protocol, e] for own, e in zip(evaluators, entries)], resamples),
+            )
+            for method, entries in chosen.items()
+        ]
+        summary["comparisons"][protocol] = _comparisons(protocol, chosen, evaluators, resamples)
+        summary["alpha"][protocol] = [
+            {"method": entry[0], "layer": entry[1], RANKING[protocol]: figures[RANKING[protocol]]}
+            for entry, figures in (
+                (entry, _figures([own[protocol, entry] for own in evaluators], resamples))
+                for entry in (plan.alpha_entries if _same_alpha(runs) else ())
+            )
         ]
     return summary
+
+
+def _row(evaluators, runs, entry, resamples):
+    figures = _figures(evaluators, resamples)
+    pixels = [run.pixels.get(entry) for run in runs]
+    if evaluators[0].name == "max_box_acc" and all(p is not None and p.images for p in pixels):
+        figures.update(_figures(pixels, resamples))
+    return figures
+
+
+def _chosen(metrics):
+    """method -> the entry that each seed settled for it."""
+    rows = [
+        OrderedDict(
+            (row["method"], (row["method"], row["layer"]))
+            for row in own["selection"]["rows"]
+            if row["chosen"]
+        )
+        for own in metrics
+    ]
+    return OrderedDict((method, [own[method] for own in rows]) for method in rows[0])
+
+
+def _same_alpha(runs):
+    return all(run.plan.alpha_entries == runs[0].plan.alpha_entries for run in runs)
+
+
+def _comparisons(protocol, chosen, evaluators, resamples):
+    figure = "box_acc" if protocol == "wsolevaluation" else RANKING[protocol]
+    parts = {
+        method: Replicates([own[protocol, entry] for own, entry in zip(evaluators, entries)])
+        for method, entries in chosen.items()
+    }
+    found = []
+    for method in chosen:
+        if method == REFERENCE or REFERENCE not in chosen or not resamples:
+            continue
+        result = compare(parts[REFERENCE], parts[method], figure, resamples)
+        found.append(
+            OrderedDict(
+                a=REFERENCE,
+                b=method,
+                figure=figure,
+                difference=result.difference,
+                interval=list(result.interval),
+                p_value=result.p_value,
+            )
+        )
+    return found
+
+
+def _print(summary):
+    print("\ntop-1 error {mean:.1f} % {seeds}".format(**summary["top1_error"]))
+    for protocol, rows in summary["chosen"].items():
+        flat = []
+        for row in rows:
+            cells = OrderedDict(method=row["method"], layers=", ".join(row["layers"]))
+            for figure, value in row.items():
+                if isinstance(value, dict):
+                    cells[figure] = value["mean"]
+                    cells[figure + " 95 %"] = "-".join(
+                        "{:.1f}".format(v) for v in value["interval"]
+                    )
+            flat.append(cells)
+        print("\n{}\n{}".format(protocol, format_table(flat)))
+        print(format_table([{k: v for k, v in c.items() if k != "interval"}
+                            for c in summary["comparisons"][protocol]] or [{"b": "none"}],
+                           digits={"p_value": 4}))  # fmt: skip
+
+
+def _encode(summary):
+    """JSON with a row a line: hundreds of rows, and people look at them."""
+    text = json.dumps(summary)
+    for begin in ('{"method"', '{"a"', '"matrix"', '"chosen"', '"comparisons"', '"alpha"', '"top1'):
+        text = text.replace(begin, "\n" + begin)
+    return (text + "\n").encode("utf-8")
 
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True)
+    parser.add_argument("--data-format", help="layout of the pictures measured (recognised)")
     parser.add_argument("--recipe", default="scratch", choices=("birds", "scratch"))
     parser.add_argument("--backbone", default="vgg")
+    parser.add_argument("--name", help="of the data in folder names (the last folder of --data)")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--clayer", nargs="+", default=["1", "2", "3", "4"])
+    parser.add_argument("--clayer", nargs="+", default=["all"])
+    parser.add_argument("--fuse-layers", nargs="+", help="layers to fuse (those of --clayer)")
+    parser.add_argument("--alpha-layer", default="2")
+    parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--out", required=True, help="the JSON to write")
     args = parser.parse_args(argv)
     args.data = os.path.abspath(args.data)
-    args.name = os.path.splitext(os.path.basename(args.out))[0]
-    runs = [_one_seed(args, seed) for seed in args.seeds]
-    summary = {
-        "command": "python benchmarks/localization.py " + " ".join(argv or sys.argv[1:]),
-        "versions": runs[0]["versions"],
-        "data": runs[0]["data"],
-        "model": {k: v for k, v in runs[0]["model"].items() if k != "load"},
-        "seeds": args.seeds,
-    }
-    summary.update(aggregate(runs))
-    write_atomically(args.out, (json.dumps(summary, indent=1) + "\n").encode("utf-8"))
-    print("\ntop-1 error {mean:.1f} % {seeds}".format(**summary["top1_error"]))
-    for protocol, rows in summary["protocols"].items():
-        flat = []
-        for row in rows:
-            cells = {"method": row["method"], "layer": row["layer"]}
-            for figure, value in row.items():
-                if isinstance(value, dict):
-                    cells[figure] = value["mean"]
-                    cells[figure + " by seed"] = " ".join(
-                        "{:.1f}".format(v) for v in value["seeds"]
-                    )
-            flat.append(cells)
-        print("\n{}\n{}".format(protocol, format_table(flat)))
+    args.name = args.name or os.path.basename(args.data)
+    folders = [_one_seed(args, seed) for seed in args.seeds]
+    plan = read_records(folders[0]).plan
+    summary = OrderedDict(
+        command="python benchmarks/localization.py " + " ".join(argv or sys.argv[1:]),
+        versions=plan.versions,
+        data=plan.data,
+        model={k: v for k, v in plan.model.items() if k != "load"},
+        seeds=args.seeds,
+    )
+    summary.update(aggregate(folders, args.resamples))
+    write_atomically(args.out, _encode(summary))
+    _print(summary)
     return 0
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 _FOREGROUND = 255
 _NO_CONTOUR = (0, 0, 0, 0)
+_EXACT_IN_FLOAT32 = 2**24
 
 
 def normalise(maps):
@@ -162,13 +163,21 @@ def boxes_by_level(score_map, thresholds):
     Raises:
         ValueError: as :func:`binarise`, or no threshold at all.
     """
-    image = _quantise(score_map)
-    levels = _levels(thresholds, image)
-    # Masks are nested, hence equal exactly where they have equally many pixels.
-    pixels_above = image.size - np.cumsum(np.bincount(image.ravel(), minlength=256))
-    _, first, mask_of = np.unique(pixels_above[levels], return_index=True, return_inverse=True)
+    image, levels, mask_of = distinct_masks(score_map, thresholds)
+    boxes, starts, largest = trace_levels(image, levels)
+    return LevelBoxes(boxes=boxes, starts=starts, largest=largest, mask_of=mask_of)
 
-    levels = levels[first]
+
+def trace_levels(image, levels):
+    """Boxes of the masks ``image > level``.
+
+    Args:
+        image: uint8 array (H, W).
+        levels: integers (D,), D at least 1, from 0 to 255.
+
+    Returns:
+        tuple: ``boxes``, ``starts`` and ``largest`` as in :class:`LevelBoxes`.
+    """
     # Tracing only the part that holds foreground changes neither contours nor their order.
     tops, bottoms = _bounds(image.max(axis=1), levels)
     lefts, rights = _bounds(image.max(axis=0), levels)
@@ -183,12 +192,53 @@ def boxes_by_level(score_map, thresholds):
         rectangles.extend(found)
     offsets = np.repeat(np.stack([lefts, tops], axis=1), counts, axis=0)
     starts = np.cumsum(counts, dtype=np.int64) - counts
-    return LevelBoxes(
-        boxes=_corners(rectangles, offsets, image.shape),
-        starts=starts,
-        largest=np.array(largest, dtype=np.int64),
-        mask_of=mask_of.reshape(-1).astype(np.int64),
+    return (
+        _corners(rectangles, offsets, image.shape),
+        starts,
+        np.array(largest, dtype=np.int64),
     )
+
+
+def distinct_masks(score_map, thresholds):
+    """The distinct ones of the masks of :func:`binarise` at many thresholds.
+
+    Args:
+        score_map: float array (H, W) in [0, 1].
+        thresholds: floats (T,) in [0, 1], T at least 1, in any order.
+
+    Returns:
+        tuple: uint8 array (H, W), the map in steps of 1 / 255; int64 (D,), a level for each of the D
+        masks, from the smallest mask to the largest, its foreground being ``image > level``; int64
+        (T,), the mask that each threshold leads to.
+
+    Raises:
+        ValueError: as :func:`binarise`, or no threshold at all.
+    """
+    image = _quantise(score_map)
+    levels = _levels(thresholds, image)
+    # The masks of two levels differ exactly where some pixel lies above one and not the other.
+    values = np.cumsum(value_counts(image) > 0)
+    is_used = np.zeros(256, dtype=bool)
+    is_used[values[levels]] = True
+    used = np.flatnonzero(is_used)[::-1]
+    mask_of = np.zeros(256, dtype=np.int64)
+    mask_of[used] = np.arange(len(used))
+    return image, np.searchsorted(values, used), mask_of[values[levels]]
+
+
+def value_counts(image):
+    """How often each value occurs.
+
+    Args:
+        image: uint8 array (H, W).
+
+    Returns:
+        int64 array (256,).
+    """
+    # OpenCV is several times as fast, but returns float32, exact up to this number of pixels.
+    if image.size > _EXACT_IN_FLOAT32:
+        return np.bincount(image.ravel(), minlength=256)
+    return cv2.calcHist([image], [0], None, [256], [0, 256]).ravel().astype(np.int64)
 
 
 def as_boxes(boxes):
@@ -258,10 +308,15 @@ def iou(boxes_a, boxes_b):
     a = as_boxes(boxes_a)[:, np.newaxis]
     b = as_boxes(boxes_b)[np.newaxis]
     shared = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + 1.0
-    intersection = np.prod(np.maximum(shared, 0.0), axis=-1)
-    area_a = np.prod(a[..., 2:] - a[..., :2] + 1.0, axis=-1)
-    area_b = np.prod(b[..., 2:] - b[..., :2] + 1.0, axis=-1)
+    intersection = _product(np.maximum(shared, 0.0))
+    area_a = _product(a[..., 2:] - a[..., :2] + 1.0)
+    area_b = _product(b[..., 2:] - b[..., :2] + 1.0)
     return intersection / (area_a + area_b - intersection)
+
+
+def _product(sides):
+    # Much faster than np.prod, which goes through the short last axis pair by pair.
+    return sides[..., 0] * sides[..., 1]
 
 
 def _quantise(score_map):

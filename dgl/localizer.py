@@ -1,10 +1,12 @@
 """A trained classifier that says where: checkpoint in, attention maps out, one session for all pictures."""
 
+from collections import OrderedDict
 from typing import Dict, NamedTuple, Tuple
 
 import numpy as np
 
-from dgl.attribution import build_maps, check_methods
+from dgl.attribution import build_maps, check_methods, expand_methods, parse_method
+from dgl.attribution.evidence import ANY
 from dgl.attribution.gradients import KERNEL, MAX_ALPHA, check_alpha
 from dgl.backbones import get_backbone
 from dgl.devices import select_gpus
@@ -56,19 +58,21 @@ class Localizer(object):
         width=None,
         norm=None,
         gpu=None,
+        extra=(),
     ):
         """Build the graph and fill it.
 
         Args:
             mode: backbone name.
             load: checkpoint path, or a short name for ImageNet weights.
-            layers: indices or names of ``--clayer``.
-            methods: out of :data:`dgl.attribution.METHODS`.
+            layers: indices, names or ranges of ``--clayer``, or ``"all"``.
+            methods: out of :data:`dgl.attribution.METHODS`, or ``"all"``.
             alpha, semantics: see :func:`dgl.attribution.loss_gradients`.
             image_size: side of the input; by default the model card's, else 224.
             data_set: ``"imagenet"`` or ``"cub"``, decides between several heads of a checkpoint.
             width, norm: what the checkpoint has to be; by default whatever it is.
             gpu: as ``--gpu``: indices, ``"-1"`` for the CPU, ``None`` for every GPU there is.
+            extra: more entries, (method, layer) each, beyond every method at every layer.
 
         Raises:
             UserError: unknown mode, layer or method, or a checkpoint that is missing or does not fit.
@@ -80,9 +84,10 @@ class Localizer(object):
             raise UserError(
                 "--pa {}: expected a positive number up to {:g}, or inf".format(alpha, MAX_ALPHA)
             ) from None
-        check_methods(methods)
-        names = [self.backbone.layer_name(layer) for layer in layers]
-        layers = sorted(set(names), key=names.index)
+        methods = expand_methods(methods)
+        layers = self.backbone.layer_names(layers)
+        extra = [(method, self.backbone.layer_name(layer)) for method, layer in extra]
+        check_methods(list(methods) + [method for method, _ in extra])
         path = find_weights(self.backbone, load)
         checkpoint = open_checkpoint(path)
         self._path = path
@@ -103,12 +108,36 @@ class Localizer(object):
             best = tf.argmax(network.logits, axis=1, output_type=tf.int32)
             class_index = tf.where(tf.equal(self._target, ARG_MAX), best, self._target)
             maps = build_maps(
-                network, methods, layers, self.backbone.layers[0], class_index, alpha, semantics
+                network,
+                list(OrderedDict.fromkeys(list(methods) + [method for method, _ in extra])),
+                list(OrderedDict.fromkeys(list(layers) + [layer for _, layer in extra])),
+                self.backbone.layers[0],
+                class_index,
+                alpha,
+                semantics,
+                image_size=size,
             )
+            # In the graph the methods and layers of `extra` meet all others; what nobody asked for
+            # is not run.
+            has_own_layer = {m for m in methods if parse_method(m).method.layers != ANY}
+            wanted = [
+                (method, layer)
+                for method, layer in maps
+                if (method, layer) in extra
+                or (method in methods and (layer in layers or method in has_own_layer))
+            ]
             self._fetches = Prediction(
-                class_index, tf.nn.softmax(network.logits), network.logits, dict(maps)
+                class_index,
+                tf.nn.softmax(network.logits),
+                network.logits,
+                OrderedDict((entry, maps[entry]) for entry in wanted),
             )
-        self.entries = list(maps)
+        self.entries = wanted
+
+    @property
+    def path(self):
+        """str: the checkpoint's file or prefix."""
+        return self._path
 
     @property
     def classes(self):

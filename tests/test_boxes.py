@@ -93,6 +93,30 @@ def test_boxes_by_level_takes_thresholds_in_any_order_and_repeated():
         assert tuple(box.tolist()) == straight_largest(score_map, threshold)
 
 
+@pytest.mark.parametrize("maker", [gaussians, plateaus, noise, dim, np.zeros])
+def test_distinct_masks_are_those_of_all_thresholds_from_the_smallest_up(maker):
+    score_map = np.zeros((5, 6)) if maker is np.zeros else maker(1)
+    thresholds = np.random.RandomState(0).permutation(np.arange(0, 1.0005, 0.001))
+    image, levels, mask_of = box_ops.distinct_masks(score_map, thresholds)
+    assert (image.dtype, mask_of.dtype) == (np.uint8, np.int64)
+    expected = [box_ops.binarise(score_map, threshold) > 0 for threshold in thresholds]
+    for mask, index in zip(expected, mask_of):
+        np.testing.assert_array_equal(image > levels[index], mask)
+    assert len(levels) == len({mask.tobytes() for mask in expected})
+    sizes = [int((image > level).sum()) for level in levels]
+    assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.parametrize("limit", [2**24, 10])
+def test_value_counts_by_either_way(monkeypatch, limit):
+    monkeypatch.setattr(box_ops, "_EXACT_IN_FLOAT32", limit)
+    image = np.random.RandomState(0).randint(0, 256, (40, 30)).astype(np.uint8)
+    image[image == 255] = 254
+    counts = box_ops.value_counts(image)
+    assert (counts.shape, counts.dtype) == ((256,), np.int64)
+    assert counts.tolist() == [int((image == value).sum()) for value in range(256)]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_largest_box_and_contour_boxes_equal_the_straight_ones(seed):
     score_map = gaussians(seed)

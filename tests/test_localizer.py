@@ -157,7 +157,7 @@ def test_alpha_and_semantics_reach_the_map(folder, localizer, images, alpha, sem
         ({"mode": "resnet50"}, "not a checkpoint of --mode resnet50"),
         ({"load": "gone.npz"}, "--load gone.npz"),
         ({"layers": ("conv9_1",)}, "--clayer conv9_1"),
-        ({"methods": ("dgl", "gradcam")}, "--method gradcam"),
+        ({"methods": ("dgl", "magic")}, "--method magic"),
         ({"width": 0.25}, "does not fit this network"),
         ({"norm": "bn"}, "does not fit this network"),
         ({"gpu": "first"}, "--gpu first"),

@@ -1,5 +1,6 @@
 """Class activation map (Zhou et al., CVPR 2016): ``CAM_c = sum over C of W_fc[:, c] * S_last``."""
 
+from dgl.attribution.evidence import HEAD_WEIGHTS, LAST, Method
 from dgl.tf_compat import tf
 
 
@@ -7,8 +8,7 @@ def cam_map(logits, activation, class_index, head_weights):
     """The class activation map.
 
     Args:
-        logits: (N, classes) float32; not used by the formula, taken so that every method is called
-            alike.
+        logits: (N, classes) float32; not used by the formula, taken as :func:`dgl_map` takes it.
         activation: (N, H, W, C) float32, the layer that feeds global average pooling.
         class_index: (N,) int32.
         head_weights: (C, classes) float32, the weights from the pooled features to the logits.
@@ -18,3 +18,12 @@ def cam_map(logits, activation, class_index, head_weights):
     """
     weights = tf.gather(tf.transpose(head_weights), class_index)
     return tf.einsum("nhwc,nc->nhw", activation, weights)
+
+
+def _cam(evidence):
+    return cam_map(
+        evidence.logits, evidence.activation, evidence.class_index, evidence.head_weights
+    )
+
+
+CAM = Method("cam", "CAM", "Zhou et al., CVPR 2016", frozenset([HEAD_WEIGHTS]), _cam, LAST)

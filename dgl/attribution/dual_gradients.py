@@ -4,19 +4,23 @@
 per image. No ReLU.
 """
 
+from dgl.attribution.evidence import ANY, CLASS_GRADIENT, LOSS_GRADIENT, Method
 from dgl.attribution.gradients import KERNEL, class_gradients, loss_gradients
 from dgl.tf_compat import tf
+
+REFERENCE = "Tan et al., ACM MM 2020"
 
 _EPSILON = 1e-12  # inside the square root, as in tf.nn.l2_normalize
 
 
-def _unit(tensor):
+def unit(tensor):
+    """``T / ||T||``, (N, H, W, C), the norm over H, W and C of each image."""
     return tf.nn.l2_normalize(tensor, axis=[1, 2, 3], epsilon=_EPSILON)
 
 
 def enhanced_map(activation, loss_gradient):
     """``E = S / ||S|| - G_L / ||G_L||``, (N, H, W, C)."""
-    return _unit(activation) - _unit(loss_gradient)
+    return unit(activation) - unit(loss_gradient)
 
 
 def combine(activation, class_gradient, loss_gradient):
@@ -48,3 +52,10 @@ def dgl_map(logits, activation, class_index, alpha=10.0, semantics=KERNEL):
     (class_gradient,) = class_gradients(logits, [activation], class_index)
     (loss_gradient,) = loss_gradients(logits, [activation], class_index, alpha, semantics)
     return combine(activation, class_gradient, loss_gradient)
+
+
+def _dgl(evidence):
+    return combine(evidence.activation, evidence.class_gradient, evidence.loss_gradient)
+
+
+DGL = Method("dgl", "DGL", REFERENCE, frozenset([CLASS_GRADIENT, LOSS_GRADIENT]), _dgl, ANY)

@@ -30,6 +30,17 @@ def check_alpha(alpha):
         )
 
 
+def finite(alpha):
+    """Alpha as a factor that is lost in the normalisation: 1 stands in for infinity."""
+    return 1.0 if math.isinf(alpha) else alpha
+
+
+def check_semantics(semantics):
+    """Raise ``ValueError`` unless semantics is one of the two words."""
+    if semantics not in (KERNEL, EXACT):
+        raise ValueError("semantics must be 'kernel' or 'exact', got {!r}".format(semantics))
+
+
 def _one_hot(logits, class_index):
     return tf.one_hot(class_index, tf.shape(logits)[1], dtype=logits.dtype)
 
@@ -68,7 +79,7 @@ def loss_gradients(logits, activations, class_index, alpha=10.0, semantics=KERNE
     Args:
         logits, activations, class_index: as in :func:`class_gradients`.
         alpha: target score of the loss (``--pa``), positive. At infinity only the direction is
-            defined; ``-G_H`` has it, and is returned.
+            defined: ``-G_H`` has it for the kernel; the exact gradient's is the same for every alpha.
         semantics: ``"kernel"`` sends back ``p - alpha * onehot(c)`` (TensorFlow's fused kernel, the
             published method), ``"exact"`` sends back ``alpha * (p - onehot(c))``.
 
@@ -79,14 +90,13 @@ def loss_gradients(logits, activations, class_index, alpha=10.0, semantics=KERNE
         ValueError: alpha out of range, unknown semantics, or an activation out of reach.
     """
     check_alpha(alpha)
-    if semantics not in (KERNEL, EXACT):
-        raise ValueError("semantics must be 'kernel' or 'exact', got {!r}".format(semantics))
-    if math.isinf(alpha):
+    check_semantics(semantics)
+    if math.isinf(alpha) and semantics == KERNEL:
         return [-gradient for gradient in class_gradients(logits, activations, class_index)]
     target = _one_hot(logits, class_index)
     probability = tf.nn.softmax(logits)
     if semantics == KERNEL:
         logit_gradient = probability - alpha * target
     else:
-        logit_gradient = alpha * (probability - target)
+        logit_gradient = finite(alpha) * (probability - target)
     return _backward(logits, activations, logit_gradient, "loss_gradient")

@@ -196,3 +196,27 @@ class Backbone:
                 text, self.mode, choices
             )
         )
+
+    def layer_names(self, layers) -> Tuple[str, ...]:
+        """Turn the values of ``--clayer`` into names of layers, each once, in the order given.
+
+        Args:
+            layers: indices, names, ranges such as ``1-4`` or ``conv5_3-conv4_1`` (both ends belong to
+                them, and either may come first), or ``all``.
+
+        Raises:
+            UserError: unknown layer; the message lists the choices.
+        """
+        names = []
+        for layer in layers:
+            text = str(layer)
+            first, dash, last = text.partition("-")
+            if text == "all":
+                names.extend(self.layers)
+            elif dash and first and last and text not in self.layers:
+                begin, end = (self.layers.index(self.layer_name(part)) for part in (first, last))
+                step = 1 if begin <= end else -1
+                names.extend(self.layers[index] for index in range(begin, end + step, step))
+            else:
+                names.append(self.layer_name(layer))
+        return tuple(OrderedDict.fromkeys(names))

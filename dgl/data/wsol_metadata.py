@@ -27,6 +27,7 @@ from dgl.errors import UserError
 
 IDS, LABELS, SIZES = "image_ids.txt", "class_labels.txt", "image_sizes.txt"
 LOCALIZATION = "localization.txt"
+NO_LABEL = -1
 _LOCALIZATION_LINE = "'id,x0,y0,x1,y1' or 'id,mask_path,ignore_path'"
 
 _logger = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Record(NamedTuple):
 
     Attributes:
         id: str, the picture's path, relative to the folder of pictures.
-        label: int, class index counted from 0.
+        label: int, class index counted from 0; -1 where labels were not asked for.
         boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels of the original picture.
         size: ``(width, height)`` in pixels, or ``None`` where no size is listed.
         mask_paths: tuple of str, relative to the folder of masks; the object is their union.
@@ -52,7 +53,7 @@ class Record(NamedTuple):
     ignore_path: Optional[str]
 
 
-def read_metadata(folder, with_boxes=True, classes=None):
+def read_metadata(folder, with_boxes=True, classes=None, with_labels=True):
     """Read a metadata folder; pictures and masks need not be there.
 
     Args:
@@ -60,6 +61,8 @@ def read_metadata(folder, with_boxes=True, classes=None):
         with_boxes: bool, ``False`` to leave out boxes, masks and sizes: ``localization.txt`` and
             ``image_sizes.txt`` then are not read and may be missing.
         classes: int, a number of classes to check the labels against, or ``None``.
+        with_labels: bool, ``False`` to leave out the labels: ``class_labels.txt`` then is not read and
+            may be missing.
 
     Returns:
         List of :class:`Record`, in the order of ``image_ids.txt``. An image without a line in
@@ -72,11 +75,11 @@ def read_metadata(folder, with_boxes=True, classes=None):
     """
     folder = os.path.abspath(folder)
     ids = _read_ids(folder)
-    labels = {
-        key: _label(text, where, classes)
-        for key, where, text in _read_table(folder, LABELS, ids, 1, "'id,label'")
-    }
-    _check_complete(folder, LABELS, ids, labels)
+    labels = dict.fromkeys(ids, NO_LABEL)
+    if with_labels:
+        table = _read_table(folder, LABELS, ids, 1, "'id,label'")
+        labels = {key: _label(text, where, classes) for key, where, text in table}
+        _check_complete(folder, LABELS, ids, labels)
     if not with_boxes:
         return [Record(key, labels[key], (), None, (), None) for key in ids]
     boxes, masks, ignored = _read_localization(folder, ids)

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from dgl.errors import UserError
-from dgl.evaluation.state import Evaluator
+from dgl.evaluation.records import Column
+from dgl.evaluation.state import Evaluator, as_batch, percent
 
 TOP5_NEEDS_MORE_THAN = 5
 
@@ -64,20 +64,19 @@ class ClassificationEvaluator(Evaluator):
             raise ValueError("classes must be at least 1, got {}".format(classes))
         super().__init__({"classes": int(classes)})
 
-    def add(self, logits, labels):
+    def add(self, logits, labels, ids=None):
         """Count a batch, or one image.
 
         Args:
             logits: numbers (N, C) or (C,), C at least the number of classes.
             labels: ints (N,) or one int, the true classes.
+            ids: N names of the images (or one), optional; see :meth:`Evaluator.merge`.
 
         Raises:
-            ValueError: as :func:`rank_labels`, or fewer logits than classes.
+            ValueError: as :func:`rank_labels`, fewer logits than classes, or an id a second time.
         """
-        ranks = checked_ranks(logits, labels, self._settings["classes"])
-        self._counts["images"] += len(ranks)
-        self._counts["top1"] += np.count_nonzero(ranks < 1)
-        self._counts["top5"] += np.count_nonzero(ranks < 5)
+        ids = as_batch(ids, np.ndim(labels) == 0)
+        self.records.append(ids, rank=checked_ranks(logits, labels, self._settings["classes"]))
 
     def result(self):
         """The errors.
@@ -89,17 +88,21 @@ class ClassificationEvaluator(Evaluator):
         Raises:
             dgl.errors.UserError: no image was added.
         """
-        images = int(self._counts["images"])
-        if images == 0:
-            raise UserError("classification error: expected at least one image")
-        figures = {"top1_error": percent(images - self._counts["top1"], images)}
+        return dict(self._own_figures(), images=self.images)
+
+    def figures(self, totals):
+        """``top1_error`` and, with more than five classes, ``top5_error``."""
+        figures = {"top1_error": percent(totals["beyond_top1"], totals["images"])}
         if self._settings["classes"] > TOP5_NEEDS_MORE_THAN:
-            figures["top5_error"] = percent(images - self._counts["top5"], images)
-        figures["images"] = images
+            figures["top5_error"] = percent(totals["beyond_top5"], totals["images"])
         return figures
 
-    def _new_counts(self):
-        return {key: np.zeros((), np.int64) for key in ("images", "top1", "top5")}
+    def _columns(self):
+        return {"rank": Column("int32")}
+
+    def _terms(self, rows):
+        rank = self.records.column("rank")[rows]
+        return {"beyond_top1": rank >= 1, "beyond_top5": rank >= 5}
 
 
 def checked_ranks(logits, labels, classes):
@@ -108,8 +111,3 @@ def checked_ranks(logits, labels, classes):
     if logits.shape[-1] < classes:
         raise ValueError("expected {} logits, got {}".format(classes, logits.shape[-1]))
     return rank_labels(logits, np.atleast_1d(np.asarray(labels)))
-
-
-def percent(count, total):
-    """float: ``count`` of ``total`` in percent."""
-    return 100.0 * float(count) / float(total)

@@ -7,18 +7,21 @@ with any true box reaches 0.5.
 import numpy as np
 
 from dgl import boxes as box_ops
-from dgl.errors import UserError
-from dgl.evaluation.classification import TOP5_NEEDS_MORE_THAN, checked_ranks, percent
-from dgl.evaluation.state import Evaluator, as_batch, check_lengths
+from dgl.evaluation.cases import CASES, case_of
+from dgl.evaluation.classification import TOP5_NEEDS_MORE_THAN, checked_ranks
+from dgl.evaluation.records import Column
+from dgl.evaluation.state import Evaluator, as_batch, check_lengths, is_single, percent
 from dgl.parallel import ordered_map
 
 PROTOCOL = "fixed_threshold"
+_NO_CASE = -1
 
 
 class FixedThresholdEvaluator(Evaluator):
     """GT-known, Top-1 and Top-5 Loc of the map of the true class, with one row an image."""
 
     name = PROTOCOL
+    nothing = "expected at least one image with a true box"
 
     def __init__(self, classes, threshold=0.2, iou=0.5):
         """Start empty.
@@ -41,11 +44,6 @@ class FixedThresholdEvaluator(Evaluator):
             {"classes": int(classes), "threshold": float(threshold), "iou": float(iou)}
         )
 
-    def reset(self):
-        """Forget everything that was added."""
-        super().reset()
-        self._rows = []
-
     def add(
         self, score_maps, true_boxes, logits=None, labels=None, ranks=None, ids=None, workers=1
     ):
@@ -60,70 +58,123 @@ class FixedThresholdEvaluator(Evaluator):
             logits: numbers (N, C), C at least the number of classes; with ``labels``.
             labels: ints (N,), the true classes.
             ranks: ints (N,) instead of both, the true class's place among the predictions from 0.
-            ids: N names for the rows, optional.
+            ids: N names of the images, optional; see :meth:`Evaluator.merge`.
             workers: number of threads.
 
         Raises:
-            ValueError: a map outside [0, 1], a malformed box, or arguments that do not fit each
-                other.
+            ValueError: a map outside [0, 1], a malformed box, arguments that do not fit each other,
+                or an id a second time.
         """
-        single = isinstance(score_maps, np.ndarray) and score_maps.ndim == 2
-        ranks = self._ranks(logits, labels, ranks)
+        single = is_single(score_maps)
         score_maps = as_batch(score_maps, single)
         true_boxes = as_batch(true_boxes, single)
-        ids = as_batch(ids, single)
-        check_lengths(score_maps=score_maps, true_boxes=true_boxes, ranks=ranks, ids=ids)
-        found = list(ordered_map(self._localize, zip(score_maps, true_boxes), workers))
-        for index, (box, overlap) in enumerate(found):
-            name = None if ids is None else str(ids[index])
-            self._count(name, box, overlap, int(ranks[index]))
+        check_lengths(score_maps=score_maps, true_boxes=true_boxes)
+        found = list(ordered_map(self._localize_pair, zip(score_maps, true_boxes), workers))
+        self.add_found(found, logits, labels, ranks, as_batch(ids, single))
 
-    def state_dict(self):
-        """Everything gathered so far, the rows included, as JSON values."""
-        state = super().state_dict()
-        state["rows"] = [dict(row) for row in self._rows]
-        return state
+    def localize(self, score_map, true_boxes):
+        """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
 
-    def merge_state(self, state):
-        """Add a stored state; its rows follow the present ones."""
-        super().merge_state(state)
-        self._rows.extend(dict(row) for row in state["rows"])
+        Args:
+            score_map: float (H, W) in [0, 1].
+            true_boxes: (G, 4) numbers in the map's pixels.
+
+        Returns:
+            tuple: int64 (4,), the predicted box; its best IoU with a true box, NaN without one;
+            and its case, one of :data:`~dgl.evaluation.cases.CASES`, ``None`` without one.
+        """
+        box = box_ops.largest_box(score_map, self._settings["threshold"])
+        overlaps = box_ops.iou(box, true_boxes)
+        if not overlaps.size:
+            return box, float("nan"), None
+        return box, float(overlaps.max()), case_of(box, true_boxes, self._settings["iou"])
+
+    def add_found(self, found, logits=None, labels=None, ranks=None, ids=None):
+        """Count images of which :meth:`localize` was asked before.
+
+        Args:
+            found: list of its results.
+            logits, labels, ranks, ids: as in :meth:`add`.
+
+        Raises:
+            ValueError: as :meth:`add`.
+        """
+        ranks = self._ranks(logits, labels, ranks)
+        check_lengths(score_maps=found, ranks=ranks, ids=ids)
+        self.records.append(
+            ids,
+            box=np.array([image[0] for image in found], np.int32).reshape(-1, 4),
+            iou=[image[1] for image in found],
+            case=[_NO_CASE if image[2] is None else CASES.index(image[2]) for image in found],
+            rank=ranks,
+        )
 
     def result(self):
         """The figures and the rows.
 
         Returns:
             dict: ``protocol``, ``threshold``; ``gt_known``, ``top1_loc`` and, with more than five
-            classes, ``top5_loc`` in percent of the ``images`` that have a true box; ``skipped``,
-            the number of images without one; ``rows``, one dict an image in the order of adding:
-            ``id``, the predicted ``x0, y0, x1, y1``, ``iou`` (the best over the true boxes) and a
-            bool for each of the figures (these and ``iou`` are ``None`` for a skipped image).
+            classes, ``top5_loc`` in percent of the ``images`` that have a true box; ``cases``, the
+            percentage of each case of :mod:`dgl.evaluation.cases`; ``skipped``, the number of
+            images without a true box; ``rows``, one dict an image in the order of adding: ``id``,
+            the predicted ``x0, y0, x1, y1``, ``iou`` (the best over the true boxes), ``case``, and
+            a bool for each of the figures (these, ``iou`` and ``case`` are ``None`` for a skipped
+            image).
 
         Raises:
             dgl.errors.UserError: no image with a true box was added.
         """
-        images = int(self._counts["images"])
-        if images == 0:
-            raise UserError("localization: expected at least one image with a true box")
         figures = {"protocol": PROTOCOL, "threshold": self._settings["threshold"]}
-        for key in self._figures():
-            figures[key] = percent(self._counts[key], images)
-        figures["images"] = images
-        figures["skipped"] = int(self._counts["skipped"])
-        figures["rows"] = [dict(row) for row in self._rows]
+        figures.update(self._own_figures())
+        case = self.records.column("case")[self._counted()]
+        figures["cases"] = {
+            name: float(percent(np.count_nonzero(case == index), len(case)))
+            for index, name in enumerate(CASES)
+        }
+        figures["images"] = self.images
+        figures["skipped"] = len(self.records) - self.images
+        figures["rows"] = self._rows()
         return figures
 
-    def _figures(self):
+    def figures(self, totals):
+        """``gt_known``, ``top1_loc`` and, with more than five classes, ``top5_loc``."""
+        return {name: percent(totals[name], totals["images"]) for name in self._figure_names()}
+
+    def _figure_names(self):
         with_top5 = self._settings["classes"] > TOP5_NEEDS_MORE_THAN
         return ("gt_known", "top1_loc", "top5_loc") if with_top5 else ("gt_known", "top1_loc")
 
-    def _new_counts(self):
-        return {key: np.zeros((), np.int64) for key in ("images", "skipped") + self._figures()}
+    def _columns(self):
+        return {
+            "box": Column("int32", (4,)),
+            "iou": Column("float64"),
+            "case": Column("int8"),
+            "rank": Column("int32"),
+        }
 
-    def _check_state(self, state):
-        super()._check_state(state)
-        if not isinstance(state.get("rows"), list):
-            raise ValueError("the rows of a {} state are missing".format(self.name))
+    def _counted(self):
+        return ~np.isnan(self.records.column("iou"))
+
+    def _terms(self, rows):
+        rank = self.records.column("rank")[rows]
+        right = self.records.column("iou")[rows] >= self._settings["iou"]
+        return {"gt_known": right, "top1_loc": right & (rank < 1), "top5_loc": right & (rank < 5)}
+
+    def _rows(self):
+        ids, every = self.records.ids, np.arange(len(self.records))
+        terms = self._terms(every)
+        iou, boxes, case = (self.records.column(name) for name in ("iou", "box", "case"))
+        rows = []
+        for row in every:
+            line = {"id": ids[row] if ids else None}
+            line.update(zip(("x0", "y0", "x1", "y1"), boxes[row].tolist()))
+            known = not np.isnan(iou[row])
+            line["iou"] = float(iou[row]) if known else None
+            line["case"] = CASES[case[row]] if known else None
+            for name in self._figure_names():
+                line[name] = bool(terms[name][row]) if known else None
+            rows.append(line)
+        return rows
 
     def _ranks(self, logits, labels, ranks):
         if (ranks is None) == (logits is None) or (logits is None) != (labels is None):
@@ -135,28 +186,5 @@ class FixedThresholdEvaluator(Evaluator):
             raise ValueError("ranks must be whole numbers from 0, one an image")
         return ranks
 
-    def _localize(self, image):
-        score_map, true_boxes = image
-        box = box_ops.largest_box(score_map, self._settings["threshold"])
-        overlaps = box_ops.iou(box, true_boxes)
-        return box, float(overlaps.max()) if overlaps.size else None
-
-    def _count(self, name, box, overlap, rank):
-        row = {"id": name}
-        row.update(zip(("x0", "y0", "x1", "y1"), box.tolist()))
-        row["iou"] = overlap
-        if overlap is None:
-            self._counts["skipped"] += 1
-            row.update((key, None) for key in self._figures())
-        else:
-            right = overlap >= self._settings["iou"]
-            flags = {
-                "gt_known": right,
-                "top1_loc": right and rank < 1,
-                "top5_loc": right and rank < 5,
-            }
-            self._counts["images"] += 1
-            for key in self._figures():
-                self._counts[key] += flags[key]
-                row[key] = flags[key]
-        self._rows.append(row)
+    def _localize_pair(self, image):
+        return self.localize(*image)

@@ -1,88 +1,48 @@
-"""The batch evaluation: a localizer over a data set, by both protocols, with pictures and records.
+"""The batch evaluation: a localizer over a data set, by both protocols, a batch at a time.
 
 Each protocol has its own geometry, so each has its own view of a picture and its own run of the network.
-Maps are of the ground-truth class, which serves GT-known, Top-1 and Top-5 localization alike.
+Maps are of the ground-truth class, which serves GT-known, Top-1 and Top-5 localization alike. The batches
+are a fixed division of the data set, so a run that was interrupted, and shards that share the batches out,
+give what one run gives.
 """
 
+import io
+import logging
 import os
-from collections import OrderedDict
+from typing import Any, List, NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from dgl import boxes as box_ops
 from dgl.data.image_io import read_image
-from dgl.data.views import GEOMETRIES
+from dgl.data.masks import read_mask
+from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE
 from dgl.errors import UserError
 from dgl.evaluation.box_check import BoxCheck, fit_boxes
-from dgl.evaluation.classification import ClassificationEvaluator, rank_labels
-from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator
-from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator
+from dgl.evaluation.classification import rank_labels
+from dgl.evaluation.entries import file_name, score_maps
+from dgl.evaluation.gathered import Gathered, picture_key
+from dgl.evaluation.plan import FIXED, WSOL
+from dgl.files import write_atomically
 from dgl.parallel import ordered_map
-from dgl.rendering.gallery import Entry, compose_tile
-from dgl.rendering.overlay import write_image
 
-PROTOCOLS = tuple(GEOMETRIES)
-GALLERY = "gallery"
+_logger = logging.getLogger(__name__)
 
 
-def entry_name(entry):
-    """``method@layer``."""
-    return "{}@{}".format(*entry)
+class Loaded(NamedTuple):
+    """One picture, read and brought into every protocol's geometry.
 
+    Attributes:
+        position: its place in the data set's list.
+        views: a :class:`~dgl.data.views.View` a protocol.
+        fit: how its boxes fit it.
+        mask: uint8 (224, 224) or ``None``.
+    """
 
-class _Protocol(object):
-    """One protocol's evaluators: a localization evaluator for each (method, layer)."""
-
-    def __init__(self, name, localizer, classes, threshold, step):
-        self.name = name
-        self.geometry = GEOMETRIES[name]
-        self.classification = ClassificationEvaluator(classes)
-        if name == "fixed_threshold":
-            make = lambda: FixedThresholdEvaluator(classes, threshold)  # noqa: E731
-            self.settings = OrderedDict(threshold=threshold, iou=0.5)
-        else:
-            make = lambda: MaxBoxAccEvaluator(step)  # noqa: E731
-            self.settings = OrderedDict(step=step)
-        self.evaluators = OrderedDict((entry, make()) for entry in localizer.entries)
-
-    def add(self, samples, views, prediction, maps, workers):
-        """Count a batch; ``maps`` are normalised, one list an entry."""
-        labels = np.asarray([sample.class_index for sample in samples])
-        self.classification.add(prediction.logits, labels)
-        boxes = [view.boxes for view in views]
-        for entry, evaluator in self.evaluators.items():
-            if self.name == "fixed_threshold":
-                evaluator.add(
-                    maps[entry],
-                    boxes,
-                    logits=prediction.logits,
-                    labels=labels,
-                    ids=[sample.id for sample in samples],
-                    workers=workers,
-                )
-            else:
-                evaluator.add(maps[entry], boxes, workers=workers)
-
-    def result(self):
-        rows = []
-        for (method, layer), evaluator in self.evaluators.items():
-            row = OrderedDict(method=method, layer=layer)
-            figures = evaluator.result()
-            row.update((k, v) for k, v in figures.items() if k not in ("protocol", "rows"))
-            rows.append(row)
-        return OrderedDict(self.settings, geometry=self.geometry.description, rows=rows)
-
-
-def _score_maps(prediction, entries, views):
-    """entry -> list of (map_size, map_size) maps in [0, 1]: min-max normalised, then resized."""
-    return {
-        entry: [
-            box_ops.resize_map(box_ops.normalise(raw), view.map_size, view.map_size)
-            for raw, view in zip(prediction.maps[entry], views)
-        ]
-        for entry in entries
-    }
+    position: int
+    views: List[Any]
+    fit: Any
+    mask: Any
 
 
 class Evaluation(object):
@@ -91,179 +51,192 @@ class Evaluation(object):
     Args:
         localizer: :class:`~dgl.localizer.Localizer`, or anything called the same way.
         dataset: :class:`~dgl.data.sample.DataSet`.
-        out: folder for the gallery's pictures.
-        protocols: names out of :data:`PROTOCOLS`.
-        threshold: of the fixed-threshold protocol.
-        step: of MaxBoxAcc's thresholds.
-        batch: pictures a run.
-        gallery: number of pictures to draw, spread evenly over the data set.
+        plan: :class:`~dgl.evaluation.plan.Plan`.
+        fusions: sequence of :class:`~dgl.evaluation.entries.Fusion` among the plan's entries.
         workers: threads that decode and that find boxes.
+        strict: whether a picture that cannot be read ends the run.
+        maps_folder: folder for the score maps as wsolevaluation reads them, or ``None``.
     """
 
     def __init__(
-        self,
-        localizer,
-        dataset,
-        out,
-        protocols=PROTOCOLS,
-        threshold=0.2,
-        step=0.01,
-        batch=32,
-        gallery=24,
-        workers=2,
+        self, localizer, dataset, plan, fusions=(), workers=2, strict=False, maps_folder=None
     ):
         self._localizer = localizer
         self._dataset = dataset
-        self._out = out
-        self._batch = batch
+        self._plan = plan
+        self._fusions = list(fusions)
         self._workers = workers
-        if dataset.classes > localizer.classes:
-            raise UserError(
-                "{}: labels of {} classes, but the checkpoint has {}".format(
-                    dataset.name, dataset.classes, localizer.classes
-                )
-            )
-        if not any(sample.boxes for sample in dataset.samples):
-            raise UserError(
-                "{} {}: no picture has a box, expected boxes to measure localization".format(
-                    dataset.name, dataset.split
-                )
-            )
-        self._protocols = [
-            _Protocol(name, localizer, localizer.classes, threshold, step) for name in protocols
-        ]
-        count = len(dataset.samples)
-        chosen = np.linspace(0, count - 1, min(gallery, count)).round().astype(int)
-        self._drawn = set(chosen.tolist())
+        self._strict = strict
+        self._maps_folder = maps_folder
         self._box_check = BoxCheck()
-        self.gallery = []
-        self.rows = []
 
-    def run(self, progress=True):
-        """Go through the data set once.
+    def run(self, store=None, shard=(1, 1), progress=True):
+        """Go through the data set, or through one shard of it.
+
+        Args:
+            store: :class:`~dgl.evaluation.store.Store` of unfinished results, or ``None`` to keep
+                none: batches it holds are not run again, and every other one is kept in it.
+            shard: ``(i, n)``: every n-th batch, from the i-th on.
+            progress: bool, whether to show a progress bar.
 
         Returns:
-            dict: ``classification`` (errors in percent), ``protocols``, ``boxes_clipped`` (true
-            boxes that reached over their picture) and ``boxes_outside`` (those wholly outside, which
-            do not count), as ``metrics.json`` holds them. :attr:`rows` then has a record an image
-            and :attr:`gallery` one a drawn picture.
+            :class:`~dgl.evaluation.gathered.Gathered`.
 
         Raises:
-            UserError: a picture cannot be read, or no picture has a box.
+            UserError: with ``strict``, a picture that cannot be read; no picture at all can be; a
+                file cannot be written.
         """
-        samples = self._dataset.samples
-        os.makedirs(os.path.join(self._out, GALLERY), exist_ok=True)
+        plan = self._plan
+        gathered = Gathered(plan)
+        index, count = shard
+        chunks = list(range(index - 1, plan.chunks, count))
+        done = self._restore(gathered, store, chunks)
+        wanted = [chunk for chunk in chunks if chunk not in done]
+        total = sum(len(self._positions(chunk)) for chunk in chunks)
+        description = "selection" if plan.selecting else "evaluation"
         with tqdm(
-            total=len(samples), unit=" images", desc="evaluation", disable=not progress
+            total=total,
+            initial=len(gathered),
+            unit=" images",
+            desc=description,
+            disable=not progress,
         ) as bar:
-            start = 0
-            for batch in self._batches():
-                self._add(start, *batch)
-                start += len(batch[0])
-                bar.update(len(batch[0]))
+            for chunk, pictures in self._batches(wanted):
+                part = self._evaluate(pictures)
+                if store is not None:
+                    store.write(chunk, part)
+                gathered.merge(part)
+                bar.update(len(pictures))
         self._box_check.log(self._dataset.name)
-        return OrderedDict(
-            classification=self._errors(),
-            protocols=OrderedDict((p.name, p.result()) for p in self._protocols),
-            boxes_clipped=self._box_check.clipped,
-            boxes_outside=self._box_check.outside,
-        )
+        if total and not gathered.names:
+            key, (name, reason) = next(iter(gathered.errors.items()))
+            raise UserError(
+                "none of {} pictures can be read; the first: {}".format(len(gathered), reason)
+            )
+        return gathered
 
-    def _errors(self):
-        errors = self._protocols[0].classification.result()
-        return {key: errors[key] for key in ("top1_error", "top5_error") if key in errors}
+    def _restore(self, gathered, store, chunks):
+        """Take over the batches of this shard that a store holds; returns their numbers."""
+        done = set()
+        for chunk in store.done() if store is not None else ():
+            if chunk not in chunks:
+                continue
+            try:
+                gathered.merge(store.read(chunk))
+                done.add(chunk)
+            except UserError as error:
+                _logger.warning("%s; the batch is run again", error)
+        if done:
+            _logger.warning(
+                "going on after %d of %d images that are there already",
+                len(gathered),
+                sum(len(self._positions(chunk)) for chunk in chunks),
+            )
+        return done
 
-    def _load(self, sample):
-        """The picture's view of each protocol, and how its boxes fit it."""
-        image = read_image(sample.path)
-        fit = fit_boxes(sample.boxes, image)
+    def _positions(self, chunk):
+        start = chunk * self._plan.batch
+        return range(start, min(start + self._plan.batch, len(self._dataset.samples)))
+
+    def _batches(self, chunks):
+        """Yields (chunk, list of :class:`Loaded` or (position, error)), decoding ahead in threads."""
+        positions = [position for chunk in chunks for position in self._positions(chunk)]
+        loaded = ordered_map(self._load, positions, self._workers)
+        for chunk in chunks:
+            yield chunk, [next(loaded) for _ in self._positions(chunk)]
+
+    def _load(self, position):
+        sample = self._dataset.samples[position]
+        try:
+            image = read_image(sample.path)
+            fit = fit_boxes(sample.boxes, image)
+            mask = None
+            if self._plan.masks and sample.mask_paths:
+                mask = read_mask(sample.mask_paths, sample.ignore_path, WSOL_MAP_SIZE)
+        except UserError as error:
+            if self._strict:
+                raise
+            return position, str(error)
         size = self._localizer.image_size
-        return [p.geometry.view(image, fit.boxes, size) for p in self._protocols], fit
+        views = [GEOMETRIES[p].view(image, fit.boxes, size) for p in self._plan.protocols]
+        return Loaded(position, views, fit, mask)
 
-    def _batches(self):
-        samples, views = [], []
-        loaded = ordered_map(self._load, self._dataset.samples, self._workers)
-        for sample, (own, fit) in zip(self._dataset.samples, loaded):
-            self._box_check.add(sample, fit)
-            samples.append(sample)
-            views.append(own)
-            if len(samples) == self._batch:
-                yield samples, views
-                samples, views = [], []
-        if samples:
-            yield samples, views
-
-    def _add(self, start, samples, views):
+    def _evaluate(self, pictures):
+        """The :class:`Gathered` of one batch."""
+        part = Gathered(self._plan)
+        loaded = [picture for picture in pictures if isinstance(picture, Loaded)]
+        for picture in pictures:
+            if not isinstance(picture, Loaded):
+                position, reason = picture
+                name = self._dataset.samples[position].id
+                part.errors[picture_key(position)] = (name, reason)
+                _logger.warning("left out: %s", reason)
+        if not loaded:
+            return part
+        keys = [picture_key(picture.position) for picture in loaded]
+        samples = [self._dataset.samples[picture.position] for picture in loaded]
         labels = np.asarray([sample.class_index for sample in samples])
-        for position, protocol in enumerate(self._protocols):
-            own = [view[position] for view in views]
+        part.names.update((key, sample.id) for key, sample in zip(keys, samples))
+        for number, protocol in enumerate(self._plan.protocols):
+            views = [picture.views[number] for picture in loaded]
             # The networks of the recipe were trained on BGR.
-            images = np.stack([view.image[..., ::-1] for view in own])
+            images = np.stack([view.image[..., ::-1] for view in views])
             prediction = self._localizer(images, labels)
-            maps = _score_maps(prediction, self._localizer.entries, own)
-            protocol.add(samples, own, prediction, maps, self._workers)
-            if position == 0:
-                self._record(samples, prediction)
-                self._draw(start, samples, own, maps, protocol)
+            ranks = rank_labels(prediction.logits, labels)
+            part.classification[protocol].add(prediction.logits, labels, keys)
+            self._localize(part, protocol, loaded, views, prediction, ranks, keys)
+            if number == 0:
+                self._record(part, loaded, samples, prediction, ranks, keys)
+        return part
 
-    def _record(self, samples, prediction):
+    def _localize(self, part, protocol, loaded, views, prediction, ranks, keys):
+        plan = self._plan
+
+        def look(index):
+            """entry -> what its map gives, for one picture."""
+            raw = {entry: maps[index] for entry, maps in prediction.maps.items()}
+            view, found, pixels = views[index], {}, {}
+            for entry, score_map in score_maps(raw, view.map_size, self._fusions):
+                found[entry] = part.localization[protocol, entry].localize(score_map, view.boxes)
+                if protocol == WSOL and entry in part.pixels:
+                    pixels[entry] = part.pixels[entry].count(score_map, loaded[index].mask)
+                if protocol == WSOL and self._maps_folder is not None and entry in plan.entries:
+                    self._save(entry, loaded[index].position, score_map)
+            return found, pixels
+
+        looked = list(ordered_map(look, range(len(views)), self._workers))
+        for entry in plan.all_entries:
+            evaluator = part.localization[protocol, entry]
+            found = [image[entry] for image, _ in looked]
+            if protocol == FIXED and not plan.selecting:
+                evaluator.add_found(found, ranks=ranks, ids=keys)
+            else:
+                evaluator.add_found(found, ids=keys)
+            if protocol == WSOL and entry in part.pixels:
+                part.pixels[entry].add_found([pixels[entry] for _, pixels in looked], ids=keys)
+
+    def _record(self, part, loaded, samples, prediction, ranks, keys):
+        best = prediction.logits.argmax(axis=1)
+        rows = np.arange(len(best))
         labels = [sample.class_index for sample in samples]
-        predicted = prediction.logits.argmax(axis=1)
-        ranks = rank_labels(prediction.logits, labels)
-        for sample, probability, best, rank in zip(
-            samples, prediction.probability, predicted, ranks
-        ):
-            self.rows.append(
-                OrderedDict(
-                    id=sample.id,
-                    class_index=sample.class_index,
-                    class_name=self._dataset.class_name(sample.class_index),
-                    predicted_index=int(best),
-                    predicted_name=self._dataset.class_name(int(best)),
-                    probability=float(probability[best]),
-                    class_probability=float(probability[sample.class_index]),
-                    rank=int(rank) + 1,
-                )
-            )
+        part.pictures.append(
+            keys,
+            class_index=labels,
+            predicted_index=best,
+            probability=prediction.probability[rows, best],
+            class_probability=prediction.probability[rows, labels],
+            rank=ranks + 1,
+            clipped=[picture.fit.clipped for picture in loaded],
+            outside=[picture.fit.outside for picture in loaded],
+            width=[picture.fit.size[0] for picture in loaded],
+            height=[picture.fit.size[1] for picture in loaded],
+        )
+        for sample, picture in zip(samples, loaded):
+            self._box_check.add(sample, picture.fit)
 
-    def image_rows(self):
-        """One flat record an image: the prediction, then box, IoU and verdict of every entry."""
-        rows = [OrderedDict(row) for row in self.rows]
-        for protocol in self._protocols:
-            if protocol.name != "fixed_threshold":
-                continue
-            for entry, evaluator in protocol.evaluators.items():
-                for row, found in zip(rows, evaluator.result()["rows"]):
-                    for key in ("x0", "y0", "x1", "y1", "iou", "gt_known"):
-                        row["{}:{}".format(entry_name(entry), key)] = found[key]
-        return rows
-
-    def _draw(self, start, samples, views, maps, protocol):
-        threshold = protocol.settings.get("threshold", 0.2)
-        for offset, (sample, view) in enumerate(zip(samples, views)):
-            if start + offset not in self._drawn:
-                continue
-            ratio = view.map_size / float(view.image.shape[0])
-            truth = np.asarray(view.boxes, float) / ratio
-            entries, ious = [], OrderedDict()
-            for entry in self._localizer.entries:
-                score_map = maps[entry][offset]
-                box = box_ops.largest_box(score_map, threshold)
-                overlaps = box_ops.iou(box, view.boxes) if len(view.boxes) else np.zeros((1, 0))
-                best = float(overlaps.max()) if overlaps.size else None
-                ious[entry_name(entry)] = best
-                entries.append(Entry(entry_name(entry), score_map, box / ratio, best))
-            name = "{}/{:06d}.jpg".format(GALLERY, start + offset)
-            write_image(os.path.join(self._out, name), compose_tile(view.image, truth, entries))
-            row = self.rows[start + offset]
-            self.gallery.append(
-                {
-                    "file": name,
-                    "id": sample.id,
-                    "true_class": row["class_name"],
-                    "predicted_class": row["predicted_name"],
-                    "probability": row["probability"],
-                    "correct": row["rank"] == 1,
-                    "ious": ious,
-                }
-            )
+    def _save(self, entry, position, score_map):
+        buffer = io.BytesIO()
+        np.save(buffer, score_map)
+        name = self._dataset.samples[position].id + ".npy"
+        path = os.path.join(self._maps_folder, file_name(entry), *name.split("/"))
+        write_atomically(path, buffer.getvalue())

@@ -8,9 +8,9 @@ contour's box at IoU 0.5, MaxBoxAccV2 with every contour's box, averaged over th
 import numpy as np
 
 from dgl import boxes as box_ops
-from dgl.errors import UserError
-from dgl.evaluation.classification import percent
-from dgl.evaluation.state import Evaluator, as_batch, check_lengths
+from dgl.evaluation.box_hits import box_hits
+from dgl.evaluation.records import Column
+from dgl.evaluation.state import Evaluator, as_batch, check_lengths, is_single, percent
 from dgl.parallel import ordered_map
 
 PROTOCOL = "wsolevaluation"
@@ -18,16 +18,19 @@ _LARGEST_CONTOUR_IOU = 0.5
 
 
 class MaxBoxAccEvaluator(Evaluator):
-    """Counts, for every threshold, the images whose box is right."""
+    """Remembers, for every image, at which thresholds its box is right."""
 
     name = "max_box_acc"
+    nothing = "expected at least one image with a true box"
 
-    def __init__(self, step=0.001, iou_thresholds=(0.3, 0.5, 0.7)):
+    def __init__(self, step=0.001, iou_thresholds=(0.3, 0.5, 0.7), operating_threshold=None):
         """Start empty.
 
         Args:
             step: float in (0, 1], distance of the thresholds.
             iou_thresholds: floats in (0, 1], the overlaps that MaxBoxAccV2 is averaged over.
+            operating_threshold: float in [0, 1), a threshold settled on other data, for the figure
+                ``box_acc``; the nearest of the thresholds is taken. ``None`` for none.
 
         Raises:
             ValueError: a value outside its range, or no overlap at all.
@@ -37,11 +40,23 @@ class MaxBoxAccEvaluator(Evaluator):
             raise ValueError(
                 "expected step and iou_thresholds in (0, 1], got {} and {}".format(step, ious)
             )
+        if operating_threshold is not None and not 0 <= operating_threshold < 1:
+            raise ValueError(
+                "expected operating_threshold in [0, 1), got {}".format(operating_threshold)
+            )
         self._thresholds = np.arange(0, 1, step)
+        self._operating = None
+        if operating_threshold is not None:
+            self._operating = int(np.argmin(np.abs(self._thresholds - operating_threshold)))
         self._ious = np.array(ious)
         super().__init__({"step": float(step), "iou_thresholds": ious})
 
-    def add(self, score_maps, true_boxes, workers=1):
+    @property
+    def thresholds(self):
+        """float64 (T,): the thresholds, ascending."""
+        return self._thresholds.copy()
+
+    def add(self, score_maps, true_boxes, ids=None, workers=1):
         """Count a batch, or one image (a single 2-D map and its boxes).
 
         A batch that raises leaves the evaluator as it was.
@@ -50,25 +65,60 @@ class MaxBoxAccEvaluator(Evaluator):
             score_maps: N float maps (H, W) in [0, 1], 224 x 224 in the protocol; sizes may differ.
             true_boxes: for each image (G, 4) numbers in the map's pixels, whole ones in the
                 protocol. An image with none is only counted as skipped.
+            ids: N names of the images, optional; see :meth:`Evaluator.merge`.
             workers: number of threads.
 
         Raises:
-            ValueError: a map outside [0, 1] (NaN included), a malformed box, or unequal lengths.
+            ValueError: a map outside [0, 1] (NaN included), a malformed box, unequal lengths, or an
+                id a second time.
         """
-        single = isinstance(score_maps, np.ndarray) and score_maps.ndim == 2
+        single = is_single(score_maps)
         score_maps = as_batch(score_maps, single)
         true_boxes = as_batch(true_boxes, single)
         check_lengths(score_maps=score_maps, true_boxes=true_boxes)
-        new = self._new_counts()
-        for hits in ordered_map(self._hits, zip(score_maps, true_boxes), workers):
-            if hits is None:
-                new["skipped"] += 1
-                continue
-            new["images"] += 1
-            new["largest"] += hits[0]
-            new["any"] += hits[1]
-        for key in new:
-            self._counts[key] += new[key]
+        found = ordered_map(self._localize_pair, zip(score_maps, true_boxes), workers)
+        self.add_found(list(found), as_batch(ids, single))
+
+    def localize(self, score_map, true_boxes):
+        """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
+
+        Args:
+            score_map: float (H, W) in [0, 1].
+            true_boxes: (G, 4) numbers in the map's pixels.
+
+        Returns:
+            tuple: bool (T,) for the largest contour and bool (IoUs, T) for all of them, whether
+            the box is right at each threshold; ``None`` without a true box.
+        """
+        true_boxes = box_ops.as_boxes(true_boxes)
+        if len(true_boxes) == 0:
+            box_ops.binarise(score_map, 0.0)  # a map that is none is refused here too
+            return None
+        return box_hits(score_map, self._thresholds, true_boxes, self._ious, _LARGEST_CONTOUR_IOU)
+
+    def add_found(self, found, ids=None):
+        """Count images of which :meth:`localize` was asked before.
+
+        Args:
+            found: list of its results.
+            ids: as in :meth:`add`.
+
+        Raises:
+            ValueError: as :meth:`add`.
+        """
+        check_lengths(score_maps=found, ids=ids)
+        steps, ious = len(self._thresholds), len(self._ious)
+        hits = np.zeros((len(found), 1 + ious, steps), bool)
+        for row, image in zip(hits, found):
+            if image is not None:
+                row[0], row[1:] = image
+        packed = np.packbits(hits, axis=2)
+        self.records.append(
+            ids,
+            has_box=[image is not None for image in found],
+            largest=packed[:, 0],
+            any=packed[:, 1:],
+        )
 
     def result(self):
         """The figures.
@@ -76,52 +126,71 @@ class MaxBoxAccEvaluator(Evaluator):
         Returns:
             dict: ``protocol``; ``max_box_acc`` in percent and ``best_threshold``, the lowest
             threshold that reaches it; ``max_box_acc_v2`` and ``max_box_acc_v2_per_iou`` (IoU in
-            percent as a string -> percent); the numbers of ``images`` with a true box and of
-            ``skipped`` ones without; ``thresholds`` and ``curve``, the largest contour's accuracy
-            in percent at each of them.
+            percent as a string -> percent); with an operating threshold ``tuned_threshold`` and
+            ``box_acc``; the numbers of ``images`` with a true box and of ``skipped`` ones without;
+            ``thresholds`` and ``curve``, the largest contour's accuracy in percent at each of them.
 
         Raises:
             dgl.errors.UserError: no image with a true box was added.
         """
-        images = int(self._counts["images"])
-        if images == 0:
-            raise UserError("localization: expected at least one image with a true box")
-        largest = self._counts["largest"]
-        best = int(np.argmax(largest))
-        per_iou = {
-            "{:g}".format(100 * value): percent(counts.max(), images)
-            for value, counts in zip(self._ious, self._counts["any"])
-        }
-        return {
+        totals = self.totals()
+        figures = {name: float(value[0]) for name, value in self.figures(totals).items()}
+        images = totals["images"][0]
+        per_iou = percent(totals["any"][0].max(axis=1), images)
+        result = {
             "protocol": PROTOCOL,
-            "max_box_acc": percent(largest[best], images),
-            "best_threshold": float(self._thresholds[best]),
-            "max_box_acc_v2": sum(per_iou.values()) / len(per_iou),
-            "max_box_acc_v2_per_iou": per_iou,
-            "images": images,
-            "skipped": int(self._counts["skipped"]),
-            "thresholds": self._thresholds.tolist(),
-            "curve": [percent(count, images) for count in largest],
+            "max_box_acc": figures["max_box_acc"],
+            "best_threshold": float(self._thresholds[int(np.argmax(totals["largest"][0]))]),
+            "max_box_acc_v2": figures["max_box_acc_v2"],
+            "max_box_acc_v2_per_iou": {
+                "{:g}".format(100 * value): float(accuracy)
+                for value, accuracy in zip(self._ious, per_iou)
+            },
         }
+        if self._operating is not None:
+            result["tuned_threshold"] = float(self._thresholds[self._operating])
+            result["box_acc"] = figures["box_acc"]
+        result.update(
+            images=int(images),
+            skipped=len(self.records) - int(images),
+            thresholds=self._thresholds.tolist(),
+            curve=percent(totals["largest"][0], images).tolist(),
+        )
+        return result
 
-    def _new_counts(self):
-        steps = len(self._thresholds)
+    def figures(self, totals):
+        """``max_box_acc``, ``max_box_acc_v2`` and, with an operating threshold, ``box_acc``."""
+        images = totals["images"]
+        per_iou = percent(totals["any"].max(axis=2), images[:, np.newaxis])
+        figures = {
+            "max_box_acc": percent(totals["largest"].max(axis=1), images),
+            "max_box_acc_v2": per_iou.sum(axis=1) / len(self._ious),
+        }
+        if self._operating is not None:
+            figures["box_acc"] = percent(totals["operating"], images)
+        return figures
+
+    def _columns(self):
+        width = -(-len(self._thresholds) // 8)
         return {
-            "images": np.zeros((), np.int64),
-            "skipped": np.zeros((), np.int64),
-            "largest": np.zeros(steps, np.int64),
-            "any": np.zeros((len(self._ious), steps), np.int64),
+            "has_box": Column("bool"),
+            "largest": Column("uint8", (width,)),
+            "any": Column("uint8", (len(self._ious), width)),
         }
 
-    def _hits(self, image):
-        """bool (T,) for the largest contour and (IoUs, T) for all; ``None`` without a true box."""
-        score_map, true_boxes = image
-        found = box_ops.boxes_by_level(score_map, self._thresholds)
-        true_boxes = box_ops.as_boxes(true_boxes)
-        if len(true_boxes) == 0:
-            return None
-        overlap = box_ops.iou(found.boxes, true_boxes).max(axis=1)
-        largest = overlap[found.largest] >= _LARGEST_CONTOUR_IOU
-        best = np.maximum.reduceat(overlap, found.starts)
-        reached = best[np.newaxis] >= self._ious[:, np.newaxis]
-        return largest[found.mask_of], reached[:, found.mask_of]
+    def _counted(self):
+        return self.records.column("has_box")
+
+    def _terms(self, rows):
+        steps = len(self._thresholds)
+        terms = {
+            name: np.unpackbits(self.records.column(name)[rows], axis=-1)[..., :steps]
+            for name in ("largest", "any")
+        }
+        if self._operating is not None:
+            # A sum of its own: in a paired test rows of another operating threshold come in.
+            terms["operating"] = terms["largest"][:, self._operating]
+        return terms
+
+    def _localize_pair(self, image):
+        return self.localize(*image)

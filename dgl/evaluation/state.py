@@ -1,20 +1,29 @@
-"""The interface of all evaluators: fed a batch at a time, merged, stored, asked for a result.
+"""The interface of all evaluators: fed a batch at a time, merged, stored, asked for figures.
 
-Everything that the figures depend on is a whole number, so that shards merged in any order give
-exactly the figures of one run.
+An evaluator keeps a row an image (:mod:`dgl.evaluation.records`). Its figures are two steps away from
+them: *totals*, which are sums over images and so linear in how often each image counts, and *figures*,
+which are functions of the totals. A figure of a resampled data set is therefore one product of a matrix of
+weights with the rows (:mod:`dgl.evaluation.confidence`).
 """
 
 import numpy as np
 
+from dgl.errors import UserError
+from dgl.evaluation.records import Records
 
-class Evaluator:
-    """Base of the evaluators: named integer counts under fixed settings.
+# Rows that are unpacked at a time: bounds the memory that totals take.
+_BLOCK = 2048
 
-    A subclass sets :attr:`name`, implements :meth:`_new_counts` and :meth:`result`, and adds to
-    ``self._counts`` in its own ``add``.
+
+class Evaluator(object):
+    """Base of the evaluators: rows under fixed settings.
+
+    A subclass sets :attr:`name` and :attr:`figure_names`, and implements :meth:`_columns`,
+    :meth:`_counted`, :meth:`_terms` and :meth:`figures`; its own ``add`` appends to ``self.records``.
     """
 
     name = ""
+    nothing = "expected at least one image"
 
     def __init__(self, settings):
         """Start empty.
@@ -23,16 +32,16 @@ class Evaluator:
             settings: dict of JSON values; only evaluators with equal settings can be merged.
         """
         self._settings = dict(settings)
-        self.reset()
+        self.records = Records(self._columns())
 
     @property
     def settings(self):
-        """dict: a copy of the settings that the counts depend on."""
+        """dict: a copy of the settings that the rows depend on."""
         return dict(self._settings)
 
     def reset(self):
         """Forget everything that was added."""
-        self._counts = self._new_counts()
+        self.records.clear()
 
     def merge(self, other):
         """Add what another evaluator gathered.
@@ -41,18 +50,22 @@ class Evaluator:
             other: evaluator of the same class and settings; it is left as it is.
 
         Raises:
-            ValueError: another class or other settings.
+            ValueError: another class, other settings, or an image (by its id) that both have.
         """
-        self.merge_state(other.state_dict())
+        self._check_state({"evaluator": other.name, "settings": other.settings})
+        self.records.extend(other.records)
 
     def state_dict(self):
         """Everything gathered so far, as JSON values.
 
         Returns:
-            dict: ``evaluator``, ``settings`` and ``counts``.
+            dict: ``evaluator``, ``settings`` and ``records``.
         """
-        counts = {key: value.tolist() for key, value in self._counts.items()}
-        return {"evaluator": self.name, "settings": self.settings, "counts": counts}
+        return {
+            "evaluator": self.name,
+            "settings": self.settings,
+            "records": self.records.state_dict(),
+        }
 
     def load_state_dict(self, state):
         """Replace everything gathered so far.
@@ -61,12 +74,10 @@ class Evaluator:
             state: dict from :meth:`state_dict`.
 
         Raises:
-            ValueError: a state of another evaluator or of other settings, or a broken one; the
+            ValueError: a state of another evaluator or of other settings, or a damaged one; the
                 evaluator then keeps what it had.
         """
-        self._check_state(state)
-        self.reset()
-        self.merge_state(state)
+        self.records = self._read(state)
 
     def merge_state(self, state):
         """Add a stored state, as :meth:`merge` does with a live evaluator.
@@ -75,14 +86,59 @@ class Evaluator:
             state: dict from :meth:`state_dict`.
 
         Raises:
-            ValueError: as :meth:`load_state_dict`.
+            ValueError: as :meth:`merge`, or a damaged state.
         """
-        self._check_state(state)
-        for key in self._counts:
-            self._counts[key] = self._counts[key] + np.asarray(state["counts"][key], np.int64)
+        self.records.extend(self._read(state))
+
+    @property
+    def images(self):
+        """int: the images that count towards the figures."""
+        return int(np.count_nonzero(self._counted()))
+
+    def counted_ids(self):
+        """list of str: the ids of the images that count, sorted; empty where there are no ids."""
+        ids = self.records.ids
+        return [ids[row] for row in self._counted_rows()] if ids else []
+
+    def totals(self, weights=None):
+        """Sums over the images that count.
+
+        Args:
+            weights: (B, N) numbers, how often each of the N counted images counts in each of B
+                data sets, in the order of their ids; by default once in one data set.
+
+        Returns:
+            dict name -> float64 (B, ...), ``images`` among them.
+
+        Raises:
+            dgl.errors.UserError: no image counts.
+        """
+        rows = self._counted_rows()
+        if not len(rows):
+            raise UserError("{}: {}".format(self.name, self.nothing))
+        weights = np.ones((1, len(rows))) if weights is None else np.asarray(weights, np.float64)
+        sums = {"images": weights.sum(axis=1)}
+        for start in range(0, len(rows), _BLOCK):
+            part = weights[:, start : start + _BLOCK]
+            for name, terms in self._terms(rows[start : start + _BLOCK]).items():
+                flat = np.asarray(terms, np.float64).reshape(len(terms), -1)
+                product = (part @ flat).reshape((len(part),) + np.shape(terms)[1:])
+                sums[name] = sums[name] + product if name in sums else product
+        return sums
+
+    def figures(self, totals):
+        """The figures of some totals.
+
+        Args:
+            totals: dict as :meth:`totals` gives it.
+
+        Returns:
+            dict figure -> float64 (B,), in percent.
+        """
+        raise NotImplementedError
 
     def result(self):
-        """The figures, in percent.
+        """The figures of everything that was added, in percent.
 
         Returns:
             dict.
@@ -92,9 +148,32 @@ class Evaluator:
         """
         raise NotImplementedError
 
-    def _new_counts(self):
-        """dict of int64 arrays, all zero."""
+    def _columns(self):
+        """ordered name -> :class:`~dgl.evaluation.records.Column`."""
         raise NotImplementedError
+
+    def _counted(self):
+        """bool (N,): the rows that count towards the figures."""
+        return np.ones(len(self.records), bool)
+
+    def _terms(self, rows):
+        """name -> numbers (len(rows), ...): what each of some rows adds to the totals."""
+        raise NotImplementedError
+
+    def _counted_rows(self):
+        order = self.records.order()
+        return order[self._counted()[order]]
+
+    def _own_figures(self):
+        """figure -> float, of everything that was added."""
+        return {name: float(value[0]) for name, value in self.figures(self.totals()).items()}
+
+    def _read(self, state):
+        self._check_state(state)
+        try:
+            return Records.from_state(self._columns(), state.get("records"))
+        except ValueError as error:
+            raise ValueError("the state of a {} evaluator: {}".format(self.name, error)) from error
 
     def _check_state(self, state):
         if not isinstance(state, dict) or state.get("evaluator") != self.name:
@@ -105,14 +184,11 @@ class Evaluator:
                     self.name, self._settings, state.get("settings")
                 )
             )
-        counts = state.get("counts")
-        wanted = {key: value.shape for key, value in self._counts.items()}
-        if (
-            not isinstance(counts, dict)
-            or set(counts) != set(wanted)
-            or any(np.shape(counts[key]) != wanted[key] for key in wanted)
-        ):
-            raise ValueError("the counts of a {} state are incomplete".format(self.name))
+
+
+def percent(count, total):
+    """``count`` of ``total`` in percent, numbers or arrays."""
+    return 100.0 * count / total
 
 
 def as_batch(values, single):
@@ -128,6 +204,11 @@ def as_batch(values, single):
     if values is None:
         return None
     return [values] if single else list(values)
+
+
+def is_single(score_maps):
+    """Whether ``score_maps`` is one map and not a batch of them."""
+    return isinstance(score_maps, np.ndarray) and score_maps.ndim == 2
 
 
 def check_lengths(**columns):

@@ -1,59 +1,64 @@
-"""The report of an evaluation: one page that opens from disk, without a network or a script.
+"""The report of an evaluation: one HTML file that holds all it shows and opens without a network.
 
-Fixed-threshold results and wsolevaluation results stand in two tables, each under its own name;
-they are different protocols and their numbers are not comparable.
+Fixed-threshold results and wsolevaluation results stand in tables and plots of their own, each under
+its name; they are different protocols and their numbers are not comparable. Without a script the page
+shows everything; with one, the gallery is sorted and filtered.
 """
 
-import math
+import base64
+import json
 import os
-from urllib.parse import quote
 
 import jinja2
 
 from dgl.errors import UserError
+from dgl.evaluation.literature import LITERATURE, SOURCE
 from dgl.files import write_atomically
-from dgl.rendering.charts import entry_name, layer_bars, threshold_curves
+from dgl.rendering.columns import MISSING, interval, number
+from dgl.rendering.picture_list import picture_list
+from dgl.rendering.sections import (
+    alpha_section,
+    case_section,
+    plain_table,
+    protocol_sections,
+    selection_section,
+)
+
+PLOTS = "plots"
 
 _TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 _TEMPLATE = "report.html.j2"
-_PLOTS = "plots"
-_MISSING = "\u2013"
-
-# key, heading, decimals, whether the highest value is the best one
-_FIXED_COLUMNS = (
-    ("gt_known", "GT-known", 1, True),
-    ("top1_loc", "Top-1 Loc", 1, True),
-    ("top5_loc", "Top-5 Loc", 1, True),
-)
-_WSOL_COLUMNS = (
-    ("max_box_acc", "MaxBoxAcc", 1, True),
-    ("best_threshold", "at threshold", 2, False),
-    ("max_box_acc_v2", "MaxBoxAccV2", 1, True),
-)
+_SIGNATURES = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 
 
-def write_report(out_dir, metrics, gallery):
-    """Write ``index.html`` and its plots.
+def write_report(out_dir, metrics, run, gallery):
+    """Write ``index.html``, and the plots it embeds also as files in ``plots/``.
+
+    What a record lacks leaves its part of the page out; only one protocol is a must.
 
     Args:
         out_dir: str, the folder of the report; the gallery's pictures are in it already.
-        metrics: dict of ``metrics.json``: ``command``, ``versions``, ``model``, ``data``,
-            ``classification`` and ``protocols`` with ``fixed_threshold`` and ``wsolevaluation``
-            (one of the two may be missing). Accuracies and errors are in percent, thresholds and
-            IoUs in [0, 1].
-        gallery: list of dicts ``file`` (path below ``out_dir``, ``/`` between its parts), ``id``,
-            ``true_class``, ``predicted_class``, ``probability`` in [0, 1], ``correct`` (bool) and
-            ``ious`` (entry name -> IoU or ``None``).
+        metrics: dict of ``metrics.json``: ``protocols`` with ``fixed_threshold`` and
+            ``wsolevaluation`` (one of the two may be missing), and ``versions``, ``seed``, ``model``,
+            ``data``, ``classification``, ``selection``, ``alpha``, ``errors``, ``boxes_clipped`` and
+            ``boxes_outside`` where known. Accuracies and errors are in percent, thresholds and IoUs
+            in [0, 1]; ``<figure>_interval`` is the 95 % interval [low, high] of ``<figure>``.
+        run: dict ``command``, ``started``, ``finished`` (str) and ``seconds`` (float).
+        gallery: list of dicts ``file`` (path below ``out_dir``, ``/`` between its parts; JPEG or
+            PNG), ``id``, ``ious`` (entry name -> IoU or ``None``) and, where known, ``cases`` (entry
+            name -> ``"right"``, ``"part"``, ``"more"``, ``"elsewhere"`` or ``None``),
+            ``true_class``, ``predicted_class``, ``probability`` in [0, 1] and ``correct`` (bool).
 
     Returns:
         str, the path of ``index.html``.
 
     Raises:
-        UserError: a key is missing, a picture of the gallery is not there, nowhere to write.
+        UserError: no protocol, a row without a method or layer, a picture of the gallery that is not
+            there, nowhere to write.
     """
     index = os.path.join(str(out_dir), "index.html")
     try:
-        page = _render(str(out_dir), metrics, gallery)
+        page = _render(str(out_dir), metrics, run or {}, list(gallery))
     except KeyError as error:
         raise UserError(
             "{}: the metrics or the gallery lack {}, expected a complete record".format(
@@ -65,37 +70,48 @@ def write_report(out_dir, metrics, gallery):
     return index
 
 
-def best_cells(rows, columns):
-    """Table cells, the best value of each column marked; what prints the same is equally good.
+def data_uri(path):
+    """The address that holds a PNG or JPEG file itself.
 
-    Args:
-        rows: list of dicts, value by key; a value may be missing, ``None`` or NaN.
-        columns: sequence of (key, heading, decimals, higher_is_better); columns that are no
-            contest have ``False`` last and nothing marked.
-
-    Returns:
-        list (rows) of lists (columns) of dicts ``text`` (str) and ``best`` (bool).
+    Raises:
+        UserError: the file cannot be read or is neither.
     """
-    table = [[_number(row.get(key), decimals) for key, _, decimals, _ in columns] for row in rows]
-    best = []
-    for position, (_, _, _, contest) in enumerate(columns):
-        present = [line[position] for line in table if line[position] != _MISSING]
-        best.append(max(present, key=float) if contest and present else None)
-    return [
-        [{"text": text, "best": text == best[position]} for position, text in enumerate(line)]
-        for line in table
-    ]
+    try:
+        with open(path, "rb") as stream:
+            data = stream.read()
+    except OSError as error:
+        raise UserError(
+            "{}: cannot be read ({}), expected a picture".format(path, error.strerror)
+        ) from error
+    for signature, kind in _SIGNATURES:
+        if data.startswith(signature):
+            return "data:{};base64,{}".format(kind, base64.b64encode(data).decode("ascii"))
+    raise UserError("{}: expected a JPEG or PNG picture".format(path))
 
 
-def _render(out_dir, metrics, gallery):
-    protocols = metrics["protocols"]
-    sections = []
-    if protocols.get("fixed_threshold"):
-        sections.append(_fixed_section(out_dir, protocols["fixed_threshold"]))
-    if protocols.get("wsolevaluation"):
-        sections.append(_wsol_section(out_dir, protocols["wsolevaluation"]))
-    if not sections:
+def png_width(path):
+    """Width of a PNG file in pixels."""
+    with open(path, "rb") as stream:
+        return int.from_bytes(stream.read(20)[16:20], "big")
+
+
+def _render(out_dir, metrics, run, gallery):
+    if not any((metrics.get("protocols") or {}).values()):
         raise KeyError("protocols")
+    plots = os.path.join(out_dir, PLOTS)
+    sections = protocol_sections(metrics, plots)
+    others = (
+        selection_section(metrics),
+        alpha_section(metrics, plots),
+        case_section(metrics, gallery),
+    )
+    sections += [section for section in others if section]
+    for section in sections:
+        for plot in section["plots"]:
+            path = os.path.join(plots, plot["name"])
+            # Two pixels of the file to one of the page, so that all charts have the same size of text.
+            plot.update(src=data_uri(path), width=png_width(path) // 2)
+    iou = (metrics["protocols"].get("fixed_threshold") or {}).get("iou") or 0.5
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -103,141 +119,110 @@ def _render(out_dir, metrics, gallery):
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    errors = metrics.get("classification") or {}
-    classification = [
-        ("Top-{} error".format(k), "{} %".format(_number(errors["top{}_error".format(k)], 1)))
-        for k in (1, 5)
-        if errors.get("top{}_error".format(k)) is not None
-    ]
     return environment.get_template(_TEMPLATE).render(
-        command=metrics["command"],
-        facts=_facts(metrics),
         summary=_summary(metrics),
-        classification=classification,
+        command=run.get("command"),
+        facts=_facts(metrics, run),
+        figures=_figures(metrics),
+        notes=_notes(metrics),
         sections=sections,
-        pictures=[_picture(out_dir, item) for item in gallery],
+        literature=_literature(),
+        source=SOURCE,
+        gallery=picture_list(out_dir, gallery, data_uri, iou),
+        iou=iou,
     )
 
 
 def _summary(metrics):
-    model, data = metrics["model"], metrics["data"]
-    return "{} on {}, {}: {} images, {} classes".format(
-        model["mode"], data["name"], data["split"], data["images"], model["classes"]
-    )
+    model, data = metrics.get("model") or {}, metrics.get("data") or {}
+    network = [model["mode"] + " on"] if model.get("mode") else []
+    place = ", ".join(str(data[key]) for key in ("name", "split") if data.get(key) is not None)
+    sizes = [
+        "{} {}".format(record[key], key)
+        for record, key in ((data, "images"), (model, "classes"))
+        if record.get(key) is not None
+    ]
+    return " ".join(network + [place or "data"]) + (": " + ", ".join(sizes) if sizes else "")
 
 
-def _facts(metrics):
-    """(heading, [(name, value)]) of what was run; whatever the record holds is shown."""
-
-    def pairs(values):
-        return [(name.replace("_", " "), value) for name, value in values.items()]
-
+def _facts(metrics, run):
+    """[(heading, [(name, value)])] of what was run; whatever the record holds is shown."""
+    own = [
+        (name, str(run[name]).replace("T", " "))
+        for name in ("started", "finished")
+        if run.get(name) is not None
+    ]
+    if run.get("seconds") is not None:
+        own.append(("time", _duration(run["seconds"])))
+    if metrics.get("seed") is not None:
+        own.append(("seed", metrics["seed"]))
+    parts = [("Model", metrics.get("model")), ("Data", metrics.get("data"))]
+    facts = [(title, [(n.replace("_", " "), v) for n, v in p.items()]) for title, p in parts if p]
+    facts += [("Run", own)]
+    facts += [("Versions", list((metrics.get("versions") or {}).items()))]
     return [
-        ("Model", pairs(metrics["model"])),
-        ("Data", pairs(metrics["data"])),
-        ("Versions", list(metrics["versions"].items())),
+        (title, [(name, _fact(value)) for name, value in pairs]) for title, pairs in facts if pairs
     ]
 
 
-def _fixed_section(out_dir, protocol):
-    rows = protocol["rows"]
-    columns = [c for c in _FIXED_COLUMNS if any(row.get(c[0]) is not None for row in rows)]
-    plots = []
-    if rows:
-        layer_bars(rows, os.path.join(out_dir, _PLOTS, "fixed_threshold_layers.png"), "gt_known")
-        plots.append(("fixed_threshold_layers.png", "GT-known localization by layer"))
-    return _section(
-        "Fixed threshold",
-        "One threshold for every map: {} of its maximum. The largest contour's box is right at "
-        "IoU {} or more. {}".format(
-            protocol["threshold"], protocol["iou"], _sentence(protocol.get("geometry"))
+def _fact(value):
+    if isinstance(value, (dict, list, tuple)):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, float):
+        return "{:g}".format(value)
+    return MISSING if value is None else str(value)
+
+
+def _duration(seconds):
+    minutes, rest = divmod(int(round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return "{} h {} min".format(hours, minutes)
+    return "{} min {} s".format(minutes, rest) if minutes else "{:.1f} s".format(seconds)
+
+
+def _figures(metrics):
+    """The classification errors, large: (name, text, interval or ``None``)."""
+    errors = metrics.get("classification") or {}
+    return [
+        (
+            "Top-{} error".format(k),
+            number(errors[key], 1) + " %",
+            interval(errors.get(key + "_interval"), 1),
+        )
+        for k, key in ((1, "top1_error"), (5, "top5_error"))
+        if errors.get(key) is not None
+    ]
+
+
+def _notes(metrics):
+    """What a reader should know before the figures."""
+    texts = (
+        ("errors", "1 picture could not be read.", "{} pictures could not be read."),
+        (
+            "boxes_clipped",
+            "1 true box reached over its picture and was clipped.",
+            "{} true boxes reached over their pictures and were clipped.",
         ),
-        rows,
-        columns,
-        plots,
-    )
-
-
-def _wsol_section(out_dir, protocol):
-    rows = [dict(row) for row in protocol["rows"]]
-    by_iou = []
-    for row in rows:
-        for iou, value in (row.get("max_box_acc_v2_per_iou") or {}).items():
-            key = "v2@{}".format(iou)
-            row[key] = value
-            column = (key, "V2 at IoU 0.{}".format(iou), 1, True)
-            if column not in by_iou:
-                by_iou.append(column)
-    plots = []
-    if rows:
-        layer_bars(rows, os.path.join(out_dir, _PLOTS, "wsol_layers.png"), "max_box_acc")
-        plots.append(("wsol_layers.png", "MaxBoxAcc by layer"))
-    if any(row.get("curve") for row in rows):
-        drawn = [row for row in rows if row.get("curve")]
-        threshold_curves(drawn, os.path.join(out_dir, _PLOTS, "wsol_thresholds.png"))
-        plots.append(("wsol_thresholds.png", "Box accuracy at IoU 0.5 by threshold"))
-    return _section(
-        "wsolevaluation",
-        "Every entry at its own best threshold, searched in steps of {}. MaxBoxAcc: the largest "
-        "contour at IoU 0.5; MaxBoxAccV2: any contour, mean over the IoUs. {}".format(
-            protocol["step"], _sentence(protocol.get("geometry"))
+        (
+            "boxes_outside",
+            "1 true box lay outside its picture and does not count.",
+            "{} true boxes lay outside their pictures and do not count.",
         ),
-        rows,
-        _WSOL_COLUMNS + tuple(sorted(by_iou)),
-        plots,
     )
+    return [
+        one if metrics[key] == 1 else many.format(metrics[key])
+        for key, one, many in texts
+        if metrics.get(key)
+    ]
 
 
-def _section(title, rule, rows, columns, plots):
-    return {
-        "title": title,
-        "rule": rule,
-        "headings": [heading for _, heading, _, _ in columns],
-        "rows": [
-            {"method": row["method"], "layer": row["layer"], "cells": cells}
-            for row, cells in zip(rows, best_cells(rows, columns))
-        ],
-        "plots": [
-            {"src": "{}/{}".format(_PLOTS, name), "alt": "{}: {}".format(title, caption)}
-            for name, caption in plots
-        ],
-        "entries": [entry_name(row) for row in rows],
-    }
-
-
-def _picture(out_dir, item):
-    path = os.path.join(out_dir, *item["file"].split("/"))
-    if not os.path.isfile(path):
-        raise UserError("{}: not found, expected a picture of the gallery".format(path))
-    probability = item["probability"]
-    return {
-        # Quoted, since a "#", a "?" or a "%" in a file name means something else in an address.
-        "src": quote(item["file"].encode("utf-8", "surrogateescape"), safe="/"),
-        "id": item["id"],
-        "true_class": item["true_class"],
-        "predicted_class": item["predicted_class"],
-        "probability": "" if probability is None else "{:.1f} %".format(100 * probability),
-        "correct": bool(item["correct"]),
-        "ious": [
-            {
-                "name": name,
-                "text": _number(iou, 2),
-                "right": iou is not None and iou >= 0.5,
-            }
-            for name, iou in item["ious"].items()
-        ],
-    }
-
-
-def _number(value, decimals):
-    if value is None or math.isnan(value):
-        return _MISSING
-    return "{:.{}f}".format(value, decimals)
-
-
-def _sentence(text):
-    text = (text or "").strip()
-    if not text:
-        return ""
-    text = text[0].upper() + text[1:]
-    return text if text.endswith(".") else text + "."
+def _literature():
+    rows = [
+        (
+            [result.method, result.backbone, result.data_set],
+            [number(result.top1_loc, 1), number(result.gt_known, 1)],
+        )
+        for result in LITERATURE
+    ]
+    return plain_table(["Method", "Backbone", "Data set"], ["Top-1 Loc", "GT-known"], rows)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from tiny_network import CLASS_INDEX, TinyNetwork, central_differences, one_hot, softmax
 
-from dgl.attribution import class_gradients, loss_gradients
+from dgl.attribution import class_gradients, dgl_map, loss_gradients
 from dgl.tf_compat import tf
 
 TINY = TinyNetwork()
@@ -170,3 +170,20 @@ def test_activation_out_of_reach(function):
         beside = tf.nn.relu(t.activation, name="beside")
         with pytest.raises(ValueError, match="do not depend on beside"):
             function(t.logits, [t.activation, beside], CLASS_INDEX)
+
+
+def test_alpha_cancels_in_the_exact_gradient_at_infinity_too():
+    """Only the kernel's gradient turns to that of the class score."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        t = TINY.tensors()
+        maps = [
+            dgl_map(t.logits, t.activation, CLASS_INDEX, alpha, semantics)
+            for alpha, semantics in (
+                (1.0, "exact"),
+                (float("inf"), "exact"),
+                (float("inf"), "kernel"),
+            )
+        ]
+        exact, limit, kernel = session.run(maps, {t.activation: TINY.activation})
+    np.testing.assert_allclose(limit, exact, rtol=1e-9)
+    assert np.abs(kernel - exact).max() > 1e-3 * np.abs(exact).max()

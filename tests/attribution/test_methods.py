@@ -1,80 +1,126 @@
-"""All requested maps of a network at once: which ones, and that they are what single calls give."""
+"""The registry, the values of ``--method`` and their messages."""
 
-from collections import Counter, OrderedDict
-
-import numpy as np
 import pytest
-from tiny_network import CLASS_INDEX, TinyNetwork
 
-from dgl.attribution import METHODS, build_maps, cam_map, check_methods, dgl_map
-from dgl.backbones import Network
+from dgl.attribution import METHODS, check_methods, expand_methods, parse_method
+from dgl.attribution.evidence import NEEDS
 from dgl.errors import UserError
-from dgl.tf_compat import tf
 
-TINY = TinyNetwork(seed=2)
-LAYERS = ("activation", "hidden")
-LAST = "hidden"
+NAMES = [
+    "cam",
+    "gradcam",
+    "gradcam++",
+    "layercam",
+    "hirescam",
+    "eigencam",
+    "dgl",
+    "dgl-pcs",
+    "dgl-no-loss",
+    "dgl-no-class",
+    "center",
+]
+INF = float("inf")
 
 
-def network_of(tensors):
-    endpoints = OrderedDict([("activation", tensors.activation), ("hidden", tensors.hidden)])
-    return Network(tensors.logits, endpoints, tensors.weights)
+def test_registry():
+    assert list(METHODS) == NAMES
+    for name, method in METHODS.items():
+        assert method.name == name
+        assert method.needs <= NEEDS
+        assert method.layers in ("any", "last", "image")
+        assert method.title and method.reference
+    assert [m.name for m in METHODS.values() if m.layers != "any"] == ["cam", "center"]
+    assert len({method.title for method in METHODS.values()}) == len(METHODS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_plain_names(name):
+    assert parse_method(name) == (name, METHODS[name], None, None)
 
 
 @pytest.mark.parametrize(
-    "methods, layers, keys",
+    "text, alpha, semantics",
     [
-        (("dgl",), LAYERS, [("dgl", "activation"), ("dgl", "hidden")]),
-        (("dgl",), LAYERS[::-1], [("dgl", "hidden"), ("dgl", "activation")]),
-        (("cam",), ("activation",), [("cam", "hidden")]),
-        (("cam",), (), [("cam", "hidden")]),
-        (("dgl",), (), []),
-        (("cam", "dgl"), ("activation",), [("cam", "hidden"), ("dgl", "activation")]),
-        ((), LAYERS, []),
+        ("dgl(pa=0.1)", 0.1, None),
+        ("dgl(pa=1e3)", 1000.0, None),
+        ("dgl(pa=10,kernel)", 10.0, "kernel"),
+        ("dgl(pa=0.5,exact)", 0.5, "exact"),
+        ("dgl(pa=inf)", INF, None),
+        ("dgl-no-class(pa=2)", 2.0, None),
     ],
 )
-def test_entries_and_their_order(methods, layers, keys):
-    with tf.Graph().as_default():
-        maps = build_maps(network_of(TINY.tensors()), methods, layers, LAST, CLASS_INDEX)
-        assert list(maps) == keys
-        assert all(op.shape.as_list()[1:] == [4, 5] for op in maps.values())
+def test_variants(text, alpha, semantics):
+    method = METHODS[text.split("(")[0]]
+    assert parse_method(text) == (text, method, alpha, semantics)
 
 
-@pytest.mark.parametrize("alpha, semantics", [(10.0, "kernel"), (2.0, "kernel"), (2.0, "exact")])
-def test_maps_are_those_of_single_calls(alpha, semantics):
-    with tf.Graph().as_default(), tf.Session() as session:
-        t = TINY.tensors()
-        together = build_maps(network_of(t), METHODS, LAYERS, LAST, CLASS_INDEX, alpha, semantics)
-        alone = {
-            ("dgl", name): dgl_map(t.logits, tensor, CLASS_INDEX, alpha, semantics)
-            for name, tensor in zip(LAYERS, (t.activation, t.hidden))
-        }
-        alone["cam", LAST] = cam_map(t.logits, t.hidden, CLASS_INDEX, t.weights)
-        together, alone = session.run([together, alone], {t.activation: TINY.activation})
-    assert set(together) == set(alone)
-    for key in alone:
-        np.testing.assert_array_equal(together[key], alone[key])
-
-
-def _backward_convolutions(layers):
-    with tf.Graph().as_default() as graph:
-        build_maps(network_of(TINY.tensors()), METHODS, layers, LAST, CLASS_INDEX)
-        return Counter(op.type for op in graph.get_operations())["Conv2DBackpropInput"]
-
-
-def test_layers_share_the_backward_passes():
-    assert _backward_convolutions(("activation",)) == 2
-    assert _backward_convolutions(LAYERS) == 2
-
-
-@pytest.mark.parametrize("method", ["gradcam", "DGL", ""])
+@pytest.mark.parametrize(
+    "method", ["scorecam", "DGL", "", "all", "dgl ", "dgl(", "(pa=1)", "x(pa=1)"]
+)
 def test_unknown_method_lists_the_choices(method):
-    with pytest.raises(UserError, match="--method {}: choose of dgl, cam".format(method)):
+    with pytest.raises(UserError) as caught:
         check_methods(["dgl", method])
-    with tf.Graph().as_default(), pytest.raises(UserError, match="--method"):
-        build_maps(network_of(TINY.tensors()), [method], LAYERS, LAST, CLASS_INDEX)
+    expected = "--method {}: choose of {}".format(method, ", ".join(NAMES))
+    assert str(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "",
+        "pa",
+        "pa=",
+        "pa=x",
+        "pa=0",
+        "pa=-1",
+        "pa=-inf",
+        "pa=nan",
+        "pa=1e20",
+        "pa=1,",
+        "pa=1,fused",
+        "pa=1,exact,exact",
+        "alpha=1",
+        "0.1",
+        "exact",
+        "pa=1)(pa=2",
+    ],
+)
+def test_settings_that_are_not_of_the_form(settings):
+    text = "dgl({})".format(settings)
+    with pytest.raises(UserError) as caught:
+        check_methods([text])
+    assert str(caught.value) == (
+        "--method {}: expected dgl(pa=ALPHA) or dgl(pa=ALPHA,exact), "
+        "ALPHA a positive number up to 1e+09, or inf".format(text)
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("dgl", "dgl-no-class")])
+def test_settings_where_alpha_means_nothing(name):
+    with pytest.raises(UserError) as caught:
+        check_methods([name + "(pa=1)"])
+    assert str(caught.value) == (
+        "--method {0}(pa=1): {0} has no loss gradient; "
+        "only dgl and dgl-no-class take settings".format(name)
+    )
 
 
 def test_known_methods_pass():
     check_methods(METHODS)
     check_methods([])
+
+
+@pytest.mark.parametrize(
+    "given, expanded",
+    [
+        (["all"], NAMES),
+        ([], []),
+        (["dgl", "cam", "dgl"], ["dgl", "cam"]),
+        (["dgl(pa=1)", "dgl"], ["dgl(pa=1)", "dgl"]),
+        (["center", "all"], ["center"] + NAMES[:-1]),
+        (["all", "dgl(pa=1)", "all"], NAMES + ["dgl(pa=1)"]),
+        (["scorecam"], ["scorecam"]),  # it is for check_methods to say
+    ],
+)
+def test_expand_methods(given, expanded):
+    assert expand_methods(given) == expanded

@@ -3,9 +3,15 @@
 Activation S (N, H, W, C) -> 1 x 1 convolution -> ReLU -> global average pooling -> linear: ``z``.
 """
 
+from collections import OrderedDict
+
 import numpy as np
 
+from dgl.attribution import build_maps
+from dgl.backbones import Network
 from dgl.tf_compat import tf
+
+LAYERS, LAST = ("activation", "hidden"), "hidden"
 
 N, H, W, C, HIDDEN, CLASSES = 3, 4, 5, 6, 7, 8
 CLASS_INDEX = np.array([2, 0, 7], "int32")
@@ -32,6 +38,20 @@ class TinyNetwork(object):
 
     def probability(self):
         return softmax(self.logits())
+
+    def hidden(self):
+        """The last layer, (N, H, W, HIDDEN)."""
+        return np.maximum(self.before_relu(), 0)
+
+    def cam(self, class_index=CLASS_INDEX):
+        return np.einsum("nhwc,cn->nhw", self.hidden(), self.linear[:, class_index])
+
+    def maps(self, methods, layers=LAYERS, dtype="float64", **settings):
+        """(method, layer) -> array, as :func:`dgl.attribution.build_maps` makes them."""
+        with tf.Graph().as_default(), tf.Session() as session:
+            tensors = self.tensors(dtype)
+            maps = build_maps(network_of(tensors), methods, layers, LAST, CLASS_INDEX, **settings)
+            return session.run(maps, {tensors.activation: self.activation})
 
     def back(self, logit_gradient):
         """dS from dz, the chain rule written out."""
@@ -73,6 +93,12 @@ class Tensors(object):
         self.hidden = hidden
         self.logits = logits
         self.weights = weights
+
+
+def network_of(tensors):
+    """The tensors as a built backbone."""
+    endpoints = OrderedDict([("activation", tensors.activation), ("hidden", tensors.hidden)])
+    return Network(tensors.logits, endpoints, tensors.weights)
 
 
 def softmax(logits):

@@ -73,7 +73,7 @@ def test_other_settings_or_broken_states_are_refused_and_change_nothing():
     with pytest.raises(ValueError):
         evaluator.merge(ClassificationEvaluator(11))
     broken = ClassificationEvaluator(10).state_dict()
-    del broken["counts"]["top1"]
+    del broken["records"]["columns"]["rank"]
     for state in (broken, {}, None, dict(before, evaluator="max_box_acc")):
         with pytest.raises(ValueError):
             evaluator.load_state_dict(state)

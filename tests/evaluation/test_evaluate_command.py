@@ -1,5 +1,6 @@
 """`evaluate_localization.py` from flags to files, with a small VGG."""
 
+import base64
 import csv
 import json
 import os
@@ -13,7 +14,8 @@ from tiny import WIDTH, vgg_variables, write_list
 
 from dgl.data.image_io import read_image
 from dgl.errors import UserError
-from dgl.evaluation.command import make_parser, print_tables, run
+from dgl.evaluation.command import make_parser, make_study_parser, run
+from dgl.evaluation.report import print_tables
 from dgl.weights import ModelCard, save_npz, write_card
 
 CLASSES, SIZE, IMAGES = 7, 64, 5
@@ -80,10 +82,13 @@ def entries_of(metrics, protocol):
 def test_metrics_say_what_was_run(results, folder):
     metrics = results["metrics"]
     assert list(metrics) == [
-        "command", "versions", "model", "data", "classification", "protocols", "boxes_clipped",
-        "boxes_outside",
+        "versions", "seed", "resamples", "model", "data", "classification", "protocols", "errors",
+        "boxes_clipped", "boxes_outside",
     ]  # fmt: skip
-    assert metrics["command"] == " ".join(["python"] + results["argv"])
+    assert (metrics["seed"], metrics["resamples"], metrics["errors"]) == (0, 1000, 0)
+    ran = json.loads((results["out"] / "run.json").read_text(encoding="utf-8"))
+    assert ran["command"] == " ".join(["python"] + results["argv"])
+    assert ran["started"] <= ran["finished"] and ran["seconds"] >= 0
     assert set(metrics["versions"]) == {"dgl", "python", "tensorflow", "numpy", "opencv"}
     assert metrics["versions"]["numpy"] == np.__version__
     assert metrics["model"] == {
@@ -107,7 +112,17 @@ def test_metrics_have_both_protocols_for_every_entry(results):
             ENTRIES
         )
         assert all((row["images"], row["skipped"]) == (IMAGES - 1, 1) for row in protocol["rows"])
-    assert set(metrics["classification"]) == {"top1_error", "top5_error"}
+    figures = {"top1_error", "top5_error"}
+    expected = figures | {figure + "_interval" for figure in figures}
+    assert set(metrics["classification"]) == expected
+    for protocol in metrics["protocols"].values():
+        for row in protocol["rows"]:
+            for figure in ("gt_known", "max_box_acc", "max_box_acc_v2"):
+                if figure in row:
+                    low, high = row[figure + "_interval"]
+                    assert 0 <= low <= high <= 100
+        (compared,) = protocol["comparisons"]
+        assert compared["a"].startswith("dgl@") and compared["b"] == "cam@add"
     fixed, wsol = (metrics["protocols"][n] for n in ("fixed_threshold", "wsolevaluation"))
     assert (fixed["threshold"], fixed["iou"], wsol["step"]) == (0.2, 0.5, 0.01)
     assert {"gt_known", "top1_loc", "top5_loc"} <= set(fixed["rows"][0])
@@ -142,6 +157,7 @@ def test_the_tables_show_the_metrics(results, capsys):
         for name, row in entries_of(results["metrics"], protocol).items():
             digits = [3 if column == "best_threshold" else 1 for column in columns]
             cells = ["{:.{}f}".format(row[c], d) for c, d in zip(columns, digits)]
+            cells.insert(1, "{:.1f}-{:.1f}".format(*row[columns[0] + "_interval"]))
             line = name.split("@") + cells
             assert line in [text.split() for text in results["printed"].splitlines()]
     print_tables(results["metrics"])
@@ -153,7 +169,7 @@ def test_the_two_tables_are_apart_and_named(results):
     first, second = text.index("Fixed threshold 0.2"), text.index("wsolevaluation: best of all")
     assert first < text.index("gt_known") < second < text.index("max_box_acc")
     assert "top-1 {:.1f}".format(results["metrics"]["classification"]["top1_error"]) in text
-    assert "gt_known" not in text[second:]
+    assert "gt_known" not in text[second:] and "max_box_acc" not in text[:second]
 
 
 def test_the_page_shows_the_metrics_and_the_pictures(results):
@@ -164,14 +180,17 @@ def test_the_page_shows_the_metrics_and_the_pictures(results):
         assert "{:.1f}".format(row["max_box_acc_v2"]) in page
     assert "--gallery 3" in page
     drawn = sorted(os.listdir(str(results["out"] / "gallery")))
-    assert drawn == ["000000.jpg", "000002.jpg", "000004.jpg"]
+    assert len(drawn) == 3 and set(drawn) < {"{:06d}.jpg".format(i) for i in range(IMAGES - 1)}
     for name in drawn:
-        assert "gallery/" + name in page
-        assert read_image(str(results["out"] / "gallery" / name)).std() > 20
+        path = str(results["out"] / "gallery" / name)
+        assert read_image(path).std() > 20
+        with open(path, "rb") as stream:
+            assert base64.b64encode(stream.read()).decode("ascii") in page
 
 
 def test_nothing_else_is_left_in_the_folder(results):
-    expected = ["gallery", "images.csv", "index.html", "metrics.json", "plots"]
+    expected = ["gallery", "images.csv", "index.html", "metrics.json", "plots", "records.json"]
+    expected += ["run.json", "tables"]
     assert sorted(os.listdir(str(results["out"]))) == expected
 
 
@@ -187,7 +206,7 @@ def test_one_protocol_method_and_layer_of_the_first_pictures(folder, tmp_path, c
     assert metrics["protocols"]["fixed_threshold"]["threshold"] == 0.35
     assert (metrics["data"]["images"], metrics["model"]["image_size"]) == (2, 32)
     assert "MaxBoxAcc" not in (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert os.listdir(str(tmp_path / "gallery")) == []
+    assert not (tmp_path / "gallery").exists()
     assert "Fixed threshold 0.35" in capsys.readouterr().out
 
 
@@ -206,6 +225,12 @@ def test_one_protocol_method_and_layer_of_the_first_pictures(folder, tmp_path, c
         ("--image_size", "0"),
         ("--image_size", "16"),
         ("--image_size", "5000"),
+        ("--resamples", "-1"),
+        ("--seed", "-1"),
+        ("--shard", "0/2"),
+        ("--shard", "3/2"),
+        ("--shard", "1"),
+        ("--tune-split", "val"),
         ("--limit", "0"),
         ("--limit", "-3"),
         ("--pa", "0"),
@@ -242,17 +267,28 @@ def test_what_is_not_there_is_named(folder, tmp_path, flags, message):
 
 
 def test_labels_beyond_the_checkpoint_are_refused(folder, tmp_path):
-    write_list(tmp_path / "data", "val", [("a.jpg", picture(1), CLASSES, ())])
+    write_list(tmp_path / "data", "val", [("a.jpg", picture(1), CLASSES, [(2, 2, 9, 9)])])
     args = parse(folder, "--out", tmp_path / "out", "--data", tmp_path / "data")
     with pytest.raises(UserError, match="labels of 8 classes, but the checkpoint has 7"):
         run(args)
 
 
-def test_missing_pictures_are_named(folder, tmp_path):
-    write_list(tmp_path / "data", "val", [("a.jpg", picture(1), 0, ()), ("b.jpg", None, 0, ())])
-    args = parse(folder, "--out", tmp_path / "out", "--data", tmp_path / "data")
+def test_missing_pictures_are_recorded_or_strictly_refused(folder, tmp_path, capsys):
+    box = [(2, 2, 30, 30)]
+    write_list(tmp_path / "data", "val", [("a.jpg", picture(1), 0, box), ("b.jpg", None, 0, box)])
+    flags = ("--out", tmp_path / "out", "--data", tmp_path / "data", "--clayer", 1)
     with pytest.raises(UserError, match=r"1 of 2 pictures are missing: .*b\.jpg"):
-        run(args)
+        run(parse(folder, "--strict", *flags))
+    assert run(parse(folder, *flags)) == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert (metrics["data"]["images"], metrics["errors"]) == (2, 1)
+    with open(str(tmp_path / "out" / "errors.csv"), encoding="utf-8", newline="") as stream:
+        ((name, error),) = [(row["id"], row["error"]) for row in csv.DictReader(stream)]
+    assert name == "b.jpg" and "b.jpg: no such file" in error
+    assert "1 of 2 pictures could not be read" in capsys.readouterr().out
+    os.remove(str(tmp_path / "data" / "val" / "a.jpg"))
+    with pytest.raises(UserError, match="2 of 2 pictures are missing"):
+        run(parse(folder, *flags))
 
 
 def test_a_checkpoint_that_diverged_is_refused(folder, tmp_path):
@@ -263,3 +299,203 @@ def test_a_checkpoint_that_diverged_is_refused(folder, tmp_path):
     args = parse(folder, "--out", tmp_path / "out", "--load", path, "--image_size", SIZE)
     with pytest.raises(UserError, match=r"nan\.npz: add/W holds NaN"):
         run(args)
+
+
+def test_flags_that_are_missing_are_named(tmp_path):
+    for flags, message in (
+        ([], "--load: expected, as neither --maps nor --merge is given"),
+        (["--load", "x"], "--data: expected"),
+    ):
+        with pytest.raises(UserError, match=message):
+            run(make_parser("Evaluate.").parse_args(flags))
+
+
+def metrics_of(out):
+    return (out / "metrics.json").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def many(folder):
+    """A data set of two splits, 12 and 8 pictures; one of each cannot be read."""
+    data = folder / "many"
+    for split, count, seed in (("val", 12, 0), ("train", 8, 50)):
+        rows = [
+            (
+                "{}{}.jpg".format(split, i),
+                picture(seed + i + 1, 90, 120),
+                i % CLASSES,
+                [(9, 9, 70, 60)],
+            )
+            for i in range(count)
+        ]
+        write_list(data, split, rows)
+        (data / split / (split + "3.jpg")).write_bytes(b"no picture")
+    return data
+
+
+def evaluate_many(folder, many, out, *flags):
+    flags = ("--data", many, "--out", out, "--batch", 2, "--gallery", 3, "--resamples", 50) + flags
+    assert run(parse(folder, *flags)) == 0
+    return metrics_of(out) if (out / "metrics.json").exists() else None
+
+
+@pytest.mark.parametrize("tuned", [(), ("--tune-split", "train")])
+def test_shards_merge_to_the_bytes_of_one_run(folder, many, tmp_path, tuned):
+    whole = evaluate_many(folder, many, tmp_path / "whole", *tuned)
+    for i in (1, 2, 3):
+        out = tmp_path / str(i)
+        assert evaluate_many(folder, many, out, "--shard", "{}/3".format(i), *tuned) is None
+    shards = [str(tmp_path / str(i)) for i in (3, 1, 2)]
+    merge = ["--merge"] + shards + ["--out", str(tmp_path / "merged"), "--resamples", "50"]
+    assert run(make_parser("Evaluate.").parse_args(merge)) == 0
+    assert metrics_of(tmp_path / "merged") == whole
+    for name in ("images.csv", "errors.csv"):
+        assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    # A finished run can be told again, with other resamples, without a model.
+    again = [
+        "--merge",
+        str(tmp_path / "whole"),
+        "--out",
+        str(tmp_path / "again"),
+        "--resamples",
+        "50",
+    ]
+    assert run(make_parser("Evaluate.").parse_args(again)) == 0
+    assert metrics_of(tmp_path / "again") == whole
+
+
+def test_shards_that_do_not_fit_are_refused(folder, many, tmp_path):
+    for i, more in ((1, ()), (2, ()), (3, ("--pa", 5))):
+        evaluate_many(folder, many, tmp_path / str(i), "--shard", "{}/3".format(i), *more)
+
+    def merge(*shards):
+        paths = [str(tmp_path / name) for name in shards]
+        run(
+            make_parser("Evaluate.").parse_args(
+                ["--merge"] + paths + ["--out", str(tmp_path / "m")]
+            )
+        )
+
+    with pytest.raises(UserError, match="--merge: 4 of 12 pictures are in none .* picture 5;"):
+        merge("1", "2")
+    with pytest.raises(UserError, match="another evaluation than .*, it differs in model"):
+        merge("1", "2", "3")
+    with pytest.raises(UserError, match="--merge .*: picture 1 is in both"):
+        merge("1", "2", "1")
+    with pytest.raises(UserError, match="no such file; expected the results of an evaluation"):
+        merge("1", "nowhere")
+    (tmp_path / "2" / "records.json").write_text("{")
+    with pytest.raises(UserError, match=r"records\.json: damaged"):
+        merge("1", "2")
+    assert not (tmp_path / "m").exists()
+
+
+def test_unfinished_results_go_on_and_those_of_other_flags_are_kept(
+    folder, many, tmp_path, monkeypatch
+):
+    from dgl.evaluation import store
+
+    whole = evaluate_many(folder, many, tmp_path / "whole")
+    write, written = store.Store.write, []
+
+    def failing(self, chunk, gathered):
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        written.append(chunk)
+        write(self, chunk, gathered)
+
+    out = tmp_path / "out"
+    monkeypatch.setattr(store.Store, "write", failing)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_many(folder, many, out)
+    monkeypatch.setattr(store.Store, "write", write)
+    with pytest.raises(UserError, match="unfinished results of another evaluation, .* in model"):
+        evaluate_many(folder, many, out, "--pa", 3)
+    assert len(os.listdir(str(out / "partial"))) == 4
+    damaged = out / "partial" / "batch-000001.json"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    assert evaluate_many(folder, many, out) == whole
+    assert not (out / "partial").exists()
+    assert evaluate_many(folder, many, out, "--restart") == whole
+
+
+def test_thresholds_and_layers_come_from_the_other_split(folder, many, tmp_path, capsys):
+    flags = ("--tune-split", "train", "--clayer", "1-3", "--alphas", 1, "inf", "--fuse", "max")
+    metrics = json.loads(evaluate_many(folder, many, tmp_path / "out", *flags).decode("utf-8"))
+    own = json.loads(
+        evaluate_many(folder, many, tmp_path / "train", "--split", "train", *flags[2:]).decode()
+    )
+    settled = {"{method}@{layer}".format(**row): row for row in metrics["selection"]["rows"]}
+    on_train = entries_of(own, "wsolevaluation")
+    assert set(settled) == set(on_train)
+    assert (metrics["selection"]["split"], metrics["selection"]["images"]) == ("train", 7)
+    for name, row in entries_of(metrics, "wsolevaluation").items():
+        assert settled[name]["threshold"] == on_train[name]["best_threshold"]
+        assert settled[name]["box_acc"] == on_train[name]["max_box_acc"]
+        index = row["thresholds"].index(settled[name]["threshold"])
+        assert row["tuned_threshold"] == settled[name]["threshold"]
+        assert row["box_acc"] == row["curve"][index] <= row["max_box_acc"]
+    chosen = [name for name, row in settled.items() if row["chosen"]]
+    assert sorted(name.split("@")[0] for name in chosen) == ["cam", "dgl"]
+    dgl = max((r["box_acc"] for r in settled.values() if r["method"] == "dgl"))
+    assert [settled[n]["box_acc"] for n in chosen if n.startswith("dgl")] == [dgl]
+    (compared,) = metrics["protocols"]["wsolevaluation"]["comparisons"]
+    assert [compared["a"], compared["b"], compared["figure"]] == sorted(chosen)[::-1] + ["box_acc"]
+    # The fixed-threshold protocol has thresholds of its own crop.
+    assert len({row["threshold"] for row in metrics["protocols"]["fixed_threshold"]["rows"]}) > 1
+    rows = metrics["alpha"]["rows"]
+    assert [(row["alpha"], row["semantics"]) for row in rows] == [
+        (1.0, "kernel"), ("inf", "kernel"), (1.0, "exact"), ("inf", "exact"),
+    ]  # fmt: skip
+    assert all({"gt_known", "max_box_acc"} <= set(row) for row in rows)
+    printed = capsys.readouterr().out
+    assert "thresholds settled on train" in printed and "by alpha" in printed
+    names = ["dgl@max(conv5_3+conv5_2+conv5_1)", "cam@add"]
+    assert set(names) <= set(entries_of(metrics, "fixed_threshold"))
+
+
+def test_splits_that_share_pictures_do_not_settle_anything(folder, many, tmp_path):
+    data = tmp_path / "data"
+    rows = [("a.jpg", picture(1), 0, [(2, 2, 30, 30)])]
+    write_list(data, "val", rows)
+    write_list(data, "train", rows)
+    (data / "train" / "a.jpg").unlink()
+    os.symlink(str(data / "val" / "a.jpg"), str(data / "train" / "a.jpg"))
+    with pytest.raises(UserError, match="--tune-split train: 1 of its pictures are in val too"):
+        evaluate_many(folder, data, tmp_path / "out", "--tune-split", "train")
+
+
+def test_saved_maps_score_to_the_same_figures(folder, many, tmp_path):
+    metrics = json.loads(evaluate_many(folder, many, tmp_path / "out", "--save-maps"))
+    maps = tmp_path / "out" / "maps"
+    names = ["cam@add", "dgl@conv5_2", "dgl@conv5_3", "metadata"]
+    assert sorted(os.listdir(str(maps))) == names
+    for name, row in entries_of(metrics, "wsolevaluation").items():
+        flags = ["--maps", maps / name, "--metadata", maps / "metadata", "--out", tmp_path / name]
+        flags = [str(flag) for flag in flags + ["--resamples", 50]]
+        assert run(make_parser("Score.").parse_args(flags)) == 0
+        scored = json.loads(metrics_of(tmp_path / name).decode("utf-8"))
+        for key in set(row) - {"method", "layer"}:
+            assert scored[key] == row[key], key
+
+
+def test_the_study_compares_everything(folder, many, tmp_path):
+    given = ["--load", folder / "tiny.npz", "--data", many, "--out", tmp_path, "--batch", 4]
+    given += ["--clayer", "1-2", "--alphas", "0.1", "inf", "--resamples", 20, "--gallery", 2]
+    given += ["--protocol", "wsolevaluation"]
+    args = make_study_parser("Study.").parse_args([str(flag) for flag in given])
+    assert (args.method, args.tune_split) == (["all"], "train")
+    assert run(args) == 0
+    metrics = json.loads(metrics_of(tmp_path).decode("utf-8"))
+    found = set(entries_of(metrics, "wsolevaluation"))
+    from dgl.attribution import METHODS
+
+    assert {name.split("@")[0] for name in found} == set(METHODS)
+    assert {"layercam@conv5_3", "layercam@mean(conv5_3+conv5_2)", "center@image"} <= found
+    compared = metrics["protocols"]["wsolevaluation"]["comparisons"]
+    assert len(compared) == len(METHODS) - 1
+    assert {row["a"].split("@")[0] for row in compared} == {"dgl"}
+    assert len(metrics["alpha"]["rows"]) == 4
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "eigencam" in page
+    assert os.path.isfile(str(tmp_path / "tables" / "wsolevaluation.tex"))

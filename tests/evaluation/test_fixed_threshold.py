@@ -95,6 +95,8 @@ def test_by_hand():
         (False, False, False),
     ]
     assert [r["iou"] for r in result["rows"]] == [1.0, 1.0, 1.0, 0.0, None]
+    assert [r["case"] for r in result["rows"]] == ["right"] * 3 + ["elsewhere", None]
+    assert result["cases"] == {"right": 75.0, "part": 0.0, "more": 0.0, "elsewhere": 25.0}
 
 
 @pytest.mark.parametrize("y1, right", [(9, True), (10, False)])

@@ -14,7 +14,14 @@ from dgl.data.geometry import resize_centre_crop, squash
 from dgl.data.image_io import read_image
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
-from dgl.evaluation.localization import PROTOCOLS, Evaluation, entry_name
+from dgl.evaluation import pictures
+from dgl.evaluation.entries import entry_name
+from dgl.evaluation.localization import Evaluation
+from dgl.evaluation.metrics import compute_metrics, image_rows
+from dgl.evaluation.plan import Plan, pictures_fingerprint
+from dgl.evaluation.store import Store
+
+PROTOCOLS = ("fixed_threshold", "wsolevaluation")
 
 SIZE, CLASSES = 112, 8
 Prediction = namedtuple("Prediction", "class_index probability logits maps")
@@ -73,15 +80,57 @@ def make_dataset(folder, count=5, classes=CLASSES, boxed=None):
     return DataSet("rectangles", "folder", "val", samples, ("zero", "one", "two"), classes)
 
 
+def make_plan(localizer, dataset, **settings):
+    """A plan with everything at its default but ``settings``."""
+    values = dict(
+        protocols=PROTOCOLS,
+        entries=tuple(localizer.entries),
+        alpha_entries=(),
+        threshold=0.2,
+        thresholds={},
+        selecting=False,
+        step=0.01,
+        batch=32,
+        masks=any(sample.mask_paths for sample in dataset.samples),
+        classes=localizer.classes,
+        model={"mode": "fake"},
+        data={"name": dataset.name, "split": dataset.split, "images": len(dataset)},
+        versions={},
+        class_names=dataset.class_names,
+        pictures=pictures_fingerprint(dataset.samples),
+        weights="",
+    )
+    values.update(settings)
+    return Plan(**values)
+
+
+class Run(object):
+    """An evaluation that was run, its metrics without intervals, and what the report draws."""
+
+    def __init__(self, localizer, dataset, out, gallery=5, workers=2, strict=False, **settings):
+        self.plan = make_plan(localizer, dataset, **settings)
+        self.evaluation = Evaluation(localizer, dataset, self.plan, workers=workers, strict=strict)
+        self.gathered = self.evaluation.run(progress=False)
+        self.metrics = compute_metrics(self.gathered, resamples=0)
+        self.calls = list(getattr(localizer, "calls", ()))
+        positions = pictures.choose(self.gathered, localizer.entries[0], gallery)
+        self.gallery = pictures.draw(
+            localizer, dataset, self.gathered, out, positions, localizer.entries, progress=False
+        )
+
+    def image_rows(self):
+        return image_rows(self.gathered)
+
+
 @pytest.fixture
 def evaluate(tmp_path):
-    """Runs an evaluation; gives it, its result and its localizer."""
+    """Runs an evaluation; gives it, its result and the localizer's calls."""
 
     def run(dataset=None, localizer=None, **settings):
         dataset = dataset or make_dataset(tmp_path)
         localizer = localizer or FakeLocalizer()
-        evaluation = Evaluation(localizer, dataset, str(tmp_path / "out"), **settings)
-        return evaluation, evaluation.run(progress=False), localizer
+        found = Run(localizer, dataset, str(tmp_path / "out"), **settings)
+        return found, found.metrics, localizer
 
     return run
 
@@ -133,42 +182,55 @@ def test_images_without_boxes_are_skipped_but_classified(evaluate, tmp_path):
     assert result["classification"]["top1_error"] == pytest.approx(20.0)
     rows = evaluation.image_rows()
     assert [row["seeing@layer/1:iou"] is None for row in rows] == [True, False, False, True, True]
-    assert [item["ious"]["seeing@layer/1"] is None for item in evaluation.gallery] == [
-        True, False, False, True, True,
-    ]  # fmt: skip
+    assert [item["id"] for item in evaluation.gallery] == ["1.png", "2.png"]
 
 
 def test_no_box_at_all_is_refused(evaluate, tmp_path):
-    with pytest.raises(UserError, match="no picture has a box"):
+    with pytest.raises(UserError, match="at least one image with a true box"):
         evaluate(make_dataset(tmp_path, boxed=[]))
 
 
-@pytest.mark.parametrize("classes, refused", [(8, False), (9, True)])
-def test_more_classes_than_the_checkpoint_are_refused(tmp_path, classes, refused):
-    dataset = make_dataset(tmp_path, classes=classes)
-    if not refused:
-        Evaluation(FakeLocalizer(), dataset, str(tmp_path))
-        return
-    expected = "rectangles: labels of 9 classes, but the checkpoint has 8"
-    with pytest.raises(UserError, match=expected):
-        Evaluation(FakeLocalizer(), dataset, str(tmp_path))
+def damage(dataset, *positions):
+    for position in positions:
+        with open(dataset.samples[position].path, "wb") as stream:
+            stream.write(b"no picture")
 
 
-def test_an_unreadable_picture_is_named(evaluate, tmp_path):
+@pytest.mark.parametrize("batch", [1, 2, 32])
+def test_an_unreadable_picture_is_left_out_and_told_of(evaluate, tmp_path, caplog, batch):
     dataset = make_dataset(tmp_path)
-    with open(dataset.samples[3].path, "wb") as stream:
-        stream.write(b"no picture")
+    damage(dataset, 3)
+    found, metrics, _ = evaluate(dataset, batch=batch, localizer=FakeLocalizer(wrong=[1, 3]))
+    assert metrics["errors"] == 1
+    ((key, (name, reason)),) = found.gathered.errors.items()
+    assert (int(key), name) == (3, "3.png")
+    assert "3.png" in reason and "left out" in caplog.text
+    assert [row["id"] for row in found.image_rows()] == ["0.png", "1.png", "2.png", "4.png"]
+    assert metrics["classification"]["top1_error"] == 25.0
+    assert rows_of(metrics, "fixed_threshold")[FakeLocalizer.entries[0]]["images"] == 4
+
+
+def test_strict_stops_at_an_unreadable_picture(evaluate, tmp_path):
+    dataset = make_dataset(tmp_path)
+    damage(dataset, 3)
     with pytest.raises(UserError, match=r"3\.png"):
+        evaluate(dataset, strict=True)
+
+
+def test_no_readable_picture_at_all_is_an_error(evaluate, tmp_path):
+    dataset = make_dataset(tmp_path)
+    damage(dataset, *range(5))
+    with pytest.raises(UserError, match=r"none of 5 pictures can be read; the first: .*0\.png"):
         evaluate(dataset)
 
 
 def test_each_protocol_has_its_own_view_in_bgr(evaluate, tmp_path):
     dataset = make_dataset(tmp_path, count=3)
-    _, result, localizer = evaluate(dataset, batch=2)
-    assert [len(images) for images, _ in localizer.calls] == [2, 2, 1, 1]
+    found, result, _ = evaluate(dataset, batch=2)
+    assert [len(images) for images, _ in found.calls] == [2, 2, 1, 1]
     images = [read_image(sample.path) for sample in dataset.samples]
-    cropped = np.concatenate([batch for batch, _ in localizer.calls[0::2]])
-    squashed = np.concatenate([batch for batch, _ in localizer.calls[1::2]])
+    cropped = np.concatenate([batch for batch, _ in found.calls[0::2]])
+    squashed = np.concatenate([batch for batch, _ in found.calls[1::2]])
     for index, image in enumerate(images):
         crop, _ = resize_centre_crop(image, (), 128, SIZE)
         np.testing.assert_array_equal(cropped[index], crop[..., ::-1])
@@ -177,17 +239,15 @@ def test_each_protocol_has_its_own_view_in_bgr(evaluate, tmp_path):
     geometries = {result["protocols"][name]["geometry"] for name in PROTOCOLS}
     assert len(geometries) == 2
     # Maps are of the true class in both.
-    for _, class_index in localizer.calls[:2]:
+    for _, class_index in found.calls[:2]:
         np.testing.assert_array_equal(class_index, [0, 1])
 
 
-@pytest.mark.parametrize(
-    "protocols", [["fixed_threshold"], ["wsolevaluation"], list(PROTOCOLS)[::-1]]
-)
+@pytest.mark.parametrize("protocols", [("fixed_threshold",), ("wsolevaluation",), PROTOCOLS[::-1]])
 def test_protocols_can_be_chosen(evaluate, protocols):
     evaluation, result, localizer = evaluate(protocols=protocols, threshold=0.3, step=0.1)
-    assert list(result["protocols"]) == protocols
-    assert len(localizer.calls) == len(protocols)
+    assert tuple(result["protocols"]) == protocols
+    assert len(evaluation.calls) == len(protocols)
     assert result["classification"]["top1_error"] == 0.0
     assert len(evaluation.gallery) == 5
     if "fixed_threshold" in protocols:
@@ -218,15 +278,17 @@ def test_the_threshold_is_used(evaluate):
     assert figures == [100.0, 0.0]
 
 
-@pytest.mark.parametrize(
-    "wanted, drawn", [(0, []), (1, [0]), (2, [0, 4]), (3, [0, 2, 4]), (9, range(5))]
-)
-def test_gallery_is_spread_over_the_data(evaluate, tmp_path, wanted, drawn):
-    evaluation, _, _ = evaluate(gallery=wanted, batch=2)
-    assert [item["id"] for item in evaluation.gallery] == ["{}.png".format(i) for i in drawn]
+@pytest.mark.parametrize("wanted", [0, 1, 2, 3, 9])
+def test_gallery_runs_from_the_worst_to_the_best(evaluate, tmp_path, wanted):
+    found, _, _ = evaluate(gallery=wanted, batch=2)
+    by_iou = sorted(found.image_rows(), key=lambda row: row["seeing@layer/1:iou"])
+    picked = np.linspace(0, 4, min(wanted, 5)).round().astype(int)
+    drawn = sorted(int(by_iou[rank]["id"][0]) for rank in picked)
+    assert [item["id"] for item in found.gallery] == ["{}.png".format(i) for i in drawn]
     files = ["gallery/{:06d}.jpg".format(index) for index in drawn]
-    assert [item["file"] for item in evaluation.gallery] == files
-    assert sorted(os.listdir(str(tmp_path / "out" / "gallery"))) == [f[8:] for f in files]
+    assert [item["file"] for item in found.gallery] == files
+    if wanted:
+        assert sorted(os.listdir(str(tmp_path / "out" / "gallery"))) == [f[8:] for f in files]
 
 
 def test_gallery_pictures_and_records(evaluate, tmp_path):
@@ -254,7 +316,7 @@ def test_image_rows(evaluate, tmp_path):
     for entry in localizer.entries:
         own += [
             "{}:{}".format(entry_name(entry), key)
-            for key in ("x0", "y0", "x1", "y1", "iou", "gt_known")
+            for key in ("x0", "y0", "x1", "y1", "iou", "case", "gt_known")
         ]
     assert all(list(row) == own for row in rows)
     assert [row["id"] for row in rows] == [sample.id for sample in dataset.samples]
@@ -266,6 +328,8 @@ def test_image_rows(evaluate, tmp_path):
         assert (row["probability"] == row["class_probability"]) is same
         assert 0 <= row["class_probability"] <= row["probability"] <= 1
         assert row["seeing@layer/1:gt_known"] is True
+        cases = [row[name + "@layer/1:case"] for name in ("seeing", "blind")]
+        assert cases == ["right", "elsewhere"]
         assert row["blind@layer/1:gt_known"] is False
         assert row["seeing@layer/1:iou"] > 0.8
     # The box is the true one as the crop has it, within a step of the map (its pixels are two wide).
@@ -276,7 +340,7 @@ def test_image_rows(evaluate, tmp_path):
 
 
 def test_image_rows_without_the_fixed_protocol_are_the_predictions(evaluate):
-    evaluation, _, _ = evaluate(protocols=["wsolevaluation"])
+    evaluation, _, _ = evaluate(protocols=("wsolevaluation",))
     assert list(evaluation.image_rows()[0])[-1] == "rank"
 
 
@@ -325,8 +389,9 @@ def test_boxes_within_their_picture_come_through_unchanged(tmp_path):
     height, width = SHAPES[0]
     boxes = ((0, 0, width, height), (3.25, 4.5, 17.75, 30), (0, 5, 0, 9), (6, 7, 6, 7))
     dataset = with_boxes(dataset, {0: boxes})
-    evaluation = Evaluation(FakeLocalizer(), dataset, str(tmp_path / "out"))
-    views, fit = evaluation._load(dataset.samples[0])
+    localizer = FakeLocalizer()
+    evaluation = Evaluation(localizer, dataset, make_plan(localizer, dataset))
+    _, views, fit, _ = evaluation._load(0)
     image = read_image(dataset.samples[0].path)
     np.testing.assert_array_equal(views[0].boxes, resize_centre_crop(image, boxes, 128, SIZE)[1])
     np.testing.assert_array_equal(views[1].boxes, squash(image, boxes, 224)[1])
@@ -358,3 +423,46 @@ def test_pictures_of_another_size_than_declared_are_told_of(evaluate, tmp_path, 
     (record,) = caplog.records
     assert "rectangles: 1 pictures with boxes are not as large" in record.getMessage()
     assert record.getMessage().endswith("the first: 2.png is 150 x 150, declared 160 x 240")
+
+
+def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
+    """A run that ends at its third batch leaves two, which the next run takes over."""
+
+    class Interrupted(FakeLocalizer):
+        def __call__(self, images, class_index):
+            if len(self.calls) == 4:
+                raise KeyboardInterrupt
+            return super().__call__(images, class_index)
+
+    dataset = make_dataset(tmp_path, count=9)
+    damage(dataset, 1)
+    plan = make_plan(FakeLocalizer(), dataset, batch=2)
+    whole = Evaluation(FakeLocalizer(), dataset, plan).run(progress=False)
+    store = Store(tmp_path / "out", plan)
+    with pytest.raises(KeyboardInterrupt):
+        Evaluation(Interrupted(), dataset, plan).run(store, progress=False)
+    assert store.done() == [0, 1]
+    localizer = FakeLocalizer()
+    resumed = Evaluation(localizer, dataset, plan).run(
+        Store(tmp_path / "out", plan), progress=False
+    )
+    assert len(localizer.calls) == 2 * 3
+    assert resumed.state_dict() == whole.state_dict()
+    assert compute_metrics(resumed, seed=3) == compute_metrics(whole, seed=3)
+
+
+def test_shards_merge_to_the_single_run_in_any_order(tmp_path):
+    dataset = make_dataset(tmp_path, count=9)
+    plan = make_plan(FakeLocalizer(), dataset, batch=2)
+    whole = Evaluation(FakeLocalizer(wrong=[2]), dataset, plan).run(progress=False)
+    shards = [
+        Evaluation(FakeLocalizer(wrong=[2]), dataset, plan).run(shard=(i, 3), progress=False)
+        for i in (3, 1, 2)
+    ]
+    merged = shards[0]
+    for shard in shards[1:]:
+        merged.merge(shard)
+    assert json.dumps(compute_metrics(merged)) == json.dumps(compute_metrics(whole))
+    assert image_rows(merged) == image_rows(whole)
+    with pytest.raises(ValueError, match="picture 1 is in both"):
+        merged.merge(whole)

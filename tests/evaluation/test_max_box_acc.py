@@ -150,7 +150,6 @@ def test_shards_merge_to_the_single_run_through_json():
         stored.load_state_dict(json.loads(json.dumps(shard.state_dict())))
         merged.merge(stored)
     assert merged.result() == whole.result()
-    assert merged.state_dict() == whole.state_dict()
     merged.load_state_dict(shard.state_dict())
     assert merged.state_dict() == shard.state_dict()
     merged.reset()

@@ -8,6 +8,7 @@ import pytest
 
 from dgl.errors import UserError
 from dgl.rendering import charts
+from dgl.rendering.chart_style import ink_on
 
 
 def row(method, layer, peak, at=0.4):
@@ -35,13 +36,13 @@ ROWS = [
 def figures(monkeypatch):
     """The axes of every chart that is drawn."""
     seen = []
-    save = charts._save
+    save = charts.save_figure
 
     def keep(figure, path):
         seen.append(figure.axes[0])
         save(figure, path)
 
-    monkeypatch.setattr(charts, "_save", keep)
+    monkeypatch.setattr(charts, "save_figure", keep)
     return seen
 
 
@@ -87,6 +88,120 @@ def test_bars_of_one_layer_stand_beside_each_other(tmp_path, figures):
     assert all(before[1] <= after[0] + 1e-9 for before, after in zip(bars, bars[1:]))
 
 
+def test_intervals_are_whiskers_and_values_stand_over_them(tmp_path, figures):
+    rows = [dict(one, max_box_acc_interval=[one["max_box_acc"] - 7, 66.0]) for one in ROWS]
+    charts.layer_bars(rows, str(tmp_path / "bars.png"), "max_box_acc")
+    whiskers = [line for line in figures[0].get_lines() if line.get_label() == "_whisker"]
+    spans = [tuple(line.get_ydata()) for line in whiskers]
+    assert spans == [(53.0, 66.0), (48.0, 66.0), (45.0, 66.0)]
+    assert [text.xy[1] for text in figures[0].texts] == [66.0] * 3
+    assert figures[0].get_ylim()[1] > 66
+
+
+def test_profile(tmp_path, figures):
+    rows = ROWS[:1] + [row(m, "conv{}".format(i), 40 + i) for i in range(9) for m in "ab"]
+    path = str(tmp_path / "profile.png")
+    charts.layer_profile(rows, path, "gt_known")
+    assert cv2.imread(path).shape[1] == pytest.approx(1600, abs=120)
+    (axes,) = figures
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert list(lines) == ["a", "b", "cam@add  47.0"]
+    np.testing.assert_allclose(lines["a"].get_ydata(), np.arange(37, 46))
+    np.testing.assert_allclose(lines["a"].get_xdata(), np.arange(9))
+    assert [text.get_text() for text in axes.get_xticklabels()][::8] == ["conv0", "conv8"]
+    assert set(lines["cam@add  47.0"].get_ydata()) == {47.0}
+    low, high = axes.get_ylim()
+    assert 30 < low < 37 and 47 < high < 60
+
+
+def test_profile_tells_many_methods_apart(tmp_path, figures):
+    rows = [row("m{}".format(i), layer, 40 + i) for i in range(20) for layer in "xy"]
+    charts.layer_profile(rows, str(tmp_path / "profile.png"), "max_box_acc")
+    looks = {(line.get_color(), line.get_linestyle()) for line in figures[0].get_lines()}
+    assert len(looks) == 20
+
+
+def test_matrix(tmp_path, figures):
+    rows = [
+        {"method": "cam", "layer": "add", "gt_known": 51.04},
+        {"method": "dgl", "layer": "add", "gt_known": 40.0},
+        {"method": "dgl", "layer": "conv5_3", "gt_known": 60.0},
+        {"method": "grad", "layer": "conv5_3", "gt_known": None},
+        {"method": "grad", "layer": "conv5_2", "gt_known": float("nan")},
+        {"method": "grad", "layer": "add", "gt_known": 20.0},
+    ]
+    charts.layer_method_matrix(rows, str(tmp_path / "matrix.png"), "gt_known")
+    (axes,) = figures
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["add", "conv5_3", "conv5_2"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["cam", "dgl", "grad"]
+    shown = {text.get_position(): text.get_text() for text in axes.texts}
+    assert shown == {(0, 0): "51.0", (1, 0): "40.0", (1, 1): "60.0", (2, 0): "20.0"}
+    framed = [(round(p.get_x() + 0.46), round(p.get_y() + 0.44)) for p in axes.patches]
+    assert framed == [(0, 0), (1, 1), (2, 0)]
+    table = axes.get_images()[0].get_array()
+    assert np.ma.getmaskarray(table).sum() == 5
+
+
+def test_matrix_of_eighteen_layers_and_eleven_methods_is_as_wide_as_the_other_charts(tmp_path):
+    rows = [row("m" * 9 + str(m), "conv{}".format(n), m + n) for m in range(11) for n in range(18)]
+    path = str(tmp_path / "matrix.png")
+    charts.layer_method_matrix(rows, path, "max_box_acc")
+    height, width = cv2.imread(path).shape[:2]
+    assert width == pytest.approx(1600, abs=120) and 1200 < height < 1700
+
+
+def test_sequential_colours_darken_steadily_and_text_reads_on_all_of_them():
+    def luminance(colour):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    ink = luminance([int(charts.INK[i : i + 2], 16) / 255.0 for i in (1, 3, 5)])
+    colours = [charts._SEQUENTIAL(value) for value in np.linspace(0, 1, 64)]
+    levels = [luminance(colour) for colour in colours]
+    assert (np.diff(levels) < 0).all()
+    for colour, level in zip(colours, levels):
+        text = 1.0 if ink_on(colour) == "white" else ink
+        contrast = (max(text, level) + 0.05) / (min(text, level) + 0.05)
+        assert contrast > 3.5
+
+
+def alpha_rows(**changes):
+    rows = [
+        dict(alpha=alpha, semantics=semantics, gt_known=40.0 + i, max_box_acc=50.0 + i, **changes)
+        for i, alpha in enumerate([0.1, 1, 10, 100.0, "inf"])
+        for semantics in ("kernel", "exact")
+    ]
+    return rows[::-1]
+
+
+def test_alpha(tmp_path, figures):
+    path = str(tmp_path / "alpha.png")
+    charts.alpha_chart(alpha_rows(max_box_acc_interval=[44.0, 58.0]), path)
+    assert cv2.imread(path).shape[1] == pytest.approx(1600, abs=120)
+    (axes,) = figures
+    ticks = dict(zip([t.get_text() for t in axes.get_xticklabels()], axes.get_xticks()))
+    assert list(ticks) == ["0.1", "1", "10", "100", "\u221e"]
+    assert [ticks[t] for t in ("0.1", "1", "10", "100")] == pytest.approx([-1, 0, 1, 2])
+    assert ticks["\u221e"] > 2 and axes.get_xlim()[1] - ticks["\u221e"] < 0.2
+    points = {line.get_label(): line for line in axes.get_lines()}
+    kernel, exact = (points[charts.SEMANTICS[name]] for name in ("kernel", "exact"))
+    for line in (kernel, exact):
+        np.testing.assert_allclose(line.get_ydata(), [50, 51, 52, 53, 54])
+        np.testing.assert_allclose(line.get_xdata(), list(ticks.values()), atol=0.05)
+    # The line of the finite alphas does not run on to infinity.
+    joined = [len(line.get_xdata()) for line in axes.get_lines() if line.get_ls() == "-"]
+    assert joined.count(4) == 2 and 5 not in joined
+    assert len([line for line in axes.get_lines() if line.get_label() == "_whisker"]) == 10
+    assert axes.get_ylim()[0] < 44 and axes.get_ylim()[1] > 58
+
+
+def test_alpha_of_one_semantics_without_infinity(tmp_path, figures):
+    rows = [{"alpha": 10, "semantics": "kernel", "gt_known": 40.0}]
+    charts.alpha_chart(rows, str(tmp_path / "alpha.png"), "gt_known")
+    labels = [text.get_text() for text in figures[0].get_xticklabels()]
+    assert labels == ["0.1", "10", "100"]
+
+
 @pytest.mark.parametrize(
     "rows", [ROWS[:1], ROWS[1:2], [row("dgl", "l$_{" + str(i), i) for i in range(30)]]
 )
@@ -104,8 +219,15 @@ def test_refused(tmp_path):
     with pytest.raises(UserError, match="dgl@conv5_3"):
         charts.threshold_curves([dict(ROWS[1], curve=[1.0, 2.0])], path)
     for rows in ([], [{"method": "dgl", "layer": "a"}], ROWS + [{"method": "dgl", "layer": "a"}]):
-        with pytest.raises(UserError, match="gt_known"):
+        with pytest.raises(UserError, match="gt_known|max_box_acc"):
             charts.layer_bars(rows, path)
+        with pytest.raises(UserError, match="gt_known|max_box_acc"):
+            charts.layer_profile(rows, path)
+    with pytest.raises(UserError, match="gt_known"):
+        charts.layer_method_matrix([dict(ROWS[0], gt_known=None)], path, "gt_known")
+    for alpha in (0, -1, float("nan")):
+        with pytest.raises(UserError, match="alpha"):
+            charts.alpha_chart([{"alpha": alpha, "gt_known": 1.0}], path)
     assert not (tmp_path / "x.png").exists()
 
 

@@ -1,19 +1,27 @@
-"""The report page: well formed, escaped, complete on disk, best values bold."""
+"""The report page: well formed, escaped, complete in one file, best values bold, protocols apart."""
 
+import base64
 import copy
+import json
 import os
+import re
+import sys
 from html.parser import HTMLParser
-from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from sample_report import METHODS, RUN, sample_report
 
 from dgl.errors import UserError
+from dgl.evaluation.literature import LITERATURE
+from dgl.rendering import charts
+from dgl.rendering import page as page_module
 from dgl.rendering.overlay import write_image
-from dgl.rendering.page import best_cells, write_report
+from dgl.rendering.page import data_uri, png_width, write_report
 
-SCRIPT = "<script>alert('x')</script>"
+SCRIPT = "</script><script>alert('x')</script><!--\"'"
 VOID = {"meta", "img", "br", "link", "input", "hr"}
+LAYERS = ["add", "conv5_3", "conv5_2"]
 
 
 class Page(HTMLParser):
@@ -21,16 +29,18 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         HTMLParser.__init__(self)
-        self.open, self.tags, self.addresses, self.tables = [], [], [], []
-        self.text, self.alts, self.headings, self.headers = [], [], [], 0
+        self.open, self.tags, self.addresses, self.tables, self.ids = [], [], [], [], []
+        self.text, self.alts, self.headings, self.scripts, self.attributes = [], [], [], [], []
         self.feed(text)
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag, attrs):
+        self.attributes += [(tag, name) for name, _ in attrs]
         attrs = dict(attrs)
         self.tags.append(tag)
         self.addresses += [attrs[name] for name in ("src", "href") if name in attrs]
+        self.ids += [attrs["id"]] if "id" in attrs else []
         if tag == "img":
             self.alts.append(attrs["alt"])
         if tag == "table":
@@ -41,6 +51,8 @@ class Page(HTMLParser):
             self.tables[-1][-1].append(["", False])
         if tag == "b" and "td" in self.open:
             self.tables[-1][-1][-1][1] = True
+        if tag == "script":
+            self.scripts.append("")
         if tag not in VOID:
             self.open.append(tag)
 
@@ -50,11 +62,22 @@ class Page(HTMLParser):
     def handle_data(self, data):
         if "style" in self.open:
             return
+        if "script" in self.open:
+            self.scripts[-1] += data
+            return
         self.text.append(data)
         if "h2" in self.open:
             self.headings.append(data)
         if "td" in self.open or "th" in self.open:
             self.tables[-1][-1][-1][0] += data
+
+    @property
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+    @property
+    def index(self):
+        return json.loads(self.scripts[0])
 
 
 def fixed(method, layer, gt_known, top1_loc):
@@ -75,18 +98,11 @@ def wsol(method, layer, value):
 
 
 METRICS = {
-    "command": "evaluate.py --mode vgg --load 'a & b'",
     "versions": {"numpy": "1.2.3"},
-    "model": {
-        "mode": "vgg",
-        "load": "model-1",
-        "image_size": 224,
-        "classes": 5,
-        "width": 1.0,
-        "norm": "none",
-    },
+    "seed": 7,
+    "model": {"mode": "vgg", "load": "model-1", "image_size": 224, "classes": 5, "alpha": 10.0},
     "data": {"name": "five", "layout": "imagenet", "split": "val", "images": 163},
-    "classification": {"top1_error": 12.34},
+    "classification": {"top1_error": 12.34, "top1_error_interval": [8.0, 17.0]},
     "protocols": {
         "fixed_threshold": {
             "threshold": 0.2,
@@ -112,41 +128,80 @@ def picture(name, **changes):
         "probability": 0.876,
         "correct": False,
         "ious": {"dgl@conv5_3": 0.71, "cam@add": None},
+        "cases": {"dgl@conv5_3": "right", "cam@add": None},
     }
     item.update(changes)
     return item
 
 
-def report(folder, metrics=METRICS, gallery=()):
+def report(folder, metrics=METRICS, gallery=(), run=RUN):
     for item in gallery:
         path = os.path.join(str(folder), *item["file"].split("/"))
         write_image(path, np.zeros((4, 4, 3), np.uint8))
-    index = write_report(str(folder), metrics, list(gallery))
+    index = write_report(str(folder), metrics, run, list(gallery))
     assert index == os.path.join(str(folder), "index.html")
     with open(index, encoding="utf-8") as stream:
         return Page(stream.read())
 
 
-def test_what_was_run_is_on_the_page(tmp_path):
-    page = report(tmp_path)
-    text = " ".join(" ".join(page.text).split())
-    for part in (METRICS["command"], "numpy 1.2.3", "model-1", "five", "163", "12.3 %"):
-        assert part in text
-    assert "Top-5" not in text
+@pytest.fixture
+def quick(monkeypatch):
+    """Charts of one pixel: drawing them is most of the time that a page takes."""
+
+    def save(figure, path):
+        write_image(path, np.zeros((1, 1, 3), np.uint8))
+
+    monkeypatch.setattr(charts, "save_figure", save)
 
 
-def test_protocols_stand_apart_under_their_names(tmp_path):
+@pytest.fixture(scope="module")
+def full(tmp_path_factory):
+    """The page of an evaluation that has every part, with its folder and record."""
+    folder = tmp_path_factory.mktemp("full")
+    metrics, run, gallery = sample_report(folder, LAYERS, METHODS[:3], pictures=6)
+    write_report(str(folder), metrics, run, gallery)
+    with open(str(folder / "index.html"), encoding="utf-8") as stream:
+        return Page(stream.read()), folder, metrics, gallery
+
+
+def test_what_was_run_is_on_the_page(quick, tmp_path):
     page = report(tmp_path)
-    assert page.headings[:2] == ["Protocol: Fixed threshold", "Protocol: wsolevaluation"]
+    for part in (
+        RUN["command"],
+        "numpy 1.2.3",
+        "model-1",
+        "vgg on five, val: 163 images, 5 classes",
+        "12.3 % [8.0, 17.0]",
+        "seed 7",
+        "time 3 min 12 s",
+        "2024-05-01 10:00:00",
+        "alpha 10",
+    ):
+        assert part in page.words
+    assert "Top-5" not in page.words
+
+
+@pytest.mark.parametrize(
+    "seconds, text",
+    [(4.04, "4.0 s"), (59.9, "1 min 0 s"), (192, "3 min 12 s"), (7300, "2 h 1 min")],
+)
+def test_duration(quick, tmp_path, seconds, text):
+    assert "time " + text in report(tmp_path, run={"seconds": seconds}).words
+
+
+def test_protocols_stand_apart_under_their_names(quick, tmp_path):
+    page = report(tmp_path)
+    assert page.headings == ["Protocol: Fixed threshold", "Protocol: wsolevaluation", "Literature"]
     heads = [[cell[0] for cell in table[0]] for table in page.tables]
     assert heads == [
         ["Method", "Layer", "GT-known", "Top-1 Loc"],
         ["Method", "Layer", "MaxBoxAcc", "at threshold", "MaxBoxAccV2"]
         + ["V2 at IoU 0.30", "V2 at IoU 0.50", "V2 at IoU 0.70"],
+        ["Method", "Backbone", "Data set", "Top-1 Loc", "GT-known"],
     ]
 
 
-def test_best_values_are_bold(tmp_path):
+def test_best_values_are_bold(quick, tmp_path):
     page = report(tmp_path)
     fixed_rows, wsol_rows = page.tables[0][1:], page.tables[1][1:]
     # 41.04 and 40.96 print the same, so neither is better to a reader.
@@ -156,54 +211,126 @@ def test_best_values_are_bold(tmp_path):
     assert [cell[1] for cell in wsol_rows[1]] == [False, False, True, False] + [True] * 4
 
 
-def test_best_cells_pass_over_missing_values():
-    rows = [{"a": None}, {"a": float("nan")}, {}, {"a": 9.96}, {"a": 10.0}, {"a": 9.5}]
-    cells = best_cells(rows, [("a", "A", 1, True)])
-    texts = [line[0]["text"] for line in cells]
-    assert texts == ["\u2013", "\u2013", "\u2013", "10.0", "10.0", "9.5"]
-    assert [line[0]["best"] for line in cells] == [False, False, False, True, True, False]
-    assert best_cells([{"a": 0.3}], [("a", "A", 2, False)]) == [[{"text": "0.30", "best": False}]]
-
-
-def test_nothing_from_outside_becomes_markup(tmp_path):
-    metrics = copy.deepcopy(METRICS)
-    metrics["command"] = SCRIPT
-    metrics["data"]["name"] = SCRIPT
-    metrics["protocols"]["fixed_threshold"]["geometry"] = SCRIPT
-    metrics["protocols"]["fixed_threshold"]["rows"][0]["layer"] = SCRIPT
-    hostile = picture("a.jpg", id='"><img src=x onerror=y>', true_class=SCRIPT)
-    hostile["predicted_class"] = SCRIPT
-    hostile["ious"] = {SCRIPT: 0.5}
-    page = report(tmp_path, metrics, [hostile])
-    assert "script" not in page.tags
-    assert "x" not in page.addresses
-    assert "".join(page.text).count(SCRIPT) >= 7
-
-
-@pytest.mark.parametrize(
-    "name", ["a.png", "b #1?.png", "100%.png", "<b>'\".png", "\u00fc\u4e2d.png"]
-)
-def test_every_address_is_a_file_beside_the_page(tmp_path, name):
-    page = report(tmp_path, gallery=[picture(name)])
-    assert "gallery/" + name in [unquote(address) for address in page.addresses]
-    assert len(page.addresses) == 4
-    for address in page.addresses:
-        assert ":" not in address and not address.startswith("/")
-        assert not set(address) & set("#?")
-        assert os.path.isfile(os.path.join(str(tmp_path), unquote(address)))
-
-
-def test_pictures_say_class_prediction_verdict_and_ious(tmp_path):
-    items = [picture("a.png"), picture("b.png", correct=True, predicted_class="apple")]
-    page = report(tmp_path, gallery=items)
-    text = " ".join(" ".join(page.text).split())
-    assert "apple \u2717 wrong predicted banana, 87.6 % a.png" in text
-    assert "apple \u2713 right predicted apple, 87.6 % b.png" in text
-    assert "\u2713 dgl@conv5_3 0.71" in text
+def test_all_parts(full):
+    page, folder, _, gallery = full
+    assert page.headings == [
+        "Protocol: Fixed threshold",
+        "Protocol: wsolevaluation",
+        "Selection",
+        "Alpha at conv5_2",
+        "Failure cases",
+        "Pictures",
+        "Literature",
+    ]
+    anchors = [address[1:] for address in page.addresses if address.startswith("#")]
+    assert len(anchors) == 7 and set(anchors) <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    note = "2 pictures could not be read. 1 true box reached over its picture and was clipped."
+    assert note in page.words
+    assert "dgl@add cam@add BoxAcc +3.1 \u22121.0 to +7.2 0.120" in page.words
+    assert "\u221212.4 \u221217.3 to \u22127.9 < 0.001" in page.words
+    assert "160 pictures, 3 without a box left out" in page.words
+    images = [address for address in page.addresses if address.startswith("data:image")]
+    assert len(images) == len(page.alts) == len(gallery) + len(os.listdir(str(folder / "plots")))
     assert all(page.alts)
 
 
-def test_one_protocol_and_top5(tmp_path):
+def test_everything_is_in_the_file(full):
+    page, folder, _, gallery = full
+    for address in page.addresses:
+        assert address.startswith(("data:image/", "data:,", "#"))
+    embedded = [base64.b64decode(a.split(",", 1)[1]) for a in page.addresses if "base64" in a]
+    for item in gallery:
+        assert (folder / item["file"]).read_bytes() in embedded
+    for name in os.listdir(str(folder / "plots")):
+        assert (folder / "plots" / name).read_bytes() in embedded
+    text = (folder / "index.html").read_text(encoding="utf-8")
+    assert "http" not in text and "@import" not in text and "url(" not in text
+    assert not re.search(r"\son\w+=", text)
+
+
+def test_charts_have_the_same_scale_on_the_page(tmp_path):
+    for width in (300, 1600):
+        path = str(tmp_path / "{}.png".format(width))
+        write_image(path, np.zeros((5, width, 3), np.uint8))
+        assert png_width(path) == width
+
+
+def test_a_large_evaluation_stays_light(quick, tmp_path):
+    metrics, run, gallery = sample_report(tmp_path, pictures=24)
+    write_report(str(tmp_path), metrics, run, gallery)
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert len(metrics["protocols"]["wsolevaluation"]["rows"]) > 90
+    assert len(re.sub(r"base64,[^\"]*", "", text)) < 250000
+
+
+def test_nothing_from_outside_becomes_markup(quick, tmp_path):
+    metrics, run, gallery = sample_report(tmp_path, LAYERS, METHODS[:2], pictures=1)
+    before = report(tmp_path, metrics, gallery, run)
+    hostile = copy.deepcopy(metrics)
+    for part in ("model", "data", "versions"):
+        hostile[part] = {key + SCRIPT: SCRIPT for key in hostile[part]}
+    hostile["seed"] = hostile["selection"]["split"] = hostile["selection"]["rule"] = SCRIPT
+    hostile["alpha"]["layer"] = SCRIPT
+    for protocol in hostile["protocols"].values():
+        protocol["geometry"] = SCRIPT
+        for pair in protocol["comparisons"]:
+            pair["a"] = pair["b"] = pair["figure"] = SCRIPT
+    for rows in [p["rows"] for p in hostile["protocols"].values()] + [hostile["selection"]["rows"]]:
+        for row in rows:
+            row["layer"] += SCRIPT
+            row["method"] += SCRIPT
+    item = dict(gallery[0], id=SCRIPT, true_class=SCRIPT, predicted_class=SCRIPT)
+    item["ious"] = {key + SCRIPT: value for key, value in item["ious"].items()}
+    item["cases"] = {key + SCRIPT: value for key, value in item["cases"].items()}
+    hostile_run = dict(run, command=SCRIPT, started=SCRIPT)
+    page = report(tmp_path, hostile, [item], hostile_run)
+    assert page.scripts[1] == before.scripts[1] and len(page.scripts) == len(before.scripts) == 2
+    assert set(page.tags) == set(before.tags)
+    assert set(page.attributes) == set(before.attributes)
+    assert "".join(page.text).count(SCRIPT) >= 40
+
+
+@pytest.mark.parametrize(
+    "name", ["a b.png", "b #1?.png", "100%.png", "<b>'\".png", "\u00fc\u4e2d.png"]
+)
+def test_pictures_of_any_name_are_embedded(quick, tmp_path, name):
+    page = report(tmp_path, gallery=[picture(name)])
+    data = (tmp_path / "gallery" / name).read_bytes()
+    assert data in [base64.b64decode(a.split(",", 1)[1]) for a in page.addresses if "base64" in a]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such file names")
+def test_names_that_are_no_text(quick, tmp_path):
+    item = picture("a.png", id="\udce9", true_class="caf\udce9")
+    page = report(tmp_path, gallery=[item])
+    assert "caf?" in page.words
+
+
+def test_pictures_say_class_prediction_verdict_and_ious(quick, tmp_path):
+    items = [
+        picture("a.png"),
+        picture("b.png", correct=True, predicted_class="apple"),
+        picture("c.png", ious={"dgl@conv5_3": 0.3}, cases={"dgl@conv5_3": "part"}),
+    ]
+    page = report(tmp_path, gallery=items)
+    assert "apple \u2717 wrong predicted banana, 87.6 % a.png dgl@conv5_3 0.71" in page.words
+    assert "apple \u2713 right predicted apple, 87.6 % b.png" in page.words
+    assert "c.png dgl@conv5_3 0.30, part" in page.words
+    assert page.index[0] == {"c": 0, "k": 0, "i": [0.71, None], "r": [1, -1], "f": [0, -1]}
+
+
+def test_pictures_without_a_model(quick, tmp_path):
+    unknown = dict(predicted_class=None, probability=None, correct=None, cases={})
+    metrics = {key: METRICS[key] for key in ("protocols", "data")}
+    page = report(tmp_path, metrics, [picture("a.png", **unknown)], run={})
+    assert "predicted banana" not in page.words and "wrong" not in page.headings
+    assert "Classification" not in page.text and "Failure cases" not in page.headings
+    assert page.index[0]["k"] == -1
+    assert "five, val: 163 images" in page.words
+
+
+def test_one_protocol_and_top5(quick, tmp_path):
     metrics = copy.deepcopy(METRICS)
     del metrics["protocols"]["wsolevaluation"]
     metrics["classification"]["top5_error"] = 3.0
@@ -211,24 +338,55 @@ def test_one_protocol_and_top5(tmp_path):
         row["top5_loc"] = 50.0
     page = report(tmp_path, metrics)
     assert [cell[0] for cell in page.tables[0][0]][-1] == "Top-5 Loc"
-    assert len(page.tables) == 1
+    assert page.headings == ["Protocol: Fixed threshold", "Literature"]
     assert "Top-5 error" in page.text
 
 
-@pytest.mark.parametrize("missing", ["command", "model", "data", "versions", "protocols"])
-def test_incomplete_metrics(tmp_path, missing):
-    metrics = {key: value for key, value in METRICS.items() if key != missing}
-    with pytest.raises(UserError, match=missing):
-        write_report(str(tmp_path), metrics, [])
+def test_protocols_alone_make_a_page(quick, tmp_path):
+    page = report(tmp_path, {"protocols": METRICS["protocols"]}, run=None)
+    assert page.headings[:2] == ["Protocol: Fixed threshold", "Protocol: wsolevaluation"]
+    assert "pre" not in page.tags and "script" not in page.tags
+
+
+def test_literature_is_apart_and_said_to_be_so(full):
+    page = full[0]
+    assert "not results of this evaluation" in page.words and "not comparable" in page.words
+    assert "Secondary source" in page.words
+    rows = [[cell[0] for cell in row] for row in page.tables[-1][1:]]
+    assert len(rows) == len(LITERATURE)
+    assert ["SPG", "InceptionV3", "CUB", "46.6", "\u2013"] in rows
+    assert not any(cell[1] for row in page.tables[-1] for cell in row)
+
+
+@pytest.mark.parametrize("protocols", [None, {}, {"fixed_threshold": None}])
+def test_no_protocol(quick, tmp_path, protocols):
+    with pytest.raises(UserError, match="protocols"):
+        write_report(str(tmp_path), dict(METRICS, protocols=protocols), RUN, [])
     assert not (tmp_path / "index.html").exists()
 
 
-def test_a_picture_that_is_not_there(tmp_path):
+@pytest.mark.parametrize("key", ["method", "layer"])
+def test_a_row_of_no_entry(quick, tmp_path, key):
+    metrics = copy.deepcopy(METRICS)
+    del metrics["protocols"]["fixed_threshold"]["rows"][0][key]
+    with pytest.raises(UserError, match=key):
+        write_report(str(tmp_path), metrics, RUN, [])
+
+
+def test_a_picture_that_is_not_there(quick, tmp_path):
     with pytest.raises(UserError, match="gone.png"):
-        write_report(str(tmp_path), METRICS, [picture("gone.png")])
+        write_report(str(tmp_path), METRICS, RUN, [picture("gone.png")])
 
 
-def test_no_network_and_no_script(tmp_path):
-    report(tmp_path)
-    text = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "http" not in text and "@import" not in text and "url(" not in text
+def test_a_file_that_is_no_picture(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(b"<svg>")
+    with pytest.raises(UserError, match="a.jpg"):
+        data_uri(str(tmp_path / "a.jpg"))
+
+
+def test_every_template_is_used():
+    folder = page_module._TEMPLATES
+    with open(os.path.join(folder, "report.html.j2"), encoding="utf-8") as stream:
+        text = stream.read()
+    others = sorted(name for name in os.listdir(folder) if name != "report.html.j2")
+    assert others == sorted(re.findall(r'include "([^"]+)"', text))

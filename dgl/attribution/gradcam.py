@@ -1,0 +1,31 @@
+"""Grad-CAM (Selvaraju et al., ICCV 2017, eq. 1 and 2): channels weighted by their mean gradient.
+
+``w_k = mean over H, W of G_H`` and ``M = ReLU(sum over C of w_k * S)``.
+"""
+
+from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Method
+from dgl.tf_compat import tf
+
+
+def grad_cam(evidence):
+    """The Grad-CAM map.
+
+    Args:
+        evidence: :class:`~dgl.attribution.evidence.Evidence` with ``activation`` and
+            ``class_gradient``.
+
+    Returns:
+        (N, H, W) float, not negative.
+    """
+    weights = tf.reduce_mean(evidence.class_gradient, axis=[1, 2])
+    return tf.nn.relu(tf.einsum("nhwc,nc->nhw", evidence.activation, weights))
+
+
+GRADCAM = Method(
+    "gradcam",
+    "Grad-CAM",
+    "Selvaraju et al., ICCV 2017",
+    frozenset([CLASS_GRADIENT]),
+    grad_cam,
+    ANY,
+)

@@ -1,0 +1,39 @@
+"""Grad-CAM++ (Chattopadhay et al., WACV 2018): channels weighted by their positive gradients, unevenly.
+
+The paper's closed form takes the exponential of the score as the class's output, whose derivatives are
+then powers of the score's gradient ``g``: a place weighs ``a = g^2 / (2 g^2 + g^3 * sum over H, W of S)``,
+a channel ``w_k = sum over H, W of a * ReLU(g)``, and the map is ``ReLU(sum over C of w_k * S)``. The
+exponential itself is one positive number an image and is left out, for it overflows.
+"""
+
+from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Method
+from dgl.tf_compat import tf
+
+
+def grad_cam_plus_plus(evidence):
+    """The Grad-CAM++ map.
+
+    Args:
+        evidence: :class:`~dgl.attribution.evidence.Evidence` with ``activation``, not negative, and
+            ``class_gradient``.
+
+    Returns:
+        (N, H, W) float, not negative.
+    """
+    positive = tf.nn.relu(evidence.class_gradient)
+    total = tf.reduce_sum(evidence.activation, axis=[1, 2], keepdims=True)
+    # a * ReLU(g) with g^2 cancelled: the same where g > 0 and zero elsewhere, but the denominator is
+    # never below 2 (in the paper's form it is zero where g is, and at g = -2 / total), and neither
+    # squares nor cubes of small gradients are lost.
+    weights = tf.reduce_sum(positive / (2.0 + total * positive), axis=[1, 2])
+    return tf.nn.relu(tf.einsum("nhwc,nc->nhw", evidence.activation, weights))
+
+
+GRADCAM_PLUS_PLUS = Method(
+    "gradcam++",
+    "Grad-CAM++",
+    "Chattopadhay et al., WACV 2018",
+    frozenset([CLASS_GRADIENT]),
+    grad_cam_plus_plus,
+    ANY,
+)

@@ -1,0 +1,31 @@
+"""LayerCAM (Jiang et al., IEEE TIP 2021): every place weighted by its own positive gradient.
+
+``M = ReLU(sum over C of ReLU(G_H) * S)``.
+"""
+
+from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Method
+from dgl.tf_compat import tf
+
+
+def layer_cam(evidence):
+    """The LayerCAM map.
+
+    Args:
+        evidence: :class:`~dgl.attribution.evidence.Evidence` with ``activation`` and
+            ``class_gradient``.
+
+    Returns:
+        (N, H, W) float, not negative.
+    """
+    weighted = tf.nn.relu(evidence.class_gradient) * evidence.activation
+    return tf.nn.relu(tf.reduce_sum(weighted, axis=3))
+
+
+LAYERCAM = Method(
+    "layercam",
+    "LayerCAM",
+    "Jiang et al., IEEE TIP 2021",
+    frozenset([CLASS_GRADIENT]),
+    layer_cam,
+    ANY,
+)

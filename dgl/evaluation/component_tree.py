@@ -1,0 +1,218 @@
+"""Boxes of all connected components of all level sets of a map, found in one pass over the map.
+
+The level sets of a map, ``{rank > 0}``, ``{rank > 1}``, ..., are nested, so their components form a
+tree (Salembier, Oliveras and Garrido, *Antiextensive connected operators*, 1998). It is built here
+from the basins of steepest ascent:
+
+1. From every pixel an ascending path leads to a peak. All pixels of the path are in every level set
+   that its first pixel is in; hence within one basin, the pixels that lead to one peak, the part in
+   any level set is connected.
+2. Two basins are hence one component in exactly those level sets that hold both pixels of some
+   neighbouring pair between them, or that join them by way of other basins. The best pair of each
+   two basins, taken from the highest down, gives every union and its level (Kruskal's spanning
+   tree, with union-find).
+3. The box of a component is the box of its basins' parts, and a sum over its pixels the sum of theirs.
+"""
+
+from typing import List, NamedTuple, Tuple
+
+import numpy as np
+
+_EMPTY = np.iinfo(np.int32).max
+# Steps to neighbours and to the pixel itself in raster order, (dy, dx).
+_EIGHT = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+_FOUR = [(dy, dx) for dy, dx in _EIGHT if dy == 0 or dx == 0]
+
+
+class ComponentTree(NamedTuple):
+    """The components of the L level sets, one row for each of K peaks.
+
+    A row stands for the component that holds its peak, from the level set ``first`` on, below which
+    it is part of another row's, until its peak is gone.
+
+    Attributes:
+        first: int64 (K,); row k is a component of level set i where ``first[k] <= i < stop[k]``.
+        stop: int64 (K,).
+        extents: int32 (4, K, L), the least x, the least y, the negated greatest x and the negated
+            greatest y of its pixels; without meaning where row k is no component of level set i.
+        unions: list of (level, row, joined row): the level sets below ``level`` unite the two.
+        basins: unsigned integers (H, W), the row that the pixel's own peak stands for.
+        rank: uint8 (H, W), as given.
+    """
+
+    first: np.ndarray
+    stop: np.ndarray
+    extents: np.ndarray
+    unions: List[Tuple[int, int, int]]
+    basins: np.ndarray
+    rank: np.ndarray
+
+    def is_alive(self):
+        """bool (K, L): whether row k is a component of level set i."""
+        level = np.arange(self.extents.shape[2])
+        return (level >= self.first[:, np.newaxis]) & (level < self.stop[:, np.newaxis])
+
+    def sums(self, weights):
+        """float64 (K, L): sums of the weights, (H, W) numbers, over the pixels of every component."""
+        _, rows, levels = self.extents.shape
+        cells = self.basins * np.int64(levels + 1) + self.rank
+        table = np.bincount(cells.ravel(), weights.ravel(), rows * (levels + 1))
+        table = np.cumsum(table.reshape(rows, levels + 1)[:, :0:-1], axis=1)[:, ::-1]
+        for level, row, joined in self.unions:
+            table[row, :level] += table[joined, :level]
+        return table
+
+
+def component_tree(values, rank, levels, diagonal, has_outside=False, max_peaks=None):
+    """Build the tree.
+
+    Args:
+        values: float array (H, W) of numbers, as large as or larger than another wherever the rank is
+            larger. They only guide the paths: the finer, the fewer peaks.
+        rank: uint8 array (H, W), the number of level sets that hold each pixel, at most ``levels``.
+        levels: int, the number L of level sets, from 1 to 255.
+        diagonal: bool, whether pixels that touch at a corner are neighbours.
+        has_outside: bool, whether the border pixels are neighbours of an outside that is in every
+            level set. It becomes row 0; its extents and sums are those of its pixels in the map.
+        max_peaks: int, the number of peaks to give up at.
+
+    Returns:
+        :class:`ComponentTree`, or ``None`` with more peaks than that.
+    """
+    starts, tops = _row_segments(values)
+    segment_peak = _climb(values, starts, tops, _EIGHT if diagonal else _FOUR)
+    # A peak of rank 0 is in no level set.
+    is_peak = (segment_peak == np.arange(len(tops))) & (rank.ravel()[tops] > 0)
+    peaks = np.flatnonzero(is_peak)
+    offset = int(has_outside)
+    rows = len(peaks) + offset
+    if max_peaks is not None and len(peaks) > max_peaks:
+        return None
+    stop = np.full(rows, levels, dtype=np.int64)
+    stop[offset:] = rank.ravel()[tops[peaks]]
+
+    row_of = np.zeros(len(tops), dtype=np.min_scalar_type(rows))
+    row_of[peaks] = np.arange(offset, rows)
+    lengths = np.diff(np.append(starts, rank.size))
+    basins = np.repeat(row_of[segment_peak], lengths).reshape(rank.shape)
+
+    extents = _extents(basins, rank, rows, levels)
+    first = np.zeros(rows, dtype=np.int64)
+    unions = _unions(_passes(basins, rank, rows, diagonal, has_outside), stop.tolist())
+    for level, row, joined in unions:
+        first[joined] = level
+        part = extents[:, row, :level]
+        np.minimum(part, extents[:, joined, :level], out=part)
+    return ComponentTree(first, stop, extents, unions, basins, rank)
+
+
+def _row_segments(values):
+    """Cut every row into segments that rise and then never rise again: flat starts and tops.
+
+    Each is an ascending path from both its ends to its top, the first of equal ones.
+    """
+    rises = np.ones((values.shape[0], values.shape[1] + 1), dtype=bool)
+    np.greater(values[:, 1:], values[:, :-1], out=rises[:, 1:-1])
+    rises[:, -1] = False
+    is_start = rises[:, :-1].copy()
+    is_start[:, 1:] &= ~rises[:, :-2]
+    is_top = rises[:, :-1] & ~rises[:, 1:]
+    return np.flatnonzero(is_start), np.flatnonzero(is_top)
+
+
+def _climb(values, starts, tops, steps):
+    """For each segment the segment whose top its ascending path ends at.
+
+    From a top the path goes to the largest neighbour, the first in raster order of equal ones, so
+    that it never returns; it ends at a top that is its own largest neighbour.
+    """
+    height, width = values.shape
+    padded = np.full((height + 2, width + 2), -np.inf, dtype=values.dtype)
+    padded[1:-1, 1:-1] = values
+    y, x = np.divmod(tops, width)
+    moves = np.array([dy * (width + 2) + dx for dy, dx in steps])
+    around = padded.ravel()[((y + 1) * (width + 2) + x + 1)[:, np.newaxis] + moves]
+    targets = tops + np.array([dy * width + dx for dy, dx in steps])[np.argmax(around, axis=1)]
+    following = np.searchsorted(starts, targets, side="right") - 1
+    while True:
+        further = following[following]
+        if np.array_equal(further, following):
+            return following
+        following = further
+
+
+def _passes(basins, rank, rows, diagonal, has_outside):
+    """Neighbouring basins with the number of level sets that hold some pair of neighbours of theirs.
+
+    Returns:
+        list of (level, row, row), from the highest level down, one for each two neighbouring basins.
+    """
+    height, width = rank.shape
+    here, there = [], []
+    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1))[: 4 if diagonal else 2]:
+        left, right = max(0, -dx), width - max(0, dx)
+        differ = np.zeros((height, width), dtype=bool)
+        np.not_equal(
+            basins[: height - dy, left:right],
+            basins[dy:, left + dx : right + dx],
+            out=differ[: height - dy, left:right],
+        )
+        found = np.flatnonzero(differ)
+        here.append(found)
+        there.append(found + (dy * width + dx))
+    here, there = np.concatenate(here), np.concatenate(there)
+    basin, level = basins.ravel(), rank.ravel()
+    a, b = basin[here], basin[there]
+    codes = np.minimum(a, b) * np.int64(rows) + np.maximum(a, b)
+    codes = codes * 256 + np.minimum(level[here], level[there])
+    if has_outside:
+        sides = [(0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)]
+        border = np.concatenate([basins[side] * np.int64(256) + rank[side] for side in sides])
+        codes = np.concatenate([codes, border])
+    codes = np.sort(codes)
+    pairs, level = codes >> 8, codes & 255
+    is_best = np.ones(len(codes), dtype=bool)
+    is_best[:-1] = pairs[1:] != pairs[:-1]
+    best = np.flatnonzero(is_best & (level > 0))
+    best = best[np.argsort(-level[best], kind="stable")]
+    a, b = np.divmod(pairs[best], rows)
+    return list(zip(level[best].tolist(), a.tolist(), b.tolist()))
+
+
+def _unions(passes, stop):
+    """The passes that unite two components, as (level, row that goes on, row that joins it).
+
+    The row with the higher peak goes on, row 0 in any case of equal ones.
+    """
+    leader = list(range(len(stop)))
+    unions = []
+    for level, a, b in passes:
+        while leader[a] != a:
+            leader[a] = a = leader[leader[a]]
+        while leader[b] != b:
+            leader[b] = b = leader[leader[b]]
+        if a == b:
+            continue
+        if (stop[b], a) > (stop[a], b):
+            a, b = b, a
+        leader[b] = a
+        unions.append((level, a, b))
+    return unions
+
+
+def _extents(basins, rank, rows, levels):
+    """int32 (4, K, L): extents of each basin's part in each level set, as in the tree."""
+    table = np.full((4, rows * (levels + 1)), _EMPTY, dtype=np.int32)
+    for axis, (owner, level) in enumerate([(basins.T, rank.T), (basins, rank)]):
+        # Along a line only the highest pixel of each run of one basin counts.
+        owner, level = np.ascontiguousarray(owner), np.ascontiguousarray(level)
+        is_run = np.ones(owner.shape, dtype=bool)
+        np.not_equal(owner[:, 1:], owner[:, :-1], out=is_run[:, 1:])
+        runs = np.flatnonzero(is_run)
+        cell = owner.ravel()[runs] * np.int64(levels + 1) + np.maximum.reduceat(level.ravel(), runs)
+        line = (runs // owner.shape[1]).astype(np.int32)
+        # Of several values for one place NumPy keeps the last: in reverse order the least line.
+        table[axis][cell[::-1]] = line[::-1]
+        table[axis + 2][cell] = -line
+    table = table.reshape(4, rows, levels + 1)
+    return np.minimum.accumulate(table[:, :, :0:-1], axis=2)[:, :, ::-1]

@@ -1,0 +1,132 @@
+"""All that an evaluation has gathered so far: every evaluator, a row a picture, and what could not be read.
+
+Mergeable and storable as a whole; a stored batch, a shard and a finished run are the same thing.
+"""
+
+from collections import OrderedDict
+
+import numpy as np
+
+from dgl.evaluation.classification import ClassificationEvaluator
+from dgl.evaluation.records import Column, Records
+
+PICTURE_COLUMNS = OrderedDict(
+    class_index=Column("int32"),
+    predicted_index=Column("int32"),
+    probability=Column("float64"),
+    class_probability=Column("float64"),
+    rank=Column("int32"),
+    clipped=Column("int32"),
+    outside=Column("int32"),
+    width=Column("int32"),
+    height=Column("int32"),
+)
+
+
+def picture_key(position):
+    """The id of a picture among the evaluators: its place in the list, which may name one twice."""
+    return "{:08d}".format(position)
+
+
+class Gathered(object):
+    """Results of a plan for some of its pictures.
+
+    Attributes:
+        plan: :class:`~dgl.evaluation.plan.Plan`.
+        classification: protocol -> :class:`ClassificationEvaluator`.
+        localization: (protocol, entry) -> evaluator.
+        pixels: entry -> :class:`~dgl.evaluation.pixel_ap.PixelApEvaluator`; empty without masks.
+        pictures: :class:`Records` of :data:`PICTURE_COLUMNS`.
+        names: key of a picture -> its id in the data set.
+        errors: key of a picture that could not be read -> ``(id, reason)``.
+    """
+
+    def __init__(self, plan):
+        self.plan = plan
+        self.classification = OrderedDict(
+            (name, ClassificationEvaluator(plan.classes)) for name in plan.protocols
+        )
+        self.localization = OrderedDict(
+            ((name, entry), plan.localization_evaluator(name, entry))
+            for name in plan.protocols
+            for entry in plan.all_entries
+        )
+        self.pixels = OrderedDict()
+        if "wsolevaluation" in plan.protocols and plan.pixel_evaluator() is not None:
+            self.pixels.update((entry, plan.pixel_evaluator()) for entry in plan.entries)
+        self.pictures = Records(PICTURE_COLUMNS)
+        self.names = OrderedDict()
+        self.errors = OrderedDict()
+
+    def __len__(self):
+        """int: the pictures dealt with, read or not."""
+        return len(self.names) + len(self.errors)
+
+    @property
+    def positions(self):
+        """set of int: the places in the data set's list that were dealt with."""
+        return {int(key) for key in list(self.names) + list(self.errors)}
+
+    def state_dict(self):
+        """Everything as JSON values, the plan aside."""
+        return {
+            "evaluators": [evaluator.state_dict() for evaluator in self._evaluators()],
+            "pictures": self.pictures.state_dict(),
+            "names": list(self.names.items()),
+            "errors": [[key, name, reason] for key, (name, reason) in self.errors.items()],
+        }
+
+    @classmethod
+    def from_state(cls, plan, state):
+        """The results of :meth:`state_dict`.
+
+        Raises:
+            ValueError: a damaged state, or one of another plan.
+        """
+        gathered = cls(plan)
+        try:
+            states = list(state["evaluators"])
+            gathered.names.update((str(key), str(name)) for key, name in state["names"])
+            gathered.errors.update((str(k), (str(n), str(r))) for k, n, r in state["errors"])
+            gathered.pictures = Records.from_state(PICTURE_COLUMNS, state["pictures"])
+        except (KeyError, TypeError) as error:
+            raise ValueError("incomplete results ({!r})".format(error)) from error
+        evaluators = gathered._evaluators()
+        if len(states) != len(evaluators):
+            raise ValueError("results of other entries")
+        for evaluator, own in zip(evaluators, states):
+            evaluator.load_state_dict(own)
+        lengths = {len(evaluator.records) for evaluator in evaluators}
+        if lengths | {len(gathered.pictures)} != {len(gathered.names)}:
+            raise ValueError("results of different pictures")
+        return gathered
+
+    def merge(self, other):
+        """Add results of the same plan.
+
+        Raises:
+            ValueError: a picture that is here already; nothing is added then.
+        """
+        twice = self.positions & other.positions
+        if twice:
+            raise ValueError("picture {} is in both".format(min(twice) + 1))
+        for evaluator, added in zip(self._evaluators(), other._evaluators()):
+            evaluator.merge(added)
+        self.pictures.extend(other.pictures)
+        self.names.update(other.names)
+        self.errors.update(other.errors)
+
+    def boxes_clipped(self):
+        """int: true boxes that reached over their picture."""
+        return int(np.sum(self.pictures.column("clipped")))
+
+    def boxes_outside(self):
+        """int: true boxes that lay wholly outside theirs."""
+        return int(np.sum(self.pictures.column("outside")))
+
+    def _evaluators(self):
+        return (
+            list(self.classification.values())
+            + list(self.localization.values())
+            + list(self.pixels.values())
+        )

@@ -1,0 +1,163 @@
+"""What an evaluation measures: all that its numbers depend on, as one JSON record.
+
+Two runs may share results (a resumed run, shards that are merged) only where their plans are equal.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from typing import Any, Dict, List, Optional, Tuple
+
+from dgl.errors import UserError
+from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator
+from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator
+from dgl.evaluation.pixel_ap import PixelApEvaluator
+
+FIXED, WSOL = "fixed_threshold", "wsolevaluation"
+IOU = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """One evaluation.
+
+    Attributes:
+        protocols: names of the protocols, in the order of the tables.
+        entries: (method, layer) of every row of the tables.
+        alpha_entries: entries of the study of alpha, which stand in a table of their own.
+        threshold: of the fixed-threshold protocol, for every entry without one of its own.
+        thresholds: protocol -> entry name -> threshold settled on other data; empty where none was.
+        selecting: whether the run is there to settle thresholds, so that the fixed-threshold protocol
+            looks at all thresholds too.
+        step: distance of the thresholds of MaxBoxAcc and PxAP.
+        batch: pictures a run of the network; what one picture gives may hang on its batch by the last
+            bit.
+        masks: whether pictures have masks.
+        classes: number of logits.
+        model, data, versions: what goes into the record for people.
+        class_names: by class index, or ``None``.
+        pictures: fingerprint of the list of pictures with their labels and boxes.
+        weights: fingerprint of the checkpoint.
+    """
+
+    protocols: Tuple[str, ...]
+    entries: Tuple[Tuple[str, str], ...]
+    alpha_entries: Tuple[Tuple[str, str], ...]
+    threshold: float
+    thresholds: Dict[str, Dict[str, float]]
+    selecting: bool
+    step: float
+    batch: int
+    masks: bool
+    classes: int
+    model: Optional[Dict[str, Any]]
+    data: Dict[str, Any]
+    versions: Dict[str, str]
+    class_names: Optional[Tuple[str, ...]]
+    pictures: str
+    weights: str
+
+    @property
+    def all_entries(self):
+        """list: the entries of the tables, then those of the study of alpha alone."""
+        return list(self.entries) + [e for e in self.alpha_entries if e not in self.entries]
+
+    @property
+    def images(self):
+        """int: the pictures of the data set."""
+        return self.data["images"]
+
+    @property
+    def chunks(self):
+        """int: the batches of the data set, the units that are stored and shared out."""
+        return -(-self.images // self.batch)
+
+    def threshold_of(self, protocol, entry):
+        """The threshold settled for an entry, or ``None``."""
+        return self.thresholds.get(protocol, {}).get("{}@{}".format(*entry))
+
+    def localization_evaluator(self, protocol, entry):
+        """An empty evaluator of an entry by a protocol."""
+        settled = self.threshold_of(protocol, entry)
+        if protocol == FIXED and not self.selecting:
+            own = self.threshold if settled is None else settled
+            return FixedThresholdEvaluator(self.classes, own, IOU)
+        return MaxBoxAccEvaluator(self.step, operating_threshold=settled)
+
+    def pixel_evaluator(self):
+        """An empty evaluator of masks, or ``None`` where there are none."""
+        return PixelApEvaluator(self.step) if self.masks and not self.selecting else None
+
+    def to_json(self):
+        """The plan as JSON values."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_json(cls, values):
+        """A plan out of :meth:`to_json`.
+
+        Raises:
+            ValueError: the values are no plan.
+        """
+        try:
+            values = dict(values)
+            for key in ("entries", "alpha_entries"):
+                values[key] = tuple(tuple(entry) for entry in values[key])
+            values["protocols"] = tuple(values["protocols"])
+            if values["class_names"] is not None:
+                values["class_names"] = tuple(values["class_names"])
+            plan = cls(**values)
+            known = plan.batch >= 1 and plan.images >= 1 and set(plan.protocols) <= {FIXED, WSOL}
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError("not a plan of an evaluation ({!r})".format(error)) from error
+        if not known:
+            raise ValueError("not a plan of an evaluation")
+        return plan
+
+    def differences(self, other):
+        """list of str: the attributes in which two plans differ."""
+        own, others = self.to_json(), other.to_json()
+        return [key for key in own if own[key] != others[key]]
+
+
+def pictures_fingerprint(samples):
+    """Hash of ids, labels, boxes and masks, in order; the pictures themselves are not read."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        masks = [os.path.basename(path) for path in sample.mask_paths]
+        line = (sample.id, sample.class_index, sample.boxes, masks, bool(sample.ignore_path))
+        digest.update(repr(line).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
+def weights_fingerprint(path):
+    """Hash of a checkpoint's files.
+
+    Args:
+        path: str, a file, or the prefix of TensorFlow's files.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for name in _files_of(path):
+        try:
+            with open(name, "rb") as stream:
+                for block in iter(lambda: stream.read(1 << 20), b""):
+                    digest.update(block)
+        except OSError as error:
+            raise UserError("{}: cannot be read: {}".format(name, error.strerror)) from error
+    return digest.hexdigest()
+
+
+def _files_of(path) -> List[str]:
+    if os.path.isfile(path):
+        return [path]
+    folder, prefix = os.path.split(path)
+    names = sorted(os.listdir(folder or "."))
+    return [
+        os.path.join(folder, name)
+        for name in names
+        if name.startswith(prefix + ".index") or name.startswith(prefix + ".data-")
+    ]

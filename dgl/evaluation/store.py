@@ -1,0 +1,188 @@
+"""Results on disk: a file a batch while an evaluation runs, one file when it is done.
+
+A batch's file appears complete or not at all, so a run that was killed goes on with the batches that are
+not there yet.
+"""
+
+import json
+import os
+import re
+import shutil
+
+from dgl.errors import UserError
+from dgl.evaluation.gathered import Gathered
+from dgl.evaluation.plan import Plan
+from dgl.files import write_atomically
+
+RECORDS = "records.json"
+PARTIAL = "partial"
+_PLAN = "plan.json"
+_CHUNK = re.compile(r"batch-(\d{6})\.json")
+# 162 entries of 50,000 pictures take 1.5 GB; what is larger is no file of results.
+_MOST_BYTES = 8 * 1024**3
+
+
+class Store(object):
+    """The results of one evaluation below its output folder.
+
+    Args:
+        folder: str, the output folder.
+        plan: :class:`~dgl.evaluation.plan.Plan`.
+        restart: bool, whether unfinished results of another plan are dropped.
+
+    Raises:
+        UserError: the folder holds unfinished results of another plan and ``restart`` is not set, or
+            cannot be written.
+    """
+
+    def __init__(self, folder, plan, restart=False):
+        self._folder = str(folder)
+        self._partial = os.path.join(self._folder, PARTIAL)
+        self._plan = plan
+        if restart:
+            self._drop()
+        path = os.path.join(self._partial, _PLAN)
+        if os.path.exists(path):
+            self._check(path)
+        else:
+            # Without a plan nothing tells what batches belong to.
+            self._drop()
+            write_atomically(path, _encode(plan.to_json()))
+
+    def done(self):
+        """sorted list of int: the batches that are there."""
+        found = (_CHUNK.fullmatch(name) for name in os.listdir(self._partial))
+        return sorted(int(match.group(1)) for match in found if match)
+
+    def read(self, chunk):
+        """One batch, a :class:`~dgl.evaluation.gathered.Gathered`.
+
+        Raises:
+            UserError: its file is damaged.
+        """
+        path = self._path(chunk)
+        try:
+            return Gathered.from_state(self._plan, _read_json(path))
+        except ValueError as error:
+            raise UserError("{}: damaged results: {}".format(path, error)) from error
+
+    def write(self, chunk, gathered):
+        """Keep one batch, a :class:`~dgl.evaluation.gathered.Gathered`."""
+        write_atomically(self._path(chunk), _encode(gathered.state_dict()))
+
+    def finish(self, gathered):
+        """Write all results as one file and drop the batches."""
+        write_records(self._folder, gathered)
+        self._drop()
+
+    def _path(self, chunk):
+        return os.path.join(self._partial, "batch-{:06d}.json".format(chunk))
+
+    def _drop(self):
+        if os.path.isdir(self._partial):
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _check(self, path):
+        try:
+            differences = Plan.from_json(_read_json(path)).differences(self._plan)
+        except ValueError as error:
+            raise UserError("{}: {}; remove it or give --restart".format(path, error)) from error
+        if differences:
+            raise UserError(
+                "{}: unfinished results of another evaluation, which differs in {}; expected the "
+                "same flags, another --out, or --restart".format(
+                    self._partial, ", ".join(differences)
+                )
+            )
+
+
+def write_records(folder, gathered):
+    """Write ``records.json``, from which every figure can be computed again."""
+    record = {"plan": gathered.plan.to_json(), "results": gathered.state_dict()}
+    write_atomically(os.path.join(str(folder), RECORDS), _encode(record))
+
+
+def has_records(folder):
+    """Whether a folder holds finished results."""
+    return os.path.isfile(os.path.join(str(folder), RECORDS))
+
+
+def read_records(folder):
+    """The results in an evaluation's output folder.
+
+    Args:
+        folder: str, the folder, or the file ``records.json`` in it.
+
+    Returns:
+        :class:`~dgl.evaluation.gathered.Gathered`.
+
+    Raises:
+        UserError: no results are there, or damaged ones.
+    """
+    path = str(folder)
+    if os.path.isdir(path):
+        path = os.path.join(path, RECORDS)
+    if not os.path.isfile(path):
+        raise UserError("{}: no such file; expected the results of an evaluation".format(path))
+    record = _read_json(path)
+    try:
+        return Gathered.from_state(Plan.from_json(record["plan"]), record["results"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError("{}: damaged results: {}".format(path, error)) from error
+
+
+def merge_records(folders):
+    """Merge the results of shards.
+
+    Args:
+        folders: paths as :func:`read_records` takes them, at least one.
+
+    Returns:
+        :class:`~dgl.evaluation.gathered.Gathered` of every picture of the data set.
+
+    Raises:
+        UserError: results of different plans, a picture in two of them, or pictures in none.
+    """
+    merged = None
+    for folder in folders:
+        found = read_records(folder)
+        if merged is None:
+            merged = found
+            continue
+        differences = merged.plan.differences(found.plan)
+        if differences:
+            raise UserError(
+                "--merge {}: another evaluation than {}, it differs in {}".format(
+                    folder, folders[0], ", ".join(differences)
+                )
+            )
+        try:
+            merged.merge(found)
+        except ValueError as error:
+            raise UserError("--merge {}: {}".format(folder, error)) from error
+    lacking = merged.plan.images - len(merged)
+    if lacking:
+        first = min(set(range(merged.plan.images)) - merged.positions)
+        raise UserError(
+            "--merge: {} of {} pictures are in none of the results, the first is picture {}; "
+            "expected every shard".format(lacking, merged.plan.images, first + 1)
+        )
+    return merged
+
+
+def _encode(values):
+    return (json.dumps(values) + "\n").encode("utf-8")
+
+
+def _read_json(path):
+    try:
+        if os.path.getsize(path) > _MOST_BYTES:
+            raise UserError("{}: too large; expected results of an evaluation".format(path))
+        with open(path, "rb") as stream:
+            return json.loads(stream.read().decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(
+            "{}: damaged or unreadable results ({}); remove it, or give --restart".format(
+                path, str(error).split("\n")[0]
+            )
+        ) from error

@@ -1,0 +1,218 @@
+"""All requested maps at once: which ones, that they are what single calls give, the passes they share."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from deterministic import picture
+from small_network import fill, options_of
+from tiny_network import CLASS_INDEX, LAST, LAYERS, N, TinyNetwork, network_of, normalise
+
+from dgl.attribution import METHODS, build_maps, cam_map, dgl_map
+from dgl.backbones import get_backbone
+from dgl.backbones.network import build_network
+from dgl.errors import UserError
+from dgl.tf_compat import tf
+
+TINY = TinyNetwork(seed=2)
+INF = float("inf")
+VARIANTS = {
+    "dgl(pa=0.1)": (0.1, "kernel"),
+    "dgl(pa=1)": (1.0, "kernel"),
+    "dgl(pa=10,kernel)": (10.0, "kernel"),
+    "dgl(pa=1000)": (1000.0, "kernel"),
+    "dgl(pa=inf)": (INF, "kernel"),
+    "dgl(pa=0.1,exact)": (0.1, "exact"),
+    "dgl(pa=10,exact)": (10.0, "exact"),
+}
+
+
+@pytest.mark.parametrize(
+    "methods, layers, keys",
+    [
+        (("dgl",), LAYERS, [("dgl", "activation"), ("dgl", "hidden")]),
+        (("dgl",), LAYERS[::-1], [("dgl", "hidden"), ("dgl", "activation")]),
+        (("cam",), ("activation",), [("cam", "hidden")]),
+        (("cam",), (), [("cam", "hidden")]),
+        (("dgl",), (), []),
+        (("cam", "dgl"), ("activation",), [("cam", "hidden"), ("dgl", "activation")]),
+        (("dgl(pa=2)", "dgl"), ("hidden",), [("dgl(pa=2)", "hidden"), ("dgl", "hidden")]),
+        (("eigencam", "eigencam"), ("hidden",), [("eigencam", "hidden")]),
+        (("dgl-pcs", "cam"), ("hidden",), [("dgl-pcs", "hidden"), ("cam", "hidden")]),
+        ((), LAYERS, []),
+    ],
+)
+def test_entries_and_their_order(methods, layers, keys):
+    with tf.Graph().as_default():
+        maps = build_maps(network_of(TINY.tensors()), methods, layers, LAST, CLASS_INDEX)
+        assert list(maps) == keys
+        assert all(op.shape.as_list()[1:] == [4, 5] for op in maps.values())
+
+
+def test_entries_of_every_method():
+    with tf.Graph().as_default():
+        network = network_of(TINY.tensors())
+        maps = build_maps(network, METHODS, LAYERS, LAST, CLASS_INDEX, image_size=32)
+        expected = {(name, layer) for name in METHODS for layer in LAYERS}
+        expected -= {("cam", "activation"), ("center", "activation"), ("center", "hidden")}
+        assert set(maps) == expected | {("center", "image")}
+        assert maps["center", "image"].shape.as_list()[1:] == [32, 32]
+
+
+@pytest.mark.parametrize("alpha, semantics", [(10.0, "kernel"), (2.0, "kernel"), (2.0, "exact")])
+def test_maps_are_those_of_single_calls(alpha, semantics):
+    methods = list(METHODS) + list(VARIANTS)
+    with tf.Graph().as_default(), tf.Session() as session:
+        t = TINY.tensors()
+        together = build_maps(network_of(t), methods, LAYERS, LAST, CLASS_INDEX, alpha, semantics)
+        alone = {
+            ("dgl", name): dgl_map(t.logits, tensor, CLASS_INDEX, alpha, semantics)
+            for name, tensor in zip(LAYERS, (t.activation, t.hidden))
+        }
+        alone["cam", LAST] = cam_map(t.logits, t.hidden, CLASS_INDEX, t.weights)
+        together, alone = session.run([together, alone], {t.activation: TINY.activation})
+    for key in alone:
+        np.testing.assert_array_equal(together[key], alone[key])
+
+
+@pytest.mark.parametrize("method", list(METHODS) + ["dgl(pa=0.1)", "dgl(pa=0.1,exact)"])
+def test_a_batch_is_its_pictures_each_with_its_own_class(method):
+    with tf.Graph().as_default(), tf.Session() as session:
+        t = TINY.tensors()
+        target = tf.placeholder(tf.int32, [None])
+        maps = build_maps(network_of(t), [method], LAYERS, LAST, target, image_size=8)
+        batch = session.run(maps, {t.activation: TINY.activation, target: CLASS_INDEX})
+        for i in range(N):
+            one = slice(i, i + 1)
+            single = session.run(
+                maps, {t.activation: TINY.activation[one], target: CLASS_INDEX[one]}
+            )
+            for key, found in single.items():
+                np.testing.assert_allclose(batch[key][one], found, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_only_methods_of_a_class_follow_it(method):
+    def at(target):
+        with tf.Graph().as_default(), tf.Session() as session:
+            t = TINY.tensors()
+            maps = build_maps(network_of(t), [method], LAYERS, LAST, target, image_size=8)
+            return session.run(maps, {t.activation: TINY.activation})
+
+    first, second = at([0, 0, 0]), at([1, 1, 1])
+    follows = method not in ("eigencam", "center")
+    for key in first:
+        assert (np.abs(first[key] - second[key]).max((1, 2)).min() > 1e-6) == follows, key
+
+
+def backward_passes(methods, layers=LAYERS, **settings):
+    """Convolutions that gradients flow back through; each pass has one."""
+    with tf.Graph().as_default() as graph:
+        build_maps(network_of(TINY.tensors()), methods, layers, LAST, CLASS_INDEX, **settings)
+        return Counter(op.type for op in graph.get_operations())["Conv2DBackpropInput"]
+
+
+@pytest.mark.parametrize(
+    "methods, passes",
+    [
+        (["cam", "eigencam", "center"], 0),
+        (["gradcam"], 1),
+        (["gradcam", "gradcam++", "layercam", "hirescam", "dgl-pcs", "dgl-no-loss"], 1),
+        (["dgl-no-class"], 1),
+        (["dgl"], 2),
+        (list(METHODS), 2),
+        (["dgl(pa=inf)"], 1),
+        (["dgl(pa=2,exact)"], 2),
+        (["dgl-no-class(pa=2,exact)", "dgl-no-class(pa=3,exact)"], 1),
+        (list(VARIANTS), 2),
+        (["dgl"] + list(VARIANTS), 3),
+        (list(METHODS) + list(VARIANTS) + ["dgl-no-class(pa=3)"], 3),
+    ],
+)
+def test_methods_and_layers_share_the_backward_passes(methods, passes):
+    assert backward_passes(methods) == passes
+    assert backward_passes(methods, ("activation",)) == passes
+    assert backward_passes(methods, ()) == 0
+
+
+def test_infinite_alpha_needs_no_second_pass():
+    assert backward_passes(["dgl"], alpha=INF) == 1
+    assert backward_passes(list(METHODS), alpha=INF) == 1
+    assert backward_passes(list(METHODS) + list(VARIANTS), alpha=INF) == 2
+
+
+def test_infinite_alpha_is_the_single_call_s():
+    with tf.Graph().as_default(), tf.Session() as session:
+        t = TINY.tensors()
+        maps = build_maps(network_of(t), ["dgl"], LAYERS, LAST, CLASS_INDEX, INF)
+        alone = dgl_map(t.logits, t.activation, CLASS_INDEX, INF)
+        found, alone = session.run(
+            [maps["dgl", "activation"], alone], {t.activation: TINY.activation}
+        )
+    np.testing.assert_array_equal(found, alone)
+
+
+@pytest.mark.parametrize("variant", list(VARIANTS))
+def test_variants_are_maps_of_their_alpha(variant):
+    with tf.Graph().as_default(), tf.Session() as session:
+        t = TINY.tensors()
+        maps = build_maps(network_of(t), ["dgl", variant], LAYERS, LAST, CLASS_INDEX, 3.0)
+        alone = dgl_map(t.logits, t.activation, CLASS_INDEX, *VARIANTS[variant])
+        maps, alone = session.run([maps, alone], {t.activation: TINY.activation})
+    found = maps[variant, "activation"]
+    np.testing.assert_allclose(found, alone, rtol=0, atol=1e-12)
+    assert np.abs(normalise(found) - normalise(maps["dgl", "activation"])).max() > 1e-3
+
+
+def test_variants_without_semantics_take_those_of_all():
+    methods = ["dgl(pa=5)", "dgl(pa=5,exact)", "dgl(pa=5,kernel)"]
+    for semantics, same in (("exact", methods[1]), ("kernel", methods[2])):
+        found = TINY.maps(methods, ["activation"], semantics=semantics)
+        first, exact, kernel = (found[method, "activation"] for method in methods)
+        np.testing.assert_array_equal(first, found[same, "activation"])
+        assert np.abs(exact - kernel).max() > 1e-3
+
+
+def test_variants_on_a_vgg():
+    backbone = get_backbone("vgg")
+    images = np.stack([picture(seed)[:256:4, :256:4] for seed in (1, 2)]).astype("float32")
+    layers, class_index = ("conv5_2", "conv4_3"), [1, 4]
+    with tf.Graph().as_default(), tf.Session() as session:
+        network = build_network(backbone, tf.constant(images), options_of("vgg", width=0.25))
+        target = tf.constant(class_index)
+        maps = build_maps(network, ["dgl"] + list(VARIANTS), layers, backbone.layers[0], target)
+        alone = {
+            (variant, layer): dgl_map(
+                network.logits, network.endpoints[layer], target, *VARIANTS[variant]
+            )
+            for variant in VARIANTS
+            for layer in layers
+        }
+        fill(session)
+        maps, alone = session.run([maps, alone])
+    for key, expected in alone.items():
+        difference = np.abs(normalise(maps[key]) - normalise(expected)).max()
+        assert difference < 1e-5, key  # float32
+    for layer in layers:
+        first, last = (maps[variant, layer] for variant in ("dgl(pa=0.1)", "dgl(pa=1000)"))
+        assert np.abs(normalise(first) - normalise(last)).max() > 0.05
+
+
+@pytest.mark.parametrize("method", ["scorecam", "dgl(pa=0)", "cam(pa=1)"])
+def test_bad_methods(method):
+    with tf.Graph().as_default(), pytest.raises(UserError, match="--method"):
+        build_maps(network_of(TINY.tensors()), [method], LAYERS, LAST, CLASS_INDEX)
+
+
+@pytest.mark.parametrize("settings", [{"alpha": 0}, {"alpha": -INF}, {"semantics": "fused"}])
+def test_bad_settings(settings):
+    with pytest.raises(ValueError, match="alpha|semantics"):
+        backward_passes(["dgl"], **settings)
+
+
+def test_float32_stays_float32():
+    found = TINY.maps(list(METHODS) + list(VARIANTS), dtype="float32")
+    assert {array.dtype for array in found.values()} == {np.dtype("float32")}
+    exact = TINY.maps(list(METHODS) + list(VARIANTS))
+    for key, array in exact.items():
+        np.testing.assert_allclose(found[key], array, rtol=0, atol=1e-5 * np.abs(array).max())

@@ -1,0 +1,71 @@
+"""Every method on every backbone, and what holds at the layer that feeds pooling."""
+
+import functools
+
+import numpy as np
+import pytest
+from deterministic import picture
+from small_network import fill, options_of
+from tiny_network import normalise
+
+from dgl.attribution import METHODS, build_maps
+from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
+from dgl.backbones.network import build_network
+from dgl.tf_compat import tf
+
+SIZE = 32
+WIDTH = 0.0625
+CLASS_INDEX = [1, 4]
+
+# The deeper ResNets take their time to build.
+MODES = [m if m in PAPER_MODES else pytest.param(m, marks=pytest.mark.slow) for m in BACKBONES]
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*batch_normalization")
+
+
+@functools.lru_cache(maxsize=None)
+def run(mode):
+    """Maps of all methods and the activations, at the last layer, a middle and the earliest one."""
+    backbone = get_backbone(mode)
+    layers = (backbone.layers[0], backbone.layers[len(backbone.layers) // 2], backbone.layers[-1])
+    images = np.stack([picture(seed)[:256:8, :256:8] for seed in (1, 2)]).astype("float32")
+    with tf.Graph().as_default(), tf.Session() as session:
+        network = build_network(backbone, tf.constant(images), options_of(mode, width=WIDTH))
+        maps = build_maps(
+            network, METHODS, layers, layers[0], tf.constant(CLASS_INDEX), image_size=SIZE
+        )
+        fill(session)
+        activations = {layer: network.endpoints[layer] for layer in layers}
+        return session.run([maps, activations])
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+@pytest.mark.parametrize("mode", MODES)
+def test_shapes_and_numbers(mode, method):
+    maps, activations = run(mode)
+    found = {
+        layer: value for name, layer in maps for value in [maps[name, layer]] if name == method
+    }
+    kind = METHODS[method].layers
+    layers = list(activations)
+    assert list(found) == {"any": layers, "last": layers[:1], "image": ["image"]}[kind]
+    for layer, value in found.items():
+        shape = (2, SIZE, SIZE) if kind == "image" else activations[layer].shape[:3]
+        assert value.shape == shape and value.dtype == np.float32
+        assert np.isfinite(value).all()
+    if method in ("gradcam", "gradcam++", "layercam", "eigencam", "center"):
+        assert min(value.min() for value in found.values()) >= 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_at_the_last_layer(mode):
+    maps, activations = run(mode)
+    last = list(activations)[0]
+    cam = maps["cam", last]
+    places = cam.shape[1] * cam.shape[2]
+    close = dict(rtol=0, atol=1e-5 * np.abs(cam).max())  # float32
+    np.testing.assert_allclose(places * maps["gradcam", last], np.maximum(cam, 0), **close)
+    np.testing.assert_allclose(places * maps["hirescam", last], cam, **close)
+    for method in ("dgl", "dgl-pcs", "dgl-no-loss"):
+        found = normalise(maps[method, last])
+        np.testing.assert_allclose(found, normalise(cam), rtol=0, atol=1e-4)

@@ -1,0 +1,287 @@
+"""Hits against a loop over thresholds that traces every mask and compares every box by itself."""
+
+import cv2
+import numpy as np
+import pytest
+
+from dgl.evaluation import box_hits as module
+from dgl.evaluation.box_hits import box_hits
+
+FINE, COARSE = np.arange(0, 1, 0.001), np.arange(0, 1, 0.01)
+
+
+def straight_overlap(box, true):
+    width = min(box[2], true[2]) - max(box[0], true[0]) + 1.0
+    height = min(box[3], true[3]) - max(box[1], true[1]) + 1.0
+    shared = max(width, 0.0) * max(height, 0.0)
+    areas = [(x1 - x0 + 1.0) * (y1 - y0 + 1.0) for x0, y0, x1, y1 in (box, true)]
+    return shared / (areas[0] + areas[1] - shared)
+
+
+def straight_hits(score_map, thresholds, true_boxes, ious, largest_iou):
+    image = (255 * score_map).astype(np.uint8)
+    height, width = image.shape
+    true_boxes = np.asarray(true_boxes, dtype=float).tolist()
+    seen, largest, every = {}, [], []
+    for threshold in thresholds:
+        mask = np.where(image > int(threshold * int(image.max())), 255, 0).astype(np.uint8)
+        key = mask.tobytes()
+        if key not in seen:
+            contours = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[-2]
+            boxes = []
+            for x, y, w, h in [cv2.boundingRect(contour) for contour in contours]:
+                boxes.append((x, y, min(x + w, width - 1), min(y + h, height - 1)))
+            areas = [cv2.contourArea(contour) for contour in contours]
+            best = [
+                max(straight_overlap(box, true) for true in true_boxes)
+                for box in boxes or [(0, 0, 0, 0)]
+            ]
+            first = areas.index(max(areas)) if areas else 0
+            seen[key] = best[first] >= largest_iou, [max(best) >= iou for iou in ious]
+        largest.append(seen[key][0])
+        every.append(seen[key][1])
+    return np.array(largest), np.array(every).T
+
+
+def check(score_map, true_boxes, thresholds=COARSE, ious=(0.3, 0.5, 0.7), largest_iou=0.5):
+    """Compare, and return the shares of hits of the largest and of any contour."""
+    largest, every = box_hits(score_map, thresholds, true_boxes, ious, largest_iou)
+    assert (largest.dtype, every.dtype) == (bool, bool)
+    expected = straight_hits(score_map, thresholds, true_boxes, ious, largest_iou)
+    np.testing.assert_array_equal(largest, expected[0])
+    np.testing.assert_array_equal(every, expected[1])
+    return largest.mean(), every.mean()
+
+
+def scaled(field):
+    field = np.asarray(field, dtype=np.float64)
+    span = field.max() - field.min()
+    return (field - field.min()) / (span if span > 0 else 1.0)
+
+
+def random_boxes(rng, shape, count):
+    height, width = shape
+    x = np.sort(rng.randint(0, width, (count, 2)), axis=1)
+    y = np.sort(rng.randint(0, height, (count, 2)), axis=1)
+    return np.stack([x[:, 0], y[:, 0], x[:, 1], y[:, 1]], axis=1)
+
+
+def few_levels(rng, shape):
+    return rng.randint(0, rng.randint(2, 8), shape)
+
+
+def smooth(rng, shape):
+    return cv2.GaussianBlur(rng.uniform(size=shape), (0, 0), rng.uniform(0.5, 2.5))
+
+
+def upsampled(rng, shape):
+    coarse = rng.uniform(size=(rng.randint(2, 6),) * 2).astype(np.float32)
+    return cv2.resize(coarse, shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def drawings(rng, shape):
+    """Thin lines, frames, circles and filled shapes at a few heights: rings, tails, ties."""
+    canvas = np.zeros(shape, np.uint8)
+    for _ in range(rng.randint(2, 9)):
+        value, thickness = int(rng.randint(0, 9)), int(rng.choice([-1, 1, 1, 2]))
+        start, end = [tuple(int(v) for v in rng.randint(0, min(shape), 2)) for _ in range(2)]
+        shape_kind = rng.randint(3)
+        if shape_kind == 0:
+            cv2.line(canvas, start, end, value, abs(thickness))
+        elif shape_kind == 1:
+            cv2.rectangle(canvas, start, end, value, thickness)
+        else:
+            cv2.circle(canvas, start, int(rng.randint(1, 8)), value, thickness)
+    return canvas
+
+
+def nested_rings(rng, shape):
+    """Diamonds and squares of random heights by distance, some with tails."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    result = np.zeros(shape)
+    for _ in range(rng.randint(1, 4)):
+        cy, cx = rng.randint(shape[0]), rng.randint(shape[1])
+        dy, dx = abs(y - cy), abs(x - cx)
+        distance = dy + dx if rng.uniform() < 0.6 else np.maximum(dy, dx)
+        result = np.maximum(result, rng.randint(0, 8, 60)[distance])
+        if rng.uniform() < 0.6:
+            result[cy, cx:] = np.maximum(result[cy, cx:], rng.randint(8))
+    return result
+
+
+def noise(rng, shape):
+    return rng.uniform(size=shape) ** 2
+
+
+def peaks(rng, shape):
+    result = np.full(shape, rng.randint(3))
+    result[rng.randint(0, shape[0], 4), rng.randint(0, shape[1], 4)] = rng.randint(0, 6, 4)
+    return result
+
+
+MAKERS = [few_levels, smooth, upsampled, drawings, nested_rings, noise, peaks]
+
+
+@pytest.mark.parametrize("few", [0, 3])
+@pytest.mark.parametrize("maker", MAKERS)
+def test_small_maps_of_every_kind(monkeypatch, maker, few):
+    """With ``few`` lowered even maps of few masks go through the trees and the bounds on areas."""
+    monkeypatch.setattr(module, "_FEW_MASKS", few)
+    shares = []
+    for seed in range(40):
+        rng = np.random.RandomState(seed)
+        shape = tuple(int(side) for side in rng.randint(6, 21, 2))
+        score_map = scaled(maker(rng, shape)) * rng.choice([1.0, 0.4])
+        score_map = score_map.astype([np.float16, np.float32, np.float64][seed % 3])
+        thresholds = [COARSE, FINE[::7], rng.uniform(size=40)][seed % 3]
+        true_boxes = random_boxes(rng, shape, 1 + seed % 3)
+        largest_iou = rng.choice([0.2, 0.5, 0.7])
+        shares.append(check(score_map, true_boxes, thresholds, largest_iou=largest_iou))
+    # Neither always right nor always wrong, or the comparison says little.
+    assert (np.mean(shares, axis=0) > 0.02).all() and (np.mean(shares, axis=0) < 0.9).all()
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+def test_small_maps_with_the_settings_as_they_are(maker):
+    for seed in range(10):
+        rng = np.random.RandomState(100 + seed)
+        score_map = scaled(maker(rng, (20, 17))).astype(np.float32)
+        check(score_map, random_boxes(rng, score_map.shape, 2), FINE)
+
+
+@pytest.mark.parametrize("cells", [7, 14, 28])
+@pytest.mark.parametrize("spread", [0, 1])
+def test_maps_of_the_protocols_size(cells, spread):
+    rng = np.random.RandomState(cells + spread)
+    coarse = rng.uniform(size=(cells, cells)).astype(np.float32)
+    if spread:
+        coarse = cv2.GaussianBlur(coarse, (0, 0), spread)
+    score_map = scaled(cv2.resize(coarse, (224, 224))).astype(np.float32)
+    check(score_map, [[40, 30, 180, 200]], FINE)
+    check(score_map, random_boxes(rng, score_map.shape, 3), FINE)
+
+
+@pytest.mark.parametrize("separate", [True, False])
+def test_two_blobs_of_which_one_is_right_need_no_tracing(monkeypatch, separate):
+    """Which one is larger changes with the level, and the true box is around one of them."""
+    y, x = np.mgrid[:96, :128]
+    centre = 98 if separate else 66
+    blobs = [
+        height * np.exp(-((x - cx) ** 2 + (y - 48) ** 2) / (2.0 * width**2))
+        for height, cx, width in ((1.0, 28, 6), (0.8, centre, 11))
+    ]
+    score_map = np.maximum(*blobs)
+    boxes = [24, 44, 32, 52], [centre - 13, 35, centre + 13, 61]
+    traced = []
+    contours = module._from_contours
+    monkeypatch.setattr(
+        module,
+        "_from_contours",
+        lambda image, levels, *others: traced.extend(levels) or contours(image, levels, *others),
+    )
+    shares = [check(score_map, [box], FINE) for box in boxes]
+    assert all(largest > 0.1 for largest, _ in shares)
+    assert len(traced) < 8
+
+
+def test_a_map_with_many_peaks_is_traced(monkeypatch):
+    score_map = np.random.RandomState(0).uniform(size=(30, 30))
+    with_trees = box_hits(score_map, COARSE, [[3, 3, 20, 25]])
+    for limit in (5, 60):
+        # Fewer than the peaks, and fewer than the pits only.
+        monkeypatch.setattr(module, "_MANY_PEAKS", limit)
+        for one, other in zip(box_hits(score_map, COARSE, [[3, 3, 20, 25]]), with_trees):
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (2, 13), (3, 40)])
+def test_narrow_maps(monkeypatch, shape):
+    monkeypatch.setattr(module, "_FEW_MASKS", 0)
+    for seed in range(10):
+        rng = np.random.RandomState(seed)
+        check(rng.uniform(size=shape), random_boxes(rng, shape, 1))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
+def test_constant_maps(monkeypatch, value):
+    score_map = np.full((12, 15), value, np.float32)
+    for few in (0, 16):
+        monkeypatch.setattr(module, "_FEW_MASKS", few)
+        for box in ([0, 0, 14, 11], [0, 0, 0, 0], [5, 5, 8, 8]):
+            check(score_map, [box], [0.0, 0.3, 1.0, 0.0])
+
+
+def test_true_boxes_need_be_neither_whole_numbers_nor_within_the_map():
+    rng = np.random.RandomState(3)
+    for _ in range(20):
+        score_map = scaled(smooth(rng, (24, 24)))
+        low = rng.uniform(-3, 15, (2, 2))
+        check(score_map, np.concatenate([low, low + rng.uniform(2, 15, (2, 2))], axis=1), FINE)
+
+
+def test_a_single_box_may_come_without_its_axis():
+    score_map = scaled(smooth(np.random.RandomState(0), (24, 24)))
+    one = box_hits(score_map, COARSE, [4, 4, 18, 18])
+    for got, expected in zip(one, box_hits(score_map, COARSE, [[4, 4, 18, 18]])):
+        np.testing.assert_array_equal(got, expected)
+    assert one[0].shape == (100,) and one[1].shape == (3, 100)
+
+
+def test_an_overlap_equal_to_the_one_asked_for_is_enough():
+    score_map = np.zeros((30, 30))
+    score_map[5:14, 5:14] = 1
+    # The box is 5, 5, 14, 14 with its last pixel beyond the blob: 100 pixels of the 200 here.
+    true_box = [5, 5, 14, 24]
+    assert box_hits(score_map, [0.5], [true_box])[0].all()
+    assert not box_hits(score_map, [0.5], [true_box], largest_iou=0.5000001)[0].any()
+
+
+def test_own_area_and_contenders_by_hand():
+    """A thin ring has no area of its own; its hole's contour may be the largest."""
+    image = np.zeros((13, 16), np.uint8)
+    y, x = np.mgrid[:13, :16]
+    image[abs(y - 6) + abs(x - 6) == 5] = 1
+    tree = module.component_tree(image.astype(float), image, 1, diagonal=True)
+    is_outer = tree.is_alive()
+    own = tree.sums(module._cell_weights(image))
+    assert own[is_outer].tolist() == [0.0]
+    may_win, is_fair = module._contenders(own, tree.extents, is_outer, np.array([100.0]))
+    assert may_win[is_outer].all() and not is_fair.any()
+    image[6, 6:8] = image[7, 6:8] = 1
+    tree = module.component_tree(image.astype(float), image, 1, diagonal=True)
+    own = tree.sums(module._cell_weights(image))
+    # A square of four pixels encloses one cell, twice a half.
+    assert sorted(own[tree.is_alive()].tolist()) == [0.0, 2.0]
+
+
+def test_euler_numbers_are_components_less_holes():
+    for seed in range(20):
+        rank = np.random.RandomState(seed).randint(0, 6, (15, 14)).astype(np.uint8)
+        numbers = []
+        for level in range(5):
+            mask = (rank > level).astype(np.uint8)
+            outside = cv2.copyMakeBorder(1 - mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+            components = cv2.connectedComponents(mask, connectivity=8)[0] - 1
+            holes = cv2.connectedComponents(outside, connectivity=4)[0] - 2
+            numbers.append(components - holes)
+        assert module._euler_numbers(rank, 5).tolist() == numbers
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1, 1.1])
+def test_maps_outside_the_range_are_refused(bad):
+    score_map = np.zeros((8, 8))
+    score_map[2, 3] = bad
+    with pytest.raises(ValueError):
+        box_hits(score_map, COARSE, [[0, 0, 3, 3]])
+
+
+@pytest.mark.parametrize("thresholds", [[], [-0.1], [1.1], [np.nan]])
+def test_thresholds_outside_the_range_are_refused(thresholds):
+    with pytest.raises(ValueError):
+        box_hits(np.zeros((8, 8)), thresholds, [[0, 0, 3, 3]])
+
+
+@pytest.mark.parametrize("boxes", [[], np.zeros((0, 4)), [[3, 0, 2, 5]], [[0, 0, np.nan, 1]]])
+def test_no_true_box_or_a_malformed_one_is_refused(boxes):
+    with pytest.raises(ValueError):
+        box_hits(np.zeros((8, 8)), COARSE, boxes)

@@ -1,0 +1,105 @@
+"""Plans survive JSON, tell their differences, and know their pictures and weights."""
+
+import dataclasses
+import json
+
+import pytest
+
+from dgl.data.sample import Sample
+from dgl.evaluation import FixedThresholdEvaluator, MaxBoxAccEvaluator
+from dgl.evaluation.plan import Plan, pictures_fingerprint, weights_fingerprint
+
+ENTRY = ("dgl", "conv5_3")
+PLAN = Plan(
+    protocols=("fixed_threshold", "wsolevaluation"),
+    entries=(ENTRY, ("cam", "add")),
+    alpha_entries=(("dgl(pa=1)", "conv5_3"), ENTRY),
+    threshold=0.2,
+    thresholds={"wsolevaluation": {"dgl@conv5_3": 0.15}, "fixed_threshold": {"cam@add": 0.4}},
+    selecting=False,
+    step=0.01,
+    batch=8,
+    masks=True,
+    classes=7,
+    model={"mode": "vgg"},
+    data={"name": "x", "images": 17},
+    versions={},
+    class_names=("a", "b"),
+    pictures="p",
+    weights="w",
+)
+
+
+@pytest.mark.parametrize("change", [{}, {"class_names": None}, {"model": None}])
+def test_json_gives_the_plan_back(change):
+    plan = dataclasses.replace(PLAN, **change)
+    again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
+    assert again == plan and again.differences(plan) == []
+
+
+@pytest.mark.parametrize(
+    "change", [{"step": 0.1}, {"entries": (ENTRY,)}, {"thresholds": {}}, {"weights": "other"}]
+)
+def test_differences_are_named(change):
+    assert PLAN.differences(dataclasses.replace(PLAN, **change)) == list(change)
+
+
+@pytest.mark.parametrize(
+    "values", [None, [], {}, dict(PLAN.to_json(), batch=0), dict(PLAN.to_json(), more=1),
+               dict(PLAN.to_json(), data={}), dict(PLAN.to_json(), protocols=["own"])]
+)  # fmt: skip
+def test_what_is_no_plan_is_refused(values):
+    with pytest.raises(ValueError, match="not a plan"):
+        Plan.from_json(values)
+
+
+def test_chunks_entries_and_evaluators():
+    assert PLAN.chunks == 3
+    assert PLAN.all_entries == [ENTRY, ("cam", "add"), ("dgl(pa=1)", "conv5_3")]
+    fixed = [PLAN.localization_evaluator("fixed_threshold", e) for e in PLAN.entries]
+    assert all(isinstance(evaluator, FixedThresholdEvaluator) for evaluator in fixed)
+    assert [evaluator.settings["threshold"] for evaluator in fixed] == [0.2, 0.4]
+    wsol = PLAN.localization_evaluator("wsolevaluation", ENTRY)
+    wsol.add_found([wsol.localize(_map(), [[0, 0, 3, 3]])])
+    assert wsol.result()["tuned_threshold"] == 0.15
+    selecting = dataclasses.replace(PLAN, selecting=True, thresholds={})
+    settling = selecting.localization_evaluator("fixed_threshold", ENTRY)
+    assert isinstance(settling, MaxBoxAccEvaluator) and selecting.pixel_evaluator() is None
+    assert PLAN.pixel_evaluator().settings == {"step": 0.01}
+
+
+def _map():
+    import numpy as np
+
+    score_map = np.zeros((8, 8), "float32")
+    score_map[:4, :4] = 1
+    return score_map
+
+
+def test_the_list_of_pictures_has_a_fingerprint():
+    sample = Sample("a.jpg", "/x/a.jpg", 0, ((1.0, 2.0, 3.0, 4.0),))
+    same = pictures_fingerprint([sample, sample])
+    assert same == pictures_fingerprint([dataclasses.replace(sample, path="/y/a.jpg"), sample])
+    for change in (
+        {"id": "b.jpg"},
+        {"class_index": 1},
+        {"boxes": ((1.0, 2.0, 3.0, 5.0),)},
+        {"mask_paths": ("/m/a.png",)},
+    ):
+        assert pictures_fingerprint([sample, dataclasses.replace(sample, **change)]) != same
+    assert pictures_fingerprint([sample]) != same
+
+
+def test_weights_have_the_fingerprint_of_all_their_files(tmp_path):
+    (tmp_path / "model.npz").write_bytes(b"weights")
+    alone = weights_fingerprint(str(tmp_path / "model.npz"))
+    (tmp_path / "model.npz").write_bytes(b"Weights")
+    assert weights_fingerprint(str(tmp_path / "model.npz")) != alone
+    for name in ("model-1.index", "model-1.data-00000-of-00001", "model-10.index"):
+        (tmp_path / name).write_bytes(name.encode())
+    before = weights_fingerprint(str(tmp_path / "model-1"))
+    (tmp_path / "model-10.index").write_bytes(b"of another checkpoint")
+    assert weights_fingerprint(str(tmp_path / "model-1")) == before
+    (tmp_path / "model-1.data-00000-of-00001").write_bytes(b"changed")
+    assert weights_fingerprint(str(tmp_path / "model-1")) != before
+    assert weights_fingerprint(str(tmp_path / "nothing")) != before

@@ -1,0 +1,82 @@
+"""Thresholds and layers settled from another split's results."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from test_plan import PLAN
+
+from dgl.data.sample import DataSet, Sample
+from dgl.errors import UserError
+from dgl.evaluation.gathered import Gathered, picture_key
+from dgl.evaluation.selection import check_apart, settle
+
+SIZE = 40
+PROTOCOLS = ("fixed_threshold", "wsolevaluation")
+
+
+def stepped(low, high):
+    """A map whose foreground is the whole up to ``low``, the true box up to ``high``, then a dot."""
+    score_map = np.full((SIZE, SIZE), low, "float32")
+    score_map[:20, :20] = high
+    score_map[0, 0] = 1
+    return score_map
+
+
+def gather(maps, protocols=PROTOCOLS):
+    """Results of one map an entry and a protocol on a single picture with one true box."""
+    entries = tuple(maps)
+    plan = dataclasses.replace(
+        PLAN, protocols=protocols, entries=entries, alpha_entries=(), thresholds={},
+        selecting=True, data={"name": "x", "split": "train", "images": 1},
+    )  # fmt: skip
+    gathered = Gathered(plan)
+    for (protocol, entry), evaluator in gathered.localization.items():
+        score_map = stepped(*maps[entry][protocols.index(protocol)])
+        evaluator.add(score_map, [[0, 0, 20, 20]], ids=picture_key(0))
+    return gathered
+
+
+MAPS = {
+    ("dgl", "a"): ((0.3, 0.6), (0.1, 0.6)),
+    ("dgl", "b"): ((0.0, 0.0), (0.0, 0.0)),  # a dot at every threshold: never right
+    ("cam", "a"): ((0.5, 0.9), (0.7, 0.9)),
+}
+
+
+def test_each_protocol_settles_its_own_thresholds():
+    thresholds, description = settle(gather(MAPS))
+    # The lowest threshold in steps of 0.01 at which the level of the outside is not exceeded.
+    for protocol, lows in (("fixed_threshold", (0.3, 0.5)), ("wsolevaluation", (0.1, 0.7))):
+        own = thresholds[protocol]
+        assert own["dgl@a"] == pytest.approx(lows[0], abs=0.011)
+        assert own["cam@a"] == pytest.approx(lows[1], abs=0.011)
+        assert own["dgl@b"] == 0.0
+    assert (description["split"], description["images"]) == ("train", 1)
+    assert "wsolevaluation" in description["rule"]
+
+
+def test_the_best_layer_of_each_method_is_chosen():
+    rows = settle(gather(MAPS))[1]["rows"]
+    assert [(row["method"], row["layer"], row["chosen"]) for row in rows] == [
+        ("dgl", "a", True), ("dgl", "b", False), ("cam", "a", True),
+    ]  # fmt: skip
+    assert [row["box_acc"] for row in rows] == [100.0, 0.0, 100.0]
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_one_protocol_alone(protocol):
+    maps = {entry: (steps[0],) for entry, steps in MAPS.items()}
+    thresholds, description = settle(gather(maps, (protocol,)))
+    assert list(thresholds) == [protocol]
+    assert description["rows"][0]["threshold"] == pytest.approx(0.3, abs=0.011)
+
+
+def test_splits_apart_pass_and_shared_pictures_are_named():
+    def split(name, *paths):
+        samples = [Sample(path, "/data/" + path, 0) for path in paths]
+        return DataSet("x", "folder", name, samples, None, 1)
+
+    check_apart(split("val", "a.jpg", "b.jpg"), split("train", "c.jpg"))
+    with pytest.raises(UserError, match="--tune-split train: 1 .* in val too, such as b.jpg"):
+        check_apart(split("val", "a.jpg", "b.jpg"), split("train", "c.jpg", "b.jpg"))

@@ -1,0 +1,215 @@
+"""A made-up evaluation of any size, with pictures, to try the report on."""
+
+import os
+
+import numpy as np
+
+from dgl.rendering.gallery import Entry, compose_tile
+from dgl.rendering.overlay import write_image
+
+VGG_LAYERS = (
+    "add conv5_3 conv5_2 conv5_1 pool4 conv4_3 conv4_2 conv4_1 pool3 conv3_3 conv3_2 conv3_1 "
+    "pool2 conv2_2 conv2_1 pool1 conv1_2 conv1_1"
+).split()
+METHODS = "cam dgl gradcam gradcam++ layercam gradient_x_input".split()
+CLASSES = "apple banana kangaroo orange raccoon".split()
+RUN = {
+    "command": "python test_code/evaluate_localization.py --load model.npz --data photos --mode vgg",
+    "started": "2024-05-01T10:00:00",
+    "finished": "2024-05-01T10:03:12",
+    "seconds": 192.4,
+}
+_CASES = ("right", "part", "more", "elsewhere")
+
+
+def sample_report(folder, layers=VGG_LAYERS, methods=METHODS, pictures=8, seed=0, panels=3):
+    """Metrics and a gallery whose pictures are written below ``folder``.
+
+    Returns:
+        (metrics, run, gallery) as ``write_report`` takes them; CAM is at the first layer only.
+    """
+    rng = np.random.RandomState(seed)
+    entries = [
+        (method, layer)
+        for method in methods
+        for layer in (layers[:1] if method == "cam" else layers)
+    ]
+    peaks = {
+        entry: 52 - 1.6 * abs(layers.index(entry[1]) - 3) + 3 * rng.randn() for entry in entries
+    }
+    metrics = {
+        "versions": {"dgl": "0.1.0", "python": "3.11.2", "numpy": "1.26.4"},
+        "seed": seed,
+        "model": {"mode": "vgg", "load": "model.npz", "image_size": 224, "classes": 5},
+        "data": {"name": "photos5", "layout": "imagenet", "split": "val", "images": 163},
+        "classification": {"top1_error": 11.9, "top1_error_interval": [7.4, 17.2]},
+        "protocols": {
+            "fixed_threshold": _fixed(entries, peaks),
+            "wsolevaluation": _wsol(entries, peaks),
+        },
+        "selection": _selection(entries, peaks),
+        "alpha": _alpha(),
+        "errors": 2,
+        "boxes_clipped": 1,
+        "boxes_outside": 0,
+    }
+    gallery = [_picture(folder, i, entries, panels, rng) for i in range(pictures)]
+    return metrics, RUN, gallery
+
+
+def _around(value, half=6.0):
+    return [max(0.0, value - half), min(100.0, value + half)]
+
+
+def _compared(entries, figure):
+    names = ["{}@{}".format(*entry) for entry in entries]
+    return [
+        {
+            "a": names[1],
+            "b": names[0],
+            "figure": figure,
+            "difference": 3.1,
+            "interval": [-1.0, 7.2],
+            "p_value": 0.12,
+        },
+        {
+            "a": names[1],
+            "b": names[-1],
+            "figure": figure,
+            "difference": -12.4,
+            "interval": [-17.3, -7.9],
+            "p_value": 0.0002,
+        },
+    ]
+
+
+def _fixed(entries, peaks):
+    rows = []
+    for method, layer in entries:
+        value = max(2.0, peaks[method, layer])
+        rows.append(
+            {
+                "method": method,
+                "layer": layer,
+                "threshold": 0.2,
+                "gt_known": value,
+                "gt_known_interval": _around(value),
+                "top1_loc": 0.9 * value,
+                "top1_loc_interval": _around(0.9 * value),
+                "cases": {"right": value, "part": 20.0, "more": 10.0, "elsewhere": 70.0 - value},
+                "images": 160,
+                "skipped": 3,
+            }
+        )
+    return {
+        "threshold": 0.2,
+        "iou": 0.5,
+        "geometry": "resized to 256 x 256, centre crop 224",
+        "rows": rows,
+        "comparisons": _compared(entries, "gt_known"),
+    }
+
+
+def _wsol(entries, peaks):
+    thresholds = np.arange(0, 1, 0.01)
+    rows = []
+    for index, (method, layer) in enumerate(entries):
+        value = max(3.0, peaks[method, layer] + 1)
+        at = 0.15 + 0.02 * (index % 18)
+        curve = np.clip(value - 140 * (thresholds - at) ** 2, 0, 100)
+        rows.append(
+            {
+                "method": method,
+                "layer": layer,
+                "max_box_acc": value,
+                "max_box_acc_interval": _around(value),
+                "best_threshold": at,
+                "max_box_acc_v2": value + 1,
+                "max_box_acc_v2_interval": _around(value + 1),
+                "max_box_acc_v2_per_iou": {"30": value + 25, "50": value, "70": value / 3},
+                "pxap": value + 10,
+                "pxap_interval": _around(value + 10, 3),
+                "tuned_threshold": at + 0.02,
+                "box_acc": value - 1.5,
+                "box_acc_interval": _around(value - 1.5),
+                "thresholds": thresholds.tolist(),
+                "curve": curve.tolist(),
+            }
+        )
+    return {
+        "step": 0.01,
+        "geometry": "squashed to 224 x 224",
+        "rows": rows,
+        "comparisons": _compared(entries, "box_acc"),
+    }
+
+
+def _selection(entries, peaks):
+    best = {}
+    for entry in entries:
+        if entry[0] not in best or peaks[entry] > peaks[best[entry[0]]]:
+            best[entry[0]] = entry
+    return {
+        "split": "train",
+        "images": 476,
+        "rule": "for each method the layer and threshold of the highest box accuracy",
+        "rows": [
+            {
+                "method": entry[0],
+                "layer": entry[1],
+                "threshold": 0.3,
+                "box_acc": max(2.0, peaks[entry] + 2),
+                "chosen": best[entry[0]] == entry,
+            }
+            for entry in entries
+        ],
+    }
+
+
+def _alpha():
+    rows = []
+    for index, alpha in enumerate([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, "inf"]):
+        for semantics in ("kernel", "exact"):
+            value = 47.0 if semantics == "exact" else 44.0 + 9 * index / (index + 1.5)
+            rows.append(
+                {
+                    "alpha": alpha,
+                    "semantics": semantics,
+                    "gt_known": value - 2,
+                    "max_box_acc": value,
+                    "max_box_acc_interval": _around(value, 4),
+                }
+            )
+    return {"layer": "conv5_2", "rows": rows}
+
+
+def _picture(folder, number, entries, panels, rng):
+    """One strip: a bright ellipse, and maps that find more or less of it."""
+    y, x = np.mgrid[0:120, 0:160] / 120.0
+    centre, radius = 0.35 + 0.5 * rng.rand(2), 0.12 + 0.15 * rng.rand()
+    blob = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / radius**2)
+    image = np.uint8(60 + 30 * rng.rand(120, 160, 1) + 130 * (blob[..., None] > 0.4) * rng.rand(3))
+    true_box = 120 * np.array([*(centre - radius), *(centre + radius)])
+    ious, cases, shown = {}, {}, []
+    for method, layer in entries:
+        name = "{}@{}".format(method, layer)
+        ious[name] = None if rng.rand() < 0.03 else float(np.round(rng.beta(2.5, 2), 6))
+        case = 0 if (ious[name] or 0) >= 0.5 else rng.randint(1, 4)
+        cases[name] = None if ious[name] is None else _CASES[case]
+        if len(shown) < panels:
+            box = true_box + 8 * rng.randn(4)
+            shown.append(Entry(name, blob ** rng.uniform(0.5, 3), box, ious[name]))
+    file = "gallery/{:06d}.jpg".format(number)
+    write_image(os.path.join(str(folder), file), compose_tile(image, [true_box], shown))
+    true_class = CLASSES[number % len(CLASSES)]
+    correct = bool(rng.rand() < 0.7)
+    return {
+        "file": file,
+        "id": "val/{}/{:04d}.jpg".format(true_class, number),
+        "true_class": true_class,
+        "predicted_class": true_class if correct else CLASSES[(number + 1) % len(CLASSES)],
+        "probability": float(rng.uniform(0.4, 1)),
+        "correct": correct,
+        "ious": ious,
+        "cases": cases,
+    }

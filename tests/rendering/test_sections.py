@@ -1,0 +1,173 @@
+"""The page's sections: which curves and charts are drawn, and what is said of how it was chosen."""
+
+import copy
+import os
+
+import pytest
+from sample_report import METHODS, VGG_LAYERS, sample_report
+
+from dgl.rendering.sections import (
+    alpha_section,
+    case_section,
+    curves_to_draw,
+    plain_table,
+    protocol_sections,
+    selection_section,
+)
+
+
+def curve(method, layer, peak):
+    return {"method": method, "layer": layer, "max_box_acc": peak, "curve": [peak]}
+
+
+def test_few_curves_are_all_drawn():
+    rows = [curve("dgl", str(i), i) for i in range(10)]
+    assert curves_to_draw(rows, "max_box_acc") == rows
+
+
+def test_many_curves_are_the_best_of_each_method():
+    rows = [curve(m, str(i), 10 * i - 3 * i * i) for m in ("cam", "dgl", "b") for i in range(5)]
+    drawn = curves_to_draw(rows, "max_box_acc")
+    assert [(row["method"], row["layer"]) for row in drawn] == [
+        (m, "2") for m in ("cam", "dgl", "b")
+    ]
+
+
+def test_of_many_methods_the_best_and_cam_are_drawn():
+    rows = [curve("cam", "a", 0.0)] + [curve("m{}".format(i), "a", float(i)) for i in range(1, 15)]
+    drawn = [row["method"] for row in curves_to_draw(rows, "max_box_acc")]
+    assert drawn == ["cam"] + ["m{}".format(i) for i in range(6, 15)]
+
+
+def test_a_row_without_its_figure_is_ranked_by_its_curve():
+    rows = [dict(curve("dgl", str(i), 5.0 + i), max_box_acc=None) for i in range(11)]
+    assert [row["layer"] for row in curves_to_draw(rows, "max_box_acc")] == ["10"]
+
+
+@pytest.mark.parametrize(
+    "layers, methods, curves",
+    [(VGG_LAYERS, METHODS[:4], "4 of 55 lines"), (VGG_LAYERS[:3], METHODS[:3], "by threshold")],
+)
+def test_plots(tmp_path, layers, methods, curves):
+    metrics = sample_report(tmp_path, layers, methods, pictures=0)[0]
+    sections = protocol_sections(metrics, str(tmp_path / "plots"))
+    names = [plot["name"] for section in sections for plot in section["plots"]]
+    assert names == [
+        "fixed_threshold_layers.png",
+        "fixed_threshold_gt_known_matrix.png",
+        "wsolevaluation_thresholds.png",
+        "wsolevaluation_layers.png",
+        "wsolevaluation_max_box_acc_matrix.png",
+        "wsolevaluation_max_box_acc_v2_matrix.png",
+    ]
+    assert sorted(names) == sorted(os.listdir(str(tmp_path / "plots")))
+    assert curves in sections[1]["plots"][0]["caption"]
+
+
+def test_a_matrix_takes_two_methods_of_several_layers(tmp_path):
+    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
+    sections = protocol_sections(metrics, str(tmp_path / "plots"))
+    assert not [p for s in sections for p in s["plots"] if "matrix" in p["name"]]
+
+
+def test_values_that_are_missing_do_not_stop_the_plots(tmp_path):
+    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
+    for protocol in metrics["protocols"].values():
+        protocol["rows"][1].update(gt_known=None, max_box_acc=float("nan"), curve=[])
+    sections = protocol_sections(metrics, str(tmp_path / "plots"))
+    assert all(section["plots"] for section in sections)
+    for protocol in metrics["protocols"].values():
+        protocol["rows"] = []
+    assert not any(s["plots"] for s in protocol_sections(metrics, str(tmp_path / "plots")))
+
+
+def test_own_thresholds_are_said_to_be_so(tmp_path):
+    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
+    rows = metrics["protocols"]["fixed_threshold"]["rows"]
+    before = protocol_sections(metrics, str(tmp_path))[0]
+    assert "One threshold for every map: 0.2" in before["text"]
+    rows[0]["threshold"] = 0.35
+    after = protocol_sections(metrics, str(tmp_path))[0]
+    assert "the one in its row" in after["text"]
+    assert after["tables"][0]["headings"] == ["GT-known", "Top-1 Loc", "threshold"]
+
+
+def test_selection_sets_the_chosen_layers_beside_what_they_reach(tmp_path):
+    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
+    section = selection_section(metrics)
+    chosen, tried = section["tables"]
+    assert "on the split train (476 pictures), not on those evaluated." in section["text"]
+    assert [row["names"][0] for row in chosen["rows"]] == ["cam", "dgl"]
+    measured = {
+        (row["method"], row["layer"]): row["box_acc"]
+        for row in metrics["protocols"]["wsolevaluation"]["rows"]
+    }
+    for row in chosen["rows"]:
+        assert row["cells"][-1].text == "{:.1f}".format(measured[tuple(row["names"])])
+        assert row["cells"][-1].interval
+    assert len(tried["rows"]) == len(metrics["selection"]["rows"]) and tried["folded"]
+
+
+def test_selection_on_the_pictures_evaluated_is_not_called_independent(tmp_path):
+    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
+    metrics["selection"]["split"] = metrics["data"]["split"]
+    assert "not on those" not in selection_section(metrics)["text"]
+
+
+@pytest.mark.parametrize("selection", [None, {}, {"rows": []}])
+def test_no_selection(selection):
+    assert selection_section({"protocols": {}, "selection": selection}) is None
+
+
+def test_selection_without_the_protocol_it_is_of(tmp_path):
+    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
+    del metrics["protocols"]["wsolevaluation"]
+    assert selection_section(metrics)["tables"][0]["headings"] == ["threshold", "BoxAcc on train"]
+
+
+def test_alpha_keeps_the_protocols_apart(tmp_path):
+    metrics = sample_report(tmp_path, ["a"], ["cam", "dgl"], pictures=0)[0]
+    section = alpha_section(metrics, str(tmp_path / "plots"))
+    assert [table["headings"] for table in section["tables"]] == [["MaxBoxAcc"], ["GT-known"]]
+    assert sorted(os.listdir(str(tmp_path / "plots"))) == [
+        "alpha_gt_known.png",
+        "alpha_max_box_acc.png",
+    ]
+    assert section["tables"][0]["rows"][-1]["names"] == ["\u221e", "exact"]
+    only = copy.deepcopy(metrics)
+    for row in only["alpha"]["rows"]:
+        del row["gt_known"]
+    assert len(alpha_section(only, str(tmp_path / "plots"))["tables"]) == 1
+
+
+def test_alpha_of_zero_is_in_the_table_though_no_log_axis_has_it(tmp_path):
+    rows = [{"alpha": 0, "semantics": "kernel", "gt_known": 3.0}]
+    section = alpha_section({"alpha": {"rows": rows}}, str(tmp_path))
+    assert section["plots"] == [] and section["title"] == "Alpha"
+    assert section["tables"][0]["rows"][0]["names"][0] == "0"
+
+
+@pytest.mark.parametrize("alpha", [None, {}, {"rows": []}])
+def test_no_alpha(tmp_path, alpha):
+    assert alpha_section({"alpha": alpha}, str(tmp_path)) is None
+
+
+@pytest.mark.parametrize("count, tall", [(24, False), (25, True)])
+def test_long_tables_scroll(count, tall):
+    assert plain_table(["A"], ["B"], [(["a"], [1])] * count)["tall"] == tall
+
+
+def test_failure_cases_of_all_pictures_and_of_those_drawn(tmp_path):
+    metrics, _, gallery = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=4)
+    everything, drawn = case_section(metrics, gallery)["tables"]
+    rows = metrics["protocols"]["fixed_threshold"]["rows"]
+    shares = [[cell.text for cell in row["cells"]] for row in everything["rows"]]
+    assert shares == [["{:.1f}".format(v) for v in row["cases"].values()] for row in rows]
+    assert not any(cell.best for row in everything["rows"] for cell in row["cells"][1:])
+    counts = [[int(cell.text) for cell in row["cells"]] for row in drawn["rows"]]
+    assert len(counts) == 3 and all(sum(own[:-1]) == own[-1] <= 4 for own in counts)
+    for row in rows:
+        del row["cases"]
+    (only,) = case_section(metrics, gallery)["tables"]
+    assert only["rows"] == drawn["rows"] and not only["folded"]
+    assert case_section(metrics, []) is None

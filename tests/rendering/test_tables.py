@@ -1,0 +1,142 @@
+"""CSV and LaTeX tables: complete, escaped, one protocol a file."""
+
+import csv
+import os
+import re
+
+import pytest
+from sample_report import METHODS, RUN, sample_report
+
+from dgl.rendering.tables import escape_latex, latex_table, write_tables
+
+LAYERS = ["add", "conv5_3", "conv5_2"]
+
+
+@pytest.fixture
+def metrics(tmp_path):
+    return sample_report(tmp_path, LAYERS, METHODS[:3], pictures=0)[0]
+
+
+def read_csv(path):
+    with open(str(path), newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_files(tmp_path, metrics):
+    names = [
+        "fixed_threshold.csv",
+        "fixed_threshold.tex",
+        "matrix_gt_known.csv",
+        "matrix_top1_loc.csv",
+        "wsolevaluation.csv",
+        "wsolevaluation.tex",
+        "matrix_max_box_acc.csv",
+        "matrix_max_box_acc_v2.csv",
+        "matrix_pxap.csv",
+        "matrix_box_acc.csv",
+    ]
+    written = write_tables(str(tmp_path), metrics, RUN)
+    assert written == [os.path.join(str(tmp_path), "tables", name) for name in names]
+    assert sorted(os.listdir(str(tmp_path / "tables"))) == sorted(names)
+
+
+def test_protocols_are_not_mixed(tmp_path, metrics):
+    write_tables(str(tmp_path), metrics)
+    fixed = read_csv(tmp_path / "tables" / "fixed_threshold.csv")
+    wsol = read_csv(tmp_path / "tables" / "wsolevaluation.csv")
+    assert {row["protocol"] for row in fixed} == {"fixed_threshold"}
+    assert {row["protocol"] for row in wsol} == {"wsolevaluation"}
+    assert not [key for key in wsol[0] if key.startswith(("gt_known", "top"))]
+    assert not [key for key in fixed[0] if key.startswith(("max_box", "pxap", "box_acc"))]
+    for name, other in (("fixed_threshold", "MaxBoxAcc"), ("wsolevaluation", "GT-known")):
+        assert other not in (tmp_path / "tables" / (name + ".tex")).read_text(encoding="utf-8")
+
+
+def test_csv_has_every_value_in_full(tmp_path, metrics):
+    write_tables(str(tmp_path), metrics)
+    rows = metrics["protocols"]["wsolevaluation"]["rows"]
+    for row, line in zip(rows, read_csv(tmp_path / "tables" / "wsolevaluation.csv")):
+        assert (line["method"], line["layer"]) == (row["method"], row["layer"])
+        assert float(line["max_box_acc"]) == row["max_box_acc"]
+        bounds = [float(line["max_box_acc_low"]), float(line["max_box_acc_high"])]
+        assert bounds == row["max_box_acc_interval"]
+        assert float(line["max_box_acc_v2_70"]) == row["max_box_acc_v2_per_iou"]["70"]
+        assert "curve" not in line and "max_box_acc_interval" not in line
+
+
+def test_csv_has_the_failure_cases(tmp_path, metrics):
+    write_tables(str(tmp_path), metrics)
+    rows = metrics["protocols"]["fixed_threshold"]["rows"]
+    for row, line in zip(rows, read_csv(tmp_path / "tables" / "fixed_threshold.csv")):
+        assert {key: float(line["case_" + key]) for key in row["cases"]} == row["cases"]
+
+
+def test_matrix(tmp_path, metrics):
+    write_tables(str(tmp_path), metrics)
+    lines = read_csv(tmp_path / "tables" / "matrix_gt_known.csv")
+    assert [line["layer"] for line in lines] == LAYERS
+    assert list(lines[0]) == ["layer"] + METHODS[:3]
+    found = {(m, line["layer"]): float(line[m]) for line in lines for m in METHODS[:3] if line[m]}
+    rows = metrics["protocols"]["fixed_threshold"]["rows"]
+    assert found == {(row["method"], row["layer"]): row["gt_known"] for row in rows}
+    assert lines[1]["cam"] == ""
+
+
+def test_latex(metrics):
+    protocol = metrics["protocols"]["fixed_threshold"]
+    text = latex_table("fixed_threshold", protocol, "python evaluate.py\n--load %")
+    lines = text.splitlines()
+    assert lines[:3] == [r"% \usepackage{booktabs}", "% python evaluate.py", "% --load %"]
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()
+    body = [line for line in body if line.endswith(r"\\")]
+    assert len(body) == len(protocol["rows"])
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {3}
+    best = max(range(len(body)), key=lambda i: protocol["rows"][i]["gt_known"])
+    assert ["textbf" in line for line in body].index(True) == best
+    value = protocol["rows"][best]["gt_known"]
+    cell = r"\textbf{{{:.1f}}} {{\scriptsize [{:.1f}, {:.1f}]}}"
+    assert cell.format(value, value - 6, value + 6) in body[best]
+    assert text.count("{") == text.count("}")
+    assert re.findall(r"\\(?:begin|end)\{(\w+)\}", text) == ["table", "tabular"] + [
+        "tabular",
+        "table",
+    ]
+
+
+def test_a_long_table_breaks_over_pages(tmp_path):
+    metrics = sample_report(tmp_path, pictures=0)[0]
+    text = latex_table("wsolevaluation", metrics["protocols"]["wsolevaluation"])
+    assert text.startswith(r"% \usepackage{booktabs,longtable}")
+    assert re.findall(r"\\(?:begin|end)\{(\w+)\}", text) == ["longtable"] * 2
+
+
+@pytest.mark.parametrize(
+    "text, latex",
+    [
+        ("conv5_3", r"conv5\_3"),
+        ("50 % & #1 $x$", r"50 \% \& \#1 \$x\$"),
+        (r"\input{a}", r"\textbackslash{}input\{a\}"),
+        ("a^b~c", r"a\textasciicircum{}b\textasciitilde{}c"),
+        ("[x] *", "{[}x] {*}"),
+        ("a\nb\r\tc\x00", "a b c "),
+    ],
+)
+def test_escape(text, latex):
+    assert escape_latex(text) == latex
+
+
+def test_hostile_names_stay_in_their_cell_and_comment(metrics):
+    protocol = metrics["protocols"]["fixed_threshold"]
+    for row in protocol["rows"]:
+        row["layer"] = "a & b \\\\ %\n\\end{tabular}"
+    text = latex_table("fixed_threshold", protocol, "x\n\\end{document}\x0by\u2028z")
+    assert not [line for line in text.splitlines() if line.startswith(r"\end{document}")]
+    assert text.count(r"\end{tabular}") == 1
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()
+    counts = {len(re.findall(r"(?<!\\)&", line)) for line in body if line.endswith(r"\\")}
+    assert counts == {3}
+
+
+@pytest.mark.parametrize("protocols", [None, {}, {"fixed_threshold": {"rows": []}}])
+def test_nothing_to_write(tmp_path, protocols):
+    assert write_tables(str(tmp_path), {"protocols": protocols}) == []
