@@ -55,6 +55,10 @@ def _one_seed(args, seed):
     command += ["--clayer"] + args.clayer
     if args.fuse_layers:
         command += ["--fuse-layers"] + args.fuse_layers
+    if args.method:
+        command += ["--method"] + args.method
+    if args.tune_limit:
+        command += ["--tune-limit", str(args.tune_limit)]
     if args.data_format:
         command += ["--data-format", args.data_format]
     _call(command)
@@ -221,6 +225,8 @@ def main(argv=None):
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--clayer", nargs="+", default=["all"])
     parser.add_argument("--fuse-layers", nargs="+", help="layers to fuse (those of --clayer)")
+    parser.add_argument("--method", nargs="+", help="methods (all)")
+    parser.add_argument("--tune-limit", type=int, help="pictures to settle thresholds on (all)")
     parser.add_argument("--alpha-layer", default="2")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--out", required=True, help="the JSON to write")

@@ -86,6 +86,9 @@ def make_parser(description):
     protocol.add_argument(
         "--tune-split", help="settle thresholds and layers on this other split, not on --split"
     )
+    protocol.add_argument(
+        "--tune-limit", type=int, help="only so many pictures of it, evenly over its list"
+    )
     protocol.add_argument("--seed", type=int, default=0, help="of the resampling")
     protocol.add_argument(
         "--resamples", type=int, default=1000, help="of intervals and paired tests; 0 for none"
@@ -151,6 +154,7 @@ def _check(args):
         ("--gallery", args.gallery, 0, 100000),
         ("--image_size", 224 if args.image_size is None else args.image_size, 32, 4096),
         ("--limit", 1 if args.limit is None else args.limit, 1, float("inf")),
+        ("--tune-limit", 1 if args.tune_limit is None else args.tune_limit, 1, float("inf")),
         ("--seed", args.seed, 0, 2**32 - 1),
         ("--resamples", args.resamples, 0, 100000),
     ):
@@ -186,11 +190,18 @@ def _versions(with_tensorflow=True):
     return versions
 
 
-def _load(args, split):
-    """One split, cut by ``--limit``, with every picture there or, not strict, at least one."""
+def _load(args, split, spread=None):
+    """One split, cut by ``--limit``, with every picture there or, not strict, at least one.
+
+    Of a list that is sorted by class the first pictures would be of a few classes only, so ``spread``
+    of them are taken evenly.
+    """
     dataset = load_data(args.data, split, args.dataname, args.data_format)
     if args.limit:
         del dataset.samples[args.limit :]
+    if spread is not None and spread < len(dataset):
+        picked = numpy.linspace(0, len(dataset) - 1, spread).round().astype(int)
+        dataset.samples[:] = [dataset.samples[position] for position in picked]
     if args.strict or not any(os.path.isfile(sample.path) for sample in dataset.samples):
         check_files(dataset)
     if not any(sample.boxes for sample in dataset.samples):
@@ -207,7 +218,7 @@ def _evaluate(args, started):
     reported = _load(args, args.split)
     selecting = None
     if args.tune_split is not None:
-        selecting = _load(args, args.tune_split)
+        selecting = _load(args, args.tune_split, args.tune_limit)
         selection.check_apart(reported, selecting)
 
     from dgl.localizer import Localizer  # TensorFlow takes seconds to load; --help should not
