@@ -320,7 +320,9 @@ def test_script_ends_with_one_line(photo, tmp_path):
 # others this one's on TensorFlow 1.15.5. At one layer a single ReLU is on in 1.15 and off in 2.15.
 _STORED = {
     ("vgg", 2): 1e-3,
-    ("vgg", 12): 1e-5,
+    # On the kind of CPU the map was stored on, 3e-6. On another one TensorFlow 1.15.5 itself is 2.8e-3
+    # away from it and 2e-7 from TensorFlow 2.21: one ReLU switches. See docs/fidelity.md.
+    ("vgg", 12): 1e-2,
     ("resnet50", 2): 1e-3,
     ("resnet50", 9): 1e-3,
     ("resnet50se", 2): 1e-3,

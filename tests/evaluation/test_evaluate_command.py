@@ -454,6 +454,25 @@ def test_thresholds_and_layers_come_from_the_other_split(folder, many, tmp_path,
     assert set(names) <= set(entries_of(metrics, "fixed_threshold"))
 
 
+def test_a_part_of_the_other_split_is_taken_evenly(folder, many, tmp_path):
+    flags = (
+        "--tune-split",
+        "train",
+        "--tune-limit",
+        3,
+        "--clayer",
+        1,
+        "--protocol",
+        "wsolevaluation",
+    )
+    metrics = json.loads(evaluate_many(folder, many, tmp_path, *flags).decode("utf-8"))
+    record = json.loads((tmp_path / "selection" / "records.json").read_text())
+    # Of 8 pictures the first, the last, and one in the middle; the fourth cannot be read.
+    names = [name for _, name in record["results"]["names"]]
+    assert names == ["train0.jpg", "train4.jpg", "train7.jpg"]
+    assert metrics["selection"]["images"] == 3
+
+
 def test_splits_that_share_pictures_do_not_settle_anything(folder, many, tmp_path):
     data = tmp_path / "data"
     rows = [("a.jpg", picture(1), 0, [(2, 2, 30, 30)])]
