@@ -1,12 +1,16 @@
 """The benchmarks gather figures without losing or mixing them."""
 
+import dataclasses
 import importlib.util
+import json
 import os
 
 import numpy as np
 import pytest
+from gathered_results import PLAN, filled
 
 from dgl.errors import UserError
+from dgl.evaluation.store import write_records
 
 
 def _load(root, name):
@@ -27,30 +31,61 @@ def fidelity(root):
     return _load(root, "fidelity")
 
 
-def _run(offset):
-    fixed = [
-        {"method": "dgl", "layer": "conv5_3", "gt_known": 50.0 + offset, "top1_loc": 40.0 + offset},
-        {"method": "cam", "layer": "add", "gt_known": 30.0 + offset, "top1_loc": 20.0},
-    ]
-    wsol = [
-        {"method": "dgl", "layer": "conv5_3", "max_box_acc": 60.0 - offset, "curve": [1.0, 2.0]},
-        {"method": "cam", "layer": "add", "max_box_acc": 10.0, "curve": [1.0, 2.0]},
-    ]
-    return {
-        "classification": {"top1_error": 10.0 * offset},
-        "protocols": {"fixed_threshold": {"rows": fixed}, "wsolevaluation": {"rows": wsol}},
-    }
+ENTRIES = (("dgl", "a"), ("dgl", "b"), ("cam", "a"))
+ALPHA = (("dgl(pa=1)", "a"), ("dgl(pa=1,exact)", "a"))
+PROTOCOLS = ("fixed_threshold", "wsolevaluation")
 
 
-def test_means_and_seeds_by_method_and_layer(localization):
-    summary = localization.aggregate([_run(0), _run(1), _run(2)])
-    assert summary["top1_error"] == {"mean": 10.0, "seeds": [0.0, 10.0, 20.0]}
-    dgl, cam = summary["protocols"]["fixed_threshold"]
-    assert dgl["gt_known"] == {"mean": 51.0, "seeds": [50.0, 51.0, 52.0]}
-    assert cam["gt_known"]["mean"] == 31.0 and cam["layer"] == "add"
-    dgl, cam = summary["protocols"]["wsolevaluation"]
-    assert dgl["max_box_acc"] == {"mean": 59.0, "seeds": [60.0, 59.0, 58.0]}
-    assert "gt_known" not in dgl and "curve" not in dgl and cam["max_box_acc"]["mean"] == 10.0
+def _seed(folder, seed, layer):
+    """Results of one seed, which settled on ``layer`` for DGL."""
+    settled = {name: {"@".join(entry): 0.3 for entry in ENTRIES} for name in PROTOCOLS}
+    plan = dataclasses.replace(
+        PLAN, masks=False, entries=ENTRIES, alpha_entries=ALPHA, thresholds=settled
+    )
+    gathered = filled(range(17), plan, seed=seed)
+    write_records(folder, gathered)
+    rows = [{"method": m, "layer": own, "chosen": m == "cam" or own == layer} for m, own in ENTRIES]
+    (folder / "metrics.json").write_text(json.dumps({"selection": {"rows": rows}}))
+    return gathered
+
+
+def test_means_seeds_and_intervals_by_method_and_layer(localization, tmp_path):
+    folders = [tmp_path / str(seed) for seed in range(3)]
+    runs = [_seed(folder, seed, "aab"[seed]) for seed, folder in enumerate(folders)]
+    summary = localization.aggregate([str(folder) for folder in folders], resamples=50)
+    errors = [run.classification["fixed_threshold"].result()["top1_error"] for run in runs]
+    assert summary["top1_error"]["seeds"] == errors
+    for protocol, figure in (("fixed_threshold", "gt_known"), ("wsolevaluation", "box_acc")):
+        own = [run.localization for run in runs]
+        for row in summary["matrix"][protocol]:
+            entry = row["method"], row["layer"]
+            values = [part[protocol, entry].result()[figure] for part in own]
+            assert row[figure]["seeds"] == values
+            assert row[figure]["mean"] == pytest.approx(np.mean(values))
+            low, high = row[figure]["interval"]
+            assert low <= high
+        dgl, cam = summary["chosen"][protocol]
+        assert (dgl["method"], dgl["layers"], cam["layers"]) == ("dgl", ["a", "a", "b"], ["a"] * 3)
+        values = [
+            part[protocol, ("dgl", layer)].result()[figure] for part, layer in zip(own, "aab")
+        ]
+        assert dgl[figure]["seeds"] == values
+        (compared,) = summary["comparisons"][protocol]
+        assert (compared["a"], compared["b"], compared["figure"]) == ("dgl", "cam", figure)
+        difference = dgl[figure]["mean"] - cam[figure]["mean"]
+        assert compared["difference"] == pytest.approx(difference)
+        assert [row["method"] for row in summary["alpha"][protocol]] == [m for m, _ in ALPHA]
+    text = localization._encode(summary).decode("utf-8")
+    assert json.loads(text) == json.loads(json.dumps(summary))
+    assert max(len(line) for line in text.split("\n")) < 2000
+
+
+def test_results_of_other_entries_are_not_averaged(localization, tmp_path):
+    _seed(tmp_path / "0", 0, "a")
+    write_records(tmp_path / "1", filled(range(17)))
+    (tmp_path / "1" / "metrics.json").write_text("{}")
+    with pytest.raises(UserError, match="results of other entries"):
+        localization.aggregate([str(tmp_path / "0"), str(tmp_path / "1")])
 
 
 def _maps(path, move=0.0, layers=("0|add", "1|conv5_3")):

@@ -1,52 +1,58 @@
 """The README's result tables are the recorded ones, to the digit."""
 
-import json
+import importlib.util
 import os
 
 import pytest
 
-FIGURES = ("gt_known", "top1_loc", "max_box_acc", "max_box_acc_v2")
+PHOTOS = ["photos5_vgg", "photos5_resnet50", "photos5_resnet50se", "photos5_inceptionv3"]
 
 
-def _tables(root):
-    """(heading words, rows of cells) of every table with a DGL row."""
+@pytest.fixture(scope="module")
+def tables(root):
+    path = os.path.join(root, "benchmarks", "tables.py")
+    spec = importlib.util.spec_from_file_location("benchmark_tables", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def readme(root):
     with open(os.path.join(root, "README.md"), encoding="utf-8") as stream:
-        blocks = stream.read().split("\n\n")
-    for block in blocks:
-        if "| DGL |" in block:
-            lines = [
-                [c.strip(" *") for c in line.strip("|").split("|")] for line in block.split("\n")
-            ]
-            yield lines[0], lines[2:]
+        return stream.read()
 
 
-def _recorded(root, name):
-    """(method, layer) -> figure -> mean, and the seeds of MaxBoxAcc where there are several."""
-    with open(os.path.join(root, "benchmarks", "results", name), encoding="utf-8") as stream:
-        protocols = json.load(stream)["protocols"]
-    rows = {}
-    for table in protocols.values():
-        for row in table["rows"] if isinstance(table, dict) else table:
-            cells = rows.setdefault((row["method"].upper(), row["layer"]), {})
-            for figure in FIGURES:
-                if figure in row:
-                    several = isinstance(row[figure], dict)
-                    cells[figure] = row[figure]["mean"] if several else row[figure]
-                    if several and figure == "max_box_acc":
-                        cells["by seed"] = row[figure]["seeds"]
-    return rows
+def recorded(root, tables, *names):
+    found = [tables.read(os.path.join(root, "benchmarks", "results", n + ".json")) for n in names]
+    return found[0] if len(found) == 1 else found
 
 
-@pytest.mark.parametrize("position, name", [(0, "birds.json"), (1, "photos5.json")])
-def test_tables_are_the_recorded_results(root, position, name):
-    heading, lines = list(_tables(root))[position]
-    recorded = _recorded(root, name)
-    keys = {"GT-known": 0, "Top-1 Loc": 1, "MaxBoxAcc": 2, "MaxBoxAccV2": 3}
-    assert {(line[0].strip(), line[1].strip()) for line in lines} == set(recorded)
-    for line in lines:
-        cells = dict(zip((h.strip() for h in heading), line))
-        figures = recorded[cells["method"], cells["layer"]]
-        for title, index in keys.items():
-            assert cells[title] == "{:.1f}".format(figures[FIGURES[index]]), (line, title)
-        if "by seed" in cells:
-            assert cells["by seed"] == ", ".join("{:.1f}".format(v) for v in figures["by seed"])
+@pytest.mark.parametrize(
+    "table, names",
+    [
+        ("checkpoint_table", ["birds"]),
+        ("speed_table", ["evaluator_speed"]),
+        ("methods_table", ["photos5_vgg"]),
+        ("seeds_table", ["photos5_vgg"]),
+        ("alpha_table", ["photos5_vgg"]),
+        ("methods_table", ["birds_vgg"]),
+        ("backbones_table", PHOTOS),
+    ],
+)
+def test_tables_are_the_recorded_results(root, tables, readme, table, names):
+    expected = getattr(tables, table)(recorded(root, tables, *names))
+    assert len(expected.split("\n")) > 3
+    assert expected in readme
+
+
+@pytest.mark.parametrize("name", ["evaluator_speed", "birds_vgg"] + PHOTOS)
+def test_the_command_of_a_record_is_in_the_readme(root, tables, readme, name):
+    command = recorded(root, tables, name)["command"]
+    assert " ".join(command.split()) in " ".join(readme.replace("\\\n", " ").split())
+
+
+def test_the_matrix_is_drawn_from_its_record(root, tables, tmp_path):
+    path = str(tmp_path / "matrix.png")
+    tables.draw_matrix(recorded(root, tables, "photos5_vgg"), path)
+    assert os.path.getsize(path) > 10000

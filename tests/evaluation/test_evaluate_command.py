@@ -9,37 +9,17 @@ import sys
 
 import numpy as np
 import pytest
+from command_runs import CLASSES, IMAGES, SIZE, entries_of, parse
 from deterministic import picture
 from tiny import WIDTH, vgg_variables, write_list
 
 from dgl.data.image_io import read_image
 from dgl.errors import UserError
-from dgl.evaluation.command import make_parser, make_study_parser, run
+from dgl.evaluation.command import make_parser, run
 from dgl.evaluation.report import print_tables
-from dgl.weights import ModelCard, save_npz, write_card
+from dgl.weights import save_npz
 
-CLASSES, SIZE, IMAGES = 7, 64, 5
 ENTRIES = ["dgl@conv5_3", "dgl@conv5_2", "cam@add"]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A checkpoint ``tiny.npz`` with its card, and five pictures with boxes; the last has none."""
-    folder = tmp_path_factory.mktemp("evaluate")
-    save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
-    write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE))
-    rows = [
-        ("{}.jpg".format(i), picture(i + 1, 90 + 10 * i, 120), i % CLASSES, [(20, 10, 90, 70)])
-        for i in range(IMAGES)
-    ]
-    rows[-1] = rows[-1][:3] + ((),)
-    write_list(folder / "data", "val", rows)
-    return folder
-
-
-def parse(folder, *flags):
-    given = ["--load", folder / "tiny.npz", "--data", folder / "data"]
-    return make_parser("Evaluate.").parse_args([str(flag) for flag in given + list(flags)])
 
 
 @pytest.fixture(scope="module")
@@ -72,11 +52,6 @@ def results(folder):
         "page": page,
         "printed": "\n".join(printed),
     }
-
-
-def entries_of(metrics, protocol):
-    rows = metrics["protocols"][protocol]["rows"]
-    return {"{method}@{layer}".format(**row): row for row in rows}
 
 
 def test_metrics_say_what_was_run(results, folder):
@@ -308,213 +283,3 @@ def test_flags_that_are_missing_are_named(tmp_path):
     ):
         with pytest.raises(UserError, match=message):
             run(make_parser("Evaluate.").parse_args(flags))
-
-
-def metrics_of(out):
-    return (out / "metrics.json").read_bytes()
-
-
-@pytest.fixture(scope="module")
-def many(folder):
-    """A data set of two splits, 12 and 8 pictures; one of each cannot be read."""
-    data = folder / "many"
-    for split, count, seed in (("val", 12, 0), ("train", 8, 50)):
-        rows = [
-            (
-                "{}{}.jpg".format(split, i),
-                picture(seed + i + 1, 90, 120),
-                i % CLASSES,
-                [(9, 9, 70, 60)],
-            )
-            for i in range(count)
-        ]
-        write_list(data, split, rows)
-        (data / split / (split + "3.jpg")).write_bytes(b"no picture")
-    return data
-
-
-def evaluate_many(folder, many, out, *flags):
-    flags = ("--data", many, "--out", out, "--batch", 2, "--gallery", 3, "--resamples", 50) + flags
-    assert run(parse(folder, *flags)) == 0
-    return metrics_of(out) if (out / "metrics.json").exists() else None
-
-
-@pytest.mark.parametrize("tuned", [(), ("--tune-split", "train")])
-def test_shards_merge_to_the_bytes_of_one_run(folder, many, tmp_path, tuned):
-    whole = evaluate_many(folder, many, tmp_path / "whole", *tuned)
-    for i in (1, 2, 3):
-        out = tmp_path / str(i)
-        assert evaluate_many(folder, many, out, "--shard", "{}/3".format(i), *tuned) is None
-    shards = [str(tmp_path / str(i)) for i in (3, 1, 2)]
-    merge = ["--merge"] + shards + ["--out", str(tmp_path / "merged"), "--resamples", "50"]
-    assert run(make_parser("Evaluate.").parse_args(merge)) == 0
-    assert metrics_of(tmp_path / "merged") == whole
-    for name in ("images.csv", "errors.csv"):
-        assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    # A finished run can be told again, with other resamples, without a model.
-    again = [
-        "--merge",
-        str(tmp_path / "whole"),
-        "--out",
-        str(tmp_path / "again"),
-        "--resamples",
-        "50",
-    ]
-    assert run(make_parser("Evaluate.").parse_args(again)) == 0
-    assert metrics_of(tmp_path / "again") == whole
-
-
-def test_shards_that_do_not_fit_are_refused(folder, many, tmp_path):
-    for i, more in ((1, ()), (2, ()), (3, ("--pa", 5))):
-        evaluate_many(folder, many, tmp_path / str(i), "--shard", "{}/3".format(i), *more)
-
-    def merge(*shards):
-        paths = [str(tmp_path / name) for name in shards]
-        run(
-            make_parser("Evaluate.").parse_args(
-                ["--merge"] + paths + ["--out", str(tmp_path / "m")]
-            )
-        )
-
-    with pytest.raises(UserError, match="--merge: 4 of 12 pictures are in none .* picture 5;"):
-        merge("1", "2")
-    with pytest.raises(UserError, match="another evaluation than .*, it differs in model"):
-        merge("1", "2", "3")
-    with pytest.raises(UserError, match="--merge .*: picture 1 is in both"):
-        merge("1", "2", "1")
-    with pytest.raises(UserError, match="no such file; expected the results of an evaluation"):
-        merge("1", "nowhere")
-    (tmp_path / "2" / "records.json").write_text("{")
-    with pytest.raises(UserError, match=r"records\.json: damaged"):
-        merge("1", "2")
-    assert not (tmp_path / "m").exists()
-
-
-def test_unfinished_results_go_on_and_those_of_other_flags_are_kept(
-    folder, many, tmp_path, monkeypatch
-):
-    from dgl.evaluation import store
-
-    whole = evaluate_many(folder, many, tmp_path / "whole")
-    write, written = store.Store.write, []
-
-    def failing(self, chunk, gathered):
-        if len(written) == 3:
-            raise KeyboardInterrupt
-        written.append(chunk)
-        write(self, chunk, gathered)
-
-    out = tmp_path / "out"
-    monkeypatch.setattr(store.Store, "write", failing)
-    with pytest.raises(KeyboardInterrupt):
-        evaluate_many(folder, many, out)
-    monkeypatch.setattr(store.Store, "write", write)
-    with pytest.raises(UserError, match="unfinished results of another evaluation, .* in model"):
-        evaluate_many(folder, many, out, "--pa", 3)
-    assert len(os.listdir(str(out / "partial"))) == 4
-    damaged = out / "partial" / "batch-000001.json"
-    damaged.write_bytes(damaged.read_bytes()[:100])
-    assert evaluate_many(folder, many, out) == whole
-    assert not (out / "partial").exists()
-    assert evaluate_many(folder, many, out, "--restart") == whole
-
-
-def test_thresholds_and_layers_come_from_the_other_split(folder, many, tmp_path, capsys):
-    flags = ("--tune-split", "train", "--clayer", "1-3", "--alphas", 1, "inf", "--fuse", "max")
-    metrics = json.loads(evaluate_many(folder, many, tmp_path / "out", *flags).decode("utf-8"))
-    own = json.loads(
-        evaluate_many(folder, many, tmp_path / "train", "--split", "train", *flags[2:]).decode()
-    )
-    settled = {"{method}@{layer}".format(**row): row for row in metrics["selection"]["rows"]}
-    on_train = entries_of(own, "wsolevaluation")
-    assert set(settled) == set(on_train)
-    assert (metrics["selection"]["split"], metrics["selection"]["images"]) == ("train", 7)
-    for name, row in entries_of(metrics, "wsolevaluation").items():
-        assert settled[name]["threshold"] == on_train[name]["best_threshold"]
-        assert settled[name]["box_acc"] == on_train[name]["max_box_acc"]
-        index = row["thresholds"].index(settled[name]["threshold"])
-        assert row["tuned_threshold"] == settled[name]["threshold"]
-        assert row["box_acc"] == row["curve"][index] <= row["max_box_acc"]
-    chosen = [name for name, row in settled.items() if row["chosen"]]
-    assert sorted(name.split("@")[0] for name in chosen) == ["cam", "dgl"]
-    dgl = max((r["box_acc"] for r in settled.values() if r["method"] == "dgl"))
-    assert [settled[n]["box_acc"] for n in chosen if n.startswith("dgl")] == [dgl]
-    (compared,) = metrics["protocols"]["wsolevaluation"]["comparisons"]
-    assert [compared["a"], compared["b"], compared["figure"]] == sorted(chosen)[::-1] + ["box_acc"]
-    # The fixed-threshold protocol has thresholds of its own crop.
-    assert len({row["threshold"] for row in metrics["protocols"]["fixed_threshold"]["rows"]}) > 1
-    rows = metrics["alpha"]["rows"]
-    assert [(row["alpha"], row["semantics"]) for row in rows] == [
-        (1.0, "kernel"), ("inf", "kernel"), (1.0, "exact"), ("inf", "exact"),
-    ]  # fmt: skip
-    assert all({"gt_known", "max_box_acc"} <= set(row) for row in rows)
-    printed = capsys.readouterr().out
-    assert "thresholds settled on train" in printed and "by alpha" in printed
-    names = ["dgl@max(conv5_3+conv5_2+conv5_1)", "cam@add"]
-    assert set(names) <= set(entries_of(metrics, "fixed_threshold"))
-
-
-def test_a_part_of_the_other_split_is_taken_evenly(folder, many, tmp_path):
-    flags = (
-        "--tune-split",
-        "train",
-        "--tune-limit",
-        3,
-        "--clayer",
-        1,
-        "--protocol",
-        "wsolevaluation",
-    )
-    metrics = json.loads(evaluate_many(folder, many, tmp_path, *flags).decode("utf-8"))
-    record = json.loads((tmp_path / "selection" / "records.json").read_text())
-    # Of 8 pictures the first, the last, and one in the middle; the fourth cannot be read.
-    names = [name for _, name in record["results"]["names"]]
-    assert names == ["train0.jpg", "train4.jpg", "train7.jpg"]
-    assert metrics["selection"]["images"] == 3
-
-
-def test_splits_that_share_pictures_do_not_settle_anything(folder, many, tmp_path):
-    data = tmp_path / "data"
-    rows = [("a.jpg", picture(1), 0, [(2, 2, 30, 30)])]
-    write_list(data, "val", rows)
-    write_list(data, "train", rows)
-    (data / "train" / "a.jpg").unlink()
-    os.symlink(str(data / "val" / "a.jpg"), str(data / "train" / "a.jpg"))
-    with pytest.raises(UserError, match="--tune-split train: 1 of its pictures are in val too"):
-        evaluate_many(folder, data, tmp_path / "out", "--tune-split", "train")
-
-
-def test_saved_maps_score_to_the_same_figures(folder, many, tmp_path):
-    metrics = json.loads(evaluate_many(folder, many, tmp_path / "out", "--save-maps"))
-    maps = tmp_path / "out" / "maps"
-    names = ["cam@add", "dgl@conv5_2", "dgl@conv5_3", "metadata"]
-    assert sorted(os.listdir(str(maps))) == names
-    for name, row in entries_of(metrics, "wsolevaluation").items():
-        flags = ["--maps", maps / name, "--metadata", maps / "metadata", "--out", tmp_path / name]
-        flags = [str(flag) for flag in flags + ["--resamples", 50]]
-        assert run(make_parser("Score.").parse_args(flags)) == 0
-        scored = json.loads(metrics_of(tmp_path / name).decode("utf-8"))
-        for key in set(row) - {"method", "layer"}:
-            assert scored[key] == row[key], key
-
-
-def test_the_study_compares_everything(folder, many, tmp_path):
-    given = ["--load", folder / "tiny.npz", "--data", many, "--out", tmp_path, "--batch", 4]
-    given += ["--clayer", "1-2", "--alphas", "0.1", "inf", "--resamples", 20, "--gallery", 2]
-    given += ["--protocol", "wsolevaluation"]
-    args = make_study_parser("Study.").parse_args([str(flag) for flag in given])
-    assert (args.method, args.tune_split) == (["all"], "train")
-    assert run(args) == 0
-    metrics = json.loads(metrics_of(tmp_path).decode("utf-8"))
-    found = set(entries_of(metrics, "wsolevaluation"))
-    from dgl.attribution import METHODS
-
-    assert {name.split("@")[0] for name in found} == set(METHODS)
-    assert {"layercam@conv5_3", "layercam@mean(conv5_3+conv5_2)", "center@image"} <= found
-    compared = metrics["protocols"]["wsolevaluation"]["comparisons"]
-    assert len(compared) == len(METHODS) - 1
-    assert {row["a"].split("@")[0] for row in compared} == {"dgl"}
-    assert len(metrics["alpha"]["rows"]) == 4
-    page = (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert "eigencam" in page
-    assert os.path.isfile(str(tmp_path / "tables" / "wsolevaluation.tex"))

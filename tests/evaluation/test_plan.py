@@ -4,30 +4,11 @@ import dataclasses
 import json
 
 import pytest
+from gathered_results import ENTRY, PLAN
 
 from dgl.data.sample import Sample
 from dgl.evaluation import FixedThresholdEvaluator, MaxBoxAccEvaluator
 from dgl.evaluation.plan import Plan, pictures_fingerprint, weights_fingerprint
-
-ENTRY = ("dgl", "conv5_3")
-PLAN = Plan(
-    protocols=("fixed_threshold", "wsolevaluation"),
-    entries=(ENTRY, ("cam", "add")),
-    alpha_entries=(("dgl(pa=1)", "conv5_3"), ENTRY),
-    threshold=0.2,
-    thresholds={"wsolevaluation": {"dgl@conv5_3": 0.15}, "fixed_threshold": {"cam@add": 0.4}},
-    selecting=False,
-    step=0.01,
-    batch=8,
-    masks=True,
-    classes=7,
-    model={"mode": "vgg"},
-    data={"name": "x", "images": 17},
-    versions={},
-    class_names=("a", "b"),
-    pictures="p",
-    weights="w",
-)
 
 
 @pytest.mark.parametrize("change", [{}, {"class_names": None}, {"model": None}])

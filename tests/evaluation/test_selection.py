@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from test_plan import PLAN
+from gathered_results import PLAN
 
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError

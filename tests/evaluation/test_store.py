@@ -4,37 +4,11 @@ import dataclasses
 import json
 import os
 
-import numpy as np
 import pytest
-from test_plan import PLAN
+from gathered_results import PLAIN, filled
 
 from dgl.errors import UserError
-from dgl.evaluation.gathered import Gathered, picture_key
 from dgl.evaluation.store import Store, has_records, merge_records, read_records, write_records
-
-PLAIN = dataclasses.replace(PLAN, alpha_entries=(), thresholds={}, masks=False)
-
-
-def filled(positions, plan=PLAIN, broken=()):
-    """Results of some pictures, the same for the same positions."""
-    gathered = Gathered(plan)
-    for position in positions:
-        key = picture_key(position)
-        if position in broken:
-            gathered.errors[key] = ("{}.jpg".format(position), "no picture")
-            continue
-        rng = np.random.RandomState(position)
-        score_map = rng.rand(12, 12)
-        logits = rng.rand(plan.classes)
-        for evaluator in gathered.classification.values():
-            evaluator.add(logits, 1, key)
-        for evaluator in gathered.localization.values():
-            kind = {"logits": logits, "labels": 1} if evaluator.name == "fixed_threshold" else {}
-            evaluator.add(score_map, [[2, 2, 8, 9]], ids=key, **kind)
-        columns = gathered.pictures.state_dict()["columns"]
-        gathered.pictures.append([key], **{name: [position] for name in columns})
-        gathered.names[key] = "{}.jpg".format(position)
-    return gathered
 
 
 def test_batches_come_back_as_they_were(tmp_path):

@@ -1,0 +1,195 @@
+#!/usr/bin/env python
+"""Print the README's result tables, and draw its matrix, from what `benchmarks/localization.py` recorded.
+
+python benchmarks/tables.py benchmarks/results/photos5_vgg.json [--matrix fig/photos5_matrix.png]
+"""
+
+import argparse
+import json
+import os
+import sys
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+
+from dgl.errors import run_script  # noqa: E402
+from dgl.rendering.charts import layer_method_matrix  # noqa: E402
+
+_WSOL, _FIXED = "wsolevaluation", "fixed_threshold"
+_COLUMNS = (
+    ("GT-known", _FIXED, "gt_known"),
+    ("Top-1 Loc", _FIXED, "top1_loc"),
+    ("BoxAcc", _WSOL, "box_acc"),
+    ("MaxBoxAcc", _WSOL, "max_box_acc"),
+    ("MaxBoxAccV2", _WSOL, "max_box_acc_v2"),
+)
+_WITH_INTERVAL = ("gt_known", "box_acc")
+
+
+def read(path):
+    """A record of `benchmarks/localization.py`."""
+    with open(path, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def methods_table(record):
+    """Markdown: a row a method, each seed at the layer and threshold settled on the other split.
+
+    Returns:
+        str, lines of a Markdown table; the best mean of each column is bold.
+    """
+    rows = {(p, row["method"]): row for p in (_FIXED, _WSOL) for row in record["chosen"][p]}
+    methods = [row["method"] for row in record["chosen"][_WSOL]]
+    methods.sort(key=lambda method: -rows[_WSOL, method]["box_acc"]["mean"])
+    tests = {row["b"]: row for row in record["comparisons"][_WSOL]}
+    heading = (
+        ["method", "layer by seed"]
+        + [title for title, _, _ in _COLUMNS]
+        + ["DGL - it, BoxAcc", "p"]
+    )
+    lines = [heading, ["---"] * len(heading)]
+    for method in methods:
+        layers = rows[_WSOL, method]["layers"]
+        cells = [method, layers[0] if len(set(layers)) == 1 else ", ".join(layers)]
+        for _, protocol, figure in _COLUMNS:
+            value = rows[protocol, method][figure]
+            best = max(row[figure]["mean"] for (p, _), row in rows.items() if p == protocol)
+            text = "{:.1f}".format(value["mean"])
+            text = "**{}**".format(text) if text == "{:.1f}".format(best) else text
+            if figure in _WITH_INTERVAL:
+                text += " ({:.1f} to {:.1f})".format(*value["interval"])
+            cells.append(text)
+        test = tests.get(method)
+        cells.append("" if test is None else "{:+.1f} ({:+.1f} to {:+.1f})".format(
+            test["difference"], *test["interval"]
+        ))  # fmt: skip
+        cells.append("" if test is None else "{:.3f}".format(test["p_value"]))
+        lines.append(cells)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def seeds_table(record):
+    """Markdown: BoxAcc of each seed, by method, for how far trainings lie apart."""
+    rows = sorted(record["chosen"][_WSOL], key=lambda row: -row["box_acc"]["mean"])
+    heading = ["BoxAcc"] + ["seed {}".format(seed) for seed in record["seeds"]]
+    lines = [heading, ["---"] * len(heading)]
+    lines += [
+        [row["method"]] + ["{:.1f}".format(v) for v in row["box_acc"]["seeds"]] for row in rows
+    ]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def backbones_table(records, methods=("dgl", "cam", "center")):
+    """Markdown: a row a backbone and method, for records of the same data."""
+    heading = ["backbone", "seeds", "top-1 error", "method", "layer by seed"]
+    heading += ["GT-known", "BoxAcc", "MaxBoxAcc", "MaxBoxAccV2"]
+    lines = [heading, ["---"] * len(heading)]
+    for record in records:
+        for method in methods:
+            rows = {
+                protocol: next(r for r in record["chosen"][protocol] if r["method"] == method)
+                for protocol in (_FIXED, _WSOL)
+            }
+            cells = [record["model"]["mode"], str(len(record["seeds"]))]
+            cells += ["{:.1f}".format(record["top1_error"]["mean"]), method]
+            cells.append(", ".join(dict.fromkeys(rows[_WSOL]["layers"])))
+            for protocol, figure in (
+                (_FIXED, "gt_known"),
+                (_WSOL, "box_acc"),
+                (_WSOL, "max_box_acc"),
+                (_WSOL, "max_box_acc_v2"),
+            ):
+                value = rows[protocol][figure]
+                text = "{:.1f}".format(value["mean"])
+                if figure in _WITH_INTERVAL:
+                    text += " ({:.1f} to {:.1f})".format(*value["interval"])
+                cells.append(text)
+            lines.append(cells)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def alpha_table(record):
+    """Markdown: MaxBoxAcc at one layer by alpha and gradient."""
+    rows = record["alpha"][_WSOL]
+    names = [row["method"][len("dgl(pa=") : -1] for row in rows]
+    alphas = [name for name in names if not name.endswith(",exact")]
+    value = {name: row["max_box_acc"]["mean"] for name, row in zip(names, rows)}
+    lines = [["alpha"] + alphas, ["---"] * (len(alphas) + 1)]
+    for title, end in (("kernel's gradient", ""), ("exact gradient", ",exact")):
+        lines.append([title] + ["{:.1f}".format(value[alpha + end]) for alpha in alphas])
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def checkpoint_table(metrics):
+    """Markdown: a row an entry of one evaluation's `metrics.json`, both protocols side by side."""
+    heading = ["method", "layer"]
+    heading += ["GT-known", "Top-1 Loc", "MaxBoxAcc", "MaxBoxAccV2", "PxAP"]
+    lines = [heading, ["---"] * len(heading)]
+    tables = [metrics["protocols"][name]["rows"] for name in (_FIXED, _WSOL)]
+    for fixed, wsol in zip(*tables):
+        cells = [fixed["method"], fixed["layer"]]
+        for row, figure in (
+            (fixed, "gt_known"),
+            (fixed, "top1_loc"),
+            (wsol, "max_box_acc"),
+            (wsol, "max_box_acc_v2"),
+            (wsol, "pxap"),
+        ):
+            text = "{:.1f}".format(row[figure])
+            if figure in ("gt_known", "max_box_acc", "pxap"):
+                text += " ({:.1f} to {:.1f})".format(*row[figure + "_interval"])
+            cells.append(text)
+        lines.append(cells)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def speed_table(record):
+    """Markdown: milliseconds a map of `benchmarks/evaluator_speed.py`."""
+    heading = ["maps", "1000 masks, MaxBoxAcc alone", "1000 masks, both metrics"]
+    heading += ["here, both", "times faster than the first"]
+    lines = [heading, ["---"] * len(heading)]
+    for row in record["rows"]:
+        ratio = row["times_faster_than_loop_largest"]
+        cells = [row["kind"]]
+        for key in ("loop_largest_ms", "loop_both_ms", "component_trees_ms"):
+            cells.append("{:.1f} ms".format(row[key]))
+        cells.append(
+            "{:.1f} ({:.1f} to {:.1f})".format(ratio["median"], ratio["least"], ratio["most"])
+        )
+        lines.append(cells)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def draw_matrix(record, path, figure="max_box_acc"):
+    """Draw the layer-by-method matrix of the means over the seeds."""
+    rows = [
+        dict(method=row["method"], layer=row["layer"], **{figure: row[figure]["mean"]})
+        for row in record["matrix"][_WSOL]
+    ]
+    layer_method_matrix(rows, path, figure)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "records", nargs="+", help="JSON; of several, one of each backbone, one table"
+    )
+    parser.add_argument("--matrix", help="PNG to draw")
+    args = parser.parse_args(argv)
+    records = [read(path) for path in args.records]
+    if len(records) > 1:
+        print(backbones_table(records))
+    elif "protocols" in records[0]:
+        print(checkpoint_table(records[0]))
+    elif "thresholds" in records[0]:
+        print(speed_table(records[0]))
+    else:
+        tables = [methods_table(records[0]), seeds_table(records[0]), alpha_table(records[0])]
+        print("\n\n".join(tables))
+    if args.matrix:
+        draw_matrix(records[0], args.matrix)
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,42 @@
+"""A small checkpoint and two data sets, shared by the tests of the command line."""
+
+import pytest
+from command_runs import CLASSES, IMAGES, SIZE
+from deterministic import picture
+from tiny import vgg_variables, write_list
+
+from dgl.weights import ModelCard, save_npz, write_card
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    """A checkpoint ``tiny.npz`` with its card, and five pictures with boxes; the last has none."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
+    write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE))
+    rows = [
+        ("{}.jpg".format(i), picture(i + 1, 90 + 10 * i, 120), i % CLASSES, [(20, 10, 90, 70)])
+        for i in range(IMAGES)
+    ]
+    rows[-1] = rows[-1][:3] + ((),)
+    write_list(folder / "data", "val", rows)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def many(folder):
+    """A data set of two splits, 12 and 8 pictures; one of each cannot be read."""
+    data = folder / "many"
+    for split, count, seed in (("val", 12, 0), ("train", 8, 50)):
+        rows = [
+            (
+                "{}{}.jpg".format(split, i),
+                picture(seed + i + 1, 90, 120),
+                i % CLASSES,
+                [(9, 9, 70, 60)],
+            )
+            for i in range(count)
+        ]
+        write_list(data, split, rows)
+        (data / split / (split + "3.jpg")).write_bytes(b"no picture")
+    return data

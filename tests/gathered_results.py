@@ -1,0 +1,51 @@
+"""A plan of an evaluation and results made up for it, the same for the same pictures."""
+
+import dataclasses
+
+import numpy as np
+
+from dgl.evaluation.gathered import Gathered, picture_key
+from dgl.evaluation.plan import Plan
+
+ENTRY = ("dgl", "conv5_3")
+PLAN = Plan(
+    protocols=("fixed_threshold", "wsolevaluation"),
+    entries=(ENTRY, ("cam", "add")),
+    alpha_entries=(("dgl(pa=1)", "conv5_3"), ENTRY),
+    threshold=0.2,
+    thresholds={"wsolevaluation": {"dgl@conv5_3": 0.15}, "fixed_threshold": {"cam@add": 0.4}},
+    selecting=False,
+    step=0.01,
+    batch=8,
+    masks=True,
+    classes=7,
+    model={"mode": "vgg"},
+    data={"name": "x", "images": 17},
+    versions={},
+    class_names=("a", "b"),
+    pictures="p",
+    weights="w",
+)
+PLAIN = dataclasses.replace(PLAN, alpha_entries=(), thresholds={}, masks=False)
+
+
+def filled(positions, plan=PLAIN, broken=(), seed=0):
+    """Results of some pictures, the same for the same positions and seed."""
+    gathered = Gathered(plan)
+    for position in positions:
+        key = picture_key(position)
+        if position in broken:
+            gathered.errors[key] = ("{}.jpg".format(position), "no picture")
+            continue
+        rng = np.random.RandomState(1000 * seed + position)
+        score_map = rng.rand(12, 12)
+        logits = rng.rand(plan.classes)
+        for evaluator in gathered.classification.values():
+            evaluator.add(logits, 1, key)
+        for evaluator in gathered.localization.values():
+            kind = {"logits": logits, "labels": 1} if evaluator.name == "fixed_threshold" else {}
+            evaluator.add(score_map, [[2, 2, 8, 9]], ids=key, **kind)
+        columns = gathered.pictures.state_dict()["columns"]
+        gathered.pictures.append([key], **{name: [position] for name in columns})
+        gathered.names[key] = "{}.jpg".format(position)
+    return gathered
