@@ -55,7 +55,7 @@ class ComponentTree(NamedTuple):
     def sums(self, weights):
         """float64 (K, L): sums of the weights, (H, W) numbers, over the pixels of every component."""
         _, rows, levels = self.extents.shape
-        cells = self.basins * np.int64(levels + 1) + self.rank
+        cells = self.basins.astype(np.int64) * (levels + 1) + self.rank
         table = np.bincount(cells.ravel(), weights.ravel(), rows * (levels + 1))
         table = np.cumsum(table.reshape(rows, levels + 1)[:, :0:-1], axis=1)[:, ::-1]
         for level, row, joined in self.unions:
@@ -162,12 +162,15 @@ def _passes(basins, rank, rows, diagonal, has_outside):
         there.append(found + (dy * width + dx))
     here, there = np.concatenate(here), np.concatenate(there)
     basin, level = basins.ravel(), rank.ravel()
-    a, b = basin[here], basin[there]
-    codes = np.minimum(a, b) * np.int64(rows) + np.maximum(a, b)
+    # Before NumPy 2 a wide scalar does not widen a narrow array.
+    a, b = basin[here].astype(np.int64), basin[there].astype(np.int64)
+    codes = np.minimum(a, b) * rows + np.maximum(a, b)
     codes = codes * 256 + np.minimum(level[here], level[there])
     if has_outside:
         sides = [(0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)]
-        border = np.concatenate([basins[side] * np.int64(256) + rank[side] for side in sides])
+        border = np.concatenate(
+            [basins[side].astype(np.int64) * 256 + rank[side] for side in sides]
+        )
         codes = np.concatenate([codes, border])
     codes = np.sort(codes)
     pairs, level = codes >> 8, codes & 255
@@ -209,7 +212,8 @@ def _extents(basins, rank, rows, levels):
         is_run = np.ones(owner.shape, dtype=bool)
         np.not_equal(owner[:, 1:], owner[:, :-1], out=is_run[:, 1:])
         runs = np.flatnonzero(is_run)
-        cell = owner.ravel()[runs] * np.int64(levels + 1) + np.maximum.reduceat(level.ravel(), runs)
+        highest = np.maximum.reduceat(level.ravel(), runs)
+        cell = owner.ravel()[runs].astype(np.int64) * (levels + 1) + highest
         line = (runs // owner.shape[1]).astype(np.int32)
         # Of several values for one place NumPy keeps the last: in reverse order the least line.
         table[axis][cell[::-1]] = line[::-1]
