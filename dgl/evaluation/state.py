@@ -18,8 +18,8 @@ _BLOCK = 2048
 class Evaluator(object):
     """Base of the evaluators: rows under fixed settings.
 
-    A subclass sets :attr:`name` and :attr:`figure_names`, and implements :meth:`_columns`,
-    :meth:`_counted`, :meth:`_terms` and :meth:`figures`; its own ``add`` appends to ``self.records``.
+    A subclass sets :attr:`name` and implements :meth:`_columns`, :meth:`_terms` and :meth:`figures`,
+    and :meth:`_counted` where not every row counts; its own ``add`` appends to ``self.records``.
     """
 
     name = ""
