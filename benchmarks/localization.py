@@ -175,16 +175,7 @@ def _comparisons(protocol, chosen, evaluators, resamples):
         if method == REFERENCE or REFERENCE not in chosen or not resamples:
             continue
         result = compare(parts[REFERENCE], parts[method], figure, resamples)
-        found.append(
-            OrderedDict(
-                a=REFERENCE,
-                b=method,
-                figure=figure,
-                difference=result.difference,
-                interval=list(result.interval),
-                p_value=result.p_value,
-            )
-        )
+        found.append(result.record(REFERENCE, method, figure))
     return found
 
 

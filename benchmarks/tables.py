@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from dgl.errors import run_script  # noqa: E402
-from dgl.rendering.charts import layer_method_matrix  # noqa: E402
+from dgl.rendering.layer_matrix import layer_method_matrix  # noqa: E402
 
 _WSOL, _FIXED = "wsolevaluation", "fixed_threshold"
 _COLUMNS = (

@@ -4,13 +4,12 @@ An annotation comes from outside, so it is parsed by ``defusedxml``: document ty
 references to other files are refused, and so are files far larger than any annotation.
 """
 
-import os
-import stat
 from typing import NamedTuple, Optional, Tuple
 
 import defusedxml.ElementTree as defused_tree
 from defusedxml.common import DefusedXmlException
 
+from dgl.data.annotation_file import read_bounded
 from dgl.data.sample import DIGITS, Box, check_box, is_number, quote
 from dgl.errors import UserError
 
@@ -47,7 +46,7 @@ def read_annotation(path):
         UserError: the file cannot be read, is larger than :data:`MAX_BYTES`, is not well-formed,
             holds a document type or an entity, or an object lacks its name or a proper box.
     """
-    data = _read(path)
+    data = read_bounded(path, MAX_BYTES, "an XML file")
     if data is None:
         return None
     try:
@@ -74,26 +73,6 @@ def read_annotation(path):
         names.append(name)
         boxes.append(_box(element, where))
     return Annotation(tuple(names), tuple(boxes), _size(root, path))
-
-
-def _read(path):
-    """The bytes of a file, or ``None`` where there is none."""
-    try:
-        # Opening a pipe would wait for somebody to write to it.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UserError("{}: not a file; expected an XML file".format(path))
-        with open(path, "rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError("{}: cannot be read: {}".format(quote(path, 400), reason)) from error
-    if len(data) > MAX_BYTES:
-        raise UserError(
-            "{}: more than {} bytes; expected the annotation of one picture".format(path, MAX_BYTES)
-        )
-    return data
 
 
 def _box(element, where):

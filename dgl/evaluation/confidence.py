@@ -5,6 +5,7 @@ over thresholds is computed anew for every resample, the choice of the threshold
 anything about other trainings of the same network: that takes several seeds.
 """
 
+from collections import OrderedDict
 from typing import NamedTuple, Tuple
 
 import numpy as np
@@ -29,6 +30,26 @@ class Comparison(NamedTuple):
     difference: float
     interval: Tuple[float, float]
     p_value: float
+
+    def record(self, first, second, figure):
+        """The comparison with its names, as result files hold it.
+
+        Args:
+            first, second: str, what the two methods are called.
+            figure: str, the figure compared.
+
+        Returns:
+            ordered dict of JSON values: ``a``, ``b``, ``figure``, ``difference`` (a minus b) and
+            ``interval`` in percentage points, ``p_value``.
+        """
+        return OrderedDict(
+            a=first,
+            b=second,
+            figure=figure,
+            difference=self.difference,
+            interval=list(self.interval),
+            p_value=self.p_value,
+        )
 
 
 def intervals(evaluator, resamples=RESAMPLES, seed=0, level=LEVEL):

@@ -10,8 +10,7 @@ from dgl import boxes as box_ops
 from dgl.evaluation.cases import CASES, case_of
 from dgl.evaluation.classification import TOP5_NEEDS_MORE_THAN, checked_ranks
 from dgl.evaluation.records import Column
-from dgl.evaluation.state import Evaluator, as_batch, check_lengths, is_single, percent
-from dgl.parallel import ordered_map
+from dgl.evaluation.state import Evaluator, check_lengths, measure_batch, percent
 
 PROTOCOL = "fixed_threshold"
 _NO_CASE = -1
@@ -65,12 +64,8 @@ class FixedThresholdEvaluator(Evaluator):
             ValueError: a map outside [0, 1], a malformed box, arguments that do not fit each other,
                 or an id a second time.
         """
-        single = is_single(score_maps)
-        score_maps = as_batch(score_maps, single)
-        true_boxes = as_batch(true_boxes, single)
-        check_lengths(score_maps=score_maps, true_boxes=true_boxes)
-        found = list(ordered_map(self._localize_pair, zip(score_maps, true_boxes), workers))
-        self.add_found(found, logits, labels, ranks, as_batch(ids, single))
+        found, ids = measure_batch(self.localize, score_maps, ids, workers, true_boxes=true_boxes)
+        self.add_found(found, logits, labels, ranks, ids)
 
     def localize(self, score_map, true_boxes):
         """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
@@ -185,6 +180,3 @@ class FixedThresholdEvaluator(Evaluator):
         if ranks.ndim != 1 or (ranks.size and (ranks.dtype.kind not in "iu" or ranks.min() < 0)):
             raise ValueError("ranks must be whole numbers from 0, one an image")
         return ranks
-
-    def _localize_pair(self, image):
-        return self.localize(*image)

@@ -10,8 +10,7 @@ import numpy as np
 from dgl import boxes as box_ops
 from dgl.evaluation.box_hits import box_hits
 from dgl.evaluation.records import Column
-from dgl.evaluation.state import Evaluator, as_batch, check_lengths, is_single, percent
-from dgl.parallel import ordered_map
+from dgl.evaluation.state import Evaluator, check_lengths, measure_batch, percent
 
 PROTOCOL = "wsolevaluation"
 _LARGEST_CONTOUR_IOU = 0.5
@@ -72,12 +71,9 @@ class MaxBoxAccEvaluator(Evaluator):
             ValueError: a map outside [0, 1] (NaN included), a malformed box, unequal lengths, or an
                 id a second time.
         """
-        single = is_single(score_maps)
-        score_maps = as_batch(score_maps, single)
-        true_boxes = as_batch(true_boxes, single)
-        check_lengths(score_maps=score_maps, true_boxes=true_boxes)
-        found = ordered_map(self._localize_pair, zip(score_maps, true_boxes), workers)
-        self.add_found(list(found), as_batch(ids, single))
+        self.add_found(
+            *measure_batch(self.localize, score_maps, ids, workers, true_boxes=true_boxes)
+        )
 
     def localize(self, score_map, true_boxes):
         """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
@@ -191,6 +187,3 @@ class MaxBoxAccEvaluator(Evaluator):
             # A sum of its own: in a paired test rows of another operating threshold come in.
             terms["operating"] = terms["largest"][:, self._operating]
         return terms
-
-    def _localize_pair(self, image):
-        return self.localize(*image)

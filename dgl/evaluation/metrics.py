@@ -116,16 +116,7 @@ def _comparisons(gathered, protocol, rows, seed, resamples, selection):
             resamples,
             seed,
         )
-        found.append(
-            OrderedDict(
-                a=entry_name(reference),
-                b=entry_name(entry),
-                figure=figure,
-                difference=result.difference,
-                interval=list(result.interval),
-                p_value=result.p_value,
-            )
-        )
+        found.append(result.record(entry_name(reference), entry_name(entry), figure))
     return found
 
 

@@ -9,8 +9,7 @@ import numpy as np
 
 from dgl.errors import UserError
 from dgl.evaluation.records import Column
-from dgl.evaluation.state import Evaluator, as_batch, check_lengths, is_single
-from dgl.parallel import ordered_map
+from dgl.evaluation.state import Evaluator, check_lengths, measure_batch
 
 BACKGROUND, OBJECT, IGNORE = 0, 1, 255
 
@@ -53,12 +52,7 @@ class PixelApEvaluator(Evaluator):
             ValueError: a map outside [0, 1] (NaN included), a mask of another shape or with other
                 values, unequal lengths, or an id a second time.
         """
-        single = is_single(score_maps)
-        score_maps = as_batch(score_maps, single)
-        masks = [masks] if single else list(masks)  # of one image it may be None
-        check_lengths(score_maps=score_maps, masks=masks)
-        found = ordered_map(self._count_pair, zip(score_maps, masks), workers)
-        self.add_found(list(found), as_batch(ids, single))
+        self.add_found(*measure_batch(self.count, score_maps, ids, workers, masks=masks))
 
     def count(self, score_map, mask):
         """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
@@ -161,6 +155,3 @@ class PixelApEvaluator(Evaluator):
 
     def _terms(self, rows):
         return {name: self.records.column(name)[rows] for name in ("object", "background")}
-
-    def _count_pair(self, image):
-        return self.count(*image)

@@ -113,14 +113,5 @@ def _comparisons(scores, seed, resamples):
             if not one.images or one.counted_ids() != other.counted_ids():
                 continue
             result = compare(one, other, figure, resamples, seed)
-            found.append(
-                OrderedDict(
-                    a=names[0],
-                    b=name,
-                    figure=figure,
-                    difference=result.difference,
-                    interval=list(result.interval),
-                    p_value=result.p_value,
-                )
-            )
+            found.append(result.record(names[0], name, figure))
     return found

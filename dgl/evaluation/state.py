@@ -10,6 +10,7 @@ import numpy as np
 
 from dgl.errors import UserError
 from dgl.evaluation.records import Records
+from dgl.parallel import ordered_map
 
 # Rows that are unpacked at a time: bounds the memory that totals take.
 _BLOCK = 2048
@@ -209,6 +210,32 @@ def as_batch(values, single):
 def is_single(score_maps):
     """Whether ``score_maps`` is one map and not a batch of them."""
     return isinstance(score_maps, np.ndarray) and score_maps.ndim == 2
+
+
+def measure_batch(measure, score_maps, ids, workers, **truths):
+    """Ask a function of every image of a batch, or of one image, in threads.
+
+    Args:
+        measure: callable of a score map and of what is true of its image; safe in threads.
+        score_maps: N maps, or a single one.
+        ids: N names, one name, or ``None``.
+        workers: int, number of threads.
+        truths: what else ``measure`` takes, by the name it has in messages: one value an image; that
+            of a single image may be ``None``.
+
+    Returns:
+        (found, ids): list of the results, and list of the names or ``None``.
+
+    Raises:
+        ValueError: unequal lengths, and what ``measure`` raises.
+    """
+    single = is_single(score_maps)
+    score_maps = as_batch(score_maps, single)
+    truths = {name: [value] if single else list(value) for name, value in truths.items()}
+    check_lengths(score_maps=score_maps, **truths)
+    images = zip(score_maps, *truths.values())
+    found = ordered_map(lambda image: measure(*image), images, workers)
+    return list(found), as_batch(ids, single)
 
 
 def check_lengths(**columns):

@@ -165,8 +165,3 @@ def layers_and_methods(rows):
         list(OrderedDict.fromkeys(row["layer"] for row in rows)),
         list(OrderedDict.fromkeys(row["method"] for row in rows)),
     )
-
-
-def entry_name(row):
-    """``method@layer``, the name of an entry in tables, charts and tiles."""
-    return "{}@{}".format(row["method"], row["layer"])

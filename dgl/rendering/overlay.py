@@ -24,6 +24,16 @@ _LINE_SHARE = 1.0 / 100.0
 _JPEG_QUALITY = 92
 
 
+def _mixtures():
+    """uint8 (65536,): the overlay of every heat (the upper byte of the index) and every image value."""
+    values = np.arange(256, dtype=np.float64)
+    mixed = IMAGE_WEIGHT * values + HEAT_WEIGHT * values[:, np.newaxis]
+    return np.uint8(np.rint(mixed)).ravel()
+
+
+_MIXED = _mixtures()
+
+
 def colourise(map01):
     """JET colours of a normalised map: low is blue, high is red.
 
@@ -36,13 +46,17 @@ def colourise(map01):
     Raises:
         ValueError: not two-dimensional, or NaN or infinity.
     """
-    levels = np.asarray(map01, dtype=np.float64)
-    if levels.ndim != 2:
-        raise ValueError("score map: expected shape (H, W), got {}".format(levels.shape))
-    if not np.isfinite(levels).all():
+    score_map = np.asarray(map01)
+    if score_map.ndim != 2:
+        raise ValueError("score map: expected shape (H, W), got {}".format(score_map.shape))
+    # The extremes tell of NaN and infinity anywhere, and whether there is anything to clip.
+    low, high = (score_map.min(), score_map.max()) if score_map.size else (0, 0)
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError("score map: expected numbers in [0, 1], got NaN or infinity")
+    if low < 0 or high > 1:
+        score_map = np.clip(score_map, 0.0, 1.0)
     # Truncation, not rounding, as the binarisation of the maps does.
-    levels = np.uint8(255 * np.clip(levels, 0.0, 1.0))
+    levels = np.multiply(score_map, 255.0, dtype=np.float64).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
 
 
@@ -62,8 +76,10 @@ def overlay(image_rgb_uint8, map01):
     image = _checked(image_rgb_uint8)
     height, width = image.shape[:2]
     heat = colourise(resize_map(map01, height, width))
-    mixed = IMAGE_WEIGHT * image.astype(np.float64) + HEAT_WEIGHT * heat
-    return np.uint8(np.rint(mixed))
+    index = heat.astype(np.intp)
+    index <<= 8
+    index |= image
+    return _MIXED.take(index)
 
 
 def draw_boxes(image, predicted=None, truth=()):

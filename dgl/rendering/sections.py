@@ -9,13 +9,6 @@ import math
 import os
 from collections import OrderedDict
 
-from dgl.rendering.charts import (
-    alpha_chart,
-    layer_bars,
-    layer_method_matrix,
-    layer_profile,
-    threshold_curves,
-)
 from dgl.rendering.columns import (
     CASES,
     HEADINGS,
@@ -29,6 +22,9 @@ from dgl.rendering.columns import (
     protocol_rows,
     thresholds,
 )
+from dgl.rendering.curve_charts import alpha_chart, threshold_curves
+from dgl.rendering.layer_charts import layer_bars, layer_profile
+from dgl.rendering.layer_matrix import layer_method_matrix
 from dgl.rendering.picture_list import case_counts
 
 MOST_CURVES = 10

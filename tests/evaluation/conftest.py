@@ -3,6 +3,7 @@
 import pytest
 from command_runs import CLASSES, IMAGES, SIZE
 from deterministic import picture
+from fake_localizer import FakeLocalizer, Run, make_dataset
 from tiny import vgg_variables, write_list
 
 from dgl.weights import ModelCard, save_npz, write_card
@@ -40,3 +41,16 @@ def many(folder):
         write_list(data, split, rows)
         (data / split / (split + "3.jpg")).write_bytes(b"no picture")
     return data
+
+
+@pytest.fixture
+def evaluate(tmp_path):
+    """Runs an evaluation; gives it, its result and the localizer's calls."""
+
+    def run(dataset=None, localizer=None, **settings):
+        dataset = dataset or make_dataset(tmp_path)
+        localizer = localizer or FakeLocalizer()
+        found = Run(localizer, dataset, str(tmp_path / "out"), **settings)
+        return found, found.metrics, localizer
+
+    return run

@@ -1,6 +1,7 @@
 """Intervals and paired tests against direct computations and known properties."""
 
 import itertools
+import json
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from dgl.errors import UserError
 from dgl.evaluation import (
     ClassificationEvaluator,
+    Comparison,
     FixedThresholdEvaluator,
     MaxBoxAccEvaluator,
     PixelApEvaluator,
@@ -193,3 +195,11 @@ def test_different_pictures_are_refused():
         compare(one, other, "max_box_acc")
     with pytest.raises(UserError):
         intervals(MaxBoxAccEvaluator(0.1))
+
+
+def test_record_of_a_comparison():
+    record = Comparison(1.5, (-0.5, 3.0), 0.25).record("dgl@a", "cam@add", "gt_known")
+    assert json.dumps(record) == (
+        '{"a": "dgl@a", "b": "cam@add", "figure": "gt_known", "difference": 1.5, '
+        '"interval": [-0.5, 3.0], "p_value": 0.25}'
+    )

@@ -1,142 +1,18 @@
 """The batch evaluation with a localizer whose maps and predictions are known."""
 
-import dataclasses
 import json
-import logging
-import os
-from collections import namedtuple
 
 import cv2
 import numpy as np
 import pytest
+from fake_localizer import PROTOCOLS, SIZE, FakeLocalizer, damage, make_dataset, make_plan, rows_of
 
 from dgl.data.geometry import resize_centre_crop, squash
 from dgl.data.image_io import read_image
-from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
-from dgl.evaluation import pictures
-from dgl.evaluation.entries import entry_name
 from dgl.evaluation.localization import Evaluation
 from dgl.evaluation.metrics import compute_metrics, image_rows
-from dgl.evaluation.plan import Plan, pictures_fingerprint
 from dgl.evaluation.store import Store
-
-PROTOCOLS = ("fixed_threshold", "wsolevaluation")
-
-SIZE, CLASSES = 112, 8
-Prediction = namedtuple("Prediction", "class_index probability logits maps")
-
-# x0, y0, x1, y1 as fractions of the picture, away from its middle: turned round, none overlaps itself.
-PLACES = [(0.1, 0.1, 0.45, 0.45), (0.55, 0.1, 0.9, 0.4), (0.1, 0.55, 0.4, 0.9)]
-SHAPES = [(120, 200), (240, 160), (150, 150), (90, 260), (200, 130)]
-
-
-class FakeLocalizer(object):
-    """Maps are the brightness of the picture (``seeing``) or of the picture turned round (``blind``).
-
-    The true class is predicted, with its neighbour next, except for the classes in ``wrong``, where
-    the neighbour comes first, and in ``lost``, where the true class comes last.
-    """
-
-    image_size = SIZE
-    classes = CLASSES
-    entries = [("seeing", "layer/1"), ("blind", "layer/1")]
-
-    def __init__(self, wrong=(), lost=()):
-        self._wrong, self._lost = set(wrong), set(lost)
-        self.calls = []
-
-    def __call__(self, images, class_index):
-        self.calls.append((images, np.asarray(class_index)))
-        seen = images.astype("float64").sum(axis=3)
-        # Neither scale nor offset nor resolution may matter.
-        small = [cv2.resize(image, (SIZE // 2, SIZE // 2)) * 0.3 - 40 for image in seen]
-        maps = {
-            self.entries[0]: np.stack(small),
-            self.entries[1]: np.stack([image[::-1, ::-1] for image in small]),
-        }
-        logits = np.tile(-np.arange(self.classes, dtype="float32"), (len(images), 1))
-        for row, label in zip(logits, class_index):
-            own = 20 if label in self._wrong else -20 if label in self._lost else 40
-            row[label], row[(label + 1) % self.classes] = own, 30
-        power = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probability = power / power.sum(axis=1, keepdims=True)
-        return Prediction(np.asarray(class_index), probability, logits, maps)
-
-
-def make_dataset(folder, count=5, classes=CLASSES, boxed=None):
-    """Pictures with one bright rectangle at their true box; class = index."""
-    samples = []
-    for index in range(count):
-        height, width = SHAPES[index % len(SHAPES)]
-        place = np.array(PLACES[index % len(PLACES)]) * [width, height, width, height]
-        x0, y0, x1, y1 = place.round().astype(int).tolist()
-        image = np.full((height, width, 3), 10, "uint8")
-        image[y0:y1, x0:x1] = (240, 120, 60)
-        path = str(folder / "{}.png".format(index))
-        cv2.imwrite(path, image[..., ::-1])
-        boxes = ((x0, y0, x1, y1),) if boxed is None or index in boxed else ()
-        samples.append(Sample("{}.png".format(index), path, index % classes, boxes))
-    return DataSet("rectangles", "folder", "val", samples, ("zero", "one", "two"), classes)
-
-
-def make_plan(localizer, dataset, **settings):
-    """A plan with everything at its default but ``settings``."""
-    values = dict(
-        protocols=PROTOCOLS,
-        entries=tuple(localizer.entries),
-        alpha_entries=(),
-        threshold=0.2,
-        thresholds={},
-        selecting=False,
-        step=0.01,
-        batch=32,
-        masks=any(sample.mask_paths for sample in dataset.samples),
-        classes=localizer.classes,
-        model={"mode": "fake"},
-        data={"name": dataset.name, "split": dataset.split, "images": len(dataset)},
-        versions={},
-        class_names=dataset.class_names,
-        pictures=pictures_fingerprint(dataset.samples),
-        weights="",
-    )
-    values.update(settings)
-    return Plan(**values)
-
-
-class Run(object):
-    """An evaluation that was run, its metrics without intervals, and what the report draws."""
-
-    def __init__(self, localizer, dataset, out, gallery=5, workers=2, strict=False, **settings):
-        self.plan = make_plan(localizer, dataset, **settings)
-        self.evaluation = Evaluation(localizer, dataset, self.plan, workers=workers, strict=strict)
-        self.gathered = self.evaluation.run(progress=False)
-        self.metrics = compute_metrics(self.gathered, resamples=0)
-        self.calls = list(getattr(localizer, "calls", ()))
-        positions = pictures.choose(self.gathered, localizer.entries[0], gallery)
-        self.gallery = pictures.draw(
-            localizer, dataset, self.gathered, out, positions, localizer.entries, progress=False
-        )
-
-    def image_rows(self):
-        return image_rows(self.gathered)
-
-
-@pytest.fixture
-def evaluate(tmp_path):
-    """Runs an evaluation; gives it, its result and the localizer's calls."""
-
-    def run(dataset=None, localizer=None, **settings):
-        dataset = dataset or make_dataset(tmp_path)
-        localizer = localizer or FakeLocalizer()
-        found = Run(localizer, dataset, str(tmp_path / "out"), **settings)
-        return found, found.metrics, localizer
-
-    return run
-
-
-def rows_of(result, protocol):
-    return {(row["method"], row["layer"]): row for row in result["protocols"][protocol]["rows"]}
 
 
 @pytest.mark.parametrize("batch, workers", [(1, 1), (2, 2), (32, 2)])
@@ -188,12 +64,6 @@ def test_images_without_boxes_are_skipped_but_classified(evaluate, tmp_path):
 def test_no_box_at_all_is_refused(evaluate, tmp_path):
     with pytest.raises(UserError, match="at least one image with a true box"):
         evaluate(make_dataset(tmp_path, boxed=[]))
-
-
-def damage(dataset, *positions):
-    for position in positions:
-        with open(dataset.samples[position].path, "wb") as stream:
-            stream.write(b"no picture")
 
 
 @pytest.mark.parametrize("batch", [1, 2, 32])
@@ -276,153 +146,6 @@ def test_the_threshold_is_used(evaluate):
         _, result, _ = evaluate(localizer=Smooth(), threshold=threshold)
         figures.append(rows_of(result, "fixed_threshold")[FakeLocalizer.entries[0]]["gt_known"])
     assert figures == [100.0, 0.0]
-
-
-@pytest.mark.parametrize("wanted", [0, 1, 2, 3, 9])
-def test_gallery_runs_from_the_worst_to_the_best(evaluate, tmp_path, wanted):
-    found, _, _ = evaluate(gallery=wanted, batch=2)
-    by_iou = sorted(found.image_rows(), key=lambda row: row["seeing@layer/1:iou"])
-    picked = np.linspace(0, 4, min(wanted, 5)).round().astype(int)
-    drawn = sorted(int(by_iou[rank]["id"][0]) for rank in picked)
-    assert [item["id"] for item in found.gallery] == ["{}.png".format(i) for i in drawn]
-    files = ["gallery/{:06d}.jpg".format(index) for index in drawn]
-    assert [item["file"] for item in found.gallery] == files
-    if wanted:
-        assert sorted(os.listdir(str(tmp_path / "out" / "gallery"))) == [f[8:] for f in files]
-
-
-def test_gallery_pictures_and_records(evaluate, tmp_path):
-    evaluation, _, _ = evaluate(localizer=FakeLocalizer(wrong=[1]))
-    for item, row in zip(evaluation.gallery, evaluation.image_rows()):
-        tile = read_image(str(tmp_path / "out" / item["file"]))
-        # The picture and two maps side by side.
-        assert tile.shape[1] > 2.5 * tile.shape[0]
-        assert tile.std() > 20
-        assert (item["id"], item["correct"]) == (row["id"], row["rank"] == 1)
-        assert item["probability"] == row["probability"]
-        for name in ("seeing@layer/1", "blind@layer/1"):
-            assert item["ious"][name] == pytest.approx(row[name + ":iou"])
-    assert [item["correct"] for item in evaluation.gallery] == [True, False, True, True, True]
-    named = [(item["true_class"], item["predicted_class"]) for item in evaluation.gallery]
-    assert named == [("zero", "zero"), ("one", "two"), ("two", "two"), ("3", "3"), ("4", "4")]
-
-
-def test_image_rows(evaluate, tmp_path):
-    dataset = make_dataset(tmp_path)
-    evaluation, result, localizer = evaluate(dataset, FakeLocalizer(wrong=[1], lost=[4]), batch=2)
-    rows = evaluation.image_rows()
-    own = ["id", "class_index", "class_name", "predicted_index", "predicted_name", "probability"]
-    own += ["class_probability", "rank"]
-    for entry in localizer.entries:
-        own += [
-            "{}:{}".format(entry_name(entry), key)
-            for key in ("x0", "y0", "x1", "y1", "iou", "case", "gt_known")
-        ]
-    assert all(list(row) == own for row in rows)
-    assert [row["id"] for row in rows] == [sample.id for sample in dataset.samples]
-    assert [row["class_index"] for row in rows] == [0, 1, 2, 3, 4]
-    assert [row["predicted_index"] for row in rows] == [0, 2, 2, 3, 5]
-    assert [row["rank"] for row in rows] == [1, 2, 1, 1, 8]
-    for row in rows:
-        same = row["predicted_index"] == row["class_index"]
-        assert (row["probability"] == row["class_probability"]) is same
-        assert 0 <= row["class_probability"] <= row["probability"] <= 1
-        assert row["seeing@layer/1:gt_known"] is True
-        cases = [row[name + "@layer/1:case"] for name in ("seeing", "blind")]
-        assert cases == ["right", "elsewhere"]
-        assert row["blind@layer/1:gt_known"] is False
-        assert row["seeing@layer/1:iou"] > 0.8
-    # The box is the true one as the crop has it, within a step of the map (its pixels are two wide).
-    for row, sample in zip(rows, dataset.samples):
-        _, moved = resize_centre_crop(read_image(sample.path), sample.boxes, 128, SIZE)
-        found = [row["seeing@layer/1:" + key] for key in ("x0", "y0", "x1", "y1")]
-        np.testing.assert_allclose(found, moved[0], atol=3)
-
-
-def test_image_rows_without_the_fixed_protocol_are_the_predictions(evaluate):
-    evaluation, _, _ = evaluate(protocols=("wsolevaluation",))
-    assert list(evaluation.image_rows()[0])[-1] == "rank"
-
-
-def test_image_rows_are_copies(evaluate):
-    evaluation, _, _ = evaluate()
-    evaluation.image_rows()[0].clear()
-    assert evaluation.image_rows()[0]["id"] == "0.png"
-
-
-def with_boxes(dataset, boxes, **options):
-    """The data set with other boxes, by index of the sample."""
-    samples = [
-        dataclasses.replace(sample, boxes=boxes.get(i, sample.boxes), **options)
-        for i, sample in enumerate(dataset.samples)
-    ]
-    return dataclasses.replace(dataset, samples=samples)
-
-
-def figures_of(result):
-    return json.dumps([result["classification"], result["protocols"]])
-
-
-def test_boxes_over_the_border_are_clipped_and_counted(evaluate, tmp_path, caplog):
-    dataset = make_dataset(tmp_path)
-    width = SHAPES[1][1]
-    over, outside = (-7.0, 30.0, width + 9.0, 60.0), (1000.0, 0.0, 1009.0, 5.0)
-    cut = {1: ((0.0, 30.0, float(width), 60.0),)}
-    raw = {1: (over, outside), 3: (outside,) + dataset.samples[3].boxes}
-    with caplog.at_level(logging.WARNING):
-        evaluation, expected, _ = evaluate(with_boxes(dataset, cut))
-        assert (expected["boxes_clipped"], expected["boxes_outside"]) == (0, 0)
-        assert not caplog.records
-        found_evaluation, found, _ = evaluate(with_boxes(dataset, raw), batch=2)
-    assert (found["boxes_clipped"], found["boxes_outside"]) == (1, 2)
-    assert figures_of(found) == figures_of(expected)
-    assert found_evaluation.image_rows() == evaluation.image_rows()
-    (record,) = caplog.records
-    assert "rectangles: 1 boxes reach over" in record.getMessage()
-    assert "2 lie outside it and do not count; the first in 1.png" in record.getMessage()
-    json.dumps(found)
-
-
-def test_boxes_within_their_picture_come_through_unchanged(tmp_path):
-    """Views are those of the boxes as listed: fractions, borders and boxes without area too."""
-    dataset = make_dataset(tmp_path, count=2)
-    height, width = SHAPES[0]
-    boxes = ((0, 0, width, height), (3.25, 4.5, 17.75, 30), (0, 5, 0, 9), (6, 7, 6, 7))
-    dataset = with_boxes(dataset, {0: boxes})
-    localizer = FakeLocalizer()
-    evaluation = Evaluation(localizer, dataset, make_plan(localizer, dataset))
-    _, views, fit, _ = evaluation._load(0)
-    image = read_image(dataset.samples[0].path)
-    np.testing.assert_array_equal(views[0].boxes, resize_centre_crop(image, boxes, 128, SIZE)[1])
-    np.testing.assert_array_equal(views[1].boxes, squash(image, boxes, 224)[1])
-    assert (fit.clipped, fit.outside) == (0, 0)
-
-
-def test_image_whose_boxes_all_vanish_counts_as_one_without(evaluate, tmp_path):
-    dataset = make_dataset(tmp_path)
-    outside = {2: ((-9.0, -9.0, -1.0, -1.0),), 4: ((500.0, 0.0, 510.0, 5.0),)}
-    evaluation, found, _ = evaluate(with_boxes(dataset, outside))
-    expected_evaluation, expected, _ = evaluate(with_boxes(dataset, {2: (), 4: ()}))
-    assert (found["boxes_clipped"], found["boxes_outside"]) == (0, 2)
-    assert figures_of(found) == figures_of(expected)
-    assert rows_of(found, "fixed_threshold")[FakeLocalizer.entries[0]]["skipped"] == 2
-    assert evaluation.image_rows() == expected_evaluation.image_rows()
-    everywhere = dict.fromkeys(range(5), ((-9.0, -9.0, -1.0, -1.0),))
-    with pytest.raises(UserError, match="at least one image with a true box"):
-        evaluate(with_boxes(dataset, everywhere))
-
-
-def test_pictures_of_another_size_than_declared_are_told_of(evaluate, tmp_path, caplog):
-    dataset = make_dataset(tmp_path, boxed=[1, 2])
-    right = [(width, height) for height, width in SHAPES]
-    samples = [dataclasses.replace(s, size=size) for s, size in zip(dataset.samples, right)]
-    with caplog.at_level(logging.WARNING):
-        evaluate(dataclasses.replace(dataset, samples=samples))
-        assert not caplog.records
-        evaluate(with_boxes(dataset, {}, size=(160, 240)))
-    (record,) = caplog.records
-    assert "rectangles: 1 pictures with boxes are not as large" in record.getMessage()
-    assert record.getMessage().endswith("the first: 2.png is 150 x 150, declared 160 x 240")
 
 
 def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):

@@ -4,9 +4,7 @@ import argparse
 import functools
 import multiprocessing
 import os
-import shutil
 import signal
-import uuid
 
 import cv2
 import numpy as np
@@ -16,6 +14,7 @@ import dgl
 from dgl.data.birds import drawing
 from dgl.data.birds.drawing import render_bird
 from dgl.data.birds.heads import CLASS_NAMES
+from dgl.data.new_folder import holds_something, new_folder, not_empty
 from dgl.errors import UserError
 
 JPEG_QUALITY = 90
@@ -139,15 +138,11 @@ def _holds(out, readme, count):
     Raises:
         UserError: ``out`` is a file or holds anything else.
     """
-    if not os.path.lexists(out):
-        return False
-    if not os.path.isdir(out):
-        raise UserError("--out {}: expected a new folder, found a file".format(out))
-    if not os.listdir(out):
+    if not holds_something(out):
         return False
     path = os.path.join(out, "README.txt")
     if not os.path.isfile(path):
-        raise UserError("--out {}: expected a new or empty folder, this one is not".format(out))
+        raise not_empty(out)
     with open(path, encoding="utf-8", errors="replace") as stream:
         if stream.read() != readme:
             raise UserError(
@@ -205,10 +200,7 @@ def write_data_set(
     readme = _readme(seed, train_per_class, test_per_class, longest_side)
     if _holds(out, readme, count):
         return False
-    # A folder beside the destination is on the same file system, so the last step is a rename.
-    parent, name = os.path.split(out)
-    folder = os.path.join(parent, ".{}.{}".format(name, uuid.uuid4().hex[:12]))
-    try:
+    with new_folder(out) as folder:
         for kind in ("images", "segmentations"):
             for class_index in range(len(CLASS_NAMES)):
                 os.makedirs(os.path.join(folder, kind, _class_folder(class_index)))
@@ -216,13 +208,6 @@ def write_data_set(
         boxes = _render_all(folder, ids, seed, longest_side, workers, progress)
         _write_lists(folder, boxes, train_per_class)
         _write_text(os.path.join(folder, "README.txt"), readme)
-        if os.path.isdir(out):
-            os.rmdir(out)
-        os.replace(folder, out)
-    except OSError as error:
-        raise UserError("--out {}: cannot be written ({})".format(out, error.strerror)) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return True
 
 

@@ -3,14 +3,13 @@
 import argparse
 import io
 import os
-import shutil
-import uuid
 from typing import Dict, List, NamedTuple
 
 from PIL import Image
 from tqdm import tqdm
 
 from dgl.data.image_io import read_image
+from dgl.data.new_folder import holds_something, new_folder, not_empty
 from dgl.data.photos5.layout import annotation_xml, list_line, relative_path
 from dgl.data.photos5.rule import CLASS_NAMES, class_index_of, scaled_box, scaled_size, split_of
 from dgl.data.photos5.sources import Dropped, find_sources, short_name
@@ -55,36 +54,14 @@ def write_data_set(raccoon, kangaroo, fruit, out, progress=True):
         UserError: a folder is no clone of its repository, an annotation cannot be read, no picture
             is left, or ``out`` holds something or cannot be written.
     """
-    target = os.path.abspath(out)
-    _check_free(out, target)
+    if holds_something(out):
+        raise not_empty(out)
     sources, dropped = find_sources(raccoon, kangaroo, fruit)
-    # A folder beside the destination is on the same file system, so the last step is a rename.
-    parent, name = os.path.split(target)
-    folder = os.path.join(parent, ".{}.{}".format(name, uuid.uuid4().hex[:12]))
-    try:
+    with new_folder(out) as folder:
         _make_folders(folder)
         result = _write_pictures(folder, sources, dropped, progress)
         _write(os.path.join(folder, "classes.txt"), "".join(c + "\n" for c in CLASS_NAMES))
-        if os.path.isdir(target):
-            os.rmdir(target)
-        os.replace(folder, target)
-    except OSError as error:
-        raise UserError("--out {}: cannot be written ({})".format(out, error.strerror)) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return result
-
-
-def _check_free(out, target):
-    if os.path.isdir(target):
-        try:
-            names = os.listdir(target)
-        except OSError as error:
-            raise UserError("--out {}: cannot be read ({})".format(out, error.strerror)) from error
-        if names:
-            raise UserError("--out {}: expected a new or empty folder, this one is not".format(out))
-    elif os.path.lexists(target):
-        raise UserError("--out {}: expected a new folder, found a file".format(out))
 
 
 def _make_folders(folder):

@@ -5,9 +5,8 @@ file belongs to is told by the file's own name.
 """
 
 import json
-import os
-import stat
 
+from dgl.data.annotation_file import read_bounded
 from dgl.data.sample import check_box, quote
 from dgl.data.voc_xml import Annotation
 from dgl.errors import UserError
@@ -33,9 +32,12 @@ def read_labelme(path):
         UserError: the file cannot be read, is larger than :data:`MAX_BYTES`, is no JSON, or a shape
             lacks its label or proper points.
     """
+    data = read_bounded(path, MAX_BYTES, "a file of labelme")
+    if data is None:
+        raise UserError("{}: cannot be read: no such file".format(path))
     try:
         # Whole numbers too as float: int() takes a time quadratic in the number of digits.
-        document = json.loads(_read(path), parse_int=float)
+        document = json.loads(data, parse_int=float)
     except (ValueError, RecursionError) as error:
         raise UserError(
             "{}: no JSON ({}); expected a file of labelme".format(path, error)
@@ -52,22 +54,6 @@ def read_labelme(path):
         names.append(label.strip())
         boxes.append(_box(shape, where))
     return Annotation(tuple(names), tuple(boxes), _size(document, path))
-
-
-def _read(path):
-    try:
-        # Opening a pipe would wait for somebody to write to it.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            raise UserError("{}: not a file; expected a file of labelme".format(path))
-        with open(path, "rb") as stream:
-            data = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        raise UserError("{}: cannot be read: {}".format(path, error.strerror)) from error
-    if len(data) > MAX_BYTES:
-        raise UserError(
-            "{}: more than {} bytes; expected the annotation of one picture".format(path, MAX_BYTES)
-        )
-    return data
 
 
 def _box(shape, where):

@@ -1,0 +1,39 @@
+"""Reading an annotation that comes from outside: a file of bounded size, and nothing but a file."""
+
+import os
+import stat
+
+from dgl.data.sample import quote
+from dgl.errors import UserError
+
+
+def read_bounded(path, most, expected):
+    """The bytes of the annotation of one picture.
+
+    Args:
+        path: str, the file.
+        most: int, bytes it may have.
+        expected: str, what the file should be, for messages.
+
+    Returns:
+        bytes, or ``None`` where there is no such file.
+
+    Raises:
+        UserError: ``path`` is no regular file, cannot be read, or is larger than ``most``.
+    """
+    try:
+        # Opening a pipe would wait for somebody to write to it.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UserError("{}: not a file; expected {}".format(path, expected))
+        with open(path, "rb") as stream:
+            data = stream.read(most + 1)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError("{}: cannot be read: {}".format(quote(path, 400), reason)) from error
+    if len(data) > most:
+        raise UserError(
+            "{}: more than {} bytes; expected the annotation of one picture".format(path, most)
+        )
+    return data

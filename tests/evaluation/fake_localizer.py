@@ -1,0 +1,120 @@
+"""A localizer whose maps and predictions are known, its pictures, and an evaluation of both."""
+
+from collections import namedtuple
+
+import cv2
+import numpy as np
+
+from dgl.data.sample import DataSet, Sample
+from dgl.evaluation import pictures
+from dgl.evaluation.localization import Evaluation
+from dgl.evaluation.metrics import compute_metrics, image_rows
+from dgl.evaluation.plan import Plan, pictures_fingerprint
+
+PROTOCOLS = ("fixed_threshold", "wsolevaluation")
+SIZE, CLASSES = 112, 8
+Prediction = namedtuple("Prediction", "class_index probability logits maps")
+# x0, y0, x1, y1 as fractions of the picture, away from its middle: turned round, none overlaps itself.
+PLACES = [(0.1, 0.1, 0.45, 0.45), (0.55, 0.1, 0.9, 0.4), (0.1, 0.55, 0.4, 0.9)]
+SHAPES = [(120, 200), (240, 160), (150, 150), (90, 260), (200, 130)]
+
+
+class FakeLocalizer(object):
+    """Maps are the brightness of the picture (``seeing``) or of the picture turned round (``blind``).
+
+    The true class is predicted, with its neighbour next, except for the classes in ``wrong``, where
+    the neighbour comes first, and in ``lost``, where the true class comes last.
+    """
+
+    image_size = SIZE
+    classes = CLASSES
+    entries = [("seeing", "layer/1"), ("blind", "layer/1")]
+
+    def __init__(self, wrong=(), lost=()):
+        self._wrong, self._lost = set(wrong), set(lost)
+        self.calls = []
+
+    def __call__(self, images, class_index):
+        self.calls.append((images, np.asarray(class_index)))
+        seen = images.astype("float64").sum(axis=3)
+        # Neither scale nor offset nor resolution may matter.
+        small = [cv2.resize(image, (SIZE // 2, SIZE // 2)) * 0.3 - 40 for image in seen]
+        maps = {
+            self.entries[0]: np.stack(small),
+            self.entries[1]: np.stack([image[::-1, ::-1] for image in small]),
+        }
+        logits = np.tile(-np.arange(self.classes, dtype="float32"), (len(images), 1))
+        for row, label in zip(logits, class_index):
+            own = 20 if label in self._wrong else -20 if label in self._lost else 40
+            row[label], row[(label + 1) % self.classes] = own, 30
+        power = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probability = power / power.sum(axis=1, keepdims=True)
+        return Prediction(np.asarray(class_index), probability, logits, maps)
+
+
+def make_dataset(folder, count=5, classes=CLASSES, boxed=None):
+    """Pictures with one bright rectangle at their true box; class = index."""
+    samples = []
+    for index in range(count):
+        height, width = SHAPES[index % len(SHAPES)]
+        place = np.array(PLACES[index % len(PLACES)]) * [width, height, width, height]
+        x0, y0, x1, y1 = place.round().astype(int).tolist()
+        image = np.full((height, width, 3), 10, "uint8")
+        image[y0:y1, x0:x1] = (240, 120, 60)
+        path = str(folder / "{}.png".format(index))
+        cv2.imwrite(path, image[..., ::-1])
+        boxes = ((x0, y0, x1, y1),) if boxed is None or index in boxed else ()
+        samples.append(Sample("{}.png".format(index), path, index % classes, boxes))
+    return DataSet("rectangles", "folder", "val", samples, ("zero", "one", "two"), classes)
+
+
+def make_plan(localizer, dataset, **settings):
+    """A plan with everything at its default but ``settings``."""
+    values = dict(
+        protocols=PROTOCOLS,
+        entries=tuple(localizer.entries),
+        alpha_entries=(),
+        threshold=0.2,
+        thresholds={},
+        selecting=False,
+        step=0.01,
+        batch=32,
+        masks=any(sample.mask_paths for sample in dataset.samples),
+        classes=localizer.classes,
+        model={"mode": "fake"},
+        data={"name": dataset.name, "split": dataset.split, "images": len(dataset)},
+        versions={},
+        class_names=dataset.class_names,
+        pictures=pictures_fingerprint(dataset.samples),
+        weights="",
+    )
+    values.update(settings)
+    return Plan(**values)
+
+
+class Run(object):
+    """An evaluation that was run, its metrics without intervals, and what the report draws."""
+
+    def __init__(self, localizer, dataset, out, gallery=5, workers=2, strict=False, **settings):
+        self.plan = make_plan(localizer, dataset, **settings)
+        self.evaluation = Evaluation(localizer, dataset, self.plan, workers=workers, strict=strict)
+        self.gathered = self.evaluation.run(progress=False)
+        self.metrics = compute_metrics(self.gathered, resamples=0)
+        self.calls = list(getattr(localizer, "calls", ()))
+        positions = pictures.choose(self.gathered, localizer.entries[0], gallery)
+        self.gallery = pictures.draw(
+            localizer, dataset, self.gathered, out, positions, localizer.entries, progress=False
+        )
+
+    def image_rows(self):
+        return image_rows(self.gathered)
+
+
+def rows_of(result, protocol):
+    return {(row["method"], row["layer"]): row for row in result["protocols"][protocol]["rows"]}
+
+
+def damage(dataset, *positions):
+    for position in positions:
+        with open(dataset.samples[position].path, "wb") as stream:
+            stream.write(b"no picture")

@@ -1,0 +1,10 @@
+"""Flags of a training script, parsed."""
+
+from dgl.training.flags import make_parser
+
+RESNET = dict(modes=("resnet", "se"), depths=(50, 101, 152))
+
+
+def parse(*flags, **parser):
+    parser = make_parser("Train.", **(parser or {"modes": ("vgg",)}))
+    return parser.parse_args(["--data", "DATA"] + [str(flag) for flag in flags])
