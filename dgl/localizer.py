@@ -11,8 +11,10 @@ from dgl.attribution.gradients import KERNEL, MAX_ALPHA, check_alpha
 from dgl.backbones import get_backbone
 from dgl.devices import select_gpus
 from dgl.errors import UserError
+from dgl.inference import FLOAT32, build_inference, open_session
+from dgl.inference.precision import settle_gpu_precision
 from dgl.tf_compat import tf
-from dgl.weights import build_inference, find_weights, open_checkpoint, options_from, read_card
+from dgl.weights import find_weights, open_checkpoint, options_from, read_card
 
 DEFAULT_IMAGE_SIZE = 224
 ARG_MAX = -1
@@ -59,6 +61,7 @@ class Localizer(object):
         norm=None,
         gpu=None,
         extra=(),
+        precision=FLOAT32,
     ):
         """Build the graph and fill it.
 
@@ -73,9 +76,11 @@ class Localizer(object):
             width, norm: what the checkpoint has to be; by default whatever it is.
             gpu: as ``--gpu``: indices, ``"-1"`` for the CPU, ``None`` for every GPU there is.
             extra: more entries, (method, layer) each, beyond every method at every layer.
+            precision: ``"float32"`` or ``"bf16"``, see :mod:`dgl.inference.precision`.
 
         Raises:
-            UserError: unknown mode, layer or method, or a checkpoint that is missing or does not fit.
+            UserError: unknown mode, layer or method, a checkpoint that is missing or does not fit, or
+                a precision that the hardware lacks.
         """
         self.backbone = get_backbone(mode)
         try:
@@ -97,14 +102,13 @@ class Localizer(object):
         self.options = options_from(
             self.backbone, checkpoint, data_set, width, norm, last_stride=last_stride
         )
+        settle_gpu_precision(precision)
         gpus = select_gpus(gpu)
         size = self.image_size
         with tf.Graph().as_default():
             self._image = tf.placeholder(tf.float32, [None, size, size, 3], "image")
             self._target = tf.placeholder(tf.int32, [None], "target")
-            network, self._session = build_inference(
-                self.backbone, checkpoint, self._image, self.options, gpus
-            )
+            network = build_inference(self.backbone, checkpoint, self._image, self.options, gpus)
             best = tf.argmax(network.logits, axis=1, output_type=tf.int32)
             class_index = tf.where(tf.equal(self._target, ARG_MAX), best, self._target)
             maps = build_maps(
@@ -132,6 +136,7 @@ class Localizer(object):
                 network.logits,
                 OrderedDict((entry, maps[entry]) for entry in wanted),
             )
+            self._session = open_session(gpus, precision)
         self.entries = wanted
 
     @property

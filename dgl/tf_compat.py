@@ -11,6 +11,8 @@ import re
 import tempfile
 import warnings
 
+from dgl.arithmetic import use_fast_kernels
+
 _DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tf-nightly")
 
 
@@ -38,6 +40,7 @@ if _installed_version() >= (2, 16):
 else:
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+use_fast_kernels()
 
 
 @contextlib.contextmanager

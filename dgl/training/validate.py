@@ -7,8 +7,9 @@ from dgl.data.flows import ValidationFlow
 from dgl.devices import select_gpus
 from dgl.errors import UserError
 from dgl.evaluation.classification import ClassificationEvaluator
+from dgl.inference import build_inference, open_session
 from dgl.tf_compat import tf
-from dgl.weights import build_inference, find_weights, open_checkpoint, options_from
+from dgl.weights import find_weights, open_checkpoint, options_from
 
 
 def validate(args, mode, validation):
@@ -44,10 +45,9 @@ def validate(args, mode, validation):
     evaluator = ClassificationEvaluator(classes=options.classes)
     with tf.Graph().as_default():
         image = tf.placeholder(tf.uint8, [None, size, size, 3], "input")
-        network, session = build_inference(
-            backbone, checkpoint, image, options, select_gpus(args.gpu)
-        )
-        with session:
+        gpus = select_gpus(args.gpu)
+        network = build_inference(backbone, checkpoint, image, options, gpus)
+        with open_session(gpus) as session:
             flow = ValidationFlow(validation.samples, size, min(args.batch, 64), workers)
             for images, labels in tqdm(flow, total=len(flow), unit=" batches", desc="validation"):
                 evaluator.add(session.run(network.logits, {image: images}), labels)

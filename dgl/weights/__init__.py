@@ -4,12 +4,11 @@ from dgl.weights.checkpoint import Checkpoint, open_checkpoint
 from dgl.weights.model_card import CARD_FILE, ModelCard, read_card, write_card
 from dgl.weights.npz_file import save_npz
 from dgl.weights.restore import (
-    assign,
-    build_inference,
     choose_head,
     disagreements,
     find_weights,
     options_from,
+    read_all,
 )
 from dgl.weights.values import read_weights
 
@@ -17,13 +16,12 @@ __all__ = [
     "CARD_FILE",
     "Checkpoint",
     "ModelCard",
-    "assign",
-    "build_inference",
     "choose_head",
     "disagreements",
     "find_weights",
     "open_checkpoint",
     "options_from",
+    "read_all",
     "read_card",
     "read_weights",
     "save_npz",

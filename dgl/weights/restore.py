@@ -6,7 +6,6 @@ from collections import OrderedDict
 from dgl.backbones import BuildOptions
 from dgl.backbones.network import build_network
 from dgl.data.totals import CLASSES
-from dgl.devices import session_config
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.weights.checkpoint import is_checkpoint
@@ -178,8 +177,15 @@ def first_of(texts, count=_NAMED):
     return ", ".join(texts[:count]) + (" and {} more".format(more) if more > 0 else "")
 
 
-def assign(session, variables, checkpoint):
-    """Fill every variable from the checkpoint; all of them must match.
+def read_all(variables, checkpoint):
+    """The weights of every variable from the checkpoint; all of them must match.
+
+    Args:
+        variables: ``tf.Variable`` objects.
+        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
+
+    Returns:
+        ordered variable name -> float32 array.
 
     Raises:
         UserError: naming the first variables that disagree, or one that is not finite numbers.
@@ -191,31 +197,4 @@ def assign(session, variables, checkpoint):
                 checkpoint.path, first_of(mismatched + missing)
             )
         )
-    feeds = {v.initializer.inputs[1]: read_weights(checkpoint, v.op.name) for v in variables}
-    session.run([v.initializer for v in variables], feeds)
-
-
-def build_inference(backbone, checkpoint, image, options, gpus=0):
-    """Build the network on ``image`` and open a session with the checkpoint's weights.
-
-    Args:
-        backbone: registry entry.
-        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
-        image: (N, S, S, 3) BGR in 0..255, any dtype.
-        options: :class:`~dgl.backbones.BuildOptions`.
-        gpus: number of GPUs to use.
-
-    Returns:
-        (network, session); the session belongs to the caller.
-
-    Raises:
-        UserError: the checkpoint does not fit.
-    """
-    network = build_network(backbone, image, options)
-    session = tf.Session(config=session_config(gpus))
-    try:
-        assign(session, tf.global_variables(), checkpoint)
-    except UserError:
-        session.close()
-        raise
-    return network, session
+    return OrderedDict((v.op.name, read_weights(checkpoint, v.op.name)) for v in variables)

@@ -15,7 +15,7 @@ from small_network import options_of, values_of
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
-from dgl.weights import assign
+from dgl.weights import read_all
 
 SIZE = 64
 WIDTH = 0.125
@@ -172,9 +172,10 @@ def run(mode, checkpoint, image, names, width=WIDTH, drawn=(), **options):
         )
         variables = tf.global_variables()
         own = [v for v in variables if v.op.name not in checkpoint.shapes]
-        assign(session, [v for v in variables if v not in own], checkpoint)
-        feeds = {v.initializer.inputs[1]: value(v.op.name, v.shape.as_list()) for v in own}
-        session.run([v.initializer for v in own], feeds)
+        values = read_all([v for v in variables if v not in own], checkpoint)
+        values.update((v.op.name, value(v.op.name, v.shape.as_list())) for v in own)
+        feeds = {v.initializer.inputs[1]: values[v.op.name] for v in variables}
+        session.run([v.initializer for v in variables], feeds)
         fetches = [network.logits if n == "logits" else network.endpoints[n] for n in names]
         return session.run(fetches, {tensor: image})
 

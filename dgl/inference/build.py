@@ -1,0 +1,85 @@
+"""From a checkpoint to the frozen classifier in the present graph."""
+
+from collections import OrderedDict
+
+from dgl.arithmetic import reference_kernels
+from dgl.backbones.base import Network
+from dgl.backbones.network import build_network
+from dgl.errors import UserError
+from dgl.inference.fold import fold_batch_norms
+from dgl.inference.forward_gradient import mark_convolutions
+from dgl.inference.graph_parts import Parts, node_name
+from dgl.tf_compat import tf
+from dgl.weights.restore import read_all
+
+_SCOPE = "network"
+_MOST_BYTES = 2**31 - 2**20  # what one constant may hold: protocol buffers end at 2 GiB
+
+
+def build_inference(backbone, checkpoint, image, options, gpus=0):
+    """Build the network on ``image`` in the present graph, its weights as constants.
+
+    On a CPU BatchNorm is folded (except where :mod:`dgl.arithmetic` asks for the reference's rounding)
+    and input gradients of convolutions are convolutions. On GPUs both are left to cuDNN.
+
+    Args:
+        backbone: registry entry.
+        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
+        image: (N, S, S, 3) BGR in 0..255, any dtype.
+        options: :class:`~dgl.backbones.BuildOptions`.
+        gpus: number of GPUs that the graph will run on.
+
+    Returns:
+        :class:`~dgl.backbones.Network`. Nothing is left to initialise.
+
+    Raises:
+        UserError: the checkpoint does not fit, or has a variable of 2 GiB.
+    """
+    with tf.Graph().as_default() as graph:
+        placeholder = tf.placeholder(image.dtype, image.shape, "image")
+        network = build_network(backbone, placeholder, options)
+        head_weights = tf.identity(
+            network.head_weights
+        )  # a variable by itself is no node to import
+        values = read_all(tf.global_variables(), checkpoint)
+    for name, value in values.items():
+        if value.nbytes > _MOST_BYTES:
+            raise UserError(
+                "{}: {} is {:.1f} GiB large; expected less than 2".format(
+                    checkpoint.path, name, value.nbytes / 2**30
+                )
+            )
+    outputs = [network.logits, head_weights] + list(network.endpoints.values())
+    names = [tensor.op.name for tensor in outputs]
+    graph_def = tf.graph_util.extract_sub_graph(graph.as_graph_def(), names)
+    if not gpus:
+        if not reference_kernels():
+            graph_def, values = fold_batch_norms(graph_def, values, names)
+        parts = Parts(graph_def, values)
+        filters = {
+            node.name: parts.array(node.input[1]) for node in graph_def.node if node.op == "Conv2D"
+        }
+        mark_convolutions(graph_def, filters)
+    logits, head_weights, *activations = _import(graph_def, values, image, placeholder, outputs)
+    return Network(logits, OrderedDict(zip(network.endpoints, activations)), head_weights)
+
+
+def _import(graph_def, values, image, placeholder, outputs):
+    """The graph's ``outputs``, on ``image``.
+
+    Each constant is made by itself, so that no message holds them all: a graph ends at 2 GiB.
+    """
+    used = {node_name(name) for node in graph_def.node for name in node.input}
+    structure = tf.GraphDef()
+    structure.versions.CopyFrom(graph_def.versions)
+    structure.node.extend(
+        node for node in graph_def.node if node.name not in values and node.op != "Placeholder"
+    )
+    for node in structure.node:
+        node.attr.pop("_class", None)  # asks to be beside a variable that is no more
+    with tf.name_scope("weights"):
+        constants = {name: tf.constant(value) for name, value in values.items() if name in used}
+    mapped = {name + ":0": constant for name, constant in constants.items()}
+    mapped[placeholder.name] = image
+    names = [tensor.name for tensor in outputs]
+    return tf.import_graph_def(structure, mapped, names, name=_SCOPE)

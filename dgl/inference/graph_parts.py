@@ -1,0 +1,42 @@
+"""Reading a ``tf.GraphDef``: who makes a tensor, who reads it, and which array it is."""
+
+from collections import Counter
+
+from dgl.tf_compat import tf
+
+
+def node_name(tensor_name):
+    """``"^a"``, ``"a"`` and ``"a:0"`` are of the node ``a``."""
+    return tensor_name.lstrip("^").split(":")[0]
+
+
+class Parts(object):
+    """An index of a graph.
+
+    Args:
+        graph_def: ``tf.GraphDef``.
+        values: variable name -> array.
+    """
+
+    def __init__(self, graph_def, values):
+        self._nodes = {node.name: node for node in graph_def.node}
+        self._readers = Counter(node_name(name) for node in graph_def.node for name in node.input)
+        self._values = values
+
+    def producer(self, tensor_name):
+        """The ``tf.NodeDef`` that makes a tensor."""
+        return self._nodes[node_name(tensor_name)]
+
+    def readers(self, name):
+        """How many inputs read the node's outputs."""
+        return self._readers[name]
+
+    def array(self, tensor_name):
+        """The value of a variable or a constant, straight or through identities; else ``None``."""
+        name = node_name(tensor_name)
+        while name not in self._values and self._nodes[name].op == "Identity":
+            name = node_name(self._nodes[name].input[0])
+        if name in self._values:
+            return self._values[name]
+        node = self._nodes[name]
+        return tf.make_ndarray(node.attr["value"].tensor) if node.op == "Const" else None

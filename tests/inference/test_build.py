@@ -1,0 +1,136 @@
+"""The frozen classifier computes what the variables' graph does, gradients included, on every backbone."""
+
+import numpy as np
+import pytest
+from small_network import options_of, values_of, write_npz
+
+from dgl.attribution.gradients import class_gradients, loss_gradients
+from dgl.backbones import PAPER_MODES, get_backbone
+from dgl.backbones.network import build_network
+from dgl.errors import UserError
+from dgl.inference import build as build_module
+from dgl.inference import build_inference
+from dgl.tf_compat import tf
+from dgl.weights import open_checkpoint
+
+SIZE, CLASSES = 48, 5
+NETWORKS = [(mode, "none") for mode in PAPER_MODES] + [("vgg", "bn")]
+WIDTH = 0.0625
+
+
+def options(mode, norm):
+    return options_of(mode, classes=CLASSES, width=get_backbone(mode).round_width(WIDTH), norm=norm)
+
+
+@pytest.fixture(scope="module", params=NETWORKS, ids=["-".join(n) for n in NETWORKS])
+def network(request, tmp_path_factory):
+    """(mode, norm, values, checkpoint)."""
+    mode, norm = request.param
+    width = get_backbone(mode).round_width(WIDTH)
+    values = values_of(mode, SIZE, classes=CLASSES, width=width, norm=norm)
+    path = tmp_path_factory.mktemp("weights") / "a.npz"
+    return mode, norm, values, open_checkpoint(write_npz(path, values))
+
+
+def results(build, session_of):
+    """Logits, head weights, activations and both gradients of every layer, and the op types."""
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3])
+        built, backbone = build(image)
+        layers = [built.endpoints[name] for name in backbone.layers]
+        target = tf.constant([1, 3])
+        fetches = [built.logits, built.head_weights, layers]
+        fetches += [class_gradients(built.logits, layers, target)]
+        fetches += [loss_gradients(built.logits, layers, target)]
+        with tf.Session() as session:
+            session_of(session)
+            images = np.random.RandomState(0).uniform(0, 255, (2, SIZE, SIZE, 3))
+            found = session.run(fetches, {image: images})
+        return found, [op.type for op in graph.get_operations()]
+
+
+def frozen(mode, norm, checkpoint, gpus=0):
+    backbone = get_backbone(mode)
+
+    def build(image):
+        return build_inference(backbone, checkpoint, image, options(mode, norm), gpus), backbone
+
+    return results(build, lambda session: None)
+
+
+def variables(mode, norm, values):
+    backbone = get_backbone(mode)
+
+    def fill(session):
+        feeds = {v.initializer.inputs[1]: values[v.op.name] for v in tf.global_variables()}
+        session.run([v.initializer for v in tf.global_variables()], feeds)
+
+    return results(
+        lambda image: (build_network(backbone, image, options(mode, norm)), backbone), fill
+    )
+
+
+def flat(nested):
+    for part in nested:
+        if isinstance(part, list):
+            yield from flat(part)
+        else:
+            yield part
+
+
+def is_close(found, expected, exact):
+    """Most places agree to rounding; where arithmetic is rearranged a ReLU here and there may switch."""
+    error = np.abs(found - expected) / max(np.abs(expected).max(), 1e-30)
+    return error.max() < 1e-5 if exact else np.mean(error < 1e-4) > 0.99 and error.max() < 0.05
+
+
+def test_computes_the_same(network):
+    mode, norm, values, checkpoint = network
+    found, types = frozen(mode, norm, checkpoint)
+    expected, _ = variables(mode, norm, values)
+    exact = norm == "none" and mode == "vgg"
+    pairs = list(zip(flat(found), flat(expected)))
+    assert len(pairs) == 2 + 3 * len(get_backbone(mode).layers)
+    for one, other in pairs:
+        assert one.shape == other.shape
+        assert is_close(one, other, exact)
+    assert not any("BatchNorm" in op or "Variable" in op for op in types)
+
+
+def test_every_plain_convolution_backpropagates_as_a_convolution(network):
+    mode, norm, _, checkpoint = network
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3])
+        built = build_inference(get_backbone(mode), checkpoint, image, options(mode, norm))
+        tf.gradients(built.logits, image)
+        left = [op for op in graph.get_operations() if op.type == "Conv2DBackpropInput"]
+    assert all(op.get_attr("strides") != [1, 1, 1, 1] for op in left)
+
+
+def test_the_reference_s_rounding_is_not_rearranged(network, monkeypatch):
+    mode, norm, values, checkpoint = network
+    monkeypatch.setattr(build_module, "reference_kernels", lambda: True)
+    found, types = frozen(mode, norm, checkpoint)
+    expected, expected_types = variables(mode, norm, values)
+
+    def norms(of):
+        return sum("BatchNorm" in op and "Grad" not in op for op in of)
+
+    assert norms(types) == norms(expected_types)
+    assert all(is_close(a, b, True) for a, b in zip(flat(found[:3]), flat(expected[:3])))
+
+
+def test_gpus_are_left_their_own_gradients(network):
+    mode, norm, _, checkpoint = network
+    _, types = frozen(mode, norm, checkpoint, gpus=1)
+    assert "Conv2DBackpropInput" in types
+
+
+def test_a_variable_that_no_constant_can_hold(network, monkeypatch):
+    mode, norm, _, checkpoint = network
+    monkeypatch.setattr(build_module, "_MOST_BYTES", 100)
+    with tf.Graph().as_default(), pytest.raises(UserError) as caught:
+        image = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3])
+        build_inference(get_backbone(mode), checkpoint, image, options(mode, norm))
+    assert str(caught.value).startswith(checkpoint.path + ": ")
+    assert str(caught.value).endswith("GiB large; expected less than 2")

@@ -1,0 +1,87 @@
+"""BatchNorm folded into a convolution computes what it did, and nothing else is touched."""
+
+import numpy as np
+import pytest
+
+from dgl.inference.fold import fold_batch_norms
+from dgl.tf_compat import tf
+
+CHANNELS = 4
+PARAMETERS = ("gamma", "beta", "mean", "variance")
+
+
+def graph_of(training=False, second_reader=False, data_format="NHWC"):
+    """(graph_def, values) of relu(batch_norm(conv(x))), every parameter a variable."""
+    rng = np.random.RandomState(0)
+    values = {name: rng.uniform(0.5, 2, CHANNELS).astype("float32") for name in PARAMETERS}
+    values["W"] = rng.normal(size=(3, 3, 3, CHANNELS)).astype("float32")
+    with tf.Graph().as_default() as graph:
+        x = tf.placeholder(tf.float32, [None, 8, 8, 3], "x")
+        variables = {
+            name: tf.get_variable(name, value.shape, use_resource=False)
+            for name, value in values.items()
+        }
+        out = tf.nn.conv2d(x, variables["W"], strides=[1] * 4, padding="SAME", name="conv")
+        parameters = [variables[name] for name in PARAMETERS]
+        norm = tf.nn.fused_batch_norm(
+            out, *parameters, epsilon=0.01, is_training=training, name="norm"
+        )[0]
+        tf.nn.relu(norm, name="relu")
+        if second_reader:
+            tf.identity(out, name="other")
+    names = ["relu"] + (["other"] if second_reader else [])
+    return tf.graph_util.extract_sub_graph(graph.as_graph_def(), names), values
+
+
+def run(graph_def, values, fetch="relu:0"):
+    kept = tf.GraphDef()
+    kept.versions.CopyFrom(graph_def.versions)
+    kept.node.extend(node for node in graph_def.node if node.name not in values)
+    for node in kept.node:
+        node.attr.pop("_class", None)
+    used = {name.split(":")[0] for node in graph_def.node for name in node.input}
+    with tf.Graph().as_default(), tf.Session() as session:
+        mapped = {name + ":0": tf.constant(v) for name, v in values.items() if name in used}
+        x, out = tf.import_graph_def(kept, mapped, ["x:0", fetch])
+        return session.run(out, {x: np.random.RandomState(1).normal(size=(2, 8, 8, 3))})
+
+
+def op_types(graph_def):
+    return [node.op for node in graph_def.node]
+
+
+def test_computes_the_same_without_the_norm():
+    graph_def, values = graph_of()
+    folded, folded_values = fold_batch_norms(graph_def, values, ["relu"])
+    assert not any("BatchNorm" in op for op in op_types(folded))
+    assert op_types(folded).count("BiasAdd") == 1
+    expected = run(graph_def, values)
+    assert expected.max() > 1
+    np.testing.assert_allclose(run(folded, folded_values), expected, atol=1e-5)
+
+
+def test_the_norm_s_output_keeps_its_name_and_value():
+    graph_def, values = graph_of()
+    expected = run(graph_def, values, "norm:0")
+    folded = fold_batch_norms(graph_def, values, ["norm"])
+    np.testing.assert_allclose(run(*folded, fetch="norm:0"), expected, atol=1e-5)
+
+
+def test_neither_graph_nor_values_given_are_changed():
+    graph_def, values = graph_of()
+    before, arrays = graph_def.SerializeToString(deterministic=True), dict(values)
+    fold_batch_norms(graph_def, values, ["relu"])
+    assert graph_def.SerializeToString(deterministic=True) == before
+    assert list(values) == list(arrays) and all(values[k] is arrays[k] for k in arrays)
+
+
+@pytest.mark.parametrize(
+    "more, keep",
+    [({"training": True}, ["relu"]), ({"second_reader": True}, ["relu"]), ({}, ["relu", "conv"])],
+    ids=["by its own batch", "the convolution is read elsewhere", "the convolution is asked for"],
+)
+def test_what_cannot_be_folded_stays(more, keep):
+    graph_def, values = graph_of(**more)
+    folded, folded_values = fold_batch_norms(graph_def, values, keep)
+    assert op_types(folded) == op_types(graph_def)
+    assert set(folded_values) == set(values)

@@ -1,0 +1,92 @@
+"""Backpropagation as a convolution: the same gradient as TensorFlow's, one filter for all passes."""
+
+import numpy as np
+import pytest
+
+from dgl.inference.forward_gradient import GRADIENT, mark_convolutions, turn
+from dgl.tf_compat import tf
+
+CHANNELS = 3, 5
+
+
+def convolution(kernel, strides=(1, 1), padding="SAME", dilations=(1, 1)):
+    """(graph_def, filter) of one convolution named ``conv`` of a placeholder ``x``."""
+    weights = np.random.RandomState(1).normal(size=tuple(kernel) + CHANNELS).astype("float32")
+    with tf.Graph().as_default() as graph:
+        x = tf.placeholder(tf.float32, [None, 9, 11, CHANNELS[0]], "x")
+        tf.nn.conv2d(
+            x,
+            tf.identity(tf.constant(weights)),
+            strides=[1] + list(strides) + [1],
+            padding=padding,
+            dilations=[1] + list(dilations) + [1],
+            name="conv",
+        )
+    return graph.as_graph_def(), weights
+
+
+def gradients(graph_def, rounds=1):
+    """(input gradients of random backward signals, op types of the graph)."""
+    rng = np.random.RandomState(2)
+    with tf.Graph().as_default() as graph:
+        x, out = tf.import_graph_def(graph_def, name="", return_elements=["x:0", "conv:0"])
+        signals = [
+            tf.constant(rng.normal(size=[2] + out.shape.as_list()[1:]).astype("float32"))
+            for _ in range(rounds)
+        ]
+        results = [tf.gradients(out, x, grad_ys=signal)[0] for signal in signals]
+        with tf.Session() as session:
+            feed = {x: rng.normal(size=[2] + x.shape.as_list()[1:])}
+            found = session.run(results, feed)
+    return found, [op.type for op in graph.get_operations()]
+
+
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (5, 5), (1, 7), (7, 1), (3, 1)])
+def test_equals_tensorflow_s_own_gradient(kernel):
+    graph_def, weights = convolution(kernel)
+    expected, _ = gradients(graph_def)
+    mark_convolutions(graph_def, {"conv": weights})
+    found, types = gradients(graph_def)
+    assert "Conv2DBackpropInput" not in types
+    np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "kernel, more",
+    [
+        ((3, 3), {"strides": (2, 2)}),
+        ((3, 3), {"padding": "VALID"}),
+        ((3, 3), {"dilations": (2, 2)}),
+        ((2, 2), {}),
+        ((3, 4), {}),
+    ],
+)
+def test_any_other_convolution_keeps_tensorflow_s(kernel, more):
+    graph_def, weights = convolution(kernel, **more)
+    mark_convolutions(graph_def, {"conv": weights})
+    assert not any("_gradient_op_type" in node.attr for node in graph_def.node)
+    assert "Conv2DBackpropInput" in gradients(graph_def)[1]
+
+
+def test_passes_share_the_turned_filter():
+    graph_def, weights = convolution((3, 3))
+    mark_convolutions(graph_def, {"conv": weights})
+    found, types = gradients(graph_def, rounds=3)
+    assert types.count("Conv2D") == 4
+    # The filter, its turned copy, and the three signals.
+    assert types.count("Const") == 2 + 3
+    assert not np.allclose(found[0], found[1])
+
+
+def test_turned_twice_is_the_filter_again():
+    weights = np.random.RandomState(0).normal(size=(3, 5, 2, 4))
+    assert turn(weights).shape == (3, 5, 4, 2)
+    np.testing.assert_array_equal(turn(turn(weights)), weights)
+    assert turn(weights)[0, 0, 3, 1] == weights[2, 4, 1, 3]
+
+
+def test_the_gradient_s_name_is_known_to_tensorflow():
+    with tf.Graph().as_default() as graph:
+        with graph.gradient_override_map({"Identity": GRADIENT}):
+            marked = tf.identity(tf.constant(1.0))
+        assert marked.op.get_attr("_gradient_op_type").decode() == GRADIENT
