@@ -40,7 +40,7 @@ def select_gpus(gpu):
 
 
 def session_config(gpus):
-    """Session options: soft placement, memory as needed; without GPUs, no attempt to reach one.
+    """Session options: soft placement, memory as needed, every core; without GPUs, no attempt to reach one.
 
     Args:
         gpus: their number, from :func:`select_gpus`.
@@ -49,6 +49,9 @@ def session_config(gpus):
         ``tf.ConfigProto``.
     """
     config = get_default_sess_config()
+    # Tensorpack gives an operation one core, which leaves the others idle where there is no GPU. Zero
+    # is as many as there are.
+    config.intra_op_parallelism_threads = 0
     if gpus == 0:
         config.device_count["GPU"] = 0
     return config

@@ -11,8 +11,9 @@ from dgl.attribution.gradients import KERNEL, MAX_ALPHA, check_alpha
 from dgl.backbones import get_backbone
 from dgl.devices import select_gpus
 from dgl.errors import UserError
-from dgl.inference import FLOAT32, build_inference, open_session
+from dgl.inference import build_inference, open_session
 from dgl.inference.precision import settle_gpu_precision
+from dgl.precisions import FLOAT32
 from dgl.tf_compat import tf
 from dgl.weights import find_weights, open_checkpoint, options_from, read_card
 

@@ -32,7 +32,8 @@ def build_maps(
 
     There is one backward pass for the class gradients of all layers and one for their loss gradients,
     each only if a method needs it, and one more for all the methods with an alpha of their own. At
-    infinite alpha the loss gradient needs no pass but the class gradient's.
+    infinite alpha the loss gradient needs no pass but the class gradient's, and ``last_layer`` needs
+    none at all. A pass ends at the shallowest layer, and reaches no weight.
 
     Args:
         network: :class:`~dgl.backbones.Network` with channels-last endpoints.
@@ -60,7 +61,9 @@ def build_maps(
         if request.method.needs & {CLASS_GRADIENT, LOSS_GRADIENT}
         for layer in places[request.method.layers]
     )
-    gradients = SharedGradients(network.logits, differentiated, class_index)
+    gradients = SharedGradients(
+        network.logits, differentiated, class_index, last_layer, network.head_weights
+    )
 
     def evidence(request, layer):
         needs = request.method.needs

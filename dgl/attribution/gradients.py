@@ -45,15 +45,64 @@ def _one_hot(logits, class_index):
     return tf.one_hot(class_index, tf.shape(logits)[1], dtype=logits.dtype)
 
 
-def _backward(logits, activations, logit_gradient, name):
-    gradients = tf.gradients(
-        logits, activations, grad_ys=tf.stop_gradient(logit_gradient), name=name
-    )
+def class_signal(logits, class_index):
+    """What flows back from the logits for ``G_H``: ``onehot(c)``, (N, classes)."""
+    return _one_hot(logits, class_index)
+
+
+def loss_signal(logits, class_index, alpha=10.0, semantics=KERNEL):
+    """What flows back from the logits for ``G_L``, (N, classes); see :func:`loss_gradients`.
+
+    Raises:
+        ValueError: alpha out of range or unknown semantics.
+    """
+    check_alpha(alpha)
+    check_semantics(semantics)
+    target = _one_hot(logits, class_index)
+    if math.isinf(alpha) and semantics == KERNEL:
+        return -target
+    probability = tf.nn.softmax(logits)
+    if semantics == KERNEL:
+        return probability - alpha * target
+    return finite(alpha) * (probability - target)
+
+
+def backward(logits, activations, signal, name):
+    """Send ``signal``, (N, classes), back from the logits to every activation, in one pass.
+
+    Returns:
+        list of tensors shaped like ``activations``, constants to anything downstream.
+
+    Raises:
+        ValueError: the logits do not depend on one of the activations.
+    """
+    gradients = tf.gradients(logits, activations, grad_ys=tf.stop_gradient(signal), name=name)
     for activation, gradient in zip(activations, gradients):
         if gradient is None:
             raise ValueError("the logits do not depend on {}".format(activation.name))
     # Nothing may flow back through either gradient.
     return [tf.stop_gradient(gradient) for gradient in gradients]
+
+
+def pooled_gradient(activation, signal, head_weights):
+    """The gradient at the layer whose spatial mean the linear classifier reads, without a pass.
+
+    ``z = W^T mean over H, W of S + b``, so what flows back, ``g``, arrives as ``W g / (H W)`` at every
+    place.
+
+    Args:
+        activation: (N, H, W, C) float.
+        signal: (N, classes) float.
+        head_weights: (C, classes) float.
+
+    Returns:
+        tensor shaped like ``activation``, constant to anything downstream.
+    """
+    shape = tf.shape(activation)
+    places = tf.cast(shape[1] * shape[2], activation.dtype)
+    gradient = tf.matmul(signal, head_weights, transpose_b=True) / places
+    gradient = tf.broadcast_to(gradient[:, tf.newaxis, tf.newaxis, :], shape)
+    return tf.stop_gradient(gradient)
 
 
 def class_gradients(logits, activations, class_index):
@@ -70,7 +119,7 @@ def class_gradients(logits, activations, class_index):
     Raises:
         ValueError: the logits do not depend on one of the activations.
     """
-    return _backward(logits, activations, _one_hot(logits, class_index), "class_gradient")
+    return backward(logits, activations, class_signal(logits, class_index), "class_gradient")
 
 
 def loss_gradients(logits, activations, class_index, alpha=10.0, semantics=KERNEL):
@@ -89,14 +138,5 @@ def loss_gradients(logits, activations, class_index, alpha=10.0, semantics=KERNE
     Raises:
         ValueError: alpha out of range, unknown semantics, or an activation out of reach.
     """
-    check_alpha(alpha)
-    check_semantics(semantics)
-    if math.isinf(alpha) and semantics == KERNEL:
-        return [-gradient for gradient in class_gradients(logits, activations, class_index)]
-    target = _one_hot(logits, class_index)
-    probability = tf.nn.softmax(logits)
-    if semantics == KERNEL:
-        logit_gradient = probability - alpha * target
-    else:
-        logit_gradient = finite(alpha) * (probability - target)
-    return _backward(logits, activations, logit_gradient, "loss_gradient")
+    signal = loss_signal(logits, class_index, alpha, semantics)
+    return backward(logits, activations, signal, "loss_gradient")

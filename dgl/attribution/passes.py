@@ -9,6 +9,9 @@ from ``p - onehot(c)``, the loss gradient of no alpha needs a pass of its own:
 
 A pass of ``p`` would do as well (``G_P = R + G_H``), but near alpha = 1 the terms of ``G_P - alpha * G_H``
 cancel when the network is sure of the class, and with them float32's digits.
+
+The layer that feeds global average pooling needs no pass: see
+:func:`~dgl.attribution.gradients.pooled_gradient`.
 """
 
 import math
@@ -16,33 +19,40 @@ import math
 from dgl.attribution.gradients import (
     EXACT,
     KERNEL,
+    backward,
     check_alpha,
     check_semantics,
-    class_gradients,
+    class_signal,
     finite,
-    loss_gradients,
+    loss_signal,
+    pooled_gradient,
 )
 
 
 class SharedGradients(object):
     """Both gradients of one network at several layers."""
 
-    def __init__(self, logits, activations, class_index):
+    def __init__(self, logits, activations, class_index, pooled=None, head_weights=None):
         """Nothing is built yet.
 
         Args:
             logits: (N, classes) float.
             activations: ordered name -> (N, H, W, C) float tensor, every layer that any map needs.
             class_index: (N,) int32.
+            pooled: name of the layer whose spatial mean the classifier reads, or ``None`` where no
+                layer may be taken for one.
+            head_weights: (C, classes) float, the classifier's weights, with ``pooled``.
         """
         self._logits = logits
+        self._pooled = pooled
+        self._head_weights = head_weights
         self._activations = activations
         self._class_index = class_index
         self._passes = {}
 
     def class_gradient(self, layer):
         """``G_H`` of the layer named."""
-        return self._built("class", class_gradients)[layer]
+        return self._built("class_gradient", layer, class_signal)
 
     def loss_gradient(self, layer, alpha, semantics):
         """``G_L`` of the layer named, from a pass of its own for each alpha and semantics.
@@ -56,7 +66,7 @@ class SharedGradients(object):
         check_semantics(semantics)
         if math.isinf(alpha) and semantics == KERNEL:
             return -self.class_gradient(layer)
-        return self._built(("loss", alpha, semantics), loss_gradients, alpha, semantics)[layer]
+        return self._built("loss_gradient", layer, loss_signal, alpha, semantics)
 
     def loss_gradient_by_linearity(self, layer, alpha, semantics):
         """``G_L`` of the layer named, from passes that serve every alpha and both semantics.
@@ -68,14 +78,27 @@ class SharedGradients(object):
         check_semantics(semantics)
         if math.isinf(alpha) and semantics == KERNEL:
             return -self.class_gradient(layer)
-        residual = self._built("residual", loss_gradients, 1.0, EXACT)[layer]
+        residual = self._built("residual", layer, loss_signal, 1.0, EXACT)
         if semantics == EXACT:
             return finite(alpha) * residual
         return residual + (1.0 - alpha) * self.class_gradient(layer)
 
-    def _built(self, key, make, *arguments):
+    def _built(self, name, layer, make_signal, *settings):
+        """The gradient at one layer of the pass that ``make_signal`` begins; each pass is built once."""
+        key = (name,) + settings
         if key not in self._passes:
-            tensors = list(self._activations.values())
-            gradients = make(self._logits, tensors, self._class_index, *arguments)
-            self._passes[key] = dict(zip(self._activations, gradients))
-        return self._passes[key]
+            signal = make_signal(self._logits, self._class_index, *settings)
+            self._passes[key] = self._pass(name, signal)
+        return self._passes[key][layer]
+
+    def _pass(self, name, signal):
+        layers = [other for other in self._activations if other != self._pooled]
+        tensors = [self._activations[other] for other in layers]
+        gradients = {}
+        if tensors:
+            gradients.update(zip(layers, backward(self._logits, tensors, signal, name)))
+        if self._pooled in self._activations:
+            gradients[self._pooled] = pooled_gradient(
+                self._activations[self._pooled], signal, self._head_weights
+            )
+        return gradients

@@ -34,6 +34,7 @@ from dgl.evaluation.report import print_tables, write_results
 from dgl.evaluation.scoring import write_metadata
 from dgl.evaluation.store import Store, has_records, merge_records, read_records
 from dgl.evaluation.table import write_csv
+from dgl.precisions import FLOAT32, PRECISIONS
 
 PROTOCOLS = (FIXED, WSOL)
 SELECTION = "selection"
@@ -106,6 +107,12 @@ def make_parser(description):
     running.add_argument("--gallery", type=int, default=24, help="pictures to draw")
     running.add_argument("--workers", type=int, default=os.cpu_count(), help="threads")
     running.add_argument("--gpu", help="GPU to use (-1: the CPU)")
+    running.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=FLOAT32,
+        help="bf16 needs a CPU or GPU that computes in it",
+    )
     running.add_argument(
         "--strict", action="store_true", help="stop at a picture that cannot be read"
     )
@@ -234,6 +241,7 @@ def _evaluate(args, started):
             data_set=args.dataset,
             gpu=args.gpu,
             extra=extra,
+            precision=args.precision,
         )
 
     localizer = make_localizer()
@@ -325,6 +333,7 @@ def _plan(args, localizer, dataset, fusions, thresholds=None, alpha_entries=(), 
             norm=localizer.options.norm,
             # JSON has no infinity.
             alpha=args.pa if math.isfinite(args.pa) else "inf",
+            precision=args.precision,
         ),
         data=OrderedDict(
             name=dataset.name, layout=dataset.format, split=dataset.split, images=len(dataset)

@@ -5,7 +5,6 @@ arrange weights in memory do so once for a constant, and at every run for a vari
 """
 
 from dgl.inference.build import build_inference
-from dgl.inference.precision import FLOAT32, PRECISIONS
 from dgl.inference.session import open_session
 
-__all__ = ["FLOAT32", "PRECISIONS", "build_inference", "open_session"]
+__all__ = ["build_inference", "open_session"]

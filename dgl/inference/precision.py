@@ -9,10 +9,8 @@ float32.
 import os
 
 from dgl.errors import UserError
+from dgl.precisions import FLOAT32, PRECISIONS
 from dgl.tf_compat import tf
-
-FLOAT32, BFLOAT16 = "float32", "bf16"
-PRECISIONS = (FLOAT32, BFLOAT16)
 
 # oneDNN computes in bfloat16 from AVX-512 on, but only these have the instructions that make it pay.
 CPU_FLAGS = ("avx512_bf16", "amx_bf16")
@@ -46,7 +44,7 @@ def set_precision(config, precision, gpus=0, flags=None):
 
     Args:
         config: ``tf.ConfigProto``, changed in place.
-        precision: of :data:`PRECISIONS`.
+        precision: of :data:`dgl.precisions.PRECISIONS`.
         gpus: number of GPUs that the session may use.
         flags: those of the CPU; by default this machine's.
 

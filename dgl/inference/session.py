@@ -1,16 +1,17 @@
-"""The session that a frozen classifier runs in: all cores of this machine, and the precision asked for."""
+"""The session that a frozen classifier runs in, in the precision asked for."""
 
 from dgl.devices import session_config
-from dgl.inference.precision import FLOAT32, set_precision
+from dgl.inference.precision import set_precision
+from dgl.precisions import FLOAT32
 from dgl.tf_compat import tf
 
 
 def inference_config(gpus=0, precision=FLOAT32):
-    """Session options: those of :func:`dgl.devices.session_config`, every operation on all cores.
+    """Session options: those of :func:`dgl.devices.session_config`, in a precision.
 
     Args:
         gpus: their number, from :func:`~dgl.devices.select_gpus`.
-        precision: of :data:`~dgl.inference.precision.PRECISIONS`.
+        precision: of :data:`dgl.precisions.PRECISIONS`.
 
     Returns:
         ``tf.ConfigProto``.
@@ -19,9 +20,6 @@ def inference_config(gpus=0, precision=FLOAT32):
         UserError: the hardware or TensorFlow lacks the precision.
     """
     config = session_config(gpus)
-    # Zero is as many as there are cores. Training shares its cores with the processes that decode and
-    # has as many operations as it likes at a time; maps of one batch come from a chain of operations.
-    config.intra_op_parallelism_threads = 0
     set_precision(config, precision, gpus)
     return config
 

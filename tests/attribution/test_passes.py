@@ -68,3 +68,28 @@ def test_nothing_cancels_where_the_network_is_sure(semantics):
 def test_bad_arguments(which, alpha, semantics):
     with pytest.raises(ValueError, match="alpha|semantics"):
         run(lambda s: getattr(s, which)("activation", alpha, semantics))
+
+
+@pytest.mark.parametrize("signal", ["class", "loss", "exact"])
+def test_the_layer_that_feeds_pooling_needs_no_pass(signal):
+    """Against TensorFlow's own backward pass, and no backward op is built for it."""
+    rng = np.random.RandomState(0)
+    activation = rng.uniform(size=(2, 3, 5, 4))
+    weights = rng.normal(size=(4, 6))
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        layer = tf.constant(activation)
+        head = tf.constant(weights)
+        logits = tf.matmul(tf.reduce_mean(layer, axis=[1, 2]), head)
+
+        def gradient(*more):
+            shared = SharedGradients(logits, OrderedDict(last=layer), tf.constant([1, 5]), *more)
+            if signal == "class":
+                return shared.class_gradient("last")
+            return shared.loss_gradient("last", 3.0, "kernel" if signal == "loss" else "exact")
+
+        closed = gradient("last", head)
+        built = [op.name for op in graph.get_operations()]
+        assert not any("gradient" in name.lower() for name in built if "stop" not in name.lower())
+        expected, found = session.run([gradient(), closed])
+    assert found.shape == activation.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
