@@ -74,6 +74,7 @@ def test_metrics_say_what_was_run(results, folder):
         "width": WIDTH,
         "norm": "none",
         "alpha": 10.0,
+        "precision": "float32",
     }
     expected = {"name": "tiny", "layout": "imagenet", "split": "val", "images": IMAGES}
     assert metrics["data"] == expected

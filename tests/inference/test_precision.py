@@ -48,9 +48,7 @@ def test_a_processor_without_it():
 def test_a_tensorflow_without_it(monkeypatch):
     monkeypatch.setattr(precision, "_REWRITERS", ("no_such_rewriter",))
     text = message("bf16", flags={"avx512_bf16"})
-    assert text == "--precision bf16: TensorFlow {} cannot; 2.4 and later can".format(
-        tf.VERSION
-    )
+    assert text == "--precision bf16: TensorFlow {} cannot; 2.4 and later can".format(tf.VERSION)
 
 
 def test_gpus_need_tensor_cores(monkeypatch):

@@ -1,0 +1,60 @@
+"""docs/alpha.md quotes its records, and the benchmark tells near maps from far ones."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from benchmarks.alpha_limit import LIMIT, distance, main, measure, table
+from dgl.errors import UserError
+
+
+@pytest.mark.parametrize("name", ["birds", "photos5"])
+def test_the_page_has_the_record_s_table(root, name):
+    path = os.path.join(root, "benchmarks", "results", "alpha_limit_{}.json".format(name))
+    with open(path, encoding="utf-8") as stream:
+        expected = table(json.load(stream))
+    with open(os.path.join(root, "docs", "alpha.md"), encoding="utf-8") as stream:
+        assert expected in stream.read()
+
+
+def test_distance_is_of_normalised_maps():
+    raw = np.array([[0.0, 1.0], [2.0, 4.0]], "float32")
+    assert distance(raw, 3 * raw + 1) == pytest.approx((0, 0), abs=1e-7)
+    largest, mean = distance(raw, np.array([[0.0, 1.0], [4.0, 4.0]], "float32"))
+    assert largest == pytest.approx(0.5) and mean == pytest.approx(0.125)
+
+
+class _Maps(object):
+    """Maps at alpha 10 are those at infinity but for one place of the second picture."""
+
+    image_size = 32
+
+    def __call__(self, images, class_index):
+        limit = np.linspace(0, 1, 16, dtype="float32").reshape(1, 4, 4).repeat(len(images), 0)
+        near = limit.copy()
+        near[1, 0, 1] += 0.25
+        return type("P", (), {"maps": {("dgl(pa=10)", "a"): near, ("dgl(pa=inf)", "a"): limit}})
+
+
+def test_rows_by_layer_and_alpha(tmp_path):
+    from PIL import Image
+
+    from dgl.data.sample import Sample
+
+    samples = []
+    for number in range(2):
+        path = str(tmp_path / "{}.png".format(number))
+        Image.fromarray(np.full((32, 32, 3), 7, np.uint8)).save(path)
+        samples.append(Sample(str(number), path, 0, ((8, 8, 31, 31),)))
+    ten, limit = measure(_Maps(), samples, ["a"], ["10"])
+    assert (ten["alpha"], limit["alpha"]) == ("10", LIMIT)
+    assert ten["median_largest_difference"] == pytest.approx(0.125, abs=1e-4)
+    assert ten["most_largest_difference"] == pytest.approx(0.25, abs=1e-4)
+    assert "median_largest_difference" not in limit
+
+
+def test_flags_that_are_missing():
+    with pytest.raises(UserError, match="--load: expected, as --table is not given"):
+        main([])
