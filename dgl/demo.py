@@ -1,22 +1,30 @@
 """The per-image demo: pictures in; attention maps, boxes and a JSON record out."""
 
 import argparse
-import io
-import json
-import math
+import contextlib
 import os
+import sys
 from collections import OrderedDict
+from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
-from dgl import boxes as box_ops
 from dgl.arithmetic import use_reference_kernels
 from dgl.backbones import BACKBONES
 from dgl.data.image_io import list_images, read_image
 from dgl.data.views import demo_input
+from dgl.demo_files import (
+    PictureFiles,
+    folder_names,
+    json_number,
+    remove_results,
+    write_results,
+)
 from dgl.errors import UserError
-from dgl.files import write_atomically
-from dgl.rendering.overlay import draw_boxes, overlay, write_image
+from dgl.evaluation.plan import weights_fingerprint
+from dgl.pipeline import chunks_of, overlapped
+from dgl.precisions import FLOAT32, PRECISIONS
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHIPPED_CHECKPOINT = os.path.join(
@@ -52,6 +60,20 @@ def make_parser(description):
     ours.add_argument(
         "--fast", action="store_true", help="oneDNN's kernels on a CPU, not TensorFlow 1.15's"
     )
+    ours.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        default=FLOAT32,
+        help="bf16 (implies --fast) needs a CPU or GPU that computes in it",
+    )
+    folders = parser.add_argument_group("for folders")
+    folders.add_argument("--batch", type=int, default=8, help="pictures a run of the network")
+    folders.add_argument(
+        "--workers", type=int, help="threads that decode, and that draw and write (one a core)"
+    )
+    folders.add_argument(
+        "--resume", action="store_true", help="leave out what is there, made with the same flags"
+    )
     return parser
 
 
@@ -60,73 +82,170 @@ def _check(args):
         raise UserError("--threshold {}: expected a value in [0, 1]".format(args.threshold))
     if args.image_size is not None and not 32 <= args.image_size <= 4096:
         raise UserError("--image_size {}: expected 32 to 4096".format(args.image_size))
+    for flag, value in (("--batch", args.batch), ("--workers", args.workers)):
+        if value is not None and not 1 <= value <= 4096:
+            raise UserError("{} {}: expected 1 to 4096".format(flag, value))
 
 
-def _save_map(path, raw):
-    buffer = io.BytesIO()
-    np.save(buffer, raw)
-    write_atomically(path, buffer.getvalue())
+class _Picture(NamedTuple):
+    """A picture, read; ``error`` says why it could not be."""
+
+    index: int
+    image: np.ndarray = None
+    view: np.ndarray = None
+    error: str = None
 
 
-def _write(args, localizer, path, outdir):
-    """Locate one picture and write everything about it; returns the record."""
-    image = read_image(path)
-    height, width = image.shape[:2]
-    target = None if args.class_index is None else [args.class_index]
-    prediction = localizer(demo_input(image, localizer.image_size)[np.newaxis], target)
-    names = {}
-    for method, layer in localizer.entries:
-        flat = layer.replace("/", "_")
-        stem = (
-            "{}_cam".format(args.mode) if method == "cam" else "{}_{}_dgl".format(args.mode, flat)
+class _Job(NamedTuple):
+    """All that is needed to draw one picture and write its files."""
+
+    index: int
+    image: np.ndarray
+    maps: dict
+    about: OrderedDict
+
+
+class _Demo(object):
+    """One run over some pictures.
+
+    Args:
+        args: parsed flags.
+        localizer: :class:`~dgl.localizer.Localizer`.
+        paths: list of str.
+        outdirs: list of str, the folder for the files of each.
+    """
+
+    def __init__(self, args, localizer, paths, outdirs):
+        self._args = args
+        self._localizer = localizer
+        self._paths = paths
+        self._outdirs = outdirs
+        settings = OrderedDict(
+            alpha=json_number(args.pa),
+            checkpoint=localizer.path,
+            weights=weights_fingerprint(localizer.path),
+            head=localizer.options.head,
+            image_size=localizer.image_size,
+            fast=args.fast,
+            precision=args.precision,
         )
-        raw = prediction.maps[method, layer][0]
-        # The two maps may differ in resolution: each goes to the picture's size by itself.
-        score_map = box_ops.resize_map(box_ops.normalise(raw), height, width)
-        names[method] = stem, layer, score_map
-        write_image(os.path.join(outdir, stem + ".png"), overlay(image, score_map))
-        if args.save_maps:
-            _save_map(os.path.join(outdir, stem + ".npy"), raw)
-    stem, layer, score_map = names[args.method]
-    box = [int(v) for v in box_ops.largest_box(score_map, args.threshold)]
-    write_image(os.path.join(outdir, stem + "_box.png"), draw_boxes(image, predicted=box))
-    class_index = int(prediction.class_index[0])
-    record = OrderedDict(
-        image=path,
-        width=width,
-        height=height,
-        mode=args.mode,
-        method=args.method,
-        layer=layer,
-        class_index=class_index,
-        class_name=localizer.class_name(class_index),
-        probability=float(prediction.probability[0, class_index]),
-        box=box,
-        threshold=args.threshold,
-        alpha=args.pa if math.isfinite(args.pa) else "inf",  # JSON has no infinity
+        self._files = PictureFiles(
+            localizer.entries, args.mode, args.method, args.threshold, args.save_maps, settings
+        )
+
+    def find(self, index):
+        """The record of a picture that needs no run, or ``None``."""
+        return self._files.find(self._paths[index], self._args.class_index, self._outdirs[index])
+
+    def run(self, indices):
+        """Yields (index, record, ``None``) or (index, ``None``, error) in the order of ``indices``."""
+        chunks = chunks_of(indices, self._args.batch)
+        results = overlapped(chunks, self._read, self._predict, self._write, self._args.workers)
+        with contextlib.closing(results):
+            for pictures, records in results:
+                records = iter(records)
+                for index, error in pictures:
+                    yield index, None if error else next(records), error
+
+    def _read(self, index):
+        try:
+            image = read_image(self._paths[index])
+        except UserError as error:
+            # Its text only: the exception itself would keep what was decoded so far.
+            return _Picture(index, error=str(error))
+        return _Picture(index, image, demo_input(image, self._localizer.image_size))
+
+    def _predict(self, pictures):
+        context = [(picture.index, picture.error) for picture in pictures]
+        pictures = [picture for picture in pictures if picture.error is None]
+        if not pictures:
+            return context, []
+        wanted = self._args.class_index
+        prediction = self._localizer(
+            np.stack([picture.view for picture in pictures]),
+            None if wanted is None else [wanted] * len(pictures),
+        )
+        return context, [self._job(prediction, i, picture) for i, picture in enumerate(pictures)]
+
+    def _job(self, prediction, i, picture):
+        class_index = int(prediction.class_index[i])
+        about = OrderedDict(
+            class_index=class_index,
+            class_name=self._localizer.class_name(class_index),
+            probability=float(prediction.probability[i, class_index]),
+            predicted_index=int(prediction.logits[i].argmax()),
+        )
+        maps = {entry: raw[i] for entry, raw in prediction.maps.items()}
+        return _Job(picture.index, picture.image, maps, about)
+
+    def _write(self, job):
+        return self._files.write(
+            self._paths[job.index], job.image, job.maps, job.about, self._outdirs[job.index]
+        )
+
+
+def _line(record, outdir):
+    return "{image}: class {class_index} {class_name} ({probability:.3f}), box {box} -> {}".format(
+        outdir, **record
     )
-    text = json.dumps(record, indent=1) + "\n"
-    write_atomically(os.path.join(outdir, stem + ".json"), text.encode("utf-8"))
-    return record
 
 
-def _folder_name(path, paths):
-    """Folder for one of several pictures: its name, with the extension where two would share it."""
-    stems = [os.path.splitext(os.path.basename(other))[0] for other in paths]
-    name = os.path.basename(path)
-    stem = os.path.splitext(name)[0]
-    return stem if stems.count(stem) == 1 else name
+def _say(text, stream):
+    """Print a line beside the progress bar, whatever bytes the name of a file in it is made of."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
 
 
-def run(args):
-    """Carry out parsed flags; returns the exit code."""
-    _check(args)
-    paths = list_images(args.data_path)
-    if not args.fast:
+def _run_one(demo, path, outdir):
+    for _, record, error in demo.run([0]):
+        if error is not None:
+            raise UserError(error)
+        _say(_line(record, outdir), sys.stdout)
+    return 0
+
+
+def _run_folder(demo, args, paths, outdirs):
+    records, errors = {}, []
+    if args.resume:
+        found = ((index, demo.find(index)) for index in range(len(paths)))
+        records.update((index, record) for index, record in found if record is not None)
+        if records:
+            _say(
+                "going on after {} of {} pictures that are there already".format(
+                    len(records), len(paths)
+                ),
+                sys.stderr,
+            )
+    # Those of another run must not stand beside what this one writes, should it be interrupted.
+    remove_results(args.outdir)
+    wanted = [index for index in range(len(paths)) if index not in records]
+    with tqdm(total=len(paths), initial=len(records), unit=" images", desc="demo") as bar:
+        for index, record, error in demo.run(wanted):
+            if error is None:
+                records[index] = record
+                _say(_line(record, outdirs[index]), sys.stdout)
+            else:
+                errors.append(error)
+                _say("left out: {}".format(error), sys.stderr)
+            bar.update()
+    write_results(args.outdir, (records[index] for index in sorted(records)))
+    if errors:
+        _say(
+            "{} of {} pictures could not be read; the first: {}".format(
+                len(errors), len(paths), errors[0]
+            ),
+            sys.stderr,
+        )
+    return 1 if errors else 0
+
+
+def make_localizer(args):
+    """The :class:`~dgl.localizer.Localizer` that parsed flags ask for."""
+    if not args.fast and args.precision == FLOAT32:
         use_reference_kernels()
     from dgl.localizer import Localizer  # TensorFlow takes seconds to load; bad flags should not
 
-    with Localizer(
+    return Localizer(
         args.mode,
         args.load,
         layers=[args.clayer],
@@ -135,15 +254,30 @@ def run(args):
         image_size=args.image_size,
         data_set=args.dataset,
         gpu=args.gpu,
-    ) as localizer:
-        for path in paths:
-            outdir = args.outdir
-            if os.path.isdir(args.data_path):
-                outdir = os.path.join(outdir, _folder_name(path, paths))
-            record = _write(args, localizer, path, outdir)
-            print(
-                "{image}: class {class_index} {class_name} ({probability:.3f}), box {box} -> {}".format(
-                    outdir, **record
-                )
-            )
-    return 0
+        precision=args.precision,
+    )
+
+
+def run_with(args, localizer, paths):
+    """Carry out parsed flags with what :func:`run` starts with.
+
+    Args:
+        args: parsed flags.
+        localizer: what :func:`make_localizer` made of them.
+        paths: list of str, the pictures that ``--data_path`` stands for.
+
+    Returns:
+        as :func:`run`.
+    """
+    if not os.path.isdir(args.data_path):
+        return _run_one(_Demo(args, localizer, paths, [args.outdir]), paths[0], args.outdir)
+    outdirs = [os.path.join(args.outdir, name) for name in folder_names(paths)]
+    return _run_folder(_Demo(args, localizer, paths, outdirs), args, paths, outdirs)
+
+
+def run(args):
+    """Carry out parsed flags; returns the exit code: 1 where a picture of a folder cannot be read."""
+    _check(args)
+    paths = list_images(args.data_path)
+    with make_localizer(args) as localizer:
+        return run_with(args, localizer, paths)

@@ -24,22 +24,43 @@ def ordered_map(function, items, workers=None):
     Raises:
         ValueError: fewer than one worker.
     """
-    workers = (os.cpu_count() or 1) if workers is None else workers
-    if workers < 1:
-        raise ValueError("workers must be at least 1, got {}".format(workers))
-    return map(function, items) if workers == 1 else _in_threads(function, items, workers)
+    workers = checked_workers(workers)
+    return map(function, items) if workers == 1 else threaded_map(function, items, workers)
 
 
-def _in_threads(function, items, workers):
+def threaded_map(function, items, workers, ahead=0):
+    """As :func:`ordered_map`, but never in the calling thread: results are made while it is busy.
+
+    Args:
+        function, items: as there.
+        workers: number of threads, 1 or more.
+        ahead: int, items that may be begun before their turn, if more than a few a worker.
+
+    Returns:
+        generator; closing it drops what has not begun, and waits for what has.
+    """
+    ahead = max(ahead, workers * _AHEAD_PER_WORKER)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         pending = collections.deque()
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
-                if len(pending) >= workers * _AHEAD_PER_WORKER:
+                if len(pending) >= ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
         finally:
             for future in pending:
                 future.cancel()
+
+
+def checked_workers(workers=None):
+    """int: ``workers``, or one a core for ``None``.
+
+    Raises:
+        ValueError: fewer than one worker.
+    """
+    workers = (os.cpu_count() or 1) if workers is None else workers
+    if workers < 1:
+        raise ValueError("workers must be at least 1, got {}".format(workers))
+    return workers

@@ -6,6 +6,7 @@ are a fixed division of the data set, so a run that was interrupted, and shards 
 give what one run gives.
 """
 
+import contextlib
 import io
 import logging
 import os
@@ -24,7 +25,7 @@ from dgl.evaluation.entries import file_name, score_maps
 from dgl.evaluation.gathered import Gathered, picture_key
 from dgl.evaluation.plan import FIXED, WSOL
 from dgl.files import write_atomically
-from dgl.parallel import ordered_map
+from dgl.pipeline import chunks_of, overlapped
 
 _logger = logging.getLogger(__name__)
 
@@ -45,6 +46,26 @@ class Loaded(NamedTuple):
     mask: Any
 
 
+class _Batch(NamedTuple):
+    """Pictures of one run of the network: those read, (position, reason) of those not, what it said.
+
+    ``predictions`` is (logits, probability) a protocol, filled in as the network runs.
+    """
+
+    loaded: List[Loaded]
+    unread: List[Any]
+    predictions: List[Any]
+
+
+class _Job(NamedTuple):
+    """One picture's maps, to find boxes in: ``raw`` is entry -> (h, w)."""
+
+    protocol: str
+    picture: Loaded
+    view: Any
+    raw: Any
+
+
 class Evaluation(object):
     """Runs a localizer over a data set and gathers what both protocols say.
 
@@ -53,7 +74,7 @@ class Evaluation(object):
         dataset: :class:`~dgl.data.sample.DataSet`.
         plan: :class:`~dgl.evaluation.plan.Plan`.
         fusions: sequence of :class:`~dgl.evaluation.entries.Fusion` among the plan's entries.
-        workers: threads that decode and that find boxes.
+        workers: threads that decode, and threads that find boxes; the session runs beside both.
         strict: whether a picture that cannot be read ends the run.
         maps_folder: folder for the score maps as wsolevaluation reads them, or ``None``.
     """
@@ -69,6 +90,8 @@ class Evaluation(object):
         self._strict = strict
         self._maps_folder = maps_folder
         self._box_check = BoxCheck()
+        # Asked what single maps give; what is counted goes into those of each batch.
+        self._evaluators = Gathered(plan)
 
     def run(self, store=None, shard=(1, 1), progress=True):
         """Go through the data set, or through one shard of it.
@@ -101,12 +124,11 @@ class Evaluation(object):
             desc=description,
             disable=not progress,
         ) as bar:
-            for chunk, pictures in self._batches(wanted):
-                part = self._evaluate(pictures)
+            for chunk, part in self._parts(wanted):
                 if store is not None:
                     store.write(chunk, part)
                 gathered.merge(part)
-                bar.update(len(pictures))
+                bar.update(len(part))
         self._box_check.log(self._dataset.name)
         if total and not gathered.names:
             key, (name, reason) = next(iter(gathered.errors.items()))
@@ -138,12 +160,13 @@ class Evaluation(object):
         start = chunk * self._plan.batch
         return range(start, min(start + self._plan.batch, len(self._dataset.samples)))
 
-    def _batches(self, chunks):
-        """Yields (chunk, list of :class:`Loaded` or (position, error)), decoding ahead in threads."""
-        positions = [position for chunk in chunks for position in self._positions(chunk)]
-        loaded = ordered_map(self._load, positions, self._workers)
-        for chunk in chunks:
-            yield chunk, [next(loaded) for _ in self._positions(chunk)]
+    def _parts(self, chunks):
+        """Yields (chunk, its :class:`Gathered`), decoding and finding boxes beside the session."""
+        positions = [self._positions(chunk) for chunk in chunks]
+        results = overlapped(positions, self._load, self._predict, self._look, self._workers)
+        with contextlib.closing(results):
+            for chunk, (batch, looked) in zip(chunks, results):
+                yield chunk, self._gather(batch, looked)
 
     def _load(self, position):
         sample = self._dataset.samples[position]
@@ -161,70 +184,89 @@ class Evaluation(object):
         views = [GEOMETRIES[p].view(image, fit.boxes, size) for p in self._plan.protocols]
         return Loaded(position, views, fit, mask)
 
-    def _evaluate(self, pictures):
-        """The :class:`Gathered` of one batch."""
-        part = Gathered(self._plan)
-        loaded = [picture for picture in pictures if isinstance(picture, Loaded)]
-        for picture in pictures:
-            if not isinstance(picture, Loaded):
-                position, reason = picture
-                name = self._dataset.samples[position].id
-                part.errors[picture_key(position)] = (name, reason)
-                _logger.warning("left out: %s", reason)
-        if not loaded:
-            return part
-        keys = [picture_key(picture.position) for picture in loaded]
-        samples = [self._dataset.samples[picture.position] for picture in loaded]
-        labels = np.asarray([sample.class_index for sample in samples])
-        part.names.update((key, sample.id) for key, sample in zip(keys, samples))
-        for number, protocol in enumerate(self._plan.protocols):
-            views = [picture.views[number] for picture in loaded]
+    def _predict(self, pictures):
+        """(:class:`_Batch`, :class:`_Job` of every picture, protocol after protocol)."""
+        batch = _Batch(
+            loaded=[picture for picture in pictures if isinstance(picture, Loaded)],
+            unread=[picture for picture in pictures if not isinstance(picture, Loaded)],
+            predictions=[],
+        )
+        return batch, self._jobs(batch)
+
+    def _jobs(self, batch):
+        """Run the network for one protocol, then for the next: boxes are found meanwhile."""
+        labels = self._labels(batch)
+        for number, protocol in enumerate(self._plan.protocols if batch.loaded else ()):
+            views = [picture.views[number] for picture in batch.loaded]
             # The networks of the recipe were trained on BGR.
             images = np.stack([view.image[..., ::-1] for view in views])
             prediction = self._localizer(images, labels)
-            ranks = rank_labels(prediction.logits, labels)
-            part.classification[protocol].add(prediction.logits, labels, keys)
-            self._localize(part, protocol, loaded, views, prediction, ranks, keys)
+            for index, (picture, view) in enumerate(zip(batch.loaded, views)):
+                raw = {entry: maps[index] for entry, maps in prediction.maps.items()}
+                yield _Job(protocol, picture, view, raw)
+            batch.predictions.append((prediction.logits, prediction.probability))
+
+    def _look(self, job):
+        """entry -> what its map gives, for one picture; changes nothing and is safe in threads."""
+        found, pixels = {}, {}
+        for entry, score_map in score_maps(job.raw, job.view.map_size, self._fusions):
+            evaluator = self._evaluators.localization[job.protocol, entry]
+            found[entry] = evaluator.localize(score_map, job.view.boxes)
+            if job.protocol == WSOL:
+                if entry in self._evaluators.pixels:
+                    pixel_evaluator = self._evaluators.pixels[entry]
+                    pixels[entry] = pixel_evaluator.count(score_map, job.picture.mask)
+                if self._maps_folder is not None and entry in self._plan.entries:
+                    self._save(entry, job.picture.position, score_map)
+        return found, pixels
+
+    def _labels(self, batch):
+        samples = [self._dataset.samples[picture.position] for picture in batch.loaded]
+        return np.asarray([sample.class_index for sample in samples])
+
+    def _gather(self, batch, looked):
+        """The :class:`Gathered` of one batch."""
+        part = Gathered(self._plan)
+        for position, reason in batch.unread:
+            part.errors[picture_key(position)] = (self._dataset.samples[position].id, reason)
+            _logger.warning("left out: %s", reason)
+        if not batch.loaded:
+            return part
+        keys = [picture_key(picture.position) for picture in batch.loaded]
+        samples = [self._dataset.samples[picture.position] for picture in batch.loaded]
+        labels = self._labels(batch)
+        part.names.update((key, sample.id) for key, sample in zip(keys, samples))
+        parts = chunks_of(looked, len(batch.loaded))
+        for number, protocol in enumerate(self._plan.protocols):
+            logits, probability = batch.predictions[number]
+            ranks = rank_labels(logits, labels)
+            part.classification[protocol].add(logits, labels, keys)
+            self._localize(part, protocol, parts[number], ranks, keys)
             if number == 0:
-                self._record(part, loaded, samples, prediction, ranks, keys)
+                self._record(part, batch.loaded, samples, logits, probability, ranks, keys)
         return part
 
-    def _localize(self, part, protocol, loaded, views, prediction, ranks, keys):
-        plan = self._plan
-
-        def look(index):
-            """entry -> what its map gives, for one picture."""
-            raw = {entry: maps[index] for entry, maps in prediction.maps.items()}
-            view, found, pixels = views[index], {}, {}
-            for entry, score_map in score_maps(raw, view.map_size, self._fusions):
-                found[entry] = part.localization[protocol, entry].localize(score_map, view.boxes)
-                if protocol == WSOL and entry in part.pixels:
-                    pixels[entry] = part.pixels[entry].count(score_map, loaded[index].mask)
-                if protocol == WSOL and self._maps_folder is not None and entry in plan.entries:
-                    self._save(entry, loaded[index].position, score_map)
-            return found, pixels
-
-        looked = list(ordered_map(look, range(len(views)), self._workers))
-        for entry in plan.all_entries:
+    def _localize(self, part, protocol, looked, ranks, keys):
+        for entry in self._plan.all_entries:
             evaluator = part.localization[protocol, entry]
             found = [image[entry] for image, _ in looked]
-            if protocol == FIXED and not plan.selecting:
+            if protocol == FIXED and not self._plan.selecting:
                 evaluator.add_found(found, ranks=ranks, ids=keys)
             else:
                 evaluator.add_found(found, ids=keys)
             if protocol == WSOL and entry in part.pixels:
                 part.pixels[entry].add_found([pixels[entry] for _, pixels in looked], ids=keys)
 
-    def _record(self, part, loaded, samples, prediction, ranks, keys):
-        best = prediction.logits.argmax(axis=1)
+    def _record(self, part, loaded, samples, logits, probability, ranks, keys):
+        best = logits.argmax(axis=1)
         rows = np.arange(len(best))
         labels = [sample.class_index for sample in samples]
         part.pictures.append(
             keys,
             class_index=labels,
             predicted_index=best,
-            probability=prediction.probability[rows, best],
-            class_probability=prediction.probability[rows, labels],
+            probability=probability[rows, best],
+            class_probability=probability[rows, labels],
             rank=ranks + 1,
             clipped=[picture.fit.clipped for picture in loaded],
             outside=[picture.fit.outside for picture in loaded],

@@ -1,0 +1,179 @@
+"""What the demo writes of one picture, where, and whether it is there already.
+
+Every picture has its own JSON record, which is written last: where the record is, so is everything else.
+"""
+
+import io
+import json
+import math
+import os
+from collections import Counter, OrderedDict
+
+import numpy as np
+
+from dgl import boxes as box_ops
+from dgl.errors import UserError
+from dgl.files import write_atomically
+from dgl.rendering.overlay import draw_boxes, overlay, write_image
+
+RESULTS = "results.jsonl"
+
+
+class PictureFiles(object):
+    """Writes the maps, the box and the record of pictures by one set of flags.
+
+    Args:
+        entries: list of (method, layer), the maps.
+        mode: backbone name, which file names begin with.
+        method: ``"dgl"`` or ``"cam"``, whose map gives the box.
+        threshold: float in [0, 1], fraction of that map's maximum.
+        save_maps: whether the raw maps are written too.
+        settings: ordered JSON values that a result hangs on; they end every record.
+    """
+
+    def __init__(self, entries, mode, method, threshold, save_maps, settings):
+        self._stems = OrderedDict()
+        for own, layer in entries:
+            flat = layer.replace("/", "_")
+            name = "{}_cam".format(mode) if own == "cam" else "{}_{}_dgl".format(mode, flat)
+            self._stems[own, layer] = name
+        self._box_of = next(entry for entry in self._stems if entry[0] == method)
+        self._mode = mode
+        self._threshold = threshold
+        self._save_maps = save_maps
+        self._settings = settings
+
+    def write(self, path, image, maps, about, outdir):
+        """Write everything about one picture.
+
+        Args:
+            path: str, the picture's file.
+            image: uint8 (H, W, 3), RGB.
+            maps: (method, layer) -> float (h, w), raw.
+            about: ordered JSON values of the record, on the class.
+            outdir: str, the folder.
+
+        Returns:
+            ordered dict, the record.
+
+        Raises:
+            UserError: a file cannot be written.
+        """
+        height, width = image.shape[:2]
+        box_map = None
+        for entry, stem in self._stems.items():
+            # The two maps may differ in resolution: each goes to the picture's size by itself.
+            score_map = box_ops.resize_map(box_ops.normalise(maps[entry]), height, width)
+            if entry == self._box_of:
+                box_map = score_map
+            write_image(os.path.join(outdir, stem + ".png"), overlay(image, score_map))
+            if self._save_maps:
+                buffer = io.BytesIO()
+                np.save(buffer, maps[entry])
+                write_atomically(os.path.join(outdir, stem + ".npy"), buffer.getvalue())
+        box = [int(v) for v in box_ops.largest_box(box_map, self._threshold)]
+        write_image(self._box_path(outdir), draw_boxes(image, predicted=box))
+        record = OrderedDict(image=path, width=width, height=height)
+        record.update(self._flags())
+        record.update(about)
+        record.update(box=box, threshold=self._threshold)
+        record.update(self._settings)
+        text = json.dumps(record, indent=1) + "\n"
+        write_atomically(self._record_path(outdir), text.encode("utf-8"))
+        return record
+
+    def find(self, path, class_index, outdir):
+        """The record of a picture that was dealt with before, by these same flags.
+
+        Args:
+            path: str, the picture's file.
+            class_index: the class that is wanted, ``None`` for the most probable one.
+            outdir: str, the folder.
+
+        Returns:
+            ordered dict, or ``None`` where a file is missing, was made with other flags, or is older
+            than what it is made of.
+        """
+        record_path = self._record_path(outdir)
+        others = [path, self._box_path(outdir)]
+        for stem in self._stems.values():
+            others.append(os.path.join(outdir, stem + ".png"))
+            if self._save_maps:
+                others.append(os.path.join(outdir, stem + ".npy"))
+        try:
+            # A picture may have changed, and a run with other flags writes some of the same files.
+            if max(map(os.path.getmtime, others)) > os.path.getmtime(record_path):
+                return None
+            with open(record_path, encoding="utf-8") as stream:
+                record = json.load(stream, object_pairs_hook=OrderedDict)
+        except (OSError, ValueError):
+            return None
+        wanted = dict(self._settings, image=path, threshold=self._threshold, **self._flags())
+        if not isinstance(record, dict) or not {"box", "predicted_index"} <= set(record):
+            return None
+        wanted["class_index"] = record["predicted_index"] if class_index is None else class_index
+        return record if all(record.get(key) == wanted[key] for key in wanted) else None
+
+    def _flags(self):
+        method, layer = self._box_of
+        return OrderedDict(mode=self._mode, method=method, layer=layer)
+
+    def _record_path(self, outdir):
+        return os.path.join(outdir, self._stems[self._box_of] + ".json")
+
+    def _box_path(self, outdir):
+        return os.path.join(outdir, self._stems[self._box_of] + "_box.png")
+
+
+def json_number(value):
+    """A float as JSON has it: it has no infinity."""
+    return value if math.isfinite(value) else "inf"
+
+
+def folder_names(paths):
+    """A folder name for each of several pictures.
+
+    Args:
+        paths: list of str, pictures of one folder.
+
+    Returns:
+        list of str, all different: the picture's name, with its extension where another picture's
+        folder, or a file of the run itself, would have the same name without.
+    """
+    names = [os.path.basename(path) for path in paths]
+    stems = [os.path.splitext(name)[0] for name in names]
+    count = Counter(stems)
+    taken = {name for name, stem in zip(names, stems) if count[stem] > 1}
+    taken.add(RESULTS)
+    return [name if count[stem] > 1 or stem in taken else stem for name, stem in zip(names, stems)]
+
+
+def write_results(outdir, records):
+    """Write ``results.jsonl``, one record a line.
+
+    Args:
+        outdir: str.
+        records: iterable of dicts.
+
+    Raises:
+        UserError: nowhere to write.
+    """
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    write_atomically(os.path.join(outdir, RESULTS), text.encode("utf-8"))
+
+
+def remove_results(outdir):
+    """Remove ``results.jsonl`` if it is there.
+
+    Args:
+        outdir: str.
+
+    Raises:
+        UserError: it cannot be removed.
+    """
+    path = os.path.join(outdir, RESULTS)
+    try:
+        if os.path.isfile(path):
+            os.remove(path)
+    except OSError as error:
+        raise UserError("{}: cannot be replaced: {}".format(path, error.strerror)) from error

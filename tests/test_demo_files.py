@@ -1,0 +1,36 @@
+"""Names of the demo's folders."""
+
+import time
+
+import pytest
+
+from dgl.demo_files import folder_names
+
+
+@pytest.mark.parametrize(
+    "names, expected",
+    [
+        (["a.png"], ["a"]),
+        (["a.png", "b.jpg"], ["a", "b"]),
+        (["a.bmp", "a.png", "b.png"], ["a.bmp", "a.png", "b"]),
+        # The folder `a.png` is that of another picture, `results.jsonl` is a file.
+        (["a.bmp", "a.png", "a.png.jpg"], ["a.bmp", "a.png", "a.png.jpg"]),
+        (["a.png", "a.png.jpg"], ["a", "a.png"]),
+        (["results.jsonl.png"], ["results.jsonl.png"]),
+    ],
+)
+def test_folder_names(names, expected):
+    assert folder_names(["in/" + name for name in names]) == expected
+
+
+def test_many_names_take_linear_time():
+    def seconds(count):
+        paths = ["in/{}.png".format(i // 2 if i % 4 else i) for i in range(count)]
+        start = time.process_time()
+        names = folder_names(paths)
+        assert len(names) == count
+        return time.process_time() - start
+
+    seconds(1000)
+    # Quadratic time would be 400 times as long.
+    assert seconds(40000) < 100 * max(seconds(2000), 1e-3)

@@ -1,0 +1,180 @@
+"""Three stages that overlap: order, what runs at the same time, bounds, exceptions, threads."""
+
+import threading
+import time
+
+import pytest
+
+from dgl.pipeline import chunks_of, overlapped
+
+LONG = 20  # seconds until a wait for another thread counts as failed
+
+
+def squares(points):
+    """A prediction whose context is the chunk and whose jobs are the points' squares."""
+    return list(points), [point * point for point in points]
+
+
+def same(item):
+    return item
+
+
+def own_threads(before):
+    return [thread for thread in threading.enumerate() if thread not in before]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5, None])
+@pytest.mark.parametrize("count, size", [(0, 3), (1, 3), (9, 3), (10, 4), (5, 1)])
+def test_every_item_in_order(workers, count, size):
+    chunks = chunks_of(list(range(count)), size)
+    assert [len(chunk) for chunk in chunks[:-1]] == [size] * max(0, len(chunks) - 1)
+    found = list(overlapped(chunks, lambda x: x + 1, squares, lambda x: -x, workers))
+    assert [context for context, _ in found] == [[i + 1 for i in chunk] for chunk in chunks]
+    assert [r for _, results in found for r in results] == [-((i + 1) ** 2) for i in range(count)]
+
+
+def test_a_chunk_may_give_no_job_or_jobs_as_they_come():
+    def predict(points):
+        return points[0], (10 * point + i for point in points for i in range(point))
+
+    found = list(overlapped([[0], [2], [0]], same, predict, same, 2))
+    assert found == [(0, []), (2, [20, 21]), (0, [])]
+
+
+def test_all_three_stages_run_at_the_same_time():
+    """Each stage waits until another one works on a neighbouring chunk."""
+    predicting, finished, prepared = threading.Event(), threading.Event(), threading.Event()
+
+    def prepare(item):
+        if item == 2:
+            assert predicting.wait(LONG)
+            prepared.set()
+        return item
+
+    def predict(points):
+        if points == [1]:
+            predicting.set()
+            # The chunk before is finished, the next one prepared, while this one is predicted.
+            assert finished.wait(LONG) and prepared.wait(LONG)
+        return None, points
+
+    def finish(job):
+        if job == 0:
+            assert predicting.wait(LONG)
+            finished.set()
+        return job
+
+    found = overlapped([[0], [1], [2]], prepare, predict, finish, 1)
+    assert [results for _, results in found] == [[0], [1], [2]]
+
+
+def test_the_session_stays_in_the_calling_thread_and_the_rest_does_not():
+    where = {"prepare": set(), "predict": set(), "finish": set()}
+
+    def note(stage, value):
+        where[stage].add(threading.current_thread())
+        return value
+
+    chunks = chunks_of(list(range(20)), 4)
+    list(
+        overlapped(
+            chunks,
+            lambda x: note("prepare", x),
+            lambda points: note("predict", (None, points)),
+            lambda x: note("finish", x),
+            2,
+        )
+    )
+    assert where["predict"] == {threading.current_thread()}
+    assert not where["predict"] & (where["prepare"] | where["finish"])
+
+
+@pytest.mark.parametrize("slow", ["prepare", "predict", "finish"])
+def test_what_is_between_two_stages_is_bounded(slow):
+    lock, alive, most = threading.Lock(), [0], [0]
+
+    def stage(name, item, change):
+        if name == slow:
+            time.sleep(0.002)
+        with lock:
+            alive[0] += change
+            most[0] = max(most[0], alive[0])
+        return item
+
+    def predict(points):
+        time.sleep(0.002 * (slow == "predict"))
+        return None, points
+
+    chunks = chunks_of(list(range(300)), 4)
+    for _ in overlapped(
+        chunks, lambda x: stage("prepare", x, 1), predict, lambda x: stage("finish", x, -1), 2
+    ):
+        pass
+    assert alive[0] == 0
+    # Items prepared ahead (8), in the session's hands (4), waiting to be finished (8), in threads.
+    assert most[0] <= 8 + 4 + 8 + 4
+
+
+def _fail(at, item):
+    if item == at:
+        raise ZeroDivisionError(item)
+    return item
+
+
+@pytest.mark.parametrize("stage", ["prepare", "predict", "jobs", "finish"])
+def test_an_exception_comes_after_all_that_was_before_it(stage):
+    before = threading.enumerate()
+
+    def predict(points):
+        if stage == "predict":
+            _fail(9, points[1])
+        return points, (_fail(9, p) if stage == "jobs" else p for p in points)
+
+    found = overlapped(
+        chunks_of(list(range(80)), 4),
+        lambda x: _fail(9, x) if stage == "prepare" else x,
+        predict,
+        lambda x: _fail(9, x) if stage == "finish" else x,
+        2,
+    )
+    seen = []
+    with pytest.raises(ZeroDivisionError):
+        for _, results in found:
+            seen.extend(results)
+    assert seen == list(range(8))
+    assert not own_threads(before)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit])
+def test_an_interruption_leaves_no_thread(error):
+    before, begun = threading.enumerate(), []
+
+    def predict(points):
+        if points[0] >= 8:
+            raise error()
+        return None, points
+
+    with pytest.raises(error):
+        list(overlapped(chunks_of(list(range(4000)), 4), same, predict, begun.append, 2))
+    assert not own_threads(before)
+    assert len(begun) <= 8
+
+
+def test_a_consumer_that_stops_leaves_no_thread_and_nothing_goes_on():
+    before, prepared = threading.enumerate(), []
+    found = overlapped(
+        chunks_of(list(range(4000)), 4),
+        lambda x: prepared.append(x) or x,
+        lambda points: (None, points),
+        same,
+        2,
+    )
+    assert next(found) == (None, [0, 1, 2, 3])
+    found.close()
+    assert not own_threads(before)
+    assert len(prepared) <= 24
+
+
+def test_fewer_than_one_worker_is_refused():
+    with pytest.raises(ValueError):
+        next(overlapped([[1]], same, squares, same, 0))
