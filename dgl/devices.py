@@ -39,6 +39,15 @@ def select_gpus(gpu):
         return 0
 
 
+def use_every_core(config):
+    """Let an operation use every core, as TensorFlow does by itself; returns the ``tf.ConfigProto``.
+
+    Tensorpack gives it one, which leaves the others idle where there is no GPU.
+    """
+    config.intra_op_parallelism_threads = 0  # as many as there are
+    return config
+
+
 def session_config(gpus):
     """Session options: soft placement, memory as needed, every core; without GPUs, no attempt to reach one.
 
@@ -48,10 +57,7 @@ def session_config(gpus):
     Returns:
         ``tf.ConfigProto``.
     """
-    config = get_default_sess_config()
-    # Tensorpack gives an operation one core, which leaves the others idle where there is no GPU. Zero
-    # is as many as there are.
-    config.intra_op_parallelism_threads = 0
+    config = use_every_core(get_default_sess_config())
     if gpus == 0:
         config.device_count["GPU"] = 0
     return config

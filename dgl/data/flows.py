@@ -61,7 +61,8 @@ def centre_view(image, size):
 class ShuffledDraws(DataFlow):
     """Endless epochs of (sample, seed): every sample once an epoch, in an order fixed by ``seed``.
 
-    The seed that goes with a sample fixes its augmentation whichever process makes it.
+    The seed that goes with a sample fixes its augmentation whichever process makes it. Being endless it has
+    no length, so a batch may be larger than the list.
     """
 
     def __init__(self, samples, seed=None):
@@ -69,9 +70,6 @@ class ShuffledDraws(DataFlow):
             raise UserError("the training list is empty; expected at least one picture")
         self._samples = samples
         self._seed = seed
-
-    def __len__(self):
-        return len(self._samples)
 
     def __iter__(self):
         rng = np.random.RandomState(self._seed)

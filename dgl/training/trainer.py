@@ -3,6 +3,7 @@
 import os
 
 from dgl.data.flows import ValidationFlow, training_flow
+from dgl.devices import use_every_core
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.training.callbacks import BestSaver, EveryEpochs, StopOnFailure
@@ -18,6 +19,7 @@ from tensorpack.callbacks import (  # isort: skip
     ScheduledHyperParamSetter,
 )
 from tensorpack.input_source import QueueInput  # isort: skip
+from tensorpack.tfutils.sesscreate import NewSessionCreator  # isort: skip
 from tensorpack.tfutils.sessinit import DictRestore, SaverRestore  # isort: skip
 from tensorpack.train import (  # isort: skip
     SimpleTrainer,
@@ -75,6 +77,44 @@ def _callbacks(recipe, validation):
     ]
 
 
+def configure(recipe, flow, validation, session_init=None, epoch=1, callbacks=()):
+    """The recipe on tensorpack, for ``launch_train_with_config``.
+
+    The log folder has to be set before.
+
+    Args:
+        recipe: :class:`~dgl.training.recipe.Recipe`.
+        flow: :class:`~dgl.data.flows.FailureKeeper` of the batches of a tower.
+        validation: :class:`~dgl.data.sample.DataSet`.
+        session_init: tensorpack session initialiser, or ``None`` for random values.
+        epoch: first epoch, counted from 1.
+        callbacks: tensorpack callbacks beside the recipe's own.
+
+    Returns:
+        (``TrainConfig``, trainer).
+    """
+    creator = NewSessionCreator()
+    use_every_core(creator.config)
+    config = TrainConfig(
+        model=ClassifierModel(recipe),
+        data=QueueInput(flow),
+        callbacks=[StopOnFailure(flow)] + _callbacks(recipe, validation) + list(callbacks),
+        session_creator=creator,
+        session_init=session_init,
+        steps_per_epoch=recipe.steps,
+        starting_epoch=epoch,
+        max_epoch=recipe.epochs,
+    )
+    if recipe.towers == 1:
+        trainer = SimpleTrainer()
+    else:
+        # Soft placement puts the towers on the CPU where there are fewer GPUs.
+        trainer = SyncMultiGPUTrainerParameterServer(list(range(recipe.towers)), ps_device="cpu")
+    # Without it a weight may change while backpropagation to the layers below still reads it.
+    trainer.GATE_GRADIENTS = True
+    return config, trainer
+
+
 def train(recipe, training, validation, log_name, initial_values=None, resume=False):
     """Train, leaving the last and the best checkpoint in ``train_log/<log_name>/``.
 
@@ -118,22 +158,7 @@ def train(recipe, training, validation, log_name, initial_values=None, resume=Fa
         # A resumed run must not see the first epochs' order again.
         None if recipe.seed is None else recipe.seed + epoch,
     )
-    config = TrainConfig(
-        model=ClassifierModel(recipe),
-        data=QueueInput(flow),
-        callbacks=[StopOnFailure(flow)] + _callbacks(recipe, validation),
-        session_init=session_init,
-        steps_per_epoch=recipe.steps,
-        starting_epoch=epoch,
-        max_epoch=recipe.epochs,
-    )
-    if recipe.towers == 1:
-        trainer = SimpleTrainer()
-    else:
-        # Soft placement puts the towers on the CPU where there are fewer GPUs.
-        trainer = SyncMultiGPUTrainerParameterServer(list(range(recipe.towers)), ps_device="cpu")
-    # Without it a weight may change while backpropagation to the layers below still reads it.
-    trainer.GATE_GRADIENTS = True
+    config, trainer = configure(recipe, flow, validation, session_init, epoch)
     launch_train_with_config(config, trainer)
     if isinstance(flow.error, UserError):
         raise UserError("{}; what was trained is kept, go on with --resume".format(flow.error))

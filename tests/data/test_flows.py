@@ -128,7 +128,6 @@ def test_centre_view_is_the_middle():
 
 def test_draws_give_every_sample_once_an_epoch():
     draws = ShuffledDraws(list("abcdefgh"), seed=1)
-    assert len(draws) == 8
     points = take(draws, 24)
     orders = ["".join(sample for sample, _ in points[start : start + 8]) for start in (0, 8, 16)]
     assert [sorted(order) for order in orders] == [list("abcdefgh")] * 3
@@ -184,6 +183,14 @@ def test_one_epoch_is_one_pass(samples, workers):
     for images, labels in take(make_training_flow(samples, SIZE, 7, workers, seed=3), 5):
         assert sorted(labels.tolist()) == [10 * index for index in range(7)]
         assert len({image.tobytes() for image in images}) == 7
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_batch_may_be_larger_than_the_list(samples, workers):
+    batches = take(make_training_flow(samples, SIZE, 21, workers, seed=3), 2)
+    for images, labels in batches:
+        assert len(images) == 21
+        assert sorted(labels.tolist()) == sorted([10 * index for index in range(7)] * 3)
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

@@ -22,7 +22,8 @@ def graph_of(training=False, second_reader=False, data_format="NHWC"):
             for name, value in values.items()
         }
         out = tf.nn.conv2d(x, variables["W"], strides=[1] * 4, padding="SAME", name="conv")
-        parameters = [variables[name] for name in PARAMETERS]
+        # By its own batch, a norm takes no statistics from outside.
+        parameters = [variables[name] for name in PARAMETERS[: 2 if training else 4]]
         norm = tf.nn.fused_batch_norm(
             out, *parameters, epsilon=0.01, is_training=training, name="norm"
         )[0]

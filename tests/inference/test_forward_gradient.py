@@ -65,7 +65,10 @@ def test_any_other_convolution_keeps_tensorflow_s(kernel, more):
     graph_def, weights = convolution(kernel, **more)
     mark_convolutions(graph_def, {"conv": weights})
     assert not any("_gradient_op_type" in node.attr for node in graph_def.node)
-    assert "Conv2DBackpropInput" in gradients(graph_def)[1]
+    with tf.Graph().as_default() as graph:
+        x, out = tf.import_graph_def(graph_def, name="", return_elements=["x:0", "conv:0"])
+        tf.gradients(out, x)  # not run: some of these have no kernel on a CPU
+        assert "Conv2DBackpropInput" in [op.type for op in graph.get_operations()]
 
 
 def test_passes_share_the_turned_filter():
