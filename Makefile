@@ -6,6 +6,7 @@
 # make test-tf215   the suite on TensorFlow 2.15.1, in .venv-tf215, made with PYTHON39
 # make test-tf115   the suite on TensorFlow 1.15.5, in .venv-tf115, made with PYTHON37
 # make test-peers   the tests that compare with PyTorch, installed into .venv-peers
+# make bench   speed beside PyTorch, captum, pytorch-grad-cam and tf-keras-vis, in .venv-bench
 # make test-browser   the report opened in Chromium, which has to be installed; playwright goes into .venv
 # PYTHON39 and PYTHON37 are Python 3.9 and 3.7: by default from the path, else pyenv's.
 
@@ -20,7 +21,7 @@ PYTHON37 ?= $(call find_python,3.7)
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: demo test test-fast test-tf215 test-tf115 test-peers test-browser lint format birds-checkpoint clean
+.PHONY: demo test test-fast test-tf215 test-tf115 test-peers test-browser bench lint format birds-checkpoint clean
 
 demo: $(VENV)/.installed
 	$(PY) -m dgl.data.birds --out data/birds
@@ -46,6 +47,9 @@ test-peers: .venv-peers/.tested-with
 test-browser: $(VENV)/.tested-with
 	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-browser.txt
 	$(PY) -m pytest -q -p no:cacheprovider -m browser
+
+bench: .venv-bench/.installed
+	.venv-bench/bin/python -m benchmarks.speed --out benchmarks/results.json --plot fig/speed.png
 
 lint: $(VENV)/.tested-with
 	$(VENV)/bin/ruff check .
@@ -89,6 +93,15 @@ $(VENV)/.tested-with: requirements-dev.txt requirements.txt | $(VENV)/bin/python
 .venv-peers/.tested-with: requirements-peers.txt requirements-dev.txt requirements.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.txt
+	touch $@
+
+# A peer that does not install is left out of the measurement.
+.venv-bench/.installed: requirements-bench.txt requirements.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	-.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
+	-.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps grad-cam==1.5.7 ttach==0.0.3
+	-.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check tf-keras-vis==0.8.7
 	touch $@
 
 clean:

@@ -1,0 +1,82 @@
+"""Runs of the demo on a folder, to be timed or to have their memory read, in a process of their own.
+
+python -m benchmarks.speed.folder_run ROUNDS FLAGS OF THE DEMO ...
+
+Writes one line of JSON on standard output: with rounds, ``session`` and ``demo``, lists of seconds, one a
+round; with 0 rounds, ``megabytes``, the peak of the process after a whole run of the script.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections import OrderedDict
+
+import numpy as np
+
+from benchmarks.speed.machine import peak_megabytes
+from dgl.data import list_images, read_image
+from dgl.data.views import demo_input
+from dgl.demo import make_localizer, make_parser, run, run_with
+from dgl.pipeline import chunks_of
+
+_READY = 32  # different pictures held for the bare session; what they show has no influence
+
+
+def time_rounds(args, rounds):
+    """Seconds of the session alone, on ready batches, and of the demo, in turn.
+
+    Args:
+        args: parsed flags of the demo.
+        rounds: int.
+
+    Returns:
+        ordered ``session`` and ``demo``, lists of seconds.
+    """
+    paths = list_images(args.data_path)
+    seconds = OrderedDict(session=[], demo=[])
+    with make_localizer(args) as localizer:
+        size = localizer.image_size
+        ready = [demo_input(read_image(path), size) for path in paths[:_READY]]
+        batches = [np.stack(views) for views in chunks_of(ready, args.batch)]
+        sizes = [len(chunk) for chunk in chunks_of(paths, args.batch)]
+        if len(batches[0]) < sizes[0]:
+            batches = [batches[0].take(range(sizes[0]), axis=0, mode="wrap")]
+        batches = [batch for batch in batches if len(batch) == sizes[0]]
+
+        def alone():
+            for number, size in enumerate(sizes):
+                localizer(batches[number % len(batches)][:size])
+
+        def demo():
+            run_with(args, localizer, paths)
+
+        # The first run of each size of batch takes longer.
+        for size in set(sizes):
+            localizer(batches[0][:size])
+        for number in range(rounds):
+            # Whatever drifts over a round does so for the one as for the other.
+            ways = [("session", alone), ("demo", demo)]
+            for name, way in ways if number % 2 == 0 else ways[::-1]:
+                start = time.perf_counter()
+                way()
+                seconds[name].append(time.perf_counter() - start)
+    return seconds
+
+
+def main(argv):
+    rounds, flags = int(argv[0]), argv[1:]
+    args = make_parser(__doc__).parse_args(flags)
+    # The demo's own lines and its bar go where nobody reads them.
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        if rounds:
+            found = time_rounds(args, rounds)
+        else:
+            run(args)
+            found = OrderedDict(megabytes=peak_megabytes())
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,100 @@
+"""What was measured on, as far as it explains figures: versions, processor, its wide instructions."""
+
+import os
+import platform
+from collections import OrderedDict
+
+try:
+    from importlib.metadata import PackageNotFoundError
+    from importlib.metadata import version as _version
+except ImportError:  # Python 3.7
+    from pkg_resources import DistributionNotFound as PackageNotFoundError
+    from pkg_resources import get_distribution
+
+    def _version(distribution):
+        return get_distribution(distribution).version
+
+
+_DISTRIBUTIONS = (
+    "numpy",
+    "opencv-python-headless",
+    "tensorflow",
+    "tensorflow-cpu",
+    "tensorflow-gpu",
+    "tensorpack",
+    "tf-keras",
+    "torch",
+    "captum",
+    "grad-cam",
+    "tf-keras-vis",
+)
+BFLOAT16 = ("avx512_bf16", "amx_bf16")
+_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_tile") + BFLOAT16
+_CPU_INFO = "/proc/cpuinfo"
+
+
+def version(distribution):
+    """Installed version of a distribution, ``None`` where it is not installed."""
+    try:
+        return _version(distribution)
+    except PackageNotFoundError:
+        return None
+
+
+def versions():
+    """Ordered name -> version, of Python and of what matters here and is installed."""
+    found = OrderedDict(python=platform.python_version())
+    for distribution in _DISTRIBUTIONS:
+        number = version(distribution)
+        if number is not None:
+            found[distribution] = number
+    return found
+
+
+def _cpu_info(path=_CPU_INFO):
+    """Key -> value of the first processor that Linux lists; empty elsewhere."""
+    found = {}
+    try:
+        with open(path, encoding="utf-8") as stream:
+            for line in stream:
+                key, colon, value = line.partition(":")
+                if colon:
+                    found.setdefault(key.strip(), value.strip())
+    except OSError:
+        pass
+    return found
+
+
+def describe(path=_CPU_INFO):
+    """Ordered ``cpu``, ``cores`` (those this process may use) and ``flags`` (the ones of interest)."""
+    info = _cpu_info(path)
+    flags = info.get("flags", "").split()
+    return OrderedDict(
+        cpu=info.get("model name") or platform.processor() or "unknown",
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        flags=[flag for flag in _FLAGS if flag in flags],
+    )
+
+
+def has_bfloat16(flags):
+    """Whether a processor with these flags computes in bfloat16 by itself."""
+    return any(flag in flags for flag in BFLOAT16)
+
+
+def keep_to(threads):
+    """Let this process, and what it starts, run on so many cores only, where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def peak_megabytes():
+    """Most memory that this process has held so far, in MB of 10^6 bytes."""
+    try:
+        # getrusage's figure starts from what the parent held.
+        with open("/proc/self/status", encoding="utf-8") as stream:
+            line = next(line for line in stream if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024 / 1e6
+    except (OSError, StopIteration):
+        import resource  # POSIX only
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6

@@ -1,0 +1,64 @@
+"""The README's Markdown of the section `peers`."""
+
+from collections import OrderedDict
+
+
+def markdown(lines):
+    """Lines of cells, the heading first, as a Markdown table."""
+    lines = [lines[0], ["---"] * len(lines[0])] + lines[1:]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+
+
+def _three(values, form):
+    text = "{{median:{0}}} ({{least:{0}}} to {{most:{0}}})".format(form)
+    return text.format(**values)
+
+
+def _by_batch(rows, key, batches):
+    """Key -> batch -> row, in the order of the rows."""
+    found = OrderedDict()
+    for row in rows:
+        found.setdefault(key(row), {})[row["batch"]] = row
+    return [[own.get(batch) for batch in batches] for own in found.values()]
+
+
+def ratios_table(section):
+    """A row a ratio and layer: the bound, and the ratio by batch."""
+    batches = section["batches"]
+    lines = [["times as long", "layer"] + ["batch {}".format(batch) for batch in batches]]
+    lines[0].append("bound at batch {}".format(batches[0]))
+    for own in _by_batch(section["rows"], lambda row: (row["name"], row["layer"]), batches):
+        cells = [own[0]["name"], own[0]["layer"]]
+        for row in own:
+            if row is None:
+                cells.append("")
+            elif "ratio" in row:
+                cells.append(_three(row["ratio"], ".2f"))
+            else:
+                cells.append(row["not_measured"])
+        bound = own[0].get("bound")
+        text = "{kind} {bound:.2f}".format(**bound) if bound else ""
+        cells.append(text + (", not met" if bound and not bound["met"] else ""))
+        lines.append(cells)
+    return markdown(lines)
+
+
+def memory_table(section):
+    """A row a contender and layer: milliseconds a picture, and peak memory, by batch."""
+    batches = section["batches"]
+    times = {}
+    for row in section["times"]:
+        # Of this project's maps the first is the raw one, the second with resizing.
+        times.setdefault((row["contender"], row["layer"], row["batch"]), row["ms"])
+    lines = [["contender", "layer"]]
+    lines[0] += ["ms a picture, batch {}".format(batch) for batch in batches]
+    lines[0] += ["peak MB, batch {}".format(batch) for batch in batches]
+    for own in _by_batch(section["memory"], lambda row: (row["contender"], row["layer"]), batches):
+        first = own[0]
+        cells = [first["contender"], first["layer"]]
+        for batch in batches:
+            ms = times.get((first["contender"], first["layer"], batch))
+            cells.append(_three(ms, ".0f") if ms else "")
+        cells += [str(row.get("megabytes", row.get("not_measured"))) for row in own]
+        lines.append(cells)
+    return markdown(lines)

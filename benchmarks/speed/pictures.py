@@ -1,0 +1,35 @@
+"""The batch that everyone gets: the project's own photographs, as users have them."""
+
+import os
+
+import numpy as np
+
+from dgl.data import list_images, read_image
+from dgl.data.views import demo_input
+
+SIZE = 224
+FOLDER = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "images"
+)
+
+
+def batch(count, size=SIZE, folder=FOLDER):
+    """So many pictures; once all have been taken they come again, mirrored.
+
+    Args:
+        count: at most twice the pictures there are.
+        size: side in pixels.
+        folder: where the pictures are.
+
+    Returns:
+        (count, size, size, 3) uint8 BGR.
+
+    Raises:
+        ValueError: more pictures than there are different ones.
+    """
+    paths = list_images(folder)
+    if count > 2 * len(paths):
+        raise ValueError("{} pictures of {} and their mirror images".format(count, len(paths)))
+    found = [np.round(demo_input(read_image(path), size)) for path in paths[:count]]
+    found += [picture[:, ::-1] for picture in found]
+    return np.clip(np.stack(found[:count]), 0, 255).astype(np.uint8)

@@ -1,0 +1,63 @@
+"""tf-keras-vis, on a model of tf-keras.
+
+tf-keras-vis knows Keras 2, so it is given tf-keras, through the TensorFlow that it loads itself.
+"""
+
+import os
+
+import numpy as np
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+from tf_keras_vis import gradcam, layercam  # noqa: E402
+from tf_keras_vis.utils.scores import CategoricalScore  # noqa: E402
+
+from benchmarks.speed import network  # noqa: E402
+from benchmarks.speed.workers import Outcome  # noqa: E402
+
+_METHODS = {"gradcam": gradcam.Gradcam, "layercam": layercam.Layercam}
+
+
+class Library(object):
+    """The model, built once."""
+
+    def __init__(self, setup):
+        threading = gradcam.tf.config.threading
+        threading.set_intra_op_parallelism_threads(setup.threads)
+        keras = gradcam.tf.keras
+        with np.load(setup.weights) as archive:
+            values = [archive[name] for name in archive.files]
+            names = [name[:-2] for name in archive.files if archive[name].ndim == 4]
+            size = np.load(setup.images).shape[1]
+            model = keras.Sequential([keras.layers.InputLayer((size, size, 3))])
+            for name in names:
+                channels = archive[name + "/b"].size
+                model.add(
+                    keras.layers.Conv2D(channels, 3, padding="same", activation="relu", name=name)
+                )
+                if network.pool_after(name):
+                    model.add(keras.layers.MaxPooling2D(2))
+            model.add(keras.layers.GlobalAveragePooling2D())
+            model.add(keras.layers.Dense(archive["linear/b"].size))
+        model.set_weights(values)
+        self._model = model
+
+    def configuration(self):
+        return "tf-keras, as documented"
+
+    def prepare(self, case, images, classes):
+        (layer,) = case.layers
+        method = _METHODS[case.what](self._model, clone=False)
+        mean, std = network.MEAN_BGR.astype(np.float32), network.STD_BGR.astype(np.float32)
+
+        def call():
+            found = method(
+                CategoricalScore(list(classes)),
+                (images - mean) / std,
+                penultimate_layer=layer,
+                seek_penultimate_conv_layer=False,
+            )
+            return Outcome(np.asarray(found))
+
+        return call

@@ -1,0 +1,50 @@
+"""Multiply-adds counted in the graph, against VGG16's sizes written down."""
+
+import os
+
+import pytest
+
+from benchmarks.speed.arithmetic import count, floor
+from dgl.backbones import get_backbone
+
+# (side of the picture, input channels, output channels), from the input on.
+VGG = [
+    ("conv1_1", 224, 3, 64), ("conv1_2", 224, 64, 64),
+    ("conv2_1", 112, 64, 128), ("conv2_2", 112, 128, 128),
+    ("conv3_1", 56, 128, 256), ("conv3_2", 56, 256, 256), ("conv3_3", 56, 256, 256),
+    ("conv4_1", 28, 256, 512), ("conv4_2", 28, 512, 512), ("conv4_3", 28, 512, 512),
+    ("conv5_1", 14, 512, 512), ("conv5_2", 14, 512, 512), ("conv5_3", 14, 512, 512),
+    ("add", 14, 512, 1024),
+]  # fmt: skip
+NAMES = [name for name, _, _, _ in VGG]
+
+
+def multiply_adds(layers):
+    return sum(9 * side * side * before * after for _, side, before, after in layers)
+
+
+@pytest.mark.parametrize("layer", NAMES)
+def test_a_pass_convolves_once_for_every_convolution_above_the_layer(layer):
+    forward, backward = count("vgg", [layer])
+    assert forward == multiply_adds(VGG)
+    assert backward == multiply_adds(VGG[NAMES.index(layer) + 1 :])
+
+
+def test_one_pass_serves_all_layers():
+    assert count("vgg", NAMES)[1] == count("vgg", ["conv1_1"])[1]
+
+
+def test_floors_of_one_and_of_two_gradients():
+    assert floor(["add"]) == 1
+    forward, backward = multiply_adds(VGG), multiply_adds(VGG[-2:])
+    assert floor(["conv5_2"]) == pytest.approx(1 + 2 * backward / forward)
+    assert floor(["conv5_2"], gradients=1) == pytest.approx(1 + backward / forward)
+
+
+def test_the_page_quotes_the_floors(root):
+    with open(os.path.join(root, "docs", "speed.md"), encoding="utf-8") as stream:
+        page = stream.read()
+    for name in ("add", "conv5_2", "conv4_3", "conv3_3", "all 18"):
+        layers = get_backbone("vgg").layers if name == "all 18" else [name]
+        row = "| {} | {:.3f} | {:.3f} |".format(name, floor(layers), floor(layers, gradients=1))
+        assert row in page

@@ -1,0 +1,59 @@
+"""The benchmark's network is the project's own VGG, and its batch is eight different photographs."""
+
+import numpy as np
+import pytest
+from tiny import vgg_shapes
+
+from benchmarks.speed import network, pictures
+from dgl.backbones import get_backbone
+from dgl.localizer import Localizer
+
+WIDTH, CLASSES = 0.125, 7
+
+
+def test_names_and_shapes_are_those_of_the_backbone():
+    found = network.weights(width=WIDTH, classes=CLASSES)
+    assert {name: value.shape for name, value in found.items()} == vgg_shapes(CLASSES)
+    assert all(value.dtype == np.float32 for value in found.values())
+
+
+def test_same_seed_same_weights():
+    one, same = (network.weights(3, WIDTH, CLASSES) for _ in range(2))
+    other = network.weights(4, WIDTH, CLASSES)
+    assert all(np.array_equal(one[name], same[name]) for name in one)
+    assert not any(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_variance_of_kernels_keeps_activations_in_range():
+    kernel = network.weights(width=0.5, classes=CLASSES)["conv4_2/W"]
+    assert kernel.var() * 9 * kernel.shape[2] == pytest.approx(2, rel=0.02)
+
+
+def test_pools_follow_the_last_convolution_of_a_block():
+    layers = []
+    for name, _ in network.convolutions():
+        layers += [name] + [pool for pool in [network.pool_after(name)] if pool]
+    assert layers[::-1] == list(get_backbone("vgg").layers)
+
+
+def test_localizer_loads_it_without_maps_and_with(tmp_path):
+    path = str(tmp_path / "weights.npz")
+    network.write(path, width=WIDTH, classes=CLASSES)
+    images = pictures.batch(2, size=64)
+    with Localizer("vgg", path, layers=["add"], methods=(), image_size=64, gpu="-1") as localizer:
+        alone = localizer(images, [1, 2])
+    with Localizer("vgg", path, layers=["conv5_2"], methods=("dgl",), image_size=64) as localizer:
+        assert localizer.classes == CLASSES
+        both = localizer(images, [1, 2])
+    assert not alone.maps and list(both.maps) == [("dgl", "conv5_2")]
+    np.testing.assert_allclose(alone.logits, both.logits, rtol=1e-4, atol=1e-5)
+    assert 0.01 < alone.logits.std() < 100
+
+
+def test_pictures_differ():
+    found = pictures.batch(8, size=32)
+    assert (found.shape, found.dtype) == ((8, 32, 32, 3), np.uint8)
+    assert len({picture.tobytes() for picture in found}) == 8
+    assert min(picture.std() for picture in found) > 10
+    with pytest.raises(ValueError, match="mirror images"):
+        pictures.batch(100, size=32)

@@ -1,0 +1,278 @@
+"""The section `peers`: every map is checked, ratios pair what they should, and the tables say all of it."""
+
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from benchmarks.speed import formulas, network, pictures
+from benchmarks.speed.peers_plot import draw
+from benchmarks.speed.peers_tables import memory_table, ratios_table
+from benchmarks.speed.sections import peers
+from benchmarks.speed.workers import Setup
+from dgl.errors import UserError
+
+ROUNDS = 3
+SIZE, WIDTH, CLASSES = 64, 0.125, 7
+
+
+@pytest.fixture
+def parts():
+    """Activation, class gradient and loss gradient, (2, 5, 6, 6)."""
+    rng = np.random.RandomState(0)
+    return [np.abs(rng.normal(size=(2, 5, 6, 6)))] + [rng.normal(size=(2, 5, 6, 6)) for _ in "gl"]
+
+
+def test_formulas_place_by_place(parts):
+    s, g, loss = parts
+    image, y, x = 1, 2, 3
+    own, gradient = s[image, :, y, x], g[image, :, y, x]
+    enhanced = own / np.linalg.norm(s[image]) - loss[image, :, y, x] / np.linalg.norm(loss[image])
+    means = g[image].reshape(5, -1).mean(axis=1)
+    wanted = {
+        "dgl": gradient @ enhanced,
+        "gradcam_sum": means @ own,
+        "gradcam": max(means @ own, 0),
+        "layercam": gradient.clip(0) @ own,
+        "hirescam": max(gradient @ own, 0),
+    }
+    assert set(wanted) == set(formulas.FORMULAS)
+    for name, value in wanted.items():
+        assert formulas.FORMULAS[name](*parts)[image, y, x] == pytest.approx(value), name
+
+
+@pytest.mark.parametrize("name", sorted(formulas.FORMULAS))
+def test_a_map_agrees_with_itself_whatever_its_scale_and_size(parts, name):
+    wanted = formulas.FORMULAS[name](*parts)
+    assert formulas.compare(7 * wanted, wanted)["agrees"]
+    for resize in (formulas.sized, formulas.stretched):
+        found = formulas.compare(resize(wanted, 40), wanted, resize)
+        assert found["agrees"] and found["largest"] == 0
+
+
+def test_wrong_maps_do_not_agree(parts):
+    names = ["dgl", "gradcam_sum", "layercam", "hirescam"]
+    maps = [formulas.FORMULAS[name](*parts) for name in names]
+    for found in maps:
+        assert sum(formulas.compare(found, wanted)["agrees"] for wanted in maps) == 1
+    good = maps[0]
+    for wrong in (good[::-1], np.zeros_like(good), good * np.nan, good.transpose(0, 2, 1)):
+        assert not formulas.compare(wrong, good)["agrees"]
+    with pytest.raises(ValueError):
+        formulas.compare(good[:1], good)
+
+
+def test_one_switch_is_allowed_and_many_are_not():
+    wanted = np.random.RandomState(0).uniform(size=(1, 30, 30))
+    wanted[0, 0, :2] = -0.5, 1.5
+    found = wanted.copy()
+    found[0, 3, 3] += 0.1
+    assert formulas.compare(found, wanted)["agrees"]
+    found[0, 3] += 0.1
+    assert not formulas.compare(found, wanted)["agrees"]
+
+
+def test_stretched_keeps_corners_and_is_linear_between():
+    row = np.array([[0.0, 1.0, 0.5]] * 3)[np.newaxis]
+    np.testing.assert_allclose(formulas.stretched(row, 5)[0, 2], [0, 0.5, 1, 0.75, 0.5], atol=1e-6)
+
+
+class Fixed(object):
+    """A library that answers with the seconds and maps it was made with."""
+
+    def __init__(self, seconds):
+        self.seconds, self.asked = seconds, []
+
+    def time(self, case, classes, calls, warm_up, sized=False):
+        self.asked.append((case.what, tuple(case.layers), case.batch))
+        seconds = self.seconds(case)
+        return {
+            "seconds": [seconds] * calls,
+            "sized": [seconds + 1] * calls if sized else None,
+            "outside": None,
+        }
+
+
+def _section(absent=()):
+    """A section with made-up times: PyTorch's twice as long as ours, and maps twice as long again."""
+
+    def seconds(factor):
+        return lambda case: factor * case.batch * (1 if case.what == "forward" else 2)
+
+    workers = {
+        "ours": Fixed(seconds(1)),
+        "pytorch": Fixed(seconds(2)),
+        "keras_vis": Fixed(seconds(3)),
+    }
+    why = {key: "not installed" for key, c in peers.CONTENDERS.items() if c.library in absent}
+    why[peers.DGL_BFLOAT16, "conv5_2"] = "not on this CPU"
+    present = [one for key, one in peers.CONTENDERS.items() if key not in why]
+    times = peers.time_all(workers, present, [0] * 8, ROUNDS, True)
+    memory = [
+        dict(contender=name, layer=layer, batch=batch, megabytes=100 * batch)
+        for name, layer in peers._MEMORY
+        for batch in peers.BATCHES
+    ]
+    return workers, dict(
+        batches=list(peers.BATCHES),
+        threads=2,
+        rows=peers.ratio_rows(times, why),
+        times=peers.time_rows(times),
+        memory=memory,
+    )
+
+
+def test_everyone_is_timed_once_a_round():
+    workers, _ = _section()
+    for library, worker in workers.items():
+        for one in peers.CONTENDERS.values():
+            if one.library == library:
+                asked = [entry for entry in worker.asked if entry[0] == one.what]
+                assert asked and len(asked) % (ROUNDS * len(peers.BATCHES)) == 0
+    total = sum(len(worker.asked) for worker in workers.values())
+    assert total == ROUNDS * len(peers.BATCHES) * (len(peers.CONTENDERS) - 1)
+
+
+def test_ratios_pair_like_with_like():
+    _, section = _section()
+    found = {(row["name"], row["layer"], row["batch"]): row for row in section["rows"]}
+    assert found["DGL / forward pass", "conv5_2", 8]["ratio"]["median"] == 2
+    assert found["PyTorch's forward pass / forward pass", "", 1]["ratio"]["median"] == 2
+    assert found["captum LayerGradCam / DGL", "conv3_3", 1]["ratio"]["median"] == 2
+    # 32 seconds of theirs, 16 of ours and one more for resizing.
+    resized = found["pytorch-grad-cam LayerCAM / DGL", "conv5_2", 8]["ratio"]["median"]
+    assert resized == pytest.approx(32 / 17.0, abs=1e-3)
+    assert found["DGL / forward pass", "conv5_2", 8]["bound"] == {
+        "kind": "at most",
+        "bound": 1.25,
+        "met": False,
+    }
+    assert found["captum LayerGradCam / DGL", "conv5_2", 8]["bound"]["met"]
+    assert "bound" not in found["captum LayerGradCam / DGL", "conv5_2", 1]
+    assert found["DGL, --precision bf16 / DGL", "conv5_2", 8]["not_measured"] == "not on this CPU"
+
+
+def test_tables():
+    _, section = _section()
+    lines = ratios_table(section).split("\n")
+    assert lines[0] == "| times as long | layer | batch 8 | batch 1 | bound at batch 8 |"
+    cell = "2.00 (2.00 to 2.00)"
+    wanted = "| DGL / forward pass | conv5_2 | {0} | {0} | at most 1.25, not met |".format(cell)
+    assert wanted in lines
+    assert len({line.count("|") for line in lines}) == 1
+    assert len(lines) == 2 + len(peers.RATIOS)
+    lines = memory_table(section).split("\n")
+    ms = "2000 (2000 to 2000)"
+    assert "| DGL | conv5_2 | {0} | {0} | 800 | 100 |".format(ms) in lines
+
+
+def test_what_is_not_installed_is_said(tmp_path):
+    _, section = _section(absent=("pytorch", "keras_vis"))
+    text = ratios_table(section)
+    assert "| captum LayerGradCam / DGL | conv5_2 | not installed | not installed |  |" in text
+    draw(section, str(tmp_path / "plot.png"))
+
+
+def test_missing_distributions_are_named(monkeypatch):
+    monkeypatch.setattr(peers.machine, "version", lambda name: None if name == "captum" else "1")
+    assert peers.CONTENDERS[peers.CAPTUM, "add"].missing() == "captum not installed"
+    assert peers.CONTENDERS[peers.LAYER_CAM, "add"].missing() is None
+    assert peers.CONTENDERS[peers.DGL, "add"].missing() is None
+    for flags, reason in (([], "no avx512_bf16 or AMX on this CPU"), (["amx_bf16"], None)):
+        monkeypatch.setattr(peers.machine, "describe", lambda flags=flags: {"flags": flags})
+        assert peers.CONTENDERS[peers.DGL_BFLOAT16, "conv5_2"].missing() == reason
+
+
+def test_plot(tmp_path):
+    _, section = _section()
+    draw(section, str(tmp_path / "plot.png"))
+    assert os.path.getsize(str(tmp_path / "plot.png")) > 10000
+
+
+def test_a_contender_that_does_other_work_stops_the_benchmark_with_one_line():
+    row = dict(contender="A", layer="conv5_2", largest=0.4, agrees=False)
+    with pytest.raises(
+        UserError, match="^A conv5_2: differs from its published formula by up to 0.4;"
+    ):
+        peers.require(row)
+
+
+class InProcess(object):
+    """A library without a process of its own."""
+
+    def __init__(self, library, images, spoil=None):
+        self._library, self._images, self._spoil = library, images, spoil
+
+    def maps(self, case, classes, folder):
+        case = case._replace(what=self._spoil or case.what)
+        images = self._images[: case.batch]
+        outcome = self._library.prepare(case, images, classes[: case.batch])()
+        return dict(maps=outcome.maps, logits=outcome.logits)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """The libraries on a small network, and their pictures."""
+    pytest.importorskip("torch")
+    from benchmarks.speed.workers import autograd, pytorch
+
+    folder = tmp_path_factory.mktemp("small")
+    path = str(folder / "weights.npz")
+    network.write(path, width=WIDTH, classes=CLASSES)
+    images = pictures.batch(8, SIZE)
+    np.save(str(folder / "images.npy"), images)
+    setup = Setup(path, str(folder / "images.npy"), 2)
+    return SimpleNamespace(
+        autograd=autograd.Library(setup), pytorch=pytorch.Library(setup), images=images, setup=setup
+    )
+
+
+def _check(small, one, spoil=None):
+    workers = {
+        "autograd": InProcess(small.autograd, small.images),
+        one.library: InProcess(getattr(small, one.library), small.images, spoil),
+    }
+    return peers.check(workers, [one], list(range(7)) + [0], "")
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize(
+    "key", [key for key, one in peers.CONTENDERS.items() if one.library == "pytorch"]
+)
+def test_peers_do_what_they_publish_and_nothing_else_passes(small, key):
+    one = peers.CONTENDERS[key]
+    if one.missing():
+        pytest.skip(one.missing())
+    (row,) = _check(small, one)
+    assert row["agrees"]
+    other = {"captum": "layercam", "layercam": "gradcam"}.get(one.what, "layercam")
+    if one.formula and one.layer != "add":
+        with pytest.raises(UserError, match="differs from its published formula"):
+            _check(small, one, other)
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("layer", peers.LAYERS)
+@pytest.mark.parametrize("alpha", [None, "inf"])
+def test_our_maps_are_what_autograd_says(small, layer, alpha):
+    from dgl.localizer import Localizer
+
+    options = {"alpha": float(alpha)} if alpha else {}
+    with Localizer(
+        "vgg", small.setup.weights, [layer], ("dgl",), image_size=SIZE, gpu="-1", **options
+    ) as localizer:
+        found = localizer(small.images[:2], [1, 2]).maps["dgl", layer]
+    one = peers.Contender("", layer, "autograd", "dgl", {"alpha": alpha} if alpha else {}, "dgl")
+    call = small.autograd.prepare(one.case(2), small.images[:2], [1, 2])
+    assert formulas.compare(found, call().maps)["agrees"]
+
+
+@pytest.mark.peer
+def test_the_memory_format_chosen_before_is_kept(small):
+    from benchmarks.speed.workers import pytorch
+
+    chosen = dict.fromkeys(small.pytorch.chosen, "channels last")
+    again = pytorch.Library(small.setup._replace(chosen=chosen))
+    assert again.chosen == chosen
+    assert again.configuration().count("channels last") == len(chosen) == 3

@@ -1,0 +1,115 @@
+"""The frame of the speed benchmark: one record, of which a section changes its own part alone."""
+
+import json
+import os
+
+import pytest
+
+from benchmarks.speed import __main__ as command
+from benchmarks.speed import machine, record, sections
+from dgl.errors import UserError
+
+
+class Section(object):
+    """A section that measures whatever it is made with."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def measure(self, options):
+        return {"value": self.value, "asked": options.rounds}
+
+    def table(self, section):
+        return "| {} |".format(section["value"])
+
+
+@pytest.fixture
+def two(monkeypatch):
+    """Two sections, by name; the process keeps its cores."""
+    made = {"one": Section(1), "two": Section(2)}
+    monkeypatch.setattr(sections, "names", lambda: sorted(made))
+    monkeypatch.setattr(sections, "load", made.get)
+    monkeypatch.setattr(machine, "keep_to", lambda threads: None)
+    return made
+
+
+def test_a_section_measured_again_replaces_its_own_part_alone(two, tmp_path):
+    out = str(tmp_path / "results.json")
+    command.main(["--out", out])
+    before = record.read(out)
+    two["one"].value, two["two"].value = 10, 20
+    command.main(["--out", out, "--only", "two", "--rounds", "3"])
+    after = record.read(out)
+    assert after["one"] == before["one"] and after["one"]["value"] == 1
+    assert (after["two"]["value"], after["two"]["asked"], after["two"]["rounds"]) == (20, 3, 3)
+    assert list(after) == ["one", "two"]
+
+
+def test_table_measures_nothing(two, tmp_path, capsys):
+    out = str(tmp_path / "results.json")
+    command.main(["--out", out])
+    with open(out, "rb") as stream:
+        before = stream.read()
+    capsys.readouterr()
+    two["one"].value = 10
+    command.main(["--out", out, "--table"])
+    assert capsys.readouterr().out.split("\n")[0] == "| 1 |"
+    with open(out, "rb") as stream:
+        assert stream.read() == before
+
+
+def test_the_command_names_no_place_of_this_machine(two, tmp_path):
+    out = str(tmp_path / "results.json")
+    command.main(["--out", out, "--only", "one"])
+    section = record.read(out)["one"]
+    assert section["command"] == "python -m benchmarks.speed --out results.json --only one"
+    inside = os.path.join(command.ROOT, "benchmarks", "results.json")
+    assert command.command_of(["--out", inside]).endswith(
+        os.path.join("benchmarks", "results.json")
+    )
+    assert str(tmp_path) not in json.dumps(section)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"sections": 1}', "\xff"])
+def test_another_file_is_not_written_over(two, tmp_path, text):
+    path = tmp_path / "results.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(UserError, match="results.json: expected a record"):
+        command.main(["--out", str(path)])
+    assert path.read_text(encoding="latin-1") == text
+
+
+@pytest.mark.parametrize(
+    "more, message",
+    [(["--only", "three"], "choose of one, two"), (["--rounds", "-1"], "positive numbers")],
+)
+def test_bad_flags(two, tmp_path, more, message):
+    with pytest.raises(UserError, match=message):
+        command.main(["--out", str(tmp_path / "r.json")] + more)
+
+
+def test_every_section_measures():
+    assert "peers" in sections.names()
+    assert all(callable(sections.load(name).measure) for name in sections.names())
+
+
+def test_processor_and_flags(tmp_path):
+    info = tmp_path / "cpuinfo"
+    info.write_text("model name\t: A CPU\nflags\t\t: sse avx512_bf16 avx2\n\nmodel name\t: B\n")
+    found = machine.describe(str(info))
+    assert (found["cpu"], found["flags"]) == ("A CPU", ["avx2", "avx512_bf16"])
+    assert machine.has_bfloat16(found["flags"]) and not machine.has_bfloat16(["avx2", "avx512f"])
+    assert machine.describe(str(tmp_path / "absent"))["flags"] == []
+
+
+def test_versions_tell_what_is_installed():
+    found = machine.versions()
+    assert {"python", "numpy", "tensorpack"} <= set(found)
+    assert machine.version("no-such-distribution") is None
+
+
+def test_peak_memory_grows_with_what_is_held():
+    before = machine.peak_megabytes()
+    held = bytearray(b"1") * int(200e6 + 1e6 * before)
+    assert machine.peak_megabytes() > before + 100
+    del held

@@ -1,0 +1,54 @@
+"""The section `training`: its rows and bounds from given times, and pictures to decode."""
+
+import cv2
+import pytest
+
+from benchmarks.speed import decoding
+from benchmarks.speed.options import Options
+from benchmarks.speed.sections import training
+from benchmarks.speed.training_step import Case
+
+CASE = Case("vgg", 1.0, batch=8, size=224, steps=2, rounds=3)
+
+
+def times(slower):
+    bare = [1.0, 2.0, 4.0]
+    trainer = [slower * seconds for seconds in bare]
+    return {
+        "bare": bare,
+        "trainer": trainer,
+        "bare_processor": [1.9] * 3,
+        "trainer_processor": [1.9 * 1.25] * 3,
+    }
+
+
+@pytest.mark.parametrize("slower, met", [(0.99, True), (1.05, True), (1.06, False)])
+def test_a_row_holds_the_ratio_to_its_bound(slower, met):
+    row = training.step_row(CASE, times(slower), picture_seconds=0.0125)
+    assert row["ratio"] == {"median": slower, "least": slower, "most": slower}
+    assert row["bound"] == {"kind": "at most", "bound": 1.05, "met": met}
+    assert row["processor_ratio"]["median"] == 1.25
+    assert row["bare_ms"] == {"median": 2000.0, "least": 1000.0, "most": 4000.0}
+    # 8 pictures of 12.5 ms beside 1.9 s.
+    assert row["decoding_share"] == 0.05
+
+
+def test_the_section_of_one_network(monkeypatch):
+    monkeypatch.setattr(training, "_times", lambda case: times(1.02))
+    section = training.measure(Options(rounds=2, threads=2, quick=True))
+    assert [row["mode"] for row in section["steps"]] == ["vgg", "resnet50"]
+    rows = section["decoding"]["rows"]
+    assert [row["workers"] for row in rows] == [0, 1, 2]
+    assert all(row["pictures_per_second"]["least"] > 0 for row in rows)
+    assert section["decoding"]["bound"]["bound"] == 1.8
+    text = training.table(section)
+    assert "1.02 (1.02 to 1.02)" in text and "| pictures a second" in text
+
+
+def test_pictures_are_different_and_of_a_photograph_s_size(tmp_path):
+    samples = decoding.write_pictures(str(tmp_path), 2)
+    one, other = (cv2.imread(sample.path) for sample in samples)
+    assert one.shape == other.shape == (decoding.HEIGHT, decoding.WIDTH, 3)
+    assert (one != other).any()
+    # A photograph of this size takes about 100 kB; a plain picture would decode faster.
+    assert 50e3 < (tmp_path / "0.jpg").stat().st_size < 250e3
