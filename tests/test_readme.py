@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from benchmarks.speed import record, sections
+
 PHOTOS = ["photos5_vgg", "photos5_resnet50", "photos5_resnet50se", "photos5_inceptionv3"]
 
 
@@ -56,3 +58,11 @@ def test_the_matrix_is_drawn_from_its_record(root, tables, tmp_path):
     path = str(tmp_path / "matrix.png")
     tables.draw_matrix(recorded(root, tables, "photos5_vgg"), path)
     assert os.path.getsize(path) > 10000
+
+
+@pytest.mark.parametrize("name", ["peers", "folder", "training"])
+def test_speed_tables_are_the_recorded_results(root, readme, name):
+    measured = record.read(os.path.join(root, "benchmarks", "results.json"))
+    expected = sections.load(name).table(measured[name])
+    assert len(expected.split("\n")) > 3
+    assert expected in readme

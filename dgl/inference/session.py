@@ -1,5 +1,6 @@
 """The session that a frozen classifier runs in, in the precision asked for."""
 
+from dgl.arithmetic import reference_kernels
 from dgl.devices import session_config
 from dgl.inference.precision import set_precision
 from dgl.precisions import FLOAT32
@@ -20,6 +21,10 @@ def inference_config(gpus=0, precision=FLOAT32):
         UserError: the hardware or TensorFlow lacks the precision.
     """
     config = session_config(gpus)
+    if reference_kernels() and not gpus:
+        # How an operation is shared out among cores decides the order of its sums. The published
+        # program's session, tensorpack's, gives it one.
+        config.intra_op_parallelism_threads = 1
     set_precision(config, precision, gpus)
     return config
 

@@ -3,14 +3,22 @@
 import pytest
 
 from dgl.errors import UserError
+from dgl.inference import session as session_module
 from dgl.inference.precision import CPU_FLAGS, cpu_flags
 from dgl.inference.session import inference_config, open_session
 from dgl.tf_compat import tf
 
 
-def test_an_operation_may_use_every_core():
+@pytest.mark.parametrize(
+    "reference, gpus, cores", [(False, 0, 0), (False, 1, 0), (True, 0, 1), (True, 1, 0)]
+)
+def test_cores_of_an_operation(monkeypatch, reference, gpus, cores):
+    monkeypatch.setattr(session_module, "reference_kernels", lambda: reference)
+    assert inference_config(gpus).intra_op_parallelism_threads == cores
+
+
+def test_no_gpu_is_reached_for():
     config = inference_config()
-    assert config.intra_op_parallelism_threads == 0
     assert config.device_count["GPU"] == 0
 
 

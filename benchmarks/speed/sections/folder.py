@@ -33,6 +33,7 @@ NOISE = 4.0  # standard deviation, of 255: pictures from a camera are not smooth
 
 THROUGHPUT_BOUND, SINGLES_BOUND, MEMORY_BOUND = 0.9, 15, 1.1
 SINGLES = 40  # single runs that are really made, the rest being reckoned from them
+MEMORY_ROUNDS = 1  # peaks hardly vary
 FULL_ROUNDS = 3  # most; a round of the full network takes minutes
 
 ROOT = os.path.dirname(FOLDER)
@@ -200,7 +201,7 @@ def _singles(options, pictures, count, out):
 
 def _memory(options, folders, counts, out):
     megabytes = [[], []]
-    for _ in tqdm(range(min(options.rounds, FULL_ROUNDS)), desc="memory"):
+    for _ in tqdm(range(MEMORY_ROUNDS), desc="memory"):
         for values, folder in zip(megabytes, folders):
             flags = _flags(SHIPPED_CHECKPOINT, folder, out, options.threads)
             values.append(_worker(0, flags)["megabytes"])

@@ -2,6 +2,9 @@
 
 from benchmarks.speed.workers import Outcome
 from dgl.localizer import Localizer
+from dgl.precisions import FLOAT32
+
+ALPHA = 10.0
 
 
 class Library(object):
@@ -23,14 +26,10 @@ class Library(object):
                 layers=case.layers,
                 methods=() if case.what == "forward" else (case.what,),
                 gpu="-1",
-                **{name: float(value) for name, value in case.options.items()},
+                alpha=float(case.options.get("alpha", ALPHA)),  # a text: JSON has no infinity
+                precision=case.options.get("precision", FLOAT32),
             )
         return self._localizers[key]
-
-    @staticmethod
-    def _alpha(case):
-        # JSON has no infinity.
-        return {name: float(value) for name, value in case.options.items() if name == "alpha"}
 
     def prepare(self, case, images, classes):
         localizer = self._localizer(case)
