@@ -60,9 +60,10 @@ def test_the_matrix_is_drawn_from_its_record(root, tables, tmp_path):
     assert os.path.getsize(path) > 10000
 
 
-@pytest.mark.parametrize("name", ["peers", "folder", "training"])
-def test_speed_tables_are_the_recorded_results(root, readme, name):
+def test_speed_tables_are_the_recorded_results(root, readme):
     measured = record.read(os.path.join(root, "benchmarks", "results.json"))
-    expected = sections.load(name).table(measured[name])
-    assert len(expected.split("\n")) > 3
-    assert expected in readme
+    assert "peers" in measured
+    for name, section in measured.items():
+        expected = sections.load(name).table(section)
+        assert len(expected.split("\n")) > 3
+        assert expected in readme
