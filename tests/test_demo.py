@@ -572,17 +572,19 @@ def test_script_ends_with_one_line(photo, tmp_path):
 
 # Stored maps: (network, layer) -> largest difference. Those of layer 2 are the original program's, the
 # others this one's on TensorFlow 1.15.5. At one layer a single ReLU is on in 1.15 and off in 2.15.
+# (backbone, layer) -> largest difference allowed, and that of the 98th percentile. On the kind of CPU that a
+# map was stored on, 3e-6 to 4e-3. On another, single ReLUs switch in every TensorFlow, 1.15.5 itself
+# included: vgg 12 is then 2.8e-3 away, resnet50se 5 is 1.9e-2 (2.15.1), inceptionv3 4 is 2.6e-4 at the
+# percentile (1.15.5). See docs/fidelity.md.
 _STORED = {
-    ("vgg", 2): 1e-3,
-    # On the kind of CPU the map was stored on, 3e-6. On another one TensorFlow 1.15.5 itself is 2.8e-3
-    # away from it and 2e-7 from TensorFlow 2.21: one ReLU switches. See docs/fidelity.md.
-    ("vgg", 12): 5e-3,
-    ("resnet50", 2): 1e-3,
-    ("resnet50", 9): 1e-3,
-    ("resnet50se", 2): 1e-3,
-    ("resnet50se", 5): 5e-3,
-    ("inceptionv3", 2): 1e-3,
-    ("inceptionv3", 4): 1e-3,
+    ("vgg", 2): (1e-3, 5e-5),
+    ("vgg", 12): (5e-3, 5e-5),
+    ("resnet50", 2): (1e-3, 5e-5),
+    ("resnet50", 9): (1e-3, 5e-5),
+    ("resnet50se", 2): (1e-3, 5e-5),
+    ("resnet50se", 5): (2.5e-2, 5e-5),
+    ("inceptionv3", 2): (1e-3, 5e-5),
+    ("inceptionv3", 4): (1e-3, 5e-4),
 }
 
 
@@ -601,7 +603,9 @@ def test_fidelity(full_size, tmp_path):
     """The published configuration as a user runs it, from checkpoint and PNG to the raw maps."""
     mode, prefix, photo = full_size
     environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
-    for layer, tolerance in [(n, value) for (name, n), value in _STORED.items() if name == mode]:
+    for layer, (most, usual) in [
+        (n, value) for (name, n), value in _STORED.items() if name == mode
+    ]:
         flags = "--mode {} --image_size 224 --clayer {} --save-maps --gpu=-1".format(mode, layer)
         out = tmp_path / str(layer)
         subprocess.run(
@@ -620,8 +624,8 @@ def test_fidelity(full_size, tmp_path):
                 difference = np.abs(_normalise(found) - _normalise(expected[method]))
                 # Mostly below 1e-5. Convolutions round as in TensorFlow 1.15, BatchNorm's reciprocal
                 # square root does not always, so that a ReLU may switch; see dgl/arithmetic.py.
-                assert np.percentile(difference, 98) < 5e-5, (method, layer)
-                assert difference.max() < tolerance, (method, layer)
+                assert np.percentile(difference, 98) < usual, (method, layer)
+                assert difference.max() < most, (method, layer)
 
 
 def _normalise(score_map):
