@@ -570,12 +570,12 @@ def test_script_ends_with_one_line(photo, tmp_path):
     assert os.listdir(str(tmp_path)) == []
 
 
-# Stored maps: (network, layer) -> largest difference. Those of layer 2 are the original program's, the
+# Stored maps: (network, layer) -> differences. Those of layer 2 are the original program's, the
 # others this one's on TensorFlow 1.15.5. At one layer a single ReLU is on in 1.15 and off in 2.15.
-# (backbone, layer) -> largest difference allowed, and that of the 98th percentile. On the kind of CPU that a
-# map was stored on, 3e-6 to 4e-3. On another, single ReLUs switch in every TensorFlow, 1.15.5 itself
-# included: vgg 12 is then 2.8e-3 away, resnet50se 5 is 1.9e-2 (2.15.1), inceptionv3 4 is 2.6e-4 at the
-# percentile (1.15.5). See docs/fidelity.md.
+# The values: the largest difference allowed, and that of the 98th percentile. On the kind of CPU that a map
+# was stored on, 3e-6 to 4e-3. On another, single ReLUs switch in every TensorFlow, 1.15.5 itself included:
+# vgg 12 is then 2.8e-3 away, resnet50se 5 is 1.9e-2 (2.15.1), inceptionv3 4 is 2.6e-4 at the percentile
+# (1.15.5). See docs/fidelity.md.
 _STORED = {
     ("vgg", 2): (1e-3, 5e-5),
     ("vgg", 12): (5e-3, 5e-5),
