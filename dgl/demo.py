@@ -22,7 +22,7 @@ from dgl.demo_files import (
     write_results,
 )
 from dgl.errors import UserError
-from dgl.evaluation.plan import weights_fingerprint
+from dgl.fingerprint import weights_fingerprint
 from dgl.pipeline import chunks_of, overlapped
 from dgl.precisions import FLOAT32, PRECISIONS
 

@@ -7,7 +7,8 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from dgl.errors import run_script  # noqa: E402
-from dgl.evaluation.command import make_parser, run  # noqa: E402
+from dgl.evaluation.command import run  # noqa: E402
+from dgl.evaluation.flags import make_parser  # noqa: E402
 
 
 def main(argv=None):

@@ -67,3 +67,4 @@ def test_speed_tables_are_the_recorded_results(root, readme):
         expected = sections.load(name).table(section)
         assert len(expected.split("\n")) > 3
         assert expected in readme
+        assert "    " + section["command"] + "\n" in readme

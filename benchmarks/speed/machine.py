@@ -15,6 +15,8 @@ except ImportError:  # Python 3.7
         return get_distribution(distribution).version
 
 
+from dgl.processor import BFLOAT16_FLAGS, cpu_info
+
 _DISTRIBUTIONS = (
     "numpy",
     "opencv-python-headless",
@@ -28,9 +30,7 @@ _DISTRIBUTIONS = (
     "grad-cam",
     "tf-keras-vis",
 )
-BFLOAT16 = ("avx512_bf16", "amx_bf16")
-_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_tile") + BFLOAT16
-_CPU_INFO = "/proc/cpuinfo"
+_FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_tile") + BFLOAT16_FLAGS
 
 
 def version(distribution):
@@ -51,34 +51,19 @@ def versions():
     return found
 
 
-def _cpu_info(path=_CPU_INFO):
-    """Key -> value of the first processor that Linux lists; empty elsewhere."""
-    found = {}
-    try:
-        with open(path, encoding="utf-8") as stream:
-            for line in stream:
-                key, colon, value = line.partition(":")
-                if colon:
-                    found.setdefault(key.strip(), value.strip())
-    except OSError:
-        pass
-    return found
+def describe(info=None):
+    """Ordered ``cpu``, ``cores`` (those this process may use) and ``flags`` (the ones of interest).
 
-
-def describe(path=_CPU_INFO):
-    """Ordered ``cpu``, ``cores`` (those this process may use) and ``flags`` (the ones of interest)."""
-    info = _cpu_info(path)
+    Args:
+        info: what :func:`dgl.processor.cpu_info` tells; by default of this machine.
+    """
+    info = cpu_info() if info is None else info
     flags = info.get("flags", "").split()
     return OrderedDict(
         cpu=info.get("model name") or platform.processor() or "unknown",
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         flags=[flag for flag in _FLAGS if flag in flags],
     )
-
-
-def has_bfloat16(flags):
-    """Whether a processor with these flags computes in bfloat16 by itself."""
-    return any(flag in flags for flag in BFLOAT16)
 
 
 def keep_to(threads):

@@ -1,6 +1,5 @@
-"""The command lines of the batch evaluation and of the study, from flags to files."""
+"""The batch evaluation and the study, from parsed flags to files."""
 
-import argparse
 import math
 import os
 import platform
@@ -11,10 +10,11 @@ import cv2
 import numpy
 
 from dgl import __version__
-from dgl.data.layouts import check_files, layout_names, load_data
+from dgl.data.layouts import check_files, load_data
 from dgl.errors import UserError
 from dgl.evaluation import pictures, score_command, selection
-from dgl.evaluation.entries import FUSIONS, make_fusions
+from dgl.evaluation.entries import make_fusions
+from dgl.evaluation.flags import check_flags
 from dgl.evaluation.localization import Evaluation
 from dgl.evaluation.metrics import (
     chosen_entries,
@@ -23,123 +23,20 @@ from dgl.evaluation.metrics import (
     write_errors,
     write_metrics,
 )
-from dgl.evaluation.plan import (
-    FIXED,
-    WSOL,
-    Plan,
-    pictures_fingerprint,
-    weights_fingerprint,
-)
+from dgl.evaluation.plan import Plan, pictures_fingerprint
 from dgl.evaluation.report import print_tables, write_results
 from dgl.evaluation.scoring import write_metadata
 from dgl.evaluation.store import Store, has_records, merge_records, read_records
 from dgl.evaluation.table import write_csv
-from dgl.precisions import FLOAT32, PRECISIONS
+from dgl.fingerprint import weights_fingerprint
 
-PROTOCOLS = (FIXED, WSOL)
 SELECTION = "selection"
 MAPS = "maps"
-# A decade and a half on either side of the paper's 10, and the limit.
-ALPHAS = ("0.1", "0.3", "1", "3", "10", "30", "100", "inf")
-
-
-def make_parser(description):
-    """The parser of `evaluate_localization.py`."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    model = parser.add_argument_group("what to evaluate")
-    model.add_argument("--load", help="checkpoint: prefix, folder, .npz or .ckpt")
-    model.add_argument("--mode", default="vgg", help="backbone")
-    model.add_argument("--data", help="folder of the data set")
-    model.add_argument("--dataname", help="list folder below DATA/labels (the only one)")
-    model.add_argument("--data-format", choices=layout_names(), help="layout (recognised)")
-    model.add_argument("--split", default="val", help="train, val or test")
-    model.add_argument("--image_size", type=int, help="side of the input (the checkpoint's, 224)")
-    model.add_argument("--dataset", choices=("imagenet", "cub"), help="which head, if several")
-    model.add_argument("--limit", type=int, help="only the first pictures of the list")
-    methods = parser.add_argument_group("methods and layers")
-    methods.add_argument(
-        "--clayer", nargs="+", default=["1", "2"], help="layers: indices, names, ranges (1-4), all"
-    )
-    methods.add_argument(
-        "--method", nargs="+", default=["dgl", "cam"], help="names of methods, or all"
-    )
-    methods.add_argument("--pa", type=float, default=10.0, help="alpha of the loss gradient")
-    methods.add_argument(
-        "--fuse", nargs="+", choices=FUSIONS, default=[], help="also fuse each method's layers"
-    )
-    methods.add_argument("--fuse-layers", nargs="+", help="layers to fuse (those of --clayer)")
-    methods.add_argument(
-        "--alphas", nargs="+", default=[], help="study alpha: values of --pa, by both gradients"
-    )
-    methods.add_argument(
-        "--alpha-layer", help="its layer (DGL's by --tune-split, else the first of --clayer)"
-    )
-    protocol = parser.add_argument_group("how to measure")
-    protocol.add_argument(
-        "--protocol", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="what to measure"
-    )
-    protocol.add_argument("--threshold", type=float, default=0.2, help="of the fixed protocol")
-    protocol.add_argument(
-        "--cam-interval", type=float, default=0.01, help="step of MaxBoxAcc's and PxAP's thresholds"
-    )
-    protocol.add_argument(
-        "--tune-split", help="settle thresholds and layers on this other split, not on --split"
-    )
-    protocol.add_argument(
-        "--tune-limit", type=int, help="only so many pictures of it, evenly over its list"
-    )
-    protocol.add_argument("--seed", type=int, default=0, help="of the resampling")
-    protocol.add_argument(
-        "--resamples", type=int, default=1000, help="of intervals and paired tests; 0 for none"
-    )
-    saved = parser.add_argument_group("saved maps")
-    saved.add_argument("--save-maps", action="store_true", help="write maps as wsolevaluation's")
-    saved.add_argument(
-        "--maps", nargs="+", help="no model: score folders of <id>.npy against --metadata"
-    )
-    saved.add_argument("--metadata", help="metadata folder of wsolevaluation, for --maps")
-    saved.add_argument("--mask-root", help="folder of the masks that --metadata names")
-    running = parser.add_argument_group("running")
-    running.add_argument("--out", default="evaluation", help="folder for results")
-    running.add_argument("--batch", type=int, default=32, help="pictures a run of the network")
-    running.add_argument("--gallery", type=int, default=24, help="pictures to draw")
-    running.add_argument("--workers", type=int, default=os.cpu_count(), help="threads")
-    running.add_argument("--gpu", help="GPU to use (-1: the CPU)")
-    running.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default=FLOAT32,
-        help="bf16 needs a CPU or GPU that computes in it",
-    )
-    running.add_argument(
-        "--strict", action="store_true", help="stop at a picture that cannot be read"
-    )
-    running.add_argument(
-        "--restart", action="store_true", help="drop the unfinished results in --out"
-    )
-    running.add_argument("--shard", metavar="I/N", help="only every N-th batch, from the I-th on")
-    running.add_argument("--merge", nargs="+", metavar="OUT", help="merge the results of shards")
-    return parser
-
-
-def make_study_parser(description):
-    """The parser of `study_localization.py`: the same flags, set to compare everything."""
-    parser = make_parser(description)
-    parser.set_defaults(
-        clayer=["all"],
-        method=["all"],
-        alphas=list(ALPHAS),
-        tune_split="train",
-        fuse=["mean"],
-    )
-    return parser
 
 
 def run(args):
     """Carry out parsed flags; returns the exit code."""
-    _check(args)
+    check_flags(args)
     started = time.time()
     if args.maps:
         return score_command.run(args, started, _versions(with_tensorflow=False))
@@ -150,31 +47,6 @@ def run(args):
             settled = selection.settle(read_records(os.path.join(args.merge[0], SELECTION)))[1]
         return _report(args, started, gathered, settled)
     return _evaluate(args, started)
-
-
-def _check(args):
-    for flag, value, low, high in (
-        ("--threshold", args.threshold, 0, 1),
-        ("--cam-interval", args.cam_interval, 1e-4, 1),
-        ("--batch", args.batch, 1, 4096),
-        ("--workers", args.workers, 1, 256),
-        ("--gallery", args.gallery, 0, 100000),
-        ("--image_size", 224 if args.image_size is None else args.image_size, 32, 4096),
-        ("--limit", 1 if args.limit is None else args.limit, 1, float("inf")),
-        ("--tune-limit", 1 if args.tune_limit is None else args.tune_limit, 1, float("inf")),
-        ("--seed", args.seed, 0, 2**32 - 1),
-        ("--resamples", args.resamples, 0, 100000),
-    ):
-        if not low <= value <= high:
-            raise UserError("{} {}: expected a value in [{}, {}]".format(flag, value, low, high))
-    if not args.maps and not args.merge:
-        for flag, value in (("--load", args.load), ("--data", args.data)):
-            if value is None:
-                raise UserError("{}: expected, as neither --maps nor --merge is given".format(flag))
-    if args.tune_split == args.split:
-        raise UserError(
-            "--tune-split {}: expected another split than --split's".format(args.tune_split)
-        )
 
 
 def _shard(text):

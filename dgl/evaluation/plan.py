@@ -7,9 +7,8 @@ import dataclasses
 import hashlib
 import json
 import os
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
-from dgl.errors import UserError
 from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator
 from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator
 from dgl.evaluation.pixel_ap import PixelApEvaluator
@@ -129,35 +128,3 @@ def pictures_fingerprint(samples):
         line = (sample.id, sample.class_index, sample.boxes, masks, bool(sample.ignore_path))
         digest.update(repr(line).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
-
-
-def weights_fingerprint(path):
-    """Hash of a checkpoint's files.
-
-    Args:
-        path: str, a file, or the prefix of TensorFlow's files.
-
-    Raises:
-        UserError: a file cannot be read.
-    """
-    digest = hashlib.sha256()
-    for name in _files_of(path):
-        try:
-            with open(name, "rb") as stream:
-                for block in iter(lambda: stream.read(1 << 20), b""):
-                    digest.update(block)
-        except OSError as error:
-            raise UserError("{}: cannot be read: {}".format(name, error.strerror)) from error
-    return digest.hexdigest()
-
-
-def _files_of(path) -> List[str]:
-    if os.path.isfile(path):
-        return [path]
-    folder, prefix = os.path.split(path)
-    names = sorted(os.listdir(folder or "."))
-    return [
-        os.path.join(folder, name)
-        for name in names
-        if name.startswith(prefix + ".index") or name.startswith(prefix + ".data-")
-    ]

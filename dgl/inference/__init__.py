@@ -1,7 +1,7 @@
 """The frozen classifier: a trained network as a graph of constants, arranged for speed, gradients included.
 
-Restoring variables into the training graph computes the same, and up to 1.7 times as slowly: kernels that
-arrange weights in memory do so once for a constant, and at every run for a variable.
+Nothing is left to initialise, BatchNorm is gone from both directions, and the way back runs on the kernels
+of the way forth. docs/speed.md tells what each brings.
 """
 
 from dgl.inference.build import build_inference

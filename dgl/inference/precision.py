@@ -10,27 +10,13 @@ import os
 
 from dgl.errors import UserError
 from dgl.precisions import FLOAT32, PRECISIONS
+from dgl.processor import BFLOAT16_FLAGS, cpu_flags, has_bfloat16
 from dgl.tf_compat import tf
 
-# oneDNN computes in bfloat16 from AVX-512 on, but only these have the instructions that make it pay.
-CPU_FLAGS = ("avx512_bf16", "amx_bf16")
-_CPU_INFO = "/proc/cpuinfo"
 _TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
 _TENSOR_CORES = (8, 0)  # compute capability
 # By TensorFlow's version: the same rewriter under its names over the years.
 _REWRITERS = ("auto_mixed_precision_onednn_bfloat16", "auto_mixed_precision_mkl")
-
-
-def cpu_flags(path=_CPU_INFO):
-    """The processor's flags as Linux lists them, a frozenset of str; empty elsewhere."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            for line in stream:
-                if line.startswith("flags"):
-                    return frozenset(line.partition(":")[2].split())
-    except OSError:
-        pass
-    return frozenset()
 
 
 def settle_gpu_precision(precision):
@@ -61,10 +47,11 @@ def set_precision(config, precision, gpus=0, flags=None):
             raise UserError("--precision bf16: expected a GPU of compute capability 8.0 or more")
         return
     flags = cpu_flags() if flags is None else flags
-    if not any(flag in flags for flag in CPU_FLAGS):
+    # oneDNN computes in bfloat16 from AVX-512 on, but only these instructions make it pay.
+    if not has_bfloat16(flags):
         raise UserError(
             "--precision bf16: this CPU has neither {}; leave the flag out to compute in float32".format(
-                " nor ".join(CPU_FLAGS)
+                " nor ".join(BFLOAT16_FLAGS)
             )
         )
     rewrite = config.graph_options.rewrite_options

@@ -180,7 +180,7 @@ def test_missing_distributions_are_named(monkeypatch):
     assert peers.CONTENDERS[peers.LAYER_CAM, "add"].missing() is None
     assert peers.CONTENDERS[peers.DGL, "add"].missing() is None
     for flags, reason in (([], "no avx512_bf16 or AMX on this CPU"), (["amx_bf16"], None)):
-        monkeypatch.setattr(peers.machine, "describe", lambda flags=flags: {"flags": flags})
+        monkeypatch.setattr(peers, "cpu_flags", lambda flags=flags: frozenset(flags))
         assert peers.CONTENDERS[peers.DGL_BFLOAT16, "conv5_2"].missing() == reason
 
 

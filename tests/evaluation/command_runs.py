@@ -1,6 +1,7 @@
 """A small VGG and its data for tests of `evaluate_localization.py`: flags, runs, and what they wrote."""
 
-from dgl.evaluation.command import make_parser, run
+from dgl.evaluation.command import run
+from dgl.evaluation.flags import make_parser
 
 CLASSES, SIZE, IMAGES = 7, 64, 5
 

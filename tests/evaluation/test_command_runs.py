@@ -10,7 +10,8 @@ from tiny import write_list
 
 from dgl.attribution import METHODS
 from dgl.errors import UserError
-from dgl.evaluation.command import make_parser, make_study_parser, run
+from dgl.evaluation.command import run
+from dgl.evaluation.flags import make_parser, make_study_parser
 
 
 @pytest.mark.parametrize("tuned", [(), ("--tune-split", "train")])

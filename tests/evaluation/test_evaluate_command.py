@@ -15,7 +15,8 @@ from tiny import WIDTH, vgg_variables, write_list
 
 from dgl.data.image_io import read_image
 from dgl.errors import UserError
-from dgl.evaluation.command import make_parser, run
+from dgl.evaluation.command import run
+from dgl.evaluation.flags import make_parser
 from dgl.evaluation.report import print_tables
 from dgl.weights import save_npz
 

@@ -12,7 +12,8 @@ from wsol_files import straight_figures, write_case
 
 from dgl.errors import UserError
 from dgl.evaluation import scoring
-from dgl.evaluation.command import make_parser, run
+from dgl.evaluation.command import run
+from dgl.evaluation.flags import make_parser
 from dgl.evaluation.scoring import read_map
 
 IMAGES = 60

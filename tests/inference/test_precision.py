@@ -4,7 +4,7 @@ import pytest
 
 from dgl.errors import UserError
 from dgl.inference import precision
-from dgl.inference.precision import cpu_flags, set_precision, settle_gpu_precision
+from dgl.inference.precision import set_precision, settle_gpu_precision
 from dgl.tf_compat import tf
 
 REWRITER = "auto_mixed_precision_onednn_bfloat16"
@@ -83,10 +83,3 @@ def test_float32_on_gpus_is_float32_unless_the_environment_says_otherwise(monkey
     settle_gpu_precision("float32")
     assert precision.os.environ[name] == left
     monkeypatch.delenv(name)
-
-
-def test_flags_of_the_first_processor(tmp_path):
-    path = tmp_path / "cpuinfo"
-    path.write_text("processor\t: 0\nflags\t\t: fpu avx2 avx512_bf16\n\nflags\t: other\n")
-    assert cpu_flags(str(path)) == {"fpu", "avx2", "avx512_bf16"}
-    assert cpu_flags(str(tmp_path / "absent")) == frozenset()

@@ -4,8 +4,8 @@ import pytest
 
 from dgl.errors import UserError
 from dgl.inference import session as session_module
-from dgl.inference.precision import CPU_FLAGS, cpu_flags
 from dgl.inference.session import inference_config, open_session
+from dgl.processor import cpu_flags, has_bfloat16
 from dgl.tf_compat import tf
 
 
@@ -29,7 +29,7 @@ def test_is_of_the_present_graph():
             assert session.run(one) == 1
 
 
-@pytest.mark.skipif(any(flag in cpu_flags() for flag in CPU_FLAGS), reason="this CPU has bfloat16")
+@pytest.mark.skipif(has_bfloat16(cpu_flags()), reason="this CPU has bfloat16")
 def test_a_precision_that_this_machine_lacks():
     with pytest.raises(UserError, match="--precision bf16: this CPU has neither"):
         open_session(precision="bf16")

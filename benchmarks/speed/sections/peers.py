@@ -20,6 +20,7 @@ from benchmarks.speed.spread import AT_LEAST, AT_MOST
 from benchmarks.speed.workers import Case, Setup
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
+from dgl.processor import cpu_flags, has_bfloat16
 
 LAYERS = ("add", "conv5_2", "conv4_3", "conv3_3")
 MAIN_LAYER = "conv5_2"
@@ -58,7 +59,7 @@ class Contender(NamedTuple):
 
     def missing(self):
         """Why it cannot be measured here, as text, or ``None``."""
-        if self.options == BFLOAT16 and not machine.has_bfloat16(machine.describe()["flags"]):
+        if self.options == BFLOAT16 and not has_bfloat16(cpu_flags()):
             return "no avx512_bf16 or AMX on this CPU"
         absent = [name for name in self.needs if machine.version(name) is None]
         return ", ".join(absent) + " not installed" if absent else None

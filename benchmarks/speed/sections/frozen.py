@@ -1,0 +1,60 @@
+"""What the frozen classifier saves: beside the network as variables, with TensorFlow's gradients."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import OrderedDict
+
+import tabulate
+from tqdm import tqdm
+
+from dgl.errors import UserError
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+KERNELS = (("oneDNN, every core", "1"), ("TensorFlow's own, one core (the demo)", "0"))
+
+
+def measure(options):
+    """What the record holds: ``rows``, one a kind of kernels, case and batch.
+
+    Args:
+        options: :class:`benchmarks.speed.options.Options`.
+
+    Raises:
+        UserError: a process failed.
+    """
+    rows = []
+    for kernels, switch in tqdm(KERNELS, desc="kernels"):
+        done = subprocess.run(
+            [sys.executable, "-m", "benchmarks.speed.frozen_run", str(options.rounds)],
+            cwd=ROOT,
+            env=dict(os.environ, TF_ENABLE_ONEDNN_OPTS=switch, CUDA_VISIBLE_DEVICES="-1"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        if done.returncode:
+            text = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            raise UserError("frozen_run: {}".format(text[-1] if text else done.returncode))
+        for row in json.loads(
+            done.stdout.decode("utf-8").splitlines()[-1], object_pairs_hook=OrderedDict
+        ):
+            rows.append(OrderedDict(kernels=kernels, **row))
+    return OrderedDict(rows=rows)
+
+
+def table(section):
+    """Markdown of the section."""
+    headers = ["kernels", "", "batch", "variables, ms a picture", "frozen", "times as fast"]
+    rows = [
+        [
+            row["kernels"],
+            row["case"],
+            row["batch"],
+            "{:.0f}".format(row["variables_ms"]["median"]),
+            "{:.0f}".format(row["frozen_ms"]["median"]),
+            "{median:.2f} ({least:.2f} to {most:.2f})".format(**row["times"]),
+        ]
+        for row in section["rows"]
+    ]
+    return tabulate.tabulate(rows, headers=headers, tablefmt="github", disable_numparse=True)

@@ -1,0 +1,28 @@
+"""What the CPU says of itself."""
+
+BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # instructions that compute in bfloat16
+_CPU_INFO = "/proc/cpuinfo"
+
+
+def cpu_info(path=_CPU_INFO):
+    """Key -> value, both str, of the first processor that Linux lists; empty elsewhere."""
+    found = {}
+    try:
+        with open(path, encoding="utf-8") as stream:
+            for line in stream:
+                key, colon, value = line.partition(":")
+                if colon:
+                    found.setdefault(key.strip(), value.strip())
+    except OSError:
+        pass
+    return found
+
+
+def cpu_flags(path=_CPU_INFO):
+    """The first processor's flags, a frozenset of str; empty where there is no list."""
+    return frozenset(cpu_info(path).get("flags", "").split())
+
+
+def has_bfloat16(flags):
+    """Whether a processor with these flags computes in bfloat16 by itself."""
+    return any(flag in flags for flag in BFLOAT16_FLAGS)

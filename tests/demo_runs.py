@@ -1,0 +1,50 @@
+"""Running the demo script's command in this process, and reading what it wrote."""
+
+import json
+import os
+
+from deterministic import TESTS, picture
+from PIL import Image
+from small_network import values_of, write_npz
+
+from dgl.demo import make_parser, run
+from dgl.weights import ModelCard, write_card
+
+SCRIPT = os.path.join(os.path.dirname(TESTS), "test_code", "dome_image_DGL.py")
+SIZE = 64
+CLASSES = 5
+HEIGHT, WIDTH = 100, 134
+
+
+def write_vgg(folder):
+    """A small VGG with class names; returns its path."""
+    path = write_npz(folder / "birds.npz", values_of("vgg", SIZE, width=0.125, classes=CLASSES))
+    write_card(str(folder / "birds.json"), ModelCard("vgg", SIZE, tuple("abcde")))
+    return path
+
+
+def write_photo(folder):
+    """A small picture; returns its path."""
+    path = str(folder / "photo.png")
+    Image.fromarray(small_picture()).save(path)
+    return path
+
+
+def small_picture(seed=1):
+    """uint8 RGB (HEIGHT, WIDTH, 3)."""
+    return picture(seed)[::3, ::3]
+
+
+def demo(load, data_path, outdir, *more):
+    """Run the demo in this process; returns the exit code."""
+    flags = ["--load", load, "--data_path", data_path, "--outdir", outdir, "--gpu=-1"]
+    return run(make_parser("demo").parse_args([str(flag) for flag in flags + list(more)]))
+
+
+def record_of(folder, name="vgg_conv5_2_dgl.json"):
+    with open(os.path.join(str(folder), name)) as stream:
+        return json.load(stream)
+
+
+def files_in(folder):
+    return sorted(os.listdir(str(folder)))

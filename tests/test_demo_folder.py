@@ -1,0 +1,297 @@
+"""The demo on folders: batches, pictures that cannot be read, resuming, results in one file."""
+
+import json
+import os
+import shutil
+import sys
+import threading
+
+import numpy as np
+import pytest
+from demo_runs import (
+    CLASSES,
+    SIZE,
+    demo,
+    files_in,
+    record_of,
+    small_picture,
+    write_photo,
+    write_vgg,
+)
+from deterministic import picture
+from PIL import Image
+from small_network import values_of, write_npz
+
+from dgl.boxes import normalise
+from dgl.errors import UserError
+from dgl.localizer import Localizer
+
+
+@pytest.fixture(scope="module")
+def vgg(tmp_path_factory):
+    return write_vgg(tmp_path_factory.mktemp("vgg"))
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    return write_photo(tmp_path_factory.mktemp("photo"))
+
+
+def test_pictures_of_one_name_do_not_share_a_folder(vgg, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name in ("a.png", "a.bmp", "b.png"):
+        Image.fromarray(picture(2)).save(str(folder / name))
+    demo(vgg, folder, tmp_path / "out")
+    assert files_in(tmp_path / "out") == ["a.bmp", "a.png", "b", "results.jsonl"]
+
+
+def test_folder_of_pictures(vgg, tmp_path, capsys):
+    pictures = tmp_path / "in"
+    pictures.mkdir()
+    for name, seed in (("one.png", 1), ("two.bmp", 2)):
+        Image.fromarray(small_picture(seed)).save(str(pictures / name))
+    (pictures / "notes.txt").write_text("not a picture")
+    out = tmp_path / "out"
+    assert demo(vgg, pictures, out) == 0
+    assert files_in(out) == ["one", "results.jsonl", "two"]
+    for stem, name in (("one", "one.png"), ("two", "two.bmp")):
+        assert len(files_in(out / stem)) == 4
+        assert record_of(out / stem)["image"] == str(pictures / name)
+    printed = capsys.readouterr()
+    assert [line.split(":")[0] for line in printed.out.splitlines()] == [
+        str(pictures / name) for name in ("one.png", "two.bmp")
+    ]
+    # The bar with its rate, apart from the lines.
+    assert "2/2" in printed.err and "images/s" in printed.err
+    assert "2/2" not in printed.out
+    # The same as by itself, but for the rounding of a probability.
+    demo(vgg, pictures / "two.bmp", tmp_path / "alone")
+    alone, among = record_of(tmp_path / "alone"), record_of(out / "two")
+    assert alone.pop("probability") == pytest.approx(among.pop("probability"), abs=1e-6)
+    assert alone == among
+
+
+@pytest.fixture(scope="module")
+def seven(tmp_path_factory):
+    """A folder of seven pictures, p0.png to p6.png, of different sizes."""
+    folder = tmp_path_factory.mktemp("seven")
+    for seed in range(7):
+        image = picture(seed)[:: 2 + seed % 3, :: 2 + seed % 2]
+        Image.fromarray(image).save(str(folder / "p{}.png".format(seed)))
+    return folder
+
+
+def results_of(folder):
+    with open(os.path.join(str(folder), "results.jsonl"), encoding="utf-8") as stream:
+        return [json.loads(line) for line in stream]
+
+
+def test_results_of_a_folder_are_in_one_file_in_the_order_of_the_pictures(vgg, seven, tmp_path):
+    demo(vgg, seven, tmp_path, "--batch", 3)
+    records = results_of(tmp_path)
+    assert [r["image"] for r in records] == [str(seven / "p{}.png".format(i)) for i in range(7)]
+    assert records == [record_of(tmp_path / "p{}".format(i)) for i in range(7)]
+
+
+@pytest.mark.parametrize("batch, workers", [(2, 1), (3, 4), (100, 2)])
+def test_the_batch_changes_nothing_but_rounding(vgg, seven, tmp_path, batch, workers):
+    flags = ["--save-maps", "--class", 2]
+    demo(vgg, seven, tmp_path / "one", "--batch", 1, *flags)
+    demo(vgg, seven, tmp_path / "many", "--batch", batch, "--workers", workers, *flags)
+    for one, many in zip(results_of(tmp_path / "one"), results_of(tmp_path / "many")):
+        assert one.pop("probability") == pytest.approx(many.pop("probability"), abs=1e-6)
+        # An edge of a box is a pixel further where a map's value is that close to the threshold.
+        np.testing.assert_allclose(one.pop("box"), many.pop("box"), atol=1)
+        assert one == many
+    for name in ("vgg_cam", "vgg_conv5_2_dgl"):
+        for stem in ("p0", "p3", "p6"):
+            one, many = (tmp_path / run / stem / name for run in ("one", "many"))
+            maps = [normalise(np.load(str(path) + ".npy")) for path in (one, many)]
+            np.testing.assert_allclose(maps[0], maps[1], atol=1e-4)
+            drawn = [np.asarray(Image.open(str(path) + ".png")).astype(int) for path in (one, many)]
+            # One level of heat moves a channel of JET by 4 at most.
+            np.testing.assert_allclose(drawn[0], drawn[1], atol=4)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+def test_unreadable_pictures_of_a_folder_are_left_out(vgg, seven, tmp_path, capsys, batch):
+    pictures, out = tmp_path / "in", tmp_path / "out"
+    shutil.copytree(str(seven), str(pictures))
+    for name in ("p2.png", "p5.png"):
+        (pictures / name).write_bytes(b"no picture")
+    assert demo(vgg, pictures, out, "--batch", batch) == 1
+    kept = ["p0", "p1", "p3", "p4", "p6"]
+    assert files_in(out) == kept + ["results.jsonl"]
+    assert [os.path.basename(r["image"])[:2] for r in results_of(out)] == kept
+    printed = capsys.readouterr()
+    lines = [line for line in printed.err.replace("\r", "\n").splitlines() if ".png" in line]
+    assert len(lines) == 3 and len(printed.out.splitlines()) == 5
+    for line, name in zip(lines, ("p2.png", "p5.png", "p2.png")):
+        assert str(pictures / name) in line and "not a picture" in line
+    assert lines[0].startswith("left out: ")
+    assert lines[2].startswith("2 of 7 pictures could not be read; the first: ")
+
+
+def test_a_folder_of_unreadable_pictures_only(vgg, tmp_path, capsys):
+    pictures, out = tmp_path / "in", tmp_path / "out"
+    pictures.mkdir()
+    (pictures / "a.png").write_bytes(b"no picture")
+    assert demo(vgg, pictures, out) == 1
+    assert files_in(out) == ["results.jsonl"] and results_of(out) == []
+    assert "1 of 1 pictures could not be read" in capsys.readouterr().err
+
+
+def _stamps(folder):
+    """File -> time of writing, of all the pictures' files."""
+    return {
+        os.path.join(stem, name): os.stat(os.path.join(str(folder), stem, name)).st_mtime_ns
+        for stem in files_in(folder)
+        if stem != "results.jsonl"
+        for name in files_in(os.path.join(str(folder), stem))
+    }
+
+
+def test_resume_does_what_is_missing_and_no_more(vgg, seven, tmp_path, capsys):
+    demo(vgg, seven, tmp_path / "whole", "--batch", 1)
+    out = tmp_path / "out"
+    demo(vgg, seven, out, "--batch", 1)
+    # As an interrupted run leaves it: one picture without its record, one not begun.
+    os.remove(str(out / "p2" / "vgg_conv5_2_dgl.json"))
+    shutil.rmtree(str(out / "p5"))
+    os.remove(str(out / "results.jsonl"))
+    before = _stamps(out)
+    capsys.readouterr()
+    assert demo(vgg, seven, out, "--batch", 1, "--resume") == 0
+    after, printed = _stamps(out), capsys.readouterr()
+    changed = {os.path.dirname(name) for name in after if before.get(name) != after[name]}
+    assert changed == {"p2", "p5"}
+    assert len(printed.out.splitlines()) == 2
+    assert "going on after 5 of 7 pictures" in printed.err
+    assert results_of(out) == results_of(tmp_path / "whole")
+    # Without the flag all are done again.
+    demo(vgg, seven, out)
+    assert not set(_stamps(out).values()) & set(after.values())
+
+
+def _touch_later(path):
+    stamp = os.stat(str(path)).st_mtime + 3600
+    os.utime(str(path), (stamp, stamp))
+
+
+# Change -> the flags of the second run, and what happens to p1's files before it.
+CHANGES = {
+    "nothing": ([], None),
+    "class": (["--class", 2], None),
+    "threshold": (["--threshold", 0.5], None),
+    "alpha": (["--pa", 3], None),
+    "layer": (["--clayer", 4], None),
+    "method": (["--method", "cam"], None),
+    "image size": (["--image_size", 96], None),
+    "kernels": (["--fast"], None),
+    "raw maps": (["--save-maps"], None),
+    "file of another run": ([], lambda folder: _touch_later(folder / "vgg_cam.png")),
+    "no overlay": ([], lambda folder: os.remove(str(folder / "vgg_cam.png"))),
+    "half a record": (
+        [],
+        lambda folder: (folder / "vgg_conv5_2_dgl.json").write_text('{"image":'),
+    ),
+    "no record": ([], lambda folder: (folder / "vgg_conv5_2_dgl.json").write_text("3")),
+}
+
+
+@pytest.fixture(scope="module")
+def done(vgg, seven, tmp_path_factory):
+    """What the demo writes of the seven pictures."""
+    out = tmp_path_factory.mktemp("done")
+    demo(vgg, seven, out)
+    return out
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_resume_takes_only_what_the_same_flags_made(vgg, seven, done, tmp_path, capsys, change):
+    flags, disturb = CHANGES[change]
+    out = tmp_path / "out"
+    shutil.copytree(str(done), str(out))  # with the times of writing
+    if disturb is not None:
+        disturb(out / "p1")
+    assert demo(vgg, seven, out, "--resume", *flags) == 0
+    redone = 1 if disturb else 0 if change == "nothing" else 7
+    assert len(capsys.readouterr().out.splitlines()) == redone
+    assert len(results_of(out)) == 7
+
+
+def test_resume_of_a_class_takes_those_that_it_was_found_for(vgg, seven, done, tmp_path, capsys):
+    best = [record["predicted_index"] for record in results_of(done)]
+    assert 0 < best.count(0) < 7
+    shutil.copytree(str(done), str(tmp_path / "out"))
+    demo(vgg, seven, tmp_path / "out", "--resume", "--class", 0)
+    assert len(capsys.readouterr().out.splitlines()) == 7 - best.count(0)
+    assert [record["class_index"] for record in results_of(tmp_path / "out")] == [0] * 7
+
+
+def test_resume_does_a_picture_again_that_has_changed(vgg, tmp_path, capsys):
+    pictures, out = tmp_path / "in", tmp_path / "out"
+    pictures.mkdir()
+    for name in ("a.png", "b.png"):
+        Image.fromarray(small_picture()).save(str(pictures / name))
+    demo(vgg, pictures, out)
+    _touch_later(pictures / "b.png")
+    capsys.readouterr()
+    demo(vgg, pictures, out, "--resume")
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(str(pictures / "b.png"))
+
+
+def test_resume_with_other_weights_does_all_again(vgg, photo, tmp_path, capsys):
+    path, out = str(tmp_path / "birds.npz"), tmp_path / "out"
+    shutil.copy(vgg, path)
+    folder, flags = os.path.dirname(photo), ["--image_size", SIZE]
+    demo(path, folder, out, *flags)
+    values = values_of("vgg", SIZE, width=0.125, classes=CLASSES)
+    values["linear/b"] = values["linear/b"] + np.float32(0.1)
+    write_npz(path, values)
+    capsys.readouterr()
+    demo(path, folder, out, "--resume", *flags)
+    assert len(capsys.readouterr().out.splitlines()) == 1
+
+
+def test_an_interrupted_run_ends_its_threads_and_can_go_on(vgg, seven, tmp_path, monkeypatch):
+    out, calls = tmp_path / "out", []
+    real = Localizer.__call__
+
+    def interrupted(self, images, class_index=None):
+        calls.append(len(images))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(self, images, class_index)
+
+    before = set(threading.enumerate())
+    with monkeypatch.context() as patch:
+        patch.setattr(Localizer, "__call__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            demo(vgg, seven, out, "--batch", 2, "--workers", 2)
+    pool = [t for t in set(threading.enumerate()) - before if "ThreadPool" in t.name]
+    assert not pool
+    assert not [n for _, _, names in os.walk(str(out)) for n in names if n.endswith(".tmp")]
+    assert "results.jsonl" not in files_in(out)
+    assert demo(vgg, seven, out, "--batch", 2, "--resume") == 0
+    assert len(results_of(out)) == 7
+
+
+def test_results_of_a_run_before_do_not_outlive_a_failure(vgg, seven, tmp_path):
+    demo(vgg, seven, tmp_path)
+    with pytest.raises(UserError):
+        demo(vgg, seven, tmp_path, "--class", CLASSES)
+    assert "results.jsonl" not in files_in(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="names are Unicode there")
+def test_a_name_that_is_no_text(vgg, tmp_path, capsys):
+    folder = os.path.join(os.fsencode(str(tmp_path)), b"in")
+    os.mkdir(folder)
+    Image.fromarray(small_picture()).save(str(tmp_path / "a.png"))
+    shutil.copy(os.fsencode(str(tmp_path / "a.png")), os.path.join(folder, b"\xff.png"))
+    assert demo(vgg, tmp_path / "in", tmp_path / "out") == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
+    assert len(results_of(tmp_path / "out")) == 1
