@@ -2,9 +2,9 @@
 
 The gradient of a convolution of stride 1 with respect to its input is a convolution of what flows back, by
 the filter turned by 180 degrees with its channels exchanged:
-``dx[i] = sum over k of dy[i - k] W[k]^T``. As such it runs on the forward kernels, which are the faster ones
-of TensorFlow's own on a CPU (docs/speed.md), and its filter is a constant like any other. The sums are the
-same ones, added in another order.
+``dx[i] = sum over k of dy[i - k] W[k]^T``. As such it runs on the forward kernels, which are the faster
+ones of TensorFlow's own on a CPU (docs/speed.md), and its filter is a constant like any other. The sums are
+the same ones, added in another order.
 """
 
 import numpy as np
