@@ -20,6 +20,8 @@ PYTHON39 ?= $(call find_python,3.9)
 PYTHON37 ?= $(call find_python,3.7)
 VENV := .venv
 PY := $(VENV)/bin/python
+REQUIREMENTS := requirements.txt requirements/tensorflow.txt requirements/base.txt
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: demo test test-fast test-tf215 test-tf115 test-peers test-browser bench lint format birds-checkpoint clean
 
@@ -45,7 +47,7 @@ test-peers: .venv-peers/.tested-with
 	.venv-peers/bin/python -m pytest -q -p no:cacheprovider -m peer
 
 test-browser: $(VENV)/.tested-with
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-browser.txt
+	$(PY) $(PIP_INSTALL) -r requirements/browser.txt
 	$(PY) -m pytest -q -p no:cacheprovider -m browser
 
 bench: .venv-bench/.installed
@@ -67,41 +69,41 @@ birds-checkpoint: $(VENV)/.installed
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt | $(VENV)/bin/python
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+$(VENV)/.installed: $(REQUIREMENTS) | $(VENV)/bin/python
+	$(PY) $(PIP_INSTALL) -r requirements.txt
 	touch $@
 
-$(VENV)/.tested-with: requirements-dev.txt requirements.txt | $(VENV)/bin/python
-	$(PY) -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+$(VENV)/.tested-with: $(REQUIREMENTS) requirements/dev.txt | $(VENV)/bin/python
+	$(PY) $(PIP_INSTALL) -r requirements/dev.txt
 	touch $@ $(VENV)/.installed
 
 # requirements.txt chooses the TensorFlow that goes with each Python.
-.venv-tf215/.tested-with: requirements-dev.txt requirements.txt
+.venv-tf215/.tested-with: $(REQUIREMENTS) requirements/dev.txt
 	$(call need_python,$(PYTHON39),3.9,PYTHON39)
 	$(PYTHON39) -m venv .venv-tf215
-	.venv-tf215/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	.venv-tf215/bin/python $(PIP_INSTALL) -r requirements/dev.txt
 	touch $@
 
 # The pip that comes with Python 3.7 is too old for some of the wheels.
-.venv-tf115/.tested-with: requirements-dev.txt requirements.txt
+.venv-tf115/.tested-with: $(REQUIREMENTS) requirements/dev.txt
 	$(call need_python,$(PYTHON37),3.7,PYTHON37)
 	$(PYTHON37) -m venv .venv-tf115
-	.venv-tf115/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	.venv-tf115/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	.venv-tf115/bin/python $(PIP_INSTALL) --upgrade pip
+	.venv-tf115/bin/python $(PIP_INSTALL) -r requirements/dev.txt
 	touch $@
 
-.venv-peers/.tested-with: requirements-peers.txt requirements-dev.txt requirements.txt
+.venv-peers/.tested-with: $(REQUIREMENTS) requirements/dev.txt requirements/peers.txt
 	$(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-peers.txt
+	.venv-peers/bin/python $(PIP_INSTALL) -r requirements/peers.txt
 	touch $@
 
 # A peer that does not install is left out of the measurement.
-.venv-bench/.installed: requirements-bench.txt requirements.txt
+.venv-bench/.installed: $(REQUIREMENTS) requirements/bench.txt
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	-.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.txt
-	-.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps grad-cam==1.5.7 ttach==0.0.3
-	-.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check tf-keras-vis==0.8.7
+	.venv-bench/bin/python $(PIP_INSTALL) -r requirements.txt
+	-.venv-bench/bin/python $(PIP_INSTALL) -r requirements/bench.txt
+	-.venv-bench/bin/python $(PIP_INSTALL) --no-deps grad-cam==1.5.7 ttach==0.0.3
+	-.venv-bench/bin/python $(PIP_INSTALL) tf-keras-vis==0.8.7
 	touch $@
 
 clean:

@@ -10,6 +10,27 @@ class UserError(Exception):
     """
 
 
+class Stopped(Exception):
+    """Work that was asked to end, and ended in order; what it had done is kept.
+
+    Attributes:
+        exit_code: int, of the process; 128 + N for signal N.
+    """
+
+    def __init__(self, message, exit_code):
+        super(Stopped, self).__init__(message)
+        self.exit_code = exit_code
+
+
+def one_line(error):
+    """A message fit for a terminal: one line, and nothing in it that a terminal acts upon.
+
+    Names of files come from outside; what is not printable in them is shown escaped.
+    """
+    text = " ".join(str(error).splitlines())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def run_script(main, argv=None):
     """Call ``main(argv)`` and end the process as a command line should.
 
@@ -19,15 +40,17 @@ def run_script(main, argv=None):
         argv: list of str or ``None``.
 
     Raises:
-        SystemExit: 0 on success, 1 with one line on standard error for :class:`UserError`,
-            130 on Ctrl-C.
+        SystemExit: 0 on success, 1 with one line on standard error for :class:`UserError`, 130 on
+            Ctrl-C, 128 + N where signal N ended the work in order (:class:`Stopped`).
     """
     try:
         code = main(argv)
     except UserError as error:
-        message = " ".join(str(error).split("\n"))
-        sys.stderr.write("error: {}\n".format(message))
+        sys.stderr.write("error: {}\n".format(one_line(error)))
         code = 1
+    except Stopped as stopped:
+        sys.stderr.write("{}\n".format(one_line(stopped)))
+        code = stopped.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         code = 130

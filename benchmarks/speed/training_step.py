@@ -24,7 +24,7 @@ from dgl.data.flows import FailureKeeper
 from dgl.data.sample import DataSet
 from dgl.tf_compat import tf
 from dgl.training.recipe import Recipe
-from dgl.training.trainer import configure
+from dgl.training.trainer import begin, configure
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.dataflow import DataFlow  # isort: skip
@@ -158,7 +158,8 @@ def train(case, validation, callback):
         classes=CLASSES,
     )
     flow = FailureKeeper(MemoryFlow(*batch_of(case)))
-    launch_train_with_config(*configure(recipe, flow, validation, callbacks=[callback]))
+    run = begin(logger.get_logger_dir(), recipe)
+    launch_train_with_config(*configure(recipe, flow, validation, run, callbacks=[callback]))
 
 
 def measure(case, validation):

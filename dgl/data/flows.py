@@ -5,7 +5,10 @@ crop and a random horizontal flip, in float32, and goes back to uint8; validatio
 The network normalises in its graph, so points are uint8 BGR.
 """
 
+import itertools
 import math
+import os
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -58,24 +61,70 @@ def centre_view(image, size):
     return view[top : top + size, top : top + size]
 
 
-class ShuffledDraws(DataFlow):
-    """Endless epochs of (sample, seed): every sample once an epoch, in an order fixed by ``seed``.
+class Share(NamedTuple):
+    """What one of several processes takes of every joint batch: slice ``index`` of ``count`` equal ones.
 
-    The seed that goes with a sample fixes its augmentation whichever process makes it. Being endless it has
-    no length, so a batch may be larger than the list.
+    Attributes:
+        batch: pictures of the joint batch, a multiple of ``count``.
+        index: which slice.
+        count: how many there are.
     """
 
-    def __init__(self, samples, seed=None):
+    batch: int
+    index: int
+    count: int
+
+    def has(self, position):
+        """Whether draw number ``position`` of the joint stream is in the slice."""
+        return position % self.batch * self.count // self.batch == self.index
+
+
+WHOLE = Share(1, 0, 1)
+
+
+class ShuffledDraws(DataFlow):
+    """Endless passes of (sample, seed): every sample once a pass, in an order fixed by ``seed``.
+
+    The seed that goes with a sample fixes its augmentation whichever process makes it. Being endless it has
+    no length, so a batch may be larger than the list. The order of a pass and its seeds are a function of
+    ``seed`` and of the number of the pass alone: so a stream can begin anywhere, and processes that share
+    its draws out need not talk to each other.
+    """
+
+    def __init__(self, samples, seed=None, share=WHOLE, start=0):
+        """Order draws.
+
+        Args:
+            samples: list of :class:`~dgl.data.sample.Sample`.
+            seed: int from 0 to 2^32 - 1, or ``None`` to draw one.
+            share: :class:`Share`.
+            start: draws of the joint stream that are over already.
+
+        Raises:
+            UserError: ``samples`` is empty.
+        """
         if not samples:
             raise UserError("the training list is empty; expected at least one picture")
         self._samples = samples
-        self._seed = seed
+        self._seed = new_seed() if seed is None else seed
+        self._share = share
+        self._start = start
 
     def __iter__(self):
-        rng = np.random.RandomState(self._seed)
-        while True:
-            for index in rng.permutation(len(self._samples)):
-                yield [self._samples[index], rng.randint(0, _SEED_RANGE, dtype="uint32")]
+        length = len(self._samples)
+        first, begun = divmod(self._start, length)
+        for turn in itertools.count(first):
+            rng = np.random.RandomState([self._seed, turn])
+            order = rng.permutation(length)
+            seeds = rng.randint(0, _SEED_RANGE, length, dtype="uint32")
+            for place in range(begun if turn == first else 0, length):
+                if self._share.has(turn * length + place):
+                    yield [self._samples[order[place]], seeds[place]]
+
+
+def new_seed():
+    """int: a seed from the operating system, in the range of ``--seed``."""
+    return int.from_bytes(os.urandom(4), "little") % 2**31
 
 
 class _TrainingView(object):
@@ -115,16 +164,19 @@ class FailureKeeper(ProxyDataFlow):
 
     Attributes:
         error: the exception, or ``None``.
+        given: datapoints given before it.
     """
 
     def __init__(self, flow):
         super(FailureKeeper, self).__init__(flow)
         self.error = None
+        self.given = 0
 
     def __iter__(self):
         point = None
         try:
             for point in self.ds:
+                self.given += 1
                 yield point
         except Exception as error:
             self.error = error
@@ -134,7 +186,7 @@ class FailureKeeper(ProxyDataFlow):
             yield point
 
 
-def training_flow(samples, size, batch, workers, seed=None):
+def training_flow(samples, size, batch, workers, seed=None, share=None, start=0):
     """Endless batches for training.
 
     Args:
@@ -143,12 +195,14 @@ def training_flow(samples, size, batch, workers, seed=None):
         batch: pictures a batch.
         workers: processes that decode and augment; 0 works in the trainer's process.
         seed: fixes shuffling and augmentation; ``None`` draws afresh.
+        share: :class:`Share` of this process, or ``None`` where it is the only one.
+        start: pictures that all processes together have drawn before.
 
     Returns:
         :class:`FailureKeeper` of [(batch, S, S, 3) uint8 BGR, (batch,) int32].
     """
     _check_readable(samples)
-    flow = ShuffledDraws(samples, seed)
+    flow = ShuffledDraws(samples, seed, share or WHOLE, start)
     view = _TrainingView(size)
     flow = OrderedProcesses(flow, view, workers) if workers else MapData(flow, view)
     return FailureKeeper(BatchData(flow, batch))

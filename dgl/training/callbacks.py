@@ -1,20 +1,61 @@
-"""Tensorpack callbacks of the recipe."""
+"""Tensorpack callbacks of the recipe: watching the loss and the pictures, validation now and then."""
+
+import numpy as np
 
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+from dgl.training.halt import Reason
 
-from tensorpack.callbacks import Callback, JSONWriter, MinSaver, ProxyCallback  # isort: skip
-from tensorpack.train import StopTraining  # isort: skip
+from tensorpack.callbacks import Callback, ProxyCallback  # isort: skip
+from tensorpack.dataflow import ProxyDataFlow  # isort: skip
 
 
 class StopOnFailure(Callback):
-    """Stop as soon as the training pictures come to an end by a failure."""
+    """End training as soon as the training pictures come to an end by a failure."""
 
-    def __init__(self, flow):
+    _chief_only = False
+
+    def __init__(self, flow, halting, towers=1):
         self._flow = flow
+        self._halting = halting
+        self._towers = towers
+        self._steps = 0
 
     def _trigger_step(self):
+        self._steps += 1
         if self._flow.error is not None:
-            raise StopTraining("its pictures failed")
+            # After the failure the flow repeats its last point: such a step is not worth keeping.
+            sound = self._steps * self._towers <= self._flow.given
+            self._halting.ask(Reason(str(self._flow.error), keeps=sound))
+
+
+class FiniteLoss(Callback):
+    """End training at the first step whose loss, on any tower, is not a finite number."""
+
+    _chief_only = False
+
+    def __init__(self, halting, describe):
+        """Prepare; ``describe()`` says which checkpoint is the last good one."""
+        self._halting = halting
+        self._describe = describe
+
+    def _before_train(self):
+        towers = self.trainer.towers.training()
+        self._costs = [tower["cost"] for tower in towers]
+
+    def _before_run(self, _):
+        return tf.train.SessionRunArgs(self._costs)
+
+    def _after_run(self, _, run_values):
+        if not np.all(np.isfinite(run_values.results)):
+            bad = next(cost for cost in run_values.results if not np.isfinite(cost))
+            self._halting.ask(
+                Reason(
+                    "step {} (epoch {}): the loss is {}; {}; expected a smaller --base-lr, or weights "
+                    "and pictures that are sound".format(
+                        self.global_step, self.epoch_num, bad, self._describe()
+                    )
+                )
+            )
 
 
 class EveryEpochs(ProxyCallback):
@@ -24,21 +65,39 @@ class EveryEpochs(ProxyCallback):
         super(EveryEpochs, self).__init__(callback)
         self._period = period
 
+    def is_due(self, epoch, last):
+        """Whether the callback is triggered after epoch number ``epoch`` of ``last``."""
+        return epoch % self._period == 0 or epoch == last
+
     def _trigger_epoch(self):
-        if self.epoch_num % self._period == 0 or self.epoch_num == self.trainer.max_epoch:
+        if self.is_due(self.epoch_num, self.trainer.max_epoch):
             self.cb.trigger()
 
 
-class BestSaver(MinSaver):
-    """Keep the checkpoint with the least value of a statistic, across interruptions.
+class Haltable(ProxyDataFlow):
+    """A flow that ends training between two points when that was asked for, as in a long validation."""
 
-    The best value of an interrupted run is read from the run's own ``stats.json``, so a worse epoch after
-    a resume does not take its place.
-    """
+    def __init__(self, flow, halting):
+        super(Haltable, self).__init__(flow)
+        self._halting = halting
 
-    def __init__(self, statistic):
-        super(BestSaver, self).__init__(statistic)
-        history = JSONWriter.load_existing_json() or []
-        earlier = [(row["global_step"], row[statistic]) for row in history if statistic in row]
-        if earlier:
-            self.best = min(earlier, key=lambda item: item[1])
+    def __iter__(self):
+        for point in self.ds:
+            self._halting.stop_if_asked()
+            yield point
+
+
+class FirstEpoch(Callback):
+    """Gives the first epoch of a run that goes on only the steps that are left of it."""
+
+    _chief_only = False
+
+    def __init__(self, left):
+        self._left = left
+
+    def _before_train(self):
+        self._whole = self.trainer.loop.steps_per_epoch
+        self.trainer.loop.steps_per_epoch = self._left
+
+    def _after_epoch(self):
+        self.trainer.loop.steps_per_epoch = self._whole

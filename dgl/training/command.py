@@ -143,5 +143,13 @@ def run(args, mode):
     check_files(training, validation)
     if start:
         logger.info("Loaded %s.", start)
-    train(recipe, training, validation, args.logdir, start.values() if start else None, args.resume)
+    train(
+        recipe,
+        training,
+        validation,
+        args.logdir,
+        start.values() if start else None,
+        args.resume,
+        args.save_minutes,
+    )
     return 0

@@ -62,6 +62,15 @@ def _triple(values):
     return "({})".format(", ".join(_number(255 * value) for value in reversed(values)))
 
 
+def _batch(recipe):
+    """Such as ``32, 8 on each of 2 towers in each of 2 processes``."""
+    among = [("on each of {} towers", recipe.towers), ("in each of {} processes", recipe.processes)]
+    parts = [words.format(count) for words, count in among if count > 1]
+    if not parts:
+        return str(recipe.batch)
+    return "{}, {} {}".format(recipe.batch, recipe.tower_batch, " ".join(parts))
+
+
 def _facts(recipe, data, start):
     side, crop = recipe.image_size + BORDER, recipe.image_size
     errors = "top-1 and top-5 error" if recipe.with_top5 else "top-1 error"
@@ -71,10 +80,7 @@ def _facts(recipe, data, start):
     yield "loss", _loss(recipe)
     yield "optimizer", "SGD, Nesterov momentum {}".format(_number(MOMENTUM))
     yield "learning rate", ", ".join(_rates(recipe))
-    batch = str(recipe.batch)
-    if recipe.towers > 1:
-        batch += ", {} on each of {} towers".format(recipe.batch // recipe.towers, recipe.towers)
-    yield "batch", batch
+    yield "batch", _batch(recipe)
     yield (
         "length",
         "{} steps an epoch, {} epochs, {} steps in all".format(

@@ -88,6 +88,9 @@ def make_parser(description, modes, depths=()):
     ours = parser.add_argument_group("beyond the published flags")
     ours.add_argument("--resume", action="store_true", help="go on with an interrupted run")
     ours.add_argument(
+        "--save-minutes", type=number, help="keep the state this often, beside every epoch's end"
+    )
+    ours.add_argument(
         "--print-recipe", action="store_true", help="print all that a run would do, do not train"
     )
     ours.add_argument("--data-format", choices=layout_names(), help="layout of --data (recognised)")

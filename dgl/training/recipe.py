@@ -50,8 +50,8 @@ class Recipe:
         mode: backbone.
         options: how it is built (``training`` is set by the towers).
         image_size: side of the views in pixels.
-        batch: total batch; ``batch // towers`` a tower.
-        towers: copies of the network that share a step.
+        batch: total batch, over all towers of all processes.
+        towers: copies of the network that share a step, in each process.
         steps: steps an epoch.
         epochs: last epoch, counted from 1.
         base_lr: learning rate until the first of ``lr_epochs``.
@@ -60,6 +60,7 @@ class Recipe:
         weight_decay: (regular expression, scale) or ``None``.
         workers: processes that decode and augment.
         seed: fixes initial values, shuffling and augmentation, or ``None``.
+        processes: how many train together, each on its share of every batch.
     """
 
     mode: str
@@ -75,6 +76,12 @@ class Recipe:
     weight_decay: Optional[Tuple[str, float]] = None
     workers: int = 2
     seed: Optional[int] = None
+    processes: int = 1
+
+    @property
+    def tower_batch(self):
+        """int: pictures that one tower sees a step."""
+        return self.batch // (self.towers * self.processes)
 
     @property
     def schedule(self):

@@ -1,23 +1,29 @@
 """Run a recipe on tensorpack: towers, callbacks, resuming."""
 
 import os
+from typing import Any, NamedTuple
 
-from dgl.data.flows import ValidationFlow, training_flow
+from dgl.data.flows import Share, ValidationFlow, new_seed, training_flow
 from dgl.devices import use_every_core
-from dgl.errors import UserError
+from dgl.errors import Stopped, UserError
 from dgl.tf_compat import tf
-from dgl.training.callbacks import BestSaver, EveryEpochs, StopOnFailure
+from dgl.training.callbacks import EveryEpochs, FiniteLoss, FirstEpoch, Haltable, StopOnFailure
+from dgl.training.halt import Halting
+from dgl.training.keeping import BestKeeper, Keeper
+from dgl.training.log_folder import LogFolder
 from dgl.training.model import WRONG, ClassifierModel
 from dgl.training.recipe import VALIDATE_EVERY
+from dgl.training.resume import beginning, find_point
+from dgl.training.statistics import Statistics
 from dgl.weights import CARD_FILE, ModelCard, write_card
+from dgl.weights.foreign import first_line
 
 from tensorpack.callbacks import (  # isort: skip
     ClassificationError,
     InferenceRunner,
-    JSONWriter,
-    ModelSaver,
     ScheduledHyperParamSetter,
 )
+from tensorpack.callbacks.monitor import ScalarPrinter, TFEventWriter  # isort: skip
 from tensorpack.input_source import QueueInput  # isort: skip
 from tensorpack.tfutils.sesscreate import NewSessionCreator  # isort: skip
 from tensorpack.tfutils.sessinit import DictRestore, SaverRestore  # isort: skip
@@ -30,64 +36,64 @@ from tensorpack.train import (  # isort: skip
 from tensorpack.utils import logger  # isort: skip
 from tensorpack.utils.utils import fix_rng_seed  # isort: skip
 
-LOG_ROOT = "train_log"
 BEST = "val-error-top1"
-_FOREVER_HOURS = 1e6  # keeps no checkpoint but the last; the best one is copied under its own name
 
 
-def open_log(name, resume):
-    """Make ``train_log/<name>`` the log folder; an earlier run in it is moved aside, unless resumed."""
-    folder = os.path.join(LOG_ROOT, name)
-    try:
-        logger.set_logger_dir(folder, action="k" if resume else "b")
-    except OSError as error:
-        raise UserError("--logdir {}: {}".format(name, error)) from None
-    return folder
+class Run(NamedTuple):
+    """What the parts of one training share.
 
-
-def _resume_point(folder, steps):
-    """(session initialiser, next epoch) of an interrupted run, or (None, 1).
-
-    The epoch is the one that the run's ``stats.json`` gives to the checkpoint's step; a run that stopped
-    before it could write that line is counted by ``steps``.
+    Attributes:
+        folder: the log folder.
+        point: :class:`~dgl.training.resume.Point` that it begins at.
+        halting: :class:`~dgl.training.halt.Halting`.
+        statistics: :class:`~dgl.training.statistics.Statistics`.
+        save_minutes: keep the state this often in mid-epoch, or ``None``.
     """
-    prefix = tf.train.latest_checkpoint(folder)
-    if prefix is None:
-        logger.info("Nothing to resume in %s: starting from the first epoch.", folder)
-        return None, 1
-    step = int(tf.train.load_checkpoint(prefix).get_tensor("global_step"))
-    for row in JSONWriter.load_existing_json() or []:
-        if row.get("global_step") == step and "epoch_num" in row:
-            return SaverRestore(prefix), int(row["epoch_num"]) + 1
-    return SaverRestore(prefix), step // steps + 1
+
+    folder: str
+    point: Any
+    halting: Any
+    statistics: Any
+    save_minutes: Any = None
 
 
-def _callbacks(recipe, validation):
+def begin(folder, recipe, save_minutes=None):
+    """The :class:`Run` of a training that begins anew in a log folder."""
+    return _run_from(folder, beginning(recipe.steps), save_minutes)
+
+
+def _run_from(folder, point, save_minutes):
+    halting = Halting()
+    return Run(folder, point, halting, Statistics(folder, point.rows, halting), save_minutes)
+
+
+def _validation(recipe, samples, halting):
     inferencers = [ClassificationError(WRONG.format(1), BEST)]
     if recipe.with_top5:
         inferencers.append(ClassificationError(WRONG.format(5), "val-error-top5"))
-    flow = ValidationFlow(
-        validation.samples, recipe.image_size, recipe.batch // recipe.towers, recipe.workers
-    )
-    return [
-        ModelSaver(max_to_keep=1, keep_checkpoint_every_n_hours=_FOREVER_HOURS),
-        EveryEpochs(InferenceRunner(flow, inferencers), VALIDATE_EVERY),
-        BestSaver(BEST),
-        ScheduledHyperParamSetter("learning_rate", recipe.schedule),
-    ]
+    flow = ValidationFlow(samples, recipe.image_size, recipe.tower_batch, recipe.workers)
+    return EveryEpochs(InferenceRunner(Haltable(flow, halting), inferencers), VALIDATE_EVERY)
 
 
-def configure(recipe, flow, validation, session_init=None, epoch=1, callbacks=()):
+def _is_over(recipe):
+    """row of ``stats.json`` -> whether all that follows the steps of its epoch was done."""
+
+    def is_over(row):
+        due = row["epoch_num"] % VALIDATE_EVERY == 0 or row["epoch_num"] == recipe.epochs
+        return not due or BEST in row
+
+    return is_over
+
+
+def configure(recipe, flow, validation, run, session_init=None, callbacks=()):
     """The recipe on tensorpack, for ``launch_train_with_config``.
-
-    The log folder has to be set before.
 
     Args:
         recipe: :class:`~dgl.training.recipe.Recipe`.
         flow: :class:`~dgl.data.flows.FailureKeeper` of the batches of a tower.
         validation: :class:`~dgl.data.sample.DataSet`.
+        run: :class:`Run`; tensorpack's log folder has to be the run's.
         session_init: tensorpack session initialiser, or ``None`` for random values.
-        epoch: first epoch, counted from 1.
         callbacks: tensorpack callbacks beside the recipe's own.
 
     Returns:
@@ -95,14 +101,27 @@ def configure(recipe, flow, validation, session_init=None, epoch=1, callbacks=()
     """
     creator = NewSessionCreator()
     use_every_core(creator.config)
+    halting, statistics, point = run.halting, run.statistics, run.point
+    keeper = Keeper(run.folder, statistics, halting, run.save_minutes, point.prefix)
+    own = [
+        FirstEpoch(point.left),
+        StopOnFailure(flow, halting, recipe.towers),
+        FiniteLoss(halting, keeper.describe),
+        halting,
+        keeper,
+        _validation(recipe, validation.samples, halting),
+        BestKeeper(BEST, keeper, statistics, halting),
+        ScheduledHyperParamSetter("learning_rate", recipe.schedule),
+    ]
     config = TrainConfig(
         model=ClassifierModel(recipe),
         data=QueueInput(flow),
-        callbacks=[StopOnFailure(flow)] + _callbacks(recipe, validation) + list(callbacks),
+        callbacks=own + list(callbacks),
+        monitors=[TFEventWriter(), statistics, ScalarPrinter()],
         session_creator=creator,
         session_init=session_init,
         steps_per_epoch=recipe.steps,
-        starting_epoch=epoch,
+        starting_epoch=point.epoch,
         max_epoch=recipe.epochs,
     )
     if recipe.towers == 1:
@@ -115,7 +134,15 @@ def configure(recipe, flow, validation, session_init=None, epoch=1, callbacks=()
     return config, trainer
 
 
-def train(recipe, training, validation, log_name, initial_values=None, resume=False):
+def train(
+    recipe,
+    training,
+    validation,
+    log_name,
+    initial_values=None,
+    resume=False,
+    save_minutes=None,
+):
     """Train, leaving the last and the best checkpoint in ``train_log/<log_name>/``.
 
     Args:
@@ -123,25 +150,35 @@ def train(recipe, training, validation, log_name, initial_values=None, resume=Fa
         training, validation: :class:`~dgl.data.sample.DataSet`.
         log_name: folder below ``train_log/``.
         initial_values: variable name -> array, or ``None`` to start from random values.
-        resume: go on from the last checkpoint in the folder, with its epoch and optimizer state.
+        resume: go on from the last checkpoint in the folder, with its epoch, step and optimizer state.
+        save_minutes: keep the state this often in mid-epoch too, or ``None`` for the ends of epochs.
 
     Returns:
         the log folder.
 
     Raises:
-        UserError: the log folder cannot be used, or the processes that decode ended; the last epoch's
-            checkpoint is there to resume from.
+        UserError: the log folder cannot be used or written, the processes that decode ended, or the
+            loss is no number; the last good checkpoint is there to resume from.
+        Stopped: a signal asked for the end; the state is kept.
     """
-    folder = open_log(log_name, resume)
-    session_init, epoch = _resume_point(folder, recipe.steps) if resume else (None, 1)
-    if epoch > recipe.epochs:
-        logger.info("%s has all of its %d epochs already.", folder, recipe.epochs)
-        return folder
-    if session_init is None and initial_values:
-        session_init = DictRestore(initial_values)
+    with LogFolder(log_name, resume) as log:
+        is_over = _is_over(recipe)
+        point = find_point(log.path, recipe, is_over) if resume else beginning(recipe.steps)
+        if point.epoch > recipe.epochs:
+            logger.info("%s has all of its %d epochs already.", log.path, recipe.epochs)
+            return log.path
+        _train(
+            recipe, training, validation, _run_from(log.path, point, save_minutes), initial_values
+        )
+        return log.path
+
+
+def _train(recipe, training, validation, run, initial_values):
+    point = run.point
     if recipe.seed is not None:
-        fix_rng_seed(recipe.seed)
-        tf.set_random_seed(recipe.seed)
+        # Masks of dropout after a resume are not those of the first steps again.
+        fix_rng_seed(recipe.seed + point.step)
+        tf.set_random_seed(recipe.seed + point.step)
     card = ModelCard(
         mode=recipe.mode,
         image_size=recipe.image_size,
@@ -149,19 +186,39 @@ def train(recipe, training, validation, log_name, initial_values=None, resume=Fa
         data_set=training.name,
         last_stride=recipe.options.last_stride,
     )
-    write_card(os.path.join(folder, CARD_FILE), card)
+    write_card(os.path.join(run.folder, CARD_FILE), card)
     flow = training_flow(
         training.samples,
         recipe.image_size,
-        recipe.batch // recipe.towers,
+        recipe.tower_batch,
         recipe.workers,
-        # A resumed run must not see the first epochs' order again.
-        None if recipe.seed is None else recipe.seed + epoch,
+        new_seed() if recipe.seed is None else recipe.seed,
+        Share(recipe.batch, 0, recipe.processes),
+        start=point.step * recipe.batch,
     )
-    config, trainer = configure(recipe, flow, validation, session_init, epoch)
-    launch_train_with_config(config, trainer)
-    if isinstance(flow.error, UserError):
-        raise UserError("{}; what was trained is kept, go on with --resume".format(flow.error))
-    if flow.error is not None:
+    session_init = None
+    if point.prefix is not None:
+        session_init = SaverRestore(point.prefix)
+    elif initial_values:
+        session_init = DictRestore(initial_values)
+    try:
+        launch_train_with_config(*configure(recipe, flow, validation, run, session_init))
+    except tf.errors.ResourceExhaustedError as error:
+        raise UserError(
+            "--batch {}: out of memory ({}); expected a smaller one".format(
+                recipe.batch, first_line(error)
+            )
+        ) from None
+    _tell(run, flow)
+
+
+def _tell(run, flow):
+    """Raise what ended training early."""
+    reason = run.halting.reason
+    if reason is None:
+        return
+    if flow.error is not None and not isinstance(flow.error, UserError):
         raise flow.error
-    return folder
+    if reason.exit_code != 1:
+        raise Stopped("{}; go on with --resume".format(reason.message), reason.exit_code)
+    raise UserError("{}; go on with --resume".format(reason.message))

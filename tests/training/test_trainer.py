@@ -8,7 +8,8 @@ from dgl.backbones import BuildOptions
 from dgl.data.flows import training_flow
 from dgl.data.layouts import load_data
 from dgl.training.recipe import Recipe
-from dgl.training.trainer import configure
+from dgl.training.resume import Point
+from dgl.training.trainer import begin, configure
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.utils import logger  # isort: skip
@@ -21,9 +22,10 @@ def data(tmp_path):
     return load_data(str(tmp_path / "data"), "val")
 
 
-def configured(data, towers=1, **settings):
+def configured(data, towers=1, run=(), **settings):
     recipe = Recipe("vgg", BuildOptions(classes=2, head="linear"), 32, 2, towers, 5, 3, 0.01)
-    return configure(recipe, training_flow(data.samples, 32, 2, 0), data, **settings)
+    run = begin(logger.get_logger_dir(), recipe)._replace(**dict(run))
+    return configure(recipe, training_flow(data.samples, 32, 2, 0), data, run, **settings)
 
 
 @pytest.mark.parametrize("towers", [1, 2])
@@ -45,5 +47,5 @@ def test_callbacks_come_after_the_recipe_s_own(data):
 
 
 def test_epochs_are_those_left(data):
-    config, _ = configured(data, epoch=2)
+    config, _ = configured(data, run={"point": Point(None, 8, 2, 2, [])})
     assert (config.starting_epoch, config.max_epoch, config.steps_per_epoch) == (2, 3, 5)

@@ -1,0 +1,81 @@
+"""``train_log/<name>``: one training at a time; an earlier one is moved aside, never written over."""
+
+import fcntl
+import logging
+import os
+
+from dgl.errors import UserError
+from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+from dgl.training.keeping import remove_leftovers
+
+from tensorpack.utils import logger  # isort: skip
+
+LOG_ROOT = "train_log"
+_LOCK = ".lock"
+
+
+def log_folder(name):
+    """Path of the log folder ``name``."""
+    return os.path.join(LOG_ROOT, name)
+
+
+class LogFolder(object):
+    """A log folder that this process writes to; a context manager that holds it against other trainings.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, name, resume):
+        """Make the folder, and tensorpack's log file in it.
+
+        Args:
+            name: below ``train_log/``.
+            resume: whether an earlier run in it goes on; otherwise it is moved aside.
+
+        Raises:
+            UserError: the folder cannot be made, or another training is running in it.
+        """
+        self.path = log_folder(name)
+        # A log line that cannot be written is no reason for a traceback in the middle of training.
+        logging.raiseExceptions = False
+        try:
+            self._hold(name)
+            logger.set_logger_dir(self.path, action="k" if resume else "b")
+            # Moved aside together with the earlier run, or not there at all.
+            self._hold(name)
+            remove_leftovers(self.path)
+        except OSError as error:
+            self.close()
+            raise UserError("--logdir {}: {}".format(name, error)) from None
+
+    _lock = None
+
+    def _hold(self, name):
+        self.close()
+        if not os.path.isdir(self.path):
+            return
+        self._lock = os.open(os.path.join(self.path, _LOCK), os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.close()
+            raise UserError(
+                "--logdir {}: another training is running in {}; expected another name".format(
+                    name, self.path
+                )
+            ) from None
+        except OSError:
+            return  # a file system without locks
+
+    def close(self):
+        """Let others use the folder."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
