@@ -24,7 +24,8 @@ from dgl.data.flows import FailureKeeper
 from dgl.data.sample import DataSet
 from dgl.tf_compat import tf
 from dgl.training.recipe import Recipe
-from dgl.training.trainer import begin, configure
+from dgl.training.resume import beginning
+from dgl.training.trainer import configure, new_run
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.dataflow import DataFlow  # isort: skip
@@ -158,7 +159,7 @@ def train(case, validation, callback):
         classes=CLASSES,
     )
     flow = FailureKeeper(MemoryFlow(*batch_of(case)))
-    run = begin(logger.get_logger_dir(), recipe)
+    run = new_run(logger.get_logger_dir(), beginning(recipe.steps))
     launch_train_with_config(*configure(recipe, flow, validation, run, callbacks=[callback]))
 
 

@@ -6,7 +6,6 @@ from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads Tens
 from dgl.training.halt import Reason
 
 from tensorpack.callbacks import Callback, ProxyCallback  # isort: skip
-from tensorpack.dataflow import ProxyDataFlow  # isort: skip
 
 
 class StopOnFailure(Callback):
@@ -24,7 +23,8 @@ class StopOnFailure(Callback):
         self._steps += 1
         if self._flow.error is not None:
             # After the failure the flow repeats its last point: such a step is not worth keeping.
-            sound = self._steps * self._towers <= self._flow.given
+            steps = self._steps + self._halting.delay
+            sound = steps * self._towers <= self._flow.given
             self._halting.ask(Reason(str(self._flow.error), keeps=sound))
 
 
@@ -72,19 +72,6 @@ class EveryEpochs(ProxyCallback):
     def _trigger_epoch(self):
         if self.is_due(self.epoch_num, self.trainer.max_epoch):
             self.cb.trigger()
-
-
-class Haltable(ProxyDataFlow):
-    """A flow that ends training between two points when that was asked for, as in a long validation."""
-
-    def __init__(self, flow, halting):
-        super(Haltable, self).__init__(flow)
-        self._halting = halting
-
-    def __iter__(self):
-        for point in self.ds:
-            self._halting.stop_if_asked()
-            yield point
 
 
 class FirstEpoch(Callback):

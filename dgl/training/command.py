@@ -1,13 +1,12 @@
 """What the training scripts do with their flags: each resolves to a part of the recipe."""
 
-import multiprocessing
-
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.data.layouts import check_files, load_data, named_layout
 from dgl.data.totals import CLASSES
 from dgl.devices import select_gpus
 from dgl.errors import UserError
 from dgl.training.describe import describe
+from dgl.training.ranks import ALONE, find_ranks
 from dgl.training.recipe import Recipe, steps_per_epoch
 from dgl.training.start import pick_head, start_from
 from dgl.training.trainer import train
@@ -48,7 +47,29 @@ def _width_of(backbone, checkpoint):
     return (backbone.find_width(checkpoint.shapes, checkpoint.path) if checkpoint else None) or 1.0
 
 
-def resolve(args, mode, pictures, classes):
+def _towers(args, gpus, ranks):
+    """Copies of the network in this process: one a GPU, but one where several processes train."""
+    if ranks.alone:
+        towers = args.towers or max(1, gpus)
+        if args.batch % towers:
+            raise UserError(
+                "--batch {}: expected a multiple of {} towers".format(args.batch, towers)
+            )
+        return towers
+    if args.towers not in (None, 1):
+        raise UserError(
+            "--towers {}: expected 1, as each of {} processes has one".format(
+                args.towers, ranks.size
+            )
+        )
+    if args.batch % ranks.size:
+        raise UserError(
+            "--batch {}: expected a multiple of {} processes".format(args.batch, ranks.size)
+        )
+    return 1
+
+
+def resolve(args, mode, pictures, classes, ranks=ALONE):
     """Turn flags into a recipe and initial values.
 
     Args:
@@ -56,6 +77,7 @@ def resolve(args, mode, pictures, classes):
         mode: name of the backbone.
         pictures: size of the training list.
         classes: number of classes.
+        ranks: :class:`~dgl.training.ranks.Ranks` of this process.
 
     Returns:
         (:class:`~dgl.training.recipe.Recipe`, :class:`~dgl.training.start.Start` or ``None``).
@@ -65,12 +87,10 @@ def resolve(args, mode, pictures, classes):
     """
     backbone = get_backbone(mode)
     gpus = select_gpus(args.gpu)
-    towers = args.towers or max(1, gpus)
-    if args.batch % towers:
-        raise UserError("--batch {}: expected a multiple of {} towers".format(args.batch, towers))
+    towers = _towers(args, gpus, ranks)
     if args.workers is not None and args.workers < 0:
         raise UserError("--workers {}: expected 0 or more".format(args.workers))
-    workers = multiprocessing.cpu_count() if args.workers is None else args.workers
+    workers = ranks.share_of_cores() if args.workers is None else args.workers
     load = args.load or (next(iter(backbone.pretrained)) if args.finetune else None)
     checkpoint = open_checkpoint(find_weights(backbone, load)) if load else None
     shapes = checkpoint.shapes if checkpoint else {}
@@ -100,6 +120,7 @@ def resolve(args, mode, pictures, classes):
         weight_decay=_weight_decay(backbone, args.weight_decay),
         workers=min(workers, _MAX_WORKERS),
         seed=args.seed,
+        processes=ranks.size,
     )
     return recipe, start
 
@@ -123,6 +144,7 @@ def _print_recipe(recipe, start, training, validation):
 
 def run(args, mode):
     """Carry out the parsed flags of a training script with backbone ``mode``."""
+    ranks = find_ranks()
     wanted = args.classnum or CLASSES.get(_named_set(args))
     validation = load_split(args, "val", wanted)
     if args.val:
@@ -136,7 +158,7 @@ def run(args, mode):
             "%s has no split: validation is on the training pictures themselves.", args.data
         )
     classes = wanted or max(training.classes, validation.classes)
-    recipe, start = resolve(args, mode, len(training), classes)
+    recipe, start = resolve(args, mode, len(training), classes, ranks)
     if args.print_recipe:
         _print_recipe(recipe, start, training, validation)
         return 0
@@ -148,8 +170,10 @@ def run(args, mode):
         training,
         validation,
         args.logdir,
-        start.values() if start else None,
-        args.resume,
-        args.save_minutes,
+        initial_values=start.values() if start else None,
+        resume=args.resume,
+        save_minutes=args.save_minutes,
+        ranks=ranks,
+        gpus=select_gpus(args.gpu),
     )
     return 0

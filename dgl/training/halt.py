@@ -42,6 +42,7 @@ class Halting(Callback):
     """
 
     _chief_only = False
+    delay = 0  # steps from a request to the end
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self):

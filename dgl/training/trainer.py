@@ -1,32 +1,36 @@
 """Run a recipe on tensorpack: towers, callbacks, resuming."""
 
+import contextlib
+import logging
 import os
+from collections import OrderedDict
 from typing import Any, NamedTuple
 
-from dgl.data.flows import Share, ValidationFlow, new_seed, training_flow
+from dgl.data.flows import Share, new_seed, training_flow
 from dgl.devices import use_every_core
 from dgl.errors import Stopped, UserError
 from dgl.tf_compat import tf
-from dgl.training.callbacks import EveryEpochs, FiniteLoss, FirstEpoch, Haltable, StopOnFailure
+from dgl.training.callbacks import EveryEpochs, FiniteLoss, FirstEpoch, StopOnFailure
 from dgl.training.halt import Halting
+from dgl.training.horovod_trainer import make_horovod_trainer
 from dgl.training.keeping import BestKeeper, Keeper
-from dgl.training.log_folder import LogFolder
+from dgl.training.log_folder import LogFolder, log_folder
 from dgl.training.model import WRONG, ClassifierModel
+from dgl.training.ranks import ALONE, agree_on, others_may_end
 from dgl.training.recipe import VALIDATE_EVERY
-from dgl.training.resume import beginning, find_point
+from dgl.training.resume import Point, beginning, find_point
+from dgl.training.shared_validation import SharedInferenceRunner
 from dgl.training.statistics import Statistics
+from dgl.training.together import JointHalting
 from dgl.weights import CARD_FILE, ModelCard, write_card
 from dgl.weights.foreign import first_line
 
-from tensorpack.callbacks import (  # isort: skip
-    ClassificationError,
-    InferenceRunner,
-    ScheduledHyperParamSetter,
-)
+from tensorpack.callbacks import ProgressBar, ScheduledHyperParamSetter  # isort: skip
 from tensorpack.callbacks.monitor import ScalarPrinter, TFEventWriter  # isort: skip
 from tensorpack.input_source import QueueInput  # isort: skip
 from tensorpack.tfutils.sesscreate import NewSessionCreator  # isort: skip
 from tensorpack.tfutils.sessinit import DictRestore, SaverRestore  # isort: skip
+from tensorpack.train.config import DEFAULT_CALLBACKS  # isort: skip
 from tensorpack.train import (  # isort: skip
     SimpleTrainer,
     SyncMultiGPUTrainerParameterServer,
@@ -43,36 +47,45 @@ class Run(NamedTuple):
     """What the parts of one training share.
 
     Attributes:
+        ranks: :class:`~dgl.training.ranks.Ranks`; the chief alone writes.
         folder: the log folder.
         point: :class:`~dgl.training.resume.Point` that it begins at.
         halting: :class:`~dgl.training.halt.Halting`.
         statistics: :class:`~dgl.training.statistics.Statistics`.
         save_minutes: keep the state this often in mid-epoch, or ``None``.
+        gpus: GPUs of this host.
     """
 
+    ranks: Any
     folder: str
     point: Any
     halting: Any
     statistics: Any
     save_minutes: Any = None
+    gpus: int = 0
 
 
-def begin(folder, recipe, save_minutes=None):
-    """The :class:`Run` of a training that begins anew in a log folder."""
-    return _run_from(folder, beginning(recipe.steps), save_minutes)
+def new_run(folder, point, ranks=ALONE, save_minutes=None, gpus=0):
+    """The :class:`Run` of a training that begins at ``point`` in a log folder."""
+    halting = Halting() if ranks.alone else JointHalting(ranks)
+    statistics = Statistics(folder, point.rows, halting)
+    return Run(ranks, folder, point, halting, statistics, save_minutes, gpus)
 
 
-def _run_from(folder, point, save_minutes):
-    halting = Halting()
-    return Run(folder, point, halting, Statistics(folder, point.rows, halting), save_minutes)
-
-
-def _validation(recipe, samples, halting):
-    inferencers = [ClassificationError(WRONG.format(1), BEST)]
+def _validation(recipe, samples, run):
+    errors = OrderedDict([(WRONG.format(1), BEST)])
     if recipe.with_top5:
-        inferencers.append(ClassificationError(WRONG.format(5), "val-error-top5"))
-    flow = ValidationFlow(samples, recipe.image_size, recipe.tower_batch, recipe.workers)
-    return EveryEpochs(InferenceRunner(Haltable(flow, halting), inferencers), VALIDATE_EVERY)
+        errors[WRONG.format(5)] = "val-error-top5"
+    runner = SharedInferenceRunner(
+        samples,
+        recipe.image_size,
+        recipe.tower_batch,
+        recipe.workers,
+        errors,
+        run.ranks,
+        run.halting.stop_if_asked,
+    )
+    return EveryEpochs(runner, VALIDATE_EVERY)
 
 
 def _is_over(recipe):
@@ -109,21 +122,35 @@ def configure(recipe, flow, validation, run, session_init=None, callbacks=()):
         FiniteLoss(halting, keeper.describe),
         halting,
         keeper,
-        _validation(recipe, validation.samples, halting),
+        _validation(recipe, validation.samples, run),
         BestKeeper(BEST, keeper, statistics, halting),
         ScheduledHyperParamSetter("learning_rate", recipe.schedule),
     ]
+    monitors, defaults = [], DEFAULT_CALLBACKS()
+    if run.ranks.chief:
+        monitors = [TFEventWriter(), statistics, ScalarPrinter()]
+    else:
+        # One account of a training is enough for people.
+        own = [callback for callback in own if not callback.chief_only]
+        defaults = [callback for callback in defaults if not isinstance(callback, ProgressBar)]
     config = TrainConfig(
         model=ClassifierModel(recipe),
         data=QueueInput(flow),
         callbacks=own + list(callbacks),
-        monitors=[TFEventWriter(), statistics, ScalarPrinter()],
+        extra_callbacks=defaults,
+        monitors=monitors,
         session_creator=creator,
         session_init=session_init,
         steps_per_epoch=recipe.steps,
         starting_epoch=point.epoch,
         max_epoch=recipe.epochs,
     )
+    return config, _trainer(recipe, run)
+
+
+def _trainer(recipe, run):
+    if not run.ranks.alone:
+        return make_horovod_trainer(run.ranks, run.gpus)
     if recipe.towers == 1:
         trainer = SimpleTrainer()
     else:
@@ -131,7 +158,16 @@ def configure(recipe, flow, validation, run, session_init=None, callbacks=()):
         trainer = SyncMultiGPUTrainerParameterServer(list(range(recipe.towers)), ps_device="cpu")
     # Without it a weight may change while backpropagation to the layers below still reads it.
     trainer.GATE_GRADIENTS = True
-    return config, trainer
+    return trainer
+
+
+def _point(folder, recipe, resume, ranks):
+    """Where to begin, the same on every rank; only the chief's folder is asked."""
+    point = beginning(recipe.steps)
+    if resume and ranks.chief:
+        point = find_point(folder, recipe, _is_over(recipe))
+    step, epoch, left = agree_on(ranks, [point.step, point.epoch, point.left])
+    return Point(point.prefix, step, epoch, left, point.rows)
 
 
 def train(
@@ -142,6 +178,8 @@ def train(
     initial_values=None,
     resume=False,
     save_minutes=None,
+    ranks=ALONE,
+    gpus=0,
 ):
     """Train, leaving the last and the best checkpoint in ``train_log/<log_name>/``.
 
@@ -152,6 +190,8 @@ def train(
         initial_values: variable name -> array, or ``None`` to start from random values.
         resume: go on from the last checkpoint in the folder, with its epoch, step and optimizer state.
         save_minutes: keep the state this often in mid-epoch too, or ``None`` for the ends of epochs.
+        ranks: :class:`~dgl.training.ranks.Ranks` of this process.
+        gpus: GPUs of this host, from :func:`~dgl.devices.select_gpus`.
 
     Returns:
         the log folder.
@@ -161,24 +201,29 @@ def train(
             loss is no number; the last good checkpoint is there to resume from.
         Stopped: a signal asked for the end; the state is kept.
     """
-    with LogFolder(log_name, resume) as log:
-        is_over = _is_over(recipe)
-        point = find_point(log.path, recipe, is_over) if resume else beginning(recipe.steps)
+    if ranks.chief:
+        log = LogFolder(log_name, resume)
+    else:
+        logger.setLevel(logging.WARNING)
+        log = contextlib.nullcontext()
+    folder = log_folder(log_name)
+    with log, others_may_end(ranks):
+        point = _point(folder, recipe, resume, ranks)
         if point.epoch > recipe.epochs:
-            logger.info("%s has all of its %d epochs already.", log.path, recipe.epochs)
-            return log.path
-        _train(
-            recipe, training, validation, _run_from(log.path, point, save_minutes), initial_values
-        )
-        return log.path
+            logger.info("%s has all of its %d epochs already.", folder, recipe.epochs)
+            return folder
+        run = new_run(folder, point, ranks, save_minutes, gpus)
+        _train(recipe, training, validation, run, initial_values)
+    return folder
 
 
 def _train(recipe, training, validation, run, initial_values):
-    point = run.point
+    point, ranks = run.point, run.ranks
     if recipe.seed is not None:
-        # Masks of dropout after a resume are not those of the first steps again.
-        fix_rng_seed(recipe.seed + point.step)
-        tf.set_random_seed(recipe.seed + point.step)
+        # Masks of dropout are neither those of the first steps again nor those of another rank.
+        own = recipe.seed + point.step * ranks.size + ranks.rank
+        fix_rng_seed(own)
+        tf.set_random_seed(own)
     card = ModelCard(
         mode=recipe.mode,
         image_size=recipe.image_size,
@@ -186,14 +231,16 @@ def _train(recipe, training, validation, run, initial_values):
         data_set=training.name,
         last_stride=recipe.options.last_stride,
     )
-    write_card(os.path.join(run.folder, CARD_FILE), card)
+    if ranks.chief:
+        write_card(os.path.join(run.folder, CARD_FILE), card)
+    order = agree_on(ranks, new_seed() if recipe.seed is None else recipe.seed)
     flow = training_flow(
         training.samples,
         recipe.image_size,
         recipe.tower_batch,
         recipe.workers,
-        new_seed() if recipe.seed is None else recipe.seed,
-        Share(recipe.batch, 0, recipe.processes),
+        order,
+        Share(recipe.batch, ranks.rank, ranks.size),
         start=point.step * recipe.batch,
     )
     session_init = None

@@ -210,9 +210,9 @@ def data(tmp_path):
 
 @pytest.fixture
 def trained(monkeypatch):
-    """What :func:`run` would train: (recipe, training, validation, log name, values, resume)."""
+    """What :func:`run` would train: ((recipe, training, validation, log name), options) a call."""
     calls = []
-    monkeypatch.setattr(command, "train", lambda *rest: calls.append(rest))
+    monkeypatch.setattr(command, "train", lambda *rest, **named: calls.append((rest, named)))
     return calls
 
 
@@ -234,18 +234,18 @@ def test_number_of_classes(data, trained, flags, classes):
     args = parse(*flags)
     args.data = str(data)
     assert run(args, "vgg") == 0
-    ((recipe, training, validation, log_name, values, resume),) = trained
+    (((recipe, training, validation, log_name), options),) = trained
     assert recipe.options.classes == classes
     assert (len(training), len(validation)) == (2, 1)
-    assert (log_name, values, resume) == ("vgg", None, False)
+    assert (log_name, options["initial_values"], options["resume"]) == ("vgg", None, False)
 
 
 def test_logdir_and_resume_are_passed_on(data, trained):
     args = parse("--logdir", "mine", "--resume")
     args.data = str(data)
     run(args, "vgg")
-    assert trained[0][3] == "mine"
-    assert trained[0][5] is True
+    (((_, _, _, log_name), options),) = trained
+    assert (log_name, options["resume"]) == ("mine", True)
 
 
 def test_print_recipe_trains_nothing(data, trained, weights, capsys, tmp_path, monkeypatch):

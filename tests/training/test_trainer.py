@@ -8,8 +8,8 @@ from dgl.backbones import BuildOptions
 from dgl.data.flows import training_flow
 from dgl.data.layouts import load_data
 from dgl.training.recipe import Recipe
-from dgl.training.resume import Point
-from dgl.training.trainer import begin, configure
+from dgl.training.resume import Point, beginning
+from dgl.training.trainer import configure, new_run
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.utils import logger  # isort: skip
@@ -24,7 +24,7 @@ def data(tmp_path):
 
 def configured(data, towers=1, run=(), **settings):
     recipe = Recipe("vgg", BuildOptions(classes=2, head="linear"), 32, 2, towers, 5, 3, 0.01)
-    run = begin(logger.get_logger_dir(), recipe)._replace(**dict(run))
+    run = new_run(logger.get_logger_dir(), beginning(recipe.steps))._replace(**dict(run))
     return configure(recipe, training_flow(data.samples, 32, 2, 0), data, run, **settings)
 
 
