@@ -8,10 +8,21 @@ import pytest
 from PIL import Image
 
 from dgl.data import flows
-from dgl.data.flows import BORDER, ShuffledDraws, ValidationFlow, augment, centre_view
+from dgl.data.flows import (
+    BORDER,
+    FailureKeeper,
+    Share,
+    ShuffledDraws,
+    ValidationFlow,
+    augment,
+    centre_view,
+    new_seed,
+)
 from dgl.data.flows import training_flow as make_training_flow
 from dgl.data.sample import Sample
 from dgl.errors import UserError
+
+from tensorpack.dataflow import ProxyDataFlow  # isort: skip
 
 SIZE = 32
 
@@ -144,6 +155,53 @@ def test_draws_are_fixed_by_their_seed():
     assert draw(7) == draw(7)
     assert draw(7) != draw(8)
     assert draw(None) != draw(None)
+
+
+def drawn(count, **settings):
+    flow = ShuffledDraws(list("abcdefghijk"), seed=7, **settings)
+    return [(sample, int(seed)) for sample, seed in take(flow, count)]
+
+
+@pytest.mark.parametrize("start", [0, 1, 10, 11, 12, 40])
+def test_draws_begin_anywhere(start):
+    assert drawn(30, start=start) == drawn(start + 30)[start:]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("start", [0, 24])
+def test_processes_share_every_batch_out(count, start):
+    """Slice after slice their batches are the joint ones; so in a pass no sample comes twice."""
+    batch, batches = 12, 8
+    each = batch // count
+    shares = [
+        drawn(each * batches, share=Share(batch, index, count), start=start)
+        for index in range(count)
+    ]
+    joint = [
+        point
+        for number in range(batches)
+        for own in shares
+        for point in own[number * each : (number + 1) * each]
+    ]
+    assert joint == drawn(start + batch * batches)[start:]
+    assert len({sample for sample, _ in joint[:11]}) == 11 or start % 11
+
+
+def test_new_seeds_are_in_range_and_differ():
+    seeds = {new_seed() for _ in range(20)}
+    assert len(seeds) == 20 and all(0 <= seed < 2**31 for seed in seeds)
+
+
+def test_points_before_a_failure_are_counted(samples):
+    class Failing(ProxyDataFlow):
+        def __iter__(self):
+            yield from itertools.islice(iter(self.ds), 3)
+            raise UserError("gone")
+
+    flow = FailureKeeper(Failing(ShuffledDraws(samples, seed=1)))
+    points = take(flow, 5)
+    assert (flow.given, str(flow.error)) == (3, "gone")
+    assert points[2] is points[3] is points[4]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,315 @@
+"""Training and evaluation under random `kill -9`: does every resume work, and is anything lost?
+
+    python -m benchmarks.survival --kills 50 --out benchmarks/results/survival.json
+
+A training (or evaluation) is started and killed with SIGKILL, every other time at a moment drawn evenly
+over its whole duration, start included, and every other time within milliseconds of a file being written.
+It is resumed and killed again until it ends by itself; then its results are compared with those of a run
+that nothing disturbed: to the bit, file by file. Runs follow each other until there have been enough kills.
+"""
+
+import argparse
+import json
+import os
+import platform
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import OrderedDict
+
+import numpy as np
+from tqdm import tqdm
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, ROOT)
+
+from dgl.errors import UserError, run_script  # noqa: E402
+from dgl.files import write_atomically  # noqa: E402
+
+CLASSES, PICTURES, SIDE = 4, 18, 48
+BATCHES = 40
+_LONGEST = 300  # seconds; a run that takes longer hangs
+_POLL = 0.001
+_AFTER_WRITE = 0.03  # seconds: kills near a file follow its appearance by less
+_UNFINISHED = ("tempstate", ".tmp", "_temp", ".copy")
+
+
+class Training(object):
+    """The real script on a few small pictures, shuffled and augmented, kept every second."""
+
+    name = "training"
+    batch, steps, epochs = 4, 12, 12
+
+    def __init__(self, folder):
+        self._folder = folder
+        write_pictures(os.path.join(folder, "data"), "train")
+
+    def out(self, run):
+        """Folder of the results of run number ``run``."""
+        return os.path.join(self._folder, "train_log", "run{}".format(run))
+
+    def command(self, run):
+        """The command that begins run number ``run``, or goes on with it."""
+        flags = (
+            "--data data --seed 3 --width 0.125 --norm bn --final-size 32 --gpu=-1 --workers 1 "
+            "--lr-epochs 3,7 --save-minutes 0.015 --resume "
+            "--batch {} --steps {} --epoch {} --logdir run{}"
+        ).format(self.batch, self.steps, self.epochs, run)
+        return [sys.executable, os.path.join(ROOT, "train_code", "dgl_vgg.py")] + flags.split()
+
+    def progress(self, run):
+        """int: steps that a resume need not do again."""
+        from dgl.training.keeping import last_checkpoint
+
+        prefix = last_checkpoint(self.out(run))
+        return int(prefix.rpartition("-")[2]) if prefix else 0
+
+    def results(self, run):
+        """What has to be equal: name -> bytes."""
+        from dgl.training.statistics import read_rows
+        from dgl.weights import open_checkpoint
+
+        out = self.out(run)
+        found = OrderedDict()
+        for prefix in ("model-{}".format(self.steps * self.epochs), "min-val-error-top1"):
+            checkpoint = open_checkpoint(os.path.join(out, prefix))
+            for name in sorted(checkpoint.shapes):
+                found[prefix + ":" + name] = np.asarray(checkpoint.read(name)).tobytes()
+        # Running averages over training batches begin anew with each process, and are not results.
+        kept = ("epoch_num", "global_step", "learning_rate", "val-error-top1")
+        for row in read_rows(out):
+            for name in sorted(set(row) & set(kept)):
+                found["epoch {}:{}".format(row["epoch_num"], name)] = repr(row[name]).encode()
+        found["checkpoints"] = repr(sorted(n for n in os.listdir(out) if "model-" in n)).encode()
+        return found
+
+
+class Evaluation(object):
+    """The batch evaluation of the checkpoint that comes with the project, a picture a batch."""
+
+    name = "evaluation"
+
+    def __init__(self, folder):
+        self._folder = folder
+        write_pictures(os.path.join(folder, "data"), "val", BATCHES)
+
+    def out(self, run):
+        """Folder of the results of run number ``run``."""
+        return os.path.join(self._folder, "run{}".format(run))
+
+    def command(self, run):
+        """The command that begins run number ``run``, or goes on with it."""
+        flags = "--data data --clayer 1-3 --batch 1 --gallery 0 --resamples 50"
+        flags += " --gpu=-1 --load {} --out run{}".format(
+            os.path.join(ROOT, "dgl", "pretrained", "birds_vgg.npz"), run
+        )
+        script = os.path.join(ROOT, "test_code", "evaluate_localization.py")
+        return [sys.executable, script] + flags.split()
+
+    def progress(self, run):
+        """int: batches that a resume need not do again."""
+        if os.path.exists(os.path.join(self.out(run), "records.json")):
+            return BATCHES
+        try:
+            names = os.listdir(os.path.join(self.out(run), "partial"))
+        except OSError:
+            return 0
+        return sum(name.startswith("batch-") for name in names)
+
+    def results(self, run):
+        """What has to be equal: name -> bytes."""
+        found = OrderedDict()
+        for name in ("metrics.json", "images.csv", "records.json"):
+            with open(os.path.join(self.out(run), name), "rb") as stream:
+                found[name] = stream.read()
+        return found
+
+
+def write_pictures(data, split, count=PICTURES):
+    """A data set in the list format, of noisy pictures, for training and validation."""
+    from PIL import Image
+
+    rng = np.random.RandomState(0)
+    for name in {split, "val"}:
+        os.makedirs(os.path.join(data, name))
+        lines = []
+        for index in range(count):
+            picture = rng.randint(0, 256, (SIDE, SIDE, 3), dtype="uint8")
+            Image.fromarray(picture).save(os.path.join(data, name, "{}.png".format(index)))
+            lines.append("{}.png {} 5 5 40 40".format(index, index % CLASSES))
+        path = os.path.join(data, "labels", "noise", name + ".txt")
+        write_atomically(path, ("\n".join(lines) + "\n").encode("utf-8"))
+
+
+def _files(folder):
+    found = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            try:
+                found[path] = os.stat(path).st_mtime_ns
+            except OSError:
+                continue  # gone meanwhile
+    return found
+
+
+class Attempt(object):
+    """One process of a run, to be killed or to end by itself."""
+
+    def __init__(self, work, run, folder):
+        self._out = work.out(run)
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process runs)
+        self._process = subprocess.Popen(
+            work.command(run), cwd=folder, stdout=self._log, stderr=subprocess.STDOUT
+        )
+        self._started = time.time()
+
+    def _over(self):
+        if time.time() - self._started > _LONGEST:
+            self.kill()
+            raise UserError("hangs: {}".format(self.text()[-2000:]))
+        return self._process.poll() is not None
+
+    def wait(self, seconds=float("inf")):
+        """Until it ends or ``seconds`` have passed; whether it has ended."""
+        while not self._over():
+            if time.time() - self._started >= seconds:
+                return False
+            time.sleep(_POLL)
+        return True
+
+    def wait_for_write(self, count, delay):
+        """Until ``delay`` seconds after its ``count``-th change of files; whether it has ended."""
+        known = _files(self._out)
+        while count and not self._over():
+            now = _files(self._out)
+            if now != known:
+                known, count = now, count - 1
+            time.sleep(_POLL)
+        end = time.time() + delay
+        while time.time() < end:
+            time.sleep(_POLL)
+        return self._over()
+
+    def kill(self):
+        """SIGKILL."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def text(self):
+        """What it printed."""
+        self._log.seek(0)
+        return self._log.read().decode("utf-8", "replace")
+
+    @property
+    def code(self):
+        """Its exit code."""
+        return self._process.returncode
+
+
+def differences(expected, found):
+    """Names of results that are not the same bytes."""
+    names = list(expected) + [name for name in found if name not in expected]
+    return [name for name in names if expected.get(name) != found.get(name)]
+
+
+def survive(make, kills, seed=0, progress=True):
+    """Kill and resume.
+
+    Args:
+        make: :class:`Training` or :class:`Evaluation`.
+        kills: how many.
+        seed: of the moments.
+        progress: whether to show a bar.
+
+    Returns:
+        ordered dict of figures: ``kills``, ``near_a_write`` (those among them), ``unfinished_files``
+        (kills that left a file half-written under a temporary name), ``mid_run`` (kills with results
+        kept before), ``runs``, ``failed_resumes``, ``lost`` (kept results that a resume did not have),
+        ``differing`` (results that are not those of the undisturbed run), ``compared`` (results
+        compared).
+    """
+    rng = random.Random(seed)
+    figures = OrderedDict(
+        (name, 0)
+        for name in "kills near_a_write unfinished_files mid_run runs failed_resumes lost "
+        "differing compared".split()
+    )
+    folder = tempfile.mkdtemp()
+    try:
+        work = make(folder)
+        whole = Attempt(work, "whole", folder)
+        started = time.time()
+        whole.wait()
+        if whole.code:
+            raise UserError("the undisturbed run failed: {}".format(whole.text()[-2000:]))
+        duration = time.time() - started
+        expected = work.results("whole")
+        with tqdm(total=kills, unit=" kills", desc=work.name, disable=not progress) as bar:
+            while figures["kills"] < kills:
+                _one_run(work, folder, rng, duration, kills, figures, bar)
+                found = work.results(figures["runs"])
+                figures["compared"] += len(expected)
+                figures["differing"] += len(differences(expected, found))
+                figures["runs"] += 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return figures
+
+
+def _one_run(work, folder, rng, duration, kills, figures, bar):
+    """One run to its end, killed on the way as long as kills are left."""
+    run, before = figures["runs"], 0
+    while True:
+        attempt = Attempt(work, run, folder)
+        near = figures["kills"] % 2 == 1
+        if figures["kills"] == kills:
+            over = attempt.wait()
+        elif near:
+            over = attempt.wait_for_write(rng.randint(1, 8), rng.random() * _AFTER_WRITE)
+        else:
+            over = attempt.wait(rng.random() * duration)
+        if over:
+            if attempt.code:
+                figures["failed_resumes"] += 1
+                raise UserError("a resume failed: {}".format(attempt.text()[-2000:]))
+            return
+        attempt.kill()
+        now = work.progress(run)
+        figures["kills"] += 1
+        figures["near_a_write"] += near
+        figures["mid_run"] += now > 0
+        figures["unfinished_files"] += any(
+            mark in path for path in _files(work.out(run)) for mark in _UNFINISHED
+        )
+        figures["lost"] += now < before
+        before = now
+        bar.update()
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=50, help="of each")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--out", required=True, help="JSON file of the figures")
+    args = parser.parse_args(argv)
+    from dgl.tf_compat import tf
+
+    record = OrderedDict(
+        command="python -m benchmarks.survival --kills {} --out {}".format(args.kills, args.out),
+        tensorflow=tf.VERSION,
+        python=platform.python_version(),
+    )
+    for make in (Training, Evaluation):
+        record[make.name] = survive(make, args.kills, args.seed)
+        print(make.name, dict(record[make.name]))
+    write_atomically(args.out, (json.dumps(record, indent=1) + "\n").encode("utf-8"))
+    return 0
+
+
+if __name__ == "__main__":
+    run_script(main)
