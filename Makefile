@@ -6,9 +6,10 @@
 # make test-tf215   the suite on TensorFlow 2.15.1, in .venv-tf215, made with PYTHON39
 # make test-tf115   the suite on TensorFlow 1.15.5, in .venv-tf115, made with PYTHON37
 # make test-peers   the tests that compare with PyTorch, installed into .venv-peers
+# make test-horovod   trainings in two processes, in .venv-horovod, made with PYTHON_HOROVOD
 # make bench   speed beside PyTorch, captum, pytorch-grad-cam and tf-keras-vis, in .venv-bench
 # make test-browser   the report opened in Chromium, which has to be installed; playwright goes into .venv
-# PYTHON39 and PYTHON37 are Python 3.9 and 3.7: by default from the path, else pyenv's.
+# PYTHON39, PYTHON37 and PYTHON_HOROVOD (3.9 to 3.11) are by default from the path, else pyenv's.
 
 # The first interpreter of version $(1) that runs (pyenv leaves commands on the path that do not).
 find_python = $(shell for python in python$(1) $(HOME)/.pyenv/versions/$(1).*/bin/python; do \
@@ -18,12 +19,14 @@ need_python = @test -n "$(1)" || { echo "error: no Python $(2) found; set $(3) t
 PYTHON ?= python3
 PYTHON39 ?= $(call find_python,3.9)
 PYTHON37 ?= $(call find_python,3.7)
+PYTHON_HOROVOD ?= $(or $(call find_python,3.11),$(call find_python,3.10),$(call find_python,3.9))
 VENV := .venv
 PY := $(VENV)/bin/python
 REQUIREMENTS := requirements.txt requirements/tensorflow.txt requirements/base.txt
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-fast test-tf215 test-tf115 test-peers test-browser bench lint format birds-checkpoint clean
+.PHONY: demo test test-fast test-tf215 test-tf115 test-peers test-browser test-horovod \
+	bench lint format birds-checkpoint clean
 
 demo: $(VENV)/.installed
 	$(PY) -m dgl.data.birds --out data/birds
@@ -49,6 +52,9 @@ test-peers: .venv-peers/.tested-with
 test-browser: $(VENV)/.tested-with
 	$(PY) $(PIP_INSTALL) -r requirements/browser.txt
 	$(PY) -m pytest -q -p no:cacheprovider -m browser
+
+test-horovod: .venv-horovod/.tested-with
+	.venv-horovod/bin/python -m pytest -q -p no:cacheprovider -m horovod
 
 bench: .venv-bench/.installed
 	.venv-bench/bin/python -m benchmarks.speed --out benchmarks/results.json --plot fig/speed.png
@@ -95,6 +101,20 @@ $(VENV)/.tested-with: $(REQUIREMENTS) requirements/dev.txt | $(VENV)/bin/python
 .venv-peers/.tested-with: $(REQUIREMENTS) requirements/dev.txt requirements/peers.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python $(PIP_INSTALL) -r requirements/peers.txt
+	touch $@
+
+# Horovod is built with the TensorFlow that is there; it needs a C++ compiler, and cmake, which pip brings.
+HOROVOD_BUILD := HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_TENSORFLOW=1 \
+	HOROVOD_WITHOUT_PYTORCH=1 HOROVOD_WITHOUT_MXNET=1
+
+.venv-horovod/.tested-with: requirements/horovod.txt requirements/base.txt
+	$(call need_python,$(PYTHON_HOROVOD),3.9 to 3.11,PYTHON_HOROVOD)
+	@command -v g++ > /dev/null || { echo "error: no g++ found, which building Horovod needs" \
+		"(Debian: apt-get install g++)" >&2; exit 1; }
+	$(PYTHON_HOROVOD) -m venv .venv-horovod
+	.venv-horovod/bin/python $(PIP_INSTALL) -r requirements/horovod.txt
+	PATH="$(CURDIR)/.venv-horovod/bin:$$PATH" $(HOROVOD_BUILD) .venv-horovod/bin/python $(PIP_INSTALL) \
+		--no-build-isolation horovod==0.28.1
 	touch $@
 
 # A peer that does not install is left out of the measurement.

@@ -1,12 +1,14 @@
 """What the training scripts do with their flags: each resolves to a part of the recipe."""
 
+import zlib
+
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.data.layouts import check_files, load_data, named_layout
 from dgl.data.totals import CLASSES
 from dgl.devices import select_gpus
 from dgl.errors import UserError
 from dgl.training.describe import describe
-from dgl.training.ranks import ALONE, find_ranks
+from dgl.training.ranks import ALONE, expect_alike, find_ranks
 from dgl.training.recipe import Recipe, steps_per_epoch
 from dgl.training.start import pick_head, start_from
 from dgl.training.trainer import train
@@ -132,6 +134,12 @@ def _same_pictures(training, validation):
     }
 
 
+def _list_number(data):
+    """int: tells lists of pictures and classes apart."""
+    lines = ["{} {}".format(sample.path, sample.class_index) for sample in data.samples]
+    return zlib.crc32("\n".join(lines).encode("utf-8", "surrogateescape"))
+
+
 def _print_recipe(recipe, start, training, validation):
     variables = network_variables(
         get_backbone(recipe.mode), recipe.options, recipe.image_size, trained=True
@@ -145,6 +153,8 @@ def _print_recipe(recipe, start, training, validation):
 def run(args, mode):
     """Carry out the parsed flags of a training script with backbone ``mode``."""
     ranks = find_ranks()
+    if not ranks.chief and (args.val or args.print_recipe):
+        return 0  # one is enough
     wanted = args.classnum or CLASSES.get(_named_set(args))
     validation = load_split(args, "val", wanted)
     if args.val:
@@ -163,6 +173,8 @@ def run(args, mode):
         _print_recipe(recipe, start, training, validation)
         return 0
     check_files(training, validation)
+    for name, data in (("train", training), ("val", validation)):
+        expect_alike(ranks, _list_number(data), "the {} list".format(name))
     if start:
         logger.info("Loaded %s.", start)
     train(

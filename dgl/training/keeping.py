@@ -38,7 +38,9 @@ def last_checkpoint(folder):
     It is the one that ``checkpoint`` names; where that file is gone or damaged, the one of most steps.
     """
     try:
-        state = tf.train.get_checkpoint_state(folder)
+        # Opening a pipe would wait for somebody to write to it.
+        is_file = os.path.isfile(os.path.join(folder, _STATE))
+        state = tf.train.get_checkpoint_state(folder) if is_file else None
         named = os.path.basename(state.model_checkpoint_path) if state else ""
     except (ValueError, tf.errors.OpError):
         named = ""

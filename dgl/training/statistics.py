@@ -7,6 +7,7 @@ file changes at once or not at all; and what cannot be written ends training.
 import json
 import os
 
+from dgl.data.annotation_file import read_bounded
 from dgl.errors import UserError
 from dgl.files import write_atomically
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
@@ -15,6 +16,7 @@ from tensorpack.callbacks.monitor import JSONWriter, MonitorBase  # isort: skip
 
 FILE_NAME = JSONWriter.FILENAME
 _EPOCH, _STEP = "epoch_num", "global_step"
+_MOST_BYTES = 1 << 28
 
 
 def read_rows(folder):
@@ -24,17 +26,17 @@ def read_rows(folder):
         list of dict; each has ``epoch_num`` and ``global_step``.
 
     Raises:
-        UserError: the file is damaged.
+        UserError: the file is damaged, or no file.
     """
     path = os.path.join(folder, FILE_NAME)
-    if not os.path.exists(path):
+    data = read_bounded(path, _MOST_BYTES, "the statistics of a training")
+    if data is None:
         return []
     try:
-        with open(path, "rb") as stream:
-            rows = json.loads(stream.read().decode("utf-8"))
+        rows = json.loads(data.decode("utf-8"))
         for row in rows:
             row[_EPOCH], row[_STEP] = int(row[_EPOCH]), int(row[_STEP])
-    except (OSError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(
             "{}: damaged ({}); expected the statistics of a training, move it away to go on "
             "without".format(path, str(error).split("\n")[0])

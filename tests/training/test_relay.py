@@ -1,0 +1,54 @@
+"""The process that passes signals on, with a child that ends in order."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+CHILD = """
+import signal, sys, time
+def end(number, frame):
+    print("asked by", number, flush=True)
+    sys.exit(40 + number)
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+    signal.signal(number, end)
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def relayed(root, code, *more):
+    command = [sys.executable, "-m", "dgl.training.relay", "-c", code] + list(more)
+    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
+def test_a_signal_reaches_the_child_and_its_exit_code_comes_back(root, number):
+    process = relayed(root, CHILD)
+    assert process.stdout.readline() == b"ready\n"
+    os.kill(process.pid, number)
+    assert process.communicate()[0].decode() == "asked by {}\n".format(int(number))
+    assert process.returncode == 40 + number
+
+
+@pytest.mark.parametrize("code, expected", [("0", 0), ("3", 3)])
+def test_exit_codes_and_arguments(root, code, expected):
+    process = relayed(
+        root, "import sys; print(sys.argv[1]); sys.exit(int(sys.argv[2]))", "a b", code
+    )
+    assert process.communicate()[0] == b"a b\n"
+    assert process.returncode == expected
+
+
+def test_a_killed_child_is_told(root):
+    process = relayed(root, "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert process.wait() == 128 + signal.SIGKILL
+
+
+def test_it_does_not_load_tensorflow(root):
+    code = (
+        "import sys, dgl.training.relay; assert not [m for m in sys.modules if 'tensorflow' in m]"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
