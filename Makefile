@@ -7,6 +7,7 @@
 # make test-tf115   the suite on TensorFlow 1.15.5, in .venv-tf115, made with PYTHON37
 # make test-peers   the tests that compare with PyTorch, installed into .venv-peers
 # make test-horovod   trainings in two processes, in .venv-horovod, made with PYTHON_HOROVOD
+# make test-ray   evaluations on local workers; Ray goes into .venv
 # make bench   speed beside PyTorch, captum, pytorch-grad-cam and tf-keras-vis, in .venv-bench
 # make test-browser   the report opened in Chromium, which has to be installed; playwright goes into .venv
 # PYTHON39, PYTHON37 and PYTHON_HOROVOD (3.9 to 3.11) are by default from the path, else pyenv's.
@@ -25,7 +26,7 @@ PY := $(VENV)/bin/python
 REQUIREMENTS := requirements.txt requirements/tensorflow.txt requirements/base.txt
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-fast test-tf215 test-tf115 test-peers test-browser test-horovod \
+.PHONY: demo test test-fast test-tf215 test-tf115 test-peers test-browser test-horovod test-ray \
 	bench lint format birds-checkpoint clean
 
 demo: $(VENV)/.installed
@@ -55,6 +56,10 @@ test-browser: $(VENV)/.tested-with
 
 test-horovod: .venv-horovod/.tested-with
 	.venv-horovod/bin/python -m pytest -q -p no:cacheprovider -m horovod
+
+test-ray: $(VENV)/.tested-with
+	$(PY) $(PIP_INSTALL) -r requirements/ray.txt
+	$(PY) -m pytest -q -p no:cacheprovider -m ray
 
 bench: .venv-bench/.installed
 	.venv-bench/bin/python -m benchmarks.speed --out benchmarks/results.json --plot fig/speed.png

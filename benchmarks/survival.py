@@ -129,6 +129,9 @@ class Evaluation(object):
         return found
 
 
+WORK = {make.name: make for make in (Training, Evaluation)}
+
+
 def write_pictures(data, split, count=PICTURES):
     """A data set in the list format, of noisy pictures, for training and validation."""
     from PIL import Image
@@ -295,18 +298,27 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=50, help="of each")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument(
+        "--only", choices=sorted(WORK), help="measure one, keep the other's figures"
+    )
     parser.add_argument("--out", required=True, help="JSON file of the figures")
     args = parser.parse_args(argv)
     from dgl.tf_compat import tf
 
-    record = OrderedDict(
-        command="python -m benchmarks.survival --kills {} --out {}".format(args.kills, args.out),
-        tensorflow=tf.VERSION,
-        python=platform.python_version(),
-    )
-    for make in (Training, Evaluation):
-        record[make.name] = survive(make, args.kills, args.seed)
-        print(make.name, dict(record[make.name]))
+    record = OrderedDict()
+    if args.only and os.path.exists(args.out):
+        with open(args.out) as stream:
+            record = json.load(stream, object_pairs_hook=OrderedDict)
+    for name in [args.only] if args.only else sorted(WORK):
+        record[name] = OrderedDict(
+            command="python -m benchmarks.survival --kills {} --seed {} --only {} --out {}".format(
+                args.kills, args.seed, name, args.out
+            ),
+            tensorflow=tf.VERSION,
+            python=platform.python_version(),
+        )
+        record[name].update(survive(WORK[name], args.kills, args.seed))
+        print(name, dict(record[name]))
     write_atomically(args.out, (json.dumps(record, indent=1) + "\n").encode("utf-8"))
     return 0
 

@@ -2,6 +2,8 @@
 
 import sys
 
+from dgl.terminal import printable
+
 
 class UserError(Exception):
     """Bad input from outside: a file, a flag or a label that is not what it should be.
@@ -22,15 +24,6 @@ class Stopped(Exception):
         self.exit_code = exit_code
 
 
-def one_line(error):
-    """A message fit for a terminal: one line, and nothing in it that a terminal acts upon.
-
-    Names of files come from outside; what is not printable in them is shown escaped.
-    """
-    text = " ".join(str(error).splitlines())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def run_script(main, argv=None):
     """Call ``main(argv)`` and end the process as a command line should.
 
@@ -46,10 +39,10 @@ def run_script(main, argv=None):
     try:
         code = main(argv)
     except UserError as error:
-        sys.stderr.write("error: {}\n".format(one_line(error)))
+        sys.stderr.write("error: {}\n".format(printable(str(error))))
         code = 1
     except Stopped as stopped:
-        sys.stderr.write("{}\n".format(one_line(stopped)))
+        sys.stderr.write("{}\n".format(printable(str(stopped))))
         code = stopped.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from dgl.errors import UserError, run_script
+from dgl.errors import Stopped, UserError, run_script
 
 
 @pytest.mark.parametrize("returned, code", [(None, 0), (0, 0), (3, 3)])
@@ -56,3 +56,35 @@ def test_argparse_s_own_exit_passes():
     with pytest.raises(SystemExit) as caught:
         run_script(lambda argv: sys.exit(2), [])
     assert caught.value.code == 2
+
+
+@pytest.mark.parametrize(
+    "message, shown",
+    [
+        ("a.jpg: no picture", "a.jpg: no picture"),
+        ("a\nb\r\nc", "a b c"),
+        ("\x1b[31mred\x07.jpg", "\\x1b[31mred\\x07.jpg"),
+        ("caf\xe9 \u732b.jpg", "caf\xe9 \u732b.jpg"),
+        ("\udcff.jpg", "\\udcff.jpg"),
+        ("\u202egpj.exe", "\\u202egpj.exe"),
+    ],
+)
+def test_a_message_is_one_printable_line(message, shown, capsys):
+    def fail(_):
+        raise UserError(message)
+
+    with pytest.raises(SystemExit) as caught:
+        run_script(fail)
+    assert caught.value.code == 1
+    assert capsys.readouterr().err == "error: {}\n".format(shown)
+
+
+@pytest.mark.parametrize("code", [130, 143])
+def test_work_that_was_asked_to_end(code, capsys):
+    def stop(_):
+        raise Stopped("stopped by a signal", code)
+
+    with pytest.raises(SystemExit) as caught:
+        run_script(stop)
+    assert caught.value.code == code
+    assert capsys.readouterr().err == "stopped by a signal\n"

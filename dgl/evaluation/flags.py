@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 
 from dgl.data.layouts import layout_names
 from dgl.errors import UserError
@@ -92,6 +93,20 @@ def make_parser(description):
     )
     running.add_argument("--shard", metavar="I/N", help="only every N-th batch, from the I-th on")
     running.add_argument("--merge", nargs="+", metavar="OUT", help="merge the results of shards")
+    shared = parser.add_argument_group(
+        "several processes and hosts, by Ray (docs/scaling.md); the results are those of one process"
+    )
+    shared.add_argument(
+        "--ray-workers",
+        type=int,
+        metavar="N",
+        help="so many processes, each with a session; with --save-maps, --out lies on every host",
+    )
+    shared.add_argument(
+        "--ray-address", metavar="ADDR", help="of a running cluster, or auto (started here)"
+    )
+    shared.add_argument("--ray-cpus", type=float, help="CPUs of each (shared out evenly)")
+    shared.add_argument("--ray-gpus", type=float, help="GPUs of each (one, where there are any)")
     return parser
 
 
@@ -121,6 +136,9 @@ def check_flags(args):
         ("--tune-limit", 1 if args.tune_limit is None else args.tune_limit, 1, float("inf")),
         ("--seed", args.seed, 0, 2**32 - 1),
         ("--resamples", args.resamples, 0, 100000),
+        ("--ray-workers", 1 if args.ray_workers is None else args.ray_workers, 1, 4096),
+        ("--ray-cpus", 1 if args.ray_cpus is None else args.ray_cpus, 1e-3, 4096),
+        ("--ray-gpus", 1 if args.ray_gpus is None else args.ray_gpus, 0, 64),
     ):
         if not low <= value <= high:
             raise UserError("{} {}: expected a value in [{}, {}]".format(flag, value, low, high))
@@ -131,4 +149,27 @@ def check_flags(args):
     if args.tune_split == args.split:
         raise UserError(
             "--tune-split {}: expected another split than --split's".format(args.tune_split)
+        )
+    _check_ray_flags(args)
+
+
+def _check_ray_flags(args):
+    given = [
+        ("--ray-address", args.ray_address),
+        ("--ray-cpus", args.ray_cpus),
+        ("--ray-gpus", args.ray_gpus),
+    ]
+    if args.ray_workers is None:
+        for flag, value in given:
+            if value is not None:
+                raise UserError("{} {}: expected --ray-workers with it".format(flag, value))
+    elif args.maps or args.merge:
+        raise UserError(
+            "--ray-workers {}: expected neither --maps nor --merge with it".format(args.ray_workers)
+        )
+    elif args.gpu is not None and not re.fullmatch(r"-1|\d+(,\d+)*", args.gpu):
+        raise UserError("--gpu {}: expected indices like 0 or 0,1, or -1".format(args.gpu))
+    elif args.ray_address is not None and args.gpu not in (None, "-1"):
+        raise UserError(
+            "--gpu {}: expected -1 or nothing with --ray-address, as Ray chooses".format(args.gpu)
         )

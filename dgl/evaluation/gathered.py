@@ -91,6 +91,9 @@ class Gathered(object):
             gathered.pictures = Records.from_state(PICTURE_COLUMNS, state["pictures"])
         except (KeyError, TypeError) as error:
             raise ValueError("incomplete results ({!r})".format(error)) from error
+        for key in list(gathered.names) + list(gathered.errors):
+            if not key.isdigit() or picture_key(int(key[:12])) != key or int(key) >= plan.images:
+                raise ValueError("a picture {!r}, expected 1 to {}".format(key[:40], plan.images))
         evaluators = gathered._evaluators()
         if len(states) != len(evaluators):
             raise ValueError("results of other entries")
@@ -99,6 +102,9 @@ class Gathered(object):
         lengths = {len(evaluator.records) for evaluator in evaluators}
         if lengths | {len(gathered.pictures)} != {len(gathered.names)}:
             raise ValueError("results of different pictures")
+        for records in [evaluator.records for evaluator in evaluators] + [gathered.pictures]:
+            if not gathered.names.keys() >= set(records.ids):
+                raise ValueError("results of different pictures")
         return gathered
 
     def merge(self, other):
@@ -115,6 +121,13 @@ class Gathered(object):
         self.pictures.extend(other.pictures)
         self.names.update(other.names)
         self.errors.update(other.errors)
+
+    def sort(self):
+        """Put everything in the order of the data set's list, whatever order it was merged in."""
+        for records in [evaluator.records for evaluator in self._evaluators()] + [self.pictures]:
+            records.sort()
+        self.names = OrderedDict(sorted(self.names.items()))
+        self.errors = OrderedDict(sorted(self.errors.items()))
 
     def boxes_clipped(self):
         """int: true boxes that reached over their picture."""

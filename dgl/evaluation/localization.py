@@ -2,32 +2,29 @@
 
 Each protocol has its own geometry, so each has its own view of a picture and its own run of the network.
 Maps are of the ground-truth class, which serves GT-known, Top-1 and Top-5 localization alike. The batches
-are a fixed division of the data set, so a run that was interrupted, and shards that share the batches out,
-give what one run gives.
+are a fixed division of the data set, so a run that was interrupted, and shards or workers that share the
+batches out, give what one run gives.
 """
 
 import contextlib
 import io
-import logging
 import os
 from typing import Any, List, NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from dgl.data.image_io import read_image
 from dgl.data.masks import read_mask
 from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE
 from dgl.errors import UserError
-from dgl.evaluation.box_check import BoxCheck, fit_boxes
+from dgl.evaluation.box_check import fit_boxes
 from dgl.evaluation.classification import rank_labels
 from dgl.evaluation.entries import file_name, score_maps
+from dgl.evaluation.gather import gather
 from dgl.evaluation.gathered import Gathered, picture_key
 from dgl.evaluation.plan import FIXED, WSOL
 from dgl.files import write_atomically
 from dgl.pipeline import chunks_of, overlapped
-
-_logger = logging.getLogger(__name__)
 
 
 class Loaded(NamedTuple):
@@ -89,80 +86,31 @@ class Evaluation(object):
         self._workers = workers
         self._strict = strict
         self._maps_folder = maps_folder
-        self._box_check = BoxCheck()
         # Asked what single maps give; what is counted goes into those of each batch.
         self._evaluators = Gathered(plan)
 
     def run(self, store=None, shard=(1, 1), progress=True):
-        """Go through the data set, or through one shard of it.
+        """Go through the data set, or through one shard of it, in this process.
+
+        Arguments, result and errors: :func:`dgl.evaluation.gather.gather`.
+        """
+        return gather(self._plan, self._dataset, self.parts, store, shard, progress)
+
+    def parts(self, chunks):
+        """Run batches, decoding and finding boxes beside the session.
+
+        Safe in several threads at once where the localizer is.
 
         Args:
-            store: :class:`~dgl.evaluation.store.Store` of unfinished results, or ``None`` to keep
-                none: batches it holds are not run again, and every other one is kept in it.
-            shard: ``(i, n)``: every n-th batch, from the i-th on.
-            progress: bool, whether to show a progress bar.
+            chunks: list of int, numbers of batches.
 
-        Returns:
-            :class:`~dgl.evaluation.gathered.Gathered`.
+        Yields:
+            (number, :class:`~dgl.evaluation.gathered.Gathered` of that batch), in the order of ``chunks``.
 
         Raises:
-            UserError: with ``strict``, a picture that cannot be read; no picture at all can be; a
-                file cannot be written.
+            UserError: with ``strict``, a picture that cannot be read; a file cannot be written.
         """
-        plan = self._plan
-        gathered = Gathered(plan)
-        index, count = shard
-        chunks = list(range(index - 1, plan.chunks, count))
-        done = self._restore(gathered, store, chunks)
-        wanted = [chunk for chunk in chunks if chunk not in done]
-        total = sum(len(self._positions(chunk)) for chunk in chunks)
-        description = "selection" if plan.selecting else "evaluation"
-        with tqdm(
-            total=total,
-            initial=len(gathered),
-            unit=" images",
-            desc=description,
-            disable=not progress,
-        ) as bar:
-            for chunk, part in self._parts(wanted):
-                if store is not None:
-                    store.write(chunk, part)
-                gathered.merge(part)
-                bar.update(len(part))
-        self._box_check.log(self._dataset.name)
-        if total and not gathered.names:
-            key, (name, reason) = next(iter(gathered.errors.items()))
-            raise UserError(
-                "none of {} pictures can be read; the first: {}".format(len(gathered), reason)
-            )
-        return gathered
-
-    def _restore(self, gathered, store, chunks):
-        """Take over the batches of this shard that a store holds; returns their numbers."""
-        done = set()
-        for chunk in store.done() if store is not None else ():
-            if chunk not in chunks:
-                continue
-            try:
-                gathered.merge(store.read(chunk))
-                done.add(chunk)
-            except UserError as error:
-                _logger.warning("%s; the batch is run again", error)
-        if done:
-            _logger.warning(
-                "going on after %d of %d images that are there already",
-                len(gathered),
-                sum(len(self._positions(chunk)) for chunk in chunks),
-            )
-        return done
-
-    def _positions(self, chunk):
-        start = chunk * self._plan.batch
-        return range(start, min(start + self._plan.batch, len(self._dataset.samples)))
-
-    def _parts(self, chunks):
-        """Yields (chunk, its :class:`Gathered`), decoding and finding boxes beside the session."""
-        positions = [self._positions(chunk) for chunk in chunks]
+        positions = [self._plan.positions(chunk) for chunk in chunks]
         results = overlapped(positions, self._load, self._predict, self._look, self._workers)
         with contextlib.closing(results):
             for chunk, (batch, looked) in zip(chunks, results):
@@ -229,7 +177,6 @@ class Evaluation(object):
         part = Gathered(self._plan)
         for position, reason in batch.unread:
             part.errors[picture_key(position)] = (self._dataset.samples[position].id, reason)
-            _logger.warning("left out: %s", reason)
         if not batch.loaded:
             return part
         keys = [picture_key(picture.position) for picture in batch.loaded]
@@ -243,7 +190,7 @@ class Evaluation(object):
             part.classification[protocol].add(logits, labels, keys)
             self._localize(part, protocol, parts[number], ranks, keys)
             if number == 0:
-                self._record(part, batch.loaded, samples, logits, probability, ranks, keys)
+                self._record(part, batch.loaded, labels, logits, probability, ranks, keys)
         return part
 
     def _localize(self, part, protocol, looked, ranks, keys):
@@ -257,10 +204,9 @@ class Evaluation(object):
             if protocol == WSOL and entry in part.pixels:
                 part.pixels[entry].add_found([pixels[entry] for _, pixels in looked], ids=keys)
 
-    def _record(self, part, loaded, samples, logits, probability, ranks, keys):
+    def _record(self, part, loaded, labels, logits, probability, ranks, keys):
         best = logits.argmax(axis=1)
         rows = np.arange(len(best))
-        labels = [sample.class_index for sample in samples]
         part.pictures.append(
             keys,
             class_index=labels,
@@ -273,8 +219,6 @@ class Evaluation(object):
             width=[picture.fit.size[0] for picture in loaded],
             height=[picture.fit.size[1] for picture in loaded],
         )
-        for sample, picture in zip(samples, loaded):
-            self._box_check.add(sample, picture.fit)
 
     def _save(self, entry, position, score_map):
         buffer = io.BytesIO()

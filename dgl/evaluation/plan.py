@@ -9,12 +9,14 @@ import json
 import os
 from typing import Any, Dict, Optional, Tuple
 
+from dgl.data.sample import MAX_CLASSES
 from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator
 from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator
 from dgl.evaluation.pixel_ap import PixelApEvaluator
 
 FIXED, WSOL = "fixed_threshold", "wsolevaluation"
 IOU = 0.5
+_LEAST_STEP = 1e-4  # as --cam-interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,6 +74,11 @@ class Plan:
         """int: the batches of the data set, the units that are stored and shared out."""
         return -(-self.images // self.batch)
 
+    def positions(self, chunk):
+        """range: the places in the data set's list that a batch has."""
+        start = chunk * self.batch
+        return range(start, min(start + self.batch, self.images))
+
     def threshold_of(self, protocol, entry):
         """The threshold settled for an entry, or ``None``."""
         return self.thresholds.get(protocol, {}).get("{}@{}".format(*entry))
@@ -107,8 +114,19 @@ class Plan:
             if values["class_names"] is not None:
                 values["class_names"] = tuple(values["class_names"])
             plan = cls(**values)
-            known = plan.batch >= 1 and plan.images >= 1 and set(plan.protocols) <= {FIXED, WSOL}
-        except (KeyError, TypeError, ValueError) as error:
+            known = (
+                set(plan.protocols) <= {FIXED, WSOL}
+                and all(isinstance(n, int) for n in (plan.batch, plan.images, plan.classes))
+                and min(plan.batch, plan.images, plan.classes) >= 1
+                and plan.classes <= MAX_CLASSES
+                and _LEAST_STEP <= plan.step <= 1
+                and all(list(map(type, entry)) == [str, str] for entry in plan.all_entries)
+            )
+            if known:  # the thresholds are checked by those that they are for
+                for protocol in plan.protocols:
+                    for entry in plan.all_entries:
+                        plan.localization_evaluator(protocol, entry)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError("not a plan of an evaluation ({!r})".format(error)) from error
         if not known:
             raise ValueError("not a plan of an evaluation")

@@ -101,6 +101,13 @@ class Records(object):
             return np.arange(self._length)
         return np.array(sorted(range(self._length), key=self._ids.__getitem__), dtype=np.int64)
 
+    def sort(self):
+        """Put the rows in the order of their ids; rows without ids stay as they are."""
+        order = self.order()
+        if len(order) and (np.diff(order) != 1).any():
+            self._ids = [self._ids[row] for row in order]
+            self._parts = {name: [self.column(name)[order]] for name in self._columns}
+
     def state_dict(self):
         """The rows as JSON values: ``ids`` and ``columns``, each compressed and in base64."""
         columns = {name: _pack(self.column(name)) for name in self._columns}
@@ -116,6 +123,8 @@ class Records(object):
         records = cls(columns)
         try:
             rows, ids, stored = state["rows"], state["ids"], state["columns"]
+            if not isinstance(rows, int) or rows < 0:
+                raise ValueError("{!r} rows".format(rows))
             if set(stored) != set(records._columns):
                 raise ValueError("other columns")
             arrays = {

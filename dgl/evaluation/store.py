@@ -4,10 +4,12 @@ A batch's file appears complete or not at all, so a run that was killed goes on 
 not there yet.
 """
 
+import itertools
 import json
 import os
 import re
 import shutil
+import stat
 
 from dgl.errors import UserError
 from dgl.evaluation.gathered import Gathered
@@ -162,7 +164,8 @@ def merge_records(folders):
             raise UserError("--merge {}: {}".format(folder, error)) from error
     lacking = merged.plan.images - len(merged)
     if lacking:
-        first = min(set(range(merged.plan.images)) - merged.positions)
+        found = merged.positions
+        first = next(position for position in itertools.count() if position not in found)
         raise UserError(
             "--merge: {} of {} pictures are in none of the results, the first is picture {}; "
             "expected every shard".format(lacking, merged.plan.images, first + 1)
@@ -176,7 +179,11 @@ def _encode(values):
 
 def _read_json(path):
     try:
-        if os.path.getsize(path) > _MOST_BYTES:
+        status = os.stat(path)
+        # Opening a pipe would wait for somebody to write to it.
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError("{}: not a file; expected results of an evaluation".format(path))
+        if status.st_size > _MOST_BYTES:
             raise UserError("{}: too large; expected results of an evaluation".format(path))
         with open(path, "rb") as stream:
             return json.loads(stream.read().decode("utf-8"))

@@ -1,0 +1,88 @@
+"""Who runs the batches of an evaluation: the session of this process, or workers that have one each."""
+
+import functools
+import os
+
+from dgl.evaluation.dispatch import dispatch
+from dgl.evaluation.gather import gather
+from dgl.evaluation.setup import localizer_arguments
+from dgl.evaluation.worker import Task
+from dgl.precisions import FLOAT32
+
+
+class Runner(object):
+    """Holds this process's localizer, and gathers what plans ask for.
+
+    With workers the localizer here tells of the network and draws the report's pictures, on the CPU, as
+    the GPUs are the workers'.
+
+    Attributes:
+        localizer: :class:`~dgl.localizer.Localizer`.
+    """
+
+    def __init__(self, args, pool=None):
+        """Build the localizer.
+
+        Args:
+            args: parsed flags.
+            pool: workers as of :func:`dgl.evaluation.dispatch.dispatch`, with a ``gpus`` of each, or
+                ``None``.
+
+        Raises:
+            UserError: as :class:`~dgl.localizer.Localizer`.
+        """
+        self._args = args
+        self._pool = pool
+        self.localizer = None
+        self.build()
+
+    def build(self, extra=()):
+        """Build the localizer again, with more entries; returns it."""
+        from dgl.localizer import Localizer  # TensorFlow takes seconds to load; --help should not
+
+        self.close()
+        self._arguments = localizer_arguments(self._args, extra)
+        here = dict(self._arguments, gpu=self._args.gpu)
+        if self._pool is not None:
+            here["gpu"] = "-1"
+            if self._pool.gpus:
+                here["precision"] = FLOAT32
+        self.localizer = Localizer(**here)
+        return self.localizer
+
+    def run(self, dataset, plan, fusions, store, shard=(1, 1), maps_folder=None):
+        """Gather what a plan asks for.
+
+        Args:
+            dataset, plan, fusions: as of :class:`~dgl.evaluation.worker.Task`.
+            store, shard: as of :func:`dgl.evaluation.gather.gather`.
+            maps_folder: str, folder for score maps, or ``None``.
+
+        Returns:
+            :class:`~dgl.evaluation.gathered.Gathered`.
+
+        Raises:
+            UserError: as :func:`~dgl.evaluation.gather.gather`, or
+                :func:`~dgl.evaluation.dispatch.dispatch`.
+        """
+        task = Task(self._arguments, dataset, plan, fusions, self._args.strict, maps_folder)
+        if self._pool is None:
+            parts = task.evaluation(self.localizer, self._args.workers).parts
+        else:
+            parts = functools.partial(dispatch, self._pool, _for_workers(task, self.localizer.path))
+        return gather(plan, dataset, parts, store, shard)
+
+    def close(self):
+        """Free the session."""
+        if self.localizer is not None:
+            self.localizer.close()
+            self.localizer = None
+
+
+def _for_workers(task, checkpoint):
+    """A task whose paths do not hang on the working folder."""
+    folder = task.maps_folder
+    return task._replace(
+        arguments=dict(task.arguments, load=os.path.abspath(checkpoint)),
+        maps_folder=None if folder is None else os.path.abspath(folder),
+    )

@@ -1,0 +1,148 @@
+"""From parsed flags to what is evaluated: data sets, the localizer's arguments, and plans."""
+
+import math
+import os
+import platform
+from collections import OrderedDict
+
+import cv2
+import numpy
+
+from dgl import __version__
+from dgl.data.layouts import check_files, load_data
+from dgl.errors import UserError
+from dgl.evaluation.entries import make_fusions
+from dgl.evaluation.plan import Plan, pictures_fingerprint
+from dgl.fingerprint import weights_fingerprint
+
+
+def versions(with_tensorflow=True):
+    """ordered name -> version of everything that figures may depend on."""
+    found = OrderedDict(dgl=__version__, python=platform.python_version())
+    if with_tensorflow:
+        from dgl.tf_compat import tf
+
+        found["tensorflow"] = tf.VERSION
+    found.update(numpy=numpy.__version__, opencv=cv2.__version__)
+    return found
+
+
+def parse_shard(text):
+    """(i, n) of ``i/n``; (1, 1) of ``None``."""
+    if text is None:
+        return 1, 1
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise UserError("--shard {}: expected I/N with I from 1 to N".format(text))
+    return int(index), int(count)
+
+
+def load_split(args, split, spread=None):
+    """One split, cut by ``--limit``, with every picture there or, not strict, at least one.
+
+    Of a list that is sorted by class the first pictures would be of a few classes only, so ``spread``
+    of them are taken evenly.
+    """
+    dataset = load_data(args.data, split, args.dataname, args.data_format)
+    if args.limit:
+        del dataset.samples[args.limit :]
+    if spread is not None and spread < len(dataset):
+        picked = numpy.linspace(0, len(dataset) - 1, spread).round().astype(int)
+        dataset.samples[:] = [dataset.samples[position] for position in picked]
+    if args.strict or not any(os.path.isfile(sample.path) for sample in dataset.samples):
+        check_files(dataset)
+    if not any(sample.boxes for sample in dataset.samples):
+        raise UserError(
+            "{} {}: no picture has a box, expected boxes to measure localization".format(
+                dataset.name, dataset.split
+            )
+        )
+    return dataset
+
+
+def check_labels(dataset, localizer):
+    """Raise :class:`UserError` for labels that the checkpoint has no class for."""
+    if dataset.classes > localizer.classes:
+        raise UserError(
+            "{}: labels of {} classes, but the checkpoint has {}".format(
+                dataset.name, dataset.classes, localizer.classes
+            )
+        )
+
+
+def localizer_arguments(args, extra=()):
+    """Keywords of :class:`~dgl.localizer.Localizer`, all but the processor that it computes on."""
+    return dict(
+        mode=args.mode,
+        load=args.load,
+        layers=args.clayer,
+        methods=args.method,
+        alpha=args.pa,
+        image_size=args.image_size,
+        data_set=args.dataset,
+        extra=list(extra),
+        precision=args.precision,
+    )
+
+
+def fusions_of(args, localizer):
+    """The fusions that ``--fuse`` asks for."""
+    layers = None
+    if args.fuse_layers is not None:
+        layers = localizer.backbone.layer_names(args.fuse_layers)
+    return make_fusions(localizer.entries, list(OrderedDict.fromkeys(args.fuse)), layers)
+
+
+def alpha_entries_of(args, localizer, settled):
+    """The entries of the study of alpha: every value by both gradients, at one layer."""
+    if not args.alphas:
+        return []
+    layer = args.alpha_layer
+    if layer is None:
+        chosen = [r["layer"] for r in (settled or {}).get("rows", ()) if r["chosen"]]
+        own = [r["layer"] for r in (settled or {}).get("rows", ()) if r["method"] == "dgl"]
+        known = [name for name in own if name in chosen and name in localizer.backbone.layers]
+        layer = known[0] if known else localizer.backbone.layer_names(args.clayer)[0]
+    layer = localizer.backbone.layer_name(layer)
+    return [
+        ("dgl(pa={}{})".format(alpha, "" if semantics == "kernel" else ",exact"), layer)
+        for semantics in ("kernel", "exact")
+        for alpha in OrderedDict.fromkeys(args.alphas)
+    ]
+
+
+def make_plan(
+    args, localizer, dataset, fusions, thresholds=None, alpha_entries=(), is_selecting=False
+):
+    """The :class:`~dgl.evaluation.plan.Plan` of one split."""
+    own = [entry for entry in localizer.entries if entry not in alpha_entries]
+    return Plan(
+        protocols=tuple(OrderedDict.fromkeys(args.protocol)),
+        entries=tuple(own + [fusion.entry for fusion in fusions]),
+        alpha_entries=tuple(alpha_entries),
+        threshold=args.threshold,
+        thresholds=thresholds or {},
+        selecting=is_selecting,
+        step=args.cam_interval,
+        batch=args.batch,
+        masks=any(sample.mask_paths for sample in dataset.samples),
+        classes=localizer.classes,
+        model=OrderedDict(
+            mode=args.mode,
+            load=args.load,
+            image_size=localizer.image_size,
+            classes=localizer.classes,
+            width=localizer.options.width,
+            norm=localizer.options.norm,
+            # JSON has no infinity.
+            alpha=args.pa if math.isfinite(args.pa) else "inf",
+            precision=args.precision,
+        ),
+        data=OrderedDict(
+            name=dataset.name, layout=dataset.format, split=dataset.split, images=len(dataset)
+        ),
+        versions=versions(),
+        class_names=dataset.class_names,
+        pictures=pictures_fingerprint(dataset.samples),
+        weights=weights_fingerprint(localizer.path),
+    )

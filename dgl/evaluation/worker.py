@@ -1,0 +1,128 @@
+"""The worker's side of a shared evaluation: one session, that runs whichever batch it is given."""
+
+import threading
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from dgl.errors import UserError
+from dgl.evaluation.localization import Evaluation
+from dgl.evaluation.setup import versions
+from dgl.fingerprint import weights_fingerprint
+
+DONE, REFUSED = "done", "refused"
+
+
+class Task(NamedTuple):
+    """All that the batches of an evaluation depend on; it can be pickled.
+
+    Attributes:
+        arguments: keywords of :class:`~dgl.localizer.Localizer`, the processor aside; ``load`` is a path
+            that holds on every host.
+        dataset: :class:`~dgl.data.sample.DataSet`.
+        plan: :class:`~dgl.evaluation.plan.Plan`.
+        fusions: list of :class:`~dgl.evaluation.entries.Fusion`.
+        strict: whether a picture that cannot be read ends the run.
+        maps_folder: folder for score maps, absolute and the same on every host, or ``None``.
+    """
+
+    arguments: Dict[str, Any]
+    dataset: Any
+    plan: Any
+    fusions: List[Any]
+    strict: bool = False
+    maps_folder: Optional[str] = None
+
+    def evaluation(self, localizer, threads):
+        """The :class:`~dgl.evaluation.localization.Evaluation` that runs its batches."""
+        return Evaluation(
+            localizer,
+            self.dataset,
+            self.plan,
+            self.fusions,
+            threads,
+            self.strict,
+            self.maps_folder,
+        )
+
+
+class Worker(object):
+    """Runs batches of one task after another; the session is kept while tasks have the same network.
+
+    Args:
+        threads: int, that decode, and as many that find boxes.
+        gpu: as of :class:`~dgl.localizer.Localizer`.
+    """
+
+    def __init__(self, threads, gpu=None):
+        self._threads = threads
+        self._gpu = gpu
+        self._arguments = self._localizer = self._evaluation = None
+
+    def start(self, task):
+        """Take on a task. No batch of another one may be running.
+
+        Raises:
+            UserError: a checkpoint that cannot be read or is another than the driver's, or other
+                versions than there.
+        """
+        found, expected = dict(versions()), dict(task.plan.versions)
+        for name in sorted(set(found) | set(expected)):
+            if found.get(name) != expected.get(name):
+                raise UserError(
+                    "a worker has {} {}, expected {} as where the command runs".format(
+                        name, found.get(name), expected.get(name)
+                    )
+                )
+        if self._arguments != task.arguments:
+            self.close()
+            from dgl.localizer import Localizer  # loads TensorFlow
+
+            self._localizer = Localizer(gpu=self._gpu, **task.arguments)
+            self._arguments = task.arguments
+        if weights_fingerprint(self._localizer.path) != task.plan.weights:
+            raise UserError(
+                "{}: other weights for a worker than where the command runs; expected the same "
+                "file on every host".format(self._localizer.path)
+            )
+        self._evaluation = task.evaluation(_OneAtATime(self._localizer), self._threads)
+
+    def run(self, chunk):
+        """Run one batch; safe in several threads, whose stages overlap.
+
+        Args:
+            chunk: int, its number.
+
+        Returns:
+            :meth:`~dgl.evaluation.gathered.Gathered.state_dict` of it.
+
+        Raises:
+            UserError: as :meth:`~dgl.evaluation.localization.Evaluation.parts`.
+        """
+        ((_, part),) = self._evaluation.parts([chunk])
+        return part.state_dict()
+
+    def close(self):
+        """Free the session."""
+        if self._localizer is not None:
+            self._localizer.close()
+        self._arguments = self._localizer = self._evaluation = None
+
+
+def answer(function, *arguments):
+    """What a worker sends back: ``(DONE, result)``, or ``(REFUSED, message)`` for :class:`UserError`."""
+    try:
+        return DONE, function(*arguments)
+    except UserError as error:
+        return REFUSED, str(error)
+
+
+class _OneAtATime(object):
+    """A localizer whose session runs for one thread at a time: it needs its memory for one batch."""
+
+    def __init__(self, localizer):
+        self._localizer = localizer
+        self._lock = threading.Lock()
+        self.image_size = localizer.image_size
+
+    def __call__(self, images, class_index):
+        with self._lock:
+            return self._localizer(images, class_index)

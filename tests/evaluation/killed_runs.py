@@ -1,0 +1,77 @@
+"""An evaluation of many small batches as a process, which tests kill and start again."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+from deterministic import picture
+from tiny import vgg_variables, write_list
+
+from dgl.weights import ModelCard, save_npz, write_card
+
+SIZE, CLASSES = 64, 7
+RESULTS = ("metrics.json", "images.csv", "records.json")
+_LONGEST = 120
+
+
+def make_command(folder, root, images):
+    """Write a checkpoint and a data set; returns the command, its ``--out`` left open at the end."""
+    save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
+    write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE))
+    rows = [
+        ("{:02d}.jpg".format(i), picture(i + 1, 90, 120), i % CLASSES, [(20, 10, 90, 70)])
+        for i in range(images)
+    ]
+    write_list(folder / "data", "val", rows)
+    command = [sys.executable, os.path.join(root, "test_code", "evaluate_localization.py")]
+    command += ["--load", str(folder / "tiny.npz"), "--data", str(folder / "data"), "--batch", "1"]
+    return command + ["--gpu", "-1", "--gallery", "0", "--clayer", "1-3", "--out"]
+
+
+def batches(out):
+    """Names of the batches that an unfinished evaluation has kept."""
+    partial = out / "partial"
+    return (
+        [n for n in os.listdir(str(partial)) if n.startswith("batch")] if partial.exists() else []
+    )
+
+
+def wait_until(condition, process=None, every=0.005):
+    """Wait until a condition holds; returns what it gave, or its last answer once the process ended."""
+    end = time.time() + _LONGEST
+    while time.time() < end:
+        found = condition()
+        if found or (process is not None and process.poll() is not None):
+            return found
+        time.sleep(every)
+    raise AssertionError("not within {} seconds".format(_LONGEST))
+
+
+def killed_after(command, out, count):
+    """Start an evaluation and kill it outright once it has kept ``count`` batches.
+
+    Returns:
+        int, the batches it had kept then.
+    """
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_until(lambda: len(batches(out)) >= count, process)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    return len(batches(out))
+
+
+def finished(command):
+    """Run an evaluation to its end; returns what it said on standard error."""
+    ran = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    said = ran.stderr.decode("utf-8")
+    assert ran.returncode == 0, said
+    return said
+
+
+def check_same(out, whole):
+    """Two evaluations have the same results, byte by byte, and nothing unfinished."""
+    for name in RESULTS:
+        assert (out / name).read_bytes() == (whole / name).read_bytes(), name
+    assert not (out / "partial").exists()

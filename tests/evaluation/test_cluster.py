@@ -1,0 +1,241 @@
+"""Evaluations by workers of a real Ray: the bytes of one process, whoever is killed on the way."""
+
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from types import SimpleNamespace
+
+import pytest
+from gathered_results import PLAIN
+from killed_runs import batches, check_same, finished, make_command, wait_until
+
+from dgl.errors import UserError
+from dgl.evaluation import cluster
+from dgl.evaluation.dispatch import AT_ONCE, MOST_LOSSES, dispatch
+
+psutil = pytest.importorskip("psutil")
+pytest.importorskip("ray")
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+IMAGES = 60
+WORKERS = ["--ray-workers", "2"]
+
+
+@pytest.fixture(scope="module")
+def short_folder():
+    """A temporary folder whose path leaves room for those of Ray's sockets."""
+    folder = tempfile.mkdtemp(prefix="dgl", dir="/tmp")
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory, root):
+    return make_command(tmp_path_factory.mktemp("cluster"), root, IMAGES)
+
+
+@pytest.fixture(scope="module")
+def whole(command, tmp_path_factory):
+    """The results of one process."""
+    out = tmp_path_factory.mktemp("whole")
+    finished(command + [str(out)])
+    return out
+
+
+class Driver(object):
+    """A command as a process, and all processes that it started."""
+
+    def __init__(self, command, folder):
+        environment = dict(os.environ, TMPDIR=folder)
+        self._said = os.path.join(tempfile.mkdtemp(dir=folder), "said")
+        with open(self._said, "wb") as said:
+            self.process = subprocess.Popen(
+                command, stdout=subprocess.DEVNULL, stderr=said, env=environment
+            )
+        self._seen = set()
+
+    def check_gone(self):
+        """The spared ones end too."""
+        assert not psutil.wait_procs(self._seen, timeout=120)[1]
+
+    def family(self):
+        """The processes below the command's; they are remembered."""
+        try:
+            found = psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            found = []
+        self._seen.update(found)
+        return found
+
+    def running_worker(self):
+        """A worker that has batches, or ``None``."""
+        for process in self.family():
+            try:
+                if process.cmdline()[:1] == ["ray::Actor.run"]:
+                    return process
+            except psutil.Error:
+                continue
+        return None
+
+    def finish(self, spared=""):
+        """Wait for the end, and for that of every process below; returns what was said.
+
+        Processes whose names end in ``spared`` are not waited for.
+        """
+        wait_until(lambda: self.family() and False, self.process, every=0.1)
+        self.process.wait()
+        assert len(self._seen) > 2
+        _, left = psutil.wait_procs(self._seen, timeout=30)
+        assert not [p for p in left if not (spared and p.name().endswith(spared))]
+        with open(self._said, encoding="utf-8", newline="") as said:
+            return said.read().replace("\r", "\n")
+
+
+def _lines(said, part):
+    return [line for line in said.split("\n") if part in line]
+
+
+def test_a_worker_that_is_killed_is_replaced(command, whole, tmp_path, short_folder):
+    out = tmp_path / "out"
+    driver = Driver(command + [str(out)] + WORKERS, short_folder)
+    victim = wait_until(lambda: len(batches(out)) >= 3 and driver.running_worker(), driver.process)
+    victim.kill()
+    done = len(batches(out))
+    assert 3 <= done < IMAGES and not (out / "metrics.json").exists()
+    said = driver.finish()
+    assert driver.process.returncode == 0
+    (line,) = _lines(said, "a worker was lost")
+    lost = int(line.split("is replaced; ")[1].split(" ")[0])
+    assert 1 <= lost <= AT_ONCE
+    check_same(out, whole)
+
+
+def test_a_driver_that_is_killed_leaves_nothing_and_goes_on(command, whole, tmp_path, short_folder):
+    out = tmp_path / "out"
+    driver = Driver(command + [str(out)] + WORKERS, short_folder)
+    wait_until(lambda: len(batches(out)) >= 5, driver.process)
+    driver.family()
+    driver.process.send_signal(signal.SIGKILL)
+    # Ray's two agents look for the rest for a minute before they end.
+    driver.finish(spared="Agent")
+    done = len(batches(out))
+    assert 5 <= done < IMAGES and not (out / "metrics.json").exists()
+    said = Driver(command + [str(out)] + WORKERS, short_folder).finish()
+    assert "going on after {} of {}".format(done, IMAGES) in said
+    check_same(out, whole)
+    driver.check_gone()
+
+
+def test_what_a_worker_refuses_is_one_line(command, tmp_path, short_folder):
+    data = tmp_path / "data"
+    shutil.copytree(command[command.index("--data") + 1], str(data))
+    (data / "val" / "07.jpg").write_bytes(b"no picture")
+    flags = [str(tmp_path / "out"), "--data", str(data), "--strict", "--limit", "9"] + WORKERS
+    driver = Driver(command + flags, short_folder)
+    said = driver.finish()
+    assert driver.process.returncode == 1
+    (line,) = _lines(said, "error:")
+    assert line.startswith("error: ") and "07.jpg" in line and "Traceback" not in said
+    assert said.rstrip().endswith(line)
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def head(short_folder, monkeypatch):
+    """The address of a cluster that runs already, on the loopback interface, with a token of its own."""
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    port = _free_port()
+    ray = os.path.join(os.path.dirname(sys.executable), "ray")
+    flags = "start --head --block --num-cpus 2 --num-gpus 0 --disable-usage-stats".split()
+    flags += ["--port", str(port), "--include-dashboard", "false", "--temp-dir", short_folder]
+    flags += ["--node-ip-address", "127.0.0.1", "--object-store-memory", "100000000"]
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen([ray] + flags, stdout=said, stderr=said)
+        family = []
+
+        def started():
+            said.seek(0)
+            return b"Ray runtime started" in said.read()
+
+        try:
+            assert wait_until(started, process, every=0.1)
+            yield "127.0.0.1:{}".format(port)
+        finally:
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(signal.SIGTERM)
+            process.wait(timeout=60)
+            psutil.wait_procs(family, timeout=30)
+
+
+def test_a_cluster_gives_the_bytes_of_one_process(folder, many, root, tmp_path, head):
+    """Everything that an evaluation can be asked for, EigenCAM, which tells numbers of threads apart."""
+    script = os.path.join(root, "test_code", "evaluate_localization.py")
+    given = [sys.executable, script, "--load", folder / "tiny.npz", "--data", many, "--batch", 3]
+    given += "--gallery 2 --resamples 50 --gpu -1 --clayer 1-2 --method dgl cam eigencam".split()
+    given += "--fuse max --alphas 1 inf --tune-split train --save-maps --out".split()
+    given = [str(flag) for flag in given]
+    one, two = tmp_path / "one", tmp_path / "two"
+    said = [finished(given + [str(one)])]
+    said.append(finished(given + [str(two)] + WORKERS + ["--ray-address", head]))
+    check_same(two, one)
+    own, others = (
+        {
+            os.path.relpath(os.path.join(parent, name), str(out))
+            for parent, _, names in os.walk(str(out))
+            for name in names
+        }
+        for out in (one, two)
+    )
+    assert own == others and sum(name.endswith(".npy") for name in own) > 50
+    # These tell the command, and pictures are drawn.
+    other = {name for name in own if name.startswith("gallery") or name.endswith(".tex")}
+    for name in sorted(own - other - {"run.json", "index.html"}):
+        assert (one / name).read_bytes() == (two / name).read_bytes(), name
+    for text in said:
+        assert len(_lines(text, "left out: ")) == 2
+
+
+class Mortal(object):
+    """An actor that runs into what kills it."""
+
+    def __init__(self, root):
+        pass
+
+    def start(self, sent):
+        return "done", None
+
+    def run(self, chunk):
+        os._exit(1)
+
+
+def test_workers_that_always_die_and_those_without_room_end_in_one_line(monkeypatch, caplog):
+    monkeypatch.setattr(cluster, "_actor_class", lambda: _by_value(Mortal))
+    task = SimpleNamespace(plan=PLAIN)
+    with cluster.ray_pool(2, gpu="-1") as pool:
+        assert pool.gpus == 0 and pool.cpus > 0
+        with pytest.raises(UserError, match="^--ray-workers 2: 7 workers were lost") as caught:
+            list(dispatch(pool, task, [0, 1, 2]))
+        assert "\n" not in str(caught.value)
+        assert caplog.text.count("a worker was lost") == 2 * MOST_LOSSES
+        with pytest.raises(UserError, match="^--ray-workers 3: there is room for 2 of "):
+            cluster._shares(pool._ray, 3, pool.cpus, 0, "-1")
+        with pytest.raises(UserError, match="^--ray-workers 2: there is room for 0 of .* 1 GPUs"):
+            cluster._shares(pool._ray, 2, None, 1, None)
+    left = psutil.Process().children(recursive=True)
+    assert not [process for process in left if "ray" in " ".join(process.cmdline())]
+
+
+def _by_value(cls):
+    """A class that Ray sends whole, since its workers do not find this module."""
+    return type(cls.__name__, (object,), dict(vars(cls), __module__="__main__"))
