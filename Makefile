@@ -8,6 +8,7 @@
 # make test-peers   the tests that compare with PyTorch, installed into .venv-peers
 # make test-horovod   trainings in two processes, in .venv-horovod, made with PYTHON_HOROVOD
 # make test-ray   evaluations on local workers; Ray goes into .venv
+# make fuzz   every reader under a coverage-guided fuzzer, in .venv-fuzz; FUZZ_SECONDS for each
 # make bench   speed beside PyTorch, captum, pytorch-grad-cam and tf-keras-vis, in .venv-bench
 # make test-browser   the report opened in Chromium, which has to be installed; playwright goes into .venv
 # PYTHON39, PYTHON37 and PYTHON_HOROVOD (3.9 to 3.11) are by default from the path, else pyenv's.
@@ -26,7 +27,7 @@ PY := $(VENV)/bin/python
 REQUIREMENTS := requirements.txt requirements/tensorflow.txt requirements/base.txt
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-fast test-tf215 test-tf115 test-peers test-browser test-horovod test-ray \
+.PHONY: demo test test-fast test-tf215 test-tf115 test-peers test-browser test-horovod test-ray fuzz \
 	bench lint format birds-checkpoint clean
 
 demo: $(VENV)/.installed
@@ -60,6 +61,10 @@ test-horovod: .venv-horovod/.tested-with
 test-ray: $(VENV)/.tested-with
 	$(PY) $(PIP_INSTALL) -r requirements/ray.txt
 	$(PY) -m pytest -q -p no:cacheprovider -m ray
+
+FUZZ_SECONDS ?= 180
+fuzz: .venv-fuzz/.installed
+	.venv-fuzz/bin/python -m benchmarks.fuzz all --seconds $(FUZZ_SECONDS) --jobs 2
 
 bench: .venv-bench/.installed
 	.venv-bench/bin/python -m benchmarks.speed --out benchmarks/results.json --plot fig/speed.png
@@ -120,6 +125,11 @@ HOROVOD_BUILD := HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_TENSORFL
 	.venv-horovod/bin/python $(PIP_INSTALL) -r requirements/horovod.txt
 	PATH="$(CURDIR)/.venv-horovod/bin:$$PATH" $(HOROVOD_BUILD) .venv-horovod/bin/python $(PIP_INSTALL) \
 		--no-build-isolation horovod==0.28.1
+	touch $@
+
+.venv-fuzz/.installed: $(REQUIREMENTS) requirements/fuzz.txt
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/python $(PIP_INSTALL) -r requirements/fuzz.txt
 	touch $@
 
 # A peer that does not install is left out of the measurement.

@@ -2,8 +2,8 @@
 
     python -m benchmarks.survival --kills 50 --out benchmarks/results/survival.json
 
-A training (or evaluation) is started and killed with SIGKILL, every other time at a moment drawn evenly
-over its whole duration, start included, and every other time within milliseconds of a file being written.
+A training (or evaluation) is started and killed with SIGKILL, in turn at a moment drawn evenly over its
+whole duration, start included; within milliseconds of a write; and as a half-written file is seen.
 It is resumed and killed again until it ends by itself; then its results are compared with those of a run
 that nothing disturbed: to the bit, file by file. Runs follow each other until there have been enough kills.
 """
@@ -160,6 +160,18 @@ def _files(folder):
     return found
 
 
+def _unfinished(folder):
+    """Names of files that are being written."""
+    try:
+        names = os.listdir(folder) + os.listdir(os.path.join(folder, "partial"))
+    except OSError:
+        try:
+            names = os.listdir(folder)
+        except OSError:
+            return set()
+    return {name for name in names if any(mark in name for mark in _UNFINISHED)}
+
+
 class Attempt(object):
     """One process of a run, to be killed or to end by itself."""
 
@@ -196,6 +208,13 @@ class Attempt(object):
         end = time.time() + delay
         while time.time() < end:
             time.sleep(_POLL)
+        return self._over()
+
+    def wait_for_half_a_file(self, number):
+        """Until its ``number``-th file under a temporary name is seen; whether it has ended."""
+        seen = set()
+        while len(seen) < number and not self._over():
+            seen |= _unfinished(self._out)
         return self._over()
 
     def kill(self):
@@ -269,11 +288,13 @@ def _one_run(work, folder, rng, duration, kills, figures, bar):
     run, before = figures["runs"], 0
     while True:
         attempt = Attempt(work, run, folder)
-        near = figures["kills"] % 2 == 1
+        near = figures["kills"] % 4
         if figures["kills"] == kills:
             over = attempt.wait()
-        elif near:
+        elif near == 1:
             over = attempt.wait_for_write(rng.randint(1, 8), rng.random() * _AFTER_WRITE)
+        elif near == 3:
+            over = attempt.wait_for_half_a_file(rng.randint(1, 8))
         else:
             over = attempt.wait(rng.random() * duration)
         if over:
@@ -284,14 +305,35 @@ def _one_run(work, folder, rng, duration, kills, figures, bar):
         attempt.kill()
         now = work.progress(run)
         figures["kills"] += 1
-        figures["near_a_write"] += near
+        figures["near_a_write"] += near in (1, 3)
         figures["mid_run"] += now > 0
-        figures["unfinished_files"] += any(
-            mark in path for path in _files(work.out(run)) for mark in _UNFINISHED
-        )
+        figures["unfinished_files"] += bool(_unfinished(work.out(run)))
         figures["lost"] += now < before
         before = now
         bar.update()
+
+
+_ROWS = (
+    ("kills", "kills"),
+    ("of them near a write", "near_a_write"),
+    ("of them with a file half-written", "unfinished_files"),
+    ("of them with results kept before", "mid_run"),
+    ("runs, each killed until it ended by itself", "runs"),
+    ("resumes that failed", "failed_resumes"),
+    ("resumes that began before what had been kept", "lost"),
+    ("results compared", "compared"),
+    ("results that differ from an undisturbed run's", "differing"),
+)
+
+
+def table(record):
+    """The figures of a record as a table in Markdown."""
+    names = sorted(WORK, reverse=True)
+    lines = ["| | " + " | ".join(names) + " |", "|---" * (1 + len(names)) + "|"]
+    for words, key in _ROWS:
+        values = ["{:,}".format(record[name][key]) for name in names]
+        lines.append("| {} | {} |".format(words, " | ".join(values)))
+    return "\n".join(lines)
 
 
 def main(argv=None):

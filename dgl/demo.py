@@ -25,6 +25,7 @@ from dgl.errors import UserError
 from dgl.fingerprint import weights_fingerprint
 from dgl.pipeline import chunks_of, overlapped
 from dgl.precisions import FLOAT32, PRECISIONS
+from dgl.terminal import printable
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHIPPED_CHECKPOINT = os.path.join(
@@ -191,9 +192,10 @@ def _line(record, outdir):
 
 
 def _say(text, stream):
-    """Print a line beside the progress bar, whatever bytes the name of a file in it is made of."""
+    """Print a line beside the progress bar, whatever the names in it are made of."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    tqdm.write(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    text = printable(text).encode(encoding, "backslashreplace").decode(encoding)
+    tqdm.write(text, file=stream)
 
 
 def _run_one(demo, path, outdir):

@@ -12,11 +12,13 @@ from collections import Counter, OrderedDict
 import numpy as np
 
 from dgl import boxes as box_ops
+from dgl.data.annotation_file import read_bounded
 from dgl.errors import UserError
 from dgl.files import write_atomically
 from dgl.rendering.overlay import draw_boxes, overlay, write_image
 
 RESULTS = "results.jsonl"
+_MOST_BYTES = 1 << 20  # a record has a few hundred bytes
 
 
 class PictureFiles(object):
@@ -104,9 +106,9 @@ class PictureFiles(object):
             # A picture may have changed, and a run with other flags writes some of the same files.
             if max(map(os.path.getmtime, others)) > os.path.getmtime(record_path):
                 return None
-            with open(record_path, encoding="utf-8") as stream:
-                record = json.load(stream, object_pairs_hook=OrderedDict)
-        except (OSError, ValueError):
+            text = read_bounded(record_path, _MOST_BYTES, "a record") or b""
+            record = json.loads(text.decode("utf-8"), object_pairs_hook=OrderedDict)
+        except (OSError, ValueError, RecursionError, UserError):
             return None
         wanted = dict(self._settings, image=path, threshold=self._threshold, **self._flags())
         if not isinstance(record, dict) or not {"box", "predicted_index"} <= set(record):

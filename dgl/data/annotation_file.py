@@ -1,4 +1,4 @@
-"""Reading an annotation that comes from outside: a file of bounded size, and nothing but a file."""
+"""Reading a small file that comes from outside: of bounded size, and nothing but a file."""
 
 import os
 import stat
@@ -8,7 +8,7 @@ from dgl.errors import UserError
 
 
 def read_bounded(path, most, expected):
-    """The bytes of the annotation of one picture.
+    """The bytes of a file, such as the annotation of one picture.
 
     Args:
         path: str, the file.
@@ -34,6 +34,6 @@ def read_bounded(path, most, expected):
         raise UserError("{}: cannot be read: {}".format(quote(path, 400), reason)) from error
     if len(data) > most:
         raise UserError(
-            "{}: more than {} bytes; expected the annotation of one picture".format(path, most)
+            "{}: more than {} bytes; expected {}, which is far smaller".format(path, most, expected)
         )
     return data

@@ -7,6 +7,7 @@ fetched too, masks in ``segmentations/``.
 """
 
 import os
+import re
 
 from dgl.data.class_names import strip_numbers
 from dgl.data.label_list import check_repeats
@@ -30,6 +31,9 @@ EXPECTED = (
     "images.txt, image_class_labels.txt, train_test_split.txt, bounding_boxes.txt, classes.txt "
     "and images/ (CUB-200-2011)"
 )
+
+# A path may hold any character, white space among them.
+_ID_AND_REST = re.compile(r"({})[ \t]+(.+)".format(DIGITS.pattern), re.DOTALL)
 
 
 def detect_cub(data_dir, dataname=None):
@@ -125,15 +129,15 @@ def _read_table(data_dir, name, columns, images=None):
     table = {}
     for number, text in read_lines(path):
         where = "{}:{}".format(path, number)
-        key, _, rest = text.replace("\t", " ").partition(" ")
-        if not (DIGITS.fullmatch(key) and rest.strip()):
+        match = _ID_AND_REST.fullmatch(text)
+        if not match:
             raise UserError("{}: {}; expected '{}'".format(where, quote(text), columns))
-        key = int(key)
+        key, rest = int(match.group(1)), match.group(2)
         if key in table:
             raise UserError("{}: id {} a second time; expected it once".format(where, key))
         if images is not None and key not in images:
             raise UserError("{}: id {} is not in images.txt".format(where, key))
-        table[key] = (where, rest.strip())
+        table[key] = (where, rest)
     if images is not None and len(table) < len(images):
         key = next(key for key in images if key not in table)
         raise UserError("{}: no line for id {} ({})".format(path, key, images[key][0]))

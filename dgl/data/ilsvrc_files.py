@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tqdm import tqdm
 
 from dgl.data.class_names import read_class_names, strip_numbers
+from dgl.data.image_io import is_folder_entry
 from dgl.data.label_list import check_repeats
 from dgl.data.sample import DIGITS, quote, read_lines, resolve_below
 from dgl.errors import UserError
@@ -79,7 +80,7 @@ def has_xml(folder):
     for entry in _scan(folder):
         if entry.name.endswith(".xml"):
             return True
-        if len(folders) < 5 and entry.is_dir():
+        if len(folders) < 5 and is_folder_entry(entry):
             folders.append(entry.path)
     return any(entry.name.endswith(".xml") for path in folders for entry in _scan(path))
 
@@ -169,8 +170,8 @@ def _listed(list_path, root, part):
         read_lines(list_path), desc=os.path.basename(list_path), unit=" lines", leave=False, delay=1
     ):
         where = "{}:{}".format(list_path, number)
-        listed, _, count = text.replace("\t", " ").rpartition(" ")
-        listed = listed.strip()
+        cut = max(text.rfind(" "), text.rfind("\t")) + 1
+        listed, count = text[:cut].rstrip(" \t"), text[cut:]
         if not listed or not DIGITS.fullmatch(count):
             raise UserError("{}: {}; expected 'id number'".format(where, quote(text)))
         _, relative = resolve_below(root, "", listed, where)
@@ -206,7 +207,7 @@ def _nested(root):
 
 
 def _subfolders(folder):
-    return [e.name for e in _scan(folder) if not e.name.startswith(".") and e.is_dir()]
+    return [entry.name for entry in _scan(folder) if is_folder_entry(entry)]
 
 
 def _names_by_stem(folder):

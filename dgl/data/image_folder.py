@@ -8,7 +8,7 @@ import os
 
 from tqdm import tqdm
 
-from dgl.data.image_io import image_names, is_image_entry
+from dgl.data.image_io import image_names, is_folder_entry, is_image_entry
 from dgl.data.sample import SPLITS, DataSet, Sample, check_class_index, check_classes, check_split
 from dgl.errors import UserError
 
@@ -108,7 +108,7 @@ def class_folders(folder):
     """
     try:
         with os.scandir(folder) as entries:
-            names = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
+            names = [entry.name for entry in entries if is_folder_entry(entry)]
     except OSError as error:
         raise UserError("{}: cannot be listed: {}".format(folder, error.strerror)) from error
     return [name for name in names if _has_picture(os.path.join(folder, name))]

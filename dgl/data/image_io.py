@@ -11,8 +11,10 @@ import warnings
 import numpy as np
 from PIL import Image
 
+from dgl.data.picture_headers import MOST_EXIF, check_headers
 from dgl.data.sample import quote
 from dgl.errors import UserError
+from dgl.terminal import printable
 
 IMAGE_EXTENSIONS = (
     ".jpg",
@@ -32,9 +34,13 @@ PIXEL_LIMIT = 100 * 1000 * 1000
 # Raster formats only: some of Pillow's other readers start external programs.
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000")
 _EXIF_ORIENTATION = 0x0112
+# Pixels that are converted at a time, so that what lies between the decoder and the result is small.
+_STRIP = 4 * 1000 * 1000
 
 # Pillow warns from 89 megapixels on; PIXEL_LIMIT is the limit here, and going over it is an error.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# It also tells of damaged metadata beside sound pixels, in lines that look like a failure.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def read_image(path):
@@ -51,8 +57,9 @@ def read_image(path):
         uint8 array (H, W, 3), RGB, contiguous and writable.
 
     Raises:
-        UserError: the file is missing, empty, no picture, damaged or truncated, or has more than
-            :data:`PIXEL_LIMIT` pixels (checked from its header, before decoding).
+        UserError: the file is missing, empty, no picture, damaged or truncated, claims what no
+            picture has (:mod:`dgl.data.picture_headers`), or has more than :data:`PIXEL_LIMIT` pixels
+            (checked from its header, before decoding).
     """
     try:
         status = os.stat(path)
@@ -72,6 +79,10 @@ def read_image(path):
 
 def _decode(stream, path):
     try:
+        check_headers(stream)
+    except ValueError as error:
+        raise UserError("{}: damaged picture: {}".format(path, error)) from error
+    try:
         image = Image.open(stream, formats=_FORMATS)
     except Image.UnidentifiedImageError as error:
         raise UserError("{}: not a picture (no known format)".format(path)) from error
@@ -80,20 +91,22 @@ def _decode(stream, path):
     # Pillow's readers raise almost any exception on damaged data, so nothing narrower would do.
     except Exception as error:
         raise UserError("{}: damaged picture: {}".format(path, _reason(error))) from error
-    with image:
+    try:
         if 0 in image.size:
             raise UserError("{}: a picture without pixels".format(path))
         if image.size[0] * image.size[1] > PIXEL_LIMIT:
             raise UserError(_too_large(path, image.size))
-        try:
-            image.load()
-            return _upright(_to_rgb(image, path), _orientation(image))
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                "{}: damaged or truncated picture: {}".format(path, _reason(error))
-            ) from error
+        image.load()
+        rgb, orientation = _to_rgb(image, path), _orientation(image)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            "{}: damaged or truncated picture: {}".format(path, _reason(error))
+        ) from error
+    finally:
+        image.close()  # its pixels are not needed beside the upright ones
+    return _upright(rgb, orientation)
 
 
 def _too_large(path, size=None):
@@ -104,10 +117,22 @@ def _too_large(path, size=None):
 
 
 def _reason(error):
-    return " ".join(str(error).split()) or type(error).__name__
+    return printable(" ".join(str(error).split())) or type(error).__name__
 
 
 def _to_rgb(image, path):
+    width, height = image.size
+    rows = max(1, _STRIP // width)
+    if rows >= height:
+        return _convert(image, path)
+    rgb = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        rgb[top:bottom] = _convert(image.crop((0, top, width, bottom)), path)
+    return rgb
+
+
+def _convert(image, path):
     if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or (
         "transparency" in image.info and image.mode in ("RGB", "L", "P", "1")
     ):
@@ -147,6 +172,9 @@ def _orientation(image):
     if image.format == "TIFF":
         return 1
     try:
+        stored = (image.info.get("exif"), image.info.get("Raw profile type exif"))
+        if max(len(part or "") for part in stored) > MOST_EXIF:
+            return 1
         return image.getexif().get(_EXIF_ORIENTATION, 1)
     except Exception:
         # Damaged metadata beside a sound picture: as if there were none.
@@ -164,12 +192,24 @@ def _upright(array, orientation):
 
 
 def is_image_entry(entry):
-    """Whether an :class:`os.DirEntry` is a picture, by its extension; dot files are not."""
-    return (
-        entry.name.lower().endswith(IMAGE_EXTENSIONS)
-        and not entry.name.startswith(".")
-        and entry.is_file()
-    )
+    """Whether an :class:`os.DirEntry` is a picture, by its extension; dot files are not.
+
+    A link that leads nowhere is one: reading it tells of the picture that is lost.
+    """
+    if not entry.name.lower().endswith(IMAGE_EXTENSIONS) or entry.name.startswith("."):
+        return False
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:  # a link to itself
+        return True
+
+
+def is_folder_entry(entry):
+    """Whether an :class:`os.DirEntry` is a folder that is not hidden; links are followed."""
+    try:
+        return not entry.name.startswith(".") and entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def image_names(folder):

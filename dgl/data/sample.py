@@ -12,6 +12,7 @@ import stat
 from typing import Iterator, List, Optional, Tuple
 
 from dgl.errors import UserError
+from dgl.terminal import printable
 
 SPLITS = ("train", "val", "test")
 
@@ -21,6 +22,8 @@ MAX_LINE_BYTES = 16 * 1024
 # Far above any classification data set; keeps a stray number from sizing a classifier.
 MAX_CLASSES = 1000000
 
+# Characters of a path that a message repeats.
+_LONGEST = 400
 # What a list may hold as a whole number.
 DIGITS = re.compile(r"[0-9]{1,9}")
 # No program writes a coordinate of so many characters.
@@ -209,9 +212,16 @@ def quote(text, limit=80):
 
 
 def first_few(items, limit=5):
-    """The first ``limit`` of some strings for a message, with ``", ..."`` where there are more."""
-    found = list(itertools.islice(items, limit + 1))
-    return ", ".join(found[:limit]) + (", ..." if len(found) > limit else "")
+    """The first ``limit`` of some strings for a message, with ``", ..."`` where there are more.
+
+    Of a string longer than any path of use the beginning and the end are given; one that cannot be
+    printed is escaped.
+    """
+    found = [
+        item if len(item) <= _LONGEST else item[: _LONGEST // 2] + "..." + item[-_LONGEST // 2 :]
+        for item in itertools.islice(items, limit + 1)
+    ]
+    return ", ".join(map(printable, found[:limit])) + (", ..." if len(found) > limit else "")
 
 
 def read_lines(path: str) -> Iterator[Tuple[int, str]]:

@@ -28,6 +28,8 @@ from dgl.errors import UserError
 IDS, LABELS, SIZES = "image_ids.txt", "class_labels.txt", "image_sizes.txt"
 LOCALIZATION = "localization.txt"
 NO_LABEL = -1
+# Nothing else that counts as white space: an id may begin with it.
+_BLANK = " \t"
 _LOCALIZATION_LINE = "'id,x0,y0,x1,y1' or 'id,mask_path,ignore_path'"
 
 _logger = logging.getLogger(__name__)
@@ -152,10 +154,10 @@ def _split(text, ids, values, where, expected):
     fields = text.rsplit(",", values)
     if len(fields) <= values:
         raise UserError("{}: {}; expected {}".format(where, quote(text), expected))
-    key = fields[0].strip()
+    key = fields[0].strip(_BLANK)
     if key not in ids:
         raise UserError("{}: {} is not in {}; expected {}".format(where, quote(key), IDS, expected))
-    return key, [field.strip() for field in fields[1:]]
+    return key, [field.strip(_BLANK) for field in fields[1:]]
 
 
 def _check_complete(folder, name, ids, found):
@@ -218,7 +220,7 @@ def _read_localization(folder, ids):
 def _is_box(text, ids):
     """Whether a line of ``localization.txt`` has four fields after its id, which may have commas."""
     commas = text.count(",")
-    if commas >= 2 and text.rsplit(",", 2)[0].strip() in ids:
+    if commas >= 2 and text.rsplit(",", 2)[0].strip(_BLANK) in ids:
         return False
     return commas >= 4
 

@@ -5,6 +5,7 @@ The files of Keras, PyTorch and safetensors keep the names and the axis order th
 
 import os
 import re
+import stat
 import zipfile
 from collections import OrderedDict
 
@@ -20,6 +21,7 @@ _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
 # Beside TensorFlow's checkpoints; it says which is the newest.
 _STATE_FILE = "checkpoint"
+_MOST_STATE = 1 << 20
 
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
@@ -56,7 +58,24 @@ class Checkpoint(object):
         return self._read(name)
 
 
+def _check_files(prefix):
+    """Refuse a pipe or a device among a checkpoint's files: reading one would not end."""
+    folder, name = os.path.split(prefix)
+    parts = (name, name + ".index", name + ".data-")
+    try:
+        found = os.listdir(folder or os.curdir)
+    except OSError:
+        found = []  # its reader says what is the matter
+    for part in found:
+        path = os.path.join(folder, part)
+        if (part in parts or part.startswith(parts[2])) and os.path.exists(path):
+            mode = os.stat(path).st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise UserError("{}: not a file; expected a part of a checkpoint".format(path))
+
+
 def _open_tensorflow(prefix):
+    _check_files(prefix)
     try:
         reader = tf.train.NewCheckpointReader(prefix)
         stored = reader.get_variable_to_shape_map()
@@ -82,14 +101,31 @@ def _open_tensorflow(prefix):
     )
 
 
-def _newest_in(folder):
-    """Prefix of the checkpoint that a folder stands for."""
+def _latest_in(folder):
+    """Prefix of the checkpoint that a folder's state file calls the newest, ``None`` without one.
+
+    A copied folder's state file may hold the path of where it was written: only its last part counts,
+    so that no state file leads elsewhere.
+    """
+    path = os.path.join(folder, _STATE_FILE)
+    # A damaged state file says nothing; the files beside it may be sound.
+    if not os.path.isfile(path) or os.path.getsize(path) > _MOST_STATE:
+        return None
     try:
         state = tf.train.get_checkpoint_state(folder)
-    except ValueError:  # a damaged state file says nothing; the files beside it may be sound
-        state = None
-    latest = state.model_checkpoint_path if state else ""
-    if latest and (os.path.isfile(latest + ".index") or os.path.isfile(latest)):
+    except ValueError:
+        return None
+    name = os.path.basename(state.model_checkpoint_path) if state else ""
+    if not name or "\0" in name:
+        return None
+    prefix = os.path.join(folder, name)
+    return prefix if os.path.isfile(prefix + ".index") or os.path.isfile(prefix) else None
+
+
+def _newest_in(folder):
+    """Prefix of the checkpoint that a folder stands for."""
+    latest = _latest_in(folder)
+    if latest is not None:
         return latest
     try:
         names = os.listdir(folder)

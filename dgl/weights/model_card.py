@@ -10,10 +10,16 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Optional, Tuple
 
+from dgl.data.annotation_file import read_bounded
 from dgl.errors import UserError
 from dgl.files import write_atomically
+from dgl.weights.foreign import first_line, quoted
 
 CARD_FILE = "model.json"
+# What --image_size takes at most.
+MOST_SIDE = 4096
+# Names of a million classes; what is larger is no card.
+_MOST_BYTES = 1 << 26
 
 _DAMAGED = (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError)
 
@@ -58,9 +64,10 @@ def read_card(checkpoint_path):
     for path in _candidates(checkpoint_path):
         if not os.path.isfile(path):
             continue
+        data = read_bounded(path, _MOST_BYTES, "a model card")
         try:
-            with open(path, encoding="utf-8") as stream:
-                values = json.load(stream)
+            # Whole numbers too as float: int() takes a time quadratic in the number of digits.
+            values = json.loads((data or b"").decode("utf-8"), parse_int=float)
             names = values.get("class_names")
             if isinstance(names, str):
                 raise ValueError("class_names is no list")
@@ -71,13 +78,15 @@ def read_card(checkpoint_path):
                 data_set=str(values.get("data_set", "")),
                 last_stride=int(values.get("last_stride", 1)),
             )
-            if card.image_size < 1 or card.last_stride < 1:
-                raise ValueError("sizes are positive")
+            if not 1 <= card.image_size <= MOST_SIDE or card.last_stride not in (1, 2):
+                raise ValueError(
+                    "expected a side of 1 to {} and a stride of 1 or 2".format(MOST_SIDE)
+                )
             return card
         except _DAMAGED as error:
             raise UserError(
                 "{}: not a model card ({}); expected JSON with mode and image_size".format(
-                    path, error
+                    path, quoted(first_line(error))
                 )
             ) from None
     return None

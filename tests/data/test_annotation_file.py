@@ -11,7 +11,7 @@ from dgl.errors import UserError
 def test_file_up_to_the_bound_is_read_whole(tmp_path):
     (tmp_path / "a").write_bytes(b"\r\n\0x")
     assert read_bounded(str(tmp_path / "a"), 4, "a file") == b"\r\n\0x"
-    with pytest.raises(UserError, match="a: more than 3 bytes; expected the annotation"):
+    with pytest.raises(UserError, match="a: more than 3 bytes; expected a file, which"):
         read_bounded(str(tmp_path / "a"), 3, "a file")
 
 

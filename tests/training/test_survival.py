@@ -83,7 +83,7 @@ def test_a_signal_while_validating_loses_no_step(runs):
 
 
 def test_killed_outright_nothing_is_lost():
-    """Twice, at moments that differ from those of the record in docs/robustness.md."""
+    """Twice, at moments that differ from those of the record in docs/survival.md."""
     figures = survive(Training, 2, seed=7, progress=False)
     assert (figures["kills"], figures["failed_resumes"]) == (2, 0)
     assert (figures["lost"], figures["differing"]) == (0, 0)

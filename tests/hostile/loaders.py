@@ -1,0 +1,148 @@
+"""Everything that reads a file, by the kind of input that it is given."""
+
+import os
+
+import numpy as np
+
+from dgl.data.flows import augment, centre_view
+from dgl.data.image_io import list_images, read_image
+from dgl.data.layouts import check_files, detect_layout, load_data
+from dgl.data.masks import read_mask
+from dgl.data.photos5 import write_data_set
+from dgl.data.views import GEOMETRIES, demo_input
+from dgl.errors import UserError
+from dgl.evaluation.metrics import compute_metrics
+from dgl.evaluation.plan import pictures_fingerprint
+from dgl.evaluation.scoring import read_map, read_records, score
+from dgl.evaluation.store import Store, merge_records
+from dgl.fingerprint import weights_fingerprint
+from dgl.weights import open_checkpoint, read_card
+from dgl.weights.checkpoint import is_checkpoint
+from dgl.weights.sources import recognise
+
+_READ = 64 << 20  # bytes of an array that are read: networks compare the shape first
+_SIDE = 64
+
+
+def _pictures(folder):
+    for path in list_images(folder):
+        image = read_image(path)
+        assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
+
+
+def _views(folder):
+    for path in list_images(folder):
+        image = read_image(path)
+        for geometry in GEOMETRIES.values():
+            view = geometry.view(image, [(0, 0, 5, 5), (-1e9, -1e9, 1e9, 1e9)], _SIDE)
+            assert view.image.shape == (_SIDE, _SIDE, 3)
+        assert np.isfinite(demo_input(image, _SIDE)).all()
+        assert augment(image, _SIDE, np.random.RandomState(0)).shape == (_SIDE, _SIDE, 3)
+        assert centre_view(image, _SIDE).shape == (_SIDE, _SIDE, 3)
+
+
+def _masks(folder):
+    for path in list_images(folder):
+        assert set(np.unique(read_mask([path], path, _SIDE))) <= {0, 1, 255}
+
+
+def _split(split, with_boxes=True):
+    def load(folder):
+        dataset = load_data(folder, split, with_boxes=with_boxes)
+        for sample in dataset.samples:
+            assert 0 <= sample.class_index < dataset.classes
+            # What leads out of the data folder is refused before anything is looked for there.
+            assert sample.path.startswith(os.path.abspath(folder) + os.sep)
+        assert len(pictures_fingerprint(dataset.samples)) == 64
+        check_files(dataset)
+        for sample in dataset.samples:
+            read_image(sample.path)
+
+    return load
+
+
+def _every_layout(folder):
+    from dgl.data.layouts import layout_names
+
+    refusals = []
+    for name in layout_names():
+        try:
+            load_data(folder, "val", layout=name)
+        except UserError as error:
+            refusals.append(error)
+    if len(refusals) == len(layout_names()):
+        raise refusals[-1]
+
+
+def _photos5(folder):
+    clones = [os.path.join(folder, name) for name in ("raccoon", "kangaroo", "fruit")]
+    write_data_set(*clones, out=os.path.join(folder, "out"), progress=False)
+
+
+def _map(folder):
+    read_map(os.path.join(folder, "maps", "a", "1.jpg.npy"))
+
+
+def _scores(folder):
+    records = read_records(os.path.join(folder, "metadata"))
+    score(os.path.join(folder, "maps"), records, 0.05, progress=False, strict=True)
+
+
+def _load_of(folder):
+    path = os.path.join(folder, "LOAD")
+    if not os.path.isfile(path):
+        return os.path.join(folder, "tiny.npz")
+    with open(path) as stream:
+        return os.path.join(folder, stream.read())
+
+
+def _checkpoint(folder):
+    load = _load_of(folder)
+    is_checkpoint(load)
+    checkpoint = open_checkpoint(load)
+    recognise(checkpoint.shapes)
+    for name, shape in checkpoint.shapes.items():
+        if np.prod(shape, dtype=np.float64) * 8 <= _READ:
+            assert checkpoint.read(name).shape == shape
+    weights_fingerprint(checkpoint.path)
+
+
+def _card(folder):
+    card = read_card(_load_of(folder))
+    assert card is None or (32 <= card.image_size <= 4096 and 1 <= card.last_stride <= 2)
+
+
+def _results(folder):
+    found = merge_records([folder])
+    compute_metrics(found, 0, 0, None)
+
+
+def _unfinished(folder):
+    from gathered_results import PLAIN
+
+    store = Store(folder, PLAIN)
+    for chunk in store.done():
+        assert store.read(chunk).positions
+
+
+_DATA = [
+    ("detect_layout", detect_layout),
+    ("load_data of val", _split("val")),
+    ("load_data of test", _split("test")),
+    ("load_data of train", _split("train")),
+    ("load_data without boxes", _split("val", False)),
+    ("load_data of every layout", _every_layout),
+]
+LOADERS = {
+    "pictures": [("read_image", _pictures), ("views", _views), ("read_mask", _masks)],
+    "label lists": _DATA,
+    "CUB": _DATA,
+    "ILSVRC": _DATA,
+    "wsolevaluation": _DATA,
+    "class folders": _DATA,
+    "photos5": [("write_data_set", _photos5)],
+    "maps": [("read_map", _map), ("score", _scores)],
+    "checkpoints": [("open_checkpoint", _checkpoint), ("read_card", _card)],
+    "model cards": [("read_card", _card), ("open_checkpoint", _checkpoint)],
+    "results": [("merge_records", _results), ("Store", _unfinished)],
+}

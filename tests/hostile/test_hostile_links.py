@@ -1,0 +1,152 @@
+"""Links, pipes and notes of other folders: what is followed, what is named, what is passed over."""
+
+import json
+import os
+
+import pytest
+from gathered_results import PLAIN, filled
+from small_network import write_tensorflow
+
+from dgl.data.image_folder import load_image_folder
+from dgl.data.image_io import list_images, read_image
+from dgl.demo_files import PictureFiles
+from dgl.errors import UserError
+from dgl.evaluation.scoring import read_map
+from dgl.evaluation.store import Store, merge_records
+from dgl.weights import open_checkpoint, read_card
+
+from .checkpoints import VALUES
+from .data_sets import jpeg
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """``a.jpg``, a link to it from elsewhere, one to nowhere, one to itself, and a pipe."""
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    (pictures / "a.jpg").write_bytes(jpeg())
+    (tmp_path / "outside.jpg").write_bytes(jpeg())
+    (pictures / "linked.jpg").symlink_to(tmp_path / "outside.jpg")
+    (pictures / "lost.jpg").symlink_to("nowhere.jpg")
+    (pictures / "self.jpg").symlink_to("self.jpg")
+    os.mkfifo(str(pictures / "pipe.jpg"))
+    return pictures
+
+
+def test_lost_pictures_are_listed_and_named(folder):
+    paths = list_images(str(folder))
+    names = [os.path.basename(path) for path in paths]
+    assert names == ["a.jpg", "linked.jpg", "lost.jpg", "self.jpg"]
+    for path in paths[:2]:
+        assert read_image(path).shape == (60, 80, 3)
+    for path in paths[2:]:
+        with pytest.raises(UserError, match=os.path.basename(path)):
+            read_image(path)
+
+
+def test_folders_that_link_to_themselves_are_passed_over(folder, tmp_path):
+    for name in ("cat", "dog"):
+        (tmp_path / "data" / "val" / name).mkdir(parents=True)
+        (tmp_path / "data" / "val" / name / "1.jpg").write_bytes(jpeg())
+    (tmp_path / "data" / "val" / "loop").symlink_to("loop")
+    (tmp_path / "data" / "val" / "linked").symlink_to(folder)
+    dataset = load_image_folder(str(tmp_path / "data"), "val")
+    assert dataset.class_names == ("cat", "dog", "linked")
+
+
+@pytest.mark.parametrize(
+    "where", ["/elsewhere/model-7", "../../model-7", "/dev/zero", "a/b/model-7"]
+)
+def test_a_state_file_leads_nowhere_else(tmp_path, where):
+    write_tensorflow(tmp_path / "model-7", VALUES)
+    write_tensorflow(tmp_path / "model-8", VALUES)
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "{}"\n'.format(where))
+    if where == "/dev/zero":
+        with pytest.raises(UserError, match="several checkpoints: model-7, model-8"):
+            open_checkpoint(str(tmp_path))
+    else:
+        assert open_checkpoint(str(tmp_path)).path == str(tmp_path / "model-7")
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "model-7.data-00000-of-00001", "model-7.data-x"])
+def test_pipes_among_a_checkpoint_s_files(tmp_path, name):
+    write_tensorflow(tmp_path / "model-7", VALUES)
+    if (tmp_path / name).exists():
+        (tmp_path / name).unlink()
+    os.mkfifo(str(tmp_path / name))
+    if name == "checkpoint":
+        assert open_checkpoint(str(tmp_path)).path == str(tmp_path / "model-7")
+    else:
+        with pytest.raises(UserError, match="not a file; expected a part of a checkpoint"):
+            open_checkpoint(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "key, value", [("image_size", 4097), ("last_stride", 3), ("image_size", 0)]
+)
+def test_cards_are_bounded(tmp_path, key, value):
+    card = dict({"mode": "vgg", "image_size": 4096, "last_stride": 2}, **{key: value})
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match="expected a side of 1 to 4096 and a stride of 1 or 2"):
+        read_card(str(tmp_path))
+
+
+def test_a_map_that_is_a_pipe(tmp_path):
+    os.mkfifo(str(tmp_path / "a.npy"))
+    with pytest.raises(UserError, match=r"a\.npy: not a file; expected a score map"):
+        read_map(str(tmp_path / "a.npy"))
+
+
+def _stored(folder, **changes):
+    state = filled(range(PLAIN.batch)).state_dict()
+    plan = dict(PLAIN.to_json(), **changes.pop("plan", {}))
+    state.update(changes)
+    folder.mkdir()
+    (folder / "records.json").write_text(json.dumps({"plan": plan, "results": state}))
+    return str(folder)
+
+
+def test_a_plan_of_many_pictures_is_not_counted_out(tmp_path):
+    data = dict(PLAIN.data, images=10**12)
+    with pytest.raises(UserError, match="the first is picture {};".format(PLAIN.batch + 1)):
+        merge_records([_stored(tmp_path / "a", plan={"data": data})])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"plan": {"step": 1e-9}},
+        {"plan": {"classes": 10**12}},
+        {"plan": {"entries": [["dgl", 3]]}},
+        {"plan": {"batch": 1.5}},
+        {"names": [["x", "a.jpg"]]},
+        {"names": [["00000099", "a.jpg"]]},
+        {"names": [["{:08d}".format(i + 8), "a.jpg"] for i in range(PLAIN.batch)]},
+    ],
+)
+def test_results_that_do_not_belong_together(tmp_path, changes):
+    with pytest.raises(UserError, match="damaged results"):
+        merge_records([_stored(tmp_path / "a", **changes)])
+
+
+def test_a_pipe_among_the_batches(tmp_path):
+    store = Store(str(tmp_path), PLAIN)
+    os.mkfifo(str(tmp_path / "partial" / "batch-000001.json"))
+    assert store.done() == [1]
+    with pytest.raises(UserError, match="not a file; expected results"):
+        store.read(1)
+
+
+@pytest.mark.parametrize("data", [None, b"[" * 100000, b"\xff", b"{}" + b" " * (2 << 20), b"7"])
+def test_records_of_the_demo_that_are_none(tmp_path, data):
+    files = PictureFiles([("dgl", "conv5_2")], "vgg", "dgl", 0.2, False, {})
+    picture = tmp_path / "a.jpg"
+    picture.write_bytes(jpeg())
+    for name in ("vgg_conv5_2_dgl.png", "vgg_conv5_2_dgl_box.png"):
+        (tmp_path / name).write_bytes(b"x")
+    record = tmp_path / "vgg_conv5_2_dgl.json"
+    if data is None:
+        os.mkfifo(str(record))
+    else:
+        record.write_bytes(data)
+    assert files.find(str(picture), None, str(tmp_path)) is None

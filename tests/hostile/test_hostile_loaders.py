@@ -1,0 +1,119 @@
+"""Bad input through every loader: read or refused in one line, in bounded time and memory."""
+
+import collections
+import os
+import sys
+
+import pytest
+
+from .case import ANY, GOOD, REFUSED, Case
+from .corpus import all_cases, sample
+from .guard import Outcome, attempt
+from .loaders import LOADERS
+from .mutate import damaged_bytes
+from .record import judge, run_case
+
+KINDS = sorted(LOADERS)
+# Other work on the same cores must not fail a test.
+PATIENCE = 60
+
+
+@pytest.fixture(scope="module")
+def every_case():
+    return list(all_cases())
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.chdir(tmp_path / "cwd")
+    return str(tmp_path)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sample_of_every_kind(kind, every_case, work):
+    faults = []
+    cases = [case for case in sample(every_case) if case.kind == kind]
+    for case in cases:
+        outcomes = run_case(case, LOADERS[kind], work, PATIENCE)
+        refusals = sum(outcome.how == "refused" for outcome in outcomes)
+        found = [o.message or o.how for o in outcomes if o.is_fault]
+        found.append(judge(case, outcomes, refusals))
+        faults.extend((case.name, fault) for fault in found if fault)
+    assert not faults
+    assert len(cases) > 5
+
+
+def test_names_are_unique_and_inputs_many(every_case):
+    names = collections.Counter((case.kind, case.name) for case in every_case)
+    assert [name for name, count in names.items() if count > 1] == []
+    assert len(every_case) > 4000
+    assert {case.kind for case in every_case} == set(KINDS)
+    assert {case.outcome for case in every_case} == {GOOD, REFUSED, ANY}
+
+
+def test_damage_is_the_same_at_every_call():
+    first, second = (dict(damaged_bytes(bytes(range(256)), "a")) for _ in range(2))
+    assert first == second and len(first) > 20
+    assert first != dict(damaged_bytes(bytes(range(256)), "b"))
+
+
+def _attempt(call, work):
+    folder, outside = os.path.join(work, "data"), os.path.join(work, "outside")
+    os.makedirs(folder)
+    os.makedirs(outside)
+    with open(os.path.join(outside, "secret"), "w") as stream:
+        stream.write("x")
+    return attempt(call, folder, outside, seconds=1, megabytes=100)
+
+
+def _hang(folder):
+    os.mkfifo(os.path.join(folder, "pipe"))
+    with open(os.path.join(folder, "pipe")):
+        pass
+
+
+def _fill(folder):
+    return bytearray(200 << 20)
+
+
+def _write(folder):
+    with open(os.path.join(os.path.dirname(folder), "x"), "w"):
+        pass
+
+
+def _read_outside(folder):
+    with open(os.path.join(folder, "..", "outside", "secret")) as stream:
+        return stream.read()
+
+
+@pytest.mark.parametrize(
+    "call, how",
+    [
+        (_hang, "hang"),
+        (_fill, "memory"),
+        (_write, "wrote"),
+        (_read_outside, "opened"),
+        (lambda folder: 1 // 0, "traceback: ZeroDivisionError"),
+        (os.listdir, "read"),
+    ],
+)
+def test_the_watch_sees_what_is_wrong(call, how, work):
+    if how in ("wrote", "opened") and not hasattr(sys, "addaudithook"):
+        pytest.skip("no audit hooks before Python 3.8")
+    assert _attempt(call, work).how.startswith(how)
+
+
+def test_the_watch_sees_a_program_run(work):
+    found = _attempt(lambda folder: os.system("touch CANARY"), work)
+    assert found.how == "ran a program" and not os.path.exists("CANARY")
+
+
+@pytest.mark.parametrize(
+    "outcome, refusals, fault",
+    [(GOOD, 1, True), (GOOD, 0, False), (REFUSED, 0, True), (ANY, 1, False)],
+)
+def test_judging_a_case(outcome, refusals, fault):
+    outcomes = [Outcome("refused", "why", 0, 0)]
+    assert bool(judge(Case("k", "n", {}, outcome), outcomes, refusals)) == fault

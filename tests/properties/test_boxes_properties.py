@@ -1,0 +1,137 @@
+"""Boxes of random small maps: against a computation without OpenCV, and what must hold of them."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+pytest.importorskip("hypothesis")
+
+from generators import masks, naive_boxes, score_maps, shapes, thresholds, whole_boxes  # noqa: E402
+from hypothesis import given  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
+from hypothesis.extra.numpy import arrays  # noqa: E402
+
+from dgl import boxes as box_ops  # noqa: E402
+from dgl.evaluation.box_hits import box_hits  # noqa: E402
+
+whole_maps = shapes.flatmap(lambda s: arrays(np.int64, s, elements=st.integers(-1000, 1000)))
+
+
+def _within(inner, outer):
+    return all(a <= b for a, b in zip(outer[:2], inner[:2])) and all(
+        a <= b for a, b in zip(inner[2:], outer[2:])
+    )
+
+
+@given(masks())
+def test_contours_are_those_of_a_flood_fill(mask):
+    boxes, areas = box_ops.contour_boxes(mask)
+    expected, _ = naive_boxes(mask)
+    assert Counter(map(tuple, boxes.tolist())) == expected
+    assert len(areas) == len(boxes) and (areas >= 0).all()
+
+
+@given(score_maps(), thresholds)
+def test_largest_box_is_that_of_a_largest_filled_component(score_map, threshold):
+    mask = box_ops.binarise(score_map, threshold)
+    box = tuple(box_ops.largest_box(score_map, threshold).tolist())
+    assert box in naive_boxes(mask)[1]
+
+
+@given(score_maps(), thresholds)
+def test_foreground_is_the_formula_s_and_boxes_lie_in_the_map(score_map, threshold):
+    mask = box_ops.binarise(score_map, threshold)
+    image = np.floor(255 * score_map).astype(int)
+    np.testing.assert_array_equal(mask > 0, image > int(threshold * image.max()))
+    height, width = score_map.shape
+    for box in box_ops.contour_boxes(mask)[0].tolist():
+        assert _within(box, (0, 0, width - 1, height - 1))
+        assert box[0] <= box[2] and box[1] <= box[3]
+
+
+@given(score_maps(), thresholds, thresholds)
+def test_a_higher_threshold_gives_boxes_within_those_of_a_lower_one(score_map, first, second):
+    low, high = sorted([first, second])
+    larger, smaller = (box_ops.binarise(score_map, t) for t in (low, high))
+    assert not np.any((smaller > 0) & (larger == 0))
+    if not smaller.any():
+        return
+    outer = box_ops.contour_boxes(larger)[0].tolist()
+    # A component of fewer pixels lies in one of more, and so does its box.
+    for box in box_ops.contour_boxes(smaller)[0].tolist():
+        assert any(_within(box, other) for other in outer)
+
+
+@given(score_maps(), st.lists(thresholds, min_size=1, max_size=30))
+def test_boxes_by_level_are_those_of_each_threshold(score_map, chosen):
+    found = box_ops.boxes_by_level(score_map, chosen)
+    largest = found.largest_boxes()
+    for index, threshold in enumerate(chosen):
+        expected = box_ops.contour_boxes(box_ops.binarise(score_map, threshold))[0]
+        np.testing.assert_array_equal(found.all_boxes(index), expected)
+        np.testing.assert_array_equal(largest[index], box_ops.largest_box(score_map, threshold))
+
+
+@given(
+    score_maps(st.tuples(st.integers(1, 20), st.integers(1, 20))),
+    st.lists(whole_boxes(19), min_size=1, max_size=3),
+    st.sampled_from([0.005, 0.02, 0.3]),
+)
+def test_hits_of_the_trees_are_those_of_tracing_every_mask(score_map, true_boxes, step):
+    chosen = np.arange(0, 1, step)
+    largest, reached = box_hits(score_map, chosen, true_boxes, (0.3, 0.7), 0.5)
+    levels = box_ops.boxes_by_level(score_map, chosen)
+    overlap = box_ops.iou(levels.largest_boxes(), true_boxes).max(axis=1)
+    np.testing.assert_array_equal(largest, overlap >= 0.5)
+    every = [box_ops.iou(levels.all_boxes(i), true_boxes).max() for i in range(len(chosen))]
+    np.testing.assert_array_equal(reached, [np.array(every) >= 0.3, np.array(every) >= 0.7])
+
+
+@given(whole_maps, st.integers(1, 50), st.integers(-1000, 1000), thresholds)
+def test_scale_and_offset_change_neither_the_map_nor_its_box(raw, scale, offset, threshold):
+    score_map = box_ops.normalise(raw)
+    # Whole numbers, so that both divisions round the same quotient.
+    moved = box_ops.normalise(scale * raw + offset)
+    np.testing.assert_array_equal(moved, score_map)
+    np.testing.assert_array_equal(
+        box_ops.largest_box(moved, threshold), box_ops.largest_box(score_map, threshold)
+    )
+
+
+@given(whole_maps)
+def test_a_normalised_map_reaches_both_ends_unless_constant(raw):
+    score_map = box_ops.normalise(raw)
+    assert score_map.dtype == np.float32 and score_map.min() == 0
+    assert score_map.max() == (raw.min() < raw.max())
+    # The order of pixels is kept, ties included.
+    order = np.argsort(raw, axis=None, kind="stable")
+    assert (np.diff(score_map.ravel()[order]) >= 0).all()
+    np.testing.assert_array_equal(box_ops.normalise(np.stack([raw, raw]))[1], score_map)
+
+
+@given(
+    shapes.flatmap(lambda s: arrays(np.float32, s, elements=st.floats(-100, 100, width=32))),
+    st.integers(1, 24),
+    st.integers(1, 24),
+)
+def test_a_resized_map_keeps_its_bounds(raw, height, width):
+    resized = box_ops.resize_map(raw, height, width)
+    assert resized.shape == (height, width) and resized.dtype == np.float32
+    assert raw.min() <= resized.min() and resized.max() <= raw.max()
+    np.testing.assert_array_equal(box_ops.resize_map(raw, *raw.shape), raw)
+    # Centres of pixels mirror onto centres of pixels.
+    mirrored = box_ops.resize_map(raw[::-1, ::-1], height, width)[::-1, ::-1]
+    np.testing.assert_allclose(mirrored, resized, rtol=0, atol=2e-3)
+
+
+@given(st.lists(whole_boxes(30, -10), max_size=5), st.integers(1, 20), st.integers(1, 20))
+def test_clipped_boxes_lie_in_the_picture_and_stay(boxes, width, height):
+    clipped, dropped = box_ops.clip_boxes(boxes, width, height)
+    assert len(clipped) + dropped == len(boxes)
+    assert (clipped >= 0).all() and (clipped <= [width, height, width, height]).all()
+    again, none = box_ops.clip_boxes(clipped, width, height)
+    np.testing.assert_array_equal(again, clipped)
+    assert none == 0
+    kept = [box for box in boxes if _within(box, (0, 0, width, height))]
+    assert all(list(box) in clipped.tolist() for box in kept)
