@@ -8,8 +8,12 @@ from dgl.terminal import printable
 class UserError(Exception):
     """Bad input from outside: a file, a flag or a label that is not what it should be.
 
-    The message is one line that names the file or the flag and says what was expected.
+    The message is one line that names the file or the flag and says what was expected. Names come from
+    outside too: what a terminal would obey in them is escaped.
     """
+
+    def __init__(self, message=""):
+        super(UserError, self).__init__(printable(str(message)))
 
 
 class Stopped(Exception):
@@ -20,7 +24,7 @@ class Stopped(Exception):
     """
 
     def __init__(self, message, exit_code):
-        super(Stopped, self).__init__(message)
+        super(Stopped, self).__init__(printable(str(message)))
         self.exit_code = exit_code
 
 
@@ -39,10 +43,10 @@ def run_script(main, argv=None):
     try:
         code = main(argv)
     except UserError as error:
-        sys.stderr.write("error: {}\n".format(printable(str(error))))
+        sys.stderr.write("error: {}\n".format(error))
         code = 1
     except Stopped as stopped:
-        sys.stderr.write("{}\n".format(printable(str(stopped))))
+        sys.stderr.write("{}\n".format(stopped))
         code = stopped.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
