@@ -51,7 +51,8 @@ def suspects(text):
             if isinstance(node.func, ast.Attribute) and node.func.attr in _METHODS:
                 found.add(node.func.attr)
             for word in node.keywords:
-                allowed = isinstance(word.value, ast.Constant) and word.value.value is False
+                # A constant; Python 3.7 has another class for those than later ones.
+                allowed = getattr(word.value, "value", None) is False
                 if word.arg in ("allow_pickle", "shell") and not allowed:
                     found.add(word.arg)
     return found

@@ -47,6 +47,8 @@ class LogFolder(object):
             remove_leftovers(self.path)
         except OSError as error:
             self.close()
+            # Tensorpack has dropped the file before, and would trip over that the next time.
+            logger._FILE_HANDLER = None
             raise UserError("--logdir {}: {}".format(name, error)) from None
 
     _lock = None
