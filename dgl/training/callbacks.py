@@ -65,13 +65,14 @@ class EveryEpochs(ProxyCallback):
         super(EveryEpochs, self).__init__(callback)
         self._period = period
 
-    def is_due(self, epoch, last):
-        """Whether the callback is triggered after epoch number ``epoch`` of ``last``."""
-        return epoch % self._period == 0 or epoch == last
-
     def _trigger_epoch(self):
-        if self.is_due(self.epoch_num, self.trainer.max_epoch):
+        if is_due(self.epoch_num, self._period, self.trainer.max_epoch):
             self.cb.trigger()
+
+
+def is_due(epoch, period, last):
+    """Whether what is done every ``period`` epochs and after the last one follows epoch ``epoch``."""
+    return epoch % period == 0 or epoch == last
 
 
 class FirstEpoch(Callback):

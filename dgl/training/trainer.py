@@ -10,7 +10,7 @@ from dgl.data.flows import Share, new_seed, training_flow
 from dgl.devices import use_every_core
 from dgl.errors import Stopped, UserError
 from dgl.tf_compat import tf
-from dgl.training.callbacks import EveryEpochs, FiniteLoss, FirstEpoch, StopOnFailure
+from dgl.training.callbacks import EveryEpochs, FiniteLoss, FirstEpoch, StopOnFailure, is_due
 from dgl.training.halt import Halting
 from dgl.training.horovod_trainer import make_horovod_trainer
 from dgl.training.keeping import BestKeeper, Keeper
@@ -92,8 +92,7 @@ def _is_over(recipe):
     """row of ``stats.json`` -> whether all that follows the steps of its epoch was done."""
 
     def is_over(row):
-        due = row["epoch_num"] % VALIDATE_EVERY == 0 or row["epoch_num"] == recipe.epochs
-        return not due or BEST in row
+        return BEST in row or not is_due(row["epoch_num"], VALIDATE_EVERY, recipe.epochs)
 
     return is_over
 
