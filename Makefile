@@ -1,5 +1,5 @@
 # make demo   render the embedded data, train, evaluate CAM and DGL, write a page of pictures
-# make test   run the test suite
+# make test   run the test suite, in two processes (TEST_PROCESSES)
 # make lint   check style
 # Everything installs into .venv; PYTHON chooses the interpreter it is made with (3.10 to 3.13).
 #
@@ -36,17 +36,21 @@ demo: $(VENV)/.installed
 	$(PY) test_code/evaluate_localization.py --load train_log/demo --data data/birds --mode vgg \
 		--clayer 1 2 3 4 --out demo
 
+# A file's tests stay in one process, whose fixtures they share.
+TEST_PROCESSES ?= 2
+PARALLEL := -n $(TEST_PROCESSES) --dist loadfile
+
 test: $(VENV)/.tested-with
-	$(PY) -m pytest -q
+	$(PY) -m pytest -q $(PARALLEL)
 
 test-fast: $(VENV)/.tested-with
-	$(PY) -m pytest -q -m "not slow"
+	$(PY) -m pytest -q $(PARALLEL) -m "not slow"
 
 test-tf215: .venv-tf215/.tested-with
-	.venv-tf215/bin/python -m pytest -q -p no:cacheprovider
+	.venv-tf215/bin/python -m pytest -q -p no:cacheprovider $(PARALLEL)
 
 test-tf115: .venv-tf115/.tested-with
-	.venv-tf115/bin/python -m pytest -q -p no:cacheprovider
+	.venv-tf115/bin/python -m pytest -q -p no:cacheprovider $(PARALLEL)
 
 test-peers: .venv-peers/.tested-with
 	.venv-peers/bin/python -m pytest -q -p no:cacheprovider -m peer

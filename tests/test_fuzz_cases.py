@@ -74,8 +74,17 @@ def test_what_counts_as_a_finding(tmp_path, run, expected):
     assert (found and found[0]) == expected
 
 
+class _Raw(UserError):
+    """A refusal whose message comes out as it went in."""
+
+    def __str__(self):
+        return self.raw
+
+
 def _refuse_with(message):
-    raise UserError(message)
+    error = _Raw()
+    error.raw = message
+    raise error
 
 
 def test_a_kept_input_is_read_back(tmp_path):

@@ -3,6 +3,8 @@
 import subprocess
 import time
 
+from own_process import hear_signals
+
 from benchmarks.survival import Training
 from dgl.training.keeping import last_checkpoint
 from dgl.weights import open_checkpoint
@@ -31,6 +33,7 @@ class Runs(Training):
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            preexec_fn=hear_signals,
             **options,
         )
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from own_process import hear_signals
 
 CHILD = """
 import signal, sys, time
@@ -21,7 +22,7 @@ time.sleep(60)
 
 def relayed(root, code, *more):
     command = [sys.executable, "-m", "dgl.training.relay", "-c", code] + list(more)
-    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE)
+    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, preexec_fn=hear_signals)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
