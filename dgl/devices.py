@@ -51,6 +51,10 @@ def use_every_core(config):
 def session_config(gpus):
     """Session options: soft placement, memory as needed, every core; without GPUs, no attempt to reach one.
 
+    The session has threads of its own. What oneDNN computes hangs by the last bit on what a thread did
+    before (its share of threads is kept by thread), so in threads shared by all sessions of a process the
+    same network and picture would give one of several results, after a training for example.
+
     Args:
         gpus: their number, from :func:`select_gpus`.
 
@@ -58,6 +62,7 @@ def session_config(gpus):
         ``tf.ConfigProto``.
     """
     config = use_every_core(get_default_sess_config())
+    config.use_per_session_threads = True
     if gpus == 0:
         config.device_count["GPU"] = 0
     return config

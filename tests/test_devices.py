@@ -78,6 +78,7 @@ def test_session_options():
     assert on_cpu.allow_soft_placement
     assert on_gpu.allow_soft_placement
     assert on_gpu.gpu_options.allow_growth
+    assert on_cpu.use_per_session_threads and on_gpu.use_per_session_threads
 
 
 def test_a_session_on_the_cpu_computes():

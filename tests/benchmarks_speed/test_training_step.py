@@ -1,7 +1,7 @@
 """The bare step trains exactly what the trainer's does, on the same batch and from the same weights.
 
-In processes of their own: once a process has trained on tensorpack, its later sessions may differ from each
-other by the last bit, which other tests compare.
+In processes of their own, as every training of the tests: what oneDNN computes hangs by the last bit on
+what a thread of the process did before, and sessions without threads of their own share them.
 """
 
 import pytest

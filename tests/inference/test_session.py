@@ -1,6 +1,7 @@
 """The session of a frozen classifier."""
 
 import pytest
+from own_process import call
 
 from dgl.errors import UserError
 from dgl.inference import session as session_module
@@ -33,3 +34,8 @@ def test_is_of_the_present_graph():
 def test_a_precision_that_this_machine_lacks():
     with pytest.raises(UserError, match="--precision bf16: this CPU has neither"):
         open_session(precision="bf16")
+
+
+@pytest.mark.slow
+def test_sessions_agree_to_the_bit_after_a_training(tmp_path):
+    call("inference.after_training", "check_sessions_agree", str(tmp_path))

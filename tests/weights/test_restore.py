@@ -10,7 +10,7 @@ from small_network import options_of, values_of, write_npz, write_tensorflow
 from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network
 from dgl.errors import UserError
-from dgl.inference import build_inference
+from dgl.inference import build_inference, open_session
 from dgl.tf_compat import tf
 from dgl.weights import (
     Checkpoint,
@@ -84,7 +84,7 @@ def test_a_tensorflow_checkpoint_and_an_npz_fill_alike(tmp_path, values):
             tensor = image_tensor()
             options = options_from(VGG, checkpoint)
             network = build_inference(VGG, checkpoint, tensor, options)
-            with tf.Session() as session:
+            with open_session() as session:
                 logits.append(session.run(network.logits, {tensor: image}))
     np.testing.assert_array_equal(*logits)
 
