@@ -21,10 +21,6 @@ class Runs(Training):
         self.folder = str(folder)
         super(Runs, self).__init__(self.folder)
 
-    def log(self, name):
-        """Path of the log folder of a run."""
-        return self.out(name)
-
     def start(self, name, *flags, **options):
         """Start or resume a run; the process, its output piped."""
         command = self.command(name) + ["--workers", "2"] + [str(flag) for flag in flags]
@@ -45,7 +41,7 @@ class Runs(Training):
 
     def last(self, name):
         """Variable name -> array of a run's last checkpoint."""
-        checkpoint = open_checkpoint(last_checkpoint(self.log(name)))
+        checkpoint = open_checkpoint(last_checkpoint(self.out(name)))
         return {variable: checkpoint.read(variable) for variable in checkpoint.shapes}
 
     def wait_for_step(self, name, step, process):

@@ -91,7 +91,7 @@ def test_killed_outright_nothing_is_lost():
 
 
 def test_a_loss_that_is_no_number_ends_training(runs):
-    shutil.copytree(runs.log("whole"), runs.log("nan"))
+    shutil.copytree(runs.out("whole"), runs.out("nan"))
     before = runs.last("nan")
     flags = ("--base-lr", "1e30", "--epoch", runs.epochs + 9, "--save-minutes", 60)
     code, text = runs.finish("nan", *flags)
@@ -120,7 +120,7 @@ def assert_full_disk_is_told(runs, name, code, text, word):
     (line,) = error_lines(text)
     assert "cannot be written ({})".format(word) in line
     assert "the last good checkpoint is train_log/run{}/model-".format(name) in line
-    assert not [n for n in os.listdir(runs.log(name)) if "tempstate" in n or "_temp" in n]
+    assert not [n for n in os.listdir(runs.out(name)) if "tempstate" in n or "_temp" in n]
 
 
 def test_a_full_disk_leaves_the_checkpoint_before(runs):
@@ -154,7 +154,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(runs):
 
 def test_a_write_that_fails_leaves_the_checkpoint_before(runs):
     """The same where nothing can be mounted: files may not grow beyond 1 MB."""
-    shutil.copytree(runs.log("whole"), runs.log("limit"))
+    shutil.copytree(runs.out("whole"), runs.out("limit"))
     before = runs.last("limit")
     limit = ["sh", "-c", 'ulimit -f 2048; exec "$@"', "sh"]  # blocks of 512 bytes
     code, text = runs.finish("limit", "--epoch", runs.epochs + 1, before=limit)
@@ -172,19 +172,19 @@ def test_one_training_at_a_time_in_a_folder(runs):
     assert code == 1, text[-3000:]
     (line,) = error_lines(text)
     assert "another training is running in train_log/runshared" in line
-    assert os.path.isdir(runs.log("shared"))
+    assert os.path.isdir(runs.out("shared"))
 
 
 def test_another_network_does_not_go_on(runs):
-    shutil.copytree(runs.log("whole"), runs.log("other"))
+    shutil.copytree(runs.out("whole"), runs.out("other"))
     code, text = runs.finish("other", "--width", 0.25, "--epoch", 99)
     (line,) = error_lines(text)
     assert code == 1 and "another network than --mode vgg" in line
 
 
 def test_a_damaged_checkpoint_is_told_before_anything_changes(runs):
-    shutil.copytree(runs.log("whole"), runs.log("damaged"))
-    prefix = os.path.join(runs.log("damaged"), "model-{}".format(runs.steps * runs.epochs))
+    shutil.copytree(runs.out("whole"), runs.out("damaged"))
+    prefix = os.path.join(runs.out("damaged"), "model-{}".format(runs.steps * runs.epochs))
     with open(prefix + ".data-00000-of-00001", "r+b") as stream:
         stream.seek(100000)
         stream.write(b"\xff" * 100)
