@@ -38,11 +38,11 @@ def distance(raw, limit):
     return float(difference.max()), float(difference.mean())
 
 
-def measure(localizer, samples, layers, alphas):
+def measure(predictor, samples, layers, alphas):
     """One row a layer and alpha.
 
     Args:
-        localizer: its maps are ``dgl(pa=ALPHA)`` for every alpha and :data:`LIMIT`, at every layer.
+        predictor: its maps are ``dgl(pa=ALPHA)`` for every alpha and :data:`LIMIT`, at every layer.
         samples: pictures with boxes.
         layers: names.
         alphas: texts.
@@ -57,11 +57,11 @@ def measure(localizer, samples, layers, alphas):
     for start in tqdm(range(0, len(samples), BATCH), unit=" batches", desc="alpha"):
         batch = samples[start : start + BATCH]
         views = [
-            GEOMETRIES[WSOL].view(read_image(sample.path), sample.boxes, localizer.image_size)
+            GEOMETRIES[WSOL].view(read_image(sample.path), sample.boxes, predictor.image_size)
             for sample in batch
         ]
         images = np.stack([view.image[..., ::-1] for view in views])
-        maps = localizer(images, [sample.class_index for sample in batch]).maps
+        maps = predictor(images, [sample.class_index for sample in batch]).maps
         for (layer, alpha), evaluator in boxes.items():
             raw = maps[names[alpha], layer]
             score_maps = [
@@ -132,12 +132,12 @@ def main(argv=None):
     samples = [sample for sample in dataset.samples if sample.boxes]
     if not samples:
         raise UserError("--data {}: no picture has a box".format(args.data))
-    from dgl.localizer import Localizer
+    from dgl.predictor import Predictor
 
     methods = ["dgl(pa={})".format(alpha) for alpha in args.alphas + [LIMIT]]
-    with Localizer(args.mode, args.load, args.clayer, methods) as localizer:
-        layers = list(OrderedDict.fromkeys(layer for _, layer in localizer.entries))
-        rows = measure(localizer, samples, layers, args.alphas)
+    with Predictor(args.mode, args.load, args.clayer, methods) as predictor:
+        layers = list(OrderedDict.fromkeys(layer for _, layer in predictor.entries))
+        rows = measure(predictor, samples, layers, args.alphas)
     record = OrderedDict(
         command="python benchmarks/alpha_limit.py " + " ".join(argv or sys.argv[1:]),
         data=dataset.name,

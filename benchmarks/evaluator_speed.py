@@ -139,14 +139,14 @@ def real_maps(folder):
     from dgl.data import list_images, read_image
     from dgl.data.views import demo_input
     from dgl.demo import SHIPPED_CHECKPOINT
-    from dgl.localizer import Localizer
+    from dgl.predictor import Predictor
 
     kinds = OrderedDict()
-    with Localizer("vgg", SHIPPED_CHECKPOINT, LAYERS, ("dgl", "cam"), gpu="-1") as localizer:
+    with Predictor("vgg", SHIPPED_CHECKPOINT, LAYERS, ("dgl", "cam"), gpu="-1") as predictor:
         for path in list_images(folder):
-            image = demo_input(read_image(path), localizer.image_size)
-            maps = localizer(image[np.newaxis]).maps
-            for method, layer in localizer.entries:
+            image = demo_input(read_image(path), predictor.image_size)
+            maps = predictor(image[np.newaxis]).maps
+            for method, layer in predictor.entries:
                 kind = "birds {} {}".format(method, layer)
                 kinds.setdefault(kind, []).append(_upsampled(maps[method, layer][0]))
     return kinds

@@ -36,7 +36,7 @@ def write_maps(path):
 
     from dgl.backbones import PAPER_MODES, get_backbone
     from dgl.data.views import demo_input
-    from dgl.localizer import Localizer
+    from dgl.predictor import Predictor
 
     found = {}
     for mode in tqdm(PAPER_MODES, desc="networks"):
@@ -44,9 +44,9 @@ def write_maps(path):
         with tempfile.TemporaryDirectory() as folder:
             weights = os.path.join(folder, "weights.npz")
             write_npz(weights, values_of(mode, SIZE, classes=1000))
-            with Localizer(mode, weights, layers, ("dgl",), image_size=SIZE, gpu="-1") as localizer:
+            with Predictor(mode, weights, layers, ("dgl",), image_size=SIZE, gpu="-1") as predictor:
                 for seed in SEEDS:
-                    maps = localizer(demo_input(picture(seed), SIZE)[np.newaxis]).maps
+                    maps = predictor(demo_input(picture(seed), SIZE)[np.newaxis]).maps
                     for index, layer in enumerate(layers):
                         key = "{}|{:02d}|{}|{}".format(mode, index, layer, seed)
                         found[key.replace("/", ":")] = maps["dgl", layer][0]

@@ -18,7 +18,7 @@ from dgl.data import load_data, read_image  # noqa: E402
 from dgl.data.views import GEOMETRIES, demo_input  # noqa: E402
 from dgl.demo import SHIPPED_CHECKPOINT  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
-from dgl.localizer import Localizer  # noqa: E402
+from dgl.predictor import Predictor  # noqa: E402
 from dgl.rendering import method_figure  # noqa: E402
 from dgl.rendering.gallery import Entry, compose_tile  # noqa: E402
 from dgl.rendering.overlay import write_image  # noqa: E402
@@ -26,14 +26,14 @@ from dgl.rendering.overlay import write_image  # noqa: E402
 PICTURES = 8  # the first of the test list: one of each class
 
 
-def _tile(localizer, sample, threshold):
+def _tile(predictor, sample, threshold):
     """The strip of one test picture: true box, then DGL and CAM with the boxes they give."""
     geometry = GEOMETRIES["fixed_threshold"]
-    view = geometry.view(read_image(sample.path), sample.boxes, localizer.image_size)
-    prediction = localizer(view.image[np.newaxis, ..., ::-1], [sample.class_index])
-    ratio = view.map_size / float(localizer.image_size)
+    view = geometry.view(read_image(sample.path), sample.boxes, predictor.image_size)
+    prediction = predictor(view.image[np.newaxis, ..., ::-1], [sample.class_index])
+    ratio = view.map_size / float(predictor.image_size)
     entries = []
-    for entry in localizer.entries:
+    for entry in predictor.entries:
         raw = prediction.maps[entry][0]
         score_map = box_ops.resize_map(box_ops.normalise(raw), view.map_size, view.map_size)
         box = box_ops.largest_box(score_map, threshold)
@@ -45,8 +45,8 @@ def _tile(localizer, sample, threshold):
 def results_figure(path, data, layer, threshold):
     """Two columns of strips, in the order of the test list, none chosen."""
     samples = load_data(data, "val").samples[:PICTURES]
-    with Localizer("vgg", SHIPPED_CHECKPOINT, layers=[layer]) as localizer:
-        tiles = [_tile(localizer, sample, threshold) for sample in samples]
+    with Predictor("vgg", SHIPPED_CHECKPOINT, layers=[layer]) as predictor:
+        tiles = [_tile(predictor, sample, threshold) for sample in samples]
     height, width = max(t.shape[0] for t in tiles), max(t.shape[1] for t in tiles)
     gap = 16
     rows = (len(tiles) + 1) // 2
@@ -66,9 +66,9 @@ def main(argv=None):
     args = parser.parse_args(argv)
     results_figure(os.path.join(ROOT, "fig", "results.jpg"), args.data, args.clayer, args.threshold)
     image = read_image(args.picture)
-    with Localizer("vgg", SHIPPED_CHECKPOINT, layers=[args.clayer]) as localizer:
-        prediction = localizer(demo_input(image, localizer.image_size)[np.newaxis])
-        raw = prediction.maps[localizer.entries[0]][0]
+    with Predictor("vgg", SHIPPED_CHECKPOINT, layers=[args.clayer]) as predictor:
+        prediction = predictor(demo_input(image, predictor.image_size)[np.newaxis])
+        raw = prediction.maps[predictor.entries[0]][0]
     method_figure.draw(
         os.path.join(ROOT, "fig", "method.png"), image, raw, threshold=args.threshold
     )

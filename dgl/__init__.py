@@ -7,7 +7,7 @@ Data flows one way through the rooms of this package::
 
     data -> backbones -> attribution -> boxes -> evaluation -> rendering
 
-``training`` produces the weights, ``weights`` reads them, ``localizer`` runs them. Importing ``dgl``
+``training`` produces the weights, ``weights`` reads them, ``predictor`` runs them. Importing ``dgl``
 itself loads neither TensorFlow nor tensorpack.
 """
 

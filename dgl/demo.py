@@ -111,27 +111,27 @@ class _Demo(object):
 
     Args:
         args: parsed flags.
-        localizer: :class:`~dgl.localizer.Localizer`.
+        predictor: :class:`~dgl.predictor.Predictor`.
         paths: list of str.
         outdirs: list of str, the folder for the files of each.
     """
 
-    def __init__(self, args, localizer, paths, outdirs):
+    def __init__(self, args, predictor, paths, outdirs):
         self._args = args
-        self._localizer = localizer
+        self._predictor = predictor
         self._paths = paths
         self._outdirs = outdirs
         settings = OrderedDict(
             alpha=json_number(args.pa),
-            checkpoint=localizer.path,
-            weights=weights_fingerprint(localizer.path),
-            head=localizer.options.head,
-            image_size=localizer.image_size,
+            checkpoint=predictor.path,
+            weights=weights_fingerprint(predictor.path),
+            head=predictor.options.head,
+            image_size=predictor.image_size,
             fast=args.fast,
             precision=args.precision,
         )
         self._files = PictureFiles(
-            localizer.entries, args.mode, args.method, args.threshold, args.save_maps, settings
+            predictor.entries, args.mode, args.method, args.threshold, args.save_maps, settings
         )
 
     def find(self, index):
@@ -154,7 +154,7 @@ class _Demo(object):
         except UserError as error:
             # Its text only: the exception itself would keep what was decoded so far.
             return _Picture(index, error=str(error))
-        return _Picture(index, image, demo_input(image, self._localizer.image_size))
+        return _Picture(index, image, demo_input(image, self._predictor.image_size))
 
     def _predict(self, pictures):
         context = [(picture.index, picture.error) for picture in pictures]
@@ -162,7 +162,7 @@ class _Demo(object):
         if not pictures:
             return context, []
         wanted = self._args.class_index
-        prediction = self._localizer(
+        prediction = self._predictor(
             np.stack([picture.view for picture in pictures]),
             None if wanted is None else [wanted] * len(pictures),
         )
@@ -172,7 +172,7 @@ class _Demo(object):
         class_index = int(prediction.class_index[i])
         about = OrderedDict(
             class_index=class_index,
-            class_name=self._localizer.class_name(class_index),
+            class_name=self._predictor.class_name(class_index),
             probability=float(prediction.probability[i, class_index]),
             predicted_index=int(prediction.logits[i].argmax()),
         )
@@ -241,13 +241,13 @@ def _run_folder(demo, args, paths, outdirs):
     return 1 if errors else 0
 
 
-def make_localizer(args):
-    """The :class:`~dgl.localizer.Localizer` that parsed flags ask for."""
+def make_predictor(args):
+    """The :class:`~dgl.predictor.Predictor` that parsed flags ask for."""
     if not args.fast and args.precision == FLOAT32:
         use_reference_kernels()
-    from dgl.localizer import Localizer  # TensorFlow takes seconds to load; bad flags should not
+    from dgl.predictor import Predictor  # TensorFlow takes seconds to load; bad flags should not
 
-    return Localizer(
+    return Predictor(
         args.mode,
         args.load,
         layers=[args.clayer],
@@ -260,26 +260,26 @@ def make_localizer(args):
     )
 
 
-def run_with(args, localizer, paths):
+def run_with(args, predictor, paths):
     """Carry out parsed flags with what :func:`run` starts with.
 
     Args:
         args: parsed flags.
-        localizer: what :func:`make_localizer` made of them.
+        predictor: what :func:`make_predictor` made of them.
         paths: list of str, the pictures that ``--data_path`` stands for.
 
     Returns:
         as :func:`run`.
     """
     if not os.path.isdir(args.data_path):
-        return _run_one(_Demo(args, localizer, paths, [args.outdir]), paths[0], args.outdir)
+        return _run_one(_Demo(args, predictor, paths, [args.outdir]), paths[0], args.outdir)
     outdirs = [os.path.join(args.outdir, name) for name in folder_names(paths)]
-    return _run_folder(_Demo(args, localizer, paths, outdirs), args, paths, outdirs)
+    return _run_folder(_Demo(args, predictor, paths, outdirs), args, paths, outdirs)
 
 
 def run(args):
     """Carry out parsed flags; returns the exit code: 1 where a picture of a folder cannot be read."""
     _check(args)
     paths = list_images(args.data_path)
-    with make_localizer(args) as localizer:
-        return run_with(args, localizer, paths)
+    with make_predictor(args) as predictor:
+        return run_with(args, predictor, paths)

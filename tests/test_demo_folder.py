@@ -24,7 +24,7 @@ from small_network import values_of, write_npz
 
 from dgl.boxes import normalise
 from dgl.errors import UserError
-from dgl.localizer import Localizer
+from dgl.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +258,7 @@ def test_resume_with_other_weights_does_all_again(vgg, photo, tmp_path, capsys):
 
 def test_an_interrupted_run_ends_its_threads_and_can_go_on(vgg, seven, tmp_path, monkeypatch):
     out, calls = tmp_path / "out", []
-    real = Localizer.__call__
+    real = Predictor.__call__
 
     def interrupted(self, images, class_index=None):
         calls.append(len(images))
@@ -268,7 +268,7 @@ def test_an_interrupted_run_ends_its_threads_and_can_go_on(vgg, seven, tmp_path,
 
     before = set(threading.enumerate())
     with monkeypatch.context() as patch:
-        patch.setattr(Localizer, "__call__", interrupted)
+        patch.setattr(Predictor, "__call__", interrupted)
         with pytest.raises(KeyboardInterrupt):
             demo(vgg, seven, out, "--batch", 2, "--workers", 2)
     pool = [t for t in set(threading.enumerate()) - before if "ThreadPool" in t.name]

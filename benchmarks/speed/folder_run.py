@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.speed.machine import peak_megabytes
 from dgl.data import list_images, read_image
 from dgl.data.views import demo_input
-from dgl.demo import make_localizer, make_parser, run, run_with
+from dgl.demo import make_parser, make_predictor, run, run_with
 from dgl.pipeline import chunks_of
 
 _READY = 32  # different pictures held for the bare session; what they show has no influence
@@ -36,8 +36,8 @@ def time_rounds(args, rounds):
     """
     paths = list_images(args.data_path)
     seconds = OrderedDict(session=[], demo=[])
-    with make_localizer(args) as localizer:
-        size = localizer.image_size
+    with make_predictor(args) as predictor:
+        size = predictor.image_size
         ready = [demo_input(read_image(path), size) for path in paths[:_READY]]
         batches = [np.stack(views) for views in chunks_of(ready, args.batch)]
         sizes = [len(chunk) for chunk in chunks_of(paths, args.batch)]
@@ -47,14 +47,14 @@ def time_rounds(args, rounds):
 
         def alone():
             for number, size in enumerate(sizes):
-                localizer(batches[number % len(batches)][:size])
+                predictor(batches[number % len(batches)][:size])
 
         def demo():
-            run_with(args, localizer, paths)
+            run_with(args, predictor, paths)
 
         # The first run of each size of batch takes longer.
         for size in set(sizes):
-            localizer(batches[0][:size])
+            predictor(batches[0][:size])
         for number in range(rounds):
             # Whatever drifts over a round does so for the one as for the other.
             ways = [("session", alone), ("demo", demo)]

@@ -19,7 +19,7 @@ from dgl.attribution import build_maps
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.backbones.network import build_network
 from dgl.inference.session import inference_config
-from dgl.localizer import Localizer
+from dgl.predictor import Predictor
 from dgl.tf_compat import tf
 from dgl.weights import open_checkpoint, read_all
 
@@ -30,7 +30,7 @@ CASES = (("forward pass", ()), ("DGL, " + MAIN_LAYER, ("dgl",)))
 
 
 class Variables(object):
-    """The network as training builds it, filled from a file; called as a localizer is."""
+    """The network as training builds it, filled from a file; called as a predictor is."""
 
     def __init__(self, path, methods, layer=MAIN_LAYER, size=SIZE):
         backbone, checkpoint = get_backbone("vgg"), open_checkpoint(path)
@@ -78,7 +78,7 @@ def rows(rounds):
         network.write(path)
         batch = pictures.batch(max(BATCHES))
         for name, methods in CASES:
-            contenders = Variables(path, methods), Localizer("vgg", path, [MAIN_LAYER], methods)
+            contenders = Variables(path, methods), Predictor("vgg", path, [MAIN_LAYER], methods)
             for size in BATCHES:
                 plain, ours = seconds_of(contenders, batch[:size], rounds)
                 row = OrderedDict(case=name, batch=size)

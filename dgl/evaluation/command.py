@@ -57,18 +57,18 @@ def _evaluate(args, started):
     with contextlib.ExitStack() as stack:
         runner = Runner(args, _pool(args, stack))
         stack.callback(runner.close)
-        localizer = runner.localizer
+        predictor = runner.predictor
         for dataset in filter(None, (reported, selecting)):
-            check_labels(dataset, localizer)
-        fusions = fusions_of(args, localizer)
+            check_labels(dataset, predictor)
+        fusions = fusions_of(args, predictor)
         thresholds, settled = {}, None
         if selecting is not None:
-            plan = make_plan(args, localizer, selecting, fusions, is_selecting=True)
+            plan = make_plan(args, predictor, selecting, fusions, is_selecting=True)
             thresholds, settled = selection.settle(_select(args, runner, selecting, plan, fusions))
-        alpha_entries = alpha_entries_of(args, localizer, settled)
+        alpha_entries = alpha_entries_of(args, predictor, settled)
         if alpha_entries:
-            localizer = runner.build(alpha_entries)
-        plan = make_plan(args, localizer, reported, fusions, thresholds, alpha_entries)
+            predictor = runner.build(alpha_entries)
+        plan = make_plan(args, predictor, reported, fusions, thresholds, alpha_entries)
         store = Store(args.out, plan, args.restart)
         maps_folder = os.path.join(args.out, MAPS) if args.save_maps else None
         gathered = runner.run(reported, plan, fusions, store, shard, maps_folder)
@@ -83,7 +83,7 @@ def _evaluate(args, started):
             return 0
         if maps_folder is not None:
             _write_metadata(maps_folder, reported, gathered)
-        return _report(args, started, gathered, settled, localizer, reported, fusions)
+        return _report(args, started, gathered, settled, predictor, reported, fusions)
 
 
 def _pool(args, stack):
@@ -129,12 +129,12 @@ def _write_metadata(folder, dataset, gathered):
         )
 
 
-def _report(args, started, gathered, settled, localizer=None, dataset=None, fusions=()):
+def _report(args, started, gathered, settled, predictor=None, dataset=None, fusions=()):
     """Write and print everything that the results say."""
     metrics = compute_metrics(gathered, args.seed, args.resamples, settled)
     gallery = []
     pictures.clear(args.out)
-    if localizer is not None and args.gallery:
+    if predictor is not None and args.gallery:
         protocol = gathered.plan.protocols[0]
         rows = metrics["protocols"][protocol]["rows"]
         drawn = gathered.plan.entries
@@ -142,7 +142,7 @@ def _report(args, started, gathered, settled, localizer=None, dataset=None, fusi
             drawn = list(chosen_entries(rows, protocol, settled).values())
         first = drawn[0]
         positions = pictures.choose(gathered, first, args.gallery)
-        gallery = pictures.draw(localizer, dataset, gathered, args.out, positions, drawn, fusions)
+        gallery = pictures.draw(predictor, dataset, gathered, args.out, positions, drawn, fusions)
     write_csv(os.path.join(args.out, "images.csv"), image_rows(gathered))
     write_errors(args.out, gathered.errors)
     # Last of all: whoever finds it finds everything else too.

@@ -1,4 +1,4 @@
-"""The batch evaluation: a localizer over a data set, by both protocols, a batch at a time.
+"""The batch evaluation: a predictor over a data set, by both protocols, a batch at a time.
 
 Each protocol has its own geometry, so each has its own view of a picture and its own run of the network.
 Maps are of the ground-truth class, which serves GT-known, Top-1 and Top-5 localization alike. The batches
@@ -64,10 +64,10 @@ class _Job(NamedTuple):
 
 
 class Evaluation(object):
-    """Runs a localizer over a data set and gathers what both protocols say.
+    """Runs a predictor over a data set and gathers what both protocols say.
 
     Args:
-        localizer: :class:`~dgl.localizer.Localizer`, or anything called the same way.
+        predictor: :class:`~dgl.predictor.Predictor`, or anything called the same way.
         dataset: :class:`~dgl.data.sample.DataSet`.
         plan: :class:`~dgl.evaluation.plan.Plan`.
         fusions: sequence of :class:`~dgl.evaluation.entries.Fusion` among the plan's entries.
@@ -77,9 +77,9 @@ class Evaluation(object):
     """
 
     def __init__(
-        self, localizer, dataset, plan, fusions=(), workers=2, strict=False, maps_folder=None
+        self, predictor, dataset, plan, fusions=(), workers=2, strict=False, maps_folder=None
     ):
-        self._localizer = localizer
+        self._predictor = predictor
         self._dataset = dataset
         self._plan = plan
         self._fusions = list(fusions)
@@ -99,7 +99,7 @@ class Evaluation(object):
     def parts(self, chunks):
         """Run batches, decoding and finding boxes beside the session.
 
-        Safe in several threads at once where the localizer is.
+        Safe in several threads at once where the predictor is.
 
         Args:
             chunks: list of int, numbers of batches.
@@ -128,7 +128,7 @@ class Evaluation(object):
             if self._strict:
                 raise
             return position, str(error)
-        size = self._localizer.image_size
+        size = self._predictor.image_size
         views = [GEOMETRIES[p].view(image, fit.boxes, size) for p in self._plan.protocols]
         return Loaded(position, views, fit, mask)
 
@@ -148,7 +148,7 @@ class Evaluation(object):
             views = [picture.views[number] for picture in batch.loaded]
             # The networks of the recipe were trained on BGR.
             images = np.stack([view.image[..., ::-1] for view in views])
-            prediction = self._localizer(images, labels)
+            prediction = self._predictor(images, labels)
             for index, (picture, view) in enumerate(zip(batch.loaded, views)):
                 raw = {entry: maps[index] for entry, maps in prediction.maps.items()}
                 yield _Job(protocol, picture, view, raw)

@@ -48,11 +48,11 @@ def clear(out):
     shutil.rmtree(os.path.join(out, GALLERY), ignore_errors=True)
 
 
-def draw(localizer, dataset, gathered, out, positions, entries, fusions=(), progress=True):
+def draw(predictor, dataset, gathered, out, positions, entries, fusions=(), progress=True):
     """Run the network on some pictures again and draw a strip of each.
 
     Args:
-        localizer, dataset: as of :class:`~dgl.evaluation.localization.Evaluation`.
+        predictor, dataset: as of :class:`~dgl.evaluation.localization.Evaluation`.
         gathered: its results.
         out: str, the report's folder; what ``gallery/`` in it holds is replaced.
         positions: places in the data set's list of pictures that could be read.
@@ -74,9 +74,9 @@ def draw(localizer, dataset, gathered, out, positions, entries, fusions=(), prog
         for start in range(0, len(positions), _BATCH):
             part = positions[start : start + _BATCH]
             samples = [dataset.samples[position] for position in part]
-            views = [_view(protocol, sample, localizer.image_size) for sample in samples]
+            views = [_view(protocol, sample, predictor.image_size) for sample in samples]
             images = np.stack([view.image[..., ::-1] for view in views])
-            prediction = localizer(images, np.array([sample.class_index for sample in samples]))
+            prediction = predictor(images, np.array([sample.class_index for sample in samples]))
             for index, (position, sample, view) in enumerate(zip(part, samples, views)):
                 raw = {entry: maps[index] for entry, maps in prediction.maps.items()}
                 name = "{}/{:06d}.jpg".format(GALLERY, position)

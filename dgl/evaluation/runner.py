@@ -5,23 +5,23 @@ import os
 
 from dgl.evaluation.dispatch import dispatch
 from dgl.evaluation.gather import gather
-from dgl.evaluation.setup import localizer_arguments
+from dgl.evaluation.setup import predictor_arguments
 from dgl.evaluation.worker import Task
 from dgl.precisions import FLOAT32
 
 
 class Runner(object):
-    """Holds this process's localizer, and gathers what plans ask for.
+    """Holds this process's predictor, and gathers what plans ask for.
 
-    With workers the localizer here tells of the network and draws the report's pictures, on the CPU, as
+    With workers the predictor here tells of the network and draws the report's pictures, on the CPU, as
     the GPUs are the workers'.
 
     Attributes:
-        localizer: :class:`~dgl.localizer.Localizer`.
+        predictor: :class:`~dgl.predictor.Predictor`.
     """
 
     def __init__(self, args, pool=None):
-        """Build the localizer.
+        """Build the predictor.
 
         Args:
             args: parsed flags.
@@ -29,26 +29,26 @@ class Runner(object):
                 ``None``.
 
         Raises:
-            UserError: as :class:`~dgl.localizer.Localizer`.
+            UserError: as :class:`~dgl.predictor.Predictor`.
         """
         self._args = args
         self._pool = pool
-        self.localizer = None
+        self.predictor = None
         self.build()
 
     def build(self, extra=()):
-        """Build the localizer again, with more entries; returns it."""
-        from dgl.localizer import Localizer  # TensorFlow takes seconds to load; --help should not
+        """Build the predictor again, with more entries; returns it."""
+        from dgl.predictor import Predictor  # TensorFlow takes seconds to load; --help should not
 
         self.close()
-        self._arguments = localizer_arguments(self._args, extra)
+        self._arguments = predictor_arguments(self._args, extra)
         here = dict(self._arguments, gpu=self._args.gpu)
         if self._pool is not None:
             here["gpu"] = "-1"
             if self._pool.gpus:
                 here["precision"] = FLOAT32
-        self.localizer = Localizer(**here)
-        return self.localizer
+        self.predictor = Predictor(**here)
+        return self.predictor
 
     def run(self, dataset, plan, fusions, store, shard=(1, 1), maps_folder=None):
         """Gather what a plan asks for.
@@ -67,16 +67,16 @@ class Runner(object):
         """
         task = Task(self._arguments, dataset, plan, fusions, self._args.strict, maps_folder)
         if self._pool is None:
-            parts = task.evaluation(self.localizer, self._args.workers).parts
+            parts = task.evaluation(self.predictor, self._args.workers).parts
         else:
-            parts = functools.partial(dispatch, self._pool, _for_workers(task, self.localizer.path))
+            parts = functools.partial(dispatch, self._pool, _for_workers(task, self.predictor.path))
         return gather(plan, dataset, parts, store, shard)
 
     def close(self):
         """Free the session."""
-        if self.localizer is not None:
-            self.localizer.close()
-            self.localizer = None
+        if self.predictor is not None:
+            self.predictor.close()
+            self.predictor = None
 
 
 def _for_workers(task, checkpoint):

@@ -1,4 +1,4 @@
-"""From parsed flags to what is evaluated: data sets, the localizer's arguments, and plans."""
+"""From parsed flags to what is evaluated: data sets, the predictor's arguments, and plans."""
 
 import math
 import os
@@ -60,18 +60,18 @@ def load_split(args, split, spread=None):
     return dataset
 
 
-def check_labels(dataset, localizer):
+def check_labels(dataset, predictor):
     """Raise :class:`UserError` for labels that the checkpoint has no class for."""
-    if dataset.classes > localizer.classes:
+    if dataset.classes > predictor.classes:
         raise UserError(
             "{}: labels of {} classes, but the checkpoint has {}".format(
-                dataset.name, dataset.classes, localizer.classes
+                dataset.name, dataset.classes, predictor.classes
             )
         )
 
 
-def localizer_arguments(args, extra=()):
-    """Keywords of :class:`~dgl.localizer.Localizer`, all but the processor that it computes on."""
+def predictor_arguments(args, extra=()):
+    """Keywords of :class:`~dgl.predictor.Predictor`, all but the processor that it computes on."""
     return dict(
         mode=args.mode,
         load=args.load,
@@ -85,15 +85,15 @@ def localizer_arguments(args, extra=()):
     )
 
 
-def fusions_of(args, localizer):
+def fusions_of(args, predictor):
     """The fusions that ``--fuse`` asks for."""
     layers = None
     if args.fuse_layers is not None:
-        layers = localizer.backbone.layer_names(args.fuse_layers)
-    return make_fusions(localizer.entries, list(OrderedDict.fromkeys(args.fuse)), layers)
+        layers = predictor.backbone.layer_names(args.fuse_layers)
+    return make_fusions(predictor.entries, list(OrderedDict.fromkeys(args.fuse)), layers)
 
 
-def alpha_entries_of(args, localizer, settled):
+def alpha_entries_of(args, predictor, settled):
     """The entries of the study of alpha: every value by both gradients, at one layer."""
     if not args.alphas:
         return []
@@ -101,9 +101,9 @@ def alpha_entries_of(args, localizer, settled):
     if layer is None:
         chosen = [r["layer"] for r in (settled or {}).get("rows", ()) if r["chosen"]]
         own = [r["layer"] for r in (settled or {}).get("rows", ()) if r["method"] == "dgl"]
-        known = [name for name in own if name in chosen and name in localizer.backbone.layers]
-        layer = known[0] if known else localizer.backbone.layer_names(args.clayer)[0]
-    layer = localizer.backbone.layer_name(layer)
+        known = [name for name in own if name in chosen and name in predictor.backbone.layers]
+        layer = known[0] if known else predictor.backbone.layer_names(args.clayer)[0]
+    layer = predictor.backbone.layer_name(layer)
     return [
         ("dgl(pa={}{})".format(alpha, "" if semantics == "kernel" else ",exact"), layer)
         for semantics in ("kernel", "exact")
@@ -112,10 +112,10 @@ def alpha_entries_of(args, localizer, settled):
 
 
 def make_plan(
-    args, localizer, dataset, fusions, thresholds=None, alpha_entries=(), is_selecting=False
+    args, predictor, dataset, fusions, thresholds=None, alpha_entries=(), is_selecting=False
 ):
     """The :class:`~dgl.evaluation.plan.Plan` of one split."""
-    own = [entry for entry in localizer.entries if entry not in alpha_entries]
+    own = [entry for entry in predictor.entries if entry not in alpha_entries]
     return Plan(
         protocols=tuple(OrderedDict.fromkeys(args.protocol)),
         entries=tuple(own + [fusion.entry for fusion in fusions]),
@@ -126,14 +126,14 @@ def make_plan(
         step=args.cam_interval,
         batch=args.batch,
         masks=any(sample.mask_paths for sample in dataset.samples),
-        classes=localizer.classes,
+        classes=predictor.classes,
         model=OrderedDict(
             mode=args.mode,
             load=args.load,
-            image_size=localizer.image_size,
-            classes=localizer.classes,
-            width=localizer.options.width,
-            norm=localizer.options.norm,
+            image_size=predictor.image_size,
+            classes=predictor.classes,
+            width=predictor.options.width,
+            norm=predictor.options.norm,
             # JSON has no infinity.
             alpha=args.pa if math.isfinite(args.pa) else "inf",
             precision=args.precision,
@@ -144,5 +144,5 @@ def make_plan(
         versions=versions(),
         class_names=dataset.class_names,
         pictures=pictures_fingerprint(dataset.samples),
-        weights=weights_fingerprint(localizer.path),
+        weights=weights_fingerprint(predictor.path),
     )

@@ -15,7 +15,7 @@ class Task(NamedTuple):
     """All that the batches of an evaluation depend on; it can be pickled.
 
     Attributes:
-        arguments: keywords of :class:`~dgl.localizer.Localizer`, the processor aside; ``load`` is a path
+        arguments: keywords of :class:`~dgl.predictor.Predictor`, the processor aside; ``load`` is a path
             that holds on every host.
         dataset: :class:`~dgl.data.sample.DataSet`.
         plan: :class:`~dgl.evaluation.plan.Plan`.
@@ -31,10 +31,10 @@ class Task(NamedTuple):
     strict: bool = False
     maps_folder: Optional[str] = None
 
-    def evaluation(self, localizer, threads):
+    def evaluation(self, predictor, threads):
         """The :class:`~dgl.evaluation.localization.Evaluation` that runs its batches."""
         return Evaluation(
-            localizer,
+            predictor,
             self.dataset,
             self.plan,
             self.fusions,
@@ -49,13 +49,13 @@ class Worker(object):
 
     Args:
         threads: int, that decode, and as many that find boxes.
-        gpu: as of :class:`~dgl.localizer.Localizer`.
+        gpu: as of :class:`~dgl.predictor.Predictor`.
     """
 
     def __init__(self, threads, gpu=None):
         self._threads = threads
         self._gpu = gpu
-        self._arguments = self._localizer = self._evaluation = None
+        self._arguments = self._predictor = self._evaluation = None
 
     def start(self, task):
         """Take on a task. No batch of another one may be running.
@@ -74,16 +74,16 @@ class Worker(object):
                 )
         if self._arguments != task.arguments:
             self.close()
-            from dgl.localizer import Localizer  # loads TensorFlow
+            from dgl.predictor import Predictor  # loads TensorFlow
 
-            self._localizer = Localizer(gpu=self._gpu, **task.arguments)
+            self._predictor = Predictor(gpu=self._gpu, **task.arguments)
             self._arguments = task.arguments
-        if weights_fingerprint(self._localizer.path) != task.plan.weights:
+        if weights_fingerprint(self._predictor.path) != task.plan.weights:
             raise UserError(
                 "{}: other weights for a worker than where the command runs; expected the same "
-                "file on every host".format(self._localizer.path)
+                "file on every host".format(self._predictor.path)
             )
-        self._evaluation = task.evaluation(_OneAtATime(self._localizer), self._threads)
+        self._evaluation = task.evaluation(_OneAtATime(self._predictor), self._threads)
 
     def run(self, chunk):
         """Run one batch; safe in several threads, whose stages overlap.
@@ -102,9 +102,9 @@ class Worker(object):
 
     def close(self):
         """Free the session."""
-        if self._localizer is not None:
-            self._localizer.close()
-        self._arguments = self._localizer = self._evaluation = None
+        if self._predictor is not None:
+            self._predictor.close()
+        self._arguments = self._predictor = self._evaluation = None
 
 
 def answer(function, *arguments):
@@ -116,13 +116,13 @@ def answer(function, *arguments):
 
 
 class _OneAtATime(object):
-    """A localizer whose session runs for one thread at a time: it needs its memory for one batch."""
+    """A predictor whose session runs for one thread at a time: it needs its memory for one batch."""
 
-    def __init__(self, localizer):
-        self._localizer = localizer
+    def __init__(self, predictor):
+        self._predictor = predictor
         self._lock = threading.Lock()
-        self.image_size = localizer.image_size
+        self.image_size = predictor.image_size
 
     def __call__(self, images, class_index):
         with self._lock:
-            return self._localizer(images, class_index)
+            return self._predictor(images, class_index)

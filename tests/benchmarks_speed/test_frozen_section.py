@@ -6,7 +6,7 @@ import pytest
 from benchmarks.speed import network
 from benchmarks.speed.frozen_run import MAIN_LAYER, Variables, seconds_of
 from benchmarks.speed.sections.frozen import table
-from dgl.localizer import Localizer
+from dgl.predictor import Predictor
 
 SIZE = 48
 
@@ -16,8 +16,8 @@ def test_both_compute_the_same(tmp_path):
     network.write(path, width=0.125, classes=7)
     images = np.random.RandomState(0).uniform(0, 255, (2, SIZE, SIZE, 3)).astype("float32")
     logits, maps = Variables(path, ("dgl",), size=SIZE)(images)
-    with Localizer("vgg", path, [MAIN_LAYER], ("dgl",), image_size=SIZE, gpu="-1") as localizer:
-        found = localizer(images)
+    with Predictor("vgg", path, [MAIN_LAYER], ("dgl",), image_size=SIZE, gpu="-1") as predictor:
+        found = predictor(images)
     np.testing.assert_allclose(found.logits, logits, rtol=1e-4, atol=1e-5 * np.abs(logits).max())
     expected = maps["dgl", MAIN_LAYER]
     scale = np.abs(expected).max()

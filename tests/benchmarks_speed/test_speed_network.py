@@ -6,7 +6,7 @@ from tiny import vgg_shapes
 
 from benchmarks.speed import network, pictures
 from dgl.backbones import get_backbone
-from dgl.localizer import Localizer
+from dgl.predictor import Predictor
 
 WIDTH, CLASSES = 0.125, 7
 
@@ -36,15 +36,15 @@ def test_pools_follow_the_last_convolution_of_a_block():
     assert layers[::-1] == list(get_backbone("vgg").layers)
 
 
-def test_localizer_loads_it_without_maps_and_with(tmp_path):
+def test_predictor_loads_it_without_maps_and_with(tmp_path):
     path = str(tmp_path / "weights.npz")
     network.write(path, width=WIDTH, classes=CLASSES)
     images = pictures.batch(2, size=64)
-    with Localizer("vgg", path, layers=["add"], methods=(), image_size=64, gpu="-1") as localizer:
-        alone = localizer(images, [1, 2])
-    with Localizer("vgg", path, layers=["conv5_2"], methods=("dgl",), image_size=64) as localizer:
-        assert localizer.classes == CLASSES
-        both = localizer(images, [1, 2])
+    with Predictor("vgg", path, layers=["add"], methods=(), image_size=64, gpu="-1") as predictor:
+        alone = predictor(images, [1, 2])
+    with Predictor("vgg", path, layers=["conv5_2"], methods=("dgl",), image_size=64) as predictor:
+        assert predictor.classes == CLASSES
+        both = predictor(images, [1, 2])
     assert not alone.maps and list(both.maps) == [("dgl", "conv5_2")]
     np.testing.assert_allclose(alone.logits, both.logits, rtol=1e-4, atol=1e-5)
     assert 0.01 < alone.logits.std() < 100

@@ -256,13 +256,13 @@ def test_peers_do_what_they_publish_and_nothing_else_passes(small, key):
 @pytest.mark.parametrize("layer", peers.LAYERS)
 @pytest.mark.parametrize("alpha", [None, "inf"])
 def test_our_maps_are_what_autograd_says(small, layer, alpha):
-    from dgl.localizer import Localizer
+    from dgl.predictor import Predictor
 
     options = {"alpha": float(alpha)} if alpha else {}
-    with Localizer(
+    with Predictor(
         "vgg", small.setup.weights, [layer], ("dgl",), image_size=SIZE, gpu="-1", **options
-    ) as localizer:
-        found = localizer(small.images[:2], [1, 2]).maps["dgl", layer]
+    ) as predictor:
+        found = predictor(small.images[:2], [1, 2]).maps["dgl", layer]
     one = peers.Contender("", layer, "autograd", "dgl", {"alpha": alpha} if alpha else {}, "dgl")
     call = small.autograd.prepare(one.case(2), small.images[:2], [1, 2])
     assert formulas.compare(found, call().maps)["agrees"]

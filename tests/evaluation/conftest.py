@@ -3,7 +3,7 @@
 import pytest
 from command_runs import CLASSES, IMAGES, SIZE
 from deterministic import picture
-from fake_localizer import FakeLocalizer, Run, make_dataset
+from fake_predictor import FakePredictor, Run, make_dataset
 from tiny import vgg_variables, write_list
 
 from dgl.weights import ModelCard, save_npz, write_card
@@ -45,12 +45,12 @@ def many(folder):
 
 @pytest.fixture
 def evaluate(tmp_path):
-    """Runs an evaluation; gives it, its result and the localizer's calls."""
+    """Runs an evaluation; gives it, its result and the predictor's calls."""
 
-    def run(dataset=None, localizer=None, **settings):
+    def run(dataset=None, predictor=None, **settings):
         dataset = dataset or make_dataset(tmp_path)
-        localizer = localizer or FakeLocalizer()
-        found = Run(localizer, dataset, str(tmp_path / "out"), **settings)
-        return found, found.metrics, localizer
+        predictor = predictor or FakePredictor()
+        found = Run(predictor, dataset, str(tmp_path / "out"), **settings)
+        return found, found.metrics, predictor
 
     return run

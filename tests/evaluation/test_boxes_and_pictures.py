@@ -6,10 +6,10 @@ import logging
 
 import numpy as np
 import pytest
-from fake_localizer import (
+from fake_predictor import (
     SHAPES,
     SIZE,
-    FakeLocalizer,
+    FakePredictor,
     make_dataset,
     make_plan,
     rows_of,
@@ -60,8 +60,8 @@ def test_boxes_within_their_picture_come_through_unchanged(tmp_path):
     height, width = SHAPES[0]
     boxes = ((0, 0, width, height), (3.25, 4.5, 17.75, 30), (0, 5, 0, 9), (6, 7, 6, 7))
     dataset = with_boxes(dataset, {0: boxes})
-    localizer = FakeLocalizer()
-    evaluation = Evaluation(localizer, dataset, make_plan(localizer, dataset))
+    predictor = FakePredictor()
+    evaluation = Evaluation(predictor, dataset, make_plan(predictor, dataset))
     _, views, fit, _ = evaluation._load(0)
     image = read_image(dataset.samples[0].path)
     np.testing.assert_array_equal(views[0].boxes, resize_centre_crop(image, boxes, 128, SIZE)[1])
@@ -76,7 +76,7 @@ def test_image_whose_boxes_all_vanish_counts_as_one_without(evaluate, tmp_path):
     expected_evaluation, expected, _ = evaluate(with_boxes(dataset, {2: (), 4: ()}))
     assert (found["boxes_clipped"], found["boxes_outside"]) == (0, 2)
     assert figures_of(found) == figures_of(expected)
-    assert rows_of(found, "fixed_threshold")[FakeLocalizer.entries[0]]["skipped"] == 2
+    assert rows_of(found, "fixed_threshold")[FakePredictor.entries[0]]["skipped"] == 2
     assert evaluation.image_rows() == expected_evaluation.image_rows()
     everywhere = dict.fromkeys(range(5), ((-9.0, -9.0, -1.0, -1.0),))
     with pytest.raises(UserError, match="at least one image with a true box"):

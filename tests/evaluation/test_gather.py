@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from fake_localizer import FakeLocalizer, damage, make_dataset, make_plan
+from fake_predictor import FakePredictor, damage, make_dataset, make_plan
 from gathered_results import PLAIN, PLAN, filled
 
 from dgl.errors import UserError
@@ -34,8 +34,8 @@ def test_sorted_results_do_not_tell_how_they_were_merged(plan, seed):
 def test_batches_in_any_order_and_from_a_store_give_the_bytes_of_one_run(tmp_path, caplog, kept):
     dataset = make_dataset(tmp_path, count=9)
     damage(dataset, 1, 6)
-    plan = make_plan(FakeLocalizer(), dataset, batch=2)
-    evaluation = Evaluation(FakeLocalizer(), dataset, plan)
+    plan = make_plan(FakePredictor(), dataset, batch=2)
+    evaluation = Evaluation(FakePredictor(), dataset, plan)
     whole = Store(tmp_path / "whole", plan)
     whole.finish(evaluation.run(whole, progress=False))
     store = Store(tmp_path / "out", plan)
@@ -66,8 +66,8 @@ def test_boxes_that_do_not_fit_are_told_of_once_and_after_a_resumed_run_too(tmp_
         sample = dataset.samples[position]
         wide = dataclasses.replace(sample, boxes=((5.0, 5.0, 900.0, 60.0),), size=(7, 7))
         dataset.samples[position] = wide
-    plan = make_plan(FakeLocalizer(), dataset, batch=1)
-    evaluation = Evaluation(FakeLocalizer(), dataset, plan)
+    plan = make_plan(FakePredictor(), dataset, batch=1)
+    evaluation = Evaluation(FakePredictor(), dataset, plan)
     store = Store(tmp_path / "out", plan)
     for chunk, part in evaluation.parts([1]):
         store.write(chunk, part)
@@ -80,8 +80,8 @@ def test_boxes_that_do_not_fit_are_told_of_once_and_after_a_resumed_run_too(tmp_
 
 def test_a_failure_closes_the_runner_and_keeps_what_was_done(tmp_path):
     dataset = make_dataset(tmp_path, count=4)
-    plan = make_plan(FakeLocalizer(), dataset, batch=1)
-    evaluation = Evaluation(FakeLocalizer(), dataset, plan)
+    plan = make_plan(FakePredictor(), dataset, batch=1)
+    evaluation = Evaluation(FakePredictor(), dataset, plan)
     closed = []
 
     def failing(chunks):

@@ -1,7 +1,7 @@
 """One record a picture: its prediction, and every entry's box, IoU and verdict."""
 
 import numpy as np
-from fake_localizer import SIZE, FakeLocalizer, make_dataset
+from fake_predictor import SIZE, FakePredictor, make_dataset
 
 from dgl.data.geometry import resize_centre_crop
 from dgl.data.image_io import read_image
@@ -10,11 +10,11 @@ from dgl.evaluation.entries import entry_name
 
 def test_image_rows(evaluate, tmp_path):
     dataset = make_dataset(tmp_path)
-    evaluation, result, localizer = evaluate(dataset, FakeLocalizer(wrong=[1], lost=[4]), batch=2)
+    evaluation, result, predictor = evaluate(dataset, FakePredictor(wrong=[1], lost=[4]), batch=2)
     rows = evaluation.image_rows()
     own = ["id", "class_index", "class_name", "predicted_index", "predicted_name", "probability"]
     own += ["class_probability", "rank"]
-    for entry in localizer.entries:
+    for entry in predictor.entries:
         own += [
             "{}:{}".format(entry_name(entry), key)
             for key in ("x0", "y0", "x1", "y1", "iou", "case", "gt_known")

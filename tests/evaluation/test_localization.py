@@ -1,11 +1,11 @@
-"""The batch evaluation with a localizer whose maps and predictions are known."""
+"""The batch evaluation with a predictor whose maps and predictions are known."""
 
 import json
 
 import cv2
 import numpy as np
 import pytest
-from fake_localizer import PROTOCOLS, SIZE, FakeLocalizer, damage, make_dataset, make_plan, rows_of
+from fake_predictor import PROTOCOLS, SIZE, FakePredictor, damage, make_dataset, make_plan, rows_of
 
 from dgl.data.geometry import resize_centre_crop, squash
 from dgl.data.image_io import read_image
@@ -19,8 +19,8 @@ from dgl.evaluation.store import Store
 def test_maps_at_the_true_boxes_are_right_and_maps_elsewhere_are_wrong(evaluate, batch, workers):
     _, result, _ = evaluate(batch=batch, workers=workers)
     fixed, wsol = rows_of(result, "fixed_threshold"), rows_of(result, "wsolevaluation")
-    assert list(fixed) == list(wsol) == FakeLocalizer.entries
-    seeing, blind = FakeLocalizer.entries
+    assert list(fixed) == list(wsol) == FakePredictor.entries
+    seeing, blind = FakePredictor.entries
     for key in ("gt_known", "top1_loc", "top5_loc"):
         assert (fixed[seeing][key], fixed[blind][key]) == (100.0, 0.0)
     for key in ("max_box_acc", "max_box_acc_v2"):
@@ -32,8 +32,8 @@ def test_maps_at_the_true_boxes_are_right_and_maps_elsewhere_are_wrong(evaluate,
 
 
 def test_wrong_predictions_count_against_top1_and_top5_alone(evaluate):
-    _, result, _ = evaluate(localizer=FakeLocalizer(wrong=[1], lost=[3, 4]))
-    row = rows_of(result, "fixed_threshold")[FakeLocalizer.entries[0]]
+    _, result, _ = evaluate(predictor=FakePredictor(wrong=[1], lost=[3, 4]))
+    row = rows_of(result, "fixed_threshold")[FakePredictor.entries[0]]
     assert row["gt_known"] == 100.0
     assert row["top1_loc"] == pytest.approx(40.0)
     assert row["top5_loc"] == pytest.approx(60.0)
@@ -41,20 +41,20 @@ def test_wrong_predictions_count_against_top1_and_top5_alone(evaluate):
 
 
 def test_top5_is_left_out_with_five_classes(evaluate, tmp_path):
-    localizer = FakeLocalizer()
-    localizer.classes = 5
-    evaluation, result, _ = evaluate(make_dataset(tmp_path, classes=5), localizer)
+    predictor = FakePredictor()
+    predictor.classes = 5
+    evaluation, result, _ = evaluate(make_dataset(tmp_path, classes=5), predictor)
     assert set(result["classification"]) == {"top1_error"}
     assert all("top5_loc" not in row for row in rows_of(result, "fixed_threshold").values())
 
 
 def test_images_without_boxes_are_skipped_but_classified(evaluate, tmp_path):
-    localizer = FakeLocalizer(wrong=[0])
-    evaluation, result, _ = evaluate(make_dataset(tmp_path, boxed=[1, 2]), localizer)
+    predictor = FakePredictor(wrong=[0])
+    evaluation, result, _ = evaluate(make_dataset(tmp_path, boxed=[1, 2]), predictor)
     for protocol in PROTOCOLS:
-        row = rows_of(result, protocol)[FakeLocalizer.entries[0]]
+        row = rows_of(result, protocol)[FakePredictor.entries[0]]
         assert (row["images"], row["skipped"]) == (2, 3)
-    assert rows_of(result, "fixed_threshold")[FakeLocalizer.entries[0]]["top1_loc"] == 100.0
+    assert rows_of(result, "fixed_threshold")[FakePredictor.entries[0]]["top1_loc"] == 100.0
     assert result["classification"]["top1_error"] == pytest.approx(20.0)
     rows = evaluation.image_rows()
     assert [row["seeing@layer/1:iou"] is None for row in rows] == [True, False, False, True, True]
@@ -70,14 +70,14 @@ def test_no_box_at_all_is_refused(evaluate, tmp_path):
 def test_an_unreadable_picture_is_left_out_and_told_of(evaluate, tmp_path, caplog, batch):
     dataset = make_dataset(tmp_path)
     damage(dataset, 3)
-    found, metrics, _ = evaluate(dataset, batch=batch, localizer=FakeLocalizer(wrong=[1, 3]))
+    found, metrics, _ = evaluate(dataset, batch=batch, predictor=FakePredictor(wrong=[1, 3]))
     assert metrics["errors"] == 1
     ((key, (name, reason)),) = found.gathered.errors.items()
     assert (int(key), name) == (3, "3.png")
     assert "3.png" in reason and "left out" in caplog.text
     assert [row["id"] for row in found.image_rows()] == ["0.png", "1.png", "2.png", "4.png"]
     assert metrics["classification"]["top1_error"] == 25.0
-    assert rows_of(metrics, "fixed_threshold")[FakeLocalizer.entries[0]]["images"] == 4
+    assert rows_of(metrics, "fixed_threshold")[FakePredictor.entries[0]]["images"] == 4
 
 
 def test_strict_stops_at_an_unreadable_picture(evaluate, tmp_path):
@@ -115,7 +115,7 @@ def test_each_protocol_has_its_own_view_in_bgr(evaluate, tmp_path):
 
 @pytest.mark.parametrize("protocols", [("fixed_threshold",), ("wsolevaluation",), PROTOCOLS[::-1]])
 def test_protocols_can_be_chosen(evaluate, protocols):
-    evaluation, result, localizer = evaluate(protocols=protocols, threshold=0.3, step=0.1)
+    evaluation, result, predictor = evaluate(protocols=protocols, threshold=0.3, step=0.1)
     assert tuple(result["protocols"]) == protocols
     assert len(evaluation.calls) == len(protocols)
     assert result["classification"]["top1_error"] == 0.0
@@ -132,7 +132,7 @@ def test_protocols_can_be_chosen(evaluate, protocols):
 def test_the_threshold_is_used(evaluate):
     """At 0.999 of the maximum nearly nothing of a smooth map is left."""
 
-    class Smooth(FakeLocalizer):
+    class Smooth(FakePredictor):
         def __call__(self, images, class_index):
             found = super().__call__(images, class_index)
             blurred = {
@@ -143,15 +143,15 @@ def test_the_threshold_is_used(evaluate):
 
     figures = []
     for threshold in (0.4, 0.999):
-        _, result, _ = evaluate(localizer=Smooth(), threshold=threshold)
-        figures.append(rows_of(result, "fixed_threshold")[FakeLocalizer.entries[0]]["gt_known"])
+        _, result, _ = evaluate(predictor=Smooth(), threshold=threshold)
+        figures.append(rows_of(result, "fixed_threshold")[FakePredictor.entries[0]]["gt_known"])
     assert figures == [100.0, 0.0]
 
 
 def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
     """A run that ends at its third batch leaves two, which the next run takes over."""
 
-    class Interrupted(FakeLocalizer):
+    class Interrupted(FakePredictor):
         def __call__(self, images, class_index):
             if len(self.calls) == 4:
                 raise KeyboardInterrupt
@@ -159,27 +159,27 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
 
     dataset = make_dataset(tmp_path, count=9)
     damage(dataset, 1)
-    plan = make_plan(FakeLocalizer(), dataset, batch=2)
-    whole = Evaluation(FakeLocalizer(), dataset, plan).run(progress=False)
+    plan = make_plan(FakePredictor(), dataset, batch=2)
+    whole = Evaluation(FakePredictor(), dataset, plan).run(progress=False)
     store = Store(tmp_path / "out", plan)
     with pytest.raises(KeyboardInterrupt):
         Evaluation(Interrupted(), dataset, plan).run(store, progress=False)
     assert store.done() == [0, 1]
-    localizer = FakeLocalizer()
-    resumed = Evaluation(localizer, dataset, plan).run(
+    predictor = FakePredictor()
+    resumed = Evaluation(predictor, dataset, plan).run(
         Store(tmp_path / "out", plan), progress=False
     )
-    assert len(localizer.calls) == 2 * 3
+    assert len(predictor.calls) == 2 * 3
     assert resumed.state_dict() == whole.state_dict()
     assert compute_metrics(resumed, seed=3) == compute_metrics(whole, seed=3)
 
 
 def test_shards_merge_to_the_single_run_in_any_order(tmp_path):
     dataset = make_dataset(tmp_path, count=9)
-    plan = make_plan(FakeLocalizer(), dataset, batch=2)
-    whole = Evaluation(FakeLocalizer(wrong=[2]), dataset, plan).run(progress=False)
+    plan = make_plan(FakePredictor(), dataset, batch=2)
+    whole = Evaluation(FakePredictor(wrong=[2]), dataset, plan).run(progress=False)
     shards = [
-        Evaluation(FakeLocalizer(wrong=[2]), dataset, plan).run(shard=(i, 3), progress=False)
+        Evaluation(FakePredictor(wrong=[2]), dataset, plan).run(shard=(i, 3), progress=False)
         for i in (3, 1, 2)
     ]
     merged = shards[0]

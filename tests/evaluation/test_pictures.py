@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from fake_localizer import FakeLocalizer
+from fake_predictor import FakePredictor
 
 from dgl.data.image_io import read_image
 
@@ -23,7 +23,7 @@ def test_gallery_runs_from_the_worst_to_the_best(evaluate, tmp_path, wanted):
 
 
 def test_gallery_pictures_and_records(evaluate, tmp_path):
-    evaluation, _, _ = evaluate(localizer=FakeLocalizer(wrong=[1]))
+    evaluation, _, _ = evaluate(predictor=FakePredictor(wrong=[1]))
     for item, row in zip(evaluation.gallery, evaluation.image_rows()):
         tile = read_image(str(tmp_path / "out" / item["file"]))
         # The picture and two maps side by side.

@@ -7,11 +7,11 @@ import threading
 import pytest
 from command_runs import parse
 
-from dgl import localizer as localizers
+from dgl import predictor as predictors
 from dgl.errors import UserError
 from dgl.evaluation.gathered import Gathered
 from dgl.evaluation.runner import Runner
-from dgl.evaluation.setup import fusions_of, load_split, localizer_arguments, make_plan
+from dgl.evaluation.setup import fusions_of, load_split, make_plan, predictor_arguments
 from dgl.evaluation.worker import DONE, REFUSED, Task, Worker, answer
 
 
@@ -19,11 +19,11 @@ from dgl.evaluation.worker import DONE, REFUSED, Task, Worker, answer
 def task(folder, many):
     args = parse(folder, "--data", many, "--batch", 5, "--clayer", "1-2", "--fuse", "max")
     dataset = load_split(args, "val")
-    with localizers.Localizer(gpu="-1", **localizer_arguments(args)) as localizer:
-        fusions = fusions_of(args, localizer)
-        plan = make_plan(args, localizer, dataset, fusions)
-        whole = Task(localizer_arguments(args), dataset, plan, fusions)
-        parts = list(whole.evaluation(localizer, 2).parts([0, 1, 2]))
+    with predictors.Predictor(gpu="-1", **predictor_arguments(args)) as predictor:
+        fusions = fusions_of(args, predictor)
+        plan = make_plan(args, predictor, dataset, fusions)
+        whole = Task(predictor_arguments(args), dataset, plan, fusions)
+        parts = list(whole.evaluation(predictor, 2).parts([0, 1, 2]))
     whole.arguments["load"] = os.path.abspath(str(folder / "tiny.npz"))
     return whole, {chunk: part.state_dict() for chunk, part in parts}
 
@@ -49,12 +49,12 @@ def test_batches_are_those_of_one_run_in_threads_too(task):
 def test_the_session_is_kept_for_the_next_task(task, monkeypatch):
     built = []
 
-    class Counted(localizers.Localizer):
+    class Counted(predictors.Predictor):
         def __init__(self, **arguments):
             built.append(arguments["extra"])
             super().__init__(**arguments)
 
-    monkeypatch.setattr(localizers, "Localizer", Counted)
+    monkeypatch.setattr(predictors, "Predictor", Counted)
     task, _ = task
     worker = Worker(1, "-1")
     worker.start(task)
@@ -122,7 +122,7 @@ def test_workers_get_paths_that_hold_everywhere(folder, many, tmp_path, monkeypa
     args = parse(folder, "--load", "tiny.npz", "--data", "many", "--clayer", 1)
     runner = Runner(args, Pool())
     dataset = load_split(args, "val")
-    plan = make_plan(args, runner.localizer, dataset, [])
+    plan = make_plan(args, runner.predictor, dataset, [])
     runner.run(dataset, plan, [], None, maps_folder="maps")
     runner.close()
     (task,) = tasks

@@ -13,7 +13,7 @@ import traceback
 
 from demo_runs import write_vgg
 
-import dgl.localizer
+import dgl.predictor
 from dgl.data.photos5.data_set import main as make_photos5
 from dgl.errors import UserError, run_script
 from dgl.tf_compat import tf
@@ -141,7 +141,7 @@ class Scripts(object):
 
     def _share_networks(self):
         """A network of the sound checkpoint is built once for each set of flags."""
-        make, built = dgl.localizer.Localizer, {}
+        make, built = dgl.predictor.Predictor, {}
 
         def shared(mode, load, **options):
             if load != self.load:
@@ -152,7 +152,7 @@ class Scripts(object):
                 built[key].close = lambda: None
             return built[key]
 
-        dgl.localizer.Localizer = shared
+        dgl.predictor.Predictor = shared
 
     def calls(self, case, folder):
         """``(script, argument list)`` of everything that a case is given to."""

@@ -20,11 +20,11 @@ SHARE = 400
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory):
-    import dgl.localizer
+    import dgl.predictor
 
-    make = dgl.localizer.Localizer
+    make = dgl.predictor.Predictor
     yield Scripts(str(tmp_path_factory.mktemp("shared")))
-    dgl.localizer.Localizer = make
+    dgl.predictor.Predictor = make
 
 
 def _run(cases, scripts, work):

@@ -1,26 +1,26 @@
-"""This project's maps, as its users ask for them: :class:`dgl.localizer.Localizer`."""
+"""This project's maps, as its users ask for them: :class:`dgl.predictor.Predictor`."""
 
 from benchmarks.speed.workers import Outcome
-from dgl.localizer import Localizer
 from dgl.precisions import FLOAT32
+from dgl.predictor import Predictor
 
 ALPHA = 10.0
 
 
 class Library(object):
-    """One localizer for each thing asked for, kept."""
+    """One predictor for each thing asked for, kept."""
 
     def __init__(self, setup):
         self._weights = setup.weights
-        self._localizers = {}
+        self._predictors = {}
 
     def configuration(self):
-        return "Localizer's defaults"
+        return "Predictor's defaults"
 
-    def _localizer(self, case):
+    def _predictor(self, case):
         key = case.what, tuple(case.layers), tuple(sorted(case.options.items()))
-        if key not in self._localizers:
-            self._localizers[key] = Localizer(
+        if key not in self._predictors:
+            self._predictors[key] = Predictor(
                 "vgg",
                 self._weights,
                 layers=case.layers,
@@ -29,13 +29,13 @@ class Library(object):
                 alpha=float(case.options.get("alpha", ALPHA)),  # a text: JSON has no infinity
                 precision=case.options.get("precision", FLOAT32),
             )
-        return self._localizers[key]
+        return self._predictors[key]
 
     def prepare(self, case, images, classes):
-        localizer = self._localizer(case)
+        predictor = self._predictor(case)
 
         def call():
-            found = localizer(images, classes)
+            found = predictor(images, classes)
             return Outcome(found.maps.get((case.what, case.layers[0])), found.logits)
 
         return call

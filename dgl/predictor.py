@@ -37,7 +37,7 @@ class Prediction(NamedTuple):
     maps: Dict[Tuple[str, str], np.ndarray]
 
 
-class Localizer(object):
+class Predictor(object):
     """Maps of a checkpoint, for any methods and layers, in one run a batch.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""The localizer on a small VGG: classes, layers, methods, the model card, bad input."""
+"""The predictor on a small VGG: classes, layers, methods, the model card, bad input."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from small_network import values_of, write_npz
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
-from dgl.localizer import Localizer
+from dgl.predictor import Predictor
 from dgl.weights import ModelCard, write_card
 
 SIZE = 64
@@ -27,8 +27,8 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def localizer(folder):
-    with Localizer("vgg", str(folder / "birds.npz"), layers=(2, "conv4_3", 0), gpu="-1") as made:
+def predictor(folder):
+    with Predictor("vgg", str(folder / "birds.npz"), layers=(2, "conv4_3", 0), gpu="-1") as made:
         yield made
 
 
@@ -37,11 +37,11 @@ def images():
     return np.stack([picture(seed)[: 4 * SIZE : 4, : 4 * SIZE : 4] for seed in (1, 2, 3)])
 
 
-def test_what_it_is(localizer):
-    assert localizer.classes == CLASSES
-    assert localizer.image_size == SIZE
-    assert (localizer.options.width, localizer.options.head) == (0.125, "linear")
-    assert localizer.entries == [
+def test_what_it_is(predictor):
+    assert predictor.classes == CLASSES
+    assert predictor.image_size == SIZE
+    assert (predictor.options.width, predictor.options.head) == (0.125, "linear")
+    assert predictor.entries == [
         ("dgl", "conv5_2"),
         ("dgl", "conv4_3"),
         ("dgl", "add"),
@@ -49,8 +49,8 @@ def test_what_it_is(localizer):
     ]
 
 
-def test_prediction(localizer, images):
-    found = localizer(images)
+def test_prediction(predictor, images):
+    found = predictor(images)
     assert found.logits.shape == found.probability.shape == (3, CLASSES)
     shifted = np.exp(found.logits - found.logits.max(1, keepdims=True))
     expected = shifted / shifted.sum(1, keepdims=True)
@@ -64,17 +64,17 @@ def test_prediction(localizer, images):
     assert all(value.dtype == np.float32 for value in found.maps.values())
 
 
-def test_without_a_class_the_arg_max_is_taken(localizer, images):
-    free = localizer(images)
+def test_without_a_class_the_arg_max_is_taken(predictor, images):
+    free = predictor(images)
     np.testing.assert_array_equal(free.class_index, free.logits.argmax(1))
-    given = localizer(images, free.logits.argmax(1))
+    given = predictor(images, free.logits.argmax(1))
     for key, value in free.maps.items():
         np.testing.assert_array_equal(value, given.maps[key])
 
 
-def test_given_classes_decide_each_picture_s_map(localizer, images):
-    first = localizer(images, [0, 1, 2])
-    second = localizer(images, np.array([0, 4, 2]))
+def test_given_classes_decide_each_picture_s_map(predictor, images):
+    first = predictor(images, [0, 1, 2])
+    second = predictor(images, np.array([0, 4, 2]))
     np.testing.assert_array_equal(second.class_index, [0, 4, 2])
     np.testing.assert_array_equal(first.logits, second.logits)
     for key, value in first.maps.items():
@@ -82,34 +82,34 @@ def test_given_classes_decide_each_picture_s_map(localizer, images):
         assert changed == [False, True, False], key
 
 
-def test_every_class_of_the_checkpoint_is_in_range(localizer, images):
+def test_every_class_of_the_checkpoint_is_in_range(predictor, images):
     for class_index in range(CLASSES):
-        assert localizer(images[:1], [class_index]).class_index[0] == class_index
+        assert predictor(images[:1], [class_index]).class_index[0] == class_index
 
 
 @pytest.mark.parametrize("class_index", [[0, 0, 5], [-1, 0, 0], [0, 1000, 0], np.array([0, 0, -7])])
-def test_class_out_of_range(localizer, images, class_index):
+def test_class_out_of_range(predictor, images, class_index):
     wrong = next(c for c in class_index if not 0 <= c < CLASSES)
     with pytest.raises(UserError) as caught:
-        localizer(images, class_index)
+        predictor(images, class_index)
     assert "class {} is out of range".format(wrong) in str(caught.value)
     assert "0 to 4" in str(caught.value)
 
 
-def test_uint8_and_float32_pictures_are_the_same(localizer, images):
+def test_uint8_and_float32_pictures_are_the_same(predictor, images):
     np.testing.assert_array_equal(
-        localizer(images).logits, localizer(images.astype("float32")).logits
+        predictor(images).logits, predictor(images.astype("float32")).logits
     )
 
 
-def test_class_names_come_from_the_card(localizer):
-    assert [localizer.class_name(i) for i in range(CLASSES)] == list(NAMES)
-    assert localizer.class_name(CLASSES) == "5"
+def test_class_names_come_from_the_card(predictor):
+    assert [predictor.class_name(i) for i in range(CLASSES)] == list(NAMES)
+    assert predictor.class_name(CLASSES) == "5"
 
 
 @pytest.fixture(scope="module")
 def bare(folder):
-    with Localizer("vgg", str(folder / "bare.npz"), layers=["2", "conv5_2", 2], gpu="-1") as made:
+    with Predictor("vgg", str(folder / "bare.npz"), layers=["2", "conv5_2", 2], gpu="-1") as made:
         yield made
 
 
@@ -125,7 +125,7 @@ def test_a_layer_named_twice_is_one_map(bare):
 
 def test_own_size_goes_before_the_card_s(folder):
     path = str(folder / "birds.npz")
-    with Localizer("vgg", path, methods=("cam",), image_size=96, gpu="-1") as made:
+    with Predictor("vgg", path, methods=("cam",), image_size=96, gpu="-1") as made:
         assert made.image_size == 96
         assert made.entries == [("cam", "add")]
         assert made(np.zeros((1, 96, 96, 3), "uint8")).maps["cam", "add"].shape == (1, 6, 6)
@@ -134,16 +134,16 @@ def test_own_size_goes_before_the_card_s(folder):
 def test_card_s_last_stride_is_used(tmp_path):
     path = write_npz(tmp_path / "a.npz", values_of("resnet50", 32, width=0.0625))
     write_card(str(tmp_path / "a.json"), ModelCard("resnet50", SIZE, last_stride=2))
-    with Localizer("resnet50", path, methods=("cam",), gpu="-1") as made:
+    with Predictor("resnet50", path, methods=("cam",), gpu="-1") as made:
         shape = made(np.zeros((1, SIZE, SIZE, 3), "uint8")).maps["cam", made.entries[0][1]].shape
     assert shape == (1, 4, 4)
 
 
 @pytest.mark.parametrize("alpha, semantics", [(1.0, "kernel"), (10.0, "exact")])
-def test_alpha_and_semantics_reach_the_map(folder, localizer, images, alpha, semantics):
-    published = localizer(images, [0, 1, 2])
+def test_alpha_and_semantics_reach_the_map(folder, predictor, images, alpha, semantics):
+    published = predictor(images, [0, 1, 2])
     path = str(folder / "birds.npz")
-    with Localizer("vgg", path, alpha=alpha, semantics=semantics, gpu="-1") as made:
+    with Predictor("vgg", path, alpha=alpha, semantics=semantics, gpu="-1") as made:
         other = made(images, [0, 1, 2])
     key = ("dgl", "conv5_2")
     assert np.abs(published.maps[key] - other.maps[key]).max() > 1e-3 * np.ptp(other.maps[key])
@@ -166,18 +166,18 @@ def test_alpha_and_semantics_reach_the_map(folder, localizer, images, alpha, sem
 def test_bad_input(folder, change, message):
     arguments = dict({"mode": "vgg", "load": str(folder / "birds.npz"), "gpu": "-1"}, **change)
     with pytest.raises(UserError, match=message):
-        Localizer(**arguments)
+        Predictor(**arguments)
 
 
 def test_weights_that_give_no_finite_map(tmp_path):
     values = values_of("vgg", SIZE, width=0.125)
     values["linear/W"] = np.full_like(values["linear/W"], 3e38)  # finite, the logits are not
     path = write_npz(tmp_path / "huge.npz", values)
-    localizer = Localizer("vgg", path, gpu="-1", image_size=SIZE)
-    with localizer, pytest.raises(UserError) as caught:
-        localizer(picture()[np.newaxis, :SIZE, :SIZE])
+    predictor = Predictor("vgg", path, gpu="-1", image_size=SIZE)
+    with predictor, pytest.raises(UserError) as caught:
+        predictor(picture()[np.newaxis, :SIZE, :SIZE])
     assert str(caught.value).startswith(path) and "not finite" in str(caught.value)
 
 
-def test_layer_zero_is_the_last(localizer):
-    assert get_backbone("vgg").layers[0] == localizer.entries[-1][1]
+def test_layer_zero_is_the_last(predictor):
+    assert get_backbone("vgg").layers[0] == predictor.entries[-1][1]

@@ -1,4 +1,4 @@
-"""A localizer whose maps and predictions are known, its pictures, and an evaluation of both."""
+"""A predictor whose maps and predictions are known, its pictures, and an evaluation of both."""
 
 from collections import namedtuple
 
@@ -19,7 +19,7 @@ PLACES = [(0.1, 0.1, 0.45, 0.45), (0.55, 0.1, 0.9, 0.4), (0.1, 0.55, 0.4, 0.9)]
 SHAPES = [(120, 200), (240, 160), (150, 150), (90, 260), (200, 130)]
 
 
-class FakeLocalizer(object):
+class FakePredictor(object):
     """Maps are the brightness of the picture (``seeing``) or of the picture turned round (``blind``).
 
     The true class is predicted, with its neighbour next, except for the classes in ``wrong``, where
@@ -68,11 +68,11 @@ def make_dataset(folder, count=5, classes=CLASSES, boxed=None):
     return DataSet("rectangles", "folder", "val", samples, ("zero", "one", "two"), classes)
 
 
-def make_plan(localizer, dataset, **settings):
+def make_plan(predictor, dataset, **settings):
     """A plan with everything at its default but ``settings``."""
     values = dict(
         protocols=PROTOCOLS,
-        entries=tuple(localizer.entries),
+        entries=tuple(predictor.entries),
         alpha_entries=(),
         threshold=0.2,
         thresholds={},
@@ -80,7 +80,7 @@ def make_plan(localizer, dataset, **settings):
         step=0.01,
         batch=32,
         masks=any(sample.mask_paths for sample in dataset.samples),
-        classes=localizer.classes,
+        classes=predictor.classes,
         model={"mode": "fake"},
         data={"name": dataset.name, "split": dataset.split, "images": len(dataset)},
         versions={},
@@ -95,15 +95,15 @@ def make_plan(localizer, dataset, **settings):
 class Run(object):
     """An evaluation that was run, its metrics without intervals, and what the report draws."""
 
-    def __init__(self, localizer, dataset, out, gallery=5, workers=2, strict=False, **settings):
-        self.plan = make_plan(localizer, dataset, **settings)
-        self.evaluation = Evaluation(localizer, dataset, self.plan, workers=workers, strict=strict)
+    def __init__(self, predictor, dataset, out, gallery=5, workers=2, strict=False, **settings):
+        self.plan = make_plan(predictor, dataset, **settings)
+        self.evaluation = Evaluation(predictor, dataset, self.plan, workers=workers, strict=strict)
         self.gathered = self.evaluation.run(progress=False)
         self.metrics = compute_metrics(self.gathered, resamples=0)
-        self.calls = list(getattr(localizer, "calls", ()))
-        positions = pictures.choose(self.gathered, localizer.entries[0], gallery)
+        self.calls = list(getattr(predictor, "calls", ()))
+        positions = pictures.choose(self.gathered, predictor.entries[0], gallery)
         self.gallery = pictures.draw(
-            localizer, dataset, self.gathered, out, positions, localizer.entries, progress=False
+            predictor, dataset, self.gathered, out, positions, predictor.entries, progress=False
         )
 
     def image_rows(self):
