@@ -14,8 +14,19 @@ from dgl.attribution.evidence import (
 from dgl.attribution.gradients import KERNEL
 from dgl.attribution.methods import parse_method
 from dgl.attribution.passes import SharedGradients
+from dgl.tf_compat import tf
 
 IMAGE_LAYER = "image"
+CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
+
+
+def _as_is(tensor):
+    return tensor
+
+
+def _to_channels_last(tensor):
+    """What a gradient is taken with respect to keeps its order; only then may it be turned."""
+    return tf.transpose(tensor, [0, 2, 3, 1])
 
 
 def build_maps(
@@ -27,6 +38,7 @@ def build_maps(
     alpha=10.0,
     semantics=KERNEL,
     image_size=224,
+    data_format=CHANNELS_LAST,
 ):
     """Ops of every method at every layer.
 
@@ -36,24 +48,35 @@ def build_maps(
     none at all. A pass ends at the shallowest layer, and reaches no weight.
 
     Args:
-        network: :class:`~dgl.backbones.Network` with channels-last endpoints.
+        network: :class:`~dgl.backbones.Network`. Where its ``head_weights`` are ``None``, no layer is
+            taken for the one that is pooled.
         methods: what :func:`~dgl.attribution.methods.parse_method` takes.
         layers: endpoint names; CAM ignores them and always takes ``last_layer``, and so does the centre
             Gaussian, whose layer is called ``"image"``.
-        last_layer: the endpoint that feeds global average pooling.
+        last_layer: the endpoint that feeds global average pooling; ``None`` where it is not known.
         class_index: (N,) int32 tensor.
         alpha, semantics: see :func:`~dgl.attribution.gradients.loss_gradients`; a method's own alpha
             goes before.
         image_size: side of the network's input in pixels, that of the centre Gaussian.
+        data_format: of the endpoints, ``"channels_last"`` or ``"channels_first"``; head weights are
+            for channels-last ones only.
 
     Returns:
         ordered (method, layer) -> (N, H, W) float32 tensor, methods as they were written.
 
     Raises:
         UserError: unknown method.
-        ValueError: alpha out of range or unknown semantics, where a method needs them.
+        ValueError: alpha out of range or unknown semantics, where a method needs them; a method that
+            needs the pooled layer or its weights, which are not there.
     """
     requests = [parse_method(method) for method in methods]
+    for request in requests:
+        if network.head_weights is None and HEAD_WEIGHTS in request.method.needs:
+            raise ValueError(
+                "{}: needs the layer that is pooled and its weights; expected head_weights".format(
+                    request.text
+                )
+            )
     places = {ANY: tuple(layers), LAST: (last_layer,), IMAGE: (IMAGE_LAYER,)}
     differentiated = OrderedDict(
         (layer, network.endpoints[layer])
@@ -62,22 +85,29 @@ def build_maps(
         for layer in places[request.method.layers]
     )
     gradients = SharedGradients(
-        network.logits, differentiated, class_index, last_layer, network.head_weights
+        network.logits,
+        differentiated,
+        class_index,
+        None if network.head_weights is None else last_layer,
+        network.head_weights,
     )
+    turn = _to_channels_last if data_format == CHANNELS_FIRST else _as_is
 
     def evidence(request, layer):
         needs = request.method.needs
         parts = {}
         if request.method.layers != IMAGE:
-            parts["activation"] = network.endpoints[layer]
+            parts["activation"] = turn(network.endpoints[layer])
         if CLASS_GRADIENT in needs:
-            parts[CLASS_GRADIENT] = gradients.class_gradient(layer)
-        if LOSS_GRADIENT in needs and request.alpha is None:
-            parts[LOSS_GRADIENT] = gradients.loss_gradient(layer, alpha, semantics)
-        elif LOSS_GRADIENT in needs:
-            parts[LOSS_GRADIENT] = gradients.loss_gradient_by_linearity(
-                layer, request.alpha, request.semantics or semantics
-            )
+            parts[CLASS_GRADIENT] = turn(gradients.class_gradient(layer))
+        if LOSS_GRADIENT in needs:
+            if request.alpha is None:
+                gradient = gradients.loss_gradient(layer, alpha, semantics)
+            else:
+                gradient = gradients.loss_gradient_by_linearity(
+                    layer, request.alpha, request.semantics or semantics
+                )
+            parts[LOSS_GRADIENT] = turn(gradient)
         if HEAD_WEIGHTS in needs:
             parts[HEAD_WEIGHTS] = network.head_weights
         return Evidence(

@@ -23,15 +23,29 @@ MAX_ALPHA = 1e9
 
 
 def check_alpha(alpha):
-    """Raise ``ValueError`` unless ``0 < alpha <= MAX_ALPHA`` or alpha is infinite."""
+    """Raise ``ValueError`` unless ``0 < alpha <= MAX_ALPHA``, alpha is infinite, or a tensor."""
+    if is_adjustable(alpha):
+        return  # whoever feeds it checks the number
     if not (0 < alpha <= MAX_ALPHA or alpha == float("inf")):
         raise ValueError(
             "alpha {}: expected a positive number up to {:g}, or inf".format(alpha, MAX_ALPHA)
         )
 
 
+def is_adjustable(alpha):
+    """Whether alpha is a tensor: a number that is given to each run, not to the graph."""
+    return tf.is_tensor(alpha)
+
+
+def is_infinite(alpha):
+    """Whether alpha is known to be infinite when the graph is built."""
+    return not is_adjustable(alpha) and math.isinf(alpha)
+
+
 def finite(alpha):
     """Alpha as a factor that is lost in the normalisation: 1 stands in for infinity."""
+    if is_adjustable(alpha):
+        return tf.where(tf.is_inf(alpha), tf.ones_like(alpha), alpha)
     return 1.0 if math.isinf(alpha) else alpha
 
 
@@ -59,11 +73,14 @@ def loss_signal(logits, class_index, alpha=10.0, semantics=KERNEL):
     check_alpha(alpha)
     check_semantics(semantics)
     target = _one_hot(logits, class_index)
-    if math.isinf(alpha) and semantics == KERNEL:
+    if is_infinite(alpha) and semantics == KERNEL:
         return -target
     probability = tf.nn.softmax(logits)
     if semantics == KERNEL:
-        return probability - alpha * target
+        if is_adjustable(alpha):
+            # At infinity the target alone is left.
+            probability *= 1.0 - tf.cast(tf.is_inf(alpha), probability.dtype)
+        return probability - finite(alpha) * target
     return finite(alpha) * (probability - target)
 
 
@@ -127,8 +144,9 @@ def loss_gradients(logits, activations, class_index, alpha=10.0, semantics=KERNE
 
     Args:
         logits, activations, class_index: as in :func:`class_gradients`.
-        alpha: target score of the loss (``--pa``), positive. At infinity only the direction is
-            defined: ``-G_H`` has it for the kernel; the exact gradient's is the same for every alpha.
+        alpha: target score of the loss (``--pa``), positive; a float, or a scalar float32 tensor to
+            give each run its own. At infinity only the direction is defined: ``-G_H`` has it for the
+            kernel; the exact gradient's is the same for every alpha.
         semantics: ``"kernel"`` sends back ``p - alpha * onehot(c)`` (TensorFlow's fused kernel, the
             published method), ``"exact"`` sends back ``alpha * (p - onehot(c))``.
 

@@ -14,8 +14,6 @@ The layer that feeds global average pooling needs no pass: see
 :func:`~dgl.attribution.gradients.pooled_gradient`.
 """
 
-import math
-
 from dgl.attribution.gradients import (
     EXACT,
     KERNEL,
@@ -24,6 +22,7 @@ from dgl.attribution.gradients import (
     check_semantics,
     class_signal,
     finite,
+    is_infinite,
     loss_signal,
     pooled_gradient,
 )
@@ -64,7 +63,7 @@ class SharedGradients(object):
         """
         check_alpha(alpha)
         check_semantics(semantics)
-        if math.isinf(alpha) and semantics == KERNEL:
+        if is_infinite(alpha) and semantics == KERNEL:
             return -self.class_gradient(layer)
         return self._built("loss_gradient", layer, loss_signal, alpha, semantics)
 
@@ -76,7 +75,7 @@ class SharedGradients(object):
         """
         check_alpha(alpha)
         check_semantics(semantics)
-        if math.isinf(alpha) and semantics == KERNEL:
+        if is_infinite(alpha) and semantics == KERNEL:
             return -self.class_gradient(layer)
         residual = self._built("residual", layer, loss_signal, 1.0, EXACT)
         if semantics == EXACT:

@@ -13,6 +13,14 @@ from dgl.precisions import FLOAT32, PRECISIONS
 PROTOCOLS = (FIXED, WSOL)
 # A decade and a half on either side of the paper's 10, and the limit.
 ALPHAS = ("0.1", "0.3", "1", "3", "10", "30", "100", "inf")
+# What the study's flags are where the evaluation's are others: everything is compared.
+STUDY = {
+    "clayer": ["all"],
+    "method": ["all"],
+    "alphas": list(ALPHAS),
+    "tune_split": "train",
+    "fuse": ["mean"],
+}
 
 
 def make_parser(description):
@@ -20,6 +28,12 @@ def make_parser(description):
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    add_flags(parser)
+    return parser
+
+
+def add_flags(parser):
+    """Give a parser the flags of the evaluation."""
     model = parser.add_argument_group("what to evaluate")
     model.add_argument("--load", help="checkpoint: prefix, folder, .npz or .ckpt")
     model.add_argument("--mode", default="vgg", help="backbone")
@@ -107,19 +121,12 @@ def make_parser(description):
     )
     shared.add_argument("--ray-cpus", type=float, help="CPUs of each (shared out evenly)")
     shared.add_argument("--ray-gpus", type=float, help="GPUs of each (one, where there are any)")
-    return parser
 
 
 def make_study_parser(description):
     """The parser of `study_localization.py`: the same flags, set to compare everything."""
     parser = make_parser(description)
-    parser.set_defaults(
-        clayer=["all"],
-        method=["all"],
-        alphas=list(ALPHAS),
-        tune_split="train",
-        fuse=["mean"],
-    )
+    parser.set_defaults(**STUDY)
     return parser
 
 

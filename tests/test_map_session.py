@@ -1,0 +1,84 @@
+"""Runs of a graph of maps: some maps only, an alpha for each run, what is refused."""
+
+import numpy as np
+import pytest
+from deterministic import picture
+from small_network import values_of, write_npz
+
+from dgl.predictor import Predictor
+
+SIZE = 64
+METHODS = ("dgl", "cam", "layercam", "dgl-no-class")
+LAYERS = (0, 2, "conv4_3")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights")
+    return write_npz(folder / "bare.npz", values_of("vgg", SIZE, width=0.125, classes=5))
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.stack([picture(seed)[: 4 * SIZE : 4, : 4 * SIZE : 4] for seed in (1, 2)])
+
+
+def make(path, **settings):
+    return Predictor("vgg", path, LAYERS, METHODS, image_size=SIZE, gpu="-1", **settings)
+
+
+@pytest.fixture(scope="module")
+def adjustable(path):
+    with make(path, adjustable_alpha=True) as predictor:
+        yield predictor
+
+
+@pytest.mark.parametrize("alpha", [0.1, 1.0, 3.7, 10.0, 1000.0, 1e9, float("inf")])
+def test_an_alpha_for_each_run_is_that_of_a_graph_of_its_own(path, adjustable, images, alpha):
+    found = adjustable(images, [3, 1], alpha=alpha)
+    with make(path, alpha=alpha) as fixed:
+        expected = fixed(images, [3, 1])
+    assert list(found.maps) == list(expected.maps)
+    for entry, wanted in expected.maps.items():
+        # The same sums; at infinity a pass stands in for one that is left out.
+        tolerance = 1e-5 * np.abs(wanted).max()
+        np.testing.assert_allclose(found.maps[entry], wanted, rtol=0, atol=tolerance)
+
+
+def test_alpha_makes_a_difference(adjustable, images):
+    entry = ("dgl", "conv4_3")
+    small, large = (adjustable(images, [3, 1], [entry], alpha).maps[entry] for alpha in (0.1, 100))
+    assert np.abs(small - large).max() > 1e-3 * np.abs(large).max()
+
+
+def test_without_one_the_alpha_of_the_beginning_holds(adjustable, images):
+    default, given = adjustable(images), adjustable(images, alpha=10.0)
+    for entry in adjustable.entries:
+        np.testing.assert_array_equal(default.maps[entry], given.maps[entry])
+
+
+@pytest.mark.parametrize(
+    "entries", [[], [("dgl", "conv5_2")], [["cam", "add"], ("layercam", "add")]]
+)
+def test_some_maps_only(adjustable, images, entries):
+    some, everything = adjustable(images, entries=entries), adjustable(images)
+    assert list(some.maps) == [tuple(entry) for entry in entries]
+    for entry, raw in some.maps.items():
+        np.testing.assert_array_equal(raw, everything.maps[entry])
+    np.testing.assert_array_equal(some.logits, everything.logits)
+
+
+def test_a_map_that_is_not_there(adjustable, images):
+    with pytest.raises(ValueError, match="no map .*gradcam"):
+        adjustable(images, entries=[("gradcam", "add")])
+
+
+@pytest.mark.parametrize("alpha", [0.0, -1.0, 2e9, float("nan")])
+def test_alpha_out_of_range(adjustable, images, alpha):
+    with pytest.raises(ValueError, match="alpha"):
+        adjustable(images, alpha=alpha)
+
+
+def test_alpha_that_is_part_of_the_graph(path, images):
+    with make(path) as fixed, pytest.raises(ValueError, match="part of this graph"):
+        fixed(images, alpha=3.0)
