@@ -64,6 +64,8 @@ class TinyNetwork(object):
     def loss_gradient(self, alpha, semantics="kernel", class_index=CLASS_INDEX):
         probability, target = self.probability(), one_hot(class_index)
         if semantics == "kernel":
+            if np.isinf(alpha):
+                return self.back(-target)
             return self.back(probability - alpha * target)
         return self.back(alpha * (probability - target))
 

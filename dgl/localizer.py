@@ -1,0 +1,303 @@
+"""The short way from pictures to boxes: a classifier, one method at one layer, any number of pictures."""
+
+from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from dgl.attribution.build import CHANNELS_LAST
+from dgl.attribution.gradients import KERNEL
+from dgl.boxes import largest_box, normalise, resize_map
+from dgl.data.geometry import resize_bilinear_tf1
+from dgl.data.image_io import read_image
+from dgl.data.views import demo_input
+from dgl.map_session import MapSession
+from dgl.pipeline import chunks_of
+from dgl.precisions import FLOAT32
+
+Picture = Union[str, np.ndarray]
+DEFAULT_LAYER = 2
+DEFAULT_THRESHOLD = 0.2
+DEFAULT_BATCH = 8
+
+
+class Localization(NamedTuple):
+    """Where one picture shows one class.
+
+    Attributes:
+        class_index: int, the class: the one asked for, else the most probable one.
+        probability: float, its softmax probability.
+        map: (H, W) float32 in [0, 1], at the picture's own size.
+        box: (x0, y0, x1, y1), ints in pixels of the picture, around the map's largest region above the
+            threshold; all 0 where there is none.
+    """
+
+    class_index: int
+    probability: float
+    map: np.ndarray
+    box: Tuple[int, int, int, int]
+
+
+class Localizer(object):
+    """Pictures in, :class:`Localization` out.
+
+    Made by :meth:`from_checkpoint` or :meth:`from_graph`; to be closed, or used in a ``with``::
+
+        with Localizer.from_checkpoint("train_log/vgg_birds") as localizer:
+            for found in localizer(["a.jpg", "b.jpg"]):
+                print(found.class_index, found.probability, found.box)
+
+    Attributes:
+        predictor: the :class:`~dgl.map_session.MapSession` behind it, for raw maps.
+        entry: (method, layer), the map that boxes are of.
+        threshold: float in [0, 1], share of the map's maximum that counts as object.
+    """
+
+    def __init__(
+        self,
+        predictor: MapSession,
+        view: Callable[[np.ndarray], np.ndarray],
+        threshold: float = DEFAULT_THRESHOLD,
+        batch: int = DEFAULT_BATCH,
+        class_names: Optional[Sequence[str]] = None,
+        finish: Callable[[np.ndarray], Any] = np.asarray,
+    ):
+        """Put a localizer together; its two class methods do that for the usual cases.
+
+        Args:
+            predictor: whose first entry gives the boxes; closed with the localizer.
+            view: (H, W, 3) uint8 RGB -> the classifier's input without a batch dimension.
+            threshold: float in [0, 1], share of the map's maximum that counts as object.
+            batch: pictures a run of the network.
+            class_names: one name a class, or ``None``.
+            finish: stacked views -> what is fed.
+
+        Raises:
+            ValueError: a threshold or a batch out of range.
+        """
+        if not 0 <= threshold <= 1:
+            raise ValueError("threshold {}: expected a value in [0, 1]".format(threshold))
+        if batch < 1:
+            raise ValueError("batch {}: expected 1 or more".format(batch))
+        self.predictor = predictor
+        self.entry = predictor.entries[0]
+        self.threshold = threshold
+        self._view = view
+        self._finish = finish
+        self._batch = batch
+        self._class_names = class_names
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        load: str,
+        mode: Optional[str] = None,
+        layer: Union[int, str] = DEFAULT_LAYER,
+        method: str = "dgl",
+        alpha: float = 10.0,
+        threshold: float = DEFAULT_THRESHOLD,
+        image_size: Optional[int] = None,
+        data_set: Optional[str] = None,
+        gpu: Optional[str] = None,
+        precision: str = FLOAT32,
+        batch: int = DEFAULT_BATCH,
+    ) -> "Localizer":
+        """A localizer of a checkpoint of this project's networks.
+
+        Args:
+            load: checkpoint: a TensorFlow prefix, its folder, a ``.ckpt`` or a ``.npz``.
+            mode: backbone; by default what the checkpoint's variables tell.
+            layer: index or name of ``--clayer``; methods that have a layer of their own ignore it.
+            method: out of :data:`dgl.attribution.METHODS`.
+            alpha: target score of DGL's loss gradient, see :func:`dgl.attribution.loss_gradients`.
+            threshold: float in [0, 1], share of the map's maximum that counts as object.
+            image_size, data_set, gpu, precision: see :class:`~dgl.predictor.Predictor`.
+            batch: pictures a run of the network.
+
+        Raises:
+            UserError: no such checkpoint, or one that does not fit; unknown mode, layer or method.
+            ValueError: a threshold or a batch out of range.
+        """
+        from dgl.predictor import Predictor
+        from dgl.weights import open_checkpoint
+        from dgl.weights.identify import identify
+
+        if mode is None:
+            mode = identify(open_checkpoint(load))
+        predictor = Predictor(
+            mode,
+            load,
+            [layer],
+            [method],
+            alpha,
+            image_size=image_size,
+            data_set=data_set,
+            gpu=gpu,
+            precision=precision,
+        )
+
+        def view(image):
+            return demo_input(image, predictor.image_size)
+
+        names = predictor.card.class_names if predictor.card else None
+        return cls(predictor, view, threshold, batch, names)
+
+    @classmethod
+    def from_graph(
+        cls,
+        logits: Any,
+        activations: Union[Any, Mapping[str, Any]],
+        image: Optional[Any] = None,
+        preprocess: Optional[Callable[[np.ndarray], np.ndarray]] = None,
+        method: str = "dgl",
+        alpha: float = 10.0,
+        threshold: float = DEFAULT_THRESHOLD,
+        semantics: str = KERNEL,
+        image_size: Optional[int] = None,
+        head_weights: Optional[Any] = None,
+        data_format: str = CHANNELS_LAST,
+        class_names: Optional[Sequence[str]] = None,
+        session: Optional[Any] = None,
+        feeds: Optional[Mapping[Any, Any]] = None,
+        batch: int = DEFAULT_BATCH,
+    ) -> "Localizer":
+        """A localizer of any TF-1-style graph.
+
+        Args:
+            logits: (N, classes) float tensor, before softmax (:func:`dgl.graphs.logits_of` finds them
+                behind one).
+            activations: the layer, (N, H, W, C) after its ReLU, or several, as name -> tensor, of which
+                the first gives the box.
+            image: the tensor to feed; by default the one placeholder of pictures.
+            preprocess: (N, S, S, 3) float32 RGB in 0..255 -> what the network was trained on
+                (:mod:`dgl.graphs.preprocessing` has the usual ones); by default fed as it is.
+            method: out of :data:`dgl.attribution.METHODS`.
+            alpha, semantics: see :func:`dgl.attribution.loss_gradients`.
+            threshold: float in [0, 1], share of the map's maximum that counts as object.
+            image_size: side of the input in pixels; by default that of ``image``, else 224.
+            head_weights, data_format, session, feeds: see
+                :class:`~dgl.graph_predictor.GraphPredictor`.
+            class_names: one name a class, or ``None``.
+            batch: pictures a run of the network.
+
+        Raises:
+            ValueError: tensors that do not fit together; see
+                :class:`~dgl.graph_predictor.GraphPredictor`.
+            UserError: unknown method.
+        """
+        from dgl.graph_predictor import GraphPredictor, image_shape, is_channels_first, named
+
+        predictor = GraphPredictor(
+            logits,
+            named(activations),
+            image,
+            [method],
+            alpha,
+            semantics,
+            head_weights,
+            data_format,
+            session,
+            feeds,
+        )
+        fed = predictor.image
+        height, width = (image_size, image_size) if image_size else image_shape(fed)
+
+        def view(picture):
+            return resize_bilinear_tf1(picture, height, width)
+
+        def finish(batch):
+            if preprocess is not None:
+                batch = preprocess(batch)
+            if fed.shape.ndims == 4 and is_channels_first(fed) and batch.shape[-1] == 3:
+                batch = np.transpose(batch, (0, 3, 1, 2))
+            if fed.dtype.is_integer and batch.dtype.kind == "f":
+                batch = np.rint(batch)
+            return batch.astype(fed.dtype.as_numpy_dtype)
+
+        return cls(predictor, view, threshold, batch, class_names, finish)
+
+    def __call__(
+        self,
+        images: Sequence[Picture],
+        class_index: Union[None, int, Sequence[int]] = None,
+    ) -> List[Localization]:
+        """Localize in pictures of any size.
+
+        Args:
+            images: each a path, or a (H, W, 3) uint8 RGB array.
+            class_index: the class to locate, one for all or one a picture; ``None`` takes the most
+                probable one of each.
+
+        Returns:
+            list of :class:`Localization`, one a picture.
+
+        Raises:
+            UserError: a picture that cannot be read, a class that the classifier does not have, or maps
+                with NaN or infinity.
+            ValueError: an array of another shape or type, or classes of another number than pictures.
+        """
+        if isinstance(images, str) or (isinstance(images, np.ndarray) and images.ndim == 3):
+            raise ValueError("images: expected a list of pictures, got a single one")
+        classes = _classes_of(class_index, len(images))
+        found = []
+        for places in chunks_of(list(range(len(images))), self._batch):
+            pictures = [_pixels(images[place]) for place in places]
+            views = self._finish(np.stack([self._view(picture) for picture in pictures]))
+            wanted = None if classes is None else [classes[place] for place in places]
+            prediction = self.predictor(views, wanted, [self.entry])
+            raw = prediction.maps[self.entry]
+            found.extend(
+                self._localization(picture, prediction, i, raw[i])
+                for i, picture in enumerate(pictures)
+            )
+        return found
+
+    def _localization(self, picture, prediction, i, raw):
+        height, width = picture.shape[:2]
+        score_map = resize_map(normalise(raw), height, width)
+        box = tuple(int(value) for value in largest_box(score_map, self.threshold))
+        class_index = int(prediction.class_index[i])
+        probability = float(prediction.probability[i, class_index])
+        return Localization(class_index, probability, score_map, box)
+
+    def class_name(self, class_index: int) -> str:
+        """The class's name, or its number as text where names are not known."""
+        names = self._class_names
+        return names[class_index] if names and class_index < len(names) else str(class_index)
+
+    def close(self) -> None:
+        """Free the session, unless it was given."""
+        self.predictor.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def _pixels(image):
+    if isinstance(image, str) or hasattr(image, "__fspath__"):
+        return read_image(str(image))
+    pixels = np.asarray(image)
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+        raise ValueError(
+            "picture: expected a path or uint8 of shape (H, W, 3), got {} of shape {}".format(
+                pixels.dtype, pixels.shape
+            )
+        )
+    return pixels
+
+
+def _classes_of(class_index, count):
+    """One class a picture, or ``None``."""
+    if class_index is None:
+        return None
+    if np.ndim(class_index) == 0:
+        return [int(class_index)] * count
+    if len(class_index) != count:
+        raise ValueError(
+            "class_index: expected {} classes, one a picture, got {}".format(
+                count, len(class_index)
+            )
+        )
+    return [int(value) for value in class_index]

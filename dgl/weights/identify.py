@@ -1,0 +1,84 @@
+"""Which backbone a checkpoint is of, from the names of its variables: loads no TensorFlow of its own."""
+
+import re
+from typing import Any, Optional
+
+from dgl.backbones import BACKBONES
+from dgl.backbones.base import Shapes
+from dgl.backbones.inception import INCEPTION_V3
+from dgl.backbones.resnet import BLOCKS_BY_DEPTH
+from dgl.backbones.vgg import VGG
+from dgl.errors import UserError
+from dgl.weights.foreign import quoted
+from dgl.weights.published import PUBLISHERS
+from dgl.weights.sources import recognise
+
+_RESNET_STEM = "conv0/W"
+_BLOCK = re.compile(r"group2/block(\d{1,4})/")
+_GATE = "group0/block0/fc1/W"  # of squeeze-excite
+_NAMED = 4
+
+
+def _resnet_mode(shapes: Shapes) -> Optional[str]:
+    """The ResNet whose third group, the one in which depths differ, ends at the deepest block there."""
+    blocks = [int(match.group(1)) for match in map(_BLOCK.match, shapes) if match]
+    count = max(blocks) + 1 if blocks else 0
+    for depth, counts in BLOCKS_BY_DEPTH.items():
+        if counts[2] == count:
+            return "resnet{}{}".format(depth, "se" if _GATE in shapes else "")
+    return None
+
+
+def mode_of(shapes: Shapes) -> Optional[str]:
+    """The backbone whose names these are, or ``None``.
+
+    Args:
+        shapes: variable name -> shape, under this project's names. ResNets are told apart by their
+            deepest block, squeeze-excite by the first block's gate.
+    """
+    for backbone in (VGG, INCEPTION_V3):
+        if backbone.stem in shapes:
+            return backbone.mode
+    return _resnet_mode(shapes) if _RESNET_STEM in shapes else None
+
+
+def identify(checkpoint: Any) -> str:
+    """The backbone that a checkpoint is of.
+
+    Args:
+        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
+
+    Returns:
+        str, a name in :data:`dgl.backbones.BACKBONES`.
+
+    Raises:
+        UserError: none of them; the message says what was found instead.
+    """
+    mode = mode_of(checkpoint.shapes)
+    if mode is None:
+        raise UserError("{}: {}".format(checkpoint.path, _what_instead(checkpoint)))
+    return mode
+
+
+def _what_instead(checkpoint):
+    if _RESNET_STEM in checkpoint.shapes:
+        depths = ", ".join(
+            "{} in a ResNet-{}".format(counts[2], depth)
+            for depth, counts in sorted(BLOCKS_BY_DEPTH.items())
+        )
+        found = sorted({int(m.group(1)) for m in map(_BLOCK.match, checkpoint.shapes) if m})
+        return "has {} but {} blocks in group2, expected {}".format(
+            _RESNET_STEM, found[-1] + 1 if found else "no", depths
+        )
+    recognised = recognise(checkpoint.shapes)
+    if recognised is not None:
+        return (
+            "holds weights of {} under the names of {}; `dgl convert {}` makes a file for --load "
+            "of it".format(
+                " or ".join(recognised[1]), PUBLISHERS[recognised[0].key], checkpoint.path
+            )
+        )
+    names = ", ".join(quoted(name) for name in list(checkpoint.shapes)[:_NAMED])
+    return "holds no backbone of this project's ({}); it begins with {}".format(
+        ", ".join(BACKBONES), names or "nothing"
+    )

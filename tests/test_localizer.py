@@ -1,0 +1,164 @@
+"""The short way: pictures of any size in, class, probability, map and box of each out."""
+
+import os
+
+import numpy as np
+import pytest
+from deterministic import picture
+from small_network import values_of, write_npz
+
+from dgl.boxes import largest_box, normalise, resize_map
+from dgl.data.image_io import read_image
+from dgl.data.views import demo_input
+from dgl.demo import SHIPPED_CHECKPOINT
+from dgl.errors import UserError
+from dgl.localizer import Localization, Localizer
+from dgl.predictor import Predictor
+
+PICTURES = [picture(1), picture(2, 180, 260), picture(3, 64, 64)]
+
+
+@pytest.fixture(scope="module")
+def localizer():
+    with Localizer.from_checkpoint(SHIPPED_CHECKPOINT, batch=2, gpu="-1") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def bird(root):
+    return os.path.join(root, "images", "bird_violet_fan.jpg")
+
+
+def by_hand(image, predictor, entry, threshold, class_index=None):
+    """The same from the predictor: one picture a run."""
+    view = demo_input(image, predictor.image_size)[None]
+    prediction = predictor(view, None if class_index is None else [class_index])
+    score_map = resize_map(normalise(prediction.maps[entry][0]), *image.shape[:2])
+    index = int(prediction.class_index[0])
+    return Localization(
+        index,
+        float(prediction.probability[0, index]),
+        score_map,
+        tuple(largest_box(score_map, threshold)),
+    )
+
+
+@pytest.mark.parametrize("class_index", [None, 3, [0, 5, 2]])
+def test_it_is_what_the_predictor_and_the_boxes_give(localizer, class_index):
+    found = localizer(PICTURES, class_index)
+    assert len(found) == len(PICTURES)
+    for i, (image, one) in enumerate(zip(PICTURES, found)):
+        wanted = class_index[i] if isinstance(class_index, list) else class_index
+        expected = by_hand(image, localizer.predictor, localizer.entry, 0.2, wanted)
+        assert one.class_index == expected.class_index
+        assert one.probability == pytest.approx(expected.probability, abs=1e-5)
+        assert one.map.shape == image.shape[:2] and one.map.dtype == np.float32
+        # The map's peak lies between two pixels of the picture.
+        assert 0 <= one.map.min() < 0.05 and 0.95 < one.map.max() <= 1
+        # Another batch, another order of sums.
+        np.testing.assert_allclose(one.map, expected.map, rtol=0, atol=1e-4)
+        assert np.abs(np.subtract(one.box, expected.box)).max() <= 1
+
+
+def test_a_path_is_the_picture_it_leads_to(localizer, bird):
+    (by_path,), (by_pixels,) = localizer([bird]), localizer([read_image(bird)])
+    assert by_path.box == by_pixels.box and by_path.class_index == by_pixels.class_index
+    np.testing.assert_array_equal(by_path.map, by_pixels.map)
+
+
+def test_it_finds_the_bird(localizer, bird):
+    (found,) = localizer([bird])
+    assert localizer.class_name(found.class_index) == "Violet_Fan"
+    assert found.probability > 0.9
+    x0, y0, x1, y1 = found.box
+    assert 0 <= x0 < x1 and 0 <= y0 < y1
+    assert all(type(value) is int for value in found.box)
+
+
+def test_no_pictures(localizer):
+    assert localizer([]) == []
+
+
+def test_a_higher_threshold_gives_a_smaller_box(bird):
+    def area(threshold):
+        with Localizer.from_checkpoint(SHIPPED_CHECKPOINT, threshold=threshold) as localizer:
+            x0, y0, x1, y1 = localizer([bird])[0].box
+        return (x1 - x0) * (y1 - y0)
+
+    assert area(0.1) > area(0.5) > area(0.9) > 0
+
+
+@pytest.mark.parametrize("method, layer", [("cam", "add"), ("layercam", "conv5_1")])
+def test_other_methods(bird, method, layer):
+    with Localizer.from_checkpoint(SHIPPED_CHECKPOINT, method=method, layer=layer) as localizer:
+        assert localizer.entry == (method, layer)
+        (found,) = localizer([bird])
+    with Predictor("vgg", SHIPPED_CHECKPOINT, [layer], [method]) as predictor:
+        expected = by_hand(read_image(bird), predictor, (method, layer), 0.2)
+    np.testing.assert_allclose(found.map, expected.map, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["vgg", "resnet50", "resnet50se", "inceptionv3"])
+def test_the_backbone_is_read_from_the_checkpoint(tmp_path, mode):
+    path = write_npz(tmp_path / "weights.npz", values_of(mode, 64, width=0.125, classes=5))
+    with Localizer.from_checkpoint(path, layer=1, image_size=64, gpu="-1") as localizer:
+        assert localizer.predictor.backbone.mode == mode
+        assert localizer.class_name(3) == "3"
+        (found,) = localizer(PICTURES[:1])
+    assert 0 <= found.class_index < 5 and found.map.shape == PICTURES[0].shape[:2]
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"threshold": 1.5}, "threshold 1.5"),
+        ({"threshold": float("nan")}, "threshold nan"),
+        ({"batch": 0}, "batch 0"),
+    ],
+)
+def test_settings_out_of_range(settings, words):
+    with pytest.raises(ValueError, match=words):
+        Localizer.from_checkpoint(SHIPPED_CHECKPOINT, **settings)
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"load": "nowhere.npz"}, "nowhere.npz"),
+        ({"layer": "conv9"}, "--clayer conv9"),
+        ({"method": "magic"}, "--method magic"),
+        ({"mode": "resnet50"}, "not a checkpoint of --mode resnet50"),
+    ],
+)
+def test_what_does_not_fit_is_named(settings, words):
+    with pytest.raises(UserError, match=words):
+        Localizer.from_checkpoint(**dict({"load": SHIPPED_CHECKPOINT}, **settings))
+
+
+@pytest.mark.parametrize(
+    "images, words",
+    [
+        (PICTURES[0], "expected a list"),
+        ("a.jpg", "expected a list"),
+        ([PICTURES[0].astype("float32")], "uint8"),
+        ([PICTURES[0][..., 0]], r"\(300, 400\)"),
+    ],
+)
+def test_what_is_no_list_of_pictures(localizer, images, words):
+    with pytest.raises(ValueError, match=words):
+        localizer(images)
+
+
+def test_a_picture_that_cannot_be_read_is_named(localizer):
+    with pytest.raises(UserError, match="nowhere.jpg"):
+        localizer(["nowhere.jpg"])
+
+
+def test_classes_of_another_number_than_pictures(localizer):
+    with pytest.raises(ValueError, match="3 classes, one a picture, got 2"):
+        localizer(PICTURES, [1, 2])
+
+
+def test_a_class_that_is_not_there(localizer):
+    with pytest.raises(UserError, match="class 99 is out of range"):
+        localizer(PICTURES, 99)
