@@ -1,6 +1,8 @@
 # make demo   render the embedded data, train, evaluate CAM and DGL, write a page of pictures
 # make test   run the test suite, in two processes (TEST_PROCESSES)
 # make lint   check style
+# make docs   build the documentation as a site, site/index.html, in .venv-docs
+# make help   list the targets
 # Everything installs into .venv; PYTHON chooses the interpreter it is made with (3.10 to 3.13).
 #
 # make test-tf215   the suite on TensorFlow 2.15.1, in .venv-tf215, made with PYTHON39
@@ -10,7 +12,9 @@
 # make test-ray   evaluations on local workers; Ray goes into .venv
 # make fuzz   every reader under a coverage-guided fuzzer, in .venv-fuzz; FUZZ_SECONDS for each
 # make bench   speed beside PyTorch, captum, pytorch-grad-cam and tf-keras-vis, in .venv-bench
-# make test-browser   the report opened in Chromium, which has to be installed; playwright goes into .venv
+# make test-browser   the report and the page of dgl serve in Chromium, which has to be installed, in .venv-web
+# make test-wheel   the wheel in an environment of its own, which is deleted: the command on the pictures that come along
+# make test-docs   every command of the documentation that make test leaves out for its time
 # PYTHON39, PYTHON37 and PYTHON_HOROVOD (3.9 to 3.11) are by default from the path, else pyenv's.
 
 # The first interpreter of version $(1) that runs (pyenv leaves commands on the path that do not).
@@ -27,8 +31,11 @@ PY := $(VENV)/bin/python
 REQUIREMENTS := requirements.txt requirements/tensorflow.txt requirements/base.txt
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
-.PHONY: demo test test-fast test-tf215 test-tf115 test-peers test-browser test-horovod test-ray fuzz \
-	bench lint format birds-checkpoint clean
+.PHONY: help demo test test-fast test-tf215 test-tf115 test-peers test-browser test-horovod test-ray \
+	test-wheel test-docs docs fuzz bench lint format birds-checkpoint clean
+
+help:
+	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.installed
 	$(PY) -m dgl.data.birds --out data/birds
@@ -39,25 +46,36 @@ demo: $(VENV)/.installed
 # A file's tests stay in one process, whose fixtures they share.
 TEST_PROCESSES ?= 2
 PARALLEL := -n $(TEST_PROCESSES) --dist loadfile
+# What has targets of its own, for it takes minutes or installs from the network.
+BY_DEFAULT := not docs and not wheel
 
 test: $(VENV)/.tested-with
-	$(PY) -m pytest -q $(PARALLEL)
+	$(PY) -m pytest -q $(PARALLEL) -m "$(BY_DEFAULT)"
 
 test-fast: $(VENV)/.tested-with
-	$(PY) -m pytest -q $(PARALLEL) -m "not slow"
+	$(PY) -m pytest -q $(PARALLEL) -m "$(BY_DEFAULT) and not slow"
 
 test-tf215: .venv-tf215/.tested-with
-	.venv-tf215/bin/python -m pytest -q -p no:cacheprovider $(PARALLEL)
+	.venv-tf215/bin/python -m pytest -q -p no:cacheprovider $(PARALLEL) -m "$(BY_DEFAULT)"
 
 test-tf115: .venv-tf115/.tested-with
-	.venv-tf115/bin/python -m pytest -q -p no:cacheprovider $(PARALLEL)
+	.venv-tf115/bin/python -m pytest -q -p no:cacheprovider $(PARALLEL) -m "$(BY_DEFAULT)"
 
 test-peers: .venv-peers/.tested-with
 	.venv-peers/bin/python -m pytest -q -p no:cacheprovider -m peer
 
-test-browser: $(VENV)/.tested-with
-	$(PY) $(PIP_INSTALL) -r requirements/browser.txt
-	$(PY) -m pytest -q -p no:cacheprovider -m browser
+test-browser: .venv-web/.tested-with
+	.venv-web/bin/python -m pytest -q -p no:cacheprovider -m browser
+
+test-docs: $(VENV)/.tested-with
+	$(PY) -m pytest -q -p no:cacheprovider -m docs
+
+test-wheel: $(VENV)/.tested-with
+	$(PY) -m pytest -q -p no:cacheprovider -m wheel
+
+docs: .venv-docs/.installed
+	.venv-docs/bin/mkdocs build --strict --quiet
+	@echo "open site/index.html"
 
 test-horovod: .venv-horovod/.tested-with
 	.venv-horovod/bin/python -m pytest -q -p no:cacheprovider -m horovod
@@ -91,10 +109,12 @@ $(VENV)/bin/python:
 
 $(VENV)/.installed: $(REQUIREMENTS) | $(VENV)/bin/python
 	$(PY) $(PIP_INSTALL) -r requirements.txt
+	$(PY) $(PIP_INSTALL) --no-deps -e .
 	touch $@
 
 $(VENV)/.tested-with: $(REQUIREMENTS) requirements/dev.txt | $(VENV)/bin/python
 	$(PY) $(PIP_INSTALL) -r requirements/dev.txt
+	$(PY) $(PIP_INSTALL) --no-deps -e .
 	touch $@ $(VENV)/.installed
 
 # requirements.txt chooses the TensorFlow that goes with each Python.
@@ -115,6 +135,17 @@ $(VENV)/.tested-with: $(REQUIREMENTS) requirements/dev.txt | $(VENV)/bin/python
 .venv-peers/.tested-with: $(REQUIREMENTS) requirements/dev.txt requirements/peers.txt
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python $(PIP_INSTALL) -r requirements/peers.txt
+	touch $@
+
+.venv-web/.tested-with: $(REQUIREMENTS) requirements/dev.txt requirements/web.txt requirements/browser.txt
+	$(PYTHON) -m venv .venv-web
+	.venv-web/bin/python $(PIP_INSTALL) -r requirements/dev.txt -r requirements/web.txt \
+		-r requirements/browser.txt
+	touch $@
+
+.venv-docs/.installed: requirements/docs.txt
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python $(PIP_INSTALL) -r requirements/docs.txt
 	touch $@
 
 # Horovod is built with the TensorFlow that is there; it needs a C++ compiler, and cmake, which pip brings.
@@ -146,4 +177,4 @@ HOROVOD_BUILD := HOROVOD_WITH_GLOO=1 HOROVOD_WITHOUT_MPI=1 HOROVOD_WITH_TENSORFL
 	touch $@
 
 clean:
-	rm -rf .venv* demo data train_log evaluation
+	rm -rf .venv* demo data train_log evaluation site

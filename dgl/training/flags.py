@@ -27,6 +27,16 @@ def _positive(kind):
     return parse
 
 
+def _whole(text):
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
+_whole.__name__ = "whole number, 0 or more"
+
+
 def _not_negative(text):
     value = float(text)
     if not 0 <= value < float("inf"):
@@ -46,13 +56,26 @@ def make_parser(description, modes, depths=()):
 
     Args:
         description: first line of ``--help``.
-        modes: values of ``--mode``; the first is the default.
-        depths: values of ``--depth``, for ResNets; the first is the default.
+        modes, depths: see :func:`add_flags`.
     """
-    count, number = _positive(int), _positive(float)
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    add_flags(parser, modes, depths)
+    return parser
+
+
+def add_flags(parser, modes, depths=(), has_last_stride=None):
+    """Give a parser the flags of training.
+
+    Args:
+        parser: ``argparse.ArgumentParser``.
+        modes: values of ``--mode``; the first is the default.
+        depths: values of ``--depth``, for ResNets; the first is the default.
+        has_last_stride: whether ``--laststride 2`` can be had; by default where there are depths.
+    """
+    has_last_stride = bool(depths) if has_last_stride is None else has_last_stride
+    count, number = _positive(int), _positive(float)
     published = parser.add_argument_group("published flags")
     published.add_argument("--gpu", help="GPUs to use, like 0 or 0,1 (all; -1: the CPU)")
     published.add_argument("--data", required=True, help="folder of the data set")
@@ -78,7 +101,7 @@ def make_parser(description, modes, depths=()):
     )  # fmt: skip
     published.add_argument("--mode", choices=modes, default=modes[0], help="network")
     published.add_argument(
-        "--laststride", type=int, choices=(1, 2) if depths else (1,), default=1,
+        "--laststride", type=int, choices=(1, 2) if has_last_stride else (1,), default=1,
         help="stride of the last group (ResNets)",
     )  # fmt: skip
     published.add_argument(
@@ -108,4 +131,17 @@ def make_parser(description, modes, depths=()):
     ours.add_argument("--towers", type=count, help="copies of the network a step (one a GPU)")
     ours.add_argument("--workers", type=int, help="processes that decode (one a core)")
     ours.add_argument("--seed", type=_seed, help="fixes initial values, order and augmentation")
-    return parser
+    watch = parser.add_argument_group("what is watched in TensorBoard, every epoch")
+    watch.add_argument(
+        "--watch", type=_whole, default=8, metavar="N",
+        help="validation pictures whose DGL maps are drawn; 0 for none",
+    )  # fmt: skip
+    watch.add_argument(
+        "--watch-layer", nargs="+", default=["1"], metavar="LAYER",
+        help="layers of these maps: indices, names, ranges (1-4); GT-known is of the first",
+    )  # fmt: skip
+    watch.add_argument(
+        "--watch-boxes", type=_whole, metavar="N",
+        help="pictures with boxes that GT-known is measured on (200, but no more than a tenth of an "
+        "epoch's, at least 20; none with --watch 0)",
+    )  # fmt: skip
