@@ -13,7 +13,7 @@ import os
 _SWITCH = "TF_ENABLE_ONEDNN_OPTS"
 
 
-def use_reference_kernels():
+def use_reference_kernels() -> None:
     """Compute as TensorFlow 1.15 did, unless the environment says otherwise.
 
     Without effect once TensorFlow is loaded, and on a GPU.
@@ -21,11 +21,11 @@ def use_reference_kernels():
     os.environ.setdefault(_SWITCH, "0")
 
 
-def use_fast_kernels():
+def use_fast_kernels() -> None:
     """Compute with oneDNN, unless the environment or :func:`use_reference_kernels` says otherwise."""
     os.environ.setdefault(_SWITCH, "1")
 
 
-def reference_kernels():
+def reference_kernels() -> bool:
     """Whether TensorFlow 1.15's rounding is asked for, so that no arithmetic may be rearranged."""
     return os.environ.get(_SWITCH) == "0"

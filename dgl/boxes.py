@@ -5,17 +5,19 @@ Localization Methods Right*, CVPR 2020). A box is ``x0, y0, x1, y1`` in pixels, 
 to it.
 """
 
-from typing import NamedTuple
+from typing import List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
+
+from dgl.typing_names import ArrayLike
 
 _FOREGROUND = 255
 _NO_CONTOUR = (0, 0, 0, 0)
 _EXACT_IN_FLOAT32 = 2**24
 
 
-def normalise(maps):
+def normalise(maps: ArrayLike) -> np.ndarray:
     """Min-max normalise every map to [0, 1].
 
     Args:
@@ -38,7 +40,7 @@ def normalise(maps):
     return ((maps - low) / np.where(span > 0, span, 1.0)).astype(np.float32)
 
 
-def resize_map(score_map, height, width):
+def resize_map(score_map: ArrayLike, height: int, width: int) -> np.ndarray:
     """Resize one map bilinearly as OpenCV does (half-pixel centres).
 
     Args:
@@ -64,7 +66,7 @@ def resize_map(score_map, height, width):
     return np.clip(resized, score_map.min(), score_map.max())
 
 
-def binarise(score_map, threshold):
+def binarise(score_map: ArrayLike, threshold: float) -> np.ndarray:
     """Foreground of a map at one threshold: ``uint8(255 * map) > int(threshold * max)``.
 
     Args:
@@ -82,7 +84,7 @@ def binarise(score_map, threshold):
     return (image > level).astype(np.uint8) * np.uint8(_FOREGROUND)
 
 
-def contour_boxes(mask):
+def contour_boxes(mask: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Bounding boxes and areas of all contours of a mask, outer ones and holes, 8-connected.
 
     Args:
@@ -103,7 +105,7 @@ def contour_boxes(mask):
     return _corners(rectangles, 0, mask.shape), np.array(areas, dtype=np.float64)
 
 
-def largest_box(score_map, threshold):
+def largest_box(score_map: ArrayLike, threshold: float) -> np.ndarray:
     """Box of the contour with the largest area at one threshold; the first one on a tie.
 
     Args:
@@ -135,18 +137,18 @@ class LevelBoxes(NamedTuple):
     largest: np.ndarray
     mask_of: np.ndarray
 
-    def all_boxes(self, index):
+    def all_boxes(self, index: int) -> np.ndarray:
         """int64 (K_i, 4): every contour's box at threshold number ``index``."""
         mask = self.mask_of[index]
         stop = self.starts[mask + 1] if mask + 1 < len(self.starts) else len(self.boxes)
         return self.boxes[self.starts[mask] : stop]
 
-    def largest_boxes(self):
+    def largest_boxes(self) -> np.ndarray:
         """int64 (T, 4): the largest contour's box at every threshold."""
         return self.boxes[self.largest[self.mask_of]]
 
 
-def boxes_by_level(score_map, thresholds):
+def boxes_by_level(score_map: ArrayLike, thresholds: ArrayLike) -> LevelBoxes:
     """Boxes of one map at every threshold, each distinct mask being traced once.
 
     Thresholds act through an integer level below 256, and two levels with no pixel value between
@@ -168,7 +170,9 @@ def boxes_by_level(score_map, thresholds):
     return LevelBoxes(boxes=boxes, starts=starts, largest=largest, mask_of=mask_of)
 
 
-def trace_levels(image, levels):
+def trace_levels(
+    image: np.ndarray, levels: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Boxes of the masks ``image > level``.
 
     Args:
@@ -181,7 +185,8 @@ def trace_levels(image, levels):
     # Tracing only the part that holds foreground changes neither contours nor their order.
     tops, bottoms = _bounds(image.max(axis=1), levels)
     lefts, rights = _bounds(image.max(axis=0), levels)
-    rectangles, counts, largest = [], [], []
+    rectangles: List[Tuple[int, ...]] = []
+    counts, largest = [], []
     for level, top, bottom, left, right in zip(
         levels.tolist(), tops.tolist(), bottoms.tolist(), lefts.tolist(), rights.tolist()
     ):
@@ -199,7 +204,9 @@ def trace_levels(image, levels):
     )
 
 
-def distinct_masks(score_map, thresholds):
+def distinct_masks(
+    score_map: ArrayLike, thresholds: ArrayLike
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The distinct ones of the masks of :func:`binarise` at many thresholds.
 
     Args:
@@ -226,7 +233,7 @@ def distinct_masks(score_map, thresholds):
     return image, np.searchsorted(values, used), mask_of[values[levels]]
 
 
-def value_counts(image):
+def value_counts(image: np.ndarray) -> np.ndarray:
     """How often each value occurs.
 
     Args:
@@ -241,7 +248,7 @@ def value_counts(image):
     return cv2.calcHist([image], [0], None, [256], [0, 256]).ravel().astype(np.int64)
 
 
-def as_boxes(boxes):
+def as_boxes(boxes: ArrayLike) -> np.ndarray:
     """Check boxes and bring them into one shape.
 
     Args:
@@ -268,7 +275,7 @@ def as_boxes(boxes):
     return boxes
 
 
-def clip_boxes(boxes, width, height):
+def clip_boxes(boxes: ArrayLike, width: int, height: int) -> Tuple[np.ndarray, int]:
     """Clip boxes to their image, and drop those that have no part in it.
 
     Args:
@@ -292,7 +299,7 @@ def clip_boxes(boxes, width, height):
     return clipped[~is_outside], int(is_outside.sum())
 
 
-def iou(boxes_a, boxes_b):
+def iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> np.ndarray:
     """Intersection over union of every pair, a box being ``x1 - x0 + 1`` wide.
 
     Args:

@@ -2,15 +2,17 @@
 
 import os
 import shutil
+from typing import Optional
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf
+from dgl.typing_names import SessionConfig
 
 from tensorpack.tfutils.common import get_default_sess_config  # isort: skip
 from tensorpack.utils.gpu import get_num_gpu  # isort: skip
 
 
-def select_gpus(gpu):
+def select_gpus(gpu: Optional[str]) -> int:
     """Make ``--gpu`` hold for this process and count the GPUs left to it.
 
     Args:
@@ -39,7 +41,7 @@ def select_gpus(gpu):
         return 0
 
 
-def use_every_core(config):
+def use_every_core(config: SessionConfig) -> SessionConfig:
     """Let an operation use every core, as TensorFlow does by itself; returns the ``tf.ConfigProto``.
 
     Tensorpack gives it one, which leaves the others idle where there is no GPU.
@@ -48,7 +50,7 @@ def use_every_core(config):
     return config
 
 
-def session_config(gpus):
+def session_config(gpus: int) -> SessionConfig:
     """Session options: soft placement, memory as needed, every core; without GPUs, no attempt to reach one.
 
     The session has threads of its own. What oneDNN computes hangs by the last bit on what a thread did

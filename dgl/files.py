@@ -6,7 +6,7 @@ import uuid
 from dgl.errors import UserError
 
 
-def write_atomically(path, data):
+def write_atomically(path: str, data: bytes) -> None:
     """Write bytes under a temporary name in the same folder, then rename.
 
     Folders that are missing are made. The temporary file does not outlive a failure.

@@ -7,7 +7,7 @@ from typing import List
 from dgl.errors import UserError
 
 
-def weights_fingerprint(path):
+def weights_fingerprint(path: str) -> str:
     """Hash of a checkpoint's files.
 
     Args:
@@ -27,7 +27,7 @@ def weights_fingerprint(path):
     return digest.hexdigest()
 
 
-def _files_of(path) -> List[str]:
+def _files_of(path: str) -> List[str]:
     if os.path.isfile(path):
         return [path]
     folder, prefix = os.path.split(path)

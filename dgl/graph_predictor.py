@@ -96,7 +96,7 @@ class GraphPredictor(MapSession):
                 raise ValueError("the graph has variables; expected the session with their values")
             with graph.as_default():
                 session = own = open_session()
-        super(GraphPredictor, self).__init__(
+        super().__init__(
             session,
             self.image,
             target,

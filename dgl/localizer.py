@@ -238,7 +238,7 @@ class Localizer(object):
         if isinstance(images, str) or (isinstance(images, np.ndarray) and images.ndim == 3):
             raise ValueError("images: expected a list of pictures, got a single one")
         classes = _classes_of(class_index, len(images))
-        found = []
+        found: List[Localization] = []
         for places in chunks_of(list(range(len(images))), self._batch):
             pictures = [_pixels(images[place]) for place in places]
             views = self._finish(np.stack([self._view(picture) for picture in pictures]))

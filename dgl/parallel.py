@@ -3,11 +3,17 @@
 import collections
 import concurrent.futures
 import os
+from typing import Any, Callable, Deque, Generator, Iterable, Iterator, Optional, TypeVar
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 _AHEAD_PER_WORKER = 4
 
 
-def ordered_map(function, items, workers=None):
+def ordered_map(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], workers: Optional[int] = None
+) -> Iterator[_Result]:
     """Apply ``function`` to every item in a thread pool and yield the results in order.
 
     Only a few items a worker are read ahead, so a long iterable of maps is never held in memory.
@@ -28,7 +34,9 @@ def ordered_map(function, items, workers=None):
     return map(function, items) if workers == 1 else threaded_map(function, items, workers)
 
 
-def threaded_map(function, items, workers, ahead=0):
+def threaded_map(
+    function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int, ahead: int = 0
+) -> Generator[_Result, None, None]:
     """As :func:`ordered_map`, but never in the calling thread: results are made while it is busy.
 
     Args:
@@ -41,7 +49,7 @@ def threaded_map(function, items, workers, ahead=0):
     """
     ahead = max(ahead, workers * _AHEAD_PER_WORKER)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        pending = collections.deque()
+        pending: Deque[Any] = collections.deque()
         try:
             for item in items:
                 pending.append(pool.submit(function, item))
@@ -54,7 +62,7 @@ def threaded_map(function, items, workers, ahead=0):
                 future.cancel()
 
 
-def checked_workers(workers=None):
+def checked_workers(workers: Optional[int] = None) -> int:
     """int: ``workers``, or one a core for ``None``.
 
     Raises:

@@ -7,11 +7,24 @@ stages is bounded by a few chunks, however many there are.
 
 import concurrent.futures
 import contextlib
+from typing import Any, Callable, Generator, Iterable, List, Optional, Sequence, Tuple, TypeVar
 
 from dgl.parallel import checked_workers, threaded_map
 
+_Item = TypeVar("_Item")
+_Point = TypeVar("_Point")
+_Context = TypeVar("_Context")
+_Job = TypeVar("_Job")
+_Result = TypeVar("_Result")
 
-def overlapped(chunks, prepare, predict, finish, workers=None):
+
+def overlapped(
+    chunks: Sequence[Sequence[_Item]],
+    prepare: Callable[[_Item], _Point],
+    predict: Callable[[List[_Point]], Tuple[_Context, Iterable[_Job]]],
+    finish: Callable[[_Job], _Result],
+    workers: Optional[int] = None,
+) -> Generator[Tuple[_Context, List[_Result]], None, None]:
     """Take chunks of items through the three stages.
 
     Args:
@@ -39,7 +52,8 @@ def overlapped(chunks, prepare, predict, finish, workers=None):
         ahead=max((len(chunk) for chunk in chunks), default=0),
     )
     with contextlib.closing(points), concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        last, futures = None, []
+        last: Any = None
+        futures: List[Any] = []
         try:
             for chunk in chunks:
                 context, futures = None, []
@@ -68,6 +82,6 @@ def _result(chunk):
     return context, [future.result() for future in futures]
 
 
-def chunks_of(items, size):
+def chunks_of(items: Sequence[_Item], size: int) -> List[Sequence[_Item]]:
     """``items`` as a list of lists of ``size``, the last one of what is left."""
     return [items[start : start + size] for start in range(0, len(items), size)]

@@ -118,7 +118,7 @@ class Predictor(MapSession):
             probability = tf.nn.softmax(network.logits)
             fetches = Prediction(class_index, probability, network.logits, wanted)
             session = open_session(gpus, precision)
-        super(Predictor, self).__init__(session, image, target, fetches, self.path, fed_alpha)
+        super().__init__(session, image, target, fetches, self.path, fed_alpha)
 
     def class_name(self, class_index: int) -> str:
         """The class's name from the model card, or its number as text."""

@@ -1,12 +1,14 @@
 """What the CPU says of itself."""
 
+from typing import Container, Dict, FrozenSet
+
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # instructions that compute in bfloat16
 _CPU_INFO = "/proc/cpuinfo"
 
 
-def cpu_info(path=_CPU_INFO):
+def cpu_info(path: str = _CPU_INFO) -> Dict[str, str]:
     """Key -> value, both str, of the first processor that Linux lists; empty elsewhere."""
-    found = {}
+    found: Dict[str, str] = {}
     try:
         with open(path, encoding="utf-8") as stream:
             for line in stream:
@@ -18,11 +20,11 @@ def cpu_info(path=_CPU_INFO):
     return found
 
 
-def cpu_flags(path=_CPU_INFO):
+def cpu_flags(path: str = _CPU_INFO) -> FrozenSet[str]:
     """The first processor's flags, a frozenset of str; empty where there is no list."""
     return frozenset(cpu_info(path).get("flags", "").split())
 
 
-def has_bfloat16(flags):
+def has_bfloat16(flags: Container[str]) -> bool:
     """Whether a processor with these flags computes in bfloat16 by itself."""
     return any(flag in flags for flag in BFLOAT16_FLAGS)

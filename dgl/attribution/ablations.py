@@ -10,17 +10,18 @@ loss gradient brings is thus DGL against any of the three; dividing by the norm 
 """
 
 from dgl.attribution.dual_gradients import REFERENCE, enhanced_map, unit
-from dgl.attribution.evidence import ANY, CLASS_GRADIENT, LOSS_GRADIENT, Method
+from dgl.attribution.evidence import ANY, CLASS_GRADIENT, LOSS_GRADIENT, Evidence, Method
 from dgl.attribution.hirescam import hires_cam
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 
-def without_loss(evidence):
+def without_loss(evidence: Evidence) -> Tensor:
     """``sum over C of G_H * S / ||S||``, (N, H, W), from ``activation`` and ``class_gradient``."""
     return tf.reduce_sum(evidence.class_gradient * unit(evidence.activation), axis=3)
 
 
-def without_class(evidence):
+def without_class(evidence: Evidence) -> Tensor:
     """``sum over C of S / ||S|| - G_L / ||G_L||``, (N, H, W), from ``activation`` and ``loss_gradient``."""
     return tf.reduce_sum(enhanced_map(evidence.activation, evidence.loss_gradient), axis=3)
 

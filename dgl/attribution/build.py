@@ -1,6 +1,7 @@
 """All requested maps of a network, from one forward pass and shared backward passes."""
 
 from collections import OrderedDict
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from dgl.attribution.evidence import (
     ANY,
@@ -14,7 +15,9 @@ from dgl.attribution.evidence import (
 from dgl.attribution.gradients import KERNEL
 from dgl.attribution.methods import parse_method
 from dgl.attribution.passes import SharedGradients
+from dgl.backbones.base import Network
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 IMAGE_LAYER = "image"
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
@@ -30,16 +33,16 @@ def _to_channels_last(tensor):
 
 
 def build_maps(
-    network,
-    methods,
-    layers,
-    last_layer,
-    class_index,
-    alpha=10.0,
-    semantics=KERNEL,
-    image_size=224,
-    data_format=CHANNELS_LAST,
-):
+    network: Network,
+    methods: Sequence[str],
+    layers: Sequence[str],
+    last_layer: Optional[str],
+    class_index: Tensor,
+    alpha: Union[float, Tensor] = 10.0,
+    semantics: str = KERNEL,
+    image_size: int = 224,
+    data_format: str = CHANNELS_LAST,
+) -> Dict[Tuple[str, str], Tensor]:
     """Ops of every method at every layer.
 
     There is one backward pass for the class gradients of all layers and one for their loss gradients,
@@ -77,7 +80,11 @@ def build_maps(
                     request.text
                 )
             )
-    places = {ANY: tuple(layers), LAST: (last_layer,), IMAGE: (IMAGE_LAYER,)}
+    places: Dict[str, Tuple[Any, ...]] = {
+        ANY: tuple(layers),
+        LAST: (last_layer,),
+        IMAGE: (IMAGE_LAYER,),
+    }
     differentiated = OrderedDict(
         (layer, network.endpoints[layer])
         for request in requests

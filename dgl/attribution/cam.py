@@ -2,9 +2,12 @@
 
 from dgl.attribution.evidence import HEAD_WEIGHTS, LAST, Method
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 
-def cam_map(logits, activation, class_index, head_weights):
+def cam_map(
+    logits: Tensor, activation: Tensor, class_index: Tensor, head_weights: Tensor
+) -> Tensor:
     """The class activation map.
 
     Args:

@@ -7,20 +7,21 @@ does; the paper names no width, and the one here makes discs of 0.45 sides' radi
 
 import numpy as np
 
-from dgl.attribution.evidence import IMAGE, Method
+from dgl.attribution.evidence import IMAGE, Evidence, Method
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 SIGMA = 0.25  # standard deviation as a fraction of the side
 
 
-def gaussian(side):
+def gaussian(side: int) -> np.ndarray:
     """float64 (side, side), in (0, 1], symmetric about the centre of the picture."""
     offset = (np.arange(side) - (side - 1) / 2.0) / (SIGMA * side)
     profile = np.exp(-0.5 * offset**2)
     return profile[:, np.newaxis] * profile
 
 
-def center_map(evidence):
+def center_map(evidence: Evidence) -> Tensor:
     """The Gaussian, once for each image.
 
     Args:

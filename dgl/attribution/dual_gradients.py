@@ -4,26 +4,29 @@
 per image. No ReLU.
 """
 
+from typing import Union
+
 from dgl.attribution.evidence import ANY, CLASS_GRADIENT, LOSS_GRADIENT, Method
 from dgl.attribution.gradients import KERNEL, class_gradients, loss_gradients
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 REFERENCE = "Tan et al., ACM MM 2020"
 
 _EPSILON = 1e-12  # inside the square root, as in tf.nn.l2_normalize
 
 
-def unit(tensor):
+def unit(tensor: Tensor) -> Tensor:
     """``T / ||T||``, (N, H, W, C), the norm over H, W and C of each image."""
     return tf.nn.l2_normalize(tensor, axis=[1, 2, 3], epsilon=_EPSILON)
 
 
-def enhanced_map(activation, loss_gradient):
+def enhanced_map(activation: Tensor, loss_gradient: Tensor) -> Tensor:
     """``E = S / ||S|| - G_L / ||G_L||``, (N, H, W, C)."""
     return unit(activation) - unit(loss_gradient)
 
 
-def combine(activation, class_gradient, loss_gradient):
+def combine(activation: Tensor, class_gradient: Tensor, loss_gradient: Tensor) -> Tensor:
     """``M = sum over C of G_H * E`` from gradients already at hand.
 
     Args:
@@ -36,7 +39,13 @@ def combine(activation, class_gradient, loss_gradient):
     return tf.reduce_sum(class_gradient * enhanced, axis=3)
 
 
-def dgl_map(logits, activation, class_index, alpha=10.0, semantics=KERNEL):
+def dgl_map(
+    logits: Tensor,
+    activation: Tensor,
+    class_index: Tensor,
+    alpha: Union[float, Tensor] = 10.0,
+    semantics: str = KERNEL,
+) -> Tensor:
     """The DGL map of one layer of any TF-1-style graph.
 
     Args:

@@ -5,11 +5,12 @@ gradient nor a class enters. ``v_1`` is an eigenvector of ``A^T A`` and ``M`` is
 two Gram matrices the smaller is taken, so the cost goes by the smaller of C and H * W.
 """
 
-from dgl.attribution.evidence import ANY, Method
+from dgl.attribution.evidence import ANY, Evidence, Method
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 
-def eigen_cam(evidence):
+def eigen_cam(evidence: Evidence) -> Tensor:
     """The Eigen-CAM map.
 
     Args:

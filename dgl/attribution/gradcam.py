@@ -3,11 +3,12 @@
 ``w_k = mean over H, W of G_H`` and ``M = ReLU(sum over C of w_k * S)``.
 """
 
-from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Method
+from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Evidence, Method
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 
-def grad_cam(evidence):
+def grad_cam(evidence: Evidence) -> Tensor:
     """The Grad-CAM map.
 
     Args:

@@ -6,11 +6,12 @@ a channel ``w_k = sum over H, W of a * ReLU(g)``, and the map is ``ReLU(sum over
 exponential itself is one positive number an image and is left out, for it overflows.
 """
 
-from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Method
+from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Evidence, Method
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 
-def grad_cam_plus_plus(evidence):
+def grad_cam_plus_plus(evidence: Evidence) -> Tensor:
     """The Grad-CAM++ map.
 
     Args:

@@ -13,8 +13,10 @@ through the network, so the definition does not hang on a kernel.
 """
 
 import math
+from typing import List, Sequence, Union
 
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 KERNEL, EXACT = "kernel", "exact"
 
@@ -22,7 +24,7 @@ KERNEL, EXACT = "kernel", "exact"
 MAX_ALPHA = 1e9
 
 
-def check_alpha(alpha):
+def check_alpha(alpha: Union[float, Tensor]) -> None:
     """Raise ``ValueError`` unless ``0 < alpha <= MAX_ALPHA``, alpha is infinite, or a tensor."""
     if is_adjustable(alpha):
         return  # whoever feeds it checks the number
@@ -32,24 +34,24 @@ def check_alpha(alpha):
         )
 
 
-def is_adjustable(alpha):
+def is_adjustable(alpha: Union[float, Tensor]) -> bool:
     """Whether alpha is a tensor: a number that is given to each run, not to the graph."""
     return tf.is_tensor(alpha)
 
 
-def is_infinite(alpha):
+def is_infinite(alpha: Union[float, Tensor]) -> bool:
     """Whether alpha is known to be infinite when the graph is built."""
     return not is_adjustable(alpha) and math.isinf(alpha)
 
 
-def finite(alpha):
+def finite(alpha: Union[float, Tensor]) -> Union[float, Tensor]:
     """Alpha as a factor that is lost in the normalisation: 1 stands in for infinity."""
     if is_adjustable(alpha):
         return tf.where(tf.is_inf(alpha), tf.ones_like(alpha), alpha)
     return 1.0 if math.isinf(alpha) else alpha
 
 
-def check_semantics(semantics):
+def check_semantics(semantics: str) -> None:
     """Raise ``ValueError`` unless semantics is one of the two words."""
     if semantics not in (KERNEL, EXACT):
         raise ValueError("semantics must be 'kernel' or 'exact', got {!r}".format(semantics))
@@ -59,12 +61,14 @@ def _one_hot(logits, class_index):
     return tf.one_hot(class_index, tf.shape(logits)[1], dtype=logits.dtype)
 
 
-def class_signal(logits, class_index):
+def class_signal(logits: Tensor, class_index: Tensor) -> Tensor:
     """What flows back from the logits for ``G_H``: ``onehot(c)``, (N, classes)."""
     return _one_hot(logits, class_index)
 
 
-def loss_signal(logits, class_index, alpha=10.0, semantics=KERNEL):
+def loss_signal(
+    logits: Tensor, class_index: Tensor, alpha: Union[float, Tensor] = 10.0, semantics: str = KERNEL
+) -> Tensor:
     """What flows back from the logits for ``G_L``, (N, classes); see :func:`loss_gradients`.
 
     Raises:
@@ -84,7 +88,9 @@ def loss_signal(logits, class_index, alpha=10.0, semantics=KERNEL):
     return finite(alpha) * (probability - target)
 
 
-def backward(logits, activations, signal, name):
+def backward(
+    logits: Tensor, activations: Sequence[Tensor], signal: Tensor, name: str
+) -> List[Tensor]:
     """Send ``signal``, (N, classes), back from the logits to every activation, in one pass.
 
     Returns:
@@ -101,7 +107,7 @@ def backward(logits, activations, signal, name):
     return [tf.stop_gradient(gradient) for gradient in gradients]
 
 
-def pooled_gradient(activation, signal, head_weights):
+def pooled_gradient(activation: Tensor, signal: Tensor, head_weights: Tensor) -> Tensor:
     """The gradient at the layer whose spatial mean the linear classifier reads, without a pass.
 
     ``z = W^T mean over H, W of S + b``, so what flows back, ``g``, arrives as ``W g / (H W)`` at every
@@ -122,7 +128,9 @@ def pooled_gradient(activation, signal, head_weights):
     return tf.stop_gradient(gradient)
 
 
-def class_gradients(logits, activations, class_index):
+def class_gradients(
+    logits: Tensor, activations: Sequence[Tensor], class_index: Tensor
+) -> List[Tensor]:
     """``G_H = d z_c / d S`` for every activation, one backward pass in all.
 
     Args:
@@ -139,7 +147,13 @@ def class_gradients(logits, activations, class_index):
     return backward(logits, activations, class_signal(logits, class_index), "class_gradient")
 
 
-def loss_gradients(logits, activations, class_index, alpha=10.0, semantics=KERNEL):
+def loss_gradients(
+    logits: Tensor,
+    activations: Sequence[Tensor],
+    class_index: Tensor,
+    alpha: Union[float, Tensor] = 10.0,
+    semantics: str = KERNEL,
+) -> List[Tensor]:
     """``G_L = d J(softmax(z), alpha * onehot(c)) / d S`` for every activation.
 
     Args:

@@ -6,11 +6,12 @@ divided by the number of places. It is also the DGL map of an image without its 
 factor: see :mod:`dgl.attribution.ablations`.
 """
 
-from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Method
+from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Evidence, Method
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 
-def hires_cam(evidence):
+def hires_cam(evidence: Evidence) -> Tensor:
     """The HiResCAM map.
 
     Args:

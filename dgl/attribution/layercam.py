@@ -3,11 +3,12 @@
 ``M = ReLU(sum over C of ReLU(G_H) * S)``.
 """
 
-from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Method
+from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Evidence, Method
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 
-def layer_cam(evidence):
+def layer_cam(evidence: Evidence) -> Tensor:
     """The LayerCAM map.
 
     Args:

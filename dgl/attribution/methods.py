@@ -6,7 +6,7 @@ A method goes by its name. One that takes the loss gradient may carry an alpha o
 
 import re
 from collections import OrderedDict
-from typing import NamedTuple, Optional
+from typing import Iterable, List, NamedTuple, Optional
 
 from dgl.attribution.ablations import DGL_NO_CLASS, DGL_NO_LOSS, DGL_PCS
 from dgl.attribution.cam import CAM
@@ -60,7 +60,7 @@ class Request(NamedTuple):
     semantics: Optional[str] = None
 
 
-def parse_method(text):
+def parse_method(text: str) -> Request:
     """Read one value of ``--method``.
 
     Args:
@@ -89,24 +89,27 @@ def parse_method(text):
             )
         )
     settings = _SETTINGS.fullmatch(variant.group(2))
+    refusal = UserError(
+        "--method {0}: expected {1}(pa=ALPHA) or {1}(pa=ALPHA,exact), "
+        "ALPHA a positive number up to {2:g}, or inf".format(text, name, MAX_ALPHA)
+    )
+    if settings is None:
+        raise refusal
     try:
         alpha = float(settings.group(1))
         check_alpha(alpha)
-    except (AttributeError, ValueError):
-        raise UserError(
-            "--method {0}: expected {1}(pa=ALPHA) or {1}(pa=ALPHA,exact), "
-            "ALPHA a positive number up to {2:g}, or inf".format(text, name, MAX_ALPHA)
-        ) from None
+    except ValueError:
+        raise refusal from None
     return Request(text, method, alpha, settings.group(2))
 
 
-def check_methods(methods):
+def check_methods(methods: Iterable[str]) -> None:
     """Raise :class:`UserError` for a method that :func:`parse_method` does not know."""
     for method in methods:
         parse_method(method)
 
 
-def expand_methods(methods):
+def expand_methods(methods: Iterable[str]) -> List[str]:
     """``all`` replaced by every registered name; each method once, in the order given.
 
     Args:
@@ -115,7 +118,7 @@ def expand_methods(methods):
     Returns:
         list of str.
     """
-    names = []
+    names: List[str] = []
     for method in methods:
         names.extend(METHODS if method == ALL else [method])
     return list(OrderedDict.fromkeys(names))

@@ -14,6 +14,8 @@ The layer that feeds global average pooling needs no pass: see
 :func:`~dgl.attribution.gradients.pooled_gradient`.
 """
 
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
+
 from dgl.attribution.gradients import (
     EXACT,
     KERNEL,
@@ -26,12 +28,20 @@ from dgl.attribution.gradients import (
     loss_signal,
     pooled_gradient,
 )
+from dgl.typing_names import Tensor
 
 
 class SharedGradients(object):
     """Both gradients of one network at several layers."""
 
-    def __init__(self, logits, activations, class_index, pooled=None, head_weights=None):
+    def __init__(
+        self,
+        logits: Tensor,
+        activations: Mapping[str, Tensor],
+        class_index: Tensor,
+        pooled: Optional[str] = None,
+        head_weights: Optional[Tensor] = None,
+    ):
         """Nothing is built yet.
 
         Args:
@@ -47,13 +57,13 @@ class SharedGradients(object):
         self._head_weights = head_weights
         self._activations = activations
         self._class_index = class_index
-        self._passes = {}
+        self._passes: Dict[Tuple[Any, ...], Dict[str, Tensor]] = {}
 
-    def class_gradient(self, layer):
+    def class_gradient(self, layer: str) -> Tensor:
         """``G_H`` of the layer named."""
         return self._built("class_gradient", layer, class_signal)
 
-    def loss_gradient(self, layer, alpha, semantics):
+    def loss_gradient(self, layer: str, alpha: Union[float, Tensor], semantics: str) -> Tensor:
         """``G_L`` of the layer named, from a pass of its own for each alpha and semantics.
 
         At infinite alpha the kernel's is ``-G_H``, which costs no pass where ``G_H`` is there.
@@ -67,7 +77,7 @@ class SharedGradients(object):
             return -self.class_gradient(layer)
         return self._built("loss_gradient", layer, loss_signal, alpha, semantics)
 
-    def loss_gradient_by_linearity(self, layer, alpha, semantics):
+    def loss_gradient_by_linearity(self, layer: str, alpha: float, semantics: str) -> Tensor:
         """``G_L`` of the layer named, from passes that serve every alpha and both semantics.
 
         Raises:

@@ -15,7 +15,7 @@ BACKBONES = {backbone.mode: backbone for backbone in (VGG,) + RESNETS + (INCEPTI
 PAPER_MODES = ("vgg", "resnet50", "resnet50se", "inceptionv3")
 
 
-def get_backbone(mode):
+def get_backbone(mode: str) -> Backbone:
     """The registry entry named ``mode``.
 
     Raises:

@@ -3,7 +3,7 @@
 import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from dgl.errors import UserError
 
@@ -40,7 +40,7 @@ class BuildOptions:
     training: bool = False
     data_format: str = "channels_last"
 
-    def channels(self, count):
+    def channels(self, count: int) -> int:
         """The width-scaled number of channels, int, at least 4."""
         return count if self.width == 1.0 else max(_FEWEST_CHANNELS, int(round(count * self.width)))
 
@@ -56,7 +56,7 @@ class Network:
     """
 
     logits: Any
-    endpoints: "OrderedDict[str, Any]"
+    endpoints: Dict[str, Any]
     head_weights: Any
 
 
@@ -99,7 +99,7 @@ class Backbone:
     norm_marker: Mapping[str, str] = field(default_factory=dict)
     own_layers: str = ""
 
-    def head_name(self, data_set, classes):
+    def head_name(self, data_set: str, classes: int) -> str:
         """Scope of a new head: ``data_set`` ``"cub"`` or anything else (which takes imagenet's)."""
         return self.heads["cub" if data_set == "cub" else "imagenet"].format(classes)
 
@@ -179,7 +179,7 @@ class Backbone:
                 return norm
         return "none"
 
-    def layer_name(self, layer) -> str:
+    def layer_name(self, layer: Union[int, str]) -> str:
         """Turn what ``--clayer`` was given (an index or a name) into a layer's name.
 
         Raises:
@@ -197,7 +197,7 @@ class Backbone:
             )
         )
 
-    def layer_names(self, layers) -> Tuple[str, ...]:
+    def layer_names(self, layers: Iterable[Union[int, str]]) -> Tuple[str, ...]:
         """Turn the values of ``--clayer`` into names of layers, each once, in the order given.
 
         Args:
@@ -207,7 +207,7 @@ class Backbone:
         Raises:
             UserError: unknown layer; the message lists the choices.
         """
-        names = []
+        names: List[str] = []
         for layer in layers:
             text = str(layer)
             first, dash, last = text.partition("-")

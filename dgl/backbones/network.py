@@ -5,14 +5,15 @@ import logging
 
 import numpy as np
 
-from dgl.backbones.base import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from dgl.backbones.base import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, Backbone, BuildOptions, Network
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 from tensorpack.tfutils.tower import TowerContext, get_current_tower_context  # isort: skip
 from tensorpack.utils import logger  # isort: skip
 
 
-def normalise_image(image):
+def normalise_image(image: Tensor) -> Tensor:
     """Subtract ``255 * mean`` and divide by ``255 * std``, both reversed to BGR.
 
     Args:
@@ -26,7 +27,7 @@ def normalise_image(image):
     return (tf.cast(image, tf.float32) - mean) / std
 
 
-def build_network(backbone, image, options):
+def build_network(backbone: Backbone, image: Tensor, options: BuildOptions) -> Network:
     """Build ``backbone`` on a batch of pictures.
 
     Inside a tensorpack tower (training) the tower's context is used; outside one, an inference tower

@@ -2,12 +2,13 @@
 
 import os
 import stat
+from typing import Optional
 
 from dgl.data.sample import quote
 from dgl.errors import UserError
 
 
-def read_bounded(path, most, expected):
+def read_bounded(path: str, most: int, expected: str) -> Optional[bytes]:
     """The bytes of a file, such as the annotation of one picture.
 
     Args:

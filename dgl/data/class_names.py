@@ -1,6 +1,7 @@
 """Lists of class names, with or without the numbers that CUB puts before them."""
 
 import re
+from typing import Iterable, Tuple
 
 from dgl.data.sample import read_lines
 from dgl.errors import UserError
@@ -9,7 +10,7 @@ _INDEX_AND_NAME = re.compile(r"(\d{1,7})[ \t]+(.+)")
 _CUB_PREFIX = re.compile(r"(\d{3})\.(.+)")
 
 
-def read_class_names(path, with_numbers=False):
+def read_class_names(path: str, with_numbers: bool = False) -> Tuple[str, ...]:
     """Read class names: one a line, or ``index name`` lines counted from 0 or from 1.
 
     Args:
@@ -30,7 +31,7 @@ def read_class_names(path, with_numbers=False):
     strip = tuple if with_numbers else strip_numbers
     if not all(matches):
         return strip(lines)
-    names = {int(match.group(1)): match.group(2) for match in matches}
+    names = {int(match.group(1)): match.group(2) for match in matches if match}
     start = min(names)
     if start > 1 or sorted(names) != list(range(start, start + len(lines))):
         raise UserError(
@@ -40,9 +41,9 @@ def read_class_names(path, with_numbers=False):
     return strip([names[index] for index in sorted(names)])
 
 
-def strip_numbers(names):
+def strip_numbers(names: Iterable[str]) -> Tuple[str, ...]:
     """Drop CUB's ``001.`` from every name, where each name's number is its place counted from 1."""
     matches = [_CUB_PREFIX.fullmatch(name) for name in names]
     if all(match and int(match.group(1)) == i for i, match in enumerate(matches, 1)):
-        return tuple(match.group(2) for match in matches)
+        return tuple(match.group(2) for match in matches if match)
     return tuple(names)

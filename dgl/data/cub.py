@@ -8,6 +8,7 @@ fetched too, masks in ``segmentations/``.
 
 import os
 import re
+from typing import Optional
 
 from dgl.data.class_names import strip_numbers
 from dgl.data.label_list import check_repeats
@@ -36,7 +37,7 @@ EXPECTED = (
 _ID_AND_REST = re.compile(r"({})[ \t]+(.+)".format(DIGITS.pattern), re.DOTALL)
 
 
-def detect_cub(data_dir, dataname=None):
+def detect_cub(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Tell whether a folder is CUB-200-2011 as published, by its two main files."""
     return all(
         os.path.isfile(os.path.join(data_dir, name))
@@ -44,7 +45,13 @@ def detect_cub(data_dir, dataname=None):
     )
 
 
-def load_cub(data_dir, split, dataname=None, classes=None, with_boxes=True):
+def load_cub(
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    classes: Optional[int] = None,
+    with_boxes: bool = True,
+) -> DataSet:
     """Read one split of CUB-200-2011.
 
     Args:

@@ -8,12 +8,13 @@ The network normalises in its graph, so points are uint8 BGR.
 import itertools
 import math
 import os
-from typing import NamedTuple
+from typing import NamedTuple, Optional, Sequence
 
 import cv2
 import numpy as np
 
 from dgl.data.image_io import read_image
+from dgl.data.sample import Sample
 from dgl.data.workers import OrderedProcesses
 from dgl.errors import UserError
 from dgl.parallel import ordered_map
@@ -33,7 +34,7 @@ _SEED_RANGE = 2**32 - 1
 _PROBED = 50  # pictures tried before training is refused as unreadable
 
 
-def augment(image, size, rng):
+def augment(image: np.ndarray, size: int, rng: np.random.RandomState) -> np.ndarray:
     """One random training view.
 
     Args:
@@ -53,7 +54,7 @@ def augment(image, size, rng):
     return np.clip(view, 0, 255).astype("uint8")
 
 
-def centre_view(image, size):
+def centre_view(image: np.ndarray, size: int) -> np.ndarray:
     """The validation view: (S + 32, S + 32), then the central S x S. uint8 in and out."""
     side = size + BORDER
     view = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
@@ -71,10 +72,10 @@ class Share(NamedTuple):
     """
 
     batch: int
-    index: int
-    count: int
+    index: int  # type: ignore[assignment]  # instead of the tuple's method
+    count: int  # type: ignore[assignment]
 
-    def has(self, position):
+    def has(self, position: int) -> bool:
         """Whether draw number ``position`` of the joint stream is in the slice."""
         return position % self.batch * self.count // self.batch == self.index
 
@@ -91,7 +92,13 @@ class ShuffledDraws(DataFlow):
     its draws out need not talk to each other.
     """
 
-    def __init__(self, samples, seed=None, share=WHOLE, start=0):
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        seed: Optional[int] = None,
+        share: Share = WHOLE,
+        start: int = 0,
+    ):
         """Order draws.
 
         Args:
@@ -122,7 +129,7 @@ class ShuffledDraws(DataFlow):
                     yield [self._samples[order[place]], seeds[place]]
 
 
-def new_seed():
+def new_seed() -> int:
     """int: a seed from the operating system, in the range of ``--seed``."""
     return int.from_bytes(os.urandom(4), "little") % 2**31
 
@@ -167,7 +174,7 @@ class FailureKeeper(ProxyDataFlow):
         given: datapoints given before it.
     """
 
-    def __init__(self, flow):
+    def __init__(self, flow: DataFlow):
         super(FailureKeeper, self).__init__(flow)
         self.error = None
         self.given = 0
@@ -186,7 +193,15 @@ class FailureKeeper(ProxyDataFlow):
             yield point
 
 
-def training_flow(samples, size, batch, workers, seed=None, share=None, start=0):
+def training_flow(
+    samples: Sequence[Sample],
+    size: int,
+    batch: int,
+    workers: int,
+    seed: Optional[int] = None,
+    share: Optional[Share] = None,
+    start: int = 0,
+) -> FailureKeeper:
     """Endless batches for training.
 
     Args:
@@ -214,7 +229,7 @@ class ValidationFlow(DataFlow):
     Threads decode ahead; an unreadable picture raises :class:`UserError` at its place.
     """
 
-    def __init__(self, samples, size, batch, workers=2):
+    def __init__(self, samples: Sequence[Sample], size: int, batch: int, workers: int = 2):
         if not samples:
             raise UserError("the validation list is empty; expected at least one picture")
         self._samples = samples

@@ -5,11 +5,15 @@ left pixel, so a picture W pixels wide spans 0 to W. A box is ``(x0, y0, x1, y1)
 numbers of pixels.
 """
 
+from typing import Tuple
+
 import cv2
 import numpy as np
 
+from dgl.typing_names import ArrayLike
 
-def resize_bilinear_tf1(image, height, width):
+
+def resize_bilinear_tf1(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize as TensorFlow 1's ``resize_bilinear`` does by default.
 
     ``align_corners=False`` without half-pixel centres: output pixel ``i`` samples the input at
@@ -68,7 +72,7 @@ def _interpolation(size_in, size_out):
     return lower, upper, source - lower.astype(np.float32)
 
 
-def squash(image, boxes, size):
+def squash(image: np.ndarray, boxes: ArrayLike, size: int) -> Tuple[np.ndarray, np.ndarray]:
     """Resize to a square ignoring the aspect ratio: the geometry of wsolevaluation.
 
     Args:
@@ -86,7 +90,9 @@ def squash(image, boxes, size):
     return squashed, _scale_boxes(boxes, width, height, size).astype(np.int64)
 
 
-def resize_centre_crop(image, boxes, resize, crop):
+def resize_centre_crop(
+    image: np.ndarray, boxes: ArrayLike, resize: int, crop: int
+) -> Tuple[np.ndarray, np.ndarray]:
     """Resize to a square ignoring the aspect ratio, then crop its centre: fixed-threshold geometry.
 
     Args:

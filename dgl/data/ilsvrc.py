@@ -11,6 +11,7 @@ A training picture's class is its folder, a validation picture's that of its obj
 
 import logging
 import os
+from typing import Optional
 
 from tqdm import tqdm
 
@@ -46,7 +47,7 @@ EXPECTED = (
 _logger = logging.getLogger(__name__)
 
 
-def detect_ilsvrc(data_dir, dataname=None):
+def detect_ilsvrc(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Tell whether a folder has annotations in XML where ILSVRC has them."""
     annotations = find_annotations(data_dir)
     return annotations is not None and any(
@@ -54,7 +55,13 @@ def detect_ilsvrc(data_dir, dataname=None):
     )
 
 
-def load_ilsvrc(data_dir, split, dataname=None, classes=None, with_boxes=True):
+def load_ilsvrc(
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    classes: Optional[int] = None,
+    with_boxes: bool = True,
+) -> DataSet:
     """Read one split of ILSVRC CLS-LOC or of a data set in its manner.
 
     Class indices count the sorted synsets, as in every published ImageNet network; the synset list

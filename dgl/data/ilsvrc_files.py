@@ -2,7 +2,7 @@
 
 import os
 import re
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from tqdm import tqdm
 
@@ -40,13 +40,13 @@ class Entry(NamedTuple):
     where: str
 
 
-def find_annotations(data_dir):
+def find_annotations(data_dir: str) -> Optional[str]:
     """Absolute path of the folder of annotations, or ``None``."""
     found = _first_folder(data_dir, _ANNOTATIONS)
     return None if found is None else os.path.join(data_dir, found)
 
 
-def find_pictures(data_dir):
+def find_pictures(data_dir: str) -> str:
     """The folder of ``train`` and ``val``, relative to ``data_dir``; possibly ``""``."""
     return _first_folder(data_dir, _PICTURES) or ""
 
@@ -67,16 +67,16 @@ def _first_folder(data_dir, candidates):
     return next((c for c in candidates if os.path.isdir(os.path.join(data_dir, c))), None)
 
 
-def folder_names(relative):
+def folder_names(relative: str) -> List[str]:
     """Names of the folders of a relative path, outermost first."""
     return relative.split("/")[:-1]
 
 
-def has_xml(folder):
+def has_xml(folder: str) -> bool:
     """Whether there is an XML file in a folder or in one of its first few folders."""
     if not os.path.isdir(folder):
         return False
-    folders = []
+    folders: List[str] = []
     for entry in _scan(folder):
         if entry.name.endswith(".xml"):
             return True
@@ -85,7 +85,7 @@ def has_xml(folder):
     return any(entry.name.endswith(".xml") for path in folders for entry in _scan(path))
 
 
-def read_classes(data_dir):
+def read_classes(data_dir: str) -> Optional[Tuple[Tuple[str, ...], Tuple[str, ...], str]]:
     """The classes that a file in ``data_dir`` lists.
 
     Args:
@@ -130,7 +130,7 @@ def _read_synsets(path, pattern, expected):
     return synsets
 
 
-def list_pictures(data_dir, pictures, part):
+def list_pictures(data_dir: str, pictures: str, part: str) -> List[Entry]:
     """The pictures of a split, by the list in ``ImageSets`` or else by what the folder holds.
 
     Args:

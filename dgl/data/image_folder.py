@@ -5,6 +5,7 @@ asked for.
 """
 
 import os
+from typing import List, Optional
 
 from tqdm import tqdm
 
@@ -15,7 +16,7 @@ from dgl.errors import UserError
 EXPECTED = "{train,val}/<class>/*.jpg, or <class>/*.jpg (folders of pictures, one a class)"
 
 
-def detect_image_folder(data_dir, dataname=None):
+def detect_image_folder(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Tell whether a folder holds class folders, in ``train`` or ``val`` or two of its own.
 
     A single folder of pictures is no sign: it could be any folder that happens to hold pictures.
@@ -23,7 +24,13 @@ def detect_image_folder(data_dir, dataname=None):
     return bool(_split_folders(data_dir)) or len(class_folders(data_dir)) > 1
 
 
-def load_image_folder(data_dir, split, dataname=None, classes=None, with_boxes=True):
+def load_image_folder(
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    classes: Optional[int] = None,
+    with_boxes: bool = True,
+) -> DataSet:
     """Read one split of a data set of class folders.
 
     The classes are the sorted names of the folders that hold a picture in any split, so the indices
@@ -69,7 +76,7 @@ def load_image_folder(data_dir, split, dataname=None, classes=None, with_boxes=T
             "{}: no class folders with pictures; expected {}".format(data_dir, EXPECTED)
         )
     root = os.path.join(data_dir, folders[found])
-    samples = []
+    samples: List[Sample] = []
     for class_index, class_name in enumerate(
         tqdm(class_names, desc="listing " + split, unit=" classes", leave=False, delay=1)
     ):
@@ -100,7 +107,7 @@ def _split_folders(data_dir):
     }
 
 
-def class_folders(folder):
+def class_folders(folder: str) -> List[str]:
     """Names of the sub-folders that hold at least one picture, in no order.
 
     Raises:

@@ -7,6 +7,7 @@ on white, the usual background of a page, so what hides under them does not show
 import os
 import stat
 import warnings
+from typing import List
 
 import numpy as np
 from PIL import Image
@@ -43,7 +44,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
-def read_image(path):
+def read_image(path: str) -> np.ndarray:
     """Decode a picture file to 8-bit RGB, upright.
 
     Grayscale, CMYK and palette pictures become RGB; transparency is composited on white; 16-bit
@@ -191,7 +192,7 @@ def _upright(array, orientation):
     return np.ascontiguousarray(array)
 
 
-def is_image_entry(entry):
+def is_image_entry(entry: os.DirEntry) -> bool:
     """Whether an :class:`os.DirEntry` is a picture, by its extension; dot files are not.
 
     A link that leads nowhere is one: reading it tells of the picture that is lost.
@@ -204,7 +205,7 @@ def is_image_entry(entry):
         return True
 
 
-def is_folder_entry(entry):
+def is_folder_entry(entry: os.DirEntry) -> bool:
     """Whether an :class:`os.DirEntry` is a folder that is not hidden; links are followed."""
     try:
         return not entry.name.startswith(".") and entry.is_dir()
@@ -212,7 +213,7 @@ def is_folder_entry(entry):
         return False
 
 
-def image_names(folder):
+def image_names(folder: str) -> List[str]:
     """Sorted names of the pictures in a folder, by extension; sub-folders and dot files left out.
 
     Args:
@@ -231,7 +232,7 @@ def image_names(folder):
         raise UserError("{}: cannot be listed: {}".format(folder, error.strerror)) from error
 
 
-def list_images(path):
+def list_images(path: str) -> List[str]:
     """The pictures that a command-line argument stands for.
 
     Args:

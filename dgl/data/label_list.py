@@ -11,6 +11,7 @@ or to ``DATA/images`` (image root ``cub``), and may contain spaces. A line may s
 import logging
 import os
 import re
+from typing import Dict, List, Mapping, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -18,6 +19,7 @@ from dgl.data.class_names import read_class_names
 from dgl.data.image_io import IMAGE_EXTENSIONS
 from dgl.data.sample import (
     DIGITS,
+    Box,
     DataSet,
     Sample,
     check_box,
@@ -49,14 +51,14 @@ _PATH_AND_NUMBERS = re.compile(
 
 
 def load_label_list(
-    data_dir,
-    split,
-    dataname=None,
-    classes=None,
-    image_root="imagenet",
-    train_boxes=None,
-    with_boxes=True,
-):
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    classes: Optional[int] = None,
+    image_root: str = "imagenet",
+    train_boxes: Optional[str] = None,
+    with_boxes: bool = True,
+) -> DataSet:
     """Read one split of a data set in the published list format.
 
     Args:
@@ -99,7 +101,7 @@ def load_label_list(
     class_names = _find_class_names(data_dir, folder)
     limit = classes if classes is not None or class_names is None else len(class_names)
     samples = []
-    lines = {}
+    lines: Dict[str, List[Tuple[int, int]]] = {}
     for number, text in tqdm(
         read_lines(list_path), desc=os.path.basename(list_path), unit=" lines", leave=False, delay=1
     ):
@@ -119,7 +121,7 @@ def load_label_list(
     return DataSet(dataname, image_root, split, samples, class_names, limit)
 
 
-def parse_line(text, where, is_xywh=False):
+def parse_line(text: str, where: str, is_xywh: bool = False) -> Tuple[str, int, Tuple[Box, ...]]:
     """Parse one line of a list.
 
     Args:
@@ -160,7 +162,7 @@ def parse_line(text, where, is_xywh=False):
     return path, int(numbers[0]), tuple(boxes)
 
 
-def check_repeats(list_path, lines):
+def check_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, int]]]) -> None:
     """Refuse a picture with two classes; a picture listed twice in one class is only told of.
 
     Args:
@@ -201,7 +203,7 @@ def _split_right(text):
     return text[: tokens[first - 1].end()], [token.group() for token in tokens[first:]]
 
 
-def list_names(data_dir):
+def list_names(data_dir: str) -> List[str]:
     """Sorted names of the folders below ``DATA/labels`` that hold a list, possibly none."""
     labels = os.path.join(data_dir, "labels")
     if not os.path.isdir(labels):
@@ -220,7 +222,9 @@ def list_names(data_dir):
     )
 
 
-def resolve_dataname(data_dir, dataname, split="train", image_root="imagenet"):
+def resolve_dataname(
+    data_dir: str, dataname: Optional[str], split: str = "train", image_root: str = "imagenet"
+) -> str:
     """The folder below ``DATA/labels`` to read.
 
     Args:
@@ -262,7 +266,7 @@ def _list_split(folder, split, image_root):
     )
 
 
-def guess_image_root(data_dir, dataname=None):
+def guess_image_root(data_dir: str, dataname: Optional[str] = None) -> Optional[str]:
     """Tell which of the two image roots a folder with lists has.
 
     Args:

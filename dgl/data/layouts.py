@@ -6,7 +6,7 @@ To add a format, write a module with a ``detect`` and a ``load`` function and re
 
 import functools
 import os
-from typing import Callable, NamedTuple, Optional
+from typing import Callable, Dict, List, NamedTuple, Optional
 
 from tqdm import tqdm
 
@@ -31,10 +31,10 @@ class Layout(NamedTuple):
     load: Callable[..., DataSet]
 
 
-_LAYOUTS = {}
+_LAYOUTS: Dict[str, Layout] = {}
 
 
-def register(layout):
+def register(layout: Layout) -> None:
     """Add a :class:`Layout`; detection tries them in the order of their registration.
 
     Raises:
@@ -45,12 +45,12 @@ def register(layout):
     _LAYOUTS[layout.name] = layout
 
 
-def layout_names():
+def layout_names() -> List[str]:
     """The registered names, in the order of detection."""
     return list(_LAYOUTS)
 
 
-def detect_layout(data_dir, dataname=None):
+def detect_layout(data_dir: str, dataname: Optional[str] = None) -> str:
     """Tell the layout of a data folder from what is in it.
 
     Args:
@@ -75,7 +75,14 @@ def detect_layout(data_dir, dataname=None):
     )
 
 
-def load_data(data_dir, split, dataname=None, layout=None, classes=None, with_boxes=True):
+def load_data(
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    layout: Optional[str] = None,
+    classes: Optional[int] = None,
+    with_boxes: bool = True,
+) -> DataSet:
     """Read one split of a data set in any registered layout.
 
     Pictures are not opened: :func:`check_files` tells whether they are all there.
@@ -107,7 +114,7 @@ def load_data(data_dir, split, dataname=None, layout=None, classes=None, with_bo
     return _LAYOUTS[layout].load(data_dir, split, dataname, classes, with_boxes=with_boxes)
 
 
-def check_files(*datasets):
+def check_files(*datasets: DataSet) -> None:
     """Check that every picture and every mask of some data sets is there.
 
     Args:
@@ -138,7 +145,7 @@ def _missing(dataset):
             )
 
 
-def named_layout(data_dir, name, dataname=None):
+def named_layout(data_dir: str, name: str, dataname: Optional[str] = None) -> str:
     """The layout that ``--imagenet`` or ``--cub`` stands for in a data folder.
 
     Args:

@@ -1,5 +1,7 @@
 """Segmentation masks of a picture as one array in the geometry of score maps (wsolevaluation's rule)."""
 
+from typing import Dict, Optional, Sequence, Tuple
+
 import cv2
 import numpy as np
 
@@ -9,7 +11,7 @@ from dgl.errors import UserError
 OBJECT, IGNORED = 1, 255
 
 
-def read_mask(mask_paths, ignore_path, size):
+def read_mask(mask_paths: Sequence[str], ignore_path: Optional[str], size: int) -> np.ndarray:
     """Read and squash the masks of one picture.
 
     Whatever is not black belongs to a mask. Masks are resized to their nearest pixels, and the object is
@@ -26,7 +28,7 @@ def read_mask(mask_paths, ignore_path, size):
     Raises:
         UserError: a mask cannot be read, or the masks of one picture differ in size.
     """
-    shapes = {}
+    shapes: Dict[Tuple[int, ...], str] = {}
     parts = [_read(path, size, shapes) for path in mask_paths]
     mask = np.any(parts, axis=0).astype(np.uint8) * np.uint8(OBJECT)
     if ignore_path is not None:

@@ -4,11 +4,12 @@ import contextlib
 import os
 import shutil
 import uuid
+from typing import Iterator
 
 from dgl.errors import UserError
 
 
-def holds_something(out):
+def holds_something(out: str) -> bool:
     """Whether ``out`` is a folder with something in it, and not free to be made.
 
     Raises:
@@ -25,13 +26,13 @@ def holds_something(out):
         raise UserError("--out {}: cannot be read ({})".format(out, error.strerror)) from error
 
 
-def not_empty(out):
+def not_empty(out: str) -> UserError:
     """The error to raise where :func:`holds_something` and that is not what is wanted."""
     return UserError("--out {}: expected a new or empty folder, this one is not".format(out))
 
 
 @contextlib.contextmanager
-def new_folder(out):
+def new_folder(out: str) -> Iterator[str]:
     """Context in which a data set is written that takes its place at ``out`` when it is complete.
 
     Of a block that raises nothing is left.

@@ -8,6 +8,7 @@ version. Sources: ITU-T T.81, annex B; TIFF 6.0, section 2; GIF89a, sections 15 
 
 import os
 import struct
+from typing import BinaryIO
 
 # Programs write about ten scans, those that look for the smallest file a few dozen.
 MOST_SCANS = 100
@@ -24,7 +25,7 @@ _TAG_SIZES = {
 }  # fmt: skip
 
 
-def check_headers(stream):
+def check_headers(stream: BinaryIO) -> None:
     """Look through the headers of a JPEG, TIFF or GIF; other files pass.
 
     Args:

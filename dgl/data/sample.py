@@ -9,7 +9,7 @@ import itertools
 import os
 import re
 import stat
-from typing import Iterator, List, Optional, Tuple
+from typing import Iterable, Iterator, List, Optional, Sequence, Tuple
 
 from dgl.errors import UserError
 from dgl.terminal import printable
@@ -88,14 +88,14 @@ class DataSet:
     def __len__(self):
         return len(self.samples)
 
-    def class_name(self, class_index):
+    def class_name(self, class_index: int) -> str:
         """The name of a class, or its number as text where it has none."""
         if self.class_names is not None and 0 <= class_index < len(self.class_names):
             return self.class_names[class_index]
         return str(class_index)
 
 
-def check_split(split):
+def check_split(split: str) -> str:
     """Return ``split`` if it is one of :data:`SPLITS`.
 
     Raises:
@@ -106,7 +106,7 @@ def check_split(split):
     return split
 
 
-def check_classes(classes):
+def check_classes(classes: Optional[int]) -> Optional[int]:
     """Return an explicit number of classes, or ``None``, unchanged.
 
     Raises:
@@ -117,7 +117,7 @@ def check_classes(classes):
     return classes
 
 
-def check_class_index(class_index, classes, where):
+def check_class_index(class_index: int, classes: Optional[int], where: str) -> None:
     """Check one label against a number of classes.
 
     Args:
@@ -137,7 +137,7 @@ def check_class_index(class_index, classes, where):
         )
 
 
-def check_box(box, where):
+def check_box(box: Sequence[float], where: str) -> Box:
     """Check that a box is finite and not inverted.
 
     Args:
@@ -161,7 +161,7 @@ def check_box(box, where):
     return (x0, y0, x1, y1)
 
 
-def is_number(text):
+def is_number(text: str) -> bool:
     """Whether ``text`` is a coordinate that ``float`` takes: decimal, of at most 64 characters.
 
     Not-a-number and infinity are, so that :func:`check_box` refuses them as what they are.
@@ -169,7 +169,7 @@ def is_number(text):
     return len(text) <= MAX_NUMBER and _NUMBER.fullmatch(text) is not None
 
 
-def resolve_below(data_dir, folder, relative, where):
+def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tuple[str, str]:
     """Absolute path and id of a listed picture or mask, which has to lie below the data folder.
 
     Symbolic links below the data folder are followed, wherever they lead: large published sets are
@@ -205,13 +205,13 @@ def resolve_below(data_dir, folder, relative, where):
     return os.path.join(data_dir, inside), identity
 
 
-def quote(text, limit=80):
+def quote(text: str, limit: int = 80) -> str:
     """``text`` in quotes for a message: control characters escaped, long text shortened."""
     text = str(text)
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")
 
 
-def first_few(items, limit=5):
+def first_few(items: Iterable[str], limit: int = 5) -> str:
     """The first ``limit`` of some strings for a message, with ``", ..."`` where there are more.
 
     Of a string longer than any path of use the beginning and the end are given; one that cannot be

@@ -6,6 +6,7 @@ total is only checked where the number of pictures comes close to it.
 """
 
 import logging
+from typing import Any, Optional, Sequence
 
 from dgl.errors import UserError
 
@@ -33,12 +34,12 @@ WSOL_TOTALS = {
 }
 
 
-def is_nearly(found, expected):
+def is_nearly(found: int, expected: int) -> bool:
     """Whether ``found`` is so close to ``expected`` that the whole set should be there."""
     return abs(found - expected) <= (1 - NEARLY) * expected + 1e-6
 
 
-def check_total(where, what, found, expected):
+def check_total(where: str, what: str, found: int, expected: int) -> None:
     """Compare a number with the published one.
 
     Args:
@@ -56,7 +57,14 @@ def check_total(where, what, found, expected):
         )
 
 
-def check_images_and_boxes(where, samples, images, boxes=None, with_boxes=True, strict=True):
+def check_images_and_boxes(
+    where: str,
+    samples: Sequence[Any],
+    images: int,
+    boxes: Optional[int] = None,
+    with_boxes: bool = True,
+    strict: bool = True,
+) -> None:
     """Compare a nearly full split with its published numbers of pictures and of boxes.
 
     Args:

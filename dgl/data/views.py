@@ -35,7 +35,7 @@ def _fixed(image, boxes, size):
     return View(view, moved, size)
 
 
-def fixed_resize(size):
+def fixed_resize(size: int) -> int:
     """Side before the crop: 256 for 224, the same ratio for other inputs."""
     return int(round(size * 256 / 224.0))
 
@@ -53,7 +53,7 @@ GEOMETRIES = {
 }
 
 
-def demo_input(image, size):
+def demo_input(image: np.ndarray, size: int) -> np.ndarray:
     """The per-image demo's input: TF 1's bilinear resize, aspect ignored, no rounding.
 
     Args:

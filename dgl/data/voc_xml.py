@@ -33,7 +33,7 @@ class Annotation(NamedTuple):
     size: Optional[Tuple[int, int]]
 
 
-def read_annotation(path):
+def read_annotation(path: str) -> Optional[Annotation]:
     """Read an XML file.
 
     Args:

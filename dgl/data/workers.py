@@ -12,6 +12,7 @@ import queue
 import signal
 import sys
 import threading
+from typing import Any, Callable, List, Optional
 
 import cv2
 
@@ -78,7 +79,7 @@ class OrderedProcesses(ProxyDataFlow):
     end with the process that started them, however that ends. One iteration at a time, each to its end.
     """
 
-    def __init__(self, flow, function, workers, depth=32):
+    def __init__(self, flow: Any, function: Callable[[Any], Any], workers: int, depth: int = 32):
         """Wrap a flow.
 
         Args:
@@ -91,10 +92,10 @@ class OrderedProcesses(ProxyDataFlow):
         self._function = function
         self._count = workers
         self._depth = depth
-        self._workers = None
+        self._workers: Optional[List[_Worker]] = None
         self._iterating = False
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         super(OrderedProcesses, self).reset_state()
         if self._workers is None:
             self._workers = [_Worker(self._function, self._depth) for _ in range(self._count)]

@@ -5,6 +5,7 @@
 """
 
 import os
+from typing import Optional
 
 from dgl.data.sample import DataSet, Sample, check_classes, check_split, quote, resolve_below
 from dgl.data.totals import WSOL_TOTALS, check_images_and_boxes
@@ -23,12 +24,18 @@ _PARTS = {
 }
 
 
-def detect_wsol(data_dir, dataname=None):
+def detect_wsol(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Tell whether a folder holds metadata in the form of wsolevaluation."""
     return _is_metadata(data_dir) or bool(_parts(data_dir)) or bool(_names(data_dir))
 
 
-def load_wsol(data_dir, split, dataname=None, classes=None, with_boxes=True):
+def load_wsol(
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    classes: Optional[int] = None,
+    with_boxes: bool = True,
+) -> DataSet:
     """Read one split of a data set with wsolevaluation's metadata.
 
     Pictures and masks are in the first of ``DATA/dataset/<NAME>``, ``DATA/<NAME>``, ``DATA/images``

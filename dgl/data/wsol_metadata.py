@@ -8,7 +8,7 @@ masks. An id is the picture's path below the folder of pictures.
 
 import logging
 import os
-from typing import NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from tqdm import tqdm
 
@@ -55,7 +55,9 @@ class Record(NamedTuple):
     ignore_path: Optional[str]
 
 
-def read_metadata(folder, with_boxes=True, classes=None, with_labels=True):
+def read_metadata(
+    folder: str, with_boxes: bool = True, classes: Optional[int] = None, with_labels: bool = True
+) -> List[Record]:
     """Read a metadata folder; pictures and masks need not be there.
 
     Args:

@@ -1,11 +1,13 @@
 """True boxes against the pictures as they are: boxes are clipped, and what did not fit is told of."""
 
 import logging
-from typing import NamedTuple, Tuple
+from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from dgl.boxes import clip_boxes
+from dgl.data.sample import Sample
+from dgl.typing_names import ArrayLike
 
 _logger = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ class Fit(NamedTuple):
     size: Tuple[int, int]
 
 
-def fit_boxes(boxes, image):
+def fit_boxes(boxes: ArrayLike, image: np.ndarray) -> Fit:
     """Clip boxes to their picture.
 
     Args:
@@ -53,11 +55,12 @@ class BoxCheck(object):
         outside: int, boxes wholly outside it.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.clipped = self.outside = self._sizes = 0
-        self._first_box = self._first_size = None
+        self._first_box: Optional[str] = None
+        self._first_size: Optional[str] = None
 
-    def add(self, sample, fit):
+    def add(self, sample: Sample, fit: Fit) -> None:
         """Count one :class:`~dgl.data.sample.Sample` with its :class:`Fit`."""
         self.clipped += fit.clipped
         self.outside += fit.outside
@@ -71,7 +74,7 @@ class BoxCheck(object):
                 sample.id, *(fit.size + sample.size)
             )
 
-    def log(self, name):
+    def log(self, name: str) -> None:
         """Log one warning for boxes and one for sizes, each with the first picture; none if all fit.
 
         Args:

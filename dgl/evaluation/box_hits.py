@@ -6,11 +6,14 @@ holes' from the 4-connected background. Which of the outer contours is the large
 bounds on their areas, and by tracing the few masks whose contours these leave in doubt.
 """
 
+from typing import Tuple
+
 import cv2
 import numpy as np
 
 from dgl import boxes as box_ops
 from dgl.evaluation.component_tree import component_tree
+from dgl.typing_names import ArrayLike
 
 # Up to so many masks tracing takes less time than a tree.
 _FEW_MASKS = 16
@@ -18,7 +21,13 @@ _FEW_MASKS = 16
 _MANY_PEAKS = 4000
 
 
-def box_hits(score_map, thresholds, true_boxes, iou_thresholds=(0.3, 0.5, 0.7), largest_iou=0.5):
+def box_hits(
+    score_map: ArrayLike,
+    thresholds: ArrayLike,
+    true_boxes: ArrayLike,
+    iou_thresholds: ArrayLike = (0.3, 0.5, 0.7),
+    largest_iou: float = 0.5,
+) -> Tuple[np.ndarray, np.ndarray]:
     """Whether a map's boxes are right at every threshold.
 
     Args:

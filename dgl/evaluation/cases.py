@@ -3,12 +3,13 @@
 import numpy as np
 
 from dgl import boxes as box_ops
+from dgl.typing_names import ArrayLike
 
 RIGHT, PART, MORE, ELSEWHERE = CASES = ("right", "part", "more", "elsewhere")
 _MOSTLY = 0.5
 
 
-def case_of(box, true_boxes, iou=0.5):
+def case_of(box: ArrayLike, true_boxes: ArrayLike, iou: float = 0.5) -> str:
     """The case of one predicted box, by the true box that it overlaps most.
 
     ``right``: the IoU is reached. ``part``: most of the box lies on the object, and it misses more of

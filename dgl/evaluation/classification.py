@@ -1,14 +1,17 @@
 """Top-1 and top-5 classification error."""
 
+from typing import Any, Dict, Mapping, Sequence, Union
+
 import numpy as np
 
 from dgl.evaluation.records import Column
 from dgl.evaluation.state import Evaluator, as_batch, percent
+from dgl.typing_names import ArrayLike
 
 TOP5_NEEDS_MORE_THAN = 5
 
 
-def rank_labels(logits, labels):
+def rank_labels(logits: ArrayLike, labels: ArrayLike) -> np.ndarray:
     """Place of each true class in the order of the logits.
 
     Equal logits are ordered by class index, the lower one first, as ``argmax`` does.
@@ -50,7 +53,7 @@ class ClassificationEvaluator(Evaluator):
 
     name = "classification"
 
-    def __init__(self, classes):
+    def __init__(self, classes: int):
         """Start empty.
 
         Args:
@@ -64,7 +67,9 @@ class ClassificationEvaluator(Evaluator):
             raise ValueError("classes must be at least 1, got {}".format(classes))
         super().__init__({"classes": int(classes)})
 
-    def add(self, logits, labels, ids=None):
+    def add(
+        self, logits: ArrayLike, labels: ArrayLike, ids: Union[None, str, Sequence[str]] = None
+    ) -> None:
         """Count a batch, or one image.
 
         Args:
@@ -78,7 +83,7 @@ class ClassificationEvaluator(Evaluator):
         ids = as_batch(ids, np.ndim(labels) == 0)
         self.records.append(ids, rank=checked_ranks(logits, labels, self._settings["classes"]))
 
-    def result(self):
+    def result(self) -> Dict[str, Any]:
         """The errors.
 
         Returns:
@@ -90,7 +95,7 @@ class ClassificationEvaluator(Evaluator):
         """
         return dict(self._own_figures(), images=self.images)
 
-    def figures(self, totals):
+    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
         """``top1_error`` and, with more than five classes, ``top5_error``."""
         figures = {"top1_error": percent(totals["beyond_top1"], totals["images"])}
         if self._settings["classes"] > TOP5_NEEDS_MORE_THAN:
@@ -105,7 +110,7 @@ class ClassificationEvaluator(Evaluator):
         return {"beyond_top1": rank >= 1, "beyond_top5": rank >= 5}
 
 
-def checked_ranks(logits, labels, classes):
+def checked_ranks(logits: ArrayLike, labels: ArrayLike, classes: int) -> np.ndarray:
     """:func:`rank_labels` of a batch or one image, the logits being at least ``classes`` wide."""
     logits = np.atleast_2d(np.asarray(logits))
     if logits.shape[-1] < classes:

@@ -12,13 +12,14 @@ import pickle
 import shutil
 import socket
 import tempfile
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Tuple
 
 import dgl
 from dgl.errors import UserError
 from dgl.evaluation.dispatch import AT_ONCE, Event, Lost
 from dgl.evaluation.shares import fair_share, room
 from dgl.evaluation.surroundings import arithmetic_environment
-from dgl.evaluation.worker import REFUSED
+from dgl.evaluation.worker import REFUSED, Task
 
 _INSTALL = "pip install ray"
 _STORE_BYTES = 256 * 1024**2
@@ -35,7 +36,13 @@ _LOCAL_SETTINGS = {
 
 
 @contextlib.contextmanager
-def ray_pool(workers, address=None, cpus=None, gpus=None, gpu=None):
+def ray_pool(
+    workers: int,
+    address: Optional[str] = None,
+    cpus: Optional[float] = None,
+    gpus: Optional[float] = None,
+    gpu: Optional[str] = None,
+) -> Iterator["RayPool"]:
     """Workers for :func:`dgl.evaluation.dispatch.dispatch` while the context lasts.
 
     Args:
@@ -55,7 +62,8 @@ def ray_pool(workers, address=None, cpus=None, gpus=None, gpu=None):
     """
     environment = arithmetic_environment()
     with _connected(address, gpu) as ray:
-        pool = RayPool(ray, workers, *_shares(ray, workers, cpus, gpus, gpu), environment)
+        own_cpus, own_gpus = _shares(ray, workers, cpus, gpus, gpu)
+        pool = RayPool(ray, workers, own_cpus, own_gpus, environment)
         try:
             yield pool
         finally:
@@ -70,7 +78,9 @@ class RayPool(object):
         cpus, gpus: float, what each of them has.
     """
 
-    def __init__(self, ray, size, cpus, gpus, environment):
+    def __init__(
+        self, ray: Any, size: int, cpus: float, gpus: float, environment: Mapping[str, str]
+    ):
         self.size, self.cpus, self.gpus = size, cpus, gpus
         self._ray = ray
         self._settings = {
@@ -81,23 +91,23 @@ class RayPool(object):
         self._actor = ray.remote(_actor_class()).options(
             num_cpus=cpus, num_gpus=gpus, max_concurrency=AT_ONCE, max_restarts=0
         )
-        self._actors = {}
-        self._calls = {}
+        self._actors: Dict[int, Any] = {}
+        self._calls: Dict[Any, Tuple[int, Optional[int]]] = {}
         self._begun = 0
-        self._sent = None
+        self._sent: Any = None
 
-    def workers(self):
+    def workers(self) -> List[int]:
         """list: the keys of the workers that there are."""
         return list(self._actors)
 
-    def add(self):
+    def add(self) -> int:
         """Begin one more worker; returns its key."""
         self._begun += 1
         root = os.path.dirname(os.path.dirname(os.path.abspath(dgl.__file__)))
         self._actors[self._begun] = self._actor.remote(root)
         return self._begun
 
-    def start(self, worker, task):
+    def start(self, worker: int, task: Task) -> None:
         """Let a worker take on a :class:`~dgl.evaluation.worker.Task`."""
         if self._sent is None or self._sent[0] is not task:
             # As bytes, since Ray would unpickle before the worker knows where the package is.
@@ -105,15 +115,15 @@ class RayPool(object):
         call = self._actors[worker].start.remote(self._sent[1])
         self._calls[call] = worker, None
 
-    def run(self, worker, chunk):
+    def run(self, worker: int, chunk: int) -> None:
         """Let a worker run a batch."""
         self._calls[self._actors[worker].run.remote(chunk)] = worker, chunk
 
-    def busy(self, worker):
+    def busy(self, worker: int) -> bool:
         """Whether a call of a worker has not come to its end."""
         return any(own == worker for own, _ in self._calls.values())
 
-    def wait(self, seconds):
+    def wait(self, seconds: float) -> Optional[Event]:
         """The next :class:`~dgl.evaluation.dispatch.Event`, or ``None`` if there is none for so long.
 
         Raises:
@@ -133,12 +143,12 @@ class RayPool(object):
             raise UserError(value)
         return Event(worker, chunk, value)
 
-    def remove(self, worker):
+    def remove(self, worker: int) -> None:
         """End a worker and forget its calls."""
         self._calls = {call: to for call, to in self._calls.items() if to[0] != worker}
         self._ray.kill(self._actors.pop(worker), no_restart=True)
 
-    def close(self):
+    def close(self) -> None:
         """End every worker."""
         for worker in self.workers():
             self.remove(worker)

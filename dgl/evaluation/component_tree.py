@@ -14,7 +14,7 @@ from the basins of steepest ascent:
 3. The box of a component is the box of its basins' parts, and a sum over its pixels the sum of theirs.
 """
 
-from typing import List, NamedTuple, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -47,12 +47,12 @@ class ComponentTree(NamedTuple):
     basins: np.ndarray
     rank: np.ndarray
 
-    def is_alive(self):
+    def is_alive(self) -> np.ndarray:
         """bool (K, L): whether row k is a component of level set i."""
         level = np.arange(self.extents.shape[2])
         return (level >= self.first[:, np.newaxis]) & (level < self.stop[:, np.newaxis])
 
-    def sums(self, weights):
+    def sums(self, weights: np.ndarray) -> np.ndarray:
         """float64 (K, L): sums of the weights, (H, W) numbers, over the pixels of every component."""
         _, rows, levels = self.extents.shape
         cells = self.basins.astype(np.int64) * (levels + 1) + self.rank
@@ -63,7 +63,14 @@ class ComponentTree(NamedTuple):
         return table
 
 
-def component_tree(values, rank, levels, diagonal, has_outside=False, max_peaks=None):
+def component_tree(
+    values: np.ndarray,
+    rank: np.ndarray,
+    levels: int,
+    diagonal: bool,
+    has_outside: bool = False,
+    max_peaks: Optional[int] = None,
+) -> Optional[ComponentTree]:
     """Build the tree.
 
     Args:

@@ -6,9 +6,12 @@ anything about other trainings of the same network: that takes several seeds.
 """
 
 from collections import OrderedDict
-from typing import NamedTuple, Tuple
+from typing import Any, Dict, NamedTuple, Tuple, Union
 
 import numpy as np
+
+from dgl.evaluation.replicates import Replicates
+from dgl.evaluation.state import Evaluator
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -31,7 +34,7 @@ class Comparison(NamedTuple):
     interval: Tuple[float, float]
     p_value: float
 
-    def record(self, first, second, figure):
+    def record(self, first: str, second: str, figure: str) -> Dict[str, Any]:
         """The comparison with its names, as result files hold it.
 
         Args:
@@ -52,7 +55,12 @@ class Comparison(NamedTuple):
         )
 
 
-def intervals(evaluator, resamples=RESAMPLES, seed=0, level=LEVEL):
+def intervals(
+    evaluator: Union[Evaluator, Replicates],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Dict[str, Tuple[float, float]]:
     """Percentile intervals of an evaluator's figures by bootstrap over images.
 
     Args:
@@ -77,7 +85,14 @@ def intervals(evaluator, resamples=RESAMPLES, seed=0, level=LEVEL):
     }
 
 
-def compare(first, second, figure, resamples=RESAMPLES, seed=0, level=LEVEL):
+def compare(
+    first: Union[Evaluator, Replicates],
+    second: Union[Evaluator, Replicates],
+    figure: str,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Comparison:
     """Whether one method beats another on the same images.
 
     The interval comes from resampling images, both methods on the same ones. The p-value comes from a

@@ -6,7 +6,7 @@ the number of workers, nor which of them ran what, nor what was lost on the way 
 
 import logging
 from collections import OrderedDict, deque
-from typing import Any, NamedTuple, Optional
+from typing import Any, Generator, Iterable, NamedTuple, Optional, Tuple
 
 from dgl.errors import UserError
 from dgl.evaluation.gathered import Gathered
@@ -41,7 +41,9 @@ class Event(NamedTuple):
     outcome: Any
 
 
-def dispatch(pool, task, chunks):
+def dispatch(
+    pool: Any, task: Any, chunks: Iterable[int]
+) -> Generator[Tuple[int, Gathered], None, None]:
     """Have batches run by the workers of a pool.
 
     Args:

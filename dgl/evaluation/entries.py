@@ -1,6 +1,6 @@
 """Entries of a result table: a method at a layer, or a method's layers fused into one map."""
 
-from typing import NamedTuple, Tuple
+from typing import Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -25,7 +25,7 @@ class Fusion(NamedTuple):
     layers: Tuple[str, ...]
 
     @property
-    def entry(self):
+    def entry(self) -> Tuple[str, str]:
         """(method, name): the name tells kind and layers."""
         shown = "+".join(self.layers)
         if len(self.layers) > _FEW:
@@ -33,17 +33,19 @@ class Fusion(NamedTuple):
         return self.method, "{}({})".format(self.kind, shown)
 
 
-def entry_name(entry):
+def entry_name(entry: Tuple[str, str]) -> str:
     """``method@layer``."""
     return "{}@{}".format(*entry)
 
 
-def file_name(entry):
+def file_name(entry: Tuple[str, str]) -> str:
     """``method@layer`` as the name of a folder: a layer's ``/`` becomes ``_``."""
     return entry_name(entry).replace("/", "_").replace(" ", "")
 
 
-def make_fusions(entries, kinds, layers=None):
+def make_fusions(
+    entries: Iterable[Tuple[str, str]], kinds: Sequence[str], layers: Optional[Sequence[str]] = None
+) -> List[Fusion]:
     """The fusions of every method that has two or more of some layers.
 
     Args:
@@ -57,7 +59,7 @@ def make_fusions(entries, kinds, layers=None):
     Raises:
         UserError: kinds are given, but no method has two of the layers.
     """
-    found = []
+    found: List[Fusion] = []
     for method in dict.fromkeys(method for method, _ in entries):
         own = tuple(
             layer for m, layer in entries if m == method and (layers is None or layer in layers)
@@ -69,7 +71,9 @@ def make_fusions(entries, kinds, layers=None):
     return found
 
 
-def score_maps(raw_maps, size, fusions=()):
+def score_maps(
+    raw_maps: Mapping[Tuple[str, str], np.ndarray], size: int, fusions: Sequence[Fusion] = ()
+) -> Iterator[Tuple[Tuple[str, str], np.ndarray]]:
     """Score maps of one picture, one at a time: min-max normalised, resized, fused.
 
     Args:

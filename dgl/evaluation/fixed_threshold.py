@@ -4,6 +4,8 @@ The protocol of the published DGL and ADL tables: the largest contour's box is r
 with any true box reaches 0.5.
 """
 
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
+
 import numpy as np
 
 from dgl import boxes as box_ops
@@ -11,6 +13,7 @@ from dgl.evaluation.cases import CASES, case_of
 from dgl.evaluation.classification import TOP5_NEEDS_MORE_THAN, checked_ranks
 from dgl.evaluation.records import Column
 from dgl.evaluation.state import Evaluator, check_lengths, measure_batch, percent
+from dgl.typing_names import ArrayLike
 
 PROTOCOL = "fixed_threshold"
 _NO_CASE = -1
@@ -22,7 +25,7 @@ class FixedThresholdEvaluator(Evaluator):
     name = PROTOCOL
     nothing = "expected at least one image with a true box"
 
-    def __init__(self, classes, threshold=0.2, iou=0.5):
+    def __init__(self, classes: int, threshold: float = 0.2, iou: float = 0.5):
         """Start empty.
 
         Args:
@@ -44,8 +47,15 @@ class FixedThresholdEvaluator(Evaluator):
         )
 
     def add(
-        self, score_maps, true_boxes, logits=None, labels=None, ranks=None, ids=None, workers=1
-    ):
+        self,
+        score_maps: ArrayLike,
+        true_boxes: ArrayLike,
+        logits: Optional[ArrayLike] = None,
+        labels: Optional[ArrayLike] = None,
+        ranks: Optional[ArrayLike] = None,
+        ids: Union[None, str, Sequence[str]] = None,
+        workers: int = 1,
+    ) -> None:
         """Count a batch, or one image (a single 2-D map, everything else without the batch axis).
 
         A batch that raises leaves the evaluator as it was.
@@ -67,7 +77,9 @@ class FixedThresholdEvaluator(Evaluator):
         found, ids = measure_batch(self.localize, score_maps, ids, workers, true_boxes=true_boxes)
         self.add_found(found, logits, labels, ranks, ids)
 
-    def localize(self, score_map, true_boxes):
+    def localize(
+        self, score_map: ArrayLike, true_boxes: ArrayLike
+    ) -> Tuple[np.ndarray, float, Optional[str]]:
         """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
 
         Args:
@@ -84,7 +96,14 @@ class FixedThresholdEvaluator(Evaluator):
             return box, float("nan"), None
         return box, float(overlaps.max()), case_of(box, true_boxes, self._settings["iou"])
 
-    def add_found(self, found, logits=None, labels=None, ranks=None, ids=None):
+    def add_found(
+        self,
+        found: Sequence[Any],
+        logits: Optional[ArrayLike] = None,
+        labels: Optional[ArrayLike] = None,
+        ranks: Optional[ArrayLike] = None,
+        ids: Optional[Sequence[str]] = None,
+    ) -> None:
         """Count images of which :meth:`localize` was asked before.
 
         Args:
@@ -104,7 +123,7 @@ class FixedThresholdEvaluator(Evaluator):
             rank=ranks,
         )
 
-    def result(self):
+    def result(self) -> Dict[str, Any]:
         """The figures and the rows.
 
         Returns:
@@ -131,7 +150,7 @@ class FixedThresholdEvaluator(Evaluator):
         figures["rows"] = self._rows()
         return figures
 
-    def figures(self, totals):
+    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
         """``gt_known``, ``top1_loc`` and, with more than five classes, ``top5_loc``."""
         return {name: percent(totals[name], totals["images"]) for name in self._figure_names()}
 

@@ -46,12 +46,18 @@ def add_flags(parser):
     model.add_argument("--limit", type=int, help="only the first pictures of the list")
     methods = parser.add_argument_group("methods and layers")
     methods.add_argument(
-        "--clayer", nargs="+", default=["1", "2"], help="layers: indices, names, ranges (1-4), all"
+        "--clayer",
+        "--layer",
+        nargs="+",
+        default=["1", "2"],
+        help="layers: indices, names, ranges (1-4), all",
     )
     methods.add_argument(
         "--method", nargs="+", default=["dgl", "cam"], help="names of methods, or all"
     )
-    methods.add_argument("--pa", type=float, default=10.0, help="alpha of the loss gradient")
+    methods.add_argument(
+        "--pa", "--alpha", type=float, default=10.0, help="alpha of the loss gradient"
+    )
     methods.add_argument(
         "--fuse", nargs="+", choices=FUSIONS, default=[], help="also fuse each method's layers"
     )

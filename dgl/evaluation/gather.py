@@ -2,17 +2,28 @@
 
 import contextlib
 import logging
+from typing import Callable, Generator, List, Optional, Tuple
 
 from tqdm import tqdm
 
+from dgl.data.sample import DataSet
 from dgl.errors import UserError
 from dgl.evaluation.box_check import BoxCheck, Fit
 from dgl.evaluation.gathered import Gathered
+from dgl.evaluation.plan import Plan
+from dgl.evaluation.store import Store
 
 _logger = logging.getLogger(__name__)
 
 
-def gather(plan, dataset, parts, store=None, shard=(1, 1), progress=True):
+def gather(
+    plan: Plan,
+    dataset: DataSet,
+    parts: Callable[[List[int]], Generator[Tuple[int, Gathered], None, None]],
+    store: Optional[Store] = None,
+    shard: Tuple[int, int] = (1, 1),
+    progress: bool = True,
+) -> Gathered:
     """Go through a data set, or through one shard of it.
 
     Args:

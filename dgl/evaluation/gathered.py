@@ -4,10 +4,13 @@ Mergeable and storable as a whole; a stored batch, a shard and a finished run ar
 """
 
 from collections import OrderedDict
+from typing import Any, Dict, Mapping, Set, Tuple
 
 import numpy as np
 
 from dgl.evaluation.classification import ClassificationEvaluator
+from dgl.evaluation.pixel_ap import PixelApEvaluator
+from dgl.evaluation.plan import Plan
 from dgl.evaluation.records import Column, Records
 
 PICTURE_COLUMNS = OrderedDict(
@@ -23,7 +26,7 @@ PICTURE_COLUMNS = OrderedDict(
 )
 
 
-def picture_key(position):
+def picture_key(position: int) -> str:
     """The id of a picture among the evaluators: its place in the list, which may name one twice."""
     return "{:08d}".format(position)
 
@@ -41,33 +44,34 @@ class Gathered(object):
         errors: key of a picture that could not be read -> ``(id, reason)``.
     """
 
-    def __init__(self, plan):
+    def __init__(self, plan: Plan):
         self.plan = plan
-        self.classification = OrderedDict(
+        self.classification: Dict[str, ClassificationEvaluator] = OrderedDict(
             (name, ClassificationEvaluator(plan.classes)) for name in plan.protocols
         )
-        self.localization = OrderedDict(
+        self.localization: Dict[Tuple[str, Tuple[str, str]], Any] = OrderedDict(
             ((name, entry), plan.localization_evaluator(name, entry))
             for name in plan.protocols
             for entry in plan.all_entries
         )
-        self.pixels = OrderedDict()
-        if "wsolevaluation" in plan.protocols and plan.pixel_evaluator() is not None:
-            self.pixels.update((entry, plan.pixel_evaluator()) for entry in plan.entries)
+        self.pixels: Dict[Tuple[str, str], PixelApEvaluator] = OrderedDict()
+        if "wsolevaluation" in plan.protocols:
+            pixels = ((entry, plan.pixel_evaluator()) for entry in plan.entries)
+            self.pixels.update((entry, own) for entry, own in pixels if own is not None)
         self.pictures = Records(PICTURE_COLUMNS)
-        self.names = OrderedDict()
-        self.errors = OrderedDict()
+        self.names: Dict[str, str] = OrderedDict()
+        self.errors: Dict[str, Tuple[str, str]] = OrderedDict()
 
     def __len__(self):
         """int: the pictures dealt with, read or not."""
         return len(self.names) + len(self.errors)
 
     @property
-    def positions(self):
+    def positions(self) -> Set[int]:
         """set of int: the places in the data set's list that were dealt with."""
         return {int(key) for key in list(self.names) + list(self.errors)}
 
-    def state_dict(self):
+    def state_dict(self) -> Dict[str, Any]:
         """Everything as JSON values, the plan aside."""
         return {
             "evaluators": [evaluator.state_dict() for evaluator in self._evaluators()],
@@ -77,7 +81,7 @@ class Gathered(object):
         }
 
     @classmethod
-    def from_state(cls, plan, state):
+    def from_state(cls, plan: Plan, state: Mapping[str, Any]) -> "Gathered":
         """The results of :meth:`state_dict`.
 
         Raises:
@@ -107,7 +111,7 @@ class Gathered(object):
                 raise ValueError("results of different pictures")
         return gathered
 
-    def merge(self, other):
+    def merge(self, other: "Gathered") -> None:
         """Add results of the same plan.
 
         Raises:
@@ -122,18 +126,18 @@ class Gathered(object):
         self.names.update(other.names)
         self.errors.update(other.errors)
 
-    def sort(self):
+    def sort(self) -> None:
         """Put everything in the order of the data set's list, whatever order it was merged in."""
         for records in [evaluator.records for evaluator in self._evaluators()] + [self.pictures]:
             records.sort()
         self.names = OrderedDict(sorted(self.names.items()))
         self.errors = OrderedDict(sorted(self.errors.items()))
 
-    def boxes_clipped(self):
+    def boxes_clipped(self) -> int:
         """int: true boxes that reached over their picture."""
         return int(np.sum(self.pictures.column("clipped")))
 
-    def boxes_outside(self):
+    def boxes_outside(self) -> int:
         """int: true boxes that lay wholly outside theirs."""
         return int(np.sum(self.pictures.column("outside")))
 

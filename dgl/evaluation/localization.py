@@ -9,20 +9,22 @@ batches out, give what one run gives.
 import contextlib
 import io
 import os
-from typing import Any, List, NamedTuple
+from typing import Any, Generator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from dgl.data.image_io import read_image
 from dgl.data.masks import read_mask
+from dgl.data.sample import DataSet
 from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE
 from dgl.errors import UserError
 from dgl.evaluation.box_check import fit_boxes
 from dgl.evaluation.classification import rank_labels
-from dgl.evaluation.entries import file_name, score_maps
+from dgl.evaluation.entries import Fusion, file_name, score_maps
 from dgl.evaluation.gather import gather
 from dgl.evaluation.gathered import Gathered, picture_key
-from dgl.evaluation.plan import FIXED, WSOL
+from dgl.evaluation.plan import FIXED, WSOL, Plan
+from dgl.evaluation.store import Store
 from dgl.files import write_atomically
 from dgl.pipeline import chunks_of, overlapped
 
@@ -77,7 +79,14 @@ class Evaluation(object):
     """
 
     def __init__(
-        self, predictor, dataset, plan, fusions=(), workers=2, strict=False, maps_folder=None
+        self,
+        predictor: Any,
+        dataset: DataSet,
+        plan: Plan,
+        fusions: Sequence[Fusion] = (),
+        workers: int = 2,
+        strict: bool = False,
+        maps_folder: Optional[str] = None,
     ):
         self._predictor = predictor
         self._dataset = dataset
@@ -89,14 +98,16 @@ class Evaluation(object):
         # Asked what single maps give; what is counted goes into those of each batch.
         self._evaluators = Gathered(plan)
 
-    def run(self, store=None, shard=(1, 1), progress=True):
+    def run(
+        self, store: Optional[Store] = None, shard: Tuple[int, int] = (1, 1), progress: bool = True
+    ) -> Gathered:
         """Go through the data set, or through one shard of it, in this process.
 
         Arguments, result and errors: :func:`dgl.evaluation.gather.gather`.
         """
         return gather(self._plan, self._dataset, self.parts, store, shard, progress)
 
-    def parts(self, chunks):
+    def parts(self, chunks: Sequence[int]) -> Generator[Tuple[int, Gathered], None, None]:
         """Run batches, decoding and finding boxes beside the session.
 
         Safe in several threads at once where the predictor is.

@@ -5,12 +5,15 @@ contour's box at IoU 0.5, MaxBoxAccV2 with every contour's box, averaged over th
 0.3, 0.5 and 0.7.
 """
 
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
+
 import numpy as np
 
 from dgl import boxes as box_ops
 from dgl.evaluation.box_hits import box_hits
 from dgl.evaluation.records import Column
 from dgl.evaluation.state import Evaluator, check_lengths, measure_batch, percent
+from dgl.typing_names import ArrayLike
 
 PROTOCOL = "wsolevaluation"
 _LARGEST_CONTOUR_IOU = 0.5
@@ -22,7 +25,12 @@ class MaxBoxAccEvaluator(Evaluator):
     name = "max_box_acc"
     nothing = "expected at least one image with a true box"
 
-    def __init__(self, step=0.001, iou_thresholds=(0.3, 0.5, 0.7), operating_threshold=None):
+    def __init__(
+        self,
+        step: float = 0.001,
+        iou_thresholds: Sequence[float] = (0.3, 0.5, 0.7),
+        operating_threshold: Optional[float] = None,
+    ):
         """Start empty.
 
         Args:
@@ -51,11 +59,17 @@ class MaxBoxAccEvaluator(Evaluator):
         super().__init__({"step": float(step), "iou_thresholds": ious})
 
     @property
-    def thresholds(self):
+    def thresholds(self) -> np.ndarray:
         """float64 (T,): the thresholds, ascending."""
         return self._thresholds.copy()
 
-    def add(self, score_maps, true_boxes, ids=None, workers=1):
+    def add(
+        self,
+        score_maps: ArrayLike,
+        true_boxes: ArrayLike,
+        ids: Union[None, str, Sequence[str]] = None,
+        workers: int = 1,
+    ) -> None:
         """Count a batch, or one image (a single 2-D map and its boxes).
 
         A batch that raises leaves the evaluator as it was.
@@ -75,7 +89,9 @@ class MaxBoxAccEvaluator(Evaluator):
             *measure_batch(self.localize, score_maps, ids, workers, true_boxes=true_boxes)
         )
 
-    def localize(self, score_map, true_boxes):
+    def localize(
+        self, score_map: ArrayLike, true_boxes: ArrayLike
+    ) -> Optional[Tuple[np.ndarray, np.ndarray]]:
         """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
 
         Args:
@@ -92,7 +108,7 @@ class MaxBoxAccEvaluator(Evaluator):
             return None
         return box_hits(score_map, self._thresholds, true_boxes, self._ious, _LARGEST_CONTOUR_IOU)
 
-    def add_found(self, found, ids=None):
+    def add_found(self, found: Sequence[Any], ids: Optional[Sequence[str]] = None) -> None:
         """Count images of which :meth:`localize` was asked before.
 
         Args:
@@ -116,7 +132,7 @@ class MaxBoxAccEvaluator(Evaluator):
             any=packed[:, 1:],
         )
 
-    def result(self):
+    def result(self) -> Dict[str, Any]:
         """The figures.
 
         Returns:
@@ -154,7 +170,7 @@ class MaxBoxAccEvaluator(Evaluator):
         )
         return result
 
-    def figures(self, totals):
+    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
         """``max_box_acc``, ``max_box_acc_v2`` and, with an operating threshold, ``box_acc``."""
         images = totals["images"]
         per_iou = percent(totals["any"].max(axis=2), images[:, np.newaxis])

@@ -4,12 +4,14 @@ import json
 import math
 import os
 from collections import OrderedDict
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from dgl.data.views import GEOMETRIES
 from dgl.errors import UserError
 from dgl.evaluation.confidence import compare, intervals
 from dgl.evaluation.entries import entry_name
-from dgl.evaluation.plan import FIXED, IOU, WSOL
+from dgl.evaluation.gathered import Gathered
+from dgl.evaluation.plan import FIXED, IOU, WSOL, Plan
 from dgl.evaluation.table import write_csv
 from dgl.files import write_atomically
 
@@ -19,7 +21,12 @@ RANKING = {FIXED: "gt_known", WSOL: "max_box_acc"}
 _NOT_SHOWN = ("protocol", "rows")
 
 
-def compute_metrics(gathered, seed=0, resamples=1000, selection=None):
+def compute_metrics(
+    gathered: Gathered,
+    seed: int = 0,
+    resamples: int = 1000,
+    selection: Optional[Mapping[str, Any]] = None,
+) -> Dict[str, Any]:
     """The record of an evaluation.
 
     Args:
@@ -72,7 +79,9 @@ def _protocol(gathered, name, seed, resamples, selection):
     return settings
 
 
-def row_of(gathered, protocol, entry, seed, resamples):
+def row_of(
+    gathered: Gathered, protocol: str, entry: Tuple[str, str], seed: int, resamples: int
+) -> Dict[str, Any]:
     """One row of a protocol's table."""
     row = OrderedDict(method=entry[0], layer=entry[1])
     evaluator = gathered.localization[protocol, entry]
@@ -120,7 +129,9 @@ def _comparisons(gathered, protocol, rows, seed, resamples, selection):
     return found
 
 
-def chosen_entries(rows, protocol, selection=None):
+def chosen_entries(
+    rows: Iterable[Mapping[str, Any]], protocol: str, selection: Optional[Mapping[str, Any]] = None
+) -> Dict[str, Tuple[str, str]]:
     """The entry that stands for each method: the layer chosen on other data, else the best one here.
 
     Returns:
@@ -131,7 +142,7 @@ def chosen_entries(rows, protocol, selection=None):
         for row in (selection or {}).get("rows", ())
         if row["chosen"]
     }
-    best = OrderedDict()
+    best: Dict[str, Tuple[float, Tuple[str, str]]] = OrderedDict()
     for row in rows:
         method, value = row["method"], row[RANKING[protocol]]
         if method not in best or value > best[method][0]:
@@ -158,7 +169,7 @@ def _alpha(gathered, seed, resamples):
     return OrderedDict(layer=gathered.plan.alpha_entries[0][1], rows=rows)
 
 
-def image_rows(gathered):
+def image_rows(gathered: Gathered) -> List[Dict[str, Any]]:
     """One flat record a picture: the prediction, then box, IoU and verdict of every entry."""
     plan, pictures = gathered.plan, gathered.pictures
     keys, rows = pictures.ids, OrderedDict()
@@ -184,19 +195,19 @@ def image_rows(gathered):
     return list(rows.values())
 
 
-def class_name(plan, class_index):
+def class_name(plan: Plan, class_index: int) -> str:
     """The name of a class, or its number as text where it has none."""
     names = plan.class_names
     return names[class_index] if names and class_index < len(names) else str(class_index)
 
 
-def write_metrics(out, metrics):
+def write_metrics(out: str, metrics: Mapping[str, Any]) -> None:
     """Write ``metrics.json``."""
     text = json.dumps(metrics, indent=1) + "\n"
     write_atomically(os.path.join(out, METRICS), text.encode("utf-8"))
 
 
-def write_errors(out, errors):
+def write_errors(out: str, errors: Mapping[Any, Tuple[str, str]]) -> None:
     """Write ``errors.csv``, or remove one of an earlier run where nothing went wrong.
 
     Args:

@@ -2,17 +2,19 @@
 
 import os
 import shutil
+from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
 
 from dgl import boxes as box_ops
 from dgl.data.image_io import read_image
+from dgl.data.sample import DataSet
 from dgl.data.views import GEOMETRIES
 from dgl.evaluation.box_check import fit_boxes
 from dgl.evaluation.cases import case_of
-from dgl.evaluation.entries import entry_name, score_maps
-from dgl.evaluation.gathered import picture_key
+from dgl.evaluation.entries import Fusion, entry_name, score_maps
+from dgl.evaluation.gathered import Gathered, picture_key
 from dgl.evaluation.metrics import class_name
 from dgl.evaluation.plan import FIXED
 from dgl.rendering.gallery import Entry, compose_tile
@@ -24,7 +26,7 @@ MOST_ENTRIES = 8
 _BATCH = 16
 
 
-def choose(gathered, entry, count):
+def choose(gathered: Gathered, entry: Tuple[str, str], count: int) -> List[int]:
     """Places of the pictures to draw: evenly from the worst to the best IoU of one entry.
 
     Without the fixed-threshold protocol, which knows the IoUs, evenly over the list.
@@ -43,12 +45,21 @@ def choose(gathered, entry, count):
     return sorted(positions[picked].tolist())
 
 
-def clear(out):
+def clear(out: str) -> None:
     """Remove the pictures of an earlier report."""
     shutil.rmtree(os.path.join(out, GALLERY), ignore_errors=True)
 
 
-def draw(predictor, dataset, gathered, out, positions, entries, fusions=(), progress=True):
+def draw(
+    predictor: Any,
+    dataset: DataSet,
+    gathered: Gathered,
+    out: str,
+    positions: Sequence[int],
+    entries: Sequence[Tuple[str, str]],
+    fusions: Sequence[Fusion] = (),
+    progress: bool = True,
+) -> List[Dict[str, Any]]:
     """Run the network on some pictures again and draw a strip of each.
 
     Args:

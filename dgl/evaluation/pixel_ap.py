@@ -5,11 +5,14 @@ PxAP is the area under the precision-recall curve over the thresholds ``arange(0
 recall weighed with the precision at its end.
 """
 
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
+
 import numpy as np
 
 from dgl.errors import UserError
 from dgl.evaluation.records import Column
 from dgl.evaluation.state import Evaluator, check_lengths, measure_batch
+from dgl.typing_names import ArrayLike
 
 BACKGROUND, OBJECT, IGNORE = 0, 1, 255
 
@@ -20,7 +23,7 @@ class PixelApEvaluator(Evaluator):
     name = "pixel_ap"
     nothing = "expected at least one image with a mask"
 
-    def __init__(self, step=0.001):
+    def __init__(self, step: float = 0.001):
         """Start empty.
 
         Args:
@@ -36,7 +39,13 @@ class PixelApEvaluator(Evaluator):
         self._edges = np.append(np.arange(0, 1, step), [1.0, 2.0, 3.0])
         super().__init__({"step": float(step)})
 
-    def add(self, score_maps, masks, ids=None, workers=1):
+    def add(
+        self,
+        score_maps: ArrayLike,
+        masks: ArrayLike,
+        ids: Union[None, str, Sequence[str]] = None,
+        workers: int = 1,
+    ) -> None:
         """Count a batch, or one image (a single 2-D map and its mask).
 
         A batch that raises leaves the evaluator as it was.
@@ -54,7 +63,9 @@ class PixelApEvaluator(Evaluator):
         """
         self.add_found(*measure_batch(self.count, score_maps, ids, workers, masks=masks))
 
-    def count(self, score_map, mask):
+    def count(
+        self, score_map: np.ndarray, mask: Optional[np.ndarray]
+    ) -> Optional[Tuple[np.ndarray, ...]]:
         """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
 
         Returns:
@@ -79,7 +90,7 @@ class PixelApEvaluator(Evaluator):
             for kind in (OBJECT, BACKGROUND)
         )
 
-    def add_found(self, found, ids=None):
+    def add_found(self, found: Sequence[Any], ids: Optional[Sequence[str]] = None) -> None:
         """Count images of which :meth:`count` was asked before.
 
         Args:
@@ -101,7 +112,7 @@ class PixelApEvaluator(Evaluator):
             background=histograms[1],
         )
 
-    def result(self):
+    def result(self) -> Dict[str, Any]:
         """The figure.
 
         Returns:
@@ -125,7 +136,7 @@ class PixelApEvaluator(Evaluator):
         result["recall"] = recall[0, ::-1].tolist()
         return result
 
-    def figures(self, totals):
+    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
         """``pxap``."""
         precision, recall = self._curve(totals)
         steps = precision[:, 1:] * np.diff(recall, axis=1)

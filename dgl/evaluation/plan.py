@@ -7,9 +7,9 @@ import dataclasses
 import hashlib
 import json
 import os
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
-from dgl.data.sample import MAX_CLASSES
+from dgl.data.sample import MAX_CLASSES, Sample
 from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator
 from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator
 from dgl.evaluation.pixel_ap import PixelApEvaluator
@@ -60,30 +60,32 @@ class Plan:
     weights: str
 
     @property
-    def all_entries(self):
+    def all_entries(self) -> List[Tuple[str, str]]:
         """list: the entries of the tables, then those of the study of alpha alone."""
         return list(self.entries) + [e for e in self.alpha_entries if e not in self.entries]
 
     @property
-    def images(self):
+    def images(self) -> int:
         """int: the pictures of the data set."""
         return self.data["images"]
 
     @property
-    def chunks(self):
+    def chunks(self) -> int:
         """int: the batches of the data set, the units that are stored and shared out."""
         return -(-self.images // self.batch)
 
-    def positions(self, chunk):
+    def positions(self, chunk: int) -> range:
         """range: the places in the data set's list that a batch has."""
         start = chunk * self.batch
         return range(start, min(start + self.batch, self.images))
 
-    def threshold_of(self, protocol, entry):
+    def threshold_of(self, protocol: str, entry: Tuple[str, str]) -> Optional[float]:
         """The threshold settled for an entry, or ``None``."""
         return self.thresholds.get(protocol, {}).get("{}@{}".format(*entry))
 
-    def localization_evaluator(self, protocol, entry):
+    def localization_evaluator(
+        self, protocol: str, entry: Tuple[str, str]
+    ) -> Union[FixedThresholdEvaluator, MaxBoxAccEvaluator]:
         """An empty evaluator of an entry by a protocol."""
         settled = self.threshold_of(protocol, entry)
         if protocol == FIXED and not self.selecting:
@@ -91,16 +93,16 @@ class Plan:
             return FixedThresholdEvaluator(self.classes, own, IOU)
         return MaxBoxAccEvaluator(self.step, operating_threshold=settled)
 
-    def pixel_evaluator(self):
+    def pixel_evaluator(self) -> Optional[PixelApEvaluator]:
         """An empty evaluator of masks, or ``None`` where there are none."""
         return PixelApEvaluator(self.step) if self.masks and not self.selecting else None
 
-    def to_json(self):
+    def to_json(self) -> Dict[str, Any]:
         """The plan as JSON values."""
         return json.loads(json.dumps(dataclasses.asdict(self)))
 
     @classmethod
-    def from_json(cls, values):
+    def from_json(cls, values: Mapping[str, Any]) -> "Plan":
         """A plan out of :meth:`to_json`.
 
         Raises:
@@ -132,13 +134,13 @@ class Plan:
             raise ValueError("not a plan of an evaluation")
         return plan
 
-    def differences(self, other):
+    def differences(self, other: "Plan") -> List[str]:
         """list of str: the attributes in which two plans differ."""
         own, others = self.to_json(), other.to_json()
         return [key for key in own if own[key] != others[key]]
 
 
-def pictures_fingerprint(samples):
+def pictures_fingerprint(samples: Iterable[Sample]) -> str:
     """Hash of ids, labels, boxes and masks, in order; the pictures themselves are not read."""
     digest = hashlib.sha256()
     for sample in samples:

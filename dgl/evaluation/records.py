@@ -7,9 +7,11 @@ run, and so that a figure can be computed again for other images than those at h
 import base64
 import binascii
 import zlib
-from typing import NamedTuple, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 import numpy as np
+
+from dgl.typing_names import ArrayLike
 
 # Far more than 50,000 images have of any column; what claims more is no state of an evaluation.
 _MOST_BYTES = 2**32
@@ -29,26 +31,26 @@ class Records(object):
         columns: ordered name -> :class:`Column`.
     """
 
-    def __init__(self, columns):
+    def __init__(self, columns: Mapping[str, Column]):
         self._columns = dict(columns)
         self.clear()
 
     def __len__(self):
         return self._length
 
-    def clear(self):
+    def clear(self) -> None:
         """Forget all rows."""
         self._length = 0
-        self._ids = []
-        self._seen = set()
-        self._parts = {name: [] for name in self._columns}
+        self._ids: List[str] = []
+        self._seen: Set[str] = set()
+        self._parts: Dict[str, List[np.ndarray]] = {name: [] for name in self._columns}
 
     @property
-    def ids(self):
+    def ids(self) -> List[str]:
         """list of str, one a row; empty where rows came without ids."""
         return list(self._ids)
 
-    def append(self, ids, **values):
+    def append(self, ids: Optional[Sequence[str]], **values: ArrayLike) -> None:
         """Add rows.
 
         Args:
@@ -74,7 +76,7 @@ class Records(object):
             arrays[name] = array
         self._add(ids, arrays, length)
 
-    def extend(self, other):
+    def extend(self, other: "Records") -> None:
         """Add the rows of other records with the same columns.
 
         Raises:
@@ -86,7 +88,7 @@ class Records(object):
             ids = other.ids if other._ids else None
             self._add(ids, {name: other.column(name) for name in self._columns}, len(other))
 
-    def column(self, name):
+    def column(self, name: str) -> np.ndarray:
         """array (N,) + shape: the values of all rows, in the order of adding."""
         parts, column = self._parts[name], self._columns[name]
         if not parts:
@@ -95,26 +97,26 @@ class Records(object):
             parts[:] = [np.concatenate(parts)]
         return parts[0]
 
-    def order(self):
+    def order(self) -> np.ndarray:
         """int array (N,): positions of the rows sorted by id, or as added where there are no ids."""
         if not self._ids:
             return np.arange(self._length)
         return np.array(sorted(range(self._length), key=self._ids.__getitem__), dtype=np.int64)
 
-    def sort(self):
+    def sort(self) -> None:
         """Put the rows in the order of their ids; rows without ids stay as they are."""
         order = self.order()
         if len(order) and (np.diff(order) != 1).any():
             self._ids = [self._ids[row] for row in order]
             self._parts = {name: [self.column(name)[order]] for name in self._columns}
 
-    def state_dict(self):
+    def state_dict(self) -> Dict[str, Any]:
         """The rows as JSON values: ``ids`` and ``columns``, each compressed and in base64."""
         columns = {name: _pack(self.column(name)) for name in self._columns}
         return {"rows": self._length, "ids": self.ids, "columns": columns}
 
     @classmethod
-    def from_state(cls, columns, state):
+    def from_state(cls, columns: Mapping[str, Column], state: Any) -> "Records":
         """Records out of what :meth:`state_dict` gave.
 
         Raises:

@@ -5,7 +5,12 @@ training, so the interval is that of the mean over these trainings, for other im
 trainings would lie apart only the figures of each tell.
 """
 
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+
 import numpy as np
+
+from dgl.evaluation.state import Evaluator
+from dgl.typing_names import ArrayLike
 
 
 class Replicates(object):
@@ -18,7 +23,7 @@ class Replicates(object):
         ValueError: none, or not the same images in all.
     """
 
-    def __init__(self, evaluators):
+    def __init__(self, evaluators: Iterable[Evaluator]):
         self._evaluators = list(evaluators)
         if not self._evaluators:
             raise ValueError("expected at least one evaluator")
@@ -28,15 +33,15 @@ class Replicates(object):
                 raise ValueError("the trainings were measured on different images")
 
     @property
-    def images(self):
+    def images(self) -> int:
         """int: the images that count."""
         return self._evaluators[0].images
 
-    def counted_ids(self):
+    def counted_ids(self) -> List[str]:
         """list of str: their ids."""
         return self._evaluators[0].counted_ids()
 
-    def totals(self, weights=None):
+    def totals(self, weights: Optional[ArrayLike] = None) -> Dict[Tuple[int, str], np.ndarray]:
         """(training, name) -> sums, as :meth:`Evaluator.totals` gives them."""
         return {
             (index, name): sums
@@ -44,11 +49,11 @@ class Replicates(object):
             for name, sums in evaluator.totals(weights).items()
         }
 
-    def figures(self, totals):
+    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
         """figure -> (B,), the mean over the trainings."""
         return {name: np.mean(values, axis=0) for name, values in self._each(totals).items()}
 
-    def each(self):
+    def each(self) -> Dict[str, List[float]]:
         """figure -> list of float, one a training."""
         return {name: [float(v[0]) for v in own] for name, own in self._each(self.totals()).items()}
 

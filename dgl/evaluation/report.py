@@ -43,7 +43,7 @@ def write_results(out, metrics, gallery, started):
     finished = time.time()
     # Beside the metrics and not among them: those are the same for every run of the same evaluation.
     run = OrderedDict(
-        command=" ".join(["python"] + [shlex.quote(word) for word in sys.argv]),
+        command=_command_line(sys.argv),
         started=_iso(started),
         finished=_iso(finished),
         seconds=round(finished - started, 1),
@@ -104,6 +104,13 @@ def _comparisons(comparisons):
         for row in comparisons
     ]
     return format_table(rows, digits=_DIGITS)
+
+
+def _command_line(words):
+    """What was typed, as far as a process knows: scripts are run by python, the command is itself."""
+    own = os.path.splitext(os.path.basename(words[0]))[0] == "dgl"
+    start = ["dgl"] if own else ["python", words[0]]
+    return " ".join(shlex.quote(word) for word in start + words[1:])
 
 
 def _iso(seconds):

@@ -2,10 +2,17 @@
 
 import functools
 import os
+from argparse import Namespace
+from typing import Any, Optional, Sequence, Tuple
 
+from dgl.data.sample import DataSet
 from dgl.evaluation.dispatch import dispatch
+from dgl.evaluation.entries import Fusion
 from dgl.evaluation.gather import gather
+from dgl.evaluation.gathered import Gathered
+from dgl.evaluation.plan import Plan
 from dgl.evaluation.setup import predictor_arguments
+from dgl.evaluation.store import Store
 from dgl.evaluation.worker import Task
 from dgl.precisions import FLOAT32
 
@@ -20,7 +27,7 @@ class Runner(object):
         predictor: :class:`~dgl.predictor.Predictor`.
     """
 
-    def __init__(self, args, pool=None):
+    def __init__(self, args: Namespace, pool: Any = None):
         """Build the predictor.
 
         Args:
@@ -33,10 +40,10 @@ class Runner(object):
         """
         self._args = args
         self._pool = pool
-        self.predictor = None
+        self.predictor: Any = None
         self.build()
 
-    def build(self, extra=()):
+    def build(self, extra: Sequence[Tuple[str, str]] = ()) -> Any:
         """Build the predictor again, with more entries; returns it."""
         from dgl.predictor import Predictor  # TensorFlow takes seconds to load; --help should not
 
@@ -50,7 +57,15 @@ class Runner(object):
         self.predictor = Predictor(**here)
         return self.predictor
 
-    def run(self, dataset, plan, fusions, store, shard=(1, 1), maps_folder=None):
+    def run(
+        self,
+        dataset: DataSet,
+        plan: Plan,
+        fusions: Sequence[Fusion],
+        store: Optional[Store],
+        shard: Tuple[int, int] = (1, 1),
+        maps_folder: Optional[str] = None,
+    ) -> Gathered:
         """Gather what a plan asks for.
 
         Args:
@@ -72,7 +87,7 @@ class Runner(object):
             parts = functools.partial(dispatch, self._pool, _for_workers(task, self.predictor.path))
         return gather(plan, dataset, parts, store, shard)
 
-    def close(self):
+    def close(self) -> None:
         """Free the session."""
         if self.predictor is not None:
             self.predictor.close()

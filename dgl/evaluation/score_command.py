@@ -1,7 +1,9 @@
 """``evaluate_localization.py --maps``: from folders of saved maps to metrics, tables and a page."""
 
 import os
+from argparse import Namespace
 from collections import OrderedDict
+from typing import Any, Dict, Mapping, Tuple
 
 from dgl.errors import UserError
 from dgl.evaluation import scoring
@@ -14,7 +16,7 @@ _GEOMETRY = "saved maps and boxes at 224 x 224"
 _SAVED = "saved"
 
 
-def run(args, started, versions):
+def run(args: Namespace, started: str, versions: Mapping[str, str]) -> int:
     """Score folders of maps; returns the exit code.
 
     ``metrics.json`` has the figures of a single folder on its top level: ``max_box_acc``,
@@ -54,7 +56,7 @@ def run(args, started, versions):
             comparisons=_comparisons(scores, args.seed, args.resamples),
         )
     )
-    errors = OrderedDict()
+    errors: Dict[Any, Tuple[str, str]] = OrderedDict()
     for name, found in scores.items():
         errors.update(((name, key), error) for key, error in found.errors.items())
     metrics["errors"] = len(errors)

@@ -8,16 +8,16 @@ import logging
 import os
 import stat
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
 
 from dgl.boxes import clip_boxes
 from dgl.data.masks import read_mask
-from dgl.data.sample import resolve_below
+from dgl.data.sample import Box, Sample, resolve_below
 from dgl.data.views import WSOL_MAP_SIZE
-from dgl.data.wsol_metadata import IDS, LABELS, LOCALIZATION, SIZES, read_metadata
+from dgl.data.wsol_metadata import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
 from dgl.errors import UserError
 from dgl.evaluation.gathered import picture_key
 from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator
@@ -46,7 +46,7 @@ class Scores(NamedTuple):
     errors: Any
 
 
-def read_map(path):
+def read_map(path: str) -> np.ndarray:
     """One score map.
 
     Args:
@@ -94,7 +94,7 @@ def read_map(path):
     return score_map
 
 
-def scaled_boxes(boxes, size):
+def scaled_boxes(boxes: Sequence[Box], size: Tuple[int, int]) -> np.ndarray:
     """True boxes in pixels of a score map: scaled and truncated, nothing clipped.
 
     Args:
@@ -104,12 +104,20 @@ def scaled_boxes(boxes, size):
     Returns:
         int64 array (N, 4).
     """
-    boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+    corners = np.asarray(boxes, np.float64).reshape(-1, 4)
     # Multiplying first keeps whole results whole; size / width rounds, and truncation would show it.
-    return (boxes * WSOL_MAP_SIZE / np.array([size[0], size[1]] * 2, np.float64)).astype(np.int64)
+    return (corners * WSOL_MAP_SIZE / np.array([size[0], size[1]] * 2, np.float64)).astype(np.int64)
 
 
-def score(maps, records, step, mask_root=None, workers=2, strict=False, progress=True):
+def score(
+    maps: str,
+    records: Sequence[Record],
+    step: float,
+    mask_root: Optional[str] = None,
+    workers: int = 2,
+    strict: bool = False,
+    progress: bool = True,
+) -> Scores:
     """Score a folder of maps.
 
     Args:
@@ -170,7 +178,7 @@ def score(maps, records, step, mask_root=None, workers=2, strict=False, progress
     return Scores(boxes, pixels, errors)
 
 
-def read_records(metadata, mask_root=None):
+def read_records(metadata: str, mask_root: Optional[str] = None) -> List[Record]:
     """Records of a metadata folder for :func:`score`.
 
     Args:
@@ -200,7 +208,9 @@ def read_records(metadata, mask_root=None):
     return records
 
 
-def write_metadata(folder, samples, sizes):
+def write_metadata(
+    folder: str, samples: Sequence[Sample], sizes: Sequence[Tuple[int, int]]
+) -> List[Tuple[str, Optional[str]]]:
     """Write the metadata that go with saved maps, as wsolevaluation reads them.
 
     Boxes and masks cannot stand in one ``localization.txt``; where there are both, boxes are written to
@@ -220,7 +230,7 @@ def write_metadata(folder, samples, sizes):
         for box in clip_boxes(sample.boxes, width, height)[0]
     ]
     masks = [(sample.id, sample, path) for sample in samples for path in sample.mask_paths]
-    written = []
+    written: List[Tuple[str, Optional[str]]] = []
     if boxes:
         lines = [",".join([key] + ["{:.17g}".format(v) for v in box]) for key, box in boxes]
         written.append((os.path.join(folder, "metadata"), None))

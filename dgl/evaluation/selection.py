@@ -2,13 +2,16 @@
 
 import os
 from collections import OrderedDict
+from typing import Any, Dict, Tuple
 
+from dgl.data.sample import DataSet
 from dgl.errors import UserError
 from dgl.evaluation.entries import entry_name
+from dgl.evaluation.gathered import Gathered
 from dgl.evaluation.plan import WSOL
 
 
-def check_apart(reported, selecting):
+def check_apart(reported: DataSet, selecting: DataSet) -> None:
     """Raise :class:`UserError` where two splits share a picture."""
     own = {os.path.realpath(sample.path) for sample in reported.samples}
     shared = [s.id for s in selecting.samples if os.path.realpath(s.path) in own]
@@ -19,7 +22,7 @@ def check_apart(reported, selecting):
         )
 
 
-def settle(gathered):
+def settle(gathered: Gathered) -> Tuple[Dict[str, Dict[str, float]], Dict[str, Any]]:
     """Settle every entry's threshold, and every method's layer.
 
     Args:
@@ -38,11 +41,13 @@ def settle(gathered):
     found = OrderedDict(
         (key, evaluator.result()) for key, evaluator in gathered.localization.items()
     )
-    thresholds = OrderedDict((protocol, OrderedDict()) for protocol in plan.protocols)
+    thresholds: Dict[str, Dict[str, float]] = OrderedDict(
+        (protocol, OrderedDict()) for protocol in plan.protocols
+    )
     for (protocol, entry), result in found.items():
         thresholds[protocol][entry_name(entry)] = result["best_threshold"]
     protocol = WSOL if WSOL in plan.protocols else plan.protocols[0]
-    best = {}
+    best: Dict[str, Tuple[float, str]] = {}
     for method, layer in plan.entries:
         accuracy = found[protocol, (method, layer)]["max_box_acc"]
         if method not in best or accuracy > best[method][0]:

@@ -3,20 +3,23 @@
 import math
 import os
 import platform
+from argparse import Namespace
 from collections import OrderedDict
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import cv2
 import numpy
 
 from dgl import __version__
 from dgl.data.layouts import check_files, load_data
+from dgl.data.sample import DataSet
 from dgl.errors import UserError
-from dgl.evaluation.entries import make_fusions
+from dgl.evaluation.entries import Fusion, make_fusions
 from dgl.evaluation.plan import Plan, pictures_fingerprint
 from dgl.fingerprint import weights_fingerprint
 
 
-def versions(with_tensorflow=True):
+def versions(with_tensorflow: bool = True) -> Dict[str, str]:
     """ordered name -> version of everything that figures may depend on."""
     found = OrderedDict(dgl=__version__, python=platform.python_version())
     if with_tensorflow:
@@ -27,7 +30,7 @@ def versions(with_tensorflow=True):
     return found
 
 
-def parse_shard(text):
+def parse_shard(text: Optional[str]) -> Tuple[int, int]:
     """(i, n) of ``i/n``; (1, 1) of ``None``."""
     if text is None:
         return 1, 1
@@ -37,7 +40,7 @@ def parse_shard(text):
     return int(index), int(count)
 
 
-def load_split(args, split, spread=None):
+def load_split(args: Namespace, split: str, spread: Optional[int] = None) -> DataSet:
     """One split, cut by ``--limit``, with every picture there or, not strict, at least one.
 
     Of a list that is sorted by class the first pictures would be of a few classes only, so ``spread``
@@ -60,7 +63,7 @@ def load_split(args, split, spread=None):
     return dataset
 
 
-def check_labels(dataset, predictor):
+def check_labels(dataset: DataSet, predictor: Any) -> None:
     """Raise :class:`UserError` for labels that the checkpoint has no class for."""
     if dataset.classes > predictor.classes:
         raise UserError(
@@ -70,7 +73,7 @@ def check_labels(dataset, predictor):
         )
 
 
-def predictor_arguments(args, extra=()):
+def predictor_arguments(args: Namespace, extra: Sequence[Tuple[str, str]] = ()) -> Dict[str, Any]:
     """Keywords of :class:`~dgl.predictor.Predictor`, all but the processor that it computes on."""
     return dict(
         mode=args.mode,
@@ -85,7 +88,7 @@ def predictor_arguments(args, extra=()):
     )
 
 
-def fusions_of(args, predictor):
+def fusions_of(args: Namespace, predictor: Any) -> List[Fusion]:
     """The fusions that ``--fuse`` asks for."""
     layers = None
     if args.fuse_layers is not None:
@@ -93,7 +96,9 @@ def fusions_of(args, predictor):
     return make_fusions(predictor.entries, list(OrderedDict.fromkeys(args.fuse)), layers)
 
 
-def alpha_entries_of(args, predictor, settled):
+def alpha_entries_of(
+    args: Namespace, predictor: Any, settled: Optional[Mapping[str, Any]]
+) -> List[Tuple[str, str]]:
     """The entries of the study of alpha: every value by both gradients, at one layer."""
     if not args.alphas:
         return []
@@ -112,8 +117,14 @@ def alpha_entries_of(args, predictor, settled):
 
 
 def make_plan(
-    args, predictor, dataset, fusions, thresholds=None, alpha_entries=(), is_selecting=False
-):
+    args: Namespace,
+    predictor: Any,
+    dataset: DataSet,
+    fusions: Sequence[Fusion],
+    thresholds: Optional[Dict[str, Dict[str, float]]] = None,
+    alpha_entries: Sequence[Tuple[str, str]] = (),
+    is_selecting: bool = False,
+) -> Plan:
     """The :class:`~dgl.evaluation.plan.Plan` of one split."""
     own = [entry for entry in predictor.entries if entry not in alpha_entries]
     return Plan(

@@ -1,12 +1,13 @@
 """How processors of a cluster are shared out among workers that each have to fit on one host."""
 
 import math
+from typing import Optional, Sequence, Tuple
 
 # Ray takes fractions of a processor in steps of this size.
 _STEP = 1e-4
 
 
-def room(hosts, cpus, gpus=0):
+def room(hosts: Sequence[Tuple[float, float]], cpus: float, gpus: float = 0) -> int:
     """int: how many workers fit, none of them over two hosts.
 
     Args:
@@ -16,7 +17,9 @@ def room(hosts, cpus, gpus=0):
     return sum(min(_fits(own, cpus), _fits(own_gpus, gpus), _MANY) for own, own_gpus in hosts)
 
 
-def fair_share(hosts, workers, gpus=0):
+def fair_share(
+    hosts: Sequence[Tuple[float, float]], workers: int, gpus: float = 0
+) -> Optional[float]:
     """The most CPUs for each of some workers: a whole number, or a part of one if they are too many.
 
     Args:

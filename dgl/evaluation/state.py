@@ -6,11 +6,14 @@ which are functions of the totals. A figure of a resampled data set is therefore
 weights with the rows (:mod:`dgl.evaluation.confidence`).
 """
 
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Sized, Tuple, Union
+
 import numpy as np
 
 from dgl.errors import UserError
 from dgl.evaluation.records import Records
 from dgl.parallel import ordered_map
+from dgl.typing_names import ArrayLike
 
 # Rows that are unpacked at a time: bounds the memory that totals take.
 _BLOCK = 2048
@@ -26,7 +29,7 @@ class Evaluator(object):
     name = ""
     nothing = "expected at least one image"
 
-    def __init__(self, settings):
+    def __init__(self, settings: Mapping[str, Any]):
         """Start empty.
 
         Args:
@@ -36,15 +39,15 @@ class Evaluator(object):
         self.records = Records(self._columns())
 
     @property
-    def settings(self):
+    def settings(self) -> Dict[str, Any]:
         """dict: a copy of the settings that the rows depend on."""
         return dict(self._settings)
 
-    def reset(self):
+    def reset(self) -> None:
         """Forget everything that was added."""
         self.records.clear()
 
-    def merge(self, other):
+    def merge(self, other: "Evaluator") -> None:
         """Add what another evaluator gathered.
 
         Args:
@@ -56,7 +59,7 @@ class Evaluator(object):
         self._check_state({"evaluator": other.name, "settings": other.settings})
         self.records.extend(other.records)
 
-    def state_dict(self):
+    def state_dict(self) -> Dict[str, Any]:
         """Everything gathered so far, as JSON values.
 
         Returns:
@@ -68,7 +71,7 @@ class Evaluator(object):
             "records": self.records.state_dict(),
         }
 
-    def load_state_dict(self, state):
+    def load_state_dict(self, state: Any) -> None:
         """Replace everything gathered so far.
 
         Args:
@@ -80,7 +83,7 @@ class Evaluator(object):
         """
         self.records = self._read(state)
 
-    def merge_state(self, state):
+    def merge_state(self, state: Any) -> None:
         """Add a stored state, as :meth:`merge` does with a live evaluator.
 
         Args:
@@ -92,16 +95,16 @@ class Evaluator(object):
         self.records.extend(self._read(state))
 
     @property
-    def images(self):
+    def images(self) -> int:
         """int: the images that count towards the figures."""
         return int(np.count_nonzero(self._counted()))
 
-    def counted_ids(self):
+    def counted_ids(self) -> List[str]:
         """list of str: the ids of the images that count, sorted; empty where there are no ids."""
         ids = self.records.ids
         return [ids[row] for row in self._counted_rows()] if ids else []
 
-    def totals(self, weights=None):
+    def totals(self, weights: Optional[ArrayLike] = None) -> Dict[str, np.ndarray]:
         """Sums over the images that count.
 
         Args:
@@ -127,7 +130,7 @@ class Evaluator(object):
                 sums[name] = sums[name] + product if name in sums else product
         return sums
 
-    def figures(self, totals):
+    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
         """The figures of some totals.
 
         Args:
@@ -138,7 +141,7 @@ class Evaluator(object):
         """
         raise NotImplementedError
 
-    def result(self):
+    def result(self) -> Dict[str, Any]:
         """The figures of everything that was added, in percent.
 
         Returns:
@@ -187,12 +190,12 @@ class Evaluator(object):
             )
 
 
-def percent(count, total):
+def percent(count: Any, total: Any) -> Any:
     """``count`` of ``total`` in percent, numbers or arrays."""
     return 100.0 * count / total
 
 
-def as_batch(values, single):
+def as_batch(values: Any, single: bool) -> Optional[List[Any]]:
     """Bring one image's value and a batch's values into the same form.
 
     Args:
@@ -207,12 +210,18 @@ def as_batch(values, single):
     return [values] if single else list(values)
 
 
-def is_single(score_maps):
+def is_single(score_maps: Any) -> bool:
     """Whether ``score_maps`` is one map and not a batch of them."""
     return isinstance(score_maps, np.ndarray) and score_maps.ndim == 2
 
 
-def measure_batch(measure, score_maps, ids, workers, **truths):
+def measure_batch(
+    measure: Callable[..., Any],
+    score_maps: ArrayLike,
+    ids: Union[None, str, Sequence[str]],
+    workers: int,
+    **truths: Any,
+) -> Tuple[List[Any], Optional[List[str]]]:
     """Ask a function of every image of a batch, or of one image, in threads.
 
     Args:
@@ -238,7 +247,7 @@ def measure_batch(measure, score_maps, ids, workers, **truths):
     return list(found), as_batch(ids, single)
 
 
-def check_lengths(**columns):
+def check_lengths(**columns: Optional[Sized]) -> None:
     """Raise ValueError unless all the given lists (``None`` aside) are equally long."""
     lengths = {name: len(values) for name, values in columns.items() if values is not None}
     if len(set(lengths.values())) > 1:

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import stat
+from typing import List, Sequence
 
 from dgl.errors import UserError
 from dgl.evaluation.gathered import Gathered
@@ -37,7 +38,7 @@ class Store(object):
             cannot be written.
     """
 
-    def __init__(self, folder, plan, restart=False):
+    def __init__(self, folder: str, plan: Plan, restart: bool = False):
         self._folder = str(folder)
         self._partial = os.path.join(self._folder, PARTIAL)
         self._plan = plan
@@ -51,12 +52,12 @@ class Store(object):
             self._drop()
             write_atomically(path, _encode(plan.to_json()))
 
-    def done(self):
+    def done(self) -> List[int]:
         """sorted list of int: the batches that are there."""
         found = (_CHUNK.fullmatch(name) for name in os.listdir(self._partial))
         return sorted(int(match.group(1)) for match in found if match)
 
-    def read(self, chunk):
+    def read(self, chunk: int) -> Gathered:
         """One batch, a :class:`~dgl.evaluation.gathered.Gathered`.
 
         Raises:
@@ -68,11 +69,11 @@ class Store(object):
         except ValueError as error:
             raise UserError("{}: damaged results: {}".format(path, error)) from error
 
-    def write(self, chunk, gathered):
+    def write(self, chunk: int, gathered: Gathered) -> None:
         """Keep one batch, a :class:`~dgl.evaluation.gathered.Gathered`."""
         write_atomically(self._path(chunk), _encode(gathered.state_dict()))
 
-    def finish(self, gathered):
+    def finish(self, gathered: Gathered) -> None:
         """Write all results as one file and drop the batches."""
         write_records(self._folder, gathered)
         self._drop()
@@ -98,18 +99,18 @@ class Store(object):
             )
 
 
-def write_records(folder, gathered):
+def write_records(folder: str, gathered: Gathered) -> None:
     """Write ``records.json``, from which every figure can be computed again."""
     record = {"plan": gathered.plan.to_json(), "results": gathered.state_dict()}
     write_atomically(os.path.join(str(folder), RECORDS), _encode(record))
 
 
-def has_records(folder):
+def has_records(folder: str) -> bool:
     """Whether a folder holds finished results."""
     return os.path.isfile(os.path.join(str(folder), RECORDS))
 
 
-def read_records(folder):
+def read_records(folder: str) -> Gathered:
     """The results in an evaluation's output folder.
 
     Args:
@@ -133,7 +134,7 @@ def read_records(folder):
         raise UserError("{}: damaged results: {}".format(path, error)) from error
 
 
-def merge_records(folders):
+def merge_records(folders: Sequence[str]) -> Gathered:
     """Merge the results of shards.
 
     Args:
@@ -145,12 +146,9 @@ def merge_records(folders):
     Raises:
         UserError: results of different plans, a picture in two of them, or pictures in none.
     """
-    merged = None
-    for folder in folders:
+    merged = read_records(folders[0])
+    for folder in folders[1:]:
         found = read_records(folder)
-        if merged is None:
-            merged = found
-            continue
         differences = merged.plan.differences(found.plan)
         if differences:
             raise UserError(
@@ -164,8 +162,8 @@ def merge_records(folders):
             raise UserError("--merge {}: {}".format(folder, error)) from error
     lacking = merged.plan.images - len(merged)
     if lacking:
-        found = merged.positions
-        first = next(position for position in itertools.count() if position not in found)
+        there = merged.positions
+        first = next(position for position in itertools.count() if position not in there)
         raise UserError(
             "--merge: {} of {} pictures are in none of the results, the first is picture {}; "
             "expected every shard".format(lacking, merged.plan.images, first + 1)

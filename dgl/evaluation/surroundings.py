@@ -6,6 +6,7 @@ was given, whatever number of cores it has for itself.
 """
 
 import os
+from typing import Dict, Mapping, Optional
 
 _THREADS = "TF_NUM_INTRAOP_THREADS"
 # Of kernels, precision and threads. TF_CONFIG tells a process of its role and is left alone.
@@ -13,7 +14,7 @@ _PREFIXES = ("TF_", "ONEDNN_", "DNNL_", "OMP_", "NVIDIA_TF32_")
 _OWN = ("TF_CONFIG",)
 
 
-def arithmetic_environment(environ=None):
+def arithmetic_environment(environ: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
     """The variables of this process that a worker has to have as well.
 
     Args:
@@ -31,7 +32,7 @@ def arithmetic_environment(environ=None):
     return found
 
 
-def take_on(variables):
+def take_on(variables: Mapping[str, str]) -> None:
     """Make this process's environment that of :func:`arithmetic_environment`. Before TensorFlow loads."""
     for name in [name for name in os.environ if _is_arithmetic(name)]:
         if name not in variables:

@@ -3,6 +3,7 @@
 import csv
 import io
 import numbers
+from typing import Any, Mapping, Optional, Sequence, Union
 
 import tabulate
 
@@ -11,7 +12,11 @@ from dgl.files import write_atomically
 _MISSING = "-"
 
 
-def format_table(rows, columns=None, digits=1):
+def format_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Optional[Sequence[str]] = None,
+    digits: Union[int, Mapping[str, int]] = 1,
+) -> str:
     """Format rows as an aligned plain-text table.
 
     Args:
@@ -41,7 +46,9 @@ def format_table(rows, columns=None, digits=1):
     )
 
 
-def write_csv(path, rows, columns=None):
+def write_csv(
+    path: str, rows: Sequence[Mapping[str, Any]], columns: Optional[Sequence[str]] = None
+) -> None:
     """Write rows to a CSV file with a header line, floats in full precision.
 
     The file appears complete or not at all.

@@ -1,10 +1,13 @@
 """The worker's side of a shared evaluation: one session, that runs whichever batch it is given."""
 
 import threading
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
+from dgl.data.sample import DataSet
 from dgl.errors import UserError
+from dgl.evaluation.entries import Fusion
 from dgl.evaluation.localization import Evaluation
+from dgl.evaluation.plan import Plan
 from dgl.evaluation.setup import versions
 from dgl.fingerprint import weights_fingerprint
 
@@ -25,13 +28,13 @@ class Task(NamedTuple):
     """
 
     arguments: Dict[str, Any]
-    dataset: Any
-    plan: Any
-    fusions: List[Any]
+    dataset: DataSet
+    plan: Plan
+    fusions: Sequence[Fusion]
     strict: bool = False
     maps_folder: Optional[str] = None
 
-    def evaluation(self, predictor, threads):
+    def evaluation(self, predictor: Any, threads: int) -> Evaluation:
         """The :class:`~dgl.evaluation.localization.Evaluation` that runs its batches."""
         return Evaluation(
             predictor,
@@ -52,12 +55,14 @@ class Worker(object):
         gpu: as of :class:`~dgl.predictor.Predictor`.
     """
 
-    def __init__(self, threads, gpu=None):
+    def __init__(self, threads: int, gpu: Optional[str] = None):
         self._threads = threads
         self._gpu = gpu
-        self._arguments = self._predictor = self._evaluation = None
+        self._arguments: Optional[Dict[str, Any]] = None
+        self._predictor: Any = None
+        self._evaluation: Any = None
 
-    def start(self, task):
+    def start(self, task: Task) -> None:
         """Take on a task. No batch of another one may be running.
 
         Raises:
@@ -85,7 +90,7 @@ class Worker(object):
             )
         self._evaluation = task.evaluation(_OneAtATime(self._predictor), self._threads)
 
-    def run(self, chunk):
+    def run(self, chunk: int) -> Dict[str, Any]:
         """Run one batch; safe in several threads, whose stages overlap.
 
         Args:
@@ -100,14 +105,14 @@ class Worker(object):
         ((_, part),) = self._evaluation.parts([chunk])
         return part.state_dict()
 
-    def close(self):
+    def close(self) -> None:
         """Free the session."""
         if self._predictor is not None:
             self._predictor.close()
         self._arguments = self._predictor = self._evaluation = None
 
 
-def answer(function, *arguments):
+def answer(function: Callable[..., Any], *arguments: Any) -> Tuple[str, Any]:
     """What a worker sends back: ``(DONE, result)``, or ``(REFUSED, message)`` for :class:`UserError`."""
     try:
         return DONE, function(*arguments)

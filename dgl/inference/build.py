@@ -1,22 +1,27 @@
 """From a checkpoint to the frozen classifier in the present graph."""
 
 from collections import OrderedDict
+from typing import Any, Dict
 
 from dgl.arithmetic import reference_kernels
-from dgl.backbones.base import Network
+from dgl.backbones.base import Backbone, BuildOptions, Network
 from dgl.backbones.network import build_network
 from dgl.errors import UserError
 from dgl.inference.fold import fold_batch_norms
 from dgl.inference.forward_gradient import mark_convolutions
 from dgl.inference.graph_parts import Parts, node_name
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
+from dgl.weights.checkpoint import Checkpoint
 from dgl.weights.restore import read_all
 
 _SCOPE = "network"
 _MOST_BYTES = 2**31 - 2**20  # what one constant may hold: protocol buffers end at 2 GiB
 
 
-def build_inference(backbone, checkpoint, image, options, gpus=0):
+def build_inference(
+    backbone: Backbone, checkpoint: Checkpoint, image: Tensor, options: BuildOptions, gpus: int = 0
+) -> Network:
     """Build the network on ``image`` in the present graph, its weights as constants.
 
     On a CPU BatchNorm is folded (except where :mod:`dgl.arithmetic` asks for the reference's rounding)
@@ -56,7 +61,7 @@ def build_inference(backbone, checkpoint, image, options, gpus=0):
         if not reference_kernels():
             graph_def, values = fold_batch_norms(graph_def, values, names)
         parts = Parts(graph_def, values)
-        filters = {
+        filters: Dict[str, Any] = {
             node.name: parts.array(node.input[1]) for node in graph_def.node if node.op == "Conv2D"
         }
         mark_convolutions(graph_def, filters)

@@ -5,15 +5,20 @@ With its moving averages, ``gamma * (Wx - mean) / sqrt(variance + epsilon) + bet
 activations less in both directions.
 """
 
+from typing import Dict, Iterable, Mapping, Tuple
+
 import numpy as np
 
 from dgl.inference.graph_parts import Parts
 from dgl.tf_compat import tf
+from dgl.typing_names import GraphDef
 
 _NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 
 
-def fold_batch_norms(graph_def, values, keep):
+def fold_batch_norms(
+    graph_def: GraphDef, values: Mapping[str, np.ndarray], keep: Iterable[str]
+) -> Tuple[GraphDef, Dict[str, np.ndarray]]:
     """Fold every BatchNorm whose input is a convolution that nothing else reads.
 
     Args:
@@ -42,7 +47,9 @@ def fold_batch_norms(graph_def, values, keep):
         ):
             continue
         weights = parts.array(convolution.input[1])
-        gamma, beta, mean, variance = [array.astype(np.float64) for array in arrays]
+        gamma, beta, mean, variance = [
+            array.astype(np.float64) for array in arrays if array is not None
+        ]
         scale = gamma / np.sqrt(variance + norm.attr["epsilon"].f)
         filter_name, bias_name = convolution.name + "/folded", norm.name + "/folded"
         values[filter_name] = (weights * scale).astype(np.float32)

@@ -7,9 +7,12 @@ ones of TensorFlow's own on a CPU (docs/speed.md), and its filter is a constant 
 the same ones, added in another order.
 """
 
+from typing import Mapping
+
 import numpy as np
 
 from dgl.tf_compat import tf
+from dgl.typing_names import GraphDef
 
 GRADIENT = "DGLForwardConvolutionGradient"
 _SCOPE = "turned"
@@ -29,7 +32,7 @@ def _is_plain(node):
     )
 
 
-def mark_convolutions(graph_def, filters):
+def mark_convolutions(graph_def: GraphDef, filters: Mapping[str, np.ndarray]) -> None:
     """Have :data:`GRADIENT` differentiate every convolution that it can.
 
     Args:
@@ -50,7 +53,7 @@ def _constant_of(tensor):
     return op, tf.make_ndarray(op.get_attr("value"))
 
 
-def turn(weights):
+def turn(weights: np.ndarray) -> np.ndarray:
     """The filter of the way back: (H, W, in, out) -> (H, W, out, in), turned by 180 degrees."""
     return np.ascontiguousarray(weights[::-1, ::-1].transpose(0, 1, 3, 2))
 

@@ -1,11 +1,15 @@
 """Reading a ``tf.GraphDef``: who makes a tensor, who reads it, and which array it is."""
 
 from collections import Counter
+from typing import Any, Mapping, Optional
+
+import numpy as np
 
 from dgl.tf_compat import tf
+from dgl.typing_names import GraphDef
 
 
-def node_name(tensor_name):
+def node_name(tensor_name: str) -> str:
     """``"^a"``, ``"a"`` and ``"a:0"`` are of the node ``a``."""
     return tensor_name.lstrip("^").split(":")[0]
 
@@ -18,20 +22,20 @@ class Parts(object):
         values: variable name -> array.
     """
 
-    def __init__(self, graph_def, values):
+    def __init__(self, graph_def: GraphDef, values: Mapping[str, np.ndarray]):
         self._nodes = {node.name: node for node in graph_def.node}
         self._readers = Counter(node_name(name) for node in graph_def.node for name in node.input)
         self._values = values
 
-    def producer(self, tensor_name):
+    def producer(self, tensor_name: str) -> Any:
         """The ``tf.NodeDef`` that makes a tensor."""
         return self._nodes[node_name(tensor_name)]
 
-    def readers(self, name):
+    def readers(self, name: str) -> int:
         """How many inputs read the node's outputs."""
         return self._readers[name]
 
-    def array(self, tensor_name):
+    def array(self, tensor_name: str) -> Optional[np.ndarray]:
         """The value of a variable or a constant, straight or through identities; else ``None``."""
         name = node_name(tensor_name)
         while name not in self._values and self._nodes[name].op == "Identity":

@@ -7,11 +7,13 @@ float32.
 """
 
 import os
+from typing import Container, Optional
 
 from dgl.errors import UserError
 from dgl.precisions import FLOAT32, PRECISIONS
 from dgl.processor import BFLOAT16_FLAGS, cpu_flags, has_bfloat16
 from dgl.tf_compat import tf
+from dgl.typing_names import SessionConfig
 
 _TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
 _TENSOR_CORES = (8, 0)  # compute capability
@@ -19,13 +21,15 @@ _TENSOR_CORES = (8, 0)  # compute capability
 _REWRITERS = ("auto_mixed_precision_onednn_bfloat16", "auto_mixed_precision_mkl")
 
 
-def settle_gpu_precision(precision):
+def settle_gpu_precision(precision: str) -> None:
     """Turn TF32 off for float32, unless the environment says otherwise. Before a GPU is first used."""
     if precision == FLOAT32:
         os.environ.setdefault(_TF32_SWITCH, "0")
 
 
-def set_precision(config, precision, gpus=0, flags=None):
+def set_precision(
+    config: SessionConfig, precision: str, gpus: int = 0, flags: Optional[Container[str]] = None
+) -> None:
     """Ask for a precision in session options.
 
     Args:

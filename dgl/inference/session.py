@@ -5,9 +5,10 @@ from dgl.devices import session_config
 from dgl.inference.precision import set_precision
 from dgl.precisions import FLOAT32
 from dgl.tf_compat import tf
+from dgl.typing_names import Session, SessionConfig
 
 
-def inference_config(gpus=0, precision=FLOAT32):
+def inference_config(gpus: int = 0, precision: str = FLOAT32) -> SessionConfig:
     """Session options: those of :func:`dgl.devices.session_config`, in a precision.
 
     Args:
@@ -29,6 +30,6 @@ def inference_config(gpus=0, precision=FLOAT32):
     return config
 
 
-def open_session(gpus=0, precision=FLOAT32):
+def open_session(gpus: int = 0, precision: str = FLOAT32) -> Session:
     """A session of the present graph; it belongs to the caller. Arguments: :func:`inference_config`."""
     return tf.Session(config=inference_config(gpus, precision))

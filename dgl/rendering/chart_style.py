@@ -5,8 +5,10 @@ Agg backend; pyplot and its global state are never touched.
 """
 
 import io
+from typing import ContextManager, Sequence, Tuple
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -44,18 +46,20 @@ _STYLE = {
 }
 
 
-def styled():
+def styled() -> ContextManager[None]:
     """Context in which a chart is drawn and saved."""
     # Only what this matplotlib has: text.parse_math came with 3.6.
     return matplotlib.rc_context({k: v for k, v in _STYLE.items() if k in matplotlib.rcParams})
 
 
-def line_style(index):
+def line_style(index: int) -> Tuple[str, str]:
     """(colour, dash) of the ``index``-th line; once all colours are used they come dashed."""
     return PALETTE[index % len(PALETTE)], DASHES[index // len(PALETTE) % len(DASHES)]
 
 
-def new_figure(rectangle, width=WIDTH, height=HEIGHT):
+def new_figure(
+    rectangle: Sequence[float], width: float = WIDTH, height: float = HEIGHT
+) -> Tuple[Figure, Axes]:
     """A white figure with one axes.
 
     Args:
@@ -71,7 +75,7 @@ def new_figure(rectangle, width=WIDTH, height=HEIGHT):
     return figure, figure.add_axes(rectangle)
 
 
-def save_figure(figure, path):
+def save_figure(figure: Figure, path: str) -> None:
     """Write the figure as a PNG with a palette, cut to what is drawn.
 
     Raises:
@@ -87,7 +91,7 @@ def save_figure(figure, path):
     write_atomically(path, small.getvalue())
 
 
-def legend_above(axes):
+def legend_above(axes: Axes) -> None:
     """The legend over the axes, from its left edge, where no line can run through it."""
     _, labels = axes.get_legend_handles_labels()
     longest = max([len(label) for label in labels] + [1])
@@ -102,7 +106,7 @@ def legend_above(axes):
     )
 
 
-def ink_on(colour):
+def ink_on(colour: Sequence[float]) -> str:
     """White or dark, whichever text reads better on a colour (red, green, blue in [0, 1]).
 
     Relative luminance and contrast as WCAG 2 defines them.

@@ -7,7 +7,7 @@ is expected under ``key_interval``.
 import math
 import numbers
 from collections import OrderedDict
-from typing import NamedTuple, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 MISSING = "\u2013"
 PROTOCOLS = OrderedDict(fixed_threshold="Fixed threshold", wsolevaluation="wsolevaluation")
@@ -64,9 +64,9 @@ class Cell(NamedTuple):
     interval: Optional[tuple] = None
 
 
-def protocol_rows(protocol):
+def protocol_rows(protocol: Mapping[str, Any]) -> List[Dict[str, Any]]:
     """Rows with what is by IoU or by case as values of their own: ``max_box_acc_v2_30``, ``case_part``."""
-    rows = []
+    rows: List[Dict[str, Any]] = []
     for row in protocol["rows"]:
         flat = OrderedDict((k, v) for k, v in row.items() if k not in (_PER_IOU, "cases"))
         for iou, value in sorted((row.get(_PER_IOU) or {}).items()):
@@ -77,7 +77,7 @@ def protocol_rows(protocol):
     return rows
 
 
-def protocol_columns(name, protocol):
+def protocol_columns(name: str, protocol: Mapping[str, Any]) -> List[Column]:
     """The columns that some row has a value for; what all rows share is left to the text.
 
     Args:
@@ -112,14 +112,14 @@ def protocol_columns(name, protocol):
     return [c for c in columns if any(row.get(c.key) is not None for row in rows)]
 
 
-def thresholds(protocol):
+def thresholds(protocol: Mapping[str, Any]) -> List[float]:
     """The different thresholds that the rows of the fixed-threshold protocol were measured at."""
     own = [row.get("threshold") for row in protocol["rows"]]
     given = {value for value in own if value is not None}
     return sorted(given) or [protocol["threshold"]] * (protocol.get("threshold") is not None)
 
 
-def cells(rows, columns):
+def cells(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> List[List[Cell]]:
     """Table cells, the best value of each column marked; what prints the same is equally good.
 
     Args:
@@ -143,7 +143,7 @@ def cells(rows, columns):
     ]
 
 
-def number(value, decimals):
+def number(value: Any, decimals: int) -> str:
     """``value`` with that many decimals; an en dash for ``None``, NaN and what is no number."""
     real = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not real or math.isnan(value):
@@ -151,7 +151,7 @@ def number(value, decimals):
     return "{:.{}f}".format(value, decimals)
 
 
-def interval(bounds, decimals):
+def interval(bounds: Optional[Sequence[Any]], decimals: int) -> Optional[Tuple[str, ...]]:
     """(low, high) as texts, or ``None`` where there are no two bounds."""
     if bounds is None or len(bounds) != 2:
         return None
@@ -159,7 +159,7 @@ def interval(bounds, decimals):
     return None if MISSING in texts else texts
 
 
-def layers_and_methods(rows):
+def layers_and_methods(rows: Sequence[Mapping[str, Any]]) -> Tuple[List[str], List[str]]:
     """(layers, methods) in order of first appearance."""
     return (
         list(OrderedDict.fromkeys(row["layer"] for row in rows)),

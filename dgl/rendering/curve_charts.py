@@ -5,6 +5,7 @@ CAM, which everything is compared with, is the dashed dark line.
 
 import math
 from collections import OrderedDict
+from typing import Any, Mapping, Optional, Sequence
 
 import numpy as np
 
@@ -35,7 +36,7 @@ SEMANTICS = OrderedDict(
 )
 
 
-def threshold_curves(curves, path):
+def threshold_curves(curves: Sequence[Mapping[str, Any]], path: str) -> None:
     """Accuracy against the binarisation threshold, a line for each method at each layer.
 
     Args:
@@ -92,7 +93,7 @@ def threshold_curves(curves, path):
         save_figure(figure, path)
 
 
-def alpha_chart(rows, path, metric=None):
+def alpha_chart(rows: Sequence[Mapping[str, Any]], path: str, metric: Optional[str] = None) -> None:
     """Accuracy against alpha, the weight of the target in the loss gradient, on a log axis.
 
     Alpha at infinity stands at the right edge, beyond a gap. The two ``semantics`` are the gradient of

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from dgl.rendering.overlay import draw_boxes, overlay
+from dgl.typing_names import ArrayLike
 
 PANEL = 320
 MAX_COLUMNS = 4
@@ -38,7 +39,13 @@ class Entry(NamedTuple):
     iou: Optional[float] = None
 
 
-def compose_tile(image, truth, entries, panel=PANEL, max_columns=MAX_COLUMNS):
+def compose_tile(
+    image: np.ndarray,
+    truth: ArrayLike,
+    entries: Sequence[Entry],
+    panel: int = PANEL,
+    max_columns: int = MAX_COLUMNS,
+) -> np.ndarray:
     """The composite for one picture; more than ``max_columns`` panels go into rows of equal length.
 
     Args:
@@ -86,7 +93,7 @@ def compose_tile(image, truth, entries, panel=PANEL, max_columns=MAX_COLUMNS):
     return tile
 
 
-def caption(left, right, width):
+def caption(left: str, right: str, width: int) -> np.ndarray:
     """A strip of text: one string at the left edge, shortened if it must be, one at the right.
 
     Args:

@@ -3,6 +3,8 @@
 CAM, which everything is compared with, is the dashed dark line.
 """
 
+from typing import Any, Mapping, Optional, Sequence
+
 from dgl.evaluation.entries import entry_name
 from dgl.rendering.chart_axes import (
     MARKERS,
@@ -28,7 +30,7 @@ from dgl.rendering.columns import layers_and_methods
 _GROUP = 0.74  # share of the room of a layer that its bars take
 
 
-def layer_bars(rows, path, metric=None):
+def layer_bars(rows: Sequence[Mapping[str, Any]], path: str, metric: Optional[str] = None) -> None:
     """Accuracy by layer: a group of bars a layer, a bar a method, CAM as a line across.
 
     A row's ``<metric>_interval`` (low, high), where it has one, is drawn as a whisker.
@@ -70,7 +72,9 @@ def layer_bars(rows, path, metric=None):
         save_figure(figure, path)
 
 
-def layer_profile(rows, path, metric=None):
+def layer_profile(
+    rows: Sequence[Mapping[str, Any]], path: str, metric: Optional[str] = None
+) -> None:
     """Accuracy by layer where there are too many bars to tell apart: a line a method.
 
     Args and errors as :func:`layer_bars`; no interval is drawn.

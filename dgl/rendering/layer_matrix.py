@@ -1,5 +1,7 @@
 """The layer-by-method matrix: accuracy of every method at every layer as a heat map."""
 
+from typing import Any, Mapping, Sequence
+
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
@@ -15,7 +17,7 @@ _SEQUENTIAL = LinearSegmentedColormap.from_list(
 )
 
 
-def layer_method_matrix(rows, path, metric):
+def layer_method_matrix(rows: Sequence[Mapping[str, Any]], path: str, metric: str) -> None:
     """Accuracy of every method at every layer, as a heat map with its numbers.
 
     Layers are rows and methods are columns, both in order of first appearance; a pair that was not

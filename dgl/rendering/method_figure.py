@@ -8,6 +8,7 @@ Run as ``python -m dgl.rendering.method_figure --out fig/method.png [--image PAT
 
 import argparse
 import io
+from typing import Optional, Sequence
 
 import cv2
 import matplotlib
@@ -41,7 +42,12 @@ _TEXT = 17
 _FORMULA = 22
 
 
-def draw(path, image=None, score_map=None, threshold=0.2):
+def draw(
+    path: str,
+    image: Optional[np.ndarray] = None,
+    score_map: Optional[np.ndarray] = None,
+    threshold: float = 0.2,
+) -> None:
     """Write the figure as a PNG, 1600 x 630 pixels.
 
     Args:
@@ -72,7 +78,7 @@ def draw(path, image=None, score_map=None, threshold=0.2):
     write_atomically(path, buffer.getvalue())
 
 
-def main(argv=None):
+def main(argv: Optional[Sequence[str]] = None) -> None:
     """Parse the command line and draw.
 
     Args:

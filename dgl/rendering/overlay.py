@@ -4,6 +4,7 @@ The overlay is the published one: min-max map -> uint8 -> JET; ``0.3 * image + 0
 """
 
 import os
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from dgl.boxes import resize_map
 from dgl.errors import UserError
 from dgl.files import write_atomically
+from dgl.typing_names import ArrayLike
 
 IMAGE_WEIGHT = 0.3
 HEAT_WEIGHT = 0.7
@@ -34,7 +36,7 @@ def _mixtures():
 _MIXED = _mixtures()
 
 
-def colourise(map01):
+def colourise(map01: ArrayLike) -> np.ndarray:
     """JET colours of a normalised map: low is blue, high is red.
 
     Args:
@@ -60,7 +62,7 @@ def colourise(map01):
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
 
 
-def overlay(image_rgb_uint8, map01):
+def overlay(image_rgb_uint8: np.ndarray, map01: ArrayLike) -> np.ndarray:
     """``0.3 * image + 0.7 * heatmap``.
 
     Args:
@@ -82,7 +84,9 @@ def overlay(image_rgb_uint8, map01):
     return _MIXED.take(index)
 
 
-def draw_boxes(image, predicted=None, truth=()):
+def draw_boxes(
+    image: np.ndarray, predicted: Optional[ArrayLike] = None, truth: ArrayLike = ()
+) -> np.ndarray:
     """Boxes on a copy: true ones green, the predicted one red and on top.
 
     Every line has a thin dark outline and is kept inside the picture, so it stays visible on any
@@ -108,7 +112,7 @@ def draw_boxes(image, predicted=None, truth=()):
     return drawn
 
 
-def write_image(path, rgb):
+def write_image(path: str, rgb: np.ndarray) -> None:
     """Write a picture in the format its name asks for, completely or not at all.
 
     Args:

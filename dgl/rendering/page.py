@@ -8,6 +8,7 @@ shows everything; with one, the gallery is sorted and filtered.
 import base64
 import json
 import os
+from typing import Any, Mapping, Sequence
 
 import jinja2
 
@@ -31,7 +32,12 @@ _TEMPLATE = "report.html.j2"
 _SIGNATURES = ((b"\xff\xd8\xff", "image/jpeg"), (b"\x89PNG\r\n\x1a\n", "image/png"))
 
 
-def write_report(out_dir, metrics, run, gallery):
+def write_report(
+    out_dir: str,
+    metrics: Mapping[str, Any],
+    run: Mapping[str, Any],
+    gallery: Sequence[Mapping[str, Any]],
+) -> str:
     """Write ``index.html``, and the plots it embeds also as files in ``plots/``.
 
     What a record lacks leaves its part of the page out; only one protocol is a must.
@@ -70,7 +76,7 @@ def write_report(out_dir, metrics, run, gallery):
     return index
 
 
-def data_uri(path):
+def data_uri(path: str) -> str:
     """The address that holds a PNG or JPEG file itself.
 
     Raises:
@@ -89,7 +95,7 @@ def data_uri(path):
     raise UserError("{}: expected a JPEG or PNG picture".format(path))
 
 
-def png_width(path):
+def png_width(path: str) -> int:
     """Width of a PNG file in pixels."""
     with open(path, "rb") as stream:
         return int.from_bytes(stream.read(20)[16:20], "big")

@@ -6,6 +6,7 @@ The page's script gets numbers only (indices of classes, entries and cases); nam
 import math
 import os
 from collections import OrderedDict
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from dgl.errors import UserError
 from dgl.rendering.columns import CASES, number
@@ -13,7 +14,12 @@ from dgl.rendering.columns import CASES, number
 _FOLDED = 12  # more verdicts than that are folded away under a picture
 
 
-def picture_list(out_dir, gallery, embed, iou=0.5):
+def picture_list(
+    out_dir: str,
+    gallery: Sequence[Mapping[str, Any]],
+    embed: Callable[[str], str],
+    iou: float = 0.5,
+) -> Dict[str, Any]:
     """What the page shows of the gallery.
 
     Args:
@@ -40,7 +46,8 @@ def picture_list(out_dir, gallery, embed, iou=0.5):
     seen = {case for item in gallery for case in (item.get("cases") or {}).values()}
     cases = [(key, text) for key, text in CASES.items() if key in seen]
     keys = [key for key, _ in cases]
-    pictures, index = [], []
+    pictures = []
+    index: List[Dict[str, Any]] = []
     for item in gallery:
         ious = [_iou(item, name) for name in entries]
         own = [(item.get("cases") or {}).get(name) for name in entries]
@@ -90,14 +97,14 @@ def picture_list(out_dir, gallery, embed, iou=0.5):
     }
 
 
-def case_counts(gallery):
+def case_counts(gallery: Sequence[Mapping[str, Any]]) -> List[Tuple[str, List[int]]]:
     """Counts of failure cases: a row an entry, in order of first appearance.
 
     Returns:
         list of (entry name, list of int), a count a case of :data:`~dgl.rendering.columns.CASES`
         and last the pictures that have one; empty where none has.
     """
-    counts = OrderedDict()
+    counts: Dict[str, Dict[str, int]] = OrderedDict()
     for item in gallery:
         for entry, case in (item.get("cases") or {}).items():
             own = counts.setdefault(entry, OrderedDict((key, 0) for key in CASES))

@@ -8,6 +8,7 @@ a scroll bar) and ``folded`` (it is closed at first). Plots are drawn here and e
 import math
 import os
 from collections import OrderedDict
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from dgl.rendering.columns import (
     CASES,
@@ -37,7 +38,13 @@ _MATRICES = {"fixed_threshold": ("gt_known",), "wsolevaluation": ("max_box_acc",
 _BARS = {"fixed_threshold": "gt_known", "wsolevaluation": "max_box_acc"}
 
 
-def plain_table(names, headings, rows, caption="", folded=False):
+def plain_table(
+    names: Sequence[str],
+    headings: Sequence[str],
+    rows: Sequence[Tuple[Sequence[str], Sequence[Any]]],
+    caption: str = "",
+    folded: bool = False,
+) -> Dict[str, Any]:
     """A table of ready values.
 
     Args:
@@ -66,7 +73,7 @@ def plain_table(names, headings, rows, caption="", folded=False):
     }
 
 
-def protocol_sections(metrics, folder):
+def protocol_sections(metrics: Mapping[str, Any], folder: str) -> List[Dict[str, Any]]:
     """A section a protocol that was measured; plots go into ``folder``.
 
     Raises:
@@ -88,7 +95,7 @@ def protocol_sections(metrics, folder):
     return sections
 
 
-def selection_section(metrics):
+def selection_section(metrics: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     """How the layers and thresholds were chosen, or ``None``.
 
     The figures here, on the selection's pictures and on the evaluation's, are all of wsolevaluation's
@@ -138,7 +145,7 @@ def selection_section(metrics):
     }
 
 
-def alpha_section(metrics, folder):
+def alpha_section(metrics: Mapping[str, Any], folder: str) -> Optional[Dict[str, Any]]:
     """What alpha does to the map's accuracy, or ``None``; plots go into ``folder``."""
     study = metrics.get("alpha")
     if not isinstance(study, dict) or not study.get("rows"):
@@ -176,7 +183,9 @@ def alpha_section(metrics, folder):
     }
 
 
-def case_section(metrics, gallery):
+def case_section(
+    metrics: Mapping[str, Any], gallery: Sequence[Mapping[str, Any]]
+) -> Optional[Dict[str, Any]]:
     """How the boxes fail, over all pictures where the record says and over the gallery's, or ``None``."""
     tables = []
     protocol = metrics["protocols"].get("fixed_threshold") or {"rows": []}
@@ -324,11 +333,11 @@ def _make_a_matrix(rows):
     return sum(methods.count(method) > 1 for method in set(methods)) > 1
 
 
-def curves_to_draw(rows, figure):
+def curves_to_draw(rows: Sequence[Mapping[str, Any]], figure: str) -> Sequence[Mapping[str, Any]]:
     """All rows if they fit one plot, else the best row of each method, and of those the best."""
     if len(rows) <= MOST_CURVES:
         return rows
-    best = OrderedDict()
+    best: Dict[str, Mapping[str, Any]] = OrderedDict()
     for row in rows:
         kept = best.setdefault(row["method"], row)
         if _height(row, figure) > _height(kept, figure):

@@ -6,6 +6,7 @@ Every file holds one protocol: ``fixed_threshold.*`` and ``wsolevaluation.*`` ar
 import os
 import re
 from collections import OrderedDict
+from typing import Any, List, Mapping, Optional
 
 from dgl.evaluation.table import write_csv
 from dgl.files import write_atomically
@@ -43,7 +44,9 @@ _LATEX = {
 }
 
 
-def write_tables(out_dir, metrics, run=None):
+def write_tables(
+    out_dir: str, metrics: Mapping[str, Any], run: Optional[Mapping[str, Any]] = None
+) -> List[str]:
     """Write ``tables/<protocol>.csv`` and ``.tex`` and ``tables/matrix_<figure>.csv``.
 
     Args:
@@ -76,7 +79,7 @@ def write_tables(out_dir, metrics, run=None):
     return written
 
 
-def latex_table(name, protocol, command=None):
+def latex_table(name: str, protocol: Mapping[str, Any], command: Optional[str] = None) -> str:
     """A protocol's table for LaTeX's booktabs: intervals in brackets, best values bold.
 
     Args:
@@ -115,7 +118,7 @@ def latex_table(name, protocol, command=None):
     return "\n".join(lines) + "\n"
 
 
-def escape_latex(text):
+def escape_latex(text: str) -> str:
     """``text`` with the characters that LaTeX gives a meaning set as themselves, on one line."""
     return "".join(_LATEX.get(letter, letter) for letter in _one_line(text))
 

@@ -8,7 +8,11 @@ import re
 import stat
 import zipfile
 from collections import OrderedDict
+from typing import Callable
 
+import numpy as np
+
+from dgl.backbones.base import Shapes
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.weights.foreign import DAMAGED_ARCHIVE, first_line
@@ -44,12 +48,12 @@ class Checkpoint(object):
         shapes: ordered variable name (without ``:0``) -> tuple of int.
     """
 
-    def __init__(self, path, shapes, read):
+    def __init__(self, path: str, shapes: Shapes, read: Callable[[str], np.ndarray]):
         self.path = path
         self.shapes = shapes
         self._read = read
 
-    def read(self, name):
+    def read(self, name: str) -> np.ndarray:
         """The value of variable ``name``, a NumPy array.
 
         Raises:
@@ -142,7 +146,7 @@ def _newest_in(folder):
     raise UserError("--load {}: the folder holds {}; name one by its prefix".format(folder, found))
 
 
-def is_checkpoint(path):
+def is_checkpoint(path: str) -> bool:
     """Whether ``path`` leads to a checkpoint: a file, a prefix, or a folder that holds one.
 
     Nothing is opened; what is there may turn out to be damaged.
@@ -193,7 +197,7 @@ def _reader_of(path):
     return _READERS.get(os.path.splitext(path)[1].lower())
 
 
-def open_checkpoint(path):
+def open_checkpoint(path: str) -> Checkpoint:
     """Open a checkpoint.
 
     Args:

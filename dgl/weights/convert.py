@@ -165,7 +165,7 @@ def _stored_shape(shape, axes):
 
 def _read(checkpoint, pieces):
     variables = OrderedDict()
-    for name, piece in tqdm(pieces.items(), desc="reading", unit="variable", disable=None):
+    for name, piece in tqdm(pieces.items(), desc="reading", unit=" variables", disable=None):
         value = read_weights(checkpoint, piece.name)
         value = np.transpose(value, piece.axes) if piece.axes else value
         variables[name] = np.ascontiguousarray(value)
@@ -256,40 +256,11 @@ def convert(
 
 
 def main(argv=None):
+    from dgl.cli import convert as command
+
     parser = argparse.ArgumentParser(prog="python -m dgl.weights.convert", description=__doc__)
-    parser.add_argument("file", help="published weights: .npz, .ckpt, .h5, .pth or .safetensors")
-    parser.add_argument("--mode", help="backbone, when the file's layers fit none exactly")
-    parser.add_argument("--out", help="the .npz to write (pretrain_model/, under --load's name)")
-    parser.add_argument(
-        "--published-as", metavar="NAME", help="which published file it is, when renamed"
-    )
-    parser.add_argument(
-        "--channels", choices=("rgb", "bgr"), help="order of its input channels (the publisher's)"
-    )
-    parser.add_argument(
-        "--keep-first-layer",
-        action="store_true",
-        help="do not fold the publisher's preprocessing into the first layer",
-    )
-    parser.add_argument("--force", action="store_true", help="overwrite --out")
-    args = parser.parse_args(argv)
-    options = vars(args)
-    done = convert(options.pop("file"), **options)
-    first = "first layer as published"
-    if done.preprocessing:
-        first = "first layer made for this project's input, from " + done.preprocessing.text
-    print(
-        "wrote {}: weights of {} for --mode {}, {} variables ({} that the network does not use left out); "
-        "{}".format(
-            done.out,
-            PUBLISHERS[done.published.source],
-            done.published.mode,
-            done.written,
-            done.left_out,
-            first,
-        )
-    )
-    return 0
+    command.add_flags(parser)
+    return command.run(parser.parse_args(argv))
 
 
 if __name__ == "__main__":

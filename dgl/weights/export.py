@@ -45,14 +45,11 @@ def export(load, out):
 
 
 def main(argv=None):
+    from dgl.cli import export as command
+
     parser = argparse.ArgumentParser(prog="python -m dgl.weights.export", description=__doc__)
-    parser.add_argument("--load", required=True, help="trained checkpoint or its folder")
-    parser.add_argument("--out", required=True, help="the .npz to write")
-    args = parser.parse_args(argv)
-    count = export(args.load, args.out)
-    size = os.path.getsize(args.out) / 1e6
-    print("wrote {}: {} variables, {:.1f} MB".format(args.out, count, size))
-    return 0
+    command.add_flags(parser)
+    return command.run(parser.parse_args(argv))
 
 
 if __name__ == "__main__":

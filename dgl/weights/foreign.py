@@ -3,10 +3,15 @@
 import struct
 import zipfile
 import zlib
+from typing import Callable, Dict, Sequence, Tuple
 
 import numpy as np
 
+from dgl.backbones.base import Shapes
 from dgl.errors import UserError
+
+# What opens a file: the variables' shapes, and what reads one of them.
+Opened = Tuple[Shapes, Callable[[str], np.ndarray]]
 
 _NAMED = 200  # characters of a stored text that a message repeats
 
@@ -24,17 +29,19 @@ DAMAGED_ARCHIVE = (
 )
 
 
-def first_line(error):
+def first_line(error: BaseException) -> str:
     """The first line of an exception's message, its kind if it has none."""
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def quoted(text):
+def quoted(text: str) -> str:
     """A text from a file, fit for a one-line message: as it is, else escaped and shortened."""
     return text if text.isprintable() and len(text) <= _NAMED else repr(text[:_NAMED])
 
 
-def add_shape(shapes, path, name, shape):
+def add_shape(
+    shapes: Dict[str, Tuple[int, ...]], path: str, name: str, shape: Sequence[int]
+) -> None:
     """Enter a variable into ``shapes``.
 
     Raises:
@@ -47,7 +54,7 @@ def add_shape(shapes, path, name, shape):
     shapes[name] = tuple(shape)
 
 
-def widen_bfloat16(raw):
+def widen_bfloat16(raw: np.ndarray) -> np.ndarray:
     """float32 values of bfloat16 numbers, which NumPy lacks: their bits are the upper half.
 
     Args:

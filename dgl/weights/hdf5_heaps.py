@@ -32,7 +32,7 @@ def _lengths(data, begin):
         yield size
 
 
-def longest_text(path):
+def longest_text(path: str) -> int:
     """Bytes of the longest text of variable length in an HDF5 file.
 
     Raises:

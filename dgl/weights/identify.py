@@ -1,15 +1,17 @@
-"""Which backbone a checkpoint is of, from the names of its variables: loads no TensorFlow of its own."""
+"""Which backbone a checkpoint is of, from the names of its variables."""
 
 import re
 from typing import Any, Optional
 
 from dgl.backbones import BACKBONES
-from dgl.backbones.base import Shapes
+from dgl.backbones.base import Backbone, Shapes
 from dgl.backbones.inception import INCEPTION_V3
 from dgl.backbones.resnet import BLOCKS_BY_DEPTH
 from dgl.backbones.vgg import VGG
 from dgl.errors import UserError
+from dgl.weights.checkpoint import is_checkpoint, open_checkpoint
 from dgl.weights.foreign import quoted
+from dgl.weights.model_card import read_card
 from dgl.weights.published import PUBLISHERS
 from dgl.weights.sources import recognise
 
@@ -58,6 +60,32 @@ def identify(checkpoint: Any) -> str:
     if mode is None:
         raise UserError("{}: {}".format(checkpoint.path, _what_instead(checkpoint)))
     return mode
+
+
+def by_short_name(load: str) -> Optional[Backbone]:
+    """The backbone whose ImageNet weights ``load`` is a short name of, ``None`` where it is a path."""
+    if is_checkpoint(load):
+        return None
+    return next((one for one in BACKBONES.values() if load in one.pretrained), None)
+
+
+def mode_for(load: str) -> str:
+    """The backbone that ``--load`` asks for where no ``--mode`` is given.
+
+    Args:
+        load: a short name for ImageNet weights, or a checkpoint's path. What its model card says goes
+            before what :func:`identify` finds.
+
+    Raises:
+        UserError: no such checkpoint, or none of a backbone of this project's.
+    """
+    backbone = by_short_name(load)
+    if backbone is not None:
+        return backbone.mode
+    card = read_card(load)
+    if card is not None and card.mode in BACKBONES:
+        return card.mode
+    return identify(open_checkpoint(load))
 
 
 def _what_instead(checkpoint):

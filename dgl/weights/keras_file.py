@@ -9,11 +9,12 @@ each layer has ``weight_names`` and below it the weights as datasets. Long attri
 import itertools
 import os
 from collections import Counter, OrderedDict
+from typing import Dict, Tuple
 
 import numpy as np
 
 from dgl.errors import UserError
-from dgl.weights.foreign import add_shape, first_line, quoted
+from dgl.weights.foreign import Opened, add_shape, first_line, quoted
 from dgl.weights.hdf5_heaps import longest_text
 
 # Weights hardly compress, zeros do up to a thousandfold; small arrays may be all zeros.
@@ -194,7 +195,7 @@ def _weights(reader):
             yield name, "{}{}/{}".format(prefix, layer, weight)
 
 
-def open_keras(path):
+def open_keras(path: str) -> Opened:
     """Open a Keras weight file; its numbers are read one array at a time.
 
     Args:
@@ -209,7 +210,8 @@ def open_keras(path):
             array may have as many bytes as the file, a compressed one 100 times what is stored of it
             and 1 MiB.
     """
-    shapes, places = OrderedDict(), {}
+    shapes: Dict[str, Tuple[int, ...]] = OrderedDict()
+    places = {}
     try:
         with _Reader(path) as reader:
             for name, place in _weights(reader):

@@ -43,7 +43,7 @@ class ModelCard:
     last_stride: int = 1
 
 
-def write_card(path, card):
+def write_card(path: str, card: ModelCard) -> None:
     """Write ``card`` as JSON, atomically."""
     text = json.dumps(asdict(card), indent=1) + "\n"
     write_atomically(path, text.encode("utf-8"))
@@ -55,7 +55,7 @@ def _candidates(checkpoint_path):
     yield os.path.join(folder, CARD_FILE)
 
 
-def read_card(checkpoint_path):
+def read_card(checkpoint_path: str) -> Optional[ModelCard]:
     """The card of a checkpoint, or ``None`` when it has none.
 
     Raises:

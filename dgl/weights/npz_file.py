@@ -8,12 +8,13 @@ import os
 import tokenize
 import zipfile
 from collections import OrderedDict
+from typing import Any, Dict, Mapping
 
 import numpy as np
 
 from dgl.errors import UserError
 from dgl.files import write_atomically
-from dgl.weights.foreign import DAMAGED_ARCHIVE, add_shape, first_line, quoted
+from dgl.weights.foreign import DAMAGED_ARCHIVE, Opened, add_shape, first_line, quoted
 
 _LONGEST_HEADER = 1 << 16
 _LARGEST_RATIO = 1032  # what deflate can reach
@@ -21,7 +22,7 @@ _LARGEST_RATIO = 1032  # what deflate can reach
 _DAMAGED = DAMAGED_ARCHIVE + (TypeError, AttributeError, SyntaxError, tokenize.TokenError)
 
 
-def plain_name(name):
+def plain_name(name: str) -> str:
     """A variable's name without the number of its operation's output."""
     return name[:-2] if name.endswith(":0") else name
 
@@ -76,7 +77,7 @@ def _find_arrays(archive, path):
     return shapes, members
 
 
-def open_npz(path):
+def open_npz(path: str) -> Opened:
     """Open an archive of arrays; its numbers are read one array at a time.
 
     Args:
@@ -110,8 +111,9 @@ def open_npz(path):
     return shapes, read
 
 
-def save_npz(path, variables):
+def save_npz(path: str, variables: Mapping[str, np.ndarray]) -> None:
     """Write variables (name -> array) as a tensorpack ``.npz``, compressed, atomically."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **variables)
+    arrays: Dict[str, Any] = dict(variables)
+    np.savez_compressed(buffer, **arrays)
     write_atomically(path, buffer.getvalue())

@@ -9,7 +9,7 @@ from here. Sources: tensorpack's ``examples`` (``ResNet/README.md``, ``CaffeMode
 
 import os
 from dataclasses import dataclass, replace
-from typing import Tuple
+from typing import Optional, Tuple
 
 from dgl.backbones.base import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 
@@ -37,7 +37,7 @@ class Preprocessing:
     std: Tuple[float, float, float]
     text: str
 
-    def in_order(self, order):
+    def in_order(self, order: str) -> "Preprocessing":
         """The same means and scales for a network whose input channels are in ``order``."""
         if order == self.order:
             return self
@@ -150,17 +150,17 @@ ENTRIES = (
 )
 
 
-def entries(mode, source=None):
+def entries(mode: str, source: Optional[str] = None) -> Tuple[Published, ...]:
     """The published files for a backbone, of one publisher or of all."""
     return tuple(e for e in ENTRIES if e.mode == mode and source in (None, e.source))
 
 
-def converted_name(file_name):
+def converted_name(file_name: str) -> str:
     """What a converted file is called that takes the place of a published one."""
     return os.path.splitext(file_name)[0] + ".npz"
 
 
-def how_to_get(mode, file_name, folder):
+def how_to_get(mode: str, file_name: str, folder: str) -> str:
     """One line for people who lack ``file_name``: what to fetch, from where, where to put it."""
     found = entries(mode)
     direct = [e for e in found if e.file_name == file_name]

@@ -2,13 +2,17 @@
 
 import os
 from collections import OrderedDict
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, cast
+
+import numpy as np
 
 from dgl.backbones import BuildOptions
+from dgl.backbones.base import Backbone, Shapes
 from dgl.backbones.network import build_network
 from dgl.data.totals import CLASSES
 from dgl.errors import UserError
 from dgl.tf_compat import tf
-from dgl.weights.checkpoint import is_checkpoint
+from dgl.weights.checkpoint import Checkpoint, is_checkpoint
 from dgl.weights.published import converted_name, how_to_get
 from dgl.weights.sources import recognise
 from dgl.weights.values import read_weights
@@ -18,7 +22,7 @@ _BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspat
 _NAMED = 4  # how many disagreeing variables an error names
 
 
-def find_weights(backbone, load):
+def find_weights(backbone: Backbone, load: str) -> str:
     """Turn ``--load NAME_OR_PATH`` into a path.
 
     A short name (``vgg``, ``resnet50``, ...) stands for the ImageNet file in ``pretrain_model/`` of the
@@ -44,7 +48,7 @@ def find_weights(backbone, load):
     raise UserError("--load {}: {}".format(load, how_to_get(backbone.mode, file_name, folder)))
 
 
-def conversion_hint(backbone, checkpoint):
+def conversion_hint(backbone: Backbone, checkpoint: Checkpoint) -> str:
     """How to make a file for ``backbone`` of another publisher's weights; ``""`` for anything else."""
     recognised = recognise(checkpoint.shapes)
     if recognised is None or backbone.mode not in recognised[1]:
@@ -60,7 +64,9 @@ def _first_names(checkpoint):
     return ", ".join(names[:_NAMED]) or "nothing"
 
 
-def choose_head(backbone, checkpoint, data_set=None):
+def choose_head(
+    backbone: Backbone, checkpoint: Checkpoint, data_set: Optional[str] = None
+) -> Tuple[str, int]:
     """The classification layer of a checkpoint: (scope, number of classes).
 
     With several heads, the one named for ``data_set`` is taken, else the first by name.
@@ -85,7 +91,14 @@ def choose_head(backbone, checkpoint, data_set=None):
     return next(iter(heads.items()))
 
 
-def options_from(backbone, checkpoint, data_set=None, width=None, norm=None, last_stride=1):
+def options_from(
+    backbone: Backbone,
+    checkpoint: Checkpoint,
+    data_set: Optional[str] = None,
+    width: Optional[float] = None,
+    norm: Optional[str] = None,
+    last_stride: int = 1,
+) -> BuildOptions:
     """Build options that a checkpoint asks for.
 
     Args:
@@ -114,7 +127,7 @@ def options_from(backbone, checkpoint, data_set=None, width=None, norm=None, las
         )
     head, classes = choose_head(backbone, checkpoint, data_set)
     if width is None:
-        width = backbone.find_width(checkpoint.shapes, checkpoint.path)
+        width = cast(float, backbone.find_width(checkpoint.shapes, checkpoint.path))
     else:
         width = backbone.round_width(width)
     return BuildOptions(
@@ -126,7 +139,9 @@ def options_from(backbone, checkpoint, data_set=None, width=None, norm=None, las
     )
 
 
-def network_variables(backbone, options, image_size, trained=False):
+def network_variables(
+    backbone: Backbone, options: BuildOptions, image_size: int, trained: bool = False
+) -> Dict[str, Tuple[int, ...]]:
     """Names and shapes of a network's variables, from a graph that is thrown away.
 
     Args:
@@ -149,7 +164,7 @@ def _shapes_of(variables):
     return OrderedDict((v.op.name, tuple(v.shape.as_list())) for v in variables)
 
 
-def disagreements(wanted, checkpoint):
+def disagreements(wanted: Shapes, checkpoint: Checkpoint) -> Tuple[List[str], List[str]]:
     """Variables of a network that the checkpoint cannot fill.
 
     Args:
@@ -171,13 +186,13 @@ def disagreements(wanted, checkpoint):
     return missing, mismatched
 
 
-def first_of(texts, count=_NAMED):
+def first_of(texts: Sequence[str], count: int = _NAMED) -> str:
     """The first ``count`` of a list of texts in one line, and how many more there are."""
     more = len(texts) - count
     return ", ".join(texts[:count]) + (" and {} more".format(more) if more > 0 else "")
 
 
-def read_all(variables, checkpoint):
+def read_all(variables: Iterable[Any], checkpoint: Checkpoint) -> Dict[str, np.ndarray]:
     """The weights of every variable from the checkpoint; all of them must match.
 
     Args:

@@ -7,17 +7,18 @@ hand over as NumPy, is read here from the place that the header states: https://
 import json
 import struct
 from collections import OrderedDict
+from typing import Dict, Tuple
 
 import numpy as np
 
 from dgl.errors import UserError
-from dgl.weights.foreign import add_shape, first_line, quoted, widen_bfloat16
+from dgl.weights.foreign import Opened, add_shape, first_line, quoted, widen_bfloat16
 
 _LENGTH = struct.Struct("<Q")
 _PLAIN = frozenset("F64 F32 F16 I64 I32 I16 I8 U64 U32 U16 U8 BOOL".split())
 
 
-def is_safetensors(head, size):
+def is_safetensors(head: bytes, size: int) -> bool:
     """Whether a file of ``size`` bytes that begins with ``head`` (9 bytes or more) looks like one."""
     if len(head) <= _LENGTH.size or head[_LENGTH.size : _LENGTH.size + 1] != b"{":
         return False
@@ -35,7 +36,7 @@ def _read_bfloat16(path, name):
         )
 
 
-def open_safetensors(path):
+def open_safetensors(path: str) -> Opened:
     """Open a safetensors file; its numbers are read one tensor at a time.
 
     Returns:
@@ -55,7 +56,8 @@ def open_safetensors(path):
         safetensors.SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError,
         OverflowError, MemoryError,
     )  # fmt: skip
-    shapes, kinds = OrderedDict(), {}
+    shapes: Dict[str, Tuple[int, ...]] = OrderedDict()
+    kinds = {}
     try:
         with safetensors.safe_open(path, framework="np") as stored:
             for name in stored.keys():  # noqa: SIM118 (not a dict)

@@ -10,11 +10,19 @@ import os
 import struct
 import zipfile
 from collections import OrderedDict
+from typing import Dict, Iterable, List, Tuple
 
 import numpy as np
 
 from dgl.errors import UserError
-from dgl.weights.foreign import DAMAGED_ARCHIVE, add_shape, first_line, quoted, widen_bfloat16
+from dgl.weights.foreign import (
+    DAMAGED_ARCHIVE,
+    Opened,
+    add_shape,
+    first_line,
+    quoted,
+    widen_bfloat16,
+)
 from dgl.weights.torch_pickle import STORAGE_TYPES, Storage, Tensor, read_pickle
 
 # How a pickle of the magic number ends, in any protocol from 2 on.
@@ -26,12 +34,12 @@ _MOST_AXES = 32  # NumPy's limit
 _HIGHEST = 1 << 62
 
 
-def is_legacy_torch(head):
+def is_legacy_torch(head: bytes) -> bool:
     """Whether the first bytes of a file (16 or more) are those of PyTorch's older format."""
     return head.startswith(b"\x80") and _PICKLED_MAGIC in head
 
 
-def pickles_in(members):
+def pickles_in(members: Iterable[str]) -> List[str]:
     """The names of PyTorch's pickle among a zip archive's, the one of the state dict first."""
     return sorted((name for name in members if name.split("/")[-1] == "data.pkl"), key=len)
 
@@ -186,7 +194,7 @@ def _values(stored, tensor):
     return window != 0 if storage.kind == "BoolStorage" else window
 
 
-def open_torch(path):
+def open_torch(path: str) -> Opened:
     """Open a state dict; its numbers are read one tensor at a time.
 
     Args:
@@ -208,7 +216,8 @@ def open_torch(path):
         raise UserError(
             "{}: not a readable PyTorch file ({})".format(path, quoted(first_line(error)))
         ) from None
-    shapes, tensors = OrderedDict(), {}
+    shapes: Dict[str, Tuple[int, ...]] = OrderedDict()
+    tensors = {}
     for name, tensor in _state_dict(stored.value, path):
         _check(path, name, tensor, stored.sizes)
         add_shape(shapes, path, name, tensor.shape)

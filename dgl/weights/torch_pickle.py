@@ -7,6 +7,7 @@ the functions below can be called. Source of the format: Python's ``pickletools`
 
 import io
 import pickletools
+from typing import Any, BinaryIO, Callable, Dict, Optional, Sequence, Tuple
 
 from dgl.errors import UserError
 from dgl.weights.foreign import first_line, quoted
@@ -39,7 +40,7 @@ _DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OverflowError, M
 class Storage(object):
     """Where numbers lie: ``kind`` (a key of ``STORAGE_TYPES``), ``key``, ``size`` in elements."""
 
-    def __init__(self, kind, key, size, start=0):
+    def __init__(self, kind: str, key: str, size: int, start: int = 0):
         self.kind = kind
         self.key = key
         self.size = size
@@ -49,7 +50,13 @@ class Storage(object):
 class Tensor(object):
     """A window into a storage; offset and strides count elements. Nothing is checked yet."""
 
-    def __init__(self, storage=None, offset=0, shape=(), strides=()):
+    def __init__(
+        self,
+        storage: Optional[Storage] = None,
+        offset: int = 0,
+        shape: Sequence[int] = (),
+        strides: Sequence[int] = (),
+    ):
         self.storage = storage
         self.offset = offset
         self.shape = shape
@@ -74,7 +81,7 @@ def _parameter(data, *_):
 
 
 # What a pickle may call. State dicts saved before PyTorch 0.4 hold the last two and `_rebuild_tensor`.
-_CALLS = {
+_CALLS: Dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": lambda pairs=(): _put({}, pairs),
     "torch.Size": lambda sizes=(): tuple(sizes),
     "torch._utils._rebuild_tensor": Tensor,
@@ -255,7 +262,7 @@ class _Machine(object):
         self.stack.append(storage)
 
 
-def read_pickle(stream, path):
+def read_pickle(stream: BinaryIO, path: str) -> Tuple[Any, Dict[str, Storage]]:
     """Read one pickle.
 
     Args:

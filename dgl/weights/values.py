@@ -3,9 +3,10 @@
 import numpy as np
 
 from dgl.errors import UserError
+from dgl.weights.checkpoint import Checkpoint
 
 
-def read_weights(checkpoint, name):
+def read_weights(checkpoint: Checkpoint, name: str) -> np.ndarray:
     """The weights ``name`` of a checkpoint.
 
     Args:

@@ -2,8 +2,9 @@
 
 from collections import OrderedDict
 
-from dgl.backbones.base import Network
+from dgl.backbones.base import BuildOptions, Network
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 from tensorpack.tfutils.collection import backup_collection, restore_collection  # isort: skip
 from tensorpack.tfutils.tower import get_current_tower_context  # isort: skip
@@ -167,7 +168,7 @@ class _Layers(object):
         return tf.nn.relu(out)
 
 
-def build(image, options):
+def build(image: Tensor, options: BuildOptions) -> Network:
     """The network on normalised BGR ``image``; see :class:`~dgl.backbones.Backbone`."""
     layers = _Layers(options)
     points = OrderedDict()

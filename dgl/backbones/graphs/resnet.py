@@ -1,9 +1,11 @@
 """Bottleneck ResNets as a graph."""
 
 from collections import OrderedDict
+from typing import Sequence
 
-from dgl.backbones.base import Network
+from dgl.backbones.base import BuildOptions, Network
 from dgl.tf_compat import tf
+from dgl.typing_names import Tensor
 
 from tensorpack.models import (  # isort: skip
     BatchNorm,
@@ -58,7 +60,9 @@ def _bottleneck(features, channels, stride, squeeze_excite, channel_axis):
     return parts
 
 
-def build(image, options, blocks, squeeze_excite):
+def build(
+    image: Tensor, options: BuildOptions, blocks: Sequence[int], squeeze_excite: bool
+) -> Network:
     """The network on normalised BGR ``image``; see :class:`~dgl.backbones.Backbone`.
 
     Args:

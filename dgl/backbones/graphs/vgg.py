@@ -2,8 +2,9 @@
 
 from collections import OrderedDict
 
-from dgl.backbones.base import Network
+from dgl.backbones.base import BuildOptions, Network
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+from dgl.typing_names import Tensor
 
 from tensorpack.models import (  # isort: skip
     BNReLU,
@@ -18,7 +19,7 @@ _BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 _ADD_CHANNELS = 1024
 
 
-def build(image, options):
+def build(image: Tensor, options: BuildOptions) -> Network:
     """The network on normalised BGR ``image``; see :class:`~dgl.backbones.Backbone`."""
     endpoints = OrderedDict()
     batch_norm = options.norm == "bn"

@@ -4,14 +4,20 @@ Points are float arrays of shape (N, 2) as (x, y) with y down; colours are (R, G
 canvases are uint8 RGB arrays, changed in place.
 """
 
+from typing import Sequence
+
 import cv2
 import numpy as np
+
+from dgl.typing_names import ArrayLike
 
 # OpenCV takes sub-pixel coordinates as fixed point with this many fractional bits.
 _SHIFT = 4
 
 
-def transform(scale=1.0, angle=0.0, centre=(0.0, 0.0), mirror=False):
+def transform(
+    scale: float = 1.0, angle: float = 0.0, centre: ArrayLike = (0.0, 0.0), mirror: bool = False
+) -> np.ndarray:
     """Return the 2 x 3 affine map that mirrors x, scales, rotates and then moves the origin.
 
     Args:
@@ -29,18 +35,18 @@ def transform(scale=1.0, angle=0.0, centre=(0.0, 0.0), mirror=False):
     return np.array([[flip * cos, sin, centre[0]], [-flip * sin, cos, centre[1]]])
 
 
-def compose(outer, inner):
+def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
     """Return the affine map that applies ``inner`` and then ``outer`` (both 2 x 3)."""
     linear = outer[:, :2] @ inner[:, :2]
     return np.column_stack([linear, outer[:, :2] @ inner[:, 2] + outer[:, 2]])
 
 
-def apply(affine, points):
+def apply(affine: np.ndarray, points: ArrayLike) -> np.ndarray:
     """Map points of shape (N, 2) by a 2 x 3 affine map."""
     return np.asarray(points, dtype=np.float64) @ affine[:, :2].T + affine[:, 2]
 
 
-def smooth(points, closed=True, steps=8):
+def smooth(points: ArrayLike, closed: bool = True, steps: int = 8) -> np.ndarray:
     """Run a Catmull-Rom curve through ``points``.
 
     Args:
@@ -70,7 +76,9 @@ def smooth(points, closed=True, steps=8):
     return curve if closed else np.vstack([curve, knots[-1]])
 
 
-def blade(length, width, bluntness=0.7, bend=0.0, steps=12):
+def blade(
+    length: float, width: float, bluntness: float = 0.7, bend: float = 0.0, steps: int = 12
+) -> np.ndarray:
     """Outline of a leaf or a feather lying along +x from the origin.
 
     Args:
@@ -90,14 +98,14 @@ def blade(length, width, bluntness=0.7, bend=0.0, steps=12):
     return np.vstack([upper, lower])
 
 
-def ellipse(centre, radii, angle=0.0, steps=24):
+def ellipse(centre: ArrayLike, radii: ArrayLike, angle: float = 0.0, steps: int = 24) -> np.ndarray:
     """Outline of an ellipse, float64 array of shape (steps, 2)."""
     t = np.linspace(0.0, 2 * np.pi, steps, endpoint=False)
     points = np.stack([radii[0] * np.cos(t), radii[1] * np.sin(t)], axis=1)
     return apply(transform(1.0, angle, centre), points)
 
 
-def stroke_outline(spine, start_width, end_width):
+def stroke_outline(spine: np.ndarray, start_width: float, end_width: float) -> np.ndarray:
     """Outline of a line that tapers from one width to another along ``spine`` (N, 2)."""
     spine = np.asarray(spine, dtype=np.float64)
     along = np.gradient(spine, axis=0)
@@ -111,27 +119,33 @@ def _fixed(points):
     return np.round(np.asarray(points) * (1 << _SHIFT)).astype(np.int32).reshape(-1, 1, 2)
 
 
-def fill(canvas, points, colour):
+def fill(canvas: np.ndarray, points: ArrayLike, colour: ArrayLike) -> None:
     """Fill a polygon with smooth edges; ``colour`` is (R, G, B), or a number on a mask."""
     value = tuple(float(c) for c in colour) if np.ndim(colour) else float(colour)
     cv2.fillPoly(canvas, [_fixed(points)], value, cv2.LINE_AA, _SHIFT)
 
 
-def line(canvas, points, colour, thickness=1.0, closed=False):
+def line(
+    canvas: np.ndarray,
+    points: ArrayLike,
+    colour: ArrayLike,
+    thickness: float = 1.0,
+    closed: bool = False,
+) -> None:
     """Draw a polyline with smooth edges, at least one pixel thick."""
     value = tuple(float(c) for c in colour) if np.ndim(colour) else float(colour)
     width = max(1, int(round(thickness)))
     cv2.polylines(canvas, [_fixed(points)], closed, value, width, cv2.LINE_AA, _SHIFT)
 
 
-def blend(canvas, colour, alpha):
+def blend(canvas: np.ndarray, colour: ArrayLike, alpha: np.ndarray) -> None:
     """Lay ``colour`` ((3,) or H x W x 3) over ``canvas`` with opacity ``alpha`` (H x W, 0..1)."""
     base = canvas.astype(np.float32)
     over = np.asarray(colour, dtype=np.float32)
     canvas[:] = np.clip(base + (over - base) * alpha[..., None], 0, 255).astype(np.uint8)
 
 
-def tone(colour, factor):
+def tone(colour: np.ndarray, factor: float) -> np.ndarray:
     """Return ``colour`` made darker (factor < 1) or lighter (> 1, towards white)."""
     colour = np.asarray(colour, dtype=np.float64)
     if factor <= 1:
@@ -139,13 +153,20 @@ def tone(colour, factor):
     return colour + (255.0 - colour) * min(1.0, factor - 1.0)
 
 
-def jitter(rng, colour, amount=14.0):
+def jitter(rng: np.random.Generator, colour: ArrayLike, amount: float = 14.0) -> np.ndarray:
     """Return ``colour`` with one common and one per-channel random offset, clipped to 0..255."""
     offset = rng.normal(0, amount) + rng.normal(0, 0.5 * amount, 3)
     return np.clip(np.asarray(colour, dtype=np.float64) + offset, 0, 255)
 
 
-def noise(rng, shape, cell, octaves=4, stretch=(1.0, 1.0), gain=0.55):
+def noise(
+    rng: np.random.Generator,
+    shape: Sequence[int],
+    cell: float,
+    octaves: int = 4,
+    stretch: Sequence[float] = (1.0, 1.0),
+    gain: float = 0.55,
+) -> np.ndarray:
     """Multi-octave value noise.
 
     Args:
@@ -174,7 +195,7 @@ def noise(rng, shape, cell, octaves=4, stretch=(1.0, 1.0), gain=0.55):
     return np.clip(0.5 + 0.28 * total / np.sqrt(power), 0.0, 1.0)
 
 
-def ramp(values, colours):
+def ramp(values: np.ndarray, colours: ArrayLike) -> np.ndarray:
     """Colour ``values`` (H x W, 0..1) along evenly spaced ``colours`` (K, 3); uint8 H x W x 3."""
     colours = np.asarray(colours, dtype=np.float64)
     stops = np.linspace(0, 255, len(colours))

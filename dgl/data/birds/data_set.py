@@ -245,35 +245,11 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv=None):
     """Parse flags and write the data set or the samples; returns the exit code."""
+    from dgl.cli import make_data
+
     parser = _Parser(
         prog="python -m dgl.data.birds",
         description="Render a data set of drawn birds for weakly supervised localization.",
     )
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", help="folder to make the data set in")
-    target.add_argument("--samples", metavar="DIR", help="write six larger pictures here instead")
-    parser.add_argument("--seed", type=int, default=0, help="default %(default)s")
-    parser.add_argument("--train-per-class", type=int, default=100, help="default %(default)s")
-    parser.add_argument("--test-per-class", type=int, default=30, help="default %(default)s")
-    parser.add_argument("--workers", type=int, default=2, help="processes, default %(default)s")
-    parser.add_argument(
-        "--size", type=int, default=192, help="longer side in pixels, default %(default)s"
-    )
-    args = parser.parse_args(argv)
-    if args.samples is not None:
-        for path in write_samples(args.samples):
-            print("wrote {}".format(path))
-        return 0
-    made = write_data_set(
-        args.out,
-        seed=args.seed,
-        train_per_class=args.train_per_class,
-        test_per_class=args.test_per_class,
-        longest_side=args.size,
-        workers=args.workers,
-    )
-    if made:
-        print("wrote {}".format(args.out))
-    else:
-        print("{} already holds this data set, nothing to do".format(args.out))
-    return 0
+    make_data.add_birds_flags(parser)
+    return make_data.run_birds(parser.parse_args(argv))

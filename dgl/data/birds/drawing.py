@@ -6,6 +6,7 @@ a species of another genus.
 """
 
 from collections import namedtuple
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -150,7 +151,13 @@ def _camera(rng, image):
     return np.clip(np.round(picture), 0, 255).astype(np.uint8)
 
 
-def render_bird(class_index, rng, longest_side=192, head_scale=None, clutter=None):
+def render_bird(
+    class_index: int,
+    rng: np.random.Generator,
+    longest_side: int = 192,
+    head_scale: Optional[float] = None,
+    clutter: Optional[float] = None,
+) -> BirdPicture:
     """Draw one bird of a class.
 
     Args:

@@ -5,6 +5,7 @@ x towards the beak, y down.
 """
 
 from collections import namedtuple
+from typing import Any
 
 import numpy as np
 
@@ -150,7 +151,7 @@ def _crest(shape, rng):
     return parts
 
 
-def draw_crest(painter, frame, class_index, rng):
+def draw_crest(painter: Any, frame: np.ndarray, class_index: int, rng: np.random.Generator) -> None:
     """Paint the crest of a class, which lies behind the skull.
 
     Args:
@@ -169,7 +170,7 @@ def draw_crest(painter, frame, class_index, rng):
         painter.part(apply(frame, outline), tone(colours[part], shade), edge=0.6)
 
 
-def draw_face(painter, frame, class_index, rng):
+def draw_face(painter: Any, frame: np.ndarray, class_index: int, rng: np.random.Generator) -> None:
     """Paint markings, beak and eye of a class on a skull that is already there.
 
     Args:

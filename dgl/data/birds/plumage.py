@@ -4,11 +4,13 @@ The painter works on a supersampled canvas and keeps the bird's silhouette besid
 """
 
 from collections import namedtuple
+from typing import Any, Dict, Iterable, Mapping, Optional, Sequence
 
 import cv2
 import numpy as np
 
 from dgl.data.birds.canvas import apply, blend, fill, line, noise, tone
+from dgl.typing_names import ArrayLike
 
 Genus = namedtuple("Genus", "texture upper lower")
 
@@ -28,12 +30,12 @@ _TILE = 192
 _TEXELS = 110.0
 
 
-def genus_of(class_index):
+def genus_of(class_index: int) -> Genus:
     """The :class:`Genus` of a species: classes 0 and 1 share the first, 2 and 3 the second, ..."""
     return GENERA[class_index // SPECIES_PER_GENUS]
 
 
-def draw_texture(rng, name):
+def draw_texture(rng: np.random.Generator, name: str) -> Dict[str, Any]:
     """Draw the choices that make a plumage: dict of the texture's name, period, depth and tiles."""
     return {
         "name": name,
@@ -49,7 +51,7 @@ def _sample(tile, u, v):
     return cv2.remap(tile, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def texture_factor(texture, u, v):
+def texture_factor(texture: Mapping[str, Any], u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Brightness factors of a plumage.
 
     Args:
@@ -97,7 +99,7 @@ class Painter(object):
         edge_strength: 0..1, how far the outlines of parts are drawn darker.
     """
 
-    def __init__(self, canvas, scale, edge_strength):
+    def __init__(self, canvas: np.ndarray, scale: float, edge_strength: float):
         self.canvas = canvas
         self.mask = np.zeros(canvas.shape[:2], np.uint8)
         self._scale = scale
@@ -111,7 +113,7 @@ class Painter(object):
         x1, y1 = np.clip(high, (x0 + 1, y0 + 1), (width, height))
         return x0, y0, x1, y1
 
-    def part(self, points, colour, edge=None):
+    def part(self, points: ArrayLike, colour: ArrayLike, edge: Optional[float] = None) -> None:
         """Fill an outline that belongs to the bird; ``edge`` is the tone of its border, if any."""
         fill(self.canvas, points, colour)
         fill(self.mask, points, 255)
@@ -119,7 +121,7 @@ class Painter(object):
             border = tone(colour, 1 - (1 - edge) * self._edge_strength)
             line(self.canvas, points, border, 0.012 * self._scale, closed=True)
 
-    def marking(self, points, colour):
+    def marking(self, points: ArrayLike, colour: ArrayLike) -> None:
         """Fill an outline, but only where the bird already is."""
         x0, y0, x1, y1 = self._window(points)
         cover = np.zeros((y1 - y0, x1 - x0), np.uint8)
@@ -127,11 +129,18 @@ class Painter(object):
         alpha = np.minimum(cover, self.mask[y0:y1, x0:x1]).astype(np.float32) / 255
         blend(self.canvas[y0:y1, x0:x1], colour, alpha)
 
-    def crease(self, points, colour):
+    def crease(self, points: ArrayLike, colour: ArrayLike) -> None:
         """Draw a thin line on the bird."""
         line(self.canvas, points, colour, 0.012 * self._scale)
 
-    def trunk(self, outlines, body_frame, head_frame, colours, texture):
+    def trunk(
+        self,
+        outlines: Sequence[np.ndarray],
+        body_frame: np.ndarray,
+        head_frame: np.ndarray,
+        colours: Mapping[str, Any],
+        texture: Mapping[str, Any],
+    ) -> None:
         """Paint body, neck and skull as one feathered mass with soft joints.
 
         Args:
@@ -162,7 +171,14 @@ class Painter(object):
         blend(self.canvas[y0:y1, x0:x1], paint, cover.astype(np.float32) / 255)
         np.maximum(self.mask[y0:y1, x0:x1], cover, out=self.mask[y0:y1, x0:x1])
 
-    def wing(self, frame, outline, knots, colours, texture):
+    def wing(
+        self,
+        frame: np.ndarray,
+        outline: np.ndarray,
+        knots: np.ndarray,
+        colours: Mapping[str, Any],
+        texture: Mapping[str, Any],
+    ) -> None:
         """Paint a folded wing: feathered coverts in front, long flight feathers behind.
 
         Args:
@@ -191,12 +207,12 @@ class Painter(object):
             ends = apply(frame, [start, 0.12 * start + 0.88 * tip])
             line(self.canvas, ends, tone(colours["flight"], 0.62), 0.01 * self._scale)
 
-    def fan(self, feathers, colour, edge=0.6):
+    def fan(self, feathers: Iterable[np.ndarray], colour: np.ndarray, edge: float = 0.6) -> None:
         """Paint feathers one over another in alternating tones."""
         for step, points in enumerate(feathers):
             self.part(points, tone(colour, 0.92 + 0.12 * (step % 2)), edge=edge)
 
-    def light(self, direction, strength):
+    def light(self, direction: ArrayLike, strength: float) -> None:
         """Shade the whole bird as a rounded body lit from ``direction`` (unit x, y)."""
         x0, y0, width, height = cv2.boundingRect(self.mask)
         region = (slice(y0, y0 + height), slice(x0, x0 + width))

@@ -4,6 +4,8 @@ Six kinds of scene, sometimes two in one picture, then clutter whose colours com
 lists as plumage and heads, so that colour alone does not find the bird.
 """
 
+from typing import Sequence, Tuple
+
 import cv2
 import numpy as np
 
@@ -53,7 +55,7 @@ _VIVID = (
 )
 
 
-def plumage_colour(rng, vivid=0.4):
+def plumage_colour(rng: np.random.Generator, vivid: float = 0.4) -> np.ndarray:
     """Draw a colour for plumage or clutter: an earth tone, or with probability ``vivid`` a bright
     one as heads have them. float64 (3,), 0..255.
     """
@@ -242,7 +244,7 @@ def _flower(canvas, rng, side):
     fill(canvas, ellipse(centre, (size / 4, size / 4), steps=10), jitter(rng, (226, 186, 70), 20))
 
 
-def add_clutter(canvas, rng, amount):
+def add_clutter(canvas: np.ndarray, rng: np.random.Generator, amount: float) -> None:
     """Put leaves, twigs, pebbles, flowers and soft spots on a background, in place.
 
     Args:
@@ -267,7 +269,9 @@ def add_clutter(canvas, rng, amount):
         _flower(canvas, rng, side)
 
 
-def draw_background(rng, shape, clutter=1.0):
+def draw_background(
+    rng: np.random.Generator, shape: Sequence[int], clutter: float = 1.0
+) -> Tuple[np.ndarray, bool]:
     """Draw a scene with clutter.
 
     Args:

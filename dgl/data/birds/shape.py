@@ -6,6 +6,7 @@ around it.
 """
 
 from collections import namedtuple
+from typing import Tuple
 
 import numpy as np
 
@@ -98,7 +99,7 @@ def _legs(rng, body_frame, depth, stance):
     return legs, feet
 
 
-def sample_shape(rng, head_scale=1.0):
+def sample_shape(rng: np.random.Generator, head_scale: float = 1.0) -> BirdShape:
     """Draw a pose and build its outlines.
 
     Args:
@@ -151,7 +152,7 @@ def sample_shape(rng, head_scale=1.0):
     )
 
 
-def extent(shape):
+def extent(shape: BirdShape) -> Tuple[float, ...]:
     """Return (x0, y0, x1, y1) around a bird in its frame, with the room any class's head needs."""
     skull, radius = shape.head_frame[:, 2], np.hypot(*shape.head_frame[:, 0])
     outlines = shape.trunk + shape.tail + shape.far_wing + shape.near_wing

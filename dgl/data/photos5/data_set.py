@@ -173,25 +173,11 @@ def report(result):
 
 def main(argv=None):
     """Parse flags, make the data set and print the report; returns the exit code."""
+    from dgl.cli import make_data
+
     parser = argparse.ArgumentParser(
         prog="python -m dgl.data.photos5",
         description="Make the data set of photographs from clones of three GitHub repositories.",
     )
-    parser.add_argument(
-        "--raccoon", required=True, metavar="DIR", help="clone of datitran/raccoon_dataset"
-    )
-    parser.add_argument(
-        "--kangaroo", required=True, metavar="DIR", help="clone of experiencor/kangaroo"
-    )
-    parser.add_argument(
-        "--fruit",
-        required=True,
-        metavar="DIR",
-        help="clone of narumiruna/fruit-images-for-object-detection",
-    )
-    parser.add_argument("--out", required=True, help="folder to make the data set in")
-    args = parser.parse_args(argv)
-    result = write_data_set(args.raccoon, args.kangaroo, args.fruit, args.out)
-    print("wrote {}".format(args.out))
-    print(report(result))
-    return 0
+    make_data.add_photos5_flags(parser)
+    return make_data.run_photos5(parser.parse_args(argv))

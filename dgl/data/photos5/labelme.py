@@ -18,7 +18,7 @@ MAX_BYTES = 16 * 1024 * 1024
 _SHAPES = (None, "rectangle", "polygon")
 
 
-def read_labelme(path):
+def read_labelme(path: str) -> Annotation:
     """Read a JSON file of labelme.
 
     Args:

@@ -1,5 +1,7 @@
 """Paths and texts of the data set: the published code's label lists, and XML as ILSVRC ships it."""
 
+from typing import Sequence
+
 from dgl.data.photos5.rule import CLASS_NAMES, class_index_of, largest_box, split_of
 
 _XML = """<annotation>
@@ -16,7 +18,7 @@ _OBJECT = """\t<object>
 """
 
 
-def relative_path(image_id):
+def relative_path(image_id: str) -> str:
     """Path of a picture or an annotation below its split's folder, without extension.
 
     Training pictures lie in a folder a class, validation pictures in one.
@@ -26,14 +28,14 @@ def relative_path(image_id):
     return "{}/{}".format(CLASS_NAMES[class_index_of(image_id)], image_id)
 
 
-def list_line(image_id, boxes):
+def list_line(image_id: str, boxes: Sequence[Sequence[int]]) -> str:
     """One line of a label list, ``path class x0 y0 x1 y1``, with the largest of the boxes."""
     return "{}.jpg {} {} {} {} {}".format(
         relative_path(image_id), class_index_of(image_id), *largest_box(boxes)
     )
 
 
-def annotation_xml(image_id, size, boxes):
+def annotation_xml(image_id: str, size: Sequence[int], boxes: Sequence[Sequence[int]]) -> str:
     """The text of a picture's annotation.
 
     Args:

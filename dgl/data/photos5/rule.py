@@ -5,6 +5,9 @@ All of it follows from a picture's id and its annotation, so that any two making
 
 import re
 import zlib
+from typing import Optional, Sequence, Tuple, TypeVar
+
+_Corners = TypeVar("_Corners", bound=Sequence[float])
 
 CLASS_NAMES = ("apple", "banana", "kangaroo", "orange", "raccoon")
 LONGEST_SIDE = 384
@@ -12,7 +15,7 @@ LONGEST_SIDE = 384
 _ID = re.compile("({})_[0-9]{{5}}".format("|".join(CLASS_NAMES)))
 
 
-def make_id(class_name, number):
+def make_id(class_name: str, number: int) -> str:
     """``kangaroo_00090`` from a class name and a number of 0 to 99999.
 
     Raises:
@@ -23,7 +26,7 @@ def make_id(class_name, number):
     return image_id
 
 
-def class_index_of(image_id):
+def class_index_of(image_id: str) -> int:
     """Index of a picture's class in :data:`CLASS_NAMES`, from its id.
 
     Raises:
@@ -35,12 +38,12 @@ def class_index_of(image_id):
     return CLASS_NAMES.index(match.group(1))
 
 
-def split_of(image_id):
+def split_of(image_id: str) -> str:
     """``"val"`` where the CRC-32 of the id is divisible by 4, else ``"train"``."""
     return "train" if zlib.crc32(image_id.encode("ascii")) % 4 else "val"
 
 
-def scaled_size(size):
+def scaled_size(size: Sequence[int]) -> Tuple[int, ...]:
     """A picture's size when its longest side is brought down to :data:`LONGEST_SIDE`.
 
     Args:
@@ -55,7 +58,9 @@ def scaled_size(size):
     return tuple(max(1, round(side * LONGEST_SIDE / longest)) for side in size)
 
 
-def scaled_box(box, size, new_size):
+def scaled_box(
+    box: Sequence[float], size: Tuple[int, ...], new_size: Tuple[int, ...]
+) -> Optional[Tuple[int, ...]]:
     """A box in the pixels of a scaled picture: scaled, rounded (halves to even), clipped.
 
     The two axes have scales of their own, since the shorter side of the picture was rounded.
@@ -74,7 +79,7 @@ def scaled_box(box, size, new_size):
     return tuple(corners) if _area(corners) > 0 else None
 
 
-def largest_box(boxes):
+def largest_box(boxes: Sequence[_Corners]) -> _Corners:
     """The box of the largest area, the first of them where several are.
 
     Args:

@@ -6,7 +6,7 @@ is not looked at: many say another.
 
 import os
 import re
-from typing import NamedTuple, Optional, Pattern, Tuple
+from typing import Dict, List, NamedTuple, Optional, Pattern, Tuple
 
 from dgl.data.photos5.labelme import read_labelme
 from dgl.data.photos5.rule import make_id
@@ -84,12 +84,12 @@ class Dropped(NamedTuple):
     detail: str = ""
 
 
-def short_name(path):
+def short_name(path: str) -> str:
     """A file's folder and name for a message: the fruit's two folders may share a name."""
     return quote("/".join(path.split(os.sep)[-2:]))[1:-1]
 
 
-def find_sources(raccoon, kangaroo, fruit):
+def find_sources(raccoon: str, kangaroo: str, fruit: str) -> Tuple[List[Source], List[Dropped]]:
     """Read the annotations of all three repositories; no picture is opened.
 
     An id goes to one picture. Where several annotations come to the same one, a fruit's file that is
@@ -105,7 +105,8 @@ def find_sources(raccoon, kangaroo, fruit):
     Raises:
         UserError: a folder is not what it should be, or an annotation cannot be read.
     """
-    found, dropped = {}, []
+    found: Dict[str, Source] = {}
+    dropped: List[Dropped] = []
     _add_numbered(found, dropped, kangaroo, _KANGAROO, "kangaroo")
     _add_numbered(found, dropped, raccoon, _RACCOON, "raccoon")
     _add_fruit(found, dropped, fruit)

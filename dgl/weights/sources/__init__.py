@@ -1,12 +1,15 @@
 """Names in published ImageNet weights, one module a publisher, and how they map to this project's."""
 
+from typing import Optional, Tuple
+
+from dgl.backbones.base import Shapes
 from dgl.weights.sources import keras, slim, tensorpack, torchvision
 from dgl.weights.sources.base import Piece, Source
 
 SOURCES = (tensorpack.SOURCE, slim.SOURCE, keras.SOURCE, torchvision.SOURCE)
 
 
-def recognise(shapes):
+def recognise(shapes: Shapes) -> Optional[Tuple[Source, Tuple[str, ...]]]:
     """Whose weights these are, by the names.
 
     Args:

@@ -38,14 +38,14 @@ class Source:
     check: Callable[[Any], None] = lambda checkpoint: None
 
 
-def resnet_modes(blocks, squeeze_excite=False):
+def resnet_modes(blocks: Sequence[int], squeeze_excite: bool = False) -> Tuple[str, ...]:
     """Backbones with these blocks in the four groups; all depths when a damaged file fits none."""
     fitting = [depth for depth, counts in BLOCKS_BY_DEPTH.items() if counts == tuple(blocks)]
     ending = "se" if squeeze_excite else ""
     return tuple("resnet{}{}".format(depth, ending) for depth in fitting or sorted(BLOCKS_BY_DEPTH))
 
 
-def count_blocks(shapes, template):
+def count_blocks(shapes: Shapes, template: str) -> Tuple[int, ...]:
     """Blocks in each of four groups: how many of ``template.format(group, block)`` are there.
 
     Args:

@@ -5,15 +5,17 @@ A publisher's network sees ``(p - m) / s`` of a pixel value p, ours ``x = (p - M
 and what ``(M - m) / s`` adds, the same everywhere, goes into the biases, or out of the BatchNorm's mean.
 """
 
+from typing import Dict
+
 import numpy as np
 
-from dgl.weights.published import OURS
+from dgl.weights.published import OURS, Preprocessing
 
 # Scope of the first convolution -> what takes the constant, and with which sign.
 _CONSTANTS = (("/b", 1.0), ("/bn/mean/EMA", -1.0), ("/BatchNorm/moving_mean", -1.0))
 
 
-def fold(variables, stem, preprocessing):
+def fold(variables: Dict[str, np.ndarray], stem: str, preprocessing: Preprocessing) -> None:
     """Make the first layer of a converted network take normalised BGR.
 
     Exact wherever the kernel lies inside the picture. Both networks pad with zeros after their own
