@@ -13,6 +13,7 @@ from dgl.training.recipe import Recipe, steps_per_epoch
 from dgl.training.start import pick_head, start_from
 from dgl.training.trainer import train
 from dgl.training.validate import validate
+from dgl.training.watched import choose_watching, labels_only, measured_by_default, watch_layers
 from dgl.weights import find_weights, open_checkpoint
 from dgl.weights.restore import network_variables
 
@@ -28,8 +29,10 @@ def _weight_decay(backbone, scale):
     return (backbone.weight_pattern, scale) if scale else None
 
 
-def load_split(args, split, classes=None):
+def load_split(args, split, classes=None, with_boxes=False):
     """The data of one split, as the flags say.
+
+    Labels are all that training and its validation see: boxes are for what is watched alone.
 
     Raises:
         UserError: from the loader.
@@ -37,8 +40,43 @@ def load_split(args, split, classes=None):
     layout = args.data_format
     if layout is None and _named_set(args):
         layout = named_layout(args.data, _named_set(args), args.dataname)
-    # Labels are all that training and its validation see.
-    return load_data(args.data, split, args.dataname, layout, classes, with_boxes=False)
+    return load_data(args.data, split, args.dataname, layout, classes, with_boxes)
+
+
+def _load_validation(args, classes, ranks):
+    """(the validation split, labels alone; its samples with their boxes, where they are watched)."""
+    if args.val or not ranks.chief or not (args.watch or args.watch_boxes):
+        validation = load_split(args, "val", classes)
+        return validation, validation.samples
+    try:
+        boxed = load_split(args, "val", classes, with_boxes=True)
+    except UserError as error:
+        # If it is not the boxes that are at fault, this tells.
+        validation = load_split(args, "val", classes)
+        logger.warning("%s; training is watched without boxes", error)
+        return validation, validation.samples
+    return labels_only(boxed), boxed.samples
+
+
+def watching_of(args, recipe, samples):
+    """What the flags have watched.
+
+    Args:
+        args: parsed flags.
+        recipe: :class:`~dgl.training.recipe.Recipe`.
+        samples: the validation list, with boxes where it has any.
+
+    Returns:
+        :class:`~dgl.training.watched.Watching`, or ``None``.
+
+    Raises:
+        UserError: a layer that the network does not have.
+    """
+    layers = watch_layers(get_backbone(recipe.mode), args.watch_layer)
+    measured = args.watch_boxes
+    if measured is None:
+        measured = measured_by_default(recipe.steps * recipe.batch) if args.watch else 0
+    return choose_watching(samples, args.watch, measured, layers)
 
 
 def _named_set(args):
@@ -140,14 +178,15 @@ def _list_number(data):
     return zlib.crc32("\n".join(lines).encode("utf-8", "surrogateescape"))
 
 
-def _print_recipe(recipe, start, training, validation):
+def _print_recipe(recipe, start, training, validation, watching):
     variables = network_variables(
         get_backbone(recipe.mode), recipe.options, recipe.image_size, trained=True
     )
     data = "{} ({}), {} training and {} validation pictures".format(
         training.name, training.format, len(training), len(validation)
     )
-    print(describe(recipe, variables, data, str(start or "random values")))
+    start = str(start or "random values")
+    print(describe(recipe, variables, data, start, str(watching or "nothing")))
 
 
 def run(args, mode):
@@ -156,7 +195,7 @@ def run(args, mode):
     if not ranks.chief and (args.val or args.print_recipe):
         return 0  # one is enough
     wanted = args.classnum or CLASSES.get(_named_set(args))
-    validation = load_split(args, "val", wanted)
+    validation, boxed = _load_validation(args, wanted, ranks)
     if args.val:
         if not args.load:
             raise UserError("--val: expected --load, the checkpoint to measure")
@@ -169,14 +208,17 @@ def run(args, mode):
         )
     classes = wanted or max(training.classes, validation.classes)
     recipe, start = resolve(args, mode, len(training), classes, ranks)
+    watching = watching_of(args, recipe, boxed)
     if args.print_recipe:
-        _print_recipe(recipe, start, training, validation)
+        _print_recipe(recipe, start, training, validation, watching)
         return 0
     check_files(training, validation)
     for name, data in (("train", training), ("val", validation)):
         expect_alike(ranks, _list_number(data), "the {} list".format(name))
     if start:
         logger.info("Loaded %s.", start)
+    if watching and not watching.measured and args.watch_boxes != 0:
+        logger.info("GT-known is not measured: no validation picture of %s has a box.", args.data)
     train(
         recipe,
         training,
@@ -187,5 +229,6 @@ def run(args, mode):
         save_minutes=args.save_minutes,
         ranks=ranks,
         gpus=select_gpus(args.gpu),
+        watching=watching if ranks.chief else None,
     )
     return 0

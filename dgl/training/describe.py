@@ -71,7 +71,7 @@ def _batch(recipe):
     return "{}, {} {}".format(recipe.batch, recipe.tower_batch, " ".join(parts))
 
 
-def _facts(recipe, data, start):
+def _facts(recipe, data, start, watched):
     side, crop = recipe.image_size + BORDER, recipe.image_size
     errors = "top-1 and top-5 error" if recipe.with_top5 else "top-1 error"
     yield "network", _network(recipe)
@@ -106,25 +106,28 @@ def _facts(recipe, data, start):
             "resized to {0} x {0}, centre {1} x {1} crop, {2}, every {3} epochs and after the last"
         ).format(side, crop, errors, VALIDATE_EVERY),
     )
+    yield "watched", watched
     yield "kept", "the last checkpoint and the one with the least val-error-top1"
     yield "workers", "{} processes".format(recipe.workers)
     yield "seed", "none" if recipe.seed is None else str(recipe.seed)
 
 
-def describe(recipe, variables, data, start):
+def describe(recipe, variables, data, start, watched="nothing"):
     """The whole resolved recipe.
 
     Args:
         recipe: :class:`~dgl.training.recipe.Recipe`.
         variables: ordered name -> shape of the variables that are trained.
-        data, start: a line each on the pictures and on the initial values.
+        data, start, watched: a line each on the pictures, on the initial values, and on what TensorBoard
+            shows of validation pictures.
 
     Returns:
         str, lines of ``name  fact`` and then a table with a row a trained variable: its shape, the factor
         on its gradient, and the scale of its weight decay (0 for none).
     """
     lines = [
-        "{:<{}}{}".format(name, _LABEL_WIDTH, fact) for name, fact in _facts(recipe, data, start)
+        "{:<{}}{}".format(name, _LABEL_WIDTH, fact)
+        for name, fact in _facts(recipe, data, start, watched)
     ]
     rows = [
         (

@@ -11,6 +11,7 @@ from dgl.devices import use_every_core
 from dgl.errors import Stopped, UserError
 from dgl.tf_compat import tf
 from dgl.training.callbacks import EveryEpochs, FiniteLoss, FirstEpoch, StopOnFailure, is_due
+from dgl.training.epoch_line import EpochLine, Throughput
 from dgl.training.halt import Halting
 from dgl.training.horovod_trainer import make_horovod_trainer
 from dgl.training.keeping import BestKeeper, Keeper
@@ -22,11 +23,12 @@ from dgl.training.resume import Point, beginning, find_point
 from dgl.training.shared_validation import SharedInferenceRunner
 from dgl.training.statistics import Statistics
 from dgl.training.together import JointHalting
+from dgl.training.watching import GT_KNOWN, Watcher
 from dgl.weights import CARD_FILE, ModelCard, write_card
 from dgl.weights.foreign import first_line
 
 from tensorpack.callbacks import ProgressBar, ScheduledHyperParamSetter  # isort: skip
-from tensorpack.callbacks.monitor import ScalarPrinter, TFEventWriter  # isort: skip
+from tensorpack.callbacks.monitor import TFEventWriter  # isort: skip
 from tensorpack.input_source import QueueInput  # isort: skip
 from tensorpack.tfutils.sesscreate import NewSessionCreator  # isort: skip
 from tensorpack.tfutils.sessinit import DictRestore, SaverRestore  # isort: skip
@@ -54,6 +56,7 @@ class Run(NamedTuple):
         statistics: :class:`~dgl.training.statistics.Statistics`.
         save_minutes: keep the state this often in mid-epoch, or ``None``.
         gpus: GPUs of this host.
+        watching: :class:`~dgl.training.watched.Watching`, or ``None``.
     """
 
     ranks: Any
@@ -63,13 +66,14 @@ class Run(NamedTuple):
     statistics: Any
     save_minutes: Any = None
     gpus: int = 0
+    watching: Any = None
 
 
-def new_run(folder, point, ranks=ALONE, save_minutes=None, gpus=0):
+def new_run(folder, point, ranks=ALONE, save_minutes=None, gpus=0, watching=None):
     """The :class:`Run` of a training that begins at ``point`` in a log folder."""
     halting = Halting() if ranks.alone else JointHalting(ranks)
     statistics = Statistics(folder, point.rows, halting)
-    return Run(ranks, folder, point, halting, statistics, save_minutes, gpus)
+    return Run(ranks, folder, point, halting, statistics, save_minutes, gpus, watching)
 
 
 def _validation(recipe, samples, run):
@@ -88,11 +92,23 @@ def _validation(recipe, samples, run):
     return EveryEpochs(runner, VALIDATE_EVERY)
 
 
-def _is_over(recipe):
+def _watchers(recipe, validation, run):
+    """The callbacks that watch, if anything is watched."""
+    if run.watching is None:
+        return []
+    # Several processes agree on a stop between two steps, not while the chief looks on alone.
+    between = run.halting.stop_if_asked if run.ranks.alone else None
+    return [Watcher(recipe, run.watching, validation.class_name, between)]
+
+
+def _is_over(recipe, watching=None):
     """row of ``stats.json`` -> whether all that follows the steps of its epoch was done."""
 
     def is_over(row):
-        return BEST in row or not is_due(row["epoch_num"], VALIDATE_EVERY, recipe.epochs)
+        if BEST in row:
+            return True  # validation comes last
+        measured = watching is None or not watching.measured or GT_KNOWN in row
+        return measured and not is_due(row["epoch_num"], VALIDATE_EVERY, recipe.epochs)
 
     return is_over
 
@@ -120,14 +136,16 @@ def configure(recipe, flow, validation, run, session_init=None, callbacks=()):
         StopOnFailure(flow, halting, recipe.towers),
         FiniteLoss(halting, keeper.describe),
         halting,
+        Throughput(recipe.batch),
         keeper,
+        *_watchers(recipe, validation, run),
         _validation(recipe, validation.samples, run),
         BestKeeper(BEST, keeper, statistics, halting),
         ScheduledHyperParamSetter("learning_rate", recipe.schedule),
     ]
     monitors, defaults = [], DEFAULT_CALLBACKS()
     if run.ranks.chief:
-        monitors = [TFEventWriter(), statistics, ScalarPrinter()]
+        monitors = [TFEventWriter(), statistics, EpochLine(recipe.steps)]
     else:
         # One account of a training is enough for people.
         own = [callback for callback in own if not callback.chief_only]
@@ -160,11 +178,11 @@ def _trainer(recipe, run):
     return trainer
 
 
-def _point(folder, recipe, resume, ranks):
+def _point(folder, recipe, resume, ranks, watching):
     """Where to begin, the same on every rank; only the chief's folder is asked."""
     point = beginning(recipe.steps)
     if resume and ranks.chief:
-        point = find_point(folder, recipe, _is_over(recipe))
+        point = find_point(folder, recipe, _is_over(recipe, watching))
     step, epoch, left = agree_on(ranks, [point.step, point.epoch, point.left])
     return Point(point.prefix, step, epoch, left, point.rows)
 
@@ -179,6 +197,7 @@ def train(
     save_minutes=None,
     ranks=ALONE,
     gpus=0,
+    watching=None,
 ):
     """Train, leaving the last and the best checkpoint in ``train_log/<log_name>/``.
 
@@ -191,6 +210,8 @@ def train(
         save_minutes: keep the state this often in mid-epoch too, or ``None`` for the ends of epochs.
         ranks: :class:`~dgl.training.ranks.Ranks` of this process.
         gpus: GPUs of this host, from :func:`~dgl.devices.select_gpus`.
+        watching: :class:`~dgl.training.watched.Watching`, what is drawn and measured every epoch, or
+            ``None``; the chief's alone counts.
 
     Returns:
         the log folder.
@@ -207,11 +228,11 @@ def train(
         log = contextlib.nullcontext()
     folder = log_folder(log_name)
     with log, others_may_end(ranks):
-        point = _point(folder, recipe, resume, ranks)
+        point = _point(folder, recipe, resume, ranks, watching)
         if point.epoch > recipe.epochs:
             logger.info("%s has all of its %d epochs already.", folder, recipe.epochs)
             return folder
-        run = new_run(folder, point, ranks, save_minutes, gpus)
+        run = new_run(folder, point, ranks, save_minutes, gpus, watching)
         _train(recipe, training, validation, run, initial_values)
     return folder
 

@@ -260,6 +260,78 @@ def test_print_recipe_trains_nothing(data, trained, weights, capsys, tmp_path, m
         assert text in printed
 
 
+@pytest.fixture
+def boxed(tmp_path):
+    """Twelve pictures of three classes for validation, every one but the first with a box."""
+    rows = [("a.jpg", plain(50), 0, ()), ("b.jpg", plain(90), 2, ())]
+    write_list(tmp_path / "boxed", "train", rows)
+    box = ((2, 3, 20, 30),)
+    rows = [("{}.jpg".format(n), plain(20 * n), n % 3, box if n else ()) for n in range(12)]
+    write_list(tmp_path / "boxed", "val", rows)
+    return tmp_path / "boxed"
+
+
+@pytest.mark.parametrize(
+    "flags, pictures, measured",
+    [
+        ((), 8, 11),
+        (("--watch", 2, "--watch-boxes", 5), 2, 5),
+        (("--watch", 2, "--watch-boxes", 0), 2, 0),
+        (("--watch", 0, "--watch-boxes", 7), 0, 7),
+    ],
+)
+def test_boxes_are_for_watching_alone(boxed, trained, flags, pictures, measured):
+    args = parse(*flags)
+    args.data = str(boxed)
+    run(args, "vgg")
+    (((_, training, validation, _), options),) = trained
+    assert not any(sample.boxes for sample in training.samples + validation.samples)
+    watching = options["watching"]
+    assert (len(watching.pictures), len(watching.measured)) == (pictures, measured)
+    assert all(sample.boxes for sample in watching.pictures + watching.measured)
+    assert watching.layers == ("conv5_3",)
+
+
+@pytest.mark.parametrize("data_set", ["data", "boxed"])
+def test_nothing_is_watched_and_no_box_is_read(request, trained, monkeypatch, data_set):
+    args = parse("--watch", 0)
+    args.data = str(request.getfixturevalue(data_set))
+    asked = []
+    load = command.load_data
+    monkeypatch.setattr(command, "load_data", lambda *a: asked.append(a[-1]) or load(*a))
+    run(args, "vgg")
+    assert trained[0][1]["watching"] is None and asked == [False, False]
+
+
+def test_boxes_that_cannot_be_read_do_not_keep_from_training(boxed, trained, monkeypatch):
+    load, told = command.load_data, []
+
+    def refuse_boxes(*arguments):
+        if arguments[-1]:
+            raise UserError("boxes.txt:3: expected four numbers")
+        return load(*arguments)
+
+    monkeypatch.setattr(command, "load_data", refuse_boxes)
+    monkeypatch.setattr(command.logger, "warning", lambda *a: told.append(a[0] % a[1:]))
+    args = parse()
+    args.data = str(boxed)
+    run(args, "vgg")
+    watching = trained[0][1]["watching"]
+    assert (len(watching.pictures), watching.measured) == (8, [])
+    assert told == ["boxes.txt:3: expected four numbers; training is watched without boxes"]
+
+
+def test_the_recipe_says_what_is_watched(boxed, trained, capsys):
+    args = parse("--print-recipe", "--watch-layer", 1, "pool4")
+    args.data = str(boxed)
+    run(args, "vgg")
+    (line,) = [n for n in capsys.readouterr().out.splitlines() if n.startswith("watched")]
+    assert line.split(None, 1)[1] == (
+        "DGL maps of 8 validation pictures at conv5_3, pool4, GT-known at conv5_3 on 11 pictures with "
+        "boxes, every epoch"
+    )
+
+
 def test_a_label_out_of_range_is_named_with_its_line(data, trained):
     args = parse("--classnum", 4)
     args.data = str(data)

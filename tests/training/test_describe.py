@@ -78,6 +78,13 @@ def test_facts_follow_the_recipe(changes, name, fact):
     assert described(make_recipe(**changes))[0][name] == fact
 
 
+def test_what_is_watched():
+    recipe = make_recipe()
+    variables = network_variables(get_backbone("vgg"), recipe.options, SIZE, trained=True)
+    assert "\nwatched         MAPS\n" in describe(recipe, variables, "DATA", "START", "MAPS")
+    assert described(recipe)[0]["watched"] == "nothing"
+
+
 def test_few_classes_have_no_top5_error():
     assert "top-5" not in described(make_recipe(classes=5))[0]["validation"]
 

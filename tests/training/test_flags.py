@@ -71,6 +71,8 @@ def test_published_defaults():
         ("--data-format", "coco"),
         ("--seed", "-1"),
         ("--seed", "2147483648"),
+        ("--watch", "-1"),
+        ("--watch-boxes", "few"),
     ],
 )
 def test_a_bad_value_is_refused_with_its_flag(capsys, flags):
@@ -89,3 +91,10 @@ def test_resnets_have_their_choices(capsys, flags):
 @pytest.mark.parametrize("text, epochs", [("3", (3,)), ("25,34", (25, 34)), ("", ())])
 def test_lr_epochs(text, epochs):
     assert parse("--lr-epochs", text).lr_epochs == epochs
+
+
+def test_watching_is_on_by_default():
+    args = parse()
+    assert (args.watch, args.watch_layer, args.watch_boxes) == (8, ["1"], None)
+    args = parse("--watch", "0", "--watch-layer", "1-3", "add", "--watch-boxes", "50")
+    assert (args.watch, args.watch_layer, args.watch_boxes) == (0, ["1-3", "add"], 50)

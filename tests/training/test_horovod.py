@@ -85,7 +85,12 @@ def last_row(folder):
 def folder(tmp_path_factory):
     """``data`` with pictures to train on and seven to validate on, ``few`` with two of these."""
     folder = tmp_path_factory.mktemp("ranks")
-    rows = [("{}.jpg".format(i), picture(i + 1, 50, 60), i % CLASSES, ()) for i in range(PICTURES)]
+    # The boxes are for what the chief watches; half of them nobody finds.
+    boxes = [((1, 1, 58, 48),), ((20, 20, 24, 24),)]
+    rows = [
+        ("{}.jpg".format(i), picture(i + 1, 50, 60), i % CLASSES, boxes[i % 2])
+        for i in range(PICTURES)
+    ]
     for name, measured in (("data", 7), ("few", 2)):
         write_list(folder / name, "train", rows)
         write_list(folder / name, "val", rows[:measured])
@@ -153,6 +158,17 @@ def test_only_the_chief_writes(folder, two):
     assert os.listdir(str(folder / "rank1")) == []
     kept = os.listdir(str(folder / "rank0" / "train_log" / "two"))
     assert {"checkpoint", "stats.json", "model.json", "min-val-error-top1.index"} <= set(kept)
+
+
+def test_the_chief_watches_what_one_process_watches(folder, one, two):
+    """GT-known equal, and the maps in its event file; the other rank goes on meanwhile."""
+    rows = [last_row(folder / "rank0" / "train_log" / name) for name in ("one", "two")]
+    assert rows[0]["val-gt-known"] == rows[1]["val-gt-known"]
+    assert 0 < rows[0]["val-gt-known"] < 1
+    log = folder / "rank0" / "train_log" / "two"
+    (events,) = [name for name in os.listdir(str(log)) if name.startswith("events.")]
+    tags = {v.tag for e in tf.train.summary_iterator(str(log / events)) for v in e.summary.value}
+    assert {"maps/{0} {0}".format(n) for n in range(7)} <= tags
 
 
 def errors_of(folder, name):
