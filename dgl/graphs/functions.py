@@ -5,10 +5,11 @@ reads ``argument``, ``node:output_argument:index`` or ``^node``; here every call
 function's nodes, which read ``node:index`` as a graph's do.
 """
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, Tuple
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf
+from dgl.weights.foreign import quoted
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _BRANCHES = ("If", "StatelessIf")
@@ -52,7 +53,10 @@ def inline_functions(graph_def: Any, path: str) -> Tuple[Any, Dict[Tensor, Tenso
         UserError: functions that call themselves, that are missing or damaged, or that grow to more than
             ``MOST_NODES`` nodes.
     """
-    return _Inliner(graph_def, path).run()
+    try:
+        return _Inliner(graph_def, path).run()
+    except ValueError as error:
+        raise UserError("{}: damaged functions ({})".format(path, error)) from None
 
 
 def tensor_of(name: str) -> Tensor:
@@ -70,12 +74,12 @@ def follow(tensor: Tensor, replaced: Dict[Tensor, Tensor]) -> Tensor:
     """What stands in a tensor's place at last.
 
     Raises:
-        UserError: it stands for itself.
+        ValueError: it stands for itself.
     """
     passed = set()
     while tensor in replaced:
         if tensor in passed:
-            raise UserError("{}: a function's result that is its own argument".format(tensor[0]))
+            raise ValueError("{} is a result that is its own argument".format(tensor[0]))
         passed.add(tensor)
         tensor = replaced[tensor]
     return tensor
@@ -86,11 +90,12 @@ class _Inliner(object):
         self._path = path
         self._functions = {f.signature.name: f for f in graph_def.library.function}
         self._versions = graph_def.versions
-        self._taken = set(node.name for node in graph_def.node)
+        self._taken = {node.name for node in graph_def.node}
         self._kept = {}  # type: Dict[str, Any]
         self._replaced = {}  # type: Dict[Tensor, Tensor]
         self._inlined = set()
-        self._calls = []  # type: List[Tuple[Any, int]]
+        self._calls = []
+        self._count = 0
         for node in graph_def.node:
             self._add(node, 0)
 
@@ -125,12 +130,13 @@ class _Inliner(object):
                 yield read
 
     def _add(self, node, depth):
+        self._count += 1
+        if self._count > MOST_NODES:
+            raise UserError("{}: more than {} operations".format(self._path, MOST_NODES))
         if node.op in _CALLS + _BRANCHES or node.op in self._functions:
             self._calls.append((node, depth))
-        elif len(self._kept) >= MOST_NODES:
-            raise UserError(
-                "{}: its functions grow to more than {} operations".format(self._path, MOST_NODES)
-            )
+        elif node.name in self._kept:
+            raise UserError("{}: two operations are named {}".format(self._path, quoted(node.name)))
         else:
             self._kept[node.name] = node
 

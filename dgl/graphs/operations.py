@@ -10,38 +10,41 @@ from typing import Any, Iterable
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf
+from dgl.weights.foreign import quoted
 
 _ARITHMETIC = """
-    Abs Acos Acosh Add AddN AddV2 AccumulateNV2 All Any ApproximateEqual ArgMax ArgMin Asin Asinh Atan Atan2
-    Atanh BatchMatMul BatchMatMulV2 BatchMatMulV3 Ceil ClipByValue Cos Cosh Cross Cumprod Cumsum Div DivNoNan
-    Einsum Equal Erf Erfc Erfinv EuclideanNorm Exp Expm1 Floor FloorDiv FloorMod Greater GreaterEqual Inv
-    IsFinite IsInf IsNan L2Loss Less LessEqual Lgamma Log Log1p LogicalAnd LogicalNot LogicalOr MatMul Max
-    Maximum Mean Min Minimum Mod Mul MulNoNan Ndtri Neg NotEqual Pow Prod RealDiv Reciprocal Rint Round Rsqrt
-    Sigmoid Sign Sin Sinh Sqrt Square SquaredDifference Sub Sum Tan Tanh TruncateDiv TruncateMod Xdivy
-    Xlog1py Xlogy
+    Abs Acos Acosh Add AddN AddV2 AccumulateNV2 All Any ApproximateEqual ArgMax ArgMin Asin Asinh
+    Atan Atan2 Atanh BatchMatMul BatchMatMulV2 BatchMatMulV3 Ceil ClipByValue Cos Cosh Cross Cumprod
+    Cumsum Div DivNoNan Einsum Equal Erf Erfc Erfinv EuclideanNorm Exp Expm1 Floor FloorDiv FloorMod
+    Greater GreaterEqual Inv IsFinite IsInf IsNan L2Loss Less LessEqual Lgamma Log Log1p LogicalAnd
+    LogicalNot LogicalOr MatMul Max Maximum Mean Min Minimum Mod Mul MulNoNan Ndtri Neg NotEqual Pow
+    Prod RealDiv Reciprocal Rint Round Rsqrt Sigmoid Sign Sin Sinh Sqrt Square SquaredDifference Sub
+    Sum Tan Tanh TruncateDiv TruncateMod Xdivy Xlog1py Xlogy
 """
 _ARRAYS = """
-    BatchToSpace BatchToSpaceND Bitcast BroadcastArgs BroadcastTo Bucketize Cast CheckNumerics Concat
-    ConcatOffset ConcatV2 Const DataFormatDimMap DataFormatVecPermute DepthToSpace Diag DiagPart
-    DynamicPartition DynamicStitch EnsureShape ExpandDims Fill Gather GatherNd GatherV2 Identity IdentityN
-    InvertPermutation LinSpace MatrixBandPart MatrixDiag MatrixDiagV3 MirrorPad OneHot OnesLike Pack Pad PadV2
-    ParallelConcat Placeholder PlaceholderV2 PlaceholderWithDefault PreventGradient Range Rank Reshape Reverse
-    ReverseV2 Roll ScatterNd SegmentMax SegmentMean SegmentSum Select SelectV2 Shape ShapeN Size Slice Snapshot
-    SpaceToBatch SpaceToBatchND SpaceToDepth Split SplitV Squeeze StopGradient StridedSlice Tile
-    TensorScatterAdd TensorScatterUpdate Transpose Unique Unpack UnsortedSegmentMax UnsortedSegmentSum Where
+    BatchToSpace BatchToSpaceND Bitcast BroadcastArgs BroadcastTo Bucketize Cast CheckNumerics
+    Concat ConcatOffset ConcatV2 Const DataFormatDimMap DataFormatVecPermute DepthToSpace Diag
+    DiagPart DynamicPartition DynamicStitch EnsureShape ExpandDims Fill Gather GatherNd GatherV2
+    Identity IdentityN InvertPermutation LinSpace MatrixBandPart MatrixDiag MatrixDiagV3 MirrorPad
+    OneHot OnesLike Pack Pad PadV2 ParallelConcat Placeholder PlaceholderV2 PlaceholderWithDefault
+    PreventGradient Range Rank Reshape Reverse ReverseV2 Roll ScatterNd SegmentMax SegmentMean
+    SegmentSum Select SelectV2 Shape ShapeN Size Slice Snapshot SpaceToBatch SpaceToBatchND
+    SpaceToDepth Split SplitV Squeeze StopGradient StridedSlice Tile TensorScatterAdd
+    TensorScatterUpdate Transpose Unique Unpack UnsortedSegmentMax UnsortedSegmentSum Where
     ZerosLike
 """
 _LAYERS = """
-    AvgPool AvgPool3D BatchNormWithGlobalNormalization BiasAdd BiasAddV1 Conv2D Conv3D DepthwiseConv2dNative
-    Conv2DBackpropInput Dequantize Dilation2D Elu FakeQuantWithMinMaxArgs FakeQuantWithMinMaxVars
-    FakeQuantWithMinMaxVarsPerChannel FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 InTopK InTopKV2 LRN
-    LeakyRelu LogSoftmax MaxPool MaxPoolV2 MaxPoolWithArgmax QuantizeAndDequantizeV2 QuantizeAndDequantizeV3
-    QuantizeAndDequantizeV4 QuantizeV2 Relu Relu6 Selu Softmax Softplus Softsign TopK TopKV2
+    AvgPool AvgPool3D BatchNormWithGlobalNormalization BiasAdd BiasAddV1 Conv2D Conv3D
+    DepthwiseConv2dNative Conv2DBackpropInput Dequantize Dilation2D Elu FakeQuantWithMinMaxArgs
+    FakeQuantWithMinMaxVars FakeQuantWithMinMaxVarsPerChannel FusedBatchNorm FusedBatchNormV2
+    FusedBatchNormV3 InTopK InTopKV2 LRN LeakyRelu LogSoftmax MaxPool MaxPoolV2 MaxPoolWithArgmax
+    QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4 QuantizeV2 Relu Relu6
+    Selu Softmax Softplus Softsign TopK TopKV2
 """
 _PICTURES = """
-    AdjustContrastv2 AdjustHue AdjustSaturation CropAndResize DecodeBmp DecodeImage DecodeJpeg DecodePng
-    DecodeRaw ExtractImagePatches HSVToRGB RGBToHSV ResizeArea ResizeBicubic ResizeBilinear
-    ResizeNearestNeighbor ScaleAndTranslate
+    AdjustContrastv2 AdjustHue AdjustSaturation CropAndResize DecodeBmp DecodeImage DecodeJpeg
+    DecodePng DecodeRaw ExtractImagePatches HSVToRGB RGBToHSV ResizeArea ResizeBicubic
+    ResizeBilinear ResizeNearestNeighbor ScaleAndTranslate
 """
 # Assert ends a run with a message, and Merge goes by which of two ways of a Switch was taken.
 _CONTROL = "Assert ControlTrigger Merge NoOp Switch"
@@ -65,34 +68,51 @@ def check_operations(graph_def: Any, path: str, allow: Iterable[str] = ()) -> No
         allow: types of operations to let in besides, by whoever trusts the file.
 
     Raises:
-        UserError: such an operation, a variable, control flow, or constants that claim more than 2 GiB.
+        UserError: such an operation, a variable, control flow, a setting that is no word, or constants
+            that claim more than 2 GiB.
     """
     allowed = COMPUTES.union(allow)
+    refused = [node for node in graph_def.node if node.op not in allowed]
+    if refused:
+        # With a variable comes what would fill it, which is not what is the matter.
+        first = next((node for node in refused if node.op in _VARIABLES), refused[0])
+        raise UserError("{}: {}".format(path, _refusal(first)))
     claimed = 0
     for node in graph_def.node:
-        if node.op not in allowed:
-            raise UserError("{}: {}".format(path, _refusal(node)))
+        _check_words(node, path)
         if node.op == "Const":
             claimed += _claimed_bytes(node, path)
             if claimed > MOST_CONSTANT_BYTES:
                 raise UserError(
-                    "{}: its constants claim more than 2 GiB, up to {}".format(path, node.name)
+                    "{}: its constants claim more than 2 GiB, up to {}".format(
+                        path, quoted(node.name)
+                    )
+                )
+
+
+def _check_words(node, path):
+    """Old TensorFlows die of a message about a setting that is no text."""
+    for setting in node.attr.values():
+        for word in [setting.s] + list(setting.list.s):
+            if any(byte < 32 or byte > 126 for byte in word):
+                raise UserError(
+                    "{}: {} has a setting that is no word".format(path, quoted(node.name))
                 )
 
 
 def _refusal(node):
     if node.op in _VARIABLES:
         return "{} is a variable without a value; expected a frozen graph or a SavedModel".format(
-            node.name
+            quoted(node.name)
         )
     if node.op in _LOOPS_AND_BRANCHES:
         return (
             "{} is a loop or a branch ({}) that is not known beforehand, which gradients are not taken "
-            "through; expected a graph for inference".format(node.name, node.op)
+            "through; expected a graph for inference".format(quoted(node.name), node.op)
         )
     return (
         "operation {} of type {} is refused: it is not on the list of those that only compute "
-        "(allow= lets it in)".format(node.name, node.op)
+        "(allow= lets it in)".format(quoted(node.name), quoted(node.op))
     )
 
 
@@ -102,10 +122,10 @@ def _claimed_bytes(node, path):
     count = 1
     for dimension in tensor.tensor_shape.dim:
         if dimension.size < 0:
-            raise UserError("{}: {} has a negative size".format(path, node.name))
+            raise UserError("{}: {} has a negative size".format(path, quoted(node.name)))
         count *= dimension.size
     try:
         size = tf.as_dtype(node.attr["dtype"].type).size or _TEXT_BYTES
     except TypeError:
-        raise UserError("{}: {} is of no known type".format(path, node.name)) from None
+        raise UserError("{}: {} is of no known type".format(path, quoted(node.name))) from None
     return count * size

@@ -2,7 +2,8 @@
 
 :data:`PREPROCESSINGS` has them under the names that Keras' applications use: ``caffe`` (VGG, ResNet),
 ``tf`` (Inception, Xception, MobileNet, ResNetV2), ``torch`` (DenseNet); and besides ``unit``, common
-elsewhere, and ``none``, for networks that normalise inside (EfficientNet, MobileNetV3).
+elsewhere; ``none``, for networks that normalise inside (EfficientNet, MobileNetV3); and ``bgr``, for
+this project's own networks, which do so too.
 """
 
 from collections import OrderedDict
@@ -25,6 +26,11 @@ def plain(images: np.ndarray) -> np.ndarray:
     return np.asarray(images, np.float32)
 
 
+def bgr(images: np.ndarray) -> np.ndarray:
+    """BGR in 0..255, which this project's own networks take."""
+    return plain(images)[..., ::-1]
+
+
 def unit(images: np.ndarray) -> np.ndarray:
     """RGB in [0, 1]."""
     return plain(images) / np.float32(255)
@@ -43,12 +49,13 @@ def standardised(images: np.ndarray) -> np.ndarray:
 
 def caffe(images: np.ndarray) -> np.ndarray:
     """BGR in 0..255, less ImageNet's mean."""
-    return plain(images)[..., ::-1] - np.asarray(CAFFE_MEAN_BGR, np.float32)
+    return bgr(images) - np.asarray(CAFFE_MEAN_BGR, np.float32)
 
 
 PREPROCESSINGS = OrderedDict(
     [
         ("none", plain),
+        ("bgr", bgr),
         ("unit", unit),
         ("tf", symmetric),
         ("torch", standardised),

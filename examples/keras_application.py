@@ -1,0 +1,66 @@
+"""Localize with an application of Keras, built in graph mode.
+
+    python examples/keras_application.py --application ResNet50 --weights weights.h5 --picture a.jpg
+
+Without --weights they are random: the picture shows that it works, not where anything is.
+"""
+
+import argparse
+import os
+import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from dgl.data.image_io import read_image  # noqa: E402
+from dgl.errors import run_script  # noqa: E402
+from dgl.graphs import layers_of, logits_of  # noqa: E402
+from dgl.graphs.preprocessing import PREPROCESSINGS  # noqa: E402
+from dgl.inference import open_session  # noqa: E402
+from dgl.localizer import Localizer  # noqa: E402
+from dgl.rendering.overlay import draw_boxes, overlay, write_image  # noqa: E402
+from dgl.shipped import sample_pictures  # noqa: E402
+from dgl.tf_compat import tf  # noqa: E402
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--application", default="MobileNetV2", help="of tf.keras.applications")
+    parser.add_argument("--weights", help="file of weights for it; default: random ones")
+    parser.add_argument("--preprocess", choices=list(PREPROCESSINGS), default="tf")
+    parser.add_argument("--layer", type=int, default=0, help="0 is the last layer")
+    parser.add_argument("--image-size", type=int, default=224)
+    parser.add_argument("--picture", default=sample_pictures()[0])
+    parser.add_argument("--out", default="output", help="folder to write into")
+    args = parser.parse_args(argv)
+
+    # One graph and one session, which Keras is told to use; 0 is the phase of inference.
+    with tf.Graph().as_default(), open_session() as session:
+        tf.keras.backend.set_session(session)
+        tf.keras.backend.set_learning_phase(0)
+        application = getattr(tf.keras.applications, args.application)
+        model = application(input_shape=(args.image_size, args.image_size, 3), weights=None)
+        session.run(tf.global_variables_initializer())
+        if args.weights:
+            model.load_weights(args.weights)
+        else:
+            print("random weights: what follows shows that it works, not where anything is")
+
+        logits = logits_of(model.output)
+        layers = list(layers_of(logits).values())
+        with Localizer.from_graph(
+            logits,
+            layers[args.layer],
+            preprocess=PREPROCESSINGS[args.preprocess],
+            session=session,  # it has the weights
+        ) as localizer:
+            (found,) = localizer([args.picture])
+    print("layer {}, one of {}".format(layers[args.layer].op.name, len(layers)))
+    print("class {} with probability {:.4f}".format(found.class_index, found.probability))
+    print("box {}".format(found.box))
+
+    drawn = draw_boxes(overlay(read_image(args.picture), found.map), found.box)
+    write_image(os.path.join(args.out, "keras_application.png"), drawn)
+
+
+if __name__ == "__main__":
+    run_script(main)

@@ -1,0 +1,165 @@
+"""Files that are no frozen graph, or a damaged one, end in one line."""
+
+import random
+
+import numpy as np
+import pytest
+from graph_defs import constant, graph, node, value_of, write
+from hand_network import HandNetwork, write_frozen, write_saved_model
+
+from dgl.errors import UserError
+from dgl.graphs import load_frozen
+from dgl.tf_compat import tf
+
+NETWORK = HandNetwork()
+
+
+@pytest.fixture(scope="module")
+def frozen(tmp_path_factory):
+    made = tf.GraphDef()
+    with open(write_frozen(NETWORK, str(tmp_path_factory.mktemp("frozen") / "a.pb")), "rb") as file:
+        made.ParseFromString(file.read())
+    return made.SerializeToString(deterministic=True)
+
+
+def refused(path, **more):
+    with pytest.raises(UserError) as caught:
+        load_frozen(str(path), **more)
+    text = str(caught.value)
+    assert text.startswith(str(path)) and "\n" not in text
+    return text
+
+
+@pytest.mark.parametrize("name", ["a.pb", "a.pbtxt"])
+@pytest.mark.parametrize("data", [b"", b"\x00" * 9, b"not a graph", b"\xff\xfe\xfd" * 50])
+def test_something_else(name, data, tmp_path):
+    (tmp_path / name).write_bytes(data)
+    assert "expected a frozen tf.GraphDef" in refused(tmp_path / name)
+
+
+def test_missing_and_folders(tmp_path):
+    assert "no such file" in refused(tmp_path / "a.pb")
+    assert "a folder" in refused(tmp_path)
+
+
+def test_a_saved_model_s_file(tmp_path):
+    write_saved_model(NETWORK, str(tmp_path / "model"))
+    refused(tmp_path / "model" / "saved_model.pb")
+
+
+def test_a_graph_with_variables(tmp_path):
+    with tf.Graph().as_default() as made:
+        tf.identity(tf.get_variable("weight", [], use_resource=False))
+    path = write(tmp_path / "a.pb", made.as_graph_def())
+    assert "expected a frozen graph" in refused(path)
+
+
+@pytest.mark.parametrize("size", [11, 12])
+def test_the_limit_of_a_text_is_inclusive(size, tmp_path, monkeypatch):
+    monkeypatch.setattr("dgl.graphs.frozen._MOST_TEXT_BYTES", 11)
+    (tmp_path / "a.pbtxt").write_bytes(b"x" * size)
+    assert ("larger than" in refused(tmp_path / "a.pbtxt")) == (size == 12)
+
+
+def test_deep_text(tmp_path):
+    (tmp_path / "a.pbtxt").write_text("node {" * 100000)
+    refused(tmp_path / "a.pbtxt")
+
+
+def test_outputs_by_name(tmp_path):
+    path = write(tmp_path / "a.pb", graph(constant("x", 1.0), node("y", "Sqrt", "x", T=tf.float64)))
+    assert "there is no operation z" in refused(path, outputs=["z"])
+    assert "there is no tensor x:3" in refused(path, outputs=["x:3"])
+    loaded = load_frozen(path, outputs=["x", "y:0"])
+    assert [value_of(tensor) for tensor in loaded.outputs.values()] == [1, 1]
+    assert loaded.output("x") is loaded.outputs["x"]
+    for name in (None, "z"):
+        with pytest.raises(ValueError, match="choose of x, y:0"):
+            loaded.output(name)
+
+
+def test_devices_are_forgotten(tmp_path):
+    made = constant("x", 1.0)
+    made.device = "/job:worker/task:3/device:GPU:7"
+    path = write(tmp_path / "a.pb", graph(made))
+    assert value_of(load_frozen(path, outputs=["x"]).output()) == 1
+
+
+def test_damaged_bytes(frozen, tmp_path):
+    """A hundred files with bytes changed or cut out: a graph or one line, nothing else."""
+    ends = {"graph": 0, "line": 0}
+    for seed in range(100):
+        rng = random.Random(seed)
+        data = bytearray(frozen)
+        if rng.random() < 0.3:
+            begin = rng.randrange(len(data))
+            del data[begin : begin + rng.randrange(1, len(data))]
+        else:
+            for _ in range(rng.choice([1, 2, 5])):
+                data[rng.randrange(len(data))] = rng.randrange(256)
+        path = tmp_path / "a.pb"
+        path.write_bytes(bytes(data))
+        try:
+            load_frozen(str(path))
+            ends["graph"] += 1
+        except UserError as error:
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
+            ends["line"] += 1
+    assert min(ends.values()) >= 10
+
+
+def test_damaged_nodes(frozen, tmp_path):
+    """The same with messages that are sound and nodes that are not."""
+    ends = {"graph": 0, "line": 0}
+    for seed in range(60):
+        rng = random.Random(seed)
+        made = tf.GraphDef()
+        made.ParseFromString(frozen)
+        changed = rng.choice(made.node)
+        kind = rng.randrange(4)
+        if kind == 0:
+            changed.op = rng.choice(["Relu", "Identity", "Split", "Switch", "Mean"])
+        elif kind == 1 and changed.input:
+            changed.input[0] = rng.choice(made.node).name + rng.choice(["", ":1", ":-1", ":x"])
+        elif kind == 2 and changed.attr:
+            del changed.attr[rng.choice(sorted(changed.attr))]
+        else:
+            changed.name = rng.choice(["", "a b", rng.choice(made.node).name])
+        path = write(tmp_path / "a.pb", made)
+        try:
+            load_frozen(path)
+            ends["graph"] += 1
+        except UserError as error:
+            assert str(error).startswith(path) and "\n" not in str(error)
+            ends["line"] += 1
+    assert min(ends.values()) >= 5
+
+
+def test_numbers_are_the_file_s(frozen, tmp_path):
+    path = tmp_path / "a.pb"
+    path.write_bytes(frozen)
+    loaded = load_frozen(str(path))
+    assert list(loaded.inputs) == ["image"] and list(loaded.outputs) == ["probability"]
+    found = value_of(loaded.output(), {loaded.inputs["image"]: NETWORK.images})
+    np.testing.assert_allclose(found, NETWORK.probability(), rtol=0, atol=2e-6)
+
+
+def test_outputs_are_what_a_picture_leads_to(tmp_path):
+    made = graph(
+        constant("x", 1.0),
+        node("beside", "Sqrt", "x", T=tf.float64),
+        node("image", "Placeholder", dtype=tf.float64),
+        node("between", "Sqrt", "image", T=tf.float64),
+        node("scores", "Sqrt", "between", T=tf.float64),
+    )
+    loaded = load_frozen(write(tmp_path / "a.pb", made))
+    assert list(loaded.outputs) == ["scores"] and list(loaded.inputs) == ["image"]
+
+
+@pytest.mark.parametrize("word", [b"SA\xffE", b"SAME\n"])
+def test_a_setting_that_is_no_word(frozen, word, tmp_path):
+    made = tf.GraphDef()
+    made.ParseFromString(frozen)
+    (first, _) = [changed for changed in made.node if changed.op == "Conv2D"]
+    first.attr["padding"].s = word
+    assert "no word" in refused(write(tmp_path / "a.pb", made))

@@ -1,0 +1,114 @@
+"""What a graph from a file may do, and what it may not."""
+
+import numpy as np
+import pytest
+from graph_defs import constant, graph, node, value_of, write
+from tensorflow.python.framework import op_def_registry
+
+from dgl.errors import UserError
+from dgl.graphs import load_frozen
+from dgl.graphs.functions import OUTPUTS
+from dgl.graphs.operations import COMPUTES
+from dgl.tf_compat import tf
+
+# They end a run with a message, which TensorFlow counts as a state.
+MESSAGES = {"Assert", "CheckNumerics"}
+REFUSED = """
+    Abort AnonymousIterator Assign AssignVariableOp Batch CacheDatasetV2 CollectiveReduce
+    CreateSummaryFileWriter Copy DebugIdentity DecodeProtoV2 DeleteSessionTensor EagerPyFunc
+    EncodeProto FIFOQueueV2 FixedLengthRecordReader GenerateVocabRemapping HashTableV2
+    ImmutableConst InitializeTableFromTextFileV2 IteratorGetNext LoadAndRemapMatrix LoadDataset
+    LookupTableImportV2 MapDefun MatchingFiles MergeV2Checkpoints ParseTensor PartitionedCall Print
+    PrintV2 PyFunc PyFuncStateless RandomUniform ReadFile ReaderReadV2 RemoteCall Restore
+    RestoreSlice RestoreV2 Save SaveSlices SaveV2 SerializeTensor ShardedFilename SleepDataset
+    SymbolicGradient TFRecordDataset TPUPartitionedCall TemporaryVariable TextLineReaderV2
+    VariableV2 WholeFileReaderV2 WriteFile WriteGraphSummary WriteScalarSummary XlaCallModule
+    XlaLaunch _Recv _Send LaunchMissiles
+""".split()
+
+
+def definition(op):
+    if hasattr(op_def_registry, "get"):
+        return op_def_registry.get(op)
+    return op_def_registry.get_registered_ops().get(op)
+
+
+def test_what_computes_keeps_and_touches_nothing():
+    known = {op: definition(op) for op in COMPUTES}
+    known = {op: found for op, found in known.items() if found is not None}
+    assert len(known) > 0.9 * len(COMPUTES)  # older TensorFlows lack the newest
+    assert {op for op, found in known.items() if found.is_stateful} <= MESSAGES
+    for op, found in known.items():
+        assert not any(attribute.type in ("func", "list(func)") for attribute in found.attr), op
+        kinds = {a.type for a in list(found.input_arg) + list(found.output_arg)}
+        assert tf.resource.as_datatype_enum not in kinds, op
+        assert not any("file" in a.name for a in found.input_arg), op
+
+
+def test_outputs_are_in_the_order_of_their_definitions():
+    several = {
+        op: tuple(argument.name for argument in definition(op).output_arg)
+        for op in COMPUTES
+        if definition(op) is not None and len(definition(op).output_arg) > 1
+    }
+    assert several == {op: names for op, names in OUTPUTS.items() if definition(op) is not None}
+
+
+@pytest.mark.parametrize("op", REFUSED)
+def test_what_does_more_is_refused_by_name(op, tmp_path):
+    path = write(tmp_path / "a.pb", graph(constant("x", 1.0), node("evil", op, "x")))
+    with pytest.raises(UserError) as caught:
+        load_frozen(path)
+    text = str(caught.value)
+    assert text.startswith(path) and "evil" in text and "\n" not in text
+
+
+def test_a_file_is_read_by_nobody_but_who_lets_it_in(tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("told")
+    path = write(
+        tmp_path / "a.pb", graph(constant("name", str(secret)), node("told", "ReadFile", "name"))
+    )
+    with pytest.raises(UserError, match="ReadFile is refused"):
+        load_frozen(path)
+    assert value_of(load_frozen(path, allow=["ReadFile"]).output()) == b"told"
+
+
+def test_a_gradient_that_a_file_names_is_not_taken(tmp_path):
+    made = node("twice", "Identity", "x", T=tf.float32)
+    made.attr["_gradient_op_type"].s = b"SomebodysOwn"
+    source = node("x", "Placeholder", dtype=tf.float32)
+    loaded = load_frozen(write(tmp_path / "a.pb", graph(source, made)))
+    with loaded.graph.as_default():
+        (gradient,) = tf.gradients(loaded.output(), loaded.inputs["x"])
+    assert value_of(gradient, {loaded.inputs["x"]: np.zeros(2)}).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "op, words",
+    [
+        ("VariableV2", "expected a frozen graph or a SavedModel"),
+        ("VarHandleOp", "expected a frozen graph or a SavedModel"),
+        ("Enter", "gradients are not taken"),
+        ("While", "gradients are not taken"),
+    ],
+)
+def test_what_is_wrong_is_said(op, words, tmp_path):
+    with pytest.raises(UserError, match=words):
+        load_frozen(write(tmp_path / "a.pb", graph(node("a", op))))
+
+
+@pytest.mark.parametrize("sizes", [[2**40], [2**20, 2**20], [2**62, 2**62], [2**15, 2**15]])
+def test_constants_that_claim_more_than_they_hold(sizes, tmp_path):
+    made = constant("x", np.float32(1))
+    for size in sizes:
+        made.attr["value"].tensor.tensor_shape.dim.add(size=size)
+    with pytest.raises(UserError, match="claim more than 2 GiB"):
+        load_frozen(write(tmp_path / "a.pb", graph(made)))
+
+
+def test_a_negative_size(tmp_path):
+    made = constant("x", np.float32(1))
+    made.attr["value"].tensor.tensor_shape.dim.add(size=-3)
+    with pytest.raises(UserError, match="negative"):
+        load_frozen(write(tmp_path / "a.pb", graph(made)))

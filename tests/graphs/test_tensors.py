@@ -1,0 +1,239 @@
+"""Image, logits, layers and the pooled layer, found in graphs of many shapes."""
+
+import numpy as np
+import pytest
+
+from dgl.graphs import input_of, layers_of, logits_of, pooled_layer
+from dgl.tf_compat import tf
+
+
+@pytest.fixture(autouse=True)
+def graph():
+    with tf.Graph().as_default() as made:
+        yield made
+
+
+def placeholder(*shape, **more):
+    return tf.placeholder(more.pop("dtype", tf.float32), shape or None, **more)
+
+
+def conv(features, channels=4, side=1, data_format="NHWC"):
+    axis = 3 if data_format == "NHWC" else 1
+    weights = tf.get_variable(
+        "w{}".format(len(tf.global_variables())),
+        [side, side, features.shape.as_list()[axis], channels],
+    )
+    return tf.nn.conv2d(features, weights, [1] * 4, "SAME", data_format=data_format)
+
+
+def dense(features, classes=5):
+    size = features.shape.as_list()[-1]
+    return tf.matmul(features, tf.get_variable("linear", [size, classes])) + tf.ones([classes])
+
+
+# --- input_of
+
+
+@pytest.mark.parametrize(
+    "shape, dtype",
+    [
+        ((None, 8, 8, 3), tf.float32),
+        ((1, 8, 8, 3), tf.uint8),
+        ((None, None, None, 3), tf.float32),
+        ((None, 3, 8, 8), tf.float16),
+        ((None, 8, 8, None), tf.float32),
+        ((), tf.float32),
+    ],
+)
+def test_the_picture_is_found(shape, dtype):
+    image = placeholder(*shape, dtype=dtype)
+    rate = tf.placeholder_with_default(1.0, [], "rate")
+    flag = tf.placeholder_with_default(False, [], "flag")
+    scores = tf.where(flag, tf.cast(image, tf.float32), tf.cast(image, tf.float32) * rate)
+    assert input_of(scores) is image
+
+
+def test_placeholders_that_do_not_matter():
+    placeholder(None, 8, 8, 3)
+    image = placeholder(None, 4, 4, 3)
+    assert input_of(tf.nn.relu(image)) is image
+
+
+@pytest.mark.parametrize(
+    "shapes, words",
+    [
+        ([(None, 8, 8, 3), (None, 4, 4, 3)], "a:0 .float32 .*b:0 .float32"),
+        ([(None, 8), (None, 9)], "a:0 .float32 .*b:0 .float32"),
+        ([], "found no placeholder"),
+    ],
+)
+def test_none_or_several(shapes, words):
+    fed = [tf.reduce_sum(placeholder(*shape, name=name)) for shape, name in zip(shapes, "ab")]
+    with pytest.raises(ValueError, match=words):
+        input_of(tf.add_n(fed + [tf.constant(1.0)]))
+
+
+# --- logits_of
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        tf.identity,
+        tf.nn.softmax,
+        tf.nn.log_softmax,
+        lambda z: tf.identity(tf.nn.softmax(tf.identity(z))),
+        lambda z: tf.reshape(tf.nn.softmax(z), [-1, 5]),
+        lambda z: tf.stop_gradient(tf.nn.softmax(z)),
+    ],
+)
+def test_logits_behind_a_softmax(end):
+    z = dense(placeholder(None, 6))
+    found = logits_of(end(z))
+    assert found.shape.as_list() == [None, 5]
+    while found.op.type == "Identity":
+        found = found.op.inputs[0]
+    assert found is z
+
+
+def test_logits_in_one_place_lose_it():
+    z = conv(tf.reduce_mean(placeholder(2, 4, 4, 3), [1, 2], keepdims=True), 5)
+    found = logits_of(tf.nn.softmax(z))
+    assert found.shape.as_list() == [2, 5] and found.op.inputs[0] is z
+
+
+def test_no_logits():
+    with pytest.raises(ValueError, match="expected logits or probabilities"):
+        logits_of(placeholder(None, 4, 4, 3))
+
+
+# --- layers_of
+
+
+def names(found):
+    return list(found)
+
+
+def test_layers_from_the_last_to_the_first():
+    image = placeholder(None, 8, 8, 3)
+    one = tf.nn.relu(tf.nn.bias_add(conv(image), tf.ones(4)), "one")
+    pool = tf.nn.max_pool(one, [1, 2, 2, 1], [1, 2, 2, 1], "SAME", name="pool")
+    two = tf.nn.relu6(conv(pool), "two")
+    left, right = tf.nn.elu(conv(two), "left"), tf.nn.leaky_relu(conv(conv(two)), name="right")
+    joined = tf.concat([left, right], 3, "joined")
+    tf.nn.relu(conv(joined), "beside")
+    logits = dense(tf.reduce_mean(joined, [1, 2]))
+    found = layers_of(logits)
+    assert names(found) == ["joined", "right", "left", "two", "pool", "one"]
+    assert all(tensor.op.name == name for name, tensor in found.items())
+
+
+def test_sums_that_a_relu_reads_stand_back():
+    image = placeholder(None, 8, 8, 3)
+    one = tf.nn.relu(conv(image), "one")
+    tf_sum = tf.identity(tf.add(conv(one), one, "sum"))
+    two = tf.nn.relu(tf_sum, "two")
+    logits = dense(tf.reduce_mean(tf.add(conv(two), two, "bare"), [1, 2]))
+    assert names(layers_of(logits)) == ["bare", "two", "one"]
+
+
+def test_gates_and_products_of_weights():
+    image = placeholder(None, 8, 8, 3)
+    scaled = tf.multiply(conv(image), tf.ones(4), "scaled")
+    swish = tf.multiply(scaled, tf.sigmoid(scaled), "swish")
+    squeezed = tf.nn.relu(tf.reduce_mean(swish, [1, 2], keepdims=True), "squeezed")
+    gated = tf.multiply(swish, tf.sigmoid(squeezed), "gated")
+    assert names(layers_of(dense(tf.reduce_mean(gated, [1, 2])))) == ["gated", "swish"]
+
+
+def test_channels_first_layers_are_found_too():
+    image = placeholder(None, 3, 8, 8)
+    one = tf.nn.relu(conv(image, data_format="NCHW"), "one")
+    squeezed = tf.nn.relu(tf.reduce_mean(one, [2, 3], keepdims=True), "squeezed")
+    logits = dense(tf.reduce_mean(one * tf.sigmoid(squeezed), [2, 3]))
+    found = layers_of(logits)
+    assert names(found)[-1] == "one" and "squeezed" not in found
+    assert found["one"].shape.as_list() == [None, 4, 8, 8]
+    assert pooled_layer(logits) is None
+
+
+def test_a_layer_with_a_gradient_of_its_own_is_what_is_differentiated():
+    @tf.custom_gradient
+    def swish(features):
+        return features * tf.sigmoid(features), lambda upstream: upstream
+
+    layer = swish(conv(placeholder(None, 8, 8, 3)))
+    logits = dense(tf.reduce_mean(layer, [1, 2]))
+    (found,) = layers_of(logits).values()
+    assert tf.gradients(logits, found)[0] is not None
+    assert pooled_layer(logits)[0] is found
+
+
+# --- pooled_layer
+
+
+def relu(graph_input=(None, 8, 8, 3)):
+    return tf.nn.relu(conv(placeholder(*graph_input)), "last")
+
+
+def mean(features, **more):
+    return tf.reduce_mean(features, [1, 2], **more)
+
+
+def fully_convolutional(features):
+    return tf.squeeze(tf.nn.bias_add(conv(mean(features, keepdims=True), 5), tf.ones(5)), [1, 2])
+
+
+def turned(features):
+    return tf.matmul(mean(features), tf.get_variable("linear", [5, 4]), transpose_b=True)
+
+
+RECOGNISED = {
+    "mean": lambda s: dense(mean(s)),
+    "negative axes": lambda s: dense(tf.reduce_mean(s, [-3, -2])),
+    "average pool": lambda s: dense(
+        tf.reshape(tf.nn.avg_pool(s, [1, 8, 8, 1], [1, 1, 1, 1], "VALID"), [-1, 4])
+    ),
+    "dropout": lambda s: tf.identity(dense(tf.identity(mean(s)))),
+    "reshape": lambda s: dense(tf.reshape(mean(s, keepdims=True), [-1, 4])),
+    "1 x 1": fully_convolutional,
+    "turned": turned,
+    "bias first": lambda s: tf.ones([5]) + turned(s),
+}
+OTHERS = {
+    "flatten": lambda s: dense(tf.reshape(s, [-1, 256])),
+    "maximum": lambda s: dense(tf.reduce_max(s, [1, 2])),
+    "hidden layer": lambda s: dense(tf.nn.relu(dense_of(mean(s)))),
+    "of one axis": lambda s: dense(tf.reduce_mean(s, [1, 3])),
+    "of all": lambda s: dense(tf.reshape(tf.reduce_mean(s, [1, 2, 3]), [-1, 1])),
+    "part of the map": lambda s: dense(
+        tf.reshape(tf.nn.avg_pool(s, [1, 4, 4, 1], [1, 4, 4, 1], "VALID"), [-1, 16])
+    ),
+    "scaled": lambda s: 2.0 * dense(mean(s)),
+    "weights of the picture": lambda s: tf.matmul(mean(s), tf.matmul(mean(s), mean(s), True)),
+    "mixed by a reshape": lambda s: dense(tf.reshape(tf.transpose(mean(s)), [-1, 4])),
+}
+
+
+def dense_of(features):
+    return tf.matmul(features, tf.get_variable("hidden", [4, 6]))
+
+
+@pytest.mark.parametrize("kind", list(RECOGNISED))
+def test_the_pooled_layer_and_its_weights(kind):
+    """What is recognised is so: the gradient by the weights is the one that TensorFlow takes."""
+    last = relu()
+    logits = RECOGNISED[kind](last)
+    pooled, weights = pooled_layer(logits)
+    assert pooled is last and weights.shape.as_list() == [4, 5]
+    (gradient,) = tf.gradients(logits[:, 3], last)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        fed = {input_of(logits): np.random.RandomState(0).rand(2, 8, 8, 3)}
+        computed, column = session.run([gradient, weights[:, 3]], fed)
+    np.testing.assert_allclose(computed, np.broadcast_to(column / 64, (2, 8, 8, 4)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", list(OTHERS))
+def test_classifiers_that_end_in_another_way(kind):
+    assert pooled_layer(OTHERS[kind](relu())) is None

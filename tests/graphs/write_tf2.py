@@ -1,0 +1,85 @@
+"""SavedModels as TF 2 writes them, in processes with its behaviour: nothing of dgl may be imported here."""
+
+import importlib.util
+import os
+
+import numpy as np
+
+
+def write(folder, weights, *kinds):
+    """Write the network of ``hand_network.py`` into ``folder/kind`` for every kind.
+
+    Args:
+        folder: str.
+        weights: an archive of its arrays, kernel and bias of each layer.
+        kinds: ``keras`` alone, or of ``tf_keras`` and ``module``.
+    """
+    if importlib.util.find_spec("tf_keras") is not None and "keras" not in kinds:
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    else:
+        os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    import tensorflow
+
+    with np.load(weights) as archive:
+        arrays = [archive[name] for name in archive.files]
+    for kind in kinds:
+        path = os.path.join(folder, kind)
+        if kind == "module":
+            _write_module(tensorflow, path, arrays)
+        elif kind == "keras":
+            _model(tensorflow.keras, arrays).export(path, verbose=False)
+        else:
+            _model(tensorflow.keras, arrays).save(path, save_format="tf")
+
+
+def _model(keras, arrays):
+    image = keras.Input((4, 5, 3))
+    first = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name="first")(image)
+    first = keras.layers.Dropout(0.5)(first)
+    second = keras.layers.Conv2D(7, 1, activation="relu", name="second")(first)
+    pooled = keras.layers.GlobalAveragePooling2D()(second)
+    model = keras.Model(image, keras.layers.Dense(8, activation="softmax")(pooled))
+    model.set_weights(arrays)
+    return model
+
+
+def _write_module(tensorflow, path, arrays):
+    """Functions in functions, a branch that saving leaves to the run, and variables of one name."""
+
+    class Module(tensorflow.Module):
+        def __init__(self):
+            super().__init__()
+            self.weights = [tensorflow.Variable(array, name="weight") for array in arrays]
+
+        @tensorflow.function
+        def layer(self, features, index, padding):
+            out = tensorflow.nn.conv2d(features, self.weights[index], 1, padding)
+            name = "second" if index else "first"
+            return tensorflow.nn.relu(out + self.weights[index + 1], name=name + "/Relu")
+
+        @tensorflow.function(input_signature=[tensorflow.TensorSpec((None, 4, 5, 3))])
+        def probability(self, image):
+            is_training = tensorflow.constant(False)
+            first = self.layer(image, 0, "SAME")
+            first = tensorflow.cond(is_training, lambda: first * 2.0, lambda: first + 0.0)
+            pooled = tensorflow.reduce_mean(self.layer(first, 2, "VALID"), [1, 2])
+            return tensorflow.nn.softmax(pooled @ self.weights[4] + self.weights[5])
+
+    module = Module()
+    tensorflow.saved_model.save(module, path, module.probability)
+
+
+def wrap(frozen, path):
+    """Write a frozen graph (``image`` to ``scores``) as a SavedModel whose network is a function."""
+    import tensorflow
+
+    graph_def = tensorflow.compat.v1.GraphDef()
+    with open(frozen, "rb") as stream:
+        graph_def.ParseFromString(stream.read())
+
+    def build():
+        tensorflow.compat.v1.import_graph_def(graph_def, name="")
+
+    wrapped = tensorflow.compat.v1.wrap_function(build, [])
+    network = wrapped.prune("image:0", {"scores": "scores:0"})
+    tensorflow.saved_model.save(tensorflow.Module(), path, network)
