@@ -1,17 +1,16 @@
 """The per-image demo: pictures in; attention maps, boxes and a JSON record out."""
 
-import argparse
 import contextlib
 import os
 import sys
+from argparse import Namespace
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import Any, List, NamedTuple, Optional
 
 import numpy as np
 from tqdm import tqdm
 
 from dgl.arithmetic import use_reference_kernels
-from dgl.backbones import BACKBONES
 from dgl.data.image_io import list_images, read_image
 from dgl.data.views import demo_input
 from dgl.demo_files import (
@@ -21,61 +20,23 @@ from dgl.demo_files import (
     remove_results,
     write_results,
 )
+from dgl.demo_flags import PUBLISHED_METHODS, make_parser
 from dgl.errors import UserError
 from dgl.fingerprint import weights_fingerprint
 from dgl.pipeline import chunks_of, overlapped
-from dgl.precisions import FLOAT32, PRECISIONS
+from dgl.precisions import FLOAT32
+from dgl.shipped import SHIPPED_CHECKPOINT, SHIPPED_PICTURES
 from dgl.terminal import printable
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SHIPPED_CHECKPOINT = os.path.join(
-    os.path.dirname(os.path.abspath(__file__)), "pretrained", "birds_vgg.npz"
-)
-SHIPPED_PICTURES = os.path.join(_ROOT, "images")
-
-
-def make_parser(description):
-    """The parser of `dome_image_DGL.py`."""
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    published = parser.add_argument_group("published flags")
-    published.add_argument("--load", default=SHIPPED_CHECKPOINT, help="checkpoint")
-    published.add_argument("--data_path", default=SHIPPED_PICTURES, help="a picture, or a folder")
-    published.add_argument(
-        "--image_size", type=int, help="side of the input (the checkpoint's, 224)"
-    )
-    published.add_argument("--mode", choices=sorted(BACKBONES), default="vgg", help="backbone")
-    published.add_argument("--clayer", default="2", help="layer of the DGL map: index or name")
-    published.add_argument("--dataset", choices=("imagenet", "cub"), help="which head, if several")
-    published.add_argument("--pa", type=float, default=10.0, help="alpha of the loss gradient")
-    published.add_argument("--gpu", help="GPU to use (-1: the CPU)")
-    ours = parser.add_argument_group("beyond the published flags")
-    ours.add_argument("--outdir", default=".", help="where to write")
-    ours.add_argument("--class", dest="class_index", type=int, help="class to locate (arg-max)")
-    ours.add_argument("--threshold", type=float, default=0.2, help="fraction of the map's maximum")
-    ours.add_argument(
-        "--method", choices=("dgl", "cam"), default="dgl", help="which map gives the box"
-    )
-    ours.add_argument("--save-maps", action="store_true", help="also write the raw maps as .npy")
-    ours.add_argument(
-        "--fast", action="store_true", help="oneDNN's kernels on a CPU, not TensorFlow 1.15's"
-    )
-    ours.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default=FLOAT32,
-        help="bf16 (implies --fast) needs a CPU or GPU that computes in it",
-    )
-    folders = parser.add_argument_group("for folders")
-    folders.add_argument("--batch", type=int, default=8, help="pictures a run of the network")
-    folders.add_argument(
-        "--workers", type=int, help="threads that decode, and that draw and write (one a core)"
-    )
-    folders.add_argument(
-        "--resume", action="store_true", help="leave out what is there, made with the same flags"
-    )
-    return parser
+__all__ = [
+    "SHIPPED_CHECKPOINT",
+    "SHIPPED_PICTURES",
+    "Lines",
+    "make_parser",
+    "make_predictor",
+    "run",
+    "run_with",
+]
 
 
 def _check(args):
@@ -91,16 +52,16 @@ def _check(args):
 class _Picture(NamedTuple):
     """A picture, read; ``error`` says why it could not be."""
 
-    index: int
-    image: np.ndarray = None
-    view: np.ndarray = None
-    error: str = None
+    index: int  # type: ignore[assignment]
+    image: Optional[np.ndarray] = None
+    view: Optional[np.ndarray] = None
+    error: Optional[str] = None
 
 
 class _Job(NamedTuple):
     """All that is needed to draw one picture and write its files."""
 
-    index: int
+    index: int  # type: ignore[assignment]
     image: np.ndarray
     maps: dict
     about: OrderedDict
@@ -131,7 +92,12 @@ class _Demo(object):
             precision=args.precision,
         )
         self._files = PictureFiles(
-            predictor.entries, args.mode, args.method, args.threshold, args.save_maps, settings
+            predictor.entries,
+            predictor.backbone.mode,
+            args.method,
+            args.threshold,
+            args.save_maps,
+            settings,
         )
 
     def find(self, index):
@@ -198,15 +164,27 @@ def _say(text, stream):
     tqdm.write(text, file=stream)
 
 
-def _run_one(demo, path, outdir):
+class Lines(object):
+    """What a run tells on standard output: a line a picture, for people."""
+
+    def done(self, record: dict, outdir: str) -> None:
+        """A picture's files are written below ``outdir``."""
+        _say(_line(record, outdir), sys.stdout)
+
+    def failed(self, path: str, error: str) -> None:
+        """A picture cannot be read; standard error has said so."""
+
+
+def _run_one(demo, path, outdir, report):
     for _, record, error in demo.run([0]):
         if error is not None:
+            report.failed(path, error)
             raise UserError(error)
-        _say(_line(record, outdir), sys.stdout)
+        report.done(record, outdir)
     return 0
 
 
-def _run_folder(demo, args, paths, outdirs):
+def _run_folder(demo, args, paths, outdirs, report):
     records, errors = {}, []
     if args.resume:
         found = ((index, demo.find(index)) for index in range(len(paths)))
@@ -225,10 +203,11 @@ def _run_folder(demo, args, paths, outdirs):
         for index, record, error in demo.run(wanted):
             if error is None:
                 records[index] = record
-                _say(_line(record, outdirs[index]), sys.stdout)
+                report.done(record, outdirs[index])
             else:
                 errors.append(error)
                 _say("left out: {}".format(error), sys.stderr)
+                report.failed(paths[index], error)
             bar.update()
     write_results(args.outdir, (records[index] for index in sorted(records)))
     if errors:
@@ -241,17 +220,30 @@ def _run_folder(demo, args, paths, outdirs):
     return 1 if errors else 0
 
 
-def make_predictor(args):
+def _sources_of(args):
+    """What the flags name: pictures and folders; with none, the pictures that come with the project."""
+    named = list(getattr(args, "pictures", ()))
+    if args.data_path:
+        named.append(args.data_path)
+    return named or [SHIPPED_PICTURES]
+
+
+def make_predictor(args: Namespace) -> Any:
     """The :class:`~dgl.predictor.Predictor` that parsed flags ask for."""
     if not args.fast and args.precision == FLOAT32:
         use_reference_kernels()
     from dgl.predictor import Predictor  # TensorFlow takes seconds to load; bad flags should not
 
+    mode = args.mode
+    if mode is None:
+        from dgl.weights.identify import mode_for
+
+        mode = mode_for(args.load)
     return Predictor(
-        args.mode,
+        mode,
         args.load,
         layers=[args.clayer],
-        methods=("dgl", "cam"),
+        methods=PUBLISHED_METHODS if args.method in PUBLISHED_METHODS else (args.method,),
         alpha=args.pa,
         image_size=args.image_size,
         data_set=args.dataset,
@@ -260,26 +252,43 @@ def make_predictor(args):
     )
 
 
-def run_with(args, predictor, paths):
+def run_with(args: Namespace, predictor: Any, paths: List[str], report: Any = None) -> int:
     """Carry out parsed flags with what :func:`run` starts with.
 
     Args:
         args: parsed flags.
         predictor: what :func:`make_predictor` made of them.
-        paths: list of str, the pictures that ``--data_path`` stands for.
+        paths: list of str, the pictures that the flags stand for.
+        report: what is told of each picture, by default :class:`Lines`.
 
     Returns:
         as :func:`run`.
     """
-    if not os.path.isdir(args.data_path):
-        return _run_one(_Demo(args, predictor, paths, [args.outdir]), paths[0], args.outdir)
+    report = report or Lines()
+    sources = _sources_of(args)
+    if len(sources) == 1 and not os.path.isdir(sources[0]):
+        demo = _Demo(args, predictor, paths, [args.outdir])
+        return _run_one(demo, paths[0], args.outdir, report)
     outdirs = [os.path.join(args.outdir, name) for name in folder_names(paths)]
-    return _run_folder(_Demo(args, predictor, paths, outdirs), args, paths, outdirs)
+    return _run_folder(_Demo(args, predictor, paths, outdirs), args, paths, outdirs, report)
 
 
-def run(args):
-    """Carry out parsed flags; returns the exit code: 1 where a picture of a folder cannot be read."""
+def run(args: Namespace, report: Any = None) -> int:
+    """Carry out parsed flags.
+
+    Args:
+        args: parsed flags of :mod:`dgl.demo_flags`.
+        report: what is told of each picture, by default :class:`Lines`.
+
+    Returns:
+        the exit code: 1 where one of several pictures cannot be read.
+
+    Raises:
+        UserError: bad flags, a checkpoint that does not fit, no picture, or a single one that cannot be
+            read.
+    """
     _check(args)
-    paths = list_images(args.data_path)
+    paths = [path for source in _sources_of(args) for path in list_images(source)]
+    paths = list(OrderedDict.fromkeys(paths))
     with make_predictor(args) as predictor:
-        return run_with(args, predictor, paths)
+        return run_with(args, predictor, paths, report)

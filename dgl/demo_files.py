@@ -8,6 +8,7 @@ import json
 import math
 import os
 from collections import Counter, OrderedDict
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from dgl.data.annotation_file import read_bounded
 from dgl.errors import UserError
 from dgl.files import write_atomically
 from dgl.rendering.overlay import draw_boxes, overlay, write_image
+
+Entry = Tuple[str, str]
+Record = Dict[str, Any]
 
 RESULTS = "results.jsonl"
 _MOST_BYTES = 1 << 20  # a record has a few hundred bytes
@@ -27,17 +31,26 @@ class PictureFiles(object):
     Args:
         entries: list of (method, layer), the maps.
         mode: backbone name, which file names begin with.
-        method: ``"dgl"`` or ``"cam"``, whose map gives the box.
+        method: the one of the entries' whose map gives the box.
         threshold: float in [0, 1], fraction of that map's maximum.
         save_maps: whether the raw maps are written too.
         settings: ordered JSON values that a result hangs on; they end every record.
     """
 
-    def __init__(self, entries, mode, method, threshold, save_maps, settings):
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        mode: str,
+        method: str,
+        threshold: float,
+        save_maps: bool,
+        settings: Mapping[str, Any],
+    ):
         self._stems = OrderedDict()
         for own, layer in entries:
             flat = layer.replace("/", "_")
-            name = "{}_cam".format(mode) if own == "cam" else "{}_{}_dgl".format(mode, flat)
+            own_name = "{}_{}_{}".format(mode, flat, own)
+            name = "{}_cam".format(mode) if own == "cam" else own_name
             self._stems[own, layer] = name
         self._box_of = next(entry for entry in self._stems if entry[0] == method)
         self._mode = mode
@@ -45,7 +58,14 @@ class PictureFiles(object):
         self._save_maps = save_maps
         self._settings = settings
 
-    def write(self, path, image, maps, about, outdir):
+    def write(
+        self,
+        path: str,
+        image: np.ndarray,
+        maps: Mapping[Entry, np.ndarray],
+        about: Mapping[str, Any],
+        outdir: str,
+    ) -> Record:
         """Write everything about one picture.
 
         Args:
@@ -84,7 +104,7 @@ class PictureFiles(object):
         write_atomically(self._record_path(outdir), text.encode("utf-8"))
         return record
 
-    def find(self, path, class_index, outdir):
+    def find(self, path: str, class_index: Optional[int], outdir: str) -> Optional[Record]:
         """The record of a picture that was dealt with before, by these same flags.
 
         Args:
@@ -127,30 +147,47 @@ class PictureFiles(object):
         return os.path.join(outdir, self._stems[self._box_of] + "_box.png")
 
 
-def json_number(value):
+def json_number(value: float) -> Union[float, str]:
     """A float as JSON has it: it has no infinity."""
     return value if math.isfinite(value) else "inf"
 
 
-def folder_names(paths):
+def folder_names(paths: Sequence[str]) -> List[str]:
     """A folder name for each of several pictures.
 
     Args:
-        paths: list of str, pictures of one folder.
+        paths: list of str, different pictures.
 
     Returns:
         list of str, all different: the picture's name, with its extension where another picture's
-        folder, or a file of the run itself, would have the same name without.
+        folder, or a file of the run itself, would have the same name without. Where pictures of
+        several folders have one name, a number follows it from the second on.
     """
     names = [os.path.basename(path) for path in paths]
     stems = [os.path.splitext(name)[0] for name in names]
-    count = Counter(stems)
+    count = Counter(os.path.splitext(name)[0] for name in set(names))
     taken = {name for name, stem in zip(names, stems) if count[stem] > 1}
     taken.add(RESULTS)
-    return [name if count[stem] > 1 or stem in taken else stem for name, stem in zip(names, stems)]
+    return _numbered(
+        [name if count[stem] > 1 or stem in taken else stem for name, stem in zip(names, stems)]
+    )
 
 
-def write_results(outdir, records):
+def _numbered(names):
+    """The same names, those that occur again with a number behind them that makes them different."""
+    used, times, found = set(names), Counter(), []
+    for name in names:
+        times[name] += 1
+        folder = name
+        while times[name] > 1 and folder in used:
+            folder = "{}-{}".format(name, times[name])
+            times[name] += folder in used
+        used.add(folder)
+        found.append(folder)
+    return found
+
+
+def write_results(outdir: str, records: Iterable[Record]) -> None:
     """Write ``results.jsonl``, one record a line.
 
     Args:
@@ -164,7 +201,7 @@ def write_results(outdir, records):
     write_atomically(os.path.join(outdir, RESULTS), text.encode("utf-8"))
 
 
-def remove_results(outdir):
+def remove_results(outdir: str) -> None:
     """Remove ``results.jsonl`` if it is there.
 
     Args:

@@ -1,6 +1,10 @@
 """The one exception that stands for bad input, and how a script ends on it."""
 
+import os
+import select
+import signal
 import sys
+from typing import Any, Callable, List, Optional
 
 from dgl.terminal import printable
 
@@ -12,7 +16,7 @@ class UserError(Exception):
     outside too: what a terminal would obey in them is escaped.
     """
 
-    def __init__(self, message=""):
+    def __init__(self, message: object = ""):
         super(UserError, self).__init__(printable(str(message)))
 
 
@@ -23,12 +27,12 @@ class Stopped(Exception):
         exit_code: int, of the process; 128 + N for signal N.
     """
 
-    def __init__(self, message, exit_code):
+    def __init__(self, message: object, exit_code: int):
         super(Stopped, self).__init__(printable(str(message)))
         self.exit_code = exit_code
 
 
-def run_script(main, argv=None):
+def run_script(main: Callable[[Any], Any], argv: Optional[List[str]] = None) -> None:
     """Call ``main(argv)`` and end the process as a command line should.
 
     Args:
@@ -38,10 +42,12 @@ def run_script(main, argv=None):
 
     Raises:
         SystemExit: 0 on success, 1 with one line on standard error for :class:`UserError`, 130 on
-            Ctrl-C, 128 + N where signal N ended the work in order (:class:`Stopped`).
+            Ctrl-C, 128 + N where signal N ended the work in order (:class:`Stopped`); 141 where nobody
+            reads standard output any more, as behind ``| head``.
     """
     try:
         code = main(argv)
+        sys.stdout.flush()
     except UserError as error:
         sys.stderr.write("error: {}\n".format(error))
         code = 1
@@ -51,4 +57,24 @@ def run_script(main, argv=None):
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
         code = 130
+    except BrokenPipeError:
+        # Pipes to worker processes break too, which is another matter.
+        if not _output_is_gone():
+            raise
+        code = 128 + signal.SIGPIPE
     sys.exit(code or 0)
+
+
+def _output_is_gone():
+    """Whether nobody reads standard output any more; what is left for it is dropped then."""
+    try:
+        output = sys.stdout.fileno()
+    except (OSError, ValueError):
+        return False  # no file: of a test, or closed
+    poll = select.poll()
+    poll.register(output, select.POLLOUT)
+    is_gone = any(event & select.POLLERR for _, event in poll.poll(0))
+    if is_gone:
+        # The interpreter flushes once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return is_gone

@@ -104,8 +104,9 @@ class Localizer(object):
         """A localizer of a checkpoint of this project's networks.
 
         Args:
-            load: checkpoint: a TensorFlow prefix, its folder, a ``.ckpt`` or a ``.npz``.
-            mode: backbone; by default what the checkpoint's variables tell.
+            load: checkpoint: a TensorFlow prefix, its folder, a ``.ckpt`` or a ``.npz``; or a short name
+                for ImageNet weights.
+            mode: backbone; by default what the checkpoint is.
             layer: index or name of ``--clayer``; methods that have a layer of their own ignore it.
             method: out of :data:`dgl.attribution.METHODS`.
             alpha: target score of DGL's loss gradient, see :func:`dgl.attribution.loss_gradients`.
@@ -118,11 +119,10 @@ class Localizer(object):
             ValueError: a threshold or a batch out of range.
         """
         from dgl.predictor import Predictor
-        from dgl.weights import open_checkpoint
-        from dgl.weights.identify import identify
+        from dgl.weights.identify import mode_for
 
         if mode is None:
-            mode = identify(open_checkpoint(load))
+            mode = mode_for(load)
         predictor = Predictor(
             mode,
             load,

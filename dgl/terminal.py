@@ -1,7 +1,7 @@
 """Text from outside (names of files, of classes) as it may be shown on a terminal."""
 
 
-def printable(text):
+def printable(text: str) -> str:
     """One line without anything that a terminal obeys.
 
     Args:

@@ -17,6 +17,10 @@ from dgl.demo_files import folder_names
         (["a.bmp", "a.png", "a.png.jpg"], ["a.bmp", "a.png", "a.png.jpg"]),
         (["a.png", "a.png.jpg"], ["a", "a.png"]),
         (["results.jsonl.png"], ["results.jsonl.png"]),
+        # Of several folders.
+        (["a/x.png", "b/x.png", "c/x.png"], ["x", "x-2", "x-3"]),
+        (["a/x.png", "a/x-2.png", "b/x.png"], ["x", "x-2", "x-3"]),
+        (["a/x.png", "a/x.jpg", "b/x.png"], ["x.png", "x.jpg", "x.png-2"]),
     ],
 )
 def test_folder_names(names, expected):
@@ -25,7 +29,7 @@ def test_folder_names(names, expected):
 
 def test_many_names_take_linear_time():
     def seconds(count):
-        paths = ["in/{}.png".format(i // 2 if i % 4 else i) for i in range(count)]
+        paths = ["{}/{}.png".format(i % 3, i // 2 if i % 4 else 0) for i in range(count)]
         start = time.process_time()
         names = folder_names(paths)
         assert len(names) == count

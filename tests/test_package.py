@@ -1,4 +1,4 @@
-"""What is packaged: every room, the extras, one version everywhere, a wheel and an sdist that build clean."""
+"""What is packaged: every room, the extras, one version everywhere, a wheel and an sdist."""
 
 import glob
 import os
@@ -42,7 +42,9 @@ def test_every_room_is_packaged(root, project):
 
 @pytest.mark.parametrize("name", ["web", "horovod", "ray"])
 def test_an_extra_is_what_its_requirements_file_says(root, project, name):
-    extra = {line.split(";")[0].strip() for line in project["project"]["optional-dependencies"][name]}
+    extra = {
+        line.split(";")[0].strip() for line in project["project"]["optional-dependencies"][name]
+    }
     listed = requirements(root, name + ".txt")
     bare = {re.split(r"[<>=]", line)[0] for line in listed}
     for line in extra:
@@ -56,7 +58,7 @@ def test_the_extra_for_development_is_the_requirements_file(root, project):
 
 
 def test_one_version(root):
-    assert 'version: {}\n'.format(dgl.__version__) in read(root, "CITATION.cff")
+    assert "version: {}\n".format(dgl.__version__) in read(root, "CITATION.cff")
     newest = re.search(r"^## (\S+)", read(root, "CHANGELOG.md"), re.MULTILINE).group(1)
     assert newest == dgl.__version__
 

@@ -99,7 +99,7 @@ class Backbone:
     norm_marker: Mapping[str, str] = field(default_factory=dict)
     own_layers: str = ""
 
-    def head_name(self, data_set: str, classes: int) -> str:
+    def head_name(self, data_set: Optional[str], classes: int) -> str:
         """Scope of a new head: ``data_set`` ``"cub"`` or anything else (which takes imagenet's)."""
         return self.heads["cub" if data_set == "cub" else "imagenet"].format(classes)
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import time
+from argparse import Namespace
 
 from dgl.evaluation import pictures, score_command, selection
 from dgl.evaluation.flags import check_flags
@@ -32,7 +33,7 @@ SELECTION = "selection"
 MAPS = "maps"
 
 
-def run(args):
+def run(args: Namespace) -> int:
     """Carry out parsed flags; returns the exit code."""
     check_flags(args)
     started = time.time()

@@ -23,7 +23,7 @@ STUDY = {
 }
 
 
-def make_parser(description):
+def make_parser(description: str) -> argparse.ArgumentParser:
     """The parser of `evaluate_localization.py`."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
@@ -32,7 +32,7 @@ def make_parser(description):
     return parser
 
 
-def add_flags(parser):
+def add_flags(parser: argparse.ArgumentParser) -> None:
     """Give a parser the flags of the evaluation."""
     model = parser.add_argument_group("what to evaluate")
     model.add_argument("--load", help="checkpoint: prefix, folder, .npz or .ckpt")
@@ -129,14 +129,14 @@ def add_flags(parser):
     shared.add_argument("--ray-gpus", type=float, help="GPUs of each (one, where there are any)")
 
 
-def make_study_parser(description):
+def make_study_parser(description: str) -> argparse.ArgumentParser:
     """The parser of `study_localization.py`: the same flags, set to compare everything."""
     parser = make_parser(description)
     parser.set_defaults(**STUDY)
     return parser
 
 
-def check_flags(args):
+def check_flags(args: argparse.Namespace) -> None:
     """Raise :class:`UserError` for a value out of range, or flags that do not go together."""
     for flag, value, low, high in (
         ("--threshold", args.threshold, 0, 1),

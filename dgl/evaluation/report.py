@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections import OrderedDict
+from typing import Any, Dict, List
 
 from dgl.evaluation.table import format_table
 from dgl.files import write_atomically
@@ -28,7 +29,9 @@ _HAS_INTERVAL = {"fixed_threshold": "gt_known", "wsolevaluation": "max_box_acc"}
 _DIGITS = {"best_threshold": 3, "tuned_threshold": 3, "threshold": 3, "p_value": 4}
 
 
-def write_results(out, metrics, gallery, started):
+def write_results(
+    out: str, metrics: Dict[str, Any], gallery: List[Dict[str, Any]], started: float
+) -> str:
     """Write ``run.json``, the tables and the page.
 
     Args:
@@ -54,7 +57,7 @@ def write_results(out, metrics, gallery, started):
     return write_report(out, metrics, run, gallery)
 
 
-def print_tables(metrics):
+def print_tables(metrics: Dict[str, Any]) -> None:
     """Print the errors and one table a protocol; the two are never mixed."""
     errors = metrics.get("classification")
     if errors:

@@ -16,7 +16,7 @@ _GEOMETRY = "saved maps and boxes at 224 x 224"
 _SAVED = "saved"
 
 
-def run(args: Namespace, started: str, versions: Mapping[str, str]) -> int:
+def run(args: Namespace, started: float, versions: Mapping[str, str]) -> int:
     """Score folders of maps; returns the exit code.
 
     ``metrics.json`` has the figures of a single folder on its top level: ``max_box_acc``,

@@ -2,7 +2,7 @@
 
 import os
 from collections import OrderedDict
-from typing import Any, Iterable, Optional, Sequence
+from typing import Iterable, Optional, Sequence
 
 from dgl.errors import UserError
 from dgl.graphs.functions import follow, inline_functions, tensor_of
@@ -84,7 +84,7 @@ def _unread(graph_def):
     )
 
 
-def _read(path) -> Any:
+def _read(path):
     if os.path.isdir(path):
         raise UserError("{}: a folder; expected {}".format(path, _EXPECTED))
     is_text = os.path.splitext(path)[1].lower() in _TEXT

@@ -22,8 +22,8 @@ class LoadedGraph(NamedTuple):
     """
 
     graph: Any
-    inputs: "OrderedDict[str, Any]"
-    outputs: "OrderedDict[str, Any]"
+    inputs: Dict[str, Any]
+    outputs: Dict[str, Any]
 
     def output(self, name: Optional[str] = None) -> Any:
         """An output by its name; by default the only one.
@@ -33,7 +33,7 @@ class LoadedGraph(NamedTuple):
         """
         if name is None and len(self.outputs) == 1:
             return next(iter(self.outputs.values()))
-        if name not in self.outputs:
+        if name is None or name not in self.outputs:
             raise ValueError(
                 "output {!r}: choose of {}".format(name, ", ".join(self.outputs) or "none")
             )

@@ -5,7 +5,7 @@ TensorFlow's own loader runs what a SavedModel brings along to initialise itself
 
 import os
 from collections import OrderedDict
-from typing import Any, Iterable, Optional
+from typing import Iterable, Optional
 
 from dgl.errors import UserError
 from dgl.graphs.functions import follow, inline_functions, tensor_of
@@ -89,7 +89,7 @@ def _checkpoint(path):
     return open_checkpoint(prefix) if os.path.isfile(prefix + ".index") else None
 
 
-def _meta_graph(path, tag) -> Any:
+def _meta_graph(path, tag):
     if not os.path.isdir(path):
         raise UserError("{}: expected a SavedModel's folder".format(path))
     file = os.path.join(path, "saved_model.pb")

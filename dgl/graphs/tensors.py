@@ -1,7 +1,7 @@
 """The tensors of a classifier's graph that attribution asks for: image, logits and layers."""
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, Dict, Set
 
 from dgl.graphs.walk import depths, is_placeholder, upstream, without_identities
 from dgl.tf_compat import tf
@@ -96,7 +96,7 @@ def layers_of(logits: Any) -> "OrderedDict[str, Any]":
     """
     ops = upstream(logits)
     depth = depths(ops, is_placeholder)
-    readers = {}
+    readers: Dict[Any, Set[Any]] = {}
     for op in ops:
         for read in op.inputs:
             readers.setdefault(without_identities(read).op, set()).add(op)

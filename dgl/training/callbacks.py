@@ -1,9 +1,12 @@
 """Tensorpack callbacks of the recipe: watching the loss and the pictures, validation now and then."""
 
+from typing import Callable
+
 import numpy as np
 
+from dgl.data.flows import FailureKeeper
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
-from dgl.training.halt import Reason
+from dgl.training.halt import Halting, Reason
 
 from tensorpack.callbacks import Callback, ProxyCallback  # isort: skip
 
@@ -13,7 +16,7 @@ class StopOnFailure(Callback):
 
     _chief_only = False
 
-    def __init__(self, flow, halting, towers=1):
+    def __init__(self, flow: FailureKeeper, halting: Halting, towers: int = 1):
         self._flow = flow
         self._halting = halting
         self._towers = towers
@@ -33,7 +36,7 @@ class FiniteLoss(Callback):
 
     _chief_only = False
 
-    def __init__(self, halting, describe):
+    def __init__(self, halting: Halting, describe: Callable[[], str]):
         """Prepare; ``describe()`` says which checkpoint is the last good one."""
         self._halting = halting
         self._describe = describe
@@ -61,7 +64,7 @@ class FiniteLoss(Callback):
 class EveryEpochs(ProxyCallback):
     """Trigger a callback every ``period`` epochs and at the last one, so that no run goes unmeasured."""
 
-    def __init__(self, callback, period):
+    def __init__(self, callback: Callback, period: int):
         super(EveryEpochs, self).__init__(callback)
         self._period = period
 
@@ -70,7 +73,7 @@ class EveryEpochs(ProxyCallback):
             self.cb.trigger()
 
 
-def is_due(epoch, period, last):
+def is_due(epoch: int, period: int, last: int) -> bool:
     """Whether what is done every ``period`` epochs and after the last one follows epoch ``epoch``."""
     return epoch % period == 0 or epoch == last
 
@@ -80,7 +83,7 @@ class FirstEpoch(Callback):
 
     _chief_only = False
 
-    def __init__(self, left):
+    def __init__(self, left: int):
         self._left = left
 
     def _before_train(self):

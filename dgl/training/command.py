@@ -1,19 +1,28 @@
 """What the training scripts do with their flags: each resolves to a part of the recipe."""
 
 import zlib
+from argparse import Namespace
+from typing import Optional, Sequence, Tuple
 
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.data.layouts import check_files, load_data, named_layout
+from dgl.data.sample import DataSet, Sample
 from dgl.data.totals import CLASSES
 from dgl.devices import select_gpus
 from dgl.errors import UserError
 from dgl.training.describe import describe
-from dgl.training.ranks import ALONE, expect_alike, find_ranks
+from dgl.training.ranks import ALONE, Ranks, expect_alike, find_ranks
 from dgl.training.recipe import Recipe, steps_per_epoch
-from dgl.training.start import pick_head, start_from
+from dgl.training.start import Start, pick_head, start_from
 from dgl.training.trainer import train
 from dgl.training.validate import validate
-from dgl.training.watched import choose_watching, labels_only, measured_by_default, watch_layers
+from dgl.training.watched import (
+    Watching,
+    choose_watching,
+    labels_only,
+    measured_by_default,
+    watch_layers,
+)
 from dgl.weights import find_weights, open_checkpoint
 from dgl.weights.restore import network_variables
 
@@ -29,7 +38,9 @@ def _weight_decay(backbone, scale):
     return (backbone.weight_pattern, scale) if scale else None
 
 
-def load_split(args, split, classes=None, with_boxes=False):
+def load_split(
+    args: Namespace, split: str, classes: Optional[int] = None, with_boxes: bool = False
+) -> DataSet:
     """The data of one split, as the flags say.
 
     Labels are all that training and its validation see: boxes are for what is watched alone.
@@ -58,7 +69,7 @@ def _load_validation(args, classes, ranks):
     return labels_only(boxed), boxed.samples
 
 
-def watching_of(args, recipe, samples):
+def watching_of(args: Namespace, recipe: Recipe, samples: Sequence[Sample]) -> Optional[Watching]:
     """What the flags have watched.
 
     Args:
@@ -109,7 +120,9 @@ def _towers(args, gpus, ranks):
     return 1
 
 
-def resolve(args, mode, pictures, classes, ranks=ALONE):
+def resolve(
+    args: Namespace, mode: str, pictures: int, classes: int, ranks: Ranks = ALONE
+) -> Tuple[Recipe, Optional[Start]]:
     """Turn flags into a recipe and initial values.
 
     Args:
@@ -189,7 +202,7 @@ def _print_recipe(recipe, start, training, validation, watching):
     print(describe(recipe, variables, data, start, str(watching or "nothing")))
 
 
-def run(args, mode):
+def run(args: Namespace, mode: str) -> int:
     """Carry out the parsed flags of a training script with backbone ``mode``."""
     ranks = find_ranks()
     if not ranks.chief and (args.val or args.print_recipe):

@@ -4,14 +4,14 @@ import re
 
 from tabulate import tabulate
 
-from dgl.backbones.base import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from dgl.backbones.base import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, Shapes
 from dgl.data.flows import BORDER
-from dgl.training.recipe import MOMENTUM, VALIDATE_EVERY
+from dgl.training.recipe import MOMENTUM, VALIDATE_EVERY, Recipe
 
 _LABEL_WIDTH = 16
 
 
-def multiplier(recipe, name):
+def multiplier(recipe: Recipe, name: str) -> float:
     """Factor on the gradient of variable ``name``, as tensorpack's ``ScaleGradient`` finds it."""
     for pattern, factor in recipe.multipliers:
         if re.match(pattern + "$", name):
@@ -19,7 +19,7 @@ def multiplier(recipe, name):
     return 1.0
 
 
-def decay(recipe, name):
+def decay(recipe: Recipe, name: str) -> float:
     """Scale of the L2 term of variable ``name``, as tensorpack's ``regularize_cost`` finds it."""
     if recipe.weight_decay and re.search(recipe.weight_decay[0], name):
         return recipe.weight_decay[1]
@@ -112,7 +112,9 @@ def _facts(recipe, data, start, watched):
     yield "seed", "none" if recipe.seed is None else str(recipe.seed)
 
 
-def describe(recipe, variables, data, start, watched="nothing"):
+def describe(
+    recipe: Recipe, variables: Shapes, data: str, start: str, watched: str = "nothing"
+) -> str:
     """The whole resolved recipe.
 
     Args:

@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from typing import Mapping, Optional
+from typing import Dict, Mapping, Optional
 
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
 from dgl.training.watching import GT_KNOWN
@@ -50,10 +50,10 @@ class EpochLine(MonitorBase):
     def __init__(self, steps: int):
         """Prepare; ``steps`` is those of a whole epoch."""
         self._steps = steps
-        self._values = {}
+        self._values: Dict[str, float] = {}
         self._done = 0
 
-    def process_scalar(self, name, val):
+    def process_scalar(self, name: str, val: float) -> None:
         """Take a scalar of this epoch."""
         self._values[name] = val
 

@@ -1,6 +1,7 @@
 """The flags of the training scripts: the published ones, and ours."""
 
 import argparse
+from typing import Optional, Sequence
 
 from dgl.data.layouts import layout_names
 from dgl.training.recipe import LR_EPOCHS
@@ -51,7 +52,9 @@ def _seed(text):
     return value
 
 
-def make_parser(description, modes, depths=()):
+def make_parser(
+    description: str, modes: Sequence[str], depths: Sequence[int] = ()
+) -> argparse.ArgumentParser:
     """The parser of a training script.
 
     Args:
@@ -65,7 +68,12 @@ def make_parser(description, modes, depths=()):
     return parser
 
 
-def add_flags(parser, modes, depths=(), has_last_stride=None):
+def add_flags(
+    parser: argparse.ArgumentParser,
+    modes: Sequence[str],
+    depths: Sequence[int] = (),
+    has_last_stride: Optional[bool] = None,
+) -> None:
     """Give a parser the flags of training.
 
     Args:

@@ -7,7 +7,7 @@ what is kept is the state after whole steps.
 
 import signal
 import threading
-from typing import NamedTuple
+from typing import Any, Callable, Dict, NamedTuple, NoReturn, Optional
 
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
 
@@ -45,26 +45,26 @@ class Halting(Callback):
     delay = 0  # steps from a request to the end
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def __init__(self):
-        self.reason = None
-        self._keep = None
-        self._earlier = {}
+    def __init__(self) -> None:
+        self.reason: Optional[Reason] = None
+        self._keep: Optional[Callable[[], Any]] = None
+        self._earlier: Dict[int, Any] = {}
 
-    def keep_with(self, keep):
+    def keep_with(self, keep: Callable[[], Any]) -> None:
         """Have ``keep()`` called when training ends in a state that is worth keeping."""
         self._keep = keep
 
-    def ask(self, reason):
+    def ask(self, reason: Reason) -> None:
         """Ask for an end; safe in signal handlers and threads."""
         if self.reason is None:
             self.reason = reason
 
-    def fail(self, message):
+    def fail(self, message: str) -> NoReturn:
         """End training at once, keeping nothing more; to be called in the trainer's own callbacks."""
         self.ask(Reason(message))
         raise StopTraining(message)
 
-    def stop_if_asked(self):
+    def stop_if_asked(self) -> None:
         """Raise ``StopTraining`` when somebody asked for it, between two steps."""
         if self.reason is None:
             return

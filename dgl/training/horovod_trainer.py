@@ -4,8 +4,12 @@ Every rank computes the gradients of its slice of the batch; their mean is the g
 the whole batch, so a step is that of one process on the joint batch. The chief's initial values go to all.
 """
 
+from typing import Any
+
 from dgl.errors import UserError
 from dgl.tf_compat import tf
+from dgl.training.ranks import Ranks
+from dgl.typing_names import SessionConfig
 
 from tensorpack.train import HorovodTrainer, SingleCostTrainer  # isort: skip
 
@@ -17,14 +21,14 @@ class RankTrainer(HorovodTrainer):
     core; its own code for this also needs names that TensorFlow 2 does not have.
     """
 
-    def __init__(self, ranks, gpus):
+    def __init__(self, ranks: Ranks, gpus: int):
         super(RankTrainer, self).__init__(average=True)
         self._ranks = ranks
         self._gpus = gpus
         # Without it a weight may change while backpropagation to the layers below still reads it.
         self.GATE_GRADIENTS = True
 
-    def initialize(self, session_creator, session_init):
+    def initialize(self, session_creator: Any, session_init: Any) -> None:
         """Create the session and give every rank the chief's values; called once by tensorpack."""
         # The last operation of the graph: it takes in every variable that callbacks have made.
         self._num_global_variables = len(tf.global_variables())
@@ -34,7 +38,7 @@ class RankTrainer(HorovodTrainer):
         self.sess.run(self._broadcast_op)
 
 
-def share_machine(config, ranks, gpus):
+def share_machine(config: SessionConfig, ranks: Ranks, gpus: int) -> SessionConfig:
     """Give a session this rank's share of the host: one GPU where there are any, its part of the cores.
 
     Args:
@@ -64,7 +68,7 @@ def share_machine(config, ranks, gpus):
     return config
 
 
-def make_horovod_trainer(ranks, gpus=0):
+def make_horovod_trainer(ranks: Ranks, gpus: int = 0) -> RankTrainer:
     """The trainer of one rank, for ``launch_train_with_config``.
 
     Args:

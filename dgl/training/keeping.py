@@ -10,10 +10,13 @@ import os
 import re
 import shutil
 import time
+from typing import Optional, Tuple
 
 from dgl.errors import UserError
 from dgl.files import write_atomically
 from dgl.tf_compat import tf
+from dgl.training.halt import Halting
+from dgl.training.statistics import Statistics
 from dgl.weights.foreign import first_line
 
 from tensorpack.callbacks import Callback  # isort: skip
@@ -27,12 +30,12 @@ _NUMBERED = re.compile(_NAME + r"-(\d+)\.index$")
 _LEFTOVERS = ("*.tempstate*", _NAME + "-*_temp*", ".*.tmp", "*.copy")
 
 
-def parts_of(prefix):
+def parts_of(prefix: str) -> Tuple[str, str]:
     """The two files of a checkpoint."""
     return prefix + _DATA, prefix + _INDEX
 
 
-def last_checkpoint(folder):
+def last_checkpoint(folder: str) -> Optional[str]:
     """Prefix of the last whole checkpoint in a log folder, or ``None``.
 
     It is the one that ``checkpoint`` names; where that file is gone or damaged, the one of most steps.
@@ -44,18 +47,18 @@ def last_checkpoint(folder):
         named = os.path.basename(state.model_checkpoint_path) if state else ""
     except (ValueError, tf.errors.OpError):
         named = ""
-    whole = {
-        int(_NUMBERED.search(path).group(1)): path[: -len(_INDEX)]
-        for path in glob.glob(os.path.join(glob.escape(folder), _NAME + "-*" + _INDEX))
-        if _NUMBERED.search(path) and os.path.exists(path[: -len(_INDEX)] + _DATA)
-    }
+    whole = {}
+    for path in glob.glob(os.path.join(glob.escape(folder), _NAME + "-*" + _INDEX)):
+        numbered, prefix = _NUMBERED.search(path), path[: -len(_INDEX)]
+        if numbered and os.path.exists(prefix + _DATA):
+            whole[int(numbered.group(1))] = prefix
     for prefix in whole.values():
         if os.path.basename(prefix) == named:
             return prefix
     return whole[max(whole)] if whole else None
 
 
-def remove_leftovers(folder, keep=None):
+def remove_leftovers(folder: str, keep: Optional[str] = None) -> None:
     """Remove what unfinished saves left and, given the ``keep`` prefix, all other numbered checkpoints."""
     patterns = list(_LEFTOVERS) + ([_NAME + "-*"] if keep else [])
     for pattern in patterns:
@@ -85,7 +88,14 @@ class Keeper(Callback):
         prefix: of the checkpoint that is there, or ``None``.
     """
 
-    def __init__(self, folder, statistics, halting, minutes=None, prefix=None):
+    def __init__(
+        self,
+        folder: str,
+        statistics: Statistics,
+        halting: Halting,
+        minutes: Optional[float] = None,
+        prefix: Optional[str] = None,
+    ):
         """Prepare.
 
         Args:
@@ -109,7 +119,7 @@ class Keeper(Callback):
         finite = [tf.reduce_all(tf.is_finite(v)) for v in variables if v.dtype.is_floating]
         self._is_finite = tf.reduce_all(tf.stack(finite))
 
-    def keep(self):
+    def keep(self) -> None:
         """Keep the present state, unless it is there already."""
         self._statistics.keep()
         prefix = os.path.join(self._folder, "{}-{}".format(_NAME, self.global_step))
@@ -142,7 +152,7 @@ class Keeper(Callback):
         remove_leftovers(self._folder, prefix)
         logger.info("Model saved to %s.", prefix)
 
-    def describe(self):
+    def describe(self) -> str:
         """str: which checkpoint is the last good one."""
         if self.prefix is None:
             return "no checkpoint had been kept before"
@@ -167,7 +177,7 @@ def _reason(error):
 class BestKeeper(Callback):
     """Keeps a copy of the checkpoint with the least value of a statistic, across interruptions."""
 
-    def __init__(self, statistic, keeper, statistics, halting):
+    def __init__(self, statistic: str, keeper: Keeper, statistics: Statistics, halting: Halting):
         """Prepare; the best value so far is the least one in the statistics.
 
         Args:

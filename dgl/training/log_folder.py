@@ -3,6 +3,7 @@
 import fcntl
 import logging
 import os
+from typing import Optional
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
@@ -14,7 +15,7 @@ LOG_ROOT = "train_log"
 _LOCK = ".lock"
 
 
-def log_folder(name):
+def log_folder(name: str) -> str:
     """Path of the log folder ``name``."""
     return os.path.join(LOG_ROOT, name)
 
@@ -26,7 +27,7 @@ class LogFolder(object):
         path: the folder.
     """
 
-    def __init__(self, name, resume):
+    def __init__(self, name: str, resume: bool):
         """Make the folder, and tensorpack's log file in it.
 
         Args:
@@ -51,7 +52,7 @@ class LogFolder(object):
             logger._FILE_HANDLER = None
             raise UserError("--logdir {}: {}".format(name, error)) from None
 
-    _lock = None
+    _lock: Optional[int] = None
 
     def _hold(self, name):
         self.close()
@@ -70,7 +71,7 @@ class LogFolder(object):
         except OSError:
             return  # a file system without locks
 
-    def close(self):
+    def close(self) -> None:
         """Let others use the folder."""
         if self._lock is not None:
             os.close(self._lock)

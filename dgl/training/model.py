@@ -1,11 +1,13 @@
 """The training graph: loss, weight decay, errors, optimizer. A tensorpack model description."""
 
 from dataclasses import replace
+from typing import Any, List
 
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
-from dgl.training.recipe import MOMENTUM
+from dgl.training.recipe import MOMENTUM, Recipe
+from dgl.typing_names import Tensor
 
 from tensorpack.graph_builder import ModelDesc  # isort: skip
 from tensorpack.models import l2_regularizer, regularize_cost  # isort: skip
@@ -19,11 +21,11 @@ WRONG = "wrong-top{}"
 class ClassifierModel(ModelDesc):
     """A backbone trained from image labels, by the recipe."""
 
-    def __init__(self, recipe):
+    def __init__(self, recipe: Recipe):
         self.recipe = recipe
         self.backbone = get_backbone(recipe.mode)
 
-    def inputs(self):
+    def inputs(self) -> List[Any]:
         """uint8 BGR pictures (N, S, S, 3) and int32 labels (N,)."""
         size = self.recipe.image_size
         return [
@@ -31,7 +33,7 @@ class ClassifierModel(ModelDesc):
             tf.TensorSpec((None,), tf.int32, "label"),
         ]
 
-    def build_graph(self, image, label):
+    def build_graph(self, image: Tensor, label: Tensor) -> Tensor:
         """The cost of one tower: mean softmax cross-entropy plus weight decay."""
         training = get_current_tower_context().is_training
         network = build_network(
@@ -51,7 +53,7 @@ class ClassifierModel(ModelDesc):
             add_moving_summary(loss, cost, *errors)
         return cost
 
-    def optimizer(self):
+    def optimizer(self) -> Any:
         """SGD with Nesterov momentum; gradients scaled by variable when fine-tuning."""
         rate = tf.get_variable("learning_rate", initializer=self.recipe.base_lr, trainable=False)
         tf.summary.scalar("learning_rate-summary", rate)

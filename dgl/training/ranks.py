@@ -8,7 +8,7 @@ no Horovod and does not load it.
 import contextlib
 import multiprocessing
 import os
-from typing import NamedTuple
+from typing import Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,7 @@ _SIZES = (
     ("PMI_SIZE", "mpirun"),
     ("SLURM_STEP_NUM_TASKS", "srun"),
 )
+_Values = TypeVar("_Values", int, Sequence[int])
 _OTHERS_GONE = "Horovod"  # is in whatever TensorFlow raises once another process has ended
 
 
@@ -43,16 +44,16 @@ class Ranks(NamedTuple):
     local_size: int
 
     @property
-    def chief(self):
+    def chief(self) -> bool:
         """Whether this process writes the files: logs, statistics, checkpoints."""
         return self.rank == 0
 
     @property
-    def alone(self):
+    def alone(self) -> bool:
         """Whether there is no other process; then nothing asks for Horovod."""
         return self.size == 1
 
-    def share_of_cores(self):
+    def share_of_cores(self) -> int:
         """This process's part of the machine's cores, at least 1."""
         return max(1, multiprocessing.cpu_count() // self.local_size)
 
@@ -63,7 +64,7 @@ class Ranks(NamedTuple):
 ALONE = Ranks(0, 1, 0, 1)
 
 
-def launched_size(environment):
+def launched_size(environment: Mapping[str, str]) -> Tuple[int, Optional[str]]:
     """How many processes a launcher says it has started.
 
     Args:
@@ -90,7 +91,7 @@ def launched_size(environment):
     return 1, None
 
 
-def find_ranks(environment=None):
+def find_ranks(environment: Optional[Mapping[str, str]] = None) -> Ranks:
     """Find out whether this process is one of several, and join them.
 
     Args:
@@ -137,7 +138,7 @@ def _load_horovod(launched):
     return hvd
 
 
-def agree_on(ranks, value):
+def agree_on(ranks: Ranks, value: _Values) -> _Values:
     """The chief's value, for every rank; all have to call it, in the same order.
 
     Args:
@@ -161,7 +162,7 @@ def agree_on(ranks, value):
             return np.asarray(session.run(chief_s)).tolist()
 
 
-def expect_alike(ranks, value, what):
+def expect_alike(ranks: Ranks, value: int, what: str) -> None:
     """Check that a number is the chief's on every rank; all have to call it, in the same order.
 
     Args:
@@ -179,7 +180,7 @@ def expect_alike(ranks, value, what):
 
 
 @contextlib.contextmanager
-def others_may_end(ranks):
+def others_may_end(ranks: Ranks) -> Iterator[None]:
     """Turn TensorFlow's account of a lost rank into one line.
 
     When a process of the run ends, the others learn it at their next exchange, from an error inside a

@@ -6,7 +6,7 @@ softmax cross-entropy, batch over all GPUs, an epoch of ``25 * (256 / batch) * 5
 """
 
 from dataclasses import dataclass
-from typing import Optional, Tuple
+from typing import List, Optional, Tuple
 
 from dgl.backbones import BuildOptions
 
@@ -21,7 +21,9 @@ _REFERENCE_BATCH = 256
 _EPOCH_STEPS = {"cub": (25, 5.0), "imagenet": (5000, 0.2)}
 
 
-def steps_per_epoch(data_set, batch, pictures, stepscale=None):
+def steps_per_epoch(
+    data_set: Optional[str], batch: int, pictures: int, stepscale: Optional[float] = None
+) -> int:
     """Steps of one epoch.
 
     Args:
@@ -79,12 +81,12 @@ class Recipe:
     processes: int = 1
 
     @property
-    def tower_batch(self):
+    def tower_batch(self) -> int:
         """int: pictures that one tower sees a step."""
         return self.batch // (self.towers * self.processes)
 
     @property
-    def schedule(self):
+    def schedule(self) -> List[Tuple[int, float]]:
         """(epoch, learning rate) pairs; a rate holds once its epoch is over."""
         rates = [(0, self.base_lr)]
         for step, epoch in enumerate(self.lr_epochs, 1):
@@ -92,6 +94,6 @@ class Recipe:
         return rates
 
     @property
-    def with_top5(self):
+    def with_top5(self) -> bool:
         """Whether a top-5 error says anything."""
         return self.options.classes >= TOP5_FROM

@@ -10,11 +10,18 @@ once. With this process in the shell's or in the rank's place, the rank is asked
 import signal
 import subprocess
 import sys
+from typing import List, Optional, Sequence, Tuple
 
-_PASSED_ON = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_PASSED_ON: Tuple[int, ...] = (
+    signal.SIGTERM,
+    signal.SIGINT,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+)
 
 
-def relay(command):
+def relay(command: Sequence[str]) -> int:
     """Run a command and pass on to it the signals that this process gets.
 
     Args:
@@ -23,7 +30,8 @@ def relay(command):
     Returns:
         its exit code; 128 + N where signal N ended it.
     """
-    child, early = None, []
+    child: Optional[subprocess.Popen] = None
+    early: List[int] = []
 
     def pass_on(number, _):
         early.append(number) if child is None else child.send_signal(number)

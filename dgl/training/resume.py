@@ -4,11 +4,12 @@ The epoch's number alone does not tell, for a checkpoint may be of the middle of
 with the validation that follows still to do.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
 from dgl.training.keeping import last_checkpoint
+from dgl.training.recipe import Recipe
 from dgl.training.statistics import read_rows
 from dgl.weights import open_checkpoint
 from dgl.weights.restore import disagreements, first_of, network_variables
@@ -16,6 +17,8 @@ from dgl.weights.restore import disagreements, first_of, network_variables
 from tensorpack.utils import logger  # isort: skip
 
 _STEP = "global_step"
+
+Row = Dict[str, Any]
 
 
 class Point(NamedTuple):
@@ -33,15 +36,17 @@ class Point(NamedTuple):
     step: int
     epoch: int
     left: int
-    rows: List[Dict[str, Any]]
+    rows: List[Row]
 
 
-def beginning(steps):
+def beginning(steps: int) -> Point:
     """The :class:`Point` of a training that begins; ``steps`` an epoch."""
     return Point(None, 0, 1, steps, [])
 
 
-def place(step, rows, steps, is_over):
+def place(
+    step: int, rows: Sequence[Row], steps: int, is_over: Callable[[Row], bool]
+) -> Tuple[int, int]:
     """(epoch, steps left of it) of a checkpoint.
 
     Args:
@@ -57,7 +62,7 @@ def place(step, rows, steps, is_over):
     return last_epoch + 1, max(0, steps - (step - last_step))
 
 
-def find_point(folder, recipe, is_over):
+def find_point(folder: str, recipe: Recipe, is_over: Callable[[Row], bool]) -> Point:
     """The point that the training in a log folder goes on from.
 
     Args:

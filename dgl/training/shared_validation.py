@@ -1,9 +1,13 @@
 """Validation by all ranks: each measures its share of the list, and the counts are added up exactly."""
 
+from typing import Any, Callable, Mapping, Optional, Sequence
+
 from tqdm import tqdm
 
 from dgl.data.flows import ValidationFlow
+from dgl.data.sample import Sample
 from dgl.tf_compat import tf
+from dgl.training.ranks import Ranks
 
 from tensorpack.callbacks import ClassificationError, InferenceRunner  # isort: skip
 from tensorpack.utils.utils import get_tqdm_kwargs  # isort: skip
@@ -15,7 +19,7 @@ class SummedError(ClassificationError):
     The counts are whole numbers, so it equals what one process counts on the whole list.
     """
 
-    def __init__(self, wrong_tensor, statistic, ranks):
+    def __init__(self, wrong_tensor: str, statistic: str, ranks: Ranks):
         """Wrap tensorpack's counter.
 
         Args:
@@ -47,7 +51,16 @@ class SharedInferenceRunner(InferenceRunner):
 
     _chief_only = False
 
-    def __init__(self, samples, image_size, batch, workers, errors, ranks, between=None):
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        image_size: int,
+        batch: int,
+        workers: int,
+        errors: Mapping[str, str],
+        ranks: Ranks,
+        between: Optional[Callable[[], Any]] = None,
+    ):
         """Divide the list.
 
         Args:

@@ -1,8 +1,13 @@
 """Where a training run starts: the weights that `--load` brings, and what happens to each of them."""
 
-from typing import Any, List, NamedTuple
+from typing import Dict, List, NamedTuple, Optional
 
+import numpy as np
+
+from dgl.backbones import BuildOptions
+from dgl.backbones.base import Backbone, Shapes
 from dgl.errors import UserError
+from dgl.weights.checkpoint import Checkpoint
 from dgl.weights.restore import conversion_hint, disagreements, first_of, network_variables
 from dgl.weights.values import read_weights
 
@@ -19,12 +24,12 @@ class Start(NamedTuple):
         passed_over: number of the checkpoint's variables that do not belong.
     """
 
-    checkpoint: Any
+    checkpoint: Checkpoint
     taken: List[str]
     fresh: List[str]
     passed_over: int
 
-    def values(self):
+    def values(self) -> Dict[str, np.ndarray]:
         """Name -> float32 array for the variables that the checkpoint fills, read from it.
 
         Raises:
@@ -41,20 +46,22 @@ class Start(NamedTuple):
         return text
 
 
-def pick_head(backbone, shapes, data_set, classes):
+def pick_head(backbone: Backbone, shapes: Shapes, data_set: Optional[str], classes: int) -> str:
     """Scope of the classification layer to train.
 
     The head that the checkpoint brings is kept, under its own name, when its width fits the classes;
     otherwise a new one is started under the data set's name.
     """
-    wanted = backbone.head_name(data_set, classes)
+    wanted = backbone.head_name(data_set or "imagenet", classes)
     fitting = [head for head, width in backbone.find_heads(shapes).items() if width == classes]
     if not fitting or wanted in fitting:
         return wanted
     return fitting[0]
 
 
-def start_from(backbone, checkpoint, options, image_size):
+def start_from(
+    backbone: Backbone, checkpoint: Checkpoint, options: BuildOptions, image_size: int
+) -> Start:
     """Select what a checkpoint gives to a network that is about to be trained.
 
     Args:

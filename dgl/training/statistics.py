@@ -6,11 +6,13 @@ file changes at once or not at all; and what cannot be written ends training.
 
 import json
 import os
+from typing import Any, Dict, Iterable, List, Sequence
 
 from dgl.data.annotation_file import read_bounded
 from dgl.errors import UserError
 from dgl.files import write_atomically
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+from dgl.training.halt import Halting
 
 from tensorpack.callbacks.monitor import JSONWriter, MonitorBase  # isort: skip
 
@@ -19,7 +21,7 @@ _EPOCH, _STEP = "epoch_num", "global_step"
 _MOST_BYTES = 1 << 28
 
 
-def read_rows(folder):
+def read_rows(folder: str) -> List[Dict[str, Any]]:
     """The rows in a log folder, oldest first; none where there is no file.
 
     Returns:
@@ -53,7 +55,7 @@ class Statistics(MonitorBase):
 
     _chief_only = True
 
-    def __init__(self, folder, rows, halting):
+    def __init__(self, folder: str, rows: Iterable[Dict[str, Any]], halting: Halting):
         """Go on from earlier rows.
 
         Args:
@@ -64,13 +66,13 @@ class Statistics(MonitorBase):
         self.rows = list(rows)
         self._folder = folder
         self._halting = halting
-        self._pending = {}
+        self._pending: Dict[str, float] = {}
 
-    def process_scalar(self, name, val):
+    def process_scalar(self, name: str, val: float) -> None:
         """Take a scalar of this epoch."""
         self._pending[name] = val
 
-    def keep(self):
+    def keep(self) -> None:
         """Write what has come since the last time."""
         if not self._pending:
             return
@@ -88,7 +90,7 @@ class Statistics(MonitorBase):
         self.keep()
 
 
-def write_rows(folder, rows):
+def write_rows(folder: str, rows: Sequence[Dict[str, Any]]) -> None:
     """Write ``stats.json``.
 
     Raises:

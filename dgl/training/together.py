@@ -5,8 +5,11 @@ A rank that stops by itself leaves the others waiting in an exchange. So a wish 
 same step.
 """
 
+from typing import cast
+
 from dgl.tf_compat import tf
 from dgl.training.halt import Halting, Reason
+from dgl.training.ranks import Ranks
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.train import StopTraining  # isort: skip
@@ -27,12 +30,12 @@ class TogetherFlag(Callback):
 
     _chief_only = False
 
-    def __init__(self, ranks):
+    def __init__(self, ranks: Ranks):
         self._ranks = ranks
         self._wanted = self._told = 0
         self.agreed = 0
 
-    def request(self, code):
+    def request(self, code: int) -> None:
         """Ask for a stop after the step that begins next; safe in signal handlers and threads.
 
         Args:
@@ -42,7 +45,7 @@ class TogetherFlag(Callback):
             raise ValueError("a code is 1 or more, not {}".format(code))
         self._wanted = max(self._wanted, code)
 
-    def exchange(self):
+    def exchange(self) -> None:
         """Learn of requests between two steps; all ranks have to call it, in the same order."""
         self._told = self._wanted
         if self._ranks.alone:
@@ -78,17 +81,17 @@ class JointHalting(Halting):
 
     delay = 1  # steps from a request to the end
 
-    def __init__(self, ranks):
+    def __init__(self, ranks: Ranks):
         super(JointHalting, self).__init__()
         self._flag = TogetherFlag(ranks)
         self._ranks = ranks
 
-    def ask(self, reason):
+    def ask(self, reason: Reason) -> None:
         """Ask for an end of all; safe in signal handlers and threads."""
         super(JointHalting, self).ask(reason)
-        self._flag.request(code_of(self.reason))
+        self._flag.request(code_of(cast(Reason, self.reason)))
 
-    def stop_if_asked(self):
+    def stop_if_asked(self) -> None:
         """Raise ``StopTraining`` when a rank asked for it, between two steps; called by all alike."""
         self._flag.exchange()
         self._stop_if_agreed()
@@ -117,11 +120,11 @@ class JointHalting(Halting):
         self._stop_if_agreed()
 
 
-def code_of(reason):
+def code_of(reason: Reason) -> int:
     """int, 1 or more: a :class:`~dgl.training.halt.Reason` as the number that travels."""
     return reason.exit_code + (0 if reason.keeps else _UNSOUND)
 
 
-def reason_of(code):
+def reason_of(code: int) -> Reason:
     """The :class:`~dgl.training.halt.Reason` of a number that came from another rank."""
     return Reason(_ANOTHER, code % _UNSOUND, keeps=code < _UNSOUND)

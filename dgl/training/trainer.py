@@ -4,9 +4,12 @@ import contextlib
 import logging
 import os
 from collections import OrderedDict
-from typing import Any, NamedTuple
+from typing import Any, ContextManager, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-from dgl.data.flows import Share, new_seed, training_flow
+import numpy as np
+
+from dgl.data.flows import FailureKeeper, Share, new_seed, training_flow
+from dgl.data.sample import DataSet
 from dgl.devices import use_every_core
 from dgl.errors import Stopped, UserError
 from dgl.tf_compat import tf
@@ -17,21 +20,22 @@ from dgl.training.horovod_trainer import make_horovod_trainer
 from dgl.training.keeping import BestKeeper, Keeper
 from dgl.training.log_folder import LogFolder, log_folder
 from dgl.training.model import WRONG, ClassifierModel
-from dgl.training.ranks import ALONE, agree_on, others_may_end
-from dgl.training.recipe import VALIDATE_EVERY
+from dgl.training.ranks import ALONE, Ranks, agree_on, others_may_end
+from dgl.training.recipe import VALIDATE_EVERY, Recipe
 from dgl.training.resume import Point, beginning, find_point
 from dgl.training.shared_validation import SharedInferenceRunner
 from dgl.training.statistics import Statistics
 from dgl.training.together import JointHalting
+from dgl.training.watched import Watching
 from dgl.training.watching import GT_KNOWN, Watcher
 from dgl.weights import CARD_FILE, ModelCard, write_card
 from dgl.weights.foreign import first_line
 
-from tensorpack.callbacks import ProgressBar, ScheduledHyperParamSetter  # isort: skip
+from tensorpack.callbacks import Callback, ProgressBar, ScheduledHyperParamSetter  # isort: skip
 from tensorpack.callbacks.monitor import TFEventWriter  # isort: skip
 from tensorpack.input_source import QueueInput  # isort: skip
 from tensorpack.tfutils.sesscreate import NewSessionCreator  # isort: skip
-from tensorpack.tfutils.sessinit import DictRestore, SaverRestore  # isort: skip
+from tensorpack.tfutils.sessinit import DictRestore, SaverRestore, SessionInit  # isort: skip
 from tensorpack.train.config import DEFAULT_CALLBACKS  # isort: skip
 from tensorpack.train import (  # isort: skip
     SimpleTrainer,
@@ -59,17 +63,24 @@ class Run(NamedTuple):
         watching: :class:`~dgl.training.watched.Watching`, or ``None``.
     """
 
-    ranks: Any
+    ranks: Ranks
     folder: str
-    point: Any
-    halting: Any
-    statistics: Any
-    save_minutes: Any = None
+    point: Point
+    halting: Halting
+    statistics: Statistics
+    save_minutes: Optional[float] = None
     gpus: int = 0
-    watching: Any = None
+    watching: Optional[Watching] = None
 
 
-def new_run(folder, point, ranks=ALONE, save_minutes=None, gpus=0, watching=None):
+def new_run(
+    folder: str,
+    point: Point,
+    ranks: Ranks = ALONE,
+    save_minutes: Optional[float] = None,
+    gpus: int = 0,
+    watching: Optional[Watching] = None,
+) -> Run:
     """The :class:`Run` of a training that begins at ``point`` in a log folder."""
     halting = Halting() if ranks.alone else JointHalting(ranks)
     statistics = Statistics(folder, point.rows, halting)
@@ -113,7 +124,14 @@ def _is_over(recipe, watching=None):
     return is_over
 
 
-def configure(recipe, flow, validation, run, session_init=None, callbacks=()):
+def configure(
+    recipe: Recipe,
+    flow: FailureKeeper,
+    validation: DataSet,
+    run: Run,
+    session_init: Optional[SessionInit] = None,
+    callbacks: Sequence[Callback] = (),
+) -> Tuple[TrainConfig, Any]:
     """The recipe on tensorpack, for ``launch_train_with_config``.
 
     Args:
@@ -131,7 +149,7 @@ def configure(recipe, flow, validation, run, session_init=None, callbacks=()):
     use_every_core(creator.config)
     halting, statistics, point = run.halting, run.statistics, run.point
     keeper = Keeper(run.folder, statistics, halting, run.save_minutes, point.prefix)
-    own = [
+    own: List[Callback] = [
         FirstEpoch(point.left),
         StopOnFailure(flow, halting, recipe.towers),
         FiniteLoss(halting, keeper.describe),
@@ -143,7 +161,8 @@ def configure(recipe, flow, validation, run, session_init=None, callbacks=()):
         BestKeeper(BEST, keeper, statistics, halting),
         ScheduledHyperParamSetter("learning_rate", recipe.schedule),
     ]
-    monitors, defaults = [], DEFAULT_CALLBACKS()
+    monitors: List[Callback] = []
+    defaults = DEFAULT_CALLBACKS()
     if run.ranks.chief:
         monitors = [TFEventWriter(), statistics, EpochLine(recipe.steps)]
     else:
@@ -188,17 +207,17 @@ def _point(folder, recipe, resume, ranks, watching):
 
 
 def train(
-    recipe,
-    training,
-    validation,
-    log_name,
-    initial_values=None,
-    resume=False,
-    save_minutes=None,
-    ranks=ALONE,
-    gpus=0,
-    watching=None,
-):
+    recipe: Recipe,
+    training: DataSet,
+    validation: DataSet,
+    log_name: str,
+    initial_values: Optional[Dict[str, np.ndarray]] = None,
+    resume: bool = False,
+    save_minutes: Optional[float] = None,
+    ranks: Ranks = ALONE,
+    gpus: int = 0,
+    watching: Optional[Watching] = None,
+) -> str:
     """Train, leaving the last and the best checkpoint in ``train_log/<log_name>/``.
 
     Args:
@@ -222,7 +241,7 @@ def train(
         Stopped: a signal asked for the end; the state is kept.
     """
     if ranks.chief:
-        log = LogFolder(log_name, resume)
+        log: ContextManager[Any] = LogFolder(log_name, resume)
     else:
         logger.setLevel(logging.WARNING)
         log = contextlib.nullcontext()

@@ -1,9 +1,12 @@
 """`--val`: classification errors of a checkpoint on the validation split, by the validation view."""
 
+from argparse import Namespace
+
 from tqdm import tqdm
 
 from dgl.backbones import get_backbone
 from dgl.data.flows import ValidationFlow
+from dgl.data.sample import DataSet
 from dgl.devices import select_gpus
 from dgl.errors import UserError
 from dgl.evaluation.classification import ClassificationEvaluator
@@ -12,7 +15,7 @@ from dgl.tf_compat import tf
 from dgl.weights import find_weights, open_checkpoint, options_from
 
 
-def validate(args, mode, validation):
+def validate(args: Namespace, mode: str, validation: DataSet) -> int:
     """Print the top-1 error, and the top-5 error where there are more than five classes.
 
     Args:

@@ -5,7 +5,7 @@ resumed run shows the pictures that it showed before.
 """
 
 from dataclasses import replace
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from dgl.backbones.base import Backbone
 from dgl.data.sample import DataSet, Sample
@@ -58,10 +58,11 @@ def spread(samples: Sequence[Sample], count: int) -> List[Sample]:
         the first of every class, then the second of every class, and so on; of a round that does not
         fit, classes at equal distances.
     """
-    by_class = {}
+    by_class: Dict[int, List[Sample]] = {}
     for sample in samples:
         by_class.setdefault(sample.class_index, []).append(sample)
-    chosen, turn = [], 0
+    chosen: List[Sample] = []
+    turn = 0
     wanted = min(count, len(samples))
     while len(chosen) < wanted:
         found = [by_class[key][turn] for key in sorted(by_class) if len(by_class[key]) > turn]

@@ -8,14 +8,14 @@ import re
 import stat
 import zipfile
 from collections import OrderedDict
-from typing import Callable
+from typing import Callable, Optional
 
 import numpy as np
 
 from dgl.backbones.base import Shapes
 from dgl.errors import UserError
 from dgl.tf_compat import tf
-from dgl.weights.foreign import DAMAGED_ARCHIVE, first_line
+from dgl.weights.foreign import DAMAGED_ARCHIVE, Opened, first_line
 from dgl.weights.keras_file import open_keras
 from dgl.weights.npz_file import open_npz, plain_name
 from dgl.weights.safetensors_file import is_safetensors, open_safetensors
@@ -179,7 +179,7 @@ def _members(path):
         return []
 
 
-def _reader_of(path):
+def reader_of(path: str) -> Optional[Callable[[str], Opened]]:
     """What reads a file: by its content where that tells, else by its extension, else ``None``."""
     with open(path, "rb") as stream:
         head = stream.read(64)
@@ -228,7 +228,7 @@ def open_checkpoint(path: str) -> Checkpoint:
             "folder with one, a .ckpt, .npz, .h5, .hdf5, .pth, .pt or .safetensors".format(path)
         )
     try:
-        reader = _reader_of(path)
+        reader = reader_of(path)
     except OSError as error:
         raise UserError(
             "{}: cannot be read ({}), expected a checkpoint".format(path, error.strerror or error)

@@ -7,7 +7,7 @@ recognised by the names in the file; ``docs/weights.md`` lists the files.
 import argparse
 import os
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import List, NamedTuple, Optional
 
 import numpy as np
 from tqdm import tqdm
@@ -202,14 +202,14 @@ def _unknown(checkpoint):
 
 
 def convert(
-    path,
-    out=None,
-    mode=None,
-    published_as=None,
-    channels=None,
-    keep_first_layer=False,
-    force=False,
-):
+    path: str,
+    out: Optional[str] = None,
+    mode: Optional[str] = None,
+    published_as: Optional[str] = None,
+    channels: Optional[str] = None,
+    keep_first_layer: bool = False,
+    force: bool = False,
+) -> Conversion:
     """Write published weights under this project's names.
 
     Args:
@@ -255,7 +255,7 @@ def convert(
     )
 
 
-def main(argv=None):
+def main(argv: Optional[List[str]] = None) -> int:
     from dgl.cli import convert as command
 
     parser = argparse.ArgumentParser(prog="python -m dgl.weights.convert", description=__doc__)

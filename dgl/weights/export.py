@@ -5,6 +5,7 @@
 
 import argparse
 import os
+from typing import List, Optional
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError, run_script
@@ -14,7 +15,7 @@ from dgl.weights.npz_file import save_npz
 from dgl.weights.restore import network_variables, options_from
 
 
-def export(load, out):
+def export(load: str, out: str) -> int:
     """Write the variables of the network, and nothing else, as ``out`` with a card beside it.
 
     Args:
@@ -44,7 +45,7 @@ def export(load, out):
     return len(names)
 
 
-def main(argv=None):
+def main(argv: Optional[List[str]] = None) -> int:
     from dgl.cli import export as command
 
     parser = argparse.ArgumentParser(prog="python -m dgl.weights.export", description=__doc__)

@@ -5,6 +5,7 @@ import functools
 import multiprocessing
 import os
 import signal
+from typing import List, Optional
 
 import cv2
 import numpy as np
@@ -163,14 +164,14 @@ def _check(name, value, low, high=None):
 
 
 def write_data_set(
-    out,
-    seed=0,
-    train_per_class=100,
-    test_per_class=30,
-    longest_side=192,
-    workers=2,
-    progress=True,
-):
+    out: str,
+    seed: int = 0,
+    train_per_class: int = 100,
+    test_per_class: int = 30,
+    longest_side: int = 192,
+    workers: int = 2,
+    progress: bool = True,
+) -> bool:
     """Render the data set and put it at ``out`` in one step, when it is complete.
 
     Picture ``id`` depends on ``(seed, id, longest_side)`` alone. Ids go through the classes in
@@ -211,7 +212,7 @@ def write_data_set(
     return True
 
 
-def write_samples(out):
+def write_samples(out: str) -> List[str]:
     """Write a few larger pictures, one bird each, as ``bird_<class>.jpg`` below ``out``.
 
     Returns:
@@ -243,7 +244,7 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(message)
 
 
-def main(argv=None):
+def main(argv: Optional[List[str]] = None) -> int:
     """Parse flags and write the data set or the samples; returns the exit code."""
     from dgl.cli import make_data
 

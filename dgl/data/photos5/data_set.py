@@ -3,7 +3,7 @@
 import argparse
 import io
 import os
-from typing import Dict, List, NamedTuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from PIL import Image
 from tqdm import tqdm
@@ -39,7 +39,9 @@ class Result(NamedTuple):
     boxes_left_out: int
 
 
-def write_data_set(raccoon, kangaroo, fruit, out, progress=True):
+def write_data_set(
+    raccoon: str, kangaroo: str, fruit: str, out: str, progress: bool = True
+) -> Result:
     """Make the data set and put it at ``out`` in one step, when it is complete.
 
     Args:
@@ -150,7 +152,7 @@ def _shown(item):
     return "{} ({})".format(name, item.detail) if item.detail else name
 
 
-def report(result):
+def report(result: Result) -> str:
     """The text that tells what was kept by class and split, and what was dropped and why.
 
     Args:
@@ -159,7 +161,7 @@ def report(result):
     Returns:
         str of several lines.
     """
-    rows = [("",) + SPLITS]
+    rows: List[Tuple[str, ...]] = [("",) + SPLITS]
     for class_index, name in enumerate(CLASS_NAMES):
         rows.append((name,) + tuple(str(result.kept[split][class_index]) for split in SPLITS))
     rows.append(("total",) + tuple(str(sum(result.kept[split])) for split in SPLITS))
@@ -171,7 +173,7 @@ def report(result):
     return "\n".join(lines)
 
 
-def main(argv=None):
+def main(argv: Optional[List[str]] = None) -> int:
     """Parse flags, make the data set and print the report; returns the exit code."""
     from dgl.cli import make_data
 

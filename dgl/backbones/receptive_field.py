@@ -1,0 +1,182 @@
+"""What part of the picture a place of an activation sees, read off the graph.
+
+Every operation between the picture and the activation either keeps places (ReLU, BatchNorm, sums) or moves
+a window over them (convolutions, poolings). Windows compose: place *i* of a tensor sees the pixels
+``stride * i + first`` to ``stride * i + last`` along an axis; where branches meet, what any of them sees
+counts. A global pooling, as in squeeze-excite's gates, sees everything; it is left out and said so.
+"""
+
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+
+from dgl.graphs.walk import upstream
+from dgl.tf_compat import tf
+
+Pair = Tuple[int, int]
+
+_WINDOWS = {"Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool"}
+_PLACE_BY_PLACE = {
+    "Add",
+    "AddV2",
+    "BiasAdd",
+    "Cast",
+    "ConcatV2",
+    "FusedBatchNorm",
+    "FusedBatchNormV2",
+    "FusedBatchNormV3",
+    "Identity",
+    "Mul",
+    "RealDiv",
+    "Relu",
+    "Sub",
+    "Transpose",
+}
+_GLOBAL = {"Mean", "Sum", "Max"}
+
+
+class Field(NamedTuple):
+    """What place (row, column) of an activation sees; pairs are (vertical, horizontal).
+
+    Attributes:
+        stride: pixels from one place to the next.
+        first: the first pixel that place 0 sees, negative in the padding.
+        size: side of what a place sees in pixels, padding included.
+        sees_all: whether a global pooling was left out, through which a place sees all of the picture.
+    """
+
+    stride: Pair
+    first: Pair
+    size: Pair
+    sees_all: bool = False
+
+
+_EVERYTHING = object()
+
+
+def receptive_fields(tensors: Sequence[Any], image: Any) -> List[Field]:
+    """The receptive fields of activations.
+
+    Args:
+        tensors: (N, H, W, C) or, where the graph computes so, (N, C, H, W); of static size.
+        image: the picture that they are computed from.
+
+    Returns:
+        list of :class:`Field`, one a tensor.
+
+    Raises:
+        ValueError: an activation does not depend on the picture place by place, branches of different
+            strides meet, or an operation is none that is known here.
+    """
+    seen: Dict[Any, Any] = {image.op: Field((1, 1), (0, 0), (1, 1))}
+    fields = []
+    for tensor in tensors:
+        for op in upstream(tensor) if tensor.op not in seen else ():
+            if op not in seen:
+                seen[op] = _after(op, [seen.get(read.op) for read in op.inputs])
+        field = seen[tensor.op]
+        if not isinstance(field, Field):
+            raise ValueError("{}: no activation of the picture's places".format(tensor.name))
+        fields.append(field)
+    return fields
+
+
+def _after(op, inputs):
+    """What an operation's output sees, given what its inputs see (``None``: nothing of the picture)."""
+    local = [field for field in inputs if isinstance(field, Field)]
+    if not local:
+        return _EVERYTHING if _EVERYTHING in inputs else None
+    if op.type in _GLOBAL:
+        return _EVERYTHING
+    if op.type in _WINDOWS:
+        return _through_window(local[0], *_window_of(op))
+    if op.type not in _PLACE_BY_PLACE:
+        raise ValueError("{}: what places {} keeps is not known".format(op.name, op.type))
+    return _union(op, local, _EVERYTHING in inputs)
+
+
+def _union(op, fields, beside_everything):
+    stride = fields[0].stride
+    if any(field.stride != stride for field in fields):
+        raise ValueError("{}: branches of different strides meet".format(op.name))
+    first = tuple(min(field.first[axis] for field in fields) for axis in (0, 1))
+    last = [max(field.first[axis] + field.size[axis] for field in fields) for axis in (0, 1)]
+    return Field(
+        stride,
+        first,
+        (last[0] - first[0], last[1] - first[1]),
+        beside_everything or any(field.sees_all for field in fields),
+    )
+
+
+def _through_window(field, extent, step, before):
+    """Place *i* of the output reads places ``step * i - before`` and ``extent - 1`` more."""
+    stride, first, size = [], [], []
+    for axis in (0, 1):
+        stride.append(field.stride[axis] * step[axis])
+        first.append(field.first[axis] - field.stride[axis] * before[axis])
+        size.append(field.size[axis] + field.stride[axis] * (extent[axis] - 1))
+    return Field(tuple(stride), tuple(first), tuple(size), field.sees_all)
+
+
+def _window_of(op):
+    """(extent, step, padding in front) of a window, pairs of int."""
+    axes = (1, 2) if op.get_attr("data_format") == b"NHWC" else (2, 3)
+    steps = [op.get_attr("strides")[axis] for axis in axes]
+    if op.type in ("MaxPool", "AvgPool"):
+        extent = [op.get_attr("ksize")[axis] for axis in axes]
+    else:
+        kernel = op.inputs[1].shape.as_list()[:2]
+        dilations = [op.get_attr("dilations")[axis] for axis in axes]
+        extent = [(side - 1) * apart + 1 for side, apart in zip(kernel, dilations)]
+    sides = [op.inputs[0].shape.as_list()[axis] for axis in axes]
+    padding = op.get_attr("padding")
+    if padding == b"EXPLICIT":
+        ends = op.get_attr("explicit_paddings")
+        return extent, steps, [ends[2 * axis] for axis in axes]
+    if padding == b"VALID":
+        return extent, steps, [0, 0]
+    # TensorFlow's SAME: what lacks for a place every `step`, the smaller half of it in front.
+    lacking = [
+        max(0, (-(-side // step) - 1) * step + reach - side)
+        for side, step, reach in zip(sides, steps, extent)
+    ]
+    return extent, steps, [lack // 2 for lack in lacking]
+
+
+class Layer(NamedTuple):
+    """One layer of a backbone.
+
+    Attributes:
+        index, name: as ``--clayer`` takes either.
+        shape: (height, width, channels) of its activation.
+        field: :class:`Field`.
+    """
+
+    index: int  # type: ignore[assignment]
+    name: str
+    shape: Tuple[int, int, int]
+    field: Field
+
+
+def layer_table(backbone: Any, options: Any, image_size: int) -> List[Layer]:
+    """Every layer of a backbone, in the order of ``--clayer``.
+
+    Args:
+        backbone: registry entry.
+        options: :class:`~dgl.backbones.BuildOptions`, channels last.
+        image_size: side of the input in pixels.
+
+    Returns:
+        list of :class:`Layer`.
+    """
+    from dgl.backbones.network import build_network
+
+    with tf.Graph().as_default():
+        image = tf.placeholder(tf.float32, [None, image_size, image_size, 3])
+        network = build_network(backbone, image, options)
+        activations = [network.endpoints[name] for name in backbone.layers]
+        return [
+            Layer(index, name, tuple(activation.shape.as_list()[1:]), field)
+            for index, (name, activation, field) in enumerate(
+                zip(backbone.layers, activations, receptive_fields(activations, image))
+            )
+        ]

@@ -1,0 +1,182 @@
+"""What a checkpoint is: everything that its names, its shapes and its card tell, without its weights."""
+
+import os
+import shlex
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from dgl.backbones import get_backbone
+from dgl.backbones.base import Shapes
+from dgl.weights.checkpoint import Checkpoint, open_checkpoint, reader_of
+from dgl.weights.identify import by_short_name, mode_of
+from dgl.weights.keras_file import open_keras
+from dgl.weights.model_card import ModelCard, read_card
+from dgl.weights.npz_file import open_npz
+from dgl.weights.published import PUBLISHERS, TENSORPACK, entries
+from dgl.weights.restore import find_weights
+from dgl.weights.safetensors_file import open_safetensors
+from dgl.weights.sources import recognise
+from dgl.weights.torch_file import open_torch
+
+_STEP = "global_step"
+_FORMATS = {
+    open_npz: "NumPy archive (.npz)",
+    open_keras: "HDF5 (Keras)",
+    open_torch: "PyTorch state dict",
+    open_safetensors: "safetensors",
+    None: "TensorFlow checkpoint, V1",
+}
+_TENSORFLOW_V2 = "TensorFlow checkpoint, V2"
+
+
+class Facts(NamedTuple):
+    """What is known of a checkpoint; ``None`` or empty where it does not tell.
+
+    Attributes:
+        path: its file or prefix.
+        format: for people.
+        bytes: size of its files.
+        mode: backbone, when its names are this project's.
+        heads: scope of a classification layer -> number of classes.
+        width, norm: as for ``--width`` and ``--norm``.
+        card: its model card.
+        step: training step that it was saved at.
+        variables: number of variables, optimizer state included.
+        parameters: numbers in them, optimizer state and single numbers left out.
+        slots: name of an optimizer's slot -> number of variables that have it.
+        publisher: who published it.
+        fits: backbones that the publisher's names fit.
+        first_names: what it begins with.
+    """
+
+    path: str
+    format: str
+    bytes: int
+    mode: Optional[str]
+    heads: Dict[str, int]
+    width: Optional[float]
+    norm: Optional[str]
+    card: Optional[ModelCard]
+    step: Optional[int]
+    variables: int
+    parameters: int
+    slots: Dict[str, int]
+    publisher: Optional[str]
+    fits: Tuple[str, ...]
+    first_names: List[str]
+
+    @property
+    def next_command(self) -> Optional[str]:
+        """What may be done with it, as a command line, or ``None``."""
+        path = shlex.quote(self.path)
+        if self.mode is not None and self.heads:
+            return "dgl localize PICTURE --load {}".format(path)
+        if self.fits:
+            choice = "" if len(self.fits) == 1 else " --mode " + self.fits[0]
+            return "dgl convert {}{}".format(path, choice)
+        if self.mode is not None:
+            return "dgl train --mode {} --load {} --data DATA".format(self.mode, path)
+        return None
+
+
+def read_facts(load: str) -> Facts:
+    """Find out what a checkpoint is.
+
+    Args:
+        load: as ``--load`` takes it.
+
+    Raises:
+        UserError: there is none, or it cannot be read.
+    """
+    backbone = by_short_name(load)
+    if backbone is not None:
+        load = find_weights(backbone, load)
+    checkpoint = open_checkpoint(load)
+    shapes = checkpoint.shapes
+    mode = mode_of(shapes)
+    backbone = get_backbone(mode) if mode else None
+    files = _files_of(checkpoint.path)
+    slots = _slots(shapes)
+    is_slot = {base + "/" + slot for base, slot in slots}
+    publisher, fits = _publisher(checkpoint, mode, bool(slots))
+    return Facts(
+        path=checkpoint.path,
+        format=_format_of(checkpoint.path),
+        bytes=sum(os.path.getsize(path) for path in files),
+        mode=mode,
+        heads=backbone.find_heads(shapes) if backbone else {},
+        width=backbone.find_width(shapes, checkpoint.path) if backbone else None,
+        norm=backbone.find_norm(shapes) if backbone and len(backbone.norms) > 1 else None,
+        card=read_card(checkpoint.path),
+        step=_step_of(checkpoint),
+        variables=len(shapes),
+        parameters=sum(
+            _count(shape) for name, shape in shapes.items() if shape and name not in is_slot
+        ),
+        slots=_counted(slot for _, slot in slots),
+        publisher=publisher,
+        fits=fits,
+        first_names=list(shapes)[:4],
+    )
+
+
+def _format_of(path):
+    return _TENSORFLOW_V2 if os.path.isfile(path + ".index") else _FORMATS[reader_of(path)]
+
+
+def _files_of(path):
+    if not os.path.isfile(path + ".index"):
+        return [path]
+    folder, name = os.path.split(path)
+    names = [name + ".index"] + [
+        other for other in os.listdir(folder or os.curdir) if other.startswith(name + ".data-")
+    ]
+    return [os.path.join(folder, other) for other in names]
+
+
+def _slots(shapes: Shapes) -> List[Tuple[str, str]]:
+    """(variable, slot) of every optimizer's slot: of its variable's shape, named below it."""
+    found = []
+    for name, shape in shapes.items():
+        base, _, slot = name.rpartition("/")
+        if shape and shapes.get(base) == shape:
+            found.append((base, slot))
+    return found
+
+
+def _counted(names):
+    counts = {}  # type: Dict[str, int]
+    for name in names:
+        counts[name] = counts.get(name, 0) + 1
+    return counts
+
+
+def _count(shape):
+    count = 1
+    for side in shape:
+        count *= int(side)
+    return count
+
+
+def _step_of(checkpoint: Checkpoint) -> Optional[int]:
+    if checkpoint.shapes.get(_STEP) != ():
+        return None
+    value = np.asarray(checkpoint.read(_STEP))
+    return int(value) if value.dtype.kind in "iu" else None
+
+
+def _publisher(checkpoint, mode, is_training):
+    """(name of the publisher, backbones that the names fit).
+
+    Tensorpack's ResNets have this project's own names: these are told by the name of the file.
+    """
+    recognised = recognise(checkpoint.shapes)
+    if recognised is None:
+        return None, ()
+    source, fits = recognised
+    if source.key == TENSORPACK and mode != "vgg":
+        names = {entry.file_name for fit in fits for entry in entries(fit, source.key)}
+        if is_training or os.path.basename(checkpoint.path) not in names:
+            return None, ()
+    return PUBLISHERS[source.key], fits

@@ -1,0 +1,197 @@
+"""Write the parts of the pages that come from records and code, between two comments each.
+
+    python docs/hooks/generated.py            # writes them anew
+    python docs/hooks/generated.py --check    # names the pages that are not up to date
+
+A part begins with ``<!-- generated: NAME ARGUMENTS -->`` and ends with ``<!-- end -->``; NAME is a function
+of this module. A test holds the pages to it.
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import sys
+
+HOOKS = os.path.dirname(os.path.abspath(__file__))
+DOCS = os.path.dirname(HOOKS)
+ROOT = os.path.dirname(DOCS)
+sys.path[:0] = [ROOT, HOOKS]
+
+_PART = re.compile(r"(<!-- generated: ([^\n]+?) -->\n\n)(.*?)(\n*<!-- end -->)", re.DOTALL)
+_WSOL, _FIXED = "wsolevaluation", "fixed_threshold"
+_FIGURES = (("BoxAcc", "box_acc"), ("MaxBoxAcc", "max_box_acc"), ("MaxBoxAccV2", "max_box_acc_v2"))
+_THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
+
+
+def table(rows):
+    """Lines of a Markdown table; the first row is the heading."""
+    rows = [rows[0], ["---"] * len(rows[0])] + rows[1:]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in rows)
+
+
+def _record(name):
+    path = os.path.join(ROOT, "benchmarks", "results", name + ".json")
+    with open(path, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def layers(name, method="dgl"):
+    """A row a layer: one method's figures by wsolevaluation, means over the seeds; the best are bold."""
+    rows = [row for row in _record(name)["matrix"][_WSOL] if row["method"] == method]
+    rows = [row for row in rows if "(" not in row["layer"]]
+    best = {key: max(row[key]["mean"] for row in rows) for _, key in _FIGURES}
+    lines = [["index", "layer"] + [title for title, _ in _FIGURES]]
+    for index, row in enumerate(rows):
+        cells = [str(index), row["layer"]]
+        for _, key in _FIGURES:
+            text = "{:.1f}".format(row[key]["mean"])
+            cells.append("**{}**".format(text) if row[key]["mean"] == best[key] else text)
+        lines.append(cells)
+    return table(lines)
+
+
+def backbones(*names):
+    """A row a backbone: DGL's BoxAcc from layer 0 to the last one that was measured."""
+    records = [_record(name) for name in names]
+    found = []
+    for record in records:
+        rows = [
+            r for r in record["matrix"][_WSOL] if r["method"] == "dgl" and "(" not in r["layer"]
+        ]
+        found.append([row["box_acc"]["mean"] for row in rows])
+    count = min(len(values) for values in found)
+    lines = [["backbone"] + [str(index) for index in range(count)]]
+    for record, values in zip(records, found):
+        best = max(values[:count])
+        cells = [
+            "**{:.1f}**".format(v) if v == best else "{:.1f}".format(v) for v in values[:count]
+        ]
+        lines.append([record["model"]["mode"]] + cells)
+    return table(lines)
+
+
+def thresholds(name):
+    """A row a threshold: BoxAcc of every entry of one evaluation."""
+    rows = _record(name)["protocols"][_WSOL]["rows"]
+    lines = [["threshold"] + ["{} {}".format(row["method"], row["layer"]) for row in rows]]
+    for threshold in _THRESHOLDS:
+        cells = ["{:g}".format(threshold)]
+        for row in rows:
+            place = min(
+                range(len(row["thresholds"])), key=lambda i: abs(row["thresholds"][i] - threshold)
+            )
+            cells.append("{:.1f}".format(row["curve"][place]))
+        lines.append(cells)
+    best = ["best ({:g})".format(round(row["best_threshold"], 3)) for row in rows]
+    lines.append(
+        ["best of all (where)"]
+        + ["{:.1f} ({})".format(row["max_box_acc"], b[6:-1]) for row, b in zip(rows, best)]
+    )
+    return table(lines)
+
+
+def literature():
+    """Published results, as `dgl.evaluation.literature` has them."""
+    from dgl.evaluation.literature import LITERATURE
+
+    lines = [["method", "backbone", "data set", "Top-1 Loc", "GT-known"]]
+    for row in LITERATURE:
+        known = "" if row.gt_known is None else "{:.1f}".format(row.gt_known)
+        lines.append([row.method, row.backbone, row.data_set, "{:.1f}".format(row.top1_loc), known])
+    return table(lines)
+
+
+def speed():
+    """Times of other tools over DGL's at conv5_2, batch 8, from the speed benchmark."""
+    with open(os.path.join(ROOT, "benchmarks", "results.json"), encoding="utf-8") as stream:
+        rows = json.load(stream)["sections"]["peers"]["rows"]
+    lines = [["times as long as DGL, conv5_2", "batch 8", "batch 1"]]
+    names = []
+    for row in rows:
+        if row["layer"] == "conv5_2" and row["name"].endswith(" / DGL") and "ratio" in row:
+            name = row["name"][: -len(" / DGL")]
+            if not name.startswith("DGL") and name not in names:
+                names.append(name)
+    for name in names:
+        cells = [name]
+        for batch in (8, 1):
+            ratio = next(
+                row["ratio"]
+                for row in rows
+                if (row["name"], row["layer"], row["batch"]) == (name + " / DGL", "conv5_2", batch)
+            )
+            cells.append("{median:.2f} ({least:.2f} to {most:.2f})".format(**ratio))
+        lines.append(cells)
+    return table(lines)
+
+
+def commands():
+    """The reference of the `dgl` command, from its parsers."""
+    import command_line
+
+    return command_line.reference()
+
+
+def counts():
+    """How many commands of the documentation the tests run, and how many they parse."""
+    sys.path[:0] = [os.path.join(ROOT, "tests", "docs"), os.path.join(ROOT, "tests")]
+    from doc_runs import PARSE, RUN, SLOW_RUN
+    from doc_runs import counts as count
+
+    found = count()
+    lines = [["commands in README and docs", ""]]
+    lines.append(["all", str(sum(found.values()))])
+    lines.append(
+        ["run by `make test` on small stand-ins for data and checkpoints", str(found[RUN])]
+    )
+    lines.append(
+        ["run by `make test-docs`: trainings and studies, on stand-ins too", str(found[SLOW_RUN])]
+    )
+    lines.append(
+        ["parsed only: named in a sentence, or marked with what they need", str(found[PARSE])]
+    )
+    return table(lines)
+
+
+def fill(text):
+    """A page's text with every generated part made anew."""
+
+    def make(match):
+        words = match.group(2).split()
+        maker = globals().get(words[0])
+        if maker is None:
+            raise ValueError("no generated part is called {}".format(words[0]))
+        return match.group(1) + maker(*words[1:]).strip("\n") + "\n\n<!-- end -->"
+
+    return _PART.sub(make, text)
+
+
+def pages():
+    """Paths of all pages; the first one counts what is on the others, so it comes last."""
+    found = sorted(glob.glob(os.path.join(DOCS, "**", "*.md"), recursive=True))
+    return sorted(found, key=lambda path: os.path.basename(path) == "index.md")
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if stale")
+    check = parser.parse_args(argv).check
+    stale = []
+    for path in pages():
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+        filled = fill(text)
+        if filled != text:
+            stale.append(os.path.relpath(path, ROOT))
+            if not check:
+                with open(path, "w", encoding="utf-8") as stream:
+                    stream.write(filled)
+    for path in stale:
+        print(path)
+    return 1 if check and stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,163 @@
+"""Strides and receptive fields: against what pixels a network really answers to, and known figures."""
+
+import numpy as np
+import pytest
+
+from dgl.backbones import BACKBONES, BuildOptions, get_backbone
+from dgl.backbones.receptive_field import Field, layer_table, receptive_fields
+from dgl.backbones.resnet import BLOCKS_BY_DEPTH
+from dgl.tf_compat import tf
+
+from tensorpack.tfutils.tower import TowerContext  # isort: skip
+
+HEIGHT, WIDTH = 48, 560
+
+# By arithmetic: each 3 x 3 convolution adds 2 strides, each pooling one.
+VGG = {
+    "conv1_1": (1, 3),
+    "conv1_2": (1, 5),
+    "pool1": (2, 6),
+    "conv2_2": (2, 14),
+    "pool2": (4, 16),
+    "conv3_3": (4, 40),
+    "pool3": (8, 44),
+    "conv4_3": (8, 92),
+    "pool4": (16, 100),
+    "conv5_3": (16, 196),
+    "add": (16, 228),
+}
+
+
+def options_of(mode, width=1 / 16):
+    return BuildOptions(2, get_backbone(mode).head_name("imagenet", 2), width=width)
+
+
+def positive(name, shape, rng):
+    """Weights under which nothing cancels; of no influence on an empty picture."""
+    if name.endswith(("/W", "/weights", "gamma")):
+        spread = np.prod(shape[:-1]) if len(shape) > 1 else 1
+        return rng.uniform(0.5, 1.5, shape) * (3.0 / spread if len(shape) > 1 else 1)
+    return np.ones(shape) if "variance" in name else np.zeros(shape)
+
+
+def answering(mode, names, axis):
+    """The fields that the graph tells, and for each layer which pixels along an axis its middle place
+    answers to: a picture that is empty but for one line, at every place in turn."""
+    backbone, rng = get_backbone(mode), np.random.RandomState(0)
+    height, width = (HEIGHT, WIDTH) if axis == 1 else (WIDTH, HEIGHT)
+    with tf.Graph().as_default(), TowerContext("", is_training=False), tf.Session() as session:
+        image = tf.placeholder(tf.float32, [None, height, width, 3])
+        network = backbone.build(image, options_of(mode))
+        tensors = [network.endpoints[name] for name in names]
+        fields = receptive_fields(tensors, image)
+        variables = tf.global_variables()
+        feeds = {
+            v.initializer.inputs[1]: positive(v.op.name, v.shape.as_list(), rng) for v in variables
+        }
+        session.run([v.initializer for v in variables], feeds)
+        places = [[side // 2 for side in tensor.shape.as_list()[1:3]] for tensor in tensors]
+        middle = [tf.reduce_max(t[:, y, x], axis=1) for t, (y, x) in zip(tensors, places)]
+        found = []
+        for field, (y, x), tensor in zip(fields, places, middle):
+            place = (y, x)[axis]
+            first = field.stride[axis] * place + field.first[axis]
+            last = first + field.size[axis] - 1
+            lines = [first - 1, first, last, last + 1]
+            assert lines[0] >= 0 and lines[-1] < WIDTH, (field, place)
+            pictures = np.zeros((len(lines), height, width, 3), "float32")
+            for number, line in enumerate(lines):
+                pictures[number][(slice(None),) * axis + (line,)] = 1
+            found.append(session.run(tensor, {image: pictures}) > 0)
+        return fields, found
+
+
+# (mode, layers, blocks of the ResNet that is built: only as many as it takes to get there).
+LAYERS = [
+    ("vgg", "add conv5_3 conv5_1 pool4 conv4_1 pool3 conv3_3 pool2 conv2_1 pool1 conv1_1", None),
+    (
+        "inceptionv3",
+        "Mixed_6c Mixed_6b Mixed_6a Mixed_5d Mixed_5b MaxPool_5a_3x3 Conv2d_4a_3x3 Conv2d_1a_3x3",
+        None,
+    ),
+    (
+        "resnet50",
+        "group3/block2_shortcut group2/block0_shortcut group1/block1_shortcut",
+        (3, 4, 6, 3),
+    ),
+    ("resnet50se", "group2/block0_shortcut group1/block1_shortcut", (3, 4, 1, 1)),
+    ("resnet101", "group2/block3_shortcut group1/block3_shortcut", (3, 4, 4, 1)),
+    ("resnet101se", "group1/block3_shortcut group1/block1_shortcut", (3, 4, 1, 1)),
+    ("resnet152", "group2/block1_shortcut group1/block7_shortcut", (3, 8, 2, 1)),
+    ("resnet152se", "group1/block5_shortcut group1/block1_shortcut", (3, 6, 1, 1)),
+]
+
+
+@pytest.mark.parametrize(
+    "mode, names, blocks, axis",
+    [row + (1,) for row in LAYERS] + [row + (0,) for row in LAYERS if row[2] is None],
+    ids=lambda value: {0: "rows", 1: "columns"}.get(value, str(value).split()[0]),
+)
+def test_a_place_answers_to_the_ends_of_its_field_and_nothing_beyond(
+    mode, names, blocks, axis, monkeypatch
+):
+    names = names.split()
+    if blocks:
+        monkeypatch.setitem(BLOCKS_BY_DEPTH, int(mode[6:].rstrip("se")), blocks)
+    _, found = answering(mode, names, axis)
+    for name, answers in zip(names, found):
+        assert list(answers) == [False, True, True, False], name
+
+
+def test_every_backbone_is_among_those_looked_at():
+    assert {mode for mode, _, _ in LAYERS} == set(BACKBONES)
+
+
+def test_vgg_as_everybody_knows_it():
+    table = {
+        layer.name: layer for layer in layer_table(get_backbone("vgg"), options_of("vgg"), 224)
+    }
+    for name, (stride, size) in VGG.items():
+        field = table[name].field
+        assert (field.stride, field.size) == ((stride, stride), (size, size)), name
+    assert table["conv5_3"].shape == (14, 14, 32)
+    assert [layer.index for layer in table.values()] == list(range(18))
+
+
+def _fields(build, shape=(None, 20, 30, 3)):
+    with tf.Graph().as_default():
+        image = tf.placeholder(tf.float32, shape)
+        return receptive_fields([build(image)], image)[0]
+
+
+def test_a_window_that_is_not_square_dilated_and_unpadded():
+    def build(image):
+        kernel = tf.zeros([1, 7, 3, 4])
+        return tf.nn.conv2d(image, kernel, [1, 1, 2, 1], "VALID", dilations=[1, 1, 1, 1])
+
+    assert _fields(build) == Field((1, 2), (0, 0), (1, 7))
+
+    def dilated(image):
+        return tf.nn.conv2d(
+            image, tf.zeros([3, 3, 3, 4]), [1, 1, 1, 1], "SAME", dilations=[1, 2, 3, 1]
+        )
+
+    assert _fields(dilated) == Field((1, 1), (-2, -3), (5, 7))
+
+
+@pytest.mark.parametrize(
+    "build, part",
+    [
+        (lambda image: tf.reduce_mean(image, [1, 2]), "no activation"),
+        (lambda image: tf.reverse(image, [1]), "ReverseV2"),
+        (
+            lambda image: (
+                tf.nn.max_pool(image, [1, 2, 2, 1], [1, 2, 2, 1], "SAME") + image[:, :10, :15]
+            ),
+            "StridedSlice",
+        ),
+        (lambda image: tf.zeros([1, 2, 2, 1]), "no activation"),
+    ],
+)
+def test_what_is_not_known_is_refused(build, part):
+    with pytest.raises(ValueError, match=part):
+        _fields(build)

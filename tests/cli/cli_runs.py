@@ -1,0 +1,102 @@
+"""Running the `dgl` command in this process or in one of its own, and small files for it."""
+
+import contextlib
+import io
+import os
+import shlex
+import subprocess
+import sys
+from typing import NamedTuple
+
+import numpy as np
+from deterministic import TESTS, picture
+from tiny import vgg_variables, write_list
+
+from dgl.cli import entry
+from dgl.weights import ModelCard, save_npz, write_card
+
+ROOT = os.path.dirname(TESTS)
+CLASSES, SIZE = 7, 64
+
+
+class Ended(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+def dgl(*words):
+    """The command in this process."""
+    return ended(lambda: entry([str(word) for word in words]))
+
+
+def ended(call):
+    """What a command line, called in this process, ended with and wrote."""
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            call()
+        except SystemExit as end:
+            code = end.code or 0
+    return Ended(code, out.getvalue(), err.getvalue())
+
+
+def process(*words, **options):
+    """The command in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dgl.cli"] + [str(word) for word in words],
+        env=dict(os.environ, PYTHONPATH=ROOT),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        universal_newlines=True,
+        **options,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def argv_of(example):
+    """The argument list of an example in a help text, as the shell would give it."""
+    words = shlex.split(example)
+    assert words[0] == "dgl"
+    return words[1 : words.index(">") if ">" in words else None]
+
+
+def write_checkpoint(folder):
+    """A tiny VGG with its card; returns its path."""
+    save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
+    write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE, tuple("abcdefg"), "toys"))
+    return str(folder / "tiny.npz")
+
+
+def write_zoo_vgg(folder):
+    """VGG16 as tensorpack's model zoo has it, but tiny; returns its path."""
+    values = {k: v for k, v in vgg_variables(CLASSES).items() if k.startswith("conv")}
+    below = 4 * values["conv5_3/b"].size
+    for name, shape in (("fc6", (below, 16)), ("fc7", (16, 16)), ("fc8", (16, CLASSES))):
+        values[name + "/W"] = np.ones(shape, "float32")
+        values[name + "/b"] = np.ones(shape[-1:], "float32")
+    save_npz(str(folder / "vgg16.npz"), values)
+    return str(folder / "vgg16.npz")
+
+
+def write_data(folder):
+    """Five pictures to train on and five to validate, with boxes; returns the folder."""
+    for split, seed in (("train", 50), ("val", 0)):
+        rows = [
+            ("{}{}.jpg".format(split, i), picture(seed + i + 1, 90, 120), i, [(20, 10, 90, 70)])
+            for i in range(5)
+        ]
+        write_list(folder / "data", split, rows)
+    return str(folder / "data")
+
+
+def tree(folder):
+    """Relative path -> bytes of every file below a folder."""
+    found = {}
+    for parent, _, names in os.walk(str(folder)):
+        for name in names:
+            path = os.path.join(parent, name)
+            with open(path, "rb") as stream:
+                found[os.path.relpath(path, str(folder))] = stream.read()
+    return found

@@ -1,0 +1,66 @@
+"""`--json`: what a program reads is valid, whole and alone on standard output."""
+
+import json
+import os
+
+from cli_runs import dgl, process
+
+_QUICK = "--clayer 1 --batch 2 --resamples 0 --gallery 0 --workers 1 --gpu=-1".split()
+
+
+def test_localize_writes_an_object_a_line_and_nothing_else(tiny, photos, tmp_path):
+    # In a process of its own, for what libraries write.
+    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    words = ["--load", tiny, "--json", "--out", "o", "--gpu=-1"]
+    done = process("localize", photos, "bad.jpg", *words, cwd=str(tmp_path))
+    assert done.code == 1
+    told = [json.loads(line) for line in done.out.splitlines()]
+    names = ["val{}.jpg".format(i) for i in range(5)]
+    assert [row["image"] for row in told] == [os.path.join(photos, n) for n in names] + ["bad.jpg"]
+    assert "bad.jpg" in told[-1]["error"] and "box" not in told[-1]
+    with open(str(tmp_path / "o" / "results.jsonl")) as stream:
+        records = [json.loads(line) for line in stream]
+    for row, record in zip(told, records):
+        with open(str(tmp_path / row["outdir"] / "vgg_conv5_2_dgl.json")) as stream:
+            assert dict(record, outdir=row["outdir"]) == row
+            assert json.load(stream) == record
+    assert "left out: bad.jpg" in done.err and "images/s" in done.err
+
+
+def test_localize_tells_of_a_single_picture_that_cannot_be_read(tiny, tmp_path):
+    path = tmp_path / "bad.jpg"
+    path.write_bytes(b"no picture")
+    done = dgl("localize", path, "--load", tiny, "--json", "--out", tmp_path / "o", "--gpu=-1")
+    assert done.code == 1 and done.err.startswith("error: ")
+    assert json.loads(done.out)["image"] == str(path)
+
+
+def test_evaluate_writes_the_metrics(tiny, data, tmp_path):
+    out = tmp_path / "out"
+    words = ["--load", tiny, "--data", data, "--out", out, "--method", "dgl", "cam", "--json"]
+    done = dgl("evaluate", *words + _QUICK)
+    assert done.code == 0, done.err
+    with open(str(out / "metrics.json")) as stream:
+        assert json.loads(done.out) == json.load(stream)
+    assert "MaxBoxAcc" in done.err or "wsolevaluation" in done.err
+
+
+def test_a_shard_says_which(tiny, data, tmp_path):
+    words = ["--load", tiny, "--data", data, "--out", tmp_path / "o", "--shard", "1/2", "--json"]
+    done = dgl("evaluate", *words + _QUICK)
+    assert json.loads(done.out) == {"shard": "1/2", "out": str(tmp_path / "o")}
+    whole = dgl("evaluate", *words[:-3] + ["--shard", "1/1", "--restart", "--json"] + _QUICK)
+    assert "protocols" in json.loads(whole.out)
+
+
+def test_export(tiny, tmp_path):
+    out = str(tmp_path / "a.npz")
+    done = dgl("export", "--load", tiny, "--out", out, "--json")
+    told = json.loads(done.out)
+    assert told == {"out": out, "variables": 30, "bytes": os.path.getsize(out)}
+
+
+def test_samples(tmp_path):
+    done = dgl("make-data", "birds", "--samples", tmp_path / "s", "--json")
+    (paths,) = json.loads(done.out).values()
+    assert len(paths) == 6 and all(os.path.isfile(path) for path in paths)

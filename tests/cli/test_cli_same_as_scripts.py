@@ -1,0 +1,192 @@
+"""The command and the published scripts write the same bytes, files and standard output alike."""
+
+import json
+import os
+import runpy
+
+import pytest
+from cli_runs import ROOT, dgl, ended, tree, write_zoo_vgg
+from small_network import values_of, write_tensorflow
+
+from dgl.data.birds import data_set
+from dgl.errors import run_script
+from dgl.training import command
+from dgl.weights import ModelCard, convert, export, write_card
+
+_QUICK = "--batch 2 --resamples 20 --gallery 2 --workers 1 --gpu=-1".split()
+
+
+def _script(*path):
+    main = runpy.run_path(os.path.join(ROOT, *path))["main"]
+    return lambda words: ended(lambda: run_script(main, [str(word) for word in words]))
+
+
+def _module(module):
+    return lambda words: ended(lambda: run_script(module.main, [str(word) for word in words]))
+
+
+def both(script, name, words, tmp_path, monkeypatch, own=()):
+    """What the two ways ended with and wrote, each called in a new folder of its own."""
+    found = []
+    for folder, call in (
+        ("script", lambda: script(words)),
+        ("command", lambda: dgl(*(name.split() + list(words) + list(own)))),
+    ):
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        done = call()
+        found.append((done.code, done.out, tree(tmp_path / folder)))
+    return found
+
+
+@pytest.mark.parametrize(
+    "flags, own",
+    [
+        ("--mode vgg", ""),
+        ("--mode vgg --method cam --clayer conv4_3 --save-maps --class 3", ""),
+        ("", "--mode vgg"),
+        ("--clayer 1 --pa 5 --outdir maps", ""),
+    ],
+)
+def test_localize(tiny, photos, tmp_path, monkeypatch, flags, own):
+    script = _script("test_code", "dome_image_DGL.py")
+    words = ["--load", tiny, "--data_path", photos, "--gpu=-1"] + flags.split()
+    one, other = both(script, "localize", words, tmp_path, monkeypatch, own.split())
+    assert one[0] == 0 and len(one[2]) > 20
+    assert one == other
+
+
+def test_localize_by_its_short_names(tiny, photos, tmp_path, monkeypatch):
+    picture = os.path.join(photos, "val1.jpg")
+    published = ["--load", tiny, "--clayer", "1", "--pa", "3", "--outdir", "o"]
+    short = ["--load", tiny, "--layer", "1", "--alpha", "3", "--out", "o"]
+    script = _script("test_code", "dome_image_DGL.py")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    one = script(published + ["--data_path", picture, "--gpu=-1"])
+    monkeypatch.chdir(tmp_path / "b")
+    other = dgl("localize", picture, *short + ["--gpu=-1"])
+    assert one.code == 0 and one.out == other.out
+    assert tree(tmp_path / "a") == tree(tmp_path / "b") != {}
+
+
+@pytest.mark.parametrize(
+    "name, script, flags",
+    [
+        ("evaluate", "evaluate_localization.py", ["--clayer", "1-2", "--out", "out"]),
+        (
+            "study",
+            "study_localization.py",
+            "--clayer 1-2 --method dgl --alphas inf --out out".split(),
+        ),
+    ],
+)
+def test_evaluate_and_study(tiny, data, tmp_path, monkeypatch, name, script, flags):
+    words = ["--load", tiny, "--data", data] + flags + _QUICK
+    one, other = both(_script("test_code", script), name, words, tmp_path, monkeypatch)
+    assert one[:2] == other[:2] and one[0] == 0
+    # When a run was, and how it was called, is in these.
+    apart = {os.path.join("out", name) for name in ("run.json", "index.html")}
+    assert set(one[2]) == set(other[2]) > apart
+    assert {k: v for k, v in one[2].items() if k not in apart} == {
+        k: v for k, v in other[2].items() if k not in apart
+    }
+
+
+@pytest.mark.parametrize(
+    "script, flags, mode",
+    [
+        ("dgl_vgg.py", "", "vgg"),
+        ("dgl_resnet.py", "--mode se --depth 101 --laststride 2", "resnet101se"),
+        ("dgl_inceptionv3.py", "", "inceptionv3"),
+    ],
+)
+def test_train_gets_the_same_flags_with_every_backbone(script, flags, mode, monkeypatch):
+    seen = []
+    monkeypatch.setattr(command, "run", lambda args, mode: seen.append((vars(args), mode)))
+    words = ["--data", "DATA", "--batch", "16", "--gpu=-1", "--logdir", "log"]
+    assert _script("train_code", script)(words + flags.split()).code == 0
+    stride = ["--laststride", "2"] if "laststride" in flags else []
+    assert dgl("train", "--mode", mode, *words + stride).code == 0
+    (published, by_script), (own, by_command) = seen
+    assert by_script == by_command == mode
+    for name in ("mode", "depth"):
+        published.pop(name)
+    assert published == {name: own[name] for name in published}
+
+
+def test_train_writes_into_a_folder_of_the_backbone_s_name(monkeypatch):
+    seen = []
+    monkeypatch.setattr(command, "run", lambda args, mode: seen.append(args.logdir))
+    dgl("train", "--data", "DATA", "--mode", "resnet101")
+    assert seen == ["resnet101"]
+
+
+def test_train_prints_the_script_s_recipe(data, tmp_path, monkeypatch):
+    words = [
+        "--data",
+        data,
+        "--print-recipe",
+        "--gpu=-1",
+        "--width",
+        "0.0625",
+        "--final-size",
+        "64",
+    ]
+    one, other = both(
+        _script("train_code", "dgl_vgg.py"),
+        "train",
+        words,
+        tmp_path,
+        monkeypatch,
+        ["--mode", "vgg"],
+    )
+    assert one == other and one[0] == 0 and "conv1_1/W" in one[1]
+
+
+def test_make_data_birds(tmp_path, monkeypatch):
+    words = "--out birds --train-per-class 1 --test-per-class 1 --size 64 --workers 1".split()
+    script = _module(data_set)
+    one, other = both(script, "make-data birds", words, tmp_path, monkeypatch)
+    assert one == other and one[0] == 0
+    assert len(one[2]) == 2 * 16 + 6
+    monkeypatch.chdir(tmp_path / "command")
+    again = dgl("make-data", "birds", "--json", *words)
+    assert json.loads(again.out) == {
+        "out": "birds",
+        "made": False,
+        "classes": 8,
+        "train": 8,
+        "test": 8,
+    }
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained")
+    values = values_of("vgg", 64, width=0.125, classes=3)
+    prefix = write_tensorflow(str(folder / "model-5"), values)
+    write_card(str(folder / "model.json"), ModelCard("vgg", 64, ("a", "b", "c"), "toys"))
+    return prefix
+
+
+def test_export(trained, tmp_path, monkeypatch):
+    words = ["--load", trained, "--out", "toys.npz"]
+    one, other = both(_module(export), "export", words, tmp_path, monkeypatch)
+    assert one[0] == 0 and set(one[2]) == {"toys.npz", "toys.json"}
+    assert one == other
+
+
+def test_convert(tmp_path, monkeypatch):
+    path = write_zoo_vgg(tmp_path)
+    words = [path, "--out", "vgg.npz"]
+    one, other = both(_module(convert), "convert", words, tmp_path, monkeypatch)
+    assert one[0] == 0 and set(one[2]) == {"vgg.npz"}
+    assert one == other
+    refused = dgl("convert", *words)
+    assert refused.code == 1 and "--force" in refused.err
+    again = dgl("convert", "--force", "--json", *words)
+    told = json.loads(again.out)
+    assert (told["mode"], told["publisher"], told["out"]) == ("vgg", "tensorpack", "vgg.npz")
+    assert tree(tmp_path / "command") == one[2]

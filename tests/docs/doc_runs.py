@@ -1,0 +1,286 @@
+"""What is done with each command of the documentation: run on stand-ins, or parsed by its own parser.
+
+Commands run in a working folder that looks like a checkout: links to the package, the scripts and the
+pictures, and small stand-ins under the names that the pages use. Nothing else is put in place of what a
+page says than what the tables below say.
+"""
+
+import argparse
+import contextlib
+import glob
+import importlib
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from unittest import mock
+
+from doc_commands import ROOT, commands, pages
+
+from dgl.errors import UserError
+
+# Words of a page -> what the working folder has in their place. Everything else is taken as it is written:
+# data/birds, pictures/ and train_log/vgg_* are there, small.
+STAND_INS = (
+    (r"^CKPT$", "dgl/pretrained/birds_vgg.npz"),
+    (r"^PICTURE_OR_FOLDER$", "images/bird_violet_fan.jpg"),
+    (r"^DATA$", "data/birds"),
+    (r"^~/pictures$", "pictures"),
+)
+_SHORT = "--epoch 1 --steps 1 --batch 4 --workers 0 --width 0.125 --final-size 64"
+# Program -> flags put at the end of its command, so that it is soon done.
+SHORTER = (
+    (
+        r"train_code/|^dgl train ",
+        "--epoch 1 --steps 1 --batch 4 --workers 0 --gpu -1 --width 0.125 --final-size 64",
+    ),
+    (
+        r"^sh run_train",
+        "-- --epoch 1 --steps 1 --batch 4 --workers 0 --width 0.125 --final-size 64",
+    ),
+    (
+        r"evaluate_localization|study_localization|^dgl evaluate |^dgl study ",
+        "--resamples 20 --gallery 2",
+    ),
+    (r"dgl\.data\.birds|^dgl make-data birds", "--train-per-class 2 --test-per-class 1 --size 64"),
+)
+# What a command needs that no test has; a mark on its page says so too, and wins.
+NEEDS = (
+    (r"^make ", "minutes"),
+    (r"^(pip|git) |-m venv|^\. ", "network"),
+    (r"^horovodrun|-m horovod", "Horovod"),
+    (r"^ray |--ray-workers", "Ray"),
+    (r"\$SLURM|shards/", "several hosts"),
+    (r"/data/(CUB|ILSVRC|wsol)|--imagenet|--cub", "full data"),
+    (
+        r"--finetune|\.(pth|h5)( |$)|--load (vgg|resnet50|resnet50se|inceptionv3) ",
+        "downloaded weights",
+    ),
+    (r"^python (-m )?benchmarks|tests\.hostile", "minutes"),
+    (r"^(dgl serve|tensorboard)", "a person"),
+    (r"raccoon_dataset", "network"),
+)
+# What a test does run, in a process of its own, when the marker `docs` is asked for.
+SLOW = (
+    (r"^sh run_train\.sh(?! --help)", "a training"),
+    (r"(^dgl train|train_code/\S+) (?!.*--(print-recipe|help|val)\b)", "a training"),
+    (r"study", "every method at every layer"),
+)
+
+PARSE, RUN, SLOW_RUN = "parse", "run", "slow"
+
+
+def matches(table, command):
+    """The second parts of a table's rows whose pattern is found in a command, its assignments last."""
+    text = " ".join(command.words + list(command.environment.values()))
+    return [row[1] for row in table if re.search(row[0], text)]
+
+
+def needs(command):
+    """What a command needs that a test does not have, or ``None``."""
+    if command.mark and command.mark[0] == "needs":
+        return command.mark[1]
+    found = matches(NEEDS, command)
+    return found[0] if found else None
+
+
+def treatment(command):
+    """``"parse"``, ``"run"`` or ``"slow"``: what the tests do with a command."""
+    if command.is_inline or needs(command) is not None:
+        return PARSE
+    is_slow = command.mark == ("run", "slow") or bool(matches(SLOW, command))
+    return SLOW_RUN if is_slow else RUN
+
+
+def counts():
+    """How many commands of README and pages are run, run when asked for, and parsed only."""
+    found = {PARSE: 0, RUN: 0, SLOW_RUN: 0}
+    for path in pages():
+        for command in commands(path):
+            found[treatment(command)] += 1
+    return found
+
+
+def message_of(command, folder):
+    """The line that a command ends with on bad input, places in the working folder relative to it.
+
+    Raises:
+        AssertionError: it does not end so.
+    """
+    try:
+        run(command, folder, shortened=False)
+    except UserError as error:
+        return "error: " + str(error).replace(os.path.realpath(folder) + os.sep, "").replace(
+            folder + os.sep, ""
+        )
+    raise AssertionError("{} says nothing".format(command.text))
+
+
+class Parsed(Exception):
+    """The parser of a program took its flags."""
+
+
+@contextlib.contextmanager
+def _parsing_only():
+    whole = argparse.ArgumentParser.parse_args
+
+    def parse(self, args=None, namespace=None):
+        whole(self, args, namespace)
+        raise Parsed
+
+    with mock.patch.object(argparse.ArgumentParser, "parse_args", parse):
+        yield
+
+
+def main_of(words):
+    """(``main`` function, its arguments) of a command that is this project's, else ``None``."""
+    if words[0] == "dgl":
+        return importlib.import_module("dgl.cli.parser").main, words[1:]
+    if not os.path.basename(words[0]).startswith("python"):
+        return None
+    if words[1] == "-m":
+        if not words[2].startswith(("dgl.", "benchmarks", "tests.")):
+            return None
+        for name in (words[2], words[2] + ".__main__", words[2] + ".record"):
+            with contextlib.suppress(ImportError):
+                module = importlib.import_module(name)
+                if hasattr(module, "main"):
+                    return module.main, words[3:]
+        raise AssertionError("python -m {}: no main".format(words[2]))
+    name = "doc_script_" + re.sub(r"\W", "_", words[1])
+    spec = importlib.util.spec_from_file_location(name, os.path.join(ROOT, words[1]))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.main, words[2:]
+
+
+def parse(command):
+    """Hold a command to the parser that takes it.
+
+    Returns:
+        str, what was done: ``"parsed"``, ``"target"`` (of make) or ``"named"``, where there is nothing of
+        this project's to hold it to.
+
+    Raises:
+        AssertionError, SystemExit: it does not go together with what it names.
+    """
+    words = [word for word in command.words if word != "..."]
+    words = [re.sub(r"^\$\w+(/\$\w+)?$", "1/2" if "/" in word else "4", word) for word in words]
+    if words[0] == "make":
+        for target in words[1:]:
+            subprocess.check_output(["make", "-n", "-C", ROOT, target], stderr=subprocess.STDOUT)
+        return "target"
+    if words[0] == "sh":
+        words = dry_run(command, words)
+        if words is None:
+            return "parsed"
+    if words[0] == "horovodrun" and "python" in words:
+        words = words[words.index("python") :]
+    if words[:3] == ["python", "-m", "dgl.training.relay"]:
+        words = ["python"] + words[3:]
+    if words[1:3] == ["-m", "pytest"]:
+        return _check_pytest(words[3:])
+    if words[0] == "pip":
+        return _check_pip(words[1:])
+    found = main_of(words)
+    if found is None:
+        return "named"
+    main, argv = found
+    try:
+        with _parsing_only():
+            main(argv)
+    except Parsed:
+        return "parsed"
+    except SystemExit as ending:
+        assert ending.code in (None, 0) and {"--help", "-h"} & set(argv), command.text
+        return "parsed"
+    raise AssertionError("{} parsed nothing".format(command.text))
+
+
+def dry_run(command, words):
+    """The words of the training command that ``run_train.sh`` would run; ``None`` for its help."""
+    environment = dict(os.environ, DRY_RUN="1", PYTHON="python", **command.environment)
+    line = subprocess.check_output(words, cwd=ROOT, env=environment).decode()
+    return None if "--help" in words else line.split()
+
+
+def _check_pytest(words):
+    for marker in (words[place + 1] for place, word in enumerate(words) if word == "-m"):
+        with open(os.path.join(ROOT, "pyproject.toml"), encoding="utf-8") as stream:
+            assert '"{}: '.format(marker) in stream.read(), marker
+    for word in words:
+        if "/" in word:
+            assert os.path.exists(os.path.join(ROOT, word)), word
+    return "parsed"
+
+
+def _check_pip(words):
+    """Requirement files and extras exist."""
+    for word in words:
+        if word.startswith("requirements"):
+            assert os.path.isfile(os.path.join(ROOT, word)), word
+        extra = re.match(r"(?:\.|dgl-localization)\[(\w+)\]$", word)
+        if extra:
+            with open(os.path.join(ROOT, "pyproject.toml"), encoding="utf-8") as stream:
+                assert re.search(r"^{} = \[".format(extra.group(1)), stream.read(), re.MULTILINE), (
+                    word
+                )
+    return "parsed"
+
+
+def stand_in(command, shortened=True):
+    """The words of a command as it is run."""
+    words = []
+    given = command.words
+    for word in given[: given.index(">")] if ">" in given else given:
+        for pattern, replacement in STAND_INS:
+            word = re.sub(pattern, replacement, word)
+        words.append(word)
+    for flags in matches(SHORTER, command) if shortened else ():
+        if flags.startswith("-- ") and "--" in words:
+            flags = flags[3:]
+        words += flags.split()
+    return words
+
+
+def run(command, folder, shortened=True):
+    """Run a command in the working folder, with the flags of ``SHORTER``.
+
+    Raises:
+        AssertionError: it did not end with 0.
+        UserError: what the command says of its input.
+    """
+    words = []
+    for word in stand_in(command, shortened):
+        found = sorted(glob.glob(os.path.join(folder, word))) if "*" in word else []
+        words += [os.path.relpath(path, folder) for path in found] or [word]
+    if "a training" in matches(SLOW, command):
+        _run_process(words, command.environment, folder)
+        return
+    main, argv = main_of(words)
+    before = os.getcwd()
+    os.chdir(folder)
+    try:
+        with mock.patch.dict(os.environ, command.environment):
+            assert main(argv) in (None, 0), command.text
+    finally:
+        os.chdir(before)
+
+
+def _run_process(words, environment, folder):
+    """Run a training, which wants a process of its own."""
+    if words[0] == "dgl":
+        words = ["python", "-m", "dgl.cli"] + words[1:]
+    if words[0] == "python":
+        words = [sys.executable] + words[1:]
+    given = {pattern.strip("^$"): replacement for pattern, replacement in STAND_INS}
+    environment = {name: given.get(value, value) for name, value in environment.items()}
+    done = subprocess.run(
+        words,
+        cwd=folder,
+        env=dict(os.environ, PYTHON=sys.executable, **environment),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout.decode("utf-8", "replace")[-3000:]

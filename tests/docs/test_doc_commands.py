@@ -1,0 +1,124 @@
+"""Every command of README and docs is run on stand-ins, or has its flags parsed and says what it needs."""
+
+import os
+
+import doc_commands
+import doc_runs
+import doc_stand_ins
+import pytest
+from doc_commands import PYTHON, blocks, commands, pages, read
+from doc_runs import PARSE, RUN, SLOW_RUN, treatment
+
+WITH_COMMANDS = [path for path in pages() if commands(path)]
+WITH_PYTHON = [path for path in pages() if any(b.kind == PYTHON for b in blocks(path))]
+
+
+def of(path, *treatments):
+    return [command for command in commands(path) if treatment(command) in treatments]
+
+
+@pytest.fixture
+def folder(stand_ins, tmp_path):
+    doc_stand_ins.make_folder(str(tmp_path), stand_ins)
+    return str(tmp_path)
+
+
+@pytest.mark.parametrize("path", [p for p in WITH_COMMANDS if of(p, RUN)])
+def test_commands_run(path, folder):
+    for command in of(path, RUN):
+        try:
+            doc_runs.run(command, folder)
+        except SystemExit as ending:
+            assert ending.code in (None, 0), command.place
+
+
+@pytest.mark.docs
+@pytest.mark.parametrize("path", [p for p in WITH_COMMANDS if of(p, SLOW_RUN)])
+def test_slow_commands_run(path, folder):
+    for command in of(path, SLOW_RUN):
+        doc_runs.run(command, folder)
+
+
+@pytest.mark.parametrize("path", [p for p in WITH_COMMANDS if of(p, PARSE, SLOW_RUN)])
+def test_commands_parse(path):
+    for command in of(path, PARSE, SLOW_RUN):
+        try:
+            doc_runs.parse(command)
+        except (SystemExit, Exception) as error:
+            raise AssertionError(
+                "{}: {}: {!r}".format(command.place, command.text, error)
+            ) from error
+
+
+@pytest.mark.parametrize("path", WITH_PYTHON)
+def test_python_blocks(path, folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    for block in blocks(path):
+        if block.kind == PYTHON:
+            code = compile(block.text, "{}:{}".format(path, block.line), "exec")
+            if block.mark is None:
+                exec(code, {"__name__": "documentation"})
+
+
+def test_marks_say_something_that_is_known():
+    known = {need for _, need in doc_runs.NEEDS}
+    known |= {"downloaded weights", "boxes of your own", "a GPU", "another environment"}
+    for path in pages():
+        for block in blocks(path):
+            if block.mark is not None and block.kind == doc_commands.SHELL:
+                kind, what = block.mark
+                assert what == "slow" if kind == "run" else what in known, (path, block.line)
+
+
+def test_most_commands_of_blocks_are_found():
+    """Lines of pages that look like commands of this project are in the list."""
+    for path in pages():
+        found = "\n".join(command.text for command in commands(path))
+        for line in read(path).split("\n"):
+            for start in ("    python ", "    dgl ", "    sh run_train"):
+                if line.startswith(start) and not line.strip().startswith(("dgl/", "#")):
+                    words = line.split("#")[0].rstrip(" \\").split()
+                    assert " ".join(words[:3]) in found, (path, line)
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("    dgl info A   # what it is\n", [["dgl", "info", "A"]]),
+        ("    python a.py --x 1 \\\n        --y 2\n", [["python", "a.py", "--x", "1", "--y", "2"]]),
+        ("```sh\nmake demo\n```\n", [["make", "demo"]]),
+        ("Say `make demo`, or `make`.\n", [["make", "demo"]]),
+        ("    E = S / ||S||\n", []),
+        ("    dgl/boxes.py   from maps to boxes\n", []),
+        ("- an item\n    make demo\n", []),
+        ("    A=1 B=2 sh run_train.sh vgg\n", [["sh", "run_train.sh", "vgg"]]),
+        ("    pip install '.[web]'  # page\n", [["pip", "install", ".[web]"]]),
+    ],
+)
+def test_extraction(text, words):
+    assert [command.words for command in commands("page.md", text)] == words
+
+
+def test_marks_are_of_the_next_block_alone():
+    text = "<!-- needs: full data -->\n\n    dgl info A\n\nand\n\n    dgl info B\n"
+    assert [command.mark for command in commands("page.md", text)] == [("needs", "full data"), None]
+
+
+def test_a_renamed_flag_fails():
+    text = "    python test_code/dome_image_DGL.py --no-such-flag 1\n"
+    with pytest.raises(BaseException, match="2|no-such-flag"):
+        doc_runs.parse(commands("page.md", text)[0])
+
+
+def test_a_target_that_is_gone_fails():
+    import subprocess
+
+    with pytest.raises(subprocess.CalledProcessError):
+        doc_runs.parse(commands("page.md", "    make no-such-target\n")[0])
+
+
+def test_a_command_that_fails_fails(folder):
+    command = commands("page.md", "    python test_code/dome_image_DGL.py --load nowhere\n")[0]
+    with pytest.raises(Exception, match="no such checkpoint"):
+        doc_runs.run(command, folder)
+    assert os.getcwd() != folder

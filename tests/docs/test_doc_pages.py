@@ -1,0 +1,145 @@
+"""Links, images, navigation and generated parts of README and docs, and the site that is built of them."""
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from doc_commands import ROOT, pages, read
+
+DOCS = "docs"
+_LINK = re.compile(r"!?\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
+_HEADING = re.compile(r"^#+ (.*?) *$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^::: (\S+)$", re.MULTILINE)
+_CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+# Packages whose every module is on an API page, and the inner workings that are not.
+API_PACKAGES = ("attribution", "backbones", "graphs")
+NOT_ON_API_PAGES = {"dgl.graphs." + n for n in "functions operations variables walk".split()}
+
+
+def load_hook(name):
+    path = os.path.join(ROOT, DOCS, "hooks", name + ".py")
+    spec = importlib.util.spec_from_file_location("doc_hook_" + name, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def anchors(text):
+    """The anchors of a page's headings, as both MkDocs and code hosts make them of plain words."""
+    found = set()
+    for heading in _HEADING.findall(re.sub(r"```.*?```", "", text, flags=re.DOTALL)):
+        plain = re.sub(r"[`*]|\]\([^)]*\)|\[", "", heading).lower()
+        found.add(re.sub(r"[\s-]+", "-", re.sub(r"[^\w\s-]", "", plain)).strip("-"))
+    return found
+
+
+def links(path):
+    return _LINK.findall(_CODE.sub("", read(path)))
+
+
+@pytest.mark.parametrize("path", pages())
+def test_links_and_images_lead_somewhere(path):
+    folder = os.path.dirname(path)
+    for link in links(path):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        target, _, anchor = link.partition("#")
+        found = os.path.normpath(os.path.join(folder, target)) if target else path
+        assert os.path.exists(os.path.join(ROOT, found)), (path, link)
+        assert not os.path.isabs(target), (path, link)
+        if anchor and found.endswith(".md"):
+            assert anchor in anchors(read(found)), (path, link)
+
+
+@pytest.mark.parametrize("path", [p for p in pages() if p.startswith(DOCS)])
+def test_images_say_what_they_show(path):
+    for text, target in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", _CODE.sub("", read(path))):
+        assert len(text) > 10, (path, target)
+
+
+def navigation():
+    """Paths below docs/ that the navigation names."""
+    text = read("mkdocs.yml")
+    return re.findall(r"[\w./-]+\.md\b", text[text.index("\nnav:") :])
+
+
+def test_every_page_is_in_the_navigation_once():
+    listed = navigation()
+    assert len(listed) == len(set(listed))
+    there = [os.path.relpath(path, DOCS) for path in pages() if path.startswith(DOCS)]
+    assert sorted(listed) == sorted(there)
+
+
+def api_modules():
+    """Module -> the API page that shows it."""
+    found = {}
+    for path in pages():
+        if path.startswith(os.path.join(DOCS, "api")):
+            for name in _DIRECTIVE.findall(read(path)):
+                assert name not in found, name
+                found[name] = path
+    return found
+
+
+def test_every_module_of_the_api_pages_exists_and_says_what_it_is_for():
+    assert len(api_modules()) > 60
+    for name in api_modules():
+        base = os.path.join(ROOT, *name.split("."))
+        path = base + ".py" if os.path.isfile(base + ".py") else os.path.join(base, "__init__.py")
+        with open(path, encoding="utf-8") as stream:
+            assert stream.read(3) == '"""', name
+
+
+@pytest.mark.parametrize("package", API_PACKAGES)
+def test_packages_for_users_are_covered(package):
+    shown, folder = api_modules(), os.path.join(ROOT, "dgl", package)
+    for name in sorted(os.listdir(folder)):
+        module = "dgl.{}.{}".format(package, name[: -len(".py")])
+        if name.endswith(".py") and not name.startswith("_"):
+            assert module in shown or module in NOT_ON_API_PAGES, module
+
+
+@pytest.mark.parametrize("path", [p for p in pages() if "<!-- generated: " in read(p)])
+def test_generated_parts_are_up_to_date(path):
+    """``python docs/hooks/generated.py`` writes them anew."""
+    assert load_hook("generated").fill(read(path)) == read(path)
+
+
+def test_a_generated_part_that_is_stale_is_seen():
+    text = "<!-- generated: thresholds birds -->\n\nstale\n\n<!-- end -->"
+    filled = load_hook("generated").fill(text)
+    assert "stale" not in filled and "| threshold | dgl conv5_3 |" in filled
+    assert load_hook("generated").fill(filled) == filled
+
+
+def test_the_site_builds_without_a_warning_and_loads_nothing_from_elsewhere(tmp_path):
+    pytest.importorskip("mkdocs")
+    pytest.importorskip("material")
+    pytest.importorskip("mkdocstrings_handlers.python")
+    site = str(tmp_path / "site")
+    subprocess.check_call(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", site],
+        cwd=ROOT,
+    )
+    built = [
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(site)
+        for name in names
+        if name.endswith(".html")
+    ]
+    assert len(built) > len(navigation())
+    for path in built:
+        with open(path, encoding="utf-8") as stream:
+            text = stream.read()
+        loaded = re.findall(r'<(?:script|img|iframe|source)[^>]* src="([^"]+)"', text)
+        loaded += re.findall(
+            r'<link[^>]* rel="(?:stylesheet|icon|preload)"[^>]* href="([^"]+)"', text
+        )
+        loaded += re.findall(
+            r'<link[^>]* href="([^"]+)"[^>]* rel="(?:stylesheet|icon|preload)"', text
+        )
+        assert not [link for link in loaded if re.match(r"(https?:)?//", link)], path
+        assert not re.search(r":(class|func|meth|data|mod):", text), path

@@ -1,0 +1,69 @@
+"""The wheel in an empty environment. It installs from the network, hence `make test-wheel`."""
+
+import glob
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytestmark = [pytest.mark.wheel, pytest.mark.slow]
+
+START = 10.0  # seconds from the command to its end, on two cores
+
+
+@pytest.fixture(scope="module")
+def environment(root, tmp_path_factory):
+    """The `bin` folder of an environment with the wheel and what it asks for."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [
+        sys.executable,
+        "-m",
+        "build",
+        "--wheel",
+        "--no-isolation",
+        "--outdir",
+        str(folder),
+        root,
+    ]
+    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
+    (wheel,) = glob.glob(str(folder / "*.whl"))
+    places = str(folder / "venv" / "bin")
+    install = [os.path.join(places, "python"), "-m", "pip", "install", "--quiet", wheel]
+    subprocess.run(install, check=True)
+    return places
+
+
+def run(environment, *words, **options):
+    command = [os.path.join(environment, "dgl")] + list(words)
+    return subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, **options
+    )
+
+
+def test_a_picture_is_localized_within_ten_seconds(environment, root, tmp_path):
+    picture = os.path.join(root, "images", "bird_violet_fan.jpg")
+    words = ("localize", picture, "--out", str(tmp_path), "--json")
+    run(environment, *words)  # modules are compiled at the first run
+    started = time.time()
+    done = run(environment, *words, cwd=str(tmp_path))
+    seconds = time.time() - started
+    assert done.returncode == 0, done.stderr
+    record = json.loads(done.stdout)
+    assert record["class_name"] == "Violet_Fan" and record["probability"] > 0.9
+    assert seconds < START
+
+
+def test_the_pictures_that_come_along(environment, tmp_path):
+    done = run(environment, "localize", "--out", "out", "--json", cwd=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    assert len([json.loads(line) for line in done.stdout.splitlines()]) == 6
+
+
+def test_a_missing_extra_is_named(environment, tmp_path):
+    done = run(environment, "serve", cwd=str(tmp_path))
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1 and "dgl-localization[web]" in done.stderr

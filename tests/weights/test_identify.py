@@ -1,0 +1,100 @@
+"""Which backbone a checkpoint is of, by its variables."""
+
+import functools
+
+import pytest
+from published_files import torchvision
+from small_network import values_of, write_npz
+
+from dgl.backbones import BACKBONES, BuildOptions, get_backbone
+from dgl.backbones.resnet import BLOCKS_BY_DEPTH
+from dgl.errors import UserError
+from dgl.weights import Checkpoint, ModelCard, write_card
+from dgl.weights.identify import identify, mode_for, mode_of
+from dgl.weights.restore import network_variables
+
+
+@functools.lru_cache(maxsize=None)
+def _built(mode, **options):
+    backbone = get_backbone(mode)
+    head = backbone.head_name("imagenet", 3)
+    return dict(network_variables(backbone, BuildOptions(3, head, width=1 / 16, **options), 32))
+
+
+def shapes_of(mode, **options):
+    """Variable name -> shape; the deeper ResNets as one of 50 layers with the blocks it lacks."""
+    squeeze_excite = mode.endswith("se")
+    depth = int(mode[6:9].rstrip("se")) if mode.startswith("resnet") else 50
+    if depth == 50:
+        return dict(_built(mode, **options))
+    shapes = shapes_of("resnet50" + "se" * squeeze_excite)
+    for group, count in enumerate(BLOCKS_BY_DEPTH[depth]):
+        for block in range(count):
+            for name in ("conv1/W", "conv2/W", "conv3/W"):
+                shapes["group{}/block{}/{}".format(group, block, name)] = (1, 1, 4, 4)
+    return shapes
+
+
+def identified(shapes):
+    return identify(Checkpoint("some.npz", shapes, None))
+
+
+@pytest.mark.parametrize("mode", BACKBONES)
+def test_every_backbone(mode):
+    shapes = shapes_of(mode)
+    assert identified(shapes) == mode
+    shapes.update({name + "/Momentum": shape for name, shape in list(shapes.items())})
+    shapes["global_step"] = ()
+    assert identified(shapes) == mode
+
+
+def test_vgg_with_batch_norm():
+    assert identified(shapes_of("vgg", norm="bn")) == "vgg"
+
+
+@pytest.mark.parametrize(
+    "names, parts",
+    [
+        ([], ["begins with nothing", "vgg", "inceptionv3"]),
+        (["a/W", "b/W"], ["begins with a/W, b/W"]),
+        (["\x1b]0;title\x07"], ["\\x1b"]),
+        (["conv0/W"], ["no blocks in group2", "36 in a ResNet-152"]),
+        (["conv0/W", "group2/block7/conv1/W"], ["8 blocks in group2", "6 in a ResNet-50"]),
+    ],
+)
+def test_anything_else_is_told(names, parts):
+    shapes = dict.fromkeys(names, (1, 1))
+    assert mode_of(shapes) is None
+    with pytest.raises(UserError) as caught:
+        identified(shapes)
+    message = str(caught.value)
+    assert message.startswith("some.npz: ") and "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+def test_weights_under_a_publisher_s_names_are_to_be_converted():
+    with pytest.raises(UserError) as caught:
+        identified({name: array.shape for name, array in torchvision("vgg").items()})
+    assert "torchvision" in str(caught.value) and "dgl convert some.npz" in str(caught.value)
+
+
+def test_the_card_goes_first(tmp_path):
+    path = write_npz(tmp_path / "a.npz", values_of("vgg", 32, width=0.0625))
+    assert mode_for(path) == "vgg"
+    write_card(str(tmp_path / "a.json"), ModelCard("resnet50", 32))
+    assert mode_for(path) == "resnet50"
+    write_card(str(tmp_path / "a.json"), ModelCard("alexnet", 32))
+    assert mode_for(path) == "vgg"
+
+
+@pytest.mark.parametrize("name, mode", [("vgg16", "vgg"), ("resnet101se", "resnet101se")])
+def test_short_names(name, mode, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert mode_for(name) == mode
+
+
+def test_nothing_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="gone.npz"):
+        mode_for("gone.npz")
