@@ -5,33 +5,19 @@ fetched, and every request that is not for the page itself fails the test.
 """
 
 import json
-import os
-import shutil
 
 import pytest
+from chromium import CHROMIUM, FLAGS
 from sample_report import CLASSES, METHODS, sample_report
 
 from dgl.rendering.page import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-CHROMIUM = next(
-    (
-        path
-        for path in ["/usr/bin/chromium"]
-        + [shutil.which(n) for n in ("chromium", "chromium-browser")]
-        if path and os.path.exists(path)
-    ),
-    None,
-)
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
 ]
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-).split()
 LAYERS = ["add", "conv5_3", "conv5_2"]
 
 

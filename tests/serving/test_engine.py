@@ -1,0 +1,159 @@
+"""The networks behind the page: maps as of a direct run, nothing run twice, few networks in memory."""
+
+import numpy as np
+import pytest
+from deterministic import picture
+
+from dgl.attribution import METHODS
+from dgl.data.views import demo_input
+from dgl.errors import UserError
+from dgl.map_session import Prediction
+from dgl.predictor import Predictor
+from dgl.serving.engine import Engine
+from dgl.serving.shared_weights import SharedPredictor
+from dgl.serving.visits import Visit
+
+
+class Counted(SharedPredictor):
+    """A predictor that notes what it was asked for."""
+
+    asked = []
+
+    def __call__(self, *args, **kwargs):
+        Counted.asked.append(list(kwargs["entries"]))
+        return super(Counted, self).__call__(*args, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def engine(small_vgg):
+    with Engine([small_vgg], gpu="-1", make=Counted) as engine:
+        yield engine
+
+
+@pytest.fixture
+def visit():
+    return Visit(picture(1)[::3, ::3], "photo.png")
+
+
+@pytest.fixture(scope="module")
+def direct(small_vgg):
+    with Predictor("vgg", small_vgg, ["all"], ["all"], gpu="-1", adjustable_alpha=True) as direct:
+        yield direct
+
+
+@pytest.mark.parametrize("alpha", [0.1, 10.0, float("inf")])
+@pytest.mark.parametrize("entry", [("dgl", "conv5_2"), ("gradcam", "pool3"), ("center", "image")])
+def test_maps_are_those_of_a_direct_run(engine, direct, visit, entry, alpha):
+    look = engine.look(visit, 0, [entry], 3, alpha)
+    view = demo_input(visit.image, direct.image_size)[np.newaxis]
+    expected = direct(view, [3], entries=[entry], alpha=alpha)
+    raw = expected.maps[entry][0]
+    # The same arithmetic, but other kernels where weights are no constants: a ReLU may switch.
+    np.testing.assert_allclose(look.maps[entry], raw, rtol=0, atol=1e-3 * np.abs(raw).max())
+    np.testing.assert_allclose(look.scores.probability, expected.probability[0], atol=1e-5)
+    assert look.class_index == 3
+
+
+def test_the_class_is_the_most_probable_one_unless_said(engine, visit):
+    look = engine.look(visit, 0, [("dgl", "add")])
+    assert look.class_index == int(np.argmax(look.scores.logits)) == look.scores.predicted
+
+
+def test_nothing_runs_twice(engine, visit):
+    entries = [("dgl", "add"), ("dgl", "conv5_2")]
+    first = engine.look(visit, 0, entries)
+    runs = engine.runs
+    again = engine.look(visit, 0, entries)
+    by_number = engine.look(visit, 0, entries, first.class_index)
+    assert engine.runs == runs and visit.runs == 1
+    for entry in entries:
+        assert again.maps[entry] is first.maps[entry] is by_number.maps[entry]
+
+
+def test_only_what_is_missing_runs(engine, visit):
+    model = engine.models[0]
+    engine.look(visit, 0, [("dgl", "conv5_2")])
+    look = engine.look(visit, 0, model.entries("dgl"))
+    assert list(look.maps) == model.entries("dgl")
+    asked = Counted.asked[-1]
+    assert set(model.entries("dgl")) - set(asked) == {("dgl", "conv5_2")}
+
+
+@pytest.mark.parametrize(
+    "method, class_matters, alpha_matters",
+    [
+        ("dgl", True, True),
+        ("gradcam", True, False),
+        ("cam", True, False),
+        ("eigencam", False, False),
+        ("center", False, False),
+    ],
+)
+def test_runs_anew_for_what_a_map_hangs_on(engine, visit, method, class_matters, alpha_matters):
+    entry = engine.models[0].entry(method, 2)
+    base = engine.look(visit, 0, [entry], 1, 10.0)
+    other_class = engine.look(visit, 0, [entry], 2, 10.0)
+    other_alpha = engine.look(visit, 0, [entry], 1, 0.5)
+    assert visit.runs == 1 + class_matters + alpha_matters
+    assert np.array_equal(base.maps[entry], other_class.maps[entry]) != class_matters
+    assert np.array_equal(base.maps[entry], other_alpha.maps[entry]) != alpha_matters
+
+
+def test_every_method_has_its_map(engine, visit):
+    entries = [engine.models[0].entry(method, 1) for method in METHODS]
+    assert list(engine.look(visit, 0, entries).maps) == entries
+
+
+@pytest.mark.parametrize("class_index", [-1, 5])
+def test_a_class_that_is_not_there(engine, visit, class_index):
+    engine.look(visit, 0, [("dgl", "add")])
+    with pytest.raises(UserError, match="out of range: the checkpoint has classes 0 to 4"):
+        engine.look(visit, 0, [("dgl", "add")], class_index)
+
+
+class Pretended(object):
+    """In place of a network: maps of ones, and a note of whether it is closed."""
+
+    made = []
+    image_size = 64
+
+    def __init__(self, *_, **__):
+        self.is_closed = False
+        Pretended.made.append(self)
+
+    def __call__(self, images, class_index, entries, alpha):
+        assert not self.is_closed
+        scores = np.zeros((1, 5), np.float32)
+        maps = {entry: np.ones((1, 2, 2), np.float32) for entry in entries}
+        return Prediction(np.array(class_index or [0]), scores, scores, maps)
+
+    def close(self):
+        self.is_closed = True
+
+
+def closed():
+    return [made.is_closed for made in Pretended.made]
+
+
+def test_few_networks_in_memory(small_vgg, visit):
+    del Pretended.made[:]
+    with Engine([small_vgg] * 3, keep=2, make=Pretended) as engine:
+        for checkpoint in (0, 1, 0):
+            engine.look(visit, checkpoint, [("dgl", "add")])
+        assert closed() == [False, False]
+        engine.look(visit, 0, [("dgl", "add")], 1)  # used again, so that the other one goes
+        engine.look(visit, 2, [("dgl", "add")])
+        assert closed() == [False, True, False]
+        engine.look(visit, 1, [("dgl", "add")])  # is remembered, and needs no network
+        assert len(Pretended.made) == 3
+    assert all(closed())
+
+
+def test_scores_that_are_not_finite(small_vgg, visit):
+    class Broken(Pretended):
+        def __call__(self, *args, **kwargs):
+            prediction = super(Broken, self).__call__(*args, **kwargs)
+            return prediction._replace(logits=np.full((1, 5), np.nan, np.float32))
+
+    with Engine([small_vgg], make=Broken) as engine, pytest.raises(UserError, match="not finite"):
+        engine.look(visit, 0, [("dgl", "add")])

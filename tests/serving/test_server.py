@@ -1,0 +1,96 @@
+"""Starting and ending the server as far as it goes without Gradio."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+from dgl.cli.parser import make_parser
+from dgl.errors import Stopped, UserError
+from dgl.serving import server as server_module
+from dgl.serving.limits import Limits
+from dgl.serving.server import Settings, serve
+
+
+@pytest.fixture
+def environment(monkeypatch, tmp_path):
+    """What the server sets for its process is undone; temporary files go to ``tmp_path``."""
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    return tmp_path
+
+
+def test_without_gradio(environment, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gradio", None)
+    with pytest.raises(UserError, match=r'pip install "dgl-localization\[web\]"'):
+        serve(Settings(loads=[], port=0))
+    assert os.listdir(str(environment)) == []
+
+
+def test_a_port_that_is_taken(environment):
+    with server_module._listen("127.0.0.1", 0) as taken:
+        taken.listen(1)
+        port = taken.getsockname()[1]
+        with pytest.raises(UserError, match=r"--port {}: .*; expected .* a free port".format(port)):
+            serve(Settings(loads=[], port=port))
+    assert os.listdir(str(environment)) == []
+
+
+def test_an_address_of_another_machine():
+    with pytest.raises(UserError, match="--host 192.0.2.1 "):  # for documentation alone, RFC 5737
+        server_module._listen("192.0.2.1", 0)
+
+
+def test_a_signal_ends_it_in_order(environment, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+
+    def serving(settings, folder, bound, say):
+        assert os.path.isdir(folder) and os.environ["GRADIO_TEMP_DIR"] == folder
+        assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(server_module, "_serve", serving)
+    with pytest.raises(Stopped) as stopped:
+        serve(Settings(loads=[], port=0))
+    assert stopped.value.exit_code == 128 + signal.SIGTERM
+    assert os.listdir(str(environment)) == []
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    "flags, settings",
+    [
+        ([], Settings(loads=None)),
+        (
+            "--load a b --host 0.0.0.0 --port 0 --keep 1 --queue 5 --max-megabytes 0.5 "
+            "--max-megapixels 2 --gpu -1 --dataset cub".split(),
+            Settings(["a", "b"], "0.0.0.0", 0, 1, Limits(500000, 2000000), 5, "-1", "cub"),
+        ),
+    ],
+)
+def test_flags(monkeypatch, shipped, flags, settings):
+    given = []
+    monkeypatch.setattr(server_module, "serve", given.append)
+    args = make_parser("serve").parse_args(["serve"] + flags)
+    from dgl.cli import serve as command
+
+    assert command.run(args) == 0
+    assert given == [settings._replace(loads=settings.loads or [shipped])]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--port 70000",
+        "--port x",
+        "--keep 0",
+        "--queue 0",
+        "--max-megabytes nan",
+        "--max-megapixels 101",
+    ],
+)
+def test_flags_out_of_range(capsys, flags):
+    with pytest.raises(SystemExit) as ended:
+        make_parser("serve").parse_args(["serve"] + flags.split())
+    assert ended.value.code == 2 and "expected a number from" in capsys.readouterr().err
