@@ -1,6 +1,6 @@
 # make demo   render the embedded data, train, evaluate CAM and DGL, write a page of pictures
 # make test   run the test suite, in two processes (TEST_PROCESSES)
-# make lint   check style
+# make lint   check style and types
 # make docs   build the documentation as a site, site/index.html, in .venv-docs
 # make help   list the targets
 # Everything installs into .venv; PYTHON chooses the interpreter it is made with (3.10 to 3.13).
@@ -94,6 +94,7 @@ bench: .venv-bench/.installed
 lint: $(VENV)/.tested-with
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
 
 format: $(VENV)/.tested-with
 	$(VENV)/bin/ruff check --fix .

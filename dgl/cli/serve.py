@@ -1,6 +1,7 @@
 """`dgl serve`: the page, see docs/page.md."""
 
 import argparse
+from typing import Any
 
 NAME = "serve"
 HELP = "open a page to explore checkpoints in a browser: maps and boxes at once"
@@ -14,7 +15,7 @@ EXAMPLES = (
 def _number(low, high, kind):
     def parse(text):
         try:
-            value = kind(text)
+            value: Any = kind(text)
         except ValueError:
             value = None
         if value is None or not low <= value <= high:
@@ -26,7 +27,7 @@ def _number(low, high, kind):
     return parse
 
 
-def add_flags(parser):
+def add_flags(parser: argparse.ArgumentParser) -> None:
     """Give a parser the flags of the page."""
     parser.add_argument(
         "--load",
@@ -54,7 +55,7 @@ def add_flags(parser):
     )
 
 
-def run(args):
+def run(args: argparse.Namespace) -> int:
     """Serve until a signal ends it; Ctrl-C is the usual one, and leads to exit code 130."""
     from dgl.serving.limits import MEGA, Limits
     from dgl.serving.server import Settings, serve

@@ -98,7 +98,7 @@ class Gate(object):
         self._folder = folder
         self._most_form = most_bytes + _MOST_FORM
 
-    async def __call__(self, scope, receive, send):
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":

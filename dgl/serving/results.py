@@ -48,7 +48,8 @@ def find_box(raw: np.ndarray, size: Tuple[int, int], threshold: float) -> Box:
         (x0, y0, x1, y1) in pixels of the picture; all 0 where there is none.
     """
     score_map = box_ops.resize_map(box_ops.normalise(raw), *size)
-    return tuple(int(v) for v in box_ops.largest_box(score_map, threshold))
+    x0, y0, x1, y1 = (int(v) for v in box_ops.largest_box(score_map, threshold))
+    return x0, y0, x1, y1
 
 
 def heat(visit: Visit, raw: np.ndarray, threshold: float) -> np.ndarray:
