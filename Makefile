@@ -74,7 +74,7 @@ test-wheel: $(VENV)/.tested-with
 	$(PY) -m pytest -q -p no:cacheprovider -m wheel
 
 docs: .venv-docs/.installed
-	.venv-docs/bin/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
 	@echo "open site/index.html"
 
 test-horovod: .venv-horovod/.tested-with

@@ -74,5 +74,7 @@ with _quiet_stderr():
 tf.logging.set_verbosity(tf.logging.ERROR)
 tf.disable_v2_behavior()
 warnings.filterwarnings("ignore", message=".*tf.layers.* is deprecated")
+# What Keras's own models need in graph mode.
+warnings.filterwarnings("ignore", message=".*set_learning_phase")
 
 __all__ = ["tf"]
