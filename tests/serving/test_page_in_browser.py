@@ -1,214 +1,39 @@
-"""The page in a real browser: every control, downloads against a direct run, bad files, two visitors.
+"""The page in a real browser: every control, downloads against a direct run, two visitors.
 
 Needs Gradio, Playwright and a Chromium on this machine, and is skipped without. Every request beyond the
 server itself, every error on the console and every failed answer fails the test.
 """
 
-import io
 import json
 import os
-import re
-import signal
-import subprocess
-import sys
-from collections import namedtuple
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM, FLAGS
-from deterministic import picture
+from chromium import CHROMIUM
+from page_visits import (
+    Expected,
+    check_box,
+    choose,
+    data,
+    numbers,
+    slide,
+    upload,
+    wait_until_other,
+)
 from PIL import Image
-from small_network import values_of, write_npz
 
 from dgl.backbones import get_backbone
-from dgl.boxes import iou, largest_box, normalise, resize_map
-from dgl.data.image_io import read_image
-from dgl.data.views import demo_input
+from dgl.boxes import iou
 from dgl.predictor import Predictor
-from dgl.shipped import SHIPPED_CHECKPOINT, sample_pictures
-from dgl.weights import ModelCard, write_card
+from dgl.shipped import sample_pictures
 
 pytest.importorskip("gradio")
-sync_api = pytest.importorskip("playwright.sync_api")
+pytest.importorskip("playwright.sync_api")
 
 pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
 ]
-# What Gradio's own script warns of after each upload, and which changes nothing.
-_IDLE = "console: Method not implemented."
-Server = namedtuple("Server", "process url folder")
-
-
-def start(folder, *flags):
-    """A server of its own process, whose temporary files go to ``folder``."""
-    command = [sys.executable, "-m", "dgl.cli", "serve", "--port", "0", "--gpu", "-1"]
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    process = subprocess.Popen(
-        command + [str(flag) for flag in flags],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        universal_newlines=True,
-        cwd=root,
-        env=dict(os.environ, TMPDIR=str(folder)),
-    )
-    said = []
-    for line in process.stdout:
-        said.append(line)
-        match = re.match(r"page: (http://127\.0\.0\.1:\d+/)", line)
-        if match:
-            return Server(process, match.group(1), str(folder))
-    raise AssertionError("".join(said))
-
-
-def stop(server, number=signal.SIGTERM):
-    """(exit code, what was printed to the end); a server that does not end is killed."""
-    server.process.send_signal(number)
-    try:
-        rest, _ = server.process.communicate(timeout=15)
-    except subprocess.TimeoutExpired:
-        server.process.kill()
-        raise
-    return server.process.returncode, rest
-
-
-@pytest.fixture(scope="module")
-def small_resnet(tmp_path_factory):
-    """Path of a ResNet50 of width 1/16."""
-    folder = tmp_path_factory.mktemp("resnet")
-    path = write_npz(folder / "resnet.npz", values_of("resnet50", 64, width=0.0625))
-    write_card(str(folder / "resnet.json"), ModelCard("resnet50", 64))
-    return path
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory, small_vgg, small_resnet):
-    flags = ["--max-megabytes", 2, "--max-megapixels", 1]
-    flags += ["--load", SHIPPED_CHECKPOINT, small_vgg, small_resnet]
-    server = start(tmp_path_factory.mktemp("server"), *flags)
-    yield server
-    stop(server)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def visit(browser):
-    """Opens a page for a new visitor, and checks at the end that nothing went wrong."""
-    troubles, contexts, allowed = [], [], []
-
-    def open_page(server, *refusals, **options):
-        allowed.extend(refusals)
-        options.setdefault("viewport", {"width": 1366, "height": 768})
-        context = browser.new_context(accept_downloads=True, **options)
-        contexts.append(context)
-        context.set_default_timeout(30000)
-
-        def answer(route):
-            if route.request.url.startswith((server.url, "data:", "blob:")):
-                route.continue_()
-            else:
-                troubles.append("request: " + route.request.url)
-                route.abort()
-
-        context.route("**/*", answer)
-        page = context.new_page()
-        page.on("console", lambda message: troubles.append("console: " + message.text))
-        page.on("pageerror", lambda error: troubles.append("error: " + str(error)))
-        page.goto(server.url)
-        page.wait_for_selector("#dgl-one .dgl-three")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    troubles = [trouble for trouble in troubles if trouble != _IDLE]
-    left = [t for t in troubles if not any(re.search(pattern, t) for pattern in allowed)]
-    assert left == []
-
-
-@pytest.fixture(scope="module")
-def direct():
-    with Predictor(
-        "vgg", SHIPPED_CHECKPOINT, ["all"], ["all"], gpu="-1", adjustable_alpha=True
-    ) as predictor:
-        yield predictor
-
-
-@pytest.fixture(scope="module")
-def photo(tmp_path_factory):
-    path = str(tmp_path_factory.mktemp("photo") / "my photo.png")
-    Image.fromarray(picture(3)).save(path)
-    return path
-
-
-class Expected(object):
-    """Maps and boxes of a picture by a direct run of the predictor."""
-
-    def __init__(self, predictor, path):
-        self._predictor = predictor
-        self.image = read_image(path)
-        self._view = demo_input(self.image, predictor.image_size)[np.newaxis]
-
-    def run(self, method="dgl", layer="conv5_2", class_index=None, alpha=10.0):
-        wanted = None if class_index is None else [class_index]
-        return self._predictor(self._view, wanted, entries=[(method, layer)], alpha=alpha)
-
-    def map(self, method="dgl", layer="conv5_2", class_index=None, alpha=10.0):
-        return self.run(method, layer, class_index, alpha).maps[method, layer][0]
-
-    def box(self, threshold=0.2, **settings):
-        score_map = resize_map(normalise(self.map(**settings)), *self.image.shape[:2])
-        return largest_box(score_map, threshold)
-
-
-@pytest.fixture(scope="module")
-def first(direct):
-    """What is expected of the sample that the page begins with."""
-    return Expected(direct, sample_pictures()[0])
-
-
-def data(page, name, selector="#dgl-one .dgl-three"):
-    return page.get_attribute(selector, "data-" + name)
-
-
-def numbers(text):
-    return [int(v) for v in text.split()]
-
-
-def wait_until_other(page, name, old, selector="#dgl-one .dgl-three"):
-    """Wait until the page shows something else than ``old``; returns it."""
-    page.wait_for_function(
-        "([selector, name, old]) => {"
-        " const found = document.querySelector(selector);"
-        " return found && found.getAttribute('data-' + name) !== old; }",
-        arg=[selector, name, old],
-    )
-    return data(page, name, selector)
-
-
-def slide(page, title, value):
-    page.get_by_label("range slider for " + title, exact=True).fill(str(value))
-
-
-def choose(page, label, text):
-    page.get_by_label(label, exact=True).click()
-    page.get_by_role("option", name=text, exact=True).click()
-
-
-def upload(page, *paths):
-    page.set_input_files("#dgl-upload input[type=file]", list(paths))
-
-
-def check_box(page, expected, selector="#dgl-one .dgl-three"):
-    """The box shown is the direct run's. What kernels round otherwise moves it by a pixel at most."""
-    assert np.abs(np.subtract(numbers(data(page, "box", selector)), expected)).max() <= 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -385,73 +210,6 @@ def test_downloads(visit, server, first, tmp_path):
     assert red.tolist() == [255, 56, 56]  # the box is drawn
 
 
-def png(image):
-    """The bytes of a PNG."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-@pytest.mark.parametrize(
-    "name, content, message",
-    [
-        ("note.png", b"no picture", "note.png: not a picture"),
-        (
-            "half.png",
-            png(Image.fromarray(picture(3)))[:-1000],
-            "half.png: damaged or truncated picture",
-        ),
-        (
-            "large.png",
-            png(Image.new("RGB", (1001, 1000))),
-            "large.png: 1001 x 1000 pixels; expected at most 1 megapixels",
-        ),
-    ],
-)
-def test_a_bad_file_is_one_line_and_the_page_goes_on(
-    visit, server, tmp_path, name, content, message
-):
-    page = visit(server)
-    (tmp_path / name).write_bytes(content)
-    before = data(page, "box")
-    upload(page, str(tmp_path / name))
-    page.wait_for_selector("#dgl-status .dgl-error")
-    assert message in page.inner_text("#dgl-status")
-    assert data(page, "box") == before
-    page.click(".dgl-samples button >> nth=2")
-    wait_until_other(page, "box", before)
-    assert page.query_selector("#dgl-status .dgl-error") is None
-
-
-@pytest.mark.parametrize(
-    "name, size, message",
-    [
-        ("note.txt", 100, r"[Ii]nvalid file type"),
-        ("big.png", 2100000, r"exceed the maximum allowed size of 1.9 Mb"),
-    ],
-)
-def test_what_the_browser_refuses(visit, server, tmp_path, name, size, message):
-    page = visit(server, r"413", message)
-    (tmp_path / name).write_bytes(b"x" * size)
-    before = data(page, "box")
-    upload(page, str(tmp_path / name))
-    page.wait_for_selector("[data-testid=toast-body]")
-    assert re.search(message, page.inner_text("[data-testid=toast-body]"))
-    page.click(".dgl-samples button >> nth=2")
-    wait_until_other(page, "box", before)
-
-
-def test_a_hostile_name_is_text(visit, server, direct, tmp_path):
-    page = visit(server)
-    path = str(tmp_path / "<img src=x onerror='window.hacked=1'>.png")
-    Image.fromarray(picture(4)).save(path)
-    old = data(page, "box")
-    upload(page, path)
-    wait_until_other(page, "box", old)
-    assert page.evaluate("window.hacked") is None
-    assert page.query_selector("#dgl-facts img") is None
-
-
 def test_two_visitors_at_once(visit, server, direct, first):
     pages = [visit(server), visit(server)]
     second = Expected(direct, sample_pictures()[4])
@@ -511,36 +269,3 @@ def test_another_backbone(visit, server, first, small_resnet):
     choose(page, "backbone", "VGG16")
     check_layer(page, 3, "conv5_1")
     check_box(page, first.box(layer="conv5_1"))
-
-
-def test_files_of_the_server_cannot_be_reached(visit, server):
-    page = visit(server)
-    secret = os.path.abspath(__file__)
-    for path in ("gradio_api/file=" + secret, "file=" + secret, "gradio_api/proxy=" + server.url):
-        assert page.request.get(server.url + path).status == 404
-    body = {
-        "data": [{"path": secret, "meta": {"_type": "gradio.FileData"}}],
-        "fn_index": 0,
-        "session_hash": "abc",
-    }
-    for path in (secret, "http://127.0.0.1:1/a.png"):
-        body["data"][0]["path"] = path
-        answer = page.request.post(server.url + "gradio_api/queue/join", data=body)
-        assert answer.status == 403
-
-
-def test_the_end_leaves_nothing(visit, tmp_path, photo):
-    server = start(tmp_path)
-    page = visit(server, "ERR_|Connection|connection|Failed|network")
-    old = data(page, "box")
-    upload(page, photo)
-    wait_until_other(page, "box", old)
-    assert any(files for _, _, files in os.walk(str(tmp_path)))  # the upload, for a minute
-    assert stop(server) == (128 + signal.SIGTERM, "stopped\n")
-    assert os.listdir(str(tmp_path)) == []
-
-
-def test_ctrl_c(tmp_path):
-    server = start(tmp_path)
-    assert stop(server, signal.SIGINT) == (130, "interrupted\n")
-    assert os.listdir(str(tmp_path)) == []
