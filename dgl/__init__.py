@@ -11,4 +11,4 @@ Data flows one way through the rooms of this package::
 itself loads neither TensorFlow nor tensorpack.
 """
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"

@@ -87,7 +87,8 @@ def add_flags(parser: argparse.ArgumentParser, of_command: bool = False) -> None
         "--precision",
         choices=PRECISIONS,
         default=FLOAT32,
-        help="bf16 (implies --fast) needs a CPU or GPU that computes in it",
+        help="bf16 (implies --fast) needs a CPU or GPU that computes in it, "
+        "bf16-anywhere rounds the same on any CPU, slowly",
     )
     folders = parser.add_argument_group("for folders")
     folders.add_argument("--batch", type=int, default=8, help="pictures a run of the network")

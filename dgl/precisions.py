@@ -3,5 +3,5 @@
 By themselves, so that parsing flags does not load TensorFlow.
 """
 
-FLOAT32, BFLOAT16 = "float32", "bf16"
-PRECISIONS = (FLOAT32, BFLOAT16)
+FLOAT32, BFLOAT16, BFLOAT16_ANYWHERE = "float32", "bf16", "bf16-anywhere"
+PRECISIONS = (FLOAT32, BFLOAT16, BFLOAT16_ANYWHERE)

@@ -10,7 +10,7 @@ from dgl.backbones import get_backbone
 from dgl.devices import select_gpus
 from dgl.errors import UserError
 from dgl.inference import build_inference, open_session
-from dgl.inference.precision import settle_gpu_precision
+from dgl.inference.precision import check_precision, settle_gpu_precision
 from dgl.map_session import MapSession, Prediction, alpha_input, target_class
 from dgl.precisions import FLOAT32
 from dgl.tf_compat import tf
@@ -90,10 +90,13 @@ class Predictor(MapSession):
         )
         settle_gpu_precision(precision)
         gpus = select_gpus(gpu)
+        check_precision(precision, gpus)
         size = self.image_size
         with tf.Graph().as_default():
             image = tf.placeholder(tf.float32, [None, size, size, 3], "image")
-            network = build_inference(self.backbone, checkpoint, image, self.options, gpus)
+            network = build_inference(
+                self.backbone, checkpoint, image, self.options, gpus, precision
+            )
             target, class_index = target_class(network.logits)
             fed_alpha = alpha_input(alpha) if adjustable_alpha else None
             maps = build_maps(
@@ -117,7 +120,7 @@ class Predictor(MapSession):
             )
             probability = tf.nn.softmax(network.logits)
             fetches = Prediction(class_index, probability, network.logits, wanted)
-            session = open_session(gpus, precision)
+            session = open_session(gpus)
         super().__init__(session, image, target, fetches, self.path, fed_alpha)
 
     def class_name(self, class_index: int) -> str:

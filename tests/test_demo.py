@@ -26,6 +26,7 @@ from small_network import values_of, write_npz
 from dgl.errors import UserError
 from dgl.fingerprint import weights_fingerprint
 from dgl.processor import cpu_flags, has_bfloat16
+from dgl.tf_compat import tf
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +226,20 @@ def test_a_precision_that_the_machine_lacks_ends_in_one_line(vgg, photo, tmp_pat
         demo(vgg, photo, tmp_path, "--precision", "bf16")
     assert str(caught.value).startswith("--precision bf16: this CPU has neither ")
     assert not files_in(tmp_path)
+
+
+@pytest.mark.skipif(tf.VERSION < "2", reason="TensorFlow 1.15 has no bfloat16")
+def test_bfloat16_anywhere_shows_what_it_would_do(vgg, photo, tmp_path):
+    maps = []
+    for precision in ("float32", "bf16-anywhere"):
+        out = tmp_path / precision
+        demo(vgg, photo, out, "--fast", "--save-maps", "--precision", precision)
+        assert record_of(out)["precision"] == precision
+        maps.append(np.load(str(out / "vgg_conv5_2_dgl.npy")))
+    exact, rounded = maps
+    assert exact.dtype == rounded.dtype == np.float32
+    difference = np.abs(rounded - exact) / np.abs(exact).max()
+    assert 1e-4 < difference.max() < 0.2 and difference.mean() < 0.02
 
 
 @pytest.mark.parametrize("load", ["gone", "gone.npz", "vgg16"])

@@ -38,7 +38,7 @@ def ratios_table(section):
                 cells.append(row["not_measured"])
         bound = own[0].get("bound")
         text = "{kind} {bound:.2f}".format(**bound) if bound else ""
-        cells.append(text + (", not met" if bound and not bound["met"] else ""))
+        cells.append(text + (", not met" if bound and bound["met"] is False else ""))
         lines.append(cells)
     return markdown(lines)
 

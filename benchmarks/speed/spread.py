@@ -67,7 +67,24 @@ def bounded(found, kind, bound):
     Returns:
         ordered ``kind``, ``bound`` and ``met``, a bool.
     """
-    if kind not in (AT_MOST, AT_LEAST):
-        raise ValueError("a bound is {!r} or {!r}, got {!r}".format(AT_MOST, AT_LEAST, kind))
+    _check(kind)
     met = found["median"] <= bound if kind == AT_MOST else found["median"] >= bound
     return OrderedDict(kind=kind, bound=bound, met=bool(met))
+
+
+def unmeasured(kind, bound):
+    """The bound of a ratio that was not measured: nobody knows whether it is met.
+
+    Args:
+        kind, bound: as in :func:`bounded`.
+
+    Returns:
+        ordered ``kind``, ``bound`` and ``met``, ``None``.
+    """
+    _check(kind)
+    return OrderedDict(kind=kind, bound=bound, met=None)
+
+
+def _check(kind):
+    if kind not in (AT_MOST, AT_LEAST):
+        raise ValueError("a bound is {!r} or {!r}, got {!r}".format(AT_MOST, AT_LEAST, kind))

@@ -23,13 +23,13 @@ IMAGE_LAYER = "image"
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
 
 
-def _as_is(tensor):
-    return tensor
+def _as_evidence(tensor, data_format):
+    """A network's tensor as methods take it: (N, H, W, C) float32.
 
-
-def _to_channels_last(tensor):
-    """What a gradient is taken with respect to keeps its order; only then may it be turned."""
-    return tf.transpose(tensor, [0, 2, 3, 1])
+    What a gradient is taken with respect to keeps its type and order; only then may it be changed.
+    """
+    tensor = tf.cast(tensor, tf.float32)
+    return tf.transpose(tensor, [0, 2, 3, 1]) if data_format == CHANNELS_FIRST else tensor
 
 
 def build_maps(
@@ -98,15 +98,14 @@ def build_maps(
         None if network.head_weights is None else last_layer,
         network.head_weights,
     )
-    turn = _to_channels_last if data_format == CHANNELS_FIRST else _as_is
 
     def evidence(request, layer):
         needs = request.method.needs
         parts = {}
         if request.method.layers != IMAGE:
-            parts["activation"] = turn(network.endpoints[layer])
+            parts["activation"] = _as_evidence(network.endpoints[layer], data_format)
         if CLASS_GRADIENT in needs:
-            parts[CLASS_GRADIENT] = turn(gradients.class_gradient(layer))
+            parts[CLASS_GRADIENT] = _as_evidence(gradients.class_gradient(layer), data_format)
         if LOSS_GRADIENT in needs:
             if request.alpha is None:
                 gradient = gradients.loss_gradient(layer, alpha, semantics)
@@ -114,7 +113,7 @@ def build_maps(
                 gradient = gradients.loss_gradient_by_linearity(
                     layer, request.alpha, request.semantics or semantics
                 )
-            parts[LOSS_GRADIENT] = turn(gradient)
+            parts[LOSS_GRADIENT] = _as_evidence(gradient, data_format)
         if HEAD_WEIGHTS in needs:
             parts[HEAD_WEIGHTS] = network.head_weights
         return Evidence(

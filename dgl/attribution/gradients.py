@@ -119,10 +119,10 @@ def pooled_gradient(activation: Tensor, signal: Tensor, head_weights: Tensor) ->
         head_weights: (C, classes) float.
 
     Returns:
-        tensor shaped like ``activation``, constant to anything downstream.
+        tensor shaped like ``activation``, of the signal's type, constant to anything downstream.
     """
     shape = tf.shape(activation)
-    places = tf.cast(shape[1] * shape[2], activation.dtype)
+    places = tf.cast(shape[1] * shape[2], signal.dtype)
     gradient = tf.matmul(signal, head_weights, transpose_b=True) / places
     gradient = tf.broadcast_to(gradient[:, tf.newaxis, tf.newaxis, :], shape)
     return tf.stop_gradient(gradient)

@@ -103,7 +103,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--precision",
         choices=PRECISIONS,
         default=FLOAT32,
-        help="bf16 needs a CPU or GPU that computes in it",
+        help="bf16 needs a CPU or GPU that computes in it, bf16-anywhere rounds the same on any "
+        "CPU, slowly",
     )
     running.add_argument(
         "--strict", action="store_true", help="stop at a picture that cannot be read"

@@ -7,9 +7,12 @@ from dgl.arithmetic import reference_kernels
 from dgl.backbones.base import Backbone, BuildOptions, Network
 from dgl.backbones.network import build_network
 from dgl.errors import UserError
+from dgl.inference.bfloat16 import lower_precision
 from dgl.inference.fold import fold_batch_norms
 from dgl.inference.forward_gradient import mark_convolutions
-from dgl.inference.graph_parts import Parts, node_name
+from dgl.inference.graph_parts import Parts, reachable
+from dgl.inference.precision import lowers
+from dgl.precisions import FLOAT32
 from dgl.tf_compat import tf
 from dgl.typing_names import Tensor
 from dgl.weights.checkpoint import Checkpoint
@@ -20,7 +23,12 @@ _MOST_BYTES = 2**31 - 2**20  # what one constant may hold: protocol buffers end 
 
 
 def build_inference(
-    backbone: Backbone, checkpoint: Checkpoint, image: Tensor, options: BuildOptions, gpus: int = 0
+    backbone: Backbone,
+    checkpoint: Checkpoint,
+    image: Tensor,
+    options: BuildOptions,
+    gpus: int = 0,
+    precision: str = FLOAT32,
 ) -> Network:
     """Build the network on ``image`` in the present graph, its weights as constants.
 
@@ -33,9 +41,11 @@ def build_inference(
         image: (N, S, S, 3) BGR in 0..255, any dtype.
         options: :class:`~dgl.backbones.BuildOptions`.
         gpus: number of GPUs that the graph will run on.
+        precision: of :data:`dgl.precisions.PRECISIONS`; bfloat16 on a CPU is part of the graph.
 
     Returns:
-        :class:`~dgl.backbones.Network`. Nothing is left to initialise.
+        :class:`~dgl.backbones.Network`. Nothing is left to initialise. Endpoints are bfloat16 where
+        the graph computes in it, logits and head weights float32 all the same.
 
     Raises:
         UserError: the checkpoint does not fit, or has a variable of 2 GiB.
@@ -60,6 +70,8 @@ def build_inference(
     if not gpus:
         if not reference_kernels():
             graph_def, values = fold_batch_norms(graph_def, values, names)
+        if lowers(precision, gpus):
+            graph_def, values = lower_precision(graph_def, values)
         parts = Parts(graph_def, values)
         filters: Dict[str, Any] = {
             node.name: parts.array(node.input[1]) for node in graph_def.node if node.op == "Conv2D"
@@ -74,17 +86,19 @@ def _import(graph_def, values, image, placeholder, outputs):
 
     Each constant is made by itself, so that no message holds them all: a graph ends at 2 GiB.
     """
-    used = {node_name(name) for node in graph_def.node for name in node.input}
+    names = [tensor.name for tensor in outputs]
+    needed = reachable(graph_def, names)
     structure = tf.GraphDef()
     structure.versions.CopyFrom(graph_def.versions)
     structure.node.extend(
-        node for node in graph_def.node if node.name not in values and node.op != "Placeholder"
+        node
+        for node in graph_def.node
+        if node.name in needed and node.name not in values and node.op != "Placeholder"
     )
     for node in structure.node:
         node.attr.pop("_class", None)  # asks to be beside a variable that is no more
     with tf.name_scope("weights"):
-        constants = {name: tf.constant(value) for name, value in values.items() if name in used}
+        constants = {name: tf.constant(value) for name, value in values.items() if name in needed}
     mapped = {name + ":0": constant for name, constant in constants.items()}
     mapped[placeholder.name] = image
-    names = [tensor.name for tensor in outputs]
     return tf.import_graph_def(structure, mapped, names, name=_SCOPE)

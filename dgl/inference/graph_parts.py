@@ -1,7 +1,7 @@
 """Reading a ``tf.GraphDef``: who makes a tensor, who reads it, and which array it is."""
 
 from collections import Counter
-from typing import Any, Mapping, Optional
+from typing import Any, Iterable, Mapping, Optional, Set
 
 import numpy as np
 
@@ -12,6 +12,22 @@ from dgl.typing_names import GraphDef
 def node_name(tensor_name: str) -> str:
     """``"^a"``, ``"a"`` and ``"a:0"`` are of the node ``a``."""
     return tensor_name.lstrip("^").split(":")[0]
+
+
+def reachable(graph_def: GraphDef, names: Iterable[str]) -> Set[str]:
+    """Names of all that the tensors or nodes named are computed from, themselves included.
+
+    Inputs that are no nodes of the graph are among them: the variables that values were made for.
+    """
+    inputs = {node.name: node.input for node in graph_def.node}
+    found: Set[str] = set()
+    waiting = [node_name(name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(node_name(read) for read in inputs.get(name, ()))
+    return found
 
 
 class Parts(object):

@@ -1,24 +1,26 @@
 """``--precision``: bfloat16 where the hardware computes in it by itself, float32 everywhere.
 
-On CPUs oneDNN's auto mixed precision puts convolutions and matrix products in bfloat16 (8 bits of
-mantissa), and leaves softmax and the norms in float32. On GPUs ``bf16`` is TF32, the tensor cores' float32
-with 10 bits of mantissa, which is more exact than bfloat16; without it TF32 is off, so that float32 means
-float32.
+On CPUs the graph is built in bfloat16 (:mod:`dgl.inference.bfloat16`), which oneDNN's kernels take. On GPUs
+``bf16`` is TF32, the tensor cores' float32 with 10 bits of mantissa, which is more exact than bfloat16;
+without it TF32 is off, so that float32 means float32.
+
+``bf16-anywhere`` does not ask the CPU. Where there are no such instructions TensorFlow's own kernels round
+as oneDNN's do, slower than in float32: it tells what bfloat16 costs in accuracy before there is a machine
+to gain by it.
 """
 
 import os
+import re
 from typing import Container, Optional
 
 from dgl.errors import UserError
-from dgl.precisions import FLOAT32, PRECISIONS
+from dgl.precisions import BFLOAT16, FLOAT32, PRECISIONS
 from dgl.processor import BFLOAT16_FLAGS, cpu_flags, has_bfloat16
 from dgl.tf_compat import tf
-from dgl.typing_names import SessionConfig
 
 _TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
 _TENSOR_CORES = (8, 0)  # compute capability
-# By TensorFlow's version: the same rewriter under its names over the years.
-_REWRITERS = ("auto_mixed_precision_onednn_bfloat16", "auto_mixed_precision_mkl")
+_OLDEST = (2, 15)  # TensorFlow that was seen to have every kernel that the graph needs
 
 
 def settle_gpu_precision(precision: str) -> None:
@@ -27,20 +29,22 @@ def settle_gpu_precision(precision: str) -> None:
         os.environ.setdefault(_TF32_SWITCH, "0")
 
 
-def set_precision(
-    config: SessionConfig, precision: str, gpus: int = 0, flags: Optional[Container[str]] = None
-) -> None:
-    """Ask for a precision in session options.
+def lowers(precision: str, gpus: int = 0) -> bool:
+    """Whether a graph for so many GPUs is built in bfloat16: on a CPU, where that was asked for."""
+    return precision != FLOAT32 and not gpus
+
+
+def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str]] = None) -> None:
+    """See that what was asked for is to be had.
 
     Args:
-        config: ``tf.ConfigProto``, changed in place.
         precision: of :data:`dgl.precisions.PRECISIONS`.
         gpus: number of GPUs that the session may use.
         flags: those of the CPU; by default this machine's.
 
     Raises:
-        UserError: a processor without bfloat16 instructions, a GPU without TF32, or a TensorFlow that
-            cannot.
+        UserError: an unknown precision, a processor without bfloat16 instructions, a GPU without TF32,
+            or a TensorFlow that cannot.
     """
     if precision not in PRECISIONS:
         raise UserError("--precision {}: choose of {}".format(precision, ", ".join(PRECISIONS)))
@@ -51,17 +55,16 @@ def set_precision(
             raise UserError("--precision bf16: expected a GPU of compute capability 8.0 or more")
         return
     flags = cpu_flags() if flags is None else flags
-    # oneDNN computes in bfloat16 from AVX-512 on, but only these instructions make it pay.
-    if not has_bfloat16(flags):
+    # oneDNN has the kernels from AVX-512 on, but only these instructions make them pay.
+    if precision == BFLOAT16 and not has_bfloat16(flags):
         raise UserError(
             "--precision bf16: this CPU has neither {}; leave the flag out to compute in float32".format(
                 " nor ".join(BFLOAT16_FLAGS)
             )
         )
-    rewrite = config.graph_options.rewrite_options
-    names = [name for name in _REWRITERS if name in rewrite.DESCRIPTOR.fields_by_name]
-    if not names:
+    if tuple(map(int, re.findall(r"\d+", tf.VERSION)[:2])) < _OLDEST:
         raise UserError(
-            "--precision bf16: TensorFlow {} cannot; 2.4 and later can".format(tf.VERSION)
+            "--precision bf16: TensorFlow {} cannot; {}.{} and later can".format(
+                tf.VERSION, *_OLDEST
+            )
         )
-    setattr(rewrite, names[0], 1)  # RewriterConfig.ON

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.speed.spread import AT_LEAST, AT_MOST, bounded, ratio, spread
+from benchmarks.speed.spread import AT_LEAST, AT_MOST, bounded, ratio, spread, unmeasured
 
 
 def test_median_least_and_most():
@@ -47,3 +47,9 @@ def test_bounds(median, kind, bound, met):
     assert bounded({"median": median}, kind, bound) == {"kind": kind, "bound": bound, "met": met}
     with pytest.raises(ValueError):
         bounded({"median": median}, "about", bound)
+
+
+def test_nobody_knows_of_a_bound_that_was_not_measured():
+    assert unmeasured(AT_LEAST, 1.7) == {"kind": AT_LEAST, "bound": 1.7, "met": None}
+    with pytest.raises(ValueError):
+        unmeasured("about", 1.7)

@@ -2,80 +2,13 @@
 
 import numpy as np
 import pytest
-from small_network import options_of, values_of, write_npz
+from inference.frozen_networks import SIZE, flat, frozen, options, variables
 
-from dgl.attribution.gradients import class_gradients, loss_gradients
-from dgl.backbones import PAPER_MODES, get_backbone
-from dgl.backbones.network import build_network
+from dgl.backbones import get_backbone
 from dgl.errors import UserError
 from dgl.inference import build as build_module
 from dgl.inference import build_inference
 from dgl.tf_compat import tf
-from dgl.weights import open_checkpoint
-
-SIZE, CLASSES = 48, 5
-NETWORKS = [(mode, "none") for mode in PAPER_MODES] + [("vgg", "bn")]
-WIDTH = 0.0625
-
-
-def options(mode, norm):
-    return options_of(mode, classes=CLASSES, width=get_backbone(mode).round_width(WIDTH), norm=norm)
-
-
-@pytest.fixture(scope="module", params=NETWORKS, ids=["-".join(n) for n in NETWORKS])
-def network(request, tmp_path_factory):
-    """(mode, norm, values, checkpoint)."""
-    mode, norm = request.param
-    width = get_backbone(mode).round_width(WIDTH)
-    values = values_of(mode, SIZE, classes=CLASSES, width=width, norm=norm)
-    path = tmp_path_factory.mktemp("weights") / "a.npz"
-    return mode, norm, values, open_checkpoint(write_npz(path, values))
-
-
-def results(build, session_of):
-    """Logits, head weights, activations and both gradients of every layer, and the op types."""
-    with tf.Graph().as_default() as graph:
-        image = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3])
-        built, backbone = build(image)
-        layers = [built.endpoints[name] for name in backbone.layers]
-        target = tf.constant([1, 3])
-        fetches = [built.logits, built.head_weights, layers]
-        fetches += [class_gradients(built.logits, layers, target)]
-        fetches += [loss_gradients(built.logits, layers, target)]
-        with tf.Session() as session:
-            session_of(session)
-            images = np.random.RandomState(0).uniform(0, 255, (2, SIZE, SIZE, 3))
-            found = session.run(fetches, {image: images})
-        return found, [op.type for op in graph.get_operations()]
-
-
-def frozen(mode, norm, checkpoint, gpus=0):
-    backbone = get_backbone(mode)
-
-    def build(image):
-        return build_inference(backbone, checkpoint, image, options(mode, norm), gpus), backbone
-
-    return results(build, lambda session: None)
-
-
-def variables(mode, norm, values):
-    backbone = get_backbone(mode)
-
-    def fill(session):
-        feeds = {v.initializer.inputs[1]: values[v.op.name] for v in tf.global_variables()}
-        session.run([v.initializer for v in tf.global_variables()], feeds)
-
-    return results(
-        lambda image: (build_network(backbone, image, options(mode, norm)), backbone), fill
-    )
-
-
-def flat(nested):
-    for part in nested:
-        if isinstance(part, list):
-            yield from flat(part)
-        else:
-            yield part
 
 
 def is_close(found, expected, exact):

@@ -4,38 +4,27 @@ import pytest
 
 from dgl.errors import UserError
 from dgl.inference import precision
-from dgl.inference.precision import set_precision, settle_gpu_precision
-from dgl.tf_compat import tf
-
-REWRITER = "auto_mixed_precision_onednn_bfloat16"
-
-
-def rewrites(config):
-    return config.graph_options.rewrite_options
+from dgl.inference.precision import check_precision, lowers, settle_gpu_precision
 
 
 def message(*arguments, **more):
     with pytest.raises(UserError) as caught:
-        set_precision(tf.ConfigProto(), *arguments, **more)
+        check_precision(*arguments, **more)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_float32_changes_nothing():
-    config = tf.ConfigProto()
-    set_precision(config, "float32", flags=())
-    assert config == tf.ConfigProto()
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_float32_is_everywhere(gpus):
+    check_precision("float32", gpus, flags=())
+    assert not lowers("float32", gpus)
 
 
-@pytest.mark.skipif(
-    REWRITER not in tf.ConfigProto().graph_options.rewrite_options.DESCRIPTOR.fields_by_name,
-    reason="this TensorFlow has no bfloat16 on CPUs",
-)
 @pytest.mark.parametrize("flag", ["avx512_bf16", "amx_bf16"])
-def test_bfloat16_is_onednn_s_rewriter(flag):
-    config = tf.ConfigProto()
-    set_precision(config, "bf16", flags={"avx2", flag})
-    assert getattr(rewrites(config), REWRITER) == 1
+def test_processors_with_it(monkeypatch, flag):
+    monkeypatch.setattr(precision, "_OLDEST", (1, 0))
+    check_precision("bf16", flags={"avx2", flag})
+    assert lowers("bf16")
 
 
 def test_a_processor_without_it():
@@ -45,31 +34,44 @@ def test_a_processor_without_it():
     )
 
 
-def test_a_tensorflow_without_it(monkeypatch):
-    monkeypatch.setattr(precision, "_REWRITERS", ("no_such_rewriter",))
-    text = message("bf16", flags={"avx512_bf16"})
-    assert text == "--precision bf16: TensorFlow {} cannot; 2.4 and later can".format(tf.VERSION)
+def test_anywhere_does_not_ask_the_processor(monkeypatch):
+    monkeypatch.setattr(precision, "_OLDEST", (1, 0))
+    check_precision("bf16-anywhere", flags={"avx2"})
+    assert lowers("bf16-anywhere")
 
 
-def test_gpus_need_tensor_cores(monkeypatch):
-    asked = []
+@pytest.mark.parametrize("asked", ["bf16", "bf16-anywhere"])
+@pytest.mark.parametrize(
+    "version, can", [("1.15.5", False), ("2.14.0", False), ("2.15.0-rc1", True)]
+)
+def test_a_tensorflow_without_it(monkeypatch, asked, version, can):
+    monkeypatch.setattr(precision.tf, "VERSION", version)
+    if can:
+        check_precision(asked, flags={"avx512_bf16"})
+    else:
+        text = message(asked, flags={"avx512_bf16"})
+        assert text == "--precision bf16: TensorFlow {} cannot; 2.15 and later can".format(version)
+
+
+@pytest.mark.parametrize("asked", ["bf16", "bf16-anywhere"])
+def test_gpus_need_tensor_cores(monkeypatch, asked):
+    questions = []
 
     def available(min_cuda_compute_capability):
-        asked.append(min_cuda_compute_capability)
-        return len(asked) > 1
+        questions.append(min_cuda_compute_capability)
+        return len(questions) > 1
 
     monkeypatch.setattr(precision.tf.test, "is_gpu_available", available)
-    assert message("bf16", 1, flags=()) == (
+    assert message(asked, 1, flags=()) == (
         "--precision bf16: expected a GPU of compute capability 8.0 or more"
     )
-    config = tf.ConfigProto()
-    set_precision(config, "bf16", 1, flags=())
-    assert config == tf.ConfigProto()
-    assert asked == [(8, 0), (8, 0)]
+    check_precision(asked, 1, flags=())
+    assert questions == [(8, 0), (8, 0)]
+    assert not lowers(asked, 1)
 
 
 def test_an_unknown_precision():
-    assert message("fp8") == "--precision fp8: choose of float32, bf16"
+    assert message("fp8") == "--precision fp8: choose of float32, bf16, bf16-anywhere"
 
 
 @pytest.mark.parametrize("given, left", [(None, "0"), ("1", "1")])

@@ -3,10 +3,8 @@
 import pytest
 from own_process import call
 
-from dgl.errors import UserError
 from dgl.inference import session as session_module
 from dgl.inference.session import inference_config, open_session
-from dgl.processor import cpu_flags, has_bfloat16
 from dgl.tf_compat import tf
 
 
@@ -28,12 +26,6 @@ def test_is_of_the_present_graph():
         one = tf.constant(1)
         with open_session() as session:
             assert session.run(one) == 1
-
-
-@pytest.mark.skipif(has_bfloat16(cpu_flags()), reason="this CPU has bfloat16")
-def test_a_precision_that_this_machine_lacks():
-    with pytest.raises(UserError, match="--precision bf16: this CPU has neither"):
-        open_session(precision="bf16")
 
 
 @pytest.mark.slow

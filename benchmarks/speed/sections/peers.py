@@ -126,7 +126,7 @@ def _ratios():
     rows = [Ratio((DGL, layer), ours, bound=(AT_MOST, most[layer])) for layer in LAYERS]
     rows.append(Ratio((DGL_LIMIT, MAIN_LAYER), ours, bound=(AT_MOST, 1.15)))
     rows.append(Ratio((DGL, ALL), ours, bound=(AT_MOST, 3.5)))
-    rows.append(Ratio((DGL_BFLOAT16, MAIN_LAYER), (DGL, MAIN_LAYER)))
+    rows.append(Ratio((DGL, MAIN_LAYER), (DGL_BFLOAT16, MAIN_LAYER), bound=(AT_LEAST, 1.7)))
     rows.append(Ratio((TORCH_FORWARD, ""), ours))
     for name, sized, least in ((CAPTUM, False, 1.0), (LAYER_CAM, True, 2.5), (FROZEN, True, None)):
         for layer in LAYERS:
@@ -240,8 +240,11 @@ def ratio_rows(times, absent):
                 layer=ratio.above[1],
                 batch=batch,
             )
-            if ratio.above in absent:
-                row["not_measured"] = absent[ratio.above]
+            missing = [absent[key] for key in (ratio.above, ratio.below) if key in absent]
+            if missing:
+                row["not_measured"] = missing[0]
+                if ratio.bound and batch == max(BATCHES):
+                    row["bound"] = spread.unmeasured(*ratio.bound)
             else:
                 below = times[ratio.below, batch]["sized" if ratio.sized else "seconds"]
                 row["ratio"] = spread.ratio(times[ratio.above, batch]["seconds"], below)

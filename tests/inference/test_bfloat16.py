@@ -1,0 +1,175 @@
+"""bfloat16 goes through the convolutions and no further, and costs what its rounding costs."""
+
+import numpy as np
+import pytest
+from inference.frozen_networks import CLASSES, SIZE, flat, frozen, options, variables
+
+from dgl.attribution import METHODS, build_maps
+from dgl.backbones import get_backbone
+from dgl.inference import build_inference, open_session
+from dgl.inference.bfloat16 import lower_precision
+from dgl.inference.graph_parts import reachable
+from dgl.inference.precision import _OLDEST
+from dgl.tf_compat import tf
+
+ANYWHERE = "bf16-anywhere"
+CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput")
+
+pytestmark = pytest.mark.skipif(
+    tuple(map(int, tf.VERSION.split(".")[:2])) < _OLDEST, reason="this TensorFlow has no bfloat16"
+)
+
+
+def rounded(tensor):
+    return tf.cast(tf.cast(tensor, tf.bfloat16), tf.float32)
+
+
+def as_is(tensor):
+    return tensor
+
+
+def every_op(image, weights, rounding):
+    """A network of everything that bfloat16 goes through; ``rounding`` after each operation."""
+
+    def layer(x, name, strides=1):
+        x = tf.nn.conv2d(x, rounding(weights[name]), [1, strides, strides, 1], "SAME")
+        x = tf.nn.bias_add(rounding(x), rounding(weights[name + "_bias"]))
+        return tf.nn.relu(rounding(x))
+
+    first = layer(rounding(image / 7.0), "a")
+    down = tf.nn.max_pool2d(first, 2, 2, "SAME")
+    down = rounding(tf.nn.avg_pool2d(down, 3, 1, "SAME"))
+    deep = layer(down, "b", 2)
+    deep = rounding(deep + layer(deep, "c"))
+    gate = tf.sigmoid(tf.reduce_mean(deep, [1, 2], keepdims=True))
+    deep = rounding(deep * rounding(gate))
+    deep = tf.pad(tf.concat([deep, tf.nn.relu(deep)], 3), [[0, 0], [1, 0], [0, 1], [0, 0]])
+    last = layer(deep, "d")
+    pooled = tf.reduce_mean(last, [1, 2], keepdims=True)
+    return last, tf.squeeze(tf.nn.conv2d(pooled, weights["head"], 1, "SAME"), [1, 2])
+
+
+@pytest.fixture(scope="module")
+def small():
+    """Weights and a batch of pictures."""
+    random = np.random.RandomState(0)
+    shapes = {"a": (3, 3, 3, 8), "b": (3, 3, 8, 8), "c": (3, 3, 8, 8), "d": (1, 1, 16, 8)}
+    weights = {name: random.normal(0, 0.3, shape) for name, shape in shapes.items()}
+    weights.update({name + "_bias": random.normal(0, 0.3, 8) for name in shapes})
+    weights["head"] = random.normal(0, 0.3, (1, 1, 8, 4))
+    images = random.uniform(0, 20, (2, 16, 16, 3)).astype("float32")
+    return {name: array.astype("float32") for name, array in weights.items()}, images
+
+
+def lowered(weights, images):
+    """Outputs of the lowered graph, its values, and name -> type of its nodes."""
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, images.shape, "image")
+        named = {name: tf.placeholder(tf.float32, v.shape, name) for name, v in weights.items()}
+        outputs = every_op(image, named, as_is)
+        names = [tensor.name for tensor in outputs]
+    graph_def, values = lower_precision(graph.as_graph_def(), weights)
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, images.shape, "image")
+        needed = reachable(graph_def, names)
+        mapped = {name + ":0": tf.constant(v) for name, v in values.items() if name in needed}
+        for node in list(graph_def.node):
+            if node.op == "Placeholder":
+                graph_def.node.remove(node)
+        tensors = tf.import_graph_def(graph_def, dict(mapped, **{"image:0": image}), names)
+        raised = [tf.cast(tensor, tf.float32) for tensor in tensors]
+        with open_session() as session:
+            found = session.run(raised, {image: images})
+    return tensors, found, values, graph.get_operations()
+
+
+def test_rounds_after_every_operation(small):
+    weights, images = small
+    _, found, _, _ = lowered(weights, images)
+    with tf.Graph().as_default(), open_session() as session:
+        expected = session.run(every_op(tf.constant(images), weights, rounded))
+        exact = session.run(every_op(tf.constant(images), weights, as_is))
+    # What differs in the last digit of a sum may round the other way, a unit of 8 bits apart, and what
+    # follows with it.
+    for one, other in zip(found, expected):
+        assert np.abs(one - other).max() <= 2**-6 * np.abs(other).max()
+    within = 1e-6 * np.abs(expected[0]).max()
+    assert np.mean(np.abs(found[0] - expected[0]) <= within) > 0.7
+    assert np.mean(np.abs(found[0] - exact[0]) <= within) < 0.6
+
+
+def test_types_of_the_graph(small):
+    weights, images = small
+    (last, logits), _, values, operations = lowered(weights, images)
+    convolutions = [op.outputs[0].dtype for op in operations if op.type == "Conv2D"]
+    assert convolutions == 4 * [tf.bfloat16] + [tf.float32]  # the last one classifies
+    assert (last.dtype, logits.dtype) == (tf.bfloat16, tf.float32)
+    types = {}
+    for op in operations:
+        types.setdefault(op.type, set()).update(tensor.dtype for tensor in op.outputs)
+    for op in ("BiasAdd", "Relu", "MaxPool", "AvgPool", "AddV2", "ConcatV2", "Pad"):
+        assert types[op] == {tf.bfloat16}, op
+    for op in ("Mean", "Squeeze", "Sigmoid", "RealDiv"):
+        assert types[op] == {tf.float32}, op
+    for name in ("a", "b", "c", "d", "a_bias"):
+        own = values[name + "/bfloat16"]
+        assert own.dtype == tf.bfloat16.as_numpy_dtype
+        assert np.array_equal(own.astype("float32"), weights[name].astype(own.dtype))
+    assert "head/bfloat16" not in values
+
+
+def test_the_graph_given_is_left_alone(small):
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, [1, 8, 8, 3], "image")
+        tf.nn.conv2d(image, tf.constant(small[0]["a"]), 1, "SAME")
+    before, values = graph.as_graph_def(), {}
+    lower_precision(before, values)
+    assert before == graph.as_graph_def() and values == {}
+
+
+def test_a_tensor_is_cast_once_for_all_its_readers(small):
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, [1, 8, 8, 3], "image")
+        both = [tf.nn.conv2d(image, tf.constant(small[0]["a"]), 1, "SAME") for _ in range(2)]
+        [tf.exp(both[0]), tf.sin(both[0])]
+    casts = [n for n in lower_precision(graph.as_graph_def(), {})[0].node if n.op == "Cast"]
+    assert sorted(cast.name for cast in casts) == ["Conv2D/float32", "image/bfloat16"]
+
+
+def test_points_where_float32_does(network):
+    mode, norm, values, checkpoint = network
+    found, _ = frozen(mode, norm, checkpoint, precision=ANYWHERE)
+    expected, _ = variables(mode, norm, values)
+    for one, other in zip(flat(found), flat(expected)):
+        one, other = one.astype("float64").ravel(), other.astype("float64").ravel()
+        assert np.isfinite(one).all()
+        # Near 0.95 to 0.999; weights at random switch more ReLUs than trained ones.
+        assert np.dot(one, other) > 0.9 * np.linalg.norm(one) * np.linalg.norm(other)
+
+
+def test_both_ways_of_every_backbone_are_in_bfloat16_and_maps_are_not(network):
+    mode, norm, _, checkpoint = network
+    backbone = get_backbone(mode)
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3])
+        built = build_inference(
+            backbone, checkpoint, image, options(mode, norm), precision=ANYWHERE
+        )
+        maps = build_maps(
+            built, list(METHODS), backbone.layers[:3], backbone.layers[0], tf.constant([1, 3])
+        )
+        operations = graph.get_operations()
+    assert {built.endpoints[layer].dtype for layer in backbone.layers} == {tf.bfloat16}
+    assert {tensor.dtype for tensor in maps.values()} == {tf.float32}
+    assert (built.logits.dtype, built.head_weights.dtype) == (tf.float32, tf.float32)
+    head = options(mode, norm).head
+    found = [op for op in operations if op.type in CONVOLUTIONS]
+    assert len(found) > 15
+    for op in found:
+        expected = tf.float32 if head in op.name else tf.bfloat16
+        assert op.outputs[0].dtype == expected, op.name
+    # No filter but the classifier's is left in float32.
+    filters = [op.outputs[0] for op in operations if op.type == "Const"]
+    for tensor in filters:
+        if tensor.shape.ndims == 4 and tensor.dtype == tf.float32:
+            assert CLASSES in tensor.shape.as_list()[2:]

@@ -1,0 +1,77 @@
+"""docs/speed.md quotes what bfloat16 costs in accuracy, and the benchmark tells two precisions apart."""
+
+import dataclasses
+import json
+import os
+
+import pytest
+from gathered_results import PLAN, filled
+
+from benchmarks.bf16 import differences, main, summarise, table
+from dgl.errors import UserError
+from dgl.evaluation.plan import WSOL
+
+ENTRIES = (("dgl", "a"), ("dgl", "b"), ("cam", "a"))
+
+
+@pytest.fixture(scope="module")
+def record(root):
+    path = os.path.join(root, "benchmarks", "results", "bf16_photos5.json")
+    with open(path, encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+def test_the_page_has_the_record_s_table_and_command(root, record):
+    with open(os.path.join(root, "docs", "speed.md"), encoding="utf-8") as stream:
+        page = stream.read()
+    assert table(record) in page
+    assert record["command"] in " ".join(page.replace("\\\n", " ").split())
+
+
+def test_the_record_is_within_a_point_of_float32_on_average(record):
+    assert record["data"]["images"] == 162
+    assert {row["method"] for row in record["rows"]} == set(record["methods"])
+    for row in record["methods"].values():
+        assert abs(row["mean"]) < 1
+
+
+@pytest.fixture(scope="module")
+def runs():
+    """Results of two checkpoints in either precision; the first one's are the same in both."""
+    plan = dataclasses.replace(PLAN, masks=False, entries=ENTRIES)
+    exact = [filled(range(17), plan, seed=seed) for seed in (0, 1)]
+    return exact, [exact[0], filled(range(17), plan, seed=2)]
+
+
+def test_differences_are_bfloat16_s_minus_float32_s(runs):
+    exact, rounded = runs
+    rows = differences(exact, rounded, resamples=50)
+    assert [(row["method"], row["layer"]) for row in rows] == list(ENTRIES)
+    for row in rows:
+        key = WSOL, (row["method"], row["layer"])
+        before, after = [
+            [run.localization[key].result()["max_box_acc"] for run in both]
+            for both in (exact, rounded)
+        ]
+        assert row["each"] == pytest.approx([0, after[1] - before[1]], abs=1e-3)
+        assert row["difference"] == pytest.approx(sum(row["each"]) / 2, abs=2e-3)
+        assert row["float32"] == pytest.approx(sum(before) / 2, abs=1e-3)
+        assert row["bf16"] == pytest.approx(sum(after) / 2, abs=1e-3)
+        low, high = row["interval"]
+        assert low <= row["difference"] <= high
+    assert any(row["difference"] for row in rows)
+
+
+def test_methods_are_summed_up_over_their_layers():
+    def row(method, layer, difference):
+        return {"method": method, "layer": layer, "difference": difference}
+
+    found = summarise([row("dgl", "a", 0.5), row("dgl", "b", -1.5), row("cam", "a", 0.0)])
+    assert found["dgl"] == {"layers": 2, "mean": -0.5, "most": -1.5, "at": "b"}
+    lines = table({"methods": found}).split("\n")
+    assert lines[2:] == ["| dgl | 2 | -0.50 | -1.50, b |", "| cam | 1 | +0.00 | +0.00, a |"]
+
+
+def test_flags_that_are_missing():
+    with pytest.raises(UserError, match="--load: expected, as --table is not given"):
+        main([])
