@@ -1,8 +1,14 @@
 """The session of a frozen classifier."""
 
+import numpy as np
 import pytest
+from inference.frozen_networks import SIZE, options
 from own_process import call
 
+from dgl.attribution import METHODS, build_maps
+from dgl.backbones import get_backbone
+from dgl.devices import session_config
+from dgl.inference import build_inference
 from dgl.inference import session as session_module
 from dgl.inference.session import inference_config, open_session
 from dgl.tf_compat import tf
@@ -26,6 +32,29 @@ def test_is_of_the_present_graph():
         one = tf.constant(1)
         with open_session() as session:
             assert session.run(one) == 1
+
+
+def test_rewriting_that_is_spared_changes_no_bit(network):
+    mode, norm, _, checkpoint = network
+    backbone = get_backbone(mode)
+    with tf.Graph().as_default():
+        image = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3])
+        built = build_inference(backbone, checkpoint, image, options(mode, norm))
+        layers = backbone.layers[:3]
+        maps = build_maps(built, list(METHODS), layers, layers[0], tf.constant([1, 3]))
+        images = np.random.RandomState(0).uniform(0, 255, (2, SIZE, SIZE, 3))
+        found = []
+        for config in (session_config(0), inference_config()):
+            with tf.Session(config=config) as session:
+                found.append(session.run(maps, {image: images}))
+    for entry in maps:
+        np.testing.assert_array_equal(found[0][entry], found[1][entry])
+
+
+@pytest.mark.parametrize("gpus, spared", [(0, True), (1, False)])
+def test_gpus_keep_every_rewriting(gpus, spared):
+    rewriting = inference_config(gpus).graph_options.rewrite_options
+    assert (rewriting.layout_optimizer == rewriting.OFF) == spared
 
 
 @pytest.mark.slow
