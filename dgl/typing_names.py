@@ -7,5 +7,7 @@ Tensor = Any  # tf.Tensor
 Session = Any  # tf.Session
 SessionConfig = Any  # tf.ConfigProto
 GraphDef = Any  # tf.GraphDef
+Operation = Any  # tf.Operation
+DType = Any  # tf.DType
 
 ArrayLike = Any  # what numpy.asarray takes: an array, or numbers in nested sequences

@@ -22,26 +22,28 @@ class Worker(object):
         chosen: the same for ``Setup.chosen``, or ``None`` where there is no choice.
     """
 
-    def __init__(self, library, setup, log):
+    def __init__(self, library, setup, log, environment=()):
         """Start it.
 
         Args:
             library: str.
             setup: :class:`benchmarks.speed.workers.Setup`.
             log: binary file for what the frameworks print.
+            environment: variables to set, beside those that are.
 
         Raises:
             UserError: the process ended or could not do it.
         """
         self.library = library
-        environment = dict(os.environ, OMP_NUM_THREADS=str(setup.threads), CUDA_VISIBLE_DEVICES="")
+        own = dict(os.environ, OMP_NUM_THREADS=str(setup.threads), CUDA_VISIBLE_DEVICES="")
+        own.update(environment)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.speed.workers", library],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
             cwd=ROOT,
-            env=environment,
+            env=own,
         )
         try:
             answer = self.ask(do="setup", setup=setup._asdict())

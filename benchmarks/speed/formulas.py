@@ -25,15 +25,17 @@ class Limits(NamedTuple):
         close: difference below which a place is close.
         share_close: of the places that have to be.
         largest: difference that no place may reach.
+        logits: difference that no logit may reach, as a share of the largest.
     """
 
     close: float
     share_close: float
     largest: float
+    logits: float
 
 
-FLOAT32 = Limits(2e-3, 0.99, 0.1)
-BFLOAT16 = Limits(0.05, 0.95, 0.5)  # eight bits, and many more switches
+FLOAT32 = Limits(2e-3, 0.99, 0.1, 1e-3)
+BFLOAT16 = Limits(0.05, 0.95, 0.5, 0.05)  # eight bits, and many more switches
 
 
 def _unit(x):

@@ -9,7 +9,8 @@ def markdown(lines):
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
-def _three(values, form):
+def three(values, form):
+    """Median and spread as a cell; ``form`` is how each is printed."""
     text = "{{median:{0}}} ({{least:{0}}} to {{most:{0}}})".format(form)
     return text.format(**values)
 
@@ -33,7 +34,7 @@ def ratios_table(section):
             if row is None:
                 cells.append("")
             elif "ratio" in row:
-                cells.append(_three(row["ratio"], ".2f"))
+                cells.append(three(row["ratio"], ".2f"))
             else:
                 cells.append(row["not_measured"])
         bound = own[0].get("bound")
@@ -58,7 +59,7 @@ def memory_table(section):
         cells = [first["contender"], first["layer"]]
         for batch in batches:
             ms = times.get((first["contender"], first["layer"], batch))
-            cells.append(_three(ms, ".0f") if ms else "")
+            cells.append(three(ms, ".0f") if ms else "")
         cells += [str(row.get("megabytes", row.get("not_measured"))) for row in own]
         lines.append(cells)
     return markdown(lines)

@@ -23,15 +23,6 @@ IMAGE_LAYER = "image"
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
 
 
-def _as_evidence(tensor, data_format):
-    """A network's tensor as methods take it: (N, H, W, C) float32.
-
-    What a gradient is taken with respect to keeps its type and order; only then may it be changed.
-    """
-    tensor = tf.cast(tensor, tf.float32)
-    return tf.transpose(tensor, [0, 2, 3, 1]) if data_format == CHANNELS_FIRST else tensor
-
-
 def build_maps(
     network: Network,
     methods: Sequence[str],
@@ -99,13 +90,18 @@ def build_maps(
         network.head_weights,
     )
 
+    def as_evidence(tensor):
+        # What a gradient is taken with respect to keeps its type and order; only then may it be changed.
+        tensor = tf.cast(tensor, network.logits.dtype)
+        return tf.transpose(tensor, [0, 2, 3, 1]) if data_format == CHANNELS_FIRST else tensor
+
     def evidence(request, layer):
         needs = request.method.needs
         parts = {}
         if request.method.layers != IMAGE:
-            parts["activation"] = _as_evidence(network.endpoints[layer], data_format)
+            parts["activation"] = as_evidence(network.endpoints[layer])
         if CLASS_GRADIENT in needs:
-            parts[CLASS_GRADIENT] = _as_evidence(gradients.class_gradient(layer), data_format)
+            parts[CLASS_GRADIENT] = as_evidence(gradients.class_gradient(layer))
         if LOSS_GRADIENT in needs:
             if request.alpha is None:
                 gradient = gradients.loss_gradient(layer, alpha, semantics)
@@ -113,7 +109,7 @@ def build_maps(
                 gradient = gradients.loss_gradient_by_linearity(
                     layer, request.alpha, request.semantics or semantics
                 )
-            parts[LOSS_GRADIENT] = _as_evidence(gradient, data_format)
+            parts[LOSS_GRADIENT] = as_evidence(gradient)
         if HEAD_WEIGHTS in needs:
             parts[HEAD_WEIGHTS] = network.head_weights
         return Evidence(

@@ -9,15 +9,18 @@ as oneDNN's do, slower than in float32: it tells what bfloat16 costs in accuracy
 to gain by it.
 """
 
+import logging
 import os
 import re
 from typing import Container, Optional
 
 from dgl.errors import UserError
+from dgl.inference.gain import bfloat16_gain
 from dgl.precisions import BFLOAT16, FLOAT32, PRECISIONS
 from dgl.processor import BFLOAT16_FLAGS, cpu_flags, has_bfloat16
 from dgl.tf_compat import tf
 
+_logger = logging.getLogger(__name__)
 _TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
 _TENSOR_CORES = (8, 0)  # compute capability
 _OLDEST = (2, 15)  # TensorFlow that was seen to have every kernel that the graph needs
@@ -35,7 +38,7 @@ def lowers(precision: str, gpus: int = 0) -> bool:
 
 
 def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str]] = None) -> None:
-    """See that what was asked for is to be had.
+    """See that what was asked for is to be had; log one warning if it makes this CPU slower.
 
     Args:
         precision: of :data:`dgl.precisions.PRECISIONS`.
@@ -67,4 +70,15 @@ def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str
             "--precision bf16: TensorFlow {} cannot; {}.{} and later can".format(
                 tf.VERSION, *_OLDEST
             )
+        )
+    if precision == BFLOAT16:
+        _warn_of_loss(bfloat16_gain())
+
+
+def _warn_of_loss(gain):
+    if gain < 1:
+        _logger.warning(
+            "--precision bf16: this CPU's bfloat16 instructions are slower than its float32, a convolution "
+            "takes %.1f times as long; leave the flag out to be faster",
+            1 / gain,
         )

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.speed import formulas, network, pictures
+from benchmarks.speed import contest, formulas, network, pictures
 from benchmarks.speed.peers_plot import draw
 from benchmarks.speed.peers_tables import memory_table, ratios_table
 from benchmarks.speed.sections import peers
@@ -106,19 +106,18 @@ def _section(absent=()):
         "keras_vis": Fixed(seconds(3)),
     }
     why = {key: "not installed" for key, c in peers.CONTENDERS.items() if c.library in absent}
-    why[peers.DGL_BFLOAT16, "conv5_2"] = "not on this CPU"
     present = [one for key, one in peers.CONTENDERS.items() if key not in why]
-    times = peers.time_all(workers, present, [0] * 8, ROUNDS, True)
+    times = contest.time_all(workers, present, [0] * 8, ROUNDS, True)
     memory = [
         dict(contender=name, layer=layer, batch=batch, megabytes=100 * batch)
         for name, layer in peers._MEMORY
-        for batch in peers.BATCHES
+        for batch in contest.BATCHES
     ]
     return workers, dict(
-        batches=list(peers.BATCHES),
+        batches=list(contest.BATCHES),
         threads=2,
-        rows=peers.ratio_rows(times, why),
-        times=peers.time_rows(times),
+        rows=contest.ratio_rows(peers.RATIOS, times, why),
+        times=contest.time_rows(present, times),
         memory=memory,
     )
 
@@ -129,9 +128,9 @@ def test_everyone_is_timed_once_a_round():
         for one in peers.CONTENDERS.values():
             if one.library == library:
                 asked = [entry for entry in worker.asked if entry[0] == one.what]
-                assert asked and len(asked) % (ROUNDS * len(peers.BATCHES)) == 0
+                assert asked and len(asked) % (ROUNDS * len(contest.BATCHES)) == 0
     total = sum(len(worker.asked) for worker in workers.values())
-    assert total == ROUNDS * len(peers.BATCHES) * (len(peers.CONTENDERS) - 1)
+    assert total == ROUNDS * len(contest.BATCHES) * len(peers.CONTENDERS)
 
 
 def test_ratios_pair_like_with_like():
@@ -150,9 +149,6 @@ def test_ratios_pair_like_with_like():
     }
     assert found["captum LayerGradCam / DGL", "conv5_2", 8]["bound"]["met"]
     assert "bound" not in found["captum LayerGradCam / DGL", "conv5_2", 1]
-    half = found["DGL / DGL, --precision bf16", "conv5_2", 8]
-    assert half["not_measured"] == "not on this CPU"
-    assert half["bound"] == {"kind": "at least", "bound": 1.7, "met": None}
 
 
 def test_tables():
@@ -178,13 +174,10 @@ def test_what_is_not_installed_is_said(tmp_path):
 
 
 def test_missing_distributions_are_named(monkeypatch):
-    monkeypatch.setattr(peers.machine, "version", lambda name: None if name == "captum" else "1")
+    monkeypatch.setattr(contest.machine, "version", lambda name: None if name == "captum" else "1")
     assert peers.CONTENDERS[peers.CAPTUM, "add"].missing() == "captum not installed"
     assert peers.CONTENDERS[peers.LAYER_CAM, "add"].missing() is None
     assert peers.CONTENDERS[peers.DGL, "add"].missing() is None
-    for flags, reason in (([], "no avx512_bf16 or AMX on this CPU"), (["amx_bf16"], None)):
-        monkeypatch.setattr(peers, "cpu_flags", lambda flags=flags: frozenset(flags))
-        assert peers.CONTENDERS[peers.DGL_BFLOAT16, "conv5_2"].missing() == reason
 
 
 def test_plot(tmp_path):
@@ -198,7 +191,7 @@ def test_a_contender_that_does_other_work_stops_the_benchmark_with_one_line():
     with pytest.raises(
         UserError, match="^A conv5_2: differs from its published formula by up to 0.4;"
     ):
-        peers.require(row)
+        contest.require(row)
 
 
 class InProcess(object):
@@ -236,7 +229,7 @@ def _check(small, one, spoil=None):
         "autograd": InProcess(small.autograd, small.images),
         one.library: InProcess(getattr(small, one.library), small.images, spoil),
     }
-    return peers.check(workers, [one], list(range(7)) + [0], "")
+    return contest.check(workers, [one], list(range(7)) + [0], "")
 
 
 @pytest.mark.peer
@@ -256,7 +249,7 @@ def test_peers_do_what_they_publish_and_nothing_else_passes(small, key):
 
 
 @pytest.mark.peer
-@pytest.mark.parametrize("layer", peers.LAYERS)
+@pytest.mark.parametrize("layer", contest.LAYERS)
 @pytest.mark.parametrize("alpha", [None, "inf"])
 def test_our_maps_are_what_autograd_says(small, layer, alpha):
     from dgl.predictor import Predictor
@@ -266,7 +259,7 @@ def test_our_maps_are_what_autograd_says(small, layer, alpha):
         "vgg", small.setup.weights, [layer], ("dgl",), image_size=SIZE, gpu="-1", **options
     ) as predictor:
         found = predictor(small.images[:2], [1, 2]).maps["dgl", layer]
-    one = peers.Contender("", layer, "autograd", "dgl", {"alpha": alpha} if alpha else {}, "dgl")
+    one = contest.Contender("", layer, "autograd", "dgl", {"alpha": alpha} if alpha else {}, "dgl")
     call = small.autograd.prepare(one.case(2), small.images[:2], [1, 2])
     assert formulas.compare(found, call().maps)["agrees"]
 

@@ -14,6 +14,14 @@ def message(*arguments, **more):
     return str(caught.value)
 
 
+@pytest.fixture(autouse=True)
+def gain(monkeypatch):
+    """What bfloat16 is found to bring, one number in a list."""
+    found = [1.9]
+    monkeypatch.setattr(precision, "bfloat16_gain", lambda: found[0])
+    return found
+
+
 @pytest.mark.parametrize("gpus", [0, 1])
 def test_float32_is_everywhere(gpus):
     check_precision("float32", gpus, flags=())
@@ -25,6 +33,25 @@ def test_processors_with_it(monkeypatch, flag):
     monkeypatch.setattr(precision, "_OLDEST", (1, 0))
     check_precision("bf16", flags={"avx2", flag})
     assert lowers("bf16")
+
+
+@pytest.mark.parametrize(
+    "asked, found, warned",
+    [
+        ("bf16", 0.5, True),
+        ("bf16", 1.0, False),
+        ("bf16-anywhere", 0.5, False),
+        ("float32", 0.5, False),
+    ],
+)
+def test_a_processor_that_is_slower_in_it(monkeypatch, caplog, gain, asked, found, warned):
+    monkeypatch.setattr(precision, "_OLDEST", (1, 0))
+    gain[0] = found
+    check_precision(asked, flags={"avx512_bf16"})
+    assert [record.getMessage() for record in caplog.records] == warned * [
+        "--precision bf16: this CPU's bfloat16 instructions are slower than its float32, a convolution "
+        "takes 2.0 times as long; leave the flag out to be faster"
+    ]
 
 
 def test_a_processor_without_it():

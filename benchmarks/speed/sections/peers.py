@@ -9,65 +9,29 @@ import os
 import tempfile
 from collections import OrderedDict
 from contextlib import ExitStack
-from typing import NamedTuple, Optional
 
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.speed import formulas, machine, network, pictures, spread
+from benchmarks.speed import formulas, machine, network, pictures
+from benchmarks.speed.contest import (
+    ALL,
+    BATCHES,
+    LAYERS,
+    MAIN_LAYER,
+    Contender,
+    Ratio,
+    check,
+    ratio_rows,
+    time_all,
+    time_rows,
+)
 from benchmarks.speed.driver import Worker
 from benchmarks.speed.spread import AT_LEAST, AT_MOST
-from benchmarks.speed.workers import Case, Setup
-from dgl.backbones import get_backbone
-from dgl.errors import UserError
-from dgl.processor import cpu_flags, has_bfloat16
+from benchmarks.speed.workers import Setup
 
-LAYERS = ("add", "conv5_2", "conv4_3", "conv3_3")
-MAIN_LAYER = "conv5_2"
-# The main layer first: that is the one whose map is checked.
-ALL_LAYERS = sorted(get_backbone("vgg").layers, key=lambda layer: layer != MAIN_LAYER)
-ALL = "all 18"
-BATCHES = (8, 1)
-CHECKED = 2  # pictures of the batch whose maps are computed a second time, in double precision
-LOGITS = 1e-3  # largest difference, of the largest logit
-_CALLS = {8: 1, 1: 3}  # in each round
-
-
-class Contender(NamedTuple):
-    """What is measured, for one layer.
-
-    Attributes:
-        name: str, for people.
-        layer: layer's name or :data:`ALL`; empty for a forward pass.
-        library, what, options: as in :class:`benchmarks.speed.workers.Case`.
-        formula: of :data:`benchmarks.speed.formulas.FORMULAS`; ``None`` for a forward pass.
-        needs: distributions that have to be installed.
-    """
-
-    name: str
-    layer: str
-    library: str
-    what: str
-    options: dict
-    formula: Optional[str]
-    needs: tuple = ()
-
-    def case(self, batch):
-        """The :class:`~benchmarks.speed.workers.Case` of so many pictures."""
-        layers = ALL_LAYERS if self.layer == ALL else (self.layer or LAYERS[0],)
-        return Case(self.library, self.what, list(layers), batch, self.options)
-
-    def missing(self):
-        """Why it cannot be measured here, as text, or ``None``."""
-        if self.options == BFLOAT16 and not has_bfloat16(cpu_flags()):
-            return "no avx512_bf16 or AMX on this CPU"
-        absent = [name for name in self.needs if machine.version(name) is None]
-        return ", ".join(absent) + " not installed" if absent else None
-
-
-BFLOAT16 = {"precision": "bf16"}
 FORWARD, TORCH_FORWARD = "forward pass", "PyTorch's forward pass"
-DGL, DGL_LIMIT, DGL_BFLOAT16 = "DGL", "DGL, --pa inf", "DGL, --precision bf16"
+DGL, DGL_LIMIT = "DGL", "DGL, --pa inf"
 CAPTUM = "captum LayerGradCam"
 LAYER_CAM, FROZEN = "pytorch-grad-cam LayerCAM", "pytorch-grad-cam LayerCAM, weights frozen"
 GRAD_CAM, HIRES_CAM = "pytorch-grad-cam GradCAM", "pytorch-grad-cam HiResCAM"
@@ -81,7 +45,6 @@ def _contenders():
     made += [Contender(DGL, layer, "ours", "dgl", {}, "dgl") for layer in LAYERS]
     made.append(Contender(DGL_LIMIT, MAIN_LAYER, "ours", "dgl", {"alpha": "inf"}, "dgl"))
     made.append(Contender(DGL, ALL, "ours", "dgl", {}, "dgl"))
-    made.append(Contender(DGL_BFLOAT16, MAIN_LAYER, "ours", "dgl", BFLOAT16, "dgl"))
     made.append(Contender(TORCH_FORWARD, "", "pytorch", "forward", {}, None, torch))
     for layer in LAYERS:
         made.append(Contender(CAPTUM, layer, "pytorch", "captum", {}, "gradcam_sum", captum))
@@ -105,28 +68,12 @@ _MEMORY = (
 )  # fmt: skip
 
 
-class Ratio(NamedTuple):
-    """A row: how many times as long ``above`` takes as ``below``, both keys of :data:`CONTENDERS`.
-
-    Attributes:
-        sized: whether this project's part is timed with its maps normalised and brought to the
-            pictures' size, as the other's are.
-        bound: ``(kind, number)`` for batches of eight, or ``None``.
-    """
-
-    above: tuple
-    below: tuple
-    sized: bool = False
-    bound: Optional[tuple] = None
-
-
 def _ratios():
     ours = (FORWARD, "")
     most = {"add": 1.03, "conv5_2": 1.25, "conv4_3": 1.40, "conv3_3": 2.0}
     rows = [Ratio((DGL, layer), ours, bound=(AT_MOST, most[layer])) for layer in LAYERS]
     rows.append(Ratio((DGL_LIMIT, MAIN_LAYER), ours, bound=(AT_MOST, 1.15)))
     rows.append(Ratio((DGL, ALL), ours, bound=(AT_MOST, 3.5)))
-    rows.append(Ratio((DGL, MAIN_LAYER), (DGL_BFLOAT16, MAIN_LAYER), bound=(AT_LEAST, 1.7)))
     rows.append(Ratio((TORCH_FORWARD, ""), ours))
     for name, sized, least in ((CAPTUM, False, 1.0), (LAYER_CAM, True, 2.5), (FROZEN, True, None)):
         for layer in LAYERS:
@@ -138,138 +85,6 @@ def _ratios():
 
 
 RATIOS = _ratios()
-
-
-def check(workers, present, classes, folder):
-    """Hold every contender's maps and logits to a second computation.
-
-    Args:
-        workers: library -> :class:`~benchmarks.speed.driver.Worker`; ``autograd`` among them.
-        present: list of :class:`Contender`.
-        classes: list of int, the target of each picture.
-        folder: where arrays pass through.
-
-    Returns:
-        list of ordered ``contender``, ``layer`` and what :func:`formulas.compare` tells, or the largest
-        difference of logits.
-
-    Raises:
-        UserError: a contender that does other work than it should.
-    """
-    rows, references = [], {}
-    for one in tqdm(present, desc="checks"):
-        found = workers[one.library].maps(one.case(max(BATCHES)), classes, folder)
-        layer = one.case(1).layers[0]
-        options = {k: v for k, v in one.options.items() if k == "alpha"}
-        asked = Case("autograd", one.formula or "dgl", [layer], CHECKED, options)
-        key = repr(asked)
-        if key not in references:
-            references[key] = workers["autograd"].maps(asked, classes, folder)
-        wanted = references[key]
-        row = OrderedDict(contender=one.name, layer=one.layer)
-        if one.formula:
-            resize = formulas.stretched if one.library == "keras_vis" else formulas.sized
-            limits = formulas.BFLOAT16 if one.options == BFLOAT16 else formulas.FLOAT32
-            row.update(formulas.compare(found["maps"][:CHECKED], wanted["maps"], resize, limits))
-        else:
-            apart = np.abs(found["logits"][:CHECKED] - wanted["logits"]).max()
-            largest = float(apart / np.abs(wanted["logits"]).max())
-            row.update(largest=round(largest, 9), agrees=bool(largest < LOGITS))
-        rows.append(row)
-        require(row)
-    return rows
-
-
-def require(row):
-    """Raise :class:`UserError` for a row of :func:`check` that does not agree."""
-    if not row["agrees"]:
-        raise UserError(
-            "{contender} {layer}: differs from its published formula by up to {largest:.3g}; "
-            "expected the same map, so that nobody is measured doing other work".format(**row)
-        )
-
-
-def time_all(workers, present, classes, rounds, warm):
-    """Seconds of every contender, in turn within each round, each round from another one on.
-
-    Args:
-        workers, present, classes: as in :func:`check`.
-        rounds: int.
-        warm: whether full batches have been run before.
-
-    Returns:
-        ordered (key of :data:`CONTENDERS`, batch) -> dict of ``seconds`` and ``sized``, arrays (rounds,)
-        (``sized`` where this project's maps can be), and ``outside``, a share or ``None``.
-    """
-    found = OrderedDict()
-    with tqdm(total=rounds * len(BATCHES) * len(present), desc="calls") as bar:
-        for number in range(rounds):
-            start = number * len(present) // rounds
-            for batch in BATCHES:
-                for one in present[start:] + present[:start]:
-                    # Only the time of a call of one picture feels who ran before; and a full batch has
-                    # been run in the check.
-                    answer = workers[one.library].time(
-                        one.case(batch),
-                        classes,
-                        calls=_CALLS[batch],
-                        warm_up=int(batch < max(BATCHES) or not (warm or number)),
-                        sized=one.library == "ours" and one.formula is not None,
-                    )
-                    own = found.setdefault(((one.name, one.layer), batch), {})
-                    for part in ("seconds", "sized"):
-                        if answer[part]:
-                            own.setdefault(part, []).append(float(np.median(answer[part])))
-                    own["outside"] = answer["outside"]
-                    bar.update()
-    return found
-
-
-def ratio_rows(times, absent):
-    """One row for each of :data:`RATIOS` and batch.
-
-    Args:
-        times: as :func:`time_all` returns it.
-        absent: contender's key -> why it was not measured.
-    """
-    rows = []
-    for batch in BATCHES:
-        for ratio in RATIOS:
-            row = OrderedDict(
-                name="{} / {}".format(ratio.above[0], ratio.below[0]),
-                layer=ratio.above[1],
-                batch=batch,
-            )
-            missing = [absent[key] for key in (ratio.above, ratio.below) if key in absent]
-            if missing:
-                row["not_measured"] = missing[0]
-                if ratio.bound and batch == max(BATCHES):
-                    row["bound"] = spread.unmeasured(*ratio.bound)
-            else:
-                below = times[ratio.below, batch]["sized" if ratio.sized else "seconds"]
-                row["ratio"] = spread.ratio(times[ratio.above, batch]["seconds"], below)
-                if ratio.bound and batch == max(BATCHES):
-                    row["bound"] = spread.bounded(row["ratio"], *ratio.bound)
-            rows.append(row)
-    return rows
-
-
-def time_rows(times):
-    """Milliseconds a picture of everyone; ``resized`` tells what is in them of the maps' resizing."""
-    rows = []
-    for ((name, layer), batch), own in times.items():
-        for part in ("seconds", "sized"):
-            if part in own:
-                row = OrderedDict(contender=name, layer=layer, batch=batch)
-                row["resized"] = part == "sized" or CONTENDERS[name, layer].needs[-1:] in (
-                    ("ttach",),
-                    ("tf-keras-vis",),
-                )
-                row["ms"] = spread.spread(1000 * np.array(own[part]) / batch, 2)
-                if own["outside"] is not None:
-                    row["share_outside_passes"] = round(own["outside"], 4)
-                rows.append(row)
-    return rows
 
 
 def memory_rows(setup, chosen, absent, classes, log):
@@ -327,8 +142,8 @@ def measure(options):
         configurations=configurations,
         checks_within=formulas.FLOAT32._asdict(),
         checks=checks,
-        rows=ratio_rows(times, absent),
-        times=time_rows(times),
+        rows=ratio_rows(RATIOS, times, absent),
+        times=time_rows(present, times),
         memory=memory,
     )
 

@@ -1,0 +1,207 @@
+"""A contest: who takes part is checked, timed in turn, and set in ratio to one another.
+
+First each contender's maps are held to the formula that they are published by; then all are timed in turn,
+round by round, every library in a process of its own.
+"""
+
+from collections import OrderedDict
+from typing import NamedTuple, Optional
+
+import numpy as np
+from tqdm import tqdm
+
+from benchmarks.speed import formulas, machine, spread
+from benchmarks.speed.formulas import FLOAT32, Limits
+from benchmarks.speed.workers import Case
+from dgl.backbones import get_backbone
+from dgl.errors import UserError
+
+LAYERS = ("add", "conv5_2", "conv4_3", "conv3_3")
+MAIN_LAYER = "conv5_2"
+# The main layer first: that is the one whose map is checked.
+ALL_LAYERS = sorted(get_backbone("vgg").layers, key=lambda layer: layer != MAIN_LAYER)
+ALL = "all 18"
+BATCHES = (8, 1)
+CHECKED = 2  # pictures of the batch whose maps are computed a second time, in double precision
+_CALLS = {8: 1, 1: 3}  # in each round
+
+
+class Contender(NamedTuple):
+    """What is measured, for one layer.
+
+    Attributes:
+        name: str, for people.
+        layer: layer's name or :data:`ALL`; empty for a forward pass.
+        library, what, options: as in :class:`benchmarks.speed.workers.Case`.
+        formula: of :data:`benchmarks.speed.formulas.FORMULAS`; ``None`` for a forward pass.
+        needs: distributions that have to be installed.
+        limits: :class:`benchmarks.speed.formulas.Limits`, how far from the formula it may be.
+    """
+
+    name: str
+    layer: str
+    library: str
+    what: str
+    options: dict
+    formula: Optional[str]
+    needs: tuple = ()
+    limits: Limits = FLOAT32
+
+    def case(self, batch):
+        """The :class:`~benchmarks.speed.workers.Case` of so many pictures."""
+        layers = ALL_LAYERS if self.layer == ALL else (self.layer or LAYERS[0],)
+        return Case(self.library, self.what, list(layers), batch, self.options)
+
+    def missing(self):
+        """Why it cannot be measured here, as text, or ``None``."""
+        absent = [name for name in self.needs if machine.version(name) is None]
+        return ", ".join(absent) + " not installed" if absent else None
+
+
+class Ratio(NamedTuple):
+    """A row: how many times as long ``above`` takes as ``below``, ``(name, layer)`` of contenders.
+
+    Attributes:
+        sized: whether this project's part is timed with its maps normalised and brought to the
+            pictures' size, as the other's are.
+        bound: ``(kind, number)`` for batches of eight, or ``None``.
+    """
+
+    above: tuple
+    below: tuple
+    sized: bool = False
+    bound: Optional[tuple] = None
+
+
+def check(workers, present, classes, folder):
+    """Hold every contender's maps and logits to a second computation.
+
+    Args:
+        workers: library -> :class:`~benchmarks.speed.driver.Worker`; ``autograd`` among them.
+        present: list of :class:`Contender`.
+        classes: list of int, the target of each picture.
+        folder: where arrays pass through.
+
+    Returns:
+        list of ordered ``contender``, ``layer`` and what :func:`formulas.compare` tells, or the largest
+        difference of logits.
+
+    Raises:
+        UserError: a contender that does other work than it should.
+    """
+    rows, references = [], {}
+    for one in tqdm(present, desc="checks"):
+        found = workers[one.library].maps(one.case(max(BATCHES)), classes, folder)
+        layer = one.case(1).layers[0]
+        options = {k: v for k, v in one.options.items() if k == "alpha"}
+        asked = Case("autograd", one.formula or "dgl", [layer], CHECKED, options)
+        key = repr(asked)
+        if key not in references:
+            references[key] = workers["autograd"].maps(asked, classes, folder)
+        wanted = references[key]
+        row = OrderedDict(contender=one.name, layer=one.layer)
+        if one.formula:
+            resize = formulas.stretched if one.library == "keras_vis" else formulas.sized
+            found = found["maps"][:CHECKED]
+            row.update(formulas.compare(found, wanted["maps"], resize, one.limits))
+        else:
+            apart = np.abs(found["logits"][:CHECKED] - wanted["logits"]).max()
+            largest = float(apart / np.abs(wanted["logits"]).max())
+            row.update(largest=round(largest, 9), agrees=bool(largest < one.limits.logits))
+        rows.append(row)
+        require(row)
+    return rows
+
+
+def require(row):
+    """Raise :class:`UserError` for a row of :func:`check` that does not agree."""
+    if not row["agrees"]:
+        raise UserError(
+            "{contender} {layer}: differs from its published formula by up to {largest:.3g}; "
+            "expected the same map, so that nobody is measured doing other work".format(**row)
+        )
+
+
+def time_all(workers, present, classes, rounds, warm):
+    """Seconds of every contender, in turn within each round, each round from another one on.
+
+    Args:
+        workers, present, classes: as in :func:`check`.
+        rounds: int.
+        warm: whether full batches have been run before.
+
+    Returns:
+        ordered ((name, layer) of a contender, batch) -> dict of ``seconds`` and ``sized``, arrays (rounds,)
+        (``sized`` where this project's maps can be), and ``outside``, a share or ``None``.
+    """
+    found = OrderedDict()
+    with tqdm(total=rounds * len(BATCHES) * len(present), desc="calls") as bar:
+        for number in range(rounds):
+            start = number * len(present) // rounds
+            for batch in BATCHES:
+                for one in present[start:] + present[:start]:
+                    # Only the time of a call of one picture feels who ran before; and a full batch has
+                    # been run in the check.
+                    answer = workers[one.library].time(
+                        one.case(batch),
+                        classes,
+                        calls=_CALLS[batch],
+                        warm_up=int(batch < max(BATCHES) or not (warm or number)),
+                        sized=one.library == "ours" and one.formula is not None,
+                    )
+                    own = found.setdefault(((one.name, one.layer), batch), {})
+                    for part in ("seconds", "sized"):
+                        if answer[part]:
+                            own.setdefault(part, []).append(float(np.median(answer[part])))
+                    own["outside"] = answer["outside"]
+                    bar.update()
+    return found
+
+
+def ratio_rows(ratios, times, absent):
+    """One row for each ratio and batch.
+
+    Args:
+        ratios: list of :class:`Ratio`.
+        times: as :func:`time_all` returns it.
+        absent: contender's key -> why it was not measured.
+    """
+    rows = []
+    for batch in BATCHES:
+        for ratio in ratios:
+            row = OrderedDict(
+                name="{} / {}".format(ratio.above[0], ratio.below[0]),
+                layer=ratio.above[1],
+                batch=batch,
+            )
+            missing = [absent[key] for key in (ratio.above, ratio.below) if key in absent]
+            if missing:
+                row["not_measured"] = missing[0]
+                if ratio.bound and batch == max(BATCHES):
+                    row["bound"] = spread.unmeasured(*ratio.bound)
+            else:
+                below = times[ratio.below, batch]["sized" if ratio.sized else "seconds"]
+                row["ratio"] = spread.ratio(times[ratio.above, batch]["seconds"], below)
+                if ratio.bound and batch == max(BATCHES):
+                    row["bound"] = spread.bounded(row["ratio"], *ratio.bound)
+            rows.append(row)
+    return rows
+
+
+def time_rows(present, times):
+    """Milliseconds a picture of everyone; ``resized`` tells what is in them of the maps' resizing."""
+    needs = {(one.name, one.layer): one.needs for one in present}
+    rows = []
+    for ((name, layer), batch), own in times.items():
+        for part in ("seconds", "sized"):
+            if part in own:
+                row = OrderedDict(contender=name, layer=layer, batch=batch)
+                row["resized"] = part == "sized" or needs[name, layer][-1:] in (
+                    ("ttach",),
+                    ("tf-keras-vis",),
+                )
+                row["ms"] = spread.spread(1000 * np.array(own[part]) / batch, 2)
+                if own["outside"] is not None:
+                    row["share_outside_passes"] = round(own["outside"], 4)
+                rows.append(row)
+    return rows
