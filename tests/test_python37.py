@@ -9,8 +9,10 @@ name is added there after a look at TF 1.15's API.
 """
 
 import ast
+import io
 import os
 import sys
+import tokenize
 
 import pytest
 
@@ -81,7 +83,25 @@ def parse(text):
     """Parse as Python 3.7 would; Python 3.8 and 3.9 let some later syntax pass."""
     if sys.version_info < (3, 8):
         return ast.parse(text)
-    return ast.parse(text, feature_version=(3, 7))
+    tree = ast.parse(text, feature_version=(3, 7))
+    refuse_names_in_brackets(text)
+    return tree
+
+
+def refuse_names_in_brackets(text):
+    """Raise SyntaxError for ``with (a as b, c as d):``, which Python 3.13 lets pass as 3.7's.
+
+    Until Python 3.9 ``as`` was inside brackets only in ``from module import (a as b)``.
+    """
+    depth, first = 0, None
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.NEWLINE:
+            first = None
+        elif token.type in (tokenize.NAME, tokenize.OP):
+            first = first or token.string
+            depth += (token.string in "([{") - (token.string in ")]}")
+            if token.string == "as" and depth and first != "from":
+                raise SyntaxError("line {}: 'as' in brackets".format(token.start[0]))
 
 
 def later_library(tree):
@@ -260,6 +280,7 @@ def test_symbols_are_public_in_tensorflow_115():
         "def f(a, /):\n    return a",
         "match x:\n    case 1:\n        pass",
         "with (open(a) as b, open(c) as d):\n    pass",
+        "with (\n    open(a) as b\n):\n    pass",
         "try:\n    pass\nexcept* ValueError:\n    pass",
     ],
 )
@@ -268,6 +289,18 @@ def test_later_syntax_fails(text):
         ast.parse(text)
     with pytest.raises(SyntaxError):
         parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "from os import (path as p, sep)\nimport io as i",
+        "with open(a) as b, open(c) as d:\n    e = [(b, d)]",
+        "try:\n    f(x)\nexcept (OSError, ValueError) as error:\n    raise",
+    ],
+)
+def test_earlier_syntax_passes(text):
+    parse(text)
 
 
 @pytest.mark.parametrize(
