@@ -18,6 +18,7 @@ from tqdm import tqdm
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from benchmarks.recorded import shown  # noqa: E402
 from dgl import boxes as box_ops  # noqa: E402
 from dgl.data import load_data, read_image  # noqa: E402
 from dgl.data.views import GEOMETRIES  # noqa: E402
@@ -121,13 +122,8 @@ def main(argv=None):
     parser.add_argument("--alphas", nargs="+", default=list(ALPHAS), help="values of --pa")
     parser.add_argument("--out", help="the JSON to write")
     args = parser.parse_args(argv)
-    if args.table:
-        with open(args.table, encoding="utf-8") as stream:
-            print(table(json.load(stream)))
+    if shown(args, table):
         return 0
-    for flag in ("load", "data", "out"):
-        if getattr(args, flag) is None:
-            raise UserError("--{}: expected, as --table is not given".format(flag))
     dataset = load_data(args.data, args.split, None, args.data_format)
     samples = [sample for sample in dataset.samples if sample.boxes]
     if not samples:

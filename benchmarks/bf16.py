@@ -21,6 +21,7 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from benchmarks.recorded import shown  # noqa: E402
 from dgl.errors import UserError, run_script  # noqa: E402
 from dgl.evaluation.confidence import compare  # noqa: E402
 from dgl.evaluation.plan import WSOL  # noqa: E402
@@ -123,13 +124,8 @@ def main(argv=None):
     parser.add_argument("--resamples", type=int, default=1000, help="of the intervals")
     parser.add_argument("--out", help="the JSON to write")
     args = parser.parse_args(argv)
-    if args.table:
-        with open(args.table, encoding="utf-8") as stream:
-            print(table(json.load(stream)))
+    if shown(args, table):
         return 0
-    for flag in ("load", "data", "out"):
-        if getattr(args, flag) is None:
-            raise UserError("--{}: expected, as --table is not given".format(flag))
     exact = [evaluate(args, load, FLOAT32) for load in args.load]
     rounded = [evaluate(args, load, BFLOAT16_ANYWHERE) for load in args.load]
     rows = differences(exact, rounded, args.resamples)

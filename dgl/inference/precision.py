@@ -4,9 +4,9 @@ On CPUs the graph is built in bfloat16 (:mod:`dgl.inference.bfloat16`), which on
 ``bf16`` is TF32, the tensor cores' float32 with 10 bits of mantissa, which is more exact than bfloat16;
 without it TF32 is off, so that float32 means float32.
 
-``bf16-anywhere`` does not ask the CPU. Where there are no such instructions TensorFlow's own kernels round
-as oneDNN's do, slower than in float32: it tells what bfloat16 costs in accuracy before there is a machine
-to gain by it.
+``bf16-anywhere`` does not ask the CPU. Where there are no such instructions TensorFlow's own kernels, or
+oneDNN's for AVX-512, do the same rounding, slower than float32: it tells what bfloat16 costs in accuracy
+before there is a machine to gain by it.
 """
 
 import logging
@@ -37,6 +37,11 @@ def lowers(precision: str, gpus: int = 0) -> bool:
     return precision != FLOAT32 and not gpus
 
 
+def has_bfloat16_kernels() -> bool:
+    """Whether this TensorFlow computes in bfloat16 on a CPU, with or without instructions for it."""
+    return tuple(map(int, re.findall(r"\d+", tf.VERSION)[:2])) >= _OLDEST
+
+
 def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str]] = None) -> None:
     """See that what was asked for is to be had; log one warning if it makes this CPU slower.
 
@@ -65,7 +70,7 @@ def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str
                 " nor ".join(BFLOAT16_FLAGS)
             )
         )
-    if tuple(map(int, re.findall(r"\d+", tf.VERSION)[:2])) < _OLDEST:
+    if not has_bfloat16_kernels():
         raise UserError(
             "--precision bf16: TensorFlow {} cannot; {}.{} and later can".format(
                 tf.VERSION, *_OLDEST

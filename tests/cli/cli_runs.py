@@ -3,16 +3,13 @@
 import contextlib
 import io
 import os
-import re
 import shlex
 import subprocess
 import sys
 from typing import NamedTuple
 
 import numpy as np
-import pytest
 from deterministic import TESTS, picture
-from PIL import Image
 from tiny import vgg_variables, write_list
 
 from dgl.cli import entry
@@ -20,7 +17,6 @@ from dgl.weights import ModelCard, save_npz, write_card
 
 ROOT = os.path.dirname(TESTS)
 CLASSES, SIZE = 7, 64
-_NUMBER = re.compile(r"-?\d+\.\d+(?:e[-+]?\d+)?")
 
 
 class Ended(NamedTuple):
@@ -104,31 +100,3 @@ def tree(folder):
             with open(path, "rb") as stream:
                 found[os.path.relpath(path, str(folder))] = stream.read()
     return found
-
-
-def assert_alike(found, expected):
-    """Two :func:`tree` have the same files, equal but for the last bits of a map or a probability.
-
-    TensorFlow may add in another order for one picture than for several: 1e-7 of a value, which may take
-    a pixel of a picture to the next of 256 colours.
-    """
-    assert sorted(found) == sorted(expected)
-    for name in found:
-        if found[name] == expected[name]:
-            continue
-        if name.endswith(".png"):
-            one, other = (decode(content[name]) for content in (found, expected))
-            assert one.shape == other.shape, name
-            assert np.abs(one - other).max() <= 8, name
-            assert (one != other).mean() < 1e-2, name
-        else:
-            one, other = (content[name].decode("utf-8") for content in (found, expected))
-            assert _NUMBER.split(one) == _NUMBER.split(other), name
-            assert [float(word) for word in _NUMBER.findall(one)] == pytest.approx(
-                [float(word) for word in _NUMBER.findall(other)], rel=1e-5, abs=1e-6
-            ), name
-
-
-def decode(content):
-    """(H, W, channels) int of a PNG's bytes."""
-    return np.asarray(Image.open(io.BytesIO(content)).convert("RGBA")).astype(int)

@@ -4,11 +4,16 @@ import os
 import shutil
 
 import pytest
-from cli_runs import SIZE, assert_alike, dgl, tree
+from cli_runs import SIZE, dgl, tree
 from small_network import values_of, write_npz
 
 from dgl.demo_flags import METHOD_NAMES
 from dgl.shipped import SHIPPED_PICTURES, sample_pictures
+from dgl.tf_compat import tf
+
+# On CPUs with AVX-512 TensorFlow 1.15 adds in another order for one picture than for several, 1e-7 of a
+# value: files that are to be the same to the byte are made picture by picture there.
+ALIKE = ("--batch", "1") if tf.VERSION.startswith("1.") else ()
 
 
 def localize(*words):
@@ -36,24 +41,22 @@ def test_pictures_and_folders_of_several_places(tiny, photos, tmp_path):
     shutil.copy(os.path.join(photos, "val3.jpg"), str(other / "val1.jpg"))
     one = os.path.join(photos, "val1.jpg")
     out = tmp_path / "out"
-    localize(one, other, one, "--data_path", other / "val1.jpg", "--load", tiny, "--out", out)
+    words = ("--data_path", other / "val1.jpg", "--load", tiny, "--out", out)
+    localize(one, other, one, *words + ALIKE)
     assert sorted(os.listdir(str(out))) == ["results.jsonl", "val1", "val1-2"]
     alone = tmp_path / "alone"
     localize(other / "val1.jpg", "--load", tiny, "--out", alone)
-    assert_alike(tree(alone), tree(out / "val1-2"))
-    box = "vgg_conv5_2_dgl_box.png"
-    with pytest.raises(AssertionError, match=box):  # the other picture
-        assert_alike({box: tree(alone)[box]}, {box: tree(out / "val1")[box]})
+    assert tree(alone) == tree(out / "val1-2")
 
 
 def test_going_on_writes_the_same(tiny, photos, tmp_path):
-    words = (photos, os.path.join(photos, "val1.jpg"), "--load", tiny, "--out", tmp_path)
+    words = (photos, os.path.join(photos, "val1.jpg"), "--load", tiny, "--out", tmp_path) + ALIKE
     localize(*words)
     before = tree(tmp_path)
     os.remove(str(tmp_path / "val2" / "vgg_cam.png"))
     done = localize(*words + ("--resume",))
     assert "going on after 4 of 5" in done.err
-    assert_alike(tree(tmp_path), before)
+    assert tree(tmp_path) == before
 
 
 def test_the_backbone_is_found_out(photos, tmp_path):

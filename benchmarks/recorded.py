@@ -1,0 +1,28 @@
+"""``--table`` of the benchmarks that measure checkpoints: a record's table, and no measurement."""
+
+import json
+
+from dgl.errors import UserError
+
+
+def shown(args, table):
+    """Print the table of the record ``--table``; else demand the flags of a measurement.
+
+    Args:
+        args: parsed, with ``table``, ``load``, ``data`` and ``out``, each ``None`` if not given.
+        table: record -> Markdown.
+
+    Returns:
+        bool: whether a table was asked for.
+
+    Raises:
+        UserError: neither ``--table`` nor all of the others.
+    """
+    if args.table:
+        with open(args.table, encoding="utf-8") as stream:
+            print(table(json.load(stream)))
+        return True
+    for flag in ("load", "data", "out"):
+        if getattr(args, flag) is None:
+            raise UserError("--{}: expected, as --table is not given".format(flag))
+    return False
