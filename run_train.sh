@@ -127,6 +127,6 @@ if [ -n "${DRY_RUN:-}" ]; then
     exit 0
 fi
 if [ "$recipe" = birds ] && [ ! -e "$DATA" ]; then
-    "$PYTHON" -m dgl.data.birds --out "$DATA"
+    "$PYTHON" -m dgl.datasets.birds --out "$DATA"
 fi
 exec "$@"

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import sys
-from collections import OrderedDict
 
 import numpy as np
 from tqdm import tqdm
@@ -19,14 +18,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from benchmarks.recorded import shown  # noqa: E402
-from dgl import boxes as box_ops  # noqa: E402
 from dgl.data import load_data, read_image  # noqa: E402
 from dgl.data.views import GEOMETRIES  # noqa: E402
 from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator  # noqa: E402
 from dgl.evaluation.plan import WSOL  # noqa: E402
-from dgl.evaluation.table import format_table  # noqa: E402
-from dgl.files import write_atomically  # noqa: E402
+from dgl.metrics.max_box_acc import MaxBoxAccEvaluator  # noqa: E402
+from dgl.predict import postprocess as box_ops  # noqa: E402
+from dgl.utils.files import write_atomically  # noqa: E402
+from dgl.utils.table import format_table  # noqa: E402
 
 ALPHAS = ("1", "3", "10", "30", "100")
 LIMIT = "inf"
@@ -52,7 +51,7 @@ def measure(predictor, samples, layers, alphas):
         list of ordered dicts: ``layer``, ``alpha``, ``max_box_acc``, and the median and the largest over
         pictures of the largest difference, with the mean of the mean one.
     """
-    names = OrderedDict((alpha, "dgl(pa={})".format(alpha)) for alpha in list(alphas) + [LIMIT])
+    names = {alpha: f"dgl(pa={alpha})" for alpha in list(alphas) + [LIMIT]}
     boxes = {(layer, alpha): MaxBoxAccEvaluator(0.01) for layer in layers for alpha in names}
     apart = {(layer, alpha): [] for layer in layers for alpha in alphas}
     for start in tqdm(range(0, len(samples), BATCH), unit=" batches", desc="alpha"):
@@ -77,7 +76,7 @@ def measure(predictor, samples, layers, alphas):
                 apart[layer, alpha].extend(distance(*pair) for pair in zip(raw, limit))
     rows = []
     for (layer, alpha), evaluator in boxes.items():
-        row = OrderedDict(layer=layer, alpha=alpha)
+        row = {"layer": layer, "alpha": alpha}
         row["max_box_acc"] = round(evaluator.result()["max_box_acc"], 2)
         if alpha != LIMIT:
             largest, mean = np.transpose(apart[layer, alpha])
@@ -92,10 +91,10 @@ def table(record, alpha="10"):
     """Markdown: a row a layer, maps at one alpha against those at infinity."""
     rows = {(row["layer"], row["alpha"]): row for row in record["rows"]}
     lines = [
-        "| layer | median | largest | mean | MaxBoxAcc at {} | at inf |".format(alpha),
+        f"| layer | median | largest | mean | MaxBoxAcc at {alpha} | at inf |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for layer in OrderedDict.fromkeys(row["layer"] for row in record["rows"]):
+    for layer in dict.fromkeys(row["layer"] for row in record["rows"]):
         row, limit = rows[layer, alpha], rows[layer, LIMIT]
         lines.append(
             "| {} | {:.5f} | {:.3f} | {:.5f} | {:.1f} | {:.1f} |".format(
@@ -127,20 +126,20 @@ def main(argv=None):
     dataset = load_data(args.data, args.split, None, args.data_format)
     samples = [sample for sample in dataset.samples if sample.boxes]
     if not samples:
-        raise UserError("--data {}: no picture has a box".format(args.data))
-    from dgl.predictor import Predictor
+        raise UserError(f"--data {args.data}: no picture has a box")
+    from dgl.predict.predictor import Predictor
 
-    methods = ["dgl(pa={})".format(alpha) for alpha in args.alphas + [LIMIT]]
+    methods = [f"dgl(pa={alpha})" for alpha in args.alphas + [LIMIT]]
     with Predictor(args.mode, args.load, args.clayer, methods) as predictor:
-        layers = list(OrderedDict.fromkeys(layer for _, layer in predictor.entries))
+        layers = list(dict.fromkeys(layer for _, layer in predictor.entries))
         rows = measure(predictor, samples, layers, args.alphas)
-    record = OrderedDict(
-        command="python benchmarks/alpha_limit.py " + " ".join(argv or sys.argv[1:]),
-        data=dataset.name,
-        images=len(samples),
-        mode=args.mode,
-        rows=rows,
-    )
+    record = {
+        "command": "python benchmarks/alpha_limit.py " + " ".join(argv or sys.argv[1:]),
+        "data": dataset.name,
+        "images": len(samples),
+        "mode": args.mode,
+        "rows": rows,
+    }
     write_atomically(args.out, (json.dumps(record, indent=1) + "\n").encode("utf-8"))
     print(format_table(rows, digits=4))
     return 0

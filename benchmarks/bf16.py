@@ -14,7 +14,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import OrderedDict
 
 import numpy as np
 
@@ -23,20 +22,22 @@ sys.path.insert(0, ROOT)
 
 from benchmarks.recorded import shown  # noqa: E402
 from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.evaluation.confidence import compare  # noqa: E402
 from dgl.evaluation.plan import WSOL  # noqa: E402
-from dgl.evaluation.replicates import Replicates  # noqa: E402
 from dgl.evaluation.store import read_records  # noqa: E402
-from dgl.evaluation.table import format_table  # noqa: E402
-from dgl.files import write_atomically  # noqa: E402
-from dgl.precisions import BFLOAT16_ANYWHERE, FLOAT32  # noqa: E402
+from dgl.metrics.bootstrap import (
+    Replicates,  # noqa: E402
+    compare,  # noqa: E402
+)
+from dgl.utils.cpu import BFLOAT16_ANYWHERE, FLOAT32  # noqa: E402
+from dgl.utils.files import write_atomically  # noqa: E402
+from dgl.utils.table import format_table  # noqa: E402
 
 FIGURE = "max_box_acc"
 
 
 def evaluate(args, load, precision):
-    """Evaluate one checkpoint; its records, :class:`~dgl.evaluation.gathered.Gathered`."""
-    name = "bf16_{}_{}".format(os.path.basename(os.path.normpath(load)), precision)
+    """Evaluate one checkpoint; its records, :class:`~dgl.evaluation.results.Gathered`."""
+    name = f"bf16_{os.path.basename(os.path.normpath(load))}_{precision}"
     out = os.path.join(ROOT, "evaluation", name)
     command = [sys.executable, os.path.join("test_code", "evaluate_localization.py")]
     command += ["--load", load, "--data", args.data, "--mode", args.mode, "--protocol", WSOL]
@@ -47,7 +48,7 @@ def evaluate(args, load, precision):
     print("+ " + " ".join(command), flush=True)
     code = subprocess.call(command, cwd=ROOT)
     if code:
-        raise UserError("the command above ended with exit code {}".format(code))
+        raise UserError(f"the command above ended with exit code {code}")
     return read_records(out)
 
 
@@ -55,7 +56,7 @@ def differences(exact, rounded, resamples):
     """One row an entry: MaxBoxAcc in both precisions, and how far apart they are.
 
     Args:
-        exact, rounded: lists of :class:`~dgl.evaluation.gathered.Gathered`, one a checkpoint, in float32
+        exact, rounded: lists of :class:`~dgl.evaluation.results.Gathered`, one a checkpoint, in float32
             and in bfloat16.
         resamples: int, of the interval of the difference.
 
@@ -72,7 +73,7 @@ def differences(exact, rounded, resamples):
         ]
         figures = np.array([[one.result()[FIGURE] for one in pair] for pair in pairs])
         both = [Replicates(column) for column in zip(*pairs)]
-        row = OrderedDict(method=entry[0], layer=entry[1])
+        row = {"method": entry[0], "layer": entry[1]}
         row["float32"], row["bf16"] = (round(float(v), 3) for v in figures.mean(axis=0))
         each = figures[:, 1] - figures[:, 0]
         row["difference"] = round(float(each.mean()), 3)
@@ -86,16 +87,16 @@ def differences(exact, rounded, resamples):
 
 def summarise(rows):
     """method -> its mean and its largest difference over layers, in points."""
-    found = OrderedDict()
-    for method in OrderedDict.fromkeys(row["method"] for row in rows):
+    found = {}
+    for method in dict.fromkeys(row["method"] for row in rows):
         own = [row for row in rows if row["method"] == method]
         most = max(own, key=lambda row: abs(row["difference"]))
-        found[method] = OrderedDict(
-            layers=len(own),
-            mean=round(float(np.mean([row["difference"] for row in own])), 3),
-            most=most["difference"],
-            at=most["layer"],
-        )
+        found[method] = {
+            "layers": len(own),
+            "mean": round(float(np.mean([row["difference"] for row in own])), 3),
+            "most": most["difference"],
+            "at": most["layer"],
+        }
     return found
 
 
@@ -130,14 +131,14 @@ def main(argv=None):
     rounded = [evaluate(args, load, BFLOAT16_ANYWHERE) for load in args.load]
     rows = differences(exact, rounded, args.resamples)
     plan = exact[0].plan
-    record = OrderedDict(
-        command="python benchmarks/bf16.py " + " ".join(argv or sys.argv[1:]),
-        versions=plan.versions,
-        data=plan.data,
-        checkpoints=len(args.load),
-        methods=summarise(rows),
-        rows=rows,
-    )
+    record = {
+        "command": "python benchmarks/bf16.py " + " ".join(argv or sys.argv[1:]),
+        "versions": plan.versions,
+        "data": plan.data,
+        "checkpoints": len(args.load),
+        "methods": summarise(rows),
+        "rows": rows,
+    }
     write_atomically(args.out, (json.dumps(record, indent=1) + "\n").encode("utf-8"))
     print(format_table([{k: v for k, v in row.items() if k != "each"} for row in rows], digits=2))
     return 0

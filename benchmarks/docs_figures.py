@@ -20,14 +20,14 @@ from PIL import Image
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from dgl.boxes import largest_box, normalise, resize_map  # noqa: E402
+from dgl.cli.localize_run import SHIPPED_CHECKPOINT  # noqa: E402
 from dgl.data import read_image  # noqa: E402
 from dgl.data.views import demo_input  # noqa: E402
-from dgl.demo import SHIPPED_CHECKPOINT  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
-from dgl.files import write_atomically  # noqa: E402
-from dgl.predictor import Predictor  # noqa: E402
-from dgl.rendering.overlay import draw_boxes, overlay  # noqa: E402
+from dgl.predict.overlay import draw_boxes, overlay  # noqa: E402
+from dgl.predict.postprocess import largest_box, normalise, resize_map  # noqa: E402
+from dgl.predict.predictor import Predictor  # noqa: E402
+from dgl.utils.files import write_atomically  # noqa: E402
 
 PICTURES = ("bird_golden_cap.jpg", "bird_crimson_crest.jpg", "bird_masked_hookbill.jpg")
 LAYERS = ("add", "conv5_3", "conv5_2", "conv5_1", "pool4", "conv3_3")
@@ -74,7 +74,7 @@ def main(argv=None):
     parser.add_argument("--out", default=os.path.join(ROOT, "fig"), help="folder")
     out = parser.parse_args(argv).out
     images = [read_image(os.path.join(ROOT, "images", name)) for name in PICTURES]
-    alphas = ["dgl(pa={})".format(alpha) for alpha in ALPHAS] + ["dgl(pa=10,exact)"]
+    alphas = [f"dgl(pa={alpha})" for alpha in ALPHAS] + ["dgl(pa=10,exact)"]
     extra = [(method, ALPHA_LAYER) for method in alphas]
     with Predictor("vgg", SHIPPED_CHECKPOINT, LAYERS, ["dgl"], extra=extra) as predictor:
         views = np.stack([demo_input(image, predictor.image_size) for image in images])
@@ -89,7 +89,7 @@ def main(argv=None):
         os.path.join(out, "alpha.jpg"),
         images,
         [maps[entry] for entry in extra],
-        ["alpha {}".format(alpha) for alpha in ALPHAS] + ["exact gradient"],
+        [f"alpha {alpha}" for alpha in ALPHAS] + ["exact gradient"],
     )
     return 0
 

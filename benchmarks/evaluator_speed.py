@@ -13,7 +13,6 @@ import os
 import platform
 import sys
 import time
-from collections import OrderedDict
 
 import cv2
 import numpy as np
@@ -22,11 +21,11 @@ from tqdm import tqdm
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from dgl import boxes as box_ops  # noqa: E402
 from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.evaluation.box_hits import box_hits  # noqa: E402
-from dgl.evaluation.table import format_table  # noqa: E402
-from dgl.files import write_atomically  # noqa: E402
+from dgl.metrics.box_hits import box_hits  # noqa: E402
+from dgl.predict import postprocess as box_ops  # noqa: E402
+from dgl.utils.files import write_atomically  # noqa: E402
+from dgl.utils.table import format_table  # noqa: E402
 
 SIZE = 224
 THRESHOLDS = np.arange(0, 1, 0.001)
@@ -111,7 +110,7 @@ def measure(score_map, true_boxes, rounds):
             if not np.array_equal(largest, results[1][0]) or (
                 every is not None and not np.array_equal(every, results[1][1])
             ):
-                raise UserError("{}: hits differ from those of loop_both".format(way.__name__))
+                raise UserError(f"{way.__name__}: hits differ from those of loop_both")
     return np.median(seconds, axis=0).tolist()
 
 
@@ -121,7 +120,7 @@ def _upsampled(raw):
 
 def random_maps(maps):
     """kind -> list of maps from random grids, as they are and blurred by one cell, and of noise."""
-    kinds = OrderedDict()
+    kinds = {}
     for grid in GRIDS:
         for name, blur in (("{0}x{0} blurred", 1.0), ("{0}x{0} random", 0)):
             rng = np.random.RandomState(grid)
@@ -136,18 +135,18 @@ def random_maps(maps):
 
 def real_maps(folder):
     """kind -> list of maps of the checkpoint that comes with the project, one a picture."""
+    from dgl.cli.localize_run import SHIPPED_CHECKPOINT
     from dgl.data import list_images, read_image
     from dgl.data.views import demo_input
-    from dgl.demo import SHIPPED_CHECKPOINT
-    from dgl.predictor import Predictor
+    from dgl.predict.predictor import Predictor
 
-    kinds = OrderedDict()
+    kinds = {}
     with Predictor("vgg", SHIPPED_CHECKPOINT, LAYERS, ("dgl", "cam"), gpu="-1") as predictor:
         for path in list_images(folder):
             image = demo_input(read_image(path), predictor.image_size)
             maps = predictor(image[np.newaxis]).maps
             for method, layer in predictor.entries:
-                kind = "birds {} {}".format(method, layer)
+                kind = f"birds {method} {layer}"
                 kinds.setdefault(kind, []).append(_upsampled(maps[method, layer][0]))
     return kinds
 
@@ -167,15 +166,15 @@ def summarise(kind, seconds):
         seconds: numbers (maps, 4), in the order of :data:`WAYS`.
     """
     seconds = np.asarray(seconds)
-    row = OrderedDict(kind=kind, maps=len(seconds))
+    row = {"kind": kind, "maps": len(seconds)}
     for way, values in zip(WAYS, seconds.T):
         row[way.__name__ + "_ms"] = round(1000 * float(np.median(values)), 3)
     for index, way in enumerate(WAYS[:-1]):
         ratios = seconds[:, index] / seconds[:, -1]
-        row["times_faster_than_" + way.__name__] = OrderedDict(
-            (name, round(float(value), 2))
+        row["times_faster_than_" + way.__name__] = {
+            name: round(float(value), 2)
             for name, value in zip(("median", "least", "most"), _spread(ratios))
-        )
+        }
     return row
 
 
@@ -186,7 +185,7 @@ def _spread(values):
 def _print(rows):
     flat = []
     for row in rows:
-        cells = OrderedDict((key, value) for key, value in row.items() if key in ("kind", "maps"))
+        cells = {key: value for key, value in row.items() if key in ("kind", "maps")}
         for way in WAYS:
             cells[way.__name__.replace("_", " ") + " ms"] = row[way.__name__ + "_ms"]
         ratio = row["times_faster_than_loop_largest"]
@@ -215,18 +214,20 @@ def main(argv=None):
     for kind, maps in tqdm(kinds.items(), desc="kinds"):
         seconds = [measure(one, true_box(one, rng), args.rounds) for one in maps]
         rows.append(summarise(kind, seconds))
-    record = OrderedDict(
-        command="python benchmarks/evaluator_speed.py " + " ".join(argv or sys.argv[1:]),
-        versions=OrderedDict(
-            python=platform.python_version(), numpy=np.__version__, opencv=cv2.__version__
-        ),
-        map_size=SIZE,
-        thresholds=len(THRESHOLDS),
-        rounds=args.rounds,
-        clock="processor time of one thread",
-        hits_agree=True,
-        rows=rows,
-    )
+    record = {
+        "command": "python benchmarks/evaluator_speed.py " + " ".join(argv or sys.argv[1:]),
+        "versions": {
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "opencv": cv2.__version__,
+        },
+        "map_size": SIZE,
+        "thresholds": len(THRESHOLDS),
+        "rounds": args.rounds,
+        "clock": "processor time of one thread",
+        "hits_agree": True,
+        "rows": rows,
+    }
     write_atomically(args.out, (json.dumps(record, indent=1) + "\n").encode("utf-8"))
     _print(rows)
     return 0

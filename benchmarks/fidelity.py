@@ -22,8 +22,8 @@ from tqdm import tqdm
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests")]
 
-from dgl.boxes import normalise  # noqa: E402
 from dgl.errors import UserError, run_script  # noqa: E402
+from dgl.predict.postprocess import normalise  # noqa: E402
 
 SEEDS = (1, 7)
 SIZE = 224
@@ -36,7 +36,7 @@ def write_maps(path):
 
     from dgl.backbones import PAPER_MODES, get_backbone
     from dgl.data.views import demo_input
-    from dgl.predictor import Predictor
+    from dgl.predict.predictor import Predictor
 
     found = {}
     for mode in tqdm(PAPER_MODES, desc="networks"):
@@ -48,7 +48,7 @@ def write_maps(path):
                 for seed in SEEDS:
                     maps = predictor(demo_input(picture(seed), SIZE)[np.newaxis]).maps
                     for index, layer in enumerate(layers):
-                        key = "{}|{:02d}|{}|{}".format(mode, index, layer, seed)
+                        key = f"{mode}|{index:02d}|{layer}|{seed}"
                         found[key.replace("/", ":")] = maps["dgl", layer][0]
     np.savez_compressed(path, **found)
 
@@ -57,7 +57,7 @@ def compare(one, other):
     """Rows of (network, layer, largest difference of each picture, largest mean difference)."""
     with np.load(one) as first, np.load(other) as second:
         if set(first.files) != set(second.files):
-            raise UserError("{} and {}: maps of different layers".format(one, other))
+            raise UserError(f"{one} and {other}: maps of different layers")
         off = {key: np.abs(normalise(first[key]) - normalise(second[key])) for key in first.files}
     rows = []
     for key in sorted(off):
@@ -66,8 +66,8 @@ def compare(one, other):
             both = [off["|".join((mode, index, layer, str(s)))] for s in SEEDS]
             rows.append(
                 [mode, "{} {}".format(int(index), layer.replace(":", "/"))]
-                + ["{:.0e}".format(d.max()) for d in both]
-                + ["{:.0e}".format(max(d.mean() for d in both))]
+                + [f"{d.max():.0e}" for d in both]
+                + [f"{max(d.mean() for d in both):.0e}"]
             )
     return rows
 
@@ -86,7 +86,7 @@ def main(argv=None):
     if args.command == "maps":
         write_maps(args.out)
         return 0
-    heading = ["network", "layer"] + ["picture {}".format(s) for s in SEEDS] + ["mean"]
+    heading = ["network", "layer"] + [f"picture {s}" for s in SEEDS] + ["mean"]
     print(tabulate(compare(args.one, args.other), heading, disable_numparse=True))
     return 0
 

@@ -13,7 +13,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import OrderedDict
 
 import numpy as np
 
@@ -21,12 +20,15 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.evaluation.confidence import compare, intervals  # noqa: E402
-from dgl.evaluation.metrics import RANKING  # noqa: E402
-from dgl.evaluation.replicates import Replicates  # noqa: E402
 from dgl.evaluation.store import has_records, read_records  # noqa: E402
-from dgl.evaluation.table import format_table  # noqa: E402
-from dgl.files import write_atomically  # noqa: E402
+from dgl.evaluation.summary import RANKING  # noqa: E402
+from dgl.metrics.bootstrap import (  # noqa: E402
+    Replicates,  # noqa: E402
+    compare,
+    intervals,
+)
+from dgl.utils.files import write_atomically  # noqa: E402
+from dgl.utils.table import format_table  # noqa: E402
 
 REFERENCE = "dgl"
 
@@ -35,12 +37,12 @@ def _call(command, environment=None):
     print("+ " + " ".join(command), flush=True)
     code = subprocess.call(command, cwd=ROOT, env=dict(os.environ, **(environment or {})))
     if code:
-        raise UserError("the command above ended with exit code {}".format(code))
+        raise UserError(f"the command above ended with exit code {code}")
 
 
 def _one_seed(args, seed):
     """Train and evaluate one seed; returns its folder."""
-    name = "bench_{}_{}_{}".format(args.backbone, args.name, seed)
+    name = f"bench_{args.backbone}_{args.name}_{seed}"
     out = os.path.join(ROOT, "evaluation", name)
     if has_records(out) and os.path.exists(os.path.join(out, "metrics.json")):
         return out
@@ -69,17 +71,14 @@ def _figures(evaluators, resamples):
     """figure -> mean, each seed's own, and the interval of the mean."""
     both = Replicates(evaluators)
     found = intervals(both, resamples) if resamples else {}
-    return OrderedDict(
-        (
-            name,
-            {
-                "mean": float(np.mean(values)),
-                "seeds": values,
-                "interval": list(found.get(name, ())),
-            },
-        )
+    return {
+        name: {
+            "mean": float(np.mean(values)),
+            "seeds": values,
+            "interval": list(found.get(name, ())),
+        }
         for name, values in both.each().items()
-    )
+    }
 
 
 def aggregate(folders, resamples=1000):
@@ -104,11 +103,11 @@ def aggregate(folders, resamples=1000):
             metrics.append(json.load(stream))
     plan = runs[0].plan
     if any(run.plan.entries != plan.entries for run in runs):
-        raise UserError("{}: results of other entries than {}".format(folders[-1], folders[0]))
+        raise UserError(f"{folders[-1]}: results of other entries than {folders[0]}")
     errors = _figures([run.classification[plan.protocols[0]] for run in runs], resamples)
-    summary = OrderedDict(top1_error=errors["top1_error"])
+    summary = {"top1_error": errors["top1_error"]}
     for key in ("matrix", "chosen", "comparisons", "alpha"):
-        summary[key] = OrderedDict()
+        summary[key] = {}
     for protocol in plan.protocols:
         evaluators = [run.localization for run in runs]
         summary["matrix"][protocol] = [
@@ -150,14 +149,14 @@ def _row(evaluators, runs, entry, resamples):
 def _chosen(metrics):
     """method -> the entry that each seed settled for it."""
     rows = [
-        OrderedDict(
-            (row["method"], (row["method"], row["layer"]))
+        {
+            row["method"]: (row["method"], row["layer"])
             for row in own["selection"]["rows"]
             if row["chosen"]
-        )
+        }
         for own in metrics
     ]
-    return OrderedDict((method, [own[method] for own in rows]) for method in rows[0])
+    return {method: [own[method] for own in rows] for method in rows[0]}
 
 
 def _same_alpha(runs):
@@ -184,15 +183,13 @@ def _print(summary):
     for protocol, rows in summary["chosen"].items():
         flat = []
         for row in rows:
-            cells = OrderedDict(method=row["method"], layers=", ".join(row["layers"]))
+            cells = {"method": row["method"], "layers": ", ".join(row["layers"])}
             for figure, value in row.items():
                 if isinstance(value, dict):
                     cells[figure] = value["mean"]
-                    cells[figure + " 95 %"] = "-".join(
-                        "{:.1f}".format(v) for v in value["interval"]
-                    )
+                    cells[figure + " 95 %"] = "-".join(f"{v:.1f}" for v in value["interval"])
             flat.append(cells)
-        print("\n{}\n{}".format(protocol, format_table(flat)))
+        print(f"\n{protocol}\n{format_table(flat)}")
         print(format_table([{k: v for k, v in c.items() if k != "interval"}
                             for c in summary["comparisons"][protocol]] or [{"b": "none"}],
                            digits={"p_value": 4}))  # fmt: skip
@@ -226,13 +223,13 @@ def main(argv=None):
     args.name = args.name or os.path.basename(args.data)
     folders = [_one_seed(args, seed) for seed in args.seeds]
     plan = read_records(folders[0]).plan
-    summary = OrderedDict(
-        command="python benchmarks/localization.py " + " ".join(argv or sys.argv[1:]),
-        versions=plan.versions,
-        data=plan.data,
-        model={k: v for k, v in plan.model.items() if k != "load"},
-        seeds=args.seeds,
-    )
+    summary = {
+        "command": "python benchmarks/localization.py " + " ".join(argv or sys.argv[1:]),
+        "versions": plan.versions,
+        "data": plan.data,
+        "model": {k: v for k, v in plan.model.items() if k != "load"},
+        "seeds": args.seeds,
+    }
     summary.update(aggregate(folders, args.resamples))
     write_atomically(args.out, _encode(summary))
     _print(summary)

@@ -24,5 +24,5 @@ def shown(args, table):
         return True
     for flag in ("load", "data", "out"):
         if getattr(args, flag) is None:
-            raise UserError("--{}: expected, as --table is not given".format(flag))
+            raise UserError(f"--{flag}: expected, as --table is not given")
     return False

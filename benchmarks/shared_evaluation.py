@@ -36,7 +36,7 @@ def main(argv=None):
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3, help="of each, in turns")
     args = parser.parse_args(argv)
-    seconds = {"one process": [], "{} workers".format(args.workers): []}
+    seconds = {"one process": [], f"{args.workers} workers": []}
     one, shared = seconds
     with tempfile.TemporaryDirectory() as folder:
         outs = {name: os.path.join(folder, name.replace(" ", "_")) for name in seconds}
@@ -50,18 +50,16 @@ def main(argv=None):
                     with open(os.path.join(out, name), "rb") as stream:
                         found.append(stream.read())
                 if found[0] != found[1]:
-                    raise SystemExit("{} differs".format(name))
+                    raise SystemExit(f"{name} differs")
         with open(os.path.join(outs[one], RESULTS[0]), encoding="utf-8") as stream:
             images = json.load(stream)["data"]["images"]
-    print("{} images, {} cores, the same bytes".format(images, os.cpu_count()))
+    print(f"{images} images, {os.cpu_count()} cores, the same bytes")
     for name, found in seconds.items():
         print(
-            "{}: {:.1f} s (median of {}, {:.1f} to {:.1f})".format(
-                name, statistics.median(found), len(found), min(found), max(found)
-            )
+            f"{name}: {statistics.median(found):.1f} s (median of {len(found)}, {min(found):.1f} to {max(found):.1f})"
         )
     ratios = [a / b for a, b in zip(seconds[one], seconds[shared])]
-    print("ratio, one process to workers: {:.2f}".format(statistics.median(ratios)))
+    print(f"ratio, one process to workers: {statistics.median(ratios):.2f}")
 
 
 if __name__ == "__main__":

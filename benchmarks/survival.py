@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import OrderedDict
 
 import numpy as np
 from tqdm import tqdm
@@ -28,7 +27,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.files import write_atomically  # noqa: E402
+from dgl.utils.files import write_atomically  # noqa: E402
 
 CLASSES, PICTURES, SIDE = 4, 18, 48
 BATCHES = 40
@@ -38,7 +37,7 @@ _AFTER_WRITE = 0.03  # seconds: kills near a file follow its appearance by less
 _UNFINISHED = ("tempstate", ".tmp", "_temp", ".copy")
 
 
-class Training(object):
+class Training:
     """The real script on a few small pictures, shuffled and augmented, kept every second."""
 
     name = "training"
@@ -50,20 +49,20 @@ class Training(object):
 
     def out(self, run):
         """Folder of the results of run number ``run``."""
-        return os.path.join(self._folder, "train_log", "run{}".format(run))
+        return os.path.join(self._folder, "train_log", f"run{run}")
 
     def command(self, run):
         """The command that begins run number ``run``, or goes on with it."""
         flags = (
             "--data data --seed 3 --width 0.125 --norm bn --final-size 32 --gpu=-1 --workers 1 "
             "--lr-epochs 3,7 --save-minutes 0.015 --resume "
-            "--batch {} --steps {} --epoch {} --logdir run{}"
-        ).format(self.batch, self.steps, self.epochs, run)
+            f"--batch {self.batch} --steps {self.steps} --epoch {self.epochs} --logdir run{run}"
+        )
         return [sys.executable, os.path.join(ROOT, "train_code", "dgl_vgg.py")] + flags.split()
 
     def progress(self, run):
         """int: steps that a resume need not do again."""
-        from dgl.training.keeping import last_checkpoint
+        from dgl.training.checkpointing import last_checkpoint
 
         prefix = last_checkpoint(self.out(run))
         return int(prefix.rpartition("-")[2]) if prefix else 0
@@ -74,8 +73,8 @@ class Training(object):
         from dgl.weights import open_checkpoint
 
         out = self.out(run)
-        found = OrderedDict()
-        for prefix in ("model-{}".format(self.steps * self.epochs), "min-val-error-top1"):
+        found = {}
+        for prefix in (f"model-{self.steps * self.epochs}", "min-val-error-top1"):
             checkpoint = open_checkpoint(os.path.join(out, prefix))
             for name in sorted(checkpoint.shapes):
                 found[prefix + ":" + name] = np.asarray(checkpoint.read(name)).tobytes()
@@ -88,7 +87,7 @@ class Training(object):
         return found
 
 
-class Evaluation(object):
+class Evaluation:
     """The batch evaluation of the checkpoint that comes with the project, a picture a batch."""
 
     name = "evaluation"
@@ -99,7 +98,7 @@ class Evaluation(object):
 
     def out(self, run):
         """Folder of the results of run number ``run``."""
-        return os.path.join(self._folder, "run{}".format(run))
+        return os.path.join(self._folder, f"run{run}")
 
     def command(self, run):
         """The command that begins run number ``run``, or goes on with it."""
@@ -122,7 +121,7 @@ class Evaluation(object):
 
     def results(self, run):
         """What has to be equal: name -> bytes."""
-        found = OrderedDict()
+        found = {}
         for name in ("metrics.json", "images.csv", "records.json"):
             with open(os.path.join(self.out(run), name), "rb") as stream:
                 found[name] = stream.read()
@@ -142,8 +141,8 @@ def write_pictures(data, split, count=PICTURES):
         lines = []
         for index in range(count):
             picture = rng.randint(0, 256, (SIDE, SIDE, 3), dtype="uint8")
-            Image.fromarray(picture).save(os.path.join(data, name, "{}.png".format(index)))
-            lines.append("{}.png {} 5 5 40 40".format(index, index % CLASSES))
+            Image.fromarray(picture).save(os.path.join(data, name, f"{index}.png"))
+            lines.append(f"{index}.png {index % CLASSES} 5 5 40 40")
         path = os.path.join(data, "labels", "noise", name + ".txt")
         write_atomically(path, ("\n".join(lines) + "\n").encode("utf-8"))
 
@@ -172,7 +171,7 @@ def _unfinished(folder):
     return {name for name in names if any(mark in name for mark in _UNFINISHED)}
 
 
-class Attempt(object):
+class Attempt:
     """One process of a run, to be killed or to end by itself."""
 
     def __init__(self, work, run, folder):
@@ -186,7 +185,7 @@ class Attempt(object):
     def _over(self):
         if time.time() - self._started > _LONGEST:
             self.kill()
-            raise UserError("hangs: {}".format(self.text()[-2000:]))
+            raise UserError(f"hangs: {self.text()[-2000:]}")
         return self._process.poll() is not None
 
     def wait(self, seconds=float("inf")):
@@ -256,10 +255,19 @@ def survive(make, kills, seed=0, progress=True):
         compared).
     """
     rng = random.Random(seed)
-    figures = OrderedDict(
-        (name, 0)
-        for name in "kills near_a_write unfinished_files mid_run runs failed_resumes lost "
-        "differing compared".split()
+    figures = dict.fromkeys(
+        [
+            "kills",
+            "near_a_write",
+            "unfinished_files",
+            "mid_run",
+            "runs",
+            "failed_resumes",
+            "lost",
+            "differing",
+            "compared",
+        ],
+        0,
     )
     folder = tempfile.mkdtemp()
     try:
@@ -268,7 +276,7 @@ def survive(make, kills, seed=0, progress=True):
         started = time.time()
         whole.wait()
         if whole.code:
-            raise UserError("the undisturbed run failed: {}".format(whole.text()[-2000:]))
+            raise UserError(f"the undisturbed run failed: {whole.text()[-2000:]}")
         duration = time.time() - started
         expected = work.results("whole")
         with tqdm(total=kills, unit=" kills", desc=work.name, disable=not progress) as bar:
@@ -300,7 +308,7 @@ def _one_run(work, folder, rng, duration, kills, figures, bar):
         if over:
             if attempt.code:
                 figures["failed_resumes"] += 1
-                raise UserError("a resume failed: {}".format(attempt.text()[-2000:]))
+                raise UserError(f"a resume failed: {attempt.text()[-2000:]}")
             return
         attempt.kill()
         now = work.progress(run)
@@ -331,7 +339,7 @@ def table(record):
     names = sorted(WORK, reverse=True)
     lines = ["| | " + " | ".join(names) + " |", "|---" * (1 + len(names)) + "|"]
     for words, key in _ROWS:
-        values = ["{:,}".format(record[name][key]) for name in names]
+        values = [f"{record[name][key]:,}" for name in names]
         lines.append("| {} | {} |".format(words, " | ".join(values)))
     return "\n".join(lines)
 
@@ -347,18 +355,16 @@ def main(argv=None):
     args = parser.parse_args(argv)
     from dgl.tf_compat import tf
 
-    record = OrderedDict()
+    record = {}
     if args.only and os.path.exists(args.out):
         with open(args.out) as stream:
-            record = json.load(stream, object_pairs_hook=OrderedDict)
+            record = json.load(stream)
     for name in [args.only] if args.only else sorted(WORK):
-        record[name] = OrderedDict(
-            command="python -m benchmarks.survival --kills {} --seed {} --only {} --out {}".format(
-                args.kills, args.seed, name, args.out
-            ),
-            tensorflow=tf.VERSION,
-            python=platform.python_version(),
-        )
+        record[name] = {
+            "command": f"python -m benchmarks.survival --kills {args.kills} --seed {args.seed} --only {name} --out {args.out}",
+            "tensorflow": tf.VERSION,
+            "python": platform.python_version(),
+        }
         record[name].update(survive(WORK[name], args.kills, args.seed))
         print(name, dict(record[name]))
     write_atomically(args.out, (json.dumps(record, indent=1) + "\n").encode("utf-8"))

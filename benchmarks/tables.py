@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from dgl.errors import run_script  # noqa: E402
-from dgl.rendering.layer_matrix import layer_method_matrix  # noqa: E402
+from dgl.report.layer_charts import layer_method_matrix  # noqa: E402
 
 _WSOL, _FIXED = "wsolevaluation", "fixed_threshold"
 _COLUMNS = (
@@ -55,7 +55,7 @@ def methods_table(record):
             value = rows[protocol, method][figure]
             best = max(row[figure]["mean"] for (p, _), row in rows.items() if p == protocol)
             text = "{:.1f}".format(value["mean"])
-            text = "**{}**".format(text) if text == "{:.1f}".format(best) else text
+            text = f"**{text}**" if text == f"{best:.1f}" else text
             if figure in _WITH_INTERVAL:
                 text += " ({:.1f} to {:.1f})".format(*value["interval"])
             cells.append(text)
@@ -71,11 +71,9 @@ def methods_table(record):
 def seeds_table(record):
     """Markdown: BoxAcc of each seed, by method, for how far trainings lie apart."""
     rows = sorted(record["chosen"][_WSOL], key=lambda row: -row["box_acc"]["mean"])
-    heading = ["BoxAcc"] + ["seed {}".format(seed) for seed in record["seeds"]]
+    heading = ["BoxAcc"] + [f"seed {seed}" for seed in record["seeds"]]
     lines = [heading, ["---"] * len(heading)]
-    lines += [
-        [row["method"]] + ["{:.1f}".format(v) for v in row["box_acc"]["seeds"]] for row in rows
-    ]
+    lines += [[row["method"]] + [f"{v:.1f}" for v in row["box_acc"]["seeds"]] for row in rows]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
@@ -116,7 +114,7 @@ def alpha_table(record):
     value = {name: row["max_box_acc"]["mean"] for name, row in zip(names, rows)}
     lines = [["alpha"] + alphas, ["---"] * (len(alphas) + 1)]
     for title, end in (("kernel's gradient", ""), ("exact gradient", ",exact")):
-        lines.append([title] + ["{:.1f}".format(value[alpha + end]) for alpha in alphas])
+        lines.append([title] + [f"{value[alpha + end]:.1f}" for alpha in alphas])
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
@@ -135,7 +133,7 @@ def checkpoint_table(metrics):
             (wsol, "max_box_acc_v2"),
             (wsol, "pxap"),
         ):
-            text = "{:.1f}".format(row[figure])
+            text = f"{row[figure]:.1f}"
             if figure in ("gt_known", "max_box_acc", "pxap"):
                 text += " ({:.1f} to {:.1f})".format(*row[figure + "_interval"])
             cells.append(text)
@@ -152,7 +150,7 @@ def speed_table(record):
         ratio = row["times_faster_than_loop_largest"]
         cells = [row["kind"]]
         for key in ("loop_largest_ms", "loop_both_ms", "component_trees_ms"):
-            cells.append("{:.1f} ms".format(row[key]))
+            cells.append(f"{row[key]:.1f} ms")
         cells.append(
             "{:.1f} ({:.1f} to {:.1f})".format(ratio["median"], ratio["least"], ratio["most"])
         )

@@ -11,7 +11,6 @@ import argparse
 import io
 import os
 import sys
-from collections import OrderedDict
 
 import cv2
 import numpy as np
@@ -21,17 +20,12 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.files import write_atomically  # noqa: E402
-from dgl.rendering.chart_style import (  # noqa: E402
-    PALETTE,
-    QUIET,
-    new_figure,
-    styled,
-)
+from dgl.report.chart_style import PALETTE, QUIET, new_figure, styled  # noqa: E402
 from dgl.tf_compat import tf  # noqa: E402
-from dgl.training.epoch_line import THROUGHPUT  # noqa: E402
+from dgl.training.attention_callback import GT_KNOWN  # noqa: E402
+from dgl.training.callbacks import THROUGHPUT  # noqa: E402
 from dgl.training.statistics import read_rows  # noqa: E402
-from dgl.training.watching import GT_KNOWN  # noqa: E402
+from dgl.utils.files import write_atomically  # noqa: E402
 
 _PREFIX = "maps/"
 _VAL_ERROR = "val-error-top1"
@@ -44,7 +38,7 @@ _DPI = 110
 
 def read_events(folder):
     """(tag -> step -> RGB picture, tag -> step -> wall time) of the event files in a log folder."""
-    images, times = OrderedDict(), {}
+    images, times = {}, {}
     for name in sorted(os.listdir(folder)):
         if not name.startswith("events.out.tfevents"):
             continue
@@ -56,7 +50,7 @@ def read_events(folder):
                     rgb = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
                     images.setdefault(value.tag, {})[event.step] = rgb
     if not images:
-        raise UserError("{}: no maps in its event files; expected a training's log".format(folder))
+        raise UserError(f"{folder}: no maps in its event files; expected a training's log")
     return images, times
 
 
@@ -84,7 +78,7 @@ def draw(path, images, rows, pictures):
         rows: of ``stats.json``.
         pictures: numbers of watched pictures.
     """
-    step_of = OrderedDict((row["epoch_num"], row["global_step"]) for row in rows)
+    step_of = {row["epoch_num"]: row["global_step"] for row in rows}
     epochs = [epoch for epoch in step_of if step_of[epoch] in next(iter(images.values()))]
     columns = _chosen(epochs)
     tags = [list(images)[number] for number in pictures]
@@ -118,7 +112,7 @@ def draw(path, images, rows, pictures):
                 panel.imshow(part, interpolation="bilinear")
                 panel.set_axis_off()
                 if row == 0:
-                    name = "picture" if column == 0 else "epoch {}".format(columns[column - 1])
+                    name = "picture" if column == 0 else f"epoch {columns[column - 1]}"
                     panel.set_title(name, fontsize=11, pad=5)
         _curves(axes, rows)
         _save(figure, path)
@@ -172,7 +166,7 @@ def main(argv=None):
     images, times = read_events(args.logdir)
     rows = [row for row in read_rows(args.logdir) if row["epoch_num"] > 0]
     draw(args.out, images, rows, args.pictures)
-    print("watching, and keeping: {:.1f} % of the time".format(100 * share_of_time(times)))
+    print(f"watching, and keeping: {100 * share_of_time(times):.1f} % of the time")
     return 0
 
 

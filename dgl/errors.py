@@ -1,12 +1,13 @@
-"""The one exception that stands for bad input, and how a script ends on it."""
+"""Bad input: `UserError`, how a script ends on it, and text that is safe to print on a terminal.
+
+The one exception that stands for bad input, and how a script ends on it.
+"""
 
 import os
 import select
 import signal
 import sys
 from typing import Any, Callable, List, Optional
-
-from dgl.terminal import printable
 
 
 class UserError(Exception):
@@ -17,7 +18,7 @@ class UserError(Exception):
     """
 
     def __init__(self, message: object = ""):
-        super(UserError, self).__init__(printable(str(message)))
+        super().__init__(printable(str(message)))
 
 
 class Stopped(Exception):
@@ -28,7 +29,7 @@ class Stopped(Exception):
     """
 
     def __init__(self, message: object, exit_code: int):
-        super(Stopped, self).__init__(printable(str(message)))
+        super().__init__(printable(str(message)))
         self.exit_code = exit_code
 
 
@@ -49,10 +50,10 @@ def run_script(main: Callable[[Any], Any], argv: Optional[List[str]] = None) -> 
         code = main(argv)
         sys.stdout.flush()
     except UserError as error:
-        sys.stderr.write("error: {}\n".format(error))
+        sys.stderr.write(f"error: {error}\n")
         code = 1
     except Stopped as stopped:
-        sys.stderr.write("{}\n".format(stopped))
+        sys.stderr.write(f"{stopped}\n")
         code = stopped.exit_code
     except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
@@ -78,3 +79,22 @@ def _output_is_gone():
         # The interpreter flushes once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), output)
     return is_gone
+
+
+# Text from outside (names of files, of classes) as it may be shown on a terminal.
+
+
+def printable(text: str) -> str:
+    """One line without anything that a terminal obeys.
+
+    Args:
+        text: str, possibly with the surrogates that stand for bytes of a file name which are no UTF-8.
+
+    Returns:
+        str: line ends are spaces; control characters, marks that turn the direction of writing, and
+        surrogates are escaped as Python writes them (``\\x1b``).
+    """
+    text = " ".join(text.splitlines())
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -6,13 +6,12 @@ import numpy as np
 
 from dgl.attribution.build import CHANNELS_LAST
 from dgl.attribution.gradients import KERNEL
-from dgl.boxes import largest_box, normalise, resize_map
-from dgl.data.geometry import resize_bilinear_tf1
 from dgl.data.image_io import read_image
-from dgl.data.views import demo_input
-from dgl.map_session import MapSession
-from dgl.pipeline import chunks_of
-from dgl.precisions import FLOAT32
+from dgl.data.views import demo_input, resize_bilinear_tf1
+from dgl.predict.map_session import MapSession
+from dgl.predict.postprocess import largest_box, normalise, resize_map
+from dgl.utils.cpu import FLOAT32
+from dgl.utils.parallel import chunks_of
 
 Picture = Union[str, np.ndarray]
 DEFAULT_LAYER = 2
@@ -37,7 +36,7 @@ class Localization(NamedTuple):
     box: Tuple[int, int, int, int]
 
 
-class Localizer(object):
+class Localizer:
     """Pictures in, :class:`Localization` out.
 
     Made by :meth:`from_checkpoint` or :meth:`from_graph`; to be closed, or used in a ``with``::
@@ -47,7 +46,7 @@ class Localizer(object):
                 print(found.class_index, found.probability, found.box)
 
     Attributes:
-        predictor: the :class:`~dgl.map_session.MapSession` behind it, for raw maps.
+        predictor: the :class:`~dgl.predict.map_session.MapSession` behind it, for raw maps.
         entry: (method, layer), the map that boxes are of.
         threshold: float in [0, 1], share of the map's maximum that counts as object.
     """
@@ -75,9 +74,9 @@ class Localizer(object):
             ValueError: a threshold or a batch out of range.
         """
         if not 0 <= threshold <= 1:
-            raise ValueError("threshold {}: expected a value in [0, 1]".format(threshold))
+            raise ValueError(f"threshold {threshold}: expected a value in [0, 1]")
         if batch < 1:
-            raise ValueError("batch {}: expected 1 or more".format(batch))
+            raise ValueError(f"batch {batch}: expected 1 or more")
         self.predictor = predictor
         self.entry = predictor.entries[0]
         self.threshold = threshold
@@ -111,14 +110,14 @@ class Localizer(object):
             method: out of :data:`dgl.attribution.METHODS`.
             alpha: target score of DGL's loss gradient, see :func:`dgl.attribution.loss_gradients`.
             threshold: float in [0, 1], share of the map's maximum that counts as object.
-            image_size, data_set, gpu, precision: see :class:`~dgl.predictor.Predictor`.
+            image_size, data_set, gpu, precision: see :class:`~dgl.predict.predictor.Predictor`.
             batch: pictures a run of the network.
 
         Raises:
             UserError: no such checkpoint, or one that does not fit; unknown mode, layer or method.
             ValueError: a threshold or a batch out of range.
         """
-        from dgl.predictor import Predictor
+        from dgl.predict.predictor import Predictor
         from dgl.weights.identify import mode_for
 
         if mode is None:
@@ -163,28 +162,33 @@ class Localizer(object):
         """A localizer of any TF-1-style graph.
 
         Args:
-            logits: (N, classes) float tensor, before softmax (:func:`dgl.graphs.logits_of` finds them
+            logits: (N, classes) float tensor, before softmax (:func:`dgl.foreign.logits_of` finds them
                 behind one).
             activations: the layer, (N, H, W, C) after its ReLU, or several, as name -> tensor, of which
                 the first gives the box.
             image: the tensor to feed; by default the one placeholder of pictures.
             preprocess: (N, S, S, 3) float32 RGB in 0..255 -> what the network was trained on
-                (:mod:`dgl.graphs.preprocessing` has the usual ones); by default fed as it is.
+                (:mod:`dgl.foreign.preprocessing` has the usual ones); by default fed as it is.
             method: out of :data:`dgl.attribution.METHODS`.
             alpha, semantics: see :func:`dgl.attribution.loss_gradients`.
             threshold: float in [0, 1], share of the map's maximum that counts as object.
             image_size: side of the input in pixels; by default that of ``image``, else 224.
             head_weights, data_format, session, feeds: see
-                :class:`~dgl.graph_predictor.GraphPredictor`.
+                :class:`~dgl.predict.graph_predictor.GraphPredictor`.
             class_names: one name a class, or ``None``.
             batch: pictures a run of the network.
 
         Raises:
             ValueError: tensors that do not fit together; see
-                :class:`~dgl.graph_predictor.GraphPredictor`.
+                :class:`~dgl.predict.graph_predictor.GraphPredictor`.
             UserError: unknown method.
         """
-        from dgl.graph_predictor import GraphPredictor, image_shape, is_channels_first, named
+        from dgl.predict.graph_predictor import (
+            GraphPredictor,
+            image_shape,
+            is_channels_first,
+            named,
+        )
 
         predictor = GraphPredictor(
             logits,
@@ -281,9 +285,7 @@ def _pixels(image):
     pixels = np.asarray(image)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         raise ValueError(
-            "picture: expected a path or uint8 of shape (H, W, 3), got {} of shape {}".format(
-                pixels.dtype, pixels.shape
-            )
+            f"picture: expected a path or uint8 of shape (H, W, 3), got {pixels.dtype} of shape {pixels.shape}"
         )
     return pixels
 
@@ -296,8 +298,6 @@ def _classes_of(class_index, count):
         return [int(class_index)] * count
     if len(class_index) != count:
         raise ValueError(
-            "class_index: expected {} classes, one a picture, got {}".format(
-                count, len(class_index)
-            )
+            f"class_index: expected {count} classes, one a picture, got {len(class_index)}"
         )
     return [int(value) for value in class_index]

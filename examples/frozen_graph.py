@@ -13,11 +13,11 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from dgl.data.image_io import read_image  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
-from dgl.graphs import layers_of, load_frozen, logits_of  # noqa: E402
-from dgl.graphs.preprocessing import PREPROCESSINGS  # noqa: E402
+from dgl.foreign import layers_of, load_frozen, logits_of  # noqa: E402
+from dgl.foreign.preprocessing import PREPROCESSINGS  # noqa: E402
 from dgl.localizer import Localizer  # noqa: E402
-from dgl.rendering.overlay import draw_boxes, overlay, write_image  # noqa: E402
-from dgl.shipped import sample_pictures  # noqa: E402
+from dgl.predict.overlay import draw_boxes, overlay, write_image  # noqa: E402
+from dgl.utils.shipped import sample_pictures  # noqa: E402
 from examples.shipped_model import write_frozen  # noqa: E402
 
 
@@ -38,14 +38,14 @@ def main(argv=None):
     logits = logits_of(loaded.output(args.output))  # before the softmax
     layers = layers_of(logits)
     for index, (name, tensor) in enumerate(layers.items()):
-        print("layer {:2} {} {}".format(index, name, tensor.shape.as_list()[1:]))
+        print(f"layer {index:2} {name} {tensor.shape.as_list()[1:]}")
     activation = list(layers.values())[args.layer]
 
     preprocess = PREPROCESSINGS[args.preprocess]
     with Localizer.from_graph(logits, activation, preprocess=preprocess) as localizer:
         (found,) = localizer([args.picture])
-    print("class {} with probability {:.3f}".format(found.class_index, found.probability))
-    print("box {} from layer {}".format(found.box, activation.op.name))
+    print(f"class {found.class_index} with probability {found.probability:.3f}")
+    print(f"box {found.box} from layer {activation.op.name}")
 
     drawn = draw_boxes(overlay(read_image(args.picture), found.map), found.box)
     write_image(os.path.join(args.out, "frozen_graph.png"), drawn)

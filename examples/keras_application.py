@@ -13,13 +13,13 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from dgl.data.image_io import read_image  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
-from dgl.graphs import layers_of, logits_of  # noqa: E402
-from dgl.graphs.preprocessing import PREPROCESSINGS  # noqa: E402
-from dgl.inference import open_session  # noqa: E402
+from dgl.foreign import layers_of, logits_of  # noqa: E402
+from dgl.foreign.preprocessing import PREPROCESSINGS  # noqa: E402
 from dgl.localizer import Localizer  # noqa: E402
-from dgl.rendering.overlay import draw_boxes, overlay, write_image  # noqa: E402
-from dgl.shipped import sample_pictures  # noqa: E402
+from dgl.predict.overlay import draw_boxes, overlay, write_image  # noqa: E402
+from dgl.predict.session import open_session  # noqa: E402
 from dgl.tf_compat import tf  # noqa: E402
+from dgl.utils.shipped import sample_pictures  # noqa: E402
 
 
 def main(argv=None):
@@ -54,9 +54,9 @@ def main(argv=None):
             session=session,  # it has the weights
         ) as localizer:
             (found,) = localizer([args.picture])
-    print("layer {}, one of {}".format(layers[args.layer].op.name, len(layers)))
-    print("class {} with probability {:.4f}".format(found.class_index, found.probability))
-    print("box {}".format(found.box))
+    print(f"layer {layers[args.layer].op.name}, one of {len(layers)}")
+    print(f"class {found.class_index} with probability {found.probability:.4f}")
+    print(f"box {found.box}")
 
     drawn = draw_boxes(overlay(read_image(args.picture), found.map), found.box)
     write_image(os.path.join(args.out, "keras_application.png"), drawn)

@@ -14,8 +14,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 from dgl.data.image_io import list_images, read_image  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
 from dgl.localizer import Localizer  # noqa: E402
-from dgl.rendering.overlay import draw_boxes, overlay, write_image  # noqa: E402
-from dgl.shipped import SHIPPED_CHECKPOINT, SHIPPED_PICTURES  # noqa: E402
+from dgl.predict.overlay import draw_boxes, overlay, write_image  # noqa: E402
+from dgl.utils.shipped import SHIPPED_CHECKPOINT, SHIPPED_PICTURES  # noqa: E402
 
 
 def main(argv=None):
@@ -34,7 +34,7 @@ def main(argv=None):
         for path, found in zip(paths, localizer(paths)):
             name = os.path.splitext(os.path.basename(path))[0]
             label = localizer.class_name(found.class_index)
-            print("{:28} {:22} {:.3f} {}".format(name, label, found.probability, found.box))
+            print(f"{name:28} {label:22} {found.probability:.3f} {found.box}")
             drawn = draw_boxes(overlay(read_image(path), found.map), found.box)
             write_image(os.path.join(args.out, name + ".png"), drawn)
 

@@ -16,11 +16,11 @@ import numpy as np  # noqa: E402
 
 from dgl.data.image_io import read_image  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
-from dgl.graphs import layers_of, load_saved_model, logits_of, pooled_layer  # noqa: E402
-from dgl.graphs.preprocessing import PREPROCESSINGS  # noqa: E402
+from dgl.foreign import layers_of, load_saved_model, logits_of, pooled_layer  # noqa: E402
+from dgl.foreign.preprocessing import PREPROCESSINGS  # noqa: E402
 from dgl.localizer import Localizer  # noqa: E402
-from dgl.rendering.overlay import draw_boxes, overlay, write_image  # noqa: E402
-from dgl.shipped import sample_pictures  # noqa: E402
+from dgl.predict.overlay import draw_boxes, overlay, write_image  # noqa: E402
+from dgl.utils.shipped import sample_pictures  # noqa: E402
 from examples.shipped_model import write_saved_model  # noqa: E402
 
 
@@ -48,7 +48,7 @@ def main(argv=None):
         layer = pooled[0] if pooled else last
         with Localizer.from_graph(logits, layer, preprocess=preprocess, method=method) as localizer:
             (found,) = localizer([image])
-        print("{:8} class {} box {}".format(method, found.class_index, found.box))
+        print(f"{method:8} class {found.class_index} box {found.box}")
         drawn.append(draw_boxes(overlay(image, found.map), found.box))
     write_image(os.path.join(args.out, "saved_model.png"), np.concatenate(drawn, axis=1))
 

@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from dgl.demo import make_parser, run  # noqa: E402
+from dgl.cli.localize_run import make_parser, run  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
 
 

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from dgl.evaluation.gathered import Gathered, picture_key
 from dgl.evaluation.plan import Plan
+from dgl.evaluation.results import Gathered, picture_key
 
 ENTRY = ("dgl", "conv5_3")
 PLAN = Plan(
@@ -35,7 +35,7 @@ def filled(positions, plan=PLAIN, broken=(), seed=0):
     for position in positions:
         key = picture_key(position)
         if position in broken:
-            gathered.errors[key] = ("{}.jpg".format(position), "no picture")
+            gathered.errors[key] = (f"{position}.jpg", "no picture")
             continue
         rng = np.random.RandomState(1000 * seed + position)
         score_map = rng.rand(12, 12)
@@ -47,5 +47,5 @@ def filled(positions, plan=PLAIN, broken=(), seed=0):
             evaluator.add(score_map, [[2, 2, 8, 9]], ids=key, **kind)
         columns = gathered.pictures.state_dict()["columns"]
         gathered.pictures.append([key], **{name: [position] for name in columns})
-        gathered.names[key] = "{}.jpg".format(position)
+        gathered.names[key] = f"{position}.jpg"
     return gathered

@@ -4,8 +4,6 @@ Independent of TensorFlow and of ``dgl.backbones``: variables come as name -> ar
 TF-slim's names, at any width. Pictures and activations are (N, H, W, C). Sums are float64.
 """
 
-from collections import OrderedDict
-
 import numpy as np
 
 VGG_BLOCKS = ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3))
@@ -20,25 +18,20 @@ SLIM_6 = (
     ("avg", "Conv2d_0b_1x1"),
 )
 SLIM_POOL = ("avg", "Conv2d_0b_1x1")
-SLIM_BLOCKS = OrderedDict(
-    [
-        ("Mixed_5b", SLIM_5 + (SLIM_TRIPLE, SLIM_POOL)),
-        ("Mixed_5c", SLIM_5C + (SLIM_TRIPLE, SLIM_POOL)),
-        ("Mixed_5d", SLIM_5 + (SLIM_TRIPLE, SLIM_POOL)),
-        (
-            "Mixed_6a",
-            (
-                ("Conv2d_1a_1x1",),
-                ("Conv2d_0a_1x1", "Conv2d_0b_3x3", "Conv2d_1a_1x1"),
-                ("max",),
-            ),
-        ),
-        ("Mixed_6b", SLIM_6),
-        ("Mixed_6c", SLIM_6),
-        ("Mixed_6d", SLIM_6),
-        ("Mixed_6e", SLIM_6),
-    ]
-)
+SLIM_BLOCKS = {
+    "Mixed_5b": SLIM_5 + (SLIM_TRIPLE, SLIM_POOL),
+    "Mixed_5c": SLIM_5C + (SLIM_TRIPLE, SLIM_POOL),
+    "Mixed_5d": SLIM_5 + (SLIM_TRIPLE, SLIM_POOL),
+    "Mixed_6a": (
+        ("Conv2d_1a_1x1",),
+        ("Conv2d_0a_1x1", "Conv2d_0b_3x3", "Conv2d_1a_1x1"),
+        ("max",),
+    ),
+    "Mixed_6b": SLIM_6,
+    "Mixed_6c": SLIM_6,
+    "Mixed_6d": SLIM_6,
+    "Mixed_6e": SLIM_6,
+}
 
 
 def preprocess(bgr, order, mean, std):
@@ -118,14 +111,14 @@ def vgg(image, variables, first_padding="SAME", head="linear"):
 
     ``first_padding``: ``"VALID"`` for a picture that is already padded.
     """
-    points, out, padding = OrderedDict(), image, first_padding
+    points, out, padding = {}, image, first_padding
     for block, repeats in VGG_BLOCKS:
         for index in range(1, repeats + 1):
-            name = "conv{}_{}".format(block, index)
+            name = f"conv{block}_{index}"
             out = points[name] = _tensorpack_conv(variables, name, out, padding=padding)
             padding = "SAME"
         if block < len(VGG_BLOCKS):
-            out = points["pool{}".format(block)] = max_pool(out, 2, 2)
+            out = points[f"pool{block}"] = max_pool(out, 2, 2)
     if "add/W" in variables:
         out = points["add"] = _tensorpack_conv(variables, "add", out)
         pooled = out.mean(axis=(1, 2))
@@ -155,12 +148,12 @@ def _squeeze_excite(variables, scope, features):
 
 def resnet(image, variables, depth=50, strides=(1, 2, 1, 1), head="linear"):
     """Bottleneck ResNet, with squeeze-excite where its layers are among the variables."""
-    points = OrderedDict()
+    points = {}
     out = points["conv0"] = _tensorpack_conv(variables, "conv0", image, 2)
     out = points["pool0"] = max_pool(out, 3, 2)
     for group, blocks in enumerate(RESNET_BLOCKS[depth]):
         for block in range(blocks):
-            scope = "group{}/block{}".format(group, block)
+            scope = f"group{group}/block{block}"
             stride = strides[group] if block == 0 else 1
             inner = _tensorpack_conv(variables, scope + "/conv1", out)
             inner = _tensorpack_conv(variables, scope + "/conv2", inner, stride)
@@ -198,7 +191,7 @@ def _slim_biased(variables, name, features):
 
 def inception(image, variables, first_padding="SAME", head=None):
     """Inception-V3 to Mixed_6e, SAME everywhere; with ``head``, its name, on to the logits."""
-    points = OrderedDict()
+    points = {}
 
     def conv(name, features, stride=1, padding="SAME"):
         points[name] = _slim_conv(variables, name, features, stride, padding)
@@ -219,7 +212,7 @@ def inception(image, variables, first_padding="SAME", head=None):
                 elif step == "avg":
                     branch = average_pool(branch)
                 else:
-                    name = "{}/Branch_{}/{}".format(block, index, step)
+                    name = f"{block}/Branch_{index}/{step}"
                     branch = _slim_conv(variables, name, branch)
             outputs.append(branch)
         out = points[block] = np.concatenate(outputs, axis=-1)

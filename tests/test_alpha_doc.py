@@ -12,7 +12,7 @@ from dgl.errors import UserError
 
 @pytest.mark.parametrize("name", ["birds", "photos5"])
 def test_the_page_has_the_record_s_table(root, name):
-    path = os.path.join(root, "benchmarks", "results", "alpha_limit_{}.json".format(name))
+    path = os.path.join(root, "benchmarks", "results", f"alpha_limit_{name}.json")
     with open(path, encoding="utf-8") as stream:
         expected = table(json.load(stream))
     with open(os.path.join(root, "docs", "alpha.md"), encoding="utf-8") as stream:
@@ -26,7 +26,7 @@ def test_distance_is_of_normalised_maps():
     assert largest == pytest.approx(0.5) and mean == pytest.approx(0.125)
 
 
-class _Maps(object):
+class _Maps:
     """Maps at alpha 10 are those at infinity but for one place of the second picture."""
 
     image_size = 32
@@ -45,7 +45,7 @@ def test_rows_by_layer_and_alpha(tmp_path):
 
     samples = []
     for number in range(2):
-        path = str(tmp_path / "{}.png".format(number))
+        path = str(tmp_path / f"{number}.png")
         Image.fromarray(np.full((32, 32, 3), 7, np.uint8)).save(path)
         samples.append(Sample(str(number), path, 0, ((8, 8, 31, 31),)))
     ten, limit = measure(_Maps(), samples, ["a"], ["10"])

@@ -94,7 +94,7 @@ def _maps(path, move=0.0, layers=("0|add", "1|conv5_3")):
         for seed in (1, 7):
             score_map = np.arange(16.0).reshape(4, 4) * seed
             score_map[1, 1] += move * 15 * seed if seed == 7 and layer == "1|conv5_3" else 0
-            maps["vgg|0{}|{}".format(layer, seed)] = score_map
+            maps[f"vgg|0{layer}|{seed}"] = score_map
     np.savez(str(path), **maps)
     return str(path)
 

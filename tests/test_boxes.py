@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dgl import boxes as box_ops
+from dgl.predict import postprocess as box_ops
 
 THRESHOLDS = np.arange(0, 1, 0.01)
 

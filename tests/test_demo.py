@@ -24,9 +24,9 @@ from PIL import Image
 from small_network import values_of, write_npz
 
 from dgl.errors import UserError
-from dgl.fingerprint import weights_fingerprint
-from dgl.inference.precision import has_bfloat16_kernels
-from dgl.processor import cpu_flags, has_bfloat16
+from dgl.predict.precision import has_bfloat16_kernels
+from dgl.utils.cpu import cpu_flags, has_bfloat16
+from dgl.utils.files import weights_fingerprint
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +133,11 @@ def test_box_follows_the_threshold(vgg, photo, tmp_path):
 )
 def test_raw_maps(vgg, photo, tmp_path, layer, name, side):
     demo(vgg, photo, tmp_path, "--clayer", layer, "--save-maps")
-    dgl = np.load(str(tmp_path / "vgg_{}_dgl.npy".format(name)))
+    dgl = np.load(str(tmp_path / f"vgg_{name}_dgl.npy"))
     cam = np.load(str(tmp_path / "vgg_cam.npy"))
     assert (dgl.shape, cam.shape) == ((side, side), (4, 4))
     assert dgl.dtype == cam.dtype == np.float32
-    assert record_of(tmp_path, "vgg_{}_dgl.json".format(name))["layer"] == name
+    assert record_of(tmp_path, f"vgg_{name}_dgl.json")["layer"] == name
 
 
 def _save_exif(image, path):
@@ -289,9 +289,7 @@ def test_outdir_that_cannot_be_made(vgg, photo, tmp_path):
 
 def test_script_ends_with_one_line(photo, tmp_path):
     command = [sys.executable, SCRIPT, "--load", "gone.npz", "--data_path", photo]
-    done = subprocess.run(
-        command, cwd=str(tmp_path), stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=300
-    )
+    done = subprocess.run(command, cwd=str(tmp_path), capture_output=True, timeout=300)
     lines = done.stderr.decode().splitlines()
     assert done.returncode == 1
     assert len(lines) == 1, lines

@@ -12,8 +12,8 @@ from PIL import Image
 from small_network import values_of, write_tensorflow
 
 from dgl.backbones import PAPER_MODES, get_backbone
-from dgl.processor import cpu_flags
 from dgl.tf_compat import tf
+from dgl.utils.cpu import cpu_flags
 
 # Stored maps: (network, layer) -> the largest difference allowed. Those of layer 2 are the original
 # program's, the others this one's on TensorFlow 1.15.5. On the kind of CPU that a map was stored on, 3e-6
@@ -63,7 +63,7 @@ def test_fidelity(full_size, tmp_path):
     mode, prefix, photo = full_size
     environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
     for layer, most, usual in allowed(mode):
-        flags = "--mode {} --image_size 224 --clayer {} --save-maps --gpu=-1".format(mode, layer)
+        flags = f"--mode {mode} --image_size 224 --clayer {layer} --save-maps --gpu=-1"
         out = tmp_path / str(layer)
         subprocess.run(
             [sys.executable, SCRIPT, "--load", prefix, "--data_path", photo, "--outdir", str(out)]
@@ -72,7 +72,7 @@ def test_fidelity(full_size, tmp_path):
             env=environment,
         )
         stem = "{}_{}_dgl".format(mode, get_backbone(mode).layers[layer].replace("/", "_"))
-        stored = np.load(os.path.join(REFERENCE, "{}_clayer{}.npz".format(mode, layer)))
+        stored = np.load(os.path.join(REFERENCE, f"{mode}_clayer{layer}.npz"))
         with stored as expected:
             assert record_of(out, stem + ".json")["class_index"] == int(expected["argmax"][0])
             for method, name in (("dgl", stem), ("cam", mode + "_cam")):
@@ -80,7 +80,7 @@ def test_fidelity(full_size, tmp_path):
                 assert found.shape == expected[method].shape
                 difference = np.abs(_normalise(found) - _normalise(expected[method]))
                 # Mostly below 1e-5. Convolutions round as in TensorFlow 1.15, BatchNorm's reciprocal
-                # square root does not always, so that a ReLU may switch; see dgl/arithmetic.py.
+                # square root does not always, so that a ReLU may switch; see dgl/tf_compat.py.
                 assert np.percentile(difference, 98) < usual, (method, layer)
                 assert difference.max() < most, (method, layer)
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from dgl.demo_files import folder_names
+from dgl.report.image_files import folder_names
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def test_folder_names(names, expected):
 
 def test_many_names_take_linear_time():
     def seconds(count):
-        paths = ["{}/{}.png".format(i % 3, i // 2 if i % 4 else 0) for i in range(count)]
+        paths = [f"{i % 3}/{i // 2 if i % 4 else 0}.png" for i in range(count)]
         start = time.process_time()
         names = folder_names(paths)
         assert len(names) == count

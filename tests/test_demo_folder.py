@@ -22,9 +22,9 @@ from deterministic import picture
 from PIL import Image
 from small_network import values_of, write_npz
 
-from dgl.boxes import normalise
 from dgl.errors import UserError
-from dgl.predictor import Predictor
+from dgl.predict.postprocess import normalise
+from dgl.predict.predictor import Predictor
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def seven(tmp_path_factory):
     folder = tmp_path_factory.mktemp("seven")
     for seed in range(7):
         image = picture(seed)[:: 2 + seed % 3, :: 2 + seed % 2]
-        Image.fromarray(image).save(str(folder / "p{}.png".format(seed)))
+        Image.fromarray(image).save(str(folder / f"p{seed}.png"))
     return folder
 
 
@@ -90,8 +90,8 @@ def results_of(folder):
 def test_results_of_a_folder_are_in_one_file_in_the_order_of_the_pictures(vgg, seven, tmp_path):
     demo(vgg, seven, tmp_path, "--batch", 3)
     records = results_of(tmp_path)
-    assert [r["image"] for r in records] == [str(seven / "p{}.png".format(i)) for i in range(7)]
-    assert records == [record_of(tmp_path / "p{}".format(i)) for i in range(7)]
+    assert [r["image"] for r in records] == [str(seven / f"p{i}.png") for i in range(7)]
+    assert records == [record_of(tmp_path / f"p{i}") for i in range(7)]
 
 
 @pytest.mark.parametrize("batch, workers", [(2, 1), (3, 4), (100, 2)])

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from dgl import devices
 from dgl.errors import UserError
 from dgl.tf_compat import tf
+from dgl.utils import devices
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 

@@ -76,7 +76,7 @@ def test_a_message_is_one_printable_line(message, shown, capsys):
     with pytest.raises(SystemExit) as caught:
         run_script(fail)
     assert caught.value.code == 1
-    assert capsys.readouterr().err == "error: {}\n".format(shown)
+    assert capsys.readouterr().err == f"error: {shown}\n"
 
 
 @pytest.mark.parametrize("code", [130, 143])

@@ -7,7 +7,7 @@ import re
 def recorded(root, name):
     """network -> layer index -> the differences of both pictures."""
     found = {}
-    path = os.path.join(root, "benchmarks", "results", "fidelity_{}_kernels.txt".format(name))
+    path = os.path.join(root, "benchmarks", "results", f"fidelity_{name}_kernels.txt")
     with open(path, encoding="utf-8") as stream:
         for line in stream.read().splitlines()[2:]:
             network, index, _, one, other, _ = line.split()
@@ -36,4 +36,4 @@ def test_the_table_is_the_record(root):
     for network, indices, cells in rows:
         for record, cell in zip(records, cells):
             largest = [max(record[network][i][picture] for i in indices) for picture in (0, 1)]
-            assert cell == " / ".join("{:.0e}".format(v).replace("e-0", "e-") for v in largest)
+            assert cell == " / ".join(f"{v:.0e}".replace("e-0", "e-") for v in largest)

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from dgl.errors import UserError
-from dgl.files import write_atomically
+from dgl.utils.files import write_atomically
 
 
 def test_the_bytes_are_written_and_nothing_else_is_left(tmp_path):
@@ -43,7 +43,7 @@ def test_a_failure_keeps_the_earlier_file_and_leaves_no_other(tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     if failing == "replace":
-        monkeypatch.setattr("dgl.files.os.replace", fail)
+        monkeypatch.setattr("dgl.utils.files.os.replace", fail)
     else:
         monkeypatch.setattr("builtins.open", fail)
     with pytest.raises(UserError, match=r"a\.txt: cannot be written \(No space left on device\)"):

@@ -1,6 +1,6 @@
 """A checkpoint's fingerprint is of all its files and of no other's."""
 
-from dgl.fingerprint import weights_fingerprint
+from dgl.utils.files import weights_fingerprint
 
 
 def test_weights_have_the_fingerprint_of_all_their_files(tmp_path):

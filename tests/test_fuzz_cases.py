@@ -46,7 +46,7 @@ def test_seeds_and_random_changes_to_them(tmp_path, name):
     assert accepted, "none of the seeds is a valid file"
     for data in mutations(seeds, target.tokens, MUTATIONS):
         found = examine(target, data, str(tmp_path))
-        assert found is None, "{}\n{}\n{!r}".format(found[0], found[1], data)
+        assert found is None, f"{found[0]}\n{found[1]}\n{data!r}"
 
 
 @pytest.mark.parametrize("case", cases.names())

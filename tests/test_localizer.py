@@ -7,13 +7,13 @@ import pytest
 from deterministic import picture
 from small_network import values_of, write_npz
 
-from dgl.boxes import largest_box, normalise, resize_map
+from dgl.cli.localize_run import SHIPPED_CHECKPOINT
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
-from dgl.demo import SHIPPED_CHECKPOINT
 from dgl.errors import UserError
 from dgl.localizer import Localization, Localizer
-from dgl.predictor import Predictor
+from dgl.predict.postprocess import largest_box, normalise, resize_map
+from dgl.predict.predictor import Predictor
 
 PICTURES = [picture(1), picture(2, 180, 260), picture(3, 64, 64)]
 

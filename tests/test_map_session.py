@@ -5,7 +5,7 @@ import pytest
 from deterministic import picture
 from small_network import values_of, write_npz
 
-from dgl.predictor import Predictor
+from dgl.predict.predictor import Predictor
 
 SIZE = 64
 METHODS = ("dgl", "cam", "layercam", "dgl-no-class")

@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 import dgl
-from dgl.demo import SHIPPED_CHECKPOINT
+from dgl.cli.localize_run import SHIPPED_CHECKPOINT
 
 tomllib = pytest.importorskip("tomllib")  # Python 3.11
 
@@ -58,7 +58,7 @@ def test_the_extra_for_development_is_the_requirements_file(root, project):
 
 
 def test_one_version(root):
-    assert "version: {}\n".format(dgl.__version__) in read(root, "CITATION.cff")
+    assert f"version: {dgl.__version__}\n" in read(root, "CITATION.cff")
     newest = re.search(r"^## (\S+)", read(root, "CHANGELOG.md"), re.MULTILINE).group(1)
     assert newest == dgl.__version__
 
@@ -72,7 +72,7 @@ def built(root, tmp_path_factory):
         [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(out), root],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        universal_newlines=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout[-2000:]
     return out

@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from dgl.parallel import ordered_map
+from dgl.utils.parallel import ordered_map
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5, None])

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dgl.pipeline import chunks_of, overlapped
+from dgl.utils.parallel import chunks_of, overlapped
 
 LONG = 20  # seconds until a wait for another thread counts as failed
 

@@ -7,7 +7,7 @@ from small_network import values_of, write_npz
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
-from dgl.predictor import Predictor
+from dgl.predict.predictor import Predictor
 from dgl.weights import ModelCard, write_card
 
 SIZE = 64
@@ -92,7 +92,7 @@ def test_class_out_of_range(predictor, images, class_index):
     wrong = next(c for c in class_index if not 0 <= c < CLASSES)
     with pytest.raises(UserError) as caught:
         predictor(images, class_index)
-    assert "class {} is out of range".format(wrong) in str(caught.value)
+    assert f"class {wrong} is out of range" in str(caught.value)
     assert "0 to 4" in str(caught.value)
 
 

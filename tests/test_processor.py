@@ -1,6 +1,6 @@
 """What the CPU says of itself, read off a file like Linux's."""
 
-from dgl.processor import cpu_flags, cpu_info, has_bfloat16
+from dgl.utils.cpu import cpu_flags, cpu_info, has_bfloat16
 
 
 def test_flags_of_the_first_processor(tmp_path):

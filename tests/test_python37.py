@@ -101,7 +101,7 @@ def refuse_names_in_brackets(text):
             first = first or token.string
             depth += (token.string in "([{") - (token.string in ")]}")
             if token.string == "as" and depth and first != "from":
-                raise SyntaxError("line {}: 'as' in brackets".format(token.start[0]))
+                raise SyntaxError(f"line {token.start[0]}: 'as' in brackets")
 
 
 def later_library(tree):

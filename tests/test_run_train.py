@@ -17,9 +17,8 @@ def run(root, *arguments, **environment):
     variables.update({"DRY_RUN": "1", "PYTHON": "python"}, **environment)
     return subprocess.run(
         ["sh", os.path.join(folder, "run_train.sh")] + list(arguments),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
         env=variables,
         cwd=folder,
     )
@@ -44,15 +43,13 @@ def command(root, *arguments, **environment):
 def test_the_papers_commands(root, backbone, start, data):
     line = command(root, backbone, data, DATA="/data/set", GPU="0,1")
     epochs = 2 if (backbone, data) == ("resnet50se", "imagenet") else 30
-    flags = "--{} {} --epoch {} --load {} --gpu 0,1 --data /data/set --logdir {}_{}".format(
-        data, PAPER, epochs, backbone, backbone, data
-    )
+    flags = f"--{data} {PAPER} --epoch {epochs} --load {backbone} --gpu 0,1 --data /data/set --logdir {backbone}_{data}"
     assert line == start + flags
 
 
 def test_nothing_configured_is_the_embedded_data(root):
     line = command(root)
-    assert line.startswith("python train_code/dgl_vgg.py {} --norm bn".format(SMALL))
+    assert line.startswith(f"python train_code/dgl_vgg.py {SMALL} --norm bn")
     assert line.endswith("--data data/birds --logdir vgg_birds")
 
 

@@ -5,10 +5,10 @@ import os
 
 import numpy as np
 
-from dgl.boxes import iou
-from dgl.data.birds.data_set import SAMPLE_SIDE, SAMPLES
-from dgl.data.birds.drawing import render_bird
-from dgl.demo import SHIPPED_CHECKPOINT, SHIPPED_PICTURES, make_parser, run
+from dgl.cli.localize_run import SHIPPED_CHECKPOINT, SHIPPED_PICTURES, make_parser, run
+from dgl.datasets.birds.data_set import SAMPLE_SIDE, SAMPLES
+from dgl.datasets.birds.drawing import render_bird
+from dgl.predict.postprocess import iou
 from dgl.weights import open_checkpoint, read_card
 
 
@@ -22,7 +22,7 @@ def test_the_demo_names_the_birds_and_finds_most_of_them(tmp_path):
     for class_index, seed in SAMPLES:
         name = read_card(SHIPPED_CHECKPOINT).class_names[class_index]
         picture = render_bird(class_index, np.random.default_rng(seed), SAMPLE_SIDE)
-        folder = tmp_path / "bird_{}".format(name.lower())
+        folder = tmp_path / f"bird_{name.lower()}"
         with open(str(folder / "vgg_conv5_3_dgl.json"), encoding="utf-8") as stream:
             record = json.load(stream)
         right += record["class_name"] == name
@@ -47,4 +47,4 @@ def test_every_package_is_in_the_distribution(root):
     ]
     assert len(found) > 10
     for name in found:
-        assert '  "{}",\n'.format(name) in text
+        assert f'  "{name}",\n' in text

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from dgl.terminal import printable
+from dgl.errors import printable
 
 
 @pytest.mark.parametrize("text", ["", "plain.jpg", "été 鳥 Ω", "back\\slash", "a  b", "'\""])

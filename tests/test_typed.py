@@ -17,35 +17,35 @@ PACKAGE = os.path.join(ROOT, "dgl")
 
 # What is imported from most; those at the end load TensorFlow.
 CORE = (
-    "dgl.boxes",
+    "dgl.predict.postprocess",
     "dgl.data.image_io",
     "dgl.data.layouts",
     "dgl.data.sample",
     "dgl.data.views",
-    "dgl.evaluation.classification",
-    "dgl.evaluation.confidence",
-    "dgl.evaluation.entries",
-    "dgl.evaluation.fixed_threshold",
-    "dgl.evaluation.gathered",
-    "dgl.evaluation.localization",
-    "dgl.evaluation.max_box_acc",
-    "dgl.evaluation.pixel_ap",
+    "dgl.metrics.classification",
+    "dgl.metrics.bootstrap",
+    "dgl.evaluation.fusion",
+    "dgl.metrics.fixed_threshold",
+    "dgl.evaluation.results",
+    "dgl.evaluation.run",
+    "dgl.metrics.max_box_acc",
+    "dgl.metrics.pixel_ap",
     "dgl.evaluation.plan",
-    "dgl.evaluation.state",
+    "dgl.metrics.evaluator",
     "dgl.evaluation.store",
-    "dgl.parallel",
-    "dgl.pipeline",
-    "dgl.rendering.gallery",
-    "dgl.rendering.overlay",
-    "dgl.backbones.base",
+    "dgl.utils.parallel",
+    "dgl.utils.parallel",
+    "dgl.report.gallery",
+    "dgl.predict.overlay",
+    "dgl.backbones.registry",
     "dgl.attribution.build",
-    "dgl.attribution.dual_gradients",
-    "dgl.attribution.evidence",
+    "dgl.attribution.dgl",
+    "dgl.attribution.registry",
     "dgl.attribution.gradients",
-    "dgl.attribution.methods",
-    "dgl.inference.build",
+    "dgl.attribution.registry",
+    "dgl.predict.frozen",
     "dgl.localizer",
-    "dgl.predictor",
+    "dgl.predict.predictor",
     "dgl.weights.checkpoint",
     "dgl.weights.restore",
 )
@@ -83,7 +83,7 @@ def untyped(tree):
         plain = getattr(given, "posonlyargs", []) + given.args
         rest = [given.vararg, given.kwarg]
         arguments = plain[has_own:] + given.kwonlyargs + [a for a in rest if a is not None]
-        found += ["{}({})".format(name, a.arg) for a in arguments if a.annotation is None]
+        found += [f"{name}({a.arg})" for a in arguments if a.annotation is None]
         is_known = node.name == "__init__" and arguments
         if node.returns is None and not is_known:
             found.append(name + " ->")

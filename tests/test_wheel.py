@@ -39,9 +39,7 @@ def environment(root, tmp_path_factory):
 
 def run(environment, *words, **options):
     command = [os.path.join(environment, "dgl")] + list(words)
-    return subprocess.run(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, **options
-    )
+    return subprocess.run(command, capture_output=True, text=True, **options)
 
 
 def test_a_picture_is_localized_within_ten_seconds(environment, root, tmp_path):

@@ -15,7 +15,7 @@ def vgg_shapes(classes, head="linear", norm="none"):
     """Variable name -> shape of VGG16-GAP at width 1/8, written down without building it."""
     shapes, below = {}, 3
     layers = [
-        ("conv{}_{}".format(block, index), channels)
+        (f"conv{block}_{index}", channels)
         for block, (channels, repeats) in enumerate(_BLOCKS, 1)
         for index in range(1, repeats + 1)
     ]
@@ -25,7 +25,7 @@ def vgg_shapes(classes, head="linear", norm="none"):
             shapes[name + "/b"] = (channels,)
         else:
             for part in ("gamma", "beta", "mean/EMA", "variance/EMA"):
-                shapes["{}/bn/{}".format(name, part)] = (channels,)
+                shapes[f"{name}/bn/{part}"] = (channels,)
         below = channels
     shapes[head + "/W"] = (below, classes)
     shapes[head + "/b"] = (classes,)

@@ -3,8 +3,6 @@
 Activation S (N, H, W, C) -> 1 x 1 convolution -> ReLU -> global average pooling -> linear: ``z``.
 """
 
-from collections import OrderedDict
-
 import numpy as np
 
 from dgl.attribution import build_maps
@@ -17,7 +15,7 @@ N, H, W, C, HIDDEN, CLASSES = 3, 4, 5, 6, 7, 8
 CLASS_INDEX = np.array([2, 0, 7], "int32")
 
 
-class TinyNetwork(object):
+class TinyNetwork:
     """Float64 weights and activations from a seed; every result in closed form."""
 
     def __init__(self, seed=0):
@@ -87,7 +85,7 @@ class TinyNetwork(object):
         )
 
 
-class Tensors(object):
+class Tensors:
     """Graph tensors of a tiny network: S, the hidden layer after its ReLU, z, linear weights."""
 
     def __init__(self, activation, hidden, logits, weights):
@@ -99,7 +97,7 @@ class Tensors(object):
 
 def network_of(tensors):
     """The tensors as a built backbone."""
-    endpoints = OrderedDict([("activation", tensors.activation), ("hidden", tensors.hidden)])
+    endpoints = {"activation": tensors.activation, "hidden": tensors.hidden}
     return Network(tensors.logits, endpoints, tensors.weights)
 
 

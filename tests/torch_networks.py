@@ -5,7 +5,6 @@ is built, so nothing is shared with the graphs under test.
 """
 
 import re
-from collections import OrderedDict
 
 import numpy as np
 import torch
@@ -34,7 +33,7 @@ def max_pool(x, size, stride, same=False):
     return F.max_pool2d(x, size, stride)
 
 
-class Network(object):
+class Network:
     """Forward pass by backbone.
 
     Args:
@@ -46,10 +45,10 @@ class Network(object):
     def __init__(self, mode, values, training=False):
         self.mode = mode
         self.training = training
-        self.variables = OrderedDict(
-            (name, torch.tensor(np.asarray(value, "float64"))) for name, value in values.items()
-        )
-        self.endpoints = OrderedDict()
+        self.variables = {
+            name: torch.tensor(np.asarray(value, "float64")) for name, value in values.items()
+        }
+        self.endpoints = {}
 
     def __call__(self, x):
         """Logits (N, classes) of :func:`prepare`'s output; fills :attr:`endpoints`, in NCHW."""
@@ -90,21 +89,21 @@ class Network(object):
     def _vgg(self, x):
         for block, repeats in enumerate((2, 2, 3, 3, 3), 1):
             for index in range(1, repeats + 1):
-                name = "conv{}_{}".format(block, index)
+                name = f"conv{block}_{index}"
                 x = self._keep(name, F.relu(self._conv(x, name + "/W", biases=name + "/b")))
             if block < 5:
-                x = self._keep("pool{}".format(block), max_pool(x, 2, 2))
+                x = self._keep(f"pool{block}", max_pool(x, 2, 2))
         return self._head(self._keep("add", F.relu(self._conv(x, "add/W", biases="add/b"))))
 
     def _conv_norm(self, x, name, stride=1):
         x = self._conv(x, name + "/W", stride)
         parts = ("mean/EMA", "variance/EMA", "beta", "gamma")
-        return self._norm(x, *("{}/bn/{}".format(name, part) for part in parts))
+        return self._norm(x, *(f"{name}/bn/{part}" for part in parts))
 
     def _resnet(self, x):
         x = self._keep("conv0", F.relu(self._conv_norm(x, "conv0", 2)))
         x = self._keep("pool0", max_pool(x, 3, 2, same=True))
-        blocks = OrderedDict.fromkeys(
+        blocks = dict.fromkeys(
             match.group(0)
             for match in (re.match(r"group\d/block\d+", name) for name in self.variables)
             if match
@@ -126,12 +125,12 @@ class Network(object):
         name = "InceptionV3/" + name
         x = self._conv(x, name + "/weights", stride)
         parts = ("moving_mean", "moving_variance", "beta")
-        names = ("{}/BatchNorm/{}".format(name, part) for part in parts)
+        names = (f"{name}/BatchNorm/{part}" for part in parts)
         return F.relu(self._norm(x, *names, epsilon=1e-3))
 
     def _mixed(self, x, block):
-        found = re.compile("InceptionV3/({}/Branch_\\d)/([^/]+)/weights".format(block))
-        branches = OrderedDict()
+        found = re.compile(f"InceptionV3/({block}/Branch_\\d)/([^/]+)/weights")
+        branches = {}
         for match in filter(None, map(found.match, sorted(self.variables))):
             branches.setdefault(match.group(1), []).append(match.group(2))
         outputs = []
@@ -147,9 +146,7 @@ class Network(object):
         if block == "Mixed_6a":
             outputs.append(max_pool(x, 3, 1, same=True))
         if block == "Mixed_6e":
-            outputs = [
-                self._keep("Mixed_6e_branch_{}".format(i), out) for i, out in enumerate(outputs)
-            ]
+            outputs = [self._keep(f"Mixed_6e_branch_{i}", out) for i, out in enumerate(outputs)]
         return self._keep(block, torch.cat(outputs, 1))
 
     def _inception(self, x):
@@ -162,7 +159,7 @@ class Network(object):
         for block in ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e"):
             x = self._mixed(x, "Mixed_" + block)
         for name in ("add2", "add1"):
-            scope = "InceptionV3/Logits/{}/".format(name)
+            scope = f"InceptionV3/Logits/{name}/"
             x = self._conv(x, scope + "weights", biases=scope + "biases")
             x = self._keep(name, F.relu(x))
         weights = next(n for n in self.variables if re.search("Conv2d_1c_1x1_[^/]+/weights", n))

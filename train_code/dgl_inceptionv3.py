@@ -6,13 +6,13 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from dgl.cli.train_flags import make_parser  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
-from dgl.training.flags import make_parser  # noqa: E402
 
 
 def main(argv=None):
     args = make_parser(__doc__.splitlines()[0], modes=("inceptionv3",)).parse_args(argv)
-    from dgl.training.command import run  # loads TensorFlow; --help and bad flags need not wait
+    from dgl.training.setup import run  # loads TensorFlow; --help and bad flags need not wait
 
     return run(args, args.mode)
 

@@ -6,14 +6,14 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
+from dgl.cli.train_flags import make_parser  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
-from dgl.training.flags import make_parser  # noqa: E402
 
 
 def main(argv=None):
     parser = make_parser(__doc__.splitlines()[0], modes=("resnet", "se"), depths=(50, 101, 152))
     args = parser.parse_args(argv)
-    from dgl.training.command import run  # loads TensorFlow; --help and bad flags need not wait
+    from dgl.training.setup import run  # loads TensorFlow; --help and bad flags need not wait
 
     return run(args, "resnet{}{}".format(args.depth, "se" if args.mode == "se" else ""))
 

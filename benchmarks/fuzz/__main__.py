@@ -9,7 +9,6 @@ import argparse
 import os
 import platform
 import sys
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -54,14 +53,14 @@ def chosen(names):
 
 def add_run(own, name, figures, found):
     """The record of a target after one more run; what was found before stays in it."""
-    findings = OrderedDict((one["case"], one) for one in (own or {}).get("findings", ()))
+    findings = {one["case"]: one for one in (own or {}).get("findings", ())}
     for one in found:
         case = cases.keep(name, one["kind"], one["input"])
-        findings[case] = OrderedDict(kind=one["kind"], case=case)
+        findings[case] = {"kind": one["kind"], "case": case}
         print("{}: {}\n{}".format(name, one["kind"], one["details"]))
     for one in findings.values():
         one["fixed"] = not any(one["kind"] == new["kind"] for new in found)
-    return OrderedDict(figures, findings=list(findings.values()))
+    return dict(figures, findings=list(findings.values()))
 
 
 def main(argv=None):
@@ -87,7 +86,7 @@ def main(argv=None):
     with ThreadPoolExecutor(args.jobs) as pool:
         for target, (figures, found) in pool.map(run, targets):
             whole = record.read(args.out)
-            whole["versions"] = OrderedDict(atheris=atheris, python=platform.python_version())
+            whole["versions"] = {"atheris": atheris, "python": platform.python_version()}
             own = whole["targets"].get(target.name)
             whole["targets"][target.name] = add_run(own, target.name, figures, found)
             record.write(whole, TARGETS, args.out)

@@ -5,7 +5,7 @@ import hashlib
 import os
 
 from benchmarks.fuzz.samples import ROOT
-from dgl.files import write_atomically
+from dgl.utils.files import write_atomically
 
 FOLDER = os.path.join(ROOT, "tests", "fuzz_cases")
 
@@ -15,8 +15,8 @@ def keep(name, kind, data, folder=None):
     folder = FOLDER if folder is None else folder
     digest = hashlib.sha256(data).hexdigest()[:8]
     text = base64.encodebytes(data).decode("ascii")
-    file_name = "{}-{}.txt".format(name, digest)
-    write_atomically(os.path.join(folder, file_name), "{}\n{}".format(kind, text).encode("utf-8"))
+    file_name = f"{name}-{digest}.txt"
+    write_atomically(os.path.join(folder, file_name), f"{kind}\n{text}".encode())
     return file_name
 
 

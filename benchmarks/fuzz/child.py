@@ -33,7 +33,7 @@ def main(argv):
     folder = tempfile.mkdtemp(dir=_MEMORY if os.path.isdir(_MEMORY) else None)
     seen = set()
     for index, seed in enumerate(target.seeds()):
-        with open(os.path.join(work, "corpus", "seed-{:03d}".format(index)), "wb") as stream:
+        with open(os.path.join(work, "corpus", f"seed-{index:03d}"), "wb") as stream:
             stream.write(seed)
         examine(target, seed, folder)  # readers import what they need at their first file
     watch()

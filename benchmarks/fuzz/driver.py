@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import OrderedDict
 
 from benchmarks.fuzz.samples import ROOT
 
@@ -53,16 +52,16 @@ def fuzz(target, seconds, corpus=None):
             last = steps[-1]
             with open(os.path.join(work, "begin")) as stream:
                 spent += time.time() - float(stream.read())
-        figures = OrderedDict(
-            seconds=round(spent),
-            executions=executions,
-            executions_per_second=round(executions / spent),
-            coverage=int(last[2]),
-            features=int(last[3]),
-            corpus=int(last[4]),
-            peak_mb=int(last[5]),
-            starts=starts,
-        )
+        figures = {
+            "seconds": round(spent),
+            "executions": executions,
+            "executions_per_second": round(executions / spent),
+            "coverage": int(last[2]),
+            "features": int(last[3]),
+            "corpus": int(last[4]),
+            "peak_mb": int(last[5]),
+            "starts": starts,
+        }
         if corpus is not None:
             shutil.rmtree(corpus, ignore_errors=True)
             shutil.copytree(inputs, corpus)
@@ -75,10 +74,10 @@ def _start(target, work, seconds):
     """One process; returns what it printed."""
     command = [sys.executable, "-m", "benchmarks.fuzz.child", target.name, work]
     command += [
-        "-max_total_time={}".format(seconds),
-        "-max_len={}".format(target.longest),
-        "-timeout={}".format(HANGS),
-        "-rss_limit_mb={}".format(MEMORY_LIMIT),
+        f"-max_total_time={seconds}",
+        f"-max_len={target.longest}",
+        f"-timeout={HANGS}",
+        f"-rss_limit_mb={MEMORY_LIMIT}",
         "-artifact_prefix=" + work + os.sep,
         "-seed=1",
     ]
@@ -97,13 +96,13 @@ def _write_tokens(tokens, work):
     path = os.path.join(work, "tokens")
     with open(path, "w") as stream:
         for token in tokens:
-            escaped = "".join("\\x{:02x}".format(byte) for byte in token)
-            stream.write('"{}"\n'.format(escaped))
+            escaped = "".join(f"\\x{byte:02x}" for byte in token)
+            stream.write(f'"{escaped}"\n')
     return path
 
 
 def _findings(work):
-    found = OrderedDict()
+    found = {}
     path = os.path.join(work, "findings.jsonl")
     if os.path.exists(path):
         with open(path) as stream:

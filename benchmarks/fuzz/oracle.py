@@ -61,9 +61,9 @@ def examine(target, data, folder):
         _watching.pop()
     seconds = time.process_time() - begin
     if _ran:
-        return "ran {}".format(_ran[0]), "the input made the reader run {}".format(_ran)
+        return f"ran {_ran[0]}", f"the input made the reader run {_ran}"
     if found is None and seconds > SLOW:
-        return "slow", "{:.1f} s for one input".format(seconds)
+        return "slow", f"{seconds:.1f} s for one input"
     return found
 
 
@@ -74,7 +74,7 @@ def _describe(error):
     if not own:
         return _story(type(error).__name__, error)
     place = "{}:{}".format(own[-1].filename.rpartition("/dgl/")[2], own[-1].name)
-    kind = "{} in {}".format(type(error).__name__, place)
+    kind = f"{type(error).__name__} in {place}"
     return _story(kind, error)
 
 

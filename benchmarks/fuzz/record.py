@@ -2,10 +2,9 @@
 
 import json
 import os
-from collections import OrderedDict
 
 from benchmarks.fuzz.samples import ROOT
-from dgl.files import write_atomically
+from dgl.utils.files import write_atomically
 
 PATH = os.path.join(ROOT, "benchmarks", "results", "fuzz.json")
 _COLUMNS = (
@@ -21,15 +20,15 @@ _COLUMNS = (
 def read(path=PATH):
     """The record, ordered; empty where there is none."""
     if not os.path.exists(path):
-        return OrderedDict(versions={}, targets=OrderedDict())
+        return {"versions": {}, "targets": {}}
     with open(path, encoding="utf-8") as stream:
-        return json.load(stream, object_pairs_hook=OrderedDict)
+        return json.load(stream)
 
 
 def write(record, order, path=PATH):
     """Write the record, its targets in the order of the table of targets."""
     targets = record["targets"]
-    record["targets"] = OrderedDict((name, targets[name]) for name in order if name in targets)
+    record["targets"] = {name: targets[name] for name in order if name in targets}
     write_atomically(path, (json.dumps(record, indent=1) + "\n").encode("utf-8"))
 
 
@@ -38,7 +37,7 @@ def table(record):
     lines = ["| " + " | ".join(title for title, _ in _COLUMNS) + " | found |"]
     lines.append("|---" * (len(_COLUMNS) + 1) + "|")
     for name, own in record["targets"].items():
-        cells = ["`{}`".format(name)] + ["{:,}".format(own[key]) for _, key in _COLUMNS[1:]]
+        cells = [f"`{name}`"] + [f"{own[key]:,}" for _, key in _COLUMNS[1:]]
         lines.append("| " + " | ".join(cells + [str(len(own["findings"]))]) + " |")
     rows = list(record["targets"].values())
     sums = {key: sum(own[key] for own in rows) for key in ("seconds", "executions")}

@@ -77,9 +77,9 @@ def check_refusal(error):
         AssertionError: it is not.
     """
     message = str(error)
-    assert len(message.splitlines()) == 1, "a refusal of several lines: {!r}".format(message)
+    assert len(message.splitlines()) == 1, f"a refusal of several lines: {message!r}"
     control = [c for c in message if ord(c) < 32 or 127 <= ord(c) < 160]
-    assert not control, "a refusal with control characters: {!r}".format(message)
+    assert not control, f"a refusal with control characters: {message!r}"
 
 
 def check_boxes(boxes):

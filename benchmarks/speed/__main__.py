@@ -9,7 +9,6 @@ import argparse
 import os
 import shlex
 import sys
-from collections import OrderedDict
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
@@ -27,9 +26,7 @@ def make_parser():
     parser.add_argument(
         "--only", nargs="+", metavar="SECTION", help="of " + ", ".join(sections.names())
     )
-    parser.add_argument(
-        "--rounds", type=int, help="times that each is measured ({})".format(ROUNDS)
-    )
+    parser.add_argument("--rounds", type=int, help=f"times that each is measured ({ROUNDS})")
     parser.add_argument("--threads", type=int, default=2, help="processor cores to use (2)")
     parser.add_argument(
         "--quick", action="store_true", help="two rounds; to see that all of it runs"
@@ -74,13 +71,13 @@ def main(argv=None):
         options = Options(rounds=rounds, threads=args.threads, quick=args.quick)
         record.read(args.out)  # what cannot be added to is better known before than after
         for name in names:
-            about = OrderedDict(
-                command=command_of(sys.argv[1:] if argv is None else argv),
-                versions=machine.versions(),
-                machine=machine.describe(),
-                threads=args.threads,
-                rounds=rounds,
-            )
+            about = {
+                "command": command_of(sys.argv[1:] if argv is None else argv),
+                "versions": machine.versions(),
+                "machine": machine.describe(),
+                "threads": args.threads,
+                "rounds": rounds,
+            }
             about.update(sections.load(name).measure(options))
             record.replace(args.out, name, about)
     measured = record.read(args.out)

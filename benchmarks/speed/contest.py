@@ -4,7 +4,6 @@ First each contender's maps are held to the formula that they are published by; 
 round by round, every library in a process of its own.
 """
 
-from collections import OrderedDict
 from typing import NamedTuple, Optional
 
 import numpy as np
@@ -99,7 +98,7 @@ def check(workers, present, classes, folder):
         if key not in references:
             references[key] = workers["autograd"].maps(asked, classes, folder)
         wanted = references[key]
-        row = OrderedDict(contender=one.name, layer=one.layer)
+        row = {"contender": one.name, "layer": one.layer}
         if one.formula:
             resize = formulas.stretched if one.library == "keras_vis" else formulas.sized
             found = found["maps"][:CHECKED]
@@ -134,7 +133,7 @@ def time_all(workers, present, classes, rounds, warm):
         ordered ((name, layer) of a contender, batch) -> dict of ``seconds`` and ``sized``, arrays (rounds,)
         (``sized`` where this project's maps can be), and ``outside``, a share or ``None``.
     """
-    found = OrderedDict()
+    found = {}
     with tqdm(total=rounds * len(BATCHES) * len(present), desc="calls") as bar:
         for number in range(rounds):
             start = number * len(present) // rounds
@@ -169,11 +168,11 @@ def ratio_rows(ratios, times, absent):
     rows = []
     for batch in BATCHES:
         for ratio in ratios:
-            row = OrderedDict(
-                name="{} / {}".format(ratio.above[0], ratio.below[0]),
-                layer=ratio.above[1],
-                batch=batch,
-            )
+            row = {
+                "name": f"{ratio.above[0]} / {ratio.below[0]}",
+                "layer": ratio.above[1],
+                "batch": batch,
+            }
             missing = [absent[key] for key in (ratio.above, ratio.below) if key in absent]
             if missing:
                 row["not_measured"] = missing[0]
@@ -195,7 +194,7 @@ def time_rows(present, times):
     for ((name, layer), batch), own in times.items():
         for part in ("seconds", "sized"):
             if part in own:
-                row = OrderedDict(contender=name, layer=layer, batch=batch)
+                row = {"contender": name, "layer": layer, "batch": batch}
                 row["resized"] = part == "sized" or needs[name, layer][-1:] in (
                     ("ttach",),
                     ("tf-keras-vis",),

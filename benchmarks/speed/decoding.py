@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import time
-from collections import OrderedDict
 
 import cv2
 import numpy as np
@@ -30,7 +29,7 @@ def write_pictures(folder, count):
         for rows in _DETAIL:
             noise = rng.normal(0, 40 * (_DETAIL[0] / float(rows)) ** 0.4, (rows, rows, 3))
             picture += cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
-        path = os.path.join(folder, "{}.jpg".format(index))
+        path = os.path.join(folder, f"{index}.jpg")
         encoded = cv2.imencode(
             ".jpg", np.clip(picture, 0, 255).astype("uint8"), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
         )[1]
@@ -66,7 +65,7 @@ def measure(samples, size, batch, workers, rounds, batches):
     started = [child for child in multiprocessing.active_children() if child not in before]
     here = psutil.Process()
     children = [psutil.Process(child.pid) for child in started]
-    found = OrderedDict(rate=[], busy=[], own=[])
+    found = {"rate": [], "busy": [], "own": []}
     try:
         # What waits in the processes' queues at first would otherwise come for nothing.
         for _ in range(batches):

@@ -13,7 +13,7 @@ from dgl.errors import UserError
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
-class Worker(object):
+class Worker:
     """A process of one library, which is asked and answers, one request at a time.
 
     Attributes:
@@ -65,7 +65,7 @@ class Worker(object):
         except BrokenPipeError:
             line = b""
         if not line:
-            raise UserError("contender {}: its process ended by itself".format(self.library))
+            raise UserError(f"contender {self.library}: its process ended by itself")
         answer = json.loads(line.decode("utf-8"))
         if "error" in answer:
             raise UserError("contender {}: {}".format(self.library, answer["error"]))

@@ -11,15 +11,14 @@ import json
 import os
 import sys
 import time
-from collections import OrderedDict
 
 import numpy as np
 
 from benchmarks.speed.machine import peak_megabytes
+from dgl.cli.localize_run import make_parser, make_predictor, run, run_with
 from dgl.data import list_images, read_image
 from dgl.data.views import demo_input
-from dgl.demo import make_parser, make_predictor, run, run_with
-from dgl.pipeline import chunks_of
+from dgl.utils.parallel import chunks_of
 
 _READY = 32  # different pictures held for the bare session; what they show has no influence
 
@@ -35,7 +34,7 @@ def time_rounds(args, rounds):
         ordered ``session`` and ``demo``, lists of seconds.
     """
     paths = list_images(args.data_path)
-    seconds = OrderedDict(session=[], demo=[])
+    seconds = {"session": [], "demo": []}
     with make_predictor(args) as predictor:
         size = predictor.image_size
         ready = [demo_input(read_image(path), size) for path in paths[:_READY]]
@@ -74,7 +73,7 @@ def main(argv):
             found = time_rounds(args, rounds)
         else:
             run(args)
-            found = OrderedDict(megabytes=peak_megabytes())
+            found = {"megabytes": peak_megabytes()}
     print(json.dumps(found))
 
 

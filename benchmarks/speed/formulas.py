@@ -4,12 +4,11 @@ All in NumPy and float64, (N, C, H, W) in and (N, H, W) out. ``s`` is the layer'
 class score's gradient with respect to it and ``loss`` that of DGL's loss.
 """
 
-from collections import OrderedDict
 from typing import NamedTuple
 
 import numpy as np
 
-from dgl import boxes as box_ops
+from dgl.predict import postprocess as box_ops
 
 _EPSILON = 1e-12  # inside the square root, as in tf.nn.l2_normalize
 
@@ -68,9 +67,9 @@ def hirescam(s, g, loss):
     return np.maximum((g * s).sum(axis=1), 0)
 
 
-FORMULAS = OrderedDict(
-    (formula.__name__, formula) for formula in (dgl, gradcam_sum, gradcam, layercam, hirescam)
-)
+FORMULAS = {
+    formula.__name__: formula for formula in (dgl, gradcam_sum, gradcam, layercam, hirescam)
+}
 
 
 def sized(maps, size):
@@ -115,7 +114,7 @@ def compare(found, wanted, resize=sized, limits=FLOAT32):
     """
     found, wanted = np.asarray(found), np.asarray(wanted)
     if len(found) != len(wanted):
-        raise ValueError("{} maps cannot be {}".format(len(found), len(wanted)))
+        raise ValueError(f"{len(found)} maps cannot be {len(wanted)}")
     if found.shape != wanted.shape:
         wanted = resize(wanted, found.shape[-1])
     finite = np.isfinite(found).all()
@@ -124,8 +123,8 @@ def compare(found, wanted, resize=sized, limits=FLOAT32):
         np.abs(box_ops.normalise(found) - box_ops.normalise(wanted)) if finite else np.ones((1,))
     )
     largest, share = float(apart.max()), float((apart < limits.close).mean())
-    return OrderedDict(
-        largest=round(largest, 6),
-        share_close=round(share, 6),
-        agrees=bool(largest < limits.largest and share >= limits.share_close),
-    )
+    return {
+        "largest": round(largest, 6),
+        "share_close": round(share, 6),
+        "agrees": bool(largest < limits.largest and share >= limits.share_close),
+    }

@@ -9,7 +9,6 @@ import os
 import sys
 import tempfile
 import time
-from collections import OrderedDict
 
 import numpy as np
 
@@ -18,8 +17,8 @@ from benchmarks.speed.spread import ratio, spread
 from dgl.attribution import build_maps
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.backbones.network import build_network
-from dgl.inference.session import inference_config
-from dgl.predictor import Predictor
+from dgl.predict.predictor import Predictor
+from dgl.predict.session import inference_config
 from dgl.tf_compat import tf
 from dgl.weights import open_checkpoint, read_all
 
@@ -29,7 +28,7 @@ BATCHES = (8, 1)
 CASES = (("forward pass", ()), ("DGL, " + MAIN_LAYER, ("dgl",)))
 
 
-class Variables(object):
+class Variables:
     """The network as training builds it, filled from a file; called as a predictor is."""
 
     def __init__(self, path, methods, layer=MAIN_LAYER, size=SIZE):
@@ -81,7 +80,7 @@ def rows(rounds):
             contenders = Variables(path, methods), Predictor("vgg", path, [MAIN_LAYER], methods)
             for size in BATCHES:
                 plain, ours = seconds_of(contenders, batch[:size], rounds)
-                row = OrderedDict(case=name, batch=size)
+                row = {"case": name, "batch": size}
                 row["variables_ms"] = spread(1000 * plain / size, 0)
                 row["frozen_ms"] = spread(1000 * ours / size, 0)
                 row["times"] = ratio(plain, ours, 2)

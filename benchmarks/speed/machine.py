@@ -2,7 +2,6 @@
 
 import os
 import platform
-from collections import OrderedDict
 
 try:
     from importlib.metadata import PackageNotFoundError
@@ -15,7 +14,7 @@ except ImportError:  # Python 3.7
         return get_distribution(distribution).version
 
 
-from dgl.processor import BFLOAT16_FLAGS, cpu_info
+from dgl.utils.cpu import BFLOAT16_FLAGS, cpu_info
 
 _DISTRIBUTIONS = (
     "numpy",
@@ -43,7 +42,7 @@ def version(distribution):
 
 def versions():
     """Ordered name -> version, of Python and of what matters here and is installed."""
-    found = OrderedDict(python=platform.python_version())
+    found = {"python": platform.python_version()}
     for distribution in _DISTRIBUTIONS:
         number = version(distribution)
         if number is not None:
@@ -55,15 +54,17 @@ def describe(info=None):
     """Ordered ``cpu``, ``cores`` (those this process may use) and ``flags`` (the ones of interest).
 
     Args:
-        info: what :func:`dgl.processor.cpu_info` tells; by default of this machine.
+        info: what :func:`dgl.utils.cpu.cpu_info` tells; by default of this machine.
     """
     info = cpu_info() if info is None else info
     flags = info.get("flags", "").split()
-    return OrderedDict(
-        cpu=info.get("model name") or platform.processor() or "unknown",
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        flags=[flag for flag in _FLAGS if flag in flags],
-    )
+    return {
+        "cpu": info.get("model name") or platform.processor() or "unknown",
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "flags": [flag for flag in _FLAGS if flag in flags],
+    }
 
 
 def keep_to(threads):

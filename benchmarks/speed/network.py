@@ -5,8 +5,6 @@ through sixteen layers; biases are small and not zero, so that a contender that 
 the weights are has no influence on how long a map takes.
 """
 
-from collections import OrderedDict
-
 import numpy as np
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -21,7 +19,7 @@ _BIAS = 0.05  # standard deviation
 def convolutions(width=1.0):
     """(name, channels) of every 3 x 3 convolution from the image on, all channels times ``width``."""
     layers = [
-        ("conv{}_{}".format(block, index), channels)
+        (f"conv{block}_{index}", channels)
         for block, (channels, repeats) in enumerate(BLOCKS, 1)
         for index in range(1, repeats + 1)
     ]
@@ -30,14 +28,14 @@ def convolutions(width=1.0):
 
 def pool_after(name):
     """Name of the 2 x 2 pooling that follows a convolution, ``None`` where none does."""
-    last = {"conv{}_{}".format(b, n): "pool{}".format(b) for b, (_, n) in enumerate(BLOCKS[:4], 1)}
+    last = {f"conv{b}_{n}": f"pool{b}" for b, (_, n) in enumerate(BLOCKS[:4], 1)}
     return last.get(name)
 
 
 def weights(seed=0, width=1.0, classes=CLASSES):
     """Ordered variable name -> float32 array, kernels (3, 3, in, out), the same for the same seed."""
     rng = np.random.RandomState(seed)
-    values, below = OrderedDict(), 3
+    values, below = {}, 3
     for name, channels in convolutions(width):
         scale = np.sqrt(2.0 / (9 * below))
         values[name + "/W"] = rng.normal(0, scale, (3, 3, below, channels)).astype(np.float32)

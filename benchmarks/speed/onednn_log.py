@@ -1,7 +1,5 @@
 """Where oneDNN's part of a call goes, kernel by kernel: what it prints where ``ONEDNN_VERBOSE`` is 1."""
 
-from collections import OrderedDict
-
 ENVIRONMENT = {"ONEDNN_VERBOSE": "1"}
 _MARK, _EXECUTED = "onednn_verbose", "exec"
 
@@ -16,7 +14,7 @@ def kernel_seconds(text):
         ordered (kind, instructions), as in ``("convolution", "avx512_core")``, -> seconds; the longest
         first.
     """
-    found = OrderedDict()
+    found = {}
     for line in text.splitlines():
         fields = line.strip().split(",")
         if fields[0] != _MARK or _EXECUTED not in fields:
@@ -25,4 +23,4 @@ def kernel_seconds(text):
         kind, kernel = fields[fields.index(_EXECUTED) + 2 :][:2]
         key = kind, kernel.split(":")[-1]
         found[key] = found.get(key, 0.0) + float(fields[-1]) / 1000
-    return OrderedDict(sorted(found.items(), key=lambda item: -item[1]))
+    return dict(sorted(found.items(), key=lambda item: -item[1]))

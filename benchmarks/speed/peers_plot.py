@@ -1,7 +1,7 @@
 """The plot of the section `peers`: milliseconds a picture by layer, the forward passes as lines."""
 
 from benchmarks.speed.sections import peers
-from dgl.rendering import chart_style as style
+from dgl.report import chart_style as style
 
 _BARS = (
     (peers.DGL, "DGL (this project)"),

@@ -1,7 +1,5 @@
 """The README's Markdown of the section `peers`."""
 
-from collections import OrderedDict
-
 
 def markdown(lines):
     """Lines of cells, the heading first, as a Markdown table."""
@@ -11,13 +9,13 @@ def markdown(lines):
 
 def three(values, form):
     """Median and spread as a cell; ``form`` is how each is printed."""
-    text = "{{median:{0}}} ({{least:{0}}} to {{most:{0}}})".format(form)
+    text = f"{{median:{form}}} ({{least:{form}}} to {{most:{form}}})"
     return text.format(**values)
 
 
 def _by_batch(rows, key, batches):
     """Key -> batch -> row, in the order of the rows."""
-    found = OrderedDict()
+    found = {}
     for row in rows:
         found.setdefault(key(row), {})[row["batch"]] = row
     return [[own.get(batch) for batch in batches] for own in found.values()]
@@ -26,8 +24,8 @@ def _by_batch(rows, key, batches):
 def ratios_table(section):
     """A row a ratio and layer: the bound, and the ratio by batch."""
     batches = section["batches"]
-    lines = [["times as long", "layer"] + ["batch {}".format(batch) for batch in batches]]
-    lines[0].append("bound at batch {}".format(batches[0]))
+    lines = [["times as long", "layer"] + [f"batch {batch}" for batch in batches]]
+    lines[0].append(f"bound at batch {batches[0]}")
     for own in _by_batch(section["rows"], lambda row: (row["name"], row["layer"]), batches):
         cells = [own[0]["name"], own[0]["layer"]]
         for row in own:
@@ -52,8 +50,8 @@ def memory_table(section):
         # Of this project's maps the first is the raw one, the second with resizing.
         times.setdefault((row["contender"], row["layer"], row["batch"]), row["ms"])
     lines = [["contender", "layer"]]
-    lines[0] += ["ms a picture, batch {}".format(batch) for batch in batches]
-    lines[0] += ["peak MB, batch {}".format(batch) for batch in batches]
+    lines[0] += [f"ms a picture, batch {batch}" for batch in batches]
+    lines[0] += [f"peak MB, batch {batch}" for batch in batches]
     for own in _by_batch(section["memory"], lambda row: (row["contender"], row["layer"]), batches):
         first = own[0]
         cells = [first["contender"], first["layer"]]

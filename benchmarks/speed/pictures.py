@@ -29,7 +29,7 @@ def batch(count, size=SIZE, folder=FOLDER):
     """
     paths = list_images(folder)
     if count > 2 * len(paths):
-        raise ValueError("{} pictures of {} and their mirror images".format(count, len(paths)))
+        raise ValueError(f"{count} pictures of {len(paths)} and their mirror images")
     found = [np.round(demo_input(read_image(path), size)) for path in paths[:count]]
     found += [picture[:, ::-1] for picture in found]
     return np.clip(np.stack(found[:count]), 0, 255).astype(np.uint8)

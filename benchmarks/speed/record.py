@@ -6,10 +6,9 @@ other. Each part tells by itself which command, versions and machine it is of.
 
 import json
 import os
-from collections import OrderedDict
 
 from dgl.errors import UserError
-from dgl.files import write_atomically
+from dgl.utils.files import write_atomically
 
 ABOUT = "how long and how much memory; see README.md, Speed"
 
@@ -21,14 +20,14 @@ def read(path):
         UserError: a file that is not such a record.
     """
     if not os.path.exists(path):
-        return OrderedDict()
+        return {}
     try:
         with open(path, encoding="utf-8") as stream:
-            sections = json.load(stream, object_pairs_hook=OrderedDict)["sections"]
+            sections = json.load(stream)["sections"]
     except (OSError, ValueError, KeyError, TypeError):
         sections = None
     if not isinstance(sections, dict):
-        raise UserError("{}: expected a record of `python -m benchmarks.speed`".format(path))
+        raise UserError(f"{path}: expected a record of `python -m benchmarks.speed`")
     return sections
 
 
@@ -38,7 +37,7 @@ def write(path, sections):
     Raises:
         UserError: nowhere to write.
     """
-    whole = OrderedDict(about=ABOUT, sections=OrderedDict(sorted(sections.items())))
+    whole = {"about": ABOUT, "sections": dict(sorted(sections.items()))}
     text = json.dumps(whole, indent=1, allow_nan=False) + "\n"
     write_atomically(path, text.encode("utf-8"))
 

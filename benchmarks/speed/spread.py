@@ -4,8 +4,6 @@ The machine is not the same from minute to minute, so times of different rounds 
 another: a ratio is taken round by round, and what is reported is the median of the ratios.
 """
 
-from collections import OrderedDict
-
 import numpy as np
 
 AT_MOST, AT_LEAST = "at most", "at least"
@@ -26,12 +24,11 @@ def spread(values, digits=3):
     """
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or values.size == 0 or not np.isfinite(values).all():
-        raise ValueError("expected finite numbers (R,), got {}".format(values))
+        raise ValueError(f"expected finite numbers (R,), got {values}")
     three = np.median(values), values.min(), values.max()
-    return OrderedDict(
-        (name, round(float(value), digits))
-        for name, value in zip(("median", "least", "most"), three)
-    )
+    return {
+        name: round(float(value), digits) for name, value in zip(("median", "least", "most"), three)
+    }
 
 
 def ratio(numerators, denominators, digits=3):
@@ -48,9 +45,7 @@ def ratio(numerators, denominators, digits=3):
     """
     numerators, denominators = np.asarray(numerators, float), np.asarray(denominators, float)
     if numerators.shape != denominators.shape:
-        raise ValueError(
-            "{} and {} rounds do not pair".format(numerators.shape, denominators.shape)
-        )
+        raise ValueError(f"{numerators.shape} and {denominators.shape} rounds do not pair")
     if not (np.all(numerators > 0) and np.all(denominators > 0)):
         raise ValueError("times must be positive")
     return spread(numerators / denominators, digits)
@@ -69,7 +64,7 @@ def bounded(found, kind, bound):
     """
     _check(kind)
     met = found["median"] <= bound if kind == AT_MOST else found["median"] >= bound
-    return OrderedDict(kind=kind, bound=bound, met=bool(met))
+    return {"kind": kind, "bound": bound, "met": bool(met)}
 
 
 def unmeasured(kind, bound):
@@ -82,9 +77,9 @@ def unmeasured(kind, bound):
         ordered ``kind``, ``bound`` and ``met``, ``None``.
     """
     _check(kind)
-    return OrderedDict(kind=kind, bound=bound, met=None)
+    return {"kind": kind, "bound": bound, "met": None}
 
 
 def _check(kind):
     if kind not in (AT_MOST, AT_LEAST):
-        raise ValueError("a bound is {!r} or {!r}, got {!r}".format(AT_MOST, AT_LEAST, kind))
+        raise ValueError(f"a bound is {AT_MOST!r} or {AT_LEAST!r}, got {kind!r}")

@@ -14,7 +14,6 @@ import json
 import os
 import sys
 import time
-from collections import OrderedDict
 from typing import NamedTuple
 
 import numpy as np
@@ -172,7 +171,7 @@ def measure(case, validation):
     """
     bare = BareSteps(*(batch_of(case) + (case.steps,)))
     train(case, validation, bare)
-    times = OrderedDict()
+    times = {}
     for name, steps in (("trainer", bare.trainer_times), ("bare", bare.bare_times)):
         seconds, processor = np.array(steps)[_WARM_UP:].T.tolist()
         times[name], times[name + "_processor"] = seconds, processor

@@ -9,11 +9,18 @@ normalisation ``dgl-pcs``, ``dgl-no-loss`` and ``hirescam`` are one map, and the
 loss gradient brings is thus DGL against any of the three; dividing by the norm alone brings nothing.
 """
 
-from dgl.attribution.dual_gradients import REFERENCE, enhanced_map, unit
-from dgl.attribution.evidence import ANY, CLASS_GRADIENT, LOSS_GRADIENT, Evidence, Method
+from dgl.attribution.dgl import REFERENCE, enhanced_map, unit
 from dgl.attribution.hirescam import hires_cam
-from dgl.tf_compat import tf
-from dgl.typing_names import Tensor
+from dgl.attribution.registry import (
+    ANY,
+    CLASS_GRADIENT,
+    LOSS_GRADIENT,
+    Evidence,
+    Method,
+    register_method,
+)
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 
 def without_loss(evidence: Evidence) -> Tensor:
@@ -26,22 +33,36 @@ def without_class(evidence: Evidence) -> Tensor:
     return tf.reduce_sum(enhanced_map(evidence.activation, evidence.loss_gradient), axis=3)
 
 
-DGL_PCS = Method(
-    "dgl-pcs", "DGL, class selection alone", REFERENCE, frozenset([CLASS_GRADIENT]), hires_cam, ANY
+DGL_PCS = register_method(
+    Method(
+        "dgl-pcs",
+        "DGL, class selection alone",
+        REFERENCE,
+        frozenset([CLASS_GRADIENT]),
+        hires_cam,
+        ANY,
+        order=7,
+    )
 )
-DGL_NO_LOSS = Method(
-    "dgl-no-loss",
-    "DGL without the loss gradient",
-    REFERENCE,
-    frozenset([CLASS_GRADIENT]),
-    without_loss,
-    ANY,
+DGL_NO_LOSS = register_method(
+    Method(
+        "dgl-no-loss",
+        "DGL without the loss gradient",
+        REFERENCE,
+        frozenset([CLASS_GRADIENT]),
+        without_loss,
+        ANY,
+        order=8,
+    )
 )
-DGL_NO_CLASS = Method(
-    "dgl-no-class",
-    "DGL without class selection",
-    REFERENCE,
-    frozenset([LOSS_GRADIENT]),
-    without_class,
-    ANY,
+DGL_NO_CLASS = register_method(
+    Method(
+        "dgl-no-class",
+        "DGL without class selection",
+        REFERENCE,
+        frozenset([LOSS_GRADIENT]),
+        without_class,
+        ANY,
+        order=9,
+    )
 )

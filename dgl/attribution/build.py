@@ -1,9 +1,9 @@
 """All requested maps of a network, from one forward pass and shared backward passes."""
 
-from collections import OrderedDict
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
-from dgl.attribution.evidence import (
+from dgl.attribution.gradients import KERNEL, SharedGradients
+from dgl.attribution.registry import (
     ANY,
     CLASS_GRADIENT,
     HEAD_WEIGHTS,
@@ -11,13 +11,11 @@ from dgl.attribution.evidence import (
     LAST,
     LOSS_GRADIENT,
     Evidence,
+    parse_method,
 )
-from dgl.attribution.gradients import KERNEL
-from dgl.attribution.methods import parse_method
-from dgl.attribution.passes import SharedGradients
-from dgl.backbones.base import Network
-from dgl.tf_compat import tf
-from dgl.typing_names import Tensor
+from dgl.backbones.registry import Network
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 IMAGE_LAYER = "image"
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
@@ -44,7 +42,7 @@ def build_maps(
     Args:
         network: :class:`~dgl.backbones.Network`. Where its ``head_weights`` are ``None``, no layer is
             taken for the one that is pooled.
-        methods: what :func:`~dgl.attribution.methods.parse_method` takes.
+        methods: what :func:`~dgl.attribution.registry.parse_method` takes.
         layers: endpoint names; CAM ignores them and always takes ``last_layer``, and so does the centre
             Gaussian, whose layer is called ``"image"``.
         last_layer: the endpoint that feeds global average pooling; ``None`` where it is not known.
@@ -67,21 +65,19 @@ def build_maps(
     for request in requests:
         if network.head_weights is None and HEAD_WEIGHTS in request.method.needs:
             raise ValueError(
-                "{}: needs the layer that is pooled and its weights; expected head_weights".format(
-                    request.text
-                )
+                f"{request.text}: needs the layer that is pooled and its weights; expected head_weights"
             )
     places: Dict[str, Tuple[Any, ...]] = {
         ANY: tuple(layers),
         LAST: (last_layer,),
         IMAGE: (IMAGE_LAYER,),
     }
-    differentiated = OrderedDict(
-        (layer, network.endpoints[layer])
+    differentiated = {
+        layer: network.endpoints[layer]
         for request in requests
         if request.method.needs & {CLASS_GRADIENT, LOSS_GRADIENT}
         for layer in places[request.method.layers]
-    )
+    }
     gradients = SharedGradients(
         network.logits,
         differentiated,
@@ -116,8 +112,8 @@ def build_maps(
             logits=network.logits, class_index=class_index, image_size=image_size, **parts
         )
 
-    return OrderedDict(
-        ((request.text, layer), request.method.function(evidence(request, layer)))
+    return {
+        (request.text, layer): request.method.function(evidence(request, layer))
         for request in requests
         for layer in places[request.method.layers]
-    )
+    }

@@ -1,8 +1,8 @@
 """Class activation map (Zhou et al., CVPR 2016): ``CAM_c = sum over C of W_fc[:, c] * S_last``."""
 
-from dgl.attribution.evidence import HEAD_WEIGHTS, LAST, Method
-from dgl.tf_compat import tf
-from dgl.typing_names import Tensor
+from dgl.attribution.registry import HEAD_WEIGHTS, LAST, Method, register_method
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 
 def cam_map(
@@ -29,4 +29,6 @@ def _cam(evidence):
     )
 
 
-CAM = Method("cam", "CAM", "Zhou et al., CVPR 2016", frozenset([HEAD_WEIGHTS]), _cam, LAST)
+CAM = register_method(
+    Method("cam", "CAM", "Zhou et al., CVPR 2016", frozenset([HEAD_WEIGHTS]), _cam, LAST, order=0)
+)

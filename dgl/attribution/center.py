@@ -7,9 +7,9 @@ does; the paper names no width, and the one here makes discs of 0.45 sides' radi
 
 import numpy as np
 
-from dgl.attribution.evidence import IMAGE, Evidence, Method
-from dgl.tf_compat import tf
-from dgl.typing_names import Tensor
+from dgl.attribution.registry import IMAGE, Evidence, Method, register_method
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 SIGMA = 0.25  # standard deviation as a fraction of the side
 
@@ -25,7 +25,7 @@ def center_map(evidence: Evidence) -> Tensor:
     """The Gaussian, once for each image.
 
     Args:
-        evidence: :class:`~dgl.attribution.evidence.Evidence` with ``logits``, which tell the number of
+        evidence: :class:`~dgl.attribution.registry.Evidence` with ``logits``, which tell the number of
             images, and ``image_size``.
 
     Returns:
@@ -36,6 +36,14 @@ def center_map(evidence: Evidence) -> Tensor:
     return tf.tile(one[np.newaxis], [tf.shape(logits)[0], 1, 1])
 
 
-CENTER = Method(
-    "center", "Centre Gaussian", "Choe et al., CVPR 2020", frozenset(), center_map, IMAGE
+CENTER = register_method(
+    Method(
+        "center",
+        "Centre Gaussian",
+        "Choe et al., CVPR 2020",
+        frozenset(),
+        center_map,
+        IMAGE,
+        order=10,
+    )
 )

@@ -5,16 +5,16 @@ gradient nor a class enters. ``v_1`` is an eigenvector of ``A^T A`` and ``M`` is
 two Gram matrices the smaller is taken, so the cost goes by the smaller of C and H * W.
 """
 
-from dgl.attribution.evidence import ANY, Evidence, Method
-from dgl.tf_compat import tf
-from dgl.typing_names import Tensor
+from dgl.attribution.registry import ANY, Evidence, Method, register_method
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 
 def eigen_cam(evidence: Evidence) -> Tensor:
     """The Eigen-CAM map.
 
     Args:
-        evidence: :class:`~dgl.attribution.evidence.Evidence` with ``activation``, not negative.
+        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation``, not negative.
 
     Returns:
         (N, H, W) float, not negative.
@@ -36,6 +36,14 @@ def eigen_cam(evidence: Evidence) -> Tensor:
     return found
 
 
-EIGENCAM = Method(
-    "eigencam", "Eigen-CAM", "Muhammad and Yeasin, IJCNN 2020", frozenset(), eigen_cam, ANY
+EIGENCAM = register_method(
+    Method(
+        "eigencam",
+        "Eigen-CAM",
+        "Muhammad and Yeasin, IJCNN 2020",
+        frozenset(),
+        eigen_cam,
+        ANY,
+        order=5,
+    )
 )

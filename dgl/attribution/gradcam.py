@@ -3,16 +3,16 @@
 ``w_k = mean over H, W of G_H`` and ``M = ReLU(sum over C of w_k * S)``.
 """
 
-from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Evidence, Method
-from dgl.tf_compat import tf
-from dgl.typing_names import Tensor
+from dgl.attribution.registry import ANY, CLASS_GRADIENT, Evidence, Method, register_method
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 
 def grad_cam(evidence: Evidence) -> Tensor:
     """The Grad-CAM map.
 
     Args:
-        evidence: :class:`~dgl.attribution.evidence.Evidence` with ``activation`` and
+        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation`` and
             ``class_gradient``.
 
     Returns:
@@ -22,11 +22,14 @@ def grad_cam(evidence: Evidence) -> Tensor:
     return tf.nn.relu(tf.einsum("nhwc,nc->nhw", evidence.activation, weights))
 
 
-GRADCAM = Method(
-    "gradcam",
-    "Grad-CAM",
-    "Selvaraju et al., ICCV 2017",
-    frozenset([CLASS_GRADIENT]),
-    grad_cam,
-    ANY,
+GRADCAM = register_method(
+    Method(
+        "gradcam",
+        "Grad-CAM",
+        "Selvaraju et al., ICCV 2017",
+        frozenset([CLASS_GRADIENT]),
+        grad_cam,
+        ANY,
+        order=1,
+    )
 )

@@ -6,16 +6,16 @@ a channel ``w_k = sum over H, W of a * ReLU(g)``, and the map is ``ReLU(sum over
 exponential itself is one positive number an image and is left out, for it overflows.
 """
 
-from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Evidence, Method
-from dgl.tf_compat import tf
-from dgl.typing_names import Tensor
+from dgl.attribution.registry import ANY, CLASS_GRADIENT, Evidence, Method, register_method
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 
 def grad_cam_plus_plus(evidence: Evidence) -> Tensor:
     """The Grad-CAM++ map.
 
     Args:
-        evidence: :class:`~dgl.attribution.evidence.Evidence` with ``activation``, not negative, and
+        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation``, not negative, and
             ``class_gradient``.
 
     Returns:
@@ -30,11 +30,14 @@ def grad_cam_plus_plus(evidence: Evidence) -> Tensor:
     return tf.nn.relu(tf.einsum("nhwc,nc->nhw", evidence.activation, weights))
 
 
-GRADCAM_PLUS_PLUS = Method(
-    "gradcam++",
-    "Grad-CAM++",
-    "Chattopadhay et al., WACV 2018",
-    frozenset([CLASS_GRADIENT]),
-    grad_cam_plus_plus,
-    ANY,
+GRADCAM_PLUS_PLUS = register_method(
+    Method(
+        "gradcam++",
+        "Grad-CAM++",
+        "Chattopadhay et al., WACV 2018",
+        frozenset([CLASS_GRADIENT]),
+        grad_cam_plus_plus,
+        ANY,
+        order=2,
+    )
 )

@@ -13,10 +13,10 @@ through the network, so the definition does not hang on a kernel.
 """
 
 import math
-from typing import List, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from dgl.tf_compat import tf
-from dgl.typing_names import Tensor
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 KERNEL, EXACT = "kernel", "exact"
 
@@ -29,9 +29,7 @@ def check_alpha(alpha: Union[float, Tensor]) -> None:
     if is_adjustable(alpha):
         return  # whoever feeds it checks the number
     if not (0 < alpha <= MAX_ALPHA or alpha == float("inf")):
-        raise ValueError(
-            "alpha {}: expected a positive number up to {:g}, or inf".format(alpha, MAX_ALPHA)
-        )
+        raise ValueError(f"alpha {alpha}: expected a positive number up to {MAX_ALPHA:g}, or inf")
 
 
 def is_adjustable(alpha: Union[float, Tensor]) -> bool:
@@ -54,7 +52,7 @@ def finite(alpha: Union[float, Tensor]) -> Union[float, Tensor]:
 def check_semantics(semantics: str) -> None:
     """Raise ``ValueError`` unless semantics is one of the two words."""
     if semantics not in (KERNEL, EXACT):
-        raise ValueError("semantics must be 'kernel' or 'exact', got {!r}".format(semantics))
+        raise ValueError(f"semantics must be 'kernel' or 'exact', got {semantics!r}")
 
 
 def _one_hot(logits, class_index):
@@ -102,7 +100,7 @@ def backward(
     gradients = tf.gradients(logits, activations, grad_ys=tf.stop_gradient(signal), name=name)
     for activation, gradient in zip(activations, gradients):
         if gradient is None:
-            raise ValueError("the logits do not depend on {}".format(activation.name))
+            raise ValueError(f"the logits do not depend on {activation.name}")
     # Nothing may flow back through either gradient.
     return [tf.stop_gradient(gradient) for gradient in gradients]
 
@@ -172,3 +170,88 @@ def loss_gradients(
     """
     signal = loss_signal(logits, class_index, alpha, semantics)
     return backward(logits, activations, signal, "loss_gradient")
+
+
+# Gradients that several maps share: each backward pass is built once, and only when a map asks for it.
+
+
+class SharedGradients:
+    """Both gradients of one network at several layers."""
+
+    def __init__(
+        self,
+        logits: Tensor,
+        activations: Mapping[str, Tensor],
+        class_index: Tensor,
+        pooled: Optional[str] = None,
+        head_weights: Optional[Tensor] = None,
+    ):
+        """Nothing is built yet.
+
+        Args:
+            logits: (N, classes) float.
+            activations: ordered name -> (N, H, W, C) float tensor, every layer that any map needs.
+            class_index: (N,) int32.
+            pooled: name of the layer whose spatial mean the classifier reads, or ``None`` where no
+                layer may be taken for one.
+            head_weights: (C, classes) float, the classifier's weights, with ``pooled``.
+        """
+        self._logits = logits
+        self._pooled = pooled
+        self._head_weights = head_weights
+        self._activations = activations
+        self._class_index = class_index
+        self._passes: Dict[Tuple[Any, ...], Dict[str, Tensor]] = {}
+
+    def class_gradient(self, layer: str) -> Tensor:
+        """``G_H`` of the layer named."""
+        return self._built("class_gradient", layer, class_signal)
+
+    def loss_gradient(self, layer: str, alpha: Union[float, Tensor], semantics: str) -> Tensor:
+        """``G_L`` of the layer named, from a pass of its own for each alpha and semantics.
+
+        At infinite alpha the kernel's is ``-G_H``, which costs no pass where ``G_H`` is there.
+
+        Raises:
+            ValueError: alpha out of range or unknown semantics.
+        """
+        check_alpha(alpha)
+        check_semantics(semantics)
+        if is_infinite(alpha) and semantics == KERNEL:
+            return -self.class_gradient(layer)
+        return self._built("loss_gradient", layer, loss_signal, alpha, semantics)
+
+    def loss_gradient_by_linearity(self, layer: str, alpha: float, semantics: str) -> Tensor:
+        """``G_L`` of the layer named, from passes that serve every alpha and both semantics.
+
+        Raises:
+            ValueError: as :meth:`loss_gradient`.
+        """
+        check_alpha(alpha)
+        check_semantics(semantics)
+        if is_infinite(alpha) and semantics == KERNEL:
+            return -self.class_gradient(layer)
+        residual = self._built("residual", layer, loss_signal, 1.0, EXACT)
+        if semantics == EXACT:
+            return finite(alpha) * residual
+        return residual + (1.0 - alpha) * self.class_gradient(layer)
+
+    def _built(self, name, layer, make_signal, *settings):
+        """The gradient at one layer of the pass that ``make_signal`` begins; each pass is built once."""
+        key = (name,) + settings
+        if key not in self._passes:
+            signal = make_signal(self._logits, self._class_index, *settings)
+            self._passes[key] = self._pass(name, signal)
+        return self._passes[key][layer]
+
+    def _pass(self, name, signal):
+        layers = [other for other in self._activations if other != self._pooled]
+        tensors = [self._activations[other] for other in layers]
+        gradients = {}
+        if tensors:
+            gradients.update(zip(layers, backward(self._logits, tensors, signal, name)))
+        if self._pooled in self._activations:
+            gradients[self._pooled] = pooled_gradient(
+                self._activations[self._pooled], signal, self._head_weights
+            )
+        return gradients

@@ -6,16 +6,16 @@ divided by the number of places. It is also the DGL map of an image without its 
 factor: see :mod:`dgl.attribution.ablations`.
 """
 
-from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Evidence, Method
-from dgl.tf_compat import tf
-from dgl.typing_names import Tensor
+from dgl.attribution.registry import ANY, CLASS_GRADIENT, Evidence, Method, register_method
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 
 def hires_cam(evidence: Evidence) -> Tensor:
     """The HiResCAM map.
 
     Args:
-        evidence: :class:`~dgl.attribution.evidence.Evidence` with ``activation`` and
+        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation`` and
             ``class_gradient``.
 
     Returns:
@@ -24,11 +24,14 @@ def hires_cam(evidence: Evidence) -> Tensor:
     return tf.reduce_sum(evidence.class_gradient * evidence.activation, axis=3)
 
 
-HIRESCAM = Method(
-    "hirescam",
-    "HiResCAM",
-    "Draelos and Carin, arXiv 2020",
-    frozenset([CLASS_GRADIENT]),
-    hires_cam,
-    ANY,
+HIRESCAM = register_method(
+    Method(
+        "hirescam",
+        "HiResCAM",
+        "Draelos and Carin, arXiv 2020",
+        frozenset([CLASS_GRADIENT]),
+        hires_cam,
+        ANY,
+        order=4,
+    )
 )

@@ -3,16 +3,16 @@
 ``M = ReLU(sum over C of ReLU(G_H) * S)``.
 """
 
-from dgl.attribution.evidence import ANY, CLASS_GRADIENT, Evidence, Method
-from dgl.tf_compat import tf
-from dgl.typing_names import Tensor
+from dgl.attribution.registry import ANY, CLASS_GRADIENT, Evidence, Method, register_method
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 
 def layer_cam(evidence: Evidence) -> Tensor:
     """The LayerCAM map.
 
     Args:
-        evidence: :class:`~dgl.attribution.evidence.Evidence` with ``activation`` and
+        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation`` and
             ``class_gradient``.
 
     Returns:
@@ -22,11 +22,14 @@ def layer_cam(evidence: Evidence) -> Tensor:
     return tf.nn.relu(tf.reduce_sum(weighted, axis=3))
 
 
-LAYERCAM = Method(
-    "layercam",
-    "LayerCAM",
-    "Jiang et al., IEEE TIP 2021",
-    frozenset([CLASS_GRADIENT]),
-    layer_cam,
-    ANY,
+LAYERCAM = register_method(
+    Method(
+        "layercam",
+        "LayerCAM",
+        "Jiang et al., IEEE TIP 2021",
+        frozenset([CLASS_GRADIENT]),
+        layer_cam,
+        ANY,
+        order=3,
+    )
 )

@@ -1,33 +1,26 @@
-"""The backbones: one registry entry each, everything else asks the registry.
+"""Backbones: one file a network, with its graph and its registry entry.
 
-The entries are facts only and load quickly; :mod:`dgl.backbones.network` builds graphs.
+A file in this folder that calls :func:`~dgl.backbones.registry.register_backbone` is found by itself; the
+command line, the documentation and the tests read the registry. Entries load no TensorFlow until they build.
 """
 
-from dgl.backbones.base import Backbone, BuildOptions, Network
-from dgl.backbones.inception import INCEPTION_V3
-from dgl.backbones.resnet import RESNETS
-from dgl.backbones.vgg import VGG
-from dgl.errors import UserError
+import importlib
+import pkgutil
 
-BACKBONES = {backbone.mode: backbone for backbone in (VGG,) + RESNETS + (INCEPTION_V3,)}
+from dgl.backbones.registry import (
+    BACKBONES,
+    Backbone,
+    BuildOptions,
+    Network,
+    get_backbone,
+    register_backbone,
+)
 
 # The four networks of the paper; the deeper ResNets are reached by `--depth`.
 PAPER_MODES = ("vgg", "resnet50", "resnet50se", "inceptionv3")
 
-
-def get_backbone(mode: str) -> Backbone:
-    """The registry entry named ``mode``.
-
-    Raises:
-        UserError: unknown mode; the message lists the choices.
-    """
-    try:
-        return BACKBONES[mode]
-    except KeyError:
-        raise UserError(
-            "--mode {}: unknown backbone; choose one of {}".format(mode, ", ".join(BACKBONES))
-        ) from None
-
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(__name__ + "." + _module.name)
 
 __all__ = [
     "BACKBONES",
@@ -36,4 +29,5 @@ __all__ = [
     "BuildOptions",
     "Network",
     "get_backbone",
+    "register_backbone",
 ]

@@ -4,55 +4,243 @@ Variables carry TF-slim's names, so slim's ImageNet checkpoint restores without 
 SAME everywhere and Mixed_6a keeps its input's resolution.
 """
 
-from dgl.backbones.base import Backbone
+from dgl.backbones.registry import Backbone, BuildOptions, Network, register_backbone
+from dgl.tf_compat import lazy_tensorpack as tp
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 _SCOPE = "InceptionV3"
 _HEAD = "Logits/Conv2d_1c_1x1_{}"
 
 
-def _build(image, options):
-    from dgl.backbones.graphs.inception import build  # loads TensorFlow
+_BN_DECAY = 0.999
+_BN_EPSILON = 0.001
+_DROPOUT = 0.5
+_ADD_CHANNELS = 1024
 
-    return build(image, options)
+
+def _conv(name, channels, kernel):
+    return name, channels, (kernel, kernel) if isinstance(kernel, int) else kernel
 
 
-INCEPTION_V3 = Backbone(
-    mode="inceptionv3",
-    build=_build,
-    layers=(
-        "add1",
-        "add2",
-        "Mixed_6e",
-        "Mixed_6d",
-        "Mixed_6c",
-        "Mixed_6b",
-        "Mixed_6e_branch_0",
-        "Mixed_6e_branch_1",
-        "Mixed_6e_branch_2",
-        "Mixed_6e_branch_3",
-        "Mixed_6a",
-        "Mixed_5d",
-        "Mixed_5c",
-        "Mixed_5b",
-        "MaxPool_5a_3x3",
-        "Conv2d_4a_3x3",
-        "Conv2d_3b_1x1",
-        "MaxPool_3a_3x3",
-        "Conv2d_2b_3x3",
-        "Conv2d_2a_3x3",
-        "Conv2d_1a_3x3",
+def _mixed_5(pool_channels, names=("Conv2d_0a_1x1", "Conv2d_0b_5x5")):
+    return (
+        (_conv("Conv2d_0a_1x1", 64, 1),),
+        (_conv(names[0], 48, 1), _conv(names[1], 64, 5)),
+        (
+            _conv("Conv2d_0a_1x1", 64, 1),
+            _conv("Conv2d_0b_3x3", 96, 3),
+            _conv("Conv2d_0c_3x3", 96, 3),
+        ),
+        ("avg_pool", _conv("Conv2d_0b_1x1", pool_channels, 1)),
+    )
+
+
+def _mixed_6(inner):
+    row, column = (1, 7), (7, 1)
+    return (
+        (_conv("Conv2d_0a_1x1", 192, 1),),
+        (
+            _conv("Conv2d_0a_1x1", inner, 1),
+            _conv("Conv2d_0b_1x7", inner, row),
+            _conv("Conv2d_0c_7x1", 192, column),
+        ),
+        (
+            _conv("Conv2d_0a_1x1", inner, 1),
+            _conv("Conv2d_0b_7x1", inner, column),
+            _conv("Conv2d_0c_1x7", inner, row),
+            _conv("Conv2d_0d_7x1", inner, column),
+            _conv("Conv2d_0e_1x7", 192, row),
+        ),
+        ("avg_pool", _conv("Conv2d_0b_1x1", 192, 1)),
+    )
+
+
+# The branches of each block; the odd names of 5c and the "1x1" 3 x 3 convolutions of 6a are slim's.
+_MIXED = {
+    "Mixed_5b": _mixed_5(32),
+    "Mixed_5c": _mixed_5(64, ("Conv2d_0b_1x1", "Conv_1_0c_5x5")),
+    "Mixed_5d": _mixed_5(64),
+    "Mixed_6a": (
+        (_conv("Conv2d_1a_1x1", 384, 3),),
+        (
+            _conv("Conv2d_0a_1x1", 64, 1),
+            _conv("Conv2d_0b_3x3", 96, 3),
+            _conv("Conv2d_1a_1x1", 96, 3),
+        ),
+        ("max_pool",),
     ),
-    heads={"imagenet": _HEAD, "cub": _HEAD},
-    head_pattern=_SCOPE + r"/(Logits/Conv2d_1c_1x1_[^/]+)/weights",
-    stem=_SCOPE + "/Conv2d_1a_3x3/weights",
-    stem_channels=32,
-    pretrained={"inceptionv3": "inception_v3.ckpt", "inception_v3": "inception_v3.ckpt"},
-    weight_pattern=r".*/weights",
-    own_layers=_SCOPE + r"/Logits/",
-    gradient_multipliers=(
-        (_SCOPE + r"/(Conv2d|Mixed)_.*/weights", 1.0),
-        (_SCOPE + r"/(Conv2d|Mixed)_.*/beta", 2.0),
-        (_SCOPE + r"/Logits/.*/weights", 10.0),
-        (_SCOPE + r"/Logits/.*/biases", 20.0),
-    ),
+    "Mixed_6b": _mixed_6(128),
+    "Mixed_6c": _mixed_6(160),
+    "Mixed_6d": _mixed_6(160),
+    "Mixed_6e": _mixed_6(192),
+}
+
+
+class _Layers:
+    """Layers under slim's variable names, for one tower."""
+
+    def __init__(self, options):
+        self.options = options
+        self.last = options.data_format == "channels_last"
+        self.axis = 3 if self.last else 1
+        self.layout = "NHWC" if self.last else "NCHW"
+
+    def _window(self, height, width):
+        return [1, height, width, 1] if self.last else [1, 1, height, width]
+
+    def convolution(self, features, name, channels, kernel, stride=1, biased=False):
+        """Convolution, then tp.BatchNorm (or biases, for the layers that DGL adds). No ReLU."""
+        inputs = features.get_shape().as_list()[self.axis]
+        with tf.variable_scope(name):
+            weights = tf.get_variable(
+                "weights",
+                list(kernel) + [inputs, channels],
+                initializer=tf.initializers.variance_scaling(
+                    2.0, distribution="untruncated_normal"
+                ),
+            )
+            out = tf.nn.conv2d(
+                features,
+                weights,
+                strides=self._window(stride, stride),
+                padding="SAME",
+                data_format=self.layout,
+            )
+            if biased:
+                biases = tf.get_variable("biases", [channels], initializer=tf.zeros_initializer())
+                return tf.nn.bias_add(out, biases, data_format=self.layout), weights
+            return self._batch_norm(out), weights
+
+    def _batch_norm(self, features):
+        # Every tower normalises by its own batch; only the first one moves the stored averages.
+        main_tower = tp.get_current_tower_context().is_main_training_tower
+        kept = tp.tfutils.collection.backup_collection([tf.GraphKeys.UPDATE_OPS])
+        out = tf.layers.batch_normalization(
+            features,
+            axis=self.axis,
+            momentum=_BN_DECAY,
+            epsilon=_BN_EPSILON,
+            scale=False,
+            training=self.options.training,
+            name="BatchNorm",
+            reuse=tf.get_variable_scope().reuse,
+        )
+        if not main_tower:
+            tp.tfutils.collection.restore_collection(kept)
+        return out
+
+    def conv(self, features, name, channels, kernel, stride=1):
+        channels = self.options.channels(channels)
+        return tf.nn.relu(self.convolution(features, name, channels, kernel, stride)[0])
+
+    def pool(self, features, kind, stride=1):
+        function = tf.nn.max_pool if kind == "max_pool" else tf.nn.avg_pool
+        return function(
+            features,
+            self._window(3, 3),
+            self._window(stride, stride),
+            "SAME",
+            data_format=self.layout,
+        )
+
+    def mixed(self, features, name, branches):
+        """Returns the concatenated output and the list of branch outputs."""
+        outputs = []
+        with tf.variable_scope(name):
+            for index, steps in enumerate(branches):
+                out = features
+                with tf.variable_scope(f"Branch_{index}"):
+                    for step in steps:
+                        pooled = isinstance(step, str)
+                        out = self.pool(out, step) if pooled else self.conv(out, *step)
+                outputs.append(out)
+        return tf.concat(outputs, axis=self.axis), outputs
+
+    def dropout(self, features):
+        return tf.nn.dropout(features, rate=_DROPOUT) if self.options.training else features
+
+    def add(self, features, name):
+        channels = self.options.channels(_ADD_CHANNELS)
+        out, _ = self.convolution(self.dropout(features), name, channels, (3, 3), biased=True)
+        return tf.nn.relu(out)
+
+
+def _build(image: Tensor, options: BuildOptions) -> Network:
+    """The network on normalised BGR ``image``; see :class:`~dgl.backbones.Backbone`."""
+    layers = _Layers(options)
+    points = {}
+    with tf.variable_scope(_SCOPE):
+        out = points["Conv2d_1a_3x3"] = layers.conv(image, "Conv2d_1a_3x3", 32, (3, 3), stride=2)
+        out = points["Conv2d_2a_3x3"] = layers.conv(out, "Conv2d_2a_3x3", 32, (3, 3))
+        out = points["Conv2d_2b_3x3"] = layers.conv(out, "Conv2d_2b_3x3", 64, (3, 3))
+        out = points["MaxPool_3a_3x3"] = layers.pool(out, "max_pool", stride=2)
+        out = points["Conv2d_3b_1x1"] = layers.conv(out, "Conv2d_3b_1x1", 80, (1, 1))
+        out = points["Conv2d_4a_3x3"] = layers.conv(out, "Conv2d_4a_3x3", 192, (3, 3))
+        out = points["MaxPool_5a_3x3"] = layers.pool(out, "max_pool", stride=2)
+        for name, branches in _MIXED.items():
+            out, outputs = layers.mixed(out, name, branches)
+            if name == "Mixed_6e":
+                for index, branch in enumerate(outputs):
+                    points[f"Mixed_6e_branch_{index}"] = branch
+            points[name] = out
+        with tf.variable_scope("Logits"):
+            out = points["add2"] = layers.add(out, "add2")
+            out = points["add1"] = layers.add(out, "add1")
+            spatial = [1, 2] if layers.last else [2, 3]
+            out = points["global_pool"] = tf.reduce_mean(out, axis=spatial, keepdims=True)
+            out, weights = layers.convolution(
+                layers.dropout(out),
+                options.head.split("/")[-1],
+                options.classes,
+                (1, 1),
+                biased=True,
+            )
+            logits = tf.reshape(out, [-1, options.classes])
+    points["Logits"] = logits
+    points["Predictions"] = tf.nn.softmax(logits)
+    return Network(logits, points, tf.squeeze(weights, axis=[0, 1]))
+
+
+INCEPTION_V3 = register_backbone(
+    Backbone(
+        mode="inceptionv3",
+        build=_build,
+        layers=(
+            "add1",
+            "add2",
+            "Mixed_6e",
+            "Mixed_6d",
+            "Mixed_6c",
+            "Mixed_6b",
+            "Mixed_6e_branch_0",
+            "Mixed_6e_branch_1",
+            "Mixed_6e_branch_2",
+            "Mixed_6e_branch_3",
+            "Mixed_6a",
+            "Mixed_5d",
+            "Mixed_5c",
+            "Mixed_5b",
+            "MaxPool_5a_3x3",
+            "Conv2d_4a_3x3",
+            "Conv2d_3b_1x1",
+            "MaxPool_3a_3x3",
+            "Conv2d_2b_3x3",
+            "Conv2d_2a_3x3",
+            "Conv2d_1a_3x3",
+        ),
+        heads={"imagenet": _HEAD, "cub": _HEAD},
+        head_pattern=_SCOPE + r"/(Logits/Conv2d_1c_1x1_[^/]+)/weights",
+        stem=_SCOPE + "/Conv2d_1a_3x3/weights",
+        stem_channels=32,
+        pretrained={"inceptionv3": "inception_v3.ckpt", "inception_v3": "inception_v3.ckpt"},
+        weight_pattern=r".*/weights",
+        own_layers=_SCOPE + r"/Logits/",
+        gradient_multipliers=(
+            (_SCOPE + r"/(Conv2d|Mixed)_.*/weights", 1.0),
+            (_SCOPE + r"/(Conv2d|Mixed)_.*/beta", 2.0),
+            (_SCOPE + r"/Logits/.*/weights", 10.0),
+            (_SCOPE + r"/Logits/.*/biases", 20.0),
+        ),
+    )
 )

@@ -5,12 +5,16 @@ import logging
 
 import numpy as np
 
-from dgl.backbones.base import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, Backbone, BuildOptions, Network
-from dgl.tf_compat import tf
-from dgl.typing_names import Tensor
-
-from tensorpack.tfutils.tower import TowerContext, get_current_tower_context  # isort: skip
-from tensorpack.utils import logger  # isort: skip
+from dgl.backbones.registry import (
+    IMAGENET_MEAN_RGB,
+    IMAGENET_STD_RGB,
+    Backbone,
+    BuildOptions,
+    Network,
+)
+from dgl.tf_compat import lazy_tensorpack as tp
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
 
 
 def normalise_image(image: Tensor) -> Tensor:
@@ -36,24 +40,24 @@ def build_network(backbone: Backbone, image: Tensor, options: BuildOptions) -> N
     Args:
         backbone: registry entry.
         image: (N, H, W, 3) BGR in 0..255, any dtype.
-        options: :class:`~dgl.backbones.base.BuildOptions`.
+        options: :class:`~dgl.backbones.registry.BuildOptions`.
 
     Returns:
-        :class:`~dgl.backbones.base.Network`.
+        :class:`~dgl.backbones.registry.Network`.
     """
     image = normalise_image(image)
     if options.data_format == "channels_first":
         image = tf.transpose(image, [0, 3, 1, 2])
-    if get_current_tower_context() is not None:
+    if tp.get_current_tower_context() is not None:
         return backbone.build(image, options)
-    with TowerContext("", is_training=False), _quiet_layers():
+    with tp.TowerContext("", is_training=False), _quiet_layers():
         return backbone.build(image, options)
 
 
 @contextlib.contextmanager
 def _quiet_layers():
     """Hold back tensorpack's line a layer, which belongs to a training log only."""
-    held = logging.getLogger(logger._logger.name)
+    held = logging.getLogger(tp.logger._logger.name)
     level = held.level
     held.setLevel(logging.WARNING)
     try:

@@ -8,8 +8,8 @@ counts. A global pooling, as in squeeze-excite's gates, sees everything; it is l
 
 from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
-from dgl.graphs.walk import upstream
-from dgl.tf_compat import tf
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.graph_walk import upstream
 
 Pair = Tuple[int, int]
 
@@ -74,7 +74,7 @@ def receptive_fields(tensors: Sequence[Any], image: Any) -> List[Field]:
                 seen[op] = _after(op, [seen.get(read.op) for read in op.inputs])
         field = seen[tensor.op]
         if not isinstance(field, Field):
-            raise ValueError("{}: no activation of the picture's places".format(tensor.name))
+            raise ValueError(f"{tensor.name}: no activation of the picture's places")
         fields.append(field)
     return fields
 
@@ -89,14 +89,14 @@ def _after(op, inputs):
     if op.type in _WINDOWS:
         return _through_window(local[0], *_window_of(op))
     if op.type not in _PLACE_BY_PLACE:
-        raise ValueError("{}: what places {} keeps is not known".format(op.name, op.type))
+        raise ValueError(f"{op.name}: what places {op.type} keeps is not known")
     return _union(op, local, _EVERYTHING in inputs)
 
 
 def _union(op, fields, beside_everything):
     stride = fields[0].stride
     if any(field.stride != stride for field in fields):
-        raise ValueError("{}: branches of different strides meet".format(op.name))
+        raise ValueError(f"{op.name}: branches of different strides meet")
     first = tuple(min(field.first[axis] for field in fields) for axis in (0, 1))
     last = [max(field.first[axis] + field.size[axis] for field in fields) for axis in (0, 1)]
     return Field(

@@ -1,7 +1,6 @@
 """`dgl convert`, and `python -m dgl.weights.convert`: published ImageNet weights for `--load`."""
 
 import argparse
-from collections import OrderedDict
 
 from dgl.cli.output import add_json_flag, answers, document
 
@@ -53,15 +52,15 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _facts(done):
-    return OrderedDict(
-        out=done.out,
-        mode=done.published.mode,
-        publisher=done.published.source,
-        published_as=done.published.file_name,
-        first_layer=done.preprocessing.text if done.preprocessing else None,
-        variables=done.written,
-        left_out=done.left_out,
-    )
+    return {
+        "out": done.out,
+        "mode": done.published.mode,
+        "publisher": done.published.source,
+        "published_as": done.published.file_name,
+        "first_layer": done.preprocessing.text if done.preprocessing else None,
+        "variables": done.written,
+        "left_out": done.left_out,
+    }
 
 
 def _sentence(done):
@@ -71,13 +70,6 @@ def _sentence(done):
     if done.preprocessing:
         first = "first layer made for this project's input, from " + done.preprocessing.text
     return (
-        "wrote {}: weights of {} for --mode {}, {} variables ({} that the network does not use left out); "
-        "{}".format(
-            done.out,
-            PUBLISHERS[done.published.source],
-            done.published.mode,
-            done.written,
-            done.left_out,
-            first,
-        )
+        f"wrote {done.out}: weights of {PUBLISHERS[done.published.source]} for --mode {done.published.mode}, {done.written} variables ({done.left_out} that the network does not use left out); "
+        f"{first}"
     )

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from collections import OrderedDict
 
 from dgl.cli.output import add_json_flag, answers, document
 
@@ -18,7 +17,7 @@ EXAMPLES = (
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Give a parser the flags of the evaluation."""
-    from dgl.evaluation.flags import add_flags as add_evaluation_flags
+    from dgl.cli.evaluate_flags import add_flags as add_evaluation_flags
 
     add_evaluation_flags(parser)
     # Told from the checkpoint.
@@ -28,9 +27,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out parsed flags; returns the exit code."""
-    from dgl.evaluation.command import run as evaluate
-    from dgl.evaluation.metrics import METRICS
+    from dgl.cli.evaluate_run import run as evaluate
     from dgl.evaluation.setup import parse_shard
+    from dgl.evaluation.summary import METRICS
 
     with answers(args.json) as answer:
         args.mode = args.mode or _mode_of(args)
@@ -39,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
             with open(os.path.join(args.out, METRICS), encoding="utf-8") as stream:
                 answer(stream.read().rstrip("\n"))
         elif args.json:
-            answer(document(OrderedDict(shard=args.shard, out=args.out)))
+            answer(document({"shard": args.shard, "out": args.out}))
     return code
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-from collections import OrderedDict
 
 from dgl.cli.output import add_json_flag, answers, document
 
@@ -29,7 +28,7 @@ def run(args: argparse.Namespace) -> int:
         count = export(args.load, args.out)
         size = os.path.getsize(args.out)
         if args.json:
-            answer(document(OrderedDict(out=args.out, variables=count, bytes=size)))
+            answer(document({"out": args.out, "variables": count, "bytes": size}))
         else:
-            answer("wrote {}: {} variables, {:.1f} MB".format(args.out, count, size / 1e6))
+            answer(f"wrote {args.out}: {count} variables, {size / 1e6:.1f} MB")
     return 0

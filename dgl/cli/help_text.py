@@ -24,4 +24,4 @@ def sentence(text: str) -> str:
 
 def epilog(examples: Iterable[str]) -> str:
     """What a subcommand's help ends with."""
-    return "examples:\n" + "".join("  {}\n".format(example) for example in examples)
+    return "examples:\n" + "".join(f"  {example}\n" for example in examples)

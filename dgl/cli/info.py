@@ -2,11 +2,9 @@
 
 import argparse
 import os
-from collections import OrderedDict
 
 from dgl.cli.output import add_json_flag, answers, document
-from dgl.errors import UserError
-from dgl.terminal import printable
+from dgl.errors import UserError, printable
 
 NAME = "info"
 HELP = "tell what a checkpoint is: backbone, classes, width, data set, training step"
@@ -57,28 +55,28 @@ def _epoch_of(facts):
 def _described(facts, epoch):
     card = facts.card
     names = card.class_names if card else None
-    return OrderedDict(
-        path=facts.path,
-        format=facts.format,
-        bytes=facts.bytes,
-        backbone=facts.mode,
-        heads=OrderedDict(facts.heads),
-        width=facts.width,
-        norm=facts.norm,
-        image_size=card.image_size if card else None,
-        last_stride=card.last_stride if card else None,
-        data_set=card.data_set or None if card else None,
-        class_names=list(names) if names else None,
-        step=facts.step,
-        epoch=epoch,
-        variables=facts.variables,
-        parameters=facts.parameters,
-        optimizer=OrderedDict(sorted(facts.slots.items())),
-        publisher=facts.publisher,
-        fits=list(facts.fits),
-        first_names=facts.first_names,
-        next=facts.next_command,
-    )
+    return {
+        "path": facts.path,
+        "format": facts.format,
+        "bytes": facts.bytes,
+        "backbone": facts.mode,
+        "heads": dict(facts.heads),
+        "width": facts.width,
+        "norm": facts.norm,
+        "image_size": card.image_size if card else None,
+        "last_stride": card.last_stride if card else None,
+        "data_set": card.data_set or None if card else None,
+        "class_names": list(names) if names else None,
+        "step": facts.step,
+        "epoch": epoch,
+        "variables": facts.variables,
+        "parameters": facts.parameters,
+        "optimizer": dict(sorted(facts.slots.items())),
+        "publisher": facts.publisher,
+        "fits": list(facts.fits),
+        "first_names": facts.first_names,
+        "next": facts.next_command,
+    }
 
 
 def _text(told):
@@ -89,7 +87,7 @@ def _text(told):
          + ", ".join(told["first_names"])),
         ("publisher", told["publisher"] and "{} ({})".format(
             told["publisher"], ", ".join(told["fits"]))),
-        ("classes", "; ".join("{} in {}".format(n, head) for head, n in told["heads"].items())),
+        ("classes", "; ".join(f"{n} in {head}" for head, n in told["heads"].items())),
         ("class names", _some(told["class_names"])),
         ("data set", told["data_set"]),
         ("image size", told["image_size"]),
@@ -101,7 +99,7 @@ def _text(told):
                                 for item in told["optimizer"].items())),
         ("next", told["next"]),
     ]  # fmt: skip
-    return "\n".join("{:12} {}".format(name, printable(str(text))) for name, text in rows if text)
+    return "\n".join(f"{name:12} {printable(str(text))}" for name, text in rows if text)
 
 
 def _trained(told):
@@ -115,8 +113,8 @@ def _some(names):
     if not names:
         return None
     more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (" and {} more".format(more) if more > 0 else "")
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _size(count):
-    return "{:.1f} MB".format(count / 1e6) if count >= 1e5 else "{:,} bytes".format(count)
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count:,} bytes"

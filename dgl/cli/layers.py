@@ -1,7 +1,6 @@
 """`dgl layers`: the layers that `--layer` takes, with what each of them sees of the picture."""
 
 import argparse
-from collections import OrderedDict
 
 from dgl.backbones import BACKBONES
 from dgl.cli.output import add_json_flag, answers, document
@@ -38,13 +37,13 @@ def run(args: argparse.Namespace) -> int:
     if args.mode is None and args.load is None:
         raise UserError("--mode: expected, as no --load is given: " + ", ".join(BACKBONES))
     if args.image_size is not None and not 32 <= args.image_size <= 4096:
-        raise UserError("--image_size {}: expected 32 to 4096".format(args.image_size))
+        raise UserError(f"--image_size {args.image_size}: expected 32 to 4096")
     with answers(args.json) as answer:
         from dgl.backbones.receptive_field import layer_table
 
         backbone, options, size = _network_of(args)
         table = layer_table(backbone, options, size)
-        facts = OrderedDict(mode=backbone.mode, width=options.width, image_size=size)
+        facts = {"mode": backbone.mode, "width": options.width, "image_size": size}
         facts["layers"] = [_facts(layer) for layer in table]
         answer(document(facts) if args.json else _text(facts))
     return 0
@@ -53,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
 def _network_of(args):
     """(registry entry, build options, side of the input) that the flags ask for."""
     from dgl.backbones import BuildOptions, get_backbone
-    from dgl.data.totals import CLASSES
-    from dgl.predictor import DEFAULT_IMAGE_SIZE
+    from dgl.data.split_totals import CLASSES
+    from dgl.predict.predictor import DEFAULT_IMAGE_SIZE
 
     if args.load is None:
         backbone = get_backbone(args.mode)
@@ -76,14 +75,14 @@ def _network_of(args):
 
 def _facts(layer):
     field = layer.field
-    return OrderedDict(
-        index=layer.index,
-        name=layer.name,
-        shape=list(layer.shape),
-        stride=list(field.stride),
-        receptive_field=list(field.size),
-        has_global_gate=field.sees_all,
-    )
+    return {
+        "index": layer.index,
+        "name": layer.name,
+        "shape": list(layer.shape),
+        "stride": list(field.stride),
+        "receptive_field": list(field.size),
+        "has_global_gate": field.sees_all,
+    }
 
 
 def _pair(values):
@@ -92,18 +91,16 @@ def _pair(values):
 
 
 def _text(facts):
-    from dgl.evaluation.table import format_table
+    from dgl.utils.table import format_table
 
     rows = [
-        OrderedDict(
-            [
-                ("index", row["index"]),
-                ("name", row["name"]),
-                ("shape", " x ".join(map(str, row["shape"]))),
-                ("stride", _pair(row["stride"])),
-                ("receptive field", _pair(row["receptive_field"])),
-            ]
-        )
+        {
+            "index": row["index"],
+            "name": row["name"],
+            "shape": " x ".join(map(str, row["shape"])),
+            "stride": _pair(row["stride"]),
+            "receptive field": _pair(row["receptive_field"]),
+        }
         for row in facts["layers"]
     ]
     gated = any(row["has_global_gate"] for row in facts["layers"])

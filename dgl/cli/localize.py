@@ -1,7 +1,6 @@
 """`dgl localize`: what `test_code/dome_image_DGL.py` does, for any number of pictures and folders."""
 
 import argparse
-from collections import OrderedDict
 
 from dgl.cli.output import add_json_flag, answers, line
 
@@ -16,22 +15,22 @@ EXAMPLES = (
 )
 
 
-class _JsonLines(object):
+class _JsonLines:
     """A JSON object a line for each picture: its record and folder, or what is the matter with it."""
 
     def __init__(self, answer):
         self._answer = answer
 
     def done(self, record, outdir):
-        self._answer(line(OrderedDict(record, outdir=outdir)))
+        self._answer(line(dict(record, outdir=outdir)))
 
     def failed(self, path, error):
-        self._answer(line(OrderedDict(image=path, error=error)))
+        self._answer(line({"image": path, "error": error}))
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Give a parser the flags of the demo."""
-    from dgl.demo_flags import add_flags as add_demo_flags
+    from dgl.cli.localize_flags import add_flags as add_demo_flags
 
     parser.add_argument(
         "pictures",
@@ -45,7 +44,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Carry out parsed flags; returns the exit code."""
-    from dgl import demo
+    from dgl.cli import localize_run as demo
 
     with answers(args.json) as answer:
         return demo.run(args, _JsonLines(answer) if args.json else None)

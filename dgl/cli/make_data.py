@@ -1,7 +1,6 @@
-"""`dgl make-data`, `python -m dgl.data.birds`, `python -m dgl.data.photos5`: data sets to try things on."""
+"""`dgl make-data`, `python -m dgl.datasets.birds`, `python -m dgl.datasets.photos5`: data sets to try things on."""
 
 import argparse
-from collections import OrderedDict
 
 from dgl.cli.help_text import HelpFormatter, epilog, sentence
 from dgl.cli.output import add_json_flag, answers, document
@@ -34,7 +33,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
             name,
             help=text,
             description=sentence(text),
-            epilog=epilog(e for e in EXAMPLES if e.startswith("dgl make-data {} ".format(name))),
+            epilog=epilog(e for e in EXAMPLES if e.startswith(f"dgl make-data {name} ")),
             formatter_class=HelpFormatter,
         )
         add(own)
@@ -54,10 +53,10 @@ def add_birds_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="what is drawn, default %(default)s")
     for split, count in (("train", 100), ("test", 30)):
         parser.add_argument(
-            "--{}-per-class".format(split),
+            f"--{split}-per-class",
             type=int,
             default=count,
-            help="pictures of a class to {} on, default %(default)s".format(split),
+            help=f"pictures of a class to {split} on, default %(default)s",
         )
     parser.add_argument("--workers", type=int, default=2, help="processes, default %(default)s")
     parser.add_argument(
@@ -68,13 +67,13 @@ def add_birds_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_birds(args: argparse.Namespace) -> int:
     """Carry out parsed flags; returns the exit code."""
-    from dgl.data.birds.data_set import write_data_set, write_samples
-    from dgl.data.birds.heads import CLASS_NAMES
+    from dgl.datasets.birds.data_set import write_data_set, write_samples
+    from dgl.datasets.birds.heads import CLASS_NAMES
 
     with answers(args.json) as answer:
         if args.samples is not None:
             paths = write_samples(args.samples)
-            said = document(OrderedDict(samples=paths))
+            said = document({"samples": paths})
             answer(said if args.json else "\n".join("wrote " + path for path in paths))
             return 0
         made = write_data_set(
@@ -85,19 +84,19 @@ def run_birds(args: argparse.Namespace) -> int:
             longest_side=args.size,
             workers=args.workers,
         )
-        facts = OrderedDict(
-            out=args.out,
-            made=made,
-            classes=len(CLASS_NAMES),
-            train=len(CLASS_NAMES) * args.train_per_class,
-            test=len(CLASS_NAMES) * args.test_per_class,
-        )
+        facts = {
+            "out": args.out,
+            "made": made,
+            "classes": len(CLASS_NAMES),
+            "train": len(CLASS_NAMES) * args.train_per_class,
+            "test": len(CLASS_NAMES) * args.test_per_class,
+        }
         if args.json:
             answer(document(facts))
         elif made:
-            answer("wrote {}".format(args.out))
+            answer(f"wrote {args.out}")
         else:
-            answer("{} already holds this data set, nothing to do".format(args.out))
+            answer(f"{args.out} already holds this data set, nothing to do")
     return 0
 
 
@@ -115,17 +114,17 @@ def add_photos5_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_photos5(args: argparse.Namespace) -> int:
     """Carry out parsed flags; returns the exit code."""
-    from dgl.data.photos5.data_set import report, write_data_set
-    from dgl.data.photos5.rule import CLASS_NAMES
+    from dgl.datasets.photos5.data_set import report, write_data_set
+    from dgl.datasets.photos5.sources import CLASS_NAMES
 
     with answers(args.json) as answer:
         result = write_data_set(args.raccoon, args.kangaroo, args.fruit, args.out)
         if args.json:
-            facts = OrderedDict(out=args.out, class_names=list(CLASS_NAMES))
+            facts = {"out": args.out, "class_names": list(CLASS_NAMES)}
             facts.update((split, list(counts)) for split, counts in result.kept.items())
             facts.update(dropped=len(result.dropped), boxes_left_out=result.boxes_left_out)
             answer(document(facts))
         else:
-            answer("wrote {}".format(args.out))
+            answer(f"wrote {args.out}")
             answer(report(result))
     return 0

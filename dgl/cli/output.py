@@ -9,7 +9,7 @@ from typing import Any, Callable, Iterator
 def add_json_flag(parser: Any, what: str) -> None:
     """Give a parser ``--json``; ``what`` is what it then writes."""
     parser.add_argument(
-        "--json", action="store_true", help="write {} as JSON on standard output".format(what)
+        "--json", action="store_true", help=f"write {what} as JSON on standard output"
     )
 
 

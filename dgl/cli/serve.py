@@ -19,9 +19,7 @@ def _number(low, high, kind):
         except ValueError:
             value = None
         if value is None or not low <= value <= high:
-            raise argparse.ArgumentTypeError(
-                "{}: expected a number from {:g} to {:g}".format(text, low, high)
-            )
+            raise argparse.ArgumentTypeError(f"{text}: expected a number from {low:g} to {high:g}")
         return value
 
     return parse
@@ -59,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until a signal ends it; Ctrl-C is the usual one, and leads to exit code 130."""
     from dgl.serving.limits import MEGA, Limits
     from dgl.serving.server import Settings, serve
-    from dgl.shipped import SHIPPED_CHECKPOINT
+    from dgl.utils.shipped import SHIPPED_CHECKPOINT
 
     limits = Limits(int(args.max_megabytes * MEGA), int(args.max_megapixels * MEGA))
     serve(

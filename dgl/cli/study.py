@@ -15,7 +15,7 @@ EXAMPLES = (
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Give a parser the flags of the evaluation, set to compare everything."""
-    from dgl.evaluation.flags import STUDY
+    from dgl.cli.evaluate_flags import STUDY
 
     evaluate.add_flags(parser)
     parser.set_defaults(**STUDY)

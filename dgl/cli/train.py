@@ -17,7 +17,7 @@ EXAMPLES = (
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Give a parser the flags of training."""
-    from dgl.training.flags import add_flags as add_training_flags
+    from dgl.cli.train_flags import add_flags as add_training_flags
 
     add_training_flags(parser, modes=tuple(BACKBONES), has_last_stride=True)
     parser.set_defaults(logdir=None)
@@ -27,12 +27,10 @@ def run(args: argparse.Namespace) -> int:
     """Carry out parsed flags; returns the exit code."""
     if args.laststride != 1 and not args.mode.startswith("resnet"):
         raise UserError(
-            "--laststride {}: expected 1 for {}; only ResNets have the choice".format(
-                args.laststride, args.mode
-            )
+            f"--laststride {args.laststride}: expected 1 for {args.mode}; only ResNets have the choice"
         )
     if args.logdir is None:
         args.logdir = args.mode
-    from dgl.training.command import run as train
+    from dgl.training.setup import run as train
 
     return train(args, args.mode)

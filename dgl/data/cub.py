@@ -10,8 +10,7 @@ import os
 import re
 from typing import Optional
 
-from dgl.data.class_names import strip_numbers
-from dgl.data.label_list import check_repeats
+from dgl.data.label_list import check_repeats, strip_numbers
 from dgl.data.sample import (
     DIGITS,
     DataSet,
@@ -25,7 +24,7 @@ from dgl.data.sample import (
     read_lines,
     resolve_below,
 )
-from dgl.data.totals import CUB_CLASSES, CUB_IMAGES, CUB_TEST_IMAGES, check_total, is_nearly
+from dgl.data.split_totals import CUB_CLASSES, CUB_IMAGES, CUB_TEST_IMAGES, check_total, is_nearly
 from dgl.errors import UserError
 
 EXPECTED = (
@@ -34,7 +33,7 @@ EXPECTED = (
 )
 
 # A path may hold any character, white space among them.
-_ID_AND_REST = re.compile(r"({})[ \t]+(.+)".format(DIGITS.pattern), re.DOTALL)
+_ID_AND_REST = re.compile(rf"({DIGITS.pattern})[ \t]+(.+)", re.DOTALL)
 
 
 def detect_cub(data_dir: str, dataname: Optional[str] = None) -> bool:
@@ -121,9 +120,7 @@ def _check_repeats(data_dir, images, labels, is_train):
         lines.setdefault(identity, []).append((int(where.rpartition(":")[2]), labels[key]))
         if splits.setdefault(identity, is_train[key]) != is_train[key]:
             raise UserError(
-                "{}: {} is both in training and in test; expected one split".format(
-                    where, quote(identity)
-                )
+                f"{where}: {quote(identity)} is both in training and in test; expected one split"
             )
     check_repeats(os.path.join(data_dir, "images.txt"), lines)
 
@@ -132,24 +129,24 @@ def _read_table(data_dir, name, columns, images=None):
     """One file as a dict from id to ``(file:line, the rest of the line)``, ids checked."""
     path = os.path.join(data_dir, name)
     if not os.path.isfile(path):
-        raise UserError("{}: no such file; expected {}".format(path, EXPECTED))
+        raise UserError(f"{path}: no such file; expected {EXPECTED}")
     table = {}
     for number, text in read_lines(path):
-        where = "{}:{}".format(path, number)
+        where = f"{path}:{number}"
         match = _ID_AND_REST.fullmatch(text)
         if not match:
-            raise UserError("{}: {}; expected '{}'".format(where, quote(text), columns))
+            raise UserError(f"{where}: {quote(text)}; expected '{columns}'")
         key, rest = int(match.group(1)), match.group(2)
         if key in table:
-            raise UserError("{}: id {} a second time; expected it once".format(where, key))
+            raise UserError(f"{where}: id {key} a second time; expected it once")
         if images is not None and key not in images:
-            raise UserError("{}: id {} is not in images.txt".format(where, key))
+            raise UserError(f"{where}: id {key} is not in images.txt")
         table[key] = (where, rest)
     if images is not None and len(table) < len(images):
         key = next(key for key in images if key not in table)
-        raise UserError("{}: no line for id {} ({})".format(path, key, images[key][0]))
+        raise UserError(f"{path}: no line for id {key} ({images[key][0]})")
     if not table:
-        raise UserError("{}: the file is empty; expected lines '{}'".format(path, columns))
+        raise UserError(f"{path}: the file is empty; expected lines '{columns}'")
     return table
 
 
@@ -157,7 +154,7 @@ def _read_class_names(data_dir):
     table = _read_table(data_dir, "classes.txt", "class name")
     for place, (key, (where, _)) in enumerate(sorted(table.items()), 1):
         if key != place:
-            raise UserError("{}: class {}; expected classes 1 to {}".format(where, key, len(table)))
+            raise UserError(f"{where}: class {key}; expected classes 1 to {len(table)}")
     return strip_numbers([table[key][1] for key in sorted(table)])
 
 
@@ -167,9 +164,7 @@ def _read_labels(table, classes):
     for key, (where, text) in table.items():
         if not (DIGITS.fullmatch(text) and 1 <= int(text) <= classes):
             raise UserError(
-                "{}: class {}; expected 1 to {}, as in classes.txt".format(
-                    where, quote(text), classes
-                )
+                f"{where}: class {quote(text)}; expected 1 to {classes}, as in classes.txt"
             )
         labels[key] = int(text) - 1
     return labels
@@ -177,14 +172,14 @@ def _read_labels(table, classes):
 
 def _flag(where, text):
     if text not in ("0", "1"):
-        raise UserError("{}: {}; expected 1 (training) or 0 (test)".format(where, quote(text)))
+        raise UserError(f"{where}: {quote(text)}; expected 1 (training) or 0 (test)")
     return text == "1"
 
 
 def _box(where, text):
     tokens = text.split()
     if len(tokens) != 4 or not all(is_number(token) for token in tokens):
-        raise UserError("{}: {}; expected 'id x y width height'".format(where, quote(text)))
+        raise UserError(f"{where}: {quote(text)}; expected 'id x y width height'")
     x, y, width, height = (float(token) for token in tokens)
     return check_box((x, y, x + width, y + height), where)
 

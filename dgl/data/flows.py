@@ -15,10 +15,10 @@ import numpy as np
 
 from dgl.data.image_io import read_image
 from dgl.data.sample import Sample
-from dgl.data.workers import OrderedProcesses
+from dgl.data.worker_processes import OrderedProcesses
 from dgl.errors import UserError
-from dgl.parallel import ordered_map
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+from dgl.utils.parallel import ordered_map
 
 from tensorpack.dataflow import (  # isort: skip
     BatchData,
@@ -134,7 +134,7 @@ def new_seed() -> int:
     return int.from_bytes(os.urandom(4), "little") % 2**31
 
 
-class _TrainingView(object):
+class _TrainingView:
     """Maps (sample, seed) to (view, label); a class, so that worker processes can be started anyhow."""
 
     def __init__(self, size):
@@ -175,7 +175,7 @@ class FailureKeeper(ProxyDataFlow):
     """
 
     def __init__(self, flow: DataFlow):
-        super(FailureKeeper, self).__init__(flow)
+        super().__init__(flow)
         self.error = None
         self.given = 0
 

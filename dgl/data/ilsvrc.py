@@ -15,6 +15,7 @@ from typing import Optional
 
 from tqdm import tqdm
 
+from dgl.data.annotations import read_annotation
 from dgl.data.ilsvrc_files import (
     CLASS_LISTS,
     EXTENSIONS,
@@ -35,8 +36,12 @@ from dgl.data.sample import (
     first_few,
     quote,
 )
-from dgl.data.totals import ILSVRC_BOXES, ILSVRC_CLASSES, ILSVRC_IMAGES, check_images_and_boxes
-from dgl.data.voc_xml import read_annotation
+from dgl.data.split_totals import (
+    ILSVRC_BOXES,
+    ILSVRC_CLASSES,
+    ILSVRC_IMAGES,
+    check_images_and_boxes,
+)
 from dgl.errors import UserError
 
 EXPECTED = (
@@ -96,7 +101,7 @@ def load_ilsvrc(
     data_dir = os.path.abspath(data_dir)
     annotations = find_annotations(data_dir)
     if annotations is None:
-        raise UserError("{}: no folder of annotations; expected {}".format(data_dir, EXPECTED))
+        raise UserError(f"{data_dir}: no folder of annotations; expected {EXPECTED}")
     part = _find_part(annotations, split)
     pictures = find_pictures(data_dir)
     entries = list_pictures(data_dir, pictures, part)
@@ -133,9 +138,7 @@ def load_ilsvrc(
     for entry, label, annotation in zip(entries, labels, found):
         if label not in indices:
             raise UserError(
-                "{}: class {} is not one of the {} of {}".format(
-                    entry.where, quote(label), len(keys), origin
-                )
+                f"{entry.where}: class {quote(label)} is not one of the {len(keys)} of {origin}"
             )
         if classes is not None:
             check_class_index(indices[label], classes, entry.where)
@@ -157,9 +160,7 @@ def _find_part(annotations, split):
     for part in (split,) + others:
         if part == "train" or os.path.isdir(os.path.join(annotations, part)):
             return part
-    raise UserError(
-        "{}: no such folder; expected {}".format(os.path.join(annotations, split), EXPECTED)
-    )
+    raise UserError(f"{os.path.join(annotations, split)}: no such folder; expected {EXPECTED}")
 
 
 def _read_val(entries, source, keys):
@@ -180,16 +181,14 @@ def _read_val(entries, source, keys):
             continue
         if len(set(annotation.names)) > 1:
             raise UserError(
-                "{}: objects of the classes {}; expected one class".format(
-                    path, first_few(map(quote, sorted(set(annotation.names))))
-                )
+                f"{path}: objects of the classes {first_few(map(quote, sorted(set(annotation.names))))}; expected one class"
             )
         found.append(annotation)
         paths.append(path)
     if lacking:
         raise UserError(
-            "{}: {} of {} pictures have no annotation with an object, expected one XML file "
-            "each: {}".format(source, len(lacking), len(entries), first_few(lacking))
+            f"{source}: {len(lacking)} of {len(entries)} pictures have no annotation with an object, expected one XML file "
+            f"each: {first_few(lacking)}"
         )
     classes = set(keys).union(annotation.names[0] for annotation in found)
     for entry, annotation, path in zip(entries, found, paths):
@@ -202,9 +201,7 @@ def _check_folders(entry, label, classes, path):
     named = [name for name in folder_names(entry.relative) if name in classes]
     if named and label not in named:
         raise UserError(
-            "{}: objects of class {}, but the picture is in the folder {}; expected one class".format(
-                path, quote(label), quote(named[0])
-            )
+            f"{path}: objects of class {quote(label)}, but the picture is in the folder {quote(named[0])}; expected one class"
         )
 
 

@@ -6,9 +6,8 @@ from typing import List, NamedTuple, Optional, Tuple
 
 from tqdm import tqdm
 
-from dgl.data.class_names import read_class_names, strip_numbers
 from dgl.data.image_io import is_folder_entry
-from dgl.data.label_list import check_repeats
+from dgl.data.label_list import check_repeats, read_class_names, strip_numbers
 from dgl.data.sample import DIGITS, quote, read_lines, resolve_below
 from dgl.errors import UserError
 
@@ -110,23 +109,23 @@ def read_classes(data_dir: str) -> Optional[Tuple[Tuple[str, ...], Tuple[str, ..
     keys = read_class_names(path, with_numbers=True)
     if len(set(keys)) < len(keys):
         twice = next(key for key in keys if keys.count(key) > 1)
-        raise UserError("{}: class {} a second time; expected it once".format(path, quote(twice)))
+        raise UserError(f"{path}: class {quote(twice)} a second time; expected it once")
     return keys, strip_numbers(keys), path
 
 
 def _read_synsets(path, pattern, expected):
     synsets = {}
     for number, text in read_lines(path):
-        where = "{}:{}".format(path, number)
+        where = f"{path}:{number}"
         match = pattern.fullmatch(text)
         if not match:
-            raise UserError("{}: {}; expected {}".format(where, quote(text), expected))
+            raise UserError(f"{where}: {quote(text)}; expected {expected}")
         key, words = match.groups()
         if key in synsets:
-            raise UserError("{}: {} a second time; expected it once".format(where, quote(key)))
+            raise UserError(f"{where}: {quote(key)} a second time; expected it once")
         synsets[key] = words or key
     if not synsets:
-        raise UserError("{}: the file is empty; expected lines {}".format(path, expected))
+        raise UserError(f"{path}: the file is empty; expected lines {expected}")
     return synsets
 
 
@@ -151,7 +150,7 @@ def list_pictures(data_dir: str, pictures: str, part: str) -> List[Entry]:
     if list_path is not None:
         return _listed(list_path, root, part)
     if not os.path.isdir(root):
-        raise UserError("{}: no such folder; expected pictures".format(root))
+        raise UserError(f"{root}: no such folder; expected pictures")
     entries = []
     if part != "train":
         entries.extend(sorted(_names_by_stem(root).values()))
@@ -169,14 +168,14 @@ def _listed(list_path, root, part):
     for number, text in tqdm(
         read_lines(list_path), desc=os.path.basename(list_path), unit=" lines", leave=False, delay=1
     ):
-        where = "{}:{}".format(list_path, number)
+        where = f"{list_path}:{number}"
         cut = max(text.rfind(" "), text.rfind("\t")) + 1
         listed, count = text[:cut].rstrip(" \t"), text[cut:]
         if not listed or not DIGITS.fullmatch(count):
-            raise UserError("{}: {}; expected 'id number'".format(where, quote(text)))
+            raise UserError(f"{where}: {quote(text)}; expected 'id number'")
         _, relative = resolve_below(root, "", listed, where)
         if part == "train" and "/" not in relative:
-            raise UserError("{}: {}; expected 'class/id number'".format(where, quote(text)))
+            raise UserError(f"{where}: {quote(text)}; expected 'class/id number'")
         if not relative.lower().endswith(EXTENSIONS):
             parent, _, stem = relative.rpartition("/")
             if parent not in by_folder:
@@ -234,4 +233,4 @@ def _scan(folder):
         with os.scandir(folder) as found:
             yield from found
     except OSError as error:
-        raise UserError("{}: cannot be listed: {}".format(folder, error.strerror)) from error
+        raise UserError(f"{folder}: cannot be listed: {error.strerror}") from error

@@ -60,9 +60,7 @@ def load_image_folder(
     found = next((name for name in (split,) + others if name in folders), None)
     if found is None:
         raise UserError(
-            "{}: no class folders with pictures (found {}); expected {}".format(
-                os.path.join(data_dir, split), sorted(folders), EXPECTED
-            )
+            f"{os.path.join(data_dir, split)}: no class folders with pictures (found {sorted(folders)}); expected {EXPECTED}"
         )
     class_names = sorted(
         {
@@ -72,9 +70,7 @@ def load_image_folder(
         }
     )
     if not class_names:
-        raise UserError(
-            "{}: no class folders with pictures; expected {}".format(data_dir, EXPECTED)
-        )
+        raise UserError(f"{data_dir}: no class folders with pictures; expected {EXPECTED}")
     root = os.path.join(data_dir, folders[found])
     samples: List[Sample] = []
     for class_index, class_name in enumerate(
@@ -117,7 +113,7 @@ def class_folders(folder: str) -> List[str]:
         with os.scandir(folder) as entries:
             names = [entry.name for entry in entries if is_folder_entry(entry)]
     except OSError as error:
-        raise UserError("{}: cannot be listed: {}".format(folder, error.strerror)) from error
+        raise UserError(f"{folder}: cannot be listed: {error.strerror}") from error
     return [name for name in names if _has_picture(os.path.join(folder, name))]
 
 
@@ -126,4 +122,4 @@ def _has_picture(folder):
         with os.scandir(folder) as entries:
             return any(is_image_entry(entry) for entry in entries)
     except OSError as error:
-        raise UserError("{}: cannot be listed: {}".format(folder, error.strerror)) from error
+        raise UserError(f"{folder}: cannot be listed: {error.strerror}") from error

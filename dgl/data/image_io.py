@@ -6,16 +6,15 @@ on white, the usual background of a page, so what hides under them does not show
 
 import os
 import stat
+import struct
 import warnings
-from typing import List
+from typing import BinaryIO, List
 
 import numpy as np
 from PIL import Image
 
-from dgl.data.picture_headers import MOST_EXIF, check_headers
 from dgl.data.sample import quote
-from dgl.errors import UserError
-from dgl.terminal import printable
+from dgl.errors import UserError, printable
 
 IMAGE_EXTENSIONS = (
     ".jpg",
@@ -59,42 +58,42 @@ def read_image(path: str) -> np.ndarray:
 
     Raises:
         UserError: the file is missing, empty, no picture, damaged or truncated, claims what no
-            picture has (:mod:`dgl.data.picture_headers`), or has more than :data:`PIXEL_LIMIT` pixels
+            picture has (:mod:`dgl.data.image_io`), or has more than :data:`PIXEL_LIMIT` pixels
             (checked from its header, before decoding).
     """
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise UserError("{}: {}; expected a picture file".format(path, kind))
+            raise UserError(f"{path}: {kind}; expected a picture file")
         if status.st_size == 0:
-            raise UserError("{}: the file is empty; expected a picture".format(path))
+            raise UserError(f"{path}: the file is empty; expected a picture")
         with open(path, "rb") as stream:
             return _decode(stream, path)
     except FileNotFoundError as error:
-        raise UserError("{}: no such file; expected a picture".format(path)) from error
+        raise UserError(f"{path}: no such file; expected a picture") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UserError("{}: cannot be read: {}".format(quote(path, 400), reason)) from error
+        raise UserError(f"{quote(path, 400)}: cannot be read: {reason}") from error
 
 
 def _decode(stream, path):
     try:
         check_headers(stream)
     except ValueError as error:
-        raise UserError("{}: damaged picture: {}".format(path, error)) from error
+        raise UserError(f"{path}: damaged picture: {error}") from error
     try:
         image = Image.open(stream, formats=_FORMATS)
     except Image.UnidentifiedImageError as error:
-        raise UserError("{}: not a picture (no known format)".format(path)) from error
+        raise UserError(f"{path}: not a picture (no known format)") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(_too_large(path)) from error
     # Pillow's readers raise almost any exception on damaged data, so nothing narrower would do.
     except Exception as error:
-        raise UserError("{}: damaged picture: {}".format(path, _reason(error))) from error
+        raise UserError(f"{path}: damaged picture: {_reason(error)}") from error
     try:
         if 0 in image.size:
-            raise UserError("{}: a picture without pixels".format(path))
+            raise UserError(f"{path}: a picture without pixels")
         if image.size[0] * image.size[1] > PIXEL_LIMIT:
             raise UserError(_too_large(path, image.size))
         image.load()
@@ -102,9 +101,7 @@ def _decode(stream, path):
     except UserError:
         raise
     except Exception as error:
-        raise UserError(
-            "{}: damaged or truncated picture: {}".format(path, _reason(error))
-        ) from error
+        raise UserError(f"{path}: damaged or truncated picture: {_reason(error)}") from error
     finally:
         image.close()  # its pixels are not needed beside the upright ones
     return _upright(rgb, orientation)
@@ -112,9 +109,7 @@ def _decode(stream, path):
 
 def _too_large(path, size=None):
     found = "too many pixels" if size is None else "{} x {} pixels".format(*size)
-    return "{}: {}; expected a picture of at most {} megapixels".format(
-        path, found, PIXEL_LIMIT // 1000000
-    )
+    return f"{path}: {found}; expected a picture of at most {PIXEL_LIMIT // 1000000} megapixels"
 
 
 def _reason(error):
@@ -145,7 +140,7 @@ def _convert(image, path):
     if image.mode in ("L", "1"):
         return _gray_to_rgb(np.asarray(image.convert("L")))
     if image.mode == "F":
-        raise UserError("{}: floating-point picture; expected 8 or 16 bits a channel".format(path))
+        raise UserError(f"{path}: floating-point picture; expected 8 or 16 bits a channel")
     return np.array(image.convert("RGB"))
 
 
@@ -157,7 +152,7 @@ def _scale_16_bit(values, path):
     # Depending on its version, Pillow gives 16-bit grayscale as uint16 or int32.
     values = values.astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
-        raise UserError("{}: values beyond 16 bits; expected 8 or 16 bits a channel".format(path))
+        raise UserError(f"{path}: values beyond 16 bits; expected 8 or 16 bits a channel")
     return ((values + 128) // 257).astype(np.uint8)
 
 
@@ -229,7 +224,7 @@ def image_names(folder: str) -> List[str]:
         with os.scandir(folder) as entries:
             return sorted(entry.name for entry in entries if is_image_entry(entry))
     except OSError as error:
-        raise UserError("{}: cannot be listed: {}".format(folder, error.strerror)) from error
+        raise UserError(f"{folder}: cannot be listed: {error.strerror}") from error
 
 
 def list_images(path: str) -> List[str]:
@@ -254,5 +249,105 @@ def list_images(path: str) -> List[str]:
             )
         return [os.path.join(path, name) for name in names]
     if not os.path.exists(path):
-        raise UserError("{}: no such file or folder; expected pictures".format(path))
+        raise UserError(f"{path}: no such file or folder; expected pictures")
     return [path]
+
+
+# What a picture file may claim before a decoder sees it.
+
+# Programs write about ten scans, those that look for the smallest file a few dozen.
+MOST_SCANS = 100
+# Two segments of JPEG; nothing but a damaged file has more.
+MOST_EXIF = 2 * 65536
+MOST_COMMENT = 1 << 20
+
+_SCAN = b"\xff\xda"
+_BLOCK = 1 << 20
+_EXIF = b"Exif\0\0"
+_TAG_SIZES = {
+    1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8,
+    18: 8,
+}  # fmt: skip
+
+
+def check_headers(stream: BinaryIO) -> None:
+    """Look through the headers of a JPEG, TIFF or GIF; other files pass.
+
+    Args:
+        stream: binary file that can seek; left at its beginning.
+
+    Raises:
+        ValueError: they claim what no sound picture has.
+        OSError: the file cannot be read.
+    """
+    stream.seek(0)
+    head = stream.read(4)
+    try:
+        if head.startswith(b"\xff\xd8"):
+            _check_jpeg(stream)
+        elif head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+            _check_tiff(stream, head)
+        elif head.startswith(b"GIF8"):
+            _check_gif(stream)
+    except (struct.error, IndexError):
+        pass  # it ends early, which the decoder says
+    stream.seek(0)
+
+
+def _check_jpeg(stream):
+    exif = 0
+    stream.seek(2)
+    while True:
+        marker, length = struct.unpack(">2sH", stream.read(4))
+        if marker == b"\xff\xe1" and stream.read(len(_EXIF)) == _EXIF:
+            exif += length
+            stream.seek(-len(_EXIF), os.SEEK_CUR)
+        elif marker == b"\xff\xe1":
+            stream.seek(-len(_EXIF), os.SEEK_CUR)
+        if exif > MOST_EXIF:
+            raise ValueError(f"more than {MOST_EXIF} bytes of Exif data")
+        if marker[:1] != b"\xff" or marker == _SCAN or length < 2:
+            break
+        stream.seek(length - 2, os.SEEK_CUR)
+    # Within a scan a byte of 255 is followed by 0, so that nothing else looks like the next one.
+    scans, tail = 1, b""
+    for block in iter(lambda: stream.read(_BLOCK), b""):
+        scans += (tail + block).count(_SCAN)
+        tail = block[-1:]
+    if scans > MOST_SCANS:
+        raise ValueError(f"{scans} scans, expected at most {MOST_SCANS}")
+
+
+def _check_tiff(stream, head):
+    order = "<" if head.startswith(b"I") else ">"
+    big = b"+" in head
+    offset, number, entry = ("Q", "Q", "HHQ8x") if big else ("I", "H", "HHI4x")
+    stream.seek(8 if big else 4)
+    stream.seek(_read(stream, order + offset)[0])
+    tags = _read(stream, order + number)[0]
+    if tags > 65535:
+        raise ValueError(f"{tags} tags, expected at most 65535")
+    room, claimed = os.fstat(stream.fileno()).st_size, 0
+    for _ in range(tags):
+        _, kind, count = _read(stream, order + entry)
+        claimed += count * _TAG_SIZES.get(kind, 1)
+        if claimed > room:
+            raise ValueError(f"its tags claim more than its {room} bytes")
+
+
+def _read(stream, form):
+    return struct.unpack(form, stream.read(struct.calcsize(form)))
+
+
+def _check_gif(stream):
+    stream.seek(10)
+    flags = stream.read(1)[0]
+    stream.seek(13 + (3 << (flags & 7) + 1 if flags & 128 else 0))
+    comment = 0
+    while stream.read(1) == b"!":
+        is_comment = stream.read(1) == b"\xfe"
+        for size in iter(lambda: stream.read(1)[0], 0):
+            comment += size if is_comment else 0
+            stream.seek(size, os.SEEK_CUR)
+            if comment > MOST_COMMENT:
+                raise ValueError(f"a comment of more than {MOST_COMMENT} bytes")

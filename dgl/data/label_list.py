@@ -11,11 +11,10 @@ or to ``DATA/images`` (image root ``cub``), and may contain spaces. A line may s
 import logging
 import os
 import re
-from typing import Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
-from dgl.data.class_names import read_class_names
 from dgl.data.image_io import IMAGE_EXTENSIONS
 from dgl.data.sample import (
     DIGITS,
@@ -105,7 +104,7 @@ def load_label_list(
     for number, text in tqdm(
         read_lines(list_path), desc=os.path.basename(list_path), unit=" lines", leave=False, delay=1
     ):
-        where = "{}:{}".format(list_path, number)
+        where = f"{list_path}:{number}"
         relative, class_index, boxes = parse_line(text, where, is_xywh)
         check_class_index(class_index, limit, where)
         path, identity = resolve_below(data_dir, image_folder, relative, where)
@@ -114,7 +113,7 @@ def load_label_list(
         if list_split != "train":
             lines.setdefault(identity, []).append((number, class_index))
     if not samples:
-        raise UserError("{}: no pictures listed; {}".format(list_path, _LINE))
+        raise UserError(f"{list_path}: no pictures listed; {_LINE}")
     check_repeats(list_path, lines)
     if limit is None:
         limit = max(sample.class_index for sample in samples) + 1
@@ -140,20 +139,19 @@ def parse_line(text: str, where: str, is_xywh: bool = False) -> Tuple[str, int, 
     match = _PATH_AND_NUMBERS.fullmatch(text)
     path, numbers = (match.group(1), match.group(2).split()) if match else _split_right(text)
     if not numbers:
-        raise UserError("{}: no class after the path; {}".format(where, _LINE))
+        raise UserError(f"{where}: no class after the path; {_LINE}")
     if not DIGITS.fullmatch(numbers[0]):
         raise UserError(
-            "{}: class {}; expected a whole number counted from 0".format(where, quote(numbers[0]))
+            f"{where}: class {quote(numbers[0])}; expected a whole number counted from 0"
         )
     values = []
     for token in numbers[1:]:
         if not is_number(token):
-            raise UserError("{}: {} is not a number; {}".format(where, quote(token), _LINE))
+            raise UserError(f"{where}: {quote(token)} is not a number; {_LINE}")
         values.append(float(token))
     if len(values) % 4:
         raise UserError(
-            "{}: {} numbers after the class; {}".format(where, len(values), _LINE)
-            + ", four numbers a box"
+            f"{where}: {len(values)} numbers after the class; {_LINE}" + ", four numbers a box"
         )
     boxes = []
     for x0, y0, x1, y1 in zip(*[iter(values)] * 4):
@@ -177,9 +175,7 @@ def check_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, int]]]
         for number, other_class in others:
             if other_class != class_index:
                 raise UserError(
-                    "{}:{}: {} has class {}, but class {} on line {}; expected one class".format(
-                        list_path, number, quote(key), other_class, class_index, first
-                    )
+                    f"{list_path}:{number}: {quote(key)} has class {other_class}, but class {class_index} on line {first}; expected one class"
                 )
     if repeats:
         told = (
@@ -211,7 +207,7 @@ def list_names(data_dir: str) -> List[str]:
     try:
         entries = os.listdir(labels)
     except OSError as error:
-        raise UserError("{}: cannot be listed: {}".format(labels, error.strerror)) from error
+        raise UserError(f"{labels}: cannot be listed: {error.strerror}") from error
     return sorted(
         name
         for name in entries
@@ -244,13 +240,11 @@ def resolve_dataname(
     labels = os.path.join(data_dir, "labels")
     if not names:
         wanted = os.path.join(labels, dataname or "<dataname>", split + ".txt")
-        raise UserError("{}: no such file; expected {}".format(wanted, EXPECTED[image_root]))
+        raise UserError(f"{wanted}: no such file; expected {EXPECTED[image_root]}")
     if dataname is None:
-        raise UserError("{}: several data sets; name one of {}".format(labels, names))
+        raise UserError(f"{labels}: several data sets; name one of {names}")
     if dataname not in names:
-        raise UserError(
-            "{}: no data set {} here; expected one of {}".format(labels, quote(dataname), names)
-        )
+        raise UserError(f"{labels}: no data set {quote(dataname)} here; expected one of {names}")
     return dataname
 
 
@@ -293,7 +287,7 @@ def guess_image_root(data_dir: str, dataname: Optional[str] = None) -> Optional[
         if not os.path.isfile(list_path):
             continue
         for number, text in read_lines(list_path):
-            relative = parse_line(text, "{}:{}".format(list_path, number))[0]
+            relative = parse_line(text, f"{list_path}:{number}")[0]
             is_there = {
                 root: os.path.isfile(os.path.join(data_dir, images, relative))
                 for root, images in (("cub", "images"), ("imagenet", split))
@@ -309,3 +303,48 @@ def _find_class_names(data_dir, folder):
         if os.path.isfile(path):
             return read_class_names(path)
     return None
+
+
+# Lists of class names, with or without the numbers that CUB puts before them.
+
+_INDEX_AND_NAME = re.compile(r"(\d{1,7})[ \t]+(.+)")
+_CUB_PREFIX = re.compile(r"(\d{3})\.(.+)")
+
+
+def read_class_names(path: str, with_numbers: bool = False) -> Tuple[str, ...]:
+    """Read class names: one a line, or ``index name`` lines counted from 0 or from 1.
+
+    Args:
+        path: str, the file.
+        with_numbers: bool, whether to keep the numbers of CUB's names
+            (``001.Black_footed_Albatross``), which are dropped otherwise.
+
+    Returns:
+        Tuple of str by class index.
+
+    Raises:
+        UserError: the file is empty, or its indices leave a gap or repeat.
+    """
+    lines = [text for _, text in read_lines(path)]
+    if not lines:
+        raise UserError(f"{path}: no class names; expected one name a line")
+    matches = [_INDEX_AND_NAME.fullmatch(line) for line in lines]
+    strip = tuple if with_numbers else strip_numbers
+    if not all(matches):
+        return strip(lines)
+    names = {int(match.group(1)): match.group(2) for match in matches if match}
+    start = min(names)
+    if start > 1 or sorted(names) != list(range(start, start + len(lines))):
+        raise UserError(
+            f"{path}: indices leave a gap or repeat; expected {len(lines)} lines 'index name' counted from 0 or "
+            "from 1"
+        )
+    return strip([names[index] for index in sorted(names)])
+
+
+def strip_numbers(names: Iterable[str]) -> Tuple[str, ...]:
+    """Drop CUB's ``001.`` from every name, where each name's number is its place counted from 1."""
+    matches = [_CUB_PREFIX.fullmatch(name) for name in names]
+    if all(match and int(match.group(1)) == i for i, match in enumerate(matches, 1)):
+        return tuple(match.group(2) for match in matches if match)
+    return tuple(names)

@@ -41,7 +41,7 @@ def register(layout: Layout) -> None:
         ValueError: the name is taken.
     """
     if layout.name in _LAYOUTS:
-        raise ValueError("layout {!r} is registered already".format(layout.name))
+        raise ValueError(f"layout {layout.name!r} is registered already")
     _LAYOUTS[layout.name] = layout
 
 
@@ -70,7 +70,7 @@ def detect_layout(data_dir: str, dataname: Optional[str] = None) -> str:
     raise UserError(
         "{}: no data set recognised; looked for {}".format(
             data_dir,
-            "; ".join("{} ({})".format(item.expected, item.name) for item in _LAYOUTS.values()),
+            "; ".join(f"{item.expected} ({item.name})" for item in _LAYOUTS.values()),
         )
     )
 
@@ -108,9 +108,7 @@ def load_data(
     if layout is None:
         layout = detect_layout(data_dir, dataname)
     if layout not in _LAYOUTS:
-        raise UserError(
-            "unknown layout {}; expected one of {}".format(quote(layout), layout_names())
-        )
+        raise UserError(f"unknown layout {quote(layout)}; expected one of {layout_names()}")
     return _LAYOUTS[layout].load(data_dir, split, dataname, classes, with_boxes=with_boxes)
 
 
@@ -140,9 +138,7 @@ def _missing(dataset):
         masks.extend(path for path in paths if not os.path.isfile(path))
     for what, missing, total in (("pictures", pictures, len(dataset)), ("masks", masks, listed)):
         if missing:
-            yield "{} {}: {} of {} {} are missing: {}".format(
-                dataset.name, dataset.split, len(missing), total, what, first_few(missing)
-            )
+            yield f"{dataset.name} {dataset.split}: {len(missing)} of {total} {what} are missing: {first_few(missing)}"
 
 
 def named_layout(data_dir: str, name: str, dataname: Optional[str] = None) -> str:
@@ -169,23 +165,21 @@ def named_layout(data_dir: str, name: str, dataname: Optional[str] = None) -> st
     if names:
         return name  # lists, but not the one asked for: its loader says which there are
     raise UserError(
-        "{}: no data for --{}; expected {}, or {}".format(
-            data_dir, name, label_list.EXPECTED[name], published.expected
-        )
+        f"{data_dir}: no data for --{name}; expected {label_list.EXPECTED[name]}, or {published.expected}"
     )
 
 
 def _check_folder(data_dir):
     if not os.path.exists(data_dir):
-        raise UserError("{}: no such folder; expected a data set".format(data_dir))
+        raise UserError(f"{data_dir}: no such folder; expected a data set")
     if not os.path.isdir(data_dir):
-        raise UserError("{}: not a folder; expected a data set's folder".format(data_dir))
+        raise UserError(f"{data_dir}: not a folder; expected a data set's folder")
     try:
         is_empty = not os.listdir(data_dir)
     except OSError as error:
-        raise UserError("{}: cannot be listed: {}".format(data_dir, error.strerror)) from error
+        raise UserError(f"{data_dir}: cannot be listed: {error.strerror}") from error
     if is_empty:
-        raise UserError("{}: the folder is empty; expected a data set".format(data_dir))
+        raise UserError(f"{data_dir}: the folder is empty; expected a data set")
 
 
 def _detect_list(data_dir, dataname, image_root):

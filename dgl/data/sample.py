@@ -11,8 +11,7 @@ import re
 import stat
 from typing import Iterable, Iterator, List, Optional, Sequence, Tuple
 
-from dgl.errors import UserError
-from dgl.terminal import printable
+from dgl.errors import UserError, printable
 
 SPLITS = ("train", "val", "test")
 
@@ -102,7 +101,7 @@ def check_split(split: str) -> str:
         UserError: it is not.
     """
     if split not in SPLITS:
-        raise UserError("unknown split {}; expected one of {}".format(quote(split), list(SPLITS)))
+        raise UserError(f"unknown split {quote(split)}; expected one of {list(SPLITS)}")
     return split
 
 
@@ -113,7 +112,7 @@ def check_classes(classes: Optional[int]) -> Optional[int]:
         UserError: it is below 1 or above :data:`MAX_CLASSES`.
     """
     if classes is not None and not 1 <= classes <= MAX_CLASSES:
-        raise UserError("{} classes; expected 1 to {}".format(classes, MAX_CLASSES))
+        raise UserError(f"{classes} classes; expected 1 to {MAX_CLASSES}")
     return classes
 
 
@@ -131,9 +130,7 @@ def check_class_index(class_index: int, classes: Optional[int], where: str) -> N
     limit = MAX_CLASSES if classes is None else classes
     if not 0 <= class_index < limit:
         raise UserError(
-            "{}: class {} is out of range; expected 0 to {} ({} classes, counted from 0)".format(
-                where, class_index, limit - 1, limit
-            )
+            f"{where}: class {class_index} is out of range; expected 0 to {limit - 1} ({limit} classes, counted from 0)"
         )
 
 
@@ -154,9 +151,7 @@ def check_box(box: Sequence[float], where: str) -> Box:
     # A comparison with NaN is false, so this one condition also refuses NaN.
     if not (-1e9 < x0 <= x1 < 1e9 and -1e9 < y0 <= y1 < 1e9):
         raise UserError(
-            "{}: box {:g} {:g} {:g} {:g}; expected finite x0 <= x1 and y0 <= y1".format(
-                where, x0, y0, x1, y1
-            )
+            f"{where}: box {x0:g} {y0:g} {x1:g} {y1:g}; expected finite x0 <= x1 and y0 <= y1"
         )
     return (x0, y0, x1, y1)
 
@@ -198,9 +193,7 @@ def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tupl
         inside, climbs, identity = prefix + relative, False, relative
     if climbs or os.path.isabs(relative):
         raise UserError(
-            "{}: path {} leads out of the data folder; expected a path below {}".format(
-                where, quote(relative), os.path.join(data_dir, folder)
-            )
+            f"{where}: path {quote(relative)} leads out of the data folder; expected a path below {os.path.join(data_dir, folder)}"
         )
     return os.path.join(data_dir, inside), identity
 
@@ -241,12 +234,10 @@ def read_lines(path: str) -> Iterator[Tuple[int, str]]:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
-            raise UserError("{}: not a file; expected a text file".format(path))
+            raise UserError(f"{path}: not a file; expected a text file")
         if status.st_size > MAX_TEXT_BYTES:
             raise UserError(
-                "{}: {} bytes; expected a text file of at most {}".format(
-                    path, status.st_size, MAX_TEXT_BYTES
-                )
+                f"{path}: {status.st_size} bytes; expected a text file of at most {MAX_TEXT_BYTES}"
             )
         with open(path, "rb") as stream:
             number = 0
@@ -260,21 +251,19 @@ def read_lines(path: str) -> Iterator[Tuple[int, str]]:
                     yield number, text
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise UserError("{}: cannot be read: {}".format(path, reason)) from error
+        raise UserError(f"{path}: cannot be read: {reason}") from error
 
 
 def _decode_line(raw, path, number):
-    where = "{}:{}".format(path, number)
+    where = f"{path}:{number}"
     if len(raw) > MAX_LINE_BYTES:
-        raise UserError(
-            "{}: line longer than {} bytes; expected a text file".format(where, MAX_LINE_BYTES)
-        )
+        raise UserError(f"{where}: line longer than {MAX_LINE_BYTES} bytes; expected a text file")
     if b"\0" in raw:
-        raise UserError("{}: binary data; expected UTF-8 text".format(where))
+        raise UserError(f"{where}: binary data; expected UTF-8 text")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError("{}: not UTF-8 text: {}".format(where, error.reason)) from error
+        raise UserError(f"{where}: not UTF-8 text: {error.reason}") from error
     if number == 1 and text.startswith("\ufeff"):
         text = text[1:]
     return text.strip(" \t\r\n")

@@ -8,7 +8,7 @@ import os
 from typing import Optional
 
 from dgl.data.sample import DataSet, Sample, check_classes, check_split, quote, resolve_below
-from dgl.data.totals import WSOL_TOTALS, check_images_and_boxes
+from dgl.data.split_totals import WSOL_TOTALS, check_images_and_boxes
 from dgl.data.wsol_metadata import IDS, LABELS, read_metadata
 from dgl.errors import UserError
 
@@ -121,7 +121,7 @@ def _names(data_dir):
     try:
         names = os.listdir(metadata)
     except OSError as error:
-        raise UserError("{}: cannot be listed: {}".format(metadata, error.strerror)) from error
+        raise UserError(f"{metadata}: cannot be listed: {error.strerror}") from error
     return sorted(name for name in names if _parts(os.path.join(metadata, name)))
 
 
@@ -136,14 +136,12 @@ def _find(data_dir, split, dataname):
     if not _parts(data_dir):
         metadata, names = os.path.join(data_dir, "metadata"), _names(data_dir)
         if not names:
-            raise UserError("{}: no metadata; expected {}".format(data_dir, EXPECTED))
+            raise UserError(f"{data_dir}: no metadata; expected {EXPECTED}")
         if dataname is None and len(names) > 1:
-            raise UserError("{}: several data sets; name one of {}".format(metadata, names))
+            raise UserError(f"{metadata}: several data sets; name one of {names}")
         name = names[0] if dataname is None else dataname
         if name not in names:
-            raise UserError(
-                "{}: no data set {} here; expected one of {}".format(metadata, quote(name), names)
-            )
+            raise UserError(f"{metadata}: no data set {quote(name)} here; expected one of {names}")
         base = os.path.join(metadata, name)
     found = _parts(base)
     for part in _PARTS[split]:

@@ -109,9 +109,7 @@ def read_metadata(
 def _lines(path):
     if not os.path.isfile(path):
         raise UserError(
-            "{}: no such file; expected {}, {}, {} and {}".format(
-                path, IDS, LABELS, SIZES, LOCALIZATION
-            )
+            f"{path}: no such file; expected {IDS}, {LABELS}, {SIZES} and {LOCALIZATION}"
         )
     return tqdm(read_lines(path), desc=os.path.basename(path), unit=" lines", leave=False, delay=1)
 
@@ -120,12 +118,12 @@ def _read_ids(folder):
     path = os.path.join(folder, IDS)
     ids, seen = {}, {}
     for number, text in _lines(path):
-        where = "{}:{}".format(path, number)
+        where = f"{path}:{number}"
         _, identity = resolve_below(folder, "", text, where)
         _add_once(seen, identity, number, where, text)
         ids[text] = number
     if not ids:
-        raise UserError("{}: the file is empty; expected an id a line".format(path))
+        raise UserError(f"{path}: the file is empty; expected an id a line")
     return ids
 
 
@@ -134,7 +132,7 @@ def _read_table(folder, name, ids, values, expected):
     path = os.path.join(folder, name)
     seen = {}
     for number, text in _lines(path):
-        where = "{}:{}".format(path, number)
+        where = f"{path}:{number}"
         key, rest = _split(text, ids, values, where, expected)
         _add_once(seen, key, number, where, key)
         yield key, where, rest
@@ -144,9 +142,7 @@ def _add_once(seen, key, number, where, text):
     """Note the line of a key, which the file writes as ``text``; it may have no other."""
     if key in seen:
         raise UserError(
-            "{}: {} a second time, as on line {}; expected it once".format(
-                where, quote(text), seen[key]
-            )
+            f"{where}: {quote(text)} a second time, as on line {seen[key]}; expected it once"
         )
     seen[key] = number
 
@@ -155,10 +151,10 @@ def _split(text, ids, values, where, expected):
     """The id of a line, which may have commas itself, and the fields after it."""
     fields = text.rsplit(",", values)
     if len(fields) <= values:
-        raise UserError("{}: {}; expected {}".format(where, quote(text), expected))
+        raise UserError(f"{where}: {quote(text)}; expected {expected}")
     key = fields[0].strip(_BLANK)
     if key not in ids:
-        raise UserError("{}: {} is not in {}; expected {}".format(where, quote(key), IDS, expected))
+        raise UserError(f"{where}: {quote(key)} is not in {IDS}; expected {expected}")
     return key, [field.strip(_BLANK) for field in fields[1:]]
 
 
@@ -166,16 +162,14 @@ def _check_complete(folder, name, ids, found):
     lacking = [key for key in ids if key not in found]
     if lacking:
         raise UserError(
-            "{}: no line for {} of the {} ids: {}".format(
-                os.path.join(folder, name), len(lacking), len(ids), first_few(map(quote, lacking))
-            )
+            f"{os.path.join(folder, name)}: no line for {len(lacking)} of the {len(ids)} ids: {first_few(map(quote, lacking))}"
         )
 
 
 def _label(fields, where, classes):
     if not DIGITS.fullmatch(fields[0]):
         raise UserError(
-            "{}: label {}; expected a whole number counted from 0".format(where, quote(fields[0]))
+            f"{where}: label {quote(fields[0])}; expected a whole number counted from 0"
         )
     check_class_index(int(fields[0]), classes, where)
     return int(fields[0])
@@ -196,7 +190,7 @@ def _read_localization(folder, ids):
     path = os.path.join(folder, LOCALIZATION)
     boxes, masks, ignored = {}, {}, {}
     for number, text in _lines(path):
-        where = "{}:{}".format(path, number)
+        where = f"{path}:{number}"
         values = 4 if _is_box(text, ids) else 2
         key, fields = _split(text, ids, values, where, _LOCALIZATION_LINE)
         if values == 4:
@@ -204,9 +198,9 @@ def _read_localization(folder, ids):
         else:
             _add_mask(key, fields, masks, ignored, folder, where)
         if boxes and masks:
-            raise UserError("{}: boxes and masks in one file; expected either".format(where))
+            raise UserError(f"{where}: boxes and masks in one file; expected either")
     if not boxes and not masks:
-        raise UserError("{}: the file is empty; expected lines {}".format(path, _LOCALIZATION_LINE))
+        raise UserError(f"{path}: the file is empty; expected lines {_LOCALIZATION_LINE}")
     without = [key for key in ids if key not in boxes and key not in masks]
     if without:
         _logger.warning(
@@ -238,7 +232,7 @@ def _box(fields, where):
 def _add_mask(key, fields, masks, ignored, folder, where):
     mask, ignore = fields
     if not mask:
-        raise UserError("{}: no mask; expected {}".format(where, _LOCALIZATION_LINE))
+        raise UserError(f"{where}: no mask; expected {_LOCALIZATION_LINE}")
     for relative in filter(None, fields):
         resolve_below(folder, "", relative, where)
     masks.setdefault(key, []).append(mask)
@@ -246,7 +240,5 @@ def _add_mask(key, fields, masks, ignored, folder, where):
         return
     if ignored.setdefault(key, ignore) != ignore:
         raise UserError(
-            "{}: {} is ignored by {} already; expected one ignore_path an image".format(
-                where, quote(key), quote(ignored[key])
-            )
+            f"{where}: {quote(key)} is ignored by {quote(ignored[key])} already; expected one ignore_path an image"
         )

@@ -4,13 +4,13 @@ Two protocols that are never mixed: ``fixed_threshold`` (:class:`FixedThresholdE
 ``wsolevaluation`` (:class:`MaxBoxAccEvaluator`, and :class:`PixelApEvaluator` for masks).
 """
 
-from dgl.evaluation.classification import ClassificationEvaluator, rank_labels
-from dgl.evaluation.confidence import Comparison, compare, intervals
-from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator
-from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator
-from dgl.evaluation.pixel_ap import PixelApEvaluator
-from dgl.evaluation.state import Evaluator
-from dgl.evaluation.table import format_table, write_csv
+from dgl.metrics.bootstrap import Comparison, compare, intervals
+from dgl.metrics.classification import ClassificationEvaluator, rank_labels
+from dgl.metrics.evaluator import Evaluator
+from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
+from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
+from dgl.metrics.pixel_ap import PixelApEvaluator
+from dgl.utils.table import format_table, write_csv
 
 __all__ = [
     "ClassificationEvaluator",

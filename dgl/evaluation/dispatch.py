@@ -5,11 +5,11 @@ the number of workers, nor which of them ran what, nor what was lost on the way 
 """
 
 import logging
-from collections import OrderedDict, deque
+from collections import deque
 from typing import Any, Generator, Iterable, NamedTuple, Optional, Tuple
 
 from dgl.errors import UserError
-from dgl.evaluation.gathered import Gathered
+from dgl.evaluation.results import Gathered
 
 _logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ def dispatch(
         chunks: list of int, numbers of batches.
 
     Yields:
-        (number, :class:`~dgl.evaluation.gathered.Gathered`), in the order in which they are done.
+        (number, :class:`~dgl.evaluation.results.Gathered`), in the order in which they are done.
 
     Raises:
         UserError: of a worker; workers are lost over and over without a batch finished in between;
@@ -65,7 +65,7 @@ def dispatch(
     return _Dispatch(pool, task, chunks).run()
 
 
-class _Dispatch(object):
+class _Dispatch:
     def __init__(self, pool, task, chunks):
         self._pool = pool
         self._task = task
@@ -74,7 +74,7 @@ class _Dispatch(object):
         # Workers that are still taking on the task before this one.
         self._late = set()
         # worker -> its batches, for the workers that have taken on the task
-        self._given = OrderedDict()
+        self._given = {}
         self._losses = 0
         self._idle_seconds = 0
 
@@ -136,10 +136,8 @@ class _Dispatch(object):
         self._waiting.extend(lost)
         if self._losses > MOST_LOSSES * pool.size:
             raise UserError(
-                "--ray-workers {}: {} workers were lost with no batch finished in between, the last: "
-                "{}; expected memory for all of them, or fewer; given again, the command goes on".format(
-                    pool.size, self._losses, reason
-                )
+                f"--ray-workers {pool.size}: {self._losses} workers were lost with no batch finished in between, the last: "
+                f"{reason}; expected memory for all of them, or fewer; given again, the command goes on"
             )
         _logger.warning(
             "a worker was lost (%s) and is replaced; %d of its batches are run again",
@@ -155,7 +153,7 @@ class _Dispatch(object):
         self._idle_seconds += REMIND_SECONDS
         if self._idle_seconds >= START_SECONDS:
             raise UserError(
-                "--ray-workers {}: none has started for {} seconds; expected free processors on the "
-                "Ray cluster".format(self._pool.size, self._idle_seconds)
+                f"--ray-workers {self._pool.size}: none has started for {self._idle_seconds} seconds; expected free processors on the "
+                "Ray cluster"
             )
         _logger.warning("still waiting for a worker to start; the Ray cluster may be busy")

@@ -10,9 +10,9 @@ import os
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
 from dgl.data.sample import MAX_CLASSES, Sample
-from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator
-from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator
-from dgl.evaluation.pixel_ap import PixelApEvaluator
+from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
+from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
+from dgl.metrics.pixel_ap import PixelApEvaluator
 
 FIXED, WSOL = "fixed_threshold", "wsolevaluation"
 IOU = 0.5
@@ -129,7 +129,7 @@ class Plan:
                     for entry in plan.all_entries:
                         plan.localization_evaluator(protocol, entry)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise ValueError("not a plan of an evaluation ({!r})".format(error)) from error
+            raise ValueError(f"not a plan of an evaluation ({error!r})") from error
         if not known:
             raise ValueError("not a plan of an evaluation")
         return plan

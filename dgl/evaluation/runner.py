@@ -6,25 +6,25 @@ from argparse import Namespace
 from typing import Any, Optional, Sequence, Tuple
 
 from dgl.data.sample import DataSet
+from dgl.evaluation.collect import gather
 from dgl.evaluation.dispatch import dispatch
-from dgl.evaluation.entries import Fusion
-from dgl.evaluation.gather import gather
-from dgl.evaluation.gathered import Gathered
+from dgl.evaluation.fusion import Fusion
 from dgl.evaluation.plan import Plan
+from dgl.evaluation.results import Gathered
 from dgl.evaluation.setup import predictor_arguments
 from dgl.evaluation.store import Store
 from dgl.evaluation.worker import Task
-from dgl.precisions import FLOAT32
+from dgl.utils.cpu import FLOAT32
 
 
-class Runner(object):
+class Runner:
     """Holds this process's predictor, and gathers what plans ask for.
 
     With workers the predictor here tells of the network and draws the report's pictures, on the CPU, as
     the GPUs are the workers'.
 
     Attributes:
-        predictor: :class:`~dgl.predictor.Predictor`.
+        predictor: :class:`~dgl.predict.predictor.Predictor`.
     """
 
     def __init__(self, args: Namespace, pool: Any = None):
@@ -36,7 +36,7 @@ class Runner(object):
                 ``None``.
 
         Raises:
-            UserError: as :class:`~dgl.predictor.Predictor`.
+            UserError: as :class:`~dgl.predict.predictor.Predictor`.
         """
         self._args = args
         self._pool = pool
@@ -45,7 +45,9 @@ class Runner(object):
 
     def build(self, extra: Sequence[Tuple[str, str]] = ()) -> Any:
         """Build the predictor again, with more entries; returns it."""
-        from dgl.predictor import Predictor  # TensorFlow takes seconds to load; --help should not
+        from dgl.predict.predictor import (
+            Predictor,  # TensorFlow takes seconds to load; --help should not
+        )
 
         self.close()
         self._arguments = predictor_arguments(self._args, extra)
@@ -70,14 +72,14 @@ class Runner(object):
 
         Args:
             dataset, plan, fusions: as of :class:`~dgl.evaluation.worker.Task`.
-            store, shard: as of :func:`dgl.evaluation.gather.gather`.
+            store, shard: as of :func:`dgl.evaluation.collect.gather`.
             maps_folder: str, folder for score maps, or ``None``.
 
         Returns:
-            :class:`~dgl.evaluation.gathered.Gathered`.
+            :class:`~dgl.evaluation.results.Gathered`.
 
         Raises:
-            UserError: as :func:`~dgl.evaluation.gather.gather`, or
+            UserError: as :func:`~dgl.evaluation.collect.gather`, or
                 :func:`~dgl.evaluation.dispatch.dispatch`.
         """
         task = Task(self._arguments, dataset, plan, fusions, self._args.strict, maps_folder)

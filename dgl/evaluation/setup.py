@@ -4,7 +4,6 @@ import math
 import os
 import platform
 from argparse import Namespace
-from collections import OrderedDict
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import cv2
@@ -14,14 +13,14 @@ from dgl import __version__
 from dgl.data.layouts import check_files, load_data
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
-from dgl.evaluation.entries import Fusion, make_fusions
+from dgl.evaluation.fusion import Fusion, make_fusions
 from dgl.evaluation.plan import Plan, pictures_fingerprint
-from dgl.fingerprint import weights_fingerprint
+from dgl.utils.files import weights_fingerprint
 
 
 def versions(with_tensorflow: bool = True) -> Dict[str, str]:
     """ordered name -> version of everything that figures may depend on."""
-    found = OrderedDict(dgl=__version__, python=platform.python_version())
+    found = {"dgl": __version__, "python": platform.python_version()}
     if with_tensorflow:
         from dgl.tf_compat import tf
 
@@ -36,7 +35,7 @@ def parse_shard(text: Optional[str]) -> Tuple[int, int]:
         return 1, 1
     index, slash, count = text.partition("/")
     if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
-        raise UserError("--shard {}: expected I/N with I from 1 to N".format(text))
+        raise UserError(f"--shard {text}: expected I/N with I from 1 to N")
     return int(index), int(count)
 
 
@@ -56,9 +55,7 @@ def load_split(args: Namespace, split: str, spread: Optional[int] = None) -> Dat
         check_files(dataset)
     if not any(sample.boxes for sample in dataset.samples):
         raise UserError(
-            "{} {}: no picture has a box, expected boxes to measure localization".format(
-                dataset.name, dataset.split
-            )
+            f"{dataset.name} {dataset.split}: no picture has a box, expected boxes to measure localization"
         )
     return dataset
 
@@ -67,25 +64,23 @@ def check_labels(dataset: DataSet, predictor: Any) -> None:
     """Raise :class:`UserError` for labels that the checkpoint has no class for."""
     if dataset.classes > predictor.classes:
         raise UserError(
-            "{}: labels of {} classes, but the checkpoint has {}".format(
-                dataset.name, dataset.classes, predictor.classes
-            )
+            f"{dataset.name}: labels of {dataset.classes} classes, but the checkpoint has {predictor.classes}"
         )
 
 
 def predictor_arguments(args: Namespace, extra: Sequence[Tuple[str, str]] = ()) -> Dict[str, Any]:
-    """Keywords of :class:`~dgl.predictor.Predictor`, all but the processor that it computes on."""
-    return dict(
-        mode=args.mode,
-        load=args.load,
-        layers=args.clayer,
-        methods=args.method,
-        alpha=args.pa,
-        image_size=args.image_size,
-        data_set=args.dataset,
-        extra=list(extra),
-        precision=args.precision,
-    )
+    """Keywords of :class:`~dgl.predict.predictor.Predictor`, all but the processor that it computes on."""
+    return {
+        "mode": args.mode,
+        "load": args.load,
+        "layers": args.clayer,
+        "methods": args.method,
+        "alpha": args.pa,
+        "image_size": args.image_size,
+        "data_set": args.dataset,
+        "extra": list(extra),
+        "precision": args.precision,
+    }
 
 
 def fusions_of(args: Namespace, predictor: Any) -> List[Fusion]:
@@ -93,7 +88,7 @@ def fusions_of(args: Namespace, predictor: Any) -> List[Fusion]:
     layers = None
     if args.fuse_layers is not None:
         layers = predictor.backbone.layer_names(args.fuse_layers)
-    return make_fusions(predictor.entries, list(OrderedDict.fromkeys(args.fuse)), layers)
+    return make_fusions(predictor.entries, list(dict.fromkeys(args.fuse)), layers)
 
 
 def alpha_entries_of(
@@ -112,7 +107,7 @@ def alpha_entries_of(
     return [
         ("dgl(pa={}{})".format(alpha, "" if semantics == "kernel" else ",exact"), layer)
         for semantics in ("kernel", "exact")
-        for alpha in OrderedDict.fromkeys(args.alphas)
+        for alpha in dict.fromkeys(args.alphas)
     ]
 
 
@@ -128,7 +123,7 @@ def make_plan(
     """The :class:`~dgl.evaluation.plan.Plan` of one split."""
     own = [entry for entry in predictor.entries if entry not in alpha_entries]
     return Plan(
-        protocols=tuple(OrderedDict.fromkeys(args.protocol)),
+        protocols=tuple(dict.fromkeys(args.protocol)),
         entries=tuple(own + [fusion.entry for fusion in fusions]),
         alpha_entries=tuple(alpha_entries),
         threshold=args.threshold,
@@ -138,20 +133,23 @@ def make_plan(
         batch=args.batch,
         masks=any(sample.mask_paths for sample in dataset.samples),
         classes=predictor.classes,
-        model=OrderedDict(
-            mode=args.mode,
-            load=args.load,
-            image_size=predictor.image_size,
-            classes=predictor.classes,
-            width=predictor.options.width,
-            norm=predictor.options.norm,
+        model={
+            "mode": args.mode,
+            "load": args.load,
+            "image_size": predictor.image_size,
+            "classes": predictor.classes,
+            "width": predictor.options.width,
+            "norm": predictor.options.norm,
             # JSON has no infinity.
-            alpha=args.pa if math.isfinite(args.pa) else "inf",
-            precision=args.precision,
-        ),
-        data=OrderedDict(
-            name=dataset.name, layout=dataset.format, split=dataset.split, images=len(dataset)
-        ),
+            "alpha": args.pa if math.isfinite(args.pa) else "inf",
+            "precision": args.precision,
+        },
+        data={
+            "name": dataset.name,
+            "layout": dataset.format,
+            "split": dataset.split,
+            "images": len(dataset),
+        },
         versions=versions(),
         class_names=dataset.class_names,
         pictures=pictures_fingerprint(dataset.samples),

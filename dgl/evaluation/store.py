@@ -13,9 +13,9 @@ import stat
 from typing import List, Sequence
 
 from dgl.errors import UserError
-from dgl.evaluation.gathered import Gathered
 from dgl.evaluation.plan import Plan
-from dgl.files import write_atomically
+from dgl.evaluation.results import Gathered
+from dgl.utils.files import write_atomically
 
 RECORDS = "records.json"
 PARTIAL = "partial"
@@ -25,7 +25,7 @@ _CHUNK = re.compile(r"batch-(\d{6})\.json")
 _MOST_BYTES = 8 * 1024**3
 
 
-class Store(object):
+class Store:
     """The results of one evaluation below its output folder.
 
     Args:
@@ -58,7 +58,7 @@ class Store(object):
         return sorted(int(match.group(1)) for match in found if match)
 
     def read(self, chunk: int) -> Gathered:
-        """One batch, a :class:`~dgl.evaluation.gathered.Gathered`.
+        """One batch, a :class:`~dgl.evaluation.results.Gathered`.
 
         Raises:
             UserError: its file is damaged.
@@ -67,10 +67,10 @@ class Store(object):
         try:
             return Gathered.from_state(self._plan, _read_json(path))
         except ValueError as error:
-            raise UserError("{}: damaged results: {}".format(path, error)) from error
+            raise UserError(f"{path}: damaged results: {error}") from error
 
     def write(self, chunk: int, gathered: Gathered) -> None:
-        """Keep one batch, a :class:`~dgl.evaluation.gathered.Gathered`."""
+        """Keep one batch, a :class:`~dgl.evaluation.results.Gathered`."""
         write_atomically(self._path(chunk), _encode(gathered.state_dict()))
 
     def finish(self, gathered: Gathered) -> None:
@@ -79,7 +79,7 @@ class Store(object):
         self._drop()
 
     def _path(self, chunk):
-        return os.path.join(self._partial, "batch-{:06d}.json".format(chunk))
+        return os.path.join(self._partial, f"batch-{chunk:06d}.json")
 
     def _drop(self):
         if os.path.isdir(self._partial):
@@ -89,7 +89,7 @@ class Store(object):
         try:
             differences = Plan.from_json(_read_json(path)).differences(self._plan)
         except ValueError as error:
-            raise UserError("{}: {}; remove it or give --restart".format(path, error)) from error
+            raise UserError(f"{path}: {error}; remove it or give --restart") from error
         if differences:
             raise UserError(
                 "{}: unfinished results of another evaluation, which differs in {}; expected the "
@@ -117,7 +117,7 @@ def read_records(folder: str) -> Gathered:
         folder: str, the folder, or the file ``records.json`` in it.
 
     Returns:
-        :class:`~dgl.evaluation.gathered.Gathered`.
+        :class:`~dgl.evaluation.results.Gathered`.
 
     Raises:
         UserError: no results are there, or damaged ones.
@@ -126,12 +126,12 @@ def read_records(folder: str) -> Gathered:
     if os.path.isdir(path):
         path = os.path.join(path, RECORDS)
     if not os.path.isfile(path):
-        raise UserError("{}: no such file; expected the results of an evaluation".format(path))
+        raise UserError(f"{path}: no such file; expected the results of an evaluation")
     record = _read_json(path)
     try:
         return Gathered.from_state(Plan.from_json(record["plan"]), record["results"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError("{}: damaged results: {}".format(path, error)) from error
+        raise UserError(f"{path}: damaged results: {error}") from error
 
 
 def merge_records(folders: Sequence[str]) -> Gathered:
@@ -141,7 +141,7 @@ def merge_records(folders: Sequence[str]) -> Gathered:
         folders: paths as :func:`read_records` takes them, at least one.
 
     Returns:
-        :class:`~dgl.evaluation.gathered.Gathered` of every picture of the data set.
+        :class:`~dgl.evaluation.results.Gathered` of every picture of the data set.
 
     Raises:
         UserError: results of different plans, a picture in two of them, or pictures in none.
@@ -159,14 +159,14 @@ def merge_records(folders: Sequence[str]) -> Gathered:
         try:
             merged.merge(found)
         except ValueError as error:
-            raise UserError("--merge {}: {}".format(folder, error)) from error
+            raise UserError(f"--merge {folder}: {error}") from error
     lacking = merged.plan.images - len(merged)
     if lacking:
         there = merged.positions
         first = next(position for position in itertools.count() if position not in there)
         raise UserError(
-            "--merge: {} of {} pictures are in none of the results, the first is picture {}; "
-            "expected every shard".format(lacking, merged.plan.images, first + 1)
+            f"--merge: {lacking} of {merged.plan.images} pictures are in none of the results, the first is picture {first + 1}; "
+            "expected every shard"
         )
     return merged
 
@@ -180,9 +180,9 @@ def _read_json(path):
         status = os.stat(path)
         # Opening a pipe would wait for somebody to write to it.
         if not stat.S_ISREG(status.st_mode):
-            raise UserError("{}: not a file; expected results of an evaluation".format(path))
+            raise UserError(f"{path}: not a file; expected results of an evaluation")
         if status.st_size > _MOST_BYTES:
-            raise UserError("{}: too large; expected results of an evaluation".format(path))
+            raise UserError(f"{path}: too large; expected results of an evaluation")
         with open(path, "rb") as stream:
             return json.loads(stream.read().decode("utf-8"))
     except (OSError, ValueError, RecursionError) as error:

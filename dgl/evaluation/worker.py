@@ -5,11 +5,11 @@ from typing import Any, Callable, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
-from dgl.evaluation.entries import Fusion
-from dgl.evaluation.localization import Evaluation
+from dgl.evaluation.fusion import Fusion
 from dgl.evaluation.plan import Plan
+from dgl.evaluation.run import Evaluation
 from dgl.evaluation.setup import versions
-from dgl.fingerprint import weights_fingerprint
+from dgl.utils.files import weights_fingerprint
 
 DONE, REFUSED = "done", "refused"
 
@@ -18,11 +18,11 @@ class Task(NamedTuple):
     """All that the batches of an evaluation depend on; it can be pickled.
 
     Attributes:
-        arguments: keywords of :class:`~dgl.predictor.Predictor`, the processor aside; ``load`` is a path
+        arguments: keywords of :class:`~dgl.predict.predictor.Predictor`, the processor aside; ``load`` is a path
             that holds on every host.
         dataset: :class:`~dgl.data.sample.DataSet`.
         plan: :class:`~dgl.evaluation.plan.Plan`.
-        fusions: list of :class:`~dgl.evaluation.entries.Fusion`.
+        fusions: list of :class:`~dgl.evaluation.fusion.Fusion`.
         strict: whether a picture that cannot be read ends the run.
         maps_folder: folder for score maps, absolute and the same on every host, or ``None``.
     """
@@ -35,7 +35,7 @@ class Task(NamedTuple):
     maps_folder: Optional[str] = None
 
     def evaluation(self, predictor: Any, threads: int) -> Evaluation:
-        """The :class:`~dgl.evaluation.localization.Evaluation` that runs its batches."""
+        """The :class:`~dgl.evaluation.run.Evaluation` that runs its batches."""
         return Evaluation(
             predictor,
             self.dataset,
@@ -47,12 +47,12 @@ class Task(NamedTuple):
         )
 
 
-class Worker(object):
+class Worker:
     """Runs batches of one task after another; the session is kept while tasks have the same network.
 
     Args:
         threads: int, that decode, and as many that find boxes.
-        gpu: as of :class:`~dgl.predictor.Predictor`.
+        gpu: as of :class:`~dgl.predict.predictor.Predictor`.
     """
 
     def __init__(self, threads: int, gpu: Optional[str] = None):
@@ -73,20 +73,18 @@ class Worker(object):
         for name in sorted(set(found) | set(expected)):
             if found.get(name) != expected.get(name):
                 raise UserError(
-                    "a worker has {} {}, expected {} as where the command runs".format(
-                        name, found.get(name), expected.get(name)
-                    )
+                    f"a worker has {name} {found.get(name)}, expected {expected.get(name)} as where the command runs"
                 )
         if self._arguments != task.arguments:
             self.close()
-            from dgl.predictor import Predictor  # loads TensorFlow
+            from dgl.predict.predictor import Predictor  # loads TensorFlow
 
             self._predictor = Predictor(gpu=self._gpu, **task.arguments)
             self._arguments = task.arguments
         if weights_fingerprint(self._predictor.path) != task.plan.weights:
             raise UserError(
-                "{}: other weights for a worker than where the command runs; expected the same "
-                "file on every host".format(self._predictor.path)
+                f"{self._predictor.path}: other weights for a worker than where the command runs; expected the same "
+                "file on every host"
             )
         self._evaluation = task.evaluation(_OneAtATime(self._predictor), self._threads)
 
@@ -97,10 +95,10 @@ class Worker(object):
             chunk: int, its number.
 
         Returns:
-            :meth:`~dgl.evaluation.gathered.Gathered.state_dict` of it.
+            :meth:`~dgl.evaluation.results.Gathered.state_dict` of it.
 
         Raises:
-            UserError: as :meth:`~dgl.evaluation.localization.Evaluation.parts`.
+            UserError: as :meth:`~dgl.evaluation.run.Evaluation.parts`.
         """
         ((_, part),) = self._evaluation.parts([chunk])
         return part.state_dict()
@@ -120,7 +118,7 @@ def answer(function: Callable[..., Any], *arguments: Any) -> Tuple[str, Any]:
         return REFUSED, str(error)
 
 
-class _OneAtATime(object):
+class _OneAtATime:
     """A predictor whose session runs for one thread at a time: it needs its memory for one batch."""
 
     def __init__(self, predictor):

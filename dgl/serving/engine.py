@@ -7,12 +7,12 @@ from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional, Sequence
 import numpy as np
 
 from dgl.attribution import METHODS
-from dgl.attribution.evidence import LOSS_GRADIENT
+from dgl.attribution.registry import LOSS_GRADIENT
 from dgl.errors import UserError
-from dgl.fingerprint import weights_fingerprint
 from dgl.serving.models import Entry, Model, describe
+from dgl.serving.sessions import Scores, Visit
 from dgl.serving.shared_weights import SharedPredictor
-from dgl.serving.visits import Scores, Visit
+from dgl.utils.files import weights_fingerprint
 
 
 class Look(NamedTuple):
@@ -20,7 +20,7 @@ class Look(NamedTuple):
 
     Attributes:
         class_index: int, the class that the maps are of.
-        scores: :class:`~dgl.serving.visits.Scores`.
+        scores: :class:`~dgl.serving.sessions.Scores`.
         maps: (method, layer) -> float32 (h, w), raw.
     """
 
@@ -29,7 +29,7 @@ class Look(NamedTuple):
     maps: Dict[Entry, np.ndarray]
 
 
-class Engine(object):
+class Engine:
     """Runs any of some checkpoints, one run at a time; safe to call from several threads.
 
     Attributes:
@@ -50,7 +50,7 @@ class Engine(object):
         Args:
             loads: their paths or short names, at least one.
             keep: how many networks are in memory at most.
-            gpu: see :class:`~dgl.predictor.Predictor`.
+            gpu: see :class:`~dgl.predict.predictor.Predictor`.
             data_set: decides between several heads of a checkpoint.
             make: makes a predictor of a mode, a path and settings of ``Predictor``.
 
@@ -60,10 +60,10 @@ class Engine(object):
         self.models = [describe(load, data_set) for load in loads]
         self.runs = 0
         self._keep = keep
-        self._settings = dict(gpu=gpu, data_set=data_set)
+        self._settings = {"gpu": gpu, "data_set": data_set}
         self._make = make
         self._lock = threading.Lock()
-        self._loaded: "OrderedDict[int, Any]" = OrderedDict()
+        self._loaded: OrderedDict[int, Any] = OrderedDict()
         self._weights: Dict[int, str] = {}
 
     def model(self, checkpoint: int) -> Model:
@@ -73,11 +73,11 @@ class Engine(object):
             UserError: no such index.
         """
         if not 0 <= checkpoint < len(self.models):
-            raise UserError("no checkpoint {}".format(checkpoint))
+            raise UserError(f"no checkpoint {checkpoint}")
         return self.models[checkpoint]
 
     def weights(self, checkpoint: int) -> str:
-        """:func:`~dgl.fingerprint.weights_fingerprint` of a checkpoint, hashed once."""
+        """:func:`~dgl.utils.files.weights_fingerprint` of a checkpoint, hashed once."""
         if checkpoint not in self._weights:
             self._weights[checkpoint] = weights_fingerprint(self.model(checkpoint).path)
         return self._weights[checkpoint]
@@ -93,7 +93,7 @@ class Engine(object):
         """Maps of a visitor's picture: those that are there already, the others from one run.
 
         Args:
-            visit: :class:`~dgl.serving.visits.Visit`.
+            visit: :class:`~dgl.serving.sessions.Visit`.
             checkpoint: index into :attr:`models`.
             entries: of :meth:`Model.entry`.
             class_index: ``None`` takes the most probable class.
@@ -133,7 +133,7 @@ class Engine(object):
         self.runs += 1
         visit.runs += 1
         if not np.isfinite(prediction.logits).all():
-            raise UserError("{}: its scores are not finite".format(self.models[checkpoint].label))
+            raise UserError(f"{self.models[checkpoint].label}: its scores are not finite")
         class_index = int(prediction.class_index[0])
         for entry in missing:
             known[entry] = prediction.maps[entry][0]

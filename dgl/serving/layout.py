@@ -1,14 +1,13 @@
 """The page's layout in Gradio: what stands where. What calls what is in :mod:`dgl.serving.page`."""
 
 import os
-from collections import OrderedDict
 
 import gradio as gr
 
 from dgl.attribution import METHODS
 from dgl.data.image_io import read_image
 from dgl.serving import panels
-from dgl.serving.answers import (
+from dgl.serving.handlers import (
     ALL,
     DEFAULT_ALPHA,
     DEFAULT_LAYER,
@@ -22,7 +21,7 @@ from dgl.serving.answers import (
     alpha_at,
 )
 from dgl.serving.limits import extensions
-from dgl.serving.visits import at_most
+from dgl.serving.sessions import at_most
 
 _HEADER = (
     '<header class="dgl-header"><h1 class="dgl-name">Where does the classifier look?</h1>'
@@ -44,15 +43,15 @@ _CLICKED = """element.addEventListener("click", (event) => {{
   const button = event.target.closest("button[data-{0}]");
   if (button && element.contains(button)) trigger("click", {{ index: Number(button.dataset.{0}) }});
 }});"""
-_ALPHAS = ["{:g}".format(alpha_at(place)) for place in range(LAST_ALPHA)] + ["\u221e"]
+_ALPHAS = [f"{alpha_at(place):g}" for place in range(LAST_ALPHA)] + ["\u221e"]
 
 
-class Layout(object):
+class Layout:
     """The page's components, made in the present ``gr.Blocks``.
 
     Attributes:
-        knobs: the components of :class:`~dgl.serving.answers.Knobs`, in its order.
-        parts: the components of :class:`~dgl.serving.answers.Shown`, in its order.
+        knobs: the components of :class:`~dgl.serving.handlers.Knobs`, in its order.
+        parts: the components of :class:`~dgl.serving.handlers.Shown`, in its order.
     """
 
     def __init__(self, answers: Answers):
@@ -102,18 +101,17 @@ class Layout(object):
             height=88,
             elem_id="dgl-upload",
         )
-        pictures = OrderedDict(
-            (os.path.basename(path), at_most(read_image(path), panels.SAMPLE_SIDE))
+        pictures = {
+            os.path.basename(path): at_most(read_image(path), panels.SAMPLE_SIDE)
             for path in samples
-        )
+        }
         self.samples = gr.HTML(
             panels.samples(pictures), js_on_load=_CLICKED.format("sample"), elem_id="dgl-samples"
         )
 
     def _build_controls(self, backbones):
         labels = [
-            ("{} · {}".format(m.label, panels.backbone_title(m.mode)), i)
-            for i, m in enumerate(self._models)
+            (f"{m.label} · {panels.backbone_title(m.mode)}", i) for i, m in enumerate(self._models)
         ]
         self.checkpoint = gr.Dropdown(
             labels,
@@ -136,7 +134,7 @@ class Layout(object):
         self.alpha = _slider("alpha", LAST_ALPHA, DEFAULT_ALPHA)
         _follow(self.alpha, self.alpha_knob, _NAMES.format("dgl-alpha"))
         self.threshold_knob = gr.HTML(
-            panels.knob("threshold", "{:.2f}".format(DEFAULT_THRESHOLD)), elem_id="dgl-threshold"
+            panels.knob("threshold", f"{DEFAULT_THRESHOLD:.2f}"), elem_id="dgl-threshold"
         )
         self.threshold = _slider("threshold", 1, DEFAULT_THRESHOLD, 0.01)
         _follow(self.threshold, self.threshold_knob, _SHARE)

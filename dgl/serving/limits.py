@@ -10,10 +10,8 @@ from typing import List, NamedTuple, Tuple
 import numpy as np
 from PIL import Image
 
-from dgl.data.image_io import read_image
-from dgl.data.picture_headers import check_headers
-from dgl.errors import UserError
-from dgl.terminal import printable
+from dgl.data.image_io import check_headers, read_image
+from dgl.errors import UserError, printable
 
 # Pillow's name of each kind -> the extensions that a browser offers for it.
 KINDS = {
@@ -86,13 +84,11 @@ def read_upload(path: str, folder: str, limits: Limits) -> Tuple[np.ndarray, str
     """
     name = shown_name(path)
     if not _is_inside(path, folder) or not os.path.isfile(path):
-        raise UserError("{}: the upload is no longer there; drop the picture again".format(name))
+        raise UserError(f"{name}: the upload is no longer there; drop the picture again")
     size = os.path.getsize(path)
     if size > limits.most_bytes:
         raise UserError(
-            "{}: {:.1f} MB; expected a file of at most {:g} MB".format(
-                name, size / MEGA, limits.most_bytes / MEGA
-            )
+            f"{name}: {size / MEGA:.1f} MB; expected a file of at most {limits.most_bytes / MEGA:g} MB"
         )
     try:
         _check_header(path, name, limits.most_pixels)
@@ -109,18 +105,16 @@ def _check_header(path: str, name: str, most_pixels: int) -> None:
             with Image.open(stream, formats=tuple(KINDS)) as image:
                 width, height = image.size
     except Image.UnidentifiedImageError:
-        raise UserError("{}: not a picture; {}".format(name, EXPECTED)) from None
+        raise UserError(f"{name}: not a picture; {EXPECTED}") from None
     except Exception:  # whatever Pillow's readers raise on damage
         return
     if width * height > most_pixels:
         raise UserError(
-            "{}: {} x {} pixels; expected at most {:g} megapixels".format(
-                name, width, height, most_pixels / MEGA
-            )
+            f"{name}: {width} x {height} pixels; expected at most {most_pixels / MEGA:g} megapixels"
         )
 
 
-class UploadFolder(object):
+class UploadFolder:
     """A folder of its own for uploads, swept while it is in use and removed at the end.
 
     Used in a ``with``; :attr:`path` is the folder.

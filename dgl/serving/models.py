@@ -1,15 +1,14 @@
 """What the page knows of a checkpoint before its network is built: backbone, layers, classes, input."""
 
 import re
-from collections import OrderedDict
 from typing import List, NamedTuple, Optional, Tuple
 
 from dgl.attribution import METHODS
 from dgl.attribution.build import IMAGE_LAYER
-from dgl.attribution.evidence import IMAGE, LAST
+from dgl.attribution.registry import IMAGE, LAST
 from dgl.backbones import BACKBONES, get_backbone
 from dgl.errors import UserError
-from dgl.predictor import DEFAULT_IMAGE_SIZE
+from dgl.predict.predictor import DEFAULT_IMAGE_SIZE
 from dgl.serving.limits import shown_name
 from dgl.weights import find_weights, open_checkpoint, options_from, read_card
 from dgl.weights.identify import identify
@@ -78,14 +77,14 @@ class Model(NamedTuple):
             UserError: no such method or layer.
         """
         if method not in METHODS or not 0 <= layer < len(self.layers):
-            raise UserError("no map of {} at layer {}".format(shown_name(str(method)), layer))
+            raise UserError(f"no map of {shown_name(str(method))} at layer {layer}")
         own = {LAST: self.layers[0], IMAGE: IMAGE_LAYER}
         return method, own.get(METHODS[method].layers, self.layers[layer])
 
     def entries(self, method: str) -> List[Entry]:
         """All maps of a method, from the last layer to the first."""
         every = [self.entry(method, layer) for layer in range(len(self.layers))]
-        return list(OrderedDict.fromkeys(every))
+        return list(dict.fromkeys(every))
 
 
 def _plain(name):

@@ -6,7 +6,7 @@ import gradio as gr
 
 from dgl.errors import UserError
 from dgl.serving import panels
-from dgl.serving.answers import ALL, ONE, TWO, Answers, Knobs
+from dgl.serving.handlers import ALL, ONE, TWO, Answers, Knobs
 from dgl.serving.layout import Layout
 
 _TITLE = "DGL: where a classifier looks"
@@ -74,7 +74,7 @@ def make_page(answers: Answers, most_waiting: int = 32) -> gr.Blocks:
     return blocks
 
 
-class _Wiring(object):
+class _Wiring:
     def __init__(self, answers, layout):
         self._answers = answers
         self._at = layout
@@ -87,20 +87,20 @@ class _Wiring(object):
         answers, knobs, parts = self._answers, self._at.knobs, self._at.parts
         # One run at a time, and of a slider that moves on only its last place; the threshold alone
         # waits for nobody, for it needs no network.
-        model = dict(
-            concurrency_id="model",
-            concurrency_limit=1,
-            show_progress="minimal",
-            show_progress_on=[self._at.status],
-            api_visibility="private",
-        )
+        model = {
+            "concurrency_id": "model",
+            "concurrency_limit": 1,
+            "show_progress": "minimal",
+            "show_progress_on": [self._at.status],
+            "api_visibility": "private",
+        }
         last = dict(model, trigger_mode="always_last")
-        draw = dict(
-            concurrency_limit=4,
-            trigger_mode="always_last",
-            show_progress="hidden",
-            api_visibility="private",
-        )
+        draw = {
+            "concurrency_limit": 4,
+            "trigger_mode": "always_last",
+            "show_progress": "hidden",
+            "api_visibility": "private",
+        }
 
         def show(request: gr.Request, *values):
             return self._show(request, *values)

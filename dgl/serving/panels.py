@@ -7,19 +7,11 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 
 from dgl.attribution import METHODS
-from dgl.boxes import iou
+from dgl.predict.postprocess import iou
 from dgl.serving.engine import Look
 from dgl.serving.models import Entry, Model
-from dgl.serving.results import (
-    Box,
-    Choice,
-    find_box,
-    heat,
-    heat_over,
-    jpeg_bytes,
-    with_box,
-)
-from dgl.serving.visits import Visit
+from dgl.serving.results import Box, Choice, find_box, heat, heat_over, jpeg_bytes, with_box
+from dgl.serving.sessions import Visit
 
 _TOP = 5
 _TITLES = {"vgg": "VGG16", "inceptionv3": "Inception-V3"}
@@ -46,7 +38,7 @@ def percent(share: float) -> str:
         return "< 0.1 %"
     if 0.9995 <= share < 1:
         return "> 99.9 %"
-    return "{:.1f} %".format(100 * share)
+    return f"{100 * share:.1f} %"
 
 
 def data_uri(picture: np.ndarray) -> str:
@@ -57,20 +49,20 @@ def data_uri(picture: np.ndarray) -> str:
 def _figure(picture: np.ndarray, caption: str, alt: str, svg: str = "", kind: str = "") -> str:
     height, width = picture.shape[:2]
     return (
-        '<figure class="{}"><div class="dgl-frame"><img src="{}" alt="{}" width="{}" height="{}">'
-        "{}</div><figcaption>{}</figcaption></figure>"
-    ).format(kind, data_uri(picture), escape(alt, quote=True), width, height, svg, caption)
+        f'<figure class="{kind}"><div class="dgl-frame"><img src="{data_uri(picture)}" alt="{escape(alt, quote=True)}" width="{width}" height="{height}">'
+        f"{svg}</div><figcaption>{caption}</figcaption></figure>"
+    )
 
 
 def _layer_text(model: Model, entry: Entry) -> str:
     if entry[1] not in model.layers:
         return "no layer"
-    return "{} ({})".format(entry[1], model.layers.index(entry[1]))
+    return f"{entry[1]} ({model.layers.index(entry[1])})"
 
 
 def _title(model: Model, entry: Entry) -> str:
-    return "{} <small>at {}</small>".format(
-        escape(METHODS[entry[0]].title), escape(_layer_text(model, entry))
+    return (
+        f"{escape(METHODS[entry[0]].title)} <small>at {escape(_layer_text(model, entry))}</small>"
     )
 
 
@@ -87,9 +79,7 @@ def one_map(visit: Visit, model: Model, look: Look, choice: Choice) -> str:
         ),
         _figure(
             heat(visit, raw, choice.threshold),
-            "Map <small>{} × {}, outlined at {:g} of its maximum</small>".format(
-                raw.shape[1], raw.shape[0], choice.threshold
-            ),
+            f"Map <small>{raw.shape[1]} × {raw.shape[0]}, outlined at {choice.threshold:g} of its maximum</small>",
             "the map",
         ),
     )
@@ -110,9 +100,7 @@ def all_layers(visit: Visit, model: Model, look: Look, choice: Choice) -> str:
     figures = []
     for entry, raw in look.maps.items():
         box = find_box(raw, visit.size, choice.threshold)
-        caption = "<b>{}</b> <small>{}</small>".format(
-            escape(_layer_text(model, entry)), _extent(box)
-        )
+        caption = f"<b>{escape(_layer_text(model, entry))}</b> <small>{_extent(box)}</small>"
         figures.append(
             '<button type="button" data-layer="{}" data-box="{}" aria-pressed="{}">{}</button>'.format(
                 model.layers.index(entry[1]) if entry[1] in model.layers else 0,
@@ -135,7 +123,7 @@ def two_methods(visit: Visit, model: Model, look: Look, choice: Choice, other: E
     figures = [
         _figure(
             heat_over(visit, look.maps[entry]),
-            '<span class="dgl-{0}">{1}</span> {2}'.format(kind, kind.upper(), _title(model, entry)),
+            f'<span class="dgl-{kind}">{kind.upper()}</span> {_title(model, entry)}',
             "map " + kind.upper(),
             _rectangles(visit, [(box, kind)]),
         )
@@ -144,7 +132,7 @@ def two_methods(visit: Visit, model: Model, look: Look, choice: Choice, other: E
     figures.append(
         _figure(
             visit.shown,
-            "IoU <b>{:.3f}</b> <small>of the two boxes</small>".format(overlap),
+            f"IoU <b>{overlap:.3f}</b> <small>of the two boxes</small>",
             "the picture with both boxes",
             _rectangles(visit, list(zip(boxes, "ab"))),
         )
@@ -166,9 +154,7 @@ def _rectangles(visit: Visit, boxes: Sequence[Tuple[Box, str]]) -> str:
         if (x0, y0, x1, y1) != (0, 0, 0, 0):
             for part in ("dgl-rim", "dgl-line-" + kind):
                 shapes.append(
-                    '<rect class="{}" x="{}" y="{}" width="{}" height="{}"/>'.format(
-                        part, x0, y0, x1 - x0, y1 - y0
-                    )
+                    f'<rect class="{part}" x="{x0}" y="{y0}" width="{x1 - x0}" height="{y1 - y0}"/>'
                 )
     return '<svg viewBox="0 0 {} {}" preserveAspectRatio="none" aria-hidden="true">{}</svg>'.format(
         width, height, "".join(shapes)
@@ -178,7 +164,7 @@ def _rectangles(visit: Visit, boxes: Sequence[Tuple[Box, str]]) -> str:
 def _extent(box: Box) -> str:
     if not any(box):
         return "no box"
-    return "{} × {}".format(box[2] - box[0] + 1, box[3] - box[1] + 1)
+    return f"{box[2] - box[0] + 1} × {box[3] - box[1] + 1}"
 
 
 def facts(visit: Visit, model: Model, look: Look, choice: Choice) -> str:
@@ -187,18 +173,12 @@ def facts(visit: Visit, model: Model, look: Look, choice: Choice) -> str:
     box = find_box(look.maps[choice.entry], visit.size, choice.threshold)
     area = (box[2] - box[0] + 1) * (box[3] - box[1] + 1) if any(box) else 0
     rows = (
-        ("class", "{} <small>({})</small>".format(
-            escape(name_of(model, look.class_index)), look.class_index
-        )),
+        ("class", f"{escape(name_of(model, look.class_index))} <small>({look.class_index})</small>"),
         ("probability", percent(float(look.scores.probability[look.class_index]))),
         ("box", "<code>{}, {}, {}, {}</code>".format(*box) if any(box) else "none"),
-        ("box size", "{} <small>pixels, {} of the picture</small>".format(
-            _extent(box), percent(area / float(height * width))
-        )),
-        ("picture", "{} <small>{} × {}</small>".format(escape(visit.name), width, height)),
-        ("map from", "{} <small>{}</small>".format(
-            escape(METHODS[choice.entry[0]].title), escape(METHODS[choice.entry[0]].reference)
-        )),
+        ("box size", f"{_extent(box)} <small>pixels, {percent(area / float(height * width))} of the picture</small>"),
+        ("picture", f"{escape(visit.name)} <small>{width} × {height}</small>"),
+        ("map from", f"{escape(METHODS[choice.entry[0]].title)} <small>{escape(METHODS[choice.entry[0]].reference)}</small>"),
     )  # fmt: skip
     return '<dl class="dgl-facts">{}</dl>'.format(
         "".join("<dt>{}</dt><dd>{}</dd>".format(*row) for row in rows)
@@ -214,8 +194,8 @@ def classes(model: Model, look: Look) -> str:
     for index in order:
         share = float(look.scores.probability[index])
         buttons.append(
-            '<button type="button" data-class="{0}" aria-pressed="{1}" style="--share:{2:.4f}">'
-            "<span>{3}</span><output>{4}</output></button>".format(
+            '<button type="button" data-class="{}" aria-pressed="{}" style="--share:{:.4f}">'
+            "<span>{}</span><output>{}</output></button>".format(
                 index,
                 "true" if index == look.class_index else "false",
                 share,
@@ -231,9 +211,7 @@ def classes(model: Model, look: Look) -> str:
 def samples(pictures: Dict[str, np.ndarray]) -> str:
     """Sample pictures as buttons, by name."""
     buttons = [
-        '<button type="button" data-sample="{}" title="{}"><img src="{}" alt="{}"></button>'.format(
-            index, escape(name, quote=True), data_uri(picture), escape(name, quote=True)
-        )
+        f'<button type="button" data-sample="{index}" title="{escape(name, quote=True)}"><img src="{data_uri(picture)}" alt="{escape(name, quote=True)}"></button>'
         for index, (name, picture) in enumerate(pictures.items())
     ]
     return '<div class="dgl-samples" role="group" aria-label="sample pictures">{}</div>'.format(
@@ -243,13 +221,7 @@ def samples(pictures: Dict[str, np.ndarray]) -> str:
 
 def about_model(model: Model) -> str:
     """Two lines on a checkpoint."""
-    return '<p class="dgl-model"><b>{}</b> · {} classes · input {} × {}<br>{}</p>'.format(
-        escape(backbone_title(model.mode)),
-        model.classes,
-        model.image_size,
-        model.image_size,
-        escape(model.label),
-    )
+    return f'<p class="dgl-model"><b>{escape(backbone_title(model.mode))}</b> · {model.classes} classes · input {model.image_size} × {model.image_size}<br>{escape(model.label)}</p>'
 
 
 def knob(title: str, value: str, names: Sequence[str] = ()) -> str:
@@ -272,7 +244,4 @@ def class_choices(model: Model, most: int = 2000) -> List[Tuple[str, str]]:
         return []
     if not model.class_names:
         return [(str(index), str(index)) for index in range(model.classes)]
-    return [
-        ("{} ({})".format(name_of(model, index), index), str(index))
-        for index in range(model.classes)
-    ]
+    return [(f"{name_of(model, index)} ({index})", str(index)) for index in range(model.classes)]

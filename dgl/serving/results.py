@@ -2,20 +2,19 @@
 
 import io
 import json
-from collections import OrderedDict
 from typing import Any, Dict, NamedTuple, Tuple
 
 import cv2
 import numpy as np
 
-from dgl import boxes as box_ops
-from dgl.arithmetic import reference_kernels
-from dgl.demo_files import json_number
-from dgl.precisions import FLOAT32
-from dgl.rendering.overlay import colourise, draw_boxes, overlay
+from dgl.predict import postprocess as box_ops
+from dgl.predict.overlay import colourise, draw_boxes, overlay
+from dgl.report.image_files import json_number
 from dgl.serving.engine import Look
 from dgl.serving.models import Entry, Model
-from dgl.serving.visits import Visit
+from dgl.serving.sessions import Visit
+from dgl.tf_compat import reference_kernels
+from dgl.utils.cpu import FLOAT32
 
 Box = Tuple[int, int, int, int]
 
@@ -56,7 +55,7 @@ def heat(visit: Visit, raw: np.ndarray, threshold: float) -> np.ndarray:
     """Colours of a raw map, what is above the threshold outlined in white; as large as the page shows it.
 
     Args:
-        visit: :class:`~dgl.serving.visits.Visit`.
+        visit: :class:`~dgl.serving.sessions.Visit`.
         raw: float (h, w).
         threshold: in [0, 1].
 
@@ -83,11 +82,11 @@ def with_box(visit: Visit, picture: np.ndarray, box: Box) -> np.ndarray:
 
 def record_of(
     visit: Visit, model: Model, weights: str, look: Look, choice: Choice
-) -> "OrderedDict[str, Any]":
+) -> Dict[str, Any]:
     """What was found, in the fields of the demo's record.
 
     Args:
-        visit: :class:`~dgl.serving.visits.Visit`.
+        visit: :class:`~dgl.serving.sessions.Visit`.
         model: :class:`~dgl.serving.models.Model`.
         weights: hash of the checkpoint.
         look: with the map of ``choice.entry``.
@@ -98,27 +97,27 @@ def record_of(
     """
     height, width = visit.size
     method, layer = choice.entry
-    return OrderedDict(
-        image=visit.name,
-        width=width,
-        height=height,
-        mode=model.mode,
-        method=method,
-        layer=layer,
-        class_index=look.class_index,
-        class_name=model.class_name(look.class_index),
-        probability=float(look.scores.probability[look.class_index]),
-        predicted_index=look.scores.predicted,
-        box=list(find_box(look.maps[choice.entry], visit.size, choice.threshold)),
-        threshold=choice.threshold,
-        alpha=json_number(choice.alpha),
-        checkpoint=model.label,
-        weights=weights,
-        head=model.head,
-        image_size=model.image_size,
-        fast=not reference_kernels(),
-        precision=FLOAT32,
-    )
+    return {
+        "image": visit.name,
+        "width": width,
+        "height": height,
+        "mode": model.mode,
+        "method": method,
+        "layer": layer,
+        "class_index": look.class_index,
+        "class_name": model.class_name(look.class_index),
+        "probability": float(look.scores.probability[look.class_index]),
+        "predicted_index": look.scores.predicted,
+        "box": list(find_box(look.maps[choice.entry], visit.size, choice.threshold)),
+        "threshold": choice.threshold,
+        "alpha": json_number(choice.alpha),
+        "checkpoint": model.label,
+        "weights": weights,
+        "head": model.head,
+        "image_size": model.image_size,
+        "fast": not reference_kernels(),
+        "precision": FLOAT32,
+    }
 
 
 def json_bytes(record: Dict[str, Any]) -> bytes:
@@ -147,7 +146,7 @@ def jpeg_bytes(picture: np.ndarray, quality: int = 88) -> bytes:
 def _encoded(extension, rgb, options):
     done, encoded = cv2.imencode(extension, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
     if not done:
-        raise ValueError("a picture of shape {} cannot be encoded".format(rgb.shape))
+        raise ValueError(f"a picture of shape {rgb.shape} cannot be encoded")
     return encoded.tobytes()
 
 

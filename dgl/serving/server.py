@@ -8,10 +8,9 @@ from typing import Any, Callable, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from dgl.errors import Stopped, UserError
-from dgl.serving.gate import Gate
+from dgl.errors import Stopped, UserError, printable
 from dgl.serving.limits import Limits, UploadFolder
-from dgl.terminal import printable
+from dgl.serving.middleware import Gate
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Streams of events to open pages have no end of their own.
@@ -27,7 +26,7 @@ class Settings(NamedTuple):
         keep: networks in memory at most.
         limits: of uploads.
         most_waiting: requests that wait at most.
-        gpu, data_set: see :class:`~dgl.predictor.Predictor`.
+        gpu, data_set: see :class:`~dgl.predict.predictor.Predictor`.
     """
 
     loads: Sequence[str]
@@ -68,9 +67,7 @@ def _listen(host: str, port: int) -> Any:
     except OSError as error:
         bound.close()
         raise UserError(
-            "--host {} --port {}: {}; expected an address of this machine and a free port".format(
-                host, port, error.strerror or error
-            )
+            f"--host {host} --port {port}: {error.strerror or error}; expected an address of this machine and a free port"
         ) from None
     return bound
 
@@ -108,14 +105,14 @@ def _serve(settings, folder, bound, say):
         import uvicorn
     except ImportError as error:
         raise UserError(
-            'the page needs Gradio ({}): pip install "dgl-localization[web]"'.format(error)
+            f'the page needs Gradio ({error}): pip install "dgl-localization[web]"'
         ) from None
     # These load TensorFlow.
-    from dgl.serving.answers import Answers
     from dgl.serving.engine import Engine
+    from dgl.serving.handlers import Answers
     from dgl.serving.page import make_css, make_page, make_theme
-    from dgl.serving.visits import Visit
-    from dgl.shipped import sample_pictures
+    from dgl.serving.sessions import Visit
+    from dgl.utils.shipped import sample_pictures
 
     try:
         samples = sample_pictures()
@@ -123,7 +120,7 @@ def _serve(settings, folder, bound, say):
         samples = []  # a copy of the project without them
     with Engine(settings.loads, settings.keep, settings.gpu, settings.data_set) as engine:
         for model in engine.models:
-            say("{}: {}, {} classes".format(printable(model.path), model.mode, model.classes))
+            say(f"{printable(model.path)}: {model.mode}, {model.classes} classes")
         answers = Answers(engine, samples, folder, settings.limits)
         # A network that does not fit is told of at once, and the first visitor need not wait for it.
         engine.look(Visit(np.zeros((64, 64, 3), np.uint8), "start"), 0, [])
@@ -149,7 +146,7 @@ def _serve(settings, folder, bound, say):
 
         class Server(uvicorn.Server):
             async def startup(self, sockets=None):
-                await super(Server, self).startup(sockets)
+                await super().startup(sockets)
                 _announce(settings.host, bound, say)
 
             async def shutdown(self, sockets=None):
@@ -157,7 +154,7 @@ def _serve(settings, folder, bound, say):
                 for route in app.routes:
                     if hasattr(getattr(route, "app", None), "stop_event"):
                         route.app.stop_event.set()
-                await super(Server, self).shutdown(sockets)
+                await super().shutdown(sockets)
 
         server = Server(
             uvicorn.Config(
@@ -174,8 +171,8 @@ def _serve(settings, folder, bound, say):
 
 def _announce(host, bound, say):
     address, port = bound.getsockname()[:2]
-    shown = "[{}]".format(address) if ":" in address else address
-    say("page: http://{}:{}/ (Ctrl-C ends it)".format(shown, port))
+    shown = f"[{address}]" if ":" in address else address
+    say(f"page: http://{shown}:{port}/ (Ctrl-C ends it)")
     if host not in _LOOPBACK:
         say("whoever reaches this address can use the page: it asks for no password")
     sys.stdout.flush()

@@ -1,7 +1,7 @@
 """A predictor whose sets of maps share one copy of the weights.
 
 TensorFlow plans a run anew for every set of maps that is asked for, and copies the constants of the graph
-into each plan, several times on the way. :class:`~dgl.predictor.Predictor` keeps its weights in constants,
+into each plan, several times on the way. :class:`~dgl.predict.predictor.Predictor` keeps its weights in constants,
 which is best where one set is run on many pictures. A page asks for many sets: here the weights are
 variables, of which a session has one copy whatever is asked of it.
 """
@@ -10,11 +10,11 @@ from typing import Any, Dict, Tuple
 
 import numpy as np
 
-from dgl.devices import select_gpus
-from dgl.inference import open_session
-from dgl.map_session import Prediction
-from dgl.predictor import Predictor
+from dgl.predict.map_session import Prediction
+from dgl.predict.predictor import Predictor
+from dgl.predict.session import open_session
 from dgl.tf_compat import tf
+from dgl.utils.devices import select_gpus
 
 _SMALL = 1 << 15
 _MOST_BYTES = 2**31 - 2**26  # of a message that holds a graph with its constants: it ends at 2 GiB
@@ -22,11 +22,11 @@ _SCOPE = "shared"
 
 
 class SharedPredictor(Predictor):
-    """As :class:`~dgl.predictor.Predictor`, with an adjustable alpha, for many sets of maps."""
+    """As :class:`~dgl.predict.predictor.Predictor`, with an adjustable alpha, for many sets of maps."""
 
     def __init__(self, mode: str, load: str, **settings: Any):
         """Build the graph and fill it; arguments as of ``Predictor``."""
-        super(SharedPredictor, self).__init__(mode, load, adjustable_alpha=True, **settings)
+        super().__init__(mode, load, adjustable_alpha=True, **settings)
         if _constant_bytes(self._session.graph) < _MOST_BYTES:
             self._share(select_gpus(settings.get("gpu")))
 
@@ -82,6 +82,6 @@ def _variables(values: Dict[str, np.ndarray]) -> Tuple[Dict[str, Any], Dict[str,
             # Fed, for a graph with these values in constants may be as large as 2 GiB.
             feeds[name] = tf.placeholder(array.dtype, array.shape)
             variables[name] = tf.get_variable(
-                "array{}".format(index), initializer=feeds[name], trainable=False
+                f"array{index}", initializer=feeds[name], trainable=False
             )
     return variables, feeds

@@ -1,14 +1,21 @@
-"""Tensorpack callbacks of the recipe: watching the loss and the pictures, validation now and then."""
+"""Tensorpack callbacks: failures, finite loss, validation intervals, the console's line for each epoch.
 
-from typing import Callable
+Tensorpack callbacks of the recipe: watching the loss and the pictures, validation now and then.
+"""
+
+import time
+from typing import Callable, Dict, Mapping, Optional
 
 import numpy as np
 
 from dgl.data.flows import FailureKeeper
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
-from dgl.training.halt import Halting, Reason
+from dgl.training.attention_callback import GT_KNOWN
+from dgl.training.early_stop import Halting, Reason
 
 from tensorpack.callbacks import Callback, ProxyCallback  # isort: skip
+from tensorpack.callbacks.monitor import MonitorBase  # isort: skip
+from tensorpack.utils import logger  # isort: skip
 
 
 class StopOnFailure(Callback):
@@ -53,10 +60,8 @@ class FiniteLoss(Callback):
             bad = next(cost for cost in run_values.results if not np.isfinite(cost))
             self._halting.ask(
                 Reason(
-                    "step {} (epoch {}): the loss is {}; {}; expected a smaller --base-lr, or weights "
-                    "and pictures that are sound".format(
-                        self.global_step, self.epoch_num, bad, self._describe()
-                    )
+                    f"step {self.global_step} (epoch {self.epoch_num}): the loss is {bad}; {self._describe()}; expected a smaller --base-lr, or weights "
+                    "and pictures that are sound"
                 )
             )
 
@@ -65,7 +70,7 @@ class EveryEpochs(ProxyCallback):
     """Trigger a callback every ``period`` epochs and at the last one, so that no run goes unmeasured."""
 
     def __init__(self, callback: Callback, period: int):
-        super(EveryEpochs, self).__init__(callback)
+        super().__init__(callback)
         self._period = period
 
     def _trigger_epoch(self):
@@ -92,3 +97,93 @@ class FirstEpoch(Callback):
 
     def _after_epoch(self):
         self.trainer.loop.steps_per_epoch = self._whole
+
+
+# What an epoch came to, for people: one line on the console, and pictures a second.
+
+THROUGHPUT = "pictures-per-second"
+_MINUTE, _HOUR, _DAY = 60, 60 * 60, 24 * 60 * 60
+
+# statistic -> how the line tells it, in its order
+_TOLD = {
+    "xentropy-loss": "loss {:.3f}".format,
+    "train-error-top1": lambda value: f"train-error {100 * value:.1f} %",
+    "val-error-top1": lambda value: f"val-error {100 * value:.1f} %",
+    GT_KNOWN: lambda value: f"GT-known {100 * value:.1f} %",
+    "learning_rate": "lr {:.3g}".format,
+    THROUGHPUT: "{:.3g} pictures/s".format,
+}
+
+
+class Throughput(Callback):
+    """The scalar ``pictures-per-second``: over the steps of an epoch, without what follows them."""
+
+    def __init__(self, batch: int):
+        """Prepare; ``batch`` is the pictures of a step, of all towers and processes."""
+        self._batch = batch
+
+    def _before_epoch(self):
+        self._steps = self.trainer.loop.steps_per_epoch
+        self._start = time.time()
+
+    def _after_epoch(self):
+        seconds = time.time() - self._start
+        if self._steps and seconds > 0:
+            self.trainer.monitors.put_scalar(THROUGHPUT, self._steps * self._batch / seconds)
+
+
+class EpochLine(MonitorBase):
+    """Logs a line an epoch: its statistics, and how long the rest of the training will take."""
+
+    def __init__(self, steps: int):
+        """Prepare; ``steps`` is those of a whole epoch."""
+        self._steps = steps
+        self._values: Dict[str, float] = {}
+        self._done = 0
+
+    def process_scalar(self, name: str, val: float) -> None:
+        """Take a scalar of this epoch."""
+        self._values[name] = val
+
+    def _before_train(self):
+        self._start = time.time()
+
+    def _trigger_step(self):
+        self._done += 1
+
+    def _trigger_epoch(self):
+        left = None
+        if self._done:
+            rest = (self.trainer.max_epoch - self.epoch_num) * self._steps
+            left = (time.time() - self._start) / self._done * rest
+        logger.info(epoch_line(self.epoch_num, self.trainer.max_epoch, self._values, left))
+        self._values = {}
+
+
+def epoch_line(
+    epoch: int, last: int, values: Mapping[str, float], seconds_left: Optional[float] = None
+) -> str:
+    """Such as ``epoch 3/30  loss 1.234  val-error 40.2 %  lr 0.002  63 pictures/s  about 2 min left``.
+
+    Args:
+        epoch: its number, counted from 1.
+        last: the number of the last epoch.
+        values: statistic -> value; what is missing is left out.
+        seconds_left: until the end of the training, or ``None`` where nobody knows.
+    """
+    parts = ["epoch {:>{}}/{}".format(epoch, len(str(last)), last)]
+    parts += [tell(values[name]) for name, tell in _TOLD.items() if name in values]
+    if seconds_left and epoch < last:
+        parts.append(f"about {duration(seconds_left)} left")
+    return "  ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """Such as ``45 s``, ``12 min``, ``1 h 12 min`` or ``2 d 3 h``: as exact as an estimate is."""
+    if seconds < _MINUTE:
+        return f"{max(1, int(seconds))} s"
+    if seconds < _HOUR:
+        return f"{int(seconds // _MINUTE)} min"
+    if seconds < _DAY:
+        return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE)} min"
+    return f"{int(seconds // _DAY)} d {int(seconds % _DAY // _HOUR)} h"

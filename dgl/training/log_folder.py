@@ -7,7 +7,7 @@ from typing import Optional
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
-from dgl.training.keeping import remove_leftovers
+from dgl.training.checkpointing import remove_leftovers
 
 from tensorpack.utils import logger  # isort: skip
 
@@ -20,7 +20,7 @@ def log_folder(name: str) -> str:
     return os.path.join(LOG_ROOT, name)
 
 
-class LogFolder(object):
+class LogFolder:
     """A log folder that this process writes to; a context manager that holds it against other trainings.
 
     Attributes:
@@ -50,7 +50,7 @@ class LogFolder(object):
             self.close()
             # Tensorpack has dropped the file before, and would trip over that the next time.
             logger._FILE_HANDLER = None
-            raise UserError("--logdir {}: {}".format(name, error)) from None
+            raise UserError(f"--logdir {name}: {error}") from None
 
     _lock: Optional[int] = None
 
@@ -64,9 +64,7 @@ class LogFolder(object):
         except BlockingIOError:
             self.close()
             raise UserError(
-                "--logdir {}: another training is running in {}; expected another name".format(
-                    name, self.path
-                )
+                f"--logdir {name}: another training is running in {self.path}; expected another name"
             ) from None
         except OSError:
             return  # a file system without locks

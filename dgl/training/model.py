@@ -7,7 +7,7 @@ from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
 from dgl.training.recipe import MOMENTUM, Recipe
-from dgl.typing_names import Tensor
+from dgl.utils.types import Tensor
 
 from tensorpack.graph_builder import ModelDesc  # isort: skip
 from tensorpack.models import l2_regularizer, regularize_cost  # isort: skip
@@ -67,4 +67,4 @@ class ClassifierModel(ModelDesc):
 def _error(logits, label, k):
     wrong = tf.logical_not(tf.nn.in_top_k(logits, label, k))
     wrong = tf.cast(wrong, tf.float32, name=WRONG.format(k))
-    return tf.reduce_mean(wrong, name="train-error-top{}".format(k))
+    return tf.reduce_mean(wrong, name=f"train-error-top{k}")

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tu
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
-from dgl.training.keeping import last_checkpoint
+from dgl.training.checkpointing import last_checkpoint
 from dgl.training.recipe import Recipe
 from dgl.training.statistics import read_rows
 from dgl.weights import open_checkpoint
@@ -82,7 +82,7 @@ def find_point(folder: str, recipe: Recipe, is_over: Callable[[Row], bool]) -> P
         return beginning(recipe.steps)
     checkpoint = open_checkpoint(prefix)
     if _STEP not in checkpoint.shapes:
-        raise UserError("{}: has no {}; expected a checkpoint of a training".format(prefix, _STEP))
+        raise UserError(f"{prefix}: has no {_STEP}; expected a checkpoint of a training")
     step = int(checkpoint.read(_STEP))
     rows = [row for row in read_rows(folder) if row[_STEP] <= step]
     epoch, left = place(step, rows, recipe.steps, is_over)
@@ -98,8 +98,8 @@ def _check(checkpoint, recipe):
     missing, mismatched = disagreements(wanted, checkpoint)
     if missing or mismatched:
         raise UserError(
-            "{}: another network than --mode {} with these flags: {}; expected the flags that the "
-            "run began with".format(checkpoint.path, recipe.mode, first_of(mismatched or missing))
+            f"{checkpoint.path}: another network than --mode {recipe.mode} with these flags: {first_of(mismatched or missing)}; expected the flags that the "
+            "run began with"
         )
     # Read once in full: damage is to be told before anything is written.
     for name in checkpoint.shapes:

@@ -5,11 +5,10 @@ from typing import Dict, List, NamedTuple, Optional
 import numpy as np
 
 from dgl.backbones import BuildOptions
-from dgl.backbones.base import Backbone, Shapes
+from dgl.backbones.registry import Backbone, Shapes
 from dgl.errors import UserError
-from dgl.weights.checkpoint import Checkpoint
+from dgl.weights.checkpoint import Checkpoint, read_weights
 from dgl.weights.restore import conversion_hint, disagreements, first_of, network_variables
-from dgl.weights.values import read_weights
 
 _FRESH_NAMED = 8
 
@@ -38,9 +37,7 @@ class Start(NamedTuple):
         return {name: read_weights(self.checkpoint, name) for name in self.taken}
 
     def __str__(self):
-        text = "{} variables from {}; {} of its variables do not belong and are passed over".format(
-            len(self.taken), self.checkpoint.path, self.passed_over
-        )
+        text = f"{len(self.taken)} variables from {self.checkpoint.path}; {self.passed_over} of its variables do not belong and are passed over"
         if self.fresh:
             text += "; left at their initial value: " + first_of(self.fresh, _FRESH_NAMED)
         return text
@@ -88,12 +85,7 @@ def start_from(
     taken = [name for name, shape in usable.items() if shapes.get(name) == shape]
     if mismatched or not taken:
         raise UserError(
-            "{}: does not fit --mode {}: {}{}".format(
-                checkpoint.path,
-                backbone.mode,
-                first_of(mismatched or missing),
-                conversion_hint(backbone, checkpoint),
-            )
+            f"{checkpoint.path}: does not fit --mode {backbone.mode}: {first_of(mismatched or missing)}{conversion_hint(backbone, checkpoint)}"
         )
     fresh = [name for name in wanted if name not in taken]
     return Start(checkpoint, taken, fresh, len(shapes) - len(taken))

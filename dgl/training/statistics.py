@@ -8,11 +8,10 @@ import json
 import os
 from typing import Any, Dict, Iterable, List, Sequence
 
-from dgl.data.annotation_file import read_bounded
 from dgl.errors import UserError
-from dgl.files import write_atomically
 from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
-from dgl.training.halt import Halting
+from dgl.training.early_stop import Halting
+from dgl.utils.files import read_bounded, write_atomically
 
 from tensorpack.callbacks.monitor import JSONWriter, MonitorBase  # isort: skip
 
@@ -61,7 +60,7 @@ class Statistics(MonitorBase):
         Args:
             folder: the log folder.
             rows: list of dict, of epochs before.
-            halting: :class:`~dgl.training.halt.Halting`, told when the file cannot be written.
+            halting: :class:`~dgl.training.early_stop.Halting`, told when the file cannot be written.
         """
         self.rows = list(rows)
         self._folder = folder

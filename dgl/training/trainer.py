@@ -3,33 +3,39 @@
 import contextlib
 import logging
 import os
-from collections import OrderedDict
 from typing import Any, ContextManager, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from dgl.data.flows import FailureKeeper, Share, new_seed, training_flow
 from dgl.data.sample import DataSet
-from dgl.devices import use_every_core
 from dgl.errors import Stopped, UserError
 from dgl.tf_compat import tf
-from dgl.training.callbacks import EveryEpochs, FiniteLoss, FirstEpoch, StopOnFailure, is_due
-from dgl.training.epoch_line import EpochLine, Throughput
-from dgl.training.halt import Halting
-from dgl.training.horovod_trainer import make_horovod_trainer
-from dgl.training.keeping import BestKeeper, Keeper
+from dgl.training.attention_callback import GT_KNOWN, Watcher
+from dgl.training.attention_images import Watching
+from dgl.training.callbacks import (
+    EpochLine,
+    EveryEpochs,
+    FiniteLoss,
+    FirstEpoch,
+    StopOnFailure,
+    Throughput,
+    is_due,
+)
+from dgl.training.checkpointing import BestKeeper, Keeper
+from dgl.training.distributed.horovod import make_horovod_trainer
+from dgl.training.distributed.ranks import ALONE, Ranks, agree_on, others_may_end
+from dgl.training.distributed.sync import JointHalting
+from dgl.training.distributed.validation import SharedInferenceRunner
+from dgl.training.early_stop import Halting
 from dgl.training.log_folder import LogFolder, log_folder
 from dgl.training.model import WRONG, ClassifierModel
-from dgl.training.ranks import ALONE, Ranks, agree_on, others_may_end
 from dgl.training.recipe import VALIDATE_EVERY, Recipe
 from dgl.training.resume import Point, beginning, find_point
-from dgl.training.shared_validation import SharedInferenceRunner
 from dgl.training.statistics import Statistics
-from dgl.training.together import JointHalting
-from dgl.training.watched import Watching
-from dgl.training.watching import GT_KNOWN, Watcher
+from dgl.utils.devices import use_every_core
 from dgl.weights import CARD_FILE, ModelCard, write_card
-from dgl.weights.foreign import first_line
+from dgl.weights.formats.common import first_line
 
 from tensorpack.callbacks import Callback, ProgressBar, ScheduledHyperParamSetter  # isort: skip
 from tensorpack.callbacks.monitor import TFEventWriter  # isort: skip
@@ -53,14 +59,14 @@ class Run(NamedTuple):
     """What the parts of one training share.
 
     Attributes:
-        ranks: :class:`~dgl.training.ranks.Ranks`; the chief alone writes.
+        ranks: :class:`~dgl.training.distributed.ranks.Ranks`; the chief alone writes.
         folder: the log folder.
         point: :class:`~dgl.training.resume.Point` that it begins at.
-        halting: :class:`~dgl.training.halt.Halting`.
+        halting: :class:`~dgl.training.early_stop.Halting`.
         statistics: :class:`~dgl.training.statistics.Statistics`.
         save_minutes: keep the state this often in mid-epoch, or ``None``.
         gpus: GPUs of this host.
-        watching: :class:`~dgl.training.watched.Watching`, or ``None``.
+        watching: :class:`~dgl.training.attention_images.Watching`, or ``None``.
     """
 
     ranks: Ranks
@@ -88,7 +94,7 @@ def new_run(
 
 
 def _validation(recipe, samples, run):
-    errors = OrderedDict([(WRONG.format(1), BEST)])
+    errors = {WRONG.format(1): BEST}
     if recipe.with_top5:
         errors[WRONG.format(5)] = "val-error-top5"
     runner = SharedInferenceRunner(
@@ -227,9 +233,9 @@ def train(
         initial_values: variable name -> array, or ``None`` to start from random values.
         resume: go on from the last checkpoint in the folder, with its epoch, step and optimizer state.
         save_minutes: keep the state this often in mid-epoch too, or ``None`` for the ends of epochs.
-        ranks: :class:`~dgl.training.ranks.Ranks` of this process.
-        gpus: GPUs of this host, from :func:`~dgl.devices.select_gpus`.
-        watching: :class:`~dgl.training.watched.Watching`, what is drawn and measured every epoch, or
+        ranks: :class:`~dgl.training.distributed.ranks.Ranks` of this process.
+        gpus: GPUs of this host, from :func:`~dgl.utils.devices.select_gpus`.
+        watching: :class:`~dgl.training.attention_images.Watching`, what is drawn and measured every epoch, or
             ``None``; the chief's alone counts.
 
     Returns:
@@ -291,9 +297,7 @@ def _train(recipe, training, validation, run, initial_values):
         launch_train_with_config(*configure(recipe, flow, validation, run, session_init))
     except tf.errors.ResourceExhaustedError as error:
         raise UserError(
-            "--batch {}: out of memory ({}); expected a smaller one".format(
-                recipe.batch, first_line(error)
-            )
+            f"--batch {recipe.batch}: out of memory ({first_line(error)}); expected a smaller one"
         ) from None
     _tell(run, flow)
 
@@ -306,5 +310,5 @@ def _tell(run, flow):
     if flow.error is not None and not isinstance(flow.error, UserError):
         raise flow.error
     if reason.exit_code != 1:
-        raise Stopped("{}; go on with --resume".format(reason.message), reason.exit_code)
-    raise UserError("{}; go on with --resume".format(reason.message))
+        raise Stopped(f"{reason.message}; go on with --resume", reason.exit_code)
+    raise UserError(f"{reason.message}; go on with --resume")

@@ -7,11 +7,12 @@ from tqdm import tqdm
 from dgl.backbones import get_backbone
 from dgl.data.flows import ValidationFlow
 from dgl.data.sample import DataSet
-from dgl.devices import select_gpus
 from dgl.errors import UserError
-from dgl.evaluation.classification import ClassificationEvaluator
-from dgl.inference import build_inference, open_session
+from dgl.metrics.classification import ClassificationEvaluator
+from dgl.predict.frozen import build_inference
+from dgl.predict.session import open_session
 from dgl.tf_compat import tf
+from dgl.utils.devices import select_gpus
 from dgl.weights import find_weights, open_checkpoint, options_from
 
 
@@ -39,9 +40,7 @@ def validate(args: Namespace, mode: str, validation: DataSet) -> int:
     largest = max(sample.class_index for sample in validation.samples)
     if largest >= options.classes:
         raise UserError(
-            "{}: class {} is out of range: the checkpoint has classes 0 to {}".format(
-                validation.name, largest, options.classes - 1
-            )
+            f"{validation.name}: class {largest} is out of range: the checkpoint has classes 0 to {options.classes - 1}"
         )
     size = args.final_size
     workers = 2 if args.workers is None else args.workers
@@ -55,5 +54,5 @@ def validate(args: Namespace, mode: str, validation: DataSet) -> int:
             for images, labels in tqdm(flow, total=len(flow), unit=" batches", desc="validation"):
                 evaluator.add(session.run(network.logits, {image: images}), labels)
     for name, value in sorted(evaluator.result().items()):
-        print("{}: {}".format(name, value))
+        print(f"{name}: {value}")
     return 0

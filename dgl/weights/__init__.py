@@ -1,16 +1,9 @@
 """Weights: reading checkpoints of every kind and filling networks from them."""
 
-from dgl.weights.checkpoint import Checkpoint, open_checkpoint
+from dgl.weights.checkpoint import Checkpoint, open_checkpoint, read_weights
+from dgl.weights.formats.npz import save_npz
 from dgl.weights.model_card import CARD_FILE, ModelCard, read_card, write_card
-from dgl.weights.npz_file import save_npz
-from dgl.weights.restore import (
-    choose_head,
-    disagreements,
-    find_weights,
-    options_from,
-    read_all,
-)
-from dgl.weights.values import read_weights
+from dgl.weights.restore import choose_head, disagreements, find_weights, options_from, read_all
 
 __all__ = [
     "CARD_FILE",

@@ -7,19 +7,18 @@ import os
 import re
 import stat
 import zipfile
-from collections import OrderedDict
 from typing import Callable, Optional
 
 import numpy as np
 
-from dgl.backbones.base import Shapes
+from dgl.backbones.registry import Shapes
 from dgl.errors import UserError
 from dgl.tf_compat import tf
-from dgl.weights.foreign import DAMAGED_ARCHIVE, Opened, first_line
-from dgl.weights.keras_file import open_keras
-from dgl.weights.npz_file import open_npz, plain_name
-from dgl.weights.safetensors_file import is_safetensors, open_safetensors
-from dgl.weights.torch_file import is_legacy_torch, open_torch, pickles_in
+from dgl.weights.formats.common import DAMAGED_ARCHIVE, Opened, first_line
+from dgl.weights.formats.keras_h5 import open_keras
+from dgl.weights.formats.npz import open_npz, plain_name
+from dgl.weights.formats.safetensors import is_safetensors, open_safetensors
+from dgl.weights.formats.torch import is_legacy_torch, open_torch, pickles_in
 
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
 
@@ -40,7 +39,7 @@ _DAMAGED_TENSORFLOW = (
 )
 
 
-class Checkpoint(object):
+class Checkpoint:
     """Variables of a checkpoint by name, read one at a time.
 
     Attributes:
@@ -75,7 +74,7 @@ def _check_files(prefix):
         if (part in parts or part.startswith(parts[2])) and os.path.exists(path):
             mode = os.stat(path).st_mode
             if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-                raise UserError("{}: not a file; expected a part of a checkpoint".format(path))
+                raise UserError(f"{path}: not a file; expected a part of a checkpoint")
 
 
 def _open_tensorflow(prefix):
@@ -86,7 +85,7 @@ def _open_tensorflow(prefix):
         kinds = reader.get_variable_to_dtype_map()
     except _DAMAGED_TENSORFLOW as error:
         raise UserError(
-            "{}: not a readable TensorFlow checkpoint ({})".format(prefix, first_line(error))
+            f"{prefix}: not a readable TensorFlow checkpoint ({first_line(error)})"
         ) from None
     names = {plain_name(name): name for name in sorted(stored)}
 
@@ -96,13 +95,9 @@ def _open_tensorflow(prefix):
             # NumPy has no bfloat16 of its own.
             return value.astype("float32") if kinds[names[name]].name == "bfloat16" else value
         except _DAMAGED_TENSORFLOW as error:
-            raise UserError(
-                "{}: {} cannot be read ({})".format(prefix, name, first_line(error))
-            ) from None
+            raise UserError(f"{prefix}: {name} cannot be read ({first_line(error)})") from None
 
-    return Checkpoint(
-        prefix, OrderedDict((name, tuple(stored[names[name]])) for name in names), read
-    )
+    return Checkpoint(prefix, {name: tuple(stored[names[name]]) for name in names}, read)
 
 
 def _latest_in(folder):
@@ -135,15 +130,13 @@ def _newest_in(folder):
         names = os.listdir(folder)
     except OSError as error:
         raise UserError(
-            "--load {}: the folder cannot be read ({}); expected one with a checkpoint".format(
-                folder, error.strerror or error
-            )
+            f"--load {folder}: the folder cannot be read ({error.strerror or error}); expected one with a checkpoint"
         ) from None
     prefixes = sorted(name[: -len(".index")] for name in names if name.endswith(".index"))
     if len(prefixes) == 1:
         return os.path.join(folder, prefixes[0])
     found = "several checkpoints: " + ", ".join(prefixes) if prefixes else "no checkpoint"
-    raise UserError("--load {}: the folder holds {}; name one by its prefix".format(folder, found))
+    raise UserError(f"--load {folder}: the folder holds {found}; name one by its prefix")
 
 
 def is_checkpoint(path: str) -> bool:
@@ -208,8 +201,8 @@ def open_checkpoint(path: str) -> Checkpoint:
 
     Returns:
         :class:`Checkpoint`. Names, axis order and numbers are the file's own (bfloat16 becomes
-        float32); see :mod:`dgl.weights.keras_file`, :mod:`~dgl.weights.torch_file` and
-        :mod:`~dgl.weights.safetensors_file`.
+        float32); see :mod:`dgl.weights.formats.keras_h5`, :mod:`~dgl.weights.formats.torch` and
+        :mod:`~dgl.weights.formats.safetensors`.
 
     Raises:
         UserError: missing, unreadable, holding pickled objects other than tensors, leading to other
@@ -224,13 +217,37 @@ def open_checkpoint(path: str) -> Checkpoint:
         return _open_tensorflow(path)
     if not os.path.isfile(path):
         raise UserError(
-            "--load {}: no such checkpoint; expected a TensorFlow prefix with its .index file, a "
-            "folder with one, a .ckpt, .npz, .h5, .hdf5, .pth, .pt or .safetensors".format(path)
+            f"--load {path}: no such checkpoint; expected a TensorFlow prefix with its .index file, a "
+            "folder with one, a .ckpt, .npz, .h5, .hdf5, .pth, .pt or .safetensors"
         )
     try:
         reader = reader_of(path)
     except OSError as error:
         raise UserError(
-            "{}: cannot be read ({}), expected a checkpoint".format(path, error.strerror or error)
+            f"{path}: cannot be read ({error.strerror or error}), expected a checkpoint"
         ) from None
     return Checkpoint(path, *reader(path)) if reader else _open_tensorflow(path)
+
+
+def read_weights(checkpoint: Checkpoint, name: str) -> np.ndarray:
+    """The weights ``name`` of a checkpoint.
+
+    Args:
+        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
+        name: variable in it.
+
+    Returns:
+        float32 array of the stored shape, converted from floating-point numbers or integers of any size.
+
+    Raises:
+        UserError: it cannot be read, holds anything but real numbers, NaN, infinity or a number that
+            float32 cannot hold.
+    """
+    stored = np.asarray(checkpoint.read(name))
+    if stored.dtype.kind not in "fiu":
+        raise UserError(f"{checkpoint.path}: {name} holds {stored.dtype}, expected real numbers")
+    with np.errstate(over="ignore"):  # told below
+        value = stored.astype(np.float32)
+    if not np.isfinite(value).all():
+        raise UserError(f"{checkpoint.path}: {name} holds NaN or infinity, expected finite weights")
+    return value

@@ -6,22 +6,20 @@ recognised by the names in the file; ``docs/weights.md`` lists the files.
 
 import argparse
 import os
-from collections import OrderedDict
 from typing import List, NamedTuple, Optional
 
 import numpy as np
 from tqdm import tqdm
 
 from dgl.backbones import BACKBONES, BuildOptions, get_backbone
-from dgl.backbones.base import MOST_CLASSES
+from dgl.backbones.registry import MOST_CLASSES
 from dgl.errors import UserError, run_script
-from dgl.weights.checkpoint import open_checkpoint
-from dgl.weights.npz_file import save_npz
+from dgl.weights.checkpoint import open_checkpoint, read_weights
+from dgl.weights.formats.npz import save_npz
 from dgl.weights.published import PUBLISHERS, Published, converted_name, entries
 from dgl.weights.restore import PRETRAINED_FOLDER, network_variables
 from dgl.weights.sources import recognise
 from dgl.weights.sources.first_layer import fold
-from dgl.weights.values import read_weights
 
 _IMAGE_SIZE = 64  # any size has the same variables
 _NAMED = 4
@@ -69,9 +67,7 @@ def _choose_entry(checkpoint, source, mode, published_as):
     names = ", ".join(entry.file_name for entry in found)
     if not found:
         raise UserError(
-            "{}: {} is not known to publish {}".format(
-                checkpoint.path, PUBLISHERS[source.key], mode
-            )
+            f"{checkpoint.path}: {PUBLISHERS[source.key]} is not known to publish {mode}"
         )
     wanted = published_as or os.path.basename(checkpoint.path)
     for entry in found:
@@ -79,9 +75,7 @@ def _choose_entry(checkpoint, source, mode, published_as):
             return entry
     if published_as:
         raise UserError(
-            "--published-as {}: {} of {} publishes {}".format(
-                published_as, PUBLISHERS[source.key], mode, names
-            )
+            f"--published-as {published_as}: {PUBLISHERS[source.key]} of {mode} publishes {names}"
         )
     # A renamed file is taken for the one that DGL started from; what is printed names it.
     return found[0]
@@ -91,20 +85,16 @@ def _expected(backbone, checkpoint, source, head_piece):
     """Variable name -> shape of what a publisher's file can give, at the width of its first layer."""
     stem = next(iter(source.pieces(checkpoint.shapes, [backbone.stem]).values()))
     if stem.name not in checkpoint.shapes:
-        raise UserError(
-            "{}: not the weights of {}: lacks {}".format(checkpoint.path, backbone.mode, stem.name)
-        )
+        raise UserError(f"{checkpoint.path}: not the weights of {backbone.mode}: lacks {stem.name}")
     width = backbone.width_from(
         checkpoint.shapes[stem.name],
-        "{}: {}".format(checkpoint.path, stem.name),
+        f"{checkpoint.path}: {stem.name}",
         0 if stem.axes else -1,
     )
     classes = head_piece[-1] if head_piece else 1
     options = BuildOptions(classes, backbone.head_name("imagenet", classes), width=width)
     variables = network_variables(backbone, options, _IMAGE_SIZE)
-    return OrderedDict(
-        (name, shape) for name, shape in variables.items() if not backbone.is_own(name)
-    )
+    return {name: shape for name, shape in variables.items() if not backbone.is_own(name)}
 
 
 def _transposed(shape, axes):
@@ -120,9 +110,7 @@ def _head_shape(backbone, checkpoint, source):
     shape = _transposed(checkpoint.shapes.get(piece.name, ()), piece.axes)
     if shape and not 1 <= shape[-1] <= MOST_CLASSES:
         raise UserError(
-            "{}: {} is {}, expected the weights of 1 to {} classes".format(
-                checkpoint.path, piece.name, list(checkpoint.shapes[piece.name]), MOST_CLASSES
-            )
+            f"{checkpoint.path}: {piece.name} is {list(checkpoint.shapes[piece.name])}, expected the weights of 1 to {MOST_CLASSES} classes"
         )
     return shape
 
@@ -134,9 +122,7 @@ def _check_shapes(checkpoint, mode, expected, pieces):
         stored = checkpoint.shapes.get(piece.name)
         if stored is not None and _transposed(stored, piece.axes) != expected[name]:
             wrong.append(
-                "{} is {}, expected {}".format(
-                    piece.name, list(stored), list(_stored_shape(expected[name], piece.axes))
-                )
+                f"{piece.name} is {list(stored)}, expected {list(_stored_shape(expected[name], piece.axes))}"
             )
     faults = ["lacks " + ", ".join(missing[:_NAMED])] if missing else []
     faults += wrong[: _NAMED - 1]
@@ -148,7 +134,7 @@ def _check_shapes(checkpoint, mode, expected, pieces):
                 checkpoint.path,
                 mode,
                 "; ".join(faults),
-                " and {} more".format(more) if more else "",
+                f" and {more} more" if more else "",
             )
         )
 
@@ -164,7 +150,7 @@ def _stored_shape(shape, axes):
 
 
 def _read(checkpoint, pieces):
-    variables = OrderedDict()
+    variables = {}
     for name, piece in tqdm(pieces.items(), desc="reading", unit=" variables", disable=None):
         value = read_weights(checkpoint, piece.name)
         value = np.transpose(value, piece.axes) if piece.axes else value
@@ -174,12 +160,12 @@ def _read(checkpoint, pieces):
 
 def _check_out(out, path, force):
     if not out.endswith(".npz"):
-        raise UserError("--out {}: expected a name ending in .npz".format(out))
+        raise UserError(f"--out {out}: expected a name ending in .npz")
     if os.path.realpath(out) == os.path.realpath(path):
-        raise UserError("{}: is the input itself; name another file with --out".format(out))
+        raise UserError(f"{out}: is the input itself; name another file with --out")
     if os.path.exists(out) and not force:
         raise UserError(
-            "{}: exists; name another file with --out, or overwrite it with --force".format(out)
+            f"{out}: exists; name another file with --out, or overwrite it with --force"
         )
 
 
@@ -187,9 +173,7 @@ def _unknown(checkpoint):
     for backbone in BACKBONES.values():
         if backbone.stem in checkpoint.shapes:
             return UserError(
-                "{}: has this project's names already; give it to --load as it is".format(
-                    checkpoint.path
-                )
+                f"{checkpoint.path}: has this project's names already; give it to --load as it is"
             )
     return UserError(
         "{}: not recognised as weights published by {} (docs/weights.md lists them); it begins with "

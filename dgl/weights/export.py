@@ -10,8 +10,8 @@ from typing import List, Optional
 from dgl.backbones import get_backbone
 from dgl.errors import UserError, run_script
 from dgl.weights.checkpoint import open_checkpoint
+from dgl.weights.formats.npz import save_npz
 from dgl.weights.model_card import read_card, write_card
-from dgl.weights.npz_file import save_npz
 from dgl.weights.restore import network_variables, options_from
 
 
@@ -29,10 +29,10 @@ def export(load: str, out: str) -> int:
         UserError: no card, or the checkpoint does not fit the backbone that the card names.
     """
     if not out.endswith(".npz"):
-        raise UserError("--out {}: expected a name ending in .npz".format(out))
+        raise UserError(f"--out {out}: expected a name ending in .npz")
     card = read_card(load)
     if card is None:
-        raise UserError("--load {}: no model.json beside it; expected a training log".format(load))
+        raise UserError(f"--load {load}: no model.json beside it; expected a training log")
     backbone = get_backbone(card.mode)
     checkpoint = open_checkpoint(load)
     options = options_from(backbone, checkpoint, last_stride=card.last_stride)

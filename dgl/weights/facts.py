@@ -7,17 +7,17 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from dgl.backbones import get_backbone
-from dgl.backbones.base import Shapes
+from dgl.backbones.registry import Shapes
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint, reader_of
+from dgl.weights.formats.keras_h5 import open_keras
+from dgl.weights.formats.npz import open_npz
+from dgl.weights.formats.safetensors import open_safetensors
+from dgl.weights.formats.torch import open_torch
 from dgl.weights.identify import by_short_name, mode_of
-from dgl.weights.keras_file import open_keras
 from dgl.weights.model_card import ModelCard, read_card
-from dgl.weights.npz_file import open_npz
 from dgl.weights.published import PUBLISHERS, TENSORPACK, entries
 from dgl.weights.restore import find_weights
-from dgl.weights.safetensors_file import open_safetensors
 from dgl.weights.sources import recognise
-from dgl.weights.torch_file import open_torch
 
 _STEP = "global_step"
 _FORMATS = {
@@ -71,12 +71,12 @@ class Facts(NamedTuple):
         """What may be done with it, as a command line, or ``None``."""
         path = shlex.quote(self.path)
         if self.mode is not None and self.heads:
-            return "dgl localize PICTURE --load {}".format(path)
+            return f"dgl localize PICTURE --load {path}"
         if self.fits:
             choice = "" if len(self.fits) == 1 else " --mode " + self.fits[0]
-            return "dgl convert {}{}".format(path, choice)
+            return f"dgl convert {path}{choice}"
         if self.mode is not None:
-            return "dgl train --mode {} --load {} --data DATA".format(self.mode, path)
+            return f"dgl train --mode {self.mode} --load {path} --data DATA"
         return None
 
 

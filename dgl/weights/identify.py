@@ -4,13 +4,13 @@ import re
 from typing import Any, Optional
 
 from dgl.backbones import BACKBONES
-from dgl.backbones.base import Backbone, Shapes
 from dgl.backbones.inception import INCEPTION_V3
+from dgl.backbones.registry import Backbone, Shapes
 from dgl.backbones.resnet import BLOCKS_BY_DEPTH
 from dgl.backbones.vgg import VGG
 from dgl.errors import UserError
 from dgl.weights.checkpoint import is_checkpoint, open_checkpoint
-from dgl.weights.foreign import quoted
+from dgl.weights.formats.common import quoted
 from dgl.weights.model_card import read_card
 from dgl.weights.published import PUBLISHERS
 from dgl.weights.sources import recognise
@@ -58,7 +58,7 @@ def identify(checkpoint: Any) -> str:
     """
     mode = mode_of(checkpoint.shapes)
     if mode is None:
-        raise UserError("{}: {}".format(checkpoint.path, _what_instead(checkpoint)))
+        raise UserError(f"{checkpoint.path}: {_what_instead(checkpoint)}")
     return mode
 
 
@@ -91,8 +91,7 @@ def mode_for(load: str) -> str:
 def _what_instead(checkpoint):
     if _RESNET_STEM in checkpoint.shapes:
         depths = ", ".join(
-            "{} in a ResNet-{}".format(counts[2], depth)
-            for depth, counts in sorted(BLOCKS_BY_DEPTH.items())
+            f"{counts[2]} in a ResNet-{depth}" for depth, counts in sorted(BLOCKS_BY_DEPTH.items())
         )
         found = sorted({int(m.group(1)) for m in map(_BLOCK.match, checkpoint.shapes) if m})
         return "has {} but {} blocks in group2, expected {}".format(

@@ -10,10 +10,9 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Optional, Tuple
 
-from dgl.data.annotation_file import read_bounded
 from dgl.errors import UserError
-from dgl.files import write_atomically
-from dgl.weights.foreign import first_line, quoted
+from dgl.utils.files import read_bounded, write_atomically
+from dgl.weights.formats.common import first_line, quoted
 
 CARD_FILE = "model.json"
 # What --image_size takes at most.
@@ -79,14 +78,10 @@ def read_card(checkpoint_path: str) -> Optional[ModelCard]:
                 last_stride=int(values.get("last_stride", 1)),
             )
             if not 1 <= card.image_size <= MOST_SIDE or card.last_stride not in (1, 2):
-                raise ValueError(
-                    "expected a side of 1 to {} and a stride of 1 or 2".format(MOST_SIDE)
-                )
+                raise ValueError(f"expected a side of 1 to {MOST_SIDE} and a stride of 1 or 2")
             return card
         except _DAMAGED as error:
             raise UserError(
-                "{}: not a model card ({}); expected JSON with mode and image_size".format(
-                    path, quoted(first_line(error))
-                )
+                f"{path}: not a model card ({quoted(first_line(error))}); expected JSON with mode and image_size"
             ) from None
     return None

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Optional, Tuple
 
-from dgl.backbones.base import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 
 TENSORPACK, SLIM, KERAS, TORCHVISION = "tensorpack", "slim", "keras", "torchvision"
 PUBLISHERS = {
@@ -41,7 +41,7 @@ class Preprocessing:
         """The same means and scales for a network whose input channels are in ``order``."""
         if order == self.order:
             return self
-        text = "{}{}".format(order.upper(), self.text[3:])
+        text = f"{order.upper()}{self.text[3:]}"
         return replace(self, order=order, mean=self.mean[::-1], std=self.std[::-1], text=text)
 
 
@@ -97,7 +97,7 @@ class Published:
 
 
 def _tensorpack(mode, folder, name, preprocessing, license, differs):
-    url = "http://models.tensorpack.com/{}/{}".format(folder, name)
+    url = f"http://models.tensorpack.com/{folder}/{name}"
     return Published(mode, TENSORPACK, name, url, preprocessing, license, differs)
 
 
@@ -107,10 +107,8 @@ def _tensorpack_resnet(mode, name):
 
 def _keras(mode, folder, preprocessing, license, differs):
     for top in ("", "_notop"):
-        name = "{}_weights_tf_dim_ordering_tf_kernels{}.h5".format(folder, top)
-        url = "https://storage.googleapis.com/tensorflow/keras-applications/{}/{}".format(
-            folder, name
-        )
+        name = f"{folder}_weights_tf_dim_ordering_tf_kernels{top}.h5"
+        url = f"https://storage.googleapis.com/tensorflow/keras-applications/{folder}/{name}"
         yield Published(mode, KERAS, name, url, preprocessing, license, differs)
 
 
@@ -168,12 +166,8 @@ def how_to_get(mode: str, file_name: str, folder: str) -> str:
         [e for e in found if e not in direct and e.source != direct[0].source] if direct else []
     )
     if not direct:
-        return "nobody is known to publish {}; put your own in {}".format(file_name, folder)
-    text = "fetch {} (ImageNet weights of {}: {}) and put it in {}".format(
-        file_name, PUBLISHERS[direct[0].source], direct[0].url, folder
-    )
+        return f"nobody is known to publish {file_name}; put your own in {folder}"
+    text = f"fetch {file_name} (ImageNet weights of {PUBLISHERS[direct[0].source]}: {direct[0].url}) and put it in {folder}"
     if others:
-        text += ", or convert {} ({}) with `python -m dgl.weights.convert FILE`".format(
-            others[0].file_name, others[0].url
-        )
+        text += f", or convert {others[0].file_name} ({others[0].url}) with `python -m dgl.weights.convert FILE`"
     return text

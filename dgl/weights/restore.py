@@ -1,21 +1,19 @@
 """From a checkpoint to a network: which network it is for, what matches, and the assignment."""
 
 import os
-from collections import OrderedDict
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, cast
 
 import numpy as np
 
 from dgl.backbones import BuildOptions
-from dgl.backbones.base import Backbone, Shapes
 from dgl.backbones.network import build_network
-from dgl.data.totals import CLASSES
+from dgl.backbones.registry import Backbone, Shapes
+from dgl.data.split_totals import CLASSES
 from dgl.errors import UserError
 from dgl.tf_compat import tf
-from dgl.weights.checkpoint import Checkpoint, is_checkpoint
+from dgl.weights.checkpoint import Checkpoint, is_checkpoint, read_weights
 from dgl.weights.published import converted_name, how_to_get
 from dgl.weights.sources import recognise
-from dgl.weights.values import read_weights
 
 PRETRAINED_FOLDER = "pretrain_model"
 _BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -45,7 +43,7 @@ def find_weights(backbone: Backbone, load: str) -> str:
     if file_name is None:
         return load
     folder = os.path.join(os.getcwd(), PRETRAINED_FOLDER, "")
-    raise UserError("--load {}: {}".format(load, how_to_get(backbone.mode, file_name, folder)))
+    raise UserError(f"--load {load}: {how_to_get(backbone.mode, file_name, folder)}")
 
 
 def conversion_hint(backbone: Backbone, checkpoint: Checkpoint) -> str:
@@ -53,9 +51,7 @@ def conversion_hint(backbone: Backbone, checkpoint: Checkpoint) -> str:
     recognised = recognise(checkpoint.shapes)
     if recognised is None or backbone.mode not in recognised[1]:
         return ""
-    return "; `python -m dgl.weights.convert {}` makes a file for --load of it".format(
-        checkpoint.path
-    )
+    return f"; `python -m dgl.weights.convert {checkpoint.path}` makes a file for --load of it"
 
 
 def _first_names(checkpoint):
@@ -117,13 +113,7 @@ def options_from(
     """
     if backbone.stem not in checkpoint.shapes:
         raise UserError(
-            "{}: not a checkpoint of --mode {}: it lacks {}; it begins with {}{}".format(
-                checkpoint.path,
-                backbone.mode,
-                backbone.stem,
-                _first_names(checkpoint),
-                conversion_hint(backbone, checkpoint),
-            )
+            f"{checkpoint.path}: not a checkpoint of --mode {backbone.mode}: it lacks {backbone.stem}; it begins with {_first_names(checkpoint)}{conversion_hint(backbone, checkpoint)}"
         )
     head, classes = choose_head(backbone, checkpoint, data_set)
     if width is None:
@@ -161,7 +151,7 @@ def network_variables(
 
 
 def _shapes_of(variables):
-    return OrderedDict((v.op.name, tuple(v.shape.as_list())) for v in variables)
+    return {v.op.name: tuple(v.shape.as_list()) for v in variables}
 
 
 def disagreements(wanted: Shapes, checkpoint: Checkpoint) -> Tuple[List[str], List[str]]:
@@ -178,18 +168,16 @@ def disagreements(wanted: Shapes, checkpoint: Checkpoint) -> Tuple[List[str], Li
     for name, shape in wanted.items():
         stored = checkpoint.shapes.get(name)
         if stored is None:
-            missing.append("{} (absent)".format(name))
+            missing.append(f"{name} (absent)")
         elif stored != shape:
-            mismatched.append(
-                "{} (network {}, checkpoint {})".format(name, list(shape), list(stored))
-            )
+            mismatched.append(f"{name} (network {list(shape)}, checkpoint {list(stored)})")
     return missing, mismatched
 
 
 def first_of(texts: Sequence[str], count: int = _NAMED) -> str:
     """The first ``count`` of a list of texts in one line, and how many more there are."""
     more = len(texts) - count
-    return ", ".join(texts[:count]) + (" and {} more".format(more) if more > 0 else "")
+    return ", ".join(texts[:count]) + (f" and {more} more" if more > 0 else "")
 
 
 def read_all(variables: Iterable[Any], checkpoint: Checkpoint) -> Dict[str, np.ndarray]:
@@ -208,8 +196,6 @@ def read_all(variables: Iterable[Any], checkpoint: Checkpoint) -> Dict[str, np.n
     missing, mismatched = disagreements(_shapes_of(variables), checkpoint)
     if missing or mismatched:
         raise UserError(
-            "{}: does not fit this network: {}".format(
-                checkpoint.path, first_of(mismatched + missing)
-            )
+            f"{checkpoint.path}: does not fit this network: {first_of(mismatched + missing)}"
         )
-    return OrderedDict((v.op.name, read_weights(checkpoint, v.op.name)) for v in variables)
+    return {v.op.name: read_weights(checkpoint, v.op.name) for v in variables}

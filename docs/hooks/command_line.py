@@ -17,7 +17,7 @@ def _values(action):
     if action.nargs == 0:
         return ""
     if action.choices is not None:
-        choices = ["`{}`".format(choice) for choice in action.choices]
+        choices = [f"`{choice}`" for choice in action.choices]
         text = ", ".join(choices)
     elif action.metavar is not None:
         text = action.metavar
@@ -38,9 +38,7 @@ def _default(action):
     if isinstance(value, (list, tuple)):
         return "`{}`".format(" ".join(map(str, value)))
     # A place on the disk of whoever writes this page, or a number of cores, is nobody else's.
-    return (
-        "" if re.search(r"[/\\]", str(value)) or action.dest == "workers" else "`{}`".format(value)
-    )
+    return "" if re.search(r"[/\\]", str(value)) or action.dest == "workers" else f"`{value}`"
 
 
 def _help(action):
@@ -52,7 +50,7 @@ def _table(actions):
     rows = ["| flag | values | default | meaning |", "| --- | --- | --- | --- |"]
     for action in actions:
         names = action.option_strings or [action.metavar or action.dest]
-        flags = ", ".join("`{}`".format(name) for name in names)
+        flags = ", ".join(f"`{name}`" for name in names)
         if action.required and action.option_strings:
             flags += " (required)"
         cells = [flags, _values(action), _default(action), _help(action)]
@@ -98,12 +96,12 @@ def reference():
     added = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     parts = ["| command | for |\n| --- | --- |"]
     lines = [
-        "| [`dgl {0}`](#dgl-{0}) | {1} |".format(command.NAME, _cell(command.HELP))
+        f"| [`dgl {command.NAME}`](#dgl-{command.NAME}) | {_cell(command.HELP)} |"
         for command in COMMANDS
     ]
     parts[0] += "\n" + "\n".join(lines)
     for command in COMMANDS:
-        parts.append("## `dgl {}`".format(command.NAME))
+        parts.append(f"## `dgl {command.NAME}`")
         parts.append(command.HELP[:1].upper() + command.HELP[1:] + ".")
         if command.NAME in _SLOW:
             parts.append("<!-- run: slow -->")

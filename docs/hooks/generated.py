@@ -47,7 +47,7 @@ def layers(name, method="dgl"):
         cells = [str(index), row["layer"]]
         for _, key in _FIGURES:
             text = "{:.1f}".format(row[key]["mean"])
-            cells.append("**{}**".format(text) if row[key]["mean"] == best[key] else text)
+            cells.append(f"**{text}**" if row[key]["mean"] == best[key] else text)
         lines.append(cells)
     return table(lines)
 
@@ -65,9 +65,7 @@ def backbones(*names):
     lines = [["backbone"] + [str(index) for index in range(count)]]
     for record, values in zip(records, found):
         best = max(values[:count])
-        cells = [
-            "**{:.1f}**".format(v) if v == best else "{:.1f}".format(v) for v in values[:count]
-        ]
+        cells = [f"**{v:.1f}**" if v == best else f"{v:.1f}" for v in values[:count]]
         lines.append([record["model"]["mode"]] + cells)
     return table(lines)
 
@@ -77,7 +75,7 @@ def thresholds(name):
     rows = _record(name)["protocols"][_WSOL]["rows"]
     lines = [["threshold"] + ["{} {}".format(row["method"], row["layer"]) for row in rows]]
     for threshold in _THRESHOLDS:
-        cells = ["{:g}".format(threshold)]
+        cells = [f"{threshold:g}"]
         for row in rows:
             place = min(
                 range(len(row["thresholds"])), key=lambda i: abs(row["thresholds"][i] - threshold)
@@ -93,13 +91,13 @@ def thresholds(name):
 
 
 def literature():
-    """Published results, as `dgl.evaluation.literature` has them."""
-    from dgl.evaluation.literature import LITERATURE
+    """Published results, as `dgl.report.page` has them."""
+    from dgl.report.page import LITERATURE
 
     lines = [["method", "backbone", "data set", "Top-1 Loc", "GT-known"]]
     for row in LITERATURE:
-        known = "" if row.gt_known is None else "{:.1f}".format(row.gt_known)
-        lines.append([row.method, row.backbone, row.data_set, "{:.1f}".format(row.top1_loc), known])
+        known = "" if row.gt_known is None else f"{row.gt_known:.1f}"
+        lines.append([row.method, row.backbone, row.data_set, f"{row.top1_loc:.1f}", known])
     return table(lines)
 
 
@@ -162,7 +160,7 @@ def fill(text):
         words = match.group(2).split()
         maker = globals().get(words[0])
         if maker is None:
-            raise ValueError("no generated part is called {}".format(words[0]))
+            raise ValueError(f"no generated part is called {words[0]}")
         return match.group(1) + maker(*words[1:]).strip("\n") + "\n\n<!-- end -->"
 
     return _PART.sub(make, text)

@@ -1,4 +1,4 @@
-"""Griffe extension: the roles of our docstrings (``:class:`~dgl.boxes.LevelBoxes```) as links of the site.
+"""Griffe extension: the roles of our docstrings (``:class:`~dgl.predict.postprocess.LevelBoxes```) as links of the site.
 
 A name links where an API page documents it; elsewhere it is code. A paragraph that ends in ``::``
 introduces an example, as in reStructuredText, and ends in ``:`` here.
@@ -41,7 +41,7 @@ class Roles(griffe.Extension):
         is_short, name = match.group(1), match.group(2)
         shown = name.rsplit(".", 1)[-1] if is_short else name
         target = self._target(name, obj)
-        return "[`{}`][{}]".format(shown, target) if target else "`{}`".format(shown)
+        return f"[`{shown}`][{target}]" if target else f"`{shown}`"
 
     def _target(self, name, obj):
         """The full name of what is documented, a member of the same class or module too; or ``None``."""

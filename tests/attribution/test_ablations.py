@@ -5,7 +5,7 @@ import pytest
 from tiny_network import TinyNetwork, normalise, unit
 
 TINY = TinyNetwork(seed=8)
-CLOSE = dict(rtol=0, atol=1e-12)  # float64, maps of the order of 0.1
+CLOSE = {"rtol": 0, "atol": 1e-12}  # float64, maps of the order of 0.1
 ONE_MAP = ("dgl-pcs", "dgl-no-loss", "hirescam")
 
 

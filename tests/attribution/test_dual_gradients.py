@@ -12,7 +12,7 @@ from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
 
 TINY = TinyNetwork(seed=1)
-CLOSE = dict(rtol=0, atol=1e-12)  # float64, maps of the order of 0.1
+CLOSE = {"rtol": 0, "atol": 1e-12}  # float64, maps of the order of 0.1
 
 
 def expected_map(alpha, semantics="kernel"):

@@ -63,7 +63,7 @@ def test_at_the_last_layer(mode):
     last = list(activations)[0]
     cam = maps["cam", last]
     places = cam.shape[1] * cam.shape[2]
-    close = dict(rtol=0, atol=1e-5 * np.abs(cam).max())  # float32
+    close = {"rtol": 0, "atol": 1e-5 * np.abs(cam).max()}  # float32
     np.testing.assert_allclose(places * maps["gradcam", last], np.maximum(cam, 0), **close)
     np.testing.assert_allclose(places * maps["hirescam", last], cam, **close)
     for method in ("dgl", "dgl-pcs", "dgl-no-loss"):

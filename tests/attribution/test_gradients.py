@@ -8,7 +8,7 @@ from dgl.attribution import class_gradients, dgl_map, loss_gradients
 from dgl.tf_compat import tf
 
 TINY = TinyNetwork()
-EXACT = dict(rtol=0, atol=1e-12)  # float64, gradients of the order of 0.1
+EXACT = {"rtol": 0, "atol": 1e-12}  # float64, gradients of the order of 0.1
 
 
 def run(make, feed_activation=None, dtype="float64"):

@@ -4,7 +4,7 @@ import numpy as np
 from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W
 
 TINY = TinyNetwork(seed=6)
-CLOSE = dict(rtol=0, atol=1e-12)  # float64, maps of the order of 0.1
+CLOSE = {"rtol": 0, "atol": 1e-12}  # float64, maps of the order of 0.1
 
 
 def test_formula():

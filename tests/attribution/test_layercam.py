@@ -7,7 +7,7 @@ from dgl.attribution import METHODS, Evidence
 from dgl.tf_compat import tf
 
 TINY = TinyNetwork(seed=5)
-CLOSE = dict(rtol=0, atol=1e-12)  # float64, maps of the order of 0.1
+CLOSE = {"rtol": 0, "atol": 1e-12}  # float64, maps of the order of 0.1
 
 
 def test_formula():

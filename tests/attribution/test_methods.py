@@ -3,7 +3,7 @@
 import pytest
 
 from dgl.attribution import METHODS, check_methods, expand_methods, parse_method
-from dgl.attribution.evidence import NEEDS
+from dgl.attribution.registry import NEEDS
 from dgl.errors import UserError
 
 NAMES = [
@@ -86,12 +86,12 @@ def test_unknown_method_lists_the_choices(method):
     ],
 )
 def test_settings_that_are_not_of_the_form(settings):
-    text = "dgl({})".format(settings)
+    text = f"dgl({settings})"
     with pytest.raises(UserError) as caught:
         check_methods([text])
     assert str(caught.value) == (
-        "--method {}: expected dgl(pa=ALPHA) or dgl(pa=ALPHA,exact), "
-        "ALPHA a positive number up to 1e+09, or inf".format(text)
+        f"--method {text}: expected dgl(pa=ALPHA) or dgl(pa=ALPHA,exact), "
+        "ALPHA a positive number up to 1e+09, or inf"
     )
 
 
@@ -100,8 +100,8 @@ def test_settings_where_alpha_means_nothing(name):
     with pytest.raises(UserError) as caught:
         check_methods([name + "(pa=1)"])
     assert str(caught.value) == (
-        "--method {0}(pa=1): {0} has no loss gradient; "
-        "only dgl and dgl-no-class take settings".format(name)
+        f"--method {name}(pa=1): {name} has no loss gradient; "
+        "only dgl and dgl-no-class take settings"
     )
 
 

@@ -1,12 +1,10 @@
 """Gradients by linearity against the pass of their own, also where differences of gradients cancel."""
 
-from collections import OrderedDict
-
 import numpy as np
 import pytest
 from tiny_network import CLASS_INDEX, TinyNetwork, unit
 
-from dgl.attribution.passes import SharedGradients
+from dgl.attribution.gradients import SharedGradients
 from dgl.tf_compat import tf
 
 TINY = TinyNetwork(seed=10)
@@ -17,7 +15,7 @@ def run(make, tiny=TINY, dtype="float64"):
     """Evaluate what ``make(shared)`` returns."""
     with tf.Graph().as_default(), tf.Session() as session:
         tensors = tiny.tensors(dtype)
-        layers = OrderedDict(activation=tensors.activation, hidden=tensors.hidden)
+        layers = {"activation": tensors.activation, "hidden": tensors.hidden}
         shared = SharedGradients(tensors.logits, layers, CLASS_INDEX)
         return session.run(make(shared), {tensors.activation: tiny.activation})
 
@@ -82,7 +80,7 @@ def test_the_layer_that_feeds_pooling_needs_no_pass(signal):
         logits = tf.matmul(tf.reduce_mean(layer, axis=[1, 2]), head)
 
         def gradient(*more):
-            shared = SharedGradients(logits, OrderedDict(last=layer), tf.constant([1, 5]), *more)
+            shared = SharedGradients(logits, {"last": layer}, tf.constant([1, 5]), *more)
             if signal == "class":
                 return shared.class_gradient("last")
             return shared.loss_gradient("last", 3.0, "kernel" if signal == "loss" else "exact")

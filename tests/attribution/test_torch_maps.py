@@ -7,7 +7,7 @@ from small_network import fill, options_of, values_of
 from dgl.attribution import build_maps
 from dgl.backbones import PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network
-from dgl.boxes import normalise
+from dgl.predict.postprocess import normalise
 from dgl.tf_compat import tf
 
 torch = pytest.importorskip("torch")

@@ -118,7 +118,7 @@ def test_vgg_with_batch_norm_has_gamma_and_beta_but_no_conv_bias():
 @pytest.mark.parametrize("depth, blocks", [(50, 16), (101, 33), (152, 50)])
 @pytest.mark.parametrize("suffix", ["", "se"])
 def test_layers_of_deeper_resnets(depth, blocks, suffix):
-    layers = get_backbone("resnet{}{}".format(depth, suffix)).layers
+    layers = get_backbone(f"resnet{depth}{suffix}").layers
     # Every block but the three of group0 and the first of group1.
     assert len(set(layers)) == len(layers) == blocks - 4
     assert layers[0] == "group3/block2_shortcut"
@@ -129,11 +129,11 @@ def test_layers_of_deeper_resnets(depth, blocks, suffix):
 @pytest.mark.parametrize("depth, blocks", [(101, (3, 4, 23, 3)), (152, (3, 8, 36, 3))])
 @pytest.mark.parametrize("suffix", ["", "se"])
 def test_deeper_resnets_build(depth, blocks, suffix):
-    mode = "resnet{}{}".format(depth, suffix)
+    mode = f"resnet{depth}{suffix}"
     names = [name for name, _ in build(mode, size=32, width=0.0625)["variables"]]
     for group, count in enumerate(blocks):
-        found = {n.split("/")[1] for n in names if n.startswith("group{}/".format(group))}
-        assert found == {"block{}".format(i) for i in range(count)}
+        found = {n.split("/")[1] for n in names if n.startswith(f"group{group}/")}
+        assert found == {f"block{i}" for i in range(count)}
     assert ("group3/block2/fc2/W" in names) == bool(suffix)
 
 
@@ -204,7 +204,7 @@ def test_unknown_layer_lists_the_choices(layer):
     message = str(caught.value)
     assert str(layer) in message and "\n" not in message
     for index, name in enumerate(backbone.layers):
-        assert "{} {}".format(index, name) in message
+        assert f"{index} {name}" in message
 
 
 def test_unknown_mode_lists_the_choices():
@@ -263,7 +263,7 @@ def test_round_width(mode, width, expected):
 def test_absurd_widths(width):
     with pytest.raises(UserError) as caught:
         get_backbone("vgg").round_width(width)
-    expected = "--width {:g}: expected a number above 0, at most 16".format(width)
+    expected = f"--width {width:g}: expected a number above 0, at most 16"
     assert str(caught.value) == expected
 
 

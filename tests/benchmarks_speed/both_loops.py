@@ -17,7 +17,7 @@ class Compared(BareSteps):
     """Keeps the variables before an epoch of one step, after it, and after a bare step instead of it."""
 
     def _before_epoch(self):
-        super(Compared, self)._before_epoch()
+        super()._before_epoch()
         self.before = self._values_now()
 
     def _trigger_epoch(self):
@@ -25,7 +25,7 @@ class Compared(BareSteps):
         initializers = {v.op.name: v.initializer for v in tf.global_variables()}
         feeds = {op.inputs[1]: self.before[name] for name, op in initializers.items()}
         self.trainer.sess.run(list(initializers.values()), feeds)
-        super(Compared, self)._trigger_epoch()
+        super()._trigger_epoch()
         self.bare = self._values_now()
         self.weights = {v.op.name for v in tf.trainable_variables()}
 

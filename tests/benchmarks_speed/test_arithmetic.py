@@ -46,5 +46,5 @@ def test_the_page_quotes_the_floors(root):
         page = stream.read()
     for name in ("add", "conv5_2", "conv4_3", "conv3_3", "all 18"):
         layers = get_backbone("vgg").layers if name == "all 18" else [name]
-        row = "| {} | {:.3f} | {:.3f} |".format(name, floor(layers), floor(layers, gradients=1))
+        row = f"| {name} | {floor(layers):.3f} | {floor(layers, gradients=1):.3f} |"
         assert row in page

@@ -5,7 +5,6 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections import OrderedDict
 
 import pytest
 
@@ -14,10 +13,10 @@ from benchmarks.speed.onednn_log import kernel_seconds
 from benchmarks.speed.options import Options
 from benchmarks.speed.sections import bf16
 from dgl.errors import UserError
-from dgl.inference.precision import has_bfloat16_kernels
-from dgl.processor import cpu_flags
+from dgl.predict.precision import has_bfloat16_kernels
+from dgl.utils.cpu import cpu_flags
 
-MADE_UP = OrderedDict([("vfmadd231ps", [4e9, 6e9, 5e9]), ("vdpbf16ps", [1e9, 1.5e9, 2e9])])
+MADE_UP = {"vfmadd231ps": [4e9, 6e9, 5e9], "vdpbf16ps": [1e9, 1.5e9, 2e9]}
 
 compiles = pytest.mark.skipif(
     shutil.which("cc") is None or platform.machine() != "x86_64",
@@ -121,7 +120,7 @@ def test_onednn_sees_what_is_shown(executed, tmp_path):
     if "avx512_bf16" in cpu_flags():
         pytest.skip("there is nothing to show")
     code = (
-        "from dgl.inference.gain import convolution; from dgl.tf_compat import tf; s = tf.Session();"
+        "from dgl.predict.precision import convolution; from dgl.tf_compat import tf; s = tf.Session();"
         "c = convolution(tf.bfloat16); s.run(tf.global_variables_initializer()); s.run(c)"
     )
     for environment, instructions in (({}, False), (native.shown(str(tmp_path)), True)):

@@ -6,7 +6,7 @@ import pytest
 from benchmarks.speed import network
 from benchmarks.speed.frozen_run import MAIN_LAYER, Variables, seconds_of
 from benchmarks.speed.sections.frozen import table
-from dgl.predictor import Predictor
+from dgl.predict.predictor import Predictor
 
 SIZE = 48
 

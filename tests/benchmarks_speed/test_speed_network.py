@@ -6,7 +6,7 @@ from tiny import vgg_shapes
 
 from benchmarks.speed import network, pictures
 from dgl.backbones import get_backbone
-from dgl.predictor import Predictor
+from dgl.predict.predictor import Predictor
 
 WIDTH, CLASSES = 0.125, 7
 

@@ -78,7 +78,7 @@ def test_stretched_keeps_corners_and_is_linear_between():
     np.testing.assert_allclose(formulas.stretched(row, 5)[0, 2], [0, 0.5, 1, 0.75, 0.5], atol=1e-6)
 
 
-class Fixed(object):
+class Fixed:
     """A library that answers with the seconds and maps it was made with."""
 
     def __init__(self, seconds):
@@ -109,17 +109,17 @@ def _section(absent=()):
     present = [one for key, one in peers.CONTENDERS.items() if key not in why]
     times = contest.time_all(workers, present, [0] * 8, ROUNDS, True)
     memory = [
-        dict(contender=name, layer=layer, batch=batch, megabytes=100 * batch)
+        {"contender": name, "layer": layer, "batch": batch, "megabytes": 100 * batch}
         for name, layer in peers._MEMORY
         for batch in contest.BATCHES
     ]
-    return workers, dict(
-        batches=list(contest.BATCHES),
-        threads=2,
-        rows=contest.ratio_rows(peers.RATIOS, times, why),
-        times=contest.time_rows(present, times),
-        memory=memory,
-    )
+    return workers, {
+        "batches": list(contest.BATCHES),
+        "threads": 2,
+        "rows": contest.ratio_rows(peers.RATIOS, times, why),
+        "times": contest.time_rows(present, times),
+        "memory": memory,
+    }
 
 
 def test_everyone_is_timed_once_a_round():
@@ -156,13 +156,13 @@ def test_tables():
     lines = ratios_table(section).split("\n")
     assert lines[0] == "| times as long | layer | batch 8 | batch 1 | bound at batch 8 |"
     cell = "2.00 (2.00 to 2.00)"
-    wanted = "| DGL / forward pass | conv5_2 | {0} | {0} | at most 1.25, not met |".format(cell)
+    wanted = f"| DGL / forward pass | conv5_2 | {cell} | {cell} | at most 1.25, not met |"
     assert wanted in lines
     assert len({line.count("|") for line in lines}) == 1
     assert len(lines) == 2 + len(peers.RATIOS)
     lines = memory_table(section).split("\n")
     ms = "2000 (2000 to 2000)"
-    assert "| DGL | conv5_2 | {0} | {0} | 800 | 100 |".format(ms) in lines
+    assert f"| DGL | conv5_2 | {ms} | {ms} | 800 | 100 |" in lines
 
 
 def test_what_is_not_installed_is_said(tmp_path):
@@ -187,14 +187,14 @@ def test_plot(tmp_path):
 
 
 def test_a_contender_that_does_other_work_stops_the_benchmark_with_one_line():
-    row = dict(contender="A", layer="conv5_2", largest=0.4, agrees=False)
+    row = {"contender": "A", "layer": "conv5_2", "largest": 0.4, "agrees": False}
     with pytest.raises(
         UserError, match="^A conv5_2: differs from its published formula by up to 0.4;"
     ):
         contest.require(row)
 
 
-class InProcess(object):
+class InProcess:
     """A library without a process of its own."""
 
     def __init__(self, library, images, spoil=None):
@@ -204,7 +204,7 @@ class InProcess(object):
         case = case._replace(what=self._spoil or case.what)
         images = self._images[: case.batch]
         outcome = self._library.prepare(case, images, classes[: case.batch])()
-        return dict(maps=outcome.maps, logits=outcome.logits)
+        return {"maps": outcome.maps, "logits": outcome.logits}
 
 
 @pytest.fixture(scope="module")
@@ -252,7 +252,7 @@ def test_peers_do_what_they_publish_and_nothing_else_passes(small, key):
 @pytest.mark.parametrize("layer", contest.LAYERS)
 @pytest.mark.parametrize("alpha", [None, "inf"])
 def test_our_maps_are_what_autograd_says(small, layer, alpha):
-    from dgl.predictor import Predictor
+    from dgl.predict.predictor import Predictor
 
     options = {"alpha": float(alpha)} if alpha else {}
     with Predictor(

@@ -10,7 +10,7 @@ from benchmarks.speed import machine, record, sections
 from dgl.errors import UserError
 
 
-class Section(object):
+class Section:
     """A section that measures whatever it is made with."""
 
     def __init__(self, value):

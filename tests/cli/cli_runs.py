@@ -47,9 +47,8 @@ def process(*words, **options):
     done = subprocess.run(
         [sys.executable, "-m", "dgl.cli"] + [str(word) for word in words],
         env=dict(os.environ, PYTHONPATH=ROOT),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
         **options,
     )
     return Ended(done.returncode, done.stdout, done.stderr)
@@ -84,7 +83,7 @@ def write_data(folder):
     """Five pictures to train on and five to validate, with boxes; returns the folder."""
     for split, seed in (("train", 50), ("val", 0)):
         rows = [
-            ("{}{}.jpg".format(split, i), picture(seed + i + 1, 90, 120), i, [(20, 10, 90, 70)])
+            (f"{split}{i}.jpg", picture(seed + i + 1, 90, 120), i, [(20, 10, 90, 70)])
             for i in range(5)
         ]
         write_list(folder / "data", split, rows)

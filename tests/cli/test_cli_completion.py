@@ -33,9 +33,8 @@ def complete(script, words, folder):
     done = subprocess.run(
         ["bash", "--norc", "-c", _ASK, "ask", script] + words,
         cwd=str(folder),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
     )
     assert (done.returncode, done.stderr) == (0, "")
     return {line.strip() for line in done.stdout.splitlines() if line.strip()}

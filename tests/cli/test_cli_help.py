@@ -10,10 +10,21 @@ from cli_runs import ROOT, argv_of, dgl
 import dgl as package
 from dgl.attribution import METHODS
 from dgl.backbones import BACKBONES
+from dgl.cli.localize_flags import METHOD_NAMES
 from dgl.cli.parser import COMMANDS, main, make_parser
-from dgl.demo_flags import METHOD_NAMES
 
-NAMES = "train localize evaluate study convert export make-data serve layers info".split()
+NAMES = [
+    "train",
+    "localize",
+    "evaluate",
+    "study",
+    "convert",
+    "export",
+    "make-data",
+    "serve",
+    "layers",
+    "info",
+]
 
 
 def parsers(parser=None, words=()):
@@ -23,8 +34,7 @@ def parsers(parser=None, words=()):
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for name, own in action.choices.items():
-                for found in parsers(own, words + (name,)):
-                    yield found
+                yield from parsers(own, words + (name,))
 
 
 ALL = dict(parsers())
@@ -75,13 +85,13 @@ def test_defaults_are_shown_where_there_are_any():
 
 def test_version():
     done = dgl("--version")
-    assert (done.code, done.out) == (0, "dgl {}\n".format(package.__version__))
+    assert (done.code, done.out) == (0, f"dgl {package.__version__}\n")
 
 
 def test_the_exit_codes_are_documented():
     text = dgl("--help").out
     for code in ("0", "1", "2", "130", "128 + N"):
-        assert "\n  {:9}".format(code) in text.split("exit codes:")[1]
+        assert f"\n  {code:9}" in text.split("exit codes:")[1]
 
 
 def test_names_written_down_for_speed_are_those_of_the_registries():
@@ -110,7 +120,7 @@ def test_help_and_bad_flags_load_no_tensorflow():
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        universal_newlines=True,
+        text=True,
     )
     assert done.stdout == "[]\n"
 

@@ -5,7 +5,19 @@ import os
 
 from cli_runs import dgl, process
 
-_QUICK = "--clayer 1 --batch 2 --resamples 0 --gallery 0 --workers 1 --gpu=-1".split()
+_QUICK = [
+    "--clayer",
+    "1",
+    "--batch",
+    "2",
+    "--resamples",
+    "0",
+    "--gallery",
+    "0",
+    "--workers",
+    "1",
+    "--gpu=-1",
+]
 
 
 def test_localize_writes_an_object_a_line_and_nothing_else(tiny, photos, tmp_path):
@@ -15,7 +27,7 @@ def test_localize_writes_an_object_a_line_and_nothing_else(tiny, photos, tmp_pat
     done = process("localize", photos, "bad.jpg", *words, cwd=str(tmp_path))
     assert done.code == 1
     told = [json.loads(line) for line in done.out.splitlines()]
-    names = ["val{}.jpg".format(i) for i in range(5)]
+    names = [f"val{i}.jpg" for i in range(5)]
     assert [row["image"] for row in told] == [os.path.join(photos, n) for n in names] + ["bad.jpg"]
     assert "bad.jpg" in told[-1]["error"] and "box" not in told[-1]
     with open(str(tmp_path / "o" / "results.jsonl")) as stream:

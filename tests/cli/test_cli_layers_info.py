@@ -59,8 +59,8 @@ def test_layers_as_a_table():
     done = dgl("layers", "--mode", "vgg")
     assert done.out.startswith("vgg, width 1, 224 x 224 pixels\n\n")
     lines = [line.split() for line in done.out.splitlines()]
-    assert "1 conv5_3 14 x 14 x 512 16 196".split() in lines
-    assert "17 conv1_1 224 x 224 x 64 1 3".split() in lines
+    assert ["1", "conv5_3", "14", "x", "14", "x", "512", "16", "196"] in lines
+    assert ["17", "conv1_1", "224", "x", "224", "x", "64", "1", "3"] in lines
 
 
 def test_layers_of_a_checkpoint(tiny):

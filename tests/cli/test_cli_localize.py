@@ -7,9 +7,9 @@ import pytest
 from cli_runs import SIZE, dgl, tree
 from small_network import values_of, write_npz
 
-from dgl.demo_flags import METHOD_NAMES
-from dgl.shipped import SHIPPED_PICTURES, sample_pictures
+from dgl.cli.localize_flags import METHOD_NAMES
 from dgl.tf_compat import tf
+from dgl.utils.shipped import SHIPPED_PICTURES, sample_pictures
 
 # On CPUs with AVX-512 TensorFlow 1.15 adds in another order for one picture than for several, 1e-7 of a
 # value: files that are to be the same to the byte are made picture by picture there.
@@ -27,7 +27,7 @@ def test_every_method_writes_its_files(method, tiny, photos, tmp_path):
     picture = os.path.join(photos, "val1.jpg")
     localize(picture, "--load", tiny, "--method", method, "--save-maps", "--out", tmp_path)
     layer = "image" if method == "center" else "conv5_2"
-    stem = "vgg_cam" if method == "cam" else "vgg_{}_{}".format(layer, method)
+    stem = "vgg_cam" if method == "cam" else f"vgg_{layer}_{method}"
     wanted = {stem + end for end in (".png", ".npy", ".json", "_box.png")}
     if method in ("dgl", "cam"):
         other = "vgg_cam" if method == "dgl" else "vgg_conv5_2_dgl"

@@ -8,12 +8,12 @@ import pytest
 from cli_runs import ROOT, dgl, ended, tree, write_zoo_vgg
 from small_network import values_of, write_tensorflow
 
-from dgl.data.birds import data_set
+from dgl.datasets.birds import data_set
 from dgl.errors import run_script
-from dgl.training import command
+from dgl.training import setup as command
 from dgl.weights import ModelCard, convert, export, write_card
 
-_QUICK = "--batch 2 --resamples 20 --gallery 2 --workers 1 --gpu=-1".split()
+_QUICK = ["--batch", "2", "--resamples", "20", "--gallery", "2", "--workers", "1", "--gpu=-1"]
 
 
 def _script(*path):
@@ -78,7 +78,7 @@ def test_localize_by_its_short_names(tiny, photos, tmp_path, monkeypatch):
         (
             "study",
             "study_localization.py",
-            "--clayer 1-2 --method dgl --alphas inf --out out".split(),
+            ["--clayer", "1-2", "--method", "dgl", "--alphas", "inf", "--out", "out"],
         ),
     ],
 )
@@ -146,7 +146,18 @@ def test_train_prints_the_script_s_recipe(data, tmp_path, monkeypatch):
 
 
 def test_make_data_birds(tmp_path, monkeypatch):
-    words = "--out birds --train-per-class 1 --test-per-class 1 --size 64 --workers 1".split()
+    words = [
+        "--out",
+        "birds",
+        "--train-per-class",
+        "1",
+        "--test-per-class",
+        "1",
+        "--size",
+        "64",
+        "--workers",
+        "1",
+    ]
     script = _module(data_set)
     one, other = both(script, "make-data birds", words, tmp_path, monkeypatch)
     assert one == other and one[0] == 0

@@ -11,21 +11,21 @@ def xml(*objects, **options):
         for name, box in objects
     )
     size = "<size><width>{}</width><height>{}</height></size>".format(*options.get("size", (9, 8)))
-    return "<annotation>{}{}</annotation>".format(size, text)
+    return f"<annotation>{size}{text}</annotation>"
 
 
-SYNSETS = "{} cat, true cat\n{} dog\n{} eel\n".format(CAT, DOG, EEL)
+SYNSETS = f"{CAT} cat, true cat\n{DOG} dog\n{EEL} eel\n"
 PUBLISHED = {
-    "Data/CLS-LOC/train/{0}/{0}_1.JPEG".format(CAT): "x",
-    "Data/CLS-LOC/train/{0}/{0}_2.JPEG".format(CAT): "x",
-    "Data/CLS-LOC/train/{0}/{0}_1.JPEG".format(DOG): "x",
+    f"Data/CLS-LOC/train/{CAT}/{CAT}_1.JPEG": "x",
+    f"Data/CLS-LOC/train/{CAT}/{CAT}_2.JPEG": "x",
+    f"Data/CLS-LOC/train/{DOG}/{DOG}_1.JPEG": "x",
     "Data/CLS-LOC/val/v_1.JPEG": "x",
     "Data/CLS-LOC/val/v_2.JPEG": "x",
-    "Annotations/CLS-LOC/train/{0}/{0}_1.xml".format(CAT): xml((CAT, (1, 2, 3, 4))),
+    f"Annotations/CLS-LOC/train/{CAT}/{CAT}_1.xml": xml((CAT, (1, 2, 3, 4))),
     "Annotations/CLS-LOC/val/v_1.xml": xml((CAT, (1, 2, 3, 4)), (CAT, (5, 6, 7, 8))),
     "Annotations/CLS-LOC/val/v_2.xml": xml((DOG, (0, 0, 9, 8))),
-    "ImageSets/CLS-LOC/train_cls.txt": "{1}/{1}_1 1\n{0}/{0}_1 2\n{0}/{0}_2 3\n".format(CAT, DOG),
-    "ImageSets/CLS-LOC/train_loc.txt": "{0}/{0}_1 1\n".format(CAT),
+    "ImageSets/CLS-LOC/train_cls.txt": f"{DOG}/{DOG}_1 1\n{CAT}/{CAT}_1 2\n{CAT}/{CAT}_2 3\n",
+    "ImageSets/CLS-LOC/train_loc.txt": f"{CAT}/{CAT}_1 1\n",
     "ImageSets/CLS-LOC/val.txt": "v_2 1\nv_1 2\n",
     "LOC_synset_mapping.txt": SYNSETS,
 }

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from dgl.data.annotation_file import read_bounded
 from dgl.errors import UserError
+from dgl.utils.files import read_bounded
 
 
 def test_file_up_to_the_bound_is_read_whole(tmp_path):

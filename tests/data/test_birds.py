@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dgl.data.birds import CLASS_NAMES, render_bird, write_data_set
-from dgl.data.birds import data_set as birds
+from dgl.datasets.birds import CLASS_NAMES, render_bird, write_data_set
+from dgl.datasets.birds import data_set as birds
 from dgl.errors import UserError, run_script
 
 SIDE = 64
@@ -148,7 +148,7 @@ def test_layout_is_that_of_cub(data_set):
     for name in ("images", "image_class_labels", "train_test_split", "bounding_boxes"):
         assert [row[0] for row in _lines(data_set, name + ".txt")] == ids
     classes = dict(_lines(data_set, "classes.txt"))
-    assert classes == {str(k + 1): "{:03d}.{}".format(k + 1, n) for k, n in enumerate(CLASS_NAMES)}
+    assert classes == {str(k + 1): f"{k + 1:03d}.{n}" for k, n in enumerate(CLASS_NAMES)}
     labels = dict(_lines(data_set, "image_class_labels.txt"))
     split = dict(_lines(data_set, "train_test_split.txt"))
     assert sorted(split.values()) == ["0"] * 8 + ["1"] * 16
@@ -170,7 +170,7 @@ def test_boxes_masks_and_pictures_on_disk_agree(data_set):
         assert mask.shape == image.shape[:2] and set(np.unique(mask)) == {0, 255}
         rows, columns = np.nonzero(mask)
         tight = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
-        assert boxes[k] == ["{:.1f}".format(v) for v in tight]
+        assert boxes[k] == [f"{v:.1f}" for v in tight]
 
 
 def test_colours_on_disk_are_those_rendered(data_set):
@@ -197,7 +197,7 @@ def test_bytes_do_not_depend_on_the_workers(data_set, tmp_path, monkeypatch, met
 _FORK_AFTER_THREADS = """
 import multiprocessing, sys, time
 import cv2, numpy as np
-from dgl.data.birds import data_set as birds
+from dgl.datasets.birds import data_set as birds
 cv2.setNumThreads(2)
 cv2.GaussianBlur(np.zeros((1500, 1500, 3), np.uint8), (0, 0), 5)
 time.sleep(0.7)  # OpenCV's threads stop spinning and wait: only then does the fork matter
@@ -279,7 +279,9 @@ def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error, seen):
 
 def test_readme_names_command_seed_and_version(data_set):
     text = (data_set / "README.txt").read_text()
-    command = "python -m dgl.data.birds --seed 3 --train-per-class 2 --test-per-class 1 --size 64"
+    command = (
+        "python -m dgl.datasets.birds --seed 3 --train-per-class 2 --test-per-class 1 --size 64"
+    )
     assert command in text and "Seed: 3" in text and birds.dgl.__version__ in text
     assert str(data_set.parent) not in text
 
@@ -325,5 +327,5 @@ def test_samples_are_small_files_of_different_classes(tmp_path):
     for path in paths:
         assert os.path.getsize(path) < 80000
         assert max(cv2.imread(path).shape) == birds.SAMPLE_SIDE
-    names = {"bird_{}.jpg".format(name.lower()) for name in CLASS_NAMES}
+    names = {f"bird_{name.lower()}.jpg" for name in CLASS_NAMES}
     assert {os.path.basename(path) for path in paths} < names

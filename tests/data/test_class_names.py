@@ -2,7 +2,7 @@
 
 import pytest
 
-from dgl.data.class_names import read_class_names
+from dgl.data.label_list import read_class_names
 from dgl.errors import UserError
 
 

@@ -125,11 +125,11 @@ def test_size_of_the_full_set(tmp_path, images, test_images, message):
     write(
         tmp_path,
         {
-            "images.txt": "".join("{0} c/{0}.jpg\n".format(i) for i in ids),
-            "image_class_labels.txt": "".join("{} {}\n".format(i, i % 200 + 1) for i in ids),
-            "train_test_split.txt": "".join("{} {:d}\n".format(i, i > test_images) for i in ids),
-            "bounding_boxes.txt": "".join("{} 1 2 3 4\n".format(i) for i in ids),
-            "classes.txt": "".join("{0} {0:03d}.c{0}\n".format(i) for i in range(1, 201)),
+            "images.txt": "".join(f"{i} c/{i}.jpg\n" for i in ids),
+            "image_class_labels.txt": "".join(f"{i} {i % 200 + 1}\n" for i in ids),
+            "train_test_split.txt": "".join(f"{i} {i > test_images:d}\n" for i in ids),
+            "bounding_boxes.txt": "".join(f"{i} 1 2 3 4\n" for i in ids),
+            "classes.txt": "".join(f"{i} {i:03d}.c{i}\n" for i in range(1, 201)),
         },
     )
     if message is None:

@@ -44,7 +44,7 @@ def samples(tmp_path):
     """Seven noise pictures of different shapes, stored without loss; classes 0, 10, 20, ..."""
     made = []
     for index in range(7):
-        path = tmp_path / "{}.png".format(index)
+        path = tmp_path / f"{index}.png"
         Image.fromarray(noise(index, 20 + 3 * index, 50 - 4 * index)).save(str(path))
         made.append(Sample(path.name, str(path), 10 * index))
     return made
@@ -225,7 +225,7 @@ def test_training_channels_are_bgr_and_labels_belong_to_their_pictures(tmp_path,
     colours = [(250, 120, 10), (30, 60, 90), (0, 0, 255)]
     made = []
     for index, colour in enumerate(colours):
-        path = str(tmp_path / "{}.png".format(index))
+        path = str(tmp_path / f"{index}.png")
         Image.new("RGB", (30, 20), colour).save(path)
         made.append(Sample(str(index), path, index))
     seen = set()

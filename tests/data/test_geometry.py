@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dgl.data.geometry import resize_bilinear_tf1, resize_centre_crop, squash
+from dgl.data.views import resize_bilinear_tf1, resize_centre_crop, squash
 
 
 def bilinear_by_definition(image, height, width):

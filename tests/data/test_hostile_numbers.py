@@ -8,10 +8,10 @@ import time
 
 import pytest
 
+from dgl.data.annotations import MAX_BYTES, read_annotation
 from dgl.data.cub import load_cub
 from dgl.data.label_list import load_label_list, parse_line
 from dgl.data.sample import MAX_LINE_BYTES, is_number
-from dgl.data.voc_xml import MAX_BYTES, read_annotation
 from dgl.data.wsol_metadata import read_metadata
 from dgl.errors import UserError
 
@@ -56,7 +56,7 @@ def test_is_number(make):
 
 @hostile
 def test_xml(tmp_path, make):
-    sides = "".join("<{0}>1</{0}>".format(side) for side in ("xmin", "ymin", "xmax"))
+    sides = "".join(f"<{side}>1</{side}>" for side in ("xmin", "ymin", "xmax"))
     text = (
         "<annotation><object><name>a</name><bndbox>{}<ymax>{}</ymax></bndbox></object></annotation>"
     )
@@ -108,9 +108,9 @@ def test_label_list_of_separators(text):
 def test_cub(tmp_path, make):
     ids = range(1, LINES + 1)
     files = {
-        "images.txt": "".join("{0} c/{0}.jpg\n".format(i) for i in ids),
-        "image_class_labels.txt": "".join("{} 1\n".format(i) for i in ids),
-        "train_test_split.txt": "".join("{} 0\n".format(i) for i in ids),
+        "images.txt": "".join(f"{i} c/{i}.jpg\n" for i in ids),
+        "image_class_labels.txt": "".join(f"{i} 1\n" for i in ids),
+        "train_test_split.txt": "".join(f"{i} 0\n" for i in ids),
         "classes.txt": "1 c\n",
     }
     for name, text in files.items():
@@ -125,7 +125,7 @@ def test_cub(tmp_path, make):
 
 @hostile
 def test_wsol_metadata(tmp_path, make):
-    ids = ["{}.jpg".format(i) for i in range(LINES)]
+    ids = [f"{i}.jpg" for i in range(LINES)]
     files = {
         "image_ids.txt": "".join(key + "\n" for key in ids),
         "class_labels.txt": "".join(key + ",0\n" for key in ids),

@@ -37,7 +37,7 @@ def test_published_train(prefixed):
     assert (dataset.format, dataset.split, dataset.classes) == ("ilsvrc", "train", 3)
     # Sorted synsets, in whatever order the list has them.
     assert dataset.class_names == ("dog", "cat, true cat", "eel")
-    ids = ["{0}/{0}_1.JPEG".format(DOG), "{0}/{0}_1.JPEG".format(CAT), "{0}/{0}_2.JPEG".format(CAT)]
+    ids = [f"{DOG}/{DOG}_1.JPEG", f"{CAT}/{CAT}_1.JPEG", f"{CAT}/{CAT}_2.JPEG"]
     assert [s.id for s in dataset.samples] == ids
     assert [s.class_index for s in dataset.samples] == [0, 1, 1]
     assert [s.boxes for s in dataset.samples] == [(), ((1, 2, 3, 4),), ()]
@@ -105,7 +105,7 @@ def test_val_folder_that_contradicts_the_objects(data):
     make(
         data,
         {
-            "Data/CLS-LOC/val/{}/v_3.JPEG".format(CAT): "x",
+            f"Data/CLS-LOC/val/{CAT}/v_3.JPEG": "x",
             VAL_XML + "v_3.xml": xml((DOG, (1, 1, 2, 2))),
         },
     )
@@ -120,10 +120,10 @@ def test_val_folder_that_is_no_class_says_nothing(data, mapping, deeper):
         os.remove(str(data / name))
     folder = "Data/CLS-LOC/val/images/"
     make(data, {folder + deeper + "v_3.JPEG": "x", VAL_XML + "v_3.xml": xml((DOG, (1, 1, 2, 2)))})
-    listed = "images/{}v_3 1\nv_1 2\n".format(deeper)
+    listed = f"images/{deeper}v_3 1\nv_1 2\n"
     make(data, {"ImageSets/CLS-LOC/val.txt": listed})
     samples = load_ilsvrc(str(data), "val").samples
-    assert [s.id for s in samples] == ["images/{}v_3.JPEG".format(deeper), "v_1.JPEG"]
+    assert [s.id for s in samples] == [f"images/{deeper}v_3.JPEG", "v_1.JPEG"]
     assert [s.class_index for s in samples] == [0, 1]
     if deeper:
         (data / VAL_XML / "v_3.xml").write_text(xml((CAT, (1, 1, 2, 2))))
@@ -160,10 +160,10 @@ def test_train_that_is_listed_but_not_unpacked_and_no_class_is_known(data, is_th
     with pytest.raises(UserError) as caught:
         load_ilsvrc(str(data), "train")
     assert str(caught.value) == (
-        "{}: no class folders with pictures; expected them, or a list of the classes in one of "
-        "LOC_synset_mapping.txt, devkit/data/map_clsloc.txt, classes.txt in {}".format(train, data)
+        f"{train}: no class folders with pictures; expected them, or a list of the classes in one of "
+        f"LOC_synset_mapping.txt, devkit/data/map_clsloc.txt, classes.txt in {data}"
     )
-    make(data, {"classes.txt": "{}\n{}\n".format(CAT, DOG)})
+    make(data, {"classes.txt": f"{CAT}\n{DOG}\n"})
     assert [s.class_index for s in load_ilsvrc(str(data), "train").samples] == [1, 0, 0]
 
 
@@ -174,10 +174,10 @@ def test_listed_picture_that_is_missing_is_left_to_check_files(data):
 
 
 def test_lacking_annotations_are_told_of_at_once(data):
-    names = ["m_{}".format(i) for i in range(6)]
-    make(data, {"Data/CLS-LOC/val/{}.JPEG".format(name): "x" for name in names})
+    names = [f"m_{i}" for i in range(6)]
+    make(data, {f"Data/CLS-LOC/val/{name}.JPEG": "x" for name in names})
     (data / "ImageSets/CLS-LOC/val.txt").write_text(
-        "".join("{} 1\n".format(name) for name in ["v_1"] + names)
+        "".join(f"{name} 1\n" for name in ["v_1"] + names)
     )
     make(data, {VAL_XML + "m_1.xml": xml()})
     with pytest.raises(UserError) as caught:
@@ -191,7 +191,7 @@ def test_lacking_annotations_are_told_of_at_once(data):
 
 
 def test_train_picture_without_objects_has_no_boxes(data):
-    make(data, {"Annotations/CLS-LOC/train/{0}/{0}_1.xml".format(DOG): xml()})
+    make(data, {f"Annotations/CLS-LOC/train/{DOG}/{DOG}_1.xml": xml()})
     assert load_ilsvrc(str(data), "train").samples[0].boxes == ()
 
 
@@ -210,7 +210,7 @@ def test_explicit_number_of_classes(data):
 
 def test_picture_on_two_lines(data, caplog):
     (data / "ImageSets/CLS-LOC/val.txt").write_text("v_2 1\n\nv_1 2\nv_2 3\n")
-    (data / "ImageSets/CLS-LOC/train_cls.txt").write_text("{0}/{0}_1 1\n".format(CAT) * 2)
+    (data / "ImageSets/CLS-LOC/train_cls.txt").write_text(f"{CAT}/{CAT}_1 1\n" * 2)
     with caplog.at_level(logging.WARNING):
         assert len(load_ilsvrc(str(data), "train")) == 2
         assert not caplog.records
@@ -251,11 +251,11 @@ def test_totals(tmp_path, monkeypatch, caplog, classes, images, boxes, message):
         monkeypatch.setattr(ilsvrc_module, "ILSVRC_" + name, value)
     counts = np.full(images, boxes // images)
     counts[: boxes - counts.sum()] += 1
-    files = {"LOC_synset_mapping.txt": "".join("n{}\n".format(i) for i in range(classes))}
+    files = {"LOC_synset_mapping.txt": "".join(f"n{i}\n" for i in range(classes))}
     for i, count in enumerate(counts):
-        files["Data/CLS-LOC/val/v_{:03d}.JPEG".format(i)] = "x"
-        objects = [("n{}".format(i % classes), (1, 2, 3, 4))] * count
-        files[VAL_XML + "v_{:03d}.xml".format(i)] = xml(*objects)
+        files[f"Data/CLS-LOC/val/v_{i:03d}.JPEG"] = "x"
+        objects = [(f"n{i % classes}", (1, 2, 3, 4))] * count
+        files[VAL_XML + f"v_{i:03d}.xml"] = xml(*objects)
     data = make(tmp_path, files)
     if message is None or "boxes" in message:
         assert sum(len(s.boxes) for s in load_ilsvrc(data, "val").samples) == boxes
@@ -284,10 +284,10 @@ def test_photographs_by_list_and_by_xml(shared_data, split):
         name = os.path.splitext(sample.id)[0] + ".xml"
         with open(os.path.join(data, "annotations", split, name), encoding="utf-8") as stream:
             text = stream.read()
-        sides = [re.findall("<{}>(.*?)<".format(s), text) for s in ("xmin", "ymin", "xmax", "ymax")]
+        sides = [re.findall(f"<{s}>(.*?)<", text) for s in ("xmin", "ymin", "xmax", "ymax")]
         assert sample.boxes == tuple(tuple(map(float, box)) for box in zip(*sides))
         assert sample.size == tuple(
-            int(re.search("<{}>(.*?)<".format(side), text).group(1)) for side in ("width", "height")
+            int(re.search(f"<{side}>(.*?)<", text).group(1)) for side in ("width", "height")
         )
     assert sum(len(s.boxes) for s in by_xml.samples) > len(by_xml)
     boxes = {s.id: s.boxes for s in by_xml.samples}

@@ -19,7 +19,7 @@ def data(tmp_path):
 
 def test_synset_list_of_the_development_kit(data):
     os.remove(str(data / "LOC_synset_mapping.txt"))
-    lines = "{} 1 eel\n{} 2 true_cat\n{} 3 dog\n".format(EEL, CAT, DOG)
+    lines = f"{EEL} 1 eel\n{CAT} 2 true_cat\n{DOG} 3 dog\n"
     make(data, {"devkit/data/map_clsloc.txt": lines})
     dataset = load_ilsvrc(str(data), "val")
     assert dataset.class_names == ("dog", "true_cat", "eel")

@@ -247,11 +247,9 @@ def test_too_many_pixels_is_told_of_once(tmp_path):
     path = tmp_path / "bomb.png"
     path.write_bytes(bomb(10001, 10000))
     code = "from dgl.data import read_image; from dgl.errors import run_script; "
-    code += "run_script(lambda _: read_image({!r}))".format(str(path))
+    code += f"run_script(lambda _: read_image({str(path)!r}))"
     root = os.path.dirname(os.path.dirname(dgl.__file__))
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, stderr=subprocess.PIPE, universal_newlines=True
-    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
     # Pillow's own warning is silent.
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1

@@ -5,12 +5,7 @@ import logging
 import numpy as np
 import pytest
 
-from dgl.data.label_list import (
-    guess_image_root,
-    list_names,
-    load_label_list,
-    parse_line,
-)
+from dgl.data.label_list import guess_image_root, list_names, load_label_list, parse_line
 from dgl.errors import UserError
 
 

@@ -94,13 +94,13 @@ def test_missing_pictures_are_told_of_at_once(tmp_path, layout):
 
 
 def test_the_first_five_missing_pictures_are_named(tmp_path):
-    samples = [Sample(str(i), str(tmp_path / "{}.jpg".format(i)), 0) for i in range(9)]
+    samples = [Sample(str(i), str(tmp_path / f"{i}.jpg"), 0) for i in range(9)]
     (tmp_path / "0.jpg").write_bytes(b"x")
     with pytest.raises(UserError) as caught:
         check_files(DataSet("d", "folder", "val", samples, None, 1))
     message = str(caught.value)
     assert "8 of 9 pictures are missing" in message
-    assert [i for i in range(9) if "/{}.jpg".format(i) in message] == [1, 2, 3, 4, 5]
+    assert [i for i in range(9) if f"/{i}.jpg" in message] == [1, 2, 3, 4, 5]
 
 
 def test_missing_masks_are_told_of_with_the_pictures(tmp_path):
@@ -112,7 +112,7 @@ def test_missing_masks_are_told_of_with_the_pictures(tmp_path):
     ]
     with pytest.raises(UserError) as caught:
         check_files(DataSet("d", "folder", "val", samples, None, 1))
-    assert str(caught.value) == "d val: 2 of 5 masks are missing: {0}0.png, {0}1.png".format(gone)
+    assert str(caught.value) == f"d val: 2 of 5 masks are missing: {gone}0.png, {gone}1.png"
     samples.append(Sample("2", gone + "2.jpg", 0))
     with pytest.raises(UserError, match=r"1 of 3 pictures are missing: .*2\.jpg; d val: 2 of 5 "):
         check_files(DataSet("d", "folder", "val", samples, None, 1))
@@ -216,7 +216,7 @@ def test_nothing_recognised_says_what_was_looked_for(tmp_path):
     with pytest.raises(UserError, match="no data set recognised") as caught:
         load_data(str(tmp_path), "val")
     for name in TREES:
-        assert "({})".format(name) in str(caught.value)
+        assert f"({name})" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

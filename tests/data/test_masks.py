@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dgl.data.masks import IGNORED, OBJECT, read_mask
+from dgl.data.annotations import IGNORED, OBJECT, read_mask
 from dgl.errors import UserError
 
 

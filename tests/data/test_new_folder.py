@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from dgl.data.new_folder import holds_something, new_folder
 from dgl.errors import UserError
+from dgl.utils.files import holds_something, new_folder
 
 
 def fill(folder):

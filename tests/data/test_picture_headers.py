@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from dgl.data import image_io
-from dgl.data.image_io import read_image
-from dgl.data.picture_headers import MOST_COMMENT, MOST_EXIF, MOST_SCANS, check_headers
+from dgl.data.image_io import MOST_COMMENT, MOST_EXIF, MOST_SCANS, check_headers, read_image
 from dgl.errors import UserError
 
 NOISE = np.random.RandomState(0).randint(0, 256, (40, 50, 3)).astype(np.uint8)

@@ -6,12 +6,12 @@ import time
 
 import pytest
 
-from dgl.data import voc_xml
-from dgl.data.voc_xml import read_annotation
+from dgl.data import annotations as voc_xml
+from dgl.data.annotations import read_annotation
 from dgl.errors import UserError
 
 BOX = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30.5</xmax><ymax>4e1</ymax></bndbox>"
-OBJECT = "<object><name>cat</name>{}</object>".format(BOX)
+OBJECT = f"<object><name>cat</name>{BOX}</object>"
 
 
 def write(tmp_path, text):
@@ -35,8 +35,8 @@ def refused(tmp_path, text):
 
 def test_objects_and_size(tmp_path):
     size = "<size><width>500</width><height> 375 </height><depth>3</depth></size>"
-    part = "<part><name>ear</name>{}</part>".format(BOX)
-    second = "<object>{}<name>\n red fox </name>{}</object>".format(part, BOX)
+    part = f"<part><name>ear</name>{BOX}</part>"
+    second = f"<object>{part}<name>\n red fox </name>{BOX}</object>"
     text = annotation("<folder>../..</folder>", size, OBJECT, second)
     found = read_annotation(write(tmp_path, text))
     assert found.names == ("cat", "red fox")
@@ -75,9 +75,9 @@ def test_no_such_file_is_none(tmp_path):
         ("<?xml version='1.0' encoding='shift_jis'?><annotation/>", "no well-formed XML"),
         (annotation("\x01"), "no well-formed XML"),
         ("<html/>", "<html>; expected <annotation>"),
-        (annotation("<object>{}</object>".format(BOX)), "object 1: no <name>"),
+        (annotation(f"<object>{BOX}</object>"), "object 1: no <name>"),
         (
-            annotation(OBJECT, "<object><name> </name>{}</object>".format(BOX)),
+            annotation(OBJECT, f"<object><name> </name>{BOX}</object>"),
             "object 2: no <name>",
         ),
         (annotation("<object><name>cat</name></object>"), "object 1: 0 <bndbox>; expected one"),
@@ -99,15 +99,14 @@ def test_damaged_file_names_what_was_expected(tmp_path, text, message):
 
 
 LAUGHS = "".join(
-    '<!ENTITY l{} "{}">'.format(i, "&l{};".format(i - 1) * 10 if i else "ha" * 10)
-    for i in range(10)
+    '<!ENTITY l{} "{}">'.format(i, f"&l{i - 1};" * 10 if i else "ha" * 10) for i in range(10)
 )
 
 
 @pytest.mark.parametrize(
     "document_type, content",
     [
-        ("<!DOCTYPE a [{}]>".format(LAUGHS), "&l9;"),
+        (f"<!DOCTYPE a [{LAUGHS}]>", "&l9;"),
         ('<!DOCTYPE a [<!ENTITY q "{}">]>'.format("x" * 50000), "&q;" * 50000),
         ('<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/hostname">]>', "&f;"),
         ('<!DOCTYPE a [<!ENTITY % p SYSTEM "http://127.0.0.1:9/p"> %p;]>', ""),
@@ -117,7 +116,7 @@ LAUGHS = "".join(
     ids=["laughs", "quadratic", "external", "parameter", "external-type", "type"],
 )
 def test_hostile_file_is_refused_at_once(tmp_path, document_type, content):
-    text = document_type + annotation("<object><name>{}</name>{}</object>".format(content, BOX))
+    text = document_type + annotation(f"<object><name>{content}</name>{BOX}</object>")
     for data in (text, text.encode("utf-16")):
         started = time.time()
         message = refused(tmp_path, data)

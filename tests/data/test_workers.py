@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from dgl.data.workers import OrderedProcesses
+from dgl.data.worker_processes import OrderedProcesses
 from dgl.errors import UserError
 
 from tensorpack.dataflow import DataFlow, DataFromList  # isort: skip
@@ -129,7 +129,7 @@ def test_processes_end_with_their_parent(root, how):
 
 def is_alive(process):
     try:
-        with open("/proc/{}/stat".format(process)) as stream:
+        with open(f"/proc/{process}/stat") as stream:
             return stream.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False

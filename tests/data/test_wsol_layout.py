@@ -6,7 +6,7 @@ import pytest
 from trees import make
 
 from dgl.data import check_files
-from dgl.data.totals import WSOL_TOTALS
+from dgl.data.split_totals import WSOL_TOTALS
 from dgl.data.wsol_layout import detect_wsol, load_wsol
 from dgl.errors import UserError
 
@@ -18,7 +18,7 @@ def metadata(folder, identity, label=0):
     prefix = folder + "/" if folder else ""
     return {
         prefix + "image_ids.txt": identity + "\n",
-        prefix + "class_labels.txt": "{},{}\n".format(identity, label),
+        prefix + "class_labels.txt": f"{identity},{label}\n",
         prefix + "image_sizes.txt": identity + ",9,8\n",
         prefix + "localization.txt": identity + ",1,2,3,4\n",
     }
@@ -136,7 +136,7 @@ def test_no_metadata(tmp_path):
 
 
 def many(folder, images, boxes):
-    ids = ["{}.jpg".format(i) for i in range(images)]
+    ids = [f"{i}.jpg" for i in range(images)]
     counts = [boxes // images + (i < boxes % images) for i in range(images)]
     return {
         folder + "/image_ids.txt": "".join(i + "\n" for i in ids),
@@ -161,7 +161,7 @@ def many(folder, images, boxes):
     ],
 )
 def test_totals(tmp_path, name, split, images, boxes, message):
-    data = make(tmp_path, many("metadata/{}/{}".format(name, split), images, boxes))
+    data = make(tmp_path, many(f"metadata/{name}/{split}", images, boxes))
     if message is None:
         assert len(load_wsol(data, split)) == images
     else:

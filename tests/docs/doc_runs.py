@@ -108,7 +108,7 @@ def message_of(command, folder):
         return "error: " + str(error).replace(os.path.realpath(folder) + os.sep, "").replace(
             folder + os.sep, ""
         )
-    raise AssertionError("{} says nothing".format(command.text))
+    raise AssertionError(f"{command.text} says nothing")
 
 
 class Parsed(Exception):
@@ -141,7 +141,7 @@ def main_of(words):
                 module = importlib.import_module(name)
                 if hasattr(module, "main"):
                     return module.main, words[3:]
-        raise AssertionError("python -m {}: no main".format(words[2]))
+        raise AssertionError(f"python -m {words[2]}: no main")
     name = "doc_script_" + re.sub(r"\W", "_", words[1])
     spec = importlib.util.spec_from_file_location(name, os.path.join(ROOT, words[1]))
     module = importlib.util.module_from_spec(spec)
@@ -189,7 +189,7 @@ def parse(command):
     except SystemExit as ending:
         assert ending.code in (None, 0) and {"--help", "-h"} & set(argv), command.text
         return "parsed"
-    raise AssertionError("{} parsed nothing".format(command.text))
+    raise AssertionError(f"{command.text} parsed nothing")
 
 
 def dry_run(command, words):
@@ -202,7 +202,7 @@ def dry_run(command, words):
 def _check_pytest(words):
     for marker in (words[place + 1] for place, word in enumerate(words) if word == "-m"):
         with open(os.path.join(ROOT, "pyproject.toml"), encoding="utf-8") as stream:
-            assert '"{}: '.format(marker) in stream.read(), marker
+            assert f'"{marker}: ' in stream.read(), marker
     for word in words:
         if "/" in word:
             assert os.path.exists(os.path.join(ROOT, word)), word
@@ -217,9 +217,7 @@ def _check_pip(words):
         extra = re.match(r"(?:\.|dgl-localization)\[(\w+)\]$", word)
         if extra:
             with open(os.path.join(ROOT, "pyproject.toml"), encoding="utf-8") as stream:
-                assert re.search(r"^{} = \[".format(extra.group(1)), stream.read(), re.MULTILINE), (
-                    word
-                )
+                assert re.search(rf"^{extra.group(1)} = \[", stream.read(), re.MULTILINE), word
     return "parsed"
 
 

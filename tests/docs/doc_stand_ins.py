@@ -8,8 +8,8 @@ from doc_commands import ROOT
 from PIL import Image
 from small_network import write_tensorflow
 
-from dgl.data.birds import write_data_set
-from dgl.shipped import SHIPPED_CHECKPOINT
+from dgl.datasets.birds import write_data_set
+from dgl.utils.shipped import SHIPPED_CHECKPOINT
 
 _LINKS = ("dgl", "images", "train_code", "test_code", "benchmarks", "tests", "run_train.sh")
 _LINKS += ("requirements", "requirements.txt", "pyproject.toml", "Makefile", "examples")
@@ -38,7 +38,7 @@ def make_stand_ins(folder):
             place = os.path.join(folder, "pictures", split, label)
             os.makedirs(place)
             for number in range(4):
-                _write_picture(os.path.join(place, "{}.png".format(number)), random)
+                _write_picture(os.path.join(place, f"{number}.png"), random)
     os.mkdir(os.path.join(folder, "photos"))
     for name in ("photo.jpg", "photos/one.jpg", "photos/two.png"):
         _write_picture(os.path.join(folder, name), random)

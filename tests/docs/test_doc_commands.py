@@ -45,9 +45,7 @@ def test_commands_parse(path):
         try:
             doc_runs.parse(command)
         except (SystemExit, Exception) as error:
-            raise AssertionError(
-                "{}: {}: {!r}".format(command.place, command.text, error)
-            ) from error
+            raise AssertionError(f"{command.place}: {command.text}: {error!r}") from error
 
 
 @pytest.mark.parametrize("path", WITH_PYTHON)
@@ -55,7 +53,7 @@ def test_python_blocks(path, folder, monkeypatch):
     monkeypatch.chdir(folder)
     for block in blocks(path):
         if block.kind == PYTHON:
-            code = compile(block.text, "{}:{}".format(path, block.line), "exec")
+            code = compile(block.text, f"{path}:{block.line}", "exec")
             if block.mark is None:
                 exec(code, {"__name__": "documentation"})
 
@@ -89,7 +87,7 @@ def test_most_commands_of_blocks_are_found():
         ("```sh\nmake demo\n```\n", [["make", "demo"]]),
         ("Say `make demo`, or `make`.\n", [["make", "demo"]]),
         ("    E = S / ||S||\n", []),
-        ("    dgl/boxes.py   from maps to boxes\n", []),
+        ("    dgl/predict/postprocess.py   from maps to boxes\n", []),
         ("- an item\n    make demo\n", []),
         ("    A=1 B=2 sh run_train.sh vgg\n", [["sh", "run_train.sh", "vgg"]]),
         ("    pip install '.[web]'  # page\n", [["pip", "install", ".[web]"]]),

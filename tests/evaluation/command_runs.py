@@ -1,7 +1,7 @@
 """A small VGG and its data for tests of `evaluate_localization.py`: flags, runs, and what they wrote."""
 
-from dgl.evaluation.command import run
-from dgl.evaluation.flags import make_parser
+from dgl.cli.evaluate_flags import make_parser
+from dgl.cli.evaluate_run import run
 
 CLASSES, SIZE, IMAGES = 7, 64, 5
 

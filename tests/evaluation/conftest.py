@@ -16,7 +16,7 @@ def folder(tmp_path_factory):
     save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
     write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE))
     rows = [
-        ("{}.jpg".format(i), picture(i + 1, 90 + 10 * i, 120), i % CLASSES, [(20, 10, 90, 70)])
+        (f"{i}.jpg", picture(i + 1, 90 + 10 * i, 120), i % CLASSES, [(20, 10, 90, 70)])
         for i in range(IMAGES)
     ]
     rows[-1] = rows[-1][:3] + ((),)
@@ -31,7 +31,7 @@ def many(folder):
     for split, count, seed in (("val", 12, 0), ("train", 8, 50)):
         rows = [
             (
-                "{}{}.jpg".format(split, i),
+                f"{split}{i}.jpg",
                 picture(seed + i + 1, 90, 120),
                 i % CLASSES,
                 [(9, 9, 70, 60)],

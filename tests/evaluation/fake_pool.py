@@ -6,7 +6,7 @@ from dgl.errors import UserError
 from dgl.evaluation.dispatch import Event, Lost
 
 
-class FakePool(object):
+class FakePool:
     """Answers calls one at a time, the oldest first or as ``pick`` chooses.
 
     Args:
@@ -67,6 +67,6 @@ class FakePool(object):
         if chunk is None:
             return Event(worker, None, None)
         if chunk in self._refuses:
-            raise UserError("batch {}: no picture".format(chunk))
+            raise UserError(f"batch {chunk}: no picture")
         self.ran.append((worker, chunk))
         return Event(worker, chunk, filled(self._plan.positions(chunk), self._plan).state_dict())

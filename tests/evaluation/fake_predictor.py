@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 
 from dgl.data.sample import DataSet, Sample
-from dgl.evaluation import pictures
-from dgl.evaluation.localization import Evaluation
-from dgl.evaluation.metrics import compute_metrics, image_rows
 from dgl.evaluation.plan import Plan, pictures_fingerprint
+from dgl.evaluation.run import Evaluation
+from dgl.evaluation.summary import compute_metrics, image_rows
+from dgl.report import gallery as pictures
 
 PROTOCOLS = ("fixed_threshold", "wsolevaluation")
 SIZE, CLASSES = 112, 8
@@ -19,7 +19,7 @@ PLACES = [(0.1, 0.1, 0.45, 0.45), (0.55, 0.1, 0.9, 0.4), (0.1, 0.55, 0.4, 0.9)]
 SHAPES = [(120, 200), (240, 160), (150, 150), (90, 260), (200, 130)]
 
 
-class FakePredictor(object):
+class FakePredictor:
     """Maps are the brightness of the picture (``seeing``) or of the picture turned round (``blind``).
 
     The true class is predicted, with its neighbour next, except for the classes in ``wrong``, where
@@ -61,38 +61,38 @@ def make_dataset(folder, count=5, classes=CLASSES, boxed=None):
         x0, y0, x1, y1 = place.round().astype(int).tolist()
         image = np.full((height, width, 3), 10, "uint8")
         image[y0:y1, x0:x1] = (240, 120, 60)
-        path = str(folder / "{}.png".format(index))
+        path = str(folder / f"{index}.png")
         cv2.imwrite(path, image[..., ::-1])
         boxes = ((x0, y0, x1, y1),) if boxed is None or index in boxed else ()
-        samples.append(Sample("{}.png".format(index), path, index % classes, boxes))
+        samples.append(Sample(f"{index}.png", path, index % classes, boxes))
     return DataSet("rectangles", "folder", "val", samples, ("zero", "one", "two"), classes)
 
 
 def make_plan(predictor, dataset, **settings):
     """A plan with everything at its default but ``settings``."""
-    values = dict(
-        protocols=PROTOCOLS,
-        entries=tuple(predictor.entries),
-        alpha_entries=(),
-        threshold=0.2,
-        thresholds={},
-        selecting=False,
-        step=0.01,
-        batch=32,
-        masks=any(sample.mask_paths for sample in dataset.samples),
-        classes=predictor.classes,
-        model={"mode": "fake"},
-        data={"name": dataset.name, "split": dataset.split, "images": len(dataset)},
-        versions={},
-        class_names=dataset.class_names,
-        pictures=pictures_fingerprint(dataset.samples),
-        weights="",
-    )
+    values = {
+        "protocols": PROTOCOLS,
+        "entries": tuple(predictor.entries),
+        "alpha_entries": (),
+        "threshold": 0.2,
+        "thresholds": {},
+        "selecting": False,
+        "step": 0.01,
+        "batch": 32,
+        "masks": any(sample.mask_paths for sample in dataset.samples),
+        "classes": predictor.classes,
+        "model": {"mode": "fake"},
+        "data": {"name": dataset.name, "split": dataset.split, "images": len(dataset)},
+        "versions": {},
+        "class_names": dataset.class_names,
+        "pictures": pictures_fingerprint(dataset.samples),
+        "weights": "",
+    }
     values.update(settings)
     return Plan(**values)
 
 
-class Run(object):
+class Run:
     """An evaluation that was run, its metrics without intervals, and what the report draws."""
 
     def __init__(self, predictor, dataset, out, gallery=5, workers=2, strict=False, **settings):

@@ -21,7 +21,7 @@ def make_command(folder, root, images):
     save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
     write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE))
     rows = [
-        ("{:02d}.jpg".format(i), picture(i + 1, 90, 120), i % CLASSES, [(20, 10, 90, 70)])
+        (f"{i:02d}.jpg", picture(i + 1, 90, 120), i % CLASSES, [(20, 10, 90, 70)])
         for i in range(images)
     ]
     write_list(folder / "data", "val", rows)
@@ -46,7 +46,7 @@ def wait_until(condition, process=None, every=0.005):
         if found or (process is not None and process.poll() is not None):
             return found
         time.sleep(every)
-    raise AssertionError("not within {} seconds".format(_LONGEST))
+    raise AssertionError(f"not within {_LONGEST} seconds")
 
 
 def killed_after(command, out, count):

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dgl.evaluation import box_hits as module
-from dgl.evaluation.box_hits import box_hits
+from dgl.metrics import box_hits as module
+from dgl.metrics.box_hits import box_hits
 
 FINE, COARSE = np.arange(0, 1, 0.001), np.arange(0, 1, 0.01)
 

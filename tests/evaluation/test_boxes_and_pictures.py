@@ -15,10 +15,10 @@ from fake_predictor import (
     rows_of,
 )
 
-from dgl.data.geometry import resize_centre_crop, squash
 from dgl.data.image_io import read_image
+from dgl.data.views import resize_centre_crop, squash
 from dgl.errors import UserError
-from dgl.evaluation.localization import Evaluation
+from dgl.evaluation.run import Evaluation
 
 
 def with_boxes(dataset, boxes, **options):

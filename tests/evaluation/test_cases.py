@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from dgl import boxes as box_ops
-from dgl.evaluation.cases import CASES, case_of
+from dgl.metrics.box_check import CASES, case_of
+from dgl.predict import postprocess as box_ops
 
 TRUTH = (20, 20, 79, 79)
 

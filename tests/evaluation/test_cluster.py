@@ -15,7 +15,7 @@ from gathered_results import PLAIN
 from killed_runs import batches, check_same, finished, make_command, wait_until
 
 from dgl.errors import UserError
-from dgl.evaluation import cluster
+from dgl.evaluation import ray_workers as cluster
 from dgl.evaluation.dispatch import AT_ONCE, MOST_LOSSES, dispatch
 
 psutil = pytest.importorskip("psutil")
@@ -46,7 +46,7 @@ def whole(command, tmp_path_factory):
     return out
 
 
-class Driver(object):
+class Driver:
     """A command as a process, and all processes that it started."""
 
     def __init__(self, command, folder):
@@ -125,7 +125,7 @@ def test_a_driver_that_is_killed_leaves_nothing_and_goes_on(command, whole, tmp_
     done = len(batches(out))
     assert 5 <= done < IMAGES and not (out / "metrics.json").exists()
     said = Driver(command + [str(out)] + WORKERS, short_folder).finish()
-    assert "going on after {} of {}".format(done, IMAGES) in said
+    assert f"going on after {done} of {IMAGES}" in said
     check_same(out, whole)
     driver.check_gone()
 
@@ -157,7 +157,16 @@ def head(short_folder, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     port = _free_port()
     ray = os.path.join(os.path.dirname(sys.executable), "ray")
-    flags = "start --head --block --num-cpus 2 --num-gpus 0 --disable-usage-stats".split()
+    flags = [
+        "start",
+        "--head",
+        "--block",
+        "--num-cpus",
+        "2",
+        "--num-gpus",
+        "0",
+        "--disable-usage-stats",
+    ]
     flags += ["--port", str(port), "--include-dashboard", "false", "--temp-dir", short_folder]
     flags += ["--node-ip-address", "127.0.0.1", "--object-store-memory", "100000000"]
     with tempfile.TemporaryFile() as said:
@@ -170,7 +179,7 @@ def head(short_folder, monkeypatch):
 
         try:
             assert wait_until(started, process, every=0.1)
-            yield "127.0.0.1:{}".format(port)
+            yield f"127.0.0.1:{port}"
         finally:
             family = psutil.Process(process.pid).children(recursive=True)
             process.send_signal(signal.SIGTERM)
@@ -182,8 +191,31 @@ def test_a_cluster_gives_the_bytes_of_one_process(folder, many, root, tmp_path, 
     """Everything that an evaluation can be asked for, EigenCAM, which tells numbers of threads apart."""
     script = os.path.join(root, "test_code", "evaluate_localization.py")
     given = [sys.executable, script, "--load", folder / "tiny.npz", "--data", many, "--batch", 3]
-    given += "--gallery 2 --resamples 50 --gpu -1 --clayer 1-2 --method dgl cam eigencam".split()
-    given += "--fuse max --alphas 1 inf --tune-split train --save-maps --out".split()
+    given += [
+        "--gallery",
+        "2",
+        "--resamples",
+        "50",
+        "--gpu",
+        "-1",
+        "--clayer",
+        "1-2",
+        "--method",
+        "dgl",
+        "cam",
+        "eigencam",
+    ]
+    given += [
+        "--fuse",
+        "max",
+        "--alphas",
+        "1",
+        "inf",
+        "--tune-split",
+        "train",
+        "--save-maps",
+        "--out",
+    ]
     given = [str(flag) for flag in given]
     one, two = tmp_path / "one", tmp_path / "two"
     said = [finished(given + [str(one)])]
@@ -206,7 +238,7 @@ def test_a_cluster_gives_the_bytes_of_one_process(folder, many, root, tmp_path, 
         assert len(_lines(text, "left out: ")) == 2
 
 
-class Mortal(object):
+class Mortal:
     """An actor that runs into what kills it."""
 
     def __init__(self, root):

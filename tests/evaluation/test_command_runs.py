@@ -9,9 +9,9 @@ from deterministic import picture
 from tiny import write_list
 
 from dgl.attribution import METHODS
+from dgl.cli.evaluate_flags import make_parser, make_study_parser
+from dgl.cli.evaluate_run import run
 from dgl.errors import UserError
-from dgl.evaluation.command import run
-from dgl.evaluation.flags import make_parser, make_study_parser
 
 
 @pytest.mark.parametrize("tuned", [(), ("--tune-split", "train")])
@@ -19,7 +19,7 @@ def test_shards_merge_to_the_bytes_of_one_run(folder, many, tmp_path, tuned):
     whole = evaluate_many(folder, many, tmp_path / "whole", *tuned)
     for i in (1, 2, 3):
         out = tmp_path / str(i)
-        assert evaluate_many(folder, many, out, "--shard", "{}/3".format(i), *tuned) is None
+        assert evaluate_many(folder, many, out, "--shard", f"{i}/3", *tuned) is None
     shards = [str(tmp_path / str(i)) for i in (3, 1, 2)]
     merge = ["--merge"] + shards + ["--out", str(tmp_path / "merged"), "--resamples", "50"]
     assert run(make_parser("Evaluate.").parse_args(merge)) == 0
@@ -41,7 +41,7 @@ def test_shards_merge_to_the_bytes_of_one_run(folder, many, tmp_path, tuned):
 
 def test_shards_that_do_not_fit_are_refused(folder, many, tmp_path):
     for i, more in ((1, ()), (2, ()), (3, ("--pa", 5))):
-        evaluate_many(folder, many, tmp_path / str(i), "--shard", "{}/3".format(i), *more)
+        evaluate_many(folder, many, tmp_path / str(i), "--shard", f"{i}/3", *more)
 
     def merge(*shards):
         paths = [str(tmp_path / name) for name in shards]
@@ -112,7 +112,7 @@ def test_thresholds_and_layers_come_from_the_other_split(folder, many, tmp_path,
         assert row["box_acc"] == row["curve"][index] <= row["max_box_acc"]
     chosen = [name for name, row in settled.items() if row["chosen"]]
     assert sorted(name.split("@")[0] for name in chosen) == ["cam", "dgl"]
-    dgl = max((r["box_acc"] for r in settled.values() if r["method"] == "dgl"))
+    dgl = max(r["box_acc"] for r in settled.values() if r["method"] == "dgl")
     assert [settled[n]["box_acc"] for n in chosen if n.startswith("dgl")] == [dgl]
     (compared,) = metrics["protocols"]["wsolevaluation"]["comparisons"]
     assert [compared["a"], compared["b"], compared["figure"]] == sorted(chosen)[::-1] + ["box_acc"]

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dgl.evaluation.component_tree import component_tree
+from dgl.metrics.component_tree import component_tree
 
 
 def ranks(seed, levels):

@@ -35,7 +35,7 @@ def blobs(count, seed):
 
 
 def ids(count):
-    return ["{:03d}".format(i) for i in range(count)]
+    return [f"{i:03d}" for i in range(count)]
 
 
 def box_evaluator(maps, boxes, threshold=None):

@@ -10,7 +10,7 @@ from gathered_results import PLAIN, filled
 
 from dgl.errors import UserError
 from dgl.evaluation.dispatch import AT_ONCE, MOST_LOSSES, REMIND_SECONDS, START_SECONDS, dispatch
-from dgl.evaluation.gathered import Gathered
+from dgl.evaluation.results import Gathered
 
 IMAGES = 17
 PLAN = dataclasses.replace(PLAIN, batch=2)
@@ -86,9 +86,7 @@ def test_a_worker_takes_its_batches_along_once(caplog):
 @pytest.mark.parametrize("where", ["start", "run"])
 def test_workers_that_always_die_end_the_run(size, where):
     pool = FakePool(PLAN, size, dies=lambda worker, chunk: (chunk is None) == (where == "start"))
-    with pytest.raises(
-        UserError, match="^--ray-workers {}: .* lost .*: killed; ".format(size)
-    ) as e:
+    with pytest.raises(UserError, match=f"^--ray-workers {size}: .* lost .*: killed; ") as e:
         merged(pool)
     assert "\n" not in str(e.value)
     assert pool.begun == size + MOST_LOSSES * size
@@ -146,7 +144,7 @@ def test_nothing_to_do_starts_nothing():
 
 
 def test_a_cluster_without_room_is_waited_for_within_bounds(caplog):
-    with pytest.raises(UserError, match="none has started for {} seconds".format(START_SECONDS)):
+    with pytest.raises(UserError, match=f"none has started for {START_SECONDS} seconds"):
         merged(FakePool(PLAN, silent=True))
     reminders = caplog.text.count("still waiting for a worker to start")
     assert reminders == START_SECONDS // REMIND_SECONDS - 1

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from dgl import boxes as box_ops
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
-from dgl.evaluation.entries import Fusion, entry_name, file_name, make_fusions, score_maps
+from dgl.evaluation.fusion import Fusion, entry_name, file_name, make_fusions, score_maps
+from dgl.predict import postprocess as box_ops
 
 ENTRIES = [("dgl", "a/1"), ("dgl", "b"), ("dgl", "c"), ("cam", "a/1"), ("layercam", "b")]
 

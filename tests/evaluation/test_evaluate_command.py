@@ -13,11 +13,11 @@ from command_runs import CLASSES, IMAGES, SIZE, entries_of, parse
 from deterministic import picture
 from tiny import WIDTH, vgg_variables, write_list
 
+from dgl.cli.evaluate_flags import make_parser
+from dgl.cli.evaluate_run import run
 from dgl.data.image_io import read_image
 from dgl.errors import UserError
-from dgl.evaluation.command import run
-from dgl.evaluation.flags import make_parser
-from dgl.evaluation.report import print_tables
+from dgl.report.outputs import print_tables
 from dgl.weights import save_npz
 
 ENTRIES = ["dgl@conv5_3", "dgl@conv5_2", "cam@add"]
@@ -111,7 +111,7 @@ def test_metrics_have_both_protocols_for_every_entry(results):
 def test_the_records_add_up_to_the_metrics(results):
     """Every figure of the fixed protocol again, from the rows of the CSV file alone."""
     metrics, rows = results["metrics"], results["rows"]
-    assert [row["id"] for row in rows] == ["{}.jpg".format(i) for i in range(IMAGES)]
+    assert [row["id"] for row in rows] == [f"{i}.jpg" for i in range(IMAGES)]
     ranks = [int(row["rank"]) for row in rows]
     errors = metrics["classification"]
     assert errors["top1_error"] == pytest.approx(100 * np.mean([rank > 1 for rank in ranks]))
@@ -157,7 +157,7 @@ def test_the_page_shows_the_metrics_and_the_pictures(results):
         assert "{:.1f}".format(row["max_box_acc_v2"]) in page
     assert "--gallery 3" in page
     drawn = sorted(os.listdir(str(results["out"] / "gallery")))
-    assert len(drawn) == 3 and set(drawn) < {"{:06d}.jpg".format(i) for i in range(IMAGES - 1)}
+    assert len(drawn) == 3 and set(drawn) < {f"{i:06d}.jpg" for i in range(IMAGES - 1)}
     for name in drawn:
         path = str(results["out"] / "gallery" / name)
         assert read_image(path).std() > 20
@@ -216,8 +216,8 @@ def test_one_protocol_method_and_layer_of_the_first_pictures(folder, tmp_path, c
     ],
 )
 def test_a_value_out_of_range_is_refused(folder, tmp_path, flag, value):
-    args = parse(folder, "--out", tmp_path / "out", "{}={}".format(flag, value))
-    with pytest.raises(UserError, match="^{} ".format(flag)):
+    args = parse(folder, "--out", tmp_path / "out", f"{flag}={value}")
+    with pytest.raises(UserError, match=f"^{flag} "):
         run(args)
     assert not (tmp_path / "out").exists()
 

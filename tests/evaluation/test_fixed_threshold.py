@@ -50,7 +50,7 @@ def straight_overlap(score_map, boxes, threshold):
 def test_figures_and_rows_equal_the_straight_ones(threshold, workers):
     maps, boxes, logits, labels = random_images(40)
     evaluator = FixedThresholdEvaluator(classes=7, threshold=threshold)
-    ids = ["image{}".format(i) for i in range(40)]
+    ids = [f"image{i}" for i in range(40)]
     evaluator.add(maps, boxes, logits=logits, labels=labels, ids=ids, workers=workers)
     result = evaluator.result()
     counted, right, top1, top5 = 0, 0, 0, 0

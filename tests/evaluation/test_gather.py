@@ -8,9 +8,9 @@ from fake_predictor import FakePredictor, damage, make_dataset, make_plan
 from gathered_results import PLAIN, PLAN, filled
 
 from dgl.errors import UserError
-from dgl.evaluation.gather import gather
-from dgl.evaluation.gathered import Gathered
-from dgl.evaluation.localization import Evaluation
+from dgl.evaluation.collect import gather
+from dgl.evaluation.results import Gathered
+from dgl.evaluation.run import Evaluation
 from dgl.evaluation.store import Store
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 from fake_predictor import SIZE, FakePredictor, make_dataset
 
-from dgl.data.geometry import resize_centre_crop
 from dgl.data.image_io import read_image
-from dgl.evaluation.entries import entry_name
+from dgl.data.views import resize_centre_crop
+from dgl.evaluation.fusion import entry_name
 
 
 def test_image_rows(evaluate, tmp_path):
@@ -16,7 +16,7 @@ def test_image_rows(evaluate, tmp_path):
     own += ["class_probability", "rank"]
     for entry in predictor.entries:
         own += [
-            "{}:{}".format(entry_name(entry), key)
+            f"{entry_name(entry)}:{key}"
             for key in ("x0", "y0", "x1", "y1", "iou", "case", "gt_known")
         ]
     assert all(list(row) == own for row in rows)

@@ -1,6 +1,6 @@
 """The literature's figures: unique, plausible, none of DGL's own, and said to be from a second hand."""
 
-from dgl.evaluation.literature import LITERATURE, SOURCE
+from dgl.report.page import LITERATURE, SOURCE
 
 
 def test_figures():

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from fake_predictor import PROTOCOLS, SIZE, FakePredictor, damage, make_dataset, make_plan, rows_of
 
-from dgl.data.geometry import resize_centre_crop, squash
 from dgl.data.image_io import read_image
+from dgl.data.views import resize_centre_crop, squash
 from dgl.errors import UserError
-from dgl.evaluation.localization import Evaluation
-from dgl.evaluation.metrics import compute_metrics, image_rows
+from dgl.evaluation.run import Evaluation
 from dgl.evaluation.store import Store
+from dgl.evaluation.summary import compute_metrics, image_rows
 
 
 @pytest.mark.parametrize("batch, workers", [(1, 1), (2, 2), (32, 2)])

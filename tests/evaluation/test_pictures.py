@@ -15,8 +15,8 @@ def test_gallery_runs_from_the_worst_to_the_best(evaluate, tmp_path, wanted):
     by_iou = sorted(found.image_rows(), key=lambda row: row["seeing@layer/1:iou"])
     picked = np.linspace(0, 4, min(wanted, 5)).round().astype(int)
     drawn = sorted(int(by_iou[rank]["id"][0]) for rank in picked)
-    assert [item["id"] for item in found.gallery] == ["{}.png".format(i) for i in drawn]
-    files = ["gallery/{:06d}.jpg".format(index) for index in drawn]
+    assert [item["id"] for item in found.gallery] == [f"{i}.png" for i in drawn]
+    files = [f"gallery/{index:06d}.jpg" for index in drawn]
     assert [item["file"] for item in found.gallery] == files
     if wanted:
         assert sorted(os.listdir(str(tmp_path / "out" / "gallery"))) == [f[8:] for f in files]

@@ -7,9 +7,9 @@ import sys
 import pytest
 from command_runs import parse
 
+from dgl.cli.evaluate_run import run
 from dgl.errors import UserError
-from dgl.evaluation.cluster import _check_answers, _reason
-from dgl.evaluation.command import run
+from dgl.evaluation.ray_workers import _check_answers, _reason
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_long_messages_become_a_line(message, reason):
 def test_an_address_where_nothing_answers_is_named_at_once():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
-        address = "127.0.0.1:{}".format(bound.getsockname()[1])
-        with pytest.raises(UserError, match="^--ray-address {}: nothing answers".format(address)):
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"^--ray-address {address}: nothing answers"):
             _check_answers(address)
         bound.listen(1)
         _check_answers(address)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dgl.evaluation.records import Column, Records
+from dgl.metrics.records import Column, Records
 
 COLUMNS = {"rank": Column("int32"), "box": Column("int32", (4,)), "iou": Column("float64")}
 
@@ -13,7 +13,7 @@ COLUMNS = {"rank": Column("int32"), "box": Column("int32", (4,)), "iou": Column(
 def filled(count, seed=0, ids=True, start=0):
     rng = np.random.RandomState(seed)
     records = Records(COLUMNS)
-    names = ["{:03d}".format(i) for i in range(start, start + count)] if ids else None
+    names = [f"{i:03d}" for i in range(start, start + count)] if ids else None
     records.append(
         names,
         rank=rng.randint(0, 9, count),

@@ -5,7 +5,7 @@ import pytest
 from test_confidence import blobs, box_evaluator, fixed_from
 
 from dgl.evaluation import compare, intervals
-from dgl.evaluation.replicates import Replicates
+from dgl.metrics.bootstrap import Replicates
 
 
 def trainings(count=3, images=25):

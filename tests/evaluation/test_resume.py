@@ -19,5 +19,5 @@ def test_killed_and_resumed_gives_the_bytes_of_one_run(command, tmp_path, after)
     done = killed_after(command + [str(out)], out, after)
     assert after <= done < IMAGES and not (out / "metrics.json").exists()
     said = finished(command + [str(out)])
-    assert "going on after {} of {}".format(done, IMAGES) in said
+    assert f"going on after {done} of {IMAGES}" in said
     check_same(out, whole)

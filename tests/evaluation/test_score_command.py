@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from wsol_files import straight_figures, write_case
 
+from dgl.cli.evaluate_flags import make_parser
+from dgl.cli.evaluate_run import run
 from dgl.errors import UserError
-from dgl.evaluation import scoring
-from dgl.evaluation.command import run
-from dgl.evaluation.flags import make_parser
-from dgl.evaluation.scoring import read_map
+from dgl.evaluation import saved_maps as scoring
+from dgl.evaluation.saved_maps import read_map
 
 IMAGES = 60
 SCRIPT = os.path.join("test_code", "evaluate_localization.py")
@@ -43,7 +43,7 @@ def test_the_script_gives_exactly_the_straight_numbers(case, straight, root, tmp
     folder, _ = case
     command = [sys.executable, os.path.join(root, SCRIPT), "--maps", str(folder / "maps")]
     command += ["--metadata", str(folder / "metadata"), "--out", str(tmp_path / "out")]
-    result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
+    result = subprocess.run(command, capture_output=True, check=True)
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
     curve, per_iou, thresholds = straight
     assert metrics["curve"] == curve.tolist()

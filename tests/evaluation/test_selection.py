@@ -8,8 +8,8 @@ from gathered_results import PLAN
 
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
-from dgl.evaluation.gathered import Gathered, picture_key
-from dgl.evaluation.selection import check_apart, settle
+from dgl.evaluation.results import Gathered, picture_key
+from dgl.evaluation.thresholds import check_apart, settle
 
 SIZE = 40
 PROTOCOLS = ("fixed_threshold", "wsolevaluation")

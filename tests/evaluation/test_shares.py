@@ -2,7 +2,7 @@
 
 import pytest
 
-from dgl.evaluation.shares import fair_share, room
+from dgl.evaluation.ray_workers import fair_share, room
 
 
 @pytest.mark.parametrize(

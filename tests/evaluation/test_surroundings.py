@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from dgl.evaluation.surroundings import arithmetic_environment, take_on
+from dgl.evaluation.ray_workers import arithmetic_environment, take_on
 
 
 @pytest.mark.parametrize("given, kept", [("3", True), ("0", False), ("", False), ("x", False)])
@@ -23,7 +23,7 @@ def test_the_number_of_threads_is_always_told(given, kept):
 def test_they_are_those_that_the_process_may_use(root):
     code = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from dgl.evaluation.surroundings import arithmetic_environment\n"
+        "from dgl.evaluation.ray_workers import arithmetic_environment\n"
         "print(arithmetic_environment({}))"
     )
     found = subprocess.check_output([sys.executable, "-c", code], cwd=root)

@@ -7,12 +7,12 @@ import threading
 import pytest
 from command_runs import parse
 
-from dgl import predictor as predictors
 from dgl.errors import UserError
-from dgl.evaluation.gathered import Gathered
+from dgl.evaluation.results import Gathered
 from dgl.evaluation.runner import Runner
 from dgl.evaluation.setup import fusions_of, load_split, make_plan, predictor_arguments
 from dgl.evaluation.worker import DONE, REFUSED, Task, Worker, answer
+from dgl.predict import predictor as predictors
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_workers_get_paths_that_hold_everywhere(folder, many, tmp_path, monkeypa
     monkeypatch.chdir(str(folder))
     tasks = []
 
-    class Pool(object):
+    class Pool:
         size, gpus = 1, 0
 
     def dispatched(pool, task, chunks):

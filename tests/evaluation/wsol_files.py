@@ -26,7 +26,7 @@ def write_case(folder, count, seed=0, masks=False):
     rng = np.random.RandomState(seed)
     images, localization = [], []
     for index in range(count):
-        key = "val{}/image_{:04d}.jpg".format(index % 3, index)
+        key = f"val{index % 3}/image_{index:04d}.jpg"
         width, height = int(rng.randint(60, 700)), int(rng.randint(60, 700))
         boxes = []
         for _ in range(rng.randint(1, 5)):
@@ -63,7 +63,7 @@ def _write_mask(folder, key, boxes, width, height):
     name = key.replace("/", "_") + ".png"
     os.makedirs(os.path.join(str(folder), "masks"), exist_ok=True)
     cv2.imwrite(os.path.join(str(folder), "masks", name), mask)
-    return "{},{},".format(key, name)
+    return f"{key},{name},"
 
 
 def straight_figures(images, step):

@@ -13,7 +13,7 @@ from keras_at_hand import has_keras
 from dgl.data.image_io import read_image
 from dgl.errors import UserError
 from dgl.localizer import Localizer
-from dgl.shipped import SHIPPED_CHECKPOINT, sample_pictures
+from dgl.utils.shipped import SHIPPED_CHECKPOINT, sample_pictures
 
 NAMES = ("own_checkpoint", "frozen_graph", "saved_model", "keras_application", "shipped_model")
 SMALL = {"keras_application": ["--image-size", "64"]}
@@ -72,7 +72,7 @@ def test_frozen_graph(run):
         and lines[2].split()[2] == "network/conv5_2/Relu"
     )
     (found,) = expected("conv5_2")[:1]
-    assert "class {} with probability {:.3f}".format(found.class_index, found.probability) in out
+    assert f"class {found.class_index} with probability {found.probability:.3f}" in out
     assert box_of(lines[-1]) == pytest.approx(found.box, abs=1)
 
 
@@ -87,7 +87,7 @@ def test_saved_model(run):
     assert picture(folder, "saved_model.png").shape[1] == 4 * 400
     (found,) = expected("0")[:1]
     assert box_of(lines["dgl"]) == pytest.approx(found.box, abs=1)
-    assert "class {}".format(found.class_index) in lines["cam"]
+    assert f"class {found.class_index}" in lines["cam"]
 
 
 @pytest.mark.filterwarnings("ignore:.*(set_learning_phase|state_updates)")
@@ -111,8 +111,7 @@ def test_as_a_program_from_anywhere(root, tmp_path):
     done = subprocess.run(
         [sys.executable, script, "--model", "nothing.pb"],
         cwd=str(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
     )
     assert done.returncode == 1 and done.stdout == b""
     assert done.stderr.decode().splitlines()[-1].startswith("error: nothing.pb: no such file")

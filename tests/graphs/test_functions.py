@@ -4,10 +4,10 @@ import pytest
 from graph_defs import constant, function, graph, node, value_of, write
 
 from dgl.errors import UserError
-from dgl.graphs import functions, load_frozen
+from dgl.foreign import functions, load_frozen
 from dgl.tf_compat import tf
 
-FLOAT = dict(T=tf.float32)
+FLOAT = {"T": tf.float32}
 
 
 def call(name, function_name, *inputs, op="PartitionedCall"):
@@ -98,9 +98,9 @@ def recursive(made):
 def bomb(made):
     """30 levels, each of which calls the next one twice: a thousand million operations."""
     for level in range(30):
-        below = "f{}".format(level + 1)
+        below = f"f{level + 1}"
         nodes = [call("a", below, "x"), call("b", below, "a:output:0")]
-        function(made, "f{}".format(level) if level else "f", ["x"], {"y": "b:output:0"}, *nodes)
+        function(made, f"f{level}" if level else "f", ["x"], {"y": "b:output:0"}, *nodes)
     add_double(made, "f30")
 
 

@@ -8,9 +8,9 @@ import pytest
 from keras_at_hand import has_keras
 from tiny_network import one_hot, unit
 
-from dgl.graph_predictor import GraphPredictor
-from dgl.graphs import input_of, layers_of, logits_of, pooled_layer
-from dgl.inference import open_session
+from dgl.foreign import input_of, layers_of, logits_of, pooled_layer
+from dgl.predict.graph_predictor import GraphPredictor
+from dgl.predict.session import open_session
 from dgl.tf_compat import tf
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(set_learning_phase|state_updates)")

@@ -8,7 +8,7 @@ from graph_defs import constant, graph, node, value_of, write
 from hand_network import HandNetwork, write_frozen, write_saved_model
 
 from dgl.errors import UserError
-from dgl.graphs import load_frozen
+from dgl.foreign import load_frozen
 from dgl.tf_compat import tf
 
 NETWORK = HandNetwork()
@@ -56,7 +56,7 @@ def test_a_graph_with_variables(tmp_path):
 
 @pytest.mark.parametrize("size", [11, 12])
 def test_the_limit_of_a_text_is_inclusive(size, tmp_path, monkeypatch):
-    monkeypatch.setattr("dgl.graphs.frozen._MOST_TEXT_BYTES", 11)
+    monkeypatch.setattr("dgl.foreign.frozen._MOST_TEXT_BYTES", 11)
     (tmp_path / "a.pbtxt").write_bytes(b"x" * size)
     assert ("larger than" in refused(tmp_path / "a.pbtxt")) == (size == 12)
 

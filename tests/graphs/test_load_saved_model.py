@@ -15,8 +15,8 @@ from hand_network import (
 )
 from own_process import call
 
-from dgl.graph_predictor import GraphPredictor
-from dgl.graphs import input_of, layers_of, load_frozen, load_saved_model, logits_of
+from dgl.foreign import input_of, layers_of, load_frozen, load_saved_model, logits_of
+from dgl.predict.graph_predictor import GraphPredictor
 from dgl.tf_compat import tf
 
 KINDS = ("frozen", "text", "simple_save", "resource", "tf_keras", "keras", "module")
@@ -63,7 +63,7 @@ def models(tmp_path_factory):
 def test_maps_are_those_of_numpy(models, kind):
     version = tuple(int(number) for number in tf.VERSION.split(".")[:2])
     if version < _needs(kind):
-        pytest.skip("TensorFlow {} does not write this kind".format(tf.VERSION))
+        pytest.skip(f"TensorFlow {tf.VERSION} does not write this kind")
     loaded = models(kind)
     logits = logits_of(loaded.output())
     layers = layers_of(logits)

@@ -6,25 +6,76 @@ from graph_defs import constant, graph, node, value_of, write
 from tensorflow.python.framework import op_def_registry
 
 from dgl.errors import UserError
-from dgl.graphs import load_frozen
-from dgl.graphs.functions import OUTPUTS
-from dgl.graphs.operations import COMPUTES
+from dgl.foreign import load_frozen
+from dgl.foreign.functions import OUTPUTS
+from dgl.foreign.operations import COMPUTES
 from dgl.tf_compat import tf
 
 # They end a run with a message, which TensorFlow counts as a state.
 MESSAGES = {"Assert", "CheckNumerics"}
-REFUSED = """
-    Abort AnonymousIterator Assign AssignVariableOp Batch CacheDatasetV2 CollectiveReduce
-    CreateSummaryFileWriter Copy DebugIdentity DecodeProtoV2 DeleteSessionTensor EagerPyFunc
-    EncodeProto FIFOQueueV2 FixedLengthRecordReader GenerateVocabRemapping HashTableV2
-    ImmutableConst InitializeTableFromTextFileV2 IteratorGetNext LoadAndRemapMatrix LoadDataset
-    LookupTableImportV2 MapDefun MatchingFiles MergeV2Checkpoints ParseTensor PartitionedCall Print
-    PrintV2 PyFunc PyFuncStateless RandomUniform ReadFile ReaderReadV2 RemoteCall Restore
-    RestoreSlice RestoreV2 Save SaveSlices SaveV2 SerializeTensor ShardedFilename SleepDataset
-    SymbolicGradient TFRecordDataset TPUPartitionedCall TemporaryVariable TextLineReaderV2
-    VariableV2 WholeFileReaderV2 WriteFile WriteGraphSummary WriteScalarSummary XlaCallModule
-    XlaLaunch _Recv _Send LaunchMissiles
-""".split()
+REFUSED = [
+    "Abort",
+    "AnonymousIterator",
+    "Assign",
+    "AssignVariableOp",
+    "Batch",
+    "CacheDatasetV2",
+    "CollectiveReduce",
+    "CreateSummaryFileWriter",
+    "Copy",
+    "DebugIdentity",
+    "DecodeProtoV2",
+    "DeleteSessionTensor",
+    "EagerPyFunc",
+    "EncodeProto",
+    "FIFOQueueV2",
+    "FixedLengthRecordReader",
+    "GenerateVocabRemapping",
+    "HashTableV2",
+    "ImmutableConst",
+    "InitializeTableFromTextFileV2",
+    "IteratorGetNext",
+    "LoadAndRemapMatrix",
+    "LoadDataset",
+    "LookupTableImportV2",
+    "MapDefun",
+    "MatchingFiles",
+    "MergeV2Checkpoints",
+    "ParseTensor",
+    "PartitionedCall",
+    "Print",
+    "PrintV2",
+    "PyFunc",
+    "PyFuncStateless",
+    "RandomUniform",
+    "ReadFile",
+    "ReaderReadV2",
+    "RemoteCall",
+    "Restore",
+    "RestoreSlice",
+    "RestoreV2",
+    "Save",
+    "SaveSlices",
+    "SaveV2",
+    "SerializeTensor",
+    "ShardedFilename",
+    "SleepDataset",
+    "SymbolicGradient",
+    "TFRecordDataset",
+    "TPUPartitionedCall",
+    "TemporaryVariable",
+    "TextLineReaderV2",
+    "VariableV2",
+    "WholeFileReaderV2",
+    "WriteFile",
+    "WriteGraphSummary",
+    "WriteScalarSummary",
+    "XlaCallModule",
+    "XlaLaunch",
+    "_Recv",
+    "_Send",
+    "LaunchMissiles",
+]
 
 
 def definition(op):

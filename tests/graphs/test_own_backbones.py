@@ -8,12 +8,12 @@ from small_network import fill, options_of, values_of, write_npz
 
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
-from dgl.boxes import normalise
-from dgl.graph_predictor import GraphPredictor
-from dgl.graphs import layers_of, load_frozen, load_saved_model, logits_of, pooled_layer
-from dgl.graphs.walk import without_identities
-from dgl.predictor import Predictor
+from dgl.foreign import layers_of, load_frozen, load_saved_model, logits_of, pooled_layer
+from dgl.predict.graph_predictor import GraphPredictor
+from dgl.predict.postprocess import normalise
+from dgl.predict.predictor import Predictor
 from dgl.tf_compat import tf
+from dgl.utils.graph_walk import without_identities
 
 SIZE, WIDTH, CLASSES = 64, 0.125, 5
 METHODS = ("dgl", "cam", "gradcam", "layercam")

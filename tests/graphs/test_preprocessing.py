@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgl.graphs.preprocessing import PREPROCESSINGS
+from dgl.foreign.preprocessing import PREPROCESSINGS
 
 IMAGES = np.random.RandomState(0).randint(0, 256, (2, 5, 4, 3)).astype("uint8")
 

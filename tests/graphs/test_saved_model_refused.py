@@ -10,7 +10,7 @@ from graph_defs import value_of
 from hand_network import HandNetwork, write_saved_model
 
 from dgl.errors import UserError
-from dgl.graphs import load_saved_model
+from dgl.foreign import load_saved_model
 from dgl.tf_compat import tf
 
 NETWORK = HandNetwork()

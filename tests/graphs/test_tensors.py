@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgl.graphs import input_of, layers_of, logits_of, pooled_layer
+from dgl.foreign import input_of, layers_of, logits_of, pooled_layer
 from dgl.tf_compat import tf
 
 
@@ -20,7 +20,7 @@ def placeholder(*shape, **more):
 def conv(features, channels=4, side=1, data_format="NHWC"):
     axis = 3 if data_format == "NHWC" else 1
     weights = tf.get_variable(
-        "w{}".format(len(tf.global_variables())),
+        f"w{len(tf.global_variables())}",
         [side, side, features.shape.as_list()[axis], channels],
     )
     return tf.nn.conv2d(features, weights, [1] * 4, "SAME", data_format=data_format)

@@ -7,7 +7,6 @@ import pickle
 import struct
 import tempfile
 import zipfile
-from collections import OrderedDict
 
 import h5py
 import numpy as np
@@ -27,13 +26,11 @@ from .maps import Runs, bad_maps, described, npy, npy_header
 from .mutate import around, refused
 
 KIND, CARDS = "checkpoints", "model cards"
-VALUES = OrderedDict(
-    [
-        ("conv1/W", np.arange(108, dtype="f4").reshape(3, 3, 3, 4)),
-        ("conv1/b", np.arange(4, dtype="f4")),
-        ("global_step", np.int64(7)),
-    ]
-)
+VALUES = {
+    "conv1/W": np.arange(108, dtype="f4").reshape(3, 3, 3, 4),
+    "conv1/b": np.arange(4, dtype="f4"),
+    "global_step": np.int64(7),
+}
 
 
 def _made(write):
@@ -62,7 +59,7 @@ def _keras(folder, **options):
 
 def sound():
     """(name, files, what is given as --load, the files to damage) of every format."""
-    arrays = OrderedDict((name, np.asarray(array)) for name, array in VALUES.items())
+    arrays = {name: np.asarray(array) for name, array in VALUES.items()}
     tensorflow = _made(_v2)
     v1 = {name: data for name, data in _made(_v1).items() if name.startswith("slim")}
     yield "npz", _made(_npz), "model.npz", ["model.npz"]
@@ -104,7 +101,7 @@ def _bad_npz():
     yield "a name of two lines", _zip([("a\nb.npy", npy(VALUES["conv1/b"]))])
     yield "a name of control characters", _zip([(ESCAPE + ".npy", npy(VALUES["conv1/b"]))])
     yield "no members", _zip([])
-    yield "20,000 members", _zip([("{}.npy".format(i), b"") for i in range(20000)])
+    yield "20,000 members", _zip([(f"{i}.npy", b"") for i in range(20000)])
     head = npy_header(described("(134217728,)"))
     yield "512 MB of zeros", lambda: _zip([("conv1/W.npy", head + b"\0" * (512 << 20))])
 

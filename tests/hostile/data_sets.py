@@ -41,13 +41,13 @@ CUB = encoded({
     "images.txt": "1 001.a/1.jpg\n2 002.b/2.jpg\n3 001.a/3.jpg\n4 002.b/4.jpg\n",
     "image_class_labels.txt": "1 1\n2 2\n3 1\n4 2\n",
     "train_test_split.txt": "1 1\n2 1\n3 0\n4 0\n",
-    "bounding_boxes.txt": "".join("{} 1.0 2.0 30.0 20.0\n".format(i) for i in (1, 2, 3, 4)),
+    "bounding_boxes.txt": "".join(f"{i} 1.0 2.0 30.0 20.0\n" for i in (1, 2, 3, 4)),
     "classes.txt": "1 001.a\n2 002.b\n",
     "images/001.a/1.jpg": "x", "images/002.b/2.jpg": "x",
     "images/001.a/3.jpg": "x", "images/002.b/4.jpg": "x",
 })  # fmt: skip
 WSOL = encoded({
-    "metadata/BIRDS/{}/{}".format(split, name): text
+    f"metadata/BIRDS/{split}/{name}": text
     for split in ("train", "val", "test")
     for name, text in {
         "image_ids.txt": "a/1.jpg\nb/2.jpg\n",
@@ -71,13 +71,13 @@ def photos5():
     text = json.dumps({"shapes": shapes, "imageWidth": 80, "imageHeight": 60})
     files = {}
     for number in range(6):
-        kangaroo, raccoon = "{:05d}".format(number), "raccoon-{}".format(number)
-        files["kangaroo/annots/{}.xml".format(kangaroo)] = voc.format("kangaroo")
-        files["kangaroo/images/{}.jpg".format(kangaroo)] = "x"
-        files["raccoon/annotations/{}.xml".format(raccoon)] = voc.format("raccoon")
-        files["raccoon/images/{}.jpg".format(raccoon)] = "x"
-        files["fruit/data/bbox/train/apple_{}.json".format(number)] = text
-        files["fruit/data/bbox/train/apple_{}.jpg".format(number)] = "x"
+        kangaroo, raccoon = f"{number:05d}", f"raccoon-{number}"
+        files[f"kangaroo/annots/{kangaroo}.xml"] = voc.format("kangaroo")
+        files[f"kangaroo/images/{kangaroo}.jpg"] = "x"
+        files[f"raccoon/annotations/{raccoon}.xml"] = voc.format("raccoon")
+        files[f"raccoon/images/{raccoon}.jpg"] = "x"
+        files[f"fruit/data/bbox/train/apple_{number}.json"] = text
+        files[f"fruit/data/bbox/train/apple_{number}.jpg"] = "x"
     files["fruit/data/bbox/test/apple_9.json"] = text
     files["fruit/data/bbox/test/apple_9.jpg"] = "x"
     return encoded(files)
@@ -102,14 +102,14 @@ def _texts(kind, files, target, separator):
     """A file of lines that holds anything but what it should."""
     for name, data in _WORDS.items():
         slow = callable(data)
-        yield Case(kind, "{} is {}".format(target, name), dict(files, **{target: data}), slow=slow)
+        yield Case(kind, f"{target} is {name}", dict(files, **{target: data}), slow=slow)
     good = files[target]
     for name, data in (
         ("a byte order mark", b"\xef\xbb\xbf" + good),
         ("CRLF", good.replace(b"\n", b"\r\n")),
         ("no last line end", good.rstrip()),
     ):
-        yield Case(kind, "{} with {}".format(target, name), dict(files, **{target: data}), GOOD)
+        yield Case(kind, f"{target} with {name}", dict(files, **{target: data}), GOOD)
     last = good.splitlines()[-1]
     for name, value in (
         ("10**30", b"1" + b"0" * 30), ("-1", b"-1"), ("1e5", b"1e5"), ("nan", b"nan"),
@@ -120,7 +120,7 @@ def _texts(kind, files, target, separator):
         fields = last.split(separator)
         for place in range(1, len(fields)):
             line = separator.join(fields[:place] + [value] + fields[place + 1 :])
-            where = "{} with {} at {}".format(target, name, place)
+            where = f"{target} with {name} at {place}"
             data = good[: good.rindex(last)] + line + b"\n"
             yield Case(kind, where, dict(files, **{target: data}), slow=place > 2)
 
@@ -137,9 +137,9 @@ def _paths(kind, files, target, line):
         changed = dict(files, **{target: data})
         leads_out = path.startswith(("../", "/", "./..", "a/../..")) or path == ".."
         if leads_out:
-            yield refused(kind, "{} leads to {}".format(target, path), changed)
+            yield refused(kind, f"{target} leads to {path}", changed)
         else:
-            yield Case(kind, "{} names {!r}".format(target, path[:40]), changed, ANY)
+            yield Case(kind, f"{target} names {path[:40]!r}", changed, ANY)
 
 
 def _boxes(kind, files, target, line, corners=True):
@@ -155,11 +155,11 @@ def _boxes(kind, files, target, line, corners=True):
         ("1e300", (0, 0, "1e300", "1e300"), True), ("beyond", (1000, 1000, 2000, 2000), False),
     ):  # fmt: skip
         changed = dict(files, **{target: files[target] + line.format(*box).encode() + b"\n"})
-        name = "{} has a box that is {}".format(target, name)
+        name = f"{target} has a box that is {name}"
         yield refused(kind, name, changed) if must else Case(kind, name, changed, GOOD)
 
 
-_LAUGHS = "".join('<!ENTITY l{} "{}">'.format(i, "&l{};".format(i - 1) * 10) for i in range(1, 10))
+_LAUGHS = "".join('<!ENTITY l{} "{}">'.format(i, f"&l{i - 1};" * 10) for i in range(1, 10))
 _XML = {
     "billion laughs": '<!DOCTYPE a [<!ENTITY l0 "ha">' + _LAUGHS + "]><annotation>&l9;</annotation>",
     "quadratic": '<!DOCTYPE a [<!ENTITY b "' + "b" * 100000 + '">]><annotation>' + "&b;" * 20000
@@ -171,7 +171,7 @@ _XML = {
     "external document type": '<!DOCTYPE a SYSTEM "http://127.0.0.1:9/x.dtd"><annotation/>',
     "deep": "<annotation>" + "<a>" * 100000 + "</a>" * 100000 + "</annotation>",
     "deep without an end": "<annotation>" * 80000,
-    "attributes": "<annotation " + " ".join('a{}="1"'.format(i) for i in range(50000)) + "/>",
+    "attributes": "<annotation " + " ".join(f'a{i}="1"' for i in range(50000)) + "/>",
     "other root": "<html/>",
     "no object": "<annotation/>",
     "NUL": "<annotation>\0</annotation>",
@@ -192,7 +192,7 @@ _XML = {
 def _xml_cases(kind, files, target):
     for name, text in _XML.items():
         changed = dict(files, **{target: text.encode("utf-8")})
-        yield Case(kind, "{} is {}".format(target, name), changed)
+        yield Case(kind, f"{target} is {name}", changed)
     changed = dict(files, **{target: lambda: b"<annotation>" + b" " * (60 << 20)})
     yield refused(kind, target + " has 60 MB", changed, slow=True)
 
@@ -223,18 +223,18 @@ def _names(kind, files, old, folder):
     ):  # fmt: skip
         changed = dict(files)
         changed[folder.encode() + b"/" + name] = files[old]
-        yield Case(kind, "picture named {!r}".format(name[:20]), changed, ANY)
+        yield Case(kind, f"picture named {name[:20]!r}", changed, ANY)
         parent = folder.rpartition("/")[0].encode()
         changed = dict(files)
         changed[parent + b"/" + name[:-4] + b"/1.jpg"] = files[old]
-        yield Case(kind, "folder named {!r}".format(name[:20]), changed, ANY)
+        yield Case(kind, f"folder named {name[:20]!r}", changed, ANY)
 
 
 def _spare(kind, files, folder):
     """Things beside the pictures that are none: pipes, devices and links without end."""
     for what, make in REPLACEMENTS:
         for name in ("spare.jpg", "spare", "spare.xml"):
-            where = "{}/{} is {}".format(folder, name, what)
+            where = f"{folder}/{name} is {what}"
             yield Case(kind, where, files, ANY, {folder + "/" + name: make})
     yield Case(kind, folder + " has a link to itself", files, ANY, {folder + "/loop": _link_here})
 
@@ -304,7 +304,7 @@ def photos5_cases():
     apple, raccoon = "fruit/data/bbox/test/apple_9.json", "raccoon/annotations/raccoon-1.xml"
     yield from around(kind, "clones", files, [apple, raccoon, "raccoon/images/raccoon-1.jpg"])
     for name, data in _JSON.items():
-        yield Case(kind, "{} is {}".format(apple, name), dict(files, **{apple: data}))
+        yield Case(kind, f"{apple} is {name}", dict(files, **{apple: data}))
     changed = dict(files, **{apple: lambda: b'{"shapes": "' + b" " * (40 << 20)})
     yield refused(kind, apple + " has 40 MB", changed, slow=True)
     yield from _xml_cases(kind, files, raccoon)

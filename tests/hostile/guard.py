@@ -76,7 +76,7 @@ def time_limit(seconds):
     """Context that raises :class:`Hang` when it takes longer, again and again."""
 
     def stop(number, frame):
-        raise Hang("more than {} seconds".format(seconds))
+        raise Hang(f"more than {seconds} seconds")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)
@@ -105,12 +105,12 @@ def _trespass(folder, outside, may_follow):
     for path, flags in _opened or ():
         real = os.path.realpath(path)
         if real in _FORBIDDEN:
-            return "opened {}".format(real)
+            return f"opened {real}"
         if real.startswith(outside + os.sep) and not may_follow:
-            return "opened {} outside".format(os.path.basename(real))
+            return f"opened {os.path.basename(real)} outside"
         writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         if writes and not real.startswith((folder + os.sep, "/proc/", "/dev/null")):
-            return "wrote {}".format(real)
+            return f"wrote {real}"
     return None
 
 
@@ -137,10 +137,10 @@ def attempt(function, folder, outside, may_follow=False, seconds=SECONDS, megaby
     except UserError as error:
         how, message = REFUSED, str(error)
     except Hang as error:
-        how = message = "hang: {}".format(error)
+        how = message = f"hang: {error}"
     except BaseException as error:
-        how = "traceback: {}".format(type(error).__name__)
-        message = "{}: {}".format(how, str(error)[:300])
+        how = f"traceback: {type(error).__name__}"
+        message = f"{how}: {str(error)[:300]}"
     took, peak = time.time() - started, _status("VmHWM") - before
     trespass, _opened = _trespass(folder, outside, may_follow), None
     if how in (READ, REFUSED):
@@ -149,13 +149,13 @@ def attempt(function, folder, outside, may_follow=False, seconds=SECONDS, megaby
         elif os.path.exists(CANARY):
             how = "ran a program"
         elif peak > megabytes:
-            how = "memory: {:.0f} MB".format(peak)
+            how = f"memory: {peak:.0f} MB"
         elif took > seconds:
-            how = "time: {:.1f} s".format(took)
+            how = f"time: {took:.1f} s"
         elif how == REFUSED and _ONE_LINE and _RAW.search(message):
             how = "raw message"
         elif how == REFUSED and len(message) > 4000:
-            how = "message of {} characters".format(len(message))
+            how = f"message of {len(message)} characters"
     if os.path.exists(CANARY):
         os.remove(CANARY)
     return Outcome(how, message, took, max(0.0, peak))

@@ -4,18 +4,18 @@ import os
 
 import numpy as np
 
+from dgl.data.annotations import read_mask
 from dgl.data.flows import augment, centre_view
 from dgl.data.image_io import list_images, read_image
 from dgl.data.layouts import check_files, detect_layout, load_data
-from dgl.data.masks import read_mask
-from dgl.data.photos5 import write_data_set
 from dgl.data.views import GEOMETRIES, demo_input
+from dgl.datasets.photos5 import write_data_set
 from dgl.errors import UserError
-from dgl.evaluation.metrics import compute_metrics
 from dgl.evaluation.plan import pictures_fingerprint
-from dgl.evaluation.scoring import read_map, read_records, score
+from dgl.evaluation.saved_maps import read_map, read_records, score
 from dgl.evaluation.store import Store, merge_records
-from dgl.fingerprint import weights_fingerprint
+from dgl.evaluation.summary import compute_metrics
+from dgl.utils.files import weights_fingerprint
 from dgl.weights import open_checkpoint, read_card
 from dgl.weights.checkpoint import is_checkpoint
 from dgl.weights.sources import recognise

@@ -31,10 +31,10 @@ def npy_header(text, version=1):
 
 
 def described(shape, descr="'<f4'"):
-    return "{{'descr': {}, 'fortran_order': False, 'shape': {}, }}\n".format(descr, shape)
+    return f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n"
 
 
-class Runs(object):
+class Runs:
     """What unpickling runs as a program."""
 
     def __reduce__(self):
@@ -122,7 +122,7 @@ def cases():
         for what, make in REPLACEMENTS:
             target = "metadata/" + name
             rest = {key: value for key, value in files.items() if key != target}
-            yield refused(KIND, "{} is {}".format(target, what), rest, {target: make})
+            yield refused(KIND, f"{target} is {what}", rest, {target: make})
     secret = {"outside.txt": SECRET.encode()}
     for path in ("../outside", "/etc/hostname", "a/../../x"):
         ids = files["metadata/image_ids.txt"] + path.encode() + b"\n"

@@ -16,17 +16,17 @@ def damaged_bytes(data, seed_text, flips=8):
     rng = np.random.RandomState(zlib.crc32(seed_text.encode("utf-8", "surrogateescape")))
     size = len(data)
     for share in _CUTS:
-        yield "cut to {:g}".format(share), data[: int(size * share)]
+        yield f"cut to {share:g}", data[: int(size * share)]
     for tail in _TAILS:
         if tail < size:
-            yield "without its last {}".format(tail), data[:-tail]
+            yield f"without its last {tail}", data[:-tail]
     for number in range(flips if size else 0):
         changed = np.frombuffer(data, np.uint8).copy()
         # Headers are where damage tells most, so that half of the flips are there.
         room = min(size, 64) if number % 2 else size
         for place in rng.randint(0, room, 1 + number // 2):
             changed[place] ^= 1 << rng.randint(0, 8)
-        yield "flips {}".format(number), changed.tobytes()
+        yield f"flips {number}", changed.tobytes()
     for where, begin, end in (
         ("in front", 0, 16),
         ("inside", size // 2, size // 2 + 64),
@@ -100,7 +100,7 @@ def around(kind, name, files, targets, outcome=GOOD, flips=8, slow=False):
     """
     yield Case(kind, name, files, outcome)
     for target in targets:
-        where = "{} | {} | ".format(name, target)
+        where = f"{name} | {target} | "
         for what, data in damaged_bytes(files[target], where, flips):
             yield Case(kind, where + what, dict(files, **{target: data}), ANY, slow=slow)
         for what, make in REPLACEMENTS:

@@ -34,7 +34,7 @@ def sound():
     alpha = rgb.copy()
     alpha.putalpha(gray)
     other = Image.fromarray(picture(4)[:48, :64])
-    both = dict(save_all=True, append_images=[other])
+    both = {"save_all": True, "append_images": [other]}
     deep = cv2.imencode(".png", np.asarray(gray).astype(np.uint16) * 257)[1].tobytes()
     found = {
         "plain.jpg": _saved(rgb, "JPEG"),
@@ -62,7 +62,7 @@ def sound():
         "plain.jp2": _saved(rgb, "JPEG2000"),
     }
     for orientation in range(1, 9):
-        name = "turned_{}.jpg".format(orientation)
+        name = f"turned_{orientation}.jpg"
         found[name] = _saved(rgb, "JPEG", exif=_exif(orientation))
     return found
 
@@ -208,6 +208,6 @@ def cases():
         yield from around(KIND, name, {name: data}, [name], slow=slow)
         stem, _, extension = name.rpartition(".")
         other = "png" if extension == "jpg" else "jpg"
-        renamed = "{}_{}.{}".format(stem, extension, other)
+        renamed = f"{stem}_{extension}.{other}"
         yield Case(KIND, renamed, {renamed: data}, GOOD, slow=slow)
     yield from bombs()

@@ -16,10 +16,24 @@ MEGABYTES = 3000
 _TRAIN = os.path.join(ROOT, "train_code", "dgl_vgg.py")
 _DEMO = os.path.join(ROOT, "test_code", "dome_image_DGL.py")
 _EVALUATE = os.path.join(ROOT, "test_code", "evaluate_localization.py")
-_STEP = "--width 0.0625 --final-size 64 --gpu=-1 --batch 2 --steps 1 --epoch 1 --workers 1".split()
+_STEP = [
+    "--width",
+    "0.0625",
+    "--final-size",
+    "64",
+    "--gpu=-1",
+    "--batch",
+    "2",
+    "--steps",
+    "1",
+    "--epoch",
+    "1",
+    "--workers",
+    "1",
+]
 
 
-class Files(object):
+class Files:
     """What :func:`~hostile.case.write_case` takes."""
 
     def __init__(self, files, nodes=None):
@@ -34,7 +48,7 @@ def _bad_pictures(slow):
             continue
         for name, data in case.files.items():
             extension = os.path.splitext(name)[1]
-            found["{:04d}{}".format(number, extension)] = data() if callable(data) else data
+            found[f"{number:04d}{extension}"] = data() if callable(data) else data
     return found
 
 
@@ -65,13 +79,13 @@ def _run(argv, folder):
 
 def _fault(code, output, seconds, megabytes):
     if code < 0:
-        return "hang" if seconds > SECONDS else "killed by signal {}".format(-code)
+        return "hang" if seconds > SECONDS else f"killed by signal {-code}"
     if "Traceback (most recent call last)" in output:
         return "traceback: " + output.strip().splitlines()[-1][:300]
     if code not in (0, 1, 2):
-        return "exit code {}".format(code)
+        return f"exit code {code}"
     if megabytes > MEGABYTES:
-        return "memory: {:.0f} MB".format(megabytes)
+        return f"memory: {megabytes:.0f} MB"
     return None
 
 
@@ -104,16 +118,26 @@ def runs(work, load, many=True):
     lists = dict(LISTS)
     names = sorted(bad)
     for split in ("train", "val"):
-        lists.update(("{}/{}".format(split, name), bad[name]) for name in names)
-        key = "labels/tiny/{}.txt".format(split)
-        lists[key] += "".join("{} 0 1 2 30 40\n".format(name) for name in names).encode()
+        lists.update((f"{split}/{name}", bad[name]) for name in names)
+        key = f"labels/tiny/{split}.txt"
+        lists[key] += "".join(f"{name} 0 1 2 30 40\n" for name in names).encode()
     write_case(Files(lists), data, outside)
     sound = os.path.join(work, "sound")
     write_case(Files(FOLDERS), sound, outside)
     os.makedirs(folder)
     train = [_TRAIN, "--data", data, "--logdir", "bad"] + _STEP
     again = [_TRAIN, "--data", sound, "--logdir", "bad", "--resume"] + _STEP + ["--epoch", "2"]
-    evaluate = "--gpu=-1 --clayer 1 --method cam --gallery 4 --resamples 0".split()
+    evaluate = [
+        "--gpu=-1",
+        "--clayer",
+        "1",
+        "--method",
+        "cam",
+        "--gallery",
+        "4",
+        "--resamples",
+        "0",
+    ]
 
     def run(what, inputs, argv):
         code, output, seconds, megabytes = _run(argv, folder)

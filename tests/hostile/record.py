@@ -13,7 +13,7 @@ import tempfile
 import zlib
 
 from dgl.errors import UserError, run_script
-from dgl.files import write_atomically
+from dgl.utils.files import write_atomically
 
 from . import ROOT
 from .case import GOOD, REFUSED, write_case
@@ -127,7 +127,7 @@ def _work(part, start):
     os._exit(0)  # threads that hang would be waited for
 
 
-class _Part(object):
+class _Part:
     """What a part of the run amounts to."""
 
     def __init__(self):
@@ -145,22 +145,22 @@ class _Part(object):
 
     def record(self):
         count = collections.Counter(f["fault"].split(":")[0] for f in self.faults)
-        return collections.OrderedDict(
-            inputs=sum(self.inputs.values()),
-            inputs_by_kind=collections.OrderedDict(sorted(self.inputs.items())),
-            calls=sum(self.calls.values()),
-            calls_by_reader=collections.OrderedDict(sorted(self.calls.items())),
-            refused=self.refused,
-            tracebacks=count["traceback"],
-            hangs=count["hang"],
-            crashes=count["crash"],
-            other_faults=len(self.faults) - count["traceback"] - count["hang"] - count["crash"],
-            most_seconds=round(self.seconds[0], 2),
-            slowest=self.seconds[1],
-            most_megabytes=round(self.megabytes[0]),
-            largest=self.megabytes[1],
-            faults=self.faults,
-        )
+        return {
+            "inputs": sum(self.inputs.values()),
+            "inputs_by_kind": dict(sorted(self.inputs.items())),
+            "calls": sum(self.calls.values()),
+            "calls_by_reader": dict(sorted(self.calls.items())),
+            "refused": self.refused,
+            "tracebacks": count["traceback"],
+            "hangs": count["hang"],
+            "crashes": count["crash"],
+            "other_faults": len(self.faults) - count["traceback"] - count["hang"] - count["crash"],
+            "most_seconds": round(self.seconds[0], 2),
+            "slowest": self.seconds[1],
+            "most_megabytes": round(self.megabytes[0]),
+            "largest": self.megabytes[1],
+            "faults": self.faults,
+        }
 
 
 def _lines(process):
@@ -197,7 +197,7 @@ def _run_part(part):
         process.wait()
         if not is_done:
             if case is None:
-                raise UserError("the worker of the {} does not start".format(part))
+                raise UserError(f"the worker of the {part} does not start")
             how = "hang" if is_silent else "crash"
             row = {"call": "the process", "how": "fault", "fault": how}
             found.add(case, dict(row, seconds=0, megabytes=0))
@@ -216,10 +216,10 @@ def _run_processes():
         load = write_vgg(Path(work))
         for what, inputs, code, fault, seconds, megabytes in runs(os.path.join(work, "w"), load):
             rows.append(
-                collections.OrderedDict(
-                    run=what, inputs=inputs, exit_code=code, fault=fault,
-                    seconds=round(seconds, 1), megabytes=round(megabytes),
-                )
+                {
+                    "run": what, "inputs": inputs, "exit_code": code, "fault": fault,
+                    "seconds": round(seconds, 1), "megabytes": round(megabytes),
+                }
             )  # fmt: skip
             print(json.dumps(rows[-1]))
     return rows
@@ -254,7 +254,7 @@ def table(record):
     )  # fmt: skip
     kinds = record[LOADERS]["inputs_by_kind"]
     lines += ["", "| kind of input | number |", "| --- | --- |"]
-    lines += ["| {} | {:,} |".format(kind, number) for kind, number in kinds.items()]
+    lines += [f"| {kind} | {number:,} |" for kind, number in kinds.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -271,7 +271,7 @@ def main(argv=None):
     record = {}
     if args.out and os.path.isfile(args.out):
         with open(args.out, encoding="utf-8") as stream:
-            record = json.load(stream, object_pairs_hook=collections.OrderedDict)
+            record = json.load(stream)
     for part in args.only or (LOADERS, SCRIPTS, PROCESSES):
         record[part] = _run_processes() if part == PROCESSES else _run_part(part)
         if args.out:

@@ -72,10 +72,10 @@ def cases():
             ("a long number", b"7" * 1000000),
             ("no text", b"\xff\xfe" * 50),
         ):
-            yield Case(KIND, "{} is {}".format(target, name), dict(files, **{target: data}))
+            yield Case(KIND, f"{target} is {name}", dict(files, **{target: data}))
     for name in ("batch-999999.json", "batch-000001.json", "batch-x.json"):
         for what, make in REPLACEMENTS:
             node = {"partial/" + name: make}
-            yield Case(KIND, "{} is {}".format(name, what), files, nodes=node)
+            yield Case(KIND, f"{name} is {what}", files, nodes=node)
     yield Case(KIND, "nothing but a batch", {RECORDS: files[RECORDS], BATCH: files[BATCH]}, GOOD)
     yield refused(KIND, "no results", {"other.json": b"{}"})

@@ -13,8 +13,8 @@ import traceback
 
 from demo_runs import write_vgg
 
-import dgl.predictor
-from dgl.data.photos5.data_set import main as make_photos5
+import dgl.predict.predictor
+from dgl.datasets.photos5.data_set import main as make_photos5
 from dgl.errors import UserError, run_script
 from dgl.tf_compat import tf
 from dgl.weights.convert import main as convert
@@ -27,8 +27,21 @@ from .data_sets import LISTS, jpeg
 # Beside what progress bars write, nothing of the kind comes from this project.
 _OBEYED = re.compile("\x1b\\][0-9]|\x1b\\[2J|\x9b2J|\u202e")
 _DATA = ("label lists", "CUB", "ILSVRC", "wsolevaluation", "class folders")
-_QUICK = "--gallery 0 --resamples 0 --batch 2 --workers 1 --clayer 1 --method cam".split()
-_SMALL = "--width 0.0625 --final-size 64 --gpu=-1 --batch 2".split()
+_QUICK = [
+    "--gallery",
+    "0",
+    "--resamples",
+    "0",
+    "--batch",
+    "2",
+    "--workers",
+    "1",
+    "--clayer",
+    "1",
+    "--method",
+    "cam",
+]
+_SMALL = ["--width", "0.0625", "--final-size", "64", "--gpu=-1", "--batch", "2"]
 
 
 class Fault(Exception):
@@ -51,7 +64,7 @@ SCRIPTS = {
     "study_localization.py": lambda: _script("test_code", "study_localization.py"),
     "dgl.weights.export": lambda: export,
     "dgl.weights.convert": lambda: convert,
-    "dgl.data.photos5": lambda: make_photos5,
+    "dgl.datasets.photos5": lambda: make_photos5,
 }
 
 
@@ -111,17 +124,17 @@ def check_end(code, output):
         last = output[output.rindex("Traceback (most recent call last)") :].strip().splitlines()[-1]
         raise Fault("traceback: " + last[:300])
     if code not in (0, 1, 2):
-        raise Fault("exit code {}".format(code))
+        raise Fault(f"exit code {code}")
     if _OBEYED.search(output):
         raise Fault("the terminal obeys what it wrote")
     if code:
         told = [line for line in output.splitlines() if line.strip()]
         if not told:
-            raise Fault("exit code {} without a word".format(code))
+            raise Fault(f"exit code {code} without a word")
         raise UserError(told[-1][:300])
 
 
-class Scripts(object):
+class Scripts:
     """What runs cases through every script.
 
     Args:
@@ -141,7 +154,7 @@ class Scripts(object):
 
     def _share_networks(self):
         """A network of the sound checkpoint is built once for each set of flags."""
-        make, built = dgl.predictor.Predictor, {}
+        make, built = dgl.predict.predictor.Predictor, {}
 
         def shared(mode, load, **options):
             if load != self.load:
@@ -152,7 +165,7 @@ class Scripts(object):
                 built[key].close = lambda: None
             return built[key]
 
-        dgl.predictor.Predictor = shared
+        dgl.predict.predictor.Predictor = shared
 
     def calls(self, case, folder):
         """``(script, argument list)`` of everything that a case is given to."""
@@ -167,8 +180,8 @@ class Scripts(object):
             yield "dome_image_DGL.py", ["--data_path", os.path.join(folder, name)] + demo
             yield "dome_image_DGL.py", ["--data_path", folder] + demo
         elif case.kind == "photos5":
-            clones = ["--{}={}/{}".format(n, folder, n) for n in ("raccoon", "kangaroo", "fruit")]
-            yield "dgl.data.photos5", clones + ["--out", out]
+            clones = [f"--{n}={folder}/{n}" for n in ("raccoon", "kangaroo", "fruit")]
+            yield "dgl.datasets.photos5", clones + ["--out", out]
         elif case.kind == "maps":
             maps = ["--maps", folder + "/maps", "--metadata", folder + "/metadata", "--out", out]
             yield "evaluate_localization.py", maps + ["--resamples", "0", "--workers", "1"]
@@ -205,6 +218,6 @@ class Scripts(object):
             os.remove(os.path.join(folder, "OUT.npz"))
 
 
-class _Sound(object):
+class _Sound:
     files = LISTS
     nodes = {}

@@ -5,8 +5,10 @@ import os
 
 import pytest
 
-from dgl.data import image_io, picture_headers, sample, voc_xml
-from dgl.data.photos5 import labelme
+from dgl.data import annotations as voc_xml
+from dgl.data import image_io, sample
+from dgl.data import image_io as picture_headers
+from dgl.datasets.photos5 import sources as labelme
 from dgl.weights import model_card
 
 from .guard import MEGABYTES, SECONDS, SECONDS_LARGEST
@@ -41,19 +43,19 @@ def test_the_record_has_no_fault(record):
 @pytest.mark.parametrize(
     "text",
     [
-        "{:,} megapixels".format(image_io.PIXEL_LIMIT // 1000000),
-        "{:,} scans".format(picture_headers.MOST_SCANS),
-        "{:,} KiB of Exif".format(picture_headers.MOST_EXIF >> 10),
-        "{:,} MiB of comment".format(picture_headers.MOST_COMMENT >> 20),
-        "{:,} MiB a list".format(sample.MAX_TEXT_BYTES >> 20),
-        "{:,} KiB a line".format(sample.MAX_LINE_BYTES >> 10),
-        "{:,} classes".format(sample.MAX_CLASSES),
-        "{:,} MiB an XML file".format(voc_xml.MAX_BYTES >> 20),
-        "{:,} MiB a file of labelme".format(labelme.MAX_BYTES >> 20),
-        "{:,} pixels a side".format(model_card.MOST_SIDE),
-        "{:,} s a call".format(SECONDS),
-        "{:,} s with the largest inputs".format(SECONDS_LARGEST),
-        "{:,} MB".format(MEGABYTES),
+        f"{image_io.PIXEL_LIMIT // 1000000:,} megapixels",
+        f"{picture_headers.MOST_SCANS:,} scans",
+        f"{picture_headers.MOST_EXIF >> 10:,} KiB of Exif",
+        f"{picture_headers.MOST_COMMENT >> 20:,} MiB of comment",
+        f"{sample.MAX_TEXT_BYTES >> 20:,} MiB a list",
+        f"{sample.MAX_LINE_BYTES >> 10:,} KiB a line",
+        f"{sample.MAX_CLASSES:,} classes",
+        f"{voc_xml.MAX_BYTES >> 20:,} MiB an XML file",
+        f"{labelme.MAX_BYTES >> 20:,} MiB a file of labelme",
+        f"{model_card.MOST_SIDE:,} pixels a side",
+        f"{SECONDS:,} s a call",
+        f"{SECONDS_LARGEST:,} s with the largest inputs",
+        f"{MEGABYTES:,} MB",
     ],
 )
 def test_limits_are_those_of_the_code(page, text):

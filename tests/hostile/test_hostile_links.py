@@ -9,10 +9,10 @@ from small_network import write_tensorflow
 
 from dgl.data.image_folder import load_image_folder
 from dgl.data.image_io import list_images, read_image
-from dgl.demo_files import PictureFiles
 from dgl.errors import UserError
-from dgl.evaluation.scoring import read_map
+from dgl.evaluation.saved_maps import read_map
 from dgl.evaluation.store import Store, merge_records
+from dgl.report.image_files import PictureFiles
 from dgl.weights import open_checkpoint, read_card
 
 from .checkpoints import VALUES
@@ -60,7 +60,7 @@ def test_folders_that_link_to_themselves_are_passed_over(folder, tmp_path):
 def test_a_state_file_leads_nowhere_else(tmp_path, where):
     write_tensorflow(tmp_path / "model-7", VALUES)
     write_tensorflow(tmp_path / "model-8", VALUES)
-    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "{}"\n'.format(where))
+    (tmp_path / "checkpoint").write_text(f'model_checkpoint_path: "{where}"\n')
     if where == "/dev/zero":
         with pytest.raises(UserError, match="several checkpoints: model-7, model-8"):
             open_checkpoint(str(tmp_path))
@@ -108,7 +108,7 @@ def _stored(folder, **changes):
 
 def test_a_plan_of_many_pictures_is_not_counted_out(tmp_path):
     data = dict(PLAIN.data, images=10**12)
-    with pytest.raises(UserError, match="the first is picture {};".format(PLAIN.batch + 1)):
+    with pytest.raises(UserError, match=f"the first is picture {PLAIN.batch + 1};"):
         merge_records([_stored(tmp_path / "a", plan={"data": data})])
 
 
@@ -121,7 +121,7 @@ def test_a_plan_of_many_pictures_is_not_counted_out(tmp_path):
         {"plan": {"batch": 1.5}},
         {"names": [["x", "a.jpg"]]},
         {"names": [["00000099", "a.jpg"]]},
-        {"names": [["{:08d}".format(i + 8), "a.jpg"] for i in range(PLAIN.batch)]},
+        {"names": [[f"{i + 8:08d}", "a.jpg"] for i in range(PLAIN.batch)]},
     ],
 )
 def test_results_that_do_not_belong_together(tmp_path, changes):

@@ -20,11 +20,11 @@ SHARE = 400
 
 @pytest.fixture(scope="module")
 def scripts(tmp_path_factory):
-    import dgl.predictor
+    import dgl.predict.predictor
 
-    make = dgl.predictor.Predictor
+    make = dgl.predict.predictor.Predictor
     yield Scripts(str(tmp_path_factory.mktemp("shared")))
-    dgl.predictor.Predictor = make
+    dgl.predict.predictor.Predictor = make
 
 
 def _run(cases, scripts, work):

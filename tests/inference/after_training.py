@@ -7,7 +7,8 @@ from benchmarks_speed.both_loops import check_changes
 from small_network import values_of
 
 from dgl.backbones import get_backbone
-from dgl.inference import build_inference, open_session
+from dgl.predict.frozen import build_inference
+from dgl.predict.session import open_session
 from dgl.tf_compat import tf
 from dgl.weights import open_checkpoint, options_from, save_npz
 

@@ -6,9 +6,9 @@ from small_network import options_of
 from dgl.attribution.gradients import class_gradients, loss_gradients
 from dgl.backbones import PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network
-from dgl.inference import build_inference
-from dgl.precisions import FLOAT32
+from dgl.predict.frozen import build_inference
 from dgl.tf_compat import tf
+from dgl.utils.cpu import FLOAT32
 
 SIZE, CLASSES = 48, 5
 NETWORKS = [(mode, "none") for mode in PAPER_MODES] + [("vgg", "bn")]

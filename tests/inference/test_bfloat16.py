@@ -6,11 +6,12 @@ from inference.frozen_networks import CLASSES, SIZE, flat, frozen, options, vari
 
 from dgl.attribution import METHODS, build_maps
 from dgl.backbones import get_backbone
-from dgl.inference import build_inference, open_session
-from dgl.inference.bfloat16 import lower_precision
-from dgl.inference.graph_parts import reachable
-from dgl.inference.precision import has_bfloat16_kernels
+from dgl.predict.bfloat16 import lower_precision
+from dgl.predict.frozen import build_inference
+from dgl.predict.precision import has_bfloat16_kernels
+from dgl.predict.session import open_session
 from dgl.tf_compat import tf
+from dgl.utils.graph_walk import reachable
 
 ANYWHERE = "bf16-anywhere"
 CONVOLUTIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput")

@@ -6,8 +6,8 @@ from inference.frozen_networks import SIZE, flat, frozen, options, variables
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
-from dgl.inference import build as build_module
-from dgl.inference import build_inference
+from dgl.predict import frozen as build_module
+from dgl.predict.frozen import build_inference
 from dgl.tf_compat import tf
 
 

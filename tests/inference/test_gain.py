@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from dgl.inference import gain
-from dgl.inference.precision import has_bfloat16_kernels
+from dgl.predict import precision as gain
+from dgl.predict.precision import has_bfloat16_kernels
 from dgl.tf_compat import tf
 
 needs_kernels = pytest.mark.skipif(

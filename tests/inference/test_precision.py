@@ -3,8 +3,8 @@
 import pytest
 
 from dgl.errors import UserError
-from dgl.inference import precision
-from dgl.inference.precision import check_precision, lowers, settle_gpu_precision
+from dgl.predict import precision
+from dgl.predict.precision import check_precision, lowers, settle_gpu_precision
 
 
 def message(*arguments, **more):
@@ -77,7 +77,7 @@ def test_a_tensorflow_without_it(monkeypatch, asked, version, can):
         check_precision(asked, flags={"avx512_bf16"})
     else:
         text = message(asked, flags={"avx512_bf16"})
-        assert text == "--precision bf16: TensorFlow {} cannot; 2.15 and later can".format(version)
+        assert text == f"--precision bf16: TensorFlow {version} cannot; 2.15 and later can"
 
 
 @pytest.mark.parametrize("asked", ["bf16", "bf16-anywhere"])

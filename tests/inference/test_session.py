@@ -7,11 +7,11 @@ from own_process import call
 
 from dgl.attribution import METHODS, build_maps
 from dgl.backbones import get_backbone
-from dgl.devices import session_config
-from dgl.inference import build_inference
-from dgl.inference import session as session_module
-from dgl.inference.session import inference_config, open_session
+from dgl.predict import session as session_module
+from dgl.predict.frozen import build_inference
+from dgl.predict.session import inference_config, open_session
 from dgl.tf_compat import tf
+from dgl.utils.devices import session_config
 
 
 @pytest.mark.parametrize(

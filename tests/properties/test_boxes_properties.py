@@ -12,8 +12,8 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from hypothesis.extra.numpy import arrays  # noqa: E402
 
-from dgl import boxes as box_ops  # noqa: E402
-from dgl.evaluation.box_hits import box_hits  # noqa: E402
+from dgl.metrics.box_hits import box_hits  # noqa: E402
+from dgl.predict import postprocess as box_ops  # noqa: E402
 
 whole_maps = shapes.flatmap(lambda s: arrays(np.int64, s, elements=st.integers(-1000, 1000)))
 

@@ -10,8 +10,8 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from hypothesis.extra.numpy import arrays  # noqa: E402
 
-from dgl.data.geometry import resize_bilinear_tf1, resize_centre_crop, squash  # noqa: E402
-from dgl.evaluation.scoring import scaled_boxes  # noqa: E402
+from dgl.data.views import resize_bilinear_tf1, resize_centre_crop, squash  # noqa: E402
+from dgl.evaluation.saved_maps import scaled_boxes  # noqa: E402
 
 sizes = st.integers(1, 24)
 

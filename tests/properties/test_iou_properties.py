@@ -9,8 +9,8 @@ from generators import whole_boxes  # noqa: E402
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from dgl.boxes import as_boxes, iou  # noqa: E402
-from dgl.evaluation.cases import CASES, case_of  # noqa: E402
+from dgl.metrics.box_check import CASES, case_of  # noqa: E402
+from dgl.predict.postprocess import as_boxes, iou  # noqa: E402
 
 boxes = whole_boxes()
 many = st.lists(boxes, max_size=4)

@@ -12,15 +12,18 @@ from generators import whole_boxes  # noqa: E402
 from hypothesis import assume, example, given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from dgl.data.class_names import read_class_names  # noqa: E402
 from dgl.data.cub import load_cub  # noqa: E402
 from dgl.data.ilsvrc_files import EXTENSIONS, list_pictures  # noqa: E402
 from dgl.data.image_io import IMAGE_EXTENSIONS  # noqa: E402
-from dgl.data.label_list import load_label_list, parse_line  # noqa: E402
+from dgl.data.label_list import (  # noqa: E402
+    load_label_list,
+    parse_line,
+    read_class_names,  # noqa: E402
+)
 from dgl.data.sample import DIGITS, Sample, is_number, quote  # noqa: E402
 from dgl.data.wsol_metadata import read_metadata  # noqa: E402
 from dgl.errors import UserError  # noqa: E402
-from dgl.evaluation.scoring import read_records, write_metadata  # noqa: E402
+from dgl.evaluation.saved_maps import read_records, write_metadata  # noqa: E402
 
 # What can be the name of a file and stand in a line.
 characters = st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\n/")
@@ -81,7 +84,7 @@ def test_a_label_list_is_read_as_it_was_written(pictures, separator, ending, roo
 @given(paths(), st.integers(0, 9), whole_boxes(500))
 def test_width_and_height_are_corners_less_the_first_one(path, label, box):
     x0, y0, x1, y1 = box
-    line = "{} {} {} {} {} {}".format(path, label, x0, y0, x1 - x0, y1 - y0)
+    line = f"{path} {label} {x0} {y0} {x1 - x0} {y1 - y0}"
     assert parse_line(line, "x", is_xywh=True) == (path, label, (box,))
 
 
@@ -130,16 +133,16 @@ def test_metadata_of_wsolevaluation_are_read_as_they_were_written(pictures):
 @example([("a\tb.jpg", False, (0, 0, 1, 1)), ("\x1f/0.jpg", True, (0, 0, 1, 1))])
 def test_cub_is_read_as_it_was_written(pictures):
     files = {
-        "images.txt": ["{} {}".format(n, path) for n, (path, _, _) in enumerate(pictures, 1)],
-        "image_class_labels.txt": ["{} {}".format(n, n) for n in range(1, len(pictures) + 1)],
+        "images.txt": [f"{n} {path}" for n, (path, _, _) in enumerate(pictures, 1)],
+        "image_class_labels.txt": [f"{n} {n}" for n in range(1, len(pictures) + 1)],
         "train_test_split.txt": [
-            "{} {}".format(n, int(train)) for n, (_, train, _) in enumerate(pictures, 1)
+            f"{n} {int(train)}" for n, (_, train, _) in enumerate(pictures, 1)
         ],
         "bounding_boxes.txt": [
-            "{} {} {} {} {}".format(n, b[0], b[1], b[2] - b[0], b[3] - b[1])
+            f"{n} {b[0]} {b[1]} {b[2] - b[0]} {b[3] - b[1]}"
             for n, (_, _, b) in enumerate(pictures, 1)
         ],
-        "classes.txt": ["{0} class{0}".format(n) for n in range(1, len(pictures) + 1)],
+        "classes.txt": [f"{n} class{n}" for n in range(1, len(pictures) + 1)],
     }
     with tempfile.TemporaryDirectory() as folder:
         for name, lines in files.items():
@@ -160,7 +163,7 @@ def test_cub_is_read_as_it_was_written(pictures):
 @example([("a\tb.JPEG", 1), ("\u3000.jpg", 2)], "\t")
 def test_a_list_of_ilsvrc_is_read_as_it_was_written(pictures, separator):
     with tempfile.TemporaryDirectory() as folder:
-        lines = ["{}{}{}".format(path, separator, number) for path, number in pictures]
+        lines = [f"{path}{separator}{number}" for path, number in pictures]
         _write(folder, "ImageSets/CLS-LOC/val.txt", "\n".join(lines))
         found = list_pictures(folder, "Data/CLS-LOC", "val")
     expected = [p if p.lower().endswith(EXTENSIONS) else p + ".JPEG" for p, _ in pictures]
@@ -178,10 +181,10 @@ names = st.text(
 def test_class_names_with_and_without_numbers(expected, start):
     with tempfile.TemporaryDirectory() as folder:
         plain = _write(folder, "plain/classes.txt", "\n".join(expected))
-        numbered = ["{} {}".format(n, name) for n, name in enumerate(expected, start)]
+        numbered = [f"{n} {name}" for n, name in enumerate(expected, start)]
         # In any order: the numbers say where a name belongs.
         numbers = _write(folder, "numbers/classes.txt", "\n".join(reversed(numbered)))
-        prefixed = ["{:03d}.{}".format(n, name) for n, name in enumerate(expected, 1)]
+        prefixed = [f"{n:03d}.{name}" for n, name in enumerate(expected, 1)]
         cub = _write(folder, "cub/classes.txt", "\n".join(prefixed))
         assert read_class_names(plain) == tuple(expected)
         assert read_class_names(numbers) == tuple(expected)
@@ -201,7 +204,7 @@ def test_a_number_is_what_python_takes_of_plain_decimals(text):
 
 @given(st.floats())
 def test_every_float_that_a_program_prints_is_a_number(value):
-    for text in (repr(value), "{:.6f}".format(value), "{:g}".format(value), "{:e}".format(value)):
+    for text in (repr(value), f"{value:.6f}", f"{value:g}", f"{value:e}"):
         if len(text) <= 64:
             assert is_number(text)
             assert math.isnan(value) == math.isnan(float(text))
@@ -220,5 +223,5 @@ def test_a_quoted_text_is_one_printable_line_of_bounded_length(text, limit):
     assert len(shown.splitlines()) == 1 and shown.isprintable()
     # Escapes are up to ten characters.
     assert len(shown) <= 2 + 10 * limit
-    if shown == "'{}'".format(text):
+    if shown == f"'{text}'":
         assert len(text) <= limit

@@ -9,12 +9,12 @@ from generators import labelled_images  # noqa: E402
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
-from dgl import boxes as box_ops  # noqa: E402
-from dgl.evaluation.classification import ClassificationEvaluator, rank_labels  # noqa: E402
-from dgl.evaluation.confidence import compare, intervals  # noqa: E402
-from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator  # noqa: E402
-from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator  # noqa: E402
-from dgl.evaluation.pixel_ap import PixelApEvaluator  # noqa: E402
+from dgl.metrics.bootstrap import compare, intervals  # noqa: E402
+from dgl.metrics.classification import ClassificationEvaluator, rank_labels  # noqa: E402
+from dgl.metrics.fixed_threshold import FixedThresholdEvaluator  # noqa: E402
+from dgl.metrics.max_box_acc import MaxBoxAccEvaluator  # noqa: E402
+from dgl.metrics.pixel_ap import PixelApEvaluator  # noqa: E402
+from dgl.predict import postprocess as box_ops  # noqa: E402
 
 STEP = 0.1
 CLASSES = 7
@@ -23,7 +23,7 @@ operating = st.integers(0, 9).map(lambda n: n / 10.0)
 
 
 def _ids(images):
-    return ["{:03d}".format(index) for index in range(len(images))]
+    return [f"{index:03d}" for index in range(len(images))]
 
 
 def _max_box_acc(images, ids=None, threshold=None):

@@ -13,13 +13,13 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from hypothesis.extra.numpy import arrays  # noqa: E402
 
-from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator  # noqa: E402
-from dgl.evaluation.gathered import Gathered  # noqa: E402
-from dgl.evaluation.max_box_acc import MaxBoxAccEvaluator  # noqa: E402
-from dgl.evaluation.metrics import compute_metrics  # noqa: E402
-from dgl.evaluation.pixel_ap import PixelApEvaluator  # noqa: E402
 from dgl.evaluation.plan import Plan  # noqa: E402
-from dgl.evaluation.records import Column, Records  # noqa: E402
+from dgl.evaluation.results import Gathered  # noqa: E402
+from dgl.evaluation.summary import compute_metrics  # noqa: E402
+from dgl.metrics.fixed_threshold import FixedThresholdEvaluator  # noqa: E402
+from dgl.metrics.max_box_acc import MaxBoxAccEvaluator  # noqa: E402
+from dgl.metrics.pixel_ap import PixelApEvaluator  # noqa: E402
+from dgl.metrics.records import Column, Records  # noqa: E402
 
 texts = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
 
@@ -80,7 +80,7 @@ def test_damaged_records_are_told_or_are_still_records(table, place, byte):
 
 @given(st.lists(labelled_images(), min_size=1, max_size=4), st.booleans())
 def test_evaluators_give_the_same_result(images, with_ids):
-    ids = ["i{}".format(index) for index in range(len(images))] if with_ids else None
+    ids = [f"i{index}" for index in range(len(images))] if with_ids else None
     score_maps, boxes, labels, logits = zip(*images)
     first = FixedThresholdEvaluator(7, 0.3)
     first.add(score_maps, boxes, np.array(logits), np.array(labels), ids=ids)

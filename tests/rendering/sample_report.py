@@ -4,15 +4,31 @@ import os
 
 import numpy as np
 
-from dgl.rendering.gallery import Entry, compose_tile
-from dgl.rendering.overlay import write_image
+from dgl.predict.overlay import write_image
+from dgl.report.gallery import Entry, compose_tile
 
-VGG_LAYERS = (
-    "add conv5_3 conv5_2 conv5_1 pool4 conv4_3 conv4_2 conv4_1 pool3 conv3_3 conv3_2 conv3_1 "
-    "pool2 conv2_2 conv2_1 pool1 conv1_2 conv1_1"
-).split()
-METHODS = "cam dgl gradcam gradcam++ layercam gradient_x_input".split()
-CLASSES = "apple banana kangaroo orange raccoon".split()
+VGG_LAYERS = [
+    "add",
+    "conv5_3",
+    "conv5_2",
+    "conv5_1",
+    "pool4",
+    "conv4_3",
+    "conv4_2",
+    "conv4_1",
+    "pool3",
+    "conv3_3",
+    "conv3_2",
+    "conv3_1",
+    "pool2",
+    "conv2_2",
+    "conv2_1",
+    "pool1",
+    "conv1_2",
+    "conv1_1",
+]
+METHODS = ["cam", "dgl", "gradcam", "gradcam++", "layercam", "gradient_x_input"]
+CLASSES = ["apple", "banana", "kangaroo", "orange", "raccoon"]
 RUN = {
     "command": "python test_code/evaluate_localization.py --load model.npz --data photos --mode vgg",
     "started": "2024-05-01T10:00:00",
@@ -192,20 +208,20 @@ def _picture(folder, number, entries, panels, rng):
     true_box = 120 * np.array([*(centre - radius), *(centre + radius)])
     ious, cases, shown = {}, {}, []
     for method, layer in entries:
-        name = "{}@{}".format(method, layer)
+        name = f"{method}@{layer}"
         ious[name] = None if rng.rand() < 0.03 else float(np.round(rng.beta(2.5, 2), 6))
         case = 0 if (ious[name] or 0) >= 0.5 else rng.randint(1, 4)
         cases[name] = None if ious[name] is None else _CASES[case]
         if len(shown) < panels:
             box = true_box + 8 * rng.randn(4)
             shown.append(Entry(name, blob ** rng.uniform(0.5, 3), box, ious[name]))
-    file = "gallery/{:06d}.jpg".format(number)
+    file = f"gallery/{number:06d}.jpg"
     write_image(os.path.join(str(folder), file), compose_tile(image, [true_box], shown))
     true_class = CLASSES[number % len(CLASSES)]
     correct = bool(rng.rand() < 0.7)
     return {
         "file": file,
-        "id": "val/{}/{:04d}.jpg".format(true_class, number),
+        "id": f"val/{true_class}/{number:04d}.jpg",
         "true_class": true_class,
         "predicted_class": true_class if correct else CLASSES[(number + 1) % len(CLASSES)],
         "probability": float(rng.uniform(0.4, 1)),

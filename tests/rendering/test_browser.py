@@ -10,7 +10,7 @@ import pytest
 from chromium import CHROMIUM, FLAGS
 from sample_report import CLASSES, METHODS, sample_report
 
-from dgl.rendering.page import write_report
+from dgl.report.page import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
@@ -94,7 +94,7 @@ def check_order(page, *args, **kwargs):
     assert ids[: len(known)] == known
     assert set(ids[len(known) :]) == unknown
     count = page.inner_text("#count")
-    assert count == "{} of {} pictures".format(len(ids), len(args[0]))
+    assert count == f"{len(ids)} of {len(args[0])} pictures"
     return ids
 
 
@@ -144,10 +144,10 @@ def test_filters(opened, sample, name):
     page = opened(path)
     entry = list(gallery[0]["ious"])[1]
     page.select_option("select[name=entry]", label=entry)
-    texts = page.locator("select[name={}] option".format(name)).all_inner_texts()[1:]
+    texts = page.locator(f"select[name={name}] option").all_inner_texts()[1:]
     found = []
     for text in texts:
-        page.select_option("select[name={}]".format(name), label=text)
+        page.select_option(f"select[name={name}]", label=text)
         found += check_order(
             page, gallery, entry, keep=lambda item, t=text: fits(item, entry, name, t)
         )
@@ -191,7 +191,7 @@ def test_without_a_script_everything_is_shown(opened, sample):
 def test_folded_verdicts_show_the_chosen_entry(opened, tmp_path):
     metrics, run, gallery = sample_report(tmp_path, LAYERS * 5, METHODS[:2], pictures=3)
     for item in gallery:
-        item["ious"] = {"e{}".format(i): 0.05 * i for i in range(15)}
+        item["ious"] = {f"e{i}": 0.05 * i for i in range(15)}
         item["cases"] = {}
     page = opened(write_report(str(tmp_path), metrics, run, gallery))
     assert not page.is_visible("ul.ious")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgl.rendering.columns import (
+from dgl.report.columns import (
     MISSING,
     Cell,
     Column,

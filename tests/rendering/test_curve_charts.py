@@ -6,7 +6,7 @@ import pytest
 from chart_rows import ROWS, UNUSUAL
 
 from dgl.errors import UserError
-from dgl.rendering.curve_charts import SEMANTICS, alpha_chart, threshold_curves
+from dgl.report.curve_charts import SEMANTICS, alpha_chart, threshold_curves
 
 
 def test_curves(tmp_path, figures):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from dgl.rendering import gallery
-from dgl.rendering.gallery import Entry, caption, compose_tile
-from dgl.rendering.overlay import PREDICTED_COLOUR, TRUTH_COLOUR, overlay
+from dgl.predict.overlay import PREDICTED_COLOUR, TRUTH_COLOUR, overlay
+from dgl.report import gallery
+from dgl.report.gallery import Entry, caption, compose_tile
 
 GAP = 8
 CAPTION = 34

@@ -8,7 +8,7 @@ import pytest
 from chart_rows import ROWS, UNUSUAL, row
 
 from dgl.errors import UserError
-from dgl.rendering.layer_charts import layer_bars, layer_profile
+from dgl.report.layer_charts import layer_bars, layer_profile
 
 BARE = {"method": "dgl", "layer": "a"}
 
@@ -47,7 +47,7 @@ def test_intervals_are_whiskers_and_values_stand_over_them(tmp_path, figures):
 
 
 def test_profile(tmp_path, figures):
-    rows = ROWS[:1] + [row(m, "conv{}".format(i), 40 + i) for i in range(9) for m in "ab"]
+    rows = ROWS[:1] + [row(m, f"conv{i}", 40 + i) for i in range(9) for m in "ab"]
     path = str(tmp_path / "profile.png")
     layer_profile(rows, path, "gt_known")
     assert cv2.imread(path).shape[1] == pytest.approx(1600, abs=120)
@@ -63,7 +63,7 @@ def test_profile(tmp_path, figures):
 
 
 def test_profile_tells_many_methods_apart(tmp_path, figures):
-    rows = [row("m{}".format(i), layer, 40 + i) for i in range(20) for layer in "xy"]
+    rows = [row(f"m{i}", layer, 40 + i) for i in range(20) for layer in "xy"]
     layer_profile(rows, str(tmp_path / "profile.png"), "max_box_acc")
     looks = {(line.get_color(), line.get_linestyle()) for line in figures[0].get_lines()}
     assert len(looks) == 20

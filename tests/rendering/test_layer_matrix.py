@@ -6,9 +6,9 @@ import pytest
 from chart_rows import ROWS, row
 
 from dgl.errors import UserError
-from dgl.rendering import layer_matrix
-from dgl.rendering.chart_style import INK, ink_on
-from dgl.rendering.layer_matrix import layer_method_matrix
+from dgl.report import layer_charts as layer_matrix
+from dgl.report.chart_style import INK, ink_on
+from dgl.report.layer_charts import layer_method_matrix
 
 
 def test_matrix(tmp_path, figures):
@@ -33,7 +33,7 @@ def test_matrix(tmp_path, figures):
 
 
 def test_matrix_of_eighteen_layers_and_eleven_methods_is_as_wide_as_the_other_charts(tmp_path):
-    rows = [row("m" * 9 + str(m), "conv{}".format(n), m + n) for m in range(11) for n in range(18)]
+    rows = [row("m" * 9 + str(m), f"conv{n}", m + n) for m in range(11) for n in range(18)]
     path = str(tmp_path / "matrix.png")
     layer_method_matrix(rows, path, "max_box_acc")
     height, width = cv2.imread(path).shape[:2]

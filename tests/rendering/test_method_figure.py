@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from dgl.errors import UserError
-from dgl.rendering import method_figure
-from dgl.rendering.overlay import PREDICTED_COLOUR
+from dgl.predict.overlay import PREDICTED_COLOUR
+from dgl.report import method_figure
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from dgl.errors import UserError
-from dgl.files import write_atomically
-from dgl.rendering.overlay import (
+from dgl.predict.overlay import (
     PREDICTED_COLOUR,
     TRUTH_COLOUR,
     colourise,
@@ -16,6 +15,7 @@ from dgl.rendering.overlay import (
     overlay,
     write_image,
 )
+from dgl.utils.files import write_atomically
 
 
 def jet(level):

@@ -15,10 +15,9 @@ from PIL import Image
 from sample_report import METHODS, RUN, sample_report
 
 from dgl.errors import UserError
-from dgl.evaluation.literature import LITERATURE
-from dgl.rendering import page as page_module
-from dgl.rendering.overlay import write_image
-from dgl.rendering.page import data_uri, png_width, write_report
+from dgl.predict.overlay import write_image
+from dgl.report import page as page_module
+from dgl.report.page import LITERATURE, data_uri, png_width, write_report
 
 SCRIPT = "</script><script>alert('x')</script><!--\"'"
 VOID = {"meta", "img", "br", "link", "input", "hr"}
@@ -252,7 +251,7 @@ def test_everything_is_in_the_file(full):
 
 def test_charts_have_the_same_scale_on_the_page(tmp_path):
     for width in (300, 1600):
-        path = str(tmp_path / "{}.png".format(width))
+        path = str(tmp_path / f"{width}.png")
         write_image(path, np.zeros((5, width, 3), np.uint8))
         assert png_width(path) == width
 
@@ -322,7 +321,7 @@ def test_pictures_say_class_prediction_verdict_and_ious(quick, tmp_path):
 
 
 def test_pictures_without_a_model(quick, tmp_path):
-    unknown = dict(predicted_class=None, probability=None, correct=None, cases={})
+    unknown = {"predicted_class": None, "probability": None, "correct": None, "cases": {}}
     metrics = {key: METRICS[key] for key in ("protocols", "data")}
     page = report(tmp_path, metrics, [picture("a.png", **unknown)], run={})
     assert "predicted banana" not in page.words and "wrong" not in page.headings

@@ -3,7 +3,7 @@
 import pytest
 
 from dgl.errors import UserError
-from dgl.rendering.picture_list import case_counts, picture_list
+from dgl.report.image_list import case_counts, picture_list
 
 ITEMS = [
     {
@@ -72,6 +72,6 @@ def test_missing_picture(folder):
 
 
 def test_case_counts():
-    rows = case_counts([dict(cases=case) for case in CASES] + [{}])
+    rows = case_counts([{"cases": case} for case in CASES] + [{}])
     assert rows == [("x", [1, 1, 0, 0, 2]), ("y", [2, 1, 0, 0, 3])]
     assert case_counts([{"cases": {"x": None}}]) == []

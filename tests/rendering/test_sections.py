@@ -6,7 +6,7 @@ import os
 import pytest
 from sample_report import METHODS, VGG_LAYERS, sample_report
 
-from dgl.rendering.sections import (
+from dgl.report.sections import (
     alpha_section,
     case_section,
     curves_to_draw,
@@ -34,9 +34,9 @@ def test_many_curves_are_the_best_of_each_method():
 
 
 def test_of_many_methods_the_best_and_cam_are_drawn():
-    rows = [curve("cam", "a", 0.0)] + [curve("m{}".format(i), "a", float(i)) for i in range(1, 15)]
+    rows = [curve("cam", "a", 0.0)] + [curve(f"m{i}", "a", float(i)) for i in range(1, 15)]
     drawn = [row["method"] for row in curves_to_draw(rows, "max_box_acc")]
-    assert drawn == ["cam"] + ["m{}".format(i) for i in range(6, 15)]
+    assert drawn == ["cam"] + [f"m{i}" for i in range(6, 15)]
 
 
 def test_a_row_without_its_figure_is_ranked_by_its_curve():
@@ -162,7 +162,7 @@ def test_failure_cases_of_all_pictures_and_of_those_drawn(tmp_path):
     everything, drawn = case_section(metrics, gallery)["tables"]
     rows = metrics["protocols"]["fixed_threshold"]["rows"]
     shares = [[cell.text for cell in row["cells"]] for row in everything["rows"]]
-    assert shares == [["{:.1f}".format(v) for v in row["cases"].values()] for row in rows]
+    assert shares == [[f"{v:.1f}" for v in row["cases"].values()] for row in rows]
     assert not any(cell.best for row in everything["rows"] for cell in row["cells"][1:])
     counts = [[int(cell.text) for cell in row["cells"]] for row in drawn["rows"]]
     assert len(counts) == 3 and all(sum(own[:-1]) == own[-1] <= 4 for own in counts)

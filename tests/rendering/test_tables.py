@@ -7,7 +7,7 @@ import re
 import pytest
 from sample_report import METHODS, RUN, sample_report
 
-from dgl.rendering.tables import escape_latex, latex_table, write_tables
+from dgl.report.tables import escape_latex, latex_table, write_tables
 
 LAYERS = ["add", "conv5_3", "conv5_2"]
 

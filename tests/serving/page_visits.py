@@ -10,9 +10,9 @@ from collections import namedtuple
 
 import numpy as np
 
-from dgl.boxes import largest_box, normalise, resize_map
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
+from dgl.predict.postprocess import largest_box, normalise, resize_map
 
 Server = namedtuple("Server", "process url folder")
 
@@ -49,7 +49,7 @@ def stop(server, number=signal.SIGTERM):
     return server.process.returncode, rest
 
 
-class Expected(object):
+class Expected:
     """Maps and boxes of a picture by a direct run of the predictor."""
 
     def __init__(self, predictor, path):

@@ -7,11 +7,11 @@ from deterministic import picture
 from dgl.attribution import METHODS
 from dgl.data.views import demo_input
 from dgl.errors import UserError
-from dgl.map_session import Prediction
-from dgl.predictor import Predictor
+from dgl.predict.map_session import Prediction
+from dgl.predict.predictor import Predictor
 from dgl.serving.engine import Engine
+from dgl.serving.sessions import Visit
 from dgl.serving.shared_weights import SharedPredictor
-from dgl.serving.visits import Visit
 
 
 class Counted(SharedPredictor):
@@ -21,7 +21,7 @@ class Counted(SharedPredictor):
 
     def __call__(self, *args, **kwargs):
         Counted.asked.append(list(kwargs["entries"]))
-        return super(Counted, self).__call__(*args, **kwargs)
+        return super().__call__(*args, **kwargs)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def test_a_class_that_is_not_there(engine, visit, class_index):
         engine.look(visit, 0, [("dgl", "add")], class_index)
 
 
-class Pretended(object):
+class Pretended:
     """In place of a network: maps of ones, and a note of whether it is closed."""
 
     made = []
@@ -152,7 +152,7 @@ def test_few_networks_in_memory(small_vgg, visit):
 def test_scores_that_are_not_finite(small_vgg, visit):
     class Broken(Pretended):
         def __call__(self, *args, **kwargs):
-            prediction = super(Broken, self).__call__(*args, **kwargs)
+            prediction = super().__call__(*args, **kwargs)
             return prediction._replace(logits=np.full((1, 5), np.nan, np.float32))
 
     with Engine([small_vgg], make=Broken) as engine, pytest.raises(UserError, match="not finite"):

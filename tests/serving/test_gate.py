@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dgl.serving.gate import Gate, is_harmless, is_open
+from dgl.serving.middleware import Gate, is_harmless, is_open
 
 FOLDER = "/tmp/dgl-serve-x"
 

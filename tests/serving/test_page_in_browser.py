@@ -23,9 +23,9 @@ from page_visits import (
 from PIL import Image
 
 from dgl.backbones import get_backbone
-from dgl.boxes import iou
-from dgl.predictor import Predictor
-from dgl.shipped import sample_pictures
+from dgl.predict.postprocess import iou
+from dgl.predict.predictor import Predictor
+from dgl.utils.shipped import sample_pictures
 
 pytest.importorskip("gradio")
 pytest.importorskip("playwright.sync_api")
@@ -145,7 +145,7 @@ def test_all_layers(visit, server, first):
     page.wait_for_selector("#dgl-all button")
     assert len(page.query_selector_all("#dgl-all button")) == 18
     for index, layer in ((0, "add"), (4, "pool4")):
-        check_box(page, first.box(layer=layer), "#dgl-all [data-layer='{}']".format(index))
+        check_box(page, first.box(layer=layer), f"#dgl-all [data-layer='{index}']")
     page.click("#dgl-all button[data-layer='4']")
     wait_until_other(page, "layer", "conv5_2")
     page.wait_for_selector("#dgl-one .dgl-three", state="visible")
@@ -170,7 +170,7 @@ def test_two_methods(visit, server, first):
         assert np.abs(np.subtract(boxes, expected)).max() <= 1
         shown = float(data(page, "iou", selector))
         assert shown == pytest.approx(iou(boxes[0], boxes[1])[0, 0], abs=1e-6)
-        assert "{:.3f}".format(shown) in page.inner_text(selector)
+        assert f"{shown:.3f}" in page.inner_text(selector)
     old = data(page, "boxes", selector)
     slide(page, "layer of B", 4)
     boxes = wait_until_other(page, "boxes", old, selector).split(";")
@@ -234,7 +234,7 @@ def test_another_checkpoint(visit, server, small_vgg):
     slide(page, "layer", 4)
     wait_until_other(page, "layer", "conv5_2")
     folder = os.path.basename(os.path.dirname(small_vgg))
-    choose(page, "checkpoint", "{}/birds.npz · VGG16".format(folder))
+    choose(page, "checkpoint", f"{folder}/birds.npz · VGG16")
     wait_until_other(page, "box", old)
     page.wait_for_function(
         "document.querySelector('#dgl-controls').innerText.includes('5 classes')"
@@ -246,7 +246,7 @@ def test_another_checkpoint(visit, server, small_vgg):
 
 def check_layer(page, index, layer):
     """A layer is what everything says, and stays it: sliders that are set may send events of their own."""
-    page.wait_for_selector("#dgl-one .dgl-three[data-layer='{}']".format(layer))
+    page.wait_for_selector(f"#dgl-one .dgl-three[data-layer='{layer}']")
     page.wait_for_timeout(1000)
     assert page.inner_text("#dgl-layer output") == data(page, "layer") == layer
     slider = page.get_by_label("range slider for layer", exact=True)

@@ -32,7 +32,7 @@ def test_a_port_that_is_taken(environment):
     with server_module._listen("127.0.0.1", 0) as taken:
         taken.listen(1)
         port = taken.getsockname()[1]
-        with pytest.raises(UserError, match=r"--port {}: .*; expected .* a free port".format(port)):
+        with pytest.raises(UserError, match=rf"--port {port}: .*; expected .* a free port"):
             serve(Settings(loads=[], port=port))
     assert os.listdir(str(environment)) == []
 
@@ -63,8 +63,27 @@ def test_a_signal_ends_it_in_order(environment, monkeypatch):
     [
         ([], Settings(loads=None)),
         (
-            "--load a b --host 0.0.0.0 --port 0 --keep 1 --queue 5 --max-megabytes 0.5 "
-            "--max-megapixels 2 --gpu -1 --dataset cub".split(),
+            [
+                "--load",
+                "a",
+                "b",
+                "--host",
+                "0.0.0.0",
+                "--port",
+                "0",
+                "--keep",
+                "1",
+                "--queue",
+                "5",
+                "--max-megabytes",
+                "0.5",
+                "--max-megapixels",
+                "2",
+                "--gpu",
+                "-1",
+                "--dataset",
+                "cub",
+            ],
             Settings(["a", "b"], "0.0.0.0", 0, 1, Limits(500000, 2000000), 5, "-1", "cub"),
         ),
     ],

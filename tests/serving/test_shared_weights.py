@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from small_network import values_of, write_npz
 
-from dgl.predictor import Predictor
+from dgl.predict.predictor import Predictor
 from dgl.serving import shared_weights
 from dgl.serving.shared_weights import SharedPredictor
 
-SETTINGS = dict(layers=["0", "2"], methods=["dgl", "cam", "eigencam"], gpu="-1")
+SETTINGS = {"layers": ["0", "2"], "methods": ["dgl", "cam", "eigencam"], "gpu": "-1"}
 
 
 def constants(predictor):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dgl.errors import UserError
-from dgl.serving import visits as visits_module
-from dgl.serving.visits import Visit, Visits, at_most
+from dgl.serving import sessions as visits_module
+from dgl.serving.sessions import Visit, Visits, at_most
 
 SMALL = np.zeros((30, 40, 3), np.uint8)
 

@@ -17,7 +17,8 @@ import numpy as np  # noqa: E402
 
 from dgl.data import flows  # noqa: E402
 from dgl.tf_compat import tf  # noqa: E402
-from dgl.training import horovod_trainer, trainer  # noqa: E402
+from dgl.training import trainer  # noqa: E402
+from dgl.training.distributed import horovod as horovod_trainer  # noqa: E402
 
 from tensorpack.callbacks import Callback  # noqa: E402  isort: skip
 
@@ -51,15 +52,15 @@ def watch_draws(iterate):
 
 
 def main(script, folder, *trainings):
-    os.makedirs(os.path.join(folder, "rank{}".format(RANK)), exist_ok=True)
-    os.chdir(os.path.join(folder, "rank{}".format(RANK)))
+    os.makedirs(os.path.join(folder, f"rank{RANK}"), exist_ok=True)
+    os.chdir(os.path.join(folder, f"rank{RANK}"))
     run = runpy.run_path(script)["main"]
     configure, exchange = trainer.configure, horovod_trainer.RankTrainer.allreduce
     flows.ShuffledDraws.__iter__ = watch_draws(flows.ShuffledDraws.__iter__)
     for flags in trainings:
         flags = flags.split()
         name = flags[flags.index("--logdir") + 1]
-        watch = Watch(os.path.join(folder, "{}-{}.npz".format(name, RANK)))
+        watch = Watch(os.path.join(folder, f"{name}-{RANK}.npz"))
         trainer.configure = lambda *a, watch=watch: configure(*a, callbacks=[watch])
         apart = name.startswith("apart")
         horovod_trainer.RankTrainer.allreduce = (lambda self, grads: grads) if apart else exchange

@@ -6,7 +6,7 @@ import time
 from own_process import hear_signals
 
 from benchmarks.survival import Training
-from dgl.training.keeping import last_checkpoint
+from dgl.training.checkpointing import last_checkpoint
 from dgl.weights import open_checkpoint
 
 _LONGEST = 200  # seconds for whatever is waited for
@@ -19,7 +19,7 @@ class Runs(Training):
 
     def __init__(self, folder):
         self.folder = str(folder)
-        super(Runs, self).__init__(self.folder)
+        super().__init__(self.folder)
 
     def start(self, name, *flags, **options):
         """Start or resume a run; the process, its output piped."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dgl.training.callbacks import EveryEpochs, FiniteLoss, FirstEpoch, StopOnFailure, is_due
-from dgl.training.halt import Halting
+from dgl.training.early_stop import Halting
 
 from tensorpack.callbacks import Callback  # isort: skip
 
@@ -42,7 +42,7 @@ def test_a_loss_that_is_no_number_on_any_tower(value, tower):
     costs[tower] = value
     callback.after_run(None, SimpleNamespace(results=[np.float32(cost) for cost in costs]))
     message = halting.reason.message
-    assert message.startswith("step 11 (epoch 3): the loss is {}; ".format(value))
+    assert message.startswith(f"step 11 (epoch 3): the loss is {value}; ")
     assert "the last good checkpoint is model-8" in message
     assert not halting.reason.keeps
 

@@ -8,8 +8,8 @@ from train_flags import RESNET, parse
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
-from dgl.training import command
-from dgl.training.command import load_split, resolve, run
+from dgl.training import setup as command
+from dgl.training.setup import load_split, resolve, run
 from dgl.weights import save_npz
 
 
@@ -53,8 +53,28 @@ def test_steps(flags, steps):
 def test_the_recipe_has_the_flags():
     recipe, start = resolved(
         parse(
-            *"--batch 12 --base-lr 0.02 --epoch 9 --final-size 96 --lr-epochs 4,6 --towers 3 --seed 5 "
-            "--width 0.25 --norm bn --workers 0".split()
+            *[
+                "--batch",
+                "12",
+                "--base-lr",
+                "0.02",
+                "--epoch",
+                "9",
+                "--final-size",
+                "96",
+                "--lr-epochs",
+                "4,6",
+                "--towers",
+                "3",
+                "--seed",
+                "5",
+                "--width",
+                "0.25",
+                "--norm",
+                "bn",
+                "--workers",
+                "0",
+            ]
         )
     )
     assert start is None
@@ -118,7 +138,7 @@ def test_last_stride_of_resnets():
 
 @pytest.mark.parametrize("towers, batch", [(3, 256), (2, 1), (5, 32)])
 def test_a_batch_that_towers_cannot_share_is_refused(towers, batch):
-    expected = "--batch {}: expected a multiple of {} towers".format(batch, towers)
+    expected = f"--batch {batch}: expected a multiple of {towers} towers"
     with pytest.raises(UserError, match=expected):
         resolved(parse("--batch", batch, "--towers", towers))
 
@@ -130,7 +150,7 @@ def test_negative_workers_are_refused():
 
 @pytest.mark.parametrize("mode", ["resnet50", "resnet50se", "inceptionv3"])
 def test_batch_norm_is_vgg_s_choice_alone(mode):
-    with pytest.raises(UserError, match="--norm bn: {} has none".format(mode)):
+    with pytest.raises(UserError, match=f"--norm bn: {mode} has none"):
         resolved(parse("--norm", "bn"), mode)
 
 
@@ -177,7 +197,7 @@ def test_absent_imagenet_weights_are_asked_for(monkeypatch, tmp_path, mode, file
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("dgl.weights.restore.PRETRAINED_FOLDER", "no_such_folder")
     flags = (flag,) if flag == "--finetune" else (flag, mode)
-    with pytest.raises(UserError, match="fetch {} .* and put it in ".format(file_name)):
+    with pytest.raises(UserError, match=f"fetch {file_name} .* and put it in "):
         resolved(parse(*flags), mode)
 
 
@@ -266,7 +286,7 @@ def boxed(tmp_path):
     rows = [("a.jpg", plain(50), 0, ()), ("b.jpg", plain(90), 2, ())]
     write_list(tmp_path / "boxed", "train", rows)
     box = ((2, 3, 20, 30),)
-    rows = [("{}.jpg".format(n), plain(20 * n), n % 3, box if n else ()) for n in range(12)]
+    rows = [(f"{n}.jpg", plain(20 * n), n % 3, box if n else ()) for n in range(12)]
     write_list(tmp_path / "boxed", "val", rows)
     return tmp_path / "boxed"
 

@@ -4,9 +4,8 @@ import pytest
 
 from dgl.backbones import PAPER_MODES, BuildOptions, get_backbone
 from dgl.tf_compat import tf
-from dgl.training.describe import decay, describe, multiplier
 from dgl.training.model import ClassifierModel
-from dgl.training.recipe import Recipe
+from dgl.training.recipe import Recipe, decay, describe, multiplier
 from dgl.weights.restore import network_variables
 
 from tensorpack.tfutils.tower import TowerContext  # isort: skip
@@ -16,18 +15,18 @@ SIZE = 64
 
 def make_recipe(mode="vgg", classes=200, **changes):
     backbone = get_backbone(mode)
-    settings = dict(
-        mode=mode,
-        options=BuildOptions(classes, backbone.head_name("cub", classes), width=0.125),
-        image_size=SIZE,
-        batch=32,
-        towers=2,
-        steps=1000,
-        epochs=30,
-        base_lr=0.002,
-        multipliers=backbone.gradient_multipliers,
-        weight_decay=backbone.weight_decay,
-    )
+    settings = {
+        "mode": mode,
+        "options": BuildOptions(classes, backbone.head_name("cub", classes), width=0.125),
+        "image_size": SIZE,
+        "batch": 32,
+        "towers": 2,
+        "steps": 1000,
+        "epochs": 30,
+        "base_lr": 0.002,
+        "multipliers": backbone.gradient_multipliers,
+        "weight_decay": backbone.weight_decay,
+    }
     settings.update(changes)
     return Recipe(**settings)
 
@@ -65,13 +64,13 @@ def test_facts():
 @pytest.mark.parametrize(
     "changes, name, fact",
     [
-        (dict(mode="resnet50"), "loss", "mean softmax cross-entropy"),
-        (dict(epochs=10), "rate", "0.002 from epoch 1"),
-        (dict(epochs=11), "rate", "0.002 from epoch 1, 0.0002 from epoch 11"),
-        (dict(lr_epochs=(3,), base_lr=0.5), "rate", "0.5 from epoch 1, 0.05 from epoch 4"),
-        (dict(seed=7), "seed", "7"),
-        (dict(towers=1), "batch", "32"),
-        (dict(workers=0), "workers", "0 processes"),
+        ({"mode": "resnet50"}, "loss", "mean softmax cross-entropy"),
+        ({"epochs": 10}, "rate", "0.002 from epoch 1"),
+        ({"epochs": 11}, "rate", "0.002 from epoch 1, 0.0002 from epoch 11"),
+        ({"lr_epochs": (3,), "base_lr": 0.5}, "rate", "0.5 from epoch 1, 0.05 from epoch 4"),
+        ({"seed": 7}, "seed", "7"),
+        ({"towers": 1}, "batch", "32"),
+        ({"workers": 0}, "workers", "0 processes"),
     ],
 )
 def test_facts_follow_the_recipe(changes, name, fact):
@@ -103,7 +102,7 @@ def test_the_table_has_the_variables_that_training_changes(mode):
     for name, row in table.items():
         assert " {} ".format(" x ".join(map(str, trained[name]))) in row
         assert row.split()[-2:] == [
-            "{:g}".format(value) for value in (multiplier(recipe, name), decay(recipe, name))
+            f"{value:g}" for value in (multiplier(recipe, name), decay(recipe, name))
         ]
 
 

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from dgl.training import epoch_line as module
-from dgl.training.epoch_line import THROUGHPUT, EpochLine, Throughput, duration, epoch_line
+from dgl.training import callbacks as module
+from dgl.training.callbacks import THROUGHPUT, EpochLine, Throughput, duration, epoch_line
 
 VALUES = {
     "xentropy-loss": 1.2344,

@@ -3,10 +3,28 @@
 import pytest
 from train_flags import RESNET, parse
 
-PUBLISHED = (
-    "--gpu --data --logdir --epoch --dataname --steps --final-size --chlast --cub --imagenet "
-    "--classnum --batch --base-lr --stepscale --finetune --depth --mode --laststride --val --load"
-).split()
+PUBLISHED = [
+    "--gpu",
+    "--data",
+    "--logdir",
+    "--epoch",
+    "--dataname",
+    "--steps",
+    "--final-size",
+    "--chlast",
+    "--cub",
+    "--imagenet",
+    "--classnum",
+    "--batch",
+    "--base-lr",
+    "--stepscale",
+    "--finetune",
+    "--depth",
+    "--mode",
+    "--laststride",
+    "--val",
+    "--load",
+]
 
 
 def rejected(capsys, *flags, **parser):
@@ -19,16 +37,47 @@ def rejected(capsys, *flags, **parser):
 
 def test_every_published_flag_parses():
     args = parse(
-        *"--gpu 0,1 --logdir run --epoch 30 --dataname cub --steps 7 --final-size 320 --chlast "
-        "--cub --classnum 201 --batch 32 --base-lr 0.002 --stepscale 2.5 --finetune --depth 101 "
-        "--mode se --laststride 2 --val --load a.npz".split(),
+        *[
+            "--gpu",
+            "0,1",
+            "--logdir",
+            "run",
+            "--epoch",
+            "30",
+            "--dataname",
+            "cub",
+            "--steps",
+            "7",
+            "--final-size",
+            "320",
+            "--chlast",
+            "--cub",
+            "--classnum",
+            "201",
+            "--batch",
+            "32",
+            "--base-lr",
+            "0.002",
+            "--stepscale",
+            "2.5",
+            "--finetune",
+            "--depth",
+            "101",
+            "--mode",
+            "se",
+            "--laststride",
+            "2",
+            "--val",
+            "--load",
+            "a.npz",
+        ],
         **RESNET,
     )
-    expected = dict(
-        gpu="0,1", data="DATA", logdir="run", epoch=30, dataname="cub", steps=7, final_size=320,
-        chlast=True, cub=True, imagenet=False, classnum=201, batch=32, base_lr=0.002,
-        stepscale=2.5, finetune=True, depth=101, mode="se", laststride=2, val=True, load="a.npz",
-    )  # fmt: skip
+    expected = {
+        "gpu": "0,1", "data": "DATA", "logdir": "run", "epoch": 30, "dataname": "cub", "steps": 7, "final_size": 320,
+        "chlast": True, "cub": True, "imagenet": False, "classnum": 201, "batch": 32, "base_lr": 0.002,
+        "stepscale": 2.5, "finetune": True, "depth": 101, "mode": "se", "laststride": 2, "val": True, "load": "a.npz",
+    }  # fmt: skip
     assert {name: getattr(args, name) for name in expected} == expected
     assert {"--" + name.replace("_", "-") for name in expected} | {"--imagenet"} == set(PUBLISHED)
     assert parse("--imagenet").imagenet is True
@@ -76,7 +125,7 @@ def test_published_defaults():
     ],
 )
 def test_a_bad_value_is_refused_with_its_flag(capsys, flags):
-    assert "argument {}: ".format(flags[0]) in rejected(capsys, *flags)
+    assert f"argument {flags[0]}: " in rejected(capsys, *flags)
 
 
 def test_cub_and_imagenet_exclude_each_other(capsys):
@@ -85,7 +134,7 @@ def test_cub_and_imagenet_exclude_each_other(capsys):
 
 @pytest.mark.parametrize("flags", [("--depth", "18"), ("--laststride", "3"), ("--mode", "vgg")])
 def test_resnets_have_their_choices(capsys, flags):
-    assert "argument {}: invalid choice".format(flags[0]) in rejected(capsys, *flags, **RESNET)
+    assert f"argument {flags[0]}: invalid choice" in rejected(capsys, *flags, **RESNET)
 
 
 @pytest.mark.parametrize("text, epochs", [("3", (3,)), ("25,34", (25, 34)), ("", ())])

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from dgl.training.halt import Halting, Reason
+from dgl.training.early_stop import Halting, Reason
 
 from tensorpack.train import StopTraining  # isort: skip
 

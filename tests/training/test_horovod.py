@@ -47,8 +47,8 @@ def finish(process, seconds=SECONDS):
     watchdog.start()
     text = process.communicate()[0].decode("utf-8", "replace")
     watchdog.cancel()
-    assert process.returncode != -signal.SIGKILL, "still running after {} s:\n{}".format(
-        seconds, text[-4000:]
+    assert process.returncode != -signal.SIGKILL, (
+        f"still running after {seconds} s:\n{text[-4000:]}"
     )
     return process.returncode, text
 
@@ -57,8 +57,8 @@ def drive(root, folder, ranks, *trainings):
     """Run trainings one after another in each of ``ranks`` processes."""
     driver = os.path.join(root, "tests", "training", "rank_driver.py")
     flags = [
-        "--data {}/data --final-size 32 --workers 0 --base-lr 0.002 --load {}/start.npz --seed 1 "
-        "--batch {} --steps {} --epoch 1 {}".format(folder, folder, BATCH, STEPS, training)
+        f"--data {folder}/data --final-size 32 --workers 0 --base-lr 0.002 --load {folder}/start.npz --seed 1 "
+        f"--batch {BATCH} --steps {STEPS} --epoch 1 {training}"
         for training in trainings
     ]
     code, text = finish(launch(ranks, [driver, os.path.join(root, SCRIPT), folder] + flags, folder))
@@ -66,7 +66,7 @@ def drive(root, folder, ranks, *trainings):
 
 
 def left_by(folder, name, rank=0):
-    with np.load(str(folder / "{}-{}.npz".format(name, rank))) as archive:
+    with np.load(str(folder / f"{name}-{rank}.npz")) as archive:
         return {key: archive[key] for key in archive.files}
 
 
@@ -88,8 +88,7 @@ def folder(tmp_path_factory):
     # The boxes are for what the chief watches; half of them nobody finds.
     boxes = [((1, 1, 58, 48),), ((20, 20, 24, 24),)]
     rows = [
-        ("{}.jpg".format(i), picture(i + 1, 50, 60), i % CLASSES, boxes[i % 2])
-        for i in range(PICTURES)
+        (f"{i}.jpg", picture(i + 1, 50, 60), i % CLASSES, boxes[i % 2]) for i in range(PICTURES)
     ]
     for name, measured in (("data", 7), ("few", 2)):
         write_list(folder / name, "train", rows)
@@ -129,16 +128,14 @@ def test_all_ranks_have_the_same_weights(two):
 
 def test_two_processes_are_one_on_the_joint_batch(one, two):
     far = distance(one, two[0])
-    print("largest relative difference of a weight: {:.2g}".format(far))
+    print(f"largest relative difference of a weight: {far:.2g}")
     assert far < 1e-5
     assert distance(vgg_variables(CLASSES), one) > 1e-3  # they have moved
 
 
 def test_without_the_exchange_of_gradients_neither_holds(one, apart):
     print(
-        "without the exchange: {:.2g} between ranks, {:.2g} from one process".format(
-            distance(apart[0], apart[1]), distance(one, apart[0])
-        )
+        f"without the exchange: {distance(apart[0], apart[1]):.2g} between ranks, {distance(one, apart[0]):.2g} from one process"
     )
     assert distance(apart[0], apart[1]) > 1e-3
     assert distance(one, apart[0]) > 1e-3
@@ -147,7 +144,7 @@ def test_without_the_exchange_of_gradients_neither_holds(one, apart):
 def test_every_picture_once_in_each_pass_over_both_ranks(one, two):
     slices = [rank["drawn"][: STEPS * BATCH // 2].reshape(STEPS, BATCH // 2) for rank in two]
     joint = np.concatenate(slices, axis=1).ravel()
-    everything = sorted("{}.jpg".format(i) for i in range(PICTURES))
+    everything = sorted(f"{i}.jpg" for i in range(PICTURES))
     for first in range(0, STEPS * BATCH, PICTURES):
         assert sorted(joint[first : first + PICTURES]) == everything
     # And in the order of one process.
@@ -168,7 +165,7 @@ def test_the_chief_watches_what_one_process_watches(folder, one, two):
     log = folder / "rank0" / "train_log" / "two"
     (events,) = [name for name in os.listdir(str(log)) if name.startswith("events.")]
     tags = {v.tag for e in tf.train.summary_iterator(str(log / events)) for v in e.summary.value}
-    assert {"maps/{0} {0}".format(n) for n in range(7)} <= tags
+    assert {f"maps/{n} {n}" for n in range(7)} <= tags
 
 
 def errors_of(folder, name):
@@ -191,8 +188,8 @@ def test_validation_with_fewer_pictures_than_ranks(root, folder, one):
 def run_of(root, folder, name, steps, workers=0, *more):
     """A training in two processes, of one epoch; its state is kept every second or so."""
     flags = "--data data --final-size 32 --base-lr 0.0001 --load start.npz --seed 1 --gpu=-1"
-    flags += " --batch {} --epoch 1 --save-minutes 0.02 --logdir {}".format(BATCH, name)
-    flags += " --steps {} --workers {}".format(steps, workers)
+    flags += f" --batch {BATCH} --epoch 1 --save-minutes 0.02 --logdir {name}"
+    flags += f" --steps {steps} --workers {workers}"
     return launch(2, [os.path.join(root, SCRIPT)] + flags.split() + list(more), folder)
 
 
@@ -213,9 +210,9 @@ def processes_of(rank, name):
     found = []
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open("/proc/{}/environ".format(entry), "rb") as stream:
-                mine = "HOROVOD_RANK={}".format(rank).encode() in stream.read().split(b"\0")
-            with open("/proc/{}/cmdline".format(entry), "rb") as stream:
+            with open(f"/proc/{entry}/environ", "rb") as stream:
+                mine = f"HOROVOD_RANK={rank}".encode() in stream.read().split(b"\0")
+            with open(f"/proc/{entry}/cmdline", "rb") as stream:
                 words = stream.read().split(b"\0")
         except OSError:
             continue
@@ -241,7 +238,7 @@ def ended(process, name):
     """What a run printed that ended early, with an error and in time, leaving no process."""
     begun = time.time()
     code, text = finish(process, 60)
-    print("the run ended after {:.1f} s".format(time.time() - begun))
+    print(f"the run ended after {time.time() - begun:.1f} s")
     assert code != 0, text
     assert not processes_of(0, name) + processes_of(1, name)
     return text
@@ -249,7 +246,7 @@ def ended(process, name):
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_a_killed_rank_ends_the_run_which_can_be_resumed(root, folder, rank):
-    name = "killed{}".format(rank)
+    name = f"killed{rank}"
     process = run_of(root, folder, name, 1000000)
     wait_for(process, b"Model saved to")
     os.kill(processes_of(rank, name)[0], signal.SIGKILL)

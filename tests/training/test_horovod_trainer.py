@@ -4,9 +4,9 @@ import pytest
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf
-from dgl.training import ranks
-from dgl.training.horovod_trainer import share_machine
-from dgl.training.ranks import Ranks
+from dgl.training.distributed import ranks
+from dgl.training.distributed.horovod import share_machine
+from dgl.training.distributed.ranks import Ranks
 
 
 @pytest.mark.parametrize("local, cores", [(1, 0), (2, 3), (4, 1), (12, 1)])

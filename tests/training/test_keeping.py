@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from dgl.training.keeping import last_checkpoint, parts_of, remove_leftovers
+from dgl.training.checkpointing import last_checkpoint, parts_of, remove_leftovers
 
 
 def touch(folder, *names):
@@ -17,7 +17,7 @@ def whole(folder, name):
 
 
 def note(folder, name):
-    text = 'model_checkpoint_path: "{0}"\nall_model_checkpoint_paths: "{0}"\n'.format(name)
+    text = f'model_checkpoint_path: "{name}"\nall_model_checkpoint_paths: "{name}"\n'
     (folder / "checkpoint").write_text(text)
 
 

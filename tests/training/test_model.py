@@ -33,7 +33,7 @@ def make_recipe(mode="vgg", classes=4, multipliers=(), **options):
     )
 
 
-class Graph(object):
+class Graph:
     """A training tower in a graph of its own, one session, the batch above as its feed."""
 
     def __init__(self, recipe, values=None, minimise=False):

@@ -16,7 +16,7 @@ import pytest
 from small_network import values_of, write_tensorflow
 from tiny import plain, write_list
 
-from dgl.backbones.base import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 from dgl.weights import open_checkpoint
 
 SIZE = 64
@@ -37,7 +37,7 @@ def one_step(root, folder, mode):
     """Run the published command for a step; (values before, values after, statistics)."""
     for split in ("train", "val"):
         rows = [
-            ("{}.png".format(label), plain(np.array(colour, "uint8"), 60, 80), label, ())
+            (f"{label}.png", plain(np.array(colour, "uint8"), 60, 80), label, ())
             for label, colour in zip(LABELS, COLOURS)
         ]
         write_list(folder / "data", split, rows, name="const4")
@@ -46,10 +46,31 @@ def one_step(root, folder, mode):
     load = write_tensorflow(folder / "start" / "model-7", before)
     script, *flags = SCRIPTS[mode].split()
     command = [sys.executable, os.path.join(root, "train_code", script)] + flags
-    command += (
-        "--cub --data data --dataname const4 --classnum 200 --base-lr 0.002 --batch 4".split()
-    )
-    command += "--steps 1 --epoch 1 --logdir L --final-size 64 --gpu=-1 --load".split() + [load]
+    command += [
+        "--cub",
+        "--data",
+        "data",
+        "--dataname",
+        "const4",
+        "--classnum",
+        "200",
+        "--base-lr",
+        "0.002",
+        "--batch",
+        "4",
+    ]
+    command += [
+        "--steps",
+        "1",
+        "--epoch",
+        "1",
+        "--logdir",
+        "L",
+        "--final-size",
+        "64",
+        "--gpu=-1",
+        "--load",
+    ] + [load]
     subprocess.run(command, cwd=str(folder), check=True, stderr=subprocess.DEVNULL)
     checkpoint = open_checkpoint(str(folder / "train_log" / "L"))
     after = {name: checkpoint.read(name) for name in before}

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from dgl.errors import UserError
-from dgl.training import ranks
-from dgl.training.ranks import (
+from dgl.training.distributed import ranks
+from dgl.training.distributed.ranks import (
     ALONE,
     Ranks,
     agree_on,
@@ -42,14 +42,14 @@ def test_the_launcher_tells_how_many(environment, expected):
 
 @pytest.mark.parametrize("text", ["", "four", "0", "-2", "1.5"])
 def test_a_size_that_is_no_number_is_refused(text):
-    with pytest.raises(UserError, match="HOROVOD_SIZE={}: expected a number".format(text)):
+    with pytest.raises(UserError, match=f"HOROVOD_SIZE={text}: expected a number"):
         launched_size({"HOROVOD_SIZE": text})
 
 
 def test_a_process_by_itself_is_alone_without_horovod():
-    code = "import sys; from dgl.training.ranks import *; "
+    code = "import sys; from dgl.training.distributed.ranks import *; "
     code += "r = find_ranks(); assert r == ALONE and agree_on(r, 7) == 7; "
-    code += "from dgl.training.together import JointHalting; JointHalting(r); "
+    code += "from dgl.training.distributed.sync import JointHalting; JointHalting(r); "
     code += "assert 'horovod' not in sys.modules"
     root = os.path.dirname(os.path.dirname(os.path.dirname(ranks.__file__)))
     clean = {k: v for k, v in os.environ.items() if k not in dict(ranks._SIZES)}
@@ -66,7 +66,7 @@ def test_several_processes_without_horovod_are_told_in_one_line(monkeypatch):
 
 
 def test_several_processes_that_horovod_does_not_know_of_are_refused(monkeypatch):
-    class Lonely(object):
+    class Lonely:
         """Horovod built with Gloo, below a launcher that it does not know."""
 
         @staticmethod

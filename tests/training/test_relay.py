@@ -30,7 +30,7 @@ def test_a_signal_reaches_the_child_and_its_exit_code_comes_back(root, number):
     process = relayed(root, CHILD)
     assert process.stdout.readline() == b"ready\n"
     os.kill(process.pid, number)
-    assert process.communicate()[0].decode() == "asked by {}\n".format(int(number))
+    assert process.communicate()[0].decode() == f"asked by {int(number)}\n"
     assert process.returncode == 40 + number
 
 

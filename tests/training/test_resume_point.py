@@ -65,7 +65,7 @@ def write_checkpoint(folder, step, classes=3, with_step=True):
         saved = {name: tf.Variable(value) for name, value in values.items()}
         session.run(tf.global_variables_initializer())
         tf.train.Saver(saved).save(session, str(folder / "model"), step, write_meta_graph=False)
-    return str(folder / "model-{}".format(step))
+    return str(folder / f"model-{step}")
 
 
 def test_rows_of_later_steps_are_dropped(tmp_path, recipe):
@@ -82,8 +82,8 @@ def test_nothing_to_resume(tmp_path, recipe):
 @pytest.mark.parametrize(
     "settings, text",
     [
-        (dict(classes=4), "another network than --mode vgg"),
-        (dict(with_step=False), "has no global_step; expected a checkpoint of a training"),
+        ({"classes": 4}, "another network than --mode vgg"),
+        ({"with_step": False}, "has no global_step; expected a checkpoint of a training"),
     ],
 )
 def test_what_cannot_go_on_is_told(tmp_path, recipe, settings, text):

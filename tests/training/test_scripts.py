@@ -7,13 +7,31 @@ import sys
 
 import pytest
 
-from dgl.training import command
+from dgl.training import setup as command
 
 SCRIPTS = ("dgl_vgg.py", "dgl_resnet.py", "dgl_inceptionv3.py")
-PUBLISHED = (
-    "--gpu --data --logdir --epoch --dataname --steps --final-size --chlast --cub --imagenet "
-    "--classnum --batch --base-lr --stepscale --finetune --depth --mode --laststride --val --load"
-).split()
+PUBLISHED = [
+    "--gpu",
+    "--data",
+    "--logdir",
+    "--epoch",
+    "--dataname",
+    "--steps",
+    "--final-size",
+    "--chlast",
+    "--cub",
+    "--imagenet",
+    "--classnum",
+    "--batch",
+    "--base-lr",
+    "--stepscale",
+    "--finetune",
+    "--depth",
+    "--mode",
+    "--laststride",
+    "--val",
+    "--load",
+]
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
@@ -51,9 +69,8 @@ def test_a_script_ends_with_one_line_on_bad_input(root, tmp_path):
     done = subprocess.run(
         command_line + ["--data", "nowhere"],
         cwd=str(tmp_path),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 1
     assert done.stderr == "error: nowhere: no such folder; expected a data set\n"

@@ -52,7 +52,7 @@ def checkpoint(tmp_path):
     ],
 )
 def test_pick_head(mode, brought, data_set, classes, expected):
-    shapes = {"{}/W".format(head): (64, width) for head, width in brought.items()}
+    shapes = {f"{head}/W": (64, width) for head, width in brought.items()}
     assert pick_head(get_backbone(mode), shapes, data_set, classes) == expected
 
 
@@ -130,7 +130,7 @@ def test_a_long_list_of_absent_variables_is_cut(checkpoint):
     start = start_from(VGG, checkpoint(variables), options(), 32)
     assert str(start).endswith(
         "conv1_1/W, conv1_1/b, conv1_2/W, conv1_2/b, conv2_1/W, conv2_1/b, "
-        "conv2_2/W, conv2_2/b and {} more".format(len(start.fresh) - 8)
+        f"conv2_2/W, conv2_2/b and {len(start.fresh) - 8} more"
     )
 
 
@@ -173,7 +173,7 @@ def test_a_wrong_shape_below_the_head_is_named(checkpoint):
 
 def test_another_width_is_refused(checkpoint):
     below = len(vgg_shapes(4)) - 2  # the head may have any shape
-    expected = "does not fit --mode vgg: conv1_1/W .* and {} more$".format(below - 4)
+    expected = f"does not fit --mode vgg: conv1_1/W .* and {below - 4} more$"
     with pytest.raises(UserError, match=expected):
         start_from(VGG, checkpoint(vgg_variables(4)), options(width=0.25), 32)
 
@@ -211,7 +211,7 @@ NEW_LAYERS = {
     "resnet50": ["linearcub/W", "linearcub/b"],
     "resnet50se": ["linearcub/W", "linearcub/b"],
     "inceptionv3": [
-        "InceptionV3/Logits/{}/{}".format(layer, kind)
+        f"InceptionV3/Logits/{layer}/{kind}"
         for layer in ("add2", "add1", "Conv2d_1c_1x1_200")
         for kind in ("weights", "biases")
     ],

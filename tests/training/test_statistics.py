@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from dgl.errors import UserError
-from dgl.training.halt import Halting
+from dgl.training.early_stop import Halting
 from dgl.training.statistics import Statistics, read_rows, write_rows
 
 from tensorpack.callbacks.monitor import JSONWriter  # isort: skip

@@ -50,7 +50,7 @@ def stop(runs, name, number):
     assert process.returncode == 128 + number, text[-3000:]
     assert "Traceback" not in text
     assert len(children) >= 2
-    assert not any(os.path.exists("/proc/{}".format(child)) for child in children)
+    assert not any(os.path.exists(f"/proc/{child}") for child in children)
     return text
 
 
@@ -61,7 +61,7 @@ def test_sigterm_keeps_the_state_and_the_run_goes_on_with_it(runs):
     step = runs.progress("term")
     assert runs.steps < step < runs.steps * runs.epochs
     code, text = runs.finish("term")
-    assert code == 0 and "global_step={}".format(step) in text, text[-3000:]
+    assert code == 0 and f"global_step={step}" in text, text[-3000:]
     assert_same_results(runs, "whole", "term")
 
 
@@ -98,9 +98,9 @@ def test_a_loss_that_is_no_number_ends_training(runs):
     assert code == 1 and "Traceback" not in text, text[-3000:]
     (line,) = error_lines(text)
     last = runs.steps * runs.epochs
-    assert "epoch {}".format(runs.epochs + 1) in line and "step {}".format(last + 2) in line
+    assert f"epoch {runs.epochs + 1}" in line and f"step {last + 2}" in line
     assert "the loss is nan" in line or "the loss is inf" in line
-    assert "the last good checkpoint is train_log/runnan/model-{};".format(last) in line
+    assert f"the last good checkpoint is train_log/runnan/model-{last};" in line
     after = runs.last("nan")
     assert all(np.array_equal(before[name], after[name]) for name in before)
     assert all(np.isfinite(value).all() for value in after.values())
@@ -118,8 +118,8 @@ def test_weights_that_are_no_numbers_are_not_kept(runs):
 def assert_full_disk_is_told(runs, name, code, text, word):
     assert code == 1 and "Traceback" not in text, text[-3000:]
     (line,) = error_lines(text)
-    assert "cannot be written ({})".format(word) in line
-    assert "the last good checkpoint is train_log/run{}/model-".format(name) in line
+    assert f"cannot be written ({word})" in line
+    assert f"the last good checkpoint is train_log/run{name}/model-" in line
     assert not [n for n in os.listdir(runs.out(name)) if "tempstate" in n or "_temp" in n]
 
 
@@ -131,7 +131,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(runs):
     shell = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
     probe = subprocess.run(shell + [_DISK + " true"], cwd=folder, stderr=subprocess.PIPE)
     if probe.returncode:
-        pytest.skip("no file system can be mounted here: {}".format(probe.stderr.decode()))
+        pytest.skip(f"no file system can be mounted here: {probe.stderr.decode()}")
     # The file system goes with the process, so what is left in it is shown by the same shell.
     command = small.command("full") + ["--workers", "2"]
     script = _DISK.replace(" exec", "") + ' { "$@"; echo code $?; ls -a train_log/runfull; }'
@@ -184,7 +184,7 @@ def test_another_network_does_not_go_on(runs):
 
 def test_a_damaged_checkpoint_is_told_before_anything_changes(runs):
     shutil.copytree(runs.out("whole"), runs.out("damaged"))
-    prefix = os.path.join(runs.out("damaged"), "model-{}".format(runs.steps * runs.epochs))
+    prefix = os.path.join(runs.out("damaged"), f"model-{runs.steps * runs.epochs}")
     with open(prefix + ".data-00000-of-00001", "r+b") as stream:
         stream.seek(100000)
         stream.write(b"\xff" * 100)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from dgl.training.halt import Reason
-from dgl.training.ranks import ALONE
-from dgl.training.together import JointHalting, TogetherFlag, code_of, reason_of
+from dgl.training.distributed.ranks import ALONE
+from dgl.training.distributed.sync import JointHalting, TogetherFlag, code_of, reason_of
+from dgl.training.early_stop import Reason
 
 from tensorpack.train import StopTraining  # isort: skip
 

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.slow
 CLASSES = 4
 # Two steps an epoch; the rate falls after epoch 2, the place of the interruption.
 STEPS = 2
-COMMON = "--final-size 32 --steps {} --lr-epochs 2 --workers 0 --base-lr 0.002".format(STEPS)
+COMMON = f"--final-size 32 --steps {STEPS} --lr-epochs 2 --workers 0 --base-lr 0.002"
 
 # Each training has its own graph; tensorpack's log folder is set anew by every one.
 DRIVER = """
@@ -46,7 +46,7 @@ SCRIPT = os.path.join("train_code", "dgl_vgg.py")
 
 def train(root, folder, *trainings):
     """Run trainings one after another in one new process in ``folder``; returns what it printed."""
-    flags = ["--data data {} {}".format(COMMON, training) for training in trainings]
+    flags = [f"--data data {COMMON} {training}" for training in trainings]
     return execute(folder, ["-c", DRIVER, os.path.join(root, SCRIPT)] + flags)
 
 
@@ -95,7 +95,7 @@ def files_of(folder):
 def folder(tmp_path_factory):
     """Working folder: ``data`` with a picture a class, ``half`` with the first two, ``start.npz``."""
     folder = tmp_path_factory.mktemp("train")
-    rows = [("{}.jpg".format(i), picture(i + 1, 50, 60), i, ()) for i in range(CLASSES)]
+    rows = [(f"{i}.jpg", picture(i + 1, 50, 60), i, ()) for i in range(CLASSES)]
     write_list(folder / "data", "train", rows)
     write_list(folder / "data", "val", rows)
     write_list(folder / "half", "train", rows[:2])
@@ -131,7 +131,7 @@ def towers(root, folder):
 
 def test_what_a_run_leaves(runs):
     names = os.listdir(str(runs["logs"] / "straight"))
-    last = ["model-{}.{}".format(4 * STEPS, end) for end in ("index", "data-00000-of-00001")]
+    last = [f"model-{4 * STEPS}.{end}" for end in ("index", "data-00000-of-00001")]
     # Only the last checkpoint and the best one are kept.
     assert sorted(n for n in names if n.startswith("model-")) == sorted(last)
     assert "min-val-error-top1.index" in names
@@ -255,7 +255,7 @@ def test_one_tower_on_half_of_the_pictures_is_not(towers):
 def test_a_trained_checkpoint_can_be_measured_by_name(root, folder, runs):
     text = train(root, folder, "--val --load train_log/straight/min-val-error-top1")
     error = 100 * stats(runs["logs"] / "straight")[4]["val-error-top1"]
-    assert "top1_error: {}".format(error) in text
+    assert f"top1_error: {error}" in text
     assert "images: 4" in text
 
 
@@ -264,7 +264,7 @@ def test_a_seed_repeats_a_run_to_the_bit(root, folder):
     for name in ("one", "other", "another"):
         seed = 6 if name == "another" else 5
         flags = "--data data --final-size 32 --width 0.125 --workers 2 --batch 3 --gpu=-1 --epoch 2"
-        flags += " --steps 5 --logdir {} --seed {}".format(name, seed)
+        flags += f" --steps 5 --logdir {name} --seed {seed}"
         execute(folder, [os.path.join(root, SCRIPT)] + flags.split())
     one, other, another = (
         load_last(folder / "train_log" / name) for name in ("one", "other", "another")
@@ -277,8 +277,20 @@ def test_a_seed_repeats_a_run_to_the_bit(root, folder):
 def test_a_killed_decoder_ends_the_run_with_one_line(root, folder):
     """Neither success nor a wait for ever, and nothing left running."""
     command = [sys.executable, os.path.join(root, SCRIPT)]
-    command += "--data data --final-size 32 --width 0.125 --workers 2 --batch 2 --gpu=-1".split()
-    command += "--steps 100000 --epoch 1 --logdir killed".split()
+    command += [
+        "--data",
+        "data",
+        "--final-size",
+        "32",
+        "--width",
+        "0.125",
+        "--workers",
+        "2",
+        "--batch",
+        "2",
+        "--gpu=-1",
+    ]
+    command += ["--steps", "100000", "--epoch", "1", "--logdir", "killed"]
     run = subprocess.Popen(
         command, cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
@@ -297,7 +309,7 @@ def test_a_killed_decoder_ends_the_run_with_one_line(root, folder):
     (error,) = [line for line in lines if line.startswith("error: ")]
     assert "a process that decodes pictures ended by itself (exit code -9)" in error
     assert "--resume" in error and "Traceback" not in text, text
-    assert not any(os.path.exists("/proc/{}".format(process)) for process in decoders)
+    assert not any(os.path.exists(f"/proc/{process}") for process in decoders)
 
 
 def _children(parent):
@@ -305,7 +317,7 @@ def _children(parent):
     found = []
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open("/proc/{}/stat".format(entry)) as stream:
+            with open(f"/proc/{entry}/stat") as stream:
                 if int(stream.read().rpartition(")")[2].split()[1]) == parent:
                     found.append(int(entry))
         except OSError:

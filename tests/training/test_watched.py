@@ -7,7 +7,7 @@ import pytest
 from dgl.backbones import get_backbone
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
-from dgl.training.watched import (
+from dgl.training.attention_images import (
     choose_watching,
     labels_only,
     measured_by_default,
@@ -21,7 +21,7 @@ BOX = ((1.0, 2.0, 30.0, 40.0),)
 def make_samples(sizes, boxes=BOX):
     """``sizes[c]`` samples of class ``c``, class after class, as CUB's list has them."""
     return [
-        Sample("{}/{}.jpg".format(label, n), "/{}/{}.jpg".format(label, n), label, boxes)
+        Sample(f"{label}/{n}.jpg", f"/{label}/{n}.jpg", label, boxes)
         for label, size in enumerate(sizes)
         for n in range(size)
     ]

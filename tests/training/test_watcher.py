@@ -1,7 +1,6 @@
 """What watches a training: the graph that it adds; pictures and maps that are no good."""
 
 import json
-from collections import OrderedDict
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,10 +11,10 @@ from watched_pictures import CLASSES, SIZE, WATCHED, rows_of
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.data.layouts import load_data
 from dgl.tf_compat import tf
+from dgl.training.attention_callback import Watcher
+from dgl.training.attention_images import Watching, choose_watching
 from dgl.training.model import ClassifierModel
 from dgl.training.recipe import Recipe
-from dgl.training.watched import Watching, choose_watching
-from dgl.training.watching import Watcher
 
 from tensorpack.tfutils.tower import TowerContext  # isort: skip
 
@@ -63,7 +62,7 @@ def test_every_network_can_be_watched_without_a_variable_more(built, mode, data_
     assert all(1 <= rows == columns < 96 for rows, columns in sides.values())
 
 
-class Session(object):
+class Session:
     """In place of a session: the same map for every picture, or an error."""
 
     def __init__(self, error=None):
@@ -74,7 +73,7 @@ class Session(object):
         if self._error is not None:
             raise self._error
         ramp = np.linspace(0, 1, 36).reshape(6, 6)
-        return OrderedDict((layer, [ramp] * len(feed["image"])) for layer in fetches)
+        return {layer: [ramp] * len(feed["image"]) for layer in fetches}
 
 
 @pytest.fixture
@@ -82,7 +81,8 @@ def looked(tmp_path, monkeypatch):
     """Let a watcher look on twice, at pictures of which some are damaged."""
     warnings = []
     monkeypatch.setattr(
-        "dgl.training.watching.logger.warning", lambda text, *args: warnings.append(text % args)
+        "dgl.training.attention_callback.logger.warning",
+        lambda text, *args: warnings.append(text % args),
     )
 
     def look(session, damaged=()):
@@ -122,7 +122,7 @@ def test_a_picture_that_cannot_be_read_is_named_once_and_left_out(looked):
 
 def test_without_a_picture_there_is_no_scalar(looked):
     session = Session()
-    tags, scalars, warnings = looked(session, damaged=["{}.png".format(n) for n in range(8)])
+    tags, scalars, warnings = looked(session, damaged=[f"{n}.png" for n in range(8)])
     assert (tags, scalars, session.fed, len(warnings)) == ([], [], [], 6)
 
 

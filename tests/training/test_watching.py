@@ -8,7 +8,6 @@ import os
 import re
 import subprocess
 import sys
-from collections import OrderedDict
 from types import SimpleNamespace
 
 import cv2
@@ -18,23 +17,23 @@ from tiny import write_list
 from watched_pictures import CLASSES, SIZE, WATCHED, rows_of
 
 from benchmarks.watching import draw, read_events, share_of_time
-from dgl.boxes import normalise, resize_map
 from dgl.data.image_io import read_image
 from dgl.data.layouts import load_data
 from dgl.data.views import GEOMETRIES
-from dgl.evaluation.fixed_threshold import FixedThresholdEvaluator
-from dgl.predictor import Predictor
-from dgl.rendering.overlay import draw_boxes, overlay
+from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
+from dgl.predict.overlay import draw_boxes, overlay
+from dgl.predict.postprocess import normalise, resize_map
+from dgl.predict.predictor import Predictor
 from dgl.tf_compat import tf
+from dgl.training.attention_images import choose_watching
 from dgl.training.statistics import read_rows
-from dgl.training.watched import choose_watching
 from dgl.weights import open_checkpoint
 
 STEPS, EPOCHS = 2, 3
 COMMON = (
-    "--width 0.125 --norm bn --final-size {} --batch 4 --steps {} --workers 0 --base-lr 0.02 --gpu=-1 "
-    "--seed 3 --lr-epochs 2 --watch {} "
-).format(SIZE, STEPS, WATCHED)
+    f"--width 0.125 --norm bn --final-size {SIZE} --batch 4 --steps {STEPS} --workers 0 --base-lr 0.02 --gpu=-1 "
+    f"--seed 3 --lr-epochs 2 --watch {WATCHED} "
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +43,16 @@ def runs(root, tmp_path_factory):
     for split in ("train", "val"):
         write_list(folder / "data", split, rows_of(12))
         write_list(folder / "plain", split, rows_of(6, boxes=((),)))
-    trainings = OrderedDict(
-        [
-            ("whole", "--data data --epoch {} --watch-layer 1 2".format(EPOCHS)),
-            ("parts", "--data data --epoch 2 --watch-layer 1 2"),
-            ("parts ", "--data data --epoch {} --watch-layer 1 2 --resume".format(EPOCHS)),
-            ("off", "--data data --epoch {} --watch 0".format(EPOCHS)),
-            ("plain", "--data plain --epoch 2"),
-        ]
-    )
+    trainings = {
+        "whole": f"--data data --epoch {EPOCHS} --watch-layer 1 2",
+        "parts": "--data data --epoch 2 --watch-layer 1 2",
+        "parts ": f"--data data --epoch {EPOCHS} --watch-layer 1 2 --resume",
+        "off": f"--data data --epoch {EPOCHS} --watch 0",
+        "plain": "--data plain --epoch 2",
+    }
     driver = os.path.join(root, "tests", "training", "watch_driver.py")
     command = [sys.executable, driver, os.path.join(root, "train_code", "dgl_vgg.py")]
-    command += [
-        COMMON + "--logdir {} {}".format(name.strip(), flags) for name, flags in trainings.items()
-    ]
+    command += [COMMON + f"--logdir {name.strip()} {flags}" for name, flags in trainings.items()]
     done = subprocess.run(
         command, cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300
     )
@@ -69,7 +64,7 @@ def runs(root, tmp_path_factory):
 
 def events(folder):
     """(tag -> step -> RGB picture, tag -> step -> scalar) of every event file."""
-    images, scalars = OrderedDict(), OrderedDict()
+    images, scalars = {}, {}
     for name in sorted(os.listdir(str(folder))):
         if not name.startswith("events.out.tfevents"):
             continue
@@ -90,7 +85,7 @@ def by_epoch(folder):
     return {row["epoch_num"]: row for row in read_rows(str(folder)) if row["epoch_num"] > 0}
 
 
-class Again(object):
+class Again:
     """The watched pictures of run ``whole``, computed anew from its last checkpoint."""
 
     def __init__(self, runs):
@@ -213,7 +208,7 @@ def test_the_figure_of_the_event_file(runs, tmp_path):
     """A column an epoch beside the picture, and a share that is one."""
     images, times = read_events(str(runs.logs / "whole"))
     assert {tag: sorted(found) for tag, found in images.items()} == {
-        "maps/{0} {0}".format(n): [STEPS, 2 * STEPS, 3 * STEPS] for n in range(WATCHED)
+        f"maps/{n} {n}": [STEPS, 2 * STEPS, 3 * STEPS] for n in range(WATCHED)
     }
     assert 0 < share_of_time(times) < 1
     rows = list(by_epoch(runs.logs / "whole").values())

@@ -1,8 +1,8 @@
 """Flags of a training script, parsed."""
 
-from dgl.training.flags import make_parser
+from dgl.cli.train_flags import make_parser
 
-RESNET = dict(modes=("resnet", "se"), depths=(50, 101, 152))
+RESNET = {"modes": ("resnet", "se"), "depths": (50, 101, 152)}
 
 
 def parse(*flags, **parser):

@@ -9,6 +9,6 @@ BOXES = (((2, 2, 57, 47),), ((20, 20, 26, 26),), ((30, 1, 55, 45), (4, 4, 50, 44
 
 def rows_of(count, boxes=BOXES):
     return [
-        ("{}.png".format(n), picture(n + 1, 50, 60), n % CLASSES, boxes[n % len(boxes)])
+        (f"{n}.png", picture(n + 1, 50, 60), n % CLASSES, boxes[n % len(boxes)])
         for n in range(count)
     ]

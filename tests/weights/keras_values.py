@@ -1,7 +1,5 @@
 """What the tests of Keras's files store."""
 
-from collections import OrderedDict
-
 import h5py
 import numpy as np
 
@@ -12,9 +10,7 @@ LAYERS = [
     ("block1_conv1", [("kernel", KERNEL), ("bias", np.arange(4, dtype="float32"))]),
     ("a_norm", [("gamma", np.ones(4, "float32")), ("moving_variance", np.full(4, 2, "float32"))]),
 ]
-VALUES = OrderedDict(
-    ("{}/{}".format(layer, name), array) for layer, weights in LAYERS for name, array in weights
-)
+VALUES = {f"{layer}/{name}": array for layer, weights in LAYERS for name, array in weights}
 
 
 def write_by_hand(path, fill):

@@ -4,8 +4,6 @@ Variables are made under this project's names by ``small_network``; here each pu
 down, apart from the converter, which has to find the way back.
 """
 
-from collections import OrderedDict
-
 import numpy as np
 from deterministic import value
 from foreign_files import write_keras
@@ -26,17 +24,17 @@ OWN = ("add/", "linear/", "InceptionV3/Logits/")
 
 def variables_of(mode, width=WIDTH):
     """Variables of a network with gammas and averages that are no trivial numbers."""
-    return OrderedDict(values_of(mode, SIZE, width=width, classes=CLASSES))
+    return dict(values_of(mode, SIZE, width=width, classes=CLASSES))
 
 
 def published_part(mode, width=WIDTH):
     """Those that a publisher's file has too, under this project's names."""
     own = OWN if mode in ("vgg", "inceptionv3") else ()
-    return OrderedDict(
-        (name, array)
+    return {
+        name: array
         for name, array in variables_of(mode, width).items()
         if not name.startswith(own or ("?",))
-    )
+    }
 
 
 def random(name, shape):
@@ -46,7 +44,7 @@ def random(name, shape):
 
 def zoo(mode, width=WIDTH):
     """Tensorpack's model zoo: (name -> array)."""
-    values = OrderedDict(published_part(mode, width))
+    values = dict(published_part(mode, width))
     if mode == "vgg":
         top = values["conv5_3/b"].size
         for name, shape in (("fc6", (4 * top, 16)), ("fc7", (16, 16)), ("fc8", (16, CLASSES))):
@@ -58,9 +56,9 @@ def zoo(mode, width=WIDTH):
 
 def slim(width=WIDTH):
     """TF-slim's Inception-V3."""
-    values = OrderedDict(published_part("inceptionv3", width))
+    values = dict(published_part("inceptionv3", width))
     for name in ("AuxLogits/Conv2d_1b_1x1", "Mixed_7a/Branch_0/Conv2d_0a_1x1"):
-        values["InceptionV3/{}/weights".format(name)] = random(name, (1, 1, 4, 8))
+        values[f"InceptionV3/{name}/weights"] = random(name, (1, 1, 4, 8))
     values["InceptionV3/Logits/Conv2d_1c_1x1/weights"] = random("top", (1, 1, 8, 1001))
     values["InceptionV3/Logits/Conv2d_1c_1x1/biases"] = np.zeros(1001, "float32")
     values["global_step"] = np.array(5000)
@@ -69,7 +67,7 @@ def slim(width=WIDTH):
 
 def torchvision(mode, width=WIDTH):
     """Torchvision's state dict, in PyTorch's layout."""
-    values, positions = OrderedDict(), iter(VGG_POSITIONS)
+    values, positions = {}, iter(VGG_POSITIONS)
     endings = {
         "bn/gamma": "weight",
         "bn/beta": "bias",
@@ -86,14 +84,14 @@ def torchvision(mode, width=WIDTH):
             if parts[1] == "W":
                 position = next(positions)
             kind = "weight" if parts[1] == "W" else "bias"
-            values["features.{}.{}".format(position, kind)] = array
+            values[f"features.{position}.{kind}"] = array
             continue
         if parts[0] == "linear":
             values["fc." + ("weight" if parts[1] == "W" else "bias")] = array
             continue
         prefix, layer, rest = "", parts[0], "/".join(parts[1:])
         if layer.startswith("group"):
-            prefix = "layer{}.{}.".format(int(layer[5:]) + 1, parts[1][5:])
+            prefix = f"layer{int(layer[5:]) + 1}.{parts[1][5:]}."
             layer, rest = parts[2], "/".join(parts[3:])
         number = {"conv0": "1", "convshortcut": ""}.get(layer, layer[-1])
         if rest == "W":
@@ -115,7 +113,7 @@ def keras_vgg(width=WIDTH, top=True):
     layers, values = [("input_1", [])], published_part("vgg", width)
     for name in [name for name in values if name.endswith("/W")]:
         block, index = name[4], name[6]
-        layer = "block{}_conv{}".format(block, index)
+        layer = f"block{block}_conv{index}"
         bias = values[name[:-1] + "b"]
         layers.append((layer, [("kernel", values[name]), ("bias", bias)]))
     if top:
@@ -129,7 +127,7 @@ def keras_inception(width=WIDTH, first=0, after=24):
     numbers = iter(range(first, 1000))
 
     def numbered(kind, number):
-        return "{}_{}".format(kind, number) if number else kind
+        return f"{kind}_{number}" if number else kind
 
     for name in [name for name in values if name.endswith("/weights")]:
         number, norm = next(numbers), name[: -len("weights")] + "BatchNorm/"

@@ -77,7 +77,7 @@ def test_npz_with_and_without_output_numbers(tmp_path, suffix):
 
 def test_folder_takes_the_newest(tmp_path):
     for step in (1, 2):
-        write_tensorflow(tmp_path / "model-{}".format(step), {"b": np.full(3, step, "float32")})
+        write_tensorflow(tmp_path / f"model-{step}", {"b": np.full(3, step, "float32")})
     # The state file names the last one written, whatever the names' order.
     write_tensorflow(tmp_path / "model-0", {"b": np.full(3, 9, "float32")})
     assert read_all(tmp_path)["b"][0] == 9
@@ -279,7 +279,7 @@ def test_npz_with_a_changed_byte_is_refused_or_harmless(tmp_path, save):
     assert refused > 0.5 * len(data) / 7
 
 
-class _Trap(object):
+class _Trap:
     def __init__(self, path):
         self.path = path
 

@@ -1,7 +1,6 @@
 """The converter's command: what it prints, where it writes, what it refuses."""
 
 import os
-from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -57,8 +56,8 @@ def test_the_command(here, capsys, mode, out):
     assert main([path]) == 0
     out = os.path.join("pretrain_model", out)
     printed = capsys.readouterr().out
-    assert printed.startswith("wrote {}: ".format(out)) and printed.count("\n") == 1
-    assert "torchvision for --mode {}, {} variables".format(mode, len(published_part(mode)))
+    assert printed.startswith(f"wrote {out}: ") and printed.count("\n") == 1
+    assert f"torchvision for --mode {mode}, {len(published_part(mode))} variables"
     assert (
         "({} that the network does not use left out)".format(2 if mode == "vgg" else 53) in printed
     )
@@ -105,7 +104,7 @@ def test_out_is_not_overwritten(tmp_path, vgg):
     path, out = write_pth(tmp_path / "a.pth", vgg), str(tmp_path / "b.npz")
     convert(path, out)
     assert refusal(path, out=out) == (
-        "{}: exists; name another file with --out, or overwrite it with --force".format(out)
+        f"{out}: exists; name another file with --out, or overwrite it with --force"
     )
     assert convert(path, out, force=True).out == out
 
@@ -205,7 +204,7 @@ def test_a_first_layer_that_is_none(tmp_path, vgg):
 def claiming(shape, stem="features.0.weight"):
     """A checkpoint whose first layer claims more than there is."""
     values = torchvision("vgg")
-    shapes = OrderedDict((name, array.shape) for name, array in values.items())
+    shapes = {name: array.shape for name, array in values.items()}
     shapes[stem] = shape
     return Checkpoint("claims.pth", shapes, values.__getitem__)
 
@@ -215,7 +214,7 @@ def test_a_first_layer_of_absurd_width(monkeypatch, channels):
     opened = claiming((channels, 3, 3, 3))
     monkeypatch.setattr(convert_module, "open_checkpoint", lambda path: opened)
     message = refusal("claims.pth")
-    assert "claims.pth: features.0.weight is [{}, 3, 3, 3], expected ".format(channels) in message
+    assert f"claims.pth: features.0.weight is [{channels}, 3, 3, 3], expected " in message
     assert message.endswith("with 1 to 1024 output channels")
 
 
@@ -227,12 +226,12 @@ def test_the_widest_first_layer_is_compared_with_the_rest(monkeypatch):
 @pytest.mark.parametrize("classes", [0, 10**9, 10**18, 2**63])
 def test_a_classifier_of_absurd_width(monkeypatch, classes):
     values = torchvision("resnet50")
-    shapes = OrderedDict((name, array.shape) for name, array in values.items())
+    shapes = {name: array.shape for name, array in values.items()}
     shapes["fc.weight"] = (classes, 256)
     opened = Checkpoint("claims.pth", shapes, values.__getitem__)
     monkeypatch.setattr(convert_module, "open_checkpoint", lambda path: opened)
     assert refusal("claims.pth").endswith(
-        "fc.weight is [{}, 256], expected the weights of 1 to 1000000 classes".format(classes)
+        f"fc.weight is [{classes}, 256], expected the weights of 1 to 1000000 classes"
     )
 
 
@@ -262,13 +261,13 @@ def test_weights_that_are_no_numbers(tmp_path, vgg, name, dtype):
     if name == "classifier.6.bias":  # is not used
         assert convert(path, str(tmp_path / "b.npz")).left_out == 2
     else:
-        expected = "{}: {} holds {}, expected real numbers".format(path, name, np.dtype(dtype))
+        expected = f"{path}: {name} holds {np.dtype(dtype)}, expected real numbers"
         assert refusal(path) == expected
 
 
 @pytest.mark.parametrize("legacy", [False, True])
 def test_the_prefix_of_data_parallel(here, capsys, vgg, legacy):
-    values = OrderedDict(("module." + name, array) for name, array in vgg.items())
+    values = {"module." + name: array for name, array in vgg.items()}
     assert main([write_pth(here / "parallel.pth", values, legacy=legacy)]) == 0
     assert "of torchvision for --mode vgg, 26 variables" in capsys.readouterr().out
     found = open_checkpoint(os.path.join("pretrain_model", "vgg16.npz"))
@@ -292,7 +291,7 @@ def test_a_renamed_file_is_taken_for_the_one_that_dgl_started_from(tmp_path):
 
 def test_nobody_publishes_a_deep_squeeze_excite(tmp_path):
     blocks = [(g, b) for g, count in enumerate((3, 4, 23, 3)) for b in range(count)]
-    values = {"group{}/block{}/conv3/W".format(g, b): np.zeros(1) for g, b in blocks}
+    values = {f"group{g}/block{b}/conv3/W": np.zeros(1) for g, b in blocks}
     values.update({"conv0/W": np.zeros(1), "group0/block0/fc1/W": np.zeros(1)})
     path = write_npz(tmp_path / "a.npz", values)
     assert "tensorpack's model zoo is not known to publish resnet101se" in refusal(path)
@@ -304,7 +303,7 @@ def test_loading_a_convertible_file_suggests_to_convert_it(tmp_path, mode):
     with pytest.raises(UserError) as caught:
         options_from(get_backbone(mode), checkpoint)
     message = str(caught.value)
-    command = "python -m dgl.weights.convert {}".format(checkpoint.path)
+    command = f"python -m dgl.weights.convert {checkpoint.path}"
     assert "\n" not in message and command in message
     with pytest.raises(UserError) as caught:
         options_from(get_backbone("inceptionv3"), checkpoint)

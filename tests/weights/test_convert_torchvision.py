@@ -3,8 +3,6 @@
 The modules bear torchvision's names; their padding is TensorFlow's SAME and their last stride 1, as ours.
 """
 
-from collections import OrderedDict
-
 import numpy as np
 import pytest
 from foreign_files import write_pth, write_safetensors
@@ -109,7 +107,7 @@ def make_modules(torch):
                 for block in range(blocks):
                     layers.append(Bottleneck(inputs, channels, 1 if block else stride))
                     inputs = 4 * channels
-                setattr(self, "layer{}".format(group + 1), nn.Sequential(*layers))
+                setattr(self, f"layer{group + 1}", nn.Sequential(*layers))
             self.fc = nn.Linear(inputs, CLASSES)
 
         def forward(self, image):
@@ -172,7 +170,7 @@ def test_it_computes_the_same_as_pytorch(tmp_path, mode, kind):
     if kind == "safetensors":
         library = pytest.importorskip("safetensors.torch")
         path = str(tmp_path / "model.safetensors")
-        library.save_file(OrderedDict(module.state_dict()), path)
+        library.save_file(dict(module.state_dict()), path)
     else:
         torch.save(module.state_dict(), path, _use_new_zipfile_serialization=kind == "zip")
     checkpoint = open_checkpoint(convert(path, str(tmp_path / "out.npz")).out)

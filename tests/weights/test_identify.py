@@ -31,7 +31,7 @@ def shapes_of(mode, **options):
     for group, count in enumerate(BLOCKS_BY_DEPTH[depth]):
         for block in range(count):
             for name in ("conv1/W", "conv2/W", "conv3/W"):
-                shapes["group{}/block{}/{}".format(group, block, name)] = (1, 1, 4, 4)
+                shapes[f"group{group}/block{block}/{name}"] = (1, 1, 4, 4)
     return shapes
 
 

@@ -1,7 +1,5 @@
 """Keras's HDF5 files of every age are read with their names and layout."""
 
-from collections import OrderedDict
-
 import foreign_files
 import h5py
 import numpy as np
@@ -11,7 +9,7 @@ from keras_values import KERNEL, LAYERS, VALUES, write_by_hand
 
 from dgl.tf_compat import tf
 
-OLD_VALUES = OrderedDict(
+OLD_VALUES = dict(
     zip(
         [
             "block1_conv1/block1_conv1_W_1",
@@ -76,7 +74,7 @@ def test_number_types(tmp_path, dtype):
 
 @pytest.mark.parametrize("compression", ["gzip", "lzf"])
 def test_compressed(tmp_path, compression):
-    options = dict(compression=compression, shuffle=True, fletcher32=True)
+    options = {"compression": compression, "shuffle": True, "fletcher32": True}
     layers = [("conv", [("kernel", KERNEL), ("zeros", np.zeros((50, 1000)))])]
     found = read_all(write_keras(tmp_path / "a.h5", layers, **options))
     np.testing.assert_array_equal(found["conv/kernel"], KERNEL)
@@ -106,10 +104,10 @@ def test_what_keras_writes(tmp_path, save):
         getattr(network, save)(path)
         stored = [(layer.name, w.name, v) for layer in network.layers
                   for w, v in zip(layer.weights, layer.get_weights())]  # fmt: skip
-    expected = OrderedDict(
-        ("{}/{}".format(layer, name.split("/")[-1].split(":")[0]), value)
+    expected = {
+        "{}/{}".format(layer, name.split("/")[-1].split(":")[0]): value
         for layer, name, value in stored
-    )
+    }
     assert len(expected) == 8 and list(expected)[0] == "z_conv/kernel"
     assert_same(read_all(path), expected)
 

@@ -9,8 +9,9 @@ import pytest
 from foreign_files import damaged, read_all, refusal_of, write_keras
 from keras_values import KERNEL, LAYERS, write_by_hand
 
-from dgl.weights import keras_file, open_checkpoint
-from dgl.weights.hdf5_heaps import longest_text
+from dgl.weights import open_checkpoint
+from dgl.weights.formats import keras_h5 as keras_file
+from dgl.weights.formats.keras_h5 import longest_text
 
 
 @pytest.mark.parametrize("names", [["layers", "vars"], ["_layer_checkpoint_dependencies"]])
@@ -100,24 +101,33 @@ _TEXT = h5py.special_dtype(vlen=str)
 @pytest.mark.parametrize(
     "options, message",
     [
-        (dict(shape=(10**12,), dtype="f4"), "claims 4000000000000 bytes"),
-        (dict(shape=(10**6, 10**6), dtype="f4", chunks=(10, 10)), "claims 4000000000000 bytes"),
-        (dict(shape=(10**12,), dtype="u1", compression="gzip"), "claims 1000000000000 bytes"),
-        (dict(shape=(2**40, 2**30), dtype="f8", chunks=(8, 8)), "claims"),
-        (dict(shape=(10**7,), dtype="u1", compression="gzip"), "claims 10000000 bytes"),
-        (dict(data=np.zeros(10**7, "u1"), compression="gzip"), "claims 10000000 bytes"),
+        ({"shape": (10**12,), "dtype": "f4"}, "claims 4000000000000 bytes"),
         (
-            dict(shape=(1,), maxshape=(None,), dtype="f4", chunks=(10**8,), compression="gzip"),
+            {"shape": (10**6, 10**6), "dtype": "f4", "chunks": (10, 10)},
+            "claims 4000000000000 bytes",
+        ),
+        ({"shape": (10**12,), "dtype": "u1", "compression": "gzip"}, "claims 1000000000000 bytes"),
+        ({"shape": (2**40, 2**30), "dtype": "f8", "chunks": (8, 8)}, "claims"),
+        ({"shape": (10**7,), "dtype": "u1", "compression": "gzip"}, "claims 10000000 bytes"),
+        ({"data": np.zeros(10**7, "u1"), "compression": "gzip"}, "claims 10000000 bytes"),
+        (
+            {
+                "shape": (1,),
+                "maxshape": (None,),
+                "dtype": "f4",
+                "chunks": (10**8,),
+                "compression": "gzip",
+            },
             "claims 400000000 bytes",
         ),
-        (dict(shape=(3,), dtype=_TEXT), "holds object, expected numbers"),
-        (dict(shape=(3,), dtype=h5py.special_dtype(vlen=np.dtype("f4"))), "holds object"),
-        (dict(shape=(3,), dtype=h5py.special_dtype(ref=h5py.Reference)), "holds object"),
-        (dict(data=np.zeros(3, [("a", "f4"), ("b", "f4")])), "expected numbers"),
-        (dict(data=np.array([b"a"])), "expected numbers"),
-        (dict(data=np.zeros(3, "c8")), "expected numbers"),
-        (dict(data=h5py.Empty(np.dtype("f4"))), "expected numbers"),
-        (dict(data=np.arange(100), scaleoffset=True), "by other means than gzip or lzf"),
+        ({"shape": (3,), "dtype": _TEXT}, "holds object, expected numbers"),
+        ({"shape": (3,), "dtype": h5py.special_dtype(vlen=np.dtype("f4"))}, "holds object"),
+        ({"shape": (3,), "dtype": h5py.special_dtype(ref=h5py.Reference)}, "holds object"),
+        ({"data": np.zeros(3, [("a", "f4"), ("b", "f4")])}, "expected numbers"),
+        ({"data": np.array([b"a"])}, "expected numbers"),
+        ({"data": np.zeros(3, "c8")}, "expected numbers"),
+        ({"data": h5py.Empty(np.dtype("f4"))}, "expected numbers"),
+        ({"data": np.arange(100), "scaleoffset": True}, "by other means than gzip or lzf"),
     ],
 )
 def test_arrays_that_are_not_what_they_claim(tmp_path, options, message):
@@ -191,7 +201,7 @@ def test_one_long_text_many_times(tmp_path):
 
 def test_heaps_of_texts_are_looked_through_once(tmp_path, monkeypatch):
     path = str(tmp_path / "a.h5")
-    names = ["conv{}".format(index) for index in range(20)]
+    names = [f"conv{index}" for index in range(20)]
     with h5py.File(path, "w") as stream:
         stream.attrs.create("layer_names", np.array(names, object), dtype=_TEXT)
         for name in names:
@@ -221,7 +231,7 @@ def test_overlapping_heaps_of_texts_end_soon(tmp_path):
 def test_the_library_is_absent(tmp_path, monkeypatch):
     path = write_keras(tmp_path / "a.h5", LAYERS)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    message = "{}: the package h5py is needed to read it: pip install h5py".format(path)
+    message = f"{path}: the package h5py is needed to read it: pip install h5py"
     assert refusal_of(path) == message
 
 

@@ -94,7 +94,7 @@ def test_damaged(tmp_path, content):
     with pytest.raises(UserError) as caught:
         read_card(str(tmp_path))
     message = str(caught.value)
-    assert message.startswith("{}: not a model card".format(path))
+    assert message.startswith(f"{path}: not a model card")
     assert "\n" not in message
 
 

@@ -30,7 +30,7 @@ def header_of(text, version=1):
 
 
 def described(shape, descr="<f4", version=1):
-    text = "{{'descr': {!r}, 'fortran_order': False, 'shape': {}, }}\n".format(descr, shape)
+    text = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}\n"
     return header_of(text.encode(), version)
 
 
@@ -76,7 +76,7 @@ def test_shapes_that_the_member_does_not_hold(tmp_path, compression, shape, data
     member = described(shape, version=version) + b"\0" * data
     path = write_members(tmp_path / "a.npz", compression, x=member)
     message = refusal_of(path)
-    assert "x.npy has {} bytes behind its header, expected float32 of shape".format(data) in message
+    assert f"x.npy has {data} bytes behind its header, expected float32 of shape" in message
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])

@@ -9,28 +9,13 @@ import pytest
 from dgl.backbones import BACKBONES, PAPER_MODES
 from dgl.backbones.network import normalise_image
 from dgl.tf_compat import tf
-from dgl.weights.published import (
-    ENTRIES,
-    OURS,
-    PUBLISHERS,
-    converted_name,
-    entries,
-    how_to_get,
-)
+from dgl.weights.published import ENTRIES, OURS, PUBLISHERS, converted_name, entries, how_to_get
 from dgl.weights.sources import SOURCES
 
 
 def row(entry):
     """The line of docs/weights.md about a published file."""
-    return "| {} | [`{}`]({}) | {} | {} | {} | {} |".format(
-        entry.mode,
-        entry.file_name,
-        entry.url,
-        PUBLISHERS[entry.source],
-        entry.preprocessing.text,
-        entry.license,
-        entry.differs,
-    )
+    return f"| {entry.mode} | [`{entry.file_name}`]({entry.url}) | {PUBLISHERS[entry.source]} | {entry.preprocessing.text} | {entry.license} | {entry.differs} |"
 
 
 def test_the_documentation_lists_exactly_these_files(root):

@@ -10,7 +10,8 @@ from small_network import options_of, values_of, write_npz, write_tensorflow
 from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network
 from dgl.errors import UserError
-from dgl.inference import build_inference, open_session
+from dgl.predict.frozen import build_inference
+from dgl.predict.session import open_session
 from dgl.tf_compat import tf
 from dgl.weights import (
     Checkpoint,
@@ -149,7 +150,7 @@ def test_the_first_disagreeing_variables_are_named(tmp_path, values, missing):
     message = fails_to_fit(checkpoint, options_from(VGG, checkpoint))
     for index, name in enumerate(names):
         assert (name + " (absent)" in message) == (index < 4)
-    assert ("and {} more".format(missing - 4) in message) == (missing > 4)
+    assert (f"and {missing - 4} more" in message) == (missing > 4)
 
 
 def test_disagreements(tmp_path, values):
@@ -182,7 +183,7 @@ def test_nothing_is_assigned_unless_everything_fits(tmp_path, values, fault):
         expected = "linear/b holds NaN or infinity, expected finite weights$"
     if fault in NO_NUMBERS:
         stored["linear/b"] = np.zeros(5, fault)
-        expected = re.escape("linear/b holds {}, expected real".format(np.dtype(fault)))
+        expected = re.escape(f"linear/b holds {np.dtype(fault)}, expected real")
     checkpoint = checkpoint_of(tmp_path, stored)
     if fault == "unreadable":
         data = bytearray((tmp_path / "a.npz").read_bytes())
@@ -372,8 +373,8 @@ def test_a_first_layer_that_is_none_or_of_absurd_width(shape):
     with pytest.raises(UserError) as caught:
         options_from(VGG, checkpoint)
     assert str(caught.value) == (
-        "a.npz: conv1_1/W is {}, expected a convolution's weights with 1 to 1024 output "
-        "channels".format(list(shape))
+        f"a.npz: conv1_1/W is {list(shape)}, expected a convolution's weights with 1 to 1024 output "
+        "channels"
     )
 
 

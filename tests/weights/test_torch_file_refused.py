@@ -2,7 +2,6 @@
 
 import os
 import zipfile
-from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -21,7 +20,7 @@ from foreign_files import (
 )
 from torch_values import NUMBERS, VALUES, either_format, legacy_or_not
 
-from dgl.weights.torch_pickle import read_pickle
+from dgl.weights.formats.torch_pickle import read_pickle
 
 
 def test_another_version_of_the_older_format(tmp_path):
@@ -76,7 +75,7 @@ def test_storages_beyond_the_file(tmp_path, write, size):
     data = program(dump_ordered(dump_plain("x") + stated.replace(b"@", dump_plain(size) + tail)))
     message = refusal_of(write(tmp_path / "a.pth", data, {"0": NUMBERS}))
     assert "x has an unknown layout" in message or (
-        "the storage of x has 96 bytes, expected {} elements of 4 bytes".format(size) in message
+        f"the storage of x has 96 bytes, expected {size} elements of 4 bytes" in message
     )
 
 
@@ -166,7 +165,7 @@ def test_legacy_keys(tmp_path, keys, message):
         end = stream.tell()
         stream.seek(begin)
         pickled = stream.read(end - begin)
-    storages = OrderedDict((str(i), value.ravel()) for i, value in enumerate(VALUES.values()))
+    storages = {str(i): value.ravel() for i, value in enumerate(VALUES.values())}
     found = refusal_of(write_legacy_pickle(tmp_path / "a.pth", pickled, storages, keys))
     assert any(part in found for part in message.split("|"))
 

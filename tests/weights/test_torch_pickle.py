@@ -15,7 +15,7 @@ from foreign_files import (
     write_zip_pickle,
 )
 
-from dgl.weights.torch_pickle import read_pickle
+from dgl.weights.formats.torch_pickle import read_pickle
 
 FORMATS = [write_zip_pickle, write_legacy_pickle]
 either_format = pytest.mark.parametrize("write", FORMATS)

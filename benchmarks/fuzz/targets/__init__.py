@@ -1,11 +1,9 @@
 """All targets by name."""
 
-from collections import OrderedDict
-
 from benchmarks.fuzz.targets import annotations, lists, pictures, results, weights
 
-TARGETS = OrderedDict(
-    (target.name, target)
+TARGETS = {
+    target.name: target
     for module in (lists, annotations, pictures, weights, results)
     for target in module.TARGETS
-)
+}

@@ -1,8 +1,8 @@
 """Annotations of one picture: PASCAL VOC XML and labelme's JSON."""
 
 from benchmarks.fuzz.target import Target, check_boxes, place
-from dgl.data.photos5.labelme import read_labelme
-from dgl.data.voc_xml import read_annotation
+from dgl.data.annotations import read_annotation
+from dgl.datasets.photos5.sources import read_labelme
 
 
 def _check(annotation):

@@ -6,9 +6,9 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.fuzz.target import Target, each, joined, place, place_parts
+from dgl.data.annotations import read_mask
 from dgl.data.image_io import read_image
-from dgl.data.masks import read_mask
-from dgl.evaluation.scoring import read_map
+from dgl.evaluation.saved_maps import read_map
 
 _SIDE = 224
 
@@ -64,7 +64,7 @@ def _image_seeds():
 
 def _mask(data, folder):
     place_parts(folder, ("a.png", "b.png", "i.png"), data)
-    places = ["{}/{}.png".format(folder, name) for name in "abi"]
+    places = [f"{folder}/{name}.png" for name in "abi"]
 
     def call(paths, ignore):
         mask = read_mask(paths, ignore, 8)

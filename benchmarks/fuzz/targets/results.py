@@ -5,8 +5,8 @@ import os
 
 from benchmarks.fuzz.samples import gathered_results
 from benchmarks.fuzz.target import Target, place
-from dgl.evaluation.gathered import Gathered
 from dgl.evaluation.plan import Plan
+from dgl.evaluation.results import Gathered
 from dgl.evaluation.store import RECORDS, read_records
 from dgl.training.statistics import FILE_NAME, read_rows
 
@@ -57,7 +57,7 @@ def _statistics(data, folder):
 
 def _statistics_seeds():
     row = '{"epoch_num": 1, "global_step": 10, "cost": 0.5}'
-    return [text.encode("utf-8") for text in ("[]", "[{}]".format(row), "[{0}, {0}]".format(row))]
+    return [text.encode("utf-8") for text in ("[]", f"[{row}]", f"[{row}, {row}]")]
 
 
 _JSON = (b"null", b"true", b"NaN", b"-1", b"1e400", b"[]", b"{}", b'""', b"[[[[", b"[null]", b"0.5")

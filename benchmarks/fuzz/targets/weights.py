@@ -7,7 +7,6 @@ import pickle
 import shutil
 import tempfile
 import zipfile
-from collections import OrderedDict
 
 import numpy as np
 
@@ -16,19 +15,17 @@ from benchmarks.fuzz.samples import foreign_files as files
 from benchmarks.fuzz.samples import write_tensorflow
 from benchmarks.fuzz.target import Target, place
 from dgl.weights import ModelCard, open_checkpoint, read_card, read_weights
-from dgl.weights.torch_pickle import read_pickle
+from dgl.weights.formats.torch_pickle import read_pickle
 
-_VALUES = OrderedDict(
-    [
-        ("conv/W", np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3)),
-        ("conv/b", np.array([1.0, -2.0], np.float16)),
-        ("step", np.array(7, np.int64)),
-        ("none", np.zeros((0, 3), np.float64)),
-    ]
-)
+_VALUES = {
+    "conv/W": np.arange(12, dtype=np.float32).reshape(1, 2, 2, 3),
+    "conv/b": np.array([1.0, -2.0], np.float16),
+    "step": np.array(7, np.int64),
+    "none": np.zeros((0, 3), np.float64),
+}
 
 
-class _Hostile(object):
+class _Hostile:
     """A pickle of it runs the canary where it is loaded as a program."""
 
     def __reduce__(self):

@@ -8,12 +8,11 @@ import json
 import os
 import shutil
 import subprocess
-from collections import OrderedDict
 
 from dgl.errors import UserError
 
 FLOAT32, BFLOAT16 = "vfmadd231ps", "vdpbf16ps"
-MULTIPLY_ADDS = OrderedDict(((FLOAT32, 16), (BFLOAT16, 32)))  # of an instruction on 512 bits
+MULTIPLY_ADDS = {FLOAT32: 16, BFLOAT16: 32}  # of an instruction on 512 bits
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -30,7 +29,7 @@ def _compile(name, out, *flags):
     if done.returncode:
         lines = done.stdout.decode("utf-8", "replace").splitlines()
         first = next((line for line in lines if "error" in line.lower()), lines[0] if lines else "")
-        raise UserError("{}: does not compile here: {}".format(name, first.strip()))
+        raise UserError(f"{name}: does not compile here: {first.strip()}")
     return out
 
 
@@ -50,9 +49,9 @@ def rates(folder, rounds):
     program = _compile("rates.c", os.path.join(folder, "rates"))
     text = subprocess.check_output([program, str(rounds)]).decode("utf-8")
     lines = [json.loads(line) for line in text.splitlines()]
-    return OrderedDict(
-        (name, [line[name] for line in lines if line[name] is not None]) for name in MULTIPLY_ADDS
-    )
+    return {
+        name: [line[name] for line in lines if line[name] is not None] for name in MULTIPLY_ADDS
+    }
 
 
 def shown(folder):

@@ -18,4 +18,4 @@ def names():
 
 def load(name):
     """The section's module."""
-    return importlib.import_module("{}.{}".format(__name__, name))
+    return importlib.import_module(f"{__name__}.{name}")

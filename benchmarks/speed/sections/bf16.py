@@ -6,7 +6,6 @@ of AVX-512 though the processor executes them, they are shown to oneDNN, for thi
 
 import os
 import tempfile
-from collections import OrderedDict
 from contextlib import ExitStack
 
 import numpy as np
@@ -27,14 +26,14 @@ from benchmarks.speed.driver import Worker
 from benchmarks.speed.onednn_log import ENVIRONMENT, kernel_seconds
 from benchmarks.speed.spread import AT_LEAST
 from benchmarks.speed.workers import Setup
-from dgl.processor import cpu_flags, has_bfloat16
+from dgl.utils.cpu import cpu_flags, has_bfloat16
 
 LISTED, HIDDEN = "listed by the CPU", "executed by the CPU, not listed"
 ABSENT = "no avx512_bf16 or AMX on this CPU"
 REST = "everything else"
 _LARGE = 0.01  # share of a call above which a kind of kernel has a row of its own
 # The graph of bf16, wherever it runs.
-_BFLOAT16 = dict(options={"precision": "bf16-anywhere"}, limits=formulas.BFLOAT16)
+_BFLOAT16 = {"options": {"precision": "bf16-anywhere"}, "limits": formulas.BFLOAT16}
 CONTENDERS = (
     Contender("forward pass", "", "ours", "forward", {}, None),
     Contender("forward pass, bf16", "", "ours", "forward", formula=None, **_BFLOAT16),
@@ -62,7 +61,7 @@ def instruction_rows(rates):
     rows = []
     for name, of_each in native.MULTIPLY_ADDS.items():
         if rates[name]:
-            row = OrderedDict(instruction=name, multiply_adds=of_each)
+            row = {"instruction": name, "multiply_adds": of_each}
             row["giga_a_second"] = spread.spread(np.array(rates[name]) / 1e9, 2)
             row["giga_multiply_adds_a_second"] = spread.spread(
                 of_each * np.array(rates[name]) / 1e9, 1
@@ -100,7 +99,7 @@ def kernel_rows(setup, environment, classes):
         named.append((REST, seconds - sum(own for _, own in large)))
         for kernel, own in named:
             ms = round(1000 * own / batch, 2)
-            rows.append(OrderedDict(contender=one.name, kernel=kernel, ms=ms))
+            rows.append({"contender": one.name, "kernel": kernel, "ms": ms})
     return rows
 
 
@@ -117,14 +116,14 @@ def measure(options):
         log = stack.enter_context(tempfile.TemporaryFile())
         rates = native.rates(folder, options.rounds)
         kind = support(cpu_flags(), rates)
-        found = OrderedDict(
-            network="VGG16-GAP, 1000 classes, {0} x {0}".format(pictures.SIZE),
-            batches=list(BATCHES),
-            bfloat16=kind,
-            giga_multiply_adds_a_picture=round((forward + 2 * backward) / 1e9, 2),
-            instructions=instruction_rows(rates),
-            most=most(rates),
-        )
+        found = {
+            "network": f"VGG16-GAP, 1000 classes, {pictures.SIZE} x {pictures.SIZE}",
+            "batches": list(BATCHES),
+            "bfloat16": kind,
+            "giga_multiply_adds_a_picture": round((forward + 2 * backward) / 1e9, 2),
+            "instructions": instruction_rows(rates),
+            "most": most(rates),
+        }
         if kind == ABSENT:
             found["rows"] = ratio_rows(RATIOS, {}, dict.fromkeys(_KEYS, ABSENT))
             return found

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import OrderedDict
 
 import cv2
 import numpy as np
@@ -16,8 +15,8 @@ from tqdm import tqdm
 from benchmarks.speed import network
 from benchmarks.speed.pictures import FOLDER
 from benchmarks.speed.spread import AT_LEAST, AT_MOST, bounded, ratio, spread
+from dgl.cli.localize_run import SHIPPED_CHECKPOINT, make_parser
 from dgl.data import list_images, read_image
-from dgl.demo import SHIPPED_CHECKPOINT, make_parser
 from dgl.errors import UserError
 
 PICTURES, MANY = 200, 2000
@@ -68,9 +67,9 @@ def make_pictures(folder, count, seed=0):
         y, x = rng.randint(0, 600 - part.shape[0] + 1), rng.randint(0, 600 - part.shape[1] + 1)
         part = part + noise[y : y + part.shape[0], x : x + part.shape[1]]
         part = np.clip(np.rint(part), 0, 255).astype(np.uint8)
-        path = os.path.join(folder, "{:05d}.jpg".format(index))
+        path = os.path.join(folder, f"{index:05d}.jpg")
         if not cv2.imwrite(path, part, [cv2.IMWRITE_JPEG_QUALITY, QUALITY]):
-            raise UserError("{}: cannot be written".format(path))
+            raise UserError(f"{path}: cannot be written")
 
 
 def _call(command):
@@ -80,7 +79,7 @@ def _call(command):
         UserError: it failed.
     """
     start = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True)
     seconds = time.perf_counter() - start
     if done.returncode:
         text = done.stderr.decode("utf-8", "replace").strip().splitlines()
@@ -107,7 +106,7 @@ def throughput_row(name, count, seconds, bound=None):
         seconds: ``session`` and ``demo``, lists of seconds a round.
         bound: least share of the session's throughput, or ``None``.
     """
-    row = OrderedDict(network=name, pictures=count, rounds=len(seconds["demo"]))
+    row = {"network": name, "pictures": count, "rounds": len(seconds["demo"])}
     for key in ("session", "demo"):
         row[key + "_pictures_per_second"] = spread(count / np.asarray(seconds[key]), 2)
     row["share"] = ratio(seconds["session"], seconds["demo"])
@@ -125,14 +124,14 @@ def singles_row(count, folder_seconds, single_seconds):
         single_seconds: list of the seconds of runs on a picture: as many, or fewer.
     """
     whole = float(np.mean(single_seconds)) * count
-    row = OrderedDict(
-        pictures=count,
-        folder_seconds=spread(folder_seconds, 2),
-        single_seconds=spread(single_seconds, 2),
-        single_runs=len(single_seconds),
-        extrapolated=len(single_seconds) < count,
-        times=spread(whole / np.asarray(folder_seconds), 1),
-    )
+    row = {
+        "pictures": count,
+        "folder_seconds": spread(folder_seconds, 2),
+        "single_seconds": spread(single_seconds, 2),
+        "single_runs": len(single_seconds),
+        "extrapolated": len(single_seconds) < count,
+        "times": spread(whole / np.asarray(folder_seconds), 1),
+    }
     row["bound"] = bounded(row["times"], AT_LEAST, SINGLES_BOUND)
     return row
 
@@ -144,7 +143,7 @@ def memory_row(few, many, megabytes):
         few, many: numbers of pictures.
         megabytes: two lists, the peaks of runs on few and on many pictures.
     """
-    row = OrderedDict(pictures=[few, many], megabytes=[spread(values, 1) for values in megabytes])
+    row = {"pictures": [few, many], "megabytes": [spread(values, 1) for values in megabytes]}
     row["ratio"] = ratio(megabytes[1], megabytes[0])
     row["bound"] = bounded(row["ratio"], AT_MOST, MEMORY_BOUND)
     return row
@@ -161,7 +160,7 @@ def measure(options):
     """
     few = QUICK_PICTURES if options.quick else PICTURES
     many = QUICK_MANY if options.quick else MANY
-    found = OrderedDict(batch=make_parser("").get_default("batch"), throughput=[])
+    found = {"batch": make_parser("").get_default("batch"), "throughput": []}
     with tempfile.TemporaryDirectory() as folder:
         pictures, more = os.path.join(folder, "few"), os.path.join(folder, "many")
         out = os.path.join(folder, "out")
@@ -216,7 +215,7 @@ def _bound(row):
 
 
 def _spread(value, form="{:.2f}"):
-    text = "{0} ({0}\u2013{0})".format(form)
+    text = f"{form} ({form}\u2013{form})"
     return text.format(value["median"], value["least"], value["most"])
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import OrderedDict
 
 import tabulate
 from tqdm import tqdm
@@ -30,17 +29,14 @@ def measure(options):
             [sys.executable, "-m", "benchmarks.speed.frozen_run", str(options.rounds)],
             cwd=ROOT,
             env=dict(os.environ, TF_ENABLE_ONEDNN_OPTS=switch, CUDA_VISIBLE_DEVICES="-1"),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
         )
         if done.returncode:
             text = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            raise UserError("frozen_run: {}".format(text[-1] if text else done.returncode))
-        for row in json.loads(
-            done.stdout.decode("utf-8").splitlines()[-1], object_pairs_hook=OrderedDict
-        ):
-            rows.append(OrderedDict(kernels=kernels, **row))
-    return OrderedDict(rows=rows)
+            raise UserError(f"frozen_run: {text[-1] if text else done.returncode}")
+        for row in json.loads(done.stdout.decode("utf-8").splitlines()[-1]):
+            rows.append(dict(kernels=kernels, **row))
+    return {"rows": rows}
 
 
 def table(section):

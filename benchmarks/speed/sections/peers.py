@@ -7,7 +7,6 @@ each contender's peak memory is read off a process that did nothing else.
 
 import os
 import tempfile
-from collections import OrderedDict
 from contextlib import ExitStack
 
 import numpy as np
@@ -56,7 +55,7 @@ def _contenders():
         made.append(Contender(name, MAIN_LAYER, "pytorch", what, {}, what, grad_cam))
     for name, what in ((KERAS_CAM, "gradcam"), (KERAS_LAYER, "layercam")):
         made.append(Contender(name, MAIN_LAYER, "keras_vis", what, {}, what, keras))
-    return OrderedDict(((one.name, one.layer), one) for one in made)
+    return {(one.name, one.layer): one for one in made}
 
 
 CONTENDERS = _contenders()
@@ -93,7 +92,7 @@ def memory_rows(setup, chosen, absent, classes, log):
     for key in tqdm(_MEMORY, desc="memory"):
         one = CONTENDERS[key]
         for batch in BATCHES:
-            row = OrderedDict(contender=one.name, layer=one.layer, batch=batch)
+            row = {"contender": one.name, "layer": one.layer, "batch": batch}
             if key in absent:
                 row["not_measured"] = absent[key]
             else:
@@ -107,8 +106,8 @@ def memory_rows(setup, chosen, absent, classes, log):
 
 def measure(options):
     """The section; see :mod:`benchmarks.speed.sections`."""
-    absent = OrderedDict((key, one.missing()) for key, one in CONTENDERS.items())
-    absent = OrderedDict((key, why) for key, why in absent.items() if why)
+    absent = {key: one.missing() for key, one in CONTENDERS.items()}
+    absent = {key: why for key, why in absent.items() if why}
     present = [one for key, one in CONTENDERS.items() if key not in absent]
     classes = [37 * index % network.CLASSES for index in range(max(BATCHES))]
     has_torch = machine.version("torch") is not None
@@ -122,7 +121,7 @@ def measure(options):
         )
         network.write(setup.weights)
         np.save(setup.images, pictures.batch(max(BATCHES)))
-        libraries = list(OrderedDict.fromkeys(one.library for one in present))
+        libraries = list(dict.fromkeys(one.library for one in present))
         workers = {
             library: stack.enter_context(Worker(library, setup, log)) for library in libraries
         }
@@ -132,20 +131,20 @@ def measure(options):
                 checks = check(dict(workers, autograd=autograd), present, classes, folder)
         times = time_all(workers, present, classes, options.rounds, has_torch)
         chosen = {library: worker.chosen for library, worker in workers.items()}
-        configurations = OrderedDict((name, workers[name].configuration) for name in libraries)
+        configurations = {name: workers[name].configuration for name in libraries}
         for worker in workers.values():
             worker.close()
         memory = memory_rows(setup, chosen, absent, classes, log)
-    return OrderedDict(
-        network="VGG16-GAP, 1000 classes, {0} x {0}, float32".format(pictures.SIZE),
-        batches=list(BATCHES),
-        configurations=configurations,
-        checks_within=formulas.FLOAT32._asdict(),
-        checks=checks,
-        rows=ratio_rows(RATIOS, times, absent),
-        times=time_rows(present, times),
-        memory=memory,
-    )
+    return {
+        "network": f"VGG16-GAP, 1000 classes, {pictures.SIZE} x {pictures.SIZE}, float32",
+        "batches": list(BATCHES),
+        "configurations": configurations,
+        "checks_within": formulas.FLOAT32._asdict(),
+        "checks": checks,
+        "rows": ratio_rows(RATIOS, times, absent),
+        "times": time_rows(present, times),
+        "memory": memory,
+    }
 
 
 def table(section):

@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections import OrderedDict
 
 import numpy as np
 import tabulate
@@ -70,19 +69,19 @@ def step_row(case, times, picture_seconds):
     found = ratio(times["trainer"], times["bare"])
     decoding_seconds = picture_seconds * case.batch
     whole = decoding_seconds + float(np.median(times["bare_processor"]))
-    return OrderedDict(
-        mode=case.mode,
-        width=case.width,
-        batch=case.batch,
-        size=case.size,
-        steps=case.steps,
-        bare_ms=spread(1e3 * np.array(times["bare"]), 1),
-        trainer_ms=spread(1e3 * np.array(times["trainer"]), 1),
-        ratio=found,
-        bound=bounded(found, AT_MOST, STEP_BOUND),
-        processor_ratio=ratio(times["trainer_processor"], times["bare_processor"]),
-        decoding_share=round(decoding_seconds / whole, 4),
-    )
+    return {
+        "mode": case.mode,
+        "width": case.width,
+        "batch": case.batch,
+        "size": case.size,
+        "steps": case.steps,
+        "bare_ms": spread(1e3 * np.array(times["bare"]), 1),
+        "trainer_ms": spread(1e3 * np.array(times["trainer"]), 1),
+        "ratio": found,
+        "bound": bounded(found, AT_MOST, STEP_BOUND),
+        "processor_ratio": ratio(times["trainer_processor"], times["bare_processor"]),
+        "decoding_share": round(decoding_seconds / whole, 4),
+    }
 
 
 def measure(options):
@@ -94,12 +93,12 @@ def measure(options):
         for workers in sorted({0, 1, options.threads}):
             found = decoding.measure(samples, SIZE, DECODED_BATCH, workers, options.rounds, batches)
             rows.append(
-                OrderedDict(
-                    workers=workers,
-                    pictures_per_second=spread(found["rate"], 1),
-                    cores_busy=spread(found["busy"], 2),
-                    cores_busy_in_trainer=spread(found["own"], 2),
-                )
+                {
+                    "workers": workers,
+                    "pictures_per_second": spread(found["rate"], 1),
+                    "cores_busy": spread(found["busy"], 2),
+                    "cores_busy_in_trainer": spread(found["own"], 2),
+                }
             )
     bound = bounded(rows[-1]["cores_busy"], AT_LEAST, BUSY_SHARE * options.threads)
     picture_seconds = rows[-1]["cores_busy"]["median"] / rows[-1]["pictures_per_second"]["median"]
@@ -108,17 +107,17 @@ def measure(options):
         size = QUICK_SIZE if options.quick else SIZE
         case = Case(mode, width, batch, size, epoch, options.rounds)
         steps.append(step_row(case, _times(case), picture_seconds))
-    return OrderedDict(
-        steps=steps,
-        decoding=OrderedDict(
-            picture=[decoding.HEIGHT, decoding.WIDTH],
-            size=SIZE,
-            batch=DECODED_BATCH,
-            picture_processor_ms=round(1e3 * picture_seconds, 3),
-            rows=rows,
-            bound=bound,
-        ),
-    )
+    return {
+        "steps": steps,
+        "decoding": {
+            "picture": [decoding.HEIGHT, decoding.WIDTH],
+            "size": SIZE,
+            "batch": DECODED_BATCH,
+            "picture_processor_ms": round(1e3 * picture_seconds, 3),
+            "rows": rows,
+            "bound": bound,
+        },
+    }
 
 
 def _three(found):
@@ -128,30 +127,26 @@ def _three(found):
 def table(section):
     """Two tables for the README: steps, and decoding."""
     steps = [
-        OrderedDict(
-            [
-                ("network", row["mode"]),
-                ("width", row["width"]),
-                ("batch", row["batch"]),
-                ("bare, ms a step", row["bare_ms"]["median"]),
-                ("trainer, ms a step", row["trainer_ms"]["median"]),
-                ("ratio", _three(row["ratio"])),
-                ("of processor time", _three(row["processor_ratio"])),
-                ("bound", "{kind} {bound}".format(**row["bound"])),
-                ("decoding's share", "{:.1f} %".format(100 * row["decoding_share"])),
-            ]
-        )
+        {
+            "network": row["mode"],
+            "width": row["width"],
+            "batch": row["batch"],
+            "bare, ms a step": row["bare_ms"]["median"],
+            "trainer, ms a step": row["trainer_ms"]["median"],
+            "ratio": _three(row["ratio"]),
+            "of processor time": _three(row["processor_ratio"]),
+            "bound": "{kind} {bound}".format(**row["bound"]),
+            "decoding's share": "{:.1f} %".format(100 * row["decoding_share"]),
+        }
         for row in section["steps"]
     ]
     decoded = [
-        OrderedDict(
-            [
-                ("processes", row["workers"]),
-                ("pictures a second", _three(row["pictures_per_second"])),
-                ("cores busy", _three(row["cores_busy"])),
-                ("of them in the trainer", row["cores_busy_in_trainer"]["median"]),
-            ]
-        )
+        {
+            "processes": row["workers"],
+            "pictures a second": _three(row["pictures_per_second"]),
+            "cores busy": _three(row["cores_busy"]),
+            "of them in the trainer": row["cores_busy_in_trainer"]["median"],
+        }
         for row in section["decoding"]["rows"]
     ]
     return "\n\n".join(

@@ -51,7 +51,7 @@ def _maps(library, request, case, images):
     return {}
 
 
-class Loop(object):
+class Loop:
     """Answers requests, one library's."""
 
     def __init__(self, name):

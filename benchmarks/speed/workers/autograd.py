@@ -12,7 +12,7 @@ from benchmarks.speed import formulas, network
 from benchmarks.speed.workers import Outcome
 
 
-class Library(object):
+class Library:
     """Maps by :mod:`benchmarks.speed.formulas`; ``Case.what`` is the formula's name."""
 
     def __init__(self, setup):

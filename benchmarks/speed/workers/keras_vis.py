@@ -19,7 +19,7 @@ from benchmarks.speed.workers import Outcome  # noqa: E402
 _METHODS = {"gradcam": gradcam.Gradcam, "layercam": layercam.Layercam}
 
 
-class Library(object):
+class Library:
     """The model, built once."""
 
     def __init__(self, setup):

@@ -1,13 +1,13 @@
-"""This project's maps, as its users ask for them: :class:`dgl.predictor.Predictor`."""
+"""This project's maps, as its users ask for them: :class:`dgl.predict.predictor.Predictor`."""
 
 from benchmarks.speed.workers import Outcome
-from dgl.precisions import FLOAT32
-from dgl.predictor import Predictor
+from dgl.predict.predictor import Predictor
+from dgl.utils.cpu import FLOAT32
 
 ALPHA = 10.0
 
 
-class Library(object):
+class Library:
     """One predictor for each thing asked for, kept."""
 
     def __init__(self, setup):

@@ -9,7 +9,6 @@ measured so, as its users call it, and with all parameters frozen that the layer
 
 import sys
 import time
-from collections import OrderedDict
 from unittest import mock
 
 import numpy as np
@@ -18,9 +17,7 @@ import torch
 from benchmarks.speed import network
 from benchmarks.speed.workers import Outcome
 
-FORMATS = OrderedDict(
-    [("contiguous", torch.contiguous_format), ("channels last", torch.channels_last)]
-)
+FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 _FORWARD, _LAYER, _EVERY = "the forward pass alone", "a layer's gradient", "every gradient"
 _TRIAL_PICTURES = 4
 _TRIAL_LAYER = "conv5_2"
@@ -58,7 +55,7 @@ def _fill(module, weight, bias):
         module.bias.copy_(torch.tensor(bias))
 
 
-class Library(object):
+class Library:
     """The model, in the faster memory format for each use.
 
     Attributes:
@@ -68,7 +65,7 @@ class Library(object):
     def __init__(self, setup):
         torch.set_num_threads(setup.threads)
         with np.load(setup.weights) as archive:
-            values = OrderedDict((name, archive[name]) for name in archive.files)
+            values = {name: archive[name] for name in archive.files}
         self._mean = torch.tensor(network.MEAN_BGR, dtype=torch.float32).reshape(1, 3, 1, 1)
         self._std = torch.tensor(network.STD_BGR, dtype=torch.float32).reshape(1, 3, 1, 1)
         self._model = VGGGAP(values).eval()
@@ -96,7 +93,7 @@ class Library(object):
         return min(seconds[1:])
 
     def configuration(self):
-        uses = ("{} for {}".format(name, use) for use, name in sorted(self.chosen.items()))
+        uses = (f"{name} for {use}" for use, name in sorted(self.chosen.items()))
         return "memory format " + ", ".join(uses)
 
     def _use(self, use):

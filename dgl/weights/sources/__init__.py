@@ -2,7 +2,7 @@
 
 from typing import Optional, Tuple
 
-from dgl.backbones.base import Shapes
+from dgl.backbones.registry import Shapes
 from dgl.weights.sources import keras, slim, tensorpack, torchvision
 from dgl.weights.sources.base import Piece, Source
 

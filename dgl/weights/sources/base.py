@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple, Optional, Sequence, Tuple
 
-from dgl.backbones.base import Shapes
+from dgl.backbones.registry import Shapes
 from dgl.backbones.resnet import BLOCKS_BY_DEPTH
 
 # Layouts of PyTorch: (output, input, row, column) and (output, input).
@@ -42,7 +42,7 @@ def resnet_modes(blocks: Sequence[int], squeeze_excite: bool = False) -> Tuple[s
     """Backbones with these blocks in the four groups; all depths when a damaged file fits none."""
     fitting = [depth for depth, counts in BLOCKS_BY_DEPTH.items() if counts == tuple(blocks)]
     ending = "se" if squeeze_excite else ""
-    return tuple("resnet{}{}".format(depth, ending) for depth in fitting or sorted(BLOCKS_BY_DEPTH))
+    return tuple(f"resnet{depth}{ending}" for depth in fitting or sorted(BLOCKS_BY_DEPTH))
 
 
 def count_blocks(shapes: Shapes, template: str) -> Tuple[int, ...]:

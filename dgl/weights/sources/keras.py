@@ -7,21 +7,18 @@ layers sorted by number are this project's in the order of the network.
 """
 
 import re
-from collections import OrderedDict
 
 from dgl.weights.published import KERAS
 from dgl.weights.sources.base import Piece, Source
 
 # Leaf names of Keras 2, then of Keras 1, in which `running_std` is a variance.
-_KINDS = OrderedDict(
-    [
-        ("kernel", ("kernel", "W")),
-        ("bias", ("bias", "b")),
-        ("beta", ("beta",)),
-        ("moving_mean", ("moving_mean", "running_mean")),
-        ("moving_variance", ("moving_variance", "running_std")),
-    ]
-)
+_KINDS = {
+    "kernel": ("kernel", "W"),
+    "bias": ("bias", "b"),
+    "beta": ("beta",),
+    "moving_mean": ("moving_mean", "running_mean"),
+    "moving_variance": ("moving_variance", "running_std"),
+}
 _NUMBERED = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?$")
 _INCEPTION_CONVOLUTIONS = 94
 _VGG_NAME = re.compile(r"conv(\d)_(\d)/(W|b)$")
@@ -30,7 +27,7 @@ _INCEPTION_NAME = re.compile(r"(.+?)/(weights|BatchNorm/(?:beta|moving_mean|movi
 
 def _layers(shapes):
     """Layer -> {kind of weight: name in the file}, in the file's order."""
-    layers = OrderedDict()
+    layers = {}
     for name in shapes:
         layer, _, leaf = name.partition("/")
         leaf = leaf.split("/")[-1].split(":")[0]
@@ -65,11 +62,11 @@ def _find_modes(shapes):
 
 
 def _vgg_pieces(layers, names):
-    pieces = OrderedDict()
+    pieces = {}
     for name in names:
         block, index, kind = _VGG_NAME.match(name).groups()
-        layer, kind = "block{}_conv{}".format(block, index), "kernel" if kind == "W" else "bias"
-        found = layers.get(layer, {}).get(kind, "{}/{}".format(layer, kind))
+        layer, kind = f"block{block}_conv{index}", "kernel" if kind == "W" else "bias"
+        found = layers.get(layer, {}).get(kind, f"{layer}/{kind}")
         pieces[name] = Piece(found)
     return pieces
 
@@ -78,14 +75,14 @@ def _in_order(numbers, kind):
     """Endless names of the numbered layers of a kind, gaps included, for the caller to miss."""
     number = min(numbers)
     while True:
-        yield numbers.get(number, "{}_{}".format(kind, number))
+        yield numbers.get(number, f"{kind}_{number}")
         number += 1
 
 
 def _inception_pieces(layers, names):
     numbered = _numbered(layers)
     order = {kind: _in_order(numbers, kind) for kind, numbers in numbered.items()}
-    pieces, layer_of = OrderedDict(), {}
+    pieces, layer_of = {}, {}
     for name in names:
         scope, kind = _INCEPTION_NAME.match(name).groups()
         if scope not in layer_of:
@@ -95,7 +92,7 @@ def _inception_pieces(layers, names):
             layer, kind = convolution, "kernel"
         else:
             layer, kind = norm, kind.split("/")[-1]
-        pieces[name] = Piece(layers.get(layer, {}).get(kind, "{}/{}".format(layer, kind)))
+        pieces[name] = Piece(layers.get(layer, {}).get(kind, f"{layer}/{kind}"))
     return pieces
 
 

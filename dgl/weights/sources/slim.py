@@ -1,7 +1,5 @@
 """TF-slim's `inception_v3.ckpt`: this project's own names, with more layers."""
 
-from collections import OrderedDict
-
 from dgl.weights.published import SLIM
 from dgl.weights.sources.base import Piece, Source
 
@@ -13,7 +11,7 @@ def _find_modes(shapes):
 
 
 def _pieces(shapes, names):
-    return OrderedDict((name, Piece(name)) for name in names)
+    return {name: Piece(name) for name in names}
 
 
 SOURCE = Source(SLIM, _find_modes, _pieces)

@@ -1,7 +1,5 @@
 """Tensorpack's model zoo (`.npz`): this project's own names, with more layers."""
 
-from collections import OrderedDict
-
 from dgl.weights.published import TENSORPACK
 from dgl.weights.sources.base import Piece, Source, count_blocks, resnet_modes
 
@@ -20,7 +18,7 @@ def _find_modes(shapes):
 
 
 def _pieces(shapes, names):
-    return OrderedDict((name, Piece(name)) for name in names)
+    return {name: Piece(name) for name in names}
 
 
 SOURCE = Source(TENSORPACK, _find_modes, _pieces)

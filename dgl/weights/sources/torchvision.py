@@ -1,7 +1,6 @@
 """Torchvision's state dicts of VGG16 and the bottleneck ResNets, from `.pth` or `.safetensors`."""
 
 import re
-from collections import OrderedDict
 
 import numpy as np
 
@@ -17,23 +16,21 @@ from dgl.weights.sources.base import (
 )
 
 # Position of each convolution of VGG16 in `features`, where ReLUs and pools are counted too.
-_VGG_LAYERS = OrderedDict(
-    [
-        ("conv1_1", 0),
-        ("conv1_2", 2),
-        ("conv2_1", 5),
-        ("conv2_2", 7),
-        ("conv3_1", 10),
-        ("conv3_2", 12),
-        ("conv3_3", 14),
-        ("conv4_1", 17),
-        ("conv4_2", 19),
-        ("conv4_3", 21),
-        ("conv5_1", 24),
-        ("conv5_2", 26),
-        ("conv5_3", 28),
-    ]
-)
+_VGG_LAYERS = {
+    "conv1_1": 0,
+    "conv1_2": 2,
+    "conv2_1": 5,
+    "conv2_2": 7,
+    "conv3_1": 10,
+    "conv3_2": 12,
+    "conv3_3": 14,
+    "conv4_1": 17,
+    "conv4_2": 19,
+    "conv4_3": 21,
+    "conv5_1": 24,
+    "conv5_2": 26,
+    "conv5_3": 28,
+}
 _NORM = {
     "gamma": "weight",
     "beta": "bias",
@@ -46,7 +43,7 @@ _RESNET_NAME = re.compile(r"(?:group(\d)/block(\d+)/)?(conv\d|convshortcut|linea
 def _find_modes(shapes):
     if "features.0.weight" in shapes and "features.28.weight" in shapes:
         # BatchNorm shifts the positions; VGG19 goes on after 28.
-        other = any("features.{}.weight".format(i) in shapes for i in (1, 30, 34))
+        other = any(f"features.{i}.weight" in shapes for i in (1, 30, 34))
         return () if other else ("vgg",)
     if "conv1.weight" in shapes and "layer1.0.conv3.weight" in shapes:
         shifted = {re.sub(r"^layer(\d)", _one_less, name): None for name in shapes}
@@ -55,12 +52,12 @@ def _find_modes(shapes):
 
 
 def _one_less(match):
-    return "layer{}".format(int(match.group(1)) - 1)
+    return f"layer{int(match.group(1)) - 1}"
 
 
 def _vgg_piece(name):
     layer, kind = name.split("/")
-    prefix = "features.{}.".format(_VGG_LAYERS[layer])
+    prefix = f"features.{_VGG_LAYERS[layer]}."
     return Piece(prefix + "weight", CONVOLUTION_OF_TORCH) if kind == "W" else Piece(prefix + "bias")
 
 
@@ -68,13 +65,13 @@ def _resnet_piece(name):
     group, block, layer, kind = _RESNET_NAME.match(name).groups()
     if layer == "linear":
         return Piece("fc.weight", LINEAR_OF_TORCH) if kind == "W" else Piece("fc.bias")
-    prefix = "" if group is None else "layer{}.{}.".format(int(group) + 1, block)
+    prefix = "" if group is None else f"layer{int(group) + 1}.{block}."
     if layer == "convshortcut":
         convolution, norm = "downsample.0", "downsample.1"
     else:
         # Ours counts from 0 where torchvision counts from 1, but only outside the blocks.
         number = int(layer[-1]) + (group is None)
-        convolution, norm = "conv{}".format(number), "bn{}".format(number)
+        convolution, norm = f"conv{number}", f"bn{number}"
     if kind == "W":
         return Piece(prefix + convolution + ".weight", CONVOLUTION_OF_TORCH)
     return Piece(prefix + norm + "." + _NORM[kind])
@@ -82,7 +79,7 @@ def _resnet_piece(name):
 
 def _pieces(shapes, names):
     piece = _vgg_piece if "features.0.weight" in shapes else _resnet_piece
-    return OrderedDict((name, piece(name)) for name in names)
+    return {name: piece(name) for name in names}
 
 
 def _check(checkpoint):
@@ -92,8 +89,8 @@ def _check(checkpoint):
     value = checkpoint.read(bias) if bias in checkpoint.shapes else np.zeros(0)
     if value.dtype.kind == "f" and not np.isfinite(value).all():
         raise UserError(
-            "{}: {} holds NaN or infinity: not torchvision's vgg16-397923af.pth (its features-only "
-            "weights expect other means and are not supported)".format(checkpoint.path, bias)
+            f"{checkpoint.path}: {bias} holds NaN or infinity: not torchvision's vgg16-397923af.pth (its features-only "
+            "weights expect other means and are not supported)"
         )
 
 

@@ -7,9 +7,10 @@ import os
 import numpy as np
 from PIL import Image
 
-from dgl.data.photos5 import layout, rule
-from dgl.data.photos5.data_set import write_data_set
-from dgl.data.voc_xml import read_annotation
+from dgl.data.annotations import read_annotation
+from dgl.datasets.photos5 import sources as layout
+from dgl.datasets.photos5 import sources as rule
+from dgl.datasets.photos5.data_set import write_data_set
 
 CLASSES = ("apple", "banana", "kangaroo", "orange", "raccoon")
 
@@ -43,9 +44,9 @@ def xml(boxes, size, name="kangaroo", filename="../../elsewhere.png"):
         for box in boxes
     )
     return (
-        "<annotation><folder>images</folder><filename>{0}</filename><path>/{0}</path><size>"
-        "<width>{1}</width><height>{2}</height><depth>3</depth></size>{3}</annotation>"
-    ).format(filename, size[0], size[1], objects)
+        f"<annotation><folder>images</folder><filename>{filename}</filename><path>/{filename}</path><size>"
+        f"<width>{size[0]}</width><height>{size[1]}</height><depth>3</depth></size>{objects}</annotation>"
+    )
 
 
 def labelme(*shapes, **fields):
@@ -82,13 +83,13 @@ class Clones:
         box = (10, 20, 70, 60)
         for number in (1, 2, 3, 4, 7, 9):
             text = xml([box], (120, 80), "kangaroo")
-            put(self.kangaroo, KANGAROO, "{:05d}".format(number), text, picture)
+            put(self.kangaroo, KANGAROO, f"{number:05d}", text, picture)
             text = xml([box], (120, 80), "raccoon", "raccoon-77.png")
-            put(self.raccoon, RACCOON, "raccoon-{}".format(number), text, picture)
+            put(self.raccoon, RACCOON, f"raccoon-{number}", text, picture)
             for label in ("apple", "banana", "orange"):
                 text = labelme((label, [[70, 20], [10, 60]]))
                 places = TRAIN if number < 6 else TEST
-                put(self.fruit, places, "{}_{}".format(label, number), text, picture)
+                put(self.fruit, places, f"{label}_{number}", text, picture)
 
     def folders(self):
         return [str(path) for path in (self.raccoon, self.kangaroo, self.fruit)]

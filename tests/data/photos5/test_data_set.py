@@ -29,10 +29,16 @@ from photos5_clones import (
 from PIL import Image
 
 from dgl.data import load_data, read_image
-from dgl.data.photos5 import data_set
-from dgl.data.photos5.data_set import main, report
-from dgl.data.photos5.sources import NO_OBJECT, NO_PICTURE, OTHER_LABELS, OTHER_NAME, find_sources
-from dgl.data.voc_xml import read_annotation
+from dgl.data.annotations import read_annotation
+from dgl.datasets.photos5 import data_set
+from dgl.datasets.photos5.data_set import main, report
+from dgl.datasets.photos5.sources import (
+    NO_OBJECT,
+    NO_PICTURE,
+    OTHER_LABELS,
+    OTHER_NAME,
+    find_sources,
+)
 from dgl.errors import UserError, run_script
 
 
@@ -165,7 +171,7 @@ def test_dropped(clones, annotation, picture, reason):
     assert os.path.exists(clones.picture("kangaroo_00444")) == (reason is None)
     text = report(result)
     if reason is not None:
-        assert "1 dropped\n  1 {}: annots/00444.xml".format(reason) in text
+        assert f"1 dropped\n  1 {reason}: annots/00444.xml" in text
 
 
 def test_box_outside_is_left_out_and_told(clones):
@@ -220,7 +226,7 @@ def test_nothing_is_left_of_a_build_that_ends_early(clones, monkeypatch, error):
     with pytest.raises((UserError, KeyboardInterrupt)) as caught:
         clones.make()
     if isinstance(error, OSError):
-        assert "--out {}: cannot be written (No space".format(clones.out) in str(caught.value)
+        assert f"--out {clones.out}: cannot be written (No space" in str(caught.value)
     assert os.listdir(str(clones.out.parent)) == []
 
 
@@ -232,13 +238,11 @@ def test_clones_are_only_read(clones):
 
 def test_command(clones, root):
     put(clones.fruit, TRAIN, "mixed_1", labelme(("apple", CORNERS), ("orange", CORNERS)), PICTURE)
-    command = [sys.executable, "-m", "dgl.data.photos5"] + clones.arguments()
-    done = subprocess.run(
-        command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True
-    )
+    command = [sys.executable, "-m", "dgl.datasets.photos5"] + clones.arguments()
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "wrote {}".format(clones.out)
+    assert lines[0] == f"wrote {clones.out}"
     rows = {line.split()[0]: line.split()[1:] for line in lines[2:8]}
     assert list(rows) == list(CLASSES) + ["total"]
     for column, split in enumerate(("train", "val")):
@@ -249,7 +253,7 @@ def test_command(clones, root):
             assert int(rows[name][column]) == count
     assert lines[8:] == [
         "1 dropped",
-        "  1 {}: train/mixed_1.json ('apple', 'orange')".format(OTHER_LABELS),
+        f"  1 {OTHER_LABELS}: train/mixed_1.json ('apple', 'orange')",
     ]
 
 
@@ -266,15 +270,12 @@ def test_command_on_bad_input(clones, capsys):
 
 def test_report_names_a_few(clones):
     for number in range(50, 57):
-        put(clones.kangaroo, KANGAROO, "{:05d}".format(number), xml([], (9, 9)), PICTURE)
+        put(clones.kangaroo, KANGAROO, f"{number:05d}", xml([], (9, 9)), PICTURE)
     put(clones.kangaroo, KANGAROO, "\n\x1b[31m", xml([], (9, 9)), PICTURE)
     text = report(clones.make())
     assert "8 dropped" in text
-    assert (
-        "  7 {}: annots/00050.xml, annots/00051.xml, annots/00052.xml, ...".format(NO_OBJECT)
-        in text
-    )
-    assert "  1 {}: annots/\\n\\x1b[31m.xml".format(OTHER_NAME) in text
+    assert f"  7 {NO_OBJECT}: annots/00050.xml, annots/00051.xml, annots/00052.xml, ..." in text
+    assert f"  1 {OTHER_NAME}: annots/\\n\\x1b[31m.xml" in text
 
 
 def test_copy_at_hand_is_encoded_alike(shared_data):

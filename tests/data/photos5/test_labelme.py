@@ -6,7 +6,7 @@ import os
 import pytest
 from photos5_clones import CORNERS, PICTURE, TRAIN, labelme, put
 
-from dgl.data.photos5.labelme import read_labelme
+from dgl.datasets.photos5.sources import read_labelme
 from dgl.errors import UserError
 
 

@@ -7,7 +7,8 @@ from photos5_clones import CLASSES, SECOND_LINE, contents, copy_annotation
 from PIL import Image
 
 from dgl.data import check_files, load_data
-from dgl.data.photos5 import layout, rule
+from dgl.datasets.photos5 import sources as layout
+from dgl.datasets.photos5 import sources as rule
 
 
 def test_both_layouts_load_the_same_pictures(clones):

@@ -5,7 +5,8 @@ import zlib
 import pytest
 from photos5_clones import CLASSES, copy_annotation
 
-from dgl.data.photos5 import layout, rule
+from dgl.datasets.photos5 import sources as layout
+from dgl.datasets.photos5 import sources as rule
 
 
 @pytest.mark.parametrize("class_name", CLASSES)

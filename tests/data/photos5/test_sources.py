@@ -5,9 +5,10 @@ import os
 import pytest
 from photos5_clones import CORNERS, PICTURE, RACCOON, TEST, TRAIN, labelme, put, reasons
 
-from dgl.data.photos5 import data_set, rule
-from dgl.data.photos5.sources import ID_TAKEN, NO_OBJECT, OTHER_LABELS, OTHER_NAME, find_sources
-from dgl.data.voc_xml import read_annotation
+from dgl.data.annotations import read_annotation
+from dgl.datasets.photos5 import data_set
+from dgl.datasets.photos5 import sources as rule
+from dgl.datasets.photos5.sources import ID_TAKEN, NO_OBJECT, OTHER_LABELS, OTHER_NAME, find_sources
 from dgl.errors import UserError
 
 
@@ -52,7 +53,7 @@ def test_an_id_is_one_picture_and_the_other_is_told_of(clones, places, name, hol
     (dropped,) = result.dropped
     assert dropped.reason == ID_TAKEN and dropped.path.endswith(places[0].format(name))
     image_id = rule.make_id("orange", int(holder.split("_")[1]))
-    assert dropped.detail == "{} is {}.json".format(image_id, holder)
+    assert dropped.detail == f"{image_id} is {holder}.json"
     assert clones.line(image_id) == [3, 10, 20, 70, 60]
     assert read_annotation(clones.xml(image_id)).boxes == ((10, 20, 70, 60),)
 

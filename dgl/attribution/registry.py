@@ -1,0 +1,164 @@
+"""The registry of methods, and what ``--method`` may say.
+
+A method goes by its name. One that takes the loss gradient may carry an alpha of its own in place of
+``--pa``'s, so that several compare in one run: ``dgl(pa=0.1)``, ``dgl(pa=0.1,exact)``, ``dgl(pa=inf)``.
+"""
+
+import re
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional
+
+from dgl.attribution.gradients import EXACT, KERNEL, MAX_ALPHA, check_alpha
+from dgl.errors import UserError
+
+CLASS_GRADIENT, LOSS_GRADIENT, HEAD_WEIGHTS = "class_gradient", "loss_gradient", "head_weights"
+NEEDS = frozenset((CLASS_GRADIENT, LOSS_GRADIENT, HEAD_WEIGHTS))
+
+ANY, LAST, IMAGE = "any", "last", "image"
+
+
+class Evidence(NamedTuple):
+    """One layer of one network as graph tensors; ``None`` where the method has no need of a part.
+
+    Attributes:
+        activation: (N, H, W, C) float, after the layer's ReLU, so not negative.
+        class_gradient: (N, H, W, C) float, ``G_H = d z_c / d S``.
+        loss_gradient: (N, H, W, C) float, ``G_L = d J / d S``.
+        logits: (N, classes) float.
+        class_index: (N,) int32, the target class of each image.
+        head_weights: (C, classes) float, from the pooled features of the last layer to the logits.
+        image_size: int, side of the network's square input in pixels.
+    """
+
+    activation: Any = None
+    class_gradient: Any = None
+    loss_gradient: Any = None
+    logits: Any = None
+    class_index: Any = None
+    head_weights: Any = None
+    image_size: Any = None
+
+
+class Method(NamedTuple):
+    """An attribution method.
+
+    Attributes:
+        name: what ``--method`` calls it.
+        title: its name in prose and tables.
+        reference: authors, venue and year.
+        needs: subset of :data:`NEEDS`, the parts of the evidence besides activation and logits.
+        function: :class:`Evidence` -> (N, H, W) float tensor, unnormalised.
+        layers: ``"any"``; ``"last"``, for the layer that feeds global average pooling only; or
+            ``"image"``, for a map that is of no layer.
+        order: place in tables and help; methods without one follow by name.
+    """
+
+    name: str
+    title: str
+    reference: str
+    needs: FrozenSet[str]
+    function: Callable[[Evidence], Any]
+    layers: str = ANY
+    order: int = 1000
+
+
+METHODS: Dict[str, Method] = {}
+
+
+def register_method(method: Method) -> Method:
+    """Add a method to :data:`METHODS`, which is kept in the order of tables, and return it.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if method.name in METHODS:
+        raise ValueError(f"attribution method {method.name} is registered twice")
+    methods = sorted([*METHODS.values(), method], key=lambda known: (known.order, known.name))
+    METHODS.clear()
+    METHODS.update((known.name, known) for known in methods)
+    return method
+
+
+ALL = "all"
+
+_VARIANT = re.compile(r"([^()]*)\((.*)\)")
+_SETTINGS = re.compile(rf"pa=([^,]+)(?:,({KERNEL}|{EXACT}))?")
+
+
+class Request(NamedTuple):
+    """One value of ``--method``.
+
+    Attributes:
+        text: as it was written; the maps go by it.
+        method: :class:`~dgl.attribution.registry.Method`.
+        alpha: its own alpha, or ``None`` for ``--pa``'s.
+        semantics: its own ``"kernel"`` or ``"exact"``, or ``None`` for what holds for all.
+    """
+
+    text: str
+    method: Method
+    alpha: Optional[float] = None
+    semantics: Optional[str] = None
+
+
+def parse_method(text: str) -> Request:
+    """Read one value of ``--method``.
+
+    Args:
+        text: a name of :data:`METHODS`, or one with settings, ``NAME(pa=ALPHA)``,
+            ``NAME(pa=ALPHA,exact)`` or ``NAME(pa=ALPHA,kernel)``.
+
+    Returns:
+        :class:`Request`.
+
+    Raises:
+        UserError: unknown name, settings that are not of this form, alpha out of range, or settings for
+            a method without a loss gradient.
+    """
+    variant = _VARIANT.fullmatch(text)
+    name = variant.group(1) if variant else text
+    if name not in METHODS:
+        raise UserError("--method {}: choose of {}".format(text, ", ".join(METHODS)))
+    method = METHODS[name]
+    if not variant:
+        return Request(text, method)
+    if LOSS_GRADIENT not in method.needs:
+        takers = [other for other in METHODS if LOSS_GRADIENT in METHODS[other].needs]
+        raise UserError(
+            "--method {}: {} has no loss gradient; only {} take settings".format(
+                text, name, " and ".join(takers)
+            )
+        )
+    settings = _SETTINGS.fullmatch(variant.group(2))
+    refusal = UserError(
+        f"--method {text}: expected {name}(pa=ALPHA) or {name}(pa=ALPHA,exact), "
+        f"ALPHA a positive number up to {MAX_ALPHA:g}, or inf"
+    )
+    if settings is None:
+        raise refusal
+    try:
+        alpha = float(settings.group(1))
+        check_alpha(alpha)
+    except ValueError:
+        raise refusal from None
+    return Request(text, method, alpha, settings.group(2))
+
+
+def check_methods(methods: Iterable[str]) -> None:
+    """Raise :class:`UserError` for a method that :func:`parse_method` does not know."""
+    for method in methods:
+        parse_method(method)
+
+
+def expand_methods(methods: Iterable[str]) -> List[str]:
+    """``all`` replaced by every registered name; each method once, in the order given.
+
+    Args:
+        methods: values of ``--method``, not checked here.
+
+    Returns:
+        list of str.
+    """
+    names: List[str] = []
+    for method in methods:
+        names.extend(METHODS if method == ALL else [method])
+    return list(dict.fromkeys(names))

@@ -1,1 +1,0 @@
-"""The networks as TensorFlow graphs: importing one loads TensorFlow, a registry entry does not."""

@@ -1,7 +1,0 @@
-"""``python -m dgl.data.birds``."""
-
-from dgl.data.birds.data_set import main
-from dgl.errors import run_script
-
-if __name__ == "__main__":
-    run_script(main)

@@ -1,0 +1,252 @@
+"""Writing the birds: the data set in CUB-200-2011's published layout, the samples, the command line."""
+
+import argparse
+import functools
+import multiprocessing
+import os
+import signal
+from typing import List, Optional
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+import dgl
+from dgl.datasets.birds import drawing
+from dgl.datasets.birds.drawing import render_bird
+from dgl.datasets.birds.heads import CLASS_NAMES
+from dgl.errors import UserError
+from dgl.utils.files import holds_something, new_folder, not_empty
+
+JPEG_QUALITY = 90
+
+# (class_index, seed) of the pictures that --samples writes, their longest side and JPEG quality.
+SAMPLES = ((0, 216), (1, 225), (2, 218), (3, 235), (6, 238), (7, 223))
+SAMPLE_SIDE = 400
+SAMPLE_QUALITY = 85
+
+_README = """Birds: a drawn data set for weakly supervised object localization
+
+{classes} classes that differ only in the head (crest, markings, beak); the object is the whole
+bird. Body, plumage, pose, size, place and background are independent of the class.
+Layout of CUB-200-2011: images.txt, image_class_labels.txt, train_test_split.txt,
+bounding_boxes.txt (id x y width height), classes.txt, images/, and segmentations/ (0 or 255).
+
+Made by: {command}
+Version: dgl {version}, drawing {drawing}, head scale {head}, clutter {clutter}
+Seed: {seed}
+"""
+
+
+def _class_folder(class_index):
+    return f"{class_index + 1:03d}.{CLASS_NAMES[class_index]}"
+
+
+def _picture_path(image_id):
+    """Path of a picture below images/ without its extension. Ids go through the classes in turn."""
+    number, class_index = divmod(image_id - 1, len(CLASS_NAMES))
+    name = f"{CLASS_NAMES[class_index]}_{number + 1:04d}"
+    return f"{_class_folder(class_index)}/{name}"
+
+
+def _write_image(path, image, quality=None):
+    flags = [] if quality is None else [int(cv2.IMWRITE_JPEG_QUALITY), quality]
+    _, data = cv2.imencode(os.path.splitext(path)[1], image, flags)
+    with open(path, "wb") as stream:
+        stream.write(data.tobytes())
+
+
+def _write_picture(folder, seed, longest_side, image_id):
+    """Render picture ``image_id`` from (seed, id) alone, write it, and return its box."""
+    class_index = (image_id - 1) % len(CLASS_NAMES)
+    picture = render_bird(class_index, np.random.default_rng([seed, image_id]), longest_side)
+    path = _picture_path(image_id)
+    bgr = np.ascontiguousarray(picture.image[..., ::-1])
+    _write_image(os.path.join(folder, "images", path + ".jpg"), bgr, JPEG_QUALITY)
+    _write_image(os.path.join(folder, "segmentations", path + ".png"), picture.mask * 255)
+    return picture.box
+
+
+def _start_worker():
+    # Ctrl-C is for the parent, which ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # OpenCV's threads would compete with the other workers.
+    cv2.setNumThreads(1)
+
+
+def _render_all(folder, ids, seed, longest_side, workers, progress):
+    """Write every picture and return the boxes in the order of ``ids``."""
+    job = functools.partial(_write_picture, folder, seed, longest_side)
+    bar = functools.partial(
+        tqdm, total=len(ids), unit="picture", desc="drawing birds", disable=not progress
+    )
+    if workers == 1:
+        return list(bar(map(job, ids)))
+    # OpenCV's threads do not outlive a fork, and a child that then stops them waits for ever: they
+    # are stopped here, in the process that owns them, until the workers are done.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with multiprocessing.Pool(workers, _start_worker) as pool:
+            return list(bar(pool.imap(job, ids, chunksize=4)))
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def _write_lists(folder, boxes, train_per_class):
+    """Write the text files of CUB-200-2011. ``boxes`` are (x0, y0, x1, y1), by id from 1."""
+    ids = range(1, len(boxes) + 1)
+    count = len(CLASS_NAMES)
+    rows = {
+        "images.txt": [f"{k} {_picture_path(k)}.jpg" for k in ids],
+        "image_class_labels.txt": [f"{k} {(k - 1) % count + 1}" for k in ids],
+        "train_test_split.txt": [f"{k} {int((k - 1) // count < train_per_class)}" for k in ids],
+        "bounding_boxes.txt": [
+            f"{k} {x0:.1f} {y0:.1f} {x1 - x0:.1f} {y1 - y0:.1f}"
+            for k, (x0, y0, x1, y1) in zip(ids, boxes)
+        ],
+        "classes.txt": [f"{k + 1} {_class_folder(k)}" for k in range(count)],
+    }
+    for name, lines in rows.items():
+        _write_text(os.path.join(folder, name), "".join(line + "\n" for line in lines))
+
+
+def _write_text(path, text):
+    with open(path, "w", encoding="utf-8", newline="\n") as stream:
+        stream.write(text)
+
+
+def _readme(seed, train_per_class, test_per_class, longest_side):
+    command = (
+        "python -m dgl.datasets.birds --seed {} --train-per-class {} --test-per-class {} --size {}"
+    )
+    return _README.format(
+        classes=len(CLASS_NAMES),
+        command=command.format(seed, train_per_class, test_per_class, longest_side),
+        version=dgl.__version__,
+        drawing=drawing.DRAWING_VERSION,
+        head=drawing.HEAD_SCALE,
+        clutter=drawing.CLUTTER,
+        seed=seed,
+    )
+
+
+def _holds(out, readme, count):
+    """Whether ``out`` is this very data set, complete.
+
+    Raises:
+        UserError: ``out`` is a file or holds anything else.
+    """
+    if not holds_something(out):
+        return False
+    path = os.path.join(out, "README.txt")
+    if not os.path.isfile(path):
+        raise not_empty(out)
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        if stream.read() != readme:
+            raise UserError(
+                f"--out {out}: holds a data set of other settings (see its README.txt), "
+                "expected a new or empty folder"
+            )
+    for image_id in range(1, count + 1):
+        picture = os.path.join(out, "images", _picture_path(image_id) + ".jpg")
+        if not os.path.isfile(picture):
+            raise UserError(f"--out {out}: {picture} is missing, delete the folder")
+    return True
+
+
+def _check(name, value, low, high=None):
+    if value < low or (high is not None and value > high):
+        bound = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise UserError(f"{name} {value}: expected a whole number {bound}")
+
+
+def write_data_set(
+    out: str,
+    seed: int = 0,
+    train_per_class: int = 100,
+    test_per_class: int = 30,
+    longest_side: int = 192,
+    workers: int = 2,
+    progress: bool = True,
+) -> bool:
+    """Render the data set and put it at ``out`` in one step, when it is complete.
+
+    Picture ``id`` depends on ``(seed, id, longest_side)`` alone. Ids go through the classes in
+    turn, the training pictures first.
+
+    Args:
+        out: folder to make; it may exist if it is empty or holds this very data set.
+        seed: int, 0 or more.
+        train_per_class, test_per_class: pictures of each class in either split, 1 or more.
+        longest_side: longer side of every picture in pixels, 64 to 1024.
+        workers: processes that draw, 1 or more; 1 draws in this process.
+        progress: show a progress bar.
+
+    Returns:
+        bool, False if ``out`` held the data set already.
+
+    Raises:
+        UserError: a value is out of range, or ``out`` holds something else or cannot be written.
+    """
+    _check("--seed", seed, 0)
+    _check("--train-per-class", train_per_class, 1, 9000)
+    _check("--test-per-class", test_per_class, 1, 999)
+    _check("--size", longest_side, 64, 1024)
+    _check("--workers", workers, 1, 256)
+    out = os.path.abspath(out)
+    count = len(CLASS_NAMES) * (train_per_class + test_per_class)
+    readme = _readme(seed, train_per_class, test_per_class, longest_side)
+    if _holds(out, readme, count):
+        return False
+    with new_folder(out) as folder:
+        for kind in ("images", "segmentations"):
+            for class_index in range(len(CLASS_NAMES)):
+                os.makedirs(os.path.join(folder, kind, _class_folder(class_index)))
+        ids = range(1, count + 1)
+        boxes = _render_all(folder, ids, seed, longest_side, workers, progress)
+        _write_lists(folder, boxes, train_per_class)
+        _write_text(os.path.join(folder, "README.txt"), readme)
+    return True
+
+
+def write_samples(out: str) -> List[str]:
+    """Write a few larger pictures, one bird each, as ``bird_<class>.jpg`` below ``out``.
+
+    Returns:
+        list of the paths written.
+
+    Raises:
+        UserError: ``out`` cannot be written.
+    """
+    paths = []
+    try:
+        os.makedirs(out, exist_ok=True)
+        for class_index, seed in SAMPLES:
+            picture = render_bird(class_index, np.random.default_rng(seed), SAMPLE_SIDE)
+            name = f"bird_{CLASS_NAMES[class_index].lower()}.jpg"
+            path = os.path.join(out, name)
+            partial = os.path.join(out, ".partial-" + name)
+            _write_image(partial, np.ascontiguousarray(picture.image[..., ::-1]), SAMPLE_QUALITY)
+            os.replace(partial, path)
+            paths.append(path)
+    except OSError as error:
+        raise UserError(f"--samples {out}: cannot be written ({error.strerror})") from error
+    return paths
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise UserError(message)
+
+
+def main(argv: Optional[List[str]] = None) -> int:
+    """Parse flags and write the data set or the samples; returns the exit code."""
+    from dgl.cli import make_data
+
+    parser = _Parser(
+        prog="python -m dgl.datasets.birds",
+        description="Render a data set of drawn birds for weakly supervised localization.",
+    )
+    make_data.add_birds_flags(parser)
+    return make_data.run_birds(parser.parse_args(argv))

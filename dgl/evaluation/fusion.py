@@ -1,0 +1,102 @@
+"""Entries of a result table: a method at a layer, or a method's layers fused into one map."""
+
+from typing import Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from dgl.errors import UserError
+from dgl.predict import postprocess as box_ops
+
+FUSIONS = ("mean", "max")
+_FEW = 3
+
+
+class Fusion(NamedTuple):
+    """One more entry, made of several layers of a method.
+
+    Attributes:
+        method: str.
+        kind: ``"mean"`` or ``"max"`` of the layers' normalised maps.
+        layers: the layers, two or more.
+    """
+
+    method: str
+    kind: str
+    layers: Tuple[str, ...]
+
+    @property
+    def entry(self) -> Tuple[str, str]:
+        """(method, name): the name tells kind and layers."""
+        shown = "+".join(self.layers)
+        if len(self.layers) > _FEW:
+            shown = f"{self.layers[0]}..{self.layers[-1]}, {len(self.layers)} layers"
+        return self.method, f"{self.kind}({shown})"
+
+
+def entry_name(entry: Tuple[str, str]) -> str:
+    """``method@layer``."""
+    return "{}@{}".format(*entry)
+
+
+def file_name(entry: Tuple[str, str]) -> str:
+    """``method@layer`` as the name of a folder: a layer's ``/`` becomes ``_``."""
+    return entry_name(entry).replace("/", "_").replace(" ", "")
+
+
+def make_fusions(
+    entries: Iterable[Tuple[str, str]], kinds: Sequence[str], layers: Optional[Sequence[str]] = None
+) -> List[Fusion]:
+    """The fusions of every method that has two or more of some layers.
+
+    Args:
+        entries: list of (method, layer), the maps there are.
+        kinds: names out of :data:`FUSIONS`.
+        layers: names of the layers to fuse, by default every layer of ``entries``.
+
+    Returns:
+        list of :class:`Fusion`.
+
+    Raises:
+        UserError: kinds are given, but no method has two of the layers.
+    """
+    found: List[Fusion] = []
+    for method in dict.fromkeys(method for method, _ in entries):
+        own = tuple(
+            layer for m, layer in entries if m == method and (layers is None or layer in layers)
+        )
+        if len(own) > 1:
+            found.extend(Fusion(method, kind, own) for kind in kinds)
+    if kinds and not found:
+        raise UserError("--fuse {}: expected two or more layers to fuse".format(" ".join(kinds)))
+    return found
+
+
+def score_maps(
+    raw_maps: Mapping[Tuple[str, str], np.ndarray], size: int, fusions: Sequence[Fusion] = ()
+) -> Iterator[Tuple[Tuple[str, str], np.ndarray]]:
+    """Score maps of one picture, one at a time: min-max normalised, resized, fused.
+
+    Args:
+        raw_maps: ordered entry -> (h, w) array, as the network gives it.
+        size: int, side of the score maps.
+        fusions: sequence of :class:`Fusion` of these entries.
+
+    Yields:
+        ``(entry, map)``, the map float32 (size, size) in [0, 1]; first the entries, then the fusions.
+    """
+    fused = [None] * len(fusions)
+    for entry, raw in raw_maps.items():
+        score_map = box_ops.resize_map(box_ops.normalise(raw), size, size)
+        yield entry, score_map
+        for index, fusion in enumerate(fusions):
+            if entry[0] == fusion.method and entry[1] in fusion.layers:
+                fused[index] = _combine(fusion.kind, fused[index], score_map)
+    for fusion, total in zip(fusions, fused):
+        # Of a sum the division by the number of layers is lost in the normalisation.
+        yield fusion.entry, box_ops.normalise(total)
+
+
+def _combine(kind, total, score_map):
+    if total is None:
+        return score_map.astype(np.float64)
+    return total + score_map if kind == "mean" else np.maximum(total, score_map)

@@ -1,0 +1,148 @@
+"""All that an evaluation has gathered so far: every evaluator, a row a picture, and what could not be read.
+
+Mergeable and storable as a whole; a stored batch, a shard and a finished run are the same thing.
+"""
+
+from typing import Any, Dict, Mapping, Set, Tuple
+
+import numpy as np
+
+from dgl.evaluation.plan import Plan
+from dgl.metrics.classification import ClassificationEvaluator
+from dgl.metrics.pixel_ap import PixelApEvaluator
+from dgl.metrics.records import Column, Records
+
+PICTURE_COLUMNS = {
+    "class_index": Column("int32"),
+    "predicted_index": Column("int32"),
+    "probability": Column("float64"),
+    "class_probability": Column("float64"),
+    "rank": Column("int32"),
+    "clipped": Column("int32"),
+    "outside": Column("int32"),
+    "width": Column("int32"),
+    "height": Column("int32"),
+}
+
+
+def picture_key(position: int) -> str:
+    """The id of a picture among the evaluators: its place in the list, which may name one twice."""
+    return f"{position:08d}"
+
+
+class Gathered:
+    """Results of a plan for some of its pictures.
+
+    Attributes:
+        plan: :class:`~dgl.evaluation.plan.Plan`.
+        classification: protocol -> :class:`ClassificationEvaluator`.
+        localization: (protocol, entry) -> evaluator.
+        pixels: entry -> :class:`~dgl.metrics.pixel_ap.PixelApEvaluator`; empty without masks.
+        pictures: :class:`Records` of :data:`PICTURE_COLUMNS`.
+        names: key of a picture -> its id in the data set.
+        errors: key of a picture that could not be read -> ``(id, reason)``.
+    """
+
+    def __init__(self, plan: Plan):
+        self.plan = plan
+        self.classification: Dict[str, ClassificationEvaluator] = {
+            name: ClassificationEvaluator(plan.classes) for name in plan.protocols
+        }
+        self.localization: Dict[Tuple[str, Tuple[str, str]], Any] = {
+            (name, entry): plan.localization_evaluator(name, entry)
+            for name in plan.protocols
+            for entry in plan.all_entries
+        }
+        self.pixels: Dict[Tuple[str, str], PixelApEvaluator] = {}
+        if "wsolevaluation" in plan.protocols:
+            pixels = ((entry, plan.pixel_evaluator()) for entry in plan.entries)
+            self.pixels.update((entry, own) for entry, own in pixels if own is not None)
+        self.pictures = Records(PICTURE_COLUMNS)
+        self.names: Dict[str, str] = {}
+        self.errors: Dict[str, Tuple[str, str]] = {}
+
+    def __len__(self):
+        """int: the pictures dealt with, read or not."""
+        return len(self.names) + len(self.errors)
+
+    @property
+    def positions(self) -> Set[int]:
+        """set of int: the places in the data set's list that were dealt with."""
+        return {int(key) for key in list(self.names) + list(self.errors)}
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Everything as JSON values, the plan aside."""
+        return {
+            "evaluators": [evaluator.state_dict() for evaluator in self._evaluators()],
+            "pictures": self.pictures.state_dict(),
+            "names": list(self.names.items()),
+            "errors": [[key, name, reason] for key, (name, reason) in self.errors.items()],
+        }
+
+    @classmethod
+    def from_state(cls, plan: Plan, state: Mapping[str, Any]) -> "Gathered":
+        """The results of :meth:`state_dict`.
+
+        Raises:
+            ValueError: a damaged state, or one of another plan.
+        """
+        gathered = cls(plan)
+        try:
+            states = list(state["evaluators"])
+            gathered.names.update((str(key), str(name)) for key, name in state["names"])
+            gathered.errors.update((str(k), (str(n), str(r))) for k, n, r in state["errors"])
+            gathered.pictures = Records.from_state(PICTURE_COLUMNS, state["pictures"])
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"incomplete results ({error!r})") from error
+        for key in list(gathered.names) + list(gathered.errors):
+            if not key.isdigit() or picture_key(int(key[:12])) != key or int(key) >= plan.images:
+                raise ValueError(f"a picture {key[:40]!r}, expected 1 to {plan.images}")
+        evaluators = gathered._evaluators()
+        if len(states) != len(evaluators):
+            raise ValueError("results of other entries")
+        for evaluator, own in zip(evaluators, states):
+            evaluator.load_state_dict(own)
+        lengths = {len(evaluator.records) for evaluator in evaluators}
+        if lengths | {len(gathered.pictures)} != {len(gathered.names)}:
+            raise ValueError("results of different pictures")
+        for records in [evaluator.records for evaluator in evaluators] + [gathered.pictures]:
+            if not gathered.names.keys() >= set(records.ids):
+                raise ValueError("results of different pictures")
+        return gathered
+
+    def merge(self, other: "Gathered") -> None:
+        """Add results of the same plan.
+
+        Raises:
+            ValueError: a picture that is here already; nothing is added then.
+        """
+        twice = self.positions & other.positions
+        if twice:
+            raise ValueError(f"picture {min(twice) + 1} is in both")
+        for evaluator, added in zip(self._evaluators(), other._evaluators()):
+            evaluator.merge(added)
+        self.pictures.extend(other.pictures)
+        self.names.update(other.names)
+        self.errors.update(other.errors)
+
+    def sort(self) -> None:
+        """Put everything in the order of the data set's list, whatever order it was merged in."""
+        for records in [evaluator.records for evaluator in self._evaluators()] + [self.pictures]:
+            records.sort()
+        self.names = dict(sorted(self.names.items()))
+        self.errors = dict(sorted(self.errors.items()))
+
+    def boxes_clipped(self) -> int:
+        """int: true boxes that reached over their picture."""
+        return int(np.sum(self.pictures.column("clipped")))
+
+    def boxes_outside(self) -> int:
+        """int: true boxes that lay wholly outside theirs."""
+        return int(np.sum(self.pictures.column("outside")))
+
+    def _evaluators(self):
+        return (
+            list(self.classification.values())
+            + list(self.localization.values())
+            + list(self.pixels.values())
+        )

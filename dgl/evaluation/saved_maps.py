@@ -1,0 +1,253 @@
+"""Scoring without a model: saved score maps of any program against metadata of wsolevaluation.
+
+Also the other way round: the metadata folder that goes with maps which this project saved.
+"""
+
+import io
+import logging
+import os
+import stat
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from dgl.data.annotations import read_mask
+from dgl.data.sample import Box, Sample, resolve_below
+from dgl.data.views import WSOL_MAP_SIZE
+from dgl.data.wsol_metadata import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
+from dgl.errors import UserError, printable
+from dgl.evaluation.results import picture_key
+from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
+from dgl.metrics.pixel_ap import PixelApEvaluator
+from dgl.predict.postprocess import clip_boxes
+from dgl.utils.files import write_atomically
+from dgl.utils.parallel import ordered_map
+
+_logger = logging.getLogger(__name__)
+
+# A map of 224 x 224 doubles has 401,536 bytes beside its header, which is a few lines.
+_MOST_BYTES = 1024 * 1024
+
+
+class Scores(NamedTuple):
+    """What one folder of maps was found to be worth.
+
+    Attributes:
+        boxes: :class:`MaxBoxAccEvaluator`.
+        pixels: :class:`PixelApEvaluator`.
+        errors: ordered id -> (id, reason) of the maps and masks that could not be read.
+    """
+
+    boxes: MaxBoxAccEvaluator
+    pixels: PixelApEvaluator
+    errors: Any
+
+
+def read_map(path: str) -> np.ndarray:
+    """One score map.
+
+    Args:
+        path: str, a ``.npy`` file.
+
+    Returns:
+        float array (224, 224) in [0, 1].
+
+    Raises:
+        UserError: no such file, no array, pickled objects, another shape or type, NaN, or values
+            outside [0, 1].
+    """
+    side = WSOL_MAP_SIZE
+    expected = f"expected a score map, float {side} x {side} in [0, 1]"
+    try:
+        status = os.stat(path)
+        # Opening a pipe would wait for somebody to write to it.
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError(f"{path}: not a file; {expected}")
+        if status.st_size > _MOST_BYTES:
+            raise UserError(f"{path}: too large; {expected}")
+        with open(path, "rb") as stream:
+            score_map = np.load(io.BytesIO(stream.read(_MOST_BYTES)), allow_pickle=False)
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; {expected}") from error
+    except UserError:
+        raise
+    # NumPy evaluates the header as a literal and unpacks archives, so that nothing narrower would do.
+    except Exception as error:
+        reason = printable(str(error).split("\n")[0])
+        raise UserError(f"{path}: not an array ({reason}); {expected}") from error
+    if not isinstance(score_map, np.ndarray) or score_map.dtype.kind != "f":
+        kind = getattr(score_map, "dtype", "an archive")
+        raise UserError(f"{path}: {kind}; {expected}")
+    if score_map.shape != (side, side):
+        shape = " x ".join(str(length) for length in score_map.shape) or "a single number"
+        raise UserError(f"{path}: {shape}; {expected}")
+    # Written so that NaN fails too.
+    if not (score_map.min() >= 0 and score_map.max() <= 1):
+        raise UserError(
+            f"{path}: values from {float(score_map.min()):g} to {float(score_map.max()):g}; {expected}"
+        )
+    return score_map
+
+
+def scaled_boxes(boxes: Sequence[Box], size: Tuple[int, int]) -> np.ndarray:
+    """True boxes in pixels of a score map: scaled and truncated, nothing clipped.
+
+    Args:
+        boxes: sequence of ``(x0, y0, x1, y1)`` in pixels of the picture.
+        size: ``(width, height)`` of the picture.
+
+    Returns:
+        int64 array (N, 4).
+    """
+    corners = np.asarray(boxes, np.float64).reshape(-1, 4)
+    # Multiplying first keeps whole results whole; size / width rounds, and truncation would show it.
+    return (corners * WSOL_MAP_SIZE / np.array([size[0], size[1]] * 2, np.float64)).astype(np.int64)
+
+
+def score(
+    maps: str,
+    records: Sequence[Record],
+    step: float,
+    mask_root: Optional[str] = None,
+    workers: int = 2,
+    strict: bool = False,
+    progress: bool = True,
+) -> Scores:
+    """Score a folder of maps.
+
+    Args:
+        maps: str, the folder with ``<id>.npy``.
+        records: list of :class:`~dgl.data.wsol_metadata.Record`.
+        step: float, of the thresholds.
+        mask_root: str, the folder of masks, needed where the records have masks.
+        workers: int, threads.
+        strict: bool, whether a map or mask that cannot be read ends the run.
+        progress: bool.
+
+    Returns:
+        :class:`Scores`.
+
+    Raises:
+        UserError: the folder is missing, none of the maps can be read, or with ``strict`` one cannot.
+    """
+    maps = os.path.abspath(maps)
+    if not os.path.isdir(maps):
+        raise UserError(f"--maps {maps}: no such folder; expected <id>.npy files")
+    boxes, pixels, errors = MaxBoxAccEvaluator(step), PixelApEvaluator(step), {}
+
+    def look(record):
+        try:
+            path, _ = resolve_below(maps, "", record.id + ".npy", record.id)
+            score_map = read_map(path)
+            mask = None
+            if record.mask_paths:
+                paths = [resolve_below(mask_root, "", p, record.id)[0] for p in record.mask_paths]
+                ignore = record.ignore_path
+                ignore = ignore and resolve_below(mask_root, "", ignore, record.id)[0]
+                mask = read_mask(paths, ignore, WSOL_MAP_SIZE)
+        except UserError as error:
+            if strict:
+                raise
+            return str(error)
+        truth = scaled_boxes(record.boxes, record.size) if record.boxes else ()
+        return boxes.localize(score_map, truth), pixels.count(score_map, mask)
+
+    found = ordered_map(look, records, workers)
+    name = os.path.basename(maps)
+    for position, result in tqdm(
+        enumerate(found), total=len(records), desc=name, unit=" maps", disable=not progress
+    ):
+        record = records[position]
+        if isinstance(result, str):
+            errors[record.id] = (record.id, result)
+            _logger.warning("left out: %s", result)
+            continue
+        boxes.add_found([result[0]], [picture_key(position)])
+        pixels.add_found([result[1]], [picture_key(position)])
+    if len(errors) == len(records):
+        raise UserError(
+            f"--maps {maps}: none of {len(records)} maps can be read; the first: {next(iter(errors.values()))[1]}"
+        )
+    return Scores(boxes, pixels, errors)
+
+
+def read_records(metadata: str, mask_root: Optional[str] = None) -> List[Record]:
+    """Records of a metadata folder for :func:`score`.
+
+    Args:
+        metadata: str, folder with ``image_ids.txt``, ``localization.txt`` and, for boxes,
+            ``image_sizes.txt``; ``class_labels.txt`` is not needed.
+        mask_root: str, the folder of masks, or ``None``.
+
+    Returns:
+        list of :class:`~dgl.data.wsol_metadata.Record`.
+
+    Raises:
+        UserError: as :func:`~dgl.data.wsol_metadata.read_metadata`, or masks without their folder.
+    """
+    if not os.path.isdir(metadata):
+        raise UserError(
+            f"--metadata {metadata}: no such folder; expected {IDS}, {SIZES} and {LOCALIZATION}"
+        )
+    records = read_metadata(metadata, with_labels=False)
+    if mask_root is None and any(record.mask_paths for record in records):
+        raise UserError(f"--mask-root: expected the folder of the masks that {metadata} names")
+    if mask_root is not None and not os.path.isdir(mask_root):
+        raise UserError(f"--mask-root {mask_root}: no such folder; expected masks")
+    return records
+
+
+def write_metadata(
+    folder: str, samples: Sequence[Sample], sizes: Sequence[Tuple[int, int]]
+) -> List[Tuple[str, Optional[str]]]:
+    """Write the metadata that go with saved maps, as wsolevaluation reads them.
+
+    Boxes and masks cannot stand in one ``localization.txt``; where there are both, boxes are written to
+    ``metadata`` and masks to ``metadata_masks``.
+
+    Args:
+        folder: str, where the two folders go.
+        samples: list of :class:`~dgl.data.sample.Sample`.
+        sizes: list of ``(width, height)``, of the pictures themselves.
+
+    Returns:
+        list of (folder, mask root or ``None``), what :func:`read_records` takes.
+    """
+    boxes = [
+        (sample.id, box)
+        for sample, (width, height) in zip(samples, sizes)
+        for box in clip_boxes(sample.boxes, width, height)[0]
+    ]
+    masks = [(sample.id, sample, path) for sample in samples for path in sample.mask_paths]
+    written: List[Tuple[str, Optional[str]]] = []
+    if boxes:
+        lines = [",".join([key] + [f"{v:.17g}" for v in box]) for key, box in boxes]
+        written.append((os.path.join(folder, "metadata"), None))
+        _write_lines(written[-1][0], samples, sizes, lines)
+    if masks:
+        paths = [path for _, _, path in masks] + [s.ignore_path for s in samples if s.ignore_path]
+        root = os.path.commonpath([os.path.dirname(path) for path in paths])
+        lines = [
+            ",".join([key, _below(root, path), _below(root, sample.ignore_path)])
+            for key, sample, path in masks
+        ]
+        written.append((os.path.join(folder, "metadata_masks"), root))
+        _write_lines(written[-1][0], samples, sizes, lines)
+    return written
+
+
+def _below(root, path):
+    return "" if path is None else os.path.relpath(path, root).replace(os.sep, "/")
+
+
+def _write_lines(folder, samples, sizes, localization):
+    files = {
+        IDS: [sample.id for sample in samples],
+        LABELS: [f"{sample.id},{sample.class_index}" for sample in samples],
+        SIZES: ["{},{},{}".format(sample.id, *size) for sample, size in zip(samples, sizes)],
+        LOCALIZATION: localization,
+    }
+    for name, lines in files.items():
+        data = "".join(line + "\n" for line in lines).encode("utf-8", "surrogateescape")
+        write_atomically(os.path.join(folder, name), data)

@@ -1,0 +1,224 @@
+"""From gathered results to ``metrics.json``, ``images.csv`` and ``errors.csv``."""
+
+import json
+import math
+import os
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+
+from dgl.data.views import GEOMETRIES
+from dgl.errors import UserError
+from dgl.evaluation.fusion import entry_name
+from dgl.evaluation.plan import FIXED, IOU, WSOL, Plan
+from dgl.evaluation.results import Gathered
+from dgl.metrics.bootstrap import compare, intervals
+from dgl.utils.files import write_atomically
+from dgl.utils.table import write_csv
+
+METRICS = "metrics.json"
+# The figure by which a protocol ranks layers and by which methods are compared.
+RANKING = {FIXED: "gt_known", WSOL: "max_box_acc"}
+_NOT_SHOWN = ("protocol", "rows")
+
+
+def compute_metrics(
+    gathered: Gathered,
+    seed: int = 0,
+    resamples: int = 1000,
+    selection: Optional[Mapping[str, Any]] = None,
+) -> Dict[str, Any]:
+    """The record of an evaluation.
+
+    Args:
+        gathered: :class:`~dgl.evaluation.results.Gathered`.
+        seed: int, of the resampling.
+        resamples: int, of the bootstrap and of the paired tests; 0 for none of either.
+        selection: what :func:`dgl.evaluation.thresholds.describe` gives, or ``None``.
+
+    Returns:
+        ordered dict of JSON values; accuracies, errors and their intervals in percent, thresholds in
+        [0, 1].
+
+    Raises:
+        UserError: no picture has a box.
+    """
+    plan = gathered.plan
+    metrics = {"versions": plan.versions, "seed": seed, "resamples": resamples}
+    if plan.model is not None:
+        metrics["model"] = plan.model
+    metrics["data"] = plan.data
+    if plan.model is not None:
+        first = gathered.classification[plan.protocols[0]]
+        errors = {k: v for k, v in first.result().items() if k != "images"}
+        metrics["classification"] = _with_intervals(errors, first, resamples, seed)
+    metrics["protocols"] = {
+        name: _protocol(gathered, name, seed, resamples, selection) for name in plan.protocols
+    }
+    if selection is not None:
+        metrics["selection"] = selection
+    if plan.alpha_entries:
+        metrics["alpha"] = _alpha(gathered, seed, resamples)
+    metrics["errors"] = len(gathered.errors)
+    metrics["boxes_clipped"] = gathered.boxes_clipped()
+    metrics["boxes_outside"] = gathered.boxes_outside()
+    return metrics
+
+
+def _protocol(gathered, name, seed, resamples, selection):
+    plan = gathered.plan
+    settings = {}
+    if name == FIXED:
+        settings.update(threshold=plan.threshold, iou=IOU)
+    else:
+        settings.update(step=plan.step)
+    settings["geometry"] = GEOMETRIES[name].description
+    rows = [row_of(gathered, name, entry, seed, resamples) for entry in plan.entries]
+    settings["rows"] = rows
+    if resamples:
+        settings["comparisons"] = _comparisons(gathered, name, rows, seed, resamples, selection)
+    return settings
+
+
+def row_of(
+    gathered: Gathered, protocol: str, entry: Tuple[str, str], seed: int, resamples: int
+) -> Dict[str, Any]:
+    """One row of a protocol's table."""
+    row = {"method": entry[0], "layer": entry[1]}
+    evaluator = gathered.localization[protocol, entry]
+    figures = {k: v for k, v in evaluator.result().items() if k not in _NOT_SHOWN}
+    row.update(_with_intervals(figures, evaluator, resamples, seed))
+    pixels = gathered.pixels.get(entry) if protocol == WSOL else None
+    if pixels is not None and pixels.images:
+        row.update(_with_intervals({"pxap": pixels.result()["pxap"]}, pixels, resamples, seed))
+    return row
+
+
+def _with_intervals(figures, evaluator, resamples, seed):
+    """The figures, each that has one followed by ``<figure>_interval``."""
+    found = intervals(evaluator, resamples, seed) if resamples else {}
+    result = {}
+    for name, value in figures.items():
+        result[name] = value
+        if name in found:
+            result[name + "_interval"] = list(found[name])
+    return result
+
+
+def _comparisons(gathered, protocol, rows, seed, resamples, selection):
+    """DGL, or whichever method comes first, against every other method, each at one layer."""
+    chosen = chosen_entries(rows, protocol, selection)
+    methods = list(chosen)
+    if len(methods) < 2:
+        return []
+    reference = chosen["dgl" if "dgl" in chosen else methods[0]]
+    figure = RANKING[protocol]
+    if protocol == WSOL and "box_acc" in rows[0]:
+        figure = "box_acc"
+    found = []
+    for entry in chosen.values():
+        if entry == reference:
+            continue
+        result = compare(
+            gathered.localization[protocol, reference],
+            gathered.localization[protocol, entry],
+            figure,
+            resamples,
+            seed,
+        )
+        found.append(result.record(entry_name(reference), entry_name(entry), figure))
+    return found
+
+
+def chosen_entries(
+    rows: Iterable[Mapping[str, Any]], protocol: str, selection: Optional[Mapping[str, Any]] = None
+) -> Dict[str, Tuple[str, str]]:
+    """The entry that stands for each method: the layer chosen on other data, else the best one here.
+
+    Returns:
+        ordered method -> (method, layer).
+    """
+    settled = {
+        row["method"]: (row["method"], row["layer"])
+        for row in (selection or {}).get("rows", ())
+        if row["chosen"]
+    }
+    best: Dict[str, Tuple[float, Tuple[str, str]]] = {}
+    for row in rows:
+        method, value = row["method"], row[RANKING[protocol]]
+        if method not in best or value > best[method][0]:
+            best[method] = (value, (method, row["layer"]))
+    return {method: settled.get(method, entry) for method, (_, entry) in best.items()}
+
+
+def _alpha(gathered, seed, resamples):
+    """Figures of the study of alpha, both protocols side by side as one row an alpha."""
+    from dgl.attribution import parse_method  # loads TensorFlow, which tables can do without
+
+    rows = []
+    for entry in gathered.plan.alpha_entries:
+        request = parse_method(entry[0])
+        row = {
+            "alpha": "inf" if math.isinf(request.alpha) else request.alpha,  # JSON has no infinity
+            "semantics": request.semantics or "kernel",
+        }
+        for protocol in gathered.plan.protocols:
+            own = row_of(gathered, protocol, entry, seed, resamples)
+            figure = RANKING[protocol]
+            row.update((k, own[k]) for k in (figure, figure + "_interval") if k in own)
+        rows.append(row)
+    return {"layer": gathered.plan.alpha_entries[0][1], "rows": rows}
+
+
+def image_rows(gathered: Gathered) -> List[Dict[str, Any]]:
+    """One flat record a picture: the prediction, then box, IoU and verdict of every entry."""
+    plan, pictures = gathered.plan, gathered.pictures
+    keys, rows = pictures.ids, {}
+    for row in pictures.order():
+        own, predicted = (
+            int(pictures.column(name)[row]) for name in ("class_index", "predicted_index")
+        )
+        rows[keys[row]] = {
+            "id": gathered.names[keys[row]],
+            "class_index": own,
+            "class_name": class_name(plan, own),
+            "predicted_index": predicted,
+            "predicted_name": class_name(plan, predicted),
+            "probability": float(pictures.column("probability")[row]),
+            "class_probability": float(pictures.column("class_probability")[row]),
+            "rank": int(pictures.column("rank")[row]),
+        }
+    if FIXED in plan.protocols:
+        for entry in plan.entries:
+            for found in gathered.localization[FIXED, entry].result()["rows"]:
+                for key in ("x0", "y0", "x1", "y1", "iou", "case", "gt_known"):
+                    rows[found["id"]][f"{entry_name(entry)}:{key}"] = found[key]
+    return list(rows.values())
+
+
+def class_name(plan: Plan, class_index: int) -> str:
+    """The name of a class, or its number as text where it has none."""
+    names = plan.class_names
+    return names[class_index] if names and class_index < len(names) else str(class_index)
+
+
+def write_metrics(out: str, metrics: Mapping[str, Any]) -> None:
+    """Write ``metrics.json``."""
+    text = json.dumps(metrics, indent=1) + "\n"
+    write_atomically(os.path.join(out, METRICS), text.encode("utf-8"))
+
+
+def write_errors(out: str, errors: Mapping[Any, Tuple[str, str]]) -> None:
+    """Write ``errors.csv``, or remove one of an earlier run where nothing went wrong.
+
+    Args:
+        out: str, folder.
+        errors: key -> (id, reason).
+    """
+    path = os.path.join(out, "errors.csv")
+    if errors:
+        rows = [{"id": name, "error": reason} for name, reason in errors.values()]
+        write_csv(path, rows, ("id", "error"))
+    elif os.path.exists(path):
+        try:
+            os.remove(path)
+        except OSError as error:
+            raise UserError(f"{path}: cannot be removed: {error.strerror}") from error

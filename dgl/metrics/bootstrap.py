@@ -1,0 +1,228 @@
+"""Bootstrap intervals and paired tests, over images and over replicate trainings.
+
+How far a figure can be trusted: bootstrap intervals, and a paired test between two methods.
+
+Images are what is drawn at random, so images are what is resampled (Efron 1979). A figure that is the best
+over thresholds is computed anew for every resample, the choice of the threshold included. Neither says
+anything about other trainings of the same network: that takes several seeds.
+"""
+
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+
+import numpy as np
+
+from dgl.metrics.evaluator import Evaluator
+from dgl.utils.types import ArrayLike
+
+RESAMPLES = 1000
+LEVEL = 0.95
+# Resampled data sets at a time, by the numbers their weights hold: 64 MB.
+_BLOCK_NUMBERS = 8 * 1024 * 1024
+# Below any difference that one image could make.
+_EPSILON = 1e-9
+
+
+class Replicates:
+    """Evaluators of the same images, one a training.
+
+    Args:
+        evaluators: sequence of :class:`~dgl.metrics.evaluator.Evaluator` with the same figures.
+
+    Raises:
+        ValueError: none, or not the same images in all.
+    """
+
+    def __init__(self, evaluators: Iterable[Evaluator]):
+        self._evaluators = list(evaluators)
+        if not self._evaluators:
+            raise ValueError("expected at least one evaluator")
+        first = self._evaluators[0]
+        for other in self._evaluators[1:]:
+            if other.images != first.images or other.counted_ids() != first.counted_ids():
+                raise ValueError("the trainings were measured on different images")
+
+    @property
+    def images(self) -> int:
+        """int: the images that count."""
+        return self._evaluators[0].images
+
+    def counted_ids(self) -> List[str]:
+        """list of str: their ids."""
+        return self._evaluators[0].counted_ids()
+
+    def totals(self, weights: Optional[ArrayLike] = None) -> Dict[Tuple[int, str], np.ndarray]:
+        """(training, name) -> sums, as :meth:`Evaluator.totals` gives them."""
+        return {
+            (index, name): sums
+            for index, evaluator in enumerate(self._evaluators)
+            for name, sums in evaluator.totals(weights).items()
+        }
+
+    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
+        """figure -> (B,), the mean over the trainings."""
+        return {name: np.mean(values, axis=0) for name, values in self._each(totals).items()}
+
+    def each(self) -> Dict[str, List[float]]:
+        """figure -> list of float, one a training."""
+        return {name: [float(v[0]) for v in own] for name, own in self._each(self.totals()).items()}
+
+    def _each(self, totals):
+        found = [
+            evaluator.figures({name: sums for (i, name), sums in totals.items() if i == index})
+            for index, evaluator in enumerate(self._evaluators)
+        ]
+        return {name: [figures[name] for figures in found] for name in found[0]}
+
+
+class Comparison(NamedTuple):
+    """One figure of two methods on the same images.
+
+    Attributes:
+        difference: float, percentage points, the first minus the second.
+        interval: (low, high), the bootstrap interval of the difference.
+        p_value: float in (0, 1], of the paired permutation test (two-sided).
+    """
+
+    difference: float
+    interval: Tuple[float, float]
+    p_value: float
+
+    def record(self, first: str, second: str, figure: str) -> Dict[str, Any]:
+        """The comparison with its names, as result files hold it.
+
+        Args:
+            first, second: str, what the two methods are called.
+            figure: str, the figure compared.
+
+        Returns:
+            ordered dict of JSON values: ``a``, ``b``, ``figure``, ``difference`` (a minus b) and
+            ``interval`` in percentage points, ``p_value``.
+        """
+        return {
+            "a": first,
+            "b": second,
+            "figure": figure,
+            "difference": self.difference,
+            "interval": list(self.interval),
+            "p_value": self.p_value,
+        }
+
+
+def intervals(
+    evaluator: Union[Evaluator, Replicates],
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Dict[str, Tuple[float, float]]:
+    """Percentile intervals of an evaluator's figures by bootstrap over images.
+
+    Args:
+        evaluator: :class:`~dgl.metrics.evaluator.Evaluator` with at least one image that counts.
+        resamples: int, resampled data sets.
+        seed: int, of the resampling; evaluators of equally many images get the same resamples.
+        level: float in (0, 1), the share of the resamples within.
+
+    Returns:
+        dict figure -> (low, high) in percent.
+
+    Raises:
+        dgl.errors.UserError: no image counts.
+    """
+    found = [
+        evaluator.figures(evaluator.totals(weights))
+        for weights in _bootstrap_weights(evaluator.images, resamples, seed)
+    ]
+    return {
+        name: _percentiles(np.concatenate([part[name] for part in found]), level)
+        for name in found[0]
+    }
+
+
+def compare(
+    first: Union[Evaluator, Replicates],
+    second: Union[Evaluator, Replicates],
+    figure: str,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> Comparison:
+    """Whether one method beats another on the same images.
+
+    The interval comes from resampling images, both methods on the same ones. The p-value comes from a
+    permutation test: were the methods alike, each image's outcomes might as well be swapped between
+    them; it is the share of random swaps (the given assignment included) whose difference is at
+    least as large as the one seen.
+
+    Args:
+        first: evaluator.
+        second: evaluator of the same kind and settings that counted the same images.
+        figure: str, one of the evaluators' figures.
+        resamples: int, resamples and swaps.
+        seed: int.
+        level: float in (0, 1).
+
+    Returns:
+        :class:`Comparison`.
+
+    Raises:
+        ValueError: the two counted different images.
+        dgl.errors.UserError: no image counts.
+    """
+    if first.counted_ids() != second.counted_ids() or first.images != second.images:
+        raise ValueError("a paired comparison needs the same images on both sides")
+    seen = _difference(first, second, figure, None)[0]
+    resampled = np.concatenate(
+        [
+            _difference(first, second, figure, weights)
+            for weights in _bootstrap_weights(first.images, resamples, seed)
+        ]
+    )
+    extreme = sum(
+        int(np.count_nonzero(np.abs(swapped) >= abs(seen) - _EPSILON))
+        for swapped in _swapped_differences(first, second, figure, resamples, seed)
+    )
+    return Comparison(
+        float(seen), _percentiles(resampled, level), (1.0 + extreme) / (1.0 + resamples)
+    )
+
+
+def _difference(first, second, figure, weights):
+    return (
+        first.figures(first.totals(weights))[figure]
+        - second.figures(second.totals(weights))[figure]
+    )
+
+
+def _swapped_differences(first, second, figure, swaps, seed):
+    # Another stream of numbers than the bootstrap's.
+    rng = np.random.RandomState([seed, 1])
+    for count in _blocks(swaps, first.images):
+        swap = (rng.random_sample((count, first.images)) < 0.5).astype(np.float64)
+        kept = [first.totals(1 - swap), second.totals(swap)]
+        given = [second.totals(1 - swap), first.totals(swap)]
+        yield first.figures(_sum(kept))[figure] - second.figures(_sum(given))[figure]
+
+
+def _sum(totals):
+    return {name: totals[0][name] + totals[1][name] for name in totals[0]}
+
+
+def _bootstrap_weights(images, resamples, seed):
+    """Blocks of float64 (b, images): how often each image is drawn in each resample."""
+    rng = np.random.RandomState([seed, 0])
+    for count in _blocks(resamples, images):
+        yield np.stack(
+            [np.bincount(rng.randint(images, size=images), minlength=images) for _ in range(count)]
+        ).astype(np.float64)
+
+
+def _blocks(total, images):
+    most = max(1, _BLOCK_NUMBERS // max(1, images))
+    while total > 0:
+        yield min(most, total)
+        total -= most
+
+
+def _percentiles(values, level):
+    low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
+    return float(low), float(high)

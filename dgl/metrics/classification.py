@@ -1,0 +1,116 @@
+"""Top-1 and top-5 classification error."""
+
+from typing import Any, Dict, Mapping, Sequence, Union
+
+import numpy as np
+
+from dgl.metrics.evaluator import Evaluator, as_batch, percent
+from dgl.metrics.records import Column
+from dgl.utils.types import ArrayLike
+
+TOP5_NEEDS_MORE_THAN = 5
+
+
+def rank_labels(logits: ArrayLike, labels: ArrayLike) -> np.ndarray:
+    """Place of each true class in the order of the logits.
+
+    Equal logits are ordered by class index, the lower one first, as ``argmax`` does.
+
+    Args:
+        logits: numbers (N, C).
+        labels: ints (N,) in [0, C).
+
+    Returns:
+        int64 array (N,) in [0, C); 0 means the true class is the top prediction.
+
+    Raises:
+        ValueError: shapes that do not fit, a label outside the logits, or NaN.
+    """
+    logits = np.asarray(logits)
+    labels = np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ValueError(
+            f"logits must be (N, C) and labels (N,), got {logits.shape} and {labels.shape}"
+        )
+    if labels.size == 0:
+        return np.zeros(0, dtype=np.int64)
+    if labels.dtype.kind not in "iu":
+        raise ValueError(f"labels must be whole numbers, got {labels.dtype}")
+    if labels.min() < 0 or labels.max() >= logits.shape[1]:
+        raise ValueError(f"a label lies outside the {logits.shape[1]} logits")
+    if np.isnan(logits).any():
+        raise ValueError("logits hold NaN")
+    own = logits[np.arange(len(labels)), labels][:, np.newaxis]
+    earlier = np.arange(logits.shape[1])[np.newaxis] < labels[:, np.newaxis]
+    before = (logits > own) | ((logits == own) & earlier)
+    return before.sum(axis=1).astype(np.int64)
+
+
+class ClassificationEvaluator(Evaluator):
+    """Top-1 error and, with more than five classes, top-5 error."""
+
+    name = "classification"
+
+    def __init__(self, classes: int):
+        """Start empty.
+
+        Args:
+            classes: number of classes of the data. A head may be wider; its other logits compete
+                too.
+
+        Raises:
+            ValueError: fewer than one class.
+        """
+        if classes < 1:
+            raise ValueError(f"classes must be at least 1, got {classes}")
+        super().__init__({"classes": int(classes)})
+
+    def add(
+        self, logits: ArrayLike, labels: ArrayLike, ids: Union[None, str, Sequence[str]] = None
+    ) -> None:
+        """Count a batch, or one image.
+
+        Args:
+            logits: numbers (N, C) or (C,), C at least the number of classes.
+            labels: ints (N,) or one int, the true classes.
+            ids: N names of the images (or one), optional; see :meth:`Evaluator.merge`.
+
+        Raises:
+            ValueError: as :func:`rank_labels`, fewer logits than classes, or an id a second time.
+        """
+        ids = as_batch(ids, np.ndim(labels) == 0)
+        self.records.append(ids, rank=checked_ranks(logits, labels, self._settings["classes"]))
+
+    def result(self) -> Dict[str, Any]:
+        """The errors.
+
+        Returns:
+            dict: ``top1_error`` and, with more than five classes, ``top5_error``, in percent, and
+            the number of ``images``.
+
+        Raises:
+            dgl.errors.UserError: no image was added.
+        """
+        return dict(self._own_figures(), images=self.images)
+
+    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
+        """``top1_error`` and, with more than five classes, ``top5_error``."""
+        figures = {"top1_error": percent(totals["beyond_top1"], totals["images"])}
+        if self._settings["classes"] > TOP5_NEEDS_MORE_THAN:
+            figures["top5_error"] = percent(totals["beyond_top5"], totals["images"])
+        return figures
+
+    def _columns(self):
+        return {"rank": Column("int32")}
+
+    def _terms(self, rows):
+        rank = self.records.column("rank")[rows]
+        return {"beyond_top1": rank >= 1, "beyond_top5": rank >= 5}
+
+
+def checked_ranks(logits: ArrayLike, labels: ArrayLike, classes: int) -> np.ndarray:
+    """:func:`rank_labels` of a batch or one image, the logits being at least ``classes`` wide."""
+    logits = np.atleast_2d(np.asarray(logits))
+    if logits.shape[-1] < classes:
+        raise ValueError(f"expected {classes} logits, got {logits.shape[-1]}")
+    return rank_labels(logits, np.atleast_1d(np.asarray(labels)))

@@ -1,0 +1,255 @@
+"""The interface of all evaluators: fed a batch at a time, merged, stored, asked for figures.
+
+An evaluator keeps a row an image (:mod:`dgl.metrics.records`). Its figures are two steps away from
+them: *totals*, which are sums over images and so linear in how often each image counts, and *figures*,
+which are functions of the totals. A figure of a resampled data set is therefore one product of a matrix of
+weights with the rows (:mod:`dgl.metrics.bootstrap`).
+"""
+
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Sized, Tuple, Union
+
+import numpy as np
+
+from dgl.errors import UserError
+from dgl.metrics.records import Records
+from dgl.utils.parallel import ordered_map
+from dgl.utils.types import ArrayLike
+
+# Rows that are unpacked at a time: bounds the memory that totals take.
+_BLOCK = 2048
+
+
+class Evaluator:
+    """Base of the evaluators: rows under fixed settings.
+
+    A subclass sets :attr:`name` and implements :meth:`_columns`, :meth:`_terms` and :meth:`figures`,
+    and :meth:`_counted` where not every row counts; its own ``add`` appends to ``self.records``.
+    """
+
+    name = ""
+    nothing = "expected at least one image"
+
+    def __init__(self, settings: Mapping[str, Any]):
+        """Start empty.
+
+        Args:
+            settings: dict of JSON values; only evaluators with equal settings can be merged.
+        """
+        self._settings = dict(settings)
+        self.records = Records(self._columns())
+
+    @property
+    def settings(self) -> Dict[str, Any]:
+        """dict: a copy of the settings that the rows depend on."""
+        return dict(self._settings)
+
+    def reset(self) -> None:
+        """Forget everything that was added."""
+        self.records.clear()
+
+    def merge(self, other: "Evaluator") -> None:
+        """Add what another evaluator gathered.
+
+        Args:
+            other: evaluator of the same class and settings; it is left as it is.
+
+        Raises:
+            ValueError: another class, other settings, or an image (by its id) that both have.
+        """
+        self._check_state({"evaluator": other.name, "settings": other.settings})
+        self.records.extend(other.records)
+
+    def state_dict(self) -> Dict[str, Any]:
+        """Everything gathered so far, as JSON values.
+
+        Returns:
+            dict: ``evaluator``, ``settings`` and ``records``.
+        """
+        return {
+            "evaluator": self.name,
+            "settings": self.settings,
+            "records": self.records.state_dict(),
+        }
+
+    def load_state_dict(self, state: Any) -> None:
+        """Replace everything gathered so far.
+
+        Args:
+            state: dict from :meth:`state_dict`.
+
+        Raises:
+            ValueError: a state of another evaluator or of other settings, or a damaged one; the
+                evaluator then keeps what it had.
+        """
+        self.records = self._read(state)
+
+    def merge_state(self, state: Any) -> None:
+        """Add a stored state, as :meth:`merge` does with a live evaluator.
+
+        Args:
+            state: dict from :meth:`state_dict`.
+
+        Raises:
+            ValueError: as :meth:`merge`, or a damaged state.
+        """
+        self.records.extend(self._read(state))
+
+    @property
+    def images(self) -> int:
+        """int: the images that count towards the figures."""
+        return int(np.count_nonzero(self._counted()))
+
+    def counted_ids(self) -> List[str]:
+        """list of str: the ids of the images that count, sorted; empty where there are no ids."""
+        ids = self.records.ids
+        return [ids[row] for row in self._counted_rows()] if ids else []
+
+    def totals(self, weights: Optional[ArrayLike] = None) -> Dict[str, np.ndarray]:
+        """Sums over the images that count.
+
+        Args:
+            weights: (B, N) numbers, how often each of the N counted images counts in each of B
+                data sets, in the order of their ids; by default once in one data set.
+
+        Returns:
+            dict name -> float64 (B, ...), ``images`` among them.
+
+        Raises:
+            dgl.errors.UserError: no image counts.
+        """
+        rows = self._counted_rows()
+        if not len(rows):
+            raise UserError(f"{self.name}: {self.nothing}")
+        weights = np.ones((1, len(rows))) if weights is None else np.asarray(weights, np.float64)
+        sums = {"images": weights.sum(axis=1)}
+        for start in range(0, len(rows), _BLOCK):
+            part = weights[:, start : start + _BLOCK]
+            for name, terms in self._terms(rows[start : start + _BLOCK]).items():
+                flat = np.asarray(terms, np.float64).reshape(len(terms), -1)
+                product = (part @ flat).reshape((len(part),) + np.shape(terms)[1:])
+                sums[name] = sums[name] + product if name in sums else product
+        return sums
+
+    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
+        """The figures of some totals.
+
+        Args:
+            totals: dict as :meth:`totals` gives it.
+
+        Returns:
+            dict figure -> float64 (B,), in percent.
+        """
+        raise NotImplementedError
+
+    def result(self) -> Dict[str, Any]:
+        """The figures of everything that was added, in percent.
+
+        Returns:
+            dict.
+
+        Raises:
+            dgl.errors.UserError: nothing was added that counts.
+        """
+        raise NotImplementedError
+
+    def _columns(self):
+        """ordered name -> :class:`~dgl.metrics.records.Column`."""
+        raise NotImplementedError
+
+    def _counted(self):
+        """bool (N,): the rows that count towards the figures."""
+        return np.ones(len(self.records), bool)
+
+    def _terms(self, rows):
+        """name -> numbers (len(rows), ...): what each of some rows adds to the totals."""
+        raise NotImplementedError
+
+    def _counted_rows(self):
+        order = self.records.order()
+        return order[self._counted()[order]]
+
+    def _own_figures(self):
+        """figure -> float, of everything that was added."""
+        return {name: float(value[0]) for name, value in self.figures(self.totals()).items()}
+
+    def _read(self, state):
+        self._check_state(state)
+        try:
+            return Records.from_state(self._columns(), state.get("records"))
+        except ValueError as error:
+            raise ValueError(f"the state of a {self.name} evaluator: {error}") from error
+
+    def _check_state(self, state):
+        if not isinstance(state, dict) or state.get("evaluator") != self.name:
+            raise ValueError(f"expected the state of a {self.name} evaluator")
+        if state.get("settings") != self._settings:
+            raise ValueError(
+                "cannot combine {} results of settings {} and {}".format(
+                    self.name, self._settings, state.get("settings")
+                )
+            )
+
+
+def percent(count: Any, total: Any) -> Any:
+    """``count`` of ``total`` in percent, numbers or arrays."""
+    return 100.0 * count / total
+
+
+def as_batch(values: Any, single: bool) -> Optional[List[Any]]:
+    """Bring one image's value and a batch's values into the same form.
+
+    Args:
+        values: the value of one image, a sequence of one value an image, or ``None``.
+        single: bool, whether ``values`` belongs to one image.
+
+    Returns:
+        list of one value an image, or ``None``.
+    """
+    if values is None:
+        return None
+    return [values] if single else list(values)
+
+
+def is_single(score_maps: Any) -> bool:
+    """Whether ``score_maps`` is one map and not a batch of them."""
+    return isinstance(score_maps, np.ndarray) and score_maps.ndim == 2
+
+
+def measure_batch(
+    measure: Callable[..., Any],
+    score_maps: ArrayLike,
+    ids: Union[None, str, Sequence[str]],
+    workers: int,
+    **truths: Any,
+) -> Tuple[List[Any], Optional[List[str]]]:
+    """Ask a function of every image of a batch, or of one image, in threads.
+
+    Args:
+        measure: callable of a score map and of what is true of its image; safe in threads.
+        score_maps: N maps, or a single one.
+        ids: N names, one name, or ``None``.
+        workers: int, number of threads.
+        truths: what else ``measure`` takes, by the name it has in messages: one value an image; that
+            of a single image may be ``None``.
+
+    Returns:
+        (found, ids): list of the results, and list of the names or ``None``.
+
+    Raises:
+        ValueError: unequal lengths, and what ``measure`` raises.
+    """
+    single = is_single(score_maps)
+    score_maps = as_batch(score_maps, single)
+    truths = {name: [value] if single else list(value) for name, value in truths.items()}
+    check_lengths(score_maps=score_maps, **truths)
+    images = zip(score_maps, *truths.values())
+    found = ordered_map(lambda image: measure(*image), images, workers)
+    return list(found), as_batch(ids, single)
+
+
+def check_lengths(**columns: Optional[Sized]) -> None:
+    """Raise ValueError unless all the given lists (``None`` aside) are equally long."""
+    lengths = {name: len(values) for name, values in columns.items() if values is not None}
+    if len(set(lengths.values())) > 1:
+        described = ", ".join("{} {}".format(*item) for item in sorted(lengths.items()))
+        raise ValueError("a batch must have one entry an image everywhere, got " + described)

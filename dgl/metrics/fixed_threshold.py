@@ -1,0 +1,199 @@
+"""Localization at one fixed threshold: GT-known, Top-1 and Top-5 Loc (Zhou et al., CVPR 2016).
+
+The protocol of the published DGL and ADL tables: the largest contour's box is right when its IoU
+with any true box reaches 0.5.
+"""
+
+from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from dgl.metrics.box_check import CASES, case_of
+from dgl.metrics.classification import TOP5_NEEDS_MORE_THAN, checked_ranks
+from dgl.metrics.evaluator import Evaluator, check_lengths, measure_batch, percent
+from dgl.metrics.records import Column
+from dgl.predict import postprocess as box_ops
+from dgl.utils.types import ArrayLike
+
+PROTOCOL = "fixed_threshold"
+_NO_CASE = -1
+
+
+class FixedThresholdEvaluator(Evaluator):
+    """GT-known, Top-1 and Top-5 Loc of the map of the true class, with one row an image."""
+
+    name = PROTOCOL
+    nothing = "expected at least one image with a true box"
+
+    def __init__(self, classes: int, threshold: float = 0.2, iou: float = 0.5):
+        """Start empty.
+
+        Args:
+            classes: number of classes of the data; Top-5 Loc is left out for five or fewer.
+            threshold: float in [0, 1], fraction of each map's maximum.
+            iou: float in (0, 1], the overlap from which a box is right.
+
+        Raises:
+            ValueError: a value outside its range.
+        """
+        if classes < 1 or not 0 <= threshold <= 1 or not 0 < iou <= 1:
+            raise ValueError(
+                f"expected classes >= 1, threshold in [0, 1], iou in (0, 1]; got {classes}, {threshold}, {iou}"
+            )
+        super().__init__(
+            {"classes": int(classes), "threshold": float(threshold), "iou": float(iou)}
+        )
+
+    def add(
+        self,
+        score_maps: ArrayLike,
+        true_boxes: ArrayLike,
+        logits: Optional[ArrayLike] = None,
+        labels: Optional[ArrayLike] = None,
+        ranks: Optional[ArrayLike] = None,
+        ids: Union[None, str, Sequence[str]] = None,
+        workers: int = 1,
+    ) -> None:
+        """Count a batch, or one image (a single 2-D map, everything else without the batch axis).
+
+        A batch that raises leaves the evaluator as it was.
+
+        Args:
+            score_maps: N float maps (H, W) in [0, 1], of the true class, in the boxes' coordinates.
+            true_boxes: for each image (G, 4) numbers, G of any count. An image with none is only
+                counted as skipped.
+            logits: numbers (N, C), C at least the number of classes; with ``labels``.
+            labels: ints (N,), the true classes.
+            ranks: ints (N,) instead of both, the true class's place among the predictions from 0.
+            ids: N names of the images, optional; see :meth:`Evaluator.merge`.
+            workers: number of threads.
+
+        Raises:
+            ValueError: a map outside [0, 1], a malformed box, arguments that do not fit each other,
+                or an id a second time.
+        """
+        found, ids = measure_batch(self.localize, score_maps, ids, workers, true_boxes=true_boxes)
+        self.add_found(found, logits, labels, ranks, ids)
+
+    def localize(
+        self, score_map: ArrayLike, true_boxes: ArrayLike
+    ) -> Tuple[np.ndarray, float, Optional[str]]:
+        """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
+
+        Args:
+            score_map: float (H, W) in [0, 1].
+            true_boxes: (G, 4) numbers in the map's pixels.
+
+        Returns:
+            tuple: int64 (4,), the predicted box; its best IoU with a true box, NaN without one;
+            and its case, one of :data:`~dgl.metrics.box_check.CASES`, ``None`` without one.
+        """
+        box = box_ops.largest_box(score_map, self._settings["threshold"])
+        overlaps = box_ops.iou(box, true_boxes)
+        if not overlaps.size:
+            return box, float("nan"), None
+        return box, float(overlaps.max()), case_of(box, true_boxes, self._settings["iou"])
+
+    def add_found(
+        self,
+        found: Sequence[Any],
+        logits: Optional[ArrayLike] = None,
+        labels: Optional[ArrayLike] = None,
+        ranks: Optional[ArrayLike] = None,
+        ids: Optional[Sequence[str]] = None,
+    ) -> None:
+        """Count images of which :meth:`localize` was asked before.
+
+        Args:
+            found: list of its results.
+            logits, labels, ranks, ids: as in :meth:`add`.
+
+        Raises:
+            ValueError: as :meth:`add`.
+        """
+        ranks = self._ranks(logits, labels, ranks)
+        check_lengths(score_maps=found, ranks=ranks, ids=ids)
+        self.records.append(
+            ids,
+            box=np.array([image[0] for image in found], np.int32).reshape(-1, 4),
+            iou=[image[1] for image in found],
+            case=[_NO_CASE if image[2] is None else CASES.index(image[2]) for image in found],
+            rank=ranks,
+        )
+
+    def result(self) -> Dict[str, Any]:
+        """The figures and the rows.
+
+        Returns:
+            dict: ``protocol``, ``threshold``; ``gt_known``, ``top1_loc`` and, with more than five
+            classes, ``top5_loc`` in percent of the ``images`` that have a true box; ``cases``, the
+            percentage of each case of :mod:`dgl.metrics.box_check`; ``skipped``, the number of
+            images without a true box; ``rows``, one dict an image in the order of adding: ``id``,
+            the predicted ``x0, y0, x1, y1``, ``iou`` (the best over the true boxes), ``case``, and
+            a bool for each of the figures (these, ``iou`` and ``case`` are ``None`` for a skipped
+            image).
+
+        Raises:
+            dgl.errors.UserError: no image with a true box was added.
+        """
+        figures = {"protocol": PROTOCOL, "threshold": self._settings["threshold"]}
+        figures.update(self._own_figures())
+        case = self.records.column("case")[self._counted()]
+        figures["cases"] = {
+            name: float(percent(np.count_nonzero(case == index), len(case)))
+            for index, name in enumerate(CASES)
+        }
+        figures["images"] = self.images
+        figures["skipped"] = len(self.records) - self.images
+        figures["rows"] = self._rows()
+        return figures
+
+    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
+        """``gt_known``, ``top1_loc`` and, with more than five classes, ``top5_loc``."""
+        return {name: percent(totals[name], totals["images"]) for name in self._figure_names()}
+
+    def _figure_names(self):
+        with_top5 = self._settings["classes"] > TOP5_NEEDS_MORE_THAN
+        return ("gt_known", "top1_loc", "top5_loc") if with_top5 else ("gt_known", "top1_loc")
+
+    def _columns(self):
+        return {
+            "box": Column("int32", (4,)),
+            "iou": Column("float64"),
+            "case": Column("int8"),
+            "rank": Column("int32"),
+        }
+
+    def _counted(self):
+        return ~np.isnan(self.records.column("iou"))
+
+    def _terms(self, rows):
+        rank = self.records.column("rank")[rows]
+        right = self.records.column("iou")[rows] >= self._settings["iou"]
+        return {"gt_known": right, "top1_loc": right & (rank < 1), "top5_loc": right & (rank < 5)}
+
+    def _rows(self):
+        ids, every = self.records.ids, np.arange(len(self.records))
+        terms = self._terms(every)
+        iou, boxes, case = (self.records.column(name) for name in ("iou", "box", "case"))
+        rows = []
+        for row in every:
+            line = {"id": ids[row] if ids else None}
+            line.update(zip(("x0", "y0", "x1", "y1"), boxes[row].tolist()))
+            known = not np.isnan(iou[row])
+            line["iou"] = float(iou[row]) if known else None
+            line["case"] = CASES[case[row]] if known else None
+            for name in self._figure_names():
+                line[name] = bool(terms[name][row]) if known else None
+            rows.append(line)
+        return rows
+
+    def _ranks(self, logits, labels, ranks):
+        if (ranks is None) == (logits is None) or (logits is None) != (labels is None):
+            raise ValueError("expected either logits and labels, or ranks")
+        if ranks is None:
+            return checked_ranks(logits, labels, self._settings["classes"])
+        ranks = np.atleast_1d(np.asarray(ranks))
+        if ranks.ndim != 1 or (ranks.size and (ranks.dtype.kind not in "iu" or ranks.min() < 0)):
+            raise ValueError("ranks must be whole numbers from 0, one an image")
+        return ranks

@@ -1,0 +1,377 @@
+"""From score maps to boxes: normalise, resize, binarise, contours, and the overlap of boxes.
+
+The rules are those of wsolevaluation (Choe et al., *Evaluating Weakly Supervised Object
+Localization Methods Right*, CVPR 2020). A box is ``x0, y0, x1, y1`` in pixels, both ends belonging
+to it.
+"""
+
+from typing import List, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+
+from dgl.utils.types import ArrayLike
+
+_FOREGROUND = 255
+_NO_CONTOUR = (0, 0, 0, 0)
+_EXACT_IN_FLOAT32 = 2**24
+
+
+def normalise(maps: ArrayLike) -> np.ndarray:
+    """Min-max normalise every map to [0, 1].
+
+    Args:
+        maps: array (..., H, W) of numbers; each H x W map is normalised by itself.
+
+    Returns:
+        float32 array of the same shape in [0, 1]. A constant map becomes zeros.
+
+    Raises:
+        ValueError: fewer than two axes, an empty map, NaN or infinity.
+    """
+    maps = np.asarray(maps, dtype=np.float64)
+    if maps.ndim < 2 or maps.shape[-1] == 0 or maps.shape[-2] == 0:
+        raise ValueError(f"a map must be (..., H, W) and not empty, got {maps.shape}")
+    if not np.isfinite(maps).all():
+        raise ValueError("a map holds NaN or infinity")
+    low = maps.min(axis=(-2, -1), keepdims=True)
+    span = maps.max(axis=(-2, -1), keepdims=True) - low
+    # Where the span is zero so is every difference: any divisor gives the zeros that are wanted.
+    return ((maps - low) / np.where(span > 0, span, 1.0)).astype(np.float32)
+
+
+def resize_map(score_map: ArrayLike, height: int, width: int) -> np.ndarray:
+    """Resize one map bilinearly as OpenCV does (half-pixel centres).
+
+    Args:
+        score_map: array (H, W) of finite numbers.
+        height: int, rows of the result.
+        width: int, columns of the result.
+
+    Returns:
+        float32 array (height, width) that never leaves the range of ``score_map``.
+
+    Raises:
+        ValueError: not two-dimensional, empty, NaN or infinity, or a size below 1.
+    """
+    score_map = np.asarray(score_map, dtype=np.float32)
+    if score_map.ndim != 2 or score_map.size == 0:
+        raise ValueError(f"a map must be (H, W) and not empty, got {score_map.shape}")
+    if not np.isfinite(score_map).all():
+        raise ValueError("a map holds NaN or infinity")
+    if height < 1 or width < 1:
+        raise ValueError(f"cannot resize a map to {height} x {width}")
+    resized = cv2.resize(score_map, (int(width), int(height)), interpolation=cv2.INTER_LINEAR)
+    # Rounding in float32 may take a bilinear mean of equal values a little past them.
+    return np.clip(resized, score_map.min(), score_map.max())
+
+
+def binarise(score_map: ArrayLike, threshold: float) -> np.ndarray:
+    """Foreground of a map at one threshold: ``uint8(255 * map) > int(threshold * max)``.
+
+    Args:
+        score_map: float array (H, W) in [0, 1].
+        threshold: float in [0, 1], a fraction of the map's own maximum.
+
+    Returns:
+        uint8 array (H, W): 255 on the foreground, 0 elsewhere.
+
+    Raises:
+        ValueError: a map that is not (H, W) in [0, 1] (NaN included) or a threshold outside [0, 1].
+    """
+    image = _quantise(score_map)
+    level = _levels([threshold], image)[0]
+    return (image > level).astype(np.uint8) * np.uint8(_FOREGROUND)
+
+
+def contour_boxes(mask: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Bounding boxes and areas of all contours of a mask, outer ones and holes, 8-connected.
+
+    Args:
+        mask: uint8 array (H, W), non-zero on the foreground.
+
+    Returns:
+        tuple: int64 array (K, 4) of boxes ``x, y, x + w, y + h`` with right and bottom clamped to
+        ``W - 1`` and ``H - 1``, and float64 array (K,) of contour areas in square pixels, both in
+        OpenCV's order. Without any contour one box ``0, 0, 0, 0`` of area 0 stands in.
+
+    Raises:
+        ValueError: a mask that is not a two-dimensional uint8 array.
+    """
+    mask = np.asarray(mask)
+    if mask.ndim != 2 or mask.dtype != np.uint8 or mask.size == 0:
+        raise ValueError(f"a mask must be a uint8 array (H, W), got {mask.shape}")
+    rectangles, areas = _trace(mask)
+    return _corners(rectangles, 0, mask.shape), np.array(areas, dtype=np.float64)
+
+
+def largest_box(score_map: ArrayLike, threshold: float) -> np.ndarray:
+    """Box of the contour with the largest area at one threshold; the first one on a tie.
+
+    Args:
+        score_map: float array (H, W) in [0, 1].
+        threshold: float in [0, 1].
+
+    Returns:
+        int64 array (4,), zeros where nothing is foreground.
+
+    Raises:
+        ValueError: as :func:`binarise`.
+    """
+    boxes, areas = contour_boxes(binarise(score_map, threshold))
+    return boxes[int(np.argmax(areas))]
+
+
+class LevelBoxes(NamedTuple):
+    """Boxes of one map at many thresholds; thresholds with the same mask share their boxes.
+
+    Attributes:
+        boxes: int64 (K, 4), boxes of all contours of the D distinct masks, mask after mask.
+        starts: int64 (D,), where each mask's boxes start in ``boxes``; every mask has one or more.
+        largest: int64 (D,), index into ``boxes`` of each mask's largest contour.
+        mask_of: int64 (T,), the mask that each of the T thresholds leads to.
+    """
+
+    boxes: np.ndarray
+    starts: np.ndarray
+    largest: np.ndarray
+    mask_of: np.ndarray
+
+    def all_boxes(self, index: int) -> np.ndarray:
+        """int64 (K_i, 4): every contour's box at threshold number ``index``."""
+        mask = self.mask_of[index]
+        stop = self.starts[mask + 1] if mask + 1 < len(self.starts) else len(self.boxes)
+        return self.boxes[self.starts[mask] : stop]
+
+    def largest_boxes(self) -> np.ndarray:
+        """int64 (T, 4): the largest contour's box at every threshold."""
+        return self.boxes[self.largest[self.mask_of]]
+
+
+def boxes_by_level(score_map: ArrayLike, thresholds: ArrayLike) -> LevelBoxes:
+    """Boxes of one map at every threshold, each distinct mask being traced once.
+
+    Thresholds act through an integer level below 256, and two levels with no pixel value between
+    them have the same mask, so a thousand thresholds need far fewer masks. The boxes equal those of
+    :func:`binarise` and :func:`contour_boxes` at each threshold, order included.
+
+    Args:
+        score_map: float array (H, W) in [0, 1].
+        thresholds: floats (T,) in [0, 1], T at least 1, in any order.
+
+    Returns:
+        LevelBoxes.
+
+    Raises:
+        ValueError: as :func:`binarise`, or no threshold at all.
+    """
+    image, levels, mask_of = distinct_masks(score_map, thresholds)
+    boxes, starts, largest = trace_levels(image, levels)
+    return LevelBoxes(boxes=boxes, starts=starts, largest=largest, mask_of=mask_of)
+
+
+def trace_levels(
+    image: np.ndarray, levels: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes of the masks ``image > level``.
+
+    Args:
+        image: uint8 array (H, W).
+        levels: integers (D,), D at least 1, from 0 to 255.
+
+    Returns:
+        tuple: ``boxes``, ``starts`` and ``largest`` as in :class:`LevelBoxes`.
+    """
+    # Tracing only the part that holds foreground changes neither contours nor their order.
+    tops, bottoms = _bounds(image.max(axis=1), levels)
+    lefts, rights = _bounds(image.max(axis=0), levels)
+    rectangles: List[Tuple[int, ...]] = []
+    counts, largest = [], []
+    for level, top, bottom, left, right in zip(
+        levels.tolist(), tops.tolist(), bottoms.tolist(), lefts.tolist(), rights.tolist()
+    ):
+        part = image[top:bottom, left:right]
+        found, areas = _trace(cv2.threshold(part, level, _FOREGROUND, cv2.THRESH_BINARY)[1])
+        largest.append(len(rectangles) + areas.index(max(areas)))
+        counts.append(len(found))
+        rectangles.extend(found)
+    offsets = np.repeat(np.stack([lefts, tops], axis=1), counts, axis=0)
+    starts = np.cumsum(counts, dtype=np.int64) - counts
+    return (
+        _corners(rectangles, offsets, image.shape),
+        starts,
+        np.array(largest, dtype=np.int64),
+    )
+
+
+def distinct_masks(
+    score_map: ArrayLike, thresholds: ArrayLike
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The distinct ones of the masks of :func:`binarise` at many thresholds.
+
+    Args:
+        score_map: float array (H, W) in [0, 1].
+        thresholds: floats (T,) in [0, 1], T at least 1, in any order.
+
+    Returns:
+        tuple: uint8 array (H, W), the map in steps of 1 / 255; int64 (D,), a level for each of the D
+        masks, from the smallest mask to the largest, its foreground being ``image > level``; int64
+        (T,), the mask that each threshold leads to.
+
+    Raises:
+        ValueError: as :func:`binarise`, or no threshold at all.
+    """
+    image = _quantise(score_map)
+    levels = _levels(thresholds, image)
+    # The masks of two levels differ exactly where some pixel lies above one and not the other.
+    values = np.cumsum(value_counts(image) > 0)
+    is_used = np.zeros(256, dtype=bool)
+    is_used[values[levels]] = True
+    used = np.flatnonzero(is_used)[::-1]
+    mask_of = np.zeros(256, dtype=np.int64)
+    mask_of[used] = np.arange(len(used))
+    return image, np.searchsorted(values, used), mask_of[values[levels]]
+
+
+def value_counts(image: np.ndarray) -> np.ndarray:
+    """How often each value occurs.
+
+    Args:
+        image: uint8 array (H, W).
+
+    Returns:
+        int64 array (256,).
+    """
+    # OpenCV is several times as fast, but returns float32, exact up to this number of pixels.
+    if image.size > _EXACT_IN_FLOAT32:
+        return np.bincount(image.ravel(), minlength=256)
+    return cv2.calcHist([image], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+
+
+def as_boxes(boxes: ArrayLike) -> np.ndarray:
+    """Check boxes and bring them into one shape.
+
+    Args:
+        boxes: numbers (N, 4) or (4,) or an empty sequence, ``x0, y0, x1, y1``.
+
+    Returns:
+        float64 array (N, 4).
+
+    Raises:
+        ValueError: another shape, NaN or infinity, or a box with x1 < x0 or y1 < y0.
+    """
+    boxes = np.asarray(boxes, dtype=np.float64)
+    if boxes.size == 0:
+        return np.zeros((0, 4), dtype=np.float64)
+    if boxes.ndim == 1:
+        boxes = boxes[np.newaxis]
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"boxes must be (N, 4), got {boxes.shape}")
+    if not np.isfinite(boxes).all():
+        raise ValueError("a box holds NaN or infinity")
+    wrong = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
+    if wrong.any():
+        raise ValueError(f"a box must have x1 >= x0 and y1 >= y0, got {boxes[wrong][0]}")
+    return boxes
+
+
+def clip_boxes(boxes: ArrayLike, width: int, height: int) -> Tuple[np.ndarray, int]:
+    """Clip boxes to their image, and drop those that have no part in it.
+
+    Args:
+        boxes: numbers (N, 4), ``x0, y0, x1, y1`` in pixels of the image.
+        width: int, columns of the image.
+        height: int, rows of the image.
+
+    Returns:
+        tuple: float64 array (K, 4) with x in [0, width] and y in [0, height], in the order given,
+        and the number N - K of boxes dropped. A box within the image comes back as it is, even one
+        without area; a box beyond it or at most touching it from outside is dropped.
+
+    Raises:
+        ValueError: as :func:`as_boxes`.
+    """
+    boxes = as_boxes(boxes)
+    clipped = np.clip(boxes, 0.0, np.array([width, height, width, height], dtype=np.float64))
+    is_changed = (clipped != boxes).any(axis=1)
+    is_beyond = (boxes[:, 2:] <= 0).any(axis=1) | (boxes[:, :2] >= (width, height)).any(axis=1)
+    is_outside = is_changed & is_beyond
+    return clipped[~is_outside], int(is_outside.sum())
+
+
+def iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> np.ndarray:
+    """Intersection over union of every pair, a box being ``x1 - x0 + 1`` wide.
+
+    Args:
+        boxes_a: numbers (N, 4).
+        boxes_b: numbers (M, 4).
+
+    Returns:
+        float64 array (N, M) in [0, 1].
+
+    Raises:
+        ValueError: as :func:`as_boxes`.
+    """
+    a = as_boxes(boxes_a)[:, np.newaxis]
+    b = as_boxes(boxes_b)[np.newaxis]
+    shared = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + 1.0
+    intersection = _product(np.maximum(shared, 0.0))
+    area_a = _product(a[..., 2:] - a[..., :2] + 1.0)
+    area_b = _product(b[..., 2:] - b[..., :2] + 1.0)
+    return intersection / (area_a + area_b - intersection)
+
+
+def _product(sides):
+    # Much faster than np.prod, which goes through the short last axis pair by pair.
+    return sides[..., 0] * sides[..., 1]
+
+
+def _quantise(score_map):
+    score_map = np.asarray(score_map)
+    if score_map.ndim != 2 or score_map.size == 0:
+        raise ValueError(f"a score map must be (H, W), got {score_map.shape}")
+    if score_map.dtype.kind != "f":
+        score_map = score_map.astype(np.float32)
+    # Written so that NaN fails too.
+    if not (score_map.min() >= 0 and score_map.max() <= 1):
+        raise ValueError(
+            f"a score map must lie in [0, 1], got [{score_map.min()}, {score_map.max()}]"
+        )
+    return (255 * score_map).astype(np.uint8)
+
+
+def _levels(thresholds, image):
+    thresholds = np.asarray(thresholds, dtype=np.float64)
+    if thresholds.ndim != 1 or thresholds.size == 0:
+        raise ValueError("thresholds must be a sequence of at least one number")
+    if not (thresholds.min() >= 0 and thresholds.max() <= 1):
+        raise ValueError("a threshold must lie in [0, 1]")
+    return (thresholds * float(image.max())).astype(np.int64)
+
+
+def _bounds(peaks, levels):
+    """First and last-plus-one index of the peaks above each level; the full range without any."""
+    above = peaks[np.newaxis] > levels[:, np.newaxis]
+    first = np.argmax(above, axis=1)
+    last = above.shape[1] - np.argmax(above[:, ::-1], axis=1)
+    return first, last
+
+
+def _trace(mask):
+    """Rectangles ``(x, y, w, h)`` and areas of a mask's contours, lists of at least one entry."""
+    # OpenCV 3 returns three values, the contours in the middle; 4 and 5 return two.
+    contours = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[-2]
+    if len(contours) == 0:
+        return [_NO_CONTOUR], [0.0]
+    rectangles = [cv2.boundingRect(contour) for contour in contours]
+    return rectangles, [cv2.contourArea(contour) for contour in contours]
+
+
+def _corners(rectangles, offsets, shape):
+    """Rectangles moved by ``offsets`` (x, y) to clamped int64 corners in an image of ``shape``."""
+    boxes = np.array(rectangles, dtype=np.int64)
+    boxes[:, :2] += offsets
+    boxes[:, 2:] += boxes[:, :2]
+    height, width = shape
+    boxes[:, 2:] = np.minimum(boxes[:, 2:], (width - 1, height - 1))
+    return boxes

@@ -1,0 +1,180 @@
+"""How every chart looks: fonts, lines and colours, and how a figure becomes a file.
+
+The colours are Okabe and Ito's, which stay apart for colour-blind readers. Figures are drawn with the
+Agg backend; pyplot and its global state are never touched.
+"""
+
+import io
+from typing import Any, ContextManager, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+
+from dgl.errors import UserError
+from dgl.utils.files import write_atomically
+
+PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6B6B6B")
+DASHES = ("-", "--", "-.", ":")
+CAM_COLOUR = "#333333"
+INK = "#23272E"
+QUIET = "#4B535E"
+WIDTH = 8.0
+HEIGHT = 4.4
+DPI = 200
+
+_COLOURS = 128
+
+_STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 12,
+    "axes.edgecolor": "#8A929C",
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E6EA",
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+    "legend.frameon": False,
+}
+
+
+def styled() -> ContextManager[None]:
+    """Context in which a chart is drawn and saved."""
+    # Only what this matplotlib has: text.parse_math came with 3.6.
+    return matplotlib.rc_context({k: v for k, v in _STYLE.items() if k in matplotlib.rcParams})
+
+
+def line_style(index: int) -> Tuple[str, str]:
+    """(colour, dash) of the ``index``-th line; once all colours are used they come dashed."""
+    return PALETTE[index % len(PALETTE)], DASHES[index // len(PALETTE) % len(DASHES)]
+
+
+def new_figure(
+    rectangle: Sequence[float], width: float = WIDTH, height: float = HEIGHT
+) -> Tuple[Figure, Axes]:
+    """A white figure with one axes.
+
+    Args:
+        rectangle: (left, bottom, width, height) of the axes, as shares of the figure.
+        width: float, inches.
+        height: float, inches.
+
+    Returns:
+        (Figure, Axes).
+    """
+    figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_axes(rectangle)
+
+
+def save_figure(figure: Figure, path: str) -> None:
+    """Write the figure as a PNG with a palette, cut to what is drawn.
+
+    Raises:
+        dgl.errors.UserError: nowhere to write.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.12)
+    # A chart has few colours: with a palette it is a third of the size, which a page that embeds it
+    # notices.
+    picture = Image.open(buffer).convert("RGB").quantize(_COLOURS, dither=0)
+    small = io.BytesIO()
+    picture.save(small, format="png", optimize=True)
+    write_atomically(path, small.getvalue())
+
+
+def legend_above(axes: Axes) -> None:
+    """The legend over the axes, from its left edge, where no line can run through it."""
+    _, labels = axes.get_legend_handles_labels()
+    longest = max([len(label) for label in labels] + [1])
+    axes.legend(
+        loc="lower left",
+        bbox_to_anchor=(0, 1.0),
+        # So many of the longest label, its handle included, fit the width of the axes.
+        ncol=max(1, min(5, len(labels), 84 // (longest + 6))),
+        fontsize=12,
+        borderaxespad=0.3,
+        handlelength=1.8,
+    )
+
+
+def ink_on(colour: Sequence[float]) -> str:
+    """White or dark, whichever text reads better on a colour (red, green, blue in [0, 1]).
+
+    Relative luminance and contrast as WCAG 2 defines them.
+    """
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    # The dark ink's own luminance is 0.02.
+    return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.07 else INK
+
+
+# What the charts of accuracy share: names of figures, axes in percent, whiskers, checked rows.
+
+METRICS = {
+    "max_box_acc": "MaxBoxAcc (%)",
+    "gt_known": "GT-known localization (%)",
+    "top1_loc": "Top-1 localization (%)",
+    "top5_loc": "Top-5 localization (%)",
+    "max_box_acc_v2": "MaxBoxAccV2 (%)",
+    "pxap": "PxAP (%)",
+    "box_acc": "box accuracy at the tuned threshold (%)",
+}
+MARKERS = "os^D"
+
+_RECTANGLE = [0.085, 0.14, 0.895, 0.74]
+
+
+def measured(
+    rows: Iterable[Mapping[str, Any]], path: str, metric: Optional[str]
+) -> Tuple[List[Mapping[str, Any]], str]:
+    """(rows, metric): the metric asked for or the first one there is, checked to be in all rows."""
+    rows = list(rows)
+    metric = metric or next((m for m in METRICS if rows and m in rows[0]), None)
+    if metric is None or any(row.get(metric) is None for row in rows) or not rows:
+        raise UserError(
+            "{}: expected rows that all have {}".format(path, metric or " or ".join(METRICS))
+        )
+    return rows, metric
+
+
+def percent_axes() -> Tuple[Figure, Axes]:
+    """(Figure, Axes) of a chart whose ordinate is percent."""
+    figure, axes = new_figure(_RECTANGLE)
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    return figure, axes
+
+
+def close_range(axes: Axes, values: Sequence[float]) -> None:
+    """Points need no zero line, so the axis holds what they span."""
+    room = 0.08 * (max(values) - min(values)) + 1.0
+    axes.set_ylim(max(0, min(values) - room), max(values) + room)
+
+
+def whisker(axes: Axes, x: float, bounds: Optional[Sequence[float]], colour: str) -> None:
+    """The interval (low, high) as an upright line, or nothing for ``None``."""
+    if bounds is None:
+        return
+    low, high = (float(bound) for bound in bounds)
+    axes.plot([x, x], [low, high], color=colour, lw=1.2, alpha=0.7, zorder=4, label="_whisker")
+
+
+def shortened(name: str, longest: int) -> str:
+    """``name``, cut where it has more than that many characters."""
+    return name if len(name) <= longest else name[: longest - 1] + "\u2026"
+
+
+def shown_values(rows: Iterable[Mapping[str, Any]], metric: str) -> List[float]:
+    """list of float: the values of all rows and the ends of their intervals."""
+    values = [float(row[metric]) for row in rows]
+    return values + [float(v) for row in rows for v in row.get(metric + "_interval") or ()]

@@ -1,0 +1,371 @@
+"""The parts of the report page between its head and its pictures: tables and plots.
+
+A section is a dict ``title``, ``text``, ``tables`` and ``plots``; a table is a dict ``caption``,
+``names`` and ``headings`` (lists of str), ``rows`` (dicts ``names`` and ``cells``), ``tall`` (it gets
+a scroll bar) and ``folded`` (it is closed at first). Plots are drawn here and embedded by the page.
+"""
+
+import math
+import os
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+
+from dgl.report.columns import (
+    CASES,
+    HEADINGS,
+    MISSING,
+    PROTOCOLS,
+    Cell,
+    Column,
+    cells,
+    number,
+    protocol_columns,
+    protocol_rows,
+    thresholds,
+)
+from dgl.report.curve_charts import alpha_chart, threshold_curves
+from dgl.report.image_list import case_counts
+from dgl.report.layer_charts import layer_bars, layer_method_matrix, layer_profile
+
+MOST_CURVES = 10
+MOST_BARS = 30
+
+_TALL = 24
+_IN_PERCENT = "In percent; small: 95 % intervals; the best value of each column is bold."
+# Those of the matrices that the page shows; the tables have them all.
+_MATRICES = {"fixed_threshold": ("gt_known",), "wsolevaluation": ("max_box_acc", "max_box_acc_v2")}
+_BARS = {"fixed_threshold": "gt_known", "wsolevaluation": "max_box_acc"}
+
+
+def plain_table(
+    names: Sequence[str],
+    headings: Sequence[str],
+    rows: Sequence[Tuple[Sequence[str], Sequence[Any]]],
+    caption: str = "",
+    folded: bool = False,
+) -> Dict[str, Any]:
+    """A table of ready values.
+
+    Args:
+        names: list of str, the headings of the columns of names.
+        headings: list of str, those of the numbers.
+        rows: list of (names, values); values are str, int or :class:`~dgl.report.columns.Cell`.
+        caption: str over the table.
+        folded: bool, whether the table is closed at first.
+
+    Returns:
+        dict for the template.
+    """
+    return {
+        "caption": caption,
+        "names": list(names),
+        "headings": list(headings),
+        "rows": [
+            {
+                "names": [str(name) for name in own],
+                "cells": [v if isinstance(v, Cell) else Cell(str(v)) for v in values],
+            }
+            for own, values in rows
+        ],
+        "tall": len(rows) > _TALL,
+        "folded": folded,
+    }
+
+
+def protocol_sections(metrics: Mapping[str, Any], folder: str) -> List[Dict[str, Any]]:
+    """A section a protocol that was measured; plots go into ``folder``.
+
+    Raises:
+        KeyError: a row without ``method`` or ``layer``.
+        UserError: nowhere to write the plots.
+    """
+    sections = []
+    for name, title in PROTOCOLS.items():
+        protocol = metrics["protocols"].get(name)
+        if protocol:
+            sections.append(
+                {
+                    "title": "Protocol: " + title,
+                    "text": f"{_rule(name, protocol)} {_IN_PERCENT}",
+                    "tables": _protocol_tables(name, protocol),
+                    "plots": _protocol_plots(name, protocol, folder),
+                }
+            )
+    return sections
+
+
+def selection_section(metrics: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
+    """How the layers and thresholds were chosen, or ``None``.
+
+    The figures here, on the selection's pictures and on the evaluation's, are all of wsolevaluation's
+    box accuracy.
+    """
+    selection = metrics.get("selection")
+    if not selection or not selection.get("rows"):
+        return None
+    rows = selection["rows"]
+    split = selection.get("split") or "selection"
+    wsol = metrics["protocols"].get("wsolevaluation") or {"rows": []}
+    measured = {(row["method"], row["layer"]): row for row in wsol["rows"]}
+    on_split = "BoxAcc on " + split
+    chosen = []
+    for row in rows:
+        if row.get("chosen"):
+            here = measured.get((row["method"], row["layer"]), {})
+            chosen.append(
+                dict(row, here=here.get("box_acc"), here_interval=here.get("box_acc_interval"))
+            )
+    columns = [
+        Column("threshold", "threshold", 2, False),
+        Column("box_acc", on_split),
+        Column("here", "BoxAcc on the pictures evaluated"),
+    ]
+    if not any(row["here"] is not None for row in chosen):
+        del columns[-1]
+    tables = []
+    if chosen:
+        tables.append(_entry_table(chosen, columns, "The layer chosen for each method"))
+    tables.append(_entry_table(rows, columns[:2], f"All {len(rows)} that were tried", folded=True))
+    images = selection.get("images")
+    text = "Layer and threshold of each method were chosen on the split {}{}{}.".format(
+        split,
+        "" if images is None else f" ({images} pictures)",
+        "" if split == (metrics.get("data") or {}).get("split") else ", not on those evaluated",
+    )
+    return {
+        "title": "Selection",
+        "text": " ".join([text, _sentence(selection.get("rule")), _IN_PERCENT]),
+        "tables": tables,
+        "plots": [],
+    }
+
+
+def alpha_section(metrics: Mapping[str, Any], folder: str) -> Optional[Dict[str, Any]]:
+    """What alpha does to the map's accuracy, or ``None``; plots go into ``folder``."""
+    study = metrics.get("alpha")
+    if not isinstance(study, dict) or not study.get("rows"):
+        return None
+    plots, tables = [], []
+    semantics = {"kernel": "TensorFlow's kernel", "exact": "exact"}
+    # One figure a table, since the two are of different protocols.
+    for figure, protocol in (("max_box_acc", "wsolevaluation"), ("gt_known", "fixed_threshold")):
+        rows = [row for row in study["rows"] if row.get(figure) is not None]
+        if not rows:
+            continue
+        title = f"{HEADINGS[figure]} ({PROTOCOLS[protocol]})"
+        drawn = [row for row in rows if float(row["alpha"]) > 0]
+        if drawn:
+            name = f"alpha_{figure}.png"
+            alpha_chart(drawn, os.path.join(folder, name), figure)
+            plots.append(_plot(name, title + " by alpha"))
+        line = cells(rows, [Column(figure, HEADINGS[figure])])
+        names = [
+            [_alpha(row["alpha"]), semantics.get(row.get("semantics"), row.get("semantics") or "")]
+            for row in rows
+        ]
+        tables.append(
+            plain_table(
+                ["Alpha", "Gradient"], [HEADINGS[figure]], list(zip(names, line)), title, True
+            )
+        )
+    return {
+        "title": "Alpha" + (" at {}".format(study["layer"]) if study.get("layer") else ""),
+        "text": "Alpha is the target's score in the loss gradient. With the gradient of TensorFlow's "
+        "fused loss, p \u2212 \u03b1\u00b7y, it changes the map; in exact calculus, "
+        "\u03b1\u00b7(p \u2212 y), it cancels. " + _IN_PERCENT,
+        "tables": tables,
+        "plots": plots,
+    }
+
+
+def case_section(
+    metrics: Mapping[str, Any], gallery: Sequence[Mapping[str, Any]]
+) -> Optional[Dict[str, Any]]:
+    """How the boxes fail, over all pictures where the record says and over the gallery's, or ``None``."""
+    tables = []
+    protocol = metrics["protocols"].get("fixed_threshold") or {"rows": []}
+    rows = [row for row in protocol_rows(protocol) if row.get("case_right") is not None]
+    if rows:
+        columns = [Column("case_" + case, text, 1, case == "right") for case, text in CASES.items()]
+        caption = "Protocol: Fixed threshold, percent of all pictures with a box"
+        tables.append(_entry_table(rows, columns, caption))
+    counts = case_counts(gallery)
+    if counts:
+        headings = list(CASES.values()) + ["pictures"]
+        counted = [([entry], values) for entry, values in counts]
+        caption = "Counts over the pictures below"
+        tables.append(plain_table(["Entry"], headings, counted, caption, bool(rows)))
+    if not tables:
+        return None
+    text = (
+        "How the box of each entry lies to the object: right, or on a part of it, or over more than "
+        "it, or elsewhere."
+    )
+    return {"title": "Failure cases", "text": text, "tables": tables, "plots": []}
+
+
+def _alpha(value):
+    value = float(value)
+    return "\u221e" if math.isinf(value) else f"{value:g}"
+
+
+def _rule(name, protocol):
+    parts = []
+    if name == "fixed_threshold":
+        own = thresholds(protocol)
+        if len(own) > 1:
+            parts.append("Every entry has one threshold for all maps, the one in its row.")
+        elif own:
+            parts.append(f"One threshold for every map: {own[0]:g} of its maximum.")
+        parts.append(
+            "The largest contour's box is right at IoU {:g} or more.".format(
+                protocol.get("iou") or 0.5
+            )
+        )
+    else:
+        step = protocol.get("step")
+        parts.append(
+            "Every entry at its own best threshold{}.".format(
+                "" if step is None else f", searched in steps of {step:g}"
+            )
+        )
+        parts.append(
+            "MaxBoxAcc: the largest contour at IoU 0.5; MaxBoxAccV2: any contour, mean over the IoUs."
+        )
+        if any(row.get("box_acc") is not None for row in protocol["rows"]):
+            parts.append("BoxAcc: at the threshold that was tuned on other pictures.")
+    parts.append(_sentence(protocol.get("geometry")))
+    counts = {(row.get("images"), row.get("skipped") or 0) for row in protocol["rows"]}
+    if len(counts) == 1:
+        images, skipped = counts.pop()
+        if images is not None:
+            left_out = f", {skipped} without a box left out" if skipped else ""
+            parts.append(f"{images} pictures{left_out}.")
+    return " ".join(part for part in parts if part)
+
+
+def _protocol_tables(name, protocol):
+    rows = protocol_rows(protocol)
+    tables = [_entry_table(rows, protocol_columns(name, protocol))]
+    comparisons = protocol.get("comparisons")
+    if comparisons:
+        tables.append(
+            plain_table(
+                ["A", "B", "Figure"],
+                ["A \u2212 B", "95 % interval", "p"],
+                [_comparison(row) for row in comparisons],
+                "Differences over the same pictures, in percentage points",
+            )
+        )
+    return tables
+
+
+def _comparison(row):
+    bounds = row.get("interval")
+    texts = None
+    if bounds is not None and len(bounds) == 2:
+        texts = f"{_signed(bounds[0])} to {_signed(bounds[1])}"
+    p = row.get("p_value")
+    small = p is not None and p < 0.001
+    figure = row.get("figure") or ""
+    return (
+        [row["a"], row["b"], HEADINGS.get(figure, figure)],
+        [
+            _signed(row.get("difference")),
+            texts or MISSING,
+            "< 0.001" if small else number(p, 3),
+        ],
+    )
+
+
+def _signed(value):
+    text = number(value, 1)
+    if text == MISSING:
+        return text
+    return {"-": "\u2212" + text[1:]}.get(text[0], "+" + text) if float(text) else "0.0"
+
+
+def _protocol_plots(name, protocol, folder):
+    rows, figure = protocol["rows"], _BARS[name]
+    plots = []
+
+    def path(file_name):
+        return os.path.join(folder, file_name)
+
+    curves = [row for row in rows if row.get("curve")]
+    if curves:
+        text = "Box accuracy at IoU 0.5 by threshold"
+        drawn = curves_to_draw(curves, figure)
+        if len(drawn) < len(curves):
+            text += ", for {} at {} best layer ({} of {} lines)".format(
+                "each method" if len(drawn) < MOST_CURVES else f"the {len(drawn)} best methods",
+                "its" if len(drawn) < MOST_CURVES else "their",
+                len(drawn),
+                len(curves),
+            )
+        threshold_curves(drawn, path(name + "_thresholds.png"))
+        plots.append(_plot(name + "_thresholds.png", text))
+    measured = [row for row in rows if _finite(row.get(figure))]
+    if measured:
+        draw = layer_bars if len(measured) <= MOST_BARS else layer_profile
+        draw(measured, path(name + "_layers.png"), figure)
+        plots.append(_plot(name + "_layers.png", f"{HEADINGS[figure]} by layer"))
+    for key in _MATRICES[name]:
+        measured = [row for row in rows if _finite(row.get(key))]
+        if _make_a_matrix(measured):
+            file_name = f"{name}_{key}_matrix.png"
+            layer_method_matrix(measured, path(file_name), key)
+            text = "{} by layer and method; the best layer of each method is framed"
+            plots.append(_plot(file_name, text.format(HEADINGS[key])))
+    return plots
+
+
+def _make_a_matrix(rows):
+    """Whether two methods at least have several layers; one alone shows better as bars."""
+    methods = [row["method"] for row in rows]
+    return sum(methods.count(method) > 1 for method in set(methods)) > 1
+
+
+def curves_to_draw(rows: Sequence[Mapping[str, Any]], figure: str) -> Sequence[Mapping[str, Any]]:
+    """All rows if they fit one plot, else the best row of each method, and of those the best."""
+    if len(rows) <= MOST_CURVES:
+        return rows
+    best: Dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        kept = best.setdefault(row["method"], row)
+        if _height(row, figure) > _height(kept, figure):
+            best[row["method"]] = row
+    highest = sorted(best, key=lambda method: -_height(best[method], figure))
+    # CAM is what the others are compared with.
+    highest.sort(key=lambda method: method != "cam")
+    return [row for method, row in best.items() if method in highest[:MOST_CURVES]]
+
+
+def _height(row, figure):
+    value = row.get(figure)
+    return value if _finite(value) else max(row["curve"])
+
+
+def _finite(value):
+    return value is not None and math.isfinite(value)
+
+
+def _entry_table(rows, columns, caption="", folded=False):
+    return plain_table(
+        ["Method", "Layer"],
+        [column.heading for column in columns],
+        [([row["method"], row["layer"]], line) for row, line in zip(rows, cells(rows, columns))],
+        caption,
+        folded,
+    )
+
+
+def _plot(name, caption):
+    return {"name": name, "caption": caption[0].upper() + caption[1:]}
+
+
+def _sentence(text):
+    text = (text or "").strip()
+    if not text:
+        return ""
+    text = text[0].upper() + text[1:]
+    return text if text.endswith(".") else text + "."

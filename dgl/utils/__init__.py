@@ -1,0 +1,1 @@
+"""Files, threads, devices and other tools that know nothing of localization."""

@@ -1,0 +1,170 @@
+"""Write files atomically, read bounded ones, make folders in one step, and hash checkpoints.
+
+Writing a file so that it is either there completely or not there at all.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import stat
+import uuid
+from typing import Iterator, List, Optional
+
+from dgl.data.sample import quote
+from dgl.errors import UserError
+
+
+def write_atomically(path: str, data: bytes) -> None:
+    """Write bytes under a temporary name in the same folder, then rename.
+
+    Folders that are missing are made. The temporary file does not outlive a failure.
+
+    Args:
+        path: str, the file to write.
+        data: bytes.
+
+    Raises:
+        UserError: the folder cannot be made or written, the disk is full, ``path`` is a folder.
+    """
+    path = str(path)
+    folder = os.path.dirname(path) or "."
+    temporary = os.path.join(folder, f".{uuid.uuid4().hex}.tmp")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        try:
+            with open(temporary, "wb") as stream:
+                stream.write(data)
+            os.replace(temporary, path)
+        finally:
+            if os.path.exists(temporary):
+                os.remove(temporary)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}); expected a place in a writable folder"
+        ) from error
+
+
+# Reading a small file that comes from outside: of bounded size, and nothing but a file.
+
+
+def read_bounded(path: str, most: int, expected: str) -> Optional[bytes]:
+    """The bytes of a file, such as the annotation of one picture.
+
+    Args:
+        path: str, the file.
+        most: int, bytes it may have.
+        expected: str, what the file should be, for messages.
+
+    Returns:
+        bytes, or ``None`` where there is no such file.
+
+    Raises:
+        UserError: ``path`` is no regular file, cannot be read, or is larger than ``most``.
+    """
+    try:
+        # Opening a pipe would wait for somebody to write to it.
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            raise UserError(f"{path}: not a file; expected {expected}")
+        with open(path, "rb") as stream:
+            data = stream.read(most + 1)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{quote(path, 400)}: cannot be read: {reason}") from error
+    if len(data) > most:
+        raise UserError(
+            f"{path}: more than {most} bytes; expected {expected}, which is far smaller"
+        )
+    return data
+
+
+# A data set's folder under ``--out``: there completely, in one step, or not at all.
+
+
+def holds_something(out: str) -> bool:
+    """Whether ``out`` is a folder with something in it, and not free to be made.
+
+    Raises:
+        UserError: ``out`` is no folder, or cannot be listed.
+    """
+    target = os.path.abspath(out)
+    if not os.path.isdir(target):
+        if os.path.lexists(target):
+            raise UserError(f"--out {out}: expected a new folder, found a file")
+        return False
+    try:
+        return bool(os.listdir(target))
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be read ({error.strerror})") from error
+
+
+def not_empty(out: str) -> UserError:
+    """The error to raise where :func:`holds_something` and that is not what is wanted."""
+    return UserError(f"--out {out}: expected a new or empty folder, this one is not")
+
+
+@contextlib.contextmanager
+def new_folder(out: str) -> Iterator[str]:
+    """Context in which a data set is written that takes its place at ``out`` when it is complete.
+
+    Of a block that raises nothing is left.
+
+    Args:
+        out: str, the folder to make; it may exist if it is empty.
+
+    Yields:
+        str, the folder to fill meanwhile; it does not exist yet.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    target = os.path.abspath(out)
+    # A folder beside the destination is on the same file system, so the last step is a rename.
+    parent, name = os.path.split(target)
+    folder = os.path.join(parent, f".{name}.{uuid.uuid4().hex[:12]}")
+    try:
+        yield folder
+        if os.path.isdir(target):
+            os.rmdir(target)
+        os.replace(folder, target)
+    except OSError as error:
+        raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+# The hash of a checkpoint, by which results tell the weights that they were made with.
+
+
+def weights_fingerprint(path: str) -> str:
+    """Hash of a checkpoint's files.
+
+    Args:
+        path: str, a file, or the prefix of TensorFlow's files.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    digest = hashlib.sha256()
+    for name in _files_of(path):
+        try:
+            with open(name, "rb") as stream:
+                for block in iter(lambda: stream.read(1 << 20), b""):
+                    digest.update(block)
+        except OSError as error:
+            raise UserError(f"{name}: cannot be read: {error.strerror}") from error
+    return digest.hexdigest()
+
+
+def _files_of(path: str) -> List[str]:
+    if os.path.isfile(path):
+        return [path]
+    folder, prefix = os.path.split(path)
+    names = sorted(os.listdir(folder or "."))
+    return [
+        os.path.join(folder, name)
+        for name in names
+        if name.startswith(prefix + ".index") or name.startswith(prefix + ".data-")
+    ]

@@ -1,0 +1,114 @@
+"""Tensorpack's `.npz`: a zip archive with one array of NumPy's own format a variable.
+
+Source: NumPy's ``numpy.lib.format``, "A simple format for saving numpy arrays to disk".
+"""
+
+import io
+import os
+import tokenize
+import zipfile
+from typing import Any, Dict, Mapping
+
+import numpy as np
+
+from dgl.errors import UserError
+from dgl.utils.files import write_atomically
+from dgl.weights.formats.common import DAMAGED_ARCHIVE, Opened, add_shape, first_line, quoted
+
+_LONGEST_HEADER = 1 << 16
+_LARGEST_RATIO = 1032  # what deflate can reach
+# NumPy evaluates the header, a Python literal.
+_DAMAGED = DAMAGED_ARCHIVE + (TypeError, AttributeError, SyntaxError, tokenize.TokenError)
+
+
+def plain_name(name: str) -> str:
+    """A variable's name without the number of its operation's output."""
+    return name[:-2] if name.endswith(":0") else name
+
+
+def _check_member(member, room):
+    """Refuse a member that claims more bytes than ``room``, the file's, could hold."""
+    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{member.filename} is compressed by other means than deflate")
+    ratio = 1 if member.compress_type == zipfile.ZIP_STORED else _LARGEST_RATIO
+    if member.compress_size > room or member.file_size > ratio * member.compress_size:
+        raise ValueError(f"{member.filename} claims more bytes than are stored")
+
+
+def _read_header(archive, member):
+    """Shape and type of an array, which must fill its member exactly."""
+    with archive.open(member) as stream:
+        head = io.BytesIO(stream.read(_LONGEST_HEADER))
+    if np.lib.format.read_magic(head) == (1, 0):
+        shape, _, dtype = np.lib.format.read_array_header_1_0(head)
+    else:
+        shape, _, dtype = np.lib.format.read_array_header_2_0(head)
+    expected = dtype.itemsize
+    for size in shape:
+        expected *= size
+    if not dtype.hasobject and (
+        any(size < 0 for size in shape) or head.tell() + expected != member.file_size
+    ):
+        raise ValueError(
+            f"{member.filename} has {member.file_size - head.tell()} bytes behind its header, expected {dtype} of shape {shape}"
+        )
+    return tuple(shape), dtype
+
+
+def _find_arrays(archive, path):
+    shapes, members = {}, {}
+    room = os.path.getsize(path)
+    for member in archive.infolist():
+        _check_member(member, room)
+        shape, dtype = _read_header(archive, member)
+        stored = member.filename
+        if dtype.hasobject:
+            raise UserError(
+                f"{path}: {quoted(stored)} holds pickled objects, expected plain arrays; refused"
+            )
+        name = plain_name(stored[: -len(".npy")] if stored.endswith(".npy") else stored)
+        add_shape(shapes, path, name, shape)
+        members[name] = member
+    return shapes, members
+
+
+def open_npz(path: str) -> Opened:
+    """Open an archive of arrays; its numbers are read one array at a time.
+
+    Args:
+        path: str, a file of ``numpy.savez`` or ``numpy.savez_compressed``.
+
+    Returns:
+        (shapes, read): name (without ``.npy`` and ``:0``) -> tuple of int, in file order, and name ->
+        array. The file stays open as long as ``read`` is referred to.
+
+    Raises:
+        UserError: damaged, holding pickled objects, two variables of one name, or claiming more numbers
+            than it has.
+    """
+    try:
+        archive = zipfile.ZipFile(path)  # closes itself when nothing refers to it any more
+        shapes, members = _find_arrays(archive, path)
+    except _DAMAGED as error:
+        raise UserError(
+            f"{path}: not a readable .npz of arrays ({quoted(first_line(error))})"
+        ) from None
+
+    def read(name):
+        try:
+            with archive.open(members[name]) as stream:
+                return np.lib.format.read_array(stream, allow_pickle=False)
+        except _DAMAGED as error:
+            raise UserError(
+                f"{path}: {name} cannot be read ({quoted(first_line(error))})"
+            ) from None
+
+    return shapes, read
+
+
+def save_npz(path: str, variables: Mapping[str, np.ndarray]) -> None:
+    """Write variables (name -> array) as a tensorpack ``.npz``, compressed, atomically."""
+    buffer = io.BytesIO()
+    arrays: Dict[str, Any] = dict(variables)
+    np.savez_compressed(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())

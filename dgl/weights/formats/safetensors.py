@@ -1,0 +1,88 @@
+"""Reading `.safetensors` files through the ``safetensors`` library, as NumPy arrays.
+
+The library compares the header with the file's size before anything is read. bfloat16, which it cannot
+hand over as NumPy, is read here from the place that the header states: https://github.com/huggingface/safetensors
+"""
+
+import json
+import struct
+from typing import Dict, Tuple
+
+import numpy as np
+
+from dgl.errors import UserError
+from dgl.weights.formats.common import Opened, add_shape, first_line, quoted, widen_bfloat16
+
+_LENGTH = struct.Struct("<Q")
+_PLAIN = frozenset(
+    ["F64", "F32", "F16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"]
+)
+
+
+def is_safetensors(head: bytes, size: int) -> bool:
+    """Whether a file of ``size`` bytes that begins with ``head`` (9 bytes or more) looks like one."""
+    if len(head) <= _LENGTH.size or head[_LENGTH.size : _LENGTH.size + 1] != b"{":
+        return False
+    return _LENGTH.unpack(head[: _LENGTH.size])[0] <= size - _LENGTH.size
+
+
+def _read_bfloat16(path, name):
+    with open(path, "rb") as stream:
+        length = _LENGTH.unpack(stream.read(_LENGTH.size))[0]
+        entry = json.loads(stream.read(length).decode("utf-8"))[name]
+        begin, end = entry["data_offsets"]
+        stream.seek(begin, 1)
+        return widen_bfloat16(np.frombuffer(stream.read(end - begin), "<u2")).reshape(
+            entry["shape"]
+        )
+
+
+def open_safetensors(path: str) -> Opened:
+    """Open a safetensors file; its numbers are read one tensor at a time.
+
+    Returns:
+        (shapes, read): name -> tuple of int, and name -> array; bfloat16 becomes float32.
+
+    Raises:
+        UserError: damaged, of a number type that NumPy lacks (8-bit floats), or the library is absent.
+    """
+    try:
+        import safetensors
+    except ImportError:
+        raise UserError(
+            f"{path}: the package safetensors is needed to read it: pip install safetensors"
+        ) from None
+    # The library raises its own error, and Python's for what NumPy cannot take.
+    damaged = (
+        safetensors.SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError,
+        OverflowError, MemoryError,
+    )  # fmt: skip
+    shapes: Dict[str, Tuple[int, ...]] = {}
+    kinds = {}
+    try:
+        with safetensors.safe_open(path, framework="np") as stored:
+            for name in stored.keys():  # noqa: SIM118 (not a dict)
+                part = stored.get_slice(name)
+                add_shape(shapes, path, name, part.get_shape())
+                kinds[name] = part.get_dtype()
+    except damaged as error:
+        raise UserError(
+            f"{path}: not a readable safetensors file ({quoted(first_line(error))})"
+        ) from None
+
+    def read(name):
+        if kinds[name] != "BF16" and kinds[name] not in _PLAIN:
+            raise UserError(
+                f"{path}: {name} has the number type {quoted(str(kinds[name]))}, expected one of NumPy's or BF16"
+            )
+        try:
+            if kinds[name] == "BF16":
+                return _read_bfloat16(path, name)
+            with safetensors.safe_open(path, framework="np") as stored:
+                return np.array(stored.get_tensor(name))
+        except damaged as error:
+            raise UserError(
+                f"{path}: {name} cannot be read ({quoted(first_line(error))})"
+            ) from None
+
+    return shapes, read
