@@ -3,11 +3,15 @@
 The one exception that stands for bad input, and how a script ends on it.
 """
 
+import itertools
 import os
 import select
 import signal
 import sys
-from typing import Any, Callable, List, Optional
+from typing import Any, Callable, Iterable, List, Optional
+
+# Characters of a path that a message repeats.
+_LONGEST = 400
 
 
 class UserError(Exception):
@@ -98,3 +102,27 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def quote(text: str, limit: int = 80) -> str:
+    """``text`` in quotes for a message: control characters escaped, long text shortened."""
+    text = str(text)
+    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
+
+
+def first_few(items: Iterable[str], limit: int = 5) -> str:
+    """The first ``limit`` of some strings for a message, with ``", ..."`` where there are more.
+
+    Of a string longer than any path of use the beginning and the end are given; one that cannot be
+    printed is escaped.
+    """
+    found = [
+        item if len(item) <= _LONGEST else item[: _LONGEST // 2] + "..." + item[-_LONGEST // 2 :]
+        for item in itertools.islice(items, limit + 1)
+    ]
+    return ", ".join(map(printable, found[:limit])) + (", ..." if len(found) > limit else "")
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message, its kind if it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -12,6 +12,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from dgl.data.image_io import read_image  # noqa: E402
+from dgl.data.shipped import sample_pictures  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
 from dgl.foreign import layers_of, logits_of  # noqa: E402
 from dgl.foreign.preprocessing import PREPROCESSINGS  # noqa: E402
@@ -19,7 +20,6 @@ from dgl.localizer import Localizer  # noqa: E402
 from dgl.predict.overlay import draw_boxes, overlay, write_image  # noqa: E402
 from dgl.predict.session import open_session  # noqa: E402
 from dgl.tf_compat import tf  # noqa: E402
-from dgl.utils.shipped import sample_pictures  # noqa: E402
 
 
 def main(argv=None):

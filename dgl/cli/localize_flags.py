@@ -3,8 +3,8 @@
 import argparse
 
 from dgl.backbones import BACKBONES
+from dgl.data.shipped import SHIPPED_CHECKPOINT, SHIPPED_PICTURES
 from dgl.utils.cpu import FLOAT32, PRECISIONS
-from dgl.utils.shipped import SHIPPED_CHECKPOINT, SHIPPED_PICTURES
 
 # What `dome_image_DGL.py` has; both maps are written, and the method says which gives the box.
 PUBLISHED_METHODS = ("dgl", "cam")

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from dgl.cli.localize_flags import PUBLISHED_METHODS, make_parser
 from dgl.data.image_io import list_images, read_image
+from dgl.data.shipped import SHIPPED_CHECKPOINT, SHIPPED_PICTURES
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
 from dgl.report.image_files import (
@@ -24,7 +25,6 @@ from dgl.tf_compat import use_reference_kernels
 from dgl.utils.cpu import FLOAT32
 from dgl.utils.files import weights_fingerprint
 from dgl.utils.parallel import chunks_of, overlapped
-from dgl.utils.shipped import SHIPPED_CHECKPOINT, SHIPPED_PICTURES
 
 __all__ = [
     "SHIPPED_CHECKPOINT",

@@ -14,8 +14,8 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 
 from dgl.data.image_io import read_image
-from dgl.data.sample import DIGITS, Box, check_box, is_number, quote
-from dgl.errors import UserError
+from dgl.data.sample import DIGITS, Box, check_box, is_number
+from dgl.errors import UserError, quote
 from dgl.utils.files import read_bounded
 
 MAX_BYTES = 1024 * 1024

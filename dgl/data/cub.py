@@ -20,12 +20,11 @@ from dgl.data.sample import (
     check_classes,
     check_split,
     is_number,
-    quote,
     read_lines,
     resolve_below,
 )
 from dgl.data.split_totals import CUB_CLASSES, CUB_IMAGES, CUB_TEST_IMAGES, check_total, is_nearly
-from dgl.errors import UserError
+from dgl.errors import UserError, quote
 
 EXPECTED = (
     "images.txt, image_class_labels.txt, train_test_split.txt, bounding_boxes.txt, classes.txt "

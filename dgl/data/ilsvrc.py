@@ -27,22 +27,14 @@ from dgl.data.ilsvrc_files import (
     read_classes,
 )
 from dgl.data.image_folder import class_folders
-from dgl.data.sample import (
-    DataSet,
-    Sample,
-    check_class_index,
-    check_classes,
-    check_split,
-    first_few,
-    quote,
-)
+from dgl.data.sample import DataSet, Sample, check_class_index, check_classes, check_split
 from dgl.data.split_totals import (
     ILSVRC_BOXES,
     ILSVRC_CLASSES,
     ILSVRC_IMAGES,
     check_images_and_boxes,
 )
-from dgl.errors import UserError
+from dgl.errors import UserError, first_few, quote
 
 EXPECTED = (
     "Data/CLS-LOC and Annotations/CLS-LOC (ILSVRC), or train/<class>/ and val/ with XML of the same "

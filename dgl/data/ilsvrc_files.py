@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from dgl.data.image_io import is_folder_entry
 from dgl.data.label_list import check_repeats, read_class_names, strip_numbers
-from dgl.data.sample import DIGITS, quote, read_lines, resolve_below
-from dgl.errors import UserError
+from dgl.data.sample import DIGITS, read_lines, resolve_below
+from dgl.errors import UserError, quote
 
 EXTENSIONS = (".jpeg", ".jpg", ".png")
 

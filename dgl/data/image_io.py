@@ -13,8 +13,7 @@ from typing import BinaryIO, List
 import numpy as np
 from PIL import Image
 
-from dgl.data.sample import quote
-from dgl.errors import UserError, printable
+from dgl.errors import UserError, printable, quote
 
 IMAGE_EXTENSIONS = (
     ".jpg",

@@ -25,13 +25,11 @@ from dgl.data.sample import (
     check_class_index,
     check_classes,
     check_split,
-    first_few,
     is_number,
-    quote,
     read_lines,
     resolve_below,
 )
-from dgl.errors import UserError
+from dgl.errors import UserError, first_few, quote
 
 EXPECTED = {
     "imagenet": "labels/<dataname>/{train,val}.txt with pictures in train/ and val/",

@@ -11,8 +11,8 @@ from typing import Callable, Dict, List, NamedTuple, Optional
 from tqdm import tqdm
 
 from dgl.data import cub, ilsvrc, image_folder, label_list, wsol_layout
-from dgl.data.sample import DataSet, check_split, first_few, quote
-from dgl.errors import UserError
+from dgl.data.sample import DataSet, check_split
+from dgl.errors import UserError, first_few, quote
 
 
 class Layout(NamedTuple):

@@ -5,13 +5,12 @@ and the line it failed on.
 """
 
 import dataclasses
-import itertools
 import os
 import re
 import stat
-from typing import Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Iterator, List, Optional, Sequence, Tuple
 
-from dgl.errors import UserError, printable
+from dgl.errors import UserError, quote
 
 SPLITS = ("train", "val", "test")
 
@@ -21,8 +20,6 @@ MAX_LINE_BYTES = 16 * 1024
 # Far above any classification data set; keeps a stray number from sizing a classifier.
 MAX_CLASSES = 1000000
 
-# Characters of a path that a message repeats.
-_LONGEST = 400
 # What a list may hold as a whole number.
 DIGITS = re.compile(r"[0-9]{1,9}")
 # No program writes a coordinate of so many characters.
@@ -196,25 +193,6 @@ def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tupl
             f"{where}: path {quote(relative)} leads out of the data folder; expected a path below {os.path.join(data_dir, folder)}"
         )
     return os.path.join(data_dir, inside), identity
-
-
-def quote(text: str, limit: int = 80) -> str:
-    """``text`` in quotes for a message: control characters escaped, long text shortened."""
-    text = str(text)
-    return repr(text if len(text) <= limit else text[: limit - 3] + "...")
-
-
-def first_few(items: Iterable[str], limit: int = 5) -> str:
-    """The first ``limit`` of some strings for a message, with ``", ..."`` where there are more.
-
-    Of a string longer than any path of use the beginning and the end are given; one that cannot be
-    printed is escaped.
-    """
-    found = [
-        item if len(item) <= _LONGEST else item[: _LONGEST // 2] + "..." + item[-_LONGEST // 2 :]
-        for item in itertools.islice(items, limit + 1)
-    ]
-    return ", ".join(map(printable, found[:limit])) + (", ..." if len(found) > limit else "")
 
 
 def read_lines(path: str) -> Iterator[Tuple[int, str]]:

@@ -7,10 +7,10 @@
 import os
 from typing import Optional
 
-from dgl.data.sample import DataSet, Sample, check_classes, check_split, quote, resolve_below
+from dgl.data.sample import DataSet, Sample, check_classes, check_split, resolve_below
 from dgl.data.split_totals import WSOL_TOTALS, check_images_and_boxes
 from dgl.data.wsol_metadata import IDS, LABELS, read_metadata
-from dgl.errors import UserError
+from dgl.errors import UserError, quote
 
 EXPECTED = (
     "image_ids.txt, class_labels.txt and localization.txt, in DATA, <split>/ or "

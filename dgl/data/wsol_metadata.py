@@ -17,13 +17,11 @@ from dgl.data.sample import (
     Box,
     check_box,
     check_class_index,
-    first_few,
     is_number,
-    quote,
     read_lines,
     resolve_below,
 )
-from dgl.errors import UserError
+from dgl.errors import UserError, first_few, quote
 
 IDS, LABELS, SIZES = "image_ids.txt", "class_labels.txt", "image_sizes.txt"
 LOCALIZATION = "localization.txt"

@@ -8,12 +8,12 @@ from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from dgl.errors import UserError
+from dgl.errors import UserError, first_line
 from dgl.foreign.functions import follow, inline_functions, tensor_of
 from dgl.foreign.operations import check_operations
 from dgl.tf_compat import tf
 from dgl.utils.graph_walk import is_fixed, is_placeholder, node_name
-from dgl.weights.formats.common import first_line, quoted
+from dgl.weights.formats.common import quoted
 
 from google.protobuf import text_format  # isort: skip
 from google.protobuf.message import DecodeError  # isort: skip

@@ -108,11 +108,11 @@ def _serve(settings, folder, bound, say):
             f'the page needs Gradio ({error}): pip install "dgl-localization[web]"'
         ) from None
     # These load TensorFlow.
+    from dgl.data.shipped import sample_pictures
     from dgl.serving.engine import Engine
     from dgl.serving.handlers import Answers
     from dgl.serving.page import make_css, make_page, make_theme
     from dgl.serving.sessions import Visit
-    from dgl.utils.shipped import sample_pictures
 
     try:
         samples = sample_pictures()

@@ -18,7 +18,7 @@ from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
 from dgl.data.image_io import read_image
 from dgl.data.views import GEOMETRIES
-from dgl.errors import UserError, printable
+from dgl.errors import UserError, first_line, printable
 from dgl.metrics.box_check import fit_boxes
 from dgl.metrics.fixed_threshold import PROTOCOL, FixedThresholdEvaluator
 from dgl.predict.overlay import draw_boxes, overlay
@@ -26,7 +26,6 @@ from dgl.predict.postprocess import normalise, resize_map
 from dgl.tf_compat import tf
 from dgl.training.attention_images import Watching
 from dgl.training.recipe import Recipe
-from dgl.weights.formats.common import first_line
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.tfutils.tower import PredictTowerContext  # isort: skip

@@ -12,12 +12,11 @@ import shutil
 import time
 from typing import Optional, Tuple
 
-from dgl.errors import UserError
+from dgl.errors import UserError, first_line
 from dgl.tf_compat import tf
 from dgl.training.early_stop import Halting
 from dgl.training.statistics import Statistics
 from dgl.utils.files import write_atomically
-from dgl.weights.formats.common import first_line
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.utils import logger  # isort: skip

@@ -9,7 +9,7 @@ import numpy as np
 
 from dgl.data.flows import FailureKeeper, Share, new_seed, training_flow
 from dgl.data.sample import DataSet
-from dgl.errors import Stopped, UserError
+from dgl.errors import Stopped, UserError, first_line
 from dgl.tf_compat import tf
 from dgl.training.attention_callback import GT_KNOWN, Watcher
 from dgl.training.attention_images import Watching
@@ -35,7 +35,6 @@ from dgl.training.resume import Point, beginning, find_point
 from dgl.training.statistics import Statistics
 from dgl.utils.devices import use_every_core
 from dgl.weights import CARD_FILE, ModelCard, write_card
-from dgl.weights.formats.common import first_line
 
 from tensorpack.callbacks import Callback, ProgressBar, ScheduledHyperParamSetter  # isort: skip
 from tensorpack.callbacks.monitor import TFEventWriter  # isort: skip

@@ -11,8 +11,7 @@ import stat
 import uuid
 from typing import Iterator, List, Optional
 
-from dgl.data.sample import quote
-from dgl.errors import UserError
+from dgl.errors import UserError, quote
 
 
 def write_atomically(path: str, data: bytes) -> None:

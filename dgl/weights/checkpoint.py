@@ -12,9 +12,9 @@ from typing import Callable, Optional
 import numpy as np
 
 from dgl.backbones.registry import Shapes
-from dgl.errors import UserError
+from dgl.errors import UserError, first_line
 from dgl.tf_compat import tf
-from dgl.weights.formats.common import DAMAGED_ARCHIVE, Opened, first_line
+from dgl.weights.formats.common import DAMAGED_ARCHIVE, Opened
 from dgl.weights.formats.keras_h5 import open_keras
 from dgl.weights.formats.npz import open_npz, plain_name
 from dgl.weights.formats.safetensors import is_safetensors, open_safetensors

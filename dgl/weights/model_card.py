@@ -10,9 +10,9 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Optional, Tuple
 
-from dgl.errors import UserError
+from dgl.errors import UserError, first_line
 from dgl.utils.files import read_bounded, write_atomically
-from dgl.weights.formats.common import first_line, quoted
+from dgl.weights.formats.common import quoted
 
 CARD_FILE = "model.json"
 # What --image_size takes at most.

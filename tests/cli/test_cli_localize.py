@@ -8,8 +8,8 @@ from cli_runs import SIZE, dgl, tree
 from small_network import values_of, write_npz
 
 from dgl.cli.localize_flags import METHOD_NAMES
+from dgl.data.shipped import SHIPPED_PICTURES, sample_pictures
 from dgl.tf_compat import tf
-from dgl.utils.shipped import SHIPPED_PICTURES, sample_pictures
 
 # On CPUs with AVX-512 TensorFlow 1.15 adds in another order for one picture than for several, 1e-7 of a
 # value: files that are to be the same to the byte are made picture by picture there.

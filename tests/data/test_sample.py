@@ -13,13 +13,11 @@ from dgl.data.sample import (
     check_class_index,
     check_classes,
     check_split,
-    first_few,
     is_number,
-    quote,
     read_lines,
     resolve_below,
 )
-from dgl.errors import UserError
+from dgl.errors import UserError, first_few, quote
 
 
 def test_sample_is_frozen_with_no_boxes_by_default():

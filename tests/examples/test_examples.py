@@ -11,9 +11,9 @@ import pytest
 from keras_at_hand import has_keras
 
 from dgl.data.image_io import read_image
+from dgl.data.shipped import SHIPPED_CHECKPOINT, sample_pictures
 from dgl.errors import UserError
 from dgl.localizer import Localizer
-from dgl.utils.shipped import SHIPPED_CHECKPOINT, sample_pictures
 
 NAMES = ("own_checkpoint", "frozen_graph", "saved_model", "keras_application", "shipped_model")
 SMALL = {"keras_application": ["--image-size", "64"]}

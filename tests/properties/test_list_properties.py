@@ -20,9 +20,12 @@ from dgl.data.label_list import (  # noqa: E402
     parse_line,
     read_class_names,  # noqa: E402
 )
-from dgl.data.sample import DIGITS, Sample, is_number, quote  # noqa: E402
+from dgl.data.sample import DIGITS, Sample, is_number
 from dgl.data.wsol_metadata import read_metadata  # noqa: E402
-from dgl.errors import UserError  # noqa: E402
+from dgl.errors import (
+    UserError,  # noqa: E402
+    quote,  # noqa: E402
+)
 from dgl.evaluation.saved_maps import read_records, write_metadata  # noqa: E402
 
 # What can be the name of a file and stand in a line.

@@ -10,8 +10,8 @@ from page_visits import Expected, start, stop
 from PIL import Image
 from small_network import values_of, write_npz
 
+from dgl.data.shipped import SHIPPED_CHECKPOINT, sample_pictures
 from dgl.predict.predictor import Predictor
-from dgl.utils.shipped import SHIPPED_CHECKPOINT, sample_pictures
 from dgl.weights import ModelCard, write_card
 
 # What Gradio's own script warns of after each upload, and which changes nothing.

@@ -10,10 +10,10 @@ import pytest
 from demo_runs import demo, record_of
 from PIL import Image
 
+from dgl.data.shipped import sample_pictures
 from dgl.serving.engine import Engine
 from dgl.serving.handlers import ALL, LAST_ALPHA, TWO, Answers, Knobs, alpha_at
 from dgl.serving.limits import Limits
-from dgl.utils.shipped import sample_pictures
 
 
 @pytest.fixture(scope="module")

@@ -23,9 +23,9 @@ from page_visits import (
 from PIL import Image
 
 from dgl.backbones import get_backbone
+from dgl.data.shipped import sample_pictures
 from dgl.predict.postprocess import iou
 from dgl.predict.predictor import Predictor
-from dgl.utils.shipped import sample_pictures
 
 pytest.importorskip("gradio")
 pytest.importorskip("playwright.sync_api")

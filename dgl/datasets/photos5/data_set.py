@@ -9,7 +9,6 @@ from PIL import Image
 from tqdm import tqdm
 
 from dgl.data.image_io import read_image
-from dgl.data.sample import first_few
 from dgl.datasets.photos5.sources import (
     CLASS_NAMES,
     Dropped,
@@ -23,7 +22,7 @@ from dgl.datasets.photos5.sources import (
     short_name,
     split_of,
 )
-from dgl.errors import UserError
+from dgl.errors import UserError, first_few
 from dgl.utils.files import holds_something, new_folder, not_empty
 
 NAME = "photos5"

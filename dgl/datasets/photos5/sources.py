@@ -11,8 +11,8 @@ import zlib
 from typing import Dict, List, NamedTuple, Optional, Pattern, Sequence, Tuple, TypeVar
 
 from dgl.data.annotations import Annotation, read_annotation
-from dgl.data.sample import Box, check_box, first_few, quote
-from dgl.errors import UserError
+from dgl.data.sample import Box, check_box
+from dgl.errors import UserError, first_few, quote
 from dgl.utils.files import read_bounded
 
 FRUITS = ("apple", "banana", "orange")

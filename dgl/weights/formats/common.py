@@ -32,11 +32,6 @@ DAMAGED_ARCHIVE = (
 )
 
 
-def first_line(error: BaseException) -> str:
-    """The first line of an exception's message, its kind if it has none."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def quoted(text: str) -> str:
     """A text from a file, fit for a one-line message: as it is, else escaped and shortened."""
     return text if text.isprintable() and len(text) <= _NAMED else repr(text[:_NAMED])

@@ -14,8 +14,8 @@ from typing import Dict, Tuple
 
 import numpy as np
 
-from dgl.errors import UserError
-from dgl.weights.formats.common import Opened, add_shape, first_line, quoted
+from dgl.errors import UserError, first_line
+from dgl.weights.formats.common import Opened, add_shape, quoted
 
 _HEAP = b"GCOL\x01\0\0\0"  # signature, version 1, reserved
 _SIZE = struct.Struct("<Q")

@@ -11,9 +11,9 @@ from typing import Any, Dict, Mapping
 
 import numpy as np
 
-from dgl.errors import UserError
+from dgl.errors import UserError, first_line
 from dgl.utils.files import write_atomically
-from dgl.weights.formats.common import DAMAGED_ARCHIVE, Opened, add_shape, first_line, quoted
+from dgl.weights.formats.common import DAMAGED_ARCHIVE, Opened, add_shape, quoted
 
 _LONGEST_HEADER = 1 << 16
 _LARGEST_RATIO = 1032  # what deflate can reach

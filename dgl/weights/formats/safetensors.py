@@ -10,8 +10,8 @@ from typing import Dict, Tuple
 
 import numpy as np
 
-from dgl.errors import UserError
-from dgl.weights.formats.common import Opened, add_shape, first_line, quoted, widen_bfloat16
+from dgl.errors import UserError, first_line
+from dgl.weights.formats.common import Opened, add_shape, quoted, widen_bfloat16
 
 _LENGTH = struct.Struct("<Q")
 _PLAIN = frozenset(

@@ -13,15 +13,8 @@ from typing import Dict, Iterable, List, Tuple
 
 import numpy as np
 
-from dgl.errors import UserError
-from dgl.weights.formats.common import (
-    DAMAGED_ARCHIVE,
-    Opened,
-    add_shape,
-    first_line,
-    quoted,
-    widen_bfloat16,
-)
+from dgl.errors import UserError, first_line
+from dgl.weights.formats.common import DAMAGED_ARCHIVE, Opened, add_shape, quoted, widen_bfloat16
 from dgl.weights.formats.torch_pickle import STORAGE_TYPES, Storage, Tensor, read_pickle
 
 # How a pickle of the magic number ends, in any protocol from 2 on.

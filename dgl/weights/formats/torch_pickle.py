@@ -9,8 +9,8 @@ import io
 import pickletools
 from typing import Any, BinaryIO, Callable, Dict, Optional, Sequence, Tuple
 
-from dgl.errors import UserError
-from dgl.weights.formats.common import first_line, quoted
+from dgl.errors import UserError, first_line
+from dgl.weights.formats.common import quoted
 
 # State dicts of the largest classifiers take some hundred kilobytes.
 LARGEST_PICKLE = 1 << 22

@@ -3,7 +3,9 @@
 import os
 from typing import List
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__))
+from dgl.data.image_io import list_images
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHIPPED_CHECKPOINT = os.path.join(_PACKAGE, "pretrained", "birds_vgg.npz")
 
 
@@ -22,6 +24,4 @@ def sample_pictures() -> List[str]:
     Raises:
         UserError: this copy of the project has none.
     """
-    from dgl.data.image_io import list_images  # NumPy and Pillow; flags need but the paths
-
     return list_images(SHIPPED_PICTURES)
