@@ -33,8 +33,8 @@ BATCH = 16
 
 
 def distance(raw, limit):
-    """Largest and mean difference of two maps, each min-max normalised at the layer's resolution."""
-    difference = np.abs(box_ops.normalise(raw) - box_ops.normalise(limit))
+    """Largest and mean difference of two maps, each min-max normalized at the layer's resolution."""
+    difference = np.abs(box_ops.normalize(raw) - box_ops.normalize(limit))
     return float(difference.max()), float(difference.mean())
 
 
@@ -43,13 +43,13 @@ def measure(predictor, samples, layers, alphas):
 
     Args:
         predictor: its maps are ``dgl(pa=ALPHA)`` for every alpha and :data:`LIMIT`, at every layer.
-        samples: pictures with boxes.
+        samples: images with boxes.
         layers: names.
         alphas: texts.
 
     Returns:
         list of ordered dicts: ``layer``, ``alpha``, ``max_box_acc``, and the median and the largest over
-        pictures of the largest difference, with the mean of the mean one.
+        images of the largest difference, with the mean of the mean one.
     """
     names = {alpha: f"dgl(pa={alpha})" for alpha in list(alphas) + [LIMIT]}
     boxes = {(layer, alpha): MaxBoxAccEvaluator(0.01) for layer in layers for alpha in names}
@@ -65,8 +65,8 @@ def measure(predictor, samples, layers, alphas):
         for (layer, alpha), evaluator in boxes.items():
             raw = maps[names[alpha], layer]
             score_maps = [
-                box_ops.normalise(
-                    box_ops.resize_map(box_ops.normalise(one), v.map_size, v.map_size)
+                box_ops.normalize(
+                    box_ops.resize_map(box_ops.normalize(one), v.map_size, v.map_size)
                 )
                 for one, v in zip(raw, views)
             ]
@@ -114,7 +114,7 @@ def main(argv=None):
     parser.add_argument("--table", help="measure nothing; print the table of this record")
     parser.add_argument("--load", help="checkpoint")
     parser.add_argument("--data", help="data set with boxes")
-    parser.add_argument("--data-format", help="its layout, if not recognised")
+    parser.add_argument("--data-format", help="its layout, if not recognized")
     parser.add_argument("--split", default="test", help="its split")
     parser.add_argument("--mode", default="vgg", help="backbone")
     parser.add_argument("--clayer", nargs="+", default=["0-8"], help="layers")
@@ -126,7 +126,7 @@ def main(argv=None):
     dataset = load_data(args.data, args.split, None, args.data_format)
     samples = [sample for sample in dataset.samples if sample.boxes]
     if not samples:
-        raise UserError(f"--data {args.data}: no picture has a box")
+        raise UserError(f"--data {args.data}: no image has a box")
     from dgl.predict.predictor import Predictor
 
     methods = [f"dgl(pa={alpha})" for alpha in args.alphas + [LIMIT]]

@@ -63,7 +63,7 @@ def differences(exact, rounded, resamples):
     Returns:
         list of ordered dicts: ``method``, ``layer``, ``float32``, ``bf16`` and ``difference`` (the second
         minus the first), means over checkpoints in percent and points; ``each``, a difference a
-        checkpoint; ``interval`` of the mean difference over pictures.
+        checkpoint; ``interval`` of the mean difference over images.
     """
     rows = []
     for entry in exact[0].plan.entries:
@@ -85,7 +85,7 @@ def differences(exact, rounded, resamples):
     return rows
 
 
-def summarise(rows):
+def summarize(rows):
     """method -> its mean and its largest difference over layers, in points."""
     found = {}
     for method in dict.fromkeys(row["method"] for row in rows):
@@ -116,7 +116,7 @@ def main(argv=None):
     parser.add_argument("--table", help="measure nothing; print the table of this record")
     parser.add_argument("--load", nargs="+", help="checkpoints, trained on the same classes")
     parser.add_argument("--data", help="data set with boxes")
-    parser.add_argument("--data-format", help="its layout, if not recognised")
+    parser.add_argument("--data-format", help="its layout, if not recognized")
     parser.add_argument("--mode", default="vgg", help="backbone")
     parser.add_argument("--clayer", nargs="+", default=["all"], help="layers")
     parser.add_argument(
@@ -136,7 +136,7 @@ def main(argv=None):
         "versions": plan.versions,
         "data": plan.data,
         "checkpoints": len(args.load),
-        "methods": summarise(rows),
+        "methods": summarize(rows),
         "rows": rows,
     }
     write_atomically(args.out, (json.dumps(record, indent=1) + "\n").encode("utf-8"))

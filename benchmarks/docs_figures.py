@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Draw the documentation's figures: the same pictures at several layers, and at several values of alpha.
+"""Draw the documentation's figures: the same images at several layers, and at several values of alpha.
 
 python benchmarks/docs_figures.py
 
-The pictures are those of `images/`, the classifier is the one that comes with the project; the boxes are of
+The images are those of `images/`, the classifier is the one that comes with the project; the boxes are of
 the threshold 0.2.
 """
 
@@ -25,7 +25,7 @@ from dgl.data import read_image  # noqa: E402
 from dgl.data.views import demo_input  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
 from dgl.predict.overlay import draw_boxes, overlay  # noqa: E402
-from dgl.predict.postprocess import largest_box, normalise, resize_map  # noqa: E402
+from dgl.predict.postprocess import largest_box, normalize, resize_map  # noqa: E402
 from dgl.predict.predictor import Predictor  # noqa: E402
 from dgl.utils.files import write_atomically  # noqa: E402
 
@@ -40,14 +40,14 @@ _QUALITY = 88
 
 
 def _panel(image, raw):
-    """The map over the picture, and the box that it gives."""
+    """The map over the image, and the box that it gives."""
     height, width = image.shape[:2]
-    score_map = resize_map(normalise(raw), height, width)
+    score_map = resize_map(normalize(raw), height, width)
     return draw_boxes(overlay(image, score_map), largest_box(score_map, THRESHOLD))
 
 
 def draw(path, images, columns, titles):
-    """A row a picture, a column an entry; ``columns`` are raw maps, one list a column."""
+    """A row an image, a column an entry; ``columns`` are raw maps, one list a column."""
     rows = [
         [image] + [_panel(image, raw) for raw in maps] for image, *maps in zip(images, *columns)
     ]

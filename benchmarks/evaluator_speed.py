@@ -115,7 +115,7 @@ def measure(score_map, true_boxes, rounds):
 
 
 def _upsampled(raw):
-    return box_ops.normalise(box_ops.resize_map(box_ops.normalise(raw), SIZE, SIZE))
+    return box_ops.normalize(box_ops.resize_map(box_ops.normalize(raw), SIZE, SIZE))
 
 
 def random_maps(maps):
@@ -129,12 +129,12 @@ def random_maps(maps):
                 grids = [cv2.GaussianBlur(raw, (0, 0), blur) for raw in grids]
             kinds[name.format(grid)] = [_upsampled(raw) for raw in grids]
     noise = np.random.RandomState(0).uniform(size=(min(maps, NOISE_MAPS), SIZE, SIZE))
-    kinds["noise"] = [box_ops.normalise(raw) for raw in noise]
+    kinds["noise"] = [box_ops.normalize(raw) for raw in noise]
     return kinds
 
 
 def real_maps(folder):
-    """kind -> list of maps of the checkpoint that comes with the project, one a picture."""
+    """kind -> list of maps of the checkpoint that comes with the project, one an image."""
     from dgl.cli.localize_run import SHIPPED_CHECKPOINT
     from dgl.data import list_images, read_image
     from dgl.data.views import demo_input
@@ -158,7 +158,7 @@ def true_box(score_map, rng):
     return np.clip(np.round(box + rng.uniform(-0.2, 0.2, 4) * sides), 0, SIZE - 1)[np.newaxis]
 
 
-def summarise(kind, seconds):
+def summarize(kind, seconds):
     """One row: median milliseconds of every way, and how many times as fast the package's way is.
 
     Args:
@@ -198,9 +198,7 @@ def _print(rows):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--images", default=os.path.join(ROOT, "images"), help="real maps' pictures"
-    )
+    parser.add_argument("--images", default=os.path.join(ROOT, "images"), help="real maps' images")
     parser.add_argument("--maps", type=int, default=6, help="random maps of a kind")
     parser.add_argument("--rounds", type=int, default=5, help="timings of a map, for their median")
     parser.add_argument("--out", required=True, help="the JSON to write")
@@ -213,7 +211,7 @@ def main(argv=None):
     rows, rng = [], np.random.RandomState(0)
     for kind, maps in tqdm(kinds.items(), desc="kinds"):
         seconds = [measure(one, true_box(one, rng), args.rounds) for one in maps]
-        rows.append(summarise(kind, seconds))
+        rows.append(summarize(kind, seconds))
     record = {
         "command": "python benchmarks/evaluator_speed.py " + " ".join(argv or sys.argv[1:]),
         "versions": {

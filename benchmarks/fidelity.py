@@ -7,7 +7,7 @@ In each environment, then anywhere:
     TF_ENABLE_ONEDNN_OPTS=0 python benchmarks/fidelity.py maps tf221.npz
     python benchmarks/fidelity.py compare tf115.npz tf221.npz
 
-Weights and pictures are those of the tests: they depend on nothing but names and seeds.
+Weights and images are those of the tests: they depend on nothing but names and seeds.
 """
 
 import argparse
@@ -23,7 +23,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests")]
 
 from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.predict.postprocess import normalise  # noqa: E402
+from dgl.predict.postprocess import normalize  # noqa: E402
 
 SEEDS = (1, 7)
 SIZE = 224
@@ -54,11 +54,11 @@ def write_maps(path):
 
 
 def compare(one, other):
-    """Rows of (network, layer, largest difference of each picture, largest mean difference)."""
+    """Rows of (network, layer, largest difference of each image, largest mean difference)."""
     with np.load(one) as first, np.load(other) as second:
         if set(first.files) != set(second.files):
             raise UserError(f"{one} and {other}: maps of different layers")
-        off = {key: np.abs(normalise(first[key]) - normalise(second[key])) for key in first.files}
+        off = {key: np.abs(normalize(first[key]) - normalize(second[key])) for key in first.files}
     rows = []
     for key in sorted(off):
         mode, index, layer, seed = key.split("|")
@@ -86,7 +86,7 @@ def main(argv=None):
     if args.command == "maps":
         write_maps(args.out)
         return 0
-    heading = ["network", "layer"] + [f"picture {s}" for s in SEEDS] + ["mean"]
+    heading = ["network", "layer"] + [f"image {s}" for s in SEEDS] + ["mean"]
     print(tabulate(compare(args.one, args.other), heading, disable_numparse=True))
     return 0
 

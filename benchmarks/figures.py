@@ -27,7 +27,7 @@ PICTURES = 8  # the first of the test list: one of each class
 
 
 def _tile(predictor, sample, threshold):
-    """The strip of one test picture: true box, then DGL and CAM with the boxes they give."""
+    """The strip of one test image: true box, then DGL and CAM with the boxes they give."""
     geometry = GEOMETRIES["fixed_threshold"]
     view = geometry.view(read_image(sample.path), sample.boxes, predictor.image_size)
     prediction = predictor(view.image[np.newaxis, ..., ::-1], [sample.class_index])
@@ -35,7 +35,7 @@ def _tile(predictor, sample, threshold):
     entries = []
     for entry in predictor.entries:
         raw = prediction.maps[entry][0]
-        score_map = box_ops.resize_map(box_ops.normalise(raw), view.map_size, view.map_size)
+        score_map = box_ops.resize_map(box_ops.normalize(raw), view.map_size, view.map_size)
         box = box_ops.largest_box(score_map, threshold)
         overlap = float(box_ops.iou(box, view.boxes).max())
         entries.append(Entry("@".join(entry), score_map, box / ratio, overlap))

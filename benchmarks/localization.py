@@ -2,7 +2,7 @@
 """Train from scratch with several seeds, compare every method at every layer, and write one record.
 
 What the README's results come from. Thresholds and layers are settled on the training split, figures are of
-the other one; an interval is for other pictures, the figures of each seed tell of other trainings. A seed
+the other one; an interval is for other images, the figures of each seed tell of other trainings. A seed
 whose results are there already is not run again, so an interrupted benchmark goes on where it stopped.
 
     python benchmarks/localization.py --data data/birds --recipe birds --out benchmarks/results/birds.json
@@ -206,7 +206,7 @@ def _encode(summary):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True)
-    parser.add_argument("--data-format", help="layout of the pictures measured (recognised)")
+    parser.add_argument("--data-format", help="layout of the images measured (recognized)")
     parser.add_argument("--recipe", default="scratch", choices=("birds", "scratch"))
     parser.add_argument("--backbone", default="vgg")
     parser.add_argument("--name", help="of the data in folder names (the last folder of --data)")
@@ -214,7 +214,7 @@ def main(argv=None):
     parser.add_argument("--clayer", nargs="+", default=["all"])
     parser.add_argument("--fuse-layers", nargs="+", help="layers to fuse (those of --clayer)")
     parser.add_argument("--method", nargs="+", help="methods (all)")
-    parser.add_argument("--tune-limit", type=int, help="pictures to settle thresholds on (all)")
+    parser.add_argument("--tune-limit", type=int, help="images to settle thresholds on (all)")
     parser.add_argument("--alpha-layer", default="2")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--out", required=True, help="the JSON to write")

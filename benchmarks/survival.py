@@ -38,14 +38,14 @@ _UNFINISHED = ("tempstate", ".tmp", "_temp", ".copy")
 
 
 class Training:
-    """The real script on a few small pictures, shuffled and augmented, kept every second."""
+    """The real script on a few small images, shuffled and augmented, kept every second."""
 
     name = "training"
     batch, steps, epochs = 4, 12, 12
 
     def __init__(self, folder):
         self._folder = folder
-        write_pictures(os.path.join(folder, "data"), "train")
+        write_images(os.path.join(folder, "data"), "train")
 
     def out(self, run):
         """Folder of the results of run number ``run``."""
@@ -88,13 +88,13 @@ class Training:
 
 
 class Evaluation:
-    """The batch evaluation of the checkpoint that comes with the project, a picture a batch."""
+    """The batch evaluation of the checkpoint that comes with the project, an image a batch."""
 
     name = "evaluation"
 
     def __init__(self, folder):
         self._folder = folder
-        write_pictures(os.path.join(folder, "data"), "val", BATCHES)
+        write_images(os.path.join(folder, "data"), "val", BATCHES)
 
     def out(self, run):
         """Folder of the results of run number ``run``."""
@@ -131,8 +131,8 @@ class Evaluation:
 WORK = {make.name: make for make in (Training, Evaluation)}
 
 
-def write_pictures(data, split, count=PICTURES):
-    """A data set in the list format, of noisy pictures, for training and validation."""
+def write_images(data, split, count=PICTURES):
+    """A data set in the list format, of noisy images, for training and validation."""
     from PIL import Image
 
     rng = np.random.RandomState(0)

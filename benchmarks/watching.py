@@ -2,7 +2,7 @@
 
     python -m benchmarks.watching --logdir train_log/birds --out fig/watching.png
 
-Rows are watched pictures, columns epochs; below them GT-known and the validation error over the epochs.
+Rows are watched images, columns epochs; below them GT-known and the validation error over the epochs.
 Printed is the share of the run's time between an epoch's last step and its ``val-gt-known``: drawing and
 measuring, and the checkpoint that is kept before, which cannot be told apart from them here.
 """
@@ -37,7 +37,7 @@ _DPI = 110
 
 
 def read_events(folder):
-    """(tag -> step -> RGB picture, tag -> step -> wall time) of the event files in a log folder."""
+    """(tag -> step -> RGB image, tag -> step -> wall time) of the event files in a log folder."""
     images, times = {}, {}
     for name in sorted(os.listdir(folder)):
         if not name.startswith("events.out.tfevents"):
@@ -58,7 +58,7 @@ def share_of_time(times):
     """Share of the run's time that goes by between the last step of an epoch and ``val-gt-known``."""
     over, known = times[THROUGHPUT], times[GT_KNOWN]
     steps = sorted(set(over) & set(known))
-    # The first epoch also starts up, and reads the watched pictures.
+    # The first epoch also starts up, and reads the watched images.
     spent = sum(known[step] - over[step] for step in steps[1:])
     return spent / (known[steps[-1]] - known[steps[0]])
 
@@ -76,7 +76,7 @@ def draw(path, images, rows, pictures):
         path: the PNG.
         images: from :func:`read_events`.
         rows: of ``stats.json``.
-        pictures: numbers of watched pictures.
+        pictures: numbers of watched images.
     """
     step_of = {row["epoch_num"]: row["global_step"] for row in rows}
     epochs = [epoch for epoch in step_of if step_of[epoch] in next(iter(images.values()))]
@@ -119,7 +119,7 @@ def draw(path, images, rows, pictures):
 
 
 def _save(figure, path):
-    """With as many colours as a palette has: in all of them the file has three times the size."""
+    """With as many colors as a palette has: in all of them the file has three times the size."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI)
     image = Image.open(buffer).convert("RGB").quantize(256)
@@ -129,19 +129,19 @@ def _save(figure, path):
 
 
 def _curves(axes, rows):
-    for name, label, colour in (
+    for name, label, color in (
         (GT_KNOWN, "GT-known", PALETTE[0]),
         (_VAL_ERROR, "val-error", PALETTE[1]),
     ):
         points = [(row["epoch_num"], 100 * row[name]) for row in rows if name in row]
         x, y = zip(*points)
-        axes.plot(x, y, color=colour, lw=2, marker="o", ms=4)
+        axes.plot(x, y, color=color, lw=2, marker="o", ms=4)
         axes.annotate(
             label,
             (x[-1], y[-1]),
             xytext=(8, 0),
             textcoords="offset points",
-            color=colour,
+            color=color,
             va="center",
             fontsize=10,
         )

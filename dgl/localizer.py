@@ -1,4 +1,4 @@
-"""The short way from pictures to boxes: a classifier, one method at one layer, any number of pictures."""
+"""The short way from images to boxes: a classifier, one method at one layer, any number of pictures."""
 
 from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -9,7 +9,7 @@ from dgl.attribution.gradients import KERNEL
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input, resize_bilinear_tf1
 from dgl.predict.map_session import MapSession
-from dgl.predict.postprocess import largest_box, normalise, resize_map
+from dgl.predict.postprocess import largest_box, normalize, resize_map
 from dgl.utils.cpu import FLOAT32
 from dgl.utils.parallel import chunks_of
 
@@ -20,13 +20,13 @@ DEFAULT_BATCH = 8
 
 
 class Localization(NamedTuple):
-    """Where one picture shows one class.
+    """Where one image shows one class.
 
     Attributes:
         class_index: int, the class: the one asked for, else the most probable one.
         probability: float, its softmax probability.
-        map: (H, W) float32 in [0, 1], at the picture's own size.
-        box: (x0, y0, x1, y1), ints in pixels of the picture, around the map's largest region above the
+        map: (H, W) float32 in [0, 1], at the image's own size.
+        box: (x0, y0, x1, y1), ints in pixels of the image, around the map's largest region above the
             threshold; all 0 where there is none.
     """
 
@@ -37,7 +37,7 @@ class Localization(NamedTuple):
 
 
 class Localizer:
-    """Pictures in, :class:`Localization` out.
+    """Images in, :class:`Localization` out.
 
     Made by :meth:`from_checkpoint` or :meth:`from_graph`; to be closed, or used in a ``with``::
 
@@ -66,7 +66,7 @@ class Localizer:
             predictor: whose first entry gives the boxes; closed with the localizer.
             view: (H, W, 3) uint8 RGB -> the classifier's input without a batch dimension.
             threshold: float in [0, 1], share of the map's maximum that counts as object.
-            batch: pictures a run of the network.
+            batch: images a run of the network.
             class_names: one name a class, or ``None``.
             finish: stacked views -> what is fed.
 
@@ -111,7 +111,7 @@ class Localizer:
             alpha: target score of DGL's loss gradient, see :func:`dgl.attribution.loss_gradients`.
             threshold: float in [0, 1], share of the map's maximum that counts as object.
             image_size, data_set, gpu, precision: see :class:`~dgl.predict.predictor.Predictor`.
-            batch: pictures a run of the network.
+            batch: images a run of the network.
 
         Raises:
             UserError: no such checkpoint, or one that does not fit; unknown mode, layer or method.
@@ -166,7 +166,7 @@ class Localizer:
                 behind one).
             activations: the layer, (N, H, W, C) after its ReLU, or several, as name -> tensor, of which
                 the first gives the box.
-            image: the tensor to feed; by default the one placeholder of pictures.
+            image: the tensor to feed; by default the one placeholder of images.
             preprocess: (N, S, S, 3) float32 RGB in 0..255 -> what the network was trained on
                 (:mod:`dgl.foreign.preprocessing` has the usual ones); by default fed as it is.
             method: out of :data:`dgl.attribution.METHODS`.
@@ -176,7 +176,7 @@ class Localizer:
             head_weights, data_format, session, feeds: see
                 :class:`~dgl.predict.graph_predictor.GraphPredictor`.
             class_names: one name a class, or ``None``.
-            batch: pictures a run of the network.
+            batch: images a run of the network.
 
         Raises:
             ValueError: tensors that do not fit together; see
@@ -224,23 +224,23 @@ class Localizer:
         images: Sequence[Picture],
         class_index: Union[None, int, Sequence[int]] = None,
     ) -> List[Localization]:
-        """Localize in pictures of any size.
+        """Localize in images of any size.
 
         Args:
             images: each a path, or a (H, W, 3) uint8 RGB array.
-            class_index: the class to locate, one for all or one a picture; ``None`` takes the most
+            class_index: the class to locate, one for all or one an image; ``None`` takes the most
                 probable one of each.
 
         Returns:
-            list of :class:`Localization`, one a picture.
+            list of :class:`Localization`, one an image.
 
         Raises:
-            UserError: a picture that cannot be read, a class that the classifier does not have, or maps
+            UserError: an image that cannot be read, a class that the classifier does not have, or maps
                 with NaN or infinity.
-            ValueError: an array of another shape or type, or classes of another number than pictures.
+            ValueError: an array of another shape or type, or classes of another number than images.
         """
         if isinstance(images, str) or (isinstance(images, np.ndarray) and images.ndim == 3):
-            raise ValueError("images: expected a list of pictures, got a single one")
+            raise ValueError("images: expected a list of images, got a single one")
         classes = _classes_of(class_index, len(images))
         found: List[Localization] = []
         for places in chunks_of(list(range(len(images))), self._batch):
@@ -257,7 +257,7 @@ class Localizer:
 
     def _localization(self, picture, prediction, i, raw):
         height, width = picture.shape[:2]
-        score_map = resize_map(normalise(raw), height, width)
+        score_map = resize_map(normalize(raw), height, width)
         box = tuple(int(value) for value in largest_box(score_map, self.threshold))
         class_index = int(prediction.class_index[i])
         probability = float(prediction.probability[i, class_index])
@@ -285,19 +285,19 @@ def _pixels(image):
     pixels = np.asarray(image)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         raise ValueError(
-            f"picture: expected a path or uint8 of shape (H, W, 3), got {pixels.dtype} of shape {pixels.shape}"
+            f"image: expected a path or uint8 of shape (H, W, 3), got {pixels.dtype} of shape {pixels.shape}"
         )
     return pixels
 
 
 def _classes_of(class_index, count):
-    """One class a picture, or ``None``."""
+    """One class an image, or ``None``."""
     if class_index is None:
         return None
     if np.ndim(class_index) == 0:
         return [int(class_index)] * count
     if len(class_index) != count:
         raise ValueError(
-            f"class_index: expected {count} classes, one a picture, got {len(class_index)}"
+            f"class_index: expected {count} classes, one an image, got {len(class_index)}"
         )
     return [int(value) for value in class_index]

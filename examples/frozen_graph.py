@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from dgl.data.image_io import read_image  # noqa: E402
-from dgl.data.shipped import sample_pictures  # noqa: E402
+from dgl.data.shipped import sample_images  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
 from dgl.foreign import layers_of, load_frozen, logits_of  # noqa: E402
 from dgl.foreign.preprocessing import PREPROCESSINGS  # noqa: E402
@@ -27,7 +27,7 @@ def main(argv=None):
     parser.add_argument("--output", help="name of the output, where the graph has several")
     parser.add_argument("--preprocess", choices=list(PREPROCESSINGS), default="bgr")
     parser.add_argument("--layer", type=int, default=2, help="0 is the last layer")
-    parser.add_argument("--picture", default=sample_pictures()[0])
+    parser.add_argument("--picture", default=sample_images()[0])
     parser.add_argument("--out", default="output", help="folder to write into")
     args = parser.parse_args(argv)
 

@@ -2,7 +2,7 @@
 
     python examples/keras_application.py --application ResNet50 --weights weights.h5 --picture a.jpg
 
-Without --weights they are random: the picture shows that it works, not where anything is.
+Without --weights they are random: the image shows that it works, not where anything is.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from dgl.data.image_io import read_image  # noqa: E402
-from dgl.data.shipped import sample_pictures  # noqa: E402
+from dgl.data.shipped import sample_images  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
 from dgl.foreign import layers_of, logits_of  # noqa: E402
 from dgl.foreign.preprocessing import PREPROCESSINGS  # noqa: E402
@@ -29,7 +29,7 @@ def main(argv=None):
     parser.add_argument("--preprocess", choices=list(PREPROCESSINGS), default="tf")
     parser.add_argument("--layer", type=int, default=0, help="0 is the last layer")
     parser.add_argument("--image-size", type=int, default=224)
-    parser.add_argument("--picture", default=sample_pictures()[0])
+    parser.add_argument("--picture", default=sample_images()[0])
     parser.add_argument("--out", default="output", help="folder to write into")
     args = parser.parse_args(argv)
 

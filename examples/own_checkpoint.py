@@ -2,7 +2,7 @@
 
     python examples/own_checkpoint.py --load train_log/vgg_birds --pictures my_pictures
 
-Without arguments it takes the checkpoint and the pictures that come with the project.
+Without arguments it takes the checkpoint and the images that come with the project.
 """
 
 import argparse
@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from dgl.data.image_io import list_images, read_image  # noqa: E402
-from dgl.data.shipped import SHIPPED_CHECKPOINT, SHIPPED_PICTURES  # noqa: E402
+from dgl.data.shipped import SHIPPED_CHECKPOINT, SHIPPED_IMAGES  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
 from dgl.localizer import Localizer  # noqa: E402
 from dgl.predict.overlay import draw_boxes, overlay, write_image  # noqa: E402
@@ -21,7 +21,7 @@ from dgl.predict.overlay import draw_boxes, overlay, write_image  # noqa: E402
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--load", default=SHIPPED_CHECKPOINT, help="checkpoint, or its folder")
-    parser.add_argument("--pictures", default=SHIPPED_PICTURES, help="a picture, or a folder")
+    parser.add_argument("--pictures", default=SHIPPED_IMAGES, help="an image, or a folder")
     parser.add_argument("--layer", default="2", help="index or name of the layer")
     parser.add_argument("--threshold", type=float, default=0.2)
     parser.add_argument("--out", default="output", help="folder to write into")

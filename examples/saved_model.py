@@ -15,7 +15,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import numpy as np  # noqa: E402
 
 from dgl.data.image_io import read_image  # noqa: E402
-from dgl.data.shipped import sample_pictures  # noqa: E402
+from dgl.data.shipped import sample_images  # noqa: E402
 from dgl.errors import run_script  # noqa: E402
 from dgl.foreign import layers_of, load_saved_model, logits_of, pooled_layer  # noqa: E402
 from dgl.foreign.preprocessing import PREPROCESSINGS  # noqa: E402
@@ -30,7 +30,7 @@ def main(argv=None):
     parser.add_argument("--signature", help="where there are several; default: serving_default")
     parser.add_argument("--output", help="name of the output, where the signature has several")
     parser.add_argument("--preprocess", choices=list(PREPROCESSINGS), default="bgr")
-    parser.add_argument("--picture", default=sample_pictures()[0])
+    parser.add_argument("--picture", default=sample_images()[0])
     parser.add_argument("--out", default="output", help="folder to write into")
     args = parser.parse_args(argv)
 

@@ -22,7 +22,7 @@ SIZE = 112  # pixels; what it was trained at
 
 
 def build():
-    """(placeholder of (N, SIZE, SIZE, 3) BGR pictures in 0..255, probabilities) in the present graph."""
+    """(placeholder of (N, SIZE, SIZE, 3) BGR images in 0..255, probabilities) in the present graph."""
     image = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3], "image")
     backbone, checkpoint = get_backbone("vgg"), open_checkpoint(SHIPPED_CHECKPOINT)
     network = build_inference(backbone, checkpoint, image, options_from(backbone, checkpoint))

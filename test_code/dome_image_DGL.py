@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""See where a classifier looks: the DGL map, the CAM and the box of a picture, or of a folder of them."""
+"""See where a classifier looks: the DGL map, the CAM and the box of an image, or of a folder of them."""
 
 import os
 import sys

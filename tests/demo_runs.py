@@ -24,13 +24,13 @@ def write_vgg(folder):
 
 
 def write_photo(folder):
-    """A small picture; returns its path."""
+    """A small image; returns its path."""
     path = str(folder / "photo.png")
-    Image.fromarray(small_picture()).save(path)
+    Image.fromarray(small_image()).save(path)
     return path
 
 
-def small_picture(seed=1):
+def small_image(seed=1):
     """uint8 RGB (HEIGHT, WIDTH, 3)."""
     return picture(seed)[::3, ::3]
 

@@ -1,4 +1,4 @@
-"""Weights and a picture that depend on nothing but names and seeds, for comparisons across TensorFlows.
+"""Weights and an image that depend on nothing but names and seeds, for comparisons across TensorFlows.
 
 The stored maps in ``reference/`` were computed by TensorFlow 1.15.5 with exactly these values: those of
 layer 2 by the original program, the others by this one.

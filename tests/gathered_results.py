@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from dgl.evaluation.plan import Plan
-from dgl.evaluation.results import Gathered, picture_key
+from dgl.evaluation.results import Gathered, image_key
 
 ENTRY = ("dgl", "conv5_3")
 PLAN = Plan(
@@ -30,12 +30,12 @@ PLAIN = dataclasses.replace(PLAN, alpha_entries=(), thresholds={}, masks=False)
 
 
 def filled(positions, plan=PLAIN, broken=(), seed=0):
-    """Results of some pictures, the same for the same positions and seed."""
+    """Results of some images, the same for the same positions and seed."""
     gathered = Gathered(plan)
     for position in positions:
-        key = picture_key(position)
+        key = image_key(position)
         if position in broken:
-            gathered.errors[key] = (f"{position}.jpg", "no picture")
+            gathered.errors[key] = (f"{position}.jpg", "no image")
             continue
         rng = np.random.RandomState(1000 * seed + position)
         score_map = rng.rand(12, 12)

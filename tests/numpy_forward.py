@@ -1,7 +1,7 @@
 """Forward passes of the backbones in NumPy, from the papers and TensorFlow's rules of padding.
 
 Independent of TensorFlow and of ``dgl.backbones``: variables come as name -> array, under tensorpack's or
-TF-slim's names, at any width. Pictures and activations are (N, H, W, C). Sums are float64.
+TF-slim's names, at any width. Images and activations are (N, H, W, C). Sums are float64.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ SLIM_BLOCKS = {
 
 
 def preprocess(bgr, order, mean, std):
-    """``(value - mean) / std`` of a BGR picture, for a network with channels in ``order``."""
+    """``(value - mean) / std`` of a BGR image, for a network with channels in ``order``."""
     pixels = np.asarray(bgr, "float64")
     pixels = pixels[..., ::-1] if order == "rgb" else pixels
     return (pixels - np.asarray(mean, "float64")) / np.asarray(std, "float64")
@@ -97,7 +97,7 @@ def average_pool(features, size=3):
     return total / count
 
 
-def normalise(features, mean, variance, beta, gamma=1.0, epsilon=1e-5):
+def normalize(features, mean, variance, beta, gamma=1.0, epsilon=1e-5):
     """BatchNorm with stored averages."""
     return (features - mean) * (gamma / np.sqrt(variance + epsilon)) + beta
 
@@ -107,9 +107,9 @@ def relu(features):
 
 
 def vgg(image, variables, first_padding="SAME", head="linear"):
-    """VGG16 from its preprocessed picture; GAP head where ``add`` and the head are among the variables.
+    """VGG16 from its preprocessed image; GAP head where ``add`` and the head are among the variables.
 
-    ``first_padding``: ``"VALID"`` for a picture that is already padded.
+    ``first_padding``: ``"VALID"`` for an image that is already padded.
     """
     points, out, padding = {}, image, first_padding
     for block, repeats in VGG_BLOCKS:
@@ -129,7 +129,7 @@ def vgg(image, variables, first_padding="SAME", head="linear"):
 def _tensorpack_conv(variables, name, features, stride=1, active=True, padding="SAME"):
     out = convolve(features, variables[name + "/W"], stride, variables.get(name + "/b"), padding)
     if name + "/bn/beta" in variables:
-        out = normalise(
+        out = normalize(
             out,
             variables[name + "/bn/mean/EMA"],
             variables[name + "/bn/variance/EMA"],
@@ -174,7 +174,7 @@ def _slim_conv(variables, name, features, stride=1, padding="SAME"):
     name = "InceptionV3/" + name
     norm = name + "/BatchNorm/"
     return relu(
-        normalise(
+        normalize(
             convolve(features, variables[name + "/weights"], stride, padding=padding),
             variables[norm + "moving_mean"],
             variables[norm + "moving_variance"],

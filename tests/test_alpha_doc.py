@@ -19,7 +19,7 @@ def test_the_page_has_the_record_s_table(root, name):
         assert expected in stream.read()
 
 
-def test_distance_is_of_normalised_maps():
+def test_distance_is_of_normalized_maps():
     raw = np.array([[0.0, 1.0], [2.0, 4.0]], "float32")
     assert distance(raw, 3 * raw + 1) == pytest.approx((0, 0), abs=1e-7)
     largest, mean = distance(raw, np.array([[0.0, 1.0], [4.0, 4.0]], "float32"))

@@ -99,7 +99,7 @@ def _maps(path, move=0.0, layers=("0|add", "1|conv5_3")):
     return str(path)
 
 
-def test_distances_between_normalised_maps(fidelity, tmp_path):
+def test_distances_between_normalized_maps(fidelity, tmp_path):
     rows = fidelity.compare(_maps(tmp_path / "a.npz"), _maps(tmp_path / "b.npz", 0.16))
     assert rows == [
         ["vgg", "0 add", "0e+00", "0e+00", "0e+00"],

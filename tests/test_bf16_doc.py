@@ -7,7 +7,7 @@ import os
 import pytest
 from gathered_results import PLAN, filled
 
-from benchmarks.bf16 import differences, main, summarise, table
+from benchmarks.bf16 import differences, main, summarize, table
 from dgl.errors import UserError
 from dgl.evaluation.plan import WSOL
 
@@ -66,7 +66,7 @@ def test_methods_are_summed_up_over_their_layers():
     def row(method, layer, difference):
         return {"method": method, "layer": layer, "difference": difference}
 
-    found = summarise([row("dgl", "a", 0.5), row("dgl", "b", -1.5), row("cam", "a", 0.0)])
+    found = summarize([row("dgl", "a", 0.5), row("dgl", "b", -1.5), row("cam", "a", 0.0)])
     assert found["dgl"] == {"layers": 2, "mean": -0.5, "most": -1.5, "at": "b"}
     lines = table({"methods": found}).split("\n")
     assert lines[2:] == ["| dgl | 2 | -0.50 | -1.50, b |", "| cam | 1 | +0.00 | +0.00, a |"]

@@ -81,7 +81,7 @@ def test_boxes_by_level_equal_the_straight_ones_at_every_threshold(maker, seed):
 def test_boxes_by_level_traces_each_distinct_mask_once():
     score_map = plateaus(0)
     found = box_ops.boxes_by_level(score_map, np.arange(0, 1, 0.001))
-    masks = {box_ops.binarise(score_map, t).tobytes() for t in np.arange(0, 1, 0.001)}
+    masks = {box_ops.binarize(score_map, t).tobytes() for t in np.arange(0, 1, 0.001)}
     assert len(found.starts) == len(masks) < 10
 
 
@@ -99,7 +99,7 @@ def test_distinct_masks_are_those_of_all_thresholds_from_the_smallest_up(maker):
     thresholds = np.random.RandomState(0).permutation(np.arange(0, 1.0005, 0.001))
     image, levels, mask_of = box_ops.distinct_masks(score_map, thresholds)
     assert (image.dtype, mask_of.dtype) == (np.uint8, np.int64)
-    expected = [box_ops.binarise(score_map, threshold) > 0 for threshold in thresholds]
+    expected = [box_ops.binarize(score_map, threshold) > 0 for threshold in thresholds]
     for mask, index in zip(expected, mask_of):
         np.testing.assert_array_equal(image > levels[index], mask)
     assert len(levels) == len({mask.tobytes() for mask in expected})
@@ -124,7 +124,7 @@ def test_largest_box_and_contour_boxes_equal_the_straight_ones(seed):
         assert tuple(box_ops.largest_box(score_map, threshold)) == straight_largest(
             score_map, threshold
         )
-        boxes, areas = box_ops.contour_boxes(box_ops.binarise(score_map, threshold))
+        boxes, areas = box_ops.contour_boxes(box_ops.binarize(score_map, threshold))
         expected_boxes, expected_areas = straight_boxes(score_map, threshold)
         assert [tuple(box) for box in boxes.tolist()] == expected_boxes
         assert areas.tolist() == expected_areas
@@ -133,29 +133,29 @@ def test_largest_box_and_contour_boxes_equal_the_straight_ones(seed):
 def test_the_larger_of_two_blobs_wins_and_right_and_bottom_are_one_past_the_last_pixel():
     score_map = blocks((2, 3, 5, 6), (10, 4, 18, 12))
     assert box_ops.largest_box(score_map, 0.5).tolist() == [10, 4, 19, 13]
-    boxes, areas = box_ops.contour_boxes(box_ops.binarise(score_map, 0.5))
+    boxes, areas = box_ops.contour_boxes(box_ops.binarize(score_map, 0.5))
     assert sorted(boxes.tolist()) == [[2, 3, 6, 7], [10, 4, 19, 13]]
-    # A contour runs through pixel centres: a side of n pixels is n - 1 long.
+    # A contour runs through pixel centers: a side of n pixels is n - 1 long.
     assert sorted(areas.tolist()) == [9.0, 64.0]
 
 
 def test_blobs_of_equal_area_go_to_the_first_in_contour_order():
     score_map = blocks((2, 2, 6, 6), (12, 10, 16, 14))
-    boxes, areas = box_ops.contour_boxes(box_ops.binarise(score_map, 0.5))
+    boxes, areas = box_ops.contour_boxes(box_ops.binarize(score_map, 0.5))
     assert areas[0] == areas[1]
     assert box_ops.largest_box(score_map, 0.5).tolist() == boxes[0].tolist()
     assert box_ops.boxes_by_level(score_map, [0.5]).largest_boxes()[0].tolist() == boxes[0].tolist()
 
 
 def test_blobs_that_touch_at_a_corner_are_one():
-    boxes, _ = box_ops.contour_boxes(box_ops.binarise(blocks((2, 2, 5, 5), (6, 6, 9, 9)), 0.5))
+    boxes, _ = box_ops.contour_boxes(box_ops.binarize(blocks((2, 2, 5, 5), (6, 6, 9, 9)), 0.5))
     assert boxes.tolist() == [[2, 2, 10, 10]]
 
 
 def test_a_hole_has_its_own_contour():
     score_map = blocks((2, 2, 17, 17))
     score_map[6:10, 6:10] = 0
-    boxes, _ = box_ops.contour_boxes(box_ops.binarise(score_map, 0.5))
+    boxes, _ = box_ops.contour_boxes(box_ops.binarize(score_map, 0.5))
     assert len(boxes) == 2
     assert [2, 2, 18, 18] in boxes.tolist()
 
@@ -176,17 +176,17 @@ def test_a_constant_map(value):
     assert by_level == [expected, expected, [0, 0, 0, 0]]
 
 
-def test_threshold_zero_keeps_what_is_above_zero_after_quantising():
+def test_threshold_zero_keeps_what_is_above_zero_after_quantizing():
     score_map = np.array([[0.0, 0.5 / 255, 1.5 / 255, 1.0]])
-    assert box_ops.binarise(score_map, 0.0).tolist() == [[0, 0, 255, 255]]
+    assert box_ops.binarize(score_map, 0.0).tolist() == [[0, 0, 255, 255]]
 
 
-def test_binarise_is_strict_and_relative_to_the_quantised_maximum():
+def test_binarize_is_strict_and_relative_to_the_quantized_maximum():
     image = np.array([[0, 49, 50, 51, 101]])
-    # Half a step up: the quantised map is exactly ``image`` whatever the rounding.
+    # Half a step up: the quantized map is exactly ``image`` whatever the rounding.
     score_map = (image + 0.5) / 255
     # int(0.5 * 101) is 50.
-    mask = box_ops.binarise(score_map, 0.5)
+    mask = box_ops.binarize(score_map, 0.5)
     assert mask.dtype == np.uint8
     assert mask.tolist() == [[0, 0, 0, 255, 255]]
 
@@ -196,7 +196,7 @@ def test_maps_outside_the_range_are_refused(bad):
     score_map = blocks((2, 2, 5, 5))
     score_map[0, 0] = bad
     for call in (
-        lambda: box_ops.binarise(score_map, 0.5),
+        lambda: box_ops.binarize(score_map, 0.5),
         lambda: box_ops.largest_box(score_map, 0.5),
         lambda: box_ops.boxes_by_level(score_map, [0.5]),
     ):
@@ -211,9 +211,9 @@ def test_thresholds_outside_the_range_are_refused(thresholds):
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (3, 5, 7), (2, 3, 5, 7)])
-def test_normalise_takes_every_map_to_zero_and_one(shape):
+def test_normalize_takes_every_map_to_zero_and_one(shape):
     maps = np.random.RandomState(0).normal(scale=100, size=shape)
-    result = box_ops.normalise(maps)
+    result = box_ops.normalize(maps)
     assert result.dtype == np.float32 and result.shape == shape
     for single, scaled in zip(maps.reshape(-1, 5, 7), result.reshape(-1, 5, 7)):
         expected = (single - single.min()) / (single.max() - single.min())
@@ -221,33 +221,33 @@ def test_normalise_takes_every_map_to_zero_and_one(shape):
         assert scaled.min() == 0 and scaled.max() == 1
 
 
-def test_normalise_makes_a_constant_map_zeros_beside_others():
+def test_normalize_makes_a_constant_map_zeros_beside_others():
     maps = np.stack([np.full((4, 4), 3.5), np.arange(16.0).reshape(4, 4)])
-    result = box_ops.normalise(maps)
+    result = box_ops.normalize(maps)
     assert not result[0].any()
     assert result[1].max() == 1
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_normalise_and_resize_refuse_what_is_not_finite(bad):
+def test_normalize_and_resize_refuse_what_is_not_finite(bad):
     score_map = np.ones((4, 4))
     score_map[1, 1] = bad
     with pytest.raises(ValueError):
-        box_ops.normalise(score_map)
+        box_ops.normalize(score_map)
     with pytest.raises(ValueError):
         box_ops.resize_map(score_map, 8, 8)
 
 
 @pytest.mark.parametrize("shape", [(4,), (0, 4), (4, 0)])
-def test_normalise_refuses_what_is_no_map(shape):
+def test_normalize_refuses_what_is_no_map(shape):
     with pytest.raises(ValueError):
-        box_ops.normalise(np.zeros(shape))
+        box_ops.normalize(np.zeros(shape))
 
 
-def test_resize_map_is_bilinear_between_pixel_centres():
+def test_resize_map_is_bilinear_between_pixel_centers():
     score_map = np.array([[0.0, 1.0], [2.0, 3.0]])
-    centres = np.clip((np.arange(4) + 0.5) / 2 - 0.5, 0, 1)
-    expected = centres[np.newaxis, :] + 2 * centres[:, np.newaxis]
+    centers = np.clip((np.arange(4) + 0.5) / 2 - 0.5, 0, 1)
+    expected = centers[np.newaxis, :] + 2 * centers[:, np.newaxis]
     np.testing.assert_allclose(box_ops.resize_map(score_map, 4, 4), expected, atol=1e-6)
     assert box_ops.resize_map(score_map, 3, 5).shape == (3, 5)
 

@@ -1,4 +1,4 @@
-"""The per-image demo: what it writes, which pictures it takes, how it ends on bad input."""
+"""The per-image demo: what it writes, which images it takes, how it ends on bad input."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from demo_runs import (
     demo,
     files_in,
     record_of,
-    small_picture,
+    small_image,
     write_photo,
     write_vgg,
 )
@@ -162,7 +162,7 @@ def test_every_kind_of_picture(vgg, tmp_path):
     pictures = tmp_path / "in"
     pictures.mkdir()
     for name, save in KINDS.items():
-        save(Image.fromarray(small_picture()), str(pictures / name))
+        save(Image.fromarray(small_image()), str(pictures / name))
     out = tmp_path / "out"
     assert demo(vgg, pictures, out) == 0
     assert files_in(out) == sorted([name.split(".")[0] for name in KINDS] + ["results.jsonl"])
@@ -255,23 +255,23 @@ def test_picture_instead_of_a_checkpoint(photo, tmp_path):
 
 
 def _truncated(path):
-    Image.fromarray(small_picture()).save(str(path))
+    Image.fromarray(small_image()).save(str(path))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
-BAD_PICTURES = {
+BAD_IMAGES = {
     "gone.png": lambda path: None,
     "empty.png": lambda path: path.write_bytes(b""),
-    "words.jpg": lambda path: path.write_text("these are words, not a picture"),
+    "words.jpg": lambda path: path.write_text("these are words, not an image"),
     "truncated.png": _truncated,
     "folder": lambda path: path.mkdir(),
 }
 
 
-@pytest.mark.parametrize("name", BAD_PICTURES)
+@pytest.mark.parametrize("name", BAD_IMAGES)
 def test_bad_picture(vgg, tmp_path, name):
     path = tmp_path / name
-    BAD_PICTURES[name](path)
+    BAD_IMAGES[name](path)
     assert str(path) in fails(vgg, path, tmp_path / "out")
 
 

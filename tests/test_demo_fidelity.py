@@ -49,7 +49,7 @@ def allowed(mode):
 
 @pytest.fixture(scope="module", params=PAPER_MODES)
 def full_size(request, tmp_path_factory):
-    """(mode, TensorFlow checkpoint of the full-size network, the reference picture)."""
+    """(mode, TensorFlow checkpoint of the full-size network, the reference image)."""
     folder = tmp_path_factory.mktemp(request.param)
     prefix = write_tensorflow(folder / "model-1", values_of(request.param, 224, classes=1000))
     photo = str(folder / "photo.png")
@@ -78,12 +78,12 @@ def test_fidelity(full_size, tmp_path):
             for method, name in (("dgl", stem), ("cam", mode + "_cam")):
                 found = np.load(str(out / (name + ".npy")))
                 assert found.shape == expected[method].shape
-                difference = np.abs(_normalise(found) - _normalise(expected[method]))
+                difference = np.abs(_normalize(found) - _normalize(expected[method]))
                 # Mostly below 1e-5. Convolutions round as in TensorFlow 1.15, BatchNorm's reciprocal
                 # square root does not always, so that a ReLU may switch; see dgl/tf_compat.py.
                 assert np.percentile(difference, 98) < usual, (method, layer)
                 assert difference.max() < most, (method, layer)
 
 
-def _normalise(score_map):
+def _normalize(score_map):
     return (score_map - score_map.min()) / (score_map.max() - score_map.min())

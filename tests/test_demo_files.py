@@ -13,7 +13,7 @@ from dgl.report.image_files import folder_names
         (["a.png"], ["a"]),
         (["a.png", "b.jpg"], ["a", "b"]),
         (["a.bmp", "a.png", "b.png"], ["a.bmp", "a.png", "b"]),
-        # The folder `a.png` is that of another picture, `results.jsonl` is a file.
+        # The folder `a.png` is that of another image, `results.jsonl` is a file.
         (["a.bmp", "a.png", "a.png.jpg"], ["a.bmp", "a.png", "a.png.jpg"]),
         (["a.png", "a.png.jpg"], ["a", "a.png"]),
         (["results.jsonl.png"], ["results.jsonl.png"]),

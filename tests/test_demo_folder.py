@@ -1,4 +1,4 @@
-"""The demo on folders: batches, pictures that cannot be read, resuming, results in one file."""
+"""The demo on folders: batches, images that cannot be read, resuming, results in one file."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from demo_runs import (
     demo,
     files_in,
     record_of,
-    small_picture,
+    small_image,
     write_photo,
     write_vgg,
 )
@@ -23,7 +23,7 @@ from PIL import Image
 from small_network import values_of, write_npz
 
 from dgl.errors import UserError
-from dgl.predict.postprocess import normalise
+from dgl.predict.postprocess import normalize
 from dgl.predict.predictor import Predictor
 
 
@@ -50,8 +50,8 @@ def test_folder_of_pictures(vgg, tmp_path, capsys):
     pictures = tmp_path / "in"
     pictures.mkdir()
     for name, seed in (("one.png", 1), ("two.bmp", 2)):
-        Image.fromarray(small_picture(seed)).save(str(pictures / name))
-    (pictures / "notes.txt").write_text("not a picture")
+        Image.fromarray(small_image(seed)).save(str(pictures / name))
+    (pictures / "notes.txt").write_text("not an image")
     out = tmp_path / "out"
     assert demo(vgg, pictures, out) == 0
     assert files_in(out) == ["one", "results.jsonl", "two"]
@@ -74,7 +74,7 @@ def test_folder_of_pictures(vgg, tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def seven(tmp_path_factory):
-    """A folder of seven pictures, p0.png to p6.png, of different sizes."""
+    """A folder of seven images, p0.png to p6.png, of different sizes."""
     folder = tmp_path_factory.mktemp("seven")
     for seed in range(7):
         image = picture(seed)[:: 2 + seed % 3, :: 2 + seed % 2]
@@ -107,7 +107,7 @@ def test_the_batch_changes_nothing_but_rounding(vgg, seven, tmp_path, batch, wor
     for name in ("vgg_cam", "vgg_conv5_2_dgl"):
         for stem in ("p0", "p3", "p6"):
             one, many = (tmp_path / run / stem / name for run in ("one", "many"))
-            maps = [normalise(np.load(str(path) + ".npy")) for path in (one, many)]
+            maps = [normalize(np.load(str(path) + ".npy")) for path in (one, many)]
             np.testing.assert_allclose(maps[0], maps[1], atol=1e-4)
             drawn = [np.asarray(Image.open(str(path) + ".png")).astype(int) for path in (one, many)]
             # One level of heat moves a channel of JET by 4 at most.
@@ -119,7 +119,7 @@ def test_unreadable_pictures_of_a_folder_are_left_out(vgg, seven, tmp_path, caps
     pictures, out = tmp_path / "in", tmp_path / "out"
     shutil.copytree(str(seven), str(pictures))
     for name in ("p2.png", "p5.png"):
-        (pictures / name).write_bytes(b"no picture")
+        (pictures / name).write_bytes(b"no image")
     assert demo(vgg, pictures, out, "--batch", batch) == 1
     kept = ["p0", "p1", "p3", "p4", "p6"]
     assert files_in(out) == kept + ["results.jsonl"]
@@ -128,22 +128,22 @@ def test_unreadable_pictures_of_a_folder_are_left_out(vgg, seven, tmp_path, caps
     lines = [line for line in printed.err.replace("\r", "\n").splitlines() if ".png" in line]
     assert len(lines) == 3 and len(printed.out.splitlines()) == 5
     for line, name in zip(lines, ("p2.png", "p5.png", "p2.png")):
-        assert str(pictures / name) in line and "not a picture" in line
+        assert str(pictures / name) in line and "not an image" in line
     assert lines[0].startswith("left out: ")
-    assert lines[2].startswith("2 of 7 pictures could not be read; the first: ")
+    assert lines[2].startswith("2 of 7 images could not be read; the first: ")
 
 
 def test_a_folder_of_unreadable_pictures_only(vgg, tmp_path, capsys):
     pictures, out = tmp_path / "in", tmp_path / "out"
     pictures.mkdir()
-    (pictures / "a.png").write_bytes(b"no picture")
+    (pictures / "a.png").write_bytes(b"no image")
     assert demo(vgg, pictures, out) == 1
     assert files_in(out) == ["results.jsonl"] and results_of(out) == []
-    assert "1 of 1 pictures could not be read" in capsys.readouterr().err
+    assert "1 of 1 images could not be read" in capsys.readouterr().err
 
 
 def _stamps(folder):
-    """File -> time of writing, of all the pictures' files."""
+    """File -> time of writing, of all the images' files."""
     return {
         os.path.join(stem, name): os.stat(os.path.join(str(folder), stem, name)).st_mtime_ns
         for stem in files_in(folder)
@@ -156,7 +156,7 @@ def test_resume_does_what_is_missing_and_no_more(vgg, seven, tmp_path, capsys):
     demo(vgg, seven, tmp_path / "whole", "--batch", 1)
     out = tmp_path / "out"
     demo(vgg, seven, out, "--batch", 1)
-    # As an interrupted run leaves it: one picture without its record, one not begun.
+    # As an interrupted run leaves it: one image without its record, one not begun.
     os.remove(str(out / "p2" / "vgg_conv5_2_dgl.json"))
     shutil.rmtree(str(out / "p5"))
     os.remove(str(out / "results.jsonl"))
@@ -167,7 +167,7 @@ def test_resume_does_what_is_missing_and_no_more(vgg, seven, tmp_path, capsys):
     changed = {os.path.dirname(name) for name in after if before.get(name) != after[name]}
     assert changed == {"p2", "p5"}
     assert len(printed.out.splitlines()) == 2
-    assert "going on after 5 of 7 pictures" in printed.err
+    assert "going on after 5 of 7 images" in printed.err
     assert results_of(out) == results_of(tmp_path / "whole")
     # Without the flag all are done again.
     demo(vgg, seven, out)
@@ -234,7 +234,7 @@ def test_resume_does_a_picture_again_that_has_changed(vgg, tmp_path, capsys):
     pictures, out = tmp_path / "in", tmp_path / "out"
     pictures.mkdir()
     for name in ("a.png", "b.png"):
-        Image.fromarray(small_picture()).save(str(pictures / name))
+        Image.fromarray(small_image()).save(str(pictures / name))
     demo(vgg, pictures, out)
     _touch_later(pictures / "b.png")
     capsys.readouterr()
@@ -290,7 +290,7 @@ def test_results_of_a_run_before_do_not_outlive_a_failure(vgg, seven, tmp_path):
 def test_a_name_that_is_no_text(vgg, tmp_path, capsys):
     folder = os.path.join(os.fsencode(str(tmp_path)), b"in")
     os.mkdir(folder)
-    Image.fromarray(small_picture()).save(str(tmp_path / "a.png"))
+    Image.fromarray(small_image()).save(str(tmp_path / "a.png"))
     shutil.copy(os.fsencode(str(tmp_path / "a.png")), os.path.join(folder, b"\xff.png"))
     assert demo(vgg, tmp_path / "in", tmp_path / "out") == 0
     assert len(capsys.readouterr().out.splitlines()) == 1

@@ -61,7 +61,7 @@ def test_argparse_s_own_exit_passes():
 @pytest.mark.parametrize(
     "message, shown",
     [
-        ("a.jpg: no picture", "a.jpg: no picture"),
+        ("a.jpg: no image", "a.jpg: no image"),
         ("a\nb\r\nc", "a b c"),
         ("\x1b[31mred\x07.jpg", "\\x1b[31mred\\x07.jpg"),
         ("caf\xe9 \u732b.jpg", "caf\xe9 \u732b.jpg"),

@@ -111,7 +111,7 @@ def test_variables_and_more_feeds_come_with_the_session():
             prediction = localizer.predictor(np.ones((1, 16, 20, 3)))
             (found,) = localizer([np.full((50, 70, 3), 255, "uint8")])
         np.testing.assert_allclose(prediction.logits, by_hand, rtol=0, atol=1e-6)
-        # A white picture is fed as ones.
+        # A white image is fed as ones.
         probability = np.exp(by_hand[0]) / np.exp(by_hand[0]).sum()
         assert found.class_index == by_hand[0].argmax()
         assert found.probability == pytest.approx(probability.max(), abs=1e-6)

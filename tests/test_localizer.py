@@ -1,4 +1,4 @@
-"""The short way: pictures of any size in, class, probability, map and box of each out."""
+"""The short way: images of any size in, class, probability, map and box of each out."""
 
 import os
 
@@ -12,7 +12,7 @@ from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
 from dgl.errors import UserError
 from dgl.localizer import Localization, Localizer
-from dgl.predict.postprocess import largest_box, normalise, resize_map
+from dgl.predict.postprocess import largest_box, normalize, resize_map
 from dgl.predict.predictor import Predictor
 
 PICTURES = [picture(1), picture(2, 180, 260), picture(3, 64, 64)]
@@ -30,10 +30,10 @@ def bird(root):
 
 
 def by_hand(image, predictor, entry, threshold, class_index=None):
-    """The same from the predictor: one picture a run."""
+    """The same from the predictor: one image a run."""
     view = demo_input(image, predictor.image_size)[None]
     prediction = predictor(view, None if class_index is None else [class_index])
-    score_map = resize_map(normalise(prediction.maps[entry][0]), *image.shape[:2])
+    score_map = resize_map(normalize(prediction.maps[entry][0]), *image.shape[:2])
     index = int(prediction.class_index[0])
     return Localization(
         index,
@@ -53,7 +53,7 @@ def test_it_is_what_the_predictor_and_the_boxes_give(localizer, class_index):
         assert one.class_index == expected.class_index
         assert one.probability == pytest.approx(expected.probability, abs=1e-5)
         assert one.map.shape == image.shape[:2] and one.map.dtype == np.float32
-        # The map's peak lies between two pixels of the picture.
+        # The map's peak lies between two pixels of the image.
         assert 0 <= one.map.min() < 0.05 and 0.95 < one.map.max() <= 1
         # Another batch, another order of sums.
         np.testing.assert_allclose(one.map, expected.map, rtol=0, atol=1e-4)
@@ -155,7 +155,7 @@ def test_a_picture_that_cannot_be_read_is_named(localizer):
 
 
 def test_classes_of_another_number_than_pictures(localizer):
-    with pytest.raises(ValueError, match="3 classes, one a picture, got 2"):
+    with pytest.raises(ValueError, match="3 classes, one an image, got 2"):
         localizer(PICTURES, [1, 2])
 
 

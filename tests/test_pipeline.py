@@ -42,7 +42,7 @@ def test_a_chunk_may_give_no_job_or_jobs_as_they_come():
 
 
 def test_all_three_stages_run_at_the_same_time():
-    """Each stage waits until another one works on a neighbouring chunk."""
+    """Each stage waits until another one works on a neighboring chunk."""
     predicting, finished, prepared = threading.Event(), threading.Event(), threading.Event()
 
     def prepare(item):

@@ -1,11 +1,11 @@
-"""What comes with the project works as it is: checkpoint, pictures, defaults."""
+"""What comes with the project works as it is: checkpoint, images, defaults."""
 
 import json
 import os
 
 import numpy as np
 
-from dgl.cli.localize_run import SHIPPED_CHECKPOINT, SHIPPED_PICTURES, make_parser, run
+from dgl.cli.localize_run import SHIPPED_CHECKPOINT, SHIPPED_IMAGES, make_parser, run
 from dgl.datasets.birds.data_set import SAMPLE_SIDE, SAMPLES
 from dgl.datasets.birds.drawing import render_bird
 from dgl.predict.postprocess import iou
@@ -16,7 +16,7 @@ def test_the_demo_names_the_birds_and_finds_most_of_them(tmp_path):
     flags = ["--outdir", str(tmp_path), "--clayer", "conv5_3", "--gpu=-1"]
     assert run(make_parser("demo").parse_args(flags)) == 0
     found = sorted(os.listdir(str(tmp_path)))
-    own = [os.path.splitext(name)[0] for name in os.listdir(SHIPPED_PICTURES)]
+    own = [os.path.splitext(name)[0] for name in os.listdir(SHIPPED_IMAGES)]
     assert found == sorted(own + ["results.jsonl"])
     overlaps, right = [], 0
     for class_index, seed in SAMPLES:

@@ -1,4 +1,4 @@
-"""The speed benchmark's section on folders: its pictures, rows and table."""
+"""The speed benchmark's section on folders: its images, rows and table."""
 
 import json
 import subprocess
@@ -12,8 +12,8 @@ from dgl.data import list_images, read_image
 
 
 def test_pictures_have_the_size_and_weight_of_photographs(tmp_path):
-    folder.make_pictures(str(tmp_path / "a"), 9)
-    folder.make_pictures(str(tmp_path / "b"), 9)
+    folder.make_images(str(tmp_path / "a"), 9)
+    folder.make_images(str(tmp_path / "b"), 9)
     paths = list_images(str(tmp_path / "a"))
     assert len(paths) == 9
     images = [read_image(path) for path in paths]
@@ -61,7 +61,7 @@ def test_table():
 
 
 def test_a_worker_times_the_session_and_the_demo(tmp_path):
-    folder.make_pictures(str(tmp_path / "in"), 3)
+    folder.make_images(str(tmp_path / "in"), 3)
     flags = ["--data_path", str(tmp_path / "in"), "--outdir", str(tmp_path / "out"), "--gpu=-1"]
     command = [sys.executable, "-m", "benchmarks.speed.folder_run"]
     found = []

@@ -37,18 +37,18 @@ def vgg_variables(classes, head="linear", norm="none"):
     return {name: value(name, shape) for name, shape in vgg_shapes(classes, head, norm).items()}
 
 
-def plain(colour, height=40, width=48):
-    """uint8 RGB picture of one colour."""
-    return np.full((height, width, 3), colour, "uint8")
+def plain(color, height=40, width=48):
+    """uint8 RGB image of one color."""
+    return np.full((height, width, 3), color, "uint8")
 
 
 def write_list(data, split, rows, name="tiny"):
-    """Write ``labels/<name>/<split>.txt`` and its pictures below ``<split>/``.
+    """Write ``labels/<name>/<split>.txt`` and its images below ``<split>/``.
 
     Args:
         data: folder of the data set.
         split: ``"train"`` or ``"val"``.
-        rows: (file name, uint8 RGB picture or ``None`` to list it only, class, boxes).
+        rows: (file name, uint8 RGB image or ``None`` to list it only, class, boxes).
         name: the list's folder.
     """
     lines = []

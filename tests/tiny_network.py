@@ -116,7 +116,7 @@ def unit(tensor):
     return tensor / np.sqrt(np.maximum(squared, 1e-12))
 
 
-def normalise(maps):
+def normalize(maps):
     """Min-max over the last two axes."""
     low = maps.min((-2, -1), keepdims=True)
     return (maps - low) / (maps.max((-2, -1), keepdims=True) - low)

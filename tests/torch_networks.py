@@ -15,7 +15,7 @@ STD_BGR = 255 * np.array([0.225, 0.224, 0.229])
 
 
 def prepare(images):
-    """(N, H, W, 3) BGR in 0..255 -> normalised (N, 3, H, W) float64 tensor."""
+    """(N, H, W, 3) BGR in 0..255 -> normalized (N, 3, H, W) float64 tensor."""
     return torch.tensor(((np.asarray(images, float) - MEAN_BGR) / STD_BGR).transpose(0, 3, 1, 2))
 
 
@@ -168,7 +168,7 @@ class Network:
 
 
 def dgl_map(logits, activation, class_index, alpha=10.0):
-    """The DGL map of one picture by autograd, (H, W) float64, and as TensorFlow's kernel has the loss."""
+    """The DGL map of one image by autograd, (H, W) float64, and as TensorFlow's kernel has the loss."""
     (class_gradient,) = torch.autograd.grad(logits[0, class_index], activation, retain_graph=True)
     towards = torch.softmax(logits[0], 0).detach()
     towards[class_index] -= alpha

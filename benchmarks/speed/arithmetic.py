@@ -13,7 +13,7 @@ _FORWARD, _BACKWARD = "Conv2D", "Conv2DBackpropInput"
 
 
 def _multiply_adds(op):
-    """Of one picture: every weight once at every place of the convolution's output."""
+    """Of one image: every weight once at every place of the convolution's output."""
     output = op.outputs[0] if op.type == _FORWARD else op.inputs[2]
     product = 1
     for factor in output.shape.as_list()[1:3] + op.inputs[1].shape.as_list():
@@ -27,10 +27,10 @@ def count(mode="vgg", layers=(), size=224):
     Args:
         mode: backbone.
         layers: names; none for the forward pass alone.
-        size: side of the picture.
+        size: side of the image.
 
     Returns:
-        (forward, backward), ints for one picture.
+        (forward, backward), ints for one image.
     """
     with tf.Graph().as_default() as graph:
         image = tf.placeholder(tf.float32, [1, size, size, 3])

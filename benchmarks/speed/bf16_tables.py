@@ -22,8 +22,8 @@ def instructions_table(section):
 
 
 def kernels_table(section):
-    """A row a kind of kernel: milliseconds of a picture, whose kernel it is."""
-    lines = [["contender", "kernel, instructions", "ms a picture"]]
+    """A row a kind of kernel: milliseconds of an image, whose kernel it is."""
+    lines = [["contender", "kernel, instructions", "ms an image"]]
     for row in section["kernels"]:
         lines.append([row["contender"], row["kernel"], "{:.1f}".format(row["ms"])])
     return markdown(lines)

@@ -21,7 +21,7 @@ MAIN_LAYER = "conv5_2"
 ALL_LAYERS = sorted(get_backbone("vgg").layers, key=lambda layer: layer != MAIN_LAYER)
 ALL = "all 18"
 BATCHES = (8, 1)
-CHECKED = 2  # pictures of the batch whose maps are computed a second time, in double precision
+CHECKED = 2  # images of the batch whose maps are computed a second time, in double precision
 _CALLS = {8: 1, 1: 3}  # in each round
 
 
@@ -61,8 +61,8 @@ class Ratio(NamedTuple):
     """A row: how many times as long ``above`` takes as ``below``, ``(name, layer)`` of contenders.
 
     Attributes:
-        sized: whether this project's part is timed with its maps normalised and brought to the
-            pictures' size, as the other's are.
+        sized: whether this project's part is timed with its maps normalized and brought to the
+            images' size, as the other's are.
         bound: ``(kind, number)`` for batches of eight, or ``None``.
     """
 
@@ -78,7 +78,7 @@ def check(workers, present, classes, folder):
     Args:
         workers: library -> :class:`~benchmarks.speed.driver.Worker`; ``autograd`` among them.
         present: list of :class:`Contender`.
-        classes: list of int, the target of each picture.
+        classes: list of int, the target of each image.
         folder: where arrays pass through.
 
     Returns:
@@ -139,7 +139,7 @@ def time_all(workers, present, classes, rounds, warm):
             start = number * len(present) // rounds
             for batch in BATCHES:
                 for one in present[start:] + present[:start]:
-                    # Only the time of a call of one picture feels who ran before; and a full batch has
+                    # Only the time of a call of one image feels who ran before; and a full batch has
                     # been run in the check.
                     answer = workers[one.library].time(
                         one.case(batch),
@@ -188,7 +188,7 @@ def ratio_rows(ratios, times, absent):
 
 
 def time_rows(present, times):
-    """Milliseconds a picture of everyone; ``resized`` tells what is in them of the maps' resizing."""
+    """Milliseconds an image of everyone; ``resized`` tells what is in them of the maps' resizing."""
     needs = {(one.name, one.layer): one.needs for one in present}
     rows = []
     for ((name, layer), batch), own in times.items():

@@ -1,4 +1,4 @@
-"""How many pictures a second training decodes and augments, and how busy that keeps the cores."""
+"""How many images a second training decodes and augments, and how busy that keeps the cores."""
 
 import multiprocessing
 import os
@@ -11,12 +11,12 @@ import psutil
 from dgl.data.flows import training_flow
 from dgl.data.sample import Sample
 
-HEIGHT, WIDTH = 375, 500  # the usual picture of ILSVRC
+HEIGHT, WIDTH = 375, 500  # the usual image of ILSVRC
 QUALITY = 95
-_DETAIL = (6, 24, 96, 375)  # rows of noise that a picture is the sum of, the coarse ones strongest
+_DETAIL = (6, 24, 96, 375)  # rows of noise that an image is the sum of, the coarse ones strongest
 
 
-def write_pictures(folder, count):
+def write_images(folder, count):
     """Write JPEGs with detail at every scale, as photographs have it.
 
     Returns:
@@ -47,15 +47,15 @@ def measure(samples, size, batch, workers, rounds, batches):
     """Go through a training flow and do nothing else.
 
     Args:
-        samples: of :func:`write_pictures`.
+        samples: of :func:`write_images`.
         size: side of the views.
-        batch: pictures a batch.
+        batch: images a batch.
         workers: processes; 0 decodes in this one.
         rounds: times to measure.
         batches: of a round.
 
     Returns:
-        ordered ``rate``: pictures a second, ``busy``: cores kept busy by this process and those that
+        ordered ``rate``: images a second, ``busy``: cores kept busy by this process and those that
         decode, ``own``: of this one alone; a list each, one number a round.
     """
     before = set(multiprocessing.active_children())

@@ -20,7 +20,7 @@ from dgl.data import list_images, read_image
 from dgl.data.views import demo_input
 from dgl.utils.parallel import chunks_of
 
-_READY = 32  # different pictures held for the bare session; what they show has no influence
+_READY = 32  # different images held for the bare session; what they show has no influence
 
 
 def time_rounds(args, rounds):

@@ -14,7 +14,7 @@ _EPSILON = 1e-12  # inside the square root, as in tf.nn.l2_normalize
 
 
 class Limits(NamedTuple):
-    """How far two computations of one normalised map may be apart.
+    """How far two computations of one normalized map may be apart.
 
     Two ways to compute a map differ by rounding, and where rounding takes a ReLU's input to the other side
     of zero, or makes another of four pooled places the largest, a gradient goes another way: such a switch
@@ -73,7 +73,7 @@ FORMULAS = {
 
 
 def sized(maps, size):
-    """Normalised, brought to ``size`` x ``size`` and normalised again: how people look at maps.
+    """Normalized, brought to ``size`` x ``size`` and normalized again: how people look at maps.
 
     Args:
         maps: (N, H, W).
@@ -82,18 +82,18 @@ def sized(maps, size):
     Returns:
         (N, size, size) float32 in [0, 1].
     """
-    normalised = box_ops.normalise(maps)
-    return box_ops.normalise([box_ops.resize_map(one, size, size) for one in normalised])
+    normalized = box_ops.normalize(maps)
+    return box_ops.normalize([box_ops.resize_map(one, size, size) for one in normalized])
 
 
 def stretched(maps, size):
-    """As :func:`sized`, but interpolated between the centres of the corner places (tf-keras-vis)."""
+    """As :func:`sized`, but interpolated between the centers of the corner places (tf-keras-vis)."""
     position = np.linspace(0, maps.shape[-1] - 1, size)
     low = np.minimum(position.astype(int), maps.shape[-1] - 2)
     weights = np.zeros((size, maps.shape[-1]))
     weights[np.arange(size), low] = 1 - (position - low)
     weights[np.arange(size), low + 1] = position - low
-    return box_ops.normalise(weights @ box_ops.normalise(maps) @ weights.T)
+    return box_ops.normalize(weights @ box_ops.normalize(maps) @ weights.T)
 
 
 def compare(found, wanted, resize=sized, limits=FLOAT32):
@@ -106,7 +106,7 @@ def compare(found, wanted, resize=sized, limits=FLOAT32):
         limits: :class:`Limits`.
 
     Returns:
-        ordered ``largest`` difference of the maps normalised to [0, 1], ``share_close``, the share of
+        ordered ``largest`` difference of the maps normalized to [0, 1], ``share_close``, the share of
         places that are close, and ``agrees``.
 
     Raises:
@@ -118,9 +118,9 @@ def compare(found, wanted, resize=sized, limits=FLOAT32):
     if found.shape != wanted.shape:
         wanted = resize(wanted, found.shape[-1])
     finite = np.isfinite(found).all()
-    # A constant map, which normalises to zeros, agrees with nothing that is not constant.
+    # A constant map, which normalizes to zeros, agrees with nothing that is not constant.
     apart = (
-        np.abs(box_ops.normalise(found) - box_ops.normalise(wanted)) if finite else np.ones((1,))
+        np.abs(box_ops.normalize(found) - box_ops.normalize(wanted)) if finite else np.ones((1,))
     )
     largest, share = float(apart.max()), float((apart < limits.close).mean())
     return {

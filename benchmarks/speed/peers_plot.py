@@ -1,4 +1,4 @@
-"""The plot of the section `peers`: milliseconds a picture by layer, the forward passes as lines."""
+"""The plot of the section `peers`: milliseconds an image by layer, the forward passes as lines."""
 
 from benchmarks.speed.sections import peers
 from dgl.report import chart_style as style
@@ -26,7 +26,7 @@ def draw(section, path):
     ms = {}
     for row in section["times"]:
         if row["batch"] == batch:
-            ms[row["contender"], row["layer"]] = row["ms"]  # the last: at the pictures' size
+            ms[row["contender"], row["layer"]] = row["ms"]  # the last: at the images' size
     layers = [layer for layer in peers.LAYERS if (peers.DGL, layer) in ms]
     with style.styled():
         figure, axes = style.new_figure((0.1, 0.12, 0.88, 0.7), height=5.0)
@@ -66,7 +66,7 @@ def draw(section, path):
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(
-            "ms a picture, batches of {}, {} threads; whiskers: least and most".format(
+            "ms an image, batches of {}, {} threads; whiskers: least and most".format(
                 batch, section["threads"]
             )
         )

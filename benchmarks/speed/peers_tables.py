@@ -43,14 +43,14 @@ def ratios_table(section):
 
 
 def memory_table(section):
-    """A row a contender and layer: milliseconds a picture, and peak memory, by batch."""
+    """A row a contender and layer: milliseconds an image, and peak memory, by batch."""
     batches = section["batches"]
     times = {}
     for row in section["times"]:
         # Of this project's maps the first is the raw one, the second with resizing.
         times.setdefault((row["contender"], row["layer"], row["batch"]), row["ms"])
     lines = [["contender", "layer"]]
-    lines[0] += [f"ms a picture, batch {batch}" for batch in batches]
+    lines[0] += [f"ms an image, batch {batch}" for batch in batches]
     lines[0] += [f"peak MB, batch {batch}" for batch in batches]
     for own in _by_batch(section["memory"], lambda row: (row["contender"], row["layer"]), batches):
         first = own[0]

@@ -14,22 +14,22 @@ FOLDER = os.path.join(
 
 
 def batch(count, size=SIZE, folder=FOLDER):
-    """So many pictures; once all have been taken they come again, mirrored.
+    """So many images; once all have been taken they come again, mirrored.
 
     Args:
-        count: at most twice the pictures there are.
+        count: at most twice the images there are.
         size: side in pixels.
-        folder: where the pictures are.
+        folder: where the images are.
 
     Returns:
         (count, size, size, 3) uint8 BGR.
 
     Raises:
-        ValueError: more pictures than there are different ones.
+        ValueError: more images than there are different ones.
     """
     paths = list_images(folder)
     if count > 2 * len(paths):
-        raise ValueError(f"{count} pictures of {len(paths)} and their mirror images")
+        raise ValueError(f"{count} images of {len(paths)} and their mirror images")
     found = [np.round(demo_input(read_image(path), size)) for path in paths[:count]]
     found += [picture[:, ::-1] for picture in found]
     return np.clip(np.stack(found[:count]), 0, 255).astype(np.uint8)

@@ -44,8 +44,8 @@ class Case(NamedTuple):
     Attributes:
         mode: backbone.
         width: channel multiplier.
-        batch: pictures a step.
-        size: side of the pictures.
+        batch: images a step.
+        size: side of the images.
         steps: of an epoch, and of the bare loop that follows it.
         rounds: epochs counted.
     """
@@ -133,7 +133,7 @@ def recipe_of(case):
 
 
 def batch_of(case):
-    """Noise (N, S, S, 3) uint8 and labels (N,) int32: what is on a picture takes no time."""
+    """Noise (N, S, S, 3) uint8 and labels (N,) int32: what is on an image takes no time."""
     rng = np.random.RandomState(0)
     images = rng.randint(0, 256, (case.batch, case.size, case.size, 3)).astype("uint8")
     return images, rng.randint(0, CLASSES, case.batch).astype("int32")
@@ -179,11 +179,11 @@ def measure(case, validation):
 
 
 def main(case, out):
-    from benchmarks.speed.decoding import write_pictures
+    from benchmarks.speed.decoding import write_images
 
     folder = os.path.dirname(out)
     logger.set_logger_dir(os.path.join(folder, "log"), action="d")
-    times = measure(Case(**json.loads(case)), write_pictures(folder, 1))
+    times = measure(Case(**json.loads(case)), write_images(folder, 1))
     with open(out, "w") as stream:
         json.dump(times, stream)
 

@@ -5,7 +5,7 @@
 * ``dgl-no-class``: ``sum over C of E``, the enhanced map without class selection.
 
 The first is HiResCAM, and the second divides it by ``||S||``, one positive number an image: after min-max
-normalisation ``dgl-pcs``, ``dgl-no-loss`` and ``hirescam`` are one map, and their figures agree. What the
+normalization ``dgl-pcs``, ``dgl-no-loss`` and ``hirescam`` are one map, and their figures agree. What the
 loss gradient brings is thus DGL against any of the three; dividing by the norm alone brings nothing.
 """
 

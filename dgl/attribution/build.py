@@ -43,13 +43,13 @@ def build_maps(
         network: :class:`~dgl.backbones.Network`. Where its ``head_weights`` are ``None``, no layer is
             taken for the one that is pooled.
         methods: what :func:`~dgl.attribution.registry.parse_method` takes.
-        layers: endpoint names; CAM ignores them and always takes ``last_layer``, and so does the centre
+        layers: endpoint names; CAM ignores them and always takes ``last_layer``, and so does the center
             Gaussian, whose layer is called ``"image"``.
         last_layer: the endpoint that feeds global average pooling; ``None`` where it is not known.
         class_index: (N,) int32 tensor.
         alpha, semantics: see :func:`~dgl.attribution.gradients.loss_gradients`; a method's own alpha
             goes before.
-        image_size: side of the network's input in pixels, that of the centre Gaussian.
+        image_size: side of the network's input in pixels, that of the center Gaussian.
         data_format: of the endpoints, ``"channels_last"`` or ``"channels_first"``; head weights are
             for channels-last ones only.
 

@@ -17,7 +17,7 @@ def cam_map(
         head_weights: (C, classes) float32, the weights from the pooled features to the logits.
 
     Returns:
-        (N, H, W) float32, unnormalised.
+        (N, H, W) float32, unnormalized.
     """
     weights = tf.gather(tf.transpose(head_weights), class_index)
     return tf.einsum("nhwc,nc->nhw", activation, weights)

@@ -1,6 +1,6 @@
-"""The centre-Gaussian baseline (Choe et al., CVPR 2020): what a map scores that sees no picture at all.
+"""The center-Gaussian baseline (Choe et al., CVPR 2020): what a map scores that sees no image at all.
 
-An isotropic Gaussian at the centre of the picture. A threshold cuts a disc out of it, so a protocol that
+An isotropic Gaussian at the center of the image. A threshold cuts a disc out of it, so a protocol that
 takes the best threshold tries every disc and :data:`SIGMA` does not matter there. At a fixed threshold it
 does; the paper names no width, and the one here makes discs of 0.45 sides' radius at 0.2.
 """
@@ -15,7 +15,7 @@ SIGMA = 0.25  # standard deviation as a fraction of the side
 
 
 def gaussian(side: int) -> np.ndarray:
-    """float64 (side, side), in (0, 1], symmetric about the centre of the picture."""
+    """float64 (side, side), in (0, 1], symmetric about the center of the picture."""
     offset = (np.arange(side) - (side - 1) / 2.0) / (SIGMA * side)
     profile = np.exp(-0.5 * offset**2)
     return profile[:, np.newaxis] * profile
@@ -39,7 +39,7 @@ def center_map(evidence: Evidence) -> Tensor:
 CENTER = register_method(
     Method(
         "center",
-        "Centre Gaussian",
+        "Center Gaussian",
         "Choe et al., CVPR 2020",
         frozenset(),
         center_map,

@@ -33,7 +33,7 @@ def combine(activation: Tensor, class_gradient: Tensor, loss_gradient: Tensor) -
         activation, class_gradient, loss_gradient: (N, H, W, C) float32.
 
     Returns:
-        (N, H, W) float32, unnormalised.
+        (N, H, W) float32, unnormalized.
     """
     enhanced = enhanced_map(activation, loss_gradient)
     return tf.reduce_sum(class_gradient * enhanced, axis=3)
@@ -56,7 +56,7 @@ def dgl_map(
         semantics: see :func:`~dgl.attribution.gradients.loss_gradients`.
 
     Returns:
-        (N, H, W) float32, unnormalised.
+        (N, H, W) float32, unnormalized.
     """
     (class_gradient,) = class_gradients(logits, [activation], class_index)
     (loss_gradient,) = loss_gradients(logits, [activation], class_index, alpha, semantics)

@@ -1,6 +1,6 @@
 """Eigen-CAM (Muhammad and Yeasin, IJCNN 2020): the activation on its first right singular vector.
 
-With the activation as a matrix ``A`` (H * W, C), not centred, ``A = U D V^T`` and ``M = A v_1``. Neither a
+With the activation as a matrix ``A`` (H * W, C), not centered, ``A = U D V^T`` and ``M = A v_1``. Neither a
 gradient nor a class enters. ``v_1`` is an eigenvector of ``A^T A`` and ``M`` is one of ``A A^T``; of the
 two Gram matrices the smaller is taken, so the cost goes by the smaller of C and H * W.
 """

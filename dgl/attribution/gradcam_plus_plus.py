@@ -23,7 +23,7 @@ def grad_cam_plus_plus(evidence: Evidence) -> Tensor:
     """
     positive = tf.nn.relu(evidence.class_gradient)
     total = tf.reduce_sum(evidence.activation, axis=[1, 2], keepdims=True)
-    # a * ReLU(g) with g^2 cancelled: the same where g > 0 and zero elsewhere, but the denominator is
+    # a * ReLU(g) with g^2 canceled: the same where g > 0 and zero elsewhere, but the denominator is
     # never below 2 (in the paper's form it is zero where g is, and at g = -2 / total), and neither
     # squares nor cubes of small gradients are lost.
     weights = tf.reduce_sum(positive / (2.0 + total * positive), axis=[1, 2])

@@ -8,7 +8,7 @@ With logits ``z``, ``p = softmax(z)``, target class ``c`` and an activation ``S`
 TensorFlow's fused softmax cross-entropy returns ``p - labels`` as the gradient with respect to the
 logits even when the labels do not sum to one. The method is defined by that kernel, so the gradient that
 flows back for ``G_L`` is ``p - alpha * onehot(c)``. Exact calculus gives ``alpha * (p - onehot(c))``, whose
-alpha would cancel in the normalisation that follows. Here the vector is written out and sent back
+alpha would cancel in the normalization that follows. Here the vector is written out and sent back
 through the network, so the definition does not hang on a kernel.
 """
 
@@ -43,7 +43,7 @@ def is_infinite(alpha: Union[float, Tensor]) -> bool:
 
 
 def finite(alpha: Union[float, Tensor]) -> Union[float, Tensor]:
-    """Alpha as a factor that is lost in the normalisation: 1 stands in for infinity."""
+    """Alpha as a factor that is lost in the normalization: 1 stands in for infinity."""
     if is_adjustable(alpha):
         return tf.where(tf.is_inf(alpha), tf.ones_like(alpha), alpha)
     return 1.0 if math.isinf(alpha) else alpha

@@ -46,7 +46,7 @@ class Method(NamedTuple):
         title: its name in prose and tables.
         reference: authors, venue and year.
         needs: subset of :data:`NEEDS`, the parts of the evidence besides activation and logits.
-        function: :class:`Evidence` -> (N, H, W) float tensor, unnormalised.
+        function: :class:`Evidence` -> (N, H, W) float tensor, unnormalized.
         layers: ``"any"``; ``"last"``, for the layer that feeds global average pooling only; or
             ``"image"``, for a map that is of no layer.
         order: place in tables and help; methods without one follow by name.

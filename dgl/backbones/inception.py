@@ -113,7 +113,7 @@ class _Layers:
             return self._batch_norm(out), weights
 
     def _batch_norm(self, features):
-        # Every tower normalises by its own batch; only the first one moves the stored averages.
+        # Every tower normalizes by its own batch; only the first one moves the stored averages.
         main_tower = tp.get_current_tower_context().is_main_training_tower
         kept = tp.tfutils.collection.backup_collection([tf.GraphKeys.UPDATE_OPS])
         out = tf.layers.batch_normalization(
@@ -167,7 +167,7 @@ class _Layers:
 
 
 def _build(image: Tensor, options: BuildOptions) -> Network:
-    """The network on normalised BGR ``image``; see :class:`~dgl.backbones.Backbone`."""
+    """The network on normalized BGR ``image``; see :class:`~dgl.backbones.Backbone`."""
     layers = _Layers(options)
     points = {}
     with tf.variable_scope(_SCOPE):

@@ -1,4 +1,4 @@
-"""From pictures to a built network: normalisation in the graph, memory layout, tower."""
+"""From images to a built network: normalization in the graph, memory layout, tower."""
 
 import contextlib
 import logging
@@ -17,7 +17,7 @@ from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
 
-def normalise_image(image: Tensor) -> Tensor:
+def normalize_image(image: Tensor) -> Tensor:
     """Subtract ``255 * mean`` and divide by ``255 * std``, both reversed to BGR.
 
     Args:
@@ -32,7 +32,7 @@ def normalise_image(image: Tensor) -> Tensor:
 
 
 def build_network(backbone: Backbone, image: Tensor, options: BuildOptions) -> Network:
-    """Build ``backbone`` on a batch of pictures.
+    """Build ``backbone`` on a batch of images.
 
     Inside a tensorpack tower (training) the tower's context is used; outside one, an inference tower
     is made.
@@ -45,7 +45,7 @@ def build_network(backbone: Backbone, image: Tensor, options: BuildOptions) -> N
     Returns:
         :class:`~dgl.backbones.registry.Network`.
     """
-    image = normalise_image(image)
+    image = normalize_image(image)
     if options.data_format == "channels_first":
         image = tf.transpose(image, [0, 3, 1, 2])
     if tp.get_current_tower_context() is not None:

@@ -1,6 +1,6 @@
-"""What part of the picture a place of an activation sees, read off the graph.
+"""What part of the image a place of an activation sees, read off the graph.
 
-Every operation between the picture and the activation either keeps places (ReLU, BatchNorm, sums) or moves
+Every operation between the image and the activation either keeps places (ReLU, BatchNorm, sums) or moves
 a window over them (convolutions, poolings). Windows compose: place *i* of a tensor sees the pixels
 ``stride * i + first`` to ``stride * i + last`` along an axis; where branches meet, what any of them sees
 counts. A global pooling, as in squeeze-excite's gates, sees everything; it is left out and said so.
@@ -40,7 +40,7 @@ class Field(NamedTuple):
         stride: pixels from one place to the next.
         first: the first pixel that place 0 sees, negative in the padding.
         size: side of what a place sees in pixels, padding included.
-        sees_all: whether a global pooling was left out, through which a place sees all of the picture.
+        sees_all: whether a global pooling was left out, through which a place sees all of the image.
     """
 
     stride: Pair
@@ -57,13 +57,13 @@ def receptive_fields(tensors: Sequence[Any], image: Any) -> List[Field]:
 
     Args:
         tensors: (N, H, W, C) or, where the graph computes so, (N, C, H, W); of static size.
-        image: the picture that they are computed from.
+        image: the image that they are computed from.
 
     Returns:
         list of :class:`Field`, one a tensor.
 
     Raises:
-        ValueError: an activation does not depend on the picture place by place, branches of different
+        ValueError: an activation does not depend on the image place by place, branches of different
             strides meet, or an operation is none that is known here.
     """
     seen: Dict[Any, Any] = {image.op: Field((1, 1), (0, 0), (1, 1))}
@@ -74,13 +74,13 @@ def receptive_fields(tensors: Sequence[Any], image: Any) -> List[Field]:
                 seen[op] = _after(op, [seen.get(read.op) for read in op.inputs])
         field = seen[tensor.op]
         if not isinstance(field, Field):
-            raise ValueError(f"{tensor.name}: no activation of the picture's places")
+            raise ValueError(f"{tensor.name}: no activation of the image's places")
         fields.append(field)
     return fields
 
 
 def _after(op, inputs):
-    """What an operation's output sees, given what its inputs see (``None``: nothing of the picture)."""
+    """What an operation's output sees, given what its inputs see (``None``: nothing of the image)."""
     local = [field for field in inputs if isinstance(field, Field)]
     if not local:
         return _EVERYTHING if _EVERYTHING in inputs else None

@@ -65,7 +65,7 @@ class Backbone:
 
     Attributes:
         mode: the name given to ``--mode``.
-        build: ``build(image, options) -> Network``; ``image`` is normalised BGR, (N, H, W, 3) float32.
+        build: ``build(image, options) -> Network``; ``image`` is normalized BGR, (N, H, W, 3) float32.
         layers: what each ``--clayer`` index means; layer 0 feeds global average pooling.
         heads: data set (``"imagenet"``, ``"cub"``) -> scope of the classification layer; ``{}`` in it
             stands for the number of classes.

@@ -63,7 +63,7 @@ def _bottleneck(features, channels, stride, squeeze_excite, channel_axis):
 def _build(
     image: Tensor, options: BuildOptions, blocks: Sequence[int], squeeze_excite: bool
 ) -> Network:
-    """The network on normalised BGR ``image``; see :class:`~dgl.backbones.Backbone`.
+    """The network on normalized BGR ``image``; see :class:`~dgl.backbones.Backbone`.
 
     Args:
         image: (N, H, W, 3) float32.

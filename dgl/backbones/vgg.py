@@ -10,7 +10,7 @@ _ADD_CHANNELS = 1024
 
 
 def _build(image: Tensor, options: BuildOptions) -> Network:
-    """The network on normalised BGR ``image``; see :class:`~dgl.backbones.Backbone`."""
+    """The network on normalized BGR ``image``; see :class:`~dgl.backbones.Backbone`."""
     endpoints = {}
     batch_norm = options.norm == "bn"
 

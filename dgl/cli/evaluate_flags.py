@@ -39,11 +39,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--mode", default="vgg", help="backbone")
     model.add_argument("--data", help="folder of the data set")
     model.add_argument("--dataname", help="list folder below DATA/labels (the only one)")
-    model.add_argument("--data-format", choices=layout_names(), help="layout (recognised)")
+    model.add_argument("--data-format", choices=layout_names(), help="layout (recognized)")
     model.add_argument("--split", default="val", help="train, val or test")
     model.add_argument("--image_size", type=int, help="side of the input (the checkpoint's, 224)")
     model.add_argument("--dataset", choices=("imagenet", "cub"), help="which head, if several")
-    model.add_argument("--limit", type=int, help="only the first pictures of the list")
+    model.add_argument("--limit", type=int, help="only the first images of the list")
     methods = parser.add_argument_group("methods and layers")
     methods.add_argument(
         "--clayer",
@@ -80,7 +80,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--tune-split", help="settle thresholds and layers on this other split, not on --split"
     )
     protocol.add_argument(
-        "--tune-limit", type=int, help="only so many pictures of it, evenly over its list"
+        "--tune-limit", type=int, help="only so many images of it, evenly over its list"
     )
     protocol.add_argument("--seed", type=int, default=0, help="of the resampling")
     protocol.add_argument(
@@ -95,8 +95,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     saved.add_argument("--mask-root", help="folder of the masks that --metadata names")
     running = parser.add_argument_group("running")
     running.add_argument("--out", default="evaluation", help="folder for results")
-    running.add_argument("--batch", type=int, default=32, help="pictures a run of the network")
-    running.add_argument("--gallery", type=int, default=24, help="pictures to draw")
+    running.add_argument("--batch", type=int, default=32, help="images a run of the network")
+    running.add_argument("--gallery", type=int, default=24, help="images to draw")
     running.add_argument("--workers", type=int, default=os.cpu_count(), help="threads")
     running.add_argument("--gpu", help="GPU to use (-1: the CPU)")
     running.add_argument(
@@ -107,7 +107,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "CPU, slowly",
     )
     running.add_argument(
-        "--strict", action="store_true", help="stop at a picture that cannot be read"
+        "--strict", action="store_true", help="stop at an image that cannot be read"
     )
     running.add_argument(
         "--restart", action="store_true", help="drop the unfinished results in --out"

@@ -78,7 +78,7 @@ def _evaluate(args, started):
         store.finish(gathered)
         if shard != (1, 1):
             print(
-                f"Shard {shard[0]} of {shard[1]}: {len(gathered)} of {plan.images} pictures, results in {args.out}; when all are there: "
+                f"Shard {shard[0]} of {shard[1]}: {len(gathered)} of {plan.images} images, results in {args.out}; when all are there: "
                 "--merge OUT OUT ... --out OUT"
             )
             return 0
@@ -152,7 +152,7 @@ def _report(args, started, gathered, settled, predictor=None, dataset=None, fusi
     print_tables(metrics)
     if gathered.errors:
         print(
-            "{} of {} pictures could not be read, see {}".format(
+            "{} of {} images could not be read, see {}".format(
                 len(gathered.errors), len(gathered), os.path.join(args.out, "errors.csv")
             )
         )

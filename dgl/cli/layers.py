@@ -15,11 +15,11 @@ EXAMPLES = (
 )
 
 _GATES = (
-    "A receptive field is the part of the picture that one place sees, padding included. The global "
-    "pooling of\nsqueeze-excite's gates, through which every place sees all of the picture, is left out of "
+    "A receptive field is the part of the image that one place sees, padding included. The global "
+    "pooling of\nsqueeze-excite's gates, through which every place sees all of the image, is left out of "
     "it."
 )
-_FIELDS = "A receptive field is the part of the picture that one place sees, padding included."
+_FIELDS = "A receptive field is the part of the image that one place sees, padding included."
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

@@ -1,11 +1,11 @@
-"""`dgl localize`: what `test_code/dome_image_DGL.py` does, for any number of pictures and folders."""
+"""`dgl localize`: what `test_code/dome_image_DGL.py` does, for any number of images and folders."""
 
 import argparse
 
 from dgl.cli.output import add_json_flag, answers, line
 
 NAME = "localize"
-HELP = "find the object in pictures: maps, boxes and a record of each"
+HELP = "find the object in images: maps, boxes and a record of each"
 EXAMPLES = (
     "dgl localize",
     "dgl localize photo.jpg --load train_log/vgg_birds --layer conv5_3 --out output",
@@ -16,7 +16,7 @@ EXAMPLES = (
 
 
 class _JsonLines:
-    """A JSON object a line for each picture: its record and folder, or what is the matter with it."""
+    """A JSON object a line for each image: its record and folder, or what is the matter with it."""
 
     def __init__(self, answer):
         self._answer = answer
@@ -36,10 +36,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "pictures",
         nargs="*",
         metavar="PICTURE",
-        help="pictures, and folders of them (the pictures that come with the project)",
+        help="images, and folders of them (the images that come with the project)",
     )
     add_demo_flags(parser, of_command=True)
-    add_json_flag(parser, "an object a line for each picture")
+    add_json_flag(parser, "an object a line for each image")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import argparse
 
 from dgl.backbones import BACKBONES
-from dgl.data.shipped import SHIPPED_CHECKPOINT, SHIPPED_PICTURES
+from dgl.data.shipped import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.utils.cpu import FLOAT32, PRECISIONS
 
 # What `dome_image_DGL.py` has; both maps are written, and the method says which gives the box.
@@ -39,7 +39,7 @@ def add_flags(parser: argparse.ArgumentParser, of_command: bool = False) -> None
     Args:
         parser: to be extended.
         of_command: as `dgl localize` has them: with short names beside the published ones, every method,
-            and the backbone told from the checkpoint. The caller adds the pictures themselves.
+            and the backbone told from the checkpoint. The caller adds the images themselves.
     """
 
     def names(published, *short):
@@ -49,8 +49,8 @@ def add_flags(parser: argparse.ArgumentParser, of_command: bool = False) -> None
     published.add_argument("--load", default=SHIPPED_CHECKPOINT, help="checkpoint")
     published.add_argument(
         "--data_path",
-        default=None if of_command else SHIPPED_PICTURES,
-        help="a picture, or a folder",
+        default=None if of_command else SHIPPED_IMAGES,
+        help="an image, or a folder",
     )
     published.add_argument(
         "--image_size", type=int, help="side of the input (the checkpoint's, 224)"
@@ -91,7 +91,7 @@ def add_flags(parser: argparse.ArgumentParser, of_command: bool = False) -> None
         "bf16-anywhere rounds the same on any CPU, slowly",
     )
     folders = parser.add_argument_group("for folders")
-    folders.add_argument("--batch", type=int, default=8, help="pictures a run of the network")
+    folders.add_argument("--batch", type=int, default=8, help="images a run of the network")
     folders.add_argument(
         "--workers", type=int, help="threads that decode, and that draw and write (one a core)"
     )

@@ -1,4 +1,4 @@
-"""The per-image demo: pictures in; attention maps, boxes and a JSON record out."""
+"""The per-image demo: images in; attention maps, boxes and a JSON record out."""
 
 import contextlib
 import os
@@ -11,11 +11,11 @@ from tqdm import tqdm
 
 from dgl.cli.localize_flags import PUBLISHED_METHODS, make_parser
 from dgl.data.image_io import list_images, read_image
-from dgl.data.shipped import SHIPPED_CHECKPOINT, SHIPPED_PICTURES
+from dgl.data.shipped import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
 from dgl.report.image_files import (
-    PictureFiles,
+    ImageFiles,
     folder_names,
     json_number,
     remove_results,
@@ -28,7 +28,7 @@ from dgl.utils.parallel import chunks_of, overlapped
 
 __all__ = [
     "SHIPPED_CHECKPOINT",
-    "SHIPPED_PICTURES",
+    "SHIPPED_IMAGES",
     "Lines",
     "make_parser",
     "make_predictor",
@@ -47,8 +47,8 @@ def _check(args):
             raise UserError(f"{flag} {value}: expected 1 to 4096")
 
 
-class _Picture(NamedTuple):
-    """A picture, read; ``error`` says why it could not be."""
+class _Image(NamedTuple):
+    """An image, read; ``error`` says why it could not be."""
 
     index: int  # type: ignore[assignment]
     image: Optional[np.ndarray] = None
@@ -57,7 +57,7 @@ class _Picture(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """All that is needed to draw one picture and write its files."""
+    """All that is needed to draw one image and write its files."""
 
     index: int  # type: ignore[assignment]
     image: np.ndarray
@@ -66,7 +66,7 @@ class _Job(NamedTuple):
 
 
 class _Demo:
-    """One run over some pictures.
+    """One run over some images.
 
     Args:
         args: parsed flags.
@@ -89,7 +89,7 @@ class _Demo:
             "fast": args.fast,
             "precision": args.precision,
         }
-        self._files = PictureFiles(
+        self._files = ImageFiles(
             predictor.entries,
             predictor.backbone.mode,
             args.method,
@@ -99,7 +99,7 @@ class _Demo:
         )
 
     def find(self, index):
-        """The record of a picture that needs no run, or ``None``."""
+        """The record of an image that needs no run, or ``None``."""
         return self._files.find(self._paths[index], self._args.class_index, self._outdirs[index])
 
     def run(self, indices):
@@ -117,8 +117,8 @@ class _Demo:
             image = read_image(self._paths[index])
         except UserError as error:
             # Its text only: the exception itself would keep what was decoded so far.
-            return _Picture(index, error=str(error))
-        return _Picture(index, image, demo_input(image, self._predictor.image_size))
+            return _Image(index, error=str(error))
+        return _Image(index, image, demo_input(image, self._predictor.image_size))
 
     def _predict(self, pictures):
         context = [(picture.index, picture.error) for picture in pictures]
@@ -163,14 +163,14 @@ def _say(text, stream):
 
 
 class Lines:
-    """What a run tells on standard output: a line a picture, for people."""
+    """What a run tells on standard output: a line an image, for people."""
 
     def done(self, record: dict, outdir: str) -> None:
-        """A picture's files are written below ``outdir``."""
+        """An image's files are written below ``outdir``."""
         _say(_line(record, outdir), sys.stdout)
 
     def failed(self, path: str, error: str) -> None:
-        """A picture cannot be read; standard error has said so."""
+        """An image cannot be read; standard error has said so."""
 
 
 def _run_one(demo, path, outdir, report):
@@ -189,7 +189,7 @@ def _run_folder(demo, args, paths, outdirs, report):
         records.update((index, record) for index, record in found if record is not None)
         if records:
             _say(
-                f"going on after {len(records)} of {len(paths)} pictures that are there already",
+                f"going on after {len(records)} of {len(paths)} images that are there already",
                 sys.stderr,
             )
     # Those of another run must not stand beside what this one writes, should it be interrupted.
@@ -208,18 +208,18 @@ def _run_folder(demo, args, paths, outdirs, report):
     write_results(args.outdir, (records[index] for index in sorted(records)))
     if errors:
         _say(
-            f"{len(errors)} of {len(paths)} pictures could not be read; the first: {errors[0]}",
+            f"{len(errors)} of {len(paths)} images could not be read; the first: {errors[0]}",
             sys.stderr,
         )
     return 1 if errors else 0
 
 
 def _sources_of(args):
-    """What the flags name: pictures and folders; with none, the pictures that come with the project."""
+    """What the flags name: images and folders; with none, the images that come with the project."""
     named = list(getattr(args, "pictures", ()))
     if args.data_path:
         named.append(args.data_path)
-    return named or [SHIPPED_PICTURES]
+    return named or [SHIPPED_IMAGES]
 
 
 def make_predictor(args: Namespace) -> Any:
@@ -254,8 +254,8 @@ def run_with(args: Namespace, predictor: Any, paths: List[str], report: Any = No
     Args:
         args: parsed flags.
         predictor: what :func:`make_predictor` made of them.
-        paths: list of str, the pictures that the flags stand for.
-        report: what is told of each picture, by default :class:`Lines`.
+        paths: list of str, the images that the flags stand for.
+        report: what is told of each image, by default :class:`Lines`.
 
     Returns:
         as :func:`run`.
@@ -274,13 +274,13 @@ def run(args: Namespace, report: Any = None) -> int:
 
     Args:
         args: parsed flags of :mod:`dgl.cli.localize_flags`.
-        report: what is told of each picture, by default :class:`Lines`.
+        report: what is told of each image, by default :class:`Lines`.
 
     Returns:
-        the exit code: 1 where one of several pictures cannot be read.
+        the exit code: 1 where one of several images cannot be read.
 
     Raises:
-        UserError: bad flags, a checkpoint that does not fit, no picture, or a single one that cannot be
+        UserError: bad flags, a checkpoint that does not fit, no image, or a single one that cannot be
             read.
     """
     _check(args)

@@ -10,7 +10,7 @@ HELP = "make a data set: drawn birds, or photographs of five classes"
 EXAMPLES = (
     "dgl make-data birds --out data/birds",
     "dgl make-data birds --out data/few --train-per-class 10 --test-per-class 5 --workers 1",
-    "dgl make-data birds --samples pictures",
+    "dgl make-data birds --samples images",
     "dgl make-data photos5 --raccoon raccoon_dataset --kangaroo kangaroo "
     "--fruit fruit-images-for-object-detection --out data/photos5",
 )
@@ -49,14 +49,14 @@ def add_birds_flags(parser: argparse.ArgumentParser) -> None:
     """Give a parser the flags of the birds."""
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--out", help="folder to make the data set in")
-    target.add_argument("--samples", metavar="DIR", help="write six larger pictures here instead")
+    target.add_argument("--samples", metavar="DIR", help="write six larger images here instead")
     parser.add_argument("--seed", type=int, default=0, help="what is drawn, default %(default)s")
     for split, count in (("train", 100), ("test", 30)):
         parser.add_argument(
             f"--{split}-per-class",
             type=int,
             default=count,
-            help=f"pictures of a class to {split} on, default %(default)s",
+            help=f"images of a class to {split} on, default %(default)s",
         )
     parser.add_argument("--workers", type=int, default=2, help="processes, default %(default)s")
     parser.add_argument(

@@ -31,7 +31,7 @@ examples:
 
 exit codes:
   0        done
-  1        an error, told in one line; or some of several pictures could not be read
+  1        an error, told in one line; or some of several images could not be read
   2        a flag or a value that the command does not take
   130      interrupted (Ctrl-C)
   128 + N  ended in order by signal N, with what was done kept (141: nobody reads the output)

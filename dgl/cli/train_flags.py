@@ -97,7 +97,7 @@ def add_flags(
     which.add_argument("--cub", action="store_true", help="data as CUB: 200 classes")
     which.add_argument("--imagenet", action="store_true", help="data as ILSVRC: 1000 classes")
     published.add_argument("--classnum", type=count, help="number of classes; wins over the above")
-    published.add_argument("--batch", type=count, default=256, help="pictures a step, all GPUs")
+    published.add_argument("--batch", type=count, default=256, help="images a step, all GPUs")
     published.add_argument("--base-lr", type=number, default=0.01, help="initial learning rate")
     published.add_argument("--stepscale", type=number, help="scales an epoch (CUB 5, ILSVRC 0.2)")
     published.add_argument(
@@ -124,7 +124,7 @@ def add_flags(
     ours.add_argument(
         "--print-recipe", action="store_true", help="print all that a run would do, do not train"
     )
-    ours.add_argument("--data-format", choices=layout_names(), help="layout of --data (recognised)")
+    ours.add_argument("--data-format", choices=layout_names(), help="layout of --data (recognized)")
     ours.add_argument("--width", type=number, help="channel multiplier (1, or that of --load)")
     ours.add_argument(
         "--norm", choices=("none", "bn"), help="BatchNorm in VGG (none, or of --load)"
@@ -142,7 +142,7 @@ def add_flags(
     watch = parser.add_argument_group("what is watched in TensorBoard, every epoch")
     watch.add_argument(
         "--watch", type=_whole, default=8, metavar="N",
-        help="validation pictures whose DGL maps are drawn; 0 for none",
+        help="validation images whose DGL maps are drawn; 0 for none",
     )  # fmt: skip
     watch.add_argument(
         "--watch-layer", nargs="+", default=["1"], metavar="LAYER",
@@ -150,6 +150,6 @@ def add_flags(
     )  # fmt: skip
     watch.add_argument(
         "--watch-boxes", type=_whole, metavar="N",
-        help="pictures with boxes that GT-known is measured on (200, but no more than a tenth of an "
+        help="images with boxes that GT-known is measured on (200, but no more than a tenth of an "
         "epoch's, at least 20; none with --watch 0)",
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """True boxes and masks of one image: PASCAL VOC's XML files and mask images.
 
-One picture's objects from an XML file in the form of PASCAL VOC, as ILSVRC has them.
+One image's objects from an XML file in the form of PASCAL VOC, as ILSVRC has them.
 
 An annotation comes from outside, so it is parsed by ``defusedxml``: document types, entities and
 references to other files are refused, and so are files far larger than any annotation.
@@ -24,12 +24,12 @@ _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
 class Annotation(NamedTuple):
-    """What an XML file says of its picture.
+    """What an XML file says of its image.
 
     Attributes:
         names: tuple of str, the class of each object, possibly empty.
         boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels, one an object.
-        size: ``(width, height)`` of the picture in pixels, ``None`` where it is not declared (or
+        size: ``(width, height)`` of the image in pixels, ``None`` where it is not declared (or
             declared as 0, as some programs write).
     """
 
@@ -102,7 +102,7 @@ def _size(root, path):
         text = (size.findtext(side) or "").strip()
         if not DIGITS.fullmatch(text):
             raise UserError(
-                "{}: <{}> of the picture is {}; expected a whole number of pixels".format(
+                "{}: <{}> of the image is {}; expected a whole number of pixels".format(
                     path, side, quote(text) if text else "missing"
                 )
             )
@@ -110,13 +110,13 @@ def _size(root, path):
     return (sides[0], sides[1]) if all(sides) else None
 
 
-# Segmentation masks of a picture as one array in the geometry of score maps (wsolevaluation's rule).
+# Segmentation masks of an image as one array in the geometry of score maps (wsolevaluation's rule).
 
 OBJECT, IGNORED = 1, 255
 
 
 def read_mask(mask_paths: Sequence[str], ignore_path: Optional[str], size: int) -> np.ndarray:
-    """Read and squash the masks of one picture.
+    """Read and squash the masks of one image.
 
     Whatever is not black belongs to a mask. Masks are resized to their nearest pixels, and the object is
     the union of all; what the ignore mask marks beside the object does not count.
@@ -130,7 +130,7 @@ def read_mask(mask_paths: Sequence[str], ignore_path: Optional[str], size: int) 
         uint8 array (size, size): 1 on the object, 255 where nothing counts, 0 elsewhere.
 
     Raises:
-        UserError: a mask cannot be read, or the masks of one picture differ in size.
+        UserError: a mask cannot be read, or the masks of one image differ in size.
     """
     shapes: Dict[Tuple[int, ...], str] = {}
     parts = [_read(path, size, shapes) for path in mask_paths]

@@ -2,7 +2,7 @@
 
 ``images.txt`` (``id path``), ``image_class_labels.txt`` (``id class``), ``train_test_split.txt``
 (``id 1`` for training, ``id 0`` for test), ``bounding_boxes.txt`` (``id x y width height``),
-``classes.txt`` (``class name``), all counted from 1; pictures in ``images/`` and, where they were
+``classes.txt`` (``class name``), all counted from 1; images in ``images/`` and, where they were
 fetched too, masks in ``segmentations/``.
 """
 
@@ -54,7 +54,7 @@ def load_cub(
 
     Args:
         data_dir: str, the folder with ``images.txt``.
-        split: str, ``"train"``, or ``"val"`` or ``"test"``, which are the same 5,794 pictures.
+        split: str, ``"train"``, or ``"val"`` or ``"test"``, which are the same 5,794 images.
         dataname: str, a name for the data set, or ``None`` for the folder's own.
         classes: int, an explicit number of classes to check the labels against, or ``None`` for the
             number of lines of ``classes.txt``.
@@ -67,8 +67,8 @@ def load_cub(
 
     Raises:
         UserError: a file is missing, a line is not as expected, the files disagree on the ids, a
-            picture is there with two classes or in both splits, or
-            the full set does not have 11,788 pictures, 5,794 of them for test.
+            image is there with two classes or in both splits, or
+            the full set does not have 11,788 images, 5,794 of them for test.
     """
     check_split(split)
     check_classes(classes)
@@ -103,7 +103,7 @@ def load_cub(
         samples.append(Sample(identity, path, labels[key], boxes.get(key, ()), masks))
     if not samples:
         raise UserError(
-            "{}: no picture of the {} split".format(
+            "{}: no image of the {} split".format(
                 os.path.join(data_dir, "train_test_split.txt"), split
             )
         )
@@ -112,7 +112,7 @@ def load_cub(
 
 
 def _check_repeats(data_dir, images, labels, is_train):
-    """Refuse a picture with two classes or in both splits; tell of one with two ids."""
+    """Refuse an image with two classes or in both splits; tell of one with two ids."""
     lines, splits = {}, {}
     for key, (where, relative) in images.items():
         identity = resolve_below(data_dir, "images", relative, where)[1]
@@ -184,7 +184,7 @@ def _box(where, text):
 
 
 def _masks(data_dir, identity, where):
-    """The picture's mask in a tuple, or none: they are fetched apart from the pictures."""
+    """The image's mask in a tuple, or none: they are fetched apart from the pictures."""
     relative = os.path.splitext(identity)[0] + ".png"
     path, _ = resolve_below(data_dir, "segmentations", relative, where)
     return (path,) if os.path.isfile(path) else ()
@@ -196,7 +196,7 @@ def _check_full_set(data_dir, class_names, is_train):
     check_total(os.path.join(data_dir, "images.txt"), "pictures", len(is_train), CUB_IMAGES)
     check_total(
         os.path.join(data_dir, "train_test_split.txt"),
-        "test pictures",
+        "test images",
         len(is_train) - sum(is_train.values()),
         CUB_TEST_IMAGES,
     )

@@ -1,8 +1,8 @@
 """Tensorpack dataflows: decoding and augmentation for training, the fixed view for validation.
 
-The recipe: pictures are resized to (S + 32, S + 32) whatever their aspect. Training takes a random S x S
-crop and a random horizontal flip, in float32, and goes back to uint8; validation takes the centre crop.
-The network normalises in its graph, so points are uint8 BGR.
+The recipe: images are resized to (S + 32, S + 32) whatever their aspect. Training takes a random S x S
+crop and a random horizontal flip, in float32, and goes back to uint8; validation takes the center crop.
+The network normalizes in its graph, so points are uint8 BGR.
 """
 
 import itertools
@@ -31,7 +31,7 @@ from tensorpack.utils import logger  # isort: skip
 
 BORDER = 32
 _SEED_RANGE = 2**32 - 1
-_PROBED = 50  # pictures tried before training is refused as unreadable
+_PROBED = 50  # images tried before training is refused as unreadable
 
 
 def augment(image: np.ndarray, size: int, rng: np.random.RandomState) -> np.ndarray:
@@ -54,7 +54,7 @@ def augment(image: np.ndarray, size: int, rng: np.random.RandomState) -> np.ndar
     return np.clip(view, 0, 255).astype("uint8")
 
 
-def centre_view(image: np.ndarray, size: int) -> np.ndarray:
+def center_view(image: np.ndarray, size: int) -> np.ndarray:
     """The validation view: (S + 32, S + 32), then the central S x S. uint8 in and out."""
     side = size + BORDER
     view = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
@@ -66,7 +66,7 @@ class Share(NamedTuple):
     """What one of several processes takes of every joint batch: slice ``index`` of ``count`` equal ones.
 
     Attributes:
-        batch: pictures of the joint batch, a multiple of ``count``.
+        batch: images of the joint batch, a multiple of ``count``.
         index: which slice.
         count: how many there are.
     """
@@ -111,7 +111,7 @@ class ShuffledDraws(DataFlow):
             UserError: ``samples`` is empty.
         """
         if not samples:
-            raise UserError("the training list is empty; expected at least one picture")
+            raise UserError("the training list is empty; expected at least one image")
         self._samples = samples
         self._seed = new_seed() if seed is None else seed
         self._share = share
@@ -152,7 +152,7 @@ class _TrainingView:
 
 
 def _check_readable(samples):
-    """Raise :class:`UserError` when none of the first pictures decodes: there would be no batch ever."""
+    """Raise :class:`UserError` when none of the first images decodes: there would be no batch ever."""
     for sample in samples[:_PROBED]:
         try:
             read_image(sample.path)
@@ -207,11 +207,11 @@ def training_flow(
     Args:
         samples: list of :class:`~dgl.data.sample.Sample`.
         size: side S of the views.
-        batch: pictures a batch.
+        batch: images a batch.
         workers: processes that decode and augment; 0 works in the trainer's process.
         seed: fixes shuffling and augmentation; ``None`` draws afresh.
         share: :class:`Share` of this process, or ``None`` where it is the only one.
-        start: pictures that all processes together have drawn before.
+        start: images that all processes together have drawn before.
 
     Returns:
         :class:`FailureKeeper` of [(batch, S, S, 3) uint8 BGR, (batch,) int32].
@@ -224,14 +224,14 @@ def training_flow(
 
 
 class ValidationFlow(DataFlow):
-    """Batches of centre views in the order of the list; the last batch may be short.
+    """Batches of center views in the order of the list; the last batch may be short.
 
-    Threads decode ahead; an unreadable picture raises :class:`UserError` at its place.
+    Threads decode ahead; an unreadable image raises :class:`UserError` at its place.
     """
 
     def __init__(self, samples: Sequence[Sample], size: int, batch: int, workers: int = 2):
         if not samples:
-            raise UserError("the validation list is empty; expected at least one picture")
+            raise UserError("the validation list is empty; expected at least one image")
         self._samples = samples
         self._size = size
         self._batch = batch
@@ -241,7 +241,7 @@ class ValidationFlow(DataFlow):
         return int(math.ceil(len(self._samples) / float(self._batch)))
 
     def _point(self, sample):
-        view = centre_view(read_image(sample.path), self._size)
+        view = center_view(read_image(sample.path), self._size)
         return view[..., ::-1], sample.class_index
 
     def __iter__(self):

@@ -1,12 +1,12 @@
 """ILSVRC CLS-LOC as its publishers ship it (Russakovsky et al., 2015), and folders in its manner.
 
-As published: pictures in ``Data/CLS-LOC/{train,val}``, PASCAL VOC XML in
+As published: images in ``Data/CLS-LOC/{train,val}``, PASCAL VOC XML in
 ``Annotations/CLS-LOC/{train,val}``, lists of ``id number`` lines in ``ImageSets/CLS-LOC``, and the
 names of the classes in ``LOC_synset_mapping.txt`` or ``devkit/data/map_clsloc.txt``; all that may lie
-in a folder ``ILSVRC``, as Kaggle packs it. In its manner: pictures in ``train/<class>/`` and ``val/``,
+in a folder ``ILSVRC``, as Kaggle packs it. In its manner: images in ``train/<class>/`` and ``val/``,
 XML under the same paths in ``annotations/``, and ``classes.txt``.
 
-A training picture's class is its folder, a validation picture's that of its objects.
+A training image's class is its folder, a validation image's that of its objects.
 """
 
 import logging
@@ -20,7 +20,7 @@ from dgl.data.ilsvrc_files import (
     CLASS_LISTS,
     EXTENSIONS,
     find_annotations,
-    find_pictures,
+    find_images,
     folder_names,
     has_xml,
     list_pictures,
@@ -78,13 +78,13 @@ def load_ilsvrc(
 
     Returns:
         :class:`~dgl.data.sample.DataSet`, in the order of the list in ``ImageSets``, or sorted
-        where there is none. A picture of ``train`` without XML or without objects has no box.
+        where there is none. An image of ``train`` without XML or without objects has no box.
 
     Raises:
-        UserError: pictures or annotations are missing, an XML file is not as expected, a picture of
+        UserError: images or annotations are missing, an XML file is not as expected, an image of
             ``val`` has no object or objects of several classes, a class is not in the list of
             classes, ``train`` has neither such a list nor class folders, or the full validation set
-            does not have its 50,000 pictures. A picture on two lines of a list for ``val`` gives two
+            does not have its 50,000 images. An image on two lines of a list for ``val`` gives two
             samples and a logged warning, and so do boxes other than 80,477 in the full validation
             set.
     """
@@ -95,11 +95,11 @@ def load_ilsvrc(
     if annotations is None:
         raise UserError(f"{data_dir}: no folder of annotations; expected {EXPECTED}")
     part = _find_part(annotations, split)
-    pictures = find_pictures(data_dir)
+    pictures = find_images(data_dir)
     entries = list_pictures(data_dir, pictures, part)
     if not entries:
         raise UserError(
-            "{}: no pictures ({}); expected {}".format(
+            "{}: no images ({}); expected {}".format(
                 os.path.join(data_dir, pictures, part), " ".join(EXTENSIONS), EXPECTED
             )
         )
@@ -112,7 +112,7 @@ def load_ilsvrc(
     if part == "train":
         if not known[0]:
             raise UserError(
-                "{}: no class folders with pictures; expected them, or a list of the classes in one "
+                "{}: no class folders with images; expected them, or a list of the classes in one "
                 "of {} in {}".format(train, ", ".join(CLASS_LISTS), data_dir)
             )
         labels = [folder_names(entry.relative)[0] for entry in entries]
@@ -156,7 +156,7 @@ def _find_part(annotations, split):
 
 
 def _read_val(entries, source, keys):
-    """An annotation a picture, each with objects of one class; all that lack one in one message."""
+    """An annotation an image, each with objects of one class; all that lack one in one message."""
     found, lacking, paths = [], [], []
     for entry in tqdm(entries, desc="annotations", unit=" files", leave=False, delay=1):
         annotation, path = None, None
@@ -179,7 +179,7 @@ def _read_val(entries, source, keys):
         paths.append(path)
     if lacking:
         raise UserError(
-            f"{source}: {len(lacking)} of {len(entries)} pictures have no annotation with an object, expected one XML file "
+            f"{source}: {len(lacking)} of {len(entries)} images have no annotation with an object, expected one XML file "
             f"each: {first_few(lacking)}"
         )
     classes = set(keys).union(annotation.names[0] for annotation in found)
@@ -189,16 +189,16 @@ def _read_val(entries, source, keys):
 
 
 def _check_folders(entry, label, classes, path):
-    """Refuse a picture in the folder of another class; a folder of another name says nothing."""
+    """Refuse an image in the folder of another class; a folder of another name says nothing."""
     named = [name for name in folder_names(entry.relative) if name in classes]
     if named and label not in named:
         raise UserError(
-            f"{path}: objects of class {quote(label)}, but the picture is in the folder {quote(named[0])}; expected one class"
+            f"{path}: objects of class {quote(label)}, but the image is in the folder {quote(named[0])}; expected one class"
         )
 
 
 def _read_train(entries, labels, source):
-    """An annotation or ``None`` a picture, with the objects of the picture's own class alone."""
+    """An annotation or ``None`` an image, with the objects of the image's own class alone."""
     found, others = [], []
     for entry, label in zip(
         tqdm(entries, desc="annotations", unit=" files", leave=False, delay=1), labels
@@ -223,7 +223,7 @@ def _read_train(entries, labels, source):
 
 
 def _xml_names(relative):
-    """Where a picture's XML may be: under the picture's own path or, as in ILSVRC's val, flat."""
+    """Where an image's XML may be: under the image's own path or, as in ILSVRC's val, flat."""
     mirrored = os.path.splitext(relative)[0] + ".xml"
     flat = mirrored.rpartition("/")[2]
     return (mirrored,) if flat == mirrored else (mirrored, flat)

@@ -1,4 +1,4 @@
-"""Where ILSVRC CLS-LOC keeps what: its folders, lists of pictures and list of synsets."""
+"""Where ILSVRC CLS-LOC keeps what: its folders, lists of images and list of synsets."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from dgl.errors import UserError, quote
 EXTENSIONS = (".jpeg", ".jpg", ".png")
 
 # Relative to DATA, first come, first served; Kaggle packs all but the synset list into ILSVRC/.
-_PICTURES = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
+_IMAGES = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
 _ANNOTATIONS = ("Annotations/CLS-LOC", "ILSVRC/Annotations/CLS-LOC", "annotations")
 _LISTS = ("ImageSets/CLS-LOC", "ILSVRC/ImageSets/CLS-LOC")
 _SYNSETS = (
@@ -26,12 +26,12 @@ CLASS_LISTS = tuple(name for name, _, _ in _SYNSETS) + (_CLASSES,)
 
 
 class Entry(NamedTuple):
-    """One picture of a list or a folder.
+    """One image of a list or a folder.
 
     Attributes:
         relative: str, its path below the folder of its split, with extension.
         path: str, its absolute path.
-        where: str naming the place for messages: ``list:line``, or the picture itself.
+        where: str naming the place for messages: ``list:line``, or the image itself.
     """
 
     relative: str
@@ -45,14 +45,14 @@ def find_annotations(data_dir: str) -> Optional[str]:
     return None if found is None else os.path.join(data_dir, found)
 
 
-def find_pictures(data_dir: str) -> str:
+def find_images(data_dir: str) -> str:
     """The folder of ``train`` and ``val``, relative to ``data_dir``; possibly ``""``."""
-    return _first_folder(data_dir, _PICTURES) or ""
+    return _first_folder(data_dir, _IMAGES) or ""
 
 
 def _find_list(data_dir, part):
     """Absolute path of the list of a split in ``ImageSets``, or ``None``."""
-    # Training for classification uses all pictures; train_loc.txt has those with boxes.
+    # Training for classification uses all images; train_loc.txt has those with boxes.
     names = ("train_cls", "train_loc") if part == "train" else (part,)
     for folder in _LISTS:
         for name in names:
@@ -130,27 +130,27 @@ def _read_synsets(path, pattern, expected):
 
 
 def list_pictures(data_dir: str, pictures: str, part: str) -> List[Entry]:
-    """The pictures of a split, by the list in ``ImageSets`` or else by what the folder holds.
+    """The images of a split, by the list in ``ImageSets`` or else by what the folder holds.
 
     Args:
         data_dir: str, absolute path of the data folder.
         pictures: str, the folder of the splits, relative to ``data_dir``.
-        part: str, the folder of the split; for ``"train"`` every picture is in a class folder.
+        part: str, the folder of the split; for ``"train"`` every image is in a class folder.
 
     Returns:
-        List of :class:`Entry`. A listed picture may be missing; one of ``val`` on several lines is
+        List of :class:`Entry`. A listed image may be missing; one of ``val`` on several lines is
         there as often, with a logged warning.
 
     Raises:
         UserError: the folder is missing, a line is not as expected or leads out of the split's
-            folder, or two pictures of a folder differ in their extension alone.
+            folder, or two images of a folder differ in their extension alone.
     """
     root = os.path.join(data_dir, pictures, part)
     list_path = _find_list(data_dir, part)
     if list_path is not None:
         return _listed(list_path, root, part)
     if not os.path.isdir(root):
-        raise UserError(f"{root}: no such folder; expected pictures")
+        raise UserError(f"{root}: no such folder; expected images")
     entries = []
     if part != "train":
         entries.extend(sorted(_names_by_stem(root).values()))
@@ -182,20 +182,20 @@ def _listed(list_path, root, part):
                 by_folder[parent] = _names_by_stem(os.path.join(root, parent) if parent else root)
             name = by_folder[parent].get(stem)
             if name is None and not parent:
-                # The pictures of val are often sorted into class folders afterwards.
+                # The images of val are often sorted into class folders afterwards.
                 nested = _nested(root) if nested is None else nested
                 name = nested.get(stem)
             relative = (parent + "/" if parent else "") + (name or stem + ".JPEG")
         entries.append(Entry(relative, os.path.join(root, relative), where))
         if part != "train":
-            # One annotation a picture, hence one class, whatever the number of lines.
+            # One annotation an image, hence one class, whatever the number of lines.
             lines.setdefault(relative, []).append((number, None))
     check_repeats(list_path, lines)
     return entries
 
 
 def _nested(root):
-    """Stem to relative path of the pictures one folder down."""
+    """Stem to relative path of the images one folder down."""
     if not os.path.isdir(root):
         return {}
     return {
@@ -210,7 +210,7 @@ def _subfolders(folder):
 
 
 def _names_by_stem(folder):
-    """Names of a folder's pictures by their stem; empty for a folder that is not there."""
+    """Names of a folder's images by their stem; empty for a folder that is not there."""
     names = {}
     if not os.path.isdir(folder):
         return names
@@ -220,7 +220,7 @@ def _names_by_stem(folder):
             continue
         if stem in names:
             raise UserError(
-                "{}: both {} and {}; expected one picture an annotation".format(
+                "{}: both {} and {}; expected one image an annotation".format(
                     folder, *(quote(name) for name in sorted([names[stem], entry.name]))
                 )
             )

@@ -1,6 +1,6 @@
-"""Plain folders of pictures, one folder a class, without boxes.
+"""Plain folders of images, one folder a class, without boxes.
 
-``DIR/{train,val}/<class>/*.jpg``, or ``DIR/<class>/*.jpg``, whose pictures then are the one split
+``DIR/{train,val}/<class>/*.jpg``, or ``DIR/<class>/*.jpg``, whose images then are the one split
 asked for.
 """
 
@@ -13,13 +13,13 @@ from dgl.data.image_io import image_names, is_folder_entry, is_image_entry
 from dgl.data.sample import SPLITS, DataSet, Sample, check_class_index, check_classes, check_split
 from dgl.errors import UserError
 
-EXPECTED = "{train,val}/<class>/*.jpg, or <class>/*.jpg (folders of pictures, one a class)"
+EXPECTED = "{train,val}/<class>/*.jpg, or <class>/*.jpg (folders of images, one a class)"
 
 
 def detect_image_folder(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Tell whether a folder holds class folders, in ``train`` or ``val`` or two of its own.
 
-    A single folder of pictures is no sign: it could be any folder that happens to hold pictures.
+    A single folder of pictures is no sign: it could be any folder that happens to hold images.
     """
     return bool(_split_folders(data_dir)) or len(class_folders(data_dir)) > 1
 
@@ -33,7 +33,7 @@ def load_image_folder(
 ) -> DataSet:
     """Read one split of a data set of class folders.
 
-    The classes are the sorted names of the folders that hold a picture in any split, so the indices
+    The classes are the sorted names of the folders that hold an image in any split, so the indices
     of different splits agree.
 
     Args:
@@ -49,7 +49,7 @@ def load_image_folder(
         :class:`~dgl.data.sample.DataSet` without boxes, sorted by class and file name.
 
     Raises:
-        UserError: there are no class folders with pictures for this split, or more than
+        UserError: there are no class folders with images for this split, or more than
             ``classes``.
     """
     check_split(split)
@@ -60,7 +60,7 @@ def load_image_folder(
     found = next((name for name in (split,) + others if name in folders), None)
     if found is None:
         raise UserError(
-            f"{os.path.join(data_dir, split)}: no class folders with pictures (found {sorted(folders)}); expected {EXPECTED}"
+            f"{os.path.join(data_dir, split)}: no class folders with images (found {sorted(folders)}); expected {EXPECTED}"
         )
     class_names = sorted(
         {
@@ -70,7 +70,7 @@ def load_image_folder(
         }
     )
     if not class_names:
-        raise UserError(f"{data_dir}: no class folders with pictures; expected {EXPECTED}")
+        raise UserError(f"{data_dir}: no class folders with images; expected {EXPECTED}")
     root = os.path.join(data_dir, folders[found])
     samples: List[Sample] = []
     for class_index, class_name in enumerate(
@@ -92,7 +92,7 @@ def load_image_folder(
 def _split_folders(data_dir):
     """Split name to folder name, for the splits that hold class folders.
 
-    A folder ``train`` that holds pictures directly is not one of them: it is a class of
+    A folder ``train`` that holds images directly is not one of them: it is a class of
     locomotives.
     """
     return {
@@ -104,7 +104,7 @@ def _split_folders(data_dir):
 
 
 def class_folders(folder: str) -> List[str]:
-    """Names of the sub-folders that hold at least one picture, in no order.
+    """Names of the sub-folders that hold at least one image, in no order.
 
     Raises:
         UserError: a folder cannot be listed.
@@ -114,10 +114,10 @@ def class_folders(folder: str) -> List[str]:
             names = [entry.name for entry in entries if is_folder_entry(entry)]
     except OSError as error:
         raise UserError(f"{folder}: cannot be listed: {error.strerror}") from error
-    return [name for name in names if _has_picture(os.path.join(folder, name))]
+    return [name for name in names if _has_image(os.path.join(folder, name))]
 
 
-def _has_picture(folder):
+def _has_image(folder):
     try:
         with os.scandir(folder) as entries:
             return any(is_image_entry(entry) for entry in entries)

@@ -1,6 +1,6 @@
-"""Reading pictures: one reader for training, evaluation and the demo.
+"""Reading images: one reader for training, evaluation and the demo.
 
-Whatever a picture file holds, :func:`read_image` gives 8-bit RGB. Transparent pixels are composited
+Whatever an image file holds, :func:`read_image` gives 8-bit RGB. Transparent pixels are composited
 on white, the usual background of a page, so what hides under them does not show.
 """
 
@@ -43,34 +43,34 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def read_image(path: str) -> np.ndarray:
-    """Decode a picture file to 8-bit RGB, upright.
+    """Decode an image file to 8-bit RGB, upright.
 
-    Grayscale, CMYK and palette pictures become RGB; transparency is composited on white; 16-bit
+    Grayscale, CMYK and palette images become RGB; transparency is composited on white; 16-bit
     grayscale is scaled (65535 becomes 255); EXIF orientation is applied; of an animation the first
     frame is taken.
 
     Args:
-        path: str, the picture file.
+        path: str, the image file.
 
     Returns:
         uint8 array (H, W, 3), RGB, contiguous and writable.
 
     Raises:
-        UserError: the file is missing, empty, no picture, damaged or truncated, claims what no
-            picture has (:mod:`dgl.data.image_io`), or has more than :data:`PIXEL_LIMIT` pixels
+        UserError: the file is missing, empty, no image, damaged or truncated, claims what no
+            image has (:mod:`dgl.data.image_io`), or has more than :data:`PIXEL_LIMIT` pixels
             (checked from its header, before decoding).
     """
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
             kind = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
-            raise UserError(f"{path}: {kind}; expected a picture file")
+            raise UserError(f"{path}: {kind}; expected an image file")
         if status.st_size == 0:
-            raise UserError(f"{path}: the file is empty; expected a picture")
+            raise UserError(f"{path}: the file is empty; expected an image")
         with open(path, "rb") as stream:
             return _decode(stream, path)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; expected a picture") from error
+        raise UserError(f"{path}: no such file; expected an image") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{quote(path, 400)}: cannot be read: {reason}") from error
@@ -80,19 +80,19 @@ def _decode(stream, path):
     try:
         check_headers(stream)
     except ValueError as error:
-        raise UserError(f"{path}: damaged picture: {error}") from error
+        raise UserError(f"{path}: damaged image: {error}") from error
     try:
         image = Image.open(stream, formats=_FORMATS)
     except Image.UnidentifiedImageError as error:
-        raise UserError(f"{path}: not a picture (no known format)") from error
+        raise UserError(f"{path}: not an image (no known format)") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(_too_large(path)) from error
     # Pillow's readers raise almost any exception on damaged data, so nothing narrower would do.
     except Exception as error:
-        raise UserError(f"{path}: damaged picture: {_reason(error)}") from error
+        raise UserError(f"{path}: damaged image: {_reason(error)}") from error
     try:
         if 0 in image.size:
-            raise UserError(f"{path}: a picture without pixels")
+            raise UserError(f"{path}: an image without pixels")
         if image.size[0] * image.size[1] > PIXEL_LIMIT:
             raise UserError(_too_large(path, image.size))
         image.load()
@@ -100,7 +100,7 @@ def _decode(stream, path):
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{path}: damaged or truncated picture: {_reason(error)}") from error
+        raise UserError(f"{path}: damaged or truncated image: {_reason(error)}") from error
     finally:
         image.close()  # its pixels are not needed beside the upright ones
     return _upright(rgb, orientation)
@@ -108,7 +108,7 @@ def _decode(stream, path):
 
 def _too_large(path, size=None):
     found = "too many pixels" if size is None else "{} x {} pixels".format(*size)
-    return f"{path}: {found}; expected a picture of at most {PIXEL_LIMIT // 1000000} megapixels"
+    return f"{path}: {found}; expected an image of at most {PIXEL_LIMIT // 1000000} megapixels"
 
 
 def _reason(error):
@@ -139,7 +139,7 @@ def _convert(image, path):
     if image.mode in ("L", "1"):
         return _gray_to_rgb(np.asarray(image.convert("L")))
     if image.mode == "F":
-        raise UserError(f"{path}: floating-point picture; expected 8 or 16 bits a channel")
+        raise UserError(f"{path}: floating-point image; expected 8 or 16 bits a channel")
     return np.array(image.convert("RGB"))
 
 
@@ -163,7 +163,7 @@ def _on_white(rgba):
 
 
 def _orientation(image):
-    # Pillow's TIFF reader turns the picture itself; whether it drops the tag depends on its version.
+    # Pillow's TIFF reader turns the image itself; whether it drops the tag depends on its version.
     if image.format == "TIFF":
         return 1
     try:
@@ -172,7 +172,7 @@ def _orientation(image):
             return 1
         return image.getexif().get(_EXIF_ORIENTATION, 1)
     except Exception:
-        # Damaged metadata beside a sound picture: as if there were none.
+        # Damaged metadata beside a sound image: as if there were none.
         return 1
 
 
@@ -187,9 +187,9 @@ def _upright(array, orientation):
 
 
 def is_image_entry(entry: os.DirEntry) -> bool:
-    """Whether an :class:`os.DirEntry` is a picture, by its extension; dot files are not.
+    """Whether an :class:`os.DirEntry` is an image, by its extension; dot files are not.
 
-    A link that leads nowhere is one: reading it tells of the picture that is lost.
+    A link that leads nowhere is one: reading it tells of the image that is lost.
     """
     if not entry.name.lower().endswith(IMAGE_EXTENSIONS) or entry.name.startswith("."):
         return False
@@ -208,7 +208,7 @@ def is_folder_entry(entry: os.DirEntry) -> bool:
 
 
 def image_names(folder: str) -> List[str]:
-    """Sorted names of the pictures in a folder, by extension; sub-folders and dot files left out.
+    """Sorted names of the images in a folder, by extension; sub-folders and dot files left out.
 
     Args:
         folder: str.
@@ -227,32 +227,32 @@ def image_names(folder: str) -> List[str]:
 
 
 def list_images(path: str) -> List[str]:
-    """The pictures that a command-line argument stands for.
+    """The images that a command-line argument stands for.
 
     Args:
-        path: str, a picture file (whatever its extension) or a folder (not searched recursively).
+        path: str, an image file (whatever its extension) or a folder (not searched recursively).
 
     Returns:
-        List of str: the file itself, or the folder's pictures sorted by name.
+        List of str: the file itself, or the folder's images sorted by name.
 
     Raises:
-        UserError: nothing is there, or the folder holds no picture.
+        UserError: nothing is there, or the folder holds no image.
     """
     if os.path.isdir(path):
         names = image_names(path)
         if not names:
             raise UserError(
-                "{}: no pictures in this folder; expected files ending in {}".format(
+                "{}: no images in this folder; expected files ending in {}".format(
                     path, " ".join(IMAGE_EXTENSIONS)
                 )
             )
         return [os.path.join(path, name) for name in names]
     if not os.path.exists(path):
-        raise UserError(f"{path}: no such file or folder; expected pictures")
+        raise UserError(f"{path}: no such file or folder; expected images")
     return [path]
 
 
-# What a picture file may claim before a decoder sees it.
+# What an image file may claim before a decoder sees it.
 
 # Programs write about ten scans, those that look for the smallest file a few dozen.
 MOST_SCANS = 100
@@ -276,7 +276,7 @@ def check_headers(stream: BinaryIO) -> None:
         stream: binary file that can seek; left at its beginning.
 
     Raises:
-        ValueError: they claim what no sound picture has.
+        ValueError: they claim what no sound image has.
         OSError: the file cannot be read.
     """
     stream.seek(0)

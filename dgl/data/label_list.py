@@ -1,6 +1,6 @@
 """The list format of the published code: ``DATA/labels/<dataname>/{train,val}.txt``.
 
-One picture a line::
+One image a line::
 
     relative/path class [x0 y0 x1 y1 [x0 y0 x1 y1 ...]]
 
@@ -32,8 +32,8 @@ from dgl.data.sample import (
 from dgl.errors import UserError, first_few, quote
 
 EXPECTED = {
-    "imagenet": "labels/<dataname>/{train,val}.txt with pictures in train/ and val/",
-    "cub": "labels/<dataname>/{train,val}.txt with pictures in images/",
+    "imagenet": "labels/<dataname>/{train,val}.txt with images in train/ and val/",
+    "cub": "labels/<dataname>/{train,val}.txt with images in images/",
 }
 
 _logger = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ def load_label_list(
         dataname: str, the folder below ``DATA/labels``; ``None`` where there is only one.
         classes: int, an explicit number of classes to check the labels against, or ``None``: the
             number of class names, or else the largest label of this split plus one.
-        image_root: str, ``"imagenet"`` (pictures in ``DATA/<split>``) or ``"cub"``
+        image_root: str, ``"imagenet"`` (images in ``DATA/<split>``) or ``"cub"``
             (``DATA/images``).
         train_boxes: str, what four numbers of the train list mean: ``"xyxy"`` or ``"xywh"``.
             ``None`` means ``"xywh"`` for ``cub`` and ``"xyxy"`` for ``imagenet``: the CUB list that
@@ -79,8 +79,8 @@ def load_label_list(
         present.
 
     Raises:
-        UserError: the list is missing or empty, a line of it is not as expected, or a picture of
-            the ``val`` or ``test`` split is on two lines with different classes. A picture that is
+        UserError: the list is missing or empty, a line of it is not as expected, or an image of
+            the ``val`` or ``test`` split is on two lines with different classes. An image that is
             there on two lines with one class gives two samples and a logged warning.
     """
     check_split(split)
@@ -107,11 +107,11 @@ def load_label_list(
         check_class_index(class_index, limit, where)
         path, identity = resolve_below(data_dir, image_folder, relative, where)
         samples.append(Sample(identity, path, class_index, boxes if with_boxes else ()))
-        # A training list may repeat a picture to weigh it; in an evaluation it counts twice.
+        # A training list may repeat an image to weigh it; in an evaluation it counts twice.
         if list_split != "train":
             lines.setdefault(identity, []).append((number, class_index))
     if not samples:
-        raise UserError(f"{list_path}: no pictures listed; {_LINE}")
+        raise UserError(f"{list_path}: no images listed; {_LINE}")
     check_repeats(list_path, lines)
     if limit is None:
         limit = max(sample.class_index for sample in samples) + 1
@@ -159,14 +159,14 @@ def parse_line(text: str, where: str, is_xywh: bool = False) -> Tuple[str, int, 
 
 
 def check_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, int]]]) -> None:
-    """Refuse a picture with two classes; a picture listed twice in one class is only told of.
+    """Refuse an image with two classes; an image listed twice in one class is only told of.
 
     Args:
         list_path: str, the list.
-        lines: dict from a picture's id to its ``(line number, class index)`` pairs.
+        lines: dict from an image's id to its ``(line number, class index)`` pairs.
 
     Raises:
-        UserError: a picture has lines with different classes.
+        UserError: an image has lines with different classes.
     """
     repeats = [(key, entries) for key, entries in lines.items() if len(entries) > 1]
     for key, ((first, class_index), *others) in repeats:
@@ -181,7 +181,7 @@ def check_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, int]]]
             for key, entries in repeats
         )
         _logger.warning(
-            "%s: %d of its pictures are on several lines, each of which counts: %s",
+            "%s: %d of its images are on several lines, each of which counts: %s",
             list_path,
             len(repeats),
             first_few(told, limit=1),
@@ -267,7 +267,7 @@ def guess_image_root(data_dir: str, dataname: Optional[str] = None) -> Optional[
             ``images/`` and ``train/`` or ``val/`` are there.
 
     Returns:
-        ``"imagenet"``, ``"cub"``, or ``None`` where there is no list, no folder of pictures, or no
+        ``"imagenet"``, ``"cub"``, or ``None`` where there is no list, no folder of images, or no
         way to tell them apart.
     """
     names = list_names(data_dir)

@@ -68,7 +68,7 @@ def detect_layout(data_dir: str, dataname: Optional[str] = None) -> str:
         if layout.detect(data_dir, dataname):
             return layout.name
     raise UserError(
-        "{}: no data set recognised; looked for {}".format(
+        "{}: no data set recognized; looked for {}".format(
             data_dir,
             "; ".join(f"{item.expected} ({item.name})" for item in _LAYOUTS.values()),
         )
@@ -85,14 +85,14 @@ def load_data(
 ) -> DataSet:
     """Read one split of a data set in any registered layout.
 
-    Pictures are not opened: :func:`check_files` tells whether they are all there.
+    Images are not opened: :func:`check_files` tells whether they are all there.
 
     Args:
         data_dir: str, the data folder.
         split: str, ``"train"``, ``"val"`` or ``"test"``.
         dataname: str, the folder below ``DATA/labels`` or ``DATA/metadata`` (the only one by
             default); for layouts without lists, a name for the data set.
-        layout: str, one of :func:`layout_names`, or ``None`` to recognise it.
+        layout: str, one of :func:`layout_names`, or ``None`` to recognize it.
         classes: int, an explicit number of classes, or ``None`` to take it from the data.
         with_boxes: bool, ``False`` where boxes and masks are not needed, as in training: they are
             left out, and files that hold nothing else are not read.
@@ -101,7 +101,7 @@ def load_data(
         :class:`~dgl.data.sample.DataSet`.
 
     Raises:
-        UserError: nothing is recognised, or a file is not as expected.
+        UserError: nothing is recognized, or a file is not as expected.
     """
     check_split(split)
     _check_folder(data_dir)
@@ -113,7 +113,7 @@ def load_data(
 
 
 def check_files(*datasets: DataSet) -> None:
-    """Check that every picture and every mask of some data sets is there.
+    """Check that every image and every mask of some data sets is there.
 
     Args:
         *datasets: :class:`~dgl.data.sample.DataSet`, such as the splits of a training.
@@ -129,7 +129,7 @@ def check_files(*datasets: DataSet) -> None:
 def _missing(dataset):
     pictures, masks, listed = [], [], 0
     for sample in tqdm(
-        dataset.samples, desc="looking for pictures", unit=" files", leave=False, delay=1
+        dataset.samples, desc="looking for images", unit=" files", leave=False, delay=1
     ):
         if not os.path.isfile(sample.path):
             pictures.append(sample.path)

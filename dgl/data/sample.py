@@ -36,19 +36,19 @@ Box = Tuple[float, float, float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One picture of a data set.
+    """One image of a data set.
 
     Attributes:
-        id: str, the picture's path below the folder of pictures, with its extension and forward
-            slashes; the same for two samples only where a list repeats a picture.
-        path: str, absolute path of the picture. It is not opened by a loader and may be missing.
+        id: str, the image's path below the folder of images, with its extension and forward
+            slashes; the same for two samples only where a list repeats an image.
+        path: str, absolute path of the image. It is not opened by a loader and may be missing.
         class_index: int, counted from 0.
-        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels of the original picture, x to the
+        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels of the original image, x to the
             right and y down, ``x1 >= x0`` and ``y1 >= y0``; empty where the data set has none.
         mask_paths: tuple of str, absolute paths of segmentation masks of the object, whose union
             it is; not opened either.
         ignore_path: str or ``None``, absolute path of a mask of what is not to be counted.
-        size: ``(width, height)`` in pixels as the data set declares it, or ``None``. The picture
+        size: ``(width, height)`` in pixels as the data set declares it, or ``None``. The image
             itself may disagree.
     """
 
@@ -162,19 +162,19 @@ def is_number(text: str) -> bool:
 
 
 def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tuple[str, str]:
-    """Absolute path and id of a listed picture or mask, which has to lie below the data folder.
+    """Absolute path and id of a listed image or mask, which has to lie below the data folder.
 
     Symbolic links below the data folder are followed, wherever they lead: large published sets are
     often put together from links.
 
     Args:
         data_dir: str, absolute path of the data folder.
-        folder: str, the folder of pictures, relative to ``data_dir``; ``""`` for that one itself.
+        folder: str, the folder of images, relative to ``data_dir``; ``""`` for that one itself.
         relative: str, the path as listed, relative to that folder.
         where: str naming the place for the message, as ``file:line``.
 
     Returns:
-        ``(path, id)``: the absolute path, and ``relative`` normalised. A path that climbs out of
+        ``(path, id)``: the absolute path, and ``relative`` normalized. A path that climbs out of
         ``folder`` but stays in ``data_dir`` has its path below ``data_dir`` as its id.
 
     Raises:
@@ -186,7 +186,7 @@ def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tupl
         climbs = inside.split("/", 1)[0] == ".."
         identity = inside[len(prefix) :] if inside.startswith(prefix) else inside
     else:
-        # The usual line has nothing to normalise; a list has up to 1.3 million of them.
+        # The usual line has nothing to normalize; a list has up to 1.3 million of them.
         inside, climbs, identity = prefix + relative, False, relative
     if climbs or os.path.isabs(relative):
         raise UserError(

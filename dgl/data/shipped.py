@@ -1,4 +1,4 @@
-"""What comes with the project: a small trained checkpoint, and pictures to try it on."""
+"""What comes with the project: a small trained checkpoint, and images to try it on."""
 
 import os
 from typing import List
@@ -9,19 +9,19 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHIPPED_CHECKPOINT = os.path.join(_PACKAGE, "pretrained", "birds_vgg.npz")
 
 
-def _pictures_folder() -> str:
+def _images_folder() -> str:
     """``dgl/samples`` of an installed package, else ``images`` of a checkout, beside the package."""
     installed = os.path.join(_PACKAGE, "samples")
     return installed if os.path.isdir(installed) else os.path.join(_PACKAGE, os.pardir, "images")
 
 
-SHIPPED_PICTURES = os.path.normpath(_pictures_folder())
+SHIPPED_IMAGES = os.path.normpath(_images_folder())
 
 
-def sample_pictures() -> List[str]:
-    """Paths of the pictures that come with the project, sorted by name.
+def sample_images() -> List[str]:
+    """Paths of the images that come with the project, sorted by name.
 
     Raises:
         UserError: this copy of the project has none.
     """
-    return list_images(SHIPPED_PICTURES)
+    return list_images(SHIPPED_IMAGES)

@@ -1,8 +1,8 @@
 """Published sizes of the data sets, by which a loader tells a truncated copy from a whole one.
 
 Sizes: Choe et al., *Evaluating Weakly Supervised Object Localization Methods Right*, CVPR 2020.
-A part of a set that somebody chose (a few classes, a thousand pictures) is no truncated copy, so a
-total is only checked where the number of pictures comes close to it.
+A part of a set that somebody chose (a few classes, a thousand images) is no truncated copy, so a
+total is only checked where the number of images comes close to it.
 """
 
 import logging
@@ -12,7 +12,7 @@ from dgl.errors import UserError
 
 _logger = logging.getLogger(__name__)
 
-# Share of the published pictures from which on a copy is taken for the whole set.
+# Share of the published images from which on a copy is taken for the whole set.
 NEARLY = 0.98
 
 CUB_CLASSES = 200
@@ -25,7 +25,7 @@ ILSVRC_BOXES = 80477
 # By the short names of the two sets, as the layouts of lists and the published networks have them.
 CLASSES = {"cub": CUB_CLASSES, "imagenet": ILSVRC_CLASSES}
 
-# (name, split of wsolevaluation) -> pictures, boxes or None.
+# (name, split of wsolevaluation) -> images, boxes or None.
 WSOL_TOTALS = {
     ("CUB", "val"): (1000, None),
     ("CUB", "test"): (CUB_TEST_IMAGES, None),
@@ -63,12 +63,12 @@ def check_images_and_boxes(
     with_boxes: bool = True,
     strict: bool = True,
 ) -> None:
-    """Compare a nearly full split with its published numbers of pictures and of boxes.
+    """Compare a nearly full split with its published numbers of images and of boxes.
 
     Args:
         where: str naming the file or folder for the message.
         samples: sequence with an attribute ``boxes`` each.
-        images: int, the published number of pictures.
+        images: int, the published number of images.
         boxes: int, that of boxes, or ``None`` where none is published.
         with_boxes: bool, whether boxes were read.
         strict: bool, ``False`` only warns of another number of boxes.

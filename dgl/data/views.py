@@ -1,9 +1,9 @@
 """The view of an image that a network takes, and how boxes follow it.
 
-Geometry of a picture and its boxes: the resizes of the demo and of the two protocols.
+Geometry of an image and its boxes: the resizes of the demo and of the two protocols.
 
 Coordinates: x runs to the right, y down, in pixels; ``(0, 0)`` is the top left corner of the top
-left pixel, so a picture W pixels wide spans 0 to W. A box is ``(x0, y0, x1, y1)``. Sizes are whole
+left pixel, so an image W pixels wide spans 0 to W. A box is ``(x0, y0, x1, y1)``. Sizes are whole
 numbers of pixels.
 """
 
@@ -18,7 +18,7 @@ from dgl.utils.types import ArrayLike
 def resize_bilinear_tf1(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize as TensorFlow 1's ``resize_bilinear`` does by default.
 
-    ``align_corners=False`` without half-pixel centres: output pixel ``i`` samples the input at
+    ``align_corners=False`` without half-pixel centers: output pixel ``i`` samples the input at
     ``i * input / output``, between its floor and the next pixel (the last one repeats), so the
     result is shifted towards the top left against OpenCV's. All arithmetic is float32.
 
@@ -31,7 +31,7 @@ def resize_bilinear_tf1(image: np.ndarray, height: int, width: int) -> np.ndarra
         float32 array (height, width) or (height, width, C), in the range of the input.
 
     Raises:
-        ValueError: the picture or the output has no pixels.
+        ValueError: the image or the output has no pixels.
     """
     image = np.asarray(image)
     if image.ndim not in (2, 3) or 0 in image.shape or height < 1 or width < 1:
@@ -90,10 +90,10 @@ def squash(image: np.ndarray, boxes: ArrayLike, size: int) -> Tuple[np.ndarray, 
     return squashed, _scale_boxes(boxes, width, height, size).astype(np.int64)
 
 
-def resize_centre_crop(
+def resize_center_crop(
     image: np.ndarray, boxes: ArrayLike, resize: int, crop: int
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Resize to a square ignoring the aspect ratio, then crop its centre: fixed-threshold geometry.
+    """Resize to a square ignoring the aspect ratio, then crop its center: fixed-threshold geometry.
 
     Args:
         image: uint8 or float32 array (H, W, 3).
@@ -108,7 +108,7 @@ def resize_centre_crop(
         0..crop. M <= N: a box that lies wholly outside the crop is dropped.
 
     Raises:
-        ValueError: the crop is larger than the resized picture.
+        ValueError: the crop is larger than the resized image.
     """
     if not 1 <= crop <= resize:
         raise ValueError(f"cannot crop {crop} pixels out of {resize}")
@@ -128,13 +128,13 @@ def _scale_boxes(boxes, width, height, size):
     return boxes * size / np.array([width, height, width, height], dtype=np.float64)
 
 
-# How a picture becomes the network's square input, and where its boxes go: one view a protocol.
+# How an image becomes the network's square input, and where its boxes go: one view a protocol.
 
 WSOL_MAP_SIZE = 224
 
 
 class View(NamedTuple):
-    """One picture as a protocol sees it.
+    """One image as a protocol sees it.
 
     Attributes:
         image: uint8 RGB (S, S, 3).
@@ -155,7 +155,7 @@ class Geometry(NamedTuple):
 
 
 def _fixed(image, boxes, size):
-    view, moved = resize_centre_crop(image, boxes, fixed_resize(size), size)
+    view, moved = resize_center_crop(image, boxes, fixed_resize(size), size)
     return View(view, moved, size)
 
 
@@ -172,7 +172,7 @@ def _wsol(image, boxes, size):
 
 
 GEOMETRIES = {
-    "fixed_threshold": Geometry("resized by 8/7, centre crop, boxes moved and clipped", _fixed),
+    "fixed_threshold": Geometry("resized by 8/7, center crop, boxes moved and clipped", _fixed),
     "wsolevaluation": Geometry("squashed without a crop, score maps and boxes at 224 x 224", _wsol),
 }
 

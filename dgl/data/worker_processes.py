@@ -1,8 +1,8 @@
 """Processes that decode: a dataflow mapped in parallel, with the order kept.
 
 Datapoint number ``i`` goes to process ``i % workers`` and its result is taken from there in turn. So a
-seeded run sees the same pictures in the same batches however fast each process is, and an epoch has
-every picture once.
+seeded run sees the same images in the same batches however fast each process is, and an epoch has
+every image once.
 """
 
 import itertools
@@ -123,7 +123,7 @@ class OrderedProcesses(ProxyDataFlow):
             worker.process.join(_PATIENCE)
             code = worker.process.exitcode
             raise UserError(
-                "a process that decodes pictures ended by itself (exit code {}), expected it to "
+                "a process that decodes images ended by itself (exit code {}), expected it to "
                 "last{}".format(
                     code, ": out of memory? fewer --workers need less" if code == _KILLED else ""
                 )

@@ -1,7 +1,7 @@
-"""Data sets described by the metadata folders of wsolevaluation, with their pictures.
+"""Data sets described by the metadata folders of wsolevaluation, with their images.
 
 ``DATA`` is such a folder itself, or has one a split, or is laid out as wsolevaluation's own folder:
-``metadata/<NAME>/<split>/`` with pictures in ``dataset/<NAME>/``.
+``metadata/<NAME>/<split>/`` with images in ``dataset/<NAME>/``.
 """
 
 import os
@@ -38,7 +38,7 @@ def load_wsol(
 ) -> DataSet:
     """Read one split of a data set with wsolevaluation's metadata.
 
-    Pictures and masks are in the first of ``DATA/dataset/<NAME>``, ``DATA/<NAME>``, ``DATA/images``
+    Images and masks are in the first of ``DATA/dataset/<NAME>``, ``DATA/<NAME>``, ``DATA/images``
     and ``DATA`` where one of them is found.
 
     Args:
@@ -58,7 +58,7 @@ def load_wsol(
     Raises:
         UserError: the metadata are missing or not as expected (see
             :func:`~dgl.data.wsol_metadata.read_metadata`), ``dataname`` is needed or unknown, or a
-            full set named CUB or ILSVRC does not have its published number of pictures or boxes.
+            full set named CUB or ILSVRC does not have its published number of images or boxes.
     """
     check_split(split)
     check_classes(classes)

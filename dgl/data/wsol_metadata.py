@@ -2,8 +2,8 @@
 
 A folder describes one split: ``image_ids.txt``, ``class_labels.txt`` (``id,label``),
 ``image_sizes.txt`` (``id,width,height``) and ``localization.txt``, either ``id,x0,y0,x1,y1`` in pixels
-of the original picture or ``id,mask_path,ignore_path``, with as many lines an image as it has boxes or
-masks. An id is the picture's path below the folder of pictures.
+of the original image or ``id,mask_path,ignore_path``, with as many lines an image as it has boxes or
+masks. An id is the image's path below the folder of images.
 """
 
 import logging
@@ -37,9 +37,9 @@ class Record(NamedTuple):
     """What the metadata say of one image.
 
     Attributes:
-        id: str, the picture's path, relative to the folder of pictures.
+        id: str, the image's path, relative to the folder of images.
         label: int, class index counted from 0; -1 where labels were not asked for.
-        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels of the original picture.
+        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels of the original image.
         size: ``(width, height)`` in pixels, or ``None`` where no size is listed.
         mask_paths: tuple of str, relative to the folder of masks; the object is their union.
         ignore_path: str or ``None``, the mask of what is not to be counted.
@@ -56,7 +56,7 @@ class Record(NamedTuple):
 def read_metadata(
     folder: str, with_boxes: bool = True, classes: Optional[int] = None, with_labels: bool = True
 ) -> List[Record]:
-    """Read a metadata folder; pictures and masks need not be there.
+    """Read a metadata folder; images and masks need not be there.
 
     Args:
         folder: str, the folder with ``image_ids.txt``.
@@ -86,7 +86,7 @@ def read_metadata(
         return [Record(key, labels[key], (), None, (), None) for key in ids]
     boxes, masks, ignored = _read_localization(folder, ids)
     sizes = {}
-    # Masks say how large their picture is; boxes do not.
+    # Masks say how large their image is; boxes do not.
     if boxes or os.path.isfile(os.path.join(folder, SIZES)):
         table = _read_table(folder, SIZES, ids, 2, "'id,width,height'")
         sizes = {key: _size(text, where) for key, where, text in table}

@@ -41,7 +41,7 @@ def gather(
         :class:`~dgl.evaluation.results.Gathered`, in the order of the data set's list.
 
     Raises:
-        UserError: with ``strict``, a picture that cannot be read; no picture at all can be; a file
+        UserError: with ``strict``, an image that cannot be read; no image at all can be; a file
             cannot be written.
     """
     gathered = Gathered(plan)
@@ -68,7 +68,7 @@ def gather(
     _check_boxes(gathered, dataset)
     if total and not gathered.names:
         _, reason = next(iter(gathered.errors.values()))
-        raise UserError(f"none of {len(gathered)} pictures can be read; the first: {reason}")
+        raise UserError(f"none of {len(gathered)} images can be read; the first: {reason}")
     return gathered
 
 

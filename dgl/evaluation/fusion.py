@@ -16,7 +16,7 @@ class Fusion(NamedTuple):
 
     Attributes:
         method: str.
-        kind: ``"mean"`` or ``"max"`` of the layers' normalised maps.
+        kind: ``"mean"`` or ``"max"`` of the layers' normalized maps.
         layers: the layers, two or more.
     """
 
@@ -74,7 +74,7 @@ def make_fusions(
 def score_maps(
     raw_maps: Mapping[Tuple[str, str], np.ndarray], size: int, fusions: Sequence[Fusion] = ()
 ) -> Iterator[Tuple[Tuple[str, str], np.ndarray]]:
-    """Score maps of one picture, one at a time: min-max normalised, resized, fused.
+    """Score maps of one image, one at a time: min-max normalized, resized, fused.
 
     Args:
         raw_maps: ordered entry -> (h, w) array, as the network gives it.
@@ -86,14 +86,14 @@ def score_maps(
     """
     fused = [None] * len(fusions)
     for entry, raw in raw_maps.items():
-        score_map = box_ops.resize_map(box_ops.normalise(raw), size, size)
+        score_map = box_ops.resize_map(box_ops.normalize(raw), size, size)
         yield entry, score_map
         for index, fusion in enumerate(fusions):
             if entry[0] == fusion.method and entry[1] in fusion.layers:
                 fused[index] = _combine(fusion.kind, fused[index], score_map)
     for fusion, total in zip(fusions, fused):
-        # Of a sum the division by the number of layers is lost in the normalisation.
-        yield fusion.entry, box_ops.normalise(total)
+        # Of a sum the division by the number of layers is lost in the normalization.
+        yield fusion.entry, box_ops.normalize(total)
 
 
 def _combine(kind, total, score_map):

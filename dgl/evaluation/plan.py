@@ -32,13 +32,13 @@ class Plan:
         selecting: whether the run is there to settle thresholds, so that the fixed-threshold protocol
             looks at all thresholds too.
         step: distance of the thresholds of MaxBoxAcc and PxAP.
-        batch: pictures a run of the network; what one picture gives may hang on its batch by the last
+        batch: images a run of the network; what one image gives may hang on its batch by the last
             bit.
-        masks: whether pictures have masks.
+        masks: whether images have masks.
         classes: number of logits.
         model, data, versions: what goes into the record for people.
         class_names: by class index, or ``None``.
-        pictures: fingerprint of the list of pictures with their labels and boxes.
+        pictures: fingerprint of the list of images with their labels and boxes.
         weights: fingerprint of the checkpoint.
     """
 
@@ -66,7 +66,7 @@ class Plan:
 
     @property
     def images(self) -> int:
-        """int: the pictures of the data set."""
+        """int: the images of the data set."""
         return self.data["images"]
 
     @property
@@ -140,8 +140,8 @@ class Plan:
         return [key for key in own if own[key] != others[key]]
 
 
-def pictures_fingerprint(samples: Iterable[Sample]) -> str:
-    """Hash of ids, labels, boxes and masks, in order; the pictures themselves are not read."""
+def images_fingerprint(samples: Iterable[Sample]) -> str:
+    """Hash of ids, labels, boxes and masks, in order; the images themselves are not read."""
     digest = hashlib.sha256()
     for sample in samples:
         masks = [os.path.basename(path) for path in sample.mask_paths]

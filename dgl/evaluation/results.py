@@ -1,4 +1,4 @@
-"""All that an evaluation has gathered so far: every evaluator, a row a picture, and what could not be read.
+"""All that an evaluation has gathered so far: every evaluator, a row an image, and what could not be read.
 
 Mergeable and storable as a whole; a stored batch, a shard and a finished run are the same thing.
 """
@@ -12,7 +12,7 @@ from dgl.metrics.classification import ClassificationEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
 from dgl.metrics.records import Column, Records
 
-PICTURE_COLUMNS = {
+IMAGE_COLUMNS = {
     "class_index": Column("int32"),
     "predicted_index": Column("int32"),
     "probability": Column("float64"),
@@ -25,22 +25,22 @@ PICTURE_COLUMNS = {
 }
 
 
-def picture_key(position: int) -> str:
-    """The id of a picture among the evaluators: its place in the list, which may name one twice."""
+def image_key(position: int) -> str:
+    """The id of an image among the evaluators: its place in the list, which may name one twice."""
     return f"{position:08d}"
 
 
 class Gathered:
-    """Results of a plan for some of its pictures.
+    """Results of a plan for some of its images.
 
     Attributes:
         plan: :class:`~dgl.evaluation.plan.Plan`.
         classification: protocol -> :class:`ClassificationEvaluator`.
         localization: (protocol, entry) -> evaluator.
         pixels: entry -> :class:`~dgl.metrics.pixel_ap.PixelApEvaluator`; empty without masks.
-        pictures: :class:`Records` of :data:`PICTURE_COLUMNS`.
-        names: key of a picture -> its id in the data set.
-        errors: key of a picture that could not be read -> ``(id, reason)``.
+        pictures: :class:`Records` of :data:`IMAGE_COLUMNS`.
+        names: key of an image -> its id in the data set.
+        errors: key of an image that could not be read -> ``(id, reason)``.
     """
 
     def __init__(self, plan: Plan):
@@ -57,12 +57,12 @@ class Gathered:
         if "wsolevaluation" in plan.protocols:
             pixels = ((entry, plan.pixel_evaluator()) for entry in plan.entries)
             self.pixels.update((entry, own) for entry, own in pixels if own is not None)
-        self.pictures = Records(PICTURE_COLUMNS)
+        self.pictures = Records(IMAGE_COLUMNS)
         self.names: Dict[str, str] = {}
         self.errors: Dict[str, Tuple[str, str]] = {}
 
     def __len__(self):
-        """int: the pictures dealt with, read or not."""
+        """int: the images dealt with, read or not."""
         return len(self.names) + len(self.errors)
 
     @property
@@ -91,12 +91,12 @@ class Gathered:
             states = list(state["evaluators"])
             gathered.names.update((str(key), str(name)) for key, name in state["names"])
             gathered.errors.update((str(k), (str(n), str(r))) for k, n, r in state["errors"])
-            gathered.pictures = Records.from_state(PICTURE_COLUMNS, state["pictures"])
+            gathered.pictures = Records.from_state(IMAGE_COLUMNS, state["pictures"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"incomplete results ({error!r})") from error
         for key in list(gathered.names) + list(gathered.errors):
-            if not key.isdigit() or picture_key(int(key[:12])) != key or int(key) >= plan.images:
-                raise ValueError(f"a picture {key[:40]!r}, expected 1 to {plan.images}")
+            if not key.isdigit() or image_key(int(key[:12])) != key or int(key) >= plan.images:
+                raise ValueError(f"an image {key[:40]!r}, expected 1 to {plan.images}")
         evaluators = gathered._evaluators()
         if len(states) != len(evaluators):
             raise ValueError("results of other entries")
@@ -104,21 +104,21 @@ class Gathered:
             evaluator.load_state_dict(own)
         lengths = {len(evaluator.records) for evaluator in evaluators}
         if lengths | {len(gathered.pictures)} != {len(gathered.names)}:
-            raise ValueError("results of different pictures")
+            raise ValueError("results of different images")
         for records in [evaluator.records for evaluator in evaluators] + [gathered.pictures]:
             if not gathered.names.keys() >= set(records.ids):
-                raise ValueError("results of different pictures")
+                raise ValueError("results of different images")
         return gathered
 
     def merge(self, other: "Gathered") -> None:
         """Add results of the same plan.
 
         Raises:
-            ValueError: a picture that is here already; nothing is added then.
+            ValueError: an image that is here already; nothing is added then.
         """
         twice = self.positions & other.positions
         if twice:
-            raise ValueError(f"picture {min(twice) + 1} is in both")
+            raise ValueError(f"image {min(twice) + 1} is in both")
         for evaluator, added in zip(self._evaluators(), other._evaluators()):
             evaluator.merge(added)
         self.pictures.extend(other.pictures)

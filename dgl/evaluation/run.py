@@ -1,6 +1,6 @@
 """The batch evaluation: a predictor over a data set, by both protocols, a batch at a time.
 
-Each protocol has its own geometry, so each has its own view of a picture and its own run of the network.
+Each protocol has its own geometry, so each has its own view of an image and its own run of the network.
 Maps are of the ground-truth class, which serves GT-known, Top-1 and Top-5 localization alike. The batches
 are a fixed division of the data set, so a run that was interrupted, and shards or workers that share the
 batches out, give what one run gives.
@@ -21,7 +21,7 @@ from dgl.errors import UserError
 from dgl.evaluation.collect import gather
 from dgl.evaluation.fusion import Fusion, file_name, score_maps
 from dgl.evaluation.plan import FIXED, WSOL, Plan
-from dgl.evaluation.results import Gathered, picture_key
+from dgl.evaluation.results import Gathered, image_key
 from dgl.evaluation.store import Store
 from dgl.metrics.box_check import fit_boxes
 from dgl.metrics.classification import rank_labels
@@ -30,7 +30,7 @@ from dgl.utils.parallel import chunks_of, overlapped
 
 
 class Loaded(NamedTuple):
-    """One picture, read and brought into every protocol's geometry.
+    """One image, read and brought into every protocol's geometry.
 
     Attributes:
         position: its place in the data set's list.
@@ -46,7 +46,7 @@ class Loaded(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """Pictures of one run of the network: those read, (position, reason) of those not, what it said.
+    """Images of one run of the network: those read, (position, reason) of those not, what it said.
 
     ``predictions`` is (logits, probability) a protocol, filled in as the network runs.
     """
@@ -57,7 +57,7 @@ class _Batch(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """One picture's maps, to find boxes in: ``raw`` is entry -> (h, w)."""
+    """One image's maps, to find boxes in: ``raw`` is entry -> (h, w)."""
 
     protocol: str
     picture: Loaded
@@ -74,7 +74,7 @@ class Evaluation:
         plan: :class:`~dgl.evaluation.plan.Plan`.
         fusions: sequence of :class:`~dgl.evaluation.fusion.Fusion` among the plan's entries.
         workers: threads that decode, and threads that find boxes; the session runs beside both.
-        strict: whether a picture that cannot be read ends the run.
+        strict: whether an image that cannot be read ends the run.
         maps_folder: folder for the score maps as wsolevaluation reads them, or ``None``.
     """
 
@@ -119,7 +119,7 @@ class Evaluation:
             (number, :class:`~dgl.evaluation.results.Gathered` of that batch), in the order of ``chunks``.
 
         Raises:
-            UserError: with ``strict``, a picture that cannot be read; a file cannot be written.
+            UserError: with ``strict``, an image that cannot be read; a file cannot be written.
         """
         positions = [self._plan.positions(chunk) for chunk in chunks]
         results = overlapped(positions, self._load, self._predict, self._look, self._workers)
@@ -144,7 +144,7 @@ class Evaluation:
         return Loaded(position, views, fit, mask)
 
     def _predict(self, pictures):
-        """(:class:`_Batch`, :class:`_Job` of every picture, protocol after protocol)."""
+        """(:class:`_Batch`, :class:`_Job` of every image, protocol after protocol)."""
         batch = _Batch(
             loaded=[picture for picture in pictures if isinstance(picture, Loaded)],
             unread=[picture for picture in pictures if not isinstance(picture, Loaded)],
@@ -166,7 +166,7 @@ class Evaluation:
             batch.predictions.append((prediction.logits, prediction.probability))
 
     def _look(self, job):
-        """entry -> what its map gives, for one picture; changes nothing and is safe in threads."""
+        """entry -> what its map gives, for one image; changes nothing and is safe in threads."""
         found, pixels = {}, {}
         for entry, score_map in score_maps(job.raw, job.view.map_size, self._fusions):
             evaluator = self._evaluators.localization[job.protocol, entry]
@@ -187,10 +187,10 @@ class Evaluation:
         """The :class:`Gathered` of one batch."""
         part = Gathered(self._plan)
         for position, reason in batch.unread:
-            part.errors[picture_key(position)] = (self._dataset.samples[position].id, reason)
+            part.errors[image_key(position)] = (self._dataset.samples[position].id, reason)
         if not batch.loaded:
             return part
-        keys = [picture_key(picture.position) for picture in batch.loaded]
+        keys = [image_key(picture.position) for picture in batch.loaded]
         samples = [self._dataset.samples[picture.position] for picture in batch.loaded]
         labels = self._labels(batch)
         part.names.update((key, sample.id) for key, sample in zip(keys, samples))

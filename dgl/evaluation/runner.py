@@ -20,7 +20,7 @@ from dgl.utils.cpu import FLOAT32
 class Runner:
     """Holds this process's predictor, and gathers what plans ask for.
 
-    With workers the predictor here tells of the network and draws the report's pictures, on the CPU, as
+    With workers the predictor here tells of the network and draws the report's images, on the CPU, as
     the GPUs are the workers'.
 
     Attributes:

@@ -17,7 +17,7 @@ from dgl.data.sample import Box, Sample, resolve_below
 from dgl.data.views import WSOL_MAP_SIZE
 from dgl.data.wsol_metadata import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
 from dgl.errors import UserError, printable
-from dgl.evaluation.results import picture_key
+from dgl.evaluation.results import image_key
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
 from dgl.predict.postprocess import clip_boxes
@@ -94,8 +94,8 @@ def scaled_boxes(boxes: Sequence[Box], size: Tuple[int, int]) -> np.ndarray:
     """True boxes in pixels of a score map: scaled and truncated, nothing clipped.
 
     Args:
-        boxes: sequence of ``(x0, y0, x1, y1)`` in pixels of the picture.
-        size: ``(width, height)`` of the picture.
+        boxes: sequence of ``(x0, y0, x1, y1)`` in pixels of the image.
+        size: ``(width, height)`` of the image.
 
     Returns:
         int64 array (N, 4).
@@ -163,8 +163,8 @@ def score(
             errors[record.id] = (record.id, result)
             _logger.warning("left out: %s", result)
             continue
-        boxes.add_found([result[0]], [picture_key(position)])
-        pixels.add_found([result[1]], [picture_key(position)])
+        boxes.add_found([result[0]], [image_key(position)])
+        pixels.add_found([result[1]], [image_key(position)])
     if len(errors) == len(records):
         raise UserError(
             f"--maps {maps}: none of {len(records)} maps can be read; the first: {next(iter(errors.values()))[1]}"
@@ -209,7 +209,7 @@ def write_metadata(
     Args:
         folder: str, where the two folders go.
         samples: list of :class:`~dgl.data.sample.Sample`.
-        sizes: list of ``(width, height)``, of the pictures themselves.
+        sizes: list of ``(width, height)``, of the images themselves.
 
     Returns:
         list of (folder, mask root or ``None``), what :func:`read_records` takes.

@@ -14,7 +14,7 @@ from dgl.data.layouts import check_files, load_data
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
 from dgl.evaluation.fusion import Fusion, make_fusions
-from dgl.evaluation.plan import Plan, pictures_fingerprint
+from dgl.evaluation.plan import Plan, images_fingerprint
 from dgl.utils.files import weights_fingerprint
 
 
@@ -40,9 +40,9 @@ def parse_shard(text: Optional[str]) -> Tuple[int, int]:
 
 
 def load_split(args: Namespace, split: str, spread: Optional[int] = None) -> DataSet:
-    """One split, cut by ``--limit``, with every picture there or, not strict, at least one.
+    """One split, cut by ``--limit``, with every image there or, not strict, at least one.
 
-    Of a list that is sorted by class the first pictures would be of a few classes only, so ``spread``
+    Of a list that is sorted by class the first images would be of a few classes only, so ``spread``
     of them are taken evenly.
     """
     dataset = load_data(args.data, split, args.dataname, args.data_format)
@@ -55,7 +55,7 @@ def load_split(args: Namespace, split: str, spread: Optional[int] = None) -> Dat
         check_files(dataset)
     if not any(sample.boxes for sample in dataset.samples):
         raise UserError(
-            f"{dataset.name} {dataset.split}: no picture has a box, expected boxes to measure localization"
+            f"{dataset.name} {dataset.split}: no image has a box, expected boxes to measure localization"
         )
     return dataset
 
@@ -152,6 +152,6 @@ def make_plan(
         },
         versions=versions(),
         class_names=dataset.class_names,
-        pictures=pictures_fingerprint(dataset.samples),
+        pictures=images_fingerprint(dataset.samples),
         weights=weights_fingerprint(predictor.path),
     )

@@ -21,7 +21,7 @@ RECORDS = "records.json"
 PARTIAL = "partial"
 _PLAN = "plan.json"
 _CHUNK = re.compile(r"batch-(\d{6})\.json")
-# 162 entries of 50,000 pictures take 1.5 GB; what is larger is no file of results.
+# 162 entries of 50,000 images take 1.5 GB; what is larger is no file of results.
 _MOST_BYTES = 8 * 1024**3
 
 
@@ -141,10 +141,10 @@ def merge_records(folders: Sequence[str]) -> Gathered:
         folders: paths as :func:`read_records` takes them, at least one.
 
     Returns:
-        :class:`~dgl.evaluation.results.Gathered` of every picture of the data set.
+        :class:`~dgl.evaluation.results.Gathered` of every image of the data set.
 
     Raises:
-        UserError: results of different plans, a picture in two of them, or pictures in none.
+        UserError: results of different plans, an image in two of them, or images in none.
     """
     merged = read_records(folders[0])
     for folder in folders[1:]:
@@ -165,7 +165,7 @@ def merge_records(folders: Sequence[str]) -> Gathered:
         there = merged.positions
         first = next(position for position in itertools.count() if position not in there)
         raise UserError(
-            f"--merge: {lacking} of {merged.plan.images} pictures are in none of the results, the first is picture {first + 1}; "
+            f"--merge: {lacking} of {merged.plan.images} images are in none of the results, the first is image {first + 1}; "
             "expected every shard"
         )
     return merged

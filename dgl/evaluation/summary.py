@@ -39,7 +39,7 @@ def compute_metrics(
         [0, 1].
 
     Raises:
-        UserError: no picture has a box.
+        UserError: no image has a box.
     """
     plan = gathered.plan
     metrics = {"versions": plan.versions, "seed": seed, "resamples": resamples}
@@ -169,7 +169,7 @@ def _alpha(gathered, seed, resamples):
 
 
 def image_rows(gathered: Gathered) -> List[Dict[str, Any]]:
-    """One flat record a picture: the prediction, then box, IoU and verdict of every entry."""
+    """One flat record an image: the prediction, then box, IoU and verdict of every entry."""
     plan, pictures = gathered.plan, gathered.pictures
     keys, rows = pictures.ids, {}
     for row in pictures.order():

@@ -1,4 +1,4 @@
-"""Thresholds and layers settled on other pictures than those reported: no table is tuned on its own."""
+"""Thresholds and layers settled on other images than those reported: no table is tuned on its own."""
 
 import os
 from typing import Any, Dict, Tuple
@@ -11,12 +11,12 @@ from dgl.evaluation.results import Gathered
 
 
 def check_apart(reported: DataSet, selecting: DataSet) -> None:
-    """Raise :class:`UserError` where two splits share a picture."""
+    """Raise :class:`UserError` where two splits share an image."""
     own = {os.path.realpath(sample.path) for sample in reported.samples}
     shared = [s.id for s in selecting.samples if os.path.realpath(s.path) in own]
     if shared:
         raise UserError(
-            f"--tune-split {selecting.split}: {len(shared)} of its pictures are in {reported.split} too, such as {shared[0]}; expected other pictures "
+            f"--tune-split {selecting.split}: {len(shared)} of its images are in {reported.split} too, such as {shared[0]}; expected other images "
             "than those reported"
         )
 
@@ -34,7 +34,7 @@ def settle(gathered: Gathered) -> Tuple[Dict[str, Dict[str, float]], Dict[str, A
         in percent there and whether its layer is the method's ``chosen`` one.
 
     Raises:
-        UserError: no picture has a box.
+        UserError: no image has a box.
     """
     plan = gathered.plan
     found = {key: evaluator.result() for key, evaluator in gathered.localization.items()}

@@ -23,7 +23,7 @@ class Task(NamedTuple):
         dataset: :class:`~dgl.data.sample.DataSet`.
         plan: :class:`~dgl.evaluation.plan.Plan`.
         fusions: list of :class:`~dgl.evaluation.fusion.Fusion`.
-        strict: whether a picture that cannot be read ends the run.
+        strict: whether an image that cannot be read ends the run.
         maps_folder: folder for score maps, absolute and the same on every host, or ``None``.
     """
 

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError  # isort: skip
 
 
 class LoadedGraph(NamedTuple):
-    """A classifier's graph, its weights in it as constants: nothing is left to initialise.
+    """A classifier's graph, its weights in it as constants: nothing is left to initialize.
 
     Attributes:
         graph: ``tf.Graph``.

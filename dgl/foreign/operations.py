@@ -41,7 +41,7 @@ _LAYERS = """
     QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4 QuantizeV2 Relu Relu6
     Selu Softmax Softplus Softsign TopK TopKV2
 """
-_PICTURES = """
+_IMAGES = """
     AdjustContrastv2 AdjustHue AdjustSaturation CropAndResize DecodeBmp DecodeImage DecodeJpeg
     DecodePng DecodeRaw ExtractImagePatches HSVToRGB RGBToHSV ResizeArea ResizeBicubic
     ResizeBilinear ResizeNearestNeighbor ScaleAndTranslate
@@ -49,7 +49,7 @@ _PICTURES = """
 # Assert ends a run with a message, and Merge goes by which of two ways of a Switch was taken.
 _CONTROL = "Assert ControlTrigger Merge NoOp Switch"
 
-COMPUTES = frozenset(" ".join((_ARITHMETIC, _ARRAYS, _LAYERS, _PICTURES, _CONTROL)).split())
+COMPUTES = frozenset(" ".join((_ARITHMETIC, _ARRAYS, _LAYERS, _IMAGES, _CONTROL)).split())
 
 _LOOPS_AND_BRANCHES = frozenset(
     [

@@ -1,8 +1,8 @@
-"""What published classifiers were trained on, as functions of RGB pictures in 0..255.
+"""What published classifiers were trained on, as functions of RGB images in 0..255.
 
 :data:`PREPROCESSINGS` has them under the names that Keras' applications use: ``caffe`` (VGG, ResNet),
 ``tf`` (Inception, Xception, MobileNet, ResNetV2), ``torch`` (DenseNet); and besides ``unit``, common
-elsewhere; ``none``, for networks that normalise inside (EfficientNet, MobileNetV3); and ``bgr``, for
+elsewhere; ``none``, for networks that normalize inside (EfficientNet, MobileNetV3); and ``bgr``, for
 this project's own networks, which do so too.
 """
 
@@ -39,7 +39,7 @@ def symmetric(images: np.ndarray) -> np.ndarray:
     return plain(images) / np.float32(127.5) - np.float32(1)
 
 
-def standardised(images: np.ndarray) -> np.ndarray:
+def standardized(images: np.ndarray) -> np.ndarray:
     """RGB in [0, 1], less ImageNet's mean, divided by its standard deviation."""
     mean, deviation = (np.asarray(v, np.float32) for v in (IMAGENET_MEAN_RGB, IMAGENET_STD_RGB))
     return (unit(images) - mean) / deviation
@@ -55,6 +55,6 @@ PREPROCESSINGS = {
     "bgr": bgr,
     "unit": unit,
     "tf": symmetric,
-    "torch": standardised,
+    "torch": standardized,
     "caffe": caffe,
 }

@@ -15,7 +15,7 @@ _NONLINEARITIES = frozenset(["Relu", "Relu6", "LeakyRelu", "Elu", "Selu"])
 
 
 def input_of(logits: Any) -> Any:
-    """The one placeholder of pictures that the logits depend on.
+    """The one placeholder of images that the logits depend on.
 
     Args:
         logits: tensor of a graph.
@@ -29,19 +29,19 @@ def input_of(logits: Any) -> Any:
     """
     found = [op.outputs[0] for op in upstream(logits) if is_placeholder(op)]
     numbers = [tensor for tensor in found if tensor.dtype.is_floating or tensor.dtype.is_integer]
-    pictures = [tensor for tensor in numbers if _is_picture(tensor)]
+    pictures = [tensor for tensor in numbers if _is_image(tensor)]
     pictures = pictures or [tensor for tensor in numbers if tensor.shape.ndims is None]
     if len(pictures) == 1:
         return pictures[0]
     candidates = ", ".join(f"{t.name} ({t.dtype.name} {t.shape})" for t in pictures or found)
     raise ValueError(
-        "{}: expected one placeholder of pictures, found {}; name it with image=".format(
+        "{}: expected one placeholder of images, found {}; name it with image=".format(
             logits.name, candidates or "no placeholder"
         )
     )
 
 
-def _is_picture(tensor):
+def _is_image(tensor):
     if tensor.shape.ndims != 4:
         return False
     _, first, _, last = tensor.shape.as_list()
@@ -137,7 +137,7 @@ _RESHAPES_pooled = ("Reshape", "Squeeze", "ExpandDims")
 
 
 def pooled_layer(logits: Any) -> Optional[Tuple[Any, Any]]:
-    """Recognise "spatial mean, fully connected layer, bias" at the end of a classifier.
+    """Recognize "spatial mean, fully connected layer, bias" at the end of a classifier.
 
     The mean may be ``Mean`` over H and W or an average pool over the whole map, the layer a ``MatMul`` or
     a convolution by 1 x 1; identities and reshapes that move no number may lie between.

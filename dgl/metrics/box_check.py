@@ -1,6 +1,6 @@
 """True boxes clipped to their images, and how a predicted box fails.
 
-True boxes against the pictures as they are: boxes are clipped, and what did not fit is told of.
+True boxes against the images as they are: boxes are clipped, and what did not fit is told of.
 """
 
 import logging
@@ -17,13 +17,13 @@ _logger = logging.getLogger(__name__)
 
 
 class Fit(NamedTuple):
-    """The boxes of one picture.
+    """The boxes of one image.
 
     Attributes:
-        boxes: float64 (K, 4), within the picture.
+        boxes: float64 (K, 4), within the image.
         clipped: int, boxes that reached over its border.
         outside: int, boxes that had no part in it and are not among ``boxes``.
-        size: ``(width, height)`` of the picture in pixels.
+        size: ``(width, height)`` of the image in pixels.
     """
 
     boxes: np.ndarray
@@ -33,10 +33,10 @@ class Fit(NamedTuple):
 
 
 def fit_boxes(boxes: ArrayLike, image: np.ndarray) -> Fit:
-    """Clip boxes to their picture.
+    """Clip boxes to their image.
 
     Args:
-        boxes: numbers (N, 4), ``x0, y0, x1, y1`` in pixels of the picture.
+        boxes: numbers (N, 4), ``x0, y0, x1, y1`` in pixels of the image.
         image: array (H, W, 3).
 
     Returns:
@@ -55,7 +55,7 @@ class BoxCheck:
     """Counts over a data set what did not fit.
 
     Attributes:
-        clipped: int, boxes that reached over their picture.
+        clipped: int, boxes that reached over their image.
         outside: int, boxes wholly outside it.
     """
 
@@ -79,14 +79,14 @@ class BoxCheck:
             )
 
     def log(self, name: str) -> None:
-        """Log one warning for boxes and one for sizes, each with the first picture; none if all fit.
+        """Log one warning for boxes and one for sizes, each with the first image; none if all fit.
 
         Args:
             name: str, the data set.
         """
         if self._first_box is not None:
             _logger.warning(
-                "%s: %d boxes reach over their picture and were clipped, %d lie outside it and do "
+                "%s: %d boxes reach over their image and were clipped, %d lie outside it and do "
                 "not count; the first in %s",
                 name,
                 self.clipped,
@@ -95,7 +95,7 @@ class BoxCheck:
             )
         if self._first_size is not None:
             _logger.warning(
-                "%s: %d pictures with boxes are not as large as the data set declares, so boxes "
+                "%s: %d images with boxes are not as large as the data set declares, so boxes "
                 "may be off; the first: %s",
                 name,
                 self._sizes,

@@ -159,7 +159,7 @@ def _verdict(is_right, of):
 
 
 def _rectangle_areas(extents, margin):
-    """float64 (K, L): what the rectangle through a contour's outermost pixel centres encloses."""
+    """float64 (K, L): what the rectangle through a contour's outermost pixel centers encloses."""
     left, top, right, bottom = extents.astype(np.float64)
     return (2 * margin - right - left) * (2 * margin - bottom - top)
 
@@ -193,7 +193,7 @@ def _contenders(own_area, extents, is_outer, in_holes):
 def _cell_weights(rank):
     """uint8 (H, W): in how many cells each pixel is one of the two lowest.
 
-    A contour runs through pixel centres. Of a cell, the unit square between the centres of four
+    A contour runs through pixel centers. Of a cell, the unit square between the centers of four
     pixels, the foreground encloses all where it holds the four, the half where it holds three, and
     nothing otherwise: one half for each of the cell's two lowest pixels that it holds.
     """

@@ -8,7 +8,7 @@ from the basins of steepest ascent:
    that its first pixel is in; hence within one basin, the pixels that lead to one peak, the part in
    any level set is connected.
 2. Two basins are hence one component in exactly those level sets that hold both pixels of some
-   neighbouring pair between them, or that join them by way of other basins. The best pair of each
+   neighboring pair between them, or that join them by way of other basins. The best pair of each
    two basins, taken from the highest down, gives every union and its level (Kruskal's spanning
    tree, with union-find).
 3. The box of a component is the box of its basins' parts, and a sum over its pixels the sum of theirs.
@@ -19,7 +19,7 @@ from typing import List, NamedTuple, Optional, Tuple
 import numpy as np
 
 _EMPTY = np.iinfo(np.int32).max
-# Steps to neighbours and to the pixel itself in raster order, (dy, dx).
+# Steps to neighbors and to the pixel itself in raster order, (dy, dx).
 _EIGHT = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
 _FOUR = [(dy, dx) for dy, dx in _EIGHT if dy == 0 or dx == 0]
 
@@ -78,8 +78,8 @@ def component_tree(
             larger. They only guide the paths: the finer, the fewer peaks.
         rank: uint8 array (H, W), the number of level sets that hold each pixel, at most ``levels``.
         levels: int, the number L of level sets, from 1 to 255.
-        diagonal: bool, whether pixels that touch at a corner are neighbours.
-        has_outside: bool, whether the border pixels are neighbours of an outside that is in every
+        diagonal: bool, whether pixels that touch at a corner are neighbors.
+        has_outside: bool, whether the border pixels are neighbors of an outside that is in every
             level set. It becomes row 0; its extents and sums are those of its pixels in the map.
         max_peaks: int, the number of peaks to give up at.
 
@@ -130,8 +130,8 @@ def _row_segments(values):
 def _climb(values, starts, tops, steps):
     """For each segment the segment whose top its ascending path ends at.
 
-    From a top the path goes to the largest neighbour, the first in raster order of equal ones, so
-    that it never returns; it ends at a top that is its own largest neighbour.
+    From a top the path goes to the largest neighbor, the first in raster order of equal ones, so
+    that it never returns; it ends at a top that is its own largest neighbor.
     """
     height, width = values.shape
     padded = np.full((height + 2, width + 2), -np.inf, dtype=values.dtype)
@@ -149,10 +149,10 @@ def _climb(values, starts, tops, steps):
 
 
 def _passes(basins, rank, rows, diagonal, has_outside):
-    """Neighbouring basins with the number of level sets that hold some pair of neighbours of theirs.
+    """Neighboring basins with the number of level sets that hold some pair of neighbors of theirs.
 
     Returns:
-        list of (level, row, row), from the highest level down, one for each two neighbouring basins.
+        list of (level, row, row), from the highest level down, one for each two neighboring basins.
     """
     height, width = rank.shape
     here, there = [], []

@@ -100,7 +100,7 @@ class MaxBoxAccEvaluator(Evaluator):
         """
         true_boxes = box_ops.as_boxes(true_boxes)
         if len(true_boxes) == 0:
-            box_ops.binarise(score_map, 0.0)  # a map that is none is refused here too
+            box_ops.binarize(score_map, 0.0)  # a map that is none is refused here too
             return None
         return box_hits(score_map, self._thresholds, true_boxes, self._ious, _LARGEST_CONTOUR_IOU)
 

@@ -2,8 +2,8 @@
 
 bfloat16 has float32's range and 8 bits of its mantissa. Convolutions, and what is done to each of their
 values between them, are computed in it, with sums in float32 (oneDNN's and TensorFlow's kernels alike), and
-the way back likewise, since a gradient has the type of what it is a gradient of. Normalisation of the
-picture, global pooling, the classifier, softmax and the arithmetic of maps are float32.
+the way back likewise, since a gradient has the type of what it is a gradient of. Normalization of the
+image, global pooling, the classifier, softmax and the arithmetic of maps are float32.
 
 The graph says so itself. TensorFlow's auto mixed precision, which rewrites a graph behind the session,
 would take the norms and products of the maps along (docs/speed.md).

@@ -44,7 +44,7 @@ def build_inference(
         precision: of :data:`dgl.utils.cpu.PRECISIONS`; bfloat16 on a CPU is part of the graph.
 
     Returns:
-        :class:`~dgl.backbones.Network`. Nothing is left to initialise. Endpoints are bfloat16 where
+        :class:`~dgl.backbones.Network`. Nothing is left to initialize. Endpoints are bfloat16 where
         the graph computes in it, logits and head weights float32 all the same.
 
     Raises:

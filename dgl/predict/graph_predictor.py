@@ -43,7 +43,7 @@ class GraphPredictor(MapSession):
             logits: (N, classes) float tensor, before softmax.
             activations: ordered name -> (N, H, W, C) float tensor that the logits depend on, after the
                 layer's ReLU; the first is the one that is pooled, where there are ``head_weights``.
-            image: the tensor to feed; by default the one placeholder of pictures that the logits
+            image: the tensor to feed; by default the one placeholder of images that the logits
                 depend on.
             methods: out of :data:`dgl.attribution.METHODS`.
             alpha, semantics: see :func:`dgl.attribution.loss_gradients`.
@@ -137,13 +137,13 @@ def _side(image):
 
 
 def is_channels_first(image: Any) -> bool:
-    """Whether a picture tensor's shape is (N, 3, H, W)."""
+    """Whether an image tensor's shape is (N, 3, H, W)."""
     shape = image.shape.as_list()
     return shape[1] == 3 and shape[3] != 3
 
 
 def image_shape(image: Any, default: int = 224) -> Any:
-    """(height, width) of a picture tensor in pixels; ``default`` where its shape does not tell."""
+    """(height, width) of an image tensor in pixels; ``default`` where its shape does not tell."""
     if image.shape.ndims != 4:
         return default, default
     shape = image.shape.as_list()

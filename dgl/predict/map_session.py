@@ -106,7 +106,7 @@ class MapSession:
         Args:
             images: (N, ...) array, what the graph's input takes; for a
                 :class:`~dgl.predict.predictor.Predictor` (N, S, S, 3) BGR in 0..255, uint8 or float32.
-            class_index: (N,) ints, the target classes; ``None`` takes the arg-max of each picture.
+            class_index: (N,) ints, the target classes; ``None`` takes the arg-max of each image.
             entries: the maps to compute, out of :attr:`entries`; ``None`` computes all.
             alpha: of this run, where it is adjustable; ``None`` takes the one given at the beginning.
 

@@ -1,4 +1,4 @@
-"""Heat over a picture, boxes on it, and pictures on disk.
+"""Heat over an image, boxes on it, and images on disk.
 
 The overlay is the published one: min-max map -> uint8 -> JET; ``0.3 * image + 0.7 * heatmap``.
 """
@@ -17,9 +17,9 @@ from dgl.utils.types import ArrayLike
 IMAGE_WEIGHT = 0.3
 HEAT_WEIGHT = 0.7
 
-TRUTH_COLOUR = (40, 214, 86)
-PREDICTED_COLOUR = (255, 56, 56)
-_OUTLINE_COLOUR = (16, 16, 16)
+TRUTH_COLOR = (40, 214, 86)
+PREDICTED_COLOR = (255, 56, 56)
+_OUTLINE_COLOR = (16, 16, 16)
 
 # Line width as a share of the longer side: 2 pixels at 224, 4 at 384, 10 at 1024.
 _LINE_SHARE = 1.0 / 100.0
@@ -36,8 +36,8 @@ def _mixtures():
 _MIXED = _mixtures()
 
 
-def colourise(map01: ArrayLike) -> np.ndarray:
-    """JET colours of a normalised map: low is blue, high is red.
+def colorize(map01: ArrayLike) -> np.ndarray:
+    """JET colors of a normalized map: low is blue, high is red.
 
     Args:
         map01: float array (H, W) in [0, 1]; values outside are clipped.
@@ -57,7 +57,7 @@ def colourise(map01: ArrayLike) -> np.ndarray:
         raise ValueError("score map: expected numbers in [0, 1], got NaN or infinity")
     if low < 0 or high > 1:
         score_map = np.clip(score_map, 0.0, 1.0)
-    # Truncation, not rounding, as the binarisation of the maps does.
+    # Truncation, not rounding, as the binarization of the maps does.
     levels = np.multiply(score_map, 255.0, dtype=np.float64).astype(np.uint8)
     return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
 
@@ -77,7 +77,7 @@ def overlay(image_rgb_uint8: np.ndarray, map01: ArrayLike) -> np.ndarray:
     """
     image = _checked(image_rgb_uint8)
     height, width = image.shape[:2]
-    heat = colourise(resize_map(map01, height, width))
+    heat = colorize(resize_map(map01, height, width))
     index = heat.astype(np.intp)
     index <<= 8
     index |= image
@@ -89,8 +89,8 @@ def draw_boxes(
 ) -> np.ndarray:
     """Boxes on a copy: true ones green, the predicted one red and on top.
 
-    Every line has a thin dark outline and is kept inside the picture, so it stays visible on any
-    ground and at the border. The line width grows with the picture.
+    Every line has a thin dark outline and is kept inside the image, so it stays visible on any
+    ground and at the border. The line width grows with the image.
 
     Args:
         image: uint8 array (H, W, 3), RGB; left as it is.
@@ -102,18 +102,18 @@ def draw_boxes(
         uint8 array (H, W, 3).
 
     Raises:
-        ValueError: not an RGB uint8 picture, or a box without four finite numbers.
+        ValueError: not an RGB uint8 image, or a box without four finite numbers.
     """
     drawn = _checked(image).copy()
     for box in np.asarray(truth, dtype=np.float64).reshape(-1, 4):
-        _frame(drawn, box, TRUTH_COLOUR)
+        _frame(drawn, box, TRUTH_COLOR)
     if predicted is not None:
-        _frame(drawn, np.asarray(predicted, dtype=np.float64).reshape(4), PREDICTED_COLOUR)
+        _frame(drawn, np.asarray(predicted, dtype=np.float64).reshape(4), PREDICTED_COLOR)
     return drawn
 
 
 def write_image(path: str, rgb: np.ndarray) -> None:
-    """Write a picture in the format its name asks for, completely or not at all.
+    """Write an image in the format its name asks for, completely or not at all.
 
     Args:
         path: str ending in ``.png``, ``.jpg`` or another type OpenCV writes.
@@ -121,7 +121,7 @@ def write_image(path: str, rgb: np.ndarray) -> None:
 
     Raises:
         UserError: unknown type, or the place cannot be written.
-        ValueError: not an RGB uint8 picture.
+        ValueError: not an RGB uint8 image.
     """
     extension = os.path.splitext(str(path))[1].lower()
     options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if extension in (".jpg", ".jpeg") else []
@@ -139,12 +139,12 @@ def _checked(image):
     image = np.ascontiguousarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ValueError(
-            f"picture: expected uint8 of shape (H, W, 3), got {image.dtype} of shape {image.shape}"
+            f"image: expected uint8 of shape (H, W, 3), got {image.dtype} of shape {image.shape}"
         )
     return image
 
 
-def _frame(image, box, colour):
+def _frame(image, box, color):
     if not np.isfinite(box).all():
         raise ValueError(f"box: expected four finite numbers, got {box.tolist()}")
     if not box.any():
@@ -152,22 +152,22 @@ def _frame(image, box, colour):
     height, width = image.shape[:2]
     line = max(1, int(round(max(height, width) * _LINE_SHARE)))
     rim = max(1, line // 3)
-    # The line lies centred on the box's edge; near the border it is moved inwards.
+    # The line lies centered on the box's edge; near the border it is moved inwards.
     margin = rim + line // 2
     limit_x, limit_y = max(margin, width - 1 - margin), max(margin, height - 1 - margin)
     x0, x1 = sorted(int(round(min(max(x, margin), limit_x))) for x in box[[0, 2]])
     y0, y1 = sorted(int(round(min(max(y, margin), limit_y))) for y in box[[1, 3]])
     before, after = line // 2, line - line // 2
-    _ring(image, (x0, y0, x1, y1), before + rim, after + rim, _OUTLINE_COLOUR)
-    _ring(image, (x0, y0, x1, y1), before, after, colour)
+    _ring(image, (x0, y0, x1, y1), before + rim, after + rim, _OUTLINE_COLOR)
+    _ring(image, (x0, y0, x1, y1), before, after, color)
 
 
-def _ring(image, box, before, after, colour):
+def _ring(image, box, before, after, color):
     """Fill the band from ``before`` pixels ahead of each edge to ``after`` behind its start."""
     x0, y0, x1, y1 = box
     left, right = max(0, x0 - before), x1 + after
     top, bottom = max(0, y0 - before), y1 + after
     for y in (y0, y1):
-        image[max(0, y - before) : y + after, left:right] = colour
+        image[max(0, y - before) : y + after, left:right] = color
     for x in (x0, x1):
-        image[top:bottom, max(0, x - before) : x + after] = colour
+        image[top:bottom, max(0, x - before) : x + after] = color

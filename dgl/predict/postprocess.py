@@ -1,4 +1,4 @@
-"""From score maps to boxes: normalise, resize, binarise, contours, and the overlap of boxes.
+"""From score maps to boxes: normalize, resize, binarize, contours, and the overlap of boxes.
 
 The rules are those of wsolevaluation (Choe et al., *Evaluating Weakly Supervised Object
 Localization Methods Right*, CVPR 2020). A box is ``x0, y0, x1, y1`` in pixels, both ends belonging
@@ -17,11 +17,11 @@ _NO_CONTOUR = (0, 0, 0, 0)
 _EXACT_IN_FLOAT32 = 2**24
 
 
-def normalise(maps: ArrayLike) -> np.ndarray:
-    """Min-max normalise every map to [0, 1].
+def normalize(maps: ArrayLike) -> np.ndarray:
+    """Min-max normalize every map to [0, 1].
 
     Args:
-        maps: array (..., H, W) of numbers; each H x W map is normalised by itself.
+        maps: array (..., H, W) of numbers; each H x W map is normalized by itself.
 
     Returns:
         float32 array of the same shape in [0, 1]. A constant map becomes zeros.
@@ -41,7 +41,7 @@ def normalise(maps: ArrayLike) -> np.ndarray:
 
 
 def resize_map(score_map: ArrayLike, height: int, width: int) -> np.ndarray:
-    """Resize one map bilinearly as OpenCV does (half-pixel centres).
+    """Resize one map bilinearly as OpenCV does (half-pixel centers).
 
     Args:
         score_map: array (H, W) of finite numbers.
@@ -66,7 +66,7 @@ def resize_map(score_map: ArrayLike, height: int, width: int) -> np.ndarray:
     return np.clip(resized, score_map.min(), score_map.max())
 
 
-def binarise(score_map: ArrayLike, threshold: float) -> np.ndarray:
+def binarize(score_map: ArrayLike, threshold: float) -> np.ndarray:
     """Foreground of a map at one threshold: ``uint8(255 * map) > int(threshold * max)``.
 
     Args:
@@ -79,7 +79,7 @@ def binarise(score_map: ArrayLike, threshold: float) -> np.ndarray:
     Raises:
         ValueError: a map that is not (H, W) in [0, 1] (NaN included) or a threshold outside [0, 1].
     """
-    image = _quantise(score_map)
+    image = _quantize(score_map)
     level = _levels([threshold], image)[0]
     return (image > level).astype(np.uint8) * np.uint8(_FOREGROUND)
 
@@ -116,9 +116,9 @@ def largest_box(score_map: ArrayLike, threshold: float) -> np.ndarray:
         int64 array (4,), zeros where nothing is foreground.
 
     Raises:
-        ValueError: as :func:`binarise`.
+        ValueError: as :func:`binarize`.
     """
-    boxes, areas = contour_boxes(binarise(score_map, threshold))
+    boxes, areas = contour_boxes(binarize(score_map, threshold))
     return boxes[int(np.argmax(areas))]
 
 
@@ -153,7 +153,7 @@ def boxes_by_level(score_map: ArrayLike, thresholds: ArrayLike) -> LevelBoxes:
 
     Thresholds act through an integer level below 256, and two levels with no pixel value between
     them have the same mask, so a thousand thresholds need far fewer masks. The boxes equal those of
-    :func:`binarise` and :func:`contour_boxes` at each threshold, order included.
+    :func:`binarize` and :func:`contour_boxes` at each threshold, order included.
 
     Args:
         score_map: float array (H, W) in [0, 1].
@@ -163,7 +163,7 @@ def boxes_by_level(score_map: ArrayLike, thresholds: ArrayLike) -> LevelBoxes:
         LevelBoxes.
 
     Raises:
-        ValueError: as :func:`binarise`, or no threshold at all.
+        ValueError: as :func:`binarize`, or no threshold at all.
     """
     image, levels, mask_of = distinct_masks(score_map, thresholds)
     boxes, starts, largest = trace_levels(image, levels)
@@ -207,7 +207,7 @@ def trace_levels(
 def distinct_masks(
     score_map: ArrayLike, thresholds: ArrayLike
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The distinct ones of the masks of :func:`binarise` at many thresholds.
+    """The distinct ones of the masks of :func:`binarize` at many thresholds.
 
     Args:
         score_map: float array (H, W) in [0, 1].
@@ -219,9 +219,9 @@ def distinct_masks(
         (T,), the mask that each threshold leads to.
 
     Raises:
-        ValueError: as :func:`binarise`, or no threshold at all.
+        ValueError: as :func:`binarize`, or no threshold at all.
     """
-    image = _quantise(score_map)
+    image = _quantize(score_map)
     levels = _levels(thresholds, image)
     # The masks of two levels differ exactly where some pixel lies above one and not the other.
     values = np.cumsum(value_counts(image) > 0)
@@ -326,7 +326,7 @@ def _product(sides):
     return sides[..., 0] * sides[..., 1]
 
 
-def _quantise(score_map):
+def _quantize(score_map):
     score_map = np.asarray(score_map)
     if score_map.ndim != 2 or score_map.size == 0:
         raise ValueError(f"a score map must be (H, W), got {score_map.shape}")

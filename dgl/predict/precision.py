@@ -94,7 +94,7 @@ def _warn_of_loss(gain):
 
 # What bfloat16 brings on this CPU: a convolution, timed in it and in float32.
 
-_PICTURES, _SIDE, _CHANNELS = 4, 28, 256  # one in the middle of a VGG16 at 224 x 224: 10 to 50 ms
+_IMAGES, _SIDE, _CHANNELS = 4, 28, 256  # one in the middle of a VGG16 at 224 x 224: 10 to 50 ms
 _TIMES = 5
 
 
@@ -107,7 +107,7 @@ def convolution(dtype: DType) -> Operation:
     Returns:
         the ``tf.Operation`` that runs it, in the present graph.
     """
-    activation = tf.Variable(tf.ones([_PICTURES, _SIDE, _SIDE, _CHANNELS], dtype))
+    activation = tf.Variable(tf.ones([_IMAGES, _SIDE, _SIDE, _CHANNELS], dtype))
     kernel = tf.Variable(tf.ones([3, 3, _CHANNELS, _CHANNELS], dtype))
     return tf.nn.conv2d(activation, kernel, strides=[1, 1, 1, 1], padding="SAME").op
 

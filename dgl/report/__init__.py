@@ -1,4 +1,4 @@
 """Everything that is looked at: overlays, tiles, charts, the report page, the method figure.
 
-Arrays come in, pictures and pages go out; nothing in this room knows TensorFlow.
+Arrays come in, images and pages go out; nothing in this room knows TensorFlow.
 """

@@ -1,6 +1,6 @@
-"""How every chart looks: fonts, lines and colours, and how a figure becomes a file.
+"""How every chart looks: fonts, lines and colors, and how a figure becomes a file.
 
-The colours are Okabe and Ito's, which stay apart for colour-blind readers. Figures are drawn with the
+The colors are Okabe and Ito's, which stay apart for color-blind readers. Figures are drawn with the
 Agg backend; pyplot and its global state are never touched.
 """
 
@@ -19,14 +19,14 @@ from dgl.utils.files import write_atomically
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6B6B6B")
 DASHES = ("-", "--", "-.", ":")
-CAM_COLOUR = "#333333"
+CAM_COLOR = "#333333"
 INK = "#23272E"
 QUIET = "#4B535E"
 WIDTH = 8.0
 HEIGHT = 4.4
 DPI = 200
 
-_COLOURS = 128
+_COLORS = 128
 
 _STYLE = {
     "font.family": "sans-serif",
@@ -55,7 +55,7 @@ def styled() -> ContextManager[None]:
 
 
 def line_style(index: int) -> Tuple[str, str]:
-    """(colour, dash) of the ``index``-th line; once all colours are used they come dashed."""
+    """(color, dash) of the ``index``-th line; once all colors are used they come dashed."""
     return PALETTE[index % len(PALETTE)], DASHES[index // len(PALETTE) % len(DASHES)]
 
 
@@ -85,9 +85,9 @@ def save_figure(figure: Figure, path: str) -> None:
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.12)
-    # A chart has few colours: with a palette it is a third of the size, which a page that embeds it
+    # A chart has few colors: with a palette it is a third of the size, which a page that embeds it
     # notices.
-    picture = Image.open(buffer).convert("RGB").quantize(_COLOURS, dither=0)
+    picture = Image.open(buffer).convert("RGB").quantize(_COLORS, dither=0)
     small = io.BytesIO()
     picture.save(small, format="png", optimize=True)
     write_atomically(path, small.getvalue())
@@ -108,12 +108,12 @@ def legend_above(axes: Axes) -> None:
     )
 
 
-def ink_on(colour: Sequence[float]) -> str:
-    """White or dark, whichever text reads better on a colour (red, green, blue in [0, 1]).
+def ink_on(color: Sequence[float]) -> str:
+    """White or dark, whichever text reads better on a color (red, green, blue in [0, 1]).
 
     Relative luminance and contrast as WCAG 2 defines them.
     """
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     # The dark ink's own luminance is 0.02.
     return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.07 else INK
@@ -161,12 +161,12 @@ def close_range(axes: Axes, values: Sequence[float]) -> None:
     axes.set_ylim(max(0, min(values) - room), max(values) + room)
 
 
-def whisker(axes: Axes, x: float, bounds: Optional[Sequence[float]], colour: str) -> None:
+def whisker(axes: Axes, x: float, bounds: Optional[Sequence[float]], color: str) -> None:
     """The interval (low, high) as an upright line, or nothing for ``None``."""
     if bounds is None:
         return
     low, high = (float(bound) for bound in bounds)
-    axes.plot([x, x], [low, high], color=colour, lw=1.2, alpha=0.7, zorder=4, label="_whisker")
+    axes.plot([x, x], [low, high], color=color, lw=1.2, alpha=0.7, zorder=4, label="_whisker")
 
 
 def shortened(name: str, longest: int) -> str:

@@ -1,4 +1,4 @@
-"""Charts over a scale: accuracy by binarisation threshold, and by alpha.
+"""Charts over a scale: accuracy by binarization threshold, and by alpha.
 
 CAM, which everything is compared with, is the dashed dark line.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from dgl.errors import UserError
 from dgl.evaluation.fusion import entry_name
 from dgl.report.chart_style import (
-    CAM_COLOUR,
+    CAM_COLOR,
     MARKERS,
     METRICS,
     QUIET,
@@ -34,7 +34,7 @@ SEMANTICS = {
 
 
 def threshold_curves(curves: Sequence[Mapping[str, Any]], path: str) -> None:
-    """Accuracy against the binarisation threshold, a line for each method at each layer.
+    """Accuracy against the binarization threshold, a line for each method at each layer.
 
     Args:
         curves: sequence of dicts with ``method``, ``layer`` (str), ``thresholds`` (list of float
@@ -58,15 +58,13 @@ def threshold_curves(curves: Sequence[Mapping[str, Any]], path: str) -> None:
                     f"{name}: expected as many thresholds as points, got {x.size} and {y.size}"
                 )
             cam = row["method"] == "cam"
-            colour, dash = (CAM_COLOUR, "--") if cam else line_style(index)
+            color, dash = (CAM_COLOR, "--") if cam else line_style(index)
             index += 0 if cam else 1
             best = int(np.argmax(y))
             label = f"{name}  {y[best]:.1f} at {x[best]:.2f}"
-            axes.plot(x, y, color=colour, linestyle=dash, lw=2, label=label)
-            axes.plot(
-                x[best], y[best], marker="o", ms=8, mfc=colour, mec="white", mew=1.5, zorder=5
-            )
-        axes.set_xlabel("binarisation threshold (share of the map's maximum)")
+            axes.plot(x, y, color=color, linestyle=dash, lw=2, label=label)
+            axes.plot(x[best], y[best], marker="o", ms=8, mfc=color, mec="white", mew=1.5, zorder=5)
+        axes.set_xlabel("binarization threshold (share of the map's maximum)")
         axes.set_ylabel("box accuracy (%)")
         axes.set_xlim(0, 1)
         axes.set_ylim(bottom=0)
@@ -121,7 +119,7 @@ def alpha_chart(rows: Sequence[Mapping[str, Any]], path: str, metric: Optional[s
         for index, name in enumerate(names):
             own = [row for row in rows if (row.get("semantics") or "kernel") == name]
             own.sort(key=lambda row: row["alpha"])
-            colour, dash = line_style(index)
+            color, dash = line_style(index)
             # Side by side where both have the same alpha, or one's whisker covers the other's.
             shift = (index - (len(names) - 1) / 2.0) * 0.03
             x = [infinity if math.isinf(r["alpha"]) else math.log10(r["alpha"]) for r in own]
@@ -129,19 +127,19 @@ def alpha_chart(rows: Sequence[Mapping[str, Any]], path: str, metric: Optional[s
             y = [float(row[metric]) for row in own]
             joined = [i for i, row in enumerate(own) if math.isfinite(row["alpha"])]
             label = SEMANTICS.get(name, name)
-            axes.plot([x[i] for i in joined], [y[i] for i in joined], color=colour, ls=dash, lw=2)
+            axes.plot([x[i] for i in joined], [y[i] for i in joined], color=color, ls=dash, lw=2)
             style = {"mec": "white", "mew": 1.0, "ms": 8, "zorder": 5}
             axes.plot(
                 x,
                 y,
-                color=colour,
+                color=color,
                 ls="",
                 marker=MARKERS[index % len(MARKERS)],
                 label=label,
                 **style,
             )
             for position, row in zip(x, own):
-                whisker(axes, position, row.get(metric + "_interval"), colour)
+                whisker(axes, position, row.get(metric + "_interval"), color)
         ticks = [math.log10(value) for value in finite]
         axes.set_xticks(ticks + [infinity] * infinite)
         axes.set_xticklabels([f"{v:g}" for v in finite] + ["\u221e"] * infinite)

@@ -1,4 +1,4 @@
-"""One strip a picture: the picture with its true boxes, then every map with the boxes it gives."""
+"""One strip an image: the image with its true boxes, then every map with the boxes it gives."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from dgl.data.sample import DataSet
 from dgl.data.views import GEOMETRIES
 from dgl.evaluation.fusion import Fusion, entry_name, score_maps
 from dgl.evaluation.plan import FIXED
-from dgl.evaluation.results import Gathered, picture_key
+from dgl.evaluation.results import Gathered, image_key
 from dgl.evaluation.summary import class_name
 from dgl.metrics.box_check import case_of, fit_boxes
 from dgl.predict import postprocess as box_ops
@@ -36,12 +36,12 @@ _CV_FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 class Entry(NamedTuple):
-    """What one method at one layer says about a picture.
+    """What one method at one layer says about an image.
 
     Attributes:
         name: caption, such as ``dgl@conv5_3``.
-        score_map: float array (h, w) in [0, 1], over the whole of the picture.
-        box: predicted box (x0, y0, x1, y1) in pixels of the picture, or ``None``.
+        score_map: float array (h, w) in [0, 1], over the whole of the image.
+        box: predicted box (x0, y0, x1, y1) in pixels of the image, or ``None``.
         iou: IoU in [0, 1] of that box with the best true box, or ``None``.
     """
 
@@ -58,7 +58,7 @@ def compose_tile(
     panel: int = PANEL,
     max_columns: int = MAX_COLUMNS,
 ) -> np.ndarray:
-    """The composite for one picture; more than ``max_columns`` panels go into rows of equal length.
+    """The composite for one image; more than ``max_columns`` panels go into rows of equal length.
 
     Args:
         image: uint8 array (H, W, 3), RGB, in the geometry the maps and boxes are in.
@@ -71,7 +71,7 @@ def compose_tile(
         uint8 array (height, width, 3), RGB.
 
     Raises:
-        ValueError: a picture, map or box of another shape, or NaN or infinity in a map or box.
+        ValueError: an image, map or box of another shape, or NaN or infinity in a map or box.
     """
     image = np.asarray(image)
     height, width = image.shape[:2]
@@ -159,7 +159,7 @@ def _shorten(text, room, length):
     return text + "..."
 
 
-# The pictures of the report: which are drawn, and the strip of each with the maps of some entries.
+# The images of the report: which are drawn, and the strip of each with the maps of some entries.
 
 GALLERY = "gallery"
 # More panels than these make a strip that nobody reads.
@@ -168,7 +168,7 @@ _BATCH = 16
 
 
 def choose(gathered: Gathered, entry: Tuple[str, str], count: int) -> List[int]:
-    """Places of the pictures to draw: evenly from the worst to the best IoU of one entry.
+    """Places of the images to draw: evenly from the worst to the best IoU of one entry.
 
     Without the fixed-threshold protocol, which knows the IoUs, evenly over the list.
 
@@ -187,7 +187,7 @@ def choose(gathered: Gathered, entry: Tuple[str, str], count: int) -> List[int]:
 
 
 def clear(out: str) -> None:
-    """Remove the pictures of an earlier report."""
+    """Remove the images of an earlier report."""
     shutil.rmtree(os.path.join(out, GALLERY), ignore_errors=True)
 
 
@@ -201,13 +201,13 @@ def draw(
     fusions: Sequence[Fusion] = (),
     progress: bool = True,
 ) -> List[Dict[str, Any]]:
-    """Run the network on some pictures again and draw a strip of each.
+    """Run the network on some images again and draw a strip of each.
 
     Args:
         predictor, dataset: as of :class:`~dgl.evaluation.run.Evaluation`.
         gathered: its results.
         out: str, the report's folder; what ``gallery/`` in it holds is replaced.
-        positions: places in the data set's list of pictures that could be read.
+        positions: places in the data set's list of images that could be read.
         entries: the entries to draw, at most :data:`MOST_ENTRIES` of them are.
         fusions: the fusions among them.
         progress: bool.
@@ -240,7 +240,7 @@ def draw(
                     true_class=class_name(plan, sample.class_index),
                     predicted_class=class_name(plan, best),
                     probability=float(prediction.probability[index, best]),
-                    correct=bool(rank[picture_key(position)] == 1),
+                    correct=bool(rank[image_key(position)] == 1),
                 )
                 items.append(item)
             bar.update(len(part))

@@ -1,6 +1,6 @@
-"""What the demo writes of one picture, where, and whether it is there already.
+"""What the demo writes of one image, where, and whether it is there already.
 
-Every picture has its own JSON record, which is written last: where the record is, so is everything else.
+Every image has its own JSON record, which is written last: where the record is, so is everything else.
 """
 
 import io
@@ -24,8 +24,8 @@ RESULTS = "results.jsonl"
 _MOST_BYTES = 1 << 20  # a record has a few hundred bytes
 
 
-class PictureFiles:
-    """Writes the maps, the box and the record of pictures by one set of flags.
+class ImageFiles:
+    """Writes the maps, the box and the record of images by one set of flags.
 
     Args:
         entries: list of (method, layer), the maps.
@@ -65,10 +65,10 @@ class PictureFiles:
         about: Mapping[str, Any],
         outdir: str,
     ) -> Record:
-        """Write everything about one picture.
+        """Write everything about one image.
 
         Args:
-            path: str, the picture's file.
+            path: str, the image's file.
             image: uint8 (H, W, 3), RGB.
             maps: (method, layer) -> float (h, w), raw.
             about: ordered JSON values of the record, on the class.
@@ -83,8 +83,8 @@ class PictureFiles:
         height, width = image.shape[:2]
         box_map = None
         for entry, stem in self._stems.items():
-            # The two maps may differ in resolution: each goes to the picture's size by itself.
-            score_map = box_ops.resize_map(box_ops.normalise(maps[entry]), height, width)
+            # The two maps may differ in resolution: each goes to the image's size by itself.
+            score_map = box_ops.resize_map(box_ops.normalize(maps[entry]), height, width)
             if entry == self._box_of:
                 box_map = score_map
             write_image(os.path.join(outdir, stem + ".png"), overlay(image, score_map))
@@ -104,10 +104,10 @@ class PictureFiles:
         return record
 
     def find(self, path: str, class_index: Optional[int], outdir: str) -> Optional[Record]:
-        """The record of a picture that was dealt with before, by these same flags.
+        """The record of an image that was dealt with before, by these same flags.
 
         Args:
-            path: str, the picture's file.
+            path: str, the image's file.
             class_index: the class that is wanted, ``None`` for the most probable one.
             outdir: str, the folder.
 
@@ -122,7 +122,7 @@ class PictureFiles:
             if self._save_maps:
                 others.append(os.path.join(outdir, stem + ".npy"))
         try:
-            # A picture may have changed, and a run with other flags writes some of the same files.
+            # An image may have changed, and a run with other flags writes some of the same files.
             if max(map(os.path.getmtime, others)) > os.path.getmtime(record_path):
                 return None
             text = read_bounded(record_path, _MOST_BYTES, "a record") or b""
@@ -152,14 +152,14 @@ def json_number(value: float) -> Union[float, str]:
 
 
 def folder_names(paths: Sequence[str]) -> List[str]:
-    """A folder name for each of several pictures.
+    """A folder name for each of several images.
 
     Args:
-        paths: list of str, different pictures.
+        paths: list of str, different images.
 
     Returns:
-        list of str, all different: the picture's name, with its extension where another picture's
-        folder, or a file of the run itself, would have the same name without. Where pictures of
+        list of str, all different: the image's name, with its extension where another image's
+        folder, or a file of the run itself, would have the same name without. Where images of
         several folders have one name, a number follows it from the second on.
     """
     names = [os.path.basename(path) for path in paths]

@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 from dgl.errors import UserError
 from dgl.report.columns import CASES, number
 
-_FOLDED = 12  # more verdicts than that are folded away under a picture
+_FOLDED = 12  # more verdicts than that are folded away under an image
 
 
 def picture_list(
@@ -30,12 +30,12 @@ def picture_list(
     Returns:
         dict ``entries`` (names), ``classes`` (names), ``cases`` (list of (key, text) that occur),
         ``pictures`` (what is shown of each, from the highest IoU of the first entry down), ``index``
-        (the numbers of the script, in the pictures' order), ``judged`` (whether any picture's
+        (the numbers of the script, in the images' order), ``judged`` (whether any image's
         prediction is known to be right or wrong) and ``folded`` (whether there are too many
         verdicts to show them at once).
 
     Raises:
-        UserError: a picture is not there or is no picture.
+        UserError: an image is not there or is no image.
     """
     entries = list(dict.fromkeys(n for item in gallery for n in item.get("ious") or ()))
     gallery = sorted(gallery, key=lambda item: _order(item, entries))
@@ -63,7 +63,7 @@ def picture_list(
         )
         path = os.path.join(out_dir, *item["file"].split("/"))
         if not os.path.isfile(path):
-            raise UserError(f"{path}: not found, expected a picture of the gallery")
+            raise UserError(f"{path}: not found, expected an image of the gallery")
         probability = item.get("probability")
         verdicts = [
             {
@@ -101,7 +101,7 @@ def case_counts(gallery: Sequence[Mapping[str, Any]]) -> List[Tuple[str, List[in
 
     Returns:
         list of (entry name, list of int), a count a case of :data:`~dgl.report.columns.CASES`
-        and last the pictures that have one; empty where none has.
+        and last the images that have one; empty where none has.
     """
     counts: Dict[str, Dict[str, int]] = {}
     for item in gallery:

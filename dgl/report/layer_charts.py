@@ -12,7 +12,7 @@ from matplotlib.patches import Rectangle
 from dgl.errors import UserError
 from dgl.evaluation.fusion import entry_name
 from dgl.report.chart_style import (
-    CAM_COLOUR,
+    CAM_COLOR,
     INK,
     MARKERS,
     METRICS,
@@ -62,8 +62,8 @@ def layer_bars(rows: Sequence[Mapping[str, Any]], path: str, metric: Optional[st
             own = [row for row in bars if row["method"] == method]
             x = [layers.index(row["layer"]) + offset for row in own]
             y = [float(row[metric]) for row in own]
-            colour, _ = line_style(index)
-            axes.bar(x, y, min(0.5, width * 0.94), color=colour, label=method)
+            color, _ = line_style(index)
+            axes.bar(x, y, min(0.5, width * 0.94), color=color, label=method)
             for left, row in zip(x, own):
                 whisker(axes, left, row.get(metric + "_interval"), INK)
             if len(bars) <= 16:
@@ -93,7 +93,7 @@ def layer_profile(
         index = 0
         for method in methods:
             cam = method == "cam"
-            colour, dash = (CAM_COLOUR, "--") if cam else line_style(index)
+            color, dash = (CAM_COLOR, "--") if cam else line_style(index)
             own = sorted(
                 (layers.index(row["layer"]), float(row[metric]))
                 for row in points
@@ -102,7 +102,7 @@ def layer_profile(
             x, y = zip(*own)
             marker = MARKERS[index // len(PALETTE) % len(MARKERS)]
             style = {"mec": "white", "mew": 1.0, "ms": 7, "lw": 1.8}
-            axes.plot(x, y, color=colour, linestyle=dash, marker=marker, label=method, **style)
+            axes.plot(x, y, color=color, linestyle=dash, marker=marker, label=method, **style)
             index += 0 if cam else 1
         _across(axes, across, metric)
         _layer_axis(axes, layers)
@@ -126,7 +126,7 @@ def _across(axes, lines, metric):
     for row in lines:
         value = float(row[metric])
         label = "{}  {:.1f}".format(entry_name((row["method"], row["layer"])), value)
-        axes.axhline(value, color=CAM_COLOUR, ls="--", lw=1.8, label=label, zorder=3)
+        axes.axhline(value, color=CAM_COLOR, ls="--", lw=1.8, label=label, zorder=3)
 
 
 def _value(axes, x, row, metric, size):
@@ -164,7 +164,7 @@ def _layer_axis(axes, layers):
 
 # The layer-by-method matrix: accuracy of every method at every layer as a heat map.
 
-# One hue from light to dark, so that it reads the same to colour-blind eyes and in grey.
+# One hue from light to dark, so that it reads the same to color-blind eyes and in gray.
 _SEQUENTIAL = LinearSegmentedColormap.from_list(
     "blues", ["#EFF5FA", "#56A0D3", "#0072B2", "#002D4D"]
 )

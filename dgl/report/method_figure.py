@@ -20,8 +20,8 @@ from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
 from dgl.errors import UserError, run_script
-from dgl.predict.overlay import PREDICTED_COLOUR, overlay
-from dgl.predict.postprocess import largest_box, normalise, resize_map
+from dgl.predict.overlay import PREDICTED_COLOR, overlay
+from dgl.predict.postprocess import largest_box, normalize, resize_map
 from dgl.utils.files import write_atomically
 
 # Units of the drawing are inches; at 100 dots an inch it is 1600 x 630 pixels.
@@ -89,14 +89,14 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     """
     parser = argparse.ArgumentParser(description="Draw the figure of the method.")
     parser.add_argument("--out", required=True, help="the PNG to write")
-    parser.add_argument("--image", help="picture to show as the input")
-    parser.add_argument("--map", help="raw score map of that picture, .npy of shape (H, W)")
+    parser.add_argument("--image", help="image to show as the input")
+    parser.add_argument("--map", help="raw score map of that image, .npy of shape (H, W)")
     parser.add_argument(
         "--threshold", type=float, default=0.2, help="share of the maximum that the box is cut at"
     )
     flags = parser.parse_args(argv)
     if flags.map and not flags.image:
-        raise UserError("--map: expected --image with the picture it belongs to")
+        raise UserError("--map: expected --image with the image it belongs to")
     if not 0 <= flags.threshold <= 1:
         raise UserError(f"--threshold: expected a number in [0, 1], got {flags.threshold}")
     image = _read_image(flags.image) if flags.image else None
@@ -112,14 +112,14 @@ def _read_image(path):
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if image is None:
-        raise UserError(f"{path}: expected a picture, such as a JPEG or PNG")
+        raise UserError(f"{path}: expected an image, such as a JPEG or PNG")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
 def _read_map(path):
     try:
         score_map = np.load(path, allow_pickle=False)
-        return normalise(score_map if score_map.ndim == 2 else ())
+        return normalize(score_map if score_map.ndim == 2 else ())
     except (OSError, ValueError, EOFError, TypeError, AttributeError) as error:
         raise UserError(
             f"{path}: expected a .npy file with a finite score map of shape (H, W)"
@@ -127,12 +127,12 @@ def _read_map(path):
 
 
 def _pictures(image, score_map, threshold):
-    """Input, attention map over its picture, that picture, and the box in its pixels."""
+    """Input, attention map over its image, that image, and the box in its pixels."""
     if score_map is not None and image is None:
         raise ValueError("a score map needs the image it belongs to")
     source = _icon() if image is None else _fit(image)
     shown = source if score_map is not None else _icon()
-    attention = normalise(_icon_map() if score_map is None else score_map)
+    attention = normalize(_icon_map() if score_map is None else score_map)
     attention = resize_map(attention, *shown.shape[:2])
     return source, overlay(shown, attention), shown, largest_box(attention, threshold)
 
@@ -194,9 +194,9 @@ def _draw_classifier(axes, source):
     _box(axes, (8.1, y), (1.4, 0.9), "GAP,\nlinear", _FORWARD, _TEXT)
     _arrow(axes, (8.85, y), (9.5, y))
     for index in range(5):
-        colour = _CLASS_GRADIENT if index == 4 else _LAYER
+        color = _CLASS_GRADIENT if index == 4 else _LAYER
         place = (9.8, y - 0.8 + 0.4 * index)
-        axes.add_patch(Circle(place, 0.17, facecolor=colour, edgecolor="white", lw=1.0))
+        axes.add_patch(Circle(place, 0.17, facecolor=color, edgecolor="white", lw=1.0))
     _text(axes, 10.3, y + 0.8, "$z_c$", color=_CLASS_GRADIENT, size=_FORMULA)
     _text(axes, 10.1, y - 1.27, "logits $z$")
     _arrow(axes, (10.1, y), (11.55, y))
@@ -214,9 +214,9 @@ def _draw_gradients(axes):
         (9.8, _UPPER + 1.0, 5.35, 5.35, _CLASS_GRADIENT),
         (14.05, _UPPER + 0.48, 5.9, 4.97, _LOSS_GRADIENT),
     )
-    for start, foot, height, landing, colour in lanes:
-        _line(axes, [(start, foot), (start, height), (landing, height), (landing, 4.9)], colour)
-        _arrow(axes, (landing, 5.0), (landing, _UPPER + 0.66), colour)
+    for start, foot, height, landing, color in lanes:
+        _line(axes, [(start, foot), (start, height), (landing, height), (landing, 4.9)], color)
+        _arrow(axes, (landing, 5.0), (landing, _UPPER + 0.66), color)
     class_label = r"$G_H = \partial z_c\,/\,\partial S$"
     loss_label = r"$G_L = \partial J\,/\,\partial S$"
     _text(axes, 7.6, 5.35, class_label, color=_CLASS_GRADIENT, size=_FORMULA, ground="white")
@@ -226,14 +226,14 @@ def _draw_gradients(axes):
 def _draw_map(axes, heat, shown, box):
     """Lower row: enhanced map, sum over the channels, attention map, box."""
     y, bottom = _LOWER, _UPPER - 0.62
-    for x, colour in ((4.78, _ACTIVATION), (5.02, _LOSS_GRADIENT)):
-        _arrow(axes, (x, bottom), (x, y + 0.66), colour)
+    for x, color in ((4.78, _ACTIVATION), (5.02, _LOSS_GRADIENT)):
+        _arrow(axes, (x, bottom), (x, y + 0.66), color)
     corner = [(5.26, bottom), (5.26, 2.6), (9.05, 2.6), (9.05, 2.4)]
     _line(axes, corner, _CLASS_GRADIENT)
     _arrow(axes, (9.05, 2.5), (9.05, y + 0.66), _CLASS_GRADIENT)
 
     _box(axes, (5.1, y), (3.9, 1.25), "", _ENHANCED, _TEXT)
-    _coloured(
+    _colored(
         axes,
         (5.1, y),
         (
@@ -247,7 +247,7 @@ def _draw_map(axes, heat, shown, box):
     _text(axes, 5.1, y - 0.95, "enhanced map", color=_QUIET)
     _arrow(axes, (7.1, y), (7.6, y), _ENHANCED)
     _box(axes, (9.05, y), (2.8, 1.25), "", _FORWARD, _TEXT)
-    _coloured(
+    _colored(
         axes,
         (9.05, y),
         (
@@ -274,9 +274,9 @@ def _draw_key(axes):
         ("$G_H$", "class gradient", _CLASS_GRADIENT),
         ("$G_L$", "loss gradient", _LOSS_GRADIENT),
     )
-    for index, (symbol, meaning, colour) in enumerate(lines):
+    for index, (symbol, meaning, color) in enumerate(lines):
         y = _LOWER + 0.45 - 0.45 * index
-        _text(axes, 0.35, y, symbol, color=colour, size=_TEXT + 2, ha="left")
+        _text(axes, 0.35, y, symbol, color=color, size=_TEXT + 2, ha="left")
         _text(axes, 0.95, y, meaning, color=_INK, ha="left", size=_TEXT - 1)
 
 
@@ -285,16 +285,16 @@ def _text(axes, x, y, text, color=_INK, size=_TEXT, ha="center", ground=None):
     axes.text(x, y, text, color=color, fontsize=size, ha=ha, va="center", bbox=back, zorder=5)
 
 
-def _coloured(axes, centre, pieces):
-    """One formula in several colours; a mathtext string by itself has only one."""
+def _colored(axes, center, pieces):
+    """One formula in several colors; a mathtext string by itself has only one."""
     areas = [
-        TextArea(text, textprops={"color": colour, "size": _FORMULA + 1}) for text, colour in pieces
+        TextArea(text, textprops={"color": color, "size": _FORMULA + 1}) for text, color in pieces
     ]
     packed = HPacker(children=areas, align="baseline", pad=0, sep=7)
-    axes.add_artist(AnnotationBbox(packed, centre, frameon=False, pad=0, box_alignment=(0.5, 0.5)))
+    axes.add_artist(AnnotationBbox(packed, center, frameon=False, pad=0, box_alignment=(0.5, 0.5)))
 
 
-def _arrow(axes, start, end, colour=_FORWARD):
+def _arrow(axes, start, end, color=_FORWARD):
     axes.add_patch(
         FancyArrowPatch(
             start,
@@ -302,7 +302,7 @@ def _arrow(axes, start, end, colour=_FORWARD):
             arrowstyle="-|>,head_length=0.5,head_width=0.28",
             mutation_scale=20,
             linewidth=2.6,
-            color=colour,
+            color=color,
             shrinkA=0,
             shrinkB=0,
             zorder=4,
@@ -310,13 +310,13 @@ def _arrow(axes, start, end, colour=_FORWARD):
     )
 
 
-def _line(axes, points, colour):
+def _line(axes, points, color):
     x, y = zip(*points)
-    axes.plot(x, y, color=colour, lw=2.6, solid_joinstyle="round", zorder=3)
+    axes.plot(x, y, color=color, lw=2.6, solid_joinstyle="round", zorder=3)
 
 
-def _box(axes, centre, size, text, edge, font_size):
-    corner = (centre[0] - size[0] / 2.0, centre[1] - size[1] / 2.0)
+def _box(axes, center, size, text, edge, font_size):
+    corner = (center[0] - size[0] / 2.0, center[1] - size[1] / 2.0)
     axes.add_patch(
         FancyBboxPatch(
             corner,
@@ -329,14 +329,14 @@ def _box(axes, centre, size, text, edge, font_size):
         )
     )
     if text:
-        _text(axes, centre[0], centre[1], text, size=font_size)
+        _text(axes, center[0], center[1], text, size=font_size)
 
 
-def _slab(axes, left_middle, side, depth, colour):
+def _slab(axes, left_middle, side, depth, color):
     """A tensor as a block: its front is ``depth`` (channels) wide and ``side`` (space) high."""
     slant = 0.26 * side
     x, y = left_middle[0], left_middle[1] - (side + slant) / 2.0
-    base = np.array(matplotlib.colors.to_rgb(colour))
+    base = np.array(matplotlib.colors.to_rgb(color))
     style = {"edgecolor": "white", "linewidth": 1.2, "zorder": 2}
     axes.add_patch(Rectangle((x, y), depth, side, facecolor=base, **style))
     top = [(x, y + side), (x + slant, y + side + slant)]
@@ -347,10 +347,10 @@ def _slab(axes, left_middle, side, depth, colour):
     axes.add_patch(Polygon(right, closed=True, facecolor=base * 0.82, **style))
 
 
-def _picture(axes, picture, centre, side, label, box=None):
+def _picture(axes, picture, center, side, label, box=None):
     height, width = picture.shape[:2]
     half = np.array([width, height]) * side / (2.0 * max(width, height))
-    x, y = centre
+    x, y = center
     extent = (x - half[0], x + half[0], y - half[1], y + half[1])
     axes.imshow(picture, extent=extent, aspect="auto", interpolation="lanczos", zorder=2)
     axes.add_patch(
@@ -363,8 +363,8 @@ def _picture(axes, picture, centre, side, label, box=None):
         corner = (extent[0] + box[0] * unit[0], extent[3] - box[1] * unit[1])
         size = ((box[2] - box[0]) * unit[0], -(box[3] - box[1]) * unit[1])
         # Drawn here rather than into the pixels, so that its width suits the figure.
-        for colour, line in ((_INK, 4.2), (np.array(PREDICTED_COLOUR) / 255.0, 2.6)):
-            style = {"edgecolor": colour, "linewidth": line, "joinstyle": "miter", "zorder": 4}
+        for color, line in ((_INK, 4.2), (np.array(PREDICTED_COLOR) / 255.0, 2.6)):
+            style = {"edgecolor": color, "linewidth": line, "joinstyle": "miter", "zorder": 4}
             axes.add_patch(Rectangle(corner, size[0], size[1], fill=False, **style))
     _text(axes, x, y - half[1] - 0.27, label, color=_QUIET)
     axes.set_xlim(0, _WIDTH)

@@ -81,7 +81,7 @@ def print_tables(metrics: Dict[str, Any]) -> None:
         print("\n" + title.format(tuned=tuned, **protocol))
         print(format_table(rows, columns, digits=_DIGITS))
         if protocol.get("comparisons"):
-            print("\nPaired on the same pictures, percentage points")
+            print("\nPaired on the same images, percentage points")
             print(_comparisons(protocol["comparisons"]))
     if metrics.get("alpha"):
         print("\nDGL at {} by alpha".format(metrics["alpha"]["layer"]))

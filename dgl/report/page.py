@@ -42,7 +42,7 @@ def write_report(
     What a record lacks leaves its part of the page out; only one protocol is a must.
 
     Args:
-        out_dir: str, the folder of the report; the gallery's pictures are in it already.
+        out_dir: str, the folder of the report; the gallery's images are in it already.
         metrics: dict of ``metrics.json``: ``protocols`` with ``fixed_threshold`` and
             ``wsolevaluation`` (one of the two may be missing), and ``versions``, ``seed``, ``model``,
             ``data``, ``classification``, ``selection``, ``alpha``, ``errors``, ``boxes_clipped`` and
@@ -58,7 +58,7 @@ def write_report(
         str, the path of ``index.html``.
 
     Raises:
-        UserError: no protocol, a row without a method or layer, a picture of the gallery that is not
+        UserError: no protocol, a row without a method or layer, an image of the gallery that is not
             there, nowhere to write.
     """
     index = os.path.join(str(out_dir), "index.html")
@@ -83,11 +83,11 @@ def data_uri(path: str) -> str:
         with open(path, "rb") as stream:
             data = stream.read()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}), expected a picture") from error
+        raise UserError(f"{path}: cannot be read ({error.strerror}), expected an image") from error
     for signature, kind in _SIGNATURES:
         if data.startswith(signature):
             return "data:{};base64,{}".format(kind, base64.b64encode(data).decode("ascii"))
-    raise UserError(f"{path}: expected a JPEG or PNG picture")
+    raise UserError(f"{path}: expected a JPEG or PNG image")
 
 
 def png_width(path: str) -> int:
@@ -199,16 +199,16 @@ def _figures(metrics):
 def _notes(metrics):
     """What a reader should know before the figures."""
     texts = (
-        ("errors", "1 picture could not be read.", "{} pictures could not be read."),
+        ("errors", "1 image could not be read.", "{} images could not be read."),
         (
             "boxes_clipped",
-            "1 true box reached over its picture and was clipped.",
-            "{} true boxes reached over their pictures and were clipped.",
+            "1 true box reached over its image and was clipped.",
+            "{} true boxes reached over their images and were clipped.",
         ),
         (
             "boxes_outside",
-            "1 true box lay outside its picture and does not count.",
-            "{} true boxes lay outside their pictures and do not count.",
+            "1 true box lay outside its image and does not count.",
+            "{} true boxes lay outside their images and do not count.",
         ),
     )
     return [

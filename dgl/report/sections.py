@@ -1,4 +1,4 @@
-"""The parts of the report page between its head and its pictures: tables and plots.
+"""The parts of the report page between its head and its images: tables and plots.
 
 A section is a dict ``title``, ``text``, ``tables`` and ``plots``; a table is a dict ``caption``,
 ``names`` and ``headings`` (lists of str), ``rows`` (dicts ``names`` and ``cells``), ``tall`` (it gets
@@ -96,7 +96,7 @@ def protocol_sections(metrics: Mapping[str, Any], folder: str) -> List[Dict[str,
 def selection_section(metrics: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     """How the layers and thresholds were chosen, or ``None``.
 
-    The figures here, on the selection's pictures and on the evaluation's, are all of wsolevaluation's
+    The figures here, on the selection's images and on the evaluation's, are all of wsolevaluation's
     box accuracy.
     """
     selection = metrics.get("selection")
@@ -117,7 +117,7 @@ def selection_section(metrics: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     columns = [
         Column("threshold", "threshold", 2, False),
         Column("box_acc", on_split),
-        Column("here", "BoxAcc on the pictures evaluated"),
+        Column("here", "BoxAcc on the images evaluated"),
     ]
     if not any(row["here"] is not None for row in chosen):
         del columns[-1]
@@ -128,7 +128,7 @@ def selection_section(metrics: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     images = selection.get("images")
     text = "Layer and threshold of each method were chosen on the split {}{}{}.".format(
         split,
-        "" if images is None else f" ({images} pictures)",
+        "" if images is None else f" ({images} images)",
         "" if split == (metrics.get("data") or {}).get("split") else ", not on those evaluated",
     )
     return {
@@ -180,19 +180,19 @@ def alpha_section(metrics: Mapping[str, Any], folder: str) -> Optional[Dict[str,
 def case_section(
     metrics: Mapping[str, Any], gallery: Sequence[Mapping[str, Any]]
 ) -> Optional[Dict[str, Any]]:
-    """How the boxes fail, over all pictures where the record says and over the gallery's, or ``None``."""
+    """How the boxes fail, over all images where the record says and over the gallery's, or ``None``."""
     tables = []
     protocol = metrics["protocols"].get("fixed_threshold") or {"rows": []}
     rows = [row for row in protocol_rows(protocol) if row.get("case_right") is not None]
     if rows:
         columns = [Column("case_" + case, text, 1, case == "right") for case, text in CASES.items()]
-        caption = "Protocol: Fixed threshold, percent of all pictures with a box"
+        caption = "Protocol: Fixed threshold, percent of all images with a box"
         tables.append(_entry_table(rows, columns, caption))
     counts = case_counts(gallery)
     if counts:
         headings = list(CASES.values()) + ["pictures"]
         counted = [([entry], values) for entry, values in counts]
-        caption = "Counts over the pictures below"
+        caption = "Counts over the images below"
         tables.append(plain_table(["Entry"], headings, counted, caption, bool(rows)))
     if not tables:
         return None
@@ -239,7 +239,7 @@ def _rule(name, protocol):
         images, skipped = counts.pop()
         if images is not None:
             left_out = f", {skipped} without a box left out" if skipped else ""
-            parts.append(f"{images} pictures{left_out}.")
+            parts.append(f"{images} images{left_out}.")
     return " ".join(part for part in parts if part)
 
 
@@ -253,7 +253,7 @@ def _protocol_tables(name, protocol):
                 ["A", "B", "Figure"],
                 ["A \u2212 B", "95 % interval", "p"],
                 [_comparison(row) for row in comparisons],
-                "Differences over the same pictures, in percentage points",
+                "Differences over the same images, in percentage points",
             )
         )
     return tables

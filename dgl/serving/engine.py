@@ -16,7 +16,7 @@ from dgl.utils.files import weights_fingerprint
 
 
 class Look(NamedTuple):
-    """What a classifier sees in a picture.
+    """What a classifier sees in an image.
 
     Attributes:
         class_index: int, the class that the maps are of.
@@ -90,7 +90,7 @@ class Engine:
         class_index: Optional[int] = None,
         alpha: float = 10.0,
     ) -> Look:
-        """Maps of a visitor's picture: those that are there already, the others from one run.
+        """Maps of a visitor's image: those that are there already, the others from one run.
 
         Args:
             visit: :class:`~dgl.serving.sessions.Visit`.
@@ -168,7 +168,7 @@ class Engine:
 
 
 def _key(checkpoint, entry, class_index, alpha):
-    """What a map hangs on; Eigen-CAM and the centre are of no class, and few methods know of alpha."""
+    """What a map hangs on; Eigen-CAM and the center are of no class, and few methods know of alpha."""
     needs = METHODS[entry[0]].needs
     return (
         checkpoint,

@@ -74,7 +74,7 @@ class Answers:
         engine: :class:`~dgl.serving.engine.Engine`.
         visits: :class:`~dgl.serving.sessions.Visits`.
         limits: of uploads.
-        samples: paths of the sample pictures.
+        samples: paths of the sample images.
     """
 
     def __init__(self, engine: Engine, samples: Sequence[str], folder: str, limits: Limits):
@@ -82,7 +82,7 @@ class Answers:
 
         Args:
             engine: what runs the checkpoints.
-            samples: paths of pictures to offer.
+            samples: paths of images to offer.
             folder: the one for uploads.
             limits: of uploads.
         """
@@ -93,7 +93,7 @@ class Answers:
         self._folder = folder
 
     def upload(self, visitor: Any, path: str, knobs: Knobs) -> Shown:
-        """Take an uploaded picture and show its maps."""
+        """Take an uploaded image and show its maps."""
         try:
             image, name = read_upload(path, self._folder, self.limits)
         except UserError as error:
@@ -102,9 +102,9 @@ class Answers:
         return self.show(visitor, knobs._replace(class_index=None))
 
     def sample(self, visitor: Any, index: int, knobs: Knobs) -> Shown:
-        """Take a sample picture and show its maps."""
+        """Take a sample image and show its maps."""
         if not 0 <= index < len(self.samples):
-            return self.failed(f"no sample picture {index}")
+            return self.failed(f"no sample image {index}")
         path = self.samples[index]
         try:
             self.visits.open(visitor, read_image(path), shown_name(path))
@@ -113,7 +113,7 @@ class Answers:
         return self.show(visitor, knobs._replace(class_index=None))
 
     def show(self, visitor: Any, knobs: Knobs) -> Shown:
-        """The maps of the visitor's picture by what is set; the network runs for what is new only."""
+        """The maps of the visitor's image by what is set; the network runs for what is new only."""
         start = time.time()
         try:
             visit, model, choice = self._chosen(visitor, knobs)
@@ -173,7 +173,7 @@ class Answers:
             JSON with the file's ``name``, ``type`` and ``data`` in base 64.
 
         Raises:
-            UserError: there is no picture.
+            UserError: there is no image.
         """
         visit, model, choice = self._chosen(visitor, knobs)
         look = self._look(visit, knobs, choice, [choice.entry])

@@ -38,7 +38,7 @@ _SHARE = """(share) => {
   knob.querySelector("output").textContent = Number(share).toFixed(2);
   return knob.outerHTML;
 }"""
-# Buttons inside of pictures and lists tell which one it was.
+# Buttons inside of images and lists tell which one it was.
 _CLICKED = """element.addEventListener("click", (event) => {{
   const button = event.target.closest("button[data-{0}]");
   if (button && element.contains(button)) trigger("click", {{ index: Number(button.dataset.{0}) }});

@@ -84,7 +84,7 @@ def read_upload(path: str, folder: str, limits: Limits) -> Tuple[np.ndarray, str
     """
     name = shown_name(path)
     if not _is_inside(path, folder) or not os.path.isfile(path):
-        raise UserError(f"{name}: the upload is no longer there; drop the picture again")
+        raise UserError(f"{name}: the upload is no longer there; drop the image again")
     size = os.path.getsize(path)
     if size > limits.most_bytes:
         raise UserError(
@@ -105,7 +105,7 @@ def _check_header(path: str, name: str, most_pixels: int) -> None:
             with Image.open(stream, formats=tuple(KINDS)) as image:
                 width, height = image.size
     except Image.UnidentifiedImageError:
-        raise UserError(f"{name}: not a picture; {EXPECTED}") from None
+        raise UserError(f"{name}: not an image; {EXPECTED}") from None
     except Exception:  # whatever Pillow's readers raise on damage
         return
     if width * height > most_pixels:

@@ -1,6 +1,6 @@
 """What reaches the server behind the page: the few addresses it needs, with bounded bodies.
 
-Gradio answers at many more addresses than a page of pictures needs: files of the server, other sites'
+Gradio answers at many more addresses than a page of images needs: files of the server, other sites'
 files through a proxy, plain calls. And among a request's arguments it follows addresses, which it would
 fetch. An ASGI application in front of it lets through what the page itself sends. Nothing of Gradio is
 imported here.

@@ -42,7 +42,7 @@ _MONOSPACE = [
 
 
 def make_theme() -> gr.Theme:
-    """Colours and fonts; every font is the visitor's own."""
+    """Colors and fonts; every font is the visitor's own."""
     return gr.themes.Base(
         primary_hue="blue",
         neutral_hue="slate",
@@ -111,7 +111,7 @@ class _Wiring:
             choice.input(show, knobs, parts, **model)
         self._at.threshold.input(show, knobs, parts, **draw)
         self._wire_tabs(last)
-        self._wire_pictures(model)
+        self._wire_images(model)
         self._wire_classes(model)
         self._wire_checkpoints(model)
         for kind, button in self._at.downloads:
@@ -162,7 +162,7 @@ class _Wiring:
 
         tab.select(select, self._at.knobs, [self._at.tab] + self._at.parts, **events)
 
-    def _wire_pictures(self, events):
+    def _wire_images(self, events):
         def upload(request: gr.Request, path, *values):
             shown = self._answers.upload(request.session_hash, path or "", Knobs(*values))
             return [None, _after(shown, None)] + _updates(shown)

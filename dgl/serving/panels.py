@@ -1,4 +1,4 @@
-"""The page's pictures and figures as HTML. Every text from outside is escaped here."""
+"""The page's images and figures as HTML. Every text from outside is escaped here."""
 
 import base64
 from html import escape
@@ -42,7 +42,7 @@ def percent(share: float) -> str:
 
 
 def data_uri(picture: np.ndarray) -> str:
-    """A picture as an address that holds it."""
+    """An image as an address that holds it."""
     return "data:image/jpeg;base64," + base64.b64encode(jpeg_bytes(picture)).decode("ascii")
 
 
@@ -67,15 +67,15 @@ def _title(model: Model, entry: Entry) -> str:
 
 
 def one_map(visit: Visit, model: Model, look: Look, choice: Choice) -> str:
-    """The picture with its box, the overlay, and the map."""
+    """The image with its box, the overlay, and the map."""
     raw = look.maps[choice.entry]
     box = find_box(raw, visit.size, choice.threshold)
     figures = (
-        _figure(with_box(visit, visit.shown, box), "Box", "the picture with its box"),
+        _figure(with_box(visit, visit.shown, box), "Box", "the image with its box"),
         _figure(
             with_box(visit, heat_over(visit, raw), box),
             _title(model, choice.entry),
-            "the map over the picture",
+            "the map over the image",
         ),
         _figure(
             heat(visit, raw, choice.threshold),
@@ -110,7 +110,7 @@ def all_layers(visit: Visit, model: Model, look: Look, choice: Choice) -> str:
             )
         )
     return (
-        '<p class="dgl-note">{} at every layer, from the last one back to the picture. '
+        '<p class="dgl-note">{} at every layer, from the last one back to the image. '
         'Choose one to see it large.</p><div class="dgl-grid" data-runs="{}">{}</div>'
     ).format(escape(METHODS[choice.entry[0]].title), visit.runs, "".join(figures))
 
@@ -133,7 +133,7 @@ def two_methods(visit: Visit, model: Model, look: Look, choice: Choice, other: E
         _figure(
             visit.shown,
             f"IoU <b>{overlap:.3f}</b> <small>of the two boxes</small>",
-            "the picture with both boxes",
+            "the image with both boxes",
             _rectangles(visit, list(zip(boxes, "ab"))),
         )
     )
@@ -176,7 +176,7 @@ def facts(visit: Visit, model: Model, look: Look, choice: Choice) -> str:
         ("class", f"{escape(name_of(model, look.class_index))} <small>({look.class_index})</small>"),
         ("probability", percent(float(look.scores.probability[look.class_index]))),
         ("box", "<code>{}, {}, {}, {}</code>".format(*box) if any(box) else "none"),
-        ("box size", f"{_extent(box)} <small>pixels, {percent(area / float(height * width))} of the picture</small>"),
+        ("box size", f"{_extent(box)} <small>pixels, {percent(area / float(height * width))} of the image</small>"),
         ("picture", f"{escape(visit.name)} <small>{width} × {height}</small>"),
         ("map from", f"{escape(METHODS[choice.entry[0]].title)} <small>{escape(METHODS[choice.entry[0]].reference)}</small>"),
     )  # fmt: skip
@@ -209,12 +209,12 @@ def classes(model: Model, look: Look) -> str:
 
 
 def samples(pictures: Dict[str, np.ndarray]) -> str:
-    """Sample pictures as buttons, by name."""
+    """Sample images as buttons, by name."""
     buttons = [
         f'<button type="button" data-sample="{index}" title="{escape(name, quote=True)}"><img src="{data_uri(picture)}" alt="{escape(name, quote=True)}"></button>'
         for index, (name, picture) in enumerate(pictures.items())
     ]
-    return '<div class="dgl-samples" role="group" aria-label="sample pictures">{}</div>'.format(
+    return '<div class="dgl-samples" role="group" aria-label="sample images">{}</div>'.format(
         "".join(buttons)
     )
 

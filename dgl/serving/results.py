@@ -1,4 +1,4 @@
-"""From a raw map to what the page shows and hands out: the box, the pictures, the record, the files."""
+"""From a raw map to what the page shows and hands out: the box, the images, the record, the files."""
 
 import io
 import json
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from dgl.predict import postprocess as box_ops
-from dgl.predict.overlay import colourise, draw_boxes, overlay
+from dgl.predict.overlay import colorize, draw_boxes, overlay
 from dgl.report.image_files import json_number
 from dgl.serving.engine import Look
 from dgl.serving.models import Entry, Model
@@ -36,23 +36,23 @@ class Choice(NamedTuple):
 
 
 def find_box(raw: np.ndarray, size: Tuple[int, int], threshold: float) -> Box:
-    """The box of a raw map in a picture, as the demo finds it.
+    """The box of a raw map in an image, as the demo finds it.
 
     Args:
         raw: float (h, w).
-        size: (height, width) of the picture.
+        size: (height, width) of the image.
         threshold: in [0, 1].
 
     Returns:
-        (x0, y0, x1, y1) in pixels of the picture; all 0 where there is none.
+        (x0, y0, x1, y1) in pixels of the image; all 0 where there is none.
     """
-    score_map = box_ops.resize_map(box_ops.normalise(raw), *size)
+    score_map = box_ops.resize_map(box_ops.normalize(raw), *size)
     x0, y0, x1, y1 = (int(v) for v in box_ops.largest_box(score_map, threshold))
     return x0, y0, x1, y1
 
 
 def heat(visit: Visit, raw: np.ndarray, threshold: float) -> np.ndarray:
-    """Colours of a raw map, what is above the threshold outlined in white; as large as the page shows it.
+    """Colors of a raw map, what is above the threshold outlined in white; as large as the page shows it.
 
     Args:
         visit: :class:`~dgl.serving.sessions.Visit`.
@@ -62,20 +62,20 @@ def heat(visit: Visit, raw: np.ndarray, threshold: float) -> np.ndarray:
     Returns:
         uint8 RGB.
     """
-    score_map = box_ops.resize_map(box_ops.normalise(raw), *visit.shown.shape[:2])
-    colours = colourise(score_map)
-    mask = box_ops.binarise(score_map, threshold)
-    colours[mask > cv2.erode(mask, np.ones((3, 3), np.uint8))] = 255
-    return colours
+    score_map = box_ops.resize_map(box_ops.normalize(raw), *visit.shown.shape[:2])
+    colors = colorize(score_map)
+    mask = box_ops.binarize(score_map, threshold)
+    colors[mask > cv2.erode(mask, np.ones((3, 3), np.uint8))] = 255
+    return colors
 
 
 def heat_over(visit: Visit, raw: np.ndarray) -> np.ndarray:
     """The published overlay at the size that the page shows, uint8 RGB."""
-    return overlay(visit.shown, box_ops.normalise(raw))
+    return overlay(visit.shown, box_ops.normalize(raw))
 
 
 def with_box(visit: Visit, picture: np.ndarray, box: Box) -> np.ndarray:
-    """A box of the visitor's picture drawn on a copy at the size that the page shows."""
+    """A box of the visitor's image drawn on a copy at the size that the page shows."""
     scale = picture.shape[1] / float(visit.size[1]), picture.shape[0] / float(visit.size[0])
     return draw_boxes(picture, predicted=np.multiply(box, scale * 2))
 
@@ -133,20 +133,20 @@ def npy_bytes(raw: np.ndarray) -> bytes:
 
 
 def png_bytes(visit: Visit, raw: np.ndarray, box: Box) -> bytes:
-    """Overlay and box at the picture's own size as a PNG."""
-    drawn = draw_boxes(overlay(visit.image, box_ops.normalise(raw)), predicted=box)
+    """Overlay and box at the image's own size as a PNG."""
+    drawn = draw_boxes(overlay(visit.image, box_ops.normalize(raw)), predicted=box)
     return _encoded(".png", drawn, [])
 
 
 def jpeg_bytes(picture: np.ndarray, quality: int = 88) -> bytes:
-    """A picture as the page shows it, as a JPEG."""
+    """An image as the page shows it, as a JPEG."""
     return _encoded(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
 
 
 def _encoded(extension, rgb, options):
     done, encoded = cv2.imencode(extension, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
     if not done:
-        raise ValueError(f"a picture of shape {rgb.shape} cannot be encoded")
+        raise ValueError(f"an image of shape {rgb.shape} cannot be encoded")
     return encoded.tobytes()
 
 

@@ -108,14 +108,14 @@ def _serve(settings, folder, bound, say):
             f'the page needs Gradio ({error}): pip install "dgl-localization[web]"'
         ) from None
     # These load TensorFlow.
-    from dgl.data.shipped import sample_pictures
+    from dgl.data.shipped import sample_images
     from dgl.serving.engine import Engine
     from dgl.serving.handlers import Answers
     from dgl.serving.page import make_css, make_page, make_theme
     from dgl.serving.sessions import Visit
 
     try:
-        samples = sample_pictures()
+        samples = sample_images()
     except UserError:
         samples = []  # a copy of the project without them
     with Engine(settings.loads, settings.keep, settings.gpu, settings.data_set) as engine:

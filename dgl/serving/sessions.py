@@ -1,4 +1,4 @@
-"""What the page remembers of each visitor: the picture, what the classifier says of it, and its maps."""
+"""What the page remembers of each visitor: the image, what the classifier says of it, and its maps."""
 
 import threading
 import time
@@ -19,7 +19,7 @@ _MOST_MAP_BYTES = 1 << 25
 
 
 class Scores(NamedTuple):
-    """What a classifier says of a picture.
+    """What a classifier says of an image.
 
     Attributes:
         probability: (classes,) float32, softmax of the logits.
@@ -36,14 +36,14 @@ class Scores(NamedTuple):
 
 
 class Visit:
-    """One visitor's present picture and everything that was computed of it.
+    """One visitor's present image and everything that was computed of it.
 
     Attributes:
         image: uint8 RGB (H, W, 3), as it was sent.
         name: what to call it.
         shown: uint8 RGB, ``image`` at the size that the page shows, at most 640 on the longer side.
         scores: checkpoint index -> :class:`Scores`.
-        runs: how often a network ran for this picture.
+        runs: how often a network ran for this image.
     """
 
     def __init__(self, image: np.ndarray, name: str):
@@ -86,7 +86,7 @@ class Visit:
 
 
 def at_most(image: np.ndarray, side: int) -> np.ndarray:
-    """A picture made smaller where its longer side is more than ``side``, uint8 RGB."""
+    """An image made smaller where its longer side is more than ``side``, uint8 RGB."""
     height, width = image.shape[:2]
     scale = min(1.0, side / float(max(height, width)))
     if scale == 1.0:
@@ -113,7 +113,7 @@ class Visits:
         return len(self._visits)
 
     def open(self, visitor: Any, image: np.ndarray, name: str) -> Visit:
-        """Begin with a new picture, in place of the visitor's last one."""
+        """Begin with a new image, in place of the visitor's last one."""
         visit = Visit(image, name)
         with self._lock:
             self._visits.pop(visitor, None)
@@ -122,14 +122,14 @@ class Visits:
         return visit
 
     def get(self, visitor: Any) -> Visit:
-        """The visitor's present picture.
+        """The visitor's present image.
 
         Raises:
             UserError: there is none, or it was given up.
         """
         with self._lock:
             if visitor not in self._visits:
-                raise UserError("no picture: drop one, or take a sample")
+                raise UserError("no image: drop one, or take a sample")
             self._visits.move_to_end(visitor)
             visit = self._visits[visitor]
             visit.used = time.time()

@@ -2,7 +2,7 @@
 
 TensorFlow plans a run anew for every set of maps that is asked for, and copies the constants of the graph
 into each plan, several times on the way. :class:`~dgl.predict.predictor.Predictor` keeps its weights in constants,
-which is best where one set is run on many pictures. A page asks for many sets: here the weights are
+which is best where one set is run on many images. A page asks for many sets: here the weights are
 variables, of which a session has one copy whatever is asked of it.
 """
 

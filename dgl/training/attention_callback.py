@@ -1,7 +1,7 @@
 """Attention maps and GT-known localization while a network trains, in the training's own session.
 
 An inference tower shares the variables; DGL's maps of the true class come from its dual gradients. Boxes
-serve this measurement and the drawings alone: the loss, the learning rate, the order of the pictures and
+serve this measurement and the drawings alone: the loss, the learning rate, the order of the images and
 the choice of the best checkpoint know nothing of them, so training stays weakly supervised.
 """
 
@@ -22,7 +22,7 @@ from dgl.errors import UserError, first_line, printable
 from dgl.metrics.box_check import fit_boxes
 from dgl.metrics.fixed_threshold import PROTOCOL, FixedThresholdEvaluator
 from dgl.predict.overlay import draw_boxes, overlay
-from dgl.predict.postprocess import normalise, resize_map
+from dgl.predict.postprocess import normalize, resize_map
 from dgl.tf_compat import tf
 from dgl.training.attention_images import Watching
 from dgl.training.recipe import Recipe
@@ -34,8 +34,8 @@ from tensorpack.utils import logger  # isort: skip
 GT_KNOWN = "val-gt-known"
 METHOD = "dgl"
 THRESHOLD, IOU = 0.2, 0.5
-_MOST_AT_ONCE = 16  # pictures a run: maps keep every activation up to the layer
-_GAP = 4  # pixels between the parts of a picture
+_MOST_AT_ONCE = 16  # images a run: maps keep every activation up to the layer
+_GAP = 4  # pixels between the parts of an image
 _WHITE = 255
 _LONGEST_NAME = 60
 
@@ -49,7 +49,7 @@ class _Tower(NamedTuple):
 
 
 class _Watched(NamedTuple):
-    """One picture in the network's view.
+    """One image in the network's view.
 
     Attributes:
         sample: :class:`~dgl.data.sample.Sample`.
@@ -63,7 +63,7 @@ class _Watched(NamedTuple):
 
 
 class Watcher(Callback):
-    """After every epoch: image summaries of the watched pictures, and the scalar ``val-gt-known``.
+    """After every epoch: image summaries of the watched images, and the scalar ``val-gt-known``.
 
     Runs on the chief alone and takes part in no exchange between processes. It adds no variable and no
     random operation to the graph, which it extends after all of training's are made.
@@ -76,7 +76,7 @@ class Watcher(Callback):
         class_name: Callable[[int], str],
         between: Optional[Callable[[], Any]] = None,
     ):
-        """Prepare; pictures are read at the first epoch's end.
+        """Prepare; images are read at the first epoch's end.
 
         Args:
             recipe: :class:`~dgl.training.recipe.Recipe`.
@@ -134,14 +134,14 @@ class Watcher(Callback):
             return
         if first:
             logger.info(
-                "Watched %d pictures and measured GT-known on %d in %.1f s.",
+                "Watched %d images and measured GT-known on %d in %.1f s.",
                 sum(picture.tag is not None for picture in self._watched),
                 measured,
                 time.time() - start,
             )
 
     def _read(self):
-        """Read every picture once; one that cannot be read is named, and left out from then on."""
+        """Read every image once; one that cannot be read is named, and left out from then on."""
         tags = {
             sample: f"maps/{number} {printable(self._class_name(sample.class_index))[:_LONGEST_NAME]}"
             for number, sample in enumerate(self._watching.pictures)
@@ -159,7 +159,7 @@ class Watcher(Callback):
         return watched
 
     def _watch(self):
-        """Run the network on all pictures; returns how many GT-known was measured on."""
+        """Run the network on all images; returns how many GT-known was measured on."""
         measured = set(self._watching.measured)
         overlaps = []
         for start in range(0, len(self._watched), self._batch):
@@ -204,11 +204,11 @@ def _score_map(raw, size):
     """(size, size) in [0, 1]; zeros, in which there is no box, for a map that is not finite."""
     if not np.isfinite(raw).all():
         return np.zeros((size, size), np.float32)
-    return resize_map(normalise(raw), size, size)
+    return resize_map(normalize(raw), size, size)
 
 
 def _strip(view, score_maps, found):
-    """The picture with its true boxes, then a layer's overlay after the other with the predicted box too.
+    """The image with its true boxes, then a layer's overlay after the other with the predicted box too.
 
     Returns:
         uint8 RGB (S, W, 3), W = (1 + layers) S + gaps.

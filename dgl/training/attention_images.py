@@ -1,7 +1,7 @@
-"""Which validation pictures a training is watched on: the same ones from its first epoch to its last.
+"""Which validation images a training is watched on: the same ones from its first epoch to its last.
 
 The choice depends on the list alone: no random number is drawn, so that watching changes no training, and a
-resumed run shows the pictures that it showed before.
+resumed run shows the images that it showed before.
 """
 
 from dataclasses import replace
@@ -12,7 +12,7 @@ from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
 
 MOST_MEASURED = 200
-# Where an epoch is short, measuring 200 pictures would take longer than the epoch.
+# Where an epoch is short, measuring 200 images would take longer than the epoch.
 _SHARE_OF_EPOCH = 0.1
 _FEWEST_MEASURED = 20
 
@@ -34,14 +34,12 @@ class Watching(NamedTuple):
         parts = []
         if self.pictures:
             parts.append(
-                "DGL maps of {} validation pictures at {}".format(
+                "DGL maps of {} validation images at {}".format(
                     len(self.pictures), ", ".join(self.layers)
                 )
             )
         if self.measured:
-            parts.append(
-                f"GT-known at {self.layers[0]} on {len(self.measured)} pictures with boxes"
-            )
+            parts.append(f"GT-known at {self.layers[0]} on {len(self.measured)} images with boxes")
         return (", ".join(parts) + ", every epoch") if parts else "nothing"
 
 
@@ -70,13 +68,13 @@ def spread(samples: Sequence[Sample], count: int) -> List[Sample]:
     return chosen
 
 
-def measured_by_default(epoch_pictures: int) -> int:
-    """How many pictures GT-known is measured on where nobody says: 200, fewer where an epoch is short.
+def measured_by_default(epoch_images: int) -> int:
+    """How many images GT-known is measured on where nobody says: 200, fewer where an epoch is short.
 
     Args:
-        epoch_pictures: pictures that an epoch trains on.
+        epoch_images: images that an epoch trains on.
     """
-    return max(_FEWEST_MEASURED, min(MOST_MEASURED, int(_SHARE_OF_EPOCH * epoch_pictures)))
+    return max(_FEWEST_MEASURED, min(MOST_MEASURED, int(_SHARE_OF_EPOCH * epoch_images)))
 
 
 def choose_watching(
@@ -86,8 +84,8 @@ def choose_watching(
 
     Args:
         samples: the validation list, with boxes where it has any.
-        pictures: how many maps to draw; of pictures with boxes where there are any.
-        measured: how many pictures to measure GT-known on, as far as they have boxes.
+        pictures: how many maps to draw; of images with boxes where there are any.
+        measured: how many images to measure GT-known on, as far as they have boxes.
         layers: names of layers.
 
     Returns:

@@ -1,6 +1,6 @@
 """Tensorpack callbacks: failures, finite loss, validation intervals, the console's line for each epoch.
 
-Tensorpack callbacks of the recipe: watching the loss and the pictures, validation now and then.
+Tensorpack callbacks of the recipe: watching the loss and the images, validation now and then.
 """
 
 import time
@@ -19,7 +19,7 @@ from tensorpack.utils import logger  # isort: skip
 
 
 class StopOnFailure(Callback):
-    """End training as soon as the training pictures come to an end by a failure."""
+    """End training as soon as the training images come to an end by a failure."""
 
     _chief_only = False
 
@@ -61,7 +61,7 @@ class FiniteLoss(Callback):
             self._halting.ask(
                 Reason(
                     f"step {self.global_step} (epoch {self.epoch_num}): the loss is {bad}; {self._describe()}; expected a smaller --base-lr, or weights "
-                    "and pictures that are sound"
+                    "and images that are sound"
                 )
             )
 
@@ -99,7 +99,7 @@ class FirstEpoch(Callback):
         self.trainer.loop.steps_per_epoch = self._whole
 
 
-# What an epoch came to, for people: one line on the console, and pictures a second.
+# What an epoch came to, for people: one line on the console, and images a second.
 
 THROUGHPUT = "pictures-per-second"
 _MINUTE, _HOUR, _DAY = 60, 60 * 60, 24 * 60 * 60
@@ -119,7 +119,7 @@ class Throughput(Callback):
     """The scalar ``pictures-per-second``: over the steps of an epoch, without what follows them."""
 
     def __init__(self, batch: int):
-        """Prepare; ``batch`` is the pictures of a step, of all towers and processes."""
+        """Prepare; ``batch`` is the images of a step, of all towers and processes."""
         self._batch = batch
 
     def _before_epoch(self):

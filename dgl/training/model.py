@@ -26,7 +26,7 @@ class ClassifierModel(ModelDesc):
         self.backbone = get_backbone(recipe.mode)
 
     def inputs(self) -> List[Any]:
-        """uint8 BGR pictures (N, S, S, 3) and int32 labels (N,)."""
+        """uint8 BGR images (N, S, S, 3) and int32 labels (N,)."""
         size = self.recipe.image_size
         return [
             tf.TensorSpec((None, size, size, 3), tf.uint8, "input"),

@@ -13,7 +13,6 @@ from tabulate import tabulate
 
 from dgl.backbones import BuildOptions
 from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, Shapes
-from dgl.data.flows import BORDER
 
 MOMENTUM = 0.9
 LR_EPOCHS = (10, 20, 30, 40)
@@ -32,7 +31,7 @@ def steps_per_epoch(
     """Steps of one epoch.
 
     Args:
-        data_set: ``"cub"``, ``"imagenet"``, or ``None`` for other data: one pass over the pictures.
+        data_set: ``"cub"``, ``"imagenet"``, or ``None`` for other data: one pass over the images.
         batch: total batch over all towers.
         pictures: size of the training list.
         stepscale: factor in place of the data set's own.
@@ -87,7 +86,7 @@ class Recipe:
 
     @property
     def tower_batch(self) -> int:
-        """int: pictures that one tower sees a step."""
+        """int: images that one tower sees a step."""
         return self.batch // (self.towers * self.processes)
 
     @property
@@ -170,6 +169,8 @@ def _batch(recipe):
 
 
 def _facts(recipe, data, start, watched):
+    from dgl.data.flows import BORDER  # loads tensorpack, which parsing flags should not
+
     side, crop = recipe.image_size + BORDER, recipe.image_size
     errors = "top-1 and top-5 error" if recipe.with_top5 else "top-1 error"
     yield "network", _network(recipe)
@@ -197,7 +198,7 @@ def _facts(recipe, data, start, watched):
     yield (
         "validation",
         (
-            f"resized to {side} x {side}, centre {crop} x {crop} crop, {errors}, every {VALIDATE_EVERY} epochs and after the last"
+            f"resized to {side} x {side}, center {crop} x {crop} crop, {errors}, every {VALIDATE_EVERY} epochs and after the last"
         ),
     )
     yield "watched", watched
@@ -214,8 +215,8 @@ def describe(
     Args:
         recipe: :class:`~dgl.training.recipe.Recipe`.
         variables: ordered name -> shape of the variables that are trained.
-        data, start, watched: a line each on the pictures, on the initial values, and on what TensorBoard
-            shows of validation pictures.
+        data, start, watched: a line each on the images, on the initial values, and on what TensorBoard
+            shows of validation images.
 
     Returns:
         str, lines of ``name  fact`` and then a table with a row a trained variable: its shape, the factor

@@ -171,7 +171,7 @@ def resolve(
     return recipe, start
 
 
-def _same_pictures(training, validation):
+def _same_images(training, validation):
     # The lengths tell first: a set of ILSVRC's paths takes a while.
     return len(training) == len(validation) and {sample.path for sample in training.samples} == {
         sample.path for sample in validation.samples
@@ -179,7 +179,7 @@ def _same_pictures(training, validation):
 
 
 def _list_number(data):
-    """int: tells lists of pictures and classes apart."""
+    """int: tells lists of images and classes apart."""
     lines = [f"{sample.path} {sample.class_index}" for sample in data.samples]
     return zlib.crc32("\n".join(lines).encode("utf-8", "surrogateescape"))
 
@@ -188,7 +188,7 @@ def _print_recipe(recipe, start, training, validation, watching):
     variables = network_variables(
         get_backbone(recipe.mode), recipe.options, recipe.image_size, trained=True
     )
-    data = f"{training.name} ({training.format}), {len(training)} training and {len(validation)} validation pictures"
+    data = f"{training.name} ({training.format}), {len(training)} training and {len(validation)} validation images"
     start = str(start or "random values")
     print(describe(recipe, variables, data, start, str(watching or "nothing")))
 
@@ -206,9 +206,9 @@ def run(args: Namespace, mode: str) -> int:
         check_files(validation)
         return validate(args, mode, validation)
     training = load_split(args, "train", wanted)
-    if _same_pictures(training, validation):
+    if _same_images(training, validation):
         logger.warning(
-            "%s has no split: validation is on the training pictures themselves.", args.data
+            "%s has no split: validation is on the training images themselves.", args.data
         )
     classes = wanted or max(training.classes, validation.classes)
     recipe, start = resolve(args, mode, len(training), classes, ranks)
@@ -222,7 +222,7 @@ def run(args: Namespace, mode: str) -> int:
     if start:
         logger.info("Loaded %s.", start)
     if watching and not watching.measured and args.watch_boxes != 0:
-        logger.info("GT-known is not measured: no validation picture of %s has a box.", args.data)
+        logger.info("GT-known is not measured: no validation image of %s has a box.", args.data)
     train(
         recipe,
         training,

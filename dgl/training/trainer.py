@@ -144,7 +144,7 @@ def configure(
         flow: :class:`~dgl.data.flows.FailureKeeper` of the batches of a tower.
         validation: :class:`~dgl.data.sample.DataSet`.
         run: :class:`Run`; tensorpack's log folder has to be the run's.
-        session_init: tensorpack session initialiser, or ``None`` for random values.
+        session_init: tensorpack session initializer, or ``None`` for random values.
         callbacks: tensorpack callbacks beside the recipe's own.
 
     Returns:

@@ -55,7 +55,7 @@ def session_config(gpus: int) -> SessionConfig:
 
     The session has threads of its own. What oneDNN computes hangs by the last bit on what a thread did
     before (its share of threads is kept by thread), so in threads shared by all sessions of a process the
-    same network and picture would give one of several results, after a training for example.
+    same network and image would give one of several results, after a training for example.
 
     Args:
         gpus: their number, from :func:`select_gpus`.

@@ -48,7 +48,7 @@ def write_atomically(path: str, data: bytes) -> None:
 
 
 def read_bounded(path: str, most: int, expected: str) -> Optional[bytes]:
-    """The bytes of a file, such as the annotation of one picture.
+    """The bytes of a file, such as the annotation of one image.
 
     Args:
         path: str, the file.

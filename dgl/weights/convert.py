@@ -1,7 +1,7 @@
 """Turn published ImageNet weights into a file that `--load` takes, for fine-tuning.
 
 ``python -m dgl.weights.convert vgg16-397923af.pth`` writes ``pretrain_model/vgg16.npz``. The publisher is
-recognised by the names in the file; ``docs/weights.md`` lists the files.
+recognized by the names in the file; ``docs/weights.md`` lists the files.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from dgl.weights.checkpoint import open_checkpoint, read_weights
 from dgl.weights.formats.npz import save_npz
 from dgl.weights.published import PUBLISHERS, Published, converted_name, entries
 from dgl.weights.restore import PRETRAINED_FOLDER, network_variables
-from dgl.weights.sources import recognise
+from dgl.weights.sources import recognize
 from dgl.weights.sources.first_layer import fold
 
 _IMAGE_SIZE = 64  # any size has the same variables
@@ -176,7 +176,7 @@ def _unknown(checkpoint):
                 f"{checkpoint.path}: has this project's names already; give it to --load as it is"
             )
     return UserError(
-        "{}: not recognised as weights published by {} (docs/weights.md lists them); it begins with "
+        "{}: not recognized as weights published by {} (docs/weights.md lists them); it begins with "
         "{}".format(
             checkpoint.path,
             ", ".join(PUBLISHERS.values()),
@@ -209,13 +209,13 @@ def convert(
         :class:`Conversion`.
 
     Raises:
-        UserError: not recognised, incomplete, of wrong shapes or not finite; ``out`` exists.
+        UserError: not recognized, incomplete, of wrong shapes or not finite; ``out`` exists.
     """
     checkpoint = open_checkpoint(path)
-    recognised = recognise(checkpoint.shapes)
-    if recognised is None:
+    recognized = recognize(checkpoint.shapes)
+    if recognized is None:
         raise _unknown(checkpoint)
-    source, modes = recognised
+    source, modes = recognized
     mode = _choose_mode(checkpoint, modes, mode)
     backbone = get_backbone(mode)
     entry = _choose_entry(checkpoint, source, mode, published_as)

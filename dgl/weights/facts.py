@@ -17,7 +17,7 @@ from dgl.weights.identify import by_short_name, mode_of
 from dgl.weights.model_card import ModelCard, read_card
 from dgl.weights.published import PUBLISHERS, TENSORPACK, entries
 from dgl.weights.restore import find_weights
-from dgl.weights.sources import recognise
+from dgl.weights.sources import recognize
 
 _STEP = "global_step"
 _FORMATS = {
@@ -171,10 +171,10 @@ def _publisher(checkpoint, mode, is_training):
 
     Tensorpack's ResNets have this project's own names: these are told by the name of the file.
     """
-    recognised = recognise(checkpoint.shapes)
-    if recognised is None:
+    recognized = recognize(checkpoint.shapes)
+    if recognized is None:
         return None, ()
-    source, fits = recognised
+    source, fits = recognized
     if source.key == TENSORPACK and mode != "vgg":
         names = {entry.file_name for fit in fits for entry in entries(fit, source.key)}
         if is_training or os.path.basename(checkpoint.path) not in names:

@@ -13,7 +13,7 @@ from dgl.weights.checkpoint import is_checkpoint, open_checkpoint
 from dgl.weights.formats.common import quoted
 from dgl.weights.model_card import read_card
 from dgl.weights.published import PUBLISHERS
-from dgl.weights.sources import recognise
+from dgl.weights.sources import recognize
 
 _RESNET_STEM = "conv0/W"
 _BLOCK = re.compile(r"group2/block(\d{1,4})/")
@@ -97,12 +97,12 @@ def _what_instead(checkpoint):
         return "has {} but {} blocks in group2, expected {}".format(
             _RESNET_STEM, found[-1] + 1 if found else "no", depths
         )
-    recognised = recognise(checkpoint.shapes)
-    if recognised is not None:
+    recognized = recognize(checkpoint.shapes)
+    if recognized is not None:
         return (
             "holds weights of {} under the names of {}; `dgl convert {}` makes a file for --load "
             "of it".format(
-                " or ".join(recognised[1]), PUBLISHERS[recognised[0].key], checkpoint.path
+                " or ".join(recognized[1]), PUBLISHERS[recognized[0].key], checkpoint.path
             )
         )
     names = ", ".join(quoted(name) for name in list(checkpoint.shapes)[:_NAMED])

@@ -1,4 +1,4 @@
-"""The card beside a checkpoint: what it was trained on and how pictures go into it.
+"""The card beside a checkpoint: what it was trained on and how images go into it.
 
 Training writes ``model.json`` into its log folder; a single-file checkpoint ``NAME.npz`` has
 ``NAME.json``. Released checkpoints have none, and nothing depends on one: it only supplies defaults

@@ -13,7 +13,7 @@ from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, read_weights
 from dgl.weights.published import converted_name, how_to_get
-from dgl.weights.sources import recognise
+from dgl.weights.sources import recognize
 
 PRETRAINED_FOLDER = "pretrain_model"
 _BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -48,8 +48,8 @@ def find_weights(backbone: Backbone, load: str) -> str:
 
 def conversion_hint(backbone: Backbone, checkpoint: Checkpoint) -> str:
     """How to make a file for ``backbone`` of another publisher's weights; ``""`` for anything else."""
-    recognised = recognise(checkpoint.shapes)
-    if recognised is None or backbone.mode not in recognised[1]:
+    recognized = recognize(checkpoint.shapes)
+    if recognized is None or backbone.mode not in recognized[1]:
         return ""
     return f"; `python -m dgl.weights.convert {checkpoint.path}` makes a file for --load of it"
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tiny_network import TinyNetwork, normalise, unit
+from tiny_network import TinyNetwork, normalize, unit
 
 TINY = TinyNetwork(seed=8)
 CLOSE = {"rtol": 0, "atol": 1e-12}  # float64, maps of the order of 0.1
@@ -44,11 +44,11 @@ def test_without_loss_three_names_are_one_map():
     first, second, third = run(*ONE_MAP)
     np.testing.assert_array_equal(first, third)
     assert np.abs(first - second).max() > 0.1  # they differ by the norm
-    np.testing.assert_allclose(normalise(first), normalise(second), **CLOSE)
+    np.testing.assert_allclose(normalize(first), normalize(second), **CLOSE)
 
 
 def test_each_part_matters():
-    maps = [normalise(found) for found in run("dgl", "dgl-pcs", "dgl-no-class")]
+    maps = [normalize(found) for found in run("dgl", "dgl-pcs", "dgl-no-class")]
     for i, first in enumerate(maps):
         for second in maps[:i]:
             assert np.abs(first - second).max((1, 2)).min() > 0.05

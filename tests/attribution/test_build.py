@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from deterministic import picture
 from small_network import fill, options_of
-from tiny_network import CLASS_INDEX, LAST, LAYERS, N, TinyNetwork, network_of, normalise
+from tiny_network import CLASS_INDEX, LAST, LAYERS, N, TinyNetwork, network_of, normalize
 
 from dgl.attribution import METHODS, build_maps, cam_map, dgl_map
 from dgl.backbones import get_backbone
@@ -161,7 +161,7 @@ def test_variants_are_maps_of_their_alpha(variant):
         maps, alone = session.run([maps, alone], {t.activation: TINY.activation})
     found = maps[variant, "activation"]
     np.testing.assert_allclose(found, alone, rtol=0, atol=1e-12)
-    assert np.abs(normalise(found) - normalise(maps["dgl", "activation"])).max() > 1e-3
+    assert np.abs(normalize(found) - normalize(maps["dgl", "activation"])).max() > 1e-3
 
 
 def test_variants_without_semantics_take_those_of_all():
@@ -191,11 +191,11 @@ def test_variants_on_a_vgg():
         fill(session)
         maps, alone = session.run([maps, alone])
     for key, expected in alone.items():
-        difference = np.abs(normalise(maps[key]) - normalise(expected)).max()
+        difference = np.abs(normalize(maps[key]) - normalize(expected)).max()
         assert difference < 1e-5, key  # float32
     for layer in layers:
         first, last = (maps[variant, layer] for variant in ("dgl(pa=0.1)", "dgl(pa=1000)"))
-        assert np.abs(normalise(first) - normalise(last)).max() > 0.05
+        assert np.abs(normalize(first) - normalize(last)).max() > 0.05
 
 
 @pytest.mark.parametrize("method", ["scorecam", "dgl(pa=0)", "cam(pa=1)"])

@@ -1,4 +1,4 @@
-"""The centre Gaussian: its values, its symmetry, and that it sees nothing of the picture."""
+"""The center Gaussian: its values, its symmetry, and that it sees nothing of the picture."""
 
 import numpy as np
 import pytest

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from deterministic import picture
 from small_network import fill, options_of
-from tiny_network import CLASS_INDEX, TinyNetwork, central_differences, normalise, unit
+from tiny_network import CLASS_INDEX, TinyNetwork, central_differences, normalize, unit
 
 from dgl.attribution import build_maps, combine, dgl_map, enhanced_map
 from dgl.backbones import PAPER_MODES, get_backbone
@@ -114,7 +114,7 @@ def test_equals_cam_where_pooling_is_fed_and_differs_before(mode):
         maps = build_maps(network, ("dgl", "cam"), layers, layers[0], tf.constant(class_index))
         fill(session)
         maps = session.run(maps)
-    cam = normalise(maps["cam", layers[0]])
+    cam = normalize(maps["cam", layers[0]])
     # Float32: both gradients are constant over space there, so the maps differ by a linear rescaling.
-    assert np.abs(normalise(maps["dgl", layers[0]]) - cam).max() < 1e-4
-    assert np.abs(normalise(maps["dgl", layers[1]]) - cam).max() > 0.05
+    assert np.abs(normalize(maps["dgl", layers[0]]) - cam).max() < 1e-4
+    assert np.abs(normalize(maps["dgl", layers[1]]) - cam).max() > 0.05

@@ -54,8 +54,8 @@ def test_size_known_only_when_run():
     np.testing.assert_allclose(found, projection(activation), rtol=0, atol=1e-12)
 
 
-def test_no_centring():
-    # A constant channel decides the map; centring would take it away.
+def test_no_centering():
+    # A constant channel decides the map; centering would take it away.
     activation = rectified(1, 5, 5, 4)
     activation[..., 0] = 10.0
     found = run(activation)

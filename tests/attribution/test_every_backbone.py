@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from deterministic import picture
 from small_network import fill, options_of
-from tiny_network import normalise
+from tiny_network import normalize
 
 from dgl.attribution import METHODS, build_maps
 from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
@@ -67,5 +67,5 @@ def test_at_the_last_layer(mode):
     np.testing.assert_allclose(places * maps["gradcam", last], np.maximum(cam, 0), **close)
     np.testing.assert_allclose(places * maps["hirescam", last], cam, **close)
     for method in ("dgl", "dgl-pcs", "dgl-no-loss"):
-        found = normalise(maps[method, last])
-        np.testing.assert_allclose(found, normalise(cam), rtol=0, atol=1e-4)
+        found = normalize(maps[method, last])
+        np.testing.assert_allclose(found, normalize(cam), rtol=0, atol=1e-4)

@@ -7,7 +7,7 @@ from small_network import fill, options_of, values_of
 from dgl.attribution import build_maps
 from dgl.backbones import PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network
-from dgl.predict.postprocess import normalise
+from dgl.predict.postprocess import normalize
 from dgl.tf_compat import tf
 
 torch = pytest.importorskip("torch")
@@ -46,5 +46,5 @@ def test_maps_of_all_layers(mode, alpha):
     for layer in backbone.layers:
         wanted = dgl_map(expected, peer.endpoints[layer], class_index, alpha)
         got = found["dgl", layer][0]
-        assert np.abs(normalise(got) - normalise(wanted)).max() < MAPS, layer
+        assert np.abs(normalize(got) - normalize(wanted)).max() < MAPS, layer
         assert np.abs(got - wanted).max() < MAPS * np.abs(wanted).max(), layer

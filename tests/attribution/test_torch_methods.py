@@ -1,6 +1,6 @@
 """The methods people know on a VGG, against captum and pytorch-grad-cam on the same weights in float64.
 
-Where a library's definition is another one, the comparison says so: pytorch-grad-cam centres the matrix of
+Where a library's definition is another one, the comparison says so: pytorch-grad-cam centers the matrix of
 Eigen-CAM, which therefore is compared with PyTorch's SVD.
 """
 
@@ -14,7 +14,7 @@ from small_network import fill, options_of, values_of
 from dgl.attribution import build_maps
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
-from dgl.predict.postprocess import normalise
+from dgl.predict.postprocess import normalize
 from dgl.tf_compat import tf
 
 torch = pytest.importorskip("torch")
@@ -76,10 +76,10 @@ def maps(images):
 
 
 def agree(found, expected):
-    """Both normalised, image by image; and the raw maps as well."""
+    """Both normalized, image by image; and the raw maps as well."""
     assert np.ptp(expected, axis=(1, 2)).min() > 0
     for got, wanted in zip(found, expected):
-        assert np.abs(normalise(got) - normalise(wanted)).max() < CLOSE
+        assert np.abs(normalize(got) - normalize(wanted)).max() < CLOSE
         assert np.abs(got - wanted).max() < CLOSE * np.abs(wanted).max()
 
 
@@ -122,7 +122,7 @@ def test_pytorch_grad_cam(maps, values, images, library, layer, method, name):
     logits = hooks(prepare(images))
     logits[range(2), CLASS_INDEX].sum().backward()
     parts = [part.numpy() for part in (hooks.activations[0], hooks.gradients[0])]
-    # Its own call goes on to rectify, normalise and resize.
+    # Its own call goes on to rectify, normalize and resize.
     expected = cam.get_cam_image(None, None, None, parts[0], parts[1], False)
     if method.startswith("gradcam"):
         expected = np.maximum(expected, 0)

@@ -11,7 +11,7 @@ from deterministic import REFERENCE
 from small_network import fill, options_of
 
 from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
-from dgl.backbones.network import build_network, normalise_image
+from dgl.backbones.network import build_network, normalize_image
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 
@@ -329,10 +329,10 @@ def test_weight_decay(reference):
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_normalise_image(dtype):
+def test_normalize_image(dtype):
     image = np.random.RandomState(0).uniform(0, 255, (2, 5, 4, 3)).astype(dtype)
     with tf.Graph().as_default(), tf.Session() as session:
-        found = session.run(normalise_image(tf.constant(image)))
+        found = session.run(normalize_image(tf.constant(image)))
     blue_green_red = np.moveaxis(image.astype("float64"), -1, 0) / 255
     mean, std = (0.406, 0.456, 0.485), (0.225, 0.224, 0.229)
     expected = [(x - m) / s for x, m, s in zip(blue_green_red, mean, std)]
@@ -341,7 +341,7 @@ def test_normalise_image(dtype):
     assert found.dtype == np.float32
 
 
-# The networks with batch normalisation: it must not use the batch.
+# The networks with batch normalization: it must not use the batch.
 @pytest.mark.parametrize("mode", ["resnet50", "inceptionv3"])
 def test_pictures_of_a_batch_do_not_touch_each_other(mode):
     rng = np.random.RandomState(3)

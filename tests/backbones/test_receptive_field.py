@@ -42,7 +42,7 @@ def positive(name, shape, rng):
 
 def answering(mode, names, axis):
     """The fields that the graph tells, and for each layer which pixels along an axis its middle place
-    answers to: a picture that is empty but for one line, at every place in turn."""
+    answers to: an image that is empty but for one line, at every place in turn."""
     backbone, rng = get_backbone(mode), np.random.RandomState(0)
     height, width = (HEIGHT, WIDTH) if axis == 1 else (WIDTH, HEIGHT)
     with tf.Graph().as_default(), TowerContext("", is_training=False), tf.Session() as session:

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from benchmarks.speed.decoding import write_pictures
+from benchmarks.speed.decoding import write_images
 from benchmarks.speed.training_step import BareSteps, Case, batch_of, measure, train
 from dgl.tf_compat import tf
 
@@ -34,9 +34,9 @@ class Compared(BareSteps):
         return self.trainer.sess.run(variables)
 
 
-def pictures_in(folder):
+def images_in(folder):
     logger.set_logger_dir(os.path.join(folder, "log"), action="d")
-    return write_pictures(folder, 1)
+    return write_images(folder, 1)
 
 
 def changed(before, after):
@@ -45,7 +45,7 @@ def changed(before, after):
 
 def check_changes(mode, folder):
     """What one step changes, by the trainer and by the bare loop."""
-    pictures = pictures_in(folder)
+    pictures = images_in(folder)
     # At the first step of a ResNet, blocks that begin as the identity have no gradient yet.
     case = Case(mode, width=0.125, batch=2, size=SIZE, steps=1, rounds=1)
     compared = Compared(*(batch_of(case) + (1,)))
@@ -74,7 +74,7 @@ def check_changes(mode, folder):
 
 def check_times(folder):
     """A time of each loop a round."""
-    pictures = pictures_in(folder)
+    pictures = images_in(folder)
     times = measure(Case("vgg", 0.125, batch=2, size=SIZE, steps=2, rounds=3), pictures)
     assert sorted(times) == ["bare", "bare_processor", "trainer", "trainer_processor"]
     assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in times.values())

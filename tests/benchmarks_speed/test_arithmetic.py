@@ -7,7 +7,7 @@ import pytest
 from benchmarks.speed.arithmetic import count, floor
 from dgl.backbones import get_backbone
 
-# (side of the picture, input channels, output channels), from the input on.
+# (side of the image, input channels, output channels), from the input on.
 VGG = [
     ("conv1_1", 224, 3, 64), ("conv1_2", 224, 64, 64),
     ("conv2_1", 112, 64, 128), ("conv2_2", 112, 128, 128),

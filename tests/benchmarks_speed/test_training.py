@@ -1,4 +1,4 @@
-"""The section `training`: its rows and bounds from given times, and pictures to decode."""
+"""The section `training`: its rows and bounds from given times, and images to decode."""
 
 import cv2
 import pytest
@@ -29,7 +29,7 @@ def test_a_row_holds_the_ratio_to_its_bound(slower, met):
     assert row["bound"] == {"kind": "at most", "bound": 1.05, "met": met}
     assert row["processor_ratio"]["median"] == 1.25
     assert row["bare_ms"] == {"median": 2000.0, "least": 1000.0, "most": 4000.0}
-    # 8 pictures of 12.5 ms beside 1.9 s.
+    # 8 images of 12.5 ms beside 1.9 s.
     assert row["decoding_share"] == 0.05
 
 
@@ -42,13 +42,13 @@ def test_the_section_of_one_network(monkeypatch):
     assert all(row["pictures_per_second"]["least"] > 0 for row in rows)
     assert section["decoding"]["bound"]["bound"] == 1.8
     text = training.table(section)
-    assert "1.02 (1.02 to 1.02)" in text and "| pictures a second" in text
+    assert "1.02 (1.02 to 1.02)" in text and "| images a second" in text
 
 
 def test_pictures_are_different_and_of_a_photograph_s_size(tmp_path):
-    samples = decoding.write_pictures(str(tmp_path), 2)
+    samples = decoding.write_images(str(tmp_path), 2)
     one, other = (cv2.imread(sample.path) for sample in samples)
     assert one.shape == other.shape == (decoding.HEIGHT, decoding.WIDTH, 3)
     assert (one != other).any()
-    # A photograph of this size takes about 100 kB; a plain picture would decode faster.
+    # A photograph of this size takes about 100 kB; a plain image would decode faster.
     assert 50e3 < (tmp_path / "0.jpg").stat().st_size < 250e3

@@ -80,7 +80,7 @@ def write_zoo_vgg(folder):
 
 
 def write_data(folder):
-    """Five pictures to train on and five to validate, with boxes; returns the folder."""
+    """Five images to train on and five to validate, with boxes; returns the folder."""
     for split, seed in (("train", 50), ("val", 0)):
         rows = [
             (f"{split}{i}.jpg", picture(seed + i + 1, 90, 120), i, [(20, 10, 90, 70)])

@@ -1,4 +1,4 @@
-"""A tiny checkpoint, data and pictures, shared by the tests of the command."""
+"""A tiny checkpoint, data and images, shared by the tests of the command."""
 
 import os
 

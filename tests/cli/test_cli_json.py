@@ -22,7 +22,7 @@ _QUICK = [
 
 def test_localize_writes_an_object_a_line_and_nothing_else(tiny, photos, tmp_path):
     # In a process of its own, for what libraries write.
-    (tmp_path / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "bad.jpg").write_bytes(b"no image")
     words = ["--load", tiny, "--json", "--out", "o", "--gpu=-1"]
     done = process("localize", photos, "bad.jpg", *words, cwd=str(tmp_path))
     assert done.code == 1
@@ -41,7 +41,7 @@ def test_localize_writes_an_object_a_line_and_nothing_else(tiny, photos, tmp_pat
 
 def test_localize_tells_of_a_single_picture_that_cannot_be_read(tiny, tmp_path):
     path = tmp_path / "bad.jpg"
-    path.write_bytes(b"no picture")
+    path.write_bytes(b"no image")
     done = dgl("localize", path, "--load", tiny, "--json", "--out", tmp_path / "o", "--gpu=-1")
     assert done.code == 1 and done.err.startswith("error: ")
     assert json.loads(done.out)["image"] == str(path)

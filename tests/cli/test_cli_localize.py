@@ -8,11 +8,11 @@ from cli_runs import SIZE, dgl, tree
 from small_network import values_of, write_npz
 
 from dgl.cli.localize_flags import METHOD_NAMES
-from dgl.data.shipped import SHIPPED_PICTURES, sample_pictures
+from dgl.data.shipped import SHIPPED_IMAGES, sample_images
 from dgl.tf_compat import tf
 
-# On CPUs with AVX-512 TensorFlow 1.15 adds in another order for one picture than for several, 1e-7 of a
-# value: files that are to be the same to the byte are made picture by picture there.
+# On CPUs with AVX-512 TensorFlow 1.15 adds in another order for one image than for several, 1e-7 of a
+# value: files that are to be the same to the byte are made image by image there.
 ALIKE = ("--batch", "1") if tf.VERSION.startswith("1.") else ()
 
 
@@ -69,11 +69,11 @@ def test_the_backbone_is_found_out(photos, tmp_path):
 def test_without_a_picture_the_samples_are_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     done = localize("--layer", "conv5_3")
-    names = [os.path.splitext(os.path.basename(path))[0] for path in sample_pictures()]
+    names = [os.path.splitext(os.path.basename(path))[0] for path in sample_images()]
     assert sorted(os.listdir(str(tmp_path))) == sorted(names + ["results.jsonl"])
     assert len(done.out.splitlines()) == len(names) == 6
 
 
 def test_the_samples_of_a_checkout(root):
-    assert os.path.join(root, "images") == SHIPPED_PICTURES
-    assert all(os.path.isfile(path) for path in sample_pictures())
+    assert os.path.join(root, "images") == SHIPPED_IMAGES
+    assert all(os.path.isfile(path) for path in sample_images())

@@ -1,4 +1,4 @@
-"""The embedded bird data set: what a picture is, that only heads differ, and the layout on disk."""
+"""The embedded bird data set: what an image is, that only heads differ, and the layout on disk."""
 
 import hashlib
 import multiprocessing
@@ -74,7 +74,7 @@ def test_species_of_a_genus_differ_in_the_head_alone(seed):
     difference = np.abs(one.image.astype(int) - other.image.astype(int)).max(axis=-1) > 8
     bird = (one.mask | other.mask).astype(bool)
     assert 0.02 * bird.sum() < difference.sum() < 0.3 * bird.sum()
-    # The camera's blur carries a head's colour at most this far over its border.
+    # The camera's blur carries a head's color at most this far over its border.
     near = cv2.dilate(bird.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
     assert not (difference & ~near).any()
     assert (one.mask != other.mask).sum() < 0.15 * bird.sum()
@@ -97,16 +97,16 @@ def test_every_pair_of_classes_looks_different():
 
 
 def test_size_and_place_vary_over_the_stated_range():
-    parts, centres = [], []
+    parts, centers = [], []
     for seed in range(60):
         picture = render_bird(seed % 8, _generator(seed), SIDE)
         height, width = picture.mask.shape
         x0, y0, x1, y1 = picture.box
         assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
         parts.append(max((x1 - x0) / width, (y1 - y0) / height))
-        centres.append(((x0 + x1) / 2 / width, (y0 + y1) / 2 / height))
+        centers.append(((x0 + x1) / 2 / width, (y0 + y1) / 2 / height))
     assert 0.3 < min(parts) < 0.55 and 0.8 < max(parts) < 0.98
-    assert (np.ptp(centres, axis=0) > 0.3).all()
+    assert (np.ptp(centers, axis=0) > 0.3).all()
 
 
 def test_same_state_same_picture_and_other_state_another():
@@ -173,7 +173,7 @@ def test_boxes_masks_and_pictures_on_disk_agree(data_set):
         assert boxes[k] == [f"{v:.1f}" for v in tight]
 
 
-def test_colours_on_disk_are_those_rendered(data_set):
+def test_colors_on_disk_are_those_rendered(data_set):
     # Halving removes JPEG's rounding of sensor noise; swapped channels would differ by tens.
     for k in (1, 13):
         path = dict(_lines(data_set, "images.txt"))[str(k)]
@@ -297,7 +297,7 @@ def test_readme_names_command_seed_and_version(data_set):
         (["--size", "5000"], "--size"),
         (["--workers", "0"], "--workers"),
         (["--samples", "elsewhere"], "--samples"),
-        (["--colour", "red"], "--colour"),
+        (["--color", "red"], "--color"),
     ],
 )
 def test_bad_flags_end_in_one_line(tmp_path, capsys, flags, named):

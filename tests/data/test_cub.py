@@ -91,7 +91,7 @@ def test_missing_file(data, name):
         ("image_class_labels.txt", "1 0\n2 1\n3 2\n", r"labels\.txt:1: class '0'; expected 1 to"),
         ("image_class_labels.txt", "1 1\n2 auk\n3 2\n", r"labels\.txt:2: class 'auk'"),
         ("train_test_split.txt", "1 1\n2 2\n3 0\n", r"split\.txt:2: '2'; expected 1 "),
-        ("train_test_split.txt", "1 0\n2 0\n3 0\n", r"split\.txt: no picture of the train split"),
+        ("train_test_split.txt", "1 0\n2 0\n3 0\n", r"split\.txt: no image of the train split"),
         ("bounding_boxes.txt", "1 1 2 3\n2 1 2 3 4\n3 1 2 3 4\n", r"boxes\.txt:1: .*width"),
         ("bounding_boxes.txt", "1 1 2 -3 4\n2 1 2 3 4\n3 1 2 3 4\n", r"boxes\.txt:1: box"),
         ("bounding_boxes.txt", "1 1 2 nan 4\n2 1 2 3 4\n3 1 2 3 4\n", r"boxes\.txt:1: box"),
@@ -115,8 +115,8 @@ def test_explicit_number_of_classes(data):
     "images, test_images, message",
     [
         (11788, 5794, None),
-        (11788, 5793, r"split\.txt: 5793 test pictures; expected 5794 in the full set"),
-        (11700, 5794, r"images\.txt: 11700 pictures; expected 11788 in the full set"),
+        (11788, 5793, r"split\.txt: 5793 test images; expected 5794 in the full set"),
+        (11700, 5794, r"images\.txt: 11700 images; expected 11788 in the full set"),
         (11500, 5000, None),
     ],
 )
@@ -155,7 +155,7 @@ def test_a_picture_with_two_ids_is_told_of_and_counts_twice(data, caplog):
     write(data, AGAIN)
     assert len(load_cub(str(data), "test")) == 3
     (record,) = caplog.records
-    assert "images.txt: 1 of its pictures are on several lines" in record.getMessage()
+    assert "images.txt: 1 of its images are on several lines" in record.getMessage()
     assert "Wren_1.jpg' on lines 3 and 4" in record.getMessage()
 
 

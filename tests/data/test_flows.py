@@ -15,7 +15,7 @@ from dgl.data.flows import (
     ShuffledDraws,
     ValidationFlow,
     augment,
-    centre_view,
+    center_view,
     new_seed,
 )
 from dgl.data.flows import training_flow as make_training_flow
@@ -32,7 +32,7 @@ def noise(seed, height=24, width=40):
 
 
 def ramp(axis):
-    """A picture of the resized side, so that nothing is interpolated; each pixel is its place."""
+    """An image of the resized side, so that nothing is interpolated; each pixel is its place."""
     side = SIZE + BORDER
     places = np.arange(side, dtype="uint8")
     plane = np.broadcast_to(places if axis == 1 else places[:, None], (side, side))
@@ -41,7 +41,7 @@ def ramp(axis):
 
 @pytest.fixture
 def samples(tmp_path):
-    """Seven noise pictures of different shapes, stored without loss; classes 0, 10, 20, ..."""
+    """Seven noise images of different shapes, stored without loss; classes 0, 10, 20, ..."""
     made = []
     for index in range(7):
         path = tmp_path / f"{index}.png"
@@ -52,7 +52,7 @@ def samples(tmp_path):
 
 def broken(tmp_path, class_index=99):
     path = tmp_path / "broken.jpg"
-    path.write_bytes(b"\xff\xd8\xff\xe0 no picture")
+    path.write_bytes(b"\xff\xd8\xff\xe0 no image")
     return Sample(path.name, str(path), class_index)
 
 
@@ -114,7 +114,7 @@ def test_augment_takes_its_pixels_from_the_resized_picture():
         for top in range(BORDER + 1)
         for left in range(BORDER + 1)
     )
-    # Back to uint8 costs less than one grey level.
+    # Back to uint8 costs less than one gray level.
     assert any(
         min(np.abs(view - crop).max(), np.abs(view - crop[:, ::-1]).max()) < 1 for crop in crops
     )
@@ -126,15 +126,15 @@ def test_a_plain_picture_is_unchanged(value, shape):
     image = np.full(shape + (3,), value, "uint8")
     for seed in range(3):
         assert (augment(image, SIZE, np.random.RandomState(seed)) == value).all()
-    assert (centre_view(image, SIZE) == value).all()
+    assert (center_view(image, SIZE) == value).all()
 
 
-def test_centre_view_is_the_middle():
+def test_center_view_is_the_middle():
     for axis in (0, 1):
         expected = ramp(axis)[BORDER // 2 : BORDER // 2 + SIZE, BORDER // 2 : BORDER // 2 + SIZE]
-        np.testing.assert_array_equal(centre_view(ramp(axis), SIZE), expected)
-    assert centre_view(noise(0), 50).shape == (50, 50, 3)
-    assert centre_view(noise(0), 50).dtype == np.uint8
+        np.testing.assert_array_equal(center_view(ramp(axis), SIZE), expected)
+    assert center_view(noise(0), 50).shape == (50, 50, 3)
+    assert center_view(noise(0), 50).dtype == np.uint8
 
 
 def test_draws_give_every_sample_once_an_epoch():
@@ -222,16 +222,16 @@ def test_training_batches(samples, workers):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_training_channels_are_bgr_and_labels_belong_to_their_pictures(tmp_path, workers):
-    colours = [(250, 120, 10), (30, 60, 90), (0, 0, 255)]
+    colors = [(250, 120, 10), (30, 60, 90), (0, 0, 255)]
     made = []
-    for index, colour in enumerate(colours):
+    for index, color in enumerate(colors):
         path = str(tmp_path / f"{index}.png")
-        Image.new("RGB", (30, 20), colour).save(path)
+        Image.new("RGB", (30, 20), color).save(path)
         made.append(Sample(str(index), path, index))
     seen = set()
     for images, labels in take(make_training_flow(made, SIZE, 3, workers, seed=2), 4):
         for image, label in zip(images, labels):
-            assert (image == np.array(colours[label])[::-1]).all()
+            assert (image == np.array(colors[label])[::-1]).all()
             seen.add(int(label))
     assert seen == {0, 1, 2}
 
@@ -295,7 +295,7 @@ def test_validation_goes_through_the_list_in_order(samples, batch, lengths, work
     images = np.concatenate([images for images, _ in batches])
     for index, image in enumerate(images):
         rgb = noise(index, 20 + 3 * index, 50 - 4 * index)
-        np.testing.assert_array_equal(image, centre_view(rgb, SIZE)[..., ::-1])
+        np.testing.assert_array_equal(image, center_view(rgb, SIZE)[..., ::-1])
 
 
 def test_validation_can_be_gone_through_again(samples):

@@ -1,10 +1,10 @@
-"""Resizing and cropping of pictures with their boxes."""
+"""Resizing and cropping of images with their boxes."""
 
 import cv2
 import numpy as np
 import pytest
 
-from dgl.data.views import resize_bilinear_tf1, resize_centre_crop, squash
+from dgl.data.views import resize_bilinear_tf1, resize_center_crop, squash
 
 
 def bilinear_by_definition(image, height, width):
@@ -49,7 +49,7 @@ def test_resize_bilinear_tf1_same_size_is_exact():
 
 
 def test_resize_bilinear_tf1_halving_takes_every_second_pixel():
-    # Without half-pixel centres the sampling points are pixels 0, 2, 4, ...: nothing is averaged.
+    # Without half-pixel centers the sampling points are pixels 0, 2, 4, ...: nothing is averaged.
     image = np.random.RandomState(2).randint(0, 256, (8, 6, 3)).astype(np.uint8)
     np.testing.assert_array_equal(resize_bilinear_tf1(image, 4, 3), image[::2, ::2])
 
@@ -97,29 +97,29 @@ def test_squash_keeps_whole_results_whole(side):
 def test_no_boxes():
     image = np.zeros((30, 40, 3), np.uint8)
     assert squash(image, (), 16)[1].shape == (0, 4)
-    assert resize_centre_crop(image, (), 20, 16)[1].shape == (0, 4)
+    assert resize_center_crop(image, (), 20, 16)[1].shape == (0, 4)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_resize_centre_crop_picture(dtype):
+def test_resize_center_crop_picture(dtype):
     image = np.random.RandomState(3).randint(0, 256, (90, 70, 3)).astype(dtype)
-    cropped, _ = resize_centre_crop(image, (), 256, 224)
+    cropped, _ = resize_center_crop(image, (), 256, 224)
     assert cropped.dtype == dtype and cropped.flags.c_contiguous
     np.testing.assert_array_equal(cropped, cv2.resize(image, (256, 256))[16:240, 16:240])
 
 
-def test_resize_centre_crop_boxes():
+def test_resize_center_crop_boxes():
     image = np.zeros((128, 512, 3), np.uint8)
     boxes = [
         (100, 40, 200, 80),  # inside: x / 2 - 16, y * 2 - 16
-        (0, 0, 512, 128),  # the whole picture becomes the whole crop
+        (0, 0, 512, 128),  # the whole image becomes the whole crop
         (0, 0, 32, 128),  # ends where the crop begins: dropped
         (0, 0, 33, 128),  # reaches half a pixel into it
         (480, 0, 512, 128),  # begins where the crop ends: dropped
         (0, 0, 512, 7),  # above it: dropped
         (100, 50, 100, 50),  # without area, inside: kept
     ]
-    _, moved = resize_centre_crop(image, boxes, 256, 224)
+    _, moved = resize_center_crop(image, boxes, 256, 224)
     np.testing.assert_allclose(
         moved,
         [[34, 64, 84, 144], [0, 0, 224, 224], [0, 0, 0.5, 224], [34, 84, 34, 84]],
@@ -137,7 +137,7 @@ def test_boxes_move_with_the_picture(seed):
     image[y0:y1, x0:x1] = 255
     for moved, boxes in (
         squash(image, [(x0, y0, x1, y1)], 224),
-        resize_centre_crop(image, [(x0, y0, x1, y1)], 256, 224),
+        resize_center_crop(image, [(x0, y0, x1, y1)], 256, 224),
     ):
         rows, columns = np.nonzero(moved[:, :, 0] > 127)
         found = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
@@ -148,4 +148,4 @@ def test_boxes_move_with_the_picture(seed):
 @pytest.mark.parametrize("resize, crop", [(224, 256), (224, 0)])
 def test_crop_has_to_fit(resize, crop):
     with pytest.raises(ValueError):
-        resize_centre_crop(np.zeros((9, 9, 3), np.uint8), (), resize, crop)
+        resize_center_crop(np.zeros((9, 9, 3), np.uint8), (), resize, crop)

@@ -109,7 +109,7 @@ def test_val_folder_that_contradicts_the_objects(data):
             VAL_XML + "v_3.xml": xml((DOG, (1, 1, 2, 2))),
         },
     )
-    with pytest.raises(UserError, match=r"v_3\.xml: objects of class 'n01000002', but the picture"):
+    with pytest.raises(UserError, match=r"v_3\.xml: objects of class 'n01000002', but the image"):
         load_ilsvrc(str(data), "val")
 
 
@@ -160,7 +160,7 @@ def test_train_that_is_listed_but_not_unpacked_and_no_class_is_known(data, is_th
     with pytest.raises(UserError) as caught:
         load_ilsvrc(str(data), "train")
     assert str(caught.value) == (
-        f"{train}: no class folders with pictures; expected them, or a list of the classes in one of "
+        f"{train}: no class folders with images; expected them, or a list of the classes in one of "
         f"LOC_synset_mapping.txt, devkit/data/map_clsloc.txt, classes.txt in {data}"
     )
     make(data, {"classes.txt": f"{CAT}\n{DOG}\n"})
@@ -169,7 +169,7 @@ def test_train_that_is_listed_but_not_unpacked_and_no_class_is_known(data, is_th
 
 def test_listed_picture_that_is_missing_is_left_to_check_files(data):
     os.remove(str(data / "Data/CLS-LOC/val/v_1.JPEG"))
-    with pytest.raises(UserError, match=r"1 of 2 pictures are missing: .*v_1\.JPEG$"):
+    with pytest.raises(UserError, match=r"1 of 2 images are missing: .*v_1\.JPEG$"):
         check_files(load_ilsvrc(str(data), "val"))
 
 
@@ -183,7 +183,7 @@ def test_lacking_annotations_are_told_of_at_once(data):
     with pytest.raises(UserError) as caught:
         load_ilsvrc(str(data), "val")
     message = str(caught.value)
-    assert "6 of 7 pictures have no annotation with an object, expected one XML file" in message
+    assert "6 of 7 images have no annotation with an object, expected one XML file" in message
     assert re.findall(r"(m_\d)\.xml \((\w+)", message) == [
         ("m_0", "missing"), ("m_1", "no"), ("m_2", "missing"), ("m_3", "missing"), ("m_4", "missing"),
     ]  # fmt: skip
@@ -224,7 +224,7 @@ def test_missing_folders(tmp_path):
     data = make(tmp_path / "2", {"annotations/train/a/a.xml": xml(), "val/a.jpg": "x"})
     with pytest.raises(UserError, match="annotations/val: no such folder"):
         load_ilsvrc(data, "val")
-    with pytest.raises(UserError, match="2/train: no such folder; expected pictures"):
+    with pytest.raises(UserError, match="2/train: no such folder; expected images"):
         load_ilsvrc(data, "train")
 
 
@@ -239,8 +239,8 @@ def test_its_own_test_split(tmp_path):
     "classes, images, boxes, message",
     [
         (4, 100, 161, None),
-        (4, 99, 161, "CLS-LOC/val: 99 pictures; expected 100 in the full set"),
-        (4, 101, 161, "CLS-LOC/val: 101 pictures; expected 100 in the full set"),
+        (4, 99, 161, "CLS-LOC/val: 99 images; expected 100 in the full set"),
+        (4, 101, 161, "CLS-LOC/val: 101 images; expected 100 in the full set"),
         (4, 100, 160, "CLS-LOC/val: 160 boxes; expected 161 in the full set"),
         (4, 90, 160, None),
         (3, 99, 160, None),
@@ -292,5 +292,5 @@ def test_photographs_by_list_and_by_xml(shared_data, split):
     assert sum(len(s.boxes) for s in by_xml.samples) > len(by_xml)
     boxes = {s.id: s.boxes for s in by_xml.samples}
     listed = sum(s.boxes[0] in boxes[s.id] for s in by_list.samples)
-    # One picture of val has a second line, with a box that its XML lacks.
+    # One image of val has a second line, with a box that its XML lacks.
     assert listed == len(by_list) - (split == "val")

@@ -1,4 +1,4 @@
-"""Which files of ILSVRC CLS-LOC count: its lists of pictures and of classes, and its folders."""
+"""Which files of ILSVRC CLS-LOC count: its lists of images and of classes, and its folders."""
 
 import os
 
@@ -81,7 +81,7 @@ def test_two_pictures_for_one_annotation(data):
     [
         ("ImageSets/CLS-LOC/val.txt", "v_1\n", "val", r"val\.txt:1: 'v_1'; expected 'id number'"),
         ("ImageSets/CLS-LOC/val.txt", "v_1 x\n", "val", r"val\.txt:1: .*expected 'id number'"),
-        ("ImageSets/CLS-LOC/val.txt", "\n", "val", r"CLS-LOC/val: no pictures"),
+        ("ImageSets/CLS-LOC/val.txt", "\n", "val", r"CLS-LOC/val: no images"),
         ("ImageSets/CLS-LOC/val.txt", "v_1 1\n../v 2\n", "val", r"val\.txt:2: path '../v' leads"),
         ("ImageSets/CLS-LOC/val.txt", "/etc/v 2\n", "val", r"val\.txt:1: path '/etc/v' leads out"),
         ("ImageSets/CLS-LOC/train_cls.txt", "v_1 1\n", "train", r"cls\.txt:1: .*'class/id number'"),

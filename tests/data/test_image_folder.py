@@ -1,4 +1,4 @@
-"""Folders of pictures, one a class."""
+"""Folders of images, one a class."""
 
 import pytest
 
@@ -87,5 +87,5 @@ def test_nothing_for_this_split(tmp_path):
 
 def test_no_class_folders(tmp_path):
     touch(tmp_path, "1.jpg")
-    with pytest.raises(UserError, match="no class folders with pictures; expected"):
+    with pytest.raises(UserError, match="no class folders with images; expected"):
         load_image_folder(str(tmp_path), "train")

@@ -1,4 +1,4 @@
-"""The picture reader: every kind of file gives 8-bit RGB, or a one-line error."""
+"""The image reader: every kind of file gives 8-bit RGB, or a one-line error."""
 
 import os
 import struct
@@ -21,7 +21,7 @@ HEIGHT, WIDTH = 23, 37
 
 @pytest.fixture
 def rgb():
-    """A smooth picture with four different corners, so that JPEG keeps it and turning it shows."""
+    """A smooth image with four different corners, so that JPEG keeps it and turning it shows."""
     x = np.linspace(0, 200, WIDTH)[np.newaxis, :]
     y = np.linspace(0, 150, HEIGHT)[:, np.newaxis]
     return np.stack([x + 0 * y, y + 0 * x, 255 - x / 2 - y / 2], axis=2).astype(np.uint8)
@@ -53,12 +53,12 @@ def test_lossless_rgb(tmp_path, rgb, name):
 @pytest.mark.parametrize("progressive", [False, True])
 def test_jpeg_agrees_with_opencv(tmp_path, rgb, progressive):
     path = save(tmp_path, Image.fromarray(rgb), "a.jpg", quality=90, progressive=progressive)
-    # Two decoders may round differently by a level or two where they upsample colour.
+    # Two decoders may round differently by a level or two where they upsample color.
     check(read_image(path), cv2.imread(path)[:, :, ::-1], tolerance=3)
 
 
 @pytest.mark.parametrize("mode, tolerance", [("L", 4), ("CMYK", 12)])
-def test_jpeg_of_other_colours(tmp_path, rgb, mode, tolerance):
+def test_jpeg_of_other_colors(tmp_path, rgb, mode, tolerance):
     image = Image.fromarray(rgb).convert(mode)
     path = save(tmp_path, image, "a.jpg", quality=98, subsampling=0) if mode != "L" else None
     path = path or save(tmp_path, image, "a.jpg", quality=98)
@@ -75,10 +75,10 @@ def test_png_of_other_modes(tmp_path, rgb, mode):
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_is_composited_on_white(tmp_path, rgb, mode):
     alpha = np.linspace(0, 255, HEIGHT * WIDTH).astype(np.uint8).reshape(HEIGHT, WIDTH)
-    colour = Image.fromarray(rgb).convert(mode[:-1])
-    image = colour.convert(mode)
+    color = Image.fromarray(rgb).convert(mode[:-1])
+    image = color.convert(mode)
     image.putalpha(Image.fromarray(alpha))
-    opaque = np.asarray(colour.convert("RGB"), float)
+    opaque = np.asarray(color.convert("RGB"), float)
     part = alpha[:, :, np.newaxis] / 255.0
     check(
         read_image(save(tmp_path, image, "a.png")),
@@ -97,7 +97,7 @@ def test_transparent_palette_entry_becomes_white(tmp_path, name):
     check(read_image(path), expected)
 
 
-def test_transparent_colour_key_becomes_white(tmp_path, rgb):
+def test_transparent_color_key_becomes_white(tmp_path, rgb):
     key = tuple(int(value) for value in rgb[5, 7])
     path = save(tmp_path, Image.fromarray(rgb), "a.png", transparency=key)
     expected = rgb.copy()
@@ -114,7 +114,7 @@ def test_16_bit_grayscale_is_scaled(tmp_path, name):
     check(read_image(path), np.repeat(expected[:, :, np.newaxis], 3, axis=2))
 
 
-def test_16_bit_colour_is_scaled(tmp_path, rgb):
+def test_16_bit_color_is_scaled(tmp_path, rgb):
     path = str(tmp_path / "a.png")
     assert cv2.imwrite(path, rgb[:, :, ::-1].astype(np.uint16) * 257)
     check(read_image(path), rgb)
@@ -122,7 +122,7 @@ def test_16_bit_colour_is_scaled(tmp_path, rgb):
 
 def test_floating_point_is_refused(tmp_path, gray):
     path = save(tmp_path, Image.fromarray(gray.astype(np.float32)), "a.tif")
-    with pytest.raises(UserError, match=r"a\.tif: floating-point picture"):
+    with pytest.raises(UserError, match=r"a\.tif: floating-point image"):
         read_image(path)
 
 
@@ -132,7 +132,7 @@ def test_32_bit_beyond_16_is_refused(tmp_path):
         read_image(path)
 
 
-# EXIF: orientation o says where row 0 and column 0 of the stored picture are; these undo it.
+# EXIF: orientation o says where row 0 and column 0 of the stored image are; these undo it.
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -162,7 +162,7 @@ def test_damaged_exif_does_not_matter(tmp_path, rgb):
 
 @pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp"])
 def test_first_frame_of_an_animation(tmp_path, name):
-    first, second = (Image.new("RGB", (6, 5), colour) for colour in ("red", "blue"))
+    first, second = (Image.new("RGB", (6, 5), color) for color in ("red", "blue"))
     path = save(tmp_path, first, name, save_all=True, append_images=[second], lossless=True)
     check(read_image(path), np.tile(np.array([255, 0, 0]), (5, 6, 1)))
 
@@ -199,7 +199,7 @@ def test_damaged_file_gives_a_picture_or_a_user_error(tmp_path, rgb, seed):
 
 @pytest.mark.parametrize(
     "data, reason",
-    [(b"", "is empty"), (b"hello, this is text\n" * 9, "not a picture"), (b"\xff\xd8\xff", "")],
+    [(b"", "is empty"), (b"hello, this is text\n" * 9, "not an image"), (b"\xff\xd8\xff", "")],
 )
 def test_what_is_no_picture(tmp_path, data, reason):
     path = tmp_path / "a.jpg"
@@ -211,7 +211,7 @@ def test_what_is_no_picture(tmp_path, data, reason):
 def test_missing_file_and_folder(tmp_path):
     with pytest.raises(UserError, match=r"absent\.jpg: no such file"):
         read_image(str(tmp_path / "absent.jpg"))
-    with pytest.raises(UserError, match="a folder; expected a picture file"):
+    with pytest.raises(UserError, match="a folder; expected an image file"):
         read_image(str(tmp_path))
     with pytest.raises(UserError, match="cannot be read"):
         read_image("a\0b.jpg")
@@ -281,7 +281,7 @@ def test_list_images(tmp_path):
 
 
 def test_list_images_of_nothing(tmp_path):
-    with pytest.raises(UserError, match="no pictures in this folder"):
+    with pytest.raises(UserError, match="no images in this folder"):
         list_images(str(tmp_path))
     with pytest.raises(UserError, match="no such file or folder"):
         list_images(str(tmp_path / "absent"))

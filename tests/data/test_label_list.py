@@ -167,7 +167,7 @@ def test_path_out_of_the_data_folder(tmp_path, path):
 
 
 def test_empty_list(tmp_path):
-    with pytest.raises(UserError, match=r"val\.txt: no pictures listed"):
+    with pytest.raises(UserError, match=r"val\.txt: no images listed"):
         load_label_list(make(tmp_path, val="\n\n"), "val")
 
 
@@ -201,7 +201,7 @@ def test_data_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "folders, pictures, expected",
+    "folders, images, expected",
     [
         (["images"], [], "cub"),
         (["train"], [], "imagenet"),

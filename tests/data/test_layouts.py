@@ -1,4 +1,4 @@
-"""Recognising a data set's layout and reading it with one call."""
+"""Recognizing a data set's layout and reading it with one call."""
 
 import os
 
@@ -60,7 +60,7 @@ def test_every_layout_has_a_tree_here():
 
 @pytest.mark.parametrize("layout", sorted(TREES))
 @pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_recognised_and_read(tmp_path, layout, split):
+def test_recognized_and_read(tmp_path, layout, split):
     data = make(tmp_path, TREES[layout])
     assert detect_layout(data) == layout
     dataset = load_data(data, split)
@@ -89,7 +89,7 @@ def test_missing_pictures_are_told_of_at_once(tmp_path, layout):
     data = make(tmp_path, TREES[layout])
     dataset = load_data(data, "val")
     os.remove(dataset.samples[0].path)
-    with pytest.raises(UserError, match="val: 1 of 1 pictures are missing: .*b.jpg$"):
+    with pytest.raises(UserError, match="val: 1 of 1 images are missing: .*b.jpg$"):
         check_files(dataset)
 
 
@@ -99,7 +99,7 @@ def test_the_first_five_missing_pictures_are_named(tmp_path):
     with pytest.raises(UserError) as caught:
         check_files(DataSet("d", "folder", "val", samples, None, 1))
     message = str(caught.value)
-    assert "8 of 9 pictures are missing" in message
+    assert "8 of 9 images are missing" in message
     assert [i for i in range(9) if f"/{i}.jpg" in message] == [1, 2, 3, 4, 5]
 
 
@@ -114,7 +114,7 @@ def test_missing_masks_are_told_of_with_the_pictures(tmp_path):
         check_files(DataSet("d", "folder", "val", samples, None, 1))
     assert str(caught.value) == f"d val: 2 of 5 masks are missing: {gone}0.png, {gone}1.png"
     samples.append(Sample("2", gone + "2.jpg", 0))
-    with pytest.raises(UserError, match=r"1 of 3 pictures are missing: .*2\.jpg; d val: 2 of 5 "):
+    with pytest.raises(UserError, match=r"1 of 3 images are missing: .*2\.jpg; d val: 2 of 5 "):
         check_files(DataSet("d", "folder", "val", samples, None, 1))
 
 
@@ -149,8 +149,8 @@ def test_a_flag_stands_for_lists_or_else_for_the_set_as_published(tmp_path, name
 @pytest.mark.parametrize(
     "name, parts",
     [
-        ("imagenet", ["--imagenet", "pictures in train/ and val/", "Annotations/CLS-LOC"]),
-        ("cub", ["--cub", "pictures in images/", "CUB-200-2011"]),
+        ("imagenet", ["--imagenet", "images in train/ and val/", "Annotations/CLS-LOC"]),
+        ("cub", ["--cub", "images in images/", "CUB-200-2011"]),
     ],
 )
 def test_a_flag_for_data_that_are_not_there(tmp_path, name, parts):
@@ -211,9 +211,9 @@ def test_folder_that_is_not_one(tmp_path):
         load_data(str(tmp_path / "file"), "val")
 
 
-def test_nothing_recognised_says_what_was_looked_for(tmp_path):
+def test_nothing_recognized_says_what_was_looked_for(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match="no data set recognised") as caught:
+    with pytest.raises(UserError, match="no data set recognized") as caught:
         load_data(str(tmp_path), "val")
     for name in TREES:
         assert f"({name})" in str(caught.value)
@@ -240,7 +240,7 @@ def test_photos5():
     assert (len(train), train.classes) == (476, 5)
     assert (len(val), val.classes, val.name, val.format) == (163, 5, "photos5", "imagenet")
     assert val.class_names == ("apple", "banana", "kangaroo", "orange", "raccoon")
-    # One of the 163 lines repeats a picture, with a second box.
+    # One of the 163 lines repeats an image, with a second box.
     assert len({sample.id for sample in val.samples}) == 162
     for dataset in (train, val):
         check_files(dataset)

@@ -108,7 +108,7 @@ def test_comment(tmp_path):
 def test_the_reader_says_so(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(with_scans(MOST_SCANS + 1))
-    with pytest.raises(UserError, match=r"a\.jpg: damaged picture: 101 scans"):
+    with pytest.raises(UserError, match=r"a\.jpg: damaged image: 101 scans"):
         read_image(str(path))
 
 

@@ -28,5 +28,5 @@ def test_is_nearly(found, expected, nearly):
 
 def test_check_total():
     totals.check_total("d/a.txt", "pictures", 5, 5)
-    with pytest.raises(UserError, match=r"^d/a\.txt: 4 pictures; expected 5 in the full set$"):
+    with pytest.raises(UserError, match=r"^d/a\.txt: 4 images; expected 5 in the full set$"):
         totals.check_total("d/a.txt", "pictures", 4, 5)

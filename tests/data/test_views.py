@@ -1,4 +1,4 @@
-"""The view of a picture that each protocol, and the demo, has."""
+"""The view of an image that each protocol, and the demo, has."""
 
 import cv2
 import numpy as np
@@ -23,7 +23,7 @@ def test_the_crop_keeps_its_ratio_at_other_sizes(size, side):
 
 
 @pytest.mark.parametrize("size, side", [(224, 256), (112, 128)])
-def test_fixed_threshold_is_a_centre_crop(size, side):
+def test_fixed_threshold_is_a_center_crop(size, side):
     image = noise()
     border = (side - size) // 2
     view = GEOMETRIES["fixed_threshold"].view(image, [(18, 12, 63, 48)], size)

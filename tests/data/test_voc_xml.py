@@ -90,8 +90,8 @@ def test_no_such_file_is_none(tmp_path):
         (annotation(OBJECT.replace("4e1", "inf")), "object 1: box 1 2 30.5 inf; expected finite"),
         (annotation(OBJECT.replace("4e1", "1e999")), "object 1: box .*expected finite"),
         (annotation(OBJECT.replace("4e1", "1")), "object 1: box 1 2 30.5 1; expected finite x0 <="),
-        (annotation("<size><width>5</width></size>"), "<height> of the picture is missing"),
-        (annotation("<size><width>-5</width></size>"), "<width> of the picture is '-5'"),
+        (annotation("<size><width>5</width></size>"), "<height> of the image is missing"),
+        (annotation("<size><width>-5</width></size>"), "<width> of the image is '-5'"),
     ],
 )
 def test_damaged_file_names_what_was_expected(tmp_path, text, message):

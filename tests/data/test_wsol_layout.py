@@ -94,7 +94,7 @@ def test_the_first_picture_found_decides_where_all_are(tmp_path):
     assert [s.path for s in dataset.samples] == [
         os.path.join(data, "images", name) for name in ("a.jpg", "b.jpg", "c.jpg")
     ]
-    with pytest.raises(UserError, match="2 of 3 pictures are missing"):
+    with pytest.raises(UserError, match="2 of 3 images are missing"):
         check_files(dataset)
 
 
@@ -152,11 +152,11 @@ def many(folder, images, boxes):
     "name, split, images, boxes, message",
     [
         ("CUB", "test", 5794, 5794, None),
-        ("CUB", "test", 5793, 5793, "CUB/test: 5793 pictures; expected 5794 in the full set"),
+        ("CUB", "test", 5793, 5793, "CUB/test: 5793 images; expected 5794 in the full set"),
         ("CUB", "test", 5000, 5000, None),
         ("CUB", "val", 1000, 1200, None),
-        ("cub", "val", 999, 1200, "cub/val: 999 pictures; expected 1000 in the full set"),
-        ("ILSVRC", "val", 9999, 9999, "ILSVRC/val: 9999 pictures; expected 10000 in the full"),
+        ("cub", "val", 999, 1200, "cub/val: 999 images; expected 1000 in the full set"),
+        ("ILSVRC", "val", 9999, 9999, "ILSVRC/val: 9999 images; expected 10000 in the full"),
         ("birds", "val", 999, 1200, None),
     ],
 )
@@ -173,7 +173,7 @@ def test_totals(tmp_path, name, split, images, boxes, message):
     "images, boxes, message",
     [
         (500, 805, None),
-        (499, 805, "test: 499 pictures; expected 500"),
+        (499, 805, "test: 499 images; expected 500"),
         (500, 804, "test: 804 boxes; expected 805"),
     ],
 )

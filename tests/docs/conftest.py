@@ -6,5 +6,5 @@ import pytest
 
 @pytest.fixture(scope="session")
 def stand_ins(tmp_path_factory):
-    """A folder of small data, checkpoints and pictures under the names that the pages use."""
+    """A folder of small data, checkpoints and images under the names that the pages use."""
     return doc_stand_ins.make_stand_ins(str(tmp_path_factory.mktemp("stand_ins")))

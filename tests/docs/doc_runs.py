@@ -1,7 +1,7 @@
 """What is done with each command of the documentation: run on stand-ins, or parsed by its own parser.
 
 Commands run in a working folder that looks like a checkout: links to the package, the scripts and the
-pictures, and small stand-ins under the names that the pages use. Nothing else is put in place of what a
+images, and small stand-ins under the names that the pages use. Nothing else is put in place of what a
 page says than what the tables below say.
 """
 

@@ -43,7 +43,7 @@ def folder(stand_ins, tmp_path_factory):
     work = str(tmp_path_factory.mktemp("messages"))
     doc_stand_ins.make_folder(work, stand_ins)
     with open(os.path.join(work, "notes.jpg"), "w") as stream:
-        stream.write("not a picture")
+        stream.write("not an image")
     with open(os.path.join(work, "images", "bird_violet_fan.jpg"), "rb") as stream:
         whole = stream.read()
     with open(os.path.join(work, "half.jpg"), "wb") as stream:

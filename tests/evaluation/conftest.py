@@ -11,7 +11,7 @@ from dgl.weights import ModelCard, save_npz, write_card
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
-    """A checkpoint ``tiny.npz`` with its card, and five pictures with boxes; the last has none."""
+    """A checkpoint ``tiny.npz`` with its card, and five images with boxes; the last has none."""
     folder = tmp_path_factory.mktemp("evaluate")
     save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
     write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE))
@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def many(folder):
-    """A data set of two splits, 12 and 8 pictures; one of each cannot be read."""
+    """A data set of two splits, 12 and 8 images; one of each cannot be read."""
     data = folder / "many"
     for split, count, seed in (("val", 12, 0), ("train", 8, 50)):
         rows = [
@@ -39,7 +39,7 @@ def many(folder):
             for i in range(count)
         ]
         write_list(data, split, rows)
-        (data / split / (split + "3.jpg")).write_bytes(b"no picture")
+        (data / split / (split + "3.jpg")).write_bytes(b"no image")
     return data
 
 

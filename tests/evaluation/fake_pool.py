@@ -67,6 +67,6 @@ class FakePool:
         if chunk is None:
             return Event(worker, None, None)
         if chunk in self._refuses:
-            raise UserError(f"batch {chunk}: no picture")
+            raise UserError(f"batch {chunk}: no image")
         self.ran.append((worker, chunk))
         return Event(worker, chunk, filled(self._plan.positions(chunk), self._plan).state_dict())

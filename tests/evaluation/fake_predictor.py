@@ -1,4 +1,4 @@
-"""A predictor whose maps and predictions are known, its pictures, and an evaluation of both."""
+"""A predictor whose maps and predictions are known, its images, and an evaluation of both."""
 
 from collections import namedtuple
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from dgl.data.sample import DataSet, Sample
-from dgl.evaluation.plan import Plan, pictures_fingerprint
+from dgl.evaluation.plan import Plan, images_fingerprint
 from dgl.evaluation.run import Evaluation
 from dgl.evaluation.summary import compute_metrics, image_rows
 from dgl.report import gallery as pictures
@@ -14,16 +14,16 @@ from dgl.report import gallery as pictures
 PROTOCOLS = ("fixed_threshold", "wsolevaluation")
 SIZE, CLASSES = 112, 8
 Prediction = namedtuple("Prediction", "class_index probability logits maps")
-# x0, y0, x1, y1 as fractions of the picture, away from its middle: turned round, none overlaps itself.
+# x0, y0, x1, y1 as fractions of the image, away from its middle: turned round, none overlaps itself.
 PLACES = [(0.1, 0.1, 0.45, 0.45), (0.55, 0.1, 0.9, 0.4), (0.1, 0.55, 0.4, 0.9)]
 SHAPES = [(120, 200), (240, 160), (150, 150), (90, 260), (200, 130)]
 
 
 class FakePredictor:
-    """Maps are the brightness of the picture (``seeing``) or of the picture turned round (``blind``).
+    """Maps are the brightness of the image (``seeing``) or of the image turned round (``blind``).
 
-    The true class is predicted, with its neighbour next, except for the classes in ``wrong``, where
-    the neighbour comes first, and in ``lost``, where the true class comes last.
+    The true class is predicted, with its neighbor next, except for the classes in ``wrong``, where
+    the neighbor comes first, and in ``lost``, where the true class comes last.
     """
 
     image_size = SIZE
@@ -53,7 +53,7 @@ class FakePredictor:
 
 
 def make_dataset(folder, count=5, classes=CLASSES, boxed=None):
-    """Pictures with one bright rectangle at their true box; class = index."""
+    """Images with one bright rectangle at their true box; class = index."""
     samples = []
     for index in range(count):
         height, width = SHAPES[index % len(SHAPES)]
@@ -85,7 +85,7 @@ def make_plan(predictor, dataset, **settings):
         "data": {"name": dataset.name, "split": dataset.split, "images": len(dataset)},
         "versions": {},
         "class_names": dataset.class_names,
-        "pictures": pictures_fingerprint(dataset.samples),
+        "pictures": images_fingerprint(dataset.samples),
         "weights": "",
     }
     values.update(settings)
@@ -117,4 +117,4 @@ def rows_of(result, protocol):
 def damage(dataset, *positions):
     for position in positions:
         with open(dataset.samples[position].path, "wb") as stream:
-            stream.write(b"no picture")
+            stream.write(b"no image")

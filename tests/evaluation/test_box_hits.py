@@ -165,13 +165,13 @@ def test_maps_of_the_protocols_size(cells, spread):
 def test_two_blobs_of_which_one_is_right_need_no_tracing(monkeypatch, separate):
     """Which one is larger changes with the level, and the true box is around one of them."""
     y, x = np.mgrid[:96, :128]
-    centre = 98 if separate else 66
+    center = 98 if separate else 66
     blobs = [
         height * np.exp(-((x - cx) ** 2 + (y - 48) ** 2) / (2.0 * width**2))
-        for height, cx, width in ((1.0, 28, 6), (0.8, centre, 11))
+        for height, cx, width in ((1.0, 28, 6), (0.8, center, 11))
     ]
     score_map = np.maximum(*blobs)
-    boxes = [24, 44, 32, 52], [centre - 13, 35, centre + 13, 61]
+    boxes = [24, 44, 32, 52], [center - 13, 35, center + 13, 61]
     traced = []
     contours = module._from_contours
     monkeypatch.setattr(

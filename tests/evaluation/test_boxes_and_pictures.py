@@ -1,4 +1,4 @@
-"""Boxes that reach over their picture or lie outside it, and pictures of another size than declared."""
+"""Boxes that reach over their image or lie outside it, and images of another size than declared."""
 
 import dataclasses
 import json
@@ -16,7 +16,7 @@ from fake_predictor import (
 )
 
 from dgl.data.image_io import read_image
-from dgl.data.views import resize_centre_crop, squash
+from dgl.data.views import resize_center_crop, squash
 from dgl.errors import UserError
 from dgl.evaluation.run import Evaluation
 
@@ -64,7 +64,7 @@ def test_boxes_within_their_picture_come_through_unchanged(tmp_path):
     evaluation = Evaluation(predictor, dataset, make_plan(predictor, dataset))
     _, views, fit, _ = evaluation._load(0)
     image = read_image(dataset.samples[0].path)
-    np.testing.assert_array_equal(views[0].boxes, resize_centre_crop(image, boxes, 128, SIZE)[1])
+    np.testing.assert_array_equal(views[0].boxes, resize_center_crop(image, boxes, 128, SIZE)[1])
     np.testing.assert_array_equal(views[1].boxes, squash(image, boxes, 224)[1])
     assert (fit.clipped, fit.outside) == (0, 0)
 
@@ -92,5 +92,5 @@ def test_pictures_of_another_size_than_declared_are_told_of(evaluate, tmp_path, 
         assert not caplog.records
         evaluate(with_boxes(dataset, {}, size=(160, 240)))
     (record,) = caplog.records
-    assert "rectangles: 1 pictures with boxes are not as large" in record.getMessage()
+    assert "rectangles: 1 images with boxes are not as large" in record.getMessage()
     assert record.getMessage().endswith("the first: 2.png is 150 x 150, declared 160 x 240")

@@ -133,7 +133,7 @@ def test_a_driver_that_is_killed_leaves_nothing_and_goes_on(command, whole, tmp_
 def test_what_a_worker_refuses_is_one_line(command, tmp_path, short_folder):
     data = tmp_path / "data"
     shutil.copytree(command[command.index("--data") + 1], str(data))
-    (data / "val" / "07.jpg").write_bytes(b"no picture")
+    (data / "val" / "07.jpg").write_bytes(b"no image")
     flags = [str(tmp_path / "out"), "--data", str(data), "--strict", "--limit", "9"] + WORKERS
     driver = Driver(command + flags, short_folder)
     said = driver.finish()
@@ -230,7 +230,7 @@ def test_a_cluster_gives_the_bytes_of_one_process(folder, many, root, tmp_path, 
         for out in (one, two)
     )
     assert own == others and sum(name.endswith(".npy") for name in own) > 50
-    # These tell the command, and pictures are drawn.
+    # These tell the command, and images are drawn.
     other = {name for name in own if name.startswith("gallery") or name.endswith(".tex")}
     for name in sorted(own - other - {"run.json", "index.html"}):
         assert (one / name).read_bytes() == (two / name).read_bytes(), name

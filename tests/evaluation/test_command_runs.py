@@ -51,11 +51,11 @@ def test_shards_that_do_not_fit_are_refused(folder, many, tmp_path):
             )
         )
 
-    with pytest.raises(UserError, match="--merge: 4 of 12 pictures are in none .* picture 5;"):
+    with pytest.raises(UserError, match="--merge: 4 of 12 images are in none .* image 5;"):
         merge("1", "2")
     with pytest.raises(UserError, match="another evaluation than .*, it differs in model"):
         merge("1", "2", "3")
-    with pytest.raises(UserError, match="--merge .*: picture 1 is in both"):
+    with pytest.raises(UserError, match="--merge .*: image 1 is in both"):
         merge("1", "2", "1")
     with pytest.raises(UserError, match="no such file; expected the results of an evaluation"):
         merge("1", "nowhere")
@@ -142,7 +142,7 @@ def test_a_part_of_the_other_split_is_taken_evenly(folder, many, tmp_path):
     )
     metrics = json.loads(evaluate_many(folder, many, tmp_path, *flags).decode("utf-8"))
     record = json.loads((tmp_path / "selection" / "records.json").read_text())
-    # Of 8 pictures the first, the last, and one in the middle; the fourth cannot be read.
+    # Of 8 images the first, the last, and one in the middle; the fourth cannot be read.
     names = [name for _, name in record["results"]["names"]]
     assert names == ["train0.jpg", "train4.jpg", "train7.jpg"]
     assert metrics["selection"]["images"] == 3
@@ -155,7 +155,7 @@ def test_splits_that_share_pictures_do_not_settle_anything(folder, many, tmp_pat
     write_list(data, "train", rows)
     (data / "train" / "a.jpg").unlink()
     os.symlink(str(data / "val" / "a.jpg"), str(data / "train" / "a.jpg"))
-    with pytest.raises(UserError, match="--tune-split train: 1 of its pictures are in val too"):
+    with pytest.raises(UserError, match="--tune-split train: 1 of its images are in val too"):
         evaluate_many(folder, data, tmp_path / "out", "--tune-split", "train")
 
 

@@ -59,7 +59,7 @@ def evaluators(count=30, seed=0):
 
 
 def repeated(index, count, seed):
-    """The evaluators of a data set in which picture ``i`` stands ``count[i]`` times."""
+    """The evaluators of a data set in which image ``i`` stands ``count[i]`` times."""
     maps, boxes = blobs(len(count), seed)
     rows = np.repeat(np.arange(len(count)), count)
     if index == 2:
@@ -127,7 +127,7 @@ def test_merged_shards_give_the_same_intervals(order):
 
 
 def fixed_from(right):
-    """An evaluator whose pictures are right or wrong as told."""
+    """An evaluator whose images are right or wrong as told."""
     evaluator = FixedThresholdEvaluator(2)
     score_map = np.zeros((SIZE, SIZE), "float32")
     score_map[:9, :9] = 1
@@ -138,7 +138,7 @@ def fixed_from(right):
 
 @pytest.mark.parametrize("better, worse", [(9, 1), (6, 4), (5, 5), (12, 0)])
 def test_the_paired_test_is_mcnemars(better, worse):
-    """Pictures on which both agree play no part; the others are tosses of a coin."""
+    """Images on which both agree play no part; the others are tosses of a coin."""
     agreed = [True] * 15 + [False] * 15
     first = fixed_from(agreed + [True] * better + [False] * worse)
     second = fixed_from(agreed + [False] * better + [True] * worse)

@@ -103,7 +103,7 @@ def test_a_batch_that_kills_ends_the_run_after_all_others():
 
 def test_what_a_worker_refuses_is_raised_after_what_was_done():
     kept = []
-    with pytest.raises(UserError, match="^batch 5: no picture$"):
+    with pytest.raises(UserError, match="^batch 5: no image$"):
         kept.extend(chunk for chunk, _ in dispatch(FakePool(PLAN, refuses=[5]), TASK, CHUNKS))
     assert kept == CHUNKS[:5]
 

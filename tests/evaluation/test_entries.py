@@ -1,4 +1,4 @@
-"""Entries, fusions, and the score maps of a picture."""
+"""Entries, fusions, and the score maps of an image."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_nothing_to_fuse_is_told():
 
 
 @pytest.mark.parametrize("kind, reduce", [("mean", np.mean), ("max", np.max)])
-def test_maps_are_normalised_resized_and_fused(kind, reduce):
+def test_maps_are_normalized_resized_and_fused(kind, reduce):
     rng = np.random.RandomState(0)
     raw = {entry: rng.randn(side, side) for entry, side in zip(ENTRIES, (4, 7, 14, 7, 7))}
     fusion = Fusion("dgl", kind, ("a/1", "c"))

@@ -254,7 +254,7 @@ def test_missing_pictures_are_recorded_or_strictly_refused(folder, tmp_path, cap
     box = [(2, 2, 30, 30)]
     write_list(tmp_path / "data", "val", [("a.jpg", picture(1), 0, box), ("b.jpg", None, 0, box)])
     flags = ("--out", tmp_path / "out", "--data", tmp_path / "data", "--clayer", 1)
-    with pytest.raises(UserError, match=r"1 of 2 pictures are missing: .*b\.jpg"):
+    with pytest.raises(UserError, match=r"1 of 2 images are missing: .*b\.jpg"):
         run(parse(folder, "--strict", *flags))
     assert run(parse(folder, *flags)) == 0
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
@@ -262,9 +262,9 @@ def test_missing_pictures_are_recorded_or_strictly_refused(folder, tmp_path, cap
     with open(str(tmp_path / "out" / "errors.csv"), encoding="utf-8", newline="") as stream:
         ((name, error),) = [(row["id"], row["error"]) for row in csv.DictReader(stream)]
     assert name == "b.jpg" and "b.jpg: no such file" in error
-    assert "1 of 2 pictures could not be read" in capsys.readouterr().out
+    assert "1 of 2 images could not be read" in capsys.readouterr().out
     os.remove(str(tmp_path / "data" / "val" / "a.jpg"))
-    with pytest.raises(UserError, match="2 of 2 pictures are missing"):
+    with pytest.raises(UserError, match="2 of 2 images are missing"):
         run(parse(folder, *flags))
 
 

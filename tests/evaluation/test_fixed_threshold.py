@@ -21,8 +21,8 @@ def random_images(count, seed=0):
     y, x = np.mgrid[:SIZE, :SIZE]
     maps, boxes = [], []
     for _ in range(count):
-        centre, width = rng.uniform(8, 32, size=2), rng.uniform(3, 9)
-        bump = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * width**2))
+        center, width = rng.uniform(8, 32, size=2), rng.uniform(3, 9)
+        bump = np.exp(-((x - center[0]) ** 2 + (y - center[1]) ** 2) / (2 * width**2))
         maps.append((bump / bump.max()).astype(np.float32))
         low = rng.randint(0, 15, size=(rng.randint(0, 4), 2))
         boxes.append(np.concatenate([low, low + rng.randint(10, 25, size=low.shape)], axis=1))

@@ -75,7 +75,7 @@ def test_boxes_that_do_not_fit_are_told_of_once_and_after_a_resumed_run_too(tmp_
     warnings = [r.getMessage() for r in caplog.records if "boxes" in r.getMessage()]
     assert len(warnings) == 2
     assert warnings[0].startswith("rectangles: 2 boxes reach over") and "1.png" in warnings[0]
-    assert warnings[1].startswith("rectangles: 2 pictures") and "declared 7 x 7" in warnings[1]
+    assert warnings[1].startswith("rectangles: 2 images") and "declared 7 x 7" in warnings[1]
 
 
 def test_a_failure_closes_the_runner_and_keeps_what_was_done(tmp_path):

@@ -1,10 +1,10 @@
-"""One record a picture: its prediction, and every entry's box, IoU and verdict."""
+"""One record an image: its prediction, and every entry's box, IoU and verdict."""
 
 import numpy as np
 from fake_predictor import SIZE, FakePredictor, make_dataset
 
 from dgl.data.image_io import read_image
-from dgl.data.views import resize_centre_crop
+from dgl.data.views import resize_center_crop
 from dgl.evaluation.fusion import entry_name
 
 
@@ -35,7 +35,7 @@ def test_image_rows(evaluate, tmp_path):
         assert row["seeing@layer/1:iou"] > 0.8
     # The box is the true one as the crop has it, within a step of the map (its pixels are two wide).
     for row, sample in zip(rows, dataset.samples):
-        _, moved = resize_centre_crop(read_image(sample.path), sample.boxes, 128, SIZE)
+        _, moved = resize_center_crop(read_image(sample.path), sample.boxes, 128, SIZE)
         found = [row["seeing@layer/1:" + key] for key in ("x0", "y0", "x1", "y1")]
         np.testing.assert_allclose(found, moved[0], atol=3)
 

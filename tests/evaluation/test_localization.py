@@ -8,7 +8,7 @@ import pytest
 from fake_predictor import PROTOCOLS, SIZE, FakePredictor, damage, make_dataset, make_plan, rows_of
 
 from dgl.data.image_io import read_image
-from dgl.data.views import resize_centre_crop, squash
+from dgl.data.views import resize_center_crop, squash
 from dgl.errors import UserError
 from dgl.evaluation.run import Evaluation
 from dgl.evaluation.store import Store
@@ -90,7 +90,7 @@ def test_strict_stops_at_an_unreadable_picture(evaluate, tmp_path):
 def test_no_readable_picture_at_all_is_an_error(evaluate, tmp_path):
     dataset = make_dataset(tmp_path)
     damage(dataset, *range(5))
-    with pytest.raises(UserError, match=r"none of 5 pictures can be read; the first: .*0\.png"):
+    with pytest.raises(UserError, match=r"none of 5 images can be read; the first: .*0\.png"):
         evaluate(dataset)
 
 
@@ -102,7 +102,7 @@ def test_each_protocol_has_its_own_view_in_bgr(evaluate, tmp_path):
     cropped = np.concatenate([batch for batch, _ in found.calls[0::2]])
     squashed = np.concatenate([batch for batch, _ in found.calls[1::2]])
     for index, image in enumerate(images):
-        crop, _ = resize_centre_crop(image, (), 128, SIZE)
+        crop, _ = resize_center_crop(image, (), 128, SIZE)
         np.testing.assert_array_equal(cropped[index], crop[..., ::-1])
         np.testing.assert_array_equal(squashed[index], squash(image, (), SIZE)[0][..., ::-1])
     assert (cropped != squashed).any()
@@ -187,5 +187,5 @@ def test_shards_merge_to_the_single_run_in_any_order(tmp_path):
         merged.merge(shard)
     assert json.dumps(compute_metrics(merged)) == json.dumps(compute_metrics(whole))
     assert image_rows(merged) == image_rows(whole)
-    with pytest.raises(ValueError, match="picture 1 is in both"):
+    with pytest.raises(ValueError, match="image 1 is in both"):
         merged.merge(whole)

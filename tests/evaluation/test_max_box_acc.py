@@ -18,8 +18,8 @@ def random_images(count, seed=0):
     for index in range(count):
         total = np.zeros((SIZE, SIZE))
         for _ in range(4):
-            centre, width = rng.uniform(4, 44, size=2), rng.uniform(2, 8)
-            bump = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / (2 * width**2))
+            center, width = rng.uniform(4, 44, size=2), rng.uniform(2, 8)
+            bump = np.exp(-((x - center[0]) ** 2 + (y - center[1]) ** 2) / (2 * width**2))
             total += rng.uniform(0.2, 1) * bump
         total /= total.max()
         # Every third map has plateaus, so that most levels share their mask with others.

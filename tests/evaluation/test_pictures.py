@@ -1,4 +1,4 @@
-"""The gallery of an evaluation: which pictures it has, how they look, what is said of them."""
+"""The gallery of an evaluation: which images it has, how they look, what is said of them."""
 
 import os
 
@@ -26,7 +26,7 @@ def test_gallery_pictures_and_records(evaluate, tmp_path):
     evaluation, _, _ = evaluate(predictor=FakePredictor(wrong=[1]))
     for item, row in zip(evaluation.gallery, evaluation.image_rows()):
         tile = read_image(str(tmp_path / "out" / item["file"]))
-        # The picture and two maps side by side.
+        # The image and two maps side by side.
         assert tile.shape[1] > 2.5 * tile.shape[0]
         assert tile.std() > 20
         assert (item["id"], item["correct"]) == (row["id"], row["rank"] == 1)

@@ -1,4 +1,4 @@
-"""Plans survive JSON, tell their differences, and know their pictures and weights."""
+"""Plans survive JSON, tell their differences, and know their images and weights."""
 
 import dataclasses
 import json
@@ -8,7 +8,7 @@ from gathered_results import ENTRY, PLAN
 
 from dgl.data.sample import Sample
 from dgl.evaluation import FixedThresholdEvaluator, MaxBoxAccEvaluator
-from dgl.evaluation.plan import Plan, pictures_fingerprint
+from dgl.evaluation.plan import Plan, images_fingerprint
 
 
 @pytest.mark.parametrize("change", [{}, {"class_names": None}, {"model": None}])
@@ -59,13 +59,13 @@ def _map():
 
 def test_the_list_of_pictures_has_a_fingerprint():
     sample = Sample("a.jpg", "/x/a.jpg", 0, ((1.0, 2.0, 3.0, 4.0),))
-    same = pictures_fingerprint([sample, sample])
-    assert same == pictures_fingerprint([dataclasses.replace(sample, path="/y/a.jpg"), sample])
+    same = images_fingerprint([sample, sample])
+    assert same == images_fingerprint([dataclasses.replace(sample, path="/y/a.jpg"), sample])
     for change in (
         {"id": "b.jpg"},
         {"class_index": 1},
         {"boxes": ((1.0, 2.0, 3.0, 5.0),)},
         {"mask_paths": ("/m/a.png",)},
     ):
-        assert pictures_fingerprint([sample, dataclasses.replace(sample, **change)]) != same
-    assert pictures_fingerprint([sample]) != same
+        assert images_fingerprint([sample, dataclasses.replace(sample, **change)]) != same
+    assert images_fingerprint([sample]) != same

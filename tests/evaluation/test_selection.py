@@ -8,7 +8,7 @@ from gathered_results import PLAN
 
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
-from dgl.evaluation.results import Gathered, picture_key
+from dgl.evaluation.results import Gathered, image_key
 from dgl.evaluation.thresholds import check_apart, settle
 
 SIZE = 40
@@ -24,7 +24,7 @@ def stepped(low, high):
 
 
 def gather(maps, protocols=PROTOCOLS):
-    """Results of one map an entry and a protocol on a single picture with one true box."""
+    """Results of one map an entry and a protocol on a single image with one true box."""
     entries = tuple(maps)
     plan = dataclasses.replace(
         PLAN, protocols=protocols, entries=entries, alpha_entries=(), thresholds={},
@@ -33,7 +33,7 @@ def gather(maps, protocols=PROTOCOLS):
     gathered = Gathered(plan)
     for (protocol, entry), evaluator in gathered.localization.items():
         score_map = stepped(*maps[entry][protocols.index(protocol)])
-        evaluator.add(score_map, [[0, 0, 20, 20]], ids=picture_key(0))
+        evaluator.add(score_map, [[0, 0, 20, 20]], ids=image_key(0))
     return gathered
 
 

@@ -41,9 +41,7 @@ def test_merged_in_any_order(tmp_path):
         assert own == expected
         if rows[0]:
             assert sorted(rows[0], key=lambda row: row["id"]) == rows[1]
-    with pytest.raises(
-        UserError, match="5 of 17 pictures are in none of the results, the first is"
-    ):
+    with pytest.raises(UserError, match="5 of 17 images are in none of the results, the first is"):
         merge_records(folders[:2])
 
 

@@ -21,7 +21,7 @@ def write_case(folder, count, seed=0, masks=False):
     """Write ``maps/`` and ``metadata/`` (and ``masks/``) of random images.
 
     Returns:
-        list of (id, map, boxes in the picture's pixels, (width, height)).
+        list of (id, map, boxes in the image's pixels, (width, height)).
     """
     rng = np.random.RandomState(seed)
     images, localization = [], []

@@ -11,7 +11,7 @@ import pytest
 from keras_at_hand import has_keras
 
 from dgl.data.image_io import read_image
-from dgl.data.shipped import SHIPPED_CHECKPOINT, sample_pictures
+from dgl.data.shipped import SHIPPED_CHECKPOINT, sample_images
 from dgl.errors import UserError
 from dgl.localizer import Localizer
 
@@ -40,24 +40,24 @@ def run(root, tmp_path, monkeypatch, capsys):
 
 def expected(layer):
     with Localizer.from_checkpoint(SHIPPED_CHECKPOINT, layer=layer) as localizer:
-        return localizer(sample_pictures())
+        return localizer(sample_images())
 
 
 def picture(folder, name):
-    drawn, plain = read_image(str(folder / name)), read_image(sample_pictures()[0])
+    drawn, plain = read_image(str(folder / name)), read_image(sample_images()[0])
     assert drawn.shape[0] == plain.shape[0] and drawn.shape[1] % plain.shape[1] == 0
-    assert np.ptp(drawn.reshape(-1, 3), axis=0).min() > 100  # colours of a map
+    assert np.ptp(drawn.reshape(-1, 3), axis=0).min() > 100  # colors of a map
     return drawn
 
 
 def test_own_checkpoint(run):
     out, folder = run("own_checkpoint")
     lines = out.strip().splitlines()
-    assert len(lines) == len(sample_pictures()) == len(os.listdir(str(folder)))
-    for line, path, found in zip(lines, sample_pictures(), expected("2")):
+    assert len(lines) == len(sample_images()) == len(os.listdir(str(folder)))
+    for line, path, found in zip(lines, sample_images(), expected("2")):
         name = os.path.splitext(os.path.basename(path))[0]
         assert line.startswith(name) and line.endswith(str(found.box))
-        # The pictures are named after their classes.
+        # The images are named after their classes.
         assert name.split("_", 1)[1] in line.split()[1].lower()
         assert read_image(str(folder / (name + ".png"))).shape == read_image(path).shape
 

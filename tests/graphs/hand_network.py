@@ -1,6 +1,6 @@
-"""A classifier of pictures in NumPy, its maps by the chain rule written out, and the files it can be in.
+"""A classifier of images in NumPy, its maps by the chain rule written out, and the files it can be in.
 
-Picture (N, H, W, 3) -> 3 x 3 convolution -> ReLU ("first") -> 1 x 1 convolution -> ReLU ("second") ->
+Image (N, H, W, 3) -> 3 x 3 convolution -> ReLU ("first") -> 1 x 1 convolution -> ReLU ("second") ->
 global average pooling -> linear -> softmax. From "first" on it is ``tiny_network.py`` of the tests.
 """
 
@@ -24,7 +24,7 @@ SHAPE = (H, W, 3)
 
 
 class HandNetwork(TinyNetwork):
-    """Weights and pictures from a seed, and every map in closed form."""
+    """Weights and images from a seed, and every map in closed form."""
 
     def __init__(self, seed=0):
         super().__init__(seed)

@@ -10,7 +10,7 @@ from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
 from dgl.foreign import layers_of, load_frozen, load_saved_model, logits_of, pooled_layer
 from dgl.predict.graph_predictor import GraphPredictor
-from dgl.predict.postprocess import normalise
+from dgl.predict.postprocess import normalize
 from dgl.predict.predictor import Predictor
 from dgl.tf_compat import tf
 from dgl.utils.graph_walk import without_identities
@@ -69,7 +69,7 @@ def check(mode, folder, loaded, names):
     for entry, value in expected.maps.items():
         for one, other in zip(found.maps[entry], value):
             np.testing.assert_allclose(
-                normalise(one), normalise(other), rtol=0, atol=5e-5, err_msg=str(entry)
+                normalize(one), normalize(other), rtol=0, atol=5e-5, err_msg=str(entry)
             )
 
 

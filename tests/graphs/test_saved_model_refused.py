@@ -30,7 +30,7 @@ def refused(path, **more):
 
 
 def save(path, inputs, outputs, saver=None, **more):
-    """A SavedModel of the present graph, its variables as they are initialised."""
+    """A SavedModel of the present graph, its variables as they are initialized."""
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         signature = tf.saved_model.predict_signature_def(inputs, outputs)

@@ -188,7 +188,7 @@ def turned(features):
     return tf.matmul(mean(features), tf.get_variable("linear", [5, 4]), transpose_b=True)
 
 
-RECOGNISED = {
+RECOGNIZED = {
     "mean": lambda s: dense(mean(s)),
     "negative axes": lambda s: dense(tf.reduce_mean(s, [-3, -2])),
     "average pool": lambda s: dense(
@@ -210,7 +210,7 @@ OTHERS = {
         tf.reshape(tf.nn.avg_pool(s, [1, 4, 4, 1], [1, 4, 4, 1], "VALID"), [-1, 16])
     ),
     "scaled": lambda s: 2.0 * dense(mean(s)),
-    "weights of the picture": lambda s: tf.matmul(mean(s), tf.matmul(mean(s), mean(s), True)),
+    "weights of the image": lambda s: tf.matmul(mean(s), tf.matmul(mean(s), mean(s), True)),
     "mixed by a reshape": lambda s: dense(tf.reshape(tf.transpose(mean(s)), [-1, 4])),
 }
 
@@ -219,11 +219,11 @@ def dense_of(features):
     return tf.matmul(features, tf.get_variable("hidden", [4, 6]))
 
 
-@pytest.mark.parametrize("kind", list(RECOGNISED))
+@pytest.mark.parametrize("kind", list(RECOGNIZED))
 def test_the_pooled_layer_and_its_weights(kind):
-    """What is recognised is so: the gradient by the weights is the one that TensorFlow takes."""
+    """What is recognized is so: the gradient by the weights is the one that TensorFlow takes."""
     last = relu()
-    logits = RECOGNISED[kind](last)
+    logits = RECOGNIZED[kind](last)
     pooled, weights = pooled_layer(logits)
     assert pooled is last and weights.shape.as_list() == [4, 5]
     (gradient,) = tf.gradients(logits[:, 3], last)

@@ -1,4 +1,4 @@
-"""SavedModels as TF 2 writes them, in processes with its behaviour: nothing of dgl may be imported here."""
+"""SavedModels as TF 2 writes them, in processes with its behavior: nothing of dgl may be imported here."""
 
 import importlib.util
 import os

@@ -23,7 +23,7 @@ def jpeg(seed=1):
 
 
 def encoded(files):
-    """A tree of texts as bytes, its pictures as real ones."""
+    """A tree of texts as bytes, its images as real ones."""
     photo = jpeg()
     return {
         name: photo if text == "x" else text.encode("utf-8") if isinstance(text, str) else text
@@ -65,7 +65,7 @@ MANNER = encoded(VARIANT)
 
 
 def photos5():
-    """Three clones with a picture or two each, for both splits."""
+    """Three clones with an image or two each, for both splits."""
     voc = xml(("{}", (3, 3, 40, 50)), size=(80, 60))
     shapes = [{"label": "apple", "points": [[3, 3], [40, 50]], "shape_type": "rectangle"}]
     text = json.dumps({"shapes": shapes, "imageWidth": 80, "imageHeight": 60})
@@ -223,7 +223,7 @@ def _names(kind, files, old, folder):
     ):  # fmt: skip
         changed = dict(files)
         changed[folder.encode() + b"/" + name] = files[old]
-        yield Case(kind, f"picture named {name[:20]!r}", changed, ANY)
+        yield Case(kind, f"image named {name[:20]!r}", changed, ANY)
         parent = folder.rpartition("/")[0].encode()
         changed = dict(files)
         changed[parent + b"/" + name[:-4] + b"/1.jpg"] = files[old]
@@ -231,7 +231,7 @@ def _names(kind, files, old, folder):
 
 
 def _spare(kind, files, folder):
-    """Things beside the pictures that are none: pipes, devices and links without end."""
+    """Things beside the images that are none: pipes, devices and links without end."""
     for what, make in REPLACEMENTS:
         for name in ("spare.jpg", "spare", "spare.xml"):
             where = f"{folder}/{name} is {what}"

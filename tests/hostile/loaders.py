@@ -5,20 +5,20 @@ import os
 import numpy as np
 
 from dgl.data.annotations import read_mask
-from dgl.data.flows import augment, centre_view
+from dgl.data.flows import augment, center_view
 from dgl.data.image_io import list_images, read_image
 from dgl.data.layouts import check_files, detect_layout, load_data
 from dgl.data.views import GEOMETRIES, demo_input
 from dgl.datasets.photos5 import write_data_set
 from dgl.errors import UserError
-from dgl.evaluation.plan import pictures_fingerprint
+from dgl.evaluation.plan import images_fingerprint
 from dgl.evaluation.saved_maps import read_map, read_records, score
 from dgl.evaluation.store import Store, merge_records
 from dgl.evaluation.summary import compute_metrics
 from dgl.utils.files import weights_fingerprint
 from dgl.weights import open_checkpoint, read_card
 from dgl.weights.checkpoint import is_checkpoint
-from dgl.weights.sources import recognise
+from dgl.weights.sources import recognize
 
 _READ = 64 << 20  # bytes of an array that are read: networks compare the shape first
 _SIDE = 64
@@ -38,7 +38,7 @@ def _views(folder):
             assert view.image.shape == (_SIDE, _SIDE, 3)
         assert np.isfinite(demo_input(image, _SIDE)).all()
         assert augment(image, _SIDE, np.random.RandomState(0)).shape == (_SIDE, _SIDE, 3)
-        assert centre_view(image, _SIDE).shape == (_SIDE, _SIDE, 3)
+        assert center_view(image, _SIDE).shape == (_SIDE, _SIDE, 3)
 
 
 def _masks(folder):
@@ -53,7 +53,7 @@ def _split(split, with_boxes=True):
             assert 0 <= sample.class_index < dataset.classes
             # What leads out of the data folder is refused before anything is looked for there.
             assert sample.path.startswith(os.path.abspath(folder) + os.sep)
-        assert len(pictures_fingerprint(dataset.samples)) == 64
+        assert len(images_fingerprint(dataset.samples)) == 64
         check_files(dataset)
         for sample in dataset.samples:
             read_image(sample.path)
@@ -100,7 +100,7 @@ def _checkpoint(folder):
     load = _load_of(folder)
     is_checkpoint(load)
     checkpoint = open_checkpoint(load)
-    recognise(checkpoint.shapes)
+    recognize(checkpoint.shapes)
     for name, shape in checkpoint.shapes.items():
         if np.prod(shape, dtype=np.float64) * 8 <= _READ:
             assert checkpoint.read(name).shape == shape

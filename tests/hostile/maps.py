@@ -49,7 +49,7 @@ def pickled_array():
 
 
 def tree(data):
-    """Metadata of two pictures, the map of the second and the first one's as given."""
+    """Metadata of two images, the map of the second and the first one's as given."""
     score_map = np.linspace(0, 1, SIDE * SIDE).reshape(SIDE, SIDE).astype("f4")
     prefix = "metadata/BIRDS/test/"
     files = {

@@ -1,4 +1,4 @@
-"""Pictures of every format that is read, sound and bad."""
+"""Images of every format that is read, sound and bad."""
 
 import io
 import struct
@@ -72,9 +72,9 @@ def png_chunk(kind, body):
     return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", crc)
 
 
-def png(width, height, data=b"", colour=2, depth=8, extra=b""):
+def png(width, height, data=b"", color=2, depth=8, extra=b""):
     """A PNG with a header of that size, whatever its data are."""
-    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)
     return (
         b"\x89PNG\r\n\x1a\n"
         + png_chunk(b"IHDR", header)
@@ -84,13 +84,13 @@ def png(width, height, data=b"", colour=2, depth=8, extra=b""):
     )
 
 
-def zeros_png(width, height, colour=2, depth=8):
-    """A sound picture of zeros, a thousandth of its pixels' size."""
-    channels = {0: 1, 2: 3, 4: 2, 6: 4}[colour]
+def zeros_png(width, height, color=2, depth=8):
+    """A sound image of zeros, a thousandth of its pixels' size."""
+    channels = {0: 1, 2: 3, 4: 2, 6: 4}[color]
     packer = zlib.compressobj(9)
     row = b"\0" * (1 + width * channels * depth // 8)
     data = b"".join(packer.compress(row) for _ in range(height)) + packer.flush()
-    return png(width, height, data, colour, depth)
+    return png(width, height, data, color, depth)
 
 
 def jpeg_of_size(width, height):
@@ -140,7 +140,7 @@ def commented_gif(size):
 
 
 def bombs():
-    """Pictures that claim more than they hold, or that take far more than their size to read."""
+    """Images that claim more than they hold, or that take far more than their size to read."""
     big = {
         "png of 60,000 x 60,000.png": png(60000, 60000),
         "png of 2**31-1.png": png(2**31 - 1, 2**31 - 1),
@@ -192,7 +192,7 @@ def bombs():
         "100 megapixels.png": lambda: zeros_png(10000, 10000),
         "100 megapixels of transparency.png": lambda: zeros_png(10000, 10000, 6),
         "100 megapixels of 16 bits.png": lambda: zeros_png(10000, 10000, 0, 16),
-        "100 megapixels of 16 bits and colour.png": lambda: zeros_png(10000, 10000, 2, 16),
+        "100 megapixels of 16 bits and color.png": lambda: zeros_png(10000, 10000, 2, 16),
         "100 megapixels.jpg": lambda: _saved(
             Image.new("RGB", (10000, 10000)), "JPEG", progressive=True, exif=_exif(6)),
         "99 megapixels.webp": lambda: _saved(Image.new("RGBA", (16000, 6200)), "WEBP", method=0),

@@ -41,7 +41,7 @@ class Files:
         self.nodes = nodes or {}
 
 
-def _bad_pictures(slow):
+def _bad_images(slow):
     found = {}
     for number, case in enumerate(pictures.cases()):
         if case.slow or case.nodes or (number % 9 and not slow):
@@ -108,13 +108,13 @@ def runs(work, load, many=True):
     Args:
         work: str, an empty folder.
         load: str, a sound small checkpoint.
-        many: bool, whether every picture is there, or one in nine; and whether trainings are resumed.
+        many: bool, whether every image is there, or one in nine; and whether trainings are resumed.
     """
-    bad = _bad_pictures(many)
+    bad = _bad_images(many)
     folder = os.path.join(work, "run")
-    pictures_folder, data = os.path.join(work, "pictures"), os.path.join(work, "data")
+    images_folder, data = os.path.join(work, "pictures"), os.path.join(work, "data")
     outside = os.path.join(work, "outside")
-    write_case(Files(bad), pictures_folder, outside)
+    write_case(Files(bad), images_folder, outside)
     lists = dict(LISTS)
     names = sorted(bad)
     for split in ("train", "val"):
@@ -147,7 +147,7 @@ def runs(work, load, many=True):
     yield run(
         "demo on a folder",
         len(bad),
-        [_DEMO, "--load", load, "--data_path", pictures_folder, "--gpu=-1", "--outdir", "demo"],
+        [_DEMO, "--load", load, "--data_path", images_folder, "--gpu=-1", "--outdir", "demo"],
     )
     yield run(
         "evaluation",
@@ -167,9 +167,9 @@ def runs(work, load, many=True):
     if not many:
         return
     yield run("demo on a folder, again", len(bad), [
-        _DEMO, "--load", load, "--data_path", pictures_folder, "--gpu=-1", "--outdir", "demo",
+        _DEMO, "--load", load, "--data_path", images_folder, "--gpu=-1", "--outdir", "demo",
         "--resume"])  # fmt: skip
-    # Validation stops at the first picture that cannot be read.
+    # Validation stops at the first image that cannot be read.
     sound_validation = dict(lists, **{"labels/tiny/val.txt": LISTS["labels/tiny/val.txt"]})
     write_case(Files(sound_validation), data, outside)
     yield run("a step of training", len(bad), train)

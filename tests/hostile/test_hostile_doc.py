@@ -7,7 +7,7 @@ import pytest
 
 from dgl.data import annotations as voc_xml
 from dgl.data import image_io, sample
-from dgl.data import image_io as picture_headers
+from dgl.data import image_io as image_headers
 from dgl.datasets.photos5 import sources as labelme
 from dgl.weights import model_card
 
@@ -44,9 +44,9 @@ def test_the_record_has_no_fault(record):
     "text",
     [
         f"{image_io.PIXEL_LIMIT // 1000000:,} megapixels",
-        f"{picture_headers.MOST_SCANS:,} scans",
-        f"{picture_headers.MOST_EXIF >> 10:,} KiB of Exif",
-        f"{picture_headers.MOST_COMMENT >> 20:,} MiB of comment",
+        f"{image_headers.MOST_SCANS:,} scans",
+        f"{image_headers.MOST_EXIF >> 10:,} KiB of Exif",
+        f"{image_headers.MOST_COMMENT >> 20:,} MiB of comment",
         f"{sample.MAX_TEXT_BYTES >> 20:,} MiB a list",
         f"{sample.MAX_LINE_BYTES >> 10:,} KiB a line",
         f"{sample.MAX_CLASSES:,} classes",

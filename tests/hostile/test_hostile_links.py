@@ -12,7 +12,7 @@ from dgl.data.image_io import list_images, read_image
 from dgl.errors import UserError
 from dgl.evaluation.saved_maps import read_map
 from dgl.evaluation.store import Store, merge_records
-from dgl.report.image_files import PictureFiles
+from dgl.report.image_files import ImageFiles
 from dgl.weights import open_checkpoint, read_card
 
 from .checkpoints import VALUES
@@ -108,7 +108,7 @@ def _stored(folder, **changes):
 
 def test_a_plan_of_many_pictures_is_not_counted_out(tmp_path):
     data = dict(PLAIN.data, images=10**12)
-    with pytest.raises(UserError, match=f"the first is picture {PLAIN.batch + 1};"):
+    with pytest.raises(UserError, match=f"the first is image {PLAIN.batch + 1};"):
         merge_records([_stored(tmp_path / "a", plan={"data": data})])
 
 
@@ -139,7 +139,7 @@ def test_a_pipe_among_the_batches(tmp_path):
 
 @pytest.mark.parametrize("data", [None, b"[" * 100000, b"\xff", b"{}" + b" " * (2 << 20), b"7"])
 def test_records_of_the_demo_that_are_none(tmp_path, data):
-    files = PictureFiles([("dgl", "conv5_2")], "vgg", "dgl", 0.2, False, {})
+    files = ImageFiles([("dgl", "conv5_2")], "vgg", "dgl", 0.2, False, {})
     picture = tmp_path / "a.jpg"
     picture.write_bytes(jpeg())
     for name in ("vgg_conv5_2_dgl.png", "vgg_conv5_2_dgl_box.png"):

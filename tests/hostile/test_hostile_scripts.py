@@ -79,7 +79,7 @@ def test_real_processes(tmp_path):
     for what, inputs, code, fault, _, _ in found:
         assert fault is None, what
         assert inputs > 50
-        # Every run meets pictures that cannot be read; an evaluation leaves them out.
+        # Every run meets images that cannot be read; an evaluation leaves them out.
         assert code == (0 if what == "evaluation" else 1), what
 
 

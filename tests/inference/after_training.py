@@ -16,7 +16,7 @@ SIZE, SESSIONS = 32, 8
 
 
 def check_sessions_agree(folder):
-    """The same network and picture give the same bits in every session."""
+    """The same network and image give the same bits in every session."""
     check_changes("vgg", folder)
     backbone, path = get_backbone("vgg"), os.path.join(folder, "vgg.npz")
     save_npz(path, values_of("vgg", SIZE))

@@ -41,7 +41,7 @@ def whole_boxes(most=15, least=0):
 
 
 @st.composite
-def labelled_images(draw, classes=7, with_boxes=True):
+def labeled_images(draw, classes=7, with_boxes=True):
     """(score map, boxes, label, logits) of one image, the boxes within the map."""
     height, width = draw(shapes)
     score_map = draw(score_maps(st.just((height, width))))
@@ -87,7 +87,7 @@ def _box(part, margin, shape):
 
 
 def _area(part):
-    """What lines through the centres of the pixels of a part enclose."""
+    """What lines through the centers of the pixels of a part enclose."""
     padded = np.pad(part, 1, mode="constant").astype(int)
     count = padded[1:, 1:] + padded[1:, :-1] + padded[:-1, 1:] + padded[:-1, :-1]
     return np.count_nonzero(count == 4) + np.count_nonzero(count == 3) / 2.0

@@ -34,14 +34,14 @@ def test_contours_are_those_of_a_flood_fill(mask):
 
 @given(score_maps(), thresholds)
 def test_largest_box_is_that_of_a_largest_filled_component(score_map, threshold):
-    mask = box_ops.binarise(score_map, threshold)
+    mask = box_ops.binarize(score_map, threshold)
     box = tuple(box_ops.largest_box(score_map, threshold).tolist())
     assert box in naive_boxes(mask)[1]
 
 
 @given(score_maps(), thresholds)
 def test_foreground_is_the_formula_s_and_boxes_lie_in_the_map(score_map, threshold):
-    mask = box_ops.binarise(score_map, threshold)
+    mask = box_ops.binarize(score_map, threshold)
     image = np.floor(255 * score_map).astype(int)
     np.testing.assert_array_equal(mask > 0, image > int(threshold * image.max()))
     height, width = score_map.shape
@@ -53,7 +53,7 @@ def test_foreground_is_the_formula_s_and_boxes_lie_in_the_map(score_map, thresho
 @given(score_maps(), thresholds, thresholds)
 def test_a_higher_threshold_gives_boxes_within_those_of_a_lower_one(score_map, first, second):
     low, high = sorted([first, second])
-    larger, smaller = (box_ops.binarise(score_map, t) for t in (low, high))
+    larger, smaller = (box_ops.binarize(score_map, t) for t in (low, high))
     assert not np.any((smaller > 0) & (larger == 0))
     if not smaller.any():
         return
@@ -68,7 +68,7 @@ def test_boxes_by_level_are_those_of_each_threshold(score_map, chosen):
     found = box_ops.boxes_by_level(score_map, chosen)
     largest = found.largest_boxes()
     for index, threshold in enumerate(chosen):
-        expected = box_ops.contour_boxes(box_ops.binarise(score_map, threshold))[0]
+        expected = box_ops.contour_boxes(box_ops.binarize(score_map, threshold))[0]
         np.testing.assert_array_equal(found.all_boxes(index), expected)
         np.testing.assert_array_equal(largest[index], box_ops.largest_box(score_map, threshold))
 
@@ -90,9 +90,9 @@ def test_hits_of_the_trees_are_those_of_tracing_every_mask(score_map, true_boxes
 
 @given(whole_maps, st.integers(1, 50), st.integers(-1000, 1000), thresholds)
 def test_scale_and_offset_change_neither_the_map_nor_its_box(raw, scale, offset, threshold):
-    score_map = box_ops.normalise(raw)
+    score_map = box_ops.normalize(raw)
     # Whole numbers, so that both divisions round the same quotient.
-    moved = box_ops.normalise(scale * raw + offset)
+    moved = box_ops.normalize(scale * raw + offset)
     np.testing.assert_array_equal(moved, score_map)
     np.testing.assert_array_equal(
         box_ops.largest_box(moved, threshold), box_ops.largest_box(score_map, threshold)
@@ -100,14 +100,14 @@ def test_scale_and_offset_change_neither_the_map_nor_its_box(raw, scale, offset,
 
 
 @given(whole_maps)
-def test_a_normalised_map_reaches_both_ends_unless_constant(raw):
-    score_map = box_ops.normalise(raw)
+def test_a_normalized_map_reaches_both_ends_unless_constant(raw):
+    score_map = box_ops.normalize(raw)
     assert score_map.dtype == np.float32 and score_map.min() == 0
     assert score_map.max() == (raw.min() < raw.max())
     # The order of pixels is kept, ties included.
     order = np.argsort(raw, axis=None, kind="stable")
     assert (np.diff(score_map.ravel()[order]) >= 0).all()
-    np.testing.assert_array_equal(box_ops.normalise(np.stack([raw, raw]))[1], score_map)
+    np.testing.assert_array_equal(box_ops.normalize(np.stack([raw, raw]))[1], score_map)
 
 
 @given(
@@ -120,7 +120,7 @@ def test_a_resized_map_keeps_its_bounds(raw, height, width):
     assert resized.shape == (height, width) and resized.dtype == np.float32
     assert raw.min() <= resized.min() and resized.max() <= raw.max()
     np.testing.assert_array_equal(box_ops.resize_map(raw, *raw.shape), raw)
-    # Centres of pixels mirror onto centres of pixels.
+    # Centers of pixels mirror onto centers of pixels.
     mirrored = box_ops.resize_map(raw[::-1, ::-1], height, width)[::-1, ::-1]
     np.testing.assert_allclose(mirrored, resized, rtol=0, atol=2e-3)
 

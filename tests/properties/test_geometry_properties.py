@@ -1,4 +1,4 @@
-"""Random pictures and boxes through the resizes of the demo and of the two protocols."""
+"""Random images and boxes through the resizes of the demo and of the two protocols."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from hypothesis.extra.numpy import arrays  # noqa: E402
 
-from dgl.data.views import resize_bilinear_tf1, resize_centre_crop, squash  # noqa: E402
+from dgl.data.views import resize_bilinear_tf1, resize_center_crop, squash  # noqa: E402
 from dgl.evaluation.saved_maps import scaled_boxes  # noqa: E402
 
 sizes = st.integers(1, 24)
@@ -49,7 +49,7 @@ def test_a_picture_of_the_right_size_stays_as_it_is(size, data):
     same, found = squash(image, boxes, size)
     np.testing.assert_array_equal(same, image)
     assert found.tolist() == [list(box) for box in boxes]
-    same, cropped = resize_centre_crop(image, boxes, size, size)
+    same, cropped = resize_center_crop(image, boxes, size, size)
     np.testing.assert_array_equal(same, image)
     # What touches the crop from outside has no part in it.
     inside = [b for b in boxes if b[0] < size and b[1] < size and b[2] > 0 and b[3] > 0]
@@ -61,13 +61,13 @@ def test_a_picture_of_the_right_size_stays_as_it_is(size, data):
 def test_a_cropped_box_lies_in_the_crop(picture, first, second):
     image, boxes = picture
     crop, resize = sorted([first, second])
-    cropped, found = resize_centre_crop(image, boxes, resize, crop)
+    cropped, found = resize_center_crop(image, boxes, resize, crop)
     assert cropped.shape == (crop, crop, 3) and len(found) <= len(boxes)
     assert ((found >= 0) & (found <= crop)).all() and (found[:, 2:] >= found[:, :2]).all()
     height, width = image.shape[:2]
     start = (resize - crop) // 2
     back = (found + start) * np.array([width, height] * 2) / resize
-    # Every box that is left is the part of one of the given ones, back in the picture.
+    # Every box that is left is the part of one of the given ones, back in the image.
     for box in back:
         assert any(
             (box[:2] >= np.array(b[:2]) - 1e-9).all() and (box[2:] <= np.array(b[2:]) + 1e-9).all()

@@ -1,4 +1,4 @@
-"""What is written into a list of pictures is read from it; numbers are those that Python takes."""
+"""What is written into a list of images is read from it; numbers are those that Python takes."""
 
 import math
 import os
@@ -37,7 +37,7 @@ coordinates = st.floats(-1e8, 1e8, allow_nan=False)
 
 @st.composite
 def paths(draw):
-    """A picture's path below its folder, as a list has it."""
+    """An image's path below its folder, as a list has it."""
     path = "/".join(draw(st.lists(parts, min_size=1, max_size=3))) + draw(extensions)
     assume(os.path.normpath(path) == path and not path.startswith(".."))
     # Lines are stripped of these, and a byte order mark may begin a file.
@@ -118,11 +118,11 @@ def test_metadata_of_wsolevaluation_are_read_as_they_were_written(pictures):
         written = write_metadata(folder, samples, [size] * len(samples))
         assert [root for _, root in written] == [None]
         found = read_metadata(written[0][0])
-        unlabelled = read_records(written[0][0])
+        unlabeled = read_records(written[0][0])
     assert [(r.id, r.label, r.boxes, r.size) for r in found] == [
         (s.id, s.class_index, s.boxes, size) for s in samples
     ]
-    assert [r._replace(label=0) for r in found] == [r._replace(label=0) for r in unlabelled]
+    assert [r._replace(label=0) for r in found] == [r._replace(label=0) for r in unlabeled]
 
 
 @given(
@@ -153,7 +153,7 @@ def test_cub_is_read_as_it_was_written(pictures):
         for split, is_train in (("train", True), ("test", False)):
             own = [(n, row) for n, row in enumerate(pictures) if row[1] is is_train]
             if not own:
-                with pytest.raises(UserError, match="no picture of the"):
+                with pytest.raises(UserError, match="no image of the"):
                     load_cub(folder, split)
                 continue
             found = load_cub(folder, split)

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("hypothesis")
 
-from generators import labelled_images  # noqa: E402
+from generators import labeled_images  # noqa: E402
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 
@@ -18,7 +18,7 @@ from dgl.predict import postprocess as box_ops  # noqa: E402
 
 STEP = 0.1
 CLASSES = 7
-data_sets = st.lists(labelled_images(CLASSES), min_size=1, max_size=6)
+data_sets = st.lists(labeled_images(CLASSES), min_size=1, max_size=6)
 operating = st.integers(0, 9).map(lambda n: n / 10.0)
 
 
@@ -90,7 +90,7 @@ def test_version_2_is_the_mean_over_overlaps_of_any_contour(images):
     overlaps = np.array(
         [
             [
-                box_ops.iou(box_ops.contour_boxes(box_ops.binarise(m, t))[0], b).max()
+                box_ops.iou(box_ops.contour_boxes(box_ops.binarize(m, t))[0], b).max()
                 for t in thresholds
             ]
             for m, b, _, _ in images

@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("hypothesis")
 
 from gathered_results import ENTRY, PLAIN, PLAN, filled  # noqa: E402
-from generators import labelled_images  # noqa: E402
+from generators import labeled_images  # noqa: E402
 from hypothesis import given  # noqa: E402
 from hypothesis import strategies as st  # noqa: E402
 from hypothesis.extra.numpy import arrays  # noqa: E402
@@ -78,7 +78,7 @@ def test_damaged_records_are_told_or_are_still_records(table, place, byte):
     assert len(again.ids) in (0, len(again))
 
 
-@given(st.lists(labelled_images(), min_size=1, max_size=4), st.booleans())
+@given(st.lists(labeled_images(), min_size=1, max_size=4), st.booleans())
 def test_evaluators_give_the_same_result(images, with_ids):
     ids = [f"i{index}" for index in range(len(images))] if with_ids else None
     score_maps, boxes, labels, logits = zip(*images)

@@ -1,4 +1,4 @@
-"""A made-up evaluation of any size, with pictures, to try the report on."""
+"""A made-up evaluation of any size, with images, to try the report on."""
 
 import os
 
@@ -39,7 +39,7 @@ _CASES = ("right", "part", "more", "elsewhere")
 
 
 def sample_report(folder, layers=VGG_LAYERS, methods=METHODS, pictures=8, seed=0, panels=3):
-    """Metrics and a gallery whose pictures are written below ``folder``.
+    """Metrics and a gallery whose images are written below ``folder``.
 
     Returns:
         (metrics, run, gallery) as ``write_report`` takes them; CAM is at the first layer only.
@@ -120,7 +120,7 @@ def _fixed(entries, peaks):
     return {
         "threshold": 0.2,
         "iou": 0.5,
-        "geometry": "resized to 256 x 256, centre crop 224",
+        "geometry": "resized to 256 x 256, center crop 224",
         "rows": rows,
         "comparisons": _compared(entries, "gt_known"),
     }
@@ -202,10 +202,10 @@ def _alpha():
 def _picture(folder, number, entries, panels, rng):
     """One strip: a bright ellipse, and maps that find more or less of it."""
     y, x = np.mgrid[0:120, 0:160] / 120.0
-    centre, radius = 0.35 + 0.5 * rng.rand(2), 0.12 + 0.15 * rng.rand()
-    blob = np.exp(-((x - centre[0]) ** 2 + (y - centre[1]) ** 2) / radius**2)
+    center, radius = 0.35 + 0.5 * rng.rand(2), 0.12 + 0.15 * rng.rand()
+    blob = np.exp(-((x - center[0]) ** 2 + (y - center[1]) ** 2) / radius**2)
     image = np.uint8(60 + 30 * rng.rand(120, 160, 1) + 130 * (blob[..., None] > 0.4) * rng.rand(3))
-    true_box = 120 * np.array([*(centre - radius), *(centre + radius)])
+    true_box = 120 * np.array([*(center - radius), *(center + radius)])
     ious, cases, shown = {}, {}, []
     for method, layer in entries:
         name = f"{method}@{layer}"

@@ -1,4 +1,4 @@
-"""The report in a real browser: no error, every picture there, sorting and filters work, also in the dark.
+"""The report in a real browser: no error, every image there, sorting and filters work, also in the dark.
 
 Needs the Python package playwright and a Chromium on this machine, and is skipped without; nothing is
 fetched, and every request that is not for the page itself fails the test.
@@ -73,7 +73,7 @@ def opened(browser):
 
 
 def shown(page):
-    """Ids of the pictures that can be seen, from the top down."""
+    """Ids of the images that can be seen, from the top down."""
     return [
         article.query_selector(".id").inner_text()
         for article in page.query_selector_all("article.picture")
@@ -94,7 +94,7 @@ def check_order(page, *args, **kwargs):
     assert ids[: len(known)] == known
     assert set(ids[len(known) :]) == unknown
     count = page.inner_text("#count")
-    assert count == f"{len(ids)} of {len(args[0])} pictures"
+    assert count == f"{len(ids)} of {len(args[0])} images"
     return ids
 
 
@@ -111,17 +111,17 @@ def test_every_picture_loads_and_nothing_overflows(opened, sample, scheme, width
         assert image.evaluate("image => image.naturalWidth") > 0
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("window.hacked") is None
-    colours = page.evaluate(
+    colors = page.evaluate(
         "[document.body, document.querySelector('select')].map(e => getComputedStyle(e))"
         ".map(s => [s.color, s.backgroundColor])"
     )
-    for ink, ground in colours:
+    for ink, ground in colors:
         assert (lightness(ink) > lightness(ground)) == (scheme == "dark")
         assert abs(lightness(ink) - lightness(ground)) > 150
 
 
-def lightness(colour):
-    return sum(json.loads("[" + colour[colour.index("(") + 1 : -1] + "]")[:3]) / 3.0
+def lightness(color):
+    return sum(json.loads("[" + color[color.index("(") + 1 : -1] + "]")[:3]) / 3.0
 
 
 def test_sorting(opened, sample):
@@ -154,7 +154,7 @@ def test_filters(opened, sample, name):
     known = [
         item for item in gallery if item["ious"][entry] is not None or name in ("class", "correct")
     ]
-    # Every picture that can be judged is in exactly one of the choices.
+    # Every image that can be judged is in exactly one of the choices.
     assert sorted(found) == sorted(item["id"] for item in known)
     page.click("button[type=reset]")
     page.wait_for_function("document.getElementById('count').textContent.startsWith('15 of')")
@@ -178,7 +178,7 @@ def test_no_pictures_match(opened, sample):
     page.select_option("select[name=located]", "1")
     page.select_option("select[name=case]", label="elsewhere")
     assert shown(page) == [] and page.is_visible("#none")
-    assert page.inner_text("#none") == "No pictures match."
+    assert page.inner_text("#none") == "No images match."
     assert page.inner_text("#count").startswith("0 of")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgl.predict.overlay import PREDICTED_COLOUR, TRUTH_COLOUR, overlay
+from dgl.predict.overlay import PREDICTED_COLOR, TRUTH_COLOR, overlay
 from dgl.report import gallery
 from dgl.report.gallery import Entry, caption, compose_tile
 
@@ -11,8 +11,8 @@ GAP = 8
 CAPTION = 34
 
 
-def has(picture, colour):
-    return bool((picture == colour).all(axis=2).any())
+def has(picture, color):
+    return bool((picture == color).all(axis=2).any())
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_panels_hold_picture_then_overlays():
     changed = (panels[2] != panels[1]).any(axis=2)
     y, x = np.nonzero(changed)
     assert (abs(np.array([x.min(), y.min(), x.max(), y.max()]) - [10, 20, 60, 70]) <= 2).all()
-    assert has(panels[2], PREDICTED_COLOUR) and not has(panels[1], PREDICTED_COLOUR)
+    assert has(panels[2], PREDICTED_COLOR) and not has(panels[1], PREDICTED_COLOR)
 
 
 def test_true_box_is_in_every_panel_and_scaled_with_the_picture():
@@ -54,7 +54,7 @@ def test_true_box_is_in_every_panel_and_scaled_with_the_picture():
     tile = compose_tile(image, [(10, 10, 30, 40)], [Entry("e", np.zeros((5, 5)))], panel=200)
     for i in range(2):
         panel = tile[:200, i * 208 : i * 208 + 200]
-        assert tuple(panel[100, 40]) == TRUTH_COLOUR and tuple(panel[160, 80]) == TRUTH_COLOUR
+        assert tuple(panel[100, 40]) == TRUTH_COLOR and tuple(panel[160, 80]) == TRUTH_COLOR
 
 
 @pytest.mark.parametrize("with_font", [True, False])

@@ -1,4 +1,4 @@
-"""The layer-by-method matrix: its numbers and frames, its size, its colours, rows it refuses."""
+"""The layer-by-method matrix: its numbers and frames, its size, its colors, rows it refuses."""
 
 import cv2
 import numpy as np
@@ -40,17 +40,17 @@ def test_matrix_of_eighteen_layers_and_eleven_methods_is_as_wide_as_the_other_ch
     assert width == pytest.approx(1600, abs=120) and 1200 < height < 1700
 
 
-def test_sequential_colours_darken_steadily_and_text_reads_on_all_of_them():
-    def luminance(colour):
-        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in colour[:3]]
+def test_sequential_colors_darken_steadily_and_text_reads_on_all_of_them():
+    def luminance(color):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
         return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
 
     ink = luminance([int(INK[i : i + 2], 16) / 255.0 for i in (1, 3, 5)])
-    colours = [layer_matrix._SEQUENTIAL(value) for value in np.linspace(0, 1, 64)]
-    levels = [luminance(colour) for colour in colours]
+    colors = [layer_matrix._SEQUENTIAL(value) for value in np.linspace(0, 1, 64)]
+    levels = [luminance(color) for color in colors]
     assert (np.diff(levels) < 0).all()
-    for colour, level in zip(colours, levels):
-        text = 1.0 if ink_on(colour) == "white" else ink
+    for color, level in zip(colors, levels):
+        text = 1.0 if ink_on(color) == "white" else ink
         contrast = (max(text, level) + 0.05) / (min(text, level) + 0.05)
         assert contrast > 3.5
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dgl.errors import UserError
-from dgl.predict.overlay import PREDICTED_COLOUR
+from dgl.predict.overlay import PREDICTED_COLOR
 from dgl.report import method_figure
 
 
@@ -28,7 +28,7 @@ def test_with_and_without_a_picture(tmp_path, files):
     a, b = cv2.imread(plain).astype(int), cv2.imread(shown).astype(int)
     assert a.shape == b.shape == (630, 1600, 3)
     changed = (abs(a - b).max(axis=2) > 0).any(axis=0)
-    # The input at the left and the two pictures at the right differ, the equations do not.
+    # The input at the left and the two images at the right differ, the equations do not.
     assert changed[30:220].mean() > 0.9 and changed[1180:1570].mean() > 0.8
     assert not changed[240:1170].any()
 
@@ -40,9 +40,9 @@ def test_result_holds_the_box_of_the_map(tmp_path):
     path = str(tmp_path / "figure.png")
     method_figure.draw(path, image, score_map, 0.5)
     figure = cv2.imread(path)[..., ::-1].astype(int)
-    red = abs(figure - PREDICTED_COLOUR).max(axis=2) < 30
-    # The last picture spans 170 pixels from x = 1400, y = 405; half the height of the map's step
-    # lies on the border between cells, eighths of the picture.
+    red = abs(figure - PREDICTED_COLOR).max(axis=2) < 30
+    # The last image spans 170 pixels from x = 1400, y = 405; half the height of the map's step
+    # lies on the border between cells, eighths of the image.
     red[:, :1395] = False
     y, x = np.nonzero(red)
     found = np.array([x.min() - 1400, y.min() - 405, x.max() - 1400, y.max() - 405]) / 170.0

@@ -1,4 +1,4 @@
-"""Heat maps, overlays, boxes and pictures on disk, against the formula and by their properties."""
+"""Heat maps, overlays, boxes and images on disk, against the formula and by their properties."""
 
 import os
 
@@ -8,9 +8,9 @@ import pytest
 
 from dgl.errors import UserError
 from dgl.predict.overlay import (
-    PREDICTED_COLOUR,
-    TRUTH_COLOUR,
-    colourise,
+    PREDICTED_COLOR,
+    TRUTH_COLOR,
+    colorize,
     draw_boxes,
     overlay,
     write_image,
@@ -25,30 +25,30 @@ def jet(level):
 
 
 @pytest.mark.parametrize("level", [0, 40, 64, 127, 128, 200, 255])
-def test_colourise_is_jet_in_rgb_order(level):
-    colour = colourise(np.full((2, 3), level / 255.0 + 1e-6))
-    assert colour.shape == (2, 3, 3) and colour.dtype == np.uint8
+def test_colorize_is_jet_in_rgb_order(level):
+    color = colorize(np.full((2, 3), level / 255.0 + 1e-6))
+    assert color.shape == (2, 3, 3) and color.dtype == np.uint8
     # OpenCV's table has its knots slightly elsewhere than the closed form.
-    np.testing.assert_allclose(colour[0, 0], jet(level / 255.0), atol=6)
+    np.testing.assert_allclose(color[0, 0], jet(level / 255.0), atol=6)
 
 
 def test_low_is_blue_and_high_is_red():
-    colours = colourise(np.array([[0.0, 1.0]]))[0].astype(int)
-    assert colours[0, 2] > 100 and colours[0, 0] == 0
-    assert colours[1, 0] > 100 and colours[1, 2] == 0
+    colors = colorize(np.array([[0.0, 1.0]]))[0].astype(int)
+    assert colors[0, 2] > 100 and colors[0, 0] == 0
+    assert colors[1, 0] > 100 and colors[1, 2] == 0
 
 
-def test_colourise_truncates_and_clips():
+def test_colorize_truncates_and_clips():
     np.testing.assert_array_equal(
-        colourise(np.array([[127.9 / 255, -1.0, 2.0]])),
-        colourise(np.array([[127.1 / 255, 0.0, 1.0]])),
+        colorize(np.array([[127.9 / 255, -1.0, 2.0]])),
+        colorize(np.array([[127.1 / 255, 0.0, 1.0]])),
     )
 
 
 @pytest.mark.parametrize("bad", [np.zeros((2, 2, 1)), np.array([[np.nan, 0.0]])])
-def test_colourise_rejects(bad):
+def test_colorize_rejects(bad):
     with pytest.raises(ValueError):
-        colourise(bad)
+        colorize(bad)
 
 
 def test_overlay_is_the_published_mixture():
@@ -67,7 +67,7 @@ def test_overlay_resizes_the_map_bilinearly():
     small = np.array([[0.0, 1.0]])
     mixed = overlay(image, small)
     assert mixed.shape == image.shape
-    # Half-pixel centres: constant outside the two sample points, linear between them.
+    # Half-pixel centers: constant outside the two sample points, linear between them.
     columns = (np.arange(60) + 0.5) / 30.0 - 0.5
     levels = np.clip(columns, 0, 1)
     expected = [0.7 * jet(level) for level in levels]
@@ -87,17 +87,17 @@ def test_draw_boxes_leaves_its_input_alone():
     assert not np.shares_memory(image, drawn)
 
 
-def test_boxes_have_their_colours_and_lie_on_their_edges():
+def test_boxes_have_their_colors_and_lie_on_their_edges():
     image = np.full((200, 200, 3), 90, np.uint8)
     drawn = draw_boxes(image, (20, 30, 80, 90), np.array([[100, 110, 180, 170]]))
     for x, y in ((20, 60), (80, 60), (50, 30), (50, 90)):
-        assert tuple(drawn[y, x]) == PREDICTED_COLOUR
+        assert tuple(drawn[y, x]) == PREDICTED_COLOR
     for x, y in ((100, 140), (180, 140), (140, 110), (140, 170)):
-        assert tuple(drawn[y, x]) == TRUTH_COLOUR
+        assert tuple(drawn[y, x]) == TRUTH_COLOR
     assert tuple(drawn[60, 50]) == (90, 90, 90)
     # A dark rim on both sides of the line.
     across = drawn[60, 10:31].sum(axis=1)
-    line = np.flatnonzero((drawn[60, 10:31] == PREDICTED_COLOUR).all(axis=1))
+    line = np.flatnonzero((drawn[60, 10:31] == PREDICTED_COLOR).all(axis=1))
     assert across[line[0] - 1] < 60 and across[line[-1] + 1] < 60
 
 
@@ -106,7 +106,7 @@ def test_line_width_grows_with_the_picture(side, width):
     drawn = draw_boxes(
         np.zeros((side, side, 3), np.uint8), [side // 4, side // 4, side // 2, side // 2]
     )
-    row = (drawn[side * 3 // 8] == PREDICTED_COLOUR).all(axis=1)
+    row = (drawn[side * 3 // 8] == PREDICTED_COLOR).all(axis=1)
     assert row.sum() == 2 * width
 
 
@@ -114,7 +114,7 @@ def test_line_width_grows_with_the_picture(side, width):
 def test_boxes_beyond_the_border_stay_visible(shape):
     image = np.full(shape + (3,), 255, np.uint8)
     drawn = draw_boxes(image, (-50, -50, 5000, 5000))
-    inside = (drawn == PREDICTED_COLOUR).all(axis=2)
+    inside = (drawn == PREDICTED_COLOR).all(axis=2)
     middle_row, middle_column = inside[shape[0] // 2], inside[:, shape[1] // 2]
     line = max(1, int(round(max(shape) / 100.0)))
     assert middle_row.sum() == 2 * line and middle_column.sum() == 2 * line

@@ -107,7 +107,7 @@ METRICS = {
         "fixed_threshold": {
             "threshold": 0.2,
             "iou": 0.5,
-            "geometry": "resized to 256, centre crop 224",
+            "geometry": "resized to 256, center crop 224",
             "rows": [fixed("cam", "add", 44.2, 41.04), fixed("dgl", "conv5_3", 54.6, 40.96)],
         },
         "wsolevaluation": {
@@ -225,11 +225,11 @@ def test_all_parts(full):
     anchors = [address[1:] for address in page.addresses if address.startswith("#")]
     assert len(anchors) == 7 and set(anchors) <= set(page.ids)
     assert len(page.ids) == len(set(page.ids))
-    note = "2 pictures could not be read. 1 true box reached over its picture and was clipped."
+    note = "2 images could not be read. 1 true box reached over its image and was clipped."
     assert note in page.words
     assert "dgl@add cam@add BoxAcc +3.1 \u22121.0 to +7.2 0.120" in page.words
     assert "\u221212.4 \u221217.3 to \u22127.9 < 0.001" in page.words
-    assert "160 pictures, 3 without a box left out" in page.words
+    assert "160 images, 3 without a box left out" in page.words
     images = [address for address in page.addresses if address.startswith("data:image")]
     assert len(images) == len(page.alts) == len(gallery) + len(os.listdir(str(folder / "plots")))
     assert all(page.alts)

@@ -96,7 +96,7 @@ def test_selection_sets_the_chosen_layers_beside_what_they_reach(tmp_path):
     metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
     section = selection_section(metrics)
     chosen, tried = section["tables"]
-    assert "on the split train (476 pictures), not on those evaluated." in section["text"]
+    assert "on the split train (476 images), not on those evaluated." in section["text"]
     assert [row["names"][0] for row in chosen["rows"]] == ["cam", "dgl"]
     measured = {
         (row["method"], row["layer"]): row["box_acc"]

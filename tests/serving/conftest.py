@@ -10,7 +10,7 @@ from page_visits import Expected, start, stop
 from PIL import Image
 from small_network import values_of, write_npz
 
-from dgl.data.shipped import SHIPPED_CHECKPOINT, sample_pictures
+from dgl.data.shipped import SHIPPED_CHECKPOINT, sample_images
 from dgl.predict.predictor import Predictor
 from dgl.weights import ModelCard, write_card
 
@@ -110,4 +110,4 @@ def photo(tmp_path_factory):
 @pytest.fixture(scope="module")
 def first(direct):
     """What is expected of the sample that the page begins with."""
-    return Expected(direct, sample_pictures()[0])
+    return Expected(direct, sample_images()[0])

@@ -12,7 +12,7 @@ import numpy as np
 
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
-from dgl.predict.postprocess import largest_box, normalise, resize_map
+from dgl.predict.postprocess import largest_box, normalize, resize_map
 
 Server = namedtuple("Server", "process url folder")
 
@@ -50,7 +50,7 @@ def stop(server, number=signal.SIGTERM):
 
 
 class Expected:
-    """Maps and boxes of a picture by a direct run of the predictor."""
+    """Maps and boxes of an image by a direct run of the predictor."""
 
     def __init__(self, predictor, path):
         self._predictor = predictor
@@ -65,7 +65,7 @@ class Expected:
         return self.run(method, layer, class_index, alpha).maps[method, layer][0]
 
     def box(self, threshold=0.2, **settings):
-        score_map = resize_map(normalise(self.map(**settings)), *self.image.shape[:2])
+        score_map = resize_map(normalize(self.map(**settings)), *self.image.shape[:2])
         return largest_box(score_map, threshold)
 
 

@@ -10,7 +10,7 @@ import pytest
 from demo_runs import demo, record_of
 from PIL import Image
 
-from dgl.data.shipped import sample_pictures
+from dgl.data.shipped import sample_images
 from dgl.serving.engine import Engine
 from dgl.serving.handlers import ALL, LAST_ALPHA, TWO, Answers, Knobs, alpha_at
 from dgl.serving.limits import Limits
@@ -24,7 +24,7 @@ def uploads(tmp_path_factory):
 @pytest.fixture(scope="module")
 def answers(shipped, uploads):
     with Engine([shipped], gpu="-1") as engine:
-        yield Answers(engine, sample_pictures(), str(uploads), Limits())
+        yield Answers(engine, sample_images(), str(uploads), Limits())
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def taken(answers, knobs, kind):
 
 
 def test_the_record_is_the_demo_s(begun, shipped, tmp_path):
-    path = sample_pictures()[0]
+    path = sample_images()[0]
     knobs = Knobs(class_index=3, layer=4, threshold=0.35)
     name, data = taken(begun, knobs, "json")
     record = json.loads(data.decode("utf-8"))
@@ -130,7 +130,7 @@ def test_what_is_wrong_is_one_line_and_leaves_the_page_as_it_is(begun, knobs, me
 
 
 def test_a_visitor_without_a_picture(answers):
-    assert "no picture" in answers.show("stranger", Knobs()).status
+    assert "no image" in answers.show("stranger", Knobs()).status
 
 
 def test_visitors_do_not_see_each_other(begun, uploads):
@@ -143,9 +143,9 @@ def test_visitors_do_not_see_each_other(begun, uploads):
 def test_a_bad_upload_leaves_the_last_picture(begun, uploads):
     path = str(uploads / "note.png")
     with open(path, "w") as stream:
-        stream.write("no picture")
+        stream.write("no image")
     shown = begun.upload("visitor", path, Knobs())
-    assert "note.png: not a picture" in shown.status and shown.one is None
+    assert "note.png: not an image" in shown.status and shown.one is None
     assert "bird_crimson_crest.jpg" in begun.show("visitor", Knobs()).facts
 
 

@@ -47,13 +47,13 @@ def test_limits_are_inclusive(tmp_path):
     "data, message",
     [
         (
-            b"no picture at all",
-            "a.png: not a picture; expected a JPEG, PNG, WebP, GIF, BMP or TIFF",
+            b"no image at all",
+            "a.png: not an image; expected a JPEG, PNG, WebP, GIF, BMP or TIFF",
         ),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.png: not a picture"),
-        (b"P6 2 2 255 " + b"0" * 12, "a.png: not a picture"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.png: not an image"),
+        (b"P6 2 2 255 " + b"0" * 12, "a.png: not an image"),
         (b"", "a.png: "),
-        (None, "a.png: damaged or truncated picture"),
+        (None, "a.png: damaged or truncated image"),
     ],
 )
 def test_what_is_no_picture(tmp_path, data, message):

@@ -23,7 +23,7 @@ from page_visits import (
 from PIL import Image
 
 from dgl.backbones import get_backbone
-from dgl.data.shipped import sample_pictures
+from dgl.data.shipped import sample_images
 from dgl.predict.postprocess import iou
 from dgl.predict.predictor import Predictor
 
@@ -45,7 +45,7 @@ def test_it_begins_with_a_sample_and_fits(visit, server, first, scheme, width, h
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for image in page.query_selector_all("img"):
         assert image.evaluate("image => image.complete && image.naturalWidth > 0")
-    if width > 1000:  # the pictures and every control without scrolling
+    if width > 1000:  # the images and every control without scrolling
         for selector in ("#dgl-one .dgl-three", "#dgl-controls", "#dgl-upload", ".dgl-samples"):
             box = page.query_selector(selector).bounding_box()
             assert box["y"] >= 0 and box["y"] + box["height"] <= height, selector
@@ -66,8 +66,8 @@ def test_a_sample(visit, server, direct):
     old = data(page, "box")
     page.click(".dgl-samples button >> nth=3")
     wait_until_other(page, "box", old)
-    check_box(page, Expected(direct, sample_pictures()[3]).box())
-    assert os.path.basename(sample_pictures()[3]) in page.inner_text("#dgl-facts")
+    check_box(page, Expected(direct, sample_images()[3]).box())
+    assert os.path.basename(sample_images()[3]) in page.inner_text("#dgl-facts")
 
 
 def test_layers_by_slider(visit, server, first):
@@ -212,7 +212,7 @@ def test_downloads(visit, server, first, tmp_path):
 
 def test_two_visitors_at_once(visit, server, direct, first):
     pages = [visit(server), visit(server)]
-    second = Expected(direct, sample_pictures()[4])
+    second = Expected(direct, sample_images()[4])
     old = data(pages[1], "box")
     pages[1].click(".dgl-samples button >> nth=4")
     slide(pages[0], "layer", 5)
@@ -224,8 +224,8 @@ def test_two_visitors_at_once(visit, server, direct, first):
     pages[0].wait_for_selector("#dgl-one .dgl-three[data-layer='conv4_2']")
     check_box(pages[0], first.box(layer="conv4_2"))
     check_box(pages[1], second.box(layer="conv5_1"))
-    assert os.path.basename(sample_pictures()[0]) in pages[0].inner_text("#dgl-facts")
-    assert os.path.basename(sample_pictures()[4]) in pages[1].inner_text("#dgl-facts")
+    assert os.path.basename(sample_images()[0]) in pages[0].inner_text("#dgl-facts")
+    assert os.path.basename(sample_images()[4]) in pages[1].inner_text("#dgl-facts")
 
 
 def test_another_checkpoint(visit, server, small_vgg):
@@ -241,7 +241,7 @@ def test_another_checkpoint(visit, server, small_vgg):
     )
     assert data(page, "layer") == "pool4"  # of the same backbone, the layer stays
     with Predictor("vgg", small_vgg, ["all"], gpu="-1") as predictor:
-        check_box(page, Expected(predictor, sample_pictures()[0]).box(layer="pool4", alpha=None))
+        check_box(page, Expected(predictor, sample_images()[0]).box(layer="pool4", alpha=None))
 
 
 def check_layer(page, index, layer):
@@ -261,7 +261,7 @@ def test_another_backbone(visit, server, first, small_resnet):
     choose(page, "backbone", "ResNet50")
     check_layer(page, len(layers) - 1, layers[-1])
     with Predictor("resnet50", small_resnet, ["all"], gpu="-1") as predictor:
-        expected = Expected(predictor, sample_pictures()[0])
+        expected = Expected(predictor, sample_images()[0])
         check_box(page, expected.box(layer=layers[-1], alpha=None))
         slide(page, "layer", 3)
         check_layer(page, 3, layers[3])

@@ -22,11 +22,11 @@ pytestmark = [
 @pytest.mark.parametrize(
     "name, content, message",
     [
-        ("note.png", b"no picture", "note.png: not a picture"),
+        ("note.png", b"no image", "note.png: not an image"),
         (
             "half.png",
             png(Image.fromarray(picture(3)))[:-1000],
-            "half.png: damaged or truncated picture",
+            "half.png: damaged or truncated image",
         ),
         (
             "large.png",

@@ -17,7 +17,7 @@ def test_a_visitor_has_the_last_picture():
     assert visits.get("a") is second and len(visits) == 1
     visits.drop("a")
     visits.drop("a")
-    with pytest.raises(UserError, match="no picture: drop one, or take a sample"):
+    with pytest.raises(UserError, match="no image: drop one, or take a sample"):
         visits.get("a")
 
 

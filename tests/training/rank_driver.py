@@ -3,7 +3,7 @@
     python rank_driver.py SCRIPT FOLDER FLAGS [FLAGS ...]
 
 Each FLAGS is a training of its own. Rank R works in ``FOLDER/rankR`` and leaves ``FOLDER/<logdir>-R.npz``:
-all variables after the last step, and the names of the pictures in the order in which they were drawn. A
+all variables after the last step, and the names of the images in the order in which they were drawn. A
 training whose logdir begins with ``apart`` exchanges no gradients.
 """
 

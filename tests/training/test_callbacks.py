@@ -1,4 +1,4 @@
-"""What watches a training: its loss, its pictures, the first epoch of a run that goes on."""
+"""What watches a training: its loss, its images, the first epoch of a run that goes on."""
 
 from types import SimpleNamespace
 

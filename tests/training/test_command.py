@@ -270,19 +270,19 @@ def test_logdir_and_resume_are_passed_on(data, trained):
 
 def test_print_recipe_trains_nothing(data, trained, weights, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (data / "train" / "b.jpg").unlink()  # pictures play no part
+    (data / "train" / "b.jpg").unlink()  # images play no part
     args = parse("--print-recipe", "--load", weights(7), "--base-lr", 0.002, "--batch", 32)
     args.data = str(data)
     assert run(args, "vgg") == 0
     assert trained == [] and not (tmp_path / "train_log").exists()
     printed = capsys.readouterr().out
-    for text in ("2 training and 1 validation pictures", "weights.npz", "0.002 from epoch 1,"):
+    for text in ("2 training and 1 validation images", "weights.npz", "0.002 from epoch 1,"):
         assert text in printed
 
 
 @pytest.fixture
 def boxed(tmp_path):
-    """Twelve pictures of three classes for validation, every one but the first with a box."""
+    """Twelve images of three classes for validation, every one but the first with a box."""
     rows = [("a.jpg", plain(50), 0, ()), ("b.jpg", plain(90), 2, ())]
     write_list(tmp_path / "boxed", "train", rows)
     box = ((2, 3, 20, 30),)
@@ -292,7 +292,7 @@ def boxed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags, pictures, measured",
+    "flags, images, measured",
     [
         ((), 8, 11),
         (("--watch", 2, "--watch-boxes", 5), 2, 5),
@@ -347,7 +347,7 @@ def test_the_recipe_says_what_is_watched(boxed, trained, capsys):
     run(args, "vgg")
     (line,) = [n for n in capsys.readouterr().out.splitlines() if n.startswith("watched")]
     assert line.split(None, 1)[1] == (
-        "DGL maps of 8 validation pictures at conv5_3, pool4, GT-known at conv5_3 on 11 pictures with "
+        "DGL maps of 8 validation images at conv5_3, pool4, GT-known at conv5_3 on 11 images with "
         "boxes, every epoch"
     )
 
@@ -364,7 +364,7 @@ def test_missing_pictures_are_named_before_training(data, trained):
     (data / "train" / "b.jpg").unlink()
     args = parse()
     args.data = str(data)
-    with pytest.raises(UserError, match=r"1 of 2 pictures are missing: .*b\.jpg"):
+    with pytest.raises(UserError, match=r"1 of 2 images are missing: .*b\.jpg"):
         run(args, "vgg")
     assert trained == []
 

@@ -1,4 +1,4 @@
-"""The line of an epoch, read back; pictures a second; how long is left."""
+"""The line of an epoch, read back; images a second; how long is left."""
 
 import re
 from types import SimpleNamespace

@@ -28,7 +28,7 @@ SCRIPT = os.path.join("train_code", "dgl_vgg.py")
 HOROVODRUN = os.path.join(os.path.dirname(sys.executable), "horovodrun")
 CLASSES = 8
 PICTURES = 10  # no multiple of the batch: epochs of the data end in the middle of one
-BATCH, STEPS = 4, 5  # two passes over the pictures
+BATCH, STEPS = 4, 5  # two passes over the images
 SECONDS = 240  # for a run to end by itself, starting included
 
 
@@ -83,7 +83,7 @@ def last_row(folder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """``data`` with pictures to train on and seven to validate on, ``few`` with two of these."""
+    """``data`` with images to train on and seven to validate on, ``few`` with two of these."""
     folder = tmp_path_factory.mktemp("ranks")
     # The boxes are for what the chief watches; half of them nobody finds.
     boxes = [((1, 1, 58, 48),), ((20, 20, 24, 24),)]
@@ -175,7 +175,7 @@ def errors_of(folder, name):
 
 def test_validation_counts_what_one_process_counts(folder, one, two):
     assert errors_of(folder, "two") == errors_of(folder, "one")
-    # Seven pictures are shared out unevenly, and some are told right, some wrong.
+    # Seven images are shared out unevenly, and some are told right, some wrong.
     assert 0 < errors_of(folder, "one")[1] < 1
 
 
@@ -259,7 +259,7 @@ def test_a_killed_rank_ends_the_run_which_can_be_resumed(root, folder, rank):
     [
         ("horovodrun", "stopped by SIGTERM; go on with --resume"),
         ("rank", "stopped by SIGTERM; go on with --resume"),
-        ("decoder", "a process that decodes pictures ended by itself (exit code -15)"),
+        ("decoder", "a process that decodes images ended by itself (exit code -15)"),
     ],
     ids=["horovodrun", "rank", "decoder"],
 )

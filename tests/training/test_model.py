@@ -36,7 +36,7 @@ def make_recipe(mode="vgg", classes=4, multipliers=(), **options):
 class Graph:
     """A training tower in a graph of its own, one session, the batch above as its feed."""
 
-    def __init__(self, recipe, values=None, minimise=False):
+    def __init__(self, recipe, values=None, minimize=False):
         self._graph = tf.Graph()
         with self._graph.as_default():
             model = ClassifierModel(recipe)
@@ -44,7 +44,7 @@ class Graph:
             with TowerContext("", is_training=True):
                 self.cost = model.build_graph(image, label)
                 self.variables = {v.op.name: v for v in tf.trainable_variables()}
-                if minimise:
+                if minimize:
                     self.step = model.optimizer().minimize(self.cost)
             self._session = tf.Session()
             self._session.run(tf.global_variables_initializer())
@@ -121,7 +121,7 @@ def test_the_other_backbones_have_no_weight_decay(mode):
 def test_two_steps_of_nesterov_momentum():
     """The head's bias: its gradient is the mean of softmax minus one-hot, without weight decay."""
     one_hot = np.eye(4)[LABELS]
-    with Graph(make_recipe(), vgg_variables(4), minimise=True) as graph:
+    with Graph(make_recipe(), vgg_variables(4), minimize=True) as graph:
         bias = graph.variables["linear/b"]
         expected, velocity = graph.run(bias).astype("float64"), np.zeros(4)
         for _ in range(2):
@@ -138,7 +138,7 @@ def test_two_steps_of_nesterov_momentum():
 def one_step(multipliers):
     """Variable name -> change by one step."""
     values = vgg_variables(4)
-    with Graph(make_recipe(multipliers=multipliers), values, minimise=True) as graph:
+    with Graph(make_recipe(multipliers=multipliers), values, minimize=True) as graph:
         graph.run(graph.step)
         return {
             name: after.astype("float64") - values[name]

@@ -1,4 +1,4 @@
-"""One training step of the real script, from a checkpoint on pictures that no crop or flip changes.
+"""One training step of the real script, from a checkpoint on images that no crop or flip changes.
 
 At the first step of Nesterov momentum a variable changes by ``-rate * (1 + momentum) * multiplier *
 gradient``. The gradient is checked without backpropagation: along the change itself the cost, computed
@@ -24,7 +24,7 @@ WIDTH = 0.125
 RATE = 0.002
 MOMENTUM = 0.9
 DECAY = 5e-4
-COLOURS = ((200, 30, 60), (20, 180, 90), (70, 80, 210), (128, 128, 20))
+COLORS = ((200, 30, 60), (20, 180, 90), (70, 80, 210), (128, 128, 20))
 LABELS = (0, 40, 80, 120)
 SCRIPTS = {
     "vgg": "dgl_vgg.py",
@@ -37,8 +37,8 @@ def one_step(root, folder, mode):
     """Run the published command for a step; (values before, values after, statistics)."""
     for split in ("train", "val"):
         rows = [
-            (f"{label}.png", plain(np.array(colour, "uint8"), 60, 80), label, ())
-            for label, colour in zip(LABELS, COLOURS)
+            (f"{label}.png", plain(np.array(color, "uint8"), 60, 80), label, ())
+            for label, color in zip(LABELS, COLORS)
         ]
         write_list(folder / "data", split, rows, name="const4")
     os.rename(str(folder / "data" / "train"), str(folder / "data" / "images"))
@@ -80,7 +80,7 @@ def one_step(root, folder, mode):
 
 def pictures():
     """float64 BGR (4, SIZE, SIZE, 3) in 0..255."""
-    return np.stack([np.full((SIZE, SIZE, 3), colour[::-1], float) for colour in COLOURS])
+    return np.stack([np.full((SIZE, SIZE, 3), color[::-1], float) for color in COLORS])
 
 
 def vgg_cost(variables):
@@ -117,7 +117,7 @@ def test_a_step_of_vgg(root, tmp_path):
         assert slope == pytest.approx(expected, rel=0.01), name
 
 
-# BatchNorm over four constant pictures divides by variances near zero, which magnifies rounding: single
+# BatchNorm over four constant images divides by variances near zero, which magnifies rounding: single
 # precision and double agree on the cost and on what is trained, not on every gradient.
 _TOLERANCE = {"vgg": (1e-4, 0.01), "resnet50": (0.01, None), "resnet50se": (0.01, None)}
 

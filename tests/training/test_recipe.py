@@ -47,7 +47,7 @@ def test_stepscale_takes_the_place_of_the_data_set_s_factor(data_set, stepscale,
 
 
 @pytest.mark.parametrize(
-    "batch, pictures, stepscale, steps",
+    "batch, images, stepscale, steps",
     [
         (32, 320, None, 10),
         (32, 351, None, 10),

@@ -1,7 +1,7 @@
 """Whole trainings without a GPU, each in a process of its own: what is kept, resuming, towers.
 
 Where trainings are compared number by number, a batch is the whole list and the training view is the
-validation view: then every step is the same, whatever the order of the pictures.
+validation view: then every step is the same, whatever the order of the images.
 """
 
 import json
@@ -34,7 +34,7 @@ script, *trainings = sys.argv[1:]
 main = runpy.run_path(script)["main"]
 from dgl.tf_compat import tf
 from dgl.data import flows
-flows.augment = lambda image, size, rng: flows.centre_view(image, size)
+flows.augment = lambda image, size, rng: flows.center_view(image, size)
 for flags in trainings:
     with tf.Graph().as_default():
         main(flags.split())
@@ -93,7 +93,7 @@ def files_of(folder):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Working folder: ``data`` with a picture a class, ``half`` with the first two, ``start.npz``."""
+    """Working folder: ``data`` with an image a class, ``half`` with the first two, ``start.npz``."""
     folder = tmp_path_factory.mktemp("train")
     rows = [(f"{i}.jpg", picture(i + 1, 50, 60), i, ()) for i in range(CLASSES)]
     write_list(folder / "data", "train", rows)
@@ -307,7 +307,7 @@ def test_a_killed_decoder_ends_the_run_with_one_line(root, folder):
     text = "".join(lines)
     assert (run.wait(), len(decoders)) == (1, 2), text
     (error,) = [line for line in lines if line.startswith("error: ")]
-    assert "a process that decodes pictures ended by itself (exit code -9)" in error
+    assert "a process that decodes images ended by itself (exit code -9)" in error
     assert "--resume" in error and "Traceback" not in text, text
     assert not any(os.path.exists(f"/proc/{process}") for process in decoders)
 

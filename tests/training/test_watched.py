@@ -1,4 +1,4 @@
-"""The choice of the watched pictures: fixed, over all classes, with boxes where there are any."""
+"""The choice of the watched images: fixed, over all classes, with boxes where there are any."""
 
 from collections import Counter
 
@@ -52,7 +52,7 @@ def test_the_choice_hangs_on_the_list_alone():
 
 
 @pytest.mark.parametrize(
-    "pictures, expected", [(1, 20), (200, 20), (1000, 100), (2000, 200), (256000, 200)]
+    "images, expected", [(1, 20), (200, 20), (1000, 100), (2000, 200), (256000, 200)]
 )
 def test_how_many_are_measured_by_default(pictures, expected):
     assert measured_by_default(pictures) == expected
@@ -63,7 +63,7 @@ def test_what_is_drawn_is_measured_anyway():
     assert (len(watching.pictures), len(watching.measured)) == (4, 12)
     assert set(watching.pictures) <= set(watching.measured)
     assert str(watching) == (
-        "DGL maps of 4 validation pictures at conv5_3, conv5_2, GT-known at conv5_3 on 12 pictures "
+        "DGL maps of 4 validation images at conv5_3, conv5_2, GT-known at conv5_3 on 12 images "
         "with boxes, every epoch"
     )
 

@@ -1,4 +1,4 @@
-"""What watches a training: the graph that it adds; pictures and maps that are no good."""
+"""What watches a training: the graph that it adds; images and maps that are no good."""
 
 import json
 from types import SimpleNamespace
@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from tiny import write_list
-from watched_pictures import CLASSES, SIZE, WATCHED, rows_of
+from watched_images import CLASSES, SIZE, WATCHED, rows_of
 
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.data.layouts import load_data
@@ -58,12 +58,12 @@ def test_every_network_can_be_watched_without_a_variable_more(built, mode, data_
     maps = watcher._tower.maps
     assert list(maps) == list(get_backbone(mode).layers[:2])
     sides = {layer: tensor.shape.as_list()[1:] for layer, tensor in maps.items()}
-    # A map has the rows and columns of its activation, which are fewer than the picture's.
+    # A map has the rows and columns of its activation, which are fewer than the image's.
     assert all(1 <= rows == columns < 96 for rows, columns in sides.values())
 
 
 class Session:
-    """In place of a session: the same map for every picture, or an error."""
+    """In place of a session: the same map for every image, or an error."""
 
     def __init__(self, error=None):
         self.fed, self._error = [], error
@@ -78,7 +78,7 @@ class Session:
 
 @pytest.fixture
 def looked(tmp_path, monkeypatch):
-    """Let a watcher look on twice, at pictures of which some are damaged."""
+    """Let a watcher look on twice, at images of which some are damaged."""
     warnings = []
     monkeypatch.setattr(
         "dgl.training.attention_callback.logger.warning",
@@ -88,7 +88,7 @@ def looked(tmp_path, monkeypatch):
     def look(session, damaged=()):
         write_list(tmp_path, "val", rows_of(8))
         for name in damaged:
-            (tmp_path / "val" / name).write_bytes(b"no picture")
+            (tmp_path / "val" / name).write_bytes(b"no image")
         samples = load_data(str(tmp_path), "val").samples
         watching = choose_watching(samples, WATCHED, 6, ("add",))
         options = BuildOptions(CLASSES, "linear")
@@ -117,7 +117,7 @@ def test_a_picture_that_cannot_be_read_is_named_once_and_left_out(looked):
     assert [len(feed["label"]) for feed in session.fed] == 2 * [4, 1]
     assert [name for name, _ in scalars] == 2 * ["val-gt-known"]
     (warning,) = warnings
-    assert "1.png: not a picture" in warning and warning.endswith("left out of what is watched")
+    assert "1.png: not an image" in warning and warning.endswith("left out of what is watched")
 
 
 def test_without_a_picture_there_is_no_scalar(looked):

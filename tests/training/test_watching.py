@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from tiny import write_list
-from watched_pictures import CLASSES, SIZE, WATCHED, rows_of
+from watched_images import CLASSES, SIZE, WATCHED, rows_of
 
 from benchmarks.watching import draw, read_events, share_of_time
 from dgl.data.image_io import read_image
@@ -22,7 +22,7 @@ from dgl.data.layouts import load_data
 from dgl.data.views import GEOMETRIES
 from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
 from dgl.predict.overlay import draw_boxes, overlay
-from dgl.predict.postprocess import normalise, resize_map
+from dgl.predict.postprocess import normalize, resize_map
 from dgl.predict.predictor import Predictor
 from dgl.tf_compat import tf
 from dgl.training.attention_images import choose_watching
@@ -63,7 +63,7 @@ def runs(root, tmp_path_factory):
 
 
 def events(folder):
-    """(tag -> step -> RGB picture, tag -> step -> scalar) of every event file."""
+    """(tag -> step -> RGB image, tag -> step -> scalar) of every event file."""
     images, scalars = {}, {}
     for name in sorted(os.listdir(str(folder))):
         if not name.startswith("events.out.tfevents"):
@@ -86,7 +86,7 @@ def by_epoch(folder):
 
 
 class Again:
-    """The watched pictures of run ``whole``, computed anew from its last checkpoint."""
+    """The watched images of run ``whole``, computed anew from its last checkpoint."""
 
     def __init__(self, runs):
         self.data = load_data(str(runs.folder / "data"), "val")
@@ -103,7 +103,7 @@ class Again:
         raw = predictor(images, np.array([sample.class_index for sample in samples])).maps
         evaluator = FixedThresholdEvaluator(CLASSES)
         self.maps = {
-            (sample, layer): resize_map(normalise(raw["dgl", layer][n]), SIZE, SIZE)
+            (sample, layer): resize_map(normalize(raw["dgl", layer][n]), SIZE, SIZE)
             for n, sample in enumerate(samples)
             for layer in self.watching.layers
         }
@@ -141,7 +141,7 @@ def test_the_maps_change_as_the_network_learns(runs):
 
 @pytest.mark.slow
 def test_what_is_drawn_is_the_map_of_the_last_checkpoint(runs, again):
-    """The picture to the bit; overlays to 1.5 of 255 on average, as a box may move by a pixel."""
+    """The image to the bit; overlays to 1.5 of 255 on average, as a box may move by a pixel."""
     images, _ = events(runs.logs / "whole")
     for sample, by_step in zip(again.watching.pictures, images.values()):
         drawn, view = by_step[EPOCHS * STEPS], again.views[sample]
@@ -155,7 +155,7 @@ def test_what_is_drawn_is_the_map_of_the_last_checkpoint(runs, again):
 
 @pytest.mark.slow
 def test_gt_known_is_that_of_the_last_checkpoint(runs, again):
-    """Exactly, but for pictures whose overlap is within 0.05 of the half that decides."""
+    """Exactly, but for images whose overlap is within 0.05 of the half that decides."""
     overlaps = np.array([again.found[s, "conv5_3"][1] for s in again.watching.measured])
     row = by_epoch(runs.logs / "whole")[EPOCHS]
     right = row["val-gt-known"] * len(overlaps)
@@ -205,7 +205,7 @@ def test_a_line_an_epoch(runs):
 
 @pytest.mark.slow
 def test_the_figure_of_the_event_file(runs, tmp_path):
-    """A column an epoch beside the picture, and a share that is one."""
+    """A column an epoch beside the image, and a share that is one."""
     images, times = read_events(str(runs.logs / "whole"))
     assert {tag: sorted(found) for tag, found in images.items()} == {
         f"maps/{n} {n}": [STEPS, 2 * STEPS, 3 * STEPS] for n in range(WATCHED)
@@ -259,6 +259,4 @@ def test_data_without_boxes_has_maps_but_no_gt_known(runs):
     images, scalars = events(runs.logs / "plain")
     assert len(images) == WATCHED and "val-gt-known" not in scalars
     assert all("val-gt-known" not in row for row in by_epoch(runs.logs / "plain").values())
-    assert (
-        runs.texts["plain"].count("GT-known is not measured: no validation picture of plain") == 1
-    )
+    assert runs.texts["plain"].count("GT-known is not measured: no validation image of plain") == 1

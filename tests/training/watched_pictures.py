@@ -1,9 +1,9 @@
-"""The pictures that the tests of watching watch, with their boxes."""
+"""The images that the tests of watching watch, with their boxes."""
 
 from deterministic import picture
 
 CLASSES, SIZE, WATCHED = 4, 64, 3
-# On pictures of 50 x 60; a network that has learnt little marks most of a picture.
+# On images of 50 x 60; a network that has learnt little marks most of an image.
 BOXES = (((2, 2, 57, 47),), ((20, 20, 26, 26),), ((30, 1, 55, 45), (4, 4, 50, 44)))
 
 

@@ -178,20 +178,20 @@ def run(mode, checkpoint, image, names, width=WIDTH, drawn=(), **options):
         return session.run(fetches, {tensor: image})
 
 
-# Statistics of the normalisation of this project's networks, in BGR on the scale 0 to 255.
+# Statistics of the normalization of this project's networks, in BGR on the scale 0 to 255.
 OUR_MEAN = 255 * np.array([0.406, 0.456, 0.485])
 OUR_STD = 255 * np.array([0.225, 0.224, 0.229])
 
 
 def picture(size=SIZE, count=2):
-    """Random pictures, (N, S, S, 3) BGR, 0 to 255, whole numbers."""
+    """Random images, (N, S, S, 3) BGR, 0 to 255, whole numbers."""
     return np.random.RandomState(size).randint(0, 256, (count, size, size, 3)).astype("float64")
 
 
 def padded(image, stride=1):
-    """``image`` with the mean colour around it, where SAME would pad before a 3 x 3 convolution.
+    """``image`` with the mean color around it, where SAME would pad before a 3 x 3 convolution.
 
-    Zero is the mean colour to this project's networks. A publisher's network that sees that colour in the
+    Zero is the mean color to this project's networks. A publisher's network that sees that color in the
     padding, and pads no more, computes the same at the border too.
     """
     return pad_same(image, (3, 3), stride, OUR_MEAN)

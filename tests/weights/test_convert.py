@@ -125,7 +125,7 @@ def test_out_is_an_npz(tmp_path, vgg):
 def test_unknown_files(tmp_path):
     path = write_npz(tmp_path / "a.npz", {"some": np.zeros(2), "thing": np.zeros(3)})
     message = refusal(path)
-    assert "not recognised as weights published by tensorpack's model zoo, TF-slim" in message
+    assert "not recognized as weights published by tensorpack's model zoo, TF-slim" in message
     assert message.endswith("it begins with some, thing")
 
 
@@ -140,12 +140,12 @@ def test_files_of_this_project_are_left_alone(tmp_path, mode):
 @pytest.mark.parametrize("extra", ["features.1.weight", "features.30.weight", "features.34.weight"])
 def test_other_vggs_of_torchvision(tmp_path, vgg, extra):
     path = write_pth(tmp_path / "a.pth", dict(vgg, **{extra: np.zeros(8, "float32")}))
-    assert "not recognised" in refusal(path)
+    assert "not recognized" in refusal(path)
 
 
 def test_other_vggs_of_keras_and_tensorpack(tmp_path):
     layers = keras_vgg() + [("block3_conv4", [("kernel", np.zeros((3, 3, 32, 32), "float32"))])]
-    assert "not recognised" in refusal(write_keras(tmp_path / "a.h5", layers))
+    assert "not recognized" in refusal(write_keras(tmp_path / "a.h5", layers))
     values = dict(zoo("vgg"), **{"conv3_4/W": np.zeros((3, 3, 32, 32), "float32")})
     assert "this project's names" in refusal(write_npz(tmp_path / "a.npz", values))
 

@@ -70,7 +70,7 @@ def quick_session():
     return tf.Session(config=tf.ConfigProto(graph_options=options))
 
 
-def randomise(model):
+def randomize(model):
     """Give a model random weights and averages, none of them trivial.
 
     Returns:
@@ -89,7 +89,7 @@ def randomise(model):
 
 
 def rebuilt(model, shape, change):
-    """The model again, layer by layer under the same names, for pictures of ``shape``.
+    """The model again, layer by layer under the same names, for images of ``shape``.
 
     ``change(layer, settings)`` changes the settings of a layer in place.
     """
@@ -147,7 +147,7 @@ def test_vgg_of_keras(tmp_path):
     with tf.Graph().as_default(), quick_session().as_default():
         model = tf.keras.applications.VGG16(weights=None, input_shape=(32, 32, 3), classes=CLASSES)
         model = rebuilt(model, pixels.shape[1:], our_geometry(model))
-        randomise(model)
+        randomize(model)
         path = str(tmp_path / "vgg16.h5")
         model.save_weights(path)
         compare("vgg", "conv5_3", model, path, "block5_conv3", pixels, image)
@@ -166,5 +166,5 @@ def test_inception_of_keras(tmp_path):
         ]
         # The first layer and two pools keep theirs, then comes mixed3.
         model = rebuilt(model, pixels.shape[1:], our_geometry(model, strides[3:6]))
-        path = write_as_keras_does(tmp_path / "inception_v3.h5", model, randomise(model))
+        path = write_as_keras_does(tmp_path / "inception_v3.h5", model, randomize(model))
         compare("inceptionv3", "Mixed_6e", model, path, "mixed7", pixels, image)

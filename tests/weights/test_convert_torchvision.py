@@ -142,7 +142,7 @@ def make_modules(torch):
     return {"vgg": VGG, "resnet50": ResNet}
 
 
-def randomised(torch, module):
+def randomized(torch, module):
     """Random weights, and averages that are not those of a new network; evaluation mode."""
     torch.manual_seed(0)
     for name, tensor in module.state_dict().items():
@@ -165,7 +165,7 @@ def randomised(torch, module):
 )
 def test_it_computes_the_same_as_pytorch(tmp_path, mode, kind):
     torch = pytest.importorskip("torch")
-    module = randomised(torch, make_modules(torch)[mode](8))
+    module = randomized(torch, make_modules(torch)[mode](8))
     path = str(tmp_path / "model.pth")
     if kind == "safetensors":
         library = pytest.importorskip("safetensors.torch")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dgl.backbones import BACKBONES, PAPER_MODES
-from dgl.backbones.network import normalise_image
+from dgl.backbones.network import normalize_image
 from dgl.tf_compat import tf
 from dgl.weights.published import ENTRIES, OURS, PUBLISHERS, converted_name, entries, how_to_get
 from dgl.weights.sources import SOURCES
@@ -67,7 +67,7 @@ def test_converted_names():
 def test_ours_is_what_the_networks_do():
     picture = np.random.RandomState(0).randint(0, 256, (1, 4, 4, 3)).astype("float32")
     with tf.Graph().as_default(), tf.Session() as session:
-        found = session.run(normalise_image(tf.constant(picture)))
+        found = session.run(normalize_image(tf.constant(picture)))
     np.testing.assert_allclose(found, (picture - OURS.mean) / OURS.std, rtol=1e-5, atol=1e-6)
     assert OURS.order == "bgr"
 

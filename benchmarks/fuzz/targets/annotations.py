@@ -1,4 +1,4 @@
-"""Annotations of one picture: PASCAL VOC XML and labelme's JSON."""
+"""Annotations of one image: PASCAL VOC XML and labelme's JSON."""
 
 from benchmarks.fuzz.target import Target, check_boxes, place
 from dgl.data.annotations import read_annotation

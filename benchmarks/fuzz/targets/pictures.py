@@ -1,4 +1,4 @@
-"""Pictures, masks and score maps."""
+"""Images, masks and score maps."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""The demo on a folder: beside the bare session, beside a run a picture, and how its memory grows."""
+"""The demo on a folder: beside the bare session, beside a run an image, and how its memory grows."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from dgl.data import list_images, read_image
 from dgl.errors import UserError
 
 PICTURES, MANY = 200, 2000
-QUICK_PICTURES, QUICK_MANY, QUICK_SINGLES = 16, 160, 2
+QUICK_IMAGES, QUICK_MANY, QUICK_SINGLES = 16, 160, 2
 SIDES = (
     (500, 375),
     (375, 500),
@@ -28,7 +28,7 @@ SIDES = (
     (480, 360),
 )  # width, height, as photographs of ImageNet
 QUALITY = 92
-NOISE = 4.0  # standard deviation, of 255: pictures from a camera are not smooth
+NOISE = 4.0  # standard deviation, of 255: images from a camera are not smooth
 
 THROUGHPUT_BOUND, SINGLES_BOUND, MEMORY_BOUND = 0.9, 15, 1.1
 SINGLES = 40  # single runs that are really made, the rest being reckoned from them
@@ -40,7 +40,7 @@ SCRIPT = os.path.join(ROOT, "test_code", "dome_image_DGL.py")
 _LAST_LINES = 5
 
 
-def make_pictures(folder, count, seed=0):
+def make_images(folder, count, seed=0):
     """Photographs to read: parts of the project's own, mirrored or not, with noise, as JPEG.
 
     Args:
@@ -51,7 +51,7 @@ def make_pictures(folder, count, seed=0):
     os.makedirs(folder, exist_ok=True)
     rng = np.random.RandomState(seed)
     sources = [read_image(path)[..., ::-1] for path in list_images(FOLDER)]
-    # Drawn once: noise for thousands of pictures would take longer than their runs.
+    # Drawn once: noise for thousands of images would take longer than their runs.
     noise = rng.normal(0, NOISE, (600, 600, 3)).astype(np.float32)
     for index in range(count):
         image = sources[index % len(sources)]
@@ -102,7 +102,7 @@ def throughput_row(name, count, seconds, bound=None):
 
     Args:
         name: str, the network.
-        count: pictures of a round.
+        count: images of a round.
         seconds: ``session`` and ``demo``, lists of seconds a round.
         bound: least share of the session's throughput, or ``None``.
     """
@@ -116,12 +116,12 @@ def throughput_row(name, count, seconds, bound=None):
 
 
 def singles_row(count, folder_seconds, single_seconds):
-    """One run of the script on the whole folder beside one a picture.
+    """One run of the script on the whole folder beside one an image.
 
     Args:
-        count: pictures of the folder.
+        count: images of the folder.
         folder_seconds: list of the seconds of runs on the folder.
-        single_seconds: list of the seconds of runs on a picture: as many, or fewer.
+        single_seconds: list of the seconds of runs on an image: as many, or fewer.
     """
     whole = float(np.mean(single_seconds)) * count
     row = {
@@ -137,11 +137,11 @@ def singles_row(count, folder_seconds, single_seconds):
 
 
 def memory_row(few, many, megabytes):
-    """Peak memory by the number of pictures.
+    """Peak memory by the number of images.
 
     Args:
-        few, many: numbers of pictures.
-        megabytes: two lists, the peaks of runs on few and on many pictures.
+        few, many: numbers of images.
+        megabytes: two lists, the peaks of runs on few and on many images.
     """
     row = {"pictures": [few, many], "megabytes": [spread(values, 1) for values in megabytes]}
     row["ratio"] = ratio(megabytes[1], megabytes[0])
@@ -158,14 +158,14 @@ def measure(options):
     Returns:
         ordered ``batch``, ``throughput`` (rows), ``singles`` and ``memory``.
     """
-    few = QUICK_PICTURES if options.quick else PICTURES
+    few = QUICK_IMAGES if options.quick else PICTURES
     many = QUICK_MANY if options.quick else MANY
     found = {"batch": make_parser("").get_default("batch"), "throughput": []}
     with tempfile.TemporaryDirectory() as folder:
         pictures, more = os.path.join(folder, "few"), os.path.join(folder, "many")
         out = os.path.join(folder, "out")
-        make_pictures(pictures, few)
-        make_pictures(more, many)
+        make_images(pictures, few)
+        make_images(more, many)
         full = os.path.join(folder, "full.npz")
         network.write(full)
         whole = "VGG16-GAP, 224 x 224"
@@ -185,7 +185,7 @@ def measure(options):
 def _singles(options, pictures, count, out):
     paths = list_images(pictures)
     paths = paths[: QUICK_SINGLES if options.quick else SINGLES]
-    # The runs on the folder are spread over those on single pictures, in case the machine drifts.
+    # The runs on the folder are spread over those on single images, in case the machine drifts.
     rounds = min(options.rounds, len(paths))
     at = set(np.linspace(0, len(paths) - 1, rounds).round().astype(int).tolist())
     folder_seconds, single_seconds = [], []
@@ -223,7 +223,7 @@ def table(section):
     """The README's table of the section."""
     rows = [
         [
-            "{}: pictures a second, over the session's alone".format(row["network"]),
+            "{}: images a second, over the session's alone".format(row["network"]),
             _spread(row["share"]),
             _bound(row),
         ]
@@ -234,7 +234,7 @@ def table(section):
         one["pictures"], " (from {})".format(one["single_runs"]) if one["extrapolated"] else ""
     )
     rows.append([text, _spread(one["times"], "{:.1f}"), _bound(one)])
-    text = "peak memory with {1} pictures over {0}".format(*memory["pictures"])
+    text = "peak memory with {1} images over {0}".format(*memory["pictures"])
     rows.append([text, _spread(memory["ratio"]), _bound(memory)])
     return tabulate.tabulate(
         rows, headers=["The demo on a folder", "ratio", "bound"], tablefmt="github"

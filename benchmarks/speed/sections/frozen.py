@@ -41,7 +41,7 @@ def measure(options):
 
 def table(section):
     """Markdown of the section."""
-    headers = ["kernels", "", "batch", "variables, ms a picture", "frozen", "times as fast"]
+    headers = ["kernels", "", "batch", "variables, ms an image", "frozen", "times as fast"]
     rows = [
         [
             row["kernels"],

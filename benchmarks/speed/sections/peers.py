@@ -1,6 +1,6 @@
 """This project's maps beside its own forward pass, and beside captum, pytorch-grad-cam and tf-keras-vis.
 
-Everyone runs the same network on the same pictures. First each one's maps are held to the formula that they
+Everyone runs the same network on the same images. First each one's maps are held to the formula that they
 are published by; then all are timed in turn, round by round, every library in a process of its own; last
 each contender's peak memory is read off a process that did nothing else.
 """

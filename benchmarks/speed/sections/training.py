@@ -61,7 +61,7 @@ def step_row(case, times, picture_seconds):
     Args:
         case: :class:`~benchmarks.speed.training_step.Case`.
         times: of it, lists of seconds a step.
-        picture_seconds: seconds of processor that decoding and augmenting one picture takes.
+        picture_seconds: seconds of processor that decoding and augmenting one image takes.
 
     Returns:
         ordered dict.
@@ -89,7 +89,7 @@ def measure(options):
     batches = 2 if options.quick else DECODED_BATCHES
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        samples = decoding.write_pictures(folder, 4 if options.quick else PICTURES)
+        samples = decoding.write_images(folder, 4 if options.quick else PICTURES)
         for workers in sorted({0, 1, options.threads}):
             found = decoding.measure(samples, SIZE, DECODED_BATCH, workers, options.rounds, batches)
             rows.append(
@@ -143,7 +143,7 @@ def table(section):
     decoded = [
         {
             "processes": row["workers"],
-            "pictures a second": _three(row["pictures_per_second"]),
+            "images a second": _three(row["pictures_per_second"]),
             "cores busy": _three(row["cores_busy"]),
             "of them in the trainer": row["cores_busy_in_trainer"]["median"],
         }

@@ -19,7 +19,7 @@ class Setup(NamedTuple):
 
     Attributes:
         weights: path of the checkpoint.
-        images: path of the pictures, an .npy file (N, S, S, 3), uint8 BGR.
+        images: path of the images, an .npy file (N, S, S, 3), uint8 BGR.
         threads: how many to compute with.
         chosen: what an earlier process of the library chose for speed, which then is not tried again.
     """
@@ -37,7 +37,7 @@ class Case(NamedTuple):
         library: module of the package.
         what: ``"forward"``, or the method's name in the library's module.
         layers: names of the layers in one call.
-        batch: pictures in one call.
+        batch: images in one call.
         options: more that the library's module understands.
     """
 

@@ -8,7 +8,7 @@ python -m benchmarks.speed.workers LIBRARY
     {"do": "memory"}        -> {"megabytes": number}
 
 `time` and `maps` carry a case, the fields of ``Case``, and the target ``classes``. Seconds are of one call
-each, from the uint8 batch to the maps; ``sized`` has the seconds with the maps brought to the pictures'
+each, from the uint8 batch to the maps; ``sized`` has the seconds with the maps brought to the images'
 size, for libraries whose own call does not do that. What fails answers {"error": one line}.
 """
 

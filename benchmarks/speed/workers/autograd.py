@@ -43,7 +43,7 @@ class Library:
         (layer,) = case.layers
 
         def call():
-            # One forward pass serves all that is asked about the same pictures.
+            # One forward pass serves all that is asked about the same images.
             key = images.tobytes()
             if key not in self._kept:
                 self._kept = {key: self._run(images)}

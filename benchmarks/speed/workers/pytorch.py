@@ -19,7 +19,7 @@ from benchmarks.speed.workers import Outcome
 
 FORMATS = {"contiguous": torch.contiguous_format, "channels last": torch.channels_last}
 _FORWARD, _LAYER, _EVERY = "the forward pass alone", "a layer's gradient", "every gradient"
-_TRIAL_PICTURES = 4
+_TRIAL_IMAGES = 4
 _TRIAL_LAYER = "conv5_2"
 _GRAD_CAM = {"gradcam": "GradCAM", "layercam": "LayerCAM", "hirescam": "HiResCAM"}
 
@@ -72,7 +72,7 @@ class Library:
         self._hooked = None
         self.chosen = dict(setup.chosen or {})
         if not self.chosen:
-            images = np.load(setup.images)[:_TRIAL_PICTURES]
+            images = np.load(setup.images)[:_TRIAL_IMAGES]
             for use in (_FORWARD, _LAYER, _EVERY):
                 self.chosen[use] = min(FORMATS, key=lambda name: self._trial(use, name, images))
 

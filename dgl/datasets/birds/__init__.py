@@ -8,7 +8,7 @@ from one seed::
 """
 
 from dgl.datasets.birds.data_set import write_data_set, write_samples
-from dgl.datasets.birds.drawing import BirdPicture, render_bird
+from dgl.datasets.birds.drawing import BirdImage, render_bird
 from dgl.datasets.birds.heads import CLASS_NAMES
 
-__all__ = ["CLASS_NAMES", "BirdPicture", "render_bird", "write_data_set", "write_samples"]
+__all__ = ["CLASS_NAMES", "BirdImage", "render_bird", "write_data_set", "write_samples"]

@@ -1,6 +1,6 @@
-"""Primitives the embedded bird pictures are drawn with: curves, transforms, polygons and noise.
+"""Primitives the embedded bird images are drawn with: curves, transforms, polygons and noise.
 
-Points are float arrays of shape (N, 2) as (x, y) with y down; colours are (R, G, B) in 0..255;
+Points are float arrays of shape (N, 2) as (x, y) with y down; colors are (R, G, B) in 0..255;
 canvases are uint8 RGB arrays, changed in place.
 """
 
@@ -16,14 +16,14 @@ _SHIFT = 4
 
 
 def transform(
-    scale: float = 1.0, angle: float = 0.0, centre: ArrayLike = (0.0, 0.0), mirror: bool = False
+    scale: float = 1.0, angle: float = 0.0, center: ArrayLike = (0.0, 0.0), mirror: bool = False
 ) -> np.ndarray:
     """Return the 2 x 3 affine map that mirrors x, scales, rotates and then moves the origin.
 
     Args:
         scale: factor of length.
         angle: degrees, counter-clockwise as seen on screen (y down).
-        centre: where the origin goes.
+        center: where the origin goes.
         mirror: negate x first.
 
     Returns:
@@ -32,7 +32,7 @@ def transform(
     radians = np.deg2rad(angle)
     cos, sin = scale * np.cos(radians), scale * np.sin(radians)
     flip = -1.0 if mirror else 1.0
-    return np.array([[flip * cos, sin, centre[0]], [-flip * sin, cos, centre[1]]])
+    return np.array([[flip * cos, sin, center[0]], [-flip * sin, cos, center[1]]])
 
 
 def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
@@ -98,11 +98,11 @@ def blade(
     return np.vstack([upper, lower])
 
 
-def ellipse(centre: ArrayLike, radii: ArrayLike, angle: float = 0.0, steps: int = 24) -> np.ndarray:
+def ellipse(center: ArrayLike, radii: ArrayLike, angle: float = 0.0, steps: int = 24) -> np.ndarray:
     """Outline of an ellipse, float64 array of shape (steps, 2)."""
     t = np.linspace(0.0, 2 * np.pi, steps, endpoint=False)
     points = np.stack([radii[0] * np.cos(t), radii[1] * np.sin(t)], axis=1)
-    return apply(transform(1.0, angle, centre), points)
+    return apply(transform(1.0, angle, center), points)
 
 
 def stroke_outline(spine: np.ndarray, start_width: float, end_width: float) -> np.ndarray:
@@ -119,44 +119,44 @@ def _fixed(points):
     return np.round(np.asarray(points) * (1 << _SHIFT)).astype(np.int32).reshape(-1, 1, 2)
 
 
-def fill(canvas: np.ndarray, points: ArrayLike, colour: ArrayLike) -> None:
-    """Fill a polygon with smooth edges; ``colour`` is (R, G, B), or a number on a mask."""
-    value = tuple(float(c) for c in colour) if np.ndim(colour) else float(colour)
+def fill(canvas: np.ndarray, points: ArrayLike, color: ArrayLike) -> None:
+    """Fill a polygon with smooth edges; ``color`` is (R, G, B), or a number on a mask."""
+    value = tuple(float(c) for c in color) if np.ndim(color) else float(color)
     cv2.fillPoly(canvas, [_fixed(points)], value, cv2.LINE_AA, _SHIFT)
 
 
 def line(
     canvas: np.ndarray,
     points: ArrayLike,
-    colour: ArrayLike,
+    color: ArrayLike,
     thickness: float = 1.0,
     closed: bool = False,
 ) -> None:
     """Draw a polyline with smooth edges, at least one pixel thick."""
-    value = tuple(float(c) for c in colour) if np.ndim(colour) else float(colour)
+    value = tuple(float(c) for c in color) if np.ndim(color) else float(color)
     width = max(1, int(round(thickness)))
     cv2.polylines(canvas, [_fixed(points)], closed, value, width, cv2.LINE_AA, _SHIFT)
 
 
-def blend(canvas: np.ndarray, colour: ArrayLike, alpha: np.ndarray) -> None:
-    """Lay ``colour`` ((3,) or H x W x 3) over ``canvas`` with opacity ``alpha`` (H x W, 0..1)."""
+def blend(canvas: np.ndarray, color: ArrayLike, alpha: np.ndarray) -> None:
+    """Lay ``color`` ((3,) or H x W x 3) over ``canvas`` with opacity ``alpha`` (H x W, 0..1)."""
     base = canvas.astype(np.float32)
-    over = np.asarray(colour, dtype=np.float32)
+    over = np.asarray(color, dtype=np.float32)
     canvas[:] = np.clip(base + (over - base) * alpha[..., None], 0, 255).astype(np.uint8)
 
 
-def tone(colour: np.ndarray, factor: float) -> np.ndarray:
-    """Return ``colour`` made darker (factor < 1) or lighter (> 1, towards white)."""
-    colour = np.asarray(colour, dtype=np.float64)
+def tone(color: np.ndarray, factor: float) -> np.ndarray:
+    """Return ``color`` made darker (factor < 1) or lighter (> 1, towards white)."""
+    color = np.asarray(color, dtype=np.float64)
     if factor <= 1:
-        return colour * factor
-    return colour + (255.0 - colour) * min(1.0, factor - 1.0)
+        return color * factor
+    return color + (255.0 - color) * min(1.0, factor - 1.0)
 
 
-def jitter(rng: np.random.Generator, colour: ArrayLike, amount: float = 14.0) -> np.ndarray:
-    """Return ``colour`` with one common and one per-channel random offset, clipped to 0..255."""
+def jitter(rng: np.random.Generator, color: ArrayLike, amount: float = 14.0) -> np.ndarray:
+    """Return ``color`` with one common and one per-channel random offset, clipped to 0..255."""
     offset = rng.normal(0, amount) + rng.normal(0, 0.5 * amount, 3)
-    return np.clip(np.asarray(colour, dtype=np.float64) + offset, 0, 255)
+    return np.clip(np.asarray(color, dtype=np.float64) + offset, 0, 255)
 
 
 def noise(
@@ -195,9 +195,9 @@ def noise(
     return np.clip(0.5 + 0.28 * total / np.sqrt(power), 0.0, 1.0)
 
 
-def ramp(values: np.ndarray, colours: ArrayLike) -> np.ndarray:
-    """Colour ``values`` (H x W, 0..1) along evenly spaced ``colours`` (K, 3); uint8 H x W x 3."""
-    colours = np.asarray(colours, dtype=np.float64)
-    stops = np.linspace(0, 255, len(colours))
-    table = np.stack([np.interp(np.arange(256), stops, c) for c in colours.T], axis=1)
+def ramp(values: np.ndarray, colors: ArrayLike) -> np.ndarray:
+    """Color ``values`` (H x W, 0..1) along evenly spaced ``colors`` (K, 3); uint8 H x W x 3."""
+    colors = np.asarray(colors, dtype=np.float64)
+    stops = np.linspace(0, 255, len(colors))
+    table = np.stack([np.interp(np.arange(256), stops, c) for c in colors.T], axis=1)
     return table.astype(np.uint8)[(values * 255).astype(np.uint8)]

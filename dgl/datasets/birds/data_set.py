@@ -20,7 +20,7 @@ from dgl.utils.files import holds_something, new_folder, not_empty
 
 JPEG_QUALITY = 90
 
-# (class_index, seed) of the pictures that --samples writes, their longest side and JPEG quality.
+# (class_index, seed) of the images that --samples writes, their longest side and JPEG quality.
 SAMPLES = ((0, 216), (1, 225), (2, 218), (3, 235), (6, 238), (7, 223))
 SAMPLE_SIDE = 400
 SAMPLE_QUALITY = 85
@@ -42,8 +42,8 @@ def _class_folder(class_index):
     return f"{class_index + 1:03d}.{CLASS_NAMES[class_index]}"
 
 
-def _picture_path(image_id):
-    """Path of a picture below images/ without its extension. Ids go through the classes in turn."""
+def _image_path(image_id):
+    """Path of an image below images/ without its extension. Ids go through the classes in turn."""
     number, class_index = divmod(image_id - 1, len(CLASS_NAMES))
     name = f"{CLASS_NAMES[class_index]}_{number + 1:04d}"
     return f"{_class_folder(class_index)}/{name}"
@@ -57,10 +57,10 @@ def _write_image(path, image, quality=None):
 
 
 def _write_picture(folder, seed, longest_side, image_id):
-    """Render picture ``image_id`` from (seed, id) alone, write it, and return its box."""
+    """Render image ``image_id`` from (seed, id) alone, write it, and return its box."""
     class_index = (image_id - 1) % len(CLASS_NAMES)
     picture = render_bird(class_index, np.random.default_rng([seed, image_id]), longest_side)
-    path = _picture_path(image_id)
+    path = _image_path(image_id)
     bgr = np.ascontiguousarray(picture.image[..., ::-1])
     _write_image(os.path.join(folder, "images", path + ".jpg"), bgr, JPEG_QUALITY)
     _write_image(os.path.join(folder, "segmentations", path + ".png"), picture.mask * 255)
@@ -75,7 +75,7 @@ def _start_worker():
 
 
 def _render_all(folder, ids, seed, longest_side, workers, progress):
-    """Write every picture and return the boxes in the order of ``ids``."""
+    """Write every image and return the boxes in the order of ``ids``."""
     job = functools.partial(_write_picture, folder, seed, longest_side)
     bar = functools.partial(
         tqdm, total=len(ids), unit="picture", desc="drawing birds", disable=not progress
@@ -98,7 +98,7 @@ def _write_lists(folder, boxes, train_per_class):
     ids = range(1, len(boxes) + 1)
     count = len(CLASS_NAMES)
     rows = {
-        "images.txt": [f"{k} {_picture_path(k)}.jpg" for k in ids],
+        "images.txt": [f"{k} {_image_path(k)}.jpg" for k in ids],
         "image_class_labels.txt": [f"{k} {(k - 1) % count + 1}" for k in ids],
         "train_test_split.txt": [f"{k} {int((k - 1) // count < train_per_class)}" for k in ids],
         "bounding_boxes.txt": [
@@ -149,7 +149,7 @@ def _holds(out, readme, count):
                 "expected a new or empty folder"
             )
     for image_id in range(1, count + 1):
-        picture = os.path.join(out, "images", _picture_path(image_id) + ".jpg")
+        picture = os.path.join(out, "images", _image_path(image_id) + ".jpg")
         if not os.path.isfile(picture):
             raise UserError(f"--out {out}: {picture} is missing, delete the folder")
     return True
@@ -172,14 +172,14 @@ def write_data_set(
 ) -> bool:
     """Render the data set and put it at ``out`` in one step, when it is complete.
 
-    Picture ``id`` depends on ``(seed, id, longest_side)`` alone. Ids go through the classes in
-    turn, the training pictures first.
+    Image ``id`` depends on ``(seed, id, longest_side)`` alone. Ids go through the classes in
+    turn, the training images first.
 
     Args:
         out: folder to make; it may exist if it is empty or holds this very data set.
         seed: int, 0 or more.
-        train_per_class, test_per_class: pictures of each class in either split, 1 or more.
-        longest_side: longer side of every picture in pixels, 64 to 1024.
+        train_per_class, test_per_class: images of each class in either split, 1 or more.
+        longest_side: longer side of every image in pixels, 64 to 1024.
         workers: processes that draw, 1 or more; 1 draws in this process.
         progress: show a progress bar.
 
@@ -211,7 +211,7 @@ def write_data_set(
 
 
 def write_samples(out: str) -> List[str]:
-    """Write a few larger pictures, one bird each, as ``bird_<class>.jpg`` below ``out``.
+    """Write a few larger images, one bird each, as ``bird_<class>.jpg`` below ``out``.
 
     Returns:
         list of the paths written.

@@ -1,7 +1,7 @@
-"""One picture of the embedded bird data set: scene, bird, camera, silhouette and box.
+"""One image of the embedded bird data set: scene, bird, camera, silhouette and box.
 
 Two species make a genus and share its kind of body; only the head tells them apart. The same generator
-state gives the same picture with another head for the sister species, and with other plumage too for
+state gives the same image with another head for the sister species, and with other plumage too for
 a species of another genus.
 """
 
@@ -27,39 +27,39 @@ from dgl.datasets.birds.canvas import (
 )
 from dgl.datasets.birds.heads import CLASS_NAMES, draw_crest, draw_face
 from dgl.datasets.birds.plumage import Painter, draw_texture, genus_of
-from dgl.datasets.birds.scenes import draw_background, plumage_colour
+from dgl.datasets.birds.scenes import draw_background, plumage_color
 from dgl.datasets.birds.shape import extent, sample_shape
 
 # Difficulty, to be tuned: factors on the size of the head and on the number of things that clutter
-# a scene, and the part of the picture's side that a bird's room takes.
+# a scene, and the part of the image's side that a bird's room takes.
 HEAD_SCALE = 1.2
 CLUTTER = 1.0
 BIRD_FRACTION = (0.48, 0.96)
 
-# Standard deviation of the body's colours from bird to bird, in grey levels.
+# Standard deviation of the body's colors from bird to bird, in gray levels.
 PLUMAGE_JITTER = 26.0
 
-# Changes whenever the same seed would give other pictures.
+# Changes whenever the same seed would give other images.
 DRAWING_VERSION = 1
 
-# Pictures are drawn this many times larger and shrunk by area.
+# Images are drawn this many times larger and shrunk by area.
 SUPERSAMPLE = 2
 
-# Width over height of the pictures, drawn uniformly in the logarithm.
+# Width over height of the images, drawn uniformly in the logarithm.
 ASPECT = (0.72, 1.45)
 
-BirdPicture = namedtuple("BirdPicture", "image mask box")
+BirdImage = namedtuple("BirdImage", "image mask box")
 
 
-def _colours(rng, genus):
-    """Draw the colours of everything but the head's own parts, around those of the genus."""
+def _colors(rng, genus):
+    """Draw the colors of everything but the head's own parts, around those of the genus."""
     upper, lower = (
         jitter(rng, genus.upper, PLUMAGE_JITTER),
         jitter(rng, genus.lower, PLUMAGE_JITTER),
     )
-    wing = tone(upper, rng.uniform(0.7, 1.2)) if rng.random() < 0.6 else plumage_colour(rng)
-    flight = tone(wing, rng.uniform(0.5, 0.9)) if rng.random() < 0.7 else plumage_colour(rng)
-    head = (upper, lower, plumage_colour(rng, 0.15))[rng.integers(3)]
+    wing = tone(upper, rng.uniform(0.7, 1.2)) if rng.random() < 0.6 else plumage_color(rng)
+    flight = tone(wing, rng.uniform(0.5, 0.9)) if rng.random() < 0.7 else plumage_color(rng)
+    head = (upper, lower, plumage_color(rng, 0.15))[rng.integers(3)]
     return {
         "upper": upper,
         "lower": lower,
@@ -90,14 +90,14 @@ def _support(canvas, rng, shape, frame, scale, ground):
         y = middle[1] + slope * (x - middle[0]) + 0.4 * thickness
         y = y + rng.uniform(-0.12, 0.12) * (x - middle[0]) ** 2 / width
         spine = smooth(np.stack([x, y], axis=1), closed=False, steps=6)
-        colour = jitter(rng, (112, 86, 64), 26)
-        fill(canvas, stroke_outline(spine, thickness, 0.6 * thickness), tone(colour, 0.7))
+        color = jitter(rng, (112, 86, 64), 26)
+        fill(canvas, stroke_outline(spine, thickness, 0.6 * thickness), tone(color, 0.7))
         upper = spine - (0, 0.12 * thickness)
-        fill(canvas, stroke_outline(upper, 0.7 * thickness, 0.4 * thickness), colour)
+        fill(canvas, stroke_outline(upper, 0.7 * thickness, 0.4 * thickness), color)
         for offset in rng.uniform(-0.35, 0.35, 5):
             start = int(rng.integers(0, len(spine) - 8))
             mark = spine[start : start + 8] + (0, offset * thickness)
-            line(canvas, mark, tone(colour, rng.uniform(0.55, 1.25)), 0.06 * thickness)
+            line(canvas, mark, tone(color, rng.uniform(0.55, 1.25)), 0.06 * thickness)
     else:
         shadow = np.zeros(canvas.shape[:2], np.uint8)
         middle = feet.mean(axis=0) + (0.05 * scale, 0.03 * scale)
@@ -112,7 +112,7 @@ def _paint_bird(canvas, rng, head_rng, class_index, shape, frame, scale):
     """Paint the bird from back to front and return its silhouette, uint8 0..255."""
     painter = Painter(canvas, scale, rng.uniform(0.25, 1.0))
     genus = genus_of(class_index)
-    colours, texture = _colours(rng, genus), draw_texture(rng, genus.texture)
+    colors, texture = _colors(rng, genus), draw_texture(rng, genus.texture)
     turn = rng.uniform(-0.6, 0.6)
     shade = rng.uniform(0.35, 0.7)
     body = compose(frame, shape.body_frame)
@@ -121,20 +121,20 @@ def _paint_bird(canvas, rng, head_rng, class_index, shape, frame, scale):
     def placed(outlines):
         return [apply(frame, points) for points in outlines]
 
-    painter.fan(placed(shape.far_wing), tone(colours["flight"], 0.75))
+    painter.fan(placed(shape.far_wing), tone(colors["flight"], 0.75))
     for points in placed(shape.legs[0]):
-        painter.part(points, tone(colours["leg"], 0.75))
-    painter.fan(placed(shape.tail), colours["tail"])
+        painter.part(points, tone(colors["leg"], 0.75))
+    painter.fan(placed(shape.tail), colors["tail"])
     for points in placed(shape.legs[1]):
-        painter.part(points, colours["leg"])
+        painter.part(points, colors["leg"])
     draw_crest(painter, head, class_index, head_rng)
-    painter.trunk(placed(shape.trunk), body, head, colours, texture)
+    painter.trunk(placed(shape.trunk), body, head, colors, texture)
     if shape.folded_wing is None:
-        painter.fan(placed(shape.near_wing), colours["flight"])
-        painter.fan(placed(shape.coverts), colours["wing"])
+        painter.fan(placed(shape.near_wing), colors["flight"])
+        painter.fan(placed(shape.coverts), colors["wing"])
     else:
         hinge, outline, knots = shape.folded_wing
-        painter.wing(compose(frame, hinge), outline, knots, colours, texture)
+        painter.wing(compose(frame, hinge), outline, knots, colors, texture)
     painter.light((np.sin(turn), -np.cos(turn)), shade)
     draw_face(painter, head, class_index, head_rng)
     return painter.mask
@@ -157,18 +157,18 @@ def render_bird(
     longest_side: int = 192,
     head_scale: Optional[float] = None,
     clutter: Optional[float] = None,
-) -> BirdPicture:
+) -> BirdImage:
     """Draw one bird of a class.
 
     Args:
         class_index: int in [0, 8), see :data:`CLASS_NAMES`.
         rng: ``numpy.random.Generator``; its state decides everything but the head's design.
-        longest_side: longer side of the picture in pixels.
+        longest_side: longer side of the image in pixels.
         head_scale: factor on the size of the head, default :data:`HEAD_SCALE`.
         clutter: factor on the number of things in the background, default :data:`CLUTTER`.
 
     Returns:
-        BirdPicture of ``image`` (uint8 RGB, H x W x 3), ``mask`` (uint8 H x W, 1 on the bird) and
+        BirdImage of ``image`` (uint8 RGB, H x W x 3), ``mask`` (uint8 H x W, 1 on the bird) and
         ``box``, ints ``(x0, y0, x1, y1)`` tight around the mask with x1 and y1 exclusive.
 
     Raises:
@@ -207,4 +207,4 @@ def render_bird(
     mask = (mask >= 128).astype(np.uint8)
     x0, y0, box_width, box_height = cv2.boundingRect(mask)
     box = (int(x0), int(y0), int(x0 + box_width), int(y0 + box_height))
-    return BirdPicture(_camera(rng, image), mask, box)
+    return BirdImage(_camera(rng, image), mask, box)

@@ -25,10 +25,10 @@ from dgl.datasets.birds.canvas import (
 # every class gets, so that size and place of a bird do not depend on its class.
 REACH = 2.45
 
-# Standard deviation of the colour of a head's parts from bird to bird, in grey levels.
-COLOUR_JITTER = 9.0
+# Standard deviation of the color of a head's parts from bird to bird, in gray levels.
+COLOR_JITTER = 9.0
 
-HeadDesign = namedtuple("HeadDesign", "name crest markings beak beak_colour")
+HeadDesign = namedtuple("HeadDesign", "name crest markings beak beak_color")
 
 _CRIMSON = (205, 28, 42)
 _GOLD = (246, 190, 26)
@@ -41,7 +41,7 @@ _JADE = (40, 160, 84)
 _ORANGE = (240, 122, 22)
 _SLATE = (92, 112, 134)
 
-# crest: (shape, colour, tip colour); markings: (shape, colour), painted in this order.
+# crest: (shape, color, tip color); markings: (shape, color), painted in this order.
 HEADS = (
     HeadDesign(
         "Crimson_Crest",
@@ -155,42 +155,42 @@ def draw_crest(painter: Any, frame: np.ndarray, class_index: int, rng: np.random
     """Paint the crest of a class, which lies behind the skull.
 
     Args:
-        painter: object with ``part(points, colour, edge)`` that takes points in picture pixels.
-        frame: 2 x 3 affine map from the head's frame to picture pixels.
+        painter: object with ``part(points, color, edge)`` that takes points in image pixels.
+        frame: 2 x 3 affine map from the head's frame to image pixels.
         class_index: int, 0-based.
         rng: ``numpy.random.Generator`` for small variation.
     """
     crest = HEADS[class_index].crest
     if crest is None:
         return
-    shape, colour, tip = crest
-    colours = jitter(rng, colour, COLOUR_JITTER), jitter(rng, tip, COLOUR_JITTER)
+    shape, color, tip = crest
+    colors = jitter(rng, color, COLOR_JITTER), jitter(rng, tip, COLOR_JITTER)
     for outline, part in _crest(shape, rng):
         shade = rng.uniform(0.88, 1.06)
-        painter.part(apply(frame, outline), tone(colours[part], shade), edge=0.6)
+        painter.part(apply(frame, outline), tone(colors[part], shade), edge=0.6)
 
 
 def draw_face(painter: Any, frame: np.ndarray, class_index: int, rng: np.random.Generator) -> None:
     """Paint markings, beak and eye of a class on a skull that is already there.
 
     Args:
-        painter: object with ``part``, ``marking(points, colour)`` (kept inside the silhouette)
-            and ``crease(points, colour)``, all in picture pixels.
-        frame: 2 x 3 affine map from the head's frame to picture pixels.
+        painter: object with ``part``, ``marking(points, color)`` (kept inside the silhouette)
+            and ``crease(points, color)``, all in image pixels.
+        frame: 2 x 3 affine map from the head's frame to image pixels.
         class_index: int, 0-based.
         rng: ``numpy.random.Generator`` for small variation.
     """
     design = HEADS[class_index]
-    for shape, colour in design.markings:
-        painter.marking(apply(frame, _MARKINGS[shape]), jitter(rng, colour, COLOUR_JITTER))
+    for shape, color in design.markings:
+        painter.marking(apply(frame, _MARKINGS[shape]), jitter(rng, color, COLOR_JITTER))
     stretch = np.array([[rng.uniform(0.95, 1.05), 0, 0], [0, rng.uniform(0.92, 1.08), 0]])
     beak = compose(frame, stretch)
-    colour = jitter(rng, design.beak_colour, COLOUR_JITTER)
-    painter.part(apply(beak, _BEAKS[design.beak]), colour, edge=0.55)
+    color = jitter(rng, design.beak_color, COLOR_JITTER)
+    painter.part(apply(beak, _BEAKS[design.beak]), color, edge=0.55)
     if design.beak == "big":
         tip = ellipse((2.12, 0.1), (0.36, 0.34), -60)
-        painter.marking(apply(beak, tip), jitter(rng, _BLACK, COLOUR_JITTER))
-    painter.crease(apply(beak, _GAPES[design.beak]), tone(colour, 0.45))
+        painter.marking(apply(beak, tip), jitter(rng, _BLACK, COLOR_JITTER))
+    painter.crease(apply(beak, _GAPES[design.beak]), tone(color, 0.45))
     ring = jitter(rng, (232, 226, 208), 10)
     for radius, shade in ((0.25, ring), (0.185, (18, 14, 14))):
         painter.part(apply(frame, ellipse((0.3, -0.16), (radius, radius), steps=16)), shade)

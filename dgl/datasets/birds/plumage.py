@@ -14,7 +14,7 @@ from dgl.utils.types import ArrayLike
 
 Genus = namedtuple("Genus", "texture upper lower")
 
-# The bodies of the four genera, each shared by two species: texture, back and belly. Colours vary widely
+# The bodies of the four genera, each shared by two species: texture, back and belly. Colors vary widely
 # around these, and every one of them is also found in the scenes.
 GENERA = (
     Genus("scales", (74, 128, 150), (206, 196, 158)),
@@ -113,32 +113,32 @@ class Painter:
         x1, y1 = np.clip(high, (x0 + 1, y0 + 1), (width, height))
         return x0, y0, x1, y1
 
-    def part(self, points: ArrayLike, colour: ArrayLike, edge: Optional[float] = None) -> None:
+    def part(self, points: ArrayLike, color: ArrayLike, edge: Optional[float] = None) -> None:
         """Fill an outline that belongs to the bird; ``edge`` is the tone of its border, if any."""
-        fill(self.canvas, points, colour)
+        fill(self.canvas, points, color)
         fill(self.mask, points, 255)
         if edge is not None:
-            border = tone(colour, 1 - (1 - edge) * self._edge_strength)
+            border = tone(color, 1 - (1 - edge) * self._edge_strength)
             line(self.canvas, points, border, 0.012 * self._scale, closed=True)
 
-    def marking(self, points: ArrayLike, colour: ArrayLike) -> None:
+    def marking(self, points: ArrayLike, color: ArrayLike) -> None:
         """Fill an outline, but only where the bird already is."""
         x0, y0, x1, y1 = self._window(points)
         cover = np.zeros((y1 - y0, x1 - x0), np.uint8)
         fill(cover, np.asarray(points) - (x0, y0), 255)
         alpha = np.minimum(cover, self.mask[y0:y1, x0:x1]).astype(np.float32) / 255
-        blend(self.canvas[y0:y1, x0:x1], colour, alpha)
+        blend(self.canvas[y0:y1, x0:x1], color, alpha)
 
-    def crease(self, points: ArrayLike, colour: ArrayLike) -> None:
+    def crease(self, points: ArrayLike, color: ArrayLike) -> None:
         """Draw a thin line on the bird."""
-        line(self.canvas, points, colour, 0.012 * self._scale)
+        line(self.canvas, points, color, 0.012 * self._scale)
 
     def trunk(
         self,
         outlines: Sequence[np.ndarray],
         body_frame: np.ndarray,
         head_frame: np.ndarray,
-        colours: Mapping[str, Any],
+        colors: Mapping[str, Any],
         texture: Mapping[str, Any],
     ) -> None:
         """Paint body, neck and skull as one feathered mass with soft joints.
@@ -146,7 +146,7 @@ class Painter:
         Args:
             outlines: list of (N, 2) in pixels.
             body_frame, head_frame: 2 x 3 maps from the body's and the head's frame to pixels.
-            colours: dict with ``upper``, ``lower``, ``head`` (R, G, B), ``line`` (where back turns
+            colors: dict with ``upper``, ``lower``, ``head`` (R, G, B), ``line`` (where back turns
                 to belly, body lengths) and ``softness``.
             texture: dict as :func:`draw_texture` makes it.
         """
@@ -159,8 +159,8 @@ class Painter:
         joined = cv2.GaussianBlur(union, (0, 0), max(1.0, 0.06 * self._scale)).astype(np.float32)
         cover = np.maximum(union, np.clip((joined - 127) * 8 + 127, 0, 255).astype(np.uint8))
         u, v = _inverse_grid(body_frame, window)
-        belly = np.clip((v - colours["line"]) / colours["softness"] + 0.5, 0, 1)[..., None]
-        upper, lower, head = (colours[k].astype(np.float32) for k in ("upper", "lower", "head"))
+        belly = np.clip((v - colors["line"]) / colors["softness"] + 0.5, 0, 1)[..., None]
+        upper, lower, head = (colors[k].astype(np.float32) for k in ("upper", "lower", "head"))
         paint = upper + (lower - upper) * belly
         hx, hy = _inverse_grid(head_frame, window)
         near_head = np.clip(1.9 - np.hypot(hx, hy), 0, 1)
@@ -176,7 +176,7 @@ class Painter:
         frame: np.ndarray,
         outline: np.ndarray,
         knots: np.ndarray,
-        colours: Mapping[str, Any],
+        colors: Mapping[str, Any],
         texture: Mapping[str, Any],
     ) -> None:
         """Paint a folded wing: feathered coverts in front, long flight feathers behind.
@@ -184,33 +184,33 @@ class Painter:
         Args:
             frame: 2 x 3 map from the wing's frame to pixels.
             outline, knots: smooth outline and its seven knots in the wing's frame.
-            colours: dict with ``wing``, ``flight`` (R, G, B) and ``bars`` (int).
+            colors: dict with ``wing``, ``flight`` (R, G, B) and ``bars`` (int).
             texture: dict as :func:`draw_texture` makes it.
         """
         points = apply(frame, outline)
-        self.part(points, colours["flight"], edge=0.5)
+        self.part(points, colors["flight"], edge=0.5)
         window = self._window(points)
         x0, y0, x1, y1 = window
         cover = np.zeros((y1 - y0, x1 - x0), np.uint8)
         fill(cover, points - (x0, y0), 255)
         u, v = _inverse_grid(frame, window)
         coverts = np.clip((u + 0.22 + 1.2 * v) * 14, 0, 1) * cover.astype(np.float32) / 255
-        paint = colours["wing"].astype(np.float32) * texture_factor(texture, u, v)[..., None]
+        paint = colors["wing"].astype(np.float32) * texture_factor(texture, u, v)[..., None]
         blend(self.canvas[y0:y1, x0:x1], paint, 0.95 * coverts)
-        for step in range(colours["bars"]):
+        for step in range(colors["bars"]):
             bar = 1 - np.abs(u + 0.2 - 0.13 * step + 1.2 * v) * 26
             alpha = np.clip(bar, 0, 1) * cover.astype(np.float32) / 255
-            blend(self.canvas[y0:y1, x0:x1], tone(colours["wing"], 1.6), 0.8 * alpha)
+            blend(self.canvas[y0:y1, x0:x1], tone(colors["wing"], 1.6), 0.8 * alpha)
         tip = knots[4]
         for weight in (0.2, 0.45, 0.7):
             start = knots[3] * (1 - weight) + knots[5] * weight + (0.16, 0.0)
             ends = apply(frame, [start, 0.12 * start + 0.88 * tip])
-            line(self.canvas, ends, tone(colours["flight"], 0.62), 0.01 * self._scale)
+            line(self.canvas, ends, tone(colors["flight"], 0.62), 0.01 * self._scale)
 
-    def fan(self, feathers: Iterable[np.ndarray], colour: np.ndarray, edge: float = 0.6) -> None:
+    def fan(self, feathers: Iterable[np.ndarray], color: np.ndarray, edge: float = 0.6) -> None:
         """Paint feathers one over another in alternating tones."""
         for step, points in enumerate(feathers):
-            self.part(points, tone(colour, 0.92 + 0.12 * (step % 2)), edge=edge)
+            self.part(points, tone(color, 0.92 + 0.12 * (step % 2)), edge=edge)
 
     def light(self, direction: ArrayLike, strength: float) -> None:
         """Shade the whole bird as a rounded body lit from ``direction`` (unit x, y)."""

@@ -1,7 +1,7 @@
-"""Backgrounds and clutter of the embedded bird pictures: no bird and no part of one is drawn here.
+"""Backgrounds and clutter of the embedded bird images: no bird and no part of one is drawn here.
 
-Six kinds of scene, sometimes two in one picture, then clutter whose colours come from the same
-lists as plumage and heads, so that colour alone does not find the bird.
+Six kinds of scene, sometimes two in one image, then clutter whose colors come from the same
+lists as plumage and heads, so that color alone does not find the bird.
 """
 
 from typing import Sequence, Tuple
@@ -26,7 +26,7 @@ from dgl.datasets.birds.canvas import (
     transform,
 )
 
-# Probability that the lower part of a picture shows a second kind of scene.
+# Probability that the lower part of an image shows a second kind of scene.
 MIXED_SCENE = 0.4
 
 _NATURAL = (
@@ -55,31 +55,31 @@ _VIVID = (
 )
 
 
-def plumage_colour(rng: np.random.Generator, vivid: float = 0.4) -> np.ndarray:
-    """Draw a colour for plumage or clutter: an earth tone, or with probability ``vivid`` a bright
+def plumage_color(rng: np.random.Generator, vivid: float = 0.4) -> np.ndarray:
+    """Draw a color for plumage or clutter: an earth tone, or with probability ``vivid`` a bright
     one as heads have them. float64 (3,), 0..255.
     """
     palette = _VIVID if rng.random() < vivid else _NATURAL
     return jitter(rng, palette[rng.integers(len(palette))], 16)
 
 
-def _leaf(canvas, rng, centre, length, colour):
-    frame = transform(length, rng.uniform(0, 360), centre)
+def _leaf(canvas, rng, center, length, color):
+    frame = transform(length, rng.uniform(0, 360), center)
     bend = rng.uniform(-0.3, 0.3)
     outline = blade(1.0, rng.uniform(0.25, 0.55), rng.uniform(0.7, 1.1), bend)
     half = len(outline) // 2
     spine = np.stack([np.linspace(0, 1, half), bend * np.linspace(0, 1, half) ** 2], axis=1)
-    fill(canvas, apply(frame, outline), colour)
-    fill(canvas, apply(frame, np.vstack([outline[:half], spine[::-1]])), tone(colour, 0.84))
-    line(canvas, apply(frame, spine), tone(colour, 1.25), length / 40)
+    fill(canvas, apply(frame, outline), color)
+    fill(canvas, apply(frame, np.vstack([outline[:half], spine[::-1]])), tone(color, 0.84))
+    line(canvas, apply(frame, spine), tone(color, 1.25), length / 40)
 
 
-def _leaves(canvas, rng, count, size, colours):
+def _leaves(canvas, rng, count, size, colors):
     height, width = canvas.shape[:2]
     for _ in range(count):
-        centre = rng.uniform((0, 0), (width, height))
-        colour = jitter(rng, colours[rng.integers(len(colours))], 16)
-        _leaf(canvas, rng, centre, size * rng.uniform(0.6, 1.5), colour)
+        center = rng.uniform((0, 0), (width, height))
+        color = jitter(rng, colors[rng.integers(len(colors))], 16)
+        _leaf(canvas, rng, center, size * rng.uniform(0.6, 1.5), color)
 
 
 def _foliage(rng, shape, side):
@@ -126,8 +126,8 @@ def _grass(rng, shape, side):
         length = side * rng.uniform(0.08, 0.26)
         frame = transform(length, rng.normal(90, 16), (rng.uniform(0, width), y))
         outline = blade(1.0, rng.uniform(0.05, 0.1), 0.8, rng.normal(0, 0.25), steps=7)
-        colour = tone(greens[rng.integers(1, 4)], 0.55 + 0.55 * index / count)
-        fill(canvas, apply(frame, outline), jitter(rng, colour, 10))
+        color = tone(greens[rng.integers(1, 4)], 0.55 + 0.55 * index / count)
+        fill(canvas, apply(frame, outline), jitter(rng, color, 10))
     return canvas
 
 
@@ -139,14 +139,14 @@ def _sky(rng, shape, side):
     rise = np.linspace(0, 0.35, shape[0], dtype=np.float32)[:, None]
     clouds = noise(rng, shape, side / 2.5, 6, (1.6, 0.8))
     canvas = ramp(np.clip(0.9 * clouds + rise - 0.1, 0, 1), blues)
-    colour = jitter(rng, (70, 92, 74), 22)
+    color = jitter(rng, (70, 92, 74), 22)
     base = rng.uniform(0.65, 1.05)
     for step in range(3):
         ridge = noise(rng, (2, shape[1]), side / rng.uniform(2, 8), 6)[0]
         top = shape[0] * (base + 0.12 * step - 0.2 * (ridge - 0.5))
         x = np.arange(shape[1])
         outline = np.vstack([np.stack([x, top], 1), [(shape[1], shape[0]), (0, shape[0])]])
-        fill(canvas, outline, tone(colour, 1.5 - 0.25 * step))
+        fill(canvas, outline, tone(color, 1.5 - 0.25 * step))
     return canvas
 
 
@@ -162,33 +162,33 @@ def _water(rng, shape, side):
     fine = noise(rng, shape, side / 20, 3, (5, 0.8))
     canvas = ramp(np.clip(0.45 * swell + 0.3 * waves + 0.35 * fine - 0.08, 0, 1), blues)
     for _ in range(rng.integers(0, 9)):
-        centre = rng.uniform((0, 0), shape[::-1])
+        center = rng.uniform((0, 0), shape[::-1])
         radius = side * rng.uniform(0.03, 0.09)
-        pad = ellipse(centre, (radius, 0.4 * radius), rng.uniform(-6, 6))
+        pad = ellipse(center, (radius, 0.4 * radius), rng.uniform(-6, 6))
         fill(canvas, pad + (0, radius / 8), tone(blues[0], 0.8))
         fill(canvas, pad, jitter(rng, (84, 132, 64), 22))
     return canvas
 
 
-def _pebble(canvas, rng, centre, radius, colour):
+def _pebble(canvas, rng, center, radius, color):
     knots = ellipse((0, 0), (1.0, rng.uniform(0.55, 0.9)), rng.uniform(0, 180), steps=9)
     knots = smooth(knots * rng.uniform(0.86, 1.12, (9, 1)), steps=4) * radius
-    fill(canvas, knots + centre + (0, 0.18 * radius), tone(colour, 0.4))
-    fill(canvas, knots + centre, tone(colour, 0.85))
-    fill(canvas, knots * 0.8 + centre - 0.08 * radius, colour)
-    fill(canvas, knots * 0.45 + centre - 0.22 * radius, tone(colour, 1.14))
+    fill(canvas, knots + center + (0, 0.18 * radius), tone(color, 0.4))
+    fill(canvas, knots + center, tone(color, 0.85))
+    fill(canvas, knots * 0.8 + center - 0.08 * radius, color)
+    fill(canvas, knots * 0.45 + center - 0.22 * radius, tone(color, 1.14))
 
 
 def _stones(rng, shape, side):
-    greys = [(48, 44, 40), (104, 98, 90), (150, 144, 134), (206, 200, 188)]
+    grays = [(48, 44, 40), (104, 98, 90), (150, 144, 134), (206, 200, 188)]
     tint = rng.normal(0, 12, 3)
-    greys = [np.clip(jitter(rng, c, 8) + tint, 0, 255) for c in greys]
-    canvas = ramp(noise(rng, shape, side / 8, 5), greys[:3])
+    grays = [np.clip(jitter(rng, c, 8) + tint, 0, 255) for c in grays]
+    canvas = ramp(noise(rng, shape, side / 8, 5), grays[:3])
     count = int(rng.integers(50, 120))
-    centres = rng.uniform((0, 0), shape[::-1], (count, 2))
-    for centre in centres[np.argsort(centres[:, 1])]:
-        colour = jitter(rng, greys[rng.integers(1, 4)], 18)
-        _pebble(canvas, rng, centre, side * rng.uniform(0.02, 0.085), colour)
+    centers = rng.uniform((0, 0), shape[::-1], (count, 2))
+    for center in centers[np.argsort(centers[:, 1])]:
+        color = jitter(rng, grays[rng.integers(1, 4)], 18)
+        _pebble(canvas, rng, center, side * rng.uniform(0.02, 0.085), color)
     grain = noise(rng, shape, 6, 2)
     canvas[:] = np.clip(canvas * (0.82 + 0.36 * grain[..., None]), 0, 255)
     return canvas
@@ -199,15 +199,15 @@ _GROUNDS = (_grass, _water, _stones, _foliage)
 
 
 def _blobs(canvas, rng, count, side):
-    """Lay soft spots of plumage colours on the canvas, at a quarter of the resolution."""
+    """Lay soft spots of plumage colors on the canvas, at a quarter of the resolution."""
     height, width = canvas.shape[:2]
     small = cv2.resize(canvas, (max(1, width // 4), max(1, height // 4)))
     spots, cover = small.copy(), np.zeros(small.shape[:2], np.uint8)
     for _ in range(count):
-        centre = rng.uniform((0, 0), small.shape[1::-1])
+        center = rng.uniform((0, 0), small.shape[1::-1])
         radii = side / 4 * rng.uniform(0.02, 0.11, 2)
-        outline = ellipse(centre, radii, rng.uniform(0, 180))
-        fill(spots, outline, plumage_colour(rng, 0.6))
+        outline = ellipse(center, radii, rng.uniform(0, 180))
+        fill(spots, outline, plumage_color(rng, 0.6))
         fill(cover, outline, rng.uniform(90, 230))
     sigma = side / 4 * rng.uniform(0.006, 0.02)
     spots, cover = (cv2.GaussianBlur(a, (0, 0), sigma) for a in (spots, cover))
@@ -221,27 +221,27 @@ def _twig(canvas, rng, side):
     frame = transform(side * rng.uniform(0.2, 0.6), rng.uniform(0, 360), start)
     knots = np.stack([np.linspace(0, 1, 5), rng.normal(0, 0.06, 5)], axis=1)
     thickness = rng.uniform(0.015, 0.05)
-    colour = jitter(rng, (104, 82, 62), 24)
+    color = jitter(rng, (104, 82, 62), 24)
     for spread in (0, rng.uniform(20, 50)):
         part = compose(frame, transform(1 - spread / 90, spread, knots[2] * (spread > 0)))
         spine = smooth(apply(part, knots), closed=False, steps=5)
-        fill(canvas, stroke_outline(spine, side * thickness * 0.4, side / 250), colour)
-        line(canvas, spine - (0, side / 400), tone(colour, 1.2))
+        fill(canvas, stroke_outline(spine, side * thickness * 0.4, side / 250), color)
+        line(canvas, spine - (0, side / 400), tone(color, 1.2))
 
 
 def _flower(canvas, rng, side):
     height, width = canvas.shape[:2]
-    centre = rng.uniform((0, 0), (width, height))
-    size, colour, turn = (
+    center = rng.uniform((0, 0), (width, height))
+    size, color, turn = (
         side * rng.uniform(0.015, 0.04),
-        plumage_colour(rng, 0.8),
+        plumage_color(rng, 0.8),
         rng.uniform(0, 90),
     )
     petals = int(rng.integers(4, 8))
     for step in range(petals):
-        frame = transform(size, turn + 360.0 * step / petals, centre)
-        fill(canvas, apply(frame, blade(1.0, 0.6, 0.6)), tone(colour, rng.uniform(0.85, 1.1)))
-    fill(canvas, ellipse(centre, (size / 4, size / 4), steps=10), jitter(rng, (226, 186, 70), 20))
+        frame = transform(size, turn + 360.0 * step / petals, center)
+        fill(canvas, apply(frame, blade(1.0, 0.6, 0.6)), tone(color, rng.uniform(0.85, 1.1)))
+    fill(canvas, ellipse(center, (size / 4, size / 4), steps=10), jitter(rng, (226, 186, 70), 20))
 
 
 def add_clutter(canvas: np.ndarray, rng: np.random.Generator, amount: float) -> None:
@@ -261,9 +261,9 @@ def add_clutter(canvas: np.ndarray, rng: np.random.Generator, amount: float) -> 
     for _ in range(many(0, 4)):
         _twig(canvas, rng, side)
     for _ in range(many(0, 8)):
-        centre = rng.uniform((0, 0), canvas.shape[1::-1])
-        _pebble(canvas, rng, centre, side * rng.uniform(0.01, 0.04), plumage_colour(rng))
-    palette = [plumage_colour(rng, 0.25) for _ in range(3)]
+        center = rng.uniform((0, 0), canvas.shape[1::-1])
+        _pebble(canvas, rng, center, side * rng.uniform(0.01, 0.04), plumage_color(rng))
+    palette = [plumage_color(rng, 0.25) for _ in range(3)]
     _leaves(canvas, rng, many(2, 22), side / 14, palette)
     for _ in range(many(0, 8)):
         _flower(canvas, rng, side)

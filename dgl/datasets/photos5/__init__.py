@@ -1,6 +1,6 @@
 """The photographs: apple, banana, kangaroo, orange and raccoon, made from three public repositories.
 
-A small data set of real pictures with the boxes of their objects, made by a fixed rule from clones of
+A small data set of real images with the boxes of their objects, made by a fixed rule from clones of
 datitran/raccoon_dataset, experiencor/kangaroo and narumiruna/fruit-images-for-object-detection::
 
     python -m dgl.datasets.photos5 --raccoon DIR --kangaroo DIR --fruit DIR --out data/photos5

@@ -1,4 +1,4 @@
-"""Making the photographs: pictures scaled down, lists and XML beside them, the command line."""
+"""Making the photographs: images scaled down, lists and XML beside them, the command line."""
 
 import argparse
 import io
@@ -31,16 +31,16 @@ JPEG_QUALITY = 88
 
 DAMAGED = "does not decode completely"
 OTHER_SIZE = "its size disagrees with its annotation"
-NO_BOX = "no box lies in the picture"
+NO_BOX = "no box lies in the image"
 
 
 class Result(NamedTuple):
-    """What became of the repositories' pictures.
+    """What became of the repositories' images.
 
     Attributes:
-        kept: dict of split (``"train"``, ``"val"``) to a list of pictures by class index.
+        kept: dict of split (``"train"``, ``"val"``) to a list of images by class index.
         dropped: list of :class:`dgl.datasets.photos5.sources.Dropped`.
-        boxes_left_out: int, boxes of kept pictures that have no area in them.
+        boxes_left_out: int, boxes of kept images that have no area in them.
     """
 
     kept: Dict[str, List[int]]
@@ -62,7 +62,7 @@ def write_data_set(
         :class:`Result`.
 
     Raises:
-        UserError: a folder is no clone of its repository, an annotation cannot be read, no picture
+        UserError: a folder is no clone of its repository, an annotation cannot be read, no image
             is left, or ``out`` holds something or cannot be written.
     """
     if holds_something(out):
@@ -70,13 +70,13 @@ def write_data_set(
     sources, dropped = find_sources(raccoon, kangaroo, fruit)
     with new_folder(out) as folder:
         _make_folders(folder)
-        result = _write_pictures(folder, sources, dropped, progress)
+        result = _write_images(folder, sources, dropped, progress)
         _write(os.path.join(folder, "classes.txt"), "".join(c + "\n" for c in CLASS_NAMES))
     return result
 
 
 def _make_folders(folder):
-    # A class without pictures has its folder too: loaders count the folders.
+    # A class without images has its folder too: loaders count the folders.
     for parts in (("train",), ("annotations", "train")):
         for name in CLASS_NAMES:
             os.makedirs(os.path.join(folder, *parts + (name,)))
@@ -84,8 +84,8 @@ def _make_folders(folder):
         os.makedirs(os.path.join(folder, *parts))
 
 
-def _write_pictures(folder, sources, dropped, progress):
-    """Write pictures, annotations and lists below ``folder``."""
+def _write_images(folder, sources, dropped, progress):
+    """Write images, annotations and lists below ``folder``."""
     lines = {split: [] for split in SPLITS}
     kept = {split: [0] * len(CLASS_NAMES) for split in SPLITS}
     dropped = list(dropped)
@@ -107,7 +107,7 @@ def _write_pictures(folder, sources, dropped, progress):
     for split in SPLITS:
         if not lines[split]:
             raise UserError(
-                "--out: no picture for {} is left; expected some in the repositories ({})".format(
+                "--out: no image for {} is left; expected some in the repositories ({})".format(
                     split, "; ".join(_reason_lines(dropped)) or "none dropped"
                 )
             )
@@ -117,7 +117,7 @@ def _write_pictures(folder, sources, dropped, progress):
 
 
 def _prepare(source):
-    """``(image, boxes)`` of a picture, both scaled down, or a :class:`Dropped`."""
+    """``(image, boxes)`` of an image, both scaled down, or a :class:`Dropped`."""
     try:
         pixels = read_image(source.image_path)
     except UserError as error:

@@ -1,6 +1,6 @@
-"""Which pictures the three repositories hold, by the names of their annotation files.
+"""Which images the three repositories hold, by the names of their annotation files.
 
-An annotation belongs to the picture of the same name. What a file says of its picture's name or path
+An annotation belongs to the image of the same name. What a file says of its image's name or path
 is not looked at: many say another.
 """
 
@@ -18,10 +18,10 @@ from dgl.utils.files import read_bounded
 FRUITS = ("apple", "banana", "orange")
 
 OTHER_NAME = "not named by the rule"
-OTHER_LABELS = "labelled as several classes or another one"
+OTHER_LABELS = "labeled as several classes or another one"
 NO_OBJECT = "without an object"
-ID_TAKEN = "its id belongs to another picture"
-NO_PICTURE = "no picture of that name"
+ID_TAKEN = "its id belongs to another image"
+NO_IMAGE = "no image of that name"
 
 
 class _Repository(NamedTuple):
@@ -54,12 +54,12 @@ _FRUIT = _Repository(
 
 
 class Source(NamedTuple):
-    """A picture as its repository has it.
+    """An image as its repository has it.
 
     Attributes:
         id: str, what the data set calls it.
         annotation_path: str, the file with its boxes.
-        image_path: str, the picture.
+        image_path: str, the image.
         boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels, one or more.
         size: ``(width, height)`` as declared, ``None`` where it is not.
     """
@@ -72,7 +72,7 @@ class Source(NamedTuple):
 
 
 class Dropped(NamedTuple):
-    """A picture that is left out.
+    """An image that is left out.
 
     Attributes:
         path: str, its annotation.
@@ -91,9 +91,9 @@ def short_name(path: str) -> str:
 
 
 def find_sources(raccoon: str, kangaroo: str, fruit: str) -> Tuple[List[Source], List[Dropped]]:
-    """Read the annotations of all three repositories; no picture is opened.
+    """Read the annotations of all three repositories; no image is opened.
 
-    An id goes to one picture. Where several annotations come to the same one, a fruit's file that is
+    An id goes to one image. Where several annotations come to the same one, a fruit's file that is
     named after its label goes first (``orange_20.json`` before a ``mixed_20.json`` with nothing but
     oranges), then one in ``train``, then the shorter name; the others are dropped.
 
@@ -115,12 +115,12 @@ def find_sources(raccoon: str, kangaroo: str, fruit: str) -> Tuple[List[Source],
 
 
 def _add_numbered(found, dropped, root, repository, class_name):
-    """Add a repository of one class: XML in its folder, the pictures in ``images/``."""
+    """Add a repository of one class: XML in its folder, the images in ``images/``."""
     for path, match in _matching(root, repository, repository.folders[0], dropped):
         annotation = read_annotation(path)
         if annotation is None:
             raise UserError(f"{path}: no such file; expected an annotation")
-        if _labelled(annotation, path, (class_name,), dropped):
+        if _labeled(annotation, path, (class_name,), dropped):
             name = os.path.splitext(os.path.basename(path))[0] + ".jpg"
             image_path = os.path.join(root, "images", name)
             image_id = make_id(class_name, int(match.group(1)))
@@ -132,12 +132,12 @@ def _add_numbered(found, dropped, root, repository, class_name):
 
 
 def _add_fruit(found, dropped, root):
-    """Add the fruit: JSON and pictures side by side, in two folders that may share a name."""
+    """Add the fruit: JSON and images side by side, in two folders that may share a name."""
     claims = []
     for rank, folder in enumerate(_FRUIT.folders):
         for path, match in _matching(root, _FRUIT, folder, dropped):
             annotation = read_labelme(path)
-            if _labelled(annotation, path, FRUITS, dropped):
+            if _labeled(annotation, path, FRUITS, dropped):
                 label = annotation.names[0]
                 image_id = make_id(label, int(match.group(2)))
                 image_path = os.path.splitext(path)[0] + ".jpg"
@@ -171,7 +171,7 @@ def _matching(root, repository, folder, dropped):
     return matching
 
 
-def _labelled(annotation, path, labels, dropped):
+def _labeled(annotation, path, labels, dropped):
     """Whether the objects are all of one class out of ``labels``; dropped where not."""
     names = sorted(set(annotation.names))
     if not names:
@@ -189,14 +189,14 @@ def _claim(found, dropped, source):
         detail = f"{source.id} is {short_name(holder.annotation_path)}"
         dropped.append(Dropped(source.annotation_path, ID_TAKEN, detail))
     elif not os.path.lexists(source.image_path):
-        dropped.append(Dropped(source.annotation_path, NO_PICTURE, source.image_path))
+        dropped.append(Dropped(source.annotation_path, NO_IMAGE, source.image_path))
     else:
         found[source.id] = source
 
 
-# One picture's objects from a JSON file of labelme.
+# One image's objects from a JSON file of labelme.
 
-# labelme may put the picture itself into the file.
+# labelme may put the image itself into the file.
 MAX_BYTES = 16 * 1024 * 1024
 
 # What a box around all points encloses exactly. Files of early versions name no type.
@@ -273,7 +273,7 @@ def _size(document, path):
     return (int(sides[0]), int(sides[1]))
 
 
-# The rule of the photographs: names of pictures, their class and split, sizes and boxes.
+# The rule of the photographs: names of images, their class and split, sizes and boxes.
 
 _Corners = TypeVar("_Corners", bound=Sequence[float])
 
@@ -295,7 +295,7 @@ def make_id(class_name: str, number: int) -> str:
 
 
 def class_index_of(image_id: str) -> int:
-    """Index of a picture's class in :data:`CLASS_NAMES`, from its id.
+    """Index of an image's class in :data:`CLASS_NAMES`, from its id.
 
     Raises:
         ValueError: that is no id of this data set.
@@ -312,7 +312,7 @@ def split_of(image_id: str) -> str:
 
 
 def scaled_size(size: Sequence[int]) -> Tuple[int, ...]:
-    """A picture's size when its longest side is brought down to :data:`LONGEST_SIDE`.
+    """An image's size when its longest side is brought down to :data:`LONGEST_SIDE`.
 
     Args:
         size: ``(width, height)`` in pixels, 1 or more.
@@ -329,13 +329,13 @@ def scaled_size(size: Sequence[int]) -> Tuple[int, ...]:
 def scaled_box(
     box: Sequence[float], size: Tuple[int, ...], new_size: Tuple[int, ...]
 ) -> Optional[Tuple[int, ...]]:
-    """A box in the pixels of a scaled picture: scaled, rounded (halves to even), clipped.
+    """A box in the pixels of a scaled image: scaled, rounded (halves to even), clipped.
 
-    The two axes have scales of their own, since the shorter side of the picture was rounded.
+    The two axes have scales of their own, since the shorter side of the image was rounded.
 
     Args:
-        box: ``(x0, y0, x1, y1)`` in pixels of the picture as annotated.
-        size: ``(width, height)`` of that picture.
+        box: ``(x0, y0, x1, y1)`` in pixels of the image as annotated.
+        size: ``(width, height)`` of that image.
         new_size: ``(width, height)`` after scaling.
 
     Returns:
@@ -378,9 +378,9 @@ _OBJECT = """\t<object>
 
 
 def relative_path(image_id: str) -> str:
-    """Path of a picture or an annotation below its split's folder, without extension.
+    """Path of an image or an annotation below its split's folder, without extension.
 
-    Training pictures lie in a folder a class, validation pictures in one.
+    Training images lie in a folder a class, validation images in one.
     """
     if split_of(image_id) == "val":
         return image_id
@@ -395,7 +395,7 @@ def list_line(image_id: str, boxes: Sequence[Sequence[int]]) -> str:
 
 
 def annotation_xml(image_id: str, size: Sequence[int], boxes: Sequence[Sequence[int]]) -> str:
-    """The text of a picture's annotation.
+    """The text of an image's annotation.
 
     Args:
         image_id: str.

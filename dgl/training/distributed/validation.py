@@ -14,7 +14,7 @@ from tensorpack.utils.utils import get_tqdm_kwargs  # isort: skip
 
 
 class SummedError(ClassificationError):
-    """Share of wrong pictures over the shares of all ranks, the same number on each of them.
+    """Share of wrong images over the shares of all ranks, the same number on each of them.
 
     The counts are whole numbers, so it equals what one process counts on the whole list.
     """
@@ -66,7 +66,7 @@ class SharedInferenceRunner(InferenceRunner):
         Args:
             samples: list of :class:`~dgl.data.sample.Sample`, the same on every rank.
             image_size: side of the views in pixels.
-            batch: pictures a batch of this rank.
+            batch: images a batch of this rank.
             workers: threads that decode.
             errors: wrong tensor -> statistic of :class:`SummedError`; ordered alike on all ranks.
             ranks: :class:`~dgl.training.distributed.ranks.Ranks`.

@@ -9,7 +9,7 @@ from dgl.weights.sources.base import Piece, Source
 SOURCES = (tensorpack.SOURCE, slim.SOURCE, keras.SOURCE, torchvision.SOURCE)
 
 
-def recognise(shapes: Shapes) -> Optional[Tuple[Source, Tuple[str, ...]]]:
+def recognize(shapes: Shapes) -> Optional[Tuple[Source, Tuple[str, ...]]]:
     """Whose weights these are, by the names.
 
     Args:
@@ -25,4 +25,4 @@ def recognise(shapes: Shapes) -> Optional[Tuple[Source, Tuple[str, ...]]]:
     return None
 
 
-__all__ = ["SOURCES", "Piece", "Source", "recognise"]
+__all__ = ["SOURCES", "Piece", "Source", "recognize"]

@@ -16,10 +16,10 @@ _CONSTANTS = (("/b", 1.0), ("/bn/mean/EMA", -1.0), ("/BatchNorm/moving_mean", -1
 
 
 def fold(variables: Dict[str, np.ndarray], stem: str, preprocessing: Preprocessing) -> None:
-    """Make the first layer of a converted network take normalised BGR.
+    """Make the first layer of a converted network take normalized BGR.
 
-    Exact wherever the kernel lies inside the picture. Both networks pad with zeros after their own
-    preprocessing, and zero is the mean colour, which is a slightly different one in each unless the
+    Exact wherever the kernel lies inside the image. Both networks pad with zeros after their own
+    preprocessing, and zero is the mean color, which is a slightly different one in each unless the
     means are the same; so the outputs at the border differ by what that difference makes.
 
     Args:

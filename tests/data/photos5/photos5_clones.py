@@ -19,13 +19,13 @@ RACCOON = "annotations/{}.xml", "images/{}.jpg"
 TRAIN = "data/bbox/train/{}.json", "data/bbox/train/{}.jpg"
 TEST = "data/bbox/test/{}.json", "data/bbox/test/{}.jpg"
 
-# Written when orange_20.json had the id already: mixed_20.json has oranges only. The picture and the
+# Written when orange_20.json had the id already: mixed_20.json has oranges only. The image and the
 # XML are those of orange_20, as here.
 SECOND_LINE = "orange_00020.jpg 3 51 25 303 284"
 
 
 def gradient(width, height):
-    """A smooth picture that tells its corners apart, (height, width, 3) uint8."""
+    """A smooth image that tells its corners apart, (height, width, 3) uint8."""
     x = np.linspace(0, 255, width)[np.newaxis, :]
     y = np.linspace(0, 255, height)[:, np.newaxis]
     return np.stack(np.broadcast_arrays(x, y, (x + y) / 2), axis=2).astype(np.uint8)
@@ -135,7 +135,7 @@ def contents(folder):
 
 
 def copy_annotation(shared_data, image_id):
-    """What the copy at hand says of a picture."""
+    """What the copy at hand says of an image."""
     folder = os.path.join(shared_data, "photos5", "annotations", rule.split_of(image_id))
     return read_annotation(os.path.join(folder, layout.relative_path(image_id) + ".xml"))
 

@@ -33,8 +33,8 @@ from dgl.data.annotations import read_annotation
 from dgl.datasets.photos5 import data_set
 from dgl.datasets.photos5.data_set import main, report
 from dgl.datasets.photos5.sources import (
+    NO_IMAGE,
     NO_OBJECT,
-    NO_PICTURE,
     OTHER_LABELS,
     OTHER_NAME,
     find_sources,
@@ -87,8 +87,8 @@ def _cubic(x):
 def _cubic_matrix(old, new):
     """(new, old) weights of shrinking a row, the kernel widened by the scale."""
     scale = old / new
-    centres = (np.arange(new)[:, np.newaxis] + 0.5) * scale
-    weights = _cubic((np.arange(old) + 0.5 - centres) / scale)
+    centers = (np.arange(new)[:, np.newaxis] + 0.5) * scale
+    weights = _cubic((np.arange(old) + 0.5 - centers) / scale)
     return weights / weights.sum(axis=1, keepdims=True)
 
 
@@ -119,7 +119,7 @@ def test_small_picture_keeps_its_size(clones):
         encoded(gradient(120, 80)[:, :, 2]),
         encoded(gradient(120, 80)[:, :, 2], "PNG"),
     ],
-    ids=["png", "grey", "grey png"],
+    ids=["png", "gray", "gray png"],
 )
 def test_any_format_becomes_jpeg_of_three_channels(clones, picture):
     put(clones.kangaroo, KANGAROO, "00444", xml([(1, 2, 50, 60)], (120, 80)), picture)
@@ -132,7 +132,7 @@ def test_any_format_becomes_jpeg_of_three_channels(clones, picture):
 
 @pytest.mark.parametrize("declared, kept", [((80, 120), True), ((120, 80), False)])
 def test_orientation(clones, declared, kept):
-    """Boxes are of the upright picture; where the annotation is of the other one, it is dropped."""
+    """Boxes are of the upright image; where the annotation is of the other one, it is dropped."""
     exif = Image.Exif()
     exif[0x0112] = 6
     picture = encoded(gradient(120, 80), exif=exif)
@@ -150,7 +150,7 @@ def test_orientation(clones, declared, kept):
 
 
 @pytest.mark.parametrize(
-    "annotation, picture, reason",
+    "annotation, image, reason",
     [
         (xml(BOX, (120, 80)), PICTURE[: len(PICTURE) * 2 // 3], data_set.DAMAGED),
         (xml(BOX, (120, 80)), b"", data_set.DAMAGED),
@@ -161,7 +161,7 @@ def test_orientation(clones, declared, kept):
         (xml([(130, 2, 150, 60)], (120, 80)), PICTURE, data_set.NO_BOX),
         (xml([], (120, 80)), PICTURE, NO_OBJECT),
         (xml(BOX, (120, 80), "wallaby"), PICTURE, OTHER_LABELS),
-        (xml(BOX, (120, 80)), None, NO_PICTURE),
+        (xml(BOX, (120, 80)), None, NO_IMAGE),
     ],
 )
 def test_dropped(clones, annotation, picture, reason):
@@ -190,9 +190,7 @@ def test_a_split_without_pictures(clones):
                 if name.endswith(".jpg"):
                     with open(os.path.join(top, name), "wb") as stream:
                         stream.write(b"x")
-    with pytest.raises(
-        UserError, match="no picture for train is left.*30 does not decode"
-    ) as caught:
+    with pytest.raises(UserError, match="no image for train is left.*30 does not decode") as caught:
         clones.make()
     assert "\n" not in str(caught.value)
     assert os.listdir(str(clones.out.parent)) == []
@@ -287,7 +285,7 @@ def test_copy_at_hand_is_encoded_alike(shared_data):
 
 
 def test_copy_at_hand_comes_out_of_the_layouts_it_came_from(shared_data, tmp_path):
-    """Its pictures, small already, laid out as the clones are, give the same lists and XML."""
+    """Its images, small already, laid out as the clones are, give the same lists and XML."""
     data = os.path.join(shared_data, "photos5")
     clones = Clones(tmp_path, filled=False)
     for split in ("train", "val"):

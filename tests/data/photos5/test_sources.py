@@ -1,4 +1,4 @@
-"""Which pictures of the clones count: by the names of files, by their labels, one an id."""
+"""Which images of the clones count: by the names of files, by their labels, one an id."""
 
 import os
 
@@ -63,7 +63,7 @@ def test_sources_go_by_the_names_of_files(clones):
     assert dropped == [] and len(sources) == 30
     assert [source.id for source in sources] == sorted({source.id for source in sources})
     for source in sources:
-        # Every annotation of the replicas names another picture, outside the clone.
+        # Every annotation of the replicas names another image, outside the clone.
         stem = os.path.splitext(os.path.basename(source.annotation_path))[0]
         assert os.path.basename(source.image_path) == stem + ".jpg"
         assert int(stem.replace("-", "_").split("_")[-1]) == int(source.id[-5:])
