@@ -17,15 +17,15 @@ from tqdm import tqdm
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from benchmarks.recorded import shown  # noqa: E402
-from dgl.data import load_data, read_image  # noqa: E402
-from dgl.data.views import GEOMETRIES  # noqa: E402
-from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.evaluation.plan import WSOL  # noqa: E402
-from dgl.metrics.max_box_acc import MaxBoxAccEvaluator  # noqa: E402
-from dgl.predict import postprocess as box_ops  # noqa: E402
-from dgl.utils.files import write_atomically  # noqa: E402
-from dgl.utils.table import format_table  # noqa: E402
+from benchmarks.recorded import shown
+from dgl.data import load_data, read_image
+from dgl.data.views import GEOMETRIES
+from dgl.errors import UserError, run_script
+from dgl.evaluation.plan import WSOL
+from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
+from dgl.predict import postprocess as box_ops
+from dgl.utils.files import write_atomically
+from dgl.utils.table import format_table
 
 ALPHAS = ("1", "3", "10", "30", "100")
 LIMIT = "inf"

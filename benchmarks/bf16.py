@@ -20,17 +20,17 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from benchmarks.recorded import shown  # noqa: E402
-from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.evaluation.plan import WSOL  # noqa: E402
-from dgl.evaluation.store import read_records  # noqa: E402
+from benchmarks.recorded import shown
+from dgl.errors import UserError, run_script
+from dgl.evaluation.plan import WSOL
+from dgl.evaluation.store import read_records
 from dgl.metrics.bootstrap import (
-    Replicates,  # noqa: E402
-    compare,  # noqa: E402
+    Replicates,
+    compare,
 )
-from dgl.utils.cpu import BFLOAT16_ANYWHERE, FLOAT32  # noqa: E402
-from dgl.utils.files import write_atomically  # noqa: E402
-from dgl.utils.table import format_table  # noqa: E402
+from dgl.utils.cpu import BFLOAT16_ANYWHERE, FLOAT32
+from dgl.utils.files import write_atomically
+from dgl.utils.table import format_table
 
 FIGURE = "max_box_acc"
 

@@ -20,14 +20,14 @@ from PIL import Image
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from dgl.cli.localize_run import SHIPPED_CHECKPOINT  # noqa: E402
-from dgl.data import read_image  # noqa: E402
-from dgl.data.views import demo_input  # noqa: E402
-from dgl.errors import run_script  # noqa: E402
-from dgl.predict.overlay import draw_boxes, overlay  # noqa: E402
-from dgl.predict.postprocess import largest_box, normalize, resize_map  # noqa: E402
-from dgl.predict.predictor import Predictor  # noqa: E402
-from dgl.utils.files import write_atomically  # noqa: E402
+from dgl.cli.localize_run import SHIPPED_CHECKPOINT
+from dgl.data import read_image
+from dgl.data.views import demo_input
+from dgl.errors import run_script
+from dgl.predict.overlay import draw_boxes, overlay
+from dgl.predict.postprocess import largest_box, normalize, resize_map
+from dgl.predict.predictor import Predictor
+from dgl.utils.files import write_atomically
 
 PICTURES = ("bird_golden_cap.jpg", "bird_crimson_crest.jpg", "bird_masked_hookbill.jpg")
 LAYERS = ("add", "conv5_3", "conv5_2", "conv5_1", "pool4", "conv3_3")

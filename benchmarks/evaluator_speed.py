@@ -21,11 +21,11 @@ from tqdm import tqdm
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.metrics.box_hits import box_hits  # noqa: E402
-from dgl.predict import postprocess as box_ops  # noqa: E402
-from dgl.utils.files import write_atomically  # noqa: E402
-from dgl.utils.table import format_table  # noqa: E402
+from dgl.errors import UserError, run_script
+from dgl.metrics.box_hits import box_hits
+from dgl.predict import postprocess as box_ops
+from dgl.utils.files import write_atomically
+from dgl.utils.table import format_table
 
 SIZE = 224
 THRESHOLDS = np.arange(0, 1, 0.001)

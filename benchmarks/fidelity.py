@@ -22,8 +22,8 @@ from tqdm import tqdm
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests")]
 
-from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.predict.postprocess import normalize  # noqa: E402
+from dgl.errors import UserError, run_script
+from dgl.predict.postprocess import normalize
 
 SEEDS = (1, 7)
 SIZE = 224

@@ -13,15 +13,15 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from dgl.cli.localize_run import SHIPPED_CHECKPOINT  # noqa: E402
-from dgl.data import load_data, read_image  # noqa: E402
-from dgl.data.views import GEOMETRIES, demo_input  # noqa: E402
-from dgl.errors import run_script  # noqa: E402
-from dgl.predict import postprocess as box_ops  # noqa: E402
-from dgl.predict.overlay import write_image  # noqa: E402
-from dgl.predict.predictor import Predictor  # noqa: E402
-from dgl.report import method_figure  # noqa: E402
-from dgl.report.gallery import Entry, compose_tile  # noqa: E402
+from dgl.cli.localize_run import SHIPPED_CHECKPOINT
+from dgl.data import load_data, read_image
+from dgl.data.views import GEOMETRIES, demo_input
+from dgl.errors import run_script
+from dgl.predict import postprocess as box_ops
+from dgl.predict.overlay import write_image
+from dgl.predict.predictor import Predictor
+from dgl.report import method_figure
+from dgl.report.gallery import Entry, compose_tile
 
 PICTURES = 8  # the first of the test list: one of each class
 

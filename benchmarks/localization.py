@@ -19,16 +19,16 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.evaluation.store import has_records, read_records  # noqa: E402
-from dgl.evaluation.summary import RANKING  # noqa: E402
-from dgl.metrics.bootstrap import (  # noqa: E402
-    Replicates,  # noqa: E402
+from dgl.errors import UserError, run_script
+from dgl.evaluation.store import has_records, read_records
+from dgl.evaluation.summary import RANKING
+from dgl.metrics.bootstrap import (
+    Replicates,
     compare,
     intervals,
 )
-from dgl.utils.files import write_atomically  # noqa: E402
-from dgl.utils.table import format_table  # noqa: E402
+from dgl.utils.files import write_atomically
+from dgl.utils.table import format_table
 
 REFERENCE = "dgl"
 

@@ -26,8 +26,8 @@ from tqdm import tqdm
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.utils.files import write_atomically  # noqa: E402
+from dgl.errors import UserError, run_script
+from dgl.utils.files import write_atomically
 
 CLASSES, PICTURES, SIDE = 4, 18, 48
 BATCHES = 40
@@ -176,7 +176,7 @@ class Attempt:
 
     def __init__(self, work, run, folder):
         self._out = work.out(run)
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process runs)
+        self._log = tempfile.TemporaryFile()
         self._process = subprocess.Popen(
             work.command(run), cwd=folder, stdout=self._log, stderr=subprocess.STDOUT
         )

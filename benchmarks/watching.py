@@ -19,13 +19,13 @@ from PIL import Image
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from dgl.errors import UserError, run_script  # noqa: E402
-from dgl.report.chart_style import PALETTE, QUIET, new_figure, styled  # noqa: E402
-from dgl.tf_compat import tf  # noqa: E402
-from dgl.training.attention_callback import GT_KNOWN  # noqa: E402
-from dgl.training.callbacks import THROUGHPUT  # noqa: E402
-from dgl.training.statistics import read_rows  # noqa: E402
-from dgl.utils.files import write_atomically  # noqa: E402
+from dgl.errors import UserError, run_script
+from dgl.report.chart_style import PALETTE, QUIET, new_figure, styled
+from dgl.tf_compat import tf
+from dgl.training.attention_callback import GT_KNOWN
+from dgl.training.callbacks import THROUGHPUT
+from dgl.training.statistics import read_rows
+from dgl.utils.files import write_atomically
 
 _PREFIX = "maps/"
 _VAL_ERROR = "val-error-top1"

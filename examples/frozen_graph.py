@@ -11,14 +11,14 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from dgl.data.image_io import read_image  # noqa: E402
-from dgl.data.shipped import sample_images  # noqa: E402
-from dgl.errors import run_script  # noqa: E402
-from dgl.foreign import layers_of, load_frozen, logits_of  # noqa: E402
-from dgl.foreign.preprocessing import PREPROCESSINGS  # noqa: E402
-from dgl.localizer import Localizer  # noqa: E402
-from dgl.predict.overlay import draw_boxes, overlay, write_image  # noqa: E402
-from examples.shipped_model import write_frozen  # noqa: E402
+from dgl.data.image_io import read_image
+from dgl.data.shipped import sample_images
+from dgl.errors import run_script
+from dgl.foreign import layers_of, load_frozen, logits_of
+from dgl.foreign.preprocessing import PREPROCESSINGS
+from dgl.localizer import Localizer
+from dgl.predict.overlay import draw_boxes, overlay, write_image
+from examples.shipped_model import write_frozen
 
 
 def main(argv=None):

@@ -11,15 +11,15 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from dgl.data.image_io import read_image  # noqa: E402
-from dgl.data.shipped import sample_images  # noqa: E402
-from dgl.errors import run_script  # noqa: E402
-from dgl.foreign import layers_of, logits_of  # noqa: E402
-from dgl.foreign.preprocessing import PREPROCESSINGS  # noqa: E402
-from dgl.localizer import Localizer  # noqa: E402
-from dgl.predict.overlay import draw_boxes, overlay, write_image  # noqa: E402
-from dgl.predict.session import open_session  # noqa: E402
-from dgl.tf_compat import tf  # noqa: E402
+from dgl.data.image_io import read_image
+from dgl.data.shipped import sample_images
+from dgl.errors import run_script
+from dgl.foreign import layers_of, logits_of
+from dgl.foreign.preprocessing import PREPROCESSINGS
+from dgl.localizer import Localizer
+from dgl.predict.overlay import draw_boxes, overlay, write_image
+from dgl.predict.session import open_session
+from dgl.tf_compat import tf
 
 
 def main(argv=None):

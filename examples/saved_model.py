@@ -12,16 +12,16 @@ import tempfile
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from dgl.data.image_io import read_image  # noqa: E402
-from dgl.data.shipped import sample_images  # noqa: E402
-from dgl.errors import run_script  # noqa: E402
-from dgl.foreign import layers_of, load_saved_model, logits_of, pooled_layer  # noqa: E402
-from dgl.foreign.preprocessing import PREPROCESSINGS  # noqa: E402
-from dgl.localizer import Localizer  # noqa: E402
-from dgl.predict.overlay import draw_boxes, overlay, write_image  # noqa: E402
-from examples.shipped_model import write_saved_model  # noqa: E402
+from dgl.data.image_io import read_image
+from dgl.data.shipped import sample_images
+from dgl.errors import run_script
+from dgl.foreign import layers_of, load_saved_model, logits_of, pooled_layer
+from dgl.foreign.preprocessing import PREPROCESSINGS
+from dgl.localizer import Localizer
+from dgl.predict.overlay import draw_boxes, overlay, write_image
+from examples.shipped_model import write_saved_model
 
 
 def main(argv=None):

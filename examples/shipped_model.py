@@ -9,14 +9,14 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from dgl.backbones import get_backbone  # noqa: E402
-from dgl.data.shipped import SHIPPED_CHECKPOINT  # noqa: E402
-from dgl.errors import run_script  # noqa: E402
+from dgl.backbones import get_backbone
+from dgl.data.shipped import SHIPPED_CHECKPOINT
+from dgl.errors import run_script
 from dgl.predict.frozen import build_inference
-from dgl.predict.session import open_session  # noqa: E402
-from dgl.tf_compat import tf  # noqa: E402
-from dgl.utils.files import write_atomically  # noqa: E402
-from dgl.weights import open_checkpoint, options_from  # noqa: E402
+from dgl.predict.session import open_session
+from dgl.tf_compat import tf
+from dgl.utils.files import write_atomically
+from dgl.weights import open_checkpoint, options_from
 
 SIZE = 112  # pixels; what it was trained at
 

@@ -6,9 +6,9 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from dgl.cli.evaluate_flags import make_study_parser  # noqa: E402
-from dgl.cli.evaluate_run import run  # noqa: E402
-from dgl.errors import run_script  # noqa: E402
+from dgl.cli.evaluate_flags import make_study_parser
+from dgl.cli.evaluate_run import run
+from dgl.errors import run_script
 
 
 def main(argv=None):

@@ -66,7 +66,7 @@ class View(namedtuple("View", "storage offset shape strides kind key")):
     """
 
     def __new__(cls, storage, offset, shape, strides, kind=None, key=None):
-        return super(View, cls).__new__(cls, storage, offset, shape, strides, kind, key)
+        return super().__new__(cls, storage, offset, shape, strides, kind, key)
 
 
 def program(*opcodes):
@@ -76,7 +76,7 @@ def program(*opcodes):
 
 def dump_global(module, name):
     """Opcodes that push ``module.name``."""
-    return "c{}\n{}\n".format(module, name).encode()
+    return f"c{module}\n{name}\n".encode()
 
 
 def dump_plain(value):
@@ -177,9 +177,9 @@ def write_zip_pickle(path, pickled, storages=(), byteorder="little", folder="arc
         for key in storages:
             raw = storages[key]
             data = _little(raw) if byteorder == "little" else _little(raw.byteswap())
-            archive.writestr("{}/data/{}".format(folder, key), data)
+            archive.writestr(f"{folder}/data/{key}", data)
         for name in members:
-            archive.writestr("{}/{}".format(folder, name), members[name])
+            archive.writestr(f"{folder}/{name}", members[name])
         archive.writestr(folder + "/version", "3\n")
     return str(path)
 
@@ -205,8 +205,8 @@ def _keras_weight_name(layer, name, old_names):
     if "/" in name:
         return name
     if old_names:
-        return "{}_{}_1:0".format(layer, KERAS_1_NAMES.get(name, name))
-    return "{}/{}:0".format(layer, name)
+        return f"{layer}_{KERAS_1_NAMES.get(name, name)}_1:0"
+    return f"{layer}/{name}:0"
 
 
 def _write_names(group, attribute, names):
@@ -218,7 +218,7 @@ def _write_names(group, attribute, names):
         group.attrs[attribute] = names
         return
     for index, part in enumerate(np.array_split(names, parts)):
-        group.attrs["{}{}".format(attribute, index)] = part
+        group.attrs[f"{attribute}{index}"] = part
 
 
 def write_keras(path, layers, old_names=False, model=False, **dataset):

@@ -6,8 +6,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from dgl.cli.train_flags import make_parser  # noqa: E402
-from dgl.errors import run_script  # noqa: E402
+from dgl.cli.train_flags import make_parser
+from dgl.errors import run_script
 
 
 def main(argv=None):

@@ -14,10 +14,10 @@ from concurrent.futures import ThreadPoolExecutor
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 
-from benchmarks.fuzz import cases, record  # noqa: E402
-from benchmarks.fuzz.driver import fuzz  # noqa: E402
-from benchmarks.fuzz.targets import TARGETS  # noqa: E402
-from dgl.errors import UserError, run_script  # noqa: E402
+from benchmarks.fuzz import cases, record
+from benchmarks.fuzz.driver import fuzz
+from benchmarks.fuzz.targets import TARGETS
+from dgl.errors import UserError, run_script
 
 
 def make_parser():

@@ -8,8 +8,8 @@ _TESTS = os.path.join(ROOT, "tests")
 if _TESTS not in sys.path:
     sys.path.append(_TESTS)
 
-import foreign_files  # noqa: E402
-import gathered_results  # noqa: E402
-from small_network import write_tensorflow  # noqa: E402
+import foreign_files
+import gathered_results
+from small_network import write_tensorflow
 
 __all__ = ["ROOT", "foreign_files", "gathered_results", "write_tensorflow"]

@@ -13,9 +13,9 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, ROOT)
 
-from benchmarks.speed import machine, record, sections  # noqa: E402
-from benchmarks.speed.options import QUICK_ROUNDS, ROUNDS, Options  # noqa: E402
-from dgl.errors import UserError, run_script  # noqa: E402
+from benchmarks.speed import machine, record, sections
+from benchmarks.speed.options import QUICK_ROUNDS, ROUNDS, Options
+from dgl.errors import UserError, run_script
 
 
 def make_parser():

@@ -69,7 +69,7 @@ def run(args: Namespace, started: float, versions: Mapping[str, str]) -> int:
 
 
 def _names(folders):
-    """name -> folder, the shortest ends of the paths that tell them apart."""
+    """Name -> folder, the shortest ends of the paths that tell them apart."""
     paths = list(dict.fromkeys(os.path.abspath(folder) for folder in folders))
     parts = [path.split(os.sep) for path in paths]
     depth = 1

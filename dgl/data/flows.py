@@ -17,7 +17,7 @@ from dgl.data.image_io import read_image
 from dgl.data.sample import Sample
 from dgl.data.worker_processes import OrderedProcesses
 from dgl.errors import UserError
-from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+from dgl.tf_compat import tf
 from dgl.utils.parallel import ordered_map
 
 from tensorpack.dataflow import (  # isort: skip

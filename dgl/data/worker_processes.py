@@ -17,7 +17,7 @@ from typing import Any, Callable, List, Optional
 import cv2
 
 from dgl.errors import UserError
-from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+from dgl.tf_compat import tf
 
 from tensorpack.dataflow import ProxyDataFlow  # isort: skip
 

@@ -135,7 +135,7 @@ class Plan:
         return plan
 
     def differences(self, other: "Plan") -> List[str]:
-        """list of str: the attributes in which two plans differ."""
+        """List of str: the attributes in which two plans differ."""
         own, others = self.to_json(), other.to_json()
         return [key for key in own if own[key] != others[key]]
 

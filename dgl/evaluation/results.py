@@ -67,7 +67,7 @@ class Gathered:
 
     @property
     def positions(self) -> Set[int]:
-        """set of int: the places in the data set's list that were dealt with."""
+        """Set of int: the places in the data set's list that were dealt with."""
         return {int(key) for key in list(self.names) + list(self.errors)}
 
     def state_dict(self) -> Dict[str, Any]:

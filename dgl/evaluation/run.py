@@ -166,7 +166,7 @@ class Evaluation:
             batch.predictions.append((prediction.logits, prediction.probability))
 
     def _look(self, job):
-        """entry -> what its map gives, for one image; changes nothing and is safe in threads."""
+        """Entry -> what its map gives, for one image; changes nothing and is safe in threads."""
         found, pixels = {}, {}
         for entry, score_map in score_maps(job.raw, job.view.map_size, self._fusions):
             evaluator = self._evaluators.localization[job.protocol, entry]

@@ -19,7 +19,7 @@ from dgl.utils.files import weights_fingerprint
 
 
 def versions(with_tensorflow: bool = True) -> Dict[str, str]:
-    """ordered name -> version of everything that figures may depend on."""
+    """Ordered name -> version of everything that figures may depend on."""
     found = {"dgl": __version__, "python": platform.python_version()}
     if with_tensorflow:
         from dgl.tf_compat import tf

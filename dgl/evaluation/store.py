@@ -53,7 +53,7 @@ class Store:
             write_atomically(path, _encode(plan.to_json()))
 
     def done(self) -> List[int]:
-        """sorted list of int: the batches that are there."""
+        """Sorted list of int: the batches that are there."""
         found = (_CHUNK.fullmatch(name) for name in os.listdir(self._partial))
         return sorted(int(match.group(1)) for match in found if match)
 

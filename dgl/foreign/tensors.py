@@ -105,7 +105,8 @@ def layers_of(logits: Any) -> Dict[str, Any]:
 
 def _wrapped(tensor, depth):
     """A tensor as the logits see it: one with a gradient of its own (``tf.custom_gradient``) is passed
-    on by an operation that no gradient goes back beyond."""
+    on by an operation that no gradient goes back beyond.
+    """
     for reader in tensor.consumers():
         if reader.type == "IdentityN" and reader in depth:
             return reader.outputs[[read is tensor for read in reader.inputs].index(True)]

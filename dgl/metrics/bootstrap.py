@@ -47,7 +47,7 @@ class Replicates:
         return self._evaluators[0].images
 
     def counted_ids(self) -> List[str]:
-        """list of str: their ids."""
+        """List of str: their ids."""
         return self._evaluators[0].counted_ids()
 
     def totals(self, weights: Optional[ArrayLike] = None) -> Dict[Tuple[int, str], np.ndarray]:
@@ -59,11 +59,11 @@ class Replicates:
         }
 
     def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
-        """figure -> (B,), the mean over the trainings."""
+        """Figure -> (B,), the mean over the trainings."""
         return {name: np.mean(values, axis=0) for name, values in self._each(totals).items()}
 
     def each(self) -> Dict[str, List[float]]:
-        """figure -> list of float, one a training."""
+        """Figure -> list of float, one a training."""
         return {name: [float(v[0]) for v in own] for name, own in self._each(self.totals()).items()}
 
     def _each(self, totals):

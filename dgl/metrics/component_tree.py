@@ -48,7 +48,7 @@ class ComponentTree(NamedTuple):
     rank: np.ndarray
 
     def is_alive(self) -> np.ndarray:
-        """bool (K, L): whether row k is a component of level set i."""
+        """Bool (K, L): whether row k is a component of level set i."""
         level = np.arange(self.extents.shape[2])
         return (level >= self.first[:, np.newaxis]) & (level < self.stop[:, np.newaxis])
 

@@ -100,7 +100,7 @@ class Evaluator:
         return int(np.count_nonzero(self._counted()))
 
     def counted_ids(self) -> List[str]:
-        """list of str: the ids of the images that count, sorted; empty where there are no ids."""
+        """List of str: the ids of the images that count, sorted; empty where there are no ids."""
         ids = self.records.ids
         return [ids[row] for row in self._counted_rows()] if ids else []
 
@@ -153,15 +153,15 @@ class Evaluator:
         raise NotImplementedError
 
     def _columns(self):
-        """ordered name -> :class:`~dgl.metrics.records.Column`."""
+        """Ordered name -> :class:`~dgl.metrics.records.Column`."""
         raise NotImplementedError
 
     def _counted(self):
-        """bool (N,): the rows that count towards the figures."""
+        """Bool (N,): the rows that count towards the figures."""
         return np.ones(len(self.records), bool)
 
     def _terms(self, rows):
-        """name -> numbers (len(rows), ...): what each of some rows adds to the totals."""
+        """Name -> numbers (len(rows), ...): what each of some rows adds to the totals."""
         raise NotImplementedError
 
     def _counted_rows(self):
@@ -169,7 +169,7 @@ class Evaluator:
         return order[self._counted()[order]]
 
     def _own_figures(self):
-        """figure -> float, of everything that was added."""
+        """Figure -> float, of everything that was added."""
         return {name: float(value[0]) for name, value in self.figures(self.totals()).items()}
 
     def _read(self, state):

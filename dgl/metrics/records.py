@@ -47,7 +47,7 @@ class Records:
 
     @property
     def ids(self) -> List[str]:
-        """list of str, one a row; empty where rows came without ids."""
+        """List of str, one a row; empty where rows came without ids."""
         return list(self._ids)
 
     def append(self, ids: Optional[Sequence[str]], **values: ArrayLike) -> None:
@@ -87,7 +87,7 @@ class Records:
             self._add(ids, {name: other.column(name) for name in self._columns}, len(other))
 
     def column(self, name: str) -> np.ndarray:
-        """array (N,) + shape: the values of all rows, in the order of adding."""
+        """Array (N,) + shape: the values of all rows, in the order of adding."""
         parts, column = self._parts[name], self._columns[name]
         if not parts:
             return np.zeros((0,) + tuple(column.shape), column.dtype)
@@ -96,7 +96,7 @@ class Records:
         return parts[0]
 
     def order(self) -> np.ndarray:
-        """int array (N,): positions of the rows sorted by id, or as added where there are no ids."""
+        """Int array (N,): positions of the rows sorted by id, or as added where there are no ids."""
         if not self._ids:
             return np.arange(self._length)
         return np.array(sorted(range(self._length), key=self._ids.__getitem__), dtype=np.int64)

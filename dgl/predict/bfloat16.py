@@ -59,7 +59,7 @@ def _on_the_way(graph_def: GraphDef) -> Set[str]:
     pooled: Set[str] = set()  # what is computed from spatial means alone: gates, and the classifier
     for node in graph_def.node:
         read = {node_name(name) for name in node.input[_TYPED.get(node.op, slice(None))]}
-        if read & way and node.op in _TYPED or node.op in _BEGINS and not read & pooled:
+        if (read & way and node.op in _TYPED) or (node.op in _BEGINS and not read & pooled):
             way.add(node.name)
         elif node.op == "Mean" or read & pooled:
             pooled.add(node.name)

@@ -175,6 +175,6 @@ def shortened(name: str, longest: int) -> str:
 
 
 def shown_values(rows: Iterable[Mapping[str, Any]], metric: str) -> List[float]:
-    """list of float: the values of all rows and the ends of their intervals."""
+    """List of float: the values of all rows and the ends of their intervals."""
     values = [float(row[metric]) for row in rows]
     return values + [float(v) for row in rows for v in row.get(metric + "_interval") or ()]

@@ -188,7 +188,7 @@ class Watcher(Callback):
         return len(overlaps)
 
     def _run(self, batch):
-        """layer -> (N, h, w); layers beyond the first only where something is drawn."""
+        """Layer -> (N, h, w); layers beyond the first only where something is drawn."""
         drawn = any(picture.tag is not None for picture in batch)
         layers = self._watching.layers if drawn else self._watching.layers[:1]
         fetches = {layer: self._tower.maps[layer] for layer in layers}

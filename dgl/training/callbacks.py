@@ -9,7 +9,7 @@ from typing import Callable, Dict, Mapping, Optional
 import numpy as np
 
 from dgl.data.flows import FailureKeeper
-from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+from dgl.tf_compat import tf
 from dgl.training.attention_callback import GT_KNOWN
 from dgl.training.early_stop import Halting, Reason
 

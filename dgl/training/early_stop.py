@@ -9,7 +9,7 @@ import signal
 import threading
 from typing import Any, Callable, Dict, NamedTuple, NoReturn, Optional
 
-from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+from dgl.tf_compat import tf
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.train import StopTraining  # isort: skip

@@ -6,7 +6,7 @@ import os
 from typing import Optional
 
 from dgl.errors import UserError
-from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+from dgl.tf_compat import tf
 from dgl.training.checkpointing import remove_leftovers
 
 from tensorpack.utils import logger  # isort: skip

@@ -9,7 +9,7 @@ import os
 from typing import Any, Dict, Iterable, List, Sequence
 
 from dgl.errors import UserError
-from dgl.tf_compat import tf  # noqa: F401  (chosen before tensorpack loads TensorFlow)
+from dgl.tf_compat import tf
 from dgl.training.early_stop import Halting
 from dgl.utils.files import read_bounded, write_atomically
 

@@ -118,7 +118,7 @@ def _watchers(recipe, validation, run):
 
 
 def _is_over(recipe, watching=None):
-    """row of ``stats.json`` -> whether all that follows the steps of its epoch was done."""
+    """Row of ``stats.json`` -> whether all that follows the steps of its epoch was done."""
 
     def is_over(row):
         if BEST in row:

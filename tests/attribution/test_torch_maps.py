@@ -11,7 +11,7 @@ from dgl.predict.postprocess import normalize
 from dgl.tf_compat import tf
 
 torch = pytest.importorskip("torch")
-from torch_networks import Network, dgl_map, prepare  # noqa: E402  (needs torch)
+from torch_networks import Network, dgl_map, prepare
 
 pytestmark = pytest.mark.peer
 

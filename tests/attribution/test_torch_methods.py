@@ -18,7 +18,7 @@ from dgl.predict.postprocess import normalize
 from dgl.tf_compat import tf
 
 torch = pytest.importorskip("torch")
-from torch_networks import Network, prepare  # noqa: E402  (needs torch)
+from torch_networks import Network, prepare
 
 pytestmark = pytest.mark.peer
 

@@ -67,7 +67,7 @@ def test_maps_are_the_formulas(model):
         gradient = tf.gradients(logits, layer, signal)[0]
 
         def run(value, *tensors):
-            return session.run(tensors, {made.input: IMAGES, signal: value})  # noqa: B023
+            return session.run(tensors, {made.input: IMAGES, signal: value})
 
         activation, of_class = (a.astype("float64") for a in run(target, layer, gradient))
         (of_loss,) = run(found.probability - ALPHA * target, gradient)

@@ -68,7 +68,7 @@ SCRIPTS = {
 }
 
 
-_OUTPUT = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
+_OUTPUT = tempfile.TemporaryFile()
 
 
 @contextlib.contextmanager

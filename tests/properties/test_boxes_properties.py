@@ -7,13 +7,13 @@ import pytest
 
 pytest.importorskip("hypothesis")
 
-from generators import masks, naive_boxes, score_maps, shapes, thresholds, whole_boxes  # noqa: E402
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from hypothesis.extra.numpy import arrays  # noqa: E402
+from generators import masks, naive_boxes, score_maps, shapes, thresholds, whole_boxes
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from dgl.metrics.box_hits import box_hits  # noqa: E402
-from dgl.predict import postprocess as box_ops  # noqa: E402
+from dgl.metrics.box_hits import box_hits
+from dgl.predict import postprocess as box_ops
 
 whole_maps = shapes.flatmap(lambda s: arrays(np.int64, s, elements=st.integers(-1000, 1000)))
 

@@ -5,13 +5,13 @@ import pytest
 
 pytest.importorskip("hypothesis")
 
-from generators import whole_boxes  # noqa: E402
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from hypothesis.extra.numpy import arrays  # noqa: E402
+from generators import whole_boxes
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from dgl.data.views import resize_bilinear_tf1, resize_center_crop, squash  # noqa: E402
-from dgl.evaluation.saved_maps import scaled_boxes  # noqa: E402
+from dgl.data.views import resize_bilinear_tf1, resize_center_crop, squash
+from dgl.evaluation.saved_maps import scaled_boxes
 
 sizes = st.integers(1, 24)
 

@@ -5,12 +5,12 @@ import pytest
 
 pytest.importorskip("hypothesis")
 
-from generators import whole_boxes  # noqa: E402
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from generators import whole_boxes
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dgl.metrics.box_check import CASES, case_of  # noqa: E402
-from dgl.predict.postprocess import as_boxes, iou  # noqa: E402
+from dgl.metrics.box_check import CASES, case_of
+from dgl.predict.postprocess import as_boxes, iou
 
 boxes = whole_boxes()
 many = st.lists(boxes, max_size=4)

@@ -8,25 +8,25 @@ import pytest
 
 pytest.importorskip("hypothesis")
 
-from generators import whole_boxes  # noqa: E402
-from hypothesis import assume, example, given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from generators import whole_boxes
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
 
-from dgl.data.cub import load_cub  # noqa: E402
-from dgl.data.ilsvrc_files import EXTENSIONS, list_pictures  # noqa: E402
-from dgl.data.image_io import IMAGE_EXTENSIONS  # noqa: E402
-from dgl.data.label_list import (  # noqa: E402
+from dgl.data.cub import load_cub
+from dgl.data.ilsvrc_files import EXTENSIONS, list_pictures
+from dgl.data.image_io import IMAGE_EXTENSIONS
+from dgl.data.label_list import (
     load_label_list,
     parse_line,
-    read_class_names,  # noqa: E402
+    read_class_names,
 )
 from dgl.data.sample import DIGITS, Sample, is_number
-from dgl.data.wsol_metadata import read_metadata  # noqa: E402
+from dgl.data.wsol_metadata import read_metadata
 from dgl.errors import (
-    UserError,  # noqa: E402
-    quote,  # noqa: E402
+    UserError,
+    quote,
 )
-from dgl.evaluation.saved_maps import read_records, write_metadata  # noqa: E402
+from dgl.evaluation.saved_maps import read_records, write_metadata
 
 # What can be the name of a file and stand in a line.
 characters = st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\n/")

@@ -5,16 +5,16 @@ import pytest
 
 pytest.importorskip("hypothesis")
 
-from generators import labeled_images  # noqa: E402
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
+from generators import labeled_images
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dgl.metrics.bootstrap import compare, intervals  # noqa: E402
-from dgl.metrics.classification import ClassificationEvaluator, rank_labels  # noqa: E402
-from dgl.metrics.fixed_threshold import FixedThresholdEvaluator  # noqa: E402
-from dgl.metrics.max_box_acc import MaxBoxAccEvaluator  # noqa: E402
-from dgl.metrics.pixel_ap import PixelApEvaluator  # noqa: E402
-from dgl.predict import postprocess as box_ops  # noqa: E402
+from dgl.metrics.bootstrap import compare, intervals
+from dgl.metrics.classification import ClassificationEvaluator, rank_labels
+from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
+from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
+from dgl.metrics.pixel_ap import PixelApEvaluator
+from dgl.predict import postprocess as box_ops
 
 STEP = 0.1
 CLASSES = 7

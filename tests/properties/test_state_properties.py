@@ -7,19 +7,19 @@ import pytest
 
 pytest.importorskip("hypothesis")
 
-from gathered_results import ENTRY, PLAIN, PLAN, filled  # noqa: E402
-from generators import labeled_images  # noqa: E402
-from hypothesis import given  # noqa: E402
-from hypothesis import strategies as st  # noqa: E402
-from hypothesis.extra.numpy import arrays  # noqa: E402
+from gathered_results import ENTRY, PLAIN, PLAN, filled
+from generators import labeled_images
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from dgl.evaluation.plan import Plan  # noqa: E402
-from dgl.evaluation.results import Gathered  # noqa: E402
-from dgl.evaluation.summary import compute_metrics  # noqa: E402
-from dgl.metrics.fixed_threshold import FixedThresholdEvaluator  # noqa: E402
-from dgl.metrics.max_box_acc import MaxBoxAccEvaluator  # noqa: E402
-from dgl.metrics.pixel_ap import PixelApEvaluator  # noqa: E402
-from dgl.metrics.records import Column, Records  # noqa: E402
+from dgl.evaluation.plan import Plan
+from dgl.evaluation.results import Gathered
+from dgl.evaluation.summary import compute_metrics
+from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
+from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
+from dgl.metrics.pixel_ap import PixelApEvaluator
+from dgl.metrics.records import Column, Records
 
 texts = st.text(st.characters(blacklist_categories=("Cs",)), max_size=12)
 

@@ -13,14 +13,14 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from dgl.data import flows  # noqa: E402
-from dgl.tf_compat import tf  # noqa: E402
-from dgl.training import trainer  # noqa: E402
-from dgl.training.distributed import horovod as horovod_trainer  # noqa: E402
+from dgl.data import flows
+from dgl.tf_compat import tf
+from dgl.training import trainer
+from dgl.training.distributed import horovod as horovod_trainer
 
-from tensorpack.callbacks import Callback  # noqa: E402  isort: skip
+from tensorpack.callbacks import Callback
 
 RANK = int(os.environ.get("HOROVOD_RANK", 0))
 DRAWN = []

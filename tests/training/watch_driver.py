@@ -9,7 +9,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from dgl.tf_compat import tf  # noqa: E402
+from dgl.tf_compat import tf
 
 
 def main(script, *trainings):

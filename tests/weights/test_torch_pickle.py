@@ -21,7 +21,7 @@ FORMATS = [write_zip_pickle, write_legacy_pickle]
 either_format = pytest.mark.parametrize("write", FORMATS)
 
 
-class _Trap(object):
+class _Trap:
     def __init__(self, function, *arguments):
         self.function, self.arguments = function, arguments
 
@@ -37,7 +37,7 @@ def test_nothing_is_run(tmp_path, write, protocol, function):
     arguments = {
         os.system: ("touch " + mark,),
         open: (mark, "w"),
-    }.get(function, ("open({!r}, 'w')".format(mark),))
+    }.get(function, (f"open({mark!r}, 'w')",))
     harmful = pickle.dumps({"state_dict": _Trap(function, *arguments)}, protocol)
     path = tmp_path / "a.pth"
     if write:

@@ -10,11 +10,11 @@ import numpy as np
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from tf_keras_vis import gradcam, layercam  # noqa: E402
-from tf_keras_vis.utils.scores import CategoricalScore  # noqa: E402
+from tf_keras_vis import gradcam, layercam
+from tf_keras_vis.utils.scores import CategoricalScore
 
-from benchmarks.speed import network  # noqa: E402
-from benchmarks.speed.workers import Outcome  # noqa: E402
+from benchmarks.speed import network
+from benchmarks.speed.workers import Outcome
 
 _METHODS = {"gradcam": gradcam.Gradcam, "layercam": layercam.Layercam}
 

@@ -61,7 +61,7 @@ def open_safetensors(path: str) -> Opened:
     kinds = {}
     try:
         with safetensors.safe_open(path, framework="np") as stored:
-            for name in stored.keys():  # noqa: SIM118 (not a dict)
+            for name in stored.keys():
                 part = stored.get_slice(name)
                 add_shape(shapes, path, name, part.get_shape())
                 kinds[name] = part.get_dtype()
