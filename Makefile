@@ -49,7 +49,7 @@ PARALLEL := -n $(TEST_PROCESSES) --dist loadfile
 # What has targets of its own, for it takes minutes or installs from the network.
 BY_DEFAULT := not docs and not wheel
 
-test: $(VENV)/.tested-with
+test: lint
 	$(PY) -m pytest -q $(PARALLEL) -m "$(BY_DEFAULT)"
 
 test-fast: $(VENV)/.tested-with
@@ -95,6 +95,8 @@ lint: $(VENV)/.tested-with
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-logo
+	$(VENV)/bin/vermin --quiet --no-tips --violations --target=3.7- --exclude importlib.metadata dgl test_code train_code
 
 format: $(VENV)/.tested-with
 	$(VENV)/bin/ruff check --fix .

@@ -3,12 +3,17 @@
 Tan, Gu, Ruan, Wei, Zhao. *Dual-Gradients Localization Framework for Weakly Supervised Object
 Localization*, ACM MM 2020.
 
-Data flows one way through the rooms of this package::
+Data flows one way through the rooms of this package, and a room imports only those before it::
 
-    data -> backbones -> attribution -> boxes -> evaluation -> rendering
+    data -> backbones -> weights -> attribution -> foreign -> predict -> metrics -> evaluation -> report
 
-``training`` produces the weights, ``weights`` reads them, ``predictor`` runs them. Importing ``dgl``
-itself loads neither TensorFlow nor tensorpack.
+``datasets`` makes data, ``training`` makes weights, ``cli`` and ``serving`` are the two ways in, and
+:class:`dgl.localizer.Localizer` is the short way from Python. Importing ``dgl`` loads neither TensorFlow nor
+tensorpack.
 """
 
+from dgl.utils import renamed as _renamed
+
 __version__ = "0.8.0"
+
+_renamed.install()

@@ -1,1 +1,16 @@
 """From a trained classifier to attention maps: frozen graphs, sessions, maps, and what is made of a map."""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    """``build_inference`` and ``open_session``, which load TensorFlow, at their first use."""
+    if name == "build_inference":
+        from dgl.predict.frozen import build_inference
+
+        return build_inference
+    if name == "open_session":
+        from dgl.predict.session import open_session
+
+        return open_session
+    raise AttributeError(f"module {__name__} has no attribute {name}")

@@ -1,0 +1,72 @@
+"""Old module names of this package, kept importable after modules moved."""
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import sys
+from types import ModuleType
+from typing import Any, Optional, Sequence
+
+# What the documentation, the examples and the published scripts have imported or run, and where it is now.
+RENAMED = {
+    "dgl.boxes": "dgl.predict.postprocess",
+    "dgl.data.birds": "dgl.datasets.birds",
+    "dgl.data.birds.__main__": "dgl.datasets.birds.__main__",
+    "dgl.data.photos5": "dgl.datasets.photos5",
+    "dgl.data.photos5.__main__": "dgl.datasets.photos5.__main__",
+    "dgl.demo": "dgl.cli.localize_run",
+    "dgl.evaluation.command": "dgl.cli.evaluate_run",
+    "dgl.evaluation.flags": "dgl.cli.evaluate_flags",
+    "dgl.evaluation.literature": "dgl.report.page",
+    "dgl.files": "dgl.utils.files",
+    "dgl.graph_predictor": "dgl.predict.graph_predictor",
+    "dgl.graphs": "dgl.foreign",
+    "dgl.graphs.preprocessing": "dgl.foreign.preprocessing",
+    "dgl.inference": "dgl.predict",
+    "dgl.predictor": "dgl.predict.predictor",
+    "dgl.rendering": "dgl.report",
+    "dgl.rendering.overlay": "dgl.predict.overlay",
+    "dgl.shipped": "dgl.data.shipped",
+    "dgl.training.command": "dgl.training.setup",
+    "dgl.training.flags": "dgl.cli.train_flags",
+}
+
+
+class _RenamedFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Give a renamed module under its old name."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Optional[Sequence[Any]] = None,
+        target: Optional[ModuleType] = None,
+    ) -> Optional[importlib.machinery.ModuleSpec]:
+        """The spec of the module at its new place, for ``import`` and for ``python -m``."""
+        if fullname not in RENAMED:
+            return None
+        is_package = any(name.startswith(fullname + ".") for name in RENAMED)
+        return importlib.machinery.ModuleSpec(fullname, self, is_package=is_package)
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
+        """The module itself, so that old and new names share their state."""
+        module = importlib.import_module(RENAMED[spec.name])
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """The module has run under its new name; importlib has given it the spec of the old one."""
+        alias = module.__spec__
+        module.__spec__ = alias.loader_state if alias else None
+
+    def get_code(self, fullname: str) -> Any:
+        """The code that ``python -m`` runs."""
+        spec = importlib.util.find_spec(RENAMED[fullname])
+        loader: Any = spec.loader if spec else None
+        return loader.get_code(RENAMED[fullname])
+
+
+def install() -> None:
+    """Make the old names importable."""
+    if not any(isinstance(finder, _RenamedFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _RenamedFinder())
