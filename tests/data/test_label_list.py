@@ -201,7 +201,7 @@ def test_data_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "folders, images, expected",
+    "folders, pictures, expected",
     [
         (["images"], [], "cub"),
         (["train"], [], "imagenet"),

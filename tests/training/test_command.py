@@ -292,7 +292,7 @@ def boxed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags, images, measured",
+    "flags, pictures, measured",
     [
         ((), 8, 11),
         (("--watch", 2, "--watch-boxes", 5), 2, 5),

@@ -47,7 +47,7 @@ def test_stepscale_takes_the_place_of_the_data_set_s_factor(data_set, stepscale,
 
 
 @pytest.mark.parametrize(
-    "batch, images, stepscale, steps",
+    "batch, pictures, stepscale, steps",
     [
         (32, 320, None, 10),
         (32, 351, None, 10),

@@ -52,7 +52,7 @@ def test_the_choice_hangs_on_the_list_alone():
 
 
 @pytest.mark.parametrize(
-    "images, expected", [(1, 20), (200, 20), (1000, 100), (2000, 200), (256000, 200)]
+    "pictures, expected", [(1, 20), (200, 20), (1000, 100), (2000, 200), (256000, 200)]
 )
 def test_how_many_are_measured_by_default(pictures, expected):
     assert measured_by_default(pictures) == expected

@@ -150,7 +150,7 @@ def test_orientation(clones, declared, kept):
 
 
 @pytest.mark.parametrize(
-    "annotation, image, reason",
+    "annotation, picture, reason",
     [
         (xml(BOX, (120, 80)), PICTURE[: len(PICTURE) * 2 // 3], data_set.DAMAGED),
         (xml(BOX, (120, 80)), b"", data_set.DAMAGED),
