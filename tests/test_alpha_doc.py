@@ -1,4 +1,4 @@
-"""docs/alpha.md quotes its records, and the benchmark tells near maps from far ones."""
+"""docs/method.md quotes its records, and the benchmark tells near maps from far ones."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The README's result tables are the recorded ones, to the digit."""
+"""The tables of docs/results.md and docs/speed.md are the recorded ones, to the digit."""
 
 import importlib.util
 import os
@@ -21,8 +21,11 @@ def tables(root):
 
 @pytest.fixture(scope="module")
 def readme(root):
-    with open(os.path.join(root, "README.md"), encoding="utf-8") as stream:
-        return stream.read()
+    texts = []
+    for name in ("results", "speed"):
+        with open(os.path.join(root, "docs", name + ".md"), encoding="utf-8") as stream:
+            texts.append(stream.read())
+    return "\n".join(texts)
 
 
 def recorded(root, tables, *names):

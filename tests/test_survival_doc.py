@@ -1,4 +1,4 @@
-"""docs/survival.md quotes its record."""
+"""docs/security.md quotes its record."""
 
 import json
 import os

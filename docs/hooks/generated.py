@@ -37,6 +37,25 @@ def _record(name):
         return json.load(stream)
 
 
+def methods(name, *shown):
+    """A row a method at the layer and threshold selected on the other split, means over the seeds."""
+    record = _record(name)
+    lines = [["method", "GT-known", "BoxAcc", "MaxBoxAcc", "MaxBoxAccV2"]]
+    for method in shown:
+        rows = {
+            protocol: next(row for row in record["chosen"][protocol] if row["method"] == method)
+            for protocol in (_FIXED, _WSOL)
+        }
+        cells = [method]
+        for figure, protocol in (("gt_known", _FIXED), ("box_acc", _WSOL)):
+            value = rows[protocol][figure]
+            cells.append("{:.1f} ({:.1f} to {:.1f})".format(value["mean"], *value["interval"]))
+        for figure in ("max_box_acc", "max_box_acc_v2"):
+            cells.append("{:.1f}".format(rows[_WSOL][figure]["mean"]))
+        lines.append(cells)
+    return table(lines)
+
+
 def layers(name, method="dgl"):
     """A row a layer: one method's figures by wsolevaluation, means over the seeds; the best are bold."""
     rows = [row for row in _record(name)["matrix"][_WSOL] if row["method"] == method]
@@ -132,27 +151,6 @@ def commands():
     return command_line.reference()
 
 
-def counts():
-    """How many commands of the documentation the tests run, and how many they parse."""
-    sys.path[:0] = [os.path.join(ROOT, "tests", "docs"), os.path.join(ROOT, "tests")]
-    from doc_runs import PARSE, RUN, SLOW_RUN
-    from doc_runs import counts as count
-
-    found = count()
-    lines = [["commands in README and docs", ""]]
-    lines.append(["all", str(sum(found.values()))])
-    lines.append(
-        ["run by `make test` on small stand-ins for data and checkpoints", str(found[RUN])]
-    )
-    lines.append(
-        ["run by `make test-docs`: trainings and studies, on stand-ins too", str(found[SLOW_RUN])]
-    )
-    lines.append(
-        ["parsed only: named in a sentence, or marked with what they need", str(found[PARSE])]
-    )
-    return table(lines)
-
-
 def fill(text):
     """A page's text with every generated part made anew."""
 
@@ -167,9 +165,9 @@ def fill(text):
 
 
 def pages():
-    """Paths of all pages; the first one counts what is on the others, so it comes last."""
-    found = sorted(glob.glob(os.path.join(DOCS, "**", "*.md"), recursive=True))
-    return sorted(found, key=lambda path: os.path.basename(path) == "index.md")
+    """Paths of all pages with generated parts."""
+    found = sorted(glob.glob(os.path.join(DOCS, "*.md"))) + [os.path.join(ROOT, "README.md")]
+    return found
 
 
 def main(argv=None):

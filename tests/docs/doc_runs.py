@@ -16,17 +16,15 @@ import subprocess
 import sys
 from unittest import mock
 
-from doc_commands import ROOT, commands, pages
-
-from dgl.errors import UserError
+from doc_commands import ROOT
 
 # Words of a page -> what the working folder has in their place. Everything else is taken as it is written:
-# data/birds, pictures/ and train_log/vgg_* are there, small.
+# data/birds, my_images/ and train_log/vgg_* are there, small.
 STAND_INS = (
     (r"^CKPT$", "dgl/pretrained/birds_vgg.npz"),
-    (r"^PICTURE_OR_FOLDER$", "images/bird_violet_fan.jpg"),
+    (r"^IMAGE_OR_FOLDER$", "images/bird_violet_fan.jpg"),
     (r"^DATA$", "data/birds"),
-    (r"^~/pictures$", "pictures"),
+    (r"^~/images$", "my_images"),
 )
 _SHORT_TRAINING = "--epoch 1 --steps 1 --batch 4 --workers 0 --width 0.125 --final-size 64"
 # Program -> flags put at the end of its command, so that it is soon done.
@@ -85,30 +83,6 @@ def treatment(command):
         return PARSE
     is_slow = command.mark == ("run", "slow") or bool(matches(SLOW, command))
     return SLOW_RUN if is_slow else RUN
-
-
-def counts():
-    """How many commands of README and pages are run, run when asked for, and parsed only."""
-    found = {PARSE: 0, RUN: 0, SLOW_RUN: 0}
-    for path in pages():
-        for command in commands(path):
-            found[treatment(command)] += 1
-    return found
-
-
-def message_of(command, folder):
-    """The line that a command ends with on bad input, places in the working folder relative to it.
-
-    Raises:
-        AssertionError: it does not end so.
-    """
-    try:
-        run(command, folder, shortened=False)
-    except UserError as error:
-        return "error: " + str(error).replace(os.path.realpath(folder) + os.sep, "").replace(
-            folder + os.sep, ""
-        )
-    raise AssertionError(f"{command.text} says nothing")
 
 
 class Parsed(Exception):

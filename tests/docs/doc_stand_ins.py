@@ -35,7 +35,7 @@ def make_stand_ins(folder):
     random = np.random.RandomState(0)
     for label in ("apple", "banana"):
         for split in ("train", "val"):
-            place = os.path.join(folder, "pictures", split, label)
+            place = os.path.join(folder, "my_images", split, label)
             os.makedirs(place)
             for number in range(4):
                 _write_picture(os.path.join(place, f"{number}.png"), random)

@@ -1,4 +1,4 @@
-"""docs/robustness.md has the figures of the record, and the limits that the code has."""
+"""docs/security.md has the figures of the record, and the limits that the code has."""
 
 import json
 import os
