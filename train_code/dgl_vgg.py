@@ -12,7 +12,7 @@ from dgl.errors import run_script
 
 def main(argv=None):
     args = make_parser(__doc__.splitlines()[0], modes=("vgg",)).parse_args(argv)
-    from dgl.training.setup import run  # loads TensorFlow; --help and bad flags need not wait
+    from dgl.training.resolve import run  # loads TensorFlow; --help and bad flags need not wait
 
     return run(args, args.mode)
 

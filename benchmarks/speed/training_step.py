@@ -22,9 +22,9 @@ from dgl.backbones import BuildOptions, get_backbone
 from dgl.data.flows import FailureKeeper
 from dgl.data.sample import DataSet
 from dgl.tf_compat import tf
+from dgl.training.checkpointing import ResumePoint
 from dgl.training.recipe import Recipe
-from dgl.training.resume import beginning
-from dgl.training.trainer import configure, new_run
+from dgl.training.trainer import Run, configure
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.dataflow import DataFlow  # isort: skip
@@ -158,7 +158,7 @@ def train(case, validation, callback):
         classes=CLASSES,
     )
     flow = FailureKeeper(MemoryFlow(*batch_of(case)))
-    run = new_run(logger.get_logger_dir(), beginning(recipe.steps))
+    run = Run(logger.get_logger_dir(), ResumePoint(recipe.steps))
     launch_train_with_config(*configure(recipe, flow, validation, run, callbacks=[callback]))
 
 

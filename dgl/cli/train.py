@@ -31,6 +31,6 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.logdir is None:
         args.logdir = args.mode
-    from dgl.training.setup import run as train
+    from dgl.training.resolve import run as train
 
     return train(args, args.mode)

@@ -167,7 +167,7 @@ class FailureKeeper(ProxyDataFlow):
     """Keeps what ends a flow, for the trainer to tell: tensorpack's thread would only log it.
 
     After a failure it goes on giving the last datapoint, so that the step that waits for one ends and
-    :class:`~dgl.training.callbacks.StopOnFailure` gets its turn.
+    :class:`~dgl.training.early_stop.StopOnDataFailure` gets its turn.
 
     Attributes:
         error: the exception, or ``None``.

@@ -1,0 +1,1 @@
+"""Train a classifier from image labels: recipe, graph, trainer, callbacks, checkpoints."""

@@ -1,13 +1,14 @@
-"""Attention maps and GT-known localization while a network trains, in the training's own session.
+"""DGL maps in TensorBoard and GT-known localization after every epoch of a training.
 
-An inference tower shares the variables; DGL's maps of the true class come from its dual gradients. Boxes
-serve this measurement and the drawings alone: the loss, the learning rate, the order of the images and
-the choice of the best checkpoint know nothing of them, so training stays weakly supervised.
+A few validation images are drawn and, if they have boxes, measured. The maps are those of the true class,
+from an inference tower that shares the training's variables. Boxes serve this alone: neither the loss, the
+learning rate, the order of the images nor the choice of the best checkpoint depends on them, so training
+stays weakly supervised.
 """
 
 import time
 from dataclasses import replace
-from typing import Any, Callable, NamedTuple, Optional
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -17,14 +18,14 @@ from dgl.attribution.build import CHANNELS_FIRST
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
 from dgl.data.image_io import read_image
-from dgl.data.views import GEOMETRIES
+from dgl.data.sample import Sample
+from dgl.data.views import GEOMETRIES, View
 from dgl.errors import UserError, first_line, printable
 from dgl.metrics.box_check import fit_boxes
 from dgl.metrics.fixed_threshold import PROTOCOL, FixedThresholdEvaluator
 from dgl.predict.overlay import draw_boxes, overlay
 from dgl.predict.postprocess import normalize, resize_map
 from dgl.tf_compat import tf
-from dgl.training.attention_images import Watching
 from dgl.training.recipe import Recipe
 
 from tensorpack.callbacks import Callback  # isort: skip
@@ -34,201 +35,267 @@ from tensorpack.utils import logger  # isort: skip
 GT_KNOWN = "val-gt-known"
 METHOD = "dgl"
 THRESHOLD, IOU = 0.2, 0.5
-_MOST_AT_ONCE = 16  # images a run: maps keep every activation up to the layer
-_GAP = 4  # pixels between the parts of an image
-_WHITE = 255
-_LONGEST_NAME = 60
+# Images measured by default: 200, but at most a tenth of an epoch's, so that an epoch stays short.
+_MAX_MEASURED, _MIN_MEASURED, _MEASURED_FRACTION = 200, 20, 0.1
+_MAX_BATCH = 16  # maps need every activation down to their layer
+_GAP = 4  # pixels between the parts of a drawn strip
+_MAX_CLASS_NAME = 60
 
 
-class _Tower(NamedTuple):
-    """Graph tensors: the two inputs, and layer -> maps (N, h, w)."""
-
-    image: Any
-    label: Any
-    maps: Any
-
-
-class _Watched(NamedTuple):
-    """One image in the network's view.
+class AttentionImages(NamedTuple):
+    """Images and layers of the maps, the same at every epoch and in a resumed run.
 
     Attributes:
-        sample: :class:`~dgl.data.sample.Sample`.
-        tag: of its summaries, or ``None`` where it is only measured.
-        view: :class:`~dgl.data.views.View`.
+        drawn: samples whose maps are drawn.
+        measured: samples on which GT-known is measured; each has a box.
+        layers: names of the layers; GT-known is measured at the first.
     """
 
-    sample: Any
-    tag: Any
-    view: Any
+    drawn: List[Sample]
+    measured: List[Sample]
+    layers: Tuple[str, ...]
+
+    def __str__(self) -> str:
+        parts = []
+        if self.drawn:
+            parts.append(
+                f"DGL maps of {len(self.drawn)} validation images at {', '.join(self.layers)}"
+            )
+        if self.measured:
+            parts.append(f"GT-known at {self.layers[0]} on {len(self.measured)} images with boxes")
+        return ", ".join([*parts, "every epoch"])
 
 
-class Watcher(Callback):
-    """After every epoch: image summaries of the watched images, and the scalar ``val-gt-known``.
+def choose_images(
+    samples: Sequence[Sample], drawn: int, measured: int, layers: Sequence[str]
+) -> Optional[AttentionImages]:
+    """Choose images from the validation list alone, without random numbers.
 
-    Runs on the chief alone and takes part in no exchange between processes. It adds no variable and no
-    random operation to the graph, which it extends after all of training's are made.
+    Args:
+        samples: the validation list, with boxes if it has any.
+        drawn: how many maps to draw; of images with boxes if there are any.
+        measured: how many images to measure GT-known on, as far as they have boxes.
+        layers: names of layers.
+
+    Returns:
+        :class:`AttentionImages`, or ``None`` if there is no image to draw or to measure.
+    """
+    boxed = [sample for sample in samples if sample.boxes]
+    to_measure = spread_over_classes(boxed, measured)
+    # Preferably images that are measured anyway.
+    pool = next((pool for pool in (to_measure, boxed) if len(pool) >= drawn), samples)
+    to_draw = spread_over_classes(pool, drawn)
+    return AttentionImages(to_draw, to_measure, tuple(layers)) if to_draw or to_measure else None
+
+
+def spread_over_classes(samples: Sequence[Sample], count: int) -> List[Sample]:
+    """Choose samples of as many classes as possible, equally many of each.
+
+    Args:
+        samples: to choose from.
+        count: how many; all if there are no more.
+
+    Returns:
+        the first of every class, then the second of every class, and so on; in the last round, classes at
+        equal distances.
+    """
+    by_class: Dict[int, List[Sample]] = {}
+    for sample in samples:
+        by_class.setdefault(sample.class_index, []).append(sample)
+    chosen: List[Sample] = []
+    index = 0
+    wanted = min(count, len(samples))
+    while len(chosen) < wanted:
+        found = [by_class[key][index] for key in sorted(by_class) if len(by_class[key]) > index]
+        take = min(len(found), wanted - len(chosen))
+        chosen.extend(found[n * len(found) // take] for n in range(take))
+        index += 1
+    return chosen
+
+
+def default_measured(epoch_images: int) -> int:
+    """How many images GT-known is measured on by default, given the images trained on per epoch."""
+    return max(_MIN_MEASURED, min(_MAX_MEASURED, int(_MEASURED_FRACTION * epoch_images)))
+
+
+class _Image(NamedTuple):
+    """A sample in the network's view, and the tag of its summaries (``None``: only measured)."""
+
+    sample: Sample
+    tag: Optional[str]
+    view: View
+
+
+class AttentionCallback(Callback):
+    """After every epoch, write image summaries of the drawn images and the scalar ``val-gt-known``.
+
+    Runs on the chief only, without any exchange between processes. It adds neither variables nor random
+    operations to the graph, so training gives the same weights with and without it.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        watching: Watching,
+        images: AttentionImages,
         class_name: Callable[[int], str],
-        between: Optional[Callable[[], Any]] = None,
-    ):
-        """Prepare; images are read at the first epoch's end.
+        before_batch: Optional[Callable[[], Any]] = None,
+    ) -> None:
+        """Prepare; images are read after the first epoch.
 
         Args:
-            recipe: :class:`~dgl.training.recipe.Recipe`.
-            watching: :class:`~dgl.training.attention_images.Watching`.
-            class_name: function of a class index, its name.
-            between: callable without arguments, called before every run of the network, or ``None``.
+            recipe: of the training.
+            images: to draw and to measure.
+            class_name: function of a class index.
+            before_batch: called before each run of the network, or ``None``.
         """
         self._recipe = recipe
-        self._watching = watching
+        self._images = images
         self._class_name = class_name
-        self._between = between
+        self._before_batch = before_batch
         self._evaluator = FixedThresholdEvaluator(recipe.options.classes, THRESHOLD, IOU)
-        self._batch = max(1, min(_MOST_AT_ONCE, recipe.tower_batch))
-        self._watched = None
+        self._batch = max(1, min(_MAX_BATCH, recipe.tower_batch))
+        self._views: Optional[List[_Image]] = None
         self._failed = False
 
-    def _setup_graph(self):
+    def _setup_graph(self) -> None:
         recipe = self._recipe
         backbone, size = get_backbone(recipe.mode), recipe.image_size
         options = replace(recipe.options, training=False)
         vs_name = self.trainer._vs_name_for_predictor(0)
         with tf.variable_scope(tf.get_variable_scope(), reuse=True), PredictTowerContext(
-            "watching", vs_name=vs_name
+            "attention", vs_name=vs_name
         ):
-            image = tf.placeholder(tf.uint8, [None, size, size, 3], "image")
-            label = tf.placeholder(tf.int32, [None], "label")
-            network = build_network(backbone, image, options)
+            self._input = tf.placeholder(tf.uint8, [None, size, size, 3], "image")
+            self._label = tf.placeholder(tf.int32, [None], "label")
+            network = build_network(backbone, self._input, options)
             if options.data_format == CHANNELS_FIRST:
                 # The closed form of the pooled layer's gradient is for channels-last activations.
                 network = replace(network, head_weights=None)
             maps = build_maps(
                 network,
                 [METHOD],
-                self._watching.layers,
+                self._images.layers,
                 backbone.layers[0],
-                label,
+                self._label,
                 image_size=size,
                 data_format=options.data_format,
             )
-        self._tower = _Tower(image, label, {key[1]: op for key, op in maps.items()})
+        self._maps = {layer: tensor for (_, layer), tensor in maps.items()}
 
-    def _trigger(self):
+    def _trigger(self) -> None:
         if self._failed:
             return
-        first = self._watched is None
-        if first:
-            self._watched = self._read()
         start = time.time()
+        first = self._views is None
+        if self._views is None:
+            self._views = self._read()
         try:
-            measured = self._watch()
+            measured = self._draw_and_measure(self._views)
         except tf.errors.OpError as error:
-            # To look on is not worth a training's end: memory that suffices for a step may not for this.
+            # The memory that suffices for a training step may be too little for the maps.
             self._failed = True
-            logger.warning("Watching has ended, training goes on: %s", first_line(error))
+            logger.warning(
+                "No more attention maps, training continues without: %s", first_line(error)
+            )
             return
         if first:
             logger.info(
-                "Watched %d images and measured GT-known on %d in %.1f s.",
-                sum(picture.tag is not None for picture in self._watched),
+                "Drew the maps of %d images and measured GT-known on %d in %.1f s.",
+                sum(image.tag is not None for image in self._views),
                 measured,
                 time.time() - start,
             )
 
-    def _read(self):
-        """Read every image once; one that cannot be read is named, and left out from then on."""
+    def _read(self) -> List[_Image]:
+        """Read all images, leaving out those that cannot be read."""
         tags = {
-            sample: f"maps/{number} {printable(self._class_name(sample.class_index))[:_LONGEST_NAME]}"
-            for number, sample in enumerate(self._watching.pictures)
+            sample: f"maps/{number} {printable(self._class_name(sample.class_index))[:_MAX_CLASS_NAME]}"
+            for number, sample in enumerate(self._images.drawn)
         }
-        watched = []
-        for sample in dict.fromkeys(self._watching.pictures + self._watching.measured):
+        images = []
+        for sample in dict.fromkeys(self._images.drawn + self._images.measured):
             try:
-                image = read_image(sample.path)
+                pixels = read_image(sample.path)
             except UserError as error:
-                logger.warning("%s; it is left out of what is watched", error)
+                logger.warning("%s; left out of the attention maps", error)
                 continue
-            boxes = fit_boxes(sample.boxes, image).boxes
-            view = GEOMETRIES[PROTOCOL].view(image, boxes, self._recipe.image_size)
-            watched.append(_Watched(sample, tags.get(sample), view))
-        return watched
+            boxes = fit_boxes(sample.boxes, pixels).boxes
+            view = GEOMETRIES[PROTOCOL].view(pixels, boxes, self._recipe.image_size)
+            images.append(_Image(sample, tags.get(sample), view))
+        return images
 
-    def _watch(self):
-        """Run the network on all images; returns how many GT-known was measured on."""
-        measured = set(self._watching.measured)
+    def _draw_and_measure(self, images: Sequence[_Image]) -> int:
+        """Run the network on all images; returns on how many GT-known was measured."""
+        measured = set(self._images.measured)
         overlaps = []
-        for start in range(0, len(self._watched), self._batch):
-            if self._between is not None:
-                self._between()
-            batch = self._watched[start : start + self._batch]
+        for start in range(0, len(images), self._batch):
+            if self._before_batch is not None:
+                self._before_batch()
+            batch = images[start : start + self._batch]
             maps = self._run(batch)
-            for index, picture in enumerate(batch):
+            for index, image in enumerate(batch):
                 score_maps = {
-                    layer: _score_map(values[index], picture.view.map_size)
-                    for layer, values in maps.items()
+                    layer: _score_map(raw[index], image.view.map_size)
+                    for layer, raw in maps.items()
                 }
-                found = {
-                    layer: self._evaluator.localize(score_map, picture.view.boxes)
-                    for layer, score_map in score_maps.items()
-                }
-                if picture.tag is not None:
-                    strip = _strip(picture.view, score_maps, found)
-                    self.trainer.monitors.put_summary(_image_summary(picture.tag, strip))
-                overlap = found[self._watching.layers[0]][1]
-                if picture.sample in measured and not np.isnan(overlap):
-                    overlaps.append(overlap)
+                boxes, ious = {}, {}
+                for layer, score_map in score_maps.items():
+                    boxes[layer], ious[layer], _ = self._evaluator.localize(
+                        score_map, image.view.boxes
+                    )
+                if image.tag is not None:
+                    strip = _strip(image.view, score_maps, boxes)
+                    self.trainer.monitors.put_summary(_image_summary(image.tag, strip))
+                iou = ious[self._images.layers[0]]
+                if image.sample in measured and not np.isnan(iou):
+                    overlaps.append(iou)
         if overlaps:
-            right = sum(overlap >= IOU for overlap in overlaps)
+            right = sum(iou >= IOU for iou in overlaps)
             self.trainer.monitors.put_scalar(GT_KNOWN, right / float(len(overlaps)))
         return len(overlaps)
 
-    def _run(self, batch):
-        """Layer -> (N, h, w); layers beyond the first only where something is drawn."""
-        drawn = any(picture.tag is not None for picture in batch)
-        layers = self._watching.layers if drawn else self._watching.layers[:1]
-        fetches = {layer: self._tower.maps[layer] for layer in layers}
-        # The networks of the recipe are trained on BGR.
-        images = np.stack([picture.view.image[..., ::-1] for picture in batch])
-        labels = [picture.sample.class_index for picture in batch]
-        return self.trainer.sess.run(
-            fetches, {self._tower.image: images, self._tower.label: labels}
+    def _run(self, batch: Sequence[_Image]) -> Dict[str, np.ndarray]:
+        """Layer -> maps (N, h, w); only of the first layer if nothing is drawn."""
+        drawn = any(image.tag is not None for image in batch)
+        layers = self._images.layers if drawn else self._images.layers[:1]
+        feed = {
+            self._input: np.stack([image.view.image[..., ::-1] for image in batch]),  # BGR
+            self._label: [image.sample.class_index for image in batch],
+        }
+        maps: Dict[str, np.ndarray] = self.trainer.sess.run(
+            {layer: self._maps[layer] for layer in layers}, feed
         )
+        return maps
 
 
-def _score_map(raw, size):
-    """(size, size) in [0, 1]; zeros, in which there is no box, for a map that is not finite."""
+def _score_map(raw: np.ndarray, size: int) -> np.ndarray:
+    """(size, size) in [0, 1]; zeros, which give no box, if the map is not finite."""
     if not np.isfinite(raw).all():
         return np.zeros((size, size), np.float32)
     return resize_map(normalize(raw), size, size)
 
 
-def _strip(view, score_maps, found):
-    """The image with its true boxes, then a layer's overlay after the other with the predicted box too.
+def _strip(
+    view: View, score_maps: Dict[str, np.ndarray], boxes: Dict[str, np.ndarray]
+) -> np.ndarray:
+    """The image with its true boxes, then each layer's overlay with the predicted box.
 
     Returns:
         uint8 RGB (S, W, 3), W = (1 + layers) S + gaps.
     """
+    gap = np.full((view.image.shape[0], _GAP, 3), 255, np.uint8)
     parts = [draw_boxes(view.image, truth=view.boxes)]
     for layer, score_map in score_maps.items():
         heat = overlay(view.image, score_map)
-        parts.append(draw_boxes(heat, predicted=found[layer][0], truth=view.boxes))
-    gap = np.full((view.image.shape[0], _GAP, 3), _WHITE, np.uint8)
-    joined = [parts[0]]
-    for part in parts[1:]:
-        joined += [gap, part]
-    return np.concatenate(joined, axis=1)
+        parts += [gap, draw_boxes(heat, predicted=boxes[layer], truth=view.boxes)]
+    return np.concatenate(parts, axis=1)
 
 
-def _image_summary(tag, rgb):
-    height, width = rgb.shape[:2]
+def _image_summary(tag: str, rgb: np.ndarray) -> Any:
+    """``tf.Summary`` of one PNG image under exactly this tag."""
     _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     summary = tf.Summary()
-    value = summary.value.add(tag=tag)
-    value.image.height, value.image.width, value.image.colorspace = height, width, 3
-    value.image.encoded_image_string = encoded.tobytes()
+    image = summary.value.add(tag=tag).image
+    image.height, image.width, image.colorspace = rgb.shape
+    image.encoded_image_string = encoded.tobytes()
     return summary

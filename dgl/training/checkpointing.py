@@ -1,8 +1,9 @@
-"""Checkpoints of a training: each is there completely, checked and on the disk before the last one goes.
+"""Checkpoints of a training: saving the last and the best one, and finding where to resume.
 
-Order of a save: TensorFlow writes data and index under temporary names and renames them; both are flushed
-to the disk; the file ``checkpoint`` is replaced to name them; only then is the checkpoint before removed.
-Whenever a process ends, ``checkpoint`` names files that are whole.
+Order of a save: TensorFlow writes the data and index files under temporary names and renames them; both are
+flushed to the disk; the file ``checkpoint`` is replaced to name them; only then is the previous checkpoint
+removed. So ``checkpoint`` names complete files whenever the process ends. Tensorpack's ``ModelSaver`` and
+``MinSaver`` continue without a checkpoint when the disk is full, and copy the best one in place.
 """
 
 import glob
@@ -10,59 +11,62 @@ import os
 import re
 import shutil
 import time
-from typing import Optional, Tuple
+from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
 
+from dgl.backbones import get_backbone
 from dgl.errors import UserError, first_line
 from dgl.tf_compat import tf
-from dgl.training.early_stop import Halting
-from dgl.training.statistics import Statistics
+from dgl.training.early_stop import EarlyStop
+from dgl.training.recipe import Recipe
+from dgl.training.statistics import Row, Statistics, read_rows
 from dgl.utils.files import write_atomically
+from dgl.weights import open_checkpoint
+from dgl.weights.checkpoint import Checkpoint
+from dgl.weights.restore import disagreements, first_of, network_variables
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.utils import logger  # isort: skip
 
 _NAME = "model"
 _STATE = "checkpoint"
+_STEP = "global_step"
 _INDEX, _DATA = ".index", ".data-00000-of-00001"
 _NUMBERED = re.compile(_NAME + r"-(\d+)\.index$")
-# Of a save that did not come to its end: TensorFlow's names, ours, and those of a copy.
+# Of an interrupted save: TensorFlow's temporary files, ours, and those of a copy.
 _LEFTOVERS = ("*.tempstate*", _NAME + "-*_temp*", ".*.tmp", "*.copy")
+_DISK_ERRORS = ("No space left on device", "Disk quota exceeded", "File too large")
 
 
-def parts_of(prefix: str) -> Tuple[str, str]:
+def checkpoint_files(prefix: str) -> Tuple[str, str]:
     """The two files of a checkpoint."""
     return prefix + _DATA, prefix + _INDEX
 
 
 def last_checkpoint(folder: str) -> Optional[str]:
-    """Prefix of the last whole checkpoint in a log folder, or ``None``.
+    """Prefix of the last complete checkpoint in a log folder, or ``None``.
 
-    It is the one that ``checkpoint`` names; where that file is gone or damaged, the one of most steps.
+    It is the one that ``checkpoint`` names; if that file is missing or damaged, the one of most steps.
     """
     try:
-        # Opening a pipe would wait for somebody to write to it.
-        is_file = os.path.isfile(os.path.join(folder, _STATE))
-        state = tf.train.get_checkpoint_state(folder) if is_file else None
+        state = tf.train.get_checkpoint_state(folder)
         named = os.path.basename(state.model_checkpoint_path) if state else ""
     except (ValueError, tf.errors.OpError):
         named = ""
-    whole = {}
+    complete = {}
     for path in glob.glob(os.path.join(glob.escape(folder), _NAME + "-*" + _INDEX)):
         numbered, prefix = _NUMBERED.search(path), path[: -len(_INDEX)]
         if numbered and os.path.exists(prefix + _DATA):
-            whole[int(numbered.group(1))] = prefix
-    for prefix in whole.values():
-        if os.path.basename(prefix) == named:
-            return prefix
-    return whole[max(whole)] if whole else None
+            if os.path.basename(prefix) == named:
+                return prefix
+            complete[int(numbered.group(1))] = prefix
+    return complete[max(complete)] if complete else None
 
 
 def remove_leftovers(folder: str, keep: Optional[str] = None) -> None:
-    """Remove what unfinished saves left and, given the ``keep`` prefix, all other numbered checkpoints."""
-    patterns = list(_LEFTOVERS) + ([_NAME + "-*"] if keep else [])
-    for pattern in patterns:
+    """Remove files of interrupted saves and, given the prefix ``keep``, all other numbered checkpoints."""
+    for pattern in [*_LEFTOVERS, *([_NAME + "-*"] if keep else [])]:
         for path in glob.glob(os.path.join(glob.escape(folder), pattern)):
-            if keep and path in parts_of(keep):
+            if keep and path in checkpoint_files(keep):
                 continue
             try:
                 shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
@@ -70,7 +74,7 @@ def remove_leftovers(folder: str, keep: Optional[str] = None) -> None:
                 logger.warning("%s cannot be removed: %s", path, error.strerror)
 
 
-def _flush(path):
+def _flush(path: str) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -78,61 +82,146 @@ def _flush(path):
         os.close(descriptor)
 
 
-class Keeper(Callback):
-    """Keeps the state after every epoch, every so many minutes, and when it is asked to: the last one only.
-
-    A state with NaN or infinity in it is not kept; training ends, and the last good checkpoint stays.
+class ResumePoint(NamedTuple):
+    """Where training begins or continues.
 
     Attributes:
-        prefix: of the checkpoint that is there, or ``None``.
+        left: steps left of the epoch; 0 if only what follows them is left, such as validation.
+        epoch: epoch to begin or to continue, counted from 1.
+        step: number of completed steps.
+        rows: of ``stats.json``, up to ``step``.
+        prefix: checkpoint to continue from, or ``None``.
+    """
+
+    left: int
+    epoch: int = 1
+    step: int = 0
+    rows: Sequence[Row] = ()
+    prefix: Optional[str] = None
+
+
+def locate_step(
+    step: int, rows: Sequence[Row], steps: int, is_complete: Callable[[Row], bool]
+) -> Tuple[int, int]:
+    """The epoch to continue after a checkpoint, and the steps left of it.
+
+    The step alone does not determine them: epochs may have had another length before, and a checkpoint at
+    the end of an epoch may lack the validation that follows.
+
+    Args:
+        step: of the checkpoint.
+        rows: of ``stats.json``, none of later steps.
+        steps: per epoch.
+        is_complete: function of a row, whether all that follows the steps of its epoch is done too.
+    """
+    epochs = [row for row in rows if row["epoch_num"] >= 1]
+    if epochs and epochs[-1][_STEP] == step and not is_complete(epochs[-1]):
+        return epochs[-1]["epoch_num"], 0
+    last_epoch, last_step = (epochs[-1]["epoch_num"], epochs[-1][_STEP]) if epochs else (0, 0)
+    return last_epoch + 1, max(0, steps - (step - last_step))
+
+
+def find_resume_point(
+    folder: str, recipe: Recipe, is_complete: Callable[[Row], bool]
+) -> ResumePoint:
+    """Find where the training in a log folder continues.
+
+    Args:
+        folder: the log folder.
+        recipe: to continue with.
+        is_complete: see :func:`locate_step`.
+
+    Returns:
+        :class:`ResumePoint`; the beginning if there is no checkpoint.
+
+    Raises:
+        UserError: a damaged checkpoint, one of another network, or damaged statistics.
+    """
+    prefix = last_checkpoint(folder)
+    if prefix is None:
+        logger.info("Nothing to resume in %s: starting from the first epoch.", folder)
+        return ResumePoint(recipe.steps)
+    checkpoint = open_checkpoint(prefix)
+    if _STEP not in checkpoint.shapes:
+        raise UserError(f"{prefix}: has no {_STEP}; expected a checkpoint of a training")
+    step = int(checkpoint.read(_STEP))
+    rows = [row for row in read_rows(folder) if row[_STEP] <= step]
+    epoch, left = locate_step(step, rows, recipe.steps, is_complete)
+    if epoch <= recipe.epochs:
+        _check(checkpoint, recipe)
+    return ResumePoint(left, epoch, step, rows, prefix)
+
+
+def _check(checkpoint: Checkpoint, recipe: Recipe) -> None:
+    """Raise :class:`UserError` unless a checkpoint is undamaged and of the recipe's network."""
+    wanted = network_variables(get_backbone(recipe.mode), recipe.options, recipe.image_size)
+    missing, mismatched = disagreements(wanted, checkpoint)
+    if missing or mismatched:
+        raise UserError(
+            f"{checkpoint.path}: another network than --mode {recipe.mode} with these flags: "
+            f"{first_of(mismatched or missing)}; expected the flags that the run began with"
+        )
+    # Read in full, so that damage is reported before anything is written.
+    for name in checkpoint.shapes:
+        checkpoint.read(name)
+
+
+class Checkpointer(Callback):
+    """Save the last state after every epoch, every few minutes, and when training stops early.
+
+    A state with NaN or infinity is not saved: training ends, and the last good checkpoint stays.
+
+    Attributes:
+        prefix: of the last checkpoint, or ``None``.
     """
 
     def __init__(
         self,
         folder: str,
         statistics: Statistics,
-        halting: Halting,
+        early_stop: EarlyStop,
         minutes: Optional[float] = None,
         prefix: Optional[str] = None,
-    ):
+    ) -> None:
         """Prepare.
 
         Args:
             folder: the log folder.
-            statistics: :class:`~dgl.training.statistics.Statistics`; its file is written first.
-            halting: :class:`~dgl.training.early_stop.Halting`, told when a checkpoint cannot be written.
-            minutes: also keep the state in mid-epoch once so many have passed, or ``None``.
-            prefix: checkpoint that training goes on from.
+            statistics: written before each checkpoint.
+            early_stop: stops training if a checkpoint cannot be written.
+            minutes: between checkpoints in mid-epoch, or ``None`` for none.
+            prefix: checkpoint that training continues from.
         """
         self._folder = folder
         self._statistics = statistics
-        self._halting = halting
+        self._early_stop = early_stop
         self._seconds = float("inf") if minutes is None else 60.0 * minutes
         self._saved_at = time.time()
         self.prefix = prefix
-        halting.keep_with(self.keep)
+        early_stop.save_with(self.save)
 
-    def _setup_graph(self):
+    def _setup_graph(self) -> None:
         variables = tf.global_variables()
         self._saver = tf.train.Saver(variables, max_to_keep=None)
         finite = [tf.reduce_all(tf.is_finite(v)) for v in variables if v.dtype.is_floating]
         self._is_finite = tf.reduce_all(tf.stack(finite))
 
-    def keep(self) -> None:
-        """Keep the present state, unless it is there already."""
-        self._statistics.keep()
+    def save(self) -> None:
+        """Save the current state, unless its checkpoint exists already."""
+        self._statistics.write()
         prefix = os.path.join(self._folder, f"{_NAME}-{self.global_step}")
         self._saved_at = time.time()
         if prefix == self.prefix:
             return
         session = tf.get_default_session()
         if not session.run(self._is_finite):
-            self._halting.fail(
-                f"step {self.global_step}: weights or optimizer state are no longer finite numbers; {self.describe()}"
+            self._early_stop.fail(
+                f"step {self.global_step}: weights or optimizer state are no longer finite numbers; "
+                f"{self.describe()}"
             )
         try:
             self._saver.save(session, prefix, write_meta_graph=False, write_state=False)
-            for path in parts_of(prefix):
+            for path in checkpoint_files(prefix):
                 _flush(path)
             line = f'"{os.path.basename(prefix)}"\n'
             state = f"model_checkpoint_path: {line}all_model_checkpoint_paths: {line}"
@@ -140,70 +229,66 @@ class Keeper(Callback):
         except (OSError, tf.errors.OpError, UserError) as error:
             if self.prefix:
                 remove_leftovers(self._folder, self.prefix)
-            self._halting.fail(
-                f"{self._folder}: the checkpoint of step {self.global_step} cannot be written ({_reason(error)}); {self.describe()}"
+            reason = next((text for text in _DISK_ERRORS if text in str(error)), first_line(error))
+            self._early_stop.fail(
+                f"{self._folder}: the checkpoint of step {self.global_step} cannot be written ({reason}); "
+                f"{self.describe()}"
             )
         self.prefix = prefix
         remove_leftovers(self._folder, prefix)
         logger.info("Model saved to %s.", prefix)
 
     def describe(self) -> str:
-        """str: which checkpoint is the last good one."""
+        """Which checkpoint is the last good one, for messages."""
         if self.prefix is None:
-            return "no checkpoint had been kept before"
+            return "no checkpoint had been saved before"
         return f"the last good checkpoint is {self.prefix}"
 
-    def _trigger_step(self):
+    def _trigger_step(self) -> None:
         if time.time() - self._saved_at >= self._seconds:
-            self.keep()
+            self.save()
 
-    def _trigger(self):
-        self.keep()
-
-
-def _reason(error):
-    text = str(error)
-    for known in ("No space left on device", "Disk quota exceeded", "File too large"):
-        if known in text:
-            return known
-    return first_line(error)
+    def _trigger(self) -> None:
+        self.save()
 
 
-class BestKeeper(Callback):
-    """Keeps a copy of the checkpoint with the least value of a statistic, across interruptions."""
+class BestCheckpointer(Callback):
+    """Copy the checkpoint with the lowest value of a statistic to ``min-<statistic>``."""
 
-    def __init__(self, statistic: str, keeper: Keeper, statistics: Statistics, halting: Halting):
-        """Prepare; the best value so far is the least one in the statistics.
-
-        Args:
-            statistic: name.
-            keeper: :class:`Keeper`, whose checkpoint is copied.
-            statistics: :class:`~dgl.training.statistics.Statistics`.
-            halting: :class:`~dgl.training.early_stop.Halting`, told when the copy cannot be written.
-        """
+    def __init__(
+        self,
+        statistic: str,
+        checkpointer: Checkpointer,
+        statistics: Statistics,
+        early_stop: EarlyStop,
+    ) -> None:
+        """Start from the lowest value in ``statistics``, which may be of a resumed run."""
         self._statistic = statistic
-        self._keeper = keeper
-        self._halting = halting
+        self._checkpointer = checkpointer
+        self._early_stop = early_stop
         self.best = min(
             (row[statistic] for row in statistics.rows if statistic in row), default=float("inf")
         )
 
-    def _trigger(self):
-        history = self.trainer.monitors.get_history(self._statistic)
-        if not history or history[-1][0] != self.global_step or not history[-1][1] < self.best:
+    def _trigger(self) -> None:
+        history: List[Any] = self.trainer.monitors.get_history(self._statistic)
+        source = self._checkpointer.prefix
+        if not source or not history or history[-1][0] != self.global_step:
             return
-        source = self._keeper.prefix
-        target = os.path.join(os.path.dirname(source), "min-" + self._statistic)
+        if not history[-1][1] < self.best:
+            return
+        folder = os.path.dirname(source)
+        target = os.path.join(folder, "min-" + self._statistic)
         try:
-            for old, new in zip(parts_of(source), parts_of(target)):
+            for old, new in zip(checkpoint_files(source), checkpoint_files(target)):
                 shutil.copyfile(old, new + ".copy")
                 _flush(new + ".copy")
-            for new in parts_of(target):
+            for new in checkpoint_files(target):
                 os.replace(new + ".copy", new)
         except OSError as error:
-            remove_leftovers(os.path.dirname(source))
-            self._halting.fail(
-                f"{target} cannot be written ({error.strerror or error}); {self._keeper.describe()}"
+            remove_leftovers(folder)
+            self._early_stop.fail(
+                f"{target} cannot be written ({error.strerror or error}); {self._checkpointer.describe()}"
             )
         self.best = history[-1][1]
-        logger.info("%s has the least %s so far, %.5g.", target, self._statistic, self.best)
+        logger.info("%s has the lowest %s so far, %.5g.", target, self._statistic, self.best)

@@ -1,93 +1,189 @@
-"""Ending a training before its last epoch, in order: who asks for it, and when it happens.
+"""Stop training early: on a signal, a failure, or a loss that is not finite.
 
-Whatever goes wrong or asks for an end (a signal, a loss that is no number, a process that decodes and is
-gone, a disk that is full) leaves a :class:`Reason` here; training stops at the end of the step, so that
-what is kept is the state after whole steps.
+A request takes effect at the end of a step, so a checkpoint always holds the state after whole steps. With
+several processes every step also exchanges the requests, so that all ranks stop after the same step: a rank
+that stopped by itself would leave the others waiting for its gradients.
 """
 
 import signal
 import threading
 from typing import Any, Callable, Dict, NamedTuple, NoReturn, Optional
 
+import numpy as np
+
+from dgl.data.flows import FailureKeeper
 from dgl.tf_compat import tf
+from dgl.training.distributed import SINGLE, Ranks
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.train import StopTraining  # isort: skip
 
-_NAMES = {signal.SIGINT: "Ctrl-C"}
+_SIGNAL_NAMES = {signal.SIGINT: "Ctrl-C"}
+# Ranks exchange a reason as a number, of which the largest wins: its exit code, plus this if the state must
+# not be saved.
+_DO_NOT_SAVE = 1000
+_OTHER_RANK = "another process of the run stopped and printed why"
 
 
-class Reason(NamedTuple):
-    """Why a training ends early.
+class StopReason(NamedTuple):
+    """Why training stops early.
 
     Attributes:
         message: one line.
         exit_code: of the process: 1 for an error, 128 + N for signal N.
-        keeps: whether the state of this moment is sound and worth keeping.
+        save: whether the current state is sound, so that a checkpoint of it is saved.
     """
 
     message: str
     exit_code: int = 1
-    keeps: bool = False
+    save: bool = False
 
 
-class Halting(Callback):
-    """Ends training at the end of the step in which it is asked to, and keeps the state where it is sound.
+def code_of(reason: Optional[StopReason]) -> int:
+    """The number by which ranks exchange a reason; 0 for none."""
+    if reason is None:
+        return 0
+    return reason.exit_code + (0 if reason.save else _DO_NOT_SAVE)
 
-    While training runs, SIGINT (Ctrl-C), SIGTERM and SIGHUP ask for that; the same signal once more does
-    what it does to any program.
+
+class EarlyStop(Callback):
+    """Stop training at the end of a step on request, after saving a sound state.
+
+    During training, SIGINT (Ctrl-C), SIGTERM and SIGHUP request a stop; a second one has its usual effect.
 
     Attributes:
-        reason: :class:`Reason`, or ``None`` as long as nobody asked. The first one counts.
+        reason: :class:`StopReason` of the first request, or ``None``.
+        delay: steps from a request to the stop: 1 with several processes, which first exchange requests.
     """
 
     _chief_only = False
-    delay = 0  # steps from a request to the end
     SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    def __init__(self) -> None:
-        self.reason: Optional[Reason] = None
-        self._keep: Optional[Callable[[], Any]] = None
-        self._earlier: Dict[int, Any] = {}
+    def __init__(self, ranks: Ranks = SINGLE) -> None:
+        self.reason: Optional[StopReason] = None
+        self.delay = 0 if ranks.single else 1
+        self._ranks = ranks
+        self._save: Optional[Callable[[], Any]] = None
+        self._agreed = 0  # largest code of all ranks at the last exchange
+        self._previous_handlers: Dict[int, Any] = {}
 
-    def keep_with(self, keep: Callable[[], Any]) -> None:
-        """Have ``keep()`` called when training ends in a state that is worth keeping."""
-        self._keep = keep
+    def save_with(self, save: Callable[[], Any]) -> None:
+        """Set the function that saves a checkpoint before training stops in a sound state."""
+        self._save = save
 
-    def ask(self, reason: Reason) -> None:
-        """Ask for an end; safe in signal handlers and threads."""
+    def request(self, reason: StopReason) -> None:
+        """Request a stop; safe in signal handlers and threads."""
         if self.reason is None:
             self.reason = reason
 
     def fail(self, message: str) -> NoReturn:
-        """End training at once, keeping nothing more; to be called in the trainer's own callbacks."""
-        self.ask(Reason(message))
+        """Stop immediately without saving; only for the trainer's own callbacks."""
+        self.request(StopReason(message))
         raise StopTraining(message)
 
-    def stop_if_asked(self) -> None:
-        """Raise ``StopTraining`` when somebody asked for it, between two steps."""
-        if self.reason is None:
+    def stop_if_requested(self) -> None:
+        """Raise ``StopTraining`` if a rank requested it; to be called equally often on all ranks."""
+        self._exchange()
+        self._stop_if_agreed()
+
+    def _exchange(self) -> None:
+        code = code_of(self.reason)
+        if not self._ranks.single:
+            code = int(tf.get_default_session().run(self._largest, {self._own: code}))
+        self._agreed = code
+
+    def _stop_if_agreed(self) -> None:
+        code = self._agreed
+        if not code:
             return
-        if self.reason.keeps and self._keep is not None:
-            self._keep()
+        if self.reason is None or code_of(self.reason) != code:
+            self.reason = StopReason(_OTHER_RANK, code % _DO_NOT_SAVE, code < _DO_NOT_SAVE)
+        if self.reason.save and self._ranks.chief and self._save is not None:
+            self._save()
+        # The launcher ends all processes as soon as one fails, so the others wait for the checkpoint.
+        self._exchange()
         raise StopTraining(self.reason.message)
 
-    def _on_signal(self, number, _):
-        signal.signal(number, self._earlier[number])
-        name = _NAMES.get(number, signal.Signals(number).name)
-        self.ask(Reason("stopped by " + name, 128 + number, keeps=True))
+    def _on_signal(self, number: int, _: Any) -> None:
+        signal.signal(number, self._previous_handlers[number])
+        name = _SIGNAL_NAMES.get(signal.Signals(number), signal.Signals(number).name)
+        self.request(StopReason("stopped by " + name, 128 + number, save=True))
 
-    def _before_train(self):
+    def _setup_graph(self) -> None:
+        if not self._ranks.single:
+            import horovod.tensorflow as hvd
+
+            self._own = tf.placeholder(tf.int32, [])
+            self._largest = hvd.allreduce(self._own, op=hvd.Max, name="dgl_early_stop")
+
+    def _before_train(self) -> None:
         if threading.current_thread() is not threading.main_thread():
-            return  # Python gives signals to the main thread alone
+            return  # Python delivers signals to the main thread only
         for number in self.SIGNALS:
-            # What is ignored, as `nohup` has it, stays ignored.
+            # A signal that is ignored, as under `nohup`, stays ignored.
             if signal.getsignal(number) is not signal.SIG_IGN:
-                self._earlier[number] = signal.signal(number, self._on_signal)
+                self._previous_handlers[number] = signal.signal(number, self._on_signal)
 
-    def _trigger_step(self):
-        self.stop_if_asked()
+    def _before_run(self, _: Any) -> Any:
+        if self._ranks.single:
+            return None
+        return tf.train.SessionRunArgs(self._largest, {self._own: code_of(self.reason)})
 
-    def _after_train(self):
-        for number, handler in self._earlier.items():
+    def _after_run(self, _: Any, values: Any) -> None:
+        if not self._ranks.single:
+            self._agreed = int(values.results)
+
+    def _trigger_step(self) -> None:
+        if self._ranks.single:
+            self._agreed = code_of(self.reason)
+        self._stop_if_agreed()
+
+    def _after_train(self) -> None:
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)
+
+
+class StopOnDataFailure(Callback):
+    """Stop training when the flow of training images has failed."""
+
+    _chief_only = False
+
+    def __init__(self, flow: FailureKeeper, early_stop: EarlyStop, towers: int = 1) -> None:
+        self._flow = flow
+        self._early_stop = early_stop
+        self._towers = towers
+        self._steps = 0
+
+    def _trigger_step(self) -> None:
+        self._steps += 1
+        if self._flow.error is not None:
+            # A failed flow repeats its last batch: a step on that is not worth saving.
+            batches = (self._steps + self._early_stop.delay) * self._towers
+            reason = StopReason(str(self._flow.error), save=batches <= self._flow.given)
+            self._early_stop.request(reason)
+
+
+class StopOnBadLoss(Callback):
+    """Stop training at the first step with a loss, on any tower, that is NaN or infinite."""
+
+    _chief_only = False
+
+    def __init__(self, early_stop: EarlyStop, last_checkpoint: Callable[[], str]) -> None:
+        """Prepare; ``last_checkpoint()`` describes the last good checkpoint."""
+        self._early_stop = early_stop
+        self._last_checkpoint = last_checkpoint
+
+    def _before_train(self) -> None:
+        self._costs = [tower["cost"] for tower in self.trainer.towers.training()]
+
+    def _before_run(self, _: Any) -> Any:
+        return tf.train.SessionRunArgs(self._costs)
+
+    def _after_run(self, _: Any, values: Any) -> None:
+        for cost in values.results:
+            if not np.isfinite(cost):
+                message = (
+                    f"step {self.global_step} (epoch {self.epoch_num}): the loss is {cost}; "
+                    f"{self._last_checkpoint()}; expected a smaller --base-lr, or sound weights and images"
+                )
+                self._early_stop.request(StopReason(message))

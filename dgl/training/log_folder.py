@@ -1,12 +1,11 @@
-"""``train_log/<name>``: one training at a time; an earlier one is moved aside, never written over."""
+"""``train_log/<name>``: one training at a time; an earlier run is moved aside, never overwritten."""
 
 import fcntl
 import logging
 import os
-from typing import Optional
+from typing import Any, Optional
 
 from dgl.errors import UserError
-from dgl.tf_compat import tf
 from dgl.training.checkpointing import remove_leftovers
 
 from tensorpack.utils import logger  # isort: skip
@@ -21,40 +20,39 @@ def log_folder(name: str) -> str:
 
 
 class LogFolder:
-    """A log folder that this process writes to; a context manager that holds it against other trainings.
+    """Context manager that creates a log folder and locks it against other trainings.
 
     Attributes:
         path: the folder.
     """
 
-    def __init__(self, name: str, resume: bool):
+    def __init__(self, name: str, resume: bool) -> None:
         """Make the folder, and tensorpack's log file in it.
 
         Args:
             name: below ``train_log/``.
-            resume: whether an earlier run in it goes on; otherwise it is moved aside.
+            resume: whether to continue an earlier run; otherwise it is moved aside.
 
         Raises:
             UserError: the folder cannot be made, or another training is running in it.
         """
         self.path = log_folder(name)
-        # A log line that cannot be written is no reason for a traceback in the middle of training.
+        self._lock: Optional[int] = None
+        # A full disk ends training with one line, not with a traceback of the logger.
         logging.raiseExceptions = False
         try:
-            self._hold(name)
+            self._acquire(name)
             logger.set_logger_dir(self.path, action="k" if resume else "b")
-            # Moved aside together with the earlier run, or not there at all.
-            self._hold(name)
+            # Again: the locked file was moved aside with the earlier run, or was not there.
+            self._acquire(name)
             remove_leftovers(self.path)
         except OSError as error:
             self.close()
-            # Tensorpack has dropped the file before, and would trip over that the next time.
+            # Tensorpack has closed the file, and would fail on it in the next training of this process.
             logger._FILE_HANDLER = None
             raise UserError(f"--logdir {name}: {error}") from None
 
-    _lock: Optional[int] = None
-
-    def _hold(self, name):
+    def _acquire(self, name: str) -> None:
         self.close()
         if not os.path.isdir(self.path):
             return
@@ -70,13 +68,13 @@ class LogFolder:
             return  # a file system without locks
 
     def close(self) -> None:
-        """Let others use the folder."""
+        """Unlock the folder."""
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
 
-    def __enter__(self):
+    def __enter__(self) -> "LogFolder":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.close()

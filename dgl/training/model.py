@@ -1,4 +1,4 @@
-"""The training graph: loss, weight decay, errors, optimizer. A tensorpack model description."""
+"""The training graph: loss, weight decay, errors and optimizer, as a tensorpack model description."""
 
 from dataclasses import replace
 from typing import Any, List
@@ -19,9 +19,9 @@ WRONG = "wrong-top{}"
 
 
 class ClassifierModel(ModelDesc):
-    """A backbone trained from image labels, by the recipe."""
+    """A backbone trained from image labels by a recipe."""
 
-    def __init__(self, recipe: Recipe):
+    def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.backbone = get_backbone(recipe.mode)
 
@@ -54,7 +54,7 @@ class ClassifierModel(ModelDesc):
         return cost
 
     def optimizer(self) -> Any:
-        """SGD with Nesterov momentum; gradients scaled by variable when fine-tuning."""
+        """SGD with Nesterov momentum; with the recipe's multipliers on the gradients."""
         rate = tf.get_variable("learning_rate", initializer=self.recipe.base_lr, trainable=False)
         tf.summary.scalar("learning_rate-summary", rate)
         sgd = tf.train.MomentumOptimizer(rate, MOMENTUM, use_nesterov=True)
@@ -64,7 +64,7 @@ class ClassifierModel(ModelDesc):
         return optimizer.apply_grad_processors(sgd, [scale])
 
 
-def _error(logits, label, k):
+def _error(logits: Tensor, label: Tensor, k: int) -> Tensor:
     wrong = tf.logical_not(tf.nn.in_top_k(logits, label, k))
     wrong = tf.cast(wrong, tf.float32, name=WRONG.format(k))
     return tf.reduce_mean(wrong, name=f"train-error-top{k}")

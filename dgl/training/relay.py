@@ -1,18 +1,18 @@
-"""A process between ``horovodrun`` and a rank, which passes signals and the exit code on.
+"""Pass signals from ``horovodrun`` to a rank, and the rank's exit code back.
 
     horovodrun -np 4 python -m dgl.training.relay train_code/dgl_vgg.py --data DATA ...
 
-On SIGTERM ``horovodrun`` asks the children of the shell that it started a rank with to end, and waits. A
-shell such as bash replaces itself by the rank, whose children then are asked, and it itself is stopped at
-once. With this process in the shell's or in the rank's place, the rank is asked either way.
+On SIGTERM ``horovodrun`` signals the children of the shell that it started a rank with, and waits. A shell
+such as bash replaces itself by the rank, which then is killed while only its children are signaled. With
+this process in between, the rank is a child and is signaled in either case.
 """
 
 import signal
 import subprocess
 import sys
-from typing import List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence, Tuple
 
-_PASSED_ON: Tuple[int, ...] = (
+_SIGNALS: Tuple[int, ...] = (
     signal.SIGTERM,
     signal.SIGINT,
     signal.SIGHUP,
@@ -22,24 +22,24 @@ _PASSED_ON: Tuple[int, ...] = (
 
 
 def relay(command: Sequence[str]) -> int:
-    """Run a command and pass on to it the signals that this process gets.
+    """Run a command, forwarding signals to it.
 
     Args:
         command: list of str.
 
     Returns:
-        its exit code; 128 + N where signal N ended it.
+        its exit code; 128 + N if signal N ended it.
     """
-    child: Optional[subprocess.Popen] = None
+    child: Optional[subprocess.Popen[bytes]] = None
     early: List[int] = []
 
-    def pass_on(number, _):
+    def forward(number: int, _: Any) -> None:
         early.append(number) if child is None else child.send_signal(number)
 
-    for number in _PASSED_ON:
-        # What is ignored, as `nohup` has it, stays ignored.
+    for number in _SIGNALS:
+        # A signal that is ignored, as under `nohup`, stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, pass_on)
+            signal.signal(number, forward)
     child = subprocess.Popen(command)
     for number in early:
         child.send_signal(number)

@@ -1,78 +1,73 @@
-"""``stats.json``: a row an epoch, in the format of tensorpack's ``JSONWriter``.
+"""``stats.json``: one row per epoch, in the format of tensorpack's ``JSONWriter``.
 
-Beyond it: a row can be completed later, so that what a step gave is on disk before its checkpoint is; the
-file changes at once or not at all; and what cannot be written ends training.
+Unlike ``JSONWriter`` it replaces the file atomically, completes a row when more of an epoch is known, keeps
+the rows of a resumed run, and stops training if the file cannot be written.
 """
 
 import json
 import os
-from typing import Any, Dict, Iterable, List, Sequence
+from typing import Any, Dict, Iterable, List
 
-from dgl.errors import UserError
-from dgl.tf_compat import tf
-from dgl.training.early_stop import Halting
+from dgl.errors import UserError, first_line
+from dgl.training.early_stop import EarlyStop
 from dgl.utils.files import read_bounded, write_atomically
 
 from tensorpack.callbacks.monitor import JSONWriter, MonitorBase  # isort: skip
 
 FILE_NAME = JSONWriter.FILENAME
 _EPOCH, _STEP = "epoch_num", "global_step"
-_MOST_BYTES = 1 << 28
+_MAX_BYTES = 1 << 28
+
+Row = Dict[str, Any]
 
 
-def read_rows(folder: str) -> List[Dict[str, Any]]:
-    """The rows in a log folder, oldest first; none where there is no file.
+def read_rows(folder: str) -> List[Row]:
+    """Read the rows of a log folder, oldest first; none if there is no file.
 
     Returns:
         list of dict; each has ``epoch_num`` and ``global_step``.
 
     Raises:
-        UserError: the file is damaged, or no file.
+        UserError: the file is damaged, or not a file.
     """
     path = os.path.join(folder, FILE_NAME)
-    data = read_bounded(path, _MOST_BYTES, "the statistics of a training")
+    data = read_bounded(path, _MAX_BYTES, "the statistics of a training")
     if data is None:
         return []
     try:
-        rows = json.loads(data.decode("utf-8"))
+        rows: List[Row] = json.loads(data.decode("utf-8"))
         for row in rows:
             row[_EPOCH], row[_STEP] = int(row[_EPOCH]), int(row[_STEP])
     except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise UserError(
-            "{}: damaged ({}); expected the statistics of a training, move it away to go on "
-            "without".format(path, str(error).split("\n")[0])
+            f"{path}: damaged ({first_line(error)}); expected the statistics of a training, move it "
+            "away to continue without"
         ) from None
     return rows
 
 
 class Statistics(MonitorBase):
-    """Collects scalars and keeps them, a row an epoch.
+    """Collect scalars and write one row per epoch.
 
     Attributes:
-        rows: list of dict, what has been kept.
+        rows: list of dict, the rows written so far.
     """
 
     _chief_only = True
 
-    def __init__(self, folder: str, rows: Iterable[Dict[str, Any]], halting: Halting):
-        """Go on from earlier rows.
-
-        Args:
-            folder: the log folder.
-            rows: list of dict, of epochs before.
-            halting: :class:`~dgl.training.early_stop.Halting`, told when the file cannot be written.
-        """
+    def __init__(self, folder: str, rows: Iterable[Row], early_stop: EarlyStop) -> None:
+        """Continue the ``rows`` of earlier epochs in a log folder."""
         self.rows = list(rows)
-        self._folder = folder
-        self._halting = halting
-        self._pending: Dict[str, float] = {}
+        self._path = os.path.join(folder, FILE_NAME)
+        self._early_stop = early_stop
+        self._pending: Row = {}
 
     def process_scalar(self, name: str, val: float) -> None:
         """Take a scalar of this epoch."""
         self._pending[name] = val
 
-    def keep(self) -> None:
-        """Write what has come since the last time."""
+    def write(self) -> None:
+        """Write the scalars that are new since the last time."""
         if not self._pending:
             return
         if not self.rows or self.rows[-1][_EPOCH] != self.epoch_num:
@@ -81,18 +76,9 @@ class Statistics(MonitorBase):
         self.rows[-1].update({_EPOCH: self.epoch_num, _STEP: self.global_step})
         self._pending = {}
         try:
-            write_rows(self._folder, self.rows)
+            write_atomically(self._path, json.dumps(self.rows).encode("utf-8"))
         except UserError as error:
-            self._halting.fail(str(error))
+            self._early_stop.fail(str(error))
 
-    def _trigger(self):
-        self.keep()
-
-
-def write_rows(folder: str, rows: Sequence[Dict[str, Any]]) -> None:
-    """Write ``stats.json``.
-
-    Raises:
-        UserError: the disk is full or the folder cannot be written.
-    """
-    write_atomically(os.path.join(folder, FILE_NAME), json.dumps(rows).encode("utf-8"))
+    def _trigger(self) -> None:
+        self.write()

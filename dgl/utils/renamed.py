@@ -28,7 +28,7 @@ RENAMED = {
     "dgl.rendering": "dgl.report",
     "dgl.rendering.overlay": "dgl.predict.overlay",
     "dgl.shipped": "dgl.data.shipped",
-    "dgl.training.command": "dgl.training.setup",
+    "dgl.training.command": "dgl.training.resolve",
     "dgl.training.flags": "dgl.cli.train_flags",
 }
 

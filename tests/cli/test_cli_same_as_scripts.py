@@ -10,7 +10,7 @@ from small_network import values_of, write_tensorflow
 
 from dgl.datasets.birds import data_set
 from dgl.errors import run_script
-from dgl.training import setup as command
+from dgl.training import resolve as command
 from dgl.weights import ModelCard, convert, export, write_card
 
 _QUICK = ["--batch", "2", "--resamples", "20", "--gallery", "2", "--workers", "1", "--gpu=-1"]

@@ -14,13 +14,11 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 import numpy as np
+from tensorpack.callbacks import Callback
 
 from dgl.data import flows
 from dgl.tf_compat import tf
-from dgl.training import trainer
-from dgl.training.distributed import horovod as horovod_trainer
-
-from tensorpack.callbacks import Callback
+from dgl.training import distributed, trainer
 
 RANK = int(os.environ.get("HOROVOD_RANK", 0))
 DRAWN = []
@@ -55,7 +53,7 @@ def main(script, folder, *trainings):
     os.makedirs(os.path.join(folder, f"rank{RANK}"), exist_ok=True)
     os.chdir(os.path.join(folder, f"rank{RANK}"))
     run = runpy.run_path(script)["main"]
-    configure, exchange = trainer.configure, horovod_trainer.RankTrainer.allreduce
+    configure, exchange = trainer.configure, distributed.RankTrainer.allreduce
     flows.ShuffledDraws.__iter__ = watch_draws(flows.ShuffledDraws.__iter__)
     for flags in trainings:
         flags = flags.split()
@@ -63,7 +61,7 @@ def main(script, folder, *trainings):
         watch = Watch(os.path.join(folder, f"{name}-{RANK}.npz"))
         trainer.configure = lambda *a, watch=watch: configure(*a, callbacks=[watch])
         apart = name.startswith("apart")
-        horovod_trainer.RankTrainer.allreduce = (lambda self, grads: grads) if apart else exchange
+        distributed.RankTrainer.allreduce = (lambda self, grads: grads) if apart else exchange
         del DRAWN[:]
         with tf.Graph().as_default():
             run(flags)

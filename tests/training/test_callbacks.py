@@ -1,12 +1,18 @@
-"""What watches a training: its loss, its images, the first epoch of a run that goes on."""
+"""Callbacks around an epoch: validation intervals, the first epoch's length, speed, the summary line."""
 
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
-from dgl.training.callbacks import EveryEpochs, FiniteLoss, FirstEpoch, StopOnFailure, is_due
-from dgl.training.early_stop import Halting
+from dgl.training import callbacks as module
+from dgl.training.callbacks import (
+    THROUGHPUT,
+    EpochLine,
+    EveryEpochs,
+    FirstEpoch,
+    Throughput,
+    is_due,
+)
 
 from tensorpack.callbacks import Callback  # isort: skip
 
@@ -17,52 +23,17 @@ from tensorpack.callbacks import Callback  # isort: skip
 )
 def test_every_few_epochs_and_after_the_last(period, last, expected):
     assert [epoch for epoch in range(1, last + 1) if is_due(epoch, period, last)] == expected
-    seen = []
+    triggered = []
 
-    class Seen(Callback):
+    class Record(Callback):
         def _trigger(self):
-            seen.append(callback.epoch_num)
+            triggered.append(callback.epoch_num)
 
-    callback = EveryEpochs(Seen(), period)
+    callback = EveryEpochs(Record(), period)
     for epoch in range(1, last + 1):
         callback.trainer = SimpleNamespace(epoch_num=epoch, max_epoch=last)
         callback.trigger_epoch()
-    assert seen == expected
-
-
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("tower", [0, 1])
-def test_a_loss_that_is_no_number_on_any_tower(value, tower):
-    halting = Halting()
-    callback = FiniteLoss(halting, lambda: "the last good checkpoint is model-8")
-    callback.trainer = SimpleNamespace(global_step=11, epoch_num=3)
-    costs = [1.0, 2.0]
-    callback.after_run(None, SimpleNamespace(results=[np.float32(cost) for cost in costs]))
-    assert halting.reason is None
-    costs[tower] = value
-    callback.after_run(None, SimpleNamespace(results=[np.float32(cost) for cost in costs]))
-    message = halting.reason.message
-    assert message.startswith(f"step 11 (epoch 3): the loss is {value}; ")
-    assert "the last good checkpoint is model-8" in message
-    assert not halting.reason.keeps
-
-
-@pytest.mark.parametrize(
-    "towers, delay, given, keeps",
-    [(1, 0, 3, True), (1, 0, 2, False), (2, 0, 6, True), (2, 0, 5, False), (1, 1, 3, False)],
-)
-def test_a_state_is_kept_if_no_picture_came_twice(towers, delay, given, keeps):
-    """After three steps, in which each tower took a batch."""
-    flow = SimpleNamespace(error=None, given=given)
-    halting = Halting()
-    halting.delay = delay
-    callback = StopOnFailure(flow, halting, towers)
-    callback.trigger_step()
-    callback.trigger_step()
-    assert halting.reason is None
-    flow.error = RuntimeError("gone")
-    callback.trigger_step()
-    assert (halting.reason.message, halting.reason.keeps) == ("gone", keeps)
+    assert triggered == expected
 
 
 def test_the_first_epoch_has_the_steps_that_are_left():
@@ -72,3 +43,38 @@ def test_the_first_epoch_has_the_steps_that_are_left():
     assert callback.trainer.loop.steps_per_epoch == 3
     callback.after_epoch()
     assert callback.trainer.loop.steps_per_epoch == 10
+
+
+@pytest.mark.parametrize("steps, expected", [(10, {THROUGHPUT: 80.0}), (0, {})])
+def test_images_per_second_of_an_epoch(monkeypatch, steps, expected):
+    clock, scalars = SimpleNamespace(now=100.0), {}
+    monkeypatch.setattr(module.time, "time", lambda: clock.now)
+    throughput = Throughput(batch=32)
+    throughput.trainer = SimpleNamespace(
+        monitors=SimpleNamespace(put_scalar=scalars.__setitem__),
+        loop=SimpleNamespace(steps_per_epoch=steps),
+    )
+    throughput.before_epoch()
+    throughput.trainer.loop.steps_per_epoch = 50  # that of the next epoch
+    clock.now += 4
+    throughput.after_epoch()
+    assert scalars == pytest.approx(expected)
+
+
+def test_the_line_of_an_epoch_has_what_was_measured_in_it(monkeypatch):
+    lines = []
+    monkeypatch.setattr(module.logger, "info", lines.append)
+    monitor = EpochLine()
+    monitor.trainer = SimpleNamespace(epoch_num=3, max_epoch=30)
+    values = {"val-gt-known": 0.488, "cost": 9.0, "learning_rate": 0.002, "xentropy-loss": 1.2344,
+              "train-error-top1": 0.351, "val-error-top1": 0.402, THROUGHPUT: 63.2}  # fmt: skip
+    for name, value in values.items():
+        monitor.process_scalar(name, value)
+    monitor.trigger_epoch()
+    monitor.trainer.epoch_num = 30
+    monitor.trigger_epoch()
+    assert lines == [
+        "epoch  3/30  loss 1.234  train-error 35.1%  val-error 40.2%  GT-known 48.8%  lr 0.002  "
+        "63.2 images/s",
+        "epoch 30/30",
+    ]

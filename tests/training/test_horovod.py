@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.horovod, pytest.mark.slow]
 SCRIPT = os.path.join("train_code", "dgl_vgg.py")
 HOROVODRUN = os.path.join(os.path.dirname(sys.executable), "horovodrun")
 CLASSES = 8
-PICTURES = 10  # no multiple of the batch: epochs of the data end in the middle of one
+IMAGES = 10  # no multiple of the batch: epochs of the data end in the middle of one
 BATCH, STEPS = 4, 5  # two passes over the images
 SECONDS = 240  # for a run to end by itself, starting included
 
@@ -57,8 +57,8 @@ def drive(root, folder, ranks, *trainings):
     """Run trainings one after another in each of ``ranks`` processes."""
     driver = os.path.join(root, "tests", "training", "rank_driver.py")
     flags = [
-        f"--data {folder}/data --final-size 32 --workers 0 --base-lr 0.002 --load {folder}/start.npz --seed 1 "
-        f"--batch {BATCH} --steps {STEPS} --epoch 1 {training}"
+        f"--data {folder}/data --final-size 32 --workers 0 --base-lr 0.002 --load {folder}/start.npz "
+        f"--seed 1 --batch {BATCH} --steps {STEPS} --epoch 1 {training}"
         for training in trainings
     ]
     code, text = finish(launch(ranks, [driver, os.path.join(root, SCRIPT), folder] + flags, folder))
@@ -85,11 +85,9 @@ def last_row(folder):
 def folder(tmp_path_factory):
     """``data`` with images to train on and seven to validate on, ``few`` with two of these."""
     folder = tmp_path_factory.mktemp("ranks")
-    # The boxes are for what the chief watches; half of them nobody finds.
+    # The boxes are for the chief's GT-known; half of them are too small to be found.
     boxes = [((1, 1, 58, 48),), ((20, 20, 24, 24),)]
-    rows = [
-        (f"{i}.jpg", picture(i + 1, 50, 60), i % CLASSES, boxes[i % 2]) for i in range(PICTURES)
-    ]
+    rows = [(f"{i}.jpg", picture(i + 1, 50, 60), i % CLASSES, boxes[i % 2]) for i in range(IMAGES)]
     for name, measured in (("data", 7), ("few", 2)):
         write_list(folder / name, "train", rows)
         write_list(folder / name, "val", rows[:measured])
@@ -102,7 +100,7 @@ FEW = "--data {}/few --batch 3 --steps 1 --logdir few"
 
 @pytest.fixture(scope="module")
 def one(root, folder):
-    """By one process."""
+    """Variables after a training by one process."""
     drive(root, folder, 1, "--logdir one", FEW.format(folder) + "1 --classnum 8")
     return left_by(folder, "one")
 
@@ -134,19 +132,16 @@ def test_two_processes_are_one_on_the_joint_batch(one, two):
 
 
 def test_without_the_exchange_of_gradients_neither_holds(one, apart):
-    print(
-        f"without the exchange: {distance(apart[0], apart[1]):.2g} between ranks, {distance(one, apart[0]):.2g} from one process"
-    )
     assert distance(apart[0], apart[1]) > 1e-3
     assert distance(one, apart[0]) > 1e-3
 
 
-def test_every_picture_once_in_each_pass_over_both_ranks(one, two):
+def test_every_image_once_in_each_pass_over_both_ranks(one, two):
     slices = [rank["drawn"][: STEPS * BATCH // 2].reshape(STEPS, BATCH // 2) for rank in two]
     joint = np.concatenate(slices, axis=1).ravel()
-    everything = sorted(f"{i}.jpg" for i in range(PICTURES))
-    for first in range(0, STEPS * BATCH, PICTURES):
-        assert sorted(joint[first : first + PICTURES]) == everything
+    everything = sorted(f"{i}.jpg" for i in range(IMAGES))
+    for first in range(0, STEPS * BATCH, IMAGES):
+        assert sorted(joint[first : first + IMAGES]) == everything
     # And in the order of one process.
     assert list(joint) == list(one["drawn"][: STEPS * BATCH])
 
@@ -157,7 +152,7 @@ def test_only_the_chief_writes(folder, two):
     assert {"checkpoint", "stats.json", "model.json", "min-val-error-top1.index"} <= set(kept)
 
 
-def test_the_chief_watches_what_one_process_watches(folder, one, two):
+def test_the_chief_draws_and_measures_what_one_process_does(folder, one, two):
     """GT-known equal, and the maps in its event file; the other rank goes on meanwhile."""
     rows = [last_row(folder / "rank0" / "train_log" / name) for name in ("one", "two")]
     assert rows[0]["val-gt-known"] == rows[1]["val-gt-known"]
@@ -175,11 +170,11 @@ def errors_of(folder, name):
 
 def test_validation_counts_what_one_process_counts(folder, one, two):
     assert errors_of(folder, "two") == errors_of(folder, "one")
-    # Seven images are shared out unevenly, and some are told right, some wrong.
+    # Seven images are divided unevenly; some are right, some wrong.
     assert 0 < errors_of(folder, "one")[1] < 1
 
 
-def test_validation_with_fewer_pictures_than_ranks(root, folder, one):
+def test_validation_with_fewer_images_than_ranks(root, folder, one):
     drive(root, folder, 3, FEW.format(folder) + "3 --classnum 8")
     assert errors_of(folder, "few3") == errors_of(folder, "few1")
     assert distance(left_by(folder, "few1"), left_by(folder, "few3")) < 1e-5

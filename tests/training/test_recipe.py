@@ -1,23 +1,42 @@
-"""The numbers of the published recipe."""
+"""The numbers of the published recipe, and ``--print-recipe``: every line is what a run would do."""
 
 import pytest
 
-from dgl.backbones import BuildOptions
-from dgl.training.recipe import LR_EPOCHS, MOMENTUM, VALIDATE_EVERY, Recipe, steps_per_epoch
+from dgl.backbones import BuildOptions, get_backbone
+from dgl.tf_compat import tf
+from dgl.training.model import ClassifierModel
+from dgl.training.recipe import (
+    LR_EPOCHS,
+    MOMENTUM,
+    VALIDATE_EVERY,
+    Recipe,
+    decay,
+    describe,
+    multiplier,
+    steps_per_epoch,
+)
+from dgl.weights.restore import network_variables
+
+from tensorpack.tfutils.tower import TowerContext  # isort: skip
+
+SIZE = 64
 
 
-def make_recipe(classes=200, base_lr=0.01, **changes):
-    return Recipe(
-        mode="vgg",
-        options=BuildOptions(classes=classes, head="linear"),
-        image_size=224,
-        batch=32,
-        towers=1,
-        steps=1000,
-        epochs=30,
-        base_lr=base_lr,
-        **changes,
-    )
+def make_recipe(mode="vgg", classes=200, **changes):
+    backbone = get_backbone(mode)
+    settings = {
+        "mode": mode,
+        "options": BuildOptions(classes, backbone.head_name("cub", classes), width=0.0625),
+        "image_size": SIZE,
+        "batch": 32,
+        "towers": 2,
+        "steps": 1000,
+        "epochs": 30,
+        "base_lr": 0.002,
+        "multipliers": backbone.gradient_multipliers,
+        "weight_decay": backbone.weight_decay,
+    }
+    return Recipe(**{**settings, **changes})
 
 
 @pytest.mark.parametrize(
@@ -47,7 +66,7 @@ def test_stepscale_takes_the_place_of_the_data_set_s_factor(data_set, stepscale,
 
 
 @pytest.mark.parametrize(
-    "batch, pictures, stepscale, steps",
+    "batch, images, stepscale, steps",
     [
         (32, 320, None, 10),
         (32, 351, None, 10),
@@ -58,8 +77,8 @@ def test_stepscale_takes_the_place_of_the_data_set_s_factor(data_set, stepscale,
         (32, 320, 1e-6, 1),
     ],
 )
-def test_other_data_are_passed_through_once(batch, pictures, stepscale, steps):
-    assert steps_per_epoch(None, batch, pictures, stepscale) == steps
+def test_an_epoch_of_other_data_is_one_pass(batch, images, stepscale, steps):
+    assert steps_per_epoch(None, batch, images, stepscale) == steps
 
 
 def test_learning_rate_falls_to_a_tenth_at_each_published_epoch():
@@ -78,8 +97,99 @@ def test_learning_rate_follows_other_epochs(epochs, expected):
 
 @pytest.mark.parametrize("classes, shown", [(2, False), (5, False), (6, True), (1000, True)])
 def test_top5_from_six_classes_on(classes, shown):
-    assert make_recipe(classes).with_top5 is shown
+    assert make_recipe(classes=classes).with_top5 is shown
 
 
 def test_published_constants():
     assert (MOMENTUM, VALIDATE_EVERY) == (0.9, 5)
+
+
+def described(recipe, variables=None):
+    """(name -> fact, variable -> row of the table)."""
+    variables = variables or {"linear/W": (64, 200)}
+    facts, table = describe(recipe, variables, "DATA", "START").split("\n\n")
+    facts = dict(
+        line.split(None, 1) for line in facts.replace("learning rate", "rate").splitlines()
+    )
+    return facts, {line.split()[0]: line for line in table.splitlines()[2:]}
+
+
+def test_facts():
+    facts, _ = described(make_recipe())
+    assert facts["network"].startswith("vgg, width 0.0625, norm none,")
+    assert facts["network"].endswith("200 classes in linear_cub")
+    assert (facts["data"], facts["start"]) == ("DATA", "START")
+    assert facts["rate"] == "0.002 from epoch 1, 0.0002 from epoch 11, 2e-05 from epoch 21"
+    assert facts["batch"] == "32, 16 on each of 2 towers"
+    assert facts["length"] == "1000 steps per epoch, 30 epochs, 30000 steps in all"
+    assert facts["loss"] == "mean softmax cross-entropy + 0.0005 * sum(w^2) / 2 over .*/W"
+    assert facts["optimizer"] == "SGD, Nesterov momentum 0.9"
+    assert "resized to 96 x 96" in facts["augmentation"] and "64 x 64 crop" in facts["augmentation"]
+    assert facts["input"] == (
+        "BGR, minus (103.53, 116.28, 123.675), divided by (57.375, 57.12, 58.395)"
+    )
+    assert "top-1 and top-5 error, every 5 epochs" in facts["validation"]
+    assert (facts["seed"], facts["watched"]) == ("none", "nothing")
+
+
+@pytest.mark.parametrize(
+    "changes, name, fact",
+    [
+        ({"mode": "resnet50"}, "loss", "mean softmax cross-entropy"),
+        ({"epochs": 10}, "rate", "0.002 from epoch 1"),
+        ({"epochs": 11}, "rate", "0.002 from epoch 1, 0.0002 from epoch 11"),
+        ({"lr_epochs": (3,), "base_lr": 0.5}, "rate", "0.5 from epoch 1, 0.05 from epoch 4"),
+        ({"seed": 7}, "seed", "7"),
+        ({"towers": 1}, "batch", "32"),
+        ({"workers": 0}, "workers", "0 processes"),
+    ],
+)
+def test_facts_follow_the_recipe(changes, name, fact):
+    assert described(make_recipe(**changes))[0][name] == fact
+
+
+def test_few_classes_have_no_top5_error():
+    assert "top-5" not in described(make_recipe(classes=5))[0]["validation"]
+
+
+@pytest.mark.parametrize("mode", ["vgg", "resnet50se", "inceptionv3"])
+def test_the_table_has_the_variables_that_training_changes(mode):
+    recipe = make_recipe(mode)
+    variables = network_variables(get_backbone(mode), recipe.options, SIZE, trained=True)
+    _, table = described(recipe, variables)
+    with tf.Graph().as_default():
+        model = ClassifierModel(recipe)
+        image = tf.placeholder(tf.uint8, [2, SIZE, SIZE, 3])
+        with TowerContext("", is_training=True):
+            model.build_graph(image, tf.placeholder(tf.int32, [2]))
+        trained = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
+    assert set(table) == set(trained)
+    for name, row in table.items():
+        assert " {} ".format(" x ".join(map(str, trained[name]))) in row
+        assert row.split()[-2:] == [
+            f"{value:g}" for value in (multiplier(recipe, name), decay(recipe, name))
+        ]
+
+
+@pytest.mark.parametrize(
+    "mode, name, factor, scale",
+    [
+        ("vgg", "conv1_1/W", 1, 5e-4),
+        ("vgg", "conv1_1/b", 2, 0),
+        ("vgg", "add/W", 10, 5e-4),
+        ("vgg", "linear_cub/b", 20, 0),
+        ("resnet50", "group1/block0/conv2/bn/beta", 2, 0),
+        ("resnet50", "group3/block0/conv2/bn/beta", 1, 0),
+        ("resnet50se", "linear/b", 2, 0),
+        ("inceptionv3", "InceptionV3/Mixed_6e/Branch_0/Conv2d_0a_1x1/BatchNorm/beta", 2, 0),
+        ("inceptionv3", "InceptionV3/Logits/add2/weights", 10, 0),
+    ],
+)
+def test_factors_of_published_variables(mode, name, factor, scale):
+    recipe = make_recipe(mode)
+    assert (multiplier(recipe, name), decay(recipe, name)) == (factor, scale)
+
+
+def test_no_factors_without_load():
+    recipe = make_recipe(multipliers=())
+    assert multiplier(recipe, "add/W") == 1

@@ -1,5 +1,6 @@
-"""The recipe as tensorpack gets it: sessions that use every core, callbacks, towers."""
+"""A recipe as tensorpack gets it: sessions that use every core, callbacks, towers, ranks."""
 
+import fake_horovod
 import pytest
 from deterministic import picture
 from tiny import write_list
@@ -7,45 +8,56 @@ from tiny import write_list
 from dgl.backbones import BuildOptions
 from dgl.data.flows import training_flow
 from dgl.data.layouts import load_data
+from dgl.training.checkpointing import ResumePoint
+from dgl.training.distributed import Ranks
 from dgl.training.recipe import Recipe
-from dgl.training.resume import Point, beginning
-from dgl.training.trainer import configure, new_run
+from dgl.training.trainer import Run, configure
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.utils import logger  # isort: skip
 
+START = ResumePoint(5)
+
 
 @pytest.fixture
-def data(tmp_path):
+def configured(tmp_path):
     logger.set_logger_dir(str(tmp_path / "log"), action="d")
     write_list(tmp_path / "data", "val", [("0.jpg", picture(1, 50, 60), 0, ())])
-    return load_data(str(tmp_path / "data"), "val")
+    data = load_data(str(tmp_path / "data"), "val")
 
+    def call(towers=1, point=START, callbacks=(), **run):
+        recipe = Recipe("vgg", BuildOptions(classes=2, head="linear"), 32, 2, towers, 5, 3, 0.01)
+        flow = training_flow(data.samples, 32, 2, 0)
+        run = Run(logger.get_logger_dir(), point, **run)
+        return configure(recipe, flow, data, run, callbacks=callbacks)
 
-def configured(data, towers=1, run=(), **settings):
-    recipe = Recipe("vgg", BuildOptions(classes=2, head="linear"), 32, 2, towers, 5, 3, 0.01)
-    run = new_run(logger.get_logger_dir(), beginning(recipe.steps))._replace(**dict(run))
-    return configure(recipe, training_flow(data.samples, 32, 2, 0), data, run, **settings)
+    return call
 
 
 @pytest.mark.parametrize("towers", [1, 2])
-def test_operations_may_use_every_core(data, towers):
-    config, trainer = configured(data, towers)
+def test_operations_may_use_every_core(configured, towers):
+    config, trainer = configured(towers)
     options = config.session_creator.config
-    # Zero stands for as many as there are.
+    # Zero stands for all of them.
     assert (options.intra_op_parallelism_threads, options.inter_op_parallelism_threads) == (0, 0)
     assert options.allow_soft_placement
     assert trainer.GATE_GRADIENTS
     assert len(getattr(trainer, "devices", [0])) == towers
 
 
-def test_callbacks_come_after_the_recipe_s_own(data):
+def test_more_callbacks_and_a_later_beginning(configured):
     more = Callback()
-    (config, _), (plain, _) = configured(data, callbacks=[more]), configured(data)
+    config, _ = configured(point=ResumePoint(2, 2, 8), callbacks=[more])
     assert config.callbacks[-1] is more
-    assert len(config.callbacks) == len(plain.callbacks) + 1
-
-
-def test_epochs_are_those_left(data):
-    config, _ = configured(data, run={"point": Point(None, 8, 2, 2, [])})
     assert (config.starting_epoch, config.max_epoch, config.steps_per_epoch) == (2, 3, 5)
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_only_the_chief_of_several_ranks_writes(configured, monkeypatch, rank):
+    hvd = fake_horovod.install(monkeypatch, 2)
+    monkeypatch.setattr(hvd, "rank", lambda: rank)
+    monkeypatch.setattr("horovod.__version__", "0.28.1", raising=False)
+    config, trainer = configured(ranks=Ranks(rank, 2, rank, 2))
+    assert trainer.is_chief == bool(config.monitors) == (rank == 0)
+    assert rank == 0 or not any(callback.chief_only for callback in config.callbacks)
+    assert trainer.GATE_GRADIENTS

@@ -1,10 +1,14 @@
-"""Flags of a training script, parsed."""
+"""Parse flags of a training script."""
 
 from dgl.cli.train_flags import make_parser
 
 RESNET = {"modes": ("resnet", "se"), "depths": (50, 101, 152)}
+PUBLISHED = (
+    "gpu data logdir epoch dataname steps final-size chlast cub imagenet classnum batch base-lr stepscale "
+    "finetune depth mode laststride val load"
+).split()
 
 
-def parse(*flags, **parser):
+def parse(*flags, data="DATA", **parser):
     parser = make_parser("Train.", **(parser or {"modes": ("vgg",)}))
-    return parser.parse_args(["--data", "DATA"] + [str(flag) for flag in flags])
+    return parser.parse_args(["--data", str(data)] + [str(flag) for flag in flags])

@@ -43,8 +43,10 @@ def command(root, *arguments, **environment):
 def test_the_papers_commands(root, backbone, start, data):
     line = command(root, backbone, data, DATA="/data/set", GPU="0,1")
     epochs = 2 if (backbone, data) == ("resnet50se", "imagenet") else 30
-    flags = f"--{data} {PAPER} --epoch {epochs} --load {backbone} --gpu 0,1 --data /data/set --logdir {backbone}_{data}"
-    assert line == start + flags
+    assert line == (
+        f"{start}--{data} {PAPER} --epoch {epochs} --load {backbone} --gpu 0,1 --data /data/set "
+        f"--logdir {backbone}_{data}"
+    )
 
 
 def test_nothing_configured_is_the_embedded_data(root):

@@ -1,20 +1,19 @@
-"""What a training shows of itself: the event files read back, against the checkpoint that it left.
+"""Attention maps of real trainings: their event files against the checkpoints that they leave.
 
-The maps and GT-known are computed a second time from the last checkpoint, by the predictor, whose graph is
-another one: weights as constants, BatchNorm folded.
+Maps and GT-known are computed again from the last checkpoint by the predictor, whose graph is another one:
+weights as constants, BatchNorm folded.
 """
 
 import os
 import re
-import subprocess
-import sys
 from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from attention_data import CLASSES, DRAWN, SIZE, rows_of
+from real_runs import train
 from tiny import write_list
-from watched_images import CLASSES, SIZE, WATCHED, rows_of
 
 from benchmarks.watching import draw, read_events, share_of_time
 from dgl.data.image_io import read_image
@@ -25,41 +24,35 @@ from dgl.predict.overlay import draw_boxes, overlay
 from dgl.predict.postprocess import normalize, resize_map
 from dgl.predict.predictor import Predictor
 from dgl.tf_compat import tf
-from dgl.training.attention_images import choose_watching
+from dgl.training.attention_callback import choose_images
 from dgl.training.statistics import read_rows
 from dgl.weights import open_checkpoint
 
+pytestmark = pytest.mark.slow
+
 STEPS, EPOCHS = 2, 3
 COMMON = (
-    f"--width 0.125 --norm bn --final-size {SIZE} --batch 4 --steps {STEPS} --workers 0 --base-lr 0.02 --gpu=-1 "
-    f"--seed 3 --lr-epochs 2 --watch {WATCHED} "
+    f"--data data --width 0.125 --norm bn --final-size {SIZE} --batch 4 --steps {STEPS} --workers 0 "
+    f"--base-lr 0.02 --gpu=-1 --seed 3 --lr-epochs 2"
 )
 
 
 @pytest.fixture(scope="module")
 def runs(root, tmp_path_factory):
-    """Folder of the log folders, and what each training printed."""
-    folder = tmp_path_factory.mktemp("watching")
+    """Log folders, and what each training printed."""
+    folder = tmp_path_factory.mktemp("attention")
     for split in ("train", "val"):
         write_list(folder / "data", split, rows_of(12))
-        write_list(folder / "plain", split, rows_of(6, boxes=((),)))
-    trainings = {
-        "whole": f"--data data --epoch {EPOCHS} --watch-layer 1 2",
-        "parts": "--data data --epoch 2 --watch-layer 1 2",
-        "parts ": f"--data data --epoch {EPOCHS} --watch-layer 1 2 --resume",
-        "off": f"--data data --epoch {EPOCHS} --watch 0",
-        "plain": "--data plain --epoch 2",
-    }
-    driver = os.path.join(root, "tests", "training", "watch_driver.py")
-    command = [sys.executable, driver, os.path.join(root, "train_code", "dgl_vgg.py")]
-    command += [COMMON + f"--logdir {name.strip()} {flags}" for name, flags in trainings.items()]
-    done = subprocess.run(
-        command, cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=300
+    maps = f"--watch {DRAWN} --watch-layer 1 2"
+    texts = train(
+        root,
+        folder,
+        f"{COMMON} --logdir whole --epoch {EPOCHS} {maps}",
+        f"{COMMON} --logdir parts --epoch 2 {maps}",
+        f"{COMMON} --logdir parts --epoch {EPOCHS} {maps} --resume",
+        f"{COMMON} --logdir off --epoch {EPOCHS} --watch 0",
     )
-    text = done.stdout.decode("utf-8", "replace")
-    assert done.returncode == 0, text[-4000:]
-    texts = dict(zip(trainings, text.split("== ")[1:]))
-    return SimpleNamespace(folder=folder, logs=folder / "train_log", texts=texts)
+    return SimpleNamespace(folder=folder, logs=folder / "train_log", whole=texts[0], off=texts[3])
 
 
 def events(folder):
@@ -86,13 +79,13 @@ def by_epoch(folder):
 
 
 class Again:
-    """The watched images of run ``whole``, computed anew from its last checkpoint."""
+    """The images of run ``whole``, computed again from its last checkpoint."""
 
     def __init__(self, runs):
         self.data = load_data(str(runs.folder / "data"), "val")
-        self.watching = choose_watching(self.data.samples, WATCHED, 20, ("conv5_3", "conv5_2"))
+        self.images = choose_images(self.data.samples, DRAWN, 20, ("conv5_3", "conv5_2"))
         predictor = Predictor("vgg", str(runs.logs / "whole"), (1, 2), ("dgl",), gpu="-1")
-        samples = self.watching.measured
+        samples = self.images.measured
         self.views = {
             sample: GEOMETRIES["fixed_threshold"].view(
                 read_image(sample.path), np.array(sample.boxes, float), SIZE
@@ -105,7 +98,7 @@ class Again:
         self.maps = {
             (sample, layer): resize_map(normalize(raw["dgl", layer][n]), SIZE, SIZE)
             for n, sample in enumerate(samples)
-            for layer in self.watching.layers
+            for layer in self.images.layers
         }
         self.found = {
             key: evaluator.localize(score_map, self.views[key[0]].boxes)
@@ -118,20 +111,18 @@ def again(runs):
     return Again(runs)
 
 
-@pytest.mark.slow
-def test_the_same_pictures_at_every_epoch(runs):
+def test_the_same_images_at_every_epoch(runs):
     images, _ = events(runs.logs / "whole")
     assert list(images) == ["maps/0 0", "maps/1 1", "maps/2 2"]
     for by_step in images.values():
         assert sorted(by_step) == [STEPS, 2 * STEPS, 3 * STEPS]
-        pictures = [image[:, :SIZE] for image in by_step.values()]
-        assert all(np.array_equal(pictures[0], other) for other in pictures[1:])
+        views = [image[:, :SIZE] for image in by_step.values()]
+        assert all(np.array_equal(views[0], other) for other in views[1:])
         assert {image.shape for image in by_step.values()} == {(SIZE, 3 * SIZE + 2 * 4, 3)}
     firsts = [by_step[STEPS][:, :SIZE] for by_step in images.values()]
     assert not np.array_equal(firsts[0], firsts[1])
 
 
-@pytest.mark.slow
 def test_the_maps_change_as_the_network_learns(runs):
     images, _ = events(runs.logs / "whole")
     for by_step in images.values():
@@ -139,24 +130,22 @@ def test_the_maps_change_as_the_network_learns(runs):
         assert all(np.abs(one - other).mean() > 2 for one, other in zip(maps, maps[1:]))
 
 
-@pytest.mark.slow
-def test_what_is_drawn_is_the_map_of_the_last_checkpoint(runs, again):
+def test_drawn_maps_are_those_of_the_last_checkpoint(runs, again):
     """The image to the bit; overlays to 1.5 of 255 on average, as a box may move by a pixel."""
     images, _ = events(runs.logs / "whole")
-    for sample, by_step in zip(again.watching.pictures, images.values()):
+    for sample, by_step in zip(again.images.drawn, images.values()):
         drawn, view = by_step[EPOCHS * STEPS], again.views[sample]
         parts = [drawn[:, n * (SIZE + 4) : n * (SIZE + 4) + SIZE] for n in range(3)]
         assert np.array_equal(parts[0], draw_boxes(view.image, truth=view.boxes))
-        for layer, part in zip(again.watching.layers, parts[1:]):
+        for layer, part in zip(again.images.layers, parts[1:]):
             heat = overlay(view.image, again.maps[sample, layer])
             expected = draw_boxes(heat, again.found[sample, layer][0], view.boxes)
             assert np.abs(part.astype(int) - expected).mean() < 1.5
 
 
-@pytest.mark.slow
 def test_gt_known_is_that_of_the_last_checkpoint(runs, again):
     """Exactly, but for images whose overlap is within 0.05 of the half that decides."""
-    overlaps = np.array([again.found[s, "conv5_3"][1] for s in again.watching.measured])
+    overlaps = np.array([again.found[s, "conv5_3"][1] for s in again.images.measured])
     row = by_epoch(runs.logs / "whole")[EPOCHS]
     right = row["val-gt-known"] * len(overlaps)
     assert len(overlaps) == 12 and right == pytest.approx(round(right))
@@ -164,7 +153,6 @@ def test_gt_known_is_that_of_the_last_checkpoint(runs, again):
     assert np.sum(overlaps >= 0.55) > 0 and np.sum(overlaps >= 0.45) < 12
 
 
-@pytest.mark.slow
 def test_scalars_by_epoch(runs):
     _, scalars = events(runs.logs / "whole")
     steps = [STEPS, 2 * STEPS, 3 * STEPS]
@@ -178,37 +166,34 @@ def test_scalars_by_epoch(runs):
         assert rows[epoch]["pictures-per-second"] > 0
 
 
-@pytest.mark.slow
-def test_a_line_an_epoch(runs):
-    lines = re.findall(r"\] (epoch \d.*)", runs.texts["whole"])
+def test_one_line_per_epoch(runs):
+    lines = re.findall(r"\] (epoch \d.*)", runs.whole)
     assert len(lines) == EPOCHS
     rows = by_epoch(runs.logs / "whole")
-    number = r"([\d.e+-]+)"
     pattern = (
-        r"epoch (\d)/3  loss {0}  train-error {0} %  (?:val-error {0} %  )?GT-known {0} %  lr {0}  "
-    )
+        r"epoch (\d)/3  loss {0}  train-error {0}%  (?:val-error {0}%  )?GT-known {0}%  lr {0}  "
+        r"{0} images/s"
+    ).format(r"([\d.e+-]+)")
     for epoch, line in enumerate(lines, 1):
-        match = re.match((pattern + r"{0} pictures/s(  about \d+ \w+ left)?$").format(number), line)
-        told, loss, train_error, val_error, gt_known, rate, speed, left = match.groups()
+        number, *values = re.fullmatch(pattern, line).groups()
         row = rows[epoch]
-        assert int(told) == epoch
-        assert float(loss) == pytest.approx(row["xentropy-loss"], abs=1e-3)
-        assert float(train_error) == pytest.approx(100 * row["train-error-top1"], abs=0.06)
-        assert float(gt_known) == pytest.approx(100 * row["val-gt-known"], abs=0.06)
-        assert float(rate) == pytest.approx(row["learning_rate"], rel=1e-2)
-        assert float(speed) == pytest.approx(row["pictures-per-second"], rel=1e-2)
-        assert (val_error is not None) == (epoch == EPOCHS) == (left is None)
-    assert float(val_error) == pytest.approx(100 * rows[EPOCHS]["val-error-top1"], abs=0.06)
-    # Tensorpack's own lines of a scalar each are gone.
-    assert "xentropy-loss:" not in runs.texts["whole"]
+        assert int(number) == epoch
+        assert (values[2] is not None) == ("val-error-top1" in row) == (epoch == EPOCHS)
+        names = ["xentropy-loss", "train-error-top1", "val-error-top1", "val-gt-known"]
+        names += ["learning_rate", "pictures-per-second"]
+        for name, text in zip(names, values):
+            if text is not None:
+                value = float(text) / (100 if "error" in name or "known" in name else 1)
+                assert value == pytest.approx(row[name], rel=1e-2, abs=6e-4), name
+    # Tensorpack's lines of one scalar each are off.
+    assert "xentropy-loss:" not in runs.whole
 
 
-@pytest.mark.slow
 def test_the_figure_of_the_event_file(runs, tmp_path):
-    """A column an epoch beside the image, and a share that is one."""
+    """One column per epoch beside the image, and a fraction of the time."""
     images, times = read_events(str(runs.logs / "whole"))
     assert {tag: sorted(found) for tag, found in images.items()} == {
-        f"maps/{n} {n}": [STEPS, 2 * STEPS, 3 * STEPS] for n in range(WATCHED)
+        f"maps/{n} {n}": [STEPS, 2 * STEPS, 3 * STEPS] for n in range(DRAWN)
     }
     assert 0 < share_of_time(times) < 1
     rows = list(by_epoch(runs.logs / "whole").values())
@@ -222,18 +207,16 @@ def variables(folder):
     return {name: np.asarray(checkpoint.read(name)) for name in checkpoint.shapes}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("other", ["off", "parts"])
-def test_watching_changes_no_training(runs, other):
-    """Not watched, and watched but interrupted: every variable equal to the bit, none more, none fewer."""
+def test_attention_maps_do_not_change_training(runs, other):
+    """Without maps, and with them but interrupted: the same variables, equal to the bit."""
     whole, found = variables(runs.logs / "whole"), variables(runs.logs / other)
     assert sorted(whole) == sorted(found)
     assert [n for n in whole if whole[n].tobytes() != found[n].tobytes()] == []
     assert whole["global_step"] == EPOCHS * STEPS
 
 
-@pytest.mark.slow
-def test_a_resumed_run_shows_what_an_undisturbed_one_shows(runs):
+def test_a_resumed_run_draws_what_an_uninterrupted_one_draws(runs):
     (whole, _), (parts, _) = events(runs.logs / "whole"), events(runs.logs / "parts")
     assert list(whole) == list(parts)
     for tag, by_step in whole.items():
@@ -246,17 +229,8 @@ def test_a_resumed_run_shows_what_an_undisturbed_one_shows(runs):
     assert gt_known[0] == gt_known[1]
 
 
-@pytest.mark.slow
-def test_nothing_is_watched(runs):
+def test_no_attention_maps(runs):
     images, scalars = events(runs.logs / "off")
     assert not images and "val-gt-known" not in scalars
-    assert "GT-known" not in runs.texts["off"].partition("Start Epoch")[2]
-    assert len(re.findall(r"\] epoch \d/3  loss", runs.texts["off"])) == EPOCHS
-
-
-@pytest.mark.slow
-def test_data_without_boxes_has_maps_but_no_gt_known(runs):
-    images, scalars = events(runs.logs / "plain")
-    assert len(images) == WATCHED and "val-gt-known" not in scalars
-    assert all("val-gt-known" not in row for row in by_epoch(runs.logs / "plain").values())
-    assert runs.texts["plain"].count("GT-known is not measured: no validation image of plain") == 1
+    assert "GT-known" not in runs.off.partition("Start Epoch")[2]
+    assert len(re.findall(r"\] epoch \d/3  loss", runs.off)) == EPOCHS

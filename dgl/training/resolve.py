@@ -1,0 +1,234 @@
+"""Resolve the flags of training to data, a recipe and initial weights, and run them."""
+
+import zlib
+from argparse import Namespace
+from dataclasses import replace
+from typing import Optional, Sequence, Tuple
+
+from dgl.backbones import BuildOptions, get_backbone
+from dgl.data.layouts import check_files, load_data, named_layout
+from dgl.data.sample import DataSet, Sample
+from dgl.data.split_totals import CLASSES
+from dgl.errors import UserError
+from dgl.training.attention_callback import AttentionImages, choose_images, default_measured
+from dgl.training.distributed import SINGLE, Ranks, find_ranks, require_same
+from dgl.training.initial_weights import InitialWeights, pick_head, select_weights
+from dgl.training.recipe import Recipe, describe, steps_per_epoch
+from dgl.training.trainer import train
+from dgl.training.validation import validate
+from dgl.utils.devices import select_gpus
+from dgl.weights import find_weights, open_checkpoint
+from dgl.weights.restore import network_variables
+
+from tensorpack.utils import logger  # isort: skip
+
+_MAX_WORKERS = 16
+
+
+def run(args: Namespace, mode: str) -> int:
+    """Train, or validate or print the recipe, as the flags of a training script say.
+
+    Args:
+        args: parsed flags.
+        mode: backbone.
+
+    Returns:
+        exit code.
+    """
+    ranks = find_ranks()
+    if not ranks.chief and (args.val or args.print_recipe):
+        return 0
+    classes = args.classnum or CLASSES.get(_data_set(args) or "")
+    validation, boxed = _load_validation(args, classes, ranks)
+    if args.val:
+        if not args.load:
+            raise UserError("--val: expected --load, the checkpoint to measure")
+        check_files(validation)
+        return validate(args, mode, validation)
+    training = load_split(args, "train", classes)
+    if [sample.path for sample in training.samples] == [s.path for s in validation.samples]:
+        logger.warning("%s has no split: validation uses the training images.", args.data)
+    classes = classes or max(training.classes, validation.classes)
+    recipe, start = resolve(args, mode, len(training), classes, ranks)
+    attention = attention_images(args, recipe, boxed)
+    if args.print_recipe:
+        variables = network_variables(
+            get_backbone(mode), recipe.options, recipe.image_size, trained=True
+        )
+        data = (
+            f"{training.name} ({training.format}), {len(training)} training and "
+            f"{len(validation)} validation images"
+        )
+        print(
+            describe(
+                recipe, variables, data, str(start or "random values"), str(attention or "nothing")
+            )
+        )
+        return 0
+    check_files(training, validation)
+    for data_set in (training, validation):
+        require_same(ranks, _checksum(data_set), f"the {data_set.split} list")
+    if start:
+        logger.info("Loaded %s.", start)
+    if attention and not attention.measured and args.watch_boxes != 0:
+        logger.info("GT-known is not measured: no validation image of %s has a box.", args.data)
+    train(
+        recipe,
+        training,
+        validation,
+        args.logdir,
+        initial_values=start.values() if start else None,
+        resume=args.resume,
+        save_minutes=args.save_minutes,
+        ranks=ranks,
+        gpus=select_gpus(args.gpu),
+        attention=attention if ranks.chief else None,
+    )
+    return 0
+
+
+def _data_set(args: Namespace) -> Optional[str]:
+    return "cub" if args.cub else "imagenet" if args.imagenet else None
+
+
+def load_split(
+    args: Namespace, split: str, classes: Optional[int] = None, with_boxes: bool = False
+) -> DataSet:
+    """Load one split of the data that the flags name.
+
+    Raises:
+        UserError: from the loader.
+    """
+    layout, data_set = args.data_format, _data_set(args)
+    if layout is None and data_set:
+        layout = named_layout(args.data, data_set, args.dataname)
+    return load_data(args.data, split, args.dataname, layout, classes, with_boxes)
+
+
+def _load_validation(
+    args: Namespace, classes: Optional[int], ranks: Ranks
+) -> Tuple[DataSet, Sequence[Sample]]:
+    """The validation split without boxes, and its samples with boxes if attention maps need them."""
+    if not args.val and ranks.chief and (args.watch or args.watch_boxes):
+        try:
+            boxed = load_split(args, "val", classes, with_boxes=True)
+        except UserError as error:
+            # Without boxes the next call raises, unless the boxes are all that is wrong.
+            validation = load_split(args, "val", classes)
+            logger.warning("%s; attention maps are without boxes", error)
+            return validation, validation.samples
+        labels_only = [
+            replace(sample, boxes=(), mask_paths=(), ignore_path=None) for sample in boxed.samples
+        ]
+        return replace(boxed, samples=labels_only), boxed.samples
+    validation = load_split(args, "val", classes)
+    return validation, validation.samples
+
+
+def _checksum(data: DataSet) -> int:
+    """A number that distinguishes lists of images and classes."""
+    lines = [f"{sample.path} {sample.class_index}" for sample in data.samples]
+    return zlib.crc32("\n".join(lines).encode("utf-8", "surrogateescape"))
+
+
+def attention_images(
+    args: Namespace, recipe: Recipe, samples: Sequence[Sample]
+) -> Optional[AttentionImages]:
+    """Resolve ``--watch``, ``--watch-layer`` and ``--watch-boxes``.
+
+    Args:
+        args: parsed flags.
+        recipe: of the training.
+        samples: the validation list, with boxes if it has any.
+
+    Returns:
+        :class:`~dgl.training.attention_callback.AttentionImages`, or ``None``.
+
+    Raises:
+        UserError: a layer that the network does not have.
+    """
+    try:
+        layers = get_backbone(recipe.mode).layer_names(args.watch_layer)
+    except UserError as error:
+        raise UserError(str(error).replace("--clayer", "--watch-layer", 1)) from None
+    measured = args.watch_boxes
+    if measured is None:
+        measured = default_measured(recipe.steps * recipe.batch) if args.watch else 0
+    return choose_images(samples, args.watch, measured, layers)
+
+
+def _towers(args: Namespace, gpus: int, ranks: Ranks) -> int:
+    """Copies of the network in this process: one per GPU, or one if several processes train."""
+    if not ranks.single and args.towers not in (None, 1):
+        raise UserError(f"--towers {args.towers}: expected 1 for each of {ranks.size} processes")
+    towers = (args.towers or max(1, gpus)) if ranks.single else 1
+    parts = f"{towers} towers" if ranks.single else f"{ranks.size} processes"
+    if args.batch % (towers * ranks.size):
+        raise UserError(f"--batch {args.batch}: expected a multiple of {parts}")
+    return int(towers)
+
+
+def resolve(
+    args: Namespace, mode: str, images: int, classes: int, ranks: Ranks = SINGLE
+) -> Tuple[Recipe, Optional[InitialWeights]]:
+    """Turn flags into a recipe and initial weights.
+
+    Args:
+        args: parsed flags.
+        mode: backbone.
+        images: size of the training list.
+        classes: number of classes.
+        ranks: this process among all.
+
+    Returns:
+        (:class:`~dgl.training.recipe.Recipe`,
+        :class:`~dgl.training.initial_weights.InitialWeights` or ``None``).
+
+    Raises:
+        UserError: flags that contradict each other, or weights that do not fit.
+    """
+    backbone = get_backbone(mode)
+    gpus = select_gpus(args.gpu)
+    towers = _towers(args, gpus, ranks)
+    workers = ranks.cores() if args.workers is None else args.workers
+    if workers < 0:
+        raise UserError(f"--workers {workers}: expected 0 or more")
+    load = args.load or (next(iter(backbone.pretrained)) if args.finetune else None)
+    checkpoint = open_checkpoint(find_weights(backbone, load)) if load else None
+    shapes = checkpoint.shapes if checkpoint else {}
+    norm = args.norm or backbone.find_norm(shapes)
+    if norm not in backbone.norms:
+        raise UserError(f"--norm {norm}: {mode} has {' or '.join(backbone.norms)}")
+    width = args.width or 1.0
+    if checkpoint and not args.width:
+        width = backbone.find_width(shapes, checkpoint.path) or 1.0
+    options = BuildOptions(
+        classes=classes,
+        head=pick_head(backbone, shapes, _data_set(args), classes),
+        width=backbone.round_width(width),
+        norm=norm,
+        last_stride=args.laststride,
+        data_format="channels_first" if gpus and not args.chlast else "channels_last",
+    )
+    weight_decay = backbone.weight_decay
+    if args.weight_decay is not None:
+        scale = args.weight_decay
+        weight_decay = (backbone.weight_pattern, scale) if scale else None
+    start = select_weights(backbone, checkpoint, options, args.final_size) if checkpoint else None
+    recipe = Recipe(
+        mode=mode,
+        options=options,
+        image_size=args.final_size,
+        batch=args.batch,
+        towers=towers,
+        steps=args.steps or steps_per_epoch(_data_set(args), args.batch, images, args.stepscale),
+        epochs=args.epoch,
+        base_lr=args.base_lr,
+        lr_epochs=args.lr_epochs,
+        multipliers=backbone.gradient_multipliers if checkpoint else (),
+        weight_decay=weight_decay,
+        workers=min(workers, _MAX_WORKERS),
+        seed=args.seed,
+        processes=ranks.size,
+    )
+    return recipe, start

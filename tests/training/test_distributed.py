@@ -1,0 +1,127 @@
+"""Ranks and their share of a host; what several processes compute is in test_horovod.py."""
+
+import os
+import subprocess
+import sys
+
+import fake_horovod
+import pytest
+
+from dgl.errors import UserError
+from dgl.tf_compat import tf
+from dgl.training import distributed
+from dgl.training.distributed import (
+    LAUNCHERS,
+    SINGLE,
+    Ranks,
+    explain_lost_rank,
+    find_ranks,
+    from_chief,
+    launched_size,
+    require_same,
+    share_host,
+)
+
+
+@pytest.mark.parametrize(
+    "environment, expected",
+    [
+        ({}, (1, None)),
+        ({"HOROVOD_SIZE": "4", "HOROVOD_RANK": "1"}, (4, "horovodrun")),
+        ({"OMPI_COMM_WORLD_SIZE": "3"}, (3, "mpirun")),
+        ({"PMI_SIZE": "2"}, (2, "mpirun")),
+        ({"SLURM_STEP_NUM_TASKS": "8"}, (8, "srun")),
+        # The step of a batch script, and the tasks of a job that is not a step.
+        ({"SLURM_STEP_NUM_TASKS": "1"}, (1, None)),
+        ({"SLURM_NTASKS": "8"}, (1, None)),
+        # horovodrun below srun: its own number counts, even 1.
+        ({"HOROVOD_SIZE": "2", "SLURM_STEP_NUM_TASKS": "8"}, (2, "horovodrun")),
+        ({"HOROVOD_SIZE": "1", "SLURM_STEP_NUM_TASKS": "8"}, (1, "horovodrun")),
+    ],
+)
+def test_size_from_the_environment(environment, expected):
+    assert launched_size(environment) == expected
+
+
+@pytest.mark.parametrize("text", ["", "four", "0", "-2", "1.5"])
+def test_a_bad_size_is_refused(text):
+    with pytest.raises(UserError, match=f"HOROVOD_SIZE={text}"):
+        launched_size({"HOROVOD_SIZE": text})
+
+
+def test_a_single_process_does_not_load_horovod(root):
+    code = (
+        "import sys; from dgl.training.distributed import *; r = find_ranks(); "
+        "assert r == SINGLE and from_chief(r, 7) == 7; "
+        "from dgl.training.early_stop import EarlyStop; EarlyStop(r); "
+        "assert 'horovod' not in sys.modules"
+    )
+    environment = {k: v for k, v in os.environ.items() if k not in LAUNCHERS}
+    subprocess.run([sys.executable, "-c", code], cwd=root, env=environment, check=True)
+
+
+def test_several_processes_with_horovod(monkeypatch):
+    fake_horovod.install(monkeypatch, 2)
+    ranks = find_ranks({"HOROVOD_SIZE": "2"})
+    assert ranks == Ranks(0, 2, 0, 2) and ranks.chief and not ranks.single
+    assert from_chief(ranks, [3, 2**40]) == [3, 2**40]
+    require_same(ranks, 5, "the train list")
+    monkeypatch.setattr(distributed, "from_chief", lambda *_: 6)
+    with pytest.raises(UserError, match="rank 0 of 2: the train list"):
+        require_same(ranks, 5, "the train list")
+
+
+def test_several_processes_without_horovod(monkeypatch):
+    monkeypatch.setitem(sys.modules, "horovod", None)
+    with pytest.raises(UserError, match=r"horovodrun as one of 4 processes.*docs/scaling\.md"):
+        find_ranks({"HOROVOD_SIZE": "4"})
+
+
+def test_several_processes_that_horovod_does_not_count(monkeypatch):
+    fake_horovod.install(monkeypatch, 1)
+    with pytest.raises(UserError, match=r"srun as one of 4 .* counts 1"):
+        find_ranks({"SLURM_STEP_NUM_TASKS": "4"})
+
+
+def test_processes_that_do_not_reach_each_other(monkeypatch):
+    hvd = fake_horovod.install(monkeypatch, 4)
+    monkeypatch.setattr(hvd, "init", lambda: 1 / 0)
+    with pytest.raises(UserError, match=r"as one of 4 processes.*division by zero"):
+        find_ranks({"HOROVOD_SIZE": "4"})
+
+
+def lost(text):
+    return tf.errors.UnknownError(None, None, text)
+
+
+def test_a_lost_rank_is_explained():
+    ended = pytest.raises(UserError, match=r"rank 1 of 2: .*--resume")
+    with ended, explain_lost_rank(Ranks(1, 2, 1, 2)):
+        raise lost("Horovod has been shut down.\nThis was caused by an exception.")
+
+
+@pytest.mark.parametrize(
+    "ranks, error",
+    [(SINGLE, lost("Horovod has been shut down.")), (Ranks(0, 2, 0, 2), lost("out of luck"))],
+)
+def test_other_errors_stay_what_they_are(ranks, error):
+    with pytest.raises(tf.errors.UnknownError), explain_lost_rank(ranks):
+        raise error
+
+
+@pytest.mark.parametrize("local, share, limit", [(1, 6, 0), (2, 3, 3), (4, 1, 1), (12, 1, 1)])
+def test_a_session_gets_its_share_of_the_cores(monkeypatch, local, share, limit):
+    monkeypatch.setattr(distributed.multiprocessing, "cpu_count", lambda: 6)
+    ranks = Ranks(1, 16, 0, local)
+    config = share_host(tf.ConfigProto(), ranks, 0)
+    assert ranks.cores() == share
+    assert config.intra_op_parallelism_threads == config.inter_op_parallelism_threads == limit
+    assert config.gpu_options.visible_device_list == "" and config.device_count["GPU"] == 0
+
+
+def test_each_process_of_a_host_has_its_gpu():
+    config = share_host(tf.ConfigProto(), Ranks(5, 8, 1, 4), 4)
+    assert config.gpu_options.visible_device_list == "1"
+    assert "GPU" not in config.device_count
+    with pytest.raises(UserError, match=r"4 processes .* 2 GPUs"):
+        share_host(tf.ConfigProto(), Ranks(5, 8, 1, 4), 2)
