@@ -52,12 +52,12 @@ def run(args: argparse.Namespace) -> int:
 def _network_of(args):
     """(registry entry, build options, side of the input) that the flags ask for."""
     from dgl.backbones import BuildOptions, get_backbone
-    from dgl.data.split_totals import CLASSES
+    from dgl.data.layouts.label_list import PUBLISHED_CLASSES
     from dgl.predict.predictor import DEFAULT_IMAGE_SIZE
 
     if args.load is None:
         backbone = get_backbone(args.mode)
-        classes = CLASSES["imagenet"]
+        classes = PUBLISHED_CLASSES["imagenet"]
         options = BuildOptions(classes, backbone.head_name("imagenet", classes))
         return backbone, options, args.image_size or DEFAULT_IMAGE_SIZE
     from dgl.weights import find_weights, open_checkpoint, options_from, read_card

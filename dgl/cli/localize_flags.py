@@ -3,7 +3,7 @@
 import argparse
 
 from dgl.backbones import BACKBONES
-from dgl.data.shipped import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
+from dgl.data.bundled import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.utils.cpu import FLOAT32, PRECISIONS
 
 # What `dome_image_DGL.py` has; both maps are written, and the method says which gives the box.

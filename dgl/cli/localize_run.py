@@ -10,8 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from dgl.cli.localize_flags import PUBLISHED_METHODS, make_parser
+from dgl.data.bundled import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.data.image_io import list_images, read_image
-from dgl.data.shipped import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
 from dgl.report.image_files import (

@@ -67,8 +67,8 @@ def add_birds_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_birds(args: argparse.Namespace) -> int:
     """Carry out parsed flags; returns the exit code."""
+    from dgl.datasets.birds.anatomy import CLASS_NAMES
     from dgl.datasets.birds.data_set import write_data_set, write_samples
-    from dgl.datasets.birds.heads import CLASS_NAMES
 
     with answers(args.json) as answer:
         if args.samples is not None:
@@ -114,8 +114,7 @@ def add_photos5_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_photos5(args: argparse.Namespace) -> int:
     """Carry out parsed flags; returns the exit code."""
-    from dgl.datasets.photos5.data_set import report, write_data_set
-    from dgl.datasets.photos5.sources import CLASS_NAMES
+    from dgl.datasets.photos5.data_set import CLASS_NAMES, report, write_data_set
 
     with answers(args.json) as answer:
         result = write_data_set(args.raccoon, args.kangaroo, args.fruit, args.out)

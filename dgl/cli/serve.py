@@ -55,7 +55,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until a signal ends it; Ctrl-C is the usual one, and leads to exit code 130."""
-    from dgl.data.shipped import SHIPPED_CHECKPOINT
+    from dgl.data.bundled import SHIPPED_CHECKPOINT
     from dgl.serving.limits import MEGA, Limits
     from dgl.serving.server import Settings, serve
 

@@ -1,8 +1,7 @@
-"""The data room: data sets in their published layouts, images, and the geometry of both.
+"""Data sets in their published layouts, images, and the views of them that networks take.
 
-A format is one module with a ``detect`` and a ``load`` function; :mod:`dgl.data.layouts` holds the
-registry of them, and :func:`load_data` is the one call a script needs. A loader reads text files
-and folders only: images are decoded later, one at a time, by :func:`read_image`.
+:func:`load_data` reads a data set in any layout of :mod:`dgl.data.layouts`, and :func:`read_image` decodes
+one of its images.
 """
 
 from dgl.data.image_io import list_images, read_image

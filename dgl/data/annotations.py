@@ -1,12 +1,11 @@
-"""True boxes and masks of one image: PASCAL VOC's XML files and mask images.
+"""True boxes and masks of one image: PASCAL VOC's XML, labelme's JSON, and mask images.
 
-One image's objects from an XML file in the form of PASCAL VOC, as ILSVRC has them.
-
-An annotation comes from outside, so it is parsed by ``defusedxml``: document types, entities and
-references to other files are refused, and so are files far larger than any annotation.
+XML comes from strangers, so ``defusedxml`` parses it: document types, entities and references to other
+files are refused, and so are files far larger than any annotation.
 """
 
-from typing import Dict, NamedTuple, Optional, Sequence, Tuple
+import json
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import defusedxml.ElementTree as defused_tree
@@ -14,21 +13,25 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 
 from dgl.data.image_io import read_image
-from dgl.data.sample import DIGITS, Box, check_box, is_number
+from dgl.data.sample import Box
+from dgl.data.text_files import DIGITS, check_box, is_number
 from dgl.errors import UserError, quote
 from dgl.utils.files import read_bounded
 
-MAX_BYTES = 1024 * 1024
+MAX_XML_BYTES = 1024 * 1024
+# labelme may put the image itself into the file.
+MAX_LABELME_BYTES = 16 * 1024 * 1024
 
-_SIDES = ("xmin", "ymin", "xmax", "ymax")
+# Values of a mask.
+OBJECT, IGNORED = 1, 255
 
 
 class Annotation(NamedTuple):
-    """What an XML file says of its image.
+    """The objects of one image.
 
     Attributes:
         names: tuple of str, the class of each object, possibly empty.
-        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels, one an object.
+        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels, one per object.
         size: ``(width, height)`` of the image in pixels, ``None`` where it is not declared (or
             declared as 0, as some programs write).
     """
@@ -39,7 +42,7 @@ class Annotation(NamedTuple):
 
 
 def read_annotation(path: str) -> Optional[Annotation]:
-    """Read an XML file.
+    """Read an XML file in the form of PASCAL VOC, as ILSVRC has them.
 
     Args:
         path: str, the file.
@@ -48,17 +51,18 @@ def read_annotation(path: str) -> Optional[Annotation]:
         :class:`Annotation`, or ``None`` where there is no such file.
 
     Raises:
-        UserError: the file cannot be read, is larger than :data:`MAX_BYTES`, is not well-formed,
+        UserError: the file cannot be read, is larger than :data:`MAX_XML_BYTES`, is not well-formed,
             holds a document type or an entity, or an object lacks its name or a proper box.
     """
-    data = read_bounded(path, MAX_BYTES, "an XML file")
+    data = read_bounded(path, MAX_XML_BYTES, "an XML file")
     if data is None:
         return None
     try:
         root = defused_tree.fromstring(data, forbid_dtd=True)
     except DefusedXmlException as error:
         raise UserError(
-            f"{path}: {type(error).__name__} in the file; expected an annotation without document type and entities"
+            f"{path}: {type(error).__name__} in the file; expected an annotation without document "
+            "type and entities"
         ) from error
     # LookupError: an encoding that Python does not know; ValueError: one that expat cannot take.
     except (defused_tree.ParseError, LookupError, ValueError) as error:
@@ -76,24 +80,20 @@ def read_annotation(path: str) -> Optional[Annotation]:
     return Annotation(tuple(names), tuple(boxes), _size(root, path))
 
 
-def _box(element, where):
+def _box(element: Any, where: str) -> Box:
     found = element.findall("bndbox")
     if len(found) != 1:
         raise UserError(f"{where}: {len(found)} <bndbox>; expected one")
-    values = []
-    for side in _SIDES:
+    corners = []
+    for side in ("xmin", "ymin", "xmax", "ymax"):
         text = (found[0].findtext(side) or "").strip()
         if not is_number(text):
-            raise UserError(
-                "{}: <{}> is {}; expected numbers in <{}>".format(
-                    where, side, quote(text) if text else "missing", ">, <".join(_SIDES)
-                )
-            )
-        values.append(float(text))
-    return check_box(values, where)
+            raise UserError(f"{where}: <{side}> is {_shown(text)}; expected a number of pixels")
+        corners.append(float(text))
+    return check_box(corners, where)
 
 
-def _size(root, path):
+def _size(root: Any, path: str) -> Optional[Tuple[int, int]]:
     size = root.find("size")
     if size is None:
         return None
@@ -102,24 +102,86 @@ def _size(root, path):
         text = (size.findtext(side) or "").strip()
         if not DIGITS.fullmatch(text):
             raise UserError(
-                "{}: <{}> of the image is {}; expected a whole number of pixels".format(
-                    path, side, quote(text) if text else "missing"
-                )
+                f"{path}: <{side}> of the image is {_shown(text)}; expected a whole number of pixels"
             )
         sides.append(int(text))
     return (sides[0], sides[1]) if all(sides) else None
 
 
-# Segmentation masks of an image as one array in the geometry of score maps (wsolevaluation's rule).
+def _shown(text: str) -> str:
+    return quote(text) if text else "missing"
 
-OBJECT, IGNORED = 1, 255
+
+def read_labelme(path: str) -> Annotation:
+    """Read a JSON file of labelme.
+
+    Args:
+        path: str, the file.
+
+    Returns:
+        :class:`Annotation`; a box encloses all points of its shape, in any order.
+
+    Raises:
+        UserError: the file cannot be read, is larger than :data:`MAX_LABELME_BYTES`, is no JSON, or a shape
+            lacks its label or proper points.
+    """
+    data = read_bounded(path, MAX_LABELME_BYTES, "a file of labelme")
+    if data is None:
+        raise UserError(f"{path}: cannot be read: no such file")
+    try:
+        # Whole numbers as float, too: int() takes quadratic time in the number of digits.
+        document = json.loads(data, parse_int=float)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: no JSON ({error}); expected a file of labelme") from error
+    shapes = document.get("shapes") if isinstance(document, dict) else None
+    if not isinstance(shapes, list):
+        raise UserError(f'{path}: no list "shapes"; expected a file of labelme')
+    names, boxes = [], []
+    for number, shape in enumerate(shapes, 1):
+        where = f"{path}: shape {number}"
+        label = shape.get("label") if isinstance(shape, dict) else None
+        if not isinstance(label, str) or not label.strip():
+            raise UserError(f'{where}: no "label"; expected its class')
+        names.append(label.strip())
+        boxes.append(_shape_box(shape, where))
+    return Annotation(tuple(names), tuple(boxes), _labelme_size(document, path))
+
+
+def _shape_box(shape: Any, where: str) -> Box:
+    # What a box around all points encloses exactly. Files of early versions name no type.
+    kind = shape.get("shape_type")
+    if kind not in (None, "rectangle", "polygon"):
+        raise UserError(f"{where}: shape_type {quote(kind)}; expected rectangle")
+    points = shape.get("points")
+    try:
+        xs, ys = zip(*points)
+    except (TypeError, ValueError):
+        xs, ys = (), ()
+    if len(xs) < 2 or not all(isinstance(value, float) for value in xs + ys):
+        raise UserError(f'{where}: no proper "points"; expected two corners [x, y]')
+    for x, y in zip(xs, ys):  # one by one: min() and max() may pass over NaN
+        check_box((x, y, x, y), where)
+    return check_box((min(xs), min(ys), max(xs), max(ys)), where)
+
+
+def _labelme_size(document: Any, path: str) -> Optional[Tuple[int, int]]:
+    width, height = (document.get(key) for key in ("imageWidth", "imageHeight"))
+    if width is None and height is None:
+        return None
+    for side in (width, height):
+        if not (isinstance(side, float) and side.is_integer() and side > 0):
+            raise UserError(
+                f"{path}: imageWidth, imageHeight are {quote(str([width, height]))}; expected whole "
+                "numbers of pixels"
+            )
+    return int(width), int(height)
 
 
 def read_mask(mask_paths: Sequence[str], ignore_path: Optional[str], size: int) -> np.ndarray:
-    """Read and squash the masks of one image.
+    """Read the masks of one image, squashed to a square as in wsolevaluation.
 
-    Whatever is not black belongs to a mask. Masks are resized to their nearest pixels, and the object is
-    the union of all; what the ignore mask marks beside the object does not count.
+    Whatever is not black belongs to a mask. Masks are resized to their nearest pixels. The object is
+    the union of all masks; what the ignore mask marks outside the object does not count.
 
     Args:
         mask_paths: sequence of str, at least one.
@@ -132,19 +194,19 @@ def read_mask(mask_paths: Sequence[str], ignore_path: Optional[str], size: int) 
     Raises:
         UserError: a mask cannot be read, or the masks of one image differ in size.
     """
+    paths = list(mask_paths) + ([] if ignore_path is None else [ignore_path])
+    masks: List[np.ndarray] = []
     shapes: Dict[Tuple[int, ...], str] = {}
-    parts = [_read(path, size, shapes) for path in mask_paths]
-    mask = np.any(parts, axis=0).astype(np.uint8) * np.uint8(OBJECT)
+    for path in paths:
+        image = read_image(path)
+        shapes[image.shape[:2]] = path
+        if len(shapes) > 1:
+            found = ", ".join(f"{w} x {h} in {name}" for (h, w), name in shapes.items())
+            raise UserError(f"{path}: expected masks of one size, got {found}")
+        resized = cv2.resize(image.max(axis=2), (size, size), interpolation=cv2.INTER_NEAREST)
+        masks.append(resized > 0)
+    is_object = np.any(masks[: len(mask_paths)], axis=0)
+    result: np.ndarray = is_object.astype(np.uint8) * np.uint8(OBJECT)
     if ignore_path is not None:
-        mask[_read(ignore_path, size, shapes) & (mask != OBJECT)] = IGNORED
-    return mask
-
-
-def _read(path, size, shapes):
-    image = read_image(path)
-    shapes[image.shape] = path
-    if len(shapes) > 1:
-        described = ["{1} x {0} in {2}".format(*shape[:2] + (p,)) for shape, p in shapes.items()]
-        raise UserError("{}: expected masks of one size, got {}".format(path, ", ".join(described)))
-    resized = cv2.resize(image.max(axis=2), (size, size), interpolation=cv2.INTER_NEAREST)
-    return resized > 0
+        result[masks[-1] & ~is_object] = IGNORED
+    return result

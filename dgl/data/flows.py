@@ -1,23 +1,29 @@
-"""Tensorpack dataflows: decoding and augmentation for training, the fixed view for validation.
+"""Tensorpack dataflows: decoded and augmented batches for training, center crops for validation.
 
-The recipe: images are resized to (S + 32, S + 32) whatever their aspect. Training takes a random S x S
-crop and a random horizontal flip, in float32, and goes back to uint8; validation takes the center crop.
-The network normalizes in its graph, so points are uint8 BGR.
+The network normalizes in its graph, so batches are uint8 BGR.
 """
 
+import collections
 import itertools
 import math
+import multiprocessing
 import os
-from typing import NamedTuple, Optional, Sequence
+import signal
+import sys
+import threading
+import time
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Callable, Deque, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 
 from dgl.data.image_io import read_image
 from dgl.data.sample import Sample
-from dgl.data.worker_processes import OrderedProcesses
+from dgl.data.views import random_training_view, rgb_to_bgr, validation_view
 from dgl.errors import UserError
-from dgl.tf_compat import tf
+from dgl.tf_compat import tf  # noqa: F401  # loads TensorFlow before tensorpack does
 from dgl.utils.parallel import ordered_map
 
 from tensorpack.dataflow import (  # isort: skip
@@ -29,46 +35,22 @@ from tensorpack.dataflow import (  # isort: skip
 )
 from tensorpack.utils import logger  # isort: skip
 
-BORDER = 32
 _SEED_RANGE = 2**32 - 1
 _PROBED = 50  # images tried before training is refused as unreadable
+_AHEAD_PER_WORKER = 32  # datapoints that are computed before their turn
+_PARENT_CHECK_SECONDS = 2.0
 
-
-def augment(image: np.ndarray, size: int, rng: np.random.RandomState) -> np.ndarray:
-    """One random training view.
-
-    Args:
-        image: (H, W, 3) uint8.
-        size: side S of the view in pixels.
-        rng: ``numpy.random.RandomState``.
-
-    Returns:
-        (S, S, 3) uint8.
-    """
-    side = size + BORDER
-    view = cv2.resize(image.astype("float32"), (side, side), interpolation=cv2.INTER_LINEAR)
-    top, left = rng.randint(0, BORDER + 1, 2)
-    view = view[top : top + size, left : left + size]
-    if rng.rand() < 0.5:
-        view = view[:, ::-1]
-    return np.clip(view, 0, 255).astype("uint8")
-
-
-def center_view(image: np.ndarray, size: int) -> np.ndarray:
-    """The validation view: (S + 32, S + 32), then the central S x S. uint8 in and out."""
-    side = size + BORDER
-    view = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
-    top = BORDER // 2
-    return view[top : top + size, top : top + size]
+# Forking keeps a process small. Only on Linux do the libraries survive it.
+_START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 
 
 class Share(NamedTuple):
-    """What one of several processes takes of every joint batch: slice ``index`` of ``count`` equal ones.
+    """The part of every joint batch that one of several processes takes: one of ``count`` slices.
 
     Attributes:
         batch: images of the joint batch, a multiple of ``count``.
         index: which slice.
-        count: how many there are.
+        count: number of slices.
     """
 
     batch: int
@@ -83,13 +65,12 @@ class Share(NamedTuple):
 WHOLE = Share(1, 0, 1)
 
 
-class ShuffledDraws(DataFlow):
-    """Endless passes of (sample, seed): every sample once a pass, in an order fixed by ``seed``.
+class ShuffledDraws(DataFlow):  # type: ignore[misc]
+    """Endless passes of (sample, seed): every sample once per pass, in an order fixed by ``seed``.
 
-    The seed that goes with a sample fixes its augmentation whichever process makes it. Being endless it has
-    no length, so a batch may be larger than the list. The order of a pass and its seeds are a function of
-    ``seed`` and of the number of the pass alone: so a stream can begin anywhere, and processes that share
-    its draws out need not talk to each other.
+    The seed that goes with a sample fixes its augmentation whichever process makes it. The order of a
+    pass and its seeds depend on ``seed`` and the number of the pass alone, so a stream can start
+    anywhere, and processes that share its draws need not communicate.
     """
 
     def __init__(
@@ -105,7 +86,7 @@ class ShuffledDraws(DataFlow):
             samples: list of :class:`~dgl.data.sample.Sample`.
             seed: int from 0 to 2^32 - 1, or ``None`` to draw one.
             share: :class:`Share`.
-            start: draws of the joint stream that are over already.
+            start: draws of the joint stream to skip.
 
         Raises:
             UserError: ``samples`` is empty.
@@ -117,15 +98,15 @@ class ShuffledDraws(DataFlow):
         self._share = share
         self._start = start
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[List[Any]]:
         length = len(self._samples)
-        first, begun = divmod(self._start, length)
-        for turn in itertools.count(first):
-            rng = np.random.RandomState([self._seed, turn])
+        first_pass, skipped = divmod(self._start, length)
+        for number in itertools.count(first_pass):
+            rng = np.random.RandomState([self._seed, number])
             order = rng.permutation(length)
             seeds = rng.randint(0, _SEED_RANGE, length, dtype="uint32")
-            for place in range(begun if turn == first else 0, length):
-                if self._share.has(turn * length + place):
+            for place in range(skipped if number == first_pass else 0, length):
+                if self._share.has(number * length + place):
                     yield [self._samples[order[place]], seeds[place]]
 
 
@@ -134,25 +115,28 @@ def new_seed() -> int:
     return int.from_bytes(os.urandom(4), "little") % 2**31
 
 
-class _TrainingView:
-    """Maps (sample, seed) to (view, label); a class, so that worker processes can be started anyhow."""
+class _TrainingPoint:
+    """Map (sample, seed) to [view, class index], or ``None`` for an unreadable image.
 
-    def __init__(self, size):
+    A class rather than a closure, so that it can be pickled for worker processes.
+    """
+
+    def __init__(self, size: int):
         self._size = size
 
-    def __call__(self, draw):
+    def __call__(self, draw: Sequence[Any]) -> Optional[List[Any]]:
         sample, seed = draw
         try:
             image = read_image(sample.path)
         except UserError as error:
             logger.warning("left out of training: %s", error)
             return None
-        view = augment(image, self._size, np.random.RandomState(seed))
-        return [np.ascontiguousarray(view[..., ::-1]), sample.class_index]
+        view = random_training_view(image, self._size, np.random.RandomState(seed))
+        return [np.ascontiguousarray(rgb_to_bgr(view)), sample.class_index]
 
 
-def _check_readable(samples):
-    """Raise :class:`UserError` when none of the first images decodes: there would be no batch ever."""
+def _check_readable(samples: Sequence[Sample]) -> None:
+    """Raise :class:`UserError` when none of the first images decodes: no batch would ever be full."""
     for sample in samples[:_PROBED]:
         try:
             read_image(sample.path)
@@ -163,23 +147,97 @@ def _check_readable(samples):
         raise last
 
 
-class FailureKeeper(ProxyDataFlow):
-    """Keeps what ends a flow, for the trainer to tell: tensorpack's thread would only log it.
+def _start_worker(parent: int) -> None:
+    """Prepare a worker process: it ends with its parent, which alone handles signals."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # OpenCV's threads would compete with the other workers, and hang in a forked child.
+    cv2.setNumThreads(0)
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
 
-    After a failure it goes on giving the last datapoint, so that the step that waits for one ends and
+
+def _exit_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_SECONDS)
+    os._exit(1)
+
+
+class ProcessMapData(ProxyDataFlow):  # type: ignore[misc]
+    """``function`` of every datapoint, computed by worker processes, in the flow's order.
+
+    A seeded run therefore sees the same images in the same batches however fast each process is.
+    Datapoints for which the function returns ``None`` are left out. Processes start at
+    ``reset_state`` and end with the process that started them.
+    """
+
+    def __init__(self, flow: DataFlow, function: Callable[[Any], Any], workers: int):
+        """Wrap a flow.
+
+        Args:
+            flow: tensorpack dataflow of picklable lists, endless or not.
+            function: picklable callable.
+            workers: number of processes, at least 1.
+        """
+        super().__init__(flow)
+        self._function = function
+        self._workers = workers
+        self._pool: Optional[ProcessPoolExecutor] = None
+
+    def reset_state(self) -> None:
+        """Start the processes, before TensorFlow's threads that a fork would not survive."""
+        super().reset_state()
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(
+                self._workers,
+                mp_context=multiprocessing.get_context(_START_METHOD),
+                initializer=_start_worker,
+                initargs=(os.getpid(),),
+            )
+            self._pool.submit(int).result()
+
+    def __iter__(self) -> Iterator[Any]:
+        assert self._pool is not None, "reset_state() comes before iteration"
+        pending: Deque[Future[Any]] = collections.deque()
+        points = iter(self.ds)
+        try:
+            while True:
+                missing = self._workers * _AHEAD_PER_WORKER - len(pending)
+                pending.extend(
+                    self._pool.submit(self._function, point)
+                    for point in itertools.islice(points, missing)
+                )
+                if not pending:
+                    return
+                result = pending.popleft().result()
+                if result is not None:
+                    yield result
+        except BrokenProcessPool as error:
+            raise UserError(
+                "a process that decodes images ended by itself; expected it to last "
+                "(out of memory? fewer --workers need less)"
+            ) from error
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+class FailureKeeper(ProxyDataFlow):  # type: ignore[misc]
+    """Keep the exception that ends a flow for the trainer: tensorpack's thread would only log it.
+
+    After a failure it repeats the last datapoint, so that the step that waits for one ends and
     :class:`~dgl.training.early_stop.StopOnDataFailure` gets its turn.
 
     Attributes:
         error: the exception, or ``None``.
-        given: datapoints given before it.
+        given: datapoints yielded before it.
     """
 
     def __init__(self, flow: DataFlow):
         super().__init__(flow)
-        self.error = None
+        self.error: Optional[Exception] = None
         self.given = 0
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Any]:
         point = None
         try:
             for point in self.ds:
@@ -207,9 +265,9 @@ def training_flow(
     Args:
         samples: list of :class:`~dgl.data.sample.Sample`.
         size: side S of the views.
-        batch: images a batch.
+        batch: images per batch.
         workers: processes that decode and augment; 0 works in the trainer's process.
-        seed: fixes shuffling and augmentation; ``None`` draws afresh.
+        seed: fixes shuffling and augmentation; ``None`` draws a new one.
         share: :class:`Share` of this process, or ``None`` where it is the only one.
         start: images that all processes together have drawn before.
 
@@ -218,13 +276,13 @@ def training_flow(
     """
     _check_readable(samples)
     flow = ShuffledDraws(samples, seed, share or WHOLE, start)
-    view = _TrainingView(size)
-    flow = OrderedProcesses(flow, view, workers) if workers else MapData(flow, view)
+    point = _TrainingPoint(size)
+    flow = ProcessMapData(flow, point, workers) if workers else MapData(flow, point)
     return FailureKeeper(BatchData(flow, batch))
 
 
-class ValidationFlow(DataFlow):
-    """Batches of center views in the order of the list; the last batch may be short.
+class ValidationFlow(DataFlow):  # type: ignore[misc]
+    """Batches of center crops in the order of the list; the last batch may be short.
 
     Threads decode ahead; an unreadable image raises :class:`UserError` at its place.
     """
@@ -237,20 +295,15 @@ class ValidationFlow(DataFlow):
         self._batch = batch
         self._workers = workers
 
-    def __len__(self):
-        return int(math.ceil(len(self._samples) / float(self._batch)))
+    def __len__(self) -> int:
+        return math.ceil(len(self._samples) / self._batch)
 
-    def _point(self, sample):
-        view = center_view(read_image(sample.path), self._size)
-        return view[..., ::-1], sample.class_index
+    def _point(self, sample: Sample) -> Tuple[np.ndarray, int]:
+        view = validation_view(read_image(sample.path), self._size)
+        return rgb_to_bgr(view), sample.class_index
 
-    def __iter__(self):
-        views, labels = [], []
-        for view, label in ordered_map(self._point, self._samples, max(1, self._workers)):
-            views.append(view)
-            labels.append(label)
-            if len(views) == self._batch:
-                yield [np.stack(views), np.asarray(labels, "int32")]
-                views, labels = [], []
-        if views:
+    def __iter__(self) -> Iterator[List[np.ndarray]]:
+        points = ordered_map(self._point, self._samples, max(1, self._workers))
+        for batch in iter(lambda: list(itertools.islice(points, self._batch)), []):
+            views, labels = zip(*batch)
             yield [np.stack(views), np.asarray(labels, "int32")]

@@ -1,6 +1,4 @@
-"""The view of an image that a network takes, and how boxes follow it.
-
-Geometry of an image and its boxes: the resizes of the demo and of the two protocols.
+"""The view of an image that a network takes (resizing, cropping, channel order), and its boxes.
 
 Coordinates: x runs to the right, y down, in pixels; ``(0, 0)`` is the top left corner of the top
 left pixel, so an image W pixels wide spans 0 to W. A box is ``(x0, y0, x1, y1)``. Sizes are whole
@@ -14,13 +12,18 @@ import numpy as np
 
 from dgl.utils.types import ArrayLike
 
+# Side of the square on which wsolevaluation compares score maps with boxes.
+WSOL_MAP_SIZE = 224
+# Training resizes images to this many pixels more than the input before it crops.
+TRAINING_BORDER = 32
+
 
 def resize_bilinear_tf1(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """Resize as TensorFlow 1's ``resize_bilinear`` does by default.
 
     ``align_corners=False`` without half-pixel centers: output pixel ``i`` samples the input at
     ``i * input / output``, between its floor and the next pixel (the last one repeats), so the
-    result is shifted towards the top left against OpenCV's. All arithmetic is float32.
+    result is shifted towards the top left compared with OpenCV's. All arithmetic is float32.
 
     Args:
         image: array (H, W) or (H, W, C), any real dtype.
@@ -47,8 +50,8 @@ def resize_bilinear_tf1(image: np.ndarray, height: int, width: int) -> np.ndarra
     )
     dx, dy = np.repeat(dx, channels), dy[:, np.newaxis]
 
-    def between_columns(rows):
-        # Gathering before converting keeps the cost that of the output, however large the input.
+    def between_columns(rows: np.ndarray) -> np.ndarray:
+        # Gathering before converting bounds the cost by the output's size.
         taken = flat.take(rows, axis=0)
         lower = taken.take(left, axis=1).astype(np.float32)
         upper = taken.take(right, axis=1).astype(np.float32)
@@ -65,7 +68,7 @@ def resize_bilinear_tf1(image: np.ndarray, height: int, width: int) -> np.ndarra
     return result.reshape((height, width) + image.shape[2:])
 
 
-def _interpolation(size_in, size_out):
+def _interpolation(size_in: int, size_out: int) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     source = np.arange(size_out, dtype=np.float32) * (np.float32(size_in) / np.float32(size_out))
     lower = np.minimum(np.floor(source).astype(np.int64), size_in - 1)
     upper = np.minimum(lower + 1, size_in - 1)
@@ -121,16 +124,18 @@ def resize_center_crop(
     return cropped, np.clip(boxes[~outside], 0, crop)
 
 
-def _scale_boxes(boxes, width, height, size):
-    boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    # Multiplying first keeps whole results whole; size / width rounds, and truncation would show
-    # it.
-    return boxes * size / np.array([width, height, width, height], dtype=np.float64)
+def _scale_boxes(boxes: ArrayLike, width: int, height: int, size: int) -> np.ndarray:
+    scaled: np.ndarray = np.asarray(boxes, dtype=np.float64).reshape(-1, 4) * size
+    # Multiplying first keeps whole results whole: size / width rounds, which truncation would show.
+    return scaled / np.array([width, height, width, height], dtype=np.float64)
 
 
-# How an image becomes the network's square input, and where its boxes go: one view a protocol.
+def rgb_to_bgr(images: np.ndarray) -> np.ndarray:
+    """Reverse the channels of images (..., 3), without copying them."""
+    return images[..., ::-1]
 
-WSOL_MAP_SIZE = 224
+
+bgr_to_rgb = rgb_to_bgr
 
 
 class View(NamedTuple):
@@ -151,20 +156,20 @@ class Geometry(NamedTuple):
     """A protocol's geometry: a description and ``view(image, boxes, size) -> View``."""
 
     description: str
-    view: Callable
+    view: Callable[[np.ndarray, ArrayLike, int], View]
 
 
-def _fixed(image, boxes, size):
+def _fixed_threshold_view(image: np.ndarray, boxes: ArrayLike, size: int) -> View:
     view, moved = resize_center_crop(image, boxes, fixed_resize(size), size)
     return View(view, moved, size)
 
 
 def fixed_resize(size: int) -> int:
     """Side before the crop: 256 for 224, the same ratio for other inputs."""
-    return int(round(size * 256 / 224.0))
+    return round(size * 256 / 224.0)
 
 
-def _wsol(image, boxes, size):
+def _wsolevaluation_view(image: np.ndarray, boxes: ArrayLike, size: int) -> View:
     view, moved = squash(image, boxes, size)
     if size != WSOL_MAP_SIZE:
         _, moved = squash(image, boxes, WSOL_MAP_SIZE)
@@ -172,13 +177,17 @@ def _wsol(image, boxes, size):
 
 
 GEOMETRIES = {
-    "fixed_threshold": Geometry("resized by 8/7, center crop, boxes moved and clipped", _fixed),
-    "wsolevaluation": Geometry("squashed without a crop, score maps and boxes at 224 x 224", _wsol),
+    "fixed_threshold": Geometry(
+        "resized by 8/7, center crop, boxes moved and clipped", _fixed_threshold_view
+    ),
+    "wsolevaluation": Geometry(
+        "squashed without a crop, score maps and boxes at 224 x 224", _wsolevaluation_view
+    ),
 }
 
 
 def demo_input(image: np.ndarray, size: int) -> np.ndarray:
-    """The per-image demo's input: TF 1's bilinear resize, aspect ignored, no rounding.
+    """The input of ``dgl localize``: TF 1's bilinear resize, aspect ignored, no rounding.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -187,4 +196,29 @@ def demo_input(image: np.ndarray, size: int) -> np.ndarray:
     Returns:
         (S, S, 3) float32 BGR in 0..255.
     """
-    return resize_bilinear_tf1(image, size, size)[..., ::-1]
+    return rgb_to_bgr(resize_bilinear_tf1(image, size, size))
+
+
+def random_training_view(image: np.ndarray, size: int, rng: np.random.RandomState) -> np.ndarray:
+    """A random S x S crop of the image resized to (S + 32, S + 32), flipped half of the time.
+
+    Args:
+        image: (H, W, 3) uint8.
+        size: side S of the view in pixels.
+        rng: ``numpy.random.RandomState``.
+
+    Returns:
+        (S, S, 3) uint8.
+    """
+    side = size + TRAINING_BORDER
+    view = cv2.resize(image.astype("float32"), (side, side), interpolation=cv2.INTER_LINEAR)
+    top, left = rng.randint(0, TRAINING_BORDER + 1, 2)
+    view = view[top : top + size, left : left + size]
+    if rng.rand() < 0.5:
+        view = view[:, ::-1]
+    return np.clip(view, 0, 255).astype("uint8")
+
+
+def validation_view(image: np.ndarray, size: int) -> np.ndarray:
+    """The central S x S of the image resized to (S + 32, S + 32); uint8 in and out."""
+    return resize_center_crop(image, (), size + TRAINING_BORDER, size)[0]

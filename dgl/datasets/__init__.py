@@ -1,1 +1,1 @@
-"""Generators of data sets: drawn birds with exact boxes and masks, and five classes of photographs."""
+"""Data sets that the project makes: drawn birds, and photographs of five classes."""

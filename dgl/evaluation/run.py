@@ -16,7 +16,7 @@ import numpy as np
 from dgl.data.annotations import read_mask
 from dgl.data.image_io import read_image
 from dgl.data.sample import DataSet
-from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE
+from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE, rgb_to_bgr
 from dgl.errors import UserError
 from dgl.evaluation.collect import gather
 from dgl.evaluation.fusion import Fusion, file_name, score_maps
@@ -158,7 +158,7 @@ class Evaluation:
         for number, protocol in enumerate(self._plan.protocols if batch.loaded else ()):
             views = [picture.views[number] for picture in batch.loaded]
             # The networks of the recipe were trained on BGR.
-            images = np.stack([view.image[..., ::-1] for view in views])
+            images = np.stack([rgb_to_bgr(view.image) for view in views])
             prediction = self._predictor(images, labels)
             for index, (picture, view) in enumerate(zip(batch.loaded, views)):
                 raw = {entry: maps[index] for entry, maps in prediction.maps.items()}

@@ -13,9 +13,10 @@ import numpy as np
 from tqdm import tqdm
 
 from dgl.data.annotations import read_mask
-from dgl.data.sample import Box, Sample, resolve_below
+from dgl.data.layouts.wsolevaluation import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
+from dgl.data.sample import Box, Sample
+from dgl.data.text_files import resolve_below
 from dgl.data.views import WSOL_MAP_SIZE
-from dgl.data.wsol_metadata import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
 from dgl.errors import UserError, printable
 from dgl.evaluation.results import image_key
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
@@ -118,7 +119,7 @@ def score(
 
     Args:
         maps: str, the folder with ``<id>.npy``.
-        records: list of :class:`~dgl.data.wsol_metadata.Record`.
+        records: list of :class:`~dgl.data.layouts.wsolevaluation.Record`.
         step: float, of the thresholds.
         mask_root: str, the folder of masks, needed where the records have masks.
         workers: int, threads.
@@ -181,10 +182,10 @@ def read_records(metadata: str, mask_root: Optional[str] = None) -> List[Record]
         mask_root: str, the folder of masks, or ``None``.
 
     Returns:
-        list of :class:`~dgl.data.wsol_metadata.Record`.
+        list of :class:`~dgl.data.layouts.wsolevaluation.Record`.
 
     Raises:
-        UserError: as :func:`~dgl.data.wsol_metadata.read_metadata`, or masks without their folder.
+        UserError: as :func:`~dgl.data.layouts.wsolevaluation.read_metadata`, or masks without their folder.
     """
     if not os.path.isdir(metadata):
         raise UserError(

@@ -9,6 +9,8 @@ from typing import Optional
 import cv2
 import numpy as np
 
+from dgl.data.image_io import encode_image
+from dgl.data.views import bgr_to_rgb
 from dgl.errors import UserError
 from dgl.predict.postprocess import resize_map
 from dgl.utils.files import write_atomically
@@ -59,7 +61,7 @@ def colorize(map01: ArrayLike) -> np.ndarray:
         score_map = np.clip(score_map, 0.0, 1.0)
     # Truncation, not rounding, as the binarization of the maps does.
     levels = np.multiply(score_map, 255.0, dtype=np.float64).astype(np.uint8)
-    return cv2.cvtColor(cv2.applyColorMap(levels, cv2.COLORMAP_JET), cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(bgr_to_rgb(cv2.applyColorMap(levels, cv2.COLORMAP_JET)))
 
 
 def overlay(image_rgb_uint8: np.ndarray, map01: ArrayLike) -> np.ndarray:
@@ -124,15 +126,13 @@ def write_image(path: str, rgb: np.ndarray) -> None:
         ValueError: not an RGB uint8 image.
     """
     extension = os.path.splitext(str(path))[1].lower()
-    options = [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY] if extension in (".jpg", ".jpeg") else []
-    bgr = cv2.cvtColor(_checked(rgb), cv2.COLOR_RGB2BGR)
+    quality = _JPEG_QUALITY if extension in (".jpg", ".jpeg") else None
+    image = _checked(rgb)
     try:
-        done, encoded = cv2.imencode(extension, bgr, options)
-    except cv2.error:
-        done = False
-    if not done:
-        raise UserError(f"{path}: expected a name ending in .png or .jpg")
-    write_atomically(path, encoded.tobytes())
+        data = encode_image(image, extension, quality)
+    except ValueError as error:
+        raise UserError(f"{path}: expected a name ending in .png or .jpg") from error
+    write_atomically(path, data)
 
 
 def _checked(image):

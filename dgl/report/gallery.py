@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dgl.data.image_io import read_image
 from dgl.data.sample import DataSet
-from dgl.data.views import GEOMETRIES
+from dgl.data.views import GEOMETRIES, rgb_to_bgr
 from dgl.evaluation.fusion import Fusion, entry_name, score_maps
 from dgl.evaluation.plan import FIXED
 from dgl.evaluation.results import Gathered, image_key
@@ -227,7 +227,7 @@ def draw(
             part = positions[start : start + _BATCH]
             samples = [dataset.samples[position] for position in part]
             views = [_view(protocol, sample, predictor.image_size) for sample in samples]
-            images = np.stack([view.image[..., ::-1] for view in views])
+            images = np.stack([rgb_to_bgr(view.image) for view in views])
             prediction = predictor(images, np.array([sample.class_index for sample in samples]))
             for index, (position, sample, view) in enumerate(zip(part, samples, views)):
                 raw = {entry: maps[index] for entry, maps in prediction.maps.items()}

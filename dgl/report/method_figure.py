@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, HPacker, TextArea
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch, Polygon, Rectangle
 
+from dgl.data.views import bgr_to_rgb
 from dgl.errors import UserError, run_script
 from dgl.predict.overlay import PREDICTED_COLOR, overlay
 from dgl.predict.postprocess import largest_box, normalize, resize_map
@@ -113,7 +114,7 @@ def _read_image(path):
     image = cv2.imdecode(encoded, cv2.IMREAD_COLOR) if encoded.size else None
     if image is None:
         raise UserError(f"{path}: expected an image, such as a JPEG or PNG")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    return np.ascontiguousarray(bgr_to_rgb(image))
 
 
 def _read_map(path):

@@ -10,7 +10,7 @@ from typing import List, NamedTuple, Tuple
 import numpy as np
 from PIL import Image
 
-from dgl.data.image_io import check_headers, read_image
+from dgl.data.image_io import read_image
 from dgl.errors import UserError, printable
 
 # Pillow's name of each kind -> the extensions that a browser offers for it.
@@ -100,10 +100,8 @@ def read_upload(path: str, folder: str, limits: Limits) -> Tuple[np.ndarray, str
 def _check_header(path: str, name: str, most_pixels: int) -> None:
     """Raise :class:`UserError` for another type or too many pixels; damage is for the decoder to tell."""
     try:
-        with open(path, "rb") as stream:
-            check_headers(stream)
-            with Image.open(stream, formats=tuple(KINDS)) as image:
-                width, height = image.size
+        with Image.open(path, formats=tuple(KINDS)) as image:
+            width, height = image.size
     except Image.UnidentifiedImageError:
         raise UserError(f"{name}: not an image; {EXPECTED}") from None
     except Exception:  # whatever Pillow's readers raise on damage

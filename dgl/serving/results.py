@@ -7,6 +7,7 @@ from typing import Any, Dict, NamedTuple, Tuple
 import cv2
 import numpy as np
 
+from dgl.data.image_io import encode_image
 from dgl.predict import postprocess as box_ops
 from dgl.predict.overlay import colorize, draw_boxes, overlay
 from dgl.report.image_files import json_number
@@ -135,19 +136,12 @@ def npy_bytes(raw: np.ndarray) -> bytes:
 def png_bytes(visit: Visit, raw: np.ndarray, box: Box) -> bytes:
     """Overlay and box at the image's own size as a PNG."""
     drawn = draw_boxes(overlay(visit.image, box_ops.normalize(raw)), predicted=box)
-    return _encoded(".png", drawn, [])
+    return encode_image(drawn, ".png")
 
 
 def jpeg_bytes(picture: np.ndarray, quality: int = 88) -> bytes:
     """An image as the page shows it, as a JPEG."""
-    return _encoded(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
-
-
-def _encoded(extension, rgb, options):
-    done, encoded = cv2.imencode(extension, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)
-    if not done:
-        raise ValueError(f"an image of shape {rgb.shape} cannot be encoded")
-    return encoded.tobytes()
+    return encode_image(picture, ".jpg", quality)
 
 
 def file_stem(visit: Visit, model: Model, entry: Entry) -> str:

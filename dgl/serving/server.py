@@ -108,7 +108,7 @@ def _serve(settings, folder, bound, say):
             f'the page needs Gradio ({error}): pip install "dgl-localization[web]"'
         ) from None
     # These load TensorFlow.
-    from dgl.data.shipped import sample_images
+    from dgl.data.bundled import sample_images
     from dgl.serving.engine import Engine
     from dgl.serving.handlers import Answers
     from dgl.serving.page import make_css, make_page, make_theme

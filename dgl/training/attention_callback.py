@@ -10,16 +10,15 @@ import time
 from dataclasses import replace
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
 
 from dgl.attribution import build_maps
 from dgl.attribution.build import CHANNELS_FIRST
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
-from dgl.data.image_io import read_image
+from dgl.data.image_io import encode_image, read_image
 from dgl.data.sample import Sample
-from dgl.data.views import GEOMETRIES, View
+from dgl.data.views import GEOMETRIES, View, rgb_to_bgr
 from dgl.errors import UserError, first_line, printable
 from dgl.metrics.box_check import fit_boxes
 from dgl.metrics.fixed_threshold import PROTOCOL, FixedThresholdEvaluator
@@ -259,7 +258,7 @@ class AttentionCallback(Callback):
         drawn = any(image.tag is not None for image in batch)
         layers = self._images.layers if drawn else self._images.layers[:1]
         feed = {
-            self._input: np.stack([image.view.image[..., ::-1] for image in batch]),  # BGR
+            self._input: np.stack([rgb_to_bgr(image.view.image) for image in batch]),
             self._label: [image.sample.class_index for image in batch],
         }
         maps: Dict[str, np.ndarray] = self.trainer.sess.run(
@@ -293,9 +292,8 @@ def _strip(
 
 def _image_summary(tag: str, rgb: np.ndarray) -> Any:
     """``tf.Summary`` of one PNG image under exactly this tag."""
-    _, encoded = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     summary = tf.Summary()
     image = summary.value.add(tag=tag).image
     image.height, image.width, image.colorspace = rgb.shape
-    image.encoded_image_string = encoded.tobytes()
+    image.encoded_image_string = encode_image(rgb, ".png")
     return summary

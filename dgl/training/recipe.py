@@ -13,6 +13,7 @@ from tabulate import tabulate
 
 from dgl.backbones import BuildOptions
 from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, Shapes
+from dgl.data.views import TRAINING_BORDER
 
 MOMENTUM = 0.9
 LR_EPOCHS = (10, 20, 30, 40)
@@ -117,10 +118,8 @@ def decay(recipe: Recipe, name: str) -> float:
 
 def _facts(recipe: Recipe) -> Dict[str, str]:
     """What ``--print-recipe`` shows of a recipe itself: name -> text."""
-    from dgl.data.flows import BORDER  # loads tensorpack, which parsing flags should not
-
     options, crop = recipe.options, recipe.image_size
-    side = crop + BORDER
+    side = crop + TRAINING_BORDER
     loss = "mean softmax cross-entropy"
     if recipe.weight_decay:
         pattern, scale = recipe.weight_decay

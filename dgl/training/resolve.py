@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import Optional, Sequence, Tuple
 
 from dgl.backbones import BuildOptions, get_backbone
-from dgl.data.layouts import check_files, load_data, named_layout
+from dgl.data.layouts import check_files, load_data
 from dgl.data.sample import DataSet, Sample
-from dgl.data.split_totals import CLASSES
+from dgl.data.layouts.label_list import PUBLISHED_CLASSES, named_layout
 from dgl.errors import UserError
 from dgl.training.attention_callback import AttentionImages, choose_images, default_measured
 from dgl.training.distributed import SINGLE, Ranks, find_ranks, require_same
@@ -38,7 +38,7 @@ def run(args: Namespace, mode: str) -> int:
     ranks = find_ranks()
     if not ranks.chief and (args.val or args.print_recipe):
         return 0
-    classes = args.classnum or CLASSES.get(_data_set(args) or "")
+    classes = args.classnum or PUBLISHED_CLASSES.get(_data_set(args) or "")
     validation, boxed = _load_validation(args, classes, ranks)
     if args.val:
         if not args.load:

@@ -27,7 +27,7 @@ RENAMED = {
     "dgl.predictor": "dgl.predict.predictor",
     "dgl.rendering": "dgl.report",
     "dgl.rendering.overlay": "dgl.predict.overlay",
-    "dgl.shipped": "dgl.data.shipped",
+    "dgl.shipped": "dgl.data.bundled",
     "dgl.training.command": "dgl.training.resolve",
     "dgl.training.flags": "dgl.cli.train_flags",
 }

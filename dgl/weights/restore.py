@@ -8,7 +8,7 @@ import numpy as np
 from dgl.backbones import BuildOptions
 from dgl.backbones.network import build_network
 from dgl.backbones.registry import Backbone, Shapes
-from dgl.data.split_totals import CLASSES
+from dgl.data.layouts.label_list import PUBLISHED_CLASSES
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, read_weights
@@ -80,8 +80,8 @@ def choose_head(
                 _first_names(checkpoint),
             )
         )
-    if data_set in CLASSES:  # by which Inception's heads are named, whatever their width
-        head = backbone.head_name(data_set, CLASSES[data_set])
+    if data_set in PUBLISHED_CLASSES:  # by which Inception's heads are named, whatever their width
+        head = backbone.head_name(data_set, PUBLISHED_CLASSES[data_set])
         if head in heads:
             return head, heads[head]
     return next(iter(heads.items()))

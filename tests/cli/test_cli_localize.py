@@ -8,7 +8,7 @@ from cli_runs import SIZE, dgl, tree
 from small_network import values_of, write_npz
 
 from dgl.cli.localize_flags import METHOD_NAMES
-from dgl.data.shipped import SHIPPED_IMAGES, sample_images
+from dgl.data.bundled import SHIPPED_IMAGES, sample_images
 from dgl.tf_compat import tf
 
 # On CPUs with AVX-512 TensorFlow 1.15 adds in another order for one image than for several, 1e-7 of a

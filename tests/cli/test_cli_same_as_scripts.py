@@ -8,7 +8,7 @@ import pytest
 from cli_runs import ROOT, dgl, ended, tree, write_zoo_vgg
 from small_network import values_of, write_tensorflow
 
-from dgl.datasets.birds import data_set
+from dgl.datasets.birds import __main__ as birds_script
 from dgl.errors import run_script
 from dgl.training import resolve as command
 from dgl.weights import ModelCard, convert, export, write_card
@@ -158,7 +158,7 @@ def test_make_data_birds(tmp_path, monkeypatch):
         "--workers",
         "1",
     ]
-    script = _module(data_set)
+    script = _module(birds_script)
     one, other = both(script, "make-data birds", words, tmp_path, monkeypatch)
     assert one == other and one[0] == 0
     assert len(one[2]) == 2 * 16 + 6

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgl.data.cub import detect_cub, load_cub
+from dgl.data.layouts.cub import detect_cub, load_cub
 from dgl.errors import UserError
 
 FILES = {

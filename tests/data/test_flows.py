@@ -1,42 +1,37 @@
-"""Training and validation flows: the views, their order, and their processes."""
+"""Training and validation flows: batches, their order, and worker processes."""
 
 import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
 
-import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from dgl.data import flows
 from dgl.data.flows import (
-    BORDER,
     FailureKeeper,
+    ProcessMapData,
     Share,
     ShuffledDraws,
     ValidationFlow,
-    augment,
-    center_view,
     new_seed,
 )
 from dgl.data.flows import training_flow as make_training_flow
 from dgl.data.sample import Sample
+from dgl.data.views import validation_view
 from dgl.errors import UserError
 
-from tensorpack.dataflow import ProxyDataFlow  # isort: skip
+from tensorpack.dataflow import DataFlow, DataFromList, ProxyDataFlow  # isort: skip
 
 SIZE = 32
 
 
 def noise(seed, height=24, width=40):
     return np.random.RandomState(seed).randint(0, 256, (height, width, 3), dtype="uint8")
-
-
-def ramp(axis):
-    """An image of the resized side, so that nothing is interpolated; each pixel is its place."""
-    side = SIZE + BORDER
-    places = np.arange(side, dtype="uint8")
-    plane = np.broadcast_to(places if axis == 1 else places[:, None], (side, side))
-    return np.repeat(plane[..., None], 3, axis=2)
 
 
 @pytest.fixture
@@ -60,81 +55,6 @@ def take(flow, count):
     """The first ``count`` points of a flow."""
     flow.reset_state()
     return list(itertools.islice(iter(flow), count))
-
-
-@pytest.mark.parametrize("shape", [(24, 40), (300, 200), (1, 1)])
-@pytest.mark.parametrize("size", [32, 50])
-def test_augment_shape_and_dtype(shape, size):
-    view = augment(noise(0, *shape), size, np.random.RandomState(0))
-    assert (view.shape, view.dtype) == ((size, size, 3), np.dtype("uint8"))
-
-
-def test_augment_is_fixed_by_its_generator():
-    image = noise(1)
-    one, same, other = (augment(image, SIZE, np.random.RandomState(seed)) for seed in (5, 5, 6))
-    np.testing.assert_array_equal(one, same)
-    assert (one != other).any()
-
-
-def test_crop_and_flip_cover_every_possibility():
-    """Every offset from 0 to 32, both ways round, and each about as often as it should be."""
-    offsets, flips = [], []
-    rng = np.random.RandomState(0)
-    for _ in range(1000):
-        view = augment(ramp(1), SIZE, rng)
-        row = view[0, :, 0].astype(int)
-        flipped = bool(row[0] > row[-1])
-        left = row[-1] if flipped else row[0]
-        expected = np.arange(left, left + SIZE)
-        np.testing.assert_array_equal(row, expected[::-1] if flipped else expected)
-        offsets.append(left)
-        flips.append(flipped)
-    assert set(offsets) == set(range(BORDER + 1))
-    # Four standard deviations around a half.
-    assert abs(np.mean(flips) - 0.5) < 4 * 0.5 / np.sqrt(1000)
-
-
-def test_crop_covers_every_row_offset_and_never_flips_upside_down():
-    rng = np.random.RandomState(0)
-    tops = set()
-    for _ in range(400):
-        column = augment(ramp(0), SIZE, rng)[:, 0, 0].astype(int)
-        np.testing.assert_array_equal(np.diff(column), 1)
-        tops.add(column[0])
-    assert tops == set(range(BORDER + 1))
-
-
-def test_augment_takes_its_pixels_from_the_resized_picture():
-    image = noise(2, 90, 70)
-    side = SIZE + BORDER
-    resized = cv2.resize(image.astype("float32"), (side, side), interpolation=cv2.INTER_LINEAR)
-    view = augment(image, SIZE, np.random.RandomState(3)).astype("float32")
-    crops = (
-        resized[top : top + SIZE, left : left + SIZE]
-        for top in range(BORDER + 1)
-        for left in range(BORDER + 1)
-    )
-    # Back to uint8 costs less than one gray level.
-    assert any(
-        min(np.abs(view - crop).max(), np.abs(view - crop[:, ::-1]).max()) < 1 for crop in crops
-    )
-
-
-@pytest.mark.parametrize("value", [0, 1, 99, 127, 254, 255])
-@pytest.mark.parametrize("shape", [(17, 23), (64, 64), (301, 200)])
-def test_a_plain_picture_is_unchanged(value, shape):
-    image = np.full(shape + (3,), value, "uint8")
-    for seed in range(3):
-        assert (augment(image, SIZE, np.random.RandomState(seed)) == value).all()
-    assert (center_view(image, SIZE) == value).all()
-
-
-def test_center_view_is_the_middle():
-    for axis in (0, 1):
-        expected = ramp(axis)[BORDER // 2 : BORDER // 2 + SIZE, BORDER // 2 : BORDER // 2 + SIZE]
-        np.testing.assert_array_equal(center_view(ramp(axis), SIZE), expected)
-    assert center_view(noise(0), 50).shape == (50, 50, 3)
-    assert center_view(noise(0), 50).dtype == np.uint8
 
 
 def test_draws_give_every_sample_once_an_epoch():
@@ -295,7 +215,7 @@ def test_validation_goes_through_the_list_in_order(samples, batch, lengths, work
     images = np.concatenate([images for images, _ in batches])
     for index, image in enumerate(images):
         rgb = noise(index, 20 + 3 * index, 50 - 4 * index)
-        np.testing.assert_array_equal(image, center_view(rgb, SIZE)[..., ::-1])
+        np.testing.assert_array_equal(image, validation_view(rgb, SIZE)[..., ::-1])
 
 
 def test_validation_can_be_gone_through_again(samples):
@@ -314,3 +234,111 @@ def test_validation_ends_at_an_unreadable_picture(samples, tmp_path, workers):
     assert [next(points)[1].tolist() for _ in range(2)] == [[0, 10], [20, 30]]
     with pytest.raises(UserError, match=r"broken\.jpg"):
         next(points)
+
+
+def square(point):
+    """Slower for some, so that processes overtake one another."""
+    time.sleep(0.002 * (point[0] % 3))
+    return None if point[0] % 7 == 6 else [point[0] ** 2, os.getpid()]
+
+
+def flow_of(count, workers, function=square):
+    flow = ProcessMapData(
+        DataFromList([[i] for i in range(count)], shuffle=False), function, workers
+    )
+    flow.reset_state()
+    return flow
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 4, 33])
+def test_order_ends_and_repetition(workers, count):
+    flow = flow_of(count, workers)
+    for _ in range(3):
+        points = list(flow)
+        assert [value for value, _ in points] == [i**2 for i in range(count) if i % 7 != 6]
+        assert os.getpid() not in {process for _, process in points}
+    assert len({process for _, process in points}) <= workers
+
+
+def test_large_results_wait_for_their_turn():
+    flow = flow_of(20, 3, large)
+    assert [len(point[0]) for point in flow] == [1000000 + i for i in range(20)]
+
+
+def large(point):
+    return [b"x" * (1000000 + point[0])]
+
+
+def test_reset_state_twice_starts_no_more_processes():
+    flow = flow_of(9, 2)
+    flow.reset_state()
+    assert len({process for _, process in flow}) <= 2
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_killed_process_ends_the_flow(workers):
+    points = iter(flow_of(100000, workers))
+    os.kill(next(points)[1], signal.SIGKILL)
+    with pytest.raises(UserError, match="process .*--workers"):
+        list(itertools.islice(points, 1000))
+
+
+def fails(point):
+    raise ValueError("as a broken augmentation would")
+
+
+def test_an_error_in_a_process_is_raised_where_the_flow_is_iterated():
+    with pytest.raises(ValueError, match="as a broken augmentation would"):
+        list(flow_of(3, 1, fails))
+
+
+class Fails(DataFlow):
+    def __iter__(self):
+        yield [1]
+        raise ValueError("as a wrong seed would")
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_an_error_in_the_flow_is_raised_where_it_is_iterated(workers):
+    flow = ProcessMapData(Fails(), square, workers)
+    flow.reset_state()
+    with pytest.raises(ValueError, match="as a wrong seed would"):
+        for _ in flow:
+            pass
+
+
+_PARENT = """
+import sys, time
+sys.path[:0] = {path!r}
+from test_flows import flow_of
+flow = flow_of(10 ** 6, 3)
+points = iter(flow)
+print(sorted({{next(points)[1] for _ in range(12)}}), flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_processes_end_with_their_parent(root, how):
+    path = [os.path.dirname(os.path.abspath(__file__)), root]
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT.format(path=path)], stdout=subprocess.PIPE
+    )
+    processes = eval(parent.stdout.readline())
+    assert len(processes) == 3 and all(map(is_alive, processes))
+    parent.send_signal(how)
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.time() + 20
+    while any(map(is_alive, processes)) and time.time() < deadline:
+        time.sleep(0.1)
+    assert not any(map(is_alive, processes))
+
+
+def is_alive(process):
+    try:
+        with open(f"/proc/{process}/stat") as stream:
+            return stream.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dgl.data.image_folder import detect_image_folder, load_image_folder
+from dgl.data.layouts.image_folder import detect_image_folder, load_image_folder
 from dgl.errors import UserError
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 import dgl
 from dgl.data import image_io
-from dgl.data.image_io import list_images, read_image
+from dgl.data.image_io import encode_image, list_images, read_image
 from dgl.errors import UserError
 
 HEIGHT, WIDTH = 23, 37
@@ -285,3 +285,29 @@ def test_list_images_of_nothing(tmp_path):
         list_images(str(tmp_path))
     with pytest.raises(UserError, match="no such file or folder"):
         list_images(str(tmp_path / "absent"))
+
+
+def test_scans_of_a_jpeg_are_limited(tmp_path, rgb):
+    path = save(tmp_path, Image.fromarray(rgb), "a.jpg", progressive=True)
+    with open(path, "rb") as stream:
+        data = stream.read()
+    scan = data[data.rindex(b"\xff\xda") : -2]
+    with open(path, "wb") as stream:
+        stream.write(data[:-2] + scan * 100 + data[-2:])
+    with pytest.raises(UserError, match=r"a\.jpg: .* scans; expected at most 100"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("extension, quality", [(".png", None), (".jpg", 90), (".jpg", None)])
+def test_encoded_images_are_read_back(tmp_path, rgb, extension, quality):
+    path = tmp_path / ("a" + extension)
+    path.write_bytes(encode_image(rgb, extension, quality))
+    check(read_image(str(path)), rgb, tolerance=0 if extension == ".png" else 12)
+    path.write_bytes(encode_image(rgb[:, :, 0], ".png"))
+    check(read_image(str(path)), np.repeat(rgb[:, :, :1], 3, axis=2))
+
+
+@pytest.mark.parametrize("extension", [".xyz", ""])
+def test_an_unknown_format_is_refused(rgb, extension):
+    with pytest.raises(ValueError):
+        encode_image(rgb, extension)

@@ -1,11 +1,13 @@
 """The published list format."""
 
 import logging
+import time
 
 import numpy as np
 import pytest
 
-from dgl.data.label_list import guess_image_root, list_names, load_label_list, parse_line
+from dgl.data.layouts.label_list import guess_image_root, list_names, load_label_list, parse_line
+from dgl.data.text_files import MAX_LINE_BYTES
 from dgl.errors import UserError
 
 
@@ -220,3 +222,25 @@ def test_guess_image_root(tmp_path, folders, pictures, expected):
     for picture in pictures:
         (tmp_path / picture).write_bytes(b"x")
     assert guess_image_root(data) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".jpg " * (MAX_LINE_BYTES // 5) + "x",
+        ".jpg" * (MAX_LINE_BYTES // 4),
+        "a.jpg" + " " * MAX_LINE_BYTES + "x",
+        "a.jpg" + " \t" * (MAX_LINE_BYTES // 2) + "\n",
+        ".jpg" + " " * MAX_LINE_BYTES + "\nx",
+        "a " * (MAX_LINE_BYTES // 2) + "x",
+        "1 " * (MAX_LINE_BYTES // 2) + "1",
+    ],
+    ids=["extensions", "joined", "spaces", "newline", "second-line", "words", "numbers"],
+)
+def test_label_list_of_separators(text):
+    """Quadratic time would take minutes."""
+    started = time.time()
+    for _ in range(20):
+        with pytest.raises(UserError, match=r"^list\.txt:1: "):
+            parse_line(text, "list.txt:1")
+    assert time.time() - started < 5

@@ -6,7 +6,8 @@ import pytest
 from trees import make
 
 from dgl.data import check_files, detect_layout, load_data, read_image
-from dgl.data.layouts import Layout, layout_names, named_layout, register
+from dgl.data.layouts import layout_names, register_layout
+from dgl.data.layouts.label_list import named_layout
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
 
@@ -230,7 +231,7 @@ def test_unknown_layout_and_split(tmp_path):
 
 def test_a_name_is_registered_once():
     with pytest.raises(ValueError):
-        register(Layout("folder", "", lambda *_: False, lambda *_: None))
+        register_layout("folder", "", lambda *_: False)(lambda *_: None)
 
 
 @needs_photos5

@@ -8,7 +8,7 @@ from doc_commands import ROOT
 from PIL import Image
 from small_network import write_tensorflow
 
-from dgl.data.shipped import SHIPPED_CHECKPOINT
+from dgl.data.bundled import SHIPPED_CHECKPOINT
 from dgl.datasets.birds import write_data_set
 
 _LINKS = ("dgl", "images", "train_code", "test_code", "benchmarks", "tests", "run_train.sh")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from keras_at_hand import has_keras
 
+from dgl.data.bundled import SHIPPED_CHECKPOINT, sample_images
 from dgl.data.image_io import read_image
-from dgl.data.shipped import SHIPPED_CHECKPOINT, sample_images
 from dgl.errors import UserError
 from dgl.localizer import Localizer
 

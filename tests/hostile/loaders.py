@@ -5,10 +5,9 @@ import os
 import numpy as np
 
 from dgl.data.annotations import read_mask
-from dgl.data.flows import augment, center_view
 from dgl.data.image_io import list_images, read_image
 from dgl.data.layouts import check_files, detect_layout, load_data
-from dgl.data.views import GEOMETRIES, demo_input
+from dgl.data.views import GEOMETRIES, demo_input, random_training_view, validation_view
 from dgl.datasets.photos5 import write_data_set
 from dgl.errors import UserError
 from dgl.evaluation.plan import images_fingerprint
@@ -37,8 +36,8 @@ def _views(folder):
             view = geometry.view(image, [(0, 0, 5, 5), (-1e9, -1e9, 1e9, 1e9)], _SIDE)
             assert view.image.shape == (_SIDE, _SIDE, 3)
         assert np.isfinite(demo_input(image, _SIDE)).all()
-        assert augment(image, _SIDE, np.random.RandomState(0)).shape == (_SIDE, _SIDE, 3)
-        assert center_view(image, _SIDE).shape == (_SIDE, _SIDE, 3)
+        assert random_training_view(image, _SIDE, np.random.RandomState(0)).shape == (_SIDE, _SIDE, 3)
+        assert validation_view(image, _SIDE).shape == (_SIDE, _SIDE, 3)
 
 
 def _masks(folder):

@@ -14,7 +14,7 @@ import traceback
 from demo_runs import write_vgg
 
 import dgl.predict.predictor
-from dgl.datasets.photos5.data_set import main as make_photos5
+from dgl.datasets.photos5.__main__ import main as make_photos5
 from dgl.errors import UserError, run_script
 from dgl.tf_compat import tf
 from dgl.weights.convert import main as convert

@@ -7,8 +7,8 @@ import pytest
 from gathered_results import PLAIN, filled
 from small_network import write_tensorflow
 
-from dgl.data.image_folder import load_image_folder
 from dgl.data.image_io import list_images, read_image
+from dgl.data.layouts.image_folder import load_image_folder
 from dgl.errors import UserError
 from dgl.evaluation.saved_maps import read_map
 from dgl.evaluation.store import Store, merge_records

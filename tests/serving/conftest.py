@@ -10,7 +10,7 @@ from page_visits import Expected, start, stop
 from PIL import Image
 from small_network import values_of, write_npz
 
-from dgl.data.shipped import SHIPPED_CHECKPOINT, sample_images
+from dgl.data.bundled import SHIPPED_CHECKPOINT, sample_images
 from dgl.predict.predictor import Predictor
 from dgl.weights import ModelCard, write_card
 

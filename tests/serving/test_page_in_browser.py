@@ -23,7 +23,7 @@ from page_visits import (
 from PIL import Image
 
 from dgl.backbones import get_backbone
-from dgl.data.shipped import sample_images
+from dgl.data.bundled import sample_images
 from dgl.predict.postprocess import iou
 from dgl.predict.predictor import Predictor
 

@@ -1,8 +1,7 @@
 """Annotations of one image: PASCAL VOC XML and labelme's JSON."""
 
 from benchmarks.fuzz.target import Target, check_boxes, place
-from dgl.data.annotations import read_annotation
-from dgl.datasets.photos5.sources import read_labelme
+from dgl.data.annotations import read_annotation, read_labelme
 
 
 def _check(annotation):

@@ -1,10 +1,11 @@
 """Data sets described by text files: lists of labels, CUB, ILSVRC, wsolevaluation, class names."""
 
 from benchmarks.fuzz.target import Target, check_data_set, each, joined, place, place_parts
-from dgl.data.cub import load_cub
-from dgl.data.ilsvrc import load_ilsvrc
-from dgl.data.label_list import guess_image_root, load_label_list, read_class_names
-from dgl.data.wsol_layout import load_wsol
+from dgl.data.layouts.cub import load_cub
+from dgl.data.layouts.ilsvrc import load_ilsvrc
+from dgl.data.layouts.label_list import guess_image_root, load_label_list
+from dgl.data.layouts.wsolevaluation import load_wsol
+from dgl.data.text_files import read_class_names
 
 _NUMBERS = (b"0", b"-1", b"nan", b"inf", b"1e9", b"1e-9", b".", b"+", b"999999999", b"1_0", b"\t")
 _TEXT = _NUMBERS + (b"../", b"./", b"//", b"/", b"\xef\xbb\xbf", b"\r\n", b"\0", b"\xc2\x85")

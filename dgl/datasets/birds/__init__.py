@@ -1,14 +1,14 @@
-"""The embedded data set: drawn birds of eight classes that differ only in the head.
+"""Drawn birds of eight classes that differ only in the head, with exact boxes and masks.
 
-It shows the problem of weakly supervised localization at the smallest cost: a classifier needs the head
-alone, while the object is the whole bird. Written in the published layout of CUB-200-2011, with masks,
-from one seed::
+They show the problem of weakly supervised localization at the smallest cost: a classifier needs the
+head alone, while the object is the whole bird. Written in the published layout of CUB-200-2011, from one
+seed::
 
-    python -m dgl.datasets.birds --out data/birds
+    dgl make-data birds --out data/birds
 """
 
+from dgl.datasets.birds.anatomy import CLASS_NAMES
 from dgl.datasets.birds.data_set import write_data_set, write_samples
-from dgl.datasets.birds.drawing import BirdImage, render_bird
-from dgl.datasets.birds.heads import CLASS_NAMES
+from dgl.datasets.birds.render import BirdImage, render_bird
 
 __all__ = ["CLASS_NAMES", "BirdImage", "render_bird", "write_data_set", "write_samples"]

@@ -1,4 +1,4 @@
-"""Primitives the embedded bird images are drawn with: curves, transforms, polygons and noise.
+"""Drawing primitives: curves, transforms, polygons and noise.
 
 Points are float arrays of shape (N, 2) as (x, y) with y down; colors are (R, G, B) in 0..255;
 canvases are uint8 RGB arrays, changed in place.
@@ -43,7 +43,8 @@ def compose(outer: np.ndarray, inner: np.ndarray) -> np.ndarray:
 
 def apply(affine: np.ndarray, points: ArrayLike) -> np.ndarray:
     """Map points of shape (N, 2) by a 2 x 3 affine map."""
-    return np.asarray(points, dtype=np.float64) @ affine[:, :2].T + affine[:, 2]
+    moved: np.ndarray = np.asarray(points, dtype=np.float64) @ affine[:, :2].T + affine[:, 2]
+    return moved
 
 
 def smooth(points: ArrayLike, closed: bool = True, steps: int = 8) -> np.ndarray:
@@ -85,7 +86,7 @@ def blade(
         length: distance from root to tip.
         width: greatest full width.
         bluntness: lower is rounder at both ends (the exponent of the half-sine profile).
-        bend: sideways offset of the tip as a part of the length.
+        bend: sideways offset of the tip as a fraction of the length.
 
     Returns:
         float64 array of shape (2 * steps, 2).
@@ -115,7 +116,7 @@ def stroke_outline(spine: np.ndarray, start_width: float, end_width: float) -> n
     return np.vstack([spine + normal * half, (spine - normal * half)[::-1]])
 
 
-def _fixed(points):
+def _fixed(points: ArrayLike) -> np.ndarray:
     return np.round(np.asarray(points) * (1 << _SHIFT)).astype(np.int32).reshape(-1, 1, 2)
 
 
@@ -134,7 +135,7 @@ def line(
 ) -> None:
     """Draw a polyline with smooth edges, at least one pixel thick."""
     value = tuple(float(c) for c in color) if np.ndim(color) else float(color)
-    width = max(1, int(round(thickness)))
+    width = max(1, round(float(thickness)))
     cv2.polylines(canvas, [_fixed(points)], closed, value, width, cv2.LINE_AA, _SHIFT)
 
 
@@ -145,12 +146,12 @@ def blend(canvas: np.ndarray, color: ArrayLike, alpha: np.ndarray) -> None:
     canvas[:] = np.clip(base + (over - base) * alpha[..., None], 0, 255).astype(np.uint8)
 
 
-def tone(color: np.ndarray, factor: float) -> np.ndarray:
+def tone(color: ArrayLike, factor: float) -> np.ndarray:
     """Return ``color`` made darker (factor < 1) or lighter (> 1, towards white)."""
-    color = np.asarray(color, dtype=np.float64)
+    base: np.ndarray = np.asarray(color, dtype=np.float64)
     if factor <= 1:
-        return color * factor
-    return color + (255.0 - color) * min(1.0, factor - 1.0)
+        return base * factor
+    return base + (255.0 - base) * min(1.0, factor - 1.0)
 
 
 def jitter(rng: np.random.Generator, color: ArrayLike, amount: float = 14.0) -> np.ndarray:
@@ -181,7 +182,7 @@ def noise(
         float32 array of ``shape`` in 0..1, mean near 0.5.
     """
     height, width = shape
-    total = np.zeros(shape, np.float32)
+    total: np.ndarray = np.zeros(shape, np.float32)
     amplitude = 1.0
     power = 0.0
     for _ in range(octaves):
@@ -192,7 +193,8 @@ def noise(
         power += amplitude**2
         amplitude *= gain
         cell = max(2.0, cell / 2.0)
-    return np.clip(0.5 + 0.28 * total / np.sqrt(power), 0.0, 1.0)
+    clipped: np.ndarray = np.clip(0.5 + 0.28 * total / np.sqrt(power), 0.0, 1.0)
+    return clipped
 
 
 def ramp(values: np.ndarray, colors: ArrayLike) -> np.ndarray:

@@ -1,20 +1,20 @@
-"""Writing the birds: the data set in CUB-200-2011's published layout, the samples, the command line."""
+"""Write the drawn birds: the data set in CUB-200-2011's published layout, and the sample images."""
 
-import argparse
 import functools
 import multiprocessing
 import os
 import signal
-from typing import List, Optional
+from typing import List, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
 from tqdm import tqdm
 
 import dgl
-from dgl.datasets.birds import drawing
-from dgl.datasets.birds.drawing import render_bird
-from dgl.datasets.birds.heads import CLASS_NAMES
+from dgl.data.image_io import encode_image
+from dgl.datasets.birds import render
+from dgl.datasets.birds.anatomy import CLASS_NAMES
+from dgl.datasets.birds.render import render_bird
 from dgl.errors import UserError
 from dgl.utils.files import holds_something, new_folder, not_empty
 
@@ -38,52 +38,53 @@ Seed: {seed}
 """
 
 
-def _class_folder(class_index):
+def _class_folder(class_index: int) -> str:
     return f"{class_index + 1:03d}.{CLASS_NAMES[class_index]}"
 
 
-def _image_path(image_id):
+def _image_path(image_id: int) -> str:
     """Path of an image below images/ without its extension. Ids go through the classes in turn."""
     number, class_index = divmod(image_id - 1, len(CLASS_NAMES))
     name = f"{CLASS_NAMES[class_index]}_{number + 1:04d}"
     return f"{_class_folder(class_index)}/{name}"
 
 
-def _write_image(path, image, quality=None):
-    flags = [] if quality is None else [int(cv2.IMWRITE_JPEG_QUALITY), quality]
-    _, data = cv2.imencode(os.path.splitext(path)[1], image, flags)
+def _write_image(path: str, image: np.ndarray, quality: Optional[int] = None) -> None:
     with open(path, "wb") as stream:
-        stream.write(data.tobytes())
+        stream.write(encode_image(image, os.path.splitext(path)[1], quality))
 
 
-def _write_picture(folder, seed, longest_side, image_id):
+def _make_image(
+    folder: str, seed: int, longest_side: int, image_id: int
+) -> Tuple[int, int, int, int]:
     """Render image ``image_id`` from (seed, id) alone, write it, and return its box."""
     class_index = (image_id - 1) % len(CLASS_NAMES)
-    picture = render_bird(class_index, np.random.default_rng([seed, image_id]), longest_side)
+    bird = render_bird(class_index, np.random.default_rng([seed, image_id]), longest_side)
     path = _image_path(image_id)
-    bgr = np.ascontiguousarray(picture.image[..., ::-1])
-    _write_image(os.path.join(folder, "images", path + ".jpg"), bgr, JPEG_QUALITY)
-    _write_image(os.path.join(folder, "segmentations", path + ".png"), picture.mask * 255)
-    return picture.box
+    _write_image(os.path.join(folder, "images", path + ".jpg"), bird.image, JPEG_QUALITY)
+    _write_image(os.path.join(folder, "segmentations", path + ".png"), bird.mask * 255)
+    return bird.box
 
 
-def _start_worker():
-    # Ctrl-C is for the parent, which ends its workers.
+def _start_worker() -> None:
+    # The parent handles Ctrl-C and ends its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # OpenCV's threads would compete with the other workers.
     cv2.setNumThreads(1)
 
 
-def _render_all(folder, ids, seed, longest_side, workers, progress):
+def _render_all(
+    folder: str, ids: Sequence[int], seed: int, longest_side: int, workers: int, progress: bool
+) -> List[Tuple[int, int, int, int]]:
     """Write every image and return the boxes in the order of ``ids``."""
-    job = functools.partial(_write_picture, folder, seed, longest_side)
+    job = functools.partial(_make_image, folder, seed, longest_side)
     bar = functools.partial(
-        tqdm, total=len(ids), unit="picture", desc="drawing birds", disable=not progress
+        tqdm, total=len(ids), unit="image", desc="drawing birds", disable=not progress
     )
     if workers == 1:
         return list(bar(map(job, ids)))
-    # OpenCV's threads do not outlive a fork, and a child that then stops them waits for ever: they
-    # are stopped here, in the process that owns them, until the workers are done.
+    # OpenCV's threads do not survive a fork, and a child that stops them hangs: stop them here, in the
+    # process that owns them, until the workers are done.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -93,7 +94,9 @@ def _render_all(folder, ids, seed, longest_side, workers, progress):
         cv2.setNumThreads(threads)
 
 
-def _write_lists(folder, boxes, train_per_class):
+def _write_lists(
+    folder: str, boxes: Sequence[Tuple[int, int, int, int]], train_per_class: int
+) -> None:
     """Write the text files of CUB-200-2011. ``boxes`` are (x0, y0, x1, y1), by id from 1."""
     ids = range(1, len(boxes) + 1)
     count = len(CLASS_NAMES)
@@ -111,27 +114,27 @@ def _write_lists(folder, boxes, train_per_class):
         _write_text(os.path.join(folder, name), "".join(line + "\n" for line in lines))
 
 
-def _write_text(path, text):
+def _write_text(path: str, text: str) -> None:
     with open(path, "w", encoding="utf-8", newline="\n") as stream:
         stream.write(text)
 
 
-def _readme(seed, train_per_class, test_per_class, longest_side):
+def _readme(seed: int, train_per_class: int, test_per_class: int, longest_side: int) -> str:
     command = (
-        "python -m dgl.datasets.birds --seed {} --train-per-class {} --test-per-class {} --size {}"
+        "python -m dgl.data.birds --seed {} --train-per-class {} --test-per-class {} --size {}"
     )
     return _README.format(
         classes=len(CLASS_NAMES),
         command=command.format(seed, train_per_class, test_per_class, longest_side),
         version=dgl.__version__,
-        drawing=drawing.DRAWING_VERSION,
-        head=drawing.HEAD_SCALE,
-        clutter=drawing.CLUTTER,
+        drawing=render.DRAWING_VERSION,
+        head=render.HEAD_SCALE,
+        clutter=render.CLUTTER,
         seed=seed,
     )
 
 
-def _holds(out, readme, count):
+def _holds(out: str, readme: str, count: int) -> bool:
     """Whether ``out`` is this very data set, complete.
 
     Raises:
@@ -149,13 +152,13 @@ def _holds(out, readme, count):
                 "expected a new or empty folder"
             )
     for image_id in range(1, count + 1):
-        picture = os.path.join(out, "images", _image_path(image_id) + ".jpg")
-        if not os.path.isfile(picture):
-            raise UserError(f"--out {out}: {picture} is missing, delete the folder")
+        path = os.path.join(out, "images", _image_path(image_id) + ".jpg")
+        if not os.path.isfile(path):
+            raise UserError(f"--out {out}: {path} is missing, delete the folder")
     return True
 
 
-def _check(name, value, low, high=None):
+def _check(name: str, value: int, low: int, high: Optional[int] = None) -> None:
     if value < low or (high is not None and value > high):
         bound = f"at least {low}" if high is None else f"from {low} to {high}"
         raise UserError(f"{name} {value}: expected a whole number {bound}")
@@ -223,30 +226,13 @@ def write_samples(out: str) -> List[str]:
     try:
         os.makedirs(out, exist_ok=True)
         for class_index, seed in SAMPLES:
-            picture = render_bird(class_index, np.random.default_rng(seed), SAMPLE_SIDE)
+            bird = render_bird(class_index, np.random.default_rng(seed), SAMPLE_SIDE)
             name = f"bird_{CLASS_NAMES[class_index].lower()}.jpg"
             path = os.path.join(out, name)
             partial = os.path.join(out, ".partial-" + name)
-            _write_image(partial, np.ascontiguousarray(picture.image[..., ::-1]), SAMPLE_QUALITY)
+            _write_image(partial, bird.image, SAMPLE_QUALITY)
             os.replace(partial, path)
             paths.append(path)
     except OSError as error:
         raise UserError(f"--samples {out}: cannot be written ({error.strerror})") from error
     return paths
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message):
-        raise UserError(message)
-
-
-def main(argv: Optional[List[str]] = None) -> int:
-    """Parse flags and write the data set or the samples; returns the exit code."""
-    from dgl.cli import make_data
-
-    parser = _Parser(
-        prog="python -m dgl.datasets.birds",
-        description="Render a data set of drawn birds for weakly supervised localization.",
-    )
-    make_data.add_birds_flags(parser)
-    return make_data.run_birds(parser.parse_args(argv))

@@ -1,10 +1,9 @@
-"""Paint for the birds of the embedded data set: parts with edges, feathered bodies, light.
+"""Paint the drawn birds: parts with edges, feathered bodies, light.
 
-The painter works on a supersampled canvas and keeps the bird's silhouette beside it.
+The painter works on a supersampled canvas and keeps the bird's silhouette as a mask.
 """
 
-from collections import namedtuple
-from typing import Any, Dict, Iterable, Mapping, Optional, Sequence
+from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -12,10 +11,16 @@ import numpy as np
 from dgl.datasets.birds.canvas import apply, blend, fill, line, noise, tone
 from dgl.utils.types import ArrayLike
 
-Genus = namedtuple("Genus", "texture upper lower")
 
-# The bodies of the four genera, each shared by two species: texture, back and belly. Colors vary widely
-# around these, and every one of them is also found in the scenes.
+class Genus(NamedTuple):
+    """The body that the species of a genus share: texture, color of the back and of the belly."""
+
+    texture: str
+    upper: Tuple[int, int, int]
+    lower: Tuple[int, int, int]
+
+
+# Colors vary widely around these, and all of them also occur in the scenes.
 GENERA = (
     Genus("scales", (74, 128, 150), (206, 196, 158)),
     Genus("speckle", (150, 92, 58), (226, 206, 176)),
@@ -25,7 +30,7 @@ GENERA = (
 SPECIES_PER_GENUS = 2
 TEXTURES = tuple(genus.texture for genus in GENERA)
 
-# Side of the square tile of noise that plumage is sampled from, in texels, and its texels a body.
+# Side of the square tile of noise that plumage is sampled from, in texels, and its texels per body.
 _TILE = 192
 _TEXELS = 110.0
 
@@ -47,7 +52,7 @@ def draw_texture(rng: np.random.Generator, name: str) -> Dict[str, Any]:
     }
 
 
-def _sample(tile, u, v):
+def _sample(tile: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return cv2.remap(tile, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
@@ -79,10 +84,11 @@ def texture_factor(texture: Mapping[str, Any], u: np.ndarray, v: np.ndarray) -> 
         wobble = 2.5 * _sample(texture["coarse"], map_u, map_v)
         dark = np.clip(1.6 * np.sin(2 * np.pi * u / (1.5 * period) + wobble), 0, 1)
     fine = _sample(texture["fine"], map_u, map_v)
-    return ((1 - depth * dark) * (0.84 + 0.32 * fine)).astype(np.float32)
+    factor: np.ndarray = (1 - depth * dark) * (0.84 + 0.32 * fine)
+    return factor.astype(np.float32)
 
 
-def _inverse_grid(frame, window):
+def _inverse_grid(frame: np.ndarray, window: Sequence[int]) -> Tuple[np.ndarray, ...]:
     """Coordinates in ``frame`` of every pixel of ``window`` (x0, y0, x1, y1): two (H, W) arrays."""
     inverse = cv2.invertAffineTransform(frame)
     x = np.arange(window[0], window[2], dtype=np.float32)[None, :]
@@ -95,7 +101,7 @@ class Painter:
 
     Args:
         canvas: uint8 (H, W, 3), changed in place.
-        scale: pixels a body length.
+        scale: pixels per body length.
         edge_strength: 0..1, how far the outlines of parts are drawn darker.
     """
 
@@ -105,8 +111,8 @@ class Painter:
         self._scale = scale
         self._edge_strength = edge_strength
 
-    def _window(self, points, margin=0.0):
-        height, width = self.mask.shape
+    def _window(self, points: ArrayLike, margin: float = 0.0) -> Tuple[int, int, int, int]:
+        height, width = self.canvas.shape[:2]
         low = np.floor(np.min(points, axis=0) - margin).astype(int)
         high = np.ceil(np.max(points, axis=0) + margin).astype(int) + 1
         x0, y0 = np.clip(low, 0, (width - 1, height - 1))

@@ -1,10 +1,10 @@
-"""Backgrounds and clutter of the embedded bird images: no bird and no part of one is drawn here.
+"""Backgrounds and clutter of the drawn birds.
 
-Six kinds of scene, sometimes two in one image, then clutter whose colors come from the same
-lists as plumage and heads, so that color alone does not find the bird.
+Six kinds of scene, sometimes two in one image, then clutter whose colors come from the same lists as
+plumage and heads, so that color alone does not reveal the bird.
 """
 
-from typing import Sequence, Tuple
+from typing import List, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -25,6 +25,7 @@ from dgl.datasets.birds.canvas import (
     tone,
     transform,
 )
+from dgl.utils.types import ArrayLike
 
 # Probability that the lower part of an image shows a second kind of scene.
 MIXED_SCENE = 0.4
@@ -56,14 +57,18 @@ _VIVID = (
 
 
 def plumage_color(rng: np.random.Generator, vivid: float = 0.4) -> np.ndarray:
-    """Draw a color for plumage or clutter: an earth tone, or with probability ``vivid`` a bright
-    one as heads have them. float64 (3,), 0..255.
-    """
+    """A random earth tone, or with probability ``vivid`` a bright color; float64 (3,), 0..255."""
     palette = _VIVID if rng.random() < vivid else _NATURAL
     return jitter(rng, palette[rng.integers(len(palette))], 16)
 
 
-def _leaf(canvas, rng, center, length, color):
+def _leaf(
+    canvas: np.ndarray,
+    rng: np.random.Generator,
+    center: ArrayLike,
+    length: float,
+    color: np.ndarray,
+) -> None:
     frame = transform(length, rng.uniform(0, 360), center)
     bend = rng.uniform(-0.3, 0.3)
     outline = blade(1.0, rng.uniform(0.25, 0.55), rng.uniform(0.7, 1.1), bend)
@@ -74,16 +79,22 @@ def _leaf(canvas, rng, center, length, color):
     line(canvas, apply(frame, spine), tone(color, 1.25), length / 40)
 
 
-def _leaves(canvas, rng, count, size, colors):
+def _leaves(
+    canvas: np.ndarray,
+    rng: np.random.Generator,
+    count: int,
+    size: float,
+    colors: Sequence[ArrayLike],
+) -> None:
     height, width = canvas.shape[:2]
     for _ in range(count):
         center = rng.uniform((0, 0), (width, height))
-        color = jitter(rng, colors[rng.integers(len(colors))], 16)
+        color = jitter(rng, colors[int(rng.integers(len(colors)))], 16)
         _leaf(canvas, rng, center, size * rng.uniform(0.6, 1.5), color)
 
 
-def _foliage(rng, shape, side):
-    greens = [(22, 38, 20), (44, 84, 34), (92, 136, 52), (170, 196, 104)]
+def _foliage(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+    greens: List[ArrayLike] = [(22, 38, 20), (44, 84, 34), (92, 136, 52), (170, 196, 104)]
     if rng.random() < 0.3:
         greens = [(48, 30, 18), (120, 66, 26), (186, 122, 44), (222, 190, 112)]
     greens = [jitter(rng, c, 12) for c in greens]
@@ -94,8 +105,8 @@ def _foliage(rng, shape, side):
     return canvas
 
 
-def _bark(rng, shape, side):
-    browns = [(38, 28, 22), (84, 64, 48), (134, 110, 86), (186, 168, 142)]
+def _bark(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+    browns: List[ArrayLike] = [(38, 28, 22), (84, 64, 48), (134, 110, 86), (186, 168, 142)]
     browns = [jitter(rng, c, 14) for c in browns]
     tall = rng.uniform(3, 7)
     ridges = noise(rng, shape, side / 22, 4, (1.0, tall))
@@ -113,8 +124,8 @@ def _bark(rng, shape, side):
     return canvas
 
 
-def _grass(rng, shape, side):
-    greens = [(34, 52, 22), (78, 112, 40), (136, 158, 66), (206, 206, 126)]
+def _grass(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+    greens: List[ArrayLike] = [(34, 52, 22), (78, 112, 40), (136, 158, 66), (206, 206, 126)]
     if rng.random() < 0.3:
         greens = [(74, 58, 30), (142, 118, 62), (190, 168, 98), (226, 214, 160)]
     greens = [jitter(rng, c, 12) for c in greens]
@@ -131,8 +142,8 @@ def _grass(rng, shape, side):
     return canvas
 
 
-def _sky(rng, shape, side):
-    blues = [(96, 140, 196), (138, 176, 218), (196, 214, 230), (244, 244, 242)]
+def _sky(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+    blues: List[ArrayLike] = [(96, 140, 196), (138, 176, 218), (196, 214, 230), (244, 244, 242)]
     if rng.random() < 0.35:
         blues = [(104, 98, 122), (178, 140, 140), (228, 186, 152), (250, 232, 204)]
     blues = [jitter(rng, c, 12) for c in blues]
@@ -150,8 +161,8 @@ def _sky(rng, shape, side):
     return canvas
 
 
-def _water(rng, shape, side):
-    blues = [(22, 44, 58), (48, 88, 104), (104, 146, 154), (214, 226, 222)]
+def _water(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+    blues: List[ArrayLike] = [(22, 44, 58), (48, 88, 104), (104, 146, 154), (214, 226, 222)]
     if rng.random() < 0.4:
         blues = [(36, 42, 26), (80, 88, 54), (140, 146, 104), (220, 218, 186)]
     blues = [jitter(rng, c, 14) for c in blues]
@@ -170,7 +181,13 @@ def _water(rng, shape, side):
     return canvas
 
 
-def _pebble(canvas, rng, center, radius, color):
+def _pebble(
+    canvas: np.ndarray,
+    rng: np.random.Generator,
+    center: np.ndarray,
+    radius: float,
+    color: np.ndarray,
+) -> None:
     knots = ellipse((0, 0), (1.0, rng.uniform(0.55, 0.9)), rng.uniform(0, 180), steps=9)
     knots = smooth(knots * rng.uniform(0.86, 1.12, (9, 1)), steps=4) * radius
     fill(canvas, knots + center + (0, 0.18 * radius), tone(color, 0.4))
@@ -179,8 +196,8 @@ def _pebble(canvas, rng, center, radius, color):
     fill(canvas, knots * 0.45 + center - 0.22 * radius, tone(color, 1.14))
 
 
-def _stones(rng, shape, side):
-    grays = [(48, 44, 40), (104, 98, 90), (150, 144, 134), (206, 200, 188)]
+def _stones(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+    grays: List[ArrayLike] = [(48, 44, 40), (104, 98, 90), (150, 144, 134), (206, 200, 188)]
     tint = rng.normal(0, 12, 3)
     grays = [np.clip(jitter(rng, c, 8) + tint, 0, 255) for c in grays]
     canvas = ramp(noise(rng, shape, side / 8, 5), grays[:3])
@@ -198,7 +215,7 @@ _SCENES = (_foliage, _bark, _grass, _sky, _water, _stones)
 _GROUNDS = (_grass, _water, _stones, _foliage)
 
 
-def _blobs(canvas, rng, count, side):
+def _blobs(canvas: np.ndarray, rng: np.random.Generator, count: int, side: int) -> None:
     """Lay soft spots of plumage colors on the canvas, at a quarter of the resolution."""
     height, width = canvas.shape[:2]
     small = cv2.resize(canvas, (max(1, width // 4), max(1, height // 4)))
@@ -215,7 +232,7 @@ def _blobs(canvas, rng, count, side):
     blend(canvas, spots, cover.astype(np.float32) / 255)
 
 
-def _twig(canvas, rng, side):
+def _twig(canvas: np.ndarray, rng: np.random.Generator, side: int) -> None:
     height, width = canvas.shape[:2]
     start = rng.uniform((0, 0), (width, height))
     frame = transform(side * rng.uniform(0.2, 0.6), rng.uniform(0, 360), start)
@@ -229,7 +246,7 @@ def _twig(canvas, rng, side):
         line(canvas, spine - (0, side / 400), tone(color, 1.2))
 
 
-def _flower(canvas, rng, side):
+def _flower(canvas: np.ndarray, rng: np.random.Generator, side: int) -> None:
     height, width = canvas.shape[:2]
     center = rng.uniform((0, 0), (width, height))
     size, color, turn = (
@@ -250,12 +267,12 @@ def add_clutter(canvas: np.ndarray, rng: np.random.Generator, amount: float) -> 
     Args:
         canvas: uint8 H x W x 3.
         rng: ``numpy.random.Generator``.
-        amount: factor on the number of things; 0 leaves the canvas as it is.
+        amount: factor on the number of things; 0 leaves the canvas unchanged.
     """
     side = max(canvas.shape[:2])
 
-    def many(low, high):
-        return int(round(amount * rng.integers(low, high + 1)))
+    def many(low: int, high: int) -> int:
+        return round(float(amount * rng.integers(low, high + 1)))
 
     _blobs(canvas, rng, many(3, 14), side)
     for _ in range(many(0, 4)):

@@ -1,51 +1,149 @@
-"""Making the photographs: images scaled down, lists and XML beside them, the command line."""
+"""Make the photographs: find images in the three clones, scale them, write lists and XML."""
 
-import argparse
-import io
 import os
-from typing import Dict, List, NamedTuple, Optional, Tuple
+import re
+import zlib
+from typing import (
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Pattern,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 from PIL import Image
 from tqdm import tqdm
 
+from dgl.data.annotations import Annotation, read_annotation, read_labelme
 from dgl.data.image_io import read_image
-from dgl.datasets.photos5.sources import (
-    CLASS_NAMES,
-    Dropped,
-    annotation_xml,
-    class_index_of,
-    find_sources,
-    list_line,
-    relative_path,
-    scaled_box,
-    scaled_size,
-    short_name,
-    split_of,
-)
-from dgl.errors import UserError, first_few
+from dgl.data.sample import Box
+from dgl.errors import UserError, first_few, quote
 from dgl.utils.files import holds_something, new_folder, not_empty
 
 NAME = "photos5"
+CLASS_NAMES = ("apple", "banana", "kangaroo", "orange", "raccoon")
 SPLITS = ("train", "val")
+LONGEST_SIDE = 384
 JPEG_QUALITY = 88
 
-DAMAGED = "does not decode completely"
-OTHER_SIZE = "its size disagrees with its annotation"
-NO_BOX = "no box lies in the image"
+_IntBox = Tuple[int, ...]
+
+_XML = """<annotation>
+\t<folder>{split}</folder>
+\t<filename>{image_id}</filename>
+\t<size><width>{width}</width><height>{height}</height><depth>3</depth></size>
+{objects}</annotation>
+"""
+_OBJECT = """\t<object>
+\t\t<name>{name}</name>
+\t\t<bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>
+\t</object>
+"""
+
+
+class _Repository(NamedTuple):
+    """Where a repository keeps its annotations, and which classes its images may have."""
+
+    flag: str
+    name: str
+    folders: Tuple[str, ...]
+    pattern: Pattern[str]  # of an annotation's file name; the last group is the image's number
+    images: str  # the folder of images, relative to that of annotations
+    labels: Tuple[str, ...]
+    read: Callable[[str], Optional[Annotation]]
+
+
+_REPOSITORIES = (
+    _Repository(
+        "--kangaroo",
+        "experiencor/kangaroo",
+        ("annots",),
+        re.compile(r"([0-9]{5})\.xml"),
+        "../images",
+        ("kangaroo",),
+        read_annotation,
+    ),
+    _Repository(
+        "--raccoon",
+        "datitran/raccoon_dataset",
+        ("annotations",),
+        re.compile(r"raccoon-([0-9]{1,5})\.xml"),
+        "../images",
+        ("raccoon",),
+        read_annotation,
+    ),
+    _Repository(
+        "--fruit",
+        "narumiruna/fruit-images-for-object-detection",
+        ("data/bbox/train", "data/bbox/test"),
+        re.compile(r"([A-Za-z]+)_([0-9]{1,5})\.json"),
+        "",
+        ("apple", "banana", "orange"),
+        read_labelme,
+    ),
+)
+
+
+class Source(NamedTuple):
+    """An image as its repository has it.
+
+    Attributes:
+        id: str, its name in the data set, such as ``kangaroo_00090``.
+        annotation_path: str, the file with its boxes.
+        image_path: str, the image: the file of the same name, whatever the annotation says.
+        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels, one or more.
+        size: ``(width, height)`` as declared, ``None`` where it is not.
+    """
+
+    id: str
+    annotation_path: str
+    image_path: str
+    boxes: Tuple[Box, ...]
+    size: Optional[Tuple[int, int]]
+
+
+class Dropped(NamedTuple):
+    """An image that is left out.
+
+    Attributes:
+        path: str, its annotation.
+        reason: str, the same for all that are left out for that reason.
+        detail: str about this image, possibly empty.
+    """
+
+    path: str
+    reason: str
+    detail: str = ""
 
 
 class Result(NamedTuple):
     """What became of the repositories' images.
 
     Attributes:
-        kept: dict of split (``"train"``, ``"val"``) to a list of images by class index.
-        dropped: list of :class:`dgl.datasets.photos5.sources.Dropped`.
+        kept: dict of split (``"train"``, ``"val"``) to the numbers of images by class index.
+        dropped: list of :class:`Dropped`.
         boxes_left_out: int, boxes of kept images that have no area in them.
     """
 
     kept: Dict[str, List[int]]
     dropped: List[Dropped]
     boxes_left_out: int
+
+
+def class_index_of(image_id: str) -> int:
+    """Index of an image's class in :data:`CLASS_NAMES`, from an id such as ``kangaroo_00090``."""
+    return CLASS_NAMES.index(image_id.rpartition("_")[0])
+
+
+def split_of(image_id: str) -> str:
+    """``"val"`` where the CRC-32 of the id is divisible by 4, else ``"train"``."""
+    return "train" if zlib.crc32(image_id.encode("ascii")) % 4 else "val"
 
 
 def write_data_set(
@@ -69,126 +167,230 @@ def write_data_set(
         raise not_empty(out)
     sources, dropped = find_sources(raccoon, kangaroo, fruit)
     with new_folder(out) as folder:
-        _make_folders(folder)
+        # A class without images has its folder too: loaders count the folders.
+        for name in CLASS_NAMES:
+            os.makedirs(os.path.join(folder, "train", name))
+            os.makedirs(os.path.join(folder, "annotations", "train", name))
+        for name in ("val", "annotations/val", "labels/" + NAME):
+            os.makedirs(os.path.join(folder, name))
         result = _write_images(folder, sources, dropped, progress)
-        _write(os.path.join(folder, "classes.txt"), "".join(c + "\n" for c in CLASS_NAMES))
+        _write_lines(os.path.join(folder, "classes.txt"), CLASS_NAMES)
     return result
 
 
-def _make_folders(folder):
-    # A class without images has its folder too: loaders count the folders.
-    for parts in (("train",), ("annotations", "train")):
-        for name in CLASS_NAMES:
-            os.makedirs(os.path.join(folder, *parts + (name,)))
-    for parts in (("val",), ("annotations", "val"), ("labels", NAME)):
-        os.makedirs(os.path.join(folder, *parts))
+def find_sources(raccoon: str, kangaroo: str, fruit: str) -> Tuple[List[Source], List[Dropped]]:
+    """Read the annotations of all three repositories; no image is opened.
+
+    Where several annotations come to the same id, a fruit's file that is named after its label goes
+    first (``orange_20.json`` before a ``mixed_20.json`` with nothing but oranges), then one in
+    ``train``, then the shorter name; the others are dropped.
+
+    Args:
+        raccoon, kangaroo, fruit: str, the clones' folders.
+
+    Returns:
+        ``(sources, dropped)``: list of :class:`Source` sorted by id, list of :class:`Dropped`.
+
+    Raises:
+        UserError: a folder is not what it should be, or an annotation cannot be read.
+    """
+    dropped: List[Dropped] = []
+    found: Dict[str, Source] = {}
+    for repository, root in zip(_REPOSITORIES, (kangaroo, raccoon, fruit)):
+        for source in _candidates(repository, root, dropped):
+            if source.id in found:
+                holder = short_name(found[source.id].annotation_path)
+                detail = f"{source.id} is {holder}"
+                dropped.append(
+                    Dropped(source.annotation_path, "its id belongs to another image", detail)
+                )
+            elif not os.path.lexists(source.image_path):
+                dropped.append(
+                    Dropped(source.annotation_path, "no image of that name", source.image_path)
+                )
+            else:
+                found[source.id] = source
+    return [found[image_id] for image_id in sorted(found)], dropped
 
 
-def _write_images(folder, sources, dropped, progress):
+def _candidates(repository: _Repository, root: str, dropped: List[Dropped]) -> List[Source]:
+    """A repository's images by annotation, those first that have the better claim to their id."""
+    ranked = []
+    for folder in repository.folders:
+        is_empty = True
+        for path in _annotation_paths(repository, root, folder):
+            match = repository.pattern.fullmatch(os.path.basename(path))
+            if match is None:
+                dropped.append(Dropped(path, "not named by the rule"))
+                continue
+            is_empty = False
+            annotation = repository.read(path)
+            if annotation is None:
+                raise UserError(f"{path}: no such file; expected an annotation")
+            names = sorted(set(annotation.names))
+            if not names:
+                dropped.append(Dropped(path, "without an object"))
+            elif len(names) > 1 or names[0] not in repository.labels:
+                reason = "labeled as several classes or another one"
+                dropped.append(Dropped(path, reason, first_few(map(quote, names))))
+            else:
+                stem = os.path.splitext(os.path.basename(path))[0]
+                images = os.path.normpath(os.path.join(root, folder, repository.images))
+                image_path = os.path.join(images, stem + ".jpg")
+                image_id = f"{names[0]}_{int(match.groups()[-1]):05d}"
+                source = Source(image_id, path, image_path, annotation.boxes, annotation.size)
+                ranked.append((match.lastindex == 2 and match.group(1) != names[0], source))
+        if is_empty:
+            raise UserError(
+                f"{repository.flag} {root}: no annotation in {folder}; expected a clone of "
+                f"{repository.name}"
+            )
+    return [source for _, source in sorted(ranked, key=lambda item: item[0])]
+
+
+def _annotation_paths(repository: _Repository, root: str, folder: str) -> List[str]:
+    """Paths of the files with the annotations' extension, the shorter names first."""
+    extension = ".json" if repository.read is read_labelme else ".xml"
+    try:
+        names = os.listdir(os.path.join(root, folder))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(
+            f"{repository.flag} {quote(root, 400)}: {folder} cannot be listed ({reason}); expected a "
+            f"clone of {repository.name}"
+        ) from error
+    return [
+        os.path.join(root, folder, name)
+        for name in sorted(names, key=lambda name: (len(name), name))
+        if name.endswith(extension) and not name.startswith(".")
+    ]
+
+
+def short_name(path: str) -> str:
+    """A file's folder and name for a message: the fruit's two folders may share a name."""
+    return quote("/".join(path.split(os.sep)[-2:]))[1:-1]
+
+
+def _write_images(
+    folder: str, sources: Sequence[Source], dropped: Sequence[Dropped], progress: bool
+) -> Result:
     """Write images, annotations and lists below ``folder``."""
-    lines = {split: [] for split in SPLITS}
-    kept = {split: [0] * len(CLASS_NAMES) for split in SPLITS}
-    dropped = list(dropped)
-    boxes_left_out = 0
-    for source in tqdm(sources, unit="picture", desc="scaling photographs", disable=not progress):
+    lines: Dict[str, List[str]] = {split: [] for split in SPLITS}
+    result = Result({split: [0] * len(CLASS_NAMES) for split in SPLITS}, list(dropped), 0)
+    for source in tqdm(sources, unit="image", desc="scaling photographs", disable=not progress):
         prepared = _prepare(source)
         if isinstance(prepared, Dropped):
-            dropped.append(prepared)
+            result.dropped.append(prepared)
             continue
         image, boxes = prepared
-        split = split_of(source.id)
-        path = relative_path(source.id)
-        _write(os.path.join(folder, split, path + ".jpg"), _jpeg(image))
-        text = annotation_xml(source.id, image.size, boxes)
-        _write(os.path.join(folder, "annotations", split, path + ".xml"), text)
-        lines[split].append(list_line(source.id, boxes))
-        kept[split][class_index_of(source.id)] += 1
-        boxes_left_out += len(source.boxes) - len(boxes)
+        split, class_index = split_of(source.id), class_index_of(source.id)
+        name = CLASS_NAMES[class_index]
+        # Training images are in a folder per class, validation images in one.
+        path = source.id if split == "val" else f"{name}/{source.id}"
+        image.save(os.path.join(folder, split, path + ".jpg"), "JPEG", quality=JPEG_QUALITY)
+        xml = _XML.format(
+            split=split,
+            image_id=source.id,
+            width=image.size[0],
+            height=image.size[1],
+            objects="".join(_OBJECT.format(*box, name=name) for box in boxes),
+        )
+        _write_text(os.path.join(folder, "annotations", split, path + ".xml"), xml)
+        corners = " ".join(map(str, max(boxes, key=_area)))
+        lines[split].append(f"{path}.jpg {class_index} {corners}")
+        result.kept[split][class_index] += 1
+        left_out = result.boxes_left_out + len(source.boxes) - len(boxes)
+        result = result._replace(boxes_left_out=left_out)
     for split in SPLITS:
         if not lines[split]:
+            reasons = "; ".join(_reason_lines(result.dropped)) or "none dropped"
             raise UserError(
-                "--out: no image for {} is left; expected some in the repositories ({})".format(
-                    split, "; ".join(_reason_lines(dropped)) or "none dropped"
-                )
+                f"--out: no image for {split} is left; expected some in the repositories ({reasons})"
             )
-        text = "".join(line + "\n" for line in lines[split])
-        _write(os.path.join(folder, "labels", NAME, split + ".txt"), text)
-    return Result(kept, dropped, boxes_left_out)
+        _write_lines(os.path.join(folder, "labels", NAME, split + ".txt"), lines[split])
+    return result
 
 
-def _prepare(source):
+def _prepare(source: Source) -> Union[Tuple[Image.Image, List[_IntBox]], Dropped]:
     """``(image, boxes)`` of an image, both scaled down, or a :class:`Dropped`."""
+    path = source.annotation_path
     try:
-        pixels = read_image(source.image_path)
+        image = Image.fromarray(read_image(source.image_path))
     except UserError as error:
-        return Dropped(source.annotation_path, DAMAGED, str(error))
-    size = (pixels.shape[1], pixels.shape[0])
+        return Dropped(path, "does not decode completely", str(error))
+    size = image.size
     if source.size is not None and source.size != size:
-        detail = "{} x {} is annotated as {} x {}".format(*size + source.size)
-        return Dropped(source.annotation_path, OTHER_SIZE, detail)
-    image = Image.fromarray(pixels)
+        detail = "{} x {} is annotated as {} x {}".format(*size, *source.size)
+        return Dropped(path, "its size disagrees with its annotation", detail)
     new_size = scaled_size(size)
     if new_size != size:
         image = image.resize(new_size, Image.BICUBIC)
-    scaled = (scaled_box(box, size, new_size) for box in source.boxes)
-    boxes = [box for box in scaled if box is not None]
-    if not boxes:
-        return Dropped(source.annotation_path, NO_BOX)
-    return image, boxes
+    scaled = [scaled_box(box, size, new_size) for box in source.boxes]
+    boxes = [box for box in scaled if _area(box) > 0]
+    return (image, boxes) if boxes else Dropped(path, "no box lies in the image")
 
 
-def _jpeg(image):
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=JPEG_QUALITY)
-    return stream.getvalue()
+def scaled_size(size: Tuple[int, int]) -> Tuple[int, int]:
+    """``(width, height)`` when the longer side is brought down to :data:`LONGEST_SIDE`."""
+    longest = max(size)
+    if longest <= LONGEST_SIDE:
+        return size
+    width, height = (max(1, round(side * LONGEST_SIDE / longest)) for side in size)
+    return width, height
 
 
-def _write(path, data):
-    with open(path, "wb") as stream:
-        stream.write(data if isinstance(data, bytes) else data.encode("ascii"))
+def scaled_box(box: Sequence[float], size: Tuple[int, int], new_size: Tuple[int, int]) -> _IntBox:
+    """A box in the pixels of a scaled image: scaled, rounded (halves to even), clipped.
+
+    The axes have scales of their own, since the shorter side of the image was rounded.
+
+    Args:
+        box: ``(x0, y0, x1, y1)`` in pixels of the image as annotated.
+        size: ``(width, height)`` of that image.
+        new_size: ``(width, height)`` after scaling.
+
+    Returns:
+        ``(x0, y0, x1, y1)`` ints in ``0 .. side - 1``, possibly without area.
+    """
+    return tuple(
+        min(max(round(value * new / old), 0), new - 1)
+        for value, old, new in zip(box, size * 2, new_size * 2)
+    )
 
 
-def _reason_lines(dropped):
+def _area(box: Iterable[int]) -> int:
+    x0, y0, x1, y1 = box
+    return (x1 - x0) * (y1 - y0)
+
+
+def _write_lines(path: str, lines: Sequence[str]) -> None:
+    _write_text(path, "".join(line + "\n" for line in lines))
+
+
+def _write_text(path: str, text: str) -> None:
+    with open(path, "w", encoding="ascii", newline="\n") as stream:
+        stream.write(text)
+
+
+def _reason_lines(dropped: Sequence[Dropped]) -> Iterator[str]:
     """``12 without an object: annots/00001.xml, ...`` for each reason, in alphabetical order."""
     for reason in sorted({item.reason for item in dropped}):
-        items = [item for item in dropped if item.reason == reason]
-        named = first_few((_shown(item) for item in items), 3)
-        yield f"{len(items)} {reason}: {named}"
-
-
-def _shown(item):
-    name = short_name(item.path)
-    return f"{name} ({item.detail})" if item.detail else name
+        shown = [
+            short_name(item.path) + (f" ({item.detail})" if item.detail else "")
+            for item in dropped
+            if item.reason == reason
+        ]
+        yield f"{len(shown)} {reason}: {first_few(shown, 3)}"
 
 
 def report(result: Result) -> str:
-    """The text that tells what was kept by class and split, and what was dropped and why.
-
-    Args:
-        result: :class:`Result`.
-
-    Returns:
-        str of several lines.
-    """
-    rows: List[Tuple[str, ...]] = [("",) + SPLITS]
+    """The numbers of images kept by class and split, and those dropped with the reasons."""
+    lines = ["{:10}{:>6}{:>6}".format("", *SPLITS)]
     for class_index, name in enumerate(CLASS_NAMES):
-        rows.append((name,) + tuple(str(result.kept[split][class_index]) for split in SPLITS))
-    rows.append(("total",) + tuple(str(sum(result.kept[split])) for split in SPLITS))
-    lines = ["{:10}{:>6}{:>6}".format(*row) for row in rows]
+        lines.append("{:10}{:>6}{:>6}".format(name, *(result.kept[s][class_index] for s in SPLITS)))
+    lines.append("{:10}{:>6}{:>6}".format("total", *(sum(result.kept[split]) for split in SPLITS)))
     lines.append(f"{len(result.dropped)} dropped")
     lines.extend("  " + line for line in _reason_lines(result.dropped))
     if result.boxes_left_out:
         lines.append(f"{result.boxes_left_out} boxes without area left out")
     return "\n".join(lines)
-
-
-def main(argv: Optional[List[str]] = None) -> int:
-    """Parse flags, make the data set and print the report; returns the exit code."""
-    from dgl.cli import make_data
-
-    parser = argparse.ArgumentParser(
-        prog="python -m dgl.datasets.photos5",
-        description="Make the data set of photographs from clones of three GitHub repositories.",
-    )
-    make_data.add_photos5_flags(parser)
-    return make_data.run_photos5(parser.parse_args(argv))

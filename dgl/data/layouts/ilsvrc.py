@@ -1,0 +1,399 @@
+"""Layout ``ilsvrc``: ILSVRC CLS-LOC as its publishers ship it (Russakovsky et al., 2015), or alike.
+
+As published: images in ``Data/CLS-LOC/{train,val}``, PASCAL VOC XML in
+``Annotations/CLS-LOC/{train,val}``, lists of ``id number`` lines in ``ImageSets/CLS-LOC``, and the
+names of the classes in ``LOC_synset_mapping.txt`` or ``devkit/data/map_clsloc.txt``; all that may lie
+in a folder ``ILSVRC``, as Kaggle packs it. Or else: images in ``train/<class>/`` and ``val/``, XML
+under the same paths in ``annotations/``, and ``classes.txt``.
+
+A training image's class is its folder, a validation image's that of its objects.
+"""
+
+import logging
+import os
+import re
+from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+
+from tqdm import tqdm
+
+from dgl.data.annotations import Annotation, read_annotation
+from dgl.data.image_io import is_folder_entry, scan_folder
+from dgl.data.layouts.image_folder import class_folders
+from dgl.data.layouts.registry import register_layout
+from dgl.data.sample import DataSet, Sample, split_candidates
+from dgl.data.text_files import (
+    DIGITS,
+    check_class_index,
+    check_repeats,
+    check_total,
+    is_nearly_full,
+    read_class_names,
+    read_lines,
+    resolve_below,
+    strip_numbers,
+)
+from dgl.errors import UserError, first_few, quote
+
+# As published; the number of boxes is that of wsolevaluation's list of the validation set.
+CLASSES = 1000
+VAL_IMAGES = 50000
+VAL_BOXES = 80477
+
+EXTENSIONS = (".jpeg", ".jpg", ".png")
+
+_EXPECTED = (
+    "Data/CLS-LOC and Annotations/CLS-LOC (ILSVRC), or train/<class>/ and val/ with XML of the same "
+    "paths in annotations/"
+)
+# Relative to DATA; the first that is there counts.
+_IMAGES = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
+_ANNOTATIONS = ("Annotations/CLS-LOC", "ILSVRC/Annotations/CLS-LOC", "annotations")
+_LISTS = ("ImageSets/CLS-LOC", "ILSVRC/ImageSets/CLS-LOC")
+_SYNSETS = (
+    ("LOC_synset_mapping.txt", re.compile(r"(\S+)(?:[ \t]+(.+))?"), "'wnid words'"),
+    ("devkit/data/map_clsloc.txt", re.compile(r"(\S+)[ \t]+\d+[ \t]+(.+)"), "'wnid number name'"),
+)
+_CLASSES_FILE = "classes.txt"
+
+_logger = logging.getLogger(__name__)
+
+
+class Entry(NamedTuple):
+    """One image of a list or a folder.
+
+    Attributes:
+        relative: str, its path below the folder of its split, with extension.
+        path: str, its absolute path.
+        where: str naming the place for messages: ``list:line``, or the image itself.
+    """
+
+    relative: str
+    path: str
+    where: str
+
+
+class _Classes(NamedTuple):
+    """The classes by index: as folders and annotations call them, for people, and their source."""
+
+    keys: Tuple[str, ...]
+    names: Tuple[str, ...]
+    source: str
+
+
+def detect_ilsvrc(data_dir: str, dataname: Optional[str] = None) -> bool:
+    """Recognize annotations in XML where ILSVRC has them."""
+    annotations = _first_folder(data_dir, _ANNOTATIONS)
+    return annotations is not None and any(
+        _has_xml(os.path.join(annotations, part)) for part in ("val", "train", "test")
+    )
+
+
+@register_layout("ilsvrc", _EXPECTED, detect_ilsvrc)
+def load_ilsvrc(
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    classes: Optional[int] = None,
+    with_boxes: bool = True,
+) -> DataSet:
+    """Read one split of ILSVRC CLS-LOC or of a data set laid out alike.
+
+    Class indices count the sorted synsets, as in every published ImageNet network; the synset list
+    supplies names alone. ``DATA/classes.txt`` gives the order where it is there and no synset list
+    is. Without either, the classes are the sorted class folders of ``train``, or else the sorted
+    names of the objects.
+
+    Args:
+        data_dir: str, the folder of ``Data`` or of ``ILSVRC``, or of ``train``, ``val`` and
+            ``annotations``.
+        split: str, ``"train"``, ``"val"`` or ``"test"``; of the last two, each stands for the other
+            where only one has annotations (ILSVRC's test split has none).
+        dataname: str, a name for the data set, or ``None`` for the folder's own.
+        classes: int, an explicit number of classes to check against, or ``None``.
+        with_boxes: bool, ``False`` to leave the boxes out. The XML of ``train`` then is not read;
+            that of ``val`` is, for the classes.
+
+    Returns:
+        :class:`~dgl.data.sample.DataSet`, in the order of the list in ``ImageSets``, or sorted
+        where there is none. An image of ``train`` without XML or without objects has no box.
+
+    Raises:
+        UserError: images or annotations are missing, an XML file is not as expected, an image of
+            ``val`` has no object or objects of several classes, a class is not in the list of
+            classes, ``train`` has neither such a list nor class folders, or the full validation set
+            does not have its 50,000 images. An image on two lines of a list for ``val`` gives two
+            samples and a logged warning; so does another number of boxes than 80,477 in the full
+            validation set.
+    """
+    annotation_root = _first_folder(data_dir, _ANNOTATIONS)
+    if annotation_root is None:
+        raise UserError(f"{data_dir}: no folder of annotations; expected {_EXPECTED}")
+    part = _find_part(annotation_root, split)
+    image_root = _first_folder(data_dir, _IMAGES) or data_dir
+    entries = list_split(data_dir, part)
+    if not entries:
+        raise UserError(
+            f"{os.path.join(image_root, part)}: no images ({' '.join(EXTENSIONS)}); "
+            f"expected {_EXPECTED}"
+        )
+    known = _read_classes(data_dir)
+    if known is None:
+        train = os.path.join(image_root, "train")
+        folders = tuple(sorted(class_folders(train))) if os.path.isdir(train) else ()
+        known = _Classes(folders, folders, train)
+    source = os.path.join(annotation_root, part)
+    annotations: Sequence[Optional[Annotation]]
+    if part == "train":
+        if not known.keys:
+            lists = ", ".join([name for name, _, _ in _SYNSETS] + [_CLASSES_FILE])
+            raise UserError(
+                f"{known.source}: no class folders with images; expected them, or a list of the "
+                f"classes in one of {lists} in {data_dir}"
+            )
+        labels = [entry.relative.split("/")[0] for entry in entries]
+        annotations = [None] * len(entries)
+        if with_boxes:
+            annotations = _read_train(entries, labels, source)
+    else:
+        annotations = found = _read_val(entries, source, known.keys)
+        labels = [annotation.names[0] for annotation in found]
+        if not known.keys:
+            ordered = tuple(sorted(set(labels)))
+            known = _Classes(ordered, ordered, source)
+
+    indices = {key: index for index, key in enumerate(known.keys)}
+    samples = []
+    for entry, label, annotation in zip(entries, labels, annotations):
+        if label not in indices:
+            raise UserError(
+                f"{entry.where}: class {quote(label)} is not one of the {len(indices)} of "
+                f"{known.source}"
+            )
+        if classes is not None:
+            check_class_index(indices[label], classes, entry.where)
+        boxes, size = ((), None) if annotation is None else (annotation.boxes, annotation.size)
+        samples.append(
+            Sample(
+                entry.relative, entry.path, indices[label], boxes if with_boxes else (), size=size
+            )
+        )
+    if part == "val" and len(known.keys) == CLASSES and is_nearly_full(len(samples), VAL_IMAGES):
+        check_total(source, "images", len(samples), VAL_IMAGES)
+        boxes_found = sum(len(sample.boxes) for sample in samples)
+        if with_boxes and boxes_found != VAL_BOXES:
+            _logger.warning(
+                "%s: %d boxes; expected %d in the full set", source, boxes_found, VAL_BOXES
+            )
+    name = dataname or os.path.basename(data_dir)
+    return DataSet(name, "ilsvrc", split, samples, known.names, classes or len(known.keys))
+
+
+def _first_folder(data_dir: str, candidates: Iterable[str]) -> Optional[str]:
+    paths = (os.path.join(data_dir, candidate) for candidate in candidates)
+    return next(filter(os.path.isdir, paths), None)
+
+
+def _has_xml(folder: str) -> bool:
+    """Whether there is an XML file in a folder or in one of its first five sub-folders."""
+    if not os.path.isdir(folder):
+        return False
+    entries = scan_folder(folder)
+    subfolders = [entry.path for entry in entries if is_folder_entry(entry)][:5]
+    entries += [entry for path in subfolders for entry in scan_folder(path)]
+    return any(entry.name.endswith(".xml") for entry in entries)
+
+
+def _find_part(annotations: str, split: str) -> str:
+    """The folder that stands for a split; that of training needs no annotations."""
+    for part in split_candidates(split):
+        if part == "train" or os.path.isdir(os.path.join(annotations, part)):
+            return part
+    raise UserError(f"{os.path.join(annotations, split)}: no such folder; expected {_EXPECTED}")
+
+
+def _read_classes(data_dir: str) -> Optional[_Classes]:
+    for name, pattern, expected in _SYNSETS:
+        for path in (os.path.join(data_dir, name), os.path.join(data_dir, "ILSVRC", name)):
+            if os.path.isfile(path):
+                synsets = _read_synsets(path, pattern, expected)
+                keys = tuple(sorted(synsets))
+                return _Classes(keys, tuple(synsets[key] for key in keys), path)
+    path = os.path.join(data_dir, _CLASSES_FILE)
+    if not os.path.isfile(path):
+        return None
+    keys = read_class_names(path, with_numbers=True)
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise UserError(f"{path}: class {quote(twice)} a second time; expected it once")
+    return _Classes(keys, strip_numbers(keys), path)
+
+
+def _read_synsets(path: str, pattern: "re.Pattern[str]", expected: str) -> Dict[str, str]:
+    synsets: Dict[str, str] = {}
+    for number, text in read_lines(path):
+        where = f"{path}:{number}"
+        match = pattern.fullmatch(text)
+        if not match:
+            raise UserError(f"{where}: {quote(text)}; expected {expected}")
+        key, words = match.groups()
+        if key in synsets:
+            raise UserError(f"{where}: {quote(key)} a second time; expected it once")
+        synsets[key] = words or key
+    if not synsets:
+        raise UserError(f"{path}: the file is empty; expected lines {expected}")
+    return synsets
+
+
+def _read_val(entries: Sequence[Entry], source: str, keys: Sequence[str]) -> List[Annotation]:
+    """One annotation per image, each with objects of one class."""
+    found, lacking, paths = [], [], []
+    for entry in tqdm(entries, desc="annotations", unit=" files", leave=False, delay=1):
+        # Under the image's own path or, as in ILSVRC, without the folder.
+        mirrored = _xml_path(source, entry)
+        flat = os.path.join(source, os.path.basename(mirrored))
+        path = mirrored if os.path.exists(mirrored) else flat
+        annotation = read_annotation(path)
+        if annotation is None or not annotation.names:
+            lacking.append(path + (" (missing)" if annotation is None else " (no object)"))
+            continue
+        if len(set(annotation.names)) > 1:
+            named = first_few(map(quote, sorted(set(annotation.names))))
+            raise UserError(f"{path}: objects of the classes {named}; expected one class")
+        found.append(annotation)
+        paths.append(path)
+    if lacking:
+        raise UserError(
+            f"{source}: {len(lacking)} of {len(entries)} images have no annotation with an object; "
+            f"expected one XML file each: {first_few(lacking)}"
+        )
+    classes = set(keys).union(annotation.names[0] for annotation in found)
+    for entry, annotation, path in zip(entries, found, paths):
+        # Folders may have any name, but not that of another class.
+        folders = [name for name in entry.relative.split("/")[:-1] if name in classes]
+        if folders and annotation.names[0] not in folders:
+            raise UserError(
+                f"{path}: objects of class {quote(annotation.names[0])}, but the image is in the "
+                f"folder {quote(folders[0])}; expected one class"
+            )
+    return found
+
+
+def _read_train(
+    entries: Sequence[Entry], labels: Sequence[str], source: str
+) -> List[Optional[Annotation]]:
+    """The annotation of each image, reduced to the objects of its class, or ``None``."""
+    found, others = [], []
+    progress = tqdm(entries, desc="annotations", unit=" files", leave=False, delay=1)
+    for entry, label in zip(progress, labels):
+        path = _xml_path(source, entry)
+        annotation = read_annotation(path)
+        if annotation is not None and any(name != label for name in annotation.names):
+            own = [box for name, box in zip(annotation.names, annotation.boxes) if name == label]
+            annotation = annotation._replace(names=(label,) * len(own), boxes=tuple(own))
+            others.append(path)
+        found.append(annotation)
+    if others:
+        _logger.warning(
+            "%s: %d files have objects of a class other than their folder's, which are left out: %s",
+            source,
+            len(others),
+            first_few(others, limit=1),
+        )
+    return found
+
+
+def _xml_path(source: str, entry: Entry) -> str:
+    return os.path.join(source, os.path.splitext(entry.relative)[0] + ".xml")
+
+
+def list_split(data_dir: str, part: str) -> List[Entry]:
+    """The images of a split, by the list in ``ImageSets`` or else by what the folder holds.
+
+    Args:
+        data_dir: str, absolute path of the data folder.
+        part: str, the folder of the split; for ``"train"`` every image is in a class folder.
+
+    Returns:
+        List of :class:`Entry`. A listed image may be missing; one of ``val`` on several lines is
+        there as often, with a logged warning.
+
+    Raises:
+        UserError: the folder is missing, a line is not as expected or leads out of the split's
+            folder, or two images of a folder differ in their extension alone.
+    """
+    root = os.path.join(_first_folder(data_dir, _IMAGES) or data_dir, part)
+    # Training for classification uses all images; train_loc.txt has those with boxes.
+    names = ("train_cls.txt", "train_loc.txt") if part == "train" else (part + ".txt",)
+    paths = (os.path.join(data_dir, folder, name) for folder in _LISTS for name in names)
+    list_path = next(filter(os.path.isfile, paths), None)
+    if list_path is not None:
+        return _read_list(list_path, root, part)
+    if not os.path.isdir(root):
+        raise UserError(f"{root}: no such folder; expected images")
+    found = []
+    if part != "train":
+        found.extend(sorted(_names_by_stem(root).values()))
+    subfolders = sorted(entry.name for entry in scan_folder(root) if is_folder_entry(entry))
+    for folder in tqdm(subfolders, desc="listing " + part, unit=" folders", leave=False, delay=1):
+        by_stem = _names_by_stem(os.path.join(root, folder))
+        found.extend(f"{folder}/{name}" for name in sorted(by_stem.values()))
+    return [Entry(name, os.path.join(root, name), os.path.join(root, name)) for name in found]
+
+
+def _read_list(list_path: str, root: str, part: str) -> List[Entry]:
+    by_folder: Dict[str, Dict[str, str]] = {}
+    in_subfolders: Optional[Dict[str, str]] = None
+    entries = []
+    lines: Dict[str, List[Tuple[int, None]]] = {}
+    for number, text in read_lines(list_path):
+        where = f"{list_path}:{number}"
+        cut = max(text.rfind(" "), text.rfind("\t")) + 1
+        listed, count = text[:cut].rstrip(" \t"), text[cut:]
+        if not listed or not DIGITS.fullmatch(count):
+            raise UserError(f"{where}: {quote(text)}; expected 'id number'")
+        _, relative = resolve_below(root, "", listed, where)
+        if part == "train" and "/" not in relative:
+            raise UserError(f"{where}: {quote(text)}; expected 'class/id number'")
+        if not relative.lower().endswith(EXTENSIONS):
+            folder, _, stem = relative.rpartition("/")
+            if folder not in by_folder:
+                by_folder[folder] = _names_by_stem(os.path.join(root, folder) if folder else root)
+            name = by_folder[folder].get(stem)
+            if name is None and not folder:
+                # Images of val are often sorted into class folders afterwards.
+                if in_subfolders is None:
+                    in_subfolders = _paths_in_subfolders(root)
+                name = in_subfolders.get(stem)
+            relative = (folder + "/" if folder else "") + (name or stem + ".JPEG")
+        entries.append(Entry(relative, os.path.join(root, relative), where))
+        if part != "train":
+            # One annotation per image, hence one class, however many lines.
+            lines.setdefault(relative, []).append((number, None))
+    check_repeats(list_path, lines)
+    return entries
+
+
+def _paths_in_subfolders(root: str) -> Dict[str, str]:
+    """Stem to relative path of the images one folder down."""
+    if not os.path.isdir(root):
+        return {}
+    return {
+        stem: entry.name + "/" + name
+        for entry in scan_folder(root)
+        if is_folder_entry(entry)
+        for stem, name in _names_by_stem(entry.path).items()
+    }
+
+
+def _names_by_stem(folder: str) -> Dict[str, str]:
+    """Names of a folder's images by their stem; empty where there is no such folder."""
+    names: Dict[str, str] = {}
+    for entry in scan_folder(folder) if os.path.isdir(folder) else ():
+        stem, extension = os.path.splitext(entry.name)
+        if extension.lower() not in EXTENSIONS or stem.startswith("."):
+            continue
+        if stem in names:
+            both = " and ".join(quote(name) for name in sorted([names[stem], entry.name]))
+            raise UserError(f"{folder}: both {both}; expected one image per annotation")
+        names[stem] = entry.name
+    return names

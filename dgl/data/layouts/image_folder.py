@@ -1,0 +1,107 @@
+"""Layout ``folder``: folders of images, one per class, without boxes.
+
+``DIR/{train,val}/<class>/*.jpg``, or ``DIR/<class>/*.jpg``, whose images are then the one split
+asked for.
+"""
+
+import os
+from typing import List, Optional
+
+from tqdm import tqdm
+
+from dgl.data.image_io import image_names, is_folder_entry, is_image_entry, scan_folder
+from dgl.data.layouts.registry import register_layout
+from dgl.data.sample import SPLITS, DataSet, Sample, split_candidates
+from dgl.data.text_files import check_class_index
+from dgl.errors import UserError
+
+_EXPECTED = "{train,val}/<class>/*.jpg, or <class>/*.jpg (folders of images, one per class)"
+
+
+def detect_image_folder(data_dir: str, dataname: Optional[str] = None) -> bool:
+    """Recognize class folders: in ``train``, ``val`` or ``test``, or at least two in the folder itself.
+
+    A single folder of images could be any folder.
+    """
+    return bool(_split_folders(data_dir)) or len(class_folders(data_dir)) > 1
+
+
+# Tried last: data sets of other layouts have class folders too.
+@register_layout("folder", _EXPECTED, detect_image_folder, rank=2)
+def load_image_folder(
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    classes: Optional[int] = None,
+    with_boxes: bool = True,
+) -> DataSet:
+    """Read one split of a data set of class folders.
+
+    The classes are the sorted names of the folders that hold an image in any split, so the indices
+    of different splits agree.
+
+    Args:
+        data_dir: str, the folder of class folders, or of ``train/`` and ``val/`` (or ``test/``)
+            with class folders.
+        split: str, ``"train"``, ``"val"`` or ``"test"``; of the last two, each stands for the other
+            where only one is there.
+        dataname: str, a name for the data set, or ``None`` for the folder's own.
+        classes: int, an explicit number of classes to check the folders against, or ``None``.
+        with_boxes: bool, without effect: this layout has no boxes.
+
+    Returns:
+        :class:`~dgl.data.sample.DataSet` without boxes, sorted by class and file name.
+
+    Raises:
+        UserError: there are no class folders with images for this split, or more than
+            ``classes``.
+    """
+    splits = _split_folders(data_dir)
+    folders = splits or [""]
+    folder = next((name for name in split_candidates(split) if name in splits), "")
+    if splits and not folder:
+        raise UserError(
+            f"{os.path.join(data_dir, split)}: no class folders with images (found "
+            f"{sorted(splits)}); expected {_EXPECTED}"
+        )
+    class_names = sorted(
+        {name for other in folders for name in class_folders(os.path.join(data_dir, other))}
+    )
+    if not class_names:
+        raise UserError(f"{data_dir}: no class folders with images; expected {_EXPECTED}")
+    samples: List[Sample] = []
+    for class_index, class_name in enumerate(
+        tqdm(class_names, desc="listing " + split, unit=" classes", leave=False, delay=1)
+    ):
+        path = os.path.join(data_dir, folder, class_name)
+        if classes is not None:
+            check_class_index(class_index, classes, path)
+        if os.path.isdir(path):
+            samples.extend(
+                Sample(class_name + "/" + name, os.path.join(path, name), class_index)
+                for name in image_names(path)
+            )
+    name = dataname or os.path.basename(data_dir)
+    return DataSet(name, "folder", split, samples, tuple(class_names), classes or len(class_names))
+
+
+def _split_folders(data_dir: str) -> List[str]:
+    """The splits that hold class folders.
+
+    A folder ``train`` that holds images directly is not one of them: it is a class of locomotives.
+    """
+    folders = [(name, os.path.join(data_dir, name)) for name in SPLITS]
+    return [name for name, path in folders if os.path.isdir(path) and class_folders(path)]
+
+
+def class_folders(folder: str) -> List[str]:
+    """Names of the sub-folders that hold at least one image, in no order.
+
+    Raises:
+        UserError: a folder cannot be listed.
+    """
+    return [
+        entry.name
+        for entry in scan_folder(folder)
+        if is_folder_entry(entry) and any(map(is_image_entry, scan_folder(entry.path)))
+    ]

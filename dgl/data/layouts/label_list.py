@@ -1,0 +1,294 @@
+"""Layouts ``imagenet`` and ``cub``: the lists of the published code.
+
+``DATA/labels/<dataname>/{train,val}.txt`` have one image per line::
+
+    relative/path class [x0 y0 x1 y1 [x0 y0 x1 y1 ...]]
+
+Classes count from 0. Paths are relative to ``DATA/train`` or ``DATA/val`` (``imagenet``) or to
+``DATA/images`` (``cub``), and may contain spaces. A line may stop after the class.
+"""
+
+import functools
+import os
+import re
+from typing import Dict, List, Optional, Tuple
+
+from dgl.data.image_io import IMAGE_EXTENSIONS
+from dgl.data.layouts import cub, ilsvrc
+from dgl.data.layouts.registry import check_data_folder, get_layout, register_layout
+from dgl.data.sample import SPLITS, Box, DataSet, Sample, split_candidates
+from dgl.data.text_files import (
+    DIGITS,
+    check_box,
+    check_class_index,
+    check_repeats,
+    is_number,
+    read_class_names,
+    read_lines,
+    resolve_below,
+)
+from dgl.errors import UserError, quote
+
+# The data sets by their short names: the layout their publishers ship, and the number of classes.
+PUBLISHED_LAYOUTS = {"imagenet": "ilsvrc", "cub": "cub200"}
+PUBLISHED_CLASSES = {"imagenet": ilsvrc.CLASSES, "cub": cub.CLASSES}
+
+_EXPECTED = {
+    "imagenet": "labels/<dataname>/{train,val}.txt with images in train/ and val/",
+    "cub": "labels/<dataname>/{train,val}.txt with images in images/",
+}
+_LINE = "expected 'relative/path class [x0 y0 x1 y1 ...]'"
+# It matches at the last extension before white space, whatever follows (hence DOTALL), without
+# backtracking over runs of white space, which would take quadratic time.
+_PATH_AND_NUMBERS = re.compile(
+    r"(.*(?:{}))[ \t]+(.*)".format("|".join(re.escape(end) for end in IMAGE_EXTENSIONS)),
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+def load_label_list(
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    classes: Optional[int] = None,
+    with_boxes: bool = True,
+    image_root: str = "imagenet",
+    train_boxes: Optional[str] = None,
+) -> DataSet:
+    """Read one split of a data set in the published list format.
+
+    Args:
+        data_dir: str, the folder ``DATA``.
+        split: str, ``"train"``, ``"val"`` or ``"test"``; of the last two, each stands for the other
+            where only one has a list.
+        dataname: str, the folder below ``DATA/labels``; ``None`` where there is only one.
+        classes: int, an explicit number of classes to check the labels against, or ``None``: the
+            number of class names, or else the largest label of this split plus one.
+        with_boxes: bool, ``False`` to leave every sample's boxes out (the lines are checked all
+            the same).
+        image_root: str, ``"imagenet"`` (images in ``DATA/<split>``) or ``"cub"``
+            (``DATA/images``).
+        train_boxes: str, what four numbers of the train list mean: ``"xyxy"`` or ``"xywh"``.
+            ``None`` means ``"xywh"`` for ``cub`` and ``"xyxy"`` for ``imagenet``: the CUB list that
+            circulates has ``x y width height`` in train.txt but ``x0 y0 x1 y1`` in val.txt.
+
+    Returns:
+        :class:`~dgl.data.sample.DataSet`. Boxes are ``(x0, y0, x1, y1)`` in either case. Class
+        names come from ``DATA/labels/<dataname>/classes.txt`` or ``DATA/classes.txt`` where
+        present.
+
+    Raises:
+        UserError: the list is missing or empty, a line of it is not as expected, or an image of
+            the ``val`` or ``test`` split is on two lines with different classes. An image that is
+            there on two lines with one class gives two samples and a logged warning.
+    """
+    dataname = resolve_dataname(data_dir, dataname, split, image_root)
+    folder = os.path.join(data_dir, "labels", dataname)
+    list_split = next(
+        (s for s in split_candidates(split) if os.path.isfile(_list(folder, s))), None
+    )
+    if list_split is None:
+        raise UserError(f"{_list(folder, split)}: no such file; expected {_EXPECTED[image_root]}")
+    list_path = _list(folder, list_split)
+    image_folder = "images" if image_root == "cub" else list_split
+    train_boxes = train_boxes or ("xywh" if image_root == "cub" else "xyxy")
+    is_xywh = list_split == "train" and train_boxes == "xywh"
+
+    class_names = _find_class_names(data_dir, folder)
+    limit = classes if classes is not None or class_names is None else len(class_names)
+    samples = []
+    lines: Dict[str, List[Tuple[int, int]]] = {}
+    for number, text in read_lines(list_path):
+        where = f"{list_path}:{number}"
+        relative, class_index, boxes = parse_line(text, where, is_xywh)
+        check_class_index(class_index, limit, where)
+        path, identity = resolve_below(data_dir, image_folder, relative, where)
+        samples.append(Sample(identity, path, class_index, boxes if with_boxes else ()))
+        # A training list may repeat an image to weight it; in an evaluation it counts twice.
+        if list_split != "train":
+            lines.setdefault(identity, []).append((number, class_index))
+    if not samples:
+        raise UserError(f"{list_path}: no images listed; {_LINE}")
+    check_repeats(list_path, lines)
+    if limit is None:
+        limit = max(sample.class_index for sample in samples) + 1
+    return DataSet(dataname, image_root, split, samples, class_names, limit)
+
+
+def _list(folder: str, split: str) -> str:
+    return os.path.join(folder, split + ".txt")
+
+
+def parse_line(text: str, where: str, is_xywh: bool = False) -> Tuple[str, int, Tuple[Box, ...]]:
+    """Parse one line of a list.
+
+    Args:
+        text: str, the line without white space at its ends.
+        where: str, ``file:line`` for messages.
+        is_xywh: bool, whether four numbers mean ``x y width height``.
+
+    Returns:
+        ``(relative path, class index, boxes)``, the boxes a tuple of ``(x0, y0, x1, y1)``.
+
+    Raises:
+        UserError: the line is not as expected.
+    """
+    # An extension marks the end of the path, so that a bad number is not taken for a part of it.
+    match = _PATH_AND_NUMBERS.fullmatch(text)
+    path, numbers = (match.group(1), match.group(2).split()) if match else _split_right(text)
+    if not numbers:
+        raise UserError(f"{where}: no class after the path; {_LINE}")
+    if not DIGITS.fullmatch(numbers[0]):
+        raise UserError(
+            f"{where}: class {quote(numbers[0])}; expected a whole number counted from 0"
+        )
+    values = []
+    for token in numbers[1:]:
+        if not is_number(token):
+            raise UserError(f"{where}: {quote(token)} is not a number; {_LINE}")
+        values.append(float(token))
+    if len(values) % 4:
+        raise UserError(
+            f"{where}: {len(values)} numbers after the class; {_LINE}, four numbers per box"
+        )
+    boxes = []
+    for x0, y0, x1, y1 in zip(*[iter(values)] * 4):
+        box = (x0, y0, x0 + x1, y0 + y1) if is_xywh else (x0, y0, x1, y1)
+        boxes.append(check_box(box, where))
+    return path, int(numbers[0]), tuple(boxes)
+
+
+def _split_right(text: str) -> Tuple[str, List[str]]:
+    """Split a line at the numbers that end it, for a path without a known extension."""
+    tokens = list(re.finditer(r"[^ \t]+", text))
+    first = len(tokens)
+    while first > 1 and is_number(tokens[first - 1].group()):
+        first -= 1
+    return text[: tokens[first - 1].end()], [token.group() for token in tokens[first:]]
+
+
+def list_names(data_dir: str) -> List[str]:
+    """Sorted names of the folders below ``DATA/labels`` that hold a list, possibly none."""
+    labels = os.path.join(data_dir, "labels")
+    if not os.path.isdir(labels):
+        return []
+    try:
+        names = os.listdir(labels)
+    except OSError as error:
+        raise UserError(f"{labels}: cannot be listed: {error.strerror}") from error
+    return sorted(
+        name
+        for name in names
+        if any(os.path.isfile(_list(os.path.join(labels, name), split)) for split in SPLITS)
+    )
+
+
+def resolve_dataname(
+    data_dir: str, dataname: Optional[str], split: str = "train", image_root: str = "imagenet"
+) -> str:
+    """The folder below ``DATA/labels`` to read: ``dataname``, or the only one there is.
+
+    Args:
+        data_dir: str, the folder ``DATA``.
+        dataname: str or ``None``.
+        split: str, for the message.
+        image_root: str, for the message.
+
+    Raises:
+        UserError: there is no such folder, or ``dataname`` is ``None`` and there are several.
+    """
+    names = list_names(data_dir)
+    if dataname is None and len(names) == 1:
+        return names[0]
+    labels = os.path.join(data_dir, "labels")
+    if not names:
+        wanted = _list(os.path.join(labels, dataname or "<dataname>"), split)
+        raise UserError(f"{wanted}: no such file; expected {_EXPECTED[image_root]}")
+    if dataname is None:
+        raise UserError(f"{labels}: several data sets; name one of {names}")
+    if dataname not in names:
+        raise UserError(f"{labels}: no data set {quote(dataname)} here; expected one of {names}")
+    return dataname
+
+
+def guess_image_root(data_dir: str, dataname: Optional[str] = None) -> Optional[str]:
+    """Tell which of the two image roots a folder with lists has.
+
+    Args:
+        data_dir: str, the folder ``DATA``.
+        dataname: str or ``None``, the folder below ``DATA/labels`` to look into where both
+            ``images/`` and ``train/`` or ``val/`` are there.
+
+    Returns:
+        ``"imagenet"``, ``"cub"``, or ``None`` where there is no list, no folder of images, or no
+        way to tell them apart.
+    """
+    names = list_names(data_dir)
+    if not names:
+        return None
+    has_images = os.path.isdir(os.path.join(data_dir, "images"))
+    has_splits = any(os.path.isdir(os.path.join(data_dir, name)) for name in ("train", "val"))
+    if has_images != has_splits:
+        return "cub" if has_images else "imagenet"
+    if not has_images:
+        return None
+    folder = os.path.join(data_dir, "labels", dataname if dataname in names else names[0])
+    for split in ("val", "train", "test"):
+        list_path = _list(folder, split)
+        if not os.path.isfile(list_path):
+            continue
+        for number, text in read_lines(list_path):
+            relative = parse_line(text, f"{list_path}:{number}")[0]
+            is_cub, is_imagenet = (
+                os.path.isfile(os.path.join(data_dir, root, relative)) for root in ("images", split)
+            )
+            if is_cub != is_imagenet:
+                return "cub" if is_cub else "imagenet"
+            break
+    return None
+
+
+def _find_class_names(data_dir: str, folder: str) -> Optional[Tuple[str, ...]]:
+    for path in (os.path.join(folder, "classes.txt"), os.path.join(data_dir, "classes.txt")):
+        if os.path.isfile(path):
+            return read_class_names(path)
+    return None
+
+
+def named_layout(data_dir: str, name: str, dataname: Optional[str] = None) -> str:
+    """The layout that ``--imagenet`` or ``--cub`` stands for in a data folder.
+
+    Args:
+        data_dir: str, the data folder.
+        name: str, ``"imagenet"`` or ``"cub"``.
+        dataname: str or ``None``, the list to read.
+
+    Returns:
+        str: ``name`` itself where there are label lists, else the set as published.
+
+    Raises:
+        UserError: there is neither.
+    """
+    check_data_folder(data_dir)
+    names = list_names(data_dir)
+    if dataname in names if dataname is not None else names:
+        return name
+    published = get_layout(PUBLISHED_LAYOUTS[name])
+    if published.detect(data_dir, dataname):
+        return published.name
+    if names:
+        return name  # lists, but not the one asked for: its loader names those there are
+    raise UserError(
+        f"{data_dir}: no data for --{name}; expected {_EXPECTED[name]}, or {published.expected}"
+    )
+
+
+def _has_root(data_dir: str, dataname: Optional[str], image_root: str) -> bool:
+    return guess_image_root(data_dir, dataname) == image_root
+
+
+# Lists are tried first: somebody wrote them to have them read.
+for _root, _expected in _EXPECTED.items():
+    register_layout(_root, _expected, functools.partial(_has_root, image_root=_root), rank=0)(
+        functools.partial(load_label_list, image_root=_root)
+    )

@@ -1,0 +1,184 @@
+"""The registry of data layouts, and the calls that recognize and read any of them."""
+
+import os
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+
+from tqdm import tqdm
+
+from dgl.data.sample import DataSet, check_classes, check_split
+from dgl.errors import UserError, first_few, quote
+
+_Loader = Callable[..., DataSet]
+
+
+class Layout(NamedTuple):
+    """One way to lay out a data set.
+
+    Attributes:
+        name: str, as ``--data-format`` and ``load_data(layout=...)`` take it.
+        expected: str, the files and folders that make it up, for messages.
+        detect: callable ``(data_dir, dataname) -> bool``; reads no more than a few names and lines.
+        load: callable ``(data_dir, split, dataname, classes, with_boxes) -> DataSet``.
+        rank: int, place in the order of detection; equal ranks follow the names of their files.
+    """
+
+    name: str
+    expected: str
+    detect: Callable[[str, Optional[str]], bool]
+    load: _Loader
+    rank: int
+
+
+_LAYOUTS: Dict[str, Layout] = {}
+
+
+def register_layout(
+    name: str, expected: str, detect: Callable[[str, Optional[str]], bool], rank: int = 1
+) -> Callable[[_Loader], _Loader]:
+    """Decorator for the loader of a layout; the arguments are those of :class:`Layout`.
+
+    The loader is called as ``load(data_dir, split, dataname, classes, with_boxes)``, where
+    ``data_dir`` is absolute and ``split`` and ``classes`` are valid.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def register(load: _Loader) -> _Loader:
+        if name in _LAYOUTS:
+            raise ValueError(f"layout {name!r} is registered already")
+        _LAYOUTS[name] = Layout(name, expected, detect, load, rank)
+        return load
+
+    return register
+
+
+def get_layout(name: str) -> Layout:
+    """The layout of that name.
+
+    Raises:
+        UserError: there is none.
+    """
+    if name not in _LAYOUTS:
+        raise UserError(f"unknown layout {quote(name)}; expected one of {layout_names()}")
+    return _LAYOUTS[name]
+
+
+def _ordered() -> List[Layout]:
+    return sorted(_LAYOUTS.values(), key=lambda layout: layout.rank)
+
+
+def layout_names() -> List[str]:
+    """The registered names, in the order of detection."""
+    return [layout.name for layout in _ordered()]
+
+
+def detect_layout(data_dir: str, dataname: Optional[str] = None) -> str:
+    """Recognize the layout of a data folder from its content.
+
+    Args:
+        data_dir: str, the data folder.
+        dataname: str or ``None``, the list to look into where there are several.
+
+    Returns:
+        str, a name that :func:`load_data` takes as ``layout``.
+
+    Raises:
+        UserError: the folder is missing or empty, or no layout fits.
+    """
+    check_data_folder(data_dir)
+    for layout in _ordered():
+        if layout.detect(data_dir, dataname):
+            return layout.name
+    expected = "; ".join(f"{layout.expected} ({layout.name})" for layout in _ordered())
+    raise UserError(f"{data_dir}: no data set recognized; looked for {expected}")
+
+
+def load_data(
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    layout: Optional[str] = None,
+    classes: Optional[int] = None,
+    with_boxes: bool = True,
+    **options: Any,
+) -> DataSet:
+    """Read one split of a data set in any registered layout.
+
+    Images are not opened: :func:`check_files` checks that they are all there.
+
+    Args:
+        data_dir: str, the data folder.
+        split: str, ``"train"``, ``"val"`` or ``"test"``.
+        dataname: str, the folder below ``DATA/labels`` or ``DATA/metadata`` (the only one by
+            default); for layouts without lists, a name for the data set.
+        layout: str, one of :func:`layout_names`, or ``None`` to recognize it.
+        classes: int, an explicit number of classes to check the labels against, or ``None`` to take
+            it from the data.
+        with_boxes: bool, ``False`` where boxes and masks are not needed, as in training: they are
+            left out, and files that hold nothing else are not read.
+        **options: of this layout's loader alone.
+
+    Returns:
+        :class:`~dgl.data.sample.DataSet`.
+
+    Raises:
+        UserError: nothing is recognized, or a file is not as expected.
+    """
+    check_split(split)
+    check_classes(classes)
+    check_data_folder(data_dir)
+    if layout is None:
+        layout = detect_layout(data_dir, dataname)
+    load = get_layout(layout).load
+    return load(os.path.abspath(data_dir), split, dataname, classes, with_boxes, **options)
+
+
+def check_files(*datasets: DataSet) -> None:
+    """Check that every image and every mask of some data sets is there.
+
+    Args:
+        *datasets: :class:`~dgl.data.sample.DataSet`, such as the splits of a training.
+
+    Raises:
+        UserError: some are missing; the one message has their numbers and the first five of each.
+    """
+    parts = [part for dataset in datasets for part in _missing(dataset)]
+    if parts:
+        raise UserError("; ".join(parts))
+
+
+def _missing(dataset: DataSet) -> Iterator[str]:
+    images: List[str] = []
+    masks: List[str] = []
+    listed_masks = 0
+    for sample in tqdm(
+        dataset.samples, desc="looking for images", unit=" files", leave=False, delay=1
+    ):
+        if not os.path.isfile(sample.path):
+            images.append(sample.path)
+        paths = sample.mask_paths + ((sample.ignore_path,) if sample.ignore_path else ())
+        listed_masks += len(paths)
+        masks.extend(path for path in paths if not os.path.isfile(path))
+    for kind, missing, total in (("images", images, len(dataset)), ("masks", masks, listed_masks)):
+        if missing:
+            found = f"{len(missing)} of {total} {kind} are missing"
+            yield f"{dataset.name} {dataset.split}: {found}: {first_few(missing)}"
+
+
+def check_data_folder(data_dir: str) -> None:
+    """Check that a data folder is there and holds something.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not os.path.exists(data_dir):
+        raise UserError(f"{data_dir}: no such folder; expected a data set")
+    if not os.path.isdir(data_dir):
+        raise UserError(f"{data_dir}: not a folder; expected a data set's folder")
+    try:
+        is_empty = not os.listdir(data_dir)
+    except OSError as error:
+        raise UserError(f"{data_dir}: cannot be listed: {error.strerror}") from error
+    if is_empty:
+        raise UserError(f"{data_dir}: the folder is empty; expected a data set")

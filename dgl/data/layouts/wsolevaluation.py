@@ -1,0 +1,402 @@
+"""Layout ``wsolevaluation``: metadata folders of Choe et al. (CVPR 2020), with their images.
+
+A metadata folder describes one split: ``image_ids.txt``, ``class_labels.txt`` (``id,label``),
+``image_sizes.txt`` (``id,width,height``) and ``localization.txt``, either ``id,x0,y0,x1,y1`` in pixels
+of the original image or ``id,mask_path,ignore_path``, with as many lines per image as it has boxes or
+masks. An id is the image's path below the folder of images.
+
+``DATA`` is such a folder itself, or has one per split, or is laid out as wsolevaluation's own folder:
+``metadata/<NAME>/<split>/`` with images in ``dataset/<NAME>/``.
+"""
+
+import logging
+import os
+from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+from dgl.data.layouts import cub, ilsvrc
+from dgl.data.layouts.registry import register_layout
+from dgl.data.sample import Box, DataSet, Sample
+from dgl.data.text_files import (
+    DIGITS,
+    check_box,
+    check_class_index,
+    check_total,
+    is_nearly_full,
+    is_number,
+    read_lines,
+    resolve_below,
+)
+from dgl.errors import UserError, first_few, quote
+
+IDS, LABELS, SIZES = "image_ids.txt", "class_labels.txt", "image_sizes.txt"
+LOCALIZATION = "localization.txt"
+NO_LABEL = -1
+
+_EXPECTED = (
+    "image_ids.txt, class_labels.txt and localization.txt, in DATA, <split>/ or "
+    "metadata/<NAME>/<split>/ (wsolevaluation)"
+)
+_LOCALIZATION_LINE = "'id,x0,y0,x1,y1' or 'id,mask_path,ignore_path'"
+# Folders of the splits: the paper's names and those of its extension (2020), in which val is for
+# full supervision.
+_PARTS = {
+    "train": ("train", "train-weaksup"),
+    "val": ("val", "train-fullsup"),
+    "test": ("test",),
+}
+# Data set and split -> published numbers of images and of boxes.
+_TOTALS: Dict[Tuple[str, str], Tuple[int, Optional[int]]] = {
+    ("CUB", "val"): (1000, None),
+    ("CUB", "test"): (cub.TEST_IMAGES, None),
+    ("ILSVRC", "val"): (10000, None),
+    ("ILSVRC", "test"): (ilsvrc.VAL_IMAGES, ilsvrc.VAL_BOXES),
+}
+# An id may begin with other white space.
+_BLANK = " \t"
+
+_logger = logging.getLogger(__name__)
+
+
+class Record(NamedTuple):
+    """What the metadata say about one image.
+
+    Attributes:
+        id: str, the image's path, relative to the folder of images.
+        label: int, class index counted from 0; -1 where labels were not read.
+        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels of the original image.
+        size: ``(width, height)`` in pixels, or ``None`` where no size is listed.
+        mask_paths: tuple of str, relative to the folder of masks; the object is their union.
+        ignore_path: str or ``None``, the mask of pixels that do not count.
+    """
+
+    id: str
+    label: int
+    boxes: Tuple[Box, ...]
+    size: Optional[Tuple[int, int]]
+    mask_paths: Tuple[str, ...]
+    ignore_path: Optional[str]
+
+
+def detect_wsol(data_dir: str, dataname: Optional[str] = None) -> bool:
+    """Recognize metadata of wsolevaluation."""
+    return _is_metadata(data_dir) or bool(_parts(data_dir)) or bool(_names(data_dir))
+
+
+@register_layout("wsolevaluation", _EXPECTED, detect_wsol)
+def load_wsol(
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    classes: Optional[int] = None,
+    with_boxes: bool = True,
+) -> DataSet:
+    """Read one split of a data set with wsolevaluation's metadata.
+
+    Images and masks are in the first of ``DATA/dataset/<NAME>``, ``DATA/<NAME>``, ``DATA/images``
+    and ``DATA`` that holds one of them.
+
+    Args:
+        data_dir: str, the folder ``DATA``.
+        split: str, ``"train"`` (or the folder ``train-weaksup``), ``"val"`` (or ``train-fullsup``)
+            or ``"test"``, which are three different sets. Where ``DATA`` is itself the metadata of
+            one split, it is taken for the split asked for.
+        dataname: str, the folder below ``DATA/metadata`` (the only one by default); without such
+            folders, a name for the data set.
+        classes: int, an explicit number of classes to check the labels against, or ``None`` for the
+            largest label of this split plus one.
+        with_boxes: bool, whether to read boxes and masks; of a training split they are never read.
+
+    Returns:
+        :class:`~dgl.data.sample.DataSet`, in the order of ``image_ids.txt``.
+
+    Raises:
+        UserError: the metadata are missing or not as expected, ``dataname`` is needed or unknown, or
+            a full set named CUB or ILSVRC lacks its published number of images or boxes.
+    """
+    folder, name = _find(data_dir, split, dataname)
+    with_boxes = with_boxes and split != "train"
+    records = read_metadata(folder, with_boxes, classes)
+
+    where = os.path.join(folder, IDS)
+    own = ("dataset/" + name, name) if name == os.path.basename(name) and name != ".." else ()
+    roots = own + ("images", "")
+    image_root = _find_root(data_dir, roots, (record.id for record in records))
+    listed_masks = (path for record in records for path in record.mask_paths)
+    mask_root = _find_root(data_dir, (image_root, *roots), listed_masks)
+
+    def mask_path(relative: str) -> str:
+        return resolve_below(data_dir, mask_root, relative, where)[0]
+
+    samples = []
+    for record in records:
+        path, identity = resolve_below(data_dir, image_root, record.id, where)
+        samples.append(
+            Sample(
+                identity,
+                path,
+                record.label,
+                record.boxes,
+                tuple(map(mask_path, record.mask_paths)),
+                None if record.ignore_path is None else mask_path(record.ignore_path),
+                record.size,
+            )
+        )
+    images, boxes = _TOTALS.get((name.upper(), split), (0, None))
+    if is_nearly_full(len(samples), images):
+        check_total(folder, "images", len(samples), images)
+        if with_boxes and boxes is not None:
+            check_total(folder, "boxes", sum(len(sample.boxes) for sample in samples), boxes)
+    limit = classes or max(record.label for record in records) + 1
+    return DataSet(name, "wsolevaluation", split, samples, None, limit)
+
+
+def _is_metadata(folder: str) -> bool:
+    return all(os.path.isfile(os.path.join(folder, name)) for name in (IDS, LABELS))
+
+
+def _parts(folder: str) -> List[str]:
+    """Names of the folders of splits in a folder."""
+    return [
+        part
+        for parts in _PARTS.values()
+        for part in parts
+        if os.path.isfile(os.path.join(folder, part, IDS))
+    ]
+
+
+def _names(data_dir: str) -> List[str]:
+    """Sorted names of the data sets below ``DATA/metadata``."""
+    metadata = os.path.join(data_dir, "metadata")
+    if not os.path.isdir(metadata):
+        return []
+    try:
+        names = os.listdir(metadata)
+    except OSError as error:
+        raise UserError(f"{metadata}: cannot be listed: {error.strerror}") from error
+    return sorted(name for name in names if _parts(os.path.join(metadata, name)))
+
+
+def _find(data_dir: str, split: str, dataname: Optional[str]) -> Tuple[str, str]:
+    """``(folder, name)``: the metadata folder of a split and the name of its data set."""
+    own = os.path.basename(data_dir)
+    if _is_metadata(data_dir):
+        if any(own in parts for parts in _PARTS.values()):
+            own = os.path.basename(os.path.dirname(data_dir))
+        return data_dir, dataname or own
+    base, name = data_dir, dataname or own
+    if not _parts(data_dir):
+        metadata, names = os.path.join(data_dir, "metadata"), _names(data_dir)
+        if not names:
+            raise UserError(f"{data_dir}: no metadata; expected {_EXPECTED}")
+        if dataname is None and len(names) > 1:
+            raise UserError(f"{metadata}: several data sets; name one of {names}")
+        name = names[0] if dataname is None else dataname
+        if name not in names:
+            raise UserError(f"{metadata}: no data set {quote(name)} here; expected one of {names}")
+        base = os.path.join(metadata, name)
+    found = _parts(base)
+    for part in _PARTS[split]:
+        if part in found:
+            return os.path.join(base, part), name
+    expected = ", ".join(part + "/" + IDS for part in _PARTS[split])
+    raise UserError(f"{base}: no {IDS} here; expected one of {expected}, found {found}")
+
+
+def _find_root(data_dir: str, roots: Sequence[str], relatives: Iterable[str]) -> str:
+    """The first folder that has the first path found anywhere; the first one where none is found."""
+    for relative in relatives:
+        for root in roots:
+            if os.path.isfile(os.path.join(data_dir, root, relative)):
+                return root
+    return next((root for root in roots if os.path.isdir(os.path.join(data_dir, root))), roots[0])
+
+
+def read_metadata(
+    folder: str, with_boxes: bool = True, classes: Optional[int] = None, with_labels: bool = True
+) -> List[Record]:
+    """Read a metadata folder; images and masks need not be there.
+
+    Args:
+        folder: str, the folder with ``image_ids.txt``.
+        with_boxes: bool, ``False`` to leave out boxes, masks and sizes: ``localization.txt`` and
+            ``image_sizes.txt`` then are not read and may be missing.
+        classes: int, a number of classes to check the labels against, or ``None``.
+        with_labels: bool, ``False`` to leave out the labels: ``class_labels.txt`` then is not read
+            and may be missing.
+
+    Returns:
+        List of :class:`Record`, in the order of ``image_ids.txt``. An image without a line in
+        ``localization.txt`` has neither boxes nor masks; how many there are is logged.
+
+    Raises:
+        UserError: a file is missing (``image_sizes.txt`` is needed with boxes alone) or empty, a
+            line is not as expected, an id is there twice, unknown, without a label or without a
+            size, or a path leads out of its folder.
+    """
+    folder = os.path.abspath(folder)
+    ids = _read_ids(folder)
+    labels = dict.fromkeys(ids, NO_LABEL)
+    if with_labels:
+        table = _read_table(folder, LABELS, ids, 1, "'id,label'")
+        labels = {key: _label(text, where, classes) for key, where, text in table}
+        _check_complete(folder, LABELS, ids, labels)
+    if not with_boxes:
+        return [Record(key, labels[key], (), None, (), None) for key in ids]
+    boxes, masks, ignored = _read_localization(folder, ids)
+    sizes: Dict[str, Tuple[int, int]] = {}
+    # A mask has the size of its image; boxes need it listed.
+    if boxes or os.path.isfile(os.path.join(folder, SIZES)):
+        table = _read_table(folder, SIZES, ids, 2, "'id,width,height'")
+        sizes = {key: _size(text, where) for key, where, text in table}
+        _check_complete(folder, SIZES, ids, sizes)
+    return [
+        Record(
+            key,
+            labels[key],
+            tuple(boxes.get(key, ())),
+            sizes.get(key),
+            tuple(masks.get(key, ())),
+            ignored.get(key),
+        )
+        for key in ids
+    ]
+
+
+def _lines(path: str) -> Iterator[Tuple[int, str]]:
+    if not os.path.isfile(path):
+        raise UserError(
+            f"{path}: no such file; expected {IDS}, {LABELS}, {SIZES} and {LOCALIZATION}"
+        )
+    return read_lines(path)
+
+
+def _read_ids(folder: str) -> Dict[str, int]:
+    """The ids with the numbers of their lines."""
+    path = os.path.join(folder, IDS)
+    ids: Dict[str, int] = {}
+    seen: Dict[str, int] = {}
+    for number, text in _lines(path):
+        where = f"{path}:{number}"
+        _, identity = resolve_below(folder, "", text, where)
+        _add_once(seen, identity, number, where, text)
+        ids[text] = number
+    if not ids:
+        raise UserError(f"{path}: the file is empty; expected one id per line")
+    return ids
+
+
+def _read_table(
+    folder: str, name: str, ids: Dict[str, int], values: int, expected: str
+) -> Iterator[Tuple[str, str, List[str]]]:
+    """Yield ``(id, where, fields)`` of a file with one line per id."""
+    path = os.path.join(folder, name)
+    seen: Dict[str, int] = {}
+    for number, text in _lines(path):
+        where = f"{path}:{number}"
+        key, rest = _split(text, ids, values, where, expected)
+        _add_once(seen, key, number, where, key)
+        yield key, where, rest
+
+
+def _add_once(seen: Dict[str, int], key: str, number: int, where: str, text: str) -> None:
+    """Record the line of a key, written as ``text``; a second one is an error."""
+    if key in seen:
+        raise UserError(
+            f"{where}: {quote(text)} a second time, as on line {seen[key]}; expected it once"
+        )
+    seen[key] = number
+
+
+def _split(
+    text: str, ids: Dict[str, int], values: int, where: str, expected: str
+) -> Tuple[str, List[str]]:
+    """The id of a line, which may contain commas, and the fields after it."""
+    fields = text.rsplit(",", values)
+    if len(fields) <= values:
+        raise UserError(f"{where}: {quote(text)}; expected {expected}")
+    key = fields[0].strip(_BLANK)
+    if key not in ids:
+        raise UserError(f"{where}: {quote(key)} is not in {IDS}; expected {expected}")
+    return key, [field.strip(_BLANK) for field in fields[1:]]
+
+
+def _check_complete(folder: str, name: str, ids: Dict[str, int], found: Iterable[str]) -> None:
+    lacking = [key for key in ids if key not in found]
+    if lacking:
+        raise UserError(
+            f"{os.path.join(folder, name)}: no line for {len(lacking)} of the {len(ids)} ids: "
+            f"{first_few(map(quote, lacking))}"
+        )
+
+
+def _label(fields: Sequence[str], where: str, classes: Optional[int]) -> int:
+    if not DIGITS.fullmatch(fields[0]):
+        raise UserError(
+            f"{where}: label {quote(fields[0])}; expected a whole number counted from 0"
+        )
+    check_class_index(int(fields[0]), classes, where)
+    return int(fields[0])
+
+
+def _size(fields: Sequence[str], where: str) -> Tuple[int, int]:
+    if not all(DIGITS.fullmatch(field) and int(field) > 0 for field in fields):
+        found = quote(",".join(fields))
+        raise UserError(f"{where}: size {found}; expected whole numbers of pixels above 0")
+    return int(fields[0]), int(fields[1])
+
+
+def _read_localization(
+    folder: str, ids: Dict[str, int]
+) -> Tuple[Dict[str, List[Box]], Dict[str, List[str]], Dict[str, str]]:
+    """Boxes, mask paths and ignore paths by id; a file has either boxes or masks."""
+    path = os.path.join(folder, LOCALIZATION)
+    boxes: Dict[str, List[Box]] = {}
+    masks: Dict[str, List[str]] = {}
+    ignored: Dict[str, str] = {}
+    for number, text in _lines(path):
+        where = f"{path}:{number}"
+        values = 4 if _is_box(text, ids) else 2
+        key, fields = _split(text, ids, values, where, _LOCALIZATION_LINE)
+        if values == 4:
+            boxes.setdefault(key, []).append(_box(fields, where))
+        else:
+            mask, ignore = fields
+            if not mask:
+                raise UserError(f"{where}: no mask; expected {_LOCALIZATION_LINE}")
+            for relative in filter(None, fields):
+                resolve_below(folder, "", relative, where)
+            masks.setdefault(key, []).append(mask)
+            if ignore and ignored.setdefault(key, ignore) != ignore:
+                raise UserError(
+                    f"{where}: {quote(key)} is ignored by {quote(ignored[key])} already; "
+                    "expected one ignore_path per image"
+                )
+        if boxes and masks:
+            raise UserError(f"{where}: boxes and masks in one file; expected either")
+    if not boxes and not masks:
+        raise UserError(f"{path}: the file is empty; expected lines {_LOCALIZATION_LINE}")
+    without = [key for key in ids if key not in boxes and key not in masks]
+    if without:
+        _logger.warning(
+            "%s: no line for %d of the %d ids, which count as images without boxes: %s",
+            path,
+            len(without),
+            len(ids),
+            first_few(map(quote, without), limit=1),
+        )
+    return boxes, masks, ignored
+
+
+def _is_box(text: str, ids: Dict[str, int]) -> bool:
+    """Whether a line of ``localization.txt`` has four fields after its id, which may contain commas."""
+    commas = text.count(",")
+    if commas >= 2 and text.rsplit(",", 2)[0].strip(_BLANK) in ids:
+        return False
+    return commas >= 4
+
+
+def _box(fields: Sequence[str], where: str) -> Box:
+    if not all(map(is_number, fields)):
+        found = quote(",".join(fields))
+        raise UserError(f"{where}: {found}; expected four numbers x0,y0,x1,y1")
+    return check_box([float(field) for field in fields], where)

@@ -1,0 +1,254 @@
+"""Read the text files of data sets: lines, numbers, boxes, paths and class names.
+
+People write these files by hand or by script, so every error names the file and the line.
+"""
+
+import logging
+import os
+import re
+import stat
+from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
+
+from tqdm import tqdm
+
+from dgl.data.sample import MAX_CLASSES, Box
+from dgl.errors import UserError, quote
+
+# ILSVRC's training list has 1.3 million lines, about 80 MB with boxes.
+MAX_TEXT_BYTES = 512 * 1024 * 1024
+MAX_LINE_BYTES = 16 * 1024
+# No program writes a coordinate of so many characters.
+MAX_NUMBER = 64
+
+DIGITS = re.compile(r"[0-9]{1,9}")
+# Each digit can be matched in one way only, so that refusing a long run takes linear time.
+_NUMBER = re.compile(
+    r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[-+]?[0-9]+)?|[-+]?(?:nan|inf|infinity)",
+    re.IGNORECASE,
+)
+_INDEX_AND_NAME = re.compile(r"(\d{1,7})[ \t]+(.+)")
+_CUB_PREFIX = re.compile(r"(\d{3})\.(.+)")
+
+_logger = logging.getLogger(__name__)
+
+
+def check_class_index(class_index: int, classes: Optional[int], where: str) -> None:
+    """Check one label against a number of classes.
+
+    Args:
+        class_index: int, counted from 0.
+        classes: int, the number of classes, or ``None`` where it is not known yet.
+        where: str naming the place for the message, as ``file:line``.
+
+    Raises:
+        UserError: the label is not in ``0 .. classes - 1``.
+    """
+    limit = MAX_CLASSES if classes is None else classes
+    if not 0 <= class_index < limit:
+        raise UserError(
+            f"{where}: class {class_index} is out of range; expected 0 to {limit - 1} "
+            f"({limit} classes, counted from 0)"
+        )
+
+
+def check_box(box: Sequence[float], where: str) -> Box:
+    """Check that a box is finite and not inverted.
+
+    Args:
+        box: ``(x0, y0, x1, y1)`` floats.
+        where: str naming the place for the message, as ``file:line``.
+
+    Returns:
+        The box as a tuple of four floats.
+
+    Raises:
+        UserError: a coordinate is not finite, ``x1 < x0`` or ``y1 < y0``.
+    """
+    x0, y0, x1, y1 = (float(value) for value in box)
+    # Comparisons with NaN are false, so this refuses NaN as well.
+    if not (-1e9 < x0 <= x1 < 1e9 and -1e9 < y0 <= y1 < 1e9):
+        raise UserError(
+            f"{where}: box {x0:g} {y0:g} {x1:g} {y1:g}; expected finite x0 <= x1 and y0 <= y1"
+        )
+    return (x0, y0, x1, y1)
+
+
+def is_number(text: str) -> bool:
+    """Whether ``text`` is a decimal number of at most 64 characters.
+
+    NaN and infinity are numbers here, so that :func:`check_box` reports them as what they are.
+    """
+    return len(text) <= MAX_NUMBER and _NUMBER.fullmatch(text) is not None
+
+
+def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tuple[str, str]:
+    """Absolute path and id of a listed image or mask, which has to lie below the data folder.
+
+    Symbolic links are followed, wherever they lead: large data sets are often assembled from links.
+
+    Args:
+        data_dir: str, absolute path of the data folder.
+        folder: str, the folder of images, relative to ``data_dir``; ``""`` for that one itself.
+        relative: str, the path as listed, relative to that folder.
+        where: str naming the place for the message, as ``file:line``.
+
+    Returns:
+        ``(path, id)``: the absolute path, and ``relative`` normalized. A path that climbs out of
+        ``folder`` but stays in ``data_dir`` has its path below ``data_dir`` as its id.
+
+    Raises:
+        UserError: ``relative`` is absolute or leads out of ``data_dir``.
+    """
+    prefix = folder + "/" if folder else ""
+    if "./" in relative or "//" in relative or relative.endswith(".") or os.sep != "/":
+        inside = os.path.normpath(os.path.join(folder, relative)).replace(os.sep, "/")
+        climbs = inside.split("/", 1)[0] == ".."
+        identity = inside[len(prefix) :] if inside.startswith(prefix) else inside
+    else:
+        # Fast path: most of up to 1.3 million lines have nothing to normalize.
+        inside, climbs, identity = prefix + relative, False, relative
+    if climbs or os.path.isabs(relative):
+        raise UserError(
+            f"{where}: path {quote(relative)} leads out of the data folder; expected a path below "
+            f"{os.path.join(data_dir, folder)}"
+        )
+    return os.path.join(data_dir, inside), identity
+
+
+def read_lines(path: str) -> Iterator[Tuple[int, str]]:
+    """Lines of a UTF-8 text file, without blank ones; a byte order mark and CRLF are accepted.
+
+    A progress bar appears where reading takes more than a second.
+
+    Args:
+        path: str, the file.
+
+    Yields:
+        ``(number, text)``: the line's number counted from 1, and its text without white space at
+        either end.
+
+    Raises:
+        UserError: the file cannot be read, is larger than :data:`MAX_TEXT_BYTES`, has a line longer
+            than :data:`MAX_LINE_BYTES`, or is not UTF-8 text.
+    """
+    yield from tqdm(_lines(path), os.path.basename(path), unit=" lines", leave=False, delay=1)
+
+
+def _lines(path: str) -> Iterator[Tuple[int, str]]:
+    try:
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError(f"{path}: not a file; expected a text file")
+        if status.st_size > MAX_TEXT_BYTES:
+            raise UserError(
+                f"{path}: {status.st_size} bytes; expected a text file of at most {MAX_TEXT_BYTES}"
+            )
+        with open(path, "rb") as stream:
+            for number, raw in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""), 1):
+                text = _decode_line(raw, path, number)
+                if text:
+                    yield number, text
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"{path}: cannot be read: {reason}") from error
+
+
+def _decode_line(raw: bytes, path: str, number: int) -> str:
+    where = f"{path}:{number}"
+    if len(raw) > MAX_LINE_BYTES:
+        raise UserError(f"{where}: line longer than {MAX_LINE_BYTES} bytes; expected a text file")
+    if b"\0" in raw:
+        raise UserError(f"{where}: binary data; expected UTF-8 text")
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{where}: not UTF-8 text: {error.reason}") from error
+    if number == 1 and text.startswith("\ufeff"):
+        text = text[1:]
+    return text.strip(" \t\r\n")
+
+
+def check_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, Any]]]) -> None:
+    """Refuse an image listed with two classes; warn of images listed several times with one.
+
+    Args:
+        list_path: str, the list.
+        lines: dict from an image's id to its ``(line number, class index)`` pairs.
+
+    Raises:
+        UserError: an image has lines with different classes.
+    """
+    repeats = {key: entries for key, entries in lines.items() if len(entries) > 1}
+    for key, ((first, class_index), *others) in repeats.items():
+        for number, other in others:
+            if other != class_index:
+                raise UserError(
+                    f"{list_path}:{number}: {quote(key)} has class {other}, but class {class_index} "
+                    f"on line {first}; expected one class"
+                )
+    if repeats:
+        key, entries = next(iter(repeats.items()))
+        _logger.warning(
+            "%s: %d of its images are on several lines, each of which counts, such as %s on lines %s",
+            list_path,
+            len(repeats),
+            quote(key),
+            " and ".join(str(number) for number, _ in entries),
+        )
+
+
+def check_total(where: str, kind: str, found: int, expected: int) -> None:
+    """Refuse a number of ``kind`` other than the published one of the full data set.
+
+    Raises:
+        UserError: ``found`` is not ``expected``.
+    """
+    if found != expected:
+        raise UserError(f"{where}: {found} {kind}; expected {expected} in the full set")
+
+
+def is_nearly_full(found: int, expected: int) -> bool:
+    """Whether a number of images is so close to the published one that all should be there.
+
+    A chosen part of a data set (a few classes, a thousand images) is not a truncated copy of it.
+    """
+    return abs(found - expected) <= 0.02 * expected + 1e-6
+
+
+def read_class_names(path: str, with_numbers: bool = False) -> Tuple[str, ...]:
+    """Read class names: one per line, or ``index name`` lines counted from 0 or from 1.
+
+    Args:
+        path: str, the file.
+        with_numbers: bool, whether to keep the numbers of CUB's names
+            (``001.Black_footed_Albatross``), which are dropped otherwise.
+
+    Returns:
+        Tuple of str by class index.
+
+    Raises:
+        UserError: the file is empty, or its indices leave a gap or repeat.
+    """
+    lines = [text for _, text in read_lines(path)]
+    if not lines:
+        raise UserError(f"{path}: no class names; expected one name per line")
+    matches = [match for match in map(_INDEX_AND_NAME.fullmatch, lines) if match]
+    names = lines
+    if len(matches) == len(lines):
+        by_index = {int(match.group(1)): match.group(2) for match in matches}
+        start = min(by_index)
+        if start > 1 or sorted(by_index) != list(range(start, start + len(lines))):
+            raise UserError(
+                f"{path}: indices leave a gap or repeat; expected {len(lines)} lines 'index name' "
+                "counted from 0 or from 1"
+            )
+        names = [by_index[index] for index in sorted(by_index)]
+    return tuple(names) if with_numbers else strip_numbers(names)
+
+
+def strip_numbers(names: Sequence[str]) -> Tuple[str, ...]:
+    """Drop CUB's ``001.`` from every name, where each name's number is its place counted from 1."""
+    matches = [match for match in map(_CUB_PREFIX.fullmatch, names) if match]
+    if [int(match.group(1)) for match in matches] == list(range(1, len(names) + 1)):
+        return tuple(match.group(2) for match in matches)
+    return tuple(names)

@@ -1,0 +1,50 @@
+"""What comes with the project works as it is: checkpoint, images, defaults."""
+
+import json
+import os
+
+import numpy as np
+
+from dgl.cli.localize_run import SHIPPED_CHECKPOINT, SHIPPED_IMAGES, make_parser, run
+from dgl.datasets.birds.data_set import SAMPLE_SIDE, SAMPLES
+from dgl.datasets.birds.render import render_bird
+from dgl.predict.postprocess import iou
+from dgl.weights import open_checkpoint, read_card
+
+
+def test_the_demo_names_the_birds_and_finds_most_of_them(tmp_path):
+    flags = ["--outdir", str(tmp_path), "--clayer", "conv5_3", "--gpu=-1"]
+    assert run(make_parser("demo").parse_args(flags)) == 0
+    found = sorted(os.listdir(str(tmp_path)))
+    own = [os.path.splitext(name)[0] for name in os.listdir(SHIPPED_IMAGES)]
+    assert found == sorted(own + ["results.jsonl"])
+    overlaps, right = [], 0
+    for class_index, seed in SAMPLES:
+        name = read_card(SHIPPED_CHECKPOINT).class_names[class_index]
+        picture = render_bird(class_index, np.random.default_rng(seed), SAMPLE_SIDE)
+        folder = tmp_path / f"bird_{name.lower()}"
+        with open(str(folder / "vgg_conv5_3_dgl.json"), encoding="utf-8") as stream:
+            record = json.load(stream)
+        right += record["class_name"] == name
+        overlaps.append(iou(record["box"], picture.box)[0, 0])
+    assert right >= 5  # of 6
+    assert np.median(overlaps) >= 0.5
+
+
+def test_the_checkpoint_is_small_and_bare():
+    assert os.path.getsize(SHIPPED_CHECKPOINT) <= 6e6
+    names = open_checkpoint(SHIPPED_CHECKPOINT).shapes
+    assert not [name for name in names if "Momentum" in name or "step" in name]
+
+
+def test_every_package_is_in_the_distribution(root):
+    with open(os.path.join(root, "pyproject.toml"), encoding="utf-8") as stream:
+        text = stream.read()
+    found = [
+        os.path.relpath(folder, root).replace(os.sep, ".")
+        for folder, _, files in os.walk(os.path.join(root, "dgl"))
+        if "__init__.py" in files
+    ]
+    assert len(found) > 10
+    for name in found:
+        assert f'  "{name}",\n' in text

@@ -1,0 +1,228 @@
+"""What is written into a list of images is read from it; numbers are those that Python takes."""
+
+import math
+import os
+import tempfile
+
+import pytest
+
+pytest.importorskip("hypothesis")
+
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from dgl.data.image_io import IMAGE_EXTENSIONS
+from dgl.data.layouts.cub import load_cub
+from dgl.data.layouts.ilsvrc import EXTENSIONS, list_split
+from dgl.data.layouts.label_list import load_label_list, parse_line
+from dgl.data.layouts.wsolevaluation import read_metadata
+from dgl.data.sample import Sample
+from dgl.data.text_files import DIGITS, is_number, read_class_names
+from dgl.errors import UserError, quote
+from dgl.evaluation.saved_maps import read_records, write_metadata
+
+# What can be the name of a file and stand in a line.
+characters = st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\n/")
+parts = st.text(characters, min_size=1, max_size=8)
+extensions = st.sampled_from(IMAGE_EXTENSIONS + (".JPEG", ".Png"))
+coordinates = st.floats(-1e8, 1e8, allow_nan=False)
+
+
+def whole_boxes(most):
+    pair = st.tuples(st.integers(0, most), st.integers(0, most)).map(sorted)
+    return st.tuples(pair, pair).map(lambda p: (p[0][0], p[1][0], p[0][1], p[1][1]))
+
+
+@st.composite
+def paths(draw):
+    """An image's path below its folder, as a list has it."""
+    path = "/".join(draw(st.lists(parts, min_size=1, max_size=3))) + draw(extensions)
+    assume(os.path.normpath(path) == path and not path.startswith(".."))
+    # Lines are stripped of these, and a byte order mark may begin a file.
+    assume(path[0] not in " \t\r\ufeff")
+    return path
+
+
+def _float_boxes(values=coordinates):
+    pair = st.tuples(values, values).map(sorted)
+    return st.tuples(pair, pair).map(lambda p: (p[0][0], p[1][0], p[0][1], p[1][1]))
+
+
+def _write(folder, name, text):
+    path = os.path.join(folder, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as stream:
+        stream.write(text.encode("utf-8"))
+    return path
+
+
+rows = st.lists(
+    st.tuples(paths(), st.integers(0, 9), st.lists(_float_boxes(), max_size=3)),
+    min_size=1,
+    max_size=5,
+    unique_by=lambda row: row[0],
+)
+separators = st.sampled_from([" ", "\t", "  ", " \t "])
+endings = st.sampled_from(["\n", "\r\n", "\n\n", " \n"])
+
+
+@given(rows, separators, endings, st.sampled_from(["imagenet", "cub"]))
+@example([("a.jpg 0 1.png", 3, [])], " ", "\n", "imagenet")
+@example([("\u3000\x85.bmp", 0, [])], " ", "\n", "cub")
+def test_a_label_list_is_read_as_it_was_written(pictures, separator, ending, root):
+    lines = [
+        separator.join([path, str(label)] + [repr(v) for box in boxes for v in box])
+        for path, label, boxes in pictures
+    ]
+    with tempfile.TemporaryDirectory() as folder:
+        _write(folder, "labels/x/val.txt", "".join(line + ending for line in lines))
+        found = load_label_list(folder, "val", image_root=root)
+    assert [(s.id, s.class_index, list(s.boxes)) for s in found.samples] == pictures
+    assert found.classes == max(label for _, label, _ in pictures) + 1
+    assert all(os.path.isabs(sample.path) for sample in found.samples)
+
+
+@given(paths(), st.integers(0, 9), whole_boxes(500))
+def test_width_and_height_are_corners_less_the_first_one(path, label, box):
+    x0, y0, x1, y1 = box
+    line = f"{path} {label} {x0} {y0} {x1 - x0} {y1 - y0}"
+    assert parse_line(line, "x", is_xywh=True) == (path, label, (box,))
+
+
+# Not bounded by an extension, a name ends before the numbers at the end of its line.
+@given(parts, st.integers(0, 9), whole_boxes(500))
+def test_a_name_without_extension(name, label, box):
+    name = "n" + name.strip() + "n"
+    line = "{} {} {}".format(name, label, " ".join(map(str, box)))
+    assert parse_line(line, "x") == (name, label, (box,))
+
+
+inner_boxes = _float_boxes(st.floats(0, 999999998))
+
+
+@given(
+    st.lists(
+        st.tuples(paths(), st.integers(0, 9), st.lists(inner_boxes, min_size=1, max_size=2)),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda row: row[0],
+    )
+)
+@example([("\x1f,1.jpg", 0, [(0.0, 0.0, 1.0, 1.0)]), ("\u3000,.png", 2, [(0.5, 0.0, 1.0, 1.0)])])
+def test_metadata_of_wsolevaluation_are_read_as_they_were_written(pictures):
+    samples = [Sample(path, "/p/" + path, label, tuple(boxes)) for path, label, boxes in pictures]
+    size = (999999999, 999999998)
+    with tempfile.TemporaryDirectory() as folder:
+        written = write_metadata(folder, samples, [size] * len(samples))
+        assert [root for _, root in written] == [None]
+        found = read_metadata(written[0][0])
+        unlabeled = read_records(written[0][0])
+    assert [(r.id, r.label, r.boxes, r.size) for r in found] == [
+        (s.id, s.class_index, s.boxes, size) for s in samples
+    ]
+    assert [r._replace(label=0) for r in found] == [r._replace(label=0) for r in unlabeled]
+
+
+@given(
+    st.lists(
+        st.tuples(paths(), st.booleans(), whole_boxes(500)),
+        min_size=1,
+        max_size=5,
+        unique_by=lambda row: row[0],
+    )
+)
+@example([("a\tb.jpg", False, (0, 0, 1, 1)), ("\x1f/0.jpg", True, (0, 0, 1, 1))])
+def test_cub_is_read_as_it_was_written(pictures):
+    files = {
+        "images.txt": [f"{n} {path}" for n, (path, _, _) in enumerate(pictures, 1)],
+        "image_class_labels.txt": [f"{n} {n}" for n in range(1, len(pictures) + 1)],
+        "train_test_split.txt": [
+            f"{n} {int(train)}" for n, (_, train, _) in enumerate(pictures, 1)
+        ],
+        "bounding_boxes.txt": [
+            f"{n} {b[0]} {b[1]} {b[2] - b[0]} {b[3] - b[1]}"
+            for n, (_, _, b) in enumerate(pictures, 1)
+        ],
+        "classes.txt": [f"{n} class{n}" for n in range(1, len(pictures) + 1)],
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        for name, lines in files.items():
+            _write(folder, name, "\n".join(lines) + "\n")
+        for split, is_train in (("train", True), ("test", False)):
+            own = [(n, row) for n, row in enumerate(pictures) if row[1] is is_train]
+            if not own:
+                with pytest.raises(UserError, match="no image of the"):
+                    load_cub(folder, split)
+                continue
+            found = load_cub(folder, split)
+            assert [(s.id, s.class_index, s.boxes) for s in found.samples] == [
+                (path, n, (box,)) for n, (path, _, box) in own
+            ]
+
+
+@given(st.lists(st.tuples(paths(), st.integers(0, 10**9 - 1)), min_size=1, max_size=5), separators)
+@example([("a\tb.JPEG", 1), ("\u3000.jpg", 2)], "\t")
+def test_a_list_of_ilsvrc_is_read_as_it_was_written(pictures, separator):
+    with tempfile.TemporaryDirectory() as folder:
+        lines = [f"{path}{separator}{number}" for path, number in pictures]
+        _write(folder, "ImageSets/CLS-LOC/val.txt", "\n".join(lines))
+        found = list_split(folder, "val")
+    expected = [p if p.lower().endswith(EXTENSIONS) else p + ".JPEG" for p, _ in pictures]
+    assert [entry.relative for entry in found] == expected
+
+
+names = st.text(
+    st.characters(blacklist_categories=("Cs", "Cc", "Zs", "Zl", "Zp", "Cf")), min_size=1, max_size=9
+)
+
+
+@given(
+    st.lists(names.map(lambda name: "c" + name), min_size=1, max_size=6), st.sampled_from([0, 1])
+)
+def test_class_names_with_and_without_numbers(expected, start):
+    with tempfile.TemporaryDirectory() as folder:
+        plain = _write(folder, "plain/classes.txt", "\n".join(expected))
+        numbered = [f"{n} {name}" for n, name in enumerate(expected, start)]
+        # In any order: the numbers say where a name belongs.
+        numbers = _write(folder, "numbers/classes.txt", "\n".join(reversed(numbered)))
+        prefixed = [f"{n:03d}.{name}" for n, name in enumerate(expected, 1)]
+        cub = _write(folder, "cub/classes.txt", "\n".join(prefixed))
+        assert read_class_names(plain) == tuple(expected)
+        assert read_class_names(numbers) == tuple(expected)
+        assert read_class_names(cub) == tuple(expected)
+        assert read_class_names(cub, with_numbers=True) == tuple(prefixed)
+
+
+@given(st.text("0123456789+-.eEinfaty_ \t\u0661\u00b2", max_size=10))
+def test_a_number_is_what_python_takes_of_plain_decimals(text):
+    try:
+        float(text)
+        expected = text.isascii() and not set(text) & set("_ \t")
+    except ValueError:
+        expected = False
+    assert is_number(text) is expected
+
+
+@given(st.floats())
+def test_every_float_that_a_program_prints_is_a_number(value):
+    for text in (repr(value), f"{value:.6f}", f"{value:g}", f"{value:e}"):
+        if len(text) <= 64:
+            assert is_number(text)
+            assert math.isnan(value) == math.isnan(float(text))
+    assert is_number(str(10**63)) and not is_number("1" * 65)
+
+
+@given(st.text(max_size=12))
+def test_whole_numbers_are_ascii_digits_alone(text):
+    if DIGITS.fullmatch(text):
+        assert text == "".join(c for c in text if c in "0123456789") and 0 <= int(text) < 10**9
+
+
+@given(st.text(max_size=200), st.integers(4, 90))
+def test_a_quoted_text_is_one_printable_line_of_bounded_length(text, limit):
+    shown = quote(text, limit)
+    assert len(shown.splitlines()) == 1 and shown.isprintable()
+    # Escapes are up to ten characters.
+    assert len(shown) <= 2 + 10 * limit
+    if shown == f"'{text}'":
+        assert len(text) <= limit

@@ -1,0 +1,236 @@
+"""Lines, numbers, boxes, paths and class names of the text files that loaders read."""
+
+import os
+import time
+
+import pytest
+
+from dgl.data import text_files
+from dgl.data.sample import DataSet, Sample
+from dgl.data.text_files import (
+    MAX_LINE_BYTES,
+    check_box,
+    check_class_index,
+    check_repeats,
+    check_total,
+    is_nearly_full,
+    is_number,
+    read_class_names,
+    read_lines,
+    resolve_below,
+)
+from dgl.errors import UserError
+
+
+def test_data_set_length_and_class_names():
+    dataset = DataSet("d", "folder", "val", [Sample("a", "/a", 0)] * 3, ("cat", "dog"), 4)
+    assert len(dataset) == 3
+    assert [dataset.class_name(i) for i in (0, 1, 3, -1)] == ["cat", "dog", "3", "-1"]
+    assert DataSet("d", "folder", "val", [], None, 4).class_name(2) == "2"
+
+
+@pytest.mark.parametrize("class_index, classes", [(0, 1), (4, 5), (999, 1000), (7, None)])
+def test_class_index_in_range(class_index, classes):
+    check_class_index(class_index, classes, "list.txt:1")
+
+
+@pytest.mark.parametrize("class_index, classes", [(5, 5), (-1, 5), (10**8, None)])
+def test_class_index_out_of_range_names_line_and_range(class_index, classes):
+    with pytest.raises(UserError, match=r"list\.txt:7: class .* expected 0 to (4|999999) "):
+        check_class_index(class_index, classes, "list.txt:7")
+
+
+@pytest.mark.parametrize("box", [(0, 0, 1, 1), (-2.5, 3, 4, 5), (3, 3, 3, 3)])
+def test_box_accepted(box):
+    assert check_box(box, "l:1") == tuple(float(v) for v in box)
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(2, 0, 1, 5), (0, 6, 1, 5), (NAN, 0, 1, 1), (0, 0, NAN, 1), (0, 0, INF, 1), (0, -INF, 1, 1)],
+)
+def test_box_refused(box):
+    with pytest.raises(UserError, match="^l:3: box .*expected finite x0 <= x1"):
+        check_box(box, "l:3")
+
+
+@pytest.mark.parametrize(
+    "relative, path, identity",
+    [
+        ("a/b.jpg", "/data/images/a/b.jpg", "a/b.jpg"),
+        ("./a//b.jpg", "/data/images/a/b.jpg", "a/b.jpg"),
+        ("a/../b.jpg", "/data/images/b.jpg", "b.jpg"),
+        ("../val/b.jpg", "/data/val/b.jpg", "val/b.jpg"),
+        ("a/b..c.jpg", "/data/images/a/b..c.jpg", "a/b..c.jpg"),
+        ("..b.jpg", "/data/images/..b.jpg", "..b.jpg"),
+    ],
+)
+def test_resolve_below(relative, path, identity):
+    assert resolve_below("/data", "images", relative, "l:1") == (path, identity)
+
+
+@pytest.mark.parametrize("relative", ["a/b.jpg", "./a/b.jpg", "x/../a//b.jpg"])
+def test_resolve_below_the_data_folder_itself(relative):
+    assert resolve_below("/data", "", relative, "l:1") == ("/data/a/b.jpg", "a/b.jpg")
+
+
+@pytest.mark.parametrize("relative", ["/etc/x.jpg", "../x.jpg", "a/../../x.jpg", ".."])
+def test_path_out_of_the_data_folder_itself_is_refused(relative):
+    with pytest.raises(UserError, match="^l:9: path .* leads out of the data folder"):
+        resolve_below("/data", "", relative, "l:9")
+
+
+def test_symbolic_links_are_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.jpg").write_bytes(b"x")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "images").symlink_to(tmp_path / "elsewhere")
+    path, identity = resolve_below(str(tmp_path / "data"), "images", "a.jpg", "l:1")
+    assert (identity, os.path.getsize(path)) == ("a.jpg", 1)
+
+
+@pytest.mark.parametrize("relative", ["/etc/x.jpg", "../../x.jpg", "a/../../../x.jpg", "../.."])
+def test_path_out_of_the_data_folder_is_refused(relative):
+    with pytest.raises(UserError, match="^l:9: path .* leads out of the data folder"):
+        resolve_below("/data", "images", relative, "l:9")
+
+
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        ("0", True), ("007", True), ("+1.", True), ("-.5", True), ("1.25", True), ("3e1", True),
+        ("1.E-2", True), (".5e+07", True), ("nan", True), ("-Infinity", True), ("INF", True),
+        ("1" * 64, True), ("1" * 65, False), ("", False), (".", False), ("-", False), ("e5", False),
+        ("1e", False), ("1e5.0", False), ("1.2.3", False), ("1_0", False), ("0x10", False),
+        (" 1", False), ("1\n", False), ("\u0663", False), ("infinite", False),
+    ],
+)  # fmt: skip
+def test_is_number(text, expected):
+    assert is_number(text) is expected
+    if expected:
+        float(text)
+
+
+def write(tmp_path, data):
+    path = tmp_path / "list.txt"
+    path.write_bytes(data)
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    "data, expected",
+    [
+        (b"a 0\nb 1\n", [(1, "a 0"), (2, "b 1")]),
+        (b"a 0\r\n\r\n \t\nb 1", [(1, "a 0"), (4, "b 1")]),
+        (b"\xef\xbb\xbfa 0\n", [(1, "a 0")]),
+        ("\u00e9\u2028\u3000x 0\n".encode(), [(1, "\u00e9\u2028\u3000x 0")]),
+        (b"", []),
+    ],
+)
+def test_read_lines(tmp_path, data, expected):
+    assert list(read_lines(write(tmp_path, data))) == expected
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        (b"a 0\nb\0c 1\n", r"list\.txt:2: binary data"),
+        (b"a 0\n\nb\xff\xfe 1\n", r"list\.txt:3: not UTF-8"),
+        ("a 0\n".encode("utf-16"), r"list\.txt:1: "),
+        (b"a 0\n" + b"x" * 20000, r"list\.txt:2: line longer than"),
+    ],
+)
+def test_read_lines_refuses_binary_data(tmp_path, data, message):
+    with pytest.raises(UserError, match=message):
+        list(read_lines(write(tmp_path, data)))
+
+
+def test_read_lines_refuses_what_is_no_file(tmp_path):
+    with pytest.raises(UserError, match="not a file"):
+        list(read_lines(str(tmp_path)))
+    with pytest.raises(UserError, match=r"absent\.txt: cannot be read: No such file"):
+        list(read_lines(str(tmp_path / "absent.txt")))
+
+
+def test_read_lines_refuses_a_file_that_is_too_large(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_files, "MAX_TEXT_BYTES", 10)
+    assert len(list(read_lines(write(tmp_path, b"123456789\n")))) == 1
+    with pytest.raises(UserError, match="11 bytes; expected a text file of at most 10"):
+        list(read_lines(write(tmp_path, b"1234567890\n")))
+
+
+@pytest.mark.parametrize(
+    "text, names",
+    [
+        ("cat\n\nred fox\n", ("cat", "red fox")),
+        ("1 dog\n0 red fox\n", ("red fox", "dog")),
+        ("1 001.Albatross\n2 002.Auk\n", ("Albatross", "Auk")),
+        ("001.Albatross\n002.Auk\n", ("Albatross", "Auk")),
+        ("1.5 litres\n2.5 litres\n", ("1.5 litres", "2.5 litres")),
+    ],
+)
+def test_read_class_names(tmp_path, text, names):
+    (tmp_path / "classes.txt").write_text(text)
+    assert read_class_names(str(tmp_path / "classes.txt")) == names
+
+
+@pytest.mark.parametrize("text", ["", "0 a\n2 b\n", "1 a\n1 b\n", "2 a\n3 b\n"])
+def test_bad_class_names(tmp_path, text):
+    (tmp_path / "classes.txt").write_text(text)
+    with pytest.raises(UserError, match=r"classes\.txt: .*expected"):
+        read_class_names(str(tmp_path / "classes.txt"))
+
+
+@pytest.mark.parametrize("text", ["1 001.Albatross\n2 002.Auk\n", "001.Albatross\n002.Auk\n"])
+def test_class_names_with_their_numbers(tmp_path, text):
+    (tmp_path / "classes.txt").write_text(text)
+    names = read_class_names(str(tmp_path / "classes.txt"), with_numbers=True)
+    assert names == ("001.Albatross", "002.Auk")
+
+
+SECONDS = 5
+LINES = 200
+# Each begins as a number and is none at its very end.
+HOSTILE = {
+    "exponent": lambda n: "1" * (n - 1) + "e",
+    "point": lambda n: "1" * (n - 2) + ".x",
+    "fraction": lambda n: "-1." + "1" * (n - 5) + "e+",
+    "halves": lambda n: "1" * (n // 2) + "." + "1" * (n // 2 - 2) + ".",
+    "power": lambda n: "1e" + "1" * (n - 3) + "x",
+    "digits": lambda n: "1" * n,
+}
+
+
+@pytest.mark.parametrize("make", list(HOSTILE.values()), ids=list(HOSTILE))
+def test_long_digits_are_refused_in_linear_time(make):
+    """Quadratic time would take minutes."""
+    started = time.time()
+    for _ in range(LINES):
+        assert not is_number(make(MAX_LINE_BYTES))
+    assert not is_number(make(1 << 20))
+    assert time.time() - started < SECONDS
+
+
+@pytest.mark.parametrize(
+    "found, expected, nearly",
+    [(98, 100, True), (97, 100, False), (102, 100, True), (103, 100, False), (1, 0, False)],
+)
+def test_is_nearly_full(found, expected, nearly):
+    assert is_nearly_full(found, expected) is nearly
+
+
+def test_check_total():
+    check_total("d/a.txt", "images", 5, 5)
+    with pytest.raises(UserError, match=r"^d/a\.txt: 4 images; expected 5"):
+        check_total("d/a.txt", "images", 4, 5)
+
+
+def test_check_repeats(caplog):
+    check_repeats("l.txt", {"a": [(1, 0)], "b": [(2, 5), (7, 5)], "c": [(3, 1), (4, 1)]})
+    (record,) = caplog.records
+    assert "l.txt: 2 of" in record.getMessage() and "'b' on lines 2 and 7" in record.getMessage()
+    with pytest.raises(UserError, match="l.txt:7: 'b' has class 6, but class 5 on line 2"):
+        check_repeats("l.txt", {"b": [(2, 5), (7, 6)]})

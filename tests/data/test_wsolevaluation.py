@@ -1,0 +1,303 @@
+"""Layout `wsolevaluation`: metadata folders, where their images are, and published totals."""
+
+import logging
+import os
+
+import pytest
+from trees import make
+
+from dgl.data import check_files
+from dgl.data.layouts import wsolevaluation
+from dgl.data.layouts.wsolevaluation import Record, detect_wsol, load_wsol, read_metadata
+from dgl.errors import UserError
+
+SPLITS = {"train": "0.jpg", "val": "1.jpg", "test": "2.jpg"}
+
+
+def metadata(folder, identity, label=0):
+    """The four files of a split with one image."""
+    prefix = folder + "/" if folder else ""
+    return {
+        prefix + "image_ids.txt": identity + "\n",
+        prefix + "class_labels.txt": f"{identity},{label}\n",
+        prefix + "image_sizes.txt": identity + ",9,8\n",
+        prefix + "localization.txt": identity + ",1,2,3,4\n",
+    }
+
+
+def tree(base, names=("train", "val", "test")):
+    files = {}
+    for folder, identity in zip(names, ("0.jpg", "1.jpg", "2.jpg")):
+        files.update(metadata(base + folder, identity))
+    return files
+
+
+@pytest.mark.parametrize("base", ["", "metadata/CUB/"])
+@pytest.mark.parametrize(
+    "names", [("train", "val", "test"), ("train-weaksup", "train-fullsup", "test")]
+)
+def test_three_different_splits(tmp_path, base, names):
+    data = make(tmp_path / "CUB", tree(base, names))
+    make(tmp_path / "CUB" / "images", dict.fromkeys(SPLITS.values(), "x"))
+    assert detect_wsol(data)
+    for split, identity in SPLITS.items():
+        dataset = load_wsol(data, split)
+        assert (dataset.name, dataset.format, dataset.split) == ("CUB", "wsolevaluation", split)
+        (sample,) = dataset.samples
+        assert (sample.id, sample.class_index) == (identity, 0)
+        # The boxes of training images are not for use.
+        assert sample.boxes == (() if split == "train" else ((1.0, 2.0, 3.0, 4.0),))
+        assert sample.size == (None if split == "train" else (9, 8))
+        check_files(dataset)
+
+
+def test_a_folder_that_is_one_split(tmp_path):
+    data = make(tmp_path / "SET" / "test", metadata("", "c/2.jpg", 4))
+    make(tmp_path / "SET" / "test", {"c/2.jpg": "x"})
+    assert detect_wsol(data)
+    dataset = load_wsol(data, "val")
+    assert (dataset.name, dataset.classes, dataset.class_names) == ("SET", 5, None)
+    check_files(dataset)
+    assert load_wsol(data, "test", "birds").name == "birds"
+    assert load_wsol(data, "test", classes=7).classes == 7
+    with pytest.raises(UserError, match="class 4 is out of range"):
+        load_wsol(data, "test", classes=4)
+
+
+@pytest.mark.parametrize("root", ["dataset/SET/", "SET/", "images/", ""])
+def test_where_pictures_are(tmp_path, root):
+    data = make(tmp_path, metadata("metadata/SET/val", "c/1.jpg"))
+    make(tmp_path, {root + "c/1.jpg": "x", root + "m.png": "x"})
+    (sample,) = load_wsol(data, "val").samples
+    assert sample.path == os.path.join(data, root, "c", "1.jpg")
+    masks = {"metadata/SET/val/localization.txt": "c/1.jpg,m.png,\nc/1.jpg,n.png,i.png\n"}
+    make(tmp_path, masks)
+    dataset = load_wsol(data, "val")
+    (sample,) = dataset.samples
+    assert sample.mask_paths == tuple(os.path.join(data, root, n) for n in ("m.png", "n.png"))
+    assert sample.ignore_path == os.path.join(data, root, "i.png")
+    assert sample.boxes == ()
+    with pytest.raises(UserError, match=r"2 of 3 masks are missing: .*n\.png, .*i\.png$"):
+        check_files(dataset)
+    assert load_wsol(data, "val", with_boxes=False).samples[0].mask_paths == ()
+
+
+def test_the_first_picture_found_decides_where_all_are(tmp_path):
+    data = make(tmp_path, metadata("val", "a.jpg"))
+    make(tmp_path, {
+        "val/image_ids.txt": "a.jpg\nb.jpg\nc.jpg\n",
+        "val/class_labels.txt": "a.jpg,0\nb.jpg,0\nc.jpg,0\n",
+        "val/image_sizes.txt": "a.jpg,9,9\nb.jpg,9,9\nc.jpg,9,9\n",
+        "images/b.jpg": "x",
+        "c.jpg": "x",
+    })  # fmt: skip
+    dataset = load_wsol(data, "val")
+    assert [s.path for s in dataset.samples] == [
+        os.path.join(data, "images", name) for name in ("a.jpg", "b.jpg", "c.jpg")
+    ]
+    with pytest.raises(UserError, match="2 of 3 images are missing"):
+        check_files(dataset)
+
+
+def test_missing_pictures_are_named_where_they_should_be(tmp_path):
+    data = make(tmp_path, metadata("metadata/SET/val", "a.jpg"))
+    with pytest.raises(UserError, match=r"are missing: .*dataset/SET/a\.jpg$"):
+        (tmp_path / "dataset" / "SET").mkdir(parents=True)
+        check_files(load_wsol(data, "val"))
+
+
+def test_a_name_is_no_way_out_of_the_data_folder(tmp_path):
+    data = make(tmp_path / "data", metadata("val", "a.jpg"))
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    for name in ("..", "../..", str(tmp_path)):
+        (sample,) = load_wsol(data, "val", name).samples
+        assert sample.path.startswith(data + os.sep)
+        assert ".." not in sample.path
+
+
+def test_data_names(tmp_path):
+    data = make(tmp_path, tree("metadata/A/"))
+    assert load_wsol(data, "val").name == "A"
+    make(tmp_path, metadata("metadata/B/test", "b.jpg"))
+    with pytest.raises(UserError, match=r"metadata: several data sets; name one of \['A', 'B'\]"):
+        load_wsol(data, "val")
+    with pytest.raises(UserError, match=r"no data set '\.\./A' here; expected one of \['A', 'B'\]"):
+        load_wsol(data, "val", "../A")
+    assert load_wsol(data, "val", "A").samples[0].id == "1.jpg"
+    assert load_wsol(data, "test", "B").samples[0].id == "b.jpg"
+    expected = r"metadata/B: no image_ids\.txt here; expected one of val/image_ids\.txt, train-full"
+    with pytest.raises(UserError, match=expected):
+        load_wsol(data, "val", "B")
+
+
+def test_no_metadata(tmp_path):
+    assert not detect_wsol(str(tmp_path))
+    with pytest.raises(UserError, match="no metadata; expected image_ids.txt"):
+        load_wsol(str(tmp_path), "val")
+
+
+def many(folder, images, boxes):
+    ids = [f"{i}.jpg" for i in range(images)]
+    counts = [boxes // images + (i < boxes % images) for i in range(images)]
+    return {
+        folder + "/image_ids.txt": "".join(i + "\n" for i in ids),
+        folder + "/class_labels.txt": "".join(i + ",0\n" for i in ids),
+        folder + "/image_sizes.txt": "".join(i + ",9,9\n" for i in ids),
+        folder + "/localization.txt": "".join(
+            (i + ",1,2,3,4\n") * count for i, count in zip(ids, counts)
+        ),
+    }
+
+
+@pytest.mark.parametrize(
+    "name, split, images, boxes, message",
+    [
+        ("CUB", "test", 5794, 5794, None),
+        ("CUB", "test", 5793, 5793, "CUB/test: 5793 images; expected 5794 in the full set"),
+        ("CUB", "test", 5000, 5000, None),
+        ("CUB", "val", 1000, 1200, None),
+        ("cub", "val", 999, 1200, "cub/val: 999 images; expected 1000 in the full set"),
+        ("ILSVRC", "val", 9999, 9999, "ILSVRC/val: 9999 images; expected 10000 in the full"),
+        ("birds", "val", 999, 1200, None),
+    ],
+)
+def test_totals(tmp_path, name, split, images, boxes, message):
+    data = make(tmp_path, many(f"metadata/{name}/{split}", images, boxes))
+    if message is None:
+        assert len(load_wsol(data, split)) == images
+    else:
+        with pytest.raises(UserError, match=message):
+            load_wsol(data, split)
+
+
+@pytest.mark.parametrize(
+    "images, boxes, message",
+    [
+        (500, 805, None),
+        (499, 805, "test: 499 images; expected 500"),
+        (500, 804, "test: 804 boxes; expected 805"),
+    ],
+)
+def test_totals_of_boxes(tmp_path, monkeypatch, images, boxes, message):
+    totals = wsolevaluation._TOTALS
+    assert totals["ILSVRC", "test"] == (50000, 80477)
+    monkeypatch.setitem(totals, ("ILSVRC", "test"), (500, 805))
+    data = make(tmp_path, many("metadata/ILSVRC/test", images, boxes))
+    if message is None:
+        dataset = load_wsol(data, "test")
+        assert sum(len(sample.boxes) for sample in dataset.samples) == boxes
+    else:
+        with pytest.raises(UserError, match=message):
+            load_wsol(data, "test")
+        if "boxes" in message:
+            assert len(load_wsol(data, "test", with_boxes=False)) == images
+
+
+BOXES = {
+    "image_ids.txt": "a/1.jpg\nb, c/2.jpg\na/3.jpg\n",
+    "class_labels.txt": "a/3.jpg,2\na/1.jpg,0\nb, c/2.jpg,1\n",
+    "image_sizes.txt": "a/1.jpg,500,375\nb, c/2.jpg,20,30\na/3.jpg,9,8\n",
+    "localization.txt": "a/1.jpg,1,2,3,4\na/1.jpg,5,6,7.5,8\nb, c/2.jpg,0,0,20,30\na/3.jpg,1,1,2,2\n",
+}
+MASKS = dict(
+    BOXES,
+    **{
+        "localization.txt": "a/1.jpg,a/1_m0.png,a/1_ignore.png\na/1.jpg,a/1_m1.png,\n"
+        "b, c/2.jpg,b/2_m.png,\na/3.jpg,a/3_m.png,\na/3.jpg,a/3_n.png,a/3_ignore.png\n"
+    },
+)
+
+
+def write(folder, files):
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return str(folder)
+
+
+def test_boxes(tmp_path):
+    assert read_metadata(write(tmp_path, BOXES)) == [
+        Record("a/1.jpg", 0, ((1, 2, 3, 4), (5, 6, 7.5, 8)), (500, 375), (), None),
+        Record("b, c/2.jpg", 1, ((0, 0, 20, 30),), (20, 30), (), None),
+        Record("a/3.jpg", 2, ((1, 1, 2, 2),), (9, 8), (), None),
+    ]
+
+
+@pytest.mark.parametrize("with_sizes", [True, False])
+def test_masks_with_and_without_sizes(tmp_path, with_sizes):
+    data = write(tmp_path, MASKS)
+    if not with_sizes:
+        (tmp_path / "image_sizes.txt").unlink()
+    sizes = [(500, 375), (20, 30), (9, 8)] if with_sizes else [None] * 3
+    assert read_metadata(data) == [
+        Record("a/1.jpg", 0, (), sizes[0], ("a/1_m0.png", "a/1_m1.png"), "a/1_ignore.png"),
+        Record("b, c/2.jpg", 1, (), sizes[1], ("b/2_m.png",), None),
+        Record("a/3.jpg", 2, (), sizes[2], ("a/3_m.png", "a/3_n.png"), "a/3_ignore.png"),
+    ]
+
+
+def test_without_boxes_ids_and_labels_are_enough(tmp_path):
+    data = write(tmp_path, {name: BOXES[name] for name in ("image_ids.txt", "class_labels.txt")})
+    records = read_metadata(data, with_boxes=False)
+    assert [record[:3] for record in records] == [
+        ("a/1.jpg", 0, ()), ("b, c/2.jpg", 1, ()), ("a/3.jpg", 2, ()),
+    ]  # fmt: skip
+    with pytest.raises(UserError, match=r"localization\.txt: no such file; expected image_ids"):
+        read_metadata(data)
+
+
+def test_image_without_a_line_is_told_of(tmp_path, caplog):
+    data = write(tmp_path, dict(BOXES, **{"localization.txt": "a/1.jpg,1,2,3,4\n"}))
+    with caplog.at_level(logging.WARNING):
+        assert [len(record.boxes) for record in read_metadata(data)] == [1, 0, 0]
+    assert "no line for 2 of the 3 ids" in caplog.text and "'b, c/2.jpg'" in caplog.text
+
+
+@pytest.mark.parametrize("name", sorted(BOXES))
+def test_missing_file(tmp_path, name):
+    data = write(tmp_path, BOXES)
+    (tmp_path / name).unlink()
+    with pytest.raises(UserError, match=name.replace(".", r"\.") + ": no such file; expected"):
+        read_metadata(data)
+
+
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        ("image_ids.txt", "a.jpg\nb.jpg\na.jpg\n", r"ids\.txt:3: 'a.jpg' a second time, as on line 1"),
+        ("image_ids.txt", "a.jpg\n./a.jpg\n", r"ids\.txt:2: './a.jpg' a second time"),
+        ("image_ids.txt", "a.jpg\n../b.jpg\n", r"ids\.txt:2: path '../b.jpg' leads out"),
+        ("image_ids.txt", "/etc/a.jpg\n", r"ids\.txt:1: path '/etc/a.jpg' leads out"),
+        ("image_ids.txt", "\n", r"ids\.txt: the file is empty; expected one id"),
+        ("class_labels.txt", "a/1.jpg,0\n", r"labels\.txt: no line for 2 of the 3 ids: 'b, c/2.jpg'"),
+        ("class_labels.txt", "a/1.jpg,0\na/1.jpg,0\n", r"labels\.txt:2: 'a/1.jpg' a second time"),
+        ("class_labels.txt", "a/1.jpg,cat\n", r"labels\.txt:1: label 'cat'; expected a whole"),
+        ("class_labels.txt", "a/1.jpg,-1\n", r"labels\.txt:1: label '-1'; expected a whole"),
+        ("class_labels.txt", "a/1.jpg,9\n", r"labels\.txt:1: class 9 is out of range"),
+        ("class_labels.txt", "z.jpg,0\n", r"labels\.txt:1: 'z.jpg' is not in image_ids"),
+        ("class_labels.txt", "a/1.jpg\n", r"labels\.txt:1: 'a/1.jpg'; expected 'id,label'"),
+        ("image_sizes.txt", "a/1.jpg,5,5\n", r"sizes\.txt: no line for 2 of the 3 ids"),
+        ("image_sizes.txt", "a/1.jpg,5,5\na/1.jpg,5,6\n", r"sizes\.txt:2: 'a/1.jpg' a second time"),
+        ("image_sizes.txt", "a/1.jpg,5,0\n", r"sizes\.txt:1: size '5,0'; expected whole numbers"),
+        ("image_sizes.txt", "a/1.jpg,5,x\n", r"sizes\.txt:1: size '5,x'; expected whole numbers"),
+        ("image_sizes.txt", "a/1.jpg,5\n", r"sizes\.txt:1: .*expected 'id,width,height'"),
+        ("image_sizes.txt", "z.jpg,5,5\n", r"sizes\.txt:1: 'z.jpg' is not in image_ids"),
+        ("localization.txt", "\n", r"tion\.txt: the file is empty; expected lines 'id,x0"),
+        ("localization.txt", "z.jpg,1,2,3,4\n", r"tion\.txt:1: 'z.jpg' is not in image_ids"),
+        ("localization.txt", "z.jpg,m.png,\n", r"tion\.txt:1: 'z.jpg' is not in image_ids"),
+        ("localization.txt", "a/1.jpg,1,2,3\n", r"tion\.txt:1: .* is not in image_ids.*expected 'id,x0"),
+        ("localization.txt", "a/1.jpg,1\n", r"tion\.txt:1: .*expected 'id,x0,y0,x1,y1' or 'id,mask"),
+        ("localization.txt", "a/1.jpg,1,2,x,4\n", r"tion\.txt:1: '1,2,x,4'; expected four numbers"),
+        ("localization.txt", "a/1.jpg,1,2,nan,4\n", r"tion\.txt:1: box .*expected finite"),
+        ("localization.txt", "a/1.jpg,3,2,1,4\n", r"tion\.txt:1: box 3 2 1 4; expected finite x0 <="),
+        ("localization.txt", "a/1.jpg,1,2,3,4\na/3.jpg,m.png,\n", r"tion\.txt:2: boxes and masks"),
+        ("localization.txt", "a/1.jpg,,i.png\n", r"tion\.txt:1: no mask; expected"),
+        ("localization.txt", "a/1.jpg,../m.png,\n", r"tion\.txt:1: path '../m.png' leads out"),
+        ("localization.txt", "a/1.jpg,m.png,/i.png\n", r"tion\.txt:1: path '/i.png' leads out"),
+        ("localization.txt", "a/1.jpg,m,i\na/1.jpg,n,j\n", r"tion\.txt:2: 'a/1.jpg' is ignored by 'i'"),
+    ],
+)  # fmt: skip
+def test_bad_line(tmp_path, name, text, message):
+    data = write(tmp_path, dict(BOXES, **{name: text}))
+    with pytest.raises(UserError, match=message) as caught:
+        read_metadata(data, classes=5)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,330 @@
+"""The drawn birds: what an image is, that only heads differ, and the layout on disk."""
+
+import hashlib
+import multiprocessing
+import os
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from dgl.datasets.birds import CLASS_NAMES, render_bird, write_data_set
+from dgl.datasets.birds import data_set as birds
+from dgl.datasets.birds.__main__ import main
+from dgl.errors import UserError, run_script
+
+SIDE = 64
+
+
+def _generator(seed):
+    return np.random.default_rng(seed)
+
+
+def _digests(folder):
+    """Path below ``folder`` -> digest of the file, for every file."""
+    found = {}
+    for root, _, names in os.walk(str(folder)):
+        for name in names:
+            path = os.path.join(root, name)
+            with open(path, "rb") as stream:
+                digest = hashlib.sha256(stream.read()).hexdigest()
+            found[os.path.relpath(path, str(folder))] = digest
+    return found
+
+
+def _lines(folder, name):
+    with open(os.path.join(str(folder), name), encoding="utf-8") as stream:
+        return [line.split() for line in stream.read().splitlines()]
+
+
+def _write(out, **changes):
+    settings = {"train_per_class": 2, "test_per_class": 1, "longest_side": SIDE, "workers": 1}
+    settings.update(changes)
+    return write_data_set(str(out), progress=False, **settings)
+
+
+@pytest.fixture(scope="module")
+def data_set(tmp_path_factory):
+    out = tmp_path_factory.mktemp("birds") / "set"
+    assert _write(out, seed=3)
+    return out
+
+
+@pytest.mark.parametrize("class_index", range(len(CLASS_NAMES)))
+@pytest.mark.parametrize("longest_side", [96, 150])
+def test_picture_mask_and_box_agree(class_index, longest_side):
+    picture = render_bird(class_index, _generator(class_index), longest_side)
+    assert picture.image.dtype == np.uint8 and picture.mask.dtype == np.uint8
+    assert picture.image.shape == picture.mask.shape + (3,)
+    assert max(picture.mask.shape) == longest_side
+    assert set(np.unique(picture.mask)) == {0, 1}
+    rows, columns = np.nonzero(picture.mask)
+    expected = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+    assert picture.box == tuple(int(v) for v in expected)
+    assert all(type(v) is int for v in picture.box)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(picture.mask, connectivity=8)
+    assert stats[1:, cv2.CC_STAT_AREA].max() > 0.9 * picture.mask.sum()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_species_of_a_genus_differ_in_the_head_alone(seed):
+    first = 2 * (seed % 4)
+    one, other = (render_bird(k, _generator(seed), 160) for k in (first, first + 1))
+    difference = np.abs(one.image.astype(int) - other.image.astype(int)).max(axis=-1) > 8
+    bird = (one.mask | other.mask).astype(bool)
+    assert 0.02 * bird.sum() < difference.sum() < 0.3 * bird.sum()
+    # The camera's blur carries a head's color at most this far over its border.
+    near = cv2.dilate(bird.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
+    assert not (difference & ~near).any()
+    assert (one.mask != other.mask).sum() < 0.15 * bird.sum()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_genera_differ_in_plumage_but_not_in_place(seed):
+    one, other = (render_bird(k, _generator(seed), 160) for k in (1, 7))
+    difference = np.abs(one.image.astype(int) - other.image.astype(int)).max(axis=-1) > 8
+    bird = (one.mask | other.mask).astype(bool)
+    assert (difference & bird).sum() > 0.5 * bird.sum()
+    assert (one.mask != other.mask).sum() < 0.15 * bird.sum()
+
+
+def test_every_pair_of_classes_looks_different():
+    pictures = [render_bird(k, _generator(5), 128).image.astype(int) for k in range(8)]
+    for k, one in enumerate(pictures):
+        for other in pictures[k + 1 :]:
+            assert (np.abs(one - other).max(axis=-1) > 40).sum() >= 10
+
+
+def test_size_and_place_vary_over_the_stated_range():
+    parts, centers = [], []
+    for seed in range(60):
+        picture = render_bird(seed % 8, _generator(seed), SIDE)
+        height, width = picture.mask.shape
+        x0, y0, x1, y1 = picture.box
+        assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
+        parts.append(max((x1 - x0) / width, (y1 - y0) / height))
+        centers.append(((x0 + x1) / 2 / width, (y0 + y1) / 2 / height))
+    assert 0.3 < min(parts) < 0.55 and 0.8 < max(parts) < 0.98
+    assert (np.ptp(centers, axis=0) > 0.3).all()
+
+
+def test_same_state_same_picture_and_other_state_another():
+    first, again, other = (render_bird(0, _generator(s), SIDE) for s in (1, 1, 2))
+    np.testing.assert_array_equal(first.image, again.image)
+    np.testing.assert_array_equal(first.mask, again.mask)
+    assert first.box != other.box
+
+
+def test_head_scale_changes_the_head():
+    def changed(head_scale):
+        one, other = (render_bird(k, _generator(4), 160, head_scale=head_scale) for k in (2, 3))
+        difference = np.abs(one.image.astype(int) - other.image.astype(int)).max(axis=-1) > 20
+        return difference.sum() / one.mask.sum()
+
+    assert changed(1.5) > 1.3 * changed(0.75)
+
+
+@pytest.mark.parametrize("seed", [1, 8])
+def test_clutter_changes_the_background_alone(seed):
+    bare, full = (render_bird(3, _generator(seed), 160, clutter=c) for c in (0.0, 2.0))
+    np.testing.assert_array_equal(bare.mask, full.mask)
+    changed = np.abs(bare.image.astype(int) - full.image.astype(int)).max(axis=-1) > 20
+    inside = cv2.erode(bare.mask, np.ones((9, 9), np.uint8)).astype(bool)
+    assert not changed[inside].any()
+    assert changed[bare.mask == 0].mean() > 0.04
+
+
+@pytest.mark.parametrize("class_index", [-1, 8])
+def test_unknown_class_is_refused(class_index):
+    with pytest.raises(ValueError, match="class_index"):
+        render_bird(class_index, _generator(0), SIDE)
+
+
+def test_layout_is_that_of_cub(data_set):
+    images = _lines(data_set, "images.txt")
+    count = 8 * 3
+    ids = [str(k) for k in range(1, count + 1)]
+    for name in ("images", "image_class_labels", "train_test_split", "bounding_boxes"):
+        assert [row[0] for row in _lines(data_set, name + ".txt")] == ids
+    classes = dict(_lines(data_set, "classes.txt"))
+    assert classes == {str(k + 1): f"{k + 1:03d}.{n}" for k, n in enumerate(CLASS_NAMES)}
+    labels = dict(_lines(data_set, "image_class_labels.txt"))
+    split = dict(_lines(data_set, "train_test_split.txt"))
+    assert sorted(split.values()) == ["0"] * 8 + ["1"] * 16
+    for class_id, folder in classes.items():
+        mine = [k for k, path in images if path.startswith(folder + "/")]
+        assert [labels[k] for k in mine] == [class_id] * 3
+        assert sorted(split[k] for k in mine) == ["0", "1", "1"]
+    on_disk = {p for p in _digests(data_set) if p.endswith(".jpg")}
+    assert on_disk == {os.path.join("images", *path.split("/")) for _, path in images}
+
+
+def test_boxes_masks_and_pictures_on_disk_agree(data_set):
+    boxes = {row[0]: row[1:] for row in _lines(data_set, "bounding_boxes.txt")}
+    for k, path in _lines(data_set, "images.txt"):
+        image = cv2.imread(str(data_set / "images" / path))
+        mask = cv2.imread(
+            str(data_set / "segmentations" / path.replace(".jpg", ".png")), cv2.IMREAD_UNCHANGED
+        )
+        assert mask.shape == image.shape[:2] and set(np.unique(mask)) == {0, 255}
+        rows, columns = np.nonzero(mask)
+        tight = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
+        assert boxes[k] == [f"{v:.1f}" for v in tight]
+
+
+def test_colors_on_disk_are_those_rendered(data_set):
+    # Halving removes JPEG's rounding of sensor noise; swapped channels would differ by tens.
+    for k in (1, 13):
+        path = dict(_lines(data_set, "images.txt"))[str(k)]
+        stored = cv2.imread(str(data_set / "images" / path))[..., ::-1]
+        expected = render_bird((k - 1) % 8, _generator([3, k]), SIDE).image
+        size = (stored.shape[1] // 4, stored.shape[0] // 4)
+        small = [
+            cv2.resize(np.ascontiguousarray(a), size, None, 0, 0, cv2.INTER_AREA)
+            for a in (stored, expected)
+        ]
+        assert np.abs(small[0].astype(int) - small[1].astype(int)).mean() < 6
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_bytes_do_not_depend_on_the_workers(data_set, tmp_path, monkeypatch, method):
+    monkeypatch.setattr(birds, "multiprocessing", multiprocessing.get_context(method))
+    assert _write(tmp_path / "set", seed=3, workers=2)
+    assert _digests(tmp_path / "set") == _digests(data_set)
+
+
+_FORK_AFTER_THREADS = """
+import multiprocessing, sys, time
+import cv2, numpy as np
+from dgl.datasets.birds import data_set as birds
+cv2.setNumThreads(2)
+cv2.GaussianBlur(np.zeros((1500, 1500, 3), np.uint8), (0, 0), 5)
+time.sleep(0.7)  # OpenCV's threads stop spinning and wait: only then does the fork matter
+birds.multiprocessing = multiprocessing.get_context("fork")
+birds.write_data_set(sys.argv[1], 3, 1, 1, 64, 2, False)
+assert cv2.getNumThreads() == 2
+"""
+
+
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork"
+)
+def test_forked_workers_do_not_wait_for_threads_of_the_parent(tmp_path, root):
+    command = [sys.executable, "-c", _FORK_AFTER_THREADS, str(tmp_path / "set")]
+    subprocess.run(command, cwd=root, check=True, timeout=60)
+    assert os.listdir(str(tmp_path)) == ["set"]
+
+
+def test_bytes_are_the_same_twice_and_change_with_the_seed(data_set, tmp_path):
+    _write(tmp_path / "again", seed=3)
+    _write(tmp_path / "other", seed=4)
+    first, again, other = (_digests(p) for p in (data_set, tmp_path / "again", tmp_path / "other"))
+    assert first == again
+    assert all(first[p] != other[p] for p in first if p.endswith(".jpg"))
+
+
+def test_a_picture_does_not_depend_on_how_many_there_are(data_set, tmp_path):
+    _write(tmp_path / "less", seed=3, train_per_class=1)
+    more, less = _digests(data_set), _digests(tmp_path / "less")
+    pictures = [p for p in less if p.endswith((".jpg", ".png"))]
+    assert len(pictures) == 2 * 16
+    assert all(less[p] == more[p] for p in pictures)
+
+
+def test_same_settings_again_leave_the_folder_alone(data_set):
+    before = {p: os.stat(str(data_set / p)).st_mtime_ns for p in _digests(data_set)}
+    assert _write(data_set, seed=3) is False
+    assert before == {p: os.stat(str(data_set / p)).st_mtime_ns for p in _digests(data_set)}
+
+
+def test_an_empty_folder_is_taken(tmp_path):
+    (tmp_path / "set").mkdir()
+    assert _write(tmp_path / "set", train_per_class=1)
+    assert os.listdir(str(tmp_path)) == ["set"]
+
+
+def test_other_contents_are_refused_and_kept(data_set, tmp_path):
+    with pytest.raises(UserError, match="other settings"):
+        _write(data_set, seed=9)
+    (tmp_path / "note.txt").write_text("mine")
+    with pytest.raises(UserError, match="new or empty"):
+        _write(tmp_path)
+    with pytest.raises(UserError, match="found a file"):
+        _write(tmp_path / "note.txt")
+    assert os.listdir(str(tmp_path)) == ["note.txt"]
+    assert (tmp_path / "note.txt").read_text() == "mine"
+
+
+def test_an_incomplete_data_set_is_named(tmp_path):
+    _write(tmp_path / "set", train_per_class=1)
+    path = dict(_lines(tmp_path / "set", "images.txt"))["5"]
+    (tmp_path / "set" / "images" / path).unlink()
+    with pytest.raises(UserError, match=os.path.basename(path)):
+        _write(tmp_path / "set", train_per_class=1)
+
+
+@pytest.mark.parametrize(
+    "error, seen", [(KeyboardInterrupt(), KeyboardInterrupt), (OSError(28, "full"), UserError)]
+)
+def test_an_interrupted_run_leaves_nothing(tmp_path, monkeypatch, error, seen):
+    def stop(*_):
+        raise error
+
+    monkeypatch.setattr(birds, "_write_lists", stop)
+    with pytest.raises(seen):
+        _write(tmp_path / "set", train_per_class=1)
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_readme_names_command_seed_and_version(data_set):
+    text = (data_set / "README.txt").read_text()
+    command = "python -m dgl.data.birds --seed 3 --train-per-class 2 --test-per-class 1 --size 64"
+    assert command in text and "Seed: 3" in text and birds.dgl.__version__ in text
+    assert str(data_set.parent) not in text
+
+
+@pytest.mark.parametrize(
+    "flags, named",
+    [
+        (["--seed", "-1"], "--seed"),
+        (["--seed", "x"], "--seed"),
+        (["--train-per-class", "0"], "--train-per-class"),
+        (["--test-per-class", "0"], "--test-per-class"),
+        (["--size", "20"], "--size"),
+        (["--size", "5000"], "--size"),
+        (["--workers", "0"], "--workers"),
+        (["--samples", "elsewhere"], "--samples"),
+        (["--color", "red"], "--color"),
+    ],
+)
+def test_bad_flags_end_in_one_line(tmp_path, capsys, flags, named):
+    with pytest.raises(SystemExit) as end:
+        run_script(main, ["--out", str(tmp_path / "set")] + flags)
+    assert end.value.code == 1
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1 and message.startswith("error: ") and named in message
+    assert os.listdir(str(tmp_path)) == []
+
+
+def test_command_line_makes_the_same_set_and_then_says_so(data_set, tmp_path, capsys):
+    flags = ["--out", str(tmp_path / "set"), "--seed", "3", "--train-per-class", "2"]
+    flags += ["--test-per-class", "1", "--size", str(SIDE), "--workers", "1"]
+    assert main(flags) == 0
+    assert _digests(tmp_path / "set") == _digests(data_set)
+    capsys.readouterr()
+    assert main(flags) == 0
+    assert "already holds" in capsys.readouterr().out
+
+
+def test_samples_are_small_files_of_different_classes(tmp_path):
+    paths = birds.write_samples(str(tmp_path))
+    assert len(paths) == 6 and sorted(os.listdir(str(tmp_path))) == sorted(
+        os.path.basename(p) for p in paths
+    )
+    for path in paths:
+        assert os.path.getsize(path) < 80000
+        assert max(cv2.imread(path).shape) == birds.SAMPLE_SIDE
+    names = {f"bird_{name.lower()}.jpg" for name in CLASS_NAMES}
+    assert {os.path.basename(path) for path in paths} < names

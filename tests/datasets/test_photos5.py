@@ -1,0 +1,515 @@
+"""The photographs: which images of the clones count, scaling, what is dropped, the command."""
+
+import io
+import os
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+from photos5_clones import (
+    BOX,
+    CLASSES,
+    CORNERS,
+    KANGAROO,
+    PICTURE,
+    RACCOON,
+    SECOND_LINE,
+    TEST,
+    TRAIN,
+    Clones,
+    contents,
+    copy_annotation,
+    encoded,
+    gradient,
+    labelme,
+    put,
+    reasons,
+    xml,
+)
+from PIL import Image
+
+from dgl.data import check_files, load_data, read_image
+from dgl.data.annotations import read_annotation
+from dgl.datasets.photos5 import data_set
+from dgl.datasets.photos5.__main__ import main
+from dgl.datasets.photos5.data_set import (
+    class_index_of,
+    find_sources,
+    report,
+    scaled_box,
+    scaled_size,
+    split_of,
+)
+from dgl.errors import UserError, run_script
+
+DAMAGED = "does not decode completely"
+OTHER_SIZE = "its size disagrees with its annotation"
+NO_BOX = "no box lies in the image"
+NO_IMAGE = "no image of that name"
+NO_OBJECT = "without an object"
+OTHER_LABELS = "labeled as several classes or another one"
+OTHER_NAME = "not named by the rule"
+ID_TAKEN = "its id belongs to another image"
+
+
+@pytest.mark.parametrize("class_name", CLASSES)
+@pytest.mark.parametrize("number", [0, 7, 20, 12345, 99999])
+def test_an_id_gives_class_and_split(class_name, number):
+    image_id = f"{class_name}_{number:05d}"
+    assert class_index_of(image_id) == CLASSES.index(class_name)
+    assert split_of(image_id) == ("train" if zlib.crc32(image_id.encode()) % 4 else "val")
+
+
+@pytest.mark.parametrize(
+    "size, expected",
+    [
+        ((384, 384), (384, 384)),
+        ((383, 12), (383, 12)),
+        ((385, 385), (384, 384)),
+        ((640, 426), (384, 256)),
+        ((945, 531), (384, 216)),
+        ((344, 626), (211, 384)),
+        ((9000, 2), (384, 1)),
+    ],
+)
+def test_size(size, expected):
+    assert scaled_size(size) == expected
+
+
+# Public annotations and what the copy at hand makes of them.
+SCALED = [
+    ("raccoon_00130", (640, 426), (223, 62, 497, 307), (134, 37, 298, 184)),
+    ("raccoon_00130", (640, 426), (453, 41, 640, 423), (272, 25, 383, 254)),
+    ("kangaroo_00181", (945, 531), (69, 28, 571, 442), (28, 11, 232, 180)),
+    ("kangaroo_00182", (427, 320), (12, 152, 133, 299), (11, 137, 120, 269)),
+    ("kangaroo_00182", (427, 320), (102, 185, 188, 303), (92, 166, 169, 273)),
+    ("kangaroo_00182", (427, 320), (201, 133, 297, 299), (181, 120, 267, 269)),
+    ("kangaroo_00183", (626, 344), (259, 28, 626, 264), (159, 17, 383, 162)),
+]
+
+
+@pytest.mark.parametrize("image_id, size, box, expected", SCALED)
+def test_box_is_scaled_rounded_and_clipped(image_id, size, box, expected):
+    assert scaled_box(box, size, scaled_size(size)) == expected
+
+
+@pytest.mark.parametrize("image_id, size, box, expected", SCALED)
+def test_copy_at_hand_has_those_boxes(shared_data, image_id, size, box, expected):
+    annotation = copy_annotation(shared_data, image_id)
+    assert annotation.size == scaled_size(size)
+    assert expected in annotation.boxes
+
+
+@pytest.mark.parametrize(
+    "box, expected",
+    [
+        ((-5, -5, 300, 300), (0, 0, 99, 49)),
+        ((10, 10, 10.4, 40), (10, 10, 10, 40)),
+        ((100, 0, 140, 40), (99, 0, 99, 40)),
+        ((-9, -9, 0, 40), (0, 0, 0, 40)),
+        ((0.5, 1.5, 2.5, 3.5), (0, 2, 2, 4)),
+    ],
+)
+def test_box_of_a_picture_that_is_not_scaled(box, expected):
+    assert scaled_box(box, (100, 50), (100, 50)) == expected
+
+
+@pytest.mark.parametrize(
+    "name, text, image_id, reason",
+    [
+        ("mixed_44", labelme(("apple", CORNERS), ("orange", CORNERS)), None, OTHER_LABELS),
+        ("apple_44", labelme(("pear", CORNERS)), None, OTHER_LABELS),
+        ("apple_44", labelme(), None, NO_OBJECT),
+        ("apple_444444", labelme(("apple", CORNERS)), None, OTHER_NAME),
+        ("mixed_44", labelme(("orange", CORNERS), ("orange", CORNERS)), "orange_00044", None),
+        ("apple_44", labelme(("banana", CORNERS)), "banana_00044", None),
+        ("apple_44", labelme(("apple", CORNERS), imageWidth=9, imageHeight=9), None, None),
+    ],
+)
+def test_fruit_by_its_labels(clones, name, text, image_id, reason):
+    put(clones.fruit, TEST, name, text, PICTURE)
+    result = clones.make()
+    if image_id is None:
+        expected = reason or OTHER_SIZE
+        assert reasons(result) == {name + ".json": expected}
+        assert sum(map(sum, result.kept.values())) == 30
+    else:
+        assert result.dropped == []
+        names = read_annotation(clones.xml(image_id)).names
+        assert set(names) == {image_id.split("_")[0]}
+
+
+@pytest.mark.parametrize(
+    "places, name, holder",
+    [
+        (TRAIN, "mixed_7", "test/orange_7"),
+        (TEST, "orange_1", "train/orange_1"),
+        (TRAIN, "orange_01", "train/orange_1"),
+    ],
+)
+def test_an_id_is_one_picture_and_the_other_is_told_of(clones, places, name, holder):
+    """The first claim is that of the file named after its label, then train, then a short name."""
+    text = labelme(("orange", [[1, 1], [5, 5]]))
+    put(clones.fruit, places, name, text, PICTURE)
+    result = clones.make()
+    (dropped,) = result.dropped
+    assert dropped.reason == ID_TAKEN and dropped.path.endswith(places[0].format(name))
+    image_id = f"orange_{int(holder.split('_')[1]):05d}"
+    assert dropped.detail == f"{image_id} is {holder}.json"
+    assert clones.line(image_id) == [3, 10, 20, 70, 60]
+    assert read_annotation(clones.xml(image_id)).boxes == ((10, 20, 70, 60),)
+
+
+def test_sources_go_by_the_names_of_files(clones):
+    sources, dropped = find_sources(*clones.folders())
+    assert dropped == [] and len(sources) == 30
+    assert [source.id for source in sources] == sorted({source.id for source in sources})
+    for source in sources:
+        # Every annotation of the replicas names another image, outside the clone.
+        stem = os.path.splitext(os.path.basename(source.annotation_path))[0]
+        assert os.path.basename(source.image_path) == stem + ".jpg"
+        assert int(stem.replace("-", "_").split("_")[-1]) == int(source.id[-5:])
+
+
+def test_damaged_xml(clones):
+    put(clones.raccoon, RACCOON, "raccoon-44", "<!DOCTYPE a><annotation/>", PICTURE)
+    with pytest.raises(UserError, match=r"raccoon-44.xml: .*expected"):
+        clones.make()
+    assert not os.path.exists(str(clones.out))
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda c: setattr(c, "fruit", c.kangaroo), "--fruit .*clone of narumiruna/"),
+        (lambda c: setattr(c, "raccoon", c.kangaroo), "--raccoon .*clone of datitran/"),
+        (lambda c: setattr(c, "kangaroo", c.out), "--kangaroo .*clone of experiencor/"),
+        (lambda c: _empty(c.kangaroo / "annots"), "--kangaroo .*: no annotation in annots"),
+        (
+            lambda c: _empty(c.fruit / "data" / "bbox" / "test"),
+            "--fruit .*: no annotation in .*test",
+        ),
+    ],
+)
+def test_what_is_no_clone(clones, change, message):
+    change(clones)
+    with pytest.raises(UserError, match=message):
+        clones.make()
+
+
+def _empty(folder):
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def test_two_builds_are_identical_whatever_the_order_of_listing(clones, tmp_path, monkeypatch):
+    put(clones.kangaroo, KANGAROO, "00444", xml([(9, 9, 99, 99)], (500, 400)), _noise(500, 400))
+    clones.make()
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: listdir(path)[::-1])
+    clones.make(tmp_path / "again")
+    assert contents(clones.out) == contents(tmp_path / "again")
+
+
+def _noise(width, height):
+    values = np.random.default_rng(0).integers(0, 256, (height, width, 3))
+    return encoded(values.astype(np.uint8))
+
+
+def test_large_picture_is_scaled_with_its_boxes(clones):
+    boxes = [(0, 0, 30, 30), (100, 50, 450, 350), (480, 10, 500, 390)]
+    picture = encoded(gradient(500, 400), quality=95)
+    put(clones.kangaroo, KANGAROO, "00444", xml(boxes, (500, 400)), picture)
+    assert clones.make().dropped == []
+    annotation = read_annotation(clones.xml("kangaroo_00444"))
+    assert annotation.size == (384, 307)
+    assert annotation.names == ("kangaroo",) * 3
+    # 0.768 across, 307 / 400 down; the right side of the last is clipped to the last column.
+    assert annotation.boxes == ((0, 0, 23, 23), (77, 38, 346, 269), (369, 8, 383, 299))
+    assert clones.line("kangaroo_00444") == [2, 77, 38, 346, 269]
+    pixels = read_image(clones.picture("kangaroo_00444")).astype(float)
+    assert pixels.shape == (307, 384, 3)
+    # A gradient stays one under scaling; JPEG at quality 88 moves it by a few levels.
+    assert np.abs(pixels - gradient(384, 307)).max() < 8
+    with Image.open(clones.picture("kangaroo_00444")) as image:
+        reference = Image.open(io.BytesIO(encoded(gradient(8, 8), quality=88)))
+        assert image.format == "JPEG" and image.quantization == reference.quantization
+
+
+def _cubic(x):
+    """Keys' cubic kernel with a = -1/2."""
+    x = np.abs(x)
+    near = 1.5 * x**3 - 2.5 * x**2 + 1
+    far = -0.5 * x**3 + 2.5 * x**2 - 4 * x + 2
+    return np.where(x < 1, near, np.where(x < 2, far, 0))
+
+
+def _cubic_matrix(old, new):
+    """(new, old) weights of shrinking a row, the kernel widened by the scale."""
+    scale = old / new
+    centers = (np.arange(new)[:, np.newaxis] + 0.5) * scale
+    weights = _cubic((np.arange(old) + 0.5 - centers) / scale)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def test_scaling_is_bicubic(clones):
+    pixels = np.random.default_rng(1).integers(64, 192, (300, 500, 3)).astype(np.uint8)
+    text = xml([(1, 2, 50, 60)], (500, 300))
+    put(clones.kangaroo, KANGAROO, "00444", text, encoded(pixels, "PNG"))
+    sources, _ = find_sources(*clones.folders())
+    image, _ = data_set._prepare([s for s in sources if s.id == "kangaroo_00444"][0])
+    down, across = _cubic_matrix(300, 230), _cubic_matrix(500, 384)
+    expected = np.einsum("ij,jkc,lk->ilc", down, pixels.astype(float), across, optimize=True)
+    # Pillow rounds to whole levels after each axis; values this far from black and white are not clipped.
+    assert np.abs(np.asarray(image) - expected).max() < 1.5
+
+
+def test_small_picture_keeps_its_size(clones):
+    clones.make()
+    annotation = read_annotation(clones.xml("kangaroo_00001"))
+    assert annotation.size == (120, 80)
+    pixels = read_image(clones.picture("kangaroo_00001")).astype(float)
+    assert np.abs(pixels - gradient(120, 80)).max() < 12
+
+
+@pytest.mark.parametrize(
+    "picture",
+    [
+        encoded(gradient(120, 80), "PNG"),
+        encoded(gradient(120, 80)[:, :, 2]),
+        encoded(gradient(120, 80)[:, :, 2], "PNG"),
+    ],
+    ids=["png", "gray", "gray png"],
+)
+def test_any_format_becomes_jpeg_of_three_channels(clones, picture):
+    put(clones.kangaroo, KANGAROO, "00444", xml([(1, 2, 50, 60)], (120, 80)), picture)
+    assert clones.make().dropped == []
+    with Image.open(clones.picture("kangaroo_00444")) as image:
+        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (120, 80))
+        blue = np.asarray(image)[:, :, 2].astype(float)
+    assert np.abs(blue - gradient(120, 80)[:, :, 2]).max() < 12
+
+
+@pytest.mark.parametrize("declared, kept", [((80, 120), True), ((120, 80), False)])
+def test_orientation(clones, declared, kept):
+    """Boxes are of the upright image; where the annotation is of the other one, it is dropped."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = encoded(gradient(120, 80), exif=exif)
+    put(clones.kangaroo, KANGAROO, "00444", xml([(1, 2, 50, 60)], declared), picture)
+    result = clones.make()
+    assert reasons(result) == ({} if kept else {"00444.xml": OTHER_SIZE})
+    assert os.path.exists(clones.picture("kangaroo_00444")) == kept
+    if kept:
+        with Image.open(clones.picture("kangaroo_00444")) as image:
+            assert image.size == (80, 120) and not image.getexif()
+            # A quarter turn clockwise: the stored left column is the top row.
+            pixels = np.asarray(image).astype(float)
+        turned = gradient(120, 80).transpose(1, 0, 2)[:, ::-1]
+        assert np.abs(pixels - turned).max() < 12
+
+
+@pytest.mark.parametrize(
+    "annotation, picture, reason",
+    [
+        (xml(BOX, (120, 80)), PICTURE[: len(PICTURE) * 2 // 3], DAMAGED),
+        (xml(BOX, (120, 80)), b"", DAMAGED),
+        (xml(BOX, (120, 80)), b"<html>not found</html>", DAMAGED),
+        (xml(BOX, (120, 81)), PICTURE, OTHER_SIZE),
+        (xml(BOX, (240, 160)), PICTURE, OTHER_SIZE),
+        (xml(BOX, (0, 0)), PICTURE, None),
+        (xml([(130, 2, 150, 60)], (120, 80)), PICTURE, NO_BOX),
+        (xml([], (120, 80)), PICTURE, NO_OBJECT),
+        (xml(BOX, (120, 80), "wallaby"), PICTURE, OTHER_LABELS),
+        (xml(BOX, (120, 80)), None, NO_IMAGE),
+    ],
+)
+def test_dropped(clones, annotation, picture, reason):
+    put(clones.kangaroo, KANGAROO, "00444", annotation, picture)
+    result = clones.make()
+    assert reasons(result) == ({} if reason is None else {"00444.xml": reason})
+    assert os.path.exists(clones.picture("kangaroo_00444")) == (reason is None)
+    text = report(result)
+    if reason is not None:
+        assert f"1 dropped\n  1 {reason}: annots/00444.xml" in text
+
+
+def test_box_outside_is_left_out_and_told(clones):
+    boxes = [(130, 2, 150, 60), (1, 2, 50, 60)]
+    put(clones.kangaroo, KANGAROO, "00444", xml(boxes, (120, 80)), PICTURE)
+    result = clones.make()
+    assert result.boxes_left_out == 1
+    assert read_annotation(clones.xml("kangaroo_00444")).boxes == ((1, 2, 50, 60),)
+    assert "1 boxes without area left out" in report(result)
+
+
+def test_a_split_without_pictures(clones):
+    for root in clones.folders():
+        for top, _, names in os.walk(root):
+            for name in names:
+                if name.endswith(".jpg"):
+                    with open(os.path.join(top, name), "wb") as stream:
+                        stream.write(b"x")
+    with pytest.raises(UserError, match="no image for train is left.*30 does not decode") as caught:
+        clones.make()
+    assert "\n" not in str(caught.value)
+    assert os.listdir(str(clones.out.parent)) == []
+
+
+def test_out_in_use(clones):
+    clones.out.mkdir(parents=True)
+    clones.make()
+    before = contents(clones.out)
+    with pytest.raises(UserError, match="--out .*expected a new or empty folder"):
+        clones.make()
+    assert contents(clones.out) == before
+    with pytest.raises(UserError, match="--out .*found a file"):
+        clones.make(clones.out / "classes.txt")
+    with pytest.raises(UserError, match=r"--out .*cannot be written"):
+        clones.make(clones.out / "classes.txt" / "below")
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_nothing_is_left_of_a_build_that_ends_early(clones, monkeypatch, error):
+    writes = []
+    original = data_set._write_text
+
+    def fail(path, text):
+        writes.append(path)
+        if len(writes) == 5:
+            raise error
+        original(path, text)
+
+    monkeypatch.setattr(data_set, "_write_text", fail)
+    with pytest.raises((UserError, KeyboardInterrupt)) as caught:
+        clones.make()
+    if isinstance(error, OSError):
+        assert f"--out {clones.out}: cannot be written (No space" in str(caught.value)
+    assert os.listdir(str(clones.out.parent)) == []
+
+
+def test_clones_are_only_read(clones):
+    before = [contents(folder) for folder in clones.folders()]
+    clones.make()
+    assert [contents(folder) for folder in clones.folders()] == before
+
+
+def test_command(clones, root):
+    put(clones.fruit, TRAIN, "mixed_1", labelme(("apple", CORNERS), ("orange", CORNERS)), PICTURE)
+    command = [sys.executable, "-m", "dgl.datasets.photos5"] + clones.arguments()
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"wrote {clones.out}"
+    rows = {line.split()[0]: line.split()[1:] for line in lines[2:8]}
+    assert list(rows) == list(CLASSES) + ["total"]
+    for column, split in enumerate(("train", "val")):
+        listed = (clones.out / "labels" / "photos5" / (split + ".txt")).read_text().splitlines()
+        assert int(rows["total"][column]) == len(listed)
+        for k, name in enumerate(CLASSES):
+            count = sum(line.split()[1] == str(k) for line in listed)
+            assert int(rows[name][column]) == count
+    assert lines[8:] == [
+        "1 dropped",
+        f"  1 {OTHER_LABELS}: train/mixed_1.json ('apple', 'orange')",
+    ]
+
+
+def test_command_on_bad_input(clones, capsys):
+    arguments = clones.arguments()
+    arguments[3] = str(clones.out)
+    with pytest.raises(SystemExit) as caught:
+        run_script(main, arguments)
+    assert caught.value.code == 1
+    streams = capsys.readouterr()
+    assert streams.out == "" and streams.err.startswith("error: --kangaroo ")
+    assert streams.err.count("\n") == 1
+
+
+def test_report_names_a_few(clones):
+    for number in range(50, 57):
+        put(clones.kangaroo, KANGAROO, f"{number:05d}", xml([], (9, 9)), PICTURE)
+    put(clones.kangaroo, KANGAROO, "\n\x1b[31m", xml([], (9, 9)), PICTURE)
+    text = report(clones.make())
+    assert "8 dropped" in text
+    assert f"  7 {NO_OBJECT}: annots/00050.xml, annots/00051.xml, annots/00052.xml, ..." in text
+    assert f"  1 {OTHER_NAME}: annots/\\n\\x1b[31m.xml" in text
+
+
+def test_copy_at_hand_is_encoded_alike(shared_data, clones):
+    clones.make()
+    path = os.path.join(shared_data, "photos5", "val", "orange_00020.jpg")
+    with Image.open(path) as image, Image.open(clones.picture("orange_00001")) as made:
+        assert image.quantization == made.quantization
+        assert [row[1:3] for row in image.layer] == [row[1:3] for row in made.layer]
+
+
+def test_copy_at_hand_comes_out_of_the_layouts_it_came_from(shared_data, tmp_path):
+    """Its images, small already, laid out as the clones are, give the same lists and XML."""
+    data = os.path.join(shared_data, "photos5")
+    clones = Clones(tmp_path, filled=False)
+    for split in ("train", "val"):
+        for sample in load_data(data, split, layout="ilsvrc").samples:
+            class_name, number = os.path.basename(sample.id)[:-4].split("_")
+            root, places, form = {
+                "kangaroo": (clones.kangaroo, KANGAROO, "{:05d}"),
+                "raccoon": (clones.raccoon, RACCOON, "raccoon-{}"),
+            }.get(
+                class_name, (clones.fruit, TRAIN if int(number) < 77 else TEST, class_name + "_{}")
+            )
+            if root == clones.fruit:
+                text = labelme(*[(class_name, [box[2:], box[:2]]) for box in sample.boxes])
+            else:
+                text = xml(sample.boxes, sample.size, class_name)
+            with open(sample.path, "rb") as stream:
+                put(root, places, form.format(int(number)), text, stream.read())
+    result = clones.make()
+    assert result.dropped == [] and result.boxes_left_out == 0
+    assert result.kept == {"train": [70, 69, 119, 67, 151], "val": [24, 22, 44, 23, 49]}
+    for folder in ("annotations", "labels"):
+        made, expected = contents(clones.out / folder), contents(os.path.join(data, folder))
+        if folder == "labels":
+            key = os.path.join("photos5", "val.txt")
+            expected[key] = expected[key].replace(SECOND_LINE.encode() + b"\n", b"")
+        assert made == expected
+
+
+def test_both_layouts_load_the_same_pictures(clones):
+    result = clones.make()
+    for split in ("train", "val"):
+        by_list = load_data(str(clones.out), split)
+        by_xml = load_data(str(clones.out), split, layout="ilsvrc")
+        assert (by_list.format, by_list.name, by_xml.format) == ("imagenet", "photos5", "ilsvrc")
+        assert by_list.class_names == by_xml.class_names == CLASSES
+        labels = {sample.id: sample.class_index for sample in by_list.samples}
+        assert {sample.id: sample.class_index for sample in by_xml.samples} == labels
+        check_files(by_list)
+        check_files(by_xml)
+        boxes = {sample.id: sample.boxes for sample in by_xml.samples}
+        for sample in by_list.samples:
+            image_id = os.path.splitext(os.path.basename(sample.id))[0]
+            assert image_id.startswith(CLASSES[sample.class_index])
+            assert split_of(image_id) == split
+            assert sample.boxes == boxes[sample.id] == ((10, 20, 70, 60),)
+        assert [sample.id for sample in by_list.samples] == sorted(labels)
+        counts = [list(labels.values()).count(k) for k in range(5)]
+        assert result.kept[split] == counts and all(counts)
+    assert result.dropped == [] and sum(map(sum, result.kept.values())) == 30
+
+
+def test_what_is_written(clones):
+    clones.make()
+    written = contents(clones.out)
+    assert written["classes.txt"] == b"apple\nbanana\nkangaroo\norange\nraccoon\n"
+    top = {path.split(os.sep)[0] for path in written}
+    assert top == {"annotations", "classes.txt", "labels", "train", "val"}
+    stems = {}
+    for path in written:
+        stem, extension = os.path.splitext(path)
+        if extension in (".jpg", ".xml"):
+            stem = os.path.relpath(stem, "annotations") if extension == ".xml" else stem
+            stems.setdefault(extension, set()).add(stem)
+    assert stems[".jpg"] == stems[".xml"] and len(stems[".jpg"]) == 30
+    assert clones.line("raccoon_00007") == [4, 10, 20, 70, 60]
