@@ -7,8 +7,8 @@ from typing import Optional, Sequence, Tuple
 
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.data.layouts import check_files, load_data
-from dgl.data.sample import DataSet, Sample
 from dgl.data.layouts.label_list import PUBLISHED_CLASSES, named_layout
+from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
 from dgl.training.attention_callback import AttentionImages, choose_images, default_measured
 from dgl.training.distributed import SINGLE, Ranks, find_ranks, require_same

@@ -6,50 +6,12 @@ import re
 
 import numpy as np
 import pytest
-from trees import make
+from trees import CAT, DOG, EEL, PUBLISHED, SYNSETS, VAL_XML, VARIANT, make, xml
 
 from dgl.data import check_files, load_data
 from dgl.data.layouts import ilsvrc as ilsvrc_module
 from dgl.data.layouts.ilsvrc import detect_ilsvrc, load_ilsvrc
 from dgl.errors import UserError
-
-CAT, DOG, EEL = "n02000001", "n01000002", "n03000003"
-
-
-def xml(*objects, **options):
-    """XML text from ``(name, (x0, y0, x1, y1))`` pairs."""
-    text = "".join(
-        "<object><name>{}</name><bndbox><xmin>{}</xmin><ymin>{}</ymin><xmax>{}</xmax>"
-        "<ymax>{}</ymax></bndbox></object>".format(name, *box)
-        for name, box in objects
-    )
-    size = "<size><width>{}</width><height>{}</height></size>".format(*options.get("size", (9, 8)))
-    return f"<annotation>{size}{text}</annotation>"
-
-
-SYNSETS = f"{CAT} cat, true cat\n{DOG} dog\n{EEL} eel\n"
-PUBLISHED = {
-    f"Data/CLS-LOC/train/{CAT}/{CAT}_1.JPEG": "x",
-    f"Data/CLS-LOC/train/{CAT}/{CAT}_2.JPEG": "x",
-    f"Data/CLS-LOC/train/{DOG}/{DOG}_1.JPEG": "x",
-    "Data/CLS-LOC/val/v_1.JPEG": "x",
-    "Data/CLS-LOC/val/v_2.JPEG": "x",
-    f"Annotations/CLS-LOC/train/{CAT}/{CAT}_1.xml": xml((CAT, (1, 2, 3, 4))),
-    "Annotations/CLS-LOC/val/v_1.xml": xml((CAT, (1, 2, 3, 4)), (CAT, (5, 6, 7, 8))),
-    "Annotations/CLS-LOC/val/v_2.xml": xml((DOG, (0, 0, 9, 8))),
-    "ImageSets/CLS-LOC/train_cls.txt": f"{DOG}/{DOG}_1 1\n{CAT}/{CAT}_1 2\n{CAT}/{CAT}_2 3\n",
-    "ImageSets/CLS-LOC/train_loc.txt": f"{CAT}/{CAT}_1 1\n",
-    "ImageSets/CLS-LOC/val.txt": "v_2 1\nv_1 2\n",
-    "LOC_synset_mapping.txt": SYNSETS,
-}
-VAL_XML = "Annotations/CLS-LOC/val/"
-VARIANT = {
-    "train/red fox/a 1.jpg": "x",
-    "train/cat/b.png": "x",
-    "val/c.jpg": "x",
-    "annotations/train/red fox/a 1.xml": xml(("red fox", (1, 2, 3, 4))),
-    "annotations/val/c.xml": xml(("cat", (1, 2, 3, 4))),
-}
 
 
 @pytest.fixture(params=["", "ILSVRC/"], ids=["bare", "kaggle"])

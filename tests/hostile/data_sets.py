@@ -5,8 +5,8 @@ import json
 import os
 
 from deterministic import picture
-from ilsvrc_trees import CAT, PUBLISHED, VARIANT, xml
 from PIL import Image
+from trees import CAT, PUBLISHED, VARIANT, xml
 
 from .case import ANY, GOOD, Case
 from .mutate import REPLACEMENTS, around, refused
