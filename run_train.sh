@@ -5,7 +5,7 @@
 #
 #   BACKBONE  vgg (default), resnet50, resnet50se, inceptionv3
 #   RECIPE    birds      the embedded data, rendered on first use; from scratch (default)
-#             scratch    any data in DATA, a small network from scratch, for a few hundred pictures
+#             scratch    any data in DATA, a small network from scratch, for a few hundred images
 #             imagenet   ILSVRC in DATA, the paper's fine-tuning of ImageNet weights
 #             cub        CUB-200-2011 in DATA, the paper's fine-tuning of ImageNet weights
 #
@@ -14,7 +14,7 @@
 #
 # Examples
 #   sh run_train.sh                                         # the embedded data, a few minutes on a CPU
-#   DATA=~/photos sh run_train.sh vgg scratch               # your own pictures, from scratch
+#   DATA=~/photos sh run_train.sh vgg scratch               # your own images, from scratch
 #   DATA=/data/ILSVRC GPU=0,1 sh run_train.sh vgg imagenet  # the paper
 #   sh run_train.sh vgg birds -- --resume                   # go on with an interrupted run
 #
@@ -118,7 +118,7 @@ if [ -n "${GPU:-}" ]; then
     flags="$flags --gpu $GPU"
 fi
 
-# The fixed flags are words without spaces; DATA and LOGDIR may hold anything.
+# The fixed flags have no spaces; DATA and LOGDIR may.
 # shellcheck disable=SC2086
 set -- "$PYTHON" "train_code/$script" $mode $flags --data "$DATA" \
     --logdir "${LOGDIR:-${backbone}_$recipe}" "$@"

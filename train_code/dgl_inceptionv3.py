@@ -11,6 +11,7 @@ from dgl.errors import run_script
 
 
 def main(argv=None):
+    """Parse the flags and train."""
     args = make_parser(__doc__.splitlines()[0], modes=("inceptionv3",)).parse_args(argv)
     from dgl.training.resolve import run  # loads TensorFlow; --help and bad flags need not wait
 

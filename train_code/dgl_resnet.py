@@ -11,11 +11,12 @@ from dgl.errors import run_script
 
 
 def main(argv=None):
+    """Parse the flags and train."""
     parser = make_parser(__doc__.splitlines()[0], modes=("resnet", "se"), depths=(50, 101, 152))
     args = parser.parse_args(argv)
     from dgl.training.resolve import run  # loads TensorFlow; --help and bad flags need not wait
 
-    return run(args, "resnet{}{}".format(args.depth, "se" if args.mode == "se" else ""))
+    return run(args, f"resnet{args.depth}{'se' if args.mode == 'se' else ''}")
 
 
 if __name__ == "__main__":

@@ -72,8 +72,8 @@ def choose_images(
 
     Args:
         samples: the validation list, with boxes if it has any.
-        drawn: how many maps to draw; of images with boxes if there are any.
-        measured: how many images to measure GT-known on, as far as they have boxes.
+        drawn: how many images to draw, if possible with boxes.
+        measured: how many images with boxes to measure.
         layers: names of layers.
 
     Returns:
@@ -88,15 +88,10 @@ def choose_images(
 
 
 def spread_over_classes(samples: Sequence[Sample], count: int) -> List[Sample]:
-    """Choose samples of as many classes as possible, equally many of each.
+    """Choose ``count`` samples, or all if there are no more, of as many classes as possible.
 
-    Args:
-        samples: to choose from.
-        count: how many; all if there are no more.
-
-    Returns:
-        the first of every class, then the second of every class, and so on; in the last round, classes at
-        equal distances.
+    They are the first of every class, then the second of every class, and so on; in the last round, those
+    of classes at equal distances.
     """
     by_class: Dict[int, List[Sample]] = {}
     for sample in samples:
@@ -139,14 +134,7 @@ class AttentionCallback(Callback):
         class_name: Callable[[int], str],
         before_batch: Optional[Callable[[], Any]] = None,
     ) -> None:
-        """Prepare; images are read after the first epoch.
-
-        Args:
-            recipe: of the training.
-            images: to draw and to measure.
-            class_name: function of a class index.
-            before_batch: called before each run of the network, or ``None``.
-        """
+        """Prepare; images are read after the first epoch, ``before_batch()`` precedes each batch."""
         self._recipe = recipe
         self._images = images
         self._class_name = class_name

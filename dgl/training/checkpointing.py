@@ -124,15 +124,12 @@ def locate_step(
 def find_resume_point(
     folder: str, recipe: Recipe, is_complete: Callable[[Row], bool]
 ) -> ResumePoint:
-    """Find where the training in a log folder continues.
+    """Find where the training in a log folder continues: at the beginning if it has no checkpoint.
 
     Args:
         folder: the log folder.
         recipe: to continue with.
         is_complete: see :func:`locate_step`.
-
-    Returns:
-        :class:`ResumePoint`; the beginning if there is no checkpoint.
 
     Raises:
         UserError: a damaged checkpoint, one of another network, or damaged statistics.
@@ -183,15 +180,7 @@ class Checkpointer(Callback):
         minutes: Optional[float] = None,
         prefix: Optional[str] = None,
     ) -> None:
-        """Prepare.
-
-        Args:
-            folder: the log folder.
-            statistics: written before each checkpoint.
-            early_stop: stops training if a checkpoint cannot be written.
-            minutes: between checkpoints in mid-epoch, or ``None`` for none.
-            prefix: checkpoint that training continues from.
-        """
+        """Continue from the checkpoint ``prefix``, if any; ``minutes`` apart, save in mid-epoch too."""
         self._folder = folder
         self._statistics = statistics
         self._early_stop = early_stop

@@ -83,10 +83,7 @@ def launched_size(environment: Mapping[str, str]) -> Tuple[int, Optional[str]]:
 
 
 def find_ranks(environment: Optional[Mapping[str, str]] = None) -> Ranks:
-    """Find out whether this process is one of several, and connect to the others.
-
-    Args:
-        environment: environment variables, by default those of the process.
+    """Find out from environment variables whether this process is one of several, and connect them.
 
     Returns:
         :class:`Ranks`; :data:`SINGLE`, without loading Horovod, if no launcher started several processes.

@@ -27,11 +27,7 @@ class LogFolder:
     """
 
     def __init__(self, name: str, resume: bool) -> None:
-        """Make the folder, and tensorpack's log file in it.
-
-        Args:
-            name: below ``train_log/``.
-            resume: whether to continue an earlier run; otherwise it is moved aside.
+        """Make the folder, moving an earlier run aside unless it is resumed, and a log file in it.
 
         Raises:
             UserError: the folder cannot be made, or another training is running in it.

@@ -26,15 +26,7 @@ _MAX_WORKERS = 16
 
 
 def run(args: Namespace, mode: str) -> int:
-    """Train, or validate or print the recipe, as the flags of a training script say.
-
-    Args:
-        args: parsed flags.
-        mode: backbone.
-
-    Returns:
-        exit code.
-    """
+    """Train a backbone, validate it or print its recipe, as the flags say; returns the exit code."""
     ranks = find_ranks()
     if not ranks.chief and (args.val or args.print_recipe):
         return 0
@@ -134,15 +126,7 @@ def _checksum(data: DataSet) -> int:
 def attention_images(
     args: Namespace, recipe: Recipe, samples: Sequence[Sample]
 ) -> Optional[AttentionImages]:
-    """Resolve ``--watch``, ``--watch-layer`` and ``--watch-boxes``.
-
-    Args:
-        args: parsed flags.
-        recipe: of the training.
-        samples: the validation list, with boxes if it has any.
-
-    Returns:
-        :class:`~dgl.training.attention_callback.AttentionImages`, or ``None``.
+    """Resolve ``--watch``, ``--watch-layer`` and ``--watch-boxes`` to images of the validation list.
 
     Raises:
         UserError: a layer that the network does not have.
@@ -171,7 +155,7 @@ def _towers(args: Namespace, gpus: int, ranks: Ranks) -> int:
 def resolve(
     args: Namespace, mode: str, images: int, classes: int, ranks: Ranks = SINGLE
 ) -> Tuple[Recipe, Optional[InitialWeights]]:
-    """Turn flags into a recipe and initial weights.
+    """Turn flags into a recipe and, with ``--load`` or ``--finetune``, initial weights.
 
     Args:
         args: parsed flags.
@@ -179,10 +163,6 @@ def resolve(
         images: size of the training list.
         classes: number of classes.
         ranks: this process among all.
-
-    Returns:
-        (:class:`~dgl.training.recipe.Recipe`,
-        :class:`~dgl.training.initial_weights.InitialWeights` or ``None``).
 
     Raises:
         UserError: flags that contradict each other, or weights that do not fit.

@@ -23,10 +23,10 @@ from dgl.training.checkpointing import (
 from dgl.training.distributed import SINGLE, Ranks, RankTrainer, explain_lost_rank, from_chief
 from dgl.training.early_stop import EarlyStop, StopOnBadLoss, StopOnDataFailure
 from dgl.training.log_folder import LogFolder, log_folder
-from dgl.training.model import WRONG, ClassifierModel
+from dgl.training.model import ClassifierModel
 from dgl.training.recipe import VALIDATE_EVERY, Recipe
 from dgl.training.statistics import Row, Statistics
-from dgl.training.validation import ValidationRunner
+from dgl.training.validation import TOP1_ERROR, ValidationRunner
 from dgl.utils.devices import use_every_core
 from dgl.weights import CARD_FILE, ModelCard, write_card
 
@@ -49,8 +49,6 @@ from tensorpack.train import (  # isort: skip
 )
 from tensorpack.utils import logger  # isort: skip
 from tensorpack.utils.utils import fix_rng_seed  # isort: skip
-
-BEST = "val-error-top1"
 
 
 @dataclass
@@ -139,7 +137,7 @@ def completeness(
     """Function of a row of ``stats.json``: whether all that follows the steps of its epoch is done."""
 
     def is_complete(row: Row) -> bool:
-        if BEST in row:
+        if TOP1_ERROR in row:
             return True  # validation comes last
         measured = attention is None or not attention.measured or GT_KNOWN in row
         return measured and not is_due(row["epoch_num"], VALIDATE_EVERY, recipe.epochs)
@@ -223,6 +221,12 @@ def configure(
     use_every_core(creator.config)
     early_stop, statistics, point = run.early_stop, run.statistics, run.point
     checkpointer = Checkpointer(run.folder, statistics, early_stop, run.save_minutes, point.prefix)
+    validate = ValidationRunner(recipe, validation.samples, run.ranks, early_stop.stop_if_requested)
+    attention = []
+    if run.attention is not None:
+        # Several processes cannot agree on a stop while only the chief draws maps.
+        before_batch = early_stop.stop_if_requested if run.ranks.single else None
+        attention = [AttentionCallback(recipe, run.attention, validation.class_name, before_batch)]
     own: List[Callback] = [
         FirstEpoch(point.left),
         StopOnDataFailure(flow, early_stop, recipe.towers),
@@ -230,9 +234,9 @@ def configure(
         early_stop,
         Throughput(recipe.batch),
         checkpointer,
-        *_attention(recipe, validation, run),
-        _validation(recipe, validation, run),
-        BestCheckpointer(BEST, checkpointer, statistics, early_stop),
+        *attention,
+        EveryEpochs(validate, VALIDATE_EVERY),
+        BestCheckpointer(TOP1_ERROR, checkpointer, statistics, early_stop),
         ScheduledHyperParamSetter("learning_rate", recipe.schedule),
         EstimatedTimeLeft(),
     ]
@@ -256,30 +260,6 @@ def configure(
         max_epoch=recipe.epochs,
     )
     return config, _trainer(recipe, run)
-
-
-def _attention(recipe: Recipe, validation: DataSet, run: Run) -> List[Callback]:
-    if run.attention is None:
-        return []
-    # Several processes cannot agree on a stop while only the chief draws maps.
-    before_batch = run.early_stop.stop_if_requested if run.ranks.single else None
-    return [AttentionCallback(recipe, run.attention, validation.class_name, before_batch)]
-
-
-def _validation(recipe: Recipe, validation: DataSet, run: Run) -> Callback:
-    errors = {WRONG.format(1): BEST}
-    if recipe.with_top5:
-        errors[WRONG.format(5)] = "val-error-top5"
-    runner = ValidationRunner(
-        validation.samples,
-        recipe.image_size,
-        recipe.tower_batch,
-        recipe.workers,
-        errors,
-        run.ranks,
-        run.early_stop.stop_if_requested,
-    )
-    return EveryEpochs(runner, VALIDATE_EVERY)
 
 
 def _trainer(recipe: Recipe, run: Run) -> Any:

@@ -1,7 +1,7 @@
 """Classification error on the validation split: during a training, and of a checkpoint with ``--val``."""
 
 from argparse import Namespace
-from typing import Any, Callable, Dict, Mapping, Sequence
+from typing import Any, Callable, Dict, Sequence
 
 from tqdm import tqdm
 
@@ -14,11 +14,15 @@ from dgl.predict.frozen import build_inference
 from dgl.predict.session import open_session
 from dgl.tf_compat import tf
 from dgl.training.distributed import Ranks
+from dgl.training.model import WRONG
+from dgl.training.recipe import Recipe
 from dgl.utils.devices import select_gpus
 from dgl.weights import find_weights, open_checkpoint, options_from
 
 from tensorpack.callbacks import ClassificationError, InferenceRunner  # isort: skip
 from tensorpack.utils.utils import get_tqdm_kwargs  # isort: skip
+
+TOP1_ERROR = "val-error-top1"
 
 
 class SummedError(ClassificationError):
@@ -52,35 +56,27 @@ class ValidationRunner(InferenceRunner):
 
     def __init__(
         self,
+        recipe: Recipe,
         samples: Sequence[Sample],
-        image_size: int,
-        batch: int,
-        workers: int,
-        errors: Mapping[str, str],
         ranks: Ranks,
         before_batch: Callable[[], Any],
     ) -> None:
-        """Divide the list among the ranks.
-
-        Args:
-            samples: the validation list, the same on every rank.
-            image_size: side of the views in pixels.
-            batch: images per batch of this rank.
-            workers: threads that decode.
-            errors: tensor of wrong images -> name of the statistic, in the same order on all ranks.
-            ranks: this process among all.
-            before_batch: called before every batch, equally often on every rank.
+        """Divide the validation list among the ranks; all call ``before_batch`` equally often.
 
         Raises:
             UserError: ``samples`` is empty.
         """
+        settings = recipe.image_size, recipe.tower_batch, recipe.workers
         own = samples[ranks.rank :: ranks.size]
         # A rank without images still takes part; its flow is not read.
-        flow = ValidationFlow(own or samples[:1], image_size, batch, workers)
-        super().__init__(flow, [SummedError(wrong, name, ranks) for wrong, name in errors.items()])
+        flow = ValidationFlow(own or samples[:1], *settings)
+        errors = [SummedError(WRONG.format(1), TOP1_ERROR, ranks)]
+        if recipe.with_top5:
+            errors.append(SummedError(WRONG.format(5), "val-error-top5", ranks))
+        super().__init__(flow, errors)
         self._own_batches = len(flow) if own else 0
         # Rank 0 has the most images.
-        self._batches = len(ValidationFlow(samples[:: ranks.size], image_size, batch, workers))
+        self._batches = len(ValidationFlow(samples[:: ranks.size], *settings))
         self._before_batch = before_batch
         self._progress = dict(get_tqdm_kwargs(), disable=not ranks.chief)
 
@@ -99,11 +95,6 @@ class ValidationRunner(InferenceRunner):
 
 def validate(args: Namespace, mode: str, validation: DataSet) -> int:
     """Print the top-1 error of ``--load``, and its top-5 error if there are more than five classes.
-
-    Args:
-        args: parsed flags of a training script.
-        mode: backbone.
-        validation: the validation split.
 
     Raises:
         UserError: a checkpoint that is missing or does not fit, or a label beyond its classes.

@@ -7,7 +7,7 @@ from tiny import WIDTH, vgg_variables
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.tf_compat import tf
 from dgl.training.model import ClassifierModel
-from dgl.training.recipe import Recipe
+from dgl.training.recipe import Recipe, decay, multiplier
 
 from tensorpack.tfutils.tower import TowerContext  # isort: skip
 
@@ -77,35 +77,32 @@ def cross_entropy(logits):
     return -np.log(softmax(logits.astype("float64"))[np.arange(BATCH), LABELS]).mean()
 
 
-def test_inputs_are_uint8_images_and_int32_labels():
-    image, label = ClassifierModel(make_recipe()).inputs()
-    assert (image.dtype, image.shape.as_list()) == (tf.uint8, [None, SIZE, SIZE, 3])
-    assert (label.dtype, label.shape.as_list()) == (tf.int32, [None])
-
-
 def test_vgg_cost_is_cross_entropy_plus_weight_decay():
     values = vgg_variables(4)
     weights = [value for name, value in values.items() if name.endswith("/W")]
     assert len(weights) == 13 + 1 + 1
-    decay = DECAY * sum((value.astype("float64") ** 2).sum() / 2 for value in weights)
+    assert [name for name in values if decay(make_recipe(), name)] == [
+        name for name in values if name.endswith("/W")
+    ]
+    l2 = DECAY * sum((value.astype("float64") ** 2).sum() / 2 for value in weights)
     with Graph(make_recipe(), values) as graph:
         cost, loss, logits = graph.run(
             [graph.cost, graph.tensor("xentropy-loss"), graph.tensor("linear/output")]
         )
     assert loss == pytest.approx(cross_entropy(logits), rel=1e-5)
-    assert decay > 0.01 * loss
-    assert cost == pytest.approx(loss + decay, rel=1e-5)
+    assert l2 > 0.01 * loss
+    assert cost == pytest.approx(loss + l2, rel=1e-5)
 
 
 def test_batch_norm_has_no_weight_decay():
     values = vgg_variables(4, norm="bn")
     weights = [value for name, value in values.items() if name.endswith("/W")]
-    decay = DECAY * sum((value.astype("float64") ** 2).sum() / 2 for value in weights)
+    l2 = DECAY * sum((value.astype("float64") ** 2).sum() / 2 for value in weights)
     trained = {name: value for name, value in values.items() if not name.endswith("/EMA")}
     with Graph(make_recipe(norm="bn"), trained) as graph:
         assert set(graph.variables) == set(trained)
         cost, loss = graph.run([graph.cost, graph.tensor("xentropy-loss")])
-    assert cost - loss == pytest.approx(decay, rel=1e-4)
+    assert cost - loss == pytest.approx(l2, rel=1e-4)
 
 
 def test_two_steps_of_nesterov_momentum():
@@ -160,30 +157,23 @@ def test_gradient_multipliers_of_vgg():
         ("vgg", "conv5_3/W", 1),
         ("vgg", "conv5_3/b", 2),
         ("vgg", "add/W", 10),
-        ("vgg", "add/b", 20),
-        ("vgg", "linear_cub/W", 10),
         ("vgg", "linear_cub/b", 20),
-        ("resnet50", "conv0/W", 1),
         ("resnet50", "conv0/bn/gamma", 1),
-        ("resnet50", "conv0/bn/beta", 2),
-        ("resnet50", "group0/block0/conv1/bn/beta", 2),
         ("resnet50", "group2/block5/convshortcut/bn/beta", 2),
         ("resnet50", "group3/block0/conv1/bn/beta", 1),
-        ("resnet50", "group3/block0/conv1/W", 1),
         ("resnet50", "linear/W", 1),
         ("resnet50", "linear/b", 2),
         ("resnet101se", "group1/block3/conv2/bn/beta", 2),
         ("inceptionv3", "InceptionV3/Conv2d_1a_3x3/weights", 1),
         ("inceptionv3", "InceptionV3/Mixed_6e/Branch_0/Conv2d_0a_1x1/BatchNorm/beta", 2),
         ("inceptionv3", "InceptionV3/Logits/add1/weights", 10),
-        ("inceptionv3", "InceptionV3/Logits/add2/biases", 20),
-        ("inceptionv3", "InceptionV3/Logits/Conv2d_1c_1x1_200/weights", 10),
         ("inceptionv3", "InceptionV3/Logits/Conv2d_1c_1x1_200/biases", 20),
     ],
 )
 def test_published_multiplier_by_variable(mode, name, factor):
+    recipe = make_recipe(multipliers=get_backbone(mode).gradient_multipliers)
+    assert multiplier(recipe, name) == factor and multiplier(make_recipe(), name) == 1
     with tf.Graph().as_default():
-        recipe = make_recipe(multipliers=get_backbone(mode).gradient_multipliers)
         with tf.variable_scope("", reuse=tf.AUTO_REUSE):
             variable = tf.get_variable(name, [], initializer=tf.zeros_initializer())
         processor = ClassifierModel(recipe).optimizer()
@@ -196,7 +186,7 @@ def test_published_multiplier_by_variable(mode, name, factor):
             assert session.run(slots[0]) == pytest.approx(factor)
 
 
-@pytest.mark.parametrize("classes, shown", [(4, False), (5, False), (6, True)])
+@pytest.mark.parametrize("classes, shown", [(5, False), (6, True)])
 def test_top5_error_only_with_more_than_five_classes(classes, shown):
     with Graph(make_recipe(classes=classes)) as graph:
         assert graph.has("wrong-top1")

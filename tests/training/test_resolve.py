@@ -9,6 +9,7 @@ from train_flags import RESNET, parse
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
 from dgl.training import resolve as module
+from dgl.training.distributed import Ranks
 from dgl.training.resolve import load_split, resolve, run
 from dgl.weights import save_npz
 
@@ -37,100 +38,72 @@ def resolved(args, mode="vgg", images=640, classes=4):
 
 
 @pytest.mark.parametrize(
-    "flags, steps",
+    "flags, mode, expected",
     [
-        (("--cub", "--batch", 32), 1000),
-        (("--imagenet", "--batch", 32), 8000),
-        (("--cub", "--batch", 32, "--stepscale", 1), 200),
-        (("--batch", 32), 20),
-        (("--cub", "--batch", 32, "--steps", 3), 3),
+        ("--cub --batch 32", "vgg", {"steps": 1000, "head": "linear_cub"}),
+        ("--imagenet --batch 32", "vgg", {"steps": 8000, "head": "linear"}),
+        ("--cub --batch 32 --stepscale 1", "resnet50", {"steps": 200, "head": "linearcub"}),
+        ("--cub --batch 32 --steps 3", "vgg", {"steps": 3}),
+        ("", "inceptionv3", {"head": "Logits/Conv2d_1c_1x1_4", "norm": "none"}),
+        (
+            "--batch 12 --base-lr 0.02 --epoch 9 --final-size 96 --lr-epochs 4,6 --towers 3 --seed 5 "
+            "--width 0.25 --norm bn --workers 0",
+            "vgg",
+            {"mode": "vgg", "batch": 12, "towers": 3, "base_lr": 0.02, "epochs": 9, "image_size": 96,
+             "lr_epochs": (4, 6), "seed": 5, "workers": 0, "classes": 4, "width": 0.25, "norm": "bn",
+             "steps": 53, "multipliers": (), "data_format": "channels_last"},
+        ),
+        # Only VGG has weight decay of its own.
+        ("", "vgg", {"weight_decay": (r".*/W", 5e-4), "width": 1.0, "norm": "none"}),
+        ("--weight-decay 0", "vgg", {"weight_decay": None}),
+        ("", "resnet152se", {"weight_decay": None}),
+        ("--weight-decay 1e-4", "resnet50", {"weight_decay": (r".*/W", 1e-4)}),
+        ("--weight-decay 2e-5", "inceptionv3", {"weight_decay": (r".*/weights", 2e-5)}),
     ],
-)
-def test_steps(flags, steps):
-    assert resolved(parse(*flags))[0].steps == steps
-
-
-def test_the_recipe_has_the_flags():
-    words = (
-        "--batch 12 --base-lr 0.02 --epoch 9 --final-size 96 --lr-epochs 4,6 --towers 3 --seed 5 "
-        "--width 0.25 --norm bn --workers 0"
-    )
-    recipe, start = resolved(parse(*words.split()))
+)  # fmt: skip
+def test_the_recipe_of_flags(flags, mode, expected):
+    recipe, start = resolved(parse(*flags.split()), mode)
+    found = {**vars(recipe.options), **vars(recipe)}
+    assert {name: found[name] for name in expected} == expected
     assert start is None
-    assert (recipe.mode, recipe.batch, recipe.towers) == ("vgg", 12, 3)
-    assert (recipe.base_lr, recipe.epochs, recipe.image_size) == (0.02, 9, 96)
-    assert (recipe.lr_epochs, recipe.seed, recipe.workers) == ((4, 6), 5, 0)
-    options = recipe.options
-    assert (options.classes, options.width, options.norm) == (4, 0.25, "bn")
-    assert options.data_format == "channels_last"
-    assert recipe.weight_decay == (r".*/W", 5e-4)
-
-
-@pytest.mark.parametrize(
-    "mode, scale, expected",
-    [
-        ("vgg", "1e-4", (r".*/W", 1e-4)),
-        ("vgg", "0", None),
-        ("resnet50", "1e-4", (r".*/W", 1e-4)),
-        ("inceptionv3", "2e-5", (r".*/weights", 2e-5)),
-    ],
-)
-def test_weight_decay_other_than_the_backbones_own(mode, scale, expected):
-    assert resolved(parse("--weight-decay", scale), mode)[0].weight_decay == expected
-
-
-@pytest.mark.parametrize("mode", ["resnet50", "resnet152se", "inceptionv3"])
-def test_only_vgg_has_weight_decay(mode):
-    recipe, _ = resolved(parse(), mode)
-    assert recipe.weight_decay is None
-    assert recipe.options.norm == "none"
 
 
 @pytest.mark.parametrize(
     "gpus, flags, data_format",
     [(2, (), "channels_first"), (2, ("--chlast",), "channels_last"), (0, (), "channels_last")],
 )
-def test_one_tower_a_gpu_and_channels_first_there(monkeypatch, gpus, flags, data_format):
+def test_one_tower_per_gpu_and_channels_first_there(monkeypatch, gpus, flags, data_format):
     monkeypatch.setattr(module, "select_gpus", lambda gpu: gpus)
     recipe, _ = resolved(parse(*flags))
     assert recipe.towers == max(1, gpus)
     assert recipe.options.data_format == data_format
 
 
-@pytest.mark.parametrize(
-    "flags, mode, head",
-    [
-        ((), "vgg", "linear"),
-        (("--cub",), "vgg", "linear_cub"),
-        (("--imagenet",), "vgg", "linear"),
-        (("--cub",), "resnet50", "linearcub"),
-        ((), "inceptionv3", "Logits/Conv2d_1c_1x1_4"),
-    ],
-)
-def test_a_new_head_is_named_for_its_data(flags, mode, head):
-    assert resolved(parse(*flags), mode)[0].options.head == head
+def test_each_of_several_processes_has_one_tower():
+    recipe, _ = resolve(parse("--batch", 32), "vgg", 640, 4, Ranks(1, 4, 1, 2))
+    assert (recipe.towers, recipe.processes, recipe.tower_batch) == (1, 4, 8)
+    for flags, text in (("--towers 2", "--towers 2"), ("--batch 34", "--batch 34: .* 4 processes")):
+        with pytest.raises(UserError, match=text):
+            resolve(parse(*flags.split()), "vgg", 640, 4, Ranks(1, 4, 1, 2))
 
 
 def test_last_stride_of_resnets():
     assert resolved(parse("--laststride", 2, **RESNET), "resnet50")[0].options.last_stride == 2
 
 
-@pytest.mark.parametrize("towers, batch", [(3, 256), (2, 1), (5, 32)])
-def test_a_batch_that_towers_cannot_share_is_refused(towers, batch):
-    expected = f"--batch {batch}: expected a multiple of {towers} towers"
-    with pytest.raises(UserError, match=expected):
-        resolved(parse("--batch", batch, "--towers", towers))
-
-
-def test_negative_workers_are_refused():
-    with pytest.raises(UserError, match="--workers -1: expected 0 or more"):
-        resolved(parse("--workers", -1))
-
-
-@pytest.mark.parametrize("mode", ["resnet50", "resnet50se", "inceptionv3"])
-def test_batch_norm_is_vgg_s_choice_alone(mode):
-    with pytest.raises(UserError, match=f"--norm bn: {mode} has none"):
-        resolved(parse("--norm", "bn"), mode)
+@pytest.mark.parametrize(
+    "flags, mode, text",
+    [
+        ("--batch 256 --towers 3", "vgg", "--batch 256: .* 3 towers"),
+        ("--workers -1", "vgg", "--workers -1"),
+        ("--norm bn", "resnet50", "--norm bn: resnet50 has none"),
+        ("--norm bn", "inceptionv3", "--norm bn: inceptionv3 has none"),
+        ("--load nowhere.npz", "vgg", r"--load nowhere\.npz"),
+    ],
+)
+def test_flags_that_are_refused(flags, mode, text):
+    with pytest.raises(UserError, match=text):
+        resolved(parse(*flags.split()), mode)
 
 
 def test_multipliers_only_with_load(weights):
@@ -144,12 +117,7 @@ def test_multipliers_only_with_load(weights):
 def test_width_and_norm_are_those_of_load(weights, norm):
     recipe, _ = resolved(parse("--load", weights(norm=norm)))
     assert (recipe.options.width, recipe.options.norm) == (WIDTH, norm)
-    recipe, _ = resolved(parse())
-    assert (recipe.options.width, recipe.options.norm) == (1.0, "none")
-
-
-def test_another_width_than_load_s_is_refused(weights):
-    with pytest.raises(UserError, match=r"weights\.npz: does not fit --mode vgg"):
+    with pytest.raises(UserError, match=r"weights\.npz: does not fit"):
         resolved(parse("--load", weights(), "--width", 0.25))
 
 
@@ -180,22 +148,13 @@ def test_absent_imagenet_weights_are_asked_for(monkeypatch, tmp_path, mode, file
         resolved(parse(*flags), mode)
 
 
-def test_finetune_takes_the_imagenet_weights(monkeypatch, tmp_path):
+def test_finetune_loads_the_imagenet_weights_unless_load_is_given(monkeypatch, tmp_path, weights):
     monkeypatch.chdir(tmp_path)
     save_npz(os.path.join("pretrain_model", "vgg16.npz"), vgg_variables(1000))
     recipe, start = resolved(parse("--finetune"))
     assert recipe.multipliers == get_backbone("vgg").gradient_multipliers
     assert start.fresh == ["linear/W", "linear/b"]
-
-
-def test_load_wins_over_finetune(weights):
-    _, start = resolved(parse("--finetune", "--load", weights()))
-    assert "linear/W" in start.loaded
-
-
-def test_an_absent_checkpoint_is_named():
-    with pytest.raises(UserError, match=r"--load nowhere\.npz: no such checkpoint"):
-        resolved(parse("--load", "nowhere.npz"))
+    assert resolved(parse("--finetune", "--load", weights()))[1].fresh == []
 
 
 @pytest.fixture
@@ -230,32 +189,12 @@ def test_number_of_classes(data, trained, flags, classes):
     if "--cub" in flags:
         os.symlink(str(data / "train"), str(data / "images"))
         os.symlink(str(data / "val" / "c.jpg"), str(data / "train" / "c.jpg"))
-    args = parse(*flags, data=data)
+    args = parse(*flags, "--logdir", "mine", "--resume", data=data)
     assert run(args, "vgg") == 0
     (((recipe, training, validation, log_name), options),) = trained
     assert recipe.options.classes == classes
     assert (len(training), len(validation)) == (2, 1)
-    assert (log_name, options["initial_values"], options["resume"]) == ("vgg", None, False)
-
-
-def test_logdir_and_resume_are_passed_on(data, trained):
-    args = parse("--logdir", "mine", "--resume", data=data)
-    run(args, "vgg")
-    (((_, _, _, log_name), options),) = trained
-    assert (log_name, options["resume"]) == ("mine", True)
-
-
-def test_print_recipe_trains_nothing(data, trained, weights, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (data / "train" / "b.jpg").unlink()  # images play no part
-    args = parse(
-        "--print-recipe", "--load", weights(7), "--base-lr", 0.002, "--batch", 32, data=data
-    )
-    assert run(args, "vgg") == 0
-    assert trained == [] and not (tmp_path / "train_log").exists()
-    printed = capsys.readouterr().out
-    for text in ("2 training and 1 validation images", "weights.npz", "0.002 from epoch 1,"):
-        assert text in printed
+    assert (log_name, options["initial_values"], options["resume"]) == ("mine", None, True)
 
 
 @pytest.fixture
@@ -315,31 +254,30 @@ def test_training_works_without_boxes_that_cannot_be_read(boxed, trained, monkey
     assert len(warnings) == 1 and "boxes.txt:3" in warnings[0]
 
 
-def test_the_recipe_names_the_attention_maps(boxed, trained, capsys):
-    args = parse("--print-recipe", "--watch-layer", 1, "pool4", data=boxed)
-    run(args, "vgg")
-    (line,) = [n for n in capsys.readouterr().out.splitlines() if n.startswith("watched")]
-    assert "8 validation images at conv5_3, pool4" in line and "conv5_3 on 11 images" in line
+def test_print_recipe_trains_nothing(boxed, trained, weights, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (boxed / "train" / "b.jpg").unlink()  # images play no part
+    flags = f"--print-recipe --load {weights(3)} --base-lr 0.002 --watch-layer 1 pool4"
+    assert run(parse(*flags.split(), data=boxed), "vgg") == 0
+    assert trained == [] and not (tmp_path / "train_log").exists()
+    printed = capsys.readouterr().out
+    for text in ("2 training and 12 validation images", "weights.npz", "0.002 from epoch 1,",
+                 "8 validation images at conv5_3, pool4", "conv5_3 on 11 images"):  # fmt: skip
+        assert text in printed
 
 
-def test_an_absent_layer_is_named(boxed, trained):
-    args = parse("--watch-layer", "nowhere", data=boxed)
-    with pytest.raises(UserError, match="--watch-layer nowhere"):
-        run(args, "vgg")
-
-
-def test_a_label_out_of_range_is_named_with_its_line(data, trained):
-    args = parse("--classnum", 4, data=data)
-    with pytest.raises(UserError, match=r"train\.txt:2: class 6 is out of range; expected 0 to 3"):
-        run(args, "vgg")
-    assert trained == []
-
-
-def test_missing_images_are_named_before_training(data, trained):
+@pytest.mark.parametrize(
+    "flags, text",
+    [
+        ("--watch-layer nowhere", "--watch-layer nowhere"),
+        ("--classnum 4", r"train\.txt:2: class 6 .* 0 to 3"),
+        ("", r"1 of 2 .*b\.jpg"),
+    ],
+)
+def test_training_does_not_begin_with_bad_input(data, trained, flags, text):
     (data / "train" / "b.jpg").unlink()
-    args = parse(data=data)
-    with pytest.raises(UserError, match=r"1 of 2 .*b\.jpg"):
-        run(args, "vgg")
+    with pytest.raises(UserError, match=text):
+        run(parse(*flags.split(), data=data), "vgg")
     assert trained == []
 
 

@@ -31,13 +31,9 @@ STEPS = 2
 COMMON = f"--data data --final-size 32 --steps {STEPS} --lr-epochs 2 --workers 0 --base-lr 0.002"
 
 
-def load_all(prefix):
-    reader = tf.train.load_checkpoint(str(prefix))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
 def load_last(folder):
-    return load_all(tf.train.latest_checkpoint(str(folder)))
+    reader = tf.train.load_checkpoint(str(folder))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 def trained_names(slots=True):
@@ -113,7 +109,7 @@ def test_tensorboard_has_the_statistics(runs):
     tags = set()
     for event in tf.train.summary_iterator(str(folder / events)):
         tags |= {value.tag for value in event.summary.value}
-    assert {"val-error-top1", "learning_rate", "cost", "xentropy-loss"} <= tags
+    assert {"val-error-top1", "learning_rate", "xentropy-loss", "pictures-per-second"} <= tags
     assert any("train-error-top1" in tag for tag in tags)
     assert not any("top5" in tag for tag in tags)
 
@@ -131,12 +127,6 @@ def test_validation_at_the_last_epoch_of_a_short_run(runs):
     assert not any("top5" in key for row in rows.values() for key in row)
     assert sorted(stats(runs.logs / "paused")) == [1, 2]
     assert "val-error-top1" in stats(runs.logs / "paused")[2]
-
-
-def test_the_best_checkpoint_is_that_of_its_epoch(runs):
-    best = load_all(runs.logs / "straight" / "min-val-error-top1")
-    last = load_last(runs.logs / "straight")
-    assert distance(last, best, trained_names()) == 0
 
 
 def test_training_learns(runs):

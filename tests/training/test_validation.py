@@ -9,10 +9,12 @@ from deterministic import picture
 from tiny import plain, vgg_variables, write_list
 from train_flags import parse
 
+from dgl.backbones import BuildOptions
 from dgl.data.layouts import load_data
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.training.distributed import SINGLE, Ranks
+from dgl.training.recipe import Recipe
 from dgl.training.resolve import run
 from dgl.training.validation import SummedError, ValidationRunner
 from dgl.weights import save_npz
@@ -40,9 +42,9 @@ def test_all_ranks_have_as_many_rounds(tmp_path, rank, size, images, own, batche
     write_list(tmp_path, "val", rows)
     samples = load_data(str(tmp_path), "val").samples
     rounds, fed = [], []
-    runner = ValidationRunner(
-        samples, 32, 2, 1, {"wrong": "error"}, Ranks(rank, size, 0, 1), lambda: rounds.append(1)
-    )
+    recipe = Recipe("vgg", BuildOptions(2, "linear"), 32, 2, 1, 5, 3, 0.01, workers=1)
+    ranks = Ranks(rank, size, 0, 1)
+    runner = ValidationRunner(recipe, samples, ranks, lambda: rounds.append(1))
     runner.infs = []
     runner._input_source = SimpleNamespace(reset_state=lambda: None)
     runner._hooked_sess = SimpleNamespace(run=lambda fetches: fed.append(fetches))
