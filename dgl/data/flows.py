@@ -37,7 +37,9 @@ from tensorpack.utils import logger  # isort: skip
 
 _SEED_RANGE = 2**32 - 1
 _PROBED = 50  # images tried before training is refused as unreadable
-_AHEAD_PER_WORKER = 32  # datapoints that are computed before their turn
+# Datapoints that a worker process takes at a time, and how many times ahead of their turn.
+_CHUNK = 4
+_CHUNKS_PER_WORKER = 8
 _PARENT_CHECK_SECONDS = 2.0
 
 # Forking keeps a process small. Only on Linux do the libraries survive it.
@@ -147,6 +149,10 @@ def _check_readable(samples: Sequence[Sample]) -> None:
         raise last
 
 
+def _map_chunk(function: Callable[[Any], Any], chunk: Sequence[Any]) -> List[Any]:
+    return [result for result in map(function, chunk) if result is not None]
+
+
 def _start_worker(parent: int) -> None:
     """Prepare a worker process: it ends with its parent, which alone handles signals."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -201,16 +207,14 @@ class ProcessMapData(ProxyDataFlow):  # type: ignore[misc]
         points = iter(self.ds)
         try:
             while True:
-                missing = self._workers * _AHEAD_PER_WORKER - len(pending)
-                pending.extend(
-                    self._pool.submit(self._function, point)
-                    for point in itertools.islice(points, missing)
-                )
+                while len(pending) < self._workers * _CHUNKS_PER_WORKER:
+                    chunk = list(itertools.islice(points, _CHUNK))
+                    if not chunk:
+                        break
+                    pending.append(self._pool.submit(_map_chunk, self._function, chunk))
                 if not pending:
                     return
-                result = pending.popleft().result()
-                if result is not None:
-                    yield result
+                yield from pending.popleft().result()
         except BrokenProcessPool as error:
             raise UserError(
                 "a process that decodes images ended by itself; expected it to last "
