@@ -13,6 +13,7 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from benchmarks import method_figure
 from dgl.cli.localize_run import SHIPPED_CHECKPOINT
 from dgl.data import load_data, read_image
 from dgl.data.views import GEOMETRIES, demo_input
@@ -20,8 +21,7 @@ from dgl.errors import run_script
 from dgl.predict import postprocess as box_ops
 from dgl.predict.overlay import write_image
 from dgl.predict.predictor import Predictor
-from dgl.report import method_figure
-from dgl.report.gallery import Entry, compose_tile
+from dgl.report.strips import Entry, compose_tile
 
 PICTURES = 8  # the first of the test list: one of each class
 

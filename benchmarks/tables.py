@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from dgl.errors import run_script
-from dgl.report.layer_charts import layer_method_matrix
+from dgl.report.charts import layer_method_matrix
 
 _WSOL, _FIXED = "wsolevaluation", "fixed_threshold"
 _COLUMNS = (

@@ -28,7 +28,7 @@ from dgl.evaluation.summary import (
     write_metrics,
 )
 from dgl.report import gallery as pictures
-from dgl.report.outputs import print_tables, write_results
+from dgl.report.evaluation_files import print_tables, write_results
 from dgl.utils.table import write_csv
 
 SELECTION = "selection"

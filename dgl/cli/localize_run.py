@@ -14,7 +14,7 @@ from dgl.data.bundled import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.data.image_io import list_images, read_image
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
-from dgl.report.image_files import (
+from dgl.report.localize_files import (
     ImageFiles,
     folder_names,
     json_number,

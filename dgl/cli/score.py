@@ -8,7 +8,7 @@ from dgl.errors import UserError
 from dgl.evaluation import saved_maps as scoring
 from dgl.evaluation.summary import write_errors, write_metrics
 from dgl.metrics.bootstrap import compare, intervals
-from dgl.report.outputs import print_tables, write_results
+from dgl.report.evaluation_files import print_tables, write_results
 
 _GEOMETRY = "saved maps and boxes at 224 x 224"
 # Where the layer of a map would stand.

@@ -1,7 +1,7 @@
-"""How every chart looks: fonts, lines and colors, and how a figure becomes a file.
+"""Style of the charts: fonts, colors, axes in percent, and figures written as PNG.
 
-The colors are Okabe and Ito's, which stay apart for color-blind readers. Figures are drawn with the
-Agg backend; pyplot and its global state are never touched.
+The colors are Okabe and Ito's, which color-blind readers can tell apart. Figures are drawn with the
+Agg backend, without pyplot and its global state.
 """
 
 import io
@@ -25,8 +25,20 @@ QUIET = "#4B535E"
 WIDTH = 8.0
 HEIGHT = 4.4
 DPI = 200
+MARKERS = "os^D"
+# Metric -> label of its axis, in order of preference.
+METRICS = {
+    "max_box_acc": "MaxBoxAcc (%)",
+    "gt_known": "GT-known localization (%)",
+    "top1_loc": "Top-1 localization (%)",
+    "top5_loc": "Top-5 localization (%)",
+    "max_box_acc_v2": "MaxBoxAccV2 (%)",
+    "pxap": "PxAP (%)",
+    "box_acc": "box accuracy at the tuned threshold (%)",
+}
 
 _COLORS = 128
+_RECTANGLE = [0.085, 0.14, 0.895, 0.74]
 
 _STYLE = {
     "font.family": "sans-serif",
@@ -50,12 +62,15 @@ _STYLE = {
 
 def styled() -> ContextManager[None]:
     """Context in which a chart is drawn and saved."""
-    # Only what this matplotlib has: text.parse_math came with 3.6.
-    return matplotlib.rc_context({k: v for k, v in _STYLE.items() if k in matplotlib.rcParams})
+    # text.parse_math came with matplotlib 3.6.
+    context: ContextManager[None] = matplotlib.rc_context(
+        {k: v for k, v in _STYLE.items() if k in matplotlib.rcParams}
+    )
+    return context
 
 
 def line_style(index: int) -> Tuple[str, str]:
-    """(color, dash) of the ``index``-th line; once all colors are used they come dashed."""
+    """(color, dash) of the ``index``-th line; dashes change when all colors are used."""
     return PALETTE[index % len(PALETTE)], DASHES[index // len(PALETTE) % len(DASHES)]
 
 
@@ -65,7 +80,7 @@ def new_figure(
     """A white figure with one axes.
 
     Args:
-        rectangle: (left, bottom, width, height) of the axes, as shares of the figure.
+        rectangle: (left, bottom, width, height) of the axes, as fractions of the figure.
         width: float, inches.
         height: float, inches.
 
@@ -78,29 +93,28 @@ def new_figure(
 
 
 def save_figure(figure: Figure, path: str) -> None:
-    """Write the figure as a PNG with a palette, cut to what is drawn.
+    """Write the figure as a PNG with a palette, cropped to what is drawn.
 
     Raises:
-        dgl.errors.UserError: nowhere to write.
+        UserError: the file cannot be written.
     """
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.12)
-    # A chart has few colors: with a palette it is a third of the size, which a page that embeds it
-    # notices.
-    picture = Image.open(buffer).convert("RGB").quantize(_COLORS, dither=0)
+    # A chart has few colors; a palette makes the file, and a page that embeds it, three times smaller.
+    image = Image.open(buffer).convert("RGB").quantize(_COLORS, dither=0)
     small = io.BytesIO()
-    picture.save(small, format="png", optimize=True)
+    image.save(small, format="png", optimize=True)
     write_atomically(path, small.getvalue())
 
 
 def legend_above(axes: Axes) -> None:
-    """The legend over the axes, from its left edge, where no line can run through it."""
+    """Place the legend above the axes, where no line crosses it."""
     _, labels = axes.get_legend_handles_labels()
     longest = max([len(label) for label in labels] + [1])
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1.0),
-        # So many of the longest label, its handle included, fit the width of the axes.
+        # As many columns as fit the width of the axes with the longest label.
         ncol=max(1, min(5, len(labels), 84 // (longest + 6))),
         fontsize=12,
         borderaxespad=0.3,
@@ -109,9 +123,9 @@ def legend_above(axes: Axes) -> None:
 
 
 def ink_on(color: Sequence[float]) -> str:
-    """White or dark, whichever text reads better on a color (red, green, blue in [0, 1]).
+    """White or dark text, whichever reads better on a color (red, green, blue in [0, 1]).
 
-    Relative luminance and contrast as WCAG 2 defines them.
+    Relative luminance and contrast are those of WCAG 2.
     """
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
@@ -119,26 +133,14 @@ def ink_on(color: Sequence[float]) -> str:
     return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.07 else INK
 
 
-# What the charts of accuracy share: names of figures, axes in percent, whiskers, checked rows.
-
-METRICS = {
-    "max_box_acc": "MaxBoxAcc (%)",
-    "gt_known": "GT-known localization (%)",
-    "top1_loc": "Top-1 localization (%)",
-    "top5_loc": "Top-5 localization (%)",
-    "max_box_acc_v2": "MaxBoxAccV2 (%)",
-    "pxap": "PxAP (%)",
-    "box_acc": "box accuracy at the tuned threshold (%)",
-}
-MARKERS = "os^D"
-
-_RECTANGLE = [0.085, 0.14, 0.895, 0.74]
-
-
 def measured(
     rows: Iterable[Mapping[str, Any]], path: str, metric: Optional[str]
 ) -> Tuple[List[Mapping[str, Any]], str]:
-    """(rows, metric): the metric asked for or the first one there is, checked to be in all rows."""
+    """(rows, metric): the given metric, or the first of :data:`METRICS` in the first row.
+
+    Raises:
+        UserError: no rows, or rows without the metric.
+    """
     rows = list(rows)
     metric = metric or next((m for m in METRICS if rows and m in rows[0]), None)
     if metric is None or any(row.get(metric) is None for row in rows) or not rows:
@@ -149,20 +151,20 @@ def measured(
 
 
 def percent_axes() -> Tuple[Figure, Axes]:
-    """(Figure, Axes) of a chart whose ordinate is percent."""
+    """A figure with one axes whose vertical axis is in percent."""
     figure, axes = new_figure(_RECTANGLE)
     axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
     return figure, axes
 
 
 def close_range(axes: Axes, values: Sequence[float]) -> None:
-    """Points need no zero line, so the axis holds what they span."""
+    """Limit the vertical axis to the range of the values."""
     room = 0.08 * (max(values) - min(values)) + 1.0
     axes.set_ylim(max(0, min(values) - room), max(values) + room)
 
 
 def whisker(axes: Axes, x: float, bounds: Optional[Sequence[float]], color: str) -> None:
-    """The interval (low, high) as an upright line, or nothing for ``None``."""
+    """Draw the interval (low, high) as a vertical line, if there is one."""
     if bounds is None:
         return
     low, high = (float(bound) for bound in bounds)
@@ -170,11 +172,11 @@ def whisker(axes: Axes, x: float, bounds: Optional[Sequence[float]], color: str)
 
 
 def shortened(name: str, longest: int) -> str:
-    """``name``, cut where it has more than that many characters."""
+    """``name``, cut to at most that many characters."""
     return name if len(name) <= longest else name[: longest - 1] + "\u2026"
 
 
 def shown_values(rows: Iterable[Mapping[str, Any]], metric: str) -> List[float]:
-    """List of float: the values of all rows and the ends of their intervals."""
+    """The values of all rows and the ends of their intervals."""
     values = [float(row[metric]) for row in rows]
     return values + [float(v) for row in rows for v in row.get(metric + "_interval") or ()]

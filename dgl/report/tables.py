@@ -1,26 +1,43 @@
-"""The tables of an evaluation as CSV, for computing with, and as LaTeX, for a paper.
+"""Result tables: columns and cells as the page shows them, and CSV and LaTeX files.
 
-Every file holds one protocol: ``fixed_threshold.*`` and ``wsolevaluation.*`` are never joined.
+Accuracies are in percent and thresholds are fractions of a map's maximum. The 95 % interval of the
+value under ``key`` is expected under ``key_interval``. Every file holds one protocol.
 """
 
+import math
+import numbers
 import os
 import re
-from typing import Any, List, Mapping, Optional
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from dgl.report.columns import (
-    MATRIX_FIGURES,
-    PROTOCOLS,
-    cells,
-    layers_and_methods,
-    protocol_columns,
-    protocol_rows,
-)
 from dgl.utils.files import write_atomically
 from dgl.utils.table import write_csv
 
 FOLDER = "tables"
+MISSING = "\u2013"
+PROTOCOLS = {"fixed_threshold": "Fixed threshold", "wsolevaluation": "wsolevaluation"}
+# The metrics of a protocol that are also written as a layer-by-method matrix.
+MATRIX_METRICS = {
+    "fixed_threshold": ("gt_known", "top1_loc", "top5_loc"),
+    "wsolevaluation": ("max_box_acc", "max_box_acc_v2", "pxap", "box_acc"),
+}
+HEADINGS = {
+    "gt_known": "GT-known",
+    "top1_loc": "Top-1 Loc",
+    "top5_loc": "Top-5 Loc",
+    "max_box_acc": "MaxBoxAcc",
+    "best_threshold": "at threshold",
+    "max_box_acc_v2": "MaxBoxAccV2",
+    "pxap": "PxAP",
+    "box_acc": "BoxAcc",
+    "tuned_threshold": "at tuned threshold",
+    "threshold": "threshold",
+    "images": "images",
+    "skipped": "skipped",
+}
 
-_LONGEST = 40  # rows that a float of one page takes
+_PER_IOU = "max_box_acc_v2_per_iou"
+_LONGEST = 40  # rows that fit on one page of LaTeX
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -36,119 +53,179 @@ _LATEX = {
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
     '"': r"\textquotedbl{}",
-    # At the start of a row they would be taken for an argument of the line break before.
+    # At the start of a row these would be read as an argument of the preceding line break.
     "[": "{[}",
     "*": "{*}",
-    "\u2013": "--",
+    MISSING: "--",
 }
+
+
+class Column(NamedTuple):
+    """One column of a table.
+
+    Attributes:
+        key: key of the value in a row.
+        heading: its title.
+        decimals: digits after the point.
+        mark_best: whether the highest value is the best and is marked.
+    """
+
+    key: str
+    heading: str
+    decimals: int = 1
+    mark_best: bool = True
+
+
+class Cell(NamedTuple):
+    """One cell: its text, whether it is the best of its column, and the (low, high) texts."""
+
+    text: str
+    best: bool = False
+    interval: Optional[Tuple[str, ...]] = None
+
+
+def protocol_rows(protocol: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    """Rows with values per IoU and per case flattened: ``max_box_acc_v2_30``, ``case_part``."""
+    rows: List[Dict[str, Any]] = []
+    for row in protocol["rows"]:
+        flat = {k: v for k, v in row.items() if k not in (_PER_IOU, "cases")}
+        for iou, value in sorted((row.get(_PER_IOU) or {}).items()):
+            flat[f"max_box_acc_v2_{iou}"] = value
+        for case, value in (row.get("cases") or {}).items():
+            flat[f"case_{case}"] = value
+        rows.append(flat)
+    return rows
+
+
+def protocol_columns(name: str, protocol: Mapping[str, Any]) -> List[Column]:
+    """The columns that at least one row has a value for.
+
+    A threshold and counts of images are columns only if the rows differ in them.
+
+    Args:
+        name: ``"fixed_threshold"`` or ``"wsolevaluation"``.
+        protocol: dict with ``rows``.
+
+    Returns:
+        list of :class:`Column`.
+    """
+    rows = protocol_rows(protocol)
+    if name == "fixed_threshold":
+        columns = [Column(key, HEADINGS[key]) for key in MATRIX_METRICS[name]]
+        if len(thresholds(protocol)) > 1:
+            columns.append(Column("threshold", HEADINGS["threshold"], 2, False))
+    else:
+        decimals = 3 if (protocol.get("step") or 1) < 0.01 else 2
+        ious = sorted({iou for row in protocol["rows"] for iou in row.get(_PER_IOU) or ()})
+        columns = [
+            Column("max_box_acc", HEADINGS["max_box_acc"]),
+            Column("best_threshold", HEADINGS["best_threshold"], decimals, False),
+            Column("box_acc", HEADINGS["box_acc"]),
+            Column("tuned_threshold", HEADINGS["tuned_threshold"], decimals, False),
+            Column("max_box_acc_v2", HEADINGS["max_box_acc_v2"]),
+        ]
+        columns += [Column(f"max_box_acc_v2_{iou}", f"V2 at IoU 0.{iou}") for iou in ious]
+        columns.append(Column("pxap", HEADINGS["pxap"]))
+    for key in ("images", "skipped"):
+        if len({row.get(key) for row in rows}) > 1:
+            columns.append(Column(key, HEADINGS[key], 0, False))
+    return [c for c in columns if any(row.get(c.key) is not None for row in rows)]
+
+
+def thresholds(protocol: Mapping[str, Any]) -> List[float]:
+    """The different thresholds used by the rows of the fixed-threshold protocol, ascending."""
+    own = {row.get("threshold") for row in protocol["rows"]} - {None}
+    return sorted(own) or [t for t in [protocol.get("threshold")] if t is not None]
+
+
+def cells(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> List[List[Cell]]:
+    """Table cells with the best value of each column marked; values that print alike tie.
+
+    Args:
+        rows: list of dicts, value by key; a value may be missing, ``None`` or NaN.
+        columns: sequence of :class:`Column`.
+
+    Returns:
+        list (rows) of lists (columns) of :class:`Cell`.
+    """
+    table = [[number(row.get(c.key), c.decimals) for c in columns] for row in rows]
+    best = []
+    for position, column in enumerate(columns):
+        present = [line[position] for line in table if line[position] != MISSING]
+        best.append(max(present, key=float) if column.mark_best and present else None)
+    return [
+        [
+            Cell(text, text == best[position], interval(row.get(c.key + "_interval"), c.decimals))
+            for position, (text, c) in enumerate(zip(line, columns))
+        ]
+        for row, line in zip(rows, table)
+    ]
+
+
+def number(value: Any, decimals: int) -> str:
+    """``value`` with that many decimals; an en dash for ``None``, NaN and anything else."""
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not real or math.isnan(value):
+        return MISSING
+    return f"{value:.{decimals}f}"
+
+
+def interval(bounds: Optional[Sequence[Any]], decimals: int) -> Optional[Tuple[str, ...]]:
+    """(low, high) as texts, or ``None`` if there are no two bounds."""
+    if bounds is None or len(bounds) != 2:
+        return None
+    texts = tuple(number(bound, decimals) for bound in bounds)
+    return None if MISSING in texts else texts
+
+
+def layers_and_methods(rows: Sequence[Mapping[str, Any]]) -> Tuple[List[str], List[str]]:
+    """(layers, methods) in order of first appearance."""
+    return (
+        list(dict.fromkeys(row["layer"] for row in rows)),
+        list(dict.fromkeys(row["method"] for row in rows)),
+    )
 
 
 def write_tables(
     out_dir: str, metrics: Mapping[str, Any], run: Optional[Mapping[str, Any]] = None
 ) -> List[str]:
-    """Write ``tables/<protocol>.csv`` and ``.tex`` and ``tables/matrix_<figure>.csv``.
+    """Write ``tables/<protocol>.csv`` and ``.tex`` and ``tables/matrix_<metric>.csv``.
 
     Args:
-        out_dir: str, the folder of the report.
-        metrics: dict of ``metrics.json``; only ``protocols`` is used, of which one may be missing.
+        out_dir: folder of the report.
+        metrics: content of ``metrics.json``; only ``protocols`` is used, of which one may be missing.
         run: dict whose ``command`` is noted in the LaTeX files, or ``None``.
 
     Returns:
-        list of str, the paths of the files.
+        paths of the files written.
 
     Raises:
-        UserError: nowhere to write.
+        UserError: a file cannot be written.
     """
     written = []
 
-    def path(name):
-        written.append(os.path.join(str(out_dir), FOLDER, name))
+    def path(name: str) -> str:
+        written.append(os.path.join(out_dir, FOLDER, name))
         return written[-1]
 
     for name in PROTOCOLS:
         protocol = (metrics.get("protocols") or {}).get(name)
         if not protocol or not protocol.get("rows"):
             continue
-        write_csv(path(name + ".csv"), _flat(name, protocol))
+        write_csv(path(name + ".csv"), _csv_rows(name, protocol))
         text = latex_table(name, protocol, (run or {}).get("command"))
         write_atomically(path(name + ".tex"), text.encode("utf-8", "replace"))
-        for figure in MATRIX_FIGURES[name]:
-            if any(row.get(figure) is not None for row in protocol["rows"]):
-                write_csv(path(f"matrix_{figure}.csv"), _matrix(protocol["rows"], figure))
+        for metric in MATRIX_METRICS[name]:
+            if any(row.get(metric) is not None for row in protocol["rows"]):
+                write_csv(path(f"matrix_{metric}.csv"), _matrix(protocol["rows"], metric))
     return written
 
 
-def latex_table(name: str, protocol: Mapping[str, Any], command: Optional[str] = None) -> str:
-    """A protocol's table for LaTeX's booktabs: intervals in brackets, best values bold.
-
-    Args:
-        name: ``"fixed_threshold"`` or ``"wsolevaluation"``.
-        protocol: dict with ``rows``.
-        command: str that stands as a comment at the top, or ``None``.
-
-    Returns:
-        str. More rows than fit a page make a ``longtable``.
-    """
-    rows, columns = protocol_rows(protocol), protocol_columns(name, protocol)
-    table = cells(rows, columns)
-    packages = ["booktabs"] + ["longtable"] * (len(rows) > _LONGEST)
-    lines = [r"% \usepackage{{{}}}".format(",".join(packages))]
-    lines += ["% " + _one_line(line) for line in (command or "").splitlines()]
-    heads = ["Method", "Layer"] + [column.heading for column in columns]
-    head = " & ".join(escape_latex(text) for text in heads) + r" \\"
-    body, before = [], None
-    for row, line in zip(rows, table):
-        if before not in (None, row["method"]):
-            body.append(r"\addlinespace")
-        before = row["method"]
-        names = [escape_latex(row["method"]), escape_latex(row["layer"])]
-        body.append(" & ".join(names + [_latex_cell(cell) for cell in line]) + r" \\")
-    spec = "ll" + "r" * len(columns)
-    caption = rf"\caption{{{escape_latex(_caption(name, protocol, table))}}}"
-    label = r"\label{{tab:{}}}".format(name.replace("_", "-"))
-    if len(rows) > _LONGEST:
-        lines += [rf"\begin{{longtable}}{{{spec}}}", caption + label + r" \\"]
-        lines += [r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot"]
-        lines += body + [r"\end{longtable}"]
-    else:
-        lines += [r"\begin{table}", r"\centering", caption, label]
-        lines += [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule"]
-        lines += body + [r"\bottomrule", r"\end{tabular}", r"\end{table}"]
-    return "\n".join(lines) + "\n"
-
-
-def escape_latex(text: str) -> str:
-    """``text`` with the characters that LaTeX gives a meaning set as themselves, on one line."""
-    return "".join(_LATEX.get(letter, letter) for letter in _one_line(text))
-
-
-def _one_line(text):
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", str(text))
-
-
-def _latex_cell(cell):
-    text = escape_latex(cell.text)
-    if cell.best:
-        text = rf"\textbf{{{text}}}"
-    if cell.interval:
-        text += r" {{\scriptsize [{}, {}]}}".format(*cell.interval)
-    return text
-
-
-def _caption(name, protocol, table):
-    text = f"Protocol: {PROTOCOLS[name]}, percent."
-    if protocol.get("geometry"):
-        text += " Geometry: {}.".format(protocol["geometry"].rstrip("."))
-    if any(cell.interval for line in table for cell in line):
-        text += " In brackets: 95 % intervals."
-    return text + " Bold: the best of a column."
-
-
-def _flat(name, protocol):
+def _csv_rows(name: str, protocol: Mapping[str, Any]) -> List[Dict[str, Any]]:
     """Rows of single values: an interval becomes ``<key>_low`` and ``<key>_high``."""
     rows = []
     for row in protocol_rows(protocol):
-        flat = {"protocol": name}
+        flat: Dict[str, Any] = {"protocol": name}
         for key, value in row.items():
             if key.endswith("_interval"):
                 low, high = value if value is not None else (None, None)
@@ -160,10 +237,76 @@ def _flat(name, protocol):
     return rows
 
 
-def _matrix(rows, figure):
+def _matrix(rows: Sequence[Mapping[str, Any]], metric: str) -> List[Dict[str, Any]]:
+    """A row per layer with a value per method."""
     layers, methods = layers_and_methods(rows)
-    values = {(row["layer"], row["method"]): row.get(figure) for row in rows}
+    values = {(row["layer"], row["method"]): row.get(metric) for row in rows}
     return [
-        dict([("layer", layer)] + [(m, values.get((layer, m))) for m in methods])
+        {"layer": layer, **{method: values.get((layer, method)) for method in methods}}
         for layer in layers
     ]
+
+
+def latex_table(name: str, protocol: Mapping[str, Any], command: Optional[str] = None) -> str:
+    """A protocol's table for LaTeX's booktabs: intervals in brackets, best values bold.
+
+    Args:
+        name: ``"fixed_threshold"`` or ``"wsolevaluation"``.
+        protocol: dict with ``rows``.
+        command: written as a comment at the top, or ``None``.
+
+    Returns:
+        a ``table``, or a ``longtable`` if it does not fit on one page.
+    """
+    rows, columns = protocol_rows(protocol), protocol_columns(name, protocol)
+    table = cells(rows, columns)
+    is_long = len(rows) > _LONGEST
+    lines = [r"% \usepackage{booktabs,longtable}" if is_long else r"% \usepackage{booktabs}"]
+    lines += ["% " + _one_line(line) for line in (command or "").splitlines()]
+    headings = ["Method", "Layer"] + [column.heading for column in columns]
+    head = " & ".join(map(escape_latex, headings)) + r" \\"
+    body: List[str] = []
+    for index, (row, line) in enumerate(zip(rows, table)):
+        if index and rows[index - 1]["method"] != row["method"]:
+            body.append(r"\addlinespace")
+        names = [escape_latex(row["method"]), escape_latex(row["layer"])]
+        body.append(" & ".join(names + [_latex_cell(cell) for cell in line]) + r" \\")
+    spec = "ll" + "r" * len(columns)
+    caption = rf"\caption{{{escape_latex(_caption(name, protocol, table))}}}"
+    label = r"\label{{tab:{}}}".format(name.replace("_", "-"))
+    if is_long:
+        lines += [rf"\begin{{longtable}}{{{spec}}}", caption + label + r" \\"]
+        lines += [r"\toprule", head, r"\midrule", r"\endhead", r"\bottomrule", r"\endfoot"]
+        lines += [*body, r"\end{longtable}"]
+    else:
+        lines += [r"\begin{table}", r"\centering", caption, label]
+        lines += [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", head, r"\midrule"]
+        lines += [*body, r"\bottomrule", r"\end{tabular}", r"\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def escape_latex(text: str) -> str:
+    """``text`` on one line with LaTeX's special characters escaped."""
+    return "".join(_LATEX.get(letter, letter) for letter in _one_line(text))
+
+
+def _one_line(text: str) -> str:
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+", " ", str(text))
+
+
+def _latex_cell(cell: Cell) -> str:
+    text = escape_latex(cell.text)
+    if cell.best:
+        text = rf"\textbf{{{text}}}"
+    if cell.interval:
+        text += r" {{\scriptsize [{}, {}]}}".format(*cell.interval)
+    return text
+
+
+def _caption(name: str, protocol: Mapping[str, Any], table: Sequence[Sequence[Cell]]) -> str:
+    text = f"Protocol: {PROTOCOLS[name]}, percent."
+    if protocol.get("geometry"):
+        text += " Geometry: {}.".format(protocol["geometry"].rstrip("."))
+    if any(cell.interval for line in table for cell in line):
+        text += " In brackets: 95 % intervals."
+    return text + " Bold: the best of a column."

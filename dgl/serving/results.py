@@ -10,7 +10,7 @@ import numpy as np
 from dgl.data.image_io import encode_image
 from dgl.predict import postprocess as box_ops
 from dgl.predict.overlay import colorize, draw_boxes, overlay
-from dgl.report.image_files import json_number
+from dgl.report.localize_files import json_number
 from dgl.serving.engine import Look
 from dgl.serving.models import Entry, Model
 from dgl.serving.sessions import Visit

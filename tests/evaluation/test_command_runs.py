@@ -124,7 +124,7 @@ def test_thresholds_and_layers_come_from_the_other_split(folder, many, tmp_path,
     ]  # fmt: skip
     assert all({"gt_known", "max_box_acc"} <= set(row) for row in rows)
     printed = capsys.readouterr().out
-    assert "thresholds settled on train" in printed and "by alpha" in printed
+    assert "thresholds selected on train" in printed and "by alpha" in printed
     names = ["dgl@max(conv5_3+conv5_2+conv5_1)", "cam@add"]
     assert set(names) <= set(entries_of(metrics, "fixed_threshold"))
 

@@ -17,7 +17,7 @@ from dgl.cli.evaluate_flags import make_parser
 from dgl.cli.evaluate_run import run
 from dgl.data.image_io import read_image
 from dgl.errors import UserError
-from dgl.report.outputs import print_tables
+from dgl.report.evaluation_files import print_tables
 from dgl.weights import save_npz
 
 ENTRIES = ["dgl@conv5_3", "dgl@conv5_2", "cam@add"]

@@ -12,7 +12,7 @@ from dgl.data.layouts.image_folder import load_image_folder
 from dgl.errors import UserError
 from dgl.evaluation.saved_maps import read_map
 from dgl.evaluation.store import Store, merge_records
-from dgl.report.image_files import ImageFiles
+from dgl.report.localize_files import ImageFiles
 from dgl.weights import open_checkpoint, read_card
 
 from .checkpoints import VALUES

@@ -1,8 +1,8 @@
-// Sorts and filters the gallery. It knows numbers only: indices of classes, entries and cases.
+// Sort and filter the gallery. Classes, entries and cases are indices.
 (function () {
   "use strict";
   var index = JSON.parse(document.getElementById("gallery-index").textContent);
-  var list = document.getElementById("pictures");
+  var list = document.getElementById("images");
   var form = document.getElementById("controls");
   var count = document.getElementById("count");
   var none = document.getElementById("none");
@@ -24,7 +24,7 @@
     return tests.every(function (test) { return test[0] === null || test[0] === test[1]; });
   }
 
-  // The verdict of the chosen entry stands out, also where all of them are folded away.
+  // Highlight the verdict of the chosen entry, also when all of them are folded.
   function mark(article, entry) {
     var verdicts = article.querySelectorAll(".ious li");
     var now = article.querySelector(".now");
@@ -43,7 +43,7 @@
     var direction = chosen("order") || 1;
     var order = index.map(function (_, position) { return position; });
     if (entry !== null) {
-      // Pictures without an IoU come last, whichever way.
+      // Images without an IoU come last, whichever way.
       order.sort(function (a, b) {
         var x = index[a].i[entry], y = index[b].i[entry];
         if (x === null || y === null) {
@@ -61,7 +61,7 @@
       mark(article, entry);
       list.appendChild(article);
     });
-    count.textContent = shown + " of " + index.length + " pictures";
+    count.textContent = shown + " of " + index.length + " images";
     none.hidden = shown > 0;
   }
 

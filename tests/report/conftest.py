@@ -1,4 +1,4 @@
-"""What the tests of several charts share."""
+"""Fixtures for the tests of charts."""
 
 import pytest
 from matplotlib.figure import Figure
@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 
 @pytest.fixture
 def figures(monkeypatch):
-    """The axes of every chart that is saved."""
+    """Collect the axes of every chart that is saved."""
     seen = []
     save = Figure.savefig
 

@@ -3,7 +3,7 @@
 The equations are those of Tan et al. (ACM MM 2020): ``G_H = dz_c/dS``, ``G_L = dJ/dS``,
 ``E = S/||S|| - G_L/||G_L||``, ``M = sum over C of G_H * E``.
 
-Run as ``python -m dgl.report.method_figure --out fig/method.png [--image PATH --map PATH.npy]``.
+Run as ``python -m benchmarks.method_figure --out fig/method.png [--image PATH --map PATH.npy]``.
 """
 
 import argparse

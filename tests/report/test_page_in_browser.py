@@ -1,7 +1,6 @@
-"""The report in a real browser: no error, every image there, sorting and filters work, also in the dark.
+"""The report in Chromium: images load, sorting and filters work, in light and dark.
 
-Needs the Python package playwright and a Chromium on this machine, and is skipped without; nothing is
-fetched, and every request that is not for the page itself fails the test.
+Any request that is not for the page itself fails the test.
 """
 
 import json
@@ -76,7 +75,7 @@ def shown(page):
     """Ids of the images that can be seen, from the top down."""
     return [
         article.query_selector(".id").inner_text()
-        for article in page.query_selector_all("article.picture")
+        for article in page.query_selector_all("article.image")
         if article.is_visible()
     ]
 
@@ -100,7 +99,7 @@ def check_order(page, *args, **kwargs):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
-def test_every_picture_loads_and_nothing_overflows(opened, sample, scheme, width):
+def test_every_image_loads_and_nothing_overflows(opened, sample, scheme, width):
     page = opened(sample[0], color_scheme=scheme)
     page.set_viewport_size({"width": width, "height": 900})
     images = page.query_selector_all("img")
@@ -172,7 +171,7 @@ def fits(item, entry, name, text):
     return item["cases"][entry] is not None and item["cases"][entry] in text
 
 
-def test_no_pictures_match(opened, sample):
+def test_no_images_match(opened, sample):
     page = opened(sample[0])
     assert not page.is_visible("#none")
     page.select_option("select[name=located]", "1")

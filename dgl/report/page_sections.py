@@ -1,16 +1,24 @@
-"""The parts of the report page between its head and its images: tables and plots.
+"""Sections of the report page with tables and charts: protocols, selection, alpha, failure cases.
 
-A section is a dict ``title``, ``text``, ``tables`` and ``plots``; a table is a dict ``caption``,
-``names`` and ``headings`` (lists of str), ``rows`` (dicts ``names`` and ``cells``), ``tall`` (it gets
-a scroll bar) and ``folded`` (it is closed at first). Plots are drawn here and embedded by the page.
+A section is a dict ``title``, ``text``, ``tables`` and ``plots``. A table is a dict ``caption``,
+``names`` and ``headings`` (lists of str), ``rows`` (dicts ``names`` and ``cells``), ``tall`` (whether
+it scrolls) and ``folded`` (whether it is closed at first). A plot is a dict ``name`` (of the PNG,
+which is written here and embedded by the page) and ``caption``.
 """
 
 import math
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from dgl.report.columns import (
-    CASES,
+from dgl.report.charts import (
+    alpha_chart,
+    layer_bars,
+    layer_method_matrix,
+    layer_profile,
+    threshold_curves,
+)
+from dgl.report.gallery import CASES, case_counts
+from dgl.report.tables import (
     HEADINGS,
     MISSING,
     PROTOCOLS,
@@ -22,16 +30,16 @@ from dgl.report.columns import (
     protocol_rows,
     thresholds,
 )
-from dgl.report.curve_charts import alpha_chart, threshold_curves
-from dgl.report.image_list import case_counts
-from dgl.report.layer_charts import layer_bars, layer_method_matrix, layer_profile
+
+Section = Dict[str, Any]
+Row = Mapping[str, Any]
 
 MOST_CURVES = 10
 MOST_BARS = 30
 
-_TALL = 24
+_TALL = 24  # rows
 _IN_PERCENT = "In percent; small: 95 % intervals; the best value of each column is bold."
-# Those of the matrices that the page shows; the tables have them all.
+# The matrices that the page shows; the CSV files have all of them.
 _MATRICES = {"fixed_threshold": ("gt_known",), "wsolevaluation": ("max_box_acc", "max_box_acc_v2")}
 _BARS = {"fixed_threshold": "gt_known", "wsolevaluation": "max_box_acc"}
 
@@ -43,14 +51,14 @@ def plain_table(
     caption: str = "",
     folded: bool = False,
 ) -> Dict[str, Any]:
-    """A table of ready values.
+    """A table for the template.
 
     Args:
-        names: list of str, the headings of the columns of names.
-        headings: list of str, those of the numbers.
-        rows: list of (names, values); values are str, int or :class:`~dgl.report.columns.Cell`.
-        caption: str over the table.
-        folded: bool, whether the table is closed at first.
+        names: headings of the columns of names.
+        headings: headings of the columns of numbers.
+        rows: list of (names, values); values are str, int or :class:`~dgl.report.tables.Cell`.
+        caption: text above the table.
+        folded: whether the table is closed at first.
 
     Returns:
         dict for the template.
@@ -71,12 +79,12 @@ def plain_table(
     }
 
 
-def protocol_sections(metrics: Mapping[str, Any], folder: str) -> List[Dict[str, Any]]:
-    """A section a protocol that was measured; plots go into ``folder``.
+def protocol_sections(metrics: Mapping[str, Any], folder: str) -> List[Section]:
+    """A section per protocol that was evaluated; charts are written into ``folder``.
 
     Raises:
         KeyError: a row without ``method`` or ``layer``.
-        UserError: nowhere to write the plots.
+        UserError: a chart cannot be written.
     """
     sections = []
     for name, title in PROTOCOLS.items():
@@ -93,12 +101,8 @@ def protocol_sections(metrics: Mapping[str, Any], folder: str) -> List[Dict[str,
     return sections
 
 
-def selection_section(metrics: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
-    """How the layers and thresholds were chosen, or ``None``.
-
-    The figures here, on the selection's images and on the evaluation's, are all of wsolevaluation's
-    box accuracy.
-    """
+def selection_section(metrics: Mapping[str, Any]) -> Optional[Section]:
+    """How layers and thresholds were selected, by wsolevaluation's box accuracy, or ``None``."""
     selection = metrics.get("selection")
     if not selection or not selection.get("rows"):
         return None
@@ -124,9 +128,9 @@ def selection_section(metrics: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     tables = []
     if chosen:
         tables.append(_entry_table(chosen, columns, "The layer chosen for each method"))
-    tables.append(_entry_table(rows, columns[:2], f"All {len(rows)} that were tried", folded=True))
+    tables.append(_entry_table(rows, columns[:2], f"All {len(rows)} candidates", folded=True))
     images = selection.get("images")
-    text = "Layer and threshold of each method were chosen on the split {}{}{}.".format(
+    text = "The layer and threshold of each method were chosen on the split {}{}{}.".format(
         split,
         "" if images is None else f" ({images} images)",
         "" if split == (metrics.get("data") or {}).get("split") else ", not on those evaluated",
@@ -139,14 +143,14 @@ def selection_section(metrics: Mapping[str, Any]) -> Optional[Dict[str, Any]]:
     }
 
 
-def alpha_section(metrics: Mapping[str, Any], folder: str) -> Optional[Dict[str, Any]]:
-    """What alpha does to the map's accuracy, or ``None``; plots go into ``folder``."""
+def alpha_section(metrics: Mapping[str, Any], folder: str) -> Optional[Section]:
+    """Accuracy by alpha, or ``None``; charts are written into ``folder``."""
     study = metrics.get("alpha")
     if not isinstance(study, dict) or not study.get("rows"):
         return None
     plots, tables = [], []
     semantics = {"kernel": "TensorFlow's kernel", "exact": "exact"}
-    # One figure a table, since the two are of different protocols.
+    # A table per metric, since the two belong to different protocols.
     for figure, protocol in (("max_box_acc", "wsolevaluation"), ("gt_known", "fixed_threshold")):
         rows = [row for row in study["rows"] if row.get(figure) is not None]
         if not rows:
@@ -179,8 +183,8 @@ def alpha_section(metrics: Mapping[str, Any], folder: str) -> Optional[Dict[str,
 
 def case_section(
     metrics: Mapping[str, Any], gallery: Sequence[Mapping[str, Any]]
-) -> Optional[Dict[str, Any]]:
-    """How the boxes fail, over all images where the record says and over the gallery's, or ``None``."""
+) -> Optional[Section]:
+    """How boxes fail, over all images and over those of the gallery, or ``None``."""
     tables = []
     protocol = metrics["protocols"].get("fixed_threshold") or {"rows": []}
     rows = [row for row in protocol_rows(protocol) if row.get("case_right") is not None]
@@ -190,30 +194,30 @@ def case_section(
         tables.append(_entry_table(rows, columns, caption))
     counts = case_counts(gallery)
     if counts:
-        headings = list(CASES.values()) + ["pictures"]
+        headings = [*CASES.values(), "images"]
         counted = [([entry], values) for entry, values in counts]
         caption = "Counts over the images below"
         tables.append(plain_table(["Entry"], headings, counted, caption, bool(rows)))
     if not tables:
         return None
     text = (
-        "How the box of each entry lies to the object: right, or on a part of it, or over more than "
+        "How the box of each entry lies relative to the object: right, on a part of it, on more than "
         "it, or elsewhere."
     )
     return {"title": "Failure cases", "text": text, "tables": tables, "plots": []}
 
 
-def _alpha(value):
+def _alpha(value: Any) -> str:
     value = float(value)
     return "\u221e" if math.isinf(value) else f"{value:g}"
 
 
-def _rule(name, protocol):
-    parts = []
+def _rule(name: str, protocol: Mapping[str, Any]) -> str:
+    parts: List[str] = []
     if name == "fixed_threshold":
         own = thresholds(protocol)
         if len(own) > 1:
-            parts.append("Every entry has one threshold for all maps, the one in its row.")
+            parts.append("Each entry has one threshold for all maps, given in its row.")
         elif own:
             parts.append(f"One threshold for every map: {own[0]:g} of its maximum.")
         parts.append(
@@ -224,7 +228,7 @@ def _rule(name, protocol):
     else:
         step = protocol.get("step")
         parts.append(
-            "Every entry at its own best threshold{}.".format(
+            "Each entry at its own best threshold{}.".format(
                 "" if step is None else f", searched in steps of {step:g}"
             )
         )
@@ -232,7 +236,7 @@ def _rule(name, protocol):
             "MaxBoxAcc: the largest contour at IoU 0.5; MaxBoxAccV2: any contour, mean over the IoUs."
         )
         if any(row.get("box_acc") is not None for row in protocol["rows"]):
-            parts.append("BoxAcc: at the threshold that was tuned on other pictures.")
+            parts.append("BoxAcc: at the threshold that was tuned on other images.")
     parts.append(_sentence(protocol.get("geometry")))
     counts = {(row.get("images"), row.get("skipped") or 0) for row in protocol["rows"]}
     if len(counts) == 1:
@@ -243,7 +247,7 @@ def _rule(name, protocol):
     return " ".join(part for part in parts if part)
 
 
-def _protocol_tables(name, protocol):
+def _protocol_tables(name: str, protocol: Mapping[str, Any]) -> List[Dict[str, Any]]:
     rows = protocol_rows(protocol)
     tables = [_entry_table(rows, protocol_columns(name, protocol))]
     comparisons = protocol.get("comparisons")
@@ -253,13 +257,13 @@ def _protocol_tables(name, protocol):
                 ["A", "B", "Figure"],
                 ["A \u2212 B", "95 % interval", "p"],
                 [_comparison(row) for row in comparisons],
-                "Differences over the same images, in percentage points",
+                "Differences on the same images, in percentage points",
             )
         )
     return tables
 
 
-def _comparison(row):
+def _comparison(row: Row) -> Tuple[List[str], List[str]]:
     bounds = row.get("interval")
     texts = None
     if bounds is not None and len(bounds) == 2:
@@ -277,18 +281,18 @@ def _comparison(row):
     )
 
 
-def _signed(value):
+def _signed(value: Any) -> str:
     text = number(value, 1)
     if text == MISSING:
         return text
     return {"-": "\u2212" + text[1:]}.get(text[0], "+" + text) if float(text) else "0.0"
 
 
-def _protocol_plots(name, protocol, folder):
+def _protocol_plots(name: str, protocol: Mapping[str, Any], folder: str) -> List[Dict[str, str]]:
     rows, figure = protocol["rows"], _BARS[name]
     plots = []
 
-    def path(file_name):
+    def path(file_name: str) -> str:
         return os.path.join(folder, file_name)
 
     curves = [row for row in rows if row.get("curve")]
@@ -311,7 +315,7 @@ def _protocol_plots(name, protocol, folder):
         plots.append(_plot(name + "_layers.png", f"{HEADINGS[figure]} by layer"))
     for key in _MATRICES[name]:
         measured = [row for row in rows if _finite(row.get(key))]
-        if _make_a_matrix(measured):
+        if _has_matrix(measured):
             file_name = f"{name}_{key}_matrix.png"
             layer_method_matrix(measured, path(file_name), key)
             text = "{} by layer and method; the best layer of each method is framed"
@@ -319,37 +323,38 @@ def _protocol_plots(name, protocol, folder):
     return plots
 
 
-def _make_a_matrix(rows):
-    """Whether two methods at least have several layers; one alone shows better as bars."""
+def _has_matrix(rows: Sequence[Row]) -> bool:
+    """Whether at least two methods have several layers; bars show a single one better."""
     methods = [row["method"] for row in rows]
     return sum(methods.count(method) > 1 for method in set(methods)) > 1
 
 
-def curves_to_draw(rows: Sequence[Mapping[str, Any]], figure: str) -> Sequence[Mapping[str, Any]]:
-    """All rows if they fit one plot, else the best row of each method, and of those the best."""
+def curves_to_draw(rows: Sequence[Row], figure: str) -> Sequence[Row]:
+    """All rows if one chart holds them, else the best row of each of the best methods."""
     if len(rows) <= MOST_CURVES:
         return rows
-    best: Dict[str, Mapping[str, Any]] = {}
+    best: Dict[str, Row] = {}
     for row in rows:
         kept = best.setdefault(row["method"], row)
         if _height(row, figure) > _height(kept, figure):
             best[row["method"]] = row
     highest = sorted(best, key=lambda method: -_height(best[method], figure))
-    # CAM is what the others are compared with.
+    # CAM, the baseline, is always drawn.
     highest.sort(key=lambda method: method != "cam")
     return [row for method, row in best.items() if method in highest[:MOST_CURVES]]
 
 
-def _height(row, figure):
-    value = row.get(figure)
-    return value if _finite(value) else max(row["curve"])
+def _height(row: Row, figure: str) -> float:
+    return float(row[figure] if _finite(row.get(figure)) else max(row["curve"]))
 
 
-def _finite(value):
+def _finite(value: Any) -> bool:
     return value is not None and math.isfinite(value)
 
 
-def _entry_table(rows, columns, caption="", folded=False):
+def _entry_table(
+    rows: Sequence[Row], columns: Sequence[Column], caption: str = "", folded: bool = False
+) -> Dict[str, Any]:
     return plain_table(
         ["Method", "Layer"],
         [column.heading for column in columns],
@@ -359,11 +364,11 @@ def _entry_table(rows, columns, caption="", folded=False):
     )
 
 
-def _plot(name, caption):
+def _plot(name: str, caption: str) -> Dict[str, str]:
     return {"name": name, "caption": caption[0].upper() + caption[1:]}
 
 
-def _sentence(text):
+def _sentence(text: Optional[str]) -> str:
     text = (text or "").strip()
     if not text:
         return ""

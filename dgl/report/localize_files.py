@@ -1,6 +1,6 @@
-"""What the demo writes of one image, where, and whether it is there already.
+"""Files that ``dgl localize`` writes for each image: maps, box and a JSON record.
 
-Every image has its own JSON record, which is written last: where the record is, so is everything else.
+The record is written last, so its presence means that the other files are complete.
 """
 
 import io
@@ -8,7 +8,7 @@ import json
 import math
 import os
 from collections import Counter
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
 
@@ -25,15 +25,15 @@ _MOST_BYTES = 1 << 20  # a record has a few hundred bytes
 
 
 class ImageFiles:
-    """Writes the maps, the box and the record of images by one set of flags.
+    """Writes the files of images, and finds those of an earlier run with the same flags.
 
     Args:
-        entries: list of (method, layer), the maps.
-        mode: backbone name, which file names begin with.
-        method: the one of the entries' whose map gives the box.
+        entries: list of (method, layer), one per map.
+        mode: backbone name, with which file names begin.
+        method: the method whose map gives the box.
         threshold: float in [0, 1], fraction of that map's maximum.
-        save_maps: whether the raw maps are written too.
-        settings: ordered JSON values that a result hangs on; they end every record.
+        save_maps: whether raw maps are written as ``.npy`` too.
+        settings: JSON values that the result depends on; they are the last ones of every record.
     """
 
     def __init__(
@@ -46,12 +46,10 @@ class ImageFiles:
         settings: Mapping[str, Any],
     ):
         self._stems = {}
-        for own, layer in entries:
-            flat = layer.replace("/", "_")
-            own_name = f"{mode}_{flat}_{own}"
-            name = f"{mode}_cam" if own == "cam" else own_name
-            self._stems[own, layer] = name
-        self._box_of = next(entry for entry in self._stems if entry[0] == method)
+        for name, layer in entries:
+            stem = f"{mode}_cam" if name == "cam" else f"{mode}_{layer.replace('/', '_')}_{name}"
+            self._stems[name, layer] = stem
+        self._box_entry = next(entry for entry in self._stems if entry[0] == method)
         self._mode = mode
         self._threshold = threshold
         self._save_maps = save_maps
@@ -65,55 +63,58 @@ class ImageFiles:
         about: Mapping[str, Any],
         outdir: str,
     ) -> Record:
-        """Write everything about one image.
+        """Write all files of one image.
 
         Args:
-            path: str, the image's file.
+            path: the image's file.
             image: uint8 (H, W, 3), RGB.
             maps: (method, layer) -> float (h, w), raw.
-            about: ordered JSON values of the record, on the class.
-            outdir: str, the folder.
+            about: JSON values of the record about the class.
+            outdir: folder.
 
         Returns:
-            ordered dict, the record.
+            the record.
 
         Raises:
             UserError: a file cannot be written.
         """
         height, width = image.shape[:2]
-        box_map = None
+        box: List[int] = []
         for entry, stem in self._stems.items():
-            # The two maps may differ in resolution: each goes to the image's size by itself.
+            # Maps may differ in resolution, so each is resized to the image by itself.
             score_map = box_ops.resize_map(box_ops.normalize(maps[entry]), height, width)
-            if entry == self._box_of:
-                box_map = score_map
+            if entry == self._box_entry:
+                box = [int(v) for v in box_ops.largest_box(score_map, self._threshold)]
             write_image(os.path.join(outdir, stem + ".png"), overlay(image, score_map))
             if self._save_maps:
                 buffer = io.BytesIO()
                 np.save(buffer, maps[entry])
                 write_atomically(os.path.join(outdir, stem + ".npy"), buffer.getvalue())
-        box = [int(v) for v in box_ops.largest_box(box_map, self._threshold)]
         write_image(self._box_path(outdir), draw_boxes(image, predicted=box))
-        record = {"image": path, "width": width, "height": height}
-        record.update(self._flags())
-        record.update(about)
-        record.update(box=box, threshold=self._threshold)
-        record.update(self._settings)
+        record = {
+            "image": path,
+            "width": width,
+            "height": height,
+            **self._flags(),
+            **about,
+            "box": box,
+            "threshold": self._threshold,
+            **self._settings,
+        }
         text = json.dumps(record, indent=1) + "\n"
         write_atomically(self._record_path(outdir), text.encode("utf-8"))
         return record
 
     def find(self, path: str, class_index: Optional[int], outdir: str) -> Optional[Record]:
-        """The record of an image that was dealt with before, by these same flags.
+        """The record of an image from an earlier run with the same flags.
 
         Args:
-            path: str, the image's file.
-            class_index: the class that is wanted, ``None`` for the most probable one.
-            outdir: str, the folder.
+            path: the image's file.
+            class_index: class of the maps, ``None`` for the most probable one.
+            outdir: folder.
 
         Returns:
-            ordered dict, or ``None`` where a file is missing, was made with other flags, or is older
-            than what it is made of.
+            the record, or ``None`` if a file is missing, older than the image, or from other flags.
         """
         record_path = self._record_path(outdir)
         others = [path, self._box_path(outdir)]
@@ -122,32 +123,32 @@ class ImageFiles:
             if self._save_maps:
                 others.append(os.path.join(outdir, stem + ".npy"))
         try:
-            # An image may have changed, and a run with other flags writes some of the same files.
+            # Newer files mean that the image changed or that a run with other flags wrote them.
             if max(map(os.path.getmtime, others)) > os.path.getmtime(record_path):
                 return None
             text = read_bounded(record_path, _MOST_BYTES, "a record") or b""
             record = json.loads(text.decode("utf-8"))
         except (OSError, ValueError, RecursionError, UserError):
             return None
-        wanted = dict(self._settings, image=path, threshold=self._threshold, **self._flags())
         if not isinstance(record, dict) or not {"box", "predicted_index"} <= set(record):
             return None
+        wanted = dict(self._settings, image=path, threshold=self._threshold, **self._flags())
         wanted["class_index"] = record["predicted_index"] if class_index is None else class_index
         return record if all(record.get(key) == wanted[key] for key in wanted) else None
 
-    def _flags(self):
-        method, layer = self._box_of
+    def _flags(self) -> Dict[str, str]:
+        method, layer = self._box_entry
         return {"mode": self._mode, "method": method, "layer": layer}
 
-    def _record_path(self, outdir):
-        return os.path.join(outdir, self._stems[self._box_of] + ".json")
+    def _record_path(self, outdir: str) -> str:
+        return os.path.join(outdir, self._stems[self._box_entry] + ".json")
 
-    def _box_path(self, outdir):
-        return os.path.join(outdir, self._stems[self._box_of] + "_box.png")
+    def _box_path(self, outdir: str) -> str:
+        return os.path.join(outdir, self._stems[self._box_entry] + "_box.png")
 
 
 def json_number(value: float) -> Union[float, str]:
-    """A float as JSON has it: it has no infinity."""
+    """A float for JSON, which has no infinity: ``"inf"`` instead."""
     return value if math.isfinite(value) else "inf"
 
 
@@ -155,56 +156,47 @@ def folder_names(paths: Sequence[str]) -> List[str]:
     """A folder name for each of several images.
 
     Args:
-        paths: list of str, different images.
+        paths: different image files.
 
     Returns:
-        list of str, all different: the image's name, with its extension where another image's
-        folder, or a file of the run itself, would have the same name without. Where images of
-        several folders have one name, a number follows it from the second on.
+        different names: an image's name without its extension, or with it where that would clash
+        with another image's folder or with ``results.jsonl``. Images of the same name from
+        several folders are numbered from the second one on.
     """
     names = [os.path.basename(path) for path in paths]
     stems = [os.path.splitext(name)[0] for name in names]
     count = Counter(os.path.splitext(name)[0] for name in set(names))
     taken = {name for name, stem in zip(names, stems) if count[stem] > 1}
     taken.add(RESULTS)
-    return _numbered(
-        [name if count[stem] > 1 or stem in taken else stem for name, stem in zip(names, stems)]
-    )
-
-
-def _numbered(names):
-    """The same names, those that occur again with a number behind them that makes them different."""
-    used, times, found = set(names), Counter(), []
-    for name in names:
+    folders = [
+        name if count[stem] > 1 or stem in taken else stem for name, stem in zip(names, stems)
+    ]
+    used: Set[str] = set(folders)
+    times: Dict[str, int] = Counter()
+    numbered = []
+    for name in folders:
         times[name] += 1
         folder = name
         while times[name] > 1 and folder in used:
             folder = f"{name}-{times[name]}"
             times[name] += folder in used
         used.add(folder)
-        found.append(folder)
-    return found
+        numbered.append(folder)
+    return numbered
 
 
 def write_results(outdir: str, records: Iterable[Record]) -> None:
-    """Write ``results.jsonl``, one record a line.
-
-    Args:
-        outdir: str.
-        records: iterable of dicts.
+    """Write ``results.jsonl``, one record per line.
 
     Raises:
-        UserError: nowhere to write.
+        UserError: the file cannot be written.
     """
     text = "".join(json.dumps(record) + "\n" for record in records)
     write_atomically(os.path.join(outdir, RESULTS), text.encode("utf-8"))
 
 
 def remove_results(outdir: str) -> None:
-    """Remove ``results.jsonl`` if it is there.
-
-    Args:
-        outdir: str.
+    """Remove ``results.jsonl`` if it exists.
 
     Raises:
         UserError: it cannot be removed.

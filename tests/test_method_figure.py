@@ -4,9 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
+from benchmarks import method_figure
 from dgl.errors import UserError
 from dgl.predict.overlay import PREDICTED_COLOR
-from dgl.report import method_figure
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def files(tmp_path_factory):
     return paths
 
 
-def test_with_and_without_a_picture(tmp_path, files):
+def test_with_and_without_an_image(tmp_path, files):
     plain, shown = str(tmp_path / "plain.png"), str(tmp_path / "shown.png")
     method_figure.main(["--out", plain])
     method_figure.main(["--out", shown, "--image", files["image.png"], "--map", files["map.npy"]])

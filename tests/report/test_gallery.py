@@ -1,9 +1,6 @@
-"""The gallery's records: their order, what the script gets, and the counts of failure cases."""
+"""Records of the gallery: their order, the numbers for the script, and counts of failure cases."""
 
-import pytest
-
-from dgl.errors import UserError
-from dgl.report.image_list import case_counts, picture_list
+from dgl.report.gallery import case_counts, list_images
 
 ITEMS = [
     {
@@ -20,24 +17,18 @@ ITEMS = [
 CASES = [{"x": "part", "y": "right"}, {"x": None, "y": "right"}, {"x": "right"}, {"y": "part"}]
 
 
-@pytest.fixture
-def folder(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"")
-    return str(tmp_path)
+def listed(items):
+    return list_images("out", items, lambda path: "data:" + path)
 
 
-def listed(folder, items):
-    return picture_list(folder, items, lambda path: "data:" + path)
-
-
-def test_order_and_index(folder):
+def test_order_and_index():
     items = [dict(item, cases=case) for item, case in zip(ITEMS, CASES)]
-    found = listed(folder, items)
+    found = listed(items)
     assert found["entries"] == ["x", "y"]
     assert found["classes"] == ["cat", "dog"]
     assert found["cases"] == [("right", "right"), ("part", "a part of the object")]
     # By the first entry's IoU from the highest down; without one last, as they came.
-    assert [picture["id"] for picture in found["pictures"]] == ["c", "a", "b", "d"]
+    assert [image["id"] for image in found["images"]] == ["c", "a", "b", "d"]
     assert found["index"] == [
         {"c": 1, "k": 0, "i": [0.5, None], "r": [1, -1], "f": [0, -1]},
         {"c": 1, "k": 1, "i": [0.2, 0.9], "r": [0, 1], "f": [1, 0]},
@@ -45,30 +36,25 @@ def test_order_and_index(folder):
         {"c": -1, "k": -1, "i": [None, 0.1], "r": [-1, 0], "f": [-1, 1]},
     ]
     # As many verdicts as entries, since the script counts them.
-    assert {len(picture["verdicts"]) for picture in found["pictures"]} == {2}
+    assert {len(image["verdicts"]) for image in found["images"]} == {2}
     assert found["judged"] and not found["folded"]
 
 
-def test_rightness_is_judged_before_rounding(folder):
+def test_rightness_is_judged_before_rounding():
     item = dict(ITEMS[0], ious={"x": 0.49999999})
-    assert listed(folder, [item])["index"][0]["r"] == [0]
+    assert listed([item])["index"][0]["r"] == [0]
 
 
-def test_nothing_known(folder):
-    found = listed(folder, [{"file": "a.jpg", "id": 3}])
+def test_nothing_known():
+    found = listed([{"file": "a.jpg", "id": 3}])
     assert found["entries"] == found["classes"] == found["cases"] == []
     assert found["index"] == [{"c": -1, "k": -1, "i": [], "r": [], "f": []}]
     assert not found["judged"]
 
 
-def test_many_verdicts_are_folded(folder):
+def test_many_verdicts_are_folded():
     item = dict(ITEMS[0], ious={str(i): 0.1 for i in range(13)})
-    assert listed(folder, [item])["folded"]
-
-
-def test_missing_picture(folder):
-    with pytest.raises(UserError, match="gone.jpg"):
-        listed(folder, [dict(ITEMS[0], file="gone.jpg")])
+    assert listed([item])["folded"]
 
 
 def test_case_counts():

@@ -1,4 +1,4 @@
-"""The page's sections: which curves and charts are drawn, and what is said of how it was chosen."""
+"""Sections of the page: tables, which charts are drawn, and missing parts."""
 
 import copy
 import os
@@ -6,11 +6,10 @@ import os
 import pytest
 from sample_report import METHODS, VGG_LAYERS, sample_report
 
-from dgl.report.sections import (
+from dgl.report.page_sections import (
     alpha_section,
     case_section,
     curves_to_draw,
-    plain_table,
     protocol_sections,
     selection_section,
 )
@@ -37,11 +36,6 @@ def test_of_many_methods_the_best_and_cam_are_drawn():
     rows = [curve("cam", "a", 0.0)] + [curve(f"m{i}", "a", float(i)) for i in range(1, 15)]
     drawn = [row["method"] for row in curves_to_draw(rows, "max_box_acc")]
     assert drawn == ["cam"] + [f"m{i}" for i in range(6, 15)]
-
-
-def test_a_row_without_its_figure_is_ranked_by_its_curve():
-    rows = [dict(curve("dgl", str(i), 5.0 + i), max_box_acc=None) for i in range(11)]
-    assert [row["layer"] for row in curves_to_draw(rows, "max_box_acc")] == ["10"]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +82,7 @@ def test_own_thresholds_are_said_to_be_so(tmp_path):
     assert "One threshold for every map: 0.2" in before["text"]
     rows[0]["threshold"] = 0.35
     after = protocol_sections(metrics, str(tmp_path))[0]
-    assert "the one in its row" in after["text"]
+    assert "given in its row" in after["text"]
     assert after["tables"][0]["headings"] == ["GT-known", "Top-1 Loc", "threshold"]
 
 
@@ -108,15 +102,16 @@ def test_selection_sets_the_chosen_layers_beside_what_they_reach(tmp_path):
     assert len(tried["rows"]) == len(metrics["selection"]["rows"]) and tried["folded"]
 
 
-def test_selection_on_the_pictures_evaluated_is_not_called_independent(tmp_path):
+def test_selection_on_the_images_evaluated_is_not_called_independent(tmp_path):
     metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
     metrics["selection"]["split"] = metrics["data"]["split"]
     assert "not on those" not in selection_section(metrics)["text"]
 
 
-@pytest.mark.parametrize("selection", [None, {}, {"rows": []}])
-def test_no_selection(selection):
-    assert selection_section({"protocols": {}, "selection": selection}) is None
+@pytest.mark.parametrize("part", [None, {}, {"rows": []}])
+def test_no_selection_and_no_alpha(tmp_path, part):
+    assert selection_section({"protocols": {}, "selection": part}) is None
+    assert alpha_section({"alpha": part}, str(tmp_path)) is None
 
 
 def test_selection_without_the_protocol_it_is_of(tmp_path):
@@ -147,17 +142,7 @@ def test_alpha_of_zero_is_in_the_table_though_no_log_axis_has_it(tmp_path):
     assert section["tables"][0]["rows"][0]["names"][0] == "0"
 
 
-@pytest.mark.parametrize("alpha", [None, {}, {"rows": []}])
-def test_no_alpha(tmp_path, alpha):
-    assert alpha_section({"alpha": alpha}, str(tmp_path)) is None
-
-
-@pytest.mark.parametrize("count, tall", [(24, False), (25, True)])
-def test_long_tables_scroll(count, tall):
-    assert plain_table(["A"], ["B"], [(["a"], [1])] * count)["tall"] == tall
-
-
-def test_failure_cases_of_all_pictures_and_of_those_drawn(tmp_path):
+def test_failure_cases_of_all_images_and_of_those_drawn(tmp_path):
     metrics, _, gallery = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=4)
     everything, drawn = case_section(metrics, gallery)["tables"]
     rows = metrics["protocols"]["fixed_threshold"]["rows"]

@@ -1,10 +1,10 @@
-"""Names of the demo's folders."""
+"""Folder names of the images of ``dgl localize``."""
 
 import time
 
 import pytest
 
-from dgl.report.image_files import folder_names
+from dgl.report.localize_files import folder_names
 
 
 @pytest.mark.parametrize(

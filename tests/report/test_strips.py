@@ -1,18 +1,18 @@
-"""Composite tiles: their layout, what stands in which panel, and captions with either font."""
+"""Strips of the gallery: layout, content of the panels, and captions with either font."""
 
 import numpy as np
 import pytest
 
 from dgl.predict.overlay import PREDICTED_COLOR, TRUTH_COLOR, overlay
-from dgl.report import gallery
-from dgl.report.gallery import Entry, caption, compose_tile
+from dgl.report import strips
+from dgl.report.strips import Entry, caption, compose_tile
 
 GAP = 8
 CAPTION = 34
 
 
-def has(picture, color):
-    return bool((picture == color).all(axis=2).any())
+def has(image, color):
+    return bool((image == color).all(axis=2).any())
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_layout(count, rows, columns, shape):
     )
 
 
-def test_panels_hold_picture_then_overlays():
+def test_panels_hold_image_then_overlays():
     rng = np.random.RandomState(0)
     image = rng.randint(0, 256, (100, 100, 3)).astype(np.uint8)
     score_map = rng.rand(7, 7)
@@ -49,7 +49,7 @@ def test_panels_hold_picture_then_overlays():
     assert has(panels[2], PREDICTED_COLOR) and not has(panels[1], PREDICTED_COLOR)
 
 
-def test_true_box_is_in_every_panel_and_scaled_with_the_picture():
+def test_true_box_is_in_every_panel_and_scaled_with_the_image():
     image = np.full((50, 50, 3), 90, np.uint8)
     tile = compose_tile(image, [(10, 10, 30, 40)], [Entry("e", np.zeros((5, 5)))], panel=200)
     for i in range(2):
@@ -60,7 +60,7 @@ def test_true_box_is_in_every_panel_and_scaled_with_the_picture():
 @pytest.mark.parametrize("with_font", [True, False])
 def test_captions(monkeypatch, with_font):
     if not with_font:
-        monkeypatch.setattr(gallery, "_font", lambda: None)
+        monkeypatch.setattr(strips, "_font", lambda: None)
     strip = caption("dgl@conv5_3", "IoU 0.71", 300)
     assert strip.shape == (CAPTION, 300, 3) and strip.dtype == np.uint8
     dark = np.flatnonzero((strip.min(axis=2) < 160).any(axis=0))
@@ -79,6 +79,6 @@ def test_old_pillow_without_a_scalable_font(monkeypatch):
     def load_default():
         raise AssertionError("the bitmap font is not wanted")
 
-    monkeypatch.setattr(gallery.ImageFont, "load_default", load_default)
-    assert gallery._font() is None
+    monkeypatch.setattr(strips.ImageFont, "load_default", load_default)
+    assert strips._font() is None
     assert (caption("name", "", 200) < 160).any()

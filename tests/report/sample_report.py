@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from dgl.predict.overlay import write_image
-from dgl.report.gallery import Entry, compose_tile
+from dgl.report.strips import Entry, compose_tile
 
 VGG_LAYERS = [
     "add",

@@ -1,0 +1,366 @@
+"""Charts of accuracy: by layer, by binarization threshold, and by alpha.
+
+CAM, the baseline, is the dashed dark line. Every chart is a PNG, 1600 pixels wide.
+"""
+
+import math
+from typing import Any, Mapping, Optional, Sequence, Tuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.patches import Rectangle
+
+from dgl.errors import UserError
+from dgl.evaluation.fusion import entry_name
+from dgl.report.chart_style import (
+    CAM_COLOR,
+    INK,
+    MARKERS,
+    METRICS,
+    PALETTE,
+    QUIET,
+    WIDTH,
+    close_range,
+    ink_on,
+    legend_above,
+    line_style,
+    measured,
+    new_figure,
+    percent_axes,
+    save_figure,
+    shortened,
+    shown_values,
+    styled,
+    whisker,
+)
+from dgl.report.tables import layers_and_methods
+
+Rows = Sequence[Mapping[str, Any]]
+
+# The gradient of the loss at alpha, by TensorFlow's fused kernel and by exact calculus.
+SEMANTICS = {
+    "kernel": "as TensorFlow's kernel has it: p \u2212 \u03b1\u00b7y",
+    "exact": "exact gradient: \u03b1\u00b7(p \u2212 y)",
+}
+
+_GROUP = 0.74  # fraction of a layer's width that its bars take
+# One hue from light to dark, which reads the same to color-blind readers and in gray.
+_SEQUENTIAL = LinearSegmentedColormap.from_list(
+    "blues", ["#EFF5FA", "#56A0D3", "#0072B2", "#002D4D"]
+)
+
+
+def layer_bars(rows: Rows, path: str, metric: Optional[str] = None) -> None:
+    """Accuracy by layer: a group of bars per layer, a bar per method, CAM as a horizontal line.
+
+    A row's ``<metric>_interval`` (low, high) is drawn as a whisker.
+
+    Args:
+        rows: dicts with ``method``, ``layer`` (str) and the metric (float, percent). Layers stay
+            in order of first appearance.
+        path: the PNG to write.
+        metric: a key of :data:`~dgl.report.chart_style.METRICS`; ``None`` takes the first that the
+            rows have.
+
+    Raises:
+        UserError: no rows, rows without the metric, or the file cannot be written.
+    """
+    rows, metric = measured(rows, path, metric)
+    bars, lines = _apart_from_cam(rows)
+    layers, methods = layers_and_methods(bars)
+    width = _GROUP / max(1, len(methods))
+    with styled():
+        figure, axes = percent_axes()
+        for index, method in enumerate(methods):
+            offset = (index - (len(methods) - 1) / 2.0) * width
+            own = [row for row in bars if row["method"] == method]
+            x = [layers.index(row["layer"]) + offset for row in own]
+            y = [float(row[metric]) for row in own]
+            color, _ = line_style(index)
+            axes.bar(x, y, min(0.5, width * 0.94), color=color, label=method)
+            for left, row in zip(x, own):
+                whisker(axes, left, row.get(metric + "_interval"), INK)
+            if len(bars) <= 16:
+                for left, row in zip(x, own):
+                    _value(axes, left, row, metric, 11 if len(bars) <= 10 else 9)
+        _across(axes, lines, metric)
+        if not bars:
+            axes.set_xlim(0, 1)
+        _layer_axis(axes, layers)
+        _percent_range(axes, rows, metric)
+        legend_above(axes)
+        save_figure(figure, path)
+
+
+def layer_profile(rows: Rows, path: str, metric: Optional[str] = None) -> None:
+    """Accuracy by layer as a line per method, for more rows than bars can show.
+
+    As :func:`layer_bars`, without intervals.
+    """
+    rows, metric = measured(rows, path, metric)
+    points, across = _apart_from_cam(rows)
+    layers, methods = layers_and_methods(points)
+    with styled():
+        figure, axes = percent_axes()
+        index = 0
+        for method in methods:
+            cam = method == "cam"
+            color, dash = (CAM_COLOR, "--") if cam else line_style(index)
+            own = sorted(
+                (layers.index(row["layer"]), float(row[metric]))
+                for row in points
+                if row["method"] == method
+            )
+            x, y = zip(*own)
+            marker = MARKERS[index // len(PALETTE) % len(MARKERS)]
+            style = {"mec": "white", "mew": 1.0, "ms": 7, "lw": 1.8}
+            axes.plot(x, y, color=color, linestyle=dash, marker=marker, label=method, **style)
+            index += 0 if cam else 1
+        _across(axes, across, metric)
+        _layer_axis(axes, layers)
+        axes.set_xlim(-0.4, max(len(layers), 1) - 0.6)
+        axes.set_ylabel(METRICS.get(metric, metric))
+        axes.grid(True)
+        close_range(axes, [float(row[metric]) for row in rows])
+        legend_above(axes)
+        save_figure(figure, path)
+
+
+def _apart_from_cam(rows: Rows) -> Tuple[Rows, Rows]:
+    """(other rows, rows of CAM to draw as horizontal lines because it has one layer)."""
+    cam = [row for row in rows if row["method"] == "cam"]
+    if len(cam) > 2:
+        return rows, []
+    return [row for row in rows if row["method"] != "cam"], cam
+
+
+def _across(axes: Axes, lines: Rows, metric: str) -> None:
+    for row in lines:
+        value = float(row[metric])
+        label = "{}  {:.1f}".format(entry_name((row["method"], row["layer"])), value)
+        axes.axhline(value, color=CAM_COLOR, ls="--", lw=1.8, label=label, zorder=3)
+
+
+def _value(axes: Axes, x: float, row: Mapping[str, Any], metric: str, size: int) -> None:
+    """Write the number above a bar, on white so that no line crosses it."""
+    top = max(shown_values([row], metric))
+    axes.annotate(
+        f"{row[metric]:.1f}",
+        (x, top),
+        (0, 5),
+        textcoords="offset points",
+        ha="center",
+        va="bottom",
+        fontsize=size,
+        zorder=6,
+        bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85},
+    )
+
+
+def _percent_range(axes: Axes, rows: Rows, metric: str) -> None:
+    axes.set_ylabel(METRICS.get(metric, metric))
+    axes.set_ylim(0, min(109.0, max(shown_values(rows, metric) + [1.0]) * 1.15))
+    axes.grid(True, axis="y")
+
+
+def _layer_axis(axes: Axes, layers: Sequence[str]) -> None:
+    crowded = sum(len(layer) for layer in layers) > 70
+    axes.set_xticks(range(len(layers)))
+    axes.set_xticklabels(
+        [shortened(layer, 24) for layer in layers],
+        rotation=30 if crowded else 0,
+        ha="right" if crowded else "center",
+    )
+    axes.tick_params(axis="x", length=0)
+
+
+def layer_method_matrix(rows: Rows, path: str, metric: str) -> None:
+    """Accuracy of every method (column) at every layer (row) as a heat map with its numbers.
+
+    Both are in order of first appearance. The best layer of each method is framed.
+
+    Args:
+        rows: dicts with ``method``, ``layer`` (str) and the metric (float, percent; ``None`` or NaN
+            if missing).
+        path: the PNG to write.
+        metric: key of the values.
+
+    Raises:
+        UserError: no row has the metric, or the file cannot be written.
+    """
+    rows = list(rows)
+    layers, methods = layers_and_methods(rows)
+    table = np.full((len(layers), len(methods)), np.nan)
+    for row in rows:
+        value = row.get(metric)
+        if value is not None:
+            table[layers.index(row["layer"]), methods.index(row["method"])] = value
+    if not np.isfinite(table).any():
+        raise UserError(f"{path}: expected rows that have {metric}")
+    low, high = np.nanmin(table), np.nanmax(table)
+    high = high if high > low else low + 1.0
+    cell = (min(1.15, 6.2 / len(methods)), 0.34)
+    size = (cell[0] * len(methods), cell[1] * len(layers))
+    # The axes keep their size in inches; labels beside them are added when the file is cropped.
+    height = size[1] + 1.6
+    box = [0.18, 1.2 / height, size[0] / WIDTH, size[1] / height]
+    with styled():
+        figure, axes = new_figure(box, height=height)
+        image = axes.imshow(
+            np.ma.masked_invalid(table), cmap=_SEQUENTIAL, vmin=low, vmax=high, aspect="auto"
+        )
+        font = 11 if cell[0] > 0.6 else 10
+        for (y, x), value in np.ndenumerate(table):
+            if np.isfinite(value):
+                ink = ink_on(_SEQUENTIAL((value - low) / (high - low)))
+                axes.text(x, y, f"{value:.1f}", ha="center", va="center", color=ink, size=font)
+        for x, column in enumerate(table.T):
+            if np.isfinite(column).any() and len(layers) > 1:
+                best = (x - 0.46, int(np.nanargmax(column)) - 0.44)
+                axes.add_patch(Rectangle(best, 0.92, 0.88, fill=False, ec="#D55E00", lw=2.2))
+        axes.set_yticks(range(len(layers)))
+        axes.set_yticklabels([shortened(layer, 24) for layer in layers], size=11)
+        axes.set_xticks(range(len(methods)))
+        names = [shortened(method, 24) for method in methods]
+        # A character is about 0.1 inch wide at this size.
+        wide = max(len(name) for name in names) * 0.1 > cell[0]
+        axes.xaxis.tick_top()
+        axes.set_xticklabels(
+            names, size=11, rotation=35 if wide else 0, ha="left" if wide else "center"
+        )
+        axes.tick_params(length=0)
+        axes.set_xticks(np.arange(len(methods) - 1) + 0.5, minor=True)
+        axes.set_yticks(np.arange(len(layers) - 1) + 0.5, minor=True)
+        axes.grid(True, which="minor", color="white", linewidth=1.5)
+        axes.tick_params(which="minor", length=0)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+        bar = figure.add_axes([box[0] + box[2] + 0.025, box[1], 0.018, box[3]])
+        figure.colorbar(image, cax=bar)
+        bar.set_ylabel(METRICS.get(metric, metric), size=11, labelpad=8)
+        bar.tick_params(labelsize=10, length=0)
+        bar.spines[:].set_visible(False)
+        save_figure(figure, path)
+
+
+def threshold_curves(curves: Rows, path: str) -> None:
+    """Accuracy by binarization threshold, a line per method and layer.
+
+    Args:
+        curves: dicts with ``method``, ``layer`` (str), ``thresholds`` (list of float in [0, 1]) and
+            ``curve`` (list of float, accuracy in percent, of the same length).
+        path: the PNG to write.
+
+    Raises:
+        UserError: no curve, a curve and its thresholds differ in length, or the file cannot be
+            written.
+    """
+    curves = [row for row in curves if len(row["curve"])]
+    if not curves:
+        raise UserError(f"{path}: expected at least one curve to draw")
+    with styled():
+        figure, axes = percent_axes()
+        index = 0
+        for row in curves:
+            name = entry_name((row["method"], row["layer"]))
+            x, y = np.asarray(row["thresholds"], float), np.asarray(row["curve"], float)
+            if x.shape != y.shape or x.ndim != 1:
+                raise UserError(
+                    f"{name}: expected as many thresholds as points, got {x.size} and {y.size}"
+                )
+            cam = row["method"] == "cam"
+            color, dash = (CAM_COLOR, "--") if cam else line_style(index)
+            index += 0 if cam else 1
+            best = int(np.argmax(y))
+            label = f"{name}  {y[best]:.1f} at {x[best]:.2f}"
+            axes.plot(x, y, color=color, linestyle=dash, lw=2, label=label)
+            axes.plot(x[best], y[best], marker="o", ms=8, mfc=color, mec="white", mew=1.5, zorder=5)
+        axes.set_xlabel("binarization threshold (share of the map's maximum)")
+        axes.set_ylabel("box accuracy (%)")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(bottom=0)
+        axes.grid(True)
+        axes.set_title(
+            "best point of each line marked; beside its name: accuracy at threshold",
+            loc="left",
+            fontsize=11,
+            color=QUIET,
+        )
+        # Below the axes, where no line crosses it.
+        axes.legend(
+            loc="upper left",
+            bbox_to_anchor=(0, -0.17),
+            ncol=2,
+            fontsize=12 if len(curves) < 7 else 11,
+            borderaxespad=0,
+        )
+        save_figure(figure, path)
+
+
+def alpha_chart(rows: Rows, path: str, metric: Optional[str] = None) -> None:
+    """Accuracy by alpha, the target's score in the loss gradient, on a log axis.
+
+    Infinity is at the right edge, beyond a gap. The two ``semantics`` are explained in
+    :data:`SEMANTICS`.
+
+    Args:
+        rows: dicts with ``alpha`` (float > 0, infinity or ``"inf"``), ``semantics`` (``"kernel"`` or
+            ``"exact"``), the metric (percent) and its ``_interval`` if known.
+        path: the PNG to write.
+        metric: a key of :data:`~dgl.report.chart_style.METRICS`; ``None`` takes the first that the
+            rows have.
+
+    Raises:
+        UserError: no rows, rows without the metric, an alpha that is not above 0, or the file cannot
+            be written.
+    """
+    rows, metric = measured(rows, path, metric)
+    rows = [dict(row, alpha=float(row["alpha"])) for row in rows]
+    wrong = [row["alpha"] for row in rows if not row["alpha"] > 0]
+    if wrong:
+        raise UserError(f"{path}: alpha {wrong[0]}, expected a number above 0")
+    finite = sorted({row["alpha"] for row in rows if math.isfinite(row["alpha"])} | {0.1, 100.0})
+    ends = math.log10(finite[0]), math.log10(finite[-1])
+    infinity = ends[1] + 0.16 * (ends[1] - ends[0])
+    infinite = any(math.isinf(row["alpha"]) for row in rows)
+    with styled():
+        figure, axes = percent_axes()
+        names = list(dict.fromkeys(row.get("semantics") or "kernel" for row in rows))
+        names.sort(key=lambda name: list(SEMANTICS).index(name) if name in SEMANTICS else 9)
+        for index, name in enumerate(names):
+            own = [row for row in rows if (row.get("semantics") or "kernel") == name]
+            own.sort(key=lambda row: row["alpha"])
+            color, dash = line_style(index)
+            # Side by side, so that whiskers at the same alpha do not overlap.
+            shift = (index - (len(names) - 1) / 2.0) * 0.03
+            x = [infinity if math.isinf(r["alpha"]) else math.log10(r["alpha"]) for r in own]
+            x = [value + shift for value in x]
+            y = [float(row[metric]) for row in own]
+            joined = [i for i, row in enumerate(own) if math.isfinite(row["alpha"])]
+            label = SEMANTICS.get(name, name)
+            axes.plot([x[i] for i in joined], [y[i] for i in joined], color=color, ls=dash, lw=2)
+            style = {"mec": "white", "mew": 1.0, "ms": 8, "zorder": 5}
+            axes.plot(
+                x,
+                y,
+                color=color,
+                ls="",
+                marker=MARKERS[index % len(MARKERS)],
+                label=label,
+                **style,
+            )
+            for position, row in zip(x, own):
+                whisker(axes, position, row.get(metric + "_interval"), color)
+        ticks = [math.log10(value) for value in finite]
+        axes.set_xticks(ticks + [infinity] * infinite)
+        axes.set_xticklabels([f"{v:g}" for v in finite] + ["\u221e"] * infinite)
+        axes.set_xlim(ends[0] - 0.1, (infinity if infinite else ends[1]) + 0.1)
+        if infinite:
+            axes.axvline((ends[1] + infinity) / 2.0, color="#C5CAD1", ls=":", lw=1.5)
+        axes.set_xlabel("\u03b1 (log scale)")
+        axes.grid(True)
+        axes.set_ylabel(METRICS.get(metric, metric))
+        close_range(axes, shown_values(rows, metric))
+        legend_above(axes)
+        save_figure(figure, path)

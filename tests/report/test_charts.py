@@ -1,0 +1,251 @@
+"""Charts: what is drawn, their size, and the rows they refuse."""
+
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from dgl.errors import UserError
+from dgl.report import charts
+from dgl.report.chart_style import INK, ink_on
+from dgl.report.charts import (
+    SEMANTICS,
+    alpha_chart,
+    layer_bars,
+    layer_method_matrix,
+    layer_profile,
+    threshold_curves,
+)
+
+BARE = {"method": "dgl", "layer": "a"}
+
+
+def row(method, layer, peak, at=0.4):
+    thresholds = np.arange(0, 1, 0.05)
+    curve = peak - 100 * (thresholds - at) ** 2
+    return {
+        "method": method,
+        "layer": layer,
+        "gt_known": peak - 3,
+        "max_box_acc": peak,
+        "thresholds": thresholds.tolist(),
+        "curve": curve.tolist(),
+    }
+
+
+ROWS = [
+    row("cam", "add", 50.0),
+    row("dgl", "conv5_3", 60.0, 0.3),
+    row("dgl", "conv4_3", 55.0),
+    row("layercam", "conv5_3", 52.0),
+]
+# One row alone, CAM or another; many rows with names that look like formulas.
+UNUSUAL = [ROWS[:1], ROWS[1:2], [row("dgl", "l$_{" + str(i), i) for i in range(30)]]
+
+
+@pytest.mark.parametrize("metric, drop", [("gt_known", 3), ("max_box_acc", 0), (None, 0)])
+def test_bars(tmp_path, figures, metric, drop):
+    path = str(tmp_path / "bars.png")
+    layer_bars(ROWS, path, metric)
+    assert cv2.imread(path).shape[1] == pytest.approx(1600, abs=120)
+    axes = figures[0]
+    heights = [bar.get_height() for bars in axes.containers for bar in bars]
+    assert heights == [60 - drop, 55 - drop, 52 - drop]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["conv5_3", "conv4_3"]
+    (reference,) = axes.get_lines()
+    assert set(reference.get_ydata()) == {50 - drop}
+
+
+def test_bars_of_one_layer_stand_beside_each_other(tmp_path, figures):
+    layer_bars(ROWS, str(tmp_path / "bars.png"))
+    bars = sorted(
+        (bar.get_x(), bar.get_x() + bar.get_width())
+        for group in figures[0].containers
+        for bar in group
+    )
+    assert all(before[1] <= after[0] + 1e-9 for before, after in zip(bars, bars[1:]))
+
+
+def test_intervals_are_whiskers_and_values_stand_over_them(tmp_path, figures):
+    rows = [dict(one, max_box_acc_interval=[one["max_box_acc"] - 7, 66.0]) for one in ROWS]
+    layer_bars(rows, str(tmp_path / "bars.png"), "max_box_acc")
+    whiskers = [line for line in figures[0].get_lines() if line.get_label() == "_whisker"]
+    spans = [tuple(line.get_ydata()) for line in whiskers]
+    assert spans == [(53.0, 66.0), (48.0, 66.0), (45.0, 66.0)]
+    assert [text.xy[1] for text in figures[0].texts] == [66.0] * 3
+    assert figures[0].get_ylim()[1] > 66
+
+
+def test_profile(tmp_path, figures):
+    rows = ROWS[:1] + [row(m, f"conv{i}", 40 + i) for i in range(9) for m in "ab"]
+    path = str(tmp_path / "profile.png")
+    layer_profile(rows, path, "gt_known")
+    assert cv2.imread(path).shape[1] == pytest.approx(1600, abs=120)
+    (axes,) = figures
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    assert list(lines) == ["a", "b", "cam@add  47.0"]
+    np.testing.assert_allclose(lines["a"].get_ydata(), np.arange(37, 46))
+    np.testing.assert_allclose(lines["a"].get_xdata(), np.arange(9))
+    assert [text.get_text() for text in axes.get_xticklabels()][::8] == ["conv0", "conv8"]
+    assert set(lines["cam@add  47.0"].get_ydata()) == {47.0}
+    low, high = axes.get_ylim()
+    assert 30 < low < 37 and 47 < high < 60
+
+
+def test_profile_tells_many_methods_apart(tmp_path, figures):
+    rows = [row(f"m{i}", layer, 40 + i) for i in range(20) for layer in "xy"]
+    layer_profile(rows, str(tmp_path / "profile.png"), "max_box_acc")
+    looks = {(line.get_color(), line.get_linestyle()) for line in figures[0].get_lines()}
+    assert len(looks) == 20
+
+
+@pytest.mark.parametrize("rows", UNUSUAL)
+def test_bars_of_unusual_rows(tmp_path, rows):
+    layer_bars(rows, str(tmp_path / "bars.png"))
+    assert (tmp_path / "bars.png").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("draw", [layer_bars, layer_profile])
+@pytest.mark.parametrize("rows", [[], [BARE], ROWS + [BARE]], ids=["none", "bare", "one bare"])
+def test_refused(tmp_path, draw, rows):
+    path = tmp_path / "x.png"
+    with pytest.raises(UserError, match="gt_known|max_box_acc"):
+        draw(rows, str(path))
+    assert not path.exists()
+
+
+def test_pyplot_is_not_touched(tmp_path):
+    before = "matplotlib.pyplot" in sys.modules
+    layer_bars(ROWS, str(tmp_path / "bars.png"))
+    assert ("matplotlib.pyplot" in sys.modules) == before
+
+
+def test_matrix(tmp_path, figures):
+    rows = [
+        {"method": "cam", "layer": "add", "gt_known": 51.04},
+        {"method": "dgl", "layer": "add", "gt_known": 40.0},
+        {"method": "dgl", "layer": "conv5_3", "gt_known": 60.0},
+        {"method": "grad", "layer": "conv5_3", "gt_known": None},
+        {"method": "grad", "layer": "conv5_2", "gt_known": float("nan")},
+        {"method": "grad", "layer": "add", "gt_known": 20.0},
+    ]
+    layer_method_matrix(rows, str(tmp_path / "matrix.png"), "gt_known")
+    (axes,) = figures
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["add", "conv5_3", "conv5_2"]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["cam", "dgl", "grad"]
+    shown = {text.get_position(): text.get_text() for text in axes.texts}
+    assert shown == {(0, 0): "51.0", (1, 0): "40.0", (1, 1): "60.0", (2, 0): "20.0"}
+    framed = [(round(p.get_x() + 0.46), round(p.get_y() + 0.44)) for p in axes.patches]
+    assert framed == [(0, 0), (1, 1), (2, 0)]
+    table = axes.get_images()[0].get_array()
+    assert np.ma.getmaskarray(table).sum() == 5
+
+
+def test_matrix_of_eighteen_layers_and_eleven_methods_is_as_wide_as_the_other_charts(tmp_path):
+    rows = [row("m" * 9 + str(m), f"conv{n}", m + n) for m in range(11) for n in range(18)]
+    path = str(tmp_path / "matrix.png")
+    layer_method_matrix(rows, path, "max_box_acc")
+    height, width = cv2.imread(path).shape[:2]
+    assert width == pytest.approx(1600, abs=120) and 1200 < height < 1700
+
+
+def test_sequential_colors_darken_steadily_and_text_reads_on_all_of_them():
+    def luminance(color):
+        linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    ink = luminance([int(INK[i : i + 2], 16) / 255.0 for i in (1, 3, 5)])
+    colors = [charts._SEQUENTIAL(value) for value in np.linspace(0, 1, 64)]
+    levels = [luminance(color) for color in colors]
+    assert (np.diff(levels) < 0).all()
+    for color, level in zip(colors, levels):
+        text = 1.0 if ink_on(color) == "white" else ink
+        contrast = (max(text, level) + 0.05) / (min(text, level) + 0.05)
+        assert contrast > 3.5
+
+
+def test_matrix_refused(tmp_path):
+    path = tmp_path / "x.png"
+    with pytest.raises(UserError, match="gt_known"):
+        layer_method_matrix([dict(ROWS[0], gt_known=None)], str(path), "gt_known")
+    assert not path.exists()
+
+
+def test_curves(tmp_path, figures):
+    path = str(tmp_path / "curves.png")
+    threshold_curves(ROWS, path)
+    assert cv2.imread(path).shape[1] == pytest.approx(1600, abs=120)
+    lines = figures[0].get_lines()
+    drawn = {line.get_label(): line for line in lines if len(line.get_xdata()) > 1}
+    assert list(drawn) == [
+        "cam@add  50.0 at 0.40",
+        "dgl@conv5_3  60.0 at 0.30",
+        "dgl@conv4_3  55.0 at 0.40",
+        "layercam@conv5_3  52.0 at 0.40",
+    ]
+    assert len({(line.get_color(), line.get_linestyle()) for line in drawn.values()}) == 4
+    markers = [
+        (line.get_xdata()[0], line.get_ydata()[0]) for line in lines if len(line.get_xdata()) == 1
+    ]
+    np.testing.assert_allclose(markers, [(0.4, 50), (0.3, 60), (0.4, 55), (0.4, 52)], atol=1e-9)
+
+
+@pytest.mark.parametrize("rows", UNUSUAL)
+def test_curves_of_unusual_rows(tmp_path, rows):
+    threshold_curves(rows, str(tmp_path / "curves.png"))
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+
+
+def test_curves_refused(tmp_path):
+    path = tmp_path / "x.png"
+    with pytest.raises(UserError, match="curve"):
+        threshold_curves([], str(path))
+    with pytest.raises(UserError, match="dgl@conv5_3"):
+        threshold_curves([dict(ROWS[1], curve=[1.0, 2.0])], str(path))
+    assert not path.exists()
+
+
+def alpha_rows(**changes):
+    rows = [
+        dict(alpha=alpha, semantics=semantics, gt_known=40.0 + i, max_box_acc=50.0 + i, **changes)
+        for i, alpha in enumerate([0.1, 1, 10, 100.0, "inf"])
+        for semantics in ("kernel", "exact")
+    ]
+    return rows[::-1]
+
+
+def test_alpha(tmp_path, figures):
+    path = str(tmp_path / "alpha.png")
+    alpha_chart(alpha_rows(max_box_acc_interval=[44.0, 58.0]), path)
+    assert cv2.imread(path).shape[1] == pytest.approx(1600, abs=120)
+    (axes,) = figures
+    ticks = dict(zip([t.get_text() for t in axes.get_xticklabels()], axes.get_xticks()))
+    assert list(ticks) == ["0.1", "1", "10", "100", "\u221e"]
+    assert [ticks[t] for t in ("0.1", "1", "10", "100")] == pytest.approx([-1, 0, 1, 2])
+    assert ticks["\u221e"] > 2 and axes.get_xlim()[1] - ticks["\u221e"] < 0.2
+    points = {line.get_label(): line for line in axes.get_lines()}
+    kernel, exact = (points[SEMANTICS[name]] for name in ("kernel", "exact"))
+    for line in (kernel, exact):
+        np.testing.assert_allclose(line.get_ydata(), [50, 51, 52, 53, 54])
+        np.testing.assert_allclose(line.get_xdata(), list(ticks.values()), atol=0.05)
+    # The line of the finite alphas does not run on to infinity.
+    joined = [len(line.get_xdata()) for line in axes.get_lines() if line.get_ls() == "-"]
+    assert joined.count(4) == 2 and 5 not in joined
+    assert len([line for line in axes.get_lines() if line.get_label() == "_whisker"]) == 10
+    assert axes.get_ylim()[0] < 44 and axes.get_ylim()[1] > 58
+
+
+def test_alpha_of_one_semantics_without_infinity(tmp_path, figures):
+    rows = [{"alpha": 10, "semantics": "kernel", "gt_known": 40.0}]
+    alpha_chart(rows, str(tmp_path / "alpha.png"), "gt_known")
+    labels = [text.get_text() for text in figures[0].get_xticklabels()]
+    assert labels == ["0.1", "10", "100"]
+
+
+@pytest.mark.parametrize("alpha", [0, -1, float("nan")])
+def test_alpha_refused(tmp_path, alpha):
+    path = tmp_path / "x.png"
+    with pytest.raises(UserError, match="alpha"):
+        alpha_chart([{"alpha": alpha, "gt_known": 1.0}], str(path))
+    assert not path.exists()
