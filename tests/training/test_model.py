@@ -122,35 +122,6 @@ def test_two_steps_of_nesterov_momentum():
             np.testing.assert_allclose(graph.run(bias), expected, rtol=0, atol=1e-6)
 
 
-def one_step(multipliers):
-    """Variable name -> change by one step."""
-    values = vgg_variables(4)
-    with Graph(make_recipe(multipliers=multipliers), values, minimize=True) as graph:
-        graph.run(graph.step)
-        return {
-            name: after.astype("float64") - values[name]
-            for name, after in graph.run(graph.variables).items()
-        }
-
-
-def test_gradient_multipliers_of_vgg():
-    plain, scaled = one_step(()), one_step(get_backbone("vgg").gradient_multipliers)
-    for name, change in plain.items():
-        layer, kind = name.split("/")
-        factor = {"W": 1, "b": 2}[kind] * (1 if layer.startswith("conv") else 10)
-        size = np.abs(change).max()
-        assert size > 0, name
-        # The changes are differences of float32 values.
-        rounding = 4e-7 * max(1.0, factor * size)
-        np.testing.assert_allclose(
-            scaled[name],
-            factor * change,
-            rtol=0,
-            atol=1e-4 * factor * size + rounding,
-            err_msg=name,
-        )
-
-
 @pytest.mark.parametrize(
     "mode, name, factor",
     [

@@ -210,5 +210,5 @@ def test_a_killed_decoder_ends_the_run_with_one_line(root, folder):
     watchdog.cancel()
     assert (run.wait(), len(decoders)) == (1, 2), text
     (error,) = re.findall(r"^error: .*", text, re.MULTILINE)
-    assert "exit code -9" in error and "--resume" in error and "Traceback" not in text
+    assert "ended by itself" in error and "--resume" in error and "Traceback" not in text
     assert not any(os.path.exists(f"/proc/{process}") for process in decoders)
