@@ -1,7 +1,4 @@
-"""Write files atomically, read bounded ones, make folders in one step, and hash checkpoints.
-
-Writing a file so that it is either there completely or not there at all.
-"""
+"""Atomic files and folders, reads of bounded size, and fingerprints of checkpoints."""
 
 import contextlib
 import hashlib
@@ -15,9 +12,9 @@ from dgl.errors import UserError, quote
 
 
 def write_atomically(path: str, data: bytes) -> None:
-    """Write bytes under a temporary name in the same folder, then rename.
+    """Write a file so that it is either there completely or not at all.
 
-    Folders that are missing are made. The temporary file does not outlive a failure.
+    The bytes go to a temporary file in the same folder, which is then renamed. Missing folders are made.
 
     Args:
         path: str, the file to write.
@@ -40,20 +37,18 @@ def write_atomically(path: str, data: bytes) -> None:
                 os.remove(temporary)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); expected a place in a writable folder"
+            f"{path}: cannot be written ({error.strerror or error}); expected a place in a writable "
+            "folder"
         ) from error
 
 
-# Reading a small file that comes from outside: of bounded size, and nothing but a file.
-
-
 def read_bounded(path: str, most: int, expected: str) -> Optional[bytes]:
-    """The bytes of a file, such as the annotation of one image.
+    """Read a file of limited size, such as the annotation of one image.
 
     Args:
         path: str, the file.
-        most: int, bytes it may have.
-        expected: str, what the file should be, for messages.
+        most: int, the largest allowed number of bytes.
+        expected: str, the kind of file, for messages.
 
     Returns:
         bytes, or ``None`` where there is no such file.
@@ -62,7 +57,7 @@ def read_bounded(path: str, most: int, expected: str) -> Optional[bytes]:
         UserError: ``path`` is no regular file, cannot be read, or is larger than ``most``.
     """
     try:
-        # Opening a pipe would wait for somebody to write to it.
+        # Opening a pipe would wait for a writer.
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise UserError(f"{path}: not a file; expected {expected}")
         with open(path, "rb") as stream:
@@ -79,46 +74,39 @@ def read_bounded(path: str, most: int, expected: str) -> Optional[bytes]:
     return data
 
 
-# A data set's folder under ``--out``: there completely, in one step, or not at all.
-
-
-def holds_something(out: str) -> bool:
-    """Whether ``out`` is a folder with something in it, and not free to be made.
+def has_content(out: str) -> bool:
+    """Whether ``out`` is a folder with something in it, rather than empty or missing.
 
     Raises:
         UserError: ``out`` is no folder, or cannot be listed.
     """
-    target = os.path.abspath(out)
-    if not os.path.isdir(target):
-        if os.path.lexists(target):
+    if not os.path.isdir(out):
+        if os.path.lexists(out):
             raise UserError(f"--out {out}: expected a new folder, found a file")
         return False
     try:
-        return bool(os.listdir(target))
+        return bool(os.listdir(out))
     except OSError as error:
         raise UserError(f"--out {out}: cannot be read ({error.strerror})") from error
 
 
-def not_empty(out: str) -> UserError:
-    """The error to raise where :func:`holds_something` and that is not what is wanted."""
-    return UserError(f"--out {out}: expected a new or empty folder, this one is not")
-
-
 @contextlib.contextmanager
 def new_folder(out: str) -> Iterator[str]:
-    """Context in which a data set is written that takes its place at ``out`` when it is complete.
+    """Context that writes a folder which takes its place at ``out`` in one step, when it is complete.
 
-    Of a block that raises nothing is left.
+    If the block raises, nothing is left.
 
     Args:
         out: str, the folder to make; it may exist if it is empty.
 
     Yields:
-        str, the folder to fill meanwhile; it does not exist yet.
+        str, the folder to fill; it does not exist yet.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: ``out`` is not empty or cannot be written.
     """
+    if has_content(out):
+        raise UserError(f"--out {out}: expected a new or empty folder, this one is not")
     target = os.path.abspath(out)
     # A folder beside the destination is on the same file system, so the last step is a rename.
     parent, name = os.path.split(target)
@@ -134,14 +122,14 @@ def new_folder(out: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-# The hash of a checkpoint, by which results tell the weights that they were made with.
-
-
 def weights_fingerprint(path: str) -> str:
-    """Hash of a checkpoint's files.
+    """SHA-256 of a checkpoint's files, by which results identify the weights they were made with.
 
     Args:
         path: str, a file, or the prefix of TensorFlow's files.
+
+    Returns:
+        str, hexadecimal.
 
     Raises:
         UserError: a file cannot be read.

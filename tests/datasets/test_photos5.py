@@ -259,7 +259,7 @@ def test_scaling_is_bicubic(clones):
     text = xml([(1, 2, 50, 60)], (500, 300))
     put(clones.kangaroo, KANGAROO, "00444", text, encoded(pixels, "PNG"))
     sources, _ = find_sources(*clones.folders())
-    image, _ = data_set._prepare([s for s in sources if s.id == "kangaroo_00444"][0])
+    image, _ = data_set._prepare(next(s for s in sources if s.id == "kangaroo_00444"))
     down, across = _cubic_matrix(300, 230), _cubic_matrix(500, 384)
     expected = np.einsum("ij,jkc,lk->ilc", down, pixels.astype(float), across, optimize=True)
     # Pillow rounds to whole levels after each axis; values this far from black and white are not clipped.

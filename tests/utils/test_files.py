@@ -6,7 +6,7 @@ import pytest
 
 from dgl.errors import UserError
 from dgl.utils.files import (
-    holds_something,
+    has_content,
     new_folder,
     read_bounded,
     weights_fingerprint,
@@ -88,12 +88,12 @@ def test_complete_folder_takes_its_place(tmp_path, there):
     out = tmp_path / "below" / "out"
     if there:
         out.mkdir(parents=True)
-    assert not holds_something(str(out))
+    assert not has_content(str(out))
     with new_folder(str(out)) as folder:
         fill(folder)
         assert os.path.dirname(folder) == str(out.parent)
-        assert out.exists() == there and not holds_something(str(out))
-    assert holds_something(str(out))
+        assert out.exists() == there and not has_content(str(out))
+    assert has_content(str(out))
     assert os.listdir(str(out)) == ["a"] and os.listdir(str(out.parent)) == ["out"]
 
 
@@ -122,7 +122,7 @@ def test_folder_that_was_filled_meanwhile_stays(tmp_path):
 def test_file_is_no_place(tmp_path):
     (tmp_path / "out").write_text("x")
     with pytest.raises(UserError, match="expected a new folder, found a file"):
-        holds_something(str(tmp_path / "out"))
+        has_content(str(tmp_path / "out"))
 
 
 def test_file_up_to_the_bound_is_read_whole(tmp_path):

@@ -16,7 +16,7 @@ from dgl.datasets.birds import render
 from dgl.datasets.birds.anatomy import CLASS_NAMES
 from dgl.datasets.birds.render import render_bird
 from dgl.errors import UserError
-from dgl.utils.files import holds_something, new_folder, not_empty
+from dgl.utils.files import has_content, new_folder
 
 JPEG_QUALITY = 90
 
@@ -138,13 +138,11 @@ def _holds(out: str, readme: str, count: int) -> bool:
     """Whether ``out`` is this very data set, complete.
 
     Raises:
-        UserError: ``out`` is a file or holds anything else.
+        UserError: ``out`` is a file, or holds another data set or a part of this one.
     """
-    if not holds_something(out):
-        return False
     path = os.path.join(out, "README.txt")
-    if not os.path.isfile(path):
-        raise not_empty(out)
+    if not has_content(out) or not os.path.isfile(path):
+        return False
     with open(path, encoding="utf-8", errors="replace") as stream:
         if stream.read() != readme:
             raise UserError(

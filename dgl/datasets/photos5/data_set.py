@@ -24,7 +24,7 @@ from dgl.data.annotations import Annotation, read_annotation, read_labelme
 from dgl.data.image_io import read_image
 from dgl.data.sample import Box
 from dgl.errors import UserError, first_few, quote
-from dgl.utils.files import holds_something, new_folder, not_empty
+from dgl.utils.files import new_folder
 
 NAME = "photos5"
 CLASS_NAMES = ("apple", "banana", "kangaroo", "orange", "raccoon")
@@ -163,10 +163,8 @@ def write_data_set(
         UserError: a folder is no clone of its repository, an annotation cannot be read, no image
             is left, or ``out`` holds something or cannot be written.
     """
-    if holds_something(out):
-        raise not_empty(out)
-    sources, dropped = find_sources(raccoon, kangaroo, fruit)
     with new_folder(out) as folder:
+        sources, dropped = find_sources(raccoon, kangaroo, fruit)
         # A class without images has its folder too: loaders count the folders.
         for name in CLASS_NAMES:
             os.makedirs(os.path.join(folder, "train", name))
