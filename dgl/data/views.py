@@ -176,9 +176,10 @@ def _wsolevaluation_view(image: np.ndarray, boxes: ArrayLike, size: int) -> View
     return View(view, moved, WSOL_MAP_SIZE)
 
 
+# The descriptions are published in metrics.json, "centre" included.
 GEOMETRIES = {
     "fixed_threshold": Geometry(
-        "resized by 8/7, center crop, boxes moved and clipped", _fixed_threshold_view
+        "resized by 8/7, centre crop, boxes moved and clipped", _fixed_threshold_view
     ),
     "wsolevaluation": Geometry(
         "squashed without a crop, score maps and boxes at 224 x 224", _wsolevaluation_view

@@ -1,7 +1,6 @@
 """True boxes from XML and labelme files, masks, and hostile or damaged ones."""
 
 import json
-import os
 import re
 import time
 
@@ -54,18 +53,6 @@ def test_encodings(tmp_path, encoding):
     if encoding == "iso-8859-1":
         text = "<?xml version='1.0' encoding='iso-8859-1'?>" + text
     assert read_annotation(write(tmp_path, text.encode(encoding))).names == ("m\u00f6we",)
-
-
-@pytest.mark.parametrize(
-    "size", ["", "<size><width>0</width><height>0</height></size>"], ids=["none", "zero"]
-)
-def test_size_that_is_not_declared(tmp_path, size):
-    found = read_annotation(write(tmp_path, annotation(size)))
-    assert found == ((), (), None)
-
-
-def test_no_such_file_is_none(tmp_path):
-    assert read_annotation(str(tmp_path / "absent.xml")) is None
 
 
 @pytest.mark.parametrize(
@@ -129,10 +116,6 @@ def test_hostile_file_is_refused_at_once(tmp_path, document_type, content):
         assert len(message) < 500
 
 
-def test_entity_that_nothing_declares(tmp_path):
-    assert "no well-formed XML" in refused(tmp_path, annotation("&nothing;"))
-
-
 def test_deeply_nested_file(tmp_path):
     deep = "<b>" * 100000 + "</b>" * 100000
     found = read_annotation(write(tmp_path, annotation(deep, CAT)))
@@ -144,14 +127,6 @@ def test_huge_file_is_not_read(tmp_path, monkeypatch):
     assert "more than 1048576 bytes" in refused(tmp_path, text)
     monkeypatch.setattr(annotations, "MAX_XML_BYTES", len(text))
     assert read_annotation(write(tmp_path, text)).names == ("cat",)
-
-
-def test_what_is_no_file(tmp_path):
-    with pytest.raises(UserError, match="not a file; expected an XML file"):
-        read_annotation(str(tmp_path))
-    os.mkfifo(str(tmp_path / "pipe.xml"))
-    with pytest.raises(UserError, match="not a file; expected an XML file"):
-        read_annotation(str(tmp_path / "pipe.xml"))
 
 
 def save(path, array):
@@ -181,11 +156,6 @@ def test_object_is_the_union_and_ignore_counts_beside_it_alone(tmp_path, shape, 
     assert found.dtype == np.uint8
     np.testing.assert_array_equal(found, expected)
     assert set(np.unique(found)) == {0, OBJECT, IGNORED}
-
-
-def test_without_ignore_mask(tmp_path):
-    path = save(tmp_path / "a.png", boxed(50, 60, 0, 0, 30, 50))
-    assert read_mask([path], None, 20).mean() == pytest.approx(0.5)
 
 
 def test_masks_of_two_sizes_are_refused(tmp_path):
@@ -241,18 +211,6 @@ def test_damaged_labelme(tmp_path, text, message):
     line = str(caught.value)
     assert line.startswith(f"{path}: ") and message in line and "expected" in line
     assert "\n" not in line and len(line) < len(str(path)) + 300
-
-
-def test_labelme_of_any_size_and_kind(tmp_path):
-    large = tmp_path / "a.json"
-    with open(str(large), "wb") as stream:
-        stream.truncate(16 * 1024 * 1024 + 1)
-    with pytest.raises(UserError, match="a.json: more than 16777216 bytes; expected"):
-        read_labelme(str(large))
-    os.mkfifo(str(tmp_path / "b.json"))
-    for name, reason in (("b.json", "not a file"), ("c.json", "cannot be read")):
-        with pytest.raises(UserError, match=name + ": " + reason):
-            read_labelme(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("shape_type", ["rectangle", "polygon", None])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgl.data.layouts.cub import detect_cub, load_cub
+from dgl.data.layouts.cub import load_cub
 from dgl.errors import UserError
 
 FILES = {
@@ -56,20 +56,6 @@ def test_masks_where_there_are_some(data):
     )
 
 
-def test_without_boxes_their_file_is_not_needed(data):
-    with_boxes = load_cub(str(data), "test").samples
-    (data / "bounding_boxes.txt").unlink()
-    samples = load_cub(str(data), "test", with_boxes=False).samples
-    assert [s.boxes for s in samples] == [(), ()]
-    assert [(s.id, s.class_index) for s in samples] == [(s.id, s.class_index) for s in with_boxes]
-
-
-def test_detect(data, tmp_path):
-    assert detect_cub(str(data))
-    (data / "images.txt").unlink()
-    assert not detect_cub(str(data))
-
-
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_missing_file(data, name):
     (data / name).unlink()
@@ -103,12 +89,6 @@ def test_inconsistent_files(data, name, text, message):
     (data / name).write_text(text)
     with pytest.raises(UserError, match=message):
         load_cub(str(data), "train")
-
-
-def test_explicit_number_of_classes(data):
-    assert load_cub(str(data), "test", classes=200).classes == 200
-    with pytest.raises(UserError, match=r"labels\.txt:3: class 1 is out of range; expected 0 to 0"):
-        load_cub(str(data), "test", classes=1)
 
 
 @pytest.mark.parametrize(

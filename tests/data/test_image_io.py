@@ -1,9 +1,6 @@
 """The image reader: every kind of file gives 8-bit RGB, or a one-line error."""
 
-import os
 import struct
-import subprocess
-import sys
 import zlib
 
 import cv2
@@ -11,7 +8,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import dgl
 from dgl.data import image_io
 from dgl.data.image_io import encode_image, list_images, read_image
 from dgl.errors import UserError
@@ -65,13 +61,6 @@ def test_jpeg_of_other_colors(tmp_path, rgb, mode, tolerance):
     check(read_image(path), np.asarray(image.convert("RGB")), tolerance)
 
 
-@pytest.mark.parametrize("mode", ["L", "1", "P"])
-def test_png_of_other_modes(tmp_path, rgb, mode):
-    image = Image.fromarray(rgb).convert(mode)
-    expected = np.asarray(image.convert("RGB"))
-    check(read_image(save(tmp_path, image, "a.png")), expected)
-
-
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_transparency_is_composited_on_white(tmp_path, rgb, mode):
     alpha = np.linspace(0, 255, HEIGHT * WIDTH).astype(np.uint8).reshape(HEIGHT, WIDTH)
@@ -123,12 +112,6 @@ def test_16_bit_color_is_scaled(tmp_path, rgb):
 def test_floating_point_is_refused(tmp_path, gray):
     path = save(tmp_path, Image.fromarray(gray.astype(np.float32)), "a.tif")
     with pytest.raises(UserError, match=r"a\.tif: floating-point image"):
-        read_image(path)
-
-
-def test_32_bit_beyond_16_is_refused(tmp_path):
-    path = save(tmp_path, Image.fromarray(np.array([[0, 70000]], np.int32)), "a.tif")
-    with pytest.raises(UserError, match=r"a\.tif: values beyond 16 bits"):
         read_image(path)
 
 
@@ -243,18 +226,6 @@ def test_too_many_pixels_is_known_from_the_header(tmp_path, width, height):
         read_image(str(path))
 
 
-def test_too_many_pixels_is_told_of_once(tmp_path):
-    path = tmp_path / "bomb.png"
-    path.write_bytes(bomb(10001, 10000))
-    code = "from dgl.data import read_image; from dgl.errors import run_script; "
-    code += f"run_script(lambda _: read_image({str(path)!r}))"
-    root = os.path.dirname(os.path.dirname(dgl.__file__))
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 1
-    # Pillow's own warning is silent.
-    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
-
-
 def test_pixel_limit_is_inclusive(tmp_path, rgb, monkeypatch):
     path = save(tmp_path, Image.fromarray(rgb), "a.png")
     monkeypatch.setattr(image_io, "PIXEL_LIMIT", HEIGHT * WIDTH)
@@ -262,13 +233,6 @@ def test_pixel_limit_is_inclusive(tmp_path, rgb, monkeypatch):
     monkeypatch.setattr(image_io, "PIXEL_LIMIT", HEIGHT * WIDTH - 1)
     with pytest.raises(UserError, match="37 x 23 pixels"):
         read_image(path)
-
-
-def test_picture_without_pixels(tmp_path):
-    path = tmp_path / "a.gif"
-    path.write_bytes(b"GIF89a" + b"\0" * 7 + b"," + b"\0" * 9 + b"\x02\x02\x4c\x01\0;")
-    with pytest.raises(UserError, match=r"a\.gif: "):
-        read_image(str(path))
 
 
 def test_list_images(tmp_path):

@@ -20,7 +20,6 @@ from photos5_clones import (
     TRAIN,
     Clones,
     contents,
-    copy_annotation,
     encoded,
     gradient,
     labelme,
@@ -95,13 +94,6 @@ def test_box_is_scaled_rounded_and_clipped(image_id, size, box, expected):
     assert scaled_box(box, size, scaled_size(size)) == expected
 
 
-@pytest.mark.parametrize("image_id, size, box, expected", SCALED)
-def test_copy_at_hand_has_those_boxes(shared_data, image_id, size, box, expected):
-    annotation = copy_annotation(shared_data, image_id)
-    assert annotation.size == scaled_size(size)
-    assert expected in annotation.boxes
-
-
 @pytest.mark.parametrize(
     "box, expected",
     [
@@ -162,24 +154,6 @@ def test_an_id_is_one_picture_and_the_other_is_told_of(clones, places, name, hol
     assert read_annotation(clones.xml(image_id)).boxes == ((10, 20, 70, 60),)
 
 
-def test_sources_go_by_the_names_of_files(clones):
-    sources, dropped = find_sources(*clones.folders())
-    assert dropped == [] and len(sources) == 30
-    assert [source.id for source in sources] == sorted({source.id for source in sources})
-    for source in sources:
-        # Every annotation of the replicas names another image, outside the clone.
-        stem = os.path.splitext(os.path.basename(source.annotation_path))[0]
-        assert os.path.basename(source.image_path) == stem + ".jpg"
-        assert int(stem.replace("-", "_").split("_")[-1]) == int(source.id[-5:])
-
-
-def test_damaged_xml(clones):
-    put(clones.raccoon, RACCOON, "raccoon-44", "<!DOCTYPE a><annotation/>", PICTURE)
-    with pytest.raises(UserError, match=r"raccoon-44.xml: .*expected"):
-        clones.make()
-    assert not os.path.exists(str(clones.out))
-
-
 @pytest.mark.parametrize(
     "change, message",
     [
@@ -202,20 +176,6 @@ def test_what_is_no_clone(clones, change, message):
 def _empty(folder):
     for path in folder.iterdir():
         path.unlink()
-
-
-def test_two_builds_are_identical_whatever_the_order_of_listing(clones, tmp_path, monkeypatch):
-    put(clones.kangaroo, KANGAROO, "00444", xml([(9, 9, 99, 99)], (500, 400)), _noise(500, 400))
-    clones.make()
-    listdir = os.listdir
-    monkeypatch.setattr(os, "listdir", lambda path: listdir(path)[::-1])
-    clones.make(tmp_path / "again")
-    assert contents(clones.out) == contents(tmp_path / "again")
-
-
-def _noise(width, height):
-    values = np.random.default_rng(0).integers(0, 256, (height, width, 3))
-    return encoded(values.astype(np.uint8))
 
 
 def test_large_picture_is_scaled_with_its_boxes(clones):
@@ -266,32 +226,6 @@ def test_scaling_is_bicubic(clones):
     assert np.abs(np.asarray(image) - expected).max() < 1.5
 
 
-def test_small_picture_keeps_its_size(clones):
-    clones.make()
-    annotation = read_annotation(clones.xml("kangaroo_00001"))
-    assert annotation.size == (120, 80)
-    pixels = read_image(clones.picture("kangaroo_00001")).astype(float)
-    assert np.abs(pixels - gradient(120, 80)).max() < 12
-
-
-@pytest.mark.parametrize(
-    "picture",
-    [
-        encoded(gradient(120, 80), "PNG"),
-        encoded(gradient(120, 80)[:, :, 2]),
-        encoded(gradient(120, 80)[:, :, 2], "PNG"),
-    ],
-    ids=["png", "gray", "gray png"],
-)
-def test_any_format_becomes_jpeg_of_three_channels(clones, picture):
-    put(clones.kangaroo, KANGAROO, "00444", xml([(1, 2, 50, 60)], (120, 80)), picture)
-    assert clones.make().dropped == []
-    with Image.open(clones.picture("kangaroo_00444")) as image:
-        assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (120, 80))
-        blue = np.asarray(image)[:, :, 2].astype(float)
-    assert np.abs(blue - gradient(120, 80)[:, :, 2]).max() < 12
-
-
 @pytest.mark.parametrize("declared, kept", [((80, 120), True), ((120, 80), False)])
 def test_orientation(clones, declared, kept):
     """Boxes are of the upright image; where the annotation is of the other one, it is dropped."""
@@ -336,15 +270,6 @@ def test_dropped(clones, annotation, picture, reason):
         assert f"1 dropped\n  1 {reason}: annots/00444.xml" in text
 
 
-def test_box_outside_is_left_out_and_told(clones):
-    boxes = [(130, 2, 150, 60), (1, 2, 50, 60)]
-    put(clones.kangaroo, KANGAROO, "00444", xml(boxes, (120, 80)), PICTURE)
-    result = clones.make()
-    assert result.boxes_left_out == 1
-    assert read_annotation(clones.xml("kangaroo_00444")).boxes == ((1, 2, 50, 60),)
-    assert "1 boxes without area left out" in report(result)
-
-
 def test_a_split_without_pictures(clones):
     for root in clones.folders():
         for top, _, names in os.walk(root):
@@ -356,44 +281,6 @@ def test_a_split_without_pictures(clones):
         clones.make()
     assert "\n" not in str(caught.value)
     assert os.listdir(str(clones.out.parent)) == []
-
-
-def test_out_in_use(clones):
-    clones.out.mkdir(parents=True)
-    clones.make()
-    before = contents(clones.out)
-    with pytest.raises(UserError, match="--out .*expected a new or empty folder"):
-        clones.make()
-    assert contents(clones.out) == before
-    with pytest.raises(UserError, match="--out .*found a file"):
-        clones.make(clones.out / "classes.txt")
-    with pytest.raises(UserError, match=r"--out .*cannot be written"):
-        clones.make(clones.out / "classes.txt" / "below")
-
-
-@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_nothing_is_left_of_a_build_that_ends_early(clones, monkeypatch, error):
-    writes = []
-    original = data_set._write_text
-
-    def fail(path, text):
-        writes.append(path)
-        if len(writes) == 5:
-            raise error
-        original(path, text)
-
-    monkeypatch.setattr(data_set, "_write_text", fail)
-    with pytest.raises((UserError, KeyboardInterrupt)) as caught:
-        clones.make()
-    if isinstance(error, OSError):
-        assert f"--out {clones.out}: cannot be written (No space" in str(caught.value)
-    assert os.listdir(str(clones.out.parent)) == []
-
-
-def test_clones_are_only_read(clones):
-    before = [contents(folder) for folder in clones.folders()]
-    clones.make()
-    assert [contents(folder) for folder in clones.folders()] == before
 
 
 def test_command(clones, root):
@@ -426,24 +313,6 @@ def test_command_on_bad_input(clones, capsys):
     streams = capsys.readouterr()
     assert streams.out == "" and streams.err.startswith("error: --kangaroo ")
     assert streams.err.count("\n") == 1
-
-
-def test_report_names_a_few(clones):
-    for number in range(50, 57):
-        put(clones.kangaroo, KANGAROO, f"{number:05d}", xml([], (9, 9)), PICTURE)
-    put(clones.kangaroo, KANGAROO, "\n\x1b[31m", xml([], (9, 9)), PICTURE)
-    text = report(clones.make())
-    assert "8 dropped" in text
-    assert f"  7 {NO_OBJECT}: annots/00050.xml, annots/00051.xml, annots/00052.xml, ..." in text
-    assert f"  1 {OTHER_NAME}: annots/\\n\\x1b[31m.xml" in text
-
-
-def test_copy_at_hand_is_encoded_alike(shared_data, clones):
-    clones.make()
-    path = os.path.join(shared_data, "photos5", "val", "orange_00020.jpg")
-    with Image.open(path) as image, Image.open(clones.picture("orange_00001")) as made:
-        assert image.quantization == made.quantization
-        assert [row[1:3] for row in image.layer] == [row[1:3] for row in made.layer]
 
 
 def test_copy_at_hand_comes_out_of_the_layouts_it_came_from(shared_data, tmp_path):
@@ -497,19 +366,3 @@ def test_both_layouts_load_the_same_pictures(clones):
         counts = [list(labels.values()).count(k) for k in range(5)]
         assert result.kept[split] == counts and all(counts)
     assert result.dropped == [] and sum(map(sum, result.kept.values())) == 30
-
-
-def test_what_is_written(clones):
-    clones.make()
-    written = contents(clones.out)
-    assert written["classes.txt"] == b"apple\nbanana\nkangaroo\norange\nraccoon\n"
-    top = {path.split(os.sep)[0] for path in written}
-    assert top == {"annotations", "classes.txt", "labels", "train", "val"}
-    stems = {}
-    for path in written:
-        stem, extension = os.path.splitext(path)
-        if extension in (".jpg", ".xml"):
-            stem = os.path.relpath(stem, "annotations") if extension == ".xml" else stem
-            stems.setdefault(extension, set()).add(stem)
-    assert stems[".jpg"] == stems[".xml"] and len(stems[".jpg"]) == 30
-    assert clones.line("raccoon_00007") == [4, 10, 20, 70, 60]

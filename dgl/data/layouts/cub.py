@@ -59,16 +59,10 @@ def load_cub(
     classes: Optional[int] = None,
     with_boxes: bool = True,
 ) -> DataSet:
-    """Read one split of CUB-200-2011.
+    """Read one split of CUB-200-2011; the arguments are those of ``load_data``.
 
-    Args:
-        data_dir: str, the folder with ``images.txt``.
-        split: str, ``"train"``, or ``"val"`` or ``"test"``, which are the same 5,794 images.
-        dataname: str, a name for the data set, or ``None`` for the folder's own.
-        classes: int, an explicit number of classes to check the labels against, or ``None`` for the
-            number of lines of ``classes.txt``.
-        with_boxes: bool, ``False`` to leave boxes and masks out; ``bounding_boxes.txt`` then is not
-            read and may be missing.
+    ``val`` and ``test`` are the same 5,794 images. Without boxes and masks, ``bounding_boxes.txt`` may
+    be missing.
 
     Returns:
         :class:`~dgl.data.sample.DataSet`, in the order of ``images.txt``, each sample with one box

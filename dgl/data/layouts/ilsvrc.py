@@ -96,22 +96,14 @@ def load_ilsvrc(
     classes: Optional[int] = None,
     with_boxes: bool = True,
 ) -> DataSet:
-    """Read one split of ILSVRC CLS-LOC or of a data set laid out alike.
+    """Read one split of ILSVRC or of a data set laid out alike, with the arguments of ``load_data``.
 
     Class indices count the sorted synsets, as in every published ImageNet network; the synset list
     supplies names alone. ``DATA/classes.txt`` gives the order where it is there and no synset list
     is. Without either, the classes are the sorted class folders of ``train``, or else the sorted
-    names of the objects.
-
-    Args:
-        data_dir: str, the folder of ``Data`` or of ``ILSVRC``, or of ``train``, ``val`` and
-            ``annotations``.
-        split: str, ``"train"``, ``"val"`` or ``"test"``; of the last two, each stands for the other
-            where only one has annotations (ILSVRC's test split has none).
-        dataname: str, a name for the data set, or ``None`` for the folder's own.
-        classes: int, an explicit number of classes to check against, or ``None``.
-        with_boxes: bool, ``False`` to leave the boxes out. The XML of ``train`` then is not read;
-            that of ``val`` is, for the classes.
+    names of the objects. ``val`` and ``test`` stand for each other where only one has annotations
+    (ILSVRC's test split has none). Without boxes, the XML of ``train`` is not read; that of ``val``
+    is, for the classes.
 
     Returns:
         :class:`~dgl.data.sample.DataSet`, in the order of the list in ``ImageSets``, or sorted

@@ -35,19 +35,10 @@ def load_image_folder(
     classes: Optional[int] = None,
     with_boxes: bool = True,
 ) -> DataSet:
-    """Read one split of a data set of class folders.
+    """Read one split of a data set of class folders; the arguments are those of ``load_data``.
 
     The classes are the sorted names of the folders that hold an image in any split, so the indices
-    of different splits agree.
-
-    Args:
-        data_dir: str, the folder of class folders, or of ``train/`` and ``val/`` (or ``test/``)
-            with class folders.
-        split: str, ``"train"``, ``"val"`` or ``"test"``; of the last two, each stands for the other
-            where only one is there.
-        dataname: str, a name for the data set, or ``None`` for the folder's own.
-        classes: int, an explicit number of classes to check the folders against, or ``None``.
-        with_boxes: bool, without effect: this layout has no boxes.
+    of different splits agree. ``val`` and ``test`` stand for each other where only one is there.
 
     Returns:
         :class:`~dgl.data.sample.DataSet` without boxes, sorted by class and file name.

@@ -57,15 +57,11 @@ def load_label_list(
 ) -> DataSet:
     """Read one split of a data set in the published list format.
 
+    ``val`` and ``test`` stand for each other where only one has a list. Without ``classes``, their
+    number is that of the class names, or else the largest label of this split plus one.
+
     Args:
-        data_dir: str, the folder ``DATA``.
-        split: str, ``"train"``, ``"val"`` or ``"test"``; of the last two, each stands for the other
-            where only one has a list.
-        dataname: str, the folder below ``DATA/labels``; ``None`` where there is only one.
-        classes: int, an explicit number of classes to check the labels against, or ``None``: the
-            number of class names, or else the largest label of this split plus one.
-        with_boxes: bool, ``False`` to leave every sample's boxes out (the lines are checked all
-            the same).
+        data_dir, split, dataname, classes, with_boxes: as for ``load_data``.
         image_root: str, ``"imagenet"`` (images in ``DATA/<split>``) or ``"cub"``
             (``DATA/images``).
         train_boxes: str, what four numbers of the train list mean: ``"xyxy"`` or ``"xywh"``.

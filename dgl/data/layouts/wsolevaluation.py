@@ -90,21 +90,12 @@ def load_wsol(
     classes: Optional[int] = None,
     with_boxes: bool = True,
 ) -> DataSet:
-    """Read one split of a data set with wsolevaluation's metadata.
+    """Read one split of a data set with wsolevaluation's metadata, with the arguments of ``load_data``.
 
-    Images and masks are in the first of ``DATA/dataset/<NAME>``, ``DATA/<NAME>``, ``DATA/images``
-    and ``DATA`` that holds one of them.
-
-    Args:
-        data_dir: str, the folder ``DATA``.
-        split: str, ``"train"`` (or the folder ``train-weaksup``), ``"val"`` (or ``train-fullsup``)
-            or ``"test"``, which are three different sets. Where ``DATA`` is itself the metadata of
-            one split, it is taken for the split asked for.
-        dataname: str, the folder below ``DATA/metadata`` (the only one by default); without such
-            folders, a name for the data set.
-        classes: int, an explicit number of classes to check the labels against, or ``None`` for the
-            largest label of this split plus one.
-        with_boxes: bool, whether to read boxes and masks; of a training split they are never read.
+    The splits are ``train`` (or ``train-weaksup``), ``val`` (or ``train-fullsup``) and ``test``, three
+    different sets. Where ``DATA`` is itself the metadata of one split, it is taken for the split asked
+    for. Boxes and masks of a training split are never read. Images and masks are in the first of
+    ``DATA/dataset/<NAME>``, ``DATA/<NAME>``, ``DATA/images`` and ``DATA`` that holds one of them.
 
     Returns:
         :class:`~dgl.data.sample.DataSet`, in the order of ``image_ids.txt``.
