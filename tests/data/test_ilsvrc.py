@@ -349,3 +349,11 @@ def test_numbered_class_folders_keep_their_numbers_as_keys(tmp_path):
     make(tmp_path, {"classes.txt": "cat\ncat\n"})
     with pytest.raises(UserError, match=r"classes\.txt: class 'cat' a second time"):
         load_ilsvrc(data, "train")
+
+
+def test_without_list_and_train_the_objects_count(data):
+    os.remove(str(data / "LOC_synset_mapping.txt"))
+    os.rename(str(data / "Data/CLS-LOC/train"), str(data / "elsewhere"))
+    dataset = load_ilsvrc(str(data), "val")
+    assert dataset.class_names == (DOG, CAT)
+    assert [s.class_index for s in dataset.samples] == [0, 1]

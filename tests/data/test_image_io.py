@@ -109,9 +109,10 @@ def test_16_bit_color_is_scaled(tmp_path, rgb):
     check(read_image(path), rgb)
 
 
-def test_floating_point_is_refused(tmp_path, gray):
-    path = save(tmp_path, Image.fromarray(gray.astype(np.float32)), "a.tif")
-    with pytest.raises(UserError, match=r"a\.tif: floating-point image"):
+@pytest.mark.parametrize("dtype, value", [(np.float32, 1), (np.int32, 70000)])
+def test_more_than_16_bits_are_refused(tmp_path, dtype, value):
+    path = save(tmp_path, Image.fromarray(np.array([[0, value]], dtype)), "a.tif")
+    with pytest.raises(UserError, match=r"a\.tif: .*expected 8 or 16 bits"):
         read_image(path)
 
 

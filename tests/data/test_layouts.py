@@ -236,3 +236,18 @@ def test_photos5():
         check_files(dataset)
         assert all(len(sample.boxes) == 1 for sample in dataset.samples)
         assert {sample.class_index for sample in dataset.samples} == set(range(5))
+
+
+@pytest.mark.parametrize(
+    "layout, files, message",
+    [
+        ("imagenet", {"labels/set/val.txt": "\n"}, r"val\.txt: no images listed"),
+        ("ilsvrc", {"val/a.jpg": "x"}, "no folder of annotations"),
+        ("wsolevaluation", {"notes.txt": "x"}, "no metadata; expected image_ids.txt"),
+        ("folder", {"1.jpg": "x"}, "no class folders with images"),
+        ("cub200", {"notes.txt": "x"}, r"images\.txt: no such file"),
+    ],
+)
+def test_a_folder_of_another_layout(tmp_path, layout, files, message):
+    with pytest.raises(UserError, match=message):
+        load_data(make(tmp_path, files), "val", layout=layout)
