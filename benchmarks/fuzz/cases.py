@@ -7,7 +7,7 @@ import os
 from benchmarks.fuzz.samples import ROOT
 from dgl.utils.files import write_atomically
 
-FOLDER = os.path.join(ROOT, "tests", "fuzz_cases")
+FOLDER = os.path.join(ROOT, "tests", "robustness", "fuzz_cases")
 
 
 def keep(name, kind, data, folder=None):

@@ -9,6 +9,7 @@ of this module. A test holds the pages to it.
 
 import argparse
 import glob
+import importlib
 import json
 import os
 import re
@@ -142,6 +143,27 @@ def speed():
             cells.append("{median:.2f} ({least:.2f} to {most:.2f})".format(**ratio))
         lines.append(cells)
     return table(lines)
+
+
+def recorded(kind, *names):
+    """A table of `benchmarks/tables.py`: checkpoint, methods, seeds, backbones, alpha or speed."""
+    from benchmarks import tables
+
+    records = [_record(name) for name in names]
+    return getattr(tables, kind + "_table")(records[0] if len(records) == 1 else records)
+
+
+def benchmark(module, name):
+    """The table that a benchmark makes of its own record."""
+    return importlib.import_module("benchmarks." + module).table(_record(name))
+
+
+def section(name):
+    """The tables of one section of the speed benchmark."""
+    from benchmarks.speed import record, sections
+
+    measured = record.read(os.path.join(ROOT, "benchmarks", "results.json"))
+    return sections.load(name).table(measured[name])
 
 
 def commands():

@@ -186,7 +186,7 @@ def test_unknown_layout_and_split(tmp_path):
         load_data(data, "dev")
 
 
-TOY = '''
+TOY = """
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import DataSet, Sample
 
@@ -194,7 +194,7 @@ from dgl.data.sample import DataSet, Sample
 @register_layout("toy", "toy.txt", lambda data_dir, dataname: os.path.isfile(data_dir + "/toy.txt"))
 def load(data_dir, split, dataname, classes, with_boxes):
     return DataSet("toys", "toy", split, [Sample("a.jpg", data_dir + "/a.jpg", 0)], None, 1)
-'''
+"""
 
 
 def test_a_layout_is_one_file(tmp_path, root):

@@ -49,7 +49,7 @@ NEEDS = (
         r"--finetune|\.(pth|h5)( |$)|--load (vgg|resnet50|resnet50se|inceptionv3) ",
         "downloaded weights",
     ),
-    (r"^python (-m )?benchmarks|tests\.hostile", "minutes"),
+    (r"^python (-m )?benchmarks", "minutes"),
     (r"^(dgl serve|tensorboard)", "a person"),
     (r"raccoon_dataset", "network"),
 )

@@ -3,7 +3,7 @@
 import os
 
 import numpy as np
-from benchmarks_speed.both_loops import check_changes
+from both_loops import check_changes
 from small_network import values_of
 
 from dgl.backbones import get_backbone

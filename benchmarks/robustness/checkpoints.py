@@ -204,7 +204,7 @@ def card(values):
 
 
 def card_cases():
-    """Yields every :class:`~hostile.case.Case` of a model card beside a small VGG."""
+    """Yields every :class:`~benchmarks.robustness.case.Case` of a model card beside a small VGG."""
     good = {"mode": "vgg", "image_size": 64, "class_names": list("abcde")}
     files = _made(lambda folder: _npz(folder, "tiny.npz", np.savez, vgg_variables(5)))
     files["tiny.json"] = card(good)
@@ -248,7 +248,7 @@ def network_cases():
 
 
 def cases():
-    """Yields every :class:`~hostile.case.Case` of checkpoints; a file ``LOAD`` says what to open."""
+    """Yields every :class:`~benchmarks.robustness.case.Case` of checkpoints; a file ``LOAD`` says what to open."""
     for name, files, load, targets in sound():
         files = dict(files, LOAD=load.encode())
         yield from around(KIND, name, files, targets, flips=16)

@@ -38,8 +38,8 @@ def judge(case, how, refusals):
     """What is wrong with how the loaders of a case ended together, or ``None``.
 
     Args:
-        case: :class:`~hostile.case.Case`.
-        how: list of :class:`~hostile.guard.Outcome`, one a loader.
+        case: :class:`~benchmarks.robustness.case.Case`.
+        how: list of :class:`~benchmarks.robustness.guard.Outcome`, one a loader.
         refusals: int, those that refused it.
     """
     if case.outcome == GOOD and refusals:
@@ -53,13 +53,13 @@ def run_case(case, calls, work, seconds=None):
     """Run one case through some calls.
 
     Args:
-        case: :class:`~hostile.case.Case`.
+        case: :class:`~benchmarks.robustness.case.Case`.
         calls: list of ``(name, callable of the folder)``.
         work: str, a folder.
         seconds: float, the time limit of a call.
 
     Returns:
-        list of :class:`~hostile.guard.Outcome`.
+        list of :class:`~benchmarks.robustness.guard.Outcome`.
     """
     from .guard import SECONDS, SECONDS_LARGEST, attempt, memory_limit
 
@@ -180,7 +180,7 @@ def _run_part(part):
     found, start, is_done = _Part(), 0, False
     while not is_done:
         process = subprocess.Popen(
-            [sys.executable, "-m", "tests.hostile", "--worker", part, "--start", str(start)],
+            [sys.executable, "-m", "benchmarks.robustness", "--worker", part, "--start", str(start)],
             cwd=ROOT, stdout=subprocess.PIPE,
         )  # fmt: skip
         case = None
@@ -226,7 +226,7 @@ def _run_processes():
 
 
 def table(record):
-    """The figures of a record as a table for docs/robustness.md."""
+    """The figures of a record as a table for docs/security.md."""
     lines = [
         "| part | inputs | calls | refused | tracebacks | hangs | crashes | other faults | longest | "
         "most memory |",
@@ -260,7 +260,7 @@ def table(record):
 
 def main(argv=None):
     """Parse flags and run; returns the exit code: 1 where anything is at fault."""
-    parser = argparse.ArgumentParser(prog="python -m tests.hostile", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.robustness", description=__doc__)
     parser.add_argument("--out", help="JSON record to write")
     parser.add_argument("--only", choices=(LOADERS, SCRIPTS, PROCESSES), nargs="+")
     parser.add_argument("--worker", choices=(LOADERS, SCRIPTS), help=argparse.SUPPRESS)

@@ -54,7 +54,7 @@ _NEW = (
 
 
 def cases():
-    """Yields every :class:`~hostile.case.Case` of results."""
+    """Yields every :class:`~benchmarks.robustness.case.Case` of results."""
     files = sound()
     yield from around(KIND, "results", files, [RECORDS, PLAN, BATCH], flips=12)
     for target in (RECORDS, PLAN, BATCH):

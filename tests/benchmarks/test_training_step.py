@@ -10,8 +10,8 @@ from own_process import call
 
 @pytest.mark.parametrize("mode", ["vgg", "resnet50"])
 def test_both_loops_train_the_same(mode, tmp_path):
-    call("benchmarks_speed.both_loops", "check_changes", mode, str(tmp_path))
+    call("both_loops", "check_changes", mode, str(tmp_path))
 
 
 def test_a_time_of_each_loop_a_round(tmp_path):
-    call("benchmarks_speed.both_loops", "check_times", str(tmp_path))
+    call("both_loops", "check_times", str(tmp_path))

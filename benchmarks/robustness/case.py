@@ -11,7 +11,7 @@ class Case(NamedTuple):
     """One input.
 
     Attributes:
-        kind: str, which decides what reads it (:mod:`hostile.loaders`).
+        kind: str, which decides what reads it (:mod:`benchmarks.robustness.loaders`).
         name: str, unique among those of its kind.
         files: relative path -> bytes, or a callable without arguments that gives them.
         outcome: ``"good"`` where it has to be read, ``"refused"`` where it must not be, ``"any"``

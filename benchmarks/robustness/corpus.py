@@ -2,13 +2,13 @@
 
 import zlib
 
-from . import checkpoints, data_sets, maps, pictures, results
+from . import checkpoints, data_sets, images, maps, results
 
-_MODULES = (pictures, data_sets, maps, checkpoints, results)
+_MODULES = (images, data_sets, maps, checkpoints, results)
 
 
 def all_cases():
-    """Yields every :class:`~hostile.case.Case`, in the same order at every call."""
+    """Yields every :class:`~benchmarks.robustness.case.Case`, in the same order at every call."""
     for module in _MODULES:
         yield from module.cases()
 

@@ -15,7 +15,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::UserWarning"),
     pytest.mark.filterwarnings("ignore::RuntimeWarning"),
 ]
-MUTATIONS = 200
+MUTATIONS = 40
 
 
 def _refuse(*_):

@@ -1,8 +1,6 @@
-"""docs/speed.md quotes what bfloat16 costs in accuracy, and the benchmark tells two precisions apart."""
+"""The bfloat16 benchmark compares the figures of two precisions."""
 
 import dataclasses
-import json
-import os
 
 import pytest
 from gathered_results import PLAN, filled
@@ -12,27 +10,6 @@ from dgl.errors import UserError
 from dgl.evaluation.plan import WSOL
 
 ENTRIES = (("dgl", "a"), ("dgl", "b"), ("cam", "a"))
-
-
-@pytest.fixture(scope="module")
-def record(root):
-    path = os.path.join(root, "benchmarks", "results", "bf16_photos5.json")
-    with open(path, encoding="utf-8") as stream:
-        return json.load(stream)
-
-
-def test_the_page_has_the_record_s_table_and_command(root, record):
-    with open(os.path.join(root, "docs", "speed.md"), encoding="utf-8") as stream:
-        page = stream.read()
-    assert table(record) in page
-    assert record["command"] in " ".join(page.replace("\\\n", " ").split())
-
-
-def test_the_record_is_within_a_point_of_float32_on_average(record):
-    assert record["data"]["images"] == 162
-    assert {row["method"] for row in record["rows"]} == set(record["methods"])
-    for row in record["methods"].values():
-        assert abs(row["mean"]) < 1
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,8 @@ import pytest
 from gathered_results import PLAIN, filled
 from small_network import write_tensorflow
 
+from benchmarks.robustness.checkpoints import VALUES
+from benchmarks.robustness.data_sets import jpeg
 from dgl.data.image_io import list_images, read_image
 from dgl.data.layouts.image_folder import load_image_folder
 from dgl.errors import UserError
@@ -14,9 +16,6 @@ from dgl.evaluation.saved_maps import read_map
 from dgl.evaluation.store import Store, merge_records
 from dgl.report.localize_files import ImageFiles
 from dgl.weights import open_checkpoint, read_card
-
-from .checkpoints import VALUES
-from .data_sets import jpeg
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 
-from . import ROOT, mutate, pictures
+from . import ROOT, images, mutate
 from .case import write_case
 from .data_sets import FOLDERS, LISTS
 
@@ -34,7 +34,7 @@ _STEP = [
 
 
 class Files:
-    """What :func:`~hostile.case.write_case` takes."""
+    """What :func:`~benchmarks.robustness.case.write_case` takes."""
 
     def __init__(self, files, nodes=None):
         self.files = files
@@ -43,7 +43,7 @@ class Files:
 
 def _bad_images(slow):
     found = {}
-    for number, case in enumerate(pictures.cases()):
+    for number, case in enumerate(images.cases()):
         if case.slow or case.nodes or (number % 9 and not slow):
             continue
         for name, data in case.files.items():

@@ -110,7 +110,7 @@ def bad_maps():
 
 
 def cases():
-    """Yields every :class:`~hostile.case.Case` of score maps."""
+    """Yields every :class:`~benchmarks.robustness.case.Case` of score maps."""
     yield from around(KIND, "map", tree(None), [TARGET], flips=24)
     for form in ("f2", "f8", ">f4"):
         array = np.full((SIDE, SIDE), 0.25, form)

@@ -244,7 +244,7 @@ def _link_here(path, outside):
 
 
 def cases():
-    """Yields every :class:`~hostile.case.Case` of data sets."""
+    """Yields every :class:`~benchmarks.robustness.case.Case` of data sets."""
     lists = "labels/tiny/val.txt"
     yield from around("label lists", "lists", LISTS, [lists, "classes.txt", "val/c.jpg"])
     yield from _texts("label lists", LISTS, lists, b" ")

@@ -201,7 +201,7 @@ def bombs():
 
 
 def cases():
-    """Yields every :class:`~hostile.case.Case` of pictures."""
+    """Yields every :class:`~benchmarks.robustness.case.Case` of pictures."""
     found = sound()
     for name, data in found.items():
         slow = name.startswith("turned_") and not name.startswith("turned_6")

@@ -36,7 +36,11 @@ def _views(folder):
             view = geometry.view(image, [(0, 0, 5, 5), (-1e9, -1e9, 1e9, 1e9)], _SIDE)
             assert view.image.shape == (_SIDE, _SIDE, 3)
         assert np.isfinite(demo_input(image, _SIDE)).all()
-        assert random_training_view(image, _SIDE, np.random.RandomState(0)).shape == (_SIDE, _SIDE, 3)
+        assert random_training_view(image, _SIDE, np.random.RandomState(0)).shape == (
+            _SIDE,
+            _SIDE,
+            3,
+        )
         assert validation_view(image, _SIDE).shape == (_SIDE, _SIDE, 3)
 
 

@@ -201,7 +201,7 @@ class Scripts:
             yield "study_localization.py", study + _QUICK + layers
 
     def call(self, script, argv):
-        """A callable for :func:`~hostile.guard.attempt`."""
+        """A callable for :func:`~benchmarks.robustness.guard.attempt`."""
         if script not in self._mains:
             self._mains[script] = SCRIPTS[script]()
 
