@@ -19,7 +19,7 @@ PACKAGE = os.path.join(ROOT, "dgl")
 CORE = (
     "dgl.predict.postprocess",
     "dgl.data.image_io",
-    "dgl.data.layouts",
+    "dgl.data.layouts.registry",
     "dgl.data.sample",
     "dgl.data.views",
     "dgl.metrics.classification",

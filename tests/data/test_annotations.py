@@ -67,10 +67,7 @@ def test_encodings(tmp_path, encoding):
         (annotation("\x01"), "no well-formed XML"),
         ("<html/>", "<html>; expected <annotation>"),
         (annotation(f"<object>{BOX}</object>"), "object 1: no <name>"),
-        (
-            annotation(CAT, f"<object><name> </name>{BOX}</object>"),
-            "object 2: no <name>",
-        ),
+        (annotation(CAT, f"<object><name> </name>{BOX}</object>"), "object 2: no <name>"),
         (annotation("<object><name>cat</name></object>"), "object 1: 0 <bndbox>; expected one"),
         (annotation(CAT.replace(BOX, BOX + BOX)), "object 1: 2 <bndbox>; expected one"),
         (annotation(CAT.replace("<xmin>1</xmin>", "")), "<xmin> is missing; expected a number"),

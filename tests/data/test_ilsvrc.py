@@ -144,7 +144,7 @@ def test_lacking_annotations_are_told_of_at_once(data):
     message = str(caught.value)
     assert "val: 6 of 7 images" in message and "expected" in message
     assert re.findall(r"(m_\d)\.xml \((\w+)", message) == [
-        ("m_0", "missing"), ("m_1", "no"), ("m_2", "missing"), ("m_3", "missing"), ("m_4", "missing"),
+        ("m_0", "missing"), ("m_1", "no"), ("m_2", "missing"), ("m_3", "missing"), ("m_4", "missing")
     ]  # fmt: skip
     assert message.endswith(", ...") and "\n" not in message
 
@@ -302,8 +302,8 @@ def test_two_pictures_for_one_annotation(data):
         ("ImageSets/CLS-LOC/train_cls.txt", "n9/v 1\n", "train", r"cls\.txt:1: class 'n9' is not"),
         ("LOC_synset_mapping.txt", "a b\na c\n", "val", r"mapping\.txt:2: 'a' a second time"),
         ("LOC_synset_mapping.txt", "\n", "val", r"mapping\.txt: the file is empty"),
-        ("LOC_synset_mapping.txt", "n1 tench\n", "val", r"'n01000002' is not one of the 1 of .*LOC"),
-    ],
+        ("LOC_synset_mapping.txt", "n1 tench\n", "val", r"'n01000002' is not one of the 1 of .*LOC")
+    ]
 )  # fmt: skip
 def test_bad_lists(data, name, text, split, message):
     (data / name).write_text(text)

@@ -69,10 +69,7 @@ def test_transparency_is_composited_on_white(tmp_path, rgb, mode):
     image.putalpha(Image.fromarray(alpha))
     opaque = np.asarray(color.convert("RGB"), float)
     part = alpha[:, :, np.newaxis] / 255.0
-    check(
-        read_image(save(tmp_path, image, "a.png")),
-        np.rint(opaque * part + 255 * (1 - part)),
-    )
+    check(read_image(save(tmp_path, image, "a.png")), np.rint(opaque * part + 255 * (1 - part)))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.gif"])

@@ -213,7 +213,7 @@ def test_a_layout_is_one_file(tmp_path, root):
     )
     shown = subprocess.run(
         [sys.executable, "-c", code], cwd=str(tmp_path), capture_output=True, text=True,
-        env=dict(os.environ, PYTHONPATH=str(tmp_path)),
+        env=dict(os.environ, PYTHONPATH=str(tmp_path))
     )  # fmt: skip
     assert "toy" in shown.stdout, shown.stderr
 

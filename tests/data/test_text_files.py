@@ -78,8 +78,8 @@ def test_path_out_of_the_data_folder_is_refused(relative):
         ("1.E-2", True), (".5e+07", True), ("nan", True), ("-Infinity", True), ("INF", True),
         ("1" * 64, True), ("1" * 65, False), ("", False), (".", False), ("-", False), ("e5", False),
         ("1e", False), ("1e5.0", False), ("1.2.3", False), ("1_0", False), ("0x10", False),
-        (" 1", False), ("1\n", False), ("\u0663", False), ("infinite", False),
-    ],
+        (" 1", False), ("1\n", False), ("\u0663", False), ("infinite", False)
+    ]
 )  # fmt: skip
 def test_is_number(text, expected):
     assert is_number(text) is expected

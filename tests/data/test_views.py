@@ -81,9 +81,7 @@ def test_resize_center_crop_boxes():
     ]
     _, moved = resize_center_crop(image, boxes, 256, 224)
     np.testing.assert_allclose(
-        moved,
-        [[34, 64, 84, 144], [0, 0, 224, 224], [0, 0, 0.5, 224], [34, 84, 34, 84]],
-        atol=1e-9,
+        moved, [[34, 64, 84, 144], [0, 0, 224, 224], [0, 0, 0.5, 224], [34, 84, 34, 84]], atol=1e-9
     )
 
 

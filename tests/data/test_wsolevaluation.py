@@ -89,7 +89,7 @@ def test_the_first_picture_found_decides_where_all_are(tmp_path):
         "val/class_labels.txt": "a.jpg,0\nb.jpg,0\nc.jpg,0\n",
         "val/image_sizes.txt": "a.jpg,9,9\nb.jpg,9,9\nc.jpg,9,9\n",
         "images/b.jpg": "x",
-        "c.jpg": "x",
+        "c.jpg": "x"
     })  # fmt: skip
     dataset = load_wsol(data, "val")
     assert [s.path for s in dataset.samples] == [
@@ -262,8 +262,8 @@ def test_image_without_a_line_is_told_of(tmp_path, caplog):
         ("localization.txt", "a/1.jpg,,i.png\n", r"tion\.txt:1: no mask; expected"),
         ("localization.txt", "a/1.jpg,../m.png,\n", r"tion\.txt:1: path '../m.png' leads out"),
         ("localization.txt", "a/1.jpg,m.png,/i.png\n", r"tion\.txt:1: path '/i.png' leads out"),
-        ("localization.txt", "a/1.jpg,m,i\na/1.jpg,n,j\n", r"tion\.txt:2: 'a/1.jpg' is ignored by 'i'"),
-    ],
+        ("localization.txt", "a/1.jpg,m,i\na/1.jpg,n,j\n", r"tion\.txt:2: 'a/1.jpg' is ignored by 'i'")
+    ]
 )  # fmt: skip
 def test_bad_line(tmp_path, name, text, message):
     data = write(tmp_path, dict(BOXES, **{name: text}))

@@ -298,10 +298,7 @@ def test_command(clones, root):
         for k, name in enumerate(CLASSES):
             count = sum(line.split()[1] == str(k) for line in listed)
             assert int(rows[name][column]) == count
-    assert lines[8:] == [
-        "1 dropped",
-        f"  1 {OTHER_LABELS}: train/mixed_1.json ('apple', 'orange')",
-    ]
+    assert lines[8:] == ["1 dropped", f"  1 {OTHER_LABELS}: train/mixed_1.json ('apple', 'orange')"]
 
 
 def test_command_on_bad_input(clones, capsys):

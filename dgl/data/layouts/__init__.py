@@ -20,11 +20,4 @@ from dgl.data.layouts.registry import (
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(__name__ + "." + _module.name)
 
-__all__ = [
-    "Layout",
-    "check_files",
-    "detect_layout",
-    "layout_names",
-    "load_data",
-    "register_layout",
-]
+__all__ = ["Layout", "check_files", "detect_layout", "layout_names", "load_data", "register_layout"]

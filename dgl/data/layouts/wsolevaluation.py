@@ -39,11 +39,7 @@ _EXPECTED = (
 _LOCALIZATION_LINE = "'id,x0,y0,x1,y1' or 'id,mask_path,ignore_path'"
 # Folders of the splits: the paper's names and those of its extension (2020), in which val is for
 # full supervision.
-_PARTS = {
-    "train": ("train", "train-weaksup"),
-    "val": ("val", "train-fullsup"),
-    "test": ("test",),
-}
+_PARTS = {"train": ("train", "train-weaksup"), "val": ("val", "train-fullsup"), "test": ("test",)}
 # Data set and split -> published numbers of images and of boxes.
 _TOTALS: Dict[Tuple[str, str], Tuple[int, Optional[int]]] = {
     ("CUB", "val"): (1000, None),

@@ -10,6 +10,7 @@ from typing import Any, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from dgl.datasets.birds.canvas import (
+    Rng,
     apply,
     blade,
     compose,
@@ -61,11 +62,7 @@ _SLATE = (92, 112, 134)
 
 HEADS = (
     HeadDesign(
-        "Crimson_Crest",
-        ("spikes", _CRIMSON, _CRIMSON),
-        (("cap", _CRIMSON),),
-        "cone",
-        _GOLD,
+        "Crimson_Crest", ("spikes", _CRIMSON, _CRIMSON), (("cap", _CRIMSON),), "cone", _GOLD
     ),
     HeadDesign("Golden_Cap", None, (("cap", _GOLD), ("eyeline", _BLACK)), "needle", _BLACK),
     HeadDesign("Masked_Hookbill", None, (("mask", _BLACK),), "hook", _ORANGE),
@@ -138,7 +135,7 @@ _MARKINGS = {
 }
 
 
-def _crest(shape: str, rng: np.random.Generator) -> List[Tuple[np.ndarray, int]]:
+def _crest(shape: str, rng: Rng) -> List[Tuple[np.ndarray, int]]:
     """Polygons of a crest, as (outline, part): part 0 is the plume, 1 its tip."""
     parts = []
     sweep = rng.uniform(-8, 8)
@@ -168,7 +165,7 @@ def _crest(shape: str, rng: np.random.Generator) -> List[Tuple[np.ndarray, int]]
     return parts
 
 
-def draw_crest(painter: Any, frame: np.ndarray, class_index: int, rng: np.random.Generator) -> None:
+def draw_crest(painter: Any, frame: np.ndarray, class_index: int, rng: Rng) -> None:
     """Paint the crest of a class, which lies behind the skull.
 
     Args:
@@ -187,7 +184,7 @@ def draw_crest(painter: Any, frame: np.ndarray, class_index: int, rng: np.random
         painter.part(apply(frame, outline), tone(colors[part], shade), edge=0.6)
 
 
-def draw_face(painter: Any, frame: np.ndarray, class_index: int, rng: np.random.Generator) -> None:
+def draw_face(painter: Any, frame: np.ndarray, class_index: int, rng: Rng) -> None:
     """Paint markings, beak and eye of a class on a skull that is already there.
 
     Args:
@@ -259,7 +256,7 @@ def _body(depth: float) -> np.ndarray:
     )
 
 
-def _tail(rng: np.random.Generator, body_frame: np.ndarray) -> List[np.ndarray]:
+def _tail(rng: Rng, body_frame: np.ndarray) -> List[np.ndarray]:
     count = int(rng.integers(3, 8))
     length, spread = rng.uniform(0.3, 0.85), rng.uniform(4, 32)
     form = rng.uniform(-0.35, 0.35)
@@ -273,7 +270,7 @@ def _tail(rng: np.random.Generator, body_frame: np.ndarray) -> List[np.ndarray]:
 
 
 def _spread_wing(
-    rng: np.random.Generator, body_frame: np.ndarray, lift: float, size: float
+    rng: Rng, body_frame: np.ndarray, lift: float, size: float
 ) -> Tuple[List[np.ndarray], List[np.ndarray]]:
     """Flight feathers and coverts of an open wing, rooted at the shoulder."""
     shoulder = compose(body_frame, transform(size, 0, (0.16, -0.12)))
@@ -290,7 +287,7 @@ def _spread_wing(
 
 
 def _folded_wing(
-    rng: np.random.Generator, body_frame: np.ndarray, depth: float
+    rng: Rng, body_frame: np.ndarray, depth: float
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     d = depth
     tip = rng.uniform(-0.92, -0.6)
@@ -302,7 +299,7 @@ def _folded_wing(
 
 
 def _legs(
-    rng: np.random.Generator, body_frame: np.ndarray, depth: float, stance: str
+    rng: Rng, body_frame: np.ndarray, depth: float, stance: str
 ) -> Tuple[List[List[np.ndarray]], List[np.ndarray]]:
     """Outlines of both legs with toes, the far one first, and the two places of the feet."""
     legs, feet = [], []
@@ -328,7 +325,7 @@ def _legs(
     return legs, feet
 
 
-def sample_shape(rng: np.random.Generator, head_scale: float = 1.0) -> BirdShape:
+def sample_shape(rng: Rng, head_scale: float = 1.0) -> BirdShape:
     """Draw a pose and build its outlines.
 
     Args:

@@ -11,6 +11,8 @@ import numpy as np
 
 from dgl.utils.types import ArrayLike
 
+Rng = np.random.Generator
+
 # OpenCV takes sub-pixel coordinates as fixed point with this many fractional bits.
 _SHIFT = 4
 
@@ -154,14 +156,14 @@ def tone(color: ArrayLike, factor: float) -> np.ndarray:
     return base + (255.0 - base) * min(1.0, factor - 1.0)
 
 
-def jitter(rng: np.random.Generator, color: ArrayLike, amount: float = 14.0) -> np.ndarray:
+def jitter(rng: Rng, color: ArrayLike, amount: float = 14.0) -> np.ndarray:
     """Return ``color`` with one common and one per-channel random offset, clipped to 0..255."""
     offset = rng.normal(0, amount) + rng.normal(0, 0.5 * amount, 3)
     return np.clip(np.asarray(color, dtype=np.float64) + offset, 0, 255)
 
 
 def noise(
-    rng: np.random.Generator,
+    rng: Rng,
     shape: Sequence[int],
     cell: float,
     octaves: int = 4,

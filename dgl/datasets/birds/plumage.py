@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence,
 import cv2
 import numpy as np
 
-from dgl.datasets.birds.canvas import apply, blend, fill, line, noise, tone
+from dgl.datasets.birds.canvas import Rng, apply, blend, fill, line, noise, tone
 from dgl.utils.types import ArrayLike
 
 
@@ -40,7 +40,7 @@ def genus_of(class_index: int) -> Genus:
     return GENERA[class_index // SPECIES_PER_GENUS]
 
 
-def draw_texture(rng: np.random.Generator, name: str) -> Dict[str, Any]:
+def draw_texture(rng: Rng, name: str) -> Dict[str, Any]:
     """Draw the choices that make a plumage: dict of the texture's name, period, depth and tiles."""
     return {
         "name": name,

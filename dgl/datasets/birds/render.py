@@ -19,6 +19,7 @@ from dgl.datasets.birds.anatomy import (
     sample_shape,
 )
 from dgl.datasets.birds.canvas import (
+    Rng,
     apply,
     blend,
     compose,
@@ -68,7 +69,7 @@ class BirdImage(NamedTuple):
     box: Tuple[int, int, int, int]
 
 
-def _colors(rng: np.random.Generator, genus: Genus) -> Dict[str, Any]:
+def _colors(rng: Rng, genus: Genus) -> Dict[str, Any]:
     """Draw the colors of everything but the head's own parts, around those of the genus."""
     upper, lower = (
         jitter(rng, genus.upper, PLUMAGE_JITTER),
@@ -92,12 +93,7 @@ def _colors(rng: np.random.Generator, genus: Genus) -> Dict[str, Any]:
 
 
 def _support(
-    canvas: np.ndarray,
-    rng: np.random.Generator,
-    shape: BirdShape,
-    frame: np.ndarray,
-    scale: float,
-    ground: bool,
+    canvas: np.ndarray, rng: Rng, shape: BirdShape, frame: np.ndarray, scale: float, ground: bool
 ) -> None:
     """Draw the bird's shadow if there is ground, or else a branch."""
     feet = apply(frame, shape.feet)
@@ -134,8 +130,8 @@ def _support(
 
 def _paint_bird(
     canvas: np.ndarray,
-    rng: np.random.Generator,
-    head_rng: np.random.Generator,
+    rng: Rng,
+    head_rng: Rng,
     class_index: int,
     shape: BirdShape,
     frame: np.ndarray,
@@ -172,7 +168,7 @@ def _paint_bird(
     return painter.mask
 
 
-def _camera(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
+def _camera(rng: Rng, image: np.ndarray) -> np.ndarray:
     """Vary brightness, contrast and white balance, blur slightly, add sensor noise."""
     gain = rng.uniform(0.8, 1.18) * rng.uniform(0.95, 1.05, 3)
     offset, sigma, grain = rng.uniform(-16, 16), rng.uniform(0, 0.8), rng.uniform(1, 6)
@@ -185,7 +181,7 @@ def _camera(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
 
 def render_bird(
     class_index: int,
-    rng: np.random.Generator,
+    rng: Rng,
     longest_side: int = 192,
     head_scale: Optional[float] = None,
     clutter: Optional[float] = None,

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from dgl.datasets.birds.canvas import (
+    Rng,
     apply,
     blade,
     blend,
@@ -56,18 +57,14 @@ _VIVID = (
 )
 
 
-def plumage_color(rng: np.random.Generator, vivid: float = 0.4) -> np.ndarray:
+def plumage_color(rng: Rng, vivid: float = 0.4) -> np.ndarray:
     """A random earth tone, or with probability ``vivid`` a bright color; float64 (3,), 0..255."""
     palette = _VIVID if rng.random() < vivid else _NATURAL
     return jitter(rng, palette[rng.integers(len(palette))], 16)
 
 
 def _leaf(
-    canvas: np.ndarray,
-    rng: np.random.Generator,
-    center: ArrayLike,
-    length: float,
-    color: np.ndarray,
+    canvas: np.ndarray, rng: Rng, center: ArrayLike, length: float, color: np.ndarray
 ) -> None:
     frame = transform(length, rng.uniform(0, 360), center)
     bend = rng.uniform(-0.3, 0.3)
@@ -80,11 +77,7 @@ def _leaf(
 
 
 def _leaves(
-    canvas: np.ndarray,
-    rng: np.random.Generator,
-    count: int,
-    size: float,
-    colors: Sequence[ArrayLike],
+    canvas: np.ndarray, rng: Rng, count: int, size: float, colors: Sequence[ArrayLike]
 ) -> None:
     height, width = canvas.shape[:2]
     for _ in range(count):
@@ -93,7 +86,7 @@ def _leaves(
         _leaf(canvas, rng, center, size * rng.uniform(0.6, 1.5), color)
 
 
-def _foliage(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+def _foliage(rng: Rng, shape: Sequence[int], side: int) -> np.ndarray:
     greens: List[ArrayLike] = [(22, 38, 20), (44, 84, 34), (92, 136, 52), (170, 196, 104)]
     if rng.random() < 0.3:
         greens = [(48, 30, 18), (120, 66, 26), (186, 122, 44), (222, 190, 112)]
@@ -105,7 +98,7 @@ def _foliage(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.nd
     return canvas
 
 
-def _bark(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+def _bark(rng: Rng, shape: Sequence[int], side: int) -> np.ndarray:
     browns: List[ArrayLike] = [(38, 28, 22), (84, 64, 48), (134, 110, 86), (186, 168, 142)]
     browns = [jitter(rng, c, 14) for c in browns]
     tall = rng.uniform(3, 7)
@@ -124,7 +117,7 @@ def _bark(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarr
     return canvas
 
 
-def _grass(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+def _grass(rng: Rng, shape: Sequence[int], side: int) -> np.ndarray:
     greens: List[ArrayLike] = [(34, 52, 22), (78, 112, 40), (136, 158, 66), (206, 206, 126)]
     if rng.random() < 0.3:
         greens = [(74, 58, 30), (142, 118, 62), (190, 168, 98), (226, 214, 160)]
@@ -142,7 +135,7 @@ def _grass(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndar
     return canvas
 
 
-def _sky(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+def _sky(rng: Rng, shape: Sequence[int], side: int) -> np.ndarray:
     blues: List[ArrayLike] = [(96, 140, 196), (138, 176, 218), (196, 214, 230), (244, 244, 242)]
     if rng.random() < 0.35:
         blues = [(104, 98, 122), (178, 140, 140), (228, 186, 152), (250, 232, 204)]
@@ -161,7 +154,7 @@ def _sky(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarra
     return canvas
 
 
-def _water(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+def _water(rng: Rng, shape: Sequence[int], side: int) -> np.ndarray:
     blues: List[ArrayLike] = [(22, 44, 58), (48, 88, 104), (104, 146, 154), (214, 226, 222)]
     if rng.random() < 0.4:
         blues = [(36, 42, 26), (80, 88, 54), (140, 146, 104), (220, 218, 186)]
@@ -182,11 +175,7 @@ def _water(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndar
 
 
 def _pebble(
-    canvas: np.ndarray,
-    rng: np.random.Generator,
-    center: np.ndarray,
-    radius: float,
-    color: np.ndarray,
+    canvas: np.ndarray, rng: Rng, center: np.ndarray, radius: float, color: np.ndarray
 ) -> None:
     knots = ellipse((0, 0), (1.0, rng.uniform(0.55, 0.9)), rng.uniform(0, 180), steps=9)
     knots = smooth(knots * rng.uniform(0.86, 1.12, (9, 1)), steps=4) * radius
@@ -196,7 +185,7 @@ def _pebble(
     fill(canvas, knots * 0.45 + center - 0.22 * radius, tone(color, 1.14))
 
 
-def _stones(rng: np.random.Generator, shape: Sequence[int], side: int) -> np.ndarray:
+def _stones(rng: Rng, shape: Sequence[int], side: int) -> np.ndarray:
     grays: List[ArrayLike] = [(48, 44, 40), (104, 98, 90), (150, 144, 134), (206, 200, 188)]
     tint = rng.normal(0, 12, 3)
     grays = [np.clip(jitter(rng, c, 8) + tint, 0, 255) for c in grays]
@@ -215,7 +204,7 @@ _SCENES = (_foliage, _bark, _grass, _sky, _water, _stones)
 _GROUNDS = (_grass, _water, _stones, _foliage)
 
 
-def _blobs(canvas: np.ndarray, rng: np.random.Generator, count: int, side: int) -> None:
+def _blobs(canvas: np.ndarray, rng: Rng, count: int, side: int) -> None:
     """Lay soft spots of plumage colors on the canvas, at a quarter of the resolution."""
     height, width = canvas.shape[:2]
     small = cv2.resize(canvas, (max(1, width // 4), max(1, height // 4)))
@@ -232,7 +221,7 @@ def _blobs(canvas: np.ndarray, rng: np.random.Generator, count: int, side: int) 
     blend(canvas, spots, cover.astype(np.float32) / 255)
 
 
-def _twig(canvas: np.ndarray, rng: np.random.Generator, side: int) -> None:
+def _twig(canvas: np.ndarray, rng: Rng, side: int) -> None:
     height, width = canvas.shape[:2]
     start = rng.uniform((0, 0), (width, height))
     frame = transform(side * rng.uniform(0.2, 0.6), rng.uniform(0, 360), start)
@@ -246,7 +235,7 @@ def _twig(canvas: np.ndarray, rng: np.random.Generator, side: int) -> None:
         line(canvas, spine - (0, side / 400), tone(color, 1.2))
 
 
-def _flower(canvas: np.ndarray, rng: np.random.Generator, side: int) -> None:
+def _flower(canvas: np.ndarray, rng: Rng, side: int) -> None:
     height, width = canvas.shape[:2]
     center = rng.uniform((0, 0), (width, height))
     size, color, turn = (
@@ -261,7 +250,7 @@ def _flower(canvas: np.ndarray, rng: np.random.Generator, side: int) -> None:
     fill(canvas, ellipse(center, (size / 4, size / 4), steps=10), jitter(rng, (226, 186, 70), 20))
 
 
-def add_clutter(canvas: np.ndarray, rng: np.random.Generator, amount: float) -> None:
+def add_clutter(canvas: np.ndarray, rng: Rng, amount: float) -> None:
     """Put leaves, twigs, pebbles, flowers and soft spots on a background, in place.
 
     Args:
@@ -287,7 +276,7 @@ def add_clutter(canvas: np.ndarray, rng: np.random.Generator, amount: float) -> 
 
 
 def draw_background(
-    rng: np.random.Generator, shape: Sequence[int], clutter: float = 1.0
+    rng: Rng, shape: Sequence[int], clutter: float = 1.0
 ) -> Tuple[np.ndarray, bool]:
     """Draw a scene with clutter.
 
