@@ -23,7 +23,7 @@ from dgl.data.views import GEOMETRIES
 from dgl.errors import UserError, run_script
 from dgl.evaluation.plan import WSOL
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 from dgl.utils.files import write_atomically
 from dgl.utils.table import format_table
 
@@ -34,7 +34,7 @@ BATCH = 16
 
 def distance(raw, limit):
     """Largest and mean difference of two maps, each min-max normalized at the layer's resolution."""
-    difference = np.abs(box_ops.normalize(raw) - box_ops.normalize(limit))
+    difference = np.abs(postprocess.normalize(raw) - postprocess.normalize(limit))
     return float(difference.max()), float(difference.mean())
 
 
@@ -65,9 +65,7 @@ def measure(predictor, samples, layers, alphas):
         for (layer, alpha), evaluator in boxes.items():
             raw = maps[names[alpha], layer]
             score_maps = [
-                box_ops.normalize(
-                    box_ops.resize_map(box_ops.normalize(one), v.map_size, v.map_size)
-                )
+                postprocess.normalize(postprocess.score_map(one, v.map_size, v.map_size))
                 for one, v in zip(raw, views)
             ]
             evaluator.add(score_maps, [view.boxes for view in views])

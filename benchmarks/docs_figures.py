@@ -25,7 +25,7 @@ from dgl.data import read_image
 from dgl.data.views import demo_input
 from dgl.errors import run_script
 from dgl.predict.overlay import draw_boxes, overlay
-from dgl.predict.postprocess import largest_box, normalize, resize_map
+from dgl.predict.postprocess import largest_box, score_map
 from dgl.predict.predictor import Predictor
 from dgl.utils.files import write_atomically
 
@@ -33,7 +33,6 @@ PICTURES = ("bird_golden_cap.jpg", "bird_crimson_crest.jpg", "bird_masked_hookbi
 LAYERS = ("add", "conv5_3", "conv5_2", "conv5_1", "pool4", "conv3_3")
 ALPHAS = ("0.1", "1", "10", "inf")
 ALPHA_LAYER = "conv5_2"
-THRESHOLD = 0.2
 _SIDE = 2.0  # inches
 _DPI = 100
 _QUALITY = 88
@@ -42,8 +41,8 @@ _QUALITY = 88
 def _panel(image, raw):
     """The map over the image, and the box that it gives."""
     height, width = image.shape[:2]
-    score_map = resize_map(normalize(raw), height, width)
-    return draw_boxes(overlay(image, score_map), largest_box(score_map, THRESHOLD))
+    attention = score_map(raw, height, width)
+    return draw_boxes(overlay(image, attention), largest_box(attention))
 
 
 def draw(path, images, columns, titles):

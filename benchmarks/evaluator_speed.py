@@ -23,7 +23,7 @@ sys.path.insert(0, ROOT)
 
 from dgl.errors import UserError, run_script
 from dgl.metrics.box_hits import box_hits
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 from dgl.utils.files import write_atomically
 from dgl.utils.table import format_table
 
@@ -56,7 +56,7 @@ def loop_largest(score_map, true_boxes):
         found.append(
             cv2.boundingRect(max(contours, key=cv2.contourArea)) if contours else (0, 0, 0, 0)
         )
-    return box_ops.iou(_corners(found), true_boxes).max(axis=1) >= LARGEST_IOU, None
+    return postprocess.iou(_corners(found), true_boxes).max(axis=1) >= LARGEST_IOU, None
 
 
 def loop_both(score_map, true_boxes):
@@ -69,15 +69,15 @@ def loop_both(score_map, true_boxes):
         areas = [cv2.contourArea(contour) for contour in contours]
         largest.append(len(found) + (areas.index(max(areas)) if areas else 0))
         found += [cv2.boundingRect(contour) for contour in contours] or [(0, 0, 0, 0)]
-    overlap = box_ops.iou(_corners(found), true_boxes).max(axis=1)
+    overlap = postprocess.iou(_corners(found), true_boxes).max(axis=1)
     best = np.maximum.reduceat(overlap, starts)
     return overlap[largest] >= LARGEST_IOU, best >= IOUS[:, np.newaxis]
 
 
 def distinct_masks(score_map, true_boxes):
     """Each distinct mask traced once."""
-    found = box_ops.boxes_by_level(score_map, THRESHOLDS)
-    overlap = box_ops.iou(found.boxes, true_boxes).max(axis=1)
+    found = postprocess.boxes_by_level(score_map, THRESHOLDS)
+    overlap = postprocess.iou(found.boxes, true_boxes).max(axis=1)
     best = np.maximum.reduceat(overlap, found.starts) >= IOUS[:, np.newaxis]
     return (overlap[found.largest] >= LARGEST_IOU)[found.mask_of], best[:, found.mask_of]
 
@@ -115,7 +115,7 @@ def measure(score_map, true_boxes, rounds):
 
 
 def _upsampled(raw):
-    return box_ops.normalize(box_ops.resize_map(box_ops.normalize(raw), SIZE, SIZE))
+    return postprocess.normalize(postprocess.score_map(raw, SIZE, SIZE))
 
 
 def random_maps(maps):
@@ -129,7 +129,7 @@ def random_maps(maps):
                 grids = [cv2.GaussianBlur(raw, (0, 0), blur) for raw in grids]
             kinds[name.format(grid)] = [_upsampled(raw) for raw in grids]
     noise = np.random.RandomState(0).uniform(size=(min(maps, NOISE_MAPS), SIZE, SIZE))
-    kinds["noise"] = [box_ops.normalize(raw) for raw in noise]
+    kinds["noise"] = [postprocess.normalize(raw) for raw in noise]
     return kinds
 
 
@@ -153,7 +153,7 @@ def real_maps(folder):
 
 def true_box(score_map, rng):
     """A true box as a map may have it: that of some threshold, each side moved by up to a fifth."""
-    box = box_ops.largest_box(score_map, rng.uniform(0.2, 0.6)).astype(float)
+    box = postprocess.largest_box(score_map, rng.uniform(0.2, 0.6)).astype(float)
     sides = np.tile(box[2:] - box[:2], 2)
     return np.clip(np.round(box + rng.uniform(-0.2, 0.2, 4) * sides), 0, SIZE - 1)[np.newaxis]
 

@@ -18,7 +18,7 @@ from dgl.cli.localize_run import SHIPPED_CHECKPOINT
 from dgl.data import load_data, read_image
 from dgl.data.views import GEOMETRIES, demo_input
 from dgl.errors import run_script
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 from dgl.predict.overlay import write_image
 from dgl.predict.predictor import Predictor
 from dgl.report.strips import Entry, compose_tile
@@ -35,9 +35,9 @@ def _tile(predictor, sample, threshold):
     entries = []
     for entry in predictor.entries:
         raw = prediction.maps[entry][0]
-        score_map = box_ops.resize_map(box_ops.normalize(raw), view.map_size, view.map_size)
-        box = box_ops.largest_box(score_map, threshold)
-        overlap = float(box_ops.iou(box, view.boxes).max())
+        score_map = postprocess.score_map(raw, view.map_size, view.map_size)
+        box = postprocess.largest_box(score_map, threshold)
+        overlap = float(postprocess.iou(box, view.boxes).max())
         entries.append(Entry("@".join(entry), score_map, box / ratio, overlap))
     return compose_tile(view.image, np.asarray(view.boxes) / ratio, entries, panel=200)
 
@@ -61,7 +61,9 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", default=os.path.join("data", "birds"))
     parser.add_argument("--clayer", default="1")
-    parser.add_argument("--threshold", type=float, default=0.2, help="of all boxes")
+    parser.add_argument(
+        "--threshold", type=float, default=postprocess.DEFAULT_THRESHOLD, help="of all boxes"
+    )
     parser.add_argument("--picture", default=os.path.join(ROOT, "images", "bird_golden_cap.jpg"))
     args = parser.parse_args(argv)
     results_figure(os.path.join(ROOT, "fig", "results.jpg"), args.data, args.clayer, args.threshold)

@@ -9,13 +9,12 @@ from dgl.attribution.gradients import KERNEL
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input, resize_bilinear_tf1
 from dgl.predict.map_session import MapSession
-from dgl.predict.postprocess import largest_box, normalize, resize_map
+from dgl.predict.postprocess import DEFAULT_THRESHOLD, largest_box, score_map
 from dgl.utils.cpu import FLOAT32
 from dgl.utils.parallel import chunks_of
 
 Picture = Union[str, np.ndarray]
 DEFAULT_LAYER = 2
-DEFAULT_THRESHOLD = 0.2
 DEFAULT_BATCH = 8
 
 
@@ -257,11 +256,11 @@ class Localizer:
 
     def _localization(self, picture, prediction, i, raw):
         height, width = picture.shape[:2]
-        score_map = resize_map(normalize(raw), height, width)
-        box = tuple(int(value) for value in largest_box(score_map, self.threshold))
+        resized = score_map(raw, height, width)
+        box = tuple(int(value) for value in largest_box(resized, self.threshold))
         class_index = int(prediction.class_index[i])
         probability = float(prediction.probability[i, class_index])
-        return Localization(class_index, probability, score_map, box)
+        return Localization(class_index, probability, resized, box)
 
     def class_name(self, class_index: int) -> str:
         """The class's name, or its number as text where names are not known."""

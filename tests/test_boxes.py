@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 
 THRESHOLDS = np.arange(0, 1, 0.01)
 
@@ -69,7 +69,7 @@ def counted_iou(a, b):
 @pytest.mark.parametrize("seed", range(4))
 def test_boxes_by_level_equal_the_straight_ones_at_every_threshold(maker, seed):
     score_map = maker(seed)
-    found = box_ops.boxes_by_level(score_map, THRESHOLDS)
+    found = postprocess.boxes_by_level(score_map, THRESHOLDS)
     largest = found.largest_boxes()
     assert largest.shape == (len(THRESHOLDS), 4)
     for index, threshold in enumerate(THRESHOLDS):
@@ -80,15 +80,15 @@ def test_boxes_by_level_equal_the_straight_ones_at_every_threshold(maker, seed):
 
 def test_boxes_by_level_traces_each_distinct_mask_once():
     score_map = plateaus(0)
-    found = box_ops.boxes_by_level(score_map, np.arange(0, 1, 0.001))
-    masks = {box_ops.binarize(score_map, t).tobytes() for t in np.arange(0, 1, 0.001)}
+    found = postprocess.boxes_by_level(score_map, np.arange(0, 1, 0.001))
+    masks = {postprocess.binarize(score_map, t).tobytes() for t in np.arange(0, 1, 0.001)}
     assert len(found.starts) == len(masks) < 10
 
 
 def test_boxes_by_level_takes_thresholds_in_any_order_and_repeated():
     score_map = gaussians(3)
     shuffled = [0.7, 0.1, 0.7, 1.0, 0.0, 0.4]
-    largest = box_ops.boxes_by_level(score_map, shuffled).largest_boxes()
+    largest = postprocess.boxes_by_level(score_map, shuffled).largest_boxes()
     for box, threshold in zip(largest, shuffled):
         assert tuple(box.tolist()) == straight_largest(score_map, threshold)
 
@@ -97,9 +97,9 @@ def test_boxes_by_level_takes_thresholds_in_any_order_and_repeated():
 def test_distinct_masks_are_those_of_all_thresholds_from_the_smallest_up(maker):
     score_map = np.zeros((5, 6)) if maker is np.zeros else maker(1)
     thresholds = np.random.RandomState(0).permutation(np.arange(0, 1.0005, 0.001))
-    image, levels, mask_of = box_ops.distinct_masks(score_map, thresholds)
+    image, levels, mask_of = postprocess.distinct_masks(score_map, thresholds)
     assert (image.dtype, mask_of.dtype) == (np.uint8, np.int64)
-    expected = [box_ops.binarize(score_map, threshold) > 0 for threshold in thresholds]
+    expected = [postprocess.binarize(score_map, threshold) > 0 for threshold in thresholds]
     for mask, index in zip(expected, mask_of):
         np.testing.assert_array_equal(image > levels[index], mask)
     assert len(levels) == len({mask.tobytes() for mask in expected})
@@ -109,10 +109,10 @@ def test_distinct_masks_are_those_of_all_thresholds_from_the_smallest_up(maker):
 
 @pytest.mark.parametrize("limit", [2**24, 10])
 def test_value_counts_by_either_way(monkeypatch, limit):
-    monkeypatch.setattr(box_ops, "_EXACT_IN_FLOAT32", limit)
+    monkeypatch.setattr(postprocess, "_EXACT_IN_FLOAT32", limit)
     image = np.random.RandomState(0).randint(0, 256, (40, 30)).astype(np.uint8)
     image[image == 255] = 254
-    counts = box_ops.value_counts(image)
+    counts = postprocess.value_counts(image)
     assert (counts.shape, counts.dtype) == ((256,), np.int64)
     assert counts.tolist() == [int((image == value).sum()) for value in range(256)]
 
@@ -121,10 +121,10 @@ def test_value_counts_by_either_way(monkeypatch, limit):
 def test_largest_box_and_contour_boxes_equal_the_straight_ones(seed):
     score_map = gaussians(seed)
     for threshold in (0.0, 0.2, 0.55, 0.99):
-        assert tuple(box_ops.largest_box(score_map, threshold)) == straight_largest(
+        assert tuple(postprocess.largest_box(score_map, threshold)) == straight_largest(
             score_map, threshold
         )
-        boxes, areas = box_ops.contour_boxes(box_ops.binarize(score_map, threshold))
+        boxes, areas = postprocess.contour_boxes(postprocess.binarize(score_map, threshold))
         expected_boxes, expected_areas = straight_boxes(score_map, threshold)
         assert [tuple(box) for box in boxes.tolist()] == expected_boxes
         assert areas.tolist() == expected_areas
@@ -132,8 +132,8 @@ def test_largest_box_and_contour_boxes_equal_the_straight_ones(seed):
 
 def test_the_larger_of_two_blobs_wins_and_right_and_bottom_are_one_past_the_last_pixel():
     score_map = blocks((2, 3, 5, 6), (10, 4, 18, 12))
-    assert box_ops.largest_box(score_map, 0.5).tolist() == [10, 4, 19, 13]
-    boxes, areas = box_ops.contour_boxes(box_ops.binarize(score_map, 0.5))
+    assert postprocess.largest_box(score_map, 0.5).tolist() == [10, 4, 19, 13]
+    boxes, areas = postprocess.contour_boxes(postprocess.binarize(score_map, 0.5))
     assert sorted(boxes.tolist()) == [[2, 3, 6, 7], [10, 4, 19, 13]]
     # A contour runs through pixel centers: a side of n pixels is n - 1 long.
     assert sorted(areas.tolist()) == [9.0, 64.0]
@@ -141,44 +141,49 @@ def test_the_larger_of_two_blobs_wins_and_right_and_bottom_are_one_past_the_last
 
 def test_blobs_of_equal_area_go_to_the_first_in_contour_order():
     score_map = blocks((2, 2, 6, 6), (12, 10, 16, 14))
-    boxes, areas = box_ops.contour_boxes(box_ops.binarize(score_map, 0.5))
+    boxes, areas = postprocess.contour_boxes(postprocess.binarize(score_map, 0.5))
     assert areas[0] == areas[1]
-    assert box_ops.largest_box(score_map, 0.5).tolist() == boxes[0].tolist()
-    assert box_ops.boxes_by_level(score_map, [0.5]).largest_boxes()[0].tolist() == boxes[0].tolist()
+    assert postprocess.largest_box(score_map, 0.5).tolist() == boxes[0].tolist()
+    assert (
+        postprocess.boxes_by_level(score_map, [0.5]).largest_boxes()[0].tolist()
+        == boxes[0].tolist()
+    )
 
 
 def test_blobs_that_touch_at_a_corner_are_one():
-    boxes, _ = box_ops.contour_boxes(box_ops.binarize(blocks((2, 2, 5, 5), (6, 6, 9, 9)), 0.5))
+    boxes, _ = postprocess.contour_boxes(
+        postprocess.binarize(blocks((2, 2, 5, 5), (6, 6, 9, 9)), 0.5)
+    )
     assert boxes.tolist() == [[2, 2, 10, 10]]
 
 
 def test_a_hole_has_its_own_contour():
     score_map = blocks((2, 2, 17, 17))
     score_map[6:10, 6:10] = 0
-    boxes, _ = box_ops.contour_boxes(box_ops.binarize(score_map, 0.5))
+    boxes, _ = postprocess.contour_boxes(postprocess.binarize(score_map, 0.5))
     assert len(boxes) == 2
     assert [2, 2, 18, 18] in boxes.tolist()
 
 
 def test_a_box_at_the_border_is_clamped():
     score_map = blocks((25, 15, 29, 19))
-    assert box_ops.largest_box(score_map, 0.5).tolist() == [25, 15, 29, 19]
-    assert box_ops.boxes_by_level(score_map, [0.5]).boxes.tolist() == [[25, 15, 29, 19]]
+    assert postprocess.largest_box(score_map, 0.5).tolist() == [25, 15, 29, 19]
+    assert postprocess.boxes_by_level(score_map, [0.5]).boxes.tolist() == [[25, 15, 29, 19]]
 
 
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
 def test_a_constant_map(value):
     score_map = np.full((20, 30), value, np.float32)
     expected = [0, 0, 29, 19] if value > 0 else [0, 0, 0, 0]
-    assert box_ops.largest_box(score_map, 0.0).tolist() == expected
-    assert box_ops.largest_box(score_map, 1.0).tolist() == [0, 0, 0, 0]
-    by_level = box_ops.boxes_by_level(score_map, [0.0, 0.9, 1.0]).largest_boxes().tolist()
+    assert postprocess.largest_box(score_map, 0.0).tolist() == expected
+    assert postprocess.largest_box(score_map, 1.0).tolist() == [0, 0, 0, 0]
+    by_level = postprocess.boxes_by_level(score_map, [0.0, 0.9, 1.0]).largest_boxes().tolist()
     assert by_level == [expected, expected, [0, 0, 0, 0]]
 
 
 def test_threshold_zero_keeps_what_is_above_zero_after_quantizing():
     score_map = np.array([[0.0, 0.5 / 255, 1.5 / 255, 1.0]])
-    assert box_ops.binarize(score_map, 0.0).tolist() == [[0, 0, 255, 255]]
+    assert postprocess.binarize(score_map, 0.0).tolist() == [[0, 0, 255, 255]]
 
 
 def test_binarize_is_strict_and_relative_to_the_quantized_maximum():
@@ -186,7 +191,7 @@ def test_binarize_is_strict_and_relative_to_the_quantized_maximum():
     # Half a step up: the quantized map is exactly ``image`` whatever the rounding.
     score_map = (image + 0.5) / 255
     # int(0.5 * 101) is 50.
-    mask = box_ops.binarize(score_map, 0.5)
+    mask = postprocess.binarize(score_map, 0.5)
     assert mask.dtype == np.uint8
     assert mask.tolist() == [[0, 0, 0, 255, 255]]
 
@@ -196,9 +201,9 @@ def test_maps_outside_the_range_are_refused(bad):
     score_map = blocks((2, 2, 5, 5))
     score_map[0, 0] = bad
     for call in (
-        lambda: box_ops.binarize(score_map, 0.5),
-        lambda: box_ops.largest_box(score_map, 0.5),
-        lambda: box_ops.boxes_by_level(score_map, [0.5]),
+        lambda: postprocess.binarize(score_map, 0.5),
+        lambda: postprocess.largest_box(score_map, 0.5),
+        lambda: postprocess.boxes_by_level(score_map, [0.5]),
     ):
         with pytest.raises(ValueError):
             call()
@@ -207,13 +212,13 @@ def test_maps_outside_the_range_are_refused(bad):
 @pytest.mark.parametrize("thresholds", [[], [-0.1], [1.1], [np.nan]])
 def test_thresholds_outside_the_range_are_refused(thresholds):
     with pytest.raises(ValueError):
-        box_ops.boxes_by_level(blocks((2, 2, 5, 5)), thresholds)
+        postprocess.boxes_by_level(blocks((2, 2, 5, 5)), thresholds)
 
 
 @pytest.mark.parametrize("shape", [(5, 7), (3, 5, 7), (2, 3, 5, 7)])
 def test_normalize_takes_every_map_to_zero_and_one(shape):
     maps = np.random.RandomState(0).normal(scale=100, size=shape)
-    result = box_ops.normalize(maps)
+    result = postprocess.normalize(maps)
     assert result.dtype == np.float32 and result.shape == shape
     for single, scaled in zip(maps.reshape(-1, 5, 7), result.reshape(-1, 5, 7)):
         expected = (single - single.min()) / (single.max() - single.min())
@@ -223,7 +228,7 @@ def test_normalize_takes_every_map_to_zero_and_one(shape):
 
 def test_normalize_makes_a_constant_map_zeros_beside_others():
     maps = np.stack([np.full((4, 4), 3.5), np.arange(16.0).reshape(4, 4)])
-    result = box_ops.normalize(maps)
+    result = postprocess.normalize(maps)
     assert not result[0].any()
     assert result[1].max() == 1
 
@@ -233,23 +238,23 @@ def test_normalize_and_resize_refuse_what_is_not_finite(bad):
     score_map = np.ones((4, 4))
     score_map[1, 1] = bad
     with pytest.raises(ValueError):
-        box_ops.normalize(score_map)
+        postprocess.normalize(score_map)
     with pytest.raises(ValueError):
-        box_ops.resize_map(score_map, 8, 8)
+        postprocess.resize_map(score_map, 8, 8)
 
 
 @pytest.mark.parametrize("shape", [(4,), (0, 4), (4, 0)])
 def test_normalize_refuses_what_is_no_map(shape):
     with pytest.raises(ValueError):
-        box_ops.normalize(np.zeros(shape))
+        postprocess.normalize(np.zeros(shape))
 
 
 def test_resize_map_is_bilinear_between_pixel_centers():
     score_map = np.array([[0.0, 1.0], [2.0, 3.0]])
     centers = np.clip((np.arange(4) + 0.5) / 2 - 0.5, 0, 1)
     expected = centers[np.newaxis, :] + 2 * centers[:, np.newaxis]
-    np.testing.assert_allclose(box_ops.resize_map(score_map, 4, 4), expected, atol=1e-6)
-    assert box_ops.resize_map(score_map, 3, 5).shape == (3, 5)
+    np.testing.assert_allclose(postprocess.resize_map(score_map, 4, 4), expected, atol=1e-6)
+    assert postprocess.resize_map(score_map, 3, 5).shape == (3, 5)
 
 
 def test_resize_map_stays_in_range():
@@ -258,7 +263,7 @@ def test_resize_map_stays_in_range():
         # Rows that share one value are where the rounding of a bilinear mean shows.
         score_map = rng.uniform(size=rng.randint(2, 16, size=2)).astype(np.float32)
         score_map[:2] = score_map.max()
-        resized = box_ops.resize_map(score_map, *rng.randint(3, 100, size=2))
+        resized = postprocess.resize_map(score_map, *rng.randint(3, 100, size=2))
         assert resized.dtype == np.float32
         assert resized.min() >= score_map.min() and resized.max() <= score_map.max()
 
@@ -271,7 +276,7 @@ def test_iou_equals_counted_pixels():
         return np.concatenate([low, low + rng.randint(0, 24, size=(count, 2))], axis=1)
 
     boxes_a, boxes_b = random_boxes(30), random_boxes(20)
-    result = box_ops.iou(boxes_a, boxes_b)
+    result = postprocess.iou(boxes_a, boxes_b)
     expected = [[counted_iou(a, b) for b in boxes_b] for a in boxes_a]
     assert result.dtype == np.float64
     assert (np.array(expected) > 0).any() and (np.array(expected) == 0).any()
@@ -290,24 +295,24 @@ def test_iou_equals_counted_pixels():
     ],
 )
 def test_iou_by_hand(a, b, expected):
-    assert box_ops.iou(a, b).tolist() == [[expected]]
+    assert postprocess.iou(a, b).tolist() == [[expected]]
 
 
 def test_iou_with_no_boxes_is_empty():
-    assert box_ops.iou([], [[0, 0, 1, 1]]).shape == (0, 1)
-    assert box_ops.iou([[0, 0, 1, 1]], np.zeros((0, 4))).shape == (1, 0)
+    assert postprocess.iou([], [[0, 0, 1, 1]]).shape == (0, 1)
+    assert postprocess.iou([[0, 0, 1, 1]], np.zeros((0, 4))).shape == (1, 0)
 
 
 @pytest.mark.parametrize("bad", [[3, 0, 2, 5], [0, 3, 5, 2], [0, 0, np.nan, 1], [0, 0, 1]])
 def test_malformed_boxes_are_refused(bad):
     with pytest.raises(ValueError):
-        box_ops.iou([bad], [[0, 0, 1, 1]])
+        postprocess.iou([bad], [[0, 0, 1, 1]])
 
 
 @pytest.mark.parametrize("mask", [np.zeros((3, 3)), np.zeros(3, np.uint8)])
 def test_contour_boxes_refuses_what_is_no_mask(mask):
     with pytest.raises(ValueError):
-        box_ops.contour_boxes(mask)
+        postprocess.contour_boxes(mask)
 
 
 @pytest.mark.parametrize("values", [2, 3])
@@ -318,8 +323,8 @@ def test_contours_are_found_in_the_return_values_of_every_opencv(monkeypatch, va
         contours, hierarchy = traced(*arguments)[-2:]
         return ((arguments[0], contours, hierarchy), (contours, hierarchy))[values == 2]
 
-    monkeypatch.setattr(box_ops.cv2, "findContours", other_version)
-    assert box_ops.largest_box(blocks((2, 3, 5, 6)), 0.5).tolist() == [2, 3, 6, 7]
+    monkeypatch.setattr(postprocess.cv2, "findContours", other_version)
+    assert postprocess.largest_box(blocks((2, 3, 5, 6)), 0.5).tolist() == [2, 3, 6, 7]
 
 
 @pytest.mark.parametrize(
@@ -344,7 +349,7 @@ def test_contours_are_found_in_the_return_values_of_every_opencv(monkeypatch, va
     ],
 )
 def test_clip_boxes(box, expected):
-    clipped, outside = box_ops.clip_boxes([box, (2, 3, 4, 5)], 30, 20)
+    clipped, outside = postprocess.clip_boxes([box, (2, 3, 4, 5)], 30, 20)
     assert (clipped.dtype, clipped.shape[1]) == (np.float64, 4)
     assert clipped.tolist() == ([list(expected)] if expected else []) + [[2, 3, 4, 5]]
     assert outside == (expected is None)
@@ -366,14 +371,14 @@ def test_clip_boxes_against_pixels(seed):
             expected.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
         else:
             dropped += 1
-    clipped, outside = box_ops.clip_boxes(boxes, width, height)
+    clipped, outside = postprocess.clip_boxes(boxes, width, height)
     np.testing.assert_array_equal(clipped, expected)
     assert outside == dropped > 0
 
 
 def test_clip_no_boxes_and_malformed_ones():
-    clipped, outside = box_ops.clip_boxes((), 30, 20)
+    clipped, outside = postprocess.clip_boxes((), 30, 20)
     assert (clipped.shape, outside) == ((0, 4), 0)
     for box in ((3, 1, 2, 5), (float("nan"), 1, 2, 5), (1, 2, 3)):
         with pytest.raises(ValueError):
-            box_ops.clip_boxes([box], 30, 20)
+            postprocess.clip_boxes([box], 30, 20)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 
 _EPSILON = 1e-12  # inside the square root, as in tf.nn.l2_normalize
 
@@ -82,8 +82,8 @@ def sized(maps, size):
     Returns:
         (N, size, size) float32 in [0, 1].
     """
-    normalized = box_ops.normalize(maps)
-    return box_ops.normalize([box_ops.resize_map(one, size, size) for one in normalized])
+    normalized = postprocess.normalize(maps)
+    return postprocess.normalize([postprocess.resize_map(one, size, size) for one in normalized])
 
 
 def stretched(maps, size):
@@ -93,7 +93,7 @@ def stretched(maps, size):
     weights = np.zeros((size, maps.shape[-1]))
     weights[np.arange(size), low] = 1 - (position - low)
     weights[np.arange(size), low + 1] = position - low
-    return box_ops.normalize(weights @ box_ops.normalize(maps) @ weights.T)
+    return postprocess.normalize(weights @ postprocess.normalize(maps) @ weights.T)
 
 
 def compare(found, wanted, resize=sized, limits=FLOAT32):
@@ -120,7 +120,9 @@ def compare(found, wanted, resize=sized, limits=FLOAT32):
     finite = np.isfinite(found).all()
     # A constant map, which normalizes to zeros, agrees with nothing that is not constant.
     apart = (
-        np.abs(box_ops.normalize(found) - box_ops.normalize(wanted)) if finite else np.ones((1,))
+        np.abs(postprocess.normalize(found) - postprocess.normalize(wanted))
+        if finite
+        else np.ones((1,))
     )
     largest, share = float(apart.max()), float((apart < limits.close).mean())
     return {

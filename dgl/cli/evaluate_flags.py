@@ -8,6 +8,7 @@ from dgl.data.layouts import layout_names
 from dgl.errors import UserError
 from dgl.evaluation.fusion import FUSIONS
 from dgl.evaluation.plan import FIXED, WSOL
+from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.utils.cpu import FLOAT32, PRECISIONS
 
 PROTOCOLS = (FIXED, WSOL)
@@ -72,7 +73,9 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     protocol.add_argument(
         "--protocol", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="what to measure"
     )
-    protocol.add_argument("--threshold", type=float, default=0.2, help="of the fixed protocol")
+    protocol.add_argument(
+        "--threshold", type=float, default=DEFAULT_THRESHOLD, help="of the fixed protocol"
+    )
     protocol.add_argument(
         "--cam-interval", type=float, default=0.01, help="step of MaxBoxAcc's and PxAP's thresholds"
     )

@@ -4,6 +4,7 @@ import argparse
 
 from dgl.backbones import BACKBONES
 from dgl.data.bundled import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
+from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.utils.cpu import FLOAT32, PRECISIONS
 
 # What `dome_image_DGL.py` has; both maps are written, and the method says which gives the box.
@@ -72,7 +73,9 @@ def add_flags(parser: argparse.ArgumentParser, of_command: bool = False) -> None
     ours = parser.add_argument_group("beyond the published flags")
     ours.add_argument(*names("--outdir", "--out"), default=".", help="where to write")
     ours.add_argument("--class", dest="class_index", type=int, help="class to locate (arg-max)")
-    ours.add_argument("--threshold", type=float, default=0.2, help="fraction of the map's maximum")
+    ours.add_argument(
+        "--threshold", type=float, default=DEFAULT_THRESHOLD, help="fraction of the map's maximum"
+    )
     ours.add_argument(
         "--method",
         choices=METHOD_NAMES if of_command else PUBLISHED_METHODS,

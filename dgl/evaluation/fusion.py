@@ -5,7 +5,7 @@ from typing import Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequ
 import numpy as np
 
 from dgl.errors import UserError
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 
 FUSIONS = ("mean", "max")
 _FEW = 3
@@ -86,14 +86,14 @@ def score_maps(
     """
     fused = [None] * len(fusions)
     for entry, raw in raw_maps.items():
-        score_map = box_ops.resize_map(box_ops.normalize(raw), size, size)
+        score_map = postprocess.score_map(raw, size, size)
         yield entry, score_map
         for index, fusion in enumerate(fusions):
             if entry[0] == fusion.method and entry[1] in fusion.layers:
                 fused[index] = _combine(fusion.kind, fused[index], score_map)
     for fusion, total in zip(fusions, fused):
         # Of a sum the division by the number of layers is lost in the normalization.
-        yield fusion.entry, box_ops.normalize(total)
+        yield fusion.entry, postprocess.normalize(total)
 
 
 def _combine(kind, total, score_map):

@@ -9,7 +9,7 @@ from typing import NamedTuple, Optional, Tuple
 import numpy as np
 
 from dgl.data.sample import Sample
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 from dgl.predict.postprocess import clip_boxes
 from dgl.utils.types import ArrayLike
 
@@ -127,8 +127,8 @@ def case_of(box: ArrayLike, true_boxes: ArrayLike, iou: float = 0.5) -> str:
     Raises:
         ValueError: no true box, or a malformed one.
     """
-    box, true_boxes = box_ops.as_boxes(box)[0], box_ops.as_boxes(true_boxes)
-    overlaps = box_ops.iou(box, true_boxes)[0]
+    box, true_boxes = postprocess.as_boxes(box)[0], postprocess.as_boxes(true_boxes)
+    overlaps = postprocess.iou(box, true_boxes)[0]
     best = int(np.argmax(overlaps))
     if overlaps[best] >= iou:
         return RIGHT

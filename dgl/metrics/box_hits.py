@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from dgl.metrics.component_tree import component_tree
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 from dgl.utils.types import ArrayLike
 
 # Up to so many masks tracing takes less time than a tree.
@@ -45,8 +45,8 @@ def box_hits(
     Raises:
         ValueError: as :func:`dgl.predict.postprocess.boxes_by_level`; malformed true boxes, or none.
     """
-    image, levels, mask_of = box_ops.distinct_masks(score_map, thresholds)
-    true_boxes = box_ops.as_boxes(true_boxes)
+    image, levels, mask_of = postprocess.distinct_masks(score_map, thresholds)
+    true_boxes = postprocess.as_boxes(true_boxes)
     if len(true_boxes) == 0:
         raise ValueError("expected at least one true box")
     # Only the smallest mask can be empty; a box at the origin then stands in for its contours.
@@ -70,8 +70,8 @@ def _from_contours(image, levels, true_boxes, largest_iou):
     """
     if len(levels) == 0:
         return np.zeros(0, dtype=bool), np.zeros(0)
-    boxes, starts, largest = box_ops.trace_levels(image, levels)
-    overlap = box_ops.iou(boxes, true_boxes).max(axis=1)
+    boxes, starts, largest = postprocess.trace_levels(image, levels)
+    overlap = postprocess.iou(boxes, true_boxes).max(axis=1)
     return overlap[largest] >= largest_iou, np.maximum.reduceat(overlap, starts)
 
 
@@ -131,7 +131,7 @@ def _overlaps(extents, is_alive, margin, shape, true_boxes):
     bottom = np.minimum(1 + margin - found[3], height - 1)
     result = np.full(is_alive.shape, -1.0)
     boxes = np.stack([left, top, right, bottom], axis=1)
-    result[is_alive] = box_ops.iou(boxes, true_boxes).max(axis=1)
+    result[is_alive] = postprocess.iou(boxes, true_boxes).max(axis=1)
     return result
 
 
@@ -146,7 +146,8 @@ def _euler_numbers(rank, count):
     level = np.maximum(padded[:-1], padded[1:])[:, 1:-1]
     corners = np.maximum(upright[:-1], upright[1:])
     corners, upright, level, squares = [
-        box_ops.value_counts(part)[: count + 1] for part in (corners, upright[1:-1], level, rank)
+        postprocess.value_counts(part)[: count + 1]
+        for part in (corners, upright[1:-1], level, rank)
     ]
     change = corners - upright - level + squares
     return np.cumsum(change[:0:-1])[::-1]

@@ -12,7 +12,7 @@ from dgl.metrics.box_check import CASES, case_of
 from dgl.metrics.classification import TOP5_NEEDS_MORE_THAN, checked_ranks
 from dgl.metrics.evaluator import Evaluator, check_lengths, measure_batch, percent
 from dgl.metrics.records import Column
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 from dgl.utils.types import ArrayLike
 
 PROTOCOL = "fixed_threshold"
@@ -25,7 +25,9 @@ class FixedThresholdEvaluator(Evaluator):
     name = PROTOCOL
     nothing = "expected at least one image with a true box"
 
-    def __init__(self, classes: int, threshold: float = 0.2, iou: float = 0.5):
+    def __init__(
+        self, classes: int, threshold: float = postprocess.DEFAULT_THRESHOLD, iou: float = 0.5
+    ):
         """Start empty.
 
         Args:
@@ -88,8 +90,8 @@ class FixedThresholdEvaluator(Evaluator):
             tuple: int64 (4,), the predicted box; its best IoU with a true box, NaN without one;
             and its case, one of :data:`~dgl.metrics.box_check.CASES`, ``None`` without one.
         """
-        box = box_ops.largest_box(score_map, self._settings["threshold"])
-        overlaps = box_ops.iou(box, true_boxes)
+        box = postprocess.largest_box(score_map, self._settings["threshold"])
+        overlaps = postprocess.iou(box, true_boxes)
         if not overlaps.size:
             return box, float("nan"), None
         return box, float(overlaps.max()), case_of(box, true_boxes, self._settings["iou"])

@@ -12,7 +12,7 @@ import numpy as np
 from dgl.metrics.box_hits import box_hits
 from dgl.metrics.evaluator import Evaluator, check_lengths, measure_batch, percent
 from dgl.metrics.records import Column
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 from dgl.utils.types import ArrayLike
 
 PROTOCOL = "wsolevaluation"
@@ -98,9 +98,9 @@ class MaxBoxAccEvaluator(Evaluator):
             tuple: bool (T,) for the largest contour and bool (IoUs, T) for all of them, whether
             the box is right at each threshold; ``None`` without a true box.
         """
-        true_boxes = box_ops.as_boxes(true_boxes)
+        true_boxes = postprocess.as_boxes(true_boxes)
         if len(true_boxes) == 0:
-            box_ops.binarize(score_map, 0.0)  # a map that is none is refused here too
+            postprocess.binarize(score_map, 0.0)  # a map that is none is refused here too
             return None
         return box_hits(score_map, self._thresholds, true_boxes, self._ious, _LARGEST_CONTOUR_IOU)
 

@@ -12,6 +12,8 @@ import numpy as np
 
 from dgl.utils.types import ArrayLike
 
+DEFAULT_THRESHOLD = 0.2  # fraction of a map's maximum that counts as object
+
 _FOREGROUND = 255
 _NO_CONTOUR = (0, 0, 0, 0)
 _EXACT_IN_FLOAT32 = 2**24
@@ -66,6 +68,23 @@ def resize_map(score_map: ArrayLike, height: int, width: int) -> np.ndarray:
     return np.clip(resized, score_map.min(), score_map.max())
 
 
+def score_map(raw: ArrayLike, height: int, width: int) -> np.ndarray:
+    """The score map of an image: a layer's raw map, normalized and resized to the image.
+
+    Args:
+        raw: array (h, w) of numbers.
+        height: int, rows of the image.
+        width: int, columns of the image.
+
+    Returns:
+        float32 array (height, width) in [0, 1].
+
+    Raises:
+        ValueError: as :func:`normalize` and :func:`resize_map`.
+    """
+    return resize_map(normalize(raw), height, width)
+
+
 def binarize(score_map: ArrayLike, threshold: float) -> np.ndarray:
     """Foreground of a map at one threshold: ``uint8(255 * map) > int(threshold * max)``.
 
@@ -105,7 +124,7 @@ def contour_boxes(mask: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     return _corners(rectangles, 0, mask.shape), np.array(areas, dtype=np.float64)
 
 
-def largest_box(score_map: ArrayLike, threshold: float) -> np.ndarray:
+def largest_box(score_map: ArrayLike, threshold: float = DEFAULT_THRESHOLD) -> np.ndarray:
     """Box of the contour with the largest area at one threshold; the first one on a tie.
 
     Args:

@@ -22,7 +22,7 @@ from dgl.evaluation.plan import FIXED, Plan
 from dgl.evaluation.results import Gathered, image_key
 from dgl.evaluation.summary import class_name
 from dgl.metrics.box_check import case_of, fit_boxes
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 from dgl.predict.overlay import write_image
 from dgl.report.strips import Entry, compose_tile
 from dgl.report.tables import number
@@ -147,10 +147,10 @@ def _write_strip(
         if entry not in entries:
             continue
         threshold = plan.threshold_of(protocol, entry)
-        box = box_ops.largest_box(score_map, plan.threshold if threshold is None else threshold)
+        box = postprocess.largest_box(score_map, plan.threshold if threshold is None else threshold)
         overlap, case = None, None
         if len(view.boxes):
-            overlap = float(box_ops.iou(box, view.boxes).max())
+            overlap = float(postprocess.iou(box, view.boxes).max())
             case = case_of(box, view.boxes)
         drawn[entry] = Entry(entry_name(entry), score_map, box / ratio, overlap)
         cases[entry_name(entry)] = case

@@ -13,7 +13,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, 
 import numpy as np
 
 from dgl.errors import UserError
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 from dgl.predict.overlay import draw_boxes, overlay, write_image
 from dgl.utils.files import read_bounded, write_atomically
 
@@ -82,9 +82,9 @@ class ImageFiles:
         box: List[int] = []
         for entry, stem in self._stems.items():
             # Maps may differ in resolution, so each is resized to the image by itself.
-            score_map = box_ops.resize_map(box_ops.normalize(maps[entry]), height, width)
+            score_map = postprocess.score_map(maps[entry], height, width)
             if entry == self._box_entry:
-                box = [int(v) for v in box_ops.largest_box(score_map, self._threshold)]
+                box = [int(v) for v in postprocess.largest_box(score_map, self._threshold)]
             write_image(os.path.join(outdir, stem + ".png"), overlay(image, score_map))
             if self._save_maps:
                 buffer = io.BytesIO()

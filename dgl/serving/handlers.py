@@ -7,6 +7,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from dgl.data.image_io import read_image
 from dgl.errors import UserError
+from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.serving import panels, results
 from dgl.serving.engine import Engine
 from dgl.serving.limits import Limits, read_upload, shown_name
@@ -14,7 +15,7 @@ from dgl.serving.results import Choice
 from dgl.serving.sessions import Visits
 
 ONE, ALL, TWO = "one", "all", "two"
-DEFAULT_LAYER, DEFAULT_METHOD, OTHER_METHOD, DEFAULT_THRESHOLD = 2, "dgl", "cam", 0.2
+DEFAULT_LAYER, DEFAULT_METHOD, OTHER_METHOD = 2, "dgl", "cam"
 # The alpha slider: tenths of a decade from 0.1 to 1000, and infinity at its end.
 LAST_ALPHA = 41
 DEFAULT_ALPHA = 20

@@ -6,13 +6,13 @@ import gradio as gr
 
 from dgl.attribution import METHODS
 from dgl.data.image_io import read_image
+from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.serving import panels
 from dgl.serving.handlers import (
     ALL,
     DEFAULT_ALPHA,
     DEFAULT_LAYER,
     DEFAULT_METHOD,
-    DEFAULT_THRESHOLD,
     LAST_ALPHA,
     ONE,
     OTHER_METHOD,

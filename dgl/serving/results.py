@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from dgl.data.image_io import encode_image
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 from dgl.predict.overlay import colorize, draw_boxes, overlay
 from dgl.report.localize_files import json_number
 from dgl.serving.engine import Look
@@ -47,8 +47,8 @@ def find_box(raw: np.ndarray, size: Tuple[int, int], threshold: float) -> Box:
     Returns:
         (x0, y0, x1, y1) in pixels of the image; all 0 where there is none.
     """
-    score_map = box_ops.resize_map(box_ops.normalize(raw), *size)
-    x0, y0, x1, y1 = (int(v) for v in box_ops.largest_box(score_map, threshold))
+    score_map = postprocess.score_map(raw, *size)
+    x0, y0, x1, y1 = (int(v) for v in postprocess.largest_box(score_map, threshold))
     return x0, y0, x1, y1
 
 
@@ -63,16 +63,16 @@ def heat(visit: Visit, raw: np.ndarray, threshold: float) -> np.ndarray:
     Returns:
         uint8 RGB.
     """
-    score_map = box_ops.resize_map(box_ops.normalize(raw), *visit.shown.shape[:2])
+    score_map = postprocess.score_map(raw, *visit.shown.shape[:2])
     colors = colorize(score_map)
-    mask = box_ops.binarize(score_map, threshold)
+    mask = postprocess.binarize(score_map, threshold)
     colors[mask > cv2.erode(mask, np.ones((3, 3), np.uint8))] = 255
     return colors
 
 
 def heat_over(visit: Visit, raw: np.ndarray) -> np.ndarray:
     """The published overlay at the size that the page shows, uint8 RGB."""
-    return overlay(visit.shown, box_ops.normalize(raw))
+    return overlay(visit.shown, postprocess.normalize(raw))
 
 
 def with_box(visit: Visit, picture: np.ndarray, box: Box) -> np.ndarray:
@@ -135,7 +135,7 @@ def npy_bytes(raw: np.ndarray) -> bytes:
 
 def png_bytes(visit: Visit, raw: np.ndarray, box: Box) -> bytes:
     """Overlay and box at the image's own size as a PNG."""
-    drawn = draw_boxes(overlay(visit.image, box_ops.normalize(raw)), predicted=box)
+    drawn = draw_boxes(overlay(visit.image, postprocess.normalize(raw)), predicted=box)
     return encode_image(drawn, ".png")
 
 

@@ -23,7 +23,7 @@ from dgl.errors import UserError, first_line, printable
 from dgl.metrics.box_check import fit_boxes
 from dgl.metrics.fixed_threshold import PROTOCOL, FixedThresholdEvaluator
 from dgl.predict.overlay import draw_boxes, overlay
-from dgl.predict.postprocess import normalize, resize_map
+from dgl.predict.postprocess import DEFAULT_THRESHOLD, score_map
 from dgl.tf_compat import tf
 from dgl.training.recipe import Recipe
 
@@ -33,7 +33,7 @@ from tensorpack.utils import logger  # isort: skip
 
 GT_KNOWN = "val-gt-known"
 METHOD = "dgl"
-THRESHOLD, IOU = 0.2, 0.5
+IOU = 0.5
 # Images measured by default: 200, but at most a tenth of an epoch's, so that an epoch stays short.
 _MAX_MEASURED, _MIN_MEASURED, _MEASURED_FRACTION = 200, 20, 0.1
 _MAX_BATCH = 16  # maps need every activation down to their layer
@@ -139,7 +139,7 @@ class AttentionCallback(Callback):
         self._images = images
         self._class_name = class_name
         self._before_batch = before_batch
-        self._evaluator = FixedThresholdEvaluator(recipe.options.classes, THRESHOLD, IOU)
+        self._evaluator = FixedThresholdEvaluator(recipe.options.classes, DEFAULT_THRESHOLD, IOU)
         self._batch = max(1, min(_MAX_BATCH, recipe.tower_batch))
         self._views: Optional[List[_Image]] = None
         self._failed = False
@@ -259,7 +259,7 @@ def _score_map(raw: np.ndarray, size: int) -> np.ndarray:
     """(size, size) in [0, 1]; zeros, which give no box, if the map is not finite."""
     if not np.isfinite(raw).all():
         return np.zeros((size, size), np.float32)
-    return resize_map(normalize(raw), size, size)
+    return score_map(raw, size, size)
 
 
 def _strip(

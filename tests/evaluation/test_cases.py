@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dgl.metrics.box_check import CASES, case_of
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 
 TRUTH = (20, 20, 79, 79)
 
@@ -40,7 +40,7 @@ def test_right_is_where_the_iou_is_reached():
     found = set()
     for box, truth in zip(corners[::2], corners[1::2]):
         case = case_of(box, [truth], 0.3)
-        assert (case == "right") == (box_ops.iou(box, truth)[0, 0] >= 0.3)
+        assert (case == "right") == (postprocess.iou(box, truth)[0, 0] >= 0.3)
         found.add(case)
     assert found == set(CASES)
 

@@ -6,7 +6,7 @@ import pytest
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
 from dgl.evaluation.fusion import Fusion, entry_name, file_name, make_fusions, score_maps
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 
 ENTRIES = [("dgl", "a/1"), ("dgl", "b"), ("dgl", "c"), ("cam", "a/1"), ("layercam", "b")]
 
@@ -46,7 +46,7 @@ def test_maps_are_normalized_resized_and_fused(kind, reduce):
     assert list(found) == ENTRIES + [fusion.entry]
     for entry in ENTRIES:
         single = raw[entry] - raw[entry].min()
-        expected = box_ops.resize_map(single / single.max(), 28, 28)
+        expected = postprocess.resize_map(single / single.max(), 28, 28)
         np.testing.assert_allclose(found[entry], expected, atol=1e-6)
     both = reduce([found[ENTRIES[0]], found[ENTRIES[2]]], axis=0)
     expected = (both - both.min()) / (both.max() - both.min())

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dgl.metrics.box_hits import box_hits
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 
 whole_maps = shapes.flatmap(lambda s: arrays(np.int64, s, elements=st.integers(-1000, 1000)))
 
@@ -26,7 +26,7 @@ def _within(inner, outer):
 
 @given(masks())
 def test_contours_are_those_of_a_flood_fill(mask):
-    boxes, areas = box_ops.contour_boxes(mask)
+    boxes, areas = postprocess.contour_boxes(mask)
     expected, _ = naive_boxes(mask)
     assert Counter(map(tuple, boxes.tolist())) == expected
     assert len(areas) == len(boxes) and (areas >= 0).all()
@@ -34,18 +34,18 @@ def test_contours_are_those_of_a_flood_fill(mask):
 
 @given(score_maps(), thresholds)
 def test_largest_box_is_that_of_a_largest_filled_component(score_map, threshold):
-    mask = box_ops.binarize(score_map, threshold)
-    box = tuple(box_ops.largest_box(score_map, threshold).tolist())
+    mask = postprocess.binarize(score_map, threshold)
+    box = tuple(postprocess.largest_box(score_map, threshold).tolist())
     assert box in naive_boxes(mask)[1]
 
 
 @given(score_maps(), thresholds)
 def test_foreground_is_the_formula_s_and_boxes_lie_in_the_map(score_map, threshold):
-    mask = box_ops.binarize(score_map, threshold)
+    mask = postprocess.binarize(score_map, threshold)
     image = np.floor(255 * score_map).astype(int)
     np.testing.assert_array_equal(mask > 0, image > int(threshold * image.max()))
     height, width = score_map.shape
-    for box in box_ops.contour_boxes(mask)[0].tolist():
+    for box in postprocess.contour_boxes(mask)[0].tolist():
         assert _within(box, (0, 0, width - 1, height - 1))
         assert box[0] <= box[2] and box[1] <= box[3]
 
@@ -53,24 +53,24 @@ def test_foreground_is_the_formula_s_and_boxes_lie_in_the_map(score_map, thresho
 @given(score_maps(), thresholds, thresholds)
 def test_a_higher_threshold_gives_boxes_within_those_of_a_lower_one(score_map, first, second):
     low, high = sorted([first, second])
-    larger, smaller = (box_ops.binarize(score_map, t) for t in (low, high))
+    larger, smaller = (postprocess.binarize(score_map, t) for t in (low, high))
     assert not np.any((smaller > 0) & (larger == 0))
     if not smaller.any():
         return
-    outer = box_ops.contour_boxes(larger)[0].tolist()
+    outer = postprocess.contour_boxes(larger)[0].tolist()
     # A component of fewer pixels lies in one of more, and so does its box.
-    for box in box_ops.contour_boxes(smaller)[0].tolist():
+    for box in postprocess.contour_boxes(smaller)[0].tolist():
         assert any(_within(box, other) for other in outer)
 
 
 @given(score_maps(), st.lists(thresholds, min_size=1, max_size=30))
 def test_boxes_by_level_are_those_of_each_threshold(score_map, chosen):
-    found = box_ops.boxes_by_level(score_map, chosen)
+    found = postprocess.boxes_by_level(score_map, chosen)
     largest = found.largest_boxes()
     for index, threshold in enumerate(chosen):
-        expected = box_ops.contour_boxes(box_ops.binarize(score_map, threshold))[0]
+        expected = postprocess.contour_boxes(postprocess.binarize(score_map, threshold))[0]
         np.testing.assert_array_equal(found.all_boxes(index), expected)
-        np.testing.assert_array_equal(largest[index], box_ops.largest_box(score_map, threshold))
+        np.testing.assert_array_equal(largest[index], postprocess.largest_box(score_map, threshold))
 
 
 @given(
@@ -81,33 +81,33 @@ def test_boxes_by_level_are_those_of_each_threshold(score_map, chosen):
 def test_hits_of_the_trees_are_those_of_tracing_every_mask(score_map, true_boxes, step):
     chosen = np.arange(0, 1, step)
     largest, reached = box_hits(score_map, chosen, true_boxes, (0.3, 0.7), 0.5)
-    levels = box_ops.boxes_by_level(score_map, chosen)
-    overlap = box_ops.iou(levels.largest_boxes(), true_boxes).max(axis=1)
+    levels = postprocess.boxes_by_level(score_map, chosen)
+    overlap = postprocess.iou(levels.largest_boxes(), true_boxes).max(axis=1)
     np.testing.assert_array_equal(largest, overlap >= 0.5)
-    every = [box_ops.iou(levels.all_boxes(i), true_boxes).max() for i in range(len(chosen))]
+    every = [postprocess.iou(levels.all_boxes(i), true_boxes).max() for i in range(len(chosen))]
     np.testing.assert_array_equal(reached, [np.array(every) >= 0.3, np.array(every) >= 0.7])
 
 
 @given(whole_maps, st.integers(1, 50), st.integers(-1000, 1000), thresholds)
 def test_scale_and_offset_change_neither_the_map_nor_its_box(raw, scale, offset, threshold):
-    score_map = box_ops.normalize(raw)
+    score_map = postprocess.normalize(raw)
     # Whole numbers, so that both divisions round the same quotient.
-    moved = box_ops.normalize(scale * raw + offset)
+    moved = postprocess.normalize(scale * raw + offset)
     np.testing.assert_array_equal(moved, score_map)
     np.testing.assert_array_equal(
-        box_ops.largest_box(moved, threshold), box_ops.largest_box(score_map, threshold)
+        postprocess.largest_box(moved, threshold), postprocess.largest_box(score_map, threshold)
     )
 
 
 @given(whole_maps)
 def test_a_normalized_map_reaches_both_ends_unless_constant(raw):
-    score_map = box_ops.normalize(raw)
+    score_map = postprocess.normalize(raw)
     assert score_map.dtype == np.float32 and score_map.min() == 0
     assert score_map.max() == (raw.min() < raw.max())
     # The order of pixels is kept, ties included.
     order = np.argsort(raw, axis=None, kind="stable")
     assert (np.diff(score_map.ravel()[order]) >= 0).all()
-    np.testing.assert_array_equal(box_ops.normalize(np.stack([raw, raw]))[1], score_map)
+    np.testing.assert_array_equal(postprocess.normalize(np.stack([raw, raw]))[1], score_map)
 
 
 @given(
@@ -116,21 +116,21 @@ def test_a_normalized_map_reaches_both_ends_unless_constant(raw):
     st.integers(1, 24),
 )
 def test_a_resized_map_keeps_its_bounds(raw, height, width):
-    resized = box_ops.resize_map(raw, height, width)
+    resized = postprocess.resize_map(raw, height, width)
     assert resized.shape == (height, width) and resized.dtype == np.float32
     assert raw.min() <= resized.min() and resized.max() <= raw.max()
-    np.testing.assert_array_equal(box_ops.resize_map(raw, *raw.shape), raw)
+    np.testing.assert_array_equal(postprocess.resize_map(raw, *raw.shape), raw)
     # Centers of pixels mirror onto centers of pixels.
-    mirrored = box_ops.resize_map(raw[::-1, ::-1], height, width)[::-1, ::-1]
+    mirrored = postprocess.resize_map(raw[::-1, ::-1], height, width)[::-1, ::-1]
     np.testing.assert_allclose(mirrored, resized, rtol=0, atol=2e-3)
 
 
 @given(st.lists(whole_boxes(30, -10), max_size=5), st.integers(1, 20), st.integers(1, 20))
 def test_clipped_boxes_lie_in_the_picture_and_stay(boxes, width, height):
-    clipped, dropped = box_ops.clip_boxes(boxes, width, height)
+    clipped, dropped = postprocess.clip_boxes(boxes, width, height)
     assert len(clipped) + dropped == len(boxes)
     assert (clipped >= 0).all() and (clipped <= [width, height, width, height]).all()
-    again, none = box_ops.clip_boxes(clipped, width, height)
+    again, none = postprocess.clip_boxes(clipped, width, height)
     np.testing.assert_array_equal(again, clipped)
     assert none == 0
     kept = [box for box in boxes if _within(box, (0, 0, width, height))]

@@ -14,7 +14,7 @@ from dgl.metrics.classification import ClassificationEvaluator, rank_labels
 from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
-from dgl.predict import postprocess as box_ops
+from dgl.predict import postprocess
 
 STEP = 0.1
 CLASSES = 7
@@ -65,7 +65,7 @@ def test_max_box_acc_is_the_best_over_thresholds(images, threshold):
     thresholds = np.arange(0, 1, STEP)
     hits = np.array(
         [
-            [box_ops.iou(box_ops.largest_box(m, t), b).max() >= 0.5 for t in thresholds]
+            [postprocess.iou(postprocess.largest_box(m, t), b).max() >= 0.5 for t in thresholds]
             for m, b, _, _ in images
         ]
     )
@@ -90,7 +90,7 @@ def test_version_2_is_the_mean_over_overlaps_of_any_contour(images):
     overlaps = np.array(
         [
             [
-                box_ops.iou(box_ops.contour_boxes(box_ops.binarize(m, t))[0], b).max()
+                postprocess.iou(postprocess.contour_boxes(postprocess.binarize(m, t))[0], b).max()
                 for t in thresholds
             ]
             for m, b, _, _ in images
