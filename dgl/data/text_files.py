@@ -148,6 +148,8 @@ def _lines(path: str) -> Iterator[Tuple[int, str]]:
                 text = _decode_line(raw, path, number)
                 if text:
                     yield number, text
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file; expected a text file") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path}: cannot be read: {reason}") from error

@@ -1,8 +1,8 @@
 """CUB-200-2011 as published, from small files of the same form."""
 
-import numpy as np
 import pytest
 
+from dgl.data.layouts import cub
 from dgl.data.layouts.cub import load_cub
 from dgl.errors import UserError
 
@@ -91,38 +91,6 @@ def test_inconsistent_files(data, name, text, message):
         load_cub(str(data), "train")
 
 
-@pytest.mark.parametrize(
-    "images, test_images, message",
-    [
-        (11788, 5794, None),
-        (11788, 5793, r"split\.txt: 5793 test images; expected 5794 in the full set"),
-        (11700, 5794, r"images\.txt: 11700 images; expected 11788 in the full set"),
-        (11500, 5000, None),
-    ],
-)
-def test_size_of_the_full_set(tmp_path, images, test_images, message):
-    ids = range(1, images + 1)
-    write(
-        tmp_path,
-        {
-            "images.txt": "".join(f"{i} c/{i}.jpg\n" for i in ids),
-            "image_class_labels.txt": "".join(f"{i} {i % 200 + 1}\n" for i in ids),
-            "train_test_split.txt": "".join(f"{i} {i > test_images:d}\n" for i in ids),
-            "bounding_boxes.txt": "".join(f"{i} 1 2 3 4\n" for i in ids),
-            "classes.txt": "".join(f"{i} {i:03d}.c{i}\n" for i in range(1, 201)),
-        },
-    )
-    if message is None:
-        dataset = load_cub(str(tmp_path), "test")
-        assert (len(dataset), dataset.classes) == (test_images, 200)
-        assert len(load_cub(str(tmp_path), "train")) == images - test_images
-        labels = np.array([sample.class_index for sample in dataset.samples])
-        np.testing.assert_array_equal(labels, np.arange(1, test_images + 1) % 200)
-    else:
-        with pytest.raises(UserError, match=message):
-            load_cub(str(tmp_path), "test")
-
-
 AGAIN = {
     "images.txt": FILES["images.txt"] + "4 002.Wren/Wren_1.jpg\n",
     "image_class_labels.txt": FILES["image_class_labels.txt"] + "4 2\n",
@@ -151,3 +119,35 @@ def test_a_picture_with_two_classes_or_in_both_splits(data, split, name, line, m
     write(data, dict(AGAIN, **{name: FILES[name] + line}))
     with pytest.raises(UserError, match=message):
         load_cub(str(data), split)
+
+
+@pytest.mark.parametrize(
+    "images, test_images, message",
+    [
+        (100, 40, None),
+        (100, 39, r"split\.txt: 39 test images; expected 40 in the full set"),
+        (99, 40, r"images\.txt: 99 images; expected 100 in the full set"),
+        (90, 30, None),
+    ],
+)
+def test_size_of_the_full_set(tmp_path, monkeypatch, images, test_images, message):
+    assert (cub.CLASSES, cub.IMAGES, cub.TEST_IMAGES) == (200, 11788, 5794)
+    for name, value in (("CLASSES", 4), ("IMAGES", 100), ("TEST_IMAGES", 40)):
+        monkeypatch.setattr(cub, name, value)
+    ids = range(1, images + 1)
+    write(
+        tmp_path,
+        {
+            "images.txt": "".join(f"{i} c/{i}.jpg\n" for i in ids),
+            "image_class_labels.txt": "".join(f"{i} {i % 4 + 1}\n" for i in ids),
+            "train_test_split.txt": "".join(f"{i} {i > test_images:d}\n" for i in ids),
+            "bounding_boxes.txt": "".join(f"{i} 1 2 3 4\n" for i in ids),
+            "classes.txt": "".join(f"{i} {i:03d}.c{i}\n" for i in range(1, 5)),
+        },
+    )
+    if message is None:
+        assert len(load_cub(str(tmp_path), "test")) == test_images
+        assert len(load_cub(str(tmp_path), "train")) == images - test_images
+    else:
+        with pytest.raises(UserError, match=message):
+            load_cub(str(tmp_path), "test")

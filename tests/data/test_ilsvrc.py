@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from trees import CAT, DOG, EEL, PUBLISHED, SYNSETS, VAL_XML, VARIANT, make, xml
 
-from dgl.data import check_files, load_data
+from dgl.data import check_files
 from dgl.data.layouts import ilsvrc as ilsvrc_module
 from dgl.data.layouts.ilsvrc import detect_ilsvrc, load_ilsvrc
 from dgl.errors import UserError
@@ -215,33 +215,6 @@ def test_totals(tmp_path, monkeypatch, caplog, classes, images, boxes, message):
         return
     with pytest.raises(UserError, match=message):
         load_ilsvrc(data, "val")
-
-
-@pytest.mark.parametrize("split", ["train", "val"])
-def test_photographs_by_list_and_by_xml(shared_data, split):
-    data = os.path.join(shared_data, "photos5")
-    by_list = load_data(data, split)
-    by_xml = load_data(data, split, layout="ilsvrc")
-    assert (by_list.format, by_xml.format) == ("imagenet", "ilsvrc")
-    assert by_list.class_names == by_xml.class_names
-    labels = {s.id: s.class_index for s in by_list.samples}
-    assert {s.id: s.class_index for s in by_xml.samples} == labels
-    assert len(by_xml) == len(labels) == {"train": 476, "val": 162}[split]
-    check_files(by_xml)
-    for sample in by_xml.samples:
-        name = os.path.splitext(sample.id)[0] + ".xml"
-        with open(os.path.join(data, "annotations", split, name), encoding="utf-8") as stream:
-            text = stream.read()
-        sides = [re.findall(f"<{s}>(.*?)<", text) for s in ("xmin", "ymin", "xmax", "ymax")]
-        assert sample.boxes == tuple(tuple(map(float, box)) for box in zip(*sides))
-        assert sample.size == tuple(
-            int(re.search(f"<{side}>(.*?)<", text).group(1)) for side in ("width", "height")
-        )
-    assert sum(len(s.boxes) for s in by_xml.samples) > len(by_xml)
-    boxes = {s.id: s.boxes for s in by_xml.samples}
-    listed = sum(s.boxes[0] in boxes[s.id] for s in by_list.samples)
-    # One image of val has a second line, with a box that its XML lacks.
-    assert listed == len(by_list) - (split == "val")
 
 
 def test_synset_list_of_the_development_kit(data):

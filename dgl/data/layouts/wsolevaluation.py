@@ -249,20 +249,12 @@ def read_metadata(
     ]
 
 
-def _lines(path: str) -> Iterator[Tuple[int, str]]:
-    if not os.path.isfile(path):
-        raise UserError(
-            f"{path}: no such file; expected {IDS}, {LABELS}, {SIZES} and {LOCALIZATION}"
-        )
-    return read_lines(path)
-
-
 def _read_ids(folder: str) -> Dict[str, int]:
     """The ids with the numbers of their lines."""
     path = os.path.join(folder, IDS)
     ids: Dict[str, int] = {}
     seen: Dict[str, int] = {}
-    for number, text in _lines(path):
+    for number, text in read_lines(path):
         where = f"{path}:{number}"
         _, identity = resolve_below(folder, "", text, where)
         _add_once(seen, identity, number, where, text)
@@ -278,7 +270,7 @@ def _read_table(
     """Yield ``(id, where, fields)`` of a file with one line per id."""
     path = os.path.join(folder, name)
     seen: Dict[str, int] = {}
-    for number, text in _lines(path):
+    for number, text in read_lines(path):
         where = f"{path}:{number}"
         key, rest = _split(text, ids, values, where, expected)
         _add_once(seen, key, number, where, key)
@@ -340,7 +332,7 @@ def _read_localization(
     boxes: Dict[str, List[Box]] = {}
     masks: Dict[str, List[str]] = {}
     ignored: Dict[str, str] = {}
-    for number, text in _lines(path):
+    for number, text in read_lines(path):
         where = f"{path}:{number}"
         values = 4 if _is_box(text, ids) else 2
         key, fields = _split(text, ids, values, where, _LOCALIZATION_LINE)

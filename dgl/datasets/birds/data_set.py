@@ -16,7 +16,7 @@ from dgl.datasets.birds import render
 from dgl.datasets.birds.anatomy import CLASS_NAMES
 from dgl.datasets.birds.render import render_bird
 from dgl.errors import UserError
-from dgl.utils.files import has_content, new_folder
+from dgl.utils.files import has_content, new_folder, write_atomically
 
 JPEG_QUALITY = 90
 
@@ -221,16 +221,9 @@ def write_samples(out: str) -> List[str]:
         UserError: ``out`` cannot be written.
     """
     paths = []
-    try:
-        os.makedirs(out, exist_ok=True)
-        for class_index, seed in SAMPLES:
-            bird = render_bird(class_index, np.random.default_rng(seed), SAMPLE_SIDE)
-            name = f"bird_{CLASS_NAMES[class_index].lower()}.jpg"
-            path = os.path.join(out, name)
-            partial = os.path.join(out, ".partial-" + name)
-            _write_image(partial, bird.image, SAMPLE_QUALITY)
-            os.replace(partial, path)
-            paths.append(path)
-    except OSError as error:
-        raise UserError(f"--samples {out}: cannot be written ({error.strerror})") from error
+    for class_index, seed in SAMPLES:
+        bird = render_bird(class_index, np.random.default_rng(seed), SAMPLE_SIDE)
+        path = os.path.join(out, f"bird_{CLASS_NAMES[class_index].lower()}.jpg")
+        write_atomically(path, encode_image(bird.image, ".jpg", SAMPLE_QUALITY))
+        paths.append(path)
     return paths
