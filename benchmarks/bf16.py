@@ -36,7 +36,7 @@ FIGURE = "max_box_acc"
 
 
 def evaluate(args, load, precision):
-    """Evaluate one checkpoint; its records, :class:`~dgl.evaluation.results.Gathered`."""
+    """Evaluate one checkpoint; its records, :class:`~dgl.evaluation.results.Results`."""
     name = f"bf16_{os.path.basename(os.path.normpath(load))}_{precision}"
     out = os.path.join(ROOT, "evaluation", name)
     command = [sys.executable, os.path.join("test_code", "evaluate_localization.py")]
@@ -56,7 +56,7 @@ def differences(exact, rounded, resamples):
     """One row an entry: MaxBoxAcc in both precisions, and how far apart they are.
 
     Args:
-        exact, rounded: lists of :class:`~dgl.evaluation.results.Gathered`, one a checkpoint, in float32
+        exact, rounded: lists of :class:`~dgl.evaluation.results.Results`, one a checkpoint, in float32
             and in bfloat16.
         resamples: int, of the interval of the difference.
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Train from scratch with several seeds, compare every method at every layer, and write one record.
 
-What the README's results come from. Thresholds and layers are settled on the training split, figures are of
+What the README's results come from. Thresholds and layers are selected on the training split, figures are of
 the other one; an interval is for other images, the figures of each seed tell of other trainings. A seed
 whose results are there already is not run again, so an interrupted benchmark goes on where it stopped.
 
@@ -90,7 +90,7 @@ def aggregate(folders, resamples=1000):
 
     Returns:
         ordered dict: ``top1_error``; ``matrix``, by protocol a row an entry; ``chosen``, by protocol
-        a row a method, each seed at the layer that it settled on the other split; ``comparisons`` of
+        a row a method, each seed at the layer that it selected on the other split; ``comparisons`` of
         DGL with every other method, these paired; ``alpha``, by protocol a row a value and gradient.
 
     Raises:
@@ -147,7 +147,7 @@ def _row(evaluators, runs, entry, resamples):
 
 
 def _chosen(metrics):
-    """method -> the entry that each seed settled for it."""
+    """method -> the entry that each seed selected for it."""
     rows = [
         {
             row["method"]: (row["method"], row["layer"])

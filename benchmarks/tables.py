@@ -33,7 +33,7 @@ def read(path):
 
 
 def methods_table(record):
-    """Markdown: a row a method, each seed at the layer and threshold settled on the other split.
+    """Markdown: a row a method, each seed at the layer and threshold selected on the other split.
 
     Returns:
         str, lines of a Markdown table; the best mean of each column is bold.

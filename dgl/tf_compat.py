@@ -119,13 +119,13 @@ class _Lazy:
 
 
 def _tensorpack() -> Any:
-    getattr(sys.modules[__name__], "tf")
+    sys.modules[__name__].tf
     import tensorpack
 
     return tensorpack
 
 
-lazy_tf: Any = _Lazy(lambda: getattr(sys.modules[__name__], "tf"))
+lazy_tf: Any = _Lazy(lambda: sys.modules[__name__].tf)
 lazy_tensorpack: Any = _Lazy(_tensorpack)
 
 

@@ -9,7 +9,7 @@ if _TESTS not in sys.path:
     sys.path.append(_TESTS)
 
 import foreign_files
-import gathered_results
+import made_results
 from small_network import write_tensorflow
 
-__all__ = ["ROOT", "foreign_files", "gathered_results", "write_tensorflow"]
+__all__ = ["ROOT", "foreign_files", "made_results", "write_tensorflow"]

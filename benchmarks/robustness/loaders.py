@@ -121,7 +121,7 @@ def _results(folder):
 
 
 def _unfinished(folder):
-    from gathered_results import PLAIN
+    from made_results import PLAIN
 
     store = Store(folder, PLAIN)
     for chunk in store.done():

@@ -3,7 +3,7 @@
 import copy
 import json
 
-from gathered_results import PLAIN, filled
+from made_results import PLAIN, filled
 
 from .case import GOOD, Case
 from .data_sets import ESCAPE

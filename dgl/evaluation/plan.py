@@ -28,7 +28,7 @@ class Plan:
         entries: (method, layer) of every row of the tables.
         alpha_entries: entries of the study of alpha, which stand in a table of their own.
         threshold: of the fixed-threshold protocol, for every entry without one of its own.
-        thresholds: protocol -> entry name -> threshold settled on other data; empty where none was.
+        thresholds: protocol -> entry name -> threshold selected on other data; empty where none was.
         selecting: whether the run is there to settle thresholds, so that the fixed-threshold protocol
             looks at all thresholds too.
         step: distance of the thresholds of MaxBoxAcc and PxAP.
@@ -80,18 +80,18 @@ class Plan:
         return range(start, min(start + self.batch, self.images))
 
     def threshold_of(self, protocol: str, entry: Tuple[str, str]) -> Optional[float]:
-        """The threshold settled for an entry, or ``None``."""
+        """The threshold selected for an entry, or ``None``."""
         return self.thresholds.get(protocol, {}).get("{}@{}".format(*entry))
 
     def localization_evaluator(
         self, protocol: str, entry: Tuple[str, str]
     ) -> Union[FixedThresholdEvaluator, MaxBoxAccEvaluator]:
         """An empty evaluator of an entry by a protocol."""
-        settled = self.threshold_of(protocol, entry)
+        selected = self.threshold_of(protocol, entry)
         if protocol == FIXED and not self.selecting:
-            own = self.threshold if settled is None else settled
+            own = self.threshold if selected is None else selected
             return FixedThresholdEvaluator(self.classes, own, IOU)
-        return MaxBoxAccEvaluator(self.step, operating_threshold=settled)
+        return MaxBoxAccEvaluator(self.step, operating_threshold=selected)
 
     def pixel_evaluator(self) -> Optional[PixelApEvaluator]:
         """An empty evaluator of masks, or ``None`` where there are none."""

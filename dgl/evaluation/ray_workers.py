@@ -1,7 +1,8 @@
-"""Workers of an evaluation as actors of Ray: on this machine, or wherever a running cluster has room.
+"""Ray workers of an evaluation: actors that each run batches with a session of their own.
 
-The one module that imports Ray. Ray started here listens on the loopback interface alone, and is gone when
-the evaluation ends.
+The one module that imports Ray. :class:`ray.util.ActorPool` assigns the batches; Ray restarts a worker that
+is lost and repeats its batches. A Ray that is started here listens on the loopback interface only and
+ends with the evaluation.
 """
 
 import contextlib
@@ -12,64 +13,74 @@ import pickle
 import shutil
 import socket
 import tempfile
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+import threading
+from typing import Any, Dict, Generator, Iterator, Mapping, Optional, Sequence, Tuple
 
 import dgl
 from dgl.errors import UserError
-from dgl.evaluation.dispatch import AT_ONCE, Event, Lost
-from dgl.evaluation.worker import REFUSED, Task
+from dgl.evaluation.loop import RunBatches, Task
+from dgl.evaluation.results import Results
+from dgl.evaluation.setup import versions
+from dgl.utils.files import weights_fingerprint
 
-_INSTALL = "pip install ray"
+# While the session has one batch, the next is decoded and the last is scored.
+_AT_ONCE = 2
+# How often Ray restarts a worker before the evaluation ends.
+MOST_LOSSES = 3
+_START_SECONDS = 900
+_REFUSED = "refused"
 _STORE_BYTES = 256 * 1024**2
 # Ray's sockets lie below this folder, and a socket's path has at most 107 characters.
 _LONGEST_FOLDER = 40
 _LONGEST_REASON = 160
 _ANSWER_SECONDS = 10
-# What Ray reads as it is imported.
+# Ray reads these when it is imported.
 _LOCAL_SETTINGS = {
-    # Listen on the loopback interface alone.
+    # Listen on the loopback interface only.
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
 }
+# Ray takes fractions of a processor in steps of this size.
+_STEP = 1e-4
+_MANY = 1 << 20
+_THREADS = "TF_NUM_INTRAOP_THREADS"
+# Kernels, precision and threads. TF_CONFIG gives a process its role in a cluster and is not copied.
+_ARITHMETIC = ("TF_", "ONEDNN_", "DNNL_", "OMP_", "NVIDIA_TF32_")
 
 
 @contextlib.contextmanager
-def ray_pool(
+def ray_workers(
     workers: int,
     address: Optional[str] = None,
     cpus: Optional[float] = None,
     gpus: Optional[float] = None,
     gpu: Optional[str] = None,
-) -> Iterator["RayPool"]:
-    """Workers for :func:`dgl.evaluation.dispatch.dispatch` while the context lasts.
+) -> Iterator["RayWorkers"]:
+    """Start or join Ray for the duration of a context.
 
     Args:
         workers: int, their number.
         address: of a running cluster, ``"auto"`` for the one that this host belongs to; ``None``
             starts Ray on this machine.
-        cpus: float, of each worker; ``None`` shares them out evenly.
-        gpus: float, of each worker; ``None`` takes one each where the cluster has any.
+        cpus: float, of each worker; ``None`` divides them evenly.
+        gpus: float, of each worker; ``None`` takes one each if the cluster has any.
         gpu: as ``--gpu``: indices for Ray on this machine, ``"-1"`` for none.
 
     Yields:
-        :class:`RayPool`.
+        :class:`RayWorkers`.
 
     Raises:
         UserError: Ray is not installed or cannot be started, no cluster answers, or it has no room for
             so many workers.
     """
-    environment = arithmetic_environment()
+    environment = worker_env()
     with _connected(address, gpu) as ray:
-        own_cpus, own_gpus = _shares(ray, workers, cpus, gpus, gpu)
-        pool = RayPool(ray, workers, own_cpus, own_gpus, environment)
-        try:
-            yield pool
-        finally:
-            pool.close()
+        own_cpus, own_gpus = _share(ray, workers, cpus, gpus, gpu)
+        yield RayWorkers(ray, workers, own_cpus, own_gpus, environment)
 
 
-class RayPool:
-    """Actors, each with one session; see :func:`dgl.evaluation.dispatch.dispatch`.
+class RayWorkers:
+    """A number of workers, started for each task.
 
     Attributes:
         size: int, the number of workers.
@@ -82,126 +93,180 @@ class RayPool:
         self.size, self.cpus, self.gpus = size, cpus, gpus
         self._ray = ray
         self._settings = {
-            "environment": environment,
+            "environment": dict(environment),
             "threads": max(1, math.ceil(cpus)),
             "gpu": None if gpus else "-1",
         }
-        self._actor = ray.remote(_actor_class()).options(
-            num_cpus=cpus, num_gpus=gpus, max_concurrency=AT_ONCE, max_restarts=0
-        )
-        self._actors: Dict[int, Any] = {}
-        self._calls: Dict[Any, Tuple[int, Optional[int]]] = {}
-        self._begun = 0
-        self._sent: Any = None
 
-    def workers(self) -> List[int]:
-        """list: the keys of the workers that there are."""
-        return list(self._actors)
+    def batches_of(self, task: Task) -> RunBatches:
+        """What runs the batches of a task, as :func:`dgl.evaluation.loop.collect` takes it.
 
-    def add(self) -> int:
-        """Begin one more worker; returns its key."""
-        self._begun += 1
-        root = os.path.dirname(os.path.dirname(os.path.abspath(dgl.__file__)))
-        self._actors[self._begun] = self._actor.remote(root)
-        return self._begun
-
-    def start(self, worker: int, task: Task) -> None:
-        """Let a worker take on a :class:`~dgl.evaluation.worker.Task`."""
-        if self._sent is None or self._sent[0] is not task:
-            # As bytes, since Ray would unpickle before the worker knows where the package is.
-            self._sent = task, self._ray.put(pickle.dumps((task, self._settings)))
-        call = self._actors[worker].start.remote(self._sent[1])
-        self._calls[call] = worker, None
-
-    def run(self, worker: int, chunk: int) -> None:
-        """Let a worker run a batch."""
-        self._calls[self._actors[worker].run.remote(chunk)] = worker, chunk
-
-    def busy(self, worker: int) -> bool:
-        """Whether a call of a worker has not come to its end."""
-        return any(own == worker for own, _ in self._calls.values())
-
-    def wait(self, seconds: float) -> Optional[Event]:
-        """The next :class:`~dgl.evaluation.dispatch.Event`, or ``None`` if there is none for so long.
-
-        Raises:
-            UserError: a worker refused its input. Any other exception of a worker is raised as it is.
+        Its generator raises :class:`UserError` for a worker's, for a worker that is lost more than
+        :data:`MOST_LOSSES` times, and if none starts within 15 minutes.
         """
-        ready, _ = self._ray.wait(list(self._calls), num_returns=1, timeout=seconds)
-        if not ready:
-            return None
-        worker, chunk = self._calls.pop(ready[0])
-        try:
-            kind, value = self._ray.get(ready[0])
-        except self._ray.exceptions.RayTaskError:
-            raise
-        except self._ray.exceptions.RayError as error:
-            return Event(worker, chunk, Lost(_reason(error)))
-        if kind == REFUSED:
-            raise UserError(value)
-        return Event(worker, chunk, value)
 
-    def remove(self, worker: int) -> None:
-        """End a worker and forget its calls."""
-        self._calls = {call: to for call, to in self._calls.items() if to[0] != worker}
-        self._ray.kill(self._actors.pop(worker), no_restart=True)
+        def run(chunks: Sequence[int]) -> Generator[Tuple[int, Results], None, None]:
+            actors = self._start(task, min(self.size, len(chunks)))
+            try:
+                yield from self._run(task, actors, chunks)
+            finally:
+                for actor in actors:
+                    self._ray.kill(actor)
 
-    def close(self) -> None:
-        """End every worker."""
-        for worker in self.workers():
-            self.remove(worker)
+        return run
+
+    def _start(self, task: Task, count: int) -> Sequence[Any]:
+        # As bytes: a worker has to find the package before it can unpickle them.
+        sent = self._ray.put(pickle.dumps((task, self._settings)))
+        root = os.path.dirname(os.path.dirname(os.path.abspath(dgl.__file__)))
+        actor = self._ray.remote(_actor_class()).options(
+            num_cpus=self.cpus,
+            num_gpus=self.gpus,
+            max_concurrency=_AT_ONCE,
+            max_restarts=MOST_LOSSES,
+            max_task_retries=MOST_LOSSES,
+        )
+        return [actor.remote(root, sent) for _ in range(count)]
+
+    def _run(
+        self, task: Task, actors: Sequence[Any], chunks: Sequence[int]
+    ) -> Generator[Tuple[int, Results], None, None]:
+        from ray.util import ActorPool
+
+        if not actors:
+            return
+        started = [actor.ready.remote() for actor in actors]
+        if not self._ray.wait(started, num_returns=1, timeout=_START_SECONDS)[0]:
+            raise UserError(
+                f"--ray-workers {self.size}: none has started within {_START_SECONDS} seconds; expected free "
+                "processors on the Ray cluster"
+            )
+        # An actor that is listed twice has two batches at once.
+        pool = ActorPool(list(actors) * _AT_ONCE)
+        answers = pool.map_unordered(lambda actor, chunk: actor.run.remote(chunk), chunks)
+        while True:
+            try:
+                chunk, kind, value = next(answers)
+            except StopIteration:
+                return
+            except self._ray.exceptions.RayTaskError:
+                raise
+            except self._ray.exceptions.RayError as error:
+                raise UserError(
+                    f"--ray-workers {self.size}: a worker was lost {MOST_LOSSES + 1} times, the last: "
+                    f"{_reason(error)}; expected memory for all of them, or fewer; the same command continues"
+                ) from error
+            if kind == _REFUSED:
+                raise UserError(value)
+            yield chunk, Results.from_state(task.plan, value)
 
 
-def _actor_class():
-    # A class within a function is sent as it is, so a worker can first look for the package.
+class Worker:
+    """Runs batches of a task in one session.
+
+    Args:
+        task: :class:`~dgl.evaluation.loop.Task` whose paths hold on this host.
+        threads: int, that decode, and as many that score.
+        gpu: as of :class:`~dgl.predict.predictor.Predictor`.
+
+    Raises:
+        UserError: the checkpoint cannot be read or is another than the driver's, or versions differ.
+    """
+
+    def __init__(self, task: Task, threads: int, gpu: Optional[str] = None):
+        from dgl.predict.predictor import Predictor  # loads TensorFlow
+
+        found, expected = versions(), task.plan.versions
+        for name in sorted(set(found) | set(expected)):
+            if found.get(name) != expected.get(name):
+                raise UserError(
+                    f"a worker has {name} {found.get(name)}, expected {expected.get(name)} as where the "
+                    "command runs"
+                )
+        self._predictor = Predictor(gpu=gpu, **task.arguments)
+        if weights_fingerprint(self._predictor.path) != task.plan.weights:
+            raise UserError(
+                f"{self._predictor.path}: other weights for a worker than where the command runs; expected "
+                "the same file on every host"
+            )
+        self._batches = task.batch_runner(_OneAtATime(self._predictor), threads)
+
+    def run(self, chunk: int) -> Dict[str, Any]:
+        """Run one batch; returns its :meth:`~dgl.evaluation.results.Results.state_dict`.
+
+        Safe in several threads, whose stages overlap.
+        """
+        ((_, part),) = self._batches.run([chunk])
+        return part.state_dict()
+
+
+class _OneAtATime:
+    """A predictor whose session runs for one thread at a time, so that it needs memory for one batch."""
+
+    def __init__(self, predictor: Any):
+        self._predictor = predictor
+        self._lock = threading.Lock()
+        self.image_size = predictor.image_size
+
+    def __call__(self, images: Any, class_index: Any) -> Any:
+        with self._lock:
+            return self._predictor(images, class_index)
+
+
+def _actor_class() -> Any:
+    # Ray sends a class that is defined in a function by value: a worker can first find the package.
     class Actor:
-        def __init__(self, root):
+        def __init__(self, root: str, sent: bytes):
             import os
+            import pickle
+            import socket
             import sys
 
             if os.path.isdir(os.path.join(root, "dgl")):
                 sys.path.insert(0, root)
-            self._root = root
-            self._worker = None
+            self._refusal: Optional[str] = None
+            try:
+                from dgl.errors import UserError
+                from dgl.evaluation import ray_workers
+            except ImportError as error:
+                where = f"{socket.gethostname()}: cannot import dgl ({error})"
+                self._refusal = f"{where}; expected {root} on every host"
+                return
+            task, settings = pickle.loads(sent)
+            ray_workers.apply_env(settings["environment"])
+            try:
+                self._worker = ray_workers.Worker(task, settings["threads"], settings["gpu"])
+            except UserError as error:
+                self._refusal = str(error)
 
-        def start(self, sent):
-            import pickle
-            import socket
+        def ready(self) -> None:
+            pass
+
+        def run(self, chunk: int) -> Tuple[int, str, Any]:
+            if self._refusal is not None:
+                return chunk, "refused", self._refusal
+            from dgl.errors import UserError
 
             try:
-                from dgl.evaluation import ray_workers as surroundings
-            except ImportError as error:
-                where = f"{socket.gethostname()}: cannot import dgl ({error}); "
-                return "refused", where + f"expected {self._root} on every host"
-            task, settings = pickle.loads(sent)
-            surroundings.take_on(settings["environment"])
-            from dgl.evaluation.worker import Worker, answer
-
-            if self._worker is None:
-                self._worker = Worker(settings["threads"], settings["gpu"])
-            return answer(self._worker.start, task)
-
-        def run(self, chunk):
-            from dgl.evaluation.worker import answer
-
-            return answer(self._worker.run, chunk)
+                return chunk, "done", self._worker.run(chunk)
+            except UserError as error:
+                return chunk, "refused", str(error)
 
     return Actor
 
 
 @contextlib.contextmanager
-def _connected(address, gpu):
-    """Ray, connected to a cluster that it was told of, or started for as long as this lasts."""
+def _connected(address: Optional[str], gpu: Optional[str]) -> Iterator[Any]:
+    """The module ``ray``, connected to a cluster, or started for the duration of the context."""
     if address is None:
         for name, value in _LOCAL_SETTINGS.items():
             os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError:
-        raise UserError(f"--ray-workers: expected Ray, `{_INSTALL}`") from None
+        raise UserError("--ray-workers: expected Ray, `pip install ray`") from None
     folder = None
-    settings = {"log_to_driver": False, "configure_logging": False}
-    # What it says of lost workers is said once already.
+    settings: Dict[str, Any] = {"log_to_driver": False, "configure_logging": False}
     logging.getLogger("ray").setLevel(logging.ERROR)
     if address is None:
         parent = tempfile.gettempdir()
@@ -224,7 +289,7 @@ def _connected(address, gpu):
     try:
         try:
             ray.init(**settings)
-        except Exception as error:  # of as many types as there are things to go wrong
+        except Exception as error:  # Ray raises many types
             where = "--ray-workers" if address is None else f"--ray-address {address}"
             raise UserError(f"{where}: {_reason(error)}") from error
         yield ray
@@ -234,22 +299,28 @@ def _connected(address, gpu):
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _check_answers(address):
-    """Raise :class:`UserError` where nothing answers: Ray itself would try for minutes."""
+def _check_answers(address: str) -> None:
+    """Raise :class:`UserError` if nothing answers: Ray itself would try for minutes."""
     host, colon, port = address.rpartition(":")
     if not colon or not port.isdigit() or "/" in host:
         return  # a name, such as auto, that Ray looks up
     try:
         socket.create_connection((host.strip("[]"), int(port)), _ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise UserError(
-            "--ray-address {}: nothing answers ({}); expected HOST:PORT of a `ray start --head`".format(
-                address, getattr(error, "strerror", None) or error
-            )
+            f"--ray-address {address}: nothing answers ({reason}); expected HOST:PORT of a "
+            "`ray start --head`"
         ) from error
 
 
-def _shares(ray, workers, cpus, gpus, gpu):
+def _share(
+    ray: Any,
+    workers: int,
+    cpus: Optional[float],
+    gpus: Optional[float],
+    gpu: Optional[str],
+) -> Tuple[float, float]:
     """(CPUs, GPUs) of each worker.
 
     Raises:
@@ -263,47 +334,38 @@ def _shares(ray, workers, cpus, gpus, gpu):
     if share is None or room(hosts, share, gpus) < workers:
         share = 1 if share is None else share
         raise UserError(
-            f"--ray-workers {workers}: there is room for {room(hosts, share, gpus)} of {share:g} CPUs and {gpus:g} GPUs; expected fewer, or "
-            "less for each by --ray-cpus and --ray-gpus"
+            f"--ray-workers {workers}: there is room for {room(hosts, share, gpus)} of {share:g} CPUs and "
+            f"{gpus:g} GPUs; expected fewer, or less for each by --ray-cpus and --ray-gpus"
         )
     return share, gpus
 
 
-def _reason(error):
-    """One line for one of Ray's many-lined messages: the first sentence of its last paragraph."""
-    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
-    line = lines[-1].split(". ")[0] if lines else type(error).__name__
-    return line[:_LONGEST_REASON].rstrip(".")
-
-
-# How processors of a cluster are shared out among workers that each have to fit on one host.
-
-# Ray takes fractions of a processor in steps of this size.
-_STEP = 1e-4
-
-
 def room(hosts: Sequence[Tuple[float, float]], cpus: float, gpus: float = 0) -> int:
-    """int: how many workers fit, none of them over two hosts.
+    """The number of workers that fit, each on one host.
 
     Args:
         hosts: list of (CPUs, GPUs), numbers.
         cpus, gpus: what one worker takes, at least one of them more than 0.
     """
-    return sum(min(_fits(own, cpus), _fits(own_gpus, gpus), _MANY) for own, own_gpus in hosts)
+
+    def fits(own: float, wanted: float) -> int:
+        return int(own / wanted + 1e-6) if wanted else _MANY
+
+    return sum(min(fits(own, cpus), fits(own_gpus, gpus), _MANY) for own, own_gpus in hosts)
 
 
 def fair_share(
     hosts: Sequence[Tuple[float, float]], workers: int, gpus: float = 0
 ) -> Optional[float]:
-    """The most CPUs for each of some workers: a whole number, or a part of one if they are too many.
+    """The most CPUs for each of some workers: a whole number, or a fraction of one if they are too many.
 
     Args:
         hosts: as :func:`room`.
         workers: int, their number.
-        gpus: what each takes of GPUs.
+        gpus: GPUs of each.
 
     Returns:
-        float, or ``None`` where GPUs or CPUs are lacking altogether.
+        float, or ``None`` if there are not enough GPUs or no CPUs.
     """
     most = int(max((own for own, _ in hosts), default=0))
     shares = [float(share) for share in range(most, 0, -1)]
@@ -311,53 +373,40 @@ def fair_share(
     return next((share for share in shares if room(hosts, share, gpus) >= workers), None)
 
 
-_MANY = 1 << 20
-
-
-def _fits(own, wanted):
-    return int(own / wanted + 1e-6) if wanted else _MANY
-
-
-# What of the driver's surroundings the arithmetic of a worker hangs on, as environment variables.
-
-_THREADS = "TF_NUM_INTRAOP_THREADS"
-# Of kernels, precision and threads. TF_CONFIG tells a process of its role and is left alone.
-_PREFIXES = ("TF_", "ONEDNN_", "DNNL_", "OMP_", "NVIDIA_TF32_")
-_OWN = ("TF_CONFIG",)
-
-
-def arithmetic_environment(environ: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
-    """The variables of this process that a worker has to have as well.
+def worker_env(environ: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
+    """The environment variables on which the arithmetic of a worker depends.
 
     Args:
         environ: mapping, by default ``os.environ``.
 
     Returns:
-        dict name -> value, ``TF_NUM_INTRAOP_THREADS`` among them: what TensorFlow would take by itself
-        where it is not set.
+        dict name -> value, including ``TF_NUM_INTRAOP_THREADS``: the cores of this process if it is not set.
     """
     environ = os.environ if environ is None else environ
     found = {name: value for name, value in environ.items() if _is_arithmetic(name)}
     threads = found.get(_THREADS, "")
     if not (threads.isdigit() and int(threads)):
-        found[_THREADS] = str(_usable_cores())
+        try:
+            found[_THREADS] = str(len(os.sched_getaffinity(0)))
+        except AttributeError:  # macOS and Windows pin no process
+            found[_THREADS] = str(os.cpu_count() or 1)
     return found
 
 
-def take_on(variables: Mapping[str, str]) -> None:
-    """Make this process's environment that of :func:`arithmetic_environment`. Before TensorFlow loads."""
+def apply_env(variables: Mapping[str, str]) -> None:
+    """Set the variables of :func:`worker_env` in this process, before TensorFlow loads."""
     for name in [name for name in os.environ if _is_arithmetic(name)]:
         if name not in variables:
             del os.environ[name]
     os.environ.update(variables)
 
 
-def _is_arithmetic(name):
-    return name.startswith(_PREFIXES) and name not in _OWN
+def _is_arithmetic(name: str) -> bool:
+    return name.startswith(_ARITHMETIC) and name != "TF_CONFIG"
 
 
-def _usable_cores():
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS and Windows pin no process
-        return os.cpu_count() or 1
+def _reason(error: BaseException) -> str:
+    """One line for one of Ray's long messages: the first sentence of its last paragraph."""
+    lines = [line.strip() for line in str(error).split("\n") if line.strip()]
+    line = lines[-1].split(". ")[0] if lines else type(error).__name__
+    return line[:_LONGEST_REASON].rstrip(".")

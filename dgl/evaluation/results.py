@@ -1,6 +1,6 @@
-"""All that an evaluation has gathered so far: every evaluator, a row an image, and what could not be read.
+"""Results of an evaluation: the evaluators, a row per image, and the images that could not be read.
 
-Mergeable and storable as a whole; a stored batch, a shard and a finished run are the same thing.
+A stored batch, a shard and a finished run are all of this type, and they can be merged.
 """
 
 from typing import Any, Dict, Mapping, Set, Tuple
@@ -26,11 +26,11 @@ IMAGE_COLUMNS = {
 
 
 def image_key(position: int) -> str:
-    """The id of an image among the evaluators: its place in the list, which may name one twice."""
+    """The id of an image in the evaluators: its position, because a list may repeat an image."""
     return f"{position:08d}"
 
 
-class Gathered:
+class Results:
     """Results of a plan for some of its images.
 
     Attributes:
@@ -38,7 +38,7 @@ class Gathered:
         classification: protocol -> :class:`ClassificationEvaluator`.
         localization: (protocol, entry) -> evaluator.
         pixels: entry -> :class:`~dgl.metrics.pixel_ap.PixelApEvaluator`; empty without masks.
-        pictures: :class:`Records` of :data:`IMAGE_COLUMNS`.
+        images: :class:`Records` of :data:`IMAGE_COLUMNS`.
         names: key of an image -> its id in the data set.
         errors: key of an image that could not be read -> ``(id, reason)``.
     """
@@ -57,60 +57,60 @@ class Gathered:
         if "wsolevaluation" in plan.protocols:
             pixels = ((entry, plan.pixel_evaluator()) for entry in plan.entries)
             self.pixels.update((entry, own) for entry, own in pixels if own is not None)
-        self.pictures = Records(IMAGE_COLUMNS)
+        self.images = Records(IMAGE_COLUMNS)
         self.names: Dict[str, str] = {}
         self.errors: Dict[str, Tuple[str, str]] = {}
 
     def __len__(self):
-        """int: the images dealt with, read or not."""
+        """int: the number of images, read or not."""
         return len(self.names) + len(self.errors)
 
     @property
     def positions(self) -> Set[int]:
-        """Set of int: the places in the data set's list that were dealt with."""
+        """Set of int: the positions of the images in the data set's list."""
         return {int(key) for key in list(self.names) + list(self.errors)}
 
     def state_dict(self) -> Dict[str, Any]:
         """Everything as JSON values, the plan aside."""
         return {
             "evaluators": [evaluator.state_dict() for evaluator in self._evaluators()],
-            "pictures": self.pictures.state_dict(),
+            "pictures": self.images.state_dict(),
             "names": list(self.names.items()),
             "errors": [[key, name, reason] for key, (name, reason) in self.errors.items()],
         }
 
     @classmethod
-    def from_state(cls, plan: Plan, state: Mapping[str, Any]) -> "Gathered":
+    def from_state(cls, plan: Plan, state: Mapping[str, Any]) -> "Results":
         """The results of :meth:`state_dict`.
 
         Raises:
             ValueError: a damaged state, or one of another plan.
         """
-        gathered = cls(plan)
+        results = cls(plan)
         try:
             states = list(state["evaluators"])
-            gathered.names.update((str(key), str(name)) for key, name in state["names"])
-            gathered.errors.update((str(k), (str(n), str(r))) for k, n, r in state["errors"])
-            gathered.pictures = Records.from_state(IMAGE_COLUMNS, state["pictures"])
+            results.names.update((str(key), str(name)) for key, name in state["names"])
+            results.errors.update((str(k), (str(n), str(r))) for k, n, r in state["errors"])
+            results.images = Records.from_state(IMAGE_COLUMNS, state["pictures"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"incomplete results ({error!r})") from error
-        for key in list(gathered.names) + list(gathered.errors):
+        for key in list(results.names) + list(results.errors):
             if not key.isdigit() or image_key(int(key[:12])) != key or int(key) >= plan.images:
                 raise ValueError(f"an image {key[:40]!r}, expected 1 to {plan.images}")
-        evaluators = gathered._evaluators()
+        evaluators = results._evaluators()
         if len(states) != len(evaluators):
             raise ValueError("results of other entries")
         for evaluator, own in zip(evaluators, states):
             evaluator.load_state_dict(own)
         lengths = {len(evaluator.records) for evaluator in evaluators}
-        if lengths | {len(gathered.pictures)} != {len(gathered.names)}:
+        if lengths | {len(results.images)} != {len(results.names)}:
             raise ValueError("results of different images")
-        for records in [evaluator.records for evaluator in evaluators] + [gathered.pictures]:
-            if not gathered.names.keys() >= set(records.ids):
+        for records in [evaluator.records for evaluator in evaluators] + [results.images]:
+            if not results.names.keys() >= set(records.ids):
                 raise ValueError("results of different images")
-        return gathered
+        return results
 
-    def merge(self, other: "Gathered") -> None:
+    def merge(self, other: "Results") -> None:
         """Add results of the same plan.
 
         Raises:
@@ -121,24 +121,24 @@ class Gathered:
             raise ValueError(f"image {min(twice) + 1} is in both")
         for evaluator, added in zip(self._evaluators(), other._evaluators()):
             evaluator.merge(added)
-        self.pictures.extend(other.pictures)
+        self.images.extend(other.images)
         self.names.update(other.names)
         self.errors.update(other.errors)
 
     def sort(self) -> None:
         """Put everything in the order of the data set's list, whatever order it was merged in."""
-        for records in [evaluator.records for evaluator in self._evaluators()] + [self.pictures]:
+        for records in [evaluator.records for evaluator in self._evaluators()] + [self.images]:
             records.sort()
         self.names = dict(sorted(self.names.items()))
         self.errors = dict(sorted(self.errors.items()))
 
     def boxes_clipped(self) -> int:
         """int: true boxes that reached over their picture."""
-        return int(np.sum(self.pictures.column("clipped")))
+        return int(np.sum(self.images.column("clipped")))
 
     def boxes_outside(self) -> int:
         """int: true boxes that lay wholly outside theirs."""
-        return int(np.sum(self.pictures.column("outside")))
+        return int(np.sum(self.images.column("outside")))
 
     def _evaluators(self):
         return (

@@ -92,15 +92,15 @@ def fusions_of(args: Namespace, predictor: Any) -> List[Fusion]:
 
 
 def alpha_entries_of(
-    args: Namespace, predictor: Any, settled: Optional[Mapping[str, Any]]
+    args: Namespace, predictor: Any, selected: Optional[Mapping[str, Any]]
 ) -> List[Tuple[str, str]]:
     """The entries of the study of alpha: every value by both gradients, at one layer."""
     if not args.alphas:
         return []
     layer = args.alpha_layer
     if layer is None:
-        chosen = [r["layer"] for r in (settled or {}).get("rows", ()) if r["chosen"]]
-        own = [r["layer"] for r in (settled or {}).get("rows", ()) if r["method"] == "dgl"]
+        chosen = [r["layer"] for r in (selected or {}).get("rows", ()) if r["chosen"]]
+        own = [r["layer"] for r in (selected or {}).get("rows", ()) if r["method"] == "dgl"]
         known = [name for name in own if name in chosen and name in predictor.backbone.layers]
         layer = known[0] if known else predictor.backbone.layer_names(args.clayer)[0]
     layer = predictor.backbone.layer_name(layer)

@@ -14,7 +14,7 @@ from typing import List, Sequence
 
 from dgl.errors import UserError
 from dgl.evaluation.plan import Plan
-from dgl.evaluation.results import Gathered
+from dgl.evaluation.results import Results
 from dgl.utils.files import write_atomically
 
 RECORDS = "records.json"
@@ -57,25 +57,25 @@ class Store:
         found = (_CHUNK.fullmatch(name) for name in os.listdir(self._partial))
         return sorted(int(match.group(1)) for match in found if match)
 
-    def read(self, chunk: int) -> Gathered:
-        """One batch, a :class:`~dgl.evaluation.results.Gathered`.
+    def read(self, chunk: int) -> Results:
+        """One batch, a :class:`~dgl.evaluation.results.Results`.
 
         Raises:
             UserError: its file is damaged.
         """
         path = self._path(chunk)
         try:
-            return Gathered.from_state(self._plan, _read_json(path))
+            return Results.from_state(self._plan, _read_json(path))
         except ValueError as error:
             raise UserError(f"{path}: damaged results: {error}") from error
 
-    def write(self, chunk: int, gathered: Gathered) -> None:
-        """Keep one batch, a :class:`~dgl.evaluation.results.Gathered`."""
-        write_atomically(self._path(chunk), _encode(gathered.state_dict()))
+    def write(self, chunk: int, results: Results) -> None:
+        """Keep one batch, a :class:`~dgl.evaluation.results.Results`."""
+        write_atomically(self._path(chunk), _encode(results.state_dict()))
 
-    def finish(self, gathered: Gathered) -> None:
+    def finish(self, results: Results) -> None:
         """Write all results as one file and drop the batches."""
-        write_records(self._folder, gathered)
+        write_records(self._folder, results)
         self._drop()
 
     def _path(self, chunk):
@@ -99,9 +99,9 @@ class Store:
             )
 
 
-def write_records(folder: str, gathered: Gathered) -> None:
+def write_records(folder: str, results: Results) -> None:
     """Write ``records.json``, from which every figure can be computed again."""
-    record = {"plan": gathered.plan.to_json(), "results": gathered.state_dict()}
+    record = {"plan": results.plan.to_json(), "results": results.state_dict()}
     write_atomically(os.path.join(str(folder), RECORDS), _encode(record))
 
 
@@ -110,14 +110,14 @@ def has_records(folder: str) -> bool:
     return os.path.isfile(os.path.join(str(folder), RECORDS))
 
 
-def read_records(folder: str) -> Gathered:
+def read_records(folder: str) -> Results:
     """The results in an evaluation's output folder.
 
     Args:
         folder: str, the folder, or the file ``records.json`` in it.
 
     Returns:
-        :class:`~dgl.evaluation.results.Gathered`.
+        :class:`~dgl.evaluation.results.Results`.
 
     Raises:
         UserError: no results are there, or damaged ones.
@@ -129,19 +129,19 @@ def read_records(folder: str) -> Gathered:
         raise UserError(f"{path}: no such file; expected the results of an evaluation")
     record = _read_json(path)
     try:
-        return Gathered.from_state(Plan.from_json(record["plan"]), record["results"])
+        return Results.from_state(Plan.from_json(record["plan"]), record["results"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: damaged results: {error}") from error
 
 
-def merge_records(folders: Sequence[str]) -> Gathered:
+def merge_records(folders: Sequence[str]) -> Results:
     """Merge the results of shards.
 
     Args:
         folders: paths as :func:`read_records` takes them, at least one.
 
     Returns:
-        :class:`~dgl.evaluation.results.Gathered` of every image of the data set.
+        :class:`~dgl.evaluation.results.Results` of every image of the data set.
 
     Raises:
         UserError: results of different plans, an image in two of them, or images in none.

@@ -1,4 +1,4 @@
-"""From gathered results to ``metrics.json``, ``images.csv`` and ``errors.csv``."""
+"""From results results to ``metrics.json``, ``images.csv`` and ``errors.csv``."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from dgl.data.views import GEOMETRIES
 from dgl.errors import UserError
 from dgl.evaluation.fusion import entry_name
 from dgl.evaluation.plan import FIXED, IOU, WSOL, Plan
-from dgl.evaluation.results import Gathered
+from dgl.evaluation.results import Results
 from dgl.metrics.bootstrap import compare, intervals
 from dgl.utils.files import write_atomically
 from dgl.utils.table import write_csv
@@ -21,7 +21,7 @@ _NOT_SHOWN = ("protocol", "rows")
 
 
 def compute_metrics(
-    gathered: Gathered,
+    results: Results,
     seed: int = 0,
     resamples: int = 1000,
     selection: Optional[Mapping[str, Any]] = None,
@@ -29,7 +29,7 @@ def compute_metrics(
     """The record of an evaluation.
 
     Args:
-        gathered: :class:`~dgl.evaluation.results.Gathered`.
+        results: :class:`~dgl.evaluation.results.Results`.
         seed: int, of the resampling.
         resamples: int, of the bootstrap and of the paired tests; 0 for none of either.
         selection: what :func:`dgl.evaluation.thresholds.describe` gives, or ``None``.
@@ -41,52 +41,52 @@ def compute_metrics(
     Raises:
         UserError: no image has a box.
     """
-    plan = gathered.plan
+    plan = results.plan
     metrics = {"versions": plan.versions, "seed": seed, "resamples": resamples}
     if plan.model is not None:
         metrics["model"] = plan.model
     metrics["data"] = plan.data
     if plan.model is not None:
-        first = gathered.classification[plan.protocols[0]]
+        first = results.classification[plan.protocols[0]]
         errors = {k: v for k, v in first.result().items() if k != "images"}
         metrics["classification"] = _with_intervals(errors, first, resamples, seed)
     metrics["protocols"] = {
-        name: _protocol(gathered, name, seed, resamples, selection) for name in plan.protocols
+        name: _protocol(results, name, seed, resamples, selection) for name in plan.protocols
     }
     if selection is not None:
         metrics["selection"] = selection
     if plan.alpha_entries:
-        metrics["alpha"] = _alpha(gathered, seed, resamples)
-    metrics["errors"] = len(gathered.errors)
-    metrics["boxes_clipped"] = gathered.boxes_clipped()
-    metrics["boxes_outside"] = gathered.boxes_outside()
+        metrics["alpha"] = _alpha(results, seed, resamples)
+    metrics["errors"] = len(results.errors)
+    metrics["boxes_clipped"] = results.boxes_clipped()
+    metrics["boxes_outside"] = results.boxes_outside()
     return metrics
 
 
-def _protocol(gathered, name, seed, resamples, selection):
-    plan = gathered.plan
+def _protocol(results, name, seed, resamples, selection):
+    plan = results.plan
     settings = {}
     if name == FIXED:
         settings.update(threshold=plan.threshold, iou=IOU)
     else:
         settings.update(step=plan.step)
     settings["geometry"] = GEOMETRIES[name].description
-    rows = [row_of(gathered, name, entry, seed, resamples) for entry in plan.entries]
+    rows = [row_of(results, name, entry, seed, resamples) for entry in plan.entries]
     settings["rows"] = rows
     if resamples:
-        settings["comparisons"] = _comparisons(gathered, name, rows, seed, resamples, selection)
+        settings["comparisons"] = _comparisons(results, name, rows, seed, resamples, selection)
     return settings
 
 
 def row_of(
-    gathered: Gathered, protocol: str, entry: Tuple[str, str], seed: int, resamples: int
+    results: Results, protocol: str, entry: Tuple[str, str], seed: int, resamples: int
 ) -> Dict[str, Any]:
     """One row of a protocol's table."""
     row = {"method": entry[0], "layer": entry[1]}
-    evaluator = gathered.localization[protocol, entry]
+    evaluator = results.localization[protocol, entry]
     figures = {k: v for k, v in evaluator.result().items() if k not in _NOT_SHOWN}
     row.update(_with_intervals(figures, evaluator, resamples, seed))
-    pixels = gathered.pixels.get(entry) if protocol == WSOL else None
+    pixels = results.pixels.get(entry) if protocol == WSOL else None
     if pixels is not None and pixels.images:
         row.update(_with_intervals({"pxap": pixels.result()["pxap"]}, pixels, resamples, seed))
     return row
@@ -103,7 +103,7 @@ def _with_intervals(figures, evaluator, resamples, seed):
     return result
 
 
-def _comparisons(gathered, protocol, rows, seed, resamples, selection):
+def _comparisons(results, protocol, rows, seed, resamples, selection):
     """DGL, or whichever method comes first, against every other method, each at one layer."""
     chosen = chosen_entries(rows, protocol, selection)
     methods = list(chosen)
@@ -118,8 +118,8 @@ def _comparisons(gathered, protocol, rows, seed, resamples, selection):
         if entry == reference:
             continue
         result = compare(
-            gathered.localization[protocol, reference],
-            gathered.localization[protocol, entry],
+            results.localization[protocol, reference],
+            results.localization[protocol, entry],
             figure,
             resamples,
             seed,
@@ -136,7 +136,7 @@ def chosen_entries(
     Returns:
         ordered method -> (method, layer).
     """
-    settled = {
+    selected = {
         row["method"]: (row["method"], row["layer"])
         for row in (selection or {}).get("rows", ())
         if row["chosen"]
@@ -146,38 +146,38 @@ def chosen_entries(
         method, value = row["method"], row[RANKING[protocol]]
         if method not in best or value > best[method][0]:
             best[method] = (value, (method, row["layer"]))
-    return {method: settled.get(method, entry) for method, (_, entry) in best.items()}
+    return {method: selected.get(method, entry) for method, (_, entry) in best.items()}
 
 
-def _alpha(gathered, seed, resamples):
+def _alpha(results, seed, resamples):
     """Figures of the study of alpha, both protocols side by side as one row an alpha."""
     from dgl.attribution import parse_method  # loads TensorFlow, which tables can do without
 
     rows = []
-    for entry in gathered.plan.alpha_entries:
+    for entry in results.plan.alpha_entries:
         request = parse_method(entry[0])
         row = {
             "alpha": "inf" if math.isinf(request.alpha) else request.alpha,  # JSON has no infinity
             "semantics": request.semantics or "kernel",
         }
-        for protocol in gathered.plan.protocols:
-            own = row_of(gathered, protocol, entry, seed, resamples)
+        for protocol in results.plan.protocols:
+            own = row_of(results, protocol, entry, seed, resamples)
             figure = RANKING[protocol]
             row.update((k, own[k]) for k in (figure, figure + "_interval") if k in own)
         rows.append(row)
-    return {"layer": gathered.plan.alpha_entries[0][1], "rows": rows}
+    return {"layer": results.plan.alpha_entries[0][1], "rows": rows}
 
 
-def image_rows(gathered: Gathered) -> List[Dict[str, Any]]:
+def image_rows(results: Results) -> List[Dict[str, Any]]:
     """One flat record an image: the prediction, then box, IoU and verdict of every entry."""
-    plan, pictures = gathered.plan, gathered.pictures
+    plan, pictures = results.plan, results.images
     keys, rows = pictures.ids, {}
     for row in pictures.order():
         own, predicted = (
             int(pictures.column(name)[row]) for name in ("class_index", "predicted_index")
         )
         rows[keys[row]] = {
-            "id": gathered.names[keys[row]],
+            "id": results.names[keys[row]],
             "class_index": own,
             "class_name": class_name(plan, own),
             "predicted_index": predicted,
@@ -188,7 +188,7 @@ def image_rows(gathered: Gathered) -> List[Dict[str, Any]]:
         }
     if FIXED in plan.protocols:
         for entry in plan.entries:
-            for found in gathered.localization[FIXED, entry].result()["rows"]:
+            for found in results.localization[FIXED, entry].result()["rows"]:
                 for key in ("x0", "y0", "x1", "y1", "iou", "case", "gt_known"):
                     rows[found["id"]][f"{entry_name(entry)}:{key}"] = found[key]
     return list(rows.values())

@@ -1,4 +1,4 @@
-"""Thresholds and layers settled on other images than those reported: no table is tuned on its own."""
+"""Thresholds and layers selected on other images than those reported: no table is tuned on its own."""
 
 import os
 from typing import Any, Dict, Tuple
@@ -7,7 +7,7 @@ from dgl.data.sample import DataSet
 from dgl.errors import UserError
 from dgl.evaluation.fusion import entry_name
 from dgl.evaluation.plan import WSOL
-from dgl.evaluation.results import Gathered
+from dgl.evaluation.results import Results
 
 
 def check_apart(reported: DataSet, selecting: DataSet) -> None:
@@ -21,11 +21,11 @@ def check_apart(reported: DataSet, selecting: DataSet) -> None:
         )
 
 
-def settle(gathered: Gathered) -> Tuple[Dict[str, Dict[str, float]], Dict[str, Any]]:
+def select_thresholds(results: Results) -> Tuple[Dict[str, Dict[str, float]], Dict[str, Any]]:
     """Settle every entry's threshold, and every method's layer.
 
     Args:
-        gathered: :class:`~dgl.evaluation.results.Gathered` of a selecting plan.
+        results: :class:`~dgl.evaluation.results.Results` of a selecting plan.
 
     Returns:
         ``(thresholds, description)``: protocol -> entry name -> the lowest threshold at which the
@@ -36,8 +36,8 @@ def settle(gathered: Gathered) -> Tuple[Dict[str, Dict[str, float]], Dict[str, A
     Raises:
         UserError: no image has a box.
     """
-    plan = gathered.plan
-    found = {key: evaluator.result() for key, evaluator in gathered.localization.items()}
+    plan = results.plan
+    found = {key: evaluator.result() for key, evaluator in results.localization.items()}
     thresholds: Dict[str, Dict[str, float]] = {protocol: {} for protocol in plan.protocols}
     for (protocol, entry), result in found.items():
         thresholds[protocol][entry_name(entry)] = result["best_threshold"]
@@ -61,7 +61,7 @@ def settle(gathered: Gathered) -> Tuple[Dict[str, Dict[str, float]], Dict[str, A
         "split": plan.data["split"],
         "images": found[protocol, plan.entries[0]]["images"],
         "rule": "threshold and layer with the best accuracy at IoU 0.5 on this split, by the geometry "
-        f"of {protocol}; the fixed-threshold protocol has thresholds settled in its own",
+        f"of {protocol}; the fixed-threshold protocol has thresholds selected in its own",
         "rows": rows,
     }
     return thresholds, description

@@ -48,7 +48,7 @@ class Evaluator:
         self.records.clear()
 
     def merge(self, other: "Evaluator") -> None:
-        """Add what another evaluator gathered.
+        """Add what another evaluator results.
 
         Args:
             other: evaluator of the same class and settings; it is left as it is.
@@ -60,7 +60,7 @@ class Evaluator:
         self.records.extend(other.records)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Everything gathered so far, as JSON values.
+        """Everything results so far, as JSON values.
 
         Returns:
             dict: ``evaluator``, ``settings`` and ``records``.
@@ -72,7 +72,7 @@ class Evaluator:
         }
 
     def load_state_dict(self, state: Any) -> None:
-        """Replace everything gathered so far.
+        """Replace everything results so far.
 
         Args:
             state: dict from :meth:`state_dict`.

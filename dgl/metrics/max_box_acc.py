@@ -36,7 +36,7 @@ class MaxBoxAccEvaluator(Evaluator):
         Args:
             step: float in (0, 1], distance of the thresholds.
             iou_thresholds: floats in (0, 1], the overlaps that MaxBoxAccV2 is averaged over.
-            operating_threshold: float in [0, 1), a threshold settled on other data, for the figure
+            operating_threshold: float in [0, 1), a threshold selected on other data, for the figure
                 ``box_acc``; the nearest of the thresholds is taken. ``None`` for none.
 
         Raises:

@@ -19,7 +19,7 @@ from dgl.data.sample import DataSet, Sample
 from dgl.data.views import GEOMETRIES, rgb_to_bgr
 from dgl.evaluation.fusion import Fusion, entry_name, score_maps
 from dgl.evaluation.plan import FIXED, Plan
-from dgl.evaluation.results import Gathered, image_key
+from dgl.evaluation.results import Results, image_key
 from dgl.evaluation.summary import class_name
 from dgl.metrics.box_check import case_of, fit_boxes
 from dgl.predict import postprocess
@@ -41,7 +41,7 @@ _BATCH = 16
 _FOLDED = 12  # more IoUs than that are folded under an image
 
 
-def choose(gathered: Gathered, entry: Tuple[str, str], count: int) -> List[int]:
+def choose(results: Results, entry: Tuple[str, str], count: int) -> List[int]:
     """Positions of the images to draw, spread evenly from the worst to the best IoU of one entry.
 
     Without the fixed-threshold protocol, which has the IoUs, spread evenly over the data set.
@@ -49,9 +49,9 @@ def choose(gathered: Gathered, entry: Tuple[str, str], count: int) -> List[int]:
     Returns:
         ascending positions in the data set.
     """
-    positions = np.array(sorted(int(key) for key in gathered.names), np.int64)
-    if FIXED in gathered.plan.protocols and not gathered.plan.selecting:
-        rows = gathered.localization[FIXED, entry].result()["rows"]
+    positions = np.array(sorted(int(key) for key in results.names), np.int64)
+    if FIXED in results.plan.protocols and not results.plan.selecting:
+        rows = results.localization[FIXED, entry].result()["rows"]
         known = [(row["iou"], int(row["id"])) for row in rows if row["iou"] is not None]
         positions = np.array([position for _, position in sorted(known)], np.int64)
     if not count or not len(positions):
@@ -69,7 +69,7 @@ def clear(out: str) -> None:
 def draw(
     predictor: Any,
     dataset: DataSet,
-    gathered: Gathered,
+    results: Results,
     out: str,
     positions: Sequence[int],
     entries: Sequence[Tuple[str, str]],
@@ -79,9 +79,9 @@ def draw(
     """Predict some images again and write a strip of each.
 
     Args:
-        predictor: as for :class:`~dgl.evaluation.run.Evaluation`.
-        dataset: as for :class:`~dgl.evaluation.run.Evaluation`.
-        gathered: results of the evaluation.
+        predictor: as for :class:`~dgl.evaluation.batches.BatchRunner`.
+        dataset: as for :class:`~dgl.evaluation.batches.BatchRunner`.
+        results: results of the evaluation.
         out: folder of the report; the content of its ``gallery/`` is replaced.
         positions: positions of readable images in the data set.
         entries: the entries to draw; the first :data:`MOST_ENTRIES` are.
@@ -92,9 +92,9 @@ def draw(
         a record per image.
     """
     clear(out)
-    plan, entries = gathered.plan, list(entries)[:MOST_ENTRIES]
+    plan, entries = results.plan, list(entries)[:MOST_ENTRIES]
     protocol = FIXED if FIXED in plan.protocols else plan.protocols[0]
-    rank = dict(zip(gathered.pictures.ids, gathered.pictures.column("rank")))
+    rank = dict(zip(results.images.ids, results.images.column("rank")))
     records = []
     with tqdm(
         total=len(positions), desc="gallery", unit=" images", disable=not progress, leave=False

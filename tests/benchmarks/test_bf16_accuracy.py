@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from gathered_results import PLAN, filled
+from made_results import PLAN, filled
 
 from benchmarks.bf16 import differences, main, summarize, table
 from dgl.errors import UserError

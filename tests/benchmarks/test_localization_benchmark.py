@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from gathered_results import PLAN, filled
+from made_results import PLAN, filled
 
 from dgl.errors import UserError
 from dgl.evaluation.store import write_records
@@ -37,16 +37,16 @@ PROTOCOLS = ("fixed_threshold", "wsolevaluation")
 
 
 def _seed(folder, seed, layer):
-    """Results of one seed, which settled on ``layer`` for DGL."""
-    settled = {name: {"@".join(entry): 0.3 for entry in ENTRIES} for name in PROTOCOLS}
+    """Results of one seed, which selected on ``layer`` for DGL."""
+    selected = {name: {"@".join(entry): 0.3 for entry in ENTRIES} for name in PROTOCOLS}
     plan = dataclasses.replace(
-        PLAN, masks=False, entries=ENTRIES, alpha_entries=ALPHA, thresholds=settled
+        PLAN, masks=False, entries=ENTRIES, alpha_entries=ALPHA, thresholds=selected
     )
-    gathered = filled(range(17), plan, seed=seed)
-    write_records(folder, gathered)
+    results = filled(range(17), plan, seed=seed)
+    write_records(folder, results)
     rows = [{"method": m, "layer": own, "chosen": m == "cam" or own == layer} for m, own in ENTRIES]
     (folder / "metrics.json").write_text(json.dumps({"selection": {"rows": rows}}))
-    return gathered
+    return results
 
 
 def test_means_seeds_and_intervals_by_method_and_layer(localization, tmp_path):

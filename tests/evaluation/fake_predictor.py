@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 from dgl.data.sample import DataSet, Sample
+from dgl.evaluation.batches import BatchRunner
+from dgl.evaluation.loop import collect
 from dgl.evaluation.plan import Plan, images_fingerprint
-from dgl.evaluation.run import Evaluation
 from dgl.evaluation.summary import compute_metrics, image_rows
 from dgl.report import gallery as pictures
 
@@ -92,22 +93,28 @@ def make_plan(predictor, dataset, **settings):
     return Plan(**values)
 
 
+def run_all(predictor, dataset, plan, store=None, shard=(1, 1)):
+    """The results of every batch of a plan, or of a shard."""
+    batches = BatchRunner(predictor, dataset, plan)
+    return collect(plan, dataset, batches.run, store, shard, progress=False)
+
+
 class Run:
     """An evaluation that was run, its metrics without intervals, and what the report draws."""
 
     def __init__(self, predictor, dataset, out, gallery=5, workers=2, strict=False, **settings):
         self.plan = make_plan(predictor, dataset, **settings)
-        self.evaluation = Evaluation(predictor, dataset, self.plan, workers=workers, strict=strict)
-        self.gathered = self.evaluation.run(progress=False)
-        self.metrics = compute_metrics(self.gathered, resamples=0)
+        self.batches = BatchRunner(predictor, dataset, self.plan, workers=workers, strict=strict)
+        self.results = collect(self.plan, dataset, self.batches.run, progress=False)
+        self.metrics = compute_metrics(self.results, resamples=0)
         self.calls = list(getattr(predictor, "calls", ()))
-        positions = pictures.choose(self.gathered, predictor.entries[0], gallery)
+        positions = pictures.choose(self.results, predictor.entries[0], gallery)
         self.gallery = pictures.draw(
-            predictor, dataset, self.gathered, out, positions, predictor.entries, progress=False
+            predictor, dataset, self.results, out, positions, predictor.entries, progress=False
         )
 
     def image_rows(self):
-        return image_rows(self.gathered)
+        return image_rows(self.results)
 
 
 def rows_of(result, protocol):

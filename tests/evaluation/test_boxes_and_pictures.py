@@ -18,7 +18,7 @@ from fake_predictor import (
 from dgl.data.image_io import read_image
 from dgl.data.views import resize_center_crop, squash
 from dgl.errors import UserError
-from dgl.evaluation.run import Evaluation
+from dgl.evaluation.batches import BatchRunner
 
 
 def with_boxes(dataset, boxes, **options):
@@ -61,8 +61,8 @@ def test_boxes_within_their_picture_come_through_unchanged(tmp_path):
     boxes = ((0, 0, width, height), (3.25, 4.5, 17.75, 30), (0, 5, 0, 9), (6, 7, 6, 7))
     dataset = with_boxes(dataset, {0: boxes})
     predictor = FakePredictor()
-    evaluation = Evaluation(predictor, dataset, make_plan(predictor, dataset))
-    _, views, fit, _ = evaluation._load(0)
+    batches = BatchRunner(predictor, dataset, make_plan(predictor, dataset))
+    _, views, fit, _ = batches._load(0)
     image = read_image(dataset.samples[0].path)
     np.testing.assert_array_equal(views[0].boxes, resize_center_crop(image, boxes, 128, SIZE)[1])
     np.testing.assert_array_equal(views[1].boxes, squash(image, boxes, 224)[1])

@@ -73,11 +73,11 @@ def test_unfinished_results_go_on_and_those_of_other_flags_are_kept(
     whole = evaluate_many(folder, many, tmp_path / "whole")
     write, written = store.Store.write, []
 
-    def failing(self, chunk, gathered):
+    def failing(self, chunk, results):
         if len(written) == 3:
             raise KeyboardInterrupt
         written.append(chunk)
-        write(self, chunk, gathered)
+        write(self, chunk, results)
 
     out = tmp_path / "out"
     monkeypatch.setattr(store.Store, "write", failing)
@@ -100,20 +100,20 @@ def test_thresholds_and_layers_come_from_the_other_split(folder, many, tmp_path,
     own = json.loads(
         evaluate_many(folder, many, tmp_path / "train", "--split", "train", *flags[2:]).decode()
     )
-    settled = {"{method}@{layer}".format(**row): row for row in metrics["selection"]["rows"]}
+    selected = {"{method}@{layer}".format(**row): row for row in metrics["selection"]["rows"]}
     on_train = entries_of(own, "wsolevaluation")
-    assert set(settled) == set(on_train)
+    assert set(selected) == set(on_train)
     assert (metrics["selection"]["split"], metrics["selection"]["images"]) == ("train", 7)
     for name, row in entries_of(metrics, "wsolevaluation").items():
-        assert settled[name]["threshold"] == on_train[name]["best_threshold"]
-        assert settled[name]["box_acc"] == on_train[name]["max_box_acc"]
-        index = row["thresholds"].index(settled[name]["threshold"])
-        assert row["tuned_threshold"] == settled[name]["threshold"]
+        assert selected[name]["threshold"] == on_train[name]["best_threshold"]
+        assert selected[name]["box_acc"] == on_train[name]["max_box_acc"]
+        index = row["thresholds"].index(selected[name]["threshold"])
+        assert row["tuned_threshold"] == selected[name]["threshold"]
         assert row["box_acc"] == row["curve"][index] <= row["max_box_acc"]
-    chosen = [name for name, row in settled.items() if row["chosen"]]
+    chosen = [name for name, row in selected.items() if row["chosen"]]
     assert sorted(name.split("@")[0] for name in chosen) == ["cam", "dgl"]
-    dgl = max(r["box_acc"] for r in settled.values() if r["method"] == "dgl")
-    assert [settled[n]["box_acc"] for n in chosen if n.startswith("dgl")] == [dgl]
+    dgl = max(r["box_acc"] for r in selected.values() if r["method"] == "dgl")
+    assert [selected[n]["box_acc"] for n in chosen if n.startswith("dgl")] == [dgl]
     (compared,) = metrics["protocols"]["wsolevaluation"]["comparisons"]
     assert [compared["a"], compared["b"], compared["figure"]] == sorted(chosen)[::-1] + ["box_acc"]
     # The fixed-threshold protocol has thresholds of its own crop.

@@ -5,12 +5,20 @@ import json
 import cv2
 import numpy as np
 import pytest
-from fake_predictor import PROTOCOLS, SIZE, FakePredictor, damage, make_dataset, make_plan, rows_of
+from fake_predictor import (
+    PROTOCOLS,
+    SIZE,
+    FakePredictor,
+    damage,
+    make_dataset,
+    make_plan,
+    rows_of,
+    run_all,
+)
 
 from dgl.data.image_io import read_image
 from dgl.data.views import resize_center_crop, squash
 from dgl.errors import UserError
-from dgl.evaluation.run import Evaluation
 from dgl.evaluation.store import Store
 from dgl.evaluation.summary import compute_metrics, image_rows
 
@@ -72,7 +80,7 @@ def test_an_unreadable_picture_is_left_out_and_told_of(evaluate, tmp_path, caplo
     damage(dataset, 3)
     found, metrics, _ = evaluate(dataset, batch=batch, predictor=FakePredictor(wrong=[1, 3]))
     assert metrics["errors"] == 1
-    ((key, (name, reason)),) = found.gathered.errors.items()
+    ((key, (name, reason)),) = found.results.errors.items()
     assert (int(key), name) == (3, "3.png")
     assert "3.png" in reason and "left out" in caplog.text
     assert [row["id"] for row in found.image_rows()] == ["0.png", "1.png", "2.png", "4.png"]
@@ -160,15 +168,13 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
     dataset = make_dataset(tmp_path, count=9)
     damage(dataset, 1)
     plan = make_plan(FakePredictor(), dataset, batch=2)
-    whole = Evaluation(FakePredictor(), dataset, plan).run(progress=False)
+    whole = run_all(FakePredictor(), dataset, plan)
     store = Store(tmp_path / "out", plan)
     with pytest.raises(KeyboardInterrupt):
-        Evaluation(Interrupted(), dataset, plan).run(store, progress=False)
+        run_all(Interrupted(), dataset, plan, store)
     assert store.done() == [0, 1]
     predictor = FakePredictor()
-    resumed = Evaluation(predictor, dataset, plan).run(
-        Store(tmp_path / "out", plan), progress=False
-    )
+    resumed = run_all(predictor, dataset, plan, Store(tmp_path / "out", plan), progress=False)
     assert len(predictor.calls) == 2 * 3
     assert resumed.state_dict() == whole.state_dict()
     assert compute_metrics(resumed, seed=3) == compute_metrics(whole, seed=3)
@@ -177,11 +183,8 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
 def test_shards_merge_to_the_single_run_in_any_order(tmp_path):
     dataset = make_dataset(tmp_path, count=9)
     plan = make_plan(FakePredictor(), dataset, batch=2)
-    whole = Evaluation(FakePredictor(wrong=[2]), dataset, plan).run(progress=False)
-    shards = [
-        Evaluation(FakePredictor(wrong=[2]), dataset, plan).run(shard=(i, 3), progress=False)
-        for i in (3, 1, 2)
-    ]
+    whole = run_all(FakePredictor(wrong=[2]), dataset, plan)
+    shards = [run_all(FakePredictor(wrong=[2]), dataset, plan, shard=(i, 3)) for i in (3, 1, 2)]
     merged = shards[0]
     for shard in shards[1:]:
         merged.merge(shard)

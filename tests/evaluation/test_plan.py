@@ -4,7 +4,7 @@ import dataclasses
 import json
 
 import pytest
-from gathered_results import ENTRY, PLAN
+from made_results import ENTRY, PLAN
 
 from dgl.data.sample import Sample
 from dgl.evaluation import FixedThresholdEvaluator, MaxBoxAccEvaluator

@@ -1,15 +1,15 @@
-"""Thresholds and layers settled from another split's results."""
+"""Thresholds and layers selected from another split's results."""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from gathered_results import PLAN
+from made_results import PLAN
 
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
-from dgl.evaluation.results import Gathered, image_key
-from dgl.evaluation.thresholds import check_apart, settle
+from dgl.evaluation.results import Results, image_key
+from dgl.evaluation.thresholds import check_apart, select_thresholds
 
 SIZE = 40
 PROTOCOLS = ("fixed_threshold", "wsolevaluation")
@@ -30,11 +30,11 @@ def gather(maps, protocols=PROTOCOLS):
         PLAN, protocols=protocols, entries=entries, alpha_entries=(), thresholds={},
         selecting=True, data={"name": "x", "split": "train", "images": 1},
     )  # fmt: skip
-    gathered = Gathered(plan)
-    for (protocol, entry), evaluator in gathered.localization.items():
+    results = Results(plan)
+    for (protocol, entry), evaluator in results.localization.items():
         score_map = stepped(*maps[entry][protocols.index(protocol)])
         evaluator.add(score_map, [[0, 0, 20, 20]], ids=image_key(0))
-    return gathered
+    return results
 
 
 MAPS = {
@@ -45,7 +45,7 @@ MAPS = {
 
 
 def test_each_protocol_settles_its_own_thresholds():
-    thresholds, description = settle(gather(MAPS))
+    thresholds, description = select_thresholds(gather(MAPS))
     # The lowest threshold in steps of 0.01 at which the level of the outside is not exceeded.
     for protocol, lows in (("fixed_threshold", (0.3, 0.5)), ("wsolevaluation", (0.1, 0.7))):
         own = thresholds[protocol]
@@ -57,7 +57,7 @@ def test_each_protocol_settles_its_own_thresholds():
 
 
 def test_the_best_layer_of_each_method_is_chosen():
-    rows = settle(gather(MAPS))[1]["rows"]
+    rows = select_thresholds(gather(MAPS))[1]["rows"]
     assert [(row["method"], row["layer"], row["chosen"]) for row in rows] == [
         ("dgl", "a", True), ("dgl", "b", False), ("cam", "a", True),
     ]  # fmt: skip
@@ -67,7 +67,7 @@ def test_the_best_layer_of_each_method_is_chosen():
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_one_protocol_alone(protocol):
     maps = {entry: (steps[0],) for entry, steps in MAPS.items()}
-    thresholds, description = settle(gather(maps, (protocol,)))
+    thresholds, description = select_thresholds(gather(maps, (protocol,)))
     assert list(thresholds) == [protocol]
     assert description["rows"][0]["threshold"] == pytest.approx(0.3, abs=0.011)
 

@@ -5,7 +5,7 @@ import json
 import os
 
 import pytest
-from gathered_results import PLAIN, filled
+from made_results import PLAIN, filled
 
 from dgl.errors import UserError
 from dgl.evaluation.store import Store, has_records, merge_records, read_records, write_records

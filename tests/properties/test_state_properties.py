@@ -1,4 +1,4 @@
-"""Whatever an evaluation gathered gives the same figures after it was stored as JSON."""
+"""Whatever an evaluation results gives the same figures after it was stored as JSON."""
 
 import json
 
@@ -7,14 +7,14 @@ import pytest
 
 pytest.importorskip("hypothesis")
 
-from gathered_results import ENTRY, PLAIN, PLAN, filled
 from generators import labeled_images
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from made_results import ENTRY, PLAIN, PLAN, filled
 
 from dgl.evaluation.plan import Plan
-from dgl.evaluation.results import Gathered
+from dgl.evaluation.results import Results
 from dgl.evaluation.summary import compute_metrics
 from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
@@ -107,27 +107,27 @@ positions = st.sets(st.integers(0, 16), min_size=1, max_size=5)
 
 
 @given(positions, positions, st.sampled_from([PLAN, PLAIN]))
-def test_gathered_results_give_the_same_figures(read, broken, plan):
+def test_made_results_give_the_same_figures(read, broken, plan):
     masks = plan.masks
-    gathered = filled(sorted(read), plan, broken) if not masks else Gathered(plan)
+    results = filled(sorted(read), plan, broken) if not masks else Results(plan)
     stored_plan = Plan.from_json(_stored(plan.to_json()))
     assert stored_plan == plan and stored_plan.differences(plan) == []
-    again = Gathered.from_state(stored_plan, _stored(gathered.state_dict()))
-    assert again.state_dict() == gathered.state_dict()
-    assert again.positions == gathered.positions and again.errors == gathered.errors
-    if gathered.names:
-        assert compute_metrics(again, resamples=5) == compute_metrics(gathered, resamples=5)
+    again = Results.from_state(stored_plan, _stored(results.state_dict()))
+    assert again.state_dict() == results.state_dict()
+    assert again.positions == results.positions and again.errors == results.errors
+    if results.names:
+        assert compute_metrics(again, resamples=5) == compute_metrics(results, resamples=5)
 
 
 @given(positions, st.data())
-def test_shards_of_gathered_results_merge_in_any_order(read, data):
+def test_shards_of_made_results_merge_in_any_order(read, data):
     read = sorted(read)
     owner = data.draw(st.lists(st.integers(0, 2), min_size=len(read), max_size=len(read)))
     shards = [filled([p for p, o in zip(read, owner) if o == shard]) for shard in range(3)]
     shards = data.draw(st.permutations(shards))
-    merged = Gathered(PLAIN)
+    merged = Results(PLAIN)
     for shard in shards:
-        merged.merge(Gathered.from_state(PLAIN, _stored(shard.state_dict())))
+        merged.merge(Results.from_state(PLAIN, _stored(shard.state_dict())))
     whole = filled(read)
     assert merged.positions == whole.positions
     assert compute_metrics(merged, resamples=0) == compute_metrics(whole, resamples=0)

@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from gathered_results import PLAIN, filled
+from made_results import PLAIN, filled
 from small_network import write_tensorflow
 
 from benchmarks.robustness.checkpoints import VALUES

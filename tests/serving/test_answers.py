@@ -63,7 +63,7 @@ def test_the_record_is_the_demo_s(begun, shipped, tmp_path):
     assert record.pop("checkpoint") == "pretrained/birds_vgg.npz"
     assert expected.pop("checkpoint") == shipped
     for one in (record, expected):
-        one.pop("fast")  # whether the process computes so was settled by whoever started it
+        one.pop("fast")  # whether the process computes so was selected by whoever started it
     assert record == expected
 
 

@@ -3,21 +3,21 @@
 import json
 import os
 
-from benchmarks.fuzz.samples import gathered_results
+from benchmarks.fuzz.samples import made_results
 from benchmarks.fuzz.target import Target, place
 from dgl.evaluation.plan import Plan
-from dgl.evaluation.results import Gathered
+from dgl.evaluation.results import Results
 from dgl.evaluation.store import RECORDS, read_records
 from dgl.training.statistics import FILE_NAME, read_rows
 
 
 def _results(data, folder):
-    gathered = read_records(os.path.dirname(place(folder, RECORDS, data)))
-    assert isinstance(gathered, Gathered)
+    results = read_records(os.path.dirname(place(folder, RECORDS, data)))
+    assert isinstance(results, Results)
     # What was read can be written and read again, and asked for its figures.
-    again = Gathered.from_state(gathered.plan, json.loads(json.dumps(gathered.state_dict())))
-    assert len(again) == len(gathered) and again.positions == gathered.positions
-    for evaluator in gathered.localization.values():
+    again = Results.from_state(results.plan, json.loads(json.dumps(results.state_dict())))
+    assert len(again) == len(results) and again.positions == results.positions
+    for evaluator in results.localization.values():
         if evaluator.images:
             evaluator.result()
 
@@ -25,12 +25,12 @@ def _results(data, folder):
 def _result_seeds():
     seeds = []
     for plan, positions, broken in (
-        (gathered_results.PLAIN, range(3), ()),
-        (gathered_results.PLAIN, range(2), (1,)),
-        (gathered_results.PLAN, (), ()),
+        (made_results.PLAIN, range(3), ()),
+        (made_results.PLAIN, range(2), (1,)),
+        (made_results.PLAN, (), ()),
     ):
-        gathered = gathered_results.filled(positions, plan, broken)
-        record = {"plan": plan.to_json(), "results": gathered.state_dict()}
+        results = made_results.filled(positions, plan, broken)
+        record = {"plan": plan.to_json(), "results": results.state_dict()}
         seeds.append(json.dumps(record).encode("utf-8"))
     return seeds
 
@@ -42,11 +42,11 @@ def _plan(data, folder):
         return
     assert plan.chunks >= 1
     assert b"NaN" in data or plan.differences(plan) == []  # NaN differs from itself
-    Gathered(plan)
+    Results(plan)
 
 
 def _plan_seeds():
-    plans = (gathered_results.PLAN, gathered_results.PLAIN)
+    plans = (made_results.PLAN, made_results.PLAIN)
     return [json.dumps(plan.to_json()).encode("utf-8") for plan in plans]
 
 

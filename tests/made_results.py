@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from dgl.evaluation.plan import Plan
-from dgl.evaluation.results import Gathered, image_key
+from dgl.evaluation.results import Results, image_key
 
 ENTRY = ("dgl", "conv5_3")
 PLAN = Plan(
@@ -31,21 +31,21 @@ PLAIN = dataclasses.replace(PLAN, alpha_entries=(), thresholds={}, masks=False)
 
 def filled(positions, plan=PLAIN, broken=(), seed=0):
     """Results of some images, the same for the same positions and seed."""
-    gathered = Gathered(plan)
+    results = Results(plan)
     for position in positions:
         key = image_key(position)
         if position in broken:
-            gathered.errors[key] = (f"{position}.jpg", "no image")
+            results.errors[key] = (f"{position}.jpg", "no image")
             continue
         rng = np.random.RandomState(1000 * seed + position)
         score_map = rng.rand(12, 12)
         logits = rng.rand(plan.classes)
-        for evaluator in gathered.classification.values():
+        for evaluator in results.classification.values():
             evaluator.add(logits, 1, key)
-        for evaluator in gathered.localization.values():
+        for evaluator in results.localization.values():
             kind = {"logits": logits, "labels": 1} if evaluator.name == "fixed_threshold" else {}
             evaluator.add(score_map, [[2, 2, 8, 9]], ids=key, **kind)
-        columns = gathered.pictures.state_dict()["columns"]
-        gathered.pictures.append([key], **{name: [position] for name in columns})
-        gathered.names[key] = f"{position}.jpg"
-    return gathered
+        columns = results.images.state_dict()["columns"]
+        results.images.append([key], **{name: [position] for name in columns})
+        results.names[key] = f"{position}.jpg"
+    return results

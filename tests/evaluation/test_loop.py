@@ -5,12 +5,12 @@ import dataclasses
 import numpy as np
 import pytest
 from fake_predictor import FakePredictor, damage, make_dataset, make_plan
-from gathered_results import PLAIN, PLAN, filled
+from made_results import PLAIN, PLAN, filled
 
 from dgl.errors import UserError
-from dgl.evaluation.collect import gather
-from dgl.evaluation.results import Gathered
-from dgl.evaluation.run import Evaluation
+from dgl.evaluation.batches import BatchRunner
+from dgl.evaluation.loop import collect
+from dgl.evaluation.results import Results
 from dgl.evaluation.store import Store
 
 
@@ -19,7 +19,7 @@ from dgl.evaluation.store import Store
 def test_sorted_results_do_not_tell_how_they_were_merged(plan, seed):
     positions = np.random.RandomState(seed).permutation(plan.images).tolist()
     broken = (2, 11)
-    mixed = Gathered(plan)
+    mixed = Results(plan)
     for position in positions:
         mixed.merge(filled([position], plan, broken))
     whole = filled(range(plan.images), plan, broken).state_dict()
@@ -35,27 +35,27 @@ def test_batches_in_any_order_and_from_a_store_give_the_bytes_of_one_run(tmp_pat
     dataset = make_dataset(tmp_path, count=9)
     damage(dataset, 1, 6)
     plan = make_plan(FakePredictor(), dataset, batch=2)
-    evaluation = Evaluation(FakePredictor(), dataset, plan)
+    batches = BatchRunner(FakePredictor(), dataset, plan)
     whole = Store(tmp_path / "whole", plan)
-    whole.finish(evaluation.run(whole, progress=False))
+    whole.finish(collect(plan, dataset, batches.run, whole, progress=False))
     store = Store(tmp_path / "out", plan)
-    for chunk, part in evaluation.parts(list(kept)):
+    for chunk, part in batches.run(list(kept)):
         store.write(chunk, part)
     asked = []
 
     def backwards(chunks):
         for chunk in reversed(chunks):
             asked.append(chunk)
-            yield from evaluation.parts([chunk])
+            yield from batches.run([chunk])
 
     caplog.clear()
-    gathered = gather(plan, dataset, backwards, store, progress=False)
+    results = collect(plan, dataset, backwards, store, progress=False)
     assert asked == [chunk for chunk in (4, 3, 2, 1, 0) if chunk not in kept]
     assert store.done() == [0, 1, 2, 3, 4]
     # Of those from the store it was said when they were run.
     expected = sum(position // 2 not in kept for position in (1, 6))
     assert caplog.text.count("left out: ") == expected
-    store.finish(gathered)
+    store.finish(results)
     records = [tmp_path / name / "records.json" for name in ("out", "whole")]
     assert records[0].read_bytes() == records[1].read_bytes()
 
@@ -67,11 +67,11 @@ def test_boxes_that_do_not_fit_are_told_of_once_and_after_a_resumed_run_too(tmp_
         wide = dataclasses.replace(sample, boxes=((5.0, 5.0, 900.0, 60.0),), size=(7, 7))
         dataset.samples[position] = wide
     plan = make_plan(FakePredictor(), dataset, batch=1)
-    evaluation = Evaluation(FakePredictor(), dataset, plan)
+    batches = BatchRunner(FakePredictor(), dataset, plan)
     store = Store(tmp_path / "out", plan)
-    for chunk, part in evaluation.parts([1]):
+    for chunk, part in batches.run([1]):
         store.write(chunk, part)
-    gather(plan, dataset, evaluation.parts, store, progress=False)
+    collect(plan, dataset, batches.run, store, progress=False)
     warnings = [r.getMessage() for r in caplog.records if "boxes" in r.getMessage()]
     assert len(warnings) == 2
     assert warnings[0].startswith("rectangles: 2 boxes reach over") and "1.png" in warnings[0]
@@ -81,17 +81,17 @@ def test_boxes_that_do_not_fit_are_told_of_once_and_after_a_resumed_run_too(tmp_
 def test_a_failure_closes_the_runner_and_keeps_what_was_done(tmp_path):
     dataset = make_dataset(tmp_path, count=4)
     plan = make_plan(FakePredictor(), dataset, batch=1)
-    evaluation = Evaluation(FakePredictor(), dataset, plan)
+    batches = BatchRunner(FakePredictor(), dataset, plan)
     closed = []
 
     def failing(chunks):
         try:
-            yield from evaluation.parts(chunks[:2])
+            yield from batches.run(chunks[:2])
             raise UserError("no more")
         finally:
             closed.append(True)
 
     store = Store(tmp_path / "out", plan)
     with pytest.raises(UserError, match="^no more$"):
-        gather(plan, dataset, failing, store, progress=False)
+        collect(plan, dataset, failing, store, progress=False)
     assert closed and store.done() == [0, 1]

@@ -1,15 +1,25 @@
-"""The batch evaluation: a predictor over a data set, by both protocols, a batch at a time.
+"""One batch of an evaluation: load images, run the network, score the maps.
 
 Each protocol has its own geometry, so each has its own view of an image and its own run of the network.
-Maps are of the ground-truth class, which serves GT-known, Top-1 and Top-5 localization alike. The batches
-are a fixed division of the data set, so a run that was interrupted, and shards or workers that share the
-batches out, give what one run gives.
+Maps are of the ground-truth class, which serves GT-known, Top-1 and Top-5 localization alike. The data set
+is divided into fixed batches, so interrupted runs, shards and workers give the results of one run.
 """
 
 import contextlib
 import io
 import os
-from typing import Any, Generator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    Generator,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
@@ -18,24 +28,24 @@ from dgl.data.image_io import read_image
 from dgl.data.sample import DataSet
 from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE, rgb_to_bgr
 from dgl.errors import UserError
-from dgl.evaluation.collect import gather
 from dgl.evaluation.fusion import Fusion, file_name, score_maps
 from dgl.evaluation.plan import FIXED, WSOL, Plan
-from dgl.evaluation.results import Gathered, image_key
-from dgl.evaluation.store import Store
+from dgl.evaluation.results import Results, image_key
 from dgl.metrics.box_check import fit_boxes
 from dgl.metrics.classification import rank_labels
 from dgl.utils.files import write_atomically
 from dgl.utils.parallel import chunks_of, overlapped
 
+Entry = Tuple[str, str]
+
 
 class Loaded(NamedTuple):
-    """One image, read and brought into every protocol's geometry.
+    """One image, decoded and in the geometry of every protocol.
 
     Attributes:
-        position: its place in the data set's list.
-        views: a :class:`~dgl.data.views.View` a protocol.
-        fit: how its boxes fit it.
+        position: index in the data set's list.
+        views: a :class:`~dgl.data.views.View` per protocol.
+        fit: how its boxes fit the image.
         mask: uint8 (224, 224) or ``None``.
     """
 
@@ -46,9 +56,12 @@ class Loaded(NamedTuple):
 
 
 class _Batch(NamedTuple):
-    """Images of one run of the network: those read, (position, reason) of those not, what it said.
+    """Images of one run of the network.
 
-    ``predictions`` is (logits, probability) a protocol, filled in as the network runs.
+    Attributes:
+        loaded: the images that could be read.
+        unread: (position, reason) of the others.
+        predictions: (logits, probability) per protocol, appended as the network runs.
     """
 
     loaded: List[Loaded]
@@ -57,16 +70,16 @@ class _Batch(NamedTuple):
 
 
 class _Job(NamedTuple):
-    """One image's maps, to find boxes in: ``raw`` is entry -> (h, w)."""
+    """The raw maps of one image, (h, w) by entry, to be scored."""
 
     protocol: str
-    picture: Loaded
+    image: Loaded
     view: Any
     raw: Any
 
 
-class Evaluation:
-    """Runs a predictor over a data set and gathers what both protocols say.
+class BatchRunner:
+    """Runs a predictor over batches of a data set and scores its maps by every protocol.
 
     Args:
         predictor: :class:`~dgl.predict.predictor.Predictor`, or anything called the same way.
@@ -95,39 +108,30 @@ class Evaluation:
         self._workers = workers
         self._strict = strict
         self._maps_folder = maps_folder
-        # Asked what single maps give; what is counted goes into those of each batch.
-        self._evaluators = Gathered(plan)
+        # These score single maps; the counts go into the results of each batch.
+        self._evaluators = Results(plan)
 
-    def run(
-        self, store: Optional[Store] = None, shard: Tuple[int, int] = (1, 1), progress: bool = True
-    ) -> Gathered:
-        """Go through the data set, or through one shard of it, in this process.
+    def run(self, chunks: Sequence[int]) -> Generator[Tuple[int, Results], None, None]:
+        """Run batches; decoding and scoring overlap with the network.
 
-        Arguments, result and errors: :func:`dgl.evaluation.collect.gather`.
-        """
-        return gather(self._plan, self._dataset, self.parts, store, shard, progress)
-
-    def parts(self, chunks: Sequence[int]) -> Generator[Tuple[int, Gathered], None, None]:
-        """Run batches, decoding and finding boxes beside the session.
-
-        Safe in several threads at once where the predictor is.
+        Safe in several threads if the predictor is.
 
         Args:
             chunks: list of int, numbers of batches.
 
         Yields:
-            (number, :class:`~dgl.evaluation.results.Gathered` of that batch), in the order of ``chunks``.
+            (number, :class:`~dgl.evaluation.results.Results` of that batch), in the order of ``chunks``.
 
         Raises:
             UserError: with ``strict``, an image that cannot be read; a file cannot be written.
         """
         positions = [self._plan.positions(chunk) for chunk in chunks]
-        results = overlapped(positions, self._load, self._predict, self._look, self._workers)
+        results = overlapped(positions, self._load, self._predict, self._score, self._workers)
         with contextlib.closing(results):
-            for chunk, (batch, looked) in zip(chunks, results):
-                yield chunk, self._gather(batch, looked)
+            for chunk, (batch, scored) in zip(chunks, results):
+                yield chunk, self._collect(batch, scored)
 
-    def _load(self, position):
+    def _load(self, position: int) -> Union[Loaded, Tuple[int, str]]:
         sample = self._dataset.samples[position]
         try:
             image = read_image(sample.path)
@@ -143,30 +147,30 @@ class Evaluation:
         views = [GEOMETRIES[p].view(image, fit.boxes, size) for p in self._plan.protocols]
         return Loaded(position, views, fit, mask)
 
-    def _predict(self, pictures):
+    def _predict(self, images: Sequence[Any]) -> Tuple[_Batch, Iterator[_Job]]:
         """(:class:`_Batch`, :class:`_Job` of every image, protocol after protocol)."""
         batch = _Batch(
-            loaded=[picture for picture in pictures if isinstance(picture, Loaded)],
-            unread=[picture for picture in pictures if not isinstance(picture, Loaded)],
+            loaded=[image for image in images if isinstance(image, Loaded)],
+            unread=[image for image in images if not isinstance(image, Loaded)],
             predictions=[],
         )
         return batch, self._jobs(batch)
 
-    def _jobs(self, batch):
-        """Run the network for one protocol, then for the next: boxes are found meanwhile."""
+    def _jobs(self, batch: _Batch) -> Iterator[_Job]:
+        """Run the network for one protocol after the other; the jobs of the first are scored meanwhile."""
         labels = self._labels(batch)
         for number, protocol in enumerate(self._plan.protocols if batch.loaded else ()):
-            views = [picture.views[number] for picture in batch.loaded]
+            views = [image.views[number] for image in batch.loaded]
             # The networks of the recipe were trained on BGR.
-            images = np.stack([rgb_to_bgr(view.image) for view in views])
-            prediction = self._predictor(images, labels)
-            for index, (picture, view) in enumerate(zip(batch.loaded, views)):
+            inputs = np.stack([rgb_to_bgr(view.image) for view in views])
+            prediction = self._predictor(inputs, labels)
+            for index, (image, view) in enumerate(zip(batch.loaded, views)):
                 raw = {entry: maps[index] for entry, maps in prediction.maps.items()}
-                yield _Job(protocol, picture, view, raw)
+                yield _Job(protocol, image, view, raw)
             batch.predictions.append((prediction.logits, prediction.probability))
 
-    def _look(self, job):
-        """Entry -> what its map gives, for one image; changes nothing and is safe in threads."""
+    def _score(self, job: _Job) -> Tuple[Dict[Entry, Any], Dict[Entry, Any]]:
+        """Boxes and pixels of one image by entry; changes no evaluator, so it is safe in threads."""
         found, pixels = {}, {}
         for entry, score_map in score_maps(job.raw, job.view.map_size, self._fusions):
             evaluator = self._evaluators.localization[job.protocol, entry]
@@ -174,27 +178,27 @@ class Evaluation:
             if job.protocol == WSOL:
                 if entry in self._evaluators.pixels:
                     pixel_evaluator = self._evaluators.pixels[entry]
-                    pixels[entry] = pixel_evaluator.count(score_map, job.picture.mask)
+                    pixels[entry] = pixel_evaluator.count(score_map, job.image.mask)
                 if self._maps_folder is not None and entry in self._plan.entries:
-                    self._save(entry, job.picture.position, score_map)
+                    self._save(self._maps_folder, entry, job.image.position, score_map)
         return found, pixels
 
-    def _labels(self, batch):
-        samples = [self._dataset.samples[picture.position] for picture in batch.loaded]
+    def _labels(self, batch: _Batch) -> np.ndarray:
+        samples = [self._dataset.samples[image.position] for image in batch.loaded]
         return np.asarray([sample.class_index for sample in samples])
 
-    def _gather(self, batch, looked):
-        """The :class:`Gathered` of one batch."""
-        part = Gathered(self._plan)
+    def _collect(self, batch: _Batch, scored: Sequence[Any]) -> Results:
+        """The results of one batch."""
+        part = Results(self._plan)
         for position, reason in batch.unread:
             part.errors[image_key(position)] = (self._dataset.samples[position].id, reason)
         if not batch.loaded:
             return part
-        keys = [image_key(picture.position) for picture in batch.loaded]
-        samples = [self._dataset.samples[picture.position] for picture in batch.loaded]
+        keys = [image_key(image.position) for image in batch.loaded]
+        samples = [self._dataset.samples[image.position] for image in batch.loaded]
         labels = self._labels(batch)
         part.names.update((key, sample.id) for key, sample in zip(keys, samples))
-        parts = chunks_of(looked, len(batch.loaded))
+        parts = chunks_of(scored, len(batch.loaded))
         for number, protocol in enumerate(self._plan.protocols):
             logits, probability = batch.predictions[number]
             ranks = rank_labels(logits, labels)
@@ -204,36 +208,52 @@ class Evaluation:
                 self._record(part, batch.loaded, labels, logits, probability, ranks, keys)
         return part
 
-    def _localize(self, part, protocol, looked, ranks, keys):
+    def _localize(
+        self,
+        part: Results,
+        protocol: str,
+        scored: Sequence[Any],
+        ranks: np.ndarray,
+        keys: Sequence[str],
+    ) -> None:
         for entry in self._plan.all_entries:
             evaluator = part.localization[protocol, entry]
-            found = [image[entry] for image, _ in looked]
+            found = [boxes[entry] for boxes, _ in scored]
             if protocol == FIXED and not self._plan.selecting:
                 evaluator.add_found(found, ranks=ranks, ids=keys)
             else:
                 evaluator.add_found(found, ids=keys)
             if protocol == WSOL and entry in part.pixels:
-                part.pixels[entry].add_found([pixels[entry] for _, pixels in looked], ids=keys)
+                part.pixels[entry].add_found([pixels[entry] for _, pixels in scored], ids=keys)
 
-    def _record(self, part, loaded, labels, logits, probability, ranks, keys):
+    def _record(
+        self,
+        part: Results,
+        loaded: Sequence[Loaded],
+        labels: np.ndarray,
+        logits: np.ndarray,
+        probability: np.ndarray,
+        ranks: np.ndarray,
+        keys: Sequence[str],
+    ) -> None:
         best = logits.argmax(axis=1)
         rows = np.arange(len(best))
-        part.pictures.append(
+        part.images.append(
             keys,
             class_index=labels,
             predicted_index=best,
             probability=probability[rows, best],
             class_probability=probability[rows, labels],
             rank=ranks + 1,
-            clipped=[picture.fit.clipped for picture in loaded],
-            outside=[picture.fit.outside for picture in loaded],
-            width=[picture.fit.size[0] for picture in loaded],
-            height=[picture.fit.size[1] for picture in loaded],
+            clipped=[image.fit.clipped for image in loaded],
+            outside=[image.fit.outside for image in loaded],
+            width=[image.fit.size[0] for image in loaded],
+            height=[image.fit.size[1] for image in loaded],
         )
 
-    def _save(self, entry, position, score_map):
+    def _save(self, folder: str, entry: Entry, position: int, score_map: np.ndarray) -> None:
         buffer = io.BytesIO()
         np.save(buffer, score_map)
         name = self._dataset.samples[position].id + ".npy"
-        path = os.path.join(self._maps_folder, file_name(entry), *name.split("/"))
+        path = os.path.join(folder, file_name(entry), *name.split("/"))
         write_atomically(path, buffer.getvalue())

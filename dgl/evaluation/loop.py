@@ -1,0 +1,214 @@
+"""The evaluation loop: run batches here or on Ray workers, collect their results in data set order."""
+
+import contextlib
+import logging
+import os
+from argparse import Namespace
+from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, Sequence, Set, Tuple
+
+from tqdm import tqdm
+
+from dgl.data.sample import DataSet
+from dgl.errors import UserError
+from dgl.evaluation.batches import BatchRunner
+from dgl.evaluation.fusion import Fusion
+from dgl.evaluation.plan import Plan
+from dgl.evaluation.results import Results
+from dgl.evaluation.setup import predictor_arguments
+from dgl.evaluation.store import Store
+from dgl.metrics.box_check import BoxCheck, Fit
+from dgl.utils.cpu import FLOAT32
+
+_logger = logging.getLogger(__name__)
+
+RunBatches = Callable[[List[int]], Generator[Tuple[int, Results], None, None]]
+
+
+class Task(NamedTuple):
+    """Everything that the batches of an evaluation depend on; it can be pickled.
+
+    Attributes:
+        arguments: keywords of :class:`~dgl.predict.predictor.Predictor` except ``gpu``.
+        dataset: :class:`~dgl.data.sample.DataSet`.
+        plan: :class:`~dgl.evaluation.plan.Plan`.
+        fusions: list of :class:`~dgl.evaluation.fusion.Fusion`.
+        strict: whether an image that cannot be read ends the run.
+        maps_folder: folder for score maps, or ``None``.
+    """
+
+    arguments: Dict[str, Any]
+    dataset: DataSet
+    plan: Plan
+    fusions: Sequence[Fusion]
+    strict: bool = False
+    maps_folder: Optional[str] = None
+
+    def batch_runner(self, predictor: Any, threads: int) -> BatchRunner:
+        """What runs the batches with a predictor."""
+        return BatchRunner(
+            predictor,
+            self.dataset,
+            self.plan,
+            self.fusions,
+            threads,
+            self.strict,
+            self.maps_folder,
+        )
+
+
+class Evaluation:
+    """The predictor of this process, and the loop over the batches of a plan.
+
+    With Ray workers the predictor here describes the network and draws the report's images, on the CPU,
+    because the GPUs belong to the workers.
+
+    Args:
+        args: parsed flags.
+        workers: :class:`~dgl.evaluation.ray_workers.RayWorkers`, or ``None`` to run in this process.
+
+    Attributes:
+        predictor: :class:`~dgl.predict.predictor.Predictor`.
+
+    Raises:
+        UserError: as :class:`~dgl.predict.predictor.Predictor`.
+    """
+
+    def __init__(self, args: Namespace, workers: Any = None):
+        self._args = args
+        self._workers = workers
+        self.predictor: Any = None
+        self.build()
+
+    def build(self, extra: Sequence[Tuple[str, str]] = ()) -> Any:
+        """Build the predictor anew, with more (method, layer) entries; returns it."""
+        from dgl.predict.predictor import Predictor  # loads TensorFlow, which --help should not
+
+        self.close()
+        self._arguments = predictor_arguments(self._args, extra)
+        here = dict(self._arguments, gpu=self._args.gpu)
+        if self._workers is not None:
+            here["gpu"] = "-1"
+            if self._workers.gpus:
+                here["precision"] = FLOAT32
+        self.predictor = Predictor(**here)
+        return self.predictor
+
+    def run(
+        self,
+        dataset: DataSet,
+        plan: Plan,
+        fusions: Sequence[Fusion],
+        store: Optional[Store],
+        shard: Tuple[int, int] = (1, 1),
+        maps_folder: Optional[str] = None,
+    ) -> Results:
+        """Run a plan, or one shard of it.
+
+        Args:
+            dataset, plan, fusions, maps_folder: as of :class:`Task`.
+            store, shard: as of :func:`collect`.
+
+        Raises:
+            UserError: as :func:`collect`, or a worker's.
+        """
+        task = Task(self._arguments, dataset, plan, fusions, self._args.strict, maps_folder)
+        if self._workers is None:
+            run_batches: RunBatches = task.batch_runner(self.predictor, self._args.workers).run
+        else:
+            run_batches = self._workers.batches_of(_with_absolute_paths(task, self.predictor.path))
+        return collect(plan, dataset, run_batches, store, shard)
+
+    def close(self) -> None:
+        """Free the session."""
+        if self.predictor is not None:
+            self.predictor.close()
+            self.predictor = None
+
+
+def collect(
+    plan: Plan,
+    dataset: DataSet,
+    run_batches: RunBatches,
+    store: Optional[Store] = None,
+    shard: Tuple[int, int] = (1, 1),
+    progress: bool = True,
+) -> Results:
+    """Collect the results of all batches, or of one shard of them, in data set order.
+
+    Args:
+        plan: :class:`~dgl.evaluation.plan.Plan`.
+        dataset: :class:`~dgl.data.sample.DataSet`.
+        run_batches: takes batch numbers and yields (number, :class:`~dgl.evaluation.results.Results`) in
+            any order, such as :meth:`~dgl.evaluation.batches.BatchRunner.run`.
+        store: :class:`~dgl.evaluation.store.Store` of unfinished results, or ``None``. Batches that it
+            holds are not run again, and every other one is saved in it.
+        shard: ``(i, n)``: every n-th batch, beginning with the i-th.
+        progress: bool, whether to show a progress bar.
+
+    Raises:
+        UserError: with ``strict``, an image cannot be read; no image can be read; a file cannot be written.
+    """
+    results = Results(plan)
+    index, count = shard
+    chunks = list(range(index - 1, plan.chunks, count))
+    total = sum(len(plan.positions(chunk)) for chunk in chunks)
+    done = _restore(results, store, chunks, total)
+    batches = run_batches([chunk for chunk in chunks if chunk not in done])
+    with contextlib.closing(batches), tqdm(
+        total=total,
+        initial=len(results),
+        unit=" images",
+        desc="selection" if plan.selecting else "evaluation",
+        disable=not progress,
+    ) as bar:
+        for chunk, part in batches:
+            if store is not None:
+                store.write(chunk, part)
+            for _, reason in part.errors.values():
+                _logger.warning("left out: %s", reason)
+            results.merge(part)
+            bar.update(len(part))
+    results.sort()
+    _check_boxes(results, dataset)
+    if total and not results.names:
+        _, reason = next(iter(results.errors.values()))
+        raise UserError(f"none of {len(results)} images can be read; the first: {reason}")
+    return results
+
+
+def _restore(
+    results: Results, store: Optional[Store], chunks: Sequence[int], total: int
+) -> Set[int]:
+    """Merge the batches of this shard that a store holds; returns their numbers."""
+    done = set()
+    for chunk in store.done() if store is not None else ():
+        if store is None or chunk not in chunks:
+            continue
+        try:
+            results.merge(store.read(chunk))
+            done.add(chunk)
+        except UserError as error:
+            _logger.warning("%s; the batch is run again", error)
+    if done:
+        _logger.warning(
+            "going on after %d of %d images that are there already", len(results), total
+        )
+    return done
+
+
+def _check_boxes(results: Results, dataset: DataSet) -> None:
+    """Warn of boxes that do not fit their images."""
+    check = BoxCheck()
+    names = ("clipped", "outside", "width", "height")
+    columns = [results.images.column(name).tolist() for name in names]
+    for key, clipped, outside, width, height in zip(results.images.ids, *columns):
+        check.add(dataset.samples[int(key)], Fit(None, clipped, outside, (width, height)))
+    check.log(dataset.name)
+
+
+def _with_absolute_paths(task: Task, checkpoint: str) -> Task:
+    folder = task.maps_folder
+    return task._replace(
+        arguments=dict(task.arguments, load=os.path.abspath(checkpoint)),
+        maps_folder=None if folder is None else os.path.abspath(folder),
+    )

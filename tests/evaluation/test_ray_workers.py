@@ -1,0 +1,172 @@
+"""Ray workers without Ray: their flags, their share of a cluster, their environment, and one worker's batches."""
+
+import os
+import pickle
+import socket
+import sys
+import threading
+
+import pytest
+from command_runs import parse
+
+from dgl.cli.evaluate_run import run
+from dgl.errors import UserError
+from dgl.evaluation.loop import Evaluation, Task
+from dgl.evaluation.ray_workers import (
+    Worker,
+    _check_answers,
+    apply_env,
+    fair_share,
+    room,
+    worker_env,
+)
+from dgl.evaluation.setup import fusions_of, load_split, make_plan, predictor_arguments
+from dgl.predict.predictor import Predictor
+
+
+@pytest.mark.parametrize(
+    "hosts, workers, gpus, expected",
+    [
+        ([(2, 0)], 1, 0, 2),
+        ([(8, 0)], 3, 0, 2),
+        # A worker fits on one host: not 6 each, although there are 12.
+        ([(4, 0), (8, 0)], 2, 0, 4),
+        ([(4, 0), (8, 0)], 4, 0, 2),
+        # Only on hosts with GPUs.
+        ([(64, 0), (16, 4)], 4, 1, 4),
+        ([(64, 0), (16, 4)], 5, 1, None),
+        ([], 1, 0, None),
+    ],
+)
+def test_shares_are_as_large_as_possible(hosts, workers, gpus, expected):
+    found = fair_share(hosts, workers, gpus)
+    assert found == expected
+    if found is not None:
+        assert room(hosts, found, gpus) >= workers
+        assert room(hosts, found + 1, gpus) < workers
+
+
+@pytest.mark.parametrize("cores, workers", [(1, 2), (2, 7), (1, 4096)])
+def test_more_workers_than_cores_have_fractions_of_one(cores, workers):
+    share = fair_share([(cores, 0)], workers)
+    assert 0 < share < 1 and room([(cores, 0)], share) >= workers
+
+
+def test_a_worker_has_the_arithmetic_of_the_driver(monkeypatch):
+    driver = {"TF_ENABLE_ONEDNN_OPTS": "0", "TF_CONFIG": "{}", "HOME": "/x", "OMP_NUM_THREADS": "5"}
+    variables = worker_env(driver)
+    assert set(variables) == {"TF_ENABLE_ONEDNN_OPTS", "OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"}
+    assert int(variables["TF_NUM_INTRAOP_THREADS"]) >= 1
+    assert worker_env({"TF_NUM_INTRAOP_THREADS": "3"}) == {"TF_NUM_INTRAOP_THREADS": "3"}
+    worker = {"TF_CONFIG": "own", "HOME": "/y", "OMP_NUM_THREADS": "1", "DNNL_VERBOSE": "1"}
+    monkeypatch.setattr(os, "environ", dict(worker))
+    apply_env(variables)
+    assert os.environ == dict(variables, TF_CONFIG="own", HOME="/y")
+
+
+@pytest.mark.parametrize(
+    "flags, named",
+    [
+        ("--ray-workers 0", "--ray-workers 0"),
+        ("--ray-workers 2 --ray-cpus 0", "--ray-cpus 0.0"),
+        ("--ray-workers 2 --ray-gpus -1", "--ray-gpus -1.0"),
+        ("--ray-address auto", "--ray-address auto"),
+        ("--ray-workers 2 --merge x", "--ray-workers 2"),
+        ("--ray-workers 2 --gpu 0 --ray-address a:1", "--gpu 0"),
+    ],
+)
+def test_flags_that_do_not_go_together_are_refused(folder, tmp_path, flags, named):
+    with pytest.raises(UserError, match="^" + named):
+        run(parse(folder, "--out", tmp_path / "out", *flags.split()))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_ray_is_named(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.setattr(os, "environ", dict(os.environ))
+    with pytest.raises(UserError, match="^--ray-workers: expected Ray"):
+        run(parse(folder, "--out", tmp_path / "out", "--ray-workers", 2))
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_address_without_a_cluster_is_named_at_once():
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{bound.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"^--ray-address {address}"):
+            _check_answers(address)
+        bound.listen(1)
+        _check_answers(address)
+
+
+@pytest.fixture(scope="module")
+def task(folder, many):
+    """A task, and the results of its batches in one process."""
+    args = parse(folder, "--data", many, "--batch", 5, "--clayer", "1-2", "--fuse", "max")
+    dataset = load_split(args, "val")
+    with Predictor(gpu="-1", **predictor_arguments(args)) as predictor:
+        fusions = fusions_of(args, predictor)
+        plan = make_plan(args, predictor, dataset, fusions)
+        whole = Task(predictor_arguments(args), dataset, plan, fusions)
+        parts = list(whole.batch_runner(predictor, 2).run([0, 1, 2]))
+    whole.arguments["load"] = os.path.abspath(str(folder / "tiny.npz"))
+    return whole, {chunk: part.state_dict() for chunk, part in parts}
+
+
+def test_a_worker_gives_the_batches_of_one_process_in_threads_too(task):
+    task, expected = pickle.loads(pickle.dumps(task))
+    worker, found = Worker(task, 1, "-1"), {}
+
+    def run_batch(chunk):
+        found[chunk] = worker.run(chunk)
+
+    threads = [threading.Thread(target=run_batch, args=(chunk,)) for chunk in expected]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == expected
+
+
+@pytest.mark.parametrize(
+    "replaced, named",
+    [({"versions": {"numpy": "0.1"}}, "numpy"), ({"weights": "other"}, "tiny.npz")],
+)
+def test_another_machine_is_refused(task, replaced, named):
+    task, _ = task
+    if "versions" in replaced:
+        replaced = {"versions": dict(task.plan.versions, **replaced["versions"])}
+    plan = type(task.plan)(**dict(vars(task.plan), **replaced))
+    with pytest.raises(UserError, match=named):
+        Worker(task._replace(plan=plan), 1, "-1")
+
+
+def test_strict_names_the_image(task):
+    worker = Worker(task[0]._replace(strict=True), 1, "-1")
+    with pytest.raises(UserError, match=r"val3\.jpg"):
+        worker.run(0)
+
+
+def test_workers_get_absolute_paths(folder, many, monkeypatch):
+    monkeypatch.chdir(str(folder))
+    tasks = []
+
+    class Workers:
+        gpus = 0
+
+        def batches_of(self, task):
+            tasks.append(task)
+            return lambda chunks: iter(())
+
+    monkeypatch.setattr("dgl.evaluation.loop.collect", lambda *arguments: None)
+    args = parse(folder, "--load", "tiny.npz", "--data", "many", "--clayer", 1)
+    evaluation = Evaluation(args, Workers())
+    dataset = load_split(args, "val")
+    plan = make_plan(args, evaluation.predictor, dataset, [])
+    evaluation.run(dataset, plan, [], None, maps_folder="maps")
+    evaluation.close()
+    (task,) = tasks
+    assert task.arguments["load"] == os.path.join(os.getcwd(), "tiny.npz")
+    assert task.maps_folder == os.path.join(os.getcwd(), "maps")
+    # The record keeps the path as it was given.
+    assert task.plan.model["load"] == "tiny.npz"
