@@ -1,8 +1,8 @@
-"""Attribution: functions of graph tensors that say where a class is seen, one file a method.
+"""Attribution methods: functions of graph tensors that return one map per image, one file per method.
 
-A file in this folder that calls :func:`~dgl.attribution.registry.register_method` is found by itself; the
-command line, the documentation, the page and the tests read the registry. Nothing here loads TensorFlow until
-a map is built.
+Every file in this folder is imported, and functions decorated with
+:func:`~dgl.attribution.registry.attribution_method` are registered in :data:`METHODS`, which the command
+line, the documentation, the page and the tests read. TensorFlow is not loaded until a map is built.
 """
 
 import importlib
@@ -16,10 +16,10 @@ from dgl.attribution.registry import (
     METHODS,
     Evidence,
     Method,
+    attribution_method,
     check_methods,
     expand_methods,
     parse_method,
-    register_method,
 )
 
 for _module in pkgutil.iter_modules(__path__):
@@ -29,6 +29,7 @@ __all__ = [
     "METHODS",
     "Evidence",
     "Method",
+    "attribution_method",
     "build_maps",
     "cam_map",
     "check_methods",
@@ -39,5 +40,4 @@ __all__ = [
     "expand_methods",
     "loss_gradients",
     "parse_method",
-    "register_method",
 ]

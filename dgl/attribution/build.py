@@ -1,4 +1,4 @@
-"""All requested maps of a network, from one forward pass and shared backward passes."""
+"""Build the maps of all requested methods and layers from one forward pass and shared backward passes."""
 
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
@@ -11,6 +11,7 @@ from dgl.attribution.registry import (
     LAST,
     LOSS_GRADIENT,
     Evidence,
+    Request,
     parse_method,
 )
 from dgl.backbones.registry import Network
@@ -34,38 +35,38 @@ def build_maps(
 ) -> Dict[Tuple[str, str], Tensor]:
     """Ops of every method at every layer.
 
-    There is one backward pass for the class gradients of all layers and one for their loss gradients,
-    each only if a method needs it, and one more for all the methods with an alpha of their own. At
-    infinite alpha the loss gradient needs no pass but the class gradient's, and ``last_layer`` needs
-    none at all. A pass ends at the shallowest layer, and reaches no weight.
+    One backward pass gives the class gradients of all layers and one their loss gradients, each only if
+    a method needs it, and one more serves all methods with an alpha of their own. At infinite alpha the
+    loss gradient reuses the pass of the class gradient, and ``last_layer`` needs no pass. A pass ends at
+    the shallowest layer and computes no gradients of weights.
 
     Args:
-        network: :class:`~dgl.backbones.Network`. Where its ``head_weights`` are ``None``, no layer is
-            taken for the one that is pooled.
-        methods: what :func:`~dgl.attribution.registry.parse_method` takes.
-        layers: endpoint names; CAM ignores them and always takes ``last_layer``, and so does the center
-            Gaussian, whose layer is called ``"image"``.
+        network: :class:`~dgl.backbones.Network`; ``head_weights`` of ``None`` mean that the pooled layer
+            is not known.
+        methods: values of ``--method``, see :func:`~dgl.attribution.registry.parse_method`.
+        layers: endpoint names; CAM ignores them and takes ``last_layer``, and the center Gaussian has a
+            layer of its own, ``"image"``.
         last_layer: the endpoint that feeds global average pooling; ``None`` where it is not known.
         class_index: (N,) int32 tensor.
         alpha, semantics: see :func:`~dgl.attribution.gradients.loss_gradients`; a method's own alpha
-            goes before.
+            takes precedence.
         image_size: side of the network's input in pixels, that of the center Gaussian.
         data_format: of the endpoints, ``"channels_last"`` or ``"channels_first"``; head weights are
             for channels-last ones only.
 
     Returns:
-        ordered (method, layer) -> (N, H, W) float32 tensor, methods as they were written.
+        ordered (method, layer) -> (N, H, W) float32 tensor, methods as written.
 
     Raises:
         UserError: unknown method.
         ValueError: alpha out of range or unknown semantics, where a method needs them; a method that
-            needs the pooled layer or its weights, which are not there.
+            needs the weights of the pooled layer where there are none.
     """
     requests = [parse_method(method) for method in methods]
     for request in requests:
         if network.head_weights is None and HEAD_WEIGHTS in request.method.needs:
             raise ValueError(
-                f"{request.text}: needs the layer that is pooled and its weights; expected head_weights"
+                f"{request.text}: needs the pooled layer and its weights; expected head_weights"
             )
     places: Dict[str, Tuple[Any, ...]] = {
         ANY: tuple(layers),
@@ -86,14 +87,14 @@ def build_maps(
         network.head_weights,
     )
 
-    def as_evidence(tensor):
-        # What a gradient is taken with respect to keeps its type and order; only then may it be changed.
+    def as_evidence(tensor: Tensor) -> Tensor:
+        # Gradients are taken of the endpoints as they are; casts and transposes come after.
         tensor = tf.cast(tensor, network.logits.dtype)
         return tf.transpose(tensor, [0, 2, 3, 1]) if data_format == CHANNELS_FIRST else tensor
 
-    def evidence(request, layer):
+    def evidence(request: Request, layer: str) -> Evidence:
         needs = request.method.needs
-        parts = {}
+        parts: Dict[str, Tensor] = {}
         if request.method.layers != IMAGE:
             parts["activation"] = as_evidence(network.endpoints[layer])
         if CLASS_GRADIENT in needs:

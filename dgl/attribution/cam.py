@@ -1,6 +1,6 @@
 """Class activation map (Zhou et al., CVPR 2016): ``CAM_c = sum over C of W_fc[:, c] * S_last``."""
 
-from dgl.attribution.registry import HEAD_WEIGHTS, LAST, Method, register_method
+from dgl.attribution.registry import HEAD_WEIGHTS, LAST, Evidence, attribution_method
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
@@ -11,7 +11,7 @@ def cam_map(
     """The class activation map.
 
     Args:
-        logits: (N, classes) float32; not used by the formula, taken as :func:`dgl_map` takes it.
+        logits: (N, classes) float32; unused; the signature is that of :func:`dgl_map`.
         activation: (N, H, W, C) float32, the layer that feeds global average pooling.
         class_index: (N,) int32.
         head_weights: (C, classes) float32, the weights from the pooled features to the logits.
@@ -23,12 +23,10 @@ def cam_map(
     return tf.einsum("nhwc,nc->nhw", activation, weights)
 
 
-def _cam(evidence):
+@attribution_method(
+    "cam", "CAM", "Zhou et al., CVPR 2016", needs=[HEAD_WEIGHTS], layers=LAST, order=0
+)
+def _cam(evidence: Evidence) -> Tensor:
     return cam_map(
         evidence.logits, evidence.activation, evidence.class_index, evidence.head_weights
     )
-
-
-CAM = register_method(
-    Method("cam", "CAM", "Zhou et al., CVPR 2016", frozenset([HEAD_WEIGHTS]), _cam, LAST, order=0)
-)

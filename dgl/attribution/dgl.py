@@ -1,17 +1,28 @@
-"""The DGL map: class-aware enhanced map times pixel-level class selection.
+"""The DGL map, class-aware enhanced map times pixel-level class selection, and its ablations.
 
 ``E = S / ||S|| - G_L / ||G_L||`` and ``M = sum over C of G_H * E``; the norms run over H, W and C together,
 per image. No ReLU.
+
+Three more methods leave out one part each, to measure what it contributes:
+
+* ``dgl-pcs``: ``sum over C of G_H * S``, pixel-level class selection of the plain activation;
+* ``dgl-no-loss``: ``sum over C of G_H * S / ||S||``, the enhanced map without the loss gradient;
+* ``dgl-no-class``: ``sum over C of E``, the enhanced map without class selection.
+
+The first is HiResCAM, and the second divides it by ``||S||``, one positive number per image: after min-
+max normalization ``dgl-pcs``, ``dgl-no-loss`` and ``hirescam`` are the same map. Their difference to
+``dgl`` is the contribution of the loss gradient.
 """
 
 from typing import Union
 
 from dgl.attribution.gradients import KERNEL, class_gradients, loss_gradients
-from dgl.attribution.registry import ANY, CLASS_GRADIENT, LOSS_GRADIENT, Method, register_method
+from dgl.attribution.hirescam import hires_cam
+from dgl.attribution.registry import CLASS_GRADIENT, LOSS_GRADIENT, Evidence, attribution_method
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
-REFERENCE = "Tan et al., ACM MM 2020"
+_REFERENCE = "Tan et al., ACM MM 2020"
 
 _EPSILON = 1e-12  # inside the square root, as in tf.nn.l2_normalize
 
@@ -27,7 +38,7 @@ def enhanced_map(activation: Tensor, loss_gradient: Tensor) -> Tensor:
 
 
 def combine(activation: Tensor, class_gradient: Tensor, loss_gradient: Tensor) -> Tensor:
-    """``M = sum over C of G_H * E`` from gradients already at hand.
+    """``M = sum over C of G_H * E`` from given gradients.
 
     Args:
         activation, class_gradient, loss_gradient: (N, H, W, C) float32.
@@ -63,10 +74,27 @@ def dgl_map(
     return combine(activation, class_gradient, loss_gradient)
 
 
-def _dgl(evidence):
+@attribution_method("dgl", "DGL", _REFERENCE, needs=[CLASS_GRADIENT, LOSS_GRADIENT], order=6)
+def _dgl(evidence: Evidence) -> Tensor:
     return combine(evidence.activation, evidence.class_gradient, evidence.loss_gradient)
 
 
-DGL = register_method(
-    Method("dgl", "DGL", REFERENCE, frozenset([CLASS_GRADIENT, LOSS_GRADIENT]), _dgl, ANY, order=6)
+@attribution_method(
+    "dgl-pcs", "DGL, class selection alone", _REFERENCE, needs=[CLASS_GRADIENT], order=7
 )
+def _class_selection_alone(evidence: Evidence) -> Tensor:
+    return hires_cam(evidence)
+
+
+@attribution_method(
+    "dgl-no-loss", "DGL without the loss gradient", _REFERENCE, needs=[CLASS_GRADIENT], order=8
+)
+def _without_loss(evidence: Evidence) -> Tensor:
+    return tf.reduce_sum(evidence.class_gradient * unit(evidence.activation), axis=3)
+
+
+@attribution_method(
+    "dgl-no-class", "DGL without class selection", _REFERENCE, needs=[LOSS_GRADIENT], order=9
+)
+def _without_class(evidence: Evidence) -> Tensor:
+    return tf.reduce_sum(enhanced_map(evidence.activation, evidence.loss_gradient), axis=3)

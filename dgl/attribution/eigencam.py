@@ -1,15 +1,16 @@
-"""Eigen-CAM (Muhammad and Yeasin, IJCNN 2020): the activation on its first right singular vector.
+"""Eigen-CAM (Muhammad and Yeasin, IJCNN 2020): the activation projected on its first singular vector.
 
-With the activation as a matrix ``A`` (H * W, C), not centered, ``A = U D V^T`` and ``M = A v_1``. Neither a
-gradient nor a class enters. ``v_1`` is an eigenvector of ``A^T A`` and ``M`` is one of ``A A^T``; of the
-two Gram matrices the smaller is taken, so the cost goes by the smaller of C and H * W.
+With the activation as a matrix ``A`` (H * W, C), not centered, ``A = U D V^T`` and ``M = A v_1``. It uses
+neither a gradient nor a class. ``v_1`` is an eigenvector of ``A^T A`` and ``M`` is one of ``A A^T``; the
+smaller of the two Gram matrices is decomposed.
 """
 
-from dgl.attribution.registry import ANY, Evidence, Method, register_method
+from dgl.attribution.registry import Evidence, attribution_method
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
 
+@attribution_method("eigencam", "Eigen-CAM", "Muhammad and Yeasin, IJCNN 2020", order=5)
 def eigen_cam(evidence: Evidence) -> Tensor:
     """The Eigen-CAM map.
 
@@ -23,8 +24,8 @@ def eigen_cam(evidence: Evidence) -> Tensor:
     height, width, channels = activation.shape.as_list()[1:]
     shape = tf.shape(activation)
     matrix = tf.reshape(activation, [shape[0], shape[1] * shape[2], channels])
-    # A Gram matrix of numbers that are not negative has a first eigenvector without negative entries:
-    # taking absolute values only undoes the solver's choice of sign.
+    # The first eigenvector of a non-negative Gram matrix has no negative entries: absolute values only
+    # undo the solver's choice of sign.
     if height is not None and width is not None and height * width < channels:
         values, vectors = tf.linalg.eigh(tf.einsum("npc,nqc->npq", matrix, matrix))
         projection = abs(vectors[:, :, -1]) * values[:, -1:] ** 0.5
@@ -34,16 +35,3 @@ def eigen_cam(evidence: Evidence) -> Tensor:
     found = tf.reshape(projection, shape[:3])
     found.set_shape(activation.shape[:3])
     return found
-
-
-EIGENCAM = register_method(
-    Method(
-        "eigencam",
-        "Eigen-CAM",
-        "Muhammad and Yeasin, IJCNN 2020",
-        frozenset(),
-        eigen_cam,
-        ANY,
-        order=5,
-    )
-)

@@ -1,16 +1,19 @@
-"""Grad-CAM++ (Chattopadhay et al., WACV 2018): channels weighted by their positive gradients, unevenly.
+"""Grad-CAM++ (Chattopadhay et al., WACV 2018): channels weighted by their positive gradients.
 
 The paper's closed form takes the exponential of the score as the class's output, whose derivatives are
-then powers of the score's gradient ``g``: a place weighs ``a = g^2 / (2 g^2 + g^3 * sum over H, W of S)``,
-a channel ``w_k = sum over H, W of a * ReLU(g)``, and the map is ``ReLU(sum over C of w_k * S)``. The
-exponential itself is one positive number an image and is left out, for it overflows.
+then powers of the score's gradient ``g``: a position weighs ``a = g^2 / (2 g^2 + g^3 * sum over H, W of
+S)``, a channel ``w_k = sum over H, W of a * ReLU(g)``, and the map is ``ReLU(sum over C of w_k * S)``.
+The exponential itself is one positive number per image and is left out because it overflows.
 """
 
-from dgl.attribution.registry import ANY, CLASS_GRADIENT, Evidence, Method, register_method
+from dgl.attribution.registry import CLASS_GRADIENT, Evidence, attribution_method
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
 
+@attribution_method(
+    "gradcam++", "Grad-CAM++", "Chattopadhay et al., WACV 2018", needs=[CLASS_GRADIENT], order=2
+)
 def grad_cam_plus_plus(evidence: Evidence) -> Tensor:
     """The Grad-CAM++ map.
 
@@ -28,16 +31,3 @@ def grad_cam_plus_plus(evidence: Evidence) -> Tensor:
     # squares nor cubes of small gradients are lost.
     weights = tf.reduce_sum(positive / (2.0 + total * positive), axis=[1, 2])
     return tf.nn.relu(tf.einsum("nhwc,nc->nhw", evidence.activation, weights))
-
-
-GRADCAM_PLUS_PLUS = register_method(
-    Method(
-        "gradcam++",
-        "Grad-CAM++",
-        "Chattopadhay et al., WACV 2018",
-        frozenset([CLASS_GRADIENT]),
-        grad_cam_plus_plus,
-        ANY,
-        order=2,
-    )
-)

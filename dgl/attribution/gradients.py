@@ -8,33 +8,33 @@ With logits ``z``, ``p = softmax(z)``, target class ``c`` and an activation ``S`
 TensorFlow's fused softmax cross-entropy returns ``p - labels`` as the gradient with respect to the
 logits even when the labels do not sum to one. The method is defined by that kernel, so the gradient that
 flows back for ``G_L`` is ``p - alpha * onehot(c)``. Exact calculus gives ``alpha * (p - onehot(c))``, whose
-alpha would cancel in the normalization that follows. Here the vector is written out and sent back
-through the network, so the definition does not hang on a kernel.
+alpha would cancel in the normalization that follows. Here that vector is written out and propagated back
+through the network, so the result does not depend on a kernel.
 """
 
 import math
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
 KERNEL, EXACT = "kernel", "exact"
 
-# Beyond it the squares in the norm of float32 gradients overflow; infinity is a formula of its own.
+# Beyond it the squares in the norm of float32 gradients overflow; infinity has a formula of its own.
 MAX_ALPHA = 1e9
 
 
 def check_alpha(alpha: Union[float, Tensor]) -> None:
     """Raise ``ValueError`` unless ``0 < alpha <= MAX_ALPHA``, alpha is infinite, or a tensor."""
     if is_adjustable(alpha):
-        return  # whoever feeds it checks the number
+        return  # checked when it is fed
     if not (0 < alpha <= MAX_ALPHA or alpha == float("inf")):
         raise ValueError(f"alpha {alpha}: expected a positive number up to {MAX_ALPHA:g}, or inf")
 
 
 def is_adjustable(alpha: Union[float, Tensor]) -> bool:
-    """Whether alpha is a tensor: a number that is given to each run, not to the graph."""
-    return tf.is_tensor(alpha)
+    """Whether alpha is a tensor, fed in each run, rather than a number in the graph."""
+    return bool(tf.is_tensor(alpha))
 
 
 def is_infinite(alpha: Union[float, Tensor]) -> bool:
@@ -43,25 +43,21 @@ def is_infinite(alpha: Union[float, Tensor]) -> bool:
 
 
 def finite(alpha: Union[float, Tensor]) -> Union[float, Tensor]:
-    """Alpha as a factor that is lost in the normalization: 1 stands in for infinity."""
+    """Alpha as a factor, which the normalization cancels: 1 in place of infinity."""
     if is_adjustable(alpha):
         return tf.where(tf.is_inf(alpha), tf.ones_like(alpha), alpha)
     return 1.0 if math.isinf(alpha) else alpha
 
 
 def check_semantics(semantics: str) -> None:
-    """Raise ``ValueError`` unless semantics is one of the two words."""
+    """Raise ``ValueError`` unless semantics is ``"kernel"`` or ``"exact"``."""
     if semantics not in (KERNEL, EXACT):
         raise ValueError(f"semantics must be 'kernel' or 'exact', got {semantics!r}")
 
 
-def _one_hot(logits, class_index):
-    return tf.one_hot(class_index, tf.shape(logits)[1], dtype=logits.dtype)
-
-
 def class_signal(logits: Tensor, class_index: Tensor) -> Tensor:
     """What flows back from the logits for ``G_H``: ``onehot(c)``, (N, classes)."""
-    return _one_hot(logits, class_index)
+    return tf.one_hot(class_index, tf.shape(logits)[1], dtype=logits.dtype)
 
 
 def loss_signal(
@@ -74,13 +70,13 @@ def loss_signal(
     """
     check_alpha(alpha)
     check_semantics(semantics)
-    target = _one_hot(logits, class_index)
+    target = class_signal(logits, class_index)
     if is_infinite(alpha) and semantics == KERNEL:
         return -target
     probability = tf.nn.softmax(logits)
     if semantics == KERNEL:
         if is_adjustable(alpha):
-            # At infinity the target alone is left.
+            # At infinity only the target remains.
             probability *= 1.0 - tf.cast(tf.is_inf(alpha), probability.dtype)
         return probability - finite(alpha) * target
     return finite(alpha) * (probability - target)
@@ -89,7 +85,7 @@ def loss_signal(
 def backward(
     logits: Tensor, activations: Sequence[Tensor], signal: Tensor, name: str
 ) -> List[Tensor]:
-    """Send ``signal``, (N, classes), back from the logits to every activation, in one pass.
+    """Propagate ``signal``, (N, classes), back from the logits to every activation in one pass.
 
     Returns:
         list of tensors shaped like ``activations``, constants to anything downstream.
@@ -101,15 +97,14 @@ def backward(
     for activation, gradient in zip(activations, gradients):
         if gradient is None:
             raise ValueError(f"the logits do not depend on {activation.name}")
-    # Nothing may flow back through either gradient.
     return [tf.stop_gradient(gradient) for gradient in gradients]
 
 
 def pooled_gradient(activation: Tensor, signal: Tensor, head_weights: Tensor) -> Tensor:
-    """The gradient at the layer whose spatial mean the linear classifier reads, without a pass.
+    """The gradient at the pooled layer in closed form, without a backward pass.
 
-    ``z = W^T mean over H, W of S + b``, so what flows back, ``g``, arrives as ``W g / (H W)`` at every
-    place.
+    ``z = W^T mean over H, W of S + b``, so a signal ``g`` at the logits is ``W g / (H W)`` at every
+    position.
 
     Args:
         activation: (N, H, W, C) float.
@@ -120,8 +115,8 @@ def pooled_gradient(activation: Tensor, signal: Tensor, head_weights: Tensor) ->
         tensor shaped like ``activation``, of the signal's type, constant to anything downstream.
     """
     shape = tf.shape(activation)
-    places = tf.cast(shape[1] * shape[2], signal.dtype)
-    gradient = tf.matmul(signal, head_weights, transpose_b=True) / places
+    positions = tf.cast(shape[1] * shape[2], signal.dtype)
+    gradient = tf.matmul(signal, head_weights, transpose_b=True) / positions
     gradient = tf.broadcast_to(gradient[:, tf.newaxis, tf.newaxis, :], shape)
     return tf.stop_gradient(gradient)
 
@@ -129,7 +124,7 @@ def pooled_gradient(activation: Tensor, signal: Tensor, head_weights: Tensor) ->
 def class_gradients(
     logits: Tensor, activations: Sequence[Tensor], class_index: Tensor
 ) -> List[Tensor]:
-    """``G_H = d z_c / d S`` for every activation, one backward pass in all.
+    """``G_H = d z_c / d S`` for every activation, in one backward pass.
 
     Args:
         logits: (N, classes) float.
@@ -156,27 +151,25 @@ def loss_gradients(
 
     Args:
         logits, activations, class_index: as in :func:`class_gradients`.
-        alpha: target score of the loss (``--pa``), positive; a float, or a scalar float32 tensor to
-            give each run its own. At infinity only the direction is defined: ``-G_H`` has it for the
-            kernel; the exact gradient's is the same for every alpha.
-        semantics: ``"kernel"`` sends back ``p - alpha * onehot(c)`` (TensorFlow's fused kernel, the
-            published method), ``"exact"`` sends back ``alpha * (p - onehot(c))``.
+        alpha: target score of the loss (``--pa``), positive; a float, or a scalar float32 tensor
+            that is fed. At infinity only the direction is defined: that of ``-G_H`` for the kernel; that
+            of the exact gradient is the same for every alpha.
+        semantics: ``"kernel"`` propagates ``p - alpha * onehot(c)`` (TensorFlow's fused kernel, the
+            published method), ``"exact"`` propagates ``alpha * (p - onehot(c))``.
 
     Returns:
         list of tensors shaped like ``activations``.
 
     Raises:
-        ValueError: alpha out of range, unknown semantics, or an activation out of reach.
+        ValueError: alpha out of range, unknown semantics, or an activation that does not reach the
+            logits.
     """
     signal = loss_signal(logits, class_index, alpha, semantics)
     return backward(logits, activations, signal, "loss_gradient")
 
 
-# Gradients that several maps share: each backward pass is built once, and only when a map asks for it.
-
-
 class SharedGradients:
-    """Both gradients of one network at several layers."""
+    """Both gradients of a network at several layers, each backward pass built once, at first use."""
 
     def __init__(
         self,
@@ -186,14 +179,14 @@ class SharedGradients:
         pooled: Optional[str] = None,
         head_weights: Optional[Tensor] = None,
     ):
-        """Nothing is built yet.
+        """Describe the passes; none is built yet.
 
         Args:
             logits: (N, classes) float.
             activations: ordered name -> (N, H, W, C) float tensor, every layer that any map needs.
             class_index: (N,) int32.
-            pooled: name of the layer whose spatial mean the classifier reads, or ``None`` where no
-                layer may be taken for one.
+            pooled: name of the layer that global average pooling reads, or ``None`` where it is not
+                known.
             head_weights: (C, classes) float, the classifier's weights, with ``pooled``.
         """
         self._logits = logits
@@ -204,13 +197,11 @@ class SharedGradients:
         self._passes: Dict[Tuple[Any, ...], Dict[str, Tensor]] = {}
 
     def class_gradient(self, layer: str) -> Tensor:
-        """``G_H`` of the layer named."""
+        """``G_H`` of a layer."""
         return self._built("class_gradient", layer, class_signal)
 
     def loss_gradient(self, layer: str, alpha: Union[float, Tensor], semantics: str) -> Tensor:
-        """``G_L`` of the layer named, from a pass of its own for each alpha and semantics.
-
-        At infinite alpha the kernel's is ``-G_H``, which costs no pass where ``G_H`` is there.
+        """``G_L`` of a layer, from one pass per alpha and semantics; ``-G_H`` for the kernel at infinity.
 
         Raises:
             ValueError: alpha out of range or unknown semantics.
@@ -222,7 +213,7 @@ class SharedGradients:
         return self._built("loss_gradient", layer, loss_signal, alpha, semantics)
 
     def loss_gradient_by_linearity(self, layer: str, alpha: float, semantics: str) -> Tensor:
-        """``G_L`` of the layer named, from passes that serve every alpha and both semantics.
+        """``G_L`` of a layer, from passes that serve every alpha and both semantics.
 
         Raises:
             ValueError: as :meth:`loss_gradient`.
@@ -236,21 +227,23 @@ class SharedGradients:
             return finite(alpha) * residual
         return residual + (1.0 - alpha) * self.class_gradient(layer)
 
-    def _built(self, name, layer, make_signal, *settings):
-        """The gradient at one layer of the pass that ``make_signal`` begins; each pass is built once."""
-        key = (name,) + settings
+    def _built(
+        self, name: str, layer: str, make_signal: Callable[..., Tensor], *settings: Any
+    ) -> Tensor:
+        """The gradient of ``make_signal``'s pass at one layer."""
+        key = (name, *settings)
         if key not in self._passes:
             signal = make_signal(self._logits, self._class_index, *settings)
             self._passes[key] = self._pass(name, signal)
         return self._passes[key][layer]
 
-    def _pass(self, name, signal):
+    def _pass(self, name: str, signal: Tensor) -> Dict[str, Tensor]:
         layers = [other for other in self._activations if other != self._pooled]
         tensors = [self._activations[other] for other in layers]
-        gradients = {}
+        gradients: Dict[str, Tensor] = {}
         if tensors:
             gradients.update(zip(layers, backward(self._logits, tensors, signal, name)))
-        if self._pooled in self._activations:
+        if self._pooled is not None and self._pooled in self._activations:
             gradients[self._pooled] = pooled_gradient(
                 self._activations[self._pooled], signal, self._head_weights
             )

@@ -1,13 +1,16 @@
-"""LayerCAM (Jiang et al., IEEE TIP 2021): every place weighted by its own positive gradient.
+"""LayerCAM (Jiang et al., IEEE TIP 2021): every position weighted by its own positive gradient.
 
 ``M = ReLU(sum over C of ReLU(G_H) * S)``.
 """
 
-from dgl.attribution.registry import ANY, CLASS_GRADIENT, Evidence, Method, register_method
+from dgl.attribution.registry import CLASS_GRADIENT, Evidence, attribution_method
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
 
+@attribution_method(
+    "layercam", "LayerCAM", "Jiang et al., IEEE TIP 2021", needs=[CLASS_GRADIENT], order=3
+)
 def layer_cam(evidence: Evidence) -> Tensor:
     """The LayerCAM map.
 
@@ -20,16 +23,3 @@ def layer_cam(evidence: Evidence) -> Tensor:
     """
     weighted = tf.nn.relu(evidence.class_gradient) * evidence.activation
     return tf.nn.relu(tf.reduce_sum(weighted, axis=3))
-
-
-LAYERCAM = register_method(
-    Method(
-        "layercam",
-        "LayerCAM",
-        "Jiang et al., IEEE TIP 2021",
-        frozenset([CLASS_GRADIENT]),
-        layer_cam,
-        ANY,
-        order=3,
-    )
-)

