@@ -20,8 +20,8 @@ from PIL import Image
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from dgl.cli.localize_run import SHIPPED_CHECKPOINT
 from dgl.data import read_image
+from dgl.data.bundled import SHIPPED_CHECKPOINT
 from dgl.data.views import demo_input
 from dgl.errors import run_script
 from dgl.predict.overlay import draw_boxes, overlay

@@ -14,8 +14,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from benchmarks import method_figure
-from dgl.cli.localize_run import SHIPPED_CHECKPOINT
 from dgl.data import load_data, read_image
+from dgl.data.bundled import SHIPPED_CHECKPOINT
 from dgl.data.views import GEOMETRIES, demo_input
 from dgl.errors import run_script
 from dgl.predict import postprocess

@@ -1,17 +1,17 @@
 #!/usr/bin/env python
-"""Measure localization on a data set: tables by both protocols, a record an image, a page of pictures."""
+"""Measure localization on a data set with both protocols."""
 
 import os
 import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from dgl.cli.evaluate_flags import make_parser
-from dgl.cli.evaluate_run import run
+from dgl.cli.evaluate import make_parser, run
 from dgl.errors import run_script
 
 
 def main(argv=None):
+    """Parse the flags and run."""
     return run(make_parser(__doc__).parse_args(argv))
 
 

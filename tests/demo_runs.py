@@ -7,7 +7,7 @@ from deterministic import TESTS, picture
 from PIL import Image
 from small_network import values_of, write_npz
 
-from dgl.cli.localize_run import make_parser, run
+from dgl.cli.localize import make_parser, run
 from dgl.weights import ModelCard, write_card
 
 SCRIPT = os.path.join(os.path.dirname(TESTS), "test_code", "dome_image_DGL.py")

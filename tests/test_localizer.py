@@ -7,7 +7,7 @@ import pytest
 from deterministic import picture
 from small_network import values_of, write_npz
 
-from dgl.cli.localize_run import SHIPPED_CHECKPOINT
+from dgl.data.bundled import SHIPPED_CHECKPOINT
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
 from dgl.errors import UserError

@@ -6,7 +6,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from dgl.cli.train_flags import make_parser
+from dgl.cli.train import make_parser
 from dgl.errors import run_script
 
 

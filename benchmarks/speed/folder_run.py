@@ -15,7 +15,8 @@ import time
 import numpy as np
 
 from benchmarks.speed.machine import peak_megabytes
-from dgl.cli.localize_run import make_parser, make_predictor, run, run_with
+from dgl.cli.localize import make_parser, run
+from dgl.cli.localize_images import TextReporter, localize_folder, make_predictor
 from dgl.data import list_images, read_image
 from dgl.data.views import demo_input
 from dgl.utils.parallel import chunks_of
@@ -49,7 +50,7 @@ def time_rounds(args, rounds):
                 predictor(batches[number % len(batches)][:size])
 
         def demo():
-            run_with(args, predictor, paths)
+            localize_folder(args, predictor, paths, TextReporter())
 
         # The first run of each size of batch takes longer.
         for size in set(sizes):

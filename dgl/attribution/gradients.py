@@ -22,6 +22,7 @@ KERNEL, EXACT = "kernel", "exact"
 
 # Beyond it the squares in the norm of float32 gradients overflow; infinity has a formula of its own.
 MAX_ALPHA = 1e9
+DEFAULT_ALPHA = 10.0  # of the paper
 
 
 def check_alpha(alpha: Union[float, Tensor]) -> None:
@@ -61,7 +62,10 @@ def class_signal(logits: Tensor, class_index: Tensor) -> Tensor:
 
 
 def loss_signal(
-    logits: Tensor, class_index: Tensor, alpha: Union[float, Tensor] = 10.0, semantics: str = KERNEL
+    logits: Tensor,
+    class_index: Tensor,
+    alpha: Union[float, Tensor] = DEFAULT_ALPHA,
+    semantics: str = KERNEL,
 ) -> Tensor:
     """What flows back from the logits for ``G_L``, (N, classes); see :func:`loss_gradients`.
 
@@ -144,7 +148,7 @@ def loss_gradients(
     logits: Tensor,
     activations: Sequence[Tensor],
     class_index: Tensor,
-    alpha: Union[float, Tensor] = 10.0,
+    alpha: Union[float, Tensor] = DEFAULT_ALPHA,
     semantics: str = KERNEL,
 ) -> List[Tensor]:
     """``G_L = d J(softmax(z), alpha * onehot(c)) / d S`` for every activation.

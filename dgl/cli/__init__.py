@@ -1,7 +1,6 @@
-"""The `dgl` command: one front door to what the published scripts and the modules' command lines do.
+"""The `dgl` command: one module per command, used by the published scripts as well.
 
-Every subcommand is a module with ``NAME``, ``HELP``, ``EXAMPLES``, ``add_flags(parser)`` and
-``run(args) -> exit code``. Help and bad flags load no TensorFlow: that comes with ``run``.
+Help and bad flags load neither TensorFlow nor tensorpack: a command imports them when it runs.
 """
 
 from typing import List, Optional
@@ -10,7 +9,7 @@ from dgl.errors import run_script
 
 
 def entry(argv: Optional[List[str]] = None) -> None:
-    """Run the command and end the process as a command line should, see :func:`dgl.errors.run_script`."""
+    """Run the command and exit, see :func:`dgl.errors.run_script`."""
     from dgl.cli.parser import main
 
     run_script(main, argv)

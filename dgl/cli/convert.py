@@ -1,44 +1,46 @@
-"""`dgl convert`, and `python -m dgl.weights.convert`: published ImageNet weights for `--load`."""
+"""`dgl convert` and `dgl export`: published and trained weights in one `.npz` file."""
 
 import argparse
+import os
+from typing import Any, Dict
 
-from dgl.cli.output import add_json_flag, answers, document
-
-NAME = "convert"
-HELP = "turn ImageNet weights that others publish into a file that --load takes"
-EXAMPLES = (
-    "dgl convert vgg16-397923af.pth",
-    "dgl convert vgg16_weights_tf_dim_ordering_tf_kernels.h5 --out pretrain_model/vgg16.npz --force",
-    "dgl convert renamed.pth --published-as resnet50-0676ba61.pth --json",
-)
+from dgl.backbones import BACKBONES
+from dgl.cli.output import Command, add_json_flag, flag_groups, json_output, to_json
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the flags of the conversion."""
-    parser.add_argument("file", help="published weights: .npz, .ckpt, .h5, .pth or .safetensors")
-    parser.add_argument("--mode", help="backbone, when the file's layers fit none exactly")
-    parser.add_argument("--out", help="the .npz to write (pretrain_model/, under --load's name)")
-    parser.add_argument(
-        "--published-as", metavar="NAME", help="which published file it is, when renamed"
+    """Add the flags of the conversion."""
+    groups = flag_groups(parser)
+    add = groups["main"].add_argument
+    add("file", help="published weights: .npz, .ckpt, .h5, .pth or .safetensors")
+    add("--out", help="the .npz to write (default: the name that --load knows, in pretrain_model/)")
+    add = groups["model"].add_argument
+    add(
+        "--mode",
+        metavar="MODE",
+        help="backbone, if the layers match none exactly: " + ", ".join(BACKBONES),
     )
-    parser.add_argument(
-        "--channels", choices=("rgb", "bgr"), help="order of its input channels (the publisher's)"
+    add("--published-as", metavar="NAME", help="published file name, if the file was renamed")
+    add(
+        "--channels",
+        choices=("rgb", "bgr"),
+        help="order of the input channels (default: the publisher's)",
     )
-    parser.add_argument(
+    add(
         "--keep-first-layer",
         action="store_true",
         help="do not fold the publisher's preprocessing into the first layer",
     )
-    parser.add_argument("--force", action="store_true", help="overwrite --out")
-    add_json_flag(parser, "what was done")
+    groups["output"].add_argument("--force", action="store_true", help="overwrite --out")
+    add_json_flag(groups["output"], "a summary")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out parsed flags; returns the exit code."""
-    with answers(args.json) as answer:
+    """Convert; returns the exit code."""
+    with json_output(args.json) as write:
         from dgl.weights.convert import convert
 
-        done = convert(
+        result = convert(
             args.file,
             out=args.out,
             mode=args.mode,
@@ -47,29 +49,77 @@ def run(args: argparse.Namespace) -> int:
             keep_first_layer=args.keep_first_layer,
             force=args.force,
         )
-        answer(document(_facts(done)) if args.json else _sentence(done))
+        write(to_json(_summary(result)) if args.json else _sentence(result))
     return 0
 
 
-def _facts(done):
+def _summary(result: Any) -> Dict[str, Any]:
     return {
-        "out": done.out,
-        "mode": done.published.mode,
-        "publisher": done.published.source,
-        "published_as": done.published.file_name,
-        "first_layer": done.preprocessing.text if done.preprocessing else None,
-        "variables": done.written,
-        "left_out": done.left_out,
+        "out": result.out,
+        "mode": result.published.mode,
+        "publisher": result.published.source,
+        "published_as": result.published.file_name,
+        "first_layer": result.preprocessing.text if result.preprocessing else None,
+        "variables": result.written,
+        "left_out": result.left_out,
     }
 
 
-def _sentence(done):
+def _sentence(result: Any) -> str:
     from dgl.weights.published import PUBLISHERS
 
-    first = "first layer as published"
-    if done.preprocessing:
-        first = "first layer made for this project's input, from " + done.preprocessing.text
+    first_layer = "first layer as published"
+    if result.preprocessing:
+        first_layer = f"first layer adapted to this project's input: {result.preprocessing.text}"
     return (
-        f"wrote {done.out}: weights of {PUBLISHERS[done.published.source]} for --mode {done.published.mode}, {done.written} variables ({done.left_out} that the network does not use left out); "
-        f"{first}"
+        f"wrote {result.out}: weights of {PUBLISHERS[result.published.source]} "
+        f"for --mode {result.published.mode}, {result.written} variables "
+        f"({result.left_out} unused ones left out); {first_layer}"
     )
+
+
+def add_export_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the export."""
+    groups = flag_groups(parser)
+    add = groups["main"].add_argument
+    add("--load", required=True, help="trained checkpoint or its folder")
+    add("--out", required=True, help="the .npz to write")
+    add_json_flag(groups["output"], "a summary")
+
+
+def run_export(args: argparse.Namespace) -> int:
+    """Export; returns the exit code."""
+    with json_output(args.json) as write:
+        from dgl.weights.export import export
+
+        count = export(args.load, args.out)
+        size = os.path.getsize(args.out)
+        if args.json:
+            write(to_json({"out": args.out, "variables": count, "bytes": size}))
+        else:
+            write(f"wrote {args.out}: {count} variables, {size / 1e6:.1f} MB")
+    return 0
+
+
+CONVERT = Command(
+    name="convert",
+    help="convert published ImageNet weights into a file that --load accepts",
+    examples=(
+        "dgl convert vgg16-397923af.pth",
+        "dgl convert vgg16_weights_tf_dim_ordering_tf_kernels.h5 --out pretrain_model/vgg16.npz --force",
+        "dgl convert renamed.pth --published-as resnet50-0676ba61.pth --json",
+    ),
+    add_flags=add_flags,
+    run=run,
+)
+
+EXPORT = Command(
+    name="export",
+    help="pack a trained checkpoint into one .npz without optimizer state, with its model card",
+    examples=(
+        "dgl export --load train_log/vgg_birds --out birds_vgg.npz",
+        "dgl export --load train_log/vgg_birds --out birds_vgg.npz --json",
+    ),
+    add_flags=add_export_flags,
+    run=run_export,
+)

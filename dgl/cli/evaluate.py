@@ -1,50 +1,224 @@
-"""`dgl evaluate`: what `test_code/evaluate_localization.py` does."""
+"""`dgl evaluate`, `dgl study` and their scripts in `test_code/`: localization measured on a data set."""
 
 import argparse
 import os
+import re
+from argparse import Namespace
 
-from dgl.cli.output import add_json_flag, answers, document
-
-NAME = "evaluate"
-HELP = "measure localization on a data set, by both protocols"
-EXAMPLES = (
-    "dgl evaluate --load train_log/vgg_birds --data data/birds --clayer 1-4 --out evaluation",
-    "dgl evaluate --load train_log/vgg_birds --data data/birds --method dgl gradcam cam --json",
-    "dgl evaluate --load train_log/vgg_birds --data data/birds --limit 16 --resamples 0 --gallery 4",
-    "dgl evaluate --maps maps/dgl --metadata maps/metadata --out scores",
+from dgl.attribution import METHODS
+from dgl.attribution.gradients import DEFAULT_ALPHA
+from dgl.backbones import BACKBONES
+from dgl.cli.output import (
+    Command,
+    HelpFormatter,
+    add_gpu_flag,
+    add_head_flag,
+    add_json_flag,
+    add_precision_flag,
+    flag_groups,
+    json_output,
+    to_json,
 )
+from dgl.data.layouts import layout_names
+from dgl.errors import UserError
+from dgl.evaluation.fusion import FUSIONS
+from dgl.evaluation.plan import FIXED, WSOL
+from dgl.predict.postprocess import DEFAULT_THRESHOLD
+
+PROTOCOLS = (FIXED, WSOL)
+# The study compares everything; alphas reach 1.5 decades to either side of the paper's 10, and the limit.
+STUDY_DEFAULTS = {
+    "clayer": ["all"],
+    "method": ["all"],
+    "alphas": ["0.1", "0.3", "1", "3", "10", "30", "100", "inf"],
+    "tune_split": "train",
+    "fuse": ["mean"],
+}
+
+
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """The parser of `evaluate_localization.py`: flags of `dgl evaluate`, published defaults."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
+    add_flags(parser)
+    parser.set_defaults(mode="vgg")
+    return parser
+
+
+def make_study_parser(description: str) -> argparse.ArgumentParser:
+    """The parser of `study_localization.py`."""
+    parser = make_parser(description)
+    parser.set_defaults(**STUDY_DEFAULTS)
+    return parser
+
+
+def add_study_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the evaluation with the defaults of the study."""
+    add_flags(parser)
+    parser.set_defaults(**STUDY_DEFAULTS)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the flags of the evaluation."""
-    from dgl.cli.evaluate_flags import add_flags as add_evaluation_flags
+    """Add the flags of the evaluation."""
+    groups = flag_groups(parser)
+    add = groups["main"].add_argument
+    add("--load", help="checkpoint: prefix, folder, .npz or .ckpt")
+    add("--data", help="folder of the data set")
+    add(
+        "--clayer", "--layer", nargs="+", default=["1", "2"],
+        help="layers of the maps: indices, names, ranges (1-4), all",
+    )  # fmt: skip
+    add(
+        "--method", nargs="+", default=["dgl", "cam"],
+        help="attribution methods: " + ", ".join(METHODS) + ", all",
+    )  # fmt: skip
+    add("--out", default="evaluation", help="output folder")
 
-    add_evaluation_flags(parser)
-    # Told from the checkpoint.
-    parser.set_defaults(mode=None)
-    add_json_flag(parser, "the metrics")
+    add = groups["input"].add_argument
+    add("--dataname", help="list folder in DATA/labels, if there are several")
+    add("--data-format", choices=layout_names(), help="layout of the data set, if not recognized")
+    add("--split", default="val", help="split to evaluate: train, val or test")
+    add("--image_size", type=int, help="side of the input in pixels (default: the checkpoint's)")
+    add("--limit", type=int, help="evaluate only the first images of the list")
+    add("--strict", action="store_true", help="stop at an image that cannot be read")
+    add("--maps", nargs="+", help="score folders of saved maps, <id>.npy, instead of a checkpoint")
+    add("--metadata", help="wsolevaluation metadata folder for --maps")
+    add("--mask-root", help="folder of the masks that --metadata names")
+
+    add = groups["model"].add_argument
+    add("--mode", help="backbone, if not recognized: " + ", ".join(BACKBONES))
+    add_head_flag(groups["model"])
+
+    add = groups["map"].add_argument
+    add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
+    add("--fuse", nargs="+", choices=FUSIONS, default=[], help="also fuse each method's layers")
+    add("--fuse-layers", nargs="+", help="layers to fuse (default: those of --clayer)")
+    add("--alphas", nargs="+", default=[], help="values of alpha to compare, with both gradients")
+    add(
+        "--alpha-layer",
+        help="layer to compare them at (default: selected for DGL by --tune-split, or the first)",
+    )
+
+    add = groups["box"].add_argument
+    add(
+        "--threshold", type=float, default=DEFAULT_THRESHOLD,
+        help="fraction of the map's maximum, for the fixed-threshold protocol",
+    )  # fmt: skip
+
+    add = groups["metrics"].add_argument
+    add("--protocol", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="what to measure")
+    add("--cam-interval", type=float, default=0.01, help="threshold step of MaxBoxAcc and PxAP")
+    add("--tune-split", help="select thresholds and layers on this split instead of --split")
+    add("--tune-limit", type=int, help="use only so many of its images, evenly spaced")
+    add("--resamples", type=int, default=1000, help="bootstrap samples; 0 for no intervals")
+    add("--seed", type=int, default=0, help="random seed of the bootstrap")
+
+    add = groups["output"].add_argument
+    add("--gallery", type=int, default=24, help="images to draw")
+    add("--save-maps", action="store_true", help="write maps in wsolevaluation's format")
+    add("--restart", action="store_true", help="discard unfinished results in --out")
+    add_json_flag(groups["output"], "the metrics")
+
+    add = groups["speed"].add_argument
+    add("--batch", type=int, default=32, help="images per run of the network")
+    add("--workers", type=int, default=os.cpu_count(), help="threads")
+    add_gpu_flag(groups["speed"])
+    add_precision_flag(groups["speed"])
+    add("--shard", metavar="I/N", help="evaluate every N-th batch, starting with the I-th")
+    add("--merge", nargs="+", metavar="OUT", help="merge the results of shards")
+    add(
+        "--ray-workers", type=int, metavar="N",
+        help="evaluate in N processes with Ray, same results; with --save-maps, all hosts share --out",
+    )  # fmt: skip
+    add("--ray-address", metavar="ADDR", help="running Ray cluster, or auto (default: start one)")
+    add("--ray-cpus", type=float, help="CPUs per process (default: an even part)")
+    add("--ray-gpus", type=float, help="GPUs per process (default: 1 if there are any)")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Carry out parsed flags; returns the exit code."""
-    from dgl.cli.evaluate_run import run as evaluate
+def check_flags(args: Namespace) -> None:
+    """Raise :class:`UserError` for a value out of range or flags that exclude each other."""
+    for flag, value, low, high in (
+        ("--threshold", args.threshold, 0, 1),
+        ("--cam-interval", args.cam_interval, 1e-4, 1),
+        ("--batch", args.batch, 1, 4096),
+        ("--workers", args.workers, 1, 256),
+        ("--gallery", args.gallery, 0, 100000),
+        ("--image_size", args.image_size, 32, 4096),
+        ("--limit", args.limit, 1, float("inf")),
+        ("--tune-limit", args.tune_limit, 1, float("inf")),
+        ("--seed", args.seed, 0, 2**32 - 1),
+        ("--resamples", args.resamples, 0, 100000),
+        ("--ray-workers", args.ray_workers, 1, 4096),
+        ("--ray-cpus", args.ray_cpus, 1e-3, 4096),
+        ("--ray-gpus", args.ray_gpus, 0, 64),
+    ):
+        if value is not None and not low <= value <= high:
+            raise UserError(f"{flag} {value}: expected a value in [{low}, {high}]")
+    if not args.maps and not args.merge:
+        for flag, value in (("--load", args.load), ("--data", args.data)):
+            if value is None:
+                raise UserError(f"{flag}: expected, as neither --maps nor --merge is given")
+    if args.tune_split == args.split:
+        raise UserError(f"--tune-split {args.tune_split}: expected another split than --split's")
+    if args.ray_workers is None:
+        for flag, value in (
+            ("--ray-address", args.ray_address),
+            ("--ray-cpus", args.ray_cpus),
+            ("--ray-gpus", args.ray_gpus),
+        ):
+            if value is not None:
+                raise UserError(f"{flag} {value}: expected --ray-workers with it")
+    elif args.maps or args.merge:
+        raise UserError(
+            f"--ray-workers {args.ray_workers}: expected neither --maps nor --merge with it"
+        )
+    elif args.gpu is not None and not re.fullmatch(r"-1|\d+(,\d+)*", args.gpu):
+        raise UserError(f"--gpu {args.gpu}: expected indices like 0 or 0,1, or -1")
+    elif args.ray_address is not None and args.gpu not in (None, "-1"):
+        raise UserError(f"--gpu {args.gpu}: expected -1 or nothing with --ray-address")
+
+
+def run(args: Namespace) -> int:
+    """Evaluate, score saved maps or merge shards; returns the exit code."""
+    check_flags(args)
+    from dgl.cli import evaluate_images, score  # load Matplotlib and, in time, TensorFlow
     from dgl.evaluation.setup import parse_shard
     from dgl.evaluation.summary import METRICS
 
-    with answers(args.json) as answer:
-        args.mode = args.mode or _mode_of(args)
-        code = evaluate(args)
+    with json_output(args.json) as write:
+        if args.maps:
+            code = score.score_maps(args)
+        elif args.merge:
+            code = evaluate_images.merge_shards(args)
+        else:
+            code = evaluate_images.evaluate(args)
         if args.json and parse_shard(args.shard) == (1, 1):
             with open(os.path.join(args.out, METRICS), encoding="utf-8") as stream:
-                answer(stream.read().rstrip("\n"))
+                write(stream.read().rstrip("\n"))
         elif args.json:
-            answer(document({"shard": args.shard, "out": args.out}))
+            write(to_json({"shard": args.shard, "out": args.out}))
     return code
 
 
-def _mode_of(args):
-    if args.load is None or args.maps or args.merge:
-        return "vgg"  # as the script has it, where no network is built
-    from dgl.weights.identify import mode_for
+EVALUATE = Command(
+    name="evaluate",
+    help="measure localization on a data set, with both protocols",
+    examples=(
+        "dgl evaluate --load train_log/vgg_birds --data data/birds --clayer 1-4 --out evaluation",
+        "dgl evaluate --load train_log/vgg_birds --data data/birds --method dgl gradcam cam --json",
+        "dgl evaluate --load train_log/vgg_birds --data data/birds --limit 16 --resamples 0 --gallery 4",
+        "dgl evaluate --maps maps/dgl --metadata maps/metadata --out scores",
+    ),
+    add_flags=add_flags,
+    run=run,
+)
 
-    return mode_for(args.load)
+STUDY = Command(
+    name="study",
+    help="compare all methods, layers and values of alpha, with thresholds from another split",
+    examples=(
+        "dgl study --load train_log/vgg_birds --data data/birds --out study",
+        "dgl study --load train_log/vgg_birds --data data/birds --tune-limit 80 --clayer 1-4 --json",
+    ),
+    add_flags=add_study_flags,
+    run=run,
+)

@@ -1,45 +1,48 @@
-"""`dgl info`: what a checkpoint is, and what to do with it."""
+"""`dgl info` and `dgl layers`: what a checkpoint contains, and the layers of a backbone."""
 
 import argparse
 import os
+from typing import Any, Dict, Optional, Sequence, Tuple
 
-from dgl.cli.output import add_json_flag, answers, document
+from dgl.backbones import BACKBONES
+from dgl.cli.output import Command, add_json_flag, flag_groups, json_output, to_json
 from dgl.errors import UserError, printable
 
-NAME = "info"
-HELP = "tell what a checkpoint is: backbone, classes, width, data set, training step"
-EXAMPLES = (
-    "dgl info train_log/vgg_birds",
-    "dgl info birds_vgg.npz --json",
-    "dgl info vgg16-397923af.pth",
-)
+_SHOWN_NAMES = 8  # class names in the text output
 
-_NAMED = 8  # class names that the text shows
+_FIELDS = (
+    "A receptive field is the part of the image that one position depends on, padding included."
+)
+_GATES = (
+    "It leaves out the global pooling of squeeze-excite gates, through which each position depends on the "
+    "whole image."
+)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the flags of the description."""
-    parser.add_argument(
+    """Add the flags of the description of a checkpoint."""
+    groups = flag_groups(parser)
+    groups["main"].add_argument(
         "checkpoint",
         metavar="CKPT",
-        help="a TensorFlow prefix, its folder, a .ckpt, .npz, .h5, .pth or .safetensors",
+        help="TensorFlow prefix or its folder, .ckpt, .npz, .h5, .pth or .safetensors",
     )
-    add_json_flag(parser, "the description")
+    add_json_flag(groups["output"], "the description")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out parsed flags; returns the exit code."""
-    with answers(args.json) as answer:
+    """Describe a checkpoint; returns the exit code."""
+    with json_output(args.json) as write:
         from dgl.weights.facts import read_facts
 
         facts = read_facts(args.checkpoint)
-        described = _described(facts, _epoch_of(facts))
-        answer(document(described) if args.json else _text(described))
+        description = _describe(facts, _epoch_of(facts))
+        write(to_json(description) if args.json else _description_text(description))
     return 0
 
 
-def _epoch_of(facts):
-    """The epoch that ended with the checkpoint, as far as the training's statistics know."""
+def _epoch_of(facts: Any) -> Optional[int]:
+    """The epoch that ended at the checkpoint's step, if the training log beside it has it."""
     folder = os.path.dirname(facts.path) or os.curdir
     if facts.step is None or not os.path.isfile(os.path.join(folder, "stats.json")):
         return None
@@ -48,11 +51,12 @@ def _epoch_of(facts):
     try:
         rows = read_rows(folder)
     except UserError:
-        return None  # of another program, or damaged: nothing is known
-    return next((row["epoch_num"] for row in rows if row["global_step"] == facts.step), None)
+        return None  # another program's file, or a damaged one
+    epochs: Dict[int, int] = {row["global_step"]: row["epoch_num"] for row in reversed(rows)}
+    return epochs.get(facts.step)
 
 
-def _described(facts, epoch):
+def _describe(facts: Any, epoch: Optional[int]) -> Dict[str, Any]:
     card = facts.card
     names = card.class_names if card else None
     return {
@@ -79,42 +83,145 @@ def _described(facts, epoch):
     }
 
 
-def _text(told):
+def _description_text(facts: Dict[str, Any]) -> str:
+    unknown = "none of this project's; first variables: " + ", ".join(facts["first_names"])
+    publisher = facts["publisher"] and f"{facts['publisher']} ({', '.join(facts['fits'])})"
+    optimizer = (f"{slot} of {count} variables" for slot, count in facts["optimizer"].items())
+    trained = None if facts["step"] is None else f"{facts['step']:,} steps"
+    if trained and facts["epoch"] is not None:
+        trained += f", epoch {facts['epoch']}"
+    names = facts["class_names"] or []
+    shown_names = ", ".join(names[:_SHOWN_NAMES])
+    if len(names) > _SHOWN_NAMES:
+        shown_names += f" and {len(names) - _SHOWN_NAMES} more"
+    size = facts["bytes"]
     rows = [
-        ("file", told["path"]),
-        ("format", "{format}, {size}".format(size=_size(told["bytes"]), **told)),
-        ("backbone", told["backbone"] or "none of this project's; begins with "
-         + ", ".join(told["first_names"])),
-        ("publisher", told["publisher"] and "{} ({})".format(
-            told["publisher"], ", ".join(told["fits"]))),
-        ("classes", "; ".join(f"{n} in {head}" for head, n in told["heads"].items())),
-        ("class names", _some(told["class_names"])),
-        ("data set", told["data_set"]),
-        ("image size", told["image_size"]),
-        ("width", told["width"] and "{:g}".format(told["width"])),
-        ("norm", told["norm"]),
-        ("trained", _trained(told)),
-        ("parameters", "{:,} in {} variables".format(told["parameters"], told["variables"])),
-        ("optimizer", ", ".join("{} of {} variables".format(*item)
-                                for item in told["optimizer"].items())),
-        ("next", told["next"]),
+        ("file", facts["path"]),
+        ("format", f"{facts['format']}, {size / 1e6:.1f} MB" if size >= 1e5 else
+         f"{facts['format']}, {size:,} bytes"),
+        ("backbone", facts["backbone"] or unknown),
+        ("publisher", publisher),
+        ("classes", "; ".join(f"{count} in {head}" for head, count in facts["heads"].items())),
+        ("class names", shown_names),
+        ("data set", facts["data_set"]),
+        ("image size", facts["image_size"]),
+        ("width", facts["width"] and f"{facts['width']:g}"),
+        ("norm", facts["norm"]),
+        ("trained", trained),
+        ("parameters", f"{facts['parameters']:,} in {facts['variables']} variables"),
+        ("optimizer", ", ".join(optimizer)),
+        ("next", facts["next"]),
     ]  # fmt: skip
     return "\n".join(f"{name:12} {printable(str(text))}" for name, text in rows if text)
 
 
-def _trained(told):
-    if told["step"] is None:
-        return None
-    text = "{:,} steps".format(told["step"])
-    return text if told["epoch"] is None else "{}, epoch {}".format(text, told["epoch"])
+def add_layers_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the list of layers."""
+    groups = flag_groups(parser)
+    add = groups["main"].add_argument
+    add("--load", help="checkpoint, which gives backbone, width and normalization")
+    add("--mode", choices=sorted(BACKBONES), help="backbone, if not that of --load")
+    add(
+        "--image_size",
+        type=int,
+        help="side of the input in pixels (default: the checkpoint's, or 224)",
+    )
+    add_json_flag(groups["output"], "the layers")
 
 
-def _some(names):
-    if not names:
-        return None
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+def run_layers(args: argparse.Namespace) -> int:
+    """List the layers of a backbone; returns the exit code."""
+    if args.mode is None and args.load is None:
+        raise UserError("--mode: expected, as no --load is given: " + ", ".join(BACKBONES))
+    if args.image_size is not None and not 32 <= args.image_size <= 4096:
+        raise UserError(f"--image_size {args.image_size}: expected 32 to 4096")
+    with json_output(args.json) as write:
+        from dgl.backbones.receptive_field import layer_table
+
+        backbone, options, size = _network_of(args)
+        table = {"mode": backbone.mode, "width": options.width, "image_size": size}
+        table["layers"] = [
+            {
+                "index": layer.index,
+                "name": layer.name,
+                "shape": list(layer.shape),
+                "stride": list(layer.field.stride),
+                "receptive_field": list(layer.field.size),
+                "has_global_gate": layer.field.sees_all,
+            }
+            for layer in layer_table(backbone, options, size)
+        ]
+        write(to_json(table) if args.json else _layers_text(table))
+    return 0
 
 
-def _size(count):
-    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count:,} bytes"
+def _network_of(args: argparse.Namespace) -> Tuple[Any, Any, int]:
+    """Backbone, build options and input size for the flags."""
+    from dgl.backbones import BuildOptions, get_backbone
+    from dgl.data.layouts.label_list import PUBLISHED_CLASSES
+    from dgl.predict.predictor import DEFAULT_IMAGE_SIZE
+
+    if args.load is None:
+        backbone = get_backbone(args.mode)
+        classes = PUBLISHED_CLASSES["imagenet"]
+        options = BuildOptions(classes, backbone.head_name("imagenet", classes))
+        return backbone, options, args.image_size or DEFAULT_IMAGE_SIZE
+    from dgl.weights import find_weights, open_checkpoint, options_from, read_card
+    from dgl.weights.identify import mode_for
+
+    backbone = get_backbone(args.mode or mode_for(args.load))
+    path = find_weights(backbone, args.load)
+    card = read_card(path)
+    options = options_from(
+        backbone, open_checkpoint(path), last_stride=card.last_stride if card else 1
+    )
+    own_size = card.image_size if card else DEFAULT_IMAGE_SIZE
+    return backbone, options, args.image_size or own_size
+
+
+def _layers_text(table: Dict[str, Any]) -> str:
+    from dgl.utils.table import format_table
+
+    rows = [
+        {
+            "index": row["index"],
+            "name": row["name"],
+            "shape": " x ".join(map(str, row["shape"])),
+            "stride": _square(row["stride"]),
+            "receptive field": _square(row["receptive_field"]),
+        }
+        for row in table["layers"]
+    ]
+    title = "{mode}, width {width:g}, {image_size} x {image_size} pixels".format(**table)
+    is_gated = any(row["has_global_gate"] for row in table["layers"])
+    return f"{title}\n\n{format_table(rows)}\n\n{_FIELDS}" + (f"\n{_GATES}" if is_gated else "")
+
+
+def _square(sides: Sequence[int]) -> str:
+    """``3``, or ``1 x 7`` if height and width differ."""
+    return str(sides[0]) if sides[0] == sides[1] else "{} x {}".format(*sides)
+
+
+INFO = Command(
+    name="info",
+    help="describe a checkpoint: backbone, classes, width, data set, training step",
+    examples=(
+        "dgl info train_log/vgg_birds",
+        "dgl info birds_vgg.npz --json",
+        "dgl info vgg16-397923af.pth",
+    ),
+    add_flags=add_flags,
+    run=run,
+)
+
+LAYERS = Command(
+    name="layers",
+    help="list a backbone's layers: index, name, shape, stride and receptive field",
+    examples=(
+        "dgl layers --mode vgg",
+        "dgl layers --load train_log/vgg_birds",
+        "dgl layers --mode resnet50se --image_size 448 --json",
+    ),
+    add_flags=add_layers_flags,
+    run=run_layers,
+)

@@ -1,50 +1,114 @@
-"""`dgl localize`: what `test_code/dome_image_DGL.py` does, for any number of images and folders."""
+"""`dgl localize` and `test_code/dome_image_DGL.py`: maps, boxes and records of images."""
 
 import argparse
+import os
 
-from dgl.cli.output import add_json_flag, answers, line
-
-NAME = "localize"
-HELP = "find the object in images: maps, boxes and a record of each"
-EXAMPLES = (
-    "dgl localize",
-    "dgl localize photo.jpg --load train_log/vgg_birds --layer conv5_3 --out output",
-    "dgl localize photo.jpg photos/ --out output --json > boxes.jsonl",
-    "dgl localize photos/ --method gradcam++ --threshold 0.3 --save-maps --out output",
-    "dgl localize photo.jpg --class 3 --alpha inf --out output",
+from dgl.attribution import METHODS
+from dgl.attribution.gradients import DEFAULT_ALPHA
+from dgl.backbones import BACKBONES
+from dgl.cli.output import (
+    Command,
+    HelpFormatter,
+    add_gpu_flag,
+    add_head_flag,
+    add_json_flag,
+    add_precision_flag,
+    flag_groups,
+    json_output,
 )
+from dgl.data.bundled import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
+from dgl.errors import UserError
+from dgl.predict.postprocess import DEFAULT_THRESHOLD
 
 
-class _JsonLines:
-    """A JSON object a line for each image: its record and folder, or what is the matter with it."""
-
-    def __init__(self, answer):
-        self._answer = answer
-
-    def done(self, record, outdir):
-        self._answer(line(dict(record, outdir=outdir)))
-
-    def failed(self, path, error):
-        self._answer(line({"image": path, "error": error}))
+def make_parser(description: str) -> argparse.ArgumentParser:
+    """The parser of `dome_image_DGL.py`: the flags of `dgl localize` with the published defaults."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
+    add_flags(parser)
+    parser.set_defaults(mode="vgg")
+    return parser
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the flags of the demo."""
-    from dgl.cli.localize_flags import add_flags as add_demo_flags
+    """Add the flags of localization."""
+    groups = flag_groups(parser)
+    add = groups["main"].add_argument
+    add("images", nargs="*", metavar="IMAGE", help="images or folders (default: bundled images)")
+    add("--load", default=SHIPPED_CHECKPOINT, help="checkpoint")
+    add("--clayer", "--layer", default="2", help="layer of the map: index or name")
+    add("--method", choices=list(METHODS), default="dgl", help="attribution method for the box")
+    add("--outdir", "--out", default=".", help="output folder")
 
-    parser.add_argument(
-        "pictures",
-        nargs="*",
-        metavar="PICTURE",
-        help="images, and folders of them (the images that come with the project)",
+    add = groups["input"].add_argument
+    add("--data_path", help="one more image or folder")
+    add("--image_size", type=int, help="side of the input in pixels (default: the checkpoint's)")
+
+    add = groups["model"].add_argument
+    add("--mode", choices=sorted(BACKBONES), help="backbone; `dgl` recognizes the checkpoint's")
+    add_head_flag(groups["model"])
+
+    add = groups["map"].add_argument
+    add(
+        "--class", dest="class_index", type=int, help="class to localize (default: the top-1 class)"
     )
-    add_demo_flags(parser, of_command=True)
-    add_json_flag(parser, "an object a line for each image")
+    add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
+
+    add = groups["box"].add_argument
+    add("--threshold", type=float, default=DEFAULT_THRESHOLD, help="fraction of the map's maximum")
+
+    add = groups["output"].add_argument
+    add("--save-maps", action="store_true", help="also write the raw maps as .npy")
+    add("--resume", action="store_true", help="skip images already written with the same flags")
+    add_json_flag(groups["output"], "one object per image")
+
+    add = groups["speed"].add_argument
+    add_gpu_flag(groups["speed"])
+    add("--batch", type=int, default=8, help="images per run of the network")
+    add("--workers", type=int, help="threads that load, draw and write (default: one per core)")
+    add(
+        "--fast",
+        action="store_true",
+        help="use oneDNN's CPU kernels instead of those of TensorFlow 1.15",
+    )
+    add_precision_flag(groups["speed"], note=" (implies --fast)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out parsed flags; returns the exit code."""
-    from dgl.cli import localize_run as demo
+    """Localize; returns the exit code, which is 1 if one of several images cannot be read.
 
-    with answers(args.json) as answer:
-        return demo.run(args, _JsonLines(answer) if args.json else None)
+    Raises:
+        UserError: bad flags, a checkpoint that does not fit, no image, or a single image that cannot be
+            read.
+    """
+    if not 0 <= args.threshold <= 1:
+        raise UserError(f"--threshold {args.threshold}: expected a value in [0, 1]")
+    if args.image_size is not None and not 32 <= args.image_size <= 4096:
+        raise UserError(f"--image_size {args.image_size}: expected 32 to 4096")
+    for flag, value in (("--batch", args.batch), ("--workers", args.workers)):
+        if value is not None and not 1 <= value <= 4096:
+            raise UserError(f"{flag} {value}: expected 1 to 4096")
+    from dgl.cli import localize_images as images  # TensorFlow takes seconds to load
+    from dgl.data.image_io import list_images
+
+    sources = [*args.images, *([args.data_path] if args.data_path else [])] or [SHIPPED_IMAGES]
+    paths = list(dict.fromkeys(path for source in sources for path in list_images(source)))
+    with json_output(args.json) as write, images.make_predictor(args) as predictor:
+        reporter = images.JsonReporter(write) if args.json else images.TextReporter()
+        if len(sources) == 1 and not os.path.isdir(sources[0]):
+            return images.localize_image(args, predictor, paths[0], reporter)
+        return images.localize_folder(args, predictor, paths, reporter)
+
+
+LOCALIZE = Command(
+    name="localize",
+    help="find the object in images: maps, boxes and a record of each",
+    examples=(
+        "dgl localize",
+        "dgl localize photo.jpg --load train_log/vgg_birds --layer conv5_3 --out output",
+        "dgl localize photo.jpg photos/ --out output --json > boxes.jsonl",
+        "dgl localize photos/ --method gradcam++ --threshold 0.3 --save-maps --out output",
+        "dgl localize photo.jpg --class 3 --alpha inf --out output",
+    ),
+    add_flags=add_flags,
+    run=run,
+)

@@ -1,13 +1,10 @@
-"""`dgl make-data`, `python -m dgl.datasets.birds`, `python -m dgl.datasets.photos5`: data sets to try things on."""
+"""`dgl make-data`: drawn birds, or photographs of five classes, as data sets to experiment with."""
 
 import argparse
 
-from dgl.cli.help_text import HelpFormatter, epilog, sentence
-from dgl.cli.output import add_json_flag, answers, document
+from dgl.cli.output import Command, add_json_flag, flag_groups, help_options, json_output, to_json
 
-NAME = "make-data"
-HELP = "make a data set: drawn birds, or photographs of five classes"
-EXAMPLES = (
+_EXAMPLES = (
     "dgl make-data birds --out data/birds",
     "dgl make-data birds --out data/few --train-per-class 10 --test-per-class 5 --workers 1",
     "dgl make-data birds --samples images",
@@ -17,64 +14,55 @@ EXAMPLES = (
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the data sets, each with its flags."""
-    added = parser.add_subparsers(dest="data_set", metavar="DATA_SET", title="data sets")
-    added.required = True
-    for name, text, add, run_it in (
-        ("birds", "render drawn birds with true boxes and masks", add_birds_flags, run_birds),
+    """Add a command per data set."""
+    data_sets = parser.add_subparsers(dest="data_set", metavar="DATA_SET", title="data sets")
+    data_sets.required = True
+    for name, text, add_own_flags, make in (
+        ("birds", "draw birds with exact boxes and masks", add_birds_flags, run_birds),
         (
             "photos5",
-            "apples, bananas, kangaroos, oranges and raccoons, from clones of three repositories",
+            "collect apples, bananas, kangaroos, oranges and raccoons from clones of three repositories",
             add_photos5_flags,
             run_photos5,
         ),
     ):
-        own = added.add_parser(
-            name,
-            help=text,
-            description=sentence(text),
-            epilog=epilog(e for e in EXAMPLES if e.startswith(f"dgl make-data {name} ")),
-            formatter_class=HelpFormatter,
-        )
-        add(own)
-        own.set_defaults(make=run_it)
+        examples = (e for e in _EXAMPLES if e.startswith(f"dgl make-data {name} "))
+        subparser = data_sets.add_parser(name, **help_options(text, examples))
+        add_own_flags(subparser)
+        subparser.set_defaults(make=make)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Carry out parsed flags; returns the exit code."""
-    return args.make(args)
+    """Make the data set; returns the exit code."""
+    code: int = args.make(args)
+    return code
 
 
 def add_birds_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the flags of the birds."""
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--out", help="folder to make the data set in")
-    target.add_argument("--samples", metavar="DIR", help="write six larger images here instead")
-    parser.add_argument("--seed", type=int, default=0, help="what is drawn, default %(default)s")
+    """Add the flags of the drawn birds."""
+    groups = flag_groups(parser)
+    target = groups["main"].add_mutually_exclusive_group(required=True)
+    target.add_argument("--out", help="folder for the data set")
+    target.add_argument("--samples", metavar="DIR", help="folder for six larger images instead")
+    add = groups["input"].add_argument
+    add("--seed", type=int, default=0, help="random seed of the drawings")
     for split, count in (("train", 100), ("test", 30)):
-        parser.add_argument(
-            f"--{split}-per-class",
-            type=int,
-            default=count,
-            help=f"images of a class to {split} on, default %(default)s",
-        )
-    parser.add_argument("--workers", type=int, default=2, help="processes, default %(default)s")
-    parser.add_argument(
-        "--size", type=int, default=192, help="longer side in pixels, default %(default)s"
-    )
-    add_json_flag(parser, "what was done")
+        add(f"--{split}-per-class", type=int, default=count, help=f"{split} images per class")
+    add("--size", type=int, default=192, help="longer side in pixels")
+    add_json_flag(groups["output"], "a summary")
+    groups["speed"].add_argument("--workers", type=int, default=2, help="processes")
 
 
 def run_birds(args: argparse.Namespace) -> int:
-    """Carry out parsed flags; returns the exit code."""
+    """Draw the data set or the samples; returns the exit code."""
     from dgl.datasets.birds.anatomy import CLASS_NAMES
     from dgl.datasets.birds.data_set import write_data_set, write_samples
 
-    with answers(args.json) as answer:
+    with json_output(args.json) as write:
         if args.samples is not None:
             paths = write_samples(args.samples)
-            said = document({"samples": paths})
-            answer(said if args.json else "\n".join("wrote " + path for path in paths))
+            lines = "\n".join("wrote " + path for path in paths)
+            write(to_json({"samples": paths}) if args.json else lines)
             return 0
         made = write_data_set(
             args.out,
@@ -92,38 +80,49 @@ def run_birds(args: argparse.Namespace) -> int:
             "test": len(CLASS_NAMES) * args.test_per_class,
         }
         if args.json:
-            answer(document(facts))
+            write(to_json(facts))
         elif made:
-            answer(f"wrote {args.out}")
+            write(f"wrote {args.out}")
         else:
-            answer(f"{args.out} already holds this data set, nothing to do")
+            write(f"{args.out} already contains this data set")
     return 0
 
 
 def add_photos5_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the flags of the photographs."""
+    """Add the flags of the photographs."""
+    groups = flag_groups(parser)
+    add = groups["main"].add_argument
     for flag, clone in (
         ("--raccoon", "datitran/raccoon_dataset"),
         ("--kangaroo", "experiencor/kangaroo"),
         ("--fruit", "narumiruna/fruit-images-for-object-detection"),
     ):
-        parser.add_argument(flag, required=True, metavar="DIR", help="clone of " + clone)
-    parser.add_argument("--out", required=True, help="folder to make the data set in")
-    add_json_flag(parser, "what was done")
+        add(flag, required=True, metavar="DIR", help="clone of " + clone)
+    add("--out", required=True, help="folder for the data set")
+    add_json_flag(groups["output"], "a summary")
 
 
 def run_photos5(args: argparse.Namespace) -> int:
-    """Carry out parsed flags; returns the exit code."""
+    """Collect the photographs; returns the exit code."""
     from dgl.datasets.photos5.data_set import CLASS_NAMES, report, write_data_set
 
-    with answers(args.json) as answer:
+    with json_output(args.json) as write:
         result = write_data_set(args.raccoon, args.kangaroo, args.fruit, args.out)
         if args.json:
             facts = {"out": args.out, "class_names": list(CLASS_NAMES)}
             facts.update((split, list(counts)) for split, counts in result.kept.items())
             facts.update(dropped=len(result.dropped), boxes_left_out=result.boxes_left_out)
-            answer(document(facts))
+            write(to_json(facts))
         else:
-            answer(f"wrote {args.out}")
-            answer(report(result))
+            write(f"wrote {args.out}")
+            write(report(result))
     return 0
+
+
+MAKE_DATA = Command(
+    name="make-data",
+    help="make a data set: drawn birds, or photographs of five classes",
+    examples=_EXAMPLES,
+    add_flags=add_flags,
+    run=run,
+)

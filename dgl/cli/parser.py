@@ -1,26 +1,42 @@
-"""The parser of the `dgl` command, put together of its subcommands."""
+"""The parser of the `dgl` command, and shell completion."""
 
 import argparse
 import sys
 from typing import Any, List, Optional
 
 from dgl import __version__
-from dgl.cli import (
-    convert,
-    evaluate,
-    export,
-    info,
-    layers,
-    localize,
-    make_data,
-    serve,
-    study,
-    train,
-)
-from dgl.cli.help_text import HelpFormatter, epilog, sentence
+from dgl.cli import convert, evaluate, info, localize, make_data, serve, train
+from dgl.cli.output import HelpFormatter, help_options
+from dgl.errors import UserError
 
-COMMANDS = (train, localize, evaluate, study, convert, export, make_data, serve, layers, info)
+COMMANDS = (
+    train.TRAIN,
+    localize.LOCALIZE,
+    evaluate.EVALUATE,
+    evaluate.STUDY,
+    convert.CONVERT,
+    convert.EXPORT,
+    make_data.MAKE_DATA,
+    serve.SERVE,
+    info.LAYERS,
+    info.INFO,
+)
 SHELLS = ("bash", "zsh", "tcsh")
+
+# Flags and arguments that complete to files, and those that complete to folders.
+_FILES = {
+    "checkpoint",
+    "data_path",
+    "file",
+    "images",
+    "load",
+    "maps",
+    "mask_root",
+    "merge",
+    "metadata",
+    "out",
+}
+_FOLDERS = {"data", "fruit", "kangaroo", "outdir", "raccoon", "samples"}
 
 _DESCRIPTION = "Find objects with a classifier that was trained from image labels alone."
 _EPILOG = """\
@@ -30,11 +46,11 @@ examples:
   dgl COMMAND --help
 
 exit codes:
-  0        done
-  1        an error, told in one line; or some of several images could not be read
-  2        a flag or a value that the command does not take
+  0        success
+  1        an error, reported in one line; or some of several images could not be read
+  2        an unknown flag or a value that a flag does not accept
   130      interrupted (Ctrl-C)
-  128 + N  ended in order by signal N, with what was done kept (141: nobody reads the output)
+  128 + N  stopped by signal N after saving what was done (141: standard output was closed)
 
 shell completion:
   eval "$(dgl --print-completion bash)"
@@ -42,18 +58,40 @@ shell completion:
 
 
 class _PrintCompletion(argparse.Action):
-    def __call__(self, parser, namespace, values, option_string=None):
-        from dgl.cli.completion import completion
+    """``--print-completion SHELL``: print the completion script and exit."""
 
-        sys.stdout.write(completion(make_parser(), values) + "\n")
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: Any = None
+    ) -> None:
+        try:
+            import shtab
+        except ImportError:
+            raise UserError(
+                "--print-completion: expected the package shtab (pip install shtab)"
+            ) from None
+        whole = make_parser()
+        _mark_paths(whole, shtab)
+        sys.stdout.write(shtab.complete(whole, values) + "\n")
         parser.exit()
+
+
+def _mark_paths(parser: argparse.ArgumentParser, shtab: Any) -> None:
+    """Tell shtab which flags of a parser and its commands take paths."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for command in action.choices.values():
+                _mark_paths(command, shtab)
+        elif action.dest in _FILES:
+            action.complete = shtab.FILE  # type: ignore[attr-defined]
+        elif action.dest in _FOLDERS:
+            action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
 
 
 def make_parser(only: Optional[str] = None) -> argparse.ArgumentParser:
     """The parser of `dgl`.
 
     Args:
-        only: name of the one subcommand whose flags are wanted, ``""`` for none; ``None`` for all.
+        only: name of the one command whose flags are added, ``""`` for none; ``None`` for all.
     """
     parser = argparse.ArgumentParser(
         prog="dgl", description=_DESCRIPTION, epilog=_EPILOG, formatter_class=HelpFormatter
@@ -64,28 +102,24 @@ def make_parser(only: Optional[str] = None) -> argparse.ArgumentParser:
         action=_PrintCompletion,
         choices=SHELLS,
         metavar="SHELL",
-        help="print what makes a shell complete this command: " + ", ".join(SHELLS),
+        help="print the completion script for a shell: " + ", ".join(SHELLS),
     )
-    added = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    added.required = True
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    commands.required = True
     for command in COMMANDS:
-        own = added.add_parser(
-            command.NAME,
-            help=command.HELP,
-            description=sentence(command.HELP),
-            epilog=epilog(command.EXAMPLES),
-            formatter_class=HelpFormatter,
+        subparser = commands.add_parser(
+            command.name, **help_options(command.help, command.examples)
         )
-        if only in (None, command.NAME):
-            command.add_flags(own)
+        if only in (None, command.name):
+            command.add_flags(subparser)
     return parser
 
 
-def main(argv: Optional[List[str]] = None) -> Any:
-    """Parse and carry out a command line; gives the exit code."""
+def main(argv: Optional[List[str]] = None) -> int:
+    """Parse and run a command line; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
-    by_name = {command.NAME: command for command in COMMANDS}
-    # Only the flags of the subcommand at hand are made: those of the others take time to load.
-    chosen = next((word for word in argv if word in by_name), "")
-    args = make_parser(chosen).parse_args(argv)
+    by_name = {command.name: command for command in COMMANDS}
+    # Adding the flags of all commands would import more than the one command needs.
+    only = next((word for word in argv if word in by_name), "")
+    args = make_parser(only).parse_args(argv)
     return by_name[args.command].run(args)

@@ -1,47 +1,54 @@
-"""``evaluate_localization.py --maps``: from folders of saved maps to metrics, tables and a page."""
+"""`dgl evaluate --maps`: metrics, tables and a page from folders of saved maps."""
 
 import os
+import time
 from argparse import Namespace
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from dgl.errors import UserError
-from dgl.evaluation import saved_maps as scoring
+from dgl.evaluation import saved_maps
+from dgl.evaluation.setup import versions
 from dgl.evaluation.summary import write_errors, write_metrics
 from dgl.metrics.bootstrap import compare, intervals
 from dgl.report.evaluation_files import print_tables, write_results
 
 _GEOMETRY = "saved maps and boxes at 224 x 224"
-# Where the layer of a map would stand.
+# In place of a layer's name.
 _SAVED = "saved"
 
 
-def run(args: Namespace, started: float, versions: Mapping[str, str]) -> int:
-    """Score folders of maps; returns the exit code.
+def score_maps(args: Namespace) -> int:
+    """Score the folders of ``--maps``; returns the exit code.
 
-    ``metrics.json`` has the figures of a single folder on its top level: ``max_box_acc``,
-    ``best_threshold``, ``max_box_acc_v2``, ``max_box_acc_v2_per_iou``, ``thresholds``, ``curve`` and,
-    where there are masks, ``pxap``; in any case a row a folder in ``protocols``.
+    ``metrics.json`` has a row per folder in ``protocols``. The metrics of a single folder are at its top
+    level too: ``max_box_acc``, ``best_threshold``, ``max_box_acc_v2``, ``max_box_acc_v2_per_iou``,
+    ``thresholds``, ``curve`` and, if there are masks, ``pxap``.
 
     Raises:
-        UserError: no metadata, a folder that is missing, or none of its maps is as expected.
+        UserError: no metadata, a missing folder, or no usable map in it.
     """
+    started = time.time()
     if args.metadata is None:
         raise UserError("--metadata: expected the metadata folder that goes with --maps")
-    records = scoring.read_records(args.metadata, args.mask_root)
+    records = saved_maps.read_records(args.metadata, args.mask_root)
     if args.limit:
         records = records[: args.limit]
     names = _names(args.maps)
     scores = {
-        name: scoring.score(
+        name: saved_maps.score(
             folder, records, args.cam_interval, args.mask_root, args.workers, args.strict
         )
         for name, folder in names.items()
     }
     rows = [_row(name, found, args.seed, args.resamples) for name, found in scores.items()]
-    metrics = {"versions": versions, "seed": args.seed, "resamples": args.resamples}
-    metrics["data"] = {
-        "name": os.path.basename(os.path.abspath(args.metadata)),
-        "images": len(records),
+    metrics: Dict[str, Any] = {
+        "versions": versions(with_tensorflow=False),
+        "seed": args.seed,
+        "resamples": args.resamples,
+        "data": {
+            "name": os.path.basename(os.path.abspath(args.metadata)),
+            "images": len(records),
+        },
     }
     if len(rows) == 1:
         metrics.update((k, v) for k, v in rows[0].items() if k not in ("method", "layer"))
@@ -68,8 +75,8 @@ def run(args: Namespace, started: float, versions: Mapping[str, str]) -> int:
     return 0
 
 
-def _names(folders):
-    """Name -> folder, the shortest ends of the paths that tell them apart."""
+def _names(folders: Sequence[str]) -> Dict[str, str]:
+    """Name -> folder; a name is the shortest end of the path that is unique."""
     paths = list(dict.fromkeys(os.path.abspath(folder) for folder in folders))
     parts = [path.split(os.sep) for path in paths]
     depth = 1
@@ -78,13 +85,12 @@ def _names(folders):
     return {"/".join(p[-depth:]): path for p, path in zip(parts, paths)}
 
 
-def _row(name, scores, seed, resamples):
+def _row(name: str, scores: saved_maps.Scores, seed: int, resamples: int) -> Dict[str, Any]:
+    """The metrics of one folder."""
     method, at, layer = name.partition("@")
-    row = {"method": method, "layer": layer if at else _SAVED}
-    for evaluator, keys in (
-        (scores.boxes, None),
-        (scores.pixels, ("pxap",)),
-    ):
+    row: Dict[str, Any] = {"method": method, "layer": layer if at else _SAVED}
+    evaluators: Tuple[Tuple[Any, Any], ...] = ((scores.boxes, None), (scores.pixels, ("pxap",)))
+    for evaluator, keys in evaluators:
         if not evaluator.images:
             continue
         found = intervals(evaluator, resamples, seed) if resamples else {}
@@ -99,18 +105,21 @@ def _row(name, scores, seed, resamples):
     return row
 
 
-def _comparisons(scores, seed, resamples):
-    """The first folder against each other one, on images that both have."""
+def _comparisons(
+    scores: Mapping[str, saved_maps.Scores], seed: int, resamples: int
+) -> List[Dict[str, Any]]:
+    """The first folder compared with each of the others, if both have the same images."""
     names = list(scores)
     found = []
     for name in names[1:] if resamples else ():
         first, second = scores[names[0]], scores[name]
-        for one, other, figure in (
+        pairs: Tuple[Tuple[Any, Any, str], ...] = (
             (first.boxes, second.boxes, "max_box_acc"),
             (first.pixels, second.pixels, "pxap"),
-        ):
+        )
+        for one, other, metric in pairs:
             if not one.images or one.counted_ids() != other.counted_ids():
                 continue
-            result = compare(one, other, figure, resamples, seed)
-            found.append(result.record(names[0], name, figure))
+            result = compare(one, other, metric, resamples, seed)
+            found.append(result.record(names[0], name, metric))
     return found

@@ -1,19 +1,13 @@
-"""`dgl serve`: the page, see docs/page.md."""
+"""`dgl serve`: the interactive page in a browser."""
 
 import argparse
-from typing import Any
+from typing import Any, Callable
 
-NAME = "serve"
-HELP = "open a page to explore checkpoints in a browser: maps and boxes at once"
-EXAMPLES = (
-    "dgl serve",
-    "dgl serve --load train_log/vgg_birds train_log/resnet50_birds --keep 2",
-    "dgl serve --port 8000 --max-megabytes 10 --max-megapixels 12",
-)
+from dgl.cli.output import Command, add_gpu_flag, add_head_flag, flag_groups
 
 
-def _number(low, high, kind):
-    def parse(text):
+def _number(low: float, high: float, kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
         try:
             value: Any = kind(text)
         except ValueError:
@@ -26,35 +20,25 @@ def _number(low, high, kind):
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the flags of the page."""
-    parser.add_argument(
-        "--load",
-        nargs="+",
-        metavar="CKPT",
-        help="checkpoints to choose from (the one that comes with the project)",
-    )
-    parser.add_argument("--dataset", choices=("imagenet", "cub"), help="which head, if several")
-    parser.add_argument("--gpu", help="GPU to use (-1: the CPU)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at")
-    parser.add_argument(
-        "--port", type=_number(0, 65535, int), default=7860, help="port; 0 takes a free one"
-    )
-    parser.add_argument(
-        "--keep", type=_number(1, 64, int), default=2, help="networks in memory at most"
-    )
-    parser.add_argument(
-        "--queue", type=_number(1, 10000, int), default=32, help="requests that wait at most"
-    )
-    parser.add_argument(
-        "--max-megabytes", type=_number(0.001, 1000, float), default=20.0, help="of an upload"
-    )
-    parser.add_argument(
-        "--max-megapixels", type=_number(0.001, 100, float), default=25.0, help="of an upload"
-    )
+    """Add the flags of the page."""
+    groups = flag_groups(parser)
+    add = groups["main"].add_argument
+    add("--load", nargs="+", metavar="CKPT", help="checkpoints to offer (default: the bundled one)")
+    add("--host", default="127.0.0.1", help="address to listen on")
+    add("--port", type=_number(0, 65535, int), default=7860, help="port; 0 selects a free one")
+    add = groups["input"].add_argument
+    megabytes, megapixels = _number(0.001, 1000, float), _number(0.001, 100, float)
+    add("--max-megabytes", type=megabytes, default=20.0, help="largest upload in megabytes")
+    add("--max-megapixels", type=megapixels, default=25.0, help="largest upload in megapixels")
+    add_head_flag(groups["model"])
+    add = groups["speed"].add_argument
+    add_gpu_flag(groups["speed"])
+    add("--keep", type=_number(1, 64, int), default=2, help="networks to keep in memory")
+    add("--queue", type=_number(1, 10000, int), default=32, help="requests that may wait")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until a signal ends it; Ctrl-C is the usual one, and leads to exit code 130."""
+    """Serve until interrupted; Ctrl-C gives exit code 130."""
     from dgl.data.bundled import SHIPPED_CHECKPOINT
     from dgl.serving.limits import MEGA, Limits
     from dgl.serving.server import Settings, serve
@@ -73,3 +57,16 @@ def run(args: argparse.Namespace) -> int:
         )
     )
     return 0
+
+
+SERVE = Command(
+    name="serve",
+    help="open a page in a browser that shows the maps and boxes of checkpoints",
+    examples=(
+        "dgl serve",
+        "dgl serve --load train_log/vgg_birds train_log/resnet50_birds --keep 2",
+        "dgl serve --port 8000 --max-megabytes 10 --max-megapixels 12",
+    ),
+    add_flags=add_flags,
+    run=run,
+)

@@ -1,36 +1,170 @@
-"""`dgl train`: what the scripts in `train_code/` do, for any backbone."""
+"""`dgl train` and the scripts in `train_code/`: train a classifier from image labels."""
 
 import argparse
+from typing import Any, Callable, Sequence, Tuple
 
 from dgl.backbones import BACKBONES
+from dgl.cli.output import Command, HelpFormatter, flag_groups
+from dgl.data.layouts import layout_names
 from dgl.errors import UserError
-
-NAME = "train"
-HELP = "train a classifier from image labels"
-EXAMPLES = (
-    "dgl train --data data/birds --mode vgg --width 0.25 --norm bn --final-size 112 --batch 32",
-    "dgl train --data /data/CUB --cub --mode resnet50se --load resnet50se --base-lr 0.002 --batch 32",
-    "dgl train --data ~/pictures --mode vgg --finetune --epoch 30 --logdir mine",
-    "dgl train --data ~/pictures --mode vgg --epoch 30 --logdir mine --resume",
-)
+from dgl.training.recipe import LR_EPOCHS
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Give a parser the flags of training."""
-    from dgl.cli.train_flags import add_flags as add_training_flags
+def _epochs(text: str) -> Tuple[int, ...]:
+    try:
+        epochs = tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise argparse.ArgumentTypeError("expected epochs like 10,20,30") from None
+    if list(epochs) != sorted(set(epochs)) or (epochs and epochs[0] < 1):
+        raise argparse.ArgumentTypeError("expected increasing epochs like 10,20,30")
+    return epochs
 
-    add_training_flags(parser, modes=tuple(BACKBONES), has_last_stride=True)
+
+def _number(
+    kind: Callable[[str], Any], name: str, low: float, high: float = float("inf")
+) -> Callable[[str], Any]:
+    """The type of a flag that takes a number from ``low`` to below ``high``, called ``name``."""
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not low <= value < high:
+            raise ValueError(text)
+        return value
+
+    parse.__name__ = name
+    return parse
+
+
+_TINY = 5e-324  # the smallest positive float
+_count = _number(int, "positive whole number", 1)
+_whole = _number(int, "whole number, 0 or more", 0)
+_seed = _number(int, "whole number from 0 to 2147483647", 0, 2**31)
+_positive = _number(float, "positive number", _TINY)
+_decay = _number(float, "number, 0 or more", 0)
+
+
+def make_parser(
+    description: str, modes: Sequence[str], depths: Sequence[int] = ()
+) -> argparse.ArgumentParser:
+    """The parser of a script in `train_code/`.
+
+    Args:
+        description: shown by ``--help``.
+        modes: values of ``--mode``; the first is the default.
+        depths: values of ``--depth`` for ResNets; the first is the default.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
+    add_flags(parser, modes, depths, bool(depths))
+    return parser
+
+
+def add_command_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of `dgl train`, which names the log after the backbone."""
+    add_flags(parser, tuple(BACKBONES), (), has_last_stride=True)
     parser.set_defaults(logdir=None)
 
 
+def add_flags(
+    parser: argparse.ArgumentParser,
+    modes: Sequence[str],
+    depths: Sequence[int],
+    has_last_stride: bool,
+) -> None:
+    """Add the flags of training; ``modes`` and ``depths`` as in :func:`make_parser`."""
+    groups = flag_groups(parser)
+    add = groups["main"].add_argument
+    add("--data", required=True, help="folder of the data set")
+    add("--mode", choices=modes, default=modes[0], help="backbone")
+    add("--load", help="initial weights: a published name or a path")
+    add("--logdir", default=modes[0], help="folder in train_log/ to write to")
+    add("--epoch", type=_count, default=105, help="last epoch")
+
+    add = groups["input"].add_argument
+    add("--dataname", help="list folder in DATA/labels, if there are several")
+    add("--data-format", choices=layout_names(), help="layout of the data set, if not recognized")
+    preset = groups["input"].add_mutually_exclusive_group()
+    preset.add_argument("--cub", action="store_true", help="settings of CUB-200-2011: 200 classes")
+    preset.add_argument("--imagenet", action="store_true", help="settings of ILSVRC: 1000 classes")
+    add("--classnum", type=_count, help="number of classes, if not that of the settings")
+    add("--final-size", type=_count, default=224, help="side of the input in pixels")
+
+    add = groups["model"].add_argument
+    add(
+        "--depth", type=int, choices=depths or None, default=depths[0] if depths else None,
+        help="layers of the ResNet" if depths else argparse.SUPPRESS,
+    )  # fmt: skip
+    add(
+        "--laststride", type=int, choices=(1, 2) if has_last_stride else (1,), default=1,
+        help="stride of a ResNet's last group",
+    )  # fmt: skip
+    add("--width", type=_positive, help="channel multiplier (default: that of --load, or 1)")
+    add("--norm", choices=("none", "bn"), help="VGG's normalization (default: that of --load)")
+
+    add = groups["training"].add_argument
+    add(
+        "--finetune", action="store_true", help="start from ImageNet weights unless --load is given"
+    )
+    add("--resume", action="store_true", help="continue an interrupted run")
+    add("--val", action="store_true", help="validate --load instead of training")
+    add("--batch", type=_count, default=256, help="images per step, over all GPUs")
+    add("--base-lr", type=_positive, default=0.01, help="initial learning rate")
+    add(
+        "--lr-epochs", type=_epochs, default=",".join(map(str, LR_EPOCHS)),
+        help="epochs after which the learning rate is divided by 10",
+    )  # fmt: skip
+    add("--weight-decay", type=_decay, help="L2 penalty (default: VGG 5e-4, others 0)")
+    add("--steps", type=_count, help="steps per epoch, instead of the formula")
+    add("--stepscale", type=_positive, help="scale of the steps per epoch (CUB 5, ILSVRC 0.2)")
+    add("--seed", type=_seed, help="seed of initial values, order and augmentation")
+
+    add = groups["map"].add_argument
+    add(
+        "--watch", type=_whole, default=8, metavar="N",
+        help="validation images whose DGL maps TensorBoard shows each epoch; 0 for none",
+    )  # fmt: skip
+    add(
+        "--watch-layer", nargs="+", default=["1"], metavar="LAYER",
+        help="their layers: indices, names, ranges (1-4); the first is measured",
+    )  # fmt: skip
+    add(
+        "--watch-boxes", type=_whole, metavar="N",
+        help="images for GT-known each epoch (default: 200, at most a tenth of an epoch's images, "
+        "at least 20; 0 with --watch 0)",
+    )  # fmt: skip
+
+    add = groups["output"].add_argument
+    add("--save-minutes", type=_positive, help="also save the state at this interval")
+    add("--print-recipe", action="store_true", help="print all settings instead of training")
+
+    add = groups["speed"].add_argument
+    add("--gpu", help="indices of the GPUs to use, like 0 or 0,1 (default: all); -1 uses the CPU")
+    add("--towers", type=_count, help="copies of the network per step (default: one per GPU)")
+    add("--workers", type=int, help="decoding processes (default: one per core)")
+    add("--chlast", action="store_true", help="use channels-last data on GPUs too")
+
+
 def run(args: argparse.Namespace) -> int:
-    """Carry out parsed flags; returns the exit code."""
+    """Train; returns the exit code."""
     if args.laststride != 1 and not args.mode.startswith("resnet"):
         raise UserError(
             f"--laststride {args.laststride}: expected 1 for {args.mode}; only ResNets have the choice"
         )
     if args.logdir is None:
         args.logdir = args.mode
-    from dgl.training.resolve import run as train
+    from dgl.training.resolve import run as train  # TensorFlow takes seconds to load
 
     return train(args, args.mode)
+
+
+TRAIN = Command(
+    name="train",
+    help="train a classifier from image labels",
+    examples=(
+        "dgl train --data data/birds --mode vgg --width 0.25 --norm bn --final-size 112 --batch 32",
+        "dgl train --data /data/CUB --cub --mode resnet50se --load resnet50se --base-lr 0.002 --batch 32",
+        "dgl train --data ~/pictures --mode vgg --finetune --epoch 30 --logdir mine",
+        "dgl train --data ~/pictures --mode vgg --epoch 30 --logdir mine --resume",
+    ),
+    add_flags=add_command_flags,
+    run=run,
+)

@@ -15,9 +15,9 @@ RENAMED = {
     "dgl.data.birds.__main__": "dgl.datasets.birds.__main__",
     "dgl.data.photos5": "dgl.datasets.photos5",
     "dgl.data.photos5.__main__": "dgl.datasets.photos5.__main__",
-    "dgl.demo": "dgl.cli.localize_run",
-    "dgl.evaluation.command": "dgl.cli.evaluate_run",
-    "dgl.evaluation.flags": "dgl.cli.evaluate_flags",
+    "dgl.demo": "dgl.cli.localize",
+    "dgl.evaluation.command": "dgl.cli.evaluate",
+    "dgl.evaluation.flags": "dgl.cli.evaluate",
     "dgl.evaluation.literature": "dgl.report.page",
     "dgl.files": "dgl.utils.files",
     "dgl.graph_predictor": "dgl.predict.graph_predictor",
@@ -29,7 +29,7 @@ RENAMED = {
     "dgl.rendering.overlay": "dgl.predict.overlay",
     "dgl.shipped": "dgl.data.bundled",
     "dgl.training.command": "dgl.training.resolve",
-    "dgl.training.flags": "dgl.cli.train_flags",
+    "dgl.training.flags": "dgl.cli.train",
 }
 
 

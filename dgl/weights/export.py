@@ -46,11 +46,11 @@ def export(load: str, out: str) -> int:
 
 
 def main(argv: Optional[List[str]] = None) -> int:
-    from dgl.cli import export as command
+    from dgl.cli.convert import add_export_flags, run_export
 
     parser = argparse.ArgumentParser(prog="python -m dgl.weights.export", description=__doc__)
-    command.add_flags(parser)
-    return command.run(parser.parse_args(argv))
+    add_export_flags(parser)
+    return run_export(parser.parse_args(argv))
 
 
 if __name__ == "__main__":

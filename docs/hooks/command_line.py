@@ -96,15 +96,15 @@ def reference():
     added = next(a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
     parts = ["| command | for |\n| --- | --- |"]
     lines = [
-        f"| [`dgl {command.NAME}`](#dgl-{command.NAME}) | {_cell(command.HELP)} |"
+        f"| [`dgl {command.name}`](#dgl-{command.name}) | {_cell(command.help)} |"
         for command in COMMANDS
     ]
     parts[0] += "\n" + "\n".join(lines)
     for command in COMMANDS:
-        parts.append(f"## `dgl {command.NAME}`")
-        parts.append(command.HELP[:1].upper() + command.HELP[1:] + ".")
-        if command.NAME in _SLOW:
+        parts.append(f"## `dgl {command.name}`")
+        parts.append(command.help[:1].upper() + command.help[1:] + ".")
+        if command.name in _SLOW:
             parts.append("<!-- run: slow -->")
-        parts.append("\n".join("    " + example for example in command.EXAMPLES))
-        parts += _flags(added.choices[command.NAME], 3)
+        parts.append("\n".join("    " + example for example in command.examples))
+        parts += _flags(added.choices[command.name], 3)
     return "\n\n".join(parts)

@@ -7,7 +7,7 @@ import pytest
 from cli_runs import SIZE, dgl, tree
 from small_network import values_of, write_npz
 
-from dgl.cli.localize_flags import METHOD_NAMES
+from dgl.attribution import METHODS as METHOD_NAMES
 from dgl.data.bundled import SHIPPED_IMAGES, sample_images
 from dgl.tf_compat import tf
 
@@ -55,7 +55,7 @@ def test_going_on_writes_the_same(tiny, photos, tmp_path):
     before = tree(tmp_path)
     os.remove(str(tmp_path / "val2" / "vgg_cam.png"))
     done = localize(*words + ("--resume",))
-    assert "going on after 4 of 5" in done.err
+    assert "resuming after 4 of 5" in done.err
     assert tree(tmp_path) == before
 
 

@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from dgl.cli.localize_run import SHIPPED_CHECKPOINT, SHIPPED_IMAGES, make_parser, run
+from dgl.cli.localize import SHIPPED_CHECKPOINT, SHIPPED_IMAGES, make_parser, run
 from dgl.datasets.birds.data_set import SAMPLE_SIDE, SAMPLES
 from dgl.datasets.birds.render import render_bird
 from dgl.predict.postprocess import iou

@@ -1,7 +1,6 @@
 """A small VGG and its data for tests of `evaluate_localization.py`: flags, runs, and what they wrote."""
 
-from dgl.cli.evaluate_flags import make_parser
-from dgl.cli.evaluate_run import run
+from dgl.cli.evaluate import make_parser, run
 
 CLASSES, SIZE, IMAGES = 7, 64, 5
 

@@ -9,8 +9,7 @@ from deterministic import picture
 from tiny import write_list
 
 from dgl.attribution import METHODS
-from dgl.cli.evaluate_flags import make_parser, make_study_parser
-from dgl.cli.evaluate_run import run
+from dgl.cli.evaluate import make_parser, make_study_parser, run
 from dgl.errors import UserError
 
 

@@ -13,8 +13,7 @@ from command_runs import CLASSES, IMAGES, SIZE, entries_of, parse
 from deterministic import picture
 from tiny import WIDTH, vgg_variables, write_list
 
-from dgl.cli.evaluate_flags import make_parser
-from dgl.cli.evaluate_run import run
+from dgl.cli.evaluate import make_parser, run
 from dgl.data.image_io import read_image
 from dgl.errors import UserError
 from dgl.report.evaluation_files import print_tables

@@ -9,7 +9,7 @@ import threading
 import pytest
 from command_runs import parse
 
-from dgl.cli.evaluate_run import run
+from dgl.cli.evaluate import run
 from dgl.errors import UserError
 from dgl.evaluation.loop import Evaluation, Task
 from dgl.evaluation.ray_workers import (

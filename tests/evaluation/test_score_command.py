@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 from wsol_files import straight_figures, write_case
 
-from dgl.cli.evaluate_flags import make_parser
-from dgl.cli.evaluate_run import run
+from dgl.cli.evaluate import make_parser, run
 from dgl.errors import UserError
 from dgl.evaluation import saved_maps as scoring
 from dgl.evaluation.saved_maps import read_map

@@ -1,6 +1,6 @@
 """Parse flags of a training script."""
 
-from dgl.cli.train_flags import make_parser
+from dgl.cli.train import make_parser
 
 RESNET = {"modes": ("resnet", "se"), "depths": (50, 101, 152)}
 PUBLISHED = (

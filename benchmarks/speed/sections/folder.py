@@ -15,8 +15,9 @@ from tqdm import tqdm
 from benchmarks.speed import network
 from benchmarks.speed.pictures import FOLDER
 from benchmarks.speed.spread import AT_LEAST, AT_MOST, bounded, ratio, spread
-from dgl.cli.localize_run import SHIPPED_CHECKPOINT, make_parser
+from dgl.cli.localize import make_parser
 from dgl.data import list_images, read_image
+from dgl.data.bundled import SHIPPED_CHECKPOINT
 from dgl.errors import UserError
 
 PICTURES, MANY = 200, 2000

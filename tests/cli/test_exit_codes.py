@@ -7,7 +7,7 @@ import sys
 import pytest
 from cli_runs import ROOT, dgl
 
-from dgl.cli import info
+from dgl.cli import parser
 from dgl.errors import Stopped, UserError
 
 
@@ -76,7 +76,8 @@ def test_the_other_codes(error, code, text, monkeypatch):
     def fail(args):
         raise error
 
-    monkeypatch.setattr(info, "run", fail)
+    commands = [command._replace(run=fail) for command in parser.COMMANDS]
+    monkeypatch.setattr(parser, "COMMANDS", commands)
     assert dgl("info", "x") == (code, "", text)
 
 

@@ -129,7 +129,7 @@ def test_unreadable_pictures_of_a_folder_are_left_out(vgg, seven, tmp_path, caps
     assert len(lines) == 3 and len(printed.out.splitlines()) == 5
     for line, name in zip(lines, ("p2.png", "p5.png", "p2.png")):
         assert str(pictures / name) in line and "not an image" in line
-    assert lines[0].startswith("left out: ")
+    assert lines[0].startswith("skipped: ")
     assert lines[2].startswith("2 of 7 images could not be read; the first: ")
 
 
@@ -167,7 +167,7 @@ def test_resume_does_what_is_missing_and_no_more(vgg, seven, tmp_path, capsys):
     changed = {os.path.dirname(name) for name in after if before.get(name) != after[name]}
     assert changed == {"p2", "p5"}
     assert len(printed.out.splitlines()) == 2
-    assert "going on after 5 of 7 images" in printed.err
+    assert "resuming after 5 of 7 images" in printed.err
     assert results_of(out) == results_of(tmp_path / "whole")
     # Without the flag all are done again.
     demo(vgg, seven, out)

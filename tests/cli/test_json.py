@@ -36,7 +36,7 @@ def test_localize_writes_an_object_a_line_and_nothing_else(tiny, photos, tmp_pat
         with open(str(tmp_path / row["outdir"] / "vgg_conv5_2_dgl.json")) as stream:
             assert dict(record, outdir=row["outdir"]) == row
             assert json.load(stream) == record
-    assert "left out: bad.jpg" in done.err and "images/s" in done.err
+    assert "skipped: bad.jpg" in done.err and "images/s" in done.err
 
 
 def test_localize_tells_of_a_single_picture_that_cannot_be_read(tiny, tmp_path):

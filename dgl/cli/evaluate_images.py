@@ -1,0 +1,166 @@
+"""The run of `dgl evaluate` and `dgl study` on a data set: select, evaluate, report."""
+
+import contextlib
+import os
+import time
+from argparse import Namespace
+from typing import Any, Dict, Optional, Sequence
+
+from dgl.evaluation import thresholds as selection
+from dgl.evaluation.loop import Evaluation
+from dgl.evaluation.saved_maps import write_metadata
+from dgl.evaluation.setup import (
+    alpha_entries_of,
+    check_labels,
+    fusions_of,
+    load_split,
+    make_plan,
+    parse_shard,
+)
+from dgl.evaluation.store import Store, has_records, merge_records, read_records
+from dgl.evaluation.summary import (
+    chosen_entries,
+    compute_metrics,
+    image_rows,
+    write_errors,
+    write_metrics,
+)
+from dgl.report import gallery
+from dgl.report.evaluation_files import print_tables, write_results
+from dgl.utils.table import write_csv
+from dgl.weights.identify import mode_for
+
+# Folders in --out.
+SELECTION = "selection"
+MAPS = "maps"
+
+
+def merge_shards(args: Namespace) -> int:
+    """Report the results in the folders of ``--merge``; returns the exit code."""
+    started = time.time()
+    results = merge_records(args.merge)
+    selected = None
+    if results.plan.thresholds:
+        selected = selection.select_thresholds(
+            read_records(os.path.join(args.merge[0], SELECTION))
+        )[1]
+    return _report(args, started, results, selected)
+
+
+def evaluate(args: Namespace) -> int:
+    """Evaluate a checkpoint on a split, or on a shard of it; returns the exit code."""
+    started = time.time()
+    args.mode = args.mode or mode_for(args.load)
+    shard = parse_shard(args.shard)
+    dataset = load_split(args, args.split)
+    tune_set = None
+    if args.tune_split is not None:
+        tune_set = load_split(args, args.tune_split, args.tune_limit)
+        selection.check_apart(dataset, tune_set)
+    with contextlib.ExitStack() as stack:
+        evaluation = Evaluation(args, _ray_workers(args, stack))
+        stack.callback(evaluation.close)
+        predictor = evaluation.predictor
+        for split in filter(None, (dataset, tune_set)):
+            check_labels(split, predictor)
+        fusions = fusions_of(args, predictor)
+        thresholds: Dict[str, Dict[str, float]] = {}
+        selected = None
+        if tune_set is not None:
+            plan = make_plan(args, predictor, tune_set, fusions, is_selecting=True)
+            results = _evaluate_tune_set(args, evaluation, tune_set, plan, fusions)
+            thresholds, selected = selection.select_thresholds(results)
+        alpha_entries = alpha_entries_of(args, predictor, selected)
+        if alpha_entries:
+            predictor = evaluation.build(alpha_entries)
+        plan = make_plan(args, predictor, dataset, fusions, thresholds, alpha_entries)
+        store = Store(args.out, plan, args.restart)
+        maps_folder = os.path.join(args.out, MAPS) if args.save_maps else None
+        results = evaluation.run(dataset, plan, fusions, store, shard, maps_folder)
+        store.finish(results)
+        if shard != (1, 1):
+            print(
+                f"Shard {shard[0]} of {shard[1]}: {len(results)} of {plan.images} images, "
+                f"results in {args.out}; to merge all shards: --merge OUT OUT ... --out OUT"
+            )
+            return 0
+        if maps_folder is not None:
+            _write_metadata(maps_folder, dataset, results)
+        return _report(args, started, results, selected, predictor, dataset, fusions)
+
+
+def _ray_workers(args: Namespace, stack: contextlib.ExitStack) -> Any:
+    """The workers of ``--ray-workers``, closed with ``stack``; ``None`` without the flag."""
+    if args.ray_workers is None:
+        return None
+    from dgl.evaluation.ray_workers import ray_workers
+
+    # Ray looks for GPUs before TensorFlow hides them from this process.
+    return stack.enter_context(
+        ray_workers(args.ray_workers, args.ray_address, args.ray_cpus, args.ray_gpus, args.gpu)
+    )
+
+
+def _evaluate_tune_set(
+    args: Namespace, evaluation: Evaluation, tune_set: Any, plan: Any, fusions: Sequence[Any]
+) -> Any:
+    """Results on the split that selects thresholds; complete ones of an interrupted run are reused."""
+    out = os.path.join(args.out, SELECTION)
+    if not args.restart and has_records(out):
+        stored = read_records(out)
+        if not stored.plan.differences(plan) and len(stored) == plan.images:
+            return stored
+    store = Store(out, plan, args.restart)
+    results = evaluation.run(tune_set, plan, fusions, store)
+    store.finish(results)
+    return results
+
+
+def _write_metadata(folder: str, dataset: Any, results: Any) -> None:
+    """Write wsolevaluation's metadata of saved maps and print how to score them."""
+    images = results.images
+    sizes = {
+        key: (int(width), int(height))
+        for key, width, height in zip(images.ids, images.column("width"), images.column("height"))
+    }
+    samples = [dataset.samples[int(key)] for key in sizes]
+    for metadata, root in write_metadata(folder, samples, list(sizes.values())):
+        mask_flag = "" if root is None else f" --mask-root {root}"
+        print(
+            f"Maps in {folder}; to score them: "
+            f"--maps {folder}/<entry> --metadata {metadata}{mask_flag}"
+        )
+
+
+def _report(
+    args: Namespace,
+    started: float,
+    results: Any,
+    selected: Optional[Any],
+    predictor: Any = None,
+    dataset: Any = None,
+    fusions: Sequence[Any] = (),
+) -> int:
+    """Write tables, records, charts and drawn images, and print the tables."""
+    metrics = compute_metrics(results, args.seed, args.resamples, selected)
+    drawn = []
+    gallery.clear(args.out)
+    if predictor is not None and args.gallery:
+        protocol = results.plan.protocols[0]
+        entries = results.plan.entries
+        if len(entries) > gallery.MOST_ENTRIES:
+            rows = metrics["protocols"][protocol]["rows"]
+            entries = list(chosen_entries(rows, protocol, selected).values())
+        positions = gallery.choose(results, entries[0], args.gallery)
+        drawn = gallery.draw(predictor, dataset, results, args.out, positions, entries, fusions)
+    write_csv(os.path.join(args.out, "images.csv"), image_rows(results))
+    write_errors(args.out, results.errors)
+    # Written after the other records, so its presence marks completion.
+    write_metrics(args.out, metrics)
+    page = write_results(args.out, metrics, drawn, started)
+    print_tables(metrics)
+    if results.errors:
+        path = os.path.join(args.out, "errors.csv")
+        print(f"{len(results.errors)} of {len(results)} images could not be read, see {path}")
+    print(f"Results in {args.out}; open {page}")
+    return 0

@@ -1,0 +1,240 @@
+"""The loop of `dgl localize` over images: load, predict, draw, store."""
+
+import contextlib
+import json
+import os
+import sys
+from argparse import Namespace
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+from tqdm import tqdm
+
+from dgl.data.image_io import read_image
+from dgl.data.views import demo_input
+from dgl.errors import UserError, printable
+from dgl.predict.predictor import Predictor
+from dgl.report.localize_files import (
+    ImageFiles,
+    folder_names,
+    json_number,
+    remove_results,
+    write_results,
+)
+from dgl.tf_compat import use_reference_kernels
+from dgl.utils.cpu import FLOAT32
+from dgl.utils.files import weights_fingerprint
+from dgl.utils.parallel import chunks_of, overlapped
+from dgl.weights.identify import mode_for
+
+Record = Dict[str, Any]
+
+# The published pair: both maps are written, --method selects the one that gives the box.
+PAIR = ("dgl", "cam")
+
+
+def make_predictor(args: Namespace) -> Predictor:
+    """Load the checkpoint that the flags of :mod:`dgl.cli.localize` name."""
+    if not args.fast and args.precision == FLOAT32:
+        use_reference_kernels()
+    return Predictor(
+        args.mode or mode_for(args.load),
+        args.load,
+        layers=[args.clayer],
+        methods=PAIR if args.method in PAIR else (args.method,),
+        alpha=args.pa,
+        image_size=args.image_size,
+        data_set=args.dataset,
+        gpu=args.gpu,
+        precision=args.precision,
+    )
+
+
+class TextReporter:
+    """Print one line per image."""
+
+    def done(self, record: Record, outdir: str) -> None:
+        """Report an image whose files are in ``outdir``."""
+        _print(
+            "{image}: class {class_index} {class_name} ({probability:.3f}), box {box} -> {outdir}".format(
+                outdir=outdir, **record
+            ),
+            sys.stdout,
+        )
+
+    def failed(self, path: str, error: str) -> None:
+        """Do nothing: the error is on standard error."""
+
+
+class JsonReporter:
+    """Write one JSON object per image: its record and folder, or its error."""
+
+    def __init__(self, write: Callable[[str], None]):
+        self._write = write
+
+    def done(self, record: Record, outdir: str) -> None:
+        """Report an image whose files are in ``outdir``."""
+        self._write(json.dumps(dict(record, outdir=outdir)))
+
+    def failed(self, path: str, error: str) -> None:
+        """Report an image that cannot be read."""
+        self._write(json.dumps({"image": path, "error": error}))
+
+
+def _print(text: str, stream: Any) -> None:
+    """Print a line without breaking the progress bar, escaping what ``stream`` cannot encode."""
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = printable(text).encode(encoding, "backslashreplace").decode(encoding)
+    tqdm.write(text, file=stream)
+
+
+def localize_image(args: Namespace, predictor: Predictor, path: str, reporter: Any) -> int:
+    """Localize a single image; its files go into ``--outdir`` itself."""
+    pipeline = _Pipeline(args, predictor, [path], [args.outdir])
+    for _, record, error in pipeline.run([0]):
+        if error is not None:
+            reporter.failed(path, error)
+            raise UserError(error)
+        reporter.done(record, args.outdir)
+    return 0
+
+
+def localize_folder(
+    args: Namespace, predictor: Predictor, paths: Sequence[str], reporter: Any
+) -> int:
+    """Localize several images, each into a folder of its own; returns 1 if some cannot be read."""
+    outdirs = [os.path.join(args.outdir, name) for name in folder_names(paths)]
+    pipeline = _Pipeline(args, predictor, paths, outdirs)
+    records: Dict[int, Record] = {}
+    errors: List[str] = []
+    if args.resume:
+        stored = ((index, pipeline.find_record(index)) for index in range(len(paths)))
+        records.update((index, record) for index, record in stored if record is not None)
+        if records:
+            _print(f"resuming after {len(records)} of {len(paths)} images", sys.stderr)
+    # An interrupted run must not leave the list of an earlier run beside its own files.
+    remove_results(args.outdir)
+    missing = [index for index in range(len(paths)) if index not in records]
+    with tqdm(total=len(paths), initial=len(records), unit=" images", desc="localize") as bar:
+        for index, record, error in pipeline.run(missing):
+            if error is None:
+                records[index] = record
+                reporter.done(record, outdirs[index])
+            else:
+                errors.append(error)
+                _print(f"skipped: {error}", sys.stderr)
+                reporter.failed(paths[index], error)
+            bar.update()
+    write_results(args.outdir, (records[index] for index in sorted(records)))
+    if errors:
+        _print(
+            f"{len(errors)} of {len(paths)} images could not be read; the first: {errors[0]}",
+            sys.stderr,
+        )
+    return 1 if errors else 0
+
+
+class _Loaded(NamedTuple):
+    """An image in full and as the network's input, or the reason why it cannot be read."""
+
+    number: int
+    image: Any = None
+    view: Any = None
+    error: Optional[str] = None
+
+
+class _Localized(NamedTuple):
+    """An image with its maps and the facts for its record."""
+
+    number: int
+    image: np.ndarray
+    maps: Dict[Tuple[str, str], np.ndarray]
+    facts: Record
+
+
+class _Pipeline:
+    """Load and store images in threads while the network runs.
+
+    Args:
+        args: parsed flags.
+        predictor: of the checkpoint.
+        paths: images.
+        outdirs: folder for the files of each image.
+    """
+
+    def __init__(
+        self, args: Namespace, predictor: Predictor, paths: Sequence[str], outdirs: Sequence[str]
+    ):
+        self._args = args
+        self._predictor = predictor
+        self._paths = paths
+        self._outdirs = outdirs
+        settings = {
+            "alpha": json_number(args.pa),
+            "checkpoint": predictor.path,
+            "weights": weights_fingerprint(predictor.path),
+            "head": predictor.options.head,
+            "image_size": predictor.image_size,
+            "fast": args.fast,
+            "precision": args.precision,
+        }
+        self._files = ImageFiles(
+            predictor.entries,
+            predictor.backbone.mode,
+            args.method,
+            args.threshold,
+            args.save_maps,
+            settings,
+        )
+
+    def find_record(self, index: int) -> Optional[Record]:
+        """The stored record of an image if the same flags made it, else ``None``."""
+        return self._files.find(self._paths[index], self._args.class_index, self._outdirs[index])
+
+    def run(self, indices: Sequence[int]) -> Iterator[Tuple[int, Any, Optional[str]]]:
+        """Yield (index, record, ``None``) or (index, ``None``, error) in the order of ``indices``."""
+        chunks = chunks_of(indices, self._args.batch)
+        batches = overlapped(chunks, self._load, self._predict, self._store, self._args.workers)
+        with contextlib.closing(batches):
+            for loaded, records in batches:
+                stored = iter(records)
+                for index, error in loaded:
+                    yield index, None if error else next(stored), error
+
+    def _load(self, index: int) -> _Loaded:
+        try:
+            image = read_image(self._paths[index])
+        except UserError as error:
+            # The text only: the traceback of the exception keeps the decoded data in memory.
+            return _Loaded(index, error=str(error))
+        return _Loaded(index, image, demo_input(image, self._predictor.image_size))
+
+    def _predict(
+        self, batch: Sequence[_Loaded]
+    ) -> Tuple[List[Tuple[int, Optional[str]]], List[_Localized]]:
+        outcomes = [(loaded.number, loaded.error) for loaded in batch]
+        readable = [loaded for loaded in batch if loaded.error is None]
+        if not readable:
+            return outcomes, []
+        class_index = self._args.class_index
+        prediction = self._predictor(
+            np.stack([loaded.view for loaded in readable]),
+            None if class_index is None else [class_index] * len(readable),
+        )
+        return outcomes, [self._select(prediction, i, loaded) for i, loaded in enumerate(readable)]
+
+    def _select(self, prediction: Any, i: int, loaded: _Loaded) -> _Localized:
+        """The part of a batch's prediction that belongs to its ``i``-th image."""
+        class_index = int(prediction.class_index[i])
+        facts = {
+            "class_index": class_index,
+            "class_name": self._predictor.class_name(class_index),
+            "probability": float(prediction.probability[i, class_index]),
+            "predicted_index": int(prediction.logits[i].argmax()),
+        }
+        maps = {entry: raw[i] for entry, raw in prediction.maps.items()}
+        return _Localized(loaded.number, loaded.image, maps, facts)
+
+    def _store(self, done: _Localized) -> Record:
+        path, outdir = self._paths[done.number], self._outdirs[done.number]
+        return self._files.write(path, done.image, done.maps, done.facts, outdir)

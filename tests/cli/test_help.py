@@ -1,0 +1,129 @@
+"""Help: complete, in the same groups everywhere, with examples that parse, and without TensorFlow."""
+
+import argparse
+import subprocess
+import sys
+
+import pytest
+from cli_runs import ROOT, argv_of, dgl
+
+import dgl as package
+from dgl.attribution import METHODS
+from dgl.backbones import BACKBONES
+from dgl.cli.output import GROUPS
+from dgl.cli.parser import COMMANDS, make_parser
+from dgl.data.layouts import layout_names
+from dgl.utils.cpu import PRECISIONS
+
+
+def parsers(parser, words=()):
+    """(words, parser) of the command and of all subcommands."""
+    yield words, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, own in action.choices.items():
+                yield from parsers(own, words + (name,))
+
+
+ALL = dict(parsers(make_parser()))
+
+
+@pytest.mark.parametrize("words", sorted(ALL), ids="-".join)
+def test_every_help_has_a_sentence_examples_and_every_flag(words):
+    done = dgl(*words + ("--help",))
+    assert (done.code, done.err) == (0, "")
+    usage, rest = done.out.split("\n\n", 1)
+    assert usage.startswith("usage: " + " ".join(("dgl",) + words))
+    assert rest.split("\n\n")[0].endswith(".")
+    examples = done.out.split("\nexamples:\n")[1].split("\n\n")[0].splitlines()
+    assert examples
+    for example in examples:
+        if "COMMAND" not in example:
+            make_parser().parse_args(argv_of(example.strip()))
+    for action in ALL[words]._actions:
+        if not isinstance(action, argparse._SubParsersAction):
+            assert action.help, action
+
+
+@pytest.mark.parametrize("words", [words for words in sorted(ALL) if words], ids="-".join)
+def test_flags_are_in_the_same_groups(words):
+    groups = [group for group in ALL[words]._action_groups if group.title in GROUPS]
+    shown = [group.title for group in groups if group._group_actions]
+    assert shown == sorted(shown, key=GROUPS.index)
+    if groups:
+        assert shown[0] == "main" and len(groups[0]._group_actions) <= 5
+        grouped = sum(len(group._group_actions) for group in groups)
+        assert grouped == len(ALL[words]._actions) - 1  # all but --help
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_a_command_parsed_alone_has_the_same_flags(command):
+    alone = dict(parsers(make_parser(command.name)))[command.name,]
+    assert alone.format_help() == ALL[command.name,].format_help()
+
+
+@pytest.mark.parametrize(
+    "command, flag, names",
+    [
+        ("localize", "method", METHODS),
+        ("localize", "mode", BACKBONES),
+        ("layers", "mode", BACKBONES),
+        ("train", "mode", BACKBONES),
+        ("train", "data_format", layout_names()),
+        ("evaluate", "data_format", layout_names()),
+        ("evaluate", "precision", PRECISIONS),
+        ("localize", "precision", PRECISIONS),
+    ],
+)
+def test_choices_come_from_the_registries(command, flag, names):
+    (action,) = (a for a in ALL[command,]._actions if a.dest == flag)
+    assert set(action.choices) == set(names)
+
+
+def test_evaluate_lists_methods_and_backbones():
+    helps = {action.dest: action.help for action in ALL["evaluate",]._actions}
+    assert ", ".join(METHODS) in helps["method"] and ", ".join(BACKBONES) in helps["mode"]
+
+
+def test_defaults_are_shown_where_there_are_any():
+    text = " ".join(ALL["localize",].format_help().split())
+    assert "(default: 0.2)" in text and "(default: 10.0)" in text
+    assert "None" not in text and "False" not in text
+    assert "(default: dgl cam)" in " ".join(ALL["evaluate",].format_help().split())
+
+
+def test_version():
+    done = dgl("--version")
+    assert (done.code, done.out) == (0, f"dgl {package.__version__}\n")
+
+
+_SILENT = """
+import contextlib, io, sys
+from dgl.cli.parser import make_parser, main
+make_parser().format_help()
+for words in (["--help"], ["train", "--nonsense"], ["localize", "--help"], ["layers", "--mode", "x"]):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            main(words)
+        except SystemExit:
+            pass
+slow = ("tensorflow", "tensorpack", "gradio", "shtab", "matplotlib")
+print(sorted(name for name in slow if name in sys.modules))
+"""
+
+
+def test_help_and_bad_flags_load_no_tensorflow():
+    done = subprocess.run(
+        [sys.executable, "-c", _SILENT],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_the_top_level_help_adds_no_flags():
+    (subparsers,) = (p for p in make_parser("")._actions if hasattr(p.choices, "values"))
+    for command in subparsers.choices.values():
+        assert [action.dest for action in command._actions] == ["help"]
