@@ -110,7 +110,7 @@ def test_an_empty_list_is_refused(make):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_training_channels_are_bgr_and_labels_belong_to_their_pictures(tmp_path, workers):
+def test_training_channels_are_bgr_and_labels_belong_to_their_images(tmp_path, workers):
     colors = [(250, 120, 10), (30, 60, 90), (0, 0, 255)]
     made = []
     for index, color in enumerate(colors):
@@ -142,15 +142,25 @@ def test_the_number_of_processes_changes_nothing(samples, workers):
         np.testing.assert_array_equal(labels, other_labels)
 
 
+def test_training_on_nothing_readable_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"broken\.jpg"):
+        make_training_flow([broken(tmp_path)] * 3, SIZE, 4, 0)
+
+
+def test_without_a_seed_every_run_has_another_order():
+    one, other = (take(ShuffledDraws(list("abcdefgh")), 20) for _ in range(2))
+    assert one != other
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-def test_an_unreadable_picture_is_left_out_of_training(samples, tmp_path, workers):
+def test_an_unreadable_image_is_left_out_of_training(samples, tmp_path, workers):
     flow = make_training_flow(samples + [broken(tmp_path)], SIZE, 4, workers, seed=1)
     labels = [label for _, batch in take(flow, 12) for label in batch.tolist()]
     assert len(labels) == 48
     assert set(labels) == {10 * index for index in range(7)}
 
 
-def test_an_unreadable_picture_is_warned_of(samples, tmp_path, monkeypatch):
+def test_an_unreadable_image_is_warned_of(samples, tmp_path, monkeypatch):
     warnings = []
     monkeypatch.setattr(flows.logger, "warning", lambda text, *rest: warnings.append(text % rest))
     take(make_training_flow(samples + [broken(tmp_path)], SIZE, 7, 0, seed=1), 2)
@@ -175,7 +185,7 @@ def test_validation_goes_through_the_list_in_order(samples, batch, lengths, work
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_validation_ends_at_an_unreadable_picture(samples, tmp_path, workers):
+def test_validation_ends_at_an_unreadable_image(samples, tmp_path, workers):
     flow = ValidationFlow(samples[:4] + [broken(tmp_path)] + samples[4:], SIZE, 2, workers)
     flow.reset_state()
     points = iter(flow)

@@ -132,7 +132,7 @@ def test_train_that_is_listed_but_not_unpacked_and_no_class_is_known(data, is_th
     assert [s.class_index for s in load_ilsvrc(str(data), "train").samples] == [1, 0, 0]
 
 
-def test_lacking_annotations_are_told_of_at_once(data):
+def test_lacking_annotations_are_reported_at_once(data):
     names = [f"m_{i}" for i in range(6)]
     make(data, {f"Data/CLS-LOC/val/{name}.JPEG": "x" for name in names})
     (data / "ImageSets/CLS-LOC/val.txt").write_text(
@@ -156,7 +156,7 @@ def test_objects_of_several_classes_in_val(data):
         load_ilsvrc(str(data), "val")
 
 
-def test_picture_on_two_lines(data, caplog):
+def test_image_on_two_lines(data, caplog):
     (data / "ImageSets/CLS-LOC/val.txt").write_text("v_2 1\n\nv_1 2\nv_2 3\n")
     (data / "ImageSets/CLS-LOC/train_cls.txt").write_text(f"{CAT}/{CAT}_1 1\n" * 2)
     with caplog.at_level(logging.WARNING):
@@ -257,7 +257,7 @@ def test_extensions(data, extension):
     check_files(dataset)
 
 
-def test_two_pictures_for_one_annotation(data):
+def test_two_images_for_one_annotation(data):
     make(data, {"Data/CLS-LOC/val/v_1.png": "x"})
     with pytest.raises(UserError, match=r"val: both 'v_1\.JPEG' and 'v_1\.png'; expected one"):
         load_ilsvrc(str(data), "val")

@@ -162,7 +162,7 @@ def test_truncated_file_is_an_error(tmp_path, name, kept):
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_damaged_file_gives_a_picture_or_a_user_error(tmp_path, rgb, seed):
+def test_damaged_file_gives_a_image_or_a_user_error(tmp_path, rgb, seed):
     random = np.random.RandomState(seed)
     name = ["a.jpg", "a.png", "a.gif", "a.bmp", "a.tif", "a.webp", "a.ppm", "a.jp2"][seed % 8]
     path = tmp_path / name
@@ -182,7 +182,7 @@ def test_damaged_file_gives_a_picture_or_a_user_error(tmp_path, rgb, seed):
     "data, reason",
     [(b"", "is empty"), (b"hello, this is text\n" * 9, "not an image"), (b"\xff\xd8\xff", "")],
 )
-def test_what_is_no_picture(tmp_path, data, reason):
+def test_what_is_no_image(tmp_path, data, reason):
     path = tmp_path / "a.jpg"
     path.write_bytes(data)
     with pytest.raises(UserError, match=r"a\.jpg: .*" + reason):

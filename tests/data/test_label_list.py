@@ -132,7 +132,7 @@ def test_class_names(tmp_path):
     assert load_label_list(data, "val", classes=1000).classes == 1000
 
 
-def test_picture_on_two_lines_of_val_is_told_of(tmp_path, caplog):
+def test_image_on_two_lines_of_val_is_reported(tmp_path, caplog):
     data = make(tmp_path, train="a.jpg 0\na.jpg 1\n", val="a.jpg 0\nb.jpg 1\n./a.jpg 0 1 2 3 4\n")
     with caplog.at_level(logging.WARNING):
         assert len(load_label_list(data, "train")) == 2
@@ -141,7 +141,7 @@ def test_picture_on_two_lines_of_val_is_told_of(tmp_path, caplog):
     assert "'a.jpg' on lines 1 and 3" in caplog.text
 
 
-def test_picture_with_two_classes_in_val_is_refused(tmp_path):
+def test_image_with_two_classes_in_val_is_refused(tmp_path):
     data = make(tmp_path, val="a.jpg 0\nb.jpg 1\na.jpg 1\n")
     with pytest.raises(UserError, match=r"val\.txt:3: 'a\.jpg' has class 1, but class 0 on line 1"):
         load_label_list(data, "val")

@@ -89,7 +89,7 @@ def test_without_boxes_all_else_is_the_same(tmp_path, layout, split):
 
 
 @pytest.mark.parametrize("layout", sorted(TREES))
-def test_missing_pictures_are_told_of_at_once(tmp_path, layout):
+def test_missing_images_are_reported_at_once(tmp_path, layout):
     data = make(tmp_path, TREES[layout])
     dataset = load_data(data, "val")
     os.remove(dataset.samples[0].path)
@@ -97,7 +97,7 @@ def test_missing_pictures_are_told_of_at_once(tmp_path, layout):
         check_files(dataset)
 
 
-def test_missing_masks_are_told_of_with_the_pictures(tmp_path):
+def test_missing_masks_are_reported_with_the_images(tmp_path):
     here, gone = str(tmp_path / "a.png"), str(tmp_path / "gone")
     (tmp_path / "a.png").write_bytes(b"x")
     samples = [

@@ -47,7 +47,7 @@ def test_a_squashed_box_and_back(picture, size):
 
 
 @given(sizes, st.data())
-def test_a_picture_of_the_right_size_stays_as_it_is(size, data):
+def test_a_image_of_the_right_size_stays_as_it_is(size, data):
     image = data.draw(arrays(np.uint8, (size, size, 3)))
     boxes = data.draw(st.lists(whole_boxes(size), max_size=3))
     same, found = squash(image, boxes, size)
@@ -106,7 +106,7 @@ def test_the_demo_s_resize_is_the_rule_of_tensorflow_1(picture, height, width):
 
 
 @given(pictures())
-def test_boxes_of_saved_maps_are_those_of_the_squashed_picture(picture):
+def test_boxes_of_saved_maps_are_those_of_the_squashed_image(picture):
     image, boxes = picture
     height, width = image.shape[:2]
     expected = squash(image, boxes, 224)[1]

@@ -61,7 +61,7 @@ def test_squash_keeps_whole_results_whole(side):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_resize_center_crop_picture(dtype):
+def test_resize_center_crop_image(dtype):
     image = np.random.RandomState(3).randint(0, 256, (90, 70, 3)).astype(dtype)
     cropped, _ = resize_center_crop(image, (), 256, 224)
     assert cropped.dtype == dtype and cropped.flags.c_contiguous
@@ -183,7 +183,7 @@ def test_crop_covers_every_row_offset_and_never_flips_upside_down():
     assert tops == set(range(TRAINING_BORDER + 1))
 
 
-def test_augment_takes_its_pixels_from_the_resized_picture():
+def test_augment_takes_its_pixels_from_the_resized_image():
     image = noise(90, 70)
     side = SIZE + TRAINING_BORDER
     resized = cv2.resize(image.astype("float32"), (side, side), interpolation=cv2.INTER_LINEAR)

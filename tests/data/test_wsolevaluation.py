@@ -65,7 +65,7 @@ def test_a_folder_that_is_one_split(tmp_path):
 
 
 @pytest.mark.parametrize("root", ["dataset/SET/", "SET/", "images/", ""])
-def test_where_pictures_are(tmp_path, root):
+def test_where_images_are(tmp_path, root):
     data = make(tmp_path, metadata("metadata/SET/val", "c/1.jpg"))
     make(tmp_path, {root + "c/1.jpg": "x", root + "m.png": "x"})
     (sample,) = load_wsol(data, "val").samples
@@ -82,7 +82,7 @@ def test_where_pictures_are(tmp_path, root):
     assert load_wsol(data, "val", with_boxes=False).samples[0].mask_paths == ()
 
 
-def test_the_first_picture_found_decides_where_all_are(tmp_path):
+def test_the_first_image_found_decides_where_all_are(tmp_path):
     data = make(tmp_path, metadata("val", "a.jpg"))
     make(tmp_path, {
         "val/image_ids.txt": "a.jpg\nb.jpg\nc.jpg\n",
@@ -165,7 +165,7 @@ def test_masks_with_and_without_sizes(tmp_path, with_sizes):
     ]
 
 
-def test_image_without_a_line_is_told_of(tmp_path, caplog):
+def test_image_without_a_line_is_reported(tmp_path, caplog):
     data = write(tmp_path, dict(BOXES, **{"localization.txt": "a/1.jpg,1,2,3,4\n"}))
     with caplog.at_level(logging.WARNING):
         assert [len(record.boxes) for record in read_metadata(data)] == [1, 0, 0]

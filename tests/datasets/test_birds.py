@@ -54,7 +54,7 @@ def data_set(tmp_path_factory):
 
 @pytest.mark.parametrize("class_index", range(len(CLASS_NAMES)))
 @pytest.mark.parametrize("longest_side", [96, 150])
-def test_picture_mask_and_box_agree(class_index, longest_side):
+def test_image_mask_and_box_agree(class_index, longest_side):
     picture = render_bird(class_index, _generator(class_index), longest_side)
     assert picture.image.dtype == np.uint8 and picture.mask.dtype == np.uint8
     assert picture.image.shape == picture.mask.shape + (3,)
@@ -120,7 +120,7 @@ def test_layout_is_that_of_cub(data_set):
     assert on_disk == {os.path.join("images", *path.split("/")) for _, path in images}
 
 
-def test_boxes_masks_and_pictures_on_disk_agree(data_set):
+def test_boxes_masks_and_images_on_disk_agree(data_set):
     boxes = {row[0]: row[1:] for row in _lines(data_set, "bounding_boxes.txt")}
     for k, path in _lines(data_set, "images.txt"):
         image = cv2.imread(str(data_set / "images" / path))

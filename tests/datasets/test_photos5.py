@@ -104,7 +104,7 @@ def test_box_is_scaled_rounded_and_clipped(image_id, size, box, expected):
         ((0.5, 1.5, 2.5, 3.5), (0, 2, 2, 4)),
     ],
 )
-def test_box_of_a_picture_that_is_not_scaled(box, expected):
+def test_box_of_a_image_that_is_not_scaled(box, expected):
     assert scaled_box(box, (100, 50), (100, 50)) == expected
 
 
@@ -141,7 +141,7 @@ def test_fruit_by_its_labels(clones, name, text, image_id, reason):
         (TRAIN, "orange_01", "train/orange_1"),
     ],
 )
-def test_an_id_is_one_picture_and_the_other_is_told_of(clones, places, name, holder):
+def test_an_id_is_one_image_and_the_other_is_reported(clones, places, name, holder):
     """The first claim is that of the file named after its label, then train, then a short name."""
     text = labelme(("orange", [[1, 1], [5, 5]]))
     put(clones.fruit, places, name, text, PICTURE)
@@ -178,7 +178,7 @@ def _empty(folder):
         path.unlink()
 
 
-def test_large_picture_is_scaled_with_its_boxes(clones):
+def test_large_image_is_scaled_with_its_boxes(clones):
     boxes = [(0, 0, 30, 30), (100, 50, 450, 350), (480, 10, 500, 390)]
     picture = encoded(gradient(500, 400), quality=95)
     put(clones.kangaroo, KANGAROO, "00444", xml(boxes, (500, 400)), picture)
@@ -270,7 +270,7 @@ def test_dropped(clones, annotation, picture, reason):
         assert f"1 dropped\n  1 {reason}: annots/00444.xml" in text
 
 
-def test_a_split_without_pictures(clones):
+def test_a_split_without_images(clones):
     for root in clones.folders():
         for top, _, names in os.walk(root):
             for name in names:
@@ -342,7 +342,7 @@ def test_copy_at_hand_comes_out_of_the_layouts_it_came_from(shared_data, tmp_pat
         assert made == expected
 
 
-def test_both_layouts_load_the_same_pictures(clones):
+def test_both_layouts_load_the_same_images(clones):
     result = clones.make()
     for split in ("train", "val"):
         by_list = load_data(str(clones.out), split)
