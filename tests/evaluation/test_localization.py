@@ -174,7 +174,7 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
         run_all(Interrupted(), dataset, plan, store)
     assert store.done() == [0, 1]
     predictor = FakePredictor()
-    resumed = run_all(predictor, dataset, plan, Store(tmp_path / "out", plan), progress=False)
+    resumed = run_all(predictor, dataset, plan, Store(tmp_path / "out", plan))
     assert len(predictor.calls) == 2 * 3
     assert resumed.state_dict() == whole.state_dict()
     assert compute_metrics(resumed, seed=3) == compute_metrics(whole, seed=3)
