@@ -40,8 +40,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; Ctrl-C gives exit code 130."""
     from dgl.data.bundled import SHIPPED_CHECKPOINT
-    from dgl.serving.limits import MEGA, Limits
     from dgl.serving.server import Settings, serve
+    from dgl.serving.sessions import MEGA, Limits
 
     limits = Limits(int(args.max_megabytes * MEGA), int(args.max_megapixels * MEGA))
     serve(

@@ -1,4 +1,4 @@
-"""The page (``dgl serve``): an image in a browser, its maps and boxes at once.
+"""Web page of ``dgl serve``: attention maps and boxes of an image in a browser.
 
-What needs Gradio is in :mod:`dgl.serving.page` and :mod:`dgl.serving.server` alone.
+Only :mod:`~dgl.serving.layout`, :mod:`~dgl.serving.page` and :mod:`~dgl.serving.server` need Gradio.
 """

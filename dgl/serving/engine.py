@@ -1,25 +1,24 @@
-"""The networks behind the page: one session a checkpoint for all visitors, and nothing run twice."""
+"""Networks behind the page: one TensorFlow session per checkpoint, shared by all visitors."""
 
 import threading
 from collections import OrderedDict
-from typing import Any, Callable, Dict, Iterable, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from dgl.attribution import METHODS
 from dgl.attribution.registry import LOSS_GRADIENT
 from dgl.errors import UserError
-from dgl.serving.models import Entry, Model, describe
-from dgl.serving.sessions import Scores, Visit
-from dgl.serving.shared_weights import SharedPredictor
+from dgl.serving.models import Entry, Model, SharedPredictor, describe
+from dgl.serving.sessions import Scores, Session
 from dgl.utils.files import weights_fingerprint
 
 
-class Look(NamedTuple):
-    """What a classifier sees in an image.
+class Result(NamedTuple):
+    """Scores and maps of an image for one class.
 
     Attributes:
-        class_index: int, the class that the maps are of.
+        class_index: class of the maps.
         scores: :class:`~dgl.serving.sessions.Scores`.
         maps: (method, layer) -> float32 (h, w), raw.
     """
@@ -30,10 +29,10 @@ class Look(NamedTuple):
 
 
 class Engine:
-    """Runs any of some checkpoints, one run at a time; safe to call from several threads.
+    """Runs the networks of some checkpoints, one run at a time; safe to call from several threads.
 
     Attributes:
-        models: list of :class:`Model`, in the order given.
+        models: list of :class:`~dgl.serving.models.Model`, in the order given.
         runs: how often a network ran.
     """
 
@@ -45,19 +44,19 @@ class Engine:
         data_set: Optional[str] = None,
         make: Callable[..., Any] = SharedPredictor,
     ):
-        """Read what the checkpoints are.
+        """Describe the checkpoints; networks are built when they are first used.
 
         Args:
-            loads: their paths or short names, at least one.
-            keep: how many networks are in memory at most.
-            gpu: see :class:`~dgl.predict.predictor.Predictor`.
-            data_set: decides between several heads of a checkpoint.
-            make: makes a predictor of a mode, a path and settings of ``Predictor``.
+            loads: paths or short names of the checkpoints, at least one.
+            keep: the most networks in memory.
+            gpu: as for :class:`~dgl.predict.predictor.Predictor`.
+            data_set: selects one of several heads of a checkpoint.
+            make: class of the predictors.
 
         Raises:
-            UserError: see :func:`describe`.
+            UserError: as :func:`~dgl.serving.models.describe`.
         """
-        self.models = [describe(load, data_set) for load in loads]
+        self.models: List[Model] = [describe(load, data_set) for load in loads]
         self.runs = 0
         self._keep = keep
         self._settings = {"gpu": gpu, "data_set": data_set}
@@ -77,73 +76,80 @@ class Engine:
         return self.models[checkpoint]
 
     def weights(self, checkpoint: int) -> str:
-        """:func:`~dgl.utils.files.weights_fingerprint` of a checkpoint, hashed once."""
+        """The :func:`~dgl.utils.files.weights_fingerprint` of a checkpoint, computed once."""
         if checkpoint not in self._weights:
             self._weights[checkpoint] = weights_fingerprint(self.model(checkpoint).path)
         return self._weights[checkpoint]
 
-    def look(
+    def predict(
         self,
-        visit: Visit,
+        session: Session,
         checkpoint: int,
         entries: Iterable[Entry],
         class_index: Optional[int] = None,
         alpha: float = 10.0,
-    ) -> Look:
-        """Maps of a visitor's image: those that are there already, the others from one run.
+    ) -> Result:
+        """Maps of a visitor's image; the network runs only for those not computed before.
 
         Args:
-            visit: :class:`~dgl.serving.sessions.Visit`.
+            session: the visitor's.
             checkpoint: index into :attr:`models`.
-            entries: of :meth:`Model.entry`.
-            class_index: ``None`` takes the most probable class.
-            alpha: of the loss gradient, also ``inf``.
+            entries: (method, layer) as given by :meth:`~dgl.serving.models.Model.entry`.
+            class_index: ``None`` for the most probable class.
+            alpha: the target's score in the loss gradient, may be infinite.
 
         Raises:
-            UserError: a class that is not there, or a network that gives no finite numbers.
+            UserError: no such checkpoint or class, or scores that are not finite.
         """
         self.model(checkpoint)
         entries = list(entries)
-        found = _remembered(visit, checkpoint, entries, class_index, alpha)
-        if found is None:
+        result = _stored(session, checkpoint, entries, class_index, alpha)
+        if result is None:
             with self._lock:
-                # Another request of the same visitor may have run it in the meantime.
-                found = _remembered(visit, checkpoint, entries, class_index, alpha)
-                if found is None:
-                    found = self._run(visit, checkpoint, entries, class_index, alpha)
-        return found
+                # Another request of this visitor may have computed it meanwhile.
+                result = _stored(session, checkpoint, entries, class_index, alpha)
+                if result is None:
+                    result = self._run(session, checkpoint, entries, class_index, alpha)
+        return result
 
-    def _run(self, visit, checkpoint, entries, class_index, alpha):
-        scores = visit.scores.get(checkpoint)
-        if class_index is None and scores is not None:
-            class_index = scores.predicted
-        known = {}
+    def _run(
+        self,
+        session: Session,
+        checkpoint: int,
+        entries: Sequence[Entry],
+        class_index: Optional[int],
+        alpha: float,
+    ) -> Result:
+        if class_index is None and checkpoint in session.scores:
+            class_index = session.scores[checkpoint].predicted
+        known: Dict[Entry, np.ndarray] = {}
         if class_index is not None:
-            known = {
-                entry: visit.find(_key(checkpoint, entry, class_index, alpha)) for entry in entries
-            }
-        missing = [entry for entry in entries if known.get(entry) is None]
+            for entry in entries:
+                raw = session.find(_key(checkpoint, entry, class_index, alpha))
+                if raw is not None:
+                    known[entry] = raw
+        missing = [entry for entry in entries if entry not in known]
         predictor = self._predictor(checkpoint)
         prediction = predictor(
-            visit.view(predictor.image_size)[np.newaxis],
+            session.view(predictor.image_size)[np.newaxis],
             None if class_index is None else [class_index],
             entries=missing,
             alpha=alpha,
         )
         self.runs += 1
-        visit.runs += 1
+        session.runs += 1
         if not np.isfinite(prediction.logits).all():
             raise UserError(f"{self.models[checkpoint].label}: its scores are not finite")
         class_index = int(prediction.class_index[0])
         for entry in missing:
             known[entry] = prediction.maps[entry][0]
-            visit.keep(_key(checkpoint, entry, class_index, alpha), known[entry])
-        visit.scores[checkpoint] = Scores(prediction.probability[0], prediction.logits[0])
-        maps = OrderedDict((entry, known[entry]) for entry in entries)
-        return Look(class_index, visit.scores[checkpoint], maps)
+            session.store(_key(checkpoint, entry, class_index, alpha), known[entry])
+        session.scores[checkpoint] = Scores(prediction.probability[0], prediction.logits[0])
+        maps = {entry: known[entry] for entry in entries}
+        return Result(class_index, session.scores[checkpoint], maps)
 
-    def _predictor(self, checkpoint):
-        """The network of a checkpoint, built where it is not in memory."""
+    def _predictor(self, checkpoint: int) -> Any:
+        """The network of a checkpoint, built if it is not in memory."""
         if checkpoint not in self._loaded:
             while len(self._loaded) >= self._keep:
                 self._loaded.popitem(last=False)[1].close()
@@ -155,20 +161,20 @@ class Engine:
         return self._loaded[checkpoint]
 
     def close(self) -> None:
-        """Free every session."""
+        """Close every TensorFlow session."""
         with self._lock:
             while self._loaded:
                 self._loaded.popitem()[1].close()
 
-    def __enter__(self):
+    def __enter__(self) -> "Engine":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
-def _key(checkpoint, entry, class_index, alpha):
-    """What a map hangs on; Eigen-CAM and the center are of no class, and few methods know of alpha."""
+def _key(checkpoint: int, entry: Entry, class_index: int, alpha: float) -> Tuple[Any, ...]:
+    """What a map depends on; some methods use no class, and few use alpha."""
     needs = METHODS[entry[0]].needs
     return (
         checkpoint,
@@ -178,16 +184,24 @@ def _key(checkpoint, entry, class_index, alpha):
     )
 
 
-def _remembered(visit, checkpoint, entries, class_index, alpha):
-    scores = visit.scores.get(checkpoint)
+def _stored(
+    session: Session,
+    checkpoint: int,
+    entries: Sequence[Entry],
+    class_index: Optional[int],
+    alpha: float,
+) -> Optional[Result]:
+    """The result if all of it was computed before."""
+    scores = session.scores.get(checkpoint)
     if scores is None:
         return None
     class_index = scores.predicted if class_index is None else class_index
     if not 0 <= class_index < len(scores.logits):
-        return None  # the run says so
-    maps = OrderedDict()
+        return None  # reported by the predictor
+    maps: Dict[Entry, np.ndarray] = {}
     for entry in entries:
-        maps[entry] = visit.find(_key(checkpoint, entry, class_index, alpha))
-    if any(raw is None for raw in maps.values()):
-        return None
-    return Look(class_index, scores, maps)
+        raw = session.find(_key(checkpoint, entry, class_index, alpha))
+        if raw is None:
+            return None
+        maps[entry] = raw
+    return Result(class_index, scores, maps)

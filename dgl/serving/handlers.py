@@ -1,22 +1,29 @@
-"""What the page answers to each thing a visitor does: pure functions of what is set, without Gradio."""
+"""Handlers of the page's events: from a session and the controls to HTML and files, without Gradio."""
 
 import base64
+import io
 import json
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
-from dgl.data.image_io import read_image
+import numpy as np
+
+from dgl.data.image_io import encode_image, read_image
 from dgl.errors import UserError
-from dgl.predict.postprocess import DEFAULT_THRESHOLD
-from dgl.serving import panels, results
-from dgl.serving.engine import Engine
-from dgl.serving.limits import Limits, read_upload, shown_name
-from dgl.serving.results import Choice
-from dgl.serving.sessions import Visits
+from dgl.predict.overlay import draw_boxes, overlay
+from dgl.predict.postprocess import DEFAULT_THRESHOLD, normalize
+from dgl.report.localize_files import json_number
+from dgl.serving import panels
+from dgl.serving.engine import Engine, Result
+from dgl.serving.models import Entry, Model
+from dgl.serving.panels import Choice
+from dgl.serving.sessions import Limits, Session, read_upload, shown_name
+from dgl.tf_compat import reference_kernels
+from dgl.utils.cpu import FLOAT32
 
 ONE, ALL, TWO = "one", "all", "two"
 DEFAULT_LAYER, DEFAULT_METHOD, OTHER_METHOD = 2, "dgl", "cam"
-# The alpha slider: tenths of a decade from 0.1 to 1000, and infinity at its end.
+# The alpha slider: tenths of a decade from 0.1 to 1000, then infinity.
 LAST_ALPHA = 41
 DEFAULT_ALPHA = 20
 _MIME = {"png": "image/png", "json": "application/json", "npy": "application/octet-stream"}
@@ -32,8 +39,8 @@ def alpha_at(position: float) -> float:
     return float(f"{10 ** (position / 10.0 - 1):.2g}")
 
 
-class Knobs(NamedTuple):
-    """What is set on the page.
+class Controls(NamedTuple):
+    """Values of the page's controls.
 
     Attributes:
         checkpoint: index.
@@ -58,7 +65,7 @@ class Knobs(NamedTuple):
 
 
 class Shown(NamedTuple):
-    """HTML for each part of the page; ``None`` leaves a part as it is."""
+    """HTML for each part of the page; ``None`` leaves a part unchanged."""
 
     one: Optional[str] = None
     all: Optional[str] = None
@@ -68,154 +75,195 @@ class Shown(NamedTuple):
     status: Optional[str] = None
 
 
-class Answers:
-    """All that the page does, by visitor.
+class Handlers:
+    """Responses to the page's events.
 
     Attributes:
         engine: :class:`~dgl.serving.engine.Engine`.
-        visits: :class:`~dgl.serving.sessions.Visits`.
-        limits: of uploads.
         samples: paths of the sample images.
     """
 
     def __init__(self, engine: Engine, samples: Sequence[str], folder: str, limits: Limits):
-        """Put the page's parts together.
+        """Store what the handlers need.
 
         Args:
-            engine: what runs the checkpoints.
+            engine: runs the checkpoints.
             samples: paths of images to offer.
-            folder: the one for uploads.
-            limits: of uploads.
+            folder: the folder of uploads.
+            limits: limits of uploads.
         """
         self.engine = engine
-        self.visits = Visits()
-        self.limits = limits
         self.samples = list(samples)
         self._folder = folder
+        self._limits = limits
 
-    def upload(self, visitor: Any, path: str, knobs: Knobs) -> Shown:
-        """Take an uploaded image and show its maps."""
+    def upload(
+        self, session: Optional[Session], path: str, controls: Controls
+    ) -> Tuple[Optional[Session], Shown]:
+        """A session with an uploaded image, and its maps; the old session if it cannot be read."""
         try:
-            image, name = read_upload(path, self._folder, self.limits)
+            session = read_upload(path, self._folder, self._limits)
         except UserError as error:
-            return self.failed(error)
-        self.visits.open(visitor, image, name)
-        return self.show(visitor, knobs._replace(class_index=None))
+            return session, self.failed(error)
+        return session, self.show(session, controls._replace(class_index=None))
 
-    def sample(self, visitor: Any, index: int, knobs: Knobs) -> Shown:
-        """Take a sample image and show its maps."""
+    def sample(
+        self, session: Optional[Session], index: int, controls: Controls
+    ) -> Tuple[Optional[Session], Shown]:
+        """A session with a sample image, and its maps; the old session if there is none."""
         if not 0 <= index < len(self.samples):
-            return self.failed(f"no sample image {index}")
+            return session, self.failed(f"no sample image {index}")
         path = self.samples[index]
         try:
-            self.visits.open(visitor, read_image(path), shown_name(path))
+            session = Session(read_image(path), shown_name(path))
         except UserError as error:
-            return self.failed(error)
-        return self.show(visitor, knobs._replace(class_index=None))
+            return session, self.failed(error)
+        return session, self.show(session, controls._replace(class_index=None))
 
-    def show(self, visitor: Any, knobs: Knobs) -> Shown:
-        """The maps of the visitor's image by what is set; the network runs for what is new only."""
+    def show(self, session: Optional[Session], controls: Controls) -> Shown:
+        """The maps of the session's image; the network runs only for those not computed before."""
         start = time.time()
         try:
-            visit, model, choice = self._chosen(visitor, knobs)
-            runs = visit.runs
-            other = model.entry(knobs.other_method, int(knobs.other_layer))
-            if knobs.tab not in (ONE, ALL, TWO):
-                raise UserError(f"no tab {shown_name(str(knobs.tab))}")
+            session, model, choice = self._chosen(session, controls)
+            runs = session.runs
+            other = model.entry(controls.other_method, int(controls.other_layer))
+            if controls.tab not in (ONE, ALL, TWO):
+                raise UserError(f"no tab {shown_name(str(controls.tab))}")
             entries = {
                 ONE: [choice.entry],
-                ALL: model.entries(knobs.method),
+                ALL: model.entries(controls.method),
                 TWO: [choice.entry, other],
-            }[knobs.tab]
-            look = self._look(visit, knobs, choice, entries)
+            }[controls.tab]
+            result = self._predict(session, controls, choice, entries)
             shown = Shown(
-                facts=panels.facts(visit, model, look, choice),
-                classes=panels.classes(model, look),
+                facts=panels.facts(session, model, result, choice),
+                classes=panels.classes(model, result),
             )
-            if knobs.tab == ONE:
-                shown = shown._replace(one=panels.one_map(visit, model, look, choice))
-            elif knobs.tab == ALL:
-                shown = shown._replace(all=panels.all_layers(visit, model, look, choice))
+            if controls.tab == ONE:
+                shown = shown._replace(one=panels.one_map(session, model, result, choice))
+            elif controls.tab == ALL:
+                shown = shown._replace(all=panels.all_layers(session, model, result, choice))
             else:
-                shown = shown._replace(two=panels.two_methods(visit, model, look, choice, other))
+                html = panels.two_methods(session, model, result, choice, other)
+                shown = shown._replace(two=html)
         except UserError as error:
             return self.failed(error)
         seconds = time.time() - start
-        text = "{:.2f} s, {}".format(
-            seconds, "one run of the network" if visit.runs > runs else "without the network"
-        )
-        return shown._replace(status=panels.status(text))
+        how = "one run of the network" if session.runs > runs else "without the network"
+        return shown._replace(status=panels.status(f"{seconds:.2f} s, {how}"))
 
-    def _chosen(self, visitor, knobs):
-        visit = self.visits.get(visitor)
-        model = self.engine.model(int(knobs.checkpoint))
-        if not 0 <= knobs.threshold <= 1:
-            raise UserError(f"threshold {knobs.threshold}: expected a value in [0, 1]")
+    def _chosen(
+        self, session: Optional[Session], controls: Controls
+    ) -> Tuple[Session, Model, Choice]:
+        if session is None:
+            raise UserError("no image: drop one, or click a sample")
+        model = self.engine.model(int(controls.checkpoint))
+        if not 0 <= controls.threshold <= 1:
+            raise UserError(f"threshold {controls.threshold}: expected a value in [0, 1]")
         choice = Choice(
-            int(knobs.checkpoint),
-            model.entry(knobs.method, int(knobs.layer)),
-            alpha_at(knobs.alpha),
-            float(knobs.threshold),
+            int(controls.checkpoint),
+            model.entry(controls.method, int(controls.layer)),
+            alpha_at(controls.alpha),
+            float(controls.threshold),
         )
-        return visit, model, choice
+        return session, model, choice
 
-    def _look(self, visit, knobs, choice, entries):
-        return self.engine.look(visit, choice.checkpoint, entries, knobs.class_index, choice.alpha)
+    def _predict(
+        self, session: Session, controls: Controls, choice: Choice, entries: Sequence[Entry]
+    ) -> Result:
+        return self.engine.predict(
+            session, choice.checkpoint, entries, controls.class_index, choice.alpha
+        )
 
-    def download(self, visitor: Any, knobs: Knobs, kind: str) -> str:
-        """A file of the present map.
+    def download(self, session: Optional[Session], controls: Controls, kind: str) -> str:
+        """A file of the map shown.
 
         Args:
-            visitor: whose.
-            knobs: what is set.
+            session: the visitor's.
+            controls: their values.
             kind: ``"png"``, ``"json"`` or ``"npy"``.
 
         Returns:
             JSON with the file's ``name``, ``type`` and ``data`` in base 64.
 
         Raises:
-            UserError: there is no image.
+            UserError: there is no image, or no such map.
         """
-        visit, model, choice = self._chosen(visitor, knobs)
-        look = self._look(visit, knobs, choice, [choice.entry])
-        raw = look.maps[choice.entry]
+        session, model, choice = self._chosen(session, controls)
+        result = self._predict(session, controls, choice, [choice.entry])
+        raw = result.maps[choice.entry]
         if kind == "png":
-            data = results.png_bytes(
-                visit, raw, results.find_box(raw, visit.size, choice.threshold)
-            )
+            box = panels.find_box(raw, session.size, choice.threshold)
+            drawn = draw_boxes(overlay(session.image, normalize(raw)), predicted=box)
+            data = encode_image(drawn, ".png")
         elif kind == "npy":
-            data = results.npy_bytes(raw)
+            buffer = io.BytesIO()
+            np.save(buffer, raw)
+            data = buffer.getvalue()
         else:
             weights = self.engine.weights(choice.checkpoint)
-            data = results.json_bytes(results.record_of(visit, model, weights, look, choice))
+            record = _record(session, model, weights, result, choice)
+            data = (json.dumps(record, indent=1) + "\n").encode("utf-8")
         return json.dumps(
             {
-                "name": f"{results.file_stem(visit, model, choice.entry)}.{kind}",
+                "name": f"{_file_stem(session, model, choice.entry)}.{kind}",
                 "type": _MIME[kind],
                 "data": base64.b64encode(data).decode("ascii"),
             }
         )
 
     def layer_of(self, checkpoint: int, layer: float) -> int:
-        """Where a layer slider stands when another checkpoint is chosen: where it is, or at the end.
+        """The position of a layer slider after a change of checkpoint: unchanged, or the last one.
 
-        Gradio's slider goes back to where it was when its end and its place change together, unless
-        its place had to change.
+        Gradio's slider resets to its former position when its maximum and its position change at
+        once, so it is moved only if it has to be.
         """
         return min(int(layer), len(self.engine.model(checkpoint).layers) - 1)
 
     def backbones(self) -> List[Tuple[str, int]]:
-        """(name, its first checkpoint's index) of every backbone there is a checkpoint of."""
+        """(name, index of its first checkpoint) of every backbone that has a checkpoint."""
         first: Dict[str, int] = {}
         for index, model in enumerate(self.engine.models):
             first.setdefault(model.mode, index)
         return [(panels.backbone_title(mode), index) for mode, index in first.items()]
 
-    def find_class(self, checkpoint: int, text: str) -> int:
-        """See :meth:`~dgl.serving.models.Model.find_class`."""
-        return self.engine.model(int(checkpoint)).find_class(text)
-
     @staticmethod
-    def failed(error: Any) -> Shown:
-        """One line on the page, everything else left as it is."""
+    def failed(error: Union[UserError, str]) -> Shown:
+        """An error in the status line; everything else stays unchanged."""
         return Shown(status=panels.status(str(error), is_error=True))
+
+
+def _record(
+    session: Session, model: Model, weights: str, result: Result, choice: Choice
+) -> Dict[str, Any]:
+    """The result in the fields of the record of ``dgl localize``."""
+    height, width = session.size
+    method, layer = choice.entry
+    return {
+        "image": session.name,
+        "width": width,
+        "height": height,
+        "mode": model.mode,
+        "method": method,
+        "layer": layer,
+        "class_index": result.class_index,
+        "class_name": model.class_name(result.class_index),
+        "probability": float(result.scores.probability[result.class_index]),
+        "predicted_index": result.scores.predicted,
+        "box": list(panels.find_box(result.maps[choice.entry], session.size, choice.threshold)),
+        "threshold": choice.threshold,
+        "alpha": json_number(choice.alpha),
+        "checkpoint": model.label,
+        "weights": weights,
+        "head": model.head,
+        "image_size": model.image_size,
+        "fast": not reference_kernels(),
+        "precision": FLOAT32,
+    }
+
+
+def _file_stem(session: Session, model: Model, entry: Entry) -> str:
+    """File name of a result: letters, digits, dots, hyphens and underscores only."""
+    parts = (session.name.rsplit(".", 1)[0], model.mode, entry[1], entry[0])
+    text = "_".join(part for part in parts if part)
+    return "".join(c if c.isalnum() or c in "._-" else "_" for c in text).lstrip(".")

@@ -1,6 +1,7 @@
-"""The page's layout in Gradio: what stands where. What calls what is in :mod:`dgl.serving.page`."""
+"""Layout of the page: its Gradio components. Their events are in :mod:`dgl.serving.page`."""
 
 import os
+from typing import Sequence, Tuple
 
 import gradio as gr
 
@@ -17,28 +18,27 @@ from dgl.serving.handlers import (
     ONE,
     OTHER_METHOD,
     TWO,
-    Answers,
+    Handlers,
     alpha_at,
 )
-from dgl.serving.limits import extensions
-from dgl.serving.sessions import at_most
+from dgl.serving.sessions import at_most, extensions
 
 _HEADER = (
     '<header class="dgl-header"><h1 class="dgl-name">Where does the classifier look?</h1>'
-    "<p>Attention maps and boxes of a classifier that was trained from image labels alone.</p></header>"
+    "<p>Attention maps and boxes of a classifier that was trained with image labels only.</p></header>"
 )
-# While a hand is on a slider, its value follows without the server.
+# The browser updates a slider's label while it moves.
 _NAMES = """(position) => {{
-  const knob = document.querySelector("#{0} .dgl-knob").cloneNode(true);
-  knob.querySelector("output").textContent = knob.dataset.names.split("|")[position];
-  return knob.outerHTML;
+  const label = document.querySelector("#{0} .dgl-knob").cloneNode(true);
+  label.querySelector("output").textContent = label.dataset.names.split("|")[position];
+  return label.outerHTML;
 }}"""
-_SHARE = """(share) => {
-  const knob = document.querySelector("#dgl-threshold .dgl-knob").cloneNode(true);
-  knob.querySelector("output").textContent = Number(share).toFixed(2);
-  return knob.outerHTML;
+_FRACTION = """(value) => {
+  const label = document.querySelector("#dgl-threshold .dgl-knob").cloneNode(true);
+  label.querySelector("output").textContent = Number(value).toFixed(2);
+  return label.outerHTML;
 }"""
-# Buttons inside of images and lists tell which one it was.
+# A click on a button inside HTML triggers an event with the button's index.
 _CLICKED = """element.addEventListener("click", (event) => {{
   const button = event.target.closest("button[data-{0}]");
   if (button && element.contains(button)) trigger("click", {{ index: Number(button.dataset.{0}) }});
@@ -47,32 +47,34 @@ _ALPHAS = [f"{alpha_at(place):g}" for place in range(LAST_ALPHA)] + ["\u221e"]
 
 
 class Layout:
-    """The page's components, made in the present ``gr.Blocks``.
+    """The page's components, created in the current ``gr.Blocks``.
 
     Attributes:
-        knobs: the components of :class:`~dgl.serving.handlers.Knobs`, in its order.
+        session: state with the visitor's :class:`~dgl.serving.sessions.Session` or ``None``.
+        controls: the components of :class:`~dgl.serving.handlers.Controls`, in its order.
         parts: the components of :class:`~dgl.serving.handlers.Shown`, in its order.
     """
 
-    def __init__(self, answers: Answers):
-        """Make them all; what they begin with is of ``answers``."""
-        self._models = answers.engine.models
+    def __init__(self, handlers: Handlers):
+        """Create all components with the models and samples of ``handlers``."""
+        self._models = handlers.engine.models
         gr.HTML(_HEADER, elem_id="dgl-head")
+        self.session = gr.State(None)
         self.class_index = gr.State(None)
         self.tab = gr.State(ONE)
         with gr.Row(elem_id="dgl-page"):
             with gr.Column(elem_id="dgl-left"):
                 with gr.Column(elem_id="dgl-input"):
-                    self._build_input(answers.samples)
+                    self._build_input(handlers.samples)
                 with gr.Column(elem_id="dgl-controls"):
-                    self._build_controls(answers.backbones())
+                    self._build_controls(handlers.backbones())
             with gr.Column(elem_id="dgl-right"):
                 with gr.Column(elem_id="dgl-results"):
                     self._build_results()
                 with gr.Row(elem_id="dgl-below"):
                     self._build_below()
         self.file = gr.Textbox(visible="hidden", elem_id="dgl-file", label="download")
-        self.knobs = [
+        self.controls = [
             self.checkpoint,
             self.class_index,
             self.layer,
@@ -92,24 +94,24 @@ class Layout:
             self.status,
         ]
 
-    def _build_input(self, samples):
+    def _build_input(self, samples: Sequence[str]) -> None:
         self.upload = gr.File(
-            label="picture",
+            label="image file",
             show_label=False,
             file_types=extensions(),
             type="filepath",
             height=88,
             elem_id="dgl-upload",
         )
-        pictures = {
+        images = {
             os.path.basename(path): at_most(read_image(path), panels.SAMPLE_SIDE)
             for path in samples
         }
         self.samples = gr.HTML(
-            panels.samples(pictures), js_on_load=_CLICKED.format("sample"), elem_id="dgl-samples"
+            panels.samples(images), js_on_load=_CLICKED.format("sample"), elem_id="dgl-samples"
         )
 
-    def _build_controls(self, backbones):
+    def _build_controls(self, backbones: Sequence[Tuple[str, int]]) -> None:
         labels = [
             (f"{m.label} · {panels.backbone_title(m.mode)}", i) for i, m in enumerate(self._models)
         ]
@@ -125,28 +127,28 @@ class Layout:
         )
         self.about = gr.HTML(panels.about_model(self._models[0]))
         self.method = _methods("method", DEFAULT_METHOD, "dgl-method")
-        self.layer_knob, self.layer = self._layer_slider("layer", "dgl-layer")
+        self.layer_label, self.layer = self._layer_slider("layer", "dgl-layer")
         gr.HTML('<div class="dgl-ends"><span>last</span><span>first</span></div>')
-        self.alpha_knob = gr.HTML(
-            panels.knob("alpha, of the loss gradient", _ALPHAS[DEFAULT_ALPHA], _ALPHAS),
+        self.alpha_label = gr.HTML(
+            panels.slider_label("alpha of the loss gradient", _ALPHAS[DEFAULT_ALPHA], _ALPHAS),
             elem_id="dgl-alpha",
         )
         self.alpha = _slider("alpha", LAST_ALPHA, DEFAULT_ALPHA)
-        _follow(self.alpha, self.alpha_knob, _NAMES.format("dgl-alpha"))
-        self.threshold_knob = gr.HTML(
-            panels.knob("threshold", f"{DEFAULT_THRESHOLD:.2f}"), elem_id="dgl-threshold"
+        _follow(self.alpha, self.alpha_label, _NAMES.format("dgl-alpha"))
+        self.threshold_label = gr.HTML(
+            panels.slider_label("threshold", f"{DEFAULT_THRESHOLD:.2f}"), elem_id="dgl-threshold"
         )
         self.threshold = _slider("threshold", 1, DEFAULT_THRESHOLD, 0.01)
-        _follow(self.threshold, self.threshold_knob, _SHARE)
+        _follow(self.threshold, self.threshold_label, _FRACTION)
 
-    def _layer_slider(self, title, elem_id):
+    def _layer_slider(self, title: str, elem_id: str) -> Tuple[gr.HTML, gr.Slider]:
         layers = self._models[0].layers
-        knob = gr.HTML(panels.knob(title, layers[DEFAULT_LAYER], layers), elem_id=elem_id)
+        label = gr.HTML(panels.slider_label(title, layers[DEFAULT_LAYER], layers), elem_id=elem_id)
         slider = _slider(title, len(layers) - 1, DEFAULT_LAYER)
-        _follow(slider, knob, _NAMES.format(elem_id))
-        return knob, slider
+        _follow(slider, label, _NAMES.format(elem_id))
+        return label, slider
 
-    def _build_results(self):
+    def _build_results(self) -> None:
         with gr.Tabs(selected=ONE, elem_id="dgl-tabs") as self.tabs:
             with gr.Tab("One map", id=ONE) as self.tab_one:
                 self.one = gr.HTML(elem_id="dgl-one")
@@ -156,17 +158,17 @@ class Layout:
                 self.two = gr.HTML(elem_id="dgl-two")
                 with gr.Row(elem_id="dgl-other"):
                     gr.HTML(
-                        '<p class="dgl-note"><span class="dgl-a">A</span> is set among the controls, '
+                        '<p class="dgl-note"><span class="dgl-a">A</span> is set by the controls, '
                         '<span class="dgl-b">B</span> here.</p>'
                     )
                     self.other_method = _methods("method of B", OTHER_METHOD, "dgl-other-method")
                     with gr.Column(min_width=160):
-                        self.other_knob, self.other_layer = self._layer_slider(
+                        self.other_label, self.other_layer = self._layer_slider(
                             "layer of B", "dgl-other-layer"
                         )
         self.status = gr.HTML(panels.status(), elem_id="dgl-status")
 
-    def _build_below(self):
+    def _build_below(self) -> None:
         with gr.Column(elem_id="dgl-seen"):
             gr.HTML('<h2 class="dgl-title">What the classifier sees</h2>')
             self.classes = gr.HTML(js_on_load=_CLICKED.format("class"), elem_id="dgl-classes")
@@ -178,7 +180,7 @@ class Layout:
                 elem_id="dgl-any-class",
             )
         with gr.Column(elem_id="dgl-found"):
-            gr.HTML('<h2 class="dgl-title">What was found</h2>')
+            gr.HTML('<h2 class="dgl-title">Result</h2>')
             self.facts = gr.HTML(elem_id="dgl-facts")
             with gr.Row(elem_id="dgl-downloads"):
                 self.downloads = [
@@ -191,18 +193,18 @@ class Layout:
                 ]
 
 
-def _methods(label, value, elem_id):
+def _methods(label: str, value: str, elem_id: str) -> gr.Dropdown:
     choices = [(method.title, name) for name, method in METHODS.items()]
     return gr.Dropdown(choices, value=value, label=label, filterable=False, elem_id=elem_id)
 
 
-def _slider(label, most, value, step=1):
+def _slider(label: str, most: float, value: float, step: float = 1) -> gr.Slider:
     return gr.Slider(
         0, most, value=value, step=step, label=label, show_label=False, container=False,
         elem_classes=["dgl-slider"],
     )  # fmt: skip
 
 
-def _follow(slider, knob, script):
-    """Have the browser show a slider's value while it moves."""
-    slider.input(None, [slider], [knob], js=script, queue=False, api_visibility="private")
+def _follow(slider: gr.Slider, label: gr.HTML, script: str) -> None:
+    """Let the browser update a slider's label while it moves."""
+    slider.input(None, [slider], [label], js=script, queue=False, api_visibility="private")

@@ -1,31 +1,47 @@
-"""What the page knows of a checkpoint before its network is built: backbone, layers, classes, input."""
+"""Checkpoints behind the page: their description, and a predictor for many sets of maps.
+
+TensorFlow plans a run for every set of maps that is requested, and copies the constants of the graph
+into each plan. :class:`~dgl.predict.predictor.Predictor` keeps weights in constants, which is best for
+one set on many images. The page requests many sets, so :class:`SharedPredictor` keeps them in
+variables, of which a session has one copy.
+"""
 
 import re
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
 
 from dgl.attribution import METHODS
 from dgl.attribution.build import IMAGE_LAYER
 from dgl.attribution.registry import IMAGE, LAST
 from dgl.backbones import BACKBONES, get_backbone
 from dgl.errors import UserError
-from dgl.predict.predictor import DEFAULT_IMAGE_SIZE
-from dgl.serving.limits import shown_name
+from dgl.predict.map_session import Prediction
+from dgl.predict.predictor import DEFAULT_IMAGE_SIZE, Predictor
+from dgl.predict.session import open_session
+from dgl.serving.sessions import shown_name
+from dgl.tf_compat import tf
+from dgl.utils.devices import select_gpus
 from dgl.weights import find_weights, open_checkpoint, options_from, read_card
 from dgl.weights.identify import identify
 
 Entry = Tuple[str, str]
 
+_SMALL = 1 << 15
+_MOST_BYTES = 2**31 - 2**26  # a message with a graph and its constants is limited to 2 GiB
+_SCOPE = "shared"
+
 
 class Model(NamedTuple):
-    """What is known of a checkpoint before its network is built.
+    """Description of a checkpoint, known before its network is built.
 
     Attributes:
-        path: its file or prefix.
-        label: what the page calls it: its name without the folder.
+        path: file or prefix of the checkpoint.
+        label: name on the page: the last two parts of the path.
         mode: backbone name.
         layers: names by index; index 0 feeds global average pooling.
         classes: number of logits.
-        class_names: one name a class, or ``None``.
+        class_names: a name per class, or ``None``.
         image_size: side of the square input in pixels.
         head: scope of the classification layer.
     """
@@ -45,15 +61,15 @@ class Model(NamedTuple):
         return names[class_index] if names and class_index < len(names) else str(class_index)
 
     def find_class(self, text: str) -> int:
-        """The class of a number or a name.
+        """The class with a number or a name.
 
         Args:
-            text: str, what a visitor typed; case and the difference of ``_`` and space do not matter.
+            text: as typed; case and ``_`` versus space do not matter.
 
         Raises:
             UserError: no such class.
         """
-        text = str(text).strip()
+        text = text.strip()
         if re.fullmatch("[0-9]{1,9}", text) and int(text) < self.classes:
             return int(text)
         wanted = _plain(text)
@@ -71,7 +87,7 @@ class Model(NamedTuple):
 
         Args:
             method: a name of :data:`dgl.attribution.METHODS`.
-            layer: index; methods with a layer of their own ignore it.
+            layer: index; ignored by methods that have a fixed layer.
 
         Raises:
             UserError: no such method or layer.
@@ -82,24 +98,24 @@ class Model(NamedTuple):
         return method, own.get(METHODS[method].layers, self.layers[layer])
 
     def entries(self, method: str) -> List[Entry]:
-        """All maps of a method, from the last layer to the first."""
+        """All (method, layer) of a method, from the last layer to the first."""
         every = [self.entry(method, layer) for layer in range(len(self.layers))]
         return list(dict.fromkeys(every))
 
 
-def _plain(name):
-    return str(name).replace("_", " ").strip().lower()
+def _plain(name: str) -> str:
+    return name.replace("_", " ").strip().lower()
 
 
 def describe(load: str, data_set: Optional[str] = None) -> Model:
-    """Read what a checkpoint is, without building its network.
+    """Describe a checkpoint without building its network.
 
     Args:
-        load: a checkpoint's path, or a short name for ImageNet weights.
-        data_set: decides between several heads of a checkpoint.
+        load: path of a checkpoint, or a short name of ImageNet weights.
+        data_set: selects one of several heads of a checkpoint.
 
     Raises:
-        UserError: no checkpoint, or none of a known backbone.
+        UserError: not a checkpoint of a known backbone.
     """
     path = load
     for backbone in BACKBONES.values():
@@ -123,7 +139,74 @@ def describe(load: str, data_set: Optional[str] = None) -> Model:
     )
 
 
-def _label(path):
+def _label(path: str) -> str:
     parts = path.replace("\\", "/").rstrip("/").split("/")
-    # Training names its checkpoints by step; the folder says more.
+    # Training names checkpoints by step, so the folder says more.
     return shown_name(parts[-1]) if len(parts) < 2 else "/".join(map(shown_name, parts[-2:]))
+
+
+class SharedPredictor(Predictor):
+    """A :class:`~dgl.predict.predictor.Predictor` with adjustable alpha for many sets of maps."""
+
+    def __init__(self, mode: str, load: str, **settings: Any):
+        """Build the graph and load the weights; arguments as for ``Predictor``."""
+        super().__init__(mode, load, adjustable_alpha=True, **settings)
+        if _constant_bytes(self._session.graph) < _MOST_BYTES:
+            self._share(select_gpus(settings.get("gpu")))
+
+    def _share(self, gpus: Any) -> None:
+        """Replace large constants by variables, in a new graph and session."""
+        built = self._session
+        try:
+            structure, values = _without_values(built.graph)
+        finally:
+            built.close()
+        old = self._fetches
+        tensors = [old.class_index, old.probability, old.logits, self._image, self._target]
+        tensors += [self._alpha] + list(old.maps.values())
+        with tf.Graph().as_default():
+            variables, feeds = _variables(values)
+            found = tf.import_graph_def(
+                structure,
+                {name + ":0": variable.read_value() for name, variable in variables.items()},
+                [tensor.name for tensor in tensors],
+                name="",
+            )
+            self._session = open_session(gpus)
+            for name, variable in variables.items():
+                self._session.run(variable.initializer, {feeds[name]: values[name]})
+        class_index, probability, logits, self._image, self._target, self._alpha = found[:6]
+        maps = type(old.maps)(zip(old.maps, found[6:]))
+        self._fetches = Prediction(class_index, probability, logits, maps)
+
+
+def _constant_bytes(graph: Any) -> int:
+    outputs = [op.outputs[0] for op in graph.get_operations() if op.type == "Const"]
+    return sum((tensor.shape.num_elements() or 0) * tensor.dtype.size for tensor in outputs)
+
+
+def _without_values(graph: Any) -> Tuple[Any, Dict[str, np.ndarray]]:
+    """A ``tf.GraphDef`` without its large constants, and their values by name."""
+    structure = tf.GraphDef()
+    values: Dict[str, np.ndarray] = {}
+    whole = graph.as_graph_def()
+    structure.versions.CopyFrom(whole.versions)
+    for node in whole.node:
+        if node.op == "Const" and len(node.attr["value"].tensor.tensor_content) >= _SMALL:
+            values[node.name] = tf.make_ndarray(node.attr["value"].tensor)
+        else:
+            structure.node.add().CopyFrom(node)
+    return structure, values
+
+
+def _variables(values: Dict[str, np.ndarray]) -> Tuple[Dict[str, Any], Dict[str, Any]]:
+    """Variables for arrays and the placeholders of their initial values, both by name."""
+    variables, feeds = {}, {}
+    with tf.variable_scope(_SCOPE, use_resource=True):
+        for index, (name, array) in enumerate(values.items()):
+            # Fed, because a graph with these values as constants could exceed 2 GiB.
+            feeds[name] = tf.placeholder(array.dtype, array.shape)
+            variables[name] = tf.get_variable(
+                f"array{index}", initializer=feeds[name], trainable=False
+            )
+    return variables, feeds

@@ -1,15 +1,20 @@
-"""The page: what calls what. :mod:`dgl.serving.layout` says where it stands, ``answers`` what it says."""
+"""Events of the page: which handler runs for which control, and what it updates."""
 
 import os
+from typing import Any, Callable, Dict, List
 
 import gradio as gr
 
 from dgl.errors import UserError
 from dgl.serving import panels
-from dgl.serving.handlers import ALL, ONE, TWO, Answers, Knobs
+from dgl.serving.handlers import ALL, ONE, TWO, Controls, Handlers, Shown
 from dgl.serving.layout import Layout
 
 _TITLE = "DGL: where a classifier looks"
+# Sessions kept at most; each holds an image and its maps, about 60 MB for a photograph.
+_MOST_SESSIONS = 32
+# Files in Gradio's cache are checked every 10 seconds and deleted after a minute.
+_DELETE_CACHE = (10, 60)
 _SAVE = """(text) => {
   if (!text) return;
   const file = JSON.parse(text);
@@ -22,27 +27,15 @@ _SAVE = """(text) => {
   link.remove();
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }"""
-_FONTS = [
-    "system-ui",
-    "-apple-system",
-    "Segoe UI",
-    "Roboto",
-    "Helvetica Neue",
-    "Arial",
-    "sans-serif",
-]
-_MONOSPACE = [
-    "ui-monospace",
-    "SFMono-Regular",
-    "Menlo",
-    "Consolas",
-    "DejaVu Sans Mono",
-    "monospace",
-]
+# Fonts of the visitor's system; none is downloaded.
+_FONTS = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif".split(", ")
+_MONOSPACE = "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace".split(
+    ", "
+)
 
 
 def make_theme() -> gr.Theme:
-    """Colors and fonts; every font is the visitor's own."""
+    """Colors and fonts of the page."""
     return gr.themes.Base(
         primary_hue="blue",
         neutral_hue="slate",
@@ -54,39 +47,38 @@ def make_theme() -> gr.Theme:
     )
 
 
-def make_css() -> str:
-    """The page's style sheet."""
-    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "page.css")
-    with open(path, encoding="utf-8") as stream:
-        return stream.read()
+def style_sheet() -> str:
+    """Path of the page's CSS."""
+    return os.path.join(os.path.dirname(os.path.abspath(__file__)), "page.css")
 
 
-def make_page(answers: Answers, most_waiting: int = 32) -> gr.Blocks:
+def make_page(handlers: Handlers, most_waiting: int = 32) -> gr.Blocks:
     """The page.
 
     Args:
-        answers: what it says.
-        most_waiting: requests that wait at most; a visitor beyond is told to try again.
+        handlers: respond to its events.
+        most_waiting: the most requests that wait; further ones are refused.
     """
-    with gr.Blocks(title=_TITLE, analytics_enabled=False, fill_width=True) as blocks:
-        _Wiring(answers, Layout(answers))
+    with gr.Blocks(
+        title=_TITLE, analytics_enabled=False, fill_width=True, delete_cache=_DELETE_CACHE
+    ) as blocks:
+        _Events(handlers, Layout(handlers)).connect(blocks)
     blocks.queue(max_size=most_waiting, api_open=False, default_concurrency_limit=4)
+    blocks.state_session_capacity = _MOST_SESSIONS
     return blocks
 
 
-class _Wiring:
-    def __init__(self, answers, layout):
-        self._answers = answers
+class _Events:
+    """Connects the components of a :class:`~dgl.serving.layout.Layout` with handlers."""
+
+    def __init__(self, handlers: Handlers, layout: Layout):
+        self._handlers = handlers
         self._at = layout
-        self._wire()
+        self._inputs = [layout.session, *layout.controls]
 
-    def _show(self, visitor, *knobs):
-        return _updates(self._answers.show(visitor.session_hash, Knobs(*knobs)))
-
-    def _wire(self):
-        answers, knobs, parts = self._answers, self._at.knobs, self._at.parts
-        # One run at a time, and of a slider that moves on only its last place; the threshold alone
-        # waits for nobody, for it needs no network.
+    def connect(self, blocks: gr.Blocks) -> None:
+        # The network runs once at a time, and for a moving slider only at its last position. The
+        # threshold needs no network and does not wait.
         model = {
             "concurrency_id": "model",
             "concurrency_limit": 1,
@@ -95,136 +87,118 @@ class _Wiring:
             "api_visibility": "private",
         }
         last = dict(model, trigger_mode="always_last")
-        draw = {
+        threshold = {
             "concurrency_limit": 4,
             "trigger_mode": "always_last",
             "show_progress": "hidden",
             "api_visibility": "private",
         }
 
-        def show(request: gr.Request, *values):
-            return self._show(request, *values)
+        def show(session: Any, *values: Any) -> List[Any]:
+            return _updates(self._handlers.show(session, Controls(*values)))
 
         for slider in (self._at.layer, self._at.alpha, self._at.other_layer):
-            slider.input(show, knobs, parts, **last)
+            slider.input(show, self._inputs, self._at.parts, **last)
         for choice in (self._at.method, self._at.other_method):
-            choice.input(show, knobs, parts, **model)
-        self._at.threshold.input(show, knobs, parts, **draw)
-        self._wire_tabs(last)
-        self._wire_images(model)
-        self._wire_classes(model)
-        self._wire_checkpoints(model)
+            choice.input(show, self._inputs, self._at.parts, **model)
+        self._at.threshold.input(show, self._inputs, self._at.parts, **threshold)
+        self._connect_tabs(last)
+        self._connect_images(blocks, model)
+        self._connect_classes(model)
+        self._connect_checkpoints(model)
         for kind, button in self._at.downloads:
-            self._wire_download(kind, button)
-        blocks = gr.context.Context.root_block
+            self._connect_download(kind, button)
 
-        def leave(request: gr.Request):
-            answers.visits.drop(request.session_hash)
+    def _connect_tabs(self, events: Dict[str, Any]) -> None:
+        tabs = ((self._at.tab_one, ONE), (self._at.tab_all, ALL), (self._at.tab_two, TWO))
+        for tab, name in tabs:
+            tab.select(
+                self._select_tab(name), self._inputs, [self._at.tab, *self._at.parts], **events
+            )
 
-        blocks.unload(leave)
+        def choose(event: gr.EventData, session: Any, *values: Any) -> List[Any]:
+            layer = int(event.index)
+            controls = Controls(*values)._replace(layer=layer, tab=ONE)
+            layers = self._handlers.engine.model(controls.checkpoint).layers
+            label = panels.slider_label("layer", layers[layer], layers)
+            shown = self._handlers.show(session, controls)
+            return [layer, label, ONE, gr.Tabs(selected=ONE), *_updates(shown)]
 
-        def begin(request: gr.Request, *values):
-            if not answers.samples:
-                return _updates(answers.show(request.session_hash, Knobs(*values)))
-            return _updates(answers.sample(request.session_hash, 0, Knobs(*values)))
+        outputs = [self._at.layer, self._at.layer_label, self._at.tab, self._at.tabs]
+        self._at.all.click(choose, self._inputs, outputs + self._at.parts, **events)
 
-        blocks.load(begin, knobs, parts, **model)
+    def _select_tab(self, name: str) -> Callable[..., List[Any]]:
+        def select(session: Any, *values: Any) -> List[Any]:
+            controls = Controls(*values)._replace(tab=name)
+            return [name, *_updates(self._handlers.show(session, controls))]
 
-    def _wire_tabs(self, events):
-        for tab, name in (
-            (self._at.tab_one, ONE),
-            (self._at.tab_all, ALL),
-            (self._at.tab_two, TWO),
-        ):
-            self._wire_tab(tab, name, events)
+        return select
 
-        def choose(request: gr.Request, event: gr.EventData, *values):
-            layer = int(event._data["index"])
-            chosen = Knobs(*values)._replace(layer=layer, tab=ONE)
-            model = self._answers.engine.model(chosen.checkpoint)
-            name = model.entry("dgl", layer)[1]
-            knob = panels.knob("layer", name, model.layers)
-            shown = self._answers.show(request.session_hash, chosen)
-            return [layer, knob, ONE, gr.Tabs(selected=ONE)] + _updates(shown)
+    def _connect_images(self, blocks: gr.Blocks, events: Dict[str, Any]) -> None:
+        def upload(path: Any, session: Any, *values: Any) -> List[Any]:
+            session, shown = self._handlers.upload(session, path or "", Controls(*values))
+            return [None, session, _after(shown, None), *_updates(shown)]
 
-        outputs = [
-            self._at.layer,
-            self._at.layer_knob,
-            self._at.tab,
-            self._at.tabs,
-        ] + self._at.parts
-        self._at.all.click(choose, self._at.knobs, outputs, **events)
+        def sample(event: gr.EventData, session: Any, *values: Any) -> List[Any]:
+            session, shown = self._handlers.sample(session, int(event.index), Controls(*values))
+            return [session, _after(shown, None), *_updates(shown)]
 
-    def _wire_tab(self, tab, name, events):
-        def select(request: gr.Request, *values):
-            knobs = Knobs(*values)._replace(tab=name)
-            return [name] + _updates(self._answers.show(request.session_hash, knobs))
+        def begin(session: Any, *values: Any) -> List[Any]:
+            session, shown = self._handlers.sample(session, 0, Controls(*values))
+            return [session, None, *_updates(shown)]
 
-        tab.select(select, self._at.knobs, [self._at.tab] + self._at.parts, **events)
-
-    def _wire_images(self, events):
-        def upload(request: gr.Request, path, *values):
-            shown = self._answers.upload(request.session_hash, path or "", Knobs(*values))
-            return [None, _after(shown, None)] + _updates(shown)
-
-        def sample(request: gr.Request, event: gr.EventData, *values):
-            index = int(event._data["index"])
-            shown = self._answers.sample(request.session_hash, index, Knobs(*values))
-            return [None] + _updates(shown)
-
+        outputs = [self._at.session, self._at.class_index, *self._at.parts]
         self._at.upload.upload(
-            upload,
-            [self._at.upload] + self._at.knobs,
-            [self._at.upload, self._at.class_index] + self._at.parts,
-            **events,
+            upload, [self._at.upload, *self._inputs], [self._at.upload, *outputs], **events
         )
-        self._at.samples.click(
-            sample, self._at.knobs, [self._at.class_index] + self._at.parts, **events
-        )
+        self._at.samples.click(sample, self._inputs, outputs, **events)
+        if self._handlers.samples:
+            blocks.load(begin, self._inputs, outputs, **events)
 
-    def _wire_classes(self, events):
-        def click(request: gr.Request, event: gr.EventData, *values):
-            index = int(event._data["index"])
-            knobs = Knobs(*values)._replace(class_index=index)
-            shown = self._answers.show(request.session_hash, knobs)
-            return [_after(shown, index)] + _updates(shown)
+    def _connect_classes(self, events: Dict[str, Any]) -> None:
+        def show(session: Any, controls: Controls, index: int) -> List[Any]:
+            shown = self._handlers.show(session, controls._replace(class_index=index))
+            return [_after(shown, index), *_updates(shown)]
 
-        def choose(request: gr.Request, text, *values):
-            knobs = Knobs(*values)
+        def click(event: gr.EventData, session: Any, *values: Any) -> List[Any]:
+            return show(session, Controls(*values), int(event.index))
+
+        def choose(text: Any, session: Any, *values: Any) -> List[Any]:
+            controls = Controls(*values)
             try:
-                index = self._answers.find_class(knobs.checkpoint, text or "")
+                model = self._handlers.engine.model(int(controls.checkpoint))
+                index = model.find_class(str(text or ""))
             except UserError as error:
-                return [gr.skip()] + _updates(self._answers.failed(error))
-            shown = self._answers.show(request.session_hash, knobs._replace(class_index=index))
-            return [_after(shown, index)] + _updates(shown)
+                return [gr.skip(), *_updates(self._handlers.failed(error))]
+            return show(session, controls, index)
 
-        outputs = [self._at.class_index] + self._at.parts
-        self._at.classes.click(click, self._at.knobs, outputs, **events)
-        self._at.any_class.input(choose, [self._at.any_class] + self._at.knobs, outputs, **events)
+        outputs = [self._at.class_index, *self._at.parts]
+        self._at.classes.click(click, self._inputs, outputs, **events)
+        self._at.any_class.input(choose, [self._at.any_class, *self._inputs], outputs, **events)
 
-    def _wire_checkpoints(self, events):
-        def change(request: gr.Request, chosen, *values):
-            answers, knobs = self._answers, Knobs(*values)
+    def _connect_checkpoints(self, events: Dict[str, Any]) -> None:
+        def change(chosen: Any, session: Any, *values: Any) -> List[Any]:
+            handlers, controls = self._handlers, Controls(*values)
             chosen = int(chosen or 0)
-            model = answers.engine.model(chosen)
-            layer = answers.layer_of(chosen, knobs.layer)
-            other = answers.layer_of(chosen, knobs.other_layer)
-            knobs = knobs._replace(
+            model = handlers.engine.model(chosen)
+            layer = handlers.layer_of(chosen, controls.layer)
+            other = handlers.layer_of(chosen, controls.other_layer)
+            controls = controls._replace(
                 checkpoint=chosen, class_index=None, layer=layer, other_layer=other
             )
-            backbone = dict(answers.backbones())[panels.backbone_title(model.mode)]
-            most = len(model.layers) - 1
+            last = len(model.layers) - 1
             return [
                 chosen,
-                backbone,
+                dict(handlers.backbones())[panels.backbone_title(model.mode)],
                 None,
-                gr.Slider(maximum=most, value=layer),
-                gr.Slider(maximum=most, value=other),
-                panels.knob("layer", model.layers[layer], model.layers),
-                panels.knob("layer of B", model.layers[other], model.layers),
+                gr.Slider(maximum=last, value=layer),
+                gr.Slider(maximum=last, value=other),
+                panels.slider_label("layer", model.layers[layer], model.layers),
+                panels.slider_label("layer of B", model.layers[other], model.layers),
                 panels.about_model(model),
                 gr.Dropdown(choices=panels.class_choices(model), value=None),
-            ] + _updates(answers.show(request.session_hash, knobs))
+                *_updates(handlers.show(session, controls)),
+            ]
 
         outputs = [
             self._at.checkpoint,
@@ -232,24 +206,25 @@ class _Wiring:
             self._at.class_index,
             self._at.layer,
             self._at.other_layer,
-            self._at.layer_knob,
-            self._at.other_knob,
+            self._at.layer_label,
+            self._at.other_label,
             self._at.about,
             self._at.any_class,
-        ] + self._at.parts
+            *self._at.parts,
+        ]
         for choice in (self._at.checkpoint, self._at.backbone):
-            choice.input(change, [choice] + self._at.knobs, outputs, **events)
+            choice.input(change, [choice, *self._inputs], outputs, **events)
 
-    def _wire_download(self, kind, button):
-        def make(request: gr.Request, *values):
+    def _connect_download(self, kind: str, button: gr.Button) -> None:
+        def make(session: Any, *values: Any) -> List[Any]:
             try:
-                return self._answers.download(request.session_hash, Knobs(*values), kind), gr.skip()
+                return [self._handlers.download(session, Controls(*values), kind), gr.skip()]
             except UserError as error:
-                return "", panels.status(str(error), is_error=True)
+                return ["", panels.status(str(error), is_error=True)]
 
         button.click(
             make,
-            self._at.knobs,
+            self._inputs,
             [self._at.file, self._at.status],
             concurrency_limit=2,
             show_progress="minimal",
@@ -258,10 +233,10 @@ class _Wiring:
         ).then(None, [self._at.file], None, js=_SAVE, queue=False, api_visibility="private")
 
 
-def _updates(shown):
+def _updates(shown: Shown) -> List[Any]:
     return [gr.skip() if part is None else part for part in shown]
 
 
-def _after(shown, value):
-    """``value``, or nothing new where nothing could be shown."""
+def _after(shown: Shown, value: Any) -> Any:
+    """``value``, or no change if nothing could be shown."""
     return gr.skip() if shown.facts is None else value

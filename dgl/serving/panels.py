@@ -1,25 +1,94 @@
-"""The page's images and figures as HTML. Every text from outside is escaped here."""
+"""Parts of the page as HTML: images with maps and boxes, facts, classes, sliders' labels.
+
+Every text from outside is escaped here.
+"""
 
 import base64
 from html import escape
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
+import cv2
 import numpy as np
 
 from dgl.attribution import METHODS
-from dgl.predict.postprocess import iou
-from dgl.serving.engine import Look
+from dgl.data.image_io import encode_image
+from dgl.predict import postprocess
+from dgl.predict.overlay import colorize, draw_boxes, overlay
+from dgl.serving.engine import Result
 from dgl.serving.models import Entry, Model
-from dgl.serving.results import Box, Choice, find_box, heat, heat_over, jpeg_bytes, with_box
-from dgl.serving.sessions import Visit
+from dgl.serving.sessions import Session
+
+Box = Tuple[int, int, int, int]
 
 _TOP = 5
+_QUALITY = 88
 _TITLES = {"vgg": "VGG16", "inceptionv3": "Inception-V3"}
 SAMPLE_SIDE = 96
 
 
+class Choice(NamedTuple):
+    """The map to show.
+
+    Attributes:
+        checkpoint: index.
+        entry: (method, layer).
+        alpha: the target's score in the loss gradient, may be infinite.
+        threshold: fraction of the map's maximum, in [0, 1].
+    """
+
+    checkpoint: int
+    entry: Entry
+    alpha: float
+    threshold: float
+
+
+def find_box(raw: np.ndarray, size: Tuple[int, int], threshold: float) -> Box:
+    """The box of a raw map in an image, as ``dgl localize`` finds it.
+
+    Args:
+        raw: float (h, w).
+        size: (height, width) of the image.
+        threshold: in [0, 1].
+
+    Returns:
+        (x0, y0, x1, y1) in pixels of the image; all 0 if there is none.
+    """
+    score_map = postprocess.score_map(raw, *size)
+    x0, y0, x1, y1 = (int(v) for v in postprocess.largest_box(score_map, threshold))
+    return x0, y0, x1, y1
+
+
+def heat(session: Session, raw: np.ndarray, threshold: float) -> np.ndarray:
+    """Colors of a raw map with the region above the threshold outlined, at the size shown.
+
+    Args:
+        session: :class:`~dgl.serving.sessions.Session`.
+        raw: float (h, w).
+        threshold: in [0, 1].
+
+    Returns:
+        uint8 RGB.
+    """
+    score_map = postprocess.score_map(raw, *session.shown.shape[:2])
+    colors = colorize(score_map)
+    mask = postprocess.binarize(score_map, threshold)
+    colors[mask > cv2.erode(mask, np.ones((3, 3), np.uint8))] = 255
+    return colors
+
+
+def heat_over(session: Session, raw: np.ndarray) -> np.ndarray:
+    """The published overlay at the size shown, uint8 RGB."""
+    return overlay(session.shown, postprocess.normalize(raw))
+
+
+def with_box(session: Session, image: np.ndarray, box: Box) -> np.ndarray:
+    """A box in pixels of the visitor's image drawn on a copy at the size shown."""
+    scale = image.shape[1] / float(session.size[1]), image.shape[0] / float(session.size[0])
+    return draw_boxes(image, predicted=np.multiply(box, scale * 2))
+
+
 def backbone_title(mode: str) -> str:
-    """A backbone's name in prose."""
+    """A backbone's name as papers write it."""
     if mode in _TITLES:
         return _TITLES[mode]
     depth = mode.replace("resnet", "").replace("se", "")
@@ -27,29 +96,31 @@ def backbone_title(mode: str) -> str:
 
 
 def name_of(model: Model, class_index: int) -> str:
-    """A class's name for reading: ``Golden_Cap`` is ``Golden Cap``, a number alone is ``class 7``."""
+    """A class's name to show: ``Golden Cap`` for ``Golden_Cap``, ``class 7`` without a name."""
     name = model.class_name(class_index)
     return name.replace("_", " ") if model.class_names else "class " + name
 
 
-def percent(share: float) -> str:
-    """A probability: one decimal, and never rounded to a certainty that it is not."""
-    if 0 < share < 0.0005:
+def percent(value: float) -> str:
+    """A probability with one decimal, never rounded to 0 or 100 %."""
+    if 0 < value < 0.0005:
         return "< 0.1 %"
-    if 0.9995 <= share < 1:
+    if 0.9995 <= value < 1:
         return "> 99.9 %"
-    return f"{100 * share:.1f} %"
+    return f"{100 * value:.1f} %"
 
 
-def data_uri(picture: np.ndarray) -> str:
-    """An image as an address that holds it."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg_bytes(picture)).decode("ascii")
+def data_uri(image: np.ndarray) -> str:
+    """A ``data:`` URL of an image as a JPEG."""
+    jpeg = encode_image(image, ".jpg", _QUALITY)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
-def _figure(picture: np.ndarray, caption: str, alt: str, svg: str = "", kind: str = "") -> str:
-    height, width = picture.shape[:2]
+def _figure(image: np.ndarray, caption: str, alt: str, svg: str = "", kind: str = "") -> str:
+    height, width = image.shape[:2]
     return (
-        f'<figure class="{kind}"><div class="dgl-frame"><img src="{data_uri(picture)}" alt="{escape(alt, quote=True)}" width="{width}" height="{height}">'
+        f'<figure class="{kind}"><div class="dgl-frame"><img src="{data_uri(image)}" '
+        f'alt="{escape(alt, quote=True)}" width="{width}" height="{height}">'
         f"{svg}</div><figcaption>{caption}</figcaption></figure>"
     )
 
@@ -66,89 +137,96 @@ def _title(model: Model, entry: Entry) -> str:
     )
 
 
-def one_map(visit: Visit, model: Model, look: Look, choice: Choice) -> str:
+def one_map(session: Session, model: Model, result: Result, choice: Choice) -> str:
     """The image with its box, the overlay, and the map."""
-    raw = look.maps[choice.entry]
-    box = find_box(raw, visit.size, choice.threshold)
+    raw = result.maps[choice.entry]
+    box = find_box(raw, session.size, choice.threshold)
     figures = (
-        _figure(with_box(visit, visit.shown, box), "Box", "the image with its box"),
+        _figure(with_box(session, session.shown, box), "Box", "the image with its box"),
         _figure(
-            with_box(visit, heat_over(visit, raw), box),
+            with_box(session, heat_over(session, raw), box),
             _title(model, choice.entry),
             "the map over the image",
         ),
         _figure(
-            heat(visit, raw, choice.threshold),
-            f"Map <small>{raw.shape[1]} × {raw.shape[0]}, outlined at {choice.threshold:g} of its maximum</small>",
+            heat(session, raw, choice.threshold),
+            f"Map <small>{raw.shape[1]} × {raw.shape[0]}, outlined at {choice.threshold:g} of its "
+            "maximum</small>",
             "the map",
         ),
     )
     return '<div class="dgl-three" {}>{}</div>'.format(
-        _data(visit, box, choice.entry), "".join(figures)
+        _data(session, box, choice.entry), "".join(figures)
     )
 
 
-def _data(visit: Visit, box: Box, entry: Entry) -> str:
-    """What a script may want to read: the box, the map, and how often a network ran for the picture."""
+def _data(session: Session, box: Box, entry: Entry) -> str:
+    """Attributes for scripts: box, method, layer, and how often a network ran for the image."""
     return 'data-box="{}" data-method="{}" data-layer="{}" data-runs="{}"'.format(
-        " ".join(map(str, box)), escape(entry[0]), escape(entry[1]), visit.runs
+        " ".join(map(str, box)), escape(entry[0]), escape(entry[1]), session.runs
     )
 
 
-def all_layers(visit: Visit, model: Model, look: Look, choice: Choice) -> str:
-    """Every layer of a method, the last one first; each is a button that chooses it."""
+def all_layers(session: Session, model: Model, result: Result, choice: Choice) -> str:
+    """A method at every layer, last to first; each is a button that selects the layer."""
     figures = []
-    for entry, raw in look.maps.items():
-        box = find_box(raw, visit.size, choice.threshold)
+    for entry, raw in result.maps.items():
+        box = find_box(raw, session.size, choice.threshold)
         caption = f"<b>{escape(_layer_text(model, entry))}</b> <small>{_extent(box)}</small>"
         figures.append(
             '<button type="button" data-layer="{}" data-box="{}" aria-pressed="{}">{}</button>'.format(
                 model.layers.index(entry[1]) if entry[1] in model.layers else 0,
                 " ".join(map(str, box)),
                 "true" if entry == choice.entry else "false",
-                _figure(with_box(visit, heat_over(visit, raw), box), caption, "map at " + entry[1]),
+                _figure(
+                    with_box(session, heat_over(session, raw), box), caption, "map at " + entry[1]
+                ),
             )
         )
     return (
-        '<p class="dgl-note">{} at every layer, from the last one back to the image. '
-        'Choose one to see it large.</p><div class="dgl-grid" data-runs="{}">{}</div>'
-    ).format(escape(METHODS[choice.entry[0]].title), visit.runs, "".join(figures))
+        '<p class="dgl-note">{} at every layer, from the last to the first. '
+        'Click one to see it large.</p><div class="dgl-grid" data-runs="{}">{}</div>'
+    ).format(escape(METHODS[choice.entry[0]].title), session.runs, "".join(figures))
 
 
-def two_methods(visit: Visit, model: Model, look: Look, choice: Choice, other: Entry) -> str:
-    """Two maps with their boxes, and both boxes on the picture."""
+def two_methods(
+    session: Session, model: Model, result: Result, choice: Choice, other: Entry
+) -> str:
+    """Two maps with their boxes, and both boxes on the image."""
     entries = (choice.entry, other)
-    boxes = [find_box(look.maps[entry], visit.size, choice.threshold) for entry in entries]
-    overlap = float(iou(boxes[0], boxes[1])[0, 0]) if any(boxes[0]) and any(boxes[1]) else 0.0
+    boxes = [find_box(result.maps[entry], session.size, choice.threshold) for entry in entries]
+    overlap = (
+        float(postprocess.iou(boxes[0], boxes[1])[0, 0]) if any(boxes[0]) and any(boxes[1]) else 0.0
+    )
     figures = [
         _figure(
-            heat_over(visit, look.maps[entry]),
+            heat_over(session, result.maps[entry]),
             f'<span class="dgl-{kind}">{kind.upper()}</span> {_title(model, entry)}',
             "map " + kind.upper(),
-            _rectangles(visit, [(box, kind)]),
+            _rectangles(session, [(box, kind)]),
         )
         for entry, box, kind in zip(entries, boxes, "ab")
     ]
     figures.append(
         _figure(
-            visit.shown,
+            session.shown,
             f"IoU <b>{overlap:.3f}</b> <small>of the two boxes</small>",
             "the image with both boxes",
-            _rectangles(visit, list(zip(boxes, "ab"))),
+            _rectangles(session, list(zip(boxes, "ab"))),
         )
     )
     return (
         '<div class="dgl-three" data-iou="{:.6f}" data-boxes="{}" data-runs="{}">{}</div>'.format(
             overlap,
             ";".join(" ".join(map(str, box)) for box in boxes),
-            visit.runs,
+            session.runs,
             "".join(figures),
         )
     )
 
 
-def _rectangles(visit: Visit, boxes: Sequence[Tuple[Box, str]]) -> str:
-    height, width = visit.size
+def _rectangles(session: Session, boxes: Sequence[Tuple[Box, str]]) -> str:
+    height, width = session.size
     shapes = []
     for (x0, y0, x1, y1), kind in boxes:
         if (x0, y0, x1, y1) != (0, 0, 0, 0):
@@ -167,40 +245,42 @@ def _extent(box: Box) -> str:
     return f"{box[2] - box[0] + 1} × {box[3] - box[1] + 1}"
 
 
-def facts(visit: Visit, model: Model, look: Look, choice: Choice) -> str:
+def facts(session: Session, model: Model, result: Result, choice: Choice) -> str:
     """Class, probability and box in numbers."""
-    height, width = visit.size
-    box = find_box(look.maps[choice.entry], visit.size, choice.threshold)
+    height, width = session.size
+    box = find_box(result.maps[choice.entry], session.size, choice.threshold)
     area = (box[2] - box[0] + 1) * (box[3] - box[1] + 1) if any(box) else 0
+    method = METHODS[choice.entry[0]]
+    name, share = name_of(model, result.class_index), percent(area / float(height * width))
     rows = (
-        ("class", f"{escape(name_of(model, look.class_index))} <small>({look.class_index})</small>"),
-        ("probability", percent(float(look.scores.probability[look.class_index]))),
+        ("class", f"{escape(name)} <small>({result.class_index})</small>"),
+        ("probability", percent(float(result.scores.probability[result.class_index]))),
         ("box", "<code>{}, {}, {}, {}</code>".format(*box) if any(box) else "none"),
-        ("box size", f"{_extent(box)} <small>pixels, {percent(area / float(height * width))} of the image</small>"),
-        ("picture", f"{escape(visit.name)} <small>{width} × {height}</small>"),
-        ("map from", f"{escape(METHODS[choice.entry[0]].title)} <small>{escape(METHODS[choice.entry[0]].reference)}</small>"),
-    )  # fmt: skip
+        ("box size", f"{_extent(box)} <small>pixels, {share} of the image</small>"),
+        ("image", f"{escape(session.name)} <small>{width} × {height}</small>"),
+        ("map from", f"{escape(method.title)} <small>{escape(method.reference)}</small>"),
+    )
     return '<dl class="dgl-facts">{}</dl>'.format(
         "".join("<dt>{}</dt><dd>{}</dd>".format(*row) for row in rows)
     )
 
 
-def classes(model: Model, look: Look) -> str:
-    """The five most probable classes as buttons, and the chosen one where it is none of them."""
-    order = [int(index) for index in np.argsort(-look.scores.logits, kind="stable")[:_TOP]]
-    if look.class_index not in order:
-        order.append(look.class_index)
+def classes(model: Model, result: Result) -> str:
+    """The five most probable classes as buttons, and the selected one if it is not among them."""
+    order = [int(index) for index in np.argsort(-result.scores.logits, kind="stable")[:_TOP]]
+    if result.class_index not in order:
+        order.append(result.class_index)
     buttons = []
     for index in order:
-        share = float(look.scores.probability[index])
+        probability = float(result.scores.probability[index])
         buttons.append(
             '<button type="button" data-class="{}" aria-pressed="{}" style="--share:{:.4f}">'
             "<span>{}</span><output>{}</output></button>".format(
                 index,
-                "true" if index == look.class_index else "false",
-                share,
+                "true" if index == result.class_index else "false",
+                probability,
                 escape(name_of(model, index)),
-                percent(share),
+                percent(probability),
             )
         )
     return '<div class="dgl-classes" role="group" aria-label="class">{}</div>'.format(
@@ -208,11 +288,14 @@ def classes(model: Model, look: Look) -> str:
     )
 
 
-def samples(pictures: Dict[str, np.ndarray]) -> str:
+def samples(images: Dict[str, np.ndarray]) -> str:
     """Sample images as buttons, by name."""
     buttons = [
-        f'<button type="button" data-sample="{index}" title="{escape(name, quote=True)}"><img src="{data_uri(picture)}" alt="{escape(name, quote=True)}"></button>'
-        for index, (name, picture) in enumerate(pictures.items())
+        f'<button type="button" data-sample="{index}" title="{name}">'
+        f'<img src="{data_uri(image)}" alt="{name}"></button>'
+        for index, (name, image) in enumerate(
+            (escape(name, quote=True), image) for name, image in images.items()
+        )
     ]
     return '<div class="dgl-samples" role="group" aria-label="sample images">{}</div>'.format(
         "".join(buttons)
@@ -220,26 +303,30 @@ def samples(pictures: Dict[str, np.ndarray]) -> str:
 
 
 def about_model(model: Model) -> str:
-    """Two lines on a checkpoint."""
-    return f'<p class="dgl-model"><b>{escape(backbone_title(model.mode))}</b> · {model.classes} classes · input {model.image_size} × {model.image_size}<br>{escape(model.label)}</p>'
+    """A checkpoint in two lines."""
+    side = model.image_size
+    return (
+        f'<p class="dgl-model"><b>{escape(backbone_title(model.mode))}</b> · '
+        f"{model.classes} classes · input {side} × {side}<br>{escape(model.label)}</p>"
+    )
 
 
-def knob(title: str, value: str, names: Sequence[str] = ()) -> str:
-    """A slider's title and value; ``names`` are those that a script shows while the hand is on it."""
+def slider_label(title: str, value: str, names: Sequence[str] = ()) -> str:
+    """A slider's title and value; ``names`` are the values that a script shows as it moves."""
     return '<div class="dgl-knob" data-names="{}"><span>{}</span><output>{}</output></div>'.format(
         escape("|".join(names), quote=True), escape(title), escape(value)
     )
 
 
 def status(text: Optional[str] = None, is_error: bool = False) -> str:
-    """The line for what went wrong, or for what was computed."""
+    """The status line: an error, or how long the last result took."""
     return '<p class="dgl-status{}" role="{}">{}</p>'.format(
         " dgl-error" if is_error else "", "alert" if is_error else "status", escape(text or "")
     )
 
 
 def class_choices(model: Model, most: int = 2000) -> List[Tuple[str, str]]:
-    """(text, number) of every class for a list to choose from; empty where there are too many."""
+    """(text, number) of every class; empty if there are more than ``most``."""
     if model.classes > most:
         return []
     if not model.class_names:

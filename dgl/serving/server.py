@@ -1,32 +1,32 @@
-"""Starting and ending the page's server: one process, one address, nothing left behind."""
+"""Server of the page: start, listen on one address, and clean up at the end."""
 
 import os
 import signal
 import socket
 import sys
+import tempfile
 from typing import Any, Callable, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from dgl.errors import Stopped, UserError, printable
-from dgl.serving.limits import Limits, UploadFolder
-from dgl.serving.middleware import Gate
+from dgl.serving.sessions import Limits, Session
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
-# Streams of events to open pages have no end of their own.
+# Open pages hold event streams that do not end by themselves.
 _SECONDS_TO_END = 2
 
 
 class Settings(NamedTuple):
-    """What the command line says.
+    """Options of ``dgl serve``.
 
     Attributes:
         loads: checkpoints.
-        host, port: where to listen; port 0 takes a free one.
-        keep: networks in memory at most.
-        limits: of uploads.
-        most_waiting: requests that wait at most.
-        gpu, data_set: see :class:`~dgl.predict.predictor.Predictor`.
+        host, port: address to listen on; port 0 takes a free one.
+        keep: the most networks in memory.
+        limits: limits of uploads.
+        most_waiting: the most requests that wait.
+        gpu, data_set: as for :class:`~dgl.predict.predictor.Predictor`.
     """
 
     loads: Sequence[str]
@@ -39,8 +39,8 @@ class Settings(NamedTuple):
     data_set: Optional[str] = None
 
 
-def _settle_environment(folder):
-    """Before Gradio is imported: nothing is reported, nothing is looked up, uploads go to ``folder``."""
+def _set_environment(folder: str) -> None:
+    """Set up Gradio before its import: no telemetry, no downloads, uploads in ``folder``."""
     os.environ.update(
         GRADIO_ANALYTICS_ENABLED="False",
         GRADIO_RUN_HISTORY="False",
@@ -57,7 +57,7 @@ def _listen(host: str, port: int) -> Any:
     """A socket bound to an address.
 
     Raises:
-        UserError: the address is taken or not this machine's.
+        UserError: the port is taken or the address is not of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(family, socket.SOCK_STREAM)
@@ -67,12 +67,13 @@ def _listen(host: str, port: int) -> Any:
     except OSError as error:
         bound.close()
         raise UserError(
-            f"--host {host} --port {port}: {error.strerror or error}; expected an address of this machine and a free port"
+            f"--host {host} --port {port}: {error.strerror or error}; "
+            "expected an address of this machine and a free port"
         ) from None
     return bound
 
 
-def _stop(number, _):
+def _stop(number: int, _: Any) -> None:
     raise Stopped("stopped", 128 + number)
 
 
@@ -81,24 +82,26 @@ def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
 
     Args:
         settings: :class:`Settings`.
-        say: takes each line for the person who started it.
+        say: prints a line.
 
     Raises:
-        UserError: Gradio is missing, the address is taken, or a checkpoint is none.
+        UserError: Gradio is missing, the port is taken, or a checkpoint cannot be read.
         Stopped: SIGTERM ended it, exit code 143.
         KeyboardInterrupt: Ctrl-C ended it.
     """
-    with UploadFolder() as uploads:
+    # Readable by this user only.
+    with tempfile.TemporaryDirectory(prefix="dgl-serve-") as name:
+        uploads = os.path.realpath(name)
         before = signal.signal(signal.SIGTERM, _stop)
         try:
-            _settle_environment(uploads.path)
+            _set_environment(uploads)
             with _listen(settings.host, settings.port) as bound:
-                _serve(settings, uploads.path, bound, say)
+                _serve(settings, uploads, bound, say)
         finally:
             signal.signal(signal.SIGTERM, before)
 
 
-def _serve(settings, folder, bound, say):
+def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], None]) -> None:
     try:
         import fastapi
         import gradio
@@ -107,24 +110,24 @@ def _serve(settings, folder, bound, say):
         raise UserError(
             f'the page needs Gradio ({error}): pip install "dgl-localization[web]"'
         ) from None
-    # These load TensorFlow.
+    # These import TensorFlow or Gradio.
     from dgl.data.bundled import sample_images
     from dgl.serving.engine import Engine
-    from dgl.serving.handlers import Answers
-    from dgl.serving.page import make_css, make_page, make_theme
-    from dgl.serving.sessions import Visit
+    from dgl.serving.handlers import Handlers
+    from dgl.serving.middleware import Middleware
+    from dgl.serving.page import make_page, make_theme, style_sheet
 
     try:
         samples = sample_images()
     except UserError:
-        samples = []  # a copy of the project without them
+        samples = []  # installed without the sample images
     with Engine(settings.loads, settings.keep, settings.gpu, settings.data_set) as engine:
         for model in engine.models:
             say(f"{printable(model.path)}: {model.mode}, {model.classes} classes")
-        answers = Answers(engine, samples, folder, settings.limits)
-        # A network that does not fit is told of at once, and the first visitor need not wait for it.
-        engine.look(Visit(np.zeros((64, 64, 3), np.uint8), "start"), 0, [])
-        page = make_page(answers, settings.most_waiting)
+        handlers = Handlers(engine, samples, folder, settings.limits)
+        # Build the first network now, to report errors early and to spare the first visitor the wait.
+        engine.predict(Session(np.zeros((64, 64, 3), np.uint8), "start"), 0, [])
+        page = make_page(handlers, settings.most_waiting)
         app = gradio.mount_gradio_app(
             fastapi.FastAPI(openapi_url=None, docs_url=None, redoc_url=None),
             page,
@@ -141,16 +144,16 @@ def _serve(settings, folder, bound, say):
             mcp_server=False,
             pwa=False,
             theme=make_theme(),
-            css=make_css(),
+            css_paths=style_sheet(),
         )
 
-        class Server(uvicorn.Server):
-            async def startup(self, sockets=None):
+        class Server(uvicorn.Server):  # type: ignore[misc]
+            async def startup(self, sockets: Any = None) -> None:
                 await super().startup(sockets)
                 _announce(settings.host, bound, say)
 
-            async def shutdown(self, sockets=None):
-                # Gradio's own server does so: open pages hold a stream that ends by this alone.
+            async def shutdown(self, sockets: Any = None) -> None:
+                # As in Gradio's own server: this ends the event streams of open pages.
                 for route in app.routes:
                     if hasattr(getattr(route, "app", None), "stop_event"):
                         route.app.stop_event.set()
@@ -158,7 +161,7 @@ def _serve(settings, folder, bound, say):
 
         server = Server(
             uvicorn.Config(
-                Gate(app, folder, settings.limits.most_bytes),
+                Middleware(app, folder, settings.limits.most_bytes),
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=_SECONDS_TO_END,
@@ -169,10 +172,10 @@ def _serve(settings, folder, bound, say):
         server.run(sockets=[bound])
 
 
-def _announce(host, bound, say):
+def _announce(host: str, bound: Any, say: Callable[[str], None]) -> None:
     address, port = bound.getsockname()[:2]
     shown = f"[{address}]" if ":" in address else address
     say(f"page: http://{shown}:{port}/ (Ctrl-C ends it)")
     if host not in _LOOPBACK:
-        say("whoever reaches this address can use the page: it asks for no password")
+        say("anybody who can reach this address can use the page: it has no password")
     sys.stdout.flush()

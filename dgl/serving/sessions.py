@@ -1,25 +1,47 @@
-"""What the page remembers of each visitor: the image, what the classifier says of it, and its maps."""
+"""Uploads and what the server keeps for a visitor: the image, the classifier's scores, the maps."""
 
-import threading
-import time
+import os
 from collections import OrderedDict
-from typing import Any, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
+from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
-from dgl.errors import UserError
+from dgl.errors import UserError, printable
 
+# Accepted formats by Pillow's name, with the extensions that a browser offers.
+FORMATS = {
+    "JPEG": (".jpg", ".jpeg"),
+    "PNG": (".png",),
+    "WEBP": (".webp",),
+    "GIF": (".gif",),
+    "BMP": (".bmp",),
+    "TIFF": (".tif", ".tiff"),
+}
+MEGA = 1000 * 1000
+_LONGEST_NAME = 80
 _SHOWN_SIDE = 640
-_MOST_BYTES = 1 << 30
-_KEPT_SECONDS = 3600.0
-# Of one visitor's maps; all methods at all layers of VGG16 at 224 x 224 are 26 MB.
+# Per session; all methods at all layers of VGG16 at 224 x 224 take 26 MB.
 _MOST_MAP_BYTES = 1 << 25
 
 
+class Limits(NamedTuple):
+    """Limits of an upload.
+
+    Attributes:
+        most_bytes: size of the file.
+        most_pixels: width times height, according to the file's header.
+    """
+
+    most_bytes: int = 20 * MEGA
+    most_pixels: int = 25 * MEGA
+
+
 class Scores(NamedTuple):
-    """What a classifier says of an image.
+    """Output of a classifier for an image.
 
     Attributes:
         probability: (classes,) float32, softmax of the logits.
@@ -31,17 +53,17 @@ class Scores(NamedTuple):
 
     @property
     def predicted(self) -> int:
-        """The most probable class, by the logits: of saturated probabilities several are equal."""
+        """The class of the highest logit; saturated probabilities may tie."""
         return int(self.logits.argmax())
 
 
-class Visit:
-    """One visitor's present image and everything that was computed of it.
+class Session:
+    """A visitor's image and everything that was computed from it.
 
     Attributes:
-        image: uint8 RGB (H, W, 3), as it was sent.
-        name: what to call it.
-        shown: uint8 RGB, ``image`` at the size that the page shows, at most 640 on the longer side.
+        image: uint8 RGB (H, W, 3), as uploaded.
+        name: name to show.
+        shown: uint8 RGB, ``image`` reduced to at most 640 pixels on the longer side.
         scores: checkpoint index -> :class:`Scores`.
         runs: how often a network ran for this image.
     """
@@ -52,33 +74,24 @@ class Visit:
         self.shown = at_most(image, _SHOWN_SIDE)
         self.scores: Dict[int, Scores] = {}
         self.runs = 0
-        self.used = time.time()
-        self._views: Dict[int, np.ndarray] = {}
-        self._maps: OrderedDict[Tuple, np.ndarray] = OrderedDict()
+        self._maps: OrderedDict[Tuple[Any, ...], np.ndarray] = OrderedDict()
         self._map_bytes = 0
 
     @property
     def size(self) -> Tuple[int, int]:
-        """(height, width) of the picture."""
+        """(height, width) of the image."""
         return self.image.shape[0], self.image.shape[1]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the visit takes, its maps at their most."""
-        return self.image.nbytes + self.shown.nbytes + _MOST_MAP_BYTES
 
     def view(self, side: int) -> np.ndarray:
         """The classifier's input: float32 BGR (side, side, 3) in 0..255."""
-        if side not in self._views:
-            self._views = {side: demo_input(self.image, side)}
-        return self._views[side]
+        return demo_input(self.image, side)
 
-    def find(self, key: Tuple) -> Optional[np.ndarray]:
-        """A raw map that is there already, or ``None``."""
+    def find(self, key: Tuple[Any, ...]) -> Optional[np.ndarray]:
+        """A raw map computed before, or ``None``."""
         return self._maps.get(key)
 
-    def keep(self, key: Tuple, raw: np.ndarray) -> None:
-        """Remember a raw map; the oldest go where they are more than 32 MB."""
+    def store(self, key: Tuple[Any, ...], raw: np.ndarray) -> None:
+        """Store a raw map; beyond 32 MB the oldest are dropped."""
         self._maps[key] = raw
         self._map_bytes += raw.nbytes
         while self._map_bytes > _MOST_MAP_BYTES and len(self._maps) > 1:
@@ -86,63 +99,68 @@ class Visit:
 
 
 def at_most(image: np.ndarray, side: int) -> np.ndarray:
-    """An image made smaller where its longer side is more than ``side``, uint8 RGB."""
+    """An image reduced so that its longer side has at most ``side`` pixels, uint8 RGB."""
     height, width = image.shape[:2]
     scale = min(1.0, side / float(max(height, width)))
     if scale == 1.0:
         return image
-    size = max(1, int(round(width * scale))), max(1, int(round(height * scale)))
+    size = max(1, round(width * scale)), max(1, round(height * scale))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-class Visits:
-    """Every visitor's :class:`Visit`, the least recently used ones given up for room.
+def extensions() -> List[str]:
+    """File name extensions of the accepted formats, each with its dot."""
+    return [extension for group in FORMATS.values() for extension in group]
+
+
+def shown_name(path: str) -> str:
+    """The name of a visitor's file as one printable line of at most 80 characters."""
+    name = printable(os.path.basename(path)) or "image"
+    if len(name) <= _LONGEST_NAME:
+        return name
+    return name[: _LONGEST_NAME - 12] + "\u2026" + name[-11:]
+
+
+def read_upload(path: str, folder: str, limits: Limits) -> Session:
+    """Start a session with an uploaded image.
 
     Args:
-        most_bytes: of all together; one is kept whatever its size.
-        kept_seconds: how long an unused one is kept.
+        path: the file on the server.
+        folder: the folder for uploads; a file elsewhere is not read.
+        limits: :class:`Limits`.
+
+    Raises:
+        UserError: a file elsewhere, too many bytes or pixels, another format, or a damaged file. The
+            message has the visitor's name for the file.
     """
+    name = shown_name(path)
+    inside = os.path.join(os.path.realpath(folder), "")
+    if not os.path.realpath(path).startswith(inside) or not os.path.isfile(path):
+        raise UserError(f"{name}: the upload has expired; drop the image again")
+    size = os.path.getsize(path)
+    if size > limits.most_bytes:
+        raise UserError(
+            f"{name}: {size / MEGA:.1f} MB; expected a file of at most {limits.most_bytes / MEGA:g} MB"
+        )
+    try:
+        _check_header(path, name, limits.most_pixels)
+        return Session(read_image(path), name)
+    except UserError as error:
+        raise UserError(str(error).replace(printable(path), name)) from None
 
-    def __init__(self, most_bytes: int = _MOST_BYTES, kept_seconds: float = _KEPT_SECONDS):
-        self._most_bytes = most_bytes
-        self._kept_seconds = kept_seconds
-        self._lock = threading.Lock()
-        self._visits: OrderedDict[Any, Visit] = OrderedDict()
 
-    def __len__(self):
-        return len(self._visits)
-
-    def open(self, visitor: Any, image: np.ndarray, name: str) -> Visit:
-        """Begin with a new image, in place of the visitor's last one."""
-        visit = Visit(image, name)
-        with self._lock:
-            self._visits.pop(visitor, None)
-            self._visits[visitor] = visit
-            self._make_room(visit.used)
-        return visit
-
-    def get(self, visitor: Any) -> Visit:
-        """The visitor's present image.
-
-        Raises:
-            UserError: there is none, or it was given up.
-        """
-        with self._lock:
-            if visitor not in self._visits:
-                raise UserError("no image: drop one, or take a sample")
-            self._visits.move_to_end(visitor)
-            visit = self._visits[visitor]
-            visit.used = time.time()
-        return visit
-
-    def drop(self, visitor: Any) -> None:
-        """Forget a visitor who has left."""
-        with self._lock:
-            self._visits.pop(visitor, None)
-
-    def _make_room(self, now):
-        for visitor, visit in list(self._visits.items()):
-            total = sum(other.nbytes for other in self._visits.values())
-            is_old = visit.used < now - self._kept_seconds
-            if len(self._visits) > 1 and (is_old or total > self._most_bytes):
-                del self._visits[visitor]
+def _check_header(path: str, name: str, most_pixels: int) -> None:
+    """Check format and pixels; damage is reported by the decoder."""
+    try:
+        with Image.open(path, formats=tuple(FORMATS)) as image:
+            width, height = image.size
+    except Image.UnidentifiedImageError:
+        raise UserError(
+            f"{name}: not an image; expected a JPEG, PNG, WebP, GIF, BMP or TIFF"
+        ) from None
+    except Exception:  # Pillow's readers raise many kinds on damage
+        return
+    if width * height > most_pixels:
+        raise UserError(
+            f"{name}: {width} x {height} pixels; expected at most {most_pixels / MEGA:g} megapixels"
+        )

@@ -6,7 +6,7 @@ import pytest
 from chromium import CHROMIUM, FLAGS
 from demo_runs import write_vgg
 from deterministic import picture
-from page_visits import Expected, start, stop
+from page_driver import Expected, start, stop
 from PIL import Image
 from small_network import values_of, write_npz
 

@@ -1,4 +1,4 @@
-"""The networks behind the page: maps as of a direct run, nothing run twice, few networks in memory."""
+"""Networks behind the page: maps of a direct run, nothing computed twice, few networks in memory."""
 
 import numpy as np
 import pytest
@@ -10,8 +10,8 @@ from dgl.errors import UserError
 from dgl.predict.map_session import Prediction
 from dgl.predict.predictor import Predictor
 from dgl.serving.engine import Engine
-from dgl.serving.sessions import Visit
-from dgl.serving.shared_weights import SharedPredictor
+from dgl.serving.models import SharedPredictor
+from dgl.serving.sessions import Session
 
 
 class Counted(SharedPredictor):
@@ -31,8 +31,8 @@ def engine(small_vgg):
 
 
 @pytest.fixture
-def visit():
-    return Visit(picture(1)[::3, ::3], "photo.png")
+def session():
+    return Session(picture(1)[::3, ::3], "photo.png")
 
 
 @pytest.fixture(scope="module")
@@ -43,38 +43,38 @@ def direct(small_vgg):
 
 @pytest.mark.parametrize("alpha", [0.1, 10.0, float("inf")])
 @pytest.mark.parametrize("entry", [("dgl", "conv5_2"), ("gradcam", "pool3"), ("center", "image")])
-def test_maps_are_those_of_a_direct_run(engine, direct, visit, entry, alpha):
-    look = engine.look(visit, 0, [entry], 3, alpha)
-    view = demo_input(visit.image, direct.image_size)[np.newaxis]
+def test_maps_are_those_of_a_direct_run(engine, direct, session, entry, alpha):
+    result = engine.predict(session, 0, [entry], 3, alpha)
+    view = demo_input(session.image, direct.image_size)[np.newaxis]
     expected = direct(view, [3], entries=[entry], alpha=alpha)
     raw = expected.maps[entry][0]
     # The same arithmetic, but other kernels where weights are no constants: a ReLU may switch.
-    np.testing.assert_allclose(look.maps[entry], raw, rtol=0, atol=1e-3 * np.abs(raw).max())
-    np.testing.assert_allclose(look.scores.probability, expected.probability[0], atol=1e-5)
-    assert look.class_index == 3
+    np.testing.assert_allclose(result.maps[entry], raw, rtol=0, atol=1e-3 * np.abs(raw).max())
+    np.testing.assert_allclose(result.scores.probability, expected.probability[0], atol=1e-5)
+    assert result.class_index == 3
 
 
-def test_the_class_is_the_most_probable_one_unless_said(engine, visit):
-    look = engine.look(visit, 0, [("dgl", "add")])
-    assert look.class_index == int(np.argmax(look.scores.logits)) == look.scores.predicted
+def test_the_class_is_the_most_probable_one_unless_said(engine, session):
+    result = engine.predict(session, 0, [("dgl", "add")])
+    assert result.class_index == int(np.argmax(result.scores.logits)) == result.scores.predicted
 
 
-def test_nothing_runs_twice(engine, visit):
+def test_nothing_runs_twice(engine, session):
     entries = [("dgl", "add"), ("dgl", "conv5_2")]
-    first = engine.look(visit, 0, entries)
+    first = engine.predict(session, 0, entries)
     runs = engine.runs
-    again = engine.look(visit, 0, entries)
-    by_number = engine.look(visit, 0, entries, first.class_index)
-    assert engine.runs == runs and visit.runs == 1
+    again = engine.predict(session, 0, entries)
+    by_number = engine.predict(session, 0, entries, first.class_index)
+    assert engine.runs == runs and session.runs == 1
     for entry in entries:
         assert again.maps[entry] is first.maps[entry] is by_number.maps[entry]
 
 
-def test_only_what_is_missing_runs(engine, visit):
+def test_only_what_is_missing_runs(engine, session):
     model = engine.models[0]
-    engine.look(visit, 0, [("dgl", "conv5_2")])
-    look = engine.look(visit, 0, model.entries("dgl"))
-    assert list(look.maps) == model.entries("dgl")
+    engine.predict(session, 0, [("dgl", "conv5_2")])
+    result = engine.predict(session, 0, model.entries("dgl"))
+    assert list(result.maps) == model.entries("dgl")
     asked = Counted.asked[-1]
     assert set(model.entries("dgl")) - set(asked) == {("dgl", "conv5_2")}
 
@@ -89,26 +89,26 @@ def test_only_what_is_missing_runs(engine, visit):
         ("center", False, False),
     ],
 )
-def test_runs_anew_for_what_a_map_hangs_on(engine, visit, method, class_matters, alpha_matters):
+def test_runs_anew_for_what_a_map_hangs_on(engine, session, method, class_matters, alpha_matters):
     entry = engine.models[0].entry(method, 2)
-    base = engine.look(visit, 0, [entry], 1, 10.0)
-    other_class = engine.look(visit, 0, [entry], 2, 10.0)
-    other_alpha = engine.look(visit, 0, [entry], 1, 0.5)
-    assert visit.runs == 1 + class_matters + alpha_matters
+    base = engine.predict(session, 0, [entry], 1, 10.0)
+    other_class = engine.predict(session, 0, [entry], 2, 10.0)
+    other_alpha = engine.predict(session, 0, [entry], 1, 0.5)
+    assert session.runs == 1 + class_matters + alpha_matters
     assert np.array_equal(base.maps[entry], other_class.maps[entry]) != class_matters
     assert np.array_equal(base.maps[entry], other_alpha.maps[entry]) != alpha_matters
 
 
-def test_every_method_has_its_map(engine, visit):
+def test_every_method_has_its_map(engine, session):
     entries = [engine.models[0].entry(method, 1) for method in METHODS]
-    assert list(engine.look(visit, 0, entries).maps) == entries
+    assert list(engine.predict(session, 0, entries).maps) == entries
 
 
 @pytest.mark.parametrize("class_index", [-1, 5])
-def test_a_class_that_is_not_there(engine, visit, class_index):
-    engine.look(visit, 0, [("dgl", "add")])
-    with pytest.raises(UserError, match="out of range: the checkpoint has classes 0 to 4"):
-        engine.look(visit, 0, [("dgl", "add")], class_index)
+def test_a_class_that_is_not_there(engine, session, class_index):
+    engine.predict(session, 0, [("dgl", "add")])
+    with pytest.raises(UserError, match="0 to 4"):
+        engine.predict(session, 0, [("dgl", "add")], class_index)
 
 
 class Pretended:
@@ -135,25 +135,25 @@ def closed():
     return [made.is_closed for made in Pretended.made]
 
 
-def test_few_networks_in_memory(small_vgg, visit):
+def test_few_networks_in_memory(small_vgg, session):
     del Pretended.made[:]
     with Engine([small_vgg] * 3, keep=2, make=Pretended) as engine:
         for checkpoint in (0, 1, 0):
-            engine.look(visit, checkpoint, [("dgl", "add")])
+            engine.predict(session, checkpoint, [("dgl", "add")])
         assert closed() == [False, False]
-        engine.look(visit, 0, [("dgl", "add")], 1)  # used again, so that the other one goes
-        engine.look(visit, 2, [("dgl", "add")])
+        engine.predict(session, 0, [("dgl", "add")], 1)  # used again, so that the other one goes
+        engine.predict(session, 2, [("dgl", "add")])
         assert closed() == [False, True, False]
-        engine.look(visit, 1, [("dgl", "add")])  # is remembered, and needs no network
+        engine.predict(session, 1, [("dgl", "add")])  # is remembered, and needs no network
         assert len(Pretended.made) == 3
     assert all(closed())
 
 
-def test_scores_that_are_not_finite(small_vgg, visit):
+def test_scores_that_are_not_finite(small_vgg, session):
     class Broken(Pretended):
         def __call__(self, *args, **kwargs):
             prediction = super().__call__(*args, **kwargs)
             return prediction._replace(logits=np.full((1, 5), np.nan, np.float32))
 
     with Engine([small_vgg], make=Broken) as engine, pytest.raises(UserError, match="not finite"):
-        engine.look(visit, 0, [("dgl", "add")])
+        engine.predict(session, 0, [("dgl", "add")])

@@ -10,7 +10,7 @@ import os
 import numpy as np
 import pytest
 from chromium import CHROMIUM
-from page_visits import (
+from page_driver import (
     Expected,
     check_box,
     choose,

@@ -7,7 +7,7 @@ import signal
 import pytest
 from chromium import CHROMIUM
 from deterministic import picture
-from page_visits import data, png, start, stop, upload, wait_until_other
+from page_driver import data, png, start, stop, upload, wait_until_other
 from PIL import Image
 
 pytest.importorskip("gradio")

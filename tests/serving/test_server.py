@@ -9,8 +9,8 @@ import pytest
 from dgl.cli.parser import make_parser
 from dgl.errors import Stopped, UserError
 from dgl.serving import server as server_module
-from dgl.serving.limits import Limits
 from dgl.serving.server import Settings, serve
+from dgl.serving.sessions import Limits
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What visitors may send, and what is left of it."""
+"""Uploads and sessions: limits, formats, names, and the maps that are kept."""
 
 import os
 
@@ -7,22 +7,23 @@ import pytest
 from PIL import Image
 
 from dgl.errors import UserError
-from dgl.serving.limits import Limits, UploadFolder, read_upload, shown_name
+from dgl.serving import sessions
+from dgl.serving.sessions import Limits, Session, read_upload, shown_name
 
 SMALL = np.arange(48 * 40 * 3, dtype=np.uint8).reshape(40, 48, 3)
 
 
-def save(folder, name, picture=SMALL):
+def save(folder, name, image=SMALL):
     path = os.path.join(str(folder), name)
-    Image.fromarray(picture).save(path)
+    Image.fromarray(image).save(path)
     return path
 
 
 @pytest.mark.parametrize("extension", ["png", "bmp", "tif"])
-def test_a_picture(tmp_path, extension):
+def test_a_image(tmp_path, extension):
     path = save(tmp_path, "a." + extension)
-    image, name = read_upload(path, str(tmp_path), Limits())
-    assert np.array_equal(image, SMALL) and name == "a." + extension
+    session = read_upload(path, str(tmp_path), Limits())
+    assert np.array_equal(session.image, SMALL) and session.name == "a." + extension
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,7 @@ def test_limits_are_inclusive(tmp_path):
         (None, "a.png: damaged or truncated image"),
     ],
 )
-def test_what_is_no_picture(tmp_path, data, message):
+def test_what_is_no_image(tmp_path, data, message):
     path = save(tmp_path, "a.png")
     if data is None:
         with open(path, "rb") as stream:
@@ -75,7 +76,7 @@ def test_files_elsewhere_are_not_read(tmp_path):
     outside = save(tmp_path, "secret.png")
     os.symlink(outside, str(uploads / "link.png"))
     for path in (outside, str(uploads / ".." / "secret.png"), str(uploads / "link.png"), ""):
-        with pytest.raises(UserError, match="no longer there"):
+        with pytest.raises(UserError, match="expired"):
             read_upload(path, str(uploads), Limits())
 
 
@@ -84,7 +85,7 @@ def test_files_elsewhere_are_not_read(tmp_path):
     [
         ("/x/photo.jpg", "photo.jpg"),
         ("/x/a\x1b[31mb\n.png", r"a\x1b[31mb .png"),
-        ("", "picture"),
+        ("", "image"),
         ("n" * 100 + ".jpeg", "n" * 68 + "\u2026" + "nnnnnn.jpeg"),
     ],
 )
@@ -92,46 +93,17 @@ def test_names_are_text(path, shown):
     assert shown_name(path) == shown
 
 
-def put(folder, name, age, now, size=10):
-    path = os.path.join(folder, name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb") as stream:
-        stream.write(b"x" * size)
-    os.utime(path, (now - age, now - age))
-    return path
+def test_maps_are_bounded(monkeypatch):
+    monkeypatch.setattr(sessions, "_MOST_MAP_BYTES", 1000)
+    session = Session(SMALL, "a")
+    for key in range(4):
+        session.store(key, np.zeros(100, np.float32))
+    assert [session.find(key) is not None for key in range(4)] == [False, False, True, True]
 
 
-def test_old_uploads_go(tmp_path):
-    with UploadFolder(kept_seconds=60, sweep_seconds=3600) as uploads:
-        now = 1e9
-        old, new = (put(uploads.path, name, age, now) for name, age in (("a/o", 61), ("b/n", 59)))
-        os.utime(os.path.dirname(old), (now - 61, now - 61))
-        uploads.sweep(now)
-        assert not os.path.exists(old) and os.path.exists(new)
-        os.utime(os.path.dirname(old), (now - 61, now - 61))
-        uploads.sweep(now)
-        assert os.listdir(uploads.path) == ["b"]
-
-
-def test_the_oldest_go_where_there_are_too_many_bytes():
-    with UploadFolder(sweep_seconds=3600, most_bytes=25) as uploads:
-        paths = [put(uploads.path, name, age, 1e9) for name, age in (("a", 3), ("b", 2), ("c", 1))]
-        uploads.sweep(1e9)
-        assert [os.path.exists(path) for path in paths] == [False, True, True]
-
-
-def test_the_folder_is_private_and_goes_at_the_end():
-    with UploadFolder() as uploads:
-        put(uploads.path, "a/b", 0, 1e9)
-        assert os.stat(uploads.path).st_mode & 0o077 == 0
-    assert not os.path.exists(uploads.path)
-
-
-def test_it_is_swept_by_itself():
-    with UploadFolder(kept_seconds=0, sweep_seconds=0.01) as uploads:
-        path = put(uploads.path, "a", 3600, 1e9)
-        for _ in range(500):
-            if not os.path.exists(path):
-                break
-            uploads._stop.wait(0.01)
-        assert not os.path.exists(path)
+@pytest.mark.parametrize(
+    "shape, shown", [((30, 40), (30, 40)), ((600, 1280), (300, 640)), ((1280, 1), (640, 1))]
+)
+def test_images_are_shown_small(shape, shown):
+    session = Session(np.zeros(shape + (3,), np.uint8), "")
+    assert session.shown.shape == shown + (3,) and session.size == shape

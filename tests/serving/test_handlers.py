@@ -1,4 +1,4 @@
-"""What the page answers: the demo's numbers, one line for what is wrong, files to take away."""
+"""Handlers of the page: numbers of ``dgl localize``, errors in one line, downloads."""
 
 import base64
 import io
@@ -12,8 +12,8 @@ from PIL import Image
 
 from dgl.data.bundled import sample_images
 from dgl.serving.engine import Engine
-from dgl.serving.handlers import ALL, LAST_ALPHA, TWO, Answers, Knobs, alpha_at
-from dgl.serving.limits import Limits
+from dgl.serving.handlers import ALL, LAST_ALPHA, TWO, Controls, Handlers, alpha_at
+from dgl.serving.sessions import Limits
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +22,16 @@ def uploads(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def answers(shipped, uploads):
+def handlers(shipped, uploads):
     with Engine([shipped], gpu="-1") as engine:
-        yield Answers(engine, sample_images(), str(uploads), Limits())
+        yield Handlers(engine, sample_images(), str(uploads), Limits())
 
 
 @pytest.fixture(scope="module")
-def begun(answers):
-    assert answers.sample("visitor", 0, Knobs()).one
-    return answers
+def session(handlers):
+    session, shown = handlers.sample(None, 0, Controls())
+    assert shown.one
+    return session
 
 
 def box_in(html):
@@ -41,15 +42,15 @@ def runs_in(html):
     return int(re.search(r'data-runs="(\d+)"', html).group(1))
 
 
-def taken(answers, knobs, kind):
-    file = json.loads(answers.download("visitor", knobs, kind))
+def download(handlers, session, controls, kind):
+    file = json.loads(handlers.download(session, controls, kind))
     return file["name"], base64.b64decode(file["data"])
 
 
-def test_the_record_is_the_demo_s(begun, shipped, tmp_path):
+def test_the_record_is_that_of_localize(handlers, session, shipped, tmp_path):
     path = sample_images()[0]
-    knobs = Knobs(class_index=3, layer=4, threshold=0.35)
-    name, data = taken(begun, knobs, "json")
+    controls = Controls(class_index=3, layer=4, threshold=0.35)
+    name, data = download(handlers, session, controls, "json")
     record = json.loads(data.decode("utf-8"))
     flags = ["--clayer", 4, "--class", 3, "--threshold", 0.35, "--fast"]
     demo(shipped, path, tmp_path, *flags)
@@ -63,25 +64,27 @@ def test_the_record_is_the_demo_s(begun, shipped, tmp_path):
     assert record.pop("checkpoint") == "pretrained/birds_vgg.npz"
     assert expected.pop("checkpoint") == shipped
     for one in (record, expected):
-        one.pop("fast")  # whether the process computes so was selected by whoever started it
+        one.pop("fast")  # depends on the kernels of this process
     assert record == expected
 
 
-def test_files_hold_what_the_page_shows(begun):
-    shown = begun.show("visitor", Knobs(threshold=0.5))
-    raw = np.load(io.BytesIO(taken(begun, Knobs(), "npy")[1]), allow_pickle=False)
+def test_files_hold_what_the_page_shows(handlers, session):
+    shown = handlers.show(session, Controls(threshold=0.5))
+    raw = np.load(io.BytesIO(download(handlers, session, Controls(), "npy")[1]), allow_pickle=False)
     assert raw.shape == (7, 7) and raw.dtype == np.float32
-    name, data = taken(begun, Knobs(threshold=0.5), "png")
+    name, data = download(handlers, session, Controls(threshold=0.5), "png")
     with Image.open(io.BytesIO(data)) as image:
         assert (image.format, image.size, image.mode) == ("PNG", (400, 333), "RGB")
-    record = json.loads(taken(begun, Knobs(threshold=0.5), "json")[1].decode("utf-8"))
+    record = json.loads(
+        download(handlers, session, Controls(threshold=0.5), "json")[1].decode("utf-8")
+    )
     assert record["box"] == box_in(shown.one)
 
 
-def test_the_threshold_needs_no_network(begun):
+def test_the_threshold_needs_no_network(handlers, session):
     boxes, runs = [], set()
     for threshold in (0.0, 0.2, 0.5, 0.9):
-        shown = begun.show("visitor", Knobs(threshold=threshold))
+        shown = handlers.show(session, Controls(threshold=threshold))
         boxes.append(box_in(shown.one))
         runs.add(runs_in(shown.one))
         assert "without the network" in shown.status or threshold == 0.0
@@ -90,73 +93,66 @@ def test_the_threshold_needs_no_network(begun):
     assert len(runs) == 1
 
 
-def test_all_layers_and_two_methods(begun):
-    shown = begun.show("visitor", Knobs(tab=ALL))
+def test_all_layers_and_two_methods(handlers, session):
+    shown = handlers.show(session, Controls(tab=ALL))
     assert shown.one is None and shown.all.count("<figure") == 18
-    one = box_in(begun.show("visitor", Knobs()).one)
+    one = box_in(handlers.show(session, Controls()).one)
     assert 'data-layer="2" data-box="{}"'.format(" ".join(map(str, one))) in shown.all
-    shown = begun.show("visitor", Knobs(tab=TWO))
+    shown = handlers.show(session, Controls(tab=TWO))
     assert shown.two.count("<figure") == 3
     boxes = re.search(r'data-boxes="([^"]*)"', shown.two).group(1).split(";")
     assert [int(v) for v in boxes[0].split()] == one
-    same = begun.show("visitor", Knobs(tab=TWO, method="cam"))
+    same = handlers.show(session, Controls(tab=TWO, method="cam"))
     assert 'data-iou="1.000000"' in same.two
 
 
-def test_the_chosen_class_is_marked_and_listed(begun):
-    shown = begun.show("visitor", Knobs(class_index=7))
+def test_the_chosen_class_is_marked_and_listed(handlers, session):
+    shown = handlers.show(session, Controls(class_index=7))
     assert shown.classes.count('aria-pressed="true"') == 1
     pressed = re.search(r'data-class="(\d+)" aria-pressed="true"', shown.classes)
     assert pressed.group(1) == "7" and shown.classes.count("<button") in (5, 6)
 
 
 @pytest.mark.parametrize(
-    "knobs, message",
+    "controls, message",
     [
-        (Knobs(class_index=8), "class 8 is out of range"),
-        (Knobs(checkpoint=1), "no checkpoint 1"),
-        (Knobs(layer=18), "no map of dgl at layer 18"),
-        (Knobs(method="<b>"), "no map of &lt;b&gt; at layer 2"),
-        (Knobs(alpha=42), "alpha: position 42"),
-        (Knobs(threshold=1.5), "threshold 1.5: expected a value in [0, 1]"),
-        (Knobs(threshold=float("nan")), "threshold nan: expected"),
-        (Knobs(tab="none"), "no tab none"),
+        (Controls(class_index=8), "class 8 is out of range"),
+        (Controls(checkpoint=1), "no checkpoint 1"),
+        (Controls(layer=18), "no map of dgl at layer 18"),
+        (Controls(method="<b>"), "no map of &lt;b&gt; at layer 2"),
+        (Controls(alpha=42), "alpha: position 42"),
+        (Controls(threshold=1.5), "threshold 1.5: expected a value in [0, 1]"),
+        (Controls(threshold=float("nan")), "threshold nan: expected"),
+        (Controls(tab="none"), "no tab none"),
     ],
 )
-def test_what_is_wrong_is_one_line_and_leaves_the_page_as_it_is(begun, knobs, message):
-    shown = begun.show("visitor", knobs)
+def test_an_error_is_one_line_and_leaves_the_page_unchanged(handlers, session, controls, message):
+    shown = handlers.show(session, controls)
     assert message in shown.status and 'role="alert"' in shown.status
     assert set(shown._replace(status=None)) == {None}
 
 
-def test_a_visitor_without_a_picture(answers):
-    assert "no image" in answers.show("stranger", Knobs()).status
+def test_without_an_image(handlers):
+    assert "no image" in handlers.show(None, Controls()).status
 
 
-def test_visitors_do_not_see_each_other(begun, uploads):
-    path = str(uploads / "other.png")
-    Image.fromarray(np.zeros((50, 60, 3), np.uint8)).save(path)
-    assert "other.png" in begun.upload("second", path, Knobs()).facts
-    assert "bird_crimson_crest.jpg" in begun.show("visitor", Knobs()).facts
-
-
-def test_a_bad_upload_leaves_the_last_picture(begun, uploads):
+def test_a_bad_upload_leaves_the_last_image(handlers, session, uploads):
     path = str(uploads / "note.png")
     with open(path, "w") as stream:
         stream.write("no image")
-    shown = begun.upload("visitor", path, Knobs())
+    after, shown = handlers.upload(session, path, Controls())
     assert "note.png: not an image" in shown.status and shown.one is None
-    assert "bird_crimson_crest.jpg" in begun.show("visitor", Knobs()).facts
+    assert after is session
 
 
-def test_names_of_files_are_text(begun, uploads):
+def test_names_of_files_are_text(handlers, uploads):
     path = str(uploads / "<img src=x onerror=alert(1)>.png")
     Image.fromarray(np.zeros((50, 60, 3), np.uint8)).save(path)
-    shown = begun.upload("third", path, Knobs())
+    session, shown = handlers.upload(None, path, Controls())
     assert "<img src=x" not in "".join(filter(None, shown))
     assert "&lt;img src=x onerror=alert(1)&gt;.png" in shown.facts
-    file = json.loads(begun.download("third", Knobs(), "json"))
-    assert re.fullmatch(r"[\w.-]+", file["name"])
+    name, _ = download(handlers, session, Controls(), "json")
+    assert re.fullmatch(r"[\w.-]+", name)
 
 
 @pytest.mark.parametrize(
@@ -168,9 +164,9 @@ def test_alphas(position, alpha):
 
 
 @pytest.mark.parametrize("layer, stands", [(0, 0), (9.0, 9), (17, 17), (40, 17)])
-def test_the_layer_slider_stays_where_there_are_layers(begun, layer, stands):
-    assert begun.layer_of(0, layer) == stands
+def test_the_layer_slider_stays_where_there_are_layers(handlers, layer, stands):
+    assert handlers.layer_of(0, layer) == stands
 
 
-def test_backbones(begun):
-    assert begun.backbones() == [("VGG16", 0)]
+def test_backbones(handlers):
+    assert handlers.backbones() == [("VGG16", 0)]
