@@ -1,7 +1,5 @@
 """Charts: what is drawn, their size, and the rows they refuse."""
 
-import sys
-
 import cv2
 import numpy as np
 import pytest
@@ -57,16 +55,6 @@ def test_bars(tmp_path, figures, metric, drop):
     assert set(reference.get_ydata()) == {50 - drop}
 
 
-def test_bars_of_one_layer_stand_beside_each_other(tmp_path, figures):
-    layer_bars(ROWS, str(tmp_path / "bars.png"))
-    bars = sorted(
-        (bar.get_x(), bar.get_x() + bar.get_width())
-        for group in figures[0].containers
-        for bar in group
-    )
-    assert all(before[1] <= after[0] + 1e-9 for before, after in zip(bars, bars[1:]))
-
-
 def test_intervals_are_whiskers_and_values_stand_over_them(tmp_path, figures):
     rows = [dict(one, max_box_acc_interval=[one["max_box_acc"] - 7, 66.0]) for one in ROWS]
     layer_bars(rows, str(tmp_path / "bars.png"), "max_box_acc")
@@ -93,32 +81,29 @@ def test_profile(tmp_path, figures):
     assert 30 < low < 37 and 47 < high < 60
 
 
-def test_profile_tells_many_methods_apart(tmp_path, figures):
-    rows = [row(f"m{i}", layer, 40 + i) for i in range(20) for layer in "xy"]
-    layer_profile(rows, str(tmp_path / "profile.png"), "max_box_acc")
-    looks = {(line.get_color(), line.get_linestyle()) for line in figures[0].get_lines()}
-    assert len(looks) == 20
-
-
+@pytest.mark.parametrize("draw", [layer_bars, threshold_curves])
 @pytest.mark.parametrize("rows", UNUSUAL)
-def test_bars_of_unusual_rows(tmp_path, rows):
-    layer_bars(rows, str(tmp_path / "bars.png"))
-    assert (tmp_path / "bars.png").stat().st_size > 1000
+def test_unusual_rows(tmp_path, draw, rows):
+    draw(rows, str(tmp_path / "chart.png"))
+    assert (tmp_path / "chart.png").stat().st_size > 1000
 
 
-@pytest.mark.parametrize("draw", [layer_bars, layer_profile])
-@pytest.mark.parametrize("rows", [[], [BARE], ROWS + [BARE]], ids=["none", "bare", "one bare"])
-def test_refused(tmp_path, draw, rows):
+@pytest.mark.parametrize(
+    "draw, rows, match",
+    [
+        (layer_bars, [], "max_box_acc"),
+        (layer_bars, [BARE], "max_box_acc"),
+        (layer_profile, ROWS + [BARE], "max_box_acc"),
+        (threshold_curves, [], "curve"),
+        (threshold_curves, [dict(ROWS[1], curve=[1.0, 2.0])], "dgl@conv5_3"),
+        (lambda rows, path: layer_method_matrix(rows, path, "pxap"), ROWS, "pxap"),
+    ],
+)
+def test_refused(tmp_path, draw, rows, match):
     path = tmp_path / "x.png"
-    with pytest.raises(UserError, match="gt_known|max_box_acc"):
+    with pytest.raises(UserError, match=match):
         draw(rows, str(path))
     assert not path.exists()
-
-
-def test_pyplot_is_not_touched(tmp_path):
-    before = "matplotlib.pyplot" in sys.modules
-    layer_bars(ROWS, str(tmp_path / "bars.png"))
-    assert ("matplotlib.pyplot" in sys.modules) == before
 
 
 def test_matrix(tmp_path, figures):
@@ -142,14 +127,6 @@ def test_matrix(tmp_path, figures):
     assert np.ma.getmaskarray(table).sum() == 5
 
 
-def test_matrix_of_eighteen_layers_and_eleven_methods_is_as_wide_as_the_other_charts(tmp_path):
-    rows = [row("m" * 9 + str(m), f"conv{n}", m + n) for m in range(11) for n in range(18)]
-    path = str(tmp_path / "matrix.png")
-    layer_method_matrix(rows, path, "max_box_acc")
-    height, width = cv2.imread(path).shape[:2]
-    assert width == pytest.approx(1600, abs=120) and 1200 < height < 1700
-
-
 def test_sequential_colors_darken_steadily_and_text_reads_on_all_of_them():
     def luminance(color):
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color[:3]]
@@ -163,13 +140,6 @@ def test_sequential_colors_darken_steadily_and_text_reads_on_all_of_them():
         text = 1.0 if ink_on(color) == "white" else ink
         contrast = (max(text, level) + 0.05) / (min(text, level) + 0.05)
         assert contrast > 3.5
-
-
-def test_matrix_refused(tmp_path):
-    path = tmp_path / "x.png"
-    with pytest.raises(UserError, match="gt_known"):
-        layer_method_matrix([dict(ROWS[0], gt_known=None)], str(path), "gt_known")
-    assert not path.exists()
 
 
 def test_curves(tmp_path, figures):
@@ -189,21 +159,6 @@ def test_curves(tmp_path, figures):
         (line.get_xdata()[0], line.get_ydata()[0]) for line in lines if len(line.get_xdata()) == 1
     ]
     np.testing.assert_allclose(markers, [(0.4, 50), (0.3, 60), (0.4, 55), (0.4, 52)], atol=1e-9)
-
-
-@pytest.mark.parametrize("rows", UNUSUAL)
-def test_curves_of_unusual_rows(tmp_path, rows):
-    threshold_curves(rows, str(tmp_path / "curves.png"))
-    assert (tmp_path / "curves.png").stat().st_size > 1000
-
-
-def test_curves_refused(tmp_path):
-    path = tmp_path / "x.png"
-    with pytest.raises(UserError, match="curve"):
-        threshold_curves([], str(path))
-    with pytest.raises(UserError, match="dgl@conv5_3"):
-        threshold_curves([dict(ROWS[1], curve=[1.0, 2.0])], str(path))
-    assert not path.exists()
 
 
 def alpha_rows(**changes):

@@ -40,21 +40,11 @@ def test_order_and_index():
     assert found["judged"] and not found["folded"]
 
 
-def test_rightness_is_judged_before_rounding():
-    item = dict(ITEMS[0], ious={"x": 0.49999999})
-    assert listed([item])["index"][0]["r"] == [0]
-
-
 def test_nothing_known():
     found = listed([{"file": "a.jpg", "id": 3}])
     assert found["entries"] == found["classes"] == found["cases"] == []
     assert found["index"] == [{"c": -1, "k": -1, "i": [], "r": [], "f": []}]
     assert not found["judged"]
-
-
-def test_many_verdicts_are_folded():
-    item = dict(ITEMS[0], ious={str(i): 0.1 for i in range(13)})
-    assert listed([item])["folded"]
 
 
 def test_case_counts():

@@ -58,12 +58,6 @@ def test_plots(tmp_path, layers, methods, curves):
     assert curves in sections[1]["plots"][0]["caption"]
 
 
-def test_a_matrix_takes_two_methods_of_several_layers(tmp_path):
-    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
-    sections = protocol_sections(metrics, str(tmp_path / "plots"))
-    assert not [p for s in sections for p in s["plots"] if "matrix" in p["name"]]
-
-
 def test_values_that_are_missing_do_not_stop_the_plots(tmp_path):
     metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
     for protocol in metrics["protocols"].values():
@@ -102,12 +96,6 @@ def test_selection_sets_the_chosen_layers_beside_what_they_reach(tmp_path):
     assert len(tried["rows"]) == len(metrics["selection"]["rows"]) and tried["folded"]
 
 
-def test_selection_on_the_images_evaluated_is_not_called_independent(tmp_path):
-    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
-    metrics["selection"]["split"] = metrics["data"]["split"]
-    assert "not on those" not in selection_section(metrics)["text"]
-
-
 @pytest.mark.parametrize("part", [None, {}, {"rows": []}])
 def test_no_selection_and_no_alpha(tmp_path, part):
     assert selection_section({"protocols": {}, "selection": part}) is None
@@ -133,13 +121,6 @@ def test_alpha_keeps_the_protocols_apart(tmp_path):
     for row in only["alpha"]["rows"]:
         del row["gt_known"]
     assert len(alpha_section(only, str(tmp_path / "plots"))["tables"]) == 1
-
-
-def test_alpha_of_zero_is_in_the_table_though_no_log_axis_has_it(tmp_path):
-    rows = [{"alpha": 0, "semantics": "kernel", "gt_known": 3.0}]
-    section = alpha_section({"alpha": {"rows": rows}}, str(tmp_path))
-    assert section["plots"] == [] and section["title"] == "Alpha"
-    assert section["tables"][0]["rows"][0]["names"][0] == "0"
 
 
 def test_failure_cases_of_all_images_and_of_those_drawn(tmp_path):

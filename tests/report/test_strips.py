@@ -73,12 +73,3 @@ def test_captions(monkeypatch, with_font):
     long_name = caption("w" * 200, "IoU 0.71", 300)
     number = caption("", "IoU 0.71", 300)
     np.testing.assert_array_equal(long_name[:, 235:], number[:, 235:])
-
-
-def test_old_pillow_without_a_scalable_font(monkeypatch):
-    def load_default():
-        raise AssertionError("the bitmap font is not wanted")
-
-    monkeypatch.setattr(strips.ImageFont, "load_default", load_default)
-    assert strips._font() is None
-    assert (caption("name", "", 200) < 160).any()

@@ -1,4 +1,4 @@
-"""Checkpoints, servers and visitors of the page's tests."""
+"""Fixtures for the tests of the page: checkpoints, a server, a browser."""
 
 import re
 
@@ -14,7 +14,7 @@ from dgl.data.bundled import SHIPPED_CHECKPOINT, sample_images
 from dgl.predict.predictor import Predictor
 from dgl.weights import ModelCard, write_card
 
-# What Gradio's own script warns of after each upload, and which changes nothing.
+# A harmless warning of Gradio's script after each upload.
 _IDLE = "console: Method not implemented."
 
 
@@ -58,11 +58,11 @@ def browser():
 
 
 @pytest.fixture
-def visit(browser):
-    """Opens a page for a new visitor, and checks at the end that nothing went wrong."""
+def open_page(browser):
+    """Open a page for a new visitor, and check at the end that nothing went wrong."""
     troubles, contexts, allowed = [], [], []
 
-    def open_page(server, *refusals, **options):
+    def open_new(server, *refusals, **options):
         allowed.extend(refusals)
         options.setdefault("viewport", {"width": 1366, "height": 768})
         context = browser.new_context(accept_downloads=True, **options)
@@ -84,7 +84,7 @@ def visit(browser):
         page.wait_for_selector("#dgl-one .dgl-three")
         return page
 
-    yield open_page
+    yield open_new
     for context in contexts:
         context.close()
     troubles = [trouble for trouble in troubles if trouble != _IDLE]

@@ -1,4 +1,4 @@
-"""A server of its own for tests in a browser, what a visitor does there, and what is expected of it."""
+"""Start and stop a server, use the page's controls, and compute the expected boxes."""
 
 import io
 import os
@@ -18,7 +18,7 @@ Server = namedtuple("Server", "process url folder")
 
 
 def start(folder, *flags):
-    """A server of its own process, whose temporary files go to ``folder``."""
+    """A server in its own process, with temporary files in ``folder``."""
     command = [sys.executable, "-m", "dgl.cli", "serve", "--port", "0", "--gpu", "-1"]
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     process = subprocess.Popen(
@@ -39,7 +39,7 @@ def start(folder, *flags):
 
 
 def stop(server, number=signal.SIGTERM):
-    """(exit code, what was printed to the end); a server that does not end is killed."""
+    """(exit code, remaining output); a server that does not end is killed."""
     server.process.send_signal(number)
     try:
         rest, _ = server.process.communicate(timeout=15)
@@ -78,7 +78,7 @@ def numbers(text):
 
 
 def wait_until_other(page, name, old, selector="#dgl-one .dgl-three"):
-    """Wait until the page shows something else than ``old``; returns it."""
+    """Wait until the page shows a value other than ``old``, and return it."""
     page.wait_for_function(
         "([selector, name, old]) => {"
         " const found = document.querySelector(selector);"

@@ -1,7 +1,6 @@
-"""The page in a real browser: every control, downloads against a direct run, two visitors.
+"""The page in Chromium: every control and download against a direct run, and two visitors.
 
-Needs Gradio, Playwright and a Chromium on this machine, and is skipped without. Every request beyond the
-server itself, every error on the console and every failed answer fails the test.
+Requests to other servers, errors on the console and failed requests fail the test.
 """
 
 import json
@@ -38,9 +37,9 @@ pytestmark = [
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width, height", [(1366, 768), (390, 844)])
-def test_it_begins_with_a_sample_and_fits(visit, server, first, scheme, width, height):
+def test_it_begins_with_a_sample_and_fits(open_page, server, first, scheme, width, height):
     viewport = {"width": width, "height": height}
-    page = visit(server, viewport=viewport, color_scheme=scheme)
+    page = open_page(server, viewport=viewport, color_scheme=scheme)
     check_box(page, first.box())
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for image in page.query_selector_all("img"):
@@ -51,8 +50,8 @@ def test_it_begins_with_a_sample_and_fits(visit, server, first, scheme, width, h
             assert box["y"] >= 0 and box["y"] + box["height"] <= height, selector
 
 
-def test_upload(visit, server, direct, photo):
-    page = visit(server)
+def test_upload(open_page, server, direct, photo):
+    page = open_page(server)
     old = data(page, "box")
     upload(page, photo)
     wait_until_other(page, "box", old)
@@ -61,8 +60,8 @@ def test_upload(visit, server, direct, photo):
     assert page.is_visible("#dgl-upload [data-testid=upload-text]")  # ready for the next one
 
 
-def test_a_sample(visit, server, direct):
-    page = visit(server)
+def test_a_sample(open_page, server, direct):
+    page = open_page(server)
     old = data(page, "box")
     page.click(".dgl-samples button >> nth=3")
     wait_until_other(page, "box", old)
@@ -70,8 +69,8 @@ def test_a_sample(visit, server, direct):
     assert os.path.basename(sample_images()[3]) in page.inner_text("#dgl-facts")
 
 
-def test_layers_by_slider(visit, server, first):
-    page = visit(server)
+def test_layers_by_slider(open_page, server, first):
+    page = open_page(server)
     for index, layer in ((4, "pool4"), (0, "add"), (17, "conv1_1")):
         old = data(page, "layer")
         slide(page, "layer", index)
@@ -84,8 +83,8 @@ def test_layers_by_slider(visit, server, first):
     assert data(page, "runs") == runs  # was there already
 
 
-def test_methods(visit, server, first):
-    page = visit(server)
+def test_methods(open_page, server, first):
+    page = open_page(server)
     for title, method, layer in (("Grad-CAM++", "gradcam++", "conv5_2"), ("CAM", "cam", "add")):
         old = data(page, "method")
         choose(page, "method", title)
@@ -94,8 +93,8 @@ def test_methods(visit, server, first):
         check_box(page, first.box(method=method, layer=layer))
 
 
-def test_classes(visit, server, first):
-    page = visit(server)
+def test_classes(open_page, server, first):
+    page = open_page(server)
     names = page.query_selector_all("#dgl-classes button span")
     probability = first.run().probability[0]
     order = np.argsort(-probability)[:5]
@@ -116,8 +115,8 @@ def test_classes(visit, server, first):
     check_box(page, first.box(class_index=1))
 
 
-def test_alpha(visit, server, first):
-    page = visit(server)
+def test_alpha(open_page, server, first):
+    page = open_page(server)
     for position, alpha, text in ((0, 0.1, "0.1"), (41, float("inf"), "\u221e")):
         old = data(page, "runs")
         slide(page, "alpha", position)
@@ -126,8 +125,8 @@ def test_alpha(visit, server, first):
         check_box(page, first.box(alpha=alpha))
 
 
-def test_the_threshold_runs_no_network(visit, server, first):
-    page = visit(server)
+def test_the_threshold_runs_no_network(open_page, server, first):
+    page = open_page(server)
     runs = data(page, "runs")
     for threshold in (0.5, 0.8, 0.05):
         old = data(page, "box")
@@ -139,8 +138,8 @@ def test_the_threshold_runs_no_network(visit, server, first):
     assert data(page, "runs") == runs
 
 
-def test_all_layers(visit, server, first):
-    page = visit(server)
+def test_all_layers(open_page, server, first):
+    page = open_page(server)
     page.get_by_role("tab", name="All layers").click()
     page.wait_for_selector("#dgl-all button")
     assert len(page.query_selector_all("#dgl-all button")) == 18
@@ -152,8 +151,8 @@ def test_all_layers(visit, server, first):
     check_layer(page, 4, "pool4")
 
 
-def test_two_methods(visit, server, first):
-    page = visit(server)
+def test_two_methods(open_page, server, first):
+    page = open_page(server)
     selector = "#dgl-two .dgl-three"
     page.get_by_role("tab", name="Two methods").click()
     page.wait_for_selector(selector)
@@ -178,8 +177,8 @@ def test_two_methods(visit, server, first):
     assert np.abs(np.subtract(numbers(boxes[1]), expected)).max() <= 1
 
 
-def test_downloads(visit, server, first, tmp_path):
-    page = visit(server)
+def test_downloads(open_page, server, first, tmp_path):
+    page = open_page(server)
     old = data(page, "layer")
     slide(page, "layer", 4)
     wait_until_other(page, "layer", old)
@@ -210,8 +209,8 @@ def test_downloads(visit, server, first, tmp_path):
     assert red.tolist() == [255, 56, 56]  # the box is drawn
 
 
-def test_two_visitors_at_once(visit, server, direct, first):
-    pages = [visit(server), visit(server)]
+def test_two_visitors_at_once(open_page, server, direct, first):
+    pages = [open_page(server), open_page(server)]
     second = Expected(direct, sample_images()[4])
     old = data(pages[1], "box")
     pages[1].click(".dgl-samples button >> nth=4")
@@ -228,8 +227,8 @@ def test_two_visitors_at_once(visit, server, direct, first):
     assert os.path.basename(sample_images()[4]) in pages[1].inner_text("#dgl-facts")
 
 
-def test_another_checkpoint(visit, server, small_vgg):
-    page = visit(server)
+def test_another_checkpoint(open_page, server, small_vgg):
+    page = open_page(server)
     old = data(page, "box")
     slide(page, "layer", 4)
     wait_until_other(page, "layer", "conv5_2")
@@ -253,8 +252,8 @@ def check_layer(page, index, layer):
     assert slider.input_value() == str(index)
 
 
-def test_another_backbone(visit, server, first, small_resnet):
-    page = visit(server)
+def test_another_backbone(open_page, server, first, small_resnet):
+    page = open_page(server)
     layers = get_backbone("resnet50").layers
     slide(page, "layer", 15)  # further than ResNet50 goes
     check_layer(page, 15, "pool1")

@@ -1,4 +1,4 @@
-"""The page in a real browser: bad files, files of the server, hostile names, and the server's end."""
+"""The page in Chromium: bad and hostile files, files of the server, and the server's end."""
 
 import os
 import re
@@ -36,9 +36,9 @@ pytestmark = [
     ],
 )
 def test_a_bad_file_is_one_line_and_the_page_goes_on(
-    visit, server, tmp_path, name, content, message
+    open_page, server, tmp_path, name, content, message
 ):
-    page = visit(server)
+    page = open_page(server)
     (tmp_path / name).write_bytes(content)
     before = data(page, "box")
     upload(page, str(tmp_path / name))
@@ -57,8 +57,8 @@ def test_a_bad_file_is_one_line_and_the_page_goes_on(
         ("big.png", 2100000, r"exceed the maximum allowed size of 1.9 Mb"),
     ],
 )
-def test_what_the_browser_refuses(visit, server, tmp_path, name, size, message):
-    page = visit(server, r"413", message)
+def test_what_the_browser_refuses(open_page, server, tmp_path, name, size, message):
+    page = open_page(server, r"413", message)
     (tmp_path / name).write_bytes(b"x" * size)
     before = data(page, "box")
     upload(page, str(tmp_path / name))
@@ -68,8 +68,8 @@ def test_what_the_browser_refuses(visit, server, tmp_path, name, size, message):
     wait_until_other(page, "box", before)
 
 
-def test_a_hostile_name_is_text(visit, server, direct, tmp_path):
-    page = visit(server)
+def test_a_hostile_name_is_text(open_page, server, direct, tmp_path):
+    page = open_page(server)
     path = str(tmp_path / "<img src=x onerror='window.hacked=1'>.png")
     Image.fromarray(picture(4)).save(path)
     old = data(page, "box")
@@ -79,8 +79,8 @@ def test_a_hostile_name_is_text(visit, server, direct, tmp_path):
     assert page.query_selector("#dgl-facts img") is None
 
 
-def test_files_of_the_server_cannot_be_reached(visit, server):
-    page = visit(server)
+def test_files_of_the_server_cannot_be_reached(open_page, server):
+    page = open_page(server)
     secret = os.path.abspath(__file__)
     for path in ("gradio_api/file=" + secret, "file=" + secret, "gradio_api/proxy=" + server.url):
         assert page.request.get(server.url + path).status == 404
@@ -95,9 +95,9 @@ def test_files_of_the_server_cannot_be_reached(visit, server):
         assert answer.status == 403
 
 
-def test_the_end_leaves_nothing(visit, tmp_path, photo):
+def test_the_end_leaves_nothing(open_page, tmp_path, photo):
     server = start(tmp_path)
-    page = visit(server, "ERR_|Connection|connection|Failed|network")
+    page = open_page(server, "ERR_|Connection|connection|Failed|network")
     old = data(page, "box")
     upload(page, photo)
     wait_until_other(page, "box", old)

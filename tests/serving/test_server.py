@@ -61,29 +61,10 @@ def test_a_signal_ends_it_in_order(environment, monkeypatch):
 @pytest.mark.parametrize(
     "flags, settings",
     [
-        ([], Settings(loads=None)),
+        ("", Settings(loads=None)),
         (
-            [
-                "--load",
-                "a",
-                "b",
-                "--host",
-                "0.0.0.0",
-                "--port",
-                "0",
-                "--keep",
-                "1",
-                "--queue",
-                "5",
-                "--max-megabytes",
-                "0.5",
-                "--max-megapixels",
-                "2",
-                "--gpu",
-                "-1",
-                "--dataset",
-                "cub",
-            ],
+            "--load a b --host 0.0.0.0 --port 0 --keep 1 --queue 5 --max-megabytes 0.5 "
+            "--max-megapixels 2 --gpu -1 --dataset cub",
             Settings(["a", "b"], "0.0.0.0", 0, 1, Limits(500000, 2000000), 5, "-1", "cub"),
         ),
     ],
@@ -91,7 +72,7 @@ def test_a_signal_ends_it_in_order(environment, monkeypatch):
 def test_flags(monkeypatch, shipped, flags, settings):
     given = []
     monkeypatch.setattr(server_module, "serve", given.append)
-    args = make_parser("serve").parse_args(["serve"] + flags)
+    args = make_parser("serve").parse_args(["serve"] + flags.split())
     from dgl.cli import serve as command
 
     assert command.run(args) == 0
@@ -100,14 +81,7 @@ def test_flags(monkeypatch, shipped, flags, settings):
 
 @pytest.mark.parametrize(
     "flags",
-    [
-        "--port 70000",
-        "--port x",
-        "--keep 0",
-        "--queue 0",
-        "--max-megabytes nan",
-        "--max-megapixels 101",
-    ],
+    ["--port 70000", "--port x", "--keep 0", "--max-megabytes nan", "--max-megapixels 101"],
 )
 def test_flags_out_of_range(capsys, flags):
     with pytest.raises(SystemExit) as ended:

@@ -20,7 +20,7 @@ def save(folder, name, image=SMALL):
 
 
 @pytest.mark.parametrize("extension", ["png", "bmp", "tif"])
-def test_a_image(tmp_path, extension):
+def test_an_image(tmp_path, extension):
     path = save(tmp_path, "a." + extension)
     session = read_upload(path, str(tmp_path), Limits())
     assert np.array_equal(session.image, SMALL) and session.name == "a." + extension
