@@ -31,8 +31,8 @@ SIZE = 224
 
 def write_maps(path):
     """Raw DGL maps of every layer of the paper's networks, as ``mode|index|layer|seed``."""
-    from deterministic import picture
-    from small_network import values_of, write_npz
+    from networks import values_of, write_npz
+    from sample_images import blob_image
 
     from dgl.backbones import PAPER_MODES, get_backbone
     from dgl.data.views import demo_input
@@ -46,7 +46,7 @@ def write_maps(path):
             write_npz(weights, values_of(mode, SIZE, classes=1000))
             with Predictor(mode, weights, layers, ("dgl",), image_size=SIZE, gpu="-1") as predictor:
                 for seed in SEEDS:
-                    maps = predictor(demo_input(picture(seed), SIZE)[np.newaxis]).maps
+                    maps = predictor(demo_input(blob_image(seed), SIZE)[np.newaxis]).maps
                     for index, layer in enumerate(layers):
                         key = f"{mode}|{index:02d}|{layer}|{seed}"
                         found[key.replace("/", ":")] = maps["dgl", layer][0]

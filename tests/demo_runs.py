@@ -3,9 +3,9 @@
 import json
 import os
 
-from deterministic import TESTS, picture
+from networks import values_of, write_npz
 from PIL import Image
-from small_network import values_of, write_npz
+from sample_images import TESTS, blob_image
 
 from dgl.cli.localize import make_parser, run
 from dgl.weights import ModelCard, write_card
@@ -32,7 +32,7 @@ def write_photo(folder):
 
 def small_image(seed=1):
     """uint8 RGB (HEIGHT, WIDTH, 3)."""
-    return picture(seed)[::3, ::3]
+    return blob_image(seed)[::3, ::3]
 
 
 def demo(load, data_path, outdir, *more):

@@ -1,10 +1,11 @@
-"""How a script ends."""
+"""How a script ends, and how its messages are made printable."""
 
+import os
 import sys
 
 import pytest
 
-from dgl.errors import Stopped, UserError, run_script
+from dgl.errors import Stopped, UserError, printable, run_script
 
 
 @pytest.mark.parametrize("returned, code", [(None, 0), (0, 0), (3, 3)])
@@ -88,3 +89,26 @@ def test_work_that_was_asked_to_end(code, capsys):
         run_script(stop)
     assert caught.value.code == code
     assert capsys.readouterr().err == "stopped by a signal\n"
+
+
+@pytest.mark.parametrize("text", ["", "plain.jpg", "été 鳥 Ω", "back\\slash", "a  b", "'\""])
+def test_readable_text_is_unchanged(text):
+    assert printable(text) == text
+
+
+@pytest.mark.parametrize(
+    "text, shown",
+    [
+        ("a\x1b]0;x\x07b", "a\\x1b]0;x\\x07b"),
+        ("\x9b2J", "\\x9b2J"),
+        ("a\tb\x00", "a\\tb\\x00"),
+        ("\u202egpj.exe", "\\u202egpj.exe"),
+        (os.fsdecode(b"\xff.jpg"), "\\udcff.jpg"),
+        ("two\nlines", "two lines"),
+        ("two\r\nlines\u2028and", "two lines and"),
+    ],
+)
+def test_control_characters_are_escaped(text, shown):
+    assert printable(text) == shown
+    assert printable(shown) == shown
+    shown.encode("utf-8")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from deterministic import picture
+from sample_images import blob_image
 from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W, unit
 
 from dgl.errors import UserError
@@ -124,7 +124,7 @@ def test_the_default_session_will_do():
         image, activation, logits, keep = variable_network()
         session.run(tf.global_variables_initializer())
         localizer = Localizer.from_graph(logits, activation, feeds={keep: 1.0})
-        assert len(localizer([picture(1), picture(2)])) == 2
+        assert len(localizer([blob_image(1), blob_image(2)])) == 2
 
 
 def test_variables_without_a_session():

@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 import pytest
-from deterministic import picture
-from small_network import values_of, write_npz
+from networks import values_of, write_npz
+from sample_images import blob_image
 
 from dgl.data.bundled import SHIPPED_CHECKPOINT
 from dgl.data.image_io import read_image
@@ -15,7 +15,7 @@ from dgl.localizer import Localization, Localizer
 from dgl.predict.postprocess import largest_box, normalize, resize_map
 from dgl.predict.predictor import Predictor
 
-PICTURES = [picture(1), picture(2, 180, 260), picture(3, 64, 64)]
+PICTURES = [blob_image(1), blob_image(2, 180, 260), blob_image(3, 64, 64)]
 
 
 @pytest.fixture(scope="module")

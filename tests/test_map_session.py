@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from deterministic import picture
-from small_network import values_of, write_npz
+from networks import values_of, write_npz
+from sample_images import blob_image
 
 from dgl.predict.predictor import Predictor
 
@@ -20,7 +20,7 @@ def path(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def images():
-    return np.stack([picture(seed)[: 4 * SIZE : 4, : 4 * SIZE : 4] for seed in (1, 2)])
+    return np.stack([blob_image(seed)[: 4 * SIZE : 4, : 4 * SIZE : 4] for seed in (1, 2)])
 
 
 def make(path, **settings):

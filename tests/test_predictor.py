@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from deterministic import picture
-from small_network import values_of, write_npz
+from networks import values_of, write_npz
+from sample_images import blob_image
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
@@ -34,7 +34,7 @@ def predictor(folder):
 
 @pytest.fixture(scope="module")
 def images():
-    return np.stack([picture(seed)[: 4 * SIZE : 4, : 4 * SIZE : 4] for seed in (1, 2, 3)])
+    return np.stack([blob_image(seed)[: 4 * SIZE : 4, : 4 * SIZE : 4] for seed in (1, 2, 3)])
 
 
 def test_what_it_is(predictor):
@@ -175,7 +175,7 @@ def test_weights_that_give_no_finite_map(tmp_path):
     path = write_npz(tmp_path / "huge.npz", values)
     predictor = Predictor("vgg", path, gpu="-1", image_size=SIZE)
     with predictor, pytest.raises(UserError) as caught:
-        predictor(picture()[np.newaxis, :SIZE, :SIZE])
+        predictor(blob_image()[np.newaxis, :SIZE, :SIZE])
     assert str(caught.value).startswith(path) and "not finite" in str(caught.value)
 
 

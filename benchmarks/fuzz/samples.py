@@ -10,6 +10,6 @@ if _TESTS not in sys.path:
 
 import foreign_files
 import made_results
-from small_network import write_tensorflow
+from networks import write_tensorflow
 
 __all__ = ["ROOT", "foreign_files", "made_results", "write_tensorflow"]

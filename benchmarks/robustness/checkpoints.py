@@ -17,8 +17,7 @@ from foreign_files import (
     write_safetensors,
     write_zip_pickle,
 )
-from small_network import write_tensorflow
-from tiny import vgg_variables
+from networks import vgg_variables, write_tensorflow
 
 from .case import ANY, GOOD, Case, read_tree
 from .data_sets import ESCAPE

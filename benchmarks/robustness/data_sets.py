@@ -4,8 +4,8 @@ import io
 import json
 import os
 
-from deterministic import picture
 from PIL import Image
+from sample_images import blob_image
 from trees import CAT, PUBLISHED, VARIANT, xml
 
 from .case import ANY, GOOD, Case
@@ -18,7 +18,7 @@ SECRET = "the secret of another folder"
 def jpeg(seed=1):
     """bytes of a small photograph."""
     stream = io.BytesIO()
-    Image.fromarray(picture(seed)[:60, :80]).save(stream, "JPEG")
+    Image.fromarray(blob_image(seed)[:60, :80]).save(stream, "JPEG")
     return stream.getvalue()
 
 

@@ -6,8 +6,8 @@ import zlib
 
 import cv2
 import numpy as np
-from deterministic import picture
 from PIL import Image
+from sample_images import blob_image
 
 from .case import ANY, GOOD, Case
 from .mutate import around, refused
@@ -29,11 +29,11 @@ def _exif(orientation):
 
 def sound():
     """name -> bytes of small sound pictures."""
-    rgb = Image.fromarray(picture(3)[:48, :64])
+    rgb = Image.fromarray(blob_image(3)[:48, :64])
     gray = rgb.convert("L")
     alpha = rgb.copy()
     alpha.putalpha(gray)
-    other = Image.fromarray(picture(4)[:48, :64])
+    other = Image.fromarray(blob_image(4)[:48, :64])
     both = {"save_all": True, "append_images": [other]}
     deep = cv2.imencode(".png", np.asarray(gray).astype(np.uint16) * 257)[1].tobytes()
     found = {

@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from deterministic import picture
-from small_network import fill, options_of
+from networks import fill, options_of
+from sample_images import blob_image
 from tiny_network import CLASS_INDEX, LAST, LAYERS, N, TinyNetwork, network_of, normalize
 
 from dgl.attribution import METHODS, build_maps, cam_map, dgl_map
@@ -175,7 +175,7 @@ def test_variants_without_semantics_take_those_of_all():
 
 def test_variants_on_a_vgg():
     backbone = get_backbone("vgg")
-    images = np.stack([picture(seed)[:256:4, :256:4] for seed in (1, 2)]).astype("float32")
+    images = np.stack([blob_image(seed)[:256:4, :256:4] for seed in (1, 2)]).astype("float32")
     layers, class_index = ("conv5_2", "conv4_3"), [1, 4]
     with tf.Graph().as_default(), tf.Session() as session:
         network = build_network(backbone, tf.constant(images), options_of("vgg", width=0.25))

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from deterministic import picture
-from small_network import fill, options_of
+from networks import fill, options_of
+from sample_images import blob_image
 
 from dgl.attribution import cam_map
 from dgl.backbones import get_backbone
@@ -31,7 +31,7 @@ def test_formula():
 @pytest.mark.parametrize("mode", ["vgg", "inceptionv3"])  # both kinds of head
 def test_mean_of_the_map_plus_the_bias_is_the_logit(mode):
     backbone = get_backbone(mode)
-    images = np.stack([picture(seed)[:256:4, :256:4] for seed in (1, 2)]).astype("float32")
+    images = np.stack([blob_image(seed)[:256:4, :256:4] for seed in (1, 2)]).astype("float32")
     class_index = np.array([3, 0], "int32")
     with tf.Graph().as_default(), tf.Session() as session:
         network = build_network(backbone, tf.constant(images), options_of(mode, width=0.125))

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from deterministic import picture
-from small_network import fill, options_of
+from networks import fill, options_of
+from sample_images import blob_image
 from tiny_network import CLASS_INDEX, TinyNetwork, central_differences, normalize, unit
 
 from dgl.attribution import build_maps, combine, dgl_map, enhanced_map
@@ -107,7 +107,7 @@ def test_gradient_of_the_map_passes_through_the_activation_only():
 def test_equals_cam_where_pooling_is_fed_and_differs_before(mode):
     backbone = get_backbone(mode)
     layers = backbone.layers[:2]
-    images = np.stack([picture(seed)[:256:4, :256:4] for seed in (1, 2)]).astype("float32")
+    images = np.stack([blob_image(seed)[:256:4, :256:4] for seed in (1, 2)]).astype("float32")
     class_index = [1, 4]
     with tf.Graph().as_default(), tf.Session() as session:
         network = build_network(backbone, tf.constant(images), options_of(mode, width=0.25))

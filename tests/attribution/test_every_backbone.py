@@ -4,8 +4,8 @@ import functools
 
 import numpy as np
 import pytest
-from deterministic import picture
-from small_network import fill, options_of
+from networks import fill, options_of
+from sample_images import blob_image
 from tiny_network import normalize
 
 from dgl.attribution import METHODS, build_maps
@@ -28,7 +28,7 @@ def run(mode):
     """Maps of all methods and the activations, at the last layer, a middle and the earliest one."""
     backbone = get_backbone(mode)
     layers = (backbone.layers[0], backbone.layers[len(backbone.layers) // 2], backbone.layers[-1])
-    images = np.stack([picture(seed)[:256:8, :256:8] for seed in (1, 2)]).astype("float32")
+    images = np.stack([blob_image(seed)[:256:8, :256:8] for seed in (1, 2)]).astype("float32")
     with tf.Graph().as_default(), tf.Session() as session:
         network = build_network(backbone, tf.constant(images), options_of(mode, width=WIDTH))
         maps = build_maps(

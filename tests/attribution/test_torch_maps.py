@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_network import fill, options_of, values_of
+from networks import fill, options_of, values_of
 
 from dgl.attribution import build_maps
 from dgl.backbones import PAPER_MODES, get_backbone

@@ -9,7 +9,7 @@ from unittest import mock
 
 import numpy as np
 import pytest
-from small_network import fill, options_of, values_of
+from networks import fill, options_of, values_of
 
 from dgl.attribution import build_maps
 from dgl.backbones import get_backbone

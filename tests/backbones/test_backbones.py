@@ -7,8 +7,8 @@ import re
 
 import numpy as np
 import pytest
-from deterministic import REFERENCE
-from small_network import fill, options_of
+from networks import fill, options_of
+from sample_images import REFERENCE
 
 from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network, normalize_image

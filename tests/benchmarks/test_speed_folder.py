@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from deterministic import TESTS
+from sample_images import TESTS
 
 from benchmarks.speed.sections import folder
 from dgl.data import list_images, read_image

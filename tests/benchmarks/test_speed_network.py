@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tiny import vgg_shapes
+from networks import vgg_shapes
 
 from benchmarks.speed import network, pictures
 from dgl.backbones import get_backbone

@@ -9,8 +9,8 @@ import sys
 from typing import NamedTuple
 
 import numpy as np
-from deterministic import TESTS, picture
-from tiny import vgg_variables, write_list
+from networks import vgg_variables
+from sample_images import TESTS, blob_image, write_list
 
 from dgl.cli import entry
 from dgl.weights import ModelCard, save_npz, write_card
@@ -83,7 +83,7 @@ def write_data(folder):
     """Five images to train on and five to validate, with boxes; returns the folder."""
     for split, seed in (("train", 50), ("val", 0)):
         rows = [
-            (f"{split}{i}.jpg", picture(seed + i + 1, 90, 120), i, [(20, 10, 90, 70)])
+            (f"{split}{i}.jpg", blob_image(seed + i + 1, 90, 120), i, [(20, 10, 90, 70)])
             for i in range(5)
         ]
         write_list(folder / "data", split, rows)

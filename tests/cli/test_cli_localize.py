@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 from cli_runs import SIZE, dgl, tree
-from small_network import values_of, write_npz
+from networks import values_of, write_npz
 
 from dgl.attribution import METHODS as METHOD_NAMES
 from dgl.data.bundled import SHIPPED_IMAGES, sample_images

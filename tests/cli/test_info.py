@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 from cli_runs import CLASSES, SIZE, dgl, write_zoo_vgg
 from foreign_files import write_keras, write_pth, write_safetensors
-from small_network import values_of, write_npz, write_tensorflow
-from tiny import vgg_variables
+from networks import values_of, vgg_variables, write_npz, write_tensorflow
 
 from dgl.backbones import BACKBONES, get_backbone
 from dgl.backbones.resnet import BLOCKS_BY_DEPTH

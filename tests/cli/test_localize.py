@@ -20,8 +20,8 @@ from demo_runs import (
     write_photo,
     write_vgg,
 )
+from networks import values_of, write_npz
 from PIL import Image
-from small_network import values_of, write_npz
 
 from dgl.errors import UserError
 from dgl.predict.precision import has_bfloat16_kernels

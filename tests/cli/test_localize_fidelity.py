@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 from demo_runs import SCRIPT, record_of
-from deterministic import REFERENCE, picture
+from networks import values_of, write_tensorflow
 from PIL import Image
-from small_network import values_of, write_tensorflow
+from sample_images import REFERENCE, blob_image
 
 from dgl.backbones import PAPER_MODES, get_backbone
 from dgl.tf_compat import tf
@@ -53,7 +53,7 @@ def full_size(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp(request.param)
     prefix = write_tensorflow(folder / "model-1", values_of(request.param, 224, classes=1000))
     photo = str(folder / "photo.png")
-    Image.fromarray(picture()).save(photo)
+    Image.fromarray(blob_image()).save(photo)
     return request.param, prefix, photo
 
 

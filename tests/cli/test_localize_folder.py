@@ -18,9 +18,9 @@ from demo_runs import (
     write_photo,
     write_vgg,
 )
-from deterministic import picture
+from networks import values_of, write_npz
 from PIL import Image
-from small_network import values_of, write_npz
+from sample_images import blob_image
 
 from dgl.errors import UserError
 from dgl.predict.postprocess import normalize
@@ -41,7 +41,7 @@ def test_pictures_of_one_name_do_not_share_a_folder(vgg, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     for name in ("a.png", "a.bmp", "b.png"):
-        Image.fromarray(picture(2)).save(str(folder / name))
+        Image.fromarray(blob_image(2)).save(str(folder / name))
     demo(vgg, folder, tmp_path / "out")
     assert files_in(tmp_path / "out") == ["a.bmp", "a.png", "b", "results.jsonl"]
 
@@ -77,7 +77,7 @@ def seven(tmp_path_factory):
     """A folder of seven images, p0.png to p6.png, of different sizes."""
     folder = tmp_path_factory.mktemp("seven")
     for seed in range(7):
-        image = picture(seed)[:: 2 + seed % 3, :: 2 + seed % 2]
+        image = blob_image(seed)[:: 2 + seed % 3, :: 2 + seed % 2]
         Image.fromarray(image).save(str(folder / f"p{seed}.png"))
     return folder
 

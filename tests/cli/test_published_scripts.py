@@ -6,7 +6,7 @@ import runpy
 
 import pytest
 from cli_runs import ROOT, dgl, ended, tree, write_zoo_vgg
-from small_network import values_of, write_tensorflow
+from networks import values_of, write_tensorflow
 
 from dgl.datasets.birds import __main__ as birds_script
 from dgl.errors import run_script

@@ -5,8 +5,8 @@ import shutil
 
 import numpy as np
 from doc_commands import ROOT
+from networks import write_tensorflow
 from PIL import Image
-from small_network import write_tensorflow
 
 from dgl.data.bundled import SHIPPED_CHECKPOINT
 from dgl.datasets.birds import write_data_set

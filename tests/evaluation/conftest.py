@@ -2,9 +2,9 @@
 
 import pytest
 from command_runs import CLASSES, IMAGES, SIZE
-from deterministic import picture
 from fake_predictor import FakePredictor, Run, make_dataset
-from tiny import vgg_variables, write_list
+from networks import vgg_variables
+from sample_images import blob_image, write_list
 
 from dgl.weights import ModelCard, save_npz, write_card
 
@@ -16,7 +16,7 @@ def folder(tmp_path_factory):
     save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
     write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE))
     rows = [
-        (f"{i}.jpg", picture(i + 1, 90 + 10 * i, 120), i % CLASSES, [(20, 10, 90, 70)])
+        (f"{i}.jpg", blob_image(i + 1, 90 + 10 * i, 120), i % CLASSES, [(20, 10, 90, 70)])
         for i in range(IMAGES)
     ]
     rows[-1] = rows[-1][:3] + ((),)
@@ -32,7 +32,7 @@ def many(folder):
         rows = [
             (
                 f"{split}{i}.jpg",
-                picture(seed + i + 1, 90, 120),
+                blob_image(seed + i + 1, 90, 120),
                 i % CLASSES,
                 [(9, 9, 70, 60)],
             )

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 
-from deterministic import picture
-from tiny import vgg_variables, write_list
+from networks import vgg_variables
+from sample_images import blob_image, write_list
 
 from dgl.weights import ModelCard, save_npz, write_card
 
@@ -21,7 +21,7 @@ def make_command(folder, root, images):
     save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
     write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE))
     rows = [
-        (f"{i:02d}.jpg", picture(i + 1, 90, 120), i % CLASSES, [(20, 10, 90, 70)])
+        (f"{i:02d}.jpg", blob_image(i + 1, 90, 120), i % CLASSES, [(20, 10, 90, 70)])
         for i in range(images)
     ]
     write_list(folder / "data", "val", rows)

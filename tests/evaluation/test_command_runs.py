@@ -5,8 +5,7 @@ import os
 
 import pytest
 from command_runs import entries_of, evaluate_many, metrics_of
-from deterministic import picture
-from tiny import write_list
+from sample_images import blob_image, write_list
 
 from dgl.attribution import METHODS
 from dgl.cli.evaluate import make_parser, make_study_parser, run
@@ -149,7 +148,7 @@ def test_a_part_of_the_other_split_is_taken_evenly(folder, many, tmp_path):
 
 def test_splits_that_share_pictures_do_not_settle_anything(folder, many, tmp_path):
     data = tmp_path / "data"
-    rows = [("a.jpg", picture(1), 0, [(2, 2, 30, 30)])]
+    rows = [("a.jpg", blob_image(1), 0, [(2, 2, 30, 30)])]
     write_list(data, "val", rows)
     write_list(data, "train", rows)
     (data / "train" / "a.jpg").unlink()

@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 from command_runs import CLASSES, IMAGES, SIZE, entries_of, parse
-from deterministic import picture
-from tiny import WIDTH, vgg_variables, write_list
+from networks import WIDTH, vgg_variables
+from sample_images import blob_image, write_list
 
 from dgl.cli.evaluate import make_parser, run
 from dgl.data.image_io import read_image
@@ -243,7 +243,7 @@ def test_what_is_not_there_is_named(folder, tmp_path, flags, message):
 
 
 def test_labels_beyond_the_checkpoint_are_refused(folder, tmp_path):
-    write_list(tmp_path / "data", "val", [("a.jpg", picture(1), CLASSES, [(2, 2, 9, 9)])])
+    write_list(tmp_path / "data", "val", [("a.jpg", blob_image(1), CLASSES, [(2, 2, 9, 9)])])
     args = parse(folder, "--out", tmp_path / "out", "--data", tmp_path / "data")
     with pytest.raises(UserError, match="labels of 8 classes, but the checkpoint has 7"):
         run(args)
@@ -251,7 +251,9 @@ def test_labels_beyond_the_checkpoint_are_refused(folder, tmp_path):
 
 def test_missing_pictures_are_recorded_or_strictly_refused(folder, tmp_path, capsys):
     box = [(2, 2, 30, 30)]
-    write_list(tmp_path / "data", "val", [("a.jpg", picture(1), 0, box), ("b.jpg", None, 0, box)])
+    write_list(
+        tmp_path / "data", "val", [("a.jpg", blob_image(1), 0, box), ("b.jpg", None, 0, box)]
+    )
     flags = ("--out", tmp_path / "out", "--data", tmp_path / "data", "--clayer", 1)
     with pytest.raises(UserError, match=r"1 of 2 images are missing: .*b\.jpg"):
         run(parse(folder, "--strict", *flags))

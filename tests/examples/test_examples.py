@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from keras_at_hand import has_keras
+from networks import has_keras
 
 from dgl.data.bundled import SHIPPED_CHECKPOINT, sample_images
 from dgl.data.image_io import read_image

@@ -5,7 +5,7 @@ The gradients are TensorFlow's, each from a backward pass of its own; all else i
 
 import numpy as np
 import pytest
-from keras_at_hand import has_keras
+from networks import has_keras
 from tiny_network import one_hot, unit
 
 from dgl.foreign import input_of, layers_of, logits_of, pooled_layer

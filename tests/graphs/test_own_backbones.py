@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from deterministic import picture
+from networks import fill, options_of, values_of, write_npz
 from own_process import call
-from small_network import fill, options_of, values_of, write_npz
+from sample_images import blob_image
 
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
@@ -46,7 +46,7 @@ def write(mode, folder, kind):
 
 
 def images():
-    return np.stack([picture(seed)[: 4 * SIZE : 4, : 4 * SIZE : 4, ::-1] for seed in (1, 2)])
+    return np.stack([blob_image(seed)[: 4 * SIZE : 4, : 4 * SIZE : 4, ::-1] for seed in (1, 2)])
 
 
 def check(mode, folder, loaded, names):

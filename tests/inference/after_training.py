@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 from both_loops import check_changes
-from small_network import values_of
+from networks import values_of
 
 from dgl.backbones import get_backbone
 from dgl.predict.frozen import build_inference

@@ -1,6 +1,6 @@
 import pytest
 from inference.frozen_networks import CLASSES, NETWORKS, SIZE, WIDTH
-from small_network import values_of, write_npz
+from networks import values_of, write_npz
 
 from dgl.backbones import get_backbone
 from dgl.weights import open_checkpoint

@@ -1,7 +1,7 @@
 """Frozen classifiers of every backbone, and what they compute, for the tests of this folder."""
 
 import numpy as np
-from small_network import options_of
+from networks import options_of
 
 from dgl.attribution.gradients import class_gradients, loss_gradients
 from dgl.backbones import PAPER_MODES, get_backbone

@@ -5,7 +5,7 @@ import os
 
 import pytest
 from made_results import PLAIN, filled
-from small_network import write_tensorflow
+from networks import write_tensorflow
 
 from benchmarks.robustness.checkpoints import VALUES
 from benchmarks.robustness.data_sets import jpeg

@@ -5,10 +5,10 @@ import re
 import pytest
 from chromium import CHROMIUM, FLAGS
 from demo_runs import write_vgg
-from deterministic import picture
+from networks import values_of, write_npz
 from page_driver import Expected, start, stop
 from PIL import Image
-from small_network import values_of, write_npz
+from sample_images import blob_image
 
 from dgl.data.bundled import SHIPPED_CHECKPOINT, sample_images
 from dgl.predict.predictor import Predictor
@@ -103,7 +103,7 @@ def direct():
 @pytest.fixture(scope="module")
 def photo(tmp_path_factory):
     path = str(tmp_path_factory.mktemp("photo") / "my photo.png")
-    Image.fromarray(picture(3)).save(path)
+    Image.fromarray(blob_image(3)).save(path)
     return path
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from deterministic import picture
+from sample_images import blob_image
 
 from dgl.attribution import METHODS
 from dgl.data.views import demo_input
@@ -32,7 +32,7 @@ def engine(small_vgg):
 
 @pytest.fixture
 def session():
-    return Session(picture(1)[::3, ::3], "photo.png")
+    return Session(blob_image(1)[::3, ::3], "photo.png")
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_network import values_of, write_npz
+from networks import values_of, write_npz
 
 from dgl.errors import UserError
 from dgl.predict.predictor import Predictor

@@ -6,9 +6,9 @@ import signal
 
 import pytest
 from chromium import CHROMIUM
-from deterministic import picture
 from page_driver import data, png, start, stop, upload, wait_until_other
 from PIL import Image
+from sample_images import blob_image
 
 pytest.importorskip("gradio")
 pytest.importorskip("playwright.sync_api")
@@ -25,7 +25,7 @@ pytestmark = [
         ("note.png", b"no image", "note.png: not an image"),
         (
             "half.png",
-            png(Image.fromarray(picture(3)))[:-1000],
+            png(Image.fromarray(blob_image(3)))[:-1000],
             "half.png: damaged or truncated image",
         ),
         (
@@ -71,7 +71,7 @@ def test_what_the_browser_refuses(open_page, server, tmp_path, name, size, messa
 def test_a_hostile_name_is_text(open_page, server, direct, tmp_path):
     page = open_page(server)
     path = str(tmp_path / "<img src=x onerror='window.hacked=1'>.png")
-    Image.fromarray(picture(4)).save(path)
+    Image.fromarray(blob_image(4)).save(path)
     old = data(page, "box")
     upload(page, path)
     wait_until_other(page, "box", old)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from attention_data import CLASSES, DRAWN, SIZE, rows_of
-from tiny import write_list
+from sample_images import write_list
 
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.data.layouts import load_data

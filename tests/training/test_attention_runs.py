@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from attention_data import CLASSES, DRAWN, SIZE, rows_of
 from real_runs import train
-from tiny import write_list
+from sample_images import write_list
 
 from benchmarks.watching import draw, read_events, share_of_time
 from dgl.data.image_io import read_image

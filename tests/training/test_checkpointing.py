@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny import vgg_variables
+from networks import vgg_variables
 
 from dgl.backbones import BuildOptions
 from dgl.errors import UserError

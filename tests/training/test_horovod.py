@@ -15,8 +15,8 @@ import time
 
 import numpy as np
 import pytest
-from deterministic import picture
-from tiny import vgg_variables, write_list
+from networks import vgg_variables
+from sample_images import blob_image, write_list
 
 from dgl.tf_compat import tf
 from dgl.weights import save_npz
@@ -87,7 +87,9 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
     # The boxes are for the chief's GT-known; half of them are too small to be found.
     boxes = [((1, 1, 58, 48),), ((20, 20, 24, 24),)]
-    rows = [(f"{i}.jpg", picture(i + 1, 50, 60), i % CLASSES, boxes[i % 2]) for i in range(IMAGES)]
+    rows = [
+        (f"{i}.jpg", blob_image(i + 1, 50, 60), i % CLASSES, boxes[i % 2]) for i in range(IMAGES)
+    ]
     for name, measured in (("data", 7), ("few", 2)):
         write_list(folder / name, "train", rows)
         write_list(folder / name, "val", rows[:measured])

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from small_network import values_of, write_tensorflow
-from tiny import WIDTH, vgg_shapes, vgg_variables
+from networks import WIDTH, values_of, vgg_shapes, vgg_variables, write_tensorflow
 
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.errors import UserError

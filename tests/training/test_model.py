@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tiny import WIDTH, vgg_variables
+from networks import WIDTH, vgg_variables
 
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.tf_compat import tf

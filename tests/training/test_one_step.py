@@ -11,9 +11,9 @@ import os
 import numpy as np
 import numpy_forward
 import pytest
+from networks import values_of, write_tensorflow
 from real_runs import run
-from small_network import values_of, write_tensorflow
-from tiny import plain, write_list
+from sample_images import plain, write_list
 
 from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 from dgl.weights import open_checkpoint

@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from tiny import WIDTH, plain, vgg_variables, write_list
+from networks import WIDTH, vgg_variables
+from sample_images import plain, write_list
 from train_flags import RESNET, parse
 
 from dgl.backbones import get_backbone

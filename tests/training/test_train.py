@@ -15,9 +15,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from deterministic import picture
+from networks import vgg_shapes, vgg_variables
 from real_runs import train
-from tiny import vgg_shapes, vgg_variables, write_list
+from sample_images import blob_image, write_list
 
 from dgl.tf_compat import tf
 from dgl.weights import save_npz
@@ -49,7 +49,7 @@ def distance(one, other, names):
 def folder(tmp_path_factory):
     """``data`` with an image per class, ``half`` with the first two, ``start.npz``."""
     folder = tmp_path_factory.mktemp("train")
-    rows = [(f"{i}.jpg", picture(i + 1, 50, 60), i, ()) for i in range(CLASSES)]
+    rows = [(f"{i}.jpg", blob_image(i + 1, 50, 60), i, ()) for i in range(CLASSES)]
     for name, training in (("data", rows), ("half", rows[:2])):
         write_list(folder / name, "train", training)
         write_list(folder / name, "val", rows)

@@ -2,8 +2,7 @@
 
 import fake_horovod
 import pytest
-from deterministic import picture
-from tiny import write_list
+from sample_images import blob_image, write_list
 
 from dgl.backbones import BuildOptions
 from dgl.data.flows import training_flow
@@ -22,7 +21,7 @@ START = ResumePoint(5)
 @pytest.fixture
 def configured(tmp_path):
     logger.set_logger_dir(str(tmp_path / "log"), action="d")
-    write_list(tmp_path / "data", "val", [("0.jpg", picture(1, 50, 60), 0, ())])
+    write_list(tmp_path / "data", "val", [("0.jpg", blob_image(1, 50, 60), 0, ())])
     data = load_data(str(tmp_path / "data"), "val")
 
     def call(towers=1, point=START, callbacks=(), **run):

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import fake_horovod
 import numpy as np
 import pytest
-from deterministic import picture
-from tiny import plain, vgg_variables, write_list
+from networks import vgg_variables
+from sample_images import blob_image, plain, write_list
 from train_flags import parse
 
 from dgl.backbones import BuildOptions
@@ -38,7 +38,7 @@ def test_the_error_is_a_fraction_of_all_images(monkeypatch, ranks):
     "rank, size, images, own, batches", [(0, 1, 7, 4, 4), (1, 3, 7, 1, 2), (2, 3, 2, 0, 1)]
 )
 def test_all_ranks_have_as_many_rounds(tmp_path, rank, size, images, own, batches):
-    rows = [(f"{n}.png", picture(n, 40, 40), 0, ()) for n in range(images)]
+    rows = [(f"{n}.png", blob_image(n, 40, 40), 0, ()) for n in range(images)]
     write_list(tmp_path, "val", rows)
     samples = load_data(str(tmp_path), "val").samples
     rounds, fed = [], []

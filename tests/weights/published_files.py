@@ -5,10 +5,9 @@ down, apart from the converter, which has to find the way back.
 """
 
 import numpy as np
-from deterministic import value
 from foreign_files import write_keras
+from networks import options_of, value, values_of
 from numpy_forward import pad_same
-from small_network import options_of, values_of
 
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network

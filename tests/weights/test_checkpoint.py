@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from foreign_files import read_all, write_keras, write_pth, write_safetensors
-from small_network import write_npz, write_tensorflow
+from networks import write_npz, write_tensorflow
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf

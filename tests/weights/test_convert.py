@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 from foreign_files import write_keras, write_pth
+from networks import values_of, write_npz
 from published_files import (
     CLASSES,
     keras_inception,
@@ -15,7 +16,6 @@ from published_files import (
     torchvision,
     zoo,
 )
-from small_network import values_of, write_npz
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from networks import write_tensorflow
 from numpy_forward import inception, preprocess
 from published_files import assert_close, padded, picture, published_part, run, slim
-from small_network import write_tensorflow
 
 from dgl.weights import open_checkpoint
 from dgl.weights.convert import convert

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from networks import write_npz
 from numpy_forward import preprocess, resnet, vgg
 from published_files import (
     OUR_MEAN,
@@ -13,7 +14,6 @@ from published_files import (
     run,
     zoo,
 )
-from small_network import write_npz
 
 from dgl.weights import open_checkpoint
 from dgl.weights.convert import convert

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from small_network import values_of, write_tensorflow
+from networks import values_of, write_tensorflow
 
 from dgl.errors import UserError
 from dgl.weights import ModelCard, open_checkpoint, read_card, write_card

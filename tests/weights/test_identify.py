@@ -3,8 +3,8 @@
 import functools
 
 import pytest
+from networks import values_of, write_npz
 from published_files import torchvision
-from small_network import values_of, write_npz
 
 from dgl.backbones import BACKBONES, BuildOptions, get_backbone
 from dgl.backbones.resnet import BLOCKS_BY_DEPTH

@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 from foreign_files import damaged, read_all, refusal_of, write_pth
-from small_network import write_npz
+from networks import write_npz
 
 from dgl.errors import UserError
 from dgl.weights import open_checkpoint, save_npz

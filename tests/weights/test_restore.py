@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from small_network import options_of, values_of, write_npz, write_tensorflow
+from networks import options_of, values_of, write_npz, write_tensorflow
 
 from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network

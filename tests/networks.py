@@ -1,13 +1,34 @@
-"""Backbones with name-seeded weights, at any width: their variables, checkpoints and sessions."""
+"""Backbones of any width with weights seeded by their names: variables, checkpoints and sessions."""
 
 import functools
+import zlib
 
 import numpy as np
-from deterministic import value
 
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
+
+WIDTH = 0.125
+_BLOCKS = ((8, 2), (16, 2), (32, 3), (64, 3), (64, 3))
+_ADD = 128
+
+
+def value(name, shape):
+    """The value of variable ``name``: seeded by the name, distributed by the kind of variable."""
+    rng = np.random.RandomState(zlib.crc32(name.encode()) & 0x7FFFFFFF)
+    parts = name.split("/")
+    kind = parts[-2] if parts[-1] == "EMA" else parts[-1]
+    if kind in ("W", "weights"):
+        scale = np.sqrt(2.0 / max(1, int(np.prod(shape[:-1]))))
+        return (rng.standard_normal(shape) * scale).astype("float32")
+    if kind == "gamma":
+        return rng.uniform(0.3, 0.7, shape).astype("float32")
+    if "variance" in kind:
+        return rng.uniform(0.5, 1.5, shape).astype("float32")
+    if "mean" in kind or kind in ("beta", "b", "biases"):
+        return (rng.standard_normal(shape) * 0.1).astype("float32")
+    raise KeyError(name)
 
 
 def options_of(mode, classes=5, data_set="imagenet", **more):
@@ -56,3 +77,37 @@ def write_tensorflow(prefix, values, version=2):
         form = tf.train.SaverDef.V1 if version == 1 else tf.train.SaverDef.V2
         tf.train.Saver(variables, write_version=form).save(session, str(prefix))
     return str(prefix)
+
+
+def vgg_shapes(classes, head="linear", norm="none"):
+    """Variable name -> shape of VGG16-GAP at width 1/8, written down without building it."""
+    shapes, below = {}, 3
+    layers = [
+        (f"conv{block}_{index}", channels)
+        for block, (channels, repeats) in enumerate(_BLOCKS, 1)
+        for index in range(1, repeats + 1)
+    ]
+    for name, channels in layers + [("add", _ADD)]:
+        shapes[name + "/W"] = (3, 3, below, channels)
+        if norm == "none":
+            shapes[name + "/b"] = (channels,)
+        else:
+            for part in ("gamma", "beta", "mean/EMA", "variance/EMA"):
+                shapes[f"{name}/bn/{part}"] = (channels,)
+        below = channels
+    shapes[head + "/W"] = (below, classes)
+    shapes[head + "/b"] = (classes,)
+    return shapes
+
+
+def vgg_variables(classes, head="linear", norm="none"):
+    """Variable name -> float32 array, the same at every call."""
+    return {name: value(name, shape) for name, shape in vgg_shapes(classes, head, norm).items()}
+
+
+def has_keras():
+    """Whether TensorFlow has a Keras that builds graphs: its own up to 2.15, else tf-keras."""
+    try:
+        return callable(tf.keras.applications.MobileNet)
+    except (ImportError, AttributeError):
+        return False
