@@ -1,6 +1,6 @@
 """How many examples of a property are tried: few and always the same, or many and new ones.
 
-HYPOTHESIS_PROFILE=long python -m pytest tests/properties tests/data
+HYPOTHESIS_PROFILE=long python -m pytest tests/properties tests/data tests/metrics
 """
 
 import os

@@ -56,7 +56,7 @@ def evaluate(args: Namespace) -> int:
     tune_set = None
     if args.tune_split is not None:
         tune_set = load_split(args, args.tune_split, args.tune_limit)
-        selection.check_apart(dataset, tune_set)
+        selection.check_disjoint(dataset, tune_set)
     with contextlib.ExitStack() as stack:
         evaluation = Evaluation(args, _ray_workers(args, stack))
         stack.callback(evaluation.close)

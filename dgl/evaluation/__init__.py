@@ -1,15 +1,19 @@
-"""Evaluators of classification and localization, fed a batch at a time and mergeable.
+"""Evaluation of a checkpoint on a data set.
 
-Two protocols that are never mixed: ``fixed_threshold`` (:class:`FixedThresholdEvaluator`) and
-``wsolevaluation`` (:class:`MaxBoxAccEvaluator`, and :class:`PixelApEvaluator` for masks).
+The evaluators of :mod:`dgl.metrics` can be imported from here too.
 """
 
-from dgl.metrics.bootstrap import Comparison, compare, intervals
-from dgl.metrics.classification import ClassificationEvaluator, rank_labels
-from dgl.metrics.evaluator import Evaluator
-from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
-from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
-from dgl.metrics.pixel_ap import PixelApEvaluator
+from dgl.metrics import (
+    ClassificationEvaluator,
+    Comparison,
+    Evaluator,
+    FixedThresholdEvaluator,
+    MaxBoxAccEvaluator,
+    PixelApEvaluator,
+    compare,
+    intervals,
+    rank_labels,
+)
 from dgl.utils.table import format_table, write_csv
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Entries of a result table: a method at a layer, or a method's layers fused into one map."""
 
-from typing import Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -84,7 +84,7 @@ def score_maps(
     Yields:
         ``(entry, map)``, the map float32 (size, size) in [0, 1]; first the entries, then the fusions.
     """
-    fused = [None] * len(fusions)
+    fused: List[Any] = [None] * len(fusions)
     for entry, raw in raw_maps.items():
         score_map = postprocess.score_map(raw, size, size)
         yield entry, score_map
@@ -92,11 +92,11 @@ def score_maps(
             if entry[0] == fusion.method and entry[1] in fusion.layers:
                 fused[index] = _combine(fusion.kind, fused[index], score_map)
     for fusion, total in zip(fusions, fused):
-        # Of a sum the division by the number of layers is lost in the normalization.
+        # Normalization makes the division of a sum by the number of layers unnecessary.
         yield fusion.entry, postprocess.normalize(total)
 
 
-def _combine(kind, total, score_map):
+def _combine(kind: str, total: Optional[np.ndarray], score_map: np.ndarray) -> np.ndarray:
     if total is None:
         return score_map.astype(np.float64)
-    return total + score_map if kind == "mean" else np.maximum(total, score_map)
+    return np.asarray(total + score_map if kind == "mean" else np.maximum(total, score_map))

@@ -6,6 +6,7 @@ import os
 from argparse import Namespace
 from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, Sequence, Set, Tuple
 
+import numpy as np
 from tqdm import tqdm
 
 from dgl.data.sample import DataSet
@@ -202,7 +203,9 @@ def _check_boxes(results: Results, dataset: DataSet) -> None:
     names = ("clipped", "outside", "width", "height")
     columns = [results.images.column(name).tolist() for name in names]
     for key, clipped, outside, width, height in zip(results.images.ids, *columns):
-        check.add(dataset.samples[int(key)], Fit(None, clipped, outside, (width, height)))
+        check.add(
+            dataset.samples[int(key)], Fit(np.zeros((0, 4)), clipped, outside, (width, height))
+        )
     check.log(dataset.name)
 
 

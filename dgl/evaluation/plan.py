@@ -67,7 +67,7 @@ class Plan:
     @property
     def images(self) -> int:
         """int: the images of the data set."""
-        return self.data["images"]
+        return int(self.data["images"])
 
     @property
     def chunks(self) -> int:
@@ -99,7 +99,8 @@ class Plan:
 
     def to_json(self) -> Dict[str, Any]:
         """The plan as JSON values."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        values: Dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return values
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Plan":

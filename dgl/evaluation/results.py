@@ -3,7 +3,7 @@
 A stored batch, a shard and a finished run are all of this type, and they can be merged.
 """
 
-from typing import Any, Dict, Mapping, Set, Tuple
+from typing import Any, Dict, List, Mapping, Set, Tuple
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Results:
         self.names: Dict[str, str] = {}
         self.errors: Dict[str, Tuple[str, str]] = {}
 
-    def __len__(self):
+    def __len__(self) -> int:
         """int: the number of images, read or not."""
         return len(self.names) + len(self.errors)
 
@@ -140,9 +140,9 @@ class Results:
         """int: true boxes that lay wholly outside theirs."""
         return int(np.sum(self.images.column("outside")))
 
-    def _evaluators(self):
-        return (
-            list(self.classification.values())
-            + list(self.localization.values())
-            + list(self.pixels.values())
-        )
+    def _evaluators(self) -> List[Any]:
+        return [
+            *self.classification.values(),
+            *self.localization.values(),
+            *self.pixels.values(),
+        ]

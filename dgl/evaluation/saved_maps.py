@@ -32,7 +32,7 @@ _MOST_BYTES = 1024 * 1024
 
 
 class Scores(NamedTuple):
-    """What one folder of maps was found to be worth.
+    """Evaluators of one folder of maps.
 
     Attributes:
         boxes: :class:`MaxBoxAccEvaluator`.
@@ -86,7 +86,8 @@ def read_map(path: str) -> np.ndarray:
     # Written so that NaN fails too.
     if not (score_map.min() >= 0 and score_map.max() <= 1):
         raise UserError(
-            f"{path}: values from {float(score_map.min()):g} to {float(score_map.max()):g}; {expected}"
+            f"{path}: values from {float(score_map.min()):g} to {float(score_map.max()):g}; "
+            f"{expected}"
         )
     return score_map
 
@@ -137,24 +138,25 @@ def score(
         raise UserError(f"--maps {maps}: no such folder; expected <id>.npy files")
     boxes, pixels, errors = MaxBoxAccEvaluator(step), PixelApEvaluator(step), {}
 
-    def look(record):
+    def measure(record: Record) -> Any:
         try:
             path, _ = resolve_below(maps, "", record.id + ".npy", record.id)
             score_map = read_map(path)
             mask = None
             if record.mask_paths:
-                paths = [resolve_below(mask_root, "", p, record.id)[0] for p in record.mask_paths]
+                root = mask_root or ""
+                paths = [resolve_below(root, "", p, record.id)[0] for p in record.mask_paths]
                 ignore = record.ignore_path
-                ignore = ignore and resolve_below(mask_root, "", ignore, record.id)[0]
+                ignore = ignore and resolve_below(root, "", ignore, record.id)[0]
                 mask = read_mask(paths, ignore, WSOL_MAP_SIZE)
         except UserError as error:
             if strict:
                 raise
             return str(error)
-        truth = scaled_boxes(record.boxes, record.size) if record.boxes else ()
+        truth = scaled_boxes(record.boxes, record.size) if record.boxes and record.size else ()
         return boxes.localize(score_map, truth), pixels.count(score_map, mask)
 
-    found = ordered_map(look, records, workers)
+    found = ordered_map(measure, records, workers)
     name = os.path.basename(maps)
     for position, result in tqdm(
         enumerate(found), total=len(records), desc=name, unit=" maps", disable=not progress
@@ -168,7 +170,8 @@ def score(
         pixels.add_found([result[1]], [image_key(position)])
     if len(errors) == len(records):
         raise UserError(
-            f"--maps {maps}: none of {len(records)} maps can be read; the first: {next(iter(errors.values()))[1]}"
+            f"--maps {maps}: none of {len(records)} maps can be read; the first: "
+            f"{next(iter(errors.values()))[1]}"
         )
     return Scores(boxes, pixels, errors)
 
@@ -238,11 +241,16 @@ def write_metadata(
     return written
 
 
-def _below(root, path):
+def _below(root: str, path: Optional[str]) -> str:
     return "" if path is None else os.path.relpath(path, root).replace(os.sep, "/")
 
 
-def _write_lines(folder, samples, sizes, localization):
+def _write_lines(
+    folder: str,
+    samples: Sequence[Sample],
+    sizes: Sequence[Tuple[int, int]],
+    localization: List[str],
+) -> None:
     files = {
         IDS: [sample.id for sample in samples],
         LABELS: [f"{sample.id},{sample.class_index}" for sample in samples],

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import stat
-from typing import List, Sequence
+from typing import Any, List, Sequence
 
 from dgl.errors import UserError
 from dgl.evaluation.plan import Plan
@@ -38,7 +38,7 @@ class Store:
             cannot be written.
     """
 
-    def __init__(self, folder: str, plan: Plan, restart: bool = False):
+    def __init__(self, folder: str, plan: Plan, restart: bool = False) -> None:
         self._folder = str(folder)
         self._partial = os.path.join(self._folder, PARTIAL)
         self._plan = plan
@@ -78,14 +78,14 @@ class Store:
         write_records(self._folder, results)
         self._drop()
 
-    def _path(self, chunk):
+    def _path(self, chunk: int) -> str:
         return os.path.join(self._partial, f"batch-{chunk:06d}.json")
 
-    def _drop(self):
+    def _drop(self) -> None:
         if os.path.isdir(self._partial):
             shutil.rmtree(self._partial, ignore_errors=True)
 
-    def _check(self, path):
+    def _check(self, path: str) -> None:
         try:
             differences = Plan.from_json(_read_json(path)).differences(self._plan)
         except ValueError as error:
@@ -165,17 +165,18 @@ def merge_records(folders: Sequence[str]) -> Results:
         there = merged.positions
         first = next(position for position in itertools.count() if position not in there)
         raise UserError(
-            f"--merge: {lacking} of {merged.plan.images} images are in none of the results, the first is image {first + 1}; "
+            f"--merge: {lacking} of {merged.plan.images} images are in none of the results, the first "
+            f"is image {first + 1}; "
             "expected every shard"
         )
     return merged
 
 
-def _encode(values):
+def _encode(values: Any) -> bytes:
     return (json.dumps(values) + "\n").encode("utf-8")
 
 
-def _read_json(path):
+def _read_json(path: str) -> Any:
     try:
         status = os.stat(path)
         # Opening a pipe would wait for somebody to write to it.

@@ -11,6 +11,7 @@ from dgl.evaluation.fusion import entry_name
 from dgl.evaluation.plan import FIXED, IOU, WSOL, Plan
 from dgl.evaluation.results import Results
 from dgl.metrics.bootstrap import compare, intervals
+from dgl.metrics.evaluator import Evaluator
 from dgl.utils.files import write_atomically
 from dgl.utils.table import write_csv
 
@@ -42,7 +43,7 @@ def compute_metrics(
         UserError: no image has a box.
     """
     plan = results.plan
-    metrics = {"versions": plan.versions, "seed": seed, "resamples": resamples}
+    metrics: Dict[str, Any] = {"versions": plan.versions, "seed": seed, "resamples": resamples}
     if plan.model is not None:
         metrics["model"] = plan.model
     metrics["data"] = plan.data
@@ -63,9 +64,15 @@ def compute_metrics(
     return metrics
 
 
-def _protocol(results, name, seed, resamples, selection):
+def _protocol(
+    results: Results,
+    name: str,
+    seed: int,
+    resamples: int,
+    selection: Optional[Mapping[str, Any]],
+) -> Dict[str, Any]:
     plan = results.plan
-    settings = {}
+    settings: Dict[str, Any] = {}
     if name == FIXED:
         settings.update(threshold=plan.threshold, iou=IOU)
     else:
@@ -82,7 +89,7 @@ def row_of(
     results: Results, protocol: str, entry: Tuple[str, str], seed: int, resamples: int
 ) -> Dict[str, Any]:
     """One row of a protocol's table."""
-    row = {"method": entry[0], "layer": entry[1]}
+    row: Dict[str, Any] = {"method": entry[0], "layer": entry[1]}
     evaluator = results.localization[protocol, entry]
     figures = {k: v for k, v in evaluator.result().items() if k not in _NOT_SHOWN}
     row.update(_with_intervals(figures, evaluator, resamples, seed))
@@ -92,10 +99,12 @@ def row_of(
     return row
 
 
-def _with_intervals(figures, evaluator, resamples, seed):
+def _with_intervals(
+    figures: Mapping[str, Any], evaluator: Evaluator, resamples: int, seed: int
+) -> Dict[str, Any]:
     """The figures, each that has one followed by ``<figure>_interval``."""
     found = intervals(evaluator, resamples, seed) if resamples else {}
-    result = {}
+    result: Dict[str, Any] = {}
     for name, value in figures.items():
         result[name] = value
         if name in found:
@@ -103,7 +112,14 @@ def _with_intervals(figures, evaluator, resamples, seed):
     return result
 
 
-def _comparisons(results, protocol, rows, seed, resamples, selection):
+def _comparisons(
+    results: Results,
+    protocol: str,
+    rows: List[Dict[str, Any]],
+    seed: int,
+    resamples: int,
+    selection: Optional[Mapping[str, Any]],
+) -> List[Dict[str, Any]]:
     """DGL, or whichever method comes first, against every other method, each at one layer."""
     chosen = chosen_entries(rows, protocol, selection)
     methods = list(chosen)
@@ -149,15 +165,15 @@ def chosen_entries(
     return {method: selected.get(method, entry) for method, (_, entry) in best.items()}
 
 
-def _alpha(results, seed, resamples):
+def _alpha(results: Results, seed: int, resamples: int) -> Dict[str, Any]:
     """Figures of the study of alpha, both protocols side by side as one row an alpha."""
     from dgl.attribution import parse_method  # loads TensorFlow, which tables can do without
 
     rows = []
     for entry in results.plan.alpha_entries:
         request = parse_method(entry[0])
-        row = {
-            "alpha": "inf" if math.isinf(request.alpha) else request.alpha,  # JSON has no infinity
+        row: Dict[str, Any] = {
+            "alpha": "inf" if request.alpha == math.inf else request.alpha,  # JSON has no infinity
             "semantics": request.semantics or "kernel",
         }
         for protocol in results.plan.protocols:

@@ -1,4 +1,4 @@
-"""Thresholds and layers selected on other images than those reported: no table is tuned on its own."""
+"""Select thresholds and layers on another split than the reported one."""
 
 import os
 from typing import Any, Dict, Tuple
@@ -10,19 +10,19 @@ from dgl.evaluation.plan import WSOL
 from dgl.evaluation.results import Results
 
 
-def check_apart(reported: DataSet, selecting: DataSet) -> None:
+def check_disjoint(reported: DataSet, selecting: DataSet) -> None:
     """Raise :class:`UserError` where two splits share an image."""
     own = {os.path.realpath(sample.path) for sample in reported.samples}
     shared = [s.id for s in selecting.samples if os.path.realpath(s.path) in own]
     if shared:
         raise UserError(
-            f"--tune-split {selecting.split}: {len(shared)} of its images are in {reported.split} too, such as {shared[0]}; expected other images "
-            "than those reported"
+            f"--tune-split {selecting.split}: {len(shared)} of its images are in {reported.split} too, "
+            f"such as {shared[0]}; expected other images than those reported"
         )
 
 
 def select_thresholds(results: Results) -> Tuple[Dict[str, Dict[str, float]], Dict[str, Any]]:
-    """Settle every entry's threshold, and every method's layer.
+    """Select every entry's threshold and every method's layer.
 
     Args:
         results: :class:`~dgl.evaluation.results.Results` of a selecting plan.

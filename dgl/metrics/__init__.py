@@ -1,1 +1,24 @@
-"""Figures of classification and localization: pure NumPy, fed a batch at a time and mergeable."""
+"""Figures of classification and localization: evaluators that take batches and can be merged.
+
+Two protocols that are never mixed: ``fixed_threshold`` (:class:`FixedThresholdEvaluator`) and
+``wsolevaluation`` (:class:`MaxBoxAccEvaluator`, and :class:`PixelApEvaluator` for masks).
+"""
+
+from dgl.metrics.bootstrap import Comparison, compare, intervals
+from dgl.metrics.classification import ClassificationEvaluator, rank_labels
+from dgl.metrics.evaluator import Evaluator
+from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
+from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
+from dgl.metrics.pixel_ap import PixelApEvaluator
+
+__all__ = [
+    "ClassificationEvaluator",
+    "Comparison",
+    "Evaluator",
+    "FixedThresholdEvaluator",
+    "MaxBoxAccEvaluator",
+    "PixelApEvaluator",
+    "compare",
+    "intervals",
+    "rank_labels",
+]

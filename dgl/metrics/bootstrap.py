@@ -1,13 +1,11 @@
-"""Bootstrap intervals and paired tests, over images and over replicate trainings.
+"""Bootstrap intervals of figures, and paired permutation tests between two methods.
 
-How far a figure can be trusted: bootstrap intervals, and a paired test between two methods.
-
-Images are what is drawn at random, so images are what is resampled (Efron 1979). A figure that is the best
-over thresholds is computed anew for every resample, the choice of the threshold included. Neither says
-anything about other trainings of the same network: that takes several seeds.
+Images are resampled (Efron 1979). A figure that is the best over thresholds is computed anew for every
+resample, including the choice of the threshold. Neither covers the variation between trainings of the
+same network, which takes several seeds: :class:`Replicates`.
 """
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
@@ -23,7 +21,7 @@ _EPSILON = 1e-9
 
 
 class Replicates:
-    """Evaluators of the same images, one a training.
+    """Evaluators of the same images, one per training.
 
     Args:
         evaluators: sequence of :class:`~dgl.metrics.evaluator.Evaluator` with the same figures.
@@ -32,7 +30,7 @@ class Replicates:
         ValueError: none, or not the same images in all.
     """
 
-    def __init__(self, evaluators: Iterable[Evaluator]):
+    def __init__(self, evaluators: Iterable[Evaluator]) -> None:
         self._evaluators = list(evaluators)
         if not self._evaluators:
             raise ValueError("expected at least one evaluator")
@@ -63,15 +61,18 @@ class Replicates:
         return {name: np.mean(values, axis=0) for name, values in self._each(totals).items()}
 
     def each(self) -> Dict[str, List[float]]:
-        """Figure -> list of float, one a training."""
+        """Figure -> list of float, one per training."""
         return {name: [float(v[0]) for v in own] for name, own in self._each(self.totals()).items()}
 
-    def _each(self, totals):
+    def _each(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, List[np.ndarray]]:
         found = [
             evaluator.figures({name: sums for (i, name), sums in totals.items() if i == index})
             for index, evaluator in enumerate(self._evaluators)
         ]
         return {name: [figures[name] for figures in found] for name in found[0]}
+
+
+Measured = Union[Evaluator, Replicates]
 
 
 class Comparison(NamedTuple):
@@ -109,7 +110,7 @@ class Comparison(NamedTuple):
 
 
 def intervals(
-    evaluator: Union[Evaluator, Replicates],
+    evaluator: Measured,
     resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
@@ -120,7 +121,7 @@ def intervals(
         evaluator: :class:`~dgl.metrics.evaluator.Evaluator` with at least one image that counts.
         resamples: int, resampled data sets.
         seed: int, of the resampling; evaluators of equally many images get the same resamples.
-        level: float in (0, 1), the share of the resamples within.
+        level: float in (0, 1), the fraction of the resamples within.
 
     Returns:
         dict figure -> (low, high) in percent.
@@ -139,8 +140,8 @@ def intervals(
 
 
 def compare(
-    first: Union[Evaluator, Replicates],
-    second: Union[Evaluator, Replicates],
+    first: Measured,
+    second: Measured,
     figure: str,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -150,7 +151,7 @@ def compare(
 
     The interval comes from resampling images, both methods on the same ones. The p-value comes from a
     permutation test: were the methods alike, each image's outcomes might as well be swapped between
-    them; it is the share of random swaps (the given assignment included) whose difference is at
+    them; it is the fraction of random swaps (the given assignment included) whose difference is at
     least as large as the one seen.
 
     Args:
@@ -186,14 +187,17 @@ def compare(
     )
 
 
-def _difference(first, second, figure, weights):
-    return (
-        first.figures(first.totals(weights))[figure]
-        - second.figures(second.totals(weights))[figure]
-    )
+def _difference(
+    first: Measured, second: Measured, figure: str, weights: Optional[np.ndarray]
+) -> np.ndarray:
+    own = first.figures(first.totals(weights))[figure]
+    other = second.figures(second.totals(weights))[figure]
+    return np.asarray(own - other)
 
 
-def _swapped_differences(first, second, figure, swaps, seed):
+def _swapped_differences(
+    first: Measured, second: Measured, figure: str, swaps: int, seed: int
+) -> Iterator[np.ndarray]:
     # Another stream of numbers than the bootstrap's.
     rng = np.random.RandomState([seed, 1])
     for count in _blocks(swaps, first.images):
@@ -203,11 +207,11 @@ def _swapped_differences(first, second, figure, swaps, seed):
         yield first.figures(_sum(kept))[figure] - second.figures(_sum(given))[figure]
 
 
-def _sum(totals):
+def _sum(totals: List[Any]) -> Dict[Any, np.ndarray]:
     return {name: totals[0][name] + totals[1][name] for name in totals[0]}
 
 
-def _bootstrap_weights(images, resamples, seed):
+def _bootstrap_weights(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
     """Blocks of float64 (b, images): how often each image is drawn in each resample."""
     rng = np.random.RandomState([seed, 0])
     for count in _blocks(resamples, images):
@@ -216,13 +220,13 @@ def _bootstrap_weights(images, resamples, seed):
         ).astype(np.float64)
 
 
-def _blocks(total, images):
+def _blocks(total: int, images: int) -> Iterator[int]:
     most = max(1, _BLOCK_NUMBERS // max(1, images))
     while total > 0:
         yield min(most, total)
         total -= most
 
 
-def _percentiles(values, level):
+def _percentiles(values: np.ndarray, level: float) -> Tuple[float, float]:
     low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
     return float(low), float(high)

@@ -1,7 +1,4 @@
-"""True boxes clipped to their images, and how a predicted box fails.
-
-True boxes against the images as they are: boxes are clipped, and what did not fit is told of.
-"""
+"""Clip true boxes to their images, and warn of those that did not fit."""
 
 import logging
 from typing import NamedTuple, Optional, Tuple
@@ -9,7 +6,6 @@ from typing import NamedTuple, Optional, Tuple
 import numpy as np
 
 from dgl.data.sample import Sample
-from dgl.predict import postprocess
 from dgl.predict.postprocess import clip_boxes
 from dgl.utils.types import ArrayLike
 
@@ -22,7 +18,7 @@ class Fit(NamedTuple):
     Attributes:
         boxes: float64 (K, 4), within the image.
         clipped: int, boxes that reached over its border.
-        outside: int, boxes that had no part in it and are not among ``boxes``.
+        outside: int, boxes wholly outside, which are not among ``boxes``.
         size: ``(width, height)`` of the image in pixels.
     """
 
@@ -52,7 +48,7 @@ def fit_boxes(boxes: ArrayLike, image: np.ndarray) -> Fit:
 
 
 class BoxCheck:
-    """Counts over a data set what did not fit.
+    """Counts the boxes and images of a data set that did not fit.
 
     Attributes:
         clipped: int, boxes that reached over their image.
@@ -101,42 +97,3 @@ class BoxCheck:
                 self._sizes,
                 self._first_size,
             )
-
-
-# How a predicted box fails: it covers a part of the object, more than the object, or lies elsewhere.
-
-RIGHT, PART, MORE, ELSEWHERE = CASES = ("right", "part", "more", "elsewhere")
-_MOSTLY = 0.5
-
-
-def case_of(box: ArrayLike, true_boxes: ArrayLike, iou: float = 0.5) -> str:
-    """The case of one predicted box, by the true box that it overlaps most.
-
-    ``right``: the IoU is reached. ``part``: most of the box lies on the object, and it misses more of
-    the object than it has beside it. ``more``: most of the object lies in the box, which reaches beyond.
-    ``elsewhere``: neither.
-
-    Args:
-        box: numbers (4,), ``x0, y0, x1, y1``, both ends belonging to it.
-        true_boxes: numbers (G, 4), G at least 1.
-        iou: float, the overlap from which a box is right.
-
-    Returns:
-        str, one of :data:`CASES`.
-
-    Raises:
-        ValueError: no true box, or a malformed one.
-    """
-    box, true_boxes = postprocess.as_boxes(box)[0], postprocess.as_boxes(true_boxes)
-    overlaps = postprocess.iou(box, true_boxes)[0]
-    best = int(np.argmax(overlaps))
-    if overlaps[best] >= iou:
-        return RIGHT
-    truth = true_boxes[best]
-    sides = np.minimum(box[2:], truth[2:]) - np.maximum(box[:2], truth[:2]) + 1
-    shared = float(np.prod(np.maximum(sides, 0)))
-    of_box = shared / float(np.prod(box[2:] - box[:2] + 1))
-    of_truth = shared / float(np.prod(truth[2:] - truth[:2] + 1))
-    if of_box >= _MOSTLY and of_box >= of_truth:
-        return PART
-    return MORE if of_truth >= _MOSTLY else ELSEWHERE

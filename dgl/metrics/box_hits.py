@@ -1,12 +1,12 @@
-"""At which thresholds the boxes of a map are right, by the rules of wsolevaluation, exactly.
+"""Thresholds at which the boxes of a score map are right, exactly as wsolevaluation decides.
 
-The protocol (Choe et al., CVPR 2020) traces the contours of a thousand masks a map. Here the boxes of
+The protocol (Choe et al., CVPR 2020) traces the contours of a thousand masks per map. Here the boxes of
 all of them come from two component trees: the outer contours' from the 8-connected foreground, the
 holes' from the 4-connected background. Which of the outer contours is the largest is decided from
 bounds on their areas, and by tracing the few masks whose contours these leave in doubt.
 """
 
-from typing import Tuple
+from typing import Optional, Tuple
 
 import cv2
 import numpy as np
@@ -34,8 +34,8 @@ def box_hits(
         score_map: float array (H, W) in [0, 1].
         thresholds: floats (T,) in [0, 1], T at least 1, in any order.
         true_boxes: numbers (G, 4), G at least 1, in the map's pixels.
-        iou_thresholds: floats (I,), the overlaps asked of any contour's box.
-        largest_iou: float, the overlap asked of the largest contour's box.
+        iou_thresholds: floats (I,), the IoU required of any contour's box.
+        largest_iou: float, the IoU required of the largest contour's box.
 
     Returns:
         tuple: bool (T,), whether the box of the largest contour has that overlap with any true box,
@@ -61,7 +61,9 @@ def box_hits(
     return largest[mask_of], reached[:, mask_of]
 
 
-def _from_contours(image, levels, true_boxes, largest_iou):
+def _from_contours(
+    image: np.ndarray, levels: np.ndarray, true_boxes: np.ndarray, largest_iou: float
+) -> Tuple[np.ndarray, np.ndarray]:
     """By tracing every mask.
 
     Returns:
@@ -75,7 +77,13 @@ def _from_contours(image, levels, true_boxes, largest_iou):
     return overlap[largest] >= largest_iou, np.maximum.reduceat(overlap, starts)
 
 
-def _from_trees(score_map, image, levels, true_boxes, largest_iou):
+def _from_trees(
+    score_map: np.ndarray,
+    image: np.ndarray,
+    levels: np.ndarray,
+    true_boxes: np.ndarray,
+    largest_iou: float,
+) -> Optional[Tuple[np.ndarray, np.ndarray]]:
     """As :func:`_from_contours` from trees; ``None`` where the map has too many peaks or pits."""
     # The trees count the level sets from the largest one up.
     levels, count = levels[::-1], len(levels)
@@ -118,7 +126,13 @@ def _from_trees(score_map, image, levels, true_boxes, largest_iou):
     return largest[::-1], best[::-1]
 
 
-def _overlaps(extents, is_alive, margin, shape, true_boxes):
+def _overlaps(
+    extents: np.ndarray,
+    is_alive: np.ndarray,
+    margin: int,
+    shape: Tuple[int, ...],
+    true_boxes: np.ndarray,
+) -> np.ndarray:
     """float64 (K, L): best overlap of every contour's box with a true box, -1 where there is none.
 
     A hole's contour runs through the pixels around it, with a ``margin`` of one on each side.
@@ -135,7 +149,7 @@ def _overlaps(extents, is_alive, margin, shape, true_boxes):
     return result
 
 
-def _euler_numbers(rank, count):
+def _euler_numbers(rank: np.ndarray, count: int) -> np.ndarray:
     """int64 (L,): components less holes of each level set, pixels being closed unit squares.
 
     A corner, a side or a square is in a level set with the highest pixel that it belongs to, and
@@ -153,19 +167,21 @@ def _euler_numbers(rank, count):
     return np.cumsum(change[:0:-1])[::-1]
 
 
-def _verdict(is_right, of):
+def _verdict(is_right: np.ndarray, of: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Whether all boxes ``of`` a level set are right, and whether they agree: two bool (L,)."""
     all_right = (is_right | ~of).all(axis=0)
     return all_right, all_right | ~(is_right & of).any(axis=0)
 
 
-def _rectangle_areas(extents, margin):
+def _rectangle_areas(extents: np.ndarray, margin: int) -> np.ndarray:
     """float64 (K, L): what the rectangle through a contour's outermost pixel centers encloses."""
     left, top, right, bottom = extents.astype(np.float64)
-    return (2 * margin - right - left) * (2 * margin - bottom - top)
+    return np.asarray((2 * margin - right - left) * (2 * margin - bottom - top))
 
 
-def _contenders(own_area, extents, is_outer, in_holes):
+def _contenders(
+    own_area: np.ndarray, extents: np.ndarray, is_outer: np.ndarray, in_holes: np.ndarray
+) -> Tuple[np.ndarray, np.ndarray]:
     """Which outer contours may be the largest one.
 
     What a component's contour encloses is the component's own area and what its holes' contours
@@ -191,7 +207,7 @@ def _contenders(own_area, extents, is_outer, in_holes):
     return may_win, (in_holes == 0) | ((own_area > 0) | ~may_win).all(axis=0)
 
 
-def _cell_weights(rank):
+def _cell_weights(rank: np.ndarray) -> np.ndarray:
     """uint8 (H, W): in how many cells each pixel is one of the two lowest.
 
     A contour runs through pixel centers. Of a cell, the unit square between the centers of four
@@ -203,7 +219,7 @@ def _cell_weights(rank):
     above = [np.zeros((rank.shape[0] - 1, rank.shape[1] - 1), dtype=np.uint8) for _ in places]
     for i, first in enumerate(places):
         for j in range(i + 1, 4):
-            is_lower = (rank[first] <= rank[places[j]]).view(np.uint8)
+            is_lower = np.asarray(rank[first] <= rank[places[j]]).view(np.uint8)
             above[i] += is_lower
             above[j] += 1 - is_lower
     weights = np.zeros(rank.shape, dtype=np.uint8)

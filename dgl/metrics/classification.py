@@ -43,7 +43,7 @@ def rank_labels(logits: ArrayLike, labels: ArrayLike) -> np.ndarray:
     own = logits[np.arange(len(labels)), labels][:, np.newaxis]
     earlier = np.arange(logits.shape[1])[np.newaxis] < labels[:, np.newaxis]
     before = (logits > own) | ((logits == own) & earlier)
-    return before.sum(axis=1).astype(np.int64)
+    return np.asarray(before.sum(axis=1), np.int64)
 
 
 class ClassificationEvaluator(Evaluator):
@@ -51,7 +51,7 @@ class ClassificationEvaluator(Evaluator):
 
     name = "classification"
 
-    def __init__(self, classes: int):
+    def __init__(self, classes: int) -> None:
         """Start empty.
 
         Args:
@@ -66,7 +66,7 @@ class ClassificationEvaluator(Evaluator):
         super().__init__({"classes": int(classes)})
 
     def add(
-        self, logits: ArrayLike, labels: ArrayLike, ids: Union[None, str, Sequence[str]] = None
+        self, logits: ArrayLike, labels: ArrayLike, ids: Union[str, Sequence[str], None] = None
     ) -> None:
         """Count a batch, or one image.
 
@@ -100,10 +100,10 @@ class ClassificationEvaluator(Evaluator):
             figures["top5_error"] = percent(totals["beyond_top5"], totals["images"])
         return figures
 
-    def _columns(self):
+    def _columns(self) -> Dict[str, Column]:
         return {"rank": Column("int32")}
 
-    def _terms(self, rows):
+    def _terms(self, rows: np.ndarray) -> Dict[str, Any]:
         rank = self.records.column("rank")[rows]
         return {"beyond_top1": rank >= 1, "beyond_top5": rank >= 5}
 

@@ -14,7 +14,7 @@ from the basins of steepest ascent:
 3. The box of a component is the box of its basins' parts, and a sum over its pixels the sum of theirs.
 """
 
-from typing import List, NamedTuple, Optional, Tuple
+from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -113,7 +113,7 @@ def component_tree(
     return ComponentTree(first, stop, extents, unions, basins, rank)
 
 
-def _row_segments(values):
+def _row_segments(values: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Cut every row into segments that rise and then never rise again: flat starts and tops.
 
     Each is an ascending path from both its ends to its top, the first of equal ones.
@@ -127,7 +127,9 @@ def _row_segments(values):
     return np.flatnonzero(is_start), np.flatnonzero(is_top)
 
 
-def _climb(values, starts, tops, steps):
+def _climb(
+    values: np.ndarray, starts: np.ndarray, tops: np.ndarray, steps: Sequence[Tuple[int, int]]
+) -> np.ndarray:
     """For each segment the segment whose top its ascending path ends at.
 
     From a top the path goes to the largest neighbor, the first in raster order of equal ones, so
@@ -140,22 +142,24 @@ def _climb(values, starts, tops, steps):
     moves = np.array([dy * (width + 2) + dx for dy, dx in steps])
     around = padded.ravel()[((y + 1) * (width + 2) + x + 1)[:, np.newaxis] + moves]
     targets = tops + np.array([dy * width + dx for dy, dx in steps])[np.argmax(around, axis=1)]
-    following = np.searchsorted(starts, targets, side="right") - 1
+    following: np.ndarray = np.searchsorted(starts, targets, side="right") - 1
     while True:
-        further = following[following]
+        further: np.ndarray = following[following]
         if np.array_equal(further, following):
             return following
         following = further
 
 
-def _passes(basins, rank, rows, diagonal, has_outside):
+def _passes(
+    basins: np.ndarray, rank: np.ndarray, rows: int, diagonal: bool, has_outside: bool
+) -> List[Tuple[int, int, int]]:
     """Neighboring basins with the number of level sets that hold some pair of neighbors of theirs.
 
     Returns:
         list of (level, row, row), from the highest level down, one for each two neighboring basins.
     """
     height, width = rank.shape
-    here, there = [], []
+    starts, ends = [], []
     for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1))[: 4 if diagonal else 2]:
         left, right = max(0, -dx), width - max(0, dx)
         differ = np.zeros((height, width), dtype=bool)
@@ -165,16 +169,21 @@ def _passes(basins, rank, rows, diagonal, has_outside):
             out=differ[: height - dy, left:right],
         )
         found = np.flatnonzero(differ)
-        here.append(found)
-        there.append(found + (dy * width + dx))
-    here, there = np.concatenate(here), np.concatenate(there)
+        starts.append(found)
+        ends.append(found + (dy * width + dx))
+    here, there = np.concatenate(starts), np.concatenate(ends)
     basin, level = basins.ravel(), rank.ravel()
     # Before NumPy 2 a wide scalar does not widen a narrow array.
     a, b = basin[here].astype(np.int64), basin[there].astype(np.int64)
     codes = np.minimum(a, b) * rows + np.maximum(a, b)
     codes = codes * 256 + np.minimum(level[here], level[there])
     if has_outside:
-        sides = [(0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)]
+        sides: List[Any] = [
+            (0, slice(None)),
+            (-1, slice(None)),
+            (slice(None), 0),
+            (slice(None), -1),
+        ]
         border = np.concatenate(
             [basins[side].astype(np.int64) * 256 + rank[side] for side in sides]
         )
@@ -189,7 +198,9 @@ def _passes(basins, rank, rows, diagonal, has_outside):
     return list(zip(level[best].tolist(), a.tolist(), b.tolist()))
 
 
-def _unions(passes, stop):
+def _unions(
+    passes: Sequence[Tuple[int, int, int]], stop: Sequence[int]
+) -> List[Tuple[int, int, int]]:
     """The passes that unite two components, as (level, row that goes on, row that joins it).
 
     The row with the higher peak goes on, row 0 in any case of equal ones.
@@ -210,7 +221,7 @@ def _unions(passes, stop):
     return unions
 
 
-def _extents(basins, rank, rows, levels):
+def _extents(basins: np.ndarray, rank: np.ndarray, rows: int, levels: int) -> np.ndarray:
     """int32 (4, K, L): extents of each basin's part in each level set, as in the tree."""
     table = np.full((4, rows * (levels + 1)), _EMPTY, dtype=np.int32)
     for axis, (owner, level) in enumerate([(basins.T, rank.T), (basins, rank)]):
@@ -225,5 +236,5 @@ def _extents(basins, rank, rows, levels):
         # Of several values for one place NumPy keeps the last: in reverse order the least line.
         table[axis][cell[::-1]] = line[::-1]
         table[axis + 2][cell] = -line
-    table = table.reshape(4, rows, levels + 1)
-    return np.minimum.accumulate(table[:, :, :0:-1], axis=2)[:, :, ::-1]
+    cells = table.reshape(4, rows, levels + 1)
+    return np.minimum.accumulate(cells[:, :, :0:-1], axis=2)[:, :, ::-1]

@@ -1,8 +1,8 @@
-"""The interface of all evaluators: fed a batch at a time, merged, stored, asked for figures.
+"""The interface of all evaluators: they take batches, merge, store their state and compute figures.
 
-An evaluator keeps a row an image (:mod:`dgl.metrics.records`). Its figures are two steps away from
-them: *totals*, which are sums over images and so linear in how often each image counts, and *figures*,
-which are functions of the totals. A figure of a resampled data set is therefore one product of a matrix of
+An evaluator keeps a row per image (:mod:`dgl.metrics.records`). Its figures are computed from
+them in two steps: *totals*, sums over images and so linear in how often each image counts, and *figures*,
+functions of the totals. A figure of a resampled data set is therefore one product of a matrix of
 weights with the rows (:mod:`dgl.metrics.bootstrap`).
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Sized
 import numpy as np
 
 from dgl.errors import UserError
-from dgl.metrics.records import Records
+from dgl.metrics.records import Column, Records
 from dgl.utils.parallel import ordered_map
 from dgl.utils.types import ArrayLike
 
@@ -29,7 +29,7 @@ class Evaluator:
     name = ""
     nothing = "expected at least one image"
 
-    def __init__(self, settings: Mapping[str, Any]):
+    def __init__(self, settings: Mapping[str, Any]) -> None:
         """Start empty.
 
         Args:
@@ -48,7 +48,7 @@ class Evaluator:
         self.records.clear()
 
     def merge(self, other: "Evaluator") -> None:
-        """Add what another evaluator results.
+        """Add the rows of another evaluator.
 
         Args:
             other: evaluator of the same class and settings; it is left as it is.
@@ -60,7 +60,7 @@ class Evaluator:
         self.records.extend(other.records)
 
     def state_dict(self) -> Dict[str, Any]:
-        """Everything results so far, as JSON values.
+        """The evaluator as JSON values.
 
         Returns:
             dict: ``evaluator``, ``settings`` and ``records``.
@@ -72,7 +72,7 @@ class Evaluator:
         }
 
     def load_state_dict(self, state: Any) -> None:
-        """Replace everything results so far.
+        """Replace all rows by those of a stored state.
 
         Args:
             state: dict from :meth:`state_dict`.
@@ -152,41 +152,41 @@ class Evaluator:
         """
         raise NotImplementedError
 
-    def _columns(self):
+    def _columns(self) -> Dict[str, Column]:
         """Ordered name -> :class:`~dgl.metrics.records.Column`."""
         raise NotImplementedError
 
-    def _counted(self):
+    def _counted(self) -> np.ndarray:
         """Bool (N,): the rows that count towards the figures."""
         return np.ones(len(self.records), bool)
 
-    def _terms(self, rows):
+    def _terms(self, rows: np.ndarray) -> Dict[str, Any]:
         """Name -> numbers (len(rows), ...): what each of some rows adds to the totals."""
         raise NotImplementedError
 
-    def _counted_rows(self):
+    def _counted_rows(self) -> np.ndarray:
         order = self.records.order()
-        return order[self._counted()[order]]
+        rows: np.ndarray = order[self._counted()[order]]
+        return rows
 
-    def _own_figures(self):
+    def _own_figures(self) -> Dict[str, float]:
         """Figure -> float, of everything that was added."""
         return {name: float(value[0]) for name, value in self.figures(self.totals()).items()}
 
-    def _read(self, state):
+    def _read(self, state: Any) -> Records:
         self._check_state(state)
         try:
             return Records.from_state(self._columns(), state.get("records"))
         except ValueError as error:
             raise ValueError(f"the state of a {self.name} evaluator: {error}") from error
 
-    def _check_state(self, state):
+    def _check_state(self, state: Any) -> None:
         if not isinstance(state, dict) or state.get("evaluator") != self.name:
             raise ValueError(f"expected the state of a {self.name} evaluator")
         if state.get("settings") != self._settings:
             raise ValueError(
-                "cannot combine {} results of settings {} and {}".format(
-                    self.name, self._settings, state.get("settings")
-                )
+                f"cannot combine {self.name} results of settings {self._settings} and "
+                f"{state.get('settings')}"
             )
 
 
@@ -199,11 +199,11 @@ def as_batch(values: Any, single: bool) -> Optional[List[Any]]:
     """Bring one image's value and a batch's values into the same form.
 
     Args:
-        values: the value of one image, a sequence of one value an image, or ``None``.
+        values: the value of one image, a sequence of one value per image, or ``None``.
         single: bool, whether ``values`` belongs to one image.
 
     Returns:
-        list of one value an image, or ``None``.
+        list of one value per image, or ``None``.
     """
     if values is None:
         return None
@@ -218,19 +218,19 @@ def is_single(score_maps: Any) -> bool:
 def measure_batch(
     measure: Callable[..., Any],
     score_maps: ArrayLike,
-    ids: Union[None, str, Sequence[str]],
+    ids: Union[str, Sequence[str], None],
     workers: int,
     **truths: Any,
 ) -> Tuple[List[Any], Optional[List[str]]]:
-    """Ask a function of every image of a batch, or of one image, in threads.
+    """Apply a function to every image of a batch, or to one image, in threads.
 
     Args:
-        measure: callable of a score map and of what is true of its image; safe in threads.
+        measure: callable of a score map and the truths of its image; safe in threads.
         score_maps: N maps, or a single one.
         ids: N names, one name, or ``None``.
         workers: int, number of threads.
-        truths: what else ``measure`` takes, by the name it has in messages: one value an image; that
-            of a single image may be ``None``.
+        truths: the other arguments of ``measure`` by their names in messages: one value per image;
+            that of a single image may be ``None``.
 
     Returns:
         (found, ids): list of the results, and list of the names or ``None``.
@@ -252,4 +252,4 @@ def check_lengths(**columns: Optional[Sized]) -> None:
     lengths = {name: len(values) for name, values in columns.items() if values is not None}
     if len(set(lengths.values())) > 1:
         described = ", ".join("{} {}".format(*item) for item in sorted(lengths.items()))
-        raise ValueError("a batch must have one entry an image everywhere, got " + described)
+        raise ValueError("expected one entry per image everywhere, got " + described)

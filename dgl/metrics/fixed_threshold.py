@@ -4,11 +4,10 @@ The protocol of the published DGL and ADL tables: the largest contour's box is r
 with any true box reaches 0.5.
 """
 
-from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from dgl.metrics.box_check import CASES, case_of
 from dgl.metrics.classification import TOP5_NEEDS_MORE_THAN, checked_ranks
 from dgl.metrics.evaluator import Evaluator, check_lengths, measure_batch, percent
 from dgl.metrics.records import Column
@@ -17,17 +16,19 @@ from dgl.utils.types import ArrayLike
 
 PROTOCOL = "fixed_threshold"
 _NO_CASE = -1
+RIGHT, PART, MORE, ELSEWHERE = CASES = ("right", "part", "more", "elsewhere")
+_MOST = 0.5
 
 
 class FixedThresholdEvaluator(Evaluator):
-    """GT-known, Top-1 and Top-5 Loc of the map of the true class, with one row an image."""
+    """GT-known, Top-1 and Top-5 Loc of the map of the true class."""
 
     name = PROTOCOL
     nothing = "expected at least one image with a true box"
 
     def __init__(
         self, classes: int, threshold: float = postprocess.DEFAULT_THRESHOLD, iou: float = 0.5
-    ):
+    ) -> None:
         """Start empty.
 
         Args:
@@ -40,7 +41,8 @@ class FixedThresholdEvaluator(Evaluator):
         """
         if classes < 1 or not 0 <= threshold <= 1 or not 0 < iou <= 1:
             raise ValueError(
-                f"expected classes >= 1, threshold in [0, 1], iou in (0, 1]; got {classes}, {threshold}, {iou}"
+                f"expected classes >= 1, threshold in [0, 1], iou in (0, 1]; got {classes}, "
+                f"{threshold}, {iou}"
             )
         super().__init__(
             {"classes": int(classes), "threshold": float(threshold), "iou": float(iou)}
@@ -53,7 +55,7 @@ class FixedThresholdEvaluator(Evaluator):
         logits: Optional[ArrayLike] = None,
         labels: Optional[ArrayLike] = None,
         ranks: Optional[ArrayLike] = None,
-        ids: Union[None, str, Sequence[str]] = None,
+        ids: Union[str, Sequence[str], None] = None,
         workers: int = 1,
     ) -> None:
         """Count a batch, or one image (a single 2-D map, everything else without the batch axis).
@@ -80,7 +82,7 @@ class FixedThresholdEvaluator(Evaluator):
     def localize(
         self, score_map: ArrayLike, true_boxes: ArrayLike
     ) -> Tuple[np.ndarray, float, Optional[str]]:
-        """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
+        """Measure one map for :meth:`add_found`; changes nothing and is safe in threads.
 
         Args:
             score_map: float (H, W) in [0, 1].
@@ -88,7 +90,7 @@ class FixedThresholdEvaluator(Evaluator):
 
         Returns:
             tuple: int64 (4,), the predicted box; its best IoU with a true box, NaN without one;
-            and its case, one of :data:`~dgl.metrics.box_check.CASES`, ``None`` without one.
+            and its case, one of :data:`CASES`, ``None`` without one.
         """
         box = postprocess.largest_box(score_map, self._settings["threshold"])
         overlaps = postprocess.iou(box, true_boxes)
@@ -104,10 +106,10 @@ class FixedThresholdEvaluator(Evaluator):
         ranks: Optional[ArrayLike] = None,
         ids: Optional[Sequence[str]] = None,
     ) -> None:
-        """Count images of which :meth:`localize` was asked before.
+        """Count images by their results of :meth:`localize`.
 
         Args:
-            found: list of its results.
+            found: list of them.
             logits, labels, ranks, ids: as in :meth:`add`.
 
         Raises:
@@ -129,8 +131,8 @@ class FixedThresholdEvaluator(Evaluator):
         Returns:
             dict: ``protocol``, ``threshold``; ``gt_known``, ``top1_loc`` and, with more than five
             classes, ``top5_loc`` in percent of the ``images`` that have a true box; ``cases``, the
-            percentage of each case of :mod:`dgl.metrics.box_check`; ``skipped``, the number of
-            images without a true box; ``rows``, one dict an image in the order of adding: ``id``,
+            percentage of each of :data:`CASES`; ``skipped``, the number of
+            images without a true box; ``rows``, one dict per image in the order of adding: ``id``,
             the predicted ``x0, y0, x1, y1``, ``iou`` (the best over the true boxes), ``case``, and
             a bool for each of the figures (these, ``iou`` and ``case`` are ``None`` for a skipped
             image).
@@ -138,7 +140,10 @@ class FixedThresholdEvaluator(Evaluator):
         Raises:
             dgl.errors.UserError: no image with a true box was added.
         """
-        figures = {"protocol": PROTOCOL, "threshold": self._settings["threshold"]}
+        figures: Dict[str, Any] = {
+            "protocol": PROTOCOL,
+            "threshold": self._settings["threshold"],
+        }
         figures.update(self._own_figures())
         case = self.records.column("case")[self._counted()]
         figures["cases"] = {
@@ -154,11 +159,11 @@ class FixedThresholdEvaluator(Evaluator):
         """``gt_known``, ``top1_loc`` and, with more than five classes, ``top5_loc``."""
         return {name: percent(totals[name], totals["images"]) for name in self._figure_names()}
 
-    def _figure_names(self):
+    def _figure_names(self) -> Tuple[str, ...]:
         with_top5 = self._settings["classes"] > TOP5_NEEDS_MORE_THAN
         return ("gt_known", "top1_loc", "top5_loc") if with_top5 else ("gt_known", "top1_loc")
 
-    def _columns(self):
+    def _columns(self) -> Dict[str, Column]:
         return {
             "box": Column("int32", (4,)),
             "iou": Column("float64"),
@@ -166,21 +171,21 @@ class FixedThresholdEvaluator(Evaluator):
             "rank": Column("int32"),
         }
 
-    def _counted(self):
-        return ~np.isnan(self.records.column("iou"))
+    def _counted(self) -> np.ndarray:
+        return np.asarray(~np.isnan(self.records.column("iou")))
 
-    def _terms(self, rows):
+    def _terms(self, rows: np.ndarray) -> Dict[str, Any]:
         rank = self.records.column("rank")[rows]
         right = self.records.column("iou")[rows] >= self._settings["iou"]
         return {"gt_known": right, "top1_loc": right & (rank < 1), "top5_loc": right & (rank < 5)}
 
-    def _rows(self):
+    def _rows(self) -> List[Dict[str, Any]]:
         ids, every = self.records.ids, np.arange(len(self.records))
         terms = self._terms(every)
         iou, boxes, case = (self.records.column(name) for name in ("iou", "box", "case"))
         rows = []
         for row in every:
-            line = {"id": ids[row] if ids else None}
+            line: Dict[str, Any] = {"id": ids[row] if ids else None}
             line.update(zip(("x0", "y0", "x1", "y1"), boxes[row].tolist()))
             known = not np.isnan(iou[row])
             line["iou"] = float(iou[row]) if known else None
@@ -190,12 +195,50 @@ class FixedThresholdEvaluator(Evaluator):
             rows.append(line)
         return rows
 
-    def _ranks(self, logits, labels, ranks):
+    def _ranks(
+        self,
+        logits: Optional[ArrayLike],
+        labels: Optional[ArrayLike],
+        ranks: Optional[ArrayLike],
+    ) -> np.ndarray:
         if (ranks is None) == (logits is None) or (logits is None) != (labels is None):
             raise ValueError("expected either logits and labels, or ranks")
-        if ranks is None:
+        if logits is not None and labels is not None:
             return checked_ranks(logits, labels, self._settings["classes"])
         ranks = np.atleast_1d(np.asarray(ranks))
         if ranks.ndim != 1 or (ranks.size and (ranks.dtype.kind not in "iu" or ranks.min() < 0)):
-            raise ValueError("ranks must be whole numbers from 0, one an image")
+            raise ValueError("ranks must be whole numbers from 0, one per image")
         return ranks
+
+
+def case_of(box: ArrayLike, true_boxes: ArrayLike, iou: float = 0.5) -> str:
+    """The case of one predicted box, by the true box that it overlaps most.
+
+    ``right``: the IoU is reached. ``part``: most of the box lies on the object, and it misses more of
+    the object than it has beside it. ``more``: most of the object lies in the box, which reaches beyond.
+    ``elsewhere``: neither.
+
+    Args:
+        box: numbers (4,), ``x0, y0, x1, y1``, both ends belonging to it.
+        true_boxes: numbers (G, 4), G at least 1.
+        iou: float, the overlap from which a box is right.
+
+    Returns:
+        str, one of :data:`CASES`.
+
+    Raises:
+        ValueError: no true box, or a malformed one.
+    """
+    box, true_boxes = postprocess.as_boxes(box)[0], postprocess.as_boxes(true_boxes)
+    overlaps = postprocess.iou(box, true_boxes)[0]
+    best = int(np.argmax(overlaps))
+    if overlaps[best] >= iou:
+        return RIGHT
+    truth = true_boxes[best]
+    sides = np.minimum(box[2:], truth[2:]) - np.maximum(box[:2], truth[:2]) + 1
+    shared = float(np.prod(np.maximum(sides, 0)))
+    of_box = shared / float(np.prod(box[2:] - box[:2] + 1))
+    of_truth = shared / float(np.prod(truth[2:] - truth[:2] + 1))
+    if of_box >= _MOST and of_box >= of_truth:
+        return PART
+    return MORE if of_truth >= _MOST else ELSEWHERE

@@ -20,7 +20,7 @@ _LARGEST_CONTOUR_IOU = 0.5
 
 
 class MaxBoxAccEvaluator(Evaluator):
-    """Remembers, for every image, at which thresholds its box is right."""
+    """MaxBoxAcc and MaxBoxAccV2; the rows say at which thresholds an image's box is right."""
 
     name = "max_box_acc"
     nothing = "expected at least one image with a true box"
@@ -30,7 +30,7 @@ class MaxBoxAccEvaluator(Evaluator):
         step: float = 0.001,
         iou_thresholds: Sequence[float] = (0.3, 0.5, 0.7),
         operating_threshold: Optional[float] = None,
-    ):
+    ) -> None:
         """Start empty.
 
         Args:
@@ -63,7 +63,7 @@ class MaxBoxAccEvaluator(Evaluator):
         self,
         score_maps: ArrayLike,
         true_boxes: ArrayLike,
-        ids: Union[None, str, Sequence[str]] = None,
+        ids: Union[str, Sequence[str], None] = None,
         workers: int = 1,
     ) -> None:
         """Count a batch, or one image (a single 2-D map and its boxes).
@@ -88,7 +88,7 @@ class MaxBoxAccEvaluator(Evaluator):
     def localize(
         self, score_map: ArrayLike, true_boxes: ArrayLike
     ) -> Optional[Tuple[np.ndarray, np.ndarray]]:
-        """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
+        """Measure one map for :meth:`add_found`; changes nothing and is safe in threads.
 
         Args:
             score_map: float (H, W) in [0, 1].
@@ -100,15 +100,15 @@ class MaxBoxAccEvaluator(Evaluator):
         """
         true_boxes = postprocess.as_boxes(true_boxes)
         if len(true_boxes) == 0:
-            postprocess.binarize(score_map, 0.0)  # a map that is none is refused here too
+            postprocess.binarize(score_map, 0.0)  # refuses an invalid map here too
             return None
         return box_hits(score_map, self._thresholds, true_boxes, self._ious, _LARGEST_CONTOUR_IOU)
 
     def add_found(self, found: Sequence[Any], ids: Optional[Sequence[str]] = None) -> None:
-        """Count images of which :meth:`localize` was asked before.
+        """Count images by their results of :meth:`localize`.
 
         Args:
-            found: list of its results.
+            found: list of them.
             ids: as in :meth:`add`.
 
         Raises:
@@ -177,7 +177,7 @@ class MaxBoxAccEvaluator(Evaluator):
             figures["box_acc"] = percent(totals["operating"], images)
         return figures
 
-    def _columns(self):
+    def _columns(self) -> Dict[str, Column]:
         width = -(-len(self._thresholds) // 8)
         return {
             "has_box": Column("bool"),
@@ -185,10 +185,10 @@ class MaxBoxAccEvaluator(Evaluator):
             "any": Column("uint8", (len(self._ious), width)),
         }
 
-    def _counted(self):
+    def _counted(self) -> np.ndarray:
         return self.records.column("has_box")
 
-    def _terms(self, rows):
+    def _terms(self, rows: np.ndarray) -> Dict[str, Any]:
         steps = len(self._thresholds)
         terms = {
             name: np.unpackbits(self.records.column(name)[rows], axis=-1)[..., :steps]

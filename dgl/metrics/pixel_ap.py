@@ -18,12 +18,12 @@ BACKGROUND, OBJECT, IGNORE = 0, 1, 255
 
 
 class PixelApEvaluator(Evaluator):
-    """Histograms of the scores of object and of background pixels, one pair an image."""
+    """Histograms of the scores of object and of background pixels, one pair per image."""
 
     name = "pixel_ap"
     nothing = "expected at least one image with a mask"
 
-    def __init__(self, step: float = 0.001):
+    def __init__(self, step: float = 0.001) -> None:
         """Start empty.
 
         Args:
@@ -43,7 +43,7 @@ class PixelApEvaluator(Evaluator):
         self,
         score_maps: ArrayLike,
         masks: ArrayLike,
-        ids: Union[None, str, Sequence[str]] = None,
+        ids: Union[str, Sequence[str], None] = None,
         workers: int = 1,
     ) -> None:
         """Count a batch, or one image (a single 2-D map and its mask).
@@ -66,7 +66,7 @@ class PixelApEvaluator(Evaluator):
     def count(
         self, score_map: np.ndarray, mask: Optional[np.ndarray]
     ) -> Optional[Tuple[np.ndarray, ...]]:
-        """What one map gives, for :meth:`add_found`; changes nothing and is safe in threads.
+        """Measure one map for :meth:`add_found`; changes nothing and is safe in threads.
 
         Returns:
             tuple of two int arrays (bins,), the histograms of the object's and the background's
@@ -81,7 +81,8 @@ class PixelApEvaluator(Evaluator):
         mask = np.asarray(mask)
         if mask.shape != score_map.shape or not np.isin(mask, (BACKGROUND, OBJECT, IGNORE)).all():
             raise ValueError(
-                f"a mask must have the map's shape {score_map.shape} and values 0, 1 and 255, got {mask.shape}"
+                f"a mask must have the map's shape {score_map.shape} and values 0, 1 and 255, got "
+                f"{mask.shape}"
             )
         return tuple(
             np.histogram(score_map[mask == kind], bins=self._edges)[0]
@@ -89,10 +90,10 @@ class PixelApEvaluator(Evaluator):
         )
 
     def add_found(self, found: Sequence[Any], ids: Optional[Sequence[str]] = None) -> None:
-        """Count images of which :meth:`count` was asked before.
+        """Count images by their results of :meth:`count`.
 
         Args:
-            found: list of its results.
+            found: list of them.
             ids: as in :meth:`add`.
 
         Raises:
@@ -125,7 +126,7 @@ class PixelApEvaluator(Evaluator):
         if not totals["object"].any():
             raise UserError(f"{self.name}: expected at least one object pixel in the masks")
         precision, recall = self._curve(totals)
-        result = self._own_figures()
+        result: Dict[str, Any] = dict(self._own_figures())
         result["images"] = self.images
         result["skipped"] = len(self.records) - self.images
         result["thresholds"] = self._edges[:-1].tolist()
@@ -141,7 +142,7 @@ class PixelApEvaluator(Evaluator):
         # Where nothing is predicted recall does not grow either.
         return {"pxap": 100.0 * np.nansum(steps, axis=1)}
 
-    def _curve(self, totals):
+    def _curve(self, totals: Mapping[Any, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
         """Precision and recall (B, bins), from the highest threshold down."""
         true_positive = np.cumsum(totals["object"][:, ::-1], axis=1)
         false_positive = np.cumsum(totals["background"][:, ::-1], axis=1)
@@ -151,7 +152,7 @@ class PixelApEvaluator(Evaluator):
             recall = np.where(objects > 0, true_positive / objects, 0.0)
         return precision, recall
 
-    def _columns(self):
+    def _columns(self) -> Dict[str, Column]:
         bins = len(self._edges) - 1
         return {
             "has_mask": Column("bool"),
@@ -159,8 +160,8 @@ class PixelApEvaluator(Evaluator):
             "background": Column("uint32", (bins,)),
         }
 
-    def _counted(self):
+    def _counted(self) -> np.ndarray:
         return self.records.column("has_mask")
 
-    def _terms(self, rows):
+    def _terms(self, rows: np.ndarray) -> Dict[str, Any]:
         return {name: self.records.column(name)[rows] for name in ("object", "background")}

@@ -1,7 +1,7 @@
-"""A row an image: what every evaluator gathers, kept by column, appended, merged and stored as JSON.
+"""Rows per image by column, the state of every evaluator: appended, merged and stored as JSON.
 
-Figures are computed from these rows alone, so that shards which are merged give exactly the figures of one
-run, and so that a figure can be computed again for other images than those at hand (a bootstrap).
+Figures are computed from these rows alone, so merged shards give exactly the figures of one run, and
+a bootstrap can compute a figure for resampled images.
 """
 
 import base64
@@ -13,7 +13,7 @@ import numpy as np
 
 from dgl.utils.types import ArrayLike
 
-# Far more than 50,000 images have of any column; what claims more is no state of an evaluation.
+# Far more than any column of 50,000 images.
 _MOST_BYTES = 2**32
 
 
@@ -31,11 +31,11 @@ class Records:
         columns: ordered name -> :class:`Column`.
     """
 
-    def __init__(self, columns: Mapping[str, Column]):
+    def __init__(self, columns: Mapping[str, Column]) -> None:
         self._columns = dict(columns)
         self.clear()
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._length
 
     def clear(self) -> None:
@@ -47,7 +47,7 @@ class Records:
 
     @property
     def ids(self) -> List[str]:
-        """List of str, one a row; empty where rows came without ids."""
+        """List of str, one per row; empty where rows came without ids."""
         return list(self._ids)
 
     def append(self, ids: Optional[Sequence[str]], **values: ArrayLike) -> None:
@@ -63,10 +63,12 @@ class Records:
         """
         if set(values) != set(self._columns):
             raise ValueError(f"expected the columns {sorted(self._columns)}")
-        arrays, length = {}, None
+        arrays: Dict[str, np.ndarray] = {}
+        length = 0
         for name, column in self._columns.items():
             array = np.asarray(values[name], dtype=column.dtype)
-            length = len(array) if length is None and array.ndim else length
+            if array.ndim and not arrays:
+                length = len(array)
             if array.shape != (length,) + tuple(column.shape):
                 raise ValueError(
                     f"column {name} has shape {array.shape}, expected {(length,) + tuple(column.shape)}"
@@ -115,7 +117,7 @@ class Records:
 
     @classmethod
     def from_state(cls, columns: Mapping[str, Column], state: Any) -> "Records":
-        """Records out of what :meth:`state_dict` gave.
+        """The records of :meth:`state_dict`.
 
         Raises:
             ValueError: the state is incomplete, damaged, or of other columns.
@@ -136,7 +138,9 @@ class Records:
             raise ValueError(f"the rows are incomplete or damaged ({error!r})") from error
         return records
 
-    def _add(self, ids, arrays, length):
+    def _add(
+        self, ids: Optional[Sequence[str]], arrays: Mapping[str, np.ndarray], length: int
+    ) -> None:
         if not length:
             return
         if ids is not None:
@@ -156,13 +160,13 @@ class Records:
         self._length += length
 
 
-def _pack(array):
+def _pack(array: np.ndarray) -> str:
     # Little-endian whatever the machine, so that shards of any two machines merge.
     data = array.astype(array.dtype.newbyteorder("<")).tobytes()
     return base64.b64encode(zlib.compress(data, 6)).decode("ascii")
 
 
-def _unpack(text, shape, dtype):
+def _unpack(text: str, shape: Tuple[int, ...], dtype: str) -> np.ndarray:
     wanted = int(np.prod(shape, dtype=np.float64)) * np.dtype(dtype).itemsize
     if wanted > _MOST_BYTES:
         raise ValueError(f"rows of {wanted} bytes")
@@ -172,5 +176,5 @@ def _unpack(text, shape, dtype):
     data = unpacker.decompress(packed, wanted + 1)
     if len(data) != wanted:
         raise ValueError(f"a column of {len(data)} bytes, expected {wanted}")
-    stored = np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)
-    return stored.astype(dtype)
+    stored = np.frombuffer(data, np.dtype(dtype).newbyteorder("<"))
+    return np.asarray(stored.reshape(shape).astype(dtype))

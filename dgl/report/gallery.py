@@ -21,7 +21,8 @@ from dgl.evaluation.fusion import Fusion, entry_name, score_maps
 from dgl.evaluation.plan import FIXED, Plan
 from dgl.evaluation.results import Results, image_key
 from dgl.evaluation.summary import class_name
-from dgl.metrics.box_check import case_of, fit_boxes
+from dgl.metrics.box_check import fit_boxes
+from dgl.metrics.fixed_threshold import case_of
 from dgl.predict import postprocess
 from dgl.predict.overlay import write_image
 from dgl.report.strips import Entry, compose_tile

@@ -9,7 +9,7 @@ from made_results import PLAN
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
 from dgl.evaluation.results import Results, image_key
-from dgl.evaluation.thresholds import check_apart, select_thresholds
+from dgl.evaluation.thresholds import check_disjoint, select_thresholds
 
 SIZE = 40
 PROTOCOLS = ("fixed_threshold", "wsolevaluation")
@@ -77,6 +77,6 @@ def test_splits_apart_pass_and_shared_pictures_are_named():
         samples = [Sample(path, "/data/" + path, 0) for path in paths]
         return DataSet("x", "folder", name, samples, None, 1)
 
-    check_apart(split("val", "a.jpg", "b.jpg"), split("train", "c.jpg"))
+    check_disjoint(split("val", "a.jpg", "b.jpg"), split("train", "c.jpg"))
     with pytest.raises(UserError, match="--tune-split train: 1 .* in val too, such as b.jpg"):
-        check_apart(split("val", "a.jpg", "b.jpg"), split("train", "c.jpg", "b.jpg"))
+        check_disjoint(split("val", "a.jpg", "b.jpg"), split("train", "c.jpg", "b.jpg"))

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_confidence import blobs, box_evaluator, fixed_from
+from test_bootstrap import blobs, box_evaluator, fixed_from
 
 from dgl.evaluation import compare, intervals
 from dgl.metrics.bootstrap import Replicates

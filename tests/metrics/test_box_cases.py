@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgl.metrics.box_check import CASES, case_of
+from dgl.metrics.fixed_threshold import CASES, case_of
 from dgl.predict import postprocess
 
 TRUTH = (20, 20, 79, 79)

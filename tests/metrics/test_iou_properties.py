@@ -9,7 +9,7 @@ from generators import whole_boxes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dgl.metrics.box_check import CASES, case_of
+from dgl.metrics.fixed_threshold import CASES, case_of
 from dgl.predict.postprocess import as_boxes, iou
 
 boxes = whole_boxes()
