@@ -7,7 +7,7 @@ import pytest
 from cli_runs import SIZE, dgl, tree
 from networks import values_of, write_npz
 
-from dgl.attribution import METHODS as METHOD_NAMES
+from dgl.attribution import METHODS
 from dgl.data.bundled import SHIPPED_IMAGES, sample_images
 from dgl.tf_compat import tf
 
@@ -22,7 +22,7 @@ def localize(*words):
     return done
 
 
-@pytest.mark.parametrize("method", METHOD_NAMES)
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_writes_its_files(method, tiny, photos, tmp_path):
     picture = os.path.join(photos, "val1.jpg")
     localize(picture, "--load", tiny, "--method", method, "--save-maps", "--out", tmp_path)
