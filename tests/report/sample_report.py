@@ -7,26 +7,10 @@ import numpy as np
 from dgl.predict.overlay import write_image
 from dgl.report.strips import Entry, compose_tile
 
-VGG_LAYERS = [
-    "add",
-    "conv5_3",
-    "conv5_2",
-    "conv5_1",
-    "pool4",
-    "conv4_3",
-    "conv4_2",
-    "conv4_1",
-    "pool3",
-    "conv3_3",
-    "conv3_2",
-    "conv3_1",
-    "pool2",
-    "conv2_2",
-    "conv2_1",
-    "pool1",
-    "conv1_2",
-    "conv1_1",
-]
+VGG_LAYERS = (
+    "add conv5_3 conv5_2 conv5_1 pool4 conv4_3 conv4_2 conv4_1 pool3 conv3_3 conv3_2 conv3_1 "
+    "pool2 conv2_2 conv2_1 pool1 conv1_2 conv1_1"
+).split()
 METHODS = ["cam", "dgl", "gradcam", "gradcam++", "layercam", "gradient_x_input"]
 CLASSES = ["apple", "banana", "kangaroo", "orange", "raccoon"]
 RUN = {
@@ -79,24 +63,12 @@ def _around(value, half=6.0):
 
 def _compared(entries, figure):
     names = ["{}@{}".format(*entry) for entry in entries]
-    return [
-        {
-            "a": names[1],
-            "b": names[0],
-            "figure": figure,
-            "difference": 3.1,
-            "interval": [-1.0, 7.2],
-            "p_value": 0.12,
-        },
-        {
-            "a": names[1],
-            "b": names[-1],
-            "figure": figure,
-            "difference": -12.4,
-            "interval": [-17.3, -7.9],
-            "p_value": 0.0002,
-        },
-    ]
+    keys = ("a", "b", "figure", "difference", "interval", "p_value")
+    rows = (
+        (names[1], names[0], figure, 3.1, [-1.0, 7.2], 0.12),
+        (names[1], names[-1], figure, -12.4, [-17.3, -7.9], 0.0002),
+    )
+    return [dict(zip(keys, row)) for row in rows]
 
 
 def _fixed(entries, peaks):
