@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
 from dgl.errors import UserError
 from dgl.evaluation import saved_maps
-from dgl.evaluation.setup import versions
+from dgl.evaluation.plan import versions
 from dgl.evaluation.summary import write_errors, write_metrics
 from dgl.metrics.bootstrap import compare, intervals
 from dgl.report.evaluation_files import print_tables, write_results

@@ -13,9 +13,8 @@ from dgl.data.sample import DataSet
 from dgl.errors import UserError
 from dgl.evaluation.batches import BatchRunner
 from dgl.evaluation.fusion import Fusion
-from dgl.evaluation.plan import Plan
+from dgl.evaluation.plan import Plan, predictor_arguments
 from dgl.evaluation.results import Results
-from dgl.evaluation.setup import predictor_arguments
 from dgl.evaluation.store import Store
 from dgl.metrics.box_check import BoxCheck, Fit
 from dgl.utils.cpu import FLOAT32

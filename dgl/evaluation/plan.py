@@ -1,18 +1,29 @@
-"""What an evaluation measures: all that its numbers depend on, as one JSON record.
+"""Plan of an evaluation: all that its figures depend on, made from flags and stored as JSON.
 
-Two runs may share results (a resumed run, shards that are merged) only where their plans are equal.
+Results can be merged (a resumed run, shards) only where their plans are equal.
 """
 
 import dataclasses
 import hashlib
 import json
+import math
 import os
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+import platform
+from argparse import Namespace
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
 
-from dgl.data.sample import MAX_CLASSES, Sample
+import cv2
+import numpy as np
+
+from dgl import __version__
+from dgl.data.layouts import check_files, load_data
+from dgl.data.sample import MAX_CLASSES, DataSet, Sample
+from dgl.errors import UserError
+from dgl.evaluation.fusion import Fusion, make_fusions
 from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
+from dgl.utils.files import weights_fingerprint
 
 FIXED, WSOL = "fixed_threshold", "wsolevaluation"
 IOU = 0.5
@@ -26,17 +37,17 @@ class Plan:
     Attributes:
         protocols: names of the protocols, in the order of the tables.
         entries: (method, layer) of every row of the tables.
-        alpha_entries: entries of the study of alpha, which stand in a table of their own.
+        alpha_entries: entries of the study of alpha, shown in a table of their own.
         threshold: of the fixed-threshold protocol, for every entry without one of its own.
         thresholds: protocol -> entry name -> threshold selected on other data; empty where none was.
-        selecting: whether the run is there to settle thresholds, so that the fixed-threshold protocol
-            looks at all thresholds too.
+        selecting: whether the run selects thresholds, for which the fixed-threshold protocol too
+            evaluates all of them.
         step: distance of the thresholds of MaxBoxAcc and PxAP.
         batch: images a run of the network; what one image gives may hang on its batch by the last
             bit.
         masks: whether images have masks.
         classes: number of logits.
-        model, data, versions: what goes into the record for people.
+        model, data, versions: descriptions for the record.
         class_names: by class index, or ``None``.
         pictures: fingerprint of the list of images with their labels and boxes.
         weights: fingerprint of the checkpoint.
@@ -71,7 +82,7 @@ class Plan:
 
     @property
     def chunks(self) -> int:
-        """int: the batches of the data set, the units that are stored and shared out."""
+        """int: the batches of the data set, which are stored one by one."""
         return -(-self.images // self.batch)
 
     def positions(self, chunk: int) -> range:
@@ -125,7 +136,7 @@ class Plan:
                 and _LEAST_STEP <= plan.step <= 1
                 and all(list(map(type, entry)) == [str, str] for entry in plan.all_entries)
             )
-            if known:  # the thresholds are checked by those that they are for
+            if known:  # the evaluators check their thresholds
                 for protocol in plan.protocols:
                     for entry in plan.all_entries:
                         plan.localization_evaluator(protocol, entry)
@@ -149,3 +160,134 @@ def images_fingerprint(samples: Iterable[Sample]) -> str:
         line = (sample.id, sample.class_index, sample.boxes, masks, bool(sample.ignore_path))
         digest.update(repr(line).encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def versions(with_tensorflow: bool = True) -> Dict[str, str]:
+    """Ordered name -> version of everything that figures may depend on."""
+    found = {"dgl": __version__, "python": platform.python_version()}
+    if with_tensorflow:
+        from dgl.tf_compat import tf
+
+        found["tensorflow"] = tf.VERSION
+    found.update(numpy=np.__version__, opencv=cv2.__version__)
+    return found
+
+
+def load_split(args: Namespace, split: str, spread: Optional[int] = None) -> DataSet:
+    """One split, cut by ``--limit``, with every image there or, not strict, at least one.
+
+    Of a list that is sorted by class the first images would be of a few classes only, so ``spread``
+    of them are taken evenly.
+    """
+    dataset = load_data(args.data, split, args.dataname, args.data_format)
+    if args.limit:
+        del dataset.samples[args.limit :]
+    if spread is not None and spread < len(dataset):
+        picked = np.linspace(0, len(dataset) - 1, spread).round().astype(int)
+        dataset.samples[:] = [dataset.samples[position] for position in picked]
+    if args.strict or not any(os.path.isfile(sample.path) for sample in dataset.samples):
+        check_files(dataset)
+    if not any(sample.boxes for sample in dataset.samples):
+        raise UserError(
+            f"{dataset.name} {dataset.split}: no image has a box, expected boxes to measure "
+            "localization"
+        )
+    return dataset
+
+
+def check_labels(dataset: DataSet, predictor: Any) -> None:
+    """Raise :class:`UserError` for labels that the checkpoint has no class for."""
+    if dataset.classes > predictor.classes:
+        raise UserError(
+            f"{dataset.name}: labels of {dataset.classes} classes, but the checkpoint has "
+            f"{predictor.classes}"
+        )
+
+
+def predictor_arguments(args: Namespace, extra: Sequence[Tuple[str, str]] = ()) -> Dict[str, Any]:
+    """Keywords of :class:`~dgl.predict.predictor.Predictor`, all but the processor that it computes on."""
+    return {
+        "mode": args.mode,
+        "load": args.load,
+        "layers": args.clayer,
+        "methods": args.method,
+        "alpha": args.pa,
+        "image_size": args.image_size,
+        "data_set": args.dataset,
+        "extra": list(extra),
+        "precision": args.precision,
+    }
+
+
+def fusions_of(args: Namespace, predictor: Any) -> List[Fusion]:
+    """The fusions that ``--fuse`` asks for."""
+    layers = None
+    if args.fuse_layers is not None:
+        layers = predictor.backbone.layer_names(args.fuse_layers)
+    return make_fusions(predictor.entries, list(dict.fromkeys(args.fuse)), layers)
+
+
+def alpha_entries_of(
+    args: Namespace, predictor: Any, selected: Optional[Mapping[str, Any]]
+) -> List[Tuple[str, str]]:
+    """The entries of the study of alpha: every value by both gradients, at one layer."""
+    if not args.alphas:
+        return []
+    layer = args.alpha_layer
+    if layer is None:
+        chosen = [r["layer"] for r in (selected or {}).get("rows", ()) if r["chosen"]]
+        own = [r["layer"] for r in (selected or {}).get("rows", ()) if r["method"] == "dgl"]
+        known = [name for name in own if name in chosen and name in predictor.backbone.layers]
+        layer = known[0] if known else predictor.backbone.layer_names(args.clayer)[0]
+    layer = predictor.backbone.layer_name(layer)
+    return [
+        ("dgl(pa={}{})".format(alpha, "" if semantics == "kernel" else ",exact"), layer)
+        for semantics in ("kernel", "exact")
+        for alpha in dict.fromkeys(args.alphas)
+    ]
+
+
+def make_plan(
+    args: Namespace,
+    predictor: Any,
+    dataset: DataSet,
+    fusions: Sequence[Fusion],
+    thresholds: Optional[Dict[str, Dict[str, float]]] = None,
+    alpha_entries: Sequence[Tuple[str, str]] = (),
+    is_selecting: bool = False,
+) -> Plan:
+    """The :class:`~dgl.evaluation.plan.Plan` of one split."""
+    own = [entry for entry in predictor.entries if entry not in alpha_entries]
+    return Plan(
+        protocols=tuple(dict.fromkeys(args.protocol)),
+        entries=tuple(own + [fusion.entry for fusion in fusions]),
+        alpha_entries=tuple(alpha_entries),
+        threshold=args.threshold,
+        thresholds=thresholds or {},
+        selecting=is_selecting,
+        step=args.cam_interval,
+        batch=args.batch,
+        masks=any(sample.mask_paths for sample in dataset.samples),
+        classes=predictor.classes,
+        model={
+            "mode": args.mode,
+            "load": args.load,
+            "image_size": predictor.image_size,
+            "classes": predictor.classes,
+            "width": predictor.options.width,
+            "norm": predictor.options.norm,
+            # JSON has no infinity.
+            "alpha": args.pa if math.isfinite(args.pa) else "inf",
+            "precision": args.precision,
+        },
+        data={
+            "name": dataset.name,
+            "layout": dataset.format,
+            "split": dataset.split,
+            "images": len(dataset),
+        },
+        versions=versions(),
+        class_names=dataset.class_names,
+        pictures=images_fingerprint(dataset.samples),
+        weights=weights_fingerprint(predictor.path),
+    )

@@ -19,8 +19,8 @@ from typing import Any, Dict, Generator, Iterator, Mapping, Optional, Sequence, 
 import dgl
 from dgl.errors import UserError
 from dgl.evaluation.loop import RunBatches, Task
+from dgl.evaluation.plan import versions
 from dgl.evaluation.results import Results
-from dgl.evaluation.setup import versions
 from dgl.utils.files import weights_fingerprint
 
 # While the session has one batch, the next is decoded and the last is scored.

@@ -1,7 +1,7 @@
-"""Results on disk: a file a batch while an evaluation runs, one file when it is done.
+"""Results on disk: store batches, resume an unfinished run, read finished results and merge shards.
 
-A batch's file appears complete or not at all, so a run that was killed goes on with the batches that are
-not there yet.
+There is one file per batch while an evaluation runs and one file when it is done. Files are written
+atomically, so a killed run resumes with the batches that are missing.
 """
 
 import itertools
@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import stat
-from typing import Any, List, Sequence
+from typing import Any, List, Optional, Sequence, Tuple
 
 from dgl.errors import UserError
 from dgl.evaluation.plan import Plan
@@ -48,7 +48,7 @@ class Store:
         if os.path.exists(path):
             self._check(path)
         else:
-            # Without a plan nothing tells what batches belong to.
+            # Batches without a plan belong to an unknown evaluation.
             self._drop()
             write_atomically(path, _encode(plan.to_json()))
 
@@ -132,6 +132,16 @@ def read_records(folder: str) -> Results:
         return Results.from_state(Plan.from_json(record["plan"]), record["results"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: damaged results: {error}") from error
+
+
+def parse_shard(text: Optional[str]) -> Tuple[int, int]:
+    """Parse ``i/n`` of ``--shard``; ``None`` gives (1, 1)."""
+    if text is None:
+        return 1, 1
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise UserError(f"--shard {text}: expected I/N with I from 1 to N")
+    return int(index), int(count)
 
 
 def merge_records(folders: Sequence[str]) -> Results:

@@ -12,6 +12,7 @@ from command_runs import parse
 from dgl.cli.evaluate import run
 from dgl.errors import UserError
 from dgl.evaluation.loop import Evaluation, Task
+from dgl.evaluation.plan import fusions_of, load_split, make_plan, predictor_arguments
 from dgl.evaluation.ray_workers import (
     Worker,
     _check_answers,
@@ -20,7 +21,6 @@ from dgl.evaluation.ray_workers import (
     room,
     worker_env,
 )
-from dgl.evaluation.setup import fusions_of, load_split, make_plan, predictor_arguments
 from dgl.predict.predictor import Predictor
 
 
