@@ -1,4 +1,4 @@
-"""The short way from images to boxes: a classifier, one method at one layer, any number of pictures."""
+"""`Localizer`: from images to classes, maps and boxes in a few lines of Python."""
 
 from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
@@ -8,21 +8,21 @@ from dgl.attribution.build import CHANNELS_LAST
 from dgl.attribution.gradients import KERNEL
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input, resize_bilinear_tf1
-from dgl.predict.map_session import MapSession
 from dgl.predict.postprocess import DEFAULT_THRESHOLD, largest_box, score_map
+from dgl.predict.session import MapSession, Prediction
 from dgl.utils.cpu import FLOAT32
 from dgl.utils.parallel import chunks_of
 
-Picture = Union[str, np.ndarray]
+Image = Union[str, np.ndarray]
 DEFAULT_LAYER = 2
 DEFAULT_BATCH = 8
 
 
 class Localization(NamedTuple):
-    """Where one image shows one class.
+    """The class, map and box of one image.
 
     Attributes:
-        class_index: int, the class: the one asked for, else the most probable one.
+        class_index: int, the requested class, or the most probable one.
         probability: float, its softmax probability.
         map: (H, W) float32 in [0, 1], at the image's own size.
         box: (x0, y0, x1, y1), ints in pixels of the image, around the map's largest region above the
@@ -36,18 +36,18 @@ class Localization(NamedTuple):
 
 
 class Localizer:
-    """Images in, :class:`Localization` out.
+    """Localizes the objects of a classifier in images.
 
-    Made by :meth:`from_checkpoint` or :meth:`from_graph`; to be closed, or used in a ``with``::
+    Create it with :meth:`from_checkpoint` or :meth:`from_graph`; close it, or use it in a ``with``::
 
         with Localizer.from_checkpoint("train_log/vgg_birds") as localizer:
             for found in localizer(["a.jpg", "b.jpg"]):
                 print(found.class_index, found.probability, found.box)
 
     Attributes:
-        predictor: the :class:`~dgl.predict.map_session.MapSession` behind it, for raw maps.
-        entry: (method, layer), the map that boxes are of.
-        threshold: float in [0, 1], share of the map's maximum that counts as object.
+        predictor: the :class:`~dgl.predict.session.MapSession` behind it, for raw maps.
+        entry: (method, layer) of the map and the box.
+        threshold: float in [0, 1], fraction of the map's maximum that counts as object.
     """
 
     def __init__(
@@ -59,15 +59,15 @@ class Localizer:
         class_names: Optional[Sequence[str]] = None,
         finish: Callable[[np.ndarray], Any] = np.asarray,
     ):
-        """Put a localizer together; its two class methods do that for the usual cases.
+        """Combine a predictor with the preparation of its images.
 
         Args:
-            predictor: whose first entry gives the boxes; closed with the localizer.
+            predictor: its first entry gives map and box; closed with the localizer.
             view: (H, W, 3) uint8 RGB -> the classifier's input without a batch dimension.
-            threshold: float in [0, 1], share of the map's maximum that counts as object.
-            batch: images a run of the network.
-            class_names: one name a class, or ``None``.
-            finish: stacked views -> what is fed.
+            threshold: float in [0, 1], fraction of the map's maximum that counts as object.
+            batch: images per run of the network.
+            class_names: one name per class, or ``None``.
+            finish: stacked views -> array that is fed.
 
         Raises:
             ValueError: a threshold or a batch out of range.
@@ -99,18 +99,18 @@ class Localizer:
         precision: str = FLOAT32,
         batch: int = DEFAULT_BATCH,
     ) -> "Localizer":
-        """A localizer of a checkpoint of this project's networks.
+        """A localizer of a checkpoint of one of this project's backbones.
 
         Args:
             load: checkpoint: a TensorFlow prefix, its folder, a ``.ckpt`` or a ``.npz``; or a short name
                 for ImageNet weights.
-            mode: backbone; by default what the checkpoint is.
-            layer: index or name of ``--clayer``; methods that have a layer of their own ignore it.
-            method: out of :data:`dgl.attribution.METHODS`.
+            mode: backbone; by default that of the checkpoint.
+            layer: index or name of ``--clayer``; ignored by methods with a layer of their own.
+            method: a name in :data:`dgl.attribution.METHODS`.
             alpha: target score of DGL's loss gradient, see :func:`dgl.attribution.loss_gradients`.
-            threshold: float in [0, 1], share of the map's maximum that counts as object.
+            threshold: float in [0, 1], fraction of the map's maximum that counts as object.
             image_size, data_set, gpu, precision: see :class:`~dgl.predict.predictor.Predictor`.
-            batch: images a run of the network.
+            batch: images per run of the network.
 
         Raises:
             UserError: no such checkpoint, or one that does not fit; unknown mode, layer or method.
@@ -133,7 +133,7 @@ class Localizer:
             precision=precision,
         )
 
-        def view(image):
+        def view(image: np.ndarray) -> np.ndarray:
             return demo_input(image, predictor.image_size)
 
         names = predictor.card.class_names if predictor.card else None
@@ -168,14 +168,14 @@ class Localizer:
             image: the tensor to feed; by default the one placeholder of images.
             preprocess: (N, S, S, 3) float32 RGB in 0..255 -> what the network was trained on
                 (:mod:`dgl.foreign.preprocessing` has the usual ones); by default fed as it is.
-            method: out of :data:`dgl.attribution.METHODS`.
+            method: a name in :data:`dgl.attribution.METHODS`.
             alpha, semantics: see :func:`dgl.attribution.loss_gradients`.
-            threshold: float in [0, 1], share of the map's maximum that counts as object.
+            threshold: float in [0, 1], fraction of the map's maximum that counts as object.
             image_size: side of the input in pixels; by default that of ``image``, else 224.
             head_weights, data_format, session, feeds: see
                 :class:`~dgl.predict.graph_predictor.GraphPredictor`.
-            class_names: one name a class, or ``None``.
-            batch: images a run of the network.
+            class_names: one name per class, or ``None``.
+            batch: images per run of the network.
 
         Raises:
             ValueError: tensors that do not fit together; see
@@ -204,10 +204,10 @@ class Localizer:
         fed = predictor.image
         height, width = (image_size, image_size) if image_size else image_shape(fed)
 
-        def view(picture):
-            return resize_bilinear_tf1(picture, height, width)
+        def view(pixels: np.ndarray) -> np.ndarray:
+            return resize_bilinear_tf1(pixels, height, width)
 
-        def finish(batch):
+        def finish(batch: np.ndarray) -> np.ndarray:
             if preprocess is not None:
                 batch = preprocess(batch)
             if fed.shape.ndims == 4 and is_channels_first(fed) and batch.shape[-1] == 3:
@@ -220,18 +220,18 @@ class Localizer:
 
     def __call__(
         self,
-        images: Sequence[Picture],
-        class_index: Union[None, int, Sequence[int]] = None,
+        images: Sequence[Image],
+        class_index: Union[int, Sequence[int], None] = None,
     ) -> List[Localization]:
         """Localize in images of any size.
 
         Args:
             images: each a path, or a (H, W, 3) uint8 RGB array.
-            class_index: the class to locate, one for all or one an image; ``None`` takes the most
-                probable one of each.
+            class_index: the class to locate, one for all or one per image; ``None`` takes the
+                most probable one of each.
 
         Returns:
-            list of :class:`Localization`, one an image.
+            list of :class:`Localization`, one per image.
 
         Raises:
             UserError: an image that cannot be read, a class that the classifier does not have, or maps
@@ -243,24 +243,25 @@ class Localizer:
         classes = _classes_of(class_index, len(images))
         found: List[Localization] = []
         for places in chunks_of(list(range(len(images))), self._batch):
-            pictures = [_pixels(images[place]) for place in places]
-            views = self._finish(np.stack([self._view(picture) for picture in pictures]))
+            arrays = [_pixels(images[place]) for place in places]
+            views = self._finish(np.stack([self._view(pixels) for pixels in arrays]))
             wanted = None if classes is None else [classes[place] for place in places]
             prediction = self.predictor(views, wanted, [self.entry])
             raw = prediction.maps[self.entry]
             found.extend(
-                self._localization(picture, prediction, i, raw[i])
-                for i, picture in enumerate(pictures)
+                self._localization(pixels, prediction, i, raw[i]) for i, pixels in enumerate(arrays)
             )
         return found
 
-    def _localization(self, picture, prediction, i, raw):
-        height, width = picture.shape[:2]
+    def _localization(
+        self, pixels: np.ndarray, prediction: Prediction, i: int, raw: np.ndarray
+    ) -> Localization:
+        height, width = pixels.shape[:2]
         resized = score_map(raw, height, width)
-        box = tuple(int(value) for value in largest_box(resized, self.threshold))
+        x0, y0, x1, y1 = (int(value) for value in largest_box(resized, self.threshold))
         class_index = int(prediction.class_index[i])
         probability = float(prediction.probability[i, class_index])
-        return Localization(class_index, probability, resized, box)
+        return Localization(class_index, probability, resized, (x0, y0, x1, y1))
 
     def class_name(self, class_index: int) -> str:
         """The class's name, or its number as text where names are not known."""
@@ -268,35 +269,35 @@ class Localizer:
         return names[class_index] if names and class_index < len(names) else str(class_index)
 
     def close(self) -> None:
-        """Free the session, unless it was given."""
+        """Close the session, unless it was passed."""
         self.predictor.close()
 
-    def __enter__(self):
+    def __enter__(self) -> "Localizer":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.close()
 
 
-def _pixels(image):
+def _pixels(image: Image) -> np.ndarray:
     if isinstance(image, str) or hasattr(image, "__fspath__"):
         return read_image(str(image))
     pixels = np.asarray(image)
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         raise ValueError(
-            f"image: expected a path or uint8 of shape (H, W, 3), got {pixels.dtype} of shape {pixels.shape}"
+            f"image: expected a path or uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}"
         )
     return pixels
 
 
-def _classes_of(class_index, count):
-    """One class an image, or ``None``."""
+def _classes_of(class_index: Any, count: int) -> Optional[List[int]]:
+    """One class per image, or ``None``."""
     if class_index is None:
         return None
     if np.ndim(class_index) == 0:
         return [int(class_index)] * count
     if len(class_index) != count:
         raise ValueError(
-            f"class_index: expected {count} classes, one an image, got {len(class_index)}"
+            f"class_index: expected {count} classes, one per image, got {len(class_index)}"
         )
     return [int(value) for value in class_index]

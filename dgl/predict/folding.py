@@ -1,19 +1,22 @@
-"""Faster graphs with the same results: BatchNorm folded away, input gradients as convolutions.
-
-BatchNorm folded into the convolution before it.
+"""Rewrite graphs to be faster: fold BatchNorm into convolutions, compute input gradients as convolutions.
 
 With its moving averages, ``gamma * (Wx - mean) / sqrt(variance + epsilon) + beta`` is a convolution by
-``W * s`` and a bias ``beta - mean * s``, ``s = gamma / sqrt(variance + epsilon)``; a pass over the
-activations less in both directions.
+``W * s`` and a bias ``beta - mean * s``, ``s = gamma / sqrt(variance + epsilon)``. Folding saves one pass
+over the activations in both directions.
+
+The input gradient of a convolution of stride 1 with SAME padding is a convolution of the output gradient
+with the filter rotated by 180 degrees, which the CPU computes faster than TensorFlow's gradient kernel.
 """
 
-from typing import Dict, Iterable, Mapping, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
 import numpy as np
 
 from dgl.tf_compat import tf
 from dgl.utils.graph_walk import Parts
-from dgl.utils.types import GraphDef
+from dgl.utils.types import GraphDef, Operation, Tensor
+
+NodeDef = Any  # tf.NodeDef
 
 _NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 
@@ -21,16 +24,16 @@ _NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 def fold_batch_norms(
     graph_def: GraphDef, values: Mapping[str, np.ndarray], keep: Iterable[str]
 ) -> Tuple[GraphDef, Dict[str, np.ndarray]]:
-    """Fold every BatchNorm whose input is a convolution that nothing else reads.
+    """Fold every BatchNorm whose input is a convolution with no other reader.
 
     Args:
         graph_def: ``tf.GraphDef`` of an inference graph, not changed.
         values: variable name -> float32 array.
-        keep: names of nodes whose outputs are asked for; they keep their values.
+        keep: names of nodes whose outputs must not change.
 
     Returns:
-        (graph_def, values): the BatchNorm's node is a BiasAdd of the same name, its convolution reads a
-        variable named like it with ``/folded`` added, and values holds that and the bias.
+        (graph_def, values): each folded BatchNorm is a BiasAdd of the same name; values also holds the
+        folded filters and biases, under the nodes' names with ``/folded`` added.
     """
     parts = Parts(graph_def, values)
     folded, values = tf.GraphDef(), dict(values)
@@ -63,14 +66,14 @@ def fold_batch_norms(
     return folded, values
 
 
-def _convolution(node, filter_name):
+def _convolution(node: NodeDef, filter_name: str) -> NodeDef:
     changed = tf.NodeDef()
     changed.CopyFrom(node)
     changed.input[1] = filter_name
     return changed
 
 
-def _bias(norm, bias_name):
+def _bias(norm: NodeDef, bias_name: str) -> NodeDef:
     node = tf.NodeDef(name=norm.name, op="BiasAdd", input=[norm.input[0], bias_name])
     node.attr["T"].CopyFrom(norm.attr["T"])
     if "data_format" in norm.attr:
@@ -78,19 +81,17 @@ def _bias(norm, bias_name):
     return node
 
 
-# Backpropagation through a convolution as a convolution.
-
 GRADIENT = "DGLForwardConvolutionGradient"
 _SCOPE = "turned"
 
 
-def _attribute(node, name, default):
+def _attribute(node: NodeDef, name: str, default: List[int]) -> List[int]:
     return list(node.attr[name].list.i) if name in node.attr else default
 
 
-def _is_plain(node):
-    """Whether a node's input gradient is a convolution: stride 1, no gaps, SAME padding."""
-    return (
+def _is_plain(node: NodeDef) -> bool:
+    """Whether a node is a convolution of stride 1 with SAME padding and no dilation."""
+    return bool(
         node.op == "Conv2D"
         and _attribute(node, "strides", []) == [1, 1, 1, 1]
         and _attribute(node, "dilations", [1, 1, 1, 1]) == [1, 1, 1, 1]
@@ -99,11 +100,11 @@ def _is_plain(node):
 
 
 def mark_convolutions(graph_def: GraphDef, filters: Mapping[str, np.ndarray]) -> None:
-    """Have :data:`GRADIENT` differentiate every convolution that it can.
+    """Set :data:`GRADIENT` as the gradient of every convolution that it supports.
 
     Args:
         graph_def: ``tf.GraphDef``, changed in place: convolutions of stride 1 with SAME padding and a
-            filter of odd sides (even ones would pad the other side more on the way back).
+            filter of odd sides (with even ones the padding would have to be mirrored).
         filters: node name -> array, the filter of each convolution.
     """
     for node in graph_def.node:
@@ -111,8 +112,8 @@ def mark_convolutions(graph_def: GraphDef, filters: Mapping[str, np.ndarray]) ->
             node.attr["_gradient_op_type"].s = GRADIENT.encode()
 
 
-def _constant_of(tensor):
-    """The array of a constant, straight or through identities."""
+def _constant_of(tensor: Tensor) -> Tuple[Operation, np.ndarray]:
+    """The operation and array of a constant, possibly behind identities."""
     op = tensor.op
     while op.type == "Identity":
         op = op.inputs[0].op
@@ -120,12 +121,12 @@ def _constant_of(tensor):
 
 
 def turn(weights: np.ndarray) -> np.ndarray:
-    """The filter of the way back: (H, W, in, out) -> (H, W, out, in), turned by 180 degrees."""
+    """The filter rotated by 180 degrees: (H, W, in, out) -> (H, W, out, in)."""
     return np.ascontiguousarray(weights[::-1, ::-1].transpose(0, 1, 3, 2))
 
 
-def _turned(tensor):
-    """The constant filter of the way back, one for all passes of a graph."""
+def _turned(tensor: Tensor) -> Tensor:
+    """The rotated filter as a constant, shared by all passes of a graph."""
     op, weights = _constant_of(tensor)
     name = f"{_SCOPE}/{op.name}"
     try:
@@ -135,8 +136,8 @@ def _turned(tensor):
             return tf.constant(turn(weights), name=name)
 
 
-@tf.RegisterGradient(GRADIENT)
-def _input_gradient(op, gradient):
+@tf.RegisterGradient(GRADIENT)  # type: ignore[untyped-decorator]
+def _input_gradient(op: Operation, gradient: Tensor) -> Tuple[Tensor, None]:
     data_format = op.get_attr("data_format").decode()
     back = tf.nn.conv2d(
         gradient,

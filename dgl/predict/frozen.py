@@ -1,25 +1,23 @@
-"""The frozen classifier: a checkpoint as a graph of constants, and the session that runs it.
+"""Build a checkpoint's network for inference, with its weights as constants."""
 
-From a checkpoint to the frozen classifier in the present graph.
-"""
+from typing import Any, Dict, List, Mapping, Sequence
 
-from typing import Any, Dict
+import numpy as np
 
 from dgl.backbones.network import build_network
 from dgl.backbones.registry import Backbone, BuildOptions, Network
 from dgl.errors import UserError
-from dgl.predict.bfloat16 import lower_precision
 from dgl.predict.folding import fold_batch_norms, mark_convolutions
-from dgl.predict.precision import lowers
+from dgl.predict.precision import lower_precision, lowers
 from dgl.tf_compat import reference_kernels, tf
 from dgl.utils.cpu import FLOAT32
 from dgl.utils.graph_walk import Parts, reachable
-from dgl.utils.types import Tensor
+from dgl.utils.types import GraphDef, Tensor
 from dgl.weights.checkpoint import Checkpoint
 from dgl.weights.restore import read_all
 
 _SCOPE = "network"
-_MOST_BYTES = 2**31 - 2**20  # what one constant may hold: protocol buffers end at 2 GiB
+_MOST_BYTES = 2**31 - 2**20  # of one constant: a protocol buffer holds at most 2 GiB
 
 
 def build_inference(
@@ -30,10 +28,10 @@ def build_inference(
     gpus: int = 0,
     precision: str = FLOAT32,
 ) -> Network:
-    """Build the network on ``image`` in the present graph, its weights as constants.
+    """Build the network on ``image`` in the current graph, its weights as constants.
 
-    On a CPU BatchNorm is folded (except where :mod:`dgl.tf_compat` asks for the reference's rounding)
-    and input gradients of convolutions are convolutions. On GPUs both are left to cuDNN.
+    On a CPU BatchNorm is folded (except with the reference kernels of :mod:`dgl.tf_compat`) and
+    input gradients of convolutions are convolutions. On GPUs both are left to cuDNN.
 
     Args:
         backbone: registry entry.
@@ -79,10 +77,16 @@ def build_inference(
     return Network(logits, dict(zip(network.endpoints, activations)), head_weights)
 
 
-def _import(graph_def, values, image, placeholder, outputs):
-    """The graph's ``outputs``, on ``image``.
+def _import(
+    graph_def: GraphDef,
+    values: Mapping[str, np.ndarray],
+    image: Tensor,
+    placeholder: Tensor,
+    outputs: Sequence[Tensor],
+) -> List[Tensor]:
+    """The graph's ``outputs``, computed from ``image``.
 
-    Each constant is made by itself, so that no message holds them all: a graph ends at 2 GiB.
+    Each constant is created separately, because a graph message holds at most 2 GiB.
     """
     names = [tensor.name for tensor in outputs]
     needed = reachable(graph_def, names)
@@ -94,9 +98,10 @@ def _import(graph_def, values, image, placeholder, outputs):
         if node.name in needed and node.name not in values and node.op != "Placeholder"
     )
     for node in structure.node:
-        node.attr.pop("_class", None)  # asks to be beside a variable that is no more
+        node.attr.pop("_class", None)  # colocation with a variable that is gone
     with tf.name_scope("weights"):
         constants = {name: tf.constant(value) for name, value in values.items() if name in needed}
     mapped = {name + ":0": constant for name, constant in constants.items()}
     mapped[placeholder.name] = image
-    return tf.import_graph_def(structure, mapped, names, name=_SCOPE)
+    imported: List[Tensor] = tf.import_graph_def(structure, mapped, names, name=_SCOPE)
+    return imported

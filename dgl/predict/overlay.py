@@ -1,10 +1,10 @@
-"""Heat over an image, boxes on it, and images on disk.
+"""Draw a heat map over an image and boxes on it, and write images.
 
 The overlay is the published one: min-max map -> uint8 -> JET; ``0.3 * image + 0.7 * heatmap``.
 """
 
 import os
-from typing import Optional
+from typing import Optional, Tuple
 
 import cv2
 import numpy as np
@@ -23,12 +23,12 @@ TRUTH_COLOR = (40, 214, 86)
 PREDICTED_COLOR = (255, 56, 56)
 _OUTLINE_COLOR = (16, 16, 16)
 
-# Line width as a share of the longer side: 2 pixels at 224, 4 at 384, 10 at 1024.
-_LINE_SHARE = 1.0 / 100.0
+# Line width as a fraction of the longer side: 2 pixels at 224, 4 at 384, 10 at 1024.
+_LINE_FRACTION = 1.0 / 100.0
 _JPEG_QUALITY = 92
 
 
-def _mixtures():
+def _mixtures() -> np.ndarray:
     """uint8 (65536,): the overlay of every heat (the upper byte of the index) and every image value."""
     values = np.arange(256, dtype=np.float64)
     mixed = IMAGE_WEIGHT * values + HEAT_WEIGHT * values[:, np.newaxis]
@@ -53,7 +53,7 @@ def colorize(map01: ArrayLike) -> np.ndarray:
     score_map = np.asarray(map01)
     if score_map.ndim != 2:
         raise ValueError(f"score map: expected shape (H, W), got {score_map.shape}")
-    # The extremes tell of NaN and infinity anywhere, and whether there is anything to clip.
+    # The extremes show NaN and infinity anywhere, and whether to clip.
     low, high = (score_map.min(), score_map.max()) if score_map.size else (0, 0)
     if not (np.isfinite(low) and np.isfinite(high)):
         raise ValueError("score map: expected numbers in [0, 1], got NaN or infinity")
@@ -135,7 +135,7 @@ def write_image(path: str, rgb: np.ndarray) -> None:
     write_atomically(path, data)
 
 
-def _checked(image):
+def _checked(image: np.ndarray) -> np.ndarray:
     image = np.ascontiguousarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
         raise ValueError(
@@ -144,13 +144,13 @@ def _checked(image):
     return image
 
 
-def _frame(image, box, color):
+def _frame(image: np.ndarray, box: np.ndarray, color: Tuple[int, int, int]) -> None:
     if not np.isfinite(box).all():
         raise ValueError(f"box: expected four finite numbers, got {box.tolist()}")
     if not box.any():
         return
     height, width = image.shape[:2]
-    line = max(1, int(round(max(height, width) * _LINE_SHARE)))
+    line = max(1, int(round(max(height, width) * _LINE_FRACTION)))
     rim = max(1, line // 3)
     # The line lies centered on the box's edge; near the border it is moved inwards.
     margin = rim + line // 2
@@ -162,7 +162,13 @@ def _frame(image, box, color):
     _ring(image, (x0, y0, x1, y1), before, after, color)
 
 
-def _ring(image, box, before, after, color):
+def _ring(
+    image: np.ndarray,
+    box: Tuple[int, int, int, int],
+    before: int,
+    after: int,
+    color: Tuple[int, int, int],
+) -> None:
     """Fill the band from ``before`` pixels ahead of each edge to ``after`` behind its start."""
     x0, y0, x1, y1 = box
     left, right = max(0, x0 - before), x1 + after

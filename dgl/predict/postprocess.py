@@ -5,7 +5,7 @@ Localization Methods Right*, CVPR 2020). A box is ``x0, y0, x1, y1`` in pixels, 
 to it.
 """
 
-from typing import List, NamedTuple, Tuple
+from typing import Any, List, NamedTuple, Tuple
 
 import cv2
 import numpy as np
@@ -38,8 +38,9 @@ def normalize(maps: ArrayLike) -> np.ndarray:
         raise ValueError("a map holds NaN or infinity")
     low = maps.min(axis=(-2, -1), keepdims=True)
     span = maps.max(axis=(-2, -1), keepdims=True) - low
-    # Where the span is zero so is every difference: any divisor gives the zeros that are wanted.
-    return ((maps - low) / np.where(span > 0, span, 1.0)).astype(np.float32)
+    # Where the span is zero, so is every difference: any divisor gives zeros.
+    normalized: np.ndarray = ((maps - low) / np.where(span > 0, span, 1.0)).astype(np.float32)
+    return normalized
 
 
 def resize_map(score_map: ArrayLike, height: int, width: int) -> np.ndarray:
@@ -47,8 +48,7 @@ def resize_map(score_map: ArrayLike, height: int, width: int) -> np.ndarray:
 
     Args:
         score_map: array (H, W) of finite numbers.
-        height: int, rows of the result.
-        width: int, columns of the result.
+        height, width: size of the result.
 
     Returns:
         float32 array (height, width) that never leaves the range of ``score_map``.
@@ -73,14 +73,10 @@ def score_map(raw: ArrayLike, height: int, width: int) -> np.ndarray:
 
     Args:
         raw: array (h, w) of numbers.
-        height: int, rows of the image.
-        width: int, columns of the image.
+        height, width: size of the image.
 
     Returns:
         float32 array (height, width) in [0, 1].
-
-    Raises:
-        ValueError: as :func:`normalize` and :func:`resize_map`.
     """
     return resize_map(normalize(raw), height, width)
 
@@ -100,7 +96,8 @@ def binarize(score_map: ArrayLike, threshold: float) -> np.ndarray:
     """
     image = _quantize(score_map)
     level = _levels([threshold], image)[0]
-    return (image > level).astype(np.uint8) * np.uint8(_FOREGROUND)
+    mask: np.ndarray = (image > level).astype(np.uint8) * np.uint8(_FOREGROUND)
+    return mask
 
 
 def contour_boxes(mask: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
@@ -138,7 +135,8 @@ def largest_box(score_map: ArrayLike, threshold: float = DEFAULT_THRESHOLD) -> n
         ValueError: as :func:`binarize`.
     """
     boxes, areas = contour_boxes(binarize(score_map, threshold))
-    return boxes[int(np.argmax(areas))]
+    largest: np.ndarray = boxes[int(np.argmax(areas))]
+    return largest
 
 
 class LevelBoxes(NamedTuple):
@@ -164,7 +162,8 @@ class LevelBoxes(NamedTuple):
 
     def largest_boxes(self) -> np.ndarray:
         """int64 (T, 4): the largest contour's box at every threshold."""
-        return self.boxes[self.largest[self.mask_of]]
+        chosen: np.ndarray = self.boxes[self.largest[self.mask_of]]
+        return chosen
 
 
 def boxes_by_level(score_map: ArrayLike, thresholds: ArrayLike) -> LevelBoxes:
@@ -226,7 +225,7 @@ def trace_levels(
 def distinct_masks(
     score_map: ArrayLike, thresholds: ArrayLike
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The distinct ones of the masks of :func:`binarize` at many thresholds.
+    """The distinct masks of :func:`binarize` at many thresholds.
 
     Args:
         score_map: float array (H, W) in [0, 1].
@@ -279,28 +278,27 @@ def as_boxes(boxes: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: another shape, NaN or infinity, or a box with x1 < x0 or y1 < y0.
     """
-    boxes = np.asarray(boxes, dtype=np.float64)
-    if boxes.size == 0:
+    checked: np.ndarray = np.asarray(boxes, dtype=np.float64)
+    if checked.size == 0:
         return np.zeros((0, 4), dtype=np.float64)
-    if boxes.ndim == 1:
-        boxes = boxes[np.newaxis]
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"boxes must be (N, 4), got {boxes.shape}")
-    if not np.isfinite(boxes).all():
+    if checked.ndim == 1:
+        checked = checked[np.newaxis]
+    if checked.ndim != 2 or checked.shape[1] != 4:
+        raise ValueError(f"boxes must be (N, 4), got {checked.shape}")
+    if not np.isfinite(checked).all():
         raise ValueError("a box holds NaN or infinity")
-    wrong = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
+    wrong = (checked[:, 2] < checked[:, 0]) | (checked[:, 3] < checked[:, 1])
     if wrong.any():
-        raise ValueError(f"a box must have x1 >= x0 and y1 >= y0, got {boxes[wrong][0]}")
-    return boxes
+        raise ValueError(f"a box must have x1 >= x0 and y1 >= y0, got {checked[wrong][0]}")
+    return checked
 
 
 def clip_boxes(boxes: ArrayLike, width: int, height: int) -> Tuple[np.ndarray, int]:
-    """Clip boxes to their image, and drop those that have no part in it.
+    """Clip boxes to their image, and drop those outside it.
 
     Args:
         boxes: numbers (N, 4), ``x0, y0, x1, y1`` in pixels of the image.
-        width: int, columns of the image.
-        height: int, rows of the image.
+        width, height: size of the image.
 
     Returns:
         tuple: float64 array (K, 4) with x in [0, width] and y in [0, height], in the order given,
@@ -337,15 +335,17 @@ def iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> np.ndarray:
     intersection = _product(np.maximum(shared, 0.0))
     area_a = _product(a[..., 2:] - a[..., :2] + 1.0)
     area_b = _product(b[..., 2:] - b[..., :2] + 1.0)
-    return intersection / (area_a + area_b - intersection)
+    overlap: np.ndarray = intersection / (area_a + area_b - intersection)
+    return overlap
 
 
-def _product(sides):
-    # Much faster than np.prod, which goes through the short last axis pair by pair.
-    return sides[..., 0] * sides[..., 1]
+def _product(sides: np.ndarray) -> np.ndarray:
+    # Much faster than np.prod over the short last axis.
+    product: np.ndarray = sides[..., 0] * sides[..., 1]
+    return product
 
 
-def _quantize(score_map):
+def _quantize(score_map: ArrayLike) -> np.ndarray:
     score_map = np.asarray(score_map)
     if score_map.ndim != 2 or score_map.size == 0:
         raise ValueError(f"a score map must be (H, W), got {score_map.shape}")
@@ -356,19 +356,21 @@ def _quantize(score_map):
         raise ValueError(
             f"a score map must lie in [0, 1], got [{score_map.min()}, {score_map.max()}]"
         )
-    return (255 * score_map).astype(np.uint8)
+    quantized: np.ndarray = (255 * score_map).astype(np.uint8)
+    return quantized
 
 
-def _levels(thresholds, image):
+def _levels(thresholds: ArrayLike, image: np.ndarray) -> np.ndarray:
     thresholds = np.asarray(thresholds, dtype=np.float64)
     if thresholds.ndim != 1 or thresholds.size == 0:
         raise ValueError("thresholds must be a sequence of at least one number")
     if not (thresholds.min() >= 0 and thresholds.max() <= 1):
         raise ValueError("a threshold must lie in [0, 1]")
-    return (thresholds * float(image.max())).astype(np.int64)
+    levels: np.ndarray = (thresholds * float(image.max())).astype(np.int64)
+    return levels
 
 
-def _bounds(peaks, levels):
+def _bounds(peaks: np.ndarray, levels: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """First and last-plus-one index of the peaks above each level; the full range without any."""
     above = peaks[np.newaxis] > levels[:, np.newaxis]
     first = np.argmax(above, axis=1)
@@ -376,17 +378,19 @@ def _bounds(peaks, levels):
     return first, last
 
 
-def _trace(mask):
-    """Rectangles ``(x, y, w, h)`` and areas of a mask's contours, lists of at least one entry."""
+def _trace(mask: np.ndarray) -> Tuple[List[Tuple[int, ...]], List[float]]:
+    """Rectangles ``(x, y, w, h)`` and areas of a mask's contours, at least one."""
     # OpenCV 3 returns three values, the contours in the middle; 4 and 5 return two.
     contours = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[-2]
     if len(contours) == 0:
         return [_NO_CONTOUR], [0.0]
-    rectangles = [cv2.boundingRect(contour) for contour in contours]
-    return rectangles, [cv2.contourArea(contour) for contour in contours]
+    rectangles: List[Any] = [cv2.boundingRect(contour) for contour in contours]
+    return rectangles, [float(cv2.contourArea(contour)) for contour in contours]
 
 
-def _corners(rectangles, offsets, shape):
+def _corners(
+    rectangles: List[Tuple[int, ...]], offsets: ArrayLike, shape: Tuple[int, ...]
+) -> np.ndarray:
     """Rectangles moved by ``offsets`` (x, y) to clamped int64 corners in an image of ``shape``."""
     boxes = np.array(rectangles, dtype=np.int64)
     boxes[:, :2] += offsets

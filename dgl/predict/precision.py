@@ -1,42 +1,44 @@
-"""`--precision`: where bfloat16 is used, and whether it pays on this CPU.
+"""`--precision`: networks in bfloat16, and whether that is faster on this CPU.
 
-``--precision``: bfloat16 where the hardware computes in it by itself, float32 everywhere.
+On CPUs the graph itself is built in bfloat16: convolutions, and the operations between them, forward and
+backward, with sums in float32 (oneDNN and TensorFlow alike). Normalization of the image, global pooling,
+the classifier, softmax and the arithmetic of maps stay in float32. TensorFlow's auto mixed precision, which
+rewrites a graph inside the session, would lower the norms and products of the maps too (docs/speed.md).
+On GPUs ``bf16`` is TF32, the tensor cores' float32 with 10 bits of mantissa; without the flag TF32 is off.
 
-On CPUs the graph is built in bfloat16 (:mod:`dgl.predict.bfloat16`), which oneDNN's kernels take. On GPUs
-``bf16`` is TF32, the tensor cores' float32 with 10 bits of mantissa, which is more exact than bfloat16;
-without it TF32 is off, so that float32 means float32.
-
-``bf16-anywhere`` does not ask the CPU. Where there are no such instructions TensorFlow's own kernels, or
-oneDNN's for AVX-512, do the same rounding, slower than float32: it tells what bfloat16 costs in accuracy
-before there is a machine to gain by it.
+``bf16-anywhere`` does not require CPU instructions. Without them TensorFlow's own kernels, or oneDNN's for
+AVX-512, round the same way, slower than float32, which shows the accuracy of bfloat16 on any machine.
 """
 
 import logging
 import os
 import re
 import time
-from typing import Container, Optional
+from typing import Any, Container, Dict, Mapping, Optional, Set, Tuple
+
+import numpy as np
 
 from dgl.errors import UserError
 from dgl.predict.session import open_session
 from dgl.tf_compat import tf
 from dgl.utils.cpu import BFLOAT16, BFLOAT16_FLAGS, FLOAT32, PRECISIONS, cpu_flags, has_bfloat16
-from dgl.utils.types import DType, Operation, Session
+from dgl.utils.graph_walk import Parts, node_name
+from dgl.utils.types import DType, GraphDef, Operation, Session
 
 _logger = logging.getLogger(__name__)
 _TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
 _TENSOR_CORES = (8, 0)  # compute capability
-_OLDEST = (2, 15)  # TensorFlow that was seen to have every kernel that the graph needs
+_OLDEST = (2, 15)  # first TensorFlow known to have every kernel needed
 
 
-def settle_gpu_precision(precision: str) -> None:
-    """Turn TF32 off for float32, unless the environment says otherwise. Before a GPU is first used."""
+def set_gpu_precision(precision: str) -> None:
+    """Turn TF32 off for float32, unless the environment sets it; call before the first use of a GPU."""
     if precision == FLOAT32:
         os.environ.setdefault(_TF32_SWITCH, "0")
 
 
 def lowers(precision: str, gpus: int = 0) -> bool:
-    """Whether a graph for so many GPUs is built in bfloat16: on a CPU, where that was asked for."""
+    """Whether the graph is built in bfloat16: for any other precision than float32, on a CPU."""
     return precision != FLOAT32 and not gpus
 
 
@@ -46,7 +48,7 @@ def has_bfloat16_kernels() -> bool:
 
 
 def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str]] = None) -> None:
-    """See that what was asked for is to be had; log one warning if it makes this CPU slower.
+    """Check that a precision is available, and log a warning if it makes this CPU slower.
 
     Args:
         precision: of :data:`dgl.utils.cpu.PRECISIONS`.
@@ -55,7 +57,7 @@ def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str
 
     Raises:
         UserError: an unknown precision, a processor without bfloat16 instructions, a GPU without TF32,
-            or a TensorFlow that cannot.
+            or a TensorFlow without the kernels.
     """
     if precision not in PRECISIONS:
         raise UserError("--precision {}: choose of {}".format(precision, ", ".join(PRECISIONS)))
@@ -66,7 +68,7 @@ def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str
             raise UserError("--precision bf16: expected a GPU of compute capability 8.0 or more")
         return
     flags = cpu_flags() if flags is None else flags
-    # oneDNN has the kernels from AVX-512 on, but only these instructions make them pay.
+    # oneDNN has the kernels from AVX-512 on, but they are faster only with these instructions.
     if precision == BFLOAT16 and not has_bfloat16(flags):
         raise UserError(
             "--precision bf16: this CPU has neither {}; leave the flag out to compute in float32".format(
@@ -80,10 +82,10 @@ def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str
             )
         )
     if precision == BFLOAT16:
-        _warn_of_loss(bfloat16_gain())
+        _warn_if_slower(bfloat16_gain())
 
 
-def _warn_of_loss(gain):
+def _warn_if_slower(gain: float) -> None:
     if gain < 1:
         _logger.warning(
             "--precision bf16: this CPU's bfloat16 instructions are slower than its float32, a convolution "
@@ -92,20 +94,18 @@ def _warn_of_loss(gain):
         )
 
 
-# What bfloat16 brings on this CPU: a convolution, timed in it and in float32.
-
-_IMAGES, _SIDE, _CHANNELS = 4, 28, 256  # one in the middle of a VGG16 at 224 x 224: 10 to 50 ms
+_IMAGES, _SIDE, _CHANNELS = 4, 28, 256  # a layer in the middle of VGG16 at 224 x 224: 10 to 50 ms
 _TIMES = 5
 
 
 def convolution(dtype: DType) -> Operation:
-    """A 3 x 3 convolution as the backbones have them, which reads and leaves nothing.
+    """A 3 x 3 convolution like those of the backbones, in the current graph.
 
     Args:
-        dtype: ``tf.float32`` or ``tf.bfloat16``, of what is convolved, of the kernel and of the result.
+        dtype: ``tf.float32`` or ``tf.bfloat16``, of activation, kernel and result.
 
     Returns:
-        the ``tf.Operation`` that runs it, in the present graph.
+        the ``tf.Operation``, whose result is not copied.
     """
     activation = tf.Variable(tf.ones([_IMAGES, _SIDE, _SIDE, _CHANNELS], dtype))
     kernel = tf.Variable(tf.ones([3, 3, _CHANNELS, _CHANNELS], dtype))
@@ -119,16 +119,119 @@ def _seconds(session: Session, operation: Operation) -> float:
 
 
 def bfloat16_gain() -> float:
-    """How many times as fast a convolution is in bfloat16 as in float32; takes a fraction of a second.
+    """Speedup of a convolution in bfloat16 over float32; takes a fraction of a second.
 
     Returns:
-        float: quotient of the shortest times, so that what else the machine does counts little.
+        float: ratio of the shortest times, which other load affects least.
     """
     with tf.Graph().as_default():
         both = [convolution(dtype) for dtype in (tf.float32, tf.bfloat16)]
         with open_session() as session:
             session.run(tf.global_variables_initializer())
-            # In turn; the first time also prepares the kernel, and is never the shortest.
+            # Alternating; the first run also prepares the kernel and is never the shortest.
             times = [[_seconds(session, one) for one in both] for _ in range(_TIMES)]
     exact, rounded = (min(own) for own in zip(*times))
-    return exact / rounded
+    return float(exact / rounded)
+
+
+# Operations that start computing in bfloat16 and those that continue; values: inputs of that type, a slice.
+_STARTS = {"Conv2D": slice(0, 2), "DepthwiseConv2dNative": slice(0, 2)}
+_CONTINUES = {
+    "Add": slice(0, 2),
+    "AddV2": slice(0, 2),
+    "AvgPool": slice(0, 1),
+    "BiasAdd": slice(0, 2),
+    "ConcatV2": slice(0, -1),
+    "Identity": slice(0, 1),
+    "MaxPool": slice(0, 1),
+    "Mul": slice(0, 2),
+    "Pad": slice(0, 1),
+    "Relu": slice(0, 1),
+    "Relu6": slice(0, 1),
+}
+_TYPED = dict(_STARTS, **_CONTINUES)
+_SUFFIX = {tf.bfloat16: "/bfloat16", tf.float32: "/float32"}
+
+
+def lower_precision(
+    graph_def: GraphDef, values: Mapping[str, np.ndarray]
+) -> Tuple[GraphDef, Dict[str, np.ndarray]]:
+    """Compute the convolutions of a network, and what lies between them, in bfloat16.
+
+    Args:
+        graph_def: ``tf.GraphDef`` of a float32 inference graph, nodes in order of computation; not
+            changed.
+        values: variable name -> float32 array.
+
+    Returns:
+        (graph_def, values): nodes keep their names, and the lowered ones return bfloat16; values also
+        holds their weights in bfloat16, under names that end in ``/bfloat16``.
+    """
+    return _Lowering(graph_def, values).result()
+
+
+def _lowered_nodes(graph_def: GraphDef) -> Set[str]:
+    """Names of the nodes that compute in bfloat16."""
+    lowered: Set[str] = set()
+    pooled: Set[str] = set()  # computed from spatial means: gates and the classifier
+    for node in graph_def.node:
+        read = {node_name(name) for name in node.input[_TYPED.get(node.op, slice(None))]}
+        if (read & lowered and node.op in _TYPED) or (node.op in _STARTS and not read & pooled):
+            lowered.add(node.name)
+        elif node.op == "Mean" or read & pooled:
+            pooled.add(node.name)
+    return lowered
+
+
+class _Lowering:
+    """Copies a graph with some of its nodes in bfloat16."""
+
+    def __init__(self, graph_def: GraphDef, values: Mapping[str, np.ndarray]):
+        self._source = graph_def
+        self._parts = Parts(graph_def, values)
+        self._low = _lowered_nodes(graph_def)
+        self._values: Dict[str, np.ndarray] = dict(values)
+        self._casts: Dict[Tuple[str, Any], str] = {}
+        self._target = tf.GraphDef()
+        self._target.versions.CopyFrom(graph_def.versions)
+
+    def result(self) -> Tuple[GraphDef, Dict[str, np.ndarray]]:
+        for node in self._source.node:
+            changed = tf.NodeDef()
+            changed.CopyFrom(node)
+            if node.name in self._low:
+                changed.attr["T"].type = tf.bfloat16.as_datatype_enum
+                for index in range(len(node.input))[_TYPED[node.op]]:
+                    changed.input[index] = self._lowered(node.input[index])
+            else:
+                for index, name in enumerate(node.input):
+                    changed.input[index] = self._raised(name)
+            self._target.node.add().CopyFrom(changed)
+        return self._target, self._values
+
+    def _lowered(self, name: str) -> str:
+        """The bfloat16 version of a tensor of the source."""
+        if node_name(name) in self._low:
+            return name
+        array = self._parts.array(name)
+        if array is None:
+            return self._cast(name, tf.bfloat16)
+        own = node_name(name) + _SUFFIX[tf.bfloat16]
+        self._values[own] = array.astype(tf.bfloat16.as_numpy_dtype)
+        return own
+
+    def _raised(self, name: str) -> str:
+        """The float32 version of a tensor of the source; control inputs unchanged."""
+        is_low = node_name(name) in self._low and not name.startswith("^")
+        return self._cast(name, tf.float32) if is_low else name
+
+    def _cast(self, name: str, dtype: DType) -> str:
+        """The cast of a tensor, one for all its readers."""
+        if (name, dtype) not in self._casts:
+            own = name.replace(":", "_") + _SUFFIX[dtype]
+            node = self._target.node.add(name=own, op="Cast", input=[name])
+            other = tf.float32 if dtype == tf.bfloat16 else tf.bfloat16
+            node.attr["SrcT"].type = other.as_datatype_enum
+            node.attr["DstT"].type = dtype.as_datatype_enum
+            self._casts[name, dtype] = own
+        return self._casts[name, dtype]

@@ -1,16 +1,15 @@
-"""A trained classifier that says where: checkpoint in, attention maps out, one session for all pictures."""
+"""`Predictor`: attention maps of a checkpoint, in one session for all images."""
 
 from typing import Any, Optional, Sequence, Tuple, Union
 
-from dgl.attribution import build_maps, check_methods, expand_methods, parse_method
+from dgl.attribution import check_methods, expand_methods, parse_method
 from dgl.attribution.gradients import KERNEL, MAX_ALPHA, check_alpha
 from dgl.attribution.registry import ANY
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
 from dgl.predict.frozen import build_inference
-from dgl.predict.map_session import MapSession, Prediction, alpha_input, target_class
-from dgl.predict.precision import check_precision, settle_gpu_precision
-from dgl.predict.session import open_session
+from dgl.predict.precision import check_precision, set_gpu_precision
+from dgl.predict.session import MapSession, open_session, prediction_tensors
 from dgl.tf_compat import tf
 from dgl.utils.cpu import FLOAT32
 from dgl.utils.devices import select_gpus
@@ -20,7 +19,7 @@ DEFAULT_IMAGE_SIZE = 224
 
 
 class Predictor(MapSession):
-    """Maps of a checkpoint, for any methods and layers, in one run a batch.
+    """Maps of a checkpoint, for any methods and layers, in one run per batch.
 
     Attributes:
         backbone: registry entry.
@@ -58,12 +57,12 @@ class Predictor(MapSession):
             alpha, semantics: see :func:`dgl.attribution.loss_gradients`.
             image_size: side of the input; by default the model card's, else 224.
             data_set: ``"imagenet"`` or ``"cub"``, decides between several heads of a checkpoint.
-            width, norm: what the checkpoint has to be; by default whatever it is.
-            gpu: as ``--gpu``: indices, ``"-1"`` for the CPU, ``None`` for every GPU there is.
+            width, norm: expected of the checkpoint; by default read from it.
+            gpu: value of ``--gpu``: indices, ``"-1"`` for the CPU, ``None`` for every GPU there is.
             extra: more entries, (method, layer) each, beyond every method at every layer.
             precision: ``"float32"`` or ``"bf16"``, see :mod:`dgl.predict.precision`.
-            adjustable_alpha: whether each call may bring an alpha of its own. It costs a backward
-                pass at infinite alpha, which would need none.
+            adjustable_alpha: whether each call may have an alpha of its own. It costs a backward
+                pass that infinite alpha would not need.
 
         Raises:
             UserError: unknown mode, layer or method, a checkpoint that is missing or does not fit, or
@@ -88,7 +87,7 @@ class Predictor(MapSession):
         self.options = options_from(
             self.backbone, checkpoint, data_set, width, norm, last_stride=last_stride
         )
-        settle_gpu_precision(precision)
+        set_gpu_precision(precision)
         gpus = select_gpus(gpu)
         check_precision(precision, gpus)
         size = self.image_size
@@ -97,31 +96,29 @@ class Predictor(MapSession):
             network = build_inference(
                 self.backbone, checkpoint, image, self.options, gpus, precision
             )
-            target, class_index = target_class(network.logits)
-            fed_alpha = alpha_input(alpha) if adjustable_alpha else None
-            maps = build_maps(
+            target, fed_alpha, fetches = prediction_tensors(
                 network,
                 list(dict.fromkeys(list(methods) + [method for method, _ in extra])),
                 list(dict.fromkeys(list(layers) + [layer for _, layer in extra])),
                 self.backbone.layers[0],
-                class_index,
-                fed_alpha if adjustable_alpha else alpha,
+                alpha,
                 semantics,
+                adjustable_alpha,
                 image_size=size,
             )
-            # In the graph the methods and layers of `extra` meet all others; what nobody asked for
-            # is not run.
+            # The graph combines the methods and layers of `extra` with all others; run only the
+            # requested maps.
             has_own_layer = {m for m in methods if parse_method(m).method.layers != ANY}
             wanted = {
                 entry: tensor
-                for entry, tensor in maps.items()
+                for entry, tensor in fetches.maps.items()
                 if entry in extra
                 or (entry[0] in methods and (entry[1] in layers or entry[0] in has_own_layer))
             }
-            probability = tf.nn.softmax(network.logits)
-            fetches = Prediction(class_index, probability, network.logits, wanted)
             session = open_session(gpus)
-        super().__init__(session, image, target, fetches, self.path, fed_alpha)
+        super().__init__(
+            session, image, target, fetches._replace(maps=wanted), self.path, fed_alpha
+        )
 
     def class_name(self, class_index: int) -> str:
         """The class's name from the model card, or its number as text."""

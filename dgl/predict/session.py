@@ -1,37 +1,217 @@
-"""The session that a frozen classifier runs in."""
+"""Attention maps in a graph, and the TensorFlow session that computes them, one run per batch."""
 
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from dgl.attribution import build_maps
+from dgl.attribution.gradients import check_alpha
+from dgl.backbones.registry import Network
+from dgl.errors import UserError
 from dgl.tf_compat import reference_kernels, tf
 from dgl.utils.devices import session_config
-from dgl.utils.types import Session, SessionConfig
+from dgl.utils.types import ArrayLike, Session, SessionConfig, Tensor
+
+ARG_MAX = -1
+
+Entry = Tuple[str, str]
+
+
+class Prediction(NamedTuple):
+    """Classes and maps of a batch.
+
+    Attributes:
+        class_index: (N,) int32, the class of each map.
+        probability: (N, classes) float32, softmax of the logits.
+        logits: (N, classes) float32.
+        maps: (method, layer) -> (N, H, W) float32, raw, at the layer's own resolution.
+    """
+
+    class_index: np.ndarray
+    probability: np.ndarray
+    logits: np.ndarray
+    maps: Dict[Entry, np.ndarray]
 
 
 def inference_config(gpus: int = 0) -> SessionConfig:
-    """Session options: those of :func:`dgl.utils.devices.session_config`, and little rewriting on a CPU.
+    """Session options: those of :func:`dgl.utils.devices.session_config`, with few rewrites on a CPU.
 
     Args:
-        gpus: their number, from :func:`~dgl.utils.devices.select_gpus`.
+        gpus: number of GPUs, from :func:`~dgl.utils.devices.select_gpus`.
 
     Returns:
         ``tf.ConfigProto``.
     """
     config = session_config(gpus)
     if not gpus:
-        _spare_rewriting(config.graph_options.rewrite_options)
+        # Each rewriting pass copies all constants, and these change nothing here.
+        rewrites = config.graph_options.rewrite_options
+        rewrites.meta_optimizer_iterations = rewrites.ONE
+        rewrites.layout_optimizer = rewrites.OFF
+        rewrites.arithmetic_optimization = rewrites.OFF
+        rewrites.memory_optimization = rewrites.NO_MEM_OPT
         if reference_kernels():
-            # How an operation is shared out among cores decides the order of its sums. The published
-            # program's session, tensorpack's, gives it one.
+            # The number of cores per operation decides the order of its sums; the published program's
+            # session, tensorpack's, uses one.
             config.intra_op_parallelism_threads = 1
     return config
 
 
-def _spare_rewriting(options):
-    """Leave out what only costs: each pass copies all constants, and these change nothing here."""
-    options.meta_optimizer_iterations = options.ONE
-    options.layout_optimizer = options.OFF
-    options.arithmetic_optimization = options.OFF
-    options.memory_optimization = options.NO_MEM_OPT
-
-
 def open_session(gpus: int = 0) -> Session:
-    """A session of the present graph; it belongs to the caller. Arguments: :func:`inference_config`."""
+    """A session of the current graph, for the caller to close. Arguments: :func:`inference_config`."""
     return tf.Session(config=inference_config(gpus))
+
+
+def prediction_tensors(
+    network: Network,
+    methods: Sequence[str],
+    layers: Sequence[str],
+    last_layer: str,
+    alpha: float,
+    semantics: str,
+    adjustable_alpha: bool,
+    **settings: Any,
+) -> Tuple[Tensor, Optional[Tensor], Prediction]:
+    """Add maps to the graph of a network.
+
+    Args:
+        network, methods, layers, last_layer, alpha, semantics, settings: see
+            :func:`dgl.attribution.build_maps`.
+        adjustable_alpha: whether each run may feed an alpha of its own.
+
+    Returns:
+        tuple: (N,) int32 placeholder of the target classes, where :data:`ARG_MAX` stands for the most
+        probable one; scalar float32 placeholder of alpha with ``alpha`` as its default, or ``None``;
+        :class:`Prediction` of tensors.
+    """
+    target = tf.placeholder(tf.int32, [None], "target")
+    best = tf.argmax(network.logits, axis=1, output_type=tf.int32)
+    class_index = tf.where(tf.equal(target, ARG_MAX), best, target)
+    fed_alpha = None
+    if adjustable_alpha:
+        fed_alpha = tf.placeholder_with_default(tf.constant(alpha, tf.float32), [], "alpha")
+    maps = build_maps(
+        network,
+        methods,
+        layers,
+        last_layer,
+        class_index,
+        alpha if fed_alpha is None else fed_alpha,
+        semantics,
+        **settings,
+    )
+    probability = tf.nn.softmax(network.logits)
+    return target, fed_alpha, Prediction(class_index, probability, network.logits, maps)
+
+
+class MapSession:
+    """Computes maps of one graph, which subclasses build.
+
+    Attributes:
+        entries: list of (method, layer), the order of the maps.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        image: Tensor,
+        target: Tensor,
+        fetches: Prediction,
+        name: str,
+        alpha: Optional[Tensor] = None,
+        owns_session: bool = True,
+        feeds: Optional[Mapping[Any, Any]] = None,
+    ):
+        """Wrap a graph and its session.
+
+        Args:
+            session: ``tf.Session`` of the graph, with all variables filled.
+            image: the tensor that batches are fed to.
+            target: (N,) int32 placeholder, see :func:`prediction_tensors`.
+            fetches: :class:`Prediction` of tensors.
+            name: of the classifier in messages, such as its file.
+            alpha: placeholder of alpha, or ``None`` where it is a number in the graph.
+            owns_session: whether :meth:`close` closes it.
+            feeds: tensor -> value, fed in every run.
+        """
+        self.entries: List[Entry] = list(fetches.maps)
+        self._session = session
+        self._image = image
+        self._target = target
+        self._fetches = fetches
+        self._name = name
+        self._alpha = alpha
+        self._owns_session = owns_session
+        self._feeds = dict(feeds or {})
+
+    @property
+    def classes(self) -> int:
+        """Number of logits."""
+        return int(self._fetches.logits.shape[-1])
+
+    def __call__(
+        self,
+        images: ArrayLike,
+        class_index: Optional[Sequence[int]] = None,
+        entries: Optional[Iterable[Entry]] = None,
+        alpha: Optional[float] = None,
+    ) -> Prediction:
+        """Run a batch.
+
+        Args:
+            images: (N, ...) array for the graph's input; for a
+                :class:`~dgl.predict.predictor.Predictor` (N, S, S, 3) BGR in 0..255, uint8 or float32.
+            class_index: (N,) ints, the target classes; ``None`` takes the arg-max of each image.
+            entries: the maps to compute, out of :attr:`entries`; ``None`` computes all.
+            alpha: of this run, if it is adjustable; ``None`` takes that of the graph.
+
+        Returns:
+            :class:`Prediction`.
+
+        Raises:
+            UserError: a class that the classifier does not have, or maps with NaN or infinity.
+            ValueError: an unknown entry, or alpha out of range or not adjustable.
+        """
+        feeds = dict(self._feeds)
+        feeds.update({self._image: images, self._target: self._targets(len(images), class_index)})
+        if alpha is not None:
+            if self._alpha is None:
+                raise ValueError(f"alpha {alpha}: it is part of this graph")
+            check_alpha(alpha)
+            feeds[self._alpha] = alpha
+        prediction: Prediction = self._session.run(self._chosen(entries), feeds)
+        if not all(np.isfinite(raw).all() for raw in prediction.maps.values()):
+            raise UserError(
+                f"{self._name}: its maps are not finite; expected finite weights and a moderate --pa"
+            )
+        return prediction
+
+    def _targets(self, count: int, class_index: Optional[Sequence[int]]) -> ArrayLike:
+        if class_index is None:
+            return np.full(count, ARG_MAX)
+        if np.any(np.asarray(class_index) >= self.classes) or np.any(np.asarray(class_index) < 0):
+            wrong = next(c for c in class_index if not 0 <= c < self.classes)
+            raise UserError(
+                f"class {wrong} is out of range: the checkpoint has classes 0 to {self.classes - 1}"
+            )
+        return class_index
+
+    def _chosen(self, entries: Optional[Iterable[Entry]]) -> Prediction:
+        if entries is None:
+            return self._fetches
+        try:
+            maps = {(m, layer): self._fetches.maps[m, layer] for m, layer in entries}
+        except KeyError as error:
+            raise ValueError(f"no map {error}: there are {self.entries}") from None
+        return self._fetches._replace(maps=maps)
+
+    def close(self) -> None:
+        """Close the session, unless the caller passed it."""
+        if self._owns_session:
+            self._session.close()
+
+    def __enter__(self) -> "MapSession":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()

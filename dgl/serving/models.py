@@ -16,9 +16,8 @@ from dgl.attribution.build import IMAGE_LAYER
 from dgl.attribution.registry import IMAGE, LAST
 from dgl.backbones import BACKBONES, get_backbone
 from dgl.errors import UserError
-from dgl.predict.map_session import Prediction
 from dgl.predict.predictor import DEFAULT_IMAGE_SIZE, Predictor
-from dgl.predict.session import open_session
+from dgl.predict.session import Prediction, open_session
 from dgl.serving.sessions import shown_name
 from dgl.tf_compat import tf
 from dgl.utils.devices import select_gpus

@@ -6,9 +6,8 @@ from inference.frozen_networks import CLASSES, SIZE, flat, frozen, options, vari
 
 from dgl.attribution import METHODS, build_maps
 from dgl.backbones import get_backbone
-from dgl.predict.bfloat16 import lower_precision
 from dgl.predict.frozen import build_inference
-from dgl.predict.precision import has_bfloat16_kernels
+from dgl.predict.precision import has_bfloat16_kernels, lower_precision
 from dgl.predict.session import open_session
 from dgl.tf_compat import tf
 from dgl.utils.graph_walk import reachable

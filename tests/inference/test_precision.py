@@ -4,7 +4,7 @@ import pytest
 
 from dgl.errors import UserError
 from dgl.predict import precision
-from dgl.predict.precision import check_precision, lowers, settle_gpu_precision
+from dgl.predict.precision import check_precision, lowers, set_gpu_precision
 
 
 def message(*arguments, **more):
@@ -105,10 +105,10 @@ def test_an_unknown_precision():
 def test_float32_on_gpus_is_float32_unless_the_environment_says_otherwise(monkeypatch, given, left):
     name = "NVIDIA_TF32_OVERRIDE"
     monkeypatch.delenv(name, raising=False)
-    settle_gpu_precision("bf16")
+    set_gpu_precision("bf16")
     assert name not in precision.os.environ
     if given is not None:
         monkeypatch.setenv(name, given)
-    settle_gpu_precision("float32")
+    set_gpu_precision("float32")
     assert precision.os.environ[name] == left
     monkeypatch.delenv(name)

@@ -7,8 +7,8 @@ from sample_images import blob_image
 from dgl.attribution import METHODS
 from dgl.data.views import demo_input
 from dgl.errors import UserError
-from dgl.predict.map_session import Prediction
 from dgl.predict.predictor import Predictor
+from dgl.predict.session import Prediction
 from dgl.serving.engine import Engine
 from dgl.serving.models import SharedPredictor
 from dgl.serving.sessions import Session
