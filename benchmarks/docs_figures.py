@@ -29,7 +29,7 @@ from dgl.predict.postprocess import largest_box, score_map
 from dgl.predict.predictor import Predictor
 from dgl.utils.files import write_atomically
 
-PICTURES = ("bird_golden_cap.jpg", "bird_crimson_crest.jpg", "bird_masked_hookbill.jpg")
+IMAGES = ("bird_golden_cap.jpg", "bird_crimson_crest.jpg", "bird_masked_hookbill.jpg")
 LAYERS = ("add", "conv5_3", "conv5_2", "conv5_1", "pool4", "conv3_3")
 ALPHAS = ("0.1", "1", "10", "inf")
 ALPHA_LAYER = "conv5_2"
@@ -50,7 +50,7 @@ def draw(path, images, columns, titles):
     rows = [
         [image] + [_panel(image, raw) for raw in maps] for image, *maps in zip(images, *columns)
     ]
-    titles = ["picture"] + list(titles)
+    titles = ["image"] + list(titles)
     figure = Figure(figsize=(_SIDE * len(titles), (_SIDE + 0.1) * len(rows) + 0.3), dpi=_DPI)
     canvas = FigureCanvasAgg(figure)
     axes = figure.subplots(len(rows), len(titles), squeeze=False)
@@ -72,7 +72,7 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", default=os.path.join(ROOT, "fig"), help="folder")
     out = parser.parse_args(argv).out
-    images = [read_image(os.path.join(ROOT, "images", name)) for name in PICTURES]
+    images = [read_image(os.path.join(ROOT, "images", name)) for name in IMAGES]
     alphas = [f"dgl(pa={alpha})" for alpha in ALPHAS] + ["dgl(pa=10,exact)"]
     extra = [(method, ALPHA_LAYER) for method in alphas]
     with Predictor("vgg", SHIPPED_CHECKPOINT, LAYERS, ["dgl"], extra=extra) as predictor:

@@ -23,7 +23,7 @@ from dgl.predict.overlay import write_image
 from dgl.predict.predictor import Predictor
 from dgl.report.strips import Entry, compose_tile
 
-PICTURES = 8  # the first of the test list: one of each class
+IMAGES = 8  # the first of the test list: one of each class
 
 
 def _tile(predictor, sample, threshold):
@@ -44,7 +44,7 @@ def _tile(predictor, sample, threshold):
 
 def results_figure(path, data, layer, threshold):
     """Two columns of strips, in the order of the test list, none chosen."""
-    samples = load_data(data, "val").samples[:PICTURES]
+    samples = load_data(data, "val").samples[:IMAGES]
     with Predictor("vgg", SHIPPED_CHECKPOINT, layers=[layer]) as predictor:
         tiles = [_tile(predictor, sample, threshold) for sample in samples]
     height, width = max(t.shape[0] for t in tiles), max(t.shape[1] for t in tiles)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Train from scratch with several seeds, compare every method at every layer, and write one record.
 
-What the README's results come from. Thresholds and layers are selected on the training split, figures are of
-the other one; an interval is for other images, the figures of each seed tell of other trainings. A seed
-whose results are there already is not run again, so an interrupted benchmark goes on where it stopped.
+The results in docs/results.md come from here. Thresholds and layers are selected on the training split and
+figures measured on the other. Intervals are over images; the figures of each seed show the variation over
+trainings. A seed that already has results is not run again, so an interrupted benchmark can be resumed.
 
     python benchmarks/localization.py --data data/birds --recipe birds --out benchmarks/results/birds.json
 """

@@ -62,7 +62,7 @@ def draw(
         UserError: nowhere to write.
         ValueError: a map without an image, or arrays of another form.
     """
-    source, heat, shown, box = _pictures(image, score_map, threshold)
+    source, heat, shown, box = _images(image, score_map, threshold)
     with matplotlib.rc_context({"font.family": ["DejaVu Sans"], "mathtext.fontset": "dejavusans"}):
         figure = Figure(figsize=(_WIDTH, _HEIGHT), dpi=_DPI, facecolor="white")
         FigureCanvasAgg(figure)
@@ -127,7 +127,7 @@ def _read_map(path):
         ) from error
 
 
-def _pictures(image, score_map, threshold):
+def _images(image, score_map, threshold):
     """Input, attention map over its image, that image, and the box in its pixels."""
     if score_map is not None and image is None:
         raise ValueError("a score map needs the image it belongs to")
@@ -140,7 +140,7 @@ def _pictures(image, score_map, threshold):
 
 def _fit(image):
     scale = _PIXELS / float(max(image.shape[:2]))
-    size = tuple(max(1, int(round(n * scale))) for n in image.shape[1::-1])
+    size = tuple(max(1, round(n * scale)) for n in image.shape[1::-1])
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
 
 
@@ -170,7 +170,7 @@ def _icon_map():
 def _draw_classifier(axes, source):
     """Upper row: image, convolutions, logits, loss."""
     y = _UPPER
-    _picture(axes, source, (1.25, y), 1.9, "image")
+    _draw_image(axes, source, (1.25, y), 1.9, "image")
     _arrow(axes, (2.25, y), (3.1, y))
     panel = FancyBboxPatch(
         (2.75, y - 1.05),
@@ -264,9 +264,9 @@ def _draw_map(axes, heat, shown, box):
     _arrow(axes, (10.5, y), (11.75, y))
     _text(axes, 11.1, y + 0.27, "min-max", color=_QUIET)
     _text(axes, 11.1, y - 0.27, "resize", color=_QUIET)
-    _picture(axes, heat, (12.65, y), 1.7, "attention map")
+    _draw_image(axes, heat, (12.65, y), 1.7, "attention map")
     _arrow(axes, (13.55, y), (13.95, y))
-    _picture(axes, shown, (14.85, y), 1.7, "box", box)
+    _draw_image(axes, shown, (14.85, y), 1.7, "box", box)
 
 
 def _draw_key(axes):
@@ -348,12 +348,12 @@ def _slab(axes, left_middle, side, depth, color):
     axes.add_patch(Polygon(right, closed=True, facecolor=base * 0.82, **style))
 
 
-def _picture(axes, picture, center, side, label, box=None):
-    height, width = picture.shape[:2]
+def _draw_image(axes, image, center, side, label, box=None):
+    height, width = image.shape[:2]
     half = np.array([width, height]) * side / (2.0 * max(width, height))
     x, y = center
     extent = (x - half[0], x + half[0], y - half[1], y + half[1])
-    axes.imshow(picture, extent=extent, aspect="auto", interpolation="lanczos", zorder=2)
+    axes.imshow(image, extent=extent, aspect="auto", interpolation="lanczos", zorder=2)
     axes.add_patch(
         Rectangle(
             (extent[0], extent[2]), 2 * half[0], 2 * half[1], fill=False, edgecolor=_FORWARD, lw=1.2

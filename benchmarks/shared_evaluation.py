@@ -56,7 +56,8 @@ def main(argv=None):
     print(f"{images} images, {os.cpu_count()} cores, the same bytes")
     for name, found in seconds.items():
         print(
-            f"{name}: {statistics.median(found):.1f} s (median of {len(found)}, {min(found):.1f} to {max(found):.1f})"
+            f"{name}: {statistics.median(found):.1f} s "
+            f"(median of {len(found)}, {min(found):.1f} to {max(found):.1f})"
         )
     ratios = [a / b for a, b in zip(seconds[one], seconds[shared])]
     print(f"ratio, one process to workers: {statistics.median(ratios):.2f}")

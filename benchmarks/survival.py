@@ -29,7 +29,7 @@ sys.path.insert(0, ROOT)
 from dgl.errors import UserError, run_script
 from dgl.utils.files import write_atomically
 
-CLASSES, PICTURES, SIDE = 4, 18, 48
+CLASSES, IMAGES, SIDE = 4, 18, 48
 BATCHES = 40
 _LONGEST = 300  # seconds; a run that takes longer hangs
 _POLL = 0.001
@@ -131,7 +131,7 @@ class Evaluation:
 WORK = {make.name: make for make in (Training, Evaluation)}
 
 
-def write_images(data, split, count=PICTURES):
+def write_images(data, split, count=IMAGES):
     """A data set in the list format, of noisy images, for training and validation."""
     from PIL import Image
 
@@ -140,8 +140,8 @@ def write_images(data, split, count=PICTURES):
         os.makedirs(os.path.join(data, name))
         lines = []
         for index in range(count):
-            picture = rng.randint(0, 256, (SIDE, SIDE, 3), dtype="uint8")
-            Image.fromarray(picture).save(os.path.join(data, name, f"{index}.png"))
+            image = rng.randint(0, 256, (SIDE, SIDE, 3), dtype="uint8")
+            Image.fromarray(image).save(os.path.join(data, name, f"{index}.png"))
             lines.append(f"{index}.png {index % CLASSES} 5 5 40 40")
         path = os.path.join(data, "labels", "noise", name + ".txt")
         write_atomically(path, ("\n".join(lines) + "\n").encode("utf-8"))
@@ -176,7 +176,7 @@ class Attempt:
 
     def __init__(self, work, run, folder):
         self._out = work.out(run)
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
         self._process = subprocess.Popen(
             work.command(run), cwd=folder, stdout=self._log, stderr=subprocess.STDOUT
         )
@@ -361,7 +361,8 @@ def main(argv=None):
             record = json.load(stream)
     for name in [args.only] if args.only else sorted(WORK):
         record[name] = {
-            "command": f"python -m benchmarks.survival --kills {args.kills} --seed {args.seed} --only {name} --out {args.out}",
+            "command": f"python -m benchmarks.survival --kills {args.kills} --seed {args.seed} "
+            f"--only {name} --out {args.out}",
             "tensorflow": tf.VERSION,
             "python": platform.python_version(),
         }

@@ -1,4 +1,4 @@
-"""A corpus of damaged and hostile files, generated when needed, and its run through every reader and command."""
+"""A generated corpus of damaged and hostile files, run through every reader and command."""
 
 import os
 import sys

@@ -25,7 +25,7 @@ class Case(NamedTuple):
     name: str
     files: Dict[Union[str, bytes], Union[bytes, Callable]]
     outcome: str = ANY
-    nodes: Dict[str, Callable] = {}
+    nodes: Dict[str, Callable] = {}  # noqa: RUF012
     slow: bool = False
 
 

@@ -247,7 +247,7 @@ def network_cases():
 
 
 def cases():
-    """Yields every :class:`~benchmarks.robustness.case.Case` of checkpoints; a file ``LOAD`` says what to open."""
+    """Yield every case of checkpoints; the file ``LOAD`` names what to open."""
     for name, files, load, targets in sound():
         files = dict(files, LOAD=load.encode())
         yield from around(KIND, name, files, targets, flips=16)

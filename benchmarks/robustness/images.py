@@ -28,7 +28,7 @@ def _exif(orientation):
 
 
 def sound():
-    """name -> bytes of small sound pictures."""
+    """name -> bytes of small valid images."""
     rgb = Image.fromarray(blob_image(3)[:48, :64])
     gray = rgb.convert("L")
     alpha = rgb.copy()
@@ -201,7 +201,7 @@ def bombs():
 
 
 def cases():
-    """Yields every :class:`~benchmarks.robustness.case.Case` of pictures."""
+    """Yield every case of images."""
     found = sound()
     for name, data in found.items():
         slow = name.startswith("turned_") and not name.startswith("turned_6")

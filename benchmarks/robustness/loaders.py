@@ -1,4 +1,4 @@
-"""Everything that reads a file, by the kind of input that it is given."""
+"""The readers that each kind of input goes through."""
 
 import os
 
@@ -23,7 +23,7 @@ _READ = 64 << 20  # bytes of an array that are read: networks compare the shape 
 _SIDE = 64
 
 
-def _pictures(folder):
+def _images(folder):
     for path in list_images(folder):
         image = read_image(path)
         assert image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] == 3
@@ -137,7 +137,7 @@ _DATA = [
     ("load_data of every layout", _every_layout),
 ]
 LOADERS = {
-    "pictures": [("read_image", _pictures), ("views", _views), ("read_mask", _masks)],
+    "pictures": [("read_image", _images), ("views", _views), ("read_mask", _masks)],
     "label lists": _DATA,
     "CUB": _DATA,
     "ILSVRC": _DATA,

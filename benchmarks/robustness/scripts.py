@@ -68,7 +68,7 @@ SCRIPTS = {
 }
 
 
-_OUTPUT = tempfile.TemporaryFile()
+_OUTPUT = tempfile.TemporaryFile()  # noqa: SIM115
 
 
 @contextlib.contextmanager

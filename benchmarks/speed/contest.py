@@ -47,7 +47,7 @@ class Contender(NamedTuple):
     limits: Limits = FLOAT32
 
     def case(self, batch):
-        """The :class:`~benchmarks.speed.workers.Case` of so many pictures."""
+        """The :class:`~benchmarks.speed.workers.Case` of so many images."""
         layers = ALL_LAYERS if self.layer == ALL else (self.layer or LAYERS[0],)
         return Case(self.library, self.what, list(layers), batch, self.options)
 

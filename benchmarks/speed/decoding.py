@@ -25,13 +25,13 @@ def write_images(folder, count):
     samples = []
     for index in range(count):
         rng = np.random.RandomState(index)
-        picture = np.full((HEIGHT, WIDTH, 3), 128.0)
+        image = np.full((HEIGHT, WIDTH, 3), 128.0)
         for rows in _DETAIL:
             noise = rng.normal(0, 40 * (_DETAIL[0] / float(rows)) ** 0.4, (rows, rows, 3))
-            picture += cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
+            image += cv2.resize(noise, (WIDTH, HEIGHT), interpolation=cv2.INTER_LINEAR)
         path = os.path.join(folder, f"{index}.jpg")
         encoded = cv2.imencode(
-            ".jpg", np.clip(picture, 0, 255).astype("uint8"), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
+            ".jpg", np.clip(image, 0, 255).astype("uint8"), [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
         )[1]
         with open(path, "wb") as stream:
             stream.write(encoded.tobytes())

@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from benchmarks.speed import network, pictures
+from benchmarks.speed import network, photos
 from benchmarks.speed.spread import ratio, spread
 from dgl.attribution import build_maps
 from dgl.backbones import BuildOptions, get_backbone
@@ -75,7 +75,7 @@ def rows(rounds):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "weights.npz")
         network.write(path)
-        batch = pictures.batch(max(BATCHES))
+        batch = photos.batch(max(BATCHES))
         for name, methods in CASES:
             contenders = Variables(path, methods), Predictor("vgg", path, [MAIN_LAYER], methods)
             for size in BATCHES:

@@ -1,17 +1,18 @@
-"""The plot of the section `peers`: milliseconds an image by layer, the forward passes as lines."""
+"""Plot of the section `peers`: milliseconds per image by layer, with the forward passes as lines."""
 
-from benchmarks.speed.sections import peers
+from benchmarks.speed import contenders
+from benchmarks.speed.contest import LAYERS
 from dgl.report import chart_style as style
 
 _BARS = (
-    (peers.DGL, "DGL (this project)"),
-    (peers.CAPTUM, peers.CAPTUM),
-    (peers.FROZEN, "pytorch-grad-cam LayerCAM, weights frozen"),
-    (peers.LAYER_CAM, "pytorch-grad-cam LayerCAM, as it comes"),
+    (contenders.DGL, "DGL (this project)"),
+    (contenders.CAPTUM, contenders.CAPTUM),
+    (contenders.FROZEN, "pytorch-grad-cam LayerCAM, weights frozen"),
+    (contenders.LAYER_CAM, "pytorch-grad-cam LayerCAM, as it comes"),
 )
 _LINES = (
-    (peers.FORWARD, "this project's forward pass"),
-    (peers.TORCH_FORWARD, peers.TORCH_FORWARD),
+    (contenders.FORWARD, "this project's forward pass"),
+    (contenders.TORCH_FORWARD, contenders.TORCH_FORWARD),
 )
 
 
@@ -27,7 +28,7 @@ def draw(section, path):
     for row in section["times"]:
         if row["batch"] == batch:
             ms[row["contender"], row["layer"]] = row["ms"]  # the last: at the images' size
-    layers = [layer for layer in peers.LAYERS if (peers.DGL, layer) in ms]
+    layers = [layer for layer in LAYERS if (contenders.DGL, layer) in ms]
     with style.styled():
         figure, axes = style.new_figure((0.1, 0.12, 0.88, 0.7), height=5.0)
         bars = [bar for bar in _BARS if any((bar[0], layer) in ms for layer in layers)]
@@ -66,7 +67,7 @@ def draw(section, path):
         axes.grid(axis="x")
         axes.tick_params(axis="y", length=0)
         axes.set_xlabel(
-            "ms an image, batches of {}, {} threads; whiskers: least and most".format(
+            "ms per image, batches of {}, {} threads; whiskers: least and most".format(
                 batch, section["threads"]
             )
         )

@@ -15,7 +15,7 @@ def test_distance_is_of_normalized_maps():
 
 
 class _Maps:
-    """Maps at alpha 10 are those at infinity but for one place of the second picture."""
+    """Maps at alpha 10 are those at infinity but for one place of the second image."""
 
     image_size = 32
 

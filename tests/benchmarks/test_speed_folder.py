@@ -11,7 +11,7 @@ from benchmarks.speed.sections import folder
 from dgl.data import list_images, read_image
 
 
-def test_pictures_have_the_size_and_weight_of_photographs(tmp_path):
+def test_images_have_the_size_and_weight_of_photographs(tmp_path):
     folder.make_images(str(tmp_path / "a"), 9)
     folder.make_images(str(tmp_path / "b"), 9)
     paths = list_images(str(tmp_path / "a"))
@@ -60,6 +60,7 @@ def test_table():
     assert "1.01" in lines[4] and "missed" not in lines[4]
 
 
+@pytest.mark.slow
 def test_a_worker_times_the_session_and_the_demo(tmp_path):
     folder.make_images(str(tmp_path / "in"), 3)
     flags = ["--data_path", str(tmp_path / "in"), "--outdir", str(tmp_path / "out"), "--gpu=-1"]

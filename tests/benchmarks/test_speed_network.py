@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from networks import vgg_shapes
 
-from benchmarks.speed import network, pictures
+from benchmarks.speed import network, photos
 from dgl.backbones import get_backbone
 from dgl.predict.predictor import Predictor
 
@@ -39,7 +39,7 @@ def test_pools_follow_the_last_convolution_of_a_block():
 def test_predictor_loads_it_without_maps_and_with(tmp_path):
     path = str(tmp_path / "weights.npz")
     network.write(path, width=WIDTH, classes=CLASSES)
-    images = pictures.batch(2, size=64)
+    images = photos.batch(2, size=64)
     with Predictor("vgg", path, layers=["add"], methods=(), image_size=64, gpu="-1") as predictor:
         alone = predictor(images, [1, 2])
     with Predictor("vgg", path, layers=["conv5_2"], methods=("dgl",), image_size=64) as predictor:
@@ -50,10 +50,10 @@ def test_predictor_loads_it_without_maps_and_with(tmp_path):
     assert 0.01 < alone.logits.std() < 100
 
 
-def test_pictures_differ():
-    found = pictures.batch(8, size=32)
+def test_images_differ():
+    found = photos.batch(8, size=32)
     assert (found.shape, found.dtype) == ((8, 32, 32, 3), np.uint8)
-    assert len({picture.tobytes() for picture in found}) == 8
-    assert min(picture.std() for picture in found) > 10
+    assert len({image.tobytes() for image in found}) == 8
+    assert min(image.std() for image in found) > 10
     with pytest.raises(ValueError, match="mirror images"):
-        pictures.batch(100, size=32)
+        photos.batch(100, size=32)

@@ -6,10 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.speed import contest, formulas, network, pictures
+from benchmarks.speed import contenders, contest, formulas, network, photos
 from benchmarks.speed.peers_plot import draw
-from benchmarks.speed.peers_tables import memory_table, ratios_table
-from benchmarks.speed.sections import peers
+from benchmarks.speed.tables import memory_table, ratios_table
 from benchmarks.speed.workers import Setup
 from dgl.errors import UserError
 
@@ -105,18 +104,18 @@ def _section(absent=()):
         "pytorch": Fixed(seconds(2)),
         "keras_vis": Fixed(seconds(3)),
     }
-    why = {key: "not installed" for key, c in peers.CONTENDERS.items() if c.library in absent}
-    present = [one for key, one in peers.CONTENDERS.items() if key not in why]
+    why = {key: "not installed" for key, c in contenders.CONTENDERS.items() if c.library in absent}
+    present = [one for key, one in contenders.CONTENDERS.items() if key not in why]
     times = contest.time_all(workers, present, [0] * 8, ROUNDS, True)
     memory = [
         {"contender": name, "layer": layer, "batch": batch, "megabytes": 100 * batch}
-        for name, layer in peers._MEMORY
+        for name, layer in contenders.MEMORY
         for batch in contest.BATCHES
     ]
     return workers, {
         "batches": list(contest.BATCHES),
         "threads": 2,
-        "rows": contest.ratio_rows(peers.RATIOS, times, why),
+        "rows": contest.ratio_rows(contenders.RATIOS, times, why),
         "times": contest.time_rows(present, times),
         "memory": memory,
     }
@@ -125,12 +124,12 @@ def _section(absent=()):
 def test_everyone_is_timed_once_a_round():
     workers, _ = _section()
     for library, worker in workers.items():
-        for one in peers.CONTENDERS.values():
+        for one in contenders.CONTENDERS.values():
             if one.library == library:
                 asked = [entry for entry in worker.asked if entry[0] == one.what]
                 assert asked and len(asked) % (ROUNDS * len(contest.BATCHES)) == 0
     total = sum(len(worker.asked) for worker in workers.values())
-    assert total == ROUNDS * len(contest.BATCHES) * len(peers.CONTENDERS)
+    assert total == ROUNDS * len(contest.BATCHES) * len(contenders.CONTENDERS)
 
 
 def test_ratios_pair_like_with_like():
@@ -159,7 +158,7 @@ def test_tables():
     wanted = f"| DGL / forward pass | conv5_2 | {cell} | {cell} | at most 1.25, not met |"
     assert wanted in lines
     assert len({line.count("|") for line in lines}) == 1
-    assert len(lines) == 2 + len(peers.RATIOS)
+    assert len(lines) == 2 + len(contenders.RATIOS)
     lines = memory_table(section).split("\n")
     ms = "2000 (2000 to 2000)"
     assert f"| DGL | conv5_2 | {ms} | {ms} | 800 | 100 |" in lines
@@ -175,9 +174,9 @@ def test_what_is_not_installed_is_said(tmp_path):
 
 def test_missing_distributions_are_named(monkeypatch):
     monkeypatch.setattr(contest.machine, "version", lambda name: None if name == "captum" else "1")
-    assert peers.CONTENDERS[peers.CAPTUM, "add"].missing() == "captum not installed"
-    assert peers.CONTENDERS[peers.LAYER_CAM, "add"].missing() is None
-    assert peers.CONTENDERS[peers.DGL, "add"].missing() is None
+    assert contenders.CONTENDERS[contenders.CAPTUM, "add"].missing() == "captum not installed"
+    assert contenders.CONTENDERS[contenders.LAYER_CAM, "add"].missing() is None
+    assert contenders.CONTENDERS[contenders.DGL, "add"].missing() is None
 
 
 def test_plot(tmp_path):
@@ -209,14 +208,14 @@ class InProcess:
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-    """The libraries on a small network, and their pictures."""
+    """The libraries on a small network, and their images."""
     pytest.importorskip("torch")
     from benchmarks.speed.workers import autograd, pytorch
 
     folder = tmp_path_factory.mktemp("small")
     path = str(folder / "weights.npz")
     network.write(path, width=WIDTH, classes=CLASSES)
-    images = pictures.batch(8, SIZE)
+    images = photos.batch(8, SIZE)
     np.save(str(folder / "images.npy"), images)
     setup = Setup(path, str(folder / "images.npy"), 2)
     return SimpleNamespace(
@@ -234,10 +233,10 @@ def _check(small, one, spoil=None):
 
 @pytest.mark.peer
 @pytest.mark.parametrize(
-    "key", [key for key, one in peers.CONTENDERS.items() if one.library == "pytorch"]
+    "key", [key for key, one in contenders.CONTENDERS.items() if one.library == "pytorch"]
 )
 def test_peers_do_what_they_publish_and_nothing_else_passes(small, key):
-    one = peers.CONTENDERS[key]
+    one = contenders.CONTENDERS[key]
     if one.missing():
         pytest.skip(one.missing())
     (row,) = _check(small, one)

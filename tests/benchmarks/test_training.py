@@ -24,7 +24,7 @@ def times(slower):
 
 @pytest.mark.parametrize("slower, met", [(0.99, True), (1.05, True), (1.06, False)])
 def test_a_row_holds_the_ratio_to_its_bound(slower, met):
-    row = training.step_row(CASE, times(slower), picture_seconds=0.0125)
+    row = training.step_row(CASE, times(slower), image_seconds=0.0125)
     assert row["ratio"] == {"median": slower, "least": slower, "most": slower}
     assert row["bound"] == {"kind": "at most", "bound": 1.05, "met": met}
     assert row["processor_ratio"]["median"] == 1.25
@@ -45,7 +45,7 @@ def test_the_section_of_one_network(monkeypatch):
     assert "1.02 (1.02 to 1.02)" in text and "| images a second" in text
 
 
-def test_pictures_are_different_and_of_a_photograph_s_size(tmp_path):
+def test_images_are_different_and_of_a_photograph_s_size(tmp_path):
     samples = decoding.write_images(str(tmp_path), 2)
     one, other = (cv2.imread(sample.path) for sample in samples)
     assert one.shape == other.shape == (decoding.HEIGHT, decoding.WIDTH, 3)

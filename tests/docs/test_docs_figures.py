@@ -4,7 +4,7 @@ import os
 
 from PIL import Image
 
-from benchmarks.docs_figures import ALPHAS, LAYERS, PICTURES, main
+from benchmarks.docs_figures import ALPHAS, LAYERS, IMAGES, main
 
 
 def test_both_figures_are_drawn(root, tmp_path):
@@ -14,4 +14,4 @@ def test_both_figures_are_drawn(root, tmp_path):
         with Image.open(str(tmp_path / name)) as drawn:
             with Image.open(os.path.join(root, "fig", name)) as kept:
                 assert drawn.size == kept.size
-            assert drawn.size[0] == 200 * columns and drawn.size[1] > 200 * len(PICTURES)
+            assert drawn.size[0] == 200 * columns and drawn.size[1] > 200 * len(IMAGES)

@@ -1,4 +1,4 @@
-"""Links, pipes and notes of other folders: what is followed, what is named, what is passed over."""
+"""Links, pipes and state files that point elsewhere: followed, refused or ignored."""
 
 import json
 import os
@@ -21,18 +21,18 @@ from dgl.weights import open_checkpoint, read_card
 @pytest.fixture
 def folder(tmp_path):
     """``a.jpg``, a link to it from elsewhere, one to nowhere, one to itself, and a pipe."""
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    (pictures / "a.jpg").write_bytes(jpeg())
+    images = tmp_path / "images"
+    images.mkdir()
+    (images / "a.jpg").write_bytes(jpeg())
     (tmp_path / "outside.jpg").write_bytes(jpeg())
-    (pictures / "linked.jpg").symlink_to(tmp_path / "outside.jpg")
-    (pictures / "lost.jpg").symlink_to("nowhere.jpg")
-    (pictures / "self.jpg").symlink_to("self.jpg")
-    os.mkfifo(str(pictures / "pipe.jpg"))
-    return pictures
+    (images / "linked.jpg").symlink_to(tmp_path / "outside.jpg")
+    (images / "lost.jpg").symlink_to("nowhere.jpg")
+    (images / "self.jpg").symlink_to("self.jpg")
+    os.mkfifo(str(images / "pipe.jpg"))
+    return images
 
 
-def test_lost_pictures_are_listed_and_named(folder):
+def test_lost_images_are_listed_and_named(folder):
     paths = list_images(str(folder))
     names = [os.path.basename(path) for path in paths]
     assert names == ["a.jpg", "linked.jpg", "lost.jpg", "self.jpg"]
@@ -105,7 +105,7 @@ def _stored(folder, **changes):
     return str(folder)
 
 
-def test_a_plan_of_many_pictures_is_not_counted_out(tmp_path):
+def test_a_plan_of_many_images_is_not_counted_out(tmp_path):
     data = dict(PLAIN.data, images=10**12)
     with pytest.raises(UserError, match=f"the first is image {PLAIN.batch + 1};"):
         merge_records([_stored(tmp_path / "a", plan={"data": data})])
@@ -139,8 +139,8 @@ def test_a_pipe_among_the_batches(tmp_path):
 @pytest.mark.parametrize("data", [None, b"[" * 100000, b"\xff", b"{}" + b" " * (2 << 20), b"7"])
 def test_records_of_the_demo_that_are_none(tmp_path, data):
     files = ImageFiles([("dgl", "conv5_2")], "vgg", "dgl", 0.2, False, {})
-    picture = tmp_path / "a.jpg"
-    picture.write_bytes(jpeg())
+    image = tmp_path / "a.jpg"
+    image.write_bytes(jpeg())
     for name in ("vgg_conv5_2_dgl.png", "vgg_conv5_2_dgl_box.png"):
         (tmp_path / name).write_bytes(b"x")
     record = tmp_path / "vgg_conv5_2_dgl.json"
@@ -148,4 +148,4 @@ def test_records_of_the_demo_that_are_none(tmp_path, data):
         os.mkfifo(str(record))
     else:
         record.write_bytes(data)
-    assert files.find(str(picture), None, str(tmp_path)) is None
+    assert files.find(str(image), None, str(tmp_path)) is None

@@ -1,9 +1,9 @@
 """All targets by name."""
 
-from benchmarks.fuzz.targets import annotations, lists, pictures, results, weights
+from benchmarks.fuzz.targets import annotations, images, lists, results, weights
 
 TARGETS = {
     target.name: target
-    for module in (lists, annotations, pictures, weights, results)
+    for module in (lists, annotations, images, weights, results)
     for target in module.TARGETS
 }

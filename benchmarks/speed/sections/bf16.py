@@ -11,7 +11,7 @@ from contextlib import ExitStack
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.speed import arithmetic, formulas, machine, native, network, pictures, spread
+from benchmarks.speed import arithmetic, formulas, machine, native, network, photos, spread
 from benchmarks.speed.contest import (
     BATCHES,
     MAIN_LAYER,
@@ -25,6 +25,7 @@ from benchmarks.speed.contest import (
 from benchmarks.speed.driver import Worker
 from benchmarks.speed.onednn_log import ENVIRONMENT, kernel_seconds
 from benchmarks.speed.spread import AT_LEAST
+from benchmarks.speed.tables import instructions_table, kernels_table, ratios_table
 from benchmarks.speed.workers import Setup
 from dgl.utils.cpu import cpu_flags, has_bfloat16
 
@@ -117,7 +118,7 @@ def measure(options):
         rates = native.rates(folder, options.rounds)
         kind = support(cpu_flags(), rates)
         found = {
-            "network": f"VGG16-GAP, 1000 classes, {pictures.SIZE} x {pictures.SIZE}",
+            "network": f"VGG16-GAP, 1000 classes, {photos.SIZE} x {photos.SIZE}",
             "batches": list(BATCHES),
             "bfloat16": kind,
             "giga_multiply_adds_a_picture": round((forward + 2 * backward) / 1e9, 2),
@@ -134,7 +135,7 @@ def measure(options):
             options.threads,
         )
         network.write(setup.weights)
-        np.save(setup.images, pictures.batch(max(BATCHES)))
+        np.save(setup.images, photos.batch(max(BATCHES)))
         with Worker("ours", setup, log, environment) as ours:
             checked = machine.version("torch") is not None
             found["checks"] = "not checked: torch not installed"
@@ -151,9 +152,6 @@ def measure(options):
 
 def table(section):
     """Markdown: ratios, instructions and kernels."""
-    from benchmarks.speed.bf16_tables import instructions_table, kernels_table
-    from benchmarks.speed.peers_tables import ratios_table
-
     parts = [ratios_table(section)]
     if section["instructions"]:
         parts.append(instructions_table(section))

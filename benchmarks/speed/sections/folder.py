@@ -13,14 +13,14 @@ import tabulate
 from tqdm import tqdm
 
 from benchmarks.speed import network
-from benchmarks.speed.pictures import FOLDER
+from benchmarks.speed.photos import FOLDER
 from benchmarks.speed.spread import AT_LEAST, AT_MOST, bounded, ratio, spread
 from dgl.cli.localize import make_parser
 from dgl.data import list_images, read_image
 from dgl.data.bundled import SHIPPED_CHECKPOINT
 from dgl.errors import UserError
 
-PICTURES, MANY = 200, 2000
+IMAGES, MANY = 200, 2000
 QUICK_IMAGES, QUICK_MANY, QUICK_SINGLES = 16, 160, 2
 SIDES = (
     (500, 375),
@@ -93,8 +93,8 @@ def _worker(rounds, flags):
     return json.loads(_call(command)[0].splitlines()[-1])
 
 
-def _flags(load, pictures, out, threads, more=()):
-    flags = ["--load", load, "--data_path", pictures, "--outdir", out, "--gpu", "-1"]
+def _flags(load, images, out, threads, more=()):
+    flags = ["--load", load, "--data_path", images, "--outdir", out, "--gpu", "-1"]
     return flags + ["--workers", str(threads)] + list(more)
 
 
@@ -159,13 +159,13 @@ def measure(options):
     Returns:
         ordered ``batch``, ``throughput`` (rows), ``singles`` and ``memory``.
     """
-    few = QUICK_IMAGES if options.quick else PICTURES
+    few = QUICK_IMAGES if options.quick else IMAGES
     many = QUICK_MANY if options.quick else MANY
     found = {"batch": make_parser("").get_default("batch"), "throughput": []}
     with tempfile.TemporaryDirectory() as folder:
-        pictures, more = os.path.join(folder, "few"), os.path.join(folder, "many")
+        images, more = os.path.join(folder, "few"), os.path.join(folder, "many")
         out = os.path.join(folder, "out")
-        make_images(pictures, few)
+        make_images(images, few)
         make_images(more, many)
         full = os.path.join(folder, "full.npz")
         network.write(full)
@@ -176,15 +176,15 @@ def measure(options):
             ("the shipped one, width 1/4, 112 x 112", SHIPPED_CHECKPOINT, (), options.rounds, None),
         ]
         for name, load, flags, rounds, bound in tqdm(cases, desc="networks"):
-            seconds = _worker(rounds, _flags(load, pictures, out, options.threads, flags))
+            seconds = _worker(rounds, _flags(load, images, out, options.threads, flags))
             found["throughput"].append(throughput_row(name, few, seconds, bound))
-        found["singles"] = _singles(options, pictures, few, out)
-        found["memory"] = _memory(options, (pictures, more), (few, many), out)
+        found["singles"] = _singles(options, images, few, out)
+        found["memory"] = _memory(options, (images, more), (few, many), out)
     return found
 
 
-def _singles(options, pictures, count, out):
-    paths = list_images(pictures)
+def _singles(options, images, count, out):
+    paths = list_images(images)
     paths = paths[: QUICK_SINGLES if options.quick else SINGLES]
     # The runs on the folder are spread over those on single images, in case the machine drifts.
     rounds = min(options.rounds, len(paths))
@@ -192,7 +192,7 @@ def _singles(options, pictures, count, out):
     folder_seconds, single_seconds = [], []
     for index, path in enumerate(tqdm(paths, desc="runs of the script")):
         if index in at:
-            flags = _flags(SHIPPED_CHECKPOINT, pictures, out, options.threads)
+            flags = _flags(SHIPPED_CHECKPOINT, images, out, options.threads)
             folder_seconds.append(_call([sys.executable, SCRIPT] + flags)[1])
         flags = _flags(SHIPPED_CHECKPOINT, path, out, options.threads)
         single_seconds.append(_call([sys.executable, SCRIPT] + flags)[1])

@@ -27,7 +27,7 @@ QUICK_CASES = (("vgg", 0.125, 2, 2), ("resnet50", 0.125, 2, 2))
 QUICK_SIZE = 64
 STEP_BOUND = 1.05
 BUSY_SHARE = 0.9  # of the cores
-PICTURES = 64
+IMAGES = 64
 DECODED_BATCH = 32
 DECODED_BATCHES = 40
 
@@ -55,19 +55,19 @@ def _times(case):
             return json.load(stream)
 
 
-def step_row(case, times, picture_seconds):
+def step_row(case, times, image_seconds):
     """One row of the record.
 
     Args:
         case: :class:`~benchmarks.speed.training_step.Case`.
         times: of it, lists of seconds a step.
-        picture_seconds: seconds of processor that decoding and augmenting one image takes.
+        image_seconds: seconds of processor that decoding and augmenting one image takes.
 
     Returns:
         ordered dict.
     """
     found = ratio(times["trainer"], times["bare"])
-    decoding_seconds = picture_seconds * case.batch
+    decoding_seconds = image_seconds * case.batch
     whole = decoding_seconds + float(np.median(times["bare_processor"]))
     return {
         "mode": case.mode,
@@ -89,7 +89,7 @@ def measure(options):
     batches = 2 if options.quick else DECODED_BATCHES
     rows = []
     with tempfile.TemporaryDirectory() as folder:
-        samples = decoding.write_images(folder, 4 if options.quick else PICTURES)
+        samples = decoding.write_images(folder, 4 if options.quick else IMAGES)
         for workers in sorted({0, 1, options.threads}):
             found = decoding.measure(samples, SIZE, DECODED_BATCH, workers, options.rounds, batches)
             rows.append(
@@ -101,19 +101,19 @@ def measure(options):
                 }
             )
     bound = bounded(rows[-1]["cores_busy"], AT_LEAST, BUSY_SHARE * options.threads)
-    picture_seconds = rows[-1]["cores_busy"]["median"] / rows[-1]["pictures_per_second"]["median"]
+    image_seconds = rows[-1]["cores_busy"]["median"] / rows[-1]["pictures_per_second"]["median"]
     steps = []
     for mode, width, batch, epoch in QUICK_CASES if options.quick else CASES:
         size = QUICK_SIZE if options.quick else SIZE
         case = Case(mode, width, batch, size, epoch, options.rounds)
-        steps.append(step_row(case, _times(case), picture_seconds))
+        steps.append(step_row(case, _times(case), image_seconds))
     return {
         "steps": steps,
         "decoding": {
             "picture": [decoding.HEIGHT, decoding.WIDTH],
             "size": SIZE,
             "batch": DECODED_BATCH,
-            "picture_processor_ms": round(1e3 * picture_seconds, 3),
+            "picture_processor_ms": round(1e3 * image_seconds, 3),
             "rows": rows,
             "bound": bound,
         },

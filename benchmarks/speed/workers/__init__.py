@@ -45,7 +45,7 @@ class Case(NamedTuple):
     what: str
     layers: List[str]
     batch: int
-    options: Dict[str, Any] = {}
+    options: Dict[str, Any] = {}  # noqa: RUF012
 
 
 class Outcome(NamedTuple):

@@ -1,4 +1,4 @@
-"""The batch that everyone gets: the project's own photographs, as users have them."""
+"""The batch that every contender gets: the images that come with the project."""
 
 import os
 
@@ -14,7 +14,7 @@ FOLDER = os.path.join(
 
 
 def batch(count, size=SIZE, folder=FOLDER):
-    """So many images; once all have been taken they come again, mirrored.
+    """A batch of different images; after the last one they repeat, mirrored.
 
     Args:
         count: at most twice the images there are.
@@ -25,11 +25,11 @@ def batch(count, size=SIZE, folder=FOLDER):
         (count, size, size, 3) uint8 BGR.
 
     Raises:
-        ValueError: more images than there are different ones.
+        ValueError: ``count`` exceeds the different images there are.
     """
     paths = list_images(folder)
     if count > 2 * len(paths):
         raise ValueError(f"{count} images of {len(paths)} and their mirror images")
     found = [np.round(demo_input(read_image(path), size)) for path in paths[:count]]
-    found += [picture[:, ::-1] for picture in found]
+    found += [image[:, ::-1] for image in found]
     return np.clip(np.stack(found[:count]), 0, 255).astype(np.uint8)

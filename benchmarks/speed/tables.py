@@ -1,4 +1,4 @@
-"""The README's Markdown of the section `peers`."""
+"""Markdown tables of the sections `peers` and `bf16`."""
 
 
 def markdown(lines):
@@ -8,13 +8,13 @@ def markdown(lines):
 
 
 def three(values, form):
-    """Median and spread as a cell; ``form`` is how each is printed."""
+    """A cell with median, least and most; ``form`` is the format of each number."""
     text = f"{{median:{form}}} ({{least:{form}}} to {{most:{form}}})"
     return text.format(**values)
 
 
 def _by_batch(rows, key, batches):
-    """Key -> batch -> row, in the order of the rows."""
+    """For each key, in order, its rows by batch size; ``None`` where a row is missing."""
     found = {}
     for row in rows:
         found.setdefault(key(row), {})[row["batch"]] = row
@@ -22,7 +22,7 @@ def _by_batch(rows, key, batches):
 
 
 def ratios_table(section):
-    """A row a ratio and layer: the bound, and the ratio by batch."""
+    """One row per ratio and layer: the ratio for each batch size, and the bound."""
     batches = section["batches"]
     lines = [["times as long", "layer"] + [f"batch {batch}" for batch in batches]]
     lines[0].append(f"bound at batch {batches[0]}")
@@ -43,7 +43,7 @@ def ratios_table(section):
 
 
 def memory_table(section):
-    """A row a contender and layer: milliseconds an image, and peak memory, by batch."""
+    """One row per contender and layer: milliseconds per image and peak memory for each batch size."""
     batches = section["batches"]
     times = {}
     for row in section["times"]:
@@ -60,4 +60,30 @@ def memory_table(section):
             cells.append(three(ms, ".0f") if ms else "")
         cells += [str(row.get("megabytes", row.get("not_measured"))) for row in own]
         lines.append(cells)
+    return markdown(lines)
+
+
+def instructions_table(section):
+    """One row per instruction: how many a core executes per second, and the multiply-adds of them."""
+    heading = ["a core, AVX-512", "G instructions a second", "multiply-adds in one"]
+    lines = [heading + ["G multiply-adds a second"]]
+    for row in section["instructions"]:
+        lines.append(
+            [
+                row["instruction"],
+                three(row["giga_a_second"], ".2f"),
+                str(row["multiply_adds"]),
+                three(row["giga_multiply_adds_a_second"], ".0f"),
+            ]
+        )
+    if section["most"]:
+        lines.append(["the second over the first", "", "", three(section["most"], ".2f")])
+    return markdown(lines)
+
+
+def kernels_table(section):
+    """One row per kind of kernel: its milliseconds per image."""
+    lines = [["contender", "kernel, instructions", "ms an image"]]
+    for row in section["kernels"]:
+        lines.append([row["contender"], row["kernel"], "{:.1f}".format(row["ms"])])
     return markdown(lines)

@@ -1,0 +1,60 @@
+"""The contenders of the section `peers`, and the ratios and bounds between them."""
+
+from benchmarks.speed.contest import ALL, LAYERS, MAIN_LAYER, Contender, Ratio
+from benchmarks.speed.spread import AT_LEAST, AT_MOST
+
+FORWARD, TORCH_FORWARD = "forward pass", "PyTorch's forward pass"
+DGL, DGL_LIMIT = "DGL", "DGL, --pa inf"
+CAPTUM = "captum LayerGradCam"
+LAYER_CAM, FROZEN = "pytorch-grad-cam LayerCAM", "pytorch-grad-cam LayerCAM, weights frozen"
+GRAD_CAM, HIRES_CAM = "pytorch-grad-cam GradCAM", "pytorch-grad-cam HiResCAM"
+KERAS_CAM, KERAS_LAYER = "tf-keras-vis Gradcam", "tf-keras-vis Layercam"
+
+
+def _contenders():
+    torch, captum, grad_cam = ("torch",), ("torch", "captum"), ("torch", "grad-cam", "ttach")
+    keras = ("torch", "tf-keras-vis")  # torch: its maps are checked as everyone's
+    made = [Contender(FORWARD, "", "ours", "forward", {}, None)]
+    made += [Contender(DGL, layer, "ours", "dgl", {}, "dgl") for layer in LAYERS]
+    made.append(Contender(DGL_LIMIT, MAIN_LAYER, "ours", "dgl", {"alpha": "inf"}, "dgl"))
+    made.append(Contender(DGL, ALL, "ours", "dgl", {}, "dgl"))
+    made.append(Contender(TORCH_FORWARD, "", "pytorch", "forward", {}, None, torch))
+    for layer in LAYERS:
+        made.append(Contender(CAPTUM, layer, "pytorch", "captum", {}, "gradcam_sum", captum))
+        for name, options in ((LAYER_CAM, {}), (FROZEN, {"frozen": True})):
+            made.append(
+                Contender(name, layer, "pytorch", "layercam", options, "layercam", grad_cam)
+            )
+    for name, what in ((GRAD_CAM, "gradcam"), (HIRES_CAM, "hirescam")):
+        made.append(Contender(name, MAIN_LAYER, "pytorch", what, {}, what, grad_cam))
+    for name, what in ((KERAS_CAM, "gradcam"), (KERAS_LAYER, "layercam")):
+        made.append(Contender(name, MAIN_LAYER, "keras_vis", what, {}, what, keras))
+    return {(one.name, one.layer): one for one in made}
+
+
+CONTENDERS = _contenders()
+# The contenders whose peak memory is measured.
+MEMORY = (
+    [(FORWARD, ""), (DGL, MAIN_LAYER), (DGL_LIMIT, MAIN_LAYER), (DGL, ALL), (TORCH_FORWARD, "")]
+    + [(name, MAIN_LAYER) for name in (CAPTUM, LAYER_CAM, FROZEN, GRAD_CAM, HIRES_CAM)]
+    + [(name, MAIN_LAYER) for name in (KERAS_CAM, KERAS_LAYER)]
+)  # fmt: skip
+
+
+def _ratios():
+    ours = (FORWARD, "")
+    most = {"add": 1.03, "conv5_2": 1.25, "conv4_3": 1.40, "conv3_3": 2.0}
+    rows = [Ratio((DGL, layer), ours, bound=(AT_MOST, most[layer])) for layer in LAYERS]
+    rows.append(Ratio((DGL_LIMIT, MAIN_LAYER), ours, bound=(AT_MOST, 1.15)))
+    rows.append(Ratio((DGL, ALL), ours, bound=(AT_MOST, 3.5)))
+    rows.append(Ratio((TORCH_FORWARD, ""), ours))
+    for name, sized, least in ((CAPTUM, False, 1.0), (LAYER_CAM, True, 2.5), (FROZEN, True, None)):
+        for layer in LAYERS:
+            bound = (AT_LEAST, least) if least and layer == MAIN_LAYER else None
+            rows.append(Ratio((name, layer), (DGL, layer), sized, bound))
+    for name in (GRAD_CAM, HIRES_CAM, KERAS_CAM, KERAS_LAYER):
+        rows.append(Ratio((name, MAIN_LAYER), (DGL, MAIN_LAYER), True))
+    return rows
+
+
+RATIOS = _ratios()
