@@ -220,4 +220,4 @@ class Scripts:
 
 class _Sound:
     files = LISTS
-    nodes = {}
+    nodes = {}  # noqa: RUF012
