@@ -40,7 +40,7 @@ def _write(kind, folder):
     if not os.path.exists(path):
         weights = os.path.join(folder, "weights.npz")
         np.savez(weights, *NETWORK.weights())
-        call("graphs.write_tf2", "write", folder, weights, *TF2[kind])
+        call("foreign.write_tf2", "write", folder, weights, *TF2[kind])
     return path
 
 

@@ -93,5 +93,5 @@ def test_a_saved_model(tmp_path):
 @pytest.mark.skipif(tf.VERSION.startswith("1."), reason="TensorFlow 1 does not write them")
 def test_a_saved_model_of_tensorflow_2(tmp_path):
     path, names = write("vgg", tmp_path, ".pb")
-    call("graphs.write_tf2", "wrap", path, str(tmp_path / "wrapped"))
+    call("foreign.write_tf2", "wrap", path, str(tmp_path / "wrapped"))
     check("vgg", tmp_path, load_saved_model(str(tmp_path / "wrapped")), names)

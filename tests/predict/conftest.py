@@ -1,5 +1,5 @@
 import pytest
-from inference.frozen_networks import CLASSES, NETWORKS, SIZE, WIDTH
+from predict.frozen_networks import CLASSES, NETWORKS, SIZE, WIDTH
 from networks import values_of, write_npz
 
 from dgl.backbones import get_backbone

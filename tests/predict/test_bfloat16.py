@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from inference.frozen_networks import CLASSES, SIZE, flat, frozen, options, variables
+from predict.frozen_networks import CLASSES, SIZE, flat, frozen, options, variables
 
 from dgl.attribution import METHODS, build_maps
 from dgl.backbones import get_backbone

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from inference.frozen_networks import SIZE, flat, frozen, options, variables
+from predict.frozen_networks import SIZE, flat, frozen, options, variables
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError

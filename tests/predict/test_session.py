@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from inference.frozen_networks import SIZE, options
+from predict.frozen_networks import SIZE, options
 from own_process import call
 
 from dgl.attribution import METHODS, build_maps
@@ -59,4 +59,4 @@ def test_gpus_keep_every_rewriting(gpus, spared):
 
 @pytest.mark.slow
 def test_sessions_agree_to_the_bit_after_a_training(tmp_path):
-    call("inference.after_training", "check_sessions_agree", str(tmp_path))
+    call("predict.after_training", "check_sessions_agree", str(tmp_path))
