@@ -61,7 +61,7 @@ def select_thresholds(results: Results) -> Tuple[Dict[str, Dict[str, float]], Di
         "split": plan.data["split"],
         "images": found[protocol, plan.entries[0]]["images"],
         "rule": "threshold and layer with the best accuracy at IoU 0.5 on this split, by the geometry "
-        f"of {protocol}; the fixed-threshold protocol has thresholds selected in its own",
+        f"of {protocol}; the fixed-threshold protocol has thresholds settled in its own",
         "rows": rows,
     }
     return thresholds, description
