@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How far maps at a finite alpha are from those at infinity, layer by layer, and what boxes make of it.
+"""Compare maps and boxes at finite alpha with those at infinite alpha, layer by layer.
 
 python benchmarks/alpha_limit.py --load dgl/pretrained/birds_vgg.npz --data data/birds \
     --out benchmarks/results/alpha_limit_birds.json

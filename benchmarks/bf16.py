@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""What bfloat16 costs in accuracy: every method at every layer, evaluated in it and in float32.
+"""Accuracy in bfloat16 and in float32, for every method at every layer.
 
 The classifiers are those that benchmarks/localization.py trained, or any others. It runs on any CPU, for
 `--precision bf16-anywhere` rounds the same with or without bfloat16 instructions.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""How far the maps of two TensorFlows, or of two kinds of kernels, lie apart, layer by layer.
+"""Measure distances between maps of two TensorFlow versions, or of two kinds of kernels, layer by layer.
 
 In each environment, then anywhere:
 

@@ -1,4 +1,4 @@
-"""``--table`` of the benchmarks that measure checkpoints: a record's table, and no measurement."""
+"""Flag ``--table`` of benchmarks: print the table of a record without measuring."""
 
 import json
 

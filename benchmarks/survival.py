@@ -1,4 +1,4 @@
-"""Training and evaluation under random `kill -9`: does every resume work, and is anything lost?
+"""Kill trainings and evaluations at random, resume them, and check that nothing is lost.
 
     python -m benchmarks.survival --kills 50 --out benchmarks/results/survival.json
 

@@ -1,4 +1,4 @@
-"""The figure of docs/watching.md, out of a training's own event file; and what the watching cost.
+"""Draw attention maps by epoch from a training's event file, and measure what recording them costs.
 
     python -m benchmarks.watching --logdir train_log/birds --out fig/watching.png
 

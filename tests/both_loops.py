@@ -1,4 +1,4 @@
-"""Steps of the trainer and bare ones compared; called in processes of their own."""
+"""Comparison of the trainer's steps with bare ones, called in separate processes."""
 
 import os
 

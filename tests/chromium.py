@@ -1,4 +1,4 @@
-"""Chromium of this machine, as the tests marked ``browser`` start it: it reaches nothing by itself."""
+"""Path and flags of Chromium for the tests marked ``browser``; it makes no connections of its own."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""How many examples of a property are tried: few and always the same, or many and new ones.
+"""Hypothesis profiles: few fixed examples, or many random ones.
 
 HYPOTHESIS_PROFILE=long python -m pytest tests/properties tests/data tests/metrics
 """

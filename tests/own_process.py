@@ -1,4 +1,4 @@
-"""Processes that tests start: one that calls a function of the tests, and the state that they begin in."""
+"""Call test functions in separate processes."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Fuzz readers with Atheris and record what came of it.
+"""Fuzz readers with Atheris and record the results.
 
 python -m benchmarks.fuzz all --seconds 180 --jobs 2
 python -m benchmarks.fuzz npz voc_xml --seconds 60

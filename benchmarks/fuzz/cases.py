@@ -1,4 +1,4 @@
-"""Inputs that were found once, kept as small text files and replayed by the tests."""
+"""Inputs that once failed, stored as small text files and replayed by the tests."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Runs of the fuzzer, each in a process of its own, and what they came to."""
+"""Run the fuzzer, each target in its own process, and collect the findings."""
 
 import base64
 import glob

@@ -1,4 +1,4 @@
-"""Seeded random changes to valid inputs, for a look at every target without a fuzzer."""
+"""Seeded random changes to valid inputs, to test targets without a fuzzer."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""What counts as a finding: anything but a result or one line of refusal, soon, and nothing run."""
+"""Decide whether a run is a finding: no result or one-line error in time, or something was executed."""
 
 import sys
 import time

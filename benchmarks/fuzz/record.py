@@ -1,4 +1,4 @@
-"""``benchmarks/results/fuzz.json``: the last run of every target, and the table of it in the docs."""
+"""``benchmarks/results/fuzz.json``: the last run of every target, and its table in the docs."""
 
 import json
 import os

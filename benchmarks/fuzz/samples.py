@@ -1,4 +1,4 @@
-"""Sample files for seeds; the tests of the readers make them."""
+"""Sample files for seeds, written by helpers of the tests."""
 
 import os
 import sys

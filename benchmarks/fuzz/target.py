@@ -1,4 +1,4 @@
-"""What a target is, and the files it makes of one input."""
+"""A fuzzing target, and helpers that write one input as files."""
 
 import os
 from typing import Callable, List, NamedTuple, Tuple

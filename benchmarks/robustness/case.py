@@ -1,4 +1,4 @@
-"""One input of the corpus: files and things that are no files, below a folder of its own."""
+"""One input of the corpus: a folder with files, links, pipes and the like."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""Checkpoints of every kind and their cards, sound and bad."""
+"""Valid and damaged checkpoints of every format, and their model cards."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""All inputs, and the part of them that the tests run."""
+"""All cases, and the sample of them that the tests run."""
 
 import zlib
 

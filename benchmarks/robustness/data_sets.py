@@ -1,4 +1,4 @@
-"""Data sets in every layout: lists, tables, XML, metadata, class folders, the sources of photos5."""
+"""Valid and damaged data sets in every layout, and sources of photos5."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Calling something under watch: how long it takes, how much memory, what it opens, how it ends."""
+"""Call a reader and record its time, memory, opened files and outcome."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""Images of every format that is read, sound and bad."""
+"""Valid and damaged images of every supported format."""
 
 import io
 import struct

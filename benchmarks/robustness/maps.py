@@ -1,4 +1,4 @@
-"""Saved score maps with their metadata, sound and bad."""
+"""Valid and damaged score maps with their metadata."""
 
 import io
 import struct

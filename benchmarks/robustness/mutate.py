@@ -1,4 +1,4 @@
-"""What can happen to one file of a sound input: cut, flipped, zeroed, replaced by something else."""
+"""Damage one file of a valid input: truncate it, flip bits, zero it, replace it by something else."""
 
 import os
 import zlib

@@ -1,4 +1,4 @@
-"""Real processes of the scripts, each on many bad inputs at once, with their exit code and memory."""
+"""Run scripts in real processes on many bad inputs at once and check exit code and memory."""
 
 import os
 import shutil

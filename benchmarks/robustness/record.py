@@ -1,4 +1,4 @@
-"""The full run: every input through every loader, a part of them through every script; the record."""
+"""Run every case through every reader and a sample through every script, and record the results."""
 
 import argparse
 import collections

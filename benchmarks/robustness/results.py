@@ -1,4 +1,4 @@
-"""What runs leave behind and read again: results of an evaluation, the demo's records, training's."""
+"""Valid and damaged results of evaluations, which later runs read again."""
 
 import copy
 import json

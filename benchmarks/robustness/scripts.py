@@ -1,4 +1,4 @@
-"""Every script's ``main`` in this process: TensorFlow is loaded once, the sound network built once."""
+"""Run cases through every script's ``main`` in one process, which loads TensorFlow once."""
 
 import contextlib
 import importlib.util

@@ -1,4 +1,4 @@
-"""The speed benchmark: how long maps take, and how much memory, beside the forward pass and beside peers.
+"""The speed benchmark: time and memory of maps, compared with the forward pass and with other libraries.
 
 `python -m benchmarks.speed` runs every section (one module each in `sections/`) and keeps what they
 measured in one record.

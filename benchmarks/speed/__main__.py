@@ -1,4 +1,4 @@
-"""Measure the sections of the speed benchmark, or print what the README says of their record.
+"""Measure the sections of the speed benchmark, or print the tables of a record.
 
 python -m benchmarks.speed --out benchmarks/results.json
 python -m benchmarks.speed --out benchmarks/results.json --only peers --plot fig/speed.png

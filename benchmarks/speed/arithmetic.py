@@ -1,4 +1,4 @@
-"""The floor under a map's time: multiply-adds of its convolutions, counted in the graph.
+"""Lower bound on a map's time: multiply-adds of its convolutions, counted in the graph.
 
 A backward pass to a layer convolves once for every convolution above that layer, with as many
 multiply-adds as the convolution itself. Time in proportion to arithmetic is a floor for kernels that are

@@ -1,4 +1,4 @@
-"""A contest: who takes part is checked, timed in turn, and set in ratio to one another.
+"""Check contenders against their formulas, time them in turn, and compute ratios of their times.
 
 First each contender's maps are held to the formula that they are published by; then all are timed in turn,
 round by round, every library in a process of its own.

@@ -1,4 +1,4 @@
-"""How many images a second training decodes and augments, and how busy that keeps the cores."""
+"""Measure how many images per second training decodes and augments, and how many cores that takes."""
 
 import multiprocessing
 import os

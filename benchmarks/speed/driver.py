@@ -1,4 +1,4 @@
-"""The driver's end of a contender's process."""
+"""Start a process of a contender and exchange messages with it."""
 
 import contextlib
 import json

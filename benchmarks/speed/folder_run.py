@@ -1,4 +1,4 @@
-"""Runs of the demo on a folder, to be timed or to have their memory read, in a process of their own.
+"""One process that runs the demo on a folder and reports time or memory.
 
 python -m benchmarks.speed.folder_run ROUNDS FLAGS OF THE DEMO ...
 

@@ -1,4 +1,4 @@
-"""What each contender's map has to be, from activations and gradients by the published formulas.
+"""Published formulas of each contender's map, from activations and gradients.
 
 All in NumPy and float64, (N, C, H, W) in and (N, H, W) out. ``s`` is the layer's activation, ``g`` the
 class score's gradient with respect to it and ``loss`` that of DGL's loss.

@@ -1,4 +1,4 @@
-"""One process of the section `frozen`: the frozen classifier beside variables, with one kind of kernels.
+"""One process of the section `frozen`: frozen classifier and variables, with one kind of kernels.
 
 python -m benchmarks.speed.frozen_run ROUNDS prints the rows as one line of JSON. Which kernels is the
 environment's to say, before TensorFlow loads.

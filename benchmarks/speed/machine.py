@@ -1,4 +1,4 @@
-"""What was measured on, as far as it explains figures: versions, processor, its wide instructions."""
+"""Versions and processor that a measurement was made with."""
 
 import os
 import platform

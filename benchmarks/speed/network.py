@@ -1,4 +1,4 @@
-"""The classifier that everyone runs: VGG16-GAP with random weights, as a checkpoint.
+"""The classifier that all contenders run: VGG16-GAP with random weights.
 
 Weights are normal with He et al.'s variance (ICCV 2015), which keeps activations and gradients in range
 through sixteen layers; biases are small and not zero, so that a contender that forgot them would show. What

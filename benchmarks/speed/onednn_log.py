@@ -1,4 +1,4 @@
-"""Where oneDNN's part of a call goes, kernel by kernel: what it prints where ``ONEDNN_VERBOSE`` is 1."""
+"""Parse oneDNN's log (``ONEDNN_VERBOSE=1``) into seconds per kernel."""
 
 ENVIRONMENT = {"ONEDNN_VERBOSE": "1"}
 _MARK, _EXECUTED = "onednn_verbose", "exec"

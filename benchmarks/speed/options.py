@@ -1,4 +1,4 @@
-"""What every section is told about how to measure."""
+"""Options of a measurement, shared by all sections."""
 
 from typing import NamedTuple
 

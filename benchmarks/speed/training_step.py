@@ -1,4 +1,4 @@
-"""A trainer's step beside a bare `session.run` of the same graph, by turns in one session.
+"""Time the trainer's step and a bare `session.run` of the same graph, in turn in one session.
 
 The trainer is that of :mod:`dgl.training.trainer` with all of its callbacks, and takes its batches from
 memory through its queue. After each of its epochs as many bare steps follow: they give the same batch to

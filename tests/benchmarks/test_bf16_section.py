@@ -1,4 +1,4 @@
-"""The section `bf16`: what the CPU has, what that allows, and what is made of what was measured."""
+"""The section `bf16`: support of the CPU, limits of its instructions, rows and tables."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""The benchmarks gather figures without losing or mixing them."""
+"""Records of the localization and fidelity benchmarks hold the figures of their runs."""
 
 import dataclasses
 import importlib.util

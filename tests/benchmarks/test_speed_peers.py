@@ -1,4 +1,4 @@
-"""The section `peers`: every map is checked, ratios pair what they should, and the tables say all of it."""
+"""The section `peers`: checks of maps, ratios, and tables."""
 
 import os
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""The frame of the speed benchmark: one record, of which a section changes its own part alone."""
+"""The record of the speed benchmark: each section replaces only its own part."""
 
 import json
 import os

@@ -1,11 +1,13 @@
 """The bare step trains exactly what the trainer's does, on the same batch and from the same weights.
 
-In processes of their own, as every training of the tests: what oneDNN computes hangs by the last bit on
-what a thread of the process did before, and sessions without threads of their own share them.
+They run in separate processes: the last bit of what oneDNN computes depends on what a thread did before, and
+sessions share threads.
 """
 
 import pytest
 from own_process import call
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("mode", ["vgg", "resnet50"])
@@ -13,5 +15,5 @@ def test_both_loops_train_the_same(mode, tmp_path):
     call("both_loops", "check_changes", mode, str(tmp_path))
 
 
-def test_a_time_of_each_loop_a_round(tmp_path):
+def test_every_round_times_each_loop(tmp_path):
     call("both_loops", "check_times", str(tmp_path))

@@ -1,4 +1,4 @@
-"""Every reader takes its seeds and random changes to them, and what a fuzzer once found stays fixed."""
+"""Every reader on its seeds, on random changes to them, and on inputs that once failed."""
 
 import logging
 

@@ -1,4 +1,4 @@
-"""What the CPU says of itself, read off a file like Linux's."""
+"""CPU flags, read from a file like Linux's /proc/cpuinfo."""
 
 from dgl.utils.cpu import cpu_flags, cpu_info, has_bfloat16
 

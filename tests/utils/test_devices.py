@@ -1,4 +1,4 @@
-"""`--gpu`, and what is done without one."""
+"""`--gpu` with and without GPUs."""
 
 import os
 

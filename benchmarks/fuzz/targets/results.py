@@ -1,4 +1,4 @@
-"""What an evaluation and a training keep of themselves: plan, results, statistics."""
+"""Files stored by evaluations and trainings: plan, results, statistics."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Weight files of every kind, and the card beside them."""
+"""Weight files of every format, and model cards."""
 
 import io
 import json

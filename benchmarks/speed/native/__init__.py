@@ -1,4 +1,4 @@
-"""What Python cannot ask of a processor: two small C programs, compiled where they are needed.
+"""Two small C programs that query the processor, compiled when needed.
 
 ``rates.c`` counts how many multiply-add instructions of either precision a core executes in a second.
 ``shown.c`` lets oneDNN see bfloat16 instructions that a hypervisor hides and the processor executes.

@@ -1,4 +1,4 @@
-"""What ``--precision bf16`` brings on this CPU, what its instructions would allow, and where the time goes.
+"""Speedup of ``--precision bf16`` on this CPU, the limit of its instructions, and time per kernel.
 
 oneDNN computes convolutions in bfloat16 by instructions of AVX-512 or AMX. Where a hypervisor hides those
 of AVX-512 though the processor executes them, they are shown to oneDNN, for this measurement only.

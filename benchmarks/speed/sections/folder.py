@@ -1,4 +1,4 @@
-"""The demo on a folder: beside the bare session, beside a run an image, and how its memory grows."""
+"""The demo on a folder, compared with the bare session and with one run per image; memory growth."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What the frozen classifier saves: beside the network as variables, with TensorFlow's gradients."""
+"""Time of the frozen classifier compared with variables and TensorFlow's gradients."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""This project's maps beside its own forward pass, and beside captum, pytorch-grad-cam and tf-keras-vis.
+"""Time of maps compared with the forward pass, captum, pytorch-grad-cam and tf-keras-vis.
 
 All contenders run the same network on the same images. First each contender's maps are compared with their
 published formula; then all are timed in turn, round by round, each library in its own process; last, the

@@ -1,4 +1,4 @@
-"""Training: what the trainer adds to a step, and whether decoding keeps the cores busy."""
+"""Overhead of the trainer per step, and throughput of decoding."""
 
 import json
 import os

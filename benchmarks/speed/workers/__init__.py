@@ -1,4 +1,4 @@
-"""The contenders' own processes, one module a library; `python -m benchmarks.speed.workers NAME` runs one.
+"""Processes of contenders, one module per library: `python -m benchmarks.speed.workers NAME`.
 
 A module has a class ``Library`` with
 

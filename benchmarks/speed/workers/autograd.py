@@ -1,4 +1,4 @@
-"""The second computation that every map is held to: PyTorch's autograd in float64, no library between.
+"""Reference for every map: PyTorch's autograd in float64.
 
 Activations and gradients come from functional calls on the checkpoint's own arrays; nothing is shared with
 the model that the libraries hook.

@@ -1,4 +1,4 @@
-"""This project's maps, as its users ask for them: :class:`dgl.predict.predictor.Predictor`."""
+"""This project's maps, as users compute them: :class:`dgl.predict.predictor.Predictor`."""
 
 from benchmarks.speed.workers import Outcome
 from dgl.predict.predictor import Predictor
