@@ -1,7 +1,7 @@
 """The bare step trains exactly what the trainer's does, on the same batch and from the same weights.
 
-They run in separate processes: the last bit of what oneDNN computes depends on what a thread did before, and
-sessions share threads.
+They run in separate processes: the last bit of what oneDNN computes depends on what a thread did before,
+and sessions share threads.
 """
 
 import pytest
