@@ -3,13 +3,13 @@
 Tan, Gu, Ruan, Wei, Zhao. *Dual-Gradients Localization Framework for Weakly Supervised Object
 Localization*, ACM MM 2020.
 
-Data flows one way through the rooms of this package, and a room imports only those before it::
+Data flows one way through the subpackages, and each imports only those before it::
 
     data -> backbones -> weights -> attribution -> foreign -> predict -> metrics -> evaluation -> report
 
-``datasets`` makes data, ``training`` makes weights, ``cli`` and ``serving`` are the two ways in, and
-:class:`dgl.localizer.Localizer` is the short way from Python. Importing ``dgl`` loads neither TensorFlow nor
-tensorpack.
+``datasets`` generates data and ``training`` produces weights. ``cli`` holds the commands, ``serving`` the
+web page, and :class:`dgl.localizer.Localizer` is the short way from Python. Importing ``dgl`` loads neither
+TensorFlow nor tensorpack.
 """
 
 from dgl.utils import renamed as _renamed

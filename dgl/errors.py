@@ -1,7 +1,4 @@
-"""Bad input: `UserError`, how a script ends on it, and text that is safe to print on a terminal.
-
-The one exception that stands for bad input, and how a script ends on it.
-"""
+"""`UserError` for bad input, the exit codes of commands, and text that is safe to print on a terminal."""
 
 import itertools
 import os
@@ -10,15 +7,14 @@ import signal
 import sys
 from typing import Any, Callable, Iterable, List, Optional
 
-# Characters of a path that a message repeats.
-_LONGEST = 400
+_MOST_CHARACTERS = 400  # of one item in a message
 
 
 class UserError(Exception):
-    """Bad input from outside: a file, a flag or a label that is not what it should be.
+    """Bad input from outside: a file, a flag or a label that is not as expected.
 
-    The message is one line that names the file or the flag and says what was expected. Names come from
-    outside too: what a terminal would obey in them is escaped.
+    The message is one line that names the file or the flag and says what was expected. Control characters
+    in it, which names of files may contain, are escaped.
     """
 
     def __init__(self, message: object = ""):
@@ -26,7 +22,7 @@ class UserError(Exception):
 
 
 class Stopped(Exception):
-    """Work that was asked to end, and ended in order; what it had done is kept.
+    """Work that ended early on request, with its results so far saved.
 
     Attributes:
         exit_code: int, of the process; 128 + N for signal N.
@@ -38,17 +34,16 @@ class Stopped(Exception):
 
 
 def run_script(main: Callable[[Any], Any], argv: Optional[List[str]] = None) -> None:
-    """Call ``main(argv)`` and end the process as a command line should.
+    """Call ``main(argv)`` and exit the process with its exit code.
 
     Args:
-        main: callable taking the argument list (``None``: ``sys.argv[1:]``), returning an exit code
-            or ``None``.
+        main: takes the argument list (``None``: ``sys.argv[1:]``), returns an exit code or ``None``.
         argv: list of str or ``None``.
 
     Raises:
         SystemExit: 0 on success, 1 with one line on standard error for :class:`UserError`, 130 on
-            Ctrl-C, 128 + N where signal N ended the work in order (:class:`Stopped`); 141 where nobody
-            reads standard output any more, as behind ``| head``.
+            Ctrl-C, the exit code of :class:`Stopped`, 141 when standard output is a closed pipe, as
+            with ``| head``.
     """
     try:
         code = main(argv)
@@ -63,40 +58,37 @@ def run_script(main: Callable[[Any], Any], argv: Optional[List[str]] = None) -> 
         sys.stderr.write("interrupted\n")
         code = 130
     except BrokenPipeError:
-        # Pipes to worker processes break too, which is another matter.
-        if not _output_is_gone():
+        # It may also be a pipe to a worker process, which is a real error.
+        if not _stdout_is_closed_pipe():
             raise
         code = 128 + signal.SIGPIPE
     sys.exit(code or 0)
 
 
-def _output_is_gone():
-    """Whether nobody reads standard output any more; what is left for it is dropped then."""
+def _stdout_is_closed_pipe() -> bool:
+    """Whether nobody reads standard output any more; if so, the rest of the output is discarded."""
     try:
         output = sys.stdout.fileno()
     except (OSError, ValueError):
-        return False  # no file: of a test, or closed
+        return False  # closed, or replaced by an object without a file
     poll = select.poll()
     poll.register(output, select.POLLOUT)
-    is_gone = any(event & select.POLLERR for _, event in poll.poll(0))
-    if is_gone:
+    is_closed = any(event & select.POLLERR for _, event in poll.poll(0))
+    if is_closed:
         # The interpreter flushes once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), output)
-    return is_gone
-
-
-# Text from outside (names of files, of classes) as it may be shown on a terminal.
+    return is_closed
 
 
 def printable(text: str) -> str:
-    """One line without anything that a terminal obeys.
+    r"""Text from outside as one line that is safe to print on a terminal.
 
     Args:
-        text: str, possibly with the surrogates that stand for bytes of a file name which are no UTF-8.
+        text: str, possibly with surrogates, which stand for bytes of a file name that are not UTF-8.
 
     Returns:
-        str: line ends are spaces; control characters, marks that turn the direction of writing, and
-        surrogates are escaped as Python writes them (``\\x1b``).
+        str: line ends become spaces; control characters, marks that change the direction of writing,
+        and surrogates are escaped as Python writes them (``\x1b``).
     """
     text = " ".join(text.splitlines())
     if text.isprintable():
@@ -111,18 +103,19 @@ def quote(text: str, limit: int = 80) -> str:
 
 
 def first_few(items: Iterable[str], limit: int = 5) -> str:
-    """The first ``limit`` of some strings for a message, with ``", ..."`` where there are more.
+    """The first ``limit`` of some strings for a message, followed by ``", ..."`` if there are more.
 
-    Of a string longer than any path of use the beginning and the end are given; one that cannot be
-    printed is escaped.
+    Overlong strings are shortened in the middle; control characters are escaped.
     """
     found = [
-        item if len(item) <= _LONGEST else item[: _LONGEST // 2] + "..." + item[-_LONGEST // 2 :]
+        item
+        if len(item) <= _MOST_CHARACTERS
+        else item[: _MOST_CHARACTERS // 2] + "..." + item[-_MOST_CHARACTERS // 2 :]
         for item in itertools.islice(items, limit + 1)
     ]
     return ", ".join(map(printable, found[:limit])) + (", ..." if len(found) > limit else "")
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message, its kind if it has none."""
+    """The first line of an exception's message, or its type without a message."""
     return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,16 +1,16 @@
-"""The one place where TensorFlow is imported, and where its CPU kernels are chosen.
+"""Import TensorFlow in graph mode (`tf.compat.v1` of 1.15, 2.15 and 2.21) and choose its CPU kernels.
 
-Graph mode through ``tf.compat.v1`` on TF 1.15, 2.15 and 2.21. Modules that build or run graphs say
+No other module may import ``tensorflow``. Modules that build or run graphs use
 ``from dgl.tf_compat import tf``, which loads TensorFlow; tensorpack's graph parts are imported after it.
-Modules that are read before TensorFlow is needed (registries, flags) say
+Modules that are imported before TensorFlow is needed (registries, flags) use
 ``from dgl.tf_compat import lazy_tf as tf``, which loads it at the first use. Importing this module alone
-loads nothing. No other module may import ``tensorflow``.
+loads nothing.
 
-TensorFlow brings two sets of kernels for the CPU, and the choice has to be made before it loads. oneDNN's
-are faster (VGG16: 1.2 to 1.4 times). They round differently from the TensorFlow 1.15 that the published
-maps come from. A different rounding that puts one pre-activation on the other side of zero switches a
-ReLU, and with it the gradient: at layers far from the output single places of a map then move by up to 3 %
-of its range. TensorFlow's own kernels still round as they did in 1.15.
+TensorFlow has two sets of CPU kernels, and the choice must be made before it loads. oneDNN's are faster
+(VGG16: 1.2 to 1.4 times) but round differently from TensorFlow 1.15, which the published maps were made
+with. A rounding difference that moves a pre-activation across zero switches its ReLU and changes the
+gradient: at layers far from the output, single values of a map then change by up to 3 % of its range.
+TensorFlow's own kernels still round as in 1.15.
 """
 
 import contextlib
@@ -19,16 +19,16 @@ import re
 import sys
 import tempfile
 import warnings
-from typing import Any, Callable
+from typing import Any, Callable, Iterator, Tuple
 
 _DISTRIBUTIONS = ("tensorflow", "tensorflow-cpu", "tensorflow-gpu", "tf-nightly")
 
 
-def _installed_version():
+def _installed_version() -> Tuple[int, int]:
     """Version of the installed TensorFlow as (major, minor), without loading it."""
     try:
         from importlib.metadata import PackageNotFoundError, version
-    except ImportError:  # Python 3.7 has no importlib.metadata; its newest TensorFlow is 2.11.
+    except ImportError:  # Python 3.7, whose newest TensorFlow is 2.11
         return (1, 15)
     for distribution in _DISTRIBUTIONS:
         try:
@@ -44,42 +44,42 @@ _KERNELS = "TF_ENABLE_ONEDNN_OPTS"
 
 
 def use_reference_kernels() -> None:
-    """Compute as TensorFlow 1.15 did, unless the environment says otherwise.
+    """Compute as TensorFlow 1.15 did, unless the environment variable is set.
 
-    Without effect once TensorFlow is loaded, and on a GPU.
+    Has no effect on GPUs, or after TensorFlow is loaded.
     """
     os.environ.setdefault(_KERNELS, "0")
 
 
 def use_fast_kernels() -> None:
-    """Compute with oneDNN, unless the environment or :func:`use_reference_kernels` says otherwise."""
+    """Compute with oneDNN, unless the environment variable or :func:`use_reference_kernels` is set."""
     os.environ.setdefault(_KERNELS, "1")
 
 
 def reference_kernels() -> bool:
-    """Whether TensorFlow 1.15's rounding is asked for, so that no arithmetic may be rearranged."""
+    """Whether TensorFlow 1.15's rounding is requested, so no arithmetic may be rearranged."""
     return os.environ.get(_KERNELS) == "0"
 
 
 @contextlib.contextmanager
-def _quiet_stderr():
-    """Hold back what TensorFlow's C++ side prints while it loads; show it only when loading fails.
+def _quiet_stderr() -> Iterator[None]:
+    """Buffer what TensorFlow's C++ code prints while it loads, and show it only if loading fails.
 
-    Its remarks on CPU features and absent CUDA drivers ignore every log level, and would bury the one
-    line that a script prints about bad input.
+    Its notes on CPU features and missing CUDA drivers ignore every log level and would bury the one
+    line that a command prints about bad input.
     """
     try:
         stderr = os.dup(2)
-    except OSError:  # no standard error to hold back
+    except OSError:  # standard error is closed
         yield
         return
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
+    with tempfile.TemporaryFile() as buffer:
+        os.dup2(buffer.fileno(), 2)
         try:
             yield
         except BaseException:
-            held.seek(0)
-            os.write(stderr, held.read())
+            buffer.seek(0)
+            os.write(stderr, buffer.read())
             raise
         finally:
             os.dup2(stderr, 2)
@@ -87,9 +87,8 @@ def _quiet_stderr():
 
 
 def _load() -> Any:
-    # From 2.16 on, `tf.layers` (and so every tensorpack layer) needs the separate tf-keras, which has to be
-    # chosen before TensorFlow loads. Up to 2.15 the same variable makes TensorFlow look for a module that
-    # is not there.
+    # From 2.16 on, `tf.layers` (and every tensorpack layer) needs the separate tf-keras, selected before
+    # TensorFlow loads. Up to 2.15 the same variable makes TensorFlow import a module that does not exist.
     if _installed_version() >= (2, 16):
         os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
     else:
@@ -101,8 +100,9 @@ def _load() -> Any:
     tf.logging.set_verbosity(tf.logging.ERROR)
     tf.disable_v2_behavior()
     warnings.filterwarnings("ignore", message=".*tf.layers.* is deprecated")
-    # What Keras's own models need in graph mode.
-    warnings.filterwarnings("ignore", message=".*set_learning_phase")
+    warnings.filterwarnings(
+        "ignore", message=".*set_learning_phase"
+    )  # by Keras models in graph mode
     return tf
 
 
@@ -119,7 +119,7 @@ class _Lazy:
 
 
 def _tensorpack() -> Any:
-    sys.modules[__name__].tf
+    _ = sys.modules[__name__].tf  # load and configure TensorFlow first
     import tensorpack
 
     return tensorpack

@@ -1,1 +1,1 @@
-"""Files, threads, devices and other tools that know nothing of localization."""
+"""General tools: files, threads, devices, tables and graphs."""

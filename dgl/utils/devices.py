@@ -1,4 +1,4 @@
-"""What this machine computes on: the GPUs that TensorFlow can use, or the CPU."""
+"""Select GPUs (`--gpu`) and configure TensorFlow sessions for them or for the CPU."""
 
 import os
 import shutil
@@ -13,13 +13,13 @@ from tensorpack.utils.gpu import get_num_gpu  # isort: skip
 
 
 def select_gpus(gpu: Optional[str]) -> int:
-    """Make ``--gpu`` hold for this process and count the GPUs left to it.
+    """Restrict this process to the GPUs of ``--gpu`` and count them.
 
     Args:
-        gpu: comma-separated indices, ``""`` or ``"-1"`` for the CPU, ``None`` for every GPU there is.
+        gpu: comma-separated indices, ``""`` or ``"-1"`` for the CPU, ``None`` for all GPUs.
 
     Returns:
-        int, 0 where there is none (or TensorFlow has no GPU support).
+        int, 0 without GPUs or GPU support in TensorFlow.
 
     Raises:
         UserError: ``gpu`` is not a list of indices.
@@ -29,36 +29,36 @@ def select_gpus(gpu: Optional[str]) -> int:
         if indices != ["-1"] and not all(part.isdigit() for part in indices):
             raise UserError(f"--gpu {gpu}: expected indices like 0 or 0,1, or -1")
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(indices)
-    # Without a driver there is nothing to ask; asking all the same prints CUDA's complaints.
+    # Querying without a driver prints CUDA errors.
     driver = os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi")
     if not driver or not tf.test.is_built_with_cuda():
         return 0
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return 0
     try:
-        return get_num_gpu()
-    except Exception:  # its library fails in as many ways as there are driver versions
+        return int(get_num_gpu())
+    except Exception:  # which one depends on the driver's version
         return 0
 
 
 def use_every_core(config: SessionConfig) -> SessionConfig:
-    """Let an operation use every core, as TensorFlow does by itself; returns the ``tf.ConfigProto``.
+    """Let each operation use all cores; returns ``config``, a ``tf.ConfigProto``.
 
-    Tensorpack gives it one, which leaves the others idle where there is no GPU.
+    This is TensorFlow's default; tensorpack's is one core, which leaves the others idle without a GPU.
     """
-    config.intra_op_parallelism_threads = 0  # as many as there are
+    config.intra_op_parallelism_threads = 0  # all
     return config
 
 
 def session_config(gpus: int) -> SessionConfig:
-    """Session options: soft placement, memory as needed, every core; without GPUs, no attempt to reach one.
+    """Session options: soft placement, GPU memory on demand, all cores; without GPUs, CUDA is not touched.
 
-    The session has threads of its own. What oneDNN computes hangs by the last bit on what a thread did
-    before (its share of threads is kept by thread), so in threads shared by all sessions of a process the
-    same network and image would give one of several results, after a training for example.
+    The session gets its own threads. The last bit of oneDNN's results depends on what a thread computed
+    before, so with threads shared by all sessions of a process the same network and image could give
+    different results, for example after training.
 
     Args:
-        gpus: their number, from :func:`select_gpus`.
+        gpus: number of GPUs, from :func:`select_gpus`.
 
     Returns:
         ``tf.ConfigProto``.

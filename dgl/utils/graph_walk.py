@@ -1,7 +1,4 @@
-"""Walk TensorFlow graphs: operations of a `tf.Graph`, nodes of a `tf.GraphDef`.
-
-Walking a graph backwards: what a tensor is computed from, and in which order.
-"""
+"""Walk TensorFlow graphs: operations of a `tf.Graph`, nodes of a `tf.GraphDef`."""
 
 from collections import Counter
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set
@@ -9,22 +6,22 @@ from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set
 import numpy as np
 
 from dgl.tf_compat import lazy_tf as tf
-from dgl.utils.types import GraphDef
+from dgl.utils.types import GraphDef, Operation, Tensor
 
 _PLACEHOLDERS = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 _SAME_VALUE = ("Identity", "StopGradient", "CheckNumerics", "PreventGradient")
 
 
-def is_placeholder(op: Any) -> bool:
-    """Whether an operation waits to be fed, or may be."""
+def is_placeholder(op: Operation) -> bool:
+    """Whether an operation is fed, or may be."""
     return op.type in _PLACEHOLDERS
 
 
-def upstream(tensor: Any) -> List[Any]:
-    """The operations that a tensor is computed from, its own included.
+def upstream(tensor: Tensor) -> List[Operation]:
+    """The operations that a tensor is computed from, including its own.
 
     Returns:
-        list of ``tf.Operation``, each once, an operation after all that it reads (loops apart).
+        list of ``tf.Operation`` in order of computation (except in loops), each once.
     """
     ordered, seen = [], set()
     pending = [(tensor.op, False)]
@@ -41,50 +38,47 @@ def upstream(tensor: Any) -> List[Any]:
     return ordered
 
 
-def depths(ops: List[Any], begins: Callable[[Any], bool]) -> Dict[Any, int]:
-    """How many operations lie on the longest way to each from one that ``begins`` accepts.
+def depths(ops: List[Operation], is_start: Callable[[Operation], bool]) -> Dict[Operation, int]:
+    """Length of the longest path to each operation from one that ``is_start`` accepts.
 
     Args:
-        ops: as :func:`upstream` orders them.
-        begins: of an operation.
+        ops: in the order of :func:`upstream`.
+        is_start: predicate of operations.
 
     Returns:
-        operation -> int, 0 where a way begins; what no way reaches is left out.
+        operation -> int, 0 at the start of a path; operations on no path are left out.
     """
-    found = {}  # type: Dict[Any, int]
+    found: Dict[Operation, int] = {}
     for op in ops:
         before = [found[read.op] for read in op.inputs if read.op in found]
         if before:
             found[op] = max(before) + 1
-        elif begins(op):
+        elif is_start(op):
             found[op] = 0
     return found
 
 
-def is_fixed(tensor: Any) -> bool:
-    """Whether a tensor is the same in every run: it depends on nothing that is fed."""
+def is_fixed(tensor: Tensor) -> bool:
+    """Whether a tensor is the same in every run, because it depends on no placeholder."""
     return not any(is_placeholder(op) for op in upstream(tensor))
 
 
-def without_identities(tensor: Any) -> Any:
-    """The tensor whose value this one passes on."""
+def without_identities(tensor: Tensor) -> Tensor:
+    """The tensor that this one copies, through any number of identity operations."""
     while tensor.op.type in _SAME_VALUE:
         tensor = tensor.op.inputs[0]
     return tensor
 
 
-# Reading a ``tf.GraphDef``: who makes a tensor, who reads it, and which array it is.
-
-
 def node_name(tensor_name: str) -> str:
-    """``"^a"``, ``"a"`` and ``"a:0"`` are of the node ``a``."""
+    """The node that an input refers to: ``a`` for ``"^a"``, ``"a"`` and ``"a:0"``."""
     return tensor_name.lstrip("^").split(":")[0]
 
 
 def reachable(graph_def: GraphDef, names: Iterable[str]) -> Set[str]:
-    """Names of all that the tensors or nodes named are computed from, themselves included.
+    """Names of the nodes that some tensors or nodes are computed from, themselves included.
 
-    Inputs that are no nodes of the graph are among them: the variables that values were made for.
+    Inputs that are not nodes of the graph are included too, for they may get values on import.
     """
     inputs = {node.name: node.input for node in graph_def.node}
     found: Set[str] = set()
@@ -98,7 +92,7 @@ def reachable(graph_def: GraphDef, names: Iterable[str]) -> Set[str]:
 
 
 class Parts:
-    """An index of a graph.
+    """Index of a graph: producers, readers and constant values of tensors.
 
     Args:
         graph_def: ``tf.GraphDef``.
@@ -111,15 +105,15 @@ class Parts:
         self._values = values
 
     def producer(self, tensor_name: str) -> Any:
-        """The ``tf.NodeDef`` that makes a tensor."""
+        """The ``tf.NodeDef`` that computes a tensor."""
         return self._nodes[node_name(tensor_name)]
 
     def readers(self, name: str) -> int:
-        """How many inputs read the node's outputs."""
+        """The number of inputs that read the node's outputs."""
         return self._readers[name]
 
     def array(self, tensor_name: str) -> Optional[np.ndarray]:
-        """The value of a variable or a constant, straight or through identities; else ``None``."""
+        """The value of a variable or a constant, possibly behind identities; else ``None``."""
         name = node_name(tensor_name)
         while name not in self._values and self._nodes[name].op == "Identity":
             name = node_name(self._nodes[name].input[0])

@@ -1,6 +1,6 @@
-"""Ordered threads, and the load -> predict -> finish pipeline that overlaps its stages.
+"""Ordered maps in threads, and a pipeline whose stages prepare, predict and finish overlap.
 
-Run a function over many items in threads, in order: decoding and OpenCV release the interpreter lock.
+Threads suffice because image decoding, OpenCV and TensorFlow release the interpreter lock.
 """
 
 import collections
@@ -22,9 +22,12 @@ from typing import (
 )
 
 _Item = TypeVar("_Item")
+_Point = TypeVar("_Point")
+_Context = TypeVar("_Context")
+_Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
-_AHEAD_PER_WORKER = 4
+_AHEAD_PER_WORKER = 4  # items started before their results are taken
 
 
 def ordered_map(
@@ -32,16 +35,16 @@ def ordered_map(
 ) -> Iterator[_Result]:
     """Apply ``function`` to every item in a thread pool and yield the results in order.
 
-    Only a few items a worker are read ahead, so a long iterable of maps is never held in memory.
+    Only a few items per worker are read ahead, so a long iterable is never held in memory.
 
     Args:
         function: callable of one item.
         items: iterable.
-        workers: number of threads; 1 stays in the calling thread, ``None`` takes one a core.
+        workers: number of threads; 1 stays in the calling thread, ``None`` is one per core.
 
     Yields:
         The results in the order of ``items``. An exception of ``function`` is raised at its place in
-        that order, and what has not begun by then is dropped.
+        that order, and items not yet started are dropped.
 
     Raises:
         ValueError: fewer than one worker.
@@ -53,15 +56,15 @@ def ordered_map(
 def threaded_map(
     function: Callable[[_Item], _Result], items: Iterable[_Item], workers: int, ahead: int = 0
 ) -> Generator[_Result, None, None]:
-    """As :func:`ordered_map`, but never in the calling thread: results are made while it is busy.
+    """As :func:`ordered_map`, but always in threads, which also work while the caller is busy.
 
     Args:
-        function, items: as there.
+        function, items: as in :func:`ordered_map`.
         workers: number of threads, 1 or more.
-        ahead: int, items that may be begun before their turn, if more than a few a worker.
+        ahead: int, number of items to read ahead, if more than a few per worker.
 
     Returns:
-        generator; closing it drops what has not begun, and waits for what has.
+        generator; closing it drops items not yet started and waits for the others.
     """
     ahead = max(ahead, workers * _AHEAD_PER_WORKER)
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
@@ -79,7 +82,7 @@ def threaded_map(
 
 
 def checked_workers(workers: Optional[int] = None) -> int:
-    """int: ``workers``, or one a core for ``None``.
+    """int: ``workers``, or the number of cores for ``None``.
 
     Raises:
         ValueError: fewer than one worker.
@@ -90,37 +93,28 @@ def checked_workers(workers: Optional[int] = None) -> int:
     return workers
 
 
-# Three stages that overlap: threads prepare, the calling thread runs the session, threads finish.
-
-_Item_pipeline = TypeVar("_Item_pipeline")
-_Point = TypeVar("_Point")
-_Context = TypeVar("_Context")
-_Job = TypeVar("_Job")
-_Result_pipeline = TypeVar("_Result_pipeline")
-
-
 def overlapped(
-    chunks: Sequence[Sequence[_Item_pipeline]],
-    prepare: Callable[[_Item_pipeline], _Point],
+    chunks: Sequence[Sequence[_Item]],
+    prepare: Callable[[_Item], _Point],
     predict: Callable[[List[_Point]], Tuple[_Context, Iterable[_Job]]],
-    finish: Callable[[_Job], _Result_pipeline],
+    finish: Callable[[_Job], _Result],
     workers: Optional[int] = None,
-) -> Generator[Tuple[_Context, List[_Result_pipeline]], None, None]:
-    """Take chunks of items through the three stages.
+) -> Generator[Tuple[_Context, List[_Result]], None, None]:
+    """Run chunks of items through three stages that overlap: prepare, predict and finish.
 
     Args:
         chunks: list of lists of items.
-        prepare: item -> point; called in threads, so it must be safe there.
+        prepare: item -> point; called in threads.
         predict: list of a chunk's points -> (context, jobs); called in the calling thread, chunk after
-            chunk. ``jobs`` may be any iterable, and is gone through in the calling thread too: a job is
-            on its way as soon as the iterable gives it.
+            chunk. ``jobs`` may be any iterable; it is consumed in the calling thread, and each job is
+            started as soon as it is produced.
         finish: job -> result; called in threads.
-        workers: threads for each of the two outer stages; ``None`` takes one a core.
+        workers: threads for each of the two outer stages; ``None`` is one per core.
 
     Yields:
         (context, list of the results of the chunk's jobs, in their order), in the order of the chunks.
-        An exception of any stage is raised once everything before it has been yielded; no thread
-        outlives it, nor does one outlive the generator.
+        An exception of any stage is raised after everything before it has been yielded. All threads
+        end with the generator.
 
     Raises:
         ValueError: fewer than one worker.
@@ -143,7 +137,7 @@ def overlapped(
                     for job in jobs:
                         futures.append(pool.submit(finish, job))
                 except (Exception, KeyboardInterrupt):
-                    # What the chunk before gives is whole, and may have taken long.
+                    # The previous chunk is complete and may have taken long.
                     if last is not None:
                         yield _result(last)
                         last = None
@@ -158,11 +152,11 @@ def overlapped(
                 future.cancel()
 
 
-def _result(chunk):
+def _result(chunk: Tuple[_Context, List[Any]]) -> Tuple[_Context, List[Any]]:
     context, futures = chunk
     return context, [future.result() for future in futures]
 
 
-def chunks_of(items: Sequence[_Item_pipeline], size: int) -> List[Sequence[_Item_pipeline]]:
-    """``items`` as a list of lists of ``size``, the last one of what is left."""
+def chunks_of(items: Sequence[_Item], size: int) -> List[Sequence[_Item]]:
+    """Split ``items`` into chunks of ``size``; the last one may be shorter."""
     return [items[start : start + size] for start in range(0, len(items), size)]

@@ -8,7 +8,7 @@ import sys
 from types import ModuleType
 from typing import Any, Optional, Sequence
 
-# What the documentation, the examples and the published scripts have imported or run, and where it is now.
+# Old name -> new name of the modules that documentation, examples and published scripts have used.
 RENAMED = {
     "dgl.boxes": "dgl.predict.postprocess",
     "dgl.data.birds": "dgl.datasets.birds",
@@ -34,7 +34,7 @@ RENAMED = {
 
 
 class _RenamedFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Give a renamed module under its old name."""
+    """Import finder and loader that returns a renamed module under its old name."""
 
     def find_spec(
         self,
@@ -55,12 +55,12 @@ class _RenamedFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """The module has run under its new name; importlib has given it the spec of the old one."""
+        """Restore the spec of the new name, which importlib has replaced; the module has already run."""
         alias = module.__spec__
         module.__spec__ = alias.loader_state if alias else None
 
     def get_code(self, fullname: str) -> Any:
-        """The code that ``python -m`` runs."""
+        """The module's code, for ``python -m``."""
         spec = importlib.util.find_spec(RENAMED[fullname])
         loader: Any = spec.loader if spec else None
         return loader.get_code(RENAMED[fullname])

@@ -1,32 +1,34 @@
-"""Result rows as an aligned text table or a CSV file; the two protocols never share one."""
+"""Format result rows as an aligned text table or a CSV file."""
 
 import csv
 import io
 import numbers
-from typing import Any, Mapping, Optional, Sequence, Union
+from typing import Any, List, Mapping, Optional, Sequence, Union
 
 import tabulate
 
 from dgl.utils.files import write_atomically
 
+Row = Mapping[str, Any]
+
 _MISSING = "-"
 
 
 def format_table(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Sequence[Row],
     columns: Optional[Sequence[str]] = None,
     digits: Union[int, Mapping[str, int]] = 1,
 ) -> str:
     """Format rows as an aligned plain-text table.
 
     Args:
-        rows: list of dicts, a missing or ``None`` value being shown as ``-``.
-        columns: keys to show, in order; by default every key with single values, in order of first
-            appearance.
+        rows: list of dicts; a missing or ``None`` value is shown as ``-``.
+        columns: keys to show, in order; by default every key whose values are not lists or dicts, in
+            order of first appearance.
         digits: decimals of floats, an int or a dict from column to int (1 for the others).
 
     Returns:
-        str without a newline at its end; numbers stand right-aligned.
+        str without a newline at its end; numbers are right-aligned.
 
     Raises:
         ValueError: rows of different ``protocol``, or no column to show.
@@ -34,28 +36,30 @@ def format_table(
     columns = _columns(rows, columns)
     if not columns:
         raise ValueError("a table needs at least one column")
-    cells = [[_cell(row.get(key), _digits(digits, key)) for key in columns] for row in rows]
+    decimals = [digits if isinstance(digits, int) else digits.get(key, 1) for key in columns]
+    cells = [
+        [_cell(row.get(key), places) for key, places in zip(columns, decimals)] for row in rows
+    ]
     numeric = [_is_numeric([row.get(key) for row in rows]) for key in columns]
-    return tabulate.tabulate(
+    table: str = tabulate.tabulate(
         cells,
         headers=columns,
         tablefmt="simple",
         disable_numparse=True,
-        # Not given for an empty table: tabulate finds no column to align there.
+        # tabulate fails on alignments for an empty table.
         colalign=["right" if number else "left" for number in numeric] if rows else None,
     )
+    return table
 
 
-def write_csv(
-    path: str, rows: Sequence[Mapping[str, Any]], columns: Optional[Sequence[str]] = None
-) -> None:
+def write_csv(path: str, rows: Sequence[Row], columns: Optional[Sequence[str]] = None) -> None:
     """Write rows to a CSV file with a header line, floats in full precision.
 
     The file appears complete or not at all.
 
     Args:
-        path: str, the file to write; missing folders are made.
-        rows: list of dicts; a missing or ``None`` value leaves its field empty.
+        path: str, the file to write; missing folders are created.
+        rows: list of dicts; the field of a missing or ``None`` value is empty.
         columns: keys to write, in order; by default as :func:`format_table`.
 
     Raises:
@@ -70,7 +74,7 @@ def write_csv(
     write_atomically(path, text.getvalue().encode("utf-8"))
 
 
-def _columns(rows, columns):
+def _columns(rows: Sequence[Row], columns: Optional[Sequence[str]]) -> List[str]:
     protocols = {row["protocol"] for row in rows if row.get("protocol") is not None}
     if len(protocols) > 1:
         raise ValueError("one table cannot mix protocols: " + ", ".join(sorted(protocols)))
@@ -80,22 +84,18 @@ def _columns(rows, columns):
     return [key for key in keys if not any(isinstance(r.get(key), (list, dict)) for r in rows)]
 
 
-def _digits(digits, key):
-    return digits.get(key, 1) if isinstance(digits, dict) else digits
-
-
-def _cell(value, digits):
+def _cell(value: Any, digits: int) -> str:
     if value is None:
         return _MISSING
     if _is_number(value) and not isinstance(value, numbers.Integral):
-        return "{:.{}f}".format(value, digits)
+        return f"{value:.{digits}f}"
     return str(value)
 
 
-def _is_numeric(values):
+def _is_numeric(values: Sequence[Any]) -> bool:
     given = [value for value in values if value is not None]
     return bool(given) and all(_is_number(value) for value in given)
 
 
-def _is_number(value):
+def _is_number(value: Any) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)

@@ -1,8 +1,8 @@
-"""Names for types that no annotation can tell: what TensorFlow's versions share, and arrays to be."""
+"""Type aliases for annotations: TensorFlow's objects, and whatever converts to an array."""
 
 from typing import Any
 
-# One TensorFlow's classes are not another's, and naming them would load it; so the names are for people.
+# All `Any`: TensorFlow's classes differ between versions, and importing them would load it.
 Tensor = Any  # tf.Tensor
 Session = Any  # tf.Session
 SessionConfig = Any  # tf.ConfigProto
@@ -10,4 +10,4 @@ GraphDef = Any  # tf.GraphDef
 Operation = Any  # tf.Operation
 DType = Any  # tf.DType
 
-ArrayLike = Any  # what numpy.asarray takes: an array, or numbers in nested sequences
+ArrayLike = Any  # anything that numpy.asarray accepts
