@@ -1,7 +1,7 @@
 """Backbones: one file a network, with its graph and its registry entry.
 
 A file in this folder that calls :func:`~dgl.backbones.registry.register_backbone` is found by itself; the
-command line, the documentation and the tests read the registry. Entries load no TensorFlow until they build.
+command line, the documentation and the tests read the registry. Entries load TensorFlow when they build.
 """
 
 import importlib

@@ -4,6 +4,23 @@ Variables carry TF-slim's names, so slim's ImageNet checkpoint restores without 
 SAME everywhere and Mixed_6a keeps its input's resolution.
 """
 
+import re
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+from dgl.backbones.keras_layers import find_layers
+from dgl.backbones.published import (
+    CODE_APACHE,
+    EXACT,
+    KERAS,
+    MINUS_ONE_TO_ONE,
+    SLIM,
+    Piece,
+    PublishedFile,
+    PublishedNames,
+    Shapes,
+    keras_files,
+    same_names,
+)
 from dgl.backbones.registry import Backbone, BuildOptions, Network, register_backbone
 from dgl.tf_compat import lazy_tensorpack as tp
 from dgl.tf_compat import lazy_tf as tf
@@ -19,11 +36,16 @@ _DROPOUT = 0.5
 _ADD_CHANNELS = 1024
 
 
-def _conv(name, channels, kernel):
+Step = Any  # "avg_pool", or (name, channels, kernel) of a convolution
+
+
+def _conv(name: str, channels: int, kernel: Union[int, Tuple[int, int]]) -> Step:
     return name, channels, (kernel, kernel) if isinstance(kernel, int) else kernel
 
 
-def _mixed_5(pool_channels, names=("Conv2d_0a_1x1", "Conv2d_0b_5x5")):
+def _mixed_5(
+    pool_channels: int, names: Sequence[str] = ("Conv2d_0a_1x1", "Conv2d_0b_5x5")
+) -> Sequence[Sequence[Step]]:
     return (
         (_conv("Conv2d_0a_1x1", 64, 1),),
         (_conv(names[0], 48, 1), _conv(names[1], 64, 5)),
@@ -36,7 +58,7 @@ def _mixed_5(pool_channels, names=("Conv2d_0a_1x1", "Conv2d_0b_5x5")):
     )
 
 
-def _mixed_6(inner):
+def _mixed_6(inner: int) -> Sequence[Sequence[Step]]:
     row, column = (1, 7), (7, 1)
     return (
         (_conv("Conv2d_0a_1x1", 192, 1),),
@@ -80,17 +102,29 @@ _MIXED = {
 class _Layers:
     """Layers under slim's variable names, for one tower."""
 
-    def __init__(self, options):
+    def __init__(self, options: BuildOptions):
         self.options = options
         self.last = options.data_format == "channels_last"
         self.axis = 3 if self.last else 1
         self.layout = "NHWC" if self.last else "NCHW"
 
-    def _window(self, height, width):
+    def _window(self, height: int, width: int) -> List[int]:
         return [1, height, width, 1] if self.last else [1, 1, height, width]
 
-    def convolution(self, features, name, channels, kernel, stride=1, biased=False):
-        """Convolution, then tp.BatchNorm (or biases, for the layers that DGL adds). No ReLU."""
+    def convolution(
+        self,
+        features: Tensor,
+        name: str,
+        channels: int,
+        kernel: Tuple[int, int],
+        stride: int = 1,
+        biased: bool = False,
+    ) -> Tuple[Tensor, Tensor]:
+        """Convolution, then BatchNorm, or biases in the layers that DGL adds; without ReLU.
+
+        Returns:
+            (output, weights).
+        """
         inputs = features.get_shape().as_list()[self.axis]
         with tf.variable_scope(name):
             weights = tf.get_variable(
@@ -112,7 +146,7 @@ class _Layers:
                 return tf.nn.bias_add(out, biases, data_format=self.layout), weights
             return self._batch_norm(out), weights
 
-    def _batch_norm(self, features):
+    def _batch_norm(self, features: Tensor) -> Tensor:
         # Every tower normalizes by its own batch; only the first one moves the stored averages.
         main_tower = tp.get_current_tower_context().is_main_training_tower
         kept = tp.tfutils.collection.backup_collection([tf.GraphKeys.UPDATE_OPS])
@@ -130,11 +164,20 @@ class _Layers:
             tp.tfutils.collection.restore_collection(kept)
         return out
 
-    def conv(self, features, name, channels, kernel, stride=1):
+    def conv(
+        self,
+        features: Tensor,
+        name: str,
+        channels: int,
+        kernel: Tuple[int, int],
+        stride: int = 1,
+    ) -> Tensor:
+        """Convolution, BatchNorm and ReLU; ``channels`` at width 1."""
         channels = self.options.channels(channels)
         return tf.nn.relu(self.convolution(features, name, channels, kernel, stride)[0])
 
-    def pool(self, features, kind, stride=1):
+    def pool(self, features: Tensor, kind: str, stride: int = 1) -> Tensor:
+        """A 3 x 3 pool, ``"max_pool"`` or ``"avg_pool"``."""
         function = tf.nn.max_pool if kind == "max_pool" else tf.nn.avg_pool
         return function(
             features,
@@ -144,8 +187,10 @@ class _Layers:
             data_format=self.layout,
         )
 
-    def mixed(self, features, name, branches):
-        """Returns the concatenated output and the list of branch outputs."""
+    def mixed(
+        self, features: Tensor, name: str, branches: Sequence[Sequence[Step]]
+    ) -> Tuple[Tensor, List[Tensor]]:
+        """Parallel branches; returns the concatenated output and the list of branch outputs."""
         outputs = []
         with tf.variable_scope(name):
             for index, steps in enumerate(branches):
@@ -157,10 +202,12 @@ class _Layers:
                 outputs.append(out)
         return tf.concat(outputs, axis=self.axis), outputs
 
-    def dropout(self, features):
+    def dropout(self, features: Tensor) -> Tensor:
+        """Dropout while training."""
         return tf.nn.dropout(features, rate=_DROPOUT) if self.options.training else features
 
-    def add(self, features, name):
+    def add(self, features: Tensor, name: str) -> Tensor:
+        """A 3 x 3 convolution with biases and ReLU, which DGL adds."""
         channels = self.options.channels(_ADD_CHANNELS)
         out, _ = self.convolution(self.dropout(features), name, channels, (3, 3), biased=True)
         return tf.nn.relu(out)
@@ -202,6 +249,69 @@ def _build(image: Tensor, options: BuildOptions) -> Network:
     return Network(logits, points, tf.squeeze(weights, axis=[0, 1]))
 
 
+_NUMBERED = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?$")
+_CONVOLUTIONS_IN_KERAS = 94
+_NAME = re.compile(r"(.+?)/(weights|BatchNorm/(?:beta|moving_mean|moving_variance))$")
+_DIFFERS = (
+    "unpadded layers become SAME, Mixed_6a's stride 2 becomes 1; what follows Mixed_6e is left out"
+)
+
+
+def _fits_slim(shapes: Shapes) -> Optional[str]:
+    # No file of this project has Mixed_7.
+    return EXACT if any(name.startswith("InceptionV3/Mixed_7") for name in shapes) else None
+
+
+def _numbered(layers: Mapping[str, Mapping[str, str]]) -> Dict[str, Dict[int, str]]:
+    """Kind of layer -> layer names by number, which is the order in which Keras created them."""
+    found: Dict[str, Dict[int, str]] = {"conv2d": {}, "batch_normalization": {}}
+    for layer in layers:
+        match = _NUMBERED.match(layer)
+        if match:
+            found[match.group(1)][int(match.group(2) or 0)] = layer
+    return found
+
+
+def _fits_keras(shapes: Shapes) -> Optional[str]:
+    numbered = _numbered(find_layers(shapes))
+    # Other applications number their layers too, but none has as many convolutions.
+    count = len(numbered["conv2d"])
+    sound = _CONVOLUTIONS_IN_KERAS // 2 < count <= _CONVOLUTIONS_IN_KERAS
+    return EXACT if sound and numbered["batch_normalization"] else None
+
+
+def _in_order(numbers: Mapping[int, str], kind: str) -> Iterator[str]:
+    """Endless names of the numbered layers of a kind, gaps included, which the caller reports."""
+    number = min(numbers)
+    while True:
+        yield numbers.get(number, f"{kind}_{number}")
+        number += 1
+
+
+def _keras_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
+    """The layers by number.
+
+    Keras numbers layers as they are created, beginning anywhere (`conv2d_95`, ...). Up to mixed7 they are
+    created in the order of the branches in TF-slim's names, which is the order of the network here.
+    """
+    layers = find_layers(shapes)
+    order = {kind: _in_order(numbers, kind) for kind, numbers in _numbered(layers).items()}
+    pieces, layer_of = {}, {}
+    for name in names:
+        match = _NAME.match(name)
+        assert match is not None, name
+        scope, kind = match.groups()
+        if scope not in layer_of:
+            layer_of[scope] = (next(order["conv2d"]), next(order["batch_normalization"]))
+        convolution, norm = layer_of[scope]
+        if kind == "weights":
+            layer, kind = convolution, "kernel"
+        else:
+            layer, kind = norm, kind.split("/")[-1]
+        pieces[name] = Piece(layers.get(layer, {}).get(kind, f"{layer}/{kind}"))
+    return pieces
+
+
 INCEPTION_V3 = register_backbone(
     Backbone(
         mode="inceptionv3",
@@ -241,6 +351,21 @@ INCEPTION_V3 = register_backbone(
             (_SCOPE + r"/(Conv2d|Mixed)_.*/beta", 2.0),
             (_SCOPE + r"/Logits/.*/weights", 10.0),
             (_SCOPE + r"/Logits/.*/biases", 20.0),
+        ),
+        published_files=(
+            PublishedFile(
+                SLIM,
+                "inception_v3.ckpt",
+                "http://download.tensorflow.org/models/inception_v3_2016_08_28.tar.gz",
+                MINUS_ONE_TO_ONE,
+                CODE_APACHE,
+                _DIFFERS,
+            ),
+            *keras_files("inception_v3", MINUS_ONE_TO_ONE, "Apache-2.0", _DIFFERS),
+        ),
+        published_names=(
+            PublishedNames(SLIM, _fits_slim, same_names),
+            PublishedNames(KERAS, _fits_keras, _keras_pieces),
         ),
     )
 )

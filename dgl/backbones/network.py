@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from typing import Iterator
 
 import numpy as np
 
@@ -55,8 +56,8 @@ def build_network(backbone: Backbone, image: Tensor, options: BuildOptions) -> N
 
 
 @contextlib.contextmanager
-def _quiet_layers():
-    """Hold back tensorpack's line a layer, which belongs to a training log only."""
+def _quiet_layers() -> Iterator[None]:
+    """Suppress tensorpack's log line for each layer, which belongs to a training log only."""
     held = logging.getLogger(tp.logger._logger.name)
     level = held.level
     held.setLevel(logging.WARNING)

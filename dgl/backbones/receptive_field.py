@@ -6,7 +6,7 @@ a window over them (convolutions, poolings). Windows compose: place *i* of a ten
 counts. A global pooling, as in squeeze-excite's gates, sees everything; it is left out and said so.
 """
 
-from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple
 
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.graph_walk import upstream
@@ -79,7 +79,12 @@ def receptive_fields(tensors: Sequence[Any], image: Any) -> List[Field]:
     return fields
 
 
-def _after(op, inputs):
+def _pair(values: Iterable[int]) -> Pair:
+    vertical, horizontal = values
+    return vertical, horizontal
+
+
+def _after(op: Any, inputs: Sequence[Any]) -> Any:
     """What an operation's output sees, given what its inputs see (``None``: nothing of the image)."""
     local = [field for field in inputs if isinstance(field, Field)]
     if not local:
@@ -93,11 +98,11 @@ def _after(op, inputs):
     return _union(op, local, _EVERYTHING in inputs)
 
 
-def _union(op, fields, beside_everything):
+def _union(op: Any, fields: Sequence[Field], beside_everything: bool) -> Field:
     stride = fields[0].stride
     if any(field.stride != stride for field in fields):
         raise ValueError(f"{op.name}: branches of different strides meet")
-    first = tuple(min(field.first[axis] for field in fields) for axis in (0, 1))
+    first = _pair(min(field.first[axis] for field in fields) for axis in (0, 1))
     last = [max(field.first[axis] + field.size[axis] for field in fields) for axis in (0, 1)]
     return Field(
         stride,
@@ -107,17 +112,19 @@ def _union(op, fields, beside_everything):
     )
 
 
-def _through_window(field, extent, step, before):
+def _through_window(
+    field: Field, extent: Sequence[int], step: Sequence[int], before: Sequence[int]
+) -> Field:
     """Place *i* of the output reads places ``step * i - before`` and ``extent - 1`` more."""
     stride, first, size = [], [], []
     for axis in (0, 1):
         stride.append(field.stride[axis] * step[axis])
         first.append(field.first[axis] - field.stride[axis] * before[axis])
         size.append(field.size[axis] + field.stride[axis] * (extent[axis] - 1))
-    return Field(tuple(stride), tuple(first), tuple(size), field.sees_all)
+    return Field(_pair(stride), _pair(first), _pair(size), field.sees_all)
 
 
-def _window_of(op):
+def _window_of(op: Any) -> Tuple[List[int], List[int], List[int]]:
     """(extent, step, padding in front) of a window, pairs of int."""
     axes = (1, 2) if op.get_attr("data_format") == b"NHWC" else (2, 3)
     steps = [op.get_attr("strides")[axis] for axis in axes]

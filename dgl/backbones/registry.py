@@ -4,13 +4,27 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
 
+from dgl.backbones.published import (
+    IMAGENET_MEAN_RGB,
+    IMAGENET_STD_RGB,
+    PublishedFile,
+    PublishedNames,
+    Shapes,
+)
 from dgl.errors import UserError
 
-# ImageNet statistics in RGB order, on a [0, 1] scale.
-IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
-IMAGENET_STD_RGB = (0.229, 0.224, 0.225)
-
-Shapes = Mapping[str, Tuple[int, ...]]
+__all__ = [
+    "BACKBONES",
+    "IMAGENET_MEAN_RGB",
+    "IMAGENET_STD_RGB",
+    "MOST_CLASSES",
+    "Backbone",
+    "BuildOptions",
+    "Network",
+    "Shapes",
+    "get_backbone",
+    "register_backbone",
+]
 
 MOST_CLASSES = 10**6
 _FEWEST_CHANNELS = 4
@@ -41,7 +55,7 @@ class BuildOptions:
 
     def channels(self, count: int) -> int:
         """The width-scaled number of channels, int, at least 4."""
-        return count if self.width == 1.0 else max(_FEWEST_CHANNELS, int(round(count * self.width)))
+        return count if self.width == 1.0 else max(_FEWEST_CHANNELS, round(count * self.width))
 
 
 @dataclass(frozen=True)
@@ -61,7 +75,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Backbone:
-    """All that is particular to one backbone.
+    """One backbone: its graph, its layers and heads, its training defaults, its published weights.
 
     Attributes:
         mode: the name given to ``--mode``.
@@ -81,6 +95,10 @@ class Backbone:
         norm_marker: value of ``--norm`` -> a variable that only networks of that kind have.
         own_layers: matches the beginning of the names that DGL adds, which no publisher of ImageNet
             weights has; ``""`` where it adds none.
+        published_files: files of ImageNet weights; the published DGL runs start from the first one.
+        published_names: names of its variables in them, by publisher.
+        recognize: ``recognize(shapes)`` tells whether a checkpoint has this project's names of this
+            backbone; by default whether it has the stem.
     """
 
     mode: str
@@ -97,6 +115,24 @@ class Backbone:
     norms: Tuple[str, ...] = ("none",)
     norm_marker: Mapping[str, str] = field(default_factory=dict)
     own_layers: str = ""
+    published_files: Tuple[PublishedFile, ...] = ()
+    published_names: Tuple[PublishedNames, ...] = ()
+    recognize: Optional[Callable[[Shapes], bool]] = None
+
+    def matches(self, shapes: Shapes) -> bool:
+        """Whether a checkpoint's variables are those of this backbone, under this project's names."""
+        return self.stem in shapes if self.recognize is None else self.recognize(shapes)
+
+    def names_of(self, publisher: str) -> PublishedNames:
+        """The names of one publisher.
+
+        Raises:
+            ValueError: it does not publish this backbone.
+        """
+        for names in self.published_names:
+            if names.publisher == publisher:
+                return names
+        raise ValueError(f"{publisher} does not publish {self.mode}")
 
     def head_name(self, data_set: Optional[str], classes: int) -> str:
         """Scope of a new head: ``data_set`` ``"cub"`` or anything else (which takes imagenet's)."""
@@ -133,7 +169,7 @@ class Backbone:
         """
         if not 0 < width <= _WIDEST:
             raise UserError(f"--width {width:g}: expected a number above 0, at most {_WIDEST}")
-        channels = int(round(self.stem_channels * width))
+        channels = round(self.stem_channels * width)
         return max(_FEWEST_CHANNELS, channels) / self.stem_channels
 
     def find_width(self, shapes: Shapes, path: str = "--load") -> Optional[float]:
@@ -163,7 +199,8 @@ class Backbone:
         most = _WIDEST * self.stem_channels
         if len(shape) != 4 or not 1 <= shape[axis] <= most:
             raise UserError(
-                f"{what} is {list(shape)}, expected a convolution's weights with 1 to {most} output channels"
+                f"{what} is {list(shape)}, expected a convolution's weights with 1 to {most} output "
+                "channels"
             )
         return shape[axis] / self.stem_channels
 

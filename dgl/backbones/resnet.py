@@ -4,9 +4,27 @@ The stride sits on the 3 x 3 convolution and the last tp.BatchNorm of a block st
 Groups 0-3 have strides 1, 2, 1, 1.
 """
 
+import re
 from functools import partial
-from typing import Sequence
+from typing import Any, Dict, Optional, Sequence, Tuple
 
+from dgl.backbones.published import (
+    CODE_APACHE,
+    CONVOLUTION_OF_TORCH,
+    EXACT,
+    LINEAR_OF_TORCH,
+    NEAR,
+    OURS,
+    TENSORPACK,
+    TORCHVISION,
+    Piece,
+    PublishedFile,
+    PublishedNames,
+    Shapes,
+    same_names,
+    tensorpack_file,
+    torchvision_file,
+)
 from dgl.backbones.registry import Backbone, BuildOptions, Network, register_backbone
 from dgl.tf_compat import lazy_tensorpack as tp
 from dgl.tf_compat import lazy_tf as tf
@@ -19,16 +37,16 @@ _CHANNELS = (64, 128, 256, 512)
 _EXPANSION = 4
 
 
-def _norm(zero_gamma=False):
+def _norm(zero_gamma: bool = False) -> Any:
     initializer = tf.zeros_initializer() if zero_gamma else tf.ones_initializer()
 
-    def activation(features, name=None):
+    def activation(features: Tensor, name: Optional[str] = None) -> Tensor:
         return tp.BatchNorm("bn", features, gamma_initializer=initializer)
 
     return activation
 
 
-def _squeeze_excite(features, channels, channel_axis):
+def _squeeze_excite(features: Tensor, channels: int, channel_axis: int) -> Tensor:
     squeezed = tp.GlobalAvgPooling("gap", features)
     squeezed = tp.FullyConnected("fc1", squeezed, max(1, channels // 4), activation=tf.nn.relu)
     gate = tp.FullyConnected("fc2", squeezed, channels * _EXPANSION, activation=tf.nn.sigmoid)
@@ -37,7 +55,9 @@ def _squeeze_excite(features, channels, channel_axis):
     return features * tf.reshape(gate, shape)
 
 
-def _bottleneck(features, channels, stride, squeeze_excite, channel_axis):
+def _bottleneck(
+    features: Tensor, channels: int, stride: int, squeeze_excite: bool, channel_axis: int
+) -> Dict[str, Tensor]:
     """The block's activations by name, its output last."""
     out_channels = channels * _EXPANSION
     parts = {}
@@ -103,7 +123,7 @@ def _build(
     return Network(logits, endpoints, logits.variables.W)
 
 
-def _layers(depth):
+def _layers(depth: int) -> Tuple[str, ...]:
     """Block outputs from the last one down to group1/block1, the order of ``--clayer``."""
     names = [
         f"group{group}/block{block}_shortcut"
@@ -113,7 +133,107 @@ def _layers(depth):
     return tuple(reversed(names[names.index("group1/block1_shortcut") :]))
 
 
-def _resnet(depth, squeeze_excite):
+_GATE = "group0/block0/fc1/W"  # of squeeze-excite
+_NORM = {
+    "gamma": "weight",
+    "beta": "bias",
+    "mean/EMA": "running_mean",
+    "variance/EMA": "running_var",
+}
+_NAME = re.compile(r"(?:group(\d)/block(\d+)/)?(conv\d|convshortcut|linear)/(?:bn/)?(.+)")
+_DIFFERS = "stride 2 of the last two groups becomes 1 (`--laststride 2`: of the last but one)"
+_DIFFERS_FROM_TORCH = _DIFFERS + "; stride-2 layers pad both sides, ours bottom and right"
+_TORCHVISION_FILES = {
+    50: ("resnet50-0676ba61.pth", "resnet50-11ad3fa6.pth"),
+    101: ("resnet101-63fe2227.pth", "resnet101-cd907fc2.pth"),
+    152: ("resnet152-394f9c45.pth", "resnet152-f82ba261.pth"),
+}
+# Squeeze-excite ResNets of the other depths are not published.
+_TENSORPACK_FILES = ("50", "50-SE", "101", "152")
+
+
+def _count_blocks(shapes: Shapes, template: str, first: int = 0) -> Tuple[int, ...]:
+    """Blocks in each of four groups: how many of ``template.format(group, block)`` there are."""
+    return tuple(
+        sum(template.format(group, block) in shapes for block in range(len(shapes)))
+        for group in range(first, first + 4)
+    )
+
+
+def _fit(blocks: Tuple[int, ...], depth: int) -> Optional[str]:
+    """A damaged file that has the blocks of no depth is near all of them."""
+    if blocks == BLOCKS_BY_DEPTH[depth]:
+        return EXACT
+    return None if blocks in BLOCKS_BY_DEPTH.values() else NEAR
+
+
+def _fits_tensorpack(shapes: Shapes, depth: int, squeeze_excite: bool) -> Optional[str]:
+    family = "conv0/W" in shapes and "group0/block0/conv3/W" in shapes
+    if not family or (_GATE in shapes) != squeeze_excite:
+        return None
+    return _fit(_count_blocks(shapes, "group{}/block{}/conv3/W"), depth)
+
+
+def _fits_torchvision(shapes: Shapes, depth: int) -> Optional[str]:
+    if "conv1.weight" not in shapes or "layer1.0.conv3.weight" not in shapes:
+        return None
+    return _fit(_count_blocks(shapes, "layer{}.{}.conv3.weight", first=1), depth)
+
+
+def _torchvision_piece(name: str) -> Piece:
+    match = _NAME.match(name)
+    assert match is not None, name
+    group, block, layer, kind = match.groups()
+    if layer == "linear":
+        return Piece("fc.weight", LINEAR_OF_TORCH) if kind == "W" else Piece("fc.bias")
+    prefix = "" if group is None else f"layer{int(group) + 1}.{block}."
+    if layer == "convshortcut":
+        convolution, norm = "downsample.0", "downsample.1"
+    else:
+        # Ours counts from 0 where torchvision counts from 1, but only outside the blocks.
+        number = int(layer[-1]) + (group is None)
+        convolution, norm = f"conv{number}", f"bn{number}"
+    if kind == "W":
+        return Piece(prefix + convolution + ".weight", CONVOLUTION_OF_TORCH)
+    return Piece(prefix + norm + "." + _NORM[kind])
+
+
+def _torchvision_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
+    return {name: _torchvision_piece(name) for name in names}
+
+
+def _recognize(shapes: Shapes, depth: int, squeeze_excite: bool) -> bool:
+    """The deepest block of group 2, the one in which depths differ, and the gate tell ResNets apart."""
+    if "conv0/W" not in shapes or (_GATE in shapes) != squeeze_excite:
+        return False
+    found = [int(match.group(1)) for match in map(_DEEPEST.match, shapes) if match]
+    return bool(found) and max(found) + 1 == BLOCKS_BY_DEPTH[depth][2]
+
+
+_DEEPEST = re.compile(r"group2/block(\d{1,4})/")
+
+
+def _files(depth: int, squeeze_excite: bool) -> Sequence[PublishedFile]:
+    files = []
+    name = f"{depth}-SE" if squeeze_excite else str(depth)
+    if name in _TENSORPACK_FILES:
+        own = f"ImageNet-ResNet{name}.npz"
+        files.append(tensorpack_file("ResNet", own, OURS, CODE_APACHE, _DIFFERS))
+    if not squeeze_excite:
+        files += [torchvision_file(own, _DIFFERS_FROM_TORCH) for own in _TORCHVISION_FILES[depth]]
+    return files
+
+
+def _names(depth: int, squeeze_excite: bool) -> Sequence[PublishedNames]:
+    fits = partial(_fits_tensorpack, depth=depth, squeeze_excite=squeeze_excite)
+    names = [PublishedNames(TENSORPACK, fits, same_names)]
+    if not squeeze_excite:
+        fits = partial(_fits_torchvision, depth=depth)
+        names.append(PublishedNames(TORCHVISION, fits, _torchvision_pieces))
+    return names
+
+
+def _resnet(depth: int, squeeze_excite: bool) -> Backbone:
     mode = "resnet{}{}".format(depth, "se" if squeeze_excite else "")
     file_name = "ImageNet-ResNet{}{}.npz".format(depth, "-SE" if squeeze_excite else "")
     return Backbone(
@@ -129,6 +249,9 @@ def _resnet(depth, squeeze_excite):
             (r"(conv0|group[0-2])/.*beta", 2.0),
             (r"linear/b", 2.0),
         ),
+        published_files=tuple(_files(depth, squeeze_excite)),
+        published_names=tuple(_names(depth, squeeze_excite)),
+        recognize=partial(_recognize, depth=depth, squeeze_excite=squeeze_excite),
     )
 
 

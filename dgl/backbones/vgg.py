@@ -1,6 +1,30 @@
 """VGG16 with global average pooling: conv1_1..conv5_3 without pool5, `add`, GAP, `linear`."""
 
+import re
+from typing import Any, Dict, Optional, Sequence
+
+import numpy as np
+
+from dgl.backbones.keras_layers import find_layers
+from dgl.backbones.published import (
+    CAFFE,
+    CODE_APACHE,
+    CONVOLUTION_OF_TORCH,
+    EXACT,
+    KERAS,
+    OURS,
+    TENSORPACK,
+    TORCHVISION,
+    Piece,
+    PublishedNames,
+    Shapes,
+    keras_files,
+    same_names,
+    tensorpack_file,
+    torchvision_file,
+)
 from dgl.backbones.registry import Backbone, BuildOptions, Network, register_backbone
+from dgl.errors import UserError
 from dgl.tf_compat import lazy_tensorpack as tp
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
@@ -14,7 +38,7 @@ def _build(image: Tensor, options: BuildOptions) -> Network:
     endpoints = {}
     batch_norm = options.norm == "bn"
 
-    def conv(name, features, channels):
+    def conv(name: str, features: Tensor, channels: int) -> Tensor:
         activation = tp.BNReLU if batch_norm else tf.nn.relu
         out = tp.Conv2D(
             name,
@@ -40,6 +64,80 @@ def _build(image: Tensor, options: BuildOptions) -> Network:
         pooled = tp.GlobalAvgPooling("gap", features)
     logits = tp.FullyConnected(options.head, pooled, options.classes)
     return Network(logits, endpoints, logits.variables.W)
+
+
+# VGG19 and VGG16 with BatchNorm have the names of VGG16 and more.
+_OTHER_IN_TENSORPACK = ("conv3_4/W", "conv1_1_bn/gamma", "conv1_1/bn/gamma")
+# Index of each convolution in torchvision's `features`, which counts ReLUs and pools too.
+_TORCH_INDEX = dict(
+    zip(
+        [f"conv{b}_{i}" for b, (_, n) in enumerate(_BLOCKS, 1) for i in range(1, n + 1)],
+        (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+    )
+)
+_NAME = re.compile(r"conv(\d)_(\d)/(W|b)$")
+_DIFFERS = "pool5 and fc6-fc8 are left out; `add` and `linear` start anew"
+_OXFORD = "CC BY 4.0 (VGG, Oxford)"
+
+
+def _fits_tensorpack(shapes: Shapes) -> Optional[str]:
+    # Without its fully connected layers a VGG is not the published file.
+    found = "conv1_1/W" in shapes and "fc6/W" in shapes
+    return EXACT if found and not any(n in shapes for n in _OTHER_IN_TENSORPACK) else None
+
+
+def _fits_keras(shapes: Shapes) -> Optional[str]:
+    layers = find_layers(shapes)
+    found = "block1_conv1" in layers and "block5_conv3" in layers
+    return EXACT if found and "block3_conv4" not in layers else None  # VGG19 has that one
+
+
+def _fits_torchvision(shapes: Shapes) -> Optional[str]:
+    found = "features.0.weight" in shapes and "features.28.weight" in shapes
+    # BatchNorm shifts the indices; VGG19 has more than 28.
+    return (
+        EXACT if found and not any(f"features.{i}.weight" in shapes for i in (1, 30, 34)) else None
+    )
+
+
+def _keras_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
+    layers, pieces = find_layers(shapes), {}
+    for name in names:
+        block, index, kind = _parts(name)
+        layer, kind = f"block{block}_conv{index}", "kernel" if kind == "W" else "bias"
+        pieces[name] = Piece(layers.get(layer, {}).get(kind, f"{layer}/{kind}"))
+    return pieces
+
+
+def _torchvision_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
+    pieces = {}
+    for name in names:
+        layer, kind = name.split("/")
+        prefix = f"features.{_TORCH_INDEX[layer]}."
+        pieces[name] = (
+            Piece(prefix + "weight", CONVOLUTION_OF_TORCH)
+            if kind == "W"
+            else Piece(prefix + "bias")
+        )
+    return pieces
+
+
+def _parts(name: str) -> Sequence[str]:
+    match = _NAME.match(name)
+    assert match is not None, name
+    return match.groups()
+
+
+def _check_torchvision(checkpoint: Any) -> None:
+    # `vgg16_features-amdegroot-88682ab5.pth` has the same names but Caffe's weights, which expect other
+    # means and scales; its classifier is filled with NaN.
+    bias = "classifier.6.bias"
+    value = checkpoint.read(bias) if bias in checkpoint.shapes else np.zeros(0)
+    if value.dtype.kind == "f" and not np.isfinite(value).all():
+        raise UserError(
+            f"{checkpoint.path}: {bias} holds NaN or infinity: not torchvision's vgg16-397923af.pth (its "
+            "features-only weights expect other means and are not supported)"
+        )
 
 
 VGG = register_backbone(
@@ -83,5 +181,18 @@ VGG = register_backbone(
         norms=("none", "bn"),
         norm_marker={"bn": "conv1_1/bn/gamma"},
         own_layers=r"(add|linear[^/]*)/",
+        # The authors of the Caffe model ask for BGR and tensorpack's loadcaffe keeps the order;
+        # docs/weights.md has the dissenting example.
+        published_files=(
+            tensorpack_file("Caffe-Converted", "vgg16.npz", CAFFE, _OXFORD, _DIFFERS),
+            tensorpack_file("ImageNetModels", "VGG16.npz", OURS, CODE_APACHE, _DIFFERS),
+            *keras_files("vgg16", CAFFE, _OXFORD, _DIFFERS),
+            torchvision_file("vgg16-397923af.pth", _DIFFERS),
+        ),
+        published_names=(
+            PublishedNames(TENSORPACK, _fits_tensorpack, same_names),
+            PublishedNames(KERAS, _fits_keras, _keras_pieces),
+            PublishedNames(TORCHVISION, _fits_torchvision, _torchvision_pieces, _check_torchvision),
+        ),
     )
 )

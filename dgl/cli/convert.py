@@ -56,8 +56,8 @@ def run(args: argparse.Namespace) -> int:
 def _summary(result: Any) -> Dict[str, Any]:
     return {
         "out": result.out,
-        "mode": result.published.mode,
-        "publisher": result.published.source,
+        "mode": result.mode,
+        "publisher": result.published.publisher,
         "published_as": result.published.file_name,
         "first_layer": result.preprocessing.text if result.preprocessing else None,
         "variables": result.written,
@@ -66,14 +66,14 @@ def _summary(result: Any) -> Dict[str, Any]:
 
 
 def _sentence(result: Any) -> str:
-    from dgl.weights.published import PUBLISHERS
+    from dgl.backbones.published import PUBLISHERS
 
     first_layer = "first layer as published"
     if result.preprocessing:
         first_layer = f"first layer adapted to this project's input: {result.preprocessing.text}"
     return (
-        f"wrote {result.out}: weights of {PUBLISHERS[result.published.source]} "
-        f"for --mode {result.published.mode}, {result.written} variables "
+        f"wrote {result.out}: weights of {PUBLISHERS[result.published.publisher]} "
+        f"for --mode {result.mode}, {result.written} variables "
         f"({result.left_out} unused ones left out); {first_layer}"
     )
 

@@ -13,7 +13,7 @@ from dgl.foreign.functions import follow, inline_functions, tensor_of
 from dgl.foreign.operations import check_operations
 from dgl.tf_compat import tf
 from dgl.utils.graph_walk import is_fixed, is_placeholder, node_name
-from dgl.weights.formats.common import quoted
+from dgl.weights.formats.registry import quoted
 
 from google.protobuf import text_format  # isort: skip
 from google.protobuf.message import DecodeError  # isort: skip

@@ -9,7 +9,7 @@ from typing import Any, Dict, Tuple
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf
-from dgl.weights.formats.common import quoted
+from dgl.weights.formats.registry import quoted
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _BRANCHES = ("If", "StatelessIf")

@@ -10,7 +10,7 @@ from typing import Any, Iterable
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf
-from dgl.weights.formats.common import quoted
+from dgl.weights.formats.registry import quoted
 
 _ARITHMETIC = """
     Abs Acos Acosh Add AddN AddV2 AccumulateNV2 All Any ApproximateEqual ArgMax ArgMin Asin Asinh

@@ -25,7 +25,7 @@ from dgl.foreign.functions import follow, inline_functions, tensor_of
 from dgl.foreign.operations import check_operations
 from dgl.tf_compat import tf
 from dgl.weights import open_checkpoint
-from dgl.weights.formats.common import quoted
+from dgl.weights.formats.registry import quoted
 
 from google.protobuf.message import DecodeError  # isort: skip
 

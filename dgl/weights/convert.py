@@ -1,25 +1,32 @@
-"""Turn published ImageNet weights into a file that `--load` takes, for fine-tuning.
+"""Convert published ImageNet weights into a file that `--load` takes, for fine-tuning.
 
-``python -m dgl.weights.convert vgg16-397923af.pth`` writes ``pretrain_model/vgg16.npz``. The publisher is
-recognized by the names in the file; ``docs/weights.md`` lists the files.
+``dgl convert vgg16-397923af.pth`` writes ``pretrain_model/vgg16.npz``. The publisher is recognized by the
+names in the file; ``docs/weights.md`` lists the files.
 """
 
-import argparse
 import os
-from typing import List, NamedTuple, Optional
+import runpy
+import sys
+from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
 
 from dgl.backbones import BACKBONES, BuildOptions, get_backbone
-from dgl.backbones.registry import MOST_CLASSES
-from dgl.errors import UserError, run_script
-from dgl.weights.checkpoint import open_checkpoint, read_weights
+from dgl.backbones.published import (
+    OURS,
+    PUBLISHERS,
+    Piece,
+    Preprocessing,
+    PublishedFile,
+    PublishedNames,
+)
+from dgl.backbones.registry import MOST_CLASSES, Backbone
+from dgl.errors import UserError
+from dgl.weights.checkpoint import Checkpoint, open_checkpoint, read_weights
 from dgl.weights.formats.npz import save_npz
-from dgl.weights.published import PUBLISHERS, Published, converted_name, entries
+from dgl.weights.published import converted_name, published_files, recognize
 from dgl.weights.restore import PRETRAINED_FOLDER, network_variables
-from dgl.weights.sources import recognize
-from dgl.weights.sources.first_layer import fold
 
 _IMAGE_SIZE = 64  # any size has the same variables
 _NAMED = 4
@@ -30,20 +37,22 @@ class Conversion(NamedTuple):
 
     Attributes:
         out: the file written.
-        published: :class:`~dgl.weights.published.Published`, what the input was taken for.
+        published: :class:`~dgl.backbones.published.PublishedFile`, what the input was taken for.
         preprocessing: what was folded into the first layer, or ``None`` when it was left as it is.
         written: number of variables.
         left_out: number of the input's variables that the network does not use.
+        mode: the backbone.
     """
 
     out: str
-    published: Published
-    preprocessing: object
+    published: PublishedFile
+    preprocessing: Optional[Preprocessing]
     written: int
     left_out: int
+    mode: str
 
 
-def _choose_mode(checkpoint, modes, mode):
+def _choose_mode(checkpoint: Checkpoint, modes: Sequence[str], mode: Optional[str]) -> str:
     if mode is None and len(modes) == 1:
         return modes[0]
     if mode is None:
@@ -61,13 +70,15 @@ def _choose_mode(checkpoint, modes, mode):
     return mode
 
 
-def _choose_entry(checkpoint, source, mode, published_as):
-    """Which published file it is: that decides the preprocessing, which no variable's name tells."""
-    found = entries(mode, source.key)
+def _choose_file(
+    checkpoint: Checkpoint, publisher: str, mode: str, published_as: Optional[str]
+) -> PublishedFile:
+    """The published file that it is, which decides the preprocessing."""
+    found = published_files(mode, publisher)
     names = ", ".join(entry.file_name for entry in found)
     if not found:
         raise UserError(
-            f"{checkpoint.path}: {PUBLISHERS[source.key]} is not known to publish {mode}"
+            f"{checkpoint.path}: {PUBLISHERS[publisher]} is not known to publish {mode}"
         )
     wanted = published_as or os.path.basename(checkpoint.path)
     for entry in found:
@@ -75,15 +86,20 @@ def _choose_entry(checkpoint, source, mode, published_as):
             return entry
     if published_as:
         raise UserError(
-            f"--published-as {published_as}: {PUBLISHERS[source.key]} of {mode} publishes {names}"
+            f"--published-as {published_as}: {PUBLISHERS[publisher]} of {mode} publishes {names}"
         )
     # A renamed file is taken for the one that DGL started from; what is printed names it.
     return found[0]
 
 
-def _expected(backbone, checkpoint, source, head_piece):
-    """Variable name -> shape of what a publisher's file can give, at the width of its first layer."""
-    stem = next(iter(source.pieces(checkpoint.shapes, [backbone.stem]).values()))
+def _expected(
+    backbone: Backbone,
+    checkpoint: Checkpoint,
+    names: PublishedNames,
+    head: Optional[Tuple[int, ...]],
+) -> Dict[str, Tuple[int, ...]]:
+    """Variable name -> shape of what the file can give, at the width of its first layer."""
+    stem = next(iter(names.pieces(checkpoint.shapes, [backbone.stem]).values()))
     if stem.name not in checkpoint.shapes:
         raise UserError(f"{checkpoint.path}: not the weights of {backbone.mode}: lacks {stem.name}")
     width = backbone.width_from(
@@ -91,38 +107,46 @@ def _expected(backbone, checkpoint, source, head_piece):
         f"{checkpoint.path}: {stem.name}",
         0 if stem.axes else -1,
     )
-    classes = head_piece[-1] if head_piece else 1
+    classes = head[-1] if head else 1
     options = BuildOptions(classes, backbone.head_name("imagenet", classes), width=width)
     variables = network_variables(backbone, options, _IMAGE_SIZE)
     return {name: shape for name, shape in variables.items() if not backbone.is_own(name)}
 
 
-def _transposed(shape, axes):
+def _transposed(shape: Tuple[int, ...], axes: Optional[Tuple[int, ...]]) -> Tuple[int, ...]:
     return tuple(shape[axis] for axis in axes) if axes and len(shape) == len(axes) else shape
 
 
-def _head_shape(backbone, checkpoint, source):
-    """Shape of the classification layer, for the networks that keep the publisher's."""
+def _head_shape(
+    backbone: Backbone, checkpoint: Checkpoint, names: PublishedNames
+) -> Optional[Tuple[int, ...]]:
+    """Shape of the classification layer, for networks that keep the publisher's."""
     if backbone.own_layers:
         return None
-    piece = source.pieces(checkpoint.shapes, [backbone.heads["imagenet"] + "/W"])
-    piece = next(iter(piece.values()))
+    (piece,) = names.pieces(checkpoint.shapes, [backbone.heads["imagenet"] + "/W"]).values()
     shape = _transposed(checkpoint.shapes.get(piece.name, ()), piece.axes)
     if shape and not 1 <= shape[-1] <= MOST_CLASSES:
         raise UserError(
-            f"{checkpoint.path}: {piece.name} is {list(checkpoint.shapes[piece.name])}, expected the weights of 1 to {MOST_CLASSES} classes"
+            f"{checkpoint.path}: {piece.name} is {list(checkpoint.shapes[piece.name])}, expected the "
+            f"weights of 1 to {MOST_CLASSES} classes"
         )
     return shape
 
 
-def _check_shapes(checkpoint, mode, expected, pieces):
+def _check_shapes(
+    checkpoint: Checkpoint,
+    mode: str,
+    expected: Mapping[str, Tuple[int, ...]],
+    pieces: Mapping[str, Piece],
+) -> None:
     missing = [piece.name for piece in pieces.values() if piece.name not in checkpoint.shapes]
     wrong = []
     for name, piece in pieces.items():
         stored = checkpoint.shapes.get(piece.name)
         if stored is not None and _transposed(stored, piece.axes) != expected[name]:
             wrong.append(
-                f"{piece.name} is {list(stored)}, expected {list(_stored_shape(expected[name], piece.axes))}"
+                f"{piece.name} is {list(stored)}, expected "
+                f"{list(_stored_shape(expected[name], piece.axes))}"
             )
     faults = ["lacks " + ", ".join(missing[:_NAMED])] if missing else []
     faults += wrong[: _NAMED - 1]
@@ -139,8 +163,8 @@ def _check_shapes(checkpoint, mode, expected, pieces):
         )
 
 
-def _stored_shape(shape, axes):
-    """A shape of this project's in the publisher's layout."""
+def _stored_shape(shape: Tuple[int, ...], axes: Optional[Tuple[int, ...]]) -> Tuple[int, ...]:
+    """A shape of this project in the publisher's layout."""
     if not axes:
         return shape
     stored = [0] * len(shape)
@@ -149,7 +173,7 @@ def _stored_shape(shape, axes):
     return tuple(stored)
 
 
-def _read(checkpoint, pieces):
+def _read(checkpoint: Checkpoint, pieces: Mapping[str, Piece]) -> Dict[str, np.ndarray]:
     variables = {}
     for name, piece in tqdm(pieces.items(), desc="reading", unit=" variables", disable=None):
         value = read_weights(checkpoint, piece.name)
@@ -158,7 +182,7 @@ def _read(checkpoint, pieces):
     return variables
 
 
-def _check_out(out, path, force):
+def _check_out(out: str, path: str, force: bool) -> None:
     if not out.endswith(".npz"):
         raise UserError(f"--out {out}: expected a name ending in .npz")
     if os.path.realpath(out) == os.path.realpath(path):
@@ -169,7 +193,7 @@ def _check_out(out, path, force):
         )
 
 
-def _unknown(checkpoint):
+def _unknown(checkpoint: Checkpoint) -> UserError:
     for backbone in BACKBONES.values():
         if backbone.stem in checkpoint.shapes:
             return UserError(
@@ -183,6 +207,42 @@ def _unknown(checkpoint):
             ", ".join(list(checkpoint.shapes)[:_NAMED]) or "nothing",
         )
     )
+
+
+# Scope of the first convolution -> what takes the constant, and with which sign.
+_CONSTANTS = (("/b", 1.0), ("/bn/mean/EMA", -1.0), ("/BatchNorm/moving_mean", -1.0))
+
+
+def fold_preprocessing(
+    variables: Dict[str, np.ndarray], stem: str, preprocessing: Preprocessing
+) -> None:
+    """Fold a publisher's preprocessing into the first layer, so that it takes normalized BGR.
+
+    A publisher's network sees ``(p - m) / s`` of a pixel value p, ours ``x = (p - M) / S``. Since
+    ``(p - m) / s = x S / s + (M - m) / s``, each input channel of the first convolution is scaled by
+    ``S / s``, and the constant ``(M - m) / s`` goes into the biases, or out of the BatchNorm's mean.
+
+    Exact where the kernel lies inside the image. At the border both networks pad with zeros after their
+    own preprocessing, that is with their own mean color, so outputs differ there unless the means agree.
+
+    Args:
+        variables: variable name -> float32 array, changed in place.
+        stem: name of the first convolution's weights, (rows, columns, 3, outputs).
+        preprocessing: :class:`~dgl.backbones.published.Preprocessing` of the publisher's network.
+    """
+    weights = variables[stem].astype("float64")
+    if preprocessing.order != OURS.order:
+        weights = weights[:, :, ::-1]
+        preprocessing = preprocessing.in_order(OURS.order)
+    mean, std = np.asarray(preprocessing.mean), np.asarray(preprocessing.std)
+    constant = np.einsum("hwco,c->o", weights, (np.asarray(OURS.mean) - mean) / std)
+    scope = stem.rsplit("/", 1)[0]
+    for ending, sign in _CONSTANTS:
+        if scope + ending in variables:
+            value = variables[scope + ending].astype("float64") + sign * constant
+            variables[scope + ending] = value.astype("float32")
+    scaled = weights * (np.asarray(OURS.std) / std)[:, np.newaxis]
+    variables[stem] = np.ascontiguousarray(scaled, "float32")
 
 
 def convert(
@@ -215,37 +275,30 @@ def convert(
     recognized = recognize(checkpoint.shapes)
     if recognized is None:
         raise _unknown(checkpoint)
-    source, modes = recognized
-    mode = _choose_mode(checkpoint, modes, mode)
+    mode = _choose_mode(checkpoint, recognized.modes, mode)
     backbone = get_backbone(mode)
-    entry = _choose_entry(checkpoint, source, mode, published_as)
+    names = backbone.names_of(recognized.publisher)
+    file = _choose_file(checkpoint, recognized.publisher, mode, published_as)
     if out is None:
         file_name = next(iter(backbone.pretrained.values()))
         out = os.path.join(PRETRAINED_FOLDER, converted_name(file_name))
     _check_out(out, checkpoint.path, force)
-    head = _head_shape(backbone, checkpoint, source)
-    expected = _expected(backbone, checkpoint, source, head)
-    pieces = source.pieces(checkpoint.shapes, list(expected))
+    head = _head_shape(backbone, checkpoint, names)
+    expected = _expected(backbone, checkpoint, names, head)
+    pieces = names.pieces(checkpoint.shapes, list(expected))
     _check_shapes(checkpoint, mode, expected, pieces)
-    source.check(checkpoint)
+    names.check(checkpoint)
     variables = _read(checkpoint, pieces)
     preprocessing = None
     if not keep_first_layer:
-        preprocessing = entry.preprocessing.in_order(channels or entry.preprocessing.order)
-        fold(variables, backbone.stem, preprocessing)
+        preprocessing = file.preprocessing.in_order(channels or file.preprocessing.order)
+        fold_preprocessing(variables, backbone.stem, preprocessing)
     save_npz(out, variables)
     return Conversion(
-        out, entry, preprocessing, len(variables), len(checkpoint.shapes) - len(variables)
+        out, file, preprocessing, len(variables), len(checkpoint.shapes) - len(variables), mode
     )
 
 
-def main(argv: Optional[List[str]] = None) -> int:
-    from dgl.cli import convert as command
-
-    parser = argparse.ArgumentParser(prog="python -m dgl.weights.convert", description=__doc__)
-    command.add_flags(parser)
-    return command.run(parser.parse_args(argv))
-
-
-if __name__ == "__main__":
-    run_script(main)
+if __name__ == "__main__":  # how `dgl convert` was called before there was `dgl`
+    sys.argv.insert(1, "convert")
+    runpy.run_module("dgl.cli", run_name="__main__")

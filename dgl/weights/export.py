@@ -1,14 +1,14 @@
-"""Pack a trained checkpoint for passing on: one `.npz` without optimizer state, and its model card.
+"""Export a trained checkpoint: one `.npz` without optimizer state, and its model card.
 
-``python -m dgl.weights.export --load train_log/vgg_birds --out birds_vgg.npz``
+``dgl export --load train_log/vgg_birds --out birds_vgg.npz``
 """
 
-import argparse
 import os
-from typing import List, Optional
+import runpy
+import sys
 
 from dgl.backbones import get_backbone
-from dgl.errors import UserError, run_script
+from dgl.errors import UserError
 from dgl.weights.checkpoint import open_checkpoint
 from dgl.weights.formats.npz import save_npz
 from dgl.weights.model_card import read_card, write_card
@@ -45,13 +45,6 @@ def export(load: str, out: str) -> int:
     return len(names)
 
 
-def main(argv: Optional[List[str]] = None) -> int:
-    from dgl.cli.convert import add_export_flags, run_export
-
-    parser = argparse.ArgumentParser(prog="python -m dgl.weights.export", description=__doc__)
-    add_export_flags(parser)
-    return run_export(parser.parse_args(argv))
-
-
-if __name__ == "__main__":
-    run_script(main)
+if __name__ == "__main__":  # how `dgl export` was called before there was `dgl`
+    sys.argv.insert(1, "export")
+    runpy.run_module("dgl.cli", run_name="__main__")

@@ -1,32 +1,24 @@
-"""What a checkpoint is: everything that its names, its shapes and its card tell, without its weights."""
+"""Facts about a checkpoint for `dgl info`: from its names, shapes and card, without its weights."""
 
 import os
 import shlex
+from collections import Counter
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from dgl.backbones import get_backbone
+from dgl.backbones.published import PUBLISHERS, TENSORPACK
 from dgl.backbones.registry import Shapes
-from dgl.weights.checkpoint import Checkpoint, open_checkpoint, reader_of
-from dgl.weights.formats.keras_h5 import open_keras
-from dgl.weights.formats.npz import open_npz
-from dgl.weights.formats.safetensors import open_safetensors
-from dgl.weights.formats.torch import open_torch
+from dgl.weights.checkpoint import Checkpoint, open_checkpoint
+from dgl.weights.formats import find_format
 from dgl.weights.identify import by_short_name, mode_of
 from dgl.weights.model_card import ModelCard, read_card
-from dgl.weights.published import PUBLISHERS, TENSORPACK, entries
+from dgl.weights.published import published_files, recognize
 from dgl.weights.restore import find_weights
-from dgl.weights.sources import recognize
 
 _STEP = "global_step"
-_FORMATS = {
-    open_npz: "NumPy archive (.npz)",
-    open_keras: "HDF5 (Keras)",
-    open_torch: "PyTorch state dict",
-    open_safetensors: "safetensors",
-    None: "TensorFlow checkpoint, V1",
-}
+_TENSORFLOW_V1 = "TensorFlow checkpoint, V1"
 _TENSORFLOW_V2 = "TensorFlow checkpoint, V2"
 
 
@@ -114,18 +106,21 @@ def read_facts(load: str) -> Facts:
         parameters=sum(
             _count(shape) for name, shape in shapes.items() if shape and name not in is_slot
         ),
-        slots=_counted(slot for _, slot in slots),
+        slots=dict(Counter(slot for _, slot in slots)),
         publisher=publisher,
         fits=fits,
         first_names=list(shapes)[:4],
     )
 
 
-def _format_of(path):
-    return _TENSORFLOW_V2 if os.path.isfile(path + ".index") else _FORMATS[reader_of(path)]
+def _format_of(path: str) -> str:
+    if os.path.isfile(path + ".index"):
+        return _TENSORFLOW_V2
+    known = find_format(path)
+    return known.title if known else _TENSORFLOW_V1
 
 
-def _files_of(path):
+def _files_of(path: str) -> List[str]:
     if not os.path.isfile(path + ".index"):
         return [path]
     folder, name = os.path.split(path)
@@ -145,18 +140,8 @@ def _slots(shapes: Shapes) -> List[Tuple[str, str]]:
     return found
 
 
-def _counted(names):
-    counts = {}  # type: Dict[str, int]
-    for name in names:
-        counts[name] = counts.get(name, 0) + 1
-    return counts
-
-
-def _count(shape):
-    count = 1
-    for side in shape:
-        count *= int(side)
-    return count
+def _count(shape: Tuple[int, ...]) -> int:
+    return int(np.prod(shape, dtype=object))
 
 
 def _step_of(checkpoint: Checkpoint) -> Optional[int]:
@@ -166,17 +151,19 @@ def _step_of(checkpoint: Checkpoint) -> Optional[int]:
     return int(value) if value.dtype.kind in "iu" else None
 
 
-def _publisher(checkpoint, mode, is_training):
+def _publisher(
+    checkpoint: Checkpoint, mode: Optional[str], is_training: bool
+) -> Tuple[Optional[str], Tuple[str, ...]]:
     """(name of the publisher, backbones that the names fit).
 
-    Tensorpack's ResNets have this project's own names: these are told by the name of the file.
+    Tensorpack's ResNets have this project's own names; they are recognized by the name of the file.
     """
-    recognized = recognize(checkpoint.shapes)
-    if recognized is None:
+    found = recognize(checkpoint.shapes)
+    if found is None:
         return None, ()
-    source, fits = recognized
-    if source.key == TENSORPACK and mode != "vgg":
-        names = {entry.file_name for fit in fits for entry in entries(fit, source.key)}
+    if found.publisher == TENSORPACK and mode != "vgg":
+        files = [file for fit in found.modes for file in published_files(fit, found.publisher)]
+        names = {file.file_name for file in files}
         if is_training or os.path.basename(checkpoint.path) not in names:
             return None, ()
-    return PUBLISHERS[source.key], fits
+    return PUBLISHERS[found.publisher], found.modes

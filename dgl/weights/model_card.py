@@ -1,4 +1,4 @@
-"""The card beside a checkpoint: what it was trained on and how images go into it.
+"""The model card beside a checkpoint: its backbone, input size, class names and data set.
 
 Training writes ``model.json`` into its log folder; a single-file checkpoint ``NAME.npz`` has
 ``NAME.json``. Released checkpoints have none, and nothing depends on one: it only supplies defaults
@@ -8,11 +8,11 @@ Training writes ``model.json`` into its log folder; a single-file checkpoint ``N
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import Optional, Tuple
+from typing import Iterator, Optional, Tuple
 
 from dgl.errors import UserError, first_line
 from dgl.utils.files import read_bounded, write_atomically
-from dgl.weights.formats.common import quoted
+from dgl.weights.formats.registry import quoted
 
 CARD_FILE = "model.json"
 # What --image_size takes at most.
@@ -48,7 +48,7 @@ def write_card(path: str, card: ModelCard) -> None:
     write_atomically(path, text.encode("utf-8"))
 
 
-def _candidates(checkpoint_path):
+def _candidates(checkpoint_path: str) -> Iterator[str]:
     yield os.path.splitext(checkpoint_path)[0] + ".json"
     folder = checkpoint_path if os.path.isdir(checkpoint_path) else os.path.dirname(checkpoint_path)
     yield os.path.join(folder, CARD_FILE)
@@ -82,6 +82,7 @@ def read_card(checkpoint_path: str) -> Optional[ModelCard]:
             return card
         except _DAMAGED as error:
             raise UserError(
-                f"{path}: not a model card ({quoted(first_line(error))}); expected JSON with mode and image_size"
+                f"{path}: not a model card ({quoted(first_line(error))}); expected JSON with mode and "
+                "image_size"
             ) from None
     return None

@@ -1,4 +1,4 @@
-"""From a checkpoint to a network: which network it is for, what matches, and the assignment."""
+"""Fill a network from a checkpoint: find the file, choose build options, compare, read the weights."""
 
 import os
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, cast
@@ -12,8 +12,7 @@ from dgl.data.layouts.label_list import PUBLISHED_CLASSES
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, read_weights
-from dgl.weights.published import converted_name, how_to_get
-from dgl.weights.sources import recognize
+from dgl.weights.published import converted_name, how_to_get, recognize
 
 PRETRAINED_FOLDER = "pretrain_model"
 _BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -49,12 +48,12 @@ def find_weights(backbone: Backbone, load: str) -> str:
 def conversion_hint(backbone: Backbone, checkpoint: Checkpoint) -> str:
     """How to make a file for ``backbone`` of another publisher's weights; ``""`` for anything else."""
     recognized = recognize(checkpoint.shapes)
-    if recognized is None or backbone.mode not in recognized[1]:
+    if recognized is None or backbone.mode not in recognized.modes:
         return ""
-    return f"; `python -m dgl.weights.convert {checkpoint.path}` makes a file for --load of it"
+    return f"; `dgl convert {checkpoint.path}` makes a file for --load of it"
 
 
-def _first_names(checkpoint):
+def _first_names(checkpoint: Checkpoint) -> str:
     """What a checkpoint begins with, optimizer slots left out."""
     names = [name for name in checkpoint.shapes if not name.endswith("/Momentum")]
     return ", ".join(names[:_NAMED]) or "nothing"
@@ -113,7 +112,8 @@ def options_from(
     """
     if backbone.stem not in checkpoint.shapes:
         raise UserError(
-            f"{checkpoint.path}: not a checkpoint of --mode {backbone.mode}: it lacks {backbone.stem}; it begins with {_first_names(checkpoint)}{conversion_hint(backbone, checkpoint)}"
+            f"{checkpoint.path}: not a checkpoint of --mode {backbone.mode}: it lacks {backbone.stem}; it "
+            f"begins with {_first_names(checkpoint)}{conversion_hint(backbone, checkpoint)}"
         )
     head, classes = choose_head(backbone, checkpoint, data_set)
     if width is None:
@@ -150,7 +150,7 @@ def network_variables(
         return _shapes_of(tf.trainable_variables() if trained else tf.global_variables())
 
 
-def _shapes_of(variables):
+def _shapes_of(variables: Iterable[Any]) -> Dict[str, Tuple[int, ...]]:
     return {v.op.name: tuple(v.shape.as_list()) for v in variables}
 
 

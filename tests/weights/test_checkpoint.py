@@ -11,7 +11,7 @@ from networks import write_npz, write_tensorflow
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf
-from dgl.weights import checkpoint, open_checkpoint, save_npz
+from dgl.weights import open_checkpoint, save_npz
 
 _RNG = np.random.RandomState(0)
 VALUES = {
@@ -147,7 +147,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     def fail(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(checkpoint, "open", fail, raising=False)
+    monkeypatch.setattr("dgl.weights.checkpoint.find_format", fail)
     with pytest.raises(UserError) as caught:
         open_checkpoint(str(path))
     assert_one_line(caught, path, "cannot be read (Permission denied)")

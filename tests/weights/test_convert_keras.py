@@ -34,7 +34,7 @@ def converted(path, tmp_path, **options):
 def test_vgg(tmp_path, top, options):
     path = write_keras_file(tmp_path / "vgg.h5", keras_vgg(top=top), **options)
     done, checkpoint = converted(path, tmp_path)
-    assert (done.published.mode, done.written, done.left_out) == ("vgg", 26, 2 * top)
+    assert (done.mode, done.written, done.left_out) == ("vgg", 26, 2 * top)
     image = picture()
     found = run("vgg", checkpoint, image, ["conv1_1", "conv5_3"])
     pixels = preprocess(padded(image), "bgr", BGR_MEAN, ONE)
@@ -48,7 +48,7 @@ def test_inception_numbered_from_anywhere(tmp_path, first):
     path = write_keras_file(tmp_path / "i.h5", keras_inception(first=first))
     done, checkpoint = converted(path, tmp_path, keep_first_layer=True)
     expected = published_part("inceptionv3")
-    assert (done.published.mode, done.left_out) == ("inceptionv3", 4 * 24)
+    assert (done.mode, done.left_out) == ("inceptionv3", 4 * 24)
     assert set(checkpoint.shapes) == set(expected)
     for name, array in expected.items():
         np.testing.assert_array_equal(checkpoint.read(name), array)

@@ -89,7 +89,7 @@ def test_the_same_names_may_be_either_file(tmp_path):
 def test_resnet(tmp_path, mode, names):
     values = zoo(mode)
     done, checkpoint = converted(tmp_path, values, "my.npz")
-    assert (done.published.mode, done.written, done.left_out) == (mode, names, 1)
+    assert (done.mode, done.written, done.left_out) == (mode, names, 1)
     for name, array in published_part(mode).items():
         np.testing.assert_array_equal(checkpoint.read(name), array)
     image = picture()
@@ -102,7 +102,7 @@ def test_resnet(tmp_path, mode, names):
 def test_deeper_resnets(tmp_path):
     values = zoo("resnet101", 0.0625)
     done, checkpoint = converted(tmp_path, values, "my.npz")
-    assert (done.published.mode, done.left_out) == ("resnet101", 1)
+    assert (done.mode, done.left_out) == ("resnet101", 1)
     image = picture(32, 1)
     (found,) = run("resnet101", checkpoint, image, ["logits"], 0.0625)
     expected = resnet(preprocess(image, "bgr", OUR_MEAN, OUR_STD), values, 101)["logits"]

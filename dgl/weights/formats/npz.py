@@ -7,13 +7,20 @@ import io
 import os
 import tokenize
 import zipfile
-from typing import Any, Dict, Mapping
+from typing import Any, Dict, Mapping, Tuple
 
 import numpy as np
 
 from dgl.errors import UserError, first_line
 from dgl.utils.files import write_atomically
-from dgl.weights.formats.common import DAMAGED_ARCHIVE, Opened, add_shape, quoted
+from dgl.weights.formats.registry import (
+    DAMAGED_ARCHIVE,
+    Opened,
+    add_shape,
+    quoted,
+    register_format,
+    zip_members,
+)
 
 _LONGEST_HEADER = 1 << 16
 _LARGEST_RATIO = 1032  # what deflate can reach
@@ -26,7 +33,7 @@ def plain_name(name: str) -> str:
     return name[:-2] if name.endswith(":0") else name
 
 
-def _check_member(member, room):
+def _check_member(member: zipfile.ZipInfo, room: int) -> None:
     """Refuse a member that claims more bytes than ``room``, the file's, could hold."""
     if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{member.filename} is compressed by other means than deflate")
@@ -35,7 +42,9 @@ def _check_member(member, room):
         raise ValueError(f"{member.filename} claims more bytes than are stored")
 
 
-def _read_header(archive, member):
+def _read_header(
+    archive: zipfile.ZipFile, member: zipfile.ZipInfo
+) -> Tuple[Tuple[int, ...], np.dtype]:
     """Shape and type of an array, which must fill its member exactly."""
     with archive.open(member) as stream:
         head = io.BytesIO(stream.read(_LONGEST_HEADER))
@@ -50,13 +59,17 @@ def _read_header(archive, member):
         any(size < 0 for size in shape) or head.tell() + expected != member.file_size
     ):
         raise ValueError(
-            f"{member.filename} has {member.file_size - head.tell()} bytes behind its header, expected {dtype} of shape {shape}"
+            f"{member.filename} has {member.file_size - head.tell()} bytes behind its header, expected "
+            f"{dtype} of shape {shape}"
         )
     return tuple(shape), dtype
 
 
-def _find_arrays(archive, path):
-    shapes, members = {}, {}
+def _find_arrays(
+    archive: zipfile.ZipFile, path: str
+) -> Tuple[Dict[str, Tuple[int, ...]], Dict[str, zipfile.ZipInfo]]:
+    shapes: Dict[str, Tuple[int, ...]] = {}
+    members: Dict[str, zipfile.ZipInfo] = {}
     room = os.path.getsize(path)
     for member in archive.infolist():
         _check_member(member, room)
@@ -72,6 +85,11 @@ def _find_arrays(archive, path):
     return shapes, members
 
 
+@register_format(
+    "NumPy archive (.npz)",
+    (".npz",),
+    lambda path, head: any(name.endswith(".npy") for name in zip_members(path, head)),
+)
 def open_npz(path: str) -> Opened:
     """Open an archive of arrays; its numbers are read one array at a time.
 
@@ -94,7 +112,7 @@ def open_npz(path: str) -> Opened:
             f"{path}: not a readable .npz of arrays ({quoted(first_line(error))})"
         ) from None
 
-    def read(name):
+    def read(name: str) -> np.ndarray:
         try:
             with archive.open(members[name]) as stream:
                 return np.lib.format.read_array(stream, allow_pickle=False)

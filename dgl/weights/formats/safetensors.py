@@ -5,13 +5,14 @@ hand over as NumPy, is read here from the place that the header states: https://
 """
 
 import json
+import os
 import struct
 from typing import Dict, Tuple
 
 import numpy as np
 
 from dgl.errors import UserError, first_line
-from dgl.weights.formats.common import Opened, add_shape, quoted, widen_bfloat16
+from dgl.weights.formats.registry import Opened, add_shape, quoted, register_format, widen_bfloat16
 
 _LENGTH = struct.Struct("<Q")
 _PLAIN = frozenset(
@@ -19,14 +20,14 @@ _PLAIN = frozenset(
 )
 
 
-def is_safetensors(head: bytes, size: int) -> bool:
-    """Whether a file of ``size`` bytes that begins with ``head`` (9 bytes or more) looks like one."""
+def is_safetensors(path: str, head: bytes) -> bool:
+    """Whether a file that begins with ``head`` (9 bytes or more) looks like one."""
     if len(head) <= _LENGTH.size or head[_LENGTH.size : _LENGTH.size + 1] != b"{":
         return False
-    return _LENGTH.unpack(head[: _LENGTH.size])[0] <= size - _LENGTH.size
+    return int(_LENGTH.unpack(head[: _LENGTH.size])[0]) <= os.path.getsize(path) - _LENGTH.size
 
 
-def _read_bfloat16(path, name):
+def _read_bfloat16(path: str, name: str) -> np.ndarray:
     with open(path, "rb") as stream:
         length = _LENGTH.unpack(stream.read(_LENGTH.size))[0]
         entry = json.loads(stream.read(length).decode("utf-8"))[name]
@@ -37,6 +38,7 @@ def _read_bfloat16(path, name):
         )
 
 
+@register_format("safetensors", (".safetensors",), is_safetensors)
 def open_safetensors(path: str) -> Opened:
     """Open a safetensors file; its numbers are read one tensor at a time.
 
@@ -61,7 +63,7 @@ def open_safetensors(path: str) -> Opened:
     kinds = {}
     try:
         with safetensors.safe_open(path, framework="np") as stored:
-            for name in stored.keys():
+            for name in list(stored.keys()):
                 part = stored.get_slice(name)
                 add_shape(shapes, path, name, part.get_shape())
                 kinds[name] = part.get_dtype()
@@ -70,10 +72,11 @@ def open_safetensors(path: str) -> Opened:
             f"{path}: not a readable safetensors file ({quoted(first_line(error))})"
         ) from None
 
-    def read(name):
+    def read(name: str) -> np.ndarray:
         if kinds[name] != "BF16" and kinds[name] not in _PLAIN:
             raise UserError(
-                f"{path}: {name} has the number type {quoted(str(kinds[name]))}, expected one of NumPy's or BF16"
+                f"{path}: {name} has the number type {quoted(str(kinds[name]))}, expected one of NumPy's "
+                "or BF16"
             )
         try:
             if kinds[name] == "BF16":

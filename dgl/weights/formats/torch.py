@@ -1,7 +1,7 @@
-"""Reading PyTorch's state dicts (`.pth`, `.pt`) without PyTorch, in both of its file formats.
+"""PyTorch's state dicts (`.pth`, `.pt`) in both of its file formats, read without PyTorch.
 
-Since PyTorch 1.6 the file is a zip archive: a pickle ``<folder>/data.pkl`` that says what tensors there
-are, and one member ``<folder>/data/<key>`` for each storage. Before, it was a row of pickles (magic
+Since PyTorch 1.6 the file is a zip archive: a pickle ``<folder>/data.pkl`` that describes the
+tensors, and one member ``<folder>/data/<key>`` for each storage. Before, it was a row of pickles (magic
 number, version, system, the object, keys of the storages) with the storages behind them.
 """
 
@@ -9,12 +9,20 @@ import io
 import os
 import struct
 import zipfile
-from typing import Dict, Iterable, List, Tuple
+from typing import Any, BinaryIO, Dict, Iterable, List, Tuple, Union
 
 import numpy as np
 
 from dgl.errors import UserError, first_line
-from dgl.weights.formats.common import DAMAGED_ARCHIVE, Opened, add_shape, quoted, widen_bfloat16
+from dgl.weights.formats.registry import (
+    DAMAGED_ARCHIVE,
+    Opened,
+    add_shape,
+    quoted,
+    register_format,
+    widen_bfloat16,
+    zip_members,
+)
 from dgl.weights.formats.torch_pickle import STORAGE_TYPES, Storage, Tensor, read_pickle
 
 # How a pickle of the magic number ends, in any protocol from 2 on.
@@ -39,19 +47,20 @@ def pickles_in(members: Iterable[str]) -> List[str]:
 class _Zip:
     """The zip format. ``sizes``: key -> bytes that there are of a storage."""
 
-    def __init__(self, path):
+    def __init__(self, path: str):
         self._archive = zipfile.ZipFile(path)  # closes itself when nothing refers to it any more
         pickles = pickles_in(self._archive.namelist())
         if not pickles:
             raise UserError(f"{path}: a zip archive without data.pkl, expected PyTorch's")
         self._folder = pickles[0][: -len("data.pkl")]
         room = os.path.getsize(path)
-        self.sizes = {}
+        self.sizes: Dict[str, int] = {}
         for member in self._archive.infolist():
             # PyTorch stores without compressing, so that nothing can be larger than its file.
             if member.compress_type != zipfile.ZIP_STORED or member.file_size > room:
                 raise UserError(
-                    f"{path}: {quoted(member.filename)} is compressed, expected a PyTorch archive, which stores it plainly"
+                    f"{path}: {quoted(member.filename)} is compressed, expected a PyTorch archive, which "
+                    "stores it plainly"
                 )
             if member.filename.startswith(self._folder + "data/"):
                 self.sizes[member.filename[len(self._folder + "data/") :]] = member.file_size
@@ -63,7 +72,7 @@ class _Zip:
                 self._archive.read(self._folder + "byteorder").strip()
             ]
 
-    def read(self, key, begin, size):
+    def read(self, key: str, begin: int, size: int) -> bytes:
         """Bytes of a storage; all of it is read, so that its checksum is compared."""
         return self._archive.read(f"{self._folder}data/{key}")[begin : begin + size]
 
@@ -73,7 +82,7 @@ class _Legacy:
 
     order = "<"  # PyTorch writes the storages so on every machine
 
-    def __init__(self, path):
+    def __init__(self, path: str):
         self._path = path
         with open(path, "rb") as stream:
             if not is_legacy_torch(stream.read(64)):
@@ -88,9 +97,12 @@ class _Legacy:
             keys, _ = read_pickle(stream, path)
             self._find_storages(stream, keys, storages)
 
-    def _find_storages(self, stream, keys, storages):
+    def _find_storages(
+        self, stream: BinaryIO, keys: Iterable[Any], storages: Dict[str, Storage]
+    ) -> None:
         room = os.path.getsize(self._path)
-        self.sizes, self._begins = {}, {}
+        self.sizes: Dict[str, int] = {}
+        self._begins: Dict[str, int] = {}
         for key in keys:
             if not isinstance(key, str) or key not in storages:
                 raise ValueError("it lists a storage that no tensor has")
@@ -103,17 +115,17 @@ class _Legacy:
                 raise ValueError(f"it ends within its storage {quoted(key)}")
             stream.seek(size, os.SEEK_CUR)
 
-    def read(self, key, begin, size):
+    def read(self, key: str, begin: int, size: int) -> bytes:
         with open(self._path, "rb") as stream:
             stream.seek(self._begins[key] + begin)
             return stream.read(size)
 
 
-def _item_size(storage):
+def _item_size(storage: Storage) -> int:
     return np.dtype(STORAGE_TYPES[storage.kind]).itemsize
 
 
-def _state_dict(value, path):
+def _state_dict(value: Any, path: str) -> List[Tuple[str, Tensor]]:
     """The tensors by name in what a file holds."""
     for key in _WRAPPERS:
         if isinstance(value, dict) and isinstance(value.get(key), dict):
@@ -131,7 +143,7 @@ def _state_dict(value, path):
     )
 
 
-def _check(path, name, tensor, sizes):
+def _check(path: str, name: str, tensor: Tensor, sizes: Dict[str, int]) -> None:
     """Refuse a tensor that reaches beyond its storage, or a storage beyond the file."""
     storage, shape, strides = tensor.storage, tensor.shape, tensor.strides
     numbers = (tensor.offset,)
@@ -140,7 +152,8 @@ def _check(path, name, tensor, sizes):
     sound = len(numbers) > 1 and len(shape) == len(strides) and len(shape) <= _MOST_AXES
     if not sound or not all(isinstance(n, int) and 0 <= n < _HIGHEST for n in numbers):
         raise UserError(
-            f"{path}: {quoted(name)} has an unknown layout, expected offset, shape and strides of 0 or more"
+            f"{path}: {quoted(name)} has an unknown layout, expected offset, shape and strides of 0 or "
+            "more"
         )
     elements, extent = 1, tensor.offset
     for size, stride in zip(shape, strides):
@@ -148,17 +161,19 @@ def _check(path, name, tensor, sizes):
         extent += (size - 1) * stride
     if elements and (extent >= storage.size or elements > storage.size):
         raise UserError(
-            f"{path}: {quoted(name)} of shape {shape} reaches beyond its storage of {storage.size} elements"
+            f"{path}: {quoted(name)} of shape {shape} reaches beyond its storage of {storage.size} "
+            "elements"
         )
     if storage.key not in sizes:
         raise UserError(f"{path}: the storage of {quoted(name)} is missing")
     if (storage.start + storage.size) * _item_size(storage) > sizes[storage.key]:
         raise UserError(
-            f"{path}: the storage of {quoted(name)} has {sizes[storage.key]} bytes, expected {storage.size} elements of {_item_size(storage)} bytes"
+            f"{path}: the storage of {quoted(name)} has {sizes[storage.key]} bytes, expected "
+            f"{storage.size} elements of {_item_size(storage)} bytes"
         )
 
 
-def _values(stored, tensor):
+def _values(stored: Union[_Zip, _Legacy], tensor: Tensor) -> np.ndarray:
     """The array that a checked tensor stands for."""
     storage, size = tensor.storage, _item_size(tensor.storage)
     kind = STORAGE_TYPES[storage.kind]
@@ -178,6 +193,11 @@ def _values(stored, tensor):
     return window != 0 if storage.kind == "BoolStorage" else window
 
 
+def _is_torch(path: str, head: bytes) -> bool:
+    return is_legacy_torch(head) or bool(pickles_in(zip_members(path, head)))
+
+
+@register_format("PyTorch state dict", (".pth", ".pt"), _is_torch)
 def open_torch(path: str) -> Opened:
     """Open a state dict; its numbers are read one tensor at a time.
 
@@ -207,7 +227,7 @@ def open_torch(path: str) -> Opened:
         add_shape(shapes, path, name, tensor.shape)
         tensors[name] = tensor
 
-    def read(name):
+    def read(name: str) -> np.ndarray:
         try:
             return _values(stored, tensors[name])
         except DAMAGED_ARCHIVE as error:

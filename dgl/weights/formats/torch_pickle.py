@@ -1,20 +1,19 @@
-"""The pickles in PyTorch's weight files, read without PyTorch and without running them.
+"""The pickles in PyTorch's weight files, read by a restricted unpickler without PyTorch.
 
-A pickle is a program for a stack machine that may import and call anything. Here its opcodes only build
-dicts, lists, tuples, numbers, texts and :class:`Tensor`: no name in it is ever imported and nothing but
-the functions below can be called. Source of the format: Python's ``pickletools`` and ``torch.save``.
+A pickle can import and call anything. Here it can only build dicts, lists, tuples, numbers, texts and
+:class:`Tensor`: every name outside a closed list is refused, no module is imported, and opcodes that
+state dicts do not need are refused. Format: Python's ``pickletools`` and ``torch.save``.
 """
 
 import io
-import pickletools
-from typing import Any, BinaryIO, Callable, Dict, Optional, Sequence, Tuple
+import pickle
+from typing import Any, BinaryIO, Callable, ClassVar, Dict, Iterable, Optional, Sequence, Tuple
 
 from dgl.errors import UserError, first_line
-from dgl.weights.formats.common import quoted
+from dgl.weights.formats.registry import quoted
 
 # State dicts of the largest classifiers take some hundred kilobytes.
 LARGEST_PICKLE = 1 << 22
-_LONGEST_LINE = 1000
 
 # Storage class -> NumPy type of its elements, without the byte order. bfloat16 numbers come as their bits.
 STORAGE_TYPES = {
@@ -30,26 +29,27 @@ STORAGE_TYPES = {
     "BoolStorage": "u1",
 }
 
-_PUSHED = frozenset(
-    [
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "LONG1",
-        "BINFLOAT",
-        "BINUNICODE",
-        "SHORT_BINUNICODE",
-        "BINSTRING",
-        "SHORT_BINSTRING",
-        "BINBYTES",
-        "SHORT_BINBYTES",
-    ]
+_OPCODES = """
+    PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE
+    SHORT_BINUNICODE BINSTRING SHORT_BINSTRING BINBYTES SHORT_BINBYTES EMPTY_DICT EMPTY_LIST EMPTY_TUPLE
+    TUPLE TUPLE1 TUPLE2 TUPLE3 APPEND APPENDS SETITEM SETITEMS BINPUT LONG_BINPUT MEMOIZE BINGET
+    LONG_BINGET GLOBAL STACK_GLOBAL REDUCE NEWOBJ BUILD BINPERSID
+""".split()
+
+_DAMAGED = (
+    pickle.UnpicklingError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+    EOFError,
 )
-_DAMAGED = (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError)
 
 
 class Storage:
-    """Where numbers lie: ``kind`` (a key of ``STORAGE_TYPES``), ``key``, ``size`` in elements."""
+    """The place of numbers: ``kind`` (a key of ``STORAGE_TYPES``), ``key``, ``size`` in elements."""
 
     def __init__(self, kind: str, key: str, size: int, start: int = 0):
         self.kind = kind
@@ -62,11 +62,7 @@ class Tensor:
     """A window into a storage; offset and strides count elements. Nothing is checked yet."""
 
     def __init__(
-        self,
-        storage: Optional[Storage] = None,
-        offset: int = 0,
-        shape: Sequence[int] = (),
-        strides: Sequence[int] = (),
+        self, storage: Any = None, offset: Any = 0, shape: Any = (), strides: Any = (), *_: Any
     ):
         self.storage = storage
         self.offset = offset
@@ -74,18 +70,20 @@ class Tensor:
         self.strides = strides
 
 
-class _Global:
-    def __init__(self, name):
+class _Name:
+    """A name of the closed list, as an object that a pickle can neither change nor use but by calling."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str):
         self.name = name
 
 
-def _put(target, pairs):
-    # Other keys (an optimizer counts its parameters) name no weights.
-    target.update((key, value) for key, value in pairs if isinstance(key, str))
-    return target
+def _dict_of(pairs: Iterable[Tuple[Any, Any]] = ()) -> Dict[str, Any]:
+    return {key: value for key, value in pairs if isinstance(key, str)}
 
 
-def _parameter(data, *_):
+def _parameter(data: Any, *_: Any) -> Tensor:
     if not isinstance(data, Tensor):
         raise ValueError("a parameter without a tensor")
     return data
@@ -93,157 +91,73 @@ def _parameter(data, *_):
 
 # What a pickle may call. State dicts saved before PyTorch 0.4 hold the last two and `_rebuild_tensor`.
 _CALLS: Dict[str, Callable[..., Any]] = {
-    "collections.OrderedDict": lambda pairs=(): _put({}, pairs),
+    "collections.OrderedDict": _dict_of,
     "torch.Size": lambda sizes=(): tuple(sizes),
     "torch._utils._rebuild_tensor": Tensor,
-    "torch._utils._rebuild_tensor_v2": lambda storage, offset, shape, strides, *_: Tensor(
-        storage, offset, shape, strides
-    ),
+    "torch._utils._rebuild_tensor_v2": Tensor,
     "torch._utils._rebuild_parameter": _parameter,
     "torch.nn.parameter.Parameter": lambda data=None, *_: (
         Tensor() if data is None else _parameter(data)
     ),
 }
-for _kind in STORAGE_TYPES:
-    _CALLS["torch.{}".format(_kind.replace("Storage", "Tensor"))] = Tensor
-_STORAGES = {"torch." + kind: kind for kind in STORAGE_TYPES}
-_STORAGES.update(("torch.cuda." + kind, kind) for kind in STORAGE_TYPES)
+_CALLS.update((f"torch.{kind.replace('Storage', 'Tensor')}", Tensor) for kind in STORAGE_TYPES)
+_STORAGES = {f"torch.{cuda}{kind}": kind for cuda in ("", "cuda.") for kind in STORAGE_TYPES}
+
+# The unpickler in Python, whose opcodes can be restricted.
+_Base: Any = pickle._Unpickler
 
 
-class _Lines(io.BytesIO):
-    def readline(self, *_):
-        # Text arguments are names here; turning a number of a million digits into one takes minutes.
-        line = super().readline(_LONGEST_LINE)
-        if len(line) == _LONGEST_LINE:
-            raise ValueError(f"a text of more than {_LONGEST_LINE} characters")
-        return line
+class _Unpickler(_Base):  # type: ignore[misc]
+    """Python's unpickler with a closed list of opcodes and names."""
 
+    dispatch: ClassVar[Dict[int, Callable[..., Any]]] = {}
 
-class _Machine:
-    """One method an opcode, named after it; the argument is what ``pickletools`` decoded."""
-
-    def __init__(self, path, to_copy):
+    def __init__(self, data: io.BytesIO, path: str, size: int):
+        super().__init__(data, encoding="latin1")
         self.path = path
-        self.to_copy = to_copy  # items that calls may copy
-        self.storages = {}
-        self.stack, self.marked, self.memo = [], [], {}
+        self.storages: Dict[str, Storage] = {}
+        # Every item takes a byte at least, unless one list is copied over and over.
+        self.to_copy = size
 
-    def refuse(self, what):
+    def refuse(self, what: str) -> None:
         raise UserError(
             f"{self.path}: its pickle {what}, expected nothing but tensors by name, as in "
             "torch.save(model.state_dict(), path); refused"
         )
 
-    def run(self, stream):
-        for opcode, argument, _ in pickletools.genops(stream):
-            if opcode.name == "STOP":
-                return self.stack.pop()
-            if opcode.name in _PUSHED:
-                self.stack.append(argument)
-                continue
-            method = getattr(self, "_" + opcode.name.lower(), None)
-            if method is None:
-                self.refuse("uses the opcode " + opcode.name)
-            method(argument)
+    def find_class(self, module: str, name: str) -> _Name:
+        full = f"{module}.{name}"
+        if full not in _CALLS and full not in _STORAGES:
+            self.refuse(f"names {quoted(full)}")
+        return _Name(full)
 
-    def _proto(self, _):
-        pass
-
-    _frame = _proto
-
-    def _none(self, _):
-        self.stack.append(None)
-
-    def _newtrue(self, _):
-        self.stack.append(True)
-
-    def _newfalse(self, _):
-        self.stack.append(False)
-
-    def _empty_dict(self, _):
-        self.stack.append({})
-
-    def _empty_list(self, _):
-        self.stack.append([])
-
-    def _empty_tuple(self, _):
-        self.stack.append(())
-
-    def _mark(self, _):
-        self.marked.append(self.stack)
-        self.stack = []
-
-    def _since_mark(self):
-        items, self.stack = self.stack, self.marked.pop()
-        return items
-
-    def _tuple(self, _):
-        items = tuple(self._since_mark())
-        self.stack.append(items)
-
-    def _tuple1(self, _):
-        self.stack[-1:] = [(self.stack[-1],)]
-
-    def _tuple2(self, _):
-        self.stack[-2:] = [(self.stack[-2], self.stack[-1])]
-
-    def _tuple3(self, _):
-        self.stack[-3:] = [(self.stack[-3], self.stack[-2], self.stack[-1])]
-
-    def _append(self, _):
-        item = self.stack.pop()
-        self.stack[-1].append(item)
-
-    def _appends(self, _):
-        items = self._since_mark()
-        self.stack[-1].extend(items)
-
-    def _setitem(self, _):
-        item, key = self.stack.pop(), self.stack.pop()
-        _put(self.stack[-1], [(key, item)])
-
-    def _setitems(self, _):
-        items = self._since_mark()
-        _put(self.stack[-1], zip(items[::2], items[1::2]))
-
-    def _binput(self, index):
-        self.memo[index] = self.stack[-1]
-
-    _long_binput = _binput
-
-    def _memoize(self, _):
-        self.memo[len(self.memo)] = self.stack[-1]
-
-    def _binget(self, index):
-        self.stack.append(self.memo[index])
-
-    _long_binget = _binget
-
-    def _global(self, names):
-        name = ".".join(names.split(" ", 1))
-        if name not in _CALLS and name not in _STORAGES:
-            self.refuse(f"names {quoted(name)}")
-        self.stack.append(_Global(name))
-
-    def _stack_global(self, _):
-        name, module = self.stack.pop(), self.stack.pop()
-        self._global(module + " " + name)
-
-    def _reduce(self, _):
+    def load_reduce(self) -> None:
         arguments, called = self.stack.pop(), self.stack.pop()
-        known = isinstance(called, _Global) and called.name in _CALLS
-        if not known or not isinstance(arguments, tuple):
+        if (
+            not isinstance(called, _Name)
+            or called.name not in _CALLS
+            or type(arguments) is not tuple
+        ):
             self.refuse("calls what is no function for tensors")
-        # Calls copy lists. Every item takes a byte at least, unless one list is copied over and over.
-        lists = [item for item in arguments if hasattr(item, "__len__")]
-        self.to_copy -= len(arguments) + sum(len(item) for item in lists)
+        self.to_copy -= len(arguments)
+        self.to_copy -= sum(len(item) for item in arguments if hasattr(item, "__len__"))
         if self.to_copy < 0:
             self.refuse("repeats its lists without end")
-        self.stack.append(_CALLS[called.name](*arguments))
+        self.append(_CALLS[called.name](*arguments))
 
-    _newobj = _reduce
+    def load_setitem(self) -> None:
+        value, key = self.stack.pop(), self.stack.pop()
+        self._set([key, value])
 
-    def _build(self, _):
+    def load_setitems(self) -> None:
+        self._set(self.pop_mark())
+
+    def _set(self, items: Sequence[Any]) -> None:
+        # Other keys (an optimizer counts its parameters) name no weights, and nested ones hash slowly.
+        pairs = zip(items[::2], items[1::2])
+        self.stack[-1].update((key, value) for key, value in pairs if isinstance(key, str))
+
+    def load_build(self) -> None:
         state, target = self.stack.pop(), self.stack[-1]
         if isinstance(target, dict) and isinstance(state, dict):
             return  # attributes of a state dict: versions of the modules
@@ -254,12 +168,11 @@ class _Machine:
         elif len(state) == 5:  # a parameter's own, its tensor in front
             vars(target).update(vars(_parameter(*state)))
 
-    def _binpersid(self, _):
-        identity = self.stack.pop()
+    def persistent_load(self, identity: Any) -> Storage:
         if not isinstance(identity, tuple) or len(identity) not in (5, 6):
             self.refuse("has an unknown persistent object")
         what, kind, key, _, size = identity[:5]
-        if what != "storage" or not isinstance(kind, _Global) or kind.name not in _STORAGES:
+        if what != "storage" or not isinstance(kind, _Name) or kind.name not in _STORAGES:
             self.refuse("has a persistent object that is no storage")
         if not isinstance(key, str) or not isinstance(size, int):
             raise ValueError("a storage without a key and a size")
@@ -267,37 +180,55 @@ class _Machine:
         view = identity[5] if len(identity) == 6 else None
         if view is not None:
             _, start, size = view
-            storage = Storage(storage.kind, key, size, start)
-        elif storage.kind != _STORAGES[kind.name] or storage.size != size:
+            return Storage(storage.kind, key, size, start)
+        if storage.kind != _STORAGES[kind.name] or storage.size != size:
             raise ValueError("one storage with two types or sizes")
-        self.stack.append(storage)
+        return storage
+
+
+def _refuse_opcode(name: str) -> Callable[[_Unpickler], None]:
+    return lambda self: self.refuse(f"uses the opcode {name}")
+
+
+for _code, _load in _Base.dispatch.items():
+    _name = next(n for n, v in vars(pickle).items() if n.isupper() and v == bytes([_code]))
+    _Unpickler.dispatch[_code] = _load if _name in _OPCODES else _refuse_opcode(_name)
+for _opcode in (pickle.REDUCE, pickle.NEWOBJ):
+    _Unpickler.dispatch[_opcode[0]] = _Unpickler.load_reduce
+_Unpickler.dispatch[pickle.BUILD[0]] = _Unpickler.load_build
+_Unpickler.dispatch[pickle.SETITEM[0]] = _Unpickler.load_setitem
+_Unpickler.dispatch[pickle.SETITEMS[0]] = _Unpickler.load_setitems
 
 
 def read_pickle(stream: BinaryIO, path: str) -> Tuple[Any, Dict[str, Storage]]:
     """Read one pickle.
 
     Args:
-        stream: binary file at the pickle's beginning; left behind its end.
-        path: what error messages name.
+        stream: binary file at the pickle's beginning; left at its end.
+        path: the file that error messages name.
 
     Returns:
-        (value, storages): the value made of dict (only the entries whose key is a str, in file order),
-        list, tuple, None, bool, int, float, str, bytes and :class:`Tensor`, and a dict of the
-        :class:`Storage` objects by key.
+        (value, storages): the value made of dict, list, tuple, None, bool, int, float, str, bytes and
+        :class:`Tensor`, and the :class:`Storage` objects by key.
 
     Raises:
         UserError: it names anything but tensors and dicts of them, is damaged or larger than
             ``LARGEST_PICKLE`` bytes.
     """
     begin = stream.tell()
-    data = stream.read(LARGEST_PICKLE)
-    machine, opcodes = _Machine(path, len(data)), _Lines(data)
+    data = io.BytesIO(stream.read(LARGEST_PICKLE))
+    size = len(data.getbuffer())
+    unpickler = _Unpickler(data, path, size)
+    problem: Optional[str] = None
     try:
-        value = machine.run(opcodes)
+        value = unpickler.load()
+    except KeyError as error:
+        problem = f"an unknown opcode or memo {error}"
     except _DAMAGED as error:
         problem = first_line(error)
-        if opcodes.tell() == LARGEST_PICKLE:
+    if problem is not None:
+        if data.tell() == LARGEST_PICKLE:
             problem = f"its pickle takes more than {LARGEST_PICKLE} bytes"
-        raise UserError(f"{path}: not a readable PyTorch file ({quoted(problem)})") from None
-    stream.seek(begin + opcodes.tell())
-    return value, machine.storages
+        raise UserError(f"{path}: not a readable PyTorch file ({quoted(problem)})")
+    stream.seek(begin + data.tell())
+    return value, unpickler.storages

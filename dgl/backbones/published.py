@@ -1,0 +1,147 @@
+"""Published ImageNet weights, as the backbones describe them: files, preprocessing and names of variables.
+
+Each backbone's file lists the files that fit it and maps its variables to the names in them;
+:mod:`dgl.weights.published` looks them up.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+# ImageNet statistics in RGB order, on a [0, 1] scale.
+IMAGENET_MEAN_RGB = (0.485, 0.456, 0.406)
+IMAGENET_STD_RGB = (0.229, 0.224, 0.225)
+
+Shapes = Mapping[str, Tuple[int, ...]]
+
+TENSORPACK, SLIM, KERAS, TORCHVISION = "tensorpack", "slim", "keras", "torchvision"
+PUBLISHERS = {
+    TENSORPACK: "tensorpack's model zoo",
+    SLIM: "TF-slim",
+    KERAS: "Keras applications",
+    TORCHVISION: "torchvision",
+}
+
+# Layouts of PyTorch: (output, input, row, column) and (output, input).
+CONVOLUTION_OF_TORCH = (2, 3, 1, 0)
+LINEAR_OF_TORCH = (1, 0)
+
+CODE_APACHE = "not stated (code Apache-2.0)"
+CODE_BSD = "not stated (code BSD-3-Clause)"
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """The input of a network: ``(value - mean) / std`` of each pixel, channel by channel.
+
+    Attributes:
+        order: ``"rgb"`` or ``"bgr"``, the order of the network's input channels.
+        mean, std: in that order, on the scale 0 to 255.
+        text: the same for people.
+    """
+
+    order: str
+    mean: Tuple[float, ...]
+    std: Tuple[float, ...]
+    text: str
+
+    def in_order(self, order: str) -> "Preprocessing":
+        """The same means and scales for input channels in ``order``."""
+        if order == self.order:
+            return self
+        text = f"{order.upper()}{self.text[3:]}"
+        return replace(self, order=order, mean=self.mean[::-1], std=self.std[::-1], text=text)
+
+
+OURS = Preprocessing(
+    "bgr",
+    tuple(255 * value for value in IMAGENET_MEAN_RGB[::-1]),
+    tuple(255 * value for value in IMAGENET_STD_RGB[::-1]),
+    "BGR, ImageNet mean and deviation",
+)
+TORCH = OURS.in_order("rgb")
+CAFFE = Preprocessing(
+    "bgr", (103.939, 116.779, 123.68), (1.0, 1.0, 1.0), "BGR minus the Caffe means"
+)
+MINUS_ONE_TO_ONE = Preprocessing(
+    "rgb", (127.5, 127.5, 127.5), (127.5, 127.5, 127.5), "RGB / 127.5 - 1"
+)
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """One file of published weights.
+
+    Attributes:
+        publisher: a key of :data:`PUBLISHERS`.
+        file_name: as published, or as in the published archive.
+        url: where its publisher documents it to be.
+        preprocessing: of the publisher's network.
+        license: of the weights, as far as it is stated.
+        differs: how our network differs from the publisher's.
+    """
+
+    publisher: str
+    file_name: str
+    url: str
+    preprocessing: Preprocessing
+    license: str
+    differs: str
+
+
+def tensorpack_file(
+    folder: str, name: str, preprocessing: Preprocessing, license: str, differs: str
+) -> PublishedFile:
+    """A file of tensorpack's model zoo."""
+    url = f"http://models.tensorpack.com/{folder}/{name}"
+    return PublishedFile(TENSORPACK, name, url, preprocessing, license, differs)
+
+
+def keras_files(
+    folder: str, preprocessing: Preprocessing, license: str, differs: str
+) -> Iterator[PublishedFile]:
+    """The files of a Keras application, with and without top."""
+    for top in ("", "_notop"):
+        name = f"{folder}_weights_tf_dim_ordering_tf_kernels{top}.h5"
+        url = f"https://storage.googleapis.com/tensorflow/keras-applications/{folder}/{name}"
+        yield PublishedFile(KERAS, name, url, preprocessing, license, differs)
+
+
+def torchvision_file(name: str, differs: str) -> PublishedFile:
+    """A file of torchvision."""
+    url = "https://download.pytorch.org/models/" + name
+    return PublishedFile(TORCHVISION, name, url, TORCH, CODE_BSD, differs)
+
+
+class Piece(NamedTuple):
+    """The source of a variable: its name in the published file, and the transposition that it needs."""
+
+    name: str
+    axes: Optional[Tuple[int, ...]] = None
+
+
+EXACT, NEAR = "exact", "near"
+
+
+@dataclass(frozen=True)
+class PublishedNames:
+    """How one publisher names the variables of a backbone.
+
+    Attributes:
+        publisher: a key of :data:`PUBLISHERS`.
+        fits: ``fits(shapes)`` -> :data:`EXACT` for a file of this backbone, :data:`NEAR` for one of the
+            same family whose depth is unclear, ``None`` for any other.
+        pieces: ``pieces(shapes, names)`` -> ordered variable name -> :class:`Piece`, for this project's
+            variable names in the order of the network. A piece may be absent from ``shapes``.
+        check: ``check(checkpoint)`` raises :class:`~dgl.errors.UserError` for a file that has the names but
+            other contents.
+    """
+
+    publisher: str
+    fits: Callable[[Shapes], Optional[str]]
+    pieces: Callable[[Shapes, Sequence[str]], Dict[str, Piece]]
+    check: Callable[[Any], None] = lambda checkpoint: None
+
+
+def same_names(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
+    """The pieces of a publisher who uses this project's own names."""
+    return {name: Piece(name) for name in names}

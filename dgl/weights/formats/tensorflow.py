@@ -1,0 +1,109 @@
+"""TensorFlow's checkpoints, version 1 (one file) and 2 (an index and data files), by their prefix."""
+
+import os
+import stat
+from typing import Optional, Tuple, Type
+
+import numpy as np
+
+from dgl.errors import UserError, first_line
+from dgl.tf_compat import lazy_tf as tf
+from dgl.weights.formats.npz import plain_name
+from dgl.weights.formats.registry import Opened
+
+# Beside TensorFlow's checkpoints; it names the newest one.
+STATE_FILE = "checkpoint"
+_MOST_STATE = 1 << 20
+
+
+def _damaged() -> Tuple[Type[BaseException], ...]:
+    """What TensorFlow's readers raise on damaged data; a file that ends early becomes IndexError."""
+    return (tf.errors.OpError, ValueError, LookupError, RuntimeError, OSError, MemoryError)
+
+
+def _check_files(prefix: str) -> None:
+    """Refuse a pipe or a device among a checkpoint's files: reading one would not end."""
+    folder, name = os.path.split(prefix)
+    parts = (name, name + ".index", name + ".data-")
+    try:
+        found = os.listdir(folder or os.curdir)
+    except OSError:
+        found = []  # its reader says what is the matter
+    for part in found:
+        path = os.path.join(folder, part)
+        if (part in parts or part.startswith(parts[2])) and os.path.exists(path):
+            mode = os.stat(path).st_mode
+            if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+                raise UserError(f"{path}: not a file; expected a part of a checkpoint")
+
+
+def open_tensorflow(prefix: str) -> Opened:
+    """Open a TensorFlow checkpoint by its prefix, of version 1 or 2.
+
+    Raises:
+        UserError: damaged, or one of its parts is no regular file.
+    """
+    _check_files(prefix)
+    try:
+        reader = tf.train.NewCheckpointReader(prefix)
+        stored = reader.get_variable_to_shape_map()
+        kinds = reader.get_variable_to_dtype_map()
+    except _damaged() as error:
+        raise UserError(
+            f"{prefix}: not a readable TensorFlow checkpoint ({first_line(error)})"
+        ) from None
+    names = {plain_name(name): name for name in sorted(stored)}
+
+    def read(name: str) -> np.ndarray:
+        try:
+            value: np.ndarray = reader.get_tensor(names[name])
+            # NumPy has no bfloat16 of its own.
+            return value.astype("float32") if kinds[names[name]].name == "bfloat16" else value
+        except _damaged() as error:
+            raise UserError(f"{prefix}: {name} cannot be read ({first_line(error)})") from None
+
+    return {name: tuple(stored[names[name]]) for name in names}, read
+
+
+def _latest_in(folder: str) -> Optional[str]:
+    """Prefix of the checkpoint that a folder's state file calls the newest, ``None`` without one.
+
+    A copied folder's state file may hold the path of where it was written: only its last part counts,
+    so that no state file leads elsewhere.
+    """
+    path = os.path.join(folder, STATE_FILE)
+    # A damaged state file says nothing; the files beside it may be sound.
+    if not os.path.isfile(path) or os.path.getsize(path) > _MOST_STATE:
+        return None
+    try:
+        state = tf.train.get_checkpoint_state(folder)
+    except ValueError:
+        return None
+    name = os.path.basename(state.model_checkpoint_path) if state else ""
+    if not name or "\0" in name:
+        return None
+    prefix = os.path.join(folder, name)
+    return prefix if os.path.isfile(prefix + ".index") or os.path.isfile(prefix) else None
+
+
+def newest_in(folder: str) -> str:
+    """The prefix of the newest checkpoint in a folder.
+
+    Raises:
+        UserError: there is none, or several and no state file that names one.
+    """
+    latest = _latest_in(folder)
+    if latest is not None:
+        return latest
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise UserError(
+            f"--load {folder}: the folder cannot be read ({error.strerror or error}); expected one with a "
+            "checkpoint"
+        ) from None
+    prefixes = sorted(name[: -len(".index")] for name in names if name.endswith(".index"))
+    if len(prefixes) == 1:
+        return os.path.join(folder, prefixes[0])
+    found = "several checkpoints: " + ", ".join(prefixes) if prefixes else "no checkpoint"
+    raise UserError(f"--load {folder}: the folder holds {found}; name one by its prefix")
