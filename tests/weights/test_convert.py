@@ -60,7 +60,7 @@ def test_the_command(here, capsys, mode, out):
     assert printed.startswith(f"wrote {out}: ") and printed.count("\n") == 1
     assert f"torchvision for --mode {mode}, {len(published_part(mode))} variables"
     assert "({} unused".format(2 if mode == "vgg" else 53) in printed
-    assert "from RGB, ImageNet mean" in printed
+    assert "RGB, ImageNet mean" in printed
     found = find_weights(get_backbone(mode), mode)
     assert os.path.samefile(found, out)
     assert set(open_checkpoint(found).shapes) == set(published_part(mode))
