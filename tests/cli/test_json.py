@@ -5,19 +5,7 @@ import os
 
 from cli_runs import dgl, process
 
-_QUICK = [
-    "--clayer",
-    "1",
-    "--batch",
-    "2",
-    "--resamples",
-    "0",
-    "--gallery",
-    "0",
-    "--workers",
-    "1",
-    "--gpu=-1",
-]
+_QUICK = "--clayer 1 --batch 2 --resamples 0 --gallery 0 --workers 1 --gpu=-1".split()
 
 
 def test_localize_writes_an_object_a_line_and_nothing_else(tiny, photos, tmp_path):
@@ -39,7 +27,7 @@ def test_localize_writes_an_object_a_line_and_nothing_else(tiny, photos, tmp_pat
     assert "skipped: bad.jpg" in done.err and "images/s" in done.err
 
 
-def test_localize_tells_of_a_single_picture_that_cannot_be_read(tiny, tmp_path):
+def test_localize_reports_a_single_image_that_cannot_be_read(tiny, tmp_path):
     path = tmp_path / "bad.jpg"
     path.write_bytes(b"no image")
     done = dgl("localize", path, "--load", tiny, "--json", "--out", tmp_path / "o", "--gpu=-1")

@@ -1,68 +1,50 @@
-"""The per-image demo: what it writes, which images it takes, how it ends on bad input."""
+"""`dgl localize` on single images: files, records, flags, and how it ends on bad input."""
 
 import os
-import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from demo_runs import (
-    CLASSES,
-    HEIGHT,
-    SCRIPT,
-    SIZE,
-    WIDTH,
-    demo,
-    files_in,
-    record_of,
-    small_image,
-    write_photo,
-    write_vgg,
-)
+from cli_runs import SIZE, dgl, tree
+from demo_runs import CLASSES, HEIGHT, SCRIPT, WIDTH, demo, files_in, record_of, small_image
 from networks import values_of, write_npz
 from PIL import Image
 
+from dgl.attribution import METHODS
 from dgl.errors import UserError
 from dgl.predict.precision import has_bfloat16_kernels
 from dgl.utils.cpu import cpu_flags, has_bfloat16
 from dgl.utils.files import weights_fingerprint
 
 
-@pytest.fixture(scope="module")
-def vgg(tmp_path_factory):
-    return write_vgg(tmp_path_factory.mktemp("vgg"))
-
-
-@pytest.fixture(scope="module")
-def photo(tmp_path_factory):
-    return write_photo(tmp_path_factory.mktemp("photo"))
-
-
-def test_files(vgg, photo, tmp_path):
-    assert demo(vgg, photo, tmp_path) == 0
-    assert files_in(tmp_path) == [
-        "vgg_cam.png",
-        "vgg_conv5_2_dgl.json",
-        "vgg_conv5_2_dgl.png",
-        "vgg_conv5_2_dgl_box.png",
-    ]
-    for name in files_in(tmp_path):
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_writes_its_files(method, vgg, photo, tmp_path):
+    assert demo(vgg, photo, tmp_path, "--method", method, "--save-maps") == 0
+    layer = {"center": "image", "cam": "add"}.get(method, "conv5_2")
+    stem = "vgg_cam" if method == "cam" else f"vgg_{layer}_{method}"
+    wanted = {stem + end for end in (".png", ".npy", ".json", "_box.png")}
+    if method in ("dgl", "cam"):
+        other = "vgg_cam" if method == "dgl" else "vgg_conv5_2_dgl"
+        wanted |= {other + ".png", other + ".npy"}
+    assert set(tree(tmp_path)) == wanted
+    record = record_of(tmp_path, stem + ".json")
+    assert (record["method"], record["layer"]) == (method, layer)
+    for name in wanted:
         if name.endswith(".png"):
             with Image.open(str(tmp_path / name)) as image:
                 assert (image.size, image.mode) == ((WIDTH, HEIGHT), "RGB")
 
 
-def test_a_slash_in_the_layer_s_name_becomes_an_underscore(photo, tmp_path):
+def test_the_backbone_is_recognized_and_slashes_of_a_layer_become_underscores(photo, tmp_path):
     path = write_npz(tmp_path / "a.npz", values_of("resnet50", 32, width=0.0625))
     out = tmp_path / "out"
-    demo(path, photo, out, "--mode", "resnet50", "--image_size", 32)
+    done = dgl("localize", photo, "--load", path, "--image_size", 32, "--out", out, "--gpu=-1")
+    assert done.code == 0, done.err
     stem = "resnet50_group3_block0_shortcut_dgl"
     assert files_in(out) == [
         "resnet50_cam.png",
-        stem + ".json",
-        stem + ".png",
-        stem + "_box.png",
+        *(stem + end for end in (".json", ".png", "_box.png")),
     ]
     assert record_of(out, stem + ".json")["layer"] == "group3/block0_shortcut"
 
@@ -94,7 +76,7 @@ def test_record(vgg, photo, tmp_path):
     }
 
 
-def test_without_a_class_the_most_probable_is_located(vgg, photo, tmp_path):
+def test_without_a_class_the_most_probable_is_localized(vgg, photo, tmp_path):
     probabilities = []
     for class_index in range(CLASSES):
         demo(vgg, photo, tmp_path / str(class_index), "--class", class_index)
@@ -106,26 +88,14 @@ def test_without_a_class_the_most_probable_is_located(vgg, photo, tmp_path):
     assert record["probability"] == pytest.approx(max(probabilities), abs=1e-6)
 
 
-def test_box_from_the_cam(vgg, photo, tmp_path):
-    demo(vgg, photo, tmp_path, "--method", "cam")
-    assert files_in(tmp_path) == [
-        "vgg_cam.json",
-        "vgg_cam.png",
-        "vgg_cam_box.png",
-        "vgg_conv5_2_dgl.png",
-    ]
-    record = record_of(tmp_path, "vgg_cam.json")
-    assert (record["method"], record["layer"]) == ("cam", "add")
-
-
-def test_box_follows_the_threshold(vgg, photo, tmp_path):
+def test_box_shrinks_as_the_threshold_grows(vgg, photo, tmp_path):
     areas = []
-    for threshold in (0.0, 0.3, 0.6, 0.9):
+    for threshold in (0.0, 0.9):
         out = tmp_path / str(threshold)
         demo(vgg, photo, out, "--threshold", threshold)
         x0, y0, x1, y1 = record_of(out)["box"]
         areas.append((x1 - x0) * (y1 - y0))
-    assert areas[-1] < areas[0]
+    assert areas[1] < areas[0]
 
 
 @pytest.mark.parametrize(
@@ -146,31 +116,34 @@ def _save_exif(image, path):
     image.save(path, exif=exif.tobytes(), quality=95)
 
 
+def _save_16_bits(image, path):
+    Image.fromarray(np.asarray(image.convert("L")).astype("uint16") * 257).save(path)
+
+
 KINDS = {
     "gray.png": lambda image, path: image.convert("L").save(path),
     "cmyk.jpg": lambda image, path: image.convert("CMYK").save(path),
     "palette.png": lambda image, path: image.convert("P").save(path),
     "alpha.png": lambda image, path: image.convert("RGBA").save(path),
-    "bits16.png": lambda image, path: Image.fromarray(
-        np.asarray(image.convert("L")).astype("uint16") * 257
-    ).save(path),
-    "turned.jpg": _save_exif,
+    "dot.png": lambda image, path: image.crop((0, 0, 1, 1)).save(path),
+    "bits16.png": _save_16_bits,
+    "rotated.jpg": _save_exif,
 }
+SIZES = {"rotated.jpg": (HEIGHT, WIDTH), "dot.png": (1, 1)}
 
 
-def test_every_kind_of_picture(vgg, tmp_path):
-    pictures = tmp_path / "in"
-    pictures.mkdir()
+def test_every_kind_of_image(vgg, tmp_path):
+    images, out = tmp_path / "in", tmp_path / "out"
+    images.mkdir()
     for name, save in KINDS.items():
-        save(Image.fromarray(small_image()), str(pictures / name))
-    out = tmp_path / "out"
-    assert demo(vgg, pictures, out) == 0
+        save(Image.fromarray(small_image()), str(images / name))
+    assert demo(vgg, images, out) == 0
     assert files_in(out) == sorted([name.split(".")[0] for name in KINDS] + ["results.jsonl"])
     for name in KINDS:
         folder = out / name.split(".")[0]
         record = record_of(folder)
         size = (record["width"], record["height"])
-        assert size == ((HEIGHT, WIDTH) if name == "turned.jpg" else (WIDTH, HEIGHT))
+        assert size == SIZES.get(name, (WIDTH, HEIGHT))
         with Image.open(str(folder / "vgg_cam.png")) as overlay:
             assert overlay.size == size
     gray, deep = record_of(out / "gray"), record_of(out / "bits16")
@@ -178,14 +151,8 @@ def test_every_kind_of_picture(vgg, tmp_path):
     assert deep["probability"] == pytest.approx(gray["probability"], abs=1e-5)
 
 
-def test_a_picture_of_one_pixel(vgg, tmp_path):
-    path = str(tmp_path / "dot.png")
-    Image.fromarray(np.full((1, 1, 3), 90, "uint8")).save(path)
-    assert demo(vgg, path, tmp_path / "out") == 0
-
-
 def fails(*arguments):
-    """The one line that the demo ends with."""
+    """The one line that the command ends with."""
     with pytest.raises(UserError) as caught:
         demo(*arguments)
     assert "\n" not in str(caught.value)
@@ -198,14 +165,11 @@ def fails(*arguments):
         (["--clayer", "conv9_1"], ["--clayer conv9_1", "0 add", "17 conv1_1"]),
         (["--clayer", "18"], ["--clayer 18"]),
         (["--mode", "resnet50"], ["birds.npz", "--mode resnet50", "conv0/W"]),
-        (["--mode", "inceptionv3"], ["birds.npz", "--mode inceptionv3"]),
         (["--class", "5"], ["class 5", "0 to 4"]),
         (["--class=-1"], ["class -1", "0 to 4"]),
         (["--threshold", "1.5"], ["--threshold 1.5", "[0, 1]"]),
-        (["--threshold=-0.1"], ["--threshold -0.1"]),
         (["--threshold", "nan"], ["--threshold nan"]),
         (["--pa", "0"], ["--pa 0", "positive"]),
-        (["--pa=-10"], ["--pa -10"]),
         (["--pa", "nan"], ["--pa nan"]),
         (["--image_size", "8"], ["--image_size 8", "32 to 4096"]),
         (["--batch", "0"], ["--batch 0", "1 to"]),
@@ -221,15 +185,13 @@ def test_bad_flags(vgg, photo, tmp_path, flags, parts):
 
 
 @pytest.mark.skipif(has_bfloat16(cpu_flags()), reason="this CPU has bfloat16")
-def test_a_precision_that_the_machine_lacks_ends_in_one_line(vgg, photo, tmp_path):
-    with pytest.raises(UserError) as caught:
-        demo(vgg, photo, tmp_path, "--precision", "bf16")
-    assert str(caught.value).startswith("--precision bf16: this CPU has neither ")
+def test_a_precision_that_the_machine_lacks(vgg, photo, tmp_path):
+    assert "--precision bf16" in fails(vgg, photo, tmp_path, "--precision", "bf16")
     assert not files_in(tmp_path)
 
 
 @pytest.mark.skipif(not has_bfloat16_kernels(), reason="this TensorFlow has no bfloat16")
-def test_bfloat16_anywhere_shows_what_it_would_do(vgg, photo, tmp_path):
+def test_bfloat16_anywhere_shows_what_bfloat16_would_do(vgg, photo, tmp_path):
     maps = []
     for precision in ("float32", "bf16-anywhere"):
         out = tmp_path / precision
@@ -242,73 +204,53 @@ def test_bfloat16_anywhere_shows_what_it_would_do(vgg, photo, tmp_path):
     assert 1e-4 < difference.max() < 0.2 and difference.mean() < 0.02
 
 
-@pytest.mark.parametrize("load", ["gone", "gone.npz", "vgg16"])
+@pytest.mark.parametrize("load", ["gone.npz", "vgg16"])
 def test_missing_checkpoint(photo, tmp_path, monkeypatch, load):
     monkeypatch.chdir(tmp_path)
-    if load == "vgg16":
-        monkeypatch.setattr("dgl.weights.restore.PRETRAINED_FOLDER", "pretrain_model_of_the_tests")
+    monkeypatch.setattr("dgl.weights.restore.PRETRAINED_FOLDER", "no_such_folder")
     assert "--load " + load in fails(load, photo, tmp_path)
 
 
-def test_picture_instead_of_a_checkpoint(photo, tmp_path):
+def test_image_instead_of_a_checkpoint(photo, tmp_path):
     assert photo in fails(photo, photo, tmp_path)
-
-
-def _truncated(path):
-    Image.fromarray(small_image()).save(str(path))
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 BAD_IMAGES = {
     "gone.png": lambda path: None,
-    "empty.png": lambda path: path.write_bytes(b""),
     "words.jpg": lambda path: path.write_text("these are words, not an image"),
-    "truncated.png": _truncated,
     "folder": lambda path: path.mkdir(),
 }
 
 
 @pytest.mark.parametrize("name", BAD_IMAGES)
-def test_bad_picture(vgg, tmp_path, name):
+def test_bad_image(vgg, tmp_path, name):
     path = tmp_path / name
     BAD_IMAGES[name](path)
     assert str(path) in fails(vgg, path, tmp_path / "out")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
-def test_unreadable_picture(vgg, photo, tmp_path):
-    path = shutil.copy(photo, str(tmp_path / "locked.png"))
-    os.chmod(path, 0)
-    assert path in fails(vgg, path, tmp_path / "out")
-
-
-def test_outdir_that_cannot_be_made(vgg, photo, tmp_path):
+def test_output_folder_that_cannot_be_made(vgg, photo, tmp_path):
     (tmp_path / "file").write_text("in the way")
     assert str(tmp_path / "file") in fails(vgg, photo, tmp_path / "file" / "out")
 
 
 def test_script_ends_with_one_line(photo, tmp_path):
     command = [sys.executable, SCRIPT, "--load", "gone.npz", "--data_path", photo]
-    done = subprocess.run(command, cwd=str(tmp_path), capture_output=True, timeout=300)
-    lines = done.stderr.decode().splitlines()
-    assert done.returncode == 1
-    assert len(lines) == 1, lines
-    assert lines[0].startswith("error: ") and "gone.npz" in lines[0]
-    assert done.stdout == b""
-    assert os.listdir(str(tmp_path)) == []
+    done = subprocess.run(command, cwd=str(tmp_path), capture_output=True, text=True, timeout=300)
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, os.listdir(str(tmp_path))) == (1, "", [])
+    assert line.startswith("error: ") and "gone.npz" in line
 
 
 @pytest.mark.parametrize(
-    "flags, before, after",
-    [((), None, "0"), (("--fast",), None, None), ((), "1", "1"), (("--fast",), "1", "1")],
+    "flags, before, after", [((), None, "0"), (("--fast",), None, None), ((), "1", "1")]
 )
-def test_the_original_s_kernels_unless_told_otherwise(
+def test_kernels_of_tensorflow_1_unless_set_otherwise(
     vgg, photo, tmp_path, monkeypatch, flags, before, after
 ):
     name = "TF_ENABLE_ONEDNN_OPTS"
-    monkeypatch.setenv(name, "")  # so that it is put back afterwards
-    monkeypatch.delenv(name)
-    if before is not None:
-        monkeypatch.setenv(name, before)
+    monkeypatch.setenv(name, before or "")  # restored after the test
+    if before is None:
+        monkeypatch.delenv(name)
     demo(vgg, photo, tmp_path, *flags)
     assert os.environ.get(name) == after

@@ -1,4 +1,4 @@
-"""The published configuration, script and all, against the stored maps of TensorFlow 1.15.5."""
+"""The published script at full size against the stored maps of TensorFlow 1.15.5."""
 
 import os
 import subprocess
@@ -13,77 +13,50 @@ from sample_images import REFERENCE, blob_image
 
 from dgl.backbones import PAPER_MODES, get_backbone
 from dgl.tf_compat import tf
-from dgl.utils.cpu import cpu_flags
 
-# Stored maps: (network, layer) -> the largest difference allowed. Those of layer 2 are the original
-# program's, the others this one's on TensorFlow 1.15.5. On the kind of CPU that a map was stored on, 3e-6
-# to 4e-3. On another, single ReLUs switch in every TensorFlow, 1.15.5 itself included: vgg 12 is then
-# 2.8e-3 away.
-_STORED = {
-    ("vgg", 2): 1e-3,
-    ("vgg", 12): 5e-3,
-    ("resnet50", 2): 1e-3,
-    ("resnet50", 9): 1e-3,
-    ("resnet50se", 2): 1e-3,
-    ("resnet50se", 5): 5e-3,
-    ("inceptionv3", 2): 1e-3,
-    ("inceptionv3", 4): 1e-3,
+# Stored maps: network -> layer -> largest difference allowed, as a fraction of the stored map's range.
+# Those of layer 2 are the original program's, the others this one's on TensorFlow 1.15.5. On CPUs of
+# another kind than the one that computed them, single ReLUs switch in every TensorFlow, 1.15.5 included:
+# few values differ much.
+STORED = {
+    "vgg": {2: 1e-3, 12: 5e-3},
+    "resnet50": {2: 1e-3, 9: 1e-3},
+    "resnet50se": {2: 1e-3, 5: 2.5e-2},
+    "inceptionv3": {2: 1e-3, 4: 1e-3},
 }
-_USUAL = 5e-5  # of the 98th percentile
+# Of the 80th percentile, which switched ReLUs do not reach: at most 1.5e-6 on TensorFlow 2.21.
+USUAL = 5e-6 if tuple(map(int, tf.VERSION.split(".")[:2])) >= (2, 16) else 5e-5
 
-# (largest, 98th percentile) where older TensorFlows switch more on other kinds of CPU: 1.9e-2, and with
-# AVX-512 9.3e-5 at the percentile, at resnet50se 5 (2.15.1); 2.6e-4 at the percentile at inceptionv3 4
-# (1.15.5).
-_AVX512 = 2e-4 if "avx512f" in cpu_flags() else _USUAL
-_OLDER = {("resnet50se", 5): (2.5e-2, _AVX512), ("inceptionv3", 4): (1e-3, 5e-4)}
-
-
-def allowed(mode):
-    """Yields (layer, largest difference, that of the 98th percentile)."""
-    modern = int(tf.VERSION.split(".")[0]) == 2 and int(tf.VERSION.split(".")[1]) > 15
-    for (name, layer), most in _STORED.items():
-        if name == mode:
-            bounds = (most, _USUAL)
-            yield (layer,) + (bounds if modern else _OLDER.get((name, layer), bounds))
-
-
-@pytest.fixture(scope="module", params=PAPER_MODES)
-def full_size(request, tmp_path_factory):
-    """(mode, TensorFlow checkpoint of the full-size network, the reference image)."""
-    folder = tmp_path_factory.mktemp(request.param)
-    prefix = write_tensorflow(folder / "model-1", values_of(request.param, 224, classes=1000))
-    photo = str(folder / "photo.png")
-    Image.fromarray(blob_image()).save(photo)
-    return request.param, prefix, photo
+# One process per network, for TensorFlow takes seconds to load. It is a new one, because the script
+# chooses TensorFlow's kernels before they are loaded.
+RUN_LAYERS = """
+import runpy, sys
+script, folder, layers, *flags = sys.argv[1:]
+main = runpy.run_path(script)["main"]
+for layer in layers.split(","):
+    main(flags + ["--clayer", layer, "--outdir", folder + "/" + layer])
+"""
 
 
 @pytest.mark.slow
-def test_fidelity(full_size, tmp_path):
-    """The published configuration as a user runs it, from checkpoint and PNG to the raw maps."""
-    mode, prefix, photo = full_size
+@pytest.mark.parametrize("mode", PAPER_MODES)
+def test_fidelity(mode, tmp_path):
+    prefix = write_tensorflow(tmp_path / "model-1", values_of(mode, 224, classes=1000))
+    Image.fromarray(blob_image()).save(str(tmp_path / "photo.png"))
+    words = [SCRIPT, str(tmp_path), ",".join(map(str, STORED[mode])), "--mode", mode]
+    words += ["--load", prefix, "--data_path", str(tmp_path / "photo.png")]
+    words += ["--image_size", "224", "--save-maps", "--gpu=-1"]
     environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
-    for layer, most, usual in allowed(mode):
-        flags = f"--mode {mode} --image_size 224 --clayer {layer} --save-maps --gpu=-1"
+    subprocess.run([sys.executable, "-c", RUN_LAYERS, *words], check=True, env=environment)
+    for layer, most in STORED[mode].items():
         out = tmp_path / str(layer)
-        subprocess.run(
-            [sys.executable, SCRIPT, "--load", prefix, "--data_path", photo, "--outdir", str(out)]
-            + flags.split(),
-            check=True,
-            env=environment,
-        )
         stem = "{}_{}_dgl".format(mode, get_backbone(mode).layers[layer].replace("/", "_"))
-        stored = np.load(os.path.join(REFERENCE, f"{mode}_clayer{layer}.npz"))
-        with stored as expected:
+        with np.load(os.path.join(REFERENCE, f"{mode}_clayer{layer}.npz")) as expected:
             assert record_of(out, stem + ".json")["class_index"] == int(expected["argmax"][0])
             for method, name in (("dgl", stem), ("cam", mode + "_cam")):
                 found = np.load(str(out / (name + ".npy")))
                 assert found.shape == expected[method].shape
-                difference = np.abs(_normalize(found) - _normalize(expected[method]))
-                # Mostly below 1e-5. Convolutions round as in TensorFlow 1.15, BatchNorm's reciprocal
-                # square root does not always, so that a ReLU may switch; see dgl/tf_compat.py.
-                assert np.percentile(difference, 98) < usual, (method, layer)
+                difference = np.abs(found - expected[method]) / np.ptp(expected[method])
+                print(f"{mode} {layer} {method}", np.percentile(difference, 80), difference.max())
+                assert np.percentile(difference, 80) < USUAL, (method, layer)
                 assert difference.max() < most, (method, layer)
-
-
-def _normalize(score_map):
-    return (score_map - score_map.min()) / (score_map.max() - score_map.min())

@@ -1,4 +1,4 @@
-"""The demo on folders: batches, images that cannot be read, resuming, results in one file."""
+"""`dgl localize` on folders: batches, images that cannot be read, resuming, results in one file."""
 
 import json
 import os
@@ -8,78 +8,26 @@ import threading
 
 import numpy as np
 import pytest
-from demo_runs import (
-    CLASSES,
-    SIZE,
-    demo,
-    files_in,
-    record_of,
-    small_image,
-    write_photo,
-    write_vgg,
-)
+from cli_runs import dgl, tree
+from demo_runs import CLASSES, SIZE, demo, files_in, record_of, small_image
 from networks import values_of, write_npz
 from PIL import Image
-from sample_images import blob_image
 
+from dgl.data.bundled import SHIPPED_IMAGES, sample_images
 from dgl.errors import UserError
 from dgl.predict.postprocess import normalize
 from dgl.predict.predictor import Predictor
+from dgl.tf_compat import tf
+
+# On CPUs with AVX-512 TensorFlow 1.15 adds in another order for one image than for several, 1e-7 of a
+# value: files that must be equal to the byte are computed image by image there.
+SAME_BYTES = ("--batch", "1") if tf.VERSION.startswith("1.") else ()
 
 
-@pytest.fixture(scope="module")
-def vgg(tmp_path_factory):
-    return write_vgg(tmp_path_factory.mktemp("vgg"))
-
-
-@pytest.fixture(scope="module")
-def photo(tmp_path_factory):
-    return write_photo(tmp_path_factory.mktemp("photo"))
-
-
-def test_pictures_of_one_name_do_not_share_a_folder(vgg, tmp_path):
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    for name in ("a.png", "a.bmp", "b.png"):
-        Image.fromarray(blob_image(2)).save(str(folder / name))
-    demo(vgg, folder, tmp_path / "out")
-    assert files_in(tmp_path / "out") == ["a.bmp", "a.png", "b", "results.jsonl"]
-
-
-def test_folder_of_pictures(vgg, tmp_path, capsys):
-    pictures = tmp_path / "in"
-    pictures.mkdir()
-    for name, seed in (("one.png", 1), ("two.bmp", 2)):
-        Image.fromarray(small_image(seed)).save(str(pictures / name))
-    (pictures / "notes.txt").write_text("not an image")
-    out = tmp_path / "out"
-    assert demo(vgg, pictures, out) == 0
-    assert files_in(out) == ["one", "results.jsonl", "two"]
-    for stem, name in (("one", "one.png"), ("two", "two.bmp")):
-        assert len(files_in(out / stem)) == 4
-        assert record_of(out / stem)["image"] == str(pictures / name)
-    printed = capsys.readouterr()
-    assert [line.split(":")[0] for line in printed.out.splitlines()] == [
-        str(pictures / name) for name in ("one.png", "two.bmp")
-    ]
-    # The bar with its rate, apart from the lines.
-    assert "2/2" in printed.err and "images/s" in printed.err
-    assert "2/2" not in printed.out
-    # The same as by itself, but for the rounding of a probability.
-    demo(vgg, pictures / "two.bmp", tmp_path / "alone")
-    alone, among = record_of(tmp_path / "alone"), record_of(out / "two")
-    assert alone.pop("probability") == pytest.approx(among.pop("probability"), abs=1e-6)
-    assert alone == among
-
-
-@pytest.fixture(scope="module")
-def seven(tmp_path_factory):
-    """A folder of seven images, p0.png to p6.png, of different sizes."""
-    folder = tmp_path_factory.mktemp("seven")
-    for seed in range(7):
-        image = blob_image(seed)[:: 2 + seed % 3, :: 2 + seed % 2]
-        Image.fromarray(image).save(str(folder / f"p{seed}.png"))
-    return folder
+def localize(*words):
+    done = dgl("localize", *words + ("--gpu=-1",))
+    assert done.code == 0, done.err
+    return done
 
 
 def results_of(folder):
@@ -87,15 +35,74 @@ def results_of(folder):
         return [json.loads(line) for line in stream]
 
 
-def test_results_of_a_folder_are_in_one_file_in_the_order_of_the_pictures(vgg, seven, tmp_path):
+def write_images(folder, *names):
+    """Small images, which differ."""
+    folder.mkdir()
+    for seed, name in enumerate(names):
+        Image.fromarray(small_image(seed + 1)).save(str(folder / name))
+
+
+def test_images_and_folders_of_several_places(tiny, photos, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy(os.path.join(photos, "val3.jpg"), str(other / "val1.jpg"))
+    one = os.path.join(photos, "val1.jpg")
+    out = tmp_path / "out"
+    words = ("--data_path", other / "val1.jpg", "--load", tiny, "--out", out)
+    localize(one, other, one, *words + SAME_BYTES)
+    assert files_in(out) == ["results.jsonl", "val1", "val1-2"]
+    alone = tmp_path / "alone"
+    localize(other / "val1.jpg", "--load", tiny, "--out", alone)
+    assert tree(alone) == tree(out / "val1-2")
+
+
+def test_without_an_image_the_samples_are_taken(tmp_path, monkeypatch, root):
+    assert os.path.join(root, "images") == SHIPPED_IMAGES
+    monkeypatch.chdir(tmp_path)
+    done = localize("--layer", "conv5_3")
+    names = [os.path.splitext(os.path.basename(path))[0] for path in sample_images()]
+    assert files_in(tmp_path) == sorted([*names, "results.jsonl"])
+    assert len(done.out.splitlines()) == len(names) == 6
+
+
+def test_images_of_one_name_do_not_share_a_folder(vgg, tmp_path):
+    write_images(tmp_path / "in", "a.png", "a.bmp", "b.png")
+    demo(vgg, tmp_path / "in", tmp_path / "out")
+    assert files_in(tmp_path / "out") == ["a.bmp", "a.png", "b", "results.jsonl"]
+
+
+def test_folder_of_images(vgg, tmp_path, capsys):
+    images, out = tmp_path / "in", tmp_path / "out"
+    write_images(images, "one.png", "two.bmp")
+    (images / "notes.txt").write_text("not an image")
+    assert demo(vgg, images, out) == 0
+    assert files_in(out) == ["one", "results.jsonl", "two"]
+    for stem, name in (("one", "one.png"), ("two", "two.bmp")):
+        assert len(files_in(out / stem)) == 4
+        assert record_of(out / stem)["image"] == str(images / name)
+    printed = capsys.readouterr()
+    assert [line.split(":")[0] for line in printed.out.splitlines()] == [
+        str(images / name) for name in ("one.png", "two.bmp")
+    ]
+    # The progress bar is not on standard output.
+    assert "2/2" in printed.err and "images/s" in printed.err
+    assert "2/2" not in printed.out
+    # The same as alone, apart from the rounding of a probability.
+    demo(vgg, images / "two.bmp", tmp_path / "alone")
+    alone, among = record_of(tmp_path / "alone"), record_of(out / "two")
+    assert alone.pop("probability") == pytest.approx(among.pop("probability"), abs=1e-6)
+    assert alone == among
+
+
+def test_results_of_a_folder_are_in_one_file_in_the_order_of_the_images(vgg, seven, tmp_path):
     demo(vgg, seven, tmp_path, "--batch", 3)
     records = results_of(tmp_path)
     assert [r["image"] for r in records] == [str(seven / f"p{i}.png") for i in range(7)]
     assert records == [record_of(tmp_path / f"p{i}") for i in range(7)]
 
 
-@pytest.mark.parametrize("batch, workers", [(2, 1), (3, 4), (100, 2)])
-def test_the_batch_changes_nothing_but_rounding(vgg, seven, tmp_path, batch, workers):
+@pytest.mark.parametrize("batch, workers", [(3, 4), (100, 1)])
+def test_the_batch_changes_only_rounding(vgg, seven, tmp_path, batch, workers):
     flags = ["--save-maps", "--class", 2]
     demo(vgg, seven, tmp_path / "one", "--batch", 1, *flags)
     demo(vgg, seven, tmp_path / "many", "--batch", batch, "--workers", workers, *flags)
@@ -114,13 +121,13 @@ def test_the_batch_changes_nothing_but_rounding(vgg, seven, tmp_path, batch, wor
             np.testing.assert_allclose(drawn[0], drawn[1], atol=4)
 
 
-@pytest.mark.parametrize("batch", [1, 3, 8])
-def test_unreadable_pictures_of_a_folder_are_left_out(vgg, seven, tmp_path, capsys, batch):
-    pictures, out = tmp_path / "in", tmp_path / "out"
-    shutil.copytree(str(seven), str(pictures))
+@pytest.mark.parametrize("batch", [1, 3])
+def test_unreadable_images_of_a_folder_are_left_out(vgg, seven, tmp_path, capsys, batch):
+    images, out = tmp_path / "in", tmp_path / "out"
+    shutil.copytree(str(seven), str(images))
     for name in ("p2.png", "p5.png"):
-        (pictures / name).write_bytes(b"no image")
-    assert demo(vgg, pictures, out, "--batch", batch) == 1
+        (images / name).write_bytes(b"no image")
+    assert demo(vgg, images, out, "--batch", batch) == 1
     kept = ["p0", "p1", "p3", "p4", "p6"]
     assert files_in(out) == kept + ["results.jsonl"]
     assert [os.path.basename(r["image"])[:2] for r in results_of(out)] == kept
@@ -128,16 +135,16 @@ def test_unreadable_pictures_of_a_folder_are_left_out(vgg, seven, tmp_path, caps
     lines = [line for line in printed.err.replace("\r", "\n").splitlines() if ".png" in line]
     assert len(lines) == 3 and len(printed.out.splitlines()) == 5
     for line, name in zip(lines, ("p2.png", "p5.png", "p2.png")):
-        assert str(pictures / name) in line and "not an image" in line
+        assert str(images / name) in line and "not an image" in line
     assert lines[0].startswith("skipped: ")
     assert lines[2].startswith("2 of 7 images could not be read; the first: ")
 
 
-def test_a_folder_of_unreadable_pictures_only(vgg, tmp_path, capsys):
-    pictures, out = tmp_path / "in", tmp_path / "out"
-    pictures.mkdir()
-    (pictures / "a.png").write_bytes(b"no image")
-    assert demo(vgg, pictures, out) == 1
+def test_a_folder_of_unreadable_images_only(vgg, tmp_path, capsys):
+    images, out = tmp_path / "in", tmp_path / "out"
+    images.mkdir()
+    (images / "a.png").write_bytes(b"no image")
+    assert demo(vgg, images, out) == 1
     assert files_in(out) == ["results.jsonl"] and results_of(out) == []
     assert "1 of 1 images could not be read" in capsys.readouterr().err
 
@@ -152,11 +159,11 @@ def _stamps(folder):
     }
 
 
-def test_resume_does_what_is_missing_and_no_more(vgg, seven, tmp_path, capsys):
+def test_resume_writes_only_what_is_missing(vgg, seven, tmp_path, capsys):
     demo(vgg, seven, tmp_path / "whole", "--batch", 1)
     out = tmp_path / "out"
     demo(vgg, seven, out, "--batch", 1)
-    # As an interrupted run leaves it: one image without its record, one not begun.
+    # As an interrupted run leaves it: one image without its record, one missing.
     os.remove(str(out / "p2" / "vgg_conv5_2_dgl.json"))
     shutil.rmtree(str(out / "p5"))
     os.remove(str(out / "results.jsonl"))
@@ -169,7 +176,7 @@ def test_resume_does_what_is_missing_and_no_more(vgg, seven, tmp_path, capsys):
     assert len(printed.out.splitlines()) == 2
     assert "resuming after 5 of 7 images" in printed.err
     assert results_of(out) == results_of(tmp_path / "whole")
-    # Without the flag all are done again.
+    # Without the flag all are repeated.
     demo(vgg, seven, out)
     assert not set(_stamps(out).values()) & set(after.values())
 
@@ -202,7 +209,7 @@ CHANGES = {
 
 @pytest.fixture(scope="module")
 def done(vgg, seven, tmp_path_factory):
-    """What the demo writes of the seven pictures."""
+    """The output folder of the seven images."""
     out = tmp_path_factory.mktemp("done")
     demo(vgg, seven, out)
     return out
@@ -221,7 +228,9 @@ def test_resume_takes_only_what_the_same_flags_made(vgg, seven, done, tmp_path, 
     assert len(results_of(out)) == 7
 
 
-def test_resume_of_a_class_takes_those_that_it_was_found_for(vgg, seven, done, tmp_path, capsys):
+def test_resume_of_a_class_keeps_the_images_already_localized_for_it(
+    vgg, seven, done, tmp_path, capsys
+):
     best = [record["predicted_index"] for record in results_of(done)]
     assert 0 < best.count(0) < 7
     shutil.copytree(str(done), str(tmp_path / "out"))
@@ -230,20 +239,18 @@ def test_resume_of_a_class_takes_those_that_it_was_found_for(vgg, seven, done, t
     assert [record["class_index"] for record in results_of(tmp_path / "out")] == [0] * 7
 
 
-def test_resume_does_a_picture_again_that_has_changed(vgg, tmp_path, capsys):
-    pictures, out = tmp_path / "in", tmp_path / "out"
-    pictures.mkdir()
-    for name in ("a.png", "b.png"):
-        Image.fromarray(small_image()).save(str(pictures / name))
-    demo(vgg, pictures, out)
-    _touch_later(pictures / "b.png")
+def test_resume_repeats_an_image_that_has_changed(vgg, tmp_path, capsys):
+    images, out = tmp_path / "in", tmp_path / "out"
+    write_images(images, "a.png", "b.png")
+    demo(vgg, images, out)
+    _touch_later(images / "b.png")
     capsys.readouterr()
-    demo(vgg, pictures, out, "--resume")
+    demo(vgg, images, out, "--resume")
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(str(pictures / "b.png"))
+    assert line.startswith(str(images / "b.png"))
 
 
-def test_resume_with_other_weights_does_all_again(vgg, photo, tmp_path, capsys):
+def test_resume_with_other_weights_repeats_all(vgg, photo, tmp_path, capsys):
     path, out = str(tmp_path / "birds.npz"), tmp_path / "out"
     shutil.copy(vgg, path)
     folder, flags = os.path.dirname(photo), ["--image_size", SIZE]
@@ -256,7 +263,7 @@ def test_resume_with_other_weights_does_all_again(vgg, photo, tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) == 1
 
 
-def test_an_interrupted_run_ends_its_threads_and_can_go_on(vgg, seven, tmp_path, monkeypatch):
+def test_an_interrupted_run_ends_its_threads_and_can_be_resumed(vgg, seven, tmp_path, monkeypatch):
     out, calls = tmp_path / "out", []
     real = Predictor.__call__
 
@@ -279,7 +286,7 @@ def test_an_interrupted_run_ends_its_threads_and_can_go_on(vgg, seven, tmp_path,
     assert len(results_of(out)) == 7
 
 
-def test_results_of_a_run_before_do_not_outlive_a_failure(vgg, seven, tmp_path):
+def test_results_of_an_earlier_run_do_not_outlive_a_failure(vgg, seven, tmp_path):
     demo(vgg, seven, tmp_path)
     with pytest.raises(UserError):
         demo(vgg, seven, tmp_path, "--class", CLASSES)
@@ -287,7 +294,7 @@ def test_results_of_a_run_before_do_not_outlive_a_failure(vgg, seven, tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="names are Unicode there")
-def test_a_name_that_is_no_text(vgg, tmp_path, capsys):
+def test_a_name_that_is_not_unicode(vgg, tmp_path, capsys):
     folder = os.path.join(os.fsencode(str(tmp_path)), b"in")
     os.mkdir(folder)
     Image.fromarray(small_image()).save(str(tmp_path / "a.png"))

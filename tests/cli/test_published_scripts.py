@@ -42,7 +42,6 @@ def both(script, name, words, tmp_path, monkeypatch, own=()):
 @pytest.mark.parametrize(
     "flags, own",
     [
-        ("--mode vgg", ""),
         ("--mode vgg --method cam --clayer conv4_3 --save-maps --class 3", ""),
         ("", "--mode vgg"),
         ("--clayer 1 --pa 5 --outdir maps", ""),
@@ -57,16 +56,16 @@ def test_localize(tiny, photos, tmp_path, monkeypatch, flags, own):
 
 
 def test_localize_by_its_short_names(tiny, photos, tmp_path, monkeypatch):
-    picture = os.path.join(photos, "val1.jpg")
+    image = os.path.join(photos, "val1.jpg")
     published = ["--load", tiny, "--clayer", "1", "--pa", "3", "--outdir", "o"]
     short = ["--load", tiny, "--layer", "1", "--alpha", "3", "--out", "o"]
     script = _script("test_code", "dome_image_DGL.py")
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     monkeypatch.chdir(tmp_path / "a")
-    one = script(published + ["--data_path", picture, "--gpu=-1"])
+    one = script(published + ["--data_path", image, "--gpu=-1"])
     monkeypatch.chdir(tmp_path / "b")
-    other = dgl("localize", picture, *short + ["--gpu=-1"])
+    other = dgl("localize", image, *short + ["--gpu=-1"])
     assert one.code == 0 and one.out == other.out
     assert tree(tmp_path / "a") == tree(tmp_path / "b") != {}
 
@@ -124,53 +123,22 @@ def test_train_writes_into_a_folder_of_the_backbone_s_name(monkeypatch):
 
 
 def test_train_prints_the_script_s_recipe(data, tmp_path, monkeypatch):
-    words = [
-        "--data",
-        data,
-        "--print-recipe",
-        "--gpu=-1",
-        "--width",
-        "0.0625",
-        "--final-size",
-        "64",
-    ]
-    one, other = both(
-        _script("train_code", "dgl_vgg.py"),
-        "train",
-        words,
-        tmp_path,
-        monkeypatch,
-        ["--mode", "vgg"],
-    )
+    words = ["--data", data, *"--print-recipe --gpu=-1 --width 0.0625 --final-size 64".split()]
+    script = _script("train_code", "dgl_vgg.py")
+    one, other = both(script, "train", words, tmp_path, monkeypatch, ["--mode", "vgg"])
     assert one == other and one[0] == 0 and "conv1_1/W" in one[1]
 
 
 def test_make_data_birds(tmp_path, monkeypatch):
-    words = [
-        "--out",
-        "birds",
-        "--train-per-class",
-        "1",
-        "--test-per-class",
-        "1",
-        "--size",
-        "64",
-        "--workers",
-        "1",
-    ]
+    words = "--out birds --train-per-class 1 --test-per-class 1 --size 64 --workers 1".split()
     script = _module(birds_script)
     one, other = both(script, "make-data birds", words, tmp_path, monkeypatch)
     assert one == other and one[0] == 0
     assert len(one[2]) == 2 * 16 + 6
     monkeypatch.chdir(tmp_path / "command")
     again = dgl("make-data", "birds", "--json", *words)
-    assert json.loads(again.out) == {
-        "out": "birds",
-        "made": False,
-        "classes": 8,
-        "train": 8,
-        "test": 8,
-    }
+    made = {"out": "birds", "made": False, "classes": 8, "train": 8, "test": 8}
+    assert json.loads(again.out) == made
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A backbone and an attribution method are one file each: the command line finds and runs them."""
+"""A backbone, an attribution method and a layout are one file each, which the command finds by itself."""
 
 import json
 import os
@@ -45,6 +45,18 @@ def mean_activation(evidence):
     return tf.reduce_mean(evidence.activation, axis=3)
 """
 
+LAYOUT = """
+import os
+
+from dgl.data.layouts.registry import register_layout
+from dgl.data.sample import DataSet, Sample
+
+
+@register_layout("toyset", "toy.txt", lambda data_dir, dataname: os.path.isfile(data_dir + "/toy.txt"))
+def load(data_dir, split, dataname, classes, with_boxes):
+    return DataSet("toys", "toyset", split, [Sample("a.jpg", data_dir + "/a.jpg", 0)], None, 1)
+"""
+
 # In one process: the checkpoint, then the commands, as a user types them.
 SCRIPT = """
 import sys
@@ -59,6 +71,9 @@ flags += ["--image_size", "32", "--gpu=-1", "--workers", "1"]
 assert main(["localize", data + "/val/val0.jpg", "--out", "localized", *flags]) == 0
 quick = ["--resamples", "0", "--gallery", "0", "--batch", "5"]
 assert main(["evaluate", "--data", data, "--out", "evaluated", *quick, *flags]) == 0
+open("toy.txt", "w").close()
+from dgl.data import load_data
+assert load_data(".", "val").format == "toyset"
 for words in (["localize"], ["evaluate"], ["train"]):
     try:
         main(words + ["--help"])
@@ -69,11 +84,12 @@ for words in (["localize"], ["evaluate"], ["train"]):
 
 @pytest.fixture(scope="module")
 def runs(data, root, tmp_path_factory):
-    """Folder and standard output of the commands, run by a copy of the package with both files."""
+    """Folder and standard output of the commands, run by a copy of the package with the three files."""
     folder = tmp_path_factory.mktemp("registries")
     shutil.copytree(os.path.join(root, "dgl"), str(folder / "dgl"))
     (folder / "dgl" / "backbones" / "toynet.py").write_text(BACKBONE)
     (folder / "dgl" / "attribution" / "toymap.py").write_text(METHOD)
+    (folder / "dgl" / "data" / "layouts" / "toyset.py").write_text(LAYOUT)
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, os.path.join(root, "tests"), data],
         cwd=str(folder),
@@ -103,8 +119,5 @@ def test_evaluate(runs):
 
 def test_help(runs):
     helps = runs[1].split("usage: dgl ")[1:]
-    assert [("toynet" in text, "toymap" in text) for text in helps] == [
-        (True, True),
-        (True, True),
-        (True, False),
-    ]
+    found = [[name in text for name in ("toynet", "toymap", "toyset")] for text in helps]
+    assert found == [[True, True, False], [True, True, True], [True, False, True]]

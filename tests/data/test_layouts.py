@@ -1,9 +1,6 @@
 """Recognizing a data set's layout and reading it with one call."""
 
 import os
-import shutil
-import subprocess
-import sys
 
 import pytest
 from trees import make
@@ -184,38 +181,6 @@ def test_unknown_layout_and_split(tmp_path):
         load_data(data, "val", layout="coco")
     with pytest.raises(UserError, match="unknown split 'dev'"):
         load_data(data, "dev")
-
-
-TOY = """
-from dgl.data.layouts.registry import register_layout
-from dgl.data.sample import DataSet, Sample
-
-
-@register_layout("toy", "toy.txt", lambda data_dir, dataname: os.path.isfile(data_dir + "/toy.txt"))
-def load(data_dir, split, dataname, classes, with_boxes):
-    return DataSet("toys", "toy", split, [Sample("a.jpg", data_dir + "/a.jpg", 0)], None, 1)
-"""
-
-
-def test_a_layout_is_one_file(tmp_path, root):
-    """A file in the folder of layouts is found by the registry and by the command line's flag."""
-    package = tmp_path / "dgl"
-    shutil.copytree(
-        os.path.join(root, "dgl"), str(package), ignore=shutil.ignore_patterns("pretrained")
-    )
-    (package / "data" / "layouts" / "toy.py").write_text("import os\n" + TOY)
-    data = make(tmp_path / "data", {"toy.txt": "x"})
-    code = (
-        "from dgl.data import load_data\n"
-        f"assert load_data({data!r}, 'val').format == 'toy'\n"
-        "import sys; sys.argv = ['dgl', 'evaluate', '--help']\n"
-        "from dgl.cli import entry; entry()"
-    )
-    shown = subprocess.run(
-        [sys.executable, "-c", code], cwd=str(tmp_path), capture_output=True, text=True,
-        env=dict(os.environ, PYTHONPATH=str(tmp_path))
-    )  # fmt: skip
-    assert "toy" in shown.stdout, shown.stderr
 
 
 def test_a_name_is_registered_once():
