@@ -76,26 +76,19 @@ def test_record(vgg, photo, tmp_path):
     }
 
 
-def test_without_a_class_the_most_probable_is_localized(vgg, photo, tmp_path):
-    probabilities = []
-    for class_index in range(CLASSES):
-        demo(vgg, photo, tmp_path / str(class_index), "--class", class_index)
-        probabilities.append(record_of(tmp_path / str(class_index))["probability"])
-    assert sum(probabilities) == pytest.approx(1, abs=1e-5)
-    demo(vgg, photo, tmp_path / "free")
-    record = record_of(tmp_path / "free")
-    assert record["class_index"] == int(np.argmax(probabilities))
-    assert record["probability"] == pytest.approx(max(probabilities), abs=1e-6)
-
-
-def test_box_shrinks_as_the_threshold_grows(vgg, photo, tmp_path):
-    areas = []
-    for threshold in (0.0, 0.9):
-        out = tmp_path / str(threshold)
-        demo(vgg, photo, out, "--threshold", threshold)
-        x0, y0, x1, y1 = record_of(out)["box"]
-        areas.append((x1 - x0) * (y1 - y0))
-    assert areas[1] < areas[0]
+def test_class_and_threshold(vgg, photo, tmp_path):
+    """Without --class, the most probable class is localized; a higher threshold gives a smaller box."""
+    demo(vgg, photo, tmp_path / "free", "--threshold", 0)
+    free = record_of(tmp_path / "free")
+    assert free["class_index"] == free["predicted_index"]
+    demo(vgg, photo, tmp_path / "same", "--threshold", 0.9)
+    same = record_of(tmp_path / "same")
+    areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (free["box"], same["box"])]
+    assert areas[0] > areas[1]
+    demo(vgg, photo, tmp_path / "other", "--class", (free["class_index"] + 1) % CLASSES)
+    other = record_of(tmp_path / "other")
+    assert other["predicted_index"] == free["predicted_index"]
+    assert other["probability"] < free["probability"]
 
 
 @pytest.mark.parametrize(

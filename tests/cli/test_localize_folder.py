@@ -13,7 +13,6 @@ from demo_runs import CLASSES, SIZE, demo, files_in, record_of, small_image
 from networks import values_of, write_npz
 from PIL import Image
 
-from dgl.data.bundled import SHIPPED_IMAGES, sample_images
 from dgl.errors import UserError
 from dgl.predict.postprocess import normalize
 from dgl.predict.predictor import Predictor
@@ -54,15 +53,6 @@ def test_images_and_folders_of_several_places(tiny, photos, tmp_path):
     alone = tmp_path / "alone"
     localize(other / "val1.jpg", "--load", tiny, "--out", alone)
     assert tree(alone) == tree(out / "val1-2")
-
-
-def test_without_an_image_the_samples_are_taken(tmp_path, monkeypatch, root):
-    assert os.path.join(root, "images") == SHIPPED_IMAGES
-    monkeypatch.chdir(tmp_path)
-    done = localize("--layer", "conv5_3")
-    names = [os.path.splitext(os.path.basename(path))[0] for path in sample_images()]
-    assert files_in(tmp_path) == sorted([*names, "results.jsonl"])
-    assert len(done.out.splitlines()) == len(names) == 6
 
 
 def test_images_of_one_name_do_not_share_a_folder(vgg, tmp_path):

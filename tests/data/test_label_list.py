@@ -162,7 +162,7 @@ def test_data_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "folders, pictures, expected",
+    "folders, images, expected",
     [
         (["images"], [], "cub"),
         (["train"], [], "imagenet"),
@@ -174,12 +174,12 @@ def test_data_name(tmp_path):
         (["images", "train"], ["train/t.jpg"], "imagenet"),
     ],
 )
-def test_guess_image_root(tmp_path, folders, pictures, expected):
+def test_guess_image_root(tmp_path, folders, images, expected):
     data = make(tmp_path, val="v.jpg 0\n", train="t.jpg 0\n")
     for folder in folders:
         (tmp_path / folder).mkdir()
-    for picture in pictures:
-        (tmp_path / picture).write_bytes(b"x")
+    for image in images:
+        (tmp_path / image).write_bytes(b"x")
     assert guess_image_root(data) == expected
 
 

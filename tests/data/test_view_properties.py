@@ -21,7 +21,7 @@ def whole_boxes(most):
 
 
 @st.composite
-def pictures(draw):
+def images_and_boxes(draw):
     """(uint8 (H, W, 3), list of boxes within it)."""
     height, width = draw(sizes), draw(sizes)
     image = draw(arrays(np.uint8, (height, width, 3)))
@@ -31,9 +31,9 @@ def pictures(draw):
     return image, draw(st.lists(box, max_size=3))
 
 
-@given(pictures(), sizes)
-def test_a_squashed_box_and_back(picture, size):
-    image, boxes = picture
+@given(images_and_boxes(), sizes)
+def test_a_squashed_box_and_back(sample, size):
+    image, boxes = sample
     squashed, found = squash(image, boxes, size)
     assert squashed.shape == (size, size, 3) and squashed.dtype == np.uint8
     assert image.min() <= squashed.min() and squashed.max() <= image.max()
@@ -47,7 +47,7 @@ def test_a_squashed_box_and_back(picture, size):
 
 
 @given(sizes, st.data())
-def test_a_image_of_the_right_size_stays_as_it_is(size, data):
+def test_an_image_of_the_right_size_stays_as_it_is(size, data):
     image = data.draw(arrays(np.uint8, (size, size, 3)))
     boxes = data.draw(st.lists(whole_boxes(size), max_size=3))
     same, found = squash(image, boxes, size)
@@ -61,9 +61,9 @@ def test_a_image_of_the_right_size_stays_as_it_is(size, data):
     np.testing.assert_array_equal(resize_bilinear_tf1(image, size, size), image)
 
 
-@given(pictures(), sizes, sizes)
-def test_a_cropped_box_lies_in_the_crop(picture, first, second):
-    image, boxes = picture
+@given(images_and_boxes(), sizes, sizes)
+def test_a_cropped_box_lies_in_the_crop(sample, first, second):
+    image, boxes = sample
     crop, resize = sorted([first, second])
     cropped, found = resize_center_crop(image, boxes, resize, crop)
     assert cropped.shape == (crop, crop, 3) and len(found) <= len(boxes)
@@ -96,18 +96,18 @@ def _naive_tf1(image, height, width):
     return result
 
 
-@given(pictures(), sizes, sizes)
-def test_the_demo_s_resize_is_the_rule_of_tensorflow_1(picture, height, width):
-    image = picture[0].astype(np.float64)
-    found = resize_bilinear_tf1(picture[0], height, width)
+@given(images_and_boxes(), sizes, sizes)
+def test_the_demo_s_resize_is_the_rule_of_tensorflow_1(sample, height, width):
+    image = sample[0].astype(np.float64)
+    found = resize_bilinear_tf1(sample[0], height, width)
     assert found.dtype == np.float32 and found.shape == (height, width, 3)
     assert found.min() >= image.min() - 1e-3 and found.max() <= image.max() + 1e-3
     np.testing.assert_allclose(found, _naive_tf1(image, height, width), rtol=0, atol=1e-3)
 
 
-@given(pictures())
-def test_boxes_of_saved_maps_are_those_of_the_squashed_image(picture):
-    image, boxes = picture
+@given(images_and_boxes())
+def test_boxes_of_saved_maps_are_those_of_the_squashed_image(sample):
+    image, boxes = sample
     height, width = image.shape[:2]
     expected = squash(image, boxes, 224)[1]
     np.testing.assert_array_equal(scaled_boxes(boxes, (width, height)), expected)

@@ -63,8 +63,8 @@ def labelme(*shapes, **fields):
     return json.dumps(document)
 
 
-def put(root, places, name, annotation, picture):
-    for place, content in zip(places, (annotation, picture)):
+def put(root, places, name, annotation, photo):
+    for place, content in zip(places, (annotation, photo)):
         if content is not None:
             path = os.path.join(str(root), place.format(name))
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -82,17 +82,17 @@ class Clones:
             self._fill()
 
     def _fill(self):
-        picture = encoded(gradient(120, 80))
+        photo = encoded(gradient(120, 80))
         box = (10, 20, 70, 60)
         for number in (1, 2, 3, 4, 7, 9):
             text = xml([box], (120, 80), "kangaroo")
-            put(self.kangaroo, KANGAROO, f"{number:05d}", text, picture)
+            put(self.kangaroo, KANGAROO, f"{number:05d}", text, photo)
             text = xml([box], (120, 80), "raccoon", "raccoon-77.png")
-            put(self.raccoon, RACCOON, f"raccoon-{number}", text, picture)
+            put(self.raccoon, RACCOON, f"raccoon-{number}", text, photo)
             for label in ("apple", "banana", "orange"):
                 text = labelme((label, [[70, 20], [10, 60]]))
                 places = TRAIN if number < 6 else TEST
-                put(self.fruit, places, f"{label}_{number}", text, picture)
+                put(self.fruit, places, f"{label}_{number}", text, photo)
 
     def folders(self):
         return [str(path) for path in (self.raccoon, self.kangaroo, self.fruit)]
@@ -105,7 +105,7 @@ class Clones:
         pairs = [part for pair in zip(flags, self.folders()) for part in pair]
         return pairs + ["--out", str(self.out)]
 
-    def picture(self, image_id):
+    def photo(self, image_id):
         return str(self.out / split_of(image_id) / (relative_path(image_id) + ".jpg"))
 
     def xml(self, image_id):
@@ -143,6 +143,6 @@ def copy_annotation(shared_data, image_id):
     return read_annotation(os.path.join(folder, relative_path(image_id) + ".xml"))
 
 
-PICTURE = encoded(gradient(120, 80))
+PHOTO = encoded(gradient(120, 80))
 BOX = [(1, 2, 50, 60)]
 CORNERS = [[1, 2], [50, 60]]

@@ -55,17 +55,17 @@ def data_set(tmp_path_factory):
 @pytest.mark.parametrize("class_index", range(len(CLASS_NAMES)))
 @pytest.mark.parametrize("longest_side", [96, 150])
 def test_image_mask_and_box_agree(class_index, longest_side):
-    picture = render_bird(class_index, _generator(class_index), longest_side)
-    assert picture.image.dtype == np.uint8 and picture.mask.dtype == np.uint8
-    assert picture.image.shape == picture.mask.shape + (3,)
-    assert max(picture.mask.shape) == longest_side
-    assert set(np.unique(picture.mask)) == {0, 1}
-    rows, columns = np.nonzero(picture.mask)
+    drawn = render_bird(class_index, _generator(class_index), longest_side)
+    assert drawn.image.dtype == np.uint8 and drawn.mask.dtype == np.uint8
+    assert drawn.image.shape == drawn.mask.shape + (3,)
+    assert max(drawn.mask.shape) == longest_side
+    assert set(np.unique(drawn.mask)) == {0, 1}
+    rows, columns = np.nonzero(drawn.mask)
     expected = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    assert picture.box == tuple(int(v) for v in expected)
-    assert all(type(v) is int for v in picture.box)
-    _, _, stats, _ = cv2.connectedComponentsWithStats(picture.mask, connectivity=8)
-    assert stats[1:, cv2.CC_STAT_AREA].max() > 0.9 * picture.mask.sum()
+    assert drawn.box == tuple(int(v) for v in expected)
+    assert all(type(v) is int for v in drawn.box)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(drawn.mask, connectivity=8)
+    assert stats[1:, cv2.CC_STAT_AREA].max() > 0.9 * drawn.mask.sum()
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -82,18 +82,18 @@ def test_species_of_a_genus_differ_in_the_head_alone(seed):
 
 
 def test_every_pair_of_classes_looks_different():
-    pictures = [render_bird(k, _generator(5), 128).image.astype(int) for k in range(8)]
-    for k, one in enumerate(pictures):
-        for other in pictures[k + 1 :]:
+    drawn = [render_bird(k, _generator(5), 128).image.astype(int) for k in range(8)]
+    for k, one in enumerate(drawn):
+        for other in drawn[k + 1 :]:
             assert (np.abs(one - other).max(axis=-1) > 40).sum() >= 10
 
 
 def test_size_and_place_vary_over_the_stated_range():
     parts, centers = [], []
     for seed in range(60):
-        picture = render_bird(seed % 8, _generator(seed), SIDE)
-        height, width = picture.mask.shape
-        x0, y0, x1, y1 = picture.box
+        drawn = render_bird(seed % 8, _generator(seed), SIDE)
+        height, width = drawn.mask.shape
+        x0, y0, x1, y1 = drawn.box
         assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
         parts.append(max((x1 - x0) / width, (y1 - y0) / height))
         centers.append(((x0 + x1) / 2 / width, (y0 + y1) / 2 / height))
