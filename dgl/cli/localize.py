@@ -19,6 +19,8 @@ from dgl.cli.output import (
 from dgl.data.bundled import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.errors import UserError
 from dgl.predict.postprocess import DEFAULT_THRESHOLD
+from dgl.tf_compat import use_reference_kernels
+from dgl.utils.cpu import FLOAT32
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
@@ -87,6 +89,8 @@ def run(args: argparse.Namespace) -> int:
     for flag, value in (("--batch", args.batch), ("--workers", args.workers)):
         if value is not None and not 1 <= value <= 4096:
             raise UserError(f"{flag} {value}: expected 1 to 4096")
+    if not args.fast and args.precision == FLOAT32:
+        use_reference_kernels()  # before TensorFlow is loaded
     from dgl.cli import localize_images as images  # TensorFlow takes seconds to load
     from dgl.data.image_io import list_images
 

@@ -21,8 +21,6 @@ from dgl.report.localize_files import (
     remove_results,
     write_results,
 )
-from dgl.tf_compat import use_reference_kernels
-from dgl.utils.cpu import FLOAT32
 from dgl.utils.files import weights_fingerprint
 from dgl.utils.parallel import chunks_of, overlapped
 from dgl.weights.identify import mode_for
@@ -35,8 +33,6 @@ PAIR = ("dgl", "cam")
 
 def make_predictor(args: Namespace) -> Predictor:
     """Load the checkpoint that the flags of :mod:`dgl.cli.localize` name."""
-    if not args.fast and args.precision == FLOAT32:
-        use_reference_kernels()
     return Predictor(
         args.mode or mode_for(args.load),
         args.load,

@@ -235,6 +235,18 @@ def test_script_ends_with_one_line(photo, tmp_path):
     assert line.startswith("error: ") and "gone.npz" in line
 
 
+_BEFORE_TENSORFLOW = """
+import sys
+from dgl.cli import entry, localize
+localize.use_reference_kernels = lambda: sys.exit("tensorflow" in sys.modules and "too late")
+entry(["localize"])
+"""
+
+
+def test_kernels_are_chosen_before_tensorflow_is_loaded(root):
+    subprocess.run([sys.executable, "-c", _BEFORE_TENSORFLOW], cwd=root, check=True)
+
+
 @pytest.mark.parametrize(
     "flags, before, after", [((), None, "0"), (("--fast",), None, None), ((), "1", "1")]
 )

@@ -12,18 +12,20 @@ from PIL import Image
 from sample_images import REFERENCE, blob_image
 
 from dgl.backbones import PAPER_MODES, get_backbone
+from dgl.predict.postprocess import normalize
+from dgl.tf_compat import tf
 
-# Stored maps: network -> layer -> largest difference allowed, as a fraction of the stored map's range.
-# Those of layer 2 are the original program's, the others this one's on TensorFlow 1.15.5. On CPUs of
-# another kind than the one that computed them, single ReLUs switch in every TensorFlow, 1.15.5 included:
-# few values differ much (at inceptionv3 4, a fifth of them by more than 5e-5).
+# Stored maps: network -> layer -> largest difference allowed, of maps scaled to [0, 1]. Those of layer 2
+# are the original program's, the others this one's on TensorFlow 1.15.5. On CPUs of another kind than the
+# one that computed them, single ReLUs switch in every TensorFlow, 1.15.5 included: few values differ much.
 STORED = {
     "vgg": {2: 1e-3, 12: 5e-3},
     "resnet50": {2: 1e-3, 9: 1e-3},
     "resnet50se": {2: 1e-3, 5: 2.5e-2},
-    "inceptionv3": {2: 5e-3, 4: 1e-3},
+    "inceptionv3": {2: 1e-3, 4: 1e-3},
 }
-USUAL = 1e-4  # of the 80th percentile
+# Of the 80th percentile, which switched ReLUs do not reach: at most 1.5e-6 on TensorFlow 2.21.
+USUAL = 5e-6 if tuple(map(int, tf.VERSION.split(".")[:2])) >= (2, 16) else 5e-5
 
 # One process per network, for TensorFlow takes seconds to load. It is a new one, because the script
 # chooses TensorFlow's kernels before they are loaded.
@@ -54,6 +56,7 @@ def test_fidelity(mode, tmp_path):
             for method, name in (("dgl", stem), ("cam", mode + "_cam")):
                 found = np.load(str(out / (name + ".npy")))
                 assert found.shape == expected[method].shape
-                difference = np.abs(found - expected[method]) / np.ptp(expected[method])
+                difference = np.abs(normalize(found) - normalize(expected[method]))
+                print(f"{mode} {layer} {method}", np.percentile(difference, 80), difference.max())
                 assert np.percentile(difference, 80) < USUAL, (method, layer)
                 assert difference.max() < most, (method, layer)
