@@ -1,6 +1,17 @@
 """Attention maps in a graph, and the TensorFlow session that computes them, one run per batch."""
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    TypeVar,
+)
 
 import numpy as np
 
@@ -102,6 +113,9 @@ def prediction_tensors(
     )
     probability = tf.nn.softmax(network.logits)
     return target, fed_alpha, Prediction(class_index, probability, network.logits, maps)
+
+
+_Self = TypeVar("_Self", bound="MapSession")
 
 
 class MapSession:
@@ -210,7 +224,7 @@ class MapSession:
         if self._owns_session:
             self._session.close()
 
-    def __enter__(self) -> "MapSession":
+    def __enter__(self: _Self) -> _Self:
         return self
 
     def __exit__(self, *_: Any) -> None:

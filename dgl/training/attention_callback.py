@@ -226,9 +226,9 @@ class AttentionCallback(Callback):
                     for layer, raw in maps.items()
                 }
                 boxes, ious = {}, {}
-                for layer, score_map in score_maps.items():
+                for layer, own_map in score_maps.items():
                     boxes[layer], ious[layer], _ = self._evaluator.localize(
-                        score_map, image.view.boxes
+                        own_map, image.view.boxes
                     )
                 if image.tag is not None:
                     strip = _strip(image.view, score_maps, boxes)
@@ -272,8 +272,8 @@ def _strip(
     """
     gap = np.full((view.image.shape[0], _GAP, 3), 255, np.uint8)
     parts = [draw_boxes(view.image, truth=view.boxes)]
-    for layer, score_map in score_maps.items():
-        heat = overlay(view.image, score_map)
+    for layer, own_map in score_maps.items():
+        heat = overlay(view.image, own_map)
         parts += [gap, draw_boxes(heat, predicted=boxes[layer], truth=view.boxes)]
     return np.concatenate(parts, axis=1)
 

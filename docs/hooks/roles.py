@@ -1,4 +1,4 @@
-"""Griffe extension: the roles of our docstrings (``:class:`~dgl.predict.postprocess.LevelBoxes```) as links of the site.
+"""Griffe extension: roles in docstrings (``:class:`~dgl.predict.postprocess.LevelBoxes```) become links.
 
 A name links where an API page documents it; elsewhere it is code. A paragraph that ends in ``::``
 introduces an example, as in reStructuredText, and ends in ``:`` here.

@@ -4,7 +4,7 @@ import os
 
 from PIL import Image
 
-from benchmarks.docs_figures import ALPHAS, LAYERS, IMAGES, main
+from benchmarks.docs_figures import ALPHAS, IMAGES, LAYERS, main
 
 
 def test_both_figures_are_drawn(root, tmp_path):

@@ -1,6 +1,6 @@
 import pytest
-from predict.frozen_networks import CLASSES, NETWORKS, SIZE, WIDTH
 from networks import values_of, write_npz
+from predict.frozen_networks import CLASSES, NETWORKS, SIZE, WIDTH
 
 from dgl.backbones import get_backbone
 from dgl.weights import open_checkpoint

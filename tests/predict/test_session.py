@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from predict.frozen_networks import SIZE, options
 from own_process import call
+from predict.frozen_networks import SIZE, options
 
 from dgl.attribution import METHODS, build_maps
 from dgl.backbones import get_backbone
