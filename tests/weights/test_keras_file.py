@@ -5,7 +5,7 @@ import h5py
 import numpy as np
 import pytest
 from foreign_files import assert_same, read_all, write_keras
-from keras_values import KERNEL, LAYERS, VALUES, write_by_hand
+from keras_values import KERNEL, LAYERS, VALUES
 
 from dgl.tf_compat import tf
 
@@ -23,7 +23,7 @@ OLD_VALUES = dict(
 
 
 @pytest.mark.parametrize("model", [False, True])
-@pytest.mark.parametrize("name", ["a.h5", "a.hdf5", "a.weights", "a.npz"])
+@pytest.mark.parametrize("name", ["a.h5", "a.npz"])
 def test_names_shapes_and_numbers(tmp_path, name, model):
     assert_same(read_all(write_keras(tmp_path / name, LAYERS, model=model)), VALUES)
 
@@ -42,17 +42,6 @@ def test_split_lists_of_names(tmp_path, monkeypatch, model):
     assert_same(read_all(path), VALUES)
 
 
-@pytest.mark.parametrize("texts", [np.array([b"kernel:0"]), [b"kernel:0"], ["kernel:0"]])
-def test_texts_of_fixed_and_variable_length(tmp_path, texts):
-    def fill(group):
-        group.create_dataset("kernel:0", data=KERNEL)
-        if isinstance(texts, list):
-            kind = h5py.special_dtype(vlen=type(texts[0]))
-            group.attrs.create("weight_names", texts, dtype=kind)
-
-    assert_same(read_all(write_by_hand(tmp_path / "a.h5", fill)), {"conv/kernel": KERNEL})
-
-
 def test_a_layer_made_of_layers(tmp_path):
     inner = [("one/kernel:0", KERNEL), ("resnet/two/kernel:0", KERNEL + 1), ("bias", KERNEL[0])]
     found = read_all(write_keras(tmp_path / "a.h5", [("resnet", inner)]))
@@ -64,7 +53,7 @@ def test_the_layer_names_the_weight_whatever_its_scope(tmp_path):
     assert list(read_all(write_keras(tmp_path / "a.h5", layers))) == ["conv/kernel"]
 
 
-@pytest.mark.parametrize("dtype", ["float16", "float64", ">f4", "int64", "uint8"])
+@pytest.mark.parametrize("dtype", ["float16", ">f4", "int64"])
 def test_number_types(tmp_path, dtype):
     array = np.arange(6).reshape(2, 3).astype(dtype)
     found = read_all(write_keras(tmp_path / "a.h5", [("x", [("y", array), ("z", array[0, 0])])]))
@@ -72,13 +61,9 @@ def test_number_types(tmp_path, dtype):
     assert_same(found, {"x/y": expected, "x/z": expected[0, 0]})
 
 
-@pytest.mark.parametrize("compression", ["gzip", "lzf"])
-def test_compressed(tmp_path, compression):
-    options = {"compression": compression, "shuffle": True, "fletcher32": True}
-    layers = [("conv", [("kernel", KERNEL), ("zeros", np.zeros((50, 1000)))])]
-    found = read_all(write_keras(tmp_path / "a.h5", layers, **options))
-    np.testing.assert_array_equal(found["conv/kernel"], KERNEL)
-    assert not found["conv/zeros"].any()
+def test_compressed(tmp_path):
+    options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
+    assert_same(read_all(write_keras(tmp_path / "a.h5", LAYERS, **options)), VALUES)
 
 
 def _network():
@@ -108,7 +93,7 @@ def test_what_keras_writes(tmp_path, save):
         "{}/{}".format(layer, name.split("/")[-1].split(":")[0]): value
         for layer, name, value in stored
     }
-    assert len(expected) == 8 and list(expected)[0] == "z_conv/kernel"
+    assert len(expected) == 8 and next(iter(expected)) == "z_conv/kernel"
     assert_same(read_all(path), expected)
 
 

@@ -37,9 +37,8 @@ def write_header(path, header, data=b""):
     return path
 
 
-@pytest.mark.parametrize("name", ["a.safetensors", "a.bin"])
-def test_names_shapes_and_numbers(library, tmp_path, name):
-    assert_same(read_all(write_safetensors(tmp_path / name, VALUES)), VALUES)
+def test_names_shapes_and_numbers(library, tmp_path):
+    assert_same(read_all(write_safetensors(tmp_path / "a.bin", VALUES)), VALUES)
 
 
 @pytest.mark.parametrize("dtype", sorted(SAFETENSORS_DTYPES))
@@ -80,34 +79,28 @@ def test_the_library_is_absent(tmp_path, monkeypatch):
     assert "pip install safetensors" in refusal_of(path)
 
 
-@pytest.mark.parametrize("cut", [0, 0.01, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9, 0.999])
-def test_truncated(library, tmp_path, cut):
-    path = write_safetensors(tmp_path / "a.safetensors", VALUES)
-    assert "not a readable safetensors file" in refusal_of(damaged(path, cut=cut))
-
-
-@pytest.mark.parametrize("content", [b"garbage" * 30, b"\xff" * 300, b"\0" * 300])
-def test_garbage(library, tmp_path, content):
-    path = tmp_path / "a.safetensors"
-    path.write_bytes(content)
-    assert "not a readable safetensors file" in refusal_of(path)
+def _stating(shape, offsets):
+    header = {"x": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}
+    return lambda path: write_header(path, header, b"\0" * 12)
 
 
 @pytest.mark.parametrize(
-    "shape, offsets",
+    "make",
     [
-        ([10**12], [0, 12]),
-        ([10**12], [0, 4 * 10**12]),
-        ([2**40, 2**40], [0, 12]),
-        ([-3], [0, 12]),
-        ([3], [4, 16]),
-        ([3], [12, 0]),
-        ([2], [0, 12]),
+        lambda path: damaged(write_safetensors(path, VALUES), cut=0.1),
+        lambda path: damaged(write_safetensors(path, VALUES), cut=0.9),
+        lambda path: path.write_bytes(b"garbage" * 30),
+        lambda path: path.write_bytes(b""),
+        _stating([10**12], [0, 12]),
+        _stating([2**40, 2**40], [0, 4 * 10**12]),
+        _stating([-3], [0, 12]),
+        _stating([3], [4, 16]),
+        _stating([2], [0, 12]),
     ],
 )
-def test_shapes_and_places_that_are_not_there(library, tmp_path, shape, offsets):
-    header = {"x": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}
-    path = write_header(tmp_path / "a.safetensors", header, b"\0" * 12)
+def test_damaged(library, tmp_path, make):
+    path = tmp_path / "a.safetensors"
+    make(path)
     assert "not a readable safetensors file" in refusal_of(path)
 
 

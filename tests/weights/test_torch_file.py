@@ -26,9 +26,8 @@ from dgl.weights import open_checkpoint
 
 
 @legacy_or_not
-@pytest.mark.parametrize("name", ["a.pth", "a.pt", "a.bin", "a.npz"])
-def test_names_shapes_and_numbers(tmp_path, legacy, name):
-    assert_same(read_all(write_pth(tmp_path / name, VALUES, legacy)), VALUES)
+def test_names_shapes_and_numbers(tmp_path, legacy):
+    assert_same(read_all(write_pth(tmp_path / "a.bin", VALUES, legacy)), VALUES)
 
 
 @legacy_or_not
@@ -87,8 +86,7 @@ def test_a_storage_within_another(tmp_path):
 
 
 @legacy_or_not
-@pytest.mark.parametrize("wrap", ["state_dict", "model"])
-@pytest.mark.parametrize("metadata", [False, True])
+@pytest.mark.parametrize("wrap, metadata", [("state_dict", True), ("model", False)])
 def test_a_state_dict_within_a_dict(tmp_path, legacy, wrap, metadata):
     path = write_pth(tmp_path / "a.pth", VALUES, legacy, wrap, metadata)
     assert_same(read_all(path), VALUES)
@@ -125,9 +123,6 @@ def test_storages_are_read_when_asked_for(tmp_path):
     checkpoint = open_checkpoint(path)
     np.testing.assert_array_equal(checkpoint.read("conv.bias"), VALUES["conv.bias"])
     assert "conv.weight cannot be read (Bad CRC-32" in refusal_of(path)
-
-
-# --- State dicts from before PyTorch 0.4.
 
 
 def _old_arguments(key, array):
@@ -169,9 +164,6 @@ def test_state_dicts_before_pytorch_0_4(tmp_path, tensor, pairs):
     assert_same({name: value.detach().numpy() for name, value in loaded.items()}, read_all(path))
 
 
-# --- PyTorch itself.
-
-
 def _network(torch):
     torch.manual_seed(0)
     return torch.nn.Sequential(
@@ -200,7 +192,7 @@ def test_what_pytorch_writes(tmp_path, legacy, protocol):
     )
     path = str(tmp_path / "a.pth")
     torch.save(
-        {"state_dict": state, "epoch": 3},
+        {"state_dict": state, "optimizer": {"state": {0: base}, "param_groups": [{"lr": 0.1}]}},
         path,
         _use_new_zipfile_serialization=not legacy,
         pickle_protocol=protocol,
@@ -214,26 +206,10 @@ def test_what_pytorch_writes(tmp_path, legacy, protocol):
 
 @pytest.mark.peer
 @legacy_or_not
-def test_an_optimizer_beside_the_state_dict(tmp_path, legacy):
-    torch = pytest.importorskip("torch")
-    network = _network(torch)
-    optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.9)
-    network(torch.ones(1, 3, 4, 4)).sum().backward()
-    optimizer.step()
-    path = str(tmp_path / "a.pth")
-    both = {"state_dict": network.state_dict(), "optimizer": optimizer.state_dict()}
-    torch.save(both, path, _use_new_zipfile_serialization=not legacy)
-    assert list(read_all(path)) == list(network.state_dict())
-
-
-@pytest.mark.peer
-@legacy_or_not
-@pytest.mark.parametrize("wrap", [None, "state_dict"])
-def test_pytorch_reads_what_the_tests_write(tmp_path, legacy, wrap):
+def test_pytorch_reads_what_the_tests_write(tmp_path, legacy):
     torch = pytest.importorskip("torch")
     values = dict(VALUES, step=3, window=View(NUMBERS, 5, (2, 3), (6, 2)))
-    loaded = torch.load(write_pth(tmp_path / "a.pth", values, legacy, wrap), weights_only=True)
-    loaded = loaded[wrap] if wrap else loaded
+    loaded = torch.load(write_pth(tmp_path / "a.pth", values, legacy), weights_only=True)
     assert loaded.pop("step") == 3
     np.testing.assert_array_equal(loaded.pop("window").numpy(), [[5, 7, 9], [11, 13, 15]])
     assert_same({name: value.numpy() for name, value in loaded.items()}, VALUES)
@@ -245,6 +221,4 @@ def test_a_whole_model_of_pytorch(tmp_path, legacy):
     torch = pytest.importorskip("torch")
     path = str(tmp_path / "a.pth")
     torch.save(_network(torch), path, _use_new_zipfile_serialization=not legacy)
-    message = refusal_of(path)
-    assert "torch.nn.modules.container.Sequential" in message or "no storage" in message
-    assert "torch.save(model.state_dict(), path)" in message
+    assert "torch.save(model.state_dict(), path)" in refusal_of(path)

@@ -1,8 +1,7 @@
-"""What the tests of PyTorch's files store, and both formats they store it in."""
+"""What the tests of PyTorch's files store."""
 
 import numpy as np
 import pytest
-from foreign_files import write_legacy_pickle, write_zip_pickle
 
 _RNG = np.random.RandomState(0)
 VALUES = {
@@ -12,6 +11,4 @@ VALUES = {
     "empty": np.zeros((0, 3), "float32"),
 }
 NUMBERS = np.arange(24, dtype="float32")
-FORMATS = [write_zip_pickle, write_legacy_pickle]
 legacy_or_not = pytest.mark.parametrize("legacy", [False, True])
-either_format = pytest.mark.parametrize("write", FORMATS)
