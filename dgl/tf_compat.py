@@ -125,6 +125,13 @@ def _tensorpack() -> Any:
     return tensorpack
 
 
+def saved_model_message() -> Any:
+    """An empty message ``SavedModel`` of protocol buffers, the only one without a public name."""
+    from tensorflow.core.protobuf import saved_model_pb2
+
+    return saved_model_pb2.SavedModel()
+
+
 lazy_tf: Any = _Lazy(lambda: sys.modules[__name__].tf)
 lazy_tensorpack: Any = _Lazy(_tensorpack)
 

@@ -1,6 +1,6 @@
-"""Classifiers that this project did not build: reading their graphs, and finding the tensors to ask about.
+"""Load classifiers that were not built by this project and find the tensors that attribution needs.
 
-A graph read from a file is a program; :mod:`dgl.foreign.operations` says which ones are run.
+A graph read from a file is a program; :mod:`dgl.foreign.operations` decides which operations may run.
 """
 
 from dgl.foreign.frozen import LoadedGraph, load_frozen

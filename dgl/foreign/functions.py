@@ -1,23 +1,23 @@
-"""Functions of a graph replaced by what they do, so that inner tensors have names and gradients.
+"""Inline the functions of a graph, so that the tensors inside have names and gradients.
 
-TF 2 saves a network as functions (``FunctionDef``) and a graph that calls them. Inside a function a node
-reads ``argument``, ``node:output_argument:index`` or ``^node``; here every call becomes copies of the
-function's nodes, which read ``node:index`` as a graph's do.
+TensorFlow 2 saves a network as functions (``FunctionDef``) and a graph that calls them. A function's
+node reads ``argument``, ``node:output_argument:index`` or ``^node``. Inlining replaces each call by copies
+of the function's nodes, which read ``node:index`` as other nodes of a graph do.
 """
 
-from typing import Any, Dict, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
-from dgl.errors import UserError
+from dgl.errors import UserError, quote
 from dgl.tf_compat import tf
-from dgl.weights.formats.registry import quoted
+from dgl.utils.types import GraphDef
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _BRANCHES = ("If", "StatelessIf")
-_DEEPEST = 64
+_MOST_LEVELS = 64
 MOST_NODES = 300000
 
-# Operations with several outputs, as their definitions order them; all others that pass
-# :func:`dgl.foreign.operations.check_operations` have one, single or a list.
+# Operations with several outputs, in the order of their definitions. All others that pass
+# :func:`dgl.foreign.operations.check_operations` have a single output or a single list of outputs.
 _NORM = ("y", "batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2")
 OUTPUTS = {
     "FusedBatchNorm": _NORM,
@@ -32,26 +32,27 @@ OUTPUTS = {
     "Unique": ("y", "idx"),
 }
 
-Tensor = Tuple[str, int]
+NodeDef = Any  # tf.NodeDef
+FunctionDef = Any  # tf.FunctionDef, which has no public name
+Output = Tuple[str, int]  # node name, output index
 
 
-def inline_functions(graph_def: Any, path: str) -> Tuple[Any, Dict[Tensor, Tensor]]:
-    """Replace every call of a function, and every branch on a constant, by the function's nodes.
+def inline_functions(graph_def: GraphDef, path: str) -> Tuple[GraphDef, Dict[Output, Output]]:
+    """Inline every function call, and every branch whose condition is a constant.
 
-    Loops and branches on what a run computes stay as they are. A node of a function keeps its name where
-    that is free, else it gets a number.
+    Loops and other branches stay as they are. A function's node keeps its name if that is unused;
+    otherwise a number is appended.
 
     Args:
         graph_def: ``tf.GraphDef``, not changed.
-        path: what an error calls the graph.
+        path: name of the file in error messages.
 
     Returns:
-        (``tf.GraphDef`` without a library, (name, index) of what a call gave -> (name, index) of the
-        tensor that is in its place).
+        (``tf.GraphDef`` without functions, output of a call -> output that replaces it).
 
     Raises:
-        UserError: functions that call themselves, that are missing or damaged, or that grow to more than
-            ``MOST_NODES`` nodes.
+        UserError: a function is missing, damaged or calls itself, or the graph grows to more than
+            :data:`MOST_NODES` nodes.
     """
     try:
         return _Inliner(graph_def, path).run()
@@ -59,89 +60,96 @@ def inline_functions(graph_def: Any, path: str) -> Tuple[Any, Dict[Tensor, Tenso
         raise UserError(f"{path}: damaged functions ({error})") from None
 
 
-def tensor_of(name: str) -> Tensor:
-    """``"a"`` and ``"a:0"`` are output 0 of the node ``a``."""
+def output_of(name: str) -> Output:
+    """Node and index of a tensor's name: ``("a", 0)`` for ``"a"`` and ``"a:0"``."""
     node, colon, index = name.partition(":")
     return node, int(index) if colon and index.isdigit() else 0
 
 
-def name_of(tensor: Tensor) -> str:
-    """The inverse of :func:`tensor_of`, as a graph's nodes write it."""
-    return tensor[0] if tensor[1] == 0 else "{}:{}".format(*tensor)
+def resolve(name: str, replaced: Mapping[Output, Output]) -> str:
+    """Full name of a tensor after inlining, given the result of :func:`inline_functions`."""
+    output = output_of(name)
+    return "{}:{}".format(*replaced.get(output, output))
 
 
-def follow(tensor: Tensor, replaced: Dict[Tensor, Tensor]) -> Tensor:
-    """What stands in a tensor's place at last.
-
-    Raises:
-        ValueError: it stands for itself.
-    """
-    passed = set()
-    while tensor in replaced:
-        if tensor in passed:
-            raise ValueError(f"{tensor[0]} is a result that is its own argument")
-        passed.add(tensor)
-        tensor = replaced[tensor]
-    return tensor
+def _input_name(output: Output) -> str:
+    """An output's name as the input of another node."""
+    return output[0] if output[1] == 0 else "{}:{}".format(*output)
 
 
 class _Inliner:
-    def __init__(self, graph_def, path):
+    """The graph during inlining."""
+
+    def __init__(self, graph_def: GraphDef, path: str):
         self._path = path
         self._functions = {f.signature.name: f for f in graph_def.library.function}
         self._versions = graph_def.versions
-        self._taken = {node.name for node in graph_def.node}
-        self._kept = {}  # type: Dict[str, Any]
-        self._replaced = {}  # type: Dict[Tensor, Tensor]
-        self._inlined = set()
-        self._calls = []
+        self._names = {node.name for node in graph_def.node}
+        self._nodes: Dict[str, NodeDef] = {}
+        self._replaced: Dict[Output, Output] = {}
+        self._inlined: Set[str] = set()
+        self._calls: List[Tuple[NodeDef, int]] = []  # with the number of functions around each
         self._count = 0
         for node in graph_def.node:
             self._add(node, 0)
 
-    def run(self):
-        # Branches are decided when all that may decide them is there.
-        waiting = []
+    def run(self) -> Tuple[GraphDef, Dict[Output, Output]]:
+        undecided: List[Tuple[NodeDef, int]] = []
         while self._calls:
-            node, depth = self._calls.pop()
+            node, level = self._calls.pop()
             function = self._function_of(node)
             if function is not None:
-                self._inline(node, function, depth + 1)
+                self._inline(node, function, level + 1)
             else:
-                waiting.append((node, depth))
-            if not self._calls and any(self._function_of(node) for node, _ in waiting):
-                self._calls, waiting = waiting, []
-        for node, _ in waiting:
-            self._kept[node.name] = node
+                undecided.append((node, level))
+            # The condition of a branch may become a constant once other calls are inlined.
+            if not self._calls and any(self._function_of(node) for node, _ in undecided):
+                self._calls, undecided = undecided, []
+        for node, _ in undecided:
+            self._nodes[node.name] = node
         flat = tf.GraphDef()
         flat.versions.CopyFrom(self._versions)
-        for node in self._kept.values():
+        for node in self._nodes.values():
             copy = flat.node.add()
             copy.CopyFrom(node)
             del copy.input[:]
             copy.input.extend(self._inputs_of(node))
-        return flat, self._replaced
+        return flat, {output: self._follow(output) for output in self._replaced}
 
-    def _inputs_of(self, node):
+    def _follow(self, output: Output) -> Output:
+        """The output that finally replaces another one.
+
+        Raises:
+            ValueError: it is replaced by itself.
+        """
+        passed = set()
+        while output in self._replaced:
+            if output in passed:
+                raise ValueError(f"the result of {quote(output[0])} is its own argument")
+            passed.add(output)
+            output = self._replaced[output]
+        return output
+
+    def _inputs_of(self, node: NodeDef) -> Iterator[str]:
         for read in node.input:
             if not read.startswith("^"):
-                yield name_of(follow(tensor_of(read), self._replaced))
+                yield _input_name(self._follow(output_of(read)))
             elif read[1:] not in self._inlined:
                 yield read
 
-    def _add(self, node, depth):
+    def _add(self, node: NodeDef, level: int) -> None:
         self._count += 1
         if self._count > MOST_NODES:
             raise UserError(f"{self._path}: more than {MOST_NODES} operations")
         if node.op in _CALLS + _BRANCHES or node.op in self._functions:
-            self._calls.append((node, depth))
-        elif node.name in self._kept:
-            raise UserError(f"{self._path}: two operations are named {quoted(node.name)}")
+            self._calls.append((node, level))
+        elif node.name in self._nodes:
+            raise UserError(f"{self._path}: two operations are named {quote(node.name)}")
         else:
-            self._kept[node.name] = node
+            self._nodes[node.name] = node
 
-    def _function_of(self, node):
-        """The function that a node calls; ``None`` where a run decides."""
+    def _function_of(self, node: NodeDef) -> Optional[FunctionDef]:
+        """The function that a node calls; ``None`` for a branch whose condition is not a constant."""
         if node.op in self._functions:
             return self._functions[node.op]
         attribute = "f"
@@ -153,15 +161,20 @@ class _Inliner:
         name = node.attr[attribute].func.name
         if name not in self._functions:
             raise UserError(
-                f"{self._path}: {node.name} calls function {name!r}, which is not there"
+                f"{self._path}: {quote(node.name)} calls the function {quote(name)}, which is missing"
             )
         return self._functions[name]
 
-    def _condition(self, node):
-        tensor = follow(tensor_of(node.input[0]), self._replaced) if node.input else None
-        source = self._kept.get(tensor[0]) if tensor else None
-        while source is not None and source.op == "Identity" and source.input:
-            source = self._kept.get(follow(tensor_of(source.input[0]), self._replaced)[0])
+    def _condition(self, node: NodeDef) -> Optional[bool]:
+        """The condition of a branch, if it is a constant."""
+        name, passed = "", set()  # type: str, Set[str]
+        source: Optional[NodeDef] = node
+        while source is not None and source.input and name not in passed:
+            if source is not node and source.op != "Identity":
+                return None
+            passed.add(name)
+            name, _ = self._follow(output_of(source.input[0]))
+            source = self._nodes.get(name)
         if source is None or source.op != "Const":
             return None
         value = source.attr["value"].tensor
@@ -169,80 +182,89 @@ class _Inliner:
             return None
         return bool(tf.make_ndarray(value))
 
-    def _inline(self, call, function, depth):
-        if depth > _DEEPEST:
+    def _inline(self, call: NodeDef, function: FunctionDef, level: int) -> None:
+        name = quote(function.signature.name)
+        if level > _MOST_LEVELS:
             raise UserError(
-                f"{self._path}: function {function.signature.name} calls itself, or functions lie deeper than {_DEEPEST}"
+                f"{self._path}: function {name} calls itself, or calls are nested more than "
+                f"{_MOST_LEVELS} levels deep"
             )
-        given = [read for read in call.input if not read.startswith("^")]
-        given = given[1:] if call.op in _BRANCHES else given
+        inputs = [read for read in call.input if not read.startswith("^")]
+        inputs = inputs[1:] if call.op in _BRANCHES else inputs
         arguments = [argument.name for argument in function.signature.input_arg]
-        if len(given) != len(arguments):
-            raise self._damaged(function, f"takes {len(arguments)} arguments")
+        if len(inputs) != len(arguments):
+            raise UserError(
+                f"{self._path}: function {name} is damaged: it takes {len(arguments)} arguments"
+            )
         body = _Body(
-            dict(zip(arguments, given)),
+            dict(zip(arguments, inputs)),
             {node.name: node for node in function.node_def},
             {node.name: self._new_name(node.name) for node in function.node_def},
             self._functions,
         )
         try:
             for node in function.node_def:
-                self._add(body.copy(node, call), depth)
+                self._add(body.copy(node, call), level)
             for index, result in enumerate(function.signature.output_arg):
-                read = body.tensor(function.ret[result.name])
-                self._replaced[call.name, index] = tensor_of(read)
+                read = body.input_name(function.ret[result.name])
+                self._replaced[call.name, index] = output_of(read)
         except (KeyError, ValueError) as error:
-            raise self._damaged(function, f"has no {error}") from None
+            raise UserError(
+                f"{self._path}: function {name} is damaged: it has no {error}"
+            ) from None
         self._inlined.add(call.name)
 
-    def _damaged(self, function, what):
-        return UserError(f"{self._path}: function {function.signature.name} is damaged: it {what}")
-
-    def _new_name(self, name):
-        free, number = name, 0
-        while free in self._taken:
+    def _new_name(self, name: str) -> str:
+        unused, number = name, 0
+        while unused in self._names:
             number += 1
-            free = f"{name}_{number}"
-        self._taken.add(free)
-        return free
+            unused = f"{name}_{number}"
+        self._names.add(unused)
+        return unused
 
 
 class _Body:
-    """A function's nodes as those of a graph, for one call."""
+    """Copies a function's nodes into the graph for one call."""
 
-    def __init__(self, arguments, nodes, names, functions):
+    def __init__(
+        self,
+        arguments: Mapping[str, str],
+        nodes: Mapping[str, NodeDef],
+        names: Mapping[str, str],
+        functions: Mapping[str, FunctionDef],
+    ):
         self._arguments = arguments
         self._nodes = nodes
         self._names = names
         self._functions = functions
 
-    def copy(self, node, call):
+    def copy(self, node: NodeDef, call: NodeDef) -> NodeDef:
         copied = tf.NodeDef()
         copied.CopyFrom(node)
         copied.name = self._names[node.name]
         del copied.input[:]
         for read in node.input:
             if not read.startswith("^"):
-                copied.input.append(self.tensor(read))
+                copied.input.append(self.input_name(read))
             elif read[1:] in self._names:
                 copied.input.append("^" + self._names[read[1:]])
         for name, attribute in node.attr.items():
-            if attribute.placeholder:  # of a function that serves several types
+            if attribute.placeholder:  # set by the call, in functions for several types
                 copied.attr[name].CopyFrom(call.attr[attribute.placeholder])
         return copied
 
-    def tensor(self, read):
-        """What a function's node reads, as a graph's node reads it."""
+    def input_name(self, read: str) -> str:
+        """Convert an input of a function's node to an input of a graph's node."""
         if read in self._arguments:
             return self._arguments[read]
         parts = read.split(":")
         node = self._nodes[parts[0]]
         index = int(parts[2]) if len(parts) > 2 else 0
         if len(parts) > 1:
-            index += self._place(node, parts[1])
-        return name_of((self._names[node.name], index))
+            index += self._output_index(node, parts[1])
+        return _input_name((self._names[node.name], index))
 
-    def _place(self, node, output):
+    def _output_index(self, node: NodeDef, output: str) -> int:
         if node.op in self._functions:
             names = [argument.name for argument in self._functions[node.op].signature.output_arg]
             return names.index(output)

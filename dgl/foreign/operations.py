@@ -1,16 +1,16 @@
-"""Which operations of a graph from a file are run: those that compute, and nothing else.
+"""Check the operations of a graph from a file: only those that do nothing but compute are allowed.
 
 A graph is a program, and TensorFlow has operations that read and write files, start threads and servers,
-call Python or end the process. So there is a list of what is let in, not of what is kept out: an operation
-that TensorFlow gains tomorrow is refused until someone has looked at it. All on the list work on their
-inputs alone and keep nothing between runs.
+call Python or end the process. The list names the allowed operations rather than the forbidden ones, so
+that operations of future versions are refused until they are reviewed. All operations on the list depend
+on their inputs alone and keep no state between runs.
 """
 
 from typing import Any, Iterable
 
-from dgl.errors import UserError
+from dgl.errors import UserError, quote
 from dgl.tf_compat import tf
-from dgl.weights.formats.registry import quoted
+from dgl.utils.types import GraphDef
 
 _ARITHMETIC = """
     Abs Acos Acosh Add AddN AddV2 AccumulateNV2 All Any ApproximateEqual ArgMax ArgMin Asin Asinh
@@ -46,92 +46,84 @@ _IMAGES = """
     DecodePng DecodeRaw ExtractImagePatches HSVToRGB RGBToHSV ResizeArea ResizeBicubic
     ResizeBilinear ResizeNearestNeighbor ScaleAndTranslate
 """
-# Assert ends a run with a message, and Merge goes by which of two ways of a Switch was taken.
+# Assert may end a run with an error; Merge passes on whichever branch of a Switch was taken.
 _CONTROL = "Assert ControlTrigger Merge NoOp Switch"
 
 COMPUTES = frozenset(" ".join((_ARITHMETIC, _ARRAYS, _LAYERS, _IMAGES, _CONTROL)).split())
 
 _LOOPS_AND_BRANCHES = frozenset(
-    [
-        "Case",
-        "Enter",
-        "Exit",
-        "For",
-        "If",
-        "LoopCond",
-        "NextIteration",
-        "StatelessCase",
-        "StatelessIf",
-        "StatelessWhile",
-        "While",
-    ]
+    "Case Enter Exit For If LoopCond NextIteration StatelessCase StatelessIf StatelessWhile While".split()
 )
 _VARIABLES = frozenset(["AutoReloadVariable", "VarHandleOp", "Variable", "VariableV2"])
-_TEXT_BYTES = 24  # what TensorFlow takes for an empty one
-MOST_CONSTANT_BYTES = 2**31  # what a graph, one message, may hold
+_STRING_BYTES = 24  # memory of an empty string
+_MOST_CONSTANT_BYTES = 2**31  # the limit of a graph message
+
+NodeDef = Any  # tf.NodeDef
 
 
-def check_operations(graph_def: Any, path: str, allow: Iterable[str] = ()) -> None:
-    """Refuse a graph with an operation that is not known to compute only.
+def check_operations(graph_def: GraphDef, path: str, allow: Iterable[str] = ()) -> None:
+    """Refuse a graph with an operation that is not in :data:`COMPUTES`.
 
     Args:
         graph_def: ``tf.GraphDef`` without functions.
-        path: what an error calls the graph.
-        allow: types of operations to let in besides, by whoever trusts the file.
+        path: name of the file in error messages.
+        allow: types of operations allowed in addition, for files that are trusted.
 
     Raises:
-        UserError: such an operation, a variable, control flow, a setting that is no word, or constants
-            that claim more than 2 GiB.
+        UserError: such an operation (variables and control flow among them), a damaged attribute, or
+            constants whose shapes amount to more than 2 GiB.
     """
     allowed = COMPUTES.union(allow)
     refused = [node for node in graph_def.node if node.op not in allowed]
     if refused:
-        # With a variable comes what would fill it, which is not what is the matter.
+        # The operations that would initialize a variable may come before it in the graph.
         first = next((node for node in refused if node.op in _VARIABLES), refused[0])
         raise UserError(f"{path}: {_refusal(first)}")
     claimed = 0
     for node in graph_def.node:
-        _check_words(node, path)
+        _check_attributes(node, path)
         if node.op == "Const":
             claimed += _claimed_bytes(node, path)
-            if claimed > MOST_CONSTANT_BYTES:
+            if claimed > _MOST_CONSTANT_BYTES:
                 raise UserError(
-                    f"{path}: its constants claim more than 2 GiB, up to {quoted(node.name)}"
+                    f"{path}: its constants up to {quote(node.name)} amount to more than 2 GiB"
                 )
 
 
-def _check_words(node, path):
-    """Old TensorFlows die of a message about a setting that is no text."""
-    for setting in node.attr.values():
-        for word in [setting.s] + list(setting.list.s):
-            if any(byte < 32 or byte > 126 for byte in word):
-                raise UserError(f"{path}: {quoted(node.name)} has a setting that is no word")
+def _check_attributes(node: NodeDef, path: str) -> None:
+    """Refuse attributes that are not printable ASCII, which crash old versions of TensorFlow."""
+    for attribute in node.attr.values():
+        for text in [attribute.s] + list(attribute.list.s):
+            if any(byte < 32 or byte > 126 for byte in text):
+                raise UserError(
+                    f"{path}: {quote(node.name)} has an attribute that is not printable ASCII"
+                )
 
 
-def _refusal(node):
+def _refusal(node: NodeDef) -> str:
     if node.op in _VARIABLES:
-        return f"{quoted(node.name)} is a variable without a value; expected a frozen graph or a SavedModel"
+        return f"{quote(node.name)} is a variable without a value; expected a frozen graph or a SavedModel"
     if node.op in _LOOPS_AND_BRANCHES:
         return (
-            f"{quoted(node.name)} is a loop or a branch ({node.op}) that is not known beforehand, which gradients are not taken "
-            "through; expected a graph for inference"
+            f"{quote(node.name)} is a loop or a branch with a variable condition ({node.op}), through "
+            "which no gradients are computed; expected a graph for inference"
         )
     return (
-        f"operation {quoted(node.name)} of type {quoted(node.op)} is refused: it is not on the list of those that only compute "
-        "(allow= lets it in)"
+        f"operation {quote(node.name)} of type {quote(node.op)} is refused: it may do more than compute "
+        "(allow= permits it)"
     )
 
 
-def _claimed_bytes(node, path):
-    """Bytes of a constant's array by its shape, which a short message may overstate."""
+def _claimed_bytes(node: NodeDef, path: str) -> int:
+    """Size of a constant's array by its shape, which may be far larger than the file."""
     tensor = node.attr["value"].tensor
     count = 1
     for dimension in tensor.tensor_shape.dim:
         if dimension.size < 0:
-            raise UserError(f"{path}: {quoted(node.name)} has a negative size")
+            raise UserError(f"{path}: {quote(node.name)} has a negative size")
         count *= dimension.size
     try:
-        size = tf.as_dtype(node.attr["dtype"].type).size or _TEXT_BYTES
+        size = tf.as_dtype(node.attr["dtype"].type).size or _STRING_BYTES
     except TypeError:
-        raise UserError(f"{path}: {quoted(node.name)} is of no known type") from None
-    return count * size
+        raise UserError(f"{path}: {quote(node.name)} has an unknown type") from None
+    return int(count * size)

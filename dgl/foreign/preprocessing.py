@@ -1,16 +1,16 @@
-"""What published classifiers were trained on, as functions of RGB images in 0..255.
+"""Input preprocessing of published classifiers, as functions of RGB images in 0..255.
 
-:data:`PREPROCESSINGS` has them under the names that Keras' applications use: ``caffe`` (VGG, ResNet),
-``tf`` (Inception, Xception, MobileNet, ResNetV2), ``torch`` (DenseNet); and besides ``unit``, common
-elsewhere; ``none``, for networks that normalize inside (EfficientNet, MobileNetV3); and ``bgr``, for
-this project's own networks, which do so too.
+:data:`PREPROCESSINGS` names them as Keras applications do: ``caffe`` (VGG, ResNet), ``tf`` (Inception,
+Xception, MobileNet, ResNetV2) and ``torch`` (DenseNet). In addition there are ``unit`` for other
+classifiers, ``none`` for networks that normalize their input (EfficientNet, MobileNetV3), and ``bgr`` for
+this project's own networks, which normalize it too.
 """
 
 import numpy as np
 
 from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 
-# ImageNet's mean of B, G and R in 0..255, as Caffe's model zoo published it.
+# Mean of ImageNet in 0..255, as published in Caffe's model zoo.
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
@@ -18,14 +18,14 @@ def plain(images: np.ndarray) -> np.ndarray:
     """RGB in 0..255, as float32.
 
     Args:
-        images: (N, H, W, 3) RGB in 0..255, any dtype; the same for all functions here, which give
-            float32 of the same shape.
+        images: (N, H, W, 3) RGB in 0..255, any dtype. All functions of this module take such images and
+            return float32 of the same shape.
     """
     return np.asarray(images, np.float32)
 
 
 def bgr(images: np.ndarray) -> np.ndarray:
-    """BGR in 0..255, which this project's own networks take."""
+    """BGR in 0..255, the input of this project's own networks."""
     return plain(images)[..., ::-1]
 
 
@@ -40,13 +40,13 @@ def symmetric(images: np.ndarray) -> np.ndarray:
 
 
 def standardized(images: np.ndarray) -> np.ndarray:
-    """RGB in [0, 1], less ImageNet's mean, divided by its standard deviation."""
+    """RGB in [0, 1] minus ImageNet's mean, divided by its standard deviation."""
     mean, deviation = (np.asarray(v, np.float32) for v in (IMAGENET_MEAN_RGB, IMAGENET_STD_RGB))
     return (unit(images) - mean) / deviation
 
 
 def caffe(images: np.ndarray) -> np.ndarray:
-    """BGR in 0..255, less ImageNet's mean."""
+    """BGR in 0..255 minus ImageNet's mean."""
     return bgr(images) - np.asarray(CAFFE_MEAN_BGR, np.float32)
 
 

@@ -58,19 +58,19 @@ def read_bounded(path: str, most: int, expected: str) -> Optional[bytes]:
     """
     try:
         # Opening a pipe would wait for a writer.
-        if not stat.S_ISREG(os.stat(path).st_mode):
+        status = os.stat(path)
+        if not stat.S_ISREG(status.st_mode):
             raise UserError(f"{path}: not a file; expected {expected}")
         with open(path, "rb") as stream:
-            data = stream.read(most + 1)
+            # Python allocates as many bytes as it is asked to read.
+            data = stream.read(min(most, status.st_size) + 1)
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{quote(path, 400)}: cannot be read: {reason}") from error
     if len(data) > most:
-        raise UserError(
-            f"{path}: more than {most} bytes; expected {expected}, which is far smaller"
-        )
+        raise UserError(f"{path}: more than {most} bytes, the limit; expected {expected}")
     return data
 
 

@@ -39,7 +39,7 @@ def test_something_else(name, data, tmp_path):
 
 def test_missing_and_folders(tmp_path):
     assert "no such file" in refused(tmp_path / "a.pb")
-    assert "a folder" in refused(tmp_path)
+    assert "not a file" in refused(tmp_path)
 
 
 def test_a_saved_model_s_file(tmp_path):
@@ -58,7 +58,7 @@ def test_a_graph_with_variables(tmp_path):
 def test_the_limit_of_a_text_is_inclusive(size, tmp_path, monkeypatch):
     monkeypatch.setattr("dgl.foreign.frozen._MOST_TEXT_BYTES", 11)
     (tmp_path / "a.pbtxt").write_bytes(b"x" * size)
-    assert ("larger than" in refused(tmp_path / "a.pbtxt")) == (size == 12)
+    assert ("more than 11 bytes" in refused(tmp_path / "a.pbtxt")) == (size == 12)
 
 
 def test_deep_text(tmp_path):
@@ -68,13 +68,13 @@ def test_deep_text(tmp_path):
 
 def test_outputs_by_name(tmp_path):
     path = write(tmp_path / "a.pb", graph(constant("x", 1.0), node("y", "Sqrt", "x", T=tf.float64)))
-    assert "there is no operation z" in refused(path, outputs=["z"])
-    assert "there is no tensor x:3" in refused(path, outputs=["x:3"])
+    assert "there is no tensor 'z:0'" in refused(path, outputs=["z"])
+    assert "there is no tensor 'x:3'" in refused(path, outputs=["x:3"])
     loaded = load_frozen(path, outputs=["x", "y:0"])
     assert [value_of(tensor) for tensor in loaded.outputs.values()] == [1, 1]
     assert loaded.output("x") is loaded.outputs["x"]
     for name in (None, "z"):
-        with pytest.raises(ValueError, match="choose of x, y:0"):
+        with pytest.raises(ValueError, match="choose one of x, y:0"):
             loaded.output(name)
 
 
@@ -162,4 +162,4 @@ def test_a_setting_that_is_no_word(frozen, word, tmp_path):
     made.ParseFromString(frozen)
     (first, _) = [changed for changed in made.node if changed.op == "Conv2D"]
     first.attr["padding"].s = word
-    assert "no word" in refused(write(tmp_path / "a.pb", made))
+    assert "ASCII" in refused(write(tmp_path / "a.pb", made))

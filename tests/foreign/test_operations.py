@@ -120,7 +120,7 @@ def test_a_file_is_read_by_nobody_but_who_lets_it_in(tmp_path):
     path = write(
         tmp_path / "a.pb", graph(constant("name", str(secret)), node("told", "ReadFile", "name"))
     )
-    with pytest.raises(UserError, match="ReadFile is refused"):
+    with pytest.raises(UserError, match="'ReadFile' is refused"):
         load_frozen(path)
     assert value_of(load_frozen(path, allow=["ReadFile"]).output()) == b"told"
 
@@ -140,8 +140,8 @@ def test_a_gradient_that_a_file_names_is_not_taken(tmp_path):
     [
         ("VariableV2", "expected a frozen graph or a SavedModel"),
         ("VarHandleOp", "expected a frozen graph or a SavedModel"),
-        ("Enter", "gradients are not taken"),
-        ("While", "gradients are not taken"),
+        ("Enter", "no gradients"),
+        ("While", "no gradients"),
     ],
 )
 def test_what_is_wrong_is_said(op, words, tmp_path):
@@ -154,7 +154,7 @@ def test_constants_that_claim_more_than_they_hold(sizes, tmp_path):
     made = constant("x", np.float32(1))
     for size in sizes:
         made.attr["value"].tensor.tensor_shape.dim.add(size=size)
-    with pytest.raises(UserError, match="claim more than 2 GiB"):
+    with pytest.raises(UserError, match="more than 2 GiB"):
         load_frozen(write(tmp_path / "a.pb", graph(made)))
 
 

@@ -128,7 +128,7 @@ def test_file_is_no_place(tmp_path):
 def test_file_up_to_the_bound_is_read_whole(tmp_path):
     (tmp_path / "a").write_bytes(b"\r\n\0x")
     assert read_bounded(str(tmp_path / "a"), 4, "a file") == b"\r\n\0x"
-    with pytest.raises(UserError, match="a: more than 3 bytes; expected a file, which"):
+    with pytest.raises(UserError, match="a: more than 3 bytes.*expected a file"):
         read_bounded(str(tmp_path / "a"), 3, "a file")
 
 
