@@ -10,9 +10,8 @@ from own_process import call
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("mode", ["vgg", "resnet50"])
-def test_both_loops_train_the_same(mode, tmp_path):
-    call("both_loops", "check_changes", mode, str(tmp_path))
+def test_both_loops_train_the_same(tmp_path):
+    call("both_loops", "check_changes", str(tmp_path))
 
 
 def test_every_round_times_each_loop(tmp_path):

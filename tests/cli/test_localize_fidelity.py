@@ -24,7 +24,7 @@ STORED = {
     "resnet50se": {2: 1e-3, 5: 2.5e-2},
     "inceptionv3": {2: 1e-3, 4: 1e-3},
 }
-# Of the 80th percentile, which switched ReLUs do not reach: at most 1.5e-6 on TensorFlow 2.21.
+# Of the 80th percentile, which switched ReLUs do not reach: at most 3.4e-6 on TensorFlow 2.21.
 USUAL = 5e-6 if tuple(map(int, tf.VERSION.split(".")[:2])) >= (2, 16) else 5e-5
 
 # One process per network, for TensorFlow takes seconds to load. It is a new one, because the script
@@ -57,6 +57,5 @@ def test_fidelity(mode, tmp_path):
                 found = np.load(str(out / (name + ".npy")))
                 assert found.shape == expected[method].shape
                 difference = np.abs(normalize(found) - normalize(expected[method]))
-                print(f"{mode} {layer} {method}", np.percentile(difference, 80), difference.max())
                 assert np.percentile(difference, 80) < USUAL, (method, layer)
                 assert difference.max() < most, (method, layer)
