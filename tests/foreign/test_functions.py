@@ -1,4 +1,4 @@
-"""Functions become what they do, and hostile ones come to an end."""
+"""Inlined functions compute the same, and damaged or endless ones are refused."""
 
 import pytest
 from graph_defs import constant, function, graph, node, value_of, write

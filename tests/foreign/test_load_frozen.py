@@ -1,4 +1,4 @@
-"""Files that are no frozen graph, or a damaged one, end in one line."""
+"""Frozen graphs: values, outputs by name, and one-line errors for damaged or other files."""
 
 import random
 
@@ -144,7 +144,7 @@ def test_numbers_are_the_file_s(frozen, tmp_path):
     np.testing.assert_allclose(found, NETWORK.probability(), rtol=0, atol=2e-6)
 
 
-def test_outputs_are_what_a_picture_leads_to(tmp_path):
+def test_outputs_depend_on_the_image(tmp_path):
     made = graph(
         constant("x", 1.0),
         node("beside", "Sqrt", "x", T=tf.float64),
@@ -157,7 +157,7 @@ def test_outputs_are_what_a_picture_leads_to(tmp_path):
 
 
 @pytest.mark.parametrize("word", [b"SA\xffE", b"SAME\n"])
-def test_a_setting_that_is_no_word(frozen, word, tmp_path):
+def test_an_attribute_that_is_not_text(frozen, word, tmp_path):
     made = tf.GraphDef()
     made.ParseFromString(frozen)
     (first, _) = [changed for changed in made.node if changed.op == "Conv2D"]

@@ -45,7 +45,7 @@ def dense(features, classes=5):
         ((), tf.float32),
     ],
 )
-def test_the_picture_is_found(shape, dtype):
+def test_the_image_is_found(shape, dtype):
     image = placeholder(*shape, dtype=dtype)
     rate = tf.placeholder_with_default(1.0, [], "rate")
     flag = tf.placeholder_with_default(False, [], "flag")
@@ -67,7 +67,7 @@ def test_placeholders_that_do_not_matter():
         ([], "found no placeholder"),
     ],
 )
-def test_none_or_several(shapes, words):
+def test_no_image_or_several(shapes, words):
     fed = [tf.reduce_sum(placeholder(*shape, name=name)) for shape, name in zip(shapes, "ab")]
     with pytest.raises(ValueError, match=words):
         input_of(tf.add_n(fed + [tf.constant(1.0)]))
@@ -110,10 +110,6 @@ def test_no_logits():
 # --- layers_of
 
 
-def names(found):
-    return list(found)
-
-
 def test_layers_from_the_last_to_the_first():
     image = placeholder(None, 8, 8, 3)
     one = tf.nn.relu(tf.nn.bias_add(conv(image), tf.ones(4)), "one")
@@ -124,7 +120,7 @@ def test_layers_from_the_last_to_the_first():
     tf.nn.relu(conv(joined), "beside")
     logits = dense(tf.reduce_mean(joined, [1, 2]))
     found = layers_of(logits)
-    assert names(found) == ["joined", "right", "left", "two", "pool", "one"]
+    assert list(found) == ["joined", "right", "left", "two", "pool", "one"]
     assert all(tensor.op.name == name for name, tensor in found.items())
 
 
@@ -134,7 +130,7 @@ def test_sums_that_a_relu_reads_stand_back():
     tf_sum = tf.identity(tf.add(conv(one), one, "sum"))
     two = tf.nn.relu(tf_sum, "two")
     logits = dense(tf.reduce_mean(tf.add(conv(two), two, "bare"), [1, 2]))
-    assert names(layers_of(logits)) == ["bare", "two", "one"]
+    assert list(layers_of(logits)) == ["bare", "two", "one"]
 
 
 def test_gates_and_products_of_weights():
@@ -143,7 +139,7 @@ def test_gates_and_products_of_weights():
     swish = tf.multiply(scaled, tf.sigmoid(scaled), "swish")
     squeezed = tf.nn.relu(tf.reduce_mean(swish, [1, 2], keepdims=True), "squeezed")
     gated = tf.multiply(swish, tf.sigmoid(squeezed), "gated")
-    assert names(layers_of(dense(tf.reduce_mean(gated, [1, 2])))) == ["gated", "swish"]
+    assert list(layers_of(dense(tf.reduce_mean(gated, [1, 2])))) == ["gated", "swish"]
 
 
 def test_channels_first_layers_are_found_too():
@@ -152,7 +148,7 @@ def test_channels_first_layers_are_found_too():
     squeezed = tf.nn.relu(tf.reduce_mean(one, [2, 3], keepdims=True), "squeezed")
     logits = dense(tf.reduce_mean(one * tf.sigmoid(squeezed), [2, 3]))
     found = layers_of(logits)
-    assert names(found)[-1] == "one" and "squeezed" not in found
+    assert list(found)[-1] == "one" and "squeezed" not in found
     assert found["one"].shape.as_list() == [None, 4, 8, 8]
     assert pooled_layer(logits) is None
 
