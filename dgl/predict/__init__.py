@@ -1,10 +1,10 @@
-"""From a trained classifier to attention maps: frozen graphs, sessions, maps, and what is made of a map."""
+"""Compute attention maps of a trained classifier, and boxes and overlays from maps."""
 
 from typing import Any
 
 
 def __getattr__(name: str) -> Any:
-    """``build_inference`` and ``open_session``, which load TensorFlow, at their first use."""
+    """Import ``build_inference`` and ``open_session``, which load TensorFlow, at their first use."""
     if name == "build_inference":
         from dgl.predict.frozen import build_inference
 

@@ -18,6 +18,8 @@ from dgl.utils.types import GraphDef, Operation, Tensor
 
 NodeDef = Any  # tf.NodeDef
 
+GRADIENT = "DGLForwardConvolutionGradient"
+_SCOPE = "turned"
 _NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 
 
@@ -79,10 +81,6 @@ def _bias(norm: NodeDef, bias_name: str) -> NodeDef:
     if "data_format" in norm.attr:
         node.attr["data_format"].CopyFrom(norm.attr["data_format"])
     return node
-
-
-GRADIENT = "DGLForwardConvolutionGradient"
-_SCOPE = "turned"
 
 
 def _attribute(node: NodeDef, name: str, default: List[int]) -> List[int]:

@@ -29,6 +29,27 @@ _logger = logging.getLogger(__name__)
 _TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
 _TENSOR_CORES = (8, 0)  # compute capability
 _OLDEST = (2, 15)  # first TensorFlow known to have every kernel needed
+# The measured convolution: a layer in the middle of VGG16 at 224 x 224, 10 to 50 ms.
+_IMAGES, _SIDE, _CHANNELS = 4, 28, 256
+_RUNS = 5
+
+# Operations that start computing in bfloat16 and those that continue; values: inputs of that type, a slice.
+_STARTS = {"Conv2D": slice(0, 2), "DepthwiseConv2dNative": slice(0, 2)}
+_CONTINUES = {
+    "Add": slice(0, 2),
+    "AddV2": slice(0, 2),
+    "AvgPool": slice(0, 1),
+    "BiasAdd": slice(0, 2),
+    "ConcatV2": slice(0, -1),
+    "Identity": slice(0, 1),
+    "MaxPool": slice(0, 1),
+    "Mul": slice(0, 2),
+    "Pad": slice(0, 1),
+    "Relu": slice(0, 1),
+    "Relu6": slice(0, 1),
+}
+_TYPED = dict(_STARTS, **_CONTINUES)
+_SUFFIX = {tf.bfloat16: "/bfloat16", tf.float32: "/float32"}
 
 
 def set_gpu_precision(precision: str) -> None:
@@ -94,10 +115,6 @@ def _warn_if_slower(gain: float) -> None:
         )
 
 
-_IMAGES, _SIDE, _CHANNELS = 4, 28, 256  # a layer in the middle of VGG16 at 224 x 224: 10 to 50 ms
-_TIMES = 5
-
-
 def convolution(dtype: DType) -> Operation:
     """A 3 x 3 convolution like those of the backbones, in the current graph.
 
@@ -129,28 +146,9 @@ def bfloat16_gain() -> float:
         with open_session() as session:
             session.run(tf.global_variables_initializer())
             # Alternating; the first run also prepares the kernel and is never the shortest.
-            times = [[_seconds(session, one) for one in both] for _ in range(_TIMES)]
+            times = [[_seconds(session, one) for one in both] for _ in range(_RUNS)]
     exact, rounded = (min(own) for own in zip(*times))
     return float(exact / rounded)
-
-
-# Operations that start computing in bfloat16 and those that continue; values: inputs of that type, a slice.
-_STARTS = {"Conv2D": slice(0, 2), "DepthwiseConv2dNative": slice(0, 2)}
-_CONTINUES = {
-    "Add": slice(0, 2),
-    "AddV2": slice(0, 2),
-    "AvgPool": slice(0, 1),
-    "BiasAdd": slice(0, 2),
-    "ConcatV2": slice(0, -1),
-    "Identity": slice(0, 1),
-    "MaxPool": slice(0, 1),
-    "Mul": slice(0, 2),
-    "Pad": slice(0, 1),
-    "Relu": slice(0, 1),
-    "Relu6": slice(0, 1),
-}
-_TYPED = dict(_STARTS, **_CONTINUES)
-_SUFFIX = {tf.bfloat16: "/bfloat16", tf.float32: "/float32"}
 
 
 def lower_precision(
