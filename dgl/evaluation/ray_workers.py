@@ -138,8 +138,8 @@ class RayWorkers:
         started = [actor.ready.remote() for actor in actors]
         if not self._ray.wait(started, num_returns=1, timeout=_START_SECONDS)[0]:
             raise UserError(
-                f"--ray-workers {self.size}: none has started within {_START_SECONDS} seconds; expected free "
-                "processors on the Ray cluster"
+                f"--ray-workers {self.size}: none has started within {_START_SECONDS} seconds; "
+                "expected free processors on the Ray cluster"
             )
         # An actor that is listed twice has two batches at once.
         pool = ActorPool(list(actors) * _AT_ONCE)
@@ -154,7 +154,8 @@ class RayWorkers:
             except self._ray.exceptions.RayError as error:
                 raise UserError(
                     f"--ray-workers {self.size}: a worker was lost {MOST_LOSSES + 1} times, the last: "
-                    f"{_reason(error)}; expected memory for all of them, or fewer; the same command continues"
+                    f"{_reason(error)}; expected memory for all of them, or fewer; the same command "
+                    "continues"
                 ) from error
             if kind == _REFUSED:
                 raise UserError(value)
@@ -380,7 +381,7 @@ def worker_env(environ: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
         environ: mapping, by default ``os.environ``.
 
     Returns:
-        dict name -> value, including ``TF_NUM_INTRAOP_THREADS``: the cores of this process if it is not set.
+        dict name -> value, including ``TF_NUM_INTRAOP_THREADS``, by default the cores of this process.
     """
     environ = os.environ if environ is None else environ
     found = {name: value for name, value in environ.items() if _is_arithmetic(name)}

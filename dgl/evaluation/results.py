@@ -133,11 +133,11 @@ class Results:
         self.errors = dict(sorted(self.errors.items()))
 
     def boxes_clipped(self) -> int:
-        """int: true boxes that reached over their picture."""
+        """int: true boxes that reached over their image."""
         return int(np.sum(self.images.column("clipped")))
 
     def boxes_outside(self) -> int:
-        """int: true boxes that lay wholly outside theirs."""
+        """int: true boxes that lay wholly outside their image."""
         return int(np.sum(self.images.column("outside")))
 
     def _evaluators(self) -> List[Any]:

@@ -6,7 +6,6 @@ Also the other way round: the metadata folder that goes with maps which this pro
 import io
 import logging
 import os
-import stat
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
@@ -60,20 +59,16 @@ def read_map(path: str) -> np.ndarray:
     """
     side = WSOL_MAP_SIZE
     expected = f"expected a score map, float {side} x {side} in [0, 1]"
+    # Opening a pipe would block.
+    if not os.path.isfile(path):
+        reason = "not a file" if os.path.exists(path) else "no such file"
+        raise UserError(f"{path}: {reason}; {expected}")
+    if os.path.getsize(path) > _MOST_BYTES:
+        raise UserError(f"{path}: too large; {expected}")
     try:
-        status = os.stat(path)
-        # Opening a pipe would wait for somebody to write to it.
-        if not stat.S_ISREG(status.st_mode):
-            raise UserError(f"{path}: not a file; {expected}")
-        if status.st_size > _MOST_BYTES:
-            raise UserError(f"{path}: too large; {expected}")
         with open(path, "rb") as stream:
             score_map = np.load(io.BytesIO(stream.read(_MOST_BYTES)), allow_pickle=False)
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; {expected}") from error
-    except UserError:
-        raise
-    # NumPy evaluates the header as a literal and unpacks archives, so that nothing narrower would do.
+    # NumPy raises many types for a damaged header or archive.
     except Exception as error:
         reason = printable(str(error).split("\n")[0])
         raise UserError(f"{path}: not an array ({reason}); {expected}") from error
@@ -205,9 +200,9 @@ def read_records(metadata: str, mask_root: Optional[str] = None) -> List[Record]
 def write_metadata(
     folder: str, samples: Sequence[Sample], sizes: Sequence[Tuple[int, int]]
 ) -> List[Tuple[str, Optional[str]]]:
-    """Write the metadata that go with saved maps, as wsolevaluation reads them.
+    """Write the metadata that goes with saved maps, as wsolevaluation reads them.
 
-    Boxes and masks cannot stand in one ``localization.txt``; where there are both, boxes are written to
+    Boxes and masks cannot share one ``localization.txt``; where there are both, boxes are written to
     ``metadata`` and masks to ``metadata_masks``.
 
     Args:

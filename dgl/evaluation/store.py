@@ -21,7 +21,7 @@ RECORDS = "records.json"
 PARTIAL = "partial"
 _PLAN = "plan.json"
 _CHUNK = re.compile(r"batch-(\d{6})\.json")
-# 162 entries of 50,000 images take 1.5 GB; what is larger is no file of results.
+# 162 entries of 50,000 images take 1.5 GB; a larger file is refused.
 _MOST_BYTES = 8 * 1024**3
 
 
@@ -189,7 +189,7 @@ def _encode(values: Any) -> bytes:
 def _read_json(path: str) -> Any:
     try:
         status = os.stat(path)
-        # Opening a pipe would wait for somebody to write to it.
+        # Opening a pipe would block.
         if not stat.S_ISREG(status.st_mode):
             raise UserError(f"{path}: not a file; expected results of an evaluation")
         if status.st_size > _MOST_BYTES:

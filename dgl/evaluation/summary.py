@@ -1,4 +1,4 @@
-"""From results results to ``metrics.json``, ``images.csv`` and ``errors.csv``."""
+"""Figures of an evaluation's results, written as ``metrics.json``, ``images.csv`` and ``errors.csv``."""
 
 import json
 import math
@@ -33,7 +33,7 @@ def compute_metrics(
         results: :class:`~dgl.evaluation.results.Results`.
         seed: int, of the resampling.
         resamples: int, of the bootstrap and of the paired tests; 0 for none of either.
-        selection: what :func:`dgl.evaluation.thresholds.describe` gives, or ``None``.
+        selection: what :func:`dgl.evaluation.thresholds.select_thresholds` describes, or ``None``.
 
     Returns:
         ordered dict of JSON values; accuracies, errors and their intervals in percent, thresholds in
@@ -166,7 +166,7 @@ def chosen_entries(
 
 
 def _alpha(results: Results, seed: int, resamples: int) -> Dict[str, Any]:
-    """Figures of the study of alpha, both protocols side by side as one row an alpha."""
+    """Figures of the study of alpha, both protocols side by side as one row per alpha."""
     from dgl.attribution import parse_method  # loads TensorFlow, which tables can do without
 
     rows = []
@@ -185,12 +185,12 @@ def _alpha(results: Results, seed: int, resamples: int) -> Dict[str, Any]:
 
 
 def image_rows(results: Results) -> List[Dict[str, Any]]:
-    """One flat record an image: the prediction, then box, IoU and verdict of every entry."""
-    plan, pictures = results.plan, results.images
-    keys, rows = pictures.ids, {}
-    for row in pictures.order():
+    """One flat record per image: the prediction, then box, IoU and outcome of every entry."""
+    plan, images = results.plan, results.images
+    keys, rows = images.ids, {}
+    for row in images.order():
         own, predicted = (
-            int(pictures.column(name)[row]) for name in ("class_index", "predicted_index")
+            int(images.column(name)[row]) for name in ("class_index", "predicted_index")
         )
         rows[keys[row]] = {
             "id": results.names[keys[row]],
@@ -198,9 +198,9 @@ def image_rows(results: Results) -> List[Dict[str, Any]]:
             "class_name": class_name(plan, own),
             "predicted_index": predicted,
             "predicted_name": class_name(plan, predicted),
-            "probability": float(pictures.column("probability")[row]),
-            "class_probability": float(pictures.column("class_probability")[row]),
-            "rank": int(pictures.column("rank")[row]),
+            "probability": float(images.column("probability")[row]),
+            "class_probability": float(images.column("class_probability")[row]),
+            "rank": int(images.column("rank")[row]),
         }
     if FIXED in plan.protocols:
         for entry in plan.entries:

@@ -30,7 +30,7 @@ def select_thresholds(results: Results) -> Tuple[Dict[str, Dict[str, float]], Di
     Returns:
         ``(thresholds, description)``: protocol -> entry name -> the lowest threshold at which the
         largest contour's box is right most often; and for the record the ``split``, the number of
-        ``images`` with a box, the ``rule``, and a row an entry with its ``threshold``, its ``box_acc``
+        ``images`` with a box, the ``rule``, and a row per entry with its ``threshold``, its ``box_acc``
         in percent there and whether its layer is the method's ``chosen`` one.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Figures of classification and localization: evaluators that take batches and can be merged.
+"""Evaluators of classification and localization: they take batches and can be merged.
 
 Two protocols that are never mixed: ``fixed_threshold`` (:class:`FixedThresholdEvaluator`) and
 ``wsolevaluation`` (:class:`MaxBoxAccEvaluator`, and :class:`PixelApEvaluator` for masks).

@@ -59,7 +59,7 @@ class Records:
 
         Raises:
             ValueError: a column is missing or of another shape, an id is there already, or rows with
-                and without ids would stand side by side. Nothing is added then.
+                and without ids would be mixed. Nothing is added then.
         """
         if set(values) != set(self._columns):
             raise ValueError(f"expected the columns {sorted(self._columns)}")

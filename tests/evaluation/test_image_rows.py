@@ -1,4 +1,4 @@
-"""One record an image: its prediction, and every entry's box, IoU and verdict."""
+"""One record per image: its prediction, and the box, IoU and outcome of every entry."""
 
 import numpy as np
 from fake_predictor import SIZE, FakePredictor, make_dataset
@@ -43,9 +43,3 @@ def test_image_rows(evaluate, tmp_path):
 def test_image_rows_without_the_fixed_protocol_are_the_predictions(evaluate):
     evaluation, _, _ = evaluate(protocols=("wsolevaluation",))
     assert list(evaluation.image_rows()[0])[-1] == "rank"
-
-
-def test_image_rows_are_copies(evaluate):
-    evaluation, _, _ = evaluate()
-    evaluation.image_rows()[0].clear()
-    assert evaluation.image_rows()[0]["id"] == "0.png"

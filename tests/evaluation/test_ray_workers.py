@@ -1,4 +1,4 @@
-"""Ray workers without Ray: their flags, their share of a cluster, their environment, and one worker's batches."""
+"""Ray workers without Ray: flags, share of a cluster, environment, and the batches of one worker."""
 
 import os
 import pickle

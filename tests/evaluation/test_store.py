@@ -1,4 +1,4 @@
-"""Results on disk: kept a batch at a time, given back whole, refused when damaged."""
+"""Results on disk: stored by batch, merged from shards, refused when damaged."""
 
 import dataclasses
 import json
