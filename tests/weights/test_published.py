@@ -3,14 +3,11 @@
 import os
 import re
 
-import numpy as np
 import pytest
 
 from dgl.backbones import BACKBONES, PAPER_MODES
-from dgl.backbones.network import normalize_image
-from dgl.backbones.published import OURS, PUBLISHERS
-from dgl.tf_compat import tf
-from dgl.weights.published import converted_name, how_to_get, published_files, recognize
+from dgl.backbones.published import PUBLISHERS
+from dgl.weights.published import converted_name, how_to_get, published_files
 
 FILES = [(mode, file) for mode in BACKBONES for file in published_files(mode)]
 
@@ -37,10 +34,6 @@ def test_every_publisher_is_converted():
     assert {file.publisher for _, file in FILES} == set(PUBLISHERS)
 
 
-def test_names_of_none_are_not_recognized():
-    assert recognize({"a": (1,)}) is None
-
-
 @pytest.mark.parametrize("mode", PAPER_MODES)
 def test_the_first_entry_is_what_the_short_name_stands_for(mode):
     assert set(BACKBONES[mode].pretrained.values()) == {published_files(mode)[0].file_name}
@@ -56,14 +49,6 @@ def test_converted_names():
         "ImageNet-ResNet50-SE.npz",
         "inception_v3.npz",
     ]
-
-
-def test_ours_is_what_the_networks_do():
-    picture = np.random.RandomState(0).randint(0, 256, (1, 4, 4, 3)).astype("float32")
-    with tf.Graph().as_default(), tf.Session() as session:
-        found = session.run(normalize_image(tf.constant(picture)))
-    np.testing.assert_allclose(found, (picture - OURS.mean) / OURS.std, rtol=1e-5, atol=1e-6)
-    assert OURS.order == "bgr"
 
 
 @pytest.mark.parametrize("file", [file for _, file in FILES], ids=lambda file: file.file_name)
