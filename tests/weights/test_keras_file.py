@@ -66,6 +66,18 @@ def test_compressed(tmp_path):
     assert_same(read_all(write_keras(tmp_path / "a.h5", LAYERS, **options)), VALUES)
 
 
+def test_names_of_variable_length_in_a_large_file(tmp_path):
+    layers = [(f"conv{index}", [("kernel:0", KERNEL)]) for index in range(110)]
+    path = write_keras(tmp_path / "a.h5", layers + [("fc", [("kernel:0", np.zeros(10**7, "f4"))])])
+    with h5py.File(path, "a") as stream:
+        for group in [stream] + list(stream.values()):
+            name = "weight_names" if "weight_names" in group.attrs else "layer_names"
+            texts = np.asarray(group.attrs[name]).astype(object)
+            del group.attrs[name]
+            group.attrs.create(name, texts, dtype=h5py.special_dtype(vlen=bytes))
+    assert len(read_all(path)) == 111
+
+
 def _network():
     layers = tf.keras.layers
     return tf.keras.Sequential(

@@ -4,6 +4,7 @@ Only plain data in the file itself is read: no links, no external or virtual sto
 what is stored.
 """
 
+import mmap
 import os
 from collections import Counter
 from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
@@ -17,7 +18,9 @@ _MAGIC = b"\x89HDF\r\n\x1a\n"
 # Weights hardly compress, zeros do up to a thousandfold; small arrays may be all zeros.
 _LARGEST_RATIO = 100
 _SMALL = 1 << 20
-_MOST_TEXT = 1 << 32
+# Texts of variable length lie in collections that begin like this, followed by their size.
+_COLLECTION = b"GCOL\x01\0\0\0"
+_MOST_TEXT = 1 << 28
 _KERAS_3 = ("layers", "_layer_checkpoint_dependencies")
 
 # What h5py raises on damaged files; it builds names as well as numbers out of them.
@@ -46,6 +49,7 @@ class _Reader:
         except ImportError:
             raise _Refused("the package h5py is needed to read it: pip install h5py") from None
         self._h5py: Any = h5py
+        self._path = path
         self.room = os.path.getsize(path)
         self.file = h5py.File(path, "r")
         # Filters built into HDF5 and h5py; others would be loaded from plugins.
@@ -105,11 +109,24 @@ class _Reader:
         if len(stored.shape) != 1 or not (variable or stored.dtype.kind == "S"):
             raise _Refused(f"the attribute {attribute} is no list of texts")
         # Many texts of variable length may refer to one long text, which h5py copies for each.
-        longest = self.room if variable else 1
-        if count * stored.dtype.itemsize > self.room or count * longest > _MOST_TEXT:
+        repeated = variable and count * self._longest_text() > _MOST_TEXT
+        if count * stored.dtype.itemsize > self.room or repeated:
             raise _Refused(f"the attribute {attribute} claims too much text")
         texts = group.attrs[attribute]
         return [t if isinstance(t, str) else t.decode("utf-8") for t in texts]
+
+    def _longest_text(self) -> int:
+        """Bytes that no text of variable length exceeds: the size of the largest collection."""
+        longest = 0
+        with open(self._path, "rb") as stream, mmap.mmap(
+            stream.fileno(), 0, access=mmap.ACCESS_READ
+        ) as content:
+            at = content.find(_COLLECTION)
+            while at >= 0:
+                begin = at + len(_COLLECTION)
+                longest = max(longest, int.from_bytes(content[begin : begin + 8], "little"))
+                at = content.find(_COLLECTION, begin)
+        return min(longest, self.room)
 
     def dataset(self, path: str) -> Any:
         """A dataset that is safe to read."""
