@@ -75,8 +75,7 @@ def ray_workers(
     """
     environment = worker_env()
     with _connected(address, gpu) as ray:
-        own_cpus, own_gpus = _share(ray, workers, cpus, gpus, gpu)
-        yield RayWorkers(ray, workers, own_cpus, own_gpus, environment)
+        yield RayWorkers(ray, workers, *_share(ray, workers, cpus, gpus, gpu), environment)
 
 
 class RayWorkers:
@@ -144,22 +143,18 @@ class RayWorkers:
         # An actor that is listed twice has two batches at once.
         pool = ActorPool(list(actors) * _AT_ONCE)
         answers = pool.map_unordered(lambda actor, chunk: actor.run.remote(chunk), chunks)
-        while True:
-            try:
-                chunk, kind, value = next(answers)
-            except StopIteration:
-                return
-            except self._ray.exceptions.RayTaskError:
-                raise
-            except self._ray.exceptions.RayError as error:
-                raise UserError(
-                    f"--ray-workers {self.size}: a worker was lost {MOST_LOSSES + 1} times, the last: "
-                    f"{_reason(error)}; expected memory for all of them, or fewer; the same command "
-                    "continues"
-                ) from error
-            if kind == _REFUSED:
-                raise UserError(value)
-            yield chunk, Results.from_state(task.plan, value)
+        try:
+            for chunk, kind, value in answers:
+                if kind == _REFUSED:
+                    raise UserError(value)
+                yield chunk, Results.from_state(task.plan, value)
+        except self._ray.exceptions.RayTaskError:
+            raise
+        except self._ray.exceptions.RayError as error:
+            raise UserError(
+                f"--ray-workers {self.size}: a worker was lost {MOST_LOSSES + 1} times, the last: "
+                f"{_reason(error)}; expected memory for all of them, or fewer; the same command continues"
+            ) from error
 
 
 class Worker:
@@ -316,17 +311,9 @@ def _check_answers(address: str) -> None:
 
 
 def _share(
-    ray: Any,
-    workers: int,
-    cpus: Optional[float],
-    gpus: Optional[float],
-    gpu: Optional[str],
+    ray: Any, workers: int, cpus: Optional[float], gpus: Optional[float], gpu: Optional[str]
 ) -> Tuple[float, float]:
-    """(CPUs, GPUs) of each worker.
-
-    Raises:
-        UserError: there is no room for so many.
-    """
+    """(CPUs, GPUs) of each worker; raises :class:`UserError` if there is no room for so many."""
     resources = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     hosts = [(own.get("CPU", 0), own.get("GPU", 0)) for own in resources]
     if gpus is None:

@@ -99,7 +99,7 @@ AGAIN = {
 }
 
 
-def test_a_image_with_two_ids_is_reported_and_counts_twice(data, caplog):
+def test_an_image_with_two_ids_is_reported_and_counts_twice(data, caplog):
     write(data, AGAIN)
     assert len(load_cub(str(data), "test")) == 3
     (record,) = caplog.records
@@ -115,7 +115,7 @@ def test_a_image_with_two_ids_is_reported_and_counts_twice(data, caplog):
         ("train_test_split.txt", "4 1\n", "images.txt:4: .* is both in training and in test"),
     ],
 )
-def test_a_image_with_two_classes_or_in_both_splits(data, split, name, line, message):
+def test_an_image_with_two_classes_or_in_both_splits(data, split, name, line, message):
     write(data, dict(AGAIN, **{name: FILES[name] + line}))
     with pytest.raises(UserError, match=message):
         load_cub(str(data), split)

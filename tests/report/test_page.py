@@ -302,7 +302,7 @@ def test_no_protocol(quick, tmp_path, protocols):
     assert not (tmp_path / "index.html").exists()
 
 
-def test_a_image_that_is_not_there(quick, tmp_path):
+def test_an_image_that_is_not_there(quick, tmp_path):
     with pytest.raises(UserError, match="gone.png"):
         write_report(str(tmp_path), METRICS, RUN, [image_record("gone.png")])
 
