@@ -14,11 +14,10 @@ import traceback
 from demo_runs import write_vgg
 
 import dgl.predict.predictor
+from dgl.cli.parser import main as command
 from dgl.datasets.photos5.__main__ import main as make_photos5
 from dgl.errors import UserError, run_script
 from dgl.tf_compat import tf
-from dgl.weights.convert import main as convert
-from dgl.weights.export import main as export
 
 from . import ROOT
 from .case import write_case
@@ -62,8 +61,8 @@ SCRIPTS = {
     "dome_image_DGL.py": lambda: _script("test_code", "dome_image_DGL.py"),
     "evaluate_localization.py": lambda: _script("test_code", "evaluate_localization.py"),
     "study_localization.py": lambda: _script("test_code", "study_localization.py"),
-    "dgl.weights.export": lambda: export,
-    "dgl.weights.convert": lambda: convert,
+    "dgl.weights.export": lambda: lambda words: command(["export"] + words),
+    "dgl.weights.convert": lambda: lambda words: command(["convert"] + words),
     "dgl.datasets.photos5": lambda: make_photos5,
 }
 

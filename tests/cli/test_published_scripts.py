@@ -3,15 +3,16 @@
 import json
 import os
 import runpy
+import sys
+from unittest import mock
 
 import pytest
 from cli_runs import ROOT, dgl, ended, tree, write_zoo_vgg
 from networks import values_of, write_tensorflow
 
-from dgl.datasets.birds import __main__ as birds_script
 from dgl.errors import run_script
 from dgl.training import resolve as command
-from dgl.weights import ModelCard, convert, export, write_card
+from dgl.weights import ModelCard, write_card
 
 _QUICK = ["--batch", "2", "--resamples", "20", "--gallery", "2", "--workers", "1", "--gpu=-1"]
 
@@ -21,8 +22,12 @@ def _script(*path):
     return lambda words: ended(lambda: run_script(main, [str(word) for word in words]))
 
 
-def _module(module):
-    return lambda words: ended(lambda: run_script(module.main, [str(word) for word in words]))
+def _module(name):
+    def call(words):
+        with mock.patch.object(sys, "argv", [name] + [str(word) for word in words]):
+            return ended(lambda: runpy.run_module(name, run_name="__main__"))
+
+    return call
 
 
 def both(script, name, words, tmp_path, monkeypatch, own=()):
@@ -131,7 +136,7 @@ def test_train_prints_the_script_s_recipe(data, tmp_path, monkeypatch):
 
 def test_make_data_birds(tmp_path, monkeypatch):
     words = "--out birds --train-per-class 1 --test-per-class 1 --size 64 --workers 1".split()
-    script = _module(birds_script)
+    script = _module("dgl.datasets.birds")
     one, other = both(script, "make-data birds", words, tmp_path, monkeypatch)
     assert one == other and one[0] == 0
     assert len(one[2]) == 2 * 16 + 6
@@ -152,7 +157,7 @@ def trained(tmp_path_factory):
 
 def test_export(trained, tmp_path, monkeypatch):
     words = ["--load", trained, "--out", "toys.npz"]
-    one, other = both(_module(export), "export", words, tmp_path, monkeypatch)
+    one, other = both(_module("dgl.weights.export"), "export", words, tmp_path, monkeypatch)
     assert one[0] == 0 and set(one[2]) == {"toys.npz", "toys.json"}
     assert one == other
 
@@ -160,7 +165,7 @@ def test_export(trained, tmp_path, monkeypatch):
 def test_convert(tmp_path, monkeypatch):
     path = write_zoo_vgg(tmp_path)
     words = [path, "--out", "vgg.npz"]
-    one, other = both(_module(convert), "convert", words, tmp_path, monkeypatch)
+    one, other = both(_module("dgl.weights.convert"), "convert", words, tmp_path, monkeypatch)
     assert one[0] == 0 and set(one[2]) == {"vgg.npz"}
     assert one == other
     refused = dgl("convert", *words)

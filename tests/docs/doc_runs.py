@@ -110,6 +110,8 @@ def main_of(words):
     if words[1] == "-m":
         if not words[2].startswith(("dgl.", "benchmarks", "tests.")):
             return None
+        if words[2] in ("dgl.weights.convert", "dgl.weights.export"):
+            return main_of(["dgl", words[2].split(".")[-1]] + words[3:])
         for name in (words[2], words[2] + ".__main__", words[2] + ".record"):
             with contextlib.suppress(ImportError):
                 module = importlib.import_module(name)

@@ -17,7 +17,7 @@ SIZE, SESSIONS = 32, 8
 
 def check_sessions_agree(folder):
     """The same network and image give the same bits in every session."""
-    check_changes("vgg", folder)
+    check_changes(folder)
     backbone, path = get_backbone("vgg"), os.path.join(folder, "vgg.npz")
     save_npz(path, values_of("vgg", SIZE))
     image = np.random.RandomState(0).uniform(0, 255, (1, SIZE, SIZE, 3))

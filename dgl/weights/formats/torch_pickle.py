@@ -7,6 +7,7 @@ state dicts do not need are refused. Format: Python's ``pickletools`` and ``torc
 
 import io
 import pickle
+import struct
 from typing import Any, BinaryIO, Callable, ClassVar, Dict, Iterable, Optional, Sequence, Tuple
 
 from dgl.errors import UserError, first_line
@@ -45,6 +46,7 @@ _DAMAGED = (
     OverflowError,
     MemoryError,
     EOFError,
+    struct.error,
 )
 
 
