@@ -106,7 +106,7 @@ def test_a_worker_that_is_killed_is_replaced(command, whole, tmp_path, short_fol
     done = len(batches(out))
     assert 3 <= done < IMAGES and not (out / "metrics.json").exists()
     said = driver.finish()
-    assert driver.process.returncode == 0
+    assert driver.process.returncode == 0, said
     assert "Traceback" not in said
     check_same(out, whole)
 
