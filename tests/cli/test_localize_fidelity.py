@@ -18,14 +18,17 @@ from dgl.tf_compat import tf
 # Stored maps: network -> layer -> largest difference allowed, of maps scaled to [0, 1]. Those of layer 2
 # are the original program's, the others this one's on TensorFlow 1.15.5. On CPUs of another kind than the
 # one that computed them, single ReLUs switch in every TensorFlow, 1.15.5 included: few values differ much.
+NEW = tuple(map(int, tf.VERSION.split(".")[:2])) >= (2, 16)
 STORED = {
     "vgg": {2: 1e-3, 12: 5e-3},
     "resnet50": {2: 1e-3, 9: 1e-3},
-    "resnet50se": {2: 1e-3, 5: 2.5e-2},
+    "resnet50se": {2: 1e-3, 5: 5e-3 if NEW else 2.5e-2},
     "inceptionv3": {2: 1e-3, 4: 1e-3},
 }
 # Of the 80th percentile, which switched ReLUs do not reach: at most 3.4e-6 on TensorFlow 2.21.
-USUAL = 5e-6 if tuple(map(int, tf.VERSION.split(".")[:2])) >= (2, 16) else 5e-5
+USUAL = 5e-6 if NEW else 5e-5
+# Of the 98th percentile, where no more switch than that on any kind of CPU that was tried.
+NEARLY_ALL = {"resnet50": 5e-5, "resnet50se": 5e-5 if NEW else 2e-4}
 
 # One process per network, for TensorFlow takes seconds to load. It is a new one, because the script
 # chooses TensorFlow's kernels before they are loaded.
@@ -58,4 +61,6 @@ def test_fidelity(mode, tmp_path):
                 assert found.shape == expected[method].shape
                 difference = np.abs(normalize(found) - normalize(expected[method]))
                 assert np.percentile(difference, 80) < USUAL, (method, layer)
+                if mode in NEARLY_ALL:
+                    assert np.percentile(difference, 98) < NEARLY_ALL[mode], (method, layer)
                 assert difference.max() < most, (method, layer)
