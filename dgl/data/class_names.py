@@ -1,0 +1,198 @@
+"""Names of a classifier's classes, and the class that an index, a WordNet id or a name stands for."""
+
+import difflib
+import functools
+import operator
+import os
+import re
+from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple, Union, overload
+
+from dgl.errors import UserError, quote
+
+IMAGENET_CLASSES = 1000
+
+_IMAGENET_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "imagenet_classes.txt")
+_INDEX = re.compile("[0-9]{1,9}")
+_NO_WORD = re.compile("n?[-+., 0-9]*")  # a number or an id, which is not near to any name
+_LISTED = 8  # classes that an error lists
+# difflib takes a time quadratic in the length of what it compares.
+_MOST_COMPARED = 80
+
+
+class ClassNames(Sequence[str]):
+    """Names by class index; a network without names has an empty one.
+
+    Attributes:
+        names: tuple of str by class index; empty where names are not known.
+        wordnet_ids: tuple of str by class index, such as ``"n02088094"``; empty where not known.
+        other_names: by class index, a tuple of other words for the class; empty where not known.
+        classes: int, the number of classes, which may be more than the number of names.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str] = (),
+        wordnet_ids: Sequence[str] = (),
+        other_names: Sequence[Sequence[str]] = (),
+        classes: Optional[int] = None,
+    ):
+        """Take the names as they are; those of more than ``classes`` classes are left out.
+
+        Args:
+            names: one per class, in the order of the classes.
+            wordnet_ids, other_names: in the same order.
+            classes: the number of classes; by default that of the names.
+        """
+        self.classes = len(names) if classes is None else classes
+        self.names = tuple(names)[: self.classes]
+        self.wordnet_ids = tuple(wordnet_ids)[: self.classes]
+        self.other_names = tuple(map(tuple, other_names))[: self.classes]
+
+    @classmethod
+    def of(cls, names: Optional[Sequence[str]], classes: Optional[int] = None) -> "ClassNames":
+        """The names of a network's classes.
+
+        Args:
+            names: one per class, or ``None``. WordNet ids of ImageNet classes, which the folders of
+                ILSVRC are named by, are replaced by the names that they stand for.
+            classes: the number of classes; by default that of the names.
+        """
+        if isinstance(names, ClassNames):
+            if classes in (None, names.classes):
+                return names
+            return cls(names.names, names.wordnet_ids, names.other_names, classes)
+        if names and all(re.fullmatch("n[0-9]{8}", name) for name in names):
+            known = imagenet_class_names()
+            rows = {wordnet_id: row for row, wordnet_id in enumerate(known.wordnet_ids)}
+            if all(name in rows for name in names):
+                own = [rows[name] for name in names]
+                others = [known.other_names[row] for row in own]
+                return cls([known[row] for row in own], names, others, classes)
+        return cls(names or (), classes=classes)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, index: Union[int, slice]) -> Union[str, Sequence[str]]:
+        return self.names[index]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def name(self, index: int) -> str:
+        """The name of a class, or its index as text where it has none."""
+        return self.names[index] if 0 <= index < len(self.names) else str(index)
+
+    def find(self, text: Union[str, int], what: str = "class") -> int:
+        """The class that is meant.
+
+        Args:
+            text: an index, a WordNet id, a name, or the beginning of a name that fits one class only.
+                Case does not matter, nor do hyphens, underscores and spaces; a full name comes before
+                another word for a class, and both before a beginning.
+            what: what an error calls it, such as ``--class``.
+
+        Returns:
+            int, the class index.
+
+        Raises:
+            UserError: no class fits, or several do; the message lists these, or the nearest names.
+        """
+        if not isinstance(text, str):
+            return self._checked(text, what)
+        stripped = text.strip()
+        if _INDEX.fullmatch(stripped) and (
+            int(stripped) < self.classes or stripped not in self.names
+        ):
+            return self._checked(int(stripped), what)
+        for fits in self._steps(text):
+            if len(fits) == 1:
+                return fits[0]
+            if fits:
+                raise UserError(
+                    f"{what} {quote(text)}: {len(fits)} classes fit: {self._list(fits)}; expected one of "
+                    "them by its index or full name"
+                )
+        raise UserError(
+            f"{what} {quote(text)}: no such class{self._nearest(text)}; expected {self._expected()}"
+        )
+
+    def _checked(self, value: Any, what: str) -> int:
+        try:
+            index = operator.index(value)
+        except TypeError:
+            raise UserError(f"{what} {value}: expected {self._expected()}") from None
+        if not 0 <= index < self.classes:
+            raise UserError(f"{what} {index} is out of range: expected {self._expected()}")
+        return index
+
+    def _expected(self) -> str:
+        kinds = [f"an index from 0 to {self.classes - 1}"]
+        kinds += ["a WordNet id"] if self.wordnet_ids else []
+        kinds += ["a class name"] if self.names else []
+        return " or ".join([", ".join(kinds[:-1]), kinds[-1]] if len(kinds) > 1 else kinds)
+
+    def _steps(self, text: str) -> Iterator[List[int]]:
+        """The classes that fit, by one rule after another."""
+        wanted = _plain(text)
+        if not wanted:
+            return
+        yield [index for index, name in enumerate(self.names) if name == text]
+        yield [index for index, known in enumerate(self.wordnet_ids) if known == wanted]
+        yield [index for index, name in enumerate(self.names) if _plain(name) == wanted]
+        words = list(self._words())
+        yield _once(index for index, word in words if word == wanted)
+        yield _once(index for index, word in words if word.startswith(wanted))
+
+    def _words(self) -> Iterator[Tuple[int, str]]:
+        """(class, plain name) of every name and every other word."""
+        for index, name in enumerate(self.names):
+            yield index, _plain(name)
+        for index, others in enumerate(self.other_names):
+            for word in others:
+                yield index, _plain(word)
+
+    def _nearest(self, text: str) -> str:
+        """The classes whose names contain the text, or else those with the most similar names."""
+        wanted = _plain(text)[:_MOST_COMPARED]
+        words = list(self._words())
+        fits = _once(index for index, word in words if len(wanted) > 2 and wanted in word)
+        if not fits and not _NO_WORD.fullmatch(wanted):
+            choices = {word[:_MOST_COMPARED]: index for index, word in reversed(words)}
+            near = difflib.get_close_matches(wanted, list(choices), 3) or (
+                difflib.get_close_matches(wanted, list(choices), 1, 0.0)
+            )
+            fits = _once(choices[word] for word in near)
+        return f"; nearest: {self._list(fits)}" if fits else ""
+
+    def _list(self, indices: Sequence[int]) -> str:
+        listed = ", ".join(f"{index} {self.names[index]}" for index in indices[:_LISTED])
+        more = len(indices) - _LISTED
+        return f"{listed} and {more} more" if more > 0 else listed
+
+
+def _plain(name: str) -> str:
+    """A name without what does not matter: case, hyphens, underscores, spaces at either end."""
+    return " ".join(name.replace("_", " ").replace("-", " ").casefold().split())
+
+
+def _once(indices: Iterable[int]) -> List[int]:
+    return list(dict.fromkeys(indices))
+
+
+@functools.lru_cache(maxsize=1)
+def imagenet_class_names() -> ClassNames:
+    """The 1,000 classes of ILSVRC 2012, in the order of their WordNet ids, as published networks have them.
+
+    No two names are the same. The file is read at the first call.
+    """
+    with open(_IMAGENET_FILE, encoding="utf-8") as stream:
+        rows = [line.rstrip("\n").split("\t") for line in stream]
+    return ClassNames(
+        [row[1] for row in rows],
+        [row[0] for row in rows],
+        [row[2].split(", ") if len(row) > 2 else () for row in rows],
+    )

@@ -1,0 +1,183 @@
+"""Names of classes: the 1,000 of ImageNet, and the class that a text means."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dgl.data.class_names import ClassNames, imagenet_class_names
+from dgl.errors import UserError
+
+IMAGENET = imagenet_class_names()
+INDICES = st.integers(0, 999)
+
+
+def spelled(text):
+    """The same name, as somebody else may type it."""
+    changes = (str.upper, str.lower, str.title, lambda name: f"  {name.replace(' ', '_')} ")
+    return st.sampled_from(changes).map(lambda change: change(text))
+
+
+@pytest.mark.parametrize(
+    "index, wordnet_id, name",
+    [
+        (0, "n01440764", "tench"),
+        (160, "n02088094", "Afghan hound"),
+        (207, "n02099601", "golden retriever"),
+        (208, "n02099712", "Labrador retriever"),
+        (281, "n02123045", "tabby"),
+        (875, "n04487394", "trombone"),
+        (985, "n11939491", "daisy"),
+        (999, "n15075141", "toilet tissue"),
+    ],
+)
+def test_known_classes(index, wordnet_id, name):
+    assert (IMAGENET.wordnet_ids[index], IMAGENET[index]) == (wordnet_id, name)
+
+
+def test_imagenet_has_1000_different_names_in_the_order_of_their_ids():
+    assert len(IMAGENET) == IMAGENET.classes == len({name.lower() for name in IMAGENET}) == 1000
+    assert list(IMAGENET.wordnet_ids) == sorted(set(IMAGENET.wordnet_ids))
+    assert all(re.fullmatch("n[0-9]{8}", one) for one in IMAGENET.wordnet_ids)
+    words = [word for others in IMAGENET.other_names for word in others]
+    assert all(word == word.strip() and word for word in [*IMAGENET, *words])
+
+
+@given(INDICES)
+def test_every_index_and_id_finds_itself(index):
+    wordnet_id = IMAGENET.wordnet_ids[index]
+    for text in (index, np.int64(index), str(index), f" {index} ", wordnet_id, wordnet_id.upper()):
+        assert IMAGENET.find(text) == index
+
+
+@given(st.data())
+def test_every_name_finds_itself_however_it_is_spelled(data):
+    index = data.draw(INDICES)
+    assert IMAGENET.find(IMAGENET[index]) == index
+    assert IMAGENET.find(data.draw(spelled(IMAGENET[index]))) == index
+
+
+@given(INDICES)
+def test_another_word_finds_its_class_or_lists_it(index):
+    for word in IMAGENET.other_names[index]:
+        named = [i for i, name in enumerate(IMAGENET) if name.lower() == word.lower()]
+        sharing = [
+            i
+            for i, words in enumerate(IMAGENET.other_names)
+            if word.lower() in [other.lower() for other in words]
+        ]
+        fits = named or sharing
+        if len(fits) == 1:
+            assert IMAGENET.find(word) == fits[0]
+        else:
+            with pytest.raises(UserError) as caught:
+                IMAGENET.find(word)
+            assert all(f"{i} {IMAGENET[i]}" in str(caught.value) for i in fits)
+
+
+@given(st.data())
+def test_a_beginning_finds_the_one_class_that_has_it(data):
+    name = IMAGENET[data.draw(INDICES)]
+    beginning = name[: data.draw(st.integers(1, len(name)))].lower()
+    words = [[name, *others] for name, others in zip(IMAGENET, IMAGENET.other_names)]
+    fits = [
+        i
+        for i, own in enumerate(words)
+        if any(
+            word.lower().replace("-", " ").startswith(beginning.replace("-", " ").strip())
+            for word in own
+        )
+    ]
+    try:
+        assert IMAGENET.find(beginning) in fits
+    except UserError as error:
+        assert len(fits) > 1 and "classes fit" in str(error)
+
+
+@pytest.mark.parametrize(
+    "text, index",
+    [
+        ("tabby", 281),
+        ("tabby cat", 281),
+        ("labrador", 208),
+        ("Canis_dingo", 273),
+        ("missile", 657),  # also another word for a projectile
+        ("black and tan", 165),
+    ],
+)
+def test_names_that_people_type(text, index):
+    assert IMAGENET.find(text) == index
+
+
+@pytest.mark.parametrize(
+    "text, listed",
+    [
+        ("crane", ["134 crane (bird)", "517 crane (machine)"]),
+        ("panda", ["387 lesser panda", "388 giant panda"]),
+        ("french", ["245 French bulldog", "566 French horn", "930 French loaf"]),
+    ],
+)
+def test_several_classes_are_listed(text, listed):
+    with pytest.raises(UserError) as caught:
+        IMAGENET.find(text, "--class")
+    assert str(caught.value).startswith("--class")
+    assert all(entry in str(caught.value) for entry in listed)
+
+
+@pytest.mark.parametrize(
+    "text, nearest",
+    [("tabbi", "281 tabby"), ("golden retreiver", "207 golden retriever"), ("hound", "160 Afghan")],
+)
+def test_the_nearest_name_is_suggested(text, nearest):
+    with pytest.raises(UserError, match=f"nearest: .*{nearest}"):
+        IMAGENET.find(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "1000", 1000, -1, "-1", 1.5, None, "n99999999", "9" * 40, "²"]
+)
+def test_no_such_class(text):
+    with pytest.raises(UserError, match="0 to 999"):
+        IMAGENET.find(text)
+
+
+def test_a_long_text_is_refused_in_one_short_line():
+    with pytest.raises(UserError) as caught:
+        IMAGENET.find("a\n" * 10**5)
+    assert len(str(caught.value)) < 400
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=8, unique=True), st.integers(8, 10))
+def test_names_of_any_data_set(names, classes):
+    known = ClassNames.of(names, classes)
+    assert [known.name(index) for index in range(len(names))] == names
+    assert known.name(classes - 1) in (str(classes - 1), names[-1])
+    for index, name in enumerate(names):
+        if name.split() and not re.fullmatch("[0-9]{1,9}", name.strip()):
+            assert known.find(name) == index
+
+
+def test_names_that_are_numbers_count_where_the_index_does_not():
+    assert ClassNames(["10", "1"]).find("10") == 0
+    assert ClassNames(["10", "1"]).find("1") == 1
+
+
+def test_a_name_that_two_classes_have_is_refused():
+    with pytest.raises(UserError, match="0 a, 2 a"):
+        ClassNames(["a", "b", "a"]).find("A")
+
+
+def test_a_network_without_names():
+    known = ClassNames.of(None, 8)
+    assert not known and known.find("7") == 7 and known.name(7) == "7"
+    with pytest.raises(UserError, match="expected an index from 0 to 7$"):
+        known.find("tabby")
+
+
+def test_folders_of_ilsvrc_get_their_names():
+    known = ClassNames.of(["n02123045", "n02088094"])
+    assert known.names == ("tabby", "Afghan hound")
+    assert known.find("tabby cat") == 0 and known.find("n02088094") == 1
+    assert ClassNames.of(["n02123045", "n00000000"]).names == ("n02123045", "n00000000")
