@@ -23,12 +23,12 @@ sys.path.insert(0, ROOT)
 from benchmarks.recorded import shown
 from dgl.errors import UserError, run_script
 from dgl.evaluation.plan import WSOL
-from dgl.evaluation.store import read_records
+from dgl.evaluation.results import read_records
 from dgl.metrics.bootstrap import (
     Replicates,
     compare,
 )
-from dgl.utils.cpu import BFLOAT16_ANYWHERE, FLOAT32
+from dgl.utils.devices import BFLOAT16_ANYWHERE, FLOAT32
 from dgl.utils.files import write_atomically
 from dgl.utils.table import format_table
 

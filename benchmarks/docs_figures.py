@@ -21,8 +21,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from dgl.data import read_image
-from dgl.data.bundled import SHIPPED_CHECKPOINT
 from dgl.data.views import demo_input
+from dgl.datasets import SHIPPED_CHECKPOINT
 from dgl.errors import run_script
 from dgl.predict.overlay import draw_boxes, overlay
 from dgl.predict.postprocess import largest_box, score_map

@@ -136,8 +136,8 @@ def random_maps(maps):
 def real_maps(folder):
     """kind -> list of maps of the checkpoint that comes with the project, one an image."""
     from dgl.data import list_images, read_image
-    from dgl.data.bundled import SHIPPED_CHECKPOINT
     from dgl.data.views import demo_input
+    from dgl.datasets import SHIPPED_CHECKPOINT
     from dgl.predict.predictor import Predictor
 
     kinds = {}

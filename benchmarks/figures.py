@@ -15,8 +15,8 @@ sys.path.insert(0, ROOT)
 
 from benchmarks import method_figure
 from dgl.data import load_data, read_image
-from dgl.data.bundled import SHIPPED_CHECKPOINT
 from dgl.data.views import GEOMETRIES, demo_input
+from dgl.datasets import SHIPPED_CHECKPOINT
 from dgl.errors import run_script
 from dgl.predict import postprocess
 from dgl.predict.overlay import write_image

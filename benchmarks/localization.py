@@ -20,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from dgl.errors import UserError, run_script
-from dgl.evaluation.store import has_records, read_records
+from dgl.evaluation.results import has_records, read_records
 from dgl.evaluation.summary import RANKING
 from dgl.metrics.bootstrap import (
     Replicates,

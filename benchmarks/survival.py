@@ -69,7 +69,7 @@ class Training:
 
     def results(self, run):
         """What has to be equal: name -> bytes."""
-        from dgl.training.statistics import read_rows
+        from dgl.training.log_folder import read_rows
         from dgl.weights import open_checkpoint
 
         out = self.out(run)

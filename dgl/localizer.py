@@ -10,7 +10,7 @@ from dgl.data.image_io import read_image
 from dgl.data.views import demo_input, resize_bilinear_tf1
 from dgl.predict.postprocess import DEFAULT_THRESHOLD, largest_box, score_map
 from dgl.predict.session import MapSession, Prediction
-from dgl.utils.cpu import FLOAT32
+from dgl.utils.devices import FLOAT32
 from dgl.utils.parallel import chunks_of
 
 Image = Union[str, np.ndarray]
@@ -173,16 +173,16 @@ class Localizer:
             threshold: float in [0, 1], fraction of the map's maximum that counts as object.
             image_size: side of the input in pixels; by default that of ``image``, else 224.
             head_weights, data_format, session, feeds: see
-                :class:`~dgl.predict.graph_predictor.GraphPredictor`.
+                :class:`~dgl.predict.predictor.GraphPredictor`.
             class_names: one name per class, or ``None``.
             batch: images per run of the network.
 
         Raises:
             ValueError: tensors that do not fit together; see
-                :class:`~dgl.predict.graph_predictor.GraphPredictor`.
+                :class:`~dgl.predict.predictor.GraphPredictor`.
             UserError: unknown method.
         """
-        from dgl.predict.graph_predictor import (
+        from dgl.predict.predictor import (
             GraphPredictor,
             image_shape,
             is_channels_first,

@@ -11,8 +11,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from dgl.data.bundled import sample_images
 from dgl.data.image_io import read_image
+from dgl.datasets import sample_images
 from dgl.errors import run_script
 from dgl.foreign import layers_of, load_frozen, logits_of
 from dgl.foreign.preprocessing import PREPROCESSINGS

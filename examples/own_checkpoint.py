@@ -11,8 +11,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from dgl.data.bundled import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.data.image_io import list_images, read_image
+from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.errors import run_script
 from dgl.localizer import Localizer
 from dgl.predict.overlay import draw_boxes, overlay, write_image

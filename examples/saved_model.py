@@ -14,8 +14,8 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import numpy as np
 
-from dgl.data.bundled import sample_images
 from dgl.data.image_io import read_image
+from dgl.datasets import sample_images
 from dgl.errors import run_script
 from dgl.foreign import layers_of, load_saved_model, logits_of, pooled_layer
 from dgl.foreign.preprocessing import PREPROCESSINGS

@@ -10,7 +10,7 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 from dgl.backbones import get_backbone
-from dgl.data.bundled import SHIPPED_CHECKPOINT
+from dgl.datasets import SHIPPED_CHECKPOINT
 from dgl.errors import run_script
 from dgl.predict.frozen import build_inference
 from dgl.predict.session import open_session

@@ -11,7 +11,7 @@ import zipfile
 import pytest
 
 import dgl
-from dgl.data.bundled import SHIPPED_CHECKPOINT
+from dgl.datasets import SHIPPED_CHECKPOINT
 
 tomllib = pytest.importorskip("tomllib")  # Python 3.11
 

@@ -11,8 +11,8 @@ from dgl.data.views import GEOMETRIES, demo_input, random_training_view, validat
 from dgl.datasets.photos5 import write_data_set
 from dgl.errors import UserError
 from dgl.evaluation.plan import images_fingerprint
+from dgl.evaluation.results import Store, merge_records
 from dgl.evaluation.saved_maps import read_map, read_records, score
-from dgl.evaluation.store import Store, merge_records
 from dgl.evaluation.summary import compute_metrics
 from dgl.utils.files import weights_fingerprint
 from dgl.weights import open_checkpoint, read_card

@@ -14,8 +14,8 @@ import traceback
 from demo_runs import write_vgg
 
 import dgl.predict.predictor
+from dgl.cli.make_data import photos5_script as make_photos5
 from dgl.cli.parser import main as command
-from dgl.datasets.photos5.__main__ import main as make_photos5
 from dgl.errors import UserError, run_script
 from dgl.tf_compat import tf
 

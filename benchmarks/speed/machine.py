@@ -14,7 +14,7 @@ except ImportError:  # Python 3.7
         return get_distribution(distribution).version
 
 
-from dgl.utils.cpu import BFLOAT16_FLAGS, cpu_info
+from dgl.utils.devices import BFLOAT16_FLAGS, cpu_info
 
 _DISTRIBUTIONS = (
     "numpy",
@@ -54,7 +54,7 @@ def describe(info=None):
     """Ordered ``cpu``, ``cores`` (those this process may use) and ``flags`` (the ones of interest).
 
     Args:
-        info: what :func:`dgl.utils.cpu.cpu_info` tells; by default of this machine.
+        info: what :func:`dgl.utils.devices.cpu_info` tells; by default of this machine.
     """
     info = cpu_info() if info is None else info
     flags = info.get("flags", "").split()

@@ -7,7 +7,6 @@ SAME everywhere and Mixed_6a keeps its input's resolution.
 import re
 from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
 
-from dgl.backbones.keras_layers import find_layers
 from dgl.backbones.published import (
     CODE_APACHE,
     EXACT,
@@ -18,6 +17,7 @@ from dgl.backbones.published import (
     PublishedFile,
     PublishedNames,
     Shapes,
+    find_keras_layers,
     keras_files,
     same_names,
 )
@@ -273,7 +273,7 @@ def _numbered(layers: Mapping[str, Mapping[str, str]]) -> Dict[str, Dict[int, st
 
 
 def _fits_keras(shapes: Shapes) -> Optional[str]:
-    numbered = _numbered(find_layers(shapes))
+    numbered = _numbered(find_keras_layers(shapes))
     # Other applications number their layers too, but none has as many convolutions.
     count = len(numbered["conv2d"])
     sound = _CONVOLUTIONS_IN_KERAS // 2 < count <= _CONVOLUTIONS_IN_KERAS
@@ -294,7 +294,7 @@ def _keras_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
     Keras numbers layers as they are created, beginning anywhere (`conv2d_95`, ...). Up to mixed7 they are
     created in the order of the branches in TF-slim's names, which is the order of the network here.
     """
-    layers = find_layers(shapes)
+    layers = find_keras_layers(shapes)
     order = {kind: _in_order(numbers, kind) for kind, numbers in _numbered(layers).items()}
     pieces, layer_of = {}, {}
     for name in names:

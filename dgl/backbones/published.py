@@ -4,6 +4,7 @@ Each backbone's file lists the files that fit it and maps its variables to the n
 :mod:`dgl.weights.published` looks them up.
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple
 
@@ -24,6 +25,15 @@ PUBLISHERS = {
 # Layouts of PyTorch: (output, input, row, column) and (output, input).
 CONVOLUTION_OF_TORCH = (2, 3, 1, 0)
 LINEAR_OF_TORCH = (1, 0)
+
+# Kind of weight -> leaf names of Keras 2, then of Keras 1, in which `running_std` is a variance.
+_KERAS_KINDS = {
+    "kernel": ("kernel", "W"),
+    "bias": ("bias", "b"),
+    "beta": ("beta",),
+    "moving_mean": ("moving_mean", "running_mean"),
+    "moving_variance": ("moving_variance", "running_std"),
+}
 
 CODE_APACHE = "not stated (code Apache-2.0)"
 CODE_BSD = "not stated (code BSD-3-Clause)"
@@ -145,3 +155,17 @@ class PublishedNames:
 def same_names(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
     """The pieces of a publisher who uses this project's own names."""
     return {name: Piece(name) for name in names}
+
+
+def find_keras_layers(shapes: Shapes) -> Dict[str, Dict[str, str]]:
+    """Layers in a file of Keras's: layer -> {kind of weight: name in the file}, in the file's order."""
+    layers: Dict[str, Dict[str, str]] = {}
+    for name in shapes:
+        layer, _, leaf = name.partition("/")
+        leaf = leaf.split("/")[-1].split(":")[0]
+        for kind, forms in _KERAS_KINDS.items():
+            # Keras 1 repeats the layer's name in front, and TensorFlow may number the end.
+            pattern = "(?:{}_)?(?:{})(?:_\\d+)?$".format(re.escape(layer), "|".join(forms))
+            if re.match(pattern, leaf):
+                layers.setdefault(layer, {})[kind] = name
+    return layers

@@ -5,7 +5,6 @@ from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
 
-from dgl.backbones.keras_layers import find_layers
 from dgl.backbones.published import (
     CAFFE,
     CODE_APACHE,
@@ -18,6 +17,7 @@ from dgl.backbones.published import (
     Piece,
     PublishedNames,
     Shapes,
+    find_keras_layers,
     keras_files,
     same_names,
     tensorpack_file,
@@ -87,7 +87,7 @@ def _fits_tensorpack(shapes: Shapes) -> Optional[str]:
 
 
 def _fits_keras(shapes: Shapes) -> Optional[str]:
-    layers = find_layers(shapes)
+    layers = find_keras_layers(shapes)
     found = "block1_conv1" in layers and "block5_conv3" in layers
     return EXACT if found and "block3_conv4" not in layers else None  # VGG19 has that one
 
@@ -101,7 +101,7 @@ def _fits_torchvision(shapes: Shapes) -> Optional[str]:
 
 
 def _keras_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
-    layers, pieces = find_layers(shapes), {}
+    layers, pieces = find_keras_layers(shapes), {}
     for name in names:
         block, index, kind = _parts(name)
         layer, kind = f"block{block}_conv{index}", "kernel" if kind == "W" else "bias"

@@ -181,7 +181,7 @@ def run(args: Namespace) -> int:
     """Evaluate, score saved maps or merge shards; returns the exit code."""
     check_flags(args)
     from dgl.cli import evaluate_images, score  # load Matplotlib and, in time, TensorFlow
-    from dgl.evaluation.store import parse_shard
+    from dgl.evaluation.results import parse_shard
     from dgl.evaluation.summary import METRICS
 
     with json_output(args.json) as write:

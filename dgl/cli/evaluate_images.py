@@ -9,8 +9,8 @@ from typing import Any, Dict, Optional, Sequence
 from dgl.evaluation import thresholds as selection
 from dgl.evaluation.loop import Evaluation
 from dgl.evaluation.plan import alpha_entries_of, check_labels, fusions_of, load_split, make_plan
+from dgl.evaluation.results import Store, has_records, merge_records, parse_shard, read_records
 from dgl.evaluation.saved_maps import write_metadata
-from dgl.evaluation.store import Store, has_records, merge_records, parse_shard, read_records
 from dgl.evaluation.summary import (
     chosen_entries,
     compute_metrics,

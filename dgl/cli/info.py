@@ -46,7 +46,7 @@ def _epoch_of(facts: Any) -> Optional[int]:
     folder = os.path.dirname(facts.path) or os.curdir
     if facts.step is None or not os.path.isfile(os.path.join(folder, "stats.json")):
         return None
-    from dgl.training.statistics import read_rows
+    from dgl.training.log_folder import read_rows
 
     try:
         rows = read_rows(folder)

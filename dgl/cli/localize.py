@@ -16,11 +16,11 @@ from dgl.cli.output import (
     flag_groups,
     json_output,
 )
-from dgl.data.bundled import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
+from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.errors import UserError
 from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.tf_compat import use_reference_kernels
-from dgl.utils.cpu import FLOAT32
+from dgl.utils.devices import FLOAT32
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:

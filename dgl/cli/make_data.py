@@ -1,6 +1,7 @@
 """`dgl make-data`: drawn birds, or photographs of five classes, as data sets to experiment with."""
 
 import argparse
+from typing import List, Optional
 
 from dgl.cli.output import Command, add_json_flag, flag_groups, help_options, json_output, to_json
 
@@ -104,7 +105,7 @@ def add_photos5_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_photos5(args: argparse.Namespace) -> int:
     """Collect the photographs; returns the exit code."""
-    from dgl.datasets.photos5.data_set import CLASS_NAMES, report, write_data_set
+    from dgl.datasets.photos5 import CLASS_NAMES, report, write_data_set
 
     with json_output(args.json) as write:
         result = write_data_set(args.raccoon, args.kangaroo, args.fruit, args.out)
@@ -117,6 +118,16 @@ def run_photos5(args: argparse.Namespace) -> int:
             write(f"wrote {args.out}")
             write(report(result))
     return 0
+
+
+def photos5_script(argv: Optional[List[str]] = None) -> int:
+    """``python -m dgl.datasets.photos5``; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dgl.datasets.photos5",
+        description="Make the data set of photographs from clones of three GitHub repositories.",
+    )
+    add_photos5_flags(parser)
+    return run_photos5(parser.parse_args(argv))
 
 
 MAKE_DATA = Command(

@@ -72,7 +72,7 @@ def add_head_flag(group: Any) -> None:
 
 def add_precision_flag(group: Any, note: str = "") -> None:
     """Add ``--precision``; ``note`` follows ``bf16`` in its help."""
-    from dgl.utils.cpu import FLOAT32, PRECISIONS
+    from dgl.utils.devices import FLOAT32, PRECISIONS
 
     group.add_argument(
         "--precision",

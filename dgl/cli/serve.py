@@ -39,7 +39,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; Ctrl-C gives exit code 130."""
-    from dgl.data.bundled import SHIPPED_CHECKPOINT
+    from dgl.datasets import SHIPPED_CHECKPOINT
     from dgl.serving.server import Settings, serve
     from dgl.serving.sessions import MEGA, Limits
 

@@ -14,10 +14,9 @@ from dgl.errors import UserError
 from dgl.evaluation.batches import BatchRunner
 from dgl.evaluation.fusion import Fusion
 from dgl.evaluation.plan import Plan, predictor_arguments
-from dgl.evaluation.results import Results
-from dgl.evaluation.store import Store
+from dgl.evaluation.results import Results, Store
 from dgl.metrics.box_check import BoxCheck, Fit
-from dgl.utils.cpu import FLOAT32
+from dgl.utils.devices import FLOAT32
 
 _logger = logging.getLogger(__name__)
 
@@ -140,7 +139,7 @@ def collect(
         dataset: :class:`~dgl.data.sample.DataSet`.
         run_batches: takes batch numbers and yields (number, :class:`~dgl.evaluation.results.Results`) in
             any order, such as :meth:`~dgl.evaluation.batches.BatchRunner.run`.
-        store: :class:`~dgl.evaluation.store.Store` of unfinished results, or ``None``. Batches that it
+        store: :class:`~dgl.evaluation.results.Store` of unfinished results, or ``None``. Batches that it
             holds are not run again, and every other one is saved in it.
         shard: ``(i, n)``: every n-th batch, beginning with the i-th.
         progress: bool, whether to show a progress bar.

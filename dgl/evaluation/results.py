@@ -1,16 +1,33 @@
-"""Results of an evaluation: the evaluators, a row per image, and the images that could not be read.
+"""Results of an evaluation, in memory and on disk: stored batches to resume from, shards to merge.
 
-A stored batch, a shard and a finished run are all of this type, and they can be merged.
+:class:`Results` has the evaluators, a row per image and the images that could not be read. A stored batch,
+a shard and a finished run are all of this type. There is one file per batch while an evaluation runs and
+one file when it is done. Files are written atomically, so a killed run resumes with the missing batches.
 """
 
-from typing import Any, Dict, List, Mapping, Set, Tuple
+import itertools
+import json
+import os
+import re
+import shutil
+import stat
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
 
+from dgl.errors import UserError
 from dgl.evaluation.plan import Plan
 from dgl.metrics.classification import ClassificationEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
 from dgl.metrics.records import Column, Records
+from dgl.utils.files import write_atomically
+
+RECORDS = "records.json"
+PARTIAL = "partial"
+_PLAN = "plan.json"
+_CHUNK = re.compile(r"batch-(\d{6})\.json")
+# 162 entries of 50,000 images take 1.5 GB; a larger file is refused.
+_MOST_BYTES = 8 * 1024**3
 
 IMAGE_COLUMNS = {
     "class_index": Column("int32"),
@@ -146,3 +163,182 @@ class Results:
             *self.localization.values(),
             *self.pixels.values(),
         ]
+
+
+class Store:
+    """The results of one evaluation below its output folder.
+
+    Args:
+        folder: str, the output folder.
+        plan: :class:`~dgl.evaluation.plan.Plan`.
+        restart: bool, whether unfinished results of another plan are dropped.
+
+    Raises:
+        UserError: the folder holds unfinished results of another plan and ``restart`` is not set, or
+            cannot be written.
+    """
+
+    def __init__(self, folder: str, plan: Plan, restart: bool = False) -> None:
+        self._folder = str(folder)
+        self._partial = os.path.join(self._folder, PARTIAL)
+        self._plan = plan
+        if restart:
+            self._drop()
+        path = os.path.join(self._partial, _PLAN)
+        if os.path.exists(path):
+            self._check(path)
+        else:
+            # Batches without a plan belong to an unknown evaluation.
+            self._drop()
+            write_atomically(path, _encode(plan.to_json()))
+
+    def done(self) -> List[int]:
+        """Sorted list of int: the batches that are there."""
+        found = (_CHUNK.fullmatch(name) for name in os.listdir(self._partial))
+        return sorted(int(match.group(1)) for match in found if match)
+
+    def read(self, chunk: int) -> Results:
+        """One batch, a :class:`~dgl.evaluation.results.Results`.
+
+        Raises:
+            UserError: its file is damaged.
+        """
+        path = self._path(chunk)
+        try:
+            return Results.from_state(self._plan, _read_json(path))
+        except ValueError as error:
+            raise UserError(f"{path}: damaged results: {error}") from error
+
+    def write(self, chunk: int, results: Results) -> None:
+        """Keep one batch, a :class:`~dgl.evaluation.results.Results`."""
+        write_atomically(self._path(chunk), _encode(results.state_dict()))
+
+    def finish(self, results: Results) -> None:
+        """Write all results as one file and drop the batches."""
+        write_records(self._folder, results)
+        self._drop()
+
+    def _path(self, chunk: int) -> str:
+        return os.path.join(self._partial, f"batch-{chunk:06d}.json")
+
+    def _drop(self) -> None:
+        if os.path.isdir(self._partial):
+            shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _check(self, path: str) -> None:
+        try:
+            differences = Plan.from_json(_read_json(path)).differences(self._plan)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}; remove it or give --restart") from error
+        if differences:
+            raise UserError(
+                "{}: unfinished results of another evaluation, which differs in {}; expected the "
+                "same flags, another --out, or --restart".format(
+                    self._partial, ", ".join(differences)
+                )
+            )
+
+
+def write_records(folder: str, results: Results) -> None:
+    """Write ``records.json``, from which every figure can be computed again."""
+    record = {"plan": results.plan.to_json(), "results": results.state_dict()}
+    write_atomically(os.path.join(str(folder), RECORDS), _encode(record))
+
+
+def has_records(folder: str) -> bool:
+    """Whether a folder holds finished results."""
+    return os.path.isfile(os.path.join(str(folder), RECORDS))
+
+
+def read_records(folder: str) -> Results:
+    """The results in an evaluation's output folder.
+
+    Args:
+        folder: str, the folder, or the file ``records.json`` in it.
+
+    Returns:
+        :class:`~dgl.evaluation.results.Results`.
+
+    Raises:
+        UserError: no results are there, or damaged ones.
+    """
+    path = str(folder)
+    if os.path.isdir(path):
+        path = os.path.join(path, RECORDS)
+    if not os.path.isfile(path):
+        raise UserError(f"{path}: no such file; expected the results of an evaluation")
+    record = _read_json(path)
+    try:
+        return Results.from_state(Plan.from_json(record["plan"]), record["results"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: damaged results: {error}") from error
+
+
+def parse_shard(text: Optional[str]) -> Tuple[int, int]:
+    """Parse ``i/n`` of ``--shard``; ``None`` gives (1, 1)."""
+    if text is None:
+        return 1, 1
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdigit() and count.isdigit() and 1 <= int(index) <= int(count)):
+        raise UserError(f"--shard {text}: expected I/N with I from 1 to N")
+    return int(index), int(count)
+
+
+def merge_records(folders: Sequence[str]) -> Results:
+    """Merge the results of shards.
+
+    Args:
+        folders: paths as :func:`read_records` takes them, at least one.
+
+    Returns:
+        :class:`~dgl.evaluation.results.Results` of every image of the data set.
+
+    Raises:
+        UserError: results of different plans, an image in two of them, or images in none.
+    """
+    merged = read_records(folders[0])
+    for folder in folders[1:]:
+        found = read_records(folder)
+        differences = merged.plan.differences(found.plan)
+        if differences:
+            raise UserError(
+                "--merge {}: another evaluation than {}, it differs in {}".format(
+                    folder, folders[0], ", ".join(differences)
+                )
+            )
+        try:
+            merged.merge(found)
+        except ValueError as error:
+            raise UserError(f"--merge {folder}: {error}") from error
+    lacking = merged.plan.images - len(merged)
+    if lacking:
+        there = merged.positions
+        first = next(position for position in itertools.count() if position not in there)
+        raise UserError(
+            f"--merge: {lacking} of {merged.plan.images} images are in none of the results, the first "
+            f"is image {first + 1}; "
+            "expected every shard"
+        )
+    return merged
+
+
+def _encode(values: Any) -> bytes:
+    return (json.dumps(values) + "\n").encode("utf-8")
+
+
+def _read_json(path: str) -> Any:
+    try:
+        status = os.stat(path)
+        # Opening a pipe would block.
+        if not stat.S_ISREG(status.st_mode):
+            raise UserError(f"{path}: not a file; expected results of an evaluation")
+        if status.st_size > _MOST_BYTES:
+            raise UserError(f"{path}: too large; expected results of an evaluation")
+        with open(path, "rb") as stream:
+            return json.loads(stream.read().decode("utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(
+            "{}: damaged or unreadable results ({}); remove it, or give --restart".format(
+                path, str(error).split("\n")[0]
+            )
+        ) from error

@@ -21,7 +21,7 @@ import numpy as np
 from dgl.errors import UserError
 from dgl.predict.session import open_session
 from dgl.tf_compat import tf
-from dgl.utils.cpu import BFLOAT16, BFLOAT16_FLAGS, FLOAT32, PRECISIONS, cpu_flags, has_bfloat16
+from dgl.utils.devices import BFLOAT16, BFLOAT16_FLAGS, FLOAT32, PRECISIONS, cpu_flags, has_bfloat16
 from dgl.utils.graph_walk import Parts, node_name
 from dgl.utils.types import DType, GraphDef, Operation, Session
 
@@ -72,7 +72,7 @@ def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str
     """Check that a precision is available, and log a warning if it makes this CPU slower.
 
     Args:
-        precision: of :data:`dgl.utils.cpu.PRECISIONS`.
+        precision: of :data:`dgl.utils.devices.PRECISIONS`.
         gpus: number of GPUs that the session may use.
         flags: those of the CPU; by default this machine's.
 

@@ -19,7 +19,7 @@ from dgl.serving.models import Entry, Model
 from dgl.serving.panels import Choice
 from dgl.serving.sessions import Limits, Session, read_upload, shown_name
 from dgl.tf_compat import reference_kernels
-from dgl.utils.cpu import FLOAT32
+from dgl.utils.devices import FLOAT32
 
 ONE, ALL, TWO = "one", "all", "two"
 DEFAULT_LAYER, DEFAULT_METHOD, OTHER_METHOD = 2, "dgl", "cam"

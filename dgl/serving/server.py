@@ -111,7 +111,7 @@ def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], Non
             f'the page needs Gradio ({error}): pip install "dgl-localization[web]"'
         ) from None
     # These import TensorFlow or Gradio.
-    from dgl.data.bundled import sample_images
+    from dgl.datasets import sample_images
     from dgl.serving.engine import Engine
     from dgl.serving.handlers import Handlers
     from dgl.serving.middleware import Middleware

@@ -17,8 +17,16 @@ from dgl.backbones import get_backbone
 from dgl.errors import UserError, first_line
 from dgl.tf_compat import tf
 from dgl.training.early_stop import EarlyStop
+from dgl.training.log_folder import (
+    CHECKPOINT,
+    INDEX,
+    Row,
+    Statistics,
+    checkpoint_files,
+    read_rows,
+    remove_leftovers,
+)
 from dgl.training.recipe import Recipe
-from dgl.training.statistics import Row, Statistics, read_rows
 from dgl.utils.files import write_atomically
 from dgl.weights import open_checkpoint
 from dgl.weights.checkpoint import Checkpoint
@@ -27,19 +35,10 @@ from dgl.weights.restore import disagreements, first_of, network_variables
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.utils import logger  # isort: skip
 
-_NAME = "model"
 _STATE = "checkpoint"
 _STEP = "global_step"
-_INDEX, _DATA = ".index", ".data-00000-of-00001"
-_NUMBERED = re.compile(_NAME + r"-(\d+)\.index$")
-# Of an interrupted save: TensorFlow's temporary files, ours, and those of a copy.
-_LEFTOVERS = ("*.tempstate*", _NAME + "-*_temp*", ".*.tmp", "*.copy")
+_NUMBERED = re.compile(CHECKPOINT + r"-(\d+)\.index$")
 _DISK_ERRORS = ("No space left on device", "Disk quota exceeded", "File too large")
-
-
-def checkpoint_files(prefix: str) -> Tuple[str, str]:
-    """The two files of a checkpoint."""
-    return prefix + _DATA, prefix + _INDEX
 
 
 def last_checkpoint(folder: str) -> Optional[str]:
@@ -53,25 +52,13 @@ def last_checkpoint(folder: str) -> Optional[str]:
     except (ValueError, tf.errors.OpError):
         named = ""
     complete = {}
-    for path in glob.glob(os.path.join(glob.escape(folder), _NAME + "-*" + _INDEX)):
-        numbered, prefix = _NUMBERED.search(path), path[: -len(_INDEX)]
-        if numbered and os.path.exists(prefix + _DATA):
+    for path in glob.glob(os.path.join(glob.escape(folder), CHECKPOINT + "-*" + INDEX)):
+        numbered, prefix = _NUMBERED.search(path), path[: -len(INDEX)]
+        if numbered and os.path.exists(checkpoint_files(prefix)[0]):
             if os.path.basename(prefix) == named:
                 return prefix
             complete[int(numbered.group(1))] = prefix
     return complete[max(complete)] if complete else None
-
-
-def remove_leftovers(folder: str, keep: Optional[str] = None) -> None:
-    """Remove files of interrupted saves and, given the prefix ``keep``, all other numbered checkpoints."""
-    for pattern in [*_LEFTOVERS, *([_NAME + "-*"] if keep else [])]:
-        for path in glob.glob(os.path.join(glob.escape(folder), pattern)):
-            if keep and path in checkpoint_files(keep):
-                continue
-            try:
-                shutil.rmtree(path) if os.path.isdir(path) else os.remove(path)
-            except OSError as error:
-                logger.warning("%s cannot be removed: %s", path, error.strerror)
 
 
 def _flush(path: str) -> None:
@@ -198,7 +185,7 @@ class Checkpointer(Callback):
     def save(self) -> None:
         """Save the current state, unless its checkpoint exists already."""
         self._statistics.write()
-        prefix = os.path.join(self._folder, f"{_NAME}-{self.global_step}")
+        prefix = os.path.join(self._folder, f"{CHECKPOINT}-{self.global_step}")
         self._saved_at = time.time()
         if prefix == self.prefix:
             return

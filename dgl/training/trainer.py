@@ -22,10 +22,9 @@ from dgl.training.checkpointing import (
 )
 from dgl.training.distributed import SINGLE, Ranks, RankTrainer, explain_lost_rank, from_chief
 from dgl.training.early_stop import EarlyStop, StopOnBadLoss, StopOnDataFailure
-from dgl.training.log_folder import LogFolder, log_folder
+from dgl.training.log_folder import LogFolder, Row, Statistics, log_folder
 from dgl.training.model import ClassifierModel
 from dgl.training.recipe import VALIDATE_EVERY, Recipe
-from dgl.training.statistics import Row, Statistics
 from dgl.training.validation import TOP1_ERROR, ValidationRunner
 from dgl.utils.devices import use_every_core
 from dgl.weights import CARD_FILE, ModelCard, write_card

@@ -1,15 +1,22 @@
-"""Select GPUs (`--gpu`) and configure TensorFlow sessions for them or for the CPU."""
+"""Devices: GPUs of `--gpu`, options of sessions, and the CPU's features with the values of `--precision`.
+
+Nothing here loads TensorFlow before it is used.
+"""
 
 import os
 import shutil
-from typing import Optional
+from typing import Container, Dict, FrozenSet, Optional
 
 from dgl.errors import UserError
-from dgl.tf_compat import tf
+from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import SessionConfig
 
-from tensorpack.tfutils.common import get_default_sess_config  # isort: skip
-from tensorpack.utils.gpu import get_num_gpu  # isort: skip
+# The values of `--precision`; see dgl.predict.precision.
+FLOAT32, BFLOAT16, BFLOAT16_ANYWHERE = "float32", "bf16", "bf16-anywhere"
+PRECISIONS = (FLOAT32, BFLOAT16, BFLOAT16_ANYWHERE)
+
+BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # instructions that compute in bfloat16
+_CPU_INFO = "/proc/cpuinfo"
 
 
 def select_gpus(gpu: Optional[str]) -> int:
@@ -35,6 +42,8 @@ def select_gpus(gpu: Optional[str]) -> int:
         return 0
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return 0
+    from tensorpack.utils.gpu import get_num_gpu
+
     try:
         return int(get_num_gpu())
     except Exception:  # which one depends on the driver's version
@@ -63,8 +72,34 @@ def session_config(gpus: int) -> SessionConfig:
     Returns:
         ``tf.ConfigProto``.
     """
+    from tensorpack.tfutils.common import get_default_sess_config
+
     config = use_every_core(get_default_sess_config())
     config.use_per_session_threads = True
     if gpus == 0:
         config.device_count["GPU"] = 0
     return config
+
+
+def cpu_info(path: str = _CPU_INFO) -> Dict[str, str]:
+    """The first processor's entry in Linux's ``/proc/cpuinfo``, key -> value; empty on other systems."""
+    found: Dict[str, str] = {}
+    try:
+        with open(path, encoding="utf-8") as stream:
+            for line in stream:
+                key, colon, value = line.partition(":")
+                if colon:
+                    found.setdefault(key.strip(), value.strip())
+    except OSError:
+        pass
+    return found
+
+
+def cpu_flags(path: str = _CPU_INFO) -> FrozenSet[str]:
+    """The first processor's feature flags; empty where the system has no list."""
+    return frozenset(cpu_info(path).get("flags", "").split())
+
+
+def has_bfloat16(flags: Container[str]) -> bool:
+    """Whether a processor with these flags has bfloat16 instructions."""
+    return any(flag in flags for flag in BFLOAT16_FLAGS)

@@ -10,26 +10,33 @@ from typing import Any, Optional, Sequence
 
 # Old name -> new name of the modules that documentation, examples and published scripts have used.
 RENAMED = {
+    "dgl.backbones.keras_layers": "dgl.backbones.published",
     "dgl.boxes": "dgl.predict.postprocess",
     "dgl.data.birds": "dgl.datasets.birds",
     "dgl.data.birds.__main__": "dgl.datasets.birds.__main__",
+    "dgl.data.bundled": "dgl.datasets",
     "dgl.data.photos5": "dgl.datasets.photos5",
-    "dgl.data.photos5.__main__": "dgl.datasets.photos5.__main__",
     "dgl.demo": "dgl.cli.localize",
     "dgl.evaluation.command": "dgl.cli.evaluate",
     "dgl.evaluation.flags": "dgl.cli.evaluate",
     "dgl.evaluation.literature": "dgl.report.page",
+    "dgl.evaluation.store": "dgl.evaluation.results",
     "dgl.files": "dgl.utils.files",
-    "dgl.graph_predictor": "dgl.predict.graph_predictor",
+    "dgl.graph_predictor": "dgl.predict.predictor",
     "dgl.graphs": "dgl.foreign",
     "dgl.graphs.preprocessing": "dgl.foreign.preprocessing",
     "dgl.inference": "dgl.predict",
+    "dgl.predict.folding": "dgl.predict.frozen",
+    "dgl.predict.graph_predictor": "dgl.predict.predictor",
     "dgl.predictor": "dgl.predict.predictor",
     "dgl.rendering": "dgl.report",
     "dgl.rendering.overlay": "dgl.predict.overlay",
-    "dgl.shipped": "dgl.data.bundled",
+    "dgl.shipped": "dgl.datasets",
     "dgl.training.command": "dgl.training.resolve",
     "dgl.training.flags": "dgl.cli.train",
+    "dgl.training.initial_weights": "dgl.training.resolve",
+    "dgl.training.statistics": "dgl.training.log_folder",
+    "dgl.utils.cpu": "dgl.utils.devices",
 }
 
 

@@ -14,7 +14,7 @@ from benchmarks.speed.options import Options
 from benchmarks.speed.sections import bf16
 from dgl.errors import UserError
 from dgl.predict.precision import has_bfloat16_kernels
-from dgl.utils.cpu import cpu_flags
+from dgl.utils.devices import cpu_flags
 
 MADE_UP = {"vfmadd231ps": [4e9, 6e9, 5e9], "vdpbf16ps": [1e9, 1.5e9, 2e9]}
 

@@ -10,7 +10,7 @@ import pytest
 from made_results import PLAN, filled
 
 from dgl.errors import UserError
-from dgl.evaluation.store import write_records
+from dgl.evaluation.results import write_records
 
 
 def _load(root, name):

@@ -13,7 +13,7 @@ from dgl.backbones import BACKBONES
 from dgl.cli.output import GROUPS
 from dgl.cli.parser import COMMANDS, make_parser
 from dgl.data.layouts import layout_names
-from dgl.utils.cpu import PRECISIONS
+from dgl.utils.devices import PRECISIONS
 
 
 def parsers(parser, words=()):

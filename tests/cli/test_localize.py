@@ -14,7 +14,7 @@ from PIL import Image
 from dgl.attribution import METHODS
 from dgl.errors import UserError
 from dgl.predict.precision import has_bfloat16_kernels
-from dgl.utils.cpu import cpu_flags, has_bfloat16
+from dgl.utils.devices import cpu_flags, has_bfloat16
 from dgl.utils.files import weights_fingerprint
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from dgl.data.annotations import read_annotation
-from dgl.datasets.photos5.data_set import split_of, write_data_set
+from dgl.datasets.photos5 import split_of, write_data_set
 
 CLASSES = ("apple", "banana", "kangaroo", "orange", "raccoon")
 

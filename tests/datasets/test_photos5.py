@@ -29,11 +29,11 @@ from photos5_clones import (
 )
 from PIL import Image
 
+from dgl.cli.make_data import photos5_script as main
 from dgl.data import check_files, load_data, read_image
 from dgl.data.annotations import read_annotation
-from dgl.datasets.photos5 import data_set
-from dgl.datasets.photos5.__main__ import main
-from dgl.datasets.photos5.data_set import (
+from dgl.datasets import photos5 as data_set
+from dgl.datasets.photos5 import (
     class_index_of,
     find_sources,
     report,

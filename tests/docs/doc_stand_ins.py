@@ -8,7 +8,7 @@ from doc_commands import ROOT
 from networks import write_tensorflow
 from PIL import Image
 
-from dgl.data.bundled import SHIPPED_CHECKPOINT
+from dgl.datasets import SHIPPED_CHECKPOINT
 from dgl.datasets.birds import write_data_set
 
 _LINKS = ("dgl", "images", "train_code", "test_code", "benchmarks", "tests", "run_train.sh")

@@ -66,10 +66,10 @@ def test_shards_that_do_not_fit_are_refused(folder, many, tmp_path):
 def test_unfinished_results_go_on_and_those_of_other_flags_are_kept(
     folder, many, tmp_path, monkeypatch
 ):
-    from dgl.evaluation import store
+    from dgl.evaluation import results
 
     whole = evaluate_many(folder, many, tmp_path / "whole")
-    write, written = store.Store.write, []
+    write, written = results.Store.write, []
 
     def failing(self, chunk, results):
         if len(written) == 3:
@@ -78,10 +78,10 @@ def test_unfinished_results_go_on_and_those_of_other_flags_are_kept(
         write(self, chunk, results)
 
     out = tmp_path / "out"
-    monkeypatch.setattr(store.Store, "write", failing)
+    monkeypatch.setattr(results.Store, "write", failing)
     with pytest.raises(KeyboardInterrupt):
         evaluate_many(folder, many, out)
-    monkeypatch.setattr(store.Store, "write", write)
+    monkeypatch.setattr(results.Store, "write", write)
     with pytest.raises(UserError, match="unfinished results of another evaluation, .* in model"):
         evaluate_many(folder, many, out, "--pa", 3)
     assert len(os.listdir(str(out / "partial"))) == 4

@@ -10,8 +10,7 @@ from made_results import PLAIN, PLAN, filled
 from dgl.errors import UserError
 from dgl.evaluation.batches import BatchRunner
 from dgl.evaluation.loop import collect
-from dgl.evaluation.results import Results
-from dgl.evaluation.store import Store
+from dgl.evaluation.results import Results, Store
 
 
 @pytest.mark.parametrize("plan", [PLAIN, dataclasses.replace(PLAN, masks=False)])

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from networks import has_keras
 
-from dgl.data.bundled import SHIPPED_CHECKPOINT, sample_images
 from dgl.data.image_io import read_image
+from dgl.datasets import SHIPPED_CHECKPOINT, sample_images
 from dgl.errors import UserError
 from dgl.localizer import Localizer
 

@@ -9,7 +9,7 @@ from networks import has_keras
 from tiny_network import one_hot, unit
 
 from dgl.foreign import input_of, layers_of, logits_of, pooled_layer
-from dgl.predict.graph_predictor import GraphPredictor
+from dgl.predict.predictor import GraphPredictor
 from dgl.predict.session import open_session
 from dgl.tf_compat import tf
 

@@ -16,7 +16,7 @@ from hand_network import (
 from own_process import call
 
 from dgl.foreign import input_of, layers_of, load_frozen, load_saved_model, logits_of
-from dgl.predict.graph_predictor import GraphPredictor
+from dgl.predict.predictor import GraphPredictor
 from dgl.tf_compat import tf
 
 KINDS = ("frozen", "text", "simple_save", "resource", "tf_keras", "keras", "module")

@@ -8,7 +8,7 @@ from dgl.backbones import PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network
 from dgl.predict.frozen import build_inference
 from dgl.tf_compat import tf
-from dgl.utils.cpu import FLOAT32
+from dgl.utils.devices import FLOAT32
 
 SIZE, CLASSES = 48, 5
 NETWORKS = [(mode, "none") for mode in PAPER_MODES] + [("vgg", "bn")]

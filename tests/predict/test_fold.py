@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgl.predict.folding import fold_batch_norms
+from dgl.predict.frozen import fold_batch_norms
 from dgl.tf_compat import tf
 
 CHANNELS = 4

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgl.predict.folding import GRADIENT, mark_convolutions, turn
+from dgl.predict.frozen import GRADIENT, mark_convolutions, turn
 from dgl.tf_compat import tf
 
 CHANNELS = 3, 5

@@ -7,7 +7,7 @@ from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W, unit
 
 from dgl.errors import UserError
 from dgl.localizer import Localizer
-from dgl.predict.graph_predictor import GraphPredictor
+from dgl.predict.predictor import GraphPredictor
 from dgl.tf_compat import tf
 
 TINY = TinyNetwork(seed=4)

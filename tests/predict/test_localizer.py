@@ -7,9 +7,9 @@ import pytest
 from networks import values_of, write_npz
 from sample_images import blob_image
 
-from dgl.data.bundled import SHIPPED_CHECKPOINT
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
+from dgl.datasets import SHIPPED_CHECKPOINT
 from dgl.errors import UserError
 from dgl.localizer import Localization, Localizer
 from dgl.predict.postprocess import largest_box, normalize, resize_map

@@ -12,8 +12,8 @@ from benchmarks.robustness.data_sets import jpeg
 from dgl.data.image_io import list_images, read_image
 from dgl.data.layouts.image_folder import load_image_folder
 from dgl.errors import UserError
+from dgl.evaluation.results import Store, merge_records
 from dgl.evaluation.saved_maps import read_map
-from dgl.evaluation.store import Store, merge_records
 from dgl.report.localize_files import ImageFiles
 from dgl.weights import open_checkpoint, read_card
 

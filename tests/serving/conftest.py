@@ -10,7 +10,7 @@ from page_driver import Expected, start, stop
 from PIL import Image
 from sample_images import blob_image
 
-from dgl.data.bundled import SHIPPED_CHECKPOINT, sample_images
+from dgl.datasets import SHIPPED_CHECKPOINT, sample_images
 from dgl.predict.predictor import Predictor
 from dgl.weights import ModelCard, write_card
 

@@ -10,7 +10,7 @@ import pytest
 from demo_runs import demo, record_of
 from PIL import Image
 
-from dgl.data.bundled import sample_images
+from dgl.datasets import sample_images
 from dgl.serving.engine import Engine
 from dgl.serving.handlers import ALL, LAST_ALPHA, TWO, Controls, Handlers, alpha_at
 from dgl.serving.sessions import Limits

@@ -22,7 +22,7 @@ from page_driver import (
 from PIL import Image
 
 from dgl.backbones import get_backbone
-from dgl.data.bundled import sample_images
+from dgl.datasets import sample_images
 from dgl.predict.postprocess import iou
 from dgl.predict.predictor import Predictor
 

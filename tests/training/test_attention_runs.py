@@ -23,7 +23,7 @@ from dgl.predict.overlay import draw_boxes, overlay
 from dgl.predict.postprocess import normalize, resize_map
 from dgl.predict.predictor import Predictor
 from dgl.training.attention_callback import choose_images
-from dgl.training.statistics import read_rows
+from dgl.training.log_folder import read_rows
 from dgl.weights import open_checkpoint
 
 pytestmark = pytest.mark.slow

@@ -22,8 +22,8 @@ from dgl.training.checkpointing import (
     remove_leftovers,
 )
 from dgl.training.early_stop import EarlyStop
+from dgl.training.log_folder import Statistics
 from dgl.training.recipe import Recipe
-from dgl.training.statistics import Statistics
 from dgl.weights import open_checkpoint
 
 from tensorpack.train import StopTraining  # isort: skip

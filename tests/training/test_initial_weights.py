@@ -6,7 +6,7 @@ from networks import WIDTH, values_of, vgg_shapes, vgg_variables, write_tensorfl
 
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.errors import UserError
-from dgl.training.initial_weights import pick_head, select_weights
+from dgl.training.resolve import pick_head, select_weights
 from dgl.weights import open_checkpoint, save_npz
 
 VGG = get_backbone("vgg")

@@ -6,7 +6,7 @@ import pytest
 
 from dgl.errors import UserError
 from dgl.training.early_stop import EarlyStop
-from dgl.training.statistics import Statistics, read_rows
+from dgl.training.log_folder import Statistics, read_rows
 
 from tensorpack.callbacks.monitor import JSONWriter  # isort: skip
 from tensorpack.train import StopTraining  # isort: skip

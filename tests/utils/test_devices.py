@@ -1,4 +1,4 @@
-"""`--gpu` with and without GPUs."""
+"""`--gpu` with and without GPUs, and the flags of CPUs."""
 
 import os
 
@@ -7,6 +7,7 @@ import pytest
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.utils import devices
+from dgl.utils.devices import cpu_flags, cpu_info, has_bfloat16
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
@@ -28,7 +29,7 @@ def two_gpus(monkeypatch):
 
     monkeypatch.setattr(devices.shutil, "which", lambda name: "/usr/bin/" + name)
     monkeypatch.setattr(devices.tf.test, "is_built_with_cuda", lambda: True)
-    monkeypatch.setattr(devices, "get_num_gpu", count)
+    monkeypatch.setattr("tensorpack.utils.gpu.get_num_gpu", count)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_a_failing_driver_means_the_cpu(two_gpus, monkeypatch):
     def fail():
         raise RuntimeError("driver/library version mismatch")
 
-    monkeypatch.setattr(devices, "get_num_gpu", fail)
+    monkeypatch.setattr("tensorpack.utils.gpu.get_num_gpu", fail)
     assert devices.select_gpus(None) == 0
 
 
@@ -84,3 +85,17 @@ def test_session_options():
 def test_a_session_on_the_cpu_computes():
     with tf.Graph().as_default(), tf.Session(config=devices.session_config(0)) as session:
         assert session.run(tf.constant(2) * 3) == 6
+
+
+def test_flags_of_the_first_processor(tmp_path):
+    path = tmp_path / "cpuinfo"
+    path.write_text("processor\t: 0\nflags\t\t: fpu avx2 avx512_bf16\n\nflags\t: other\n")
+    assert cpu_flags(str(path)) == {"fpu", "avx2", "avx512_bf16"}
+    assert cpu_flags(str(tmp_path / "absent")) == frozenset()
+    assert cpu_info(str(path))["processor"] == "0"
+    assert cpu_info(str(tmp_path / "absent")) == {}
+
+
+def test_bfloat16_is_a_matter_of_instructions():
+    assert has_bfloat16({"avx2", "amx_bf16"}) and has_bfloat16(["avx512_bf16"])
+    assert not has_bfloat16({"avx2", "avx512f", "amx_tile"})

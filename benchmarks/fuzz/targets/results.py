@@ -6,9 +6,8 @@ import os
 from benchmarks.fuzz.samples import made_results
 from benchmarks.fuzz.target import Target, place
 from dgl.evaluation.plan import Plan
-from dgl.evaluation.results import Results
-from dgl.evaluation.store import RECORDS, read_records
-from dgl.training.statistics import FILE_NAME, read_rows
+from dgl.evaluation.results import RECORDS, Results, read_records
+from dgl.training.log_folder import FILE_NAME, read_rows
 
 
 def _results(data, folder):

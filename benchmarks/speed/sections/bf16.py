@@ -27,7 +27,7 @@ from benchmarks.speed.onednn_log import ENVIRONMENT, kernel_seconds
 from benchmarks.speed.spread import AT_LEAST
 from benchmarks.speed.tables import instructions_table, kernels_table, ratios_table
 from benchmarks.speed.workers import Setup
-from dgl.utils.cpu import cpu_flags, has_bfloat16
+from dgl.utils.devices import cpu_flags, has_bfloat16
 
 LISTED, HIDDEN = "listed by the CPU", "executed by the CPU, not listed"
 ABSENT = "no avx512_bf16 or AMX on this CPU"

@@ -17,7 +17,7 @@ from benchmarks.speed.photos import FOLDER
 from benchmarks.speed.spread import AT_LEAST, AT_MOST, bounded, ratio, spread
 from dgl.cli.localize import make_parser
 from dgl.data import list_images, read_image
-from dgl.data.bundled import SHIPPED_CHECKPOINT
+from dgl.datasets import SHIPPED_CHECKPOINT
 from dgl.errors import UserError
 
 IMAGES, MANY = 200, 2000

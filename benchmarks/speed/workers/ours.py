@@ -2,7 +2,7 @@
 
 from benchmarks.speed.workers import Outcome
 from dgl.predict.predictor import Predictor
-from dgl.utils.cpu import FLOAT32
+from dgl.utils.devices import FLOAT32
 
 ALPHA = 10.0
 

@@ -8,7 +8,7 @@ import pytest
 from made_results import PLAIN, filled
 
 from dgl.errors import UserError
-from dgl.evaluation.store import Store, has_records, merge_records, read_records, write_records
+from dgl.evaluation.results import Store, has_records, merge_records, read_records, write_records
 
 
 def test_batches_come_back_as_they_were(tmp_path):

@@ -6,7 +6,7 @@ import os
 import numpy as np
 
 from dgl.cli.localize import make_parser, run
-from dgl.data.bundled import SHIPPED_CHECKPOINT, SHIPPED_IMAGES, sample_images
+from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES, sample_images
 from dgl.datasets.birds.data_set import SAMPLE_SIDE, SAMPLES
 from dgl.datasets.birds.render import render_bird
 from dgl.predict.postprocess import iou
