@@ -6,6 +6,7 @@ import numpy as np
 
 from dgl.attribution.build import CHANNELS_LAST
 from dgl.attribution.gradients import KERNEL
+from dgl.data.class_names import ClassNames
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input, resize_bilinear_tf1
 from dgl.predict.postprocess import DEFAULT_THRESHOLD, largest_box, score_map
@@ -48,6 +49,7 @@ class Localizer:
         predictor: the :class:`~dgl.predict.session.MapSession` behind it, for raw maps.
         entry: (method, layer) of the map and the box.
         threshold: float in [0, 1], fraction of the map's maximum that counts as object.
+        class_names: :class:`~dgl.data.class_names.ClassNames`, empty where names are not known.
     """
 
     def __init__(
@@ -82,7 +84,7 @@ class Localizer:
         self._view = view
         self._finish = finish
         self._batch = batch
-        self._class_names = class_names
+        self.class_names = ClassNames.of(class_names, predictor.classes)
 
     @classmethod
     def from_checkpoint(
@@ -136,8 +138,7 @@ class Localizer:
         def view(image: np.ndarray) -> np.ndarray:
             return demo_input(image, predictor.image_size)
 
-        names = predictor.card.class_names if predictor.card else None
-        return cls(predictor, view, threshold, batch, names)
+        return cls(predictor, view, threshold, batch, predictor.class_names)
 
     @classmethod
     def from_graph(
@@ -221,14 +222,14 @@ class Localizer:
     def __call__(
         self,
         images: Sequence[Image],
-        class_index: Union[int, Sequence[int], None] = None,
+        class_index: Union[int, str, Sequence[Union[int, str]], None] = None,
     ) -> List[Localization]:
         """Localize in images of any size.
 
         Args:
             images: each a path, or a (H, W, 3) uint8 RGB array.
-            class_index: the class to locate, one for all or one per image; ``None`` takes the
-                most probable one of each.
+            class_index: the class to locate, one for all or one per image: an index, a name, its
+                beginning, or a WordNet id; ``None`` takes the most probable one of each.
 
         Returns:
             list of :class:`Localization`, one per image.
@@ -240,7 +241,7 @@ class Localizer:
         """
         if isinstance(images, str) or (isinstance(images, np.ndarray) and images.ndim == 3):
             raise ValueError("images: expected a list of images, got a single one")
-        classes = _classes_of(class_index, len(images))
+        classes = self._classes_of(class_index, len(images))
         found: List[Localization] = []
         for places in chunks_of(list(range(len(images))), self._batch):
             arrays = [_pixels(images[place]) for place in places]
@@ -264,9 +265,20 @@ class Localizer:
         return Localization(class_index, probability, resized, (x0, y0, x1, y1))
 
     def class_name(self, class_index: int) -> str:
-        """The class's name, or its number as text where names are not known."""
-        names = self._class_names
-        return names[class_index] if names and class_index < len(names) else str(class_index)
+        """The class's name, or its index as text where names are not known."""
+        return self.class_names.name(class_index)
+
+    def _classes_of(self, class_index: Any, count: int) -> Optional[List[int]]:
+        """One class per image, or ``None``."""
+        if class_index is None:
+            return None
+        if np.ndim(class_index) == 0:
+            return [self.class_names.find(class_index)] * count
+        if len(class_index) != count:
+            raise ValueError(
+                f"class_index: expected {count} classes, one per image, got {len(class_index)}"
+            )
+        return [self.class_names.find(value) for value in class_index]
 
     def close(self) -> None:
         """Close the session, unless it was passed."""
@@ -288,16 +300,3 @@ def _pixels(image: Image) -> np.ndarray:
             f"image: expected a path or uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}"
         )
     return pixels
-
-
-def _classes_of(class_index: Any, count: int) -> Optional[List[int]]:
-    """One class per image, or ``None``."""
-    if class_index is None:
-        return None
-    if np.ndim(class_index) == 0:
-        return [int(class_index)] * count
-    if len(class_index) != count:
-        raise ValueError(
-            f"class_index: expected {count} classes, one per image, got {len(class_index)}"
-        )
-    return [int(value) for value in class_index]

@@ -58,7 +58,6 @@ def _epoch_of(facts: Any) -> Optional[int]:
 
 def _describe(facts: Any, epoch: Optional[int]) -> Dict[str, Any]:
     card = facts.card
-    names = card.class_names if card else None
     return {
         "path": facts.path,
         "format": facts.format,
@@ -70,7 +69,7 @@ def _describe(facts: Any, epoch: Optional[int]) -> Dict[str, Any]:
         "image_size": card.image_size if card else None,
         "last_stride": card.last_stride if card else None,
         "data_set": card.data_set or None if card else None,
-        "class_names": list(names) if names else None,
+        "class_names": list(facts.class_names) or None,
         "step": facts.step,
         "epoch": epoch,
         "variables": facts.variables,

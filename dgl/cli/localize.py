@@ -51,7 +51,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
     add = groups["map"].add_argument
     add(
-        "--class", dest="class_index", type=int, help="class to localize (default: the top-1 class)"
+        "--class",
+        dest="class_index",
+        metavar="CLASS",
+        help="class to localize: index, name, its beginning, or WordNet id (default: the top-1 class)",
     )
     add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
 
@@ -112,6 +115,7 @@ LOCALIZE = Command(
         "dgl localize photo.jpg photos/ --out output --json > boxes.jsonl",
         "dgl localize photos/ --method gradcam++ --threshold 0.3 --save-maps --out output",
         "dgl localize photo.jpg --class 3 --alpha inf --out output",
+        "dgl localize photo.jpg --class 'golden cap' --out output",
     ),
     add_flags=add_flags,
     run=run,

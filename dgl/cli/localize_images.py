@@ -162,6 +162,9 @@ class _Pipeline:
         self, args: Namespace, predictor: Predictor, paths: Sequence[str], outdirs: Sequence[str]
     ):
         self._args = args
+        self._class_index: Optional[int] = None
+        if args.class_index is not None:
+            self._class_index = predictor.class_names.find(args.class_index, "--class")
         self._predictor = predictor
         self._paths = paths
         self._outdirs = outdirs
@@ -185,7 +188,7 @@ class _Pipeline:
 
     def find_record(self, index: int) -> Optional[Record]:
         """The stored record of an image if the same flags made it, else ``None``."""
-        return self._files.find(self._paths[index], self._args.class_index, self._outdirs[index])
+        return self._files.find(self._paths[index], self._class_index, self._outdirs[index])
 
     def run(self, indices: Sequence[int]) -> Iterator[Tuple[int, Any, Optional[str]]]:
         """Yield (index, record, ``None``) or (index, ``None``, error) in the order of ``indices``."""
@@ -212,10 +215,10 @@ class _Pipeline:
         readable = [loaded for loaded in batch if loaded.error is None]
         if not readable:
             return outcomes, []
-        class_index = self._args.class_index
+        wanted = self._class_index
         prediction = self._predictor(
             np.stack([loaded.view for loaded in readable]),
-            None if class_index is None else [class_index] * len(readable),
+            None if wanted is None else [wanted] * len(readable),
         )
         return outcomes, [self._select(prediction, i, loaded) for i, loaded in enumerate(readable)]
 

@@ -12,7 +12,7 @@ from dgl.errors import UserError, quote
 IMAGENET_CLASSES = 1000
 
 _IMAGENET_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "imagenet_classes.txt")
-_INDEX = re.compile("[0-9]{1,9}")
+_INDEX = re.compile("-?[0-9]{1,9}")
 _NO_WORD = re.compile("n?[-+., 0-9]*")  # a number or an id, which is not near to any name
 _LISTED = 8  # classes that an error lists
 # difflib takes a time quadratic in the length of what it compares.
@@ -105,7 +105,7 @@ class ClassNames(Sequence[str]):
             return self._checked(text, what)
         stripped = text.strip()
         if _INDEX.fullmatch(stripped) and (
-            int(stripped) < self.classes or stripped not in self.names
+            0 <= int(stripped) < self.classes or stripped not in self.names
         ):
             return self._checked(int(stripped), what)
         for fits in self._steps(text):
@@ -137,10 +137,10 @@ class ClassNames(Sequence[str]):
 
     def _steps(self, text: str) -> Iterator[List[int]]:
         """The classes that fit, by one rule after another."""
+        yield [index for index, name in enumerate(self.names) if name == text]
         wanted = _plain(text)
         if not wanted:
             return
-        yield [index for index, name in enumerate(self.names) if name == text]
         yield [index for index, known in enumerate(self.wordnet_ids) if known == wanted]
         yield [index for index, name in enumerate(self.names) if _plain(name) == wanted]
         words = list(self._words())

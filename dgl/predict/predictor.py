@@ -15,7 +15,7 @@ from dgl.predict.session import MapSession, open_session, prediction_tensors
 from dgl.tf_compat import tf
 from dgl.utils.devices import FLOAT32, select_gpus
 from dgl.utils.graph_walk import without_identities
-from dgl.weights import find_weights, open_checkpoint, options_from, read_card
+from dgl.weights import class_names_of, find_weights, open_checkpoint, options_from, read_card
 
 DEFAULT_IMAGE_SIZE = 224
 _NAME_SCOPE = "dgl"
@@ -28,6 +28,7 @@ class Predictor(MapSession):
         backbone: registry entry.
         options: how the network was built (classes, head, width, norm).
         card: :class:`~dgl.weights.ModelCard` or ``None``.
+        class_names: :class:`~dgl.data.class_names.ClassNames`, empty where names are not known.
         image_size: side S of the square input in pixels.
         entries: list of (method, layer), the order of the maps.
         path: the checkpoint's file or prefix.
@@ -90,6 +91,9 @@ class Predictor(MapSession):
         self.options = options_from(
             self.backbone, checkpoint, data_set, width, norm, last_stride=last_stride
         )
+        self.class_names = class_names_of(
+            self.card, self.backbone, self.options.head, self.options.classes
+        )
         set_gpu_precision(precision)
         gpus = select_gpus(gpu)
         check_precision(precision, gpus)
@@ -124,9 +128,8 @@ class Predictor(MapSession):
         )
 
     def class_name(self, class_index: int) -> str:
-        """The class's name from the model card, or its number as text."""
-        names = self.card.class_names if self.card else None
-        return names[class_index] if names and class_index < len(names) else str(class_index)
+        """The class's name, or its index as text where names are not known."""
+        return self.class_names.name(class_index)
 
 
 class GraphPredictor(MapSession):

@@ -247,7 +247,7 @@ def _record(
         "method": method,
         "layer": layer,
         "class_index": result.class_index,
-        "class_name": model.class_name(result.class_index),
+        "class_name": model.class_names.name(result.class_index),
         "probability": float(result.scores.probability[result.class_index]),
         "predicted_index": result.scores.predicted,
         "box": list(panels.find_box(result.maps[choice.entry], session.size, choice.threshold)),

@@ -175,7 +175,7 @@ class Layout:
             self.any_class = gr.Dropdown(
                 panels.class_choices(self._models[0]),
                 value=None,
-                label="another class, by number or name",
+                label="another class, by index, name or WordNet id",
                 allow_custom_value=True,
                 elem_id="dgl-any-class",
             )

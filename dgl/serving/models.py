@@ -6,7 +6,6 @@ one set on many images. The page requests many sets, so :class:`SharedPredictor`
 variables, of which a session has one copy.
 """
 
-import re
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
@@ -15,13 +14,14 @@ from dgl.attribution import METHODS
 from dgl.attribution.build import IMAGE_LAYER
 from dgl.attribution.registry import IMAGE, LAST
 from dgl.backbones import BACKBONES, get_backbone
+from dgl.data.class_names import ClassNames
 from dgl.errors import UserError
 from dgl.predict.predictor import DEFAULT_IMAGE_SIZE, Predictor
 from dgl.predict.session import Prediction, open_session
 from dgl.serving.sessions import shown_name
 from dgl.tf_compat import tf
 from dgl.utils.devices import select_gpus
-from dgl.weights import find_weights, open_checkpoint, options_from, read_card
+from dgl.weights import class_names_of, find_weights, open_checkpoint, options_from, read_card
 from dgl.weights.identify import identify
 
 Entry = Tuple[str, str]
@@ -40,7 +40,7 @@ class Model(NamedTuple):
         mode: backbone name.
         layers: names by index; index 0 feeds global average pooling.
         classes: number of logits.
-        class_names: a name per class, or ``None``.
+        class_names: a name per class, empty where names are not known.
         image_size: side of the square input in pixels.
         head: scope of the classification layer.
     """
@@ -50,36 +50,9 @@ class Model(NamedTuple):
     mode: str
     layers: Tuple[str, ...]
     classes: int
-    class_names: Optional[Tuple[str, ...]]
+    class_names: ClassNames
     image_size: int
     head: str
-
-    def class_name(self, class_index: int) -> str:
-        """The class's name from the model card, or its number as text."""
-        names = self.class_names
-        return names[class_index] if names and class_index < len(names) else str(class_index)
-
-    def find_class(self, text: str) -> int:
-        """The class with a number or a name.
-
-        Args:
-            text: as typed; case and ``_`` versus space do not matter.
-
-        Raises:
-            UserError: no such class.
-        """
-        text = text.strip()
-        if re.fullmatch("[0-9]{1,9}", text) and int(text) < self.classes:
-            return int(text)
-        wanted = _plain(text)
-        for index, name in enumerate((self.class_names or ())[: self.classes]):
-            if _plain(name) == wanted:
-                return index
-        raise UserError(
-            "class {}: expected a number from 0 to {}{}".format(
-                shown_name(text), self.classes - 1, " or a name" if self.class_names else ""
-            )
-        )
 
     def entry(self, method: str, layer: int) -> Entry:
         """The (method, layer) of a map.
@@ -100,10 +73,6 @@ class Model(NamedTuple):
         """All (method, layer) of a method, from the last layer to the first."""
         every = [self.entry(method, layer) for layer in range(len(self.layers))]
         return list(dict.fromkeys(every))
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", " ").strip().lower()
 
 
 def describe(load: str, data_set: Optional[str] = None) -> Model:
@@ -132,7 +101,7 @@ def describe(load: str, data_set: Optional[str] = None) -> Model:
         mode=backbone.mode,
         layers=backbone.layers,
         classes=options.classes,
-        class_names=card.class_names if card else None,
+        class_names=class_names_of(card, backbone, options.head, options.classes),
         image_size=card.image_size if card else DEFAULT_IMAGE_SIZE,
         head=options.head,
     )

@@ -167,7 +167,7 @@ class _Events:
             controls = Controls(*values)
             try:
                 model = self._handlers.engine.model(int(controls.checkpoint))
-                index = model.find_class(str(text or ""))
+                index = model.class_names.find(str(text or ""))
             except UserError as error:
                 return [gr.skip(), *_updates(self._handlers.failed(error))]
             return show(session, controls, index)

@@ -97,7 +97,7 @@ def backbone_title(mode: str) -> str:
 
 def name_of(model: Model, class_index: int) -> str:
     """A class's name to show: ``Golden Cap`` for ``Golden_Cap``, ``class 7`` without a name."""
-    name = model.class_name(class_index)
+    name = model.class_names.name(class_index)
     return name.replace("_", " ") if model.class_names else "class " + name
 
 

@@ -2,7 +2,7 @@
 
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint, read_weights
 from dgl.weights.formats.npz import save_npz
-from dgl.weights.model_card import CARD_FILE, ModelCard, read_card, write_card
+from dgl.weights.model_card import CARD_FILE, ModelCard, class_names_of, read_card, write_card
 from dgl.weights.restore import choose_head, disagreements, find_weights, options_from, read_all
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Checkpoint",
     "ModelCard",
     "choose_head",
+    "class_names_of",
     "disagreements",
     "find_weights",
     "open_checkpoint",

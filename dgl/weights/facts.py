@@ -9,11 +9,12 @@ import numpy as np
 
 from dgl.backbones import get_backbone
 from dgl.backbones.published import PUBLISHERS, TENSORPACK
-from dgl.backbones.registry import Shapes
+from dgl.backbones.registry import Backbone, Shapes
+from dgl.data.class_names import ClassNames
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint
 from dgl.weights.formats import find_format
 from dgl.weights.identify import by_short_name, mode_of
-from dgl.weights.model_card import ModelCard, read_card
+from dgl.weights.model_card import ModelCard, class_names_of, read_card
 from dgl.weights.published import published_files, recognize
 from dgl.weights.restore import find_weights
 
@@ -33,6 +34,7 @@ class Facts(NamedTuple):
         heads: scope of a classification layer -> number of classes.
         width, norm: as for ``--width`` and ``--norm``.
         card: its model card.
+        class_names: of its classes; empty where they are not known.
         step: training step that it was saved at.
         variables: number of variables, optimizer state included.
         parameters: numbers in them, optimizer state and single numbers left out.
@@ -50,6 +52,7 @@ class Facts(NamedTuple):
     width: Optional[float]
     norm: Optional[str]
     card: Optional[ModelCard]
+    class_names: Tuple[str, ...]
     step: Optional[int]
     variables: int
     parameters: int
@@ -88,6 +91,8 @@ def read_facts(load: str) -> Facts:
     shapes = checkpoint.shapes
     mode = mode_of(shapes)
     backbone = get_backbone(mode) if mode else None
+    heads = backbone.find_heads(shapes) if backbone else {}
+    card = read_card(checkpoint.path)
     files = _files_of(checkpoint.path)
     slots = _slots(shapes)
     is_slot = {base + "/" + slot for base, slot in slots}
@@ -97,10 +102,11 @@ def read_facts(load: str) -> Facts:
         format=_format_of(checkpoint.path),
         bytes=sum(os.path.getsize(path) for path in files),
         mode=mode,
-        heads=backbone.find_heads(shapes) if backbone else {},
+        heads=heads,
         width=backbone.find_width(shapes, checkpoint.path) if backbone else None,
         norm=backbone.find_norm(shapes) if backbone and len(backbone.norms) > 1 else None,
-        card=read_card(checkpoint.path),
+        card=card,
+        class_names=_class_names(card, backbone, heads),
         step=_step_of(checkpoint),
         variables=len(shapes),
         parameters=sum(
@@ -111,6 +117,18 @@ def read_facts(load: str) -> Facts:
         fits=fits,
         first_names=list(shapes)[:4],
     )
+
+
+def _class_names(
+    card: Optional[ModelCard], backbone: Optional[Backbone], heads: Dict[str, int]
+) -> Tuple[str, ...]:
+    """The card's names, or those of the first head whose classes have names."""
+    if card is not None and card.class_names:
+        return ClassNames.of(card.class_names).names
+    if backbone is None:
+        return ()
+    found = (class_names_of(card, backbone, *head).names for head in heads.items())
+    return next(filter(None, found), ())
 
 
 def _format_of(path: str) -> str:

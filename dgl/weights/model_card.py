@@ -10,6 +10,8 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Iterator, Optional, Tuple
 
+from dgl.backbones.registry import Backbone
+from dgl.data.class_names import IMAGENET_CLASSES, ClassNames, imagenet_class_names
 from dgl.errors import UserError, first_line
 from dgl.utils.files import read_bounded, write_atomically
 from dgl.weights.formats.registry import quoted
@@ -46,6 +48,33 @@ def write_card(path: str, card: ModelCard) -> None:
     """Write ``card`` as JSON, atomically."""
     text = json.dumps(asdict(card), indent=1) + "\n"
     write_atomically(path, text.encode("utf-8"))
+
+
+def class_names_of(
+    card: Optional[ModelCard], backbone: Backbone, head: str, classes: int
+) -> ClassNames:
+    """The names of a checkpoint's classes.
+
+    They are the card's. Without any, 1,000 logits of the head that is named for ImageNet are taken for
+    ImageNet's classes, unless the card says that the data were others.
+
+    Args:
+        card: of the checkpoint.
+        backbone: registry entry.
+        head: scope of the classification layer.
+        classes: number of its logits.
+    """
+    if card is not None and card.class_names:
+        return ClassNames.of(card.class_names, classes)
+    data_set = card.data_set.lower() if card is not None else ""
+    is_imagenet = not data_set or "imagenet" in data_set or "ilsvrc" in data_set
+    if (
+        is_imagenet
+        and classes == IMAGENET_CLASSES
+        and head == backbone.head_name("imagenet", classes)
+    ):
+        return imagenet_class_names()
+    return ClassNames(classes=classes)
 
 
 def _candidates(checkpoint_path: str) -> Iterator[str]:

@@ -188,6 +188,13 @@ def test_a_resnet_of_the_zoo_is_told_by_its_name(name, published, tmp_path):
     assert told["next"].startswith("dgl localize ")
 
 
+def test_a_network_of_imagenet_has_its_names(tmp_path):
+    values = values_of("resnet50", 32, classes=1000, width=0.0625)
+    told, text = info(write_npz(tmp_path / "a.npz", values))
+    assert len(told["class_names"]) == 1000 and told["class_names"][160] == "Afghan hound"
+    assert "tench, goldfish" in text and "992 more" in text
+
+
 def test_weights_without_a_head_are_for_training(tmp_path):
     values = {k: v for k, v in vgg_variables(CLASSES).items() if k.startswith("conv")}
     told, _ = info(write_npz(tmp_path / "a.npz", values))

@@ -91,6 +91,23 @@ def test_class_and_threshold(vgg, photo, tmp_path):
     assert other["probability"] < free["probability"]
 
 
+def test_a_class_by_name(vgg, photo, tmp_path):
+    for text in ("3", "d", "D"):
+        assert demo(vgg, photo, tmp_path / text, "--class", text) == 0
+        record = record_of(tmp_path / text)
+        assert (record["class_index"], record["class_name"]) == (3, "d")
+
+
+def test_a_network_of_imagenet_takes_and_shows_its_names(photo, tmp_path):
+    path = write_npz(tmp_path / "a.npz", values_of("resnet50", 32, classes=1000, width=0.0625))
+    words = ("localize", photo, "--load", path, "--image_size", 32, "--gpu=-1", "--layer", "0")
+    done = dgl(*words, "--out", tmp_path / "out", "--class", "afghan")
+    assert done.code == 0 and "160 Afghan hound" in done.out, done.err
+    done = dgl(*words, "--out", tmp_path / "none", "--class", "crane")
+    assert done.code == 1 and "134 crane (bird), 517 crane (machine)" in done.err
+    assert not (tmp_path / "none").exists()
+
+
 @pytest.mark.parametrize(
     "layer, name, side", [("0", "add", 4), ("4", "pool4", 4), ("conv4_3", "conv4_3", 8)]
 )
@@ -160,6 +177,7 @@ def fails(*arguments):
         (["--mode", "resnet50"], ["birds.npz", "--mode resnet50", "conv0/W"]),
         (["--class", "5"], ["class 5", "0 to 4"]),
         (["--class=-1"], ["class -1", "0 to 4"]),
+        (["--class", "robin"], ["--class 'robin'", "0 to 4", "a class name"]),
         (["--threshold", "1.5"], ["--threshold 1.5", "[0, 1]"]),
         (["--threshold", "nan"], ["--threshold nan"]),
         (["--pa", "0"], ["--pa 0", "positive"]),

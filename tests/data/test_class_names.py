@@ -155,7 +155,7 @@ def test_names_of_any_data_set(names, classes):
     assert [known.name(index) for index in range(len(names))] == names
     assert known.name(classes - 1) in (str(classes - 1), names[-1])
     for index, name in enumerate(names):
-        if name.split() and not re.fullmatch("[0-9]{1,9}", name.strip()):
+        if not re.fullmatch("-?[0-9]{1,9}", name.strip()):
             assert known.find(name) == index
 
 

@@ -159,6 +159,18 @@ def test_classes_of_another_number_than_pictures(localizer):
         localizer(PICTURES, [1, 2])
 
 
+def test_classes_by_name(localizer):
+    by_name = localizer(PICTURES, ["golden cap", 5, np.int64(2)])
+    by_index = localizer(PICTURES, [1, 5, 2])
+    assert [one[:2] for one in by_name] == [one[:2] for one in by_index]
+    assert {one.class_index for one in localizer(PICTURES, "Golden")} == {1}
+
+
+def test_a_name_that_is_not_there(localizer):
+    with pytest.raises(UserError, match="class 'golden cup': no such class; nearest: 1 Golden_Cap"):
+        localizer(PICTURES, "golden cup")
+
+
 def test_a_class_that_is_not_there(localizer):
     with pytest.raises(UserError, match="class 99 is out of range"):
         localizer(PICTURES, 99)

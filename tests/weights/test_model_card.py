@@ -5,8 +5,10 @@ import os
 
 import pytest
 
+from dgl.backbones import BACKBONES, get_backbone
+from dgl.data.class_names import imagenet_class_names
 from dgl.errors import UserError
-from dgl.weights import CARD_FILE, ModelCard, read_card, write_card
+from dgl.weights import CARD_FILE, ModelCard, class_names_of, read_card, write_card
 
 CARD = ModelCard(
     mode="resnet50",
@@ -96,3 +98,30 @@ def test_written_as_plain_json(tmp_path):
     values = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
     assert values["class_names"] == list(CARD.class_names)
     assert (values["mode"], values["image_size"], values["last_stride"]) == ("resnet50", 112, 2)
+
+
+@pytest.mark.parametrize("mode", BACKBONES)
+@pytest.mark.parametrize("data_set", [None, "", "imagenet", "ILSVRC2012"])
+def test_a_thousand_classes_of_the_imagenet_head_are_those_of_imagenet(mode, data_set):
+    backbone = get_backbone(mode)
+    card = None if data_set is None else ModelCard(mode, 224, data_set=data_set)
+    names = class_names_of(card, backbone, backbone.head_name("imagenet", 1000), 1000)
+    assert names is imagenet_class_names()
+
+
+@pytest.mark.parametrize(
+    "card, head, classes",
+    [
+        (None, "linear", 999),
+        (None, "linear_cub", 1000),
+        (ModelCard("vgg", 224, data_set="birds"), "linear", 1000),
+    ],
+)
+def test_other_classes_without_a_card_s_names_have_none(card, head, classes):
+    names = class_names_of(card, get_backbone("vgg"), head, classes)
+    assert (list(names), names.classes) == ([], classes)
+
+
+def test_the_names_of_the_card_come_first():
+    names = class_names_of(CARD, get_backbone("vgg"), "linear", 1000)
+    assert (names.names, names.classes, names.name(999)) == (CARD.class_names, 1000, "999")
