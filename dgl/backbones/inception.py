@@ -19,6 +19,7 @@ from dgl.backbones.published import (
     Shapes,
     find_keras_layers,
     keras_files,
+    released_checkpoint,
     same_names,
 )
 from dgl.backbones.registry import Backbone, BuildOptions, Network, register_backbone
@@ -255,6 +256,10 @@ _NAME = re.compile(r"(.+?)/(weights|BatchNorm/(?:beta|moving_mean|moving_varianc
 _DIFFERS = (
     "unpadded layers become SAME, Mixed_6a's stride 2 becomes 1; what follows Mixed_6e is left out"
 )
+_KERAS_CHECKS = (
+    ("9a0d58056eeedaa3f26cb7ebd46da564", 96.1),
+    ("bcbd6486424b2319ff4ef7d526e38f63", 87.9),
+)
 
 
 def _fits_slim(shapes: Shapes) -> Optional[str]:
@@ -343,7 +348,11 @@ INCEPTION_V3 = register_backbone(
         head_pattern=_SCOPE + r"/(Logits/Conv2d_1c_1x1_[^/]+)/weights",
         stem=_SCOPE + "/Conv2d_1a_3x3/weights",
         stem_channels=32,
-        pretrained={"inceptionv3": "inception_v3.ckpt", "inception_v3": "inception_v3.ckpt"},
+        pretrained={
+            "inceptionv3": "inception_v3.ckpt",
+            "inception_v3": "inception_v3.ckpt",
+            "inceptionv3-dgl": "inceptionv3-dgl.npz",
+        },
         weight_pattern=r".*/weights",
         own_layers=_SCOPE + r"/Logits/",
         gradient_multipliers=(
@@ -361,8 +370,9 @@ INCEPTION_V3 = register_backbone(
                 CODE_APACHE,
                 _DIFFERS,
             ),
-            *keras_files("inception_v3", MINUS_ONE_TO_ONE, "Apache-2.0", _DIFFERS),
+            *keras_files("inception_v3", MINUS_ONE_TO_ONE, "Apache-2.0", _DIFFERS, _KERAS_CHECKS),
         ),
+        released=released_checkpoint("inceptionv3-dgl", "1wWKgEmvnYLZ4Oia3KbGdc7wyF5yzT-kM"),
         published_names=(
             PublishedNames(SLIM, _fits_slim, same_names),
             PublishedNames(KERAS, _fits_keras, _keras_pieces),

@@ -21,6 +21,7 @@ PUBLISHERS = {
     KERAS: "Keras applications",
     TORCHVISION: "torchvision",
 }
+DGL_AUTHORS = "DGL's authors"  # of trained checkpoints, which nothing has to convert
 
 # Layouts of PyTorch: (output, input, row, column) and (output, input).
 CONVOLUTION_OF_TORCH = (2, 3, 1, 0)
@@ -88,6 +89,9 @@ class PublishedFile:
         preprocessing: of the publisher's network.
         license: of the weights, as far as it is stated.
         differs: how our network differs from the publisher's.
+        digest: what the publisher says to check it with: ``"md5:..."``, or ``"sha256:..."`` with the
+            first digits only; ``""`` where nothing is said.
+        megabytes: size in units of 10^6 bytes as its publisher states it, or ``None``.
     """
 
     publisher: str
@@ -96,6 +100,8 @@ class PublishedFile:
     preprocessing: Preprocessing
     license: str
     differs: str
+    digest: str = ""
+    megabytes: Optional[float] = None
 
 
 def tensorpack_file(
@@ -107,19 +113,40 @@ def tensorpack_file(
 
 
 def keras_files(
-    folder: str, preprocessing: Preprocessing, license: str, differs: str
+    folder: str,
+    preprocessing: Preprocessing,
+    license: str,
+    differs: str,
+    checks: Sequence[Tuple[str, float]],
 ) -> Iterator[PublishedFile]:
-    """The files of a Keras application, with and without top."""
-    for top in ("", "_notop"):
+    """The files of a Keras application, with and without top.
+
+    ``checks`` has (MD5, megabytes) of each: the ``file_hash`` in Keras's code, the size that it prints.
+    """
+    for top, (md5, megabytes) in zip(("", "_notop"), checks):
         name = f"{folder}_weights_tf_dim_ordering_tf_kernels{top}.h5"
         url = f"https://storage.googleapis.com/tensorflow/keras-applications/{folder}/{name}"
-        yield PublishedFile(KERAS, name, url, preprocessing, license, differs)
+        yield PublishedFile(
+            KERAS, name, url, preprocessing, license, differs, "md5:" + md5, megabytes
+        )
 
 
-def torchvision_file(name: str, differs: str) -> PublishedFile:
-    """A file of torchvision."""
+def torchvision_file(name: str, differs: str, mebibytes: float) -> PublishedFile:
+    """A file of torchvision, whose name ends in the first digits of its SHA-256.
+
+    ``mebibytes`` is ``_file_size`` in torchvision's code.
+    """
     url = "https://download.pytorch.org/models/" + name
-    return PublishedFile(TORCHVISION, name, url, TORCH, CODE_BSD, differs)
+    digest = "sha256:" + name.rsplit("-", 1)[1].split(".")[0]
+    size = round(mebibytes * 1.048576, 1)
+    return PublishedFile(TORCHVISION, name, url, TORCH, CODE_BSD, differs, digest, size)
+
+
+def released_checkpoint(name: str, drive_id: str) -> PublishedFile:
+    """A DGL checkpoint of the paper's authors, from the README of github.com/chuangchuangtan/DGL."""
+    url = f"https://drive.google.com/file/d/{drive_id}/view"
+    differs = "the network itself, fine-tuned on ILSVRC"
+    return PublishedFile(DGL_AUTHORS, name + ".npz", url, OURS, "not stated", differs)
 
 
 class Piece(NamedTuple):

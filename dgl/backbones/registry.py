@@ -97,6 +97,7 @@ class Backbone:
             weights has; ``""`` where it adds none.
         published_files: files of ImageNet weights; the published DGL runs start from the first one.
         published_names: names of its variables in them, by publisher.
+        released: the checkpoint that the paper's authors trained, or ``None``.
         recognize: ``recognize(shapes)`` tells whether a checkpoint has this project's names of this
             backbone; by default whether it has the stem.
     """
@@ -117,6 +118,7 @@ class Backbone:
     own_layers: str = ""
     published_files: Tuple[PublishedFile, ...] = ()
     published_names: Tuple[PublishedNames, ...] = ()
+    released: Optional[PublishedFile] = None
     recognize: Optional[Callable[[Shapes], bool]] = None
 
     def matches(self, shapes: Shapes) -> bool:

@@ -21,6 +21,7 @@ from dgl.backbones.published import (
     PublishedFile,
     PublishedNames,
     Shapes,
+    released_checkpoint,
     same_names,
     tensorpack_file,
     torchvision_file,
@@ -143,10 +144,15 @@ _NORM = {
 _NAME = re.compile(r"(?:group(\d)/block(\d+)/)?(conv\d|convshortcut|linear)/(?:bn/)?(.+)")
 _DIFFERS = "stride 2 of the last two groups becomes 1 (`--laststride 2`: of the last but one)"
 _DIFFERS_FROM_TORCH = _DIFFERS + "; stride-2 layers pad both sides, ours bottom and right"
+# Names and mebibytes.
 _TORCHVISION_FILES = {
-    50: ("resnet50-0676ba61.pth", "resnet50-11ad3fa6.pth"),
-    101: ("resnet101-63fe2227.pth", "resnet101-cd907fc2.pth"),
-    152: ("resnet152-394f9c45.pth", "resnet152-f82ba261.pth"),
+    50: (("resnet50-0676ba61.pth", 97.781), ("resnet50-11ad3fa6.pth", 97.79)),
+    101: (("resnet101-63fe2227.pth", 170.511), ("resnet101-cd907fc2.pth", 170.53)),
+    152: (("resnet152-394f9c45.pth", 230.434), ("resnet152-f82ba261.pth", 230.474)),
+}
+_RELEASED = {
+    "resnet50": "1vnkV4plmf7bcyN-1nzY1xv54QExGzitf",
+    "resnet50se": "1I9jSV6-TzRssfL0RiWWZzRuhQ1zR0tQP",
 }
 # Squeeze-excite ResNets of the other depths are not published.
 _TENSORPACK_FILES = ("50", "50-SE", "101", "152")
@@ -220,7 +226,10 @@ def _files(depth: int, squeeze_excite: bool) -> Sequence[PublishedFile]:
         own = f"ImageNet-ResNet{name}.npz"
         files.append(tensorpack_file("ResNet", own, OURS, CODE_APACHE, _DIFFERS))
     if not squeeze_excite:
-        files += [torchvision_file(own, _DIFFERS_FROM_TORCH) for own in _TORCHVISION_FILES[depth]]
+        files += [
+            torchvision_file(own, _DIFFERS_FROM_TORCH, mebibytes)
+            for own, mebibytes in _TORCHVISION_FILES[depth]
+        ]
     return files
 
 
@@ -236,6 +245,11 @@ def _names(depth: int, squeeze_excite: bool) -> Sequence[PublishedNames]:
 def _resnet(depth: int, squeeze_excite: bool) -> Backbone:
     mode = "resnet{}{}".format(depth, "se" if squeeze_excite else "")
     file_name = "ImageNet-ResNet{}{}.npz".format(depth, "-SE" if squeeze_excite else "")
+    pretrained = {mode: file_name}
+    released = None
+    if mode in _RELEASED:
+        released = released_checkpoint(mode + "-dgl", _RELEASED[mode])
+        pretrained[mode + "-dgl"] = released.file_name
     return Backbone(
         mode=mode,
         build=partial(_build, blocks=BLOCKS_BY_DEPTH[depth], squeeze_excite=squeeze_excite),
@@ -244,13 +258,14 @@ def _resnet(depth: int, squeeze_excite: bool) -> Backbone:
         head_pattern=r"(linear[^/]*)/W",
         stem="conv0/W",
         stem_channels=64,
-        pretrained={mode: file_name},
+        pretrained=pretrained,
         gradient_multipliers=(
             (r"(conv0|group[0-2])/.*beta", 2.0),
             (r"linear/b", 2.0),
         ),
         published_files=tuple(_files(depth, squeeze_excite)),
         published_names=tuple(_names(depth, squeeze_excite)),
+        released=released,
         recognize=partial(_recognize, depth=depth, squeeze_excite=squeeze_excite),
     )
 

@@ -19,6 +19,7 @@ from dgl.backbones.published import (
     Shapes,
     find_keras_layers,
     keras_files,
+    released_checkpoint,
     same_names,
     tensorpack_file,
     torchvision_file,
@@ -78,6 +79,10 @@ _TORCH_INDEX = dict(
 _NAME = re.compile(r"conv(\d)_(\d)/(W|b)$")
 _DIFFERS = "pool5 and fc6-fc8 are left out; `add` and `linear` start anew"
 _OXFORD = "CC BY 4.0 (VGG, Oxford)"
+_KERAS_CHECKS = (
+    ("64373286793e3c8b2b4e3219cbf3544b", 553.5),
+    ("6d6bbae143d832006294945121d1f1fc", 58.9),
+)
 
 
 def _fits_tensorpack(shapes: Shapes) -> Optional[str]:
@@ -168,7 +173,7 @@ VGG = register_backbone(
         head_pattern=r"(linear[^/]*)/W",
         stem="conv1_1/W",
         stem_channels=64,
-        pretrained={"vgg": "vgg16.npz", "vgg16": "vgg16.npz"},
+        pretrained={"vgg": "vgg16.npz", "vgg16": "vgg16.npz", "vgg16-dgl": "vgg16-dgl.npz"},
         gradient_multipliers=(
             (r"conv.*/W", 1.0),
             (r"conv.*/b", 2.0),
@@ -186,9 +191,10 @@ VGG = register_backbone(
         published_files=(
             tensorpack_file("Caffe-Converted", "vgg16.npz", CAFFE, _OXFORD, _DIFFERS),
             tensorpack_file("ImageNetModels", "VGG16.npz", OURS, CODE_APACHE, _DIFFERS),
-            *keras_files("vgg16", CAFFE, _OXFORD, _DIFFERS),
-            torchvision_file("vgg16-397923af.pth", _DIFFERS),
+            *keras_files("vgg16", CAFFE, _OXFORD, _DIFFERS, _KERAS_CHECKS),
+            torchvision_file("vgg16-397923af.pth", _DIFFERS, 527.796),
         ),
+        released=released_checkpoint("vgg16-dgl", "10Mf5bpqMOZGO_gHLi5PBhVXb98b9mpTO"),
         published_names=(
             PublishedNames(TENSORPACK, _fits_tensorpack, same_names),
             PublishedNames(KERAS, _fits_keras, _keras_pieces),

@@ -5,7 +5,7 @@ import sys
 from typing import Any, List, Optional
 
 from dgl import __version__
-from dgl.cli import convert, evaluate, info, localize, make_data, serve, train
+from dgl.cli import convert, evaluate, fetch, info, localize, make_data, serve, train
 from dgl.cli.output import HelpFormatter, help_options
 from dgl.errors import UserError
 
@@ -14,6 +14,7 @@ COMMANDS = (
     localize.LOCALIZE,
     evaluate.EVALUATE,
     evaluate.STUDY,
+    fetch.FETCH,
     convert.CONVERT,
     convert.EXPORT,
     make_data.MAKE_DATA,
@@ -25,6 +26,7 @@ SHELLS = ("bash", "zsh", "tcsh")
 
 # Flags and arguments that complete to files, and those that complete to folders.
 _FILES = {
+    "brought",
     "checkpoint",
     "data_path",
     "file",

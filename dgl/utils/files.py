@@ -42,6 +42,16 @@ def write_atomically(path: str, data: bytes) -> None:
         ) from error
 
 
+def cache_folder() -> str:
+    """Where downloads are kept: ``$DGL_HOME``, else the operating system's folder for caches."""
+    chosen = os.environ.get("DGL_HOME")
+    if chosen:
+        return os.path.abspath(os.path.expanduser(chosen))
+    import pooch
+
+    return str(pooch.os_cache("dgl"))
+
+
 def read_bounded(path: str, most: int, expected: str) -> Optional[bytes]:
     """Read a file of limited size, such as the annotation of one image.
 

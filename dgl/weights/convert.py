@@ -25,8 +25,8 @@ from dgl.backbones.registry import MOST_CLASSES, Backbone
 from dgl.errors import UserError
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint, read_weights
 from dgl.weights.formats.npz import save_npz
-from dgl.weights.published import converted_name, published_files, recognize
-from dgl.weights.restore import PRETRAINED_FOLDER, network_variables
+from dgl.weights.published import PRETRAINED_FOLDER, converted_name, published_files, recognize
+from dgl.weights.restore import network_variables
 
 _IMAGE_SIZE = 64  # any size has the same variables
 _NAMED = 4

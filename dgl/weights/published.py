@@ -8,10 +8,16 @@ torchvision's ``vgg.py`` and ``resnet.py``.
 """
 
 import os
+import re
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
 from dgl.backbones import BACKBONES
 from dgl.backbones.published import EXACT, PUBLISHERS, PublishedFile, Shapes
+from dgl.backbones.registry import Backbone
+from dgl.errors import UserError
+from dgl.utils.files import cache_folder
+
+PRETRAINED_FOLDER = "pretrain_model"
 
 
 class Recognized(NamedTuple):
@@ -53,22 +59,120 @@ def published_files(mode: str, publisher: Optional[str] = None) -> Tuple[Publish
     return tuple(file for file in files if publisher in (None, file.publisher))
 
 
+def short_names(mode: str, file_name: str) -> Tuple[str, ...]:
+    """What ``--load`` and ``dgl fetch`` call a file of a backbone, besides its name."""
+    return tuple(name for name, file in BACKBONES[mode].pretrained.items() if file == file_name)
+
+
 def converted_name(file_name: str) -> str:
     """The name of the converted file that takes the place of a published one."""
     return os.path.splitext(file_name)[0] + ".npz"
 
 
 def how_to_get(mode: str, file_name: str, folder: str) -> str:
-    """One line on how to get ``file_name``: what to fetch, from where, and where to put it."""
+    """One line on how to get ``file_name``: the command, or what to fetch by hand and where to put it."""
     files = published_files(mode)
+    released = BACKBONES[mode].released
     direct = next((file for file in files if file.file_name == file_name), None)
+    command = f"run `dgl fetch {next(iter(short_names(mode, file_name)), file_name)}`"
+    if released is not None and released.file_name == file_name:
+        return f"{command} ({released.publisher}: {released.url})"
     if direct is None:
         return f"nobody is known to publish {file_name}; put your own in {folder}"
     text = (
-        f"fetch {file_name} (ImageNet weights of {PUBLISHERS[direct.publisher]}: {direct.url}) and put "
-        f"it in {folder}"
+        f"{command}, or put {file_name} (ImageNet weights of {PUBLISHERS[direct.publisher]}: "
+        f"{direct.url}) in {folder}"
     )
     other = next((file for file in files if file.publisher != direct.publisher), None)
     if other is not None:
         text += f", or convert {other.file_name} ({other.url}) with `dgl convert FILE`"
     return text
+
+
+class Source(NamedTuple):
+    """Weights that can be fetched.
+
+    Attributes:
+        names: what ``dgl fetch`` calls them, the short names of ``--load`` first.
+        backbone: registry entry.
+        file: :class:`~dgl.backbones.published.PublishedFile`.
+    """
+
+    names: Tuple[str, ...]
+    backbone: Backbone
+    file: PublishedFile
+
+    @property
+    def is_released(self) -> bool:
+        """Whether it is a trained DGL checkpoint rather than ImageNet weights to start from."""
+        return self.file is self.backbone.released
+
+    @property
+    def out(self) -> str:
+        """The file that ``--load`` finds; one a network, and one for its released checkpoint."""
+        name = self.file.file_name
+        if not self.is_released:
+            name = next(iter(self.backbone.pretrained.values()))
+        return os.path.join(cache_folder(), PRETRAINED_FOLDER, converted_name(name))
+
+    @property
+    def load(self) -> str:
+        """What to give to ``--load``."""
+        return self.names[0] if self.is_released else next(iter(self.backbone.pretrained))
+
+    @property
+    def publisher(self) -> str:
+        """Who published it, for people."""
+        return PUBLISHERS.get(self.file.publisher, self.file.publisher)
+
+    @property
+    def download_path(self) -> str:
+        """Where the download is kept: two publishers may use the same file name."""
+        folders = self.file.url.split("/")[-2:]
+        folder = self.backbone.mode if self.is_released else folders[0]
+        name = self.names[0] if self.is_released else folders[1]
+        return os.path.join(cache_folder(), "downloads", folder, name)
+
+
+def sources() -> List[Source]:
+    """All weights with an address, in the order of the networks."""
+    found = []
+    for backbone in BACKBONES.values():
+        files = list(published_files(backbone.mode))
+        if backbone.released is not None:
+            files.append(backbone.released)
+        for file in files:
+            if file.url.startswith(("http://", "https://")):
+                names = short_names(backbone.mode, file.file_name)
+                names += () if file is backbone.released else (file.file_name,)
+                found.append(Source(tuple(dict.fromkeys(names)), backbone, file))
+    return found
+
+
+def find_source(name: str) -> Source:
+    """The weights called ``name``.
+
+    Raises:
+        UserError: there are none; the message lists the short names.
+    """
+    known = sources()
+    for source in known:
+        if name in source.names:
+            return source
+    short = dict.fromkeys(source.names[0] for source in known if len(source.names) > 1)
+    short.update(dict.fromkeys(source.names[0] for source in known if source.is_released))
+    raise UserError(
+        f"{name}: no address of such weights is known; choose one of {', '.join(short)}, or a file name of "
+        "`dgl fetch --list`; weights of your own are given to --load, or first to `dgl convert`"
+    )
+
+
+_DRIVE_PAGE = re.compile(r"https://drive\.google\.com/file/d/([\w-]+)/view")
+
+
+def direct_address(url: str) -> str:
+    """Where to download what is published at ``url``: pages of Google Drive have another address for it."""
+    page = _DRIVE_PAGE.match(url)
+    if page is None:
+        return url
+    return f"https://drive.usercontent.google.com/download?id={page.group(1)}&export=download&confirm=t"

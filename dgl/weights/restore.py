@@ -1,7 +1,7 @@
 """Fill a network from a checkpoint: find the file, choose build options, compare, read the weights."""
 
 import os
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, cast
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, cast
 
 import numpy as np
 
@@ -10,22 +10,29 @@ from dgl.backbones.network import build_network
 from dgl.backbones.registry import Backbone, Shapes
 from dgl.data.layouts.label_list import PUBLISHED_CLASSES
 from dgl.errors import UserError
-from dgl.tf_compat import tf
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.files import cache_folder
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, read_weights
-from dgl.weights.published import converted_name, how_to_get, recognize
+from dgl.weights.published import PRETRAINED_FOLDER, converted_name, how_to_get, recognize
 
-PRETRAINED_FOLDER = "pretrain_model"
 _BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _NAMED = 4  # how many disagreeing variables an error names
+
+
+def _roots() -> Iterator[str]:
+    """The folders that may have a ``pretrain_model/``, the one that takes time to find out last."""
+    yield os.getcwd()
+    yield _BESIDE_PACKAGE
+    yield cache_folder()
 
 
 def find_weights(backbone: Backbone, load: str) -> str:
     """Turn ``--load NAME_OR_PATH`` into a path.
 
     A short name (``vgg``, ``resnet50``, ...) stands for the ImageNet file in ``pretrain_model/`` of the
-    working folder, else beside the package: in each, under the name that :mod:`dgl.weights.convert`
-    gives, then under its published one. The name of a file there will do too. A path that leads to a
-    checkpoint itself comes first.
+    working folder, else beside the package, else in the cache folder, which :mod:`dgl.weights.fetch`
+    fills: in each, under the name that :mod:`dgl.weights.convert` gives, then under its published one.
+    The name of a file there will do too. A path that leads to a checkpoint itself comes first.
 
     Raises:
         UserError: a short name whose file is absent; the message says what to fetch and from where.
@@ -34,7 +41,7 @@ def find_weights(backbone: Backbone, load: str) -> str:
     if is_checkpoint(load):
         return load
     names = (converted_name(file_name), file_name) if file_name else (load,)
-    for root in (os.getcwd(), _BESIDE_PACKAGE):
+    for root in _roots():
         for name in names:
             path = os.path.join(root, PRETRAINED_FOLDER, name)
             if is_checkpoint(path):

@@ -54,6 +54,7 @@ def complete(script, words, folder):
         (["dgl", "localize", "--load", "mo"], {"model.npz"}),
         (["dgl", "info", "mo"], {"model.npz"}),
         (["dgl", "convert", "mo"], {"model.npz"}),
+        (["dgl", "fetch", "vgg16", "--from", "mo"], {"model.npz"}),
         (["dgl", "train", "--data", "pho"], {"photos"}),
         (["dgl", "--print-completion", "z"], {"zsh"}),
     ],

@@ -49,6 +49,8 @@ def test_what_the_command_does_not_take_is_2(words):
         (["train", "--data", "gone"], "gone"),
         (["train", "--data", "gone", "--mode", "vgg", "--laststride", "2"], "--laststride 2"),
         (["convert", "gone.pth"], "gone.pth"),
+        (["fetch", "gone"], "gone"),
+        (["fetch", "vgg16", "--from", "gone.npz"], "gone.npz"),
         (["export", "--load", "gone", "--out", "a.npz"], "gone"),
         (["make-data", "birds", "--out", "a", "--seed=-1"], "--seed -1"),
     ],

@@ -52,6 +52,7 @@ NEEDS = (
     (r"^python (-m )?benchmarks", "minutes"),
     (r"^(dgl serve|tensorboard)", "a person"),
     (r"raccoon_dataset", "network"),
+    (r"^dgl fetch (?!--list)", "network"),
 )
 # What a test does run, in a process of its own, when the marker `docs` is asked for.
 SLOW = (

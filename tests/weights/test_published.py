@@ -36,7 +36,9 @@ def test_every_publisher_is_converted():
 
 @pytest.mark.parametrize("mode", PAPER_MODES)
 def test_the_first_entry_is_what_the_short_name_stands_for(mode):
-    assert set(BACKBONES[mode].pretrained.values()) == {published_files(mode)[0].file_name}
+    backbone = BACKBONES[mode]
+    files = set(backbone.pretrained.values())
+    assert files == {published_files(mode)[0].file_name, backbone.released.file_name}
 
 
 def test_converted_names():
@@ -63,6 +65,9 @@ def test_the_other_order_turns_everything_and_back(file):
 def test_how_to_get():
     text = how_to_get("vgg", "vgg16.npz", "here/")
     assert "http://models.tensorpack.com/Caffe-Converted/vgg16.npz" in text and "here/" in text
-    assert "dgl convert" in text
+    assert "dgl fetch vgg" in text and "dgl convert" in text
+    released = BACKBONES["vgg"].released
+    text = how_to_get("vgg", released.file_name, "here/")
+    assert "dgl fetch vgg16-dgl" in text and released.url in text
     assert "convert" not in how_to_get("resnet50se", "ImageNet-ResNet50-SE.npz", "here/")
     assert "x.npz" in how_to_get("resnet101se", "x.npz", "here/")

@@ -1,0 +1,486 @@
+"""`dgl fetch` against a local server: a fault is one line and leaves nothing, a second call completes."""
+
+import dataclasses
+import hashlib
+import http.server
+import io
+import json
+import os
+import tarfile
+import threading
+import time
+import zipfile
+
+import numpy as np
+import pytest
+from foreign_files import write_keras, write_pth
+from networks import values_of, write_npz
+from published_files import CLASSES, keras_vgg, published_part, slim, torchvision, zoo
+
+from dgl.backbones import BACKBONES, get_backbone
+from dgl.cli.parser import main as dgl_main
+from dgl.errors import UserError
+from dgl.weights import convert as convert_module
+from dgl.weights import fetch as fetch_module
+from dgl.weights import find_weights, open_checkpoint, read_weights
+from dgl.weights.convert import convert
+from dgl.weights.fetch import fetch
+from dgl.weights.published import direct_address, find_source, sources
+
+VGG = get_backbone("vgg")
+ZOO, KERAS_FILE, TORCH_FILE = (VGG.published_files[index] for index in (0, 3, 4))
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves ``files``; ``faults`` has what befalls the next requests, one each."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.files, self.faults, self.seen = {}, [], []
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        server = self.server
+        fault = server.faults.pop(0) if server.faults else None
+        server.seen.append(self.headers.get("Range"))
+        data = server.files.get(self.path)
+        if data is None or fault == "404":
+            self.send_error(404)
+            return
+        if fault == "slow":
+            time.sleep(1)
+            return
+        if fault == "page":
+            self.answer(200, b"<html>sign in</html>", {"Content-Type": "text/html; charset=utf-8"})
+            return
+        if fault == "wrong":
+            data = b"something else" * 100
+        tag = f'"{hashlib.md5(data).hexdigest()}"'
+        headers = {"ETag": tag, "Content-Length": str(len(data))}
+        start, status = 0, 200
+        if self.headers.get("Range") and self.headers.get("If-Range", tag) == tag:
+            start, status = int(self.headers["Range"][len("bytes=") : -1]), 206
+            if start >= len(data):
+                self.answer(416, b"", {})
+                return
+            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
+            headers["Content-Length"] = str(len(data) - start)
+        if fault == "no length":
+            del headers["Content-Length"]
+        body = data[start:]
+        if fault in ("truncated", "no length", "stalled"):
+            body = body[: len(body) // 2]
+        self.answer(status, body, headers)
+        if fault == "stalled":
+            self.wfile.flush()
+            time.sleep(1)
+
+    def answer(self, status, body, headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def server():
+    server = Server()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """The cache folder; the working folder is another one."""
+    monkeypatch.setenv("DGL_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setattr(fetch_module, "TIMEOUT", 0.3)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "home"
+
+
+_SHAPES = {}
+
+
+@pytest.fixture(autouse=True)
+def graphs_once(monkeypatch):
+    """Build each network once for all tests."""
+    for module in (convert_module, fetch_module):
+        build = module.network_variables
+
+        def remembered(backbone, options, size, build=build):
+            key = (backbone.mode, options, size)
+            if key not in _SHAPES:
+                _SHAPES[key] = build(backbone, options, size)
+            return _SHAPES[key]
+
+        monkeypatch.setattr(module, "network_variables", remembered)
+
+
+@pytest.fixture(scope="module")
+def contents(tmp_path_factory):
+    """Published file of VGG16 -> its bytes, at an eighth of the width."""
+    folder = tmp_path_factory.mktemp("published")
+    paths = {
+        ZOO: write_npz(folder / "vgg16.npz", zoo("vgg")),
+        KERAS_FILE: write_keras(folder / "a.h5", keras_vgg(top=False)),
+        TORCH_FILE: write_pth(folder / "a.pth", torchvision("vgg")),
+    }
+    found = {}
+    for file, path in paths.items():
+        with open(str(path), "rb") as stream:
+            found[file] = stream.read()
+    return found
+
+
+@pytest.fixture
+def publish(server, home, contents, monkeypatch):
+    """Publish one of VGG16's files, or a released checkpoint, on the server; returns its address."""
+
+    def at(file, data=None, digest="", path="/models/"):
+        data = contents[file] if data is None else data
+        address = path + file.file_name
+        served = dataclasses.replace(file, url=server.url + address, digest=digest)
+        server.files[address] = data
+        backbone = BACKBONES["vgg"]
+        if file is VGG.released:
+            backbone = dataclasses.replace(backbone, released=served)
+        else:
+            files = tuple(served if one is file else one for one in VGG.published_files)
+            backbone = dataclasses.replace(backbone, published_files=files)
+        monkeypatch.setitem(BACKBONES, "vgg", backbone)
+        return served.url
+
+    return at
+
+
+def tree(folder):
+    """Relative path -> bytes of all files."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def refusal(capsys, *words):
+    """The one line of a failed command."""
+    from dgl.errors import run_script
+
+    with pytest.raises(SystemExit) as ended:
+        run_script(dgl_main, ["fetch", *words])
+    printed = capsys.readouterr()
+    assert (ended.value.code, printed.out) == (1, "")
+    (line,) = printed.err.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def test_what_is_fetched_is_what_convert_makes(publish, home, contents, tmp_path, capsys):
+    url = publish(ZOO)
+    assert dgl_main(["fetch", "vgg16"]) == 0
+    assert url in capsys.readouterr().out
+    path = tmp_path / "vgg16.npz"
+    path.write_bytes(contents[ZOO])
+    convert(str(path), str(tmp_path / "expected.npz"))
+    found = find_weights(VGG, "vgg16")
+    assert found == str(home / "pretrain_model" / "vgg16.npz")
+    one, other = open_checkpoint(found), open_checkpoint(str(tmp_path / "expected.npz"))
+    assert list(one.shapes) == list(other.shapes)
+    for name in one.shapes:
+        np.testing.assert_array_equal(read_weights(one, name), read_weights(other, name))
+    assert os.listdir(".") == []
+    assert not [name for name in tree(home) if ".part" in name]
+
+
+def test_a_folder_here_comes_before_the_cache(publish, tmp_path):
+    publish(ZOO)
+    fetch("vgg16")
+    own = tmp_path / "here" / "pretrain_model" / "vgg16.npz"
+    own.parent.mkdir()
+    own.write_bytes(b"")
+    assert os.path.samefile(find_weights(VGG, "vgg16"), str(own))
+
+
+@pytest.mark.parametrize(
+    "fault", ["404", "slow", "page", "wrong", "truncated", "no length", "stalled"]
+)
+def test_a_fault_is_one_line_and_a_second_call_completes(publish, server, home, capsys, fault):
+    url = publish(ZOO)
+    server.faults = [fault]
+    line = refusal(capsys, "vgg16")
+    assert url in line
+    if fault not in ("wrong", "no length"):
+        assert "dgl fetch vgg16 --from FILE" in line
+    left = set(tree(home))
+    assert left <= {
+        os.path.join("downloads", "models", "vgg16.npz.part" + end) for end in ("", ".tag")
+    }
+    assert bool(left) == (fault in ("truncated", "stalled"))
+    assert fetch("vgg16").is_new
+    assert open_checkpoint(find_weights(VGG, "vgg16")).shapes
+
+
+def test_a_closed_port_is_one_line(publish, server, home, capsys):
+    publish(ZOO)
+    server.shutdown()
+    server.server_close()
+    assert "dgl fetch vgg16 --from FILE" in refusal(capsys, "vgg16")
+    assert tree(home) == {}
+
+
+def test_a_download_continues_where_it_broke_off(publish, server, home, contents):
+    publish(ZOO)
+    server.faults = ["truncated", "truncated"]
+    for _ in range(2):
+        with pytest.raises(UserError):
+            fetch("vgg16")
+    fetch("vgg16")
+    first, *later = server.seen
+    starts = [int(text[len("bytes=") : -1]) for text in later]
+    assert first is None and 0 < starts[0] < starts[1] < len(contents[ZOO])
+    assert tree(home)[os.path.join("downloads", "models", "vgg16.npz")] == contents[ZOO]
+
+
+def test_a_file_that_changed_in_between_begins_anew(publish, server, contents):
+    publish(ZOO, b"an older version" * 100000)
+    server.faults = ["truncated"]
+    with pytest.raises(UserError):
+        fetch("vgg16")
+    publish(ZOO)
+    assert fetch("vgg16").sha256 == hashlib.sha256(contents[ZOO]).hexdigest()
+
+
+def test_a_part_longer_than_the_file_is_dropped(publish, home, contents):
+    publish(ZOO)
+    part = home / "downloads" / "models" / "vgg16.npz.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(contents[ZOO] + b"more")
+    with pytest.raises(UserError):
+        fetch("vgg16")
+    assert fetch("vgg16").is_new
+
+
+@pytest.mark.parametrize("kind", ["sha256", "md5"])
+@pytest.mark.parametrize("is_right", [True, False])
+def test_the_publisher_s_digest(publish, server, home, contents, kind, is_right):
+    data = contents[TORCH_FILE]
+    digest = hashlib.new(kind, data).hexdigest()
+    publish(TORCH_FILE, digest="{}:{}".format(kind, digest[:8] if kind == "sha256" else digest))
+    if is_right:
+        assert digest[:8] in fetch(TORCH_FILE.file_name).checked
+        return
+    server.files["/models/" + TORCH_FILE.file_name] = data + b"\0"
+    with pytest.raises(UserError) as caught:
+        fetch(TORCH_FILE.file_name)
+    assert digest[:8] in str(caught.value)
+    assert tree(home) == {}
+
+
+def test_a_file_that_changed_after_the_first_fetch_is_refused(publish, server, home, capsys):
+    publish(ZOO)
+    first = fetch("vgg16")
+    values = zoo("vgg")
+    values["conv1_1/b"] = values["conv1_1/b"] + 1
+    other = io.BytesIO()
+    np.savez(other, **values)
+    server.files["/models/vgg16.npz"] = other.getvalue()
+    (home / "downloads" / "models" / "vgg16.npz").unlink()
+    before = tree(home)
+    line = refusal(capsys, "vgg16", "--keep-first-layer")  # which needs the download again
+    assert first.sha256 in line and "fetched.json" in line
+    assert tree(home) == before
+    (home / "fetched.json").unlink()
+    assert fetch("vgg16").sha256 != first.sha256
+
+
+def test_what_is_there_is_not_fetched_again(publish, server, capsys):
+    publish(ZOO)
+    first = fetch("vgg16")
+    again = fetch("vgg")
+    assert (first.is_new, again.is_new, len(server.seen)) == (True, False, 1)
+    assert again.sha256 == first.sha256
+    assert fetch("vgg16", keep_first_layer=True).is_new
+    assert len(server.seen) == 1  # made anew of the download
+    assert dgl_main(["fetch", "vgg16", "--keep-first-layer", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert (summary["is_new"], summary["load"]) == (False, "vgg")
+
+
+def test_keep_first_layer(publish):
+    publish(ZOO)
+    fetch("vgg16", keep_first_layer=True)
+    checkpoint = open_checkpoint(find_weights(VGG, "vgg16"))
+    for name, value in published_part("vgg").items():
+        np.testing.assert_array_equal(read_weights(checkpoint, name), value)
+
+
+@pytest.mark.parametrize("file", [ZOO, KERAS_FILE, TORCH_FILE], ids=lambda file: file.publisher)
+def test_brought_by_hand(home, contents, tmp_path, monkeypatch, file):
+    monkeypatch.setitem(
+        BACKBONES,
+        "vgg",
+        dataclasses.replace(
+            VGG,
+            published_files=tuple(dataclasses.replace(f, digest="") for f in VGG.published_files),
+        ),
+    )
+    path = tmp_path / file.file_name
+    path.write_bytes(contents[file])
+    assert fetch("vgg16", str(path)).source.file.file_name == file.file_name
+    assert set(open_checkpoint(find_weights(VGG, "vgg16")).shapes) == set(published_part("vgg"))
+    assert path.read_bytes() == contents[file]
+    assert not (home / "downloads").exists()
+
+
+def test_what_is_brought_is_compared_too(home, contents, tmp_path, capsys):
+    path = tmp_path / TORCH_FILE.file_name
+    path.write_bytes(contents[TORCH_FILE])
+    line = refusal(capsys, "vgg16", "--from", str(path))
+    assert "397923af" in line and str(path) in line
+    for name, data in (("vgg16.npz", b"no weights"), ("gone.npz", None)):
+        path = tmp_path / name
+        if data is not None:
+            path.write_bytes(data)
+        assert str(path) in refusal(capsys, "vgg16", "--from", str(path))
+    path = tmp_path / "renamed.h5"
+    path.write_bytes(contents[KERAS_FILE])
+    assert "Keras" in refusal(capsys, "vgg16", "--from", str(path))
+    assert path.exists() and tree(home) == {}
+
+
+def released_values():
+    values = dict(values_of("vgg", 64, width=0.125, classes=CLASSES))
+    return values, dict(values, **{"conv1_1/W/Momentum": np.zeros_like(values["conv1_1/W"])})
+
+
+def zipped(members):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def tarred(members):
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("pack", [None, zipped, tarred])
+def test_a_released_checkpoint(publish, server, home, tmp_path, pack):
+    values, stored = released_values()
+    with open(write_npz(tmp_path / "model.npz", stored), "rb") as stream:
+        data = stream.read()
+    if pack:
+        data = pack({"../../model.npz": data, "readme.txt": b"hello"})
+    publish(VGG.released, data)
+    fetched = fetch("vgg16-dgl")
+    assert fetched.source.load == "vgg16-dgl"
+    checkpoint = open_checkpoint(find_weights(VGG, "vgg16-dgl"))
+    assert set(checkpoint.shapes) == set(values)
+    assert {name.split(os.sep)[0] for name in tree(home)} == {
+        "downloads",
+        "pretrain_model",
+        "fetched.json",
+    }
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"<html>too many downloads</html>",
+        zipped({"a.txt": b"a"}),
+        tarred({"m.npz": b"a" * 999})[:-20],
+    ],
+    ids=["empty", "page", "other archive", "damaged archive"],
+)
+def test_what_is_no_checkpoint(publish, home, capsys, data):
+    url = publish(VGG.released, data)
+    assert url in refusal(capsys, "vgg16-dgl")
+    assert tree(home) == {}
+
+
+def test_an_archive_with_the_published_file(server, home, tmp_path, monkeypatch):
+    backbone = get_backbone("inceptionv3")
+    with open(write_npz(tmp_path / "a.npz", slim()), "rb") as stream:
+        data = tarred({"inception_v3.ckpt": stream.read()})  # told by its content
+    server.files["/models/inception.tar.gz"] = data
+    first = dataclasses.replace(
+        backbone.published_files[0], url=server.url + "/models/inception.tar.gz"
+    )
+    files = (first,) + backbone.published_files[1:]
+    monkeypatch.setitem(
+        BACKBONES, "inceptionv3", dataclasses.replace(backbone, published_files=files)
+    )
+    fetch("inceptionv3")
+    for short in ("inceptionv3", "inception_v3"):
+        assert open_checkpoint(find_weights(backbone, short)).shapes
+    record = json.loads((home / "fetched.json").read_text())
+    assert record["files"][first.url]["sha256"] == hashlib.sha256(data).hexdigest()
+
+
+def test_the_list(publish, home, capsys):
+    publish(ZOO)
+    assert dgl_main(["fetch", "--list", "--json"]) == 0
+    assert not any(row["ready"] or row["downloaded"] for row in json.loads(capsys.readouterr().out))
+    assert tree(home) == {}
+    fetch("vgg16")
+    capsys.readouterr()
+    assert dgl_main(["fetch", "--list", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    (row,) = (row for row in rows if row["ready"])
+    assert row["names"] == ["vgg", "vgg16", "vgg16.npz"] and os.path.isfile(row["downloaded"])
+    assert dgl_main(["fetch", "--list"]) == 0
+    shown = capsys.readouterr().out
+    for row in rows:
+        assert row["names"][0] in shown and row["license"] in shown
+
+
+def test_names_and_places_are_one_each():
+    known = sources()
+    names = [name for source in known for name in source.names]
+    assert len(names) == len(set(names))
+    for path in ("download_path", "out"):
+        places = {getattr(source, path).lower() for source in known}
+        if path == "download_path":
+            assert len(places) == len(known)
+    for name in ("vgg16", "resnet50", "resnet50se", "inceptionv3"):
+        assert find_source(name).names[0] == find_source(name).load
+        assert find_source(name + "-dgl").load == name + "-dgl"
+    assert find_source("vgg16").file.file_name == "vgg16.npz"
+    assert find_source("VGG16.npz").file.file_name == "VGG16.npz"
+
+
+@pytest.mark.parametrize("words", [[], ["vgg17"], ["resnet101se"], ["vgg16", "--list"]])
+def test_bad_names(home, capsys, words):
+    refusal(capsys, *words)
+    assert tree(home) == {}
+
+
+def test_a_damaged_record_is_named(home, capsys):
+    home.mkdir()
+    (home / "fetched.json").write_text('{"files": []}')
+    assert str(home / "fetched.json") in refusal(capsys, "--list")
+
+
+def test_a_page_of_google_drive_has_a_direct_address():
+    assert "id=abc_-1&" in direct_address("https://drive.google.com/file/d/abc_-1/view")
+    assert direct_address(ZOO.url) == ZOO.url
