@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from benchmarks.speed.decoding import write_images
-from benchmarks.speed.training_step import BareSteps, Case, batch_of, measure, train
+from benchmarks.speed.training_step import BareSteps, Case, batch_of, train
 from dgl.tf_compat import tf
 
 from tensorpack.utils import logger  # isort: skip
@@ -70,11 +70,3 @@ def check_changes(folder):
     assert all(name == "global_step" or "EMA" in name for name in beside), beside
     assert not any("/mean/EMA" in name or "/variance/EMA" in name for name in beside)
     assert any("/mean/EMA" in name for name in by_bare)
-
-
-def check_times(folder):
-    """A time of each loop a round."""
-    images = images_in(folder)
-    times = measure(Case("vgg", 0.125, batch=2, size=SIZE, steps=2, rounds=3), images)
-    assert sorted(times) == ["bare", "bare_processor", "trainer", "trainer_processor"]
-    assert all(len(seconds) == 3 and min(seconds) > 0 for seconds in times.values())

@@ -349,7 +349,7 @@ def scaled_box(box: Sequence[float], size: Tuple[int, int], new_size: Tuple[int,
     )
 
 
-def _area(box: Sequence[int]) -> int:
+def _area(box: _IntBox) -> int:
     x0, y0, x1, y1 = box
     return (x1 - x0) * (y1 - y0)
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.alpha_limit import LIMIT, distance, main, measure
-from dgl.errors import UserError
+from benchmarks.alpha_limit import LIMIT, distance, measure
 
 
 def test_distance_is_of_normalized_maps():
@@ -41,8 +40,3 @@ def test_rows_by_layer_and_alpha(tmp_path):
     assert ten["median_largest_difference"] == pytest.approx(0.125, abs=1e-4)
     assert ten["most_largest_difference"] == pytest.approx(0.25, abs=1e-4)
     assert "median_largest_difference" not in limit
-
-
-def test_flags_that_are_missing():
-    with pytest.raises(UserError, match="--load: expected, as --table is not given"):
-        main([])

@@ -5,8 +5,7 @@ import dataclasses
 import pytest
 from made_results import PLAN, filled
 
-from benchmarks.bf16 import differences, main, summarize, table
-from dgl.errors import UserError
+from benchmarks.bf16 import differences, summarize, table
 from dgl.evaluation.plan import WSOL
 
 ENTRIES = (("dgl", "a"), ("dgl", "b"), ("cam", "a"))
@@ -47,8 +46,3 @@ def test_methods_are_summed_up_over_their_layers():
     assert found["dgl"] == {"layers": 2, "mean": -0.5, "most": -1.5, "at": "b"}
     lines = table({"methods": found}).split("\n")
     assert lines[2:] == ["| dgl | 2 | -0.50 | -1.50, b |", "| cam | 1 | +0.00 | +0.00, a |"]
-
-
-def test_flags_that_are_missing():
-    with pytest.raises(UserError, match="--load: expected, as --table is not given"):
-        main([])

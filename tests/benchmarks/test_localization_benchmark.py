@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from made_results import PLAN, filled
 
-from dgl.errors import UserError
 from dgl.evaluation.results import write_records
 
 
@@ -80,14 +79,6 @@ def test_means_seeds_and_intervals_by_method_and_layer(localization, tmp_path):
     assert max(len(line) for line in text.split("\n")) < 2000
 
 
-def test_results_of_other_entries_are_not_averaged(localization, tmp_path):
-    _seed(tmp_path / "0", 0, "a")
-    write_records(tmp_path / "1", filled(range(17)))
-    (tmp_path / "1" / "metrics.json").write_text("{}")
-    with pytest.raises(UserError, match="results of other entries"):
-        localization.aggregate([str(tmp_path / "0"), str(tmp_path / "1")])
-
-
 def _maps(path, move=0.0, layers=("0|add", "1|conv5_3")):
     maps = {}
     for layer in layers:
@@ -105,9 +96,3 @@ def test_distances_between_normalized_maps(fidelity, tmp_path):
         ["vgg", "0 add", "0e+00", "0e+00", "0e+00"],
         ["vgg", "1 conv5_3", "0e+00", "2e-01", "1e-02"],
     ]
-
-
-def test_maps_of_different_layers_are_not_compared(fidelity, tmp_path):
-    one = _maps(tmp_path / "a.npz")
-    with pytest.raises(UserError, match="maps of different layers"):
-        fidelity.compare(one, _maps(tmp_path / "b.npz", layers=("0|add",)))

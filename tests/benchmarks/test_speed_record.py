@@ -77,36 +77,3 @@ def test_another_file_is_not_written_over(two, tmp_path, text):
     with pytest.raises(UserError, match="results.json: expected a record"):
         command.main(["--out", str(path)])
     assert path.read_text(encoding="latin-1") == text
-
-
-@pytest.mark.parametrize(
-    "more, message",
-    [(["--only", "three"], "choose of one, two"), (["--rounds", "-1"], "positive numbers")],
-)
-def test_bad_flags(two, tmp_path, more, message):
-    with pytest.raises(UserError, match=message):
-        command.main(["--out", str(tmp_path / "r.json")] + more)
-
-
-def test_every_section_measures():
-    assert "peers" in sections.names()
-    assert all(callable(sections.load(name).measure) for name in sections.names())
-
-
-def test_processor_and_flags():
-    found = machine.describe({"model name": "A CPU", "flags": "sse avx512_bf16 avx2"})
-    assert (found["cpu"], found["flags"]) == ("A CPU", ["avx2", "avx512_bf16"])
-    assert machine.describe({})["flags"] == []
-
-
-def test_versions_tell_what_is_installed():
-    found = machine.versions()
-    assert {"python", "numpy", "tensorpack"} <= set(found)
-    assert machine.version("no-such-distribution") is None
-
-
-def test_peak_memory_grows_with_what_is_held():
-    before = machine.peak_megabytes()
-    held = bytearray(b"1") * int(200e6 + 1e6 * before)
-    assert machine.peak_megabytes() > before + 100
-    del held

@@ -1,9 +1,7 @@
 """The section `training`: its rows and bounds from given times, and images to decode."""
 
-import cv2
 import pytest
 
-from benchmarks.speed import decoding
 from benchmarks.speed.options import Options
 from benchmarks.speed.sections import training
 from benchmarks.speed.training_step import Case
@@ -43,12 +41,3 @@ def test_the_section_of_one_network(monkeypatch):
     assert section["decoding"]["bound"]["bound"] == 1.8
     text = training.table(section)
     assert "1.02 (1.02 to 1.02)" in text and "| images a second" in text
-
-
-def test_images_are_different_and_of_a_photograph_s_size(tmp_path):
-    samples = decoding.write_images(str(tmp_path), 2)
-    one, other = (cv2.imread(sample.path) for sample in samples)
-    assert one.shape == other.shape == (decoding.HEIGHT, decoding.WIDTH, 3)
-    assert (one != other).any()
-    # A photograph of this size takes about 100 kB; a plain image would decode faster.
-    assert 50e3 < (tmp_path / "0.jpg").stat().st_size < 250e3
