@@ -287,7 +287,7 @@ def _write_images(
             objects="".join(_OBJECT.format(*box, name=name) for box in boxes),
         )
         _write_text(os.path.join(folder, "annotations", split, path + ".xml"), xml)
-        corners = " ".join(map(str, max(boxes, key=_area)))
+        corners = " ".join(map(str, max(boxes, key=lambda box: _area(tuple(box)))))
         lines[split].append(f"{path}.jpg {class_index} {corners}")
         result.kept[split][class_index] += 1
         left_out = result.boxes_left_out + len(source.boxes) - len(boxes)

@@ -80,11 +80,6 @@ def test_choices_come_from_the_registries(command, flag, names):
     assert set(action.choices) == set(names)
 
 
-def test_evaluate_lists_methods_and_backbones():
-    helps = {action.dest: action.help for action in ALL["evaluate",]._actions}
-    assert ", ".join(METHODS) in helps["method"] and ", ".join(BACKBONES) in helps["mode"]
-
-
 def test_defaults_are_shown_where_there_are_any():
     text = " ".join(ALL["localize",].format_help().split())
     assert "(default: 0.2)" in text and "(default: 10.0)" in text
@@ -121,9 +116,3 @@ def test_help_and_bad_flags_load_no_tensorflow():
         text=True,
     )
     assert done.stdout == "[]\n"
-
-
-def test_the_top_level_help_adds_no_flags():
-    (subparsers,) = (p for p in make_parser("")._actions if hasattr(p.choices, "values"))
-    for command in subparsers.choices.values():
-        assert [action.dest for action in command._actions] == ["help"]

@@ -132,22 +132,6 @@ def test_a_flag_stands_for_lists_or_else_for_the_set_as_published(tmp_path, name
     assert named_layout(data, name, "set") == named_layout(data, name) == name
 
 
-@pytest.mark.parametrize(
-    "name, parts",
-    [
-        ("imagenet", ["--imagenet", "images in train/ and val/", "Annotations/CLS-LOC"]),
-        ("cub", ["--cub", "images in images/", "CUB-200-2011"]),
-    ],
-)
-def test_a_flag_for_data_that_are_not_there(tmp_path, name, parts):
-    data = make(tmp_path, TREES["folder"])
-    with pytest.raises(UserError) as caught:
-        named_layout(data, name)
-    assert all(part in str(caught.value) for part in parts)
-    make(tmp_path, {"labels/other/val.txt": "b.jpg 0\n"})
-    assert named_layout(data, name, "absent") == name  # whose loader lists the others
-
-
 @pytest.mark.parametrize("layout", sorted(TREES))
 def test_explicit_number_of_classes(tmp_path, layout):
     data = make(tmp_path, TREES[layout])
@@ -164,15 +148,6 @@ def test_folder_that_is_not_one(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="file: not a folder"):
         load_data(str(tmp_path / "file"), "val")
-
-
-def test_nothing_recognized_says_what_was_looked_for(tmp_path):
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(UserError, match="no data set recognized") as caught:
-        load_data(str(tmp_path), "val")
-    for name in TREES:
-        assert f"({name})" in str(caught.value)
-    assert "\n" not in str(caught.value)
 
 
 def test_unknown_layout_and_split(tmp_path):

@@ -1,18 +1,11 @@
 """Lines, numbers, boxes, paths and class names of the text files that loaders read."""
 
-import time
-
 import pytest
 
-from dgl.data.sample import DataSet, Sample
 from dgl.data.text_files import (
-    MAX_LINE_BYTES,
     check_box,
     check_class_index,
     check_repeats,
-    check_total,
-    is_nearly_full,
-    is_number,
     read_class_names,
     read_lines,
     resolve_below,
@@ -20,22 +13,10 @@ from dgl.data.text_files import (
 from dgl.errors import UserError
 
 
-def test_data_set_length_and_class_names():
-    dataset = DataSet("d", "folder", "val", [Sample("a", "/a", 0)] * 3, ("cat", "dog"), 4)
-    assert len(dataset) == 3
-    assert [dataset.class_name(i) for i in (0, 1, 3, -1)] == ["cat", "dog", "3", "-1"]
-    assert DataSet("d", "folder", "val", [], None, 4).class_name(2) == "2"
-
-
 @pytest.mark.parametrize("class_index, classes", [(5, 5), (-1, 5), (10**8, None)])
 def test_class_index_out_of_range_names_line_and_range(class_index, classes):
     with pytest.raises(UserError, match=r"list\.txt:7: class .* expected 0 to (4|999999) "):
         check_class_index(class_index, classes, "list.txt:7")
-
-
-@pytest.mark.parametrize("box", [(0, 0, 1, 1), (-2.5, 3, 4, 5), (3, 3, 3, 3)])
-def test_box_accepted(box):
-    assert check_box(box, "l:1") == tuple(float(v) for v in box)
 
 
 NAN, INF = float("nan"), float("inf")
@@ -69,22 +50,6 @@ def test_resolve_below(relative, path, identity):
 def test_path_out_of_the_data_folder_is_refused(relative):
     with pytest.raises(UserError, match="^l:9: path .* leads out of the data folder"):
         resolve_below("/data", "images", relative, "l:9")
-
-
-@pytest.mark.parametrize(
-    "text, expected",
-    [
-        ("0", True), ("007", True), ("+1.", True), ("-.5", True), ("1.25", True), ("3e1", True),
-        ("1.E-2", True), (".5e+07", True), ("nan", True), ("-Infinity", True), ("INF", True),
-        ("1" * 64, True), ("1" * 65, False), ("", False), (".", False), ("-", False), ("e5", False),
-        ("1e", False), ("1e5.0", False), ("1.2.3", False), ("1_0", False), ("0x10", False),
-        (" 1", False), ("1\n", False), ("\u0663", False), ("infinite", False)
-    ]
-)  # fmt: skip
-def test_is_number(text, expected):
-    assert is_number(text) is expected
-    if expected:
-        float(text)
 
 
 def write(tmp_path, data):
@@ -148,43 +113,6 @@ def test_bad_class_names(tmp_path, text):
     (tmp_path / "classes.txt").write_text(text)
     with pytest.raises(UserError, match=r"classes\.txt: .*expected"):
         read_class_names(str(tmp_path / "classes.txt"))
-
-
-SECONDS = 5
-LINES = 200
-# Each begins as a number and is none at its very end.
-HOSTILE = {
-    "exponent": lambda n: "1" * (n - 1) + "e",
-    "point": lambda n: "1" * (n - 2) + ".x",
-    "fraction": lambda n: "-1." + "1" * (n - 5) + "e+",
-    "halves": lambda n: "1" * (n // 2) + "." + "1" * (n // 2 - 2) + ".",
-    "power": lambda n: "1e" + "1" * (n - 3) + "x",
-    "digits": lambda n: "1" * n,
-}
-
-
-@pytest.mark.parametrize("make", list(HOSTILE.values()), ids=list(HOSTILE))
-def test_long_digits_are_refused_in_linear_time(make):
-    """Quadratic time would take minutes."""
-    started = time.time()
-    for _ in range(LINES):
-        assert not is_number(make(MAX_LINE_BYTES))
-    assert not is_number(make(1 << 20))
-    assert time.time() - started < SECONDS
-
-
-@pytest.mark.parametrize(
-    "found, expected, nearly",
-    [(98, 100, True), (97, 100, False), (102, 100, True), (103, 100, False), (1, 0, False)],
-)
-def test_is_nearly_full(found, expected, nearly):
-    assert is_nearly_full(found, expected) is nearly
-
-
-def test_check_total():
-    check_total("d/a.txt", "images", 5, 5)
-    with pytest.raises(UserError, match=r"^d/a\.txt: 4 images; expected 5"):
-        check_total("d/a.txt", "images", 4, 5)
 
 
 def test_check_repeats(caplog):

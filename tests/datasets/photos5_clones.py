@@ -7,7 +7,6 @@ import os
 import numpy as np
 from PIL import Image
 
-from dgl.data.annotations import read_annotation
 from dgl.datasets.photos5 import split_of, write_data_set
 
 CLASSES = ("apple", "banana", "kangaroo", "orange", "raccoon")
@@ -135,12 +134,6 @@ def contents(folder):
                 with open(path, "rb") as stream:
                     found[key] = stream.read()
     return found
-
-
-def copy_annotation(shared_data, image_id):
-    """What the copy at hand says of an image."""
-    folder = os.path.join(shared_data, "photos5", "annotations", split_of(image_id))
-    return read_annotation(os.path.join(folder, relative_path(image_id) + ".xml"))
 
 
 PHOTO = encoded(gradient(120, 80))

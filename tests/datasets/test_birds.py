@@ -188,13 +188,6 @@ def test_an_incomplete_data_set_is_named(tmp_path):
         _write(tmp_path / "set", train_per_class=1)
 
 
-def test_readme_names_command_seed_and_version(data_set):
-    text = (data_set / "README.txt").read_text()
-    command = "python -m dgl.data.birds --seed 3 --train-per-class 2 --test-per-class 1 --size 64"
-    assert command in text and "Seed: 3" in text and birds.dgl.__version__ in text
-    assert str(data_set.parent) not in text
-
-
 @pytest.mark.parametrize(
     "flags, named",
     [

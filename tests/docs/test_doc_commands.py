@@ -6,7 +6,7 @@ import doc_commands
 import doc_runs
 import doc_stand_ins
 import pytest
-from doc_commands import PYTHON, blocks, commands, pages, read
+from doc_commands import PYTHON, blocks, commands, pages
 from doc_runs import PARSE, RUN, SLOW_RUN, treatment
 
 WITH_COMMANDS = [path for path in pages() if commands(path)]
@@ -66,40 +66,6 @@ def test_marks_say_something_that_is_known():
             if block.mark is not None and block.kind == doc_commands.SHELL:
                 kind, what = block.mark
                 assert what == "slow" if kind == "run" else what in known, (path, block.line)
-
-
-def test_most_commands_of_blocks_are_found():
-    """Lines of pages that look like commands of this project are in the list."""
-    for path in pages():
-        found = "\n".join(command.text for command in commands(path))
-        for line in read(path).split("\n"):
-            for start in ("    python ", "    dgl ", "    sh run_train"):
-                if line.startswith(start) and not line.strip().startswith(("dgl/", "#")):
-                    words = line.split("#")[0].rstrip(" \\").split()
-                    assert " ".join(words[:3]) in found, (path, line)
-
-
-@pytest.mark.parametrize(
-    "text, words",
-    [
-        ("    dgl info A   # what it is\n", [["dgl", "info", "A"]]),
-        ("    python a.py --x 1 \\\n        --y 2\n", [["python", "a.py", "--x", "1", "--y", "2"]]),
-        ("```sh\nmake demo\n```\n", [["make", "demo"]]),
-        ("Say `make demo`, or `make`.\n", [["make", "demo"]]),
-        ("    E = S / ||S||\n", []),
-        ("    dgl/predict/postprocess.py   from maps to boxes\n", []),
-        ("- an item\n    make demo\n", []),
-        ("    A=1 B=2 sh run_train.sh vgg\n", [["sh", "run_train.sh", "vgg"]]),
-        ("    pip install '.[web]'  # page\n", [["pip", "install", ".[web]"]]),
-    ],
-)
-def test_extraction(text, words):
-    assert [command.words for command in commands("page.md", text)] == words
-
-
-def test_marks_are_of_the_next_block_alone():
-    text = "<!-- needs: full data -->\n\n    dgl info A\n\nand\n\n    dgl info B\n"
-    assert [command.mark for command in commands("page.md", text)] == [("needs", "full data"), None]
 
 
 def test_a_renamed_flag_fails():

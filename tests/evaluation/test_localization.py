@@ -1,7 +1,5 @@
 """The batch evaluation with a predictor whose maps and predictions are known."""
 
-import json
-
 import cv2
 import numpy as np
 import pytest
@@ -20,7 +18,7 @@ from dgl.data.image_io import read_image
 from dgl.data.views import resize_center_crop, squash
 from dgl.errors import UserError
 from dgl.evaluation.results import Store
-from dgl.evaluation.summary import compute_metrics, image_rows
+from dgl.evaluation.summary import compute_metrics
 
 
 @pytest.mark.parametrize("batch, workers", [(1, 1), (2, 2), (32, 2)])
@@ -178,17 +176,3 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
     assert len(predictor.calls) == 2 * 3
     assert resumed.state_dict() == whole.state_dict()
     assert compute_metrics(resumed, seed=3) == compute_metrics(whole, seed=3)
-
-
-def test_shards_merge_to_the_single_run_in_any_order(tmp_path):
-    dataset = make_dataset(tmp_path, count=9)
-    plan = make_plan(FakePredictor(), dataset, batch=2)
-    whole = run_all(FakePredictor(wrong=[2]), dataset, plan)
-    shards = [run_all(FakePredictor(wrong=[2]), dataset, plan, shard=(i, 3)) for i in (3, 1, 2)]
-    merged = shards[0]
-    for shard in shards[1:]:
-        merged.merge(shard)
-    assert json.dumps(compute_metrics(merged)) == json.dumps(compute_metrics(whole))
-    assert image_rows(merged) == image_rows(whole)
-    with pytest.raises(ValueError, match="image 1 is in both"):
-        merged.merge(whole)

@@ -1,5 +1,3 @@
-import json
-
 import cv2
 import numpy as np
 import pytest
@@ -114,24 +112,6 @@ def test_top5_is_left_out_for_five_classes_or_fewer(classes, has_top5):
     result = evaluator.result()
     assert ("top5_loc" in result) is has_top5
     assert ("top5_loc" in result["rows"][0]) is has_top5
-
-
-def test_shards_merge_to_the_single_run_through_json():
-    maps, boxes, logits, labels = random_images(30, seed=2)
-    whole = FixedThresholdEvaluator(classes=7)
-    whole.add(np.stack(maps), boxes, logits=logits, labels=labels)
-    merged = FixedThresholdEvaluator(classes=7)
-    for part in (slice(0, 11), slice(11, 12), slice(12, 30)):
-        shard = FixedThresholdEvaluator(classes=7)
-        shard.add(maps[part], boxes[part], logits=logits[part], labels=labels[part])
-        stored = FixedThresholdEvaluator(classes=7)
-        stored.load_state_dict(json.loads(json.dumps(shard.state_dict())))
-        merged.merge(stored)
-    assert merged.result() == whole.result()
-    merged.load_state_dict(shard.state_dict())
-    assert merged.result() == shard.result()
-    merged.reset()
-    assert merged.state_dict() == FixedThresholdEvaluator(classes=7).state_dict()
 
 
 @pytest.mark.parametrize("other", [{"threshold": 0.3}, {"iou": 0.7}, {"classes": 8}])

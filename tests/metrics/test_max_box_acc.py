@@ -1,5 +1,3 @@
-import json
-
 import cv2
 import numpy as np
 import pytest
@@ -135,25 +133,6 @@ def test_an_empty_map_predicts_the_corner_pixel():
     result = evaluator.result()
     assert result["curve"] == [100.0, 100.0]
     assert result["max_box_acc_v2_per_iou"]["70"] == 0.0
-
-
-def test_shards_merge_to_the_single_run_through_json():
-    maps, boxes = random_images(12, seed=3)
-    boxes[4] = []
-    whole = MaxBoxAccEvaluator(step=0.02)
-    whole.add(maps, boxes)
-    merged = MaxBoxAccEvaluator(step=0.02)
-    for part in (slice(7, 12), slice(0, 1), slice(1, 7)):
-        shard = MaxBoxAccEvaluator(step=0.02)
-        shard.add(maps[part], boxes[part])
-        stored = MaxBoxAccEvaluator(step=0.02)
-        stored.load_state_dict(json.loads(json.dumps(shard.state_dict())))
-        merged.merge(stored)
-    assert merged.result() == whole.result()
-    merged.load_state_dict(shard.state_dict())
-    assert merged.state_dict() == shard.state_dict()
-    merged.reset()
-    assert merged.state_dict() == MaxBoxAccEvaluator(step=0.02).state_dict()
 
 
 @pytest.mark.parametrize("other", [{"step": 0.02}, {"iou_thresholds": (0.3, 0.5)}])

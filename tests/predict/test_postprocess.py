@@ -58,13 +58,6 @@ def straight_largest(score_map, threshold):
     return max(zip(boxes, areas), key=lambda pair: pair[1])[0]
 
 
-def counted_iou(a, b):
-    grid_a, grid_b = np.zeros((2, 64, 64), bool)
-    grid_a[a[1] : a[3] + 1, a[0] : a[2] + 1] = True
-    grid_b[b[1] : b[3] + 1, b[0] : b[2] + 1] = True
-    return (grid_a & grid_b).sum() / float((grid_a | grid_b).sum())
-
-
 @pytest.mark.parametrize("maker", [gaussians, plateaus, noise, dim])
 @pytest.mark.parametrize("seed", range(4))
 def test_boxes_by_level_equal_the_straight_ones_at_every_threshold(maker, seed):
@@ -83,14 +76,6 @@ def test_boxes_by_level_traces_each_distinct_mask_once():
     found = postprocess.boxes_by_level(score_map, np.arange(0, 1, 0.001))
     masks = {postprocess.binarize(score_map, t).tobytes() for t in np.arange(0, 1, 0.001)}
     assert len(found.starts) == len(masks) < 10
-
-
-def test_boxes_by_level_takes_thresholds_in_any_order_and_repeated():
-    score_map = gaussians(3)
-    shuffled = [0.7, 0.1, 0.7, 1.0, 0.0, 0.4]
-    largest = postprocess.boxes_by_level(score_map, shuffled).largest_boxes()
-    for box, threshold in zip(largest, shuffled):
-        assert tuple(box.tolist()) == straight_largest(score_map, threshold)
 
 
 @pytest.mark.parametrize("maker", [gaussians, plateaus, noise, dim, np.zeros])
@@ -115,19 +100,6 @@ def test_value_counts_by_either_way(monkeypatch, limit):
     counts = postprocess.value_counts(image)
     assert (counts.shape, counts.dtype) == ((256,), np.int64)
     assert counts.tolist() == [int((image == value).sum()) for value in range(256)]
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_largest_box_and_contour_boxes_equal_the_straight_ones(seed):
-    score_map = gaussians(seed)
-    for threshold in (0.0, 0.2, 0.55, 0.99):
-        assert tuple(postprocess.largest_box(score_map, threshold)) == straight_largest(
-            score_map, threshold
-        )
-        boxes, areas = postprocess.contour_boxes(postprocess.binarize(score_map, threshold))
-        expected_boxes, expected_areas = straight_boxes(score_map, threshold)
-        assert [tuple(box) for box in boxes.tolist()] == expected_boxes
-        assert areas.tolist() == expected_areas
 
 
 def test_the_larger_of_two_blobs_wins_and_right_and_bottom_are_one_past_the_last_pixel():
@@ -226,13 +198,6 @@ def test_normalize_takes_every_map_to_zero_and_one(shape):
         assert scaled.min() == 0 and scaled.max() == 1
 
 
-def test_normalize_makes_a_constant_map_zeros_beside_others():
-    maps = np.stack([np.full((4, 4), 3.5), np.arange(16.0).reshape(4, 4)])
-    result = postprocess.normalize(maps)
-    assert not result[0].any()
-    assert result[1].max() == 1
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_normalize_and_resize_refuse_what_is_not_finite(bad):
     score_map = np.ones((4, 4))
@@ -255,47 +220,6 @@ def test_resize_map_is_bilinear_between_pixel_centers():
     expected = centers[np.newaxis, :] + 2 * centers[:, np.newaxis]
     np.testing.assert_allclose(postprocess.resize_map(score_map, 4, 4), expected, atol=1e-6)
     assert postprocess.resize_map(score_map, 3, 5).shape == (3, 5)
-
-
-def test_resize_map_stays_in_range():
-    rng = np.random.RandomState(0)
-    for _ in range(2000):
-        # Rows that share one value are where the rounding of a bilinear mean shows.
-        score_map = rng.uniform(size=rng.randint(2, 16, size=2)).astype(np.float32)
-        score_map[:2] = score_map.max()
-        resized = postprocess.resize_map(score_map, *rng.randint(3, 100, size=2))
-        assert resized.dtype == np.float32
-        assert resized.min() >= score_map.min() and resized.max() <= score_map.max()
-
-
-def test_iou_equals_counted_pixels():
-    rng = np.random.RandomState(5)
-
-    def random_boxes(count):
-        low = rng.randint(0, 40, size=(count, 2))
-        return np.concatenate([low, low + rng.randint(0, 24, size=(count, 2))], axis=1)
-
-    boxes_a, boxes_b = random_boxes(30), random_boxes(20)
-    result = postprocess.iou(boxes_a, boxes_b)
-    expected = [[counted_iou(a, b) for b in boxes_b] for a in boxes_a]
-    assert result.dtype == np.float64
-    assert (np.array(expected) > 0).any() and (np.array(expected) == 0).any()
-    np.testing.assert_allclose(result, expected, rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    "a, b, expected",
-    [
-        ([0, 0, 9, 9], [0, 0, 9, 9], 1.0),
-        ([0, 0, 9, 9], [0, 0, 9, 4], 0.5),
-        ([0, 0, 0, 0], [0, 0, 0, 0], 1.0),
-        ([0, 0, 4, 4], [4, 4, 8, 8], 1 / 49.0),
-        ([0, 0, 4, 4], [5, 0, 9, 4], 0.0),
-        ([0, 0, 4, 4], [20, 20, 24, 24], 0.0),
-    ],
-)
-def test_iou_by_hand(a, b, expected):
-    assert postprocess.iou(a, b).tolist() == [[expected]]
 
 
 def test_iou_with_no_boxes_is_empty():
@@ -353,27 +277,6 @@ def test_clip_boxes(box, expected):
     assert (clipped.dtype, clipped.shape[1]) == (np.float64, 4)
     assert clipped.tolist() == ([list(expected)] if expected else []) + [[2, 3, 4, 5]]
     assert outside == (expected is None)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_clip_boxes_against_pixels(seed):
-    """Whole boxes against the pixels they cover, drawn on a plane larger than the image."""
-    rng = np.random.RandomState(seed)
-    width, height, border = 30, 20, 40
-    corners = rng.randint(-35, 55, (200, 2, 2))
-    boxes = np.concatenate([corners.min(axis=1), corners.max(axis=1) + 1], axis=1)
-    expected, dropped = [], 0
-    for x0, y0, x1, y1 in boxes + border:
-        plane = np.zeros((height + 2 * border, width + 2 * border), bool)
-        plane[y0:y1, x0:x1] = True
-        rows, columns = np.nonzero(plane[border : border + height, border : border + width])
-        if rows.size:
-            expected.append([columns.min(), rows.min(), columns.max() + 1, rows.max() + 1])
-        else:
-            dropped += 1
-    clipped, outside = postprocess.clip_boxes(boxes, width, height)
-    np.testing.assert_array_equal(clipped, expected)
-    assert outside == dropped > 0
 
 
 def test_clip_no_boxes_and_malformed_ones():

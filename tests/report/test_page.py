@@ -179,18 +179,6 @@ def test_what_was_run_is_on_the_page(quick, tmp_path):
     assert "Top-5" not in page.words
 
 
-def test_protocols_stand_apart_under_their_names(quick, tmp_path):
-    page = report(tmp_path)
-    assert page.headings == ["Protocol: Fixed threshold", "Protocol: wsolevaluation", "Literature"]
-    heads = [[cell[0] for cell in table[0]] for table in page.tables]
-    assert heads == [
-        ["Method", "Layer", "GT-known", "Top-1 Loc"],
-        ["Method", "Layer", "MaxBoxAcc", "at threshold", "MaxBoxAccV2"]
-        + ["V2 at IoU 0.30", "V2 at IoU 0.50", "V2 at IoU 0.70"],
-        ["Method", "Backbone", "Data set", "Top-1 Loc", "GT-known"],
-    ]
-
-
 def test_best_values_are_bold(quick, tmp_path):
     page = report(tmp_path)
     fixed_rows, wsol_rows = page.tables[0][1:], page.tables[1][1:]
@@ -287,12 +275,6 @@ def test_images_without_a_model(quick, tmp_path):
     assert "Classification" not in page.text and "Failure cases" not in page.headings
     assert page.index[0]["k"] == -1
     assert "five, val: 163 images" in page.words
-
-
-def test_protocols_alone_make_a_page(quick, tmp_path):
-    page = report(tmp_path, {"protocols": METRICS["protocols"]}, run=None)
-    assert page.headings[:2] == ["Protocol: Fixed threshold", "Protocol: wsolevaluation"]
-    assert "pre" not in page.tags and "script" not in page.tags
 
 
 @pytest.mark.parametrize("protocols", [None, {}, {"fixed_threshold": None}])

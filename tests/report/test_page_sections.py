@@ -19,11 +19,6 @@ def curve(method, layer, peak):
     return {"method": method, "layer": layer, "max_box_acc": peak, "curve": [peak]}
 
 
-def test_few_curves_are_all_drawn():
-    rows = [curve("dgl", str(i), i) for i in range(10)]
-    assert curves_to_draw(rows, "max_box_acc") == rows
-
-
 def test_many_curves_are_the_best_of_each_method():
     rows = [curve(m, str(i), 10 * i - 3 * i * i) for m in ("cam", "dgl", "b") for i in range(5)]
     drawn = curves_to_draw(rows, "max_box_acc")
@@ -100,12 +95,6 @@ def test_selection_sets_the_chosen_layers_beside_what_they_reach(tmp_path):
 def test_no_selection_and_no_alpha(tmp_path, part):
     assert selection_section({"protocols": {}, "selection": part}) is None
     assert alpha_section({"alpha": part}, str(tmp_path)) is None
-
-
-def test_selection_without_the_protocol_it_is_of(tmp_path):
-    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
-    del metrics["protocols"]["wsolevaluation"]
-    assert selection_section(metrics)["tables"][0]["headings"] == ["threshold", "BoxAcc on train"]
 
 
 def test_alpha_keeps_the_protocols_apart(tmp_path):

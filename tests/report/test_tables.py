@@ -4,7 +4,6 @@ import csv
 import os
 import re
 
-import numpy as np
 import pytest
 from sample_report import METHODS, RUN, sample_report
 
@@ -15,7 +14,6 @@ from dgl.report.tables import (
     cells,
     escape_latex,
     latex_table,
-    number,
     protocol_columns,
     protocol_rows,
     write_tables,
@@ -30,20 +28,6 @@ def test_best_passes_over_missing_values():
     assert [line[0].text for line in table] == [MISSING] * 3 + ["10.0", "10.0", "9.5"]
     assert [line[0].best for line in table] == [False, False, False, True, True, False]
     assert cells([{"a": 0.3}], [Column("a", "A", 2, False)]) == [[Cell("0.30")]]
-
-
-def test_interval_of_each_value():
-    rows = [{"a": 1.0, "a_interval": [0.5, 1.55]}, {"a": 2.0, "a_interval": None}]
-    table = cells(rows, [Column("a", "A")])
-    assert [line[0].interval for line in table] == [("0.5", "1.6"), None]
-
-
-@pytest.mark.parametrize(
-    "value, text",
-    [(1, "1.0"), (np.float32(0.25), "0.2"), (-0.5, "-0.5"), ("x", MISSING), (True, MISSING)],
-)
-def test_number(value, text):
-    assert number(value, 1) == text
 
 
 def row(**values):

@@ -1,5 +1,9 @@
 """The flags of the training scripts: the published ones, their defaults, and bad values."""
 
+import os
+import subprocess
+import sys
+
 import pytest
 from train_flags import PUBLISHED, RESNET, parse
 
@@ -63,19 +67,14 @@ def test_a_bad_value_is_refused_with_its_flag(capsys, flag, values):
         assert f"argument {flag}: " in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("flags", ["--depth 18", "--laststride 3", "--mode vgg"])
-def test_choices_of_resnets(capsys, flags):
-    with pytest.raises(SystemExit, match="2"):
-        parse(*flags.split(), **RESNET)
-    assert f"argument {flags.split()[0]}: " in capsys.readouterr().err
-
-
-def test_cub_and_imagenet_exclude_each_other(capsys):
-    with pytest.raises(SystemExit, match="2"):
-        parse("--cub", "--imagenet")
-    assert "argument --cub" in capsys.readouterr().err
-
-
 @pytest.mark.parametrize("text, epochs", [("3", (3,)), ("25,34", (25, 34)), ("", ())])
 def test_lr_epochs(text, epochs):
     assert parse("--lr-epochs", text).lr_epochs == epochs
+
+
+def test_a_script_ends_with_one_line_on_bad_input(root, tmp_path):
+    command = [sys.executable, os.path.join(root, "train_code", "dgl_vgg.py"), "--data", "nowhere"]
+    done = subprocess.run(command, cwd=str(tmp_path), capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: nowhere: ") and done.stderr.count("\n") == 1
+    assert os.listdir(str(tmp_path)) == []

@@ -7,7 +7,7 @@ from networks import WIDTH, vgg_variables
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.tf_compat import tf
 from dgl.training.model import ClassifierModel
-from dgl.training.recipe import Recipe, decay, multiplier
+from dgl.training.recipe import Recipe, decay
 
 from tensorpack.tfutils.tower import TowerContext  # isort: skip
 
@@ -120,41 +120,6 @@ def test_two_steps_of_nesterov_momentum():
             expected = expected - step
             graph.run(graph.step)
             np.testing.assert_allclose(graph.run(bias), expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    "mode, name, factor",
-    [
-        ("vgg", "conv5_3/W", 1),
-        ("vgg", "conv5_3/b", 2),
-        ("vgg", "add/W", 10),
-        ("vgg", "linear_cub/b", 20),
-        ("resnet50", "conv0/bn/gamma", 1),
-        ("resnet50", "group2/block5/convshortcut/bn/beta", 2),
-        ("resnet50", "group3/block0/conv1/bn/beta", 1),
-        ("resnet50", "linear/W", 1),
-        ("resnet50", "linear/b", 2),
-        ("resnet101se", "group1/block3/conv2/bn/beta", 2),
-        ("inceptionv3", "InceptionV3/Conv2d_1a_3x3/weights", 1),
-        ("inceptionv3", "InceptionV3/Mixed_6e/Branch_0/Conv2d_0a_1x1/BatchNorm/beta", 2),
-        ("inceptionv3", "InceptionV3/Logits/add1/weights", 10),
-        ("inceptionv3", "InceptionV3/Logits/Conv2d_1c_1x1_200/biases", 20),
-    ],
-)
-def test_published_multiplier_by_variable(mode, name, factor):
-    recipe = make_recipe(multipliers=get_backbone(mode).gradient_multipliers)
-    assert multiplier(recipe, name) == factor and multiplier(make_recipe(), name) == 1
-    with tf.Graph().as_default():
-        with tf.variable_scope("", reuse=tf.AUTO_REUSE):
-            variable = tf.get_variable(name, [], initializer=tf.zeros_initializer())
-        processor = ClassifierModel(recipe).optimizer()
-        # d(variable) / d(variable) is 1, so the momentum slot holds the multiplier after a step.
-        step = processor.minimize(tf.identity(variable), var_list=[variable])
-        with tf.Session() as session:
-            session.run(tf.global_variables_initializer())
-            session.run(step)
-            slots = [v for v in tf.global_variables() if v.op.name == name + "/Momentum"]
-            assert session.run(slots[0]) == pytest.approx(factor)
 
 
 @pytest.mark.parametrize("classes, shown", [(5, False), (6, True)])

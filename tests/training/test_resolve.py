@@ -5,7 +5,7 @@ import os
 import pytest
 from networks import WIDTH, vgg_variables
 from sample_images import plain, write_list
-from train_flags import RESNET, parse
+from train_flags import parse
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
@@ -88,10 +88,6 @@ def test_each_of_several_processes_has_one_tower():
             resolve(parse(*flags.split()), "vgg", 640, 4, Ranks(1, 4, 1, 2))
 
 
-def test_last_stride_of_resnets():
-    assert resolved(parse("--laststride", 2, **RESNET), "resnet50")[0].options.last_stride == 2
-
-
 @pytest.mark.parametrize(
     "flags, mode, text",
     [
@@ -129,33 +125,6 @@ def test_the_head_of_load_stays_where_it_fits(weights):
     recipe, start = resolved(parse("--cub", "--load", weights(9, "linear")))
     assert recipe.options.head == "linear_cub"
     assert not any(name.startswith("linear") for name in start.loaded)
-
-
-@pytest.mark.parametrize(
-    "mode, file_name",
-    [
-        ("vgg", "vgg16.npz"),
-        ("resnet50", "ImageNet-ResNet50.npz"),
-        ("resnet50se", "ImageNet-ResNet50-SE.npz"),
-        ("inceptionv3", "inception_v3.ckpt"),
-    ],
-)
-@pytest.mark.parametrize("flag", ["--finetune", "--load"])
-def test_absent_imagenet_weights_are_asked_for(monkeypatch, tmp_path, mode, file_name, flag):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dgl.weights.restore.PRETRAINED_FOLDER", "no_such_folder")
-    flags = (flag,) if flag == "--finetune" else (flag, mode)
-    with pytest.raises(UserError, match=f"fetch {file_name} .* and put it in "):
-        resolved(parse(*flags), mode)
-
-
-def test_finetune_loads_the_imagenet_weights_unless_load_is_given(monkeypatch, tmp_path, weights):
-    monkeypatch.chdir(tmp_path)
-    save_npz(os.path.join("pretrain_model", "vgg16.npz"), vgg_variables(1000))
-    recipe, start = resolved(parse("--finetune"))
-    assert recipe.multipliers == get_backbone("vgg").gradient_multipliers
-    assert start.fresh == ["linear/W", "linear/b"]
-    assert resolved(parse("--finetune", "--load", weights()))[1].fresh == []
 
 
 @pytest.fixture

@@ -21,19 +21,6 @@ def test_the_bytes_are_written_and_nothing_else_is_left(tmp_path):
     assert os.listdir(str(tmp_path)) == ["a.bin"]
 
 
-def test_missing_folders_are_made(tmp_path):
-    path = tmp_path / "one" / "two" / "a.txt"
-    write_atomically(str(path), b"x")
-    assert path.read_bytes() == b"x"
-
-
-def test_an_earlier_file_is_replaced(tmp_path):
-    path = tmp_path / "a.txt"
-    write_atomically(path, b"a long first content")
-    write_atomically(path, b"short")
-    assert path.read_bytes() == b"short"
-
-
 def test_a_bare_name_goes_to_the_working_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_atomically("a.txt", b"x")

@@ -16,7 +16,6 @@ from dgl.tf_compat import tf
 from dgl.weights import (
     Checkpoint,
     choose_head,
-    disagreements,
     find_weights,
     open_checkpoint,
     options_from,
@@ -151,18 +150,6 @@ def test_the_first_disagreeing_variables_are_named(tmp_path, values, missing):
     for index, name in enumerate(names):
         assert (name + " (absent)" in message) == (index < 4)
     assert (f"and {missing - 4} more" in message) == (missing > 4)
-
-
-def test_disagreements(tmp_path, values):
-    stored = dict(values, extra=np.zeros(3))
-    del stored["conv2_1/b"]
-    stored["add/b"] = np.zeros(3, "float32")
-    with tf.Graph().as_default():
-        build_network(VGG, image_tensor(), options_of("vgg", width=WIDTH))
-        wanted = {v.op.name: tuple(v.shape.as_list()) for v in tf.global_variables()}
-    missing, mismatched = disagreements(wanted, checkpoint_of(tmp_path, stored))
-    assert missing == ["conv2_1/b (absent)"]
-    assert mismatched == ["add/b (network [128], checkpoint [3])"]
 
 
 FAULTS = ["absent", "shape", "unreadable", "nan", "infinite", "too large"]
