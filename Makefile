@@ -1,4 +1,4 @@
-# make demo   render the embedded data, train, evaluate CAM and DGL, write a page of pictures
+# make demo   render the embedded data, train, evaluate CAM and DGL, write a page of images
 # make test   run the test suite, in two processes (TEST_PROCESSES)
 # make lint   check style and types
 # make docs   build the documentation as a site, site/index.html, in .venv-docs
@@ -13,7 +13,7 @@
 # make fuzz   every reader on a corpus of bad files and under a fuzzer, in .venv-fuzz; FUZZ_SECONDS for each
 # make bench   speed beside PyTorch, captum, pytorch-grad-cam and tf-keras-vis, in .venv-bench
 # make test-browser   the report and the page of dgl serve in Chromium, which has to be installed, in .venv-web
-# make test-wheel   the wheel in an environment of its own, which is deleted: the command on the pictures that come along
+# make test-wheel   the wheel in an environment of its own, which is deleted: the command on the images that come along
 # make test-docs   every command of the documentation that make test leaves out for its time
 # PYTHON39, PYTHON37 and PYTHON_HOROVOD (3.9 to 3.11) are by default from the path, else pyenv's.
 

@@ -1,4 +1,4 @@
-"""A plan of an evaluation and results made up for it, the same for the same pictures."""
+"""A plan of an evaluation and results made up for it, the same for the same images."""
 
 import dataclasses
 

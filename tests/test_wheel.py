@@ -42,9 +42,9 @@ def run(environment, *words, **options):
     return subprocess.run(command, capture_output=True, text=True, **options)
 
 
-def test_a_picture_is_localized_within_ten_seconds(environment, root, tmp_path):
-    picture = os.path.join(root, "images", "bird_violet_fan.jpg")
-    words = ("localize", picture, "--out", str(tmp_path), "--json")
+def test_an_image_is_localized_within_ten_seconds(environment, root, tmp_path):
+    image = os.path.join(root, "images", "bird_violet_fan.jpg")
+    words = ("localize", image, "--out", str(tmp_path), "--json")
     run(environment, *words)  # modules are compiled at the first run
     started = time.time()
     done = run(environment, *words, cwd=str(tmp_path))
@@ -55,7 +55,7 @@ def test_a_picture_is_localized_within_ten_seconds(environment, root, tmp_path):
     assert seconds < START
 
 
-def test_the_pictures_that_come_along(environment, tmp_path):
+def test_the_images_that_come_along(environment, tmp_path):
     done = run(environment, "localize", "--out", "out", "--json", cwd=str(tmp_path))
     assert done.returncode == 0, done.stderr
     assert len([json.loads(line) for line in done.stdout.splitlines()]) == 6

@@ -112,7 +112,7 @@ def runs(work, load, many=True):
     """
     bad = _bad_images(many)
     folder = os.path.join(work, "run")
-    images_folder, data = os.path.join(work, "pictures"), os.path.join(work, "data")
+    images_folder, data = os.path.join(work, "images"), os.path.join(work, "data")
     outside = os.path.join(work, "outside")
     write_case(Files(bad), images_folder, outside)
     lists = dict(LISTS)

@@ -144,8 +144,8 @@ class Scripts:
         self._work = work
         self._mains = {}
         self.load = write_vgg(pathlib.Path(work))
-        self.picture = os.path.join(work, "sound.jpg")
-        with open(self.picture, "wb") as stream:
+        self.image = os.path.join(work, "sound.jpg")
+        with open(self.image, "wb") as stream:
             stream.write(jpeg())
         self._data = os.path.join(work, "sound")
         write_case(_Sound, self._data, os.path.join(work, "nothing"))
@@ -186,7 +186,7 @@ class Scripts:
             yield "evaluate_localization.py", maps + ["--resamples", "0", "--workers", "1"]
         elif case.kind in ("checkpoints", "model cards"):
             load = os.path.join(folder, case.files.get("LOAD", b"tiny.npz").decode())
-            given = ["--data_path", self.picture, "--outdir", out, "--load", load, "--gpu=-1"]
+            given = ["--data_path", self.image, "--outdir", out, "--load", load, "--gpu=-1"]
             yield "dome_image_DGL.py", given
             yield "dgl.weights.export", ["--load", load, "--out", out + ".npz"]
             yield "dgl.weights.convert", [load, "--out", out + ".npz"]

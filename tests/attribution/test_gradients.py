@@ -107,7 +107,7 @@ def test_several_layers_in_one_call_are_the_same_as_one_at_a_time():
     np.testing.assert_allclose(both[0], TINY.class_gradient(), **EXACT)
 
 
-def test_a_batch_is_its_pictures_each_with_its_own_class():
+def test_a_batch_is_its_images_each_with_its_own_class():
     with tf.Graph().as_default(), tf.Session() as session:
         t = TINY.tensors()
         target = tf.placeholder(tf.int32, [None])

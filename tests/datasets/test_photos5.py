@@ -104,7 +104,7 @@ def test_box_is_scaled_rounded_and_clipped(image_id, size, box, expected):
         ((0.5, 1.5, 2.5, 3.5), (0, 2, 2, 4)),
     ],
 )
-def test_box_of_a_image_that_is_not_scaled(box, expected):
+def test_box_of_an_image_that_is_not_scaled(box, expected):
     assert scaled_box(box, (100, 50), (100, 50)) == expected
 
 

@@ -38,10 +38,10 @@ def make_stand_ins(folder):
             place = os.path.join(folder, "my_images", split, label)
             os.makedirs(place)
             for number in range(4):
-                _write_picture(os.path.join(place, f"{number}.png"), random)
+                _write_image(os.path.join(place, f"{number}.png"), random)
     os.mkdir(os.path.join(folder, "photos"))
     for name in ("photo.jpg", "photos/one.jpg", "photos/two.png"):
-        _write_picture(os.path.join(folder, name), random)
+        _write_image(os.path.join(folder, name), random)
     _write_maps(os.path.join(folder, "maps"), random)
     return folder
 
@@ -56,7 +56,7 @@ def make_folder(folder, stand_ins):
         (shutil.copytree if os.path.isdir(source) else shutil.copy)(source, target)
 
 
-def _write_picture(path, random):
+def _write_image(path, random):
     Image.fromarray(random.randint(0, 256, (40, 50, 3)).astype(np.uint8)).save(path)
 
 

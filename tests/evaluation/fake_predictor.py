@@ -10,7 +10,7 @@ from dgl.evaluation.batches import BatchRunner
 from dgl.evaluation.loop import collect
 from dgl.evaluation.plan import Plan, images_fingerprint
 from dgl.evaluation.summary import compute_metrics, image_rows
-from dgl.report import gallery as pictures
+from dgl.report import gallery as images
 
 PROTOCOLS = ("fixed_threshold", "wsolevaluation")
 SIZE, CLASSES = 112, 8
@@ -108,8 +108,8 @@ class Run:
         self.results = collect(self.plan, dataset, self.batches.run, progress=False)
         self.metrics = compute_metrics(self.results, resamples=0)
         self.calls = list(getattr(predictor, "calls", ()))
-        positions = pictures.choose(self.results, predictor.entries[0], gallery)
-        self.gallery = pictures.draw(
+        positions = images.choose(self.results, predictor.entries[0], gallery)
+        self.gallery = images.draw(
             predictor, dataset, self.results, out, positions, predictor.entries, progress=False
         )
 

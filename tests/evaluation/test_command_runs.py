@@ -146,7 +146,7 @@ def test_a_part_of_the_other_split_is_taken_evenly(folder, many, tmp_path):
     assert metrics["selection"]["images"] == 3
 
 
-def test_splits_that_share_pictures_do_not_settle_anything(folder, many, tmp_path):
+def test_splits_that_share_images_do_not_settle_anything(folder, many, tmp_path):
     data = tmp_path / "data"
     rows = [("a.jpg", blob_image(1), 0, [(2, 2, 30, 30)])]
     write_list(data, "val", rows)

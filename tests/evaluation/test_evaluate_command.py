@@ -140,7 +140,7 @@ def test_the_tables_show_the_metrics(results, capsys):
     assert capsys.readouterr().out.strip() in results["printed"]
 
 
-def test_the_page_shows_the_metrics_and_the_pictures(results):
+def test_the_page_shows_the_metrics_and_the_images(results):
     page, metrics = results["page"], results["metrics"]
     for row in entries_of(metrics, "fixed_threshold").values():
         assert "{:.1f}".format(row["gt_known"]) in page
@@ -162,7 +162,7 @@ def test_nothing_else_is_left_in_the_folder(results):
     assert sorted(os.listdir(str(results["out"]))) == expected
 
 
-def test_one_protocol_method_and_layer_of_the_first_pictures(folder, tmp_path, capsys):
+def test_one_protocol_method_and_layer_of_the_first_images(folder, tmp_path, capsys):
     flags = (
         "--limit 2 --protocol fixed_threshold --method dgl dgl --clayer conv4_3 --threshold 0.35"
     )
@@ -231,7 +231,7 @@ def test_labels_beyond_the_checkpoint_are_refused(folder, tmp_path):
         run(args)
 
 
-def test_missing_pictures_are_recorded_or_strictly_refused(folder, tmp_path, capsys):
+def test_missing_images_are_recorded_or_strictly_refused(folder, tmp_path, capsys):
     box = [(2, 2, 30, 30)]
     write_list(
         tmp_path / "data", "val", [("a.jpg", blob_image(1), 0, box), ("b.jpg", None, 0, box)]

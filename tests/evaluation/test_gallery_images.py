@@ -22,7 +22,7 @@ def test_gallery_runs_from_the_worst_to_the_best(evaluate, tmp_path, wanted):
         assert sorted(os.listdir(str(tmp_path / "out" / "gallery"))) == [f[8:] for f in files]
 
 
-def test_gallery_pictures_and_records(evaluate, tmp_path):
+def test_gallery_images_and_records(evaluate, tmp_path):
     evaluation, _, _ = evaluate(predictor=FakePredictor(wrong=[1]))
     for item, row in zip(evaluation.gallery, evaluation.image_rows()):
         tile = read_image(str(tmp_path / "out" / item["file"]))

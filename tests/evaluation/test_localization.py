@@ -73,7 +73,7 @@ def test_no_box_at_all_is_refused(evaluate, tmp_path):
 
 
 @pytest.mark.parametrize("batch", [1, 2, 32])
-def test_an_unreadable_picture_is_left_out_and_told_of(evaluate, tmp_path, caplog, batch):
+def test_an_unreadable_image_is_left_out_and_told_of(evaluate, tmp_path, caplog, batch):
     dataset = make_dataset(tmp_path)
     damage(dataset, 3)
     found, metrics, _ = evaluate(dataset, batch=batch, predictor=FakePredictor(wrong=[1, 3]))
@@ -86,14 +86,14 @@ def test_an_unreadable_picture_is_left_out_and_told_of(evaluate, tmp_path, caplo
     assert rows_of(metrics, "fixed_threshold")[FakePredictor.entries[0]]["images"] == 4
 
 
-def test_strict_stops_at_an_unreadable_picture(evaluate, tmp_path):
+def test_strict_stops_at_an_unreadable_image(evaluate, tmp_path):
     dataset = make_dataset(tmp_path)
     damage(dataset, 3)
     with pytest.raises(UserError, match=r"3\.png"):
         evaluate(dataset, strict=True)
 
 
-def test_no_readable_picture_at_all_is_an_error(evaluate, tmp_path):
+def test_no_readable_image_at_all_is_an_error(evaluate, tmp_path):
     dataset = make_dataset(tmp_path)
     damage(dataset, *range(5))
     with pytest.raises(UserError, match=r"none of 5 images can be read; the first: .*0\.png"):

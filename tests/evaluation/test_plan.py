@@ -57,7 +57,7 @@ def _map():
     return score_map
 
 
-def test_the_list_of_pictures_has_a_fingerprint():
+def test_the_list_of_images_has_a_fingerprint():
     sample = Sample("a.jpg", "/x/a.jpg", 0, ((1.0, 2.0, 3.0, 4.0),))
     same = images_fingerprint([sample, sample])
     assert same == images_fingerprint([dataclasses.replace(sample, path="/y/a.jpg"), sample])

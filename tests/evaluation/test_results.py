@@ -69,7 +69,7 @@ def test_damaged_results_are_one_line(tmp_path, text):
         Store(tmp_path, PLAIN)
 
 
-def test_results_of_other_entries_or_pictures_are_damaged(tmp_path):
+def test_results_of_other_entries_or_images_are_damaged(tmp_path):
     write_records(tmp_path, filled(range(4)))
     path = tmp_path / "records.json"
     record = json.loads(path.read_text())

@@ -92,7 +92,7 @@ def test_masks_are_scored_by_pixels(tmp_path):
         score(tmp_path, tmp_path / "out3", "--mask-root", "nowhere")
 
 
-def test_two_programs_are_compared_on_the_same_pictures(tmp_path):
+def test_two_programs_are_compared_on_the_same_images(tmp_path):
     images = write_case(tmp_path, 30)
     for key, _, boxes, (width, height) in images:
         x0, y0, x1, y1 = boxes[0]

@@ -72,7 +72,7 @@ def test_one_protocol_alone(protocol):
     assert description["rows"][0]["threshold"] == pytest.approx(0.3, abs=0.011)
 
 
-def test_splits_apart_pass_and_shared_pictures_are_named():
+def test_splits_apart_pass_and_shared_images_are_named():
     def split(name, *paths):
         samples = [Sample(path, "/data/" + path, 0) for path in paths]
         return DataSet("x", "folder", name, samples, None, 1)

@@ -54,7 +54,7 @@ def test_boxes_over_the_border_are_clipped_and_counted(evaluate, tmp_path, caplo
     json.dumps(found)
 
 
-def test_boxes_within_their_picture_come_through_unchanged(tmp_path):
+def test_boxes_within_their_image_come_through_unchanged(tmp_path):
     """Views are those of the boxes as listed: fractions, borders and boxes without area too."""
     dataset = make_dataset(tmp_path, count=2)
     height, width = SHAPES[0]
@@ -83,7 +83,7 @@ def test_image_whose_boxes_all_vanish_counts_as_one_without(evaluate, tmp_path):
         evaluate(with_boxes(dataset, everywhere))
 
 
-def test_pictures_of_another_size_than_declared_are_told_of(evaluate, tmp_path, caplog):
+def test_images_of_another_size_than_declared_are_told_of(evaluate, tmp_path, caplog):
     dataset = make_dataset(tmp_path, boxed=[1, 2])
     right = [(width, height) for height, width in SHAPES]
     samples = [dataclasses.replace(s, size=size) for s, size in zip(dataset.samples, right)]

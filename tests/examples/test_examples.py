@@ -43,7 +43,7 @@ def expected(layer):
         return localizer(sample_images())
 
 
-def picture(folder, name):
+def drawn_image(folder, name):
     drawn, plain = read_image(str(folder / name)), read_image(sample_images()[0])
     assert drawn.shape[0] == plain.shape[0] and drawn.shape[1] % plain.shape[1] == 0
     assert np.ptp(drawn.reshape(-1, 3), axis=0).min() > 100  # colors of a map
@@ -65,7 +65,7 @@ def test_own_checkpoint(run):
 def test_frozen_graph(run):
     """The project's network, by the way that others' go: the same class and the same box."""
     out, folder = run("frozen_graph")
-    picture(folder, "frozen_graph.png")
+    drawn_image(folder, "frozen_graph.png")
     lines = out.strip().splitlines()
     assert (
         lines[0].startswith("layer  0 network/add")
@@ -84,7 +84,7 @@ def test_saved_model(run):
     out, folder = run("saved_model")
     lines = {line.split()[0]: line for line in out.strip().splitlines()}
     assert list(lines) == ["dgl", "gradcam", "layercam", "cam"]
-    assert picture(folder, "saved_model.png").shape[1] == 4 * 400
+    assert drawn_image(folder, "saved_model.png").shape[1] == 4 * 400
     (found,) = expected("0")[:1]
     assert box_of(lines["dgl"]) == pytest.approx(found.box, abs=1)
     assert f"class {found.class_index}" in lines["cam"]
@@ -96,7 +96,7 @@ def test_keras_application(run):
         pytest.skip("no Keras that builds graphs")
     out, folder = run("keras_application")
     assert out.startswith("random weights") and "layer out_relu/Relu6, one of 45" in out
-    picture(folder, "keras_application.png")
+    drawn_image(folder, "keras_application.png")
 
 
 def test_a_model_that_is_missing_ends_in_one_line(run, tmp_path):

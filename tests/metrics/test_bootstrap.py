@@ -79,7 +79,7 @@ def _arguments(evaluator):
 
 
 @pytest.mark.parametrize("index", range(4))
-def test_a_weighted_figure_is_that_of_the_repeated_pictures(index):
+def test_a_weighted_figure_is_that_of_the_repeated_images(index):
     count = np.random.RandomState(5).randint(0, 4, 12)
     evaluator = evaluators(12)[index]
     weighted = evaluator.figures(evaluator.totals(count[np.newaxis]))
@@ -167,7 +167,7 @@ def test_a_chance_difference_is_no_finding_and_a_real_one_is():
     assert sure.p_value == pytest.approx(0.001)
 
 
-def test_different_pictures_are_refused():
+def test_different_images_are_refused():
     maps, boxes = blobs(4, seed=0)
     one, other = MaxBoxAccEvaluator(0.1), MaxBoxAccEvaluator(0.1)
     one.add(maps, boxes, ids=["a", "b", "c", "d"])

@@ -51,7 +51,7 @@ def every_op(image, weights, rounding):
 
 @pytest.fixture(scope="module")
 def small():
-    """Weights and a batch of pictures."""
+    """Weights and a batch of images."""
     random = np.random.RandomState(0)
     shapes = {"a": (3, 3, 3, 8), "b": (3, 3, 8, 8), "c": (3, 3, 8, 8), "d": (1, 1, 16, 8)}
     weights = {name: random.normal(0, 0.3, shape) for name, shape in shapes.items()}

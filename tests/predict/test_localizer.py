@@ -15,7 +15,7 @@ from dgl.localizer import Localization, Localizer
 from dgl.predict.postprocess import largest_box, normalize, resize_map
 from dgl.predict.predictor import Predictor
 
-PICTURES = [blob_image(1), blob_image(2, 180, 260), blob_image(3, 64, 64)]
+IMAGES = [blob_image(1), blob_image(2, 180, 260), blob_image(3, 64, 64)]
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +45,9 @@ def by_hand(image, predictor, entry, threshold, class_index=None):
 
 @pytest.mark.parametrize("class_index", [None, 3, [0, 5, 2]])
 def test_it_is_what_the_predictor_and_the_boxes_give(localizer, class_index):
-    found = localizer(PICTURES, class_index)
-    assert len(found) == len(PICTURES)
-    for i, (image, one) in enumerate(zip(PICTURES, found)):
+    found = localizer(IMAGES, class_index)
+    assert len(found) == len(IMAGES)
+    for i, (image, one) in enumerate(zip(IMAGES, found)):
         wanted = class_index[i] if isinstance(class_index, list) else class_index
         expected = by_hand(image, localizer.predictor, localizer.entry, 0.2, wanted)
         assert one.class_index == expected.class_index
@@ -60,7 +60,7 @@ def test_it_is_what_the_predictor_and_the_boxes_give(localizer, class_index):
         assert np.abs(np.subtract(one.box, expected.box)).max() <= 1
 
 
-def test_a_path_is_the_picture_it_leads_to(localizer, bird):
+def test_a_path_is_the_image_it_leads_to(localizer, bird):
     (by_path,), (by_pixels,) = localizer([bird]), localizer([read_image(bird)])
     assert by_path.box == by_pixels.box and by_path.class_index == by_pixels.class_index
     np.testing.assert_array_equal(by_path.map, by_pixels.map)
@@ -75,7 +75,7 @@ def test_it_finds_the_bird(localizer, bird):
     assert all(type(value) is int for value in found.box)
 
 
-def test_no_pictures(localizer):
+def test_no_images(localizer):
     assert localizer([]) == []
 
 
@@ -104,8 +104,8 @@ def test_the_backbone_is_read_from_the_checkpoint(tmp_path, mode):
     with Localizer.from_checkpoint(path, layer=1, image_size=64, gpu="-1") as localizer:
         assert localizer.predictor.backbone.mode == mode
         assert localizer.class_name(3) == "3"
-        (found,) = localizer(PICTURES[:1])
-    assert 0 <= found.class_index < 5 and found.map.shape == PICTURES[0].shape[:2]
+        (found,) = localizer(IMAGES[:1])
+    assert 0 <= found.class_index < 5 and found.map.shape == IMAGES[0].shape[:2]
 
 
 @pytest.mark.parametrize(
@@ -138,25 +138,25 @@ def test_what_does_not_fit_is_named(settings, words):
 @pytest.mark.parametrize(
     "images, words",
     [
-        (PICTURES[0], "expected a list"),
+        (IMAGES[0], "expected a list"),
         ("a.jpg", "expected a list"),
-        ([PICTURES[0].astype("float32")], "uint8"),
-        ([PICTURES[0][..., 0]], r"\(300, 400\)"),
+        ([IMAGES[0].astype("float32")], "uint8"),
+        ([IMAGES[0][..., 0]], r"\(300, 400\)"),
     ],
 )
-def test_what_is_no_list_of_pictures(localizer, images, words):
+def test_what_is_no_list_of_images(localizer, images, words):
     with pytest.raises(ValueError, match=words):
         localizer(images)
 
 
-def test_a_picture_that_cannot_be_read_is_named(localizer):
+def test_an_image_that_cannot_be_read_is_named(localizer):
     with pytest.raises(UserError, match="nowhere.jpg"):
         localizer(["nowhere.jpg"])
 
 
-def test_classes_of_another_number_than_pictures(localizer):
+def test_classes_of_another_number_than_images(localizer):
     with pytest.raises(ValueError, match="expected 3 classes.*got 2"):
-        localizer(PICTURES, [1, 2])
+        localizer(IMAGES, [1, 2])
 
 
 def test_classes_by_name(localizer):
@@ -173,4 +173,4 @@ def test_a_name_that_is_not_there(localizer):
 
 def test_a_class_that_is_not_there(localizer):
     with pytest.raises(UserError, match="class 99 is out of range"):
-        localizer(PICTURES, 99)
+        localizer(IMAGES, 99)

@@ -68,7 +68,7 @@ def test_overlay_resizes_the_map_bilinearly():
 
 
 @pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])
-def test_overlay_rejects_other_pictures(bad):
+def test_overlay_rejects_other_images(bad):
     with pytest.raises(ValueError):
         overlay(bad, np.zeros((4, 4)))
 
@@ -95,7 +95,7 @@ def test_boxes_have_their_colors_and_lie_on_their_edges():
 
 
 @pytest.mark.parametrize("side, width", [(100, 1), (400, 4), (1200, 12)])
-def test_line_width_grows_with_the_picture(side, width):
+def test_line_width_grows_with_the_image(side, width):
     drawn = draw_boxes(
         np.zeros((side, side, 3), np.uint8), [side // 4, side // 4, side // 2, side // 2]
     )

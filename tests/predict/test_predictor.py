@@ -72,7 +72,7 @@ def test_without_a_class_the_arg_max_is_taken(predictor, images):
         np.testing.assert_array_equal(value, given.maps[key])
 
 
-def test_given_classes_decide_each_picture_s_map(predictor, images):
+def test_given_classes_decide_each_image_s_map(predictor, images):
     first = predictor(images, [0, 1, 2])
     second = predictor(images, np.array([0, 4, 2]))
     np.testing.assert_array_equal(second.class_index, [0, 4, 2])
@@ -96,7 +96,7 @@ def test_class_out_of_range(predictor, images, class_index):
     assert "0 to 4" in str(caught.value)
 
 
-def test_uint8_and_float32_pictures_are_the_same(predictor, images):
+def test_uint8_and_float32_images_are_the_same(predictor, images):
     np.testing.assert_array_equal(
         predictor(images).logits, predictor(images.astype("float32")).logits
     )

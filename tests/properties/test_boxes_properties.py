@@ -126,7 +126,7 @@ def test_a_resized_map_keeps_its_bounds(raw, height, width):
 
 
 @given(st.lists(whole_boxes(30, -10), max_size=5), st.integers(1, 20), st.integers(1, 20))
-def test_clipped_boxes_lie_in_the_picture_and_stay(boxes, width, height):
+def test_clipped_boxes_lie_in_the_image_and_stay(boxes, width, height):
     clipped, dropped = postprocess.clip_boxes(boxes, width, height)
     assert len(clipped) + dropped == len(boxes)
     assert (clipped >= 0).all() and (clipped <= [width, height, width, height]).all()

@@ -22,7 +22,7 @@ RUN = {
 _CASES = ("right", "part", "more", "elsewhere")
 
 
-def sample_report(folder, layers=VGG_LAYERS, methods=METHODS, pictures=8, seed=0, panels=3):
+def sample_report(folder, layers=VGG_LAYERS, methods=METHODS, images=8, seed=0, panels=3):
     """Metrics and a gallery whose images are written below ``folder``.
 
     Returns:
@@ -53,7 +53,7 @@ def sample_report(folder, layers=VGG_LAYERS, methods=METHODS, pictures=8, seed=0
         "boxes_clipped": 1,
         "boxes_outside": 0,
     }
-    gallery = [_picture(folder, i, entries, panels, rng) for i in range(pictures)]
+    gallery = [_image(folder, i, entries, panels, rng) for i in range(images)]
     return metrics, RUN, gallery
 
 
@@ -171,7 +171,7 @@ def _alpha():
     return {"layer": "conv5_2", "rows": rows}
 
 
-def _picture(folder, number, entries, panels, rng):
+def _image(folder, number, entries, panels, rng):
     """One strip: a bright ellipse, and maps that find more or less of it."""
     y, x = np.mgrid[0:120, 0:160] / 120.0
     center, radius = 0.35 + 0.5 * rng.rand(2), 0.12 + 0.15 * rng.rand()

@@ -156,7 +156,7 @@ def quick(monkeypatch):
 def full(tmp_path_factory):
     """The page of an evaluation that has every part, with its folder and record."""
     folder = tmp_path_factory.mktemp("full")
-    metrics, run, gallery = sample_report(folder, LAYERS, METHODS[:3], pictures=6)
+    metrics, run, gallery = sample_report(folder, LAYERS, METHODS[:3], images=6)
     write_report(str(folder), metrics, run, gallery)
     with open(str(folder / "index.html"), encoding="utf-8") as stream:
         return Page(stream.read()), folder, metrics, gallery
@@ -228,7 +228,7 @@ def test_everything_is_in_the_file(full):
 
 
 def test_nothing_from_outside_becomes_markup(quick, tmp_path):
-    metrics, run, gallery = sample_report(tmp_path, LAYERS, METHODS[:2], pictures=1)
+    metrics, run, gallery = sample_report(tmp_path, LAYERS, METHODS[:2], images=1)
     before = report(tmp_path, metrics, gallery, run)
     hostile = copy.deepcopy(metrics)
     for part in ("model", "data", "versions"):

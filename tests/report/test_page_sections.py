@@ -38,7 +38,7 @@ def test_of_many_methods_the_best_and_cam_are_drawn():
     [(VGG_LAYERS, METHODS[:4], "4 of 55 lines"), (VGG_LAYERS[:3], METHODS[:3], "by threshold")],
 )
 def test_plots(tmp_path, layers, methods, curves):
-    metrics = sample_report(tmp_path, layers, methods, pictures=0)[0]
+    metrics = sample_report(tmp_path, layers, methods, images=0)[0]
     sections = protocol_sections(metrics, str(tmp_path / "plots"))
     names = [plot["name"] for section in sections for plot in section["plots"]]
     assert names == [
@@ -54,7 +54,7 @@ def test_plots(tmp_path, layers, methods, curves):
 
 
 def test_values_that_are_missing_do_not_stop_the_plots(tmp_path):
-    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
+    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], images=0)[0]
     for protocol in metrics["protocols"].values():
         protocol["rows"][1].update(gt_known=None, max_box_acc=float("nan"), curve=[])
     sections = protocol_sections(metrics, str(tmp_path / "plots"))
@@ -65,7 +65,7 @@ def test_values_that_are_missing_do_not_stop_the_plots(tmp_path):
 
 
 def test_own_thresholds_are_said_to_be_so(tmp_path):
-    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
+    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], images=0)[0]
     rows = metrics["protocols"]["fixed_threshold"]["rows"]
     before = protocol_sections(metrics, str(tmp_path))[0]
     assert "One threshold for every map: 0.2" in before["text"]
@@ -76,7 +76,7 @@ def test_own_thresholds_are_said_to_be_so(tmp_path):
 
 
 def test_selection_sets_the_chosen_layers_beside_what_they_reach(tmp_path):
-    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=0)[0]
+    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], images=0)[0]
     section = selection_section(metrics)
     chosen, tried = section["tables"]
     assert "on the split train (476 images), not on those evaluated." in section["text"]
@@ -98,7 +98,7 @@ def test_no_selection_and_no_alpha(tmp_path, part):
 
 
 def test_alpha_keeps_the_protocols_apart(tmp_path):
-    metrics = sample_report(tmp_path, ["a"], ["cam", "dgl"], pictures=0)[0]
+    metrics = sample_report(tmp_path, ["a"], ["cam", "dgl"], images=0)[0]
     section = alpha_section(metrics, str(tmp_path / "plots"))
     assert [table["headings"] for table in section["tables"]] == [["MaxBoxAcc"], ["GT-known"]]
     assert sorted(os.listdir(str(tmp_path / "plots"))) == [
@@ -113,7 +113,7 @@ def test_alpha_keeps_the_protocols_apart(tmp_path):
 
 
 def test_failure_cases_of_all_images_and_of_those_drawn(tmp_path):
-    metrics, _, gallery = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], pictures=4)
+    metrics, _, gallery = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], images=4)
     everything, drawn = case_section(metrics, gallery)["tables"]
     rows = metrics["protocols"]["fixed_threshold"]["rows"]
     shares = [[cell.text for cell in row["cells"]] for row in everything["rows"]]

@@ -32,7 +32,7 @@ def browser():
 def sample(tmp_path_factory):
     """(path of the page, its gallery): hostile class names among the others."""
     folder = tmp_path_factory.mktemp("report")
-    metrics, run, gallery = sample_report(folder, LAYERS, METHODS[:3], pictures=15, seed=1)
+    metrics, run, gallery = sample_report(folder, LAYERS, METHODS[:3], images=15, seed=1)
     for item in gallery:
         if item["true_class"] == CLASSES[0]:
             item["true_class"] = "</script><script>window.hacked = 1</script>\"'"
@@ -188,7 +188,7 @@ def test_without_a_script_everything_is_shown(opened, sample):
 
 
 def test_folded_verdicts_show_the_chosen_entry(opened, tmp_path):
-    metrics, run, gallery = sample_report(tmp_path, LAYERS * 5, METHODS[:2], pictures=3)
+    metrics, run, gallery = sample_report(tmp_path, LAYERS * 5, METHODS[:2], images=3)
     for item in gallery:
         item["ious"] = {f"e{i}": 0.05 * i for i in range(15)}
         item["cases"] = {}

@@ -67,7 +67,7 @@ def test_accuracies_by_iou_are_columns():
 
 @pytest.fixture
 def metrics(tmp_path):
-    return sample_report(tmp_path, LAYERS, METHODS[:3], pictures=0)[0]
+    return sample_report(tmp_path, LAYERS, METHODS[:3], images=0)[0]
 
 
 def read_csv(path):
@@ -150,7 +150,7 @@ def test_latex(metrics):
 
 
 def test_a_long_table_breaks_over_pages(tmp_path):
-    metrics = sample_report(tmp_path, pictures=0)[0]
+    metrics = sample_report(tmp_path, images=0)[0]
     text = latex_table("wsolevaluation", metrics["protocols"]["wsolevaluation"])
     assert text.startswith(r"% \usepackage{booktabs,longtable}")
     assert re.findall(r"\\(?:begin|end)\{(\w+)\}", text) == ["longtable"] * 2

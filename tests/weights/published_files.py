@@ -182,7 +182,7 @@ OUR_MEAN = 255 * np.array([0.406, 0.456, 0.485])
 OUR_STD = 255 * np.array([0.225, 0.224, 0.229])
 
 
-def picture(size=SIZE, count=2):
+def random_image(size=SIZE, count=2):
     """Random images, (N, S, S, 3) BGR, 0 to 255, whole numbers."""
     return np.random.RandomState(size).randint(0, 256, (count, size, size, 3)).astype("float64")
 

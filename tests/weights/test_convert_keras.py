@@ -10,8 +10,8 @@ from published_files import (
     keras_inception,
     keras_vgg,
     padded,
-    picture,
     published_part,
+    random_image,
     run,
     write_keras_file,
 )
@@ -35,7 +35,7 @@ def test_vgg(tmp_path, top, options):
     path = write_keras_file(tmp_path / "vgg.h5", keras_vgg(top=top), **options)
     done, checkpoint = converted(path, tmp_path)
     assert (done.mode, done.written, done.left_out) == ("vgg", 26, 2 * top)
-    image = picture()
+    image = random_image()
     found = run("vgg", checkpoint, image, ["conv1_1", "conv5_3"])
     pixels = preprocess(padded(image), "bgr", BGR_MEAN, ONE)
     points = vgg(pixels, published_part("vgg"), "VALID")
@@ -48,7 +48,7 @@ def test_inception(tmp_path):
     path = write_keras_file(tmp_path / "i.h5", layers, old_names=True)
     done, checkpoint = converted(path, tmp_path)
     assert (done.mode, done.left_out) == ("inceptionv3", 4 * 24)
-    image, expected = picture(), published_part("inceptionv3")
+    image, expected = random_image(), published_part("inceptionv3")
     assert set(checkpoint.shapes) == set(expected)
     (found,) = run("inceptionv3", checkpoint, image, ["Mixed_6e"])
     pixels = preprocess(padded(image, 2), "rgb", HALF, HALF)
@@ -138,7 +138,7 @@ def compare(mode, name, model, path, last, pixels, image):
 
 @pytest.mark.slow
 def test_vgg_of_keras(tmp_path):
-    image = picture(32)
+    image = random_image(32)
     pixels = preprocess(padded(image), "bgr", BGR_MEAN, ONE)
     with tf.Graph().as_default(), quick_session().as_default():
         model = tf.keras.applications.VGG16(weights=None, input_shape=(32, 32, 3), classes=CLASSES)
@@ -151,7 +151,7 @@ def test_vgg_of_keras(tmp_path):
 
 @pytest.mark.slow
 def test_inception_of_keras(tmp_path):
-    image = picture(76)  # an even side: SAME then pads at the bottom and the right only
+    image = random_image(76)  # an even side: SAME then pads at the bottom and the right only
     pixels = preprocess(padded(image, 2), "rgb", HALF, HALF)
     with tf.Graph().as_default(), quick_session().as_default():
         model = tf.keras.applications.InceptionV3(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from networks import write_tensorflow
 from numpy_forward import inception, preprocess
-from published_files import assert_close, padded, picture, published_part, run, slim
+from published_files import assert_close, padded, published_part, random_image, run, slim
 
 from dgl.weights import open_checkpoint
 from dgl.weights.convert import convert
@@ -37,7 +37,7 @@ def test_what_is_kept(converted):
 
 def test_it_computes_the_same(converted, published):
     _, checkpoint = converted
-    image = picture()
+    image = random_image()
     names = ["Conv2d_1a_3x3", "Mixed_5c", "Mixed_6a", "Mixed_6e"]
     found = run("inceptionv3", checkpoint, image, names)
     points = inception(preprocess(padded(image, 2), "rgb", HALF, HALF), published, "VALID")

@@ -9,8 +9,8 @@ from published_files import (
     OUR_STD,
     assert_close,
     padded,
-    picture,
     published_part,
+    random_image,
     run,
     zoo,
 )
@@ -38,7 +38,7 @@ def test_vgg_of_caffe(tmp_path, values, order):
     done, checkpoint = converted(tmp_path, values, "vgg16.npz", channels=order)
     assert (done.written, done.left_out, done.preprocessing.order) == (26, 7, order or "bgr")
     mean = RGB_MEAN if order == "rgb" else RGB_MEAN[::-1]
-    image = picture()
+    image = random_image()
     names = ["conv1_1", "conv5_3"]
     found = run("vgg", checkpoint, image, names)
     points = vgg(preprocess(padded(image), order or "bgr", mean, ONE), values, "VALID")
@@ -78,7 +78,7 @@ def test_squeeze_excite(tmp_path):
     assert (done.mode, done.written, done.left_out) == (mode, names, 1)
     for name, array in published_part(mode).items():
         np.testing.assert_array_equal(checkpoint.read(name), array)
-    image = picture(32)
+    image = random_image(32)
     (found,) = run(mode, checkpoint, image, ["logits"])
     expected = resnet(preprocess(image, "bgr", OUR_MEAN, OUR_STD), values)["logits"]
     assert_close(found, expected)

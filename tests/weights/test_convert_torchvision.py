@@ -12,8 +12,8 @@ from published_files import (
     OUR_MEAN,
     OUR_STD,
     assert_close,
-    picture,
     published_part,
+    random_image,
     run,
     torchvision,
 )
@@ -33,7 +33,7 @@ def test_it_computes_the_same_as_numpy(tmp_path, mode, forward):
         stem = name in ("conv1_1/W", "conv0/W")
         # Same means and scales: only the channels turn, and no number changes.
         np.testing.assert_array_equal(checkpoint.read(name), array[:, :, ::-1] if stem else array)
-    image, last = picture(32), "conv5_3" if mode == "vgg" else "logits"
+    image, last = random_image(32), "conv5_3" if mode == "vgg" else "logits"
     (found,) = run(mode, checkpoint, image, [last])
     rgb = preprocess(image, "rgb", OUR_MEAN[::-1], OUR_STD[::-1])
     assert_close(found, forward(rgb, expected)[last])
@@ -149,7 +149,7 @@ def test_it_computes_the_same_as_pytorch(tmp_path, mode, kind):
     else:
         torch.save(module.state_dict(), path)
     checkpoint = open_checkpoint(convert(path, str(tmp_path / "out.npz")).out)
-    image = picture(32, 3)
+    image = random_image(32, 3)
     rgb = preprocess(image, "rgb", OUR_MEAN[::-1], OUR_STD[::-1]).transpose(0, 3, 1, 2)
     with torch.no_grad():
         pixels = torch.from_numpy(np.ascontiguousarray(rgb, "float32"))
