@@ -160,15 +160,15 @@ def test_classes_of_another_number_than_images(localizer):
 
 
 def test_classes_by_name(localizer):
-    by_name = localizer(PICTURES, ["golden cap", 5, np.int64(2)])
-    by_index = localizer(PICTURES, [1, 5, 2])
+    by_name = localizer(IMAGES, ["golden cap", 5, np.int64(2)])
+    by_index = localizer(IMAGES, [1, 5, 2])
     assert [one[:2] for one in by_name] == [one[:2] for one in by_index]
-    assert {one.class_index for one in localizer(PICTURES, "Golden")} == {1}
+    assert {one.class_index for one in localizer(IMAGES, "Golden")} == {1}
 
 
 def test_a_name_that_is_not_there(localizer):
     with pytest.raises(UserError, match="class 'golden cup': no such class; nearest: 1 Golden_Cap"):
-        localizer(PICTURES, "golden cup")
+        localizer(IMAGES, "golden cup")
 
 
 def test_a_class_that_is_not_there(localizer):
