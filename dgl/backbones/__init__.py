@@ -18,12 +18,15 @@ from dgl.backbones.registry import (
 
 # The four networks of the paper; the deeper ResNets are reached by `--depth`.
 PAPER_MODES = ("vgg", "resnet50", "resnet50se", "inceptionv3")
+# The network of `dgl localize` and `Localizer()`, whose ImageNet weights are installed with the package.
+DEFAULT_MODE = "efficientnet_lite0"
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(__name__ + "." + _module.name)
 
 __all__ = [
     "BACKBONES",
+    "DEFAULT_MODE",
     "PAPER_MODES",
     "Backbone",
     "BuildOptions",

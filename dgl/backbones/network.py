@@ -6,6 +6,7 @@ from typing import Iterator
 
 import numpy as np
 
+from dgl.backbones.published import OURS, Preprocessing
 from dgl.backbones.registry import (
     IMAGENET_MEAN_RGB,
     IMAGENET_STD_RGB,
@@ -18,18 +19,27 @@ from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
 
-def normalize_image(image: Tensor) -> Tensor:
-    """Subtract ``255 * mean`` and divide by ``255 * std``, both reversed to BGR.
+def normalize_image(image: Tensor, preprocessing: Preprocessing = OURS) -> Tensor:
+    """Subtract the mean of each channel and divide by its deviation.
 
     Args:
         image: (N, H, W, 3) BGR in 0..255, any dtype.
+        preprocessing: order of the output channels, means and deviations.
 
     Returns:
         (N, H, W, 3) float32.
     """
-    mean = np.asarray(IMAGENET_MEAN_RGB[::-1], "float32") * 255
-    std = np.asarray(IMAGENET_STD_RGB[::-1], "float32") * 255
-    return (tf.cast(image, tf.float32) - mean) / std
+    if preprocessing == OURS:
+        # The published code multiplies in float32, which OURS, in float64, would not repeat to the bit.
+        mean = np.asarray(IMAGENET_MEAN_RGB[::-1], "float32") * 255
+        std = np.asarray(IMAGENET_STD_RGB[::-1], "float32") * 255
+    else:
+        mean = np.asarray(preprocessing.mean, "float32")
+        std = np.asarray(preprocessing.std, "float32")
+    image = tf.cast(image, tf.float32)
+    if preprocessing.order == "rgb":
+        image = tf.reverse(image, [3])
+    return (image - mean) / std
 
 
 def build_network(backbone: Backbone, image: Tensor, options: BuildOptions) -> Network:
@@ -46,7 +56,7 @@ def build_network(backbone: Backbone, image: Tensor, options: BuildOptions) -> N
     Returns:
         :class:`~dgl.backbones.registry.Network`.
     """
-    image = normalize_image(image)
+    image = normalize_image(image, backbone.preprocessing)
     if options.data_format == "channels_first":
         image = tf.transpose(image, [0, 3, 1, 2])
     if tp.get_current_tower_context() is not None:

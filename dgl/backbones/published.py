@@ -15,16 +15,19 @@ IMAGENET_STD_RGB = (0.229, 0.224, 0.225)
 Shapes = Mapping[str, Tuple[int, ...]]
 
 TENSORPACK, SLIM, KERAS, TORCHVISION = "tensorpack", "slim", "keras", "torchvision"
+EFFICIENTNET = "efficientnet"
 PUBLISHERS = {
     TENSORPACK: "tensorpack's model zoo",
     SLIM: "TF-slim",
     KERAS: "Keras applications",
     TORCHVISION: "torchvision",
+    EFFICIENTNET: "efficientnet-lite-pytorch",
 }
 DGL_AUTHORS = "DGL's authors"  # of trained checkpoints, which nothing has to convert
 
 # Layouts of PyTorch: (output, input, row, column) and (output, input).
 CONVOLUTION_OF_TORCH = (2, 3, 1, 0)
+DEPTHWISE_OF_TORCH = (2, 3, 0, 1)
 LINEAR_OF_TORCH = (1, 0)
 
 # Kind of weight -> leaf names of Keras 2, then of Keras 1, in which `running_std` is a variance.
@@ -171,12 +174,15 @@ class PublishedNames:
             variable names in the order of the network. A piece may be absent from ``shapes``.
         check: ``check(checkpoint)`` raises :class:`~dgl.errors.UserError` for a file that has the names but
             other contents.
+        variables: ``variables(shapes)`` -> the names of this project's variables that a file fills. With it
+            ``--load`` takes the file as it is; the publisher's preprocessing must be the backbone's own.
     """
 
     publisher: str
     fits: Callable[[Shapes], Optional[str]]
     pieces: Callable[[Shapes, Sequence[str]], Dict[str, Piece]]
     check: Callable[[Any], None] = lambda checkpoint: None
+    variables: Optional[Callable[[Shapes], Sequence[str]]] = None
 
 
 def same_names(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:

@@ -27,6 +27,8 @@ _PLACE_BY_PLACE = {
     "Mul",
     "RealDiv",
     "Relu",
+    "Relu6",
+    "ReverseV2",
     "Sub",
     "Transpose",
 }

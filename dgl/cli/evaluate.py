@@ -61,7 +61,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the evaluation."""
     groups = flag_groups(parser)
     add = groups["main"].add_argument
-    add("--load", help="checkpoint: prefix, folder, .npz or .ckpt")
+    add(
+        "--load",
+        help="checkpoint: prefix, folder, .npz or .ckpt (default: ImageNet weights of --mode)",
+    )
     add("--data", help="folder of the data set")
     add(
         "--clayer", "--layer", nargs="+", default=["1", "2"],
@@ -154,7 +157,7 @@ def check_flags(args: Namespace) -> None:
         if value is not None and not low <= value <= high:
             raise UserError(f"{flag} {value}: expected a value in [{low}, {high}]")
     if not args.maps and not args.merge:
-        for flag, value in (("--load", args.load), ("--data", args.data)):
+        for flag, value in (("--load", args.load or args.mode), ("--data", args.data)):
             if value is None:
                 raise UserError(f"{flag}: expected, as neither --maps nor --merge is given")
     if args.tune_split == args.split:

@@ -21,7 +21,7 @@ from dgl.evaluation.summary import (
 from dgl.report import gallery
 from dgl.report.evaluation_files import print_tables, write_results
 from dgl.utils.table import write_csv
-from dgl.weights.identify import mode_for
+from dgl.weights.identify import default_weights
 
 # Folders in --out.
 SELECTION = "selection"
@@ -43,7 +43,7 @@ def merge_shards(args: Namespace) -> int:
 def evaluate(args: Namespace) -> int:
     """Evaluate a checkpoint on a split, or on a shard of it; returns the exit code."""
     started = time.time()
-    args.mode = args.mode or mode_for(args.load)
+    args.mode, args.load = default_weights(args.mode, args.load)
     shard = parse_shard(args.shard)
     dataset = load_split(args, args.split)
     tune_set = None

@@ -158,24 +158,21 @@ def _network_of(args: argparse.Namespace) -> Tuple[Any, Any, int]:
     """Backbone, build options and input size for the flags."""
     from dgl.backbones import BuildOptions, get_backbone
     from dgl.data.layouts.label_list import PUBLISHED_CLASSES
-    from dgl.predict.predictor import DEFAULT_IMAGE_SIZE
 
     if args.load is None:
         backbone = get_backbone(args.mode)
         classes = PUBLISHED_CLASSES["imagenet"]
         options = BuildOptions(classes, backbone.head_name("imagenet", classes))
-        return backbone, options, args.image_size or DEFAULT_IMAGE_SIZE
-    from dgl.weights import find_weights, open_checkpoint, options_from, read_card
+        return backbone, options, args.image_size or backbone.image_size
+    from dgl.weights import open_weights, options_from, read_card
     from dgl.weights.identify import mode_for
+    from dgl.weights.model_card import default_image_size
 
     backbone = get_backbone(args.mode or mode_for(args.load))
-    path = find_weights(backbone, args.load)
-    card = read_card(path)
-    options = options_from(
-        backbone, open_checkpoint(path), last_stride=card.last_stride if card else 1
-    )
-    own_size = card.image_size if card else DEFAULT_IMAGE_SIZE
-    return backbone, options, args.image_size or own_size
+    checkpoint = open_weights(backbone, args.load)
+    card = read_card(checkpoint.path)
+    options = options_from(backbone, checkpoint, last_stride=card.last_stride if card else 1)
+    return backbone, options, args.image_size or default_image_size(backbone, card)
 
 
 def _layers_text(table: Dict[str, Any]) -> str:

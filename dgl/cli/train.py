@@ -86,7 +86,7 @@ def add_flags(
     preset.add_argument("--cub", action="store_true", help="settings of CUB-200-2011: 200 classes")
     preset.add_argument("--imagenet", action="store_true", help="settings of ILSVRC: 1000 classes")
     add("--classnum", type=_count, help="number of classes, if not that of the settings")
-    add("--final-size", type=_count, default=224, help="side of the input in pixels")
+    add("--final-size", type=_count, help="side of the input in pixels (default: the backbone's)")
 
     add = groups["model"].add_argument
     add(

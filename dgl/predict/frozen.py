@@ -27,6 +27,7 @@ NodeDef = Any  # tf.NodeDef
 
 GRADIENT = "DGLForwardConvolutionGradient"
 _SCOPE, _TURNED = "network", "turned"
+_DEPTHWISE = "DepthwiseConv2dNative"
 _NORMS = ("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3")
 _MOST_BYTES = 2**31 - 2**20  # of one constant: a protocol buffer holds at most 2 GiB
 
@@ -141,7 +142,7 @@ def fold_batch_norms(
         convolution = parts.producer(norm.input[0])
         arrays = [parts.array(name) for name in norm.input[1:5]]
         if (
-            convolution.op != "Conv2D"
+            convolution.op not in ("Conv2D", _DEPTHWISE)
             or convolution.name in keep
             or parts.readers(convolution.name) != 1
             or parts.array(convolution.input[1]) is None
@@ -154,8 +155,10 @@ def fold_batch_norms(
         ]
         scale = gamma / np.sqrt(variance + norm.attr["epsilon"].f)
         filter_name, bias_name = convolution.name + "/folded", norm.name + "/folded"
-        values[filter_name] = (weights * scale).astype(np.float32)
         values[bias_name] = (beta - mean * scale).astype(np.float32)
+        if convolution.op == _DEPTHWISE:  # its output channels lie before a last axis of size 1
+            scale = scale[:, np.newaxis]
+        values[filter_name] = (weights * scale).astype(np.float32)
         replaced[convolution.name] = _convolution(convolution, filter_name)
         replaced[norm.name] = _bias(norm, bias_name)
     folded.versions.CopyFrom(graph_def.versions)

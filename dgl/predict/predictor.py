@@ -15,9 +15,9 @@ from dgl.predict.session import MapSession, open_session, prediction_tensors
 from dgl.tf_compat import tf
 from dgl.utils.devices import FLOAT32, select_gpus
 from dgl.utils.graph_walk import without_identities
-from dgl.weights import class_names_of, find_weights, open_checkpoint, options_from, read_card
+from dgl.weights import class_names_of, open_weights, options_from, read_card
+from dgl.weights.model_card import default_image_size
 
-DEFAULT_IMAGE_SIZE = 224
 _NAME_SCOPE = "dgl"
 
 
@@ -59,7 +59,7 @@ class Predictor(MapSession):
             layers: indices, names or ranges of ``--clayer``, or ``"all"``.
             methods: out of :data:`dgl.attribution.METHODS`, or ``"all"``.
             alpha, semantics: see :func:`dgl.attribution.loss_gradients`.
-            image_size: side of the input; by default the model card's, else 224.
+            image_size: side of the input; by default the model card's, else the backbone's.
             data_set: ``"imagenet"`` or ``"cub"``, decides between several heads of a checkpoint.
             width, norm: expected of the checkpoint; by default read from it.
             gpu: value of ``--gpu``: indices, ``"-1"`` for the CPU, ``None`` for every GPU there is.
@@ -83,10 +83,10 @@ class Predictor(MapSession):
         layers = self.backbone.layer_names(layers)
         extra = [(method, self.backbone.layer_name(layer)) for method, layer in extra]
         check_methods(list(methods) + [method for method, _ in extra])
-        self.path = find_weights(self.backbone, load)
-        checkpoint = open_checkpoint(self.path)
+        checkpoint = open_weights(self.backbone, load)
+        self.path = checkpoint.path
         self.card = read_card(self.path)
-        self.image_size = image_size or (self.card.image_size if self.card else DEFAULT_IMAGE_SIZE)
+        self.image_size = image_size or default_image_size(self.backbone, self.card)
         last_stride = self.card.last_stride if self.card else 1
         self.options = options_from(
             self.backbone, checkpoint, data_set, width, norm, last_stride=last_stride

@@ -13,16 +13,17 @@ import numpy as np
 from dgl.attribution import METHODS
 from dgl.attribution.build import IMAGE_LAYER
 from dgl.attribution.registry import IMAGE, LAST
-from dgl.backbones import BACKBONES, get_backbone
+from dgl.backbones import get_backbone
 from dgl.data.class_names import ClassNames
 from dgl.errors import UserError
-from dgl.predict.predictor import DEFAULT_IMAGE_SIZE, Predictor
+from dgl.predict.predictor import Predictor
 from dgl.predict.session import Prediction, open_session
 from dgl.serving.sessions import shown_name
 from dgl.tf_compat import tf
 from dgl.utils.devices import select_gpus
-from dgl.weights import class_names_of, find_weights, open_checkpoint, options_from, read_card
-from dgl.weights.identify import identify
+from dgl.weights import class_names_of, open_weights, options_from, read_card
+from dgl.weights.identify import mode_for
+from dgl.weights.model_card import default_image_size
 
 Entry = Tuple[str, str]
 
@@ -85,13 +86,9 @@ def describe(load: str, data_set: Optional[str] = None) -> Model:
     Raises:
         UserError: not a checkpoint of a known backbone.
     """
-    path = load
-    for backbone in BACKBONES.values():
-        if load in backbone.pretrained:
-            path = find_weights(backbone, load)
-            break
-    checkpoint = open_checkpoint(path)
-    backbone = get_backbone(identify(checkpoint))
+    backbone = get_backbone(mode_for(load))
+    checkpoint = open_weights(backbone, load)
+    path = checkpoint.path
     card = read_card(path)
     last_stride = card.last_stride if card else 1
     options = options_from(backbone, checkpoint, data_set, last_stride=last_stride)
@@ -102,7 +99,7 @@ def describe(load: str, data_set: Optional[str] = None) -> Model:
         layers=backbone.layers,
         classes=options.classes,
         class_names=class_names_of(card, backbone, options.head, options.classes),
-        image_size=card.image_size if card else DEFAULT_IMAGE_SIZE,
+        image_size=default_image_size(backbone, card),
         head=options.head,
     )
 

@@ -11,8 +11,8 @@ from typing import Dict, List, Optional, Tuple
 
 from tabulate import tabulate
 
-from dgl.backbones import BuildOptions
-from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, Shapes
+from dgl.backbones import BuildOptions, get_backbone
+from dgl.backbones.registry import Shapes
 from dgl.data.views import TRAINING_BORDER
 
 MOMENTUM = 0.9
@@ -136,9 +136,10 @@ def _facts(recipe: Recipe) -> Dict[str, str]:
         for finished, rate in recipe.schedule
         if finished < recipe.epochs
     ]
+    preprocessing = get_backbone(recipe.mode).preprocessing
     mean, std = (
-        ", ".join(f"{255 * value:g}" for value in reversed(values))
-        for values in (IMAGENET_MEAN_RGB, IMAGENET_STD_RGB)
+        ", ".join(f"{value:g}" for value in values)
+        for values in (preprocessing.mean, preprocessing.std)
     )
     errors = "top-1 and top-5 error" if recipe.with_top5 else "top-1 error"
     return {
@@ -158,7 +159,7 @@ def _facts(recipe: Recipe) -> Dict[str, str]:
             f"float32, resized to {side} x {side} regardless of aspect, random {crop} x {crop} crop, "
             "random horizontal flip, back to uint8"
         ),
-        "input": f"BGR, minus ({mean}), divided by ({std})",
+        "input": f"{preprocessing.order.upper()}, minus ({mean}), divided by ({std})",
         "validation": (
             f"resized to {side} x {side}, center {crop} x {crop} crop, {errors}, every "
             f"{VALIDATE_EVERY} epochs and after the last"

@@ -19,7 +19,7 @@ from dgl.training.recipe import Recipe, describe, steps_per_epoch
 from dgl.training.trainer import train
 from dgl.training.validation import validate
 from dgl.utils.devices import select_gpus
-from dgl.weights import find_weights, open_checkpoint
+from dgl.weights import open_weights
 from dgl.weights.checkpoint import Checkpoint, read_weights
 from dgl.weights.restore import conversion_hint, disagreements, first_of, network_variables
 
@@ -248,13 +248,14 @@ def resolve(
         UserError: flags that contradict each other, or weights that do not fit.
     """
     backbone = get_backbone(mode)
+    image_size = args.final_size or backbone.image_size
     gpus = select_gpus(args.gpu)
     towers = _towers(args, gpus, ranks)
     workers = ranks.cores() if args.workers is None else args.workers
     if workers < 0:
         raise UserError(f"--workers {workers}: expected 0 or more")
     load = args.load or (next(iter(backbone.pretrained)) if args.finetune else None)
-    checkpoint = open_checkpoint(find_weights(backbone, load)) if load else None
+    checkpoint = open_weights(backbone, load) if load else None
     shapes = checkpoint.shapes if checkpoint else {}
     norm = args.norm or backbone.find_norm(shapes)
     if norm not in backbone.norms:
@@ -274,11 +275,11 @@ def resolve(
     if args.weight_decay is not None:
         scale = args.weight_decay
         weight_decay = (backbone.weight_pattern, scale) if scale else None
-    start = select_weights(backbone, checkpoint, options, args.final_size) if checkpoint else None
+    start = select_weights(backbone, checkpoint, options, image_size) if checkpoint else None
     recipe = Recipe(
         mode=mode,
         options=options,
-        image_size=args.final_size,
+        image_size=image_size,
         batch=args.batch,
         towers=towers,
         steps=args.steps or steps_per_epoch(_data_set(args), args.batch, images, args.stepscale),

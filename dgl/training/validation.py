@@ -17,7 +17,7 @@ from dgl.training.distributed import Ranks
 from dgl.training.model import WRONG
 from dgl.training.recipe import Recipe
 from dgl.utils.devices import select_gpus
-from dgl.weights import find_weights, open_checkpoint, options_from
+from dgl.weights import open_weights, options_from
 
 from tensorpack.callbacks import ClassificationError, InferenceRunner  # isort: skip
 from tensorpack.utils.utils import get_tqdm_kwargs  # isort: skip
@@ -100,7 +100,7 @@ def validate(args: Namespace, mode: str, validation: DataSet) -> int:
         UserError: a checkpoint that is missing or does not fit, or a label beyond its classes.
     """
     backbone = get_backbone(mode)
-    checkpoint = open_checkpoint(find_weights(backbone, args.load))
+    checkpoint = open_weights(backbone, args.load)
     options = options_from(
         backbone,
         checkpoint,
@@ -115,7 +115,7 @@ def validate(args: Namespace, mode: str, validation: DataSet) -> int:
             f"{validation.name}: class {largest} is out of range: the checkpoint has classes 0 to "
             f"{options.classes - 1}"
         )
-    size = args.final_size
+    size = args.final_size or backbone.image_size
     workers = 2 if args.workers is None else args.workers
     evaluator = ClassificationEvaluator(classes=options.classes)
     with tf.Graph().as_default():

@@ -3,7 +3,14 @@
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint, read_weights
 from dgl.weights.formats.npz import save_npz
 from dgl.weights.model_card import CARD_FILE, ModelCard, class_names_of, read_card, write_card
-from dgl.weights.restore import choose_head, disagreements, find_weights, options_from, read_all
+from dgl.weights.restore import (
+    choose_head,
+    disagreements,
+    find_weights,
+    open_weights,
+    options_from,
+    read_all,
+)
 
 __all__ = [
     "CARD_FILE",
@@ -14,6 +21,7 @@ __all__ = [
     "disagreements",
     "find_weights",
     "open_checkpoint",
+    "open_weights",
     "options_from",
     "read_all",
     "read_card",

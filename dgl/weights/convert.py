@@ -25,7 +25,14 @@ from dgl.backbones.registry import MOST_CLASSES, Backbone
 from dgl.errors import UserError
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint, read_weights
 from dgl.weights.formats.npz import save_npz
-from dgl.weights.published import PRETRAINED_FOLDER, converted_name, published_files, recognize
+from dgl.weights.published import (
+    PRETRAINED_FOLDER,
+    converted_name,
+    find_loadable,
+    published_files,
+    recognize,
+    transposed,
+)
 from dgl.weights.restore import network_variables
 
 _IMAGE_SIZE = 64  # any size has the same variables
@@ -113,10 +120,6 @@ def _expected(
     return {name: shape for name, shape in variables.items() if not backbone.is_own(name)}
 
 
-def _transposed(shape: Tuple[int, ...], axes: Optional[Tuple[int, ...]]) -> Tuple[int, ...]:
-    return tuple(shape[axis] for axis in axes) if axes and len(shape) == len(axes) else shape
-
-
 def _head_shape(
     backbone: Backbone, checkpoint: Checkpoint, names: PublishedNames
 ) -> Optional[Tuple[int, ...]]:
@@ -124,7 +127,7 @@ def _head_shape(
     if backbone.own_layers:
         return None
     (piece,) = names.pieces(checkpoint.shapes, [backbone.heads["imagenet"] + "/W"]).values()
-    shape = _transposed(checkpoint.shapes.get(piece.name, ()), piece.axes)
+    shape = transposed(checkpoint.shapes.get(piece.name, ()), piece.axes)
     if shape and not 1 <= shape[-1] <= MOST_CLASSES:
         raise UserError(
             f"{checkpoint.path}: {piece.name} is {list(checkpoint.shapes[piece.name])}, expected the "
@@ -143,7 +146,7 @@ def _check_shapes(
     wrong = []
     for name, piece in pieces.items():
         stored = checkpoint.shapes.get(piece.name)
-        if stored is not None and _transposed(stored, piece.axes) != expected[name]:
+        if stored is not None and transposed(stored, piece.axes) != expected[name]:
             wrong.append(
                 f"{piece.name} is {list(stored)}, expected "
                 f"{list(_stored_shape(expected[name], piece.axes))}"
@@ -272,6 +275,8 @@ def convert(
         UserError: not recognized, incomplete, of wrong shapes or not finite; ``out`` exists.
     """
     checkpoint = open_checkpoint(path)
+    if find_loadable(checkpoint.shapes) is not None:
+        raise UserError(f"{checkpoint.path}: needs no conversion; give it to --load as it is")
     recognized = recognize(checkpoint.shapes)
     if recognized is None:
         raise _unknown(checkpoint)

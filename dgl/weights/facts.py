@@ -15,7 +15,7 @@ from dgl.weights.checkpoint import Checkpoint, open_checkpoint
 from dgl.weights.formats import find_format
 from dgl.weights.identify import by_short_name, mode_of
 from dgl.weights.model_card import ModelCard, class_names_of, read_card
-from dgl.weights.published import published_files, recognize
+from dgl.weights.published import published_files, recognize, under_our_names
 from dgl.weights.restore import find_weights
 
 _STEP = "global_step"
@@ -87,7 +87,7 @@ def read_facts(load: str) -> Facts:
     backbone = by_short_name(load)
     if backbone is not None:
         load = find_weights(backbone, load)
-    checkpoint = open_checkpoint(load)
+    checkpoint = under_our_names(open_checkpoint(load))
     shapes = checkpoint.shapes
     mode = mode_of(shapes)
     backbone = get_backbone(mode) if mode else None

@@ -1,26 +1,28 @@
 """Identify the backbone of a checkpoint from the names of its variables."""
 
-from typing import Optional
+from typing import Optional, Tuple
 
-from dgl.backbones import BACKBONES
+from dgl.backbones import BACKBONES, DEFAULT_MODE, get_backbone
 from dgl.backbones.published import PUBLISHERS, TENSORPACK
 from dgl.backbones.registry import Backbone, Shapes
 from dgl.errors import UserError
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, open_checkpoint
 from dgl.weights.formats.registry import quoted
 from dgl.weights.model_card import read_card
-from dgl.weights.published import recognize
+from dgl.weights.published import find_loadable, recognize
 
 _NAMED = 4
 
 
 def mode_of(shapes: Shapes) -> Optional[str]:
-    """The backbone that has these variables under this project's names, or ``None``.
+    """The backbone that has these variables, under names that ``--load`` takes, or ``None``.
 
     Args:
         shapes: variable name -> shape.
     """
-    return next((one.mode for one in BACKBONES.values() if one.matches(shapes)), None)
+    found = next((one.mode for one in BACKBONES.values() if one.matches(shapes)), None)
+    loadable = None if found else find_loadable(shapes)
+    return loadable[0].mode if loadable else found
 
 
 def identify(checkpoint: Checkpoint) -> str:
@@ -65,6 +67,25 @@ def mode_for(load: str) -> str:
     if card is not None and card.mode in BACKBONES:
         return card.mode
     return identify(open_checkpoint(load))
+
+
+def default_weights(mode: Optional[str], load: Optional[str]) -> Tuple[str, str]:
+    """The backbone and weights that ``--mode`` and ``--load`` mean, either of which may be absent.
+
+    Args:
+        mode: backbone; by default that of ``load``, else :data:`~dgl.backbones.DEFAULT_MODE`.
+        load: checkpoint; by default the backbone's ImageNet weights.
+
+    Returns:
+        (mode, load).
+
+    Raises:
+        UserError: see :func:`mode_for`; unknown mode.
+    """
+    if load is None:
+        mode = mode or DEFAULT_MODE
+        return mode, next(iter(get_backbone(mode).pretrained))
+    return mode or mode_for(load), load
 
 
 def _what_instead(checkpoint: Checkpoint) -> str:

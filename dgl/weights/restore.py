@@ -1,19 +1,26 @@
 """Fill a network from a checkpoint: find the file, choose build options, compare, read the weights."""
 
 import os
+from importlib.util import find_spec
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, cast
 
 import numpy as np
 
 from dgl.backbones import BuildOptions
 from dgl.backbones.network import build_network
-from dgl.backbones.registry import Backbone, Shapes
+from dgl.backbones.registry import Backbone, Shapes, WeightsPackage
 from dgl.data.layouts.label_list import PUBLISHED_CLASSES
 from dgl.errors import UserError
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.files import cache_folder
-from dgl.weights.checkpoint import Checkpoint, is_checkpoint, read_weights
-from dgl.weights.published import PRETRAINED_FOLDER, converted_name, how_to_get, recognize
+from dgl.weights.checkpoint import Checkpoint, is_checkpoint, open_checkpoint, read_weights
+from dgl.weights.published import (
+    PRETRAINED_FOLDER,
+    converted_name,
+    how_to_get,
+    recognize,
+    under_our_names,
+)
 
 _BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _NAMED = 4  # how many disagreeing variables an error names
@@ -48,8 +55,33 @@ def find_weights(backbone: Backbone, load: str) -> str:
                 return path
     if file_name is None:
         return load
+    if backbone.package is not None:
+        return _installed_weights(backbone.package, load)
     folder = os.path.join(os.getcwd(), PRETRAINED_FOLDER, "")
     raise UserError(f"--load {load}: {how_to_get(backbone.mode, file_name, folder)}")
+
+
+def _installed_weights(package: WeightsPackage, load: str) -> str:
+    """The path of the weights in an installed package.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    spec = find_spec(package.module)
+    for folder in (spec.submodule_search_locations if spec else None) or ():
+        path = os.path.join(folder, *package.file.split("/"))
+        if os.path.isfile(path):
+            return path
+    raise UserError(f"--load {load}: its weights are a package; {package.how_to_install()}")
+
+
+def open_weights(backbone: Backbone, load: str) -> Checkpoint:
+    """Open what ``--load NAME_OR_PATH`` names, its variables under this project's names.
+
+    Raises:
+        UserError: see :func:`find_weights` and :func:`~dgl.weights.checkpoint.open_checkpoint`.
+    """
+    return under_our_names(open_checkpoint(find_weights(backbone, load)))
 
 
 def conversion_hint(backbone: Backbone, checkpoint: Checkpoint) -> str:

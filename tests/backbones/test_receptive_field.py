@@ -85,6 +85,9 @@ LAYERS = [
         (3, 4, 6, 3),
     ),
     ("resnet50se", "group2/block0_shortcut group1/block1_shortcut", (3, 4, 1, 1)),
+    ("efficientnet_lite0", "block7 block7_depthwise block4_expand block1 stem", None),
+    ("efficientnet_lite1", "block8 block4_depthwise", None),
+    ("efficientnet_lite2", "block8 block4_depthwise", None),
 ]
 # The deeper ones repeat blocks of resnet50 and resnet50se.
 DEEPER = {"resnet101", "resnet101se", "resnet152", "resnet152se"}

