@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from dgl import __version__
+from dgl.data.class_names import ClassNames
 from dgl.data.layouts import check_files, load_data
 from dgl.data.sample import MAX_CLASSES, DataSet, Sample
 from dgl.errors import UserError
@@ -287,7 +288,8 @@ def make_plan(
             "images": len(dataset),
         },
         versions=versions(),
-        class_names=dataset.class_names,
+        # ILSVRC's lists name no classes, or name them by WordNet ids.
+        class_names=ClassNames.of(dataset.class_names).names or predictor.class_names.names or None,
         pictures=images_fingerprint(dataset.samples),
         weights=weights_fingerprint(predictor.path),
     )

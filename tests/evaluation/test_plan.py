@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import pytest
+from command_runs import parse
 from made_results import ENTRY, PLAN
 
-from dgl.data.sample import Sample
+from dgl.data.class_names import ClassNames
+from dgl.data.sample import DataSet, Sample
 from dgl.evaluation import FixedThresholdEvaluator, MaxBoxAccEvaluator
-from dgl.evaluation.plan import Plan, images_fingerprint
+from dgl.evaluation.plan import Plan, images_fingerprint, make_plan
 
 
 @pytest.mark.parametrize("change", [{}, {"class_names": None}, {"model": None}])
@@ -69,3 +72,26 @@ def test_the_list_of_images_has_a_fingerprint():
     ):
         assert images_fingerprint([sample, dataclasses.replace(sample, **change)]) != same
     assert images_fingerprint([sample]) != same
+
+
+@pytest.mark.parametrize(
+    "of_data, of_network, names",
+    [
+        (("a", "b"), ("c", "d"), ("a", "b")),
+        (None, ("c", "d"), ("c", "d")),
+        (("n02123045", "n02088094"), (), ("tabby", "Afghan hound")),
+        (None, (), None),
+    ],
+)
+def test_names_of_classes(folder, of_data, of_network, names):
+    predictor = SimpleNamespace(
+        entries=[("cam", "add")],
+        classes=2,
+        class_names=ClassNames(of_network),
+        image_size=64,
+        options=SimpleNamespace(width=1.0, norm="none"),
+        path=str(folder / "tiny.npz"),
+    )
+    samples = [Sample("a.jpg", "a.jpg", 1)]
+    data = DataSet("toys", "folder", "val", samples, of_data, 2)
+    assert make_plan(parse(folder), predictor, data, []).class_names == names
