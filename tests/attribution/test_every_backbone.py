@@ -58,7 +58,7 @@ def test_shapes_and_numbers(mode, method):
         shape = (2, SIZE, SIZE) if kind == "image" else activations[layer].shape[:3]
         assert value.shape == shape and value.dtype == np.float32
         assert np.isfinite(value).all()
-    if method in ("gradcam", "gradcam++", "layercam", "eigencam", "center"):
+    if method in ("gradcam", "gradcam++", "layercam", "eigencam", "normgrad", "center"):
         assert min(value.min() for value in found.values()) >= 0
 
 

@@ -40,6 +40,7 @@ FORMULAS = {
     "layercam": (np.maximum(G, 0) * S).sum(3),
     "hirescam": (G * S).sum(3),
     "eigencam": eigen_cam(S),
+    "normgrad": np.sqrt(np.linalg.norm(S, axis=3) * np.linalg.norm(G, axis=3)),
     "dgl": (G * (unit(S) - unit(TINY.loss_gradient(10.0)))).sum(3),
     "dgl-pcs": (G * S).sum(3),
     "dgl-no-loss": (G * unit(S)).sum(3),

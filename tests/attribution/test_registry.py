@@ -13,6 +13,7 @@ NAMES = [
     "layercam",
     "hirescam",
     "eigencam",
+    "normgrad",
     "dgl",
     "dgl-pcs",
     "dgl-no-loss",
