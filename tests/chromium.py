@@ -12,13 +12,7 @@ CHROMIUM = next(
     ),
     None,
 )
-FLAGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable- "
+    "background-networking --disable-component-update --disable-sync"
+).split()

@@ -28,3 +28,15 @@ def shared_data():
     if not os.path.isdir(os.path.join(folder, "photos5")):
         pytest.skip("no photographs beside the project")
     return folder
+
+
+@pytest.fixture
+def quick_charts(monkeypatch):
+    """Charts of one pixel: drawing them is most of the time that an evaluation's page takes."""
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    def save(figure, stream, **options):
+        Image.new("RGB", (1, 1)).save(stream, "PNG")
+
+    monkeypatch.setattr(Figure, "savefig", save)

@@ -59,7 +59,7 @@ def test_the_extra_for_development_is_the_requirements_file(root, project):
 
 def test_one_version(root):
     assert f"version: {dgl.__version__}\n" in read(root, "CITATION.cff")
-    newest = re.search(r"^## (\S+)", read(root, "CHANGELOG.md"), re.MULTILINE).group(1)
+    newest = re.search(r"^## (\d\S+)", read(root, "CHANGELOG.md"), re.MULTILINE).group(1)
     assert newest == dgl.__version__
 
 

@@ -6,20 +6,10 @@ from dgl.attribution import METHODS, attribution_method, check_methods, expand_m
 from dgl.attribution.registry import NEEDS
 from dgl.errors import UserError
 
-NAMES = [
-    "cam",
-    "gradcam",
-    "gradcam++",
-    "layercam",
-    "hirescam",
-    "eigencam",
-    "normgrad",
-    "dgl",
-    "dgl-pcs",
-    "dgl-no-loss",
-    "dgl-no-class",
-    "center",
-]
+NAMES = (
+    "cam gradcam gradcam++ layercam hirescam eigencam normgrad dgl dgl-pcs dgl-no-loss "
+    "dgl-no-class center"
+).split()
 INF = float("inf")
 
 

@@ -65,10 +65,3 @@ def test_bash_completes(script, words, expected, tmp_path):
     (tmp_path / "model.npz").write_bytes(b"")
     (tmp_path / "photos").mkdir()
     assert complete(script, words, tmp_path) == expected
-
-
-@pytest.mark.parametrize("shell, start", [("zsh", "#compdef dgl"), ("tcsh", "#")])
-def test_the_other_shells_get_a_script(shell, start):
-    done = dgl("--print-completion", shell)
-    assert (done.code, done.err) == (0, "")
-    assert done.out.startswith(start) and "localize" in done.out

@@ -3,8 +3,10 @@
 import json
 import os
 
+import pytest
 from cli_runs import dgl, process
 
+pytestmark = pytest.mark.usefixtures("quick_charts")
 _QUICK = "--clayer 1 --batch 2 --resamples 0 --gallery 0 --workers 1 --gpu=-1".split()
 
 

@@ -130,15 +130,6 @@ def test_unreadable_images_of_a_folder_are_left_out(vgg, seven, tmp_path, capsys
     assert lines[2].startswith("2 of 7 images could not be read; the first: ")
 
 
-def test_a_folder_of_unreadable_images_only(vgg, tmp_path, capsys):
-    images, out = tmp_path / "in", tmp_path / "out"
-    images.mkdir()
-    (images / "a.png").write_bytes(b"no image")
-    assert demo(vgg, images, out) == 1
-    assert files_in(out) == ["results.jsonl"] and results_of(out) == []
-    assert "1 of 1 images could not be read" in capsys.readouterr().err
-
-
 def _stamps(folder):
     """File -> time of writing, of all the images' files."""
     return {
@@ -181,19 +172,15 @@ CHANGES = {
     "nothing": ([], None),
     "class": (["--class", 2], None),
     "threshold": (["--threshold", 0.5], None),
-    "alpha": (["--pa", 3], None),
-    "layer": (["--clayer", 4], None),
     "method": (["--method", "cam"], None),
     "image size": (["--image_size", 96], None),
     "kernels": (["--fast"], None),
-    "raw maps": (["--save-maps"], None),
     "file of another run": ([], lambda folder: _touch_later(folder / "vgg_cam.png")),
     "no overlay": ([], lambda folder: os.remove(str(folder / "vgg_cam.png"))),
     "half a record": (
         [],
         lambda folder: (folder / "vgg_conv5_2_dgl.json").write_text('{"image":'),
     ),
-    "no record": ([], lambda folder: (folder / "vgg_conv5_2_dgl.json").write_text("3")),
 }
 
 

@@ -14,6 +14,7 @@ from dgl.errors import run_script
 from dgl.training import resolve as command
 from dgl.weights import ModelCard, write_card
 
+pytestmark = pytest.mark.usefixtures("quick_charts")
 _QUICK = ["--batch", "2", "--resamples", "20", "--gallery", "2", "--workers", "1", "--gpu=-1"]
 
 

@@ -32,10 +32,8 @@ from PIL import Image
 from dgl.cli.make_data import photos5_script as main
 from dgl.data import check_files, load_data, read_image
 from dgl.data.annotations import read_annotation
-from dgl.datasets import photos5 as data_set
 from dgl.datasets.photos5 import (
     class_index_of,
-    find_sources,
     report,
     scaled_box,
     scaled_size,
@@ -59,22 +57,6 @@ def test_an_id_gives_class_and_split(class_name, number):
     image_id = f"{class_name}_{number:05d}"
     assert class_index_of(image_id) == CLASSES.index(class_name)
     assert split_of(image_id) == ("train" if zlib.crc32(image_id.encode()) % 4 else "val")
-
-
-@pytest.mark.parametrize(
-    "size, expected",
-    [
-        ((384, 384), (384, 384)),
-        ((383, 12), (383, 12)),
-        ((385, 385), (384, 384)),
-        ((640, 426), (384, 256)),
-        ((945, 531), (384, 216)),
-        ((344, 626), (211, 384)),
-        ((9000, 2), (384, 1)),
-    ],
-)
-def test_size(size, expected):
-    assert scaled_size(size) == expected
 
 
 # Public annotations and what the copy at hand makes of them.
@@ -196,16 +178,6 @@ def test_large_image_is_scaled_with_its_boxes(clones):
     with Image.open(clones.photo("kangaroo_00444")) as image:
         reference = Image.open(io.BytesIO(encoded(gradient(8, 8), quality=88)))
         assert image.format == "JPEG" and image.quantization == reference.quantization
-
-
-def test_scaling_is_bicubic(clones):
-    pixels = np.random.default_rng(1).integers(64, 192, (300, 500, 3)).astype(np.uint8)
-    text = xml([(1, 2, 50, 60)], (500, 300))
-    put(clones.kangaroo, KANGAROO, "00444", text, encoded(pixels, "PNG"))
-    sources, _ = find_sources(*clones.folders())
-    image, _ = data_set._prepare(next(s for s in sources if s.id == "kangaroo_00444"))
-    expected = Image.fromarray(pixels).resize((384, 230), Image.BICUBIC)
-    np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
 
 
 @pytest.mark.parametrize("declared, kept", [((80, 120), True), ((120, 80), False)])

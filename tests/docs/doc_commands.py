@@ -18,25 +18,12 @@ _MARK = re.compile(r"<!-- (needs|run): ([^>]+?) -->$")
 _FENCE = re.compile(r"(```+|~~~+) *([\w+-]*) *$")
 _LIST_ITEM = re.compile(r"([-*+]|\d+\.) ")
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
-_PROGRAMS = {
-    "cd",
-    "curl",
-    "dgl",
-    "git",
-    "horovodrun",
-    "job=$(sbatch",
-    "make",
-    "mkdir",
-    "pip",
-    "python",
-    "python3.11",
-    "ray",
-    "sbatch",
-    "sh",
-    "./",
-    ".",
-    "tensorboard",
-}
+_PROGRAMS = set(
+    (
+        "cd curl dgl git horovodrun job=$(sbatch make mkdir pip python python3.11 ray sbatch sh "
+        "./ . tensorboard"
+    ).split()
+)
 _CODE_SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 # Code spans that name a command for a reader to give, with a flag or an argument.
 _INLINE = re.compile(

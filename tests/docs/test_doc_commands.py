@@ -9,6 +9,7 @@ import pytest
 from doc_commands import PYTHON, blocks, commands, pages
 from doc_runs import PARSE, RUN, SLOW_RUN, treatment
 
+pytestmark = pytest.mark.usefixtures("quick_charts")
 WITH_COMMANDS = [path for path in pages() if commands(path)]
 WITH_PYTHON = [path for path in pages() if any(b.kind == PYTHON for b in blocks(path))]
 

@@ -11,9 +11,11 @@ from dgl.attribution import METHODS
 from dgl.cli.evaluate import make_parser, make_study_parser, run
 from dgl.errors import UserError
 
+pytestmark = pytest.mark.usefixtures("quick_charts")
 
-@pytest.mark.parametrize("tuned", [(), ("--tune-split", "train")])
-def test_shards_merge_to_the_bytes_of_one_run(folder, many, tmp_path, tuned):
+
+def test_shards_merge_to_the_bytes_of_one_run(folder, many, tmp_path):
+    tuned = ("--tune-split", "train")
     whole = evaluate_many(folder, many, tmp_path / "whole", *tuned)
     for i in (1, 2, 3):
         out = tmp_path / str(i)
@@ -25,14 +27,8 @@ def test_shards_merge_to_the_bytes_of_one_run(folder, many, tmp_path, tuned):
     for name in ("images.csv", "errors.csv"):
         assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     # A finished run can be told again, with other resamples, without a model.
-    again = [
-        "--merge",
-        str(tmp_path / "whole"),
-        "--out",
-        str(tmp_path / "again"),
-        "--resamples",
-        "50",
-    ]
+    again = ["--merge", str(tmp_path / "whole"), "--out", str(tmp_path / "again")]
+    again += ["--resamples", "50"]
     assert run(make_parser("Evaluate.").parse_args(again)) == 0
     assert metrics_of(tmp_path / "again") == whole
 
@@ -128,16 +124,7 @@ def test_thresholds_and_layers_come_from_the_other_split(folder, many, tmp_path,
 
 
 def test_a_part_of_the_other_split_is_taken_evenly(folder, many, tmp_path):
-    flags = (
-        "--tune-split",
-        "train",
-        "--tune-limit",
-        3,
-        "--clayer",
-        1,
-        "--protocol",
-        "wsolevaluation",
-    )
+    flags = "--tune-split train --tune-limit 3 --clayer 1 --protocol wsolevaluation".split()
     metrics = json.loads(evaluate_many(folder, many, tmp_path, *flags).decode("utf-8"))
     record = json.loads((tmp_path / "selection" / "records.json").read_text())
     # Of 8 images the first, the last, and one in the middle; the fourth cannot be read.

@@ -154,16 +154,7 @@ def head(short_folder, monkeypatch):
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     port = _free_port()
     ray = os.path.join(os.path.dirname(sys.executable), "ray")
-    flags = [
-        "start",
-        "--head",
-        "--block",
-        "--num-cpus",
-        "2",
-        "--num-gpus",
-        "0",
-        "--disable-usage-stats",
-    ]
+    flags = "start --head --block --num-cpus 2 --num-gpus 0 --disable-usage-stats".split()
     flags += ["--port", str(port), "--include-dashboard", "false", "--temp-dir", short_folder]
     flags += ["--node-ip-address", "127.0.0.1", "--object-store-memory", "100000000"]
     with tempfile.TemporaryFile() as said:
@@ -188,31 +179,8 @@ def test_a_cluster_gives_the_bytes_of_one_process(folder, many, root, tmp_path, 
     """Everything that an evaluation can be asked for, EigenCAM, which tells numbers of threads apart."""
     script = os.path.join(root, "test_code", "evaluate_localization.py")
     given = [sys.executable, script, "--load", folder / "tiny.npz", "--data", many, "--batch", 3]
-    given += [
-        "--gallery",
-        "2",
-        "--resamples",
-        "50",
-        "--gpu",
-        "-1",
-        "--clayer",
-        "1-2",
-        "--method",
-        "dgl",
-        "cam",
-        "eigencam",
-    ]
-    given += [
-        "--fuse",
-        "max",
-        "--alphas",
-        "1",
-        "inf",
-        "--tune-split",
-        "train",
-        "--save-maps",
-        "--out",
-    ]
+    given += "--gallery 2 --resamples 50 --gpu -1 --clayer 1-2 --method dgl cam eigencam".split()
+    given += "--fuse max --alphas 1 inf --tune-split train --save-maps --out".split()
     given = [str(flag) for flag in given]
     one, two = tmp_path / "one", tmp_path / "two"
     said = [finished(given + [str(one)])]

@@ -10,6 +10,8 @@ from dgl.predict import frozen as build_module
 from dgl.predict.frozen import build_inference
 from dgl.tf_compat import tf
 
+one_network = pytest.mark.parametrize("network", [("vgg", "bn")], indirect=True)
+
 
 def is_close(found, expected, exact):
     """Most places agree to rounding; where arithmetic is rearranged a ReLU here and there may switch."""
@@ -18,9 +20,9 @@ def is_close(found, expected, exact):
 
 
 def test_computes_the_same(network):
-    mode, norm, values, checkpoint = network
+    mode, norm, _, checkpoint = network
     found, types = frozen(mode, norm, checkpoint)
-    expected, _ = variables(mode, norm, values)
+    expected, _ = variables(mode, norm)
     exact = norm == "none" and mode == "vgg"
     pairs = list(zip(flat(found), flat(expected)))
     assert len(pairs) == 2 + 3 * len(get_backbone(mode).layers)
@@ -41,10 +43,10 @@ def test_every_plain_convolution_backpropagates_as_a_convolution(network):
 
 
 def test_the_reference_s_rounding_is_not_rearranged(network, monkeypatch):
-    mode, norm, values, checkpoint = network
+    mode, norm, _, checkpoint = network
     monkeypatch.setattr(build_module, "reference_kernels", lambda: True)
     found, types = frozen(mode, norm, checkpoint)
-    expected, expected_types = variables(mode, norm, values)
+    expected, expected_types = variables(mode, norm)
 
     def norms(of):
         return sum("BatchNorm" in op and "Grad" not in op for op in of)
@@ -53,12 +55,14 @@ def test_the_reference_s_rounding_is_not_rearranged(network, monkeypatch):
     assert all(is_close(a, b, True) for a, b in zip(flat(found[:3]), flat(expected[:3])))
 
 
+@one_network
 def test_gpus_are_left_their_own_gradients(network):
     mode, norm, _, checkpoint = network
     _, types = frozen(mode, norm, checkpoint, gpus=1)
     assert "Conv2DBackpropInput" in types
 
 
+@one_network
 def test_a_variable_that_no_constant_can_hold(network, monkeypatch):
     mode, norm, _, checkpoint = network
     monkeypatch.setattr(build_module, "_MOST_BYTES", 100)

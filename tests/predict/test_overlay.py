@@ -94,15 +94,6 @@ def test_boxes_have_their_colors_and_lie_on_their_edges():
     assert across[line[0] - 1] < 60 and across[line[-1] + 1] < 60
 
 
-@pytest.mark.parametrize("side, width", [(100, 1), (400, 4), (1200, 12)])
-def test_line_width_grows_with_the_image(side, width):
-    drawn = draw_boxes(
-        np.zeros((side, side, 3), np.uint8), [side // 4, side // 4, side // 2, side // 2]
-    )
-    row = (drawn[side * 3 // 8] == PREDICTED_COLOR).all(axis=1)
-    assert row.sum() == 2 * width
-
-
 @pytest.mark.parametrize("shape", [(64, 96), (300, 200)])
 def test_boxes_beyond_the_border_stay_visible(shape):
     image = np.full(shape + (3,), 255, np.uint8)

@@ -5,7 +5,6 @@ import pytest
 from networks import values_of, write_npz
 from sample_images import blob_image
 
-from dgl.backbones import get_backbone
 from dgl.errors import UserError
 from dgl.predict.predictor import Predictor
 from dgl.weights import ModelCard, write_card
@@ -80,11 +79,6 @@ def test_given_classes_decide_each_image_s_map(predictor, images):
     for key, value in first.maps.items():
         changed = [np.abs(a - b).max() > 1e-6 for a, b in zip(value, second.maps[key])]
         assert changed == [False, True, False], key
-
-
-def test_every_class_of_the_checkpoint_is_in_range(predictor, images):
-    for class_index in range(CLASSES):
-        assert predictor(images[:1], [class_index]).class_index[0] == class_index
 
 
 @pytest.mark.parametrize("class_index", [[0, 0, 5], [-1, 0, 0], [0, 1000, 0], np.array([0, 0, -7])])
@@ -177,7 +171,3 @@ def test_weights_that_give_no_finite_map(tmp_path):
     with predictor, pytest.raises(UserError) as caught:
         predictor(blob_image()[np.newaxis, :SIZE, :SIZE])
     assert str(caught.value).startswith(path) and "not finite" in str(caught.value)
-
-
-def test_layer_zero_is_the_last(predictor):
-    assert get_backbone("vgg").layers[0] == predictor.entries[-1][1]

@@ -9,8 +9,6 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
-from PIL import Image
 from sample_report import METHODS, RUN, sample_report
 
 from dgl.errors import UserError
@@ -142,16 +140,6 @@ def report(folder, metrics=METRICS, gallery=(), run=RUN):
         return Page(stream.read())
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """Charts of one pixel: drawing them is most of the time that a page takes."""
-
-    def save(figure, stream, **options):
-        Image.new("RGB", (1, 1)).save(stream, "PNG")
-
-    monkeypatch.setattr(Figure, "savefig", save)
-
-
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
     """The page of an evaluation that has every part, with its folder and record."""
@@ -162,7 +150,7 @@ def full(tmp_path_factory):
         return Page(stream.read()), folder, metrics, gallery
 
 
-def test_what_was_run_is_on_the_page(quick, tmp_path):
+def test_what_was_run_is_on_the_page(quick_charts, tmp_path):
     page = report(tmp_path)
     for part in (
         RUN["command"],
@@ -179,7 +167,7 @@ def test_what_was_run_is_on_the_page(quick, tmp_path):
     assert "Top-5" not in page.words
 
 
-def test_best_values_are_bold(quick, tmp_path):
+def test_best_values_are_bold(quick_charts, tmp_path):
     page = report(tmp_path)
     fixed_rows, wsol_rows = page.tables[0][1:], page.tables[1][1:]
     # 41.04 and 40.96 print the same, so neither is better to a reader.
@@ -227,7 +215,7 @@ def test_everything_is_in_the_file(full):
     assert not re.search(r"\son\w+=", text)
 
 
-def test_nothing_from_outside_becomes_markup(quick, tmp_path):
+def test_nothing_from_outside_becomes_markup(quick_charts, tmp_path):
     metrics, run, gallery = sample_report(tmp_path, LAYERS, METHODS[:2], images=1)
     before = report(tmp_path, metrics, gallery, run)
     hostile = copy.deepcopy(metrics)
@@ -254,7 +242,7 @@ def test_nothing_from_outside_becomes_markup(quick, tmp_path):
     assert "".join(page.text).count(SCRIPT) >= 40
 
 
-def test_images_say_class_prediction_verdict_and_ious(quick, tmp_path):
+def test_images_say_class_prediction_verdict_and_ious(quick_charts, tmp_path):
     items = [
         image_record("a.png"),
         image_record("b.png", correct=True, predicted_class="apple"),
@@ -267,7 +255,7 @@ def test_images_say_class_prediction_verdict_and_ious(quick, tmp_path):
     assert page.index[0] == {"c": 0, "k": 0, "i": [0.71, None], "r": [1, -1], "f": [0, -1]}
 
 
-def test_images_without_a_model(quick, tmp_path):
+def test_images_without_a_model(quick_charts, tmp_path):
     unknown = {"predicted_class": None, "probability": None, "correct": None, "cases": {}}
     metrics = {key: METRICS[key] for key in ("protocols", "data")}
     page = report(tmp_path, metrics, [image_record("a.png", **unknown)], run={})
@@ -278,13 +266,13 @@ def test_images_without_a_model(quick, tmp_path):
 
 
 @pytest.mark.parametrize("protocols", [None, {}, {"fixed_threshold": None}])
-def test_no_protocol(quick, tmp_path, protocols):
+def test_no_protocol(quick_charts, tmp_path, protocols):
     with pytest.raises(UserError, match="protocols"):
         write_report(str(tmp_path), dict(METRICS, protocols=protocols), RUN, [])
     assert not (tmp_path / "index.html").exists()
 
 
-def test_an_image_that_is_not_there(quick, tmp_path):
+def test_an_image_that_is_not_there(quick_charts, tmp_path):
     with pytest.raises(UserError, match="gone.png"):
         write_report(str(tmp_path), METRICS, RUN, [image_record("gone.png")])
 

@@ -185,17 +185,3 @@ def test_without_a_script_everything_is_shown(opened, sample):
     page = opened(sample[0], java_script_enabled=False)
     assert len(shown(page)) == len(sample[1])
     assert not page.is_visible("#controls") and not page.is_visible("#none")
-
-
-def test_folded_verdicts_show_the_chosen_entry(opened, tmp_path):
-    metrics, run, gallery = sample_report(tmp_path, LAYERS * 5, METHODS[:2], images=3)
-    for item in gallery:
-        item["ious"] = {f"e{i}": 0.05 * i for i in range(15)}
-        item["cases"] = {}
-    page = opened(write_report(str(tmp_path), metrics, run, gallery))
-    assert not page.is_visible("ul.ious")
-    assert page.locator(".now").all_inner_texts() == ["e0 0.00"] * 3
-    page.select_option("select[name=entry]", label="e12")
-    assert page.locator(".now").all_inner_texts() == ["e12 0.60"] * 3
-    page.click("details.more summary")
-    assert page.is_visible("ul.ious")

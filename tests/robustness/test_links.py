@@ -13,9 +13,8 @@ from dgl.data.image_io import list_images, read_image
 from dgl.data.layouts.image_folder import load_image_folder
 from dgl.errors import UserError
 from dgl.evaluation.results import Store, merge_records
-from dgl.evaluation.saved_maps import read_map
 from dgl.report.localize_files import ImageFiles
-from dgl.weights import open_checkpoint, read_card
+from dgl.weights import open_checkpoint
 
 
 @pytest.fixture
@@ -78,22 +77,6 @@ def test_pipes_among_a_checkpoint_s_files(tmp_path, name):
     else:
         with pytest.raises(UserError, match="not a file; expected a part of a checkpoint"):
             open_checkpoint(str(tmp_path))
-
-
-@pytest.mark.parametrize(
-    "key, value", [("image_size", 4097), ("last_stride", 3), ("image_size", 0)]
-)
-def test_cards_are_bounded(tmp_path, key, value):
-    card = dict({"mode": "vgg", "image_size": 4096, "last_stride": 2}, **{key: value})
-    (tmp_path / "model.json").write_text(json.dumps(card))
-    with pytest.raises(UserError, match="expected a side of 1 to 4096 and a stride of 1 or 2"):
-        read_card(str(tmp_path))
-
-
-def test_a_map_that_is_a_pipe(tmp_path):
-    os.mkfifo(str(tmp_path / "a.npy"))
-    with pytest.raises(UserError, match=r"a\.npy: not a file; expected a score map"):
-        read_map(str(tmp_path / "a.npy"))
 
 
 def _stored(folder, **changes):

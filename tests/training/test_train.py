@@ -47,12 +47,11 @@ def distance(one, other, names):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """``data`` with an image per class, ``half`` with the first two, ``start.npz``."""
+    """``data`` with an image per class, and ``start.npz``."""
     folder = tmp_path_factory.mktemp("train")
     rows = [(f"{i}.jpg", blob_image(i + 1, 50, 60), i, ()) for i in range(CLASSES)]
-    for name, training in (("data", rows), ("half", rows[:2])):
-        write_list(folder / name, "train", training)
-        write_list(folder / name, "val", rows)
+    write_list(folder / "data", "train", rows)
+    write_list(folder / "data", "val", rows)
     save_npz(str(folder / "start.npz"), vgg_variables(CLASSES))
     return folder
 
@@ -61,7 +60,7 @@ def folder(tmp_path_factory):
 def runs(root, folder):
     """Log folders: ``straight`` of four epochs at once, ``parts`` of two and two more.
 
-    And ``one``, ``two`` and ``half``: one step by one tower, by two, and by one on half of the images.
+    And ``one`` and ``two``: one step by one tower and by two.
     """
     start = COMMON + " --load start.npz "
     runs, step = start + "--batch 4 --seed 1 ", start + "--epoch 1 --steps 1 "
@@ -75,7 +74,6 @@ def runs(root, folder):
         COMMON + " --val --load train_log/straight/min-val-error-top1",
         step + "--logdir one --batch 4",
         step + "--logdir two --batch 4 --towers 2",
-        step + "--logdir half --batch 2 --data half --classnum 4",
         still=True,
     )
     logs = folder / "train_log"
@@ -153,12 +151,6 @@ def test_two_towers_are_one_batch(runs):
     start = vgg_variables(CLASSES)
     assert all((two[name] != start[name]).any() for name in start)
     assert distance(one, two, trained_names()) < 5e-5
-
-
-def test_one_tower_on_half_of_the_images_is_not(runs):
-    one, half = (load_last(runs.logs / name) for name in ("one", "half"))
-    assert distance(one, half, trained_names(slots=False)) > 1e-3
-    assert distance(one, half, trained_names()) > 1e-1
 
 
 def test_val_measures_a_trained_checkpoint(runs):

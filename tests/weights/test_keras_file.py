@@ -11,12 +11,10 @@ from dgl.tf_compat import tf
 
 OLD_VALUES = dict(
     zip(
-        [
-            "block1_conv1/block1_conv1_W_1",
-            "block1_conv1/block1_conv1_b_1",
-            "a_norm/a_norm_gamma_1",
-            "a_norm/a_norm_running_std_1",
-        ],
+        (
+            "block1_conv1/block1_conv1_W_1 block1_conv1/block1_conv1_b_1 "
+            "a_norm/a_norm_gamma_1 a_norm/a_norm_running_std_1"
+        ).split(),
         VALUES.values(),
     )
 )

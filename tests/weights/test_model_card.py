@@ -1,6 +1,5 @@
 """The card beside a checkpoint: found, read, written; damaged ones end in one clear line."""
 
-import json
 import os
 
 import pytest
@@ -45,12 +44,6 @@ def test_where_a_card_is_looked_for(tmp_path, card_file, load):
     assert read_card(os.path.join(str(tmp_path), load)) == CARD
 
 
-def test_working_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write_card(CARD_FILE, CARD)
-    assert read_card("model-500") == CARD
-
-
 def test_the_file_s_own_card_goes_before_the_folder_s(tmp_path):
     write_card(str(tmp_path / CARD_FILE), ModelCard("vgg", 224))
     write_card(str(tmp_path / "birds.json"), CARD)
@@ -91,13 +84,6 @@ def test_damaged(tmp_path, content):
     message = str(caught.value)
     assert message.startswith(f"{path}: ")
     assert "\n" not in message
-
-
-def test_written_as_plain_json(tmp_path):
-    write_card(str(tmp_path / "a.json"), CARD)
-    values = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
-    assert values["class_names"] == list(CARD.class_names)
-    assert (values["mode"], values["image_size"], values["last_stride"]) == ("resnet50", 112, 2)
 
 
 @pytest.mark.parametrize("mode", BACKBONES)

@@ -7,7 +7,7 @@ import pytest
 
 from dgl.backbones import BACKBONES, PAPER_MODES
 from dgl.backbones.published import PUBLISHERS
-from dgl.weights.published import converted_name, how_to_get, published_files
+from dgl.weights.published import how_to_get, published_files
 
 FILES = [(mode, file) for mode in BACKBONES for file in published_files(mode)]
 
@@ -39,18 +39,6 @@ def test_the_first_entry_is_what_the_short_name_stands_for(mode):
     backbone = BACKBONES[mode]
     files = set(backbone.pretrained.values())
     assert files == {published_files(mode)[0].file_name, backbone.released.file_name}
-
-
-def test_converted_names():
-    names = [
-        converted_name(next(iter(BACKBONES[mode].pretrained.values()))) for mode in PAPER_MODES
-    ]
-    assert names == [
-        "vgg16.npz",
-        "ImageNet-ResNet50.npz",
-        "ImageNet-ResNet50-SE.npz",
-        "inception_v3.npz",
-    ]
 
 
 @pytest.mark.parametrize("file", [file for _, file in FILES], ids=lambda file: file.file_name)

@@ -130,16 +130,16 @@ def test_without_a_classification_layer(tmp_path, values):
     assert "Momentum" not in message
 
 
-def test_wrong_width(tmp_path, values):
+@pytest.mark.parametrize(
+    "option, message",
+    [
+        ({"width": 0.25}, "conv1_1/W (network [3, 3, 3, 16], checkpoint [3, 3, 3, 8])"),
+        ({"norm": "bn"}, "conv1_1/bn/gamma (absent)"),
+    ],
+)
+def test_wrong_width_or_norm(tmp_path, values, option, message):
     checkpoint = checkpoint_of(tmp_path, values)
-    message = fails_to_fit(checkpoint, options_from(VGG, checkpoint, width=0.25))
-    assert "conv1_1/W (network [3, 3, 3, 16], checkpoint [3, 3, 3, 8])" in message
-
-
-def test_wrong_norm(tmp_path, values):
-    checkpoint = checkpoint_of(tmp_path, values)
-    message = fails_to_fit(checkpoint, options_from(VGG, checkpoint, norm="bn"))
-    assert "conv1_1/bn/gamma (absent)" in message
+    assert message in fails_to_fit(checkpoint, options_from(VGG, checkpoint, **option))
 
 
 @pytest.mark.parametrize("missing", [4, 9])
@@ -183,46 +183,36 @@ def test_nothing_is_assigned_unless_everything_fits(tmp_path, values, fault):
             read_all(tf.global_variables(), checkpoint)
 
 
+_LOGITS = "Logits/Conv2d_1c_1x1_"
+BOTH = {"linear": 1000, "linear_cub": 200, "linearcub": 200}
+BOTH.update({_LOGITS + "1000": 1000, _LOGITS + "200": 200})
+
+
 @pytest.mark.parametrize(
-    "mode, data_set, expected",
+    "mode, data_set, heads, expected",
     [
-        ("vgg", None, ("linear", 1000)),
-        ("vgg", "imagenet", ("linear", 1000)),
-        ("vgg", "cub", ("linear_cub", 200)),
-        ("resnet50", "imagenet", ("linear", 1000)),
-        ("resnet50", "cub", ("linearcub", 200)),
-        ("inceptionv3", None, ("Logits/Conv2d_1c_1x1_1000", 1000)),
-        ("inceptionv3", "cub", ("Logits/Conv2d_1c_1x1_200", 200)),
-        ("inceptionv3", "imagenet", ("Logits/Conv2d_1c_1x1_1000", 1000)),
+        ("vgg", None, BOTH, "linear"),
+        ("vgg", "imagenet", BOTH, "linear"),
+        ("vgg", "cub", BOTH, "linear_cub"),
+        ("resnet50", "imagenet", BOTH, "linear"),
+        ("resnet50", "cub", BOTH, "linearcub"),
+        ("inceptionv3", None, BOTH, _LOGITS + "1000"),
+        ("inceptionv3", "cub", BOTH, _LOGITS + "200"),
+        # Published heads of CUB that are 1000 wide.
+        ("vgg", None, {"linear_cub": 1000}, "linear_cub"),
+        ("resnet50", "imagenet", {"linearcub": 1000}, "linearcub"),
+        ("inceptionv3", "cub", {_LOGITS + "200": 1000}, _LOGITS + "200"),
     ],
 )
-def test_choice_between_two_heads(tmp_path, mode, data_set, expected):
+def test_choice_of_a_head(tmp_path, mode, data_set, heads, expected):
     values = {
-        "linear/W": np.zeros((8, 1000)),
-        "linear_cub/W" if mode == "vgg" else "linearcub/W": np.zeros((8, 200)),
-        "InceptionV3/Logits/Conv2d_1c_1x1_1000/weights": np.zeros((1, 1, 8, 1000)),
-        "InceptionV3/Logits/Conv2d_1c_1x1_200/weights": np.zeros((1, 1, 8, 200)),
+        f"InceptionV3/{head}/weights" if head.startswith("L") else head + "/W": np.zeros(
+            (1, 1, 8, width) if head.startswith("L") else (8, width)
+        )
+        for head, width in heads.items()
     }
-    assert choose_head(get_backbone(mode), checkpoint_of(tmp_path, values), data_set) == expected
-
-
-@pytest.mark.parametrize("data_set", [None, "cub", "imagenet"])
-@pytest.mark.parametrize(
-    "mode, name, head, shape",
-    [
-        ("vgg", "linear_cub/W", "linear_cub", (8, 1000)),
-        ("resnet50", "linearcub/W", "linearcub", (8, 1000)),
-        (
-            "inceptionv3",
-            "InceptionV3/Logits/Conv2d_1c_1x1_200/weights",
-            "Logits/Conv2d_1c_1x1_200",
-            (1, 1, 8, 1000),
-        ),
-    ],
-)
-def test_cub_heads_that_are_1000_wide(tmp_path, mode, name, head, shape, data_set):
-    checkpoint = checkpoint_of(tmp_path, {name: np.zeros(shape)})
-    assert choose_head(get_backbone(mode), checkpoint, data_set) == (head, 1000)
+    found = choose_head(get_backbone(mode), checkpoint_of(tmp_path, values), data_set)
+    assert found == (expected, heads[expected])
 
 
 @pytest.mark.parametrize("mode", PAPER_MODES)
@@ -237,6 +227,49 @@ def test_names_of_files_in_pretrain_model(tmp_path, monkeypatch, mode, ending):
             assert find_weights(get_backbone(mode), name) == os.path.join(os.getcwd(), str(path))
 
 
+_VGG16, _V3 = "pretrain_model/vgg16.npz", "pretrain_model/inception_v3."
+
+
+@pytest.mark.parametrize(
+    "mode, files, found",
+    [
+        # What the name leads to comes first, if it is a checkpoint.
+        ("vgg", [_VGG16], _VGG16),
+        ("vgg", [_VGG16, "vgg/vgg16.npz"], _VGG16),
+        ("vgg", [_VGG16, "vgg/model.meta"], _VGG16),
+        ("vgg", [_VGG16, "vgg"], "vgg"),
+        ("vgg", [_VGG16, "vgg.index"], "vgg"),
+        ("vgg", [_VGG16, "vgg/checkpoint"], "vgg"),
+        ("vgg", [_VGG16, "vgg/model-3.index"], "vgg"),
+        # Then the working folder, then that beside the package; in each the converted file.
+        ("inceptionv3", [_V3 + "npz", _V3 + "ckpt", "beside/" + _V3 + "npz"], _V3 + "npz"),
+        ("inceptionv3", [_V3 + "ckpt", "beside/" + _V3 + "npz"], _V3 + "ckpt"),
+        (
+            "inceptionv3",
+            ["beside/" + _V3 + "ckpt", "beside/" + _V3 + "npz"],
+            "beside/" + _V3 + "npz",
+        ),
+        ("inceptionv3", ["beside/" + _V3 + "ckpt"], "beside/" + _V3 + "ckpt"),
+    ],
+)
+def test_where_a_short_name_leads(tmp_path, monkeypatch, mode, files, found):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(restore, "_BESIDE_PACKAGE", "beside")
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    assert os.path.abspath(find_weights(get_backbone(mode), mode)) == str(tmp_path / found)
+
+
+def test_a_folder_named_like_a_short_name_that_may_not_be_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("vgg", "pretrain_model"):
+        (tmp_path / name).mkdir()
+    (tmp_path / _VGG16).write_bytes(b"")
+    monkeypatch.setattr(os, "listdir", refuse)
+    assert os.path.samefile(find_weights(VGG, "vgg"), _VGG16)
+
+
 def test_short_name_whose_file_is_absent(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     # Beside the package there may be one.
@@ -247,59 +280,6 @@ def test_short_name_whose_file_is_absent(tmp_path, monkeypatch):
     assert "\n" not in message
     for part in ("--load resnet50se", "ImageNet-ResNet50-SE.npz", str(tmp_path)):
         assert part in message
-
-
-def test_paths_are_left_alone(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert find_weights(VGG, "train_log/x/model-5") == "train_log/x/model-5"
-
-
-@pytest.mark.parametrize("brought", [None, "vgg16.npz", "model.meta", "unreadable"])
-def test_a_folder_named_like_a_short_name(tmp_path, monkeypatch, brought):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pretrain_model").mkdir()
-    path = tmp_path / "pretrain_model" / "vgg16.npz"
-    path.write_bytes(b"")
-    (tmp_path / "vgg").mkdir()
-    if brought == "unreadable":
-        monkeypatch.setattr(os, "listdir", refuse)
-    elif brought:
-        (tmp_path / "vgg" / brought).write_bytes(b"")
-    assert os.path.samefile(find_weights(VGG, "vgg"), str(path))
-
-
-@pytest.mark.parametrize("place", ["vgg", "vgg.index", "vgg/checkpoint", "vgg/model-3.index"])
-def test_a_checkpoint_named_like_a_short_name(tmp_path, monkeypatch, place):
-    monkeypatch.chdir(tmp_path)
-    for path in (tmp_path / "pretrain_model" / "vgg16.npz", tmp_path / place):
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"")
-    assert find_weights(VGG, "vgg") == "vgg"
-
-
-@pytest.mark.parametrize(
-    "here, beside, found",
-    [
-        (["inception_v3.npz", "inception_v3.ckpt"], ["inception_v3.npz"], "here/inception_v3.npz"),
-        (["inception_v3.ckpt"], ["inception_v3.npz"], "here/inception_v3.ckpt"),
-        (["inception_v3.npz"], ["inception_v3.ckpt"], "here/inception_v3.npz"),
-        ([], ["inception_v3.ckpt", "inception_v3.npz"], "beside/inception_v3.npz"),
-        ([], ["inception_v3.ckpt"], "beside/inception_v3.ckpt"),
-    ],
-)
-def test_the_working_folder_comes_first_then_the_converted_file(
-    tmp_path, monkeypatch, here, beside, found
-):
-    for root, names in (("here", here), ("beside", beside)):
-        (tmp_path / root / "pretrain_model").mkdir(parents=True)
-        for name in names:
-            (tmp_path / root / "pretrain_model" / name).write_bytes(b"")
-    monkeypatch.chdir(tmp_path / "here")
-    monkeypatch.setattr(restore, "_BESIDE_PACKAGE", str(tmp_path / "beside"))
-    root, name = found.split("/")
-    path = os.path.join(str(tmp_path / root), "pretrain_model", name)
-    for short in ("inceptionv3", "inception_v3"):
-        assert os.path.samefile(find_weights(get_backbone("inceptionv3"), short), path)
 
 
 @pytest.mark.parametrize("width", [0.05, 0.33])
