@@ -108,7 +108,7 @@ def test_classes(open_page, server, first):
     old = wait_until_other(page, "runs", old)
     assert page.get_attribute("#dgl-classes button >> nth=1", "aria-pressed") == "true"
     check_box(page, first.box(class_index=int(order[1])))
-    page.get_by_label("another class, by number or name").fill("golden cap")
+    page.get_by_label("another class, by index, name or WordNet id").fill("golden cap")
     page.keyboard.press("Enter")
     wait_until_other(page, "runs", old)
     assert "Golden Cap (1)" in page.inner_text("#dgl-facts")
