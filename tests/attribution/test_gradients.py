@@ -91,52 +91,6 @@ def test_infinite_alpha_is_the_negative_class_gradient():
     np.testing.assert_allclose(found, -TINY.class_gradient(), **EXACT)
 
 
-def test_several_layers_in_one_call_are_the_same_as_one_at_a_time():
-    def every(t):
-        layers = [t.activation, t.hidden]
-        both = class_gradients(t.logits, layers, CLASS_INDEX)
-        both += loss_gradients(t.logits, layers, CLASS_INDEX)
-        single = [class_gradients(t.logits, [s], CLASS_INDEX)[0] for s in layers]
-        single += [loss_gradients(t.logits, [s], CLASS_INDEX)[0] for s in layers]
-        return both, single
-
-    both, single = run(every)
-    assert [g.shape for g in both] == [(3, 4, 5, 6), (3, 4, 5, 7)] * 2
-    for together, alone in zip(both, single):
-        np.testing.assert_array_equal(together, alone)
-    np.testing.assert_allclose(both[0], TINY.class_gradient(), **EXACT)
-
-
-def test_a_batch_is_its_images_each_with_its_own_class():
-    with tf.Graph().as_default(), tf.Session() as session:
-        t = TINY.tensors()
-        target = tf.placeholder(tf.int32, [None])
-        fetches = class_gradients(t.logits, [t.activation], target)
-        fetches += loss_gradients(t.logits, [t.activation], target)
-        batch = session.run(fetches, {t.activation: TINY.activation, target: CLASS_INDEX})
-        for i in range(len(CLASS_INDEX)):
-            one = slice(i, i + 1)
-            feeds = {t.activation: TINY.activation[one], target: CLASS_INDEX[one]}
-            for many, single in zip(batch, session.run(fetches, feeds)):
-                np.testing.assert_allclose(many[one], single, **EXACT)
-        others = session.run(fetches, {t.activation: TINY.activation, target: [3, 0, 7]})
-    for before, after in zip(batch, others):
-        changed = [not np.allclose(a, b, **EXACT) for a, b in zip(before, after)]
-        assert changed == [True, False, False]
-
-
-def test_float32_graphs_stay_float32():
-    found = run(
-        lambda t: (
-            class_gradients(t.logits, [t.activation], CLASS_INDEX)
-            + loss_gradients(t.logits, [t.activation], CLASS_INDEX)
-        ),
-        dtype="float32",
-    )
-    assert [g.dtype for g in found] == [np.float32] * 2
-    np.testing.assert_allclose(found[1], TINY.loss_gradient(10.0), rtol=0, atol=1e-5)
-
-
 @pytest.mark.parametrize("alpha", [10.0, float("inf")])
 def test_gradients_are_constants_downstream(alpha):
     with tf.Graph().as_default():

@@ -2,31 +2,13 @@
 
 import dataclasses
 
-import numpy as np
 import pytest
 from fake_predictor import FakePredictor, damage, make_dataset, make_plan
-from made_results import PLAIN, PLAN, filled
 
 from dgl.errors import UserError
 from dgl.evaluation.batches import BatchRunner
 from dgl.evaluation.loop import collect
-from dgl.evaluation.results import Results, Store
-
-
-@pytest.mark.parametrize("plan", [PLAIN, dataclasses.replace(PLAN, masks=False)])
-@pytest.mark.parametrize("seed", range(3))
-def test_sorted_results_do_not_tell_how_they_were_merged(plan, seed):
-    positions = np.random.RandomState(seed).permutation(plan.images).tolist()
-    broken = (2, 11)
-    mixed = Results(plan)
-    for position in positions:
-        mixed.merge(filled([position], plan, broken))
-    whole = filled(range(plan.images), plan, broken).state_dict()
-    assert mixed.state_dict() != whole
-    mixed.sort()
-    assert mixed.state_dict() == whole
-    mixed.sort()
-    assert mixed.state_dict() == whole
+from dgl.evaluation.results import Store
 
 
 @pytest.mark.parametrize("kept", [(), (0,), (3, 1)])

@@ -8,7 +8,7 @@ import pytest
 from made_results import PLAIN, filled
 
 from dgl.errors import UserError
-from dgl.evaluation.results import Store, has_records, merge_records, read_records, write_records
+from dgl.evaluation.results import Store, has_records, read_records, write_records
 
 
 def test_batches_come_back_as_they_were(tmp_path):
@@ -24,25 +24,6 @@ def test_batches_come_back_as_they_were(tmp_path):
     assert os.listdir(str(tmp_path)) == ["records.json"] and has_records(tmp_path)
     found = read_records(tmp_path)
     assert found.state_dict() == filled(range(17)).state_dict() and found.plan == PLAIN
-
-
-def test_merged_in_any_order(tmp_path):
-    parts = {"a": range(0, 5), "b": range(9, 17), "c": range(5, 9)}
-    for name, positions in parts.items():
-        write_records(tmp_path / name, filled(positions, broken=(6,)))
-    folders = [str(tmp_path / name) for name in "bca"]
-    merged, whole = merge_records(folders), filled(range(17), broken=(6,))
-    assert merged.positions == whole.positions == set(range(17))
-    assert merged.errors == whole.errors
-    for key, evaluator in whole.localization.items():
-        own = merged.localization[key].result()
-        rows = [result.pop("rows", None) for result in (own, evaluator.result())]
-        expected = {k: v for k, v in evaluator.result().items() if k != "rows"}
-        assert own == expected
-        if rows[0]:
-            assert sorted(rows[0], key=lambda row: row["id"]) == rows[1]
-    with pytest.raises(UserError, match="5 of 17 images are in none of the results, the first is"):
-        merge_records(folders[:2])
 
 
 def test_a_store_of_another_plan_is_kept_until_told_otherwise(tmp_path):

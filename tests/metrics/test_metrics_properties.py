@@ -139,14 +139,6 @@ def test_pxap_is_the_area_of_the_pooled_curve(images):
     assert 0 <= area <= 1 + 1e-12
 
 
-@given(data_sets)
-def test_a_map_that_is_its_mask_has_pxap_100(images):
-    masks = [(_mask(image) == 1) for image in images]
-    evaluator = PixelApEvaluator(STEP)
-    evaluator.add([mask.astype(np.float32) for mask in masks], [m.astype(np.uint8) for m in masks])
-    assert evaluator.result()["pxap"] == pytest.approx(100)
-
-
 @pytest.mark.parametrize("make", MAKERS)
 @given(data=st.data(), images=data_sets)
 def test_order_and_shards_change_nothing(make, data, images):
