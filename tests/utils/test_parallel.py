@@ -15,18 +15,6 @@ def test_results_come_in_the_order_of_the_items(workers):
     assert list(ordered_map(lambda x: x * x, range(100), workers)) == [x * x for x in range(100)]
 
 
-def test_later_items_may_finish_first():
-    second_done = threading.Event()
-
-    def wait_for_the_second(item):
-        if item == 1:
-            second_done.set()
-        # Only another thread can set the event: this fails where items run one after the other.
-        return item, second_done.wait(timeout=10)
-
-    assert list(ordered_map(wait_for_the_second, range(2), 2)) == [(0, True), (1, True)]
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 def test_items_are_read_only_a_little_ahead(workers):
     taken = []
@@ -105,27 +93,6 @@ def test_all_three_stages_run_at_the_same_time():
 
     found = overlapped([[0], [1], [2]], prepare, predict, finish, 1)
     assert [results for _, results in found] == [[0], [1], [2]]
-
-
-def test_the_session_stays_in_the_calling_thread_and_the_rest_does_not():
-    where = {"prepare": set(), "predict": set(), "finish": set()}
-
-    def note(stage, value):
-        where[stage].add(threading.current_thread())
-        return value
-
-    chunks = chunks_of(list(range(20)), 4)
-    list(
-        overlapped(
-            chunks,
-            lambda x: note("prepare", x),
-            lambda points: note("predict", (None, points)),
-            lambda x: note("finish", x),
-            2,
-        )
-    )
-    assert where["predict"] == {threading.current_thread()}
-    assert not where["predict"] & (where["prepare"] | where["finish"])
 
 
 @pytest.mark.parametrize("slow", ["prepare", "predict", "finish"])
