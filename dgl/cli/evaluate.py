@@ -22,6 +22,7 @@ from dgl.cli.output import (
 from dgl.data.layouts import layout_names
 from dgl.errors import UserError
 from dgl.evaluation.fusion import FUSIONS
+from dgl.evaluation.mosaic import parse_grid
 from dgl.evaluation.plan import FIXED, WSOL
 from dgl.predict.postprocess import DEFAULT_THRESHOLD
 
@@ -112,8 +113,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--cam-interval", type=float, default=0.01, help="threshold step of MaxBoxAcc and PxAP")
     add("--tune-split", help="select thresholds and layers on this split instead of --split")
     add("--tune-limit", type=int, help="use only so many of its images, evenly spaced")
+    add(
+        "--mosaic", metavar="RxC",
+        help="also play the grid pointing game on mosaics of R x C images, such as 2x2",
+    )  # fmt: skip
     add("--resamples", type=int, default=1000, help="bootstrap samples; 0 for no intervals")
-    add("--seed", type=int, default=0, help="random seed of the bootstrap")
+    add("--seed", type=int, default=0, help="random seed of the bootstrap and of the mosaics")
 
     add = groups["output"].add_argument
     add("--gallery", type=int, default=24, help="images to draw")
@@ -160,6 +165,16 @@ def check_flags(args: Namespace) -> None:
         for flag, value in (("--load", args.load or args.mode), ("--data", args.data)):
             if value is None:
                 raise UserError(f"{flag}: expected, as neither --maps nor --merge is given")
+    if args.mosaic is not None:
+        parse_grid(args.mosaic)
+        for flag, value in (
+            ("--maps", args.maps),
+            ("--merge", args.merge),
+            ("--shard", args.shard),
+            ("--ray-workers", args.ray_workers),
+        ):
+            if value is not None:
+                raise UserError(f"--mosaic {args.mosaic}: expected without {flag}")
     if args.tune_split == args.split:
         raise UserError(f"--tune-split {args.tune_split}: expected another split than --split's")
     if args.ray_workers is None:

@@ -8,7 +8,15 @@ from typing import Any, Dict, Optional, Sequence
 
 from dgl.evaluation import thresholds as selection
 from dgl.evaluation.loop import Evaluation
-from dgl.evaluation.plan import alpha_entries_of, check_labels, fusions_of, load_split, make_plan
+from dgl.evaluation.mosaic import choose_mosaics, mosaic_metrics, parse_grid, play, side_of
+from dgl.evaluation.plan import (
+    alpha_entries_of,
+    check_labels,
+    fusions_of,
+    load_split,
+    make_plan,
+    predictor_arguments,
+)
 from dgl.evaluation.results import Store, has_records, merge_records, parse_shard, read_records
 from dgl.evaluation.saved_maps import write_metadata
 from dgl.evaluation.summary import (
@@ -70,6 +78,10 @@ def evaluate(args: Namespace) -> int:
         store = Store(args.out, plan, args.restart)
         maps_folder = os.path.join(args.out, MAPS) if args.save_maps else None
         results = evaluation.run(dataset, plan, fusions, store, shard, maps_folder)
+        mosaic = None
+        if args.mosaic is not None:
+            # Before the batches are dropped, from which an interrupted run goes on.
+            mosaic = _play_mosaics(args, predictor, dataset, results, fusions)
         store.finish(results)
         if shard != (1, 1):
             print(
@@ -79,7 +91,7 @@ def evaluate(args: Namespace) -> int:
             return 0
         if maps_folder is not None:
             _write_metadata(maps_folder, dataset, results)
-        return _report(args, started, results, selected, predictor, dataset, fusions)
+        return _report(args, started, results, selected, predictor, dataset, fusions, mosaic)
 
 
 def _ray_workers(args: Namespace, stack: contextlib.ExitStack) -> Any:
@@ -109,6 +121,21 @@ def _evaluate_tune_set(
     return results
 
 
+def _play_mosaics(
+    args: Namespace, predictor: Any, dataset: Any, results: Any, fusions: Sequence[Any]
+) -> Dict[str, Any]:
+    """What ``metrics.json`` has under ``mosaic``; the network takes larger images for it."""
+    from dgl.predict.predictor import Predictor
+
+    grid = parse_grid(args.mosaic)
+    mosaics = choose_mosaics(results, grid, args.seed)
+    side = side_of(grid, predictor.image_size)
+    with Predictor(**dict(predictor_arguments(args), image_size=side, gpu=args.gpu)) as larger:
+        batch = max(1, args.batch * predictor.image_size**2 // side**2)
+        found = play(larger, dataset, mosaics, grid, fusions, batch, args.workers)
+    return mosaic_metrics(found, grid, args.seed, args.resamples)
+
+
 def _write_metadata(folder: str, dataset: Any, results: Any) -> None:
     """Write wsolevaluation's metadata of saved maps and print how to score them."""
     images = results.images
@@ -133,9 +160,12 @@ def _report(
     predictor: Any = None,
     dataset: Any = None,
     fusions: Sequence[Any] = (),
+    mosaic: Optional[Dict[str, Any]] = None,
 ) -> int:
     """Write tables, records, charts and drawn images, and print the tables."""
     metrics = compute_metrics(results, args.seed, args.resamples, selected)
+    if mosaic is not None:
+        metrics["mosaic"] = mosaic
     drawn = []
     gallery.clear(args.out)
     if predictor is not None and args.gallery:

@@ -2,6 +2,7 @@
 
 Two protocols that are never mixed: ``fixed_threshold`` (:class:`FixedThresholdEvaluator`) and
 ``wsolevaluation`` (:class:`MaxBoxAccEvaluator`, and :class:`PixelApEvaluator` for masks).
+:class:`PointingGameEvaluator` is for mosaics.
 """
 
 from dgl.metrics.bootstrap import Comparison, compare, intervals
@@ -10,6 +11,7 @@ from dgl.metrics.evaluator import Evaluator
 from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
+from dgl.metrics.pointing_game import PointingGameEvaluator
 
 __all__ = [
     "ClassificationEvaluator",
@@ -18,6 +20,7 @@ __all__ = [
     "FixedThresholdEvaluator",
     "MaxBoxAccEvaluator",
     "PixelApEvaluator",
+    "PointingGameEvaluator",
     "compare",
     "intervals",
     "rank_labels",

@@ -73,6 +73,8 @@ def print_tables(metrics: Mapping[str, Any]) -> None:
         print("\nClassification error, %: " + ", ".join(texts))
     for name, protocol in metrics["protocols"].items():
         _print_protocol(name, protocol, (metrics.get("selection") or {}).get("split"))
+    if metrics.get("mosaic"):
+        _print_mosaic(metrics["mosaic"])
     if metrics.get("alpha"):
         print("\nDGL at {} by alpha".format(metrics["alpha"]["layer"]))
         rows = [
@@ -112,6 +114,20 @@ def _print_protocol(name: str, protocol: Mapping[str, Any], tuned: Any) -> None:
         ]
         print("\nPaired on the same images, percentage points")
         print(format_table(compared, digits=_DIGITS))
+
+
+def _print_mosaic(mosaic: Mapping[str, Any]) -> None:
+    rows = [dict(row) for row in mosaic["rows"]]
+    for row in rows:
+        if row.get("share_interval") is not None:
+            row["95 %"] = "{:.1f}-{:.1f}".format(*row["share_interval"])
+    columns = ("method", "layer", "share", "95 %", "positive_share", "hit")
+    print(
+        "\nGrid pointing game, {mosaics} mosaics of {grid}, % (chance {chance:.1f})".format(
+            **mosaic
+        )
+    )
+    print(format_table(rows, [c for c in columns if c in rows[0]], digits=_DIGITS))
 
 
 def _command_line(argv: Sequence[str]) -> str:

@@ -18,6 +18,7 @@ from dgl.report.gallery import list_images
 from dgl.report.page_sections import (
     alpha_section,
     case_section,
+    mosaic_section,
     plain_table,
     protocol_sections,
     selection_section,
@@ -133,6 +134,7 @@ def _render(
     sections = protocol_sections(metrics, plots)
     others = (
         selection_section(metrics),
+        mosaic_section(metrics),
         alpha_section(metrics, plots),
         case_section(metrics, gallery),
     )

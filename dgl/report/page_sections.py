@@ -143,6 +143,25 @@ def selection_section(metrics: Mapping[str, Any]) -> Optional[Section]:
     }
 
 
+def mosaic_section(metrics: Mapping[str, Any]) -> Optional[Section]:
+    """The grid pointing game, or ``None``."""
+    mosaic = metrics.get("mosaic")
+    if not mosaic or not mosaic.get("rows"):
+        return None
+    columns = [Column(key, HEADINGS[key]) for key in ("share", "positive_share", "hit")]
+    text = (
+        "{mosaics} mosaics of {grid} images of different classes; chance is {chance:.1f} %. Share: of the "
+        "class's map less its minimum, the part in the tile of that class. Positive share: the same of the "
+        "positive part of the map as it is. Hit: the maximum lies in the tile. Images: {images}."
+    ).format(**mosaic)
+    return {
+        "title": "Grid pointing game",
+        "text": f"{text} {_IN_PERCENT}",
+        "tables": [_entry_table(mosaic["rows"], columns)],
+        "plots": [],
+    }
+
+
 def alpha_section(metrics: Mapping[str, Any], folder: str) -> Optional[Section]:
     """Accuracy by alpha, or ``None``; charts are written into ``folder``."""
     study = metrics.get("alpha")

@@ -32,6 +32,9 @@ HEADINGS = {
     "box_acc": "BoxAcc",
     "tuned_threshold": "at tuned threshold",
     "threshold": "threshold",
+    "share": "share",
+    "positive_share": "positive share",
+    "hit": "hit",
     "images": "images",
     "skipped": "skipped",
 }
@@ -189,11 +192,12 @@ def layers_and_methods(rows: Sequence[Mapping[str, Any]]) -> Tuple[List[str], Li
 def write_tables(
     out_dir: str, metrics: Mapping[str, Any], run: Optional[Mapping[str, Any]] = None
 ) -> List[str]:
-    """Write ``tables/<protocol>.csv`` and ``.tex`` and ``tables/matrix_<metric>.csv``.
+    """Write ``tables/<protocol>.csv`` and ``.tex``, ``tables/matrix_<metric>.csv`` and ``mosaic.csv``.
 
     Args:
         out_dir: folder of the report.
-        metrics: content of ``metrics.json``; only ``protocols`` is used, of which one may be missing.
+        metrics: content of ``metrics.json``; only ``protocols``, of which one may be missing, and
+            ``mosaic`` are used.
         run: dict whose ``command`` is noted in the LaTeX files, or ``None``.
 
     Returns:
@@ -218,6 +222,8 @@ def write_tables(
         for metric in MATRIX_METRICS[name]:
             if any(row.get(metric) is not None for row in protocol["rows"]):
                 write_csv(path(f"matrix_{metric}.csv"), _matrix(protocol["rows"], metric))
+    if metrics.get("mosaic"):
+        write_csv(path("mosaic.csv"), _csv_rows("mosaic", metrics["mosaic"]))
     return written
 
 
