@@ -157,24 +157,6 @@ def test_head_scope_is_the_option_s():
     assert shapes["InceptionV3/Logits/Conv2d_1c_1x1_7/weights"] == [1, 1, 128, 7]
 
 
-@pytest.mark.parametrize(
-    "mode, data_set, classes, expected",
-    [
-        ("vgg", "imagenet", 1000, "linear"),
-        ("vgg", "cub", 200, "linear_cub"),
-        ("vgg", None, 9, "linear"),
-        ("resnet50", "imagenet", 1000, "linear"),
-        ("resnet50", "cub", 200, "linearcub"),
-        ("resnet50se", "cub", 200, "linearcub"),
-        ("inceptionv3", "imagenet", 1000, "Logits/Conv2d_1c_1x1_1000"),
-        ("inceptionv3", "cub", 200, "Logits/Conv2d_1c_1x1_200"),
-        ("inceptionv3", "birds", 12, "Logits/Conv2d_1c_1x1_12"),
-    ],
-)
-def test_head_name(mode, data_set, classes, expected):
-    assert get_backbone(mode).head_name(data_set, classes) == expected
-
-
 @pytest.mark.parametrize("layer", ["conv9_9", "18", -1, "", "1.5", None])
 def test_unknown_layer_lists_the_choices(layer):
     backbone = get_backbone("vgg")

@@ -31,20 +31,6 @@ def test_no_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "text, index",
-    [("0", 0), (" 7 ", 7), ("Golden_Cap", 1), ("golden", 1), ("  Crimson Crest", 0)],
-)
-def test_a_class_by_number_or_name(shipped, text, index):
-    assert describe(shipped).class_names.find(text) == index
-
-
-@pytest.mark.parametrize("text", ["", "8", "-1", "1.0", "a bird", "9" * 40, "²"])
-def test_no_such_class(shipped, text):
-    with pytest.raises(UserError, match="0 to 7"):
-        describe(shipped).class_names.find(text)
-
-
-@pytest.mark.parametrize(
     "method, layer, entry",
     [
         ("dgl", 2, ("dgl", "conv5_2")),
