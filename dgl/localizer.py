@@ -1,49 +1,91 @@
 """`Localizer`: from images to classes, maps and boxes in a few lines of Python."""
 
-from typing import Any, Callable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+import io
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Callable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
 from dgl.attribution.build import CHANNELS_LAST
 from dgl.attribution.gradients import KERNEL
+from dgl.backbones import get_backbone
 from dgl.data.class_names import ClassNames
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input, resize_bilinear_tf1
+from dgl.predict.overlay import heat_with_region
 from dgl.predict.postprocess import DEFAULT_THRESHOLD, largest_box, score_map
 from dgl.predict.session import MapSession, Prediction
 from dgl.utils.devices import FLOAT32
 from dgl.utils.parallel import chunks_of
 
+if TYPE_CHECKING:
+    import PIL.Image
+
 Image = Union[str, np.ndarray]
-DEFAULT_LAYER = 2
 DEFAULT_BATCH = 8
 
 
 class Localization(NamedTuple):
-    """The class, map and box of one image.
+    """The class, map and box of one image. A notebook shows it as :meth:`overlay`.
 
     Attributes:
         class_index: int, the requested class, or the most probable one.
         probability: float, its softmax probability.
         map: (H, W) float32 in [0, 1], at the image's own size.
         box: (x0, y0, x1, y1), ints in pixels of the image, around the map's largest region above the
-            threshold; all 0 where there is none.
+            threshold; ``None`` where there is none.
+        class_name: the class's name, or its index as text where names are not known.
+        image: (H, W, 3) uint8 RGB.
+        threshold: float in [0, 1], fraction of the map's maximum that counts as object.
     """
 
     class_index: int
     probability: float
     map: np.ndarray
-    box: Tuple[int, int, int, int]
+    box: Optional[Tuple[int, int, int, int]]
+    class_name: str
+    image: np.ndarray
+    threshold: float
+
+    def overlay(self) -> "PIL.Image.Image":
+        """The image under the map, with outline and box: :func:`dgl.predict.overlay.heat_with_region`."""
+        from PIL import Image as pil_image
+
+        return pil_image.fromarray(heat_with_region(self.image, self.map, self.threshold, self.box))
+
+    def __repr__(self) -> str:
+        return (
+            f"Localization({self.class_name!r}, probability {self.probability:.3f}, box {self.box})"
+        )
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        buffer = io.BytesIO()
+        self.overlay().save(buffer, "PNG")
+        return buffer.getvalue()
 
 
 class Localizer:
     """Localizes the objects of a classifier in images.
 
-    Create it with :meth:`from_checkpoint` or :meth:`from_graph`; close it, or use it in a ``with``::
+    By default the classifier is EfficientNet-Lite0, which knows the 1,000 classes of ImageNet. Close it,
+    or use it in a ``with``::
 
-        with Localizer.from_checkpoint("train_log/vgg_birds") as localizer:
+        with Localizer() as localizer:
             for found in localizer(["a.jpg", "b.jpg"]):
-                print(found.class_index, found.probability, found.box)
+                print(found.class_name, found.probability, found.box)
+
+    :meth:`from_graph` takes any TensorFlow graph.
 
     Attributes:
         predictor: the :class:`~dgl.predict.session.MapSession` behind it, for raw maps.
@@ -52,65 +94,37 @@ class Localizer:
         class_names: :class:`~dgl.data.class_names.ClassNames`, empty where names are not known.
     """
 
+    predictor: MapSession
+    entry: Tuple[str, str]
+    threshold: float
+    class_names: ClassNames
+
     def __init__(
         self,
-        predictor: MapSession,
-        view: Callable[[np.ndarray], np.ndarray],
-        threshold: float = DEFAULT_THRESHOLD,
-        batch: int = DEFAULT_BATCH,
-        class_names: Optional[Sequence[str]] = None,
-        finish: Callable[[np.ndarray], Any] = np.asarray,
-    ):
-        """Combine a predictor with the preparation of its images.
-
-        Args:
-            predictor: its first entry gives map and box; closed with the localizer.
-            view: (H, W, 3) uint8 RGB -> the classifier's input without a batch dimension.
-            threshold: float in [0, 1], fraction of the map's maximum that counts as object.
-            batch: images per run of the network.
-            class_names: one name per class, or ``None``.
-            finish: stacked views -> array that is fed.
-
-        Raises:
-            ValueError: a threshold or a batch out of range.
-        """
-        if not 0 <= threshold <= 1:
-            raise ValueError(f"threshold {threshold}: expected a value in [0, 1]")
-        if batch < 1:
-            raise ValueError(f"batch {batch}: expected 1 or more")
-        self.predictor = predictor
-        self.entry = predictor.entries[0]
-        self.threshold = threshold
-        self._view = view
-        self._finish = finish
-        self._batch = batch
-        self.class_names = ClassNames.of(class_names, predictor.classes)
-
-    @classmethod
-    def from_checkpoint(
-        cls,
-        load: str,
+        load: Optional[str] = None,
         mode: Optional[str] = None,
-        layer: Union[int, str] = DEFAULT_LAYER,
+        layer: Union[int, str, None] = None,
         method: str = "dgl",
         alpha: float = 10.0,
-        threshold: float = DEFAULT_THRESHOLD,
+        threshold: Optional[float] = None,
         image_size: Optional[int] = None,
         data_set: Optional[str] = None,
         gpu: Optional[str] = None,
         precision: str = FLOAT32,
         batch: int = DEFAULT_BATCH,
-    ) -> "Localizer":
-        """A localizer of a checkpoint of one of this project's backbones.
+    ):
+        """A localizer of one of this project's backbones.
 
         Args:
             load: checkpoint: a TensorFlow prefix, its folder, a ``.ckpt`` or a ``.npz``; or a short name
-                for ImageNet weights.
+                for ImageNet weights, by default those of ``mode``, or of ``efficientnet_lite0``.
             mode: backbone; by default that of the checkpoint.
-            layer: index or name of ``--clayer``; ignored by methods with a layer of their own.
+            layer: index or name of ``--clayer``, by default the backbone's; ignored by methods with a
+                layer of their own.
             method: a name in :data:`dgl.attribution.METHODS`.
             alpha: target score of DGL's loss gradient, see :func:`dgl.attribution.loss_gradients`.
-            threshold: float in [0, 1], fraction of the map's maximum that counts as object.
+            threshold: float in [0, 1], fraction of the map's maximum that counts as object; by default
+                the backbone's.
             image_size, data_set, gpu, precision: see :class:`~dgl.predict.predictor.Predictor`.
             batch: images per run of the network.
 
@@ -119,14 +133,16 @@ class Localizer:
             ValueError: a threshold or a batch out of range.
         """
         from dgl.predict.predictor import Predictor
-        from dgl.weights.identify import mode_for
+        from dgl.weights.identify import default_weights
 
-        if mode is None:
-            mode = mode_for(load)
+        mode, load = default_weights(mode, load)
+        defaults = get_backbone(mode).localize
+        threshold = defaults.threshold if threshold is None else threshold
+        _check(threshold, batch)
         predictor = Predictor(
             mode,
             load,
-            [layer],
+            [defaults.layer if layer is None else layer],
             [method],
             alpha,
             image_size=image_size,
@@ -138,7 +154,38 @@ class Localizer:
         def view(image: np.ndarray) -> np.ndarray:
             return demo_input(image, predictor.image_size)
 
-        return cls(predictor, view, threshold, batch, predictor.class_names)
+        self._use(predictor, view, threshold, batch, predictor.class_names)
+
+    def _use(
+        self,
+        predictor: MapSession,
+        view: Callable[[np.ndarray], np.ndarray],
+        threshold: float,
+        batch: int,
+        class_names: Optional[Sequence[str]],
+        finish: Callable[[np.ndarray], Any] = np.asarray,
+    ) -> None:
+        """Combine a predictor with the preparation of its images.
+
+        Args:
+            predictor: its first entry gives map and box; closed with the localizer.
+            view: (H, W, 3) uint8 RGB -> the classifier's input without a batch dimension.
+            threshold, batch: as in :meth:`__init__`.
+            class_names: one name per class, or ``None``.
+            finish: stacked views -> array that is fed.
+        """
+        self.predictor = predictor
+        self.entry = predictor.entries[0]
+        self.threshold = threshold
+        self.class_names = ClassNames.of(class_names, predictor.classes)
+        self._view = view
+        self._finish = finish
+        self._batch = batch
+
+    @classmethod
+    def from_checkpoint(cls, load: str, mode: Optional[str] = None, **settings: Any) -> "Localizer":
+        """A localizer of a checkpoint: ``Localizer(load, mode, ...)``."""
+        return cls(load, mode, **settings)
 
     @classmethod
     def from_graph(
@@ -190,6 +237,7 @@ class Localizer:
             named,
         )
 
+        _check(threshold, batch)
         predictor = GraphPredictor(
             logits,
             named(activations),
@@ -217,7 +265,9 @@ class Localizer:
                 batch = np.rint(batch)
             return batch.astype(fed.dtype.as_numpy_dtype)
 
-        return cls(predictor, view, threshold, batch, class_names, finish)
+        localizer = cls.__new__(cls)
+        localizer._use(predictor, view, threshold, batch, class_names, finish)
+        return localizer
 
     def __call__(
         self,
@@ -260,9 +310,18 @@ class Localizer:
         height, width = pixels.shape[:2]
         resized = score_map(raw, height, width)
         x0, y0, x1, y1 = (int(value) for value in largest_box(resized, self.threshold))
+        # A box without extent stands for no contour; a map that is nowhere positive has no object.
+        has_region = raw.max() > 0 and (x1, y1) > (x0, y0)
         class_index = int(prediction.class_index[i])
-        probability = float(prediction.probability[i, class_index])
-        return Localization(class_index, probability, resized, (x0, y0, x1, y1))
+        return Localization(
+            class_index,
+            float(prediction.probability[i, class_index]),
+            resized,
+            (x0, y0, x1, y1) if has_region else None,
+            self.class_name(class_index),
+            pixels,
+            self.threshold,
+        )
 
     def class_name(self, class_index: int) -> str:
         """The class's name, or its index as text where names are not known."""
@@ -289,6 +348,13 @@ class Localizer:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+
+def _check(threshold: float, batch: int) -> None:
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"threshold {threshold}: expected a value in [0, 1]")
+    if batch < 1:
+        raise ValueError(f"batch {batch}: expected 1 or more")
 
 
 def _pixels(image: Image) -> np.ndarray:

@@ -21,23 +21,27 @@ from dgl.errors import UserError
 from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.tf_compat import use_reference_kernels
 from dgl.utils.devices import FLOAT32
+from dgl.weights.identify import known_mode
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
-    """The parser of `dome_image_DGL.py`: the flags of `dgl localize` with the published defaults."""
+    """The parser of `dome_image_DGL.py`: `dgl localize` with the published defaults and drawing."""
     parser = argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
     add_flags(parser)
-    parser.set_defaults(mode="vgg")
+    parser.set_defaults(
+        mode="vgg", load=SHIPPED_CHECKPOINT, clayer="2", threshold=DEFAULT_THRESHOLD, published=True
+    )
     return parser
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of localization."""
+    parser.set_defaults(published=False)
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add("images", nargs="*", metavar="IMAGE", help="images or folders (default: bundled images)")
-    add("--load", default=SHIPPED_CHECKPOINT, help="checkpoint")
-    add("--clayer", "--layer", default="2", help="layer of the map: index or name")
+    add("--load", help="checkpoint (default: ImageNet weights of --mode, or of efficientnet_lite0)")
+    add("--clayer", "--layer", help="layer of the map: index or name (default: the backbone's)")
     add("--method", choices=list(METHODS), default="dgl", help="attribution method for the box")
     add("--outdir", "--out", default=".", help="output folder")
 
@@ -56,10 +60,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         metavar="CLASS",
         help="class to localize: index, name, its beginning, or WordNet id (default: the top-1 class)",
     )
+    add("--top", type=int, default=1, metavar="N", help="localize the N most probable classes")
     add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
 
     add = groups["box"].add_argument
-    add("--threshold", type=float, default=DEFAULT_THRESHOLD, help="fraction of the map's maximum")
+    add(
+        "--threshold", type=float,
+        help="fraction of the map's maximum that counts as object (default: the backbone's)",
+    )  # fmt: skip
 
     add = groups["output"].add_argument
     add("--save-maps", action="store_true", help="also write the raw maps as .npy")
@@ -85,19 +93,32 @@ def run(args: argparse.Namespace) -> int:
         UserError: bad flags, a checkpoint that does not fit, no image, or a single image that cannot be
             read.
     """
-    if not 0 <= args.threshold <= 1:
+    if args.threshold is not None and not 0 <= args.threshold <= 1:
         raise UserError(f"--threshold {args.threshold}: expected a value in [0, 1]")
     if args.image_size is not None and not 32 <= args.image_size <= 4096:
         raise UserError(f"--image_size {args.image_size}: expected 32 to 4096")
-    for flag, value in (("--batch", args.batch), ("--workers", args.workers)):
+    if args.top > 1 and args.class_index is not None:
+        raise UserError(f"--top {args.top}: expected 1 with --class, which names the class")
+    for flag, value in (
+        ("--batch", args.batch),
+        ("--workers", args.workers),
+        ("--top", args.top),
+    ):
         if value is not None and not 1 <= value <= 4096:
             raise UserError(f"{flag} {value}: expected 1 to 4096")
-    if not args.fast and args.precision == FLOAT32:
+    sources = [*args.images, *([args.data_path] if args.data_path else [])]
+    if not sources:
+        sources = [SHIPPED_IMAGES]
+        if args.load is None and args.mode is None:
+            args.load = SHIPPED_CHECKPOINT  # which knows the bundled images
+    backbone = BACKBONES.get(args.mode or known_mode(args.load) or "")
+    # The published numbers are of TensorFlow 1.15's kernels; other networks have none.
+    is_published = backbone is None or backbone.package is None
+    if is_published and not args.fast and args.precision == FLOAT32:
         use_reference_kernels()  # before TensorFlow is loaded
     from dgl.cli import localize_images as images  # TensorFlow takes seconds to load
     from dgl.data.image_io import list_images
 
-    sources = [*args.images, *([args.data_path] if args.data_path else [])] or [SHIPPED_IMAGES]
     paths = list(dict.fromkeys(path for source in sources for path in list_images(source)))
     with json_output(args.json) as write, images.make_predictor(args) as predictor:
         reporter = images.JsonReporter(write) if args.json else images.TextReporter()
@@ -111,6 +132,8 @@ LOCALIZE = Command(
     help="find the object in images: maps, boxes and a record of each",
     examples=(
         "dgl localize",
+        "dgl localize photo.jpg",
+        "dgl localize photo.jpg --top 3 --mode efficientnet_lite2",
         "dgl localize photo.jpg --load train_log/vgg_birds --layer conv5_3 --out output",
         "dgl localize photo.jpg photos/ --out output --json > boxes.jsonl",
         "dgl localize photos/ --method gradcam++ --threshold 0.3 --save-maps --out output",

@@ -10,11 +10,13 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 import numpy as np
 from tqdm import tqdm
 
+from dgl.backbones import get_backbone
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
 from dgl.predict.predictor import Predictor
 from dgl.report.localize_files import (
+    Finding,
     ImageFiles,
     folder_names,
     json_number,
@@ -23,19 +25,30 @@ from dgl.report.localize_files import (
 )
 from dgl.utils.files import weights_fingerprint
 from dgl.utils.parallel import chunks_of, overlapped
-from dgl.weights.identify import mode_for
+from dgl.weights.identify import default_weights
 
 Record = Dict[str, Any]
 
 # The published pair: both maps are written, --method selects the one that gives the box.
 PAIR = ("dgl", "cam")
+# A class of lower probability is reported as a guess.
+UNSURE = 0.1
 
 
 def make_predictor(args: Namespace) -> Predictor:
-    """Load the checkpoint that the flags of :mod:`dgl.cli.localize` name."""
+    """Load the checkpoint that the flags of :mod:`dgl.cli.localize` name.
+
+    Layer and threshold that are not given become the backbone's.
+    """
+    mode, load = default_weights(args.mode, args.load)
+    defaults = get_backbone(mode).localize
+    if args.clayer is None:
+        args.clayer = defaults.layer
+    if args.threshold is None:
+        args.threshold = defaults.threshold
     return Predictor(
-        args.mode or mode_for(args.load),
-        args.load,
+        mode,
+        load,
         layers=[args.clayer],
         methods=PAIR if args.method in PAIR else (args.method,),
         alpha=args.pa,
@@ -51,12 +64,13 @@ class TextReporter:
 
     def done(self, record: Record, outdir: str) -> None:
         """Report an image whose files are in ``outdir``."""
-        _print(
-            "{image}: class {class_index} {class_name} ({probability:.3f}), box {box} -> {outdir}".format(
-                outdir=outdir, **record
-            ),
-            sys.stdout,
-        )
+        for found in record.get("classes", [record]):
+            box = found["box"]
+            text = f"{record['image']}  {found['class_name']} {found['probability']:.2f}"
+            if found is record and found["probability"] < UNSURE:
+                text += " (unsure)"
+            text += "  no region" if box is None else "  box " + " ".join(map(str, box))
+            _print(f"{text}  -> {outdir}", sys.stdout)
 
     def failed(self, path: str, error: str) -> None:
         """Do nothing: the error is on standard error."""
@@ -140,12 +154,11 @@ class _Loaded(NamedTuple):
 
 
 class _Localized(NamedTuple):
-    """An image with its maps and the facts for its record."""
+    """An image with what was found in it, the most probable class first."""
 
     number: int
     image: np.ndarray
-    maps: Dict[Tuple[str, str], np.ndarray]
-    facts: Record
+    findings: List[Finding]
 
 
 class _Pipeline:
@@ -177,6 +190,8 @@ class _Pipeline:
             "fast": args.fast,
             "precision": args.precision,
         }
+        if args.top > 1:
+            settings["top"] = args.top
         self._files = ImageFiles(
             predictor.entries,
             predictor.backbone.mode,
@@ -184,6 +199,7 @@ class _Pipeline:
             args.threshold,
             args.save_maps,
             settings,
+            args.published,
         )
 
     def find_record(self, index: int) -> Optional[Record]:
@@ -216,13 +232,19 @@ class _Pipeline:
         if not readable:
             return outcomes, []
         wanted = self._class_index
-        prediction = self._predictor(
-            np.stack([loaded.view for loaded in readable]),
-            None if wanted is None else [wanted] * len(readable),
-        )
-        return outcomes, [self._select(prediction, i, loaded) for i, loaded in enumerate(readable)]
+        views = np.stack([loaded.view for loaded in readable])
+        first = self._predictor(views, None if wanted is None else [wanted] * len(readable))
+        predictions = [first]
+        if self._args.top > 1:
+            ranked = np.argsort(-first.logits, axis=1, kind="stable")
+            top = min(self._args.top, ranked.shape[1])
+            predictions += [self._predictor(views, list(ranked[:, rank])) for rank in range(1, top)]
+        return outcomes, [
+            _Localized(loaded.number, loaded.image, [self._select(p, i) for p in predictions])
+            for i, loaded in enumerate(readable)
+        ]
 
-    def _select(self, prediction: Any, i: int, loaded: _Loaded) -> _Localized:
+    def _select(self, prediction: Any, i: int) -> Finding:
         """The part of a batch's prediction that belongs to its ``i``-th image."""
         class_index = int(prediction.class_index[i])
         facts = {
@@ -231,9 +253,8 @@ class _Pipeline:
             "probability": float(prediction.probability[i, class_index]),
             "predicted_index": int(prediction.logits[i].argmax()),
         }
-        maps = {entry: raw[i] for entry, raw in prediction.maps.items()}
-        return _Localized(loaded.number, loaded.image, maps, facts)
+        return Finding(facts, {entry: raw[i] for entry, raw in prediction.maps.items()})
 
     def _store(self, done: _Localized) -> Record:
         path, outdir = self._paths[done.number], self._outdirs[done.number]
-        return self._files.write(path, done.image, done.maps, done.facts, outdir)
+        return self._files.write(path, done.image, done.findings, outdir)

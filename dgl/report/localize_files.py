@@ -8,13 +8,25 @@ import json
 import math
 import os
 from collections import Counter
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple, Union
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    List,
+    Mapping,
+    NamedTuple,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
 from dgl.errors import UserError
 from dgl.predict import postprocess
-from dgl.predict.overlay import draw_boxes, overlay, write_image
+from dgl.predict.overlay import draw_boxes, heat_with_region, overlay, write_image
 from dgl.utils.files import read_bounded, write_atomically
 
 Entry = Tuple[str, str]
@@ -22,6 +34,18 @@ Record = Dict[str, Any]
 
 RESULTS = "results.jsonl"
 _MOST_BYTES = 1 << 20  # a record has a few hundred bytes
+
+
+class Finding(NamedTuple):
+    """A class and its maps of one image.
+
+    Attributes:
+        facts: JSON values of the record about the class.
+        maps: (method, layer) -> float (h, w), raw.
+    """
+
+    facts: Mapping[str, Any]
+    maps: Mapping[Entry, np.ndarray]
 
 
 class ImageFiles:
@@ -34,6 +58,7 @@ class ImageFiles:
         threshold: float in [0, 1], fraction of that map's maximum.
         save_maps: whether raw maps are written as ``.npy`` too.
         settings: JSON values that the result depends on; they are the last ones of every record.
+        published: draw as the published code does, and find a box in a map that is nowhere positive.
     """
 
     def __init__(
@@ -44,6 +69,7 @@ class ImageFiles:
         threshold: float,
         save_maps: bool,
         settings: Mapping[str, Any],
+        published: bool = True,
     ):
         self._stems = {}
         for name, layer in entries:
@@ -54,13 +80,13 @@ class ImageFiles:
         self._threshold = threshold
         self._save_maps = save_maps
         self._settings = settings
+        self._published = published
 
     def write(
         self,
         path: str,
         image: np.ndarray,
-        maps: Mapping[Entry, np.ndarray],
-        about: Mapping[str, Any],
+        findings: Sequence[Finding],
         outdir: str,
     ) -> Record:
         """Write all files of one image.
@@ -68,8 +94,8 @@ class ImageFiles:
         Args:
             path: the image's file.
             image: uint8 (H, W, 3), RGB.
-            maps: (method, layer) -> float (h, w), raw.
-            about: JSON values of the record about the class.
+            findings: one per class that was localized, the first one for the record itself; the files
+                of the others are numbered.
             outdir: folder.
 
         Returns:
@@ -79,31 +105,56 @@ class ImageFiles:
             UserError: a file cannot be written.
         """
         height, width = image.shape[:2]
-        box: List[int] = []
-        for entry, stem in self._stems.items():
-            # Maps may differ in resolution, so each is resized to the image by itself.
-            score_map = postprocess.score_map(maps[entry], height, width)
-            if entry == self._box_entry:
-                box = [int(v) for v in postprocess.largest_box(score_map, self._threshold)]
-            write_image(os.path.join(outdir, stem + ".png"), overlay(image, score_map))
-            if self._save_maps:
-                buffer = io.BytesIO()
-                np.save(buffer, maps[entry])
-                write_atomically(os.path.join(outdir, stem + ".npy"), buffer.getvalue())
-        write_image(self._box_path(outdir), draw_boxes(image, predicted=box))
+        boxes = [
+            self._write_maps(image, finding.maps, os.path.join(outdir, ""), _numbered(rank))
+            for rank, finding in enumerate(findings)
+        ]
+        classes = [
+            {**_class_facts(finding.facts), "box": box} for finding, box in zip(findings, boxes)
+        ]
         record = {
             "image": path,
             "width": width,
             "height": height,
             **self._flags(),
-            **about,
-            "box": box,
+            **findings[0].facts,
+            "box": boxes[0],
             "threshold": self._threshold,
+            **({"classes": classes} if len(classes) > 1 else {}),
             **self._settings,
         }
         text = json.dumps(record, indent=1) + "\n"
         write_atomically(self._record_path(outdir), text.encode("utf-8"))
         return record
+
+    def _write_maps(
+        self, image: np.ndarray, maps: Mapping[Entry, np.ndarray], prefix: str, suffix: str
+    ) -> Optional[List[int]]:
+        """Write maps and box of one class; returns the box, ``None`` where there is no region."""
+        height, width = image.shape[:2]
+        found: Optional[List[int]] = None
+        for entry, stem in self._stems.items():
+            # Maps may differ in resolution, so each is resized to the image by itself.
+            score_map = postprocess.score_map(maps[entry], height, width)
+            box = None
+            if self._published or maps[entry].max() > 0:
+                box = postprocess.largest_box(score_map, self._threshold)
+            if box is not None and not box.any():
+                box = None
+            if entry == self._box_entry and box is not None:
+                found = [int(value) for value in box]
+            if self._published:
+                drawn = overlay(image, score_map)
+            else:
+                drawn = heat_with_region(image, score_map, self._threshold, box)
+            write_image(f"{prefix}{stem}{suffix}.png", drawn)
+            if self._save_maps:
+                buffer = io.BytesIO()
+                np.save(buffer, maps[entry])
+                write_atomically(f"{prefix}{stem}{suffix}.npy", buffer.getvalue())
+        stem = self._stems[self._box_entry]
+        write_image(f"{prefix}{stem}{suffix}_box.png", draw_boxes(image, predicted=found))
+        return found
 
     def find(self, path: str, class_index: Optional[int], outdir: str) -> Optional[Record]:
         """The record of an image from an earlier run with the same flags.
@@ -145,6 +196,15 @@ class ImageFiles:
 
     def _box_path(self, outdir: str) -> str:
         return os.path.join(outdir, self._stems[self._box_entry] + "_box.png")
+
+
+def _numbered(rank: int) -> str:
+    """What file names of the class of this rank end with, counted from 1; nothing for the first."""
+    return f"_top{rank + 1}" if rank else ""
+
+
+def _class_facts(facts: Mapping[str, Any]) -> Dict[str, Any]:
+    return {key: facts[key] for key in ("class_index", "class_name", "probability")}
 
 
 def json_number(value: float) -> Union[float, str]:

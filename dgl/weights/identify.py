@@ -50,6 +50,21 @@ def by_short_name(load: str) -> Optional[Backbone]:
     return next((one for one in BACKBONES.values() if load in one.pretrained), None)
 
 
+def known_mode(load: Optional[str]) -> Optional[str]:
+    """The backbone of ``--load`` as far as its short name or model card tells, without TensorFlow.
+
+    Args:
+        load: a short name, a path, or ``None`` for :data:`~dgl.backbones.DEFAULT_MODE`.
+    """
+    if load is None:
+        return DEFAULT_MODE
+    backbone = by_short_name(load)
+    if backbone is not None:
+        return backbone.mode
+    card = read_card(load)
+    return card.mode if card is not None and card.mode in BACKBONES else None
+
+
 def mode_for(load: str) -> str:
     """The backbone of ``--load`` if no ``--mode`` is given.
 
@@ -60,13 +75,7 @@ def mode_for(load: str) -> str:
     Raises:
         UserError: no such checkpoint, or one of no backbone of this project.
     """
-    backbone = by_short_name(load)
-    if backbone is not None:
-        return backbone.mode
-    card = read_card(load)
-    if card is not None and card.mode in BACKBONES:
-        return card.mode
-    return identify(open_checkpoint(load))
+    return known_mode(load) or identify(open_checkpoint(load))
 
 
 def default_weights(mode: Optional[str], load: Optional[str]) -> Tuple[str, str]:

@@ -40,6 +40,9 @@ def by_hand(image, predictor, entry, threshold, class_index=None):
         float(prediction.probability[0, index]),
         score_map,
         tuple(largest_box(score_map, threshold)),
+        predictor.class_name(index),
+        image,
+        threshold,
     )
 
 
@@ -58,6 +61,7 @@ def test_it_is_what_the_predictor_and_the_boxes_give(localizer, class_index):
         # Another batch, another order of sums.
         np.testing.assert_allclose(one.map, expected.map, rtol=0, atol=1e-4)
         assert np.abs(np.subtract(one.box, expected.box)).max() <= 1
+        assert one.class_name == expected.class_name
 
 
 def test_a_path_is_the_image_it_leads_to(localizer, bird):
@@ -73,6 +77,23 @@ def test_it_finds_the_bird(localizer, bird):
     x0, y0, x1, y1 = found.box
     assert 0 <= x0 < x1 and 0 <= y0 < y1
     assert all(type(value) is int for value in found.box)
+
+
+def test_it_draws_what_it_found(localizer, bird):
+    (found,) = localizer([bird])
+    drawn = found.overlay()
+    height, width = found.image.shape[:2]
+    assert drawn.size[1] == height and drawn.size[0] > width
+    assert found._repr_png_().startswith(b"\x89PNG")
+
+
+def test_without_arguments_it_knows_the_classes_of_imagenet(shared_data):
+    path = os.path.join(shared_data, "ilsvrc_samples", "ILSVRC2012_val_00000082.JPEG")
+    with Localizer(gpu="-1") as localizer:
+        (hound,) = localizer([path])
+        (person,) = localizer([path], "n02088094")
+    assert (hound.class_name, hound.class_index) == ("Afghan hound", 160)
+    assert person.box == hound.box
 
 
 def test_no_images(localizer):
