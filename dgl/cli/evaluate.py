@@ -95,6 +95,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = groups["map"].add_argument
     add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
     add("--fuse", nargs="+", choices=FUSIONS, default=[], help="also fuse each method's layers")
+    add("--flip", action="store_true", help="average each map with that of the mirrored image")
     add("--fuse-layers", nargs="+", help="layers to fuse (default: those of --clayer)")
     add("--alphas", nargs="+", default=[], help="values of alpha to compare, with both gradients")
     add(

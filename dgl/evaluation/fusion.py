@@ -7,7 +7,9 @@ import numpy as np
 from dgl.errors import UserError
 from dgl.predict import postprocess
 
-FUSIONS = ("mean", "max")
+FUSIONS = ("mean", "max", "geo")
+# Added to each map before a geometric mean, so that a single zero does not decide.
+FLOOR = 0.05
 _FEW = 3
 
 
@@ -16,7 +18,8 @@ class Fusion(NamedTuple):
 
     Attributes:
         method: str.
-        kind: ``"mean"`` or ``"max"`` of the layers' normalized maps.
+        kind: ``"mean"``, ``"max"`` or ``"geo"`` of the layers' normalized maps; ``"geo"`` is the
+            geometric mean of the maps plus :data:`FLOOR`.
         layers: the layers, two or more.
     """
 
@@ -92,11 +95,15 @@ def score_maps(
             if entry[0] == fusion.method and entry[1] in fusion.layers:
                 fused[index] = _combine(fusion.kind, fused[index], score_map)
     for fusion, total in zip(fusions, fused):
+        if fusion.kind == "geo":
+            total = total ** (1.0 / len(fusion.layers))
         # Normalization makes the division of a sum by the number of layers unnecessary.
         yield fusion.entry, postprocess.normalize(total)
 
 
 def _combine(kind: str, total: Optional[np.ndarray], score_map: np.ndarray) -> np.ndarray:
+    own = score_map.astype(np.float64) + (FLOOR if kind == "geo" else 0.0)
     if total is None:
-        return score_map.astype(np.float64)
-    return np.asarray(total + score_map if kind == "mean" else np.maximum(total, score_map))
+        return own
+    reduce = {"mean": np.add, "max": np.maximum, "geo": np.multiply}[kind]
+    return np.asarray(reduce(total, own))

@@ -217,6 +217,7 @@ def predictor_arguments(args: Namespace, extra: Sequence[Tuple[str, str]] = ()) 
         "data_set": args.dataset,
         "extra": list(extra),
         "precision": args.precision,
+        "flip": args.flip,
     }
 
 
@@ -280,6 +281,7 @@ def make_plan(
             # JSON has no infinity.
             "alpha": args.pa if math.isfinite(args.pa) else "inf",
             "precision": args.precision,
+            **({"flip": True} if args.flip else {}),
         },
         data={
             "name": dataset.name,

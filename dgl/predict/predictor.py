@@ -50,6 +50,7 @@ class Predictor(MapSession):
         extra: Sequence[Tuple[str, Any]] = (),
         precision: str = FLOAT32,
         adjustable_alpha: bool = False,
+        flip: bool = False,
     ):
         """Build the graph and fill it.
 
@@ -67,6 +68,8 @@ class Predictor(MapSession):
             precision: ``"float32"`` or ``"bf16"``, see :mod:`dgl.predict.precision`.
             adjustable_alpha: whether each call may have an alpha of its own. It costs a backward
                 pass that infinite alpha would not need.
+            flip: whether each map is averaged with that of the mirrored image, mirrored back; classes
+                and probabilities are those of the image itself.
 
         Raises:
             UserError: unknown mode, layer or method, a checkpoint that is missing or does not fit, or
@@ -124,7 +127,7 @@ class Predictor(MapSession):
             }
             session = open_session(gpus)
         super().__init__(
-            session, image, target, fetches._replace(maps=wanted), self.path, fed_alpha
+            session, image, target, fetches._replace(maps=wanted), self.path, fed_alpha, flip=flip
         )
 
     def class_name(self, class_index: int) -> str:

@@ -135,6 +135,7 @@ class MapSession:
         alpha: Optional[Tensor] = None,
         owns_session: bool = True,
         feeds: Optional[Mapping[Any, Any]] = None,
+        flip: bool = False,
     ):
         """Wrap a graph and its session.
 
@@ -147,6 +148,8 @@ class MapSession:
             alpha: placeholder of alpha, or ``None`` where it is a number in the graph.
             owns_session: whether :meth:`close` closes it.
             feeds: tensor -> value, fed in every run.
+            flip: whether each map is averaged with that of the image mirrored left to right, which
+                takes a second run; ``image`` is then (N, H, W, C).
         """
         self.entries: List[Entry] = list(fetches.maps)
         self._session = session
@@ -157,6 +160,7 @@ class MapSession:
         self._alpha = alpha
         self._owns_session = owns_session
         self._feeds = dict(feeds or {})
+        self._flip = flip
 
     @property
     def classes(self) -> int:
@@ -193,7 +197,14 @@ class MapSession:
                 raise ValueError(f"alpha {alpha}: it is part of this graph")
             check_alpha(alpha)
             feeds[self._alpha] = alpha
-        prediction: Prediction = self._session.run(self._chosen(entries), feeds)
+        chosen = self._chosen(entries)
+        prediction: Prediction = self._session.run(chosen, feeds)
+        if self._flip:
+            mirrored = np.asarray(images)[:, :, ::-1]
+            feeds.update({self._image: mirrored, self._target: prediction.class_index})
+            others = self._session.run(chosen.maps, feeds)
+            maps = {e: (raw + others[e][:, :, ::-1]) / 2 for e, raw in prediction.maps.items()}
+            prediction = prediction._replace(maps=maps)
         if not all(np.isfinite(raw).all() for raw in prediction.maps.values()):
             raise UserError(
                 f"{self._name}: its maps are not finite; expected finite weights and a moderate --pa"

@@ -263,7 +263,7 @@ def test_a_checkpoint_that_diverged_is_refused(folder, tmp_path):
 
 def test_flags_that_are_missing_are_named(tmp_path):
     for flags, message in (
-        ([], "--load: expected, as neither --maps nor --merge is given"),
+        ([], "--data: expected, as neither --maps nor --merge is given"),
         (["--load", "x"], "--data: expected"),
     ):
         with pytest.raises(UserError, match=message):

@@ -37,7 +37,13 @@ def test_nothing_to_fuse_is_told():
         make_fusions(ENTRIES, ["mean"], ("b",))
 
 
-@pytest.mark.parametrize("kind, reduce", [("mean", np.mean), ("max", np.max)])
+def geometric_mean(maps, axis):
+    return np.exp(np.log(np.array(maps) + 0.05).mean(axis))
+
+
+@pytest.mark.parametrize(
+    "kind, reduce", [("mean", np.mean), ("max", np.max), ("geo", geometric_mean)]
+)
 def test_maps_are_normalized_resized_and_fused(kind, reduce):
     rng = np.random.RandomState(0)
     raw = {entry: rng.randn(side, side) for entry, side in zip(ENTRIES, (4, 7, 14, 7, 7))}

@@ -11,7 +11,7 @@ from made_results import ENTRY, PLAN
 from dgl.data.class_names import ClassNames
 from dgl.data.sample import DataSet, Sample
 from dgl.evaluation import FixedThresholdEvaluator, MaxBoxAccEvaluator
-from dgl.evaluation.plan import Plan, images_fingerprint, make_plan
+from dgl.evaluation.plan import Plan, images_fingerprint, make_plan, predictor_arguments
 
 
 @pytest.mark.parametrize("change", [{}, {"class_names": None}, {"model": None}])
@@ -95,3 +95,8 @@ def test_names_of_classes(folder, of_data, of_network, names):
     samples = [Sample("a.jpg", "a.jpg", 1)]
     data = DataSet("toys", "folder", "val", samples, of_data, 2)
     assert make_plan(parse(folder), predictor, data, []).class_names == names
+
+
+def test_only_mirrored_runs_say_so():
+    args = SimpleNamespace(**{**vars(parse("x")), "flip": True})
+    assert predictor_arguments(args)["flip"] and not predictor_arguments(parse("x"))["flip"]

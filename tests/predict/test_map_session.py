@@ -73,6 +73,17 @@ def test_a_map_that_is_not_there(adjustable, images):
         adjustable(images, entries=[("gradcam", "add")])
 
 
+def test_flip_averages_with_the_map_of_the_mirrored_image(path, images):
+    with make(path) as plain, make(path, flip=True) as flipped:
+        found, own = flipped(images), plain(images)
+        mirrored = plain(images[:, :, ::-1], own.class_index)
+    np.testing.assert_array_equal(found.logits, own.logits)
+    for entry, raw in found.maps.items():
+        expected = (own.maps[entry] + mirrored.maps[entry][:, :, ::-1]) / 2
+        np.testing.assert_allclose(raw, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+        assert np.abs(raw - own.maps[entry]).max() > 1e-3 * np.abs(raw).max()
+
+
 @pytest.mark.parametrize("alpha", [0.0, -1.0, 2e9, float("nan")])
 def test_alpha_out_of_range(adjustable, images, alpha):
     with pytest.raises(ValueError, match="alpha"):
