@@ -97,6 +97,6 @@ def test_names_of_classes(folder, of_data, of_network, names):
     assert make_plan(parse(folder), predictor, data, []).class_names == names
 
 
-def test_only_mirrored_runs_say_so():
-    args = SimpleNamespace(**{**vars(parse("x")), "flip": True})
-    assert predictor_arguments(args)["flip"] and not predictor_arguments(parse("x"))["flip"]
+def test_only_mirrored_runs_say_so(folder):
+    assert predictor_arguments(parse(folder, "--flip"))["flip"]
+    assert not predictor_arguments(parse(folder))["flip"]
