@@ -3,7 +3,7 @@
 import argparse
 from typing import Any, Callable, Sequence, Tuple
 
-from dgl.backbones import BACKBONES
+from dgl.backbones import BACKBONES, DEFAULT_MODE
 from dgl.cli.output import Command, HelpFormatter, flag_groups
 from dgl.data.layouts import layout_names
 from dgl.errors import UserError
@@ -59,9 +59,10 @@ def make_parser(
 
 
 def add_command_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `dgl train`, which names the log after the backbone."""
-    add_flags(parser, tuple(BACKBONES), (), has_last_stride=True)
-    parser.set_defaults(logdir=None)
+    """Add the flags of `dgl train`, which finds the backbone by the weights and names the log after it."""
+    modes = tuple(BACKBONES)
+    add_flags(parser, modes, (), True, f"backbone (default: that of --load, else {DEFAULT_MODE})")
+    parser.set_defaults(logdir=None, mode=None)
 
 
 def add_flags(
@@ -69,12 +70,13 @@ def add_flags(
     modes: Sequence[str],
     depths: Sequence[int],
     has_last_stride: bool,
+    mode_help: str = "backbone",
 ) -> None:
     """Add the flags of training; ``modes`` and ``depths`` as in :func:`make_parser`."""
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add("--data", required=True, help="folder of the data set")
-    add("--mode", choices=modes, default=modes[0], help="backbone")
+    add("--mode", choices=modes, default=modes[0], help=mode_help)
     add("--load", help="initial weights: a published name or a path")
     add("--logdir", default=modes[0], help="folder in train_log/ to write to")
     add("--epoch", type=_count, default=105, help="last epoch")
@@ -104,6 +106,11 @@ def add_flags(
     add(
         "--finetune", action="store_true", help="start from ImageNet weights unless --load is given"
     )
+    add(
+        "--probe", action="store_true",
+        help="fit the last layer alone, by logistic regression on features computed once; of the flags "
+        "of training only --seed counts, for the random crops and the folds that choose the regularization",
+    )  # fmt: skip
     add("--resume", action="store_true", help="continue an interrupted run")
     add("--val", action="store_true", help="validate --load instead of training")
     add("--batch", type=_count, default=256, help="images per step, over all GPUs")
@@ -145,6 +152,10 @@ def add_flags(
 
 def run(args: argparse.Namespace) -> int:
     """Train; returns the exit code."""
+    if args.mode is None:
+        from dgl.weights.identify import default_weights
+
+        args.mode, _ = default_weights(None, args.load)
     if args.laststride != 1 and not args.mode.startswith("resnet"):
         raise UserError(
             f"--laststride {args.laststride}: expected 1 for {args.mode}; only ResNets have the choice"
@@ -160,6 +171,7 @@ TRAIN = Command(
     name="train",
     help="train a classifier from image labels",
     examples=(
+        "dgl train --probe --data ~/pictures --logdir mine",
         "dgl train --data data/birds --mode vgg --width 0.25 --norm bn --final-size 112 --batch 32",
         "dgl train --data /data/CUB --cub --mode resnet50se --load resnet50se --base-lr 0.002 --batch 32",
         "dgl train --data ~/pictures --mode vgg --finetune --epoch 30 --logdir mine",

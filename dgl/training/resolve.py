@@ -9,18 +9,21 @@ import numpy as np
 
 from dgl.backbones import BuildOptions, get_backbone
 from dgl.backbones.registry import Backbone, Shapes
+from dgl.data.flows import new_seed
 from dgl.data.layouts import check_files, load_data
 from dgl.data.layouts.label_list import PUBLISHED_CLASSES, named_layout
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
 from dgl.training.attention_callback import AttentionImages, choose_images, default_measured
 from dgl.training.distributed import SINGLE, Ranks, find_ranks, require_same
+from dgl.training.probe import Probe, run_probe
 from dgl.training.recipe import Recipe, describe, steps_per_epoch
 from dgl.training.trainer import train
 from dgl.training.validation import validate
 from dgl.utils.devices import select_gpus
-from dgl.weights import open_weights
+from dgl.weights import find_weights, open_weights, read_card
 from dgl.weights.checkpoint import Checkpoint, read_weights
+from dgl.weights.model_card import default_image_size
 from dgl.weights.restore import conversion_hint, disagreements, first_of, network_variables
 
 from tensorpack.utils import logger  # isort: skip
@@ -34,6 +37,8 @@ def run(args: Namespace, mode: str) -> int:
     ranks = find_ranks()
     if not ranks.chief and (args.val or args.print_recipe):
         return 0
+    if args.probe:
+        return _probe(args, mode, ranks)
     classes = args.classnum or PUBLISHED_CLASSES.get(_data_set(args) or "")
     validation, boxed = _load_validation(args, classes, ranks)
     if args.val:
@@ -79,6 +84,49 @@ def run(args: Namespace, mode: str) -> int:
         ranks=ranks,
         gpus=select_gpus(args.gpu),
         attention=attention if ranks.chief else None,
+    )
+    return 0
+
+
+def _probe(args: Namespace, mode: str, ranks: Ranks) -> int:
+    """Fit the last layer alone; returns the exit code.
+
+    Raises:
+        UserError: flags that a probe does not have, or bad input, see :func:`dgl.training.probe.run_probe`.
+    """
+    for flag in ("resume", "val", "print_recipe"):
+        if getattr(args, flag):
+            raise UserError(
+                f"--probe --{flag.replace('_', '-')}: expected one of them, for a probe has no steps"
+            )
+    if not ranks.single:
+        raise UserError(f"--probe: expected one process, found {ranks.size}")
+    classes = args.classnum or PUBLISHED_CLASSES.get(_data_set(args) or "")
+    training, validation = (load_split(args, split, classes) for split in ("train", "val"))
+    has_split = [s.path for s in training.samples] != [s.path for s in validation.samples]
+    check_files(training, *([validation] if has_split else []))
+    classes = classes or max(training.classes, validation.classes)
+    backbone = get_backbone(mode)
+    args.load = args.load or next(iter(backbone.pretrained))
+    if args.final_size is None:
+        card = read_card(find_weights(backbone, args.load))
+        args.final_size = default_image_size(backbone, card)
+    recipe, start = resolve(args, mode, len(training), classes)
+    assert start is not None
+    probe = Probe(
+        backbone=backbone,
+        checkpoint=start.checkpoint,
+        options=replace(recipe.options, data_format="channels_last"),
+        image_size=recipe.image_size,
+        seed=new_seed() if args.seed is None else args.seed,
+        workers=max(1, recipe.workers),
+        gpus=select_gpus(args.gpu),
+    )
+    run_probe(
+        probe,
+        replace(training, classes=classes),
+        validation if has_split else None,
+        args.logdir,
     )
     return 0
 

@@ -29,7 +29,7 @@ STAND_INS = (
 _SHORT_TRAINING = "--epoch 1 --steps 1 --batch 4 --workers 0 --width 0.125 --final-size 64"
 # Program -> flags put at the end of its command, so that it is soon done.
 SHORTER = (
-    (r"train_code/|^dgl train ", _SHORT_TRAINING + " --gpu -1"),
+    (r"train_code/|^dgl train (?!--probe)", _SHORT_TRAINING + " --gpu -1"),
     (r"^sh run_train", "-- " + _SHORT_TRAINING),
     (
         r"evaluate_localization|study_localization|^dgl evaluate |^dgl study ",

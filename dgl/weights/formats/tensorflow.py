@@ -2,7 +2,7 @@
 
 import os
 import stat
-from typing import Optional, Tuple, Type
+from typing import Mapping, Optional, Tuple, Type
 
 import numpy as np
 
@@ -107,3 +107,25 @@ def newest_in(folder: str) -> str:
         return os.path.join(folder, prefixes[0])
     found = "several checkpoints: " + ", ".join(prefixes) if prefixes else "no checkpoint"
     raise UserError(f"--load {folder}: the folder holds {found}; name one by its prefix")
+
+
+def save_tensorflow(prefix: str, variables: Mapping[str, np.ndarray]) -> None:
+    """Write variables (name -> array) as a TensorFlow checkpoint, and the state file that names it.
+
+    Each file is renamed when it is complete, the state file last.
+
+    Raises:
+        UserError: the folder is missing or cannot be written, or the disk is full.
+    """
+    with tf.Graph().as_default(), tf.Session() as session:
+        # Fed, because a graph message holds at most 2 GiB.
+        starts = {name: tf.placeholder(v.dtype, v.shape) for name, v in variables.items()}
+        stored = [tf.get_variable(name, initializer=start) for name, start in starts.items()]
+        session.run(
+            tf.variables_initializer(stored), {starts[name]: v for name, v in variables.items()}
+        )
+        saver = tf.train.Saver(stored, save_relative_paths=True)
+        try:
+            saver.save(session, prefix, write_meta_graph=False)
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise UserError(f"{prefix}: cannot be written ({first_line(error)})") from None

@@ -1,0 +1,285 @@
+"""Probes: features, the fitted last layer, what is written, and bad input."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from networks import vgg_variables
+from numpy_forward import preprocess, vgg
+from PIL import Image
+from sample_images import blob_image
+from sklearn.linear_model import LogisticRegression
+
+from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from dgl.cli.parser import main
+from dgl.data.image_io import read_image
+from dgl.data.views import squash
+from dgl.errors import UserError
+from dgl.predict.predictor import Predictor
+from dgl.tf_compat import tf
+from dgl.training import probe as probe_module
+from dgl.training.linear_head import STRENGTHS, fit_head, most_frequent_confusions
+from dgl.weights import open_checkpoint, read_card, save_npz
+
+NAMES = ("ash", "birch", "cedar")
+SIZE = 32
+IMAGES = {"train": 6, "val": 2}
+
+
+def write_images(folder, label, first, count):
+    """Images of one class, which share a color."""
+    os.makedirs(str(folder))
+    tint = np.random.RandomState(label).uniform(0.3, 1, 3)
+    for number in range(count):
+        image = blob_image(100 * label + first + number)[::7, ::7] * tint
+        Image.fromarray(image.astype("uint8")).save(str(folder / f"{number}.png"))
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A VGG of another data set with its last layer, and one with neither that nor `add`."""
+    folder = tmp_path_factory.mktemp("start")
+    variables = vgg_variables(5)
+    save_npz(str(folder / "vgg.npz"), variables)
+    headless = {name: v for name, v in variables.items() if not name.startswith("linear")}
+    save_npz(str(folder / "headless.npz"), headless)
+    bare = {name: v for name, v in headless.items() if not name.startswith("add")}
+    save_npz(str(folder / "bare.npz"), bare)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Class folders of three classes, six images each for training and two for validation."""
+    folder = tmp_path_factory.mktemp("probe_data") / "trees"
+    for split, count in IMAGES.items():
+        for label, name in enumerate(NAMES):
+            write_images(folder / split / name, label, 50 * (split == "val"), count)
+    return folder
+
+
+def train(data, load, *flags):
+    words = f"train --probe --mode vgg --data {data} --load {load} --gpu=-1 --logdir mine"
+    with tf.Graph().as_default():
+        return main([*words.split(), *map(str, flags)])
+
+
+def fitted(data, load, *flags):
+    assert train(data, load, "--final-size", SIZE, "--seed", 3, *flags) == 0
+    checkpoint = open_checkpoint(os.path.join("train_log", "mine"))
+    return {name: checkpoint.read(name) for name in checkpoint.shapes}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def images_of(data, split):
+    names = [(name, number) for name in NAMES for number in range(IMAGES[split])]
+    paths = [str(data / split / name / f"{number}.png") for name, number in names]
+    return paths, np.array([NAMES.index(name) for name, _ in names])
+
+
+def numpy_features(paths, variables):
+    """Pooled features of whole images, by the forward pass in NumPy."""
+    views = np.stack([squash(read_image(path), (), SIZE)[0][..., ::-1] for path in paths])
+    mean, std = (255 * np.array(values[::-1]) for values in (IMAGENET_MEAN_RGB, IMAGENET_STD_RGB))
+    return vgg(preprocess(views, "bgr", mean, std), variables)["add"].mean(axis=(1, 2))
+
+
+@pytest.mark.parametrize("load", ["vgg.npz", "headless.npz"])
+def test_the_checkpoint_is_the_backbone_with_a_new_last_layer(here, data, start, load):
+    values, before = fitted(data, start / load), vgg_variables(5)
+    assert set(values) == set(before)
+    for name, value in values.items():
+        if not name.startswith("linear"):
+            np.testing.assert_array_equal(value, before[name])
+    assert values["linear/W"].shape == (128, len(NAMES))
+    card = read_card(os.path.join("train_log", "mine"))
+    assert (card.mode, card.image_size, card.data_set) == ("vgg", SIZE, "trees")
+    assert card.class_names == NAMES
+
+
+def test_features_and_logits_are_those_of_the_network(here, data, start, monkeypatch):
+    seen = []
+
+    def recorded(features, *rest):
+        head = fit_head(features, *rest)
+        seen.append((features, head))
+        return head
+
+    monkeypatch.setattr(probe_module, "fit_head", recorded)
+    values = fitted(data, start / "vgg.npz")
+    ((features, head),) = seen
+    paths, _ = images_of(data, "train")
+    expected = numpy_features(paths, values)
+    np.testing.assert_allclose(features[:, 0], expected, rtol=1e-4, atol=1e-5)
+    views = np.stack([squash(read_image(path), (), SIZE)[0][..., ::-1] for path in paths])
+    with Predictor("vgg", os.path.join("train_log", "mine"), gpu="-1") as predictor:
+        logits = predictor(views).logits
+    np.testing.assert_allclose(logits, head.logits(features[:, 0]), rtol=1e-4, atol=1e-4)
+
+
+def made_features(classes, images=12, views=3, channels=40, seed=0):
+    rng = np.random.RandomState(seed)
+    labels = np.repeat(np.arange(classes), images)
+    centers = rng.standard_normal((classes, channels))
+    noise = rng.standard_normal((len(labels), views, channels))
+    features = 5 + 0.3 * (centers[labels][:, np.newaxis] + 2 * noise)
+    return features.astype("float32"), labels
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_logits_are_the_decision_function_of_scikit_learn(classes):
+    features, labels = made_features(classes)
+    head = fit_head(features, labels, seed=1)
+    assert head.strength in STRENGTHS and head.folds == 5
+    rows = features.reshape(-1, features.shape[2]).astype("float64")
+    scaled = (rows - rows.mean(0)) / np.sqrt(rows.var(0).mean())
+    regression = LogisticRegression(C=head.strength / features.shape[1], max_iter=1000)
+    regression.fit(scaled, np.repeat(labels, features.shape[1]))
+    expected, logits = regression.decision_function(scaled), head.logits(rows)
+    if classes == 2:
+        logits = logits[:, 1] - logits[:, 0]
+    np.testing.assert_allclose(logits, expected, atol=1e-4)
+
+
+def test_held_out_predictions_are_honest():
+    """Labels without any relation to the features: fits see them, held-out images do not."""
+    features, labels = made_features(2, images=40, views=1, channels=200)
+    features = np.random.RandomState(3).standard_normal(features.shape)
+    head = fit_head(features, labels)
+    assert (head.logits(features[:, 0]).argmax(1) == labels).mean() > 0.9
+    assert (head.held_out == labels).mean() < 0.7
+    features, labels = made_features(3, images=40)
+    assert (fit_head(features, labels).held_out == labels).mean() > 0.8
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1), (1, 4, 9), (2, 2), (1, 7)])
+def test_small_classes(counts):
+    features, labels = made_features(len(counts), images=max(counts))
+    kept = np.concatenate([np.flatnonzero(labels == c)[:n] for c, n in enumerate(counts)])
+    head = fit_head(features[kept], labels[kept])
+    assert head.weights.shape == (40, len(counts)) and np.isfinite(head.weights).all()
+    assert head.folds == (0 if max(counts) == 1 else min(5, max(counts)))
+    alone = np.array(counts)[labels[kept]] == 1
+    assert ((head.held_out < 0) == alone).all()
+
+
+def test_confusions_are_counted():
+    labels, predicted = np.array([0, 0, 0, 1, 2, 2]), np.array([1, 1, 0, 1, 0, 1])
+    found = most_frequent_confusions(labels, predicted, 2)
+    assert found == [(0, 1, 2), (2, 0, 1)]
+
+
+def test_a_seed_repeats_to_the_bit_and_another_one_differs(here, data, start):
+    one, again = (fitted(data, start / "vgg.npz") for _ in range(2))
+    assert all((one[name] == again[name]).all() for name in one)
+    other = fitted(data, start / "vgg.npz", "--seed", 4)
+    assert (other["linear/W"] != one["linear/W"]).any()
+
+
+def test_what_it_prints(here, data, start, capfd):
+    fitted(data, start / "vgg.npz")
+    with open(os.path.join("train_log", "mine", "log.log")) as stream:
+        text = stream.read()
+    assert "18 images" in text and "6 images" in text
+    assert all(f"-> {name}" in text for name in NAMES)
+
+
+def test_small_classes_are_reported_and_unreadable_images_left_out(here, data, start):
+    shutil.copytree(str(data / "train"), "few")
+    for number in range(4):
+        os.remove(os.path.join("few", "birch", f"{number}.png"))
+    with open(os.path.join("few", "cedar", "0.png"), "wb") as stream:
+        stream.write(b"no image")
+    assert train("few", start / "vgg.npz", "--final-size", SIZE) == 0
+    with open(os.path.join("train_log", "mine", "log.log")) as stream:
+        text = stream.read()
+    assert "birch: 2 training images" in text and "13 images" in text
+
+
+def test_bad_data_is_refused_in_one_line(here, data, start):
+    load = start / "vgg.npz"
+    shutil.copytree(str(data / "train" / "ash"), os.path.join("one", "ash"))
+    with pytest.raises(UserError, match="one class, 'ash'"):
+        train("one", load, "--data-format", "folder")
+    for name in NAMES[:2]:
+        shutil.copytree(str(data / "train" / name), os.path.join("two", name))
+    os.makedirs(os.path.join("two", "oak"))
+    with pytest.raises(UserError, match="no training images of 'oak'"):
+        train("two", load)
+    part = "part"
+    shutil.copytree(str(data), part)
+    shutil.rmtree(os.path.join(part, "train", "cedar"))
+    with pytest.raises(UserError, match="no training images of 'cedar'"):
+        train(part, load)
+    with pytest.raises(UserError, match="no training images of '3'"):
+        train(data, load, "--classnum", 4)
+    assert not os.path.exists("train_log")
+
+
+@pytest.mark.parametrize(
+    "flags, text",
+    [
+        (("--resume",), "--probe --resume"),
+        (("--val",), "--probe --val"),
+        (("--print-recipe",), "--probe --print-recipe"),
+        (("--width", "0.25"), "does not fit"),
+    ],
+)
+def test_flags_that_are_refused(here, data, start, flags, text):
+    with pytest.raises(UserError, match=text):
+        train(data, start / "vgg.npz", *flags)
+    assert not os.path.exists("train_log")
+
+
+def test_weights_below_the_last_layer_are_needed(here, data, start):
+    with pytest.raises(UserError, match=r"bare\.npz: has no weights of add/W"):
+        train(data, start / "bare.npz")
+
+
+def test_the_input_has_the_size_of_the_card(here, data, start):
+    for ending in ("npz", "json"):
+        if ending == "npz":
+            shutil.copy(str(start / "vgg.npz"), "own.npz")
+        else:
+            with open("own.json", "w") as stream:
+                json.dump({"mode": "vgg", "image_size": 48}, stream)
+    assert train(data, "own.npz") == 0
+    assert read_card(os.path.join("train_log", "mine")).image_size == 48
+
+
+@pytest.mark.slow
+def test_other_commands_take_the_checkpoint(here, data, start):
+    fitted(data, start / "vgg.npz")
+    log, photo = os.path.join("train_log", "mine"), str(data / "val" / "ash" / "0.png")
+    common = ["--gpu=-1", "--load", log]
+    assert main(["localize", photo, *common, "--out", "found"]) == 0
+    assert main(["info", log]) == 0
+    assert main(["export", "--load", log, "--out", "mine.npz"]) == 0
+    flags = f"--data {boxed(data)} --resamples 0 --out evaluation --workers 1"
+    assert main(["evaluate", *common, *flags.split()]) == 0
+    flags = f"train --mode vgg --data {data} --load {log} --final-size {SIZE} --logdir tuned"
+    flags += " --gpu=-1 --epoch 1 --steps 1 --batch 4 --workers 0 --base-lr 1e-6 --watch 0 --seed 1"
+    with tf.Graph().as_default():
+        assert main(flags.split()) == 0
+    before, after = (open_checkpoint(os.path.join("train_log", n)) for n in ("mine", "tuned"))
+    np.testing.assert_allclose(after.read("linear/W"), before.read("linear/W"), atol=1e-3)
+
+
+def boxed(data):
+    """A copy of the data with boxes, as label lists."""
+    shutil.copytree(str(data), "boxed")
+    os.makedirs(os.path.join("boxed", "labels", "trees"))
+    for split in IMAGES:
+        paths, labels = images_of(data, split)
+        with open(os.path.join("boxed", "labels", "trees", split + ".txt"), "w") as stream:
+            for path, label in zip(paths, labels):
+                name = os.path.relpath(path, str(data / split))
+                stream.write(f"{name} {label} 2 3 40 30\n")
+    return "boxed"
