@@ -18,6 +18,7 @@ from dgl.cli.output import (
 )
 from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.errors import UserError
+from dgl.evaluation.fusion import FUSIONS
 from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.tf_compat import use_reference_kernels
 from dgl.utils.devices import FLOAT32
@@ -41,7 +42,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = groups["main"].add_argument
     add("images", nargs="*", metavar="IMAGE", help="images or folders (default: bundled images)")
     add("--load", help="checkpoint (default: ImageNet weights of --mode, or of efficientnet_lite0)")
-    add("--clayer", "--layer", help="layer of the map: index or name (default: the backbone's)")
+    add(
+        "--clayer", "--layer",
+        help="layer of the map: index or name; a range such as 2-6 with --fuse (default: the backbone's)",
+    )  # fmt: skip
     add("--method", choices=list(METHODS), default="dgl", help="attribution method for the box")
     add("--outdir", "--out", default=".", help="output folder")
 
@@ -62,6 +66,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )
     add("--top", type=int, default=1, metavar="N", help="localize the N most probable classes")
     add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
+    add(
+        "--fuse",
+        choices=FUSIONS,
+        help="one map of all layers of --layer: mean, maximum, geometric mean",
+    )
+    add("--flip", action="store_true", help="average the map with that of the mirrored image")
 
     add = groups["box"].add_argument
     add(

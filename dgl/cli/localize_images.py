@@ -14,6 +14,7 @@ from dgl.backbones import get_backbone
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
+from dgl.evaluation.fusion import Fusion, make_fusions, score_maps
 from dgl.predict.predictor import Predictor
 from dgl.report.localize_files import (
     Finding,
@@ -50,12 +51,13 @@ def make_predictor(args: Namespace) -> Predictor:
         mode,
         load,
         layers=[args.clayer],
-        methods=PAIR if args.method in PAIR else (args.method,),
+        methods=PAIR if args.method in PAIR and not args.fuse else (args.method,),
         alpha=args.pa,
         image_size=args.image_size,
         data_set=args.dataset,
         gpu=args.gpu,
         precision=args.precision,
+        flip=args.flip,
     )
 
 
@@ -192,8 +194,16 @@ class _Pipeline:
         }
         if args.top > 1:
             settings["top"] = args.top
+        if args.flip:
+            settings["flip"] = True
+        entries = predictor.entries
+        self._fusions: List[Fusion] = []
+        if args.fuse:
+            self._fusions = make_fusions(entries, [args.fuse])
+            entries = [fusion.entry for fusion in self._fusions]
+            settings["layers"] = list(self._fusions[0].layers)
         self._files = ImageFiles(
-            predictor.entries,
+            entries,
             predictor.backbone.mode,
             args.method,
             args.threshold,
@@ -253,7 +263,11 @@ class _Pipeline:
             "probability": float(prediction.probability[i, class_index]),
             "predicted_index": int(prediction.logits[i].argmax()),
         }
-        return Finding(facts, {entry: raw[i] for entry, raw in prediction.maps.items()})
+        maps = {entry: raw[i] for entry, raw in prediction.maps.items()}
+        if self._fusions:
+            # At the side of the square input, as an evaluation fuses them.
+            maps = dict(score_maps(maps, self._predictor.image_size, self._fusions))
+        return Finding(facts, maps)
 
     def _store(self, done: _Localized) -> Record:
         path, outdir = self._paths[done.number], self._outdirs[done.number]

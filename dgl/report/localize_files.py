@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 from collections import Counter
 from typing import (
     Any,
@@ -73,8 +74,8 @@ class ImageFiles:
     ):
         self._stems = {}
         for name, layer in entries:
-            stem = f"{mode}_cam" if name == "cam" else f"{mode}_{layer.replace('/', '_')}_{name}"
-            self._stems[name, layer] = stem
+            plain = re.sub(r"[^\w.+-]+", "_", layer).strip("_")
+            self._stems[name, layer] = f"{mode}_cam" if name == "cam" else f"{mode}_{plain}_{name}"
         self._box_entry = next(entry for entry in self._stems if entry[0] == method)
         self._mode = mode
         self._threshold = threshold

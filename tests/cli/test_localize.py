@@ -11,8 +11,12 @@ from demo_runs import CLASSES, HEIGHT, WIDTH, demo, files_in, record_of, small_i
 from networks import values_of, write_npz
 from PIL import Image
 
+from dgl.data.image_io import read_image
+from dgl.data.views import demo_input
 from dgl.errors import UserError
+from dgl.predict.postprocess import normalize, score_map
 from dgl.predict.precision import has_bfloat16_kernels
+from dgl.predict.predictor import Predictor
 from dgl.report.localize_files import Finding, ImageFiles
 from dgl.utils.devices import cpu_flags, has_bfloat16
 from dgl.utils.files import weights_fingerprint
@@ -47,6 +51,20 @@ def test_the_backbone_is_recognized_and_slashes_of_a_layer_become_underscores(ph
         *(stem + end for end in (".json", ".png", "_box.png")),
     ]
     assert record_of(out, stem + ".json")["layer"] == "group3/block0_shortcut"
+
+
+def test_layers_are_fused_into_one_map(vgg, photo, tmp_path):
+    flags = ["--clayer", "1-3", "--fuse", "geo", "--flip"]
+    assert demo(vgg, photo, tmp_path, *flags, "--save-maps") == 0
+    stem = "vgg_geo_conv5_3+conv5_2+conv5_1_dgl"
+    assert set(files_in(tmp_path)) == {stem + e for e in (".png", ".npy", ".json", "_box.png")}
+    record = record_of(tmp_path, stem + ".json")
+    assert record["layers"] == ["conv5_3", "conv5_2", "conv5_1"] and record["flip"] is True
+    with Predictor("vgg", vgg, ["1-3"], ["dgl"], image_size=SIZE, flip=True) as predictor:
+        maps = predictor(demo_input(read_image(photo), SIZE)[np.newaxis]).maps
+    own = [score_map(raw[0], SIZE, SIZE) + 0.05 for raw in maps.values()]
+    expected = normalize(np.prod(own, axis=0) ** (1 / 3))
+    np.testing.assert_allclose(np.load(str(tmp_path / (stem + ".npy"))), expected, atol=1e-4)
 
 
 def test_record(vgg, photo, tmp_path):
