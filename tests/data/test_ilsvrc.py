@@ -288,3 +288,20 @@ def test_without_list_and_train_the_objects_count(data):
     dataset = load_ilsvrc(str(data), "val")
     assert dataset.class_names == (DOG, CAT)
     assert [s.class_index for s in dataset.samples] == [0, 1]
+
+
+def test_missing_folders(tmp_path):
+    with pytest.raises(UserError, match="no folder of annotations; expected Data/CLS-LOC"):
+        load_ilsvrc(make(tmp_path / "1", {"val/a.jpg": "x"}), "val")
+    data = make(tmp_path / "2", {"annotations/train/a/a.xml": xml(), "val/a.jpg": "x"})
+    with pytest.raises(UserError, match="annotations/val: no such folder"):
+        load_ilsvrc(data, "val")
+    with pytest.raises(UserError, match="2/train: no such folder; expected images"):
+        load_ilsvrc(data, "train")
+
+
+def test_bad_list_of_the_development_kit(data):
+    os.remove(str(data / "LOC_synset_mapping.txt"))
+    make(data, {"devkit/data/map_clsloc.txt": "a 1 b\nc d\n"})
+    with pytest.raises(UserError, match=r"clsloc\.txt:2: 'c d'; expected 'wnid number name'"):
+        load_ilsvrc(str(data), "val")

@@ -253,3 +253,15 @@ def test_encoded_images_are_read_back(tmp_path, rgb, extension, quality):
     check(read_image(str(path)), rgb, tolerance=0 if extension == ".png" else 12)
     path.write_bytes(encode_image(rgb[:, :, 0], ".png"))
     check(read_image(str(path)), np.repeat(rgb[:, :, :1], 3, axis=2))
+
+
+def test_list_images_of_nothing(tmp_path):
+    with pytest.raises(UserError, match="no images in this folder"):
+        list_images(str(tmp_path))
+    with pytest.raises(UserError, match="no such file or folder"):
+        list_images(str(tmp_path / "absent"))
+
+
+def test_an_unknown_format_is_refused(rgb):
+    with pytest.raises(ValueError):
+        encode_image(rgb, ".xyz")

@@ -191,3 +191,17 @@ def test_photos5():
 def test_a_folder_of_another_layout(tmp_path, layout, files, message):
     with pytest.raises(UserError, match=message):
         load_data(make(tmp_path, files), "val", layout=layout)
+
+
+def test_a_flag_for_data_that_are_not_there(tmp_path):
+    data = make(tmp_path, TREES["folder"])
+    with pytest.raises(UserError, match="--cub.*images in images/.*CUB-200-2011"):
+        named_layout(data, "cub")
+    make(tmp_path, {"labels/other/val.txt": "b.jpg 0\n"})
+    assert named_layout(data, "cub", "absent") == "cub"  # whose loader lists the others
+
+
+def test_nothing_recognized(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(UserError, match=r"no data set recognized; looked for .*\(imagenet\)"):
+        load_data(str(tmp_path), "val")

@@ -189,3 +189,12 @@ def test_center_view_is_the_middle():
         np.testing.assert_array_equal(validation_view(ramp(axis), SIZE), expected)
     assert validation_view(noise(), 50).shape == (50, 50, 3)
     assert validation_view(noise(), 50).dtype == np.uint8
+
+
+def test_sizes_that_cannot_be():
+    for call in (
+        lambda: resize_bilinear_tf1(np.zeros((0, 4, 3), np.uint8), 2, 2),
+        lambda: resize_center_crop(np.zeros((9, 9, 3), np.uint8), (), 224, 256),
+    ):
+        with pytest.raises(ValueError):
+            call()
