@@ -126,3 +126,9 @@ def test_failure_cases_of_all_images_and_of_those_drawn(tmp_path):
     (only,) = case_section(metrics, gallery)["tables"]
     assert only["rows"] == drawn["rows"] and not only["folded"]
     assert case_section(metrics, []) is None
+
+
+def test_selection_without_the_protocol_it_is_of(tmp_path):
+    metrics = sample_report(tmp_path, ["a", "b"], ["cam", "dgl"], images=0)[0]
+    del metrics["protocols"]["wsolevaluation"]
+    assert selection_section(metrics)["tables"][0]["headings"] == ["threshold", "BoxAcc on train"]

@@ -166,3 +166,7 @@ def test_alphas(position, alpha):
 @pytest.mark.parametrize("layer, stands", [(0, 0), (9.0, 9), (17, 17), (40, 17)])
 def test_the_layer_slider_stays_where_there_are_layers(handlers, layer, stands):
     assert handlers.layer_of(0, layer) == stands
+
+
+def test_backbones(handlers):
+    assert handlers.backbones() == [("VGG16", 0)]
