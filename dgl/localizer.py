@@ -24,12 +24,13 @@ from dgl.data.image_io import read_image
 from dgl.data.views import demo_input, resize_bilinear_tf1
 from dgl.predict.overlay import heat_with_region
 from dgl.predict.postprocess import DEFAULT_THRESHOLD, largest_box, score_map
-from dgl.predict.session import MapSession, Prediction
 from dgl.utils.devices import FLOAT32
 from dgl.utils.parallel import chunks_of
 
 if TYPE_CHECKING:
     import PIL.Image
+
+    from dgl.predict.session import MapSession, Prediction
 
 Image = Union[str, np.ndarray]
 DEFAULT_BATCH = 8
@@ -85,7 +86,7 @@ class Localizer:
             for found in localizer(["a.jpg", "b.jpg"]):
                 print(found.class_name, found.probability, found.box)
 
-    :meth:`from_graph` takes any TensorFlow graph.
+    :meth:`from_keras` takes a model of Keras in memory, :meth:`from_graph` any TensorFlow graph.
 
     Attributes:
         predictor: the :class:`~dgl.predict.session.MapSession` behind it, for raw maps.
@@ -94,7 +95,7 @@ class Localizer:
         class_names: :class:`~dgl.data.class_names.ClassNames`, empty where names are not known.
     """
 
-    predictor: MapSession
+    predictor: "MapSession"
     entry: Tuple[str, str]
     threshold: float
     class_names: ClassNames
@@ -158,7 +159,7 @@ class Localizer:
 
     def _use(
         self,
-        predictor: MapSession,
+        predictor: "MapSession",
         view: Callable[[np.ndarray], np.ndarray],
         threshold: float,
         batch: int,
@@ -269,6 +270,39 @@ class Localizer:
         localizer._use(predictor, view, threshold, batch, class_names, finish)
         return localizer
 
+    @classmethod
+    def from_keras(
+        cls,
+        model: Any,
+        layer: Union[int, str, None] = None,
+        preprocess: Optional[Callable[[np.ndarray], np.ndarray]] = None,
+        image_size: Optional[int] = None,
+        **settings: Any,
+    ) -> "Localizer":
+        """A localizer of a ``tf.keras`` model in memory: tf-keras, Keras 2 or Keras 3 on TensorFlow.
+
+        The model's weights are copied; train it further, and make another localizer.
+
+        Args:
+            model: a classifier of images, channels last, that ends in a softmax or in logits.
+            layer: name of a layer of Keras or of an operation, or index, 0 the last; by default the last
+                activation that has height and width.
+            preprocess: as for :meth:`from_graph`; by default none, for models that normalize inside.
+            image_size: side of the input in pixels, for models that take any; by default 224.
+            settings: further arguments of :meth:`from_graph`, such as ``class_names`` and ``threshold``.
+
+        Raises:
+            UserError: no Keras model, or one that does not fit (:func:`dgl.foreign.load_keras`); no such
+                layer.
+            ValueError: see :meth:`from_graph`.
+        """
+        from dgl.foreign import load_keras, logits_of
+
+        loaded = load_keras(model, image_size)
+        logits = logits_of(loaded.output)
+        activation = loaded.activation(logits, layer)
+        return cls.from_graph(logits, activation, loaded.image, preprocess, **settings)
+
     def __call__(
         self,
         images: Sequence[Image],
@@ -305,7 +339,7 @@ class Localizer:
         return found
 
     def _localization(
-        self, pixels: np.ndarray, prediction: Prediction, i: int, raw: np.ndarray
+        self, pixels: np.ndarray, prediction: "Prediction", i: int, raw: np.ndarray
     ) -> Localization:
         height, width = pixels.shape[:2]
         resized = score_map(raw, height, width)

@@ -4,7 +4,8 @@ No other module may import ``tensorflow``. Modules that build or run graphs use
 ``from dgl.tf_compat import tf``, which loads TensorFlow; tensorpack's graph parts are imported after it.
 Modules that are imported before TensorFlow is needed (registries, flags) use
 ``from dgl.tf_compat import lazy_tf as tf``, which loads it at the first use. Importing this module alone
-loads nothing.
+loads nothing. A program that has loaded TensorFlow before, and computes eagerly, keeps its mode and its
+Keras, as far as it does not train with this package.
 
 TensorFlow has two sets of CPU kernels, and the choice must be made before it loads. oneDNN's are faster
 (VGG16: 1.2 to 1.4 times) but round differently from TensorFlow 1.15, which the published maps were made
@@ -40,6 +41,7 @@ def _installed_version() -> Tuple[int, int]:
     return (0, 0)
 
 
+_LEGACY = "TF_USE_LEGACY_KERAS"
 _KERNELS = "TF_ENABLE_ONEDNN_OPTS"
 
 
@@ -87,12 +89,18 @@ def _quiet_stderr() -> Iterator[None]:
 
 
 def _load() -> Any:
+    if _is_guest():
+        # Its mode and its Keras stay as they are: graphs here are built inside `tf.Graph().as_default()`.
+        import tensorflow.compat.v1 as tf
+
+        _load_legacy_layers(tf)
+        return tf
     # From 2.16 on, `tf.layers` (and every tensorpack layer) needs the separate tf-keras, selected before
     # TensorFlow loads. Up to 2.15 the same variable makes TensorFlow import a module that does not exist.
     if _installed_version() >= (2, 16):
-        os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+        os.environ.setdefault(_LEGACY, "1")
     else:
-        os.environ.pop("TF_USE_LEGACY_KERAS", None)
+        os.environ.pop(_LEGACY, None)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     use_fast_kernels()
     with _quiet_stderr():
@@ -104,6 +112,26 @@ def _load() -> Any:
         "ignore", message=".*set_learning_phase"
     )  # by Keras models in graph mode
     return tf
+
+
+def _is_guest() -> bool:
+    """Whether TensorFlow belongs to a program that loaded it before and computes eagerly."""
+    loaded = sys.modules.get("tensorflow")
+    return loaded is not None and bool(getattr(loaded, "executing_eagerly", bool)())
+
+
+def _load_legacy_layers(tf: Any) -> None:
+    """Take `tf.layers` from tf-keras, where it is needed, without switching `tf.keras` to it."""
+    if _installed_version() < (2, 16):
+        return
+    before = os.environ.get(_LEGACY)
+    os.environ[_LEGACY] = "1"
+    try:
+        _ = tf.layers.Conv2D  # decides at its first use
+    finally:
+        os.environ.pop(_LEGACY)
+        if before is not None:
+            os.environ[_LEGACY] = before
 
 
 class _Lazy:
@@ -130,6 +158,13 @@ def saved_model_message() -> Any:
     from tensorflow.core.protobuf import saved_model_pb2
 
     return saved_model_pb2.SavedModel()
+
+
+def frozen_function(concrete: Any) -> Any:
+    """A ``ConcreteFunction`` of TensorFlow 2 with constants for its variables, which has no public name."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    return convert_variables_to_constants_v2(concrete)
 
 
 lazy_tf: Any = _Lazy(lambda: sys.modules[__name__].tf)

@@ -62,7 +62,9 @@ def build_inference(
     """
     with tf.Graph().as_default() as graph:
         placeholder = tf.placeholder(image.dtype, image.shape, "image")
-        network = build_network(backbone, placeholder, options)
+        # Variables that the graph can lose, in programs too whose TensorFlow 2 makes others.
+        with tf.variable_scope(tf.get_variable_scope(), use_resource=False):
+            network = build_network(backbone, placeholder, options)
         head_weights = tf.identity(
             network.head_weights
         )  # a variable by itself is no node to import

@@ -110,6 +110,7 @@ def train(
             finite; the last good checkpoint is there to resume from.
         Stopped: a signal stopped training; a checkpoint is saved.
     """
+    tf.disable_v2_behavior()  # also in a program that loaded TensorFlow itself
     log: ContextManager[Any] = contextlib.nullcontext()
     if ranks.chief:
         log = LogFolder(log_name, resume)

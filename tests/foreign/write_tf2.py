@@ -27,12 +27,13 @@ def write(folder, weights, *kinds):
         if kind == "module":
             _write_module(tensorflow, path, arrays)
         elif kind == "keras":
-            _model(tensorflow.keras, arrays).export(path, verbose=False)
+            keras_model(tensorflow.keras, arrays).export(path, verbose=False)
         else:
-            _model(tensorflow.keras, arrays).save(path, save_format="tf")
+            keras_model(tensorflow.keras, arrays).save(path, save_format="tf")
 
 
-def _model(keras, arrays):
+def keras_model(keras, arrays):
+    """The network of ``hand_network.py`` as a functional model of this Keras."""
     image = keras.Input((4, 5, 3))
     first = keras.layers.Conv2D(6, 3, padding="same", activation="relu", name="first")(image)
     first = keras.layers.Dropout(0.5)(first)

@@ -1,0 +1,126 @@
+"""Models of Keras in programs that compute eagerly, as notebooks do: TensorFlow is loaded before dgl."""
+
+import os
+
+import numpy as np
+
+
+def check(kind):
+    """All that is held of one Keras, ``tf_keras`` (or that of TensorFlow) or ``keras`` (3)."""
+    if kind == "tf_keras":
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    else:
+        os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    import dgl.localizer  # noqa: I001  # leaves the choice of mode to TensorFlow's first import
+    import tensorflow
+
+    if tensorflow.__version__ < "2.16":
+        os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    keras = tensorflow.keras
+    _maps_are_the_oracle(keras)
+    _other_models(keras)
+    _refused(keras)
+    with dgl.localizer.Localizer(
+        image_size=64
+    ) as localizer:  # a network of this project beside them
+        assert localizer([np.zeros((64, 64, 3), np.uint8)])[0].map.shape == (64, 64)
+    # This program's own mode and Keras are what they were.
+    assert tensorflow.executing_eagerly()
+    assert tensorflow.zeros((2, 3)).shape[1] == 3
+    assert float(keras.layers.Dense(1, "relu")(tensorflow.zeros((1, 2)))[0, 0]) == 0
+
+
+def _maps_are_the_oracle(keras):
+    from foreign.hand_network import ALPHA, CLASS_INDEX, METHODS, HandNetwork
+    from foreign.write_tf2 import keras_model
+
+    from dgl.localizer import Localizer
+
+    network = HandNetwork()
+    model = keras_model(keras, network.weights())
+    images = network.images.astype("float32")
+    probability = model.predict(images, verbose=0)
+    for (method, layer), expected in network.expected().items():
+        if method not in METHODS + ("cam",):
+            continue
+        with Localizer.from_keras(model, layer, method=method, alpha=ALPHA) as localizer:
+            found = localizer.predictor(images, CLASS_INDEX)
+        np.testing.assert_allclose(found.probability, probability, rtol=0, atol=1e-5)
+        (raw,) = found.maps.values()
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(raw, expected, rtol=0, atol=2e-6 * scale, err_msg=method + layer)
+
+
+def _other_models(keras):
+    """Default layer and names in a sequential, a nested and a subclassed model."""
+    from dgl.foreign import load_keras, logits_of
+    from dgl.localizer import Localizer
+
+    def make():
+        return [
+            keras.layers.Conv2D(4, 3, activation="relu", name="early"),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.Conv2D(5, 3, activation="relu", name="late"),
+        ]
+
+    def head():
+        return [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(3)]
+
+    class Subclassed(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.parts = make() + head()
+
+        def call(self, image, training=False):
+            for part in self.parts:
+                image = part(image, training=training) if "norm" in part.name else part(image)
+            return image
+
+    any_size = keras.Input((None, None, 3))
+    inner = keras.Sequential([keras.Input((16, 16, 3)), *make()], name="inner")
+    models = [
+        keras.Sequential([keras.Input((16, 16, 3)), *make(), *head()]),
+        keras.Sequential([keras.Input((16, 16, 3)), inner, *head()]),
+        Subclassed(),
+        keras.Model(any_size, keras.Sequential(make() + head())(any_size)),
+    ]
+    image = np.random.RandomState(0).randint(0, 256, (16, 16, 3)).astype("uint8")
+    for index, model in enumerate(models):
+        logits = np.asarray(model(image[np.newaxis].astype("float32"), training=False))
+        size = None if index < 2 else 16
+        graph = load_keras(model, size)
+        sides = [graph.activation(logits_of(graph.output), n).shape[1] for n in ("early", "late")]
+        assert sides == [14, 12], index
+        with Localizer.from_keras(model, image_size=size) as localizer:
+            assert "late" in localizer.entry[1]
+            found = localizer.predictor(image[np.newaxis].astype("float32"))
+            np.testing.assert_allclose(found.logits, logits, rtol=1e-5, atol=1e-4)
+            assert localizer([image])[0].map.shape == (16, 16)
+
+
+def _refused(keras):
+    from dgl.errors import UserError
+    from dgl.localizer import Localizer
+
+    image = keras.Input((16, 16, 3))
+    convolved = keras.layers.Conv2D(4, 3, activation="relu")(image)
+    pooled = keras.layers.GlobalAveragePooling2D()(convolved)
+    two = keras.Model(image, [pooled, keras.layers.Dense(3)(pooled)])
+    vector = keras.Input((5,))
+    cases = (
+        (object(), {}),
+        (keras.layers.Dense(3), {}),
+        (two, {}),
+        (keras.Sequential([keras.layers.Dense(3)]), {}),
+        (keras.Model(vector, keras.layers.Dense(3)(vector)), {}),
+        (keras.Model(image, pooled), {"layer": "absent"}),
+        (keras.Model(image, pooled), {"layer": 1}),
+        (keras.Model(image, pooled), {"image_size": 32}),
+    )
+    for model, settings in cases:
+        try:
+            Localizer.from_keras(model, **settings)
+        except UserError as error:
+            assert "\n" not in str(error)
+        else:
+            raise AssertionError(settings)

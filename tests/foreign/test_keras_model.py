@@ -1,0 +1,37 @@
+"""Keras models in memory: the maps of NumPy, in eager programs and in graph mode."""
+
+import numpy as np
+import pytest
+from hand_network import ALPHA, CLASS_INDEX, HandNetwork
+from networks import has_keras
+from own_process import call
+from write_tf2 import keras_model
+
+from dgl.localizer import Localizer
+from dgl.predict.session import open_session
+from dgl.tf_compat import tf
+
+VERSION = tuple(int(part) for part in tf.VERSION.split(".")[:2])
+
+
+@pytest.mark.parametrize("kind", ["tf_keras", "keras"])
+def test_eager(kind):
+    first = (2, 16) if kind == "keras" else (2, 0)
+    if first > VERSION:
+        pytest.skip("no such Keras")
+    call("foreign.keras_in_memory", "check", kind)
+
+
+@pytest.mark.filterwarnings("ignore:.*(set_learning_phase|state_updates)")
+def test_graph_mode():
+    if not has_keras():
+        pytest.skip("no Keras that builds graphs")
+    network = HandNetwork()
+    with tf.Graph().as_default(), open_session() as session:
+        tf.keras.backend.set_session(session)
+        model = keras_model(tf.keras, network.weights())
+        with Localizer.from_keras(model, "first", alpha=ALPHA) as localizer:
+            (raw,) = localizer.predictor(network.images, CLASS_INDEX).maps.values()
+    tf.keras.backend.set_session(None)
+    expected = network.expected()["dgl", "first"]
+    np.testing.assert_allclose(raw, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
