@@ -1,5 +1,7 @@
 """What bfloat16 brings: a quotient of times, of two convolutions that are what they should be."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -32,3 +34,12 @@ def test_the_shortest_times_are_divided(monkeypatch):
     monkeypatch.setattr(gain, "_seconds", lambda session, operation: next(times))
     assert gain.bfloat16_gain() == 2.0 / 4.0
     assert not list(times)
+
+
+@needs_kernels
+def test_on_this_machine():
+    before = tf.get_default_graph()
+    found = gain.bfloat16_gain()
+    assert 0 < found < math.inf
+    assert tf.get_default_graph() is before
+    assert not before.get_operations()

@@ -127,6 +127,15 @@ def test_the_head_of_load_stays_where_it_fits(weights):
     assert not any(name.startswith("linear") for name in start.loaded)
 
 
+def test_finetune_loads_the_imagenet_weights_unless_load_is_given(monkeypatch, tmp_path, weights):
+    monkeypatch.chdir(tmp_path)
+    save_npz(os.path.join("pretrain_model", "vgg16.npz"), vgg_variables(1000))
+    recipe, start = resolved(parse("--finetune"))
+    assert recipe.multipliers == get_backbone("vgg").gradient_multipliers
+    assert start.fresh == ["linear/W", "linear/b"]
+    assert resolved(parse("--finetune", "--load", weights()))[1].fresh == []
+
+
 @pytest.fixture
 def data(tmp_path):
     """A data set whose largest label is 6 in the train list and 3 in the validation list."""

@@ -79,3 +79,8 @@ def test_val_refuses_labels_beyond_the_classes_of_the_checkpoint(data, tmp_path)
     args = parse("--val", "--load", store(tmp_path, 2), "--gpu=-1", data=data)
     with pytest.raises(UserError, match=r"class 3 .* 0 to 1"):
         run(args, "vgg")
+
+
+def test_val_needs_load(data):
+    with pytest.raises(UserError, match="--load"):
+        run(parse("--val", data=data), "vgg")
