@@ -111,6 +111,14 @@ def add_flags(
         help="fit the last layer alone, by logistic regression on features computed once; of the flags "
         "of training only --seed counts, for the random crops and the folds that choose the regularization",
     )  # fmt: skip
+    add(
+        "--freeze", metavar="LAYER",
+        help="train only what lies above this layer (index or name), on its cached activations",
+    )  # fmt: skip
+    add(
+        "--freeze-views", type=_count, default=2, metavar="N",
+        help="random views of each training image that --freeze caches",
+    )  # fmt: skip
     add("--resume", action="store_true", help="continue an interrupted run")
     add("--val", action="store_true", help="validate --load instead of training")
     add("--batch", type=_count, default=256, help="images per step, over all GPUs")

@@ -77,7 +77,7 @@ class ShuffledDraws(DataFlow):  # type: ignore[misc]
 
     def __init__(
         self,
-        samples: Sequence[Sample],
+        samples: Sequence[Any],
         seed: Optional[int] = None,
         share: Share = WHOLE,
         start: int = 0,
@@ -85,7 +85,7 @@ class ShuffledDraws(DataFlow):  # type: ignore[misc]
         """Order draws.
 
         Args:
-            samples: list of :class:`~dgl.data.sample.Sample`.
+            samples: sequence of :class:`~dgl.data.sample.Sample`, or of what stands for them.
             seed: int from 0 to 2^32 - 1, or ``None`` to draw one.
             share: :class:`Share`.
             start: draws of the joint stream to skip.
@@ -117,7 +117,7 @@ def new_seed() -> int:
     return int.from_bytes(os.urandom(4), "little") % 2**31
 
 
-class _TrainingPoint:
+class TrainingPoint:
     """Map (sample, seed) to [view, class index], or ``None`` for an unreadable image.
 
     A class rather than a closure, so that it can be pickled for worker processes.
@@ -127,6 +127,7 @@ class _TrainingPoint:
         self._size = size
 
     def __call__(self, draw: Sequence[Any]) -> Optional[List[Any]]:
+        """[(S, S, 3) uint8 BGR, class index] of [sample, seed]."""
         sample, seed = draw
         try:
             image = read_image(sample.path)
@@ -137,7 +138,7 @@ class _TrainingPoint:
         return [np.ascontiguousarray(rgb_to_bgr(view)), sample.class_index]
 
 
-def _check_readable(samples: Sequence[Sample]) -> None:
+def check_readable(samples: Sequence[Sample]) -> None:
     """Raise :class:`UserError` when none of the first images decodes: no batch would ever be full."""
     for sample in samples[:_PROBED]:
         try:
@@ -278,9 +279,9 @@ def training_flow(
     Returns:
         :class:`FailureKeeper` of [(batch, S, S, 3) uint8 BGR, (batch,) int32].
     """
-    _check_readable(samples)
+    check_readable(samples)
     flow = ShuffledDraws(samples, seed, share or WHOLE, start)
-    point = _TrainingPoint(size)
+    point = TrainingPoint(size)
     flow = ProcessMapData(flow, point, workers) if workers else MapData(flow, point)
     return FailureKeeper(BatchData(flow, batch))
 

@@ -1,11 +1,12 @@
 """The training graph: loss, weight decay, errors and optimizer, as a tensorpack model description."""
 
 from dataclasses import replace
-from typing import Any, List
+from typing import Any, Dict, List
 
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
+from dgl.training.freeze import freeze_below
 from dgl.training.recipe import MOMENTUM, Recipe
 from dgl.utils.types import Tensor
 
@@ -19,10 +20,15 @@ WRONG = "wrong-top{}"
 
 
 class ClassifierModel(ModelDesc):
-    """A backbone trained from image labels by a recipe."""
+    """A backbone trained from image labels by a recipe.
+
+    Attributes:
+        frozen_layers: whether the tower trains -> the tensor of the recipe's frozen layer in it.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
+        self.frozen_layers: Dict[bool, Tensor] = {}
         self.backbone = get_backbone(recipe.mode)
 
     def inputs(self) -> List[Any]:
@@ -39,6 +45,10 @@ class ClassifierModel(ModelDesc):
         network = build_network(
             self.backbone, image, replace(self.recipe.options, training=training)
         )
+        if self.recipe.freeze:
+            layer = self.frozen_layers[training] = network.endpoints[self.recipe.freeze]
+            if training:
+                freeze_below(layer, image, network.logits)
         errors = [_error(network.logits, label, 1)]
         if self.recipe.with_top5:
             errors.append(_error(network.logits, label, 5))

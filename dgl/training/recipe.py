@@ -65,6 +65,8 @@ class Recipe:
         workers: processes that decode and augment.
         seed: of initial values, shuffling and augmentation, or ``None`` for random ones.
         processes: how many train together, each on its slice of every batch.
+        freeze: name of the layer up to which all keeps its loaded weights, or ``None``.
+        freeze_views: random views of each training image whose activations there are cached.
     """
 
     mode: str
@@ -81,6 +83,8 @@ class Recipe:
     workers: int = 2
     seed: Optional[int] = None
     processes: int = 1
+    freeze: Optional[str] = None
+    freeze_views: int = 1
 
     @property
     def tower_batch(self) -> int:
@@ -142,11 +146,18 @@ def _facts(recipe: Recipe) -> Dict[str, str]:
         for values in (preprocessing.mean, preprocessing.std)
     )
     errors = "top-1 and top-5 error" if recipe.with_top5 else "top-1 error"
+    frozen = {}
+    if recipe.freeze:
+        frozen["frozen"] = (
+            f"{recipe.freeze} and below; its activations for {recipe.freeze_views} random views of each "
+            "training image are computed once"
+        )
     return {
         "network": (
             f"{recipe.mode}, width {options.width:g}, norm {options.norm}, last stride "
             f"{options.last_stride}, {options.data_format}, {options.classes} classes in {options.head}"
         ),
+        **frozen,
         "loss": loss,
         "optimizer": f"SGD, Nesterov momentum {MOMENTUM:g}",
         "learning rate": ", ".join(rates),

@@ -16,6 +16,7 @@ from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
 from dgl.training.attention_callback import AttentionImages, choose_images, default_measured
 from dgl.training.distributed import SINGLE, Ranks, find_ranks, require_same
+from dgl.training.freeze import check_memory, find_cut, freeze_layer
 from dgl.training.probe import Probe, run_probe
 from dgl.training.recipe import Recipe, describe, steps_per_epoch
 from dgl.training.trainer import train
@@ -51,11 +52,13 @@ def run(args: Namespace, mode: str) -> int:
         logger.warning("%s has no split: validation uses the training images.", args.data)
     classes = classes or max(training.classes, validation.classes)
     recipe, start = resolve(args, mode, len(training), classes, ranks)
+    frozen = check_freeze(recipe, start, len(training), len(validation)) if recipe.freeze else ()
     attention = attention_images(args, recipe, boxed)
     if args.print_recipe:
-        variables = network_variables(
+        trained = network_variables(
             get_backbone(mode), recipe.options, recipe.image_size, trained=True
         )
+        variables = {name: shape for name, shape in trained.items() if name not in frozen}
         data = (
             f"{training.name} ({training.format}), {len(training)} training and "
             f"{len(validation)} validation images"
@@ -339,5 +342,37 @@ def resolve(
         workers=min(workers, _MAX_WORKERS),
         seed=args.seed,
         processes=ranks.size,
+        freeze=freeze_layer(backbone, args.freeze) if args.freeze else None,
+        freeze_views=args.freeze_views,
     )
     return recipe, start
+
+
+def check_freeze(
+    recipe: Recipe, start: Optional[InitialWeights], training: int, validation: int
+) -> Tuple[str, ...]:
+    """Names of the variables that a recipe with ``--freeze`` leaves as they are.
+
+    Args:
+        recipe: with the layer.
+        start: the weights to load, which have to hold all of those variables.
+        training, validation: numbers of images.
+
+    Raises:
+        UserError: a layer where the network cannot be cut, weights that are missing, several towers or
+            processes, or more activations than memory is given.
+    """
+    flag = f"--freeze {recipe.freeze}"
+    if recipe.towers * recipe.processes > 1:
+        raise UserError(f"{flag}: expected one tower in one process; --towers 1 makes it so")
+    if start is None:
+        raise UserError(f"{flag}: expected --load or --finetune, for the weights that stay")
+    cut = find_cut(recipe)
+    missing = [name for name in cut.frozen if name in start.fresh]
+    if missing:
+        raise UserError(
+            f"{flag}: {start.checkpoint.path} has no weights for {first_of(missing)}; expected all up to "
+            f"{cut.layer}"
+        )
+    check_memory(cut, recipe.freeze_views, training, validation)
+    return cut.frozen

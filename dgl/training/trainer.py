@@ -22,12 +22,13 @@ from dgl.training.checkpointing import (
 )
 from dgl.training.distributed import SINGLE, Ranks, RankTrainer, explain_lost_rank, from_chief
 from dgl.training.early_stop import EarlyStop, StopOnBadLoss, StopOnDataFailure
+from dgl.training.freeze import Activations, LayerInput, compute_activations
 from dgl.training.log_folder import LogFolder, Row, Statistics, log_folder
 from dgl.training.model import ClassifierModel
 from dgl.training.recipe import VALIDATE_EVERY, Recipe
 from dgl.training.validation import TOP1_ERROR, ValidationRunner
 from dgl.utils.devices import use_every_core
-from dgl.weights import CARD_FILE, ModelCard, write_card
+from dgl.weights import CARD_FILE, ModelCard, open_checkpoint, write_card
 
 from tensorpack.callbacks import (  # isort: skip
     Callback,
@@ -36,7 +37,7 @@ from tensorpack.callbacks import (  # isort: skip
     ScheduledHyperParamSetter,
 )
 from tensorpack.callbacks.monitor import TFEventWriter  # isort: skip
-from tensorpack.input_source import QueueInput  # isort: skip
+from tensorpack.input_source import InputSource, QueueInput  # isort: skip
 from tensorpack.tfutils.sesscreate import NewSessionCreator  # isort: skip
 from tensorpack.tfutils.sessinit import DictRestore, SaverRestore, SessionInit  # isort: skip
 from tensorpack.train.config import DEFAULT_CALLBACKS  # isort: skip
@@ -167,22 +168,36 @@ def _train(
             last_stride=recipe.options.last_stride,
         )
         write_card(os.path.join(run.folder, CARD_FILE), card)
-    flow = training_flow(
-        training.samples,
-        recipe.image_size,
-        recipe.tower_batch,
-        recipe.workers,
-        from_chief(ranks, new_seed() if recipe.seed is None else recipe.seed),
-        Share(recipe.batch, ranks.rank, ranks.size),
-        start=point.step * recipe.batch,
-    )
+    seed = from_chief(ranks, new_seed() if recipe.seed is None else recipe.seed)
+    start = point.step * recipe.batch
+    cached = None
+    if recipe.freeze:
+        weights = initial_values or {}
+        if point.prefix is not None:
+            checkpoint = open_checkpoint(point.prefix)
+            weights = {name: checkpoint.read(name) for name in checkpoint.shapes}
+        own, cached = compute_activations(
+            recipe, weights, training.samples, validation.samples, seed, run.gpus
+        )
+        flow = own.training_flow(recipe.batch, seed, start)
+    else:
+        flow = training_flow(
+            training.samples,
+            recipe.image_size,
+            recipe.tower_batch,
+            recipe.workers,
+            seed,
+            Share(recipe.batch, ranks.rank, ranks.size),
+            start=start,
+        )
     session_init = None
     if point.prefix is not None:
         session_init = SaverRestore(point.prefix)
     elif initial_values:
         session_init = DictRestore(initial_values)
     try:
-        launch_train_with_config(*configure(recipe, flow, validation, run, session_init))
+        config = configure(recipe, flow, validation, run, session_init, cached=cached)
+        launch_train_with_config(*config)
     except tf.errors.ResourceExhaustedError as error:
         raise UserError(
             f"--batch {recipe.batch}: out of memory ({first_line(error)}); expected a smaller one"
@@ -203,6 +218,7 @@ def configure(
     run: Run,
     session_init: Optional[SessionInit] = None,
     callbacks: Sequence[Callback] = (),
+    cached: Optional[Activations] = None,
 ) -> Tuple[TrainConfig, Any]:
     """Set up tensorpack for a recipe.
 
@@ -213,6 +229,8 @@ def configure(
         run: the run; tensorpack's log folder must be its folder.
         session_init: tensorpack session initializer, or ``None`` for random values.
         callbacks: tensorpack callbacks beside the recipe's own.
+        cached: validation's activations at the recipe's frozen layer, if it has one; ``flow`` is of
+            activations then.
 
     Returns:
         (``TrainConfig``, trainer), the arguments of ``launch_train_with_config``.
@@ -221,7 +239,18 @@ def configure(
     use_every_core(creator.config)
     early_stop, statistics, point = run.early_stop, run.statistics, run.point
     checkpointer = Checkpointer(run.folder, statistics, early_stop, run.save_minutes, point.prefix)
-    validate = ValidationRunner(recipe, validation.samples, run.ranks, early_stop.stop_if_requested)
+    model = ClassifierModel(recipe)
+    data: InputSource = QueueInput(flow)
+    validation_data = None
+    if cached is not None:
+        # Rewritten graphs compute what is below a fed tensor, if only for its shape.
+        creator.config.graph_options.rewrite_options.disable_meta_optimizer = True
+        data = LayerInput(flow, lambda: model.frozen_layers[True])
+        validation_flow = cached.validation_flow(recipe.tower_batch)
+        validation_data = LayerInput(validation_flow, lambda: model.frozen_layers[False])
+    validate = ValidationRunner(
+        recipe, validation.samples, run.ranks, early_stop.stop_if_requested, validation_data
+    )
     attention = []
     if run.attention is not None:
         # Several processes cannot agree on a stop while only the chief draws maps.
@@ -248,8 +277,8 @@ def configure(
         own = [callback for callback in own if not callback.chief_only]
         defaults = [callback for callback in defaults if not isinstance(callback, ProgressBar)]
     config = TrainConfig(
-        model=ClassifierModel(recipe),
-        data=QueueInput(flow),
+        model=model,
+        data=data,
         callbacks=own + list(callbacks),
         extra_callbacks=defaults,
         monitors=monitors,
@@ -272,4 +301,7 @@ def _trainer(recipe: Recipe, run: Run) -> Any:
         trainer = SyncMultiGPUTrainerParameterServer(list(range(recipe.towers)), ps_device="cpu")
     # Otherwise a weight may change while backpropagation to the layers below still reads it.
     trainer.GATE_GRADIENTS = True
+    if recipe.freeze:
+        # The same by waiting for all gradients, so that none is computed of the frozen layer.
+        trainer.GATE_GRADIENTS = tf.train.Optimizer.GATE_GRAPH
     return trainer

@@ -1,7 +1,7 @@
 """Classification error on the validation split: during a training, and of a checkpoint with ``--val``."""
 
 from argparse import Namespace
-from typing import Any, Callable, Dict, Sequence
+from typing import Any, Callable, Dict, Optional, Sequence
 
 from tqdm import tqdm
 
@@ -20,6 +20,7 @@ from dgl.utils.devices import select_gpus
 from dgl.weights import open_weights, options_from
 
 from tensorpack.callbacks import ClassificationError, InferenceRunner  # isort: skip
+from tensorpack.input_source import InputSource  # isort: skip
 from tensorpack.utils.utils import get_tqdm_kwargs  # isort: skip
 
 TOP1_ERROR = "val-error-top1"
@@ -60,8 +61,11 @@ class ValidationRunner(InferenceRunner):
         samples: Sequence[Sample],
         ranks: Ranks,
         before_batch: Callable[[], Any],
+        cached: Optional[InputSource] = None,
     ) -> None:
         """Divide the validation list among the ranks; all call ``before_batch`` equally often.
+
+        ``cached`` replaces the images of the whole list, in the same batches.
 
         Raises:
             UserError: ``samples`` is empty.
@@ -73,7 +77,7 @@ class ValidationRunner(InferenceRunner):
         errors = [SummedError(WRONG.format(1), TOP1_ERROR, ranks)]
         if recipe.with_top5:
             errors.append(SummedError(WRONG.format(5), "val-error-top5", ranks))
-        super().__init__(flow, errors)
+        super().__init__(cached or flow, errors)
         self._own_batches = len(flow) if own else 0
         # Rank 0 has the most images.
         self._batches = len(ValidationFlow(samples[:: ranks.size], *settings))

@@ -1,7 +1,7 @@
 """Walk TensorFlow graphs: operations of a `tf.Graph`, nodes of a `tf.GraphDef`."""
 
 from collections import Counter
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Set, Union
 
 import numpy as np
 
@@ -17,14 +17,19 @@ def is_placeholder(op: Operation) -> bool:
     return op.type in _PLACEHOLDERS
 
 
-def upstream(tensor: Tensor) -> List[Operation]:
+def upstream(tensor: Union[Tensor, Operation], stop: Optional[Tensor] = None) -> List[Operation]:
     """The operations that a tensor is computed from, including its own.
+
+    Args:
+        tensor: ``tf.Tensor``, or a ``tf.Operation``.
+        stop: a tensor taken as given: its operation is left out, and what only it is computed from.
 
     Returns:
         list of ``tf.Operation`` in order of computation (except in loops), each once.
     """
-    ordered, seen = [], set()
-    pending = [(tensor.op, False)]
+    ordered, seen = [], set() if stop is None else {stop.op}
+    start: Any = getattr(tensor, "op", tensor)
+    pending = [(start, False)]
     while pending:
         op, is_done = pending.pop()
         if is_done:
