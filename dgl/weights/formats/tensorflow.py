@@ -117,7 +117,9 @@ def save_tensorflow(prefix: str, variables: Mapping[str, np.ndarray]) -> None:
     Raises:
         UserError: the folder is missing or cannot be written, or the disk is full.
     """
-    with tf.Graph().as_default(), tf.Session() as session:
+    from dgl.utils.devices import session_config  # loads tensorpack
+
+    with tf.Graph().as_default(), tf.Session(config=session_config(0)) as session:
         # Fed, because a graph message holds at most 2 GiB.
         starts = {name: tf.placeholder(v.dtype, v.shape) for name, v in variables.items()}
         stored = [tf.get_variable(name, initializer=start) for name, start in starts.items()]
