@@ -1,4 +1,4 @@
-# make demo   render the embedded data, train, evaluate CAM and DGL, write a page of images
+# make demo   maps and boxes on photographs, then train and evaluate on drawn birds; writes demo/index.html
 # make test   run the test suite, in two processes (TEST_PROCESSES)
 # make lint   check style and types
 # make docs   build the documentation as a site, site/index.html, in .venv-docs
@@ -38,10 +38,13 @@ help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
 
 demo: $(VENV)/.installed
+	$(PY) $(PIP_INSTALL) -r requirements/demo.txt
+	$(PY) -m benchmarks.photographs --out demo/photographs.jpg --page demo/index.html
 	$(PY) -m dgl.datasets.birds --out data/birds
 	PYTHON=$(PY) LOGDIR=demo EPOCH=2 sh run_train.sh vgg birds -- --load dgl/pretrained/birds_vgg.npz --base-lr 0.002
 	$(PY) test_code/evaluate_localization.py --load train_log/demo --data data/birds --mode vgg \
-		--clayer 1 2 3 4 --out demo
+		--clayer 1 2 3 4 --out demo/birds
+	@echo "open demo/index.html"
 
 # A file's tests stay in one process, whose fixtures they share.
 TEST_PROCESSES ?= 2

@@ -1,11 +1,13 @@
 #!/usr/bin/env python
-"""Train from scratch with several seeds, compare every method at every layer, and write one record.
+"""Compare every method at every layer over trainings of several seeds, or over studies, in one record.
 
 The results in docs/results.md come from here. Thresholds and layers are selected on the training split and
 figures measured on the other. Intervals are over images; the figures of each seed show the variation over
 trainings. A seed that already has results is not run again, so an interrupted benchmark can be resumed.
+With --studies nothing is run: the output folders of `dgl study`, one a seed, are put together.
 
     python benchmarks/localization.py --data data/birds --recipe birds --out benchmarks/results/birds.json
+    python benchmarks/localization.py --studies study --out benchmarks/results/ilsvrc.json
 """
 
 import argparse
@@ -30,7 +32,9 @@ from dgl.metrics.bootstrap import (
 from dgl.utils.files import write_atomically
 from dgl.utils.table import format_table
 
-REFERENCE = "dgl"
+# Methods that all others are compared with, and the figures that are tested.
+REFERENCES = ("dgl", "normgrad")
+TESTED = {"wsolevaluation": ("box_acc", "max_box_acc_v2"), "fixed_threshold": ("gt_known",)}
 
 
 def _call(command, environment=None):
@@ -123,6 +127,8 @@ def aggregate(folders, resamples=1000):
             dict(
                 method=method,
                 layers=[layer for _, layer in entries],
+                thresholds=[run.plan.threshold_of(protocol, e) for run, e in zip(runs, entries)],
+                **_per_iou([own[protocol, e] for own, e in zip(evaluators, entries)]),
                 **_figures([own[protocol, e] for own, e in zip(evaluators, entries)], resamples),
             )
             for method, entries in chosen.items()
@@ -146,6 +152,13 @@ def _row(evaluators, runs, entry, resamples):
     return figures
 
 
+def _per_iou(evaluators):
+    """MaxBoxAccV2 at each IoU, mean over the seeds; nothing for another protocol."""
+    found = [one.result().get("max_box_acc_v2_per_iou", {}) for one in evaluators]
+    values = {iou: float(np.mean([own[iou] for own in found])) for iou in found[0]}
+    return {"per_iou": values} if values else {}
+
+
 def _chosen(metrics):
     """method -> the entry that each seed selected for it."""
     rows = [
@@ -164,17 +177,17 @@ def _same_alpha(runs):
 
 
 def _comparisons(protocol, chosen, evaluators, resamples):
-    figure = "box_acc" if protocol == "wsolevaluation" else RANKING[protocol]
     parts = {
         method: Replicates([own[protocol, entry] for own, entry in zip(evaluators, entries)])
         for method, entries in chosen.items()
     }
     found = []
-    for method in chosen:
-        if method == REFERENCE or REFERENCE not in chosen or not resamples:
-            continue
-        result = compare(parts[REFERENCE], parts[method], figure, resamples)
-        found.append(result.record(REFERENCE, method, figure))
+    for figure in TESTED[protocol]:
+        for reference in REFERENCES:
+            for method in chosen if reference in chosen and resamples else ():
+                if method != reference:
+                    result = compare(parts[reference], parts[method], figure, resamples)
+                    found.append(result.record(reference, method, figure))
     return found
 
 
@@ -185,7 +198,7 @@ def _print(summary):
         for row in rows:
             cells = {"method": row["method"], "layers": ", ".join(row["layers"])}
             for figure, value in row.items():
-                if isinstance(value, dict):
+                if isinstance(value, dict) and "mean" in value:
                     cells[figure] = value["mean"]
                     cells[figure + " 95 %"] = "-".join(f"{v:.1f}" for v in value["interval"])
             flat.append(cells)
@@ -205,7 +218,8 @@ def _encode(summary):
 
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", required=True)
+    parser.add_argument("--data", help="expected, unless --studies are given")
+    parser.add_argument("--studies", nargs="+", help="output folders of dgl study, one a seed")
     parser.add_argument("--data-format", help="layout of the images measured (recognized)")
     parser.add_argument("--recipe", default="scratch", choices=("birds", "scratch"))
     parser.add_argument("--backbone", default="vgg")
@@ -218,13 +232,21 @@ def main(argv=None):
     parser.add_argument("--alpha-layer", default="2")
     parser.add_argument("--resamples", type=int, default=1000)
     parser.add_argument("--out", required=True, help="the JSON to write")
-    args = parser.parse_args(argv)
-    args.data = os.path.abspath(args.data)
-    args.name = args.name or os.path.basename(args.data)
-    folders = [_one_seed(args, seed) for seed in args.seeds]
+    words = sys.argv[1:] if argv is None else argv
+    args = parser.parse_args(words)
+    if args.studies:
+        folders = args.studies
+        args.seeds = list(range(len(folders)))
+    elif args.data is None:
+        raise UserError("--data: expected, as no --studies are given")
+    else:
+        args.data = os.path.abspath(args.data)
+        args.name = args.name or os.path.basename(args.data)
+        folders = [_one_seed(args, seed) for seed in args.seeds]
     plan = read_records(folders[0]).plan
     summary = {
-        "command": "python benchmarks/localization.py " + " ".join(argv or sys.argv[1:]),
+        "command": "python benchmarks/localization.py "
+        + " ".join(os.path.basename(word) if word in folders else word for word in words),
         "versions": plan.versions,
         "data": plan.data,
         "model": {k: v for k, v in plan.model.items() if k != "load"},

@@ -13,7 +13,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from dgl.errors import run_script
-from dgl.report.charts import layer_method_matrix
+from dgl.report.charts import layer_method_matrix, layer_profile
 
 _WSOL, _FIXED = "wsolevaluation", "fixed_threshold"
 _COLUMNS = (
@@ -41,7 +41,11 @@ def methods_table(record):
     rows = {(p, row["method"]): row for p in (_FIXED, _WSOL) for row in record["chosen"][p]}
     methods = [row["method"] for row in record["chosen"][_WSOL]]
     methods.sort(key=lambda method: -rows[_WSOL, method]["box_acc"]["mean"])
-    tests = {row["b"]: row for row in record["comparisons"][_WSOL]}
+    tests = {
+        row["b"]: row
+        for row in record["comparisons"][_WSOL]
+        if (row["a"], row["figure"]) == ("dgl", "box_acc")
+    }
     heading = (
         ["method", "layer by seed"]
         + [title for title, _, _ in _COLUMNS]
@@ -167,12 +171,29 @@ def draw_matrix(record, path, figure="max_box_acc"):
     layer_method_matrix(rows, path, figure)
 
 
+def draw_profile(record, path, methods, figure="max_box_acc"):
+    """Draw accuracy by layer, a line a method with its 95 % intervals, without fused layers."""
+    rows = [
+        {
+            "method": row["method"],
+            "layer": row["layer"],
+            figure: row[figure]["mean"],
+            figure + "_interval": row[figure]["interval"],
+        }
+        for row in record["matrix"][_WSOL]
+        if row["method"] in methods and "(" not in row["layer"]
+    ]
+    layer_profile(rows, path, figure, with_bands=True)
+
+
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "records", nargs="+", help="JSON; of several, one of each backbone, one table"
     )
     parser.add_argument("--matrix", help="PNG to draw")
+    parser.add_argument("--profile", help="PNG to draw: accuracy by layer")
+    parser.add_argument("--methods", nargs="+", default=["dgl", "layercam", "gradcam", "cam"])
     args = parser.parse_args(argv)
     records = [read(path) for path in args.records]
     if len(records) > 1:
@@ -181,11 +202,13 @@ def main(argv=None):
         print(checkpoint_table(records[0]))
     elif "thresholds" in records[0]:
         print(speed_table(records[0]))
-    else:
+    elif _FIXED in records[0]["matrix"]:
         tables = [methods_table(records[0]), seeds_table(records[0]), alpha_table(records[0])]
         print("\n\n".join(tables))
     if args.matrix:
         draw_matrix(records[0], args.matrix)
+    if args.profile:
+        draw_profile(records[0], args.profile, args.methods)
     return 0
 
 

@@ -93,10 +93,12 @@ def layer_bars(rows: Rows, path: str, metric: Optional[str] = None) -> None:
         save_figure(figure, path)
 
 
-def layer_profile(rows: Rows, path: str, metric: Optional[str] = None) -> None:
+def layer_profile(
+    rows: Rows, path: str, metric: Optional[str] = None, with_bands: bool = False
+) -> None:
     """Accuracy by layer as a line per method, for more rows than bars can show.
 
-    As :func:`layer_bars`, without intervals.
+    As :func:`layer_bars`; ``with_bands`` draws the intervals of a method that has them at every layer.
     """
     rows, metric = measured(rows, path, metric)
     points, across = _apart_from_cam(rows)
@@ -108,11 +110,14 @@ def layer_profile(rows: Rows, path: str, metric: Optional[str] = None) -> None:
             cam = method == "cam"
             color, dash = (CAM_COLOR, "--") if cam else line_style(index)
             own = sorted(
-                (layers.index(row["layer"]), float(row[metric]))
-                for row in points
-                if row["method"] == method
+                (row for row in points if row["method"] == method),
+                key=lambda row: layers.index(row["layer"]),
             )
-            x, y = zip(*own)
+            x = [layers.index(row["layer"]) for row in own]
+            y = [float(row[metric]) for row in own]
+            bands = [row.get(metric + "_interval") for row in own]
+            if with_bands and all(bands):
+                axes.fill_between(x, *zip(*bands), color=color, alpha=0.15, linewidth=0)
             marker = MARKERS[index // len(PALETTE) % len(MARKERS)]
             style = {"mec": "white", "mew": 1.0, "ms": 7, "lw": 1.8}
             axes.plot(x, y, color=color, linestyle=dash, marker=marker, label=method, **style)

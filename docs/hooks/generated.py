@@ -57,6 +57,38 @@ def methods(name, *shown):
     return table(lines)
 
 
+def photographs(name, *shown):
+    """A row a method of a study of photographs, at the layer and threshold selected on other images.
+
+    ``shown`` are methods, by default all; DGL's difference from the others is tested.
+    """
+    record = _record(name)
+    rows = [row for row in record["chosen"][_WSOL] if not shown or row["method"] in shown]
+    rows.sort(key=lambda row: -row["max_box_acc_v2"]["mean"])
+    tests = {
+        row["b"]: row
+        for row in record["comparisons"][_WSOL]
+        if (row["a"], row["figure"]) == ("dgl", "max_box_acc_v2")
+    }
+    lines = [["method", "layer", "BoxAcc", "IoU 0.3", "0.5", "0.7", "MaxBoxAccV2"]]
+    lines[0] += ["DGL - it, V2", "p"]
+    for row in rows:
+        own, v2, test = row["box_acc"], row["max_box_acc_v2"], tests.get(row["method"])
+        cells = [row["method"], ", ".join(dict.fromkeys(row["layers"]))]
+        cells.append("{:.1f} ({:.1f} to {:.1f})".format(own["mean"], *own["interval"]))
+        cells += [f"{row['per_iou'][iou]:.1f}" for iou in ("30", "50", "70")]
+        cells.append("{:.1f} ({:.1f} to {:.1f})".format(v2["mean"], *v2["interval"]))
+        if test is None:
+            cells += ["", ""]
+        else:
+            cells.append(
+                "{:+.1f} ({:+.1f} to {:+.1f})".format(test["difference"], *test["interval"])
+            )
+            cells.append("{:.3f}".format(test["p_value"]))
+        lines.append(cells)
+    return table(lines)
+
+
 def layers(name, method="dgl"):
     """A row a layer: one method's figures by wsolevaluation, means over the seeds; the best are bold."""
     rows = [row for row in _record(name)["matrix"][_WSOL] if row["method"] == method]

@@ -69,10 +69,12 @@ def test_means_seeds_and_intervals_by_method_and_layer(localization, tmp_path):
             part[protocol, ("dgl", layer)].result()[figure] for part, layer in zip(own, "aab")
         ]
         assert dgl[figure]["seeds"] == values
-        (compared,) = summary["comparisons"][protocol]
-        assert (compared["a"], compared["b"], compared["figure"]) == ("dgl", "cam", figure)
-        difference = dgl[figure]["mean"] - cam[figure]["mean"]
-        assert compared["difference"] == pytest.approx(difference)
+        tested = [figure] + ["max_box_acc_v2"] * (protocol == "wsolevaluation")
+        assert [row["figure"] for row in summary["comparisons"][protocol]] == tested
+        for compared in summary["comparisons"][protocol]:
+            assert (compared["a"], compared["b"]) == ("dgl", "cam")
+            difference = dgl[compared["figure"]]["mean"] - cam[compared["figure"]]["mean"]
+            assert compared["difference"] == pytest.approx(difference)
         assert [row["method"] for row in summary["alpha"][protocol]] == [m for m, _ in ALPHA]
     text = localization._encode(summary).decode("utf-8")
     assert json.loads(text) == json.loads(json.dumps(summary))
