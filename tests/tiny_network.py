@@ -41,6 +41,10 @@ class TinyNetwork:
         """The last layer, (N, H, W, HIDDEN)."""
         return np.maximum(self.before_relu(), 0)
 
+    def foreground(self):
+        """The foreground head's probability, (N, H, W)."""
+        return 1 / (1 + np.exp(2 - self.activation.sum(3)))
+
     def cam(self, class_index=CLASS_INDEX):
         return np.einsum("nhwc,cn->nhw", self.hidden(), self.linear[:, class_index])
 
@@ -98,7 +102,8 @@ class Tensors:
 def network_of(tensors):
     """The tensors as a built backbone."""
     endpoints = {"activation": tensors.activation, "hidden": tensors.hidden}
-    return Network(tensors.logits, endpoints, tensors.weights)
+    foreground = tf.sigmoid(tf.reduce_sum(tensors.activation, axis=3) - 2)
+    return Network(tensors.logits, endpoints, tensors.weights, foreground)
 
 
 def softmax(logits):

@@ -6,6 +6,7 @@ from dgl.attribution.gradients import KERNEL, SharedGradients
 from dgl.attribution.registry import (
     ANY,
     CLASS_GRADIENT,
+    FOREGROUND,
     HEAD_WEIGHTS,
     IMAGE,
     LAST,
@@ -44,8 +45,8 @@ def build_maps(
         network: :class:`~dgl.backbones.Network`; ``head_weights`` of ``None`` mean that the pooled layer
             is not known.
         methods: values of ``--method``, see :func:`~dgl.attribution.registry.parse_method`.
-        layers: endpoint names; CAM ignores them and takes ``last_layer``, and the center Gaussian has a
-            layer of its own, ``"image"``.
+        layers: endpoint names; CAM ignores them and takes ``last_layer``; the center Gaussian and the
+            foreground head have a layer of their own, ``"image"``.
         last_layer: the endpoint that feeds global average pooling; ``None`` where it is not known.
         class_index: (N,) int32 tensor.
         alpha, semantics: see :func:`~dgl.attribution.gradients.loss_gradients`; a method's own alpha
@@ -60,13 +61,17 @@ def build_maps(
     Raises:
         UserError: unknown method.
         ValueError: alpha out of range or unknown semantics, where a method needs them; a method that
-            needs the weights of the pooled layer where there are none.
+            needs the weights of the pooled layer, or a foreground head, where there is none.
     """
     requests = [parse_method(method) for method in methods]
     for request in requests:
         if network.head_weights is None and HEAD_WEIGHTS in request.method.needs:
             raise ValueError(
                 f"{request.text}: needs the pooled layer and its weights; expected head_weights"
+            )
+        if network.foreground is None and FOREGROUND in request.method.needs:
+            raise ValueError(
+                f"{request.text}: needs a foreground head; expected network.foreground"
             )
     places: Dict[str, Tuple[Any, ...]] = {
         ANY: tuple(layers),
@@ -109,6 +114,8 @@ def build_maps(
             parts[LOSS_GRADIENT] = as_evidence(gradient)
         if HEAD_WEIGHTS in needs:
             parts[HEAD_WEIGHTS] = network.head_weights
+        if FOREGROUND in needs:
+            parts[FOREGROUND] = network.foreground
         return Evidence(
             logits=network.logits, class_index=class_index, image_size=image_size, **parts
         )

@@ -11,7 +11,8 @@ from dgl.attribution.gradients import EXACT, KERNEL, MAX_ALPHA, check_alpha
 from dgl.errors import UserError
 
 CLASS_GRADIENT, LOSS_GRADIENT, HEAD_WEIGHTS = "class_gradient", "loss_gradient", "head_weights"
-NEEDS = frozenset((CLASS_GRADIENT, LOSS_GRADIENT, HEAD_WEIGHTS))
+FOREGROUND = "foreground"
+NEEDS = frozenset((CLASS_GRADIENT, LOSS_GRADIENT, HEAD_WEIGHTS, FOREGROUND))
 
 ANY, LAST, IMAGE = "any", "last", "image"
 
@@ -27,6 +28,7 @@ class Evidence(NamedTuple):
         class_index: (N,) int32, the target class of each image.
         head_weights: (C, classes) float, from the pooled features of the last layer to the logits.
         image_size: int, side of the network's square input in pixels.
+        foreground: (N, H, W) float in [0, 1], the foreground head's probability.
     """
 
     activation: Any = None
@@ -36,6 +38,7 @@ class Evidence(NamedTuple):
     class_index: Any = None
     head_weights: Any = None
     image_size: Any = None
+    foreground: Any = None
 
 
 class Method(NamedTuple):
@@ -168,16 +171,19 @@ def check_methods(methods: Iterable[str]) -> None:
         parse_method(method)
 
 
-def expand_methods(methods: Iterable[str]) -> List[str]:
+def expand_methods(methods: Iterable[str], has_foreground: bool = False) -> List[str]:
     """``all`` replaced by every registered name; each method once, in the order given.
 
     Args:
         methods: values of ``--method``, not checked here.
+        has_foreground: whether the network has a foreground head; ``all`` leaves out methods that need
+            one otherwise.
 
     Returns:
         list of str.
     """
+    every = [name for name in METHODS if has_foreground or FOREGROUND not in METHODS[name].needs]
     names: List[str] = []
     for method in methods:
-        names.extend(METHODS if method == ALL else [method])
+        names.extend(every if method == ALL else [method])
     return list(dict.fromkeys(names))

@@ -70,11 +70,14 @@ class Network:
         logits: (N, classes) float32.
         endpoints: ordered name -> activation, (N, H, W, C) float32, after the layer's ReLU.
         head_weights: (C, classes) float32, the weights between the pooled features and the logits.
+        foreground: (N, H, W) float32 in (0, 1), where the checkpoint has a foreground head, see
+            :mod:`dgl.backbones.foreground`; else ``None``.
     """
 
     logits: Any
     endpoints: Dict[str, Any]
     head_weights: Any
+    foreground: Any = None
 
 
 class WeightsPackage(NamedTuple):

@@ -5,12 +5,13 @@ import sys
 from typing import Any, List, Optional
 
 from dgl import __version__
-from dgl.cli import convert, evaluate, fetch, info, localize, make_data, serve, train
+from dgl.cli import convert, evaluate, fetch, info, localize, make_data, refine, serve, train
 from dgl.cli.output import HelpFormatter, help_options
 from dgl.errors import UserError
 
 COMMANDS = (
     train.TRAIN,
+    refine.REFINE,
     localize.LOCALIZE,
     evaluate.EVALUATE,
     evaluate.STUDY,

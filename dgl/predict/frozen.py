@@ -12,6 +12,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
 
 import numpy as np
 
+from dgl.backbones.foreground import add_foreground, head_layers
 from dgl.backbones.network import build_network
 from dgl.backbones.registry import Backbone, BuildOptions, Network
 from dgl.errors import UserError
@@ -65,6 +66,9 @@ def build_inference(
         # Variables that the graph can lose, in programs too whose TensorFlow 2 makes others.
         with tf.variable_scope(tf.get_variable_scope(), use_resource=False):
             network = build_network(backbone, placeholder, options)
+            heads = []
+            if head_layers(checkpoint.shapes):
+                heads.append(add_foreground(network, checkpoint.shapes))
         head_weights = tf.identity(
             network.head_weights
         )  # a variable by itself is no node to import
@@ -74,7 +78,7 @@ def build_inference(
             raise UserError(
                 f"{checkpoint.path}: {name} is {value.nbytes / 2**30:.1f} GiB large; expected less than 2"
             )
-    outputs = [network.logits, head_weights] + list(network.endpoints.values())
+    outputs = [network.logits, head_weights, *network.endpoints.values(), *heads]
     names = [tensor.op.name for tensor in outputs]
     graph_def = tf.graph_util.extract_sub_graph(graph.as_graph_def(), names)
     if not gpus:
@@ -88,7 +92,8 @@ def build_inference(
         }
         mark_convolutions(graph_def, filters)
     logits, head_weights, *activations = _import(graph_def, values, image, placeholder, outputs)
-    return Network(logits, dict(zip(network.endpoints, activations)), head_weights)
+    foreground = activations.pop() if heads else None
+    return Network(logits, dict(zip(network.endpoints, activations)), head_weights, foreground)
 
 
 def _import(

@@ -5,8 +5,9 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 from dgl.attribution import check_methods, expand_methods, parse_method
 from dgl.attribution.build import CHANNELS_LAST
 from dgl.attribution.gradients import KERNEL, MAX_ALPHA, check_alpha
-from dgl.attribution.registry import ANY
+from dgl.attribution.registry import ALL, ANY, FOREGROUND
 from dgl.backbones import Network, get_backbone
+from dgl.backbones.foreground import head_layers
 from dgl.errors import UserError
 from dgl.foreign import input_of, pooled_layer
 from dgl.predict.frozen import build_inference
@@ -72,8 +73,8 @@ class Predictor(MapSession):
                 and probabilities are those of the image itself.
 
         Raises:
-            UserError: unknown mode, layer or method, a checkpoint that is missing or does not fit, or
-                a precision that the hardware lacks.
+            UserError: unknown mode, layer or method, a checkpoint that is missing, does not fit or lacks
+                the foreground head that a method needs, or a precision that the hardware lacks.
         """
         self.backbone = get_backbone(mode)
         try:
@@ -82,12 +83,19 @@ class Predictor(MapSession):
             raise UserError(
                 f"--pa {alpha}: expected a positive number up to {MAX_ALPHA:g}, or inf"
             ) from None
-        methods = expand_methods(methods)
         layers = self.backbone.layer_names(layers)
         extra = [(method, self.backbone.layer_name(layer)) for method, layer in extra]
-        check_methods(list(methods) + [method for method, _ in extra])
+        check_methods(method for method in (*methods, *dict(extra)) if method != ALL)
         checkpoint = open_weights(self.backbone, load)
         self.path = checkpoint.path
+        has_foreground = bool(head_layers(checkpoint.shapes))
+        methods = expand_methods(methods, has_foreground)
+        for method in (*methods, *dict(extra)):
+            if FOREGROUND in parse_method(method).method.needs and not has_foreground:
+                raise UserError(
+                    f"--method {method}: {self.path} has no foreground head; expected a checkpoint that "
+                    "`dgl refine` wrote"
+                )
         self.card = read_card(self.path)
         self.image_size = image_size or default_image_size(self.backbone, self.card)
         last_stride = self.card.last_stride if self.card else 1

@@ -12,8 +12,9 @@ import numpy as np
 
 from dgl.attribution import METHODS
 from dgl.attribution.build import IMAGE_LAYER
-from dgl.attribution.registry import IMAGE, LAST
+from dgl.attribution.registry import FOREGROUND, IMAGE, LAST
 from dgl.backbones import get_backbone
+from dgl.backbones.foreground import head_layers
 from dgl.data.class_names import ClassNames
 from dgl.errors import UserError
 from dgl.predict.predictor import Predictor
@@ -44,6 +45,7 @@ class Model(NamedTuple):
         class_names: a name per class, empty where names are not known.
         image_size: side of the square input in pixels.
         head: scope of the classification layer.
+        has_foreground: whether it has a head from `dgl refine`.
     """
 
     path: str
@@ -54,6 +56,7 @@ class Model(NamedTuple):
     class_names: ClassNames
     image_size: int
     head: str
+    has_foreground: bool = False
 
     def entry(self, method: str, layer: int) -> Entry:
         """The (method, layer) of a map.
@@ -63,10 +66,14 @@ class Model(NamedTuple):
             layer: index; ignored by methods that have a fixed layer.
 
         Raises:
-            UserError: no such method or layer.
+            UserError: no such method or layer, or the checkpoint lacks the head that it needs.
         """
         if method not in METHODS or not 0 <= layer < len(self.layers):
             raise UserError(f"no map of {shown_name(str(method))} at layer {layer}")
+        if FOREGROUND in METHODS[method].needs and not self.has_foreground:
+            raise UserError(
+                f"{METHODS[method].title}: {self.label} has no foreground head; `dgl refine` teaches one"
+            )
         own = {LAST: self.layers[0], IMAGE: IMAGE_LAYER}
         return method, own.get(METHODS[method].layers, self.layers[layer])
 
@@ -101,6 +108,7 @@ def describe(load: str, data_set: Optional[str] = None) -> Model:
         class_names=class_names_of(card, backbone, options.head, options.classes),
         image_size=default_image_size(backbone, card),
         head=options.head,
+        has_foreground=bool(head_layers(checkpoint.shapes)),
     )
 
 

@@ -8,6 +8,7 @@ import runpy
 import sys
 
 from dgl.backbones import get_backbone
+from dgl.backbones.foreground import SCOPE
 from dgl.errors import UserError
 from dgl.weights.checkpoint import open_checkpoint
 from dgl.weights.formats.npz import save_npz
@@ -16,7 +17,7 @@ from dgl.weights.restore import network_variables, options_from
 
 
 def export(load: str, out: str) -> int:
-    """Write the variables of the network, and nothing else, as ``out`` with a card beside it.
+    """Write the variables of the network and its foreground head, and nothing else, as ``out`` with a card.
 
     Args:
         load: checkpoint with a model card, such as a folder in ``train_log/``.
@@ -37,6 +38,7 @@ def export(load: str, out: str) -> int:
     checkpoint = open_checkpoint(load)
     options = options_from(backbone, checkpoint, last_stride=card.last_stride)
     names = list(network_variables(backbone, options, card.image_size))
+    names += [name for name in checkpoint.shapes if name.startswith(SCOPE + "/")]
     missing = [name for name in names if name not in checkpoint.shapes]
     if missing:
         raise UserError("--load {}: lacks {}".format(load, ", ".join(missing[:4])))

@@ -50,8 +50,10 @@ def test_entries_of_every_method():
         network = network_of(TINY.tensors())
         maps = build_maps(network, METHODS, LAYERS, LAST, CLASS_INDEX, image_size=32)
         expected = {(name, layer) for name in METHODS for layer in LAYERS}
-        expected -= {("cam", "activation"), ("center", "activation"), ("center", "hidden")}
-        assert set(maps) == expected | {("center", "image")}
+        expected -= {("cam", "activation")}
+        own = {"center", "foreground"}
+        expected = {(name, layer) for name, layer in expected if name not in own}
+        assert set(maps) == expected | {(name, "image") for name in own}
         assert maps["center", "image"].shape.as_list()[1:] == [32, 32]
 
 
@@ -96,7 +98,7 @@ def test_only_methods_of_a_class_follow_it(method):
             return session.run(maps, {t.activation: TINY.activation})
 
     first, second = at([0, 0, 0]), at([1, 1, 1])
-    follows = method not in ("eigencam", "center")
+    follows = method not in ("eigencam", "center", "foreground")
     for key in first:
         assert (np.abs(first[key] - second[key]).max((1, 2)).min() > 1e-6) == follows, key
 

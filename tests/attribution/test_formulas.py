@@ -34,6 +34,13 @@ def eigen_cam(activation):
     return np.stack(maps)
 
 
+def rectified_part(maps):
+    """What is positive, as a part of each map's maximum."""
+    positive = np.maximum(maps, 0)
+    return positive / positive.max((1, 2), keepdims=True)
+
+
+DGL = (G * (unit(S) - unit(TINY.loss_gradient(10.0)))).sum(3)
 FORMULAS = {
     "gradcam": np.maximum((G.mean((1, 2), keepdims=True) * S).sum(3), 0),
     "gradcam++": grad_cam_plus_plus(S, G),
@@ -41,10 +48,11 @@ FORMULAS = {
     "hirescam": (G * S).sum(3),
     "eigencam": eigen_cam(S),
     "normgrad": np.sqrt(np.linalg.norm(S, axis=3) * np.linalg.norm(G, axis=3)),
-    "dgl": (G * (unit(S) - unit(TINY.loss_gradient(10.0)))).sum(3),
+    "dgl": DGL,
     "dgl-pcs": (G * S).sum(3),
     "dgl-no-loss": (G * unit(S)).sum(3),
     "dgl-no-class": (unit(S) - unit(TINY.loss_gradient(10.0))).sum(3),
+    "refined": TINY.foreground() * rectified_part(DGL),
     "dgl(pa=2,exact)": (G * (unit(S) - unit(TINY.loss_gradient(2.0, "exact")))).sum(3),
     "dgl-no-class(pa=2)": (unit(S) - unit(TINY.loss_gradient(2.0))).sum(3),
     "dgl-no-class(pa=2,exact)": (unit(S) - unit(TINY.loss_gradient(2.0, "exact"))).sum(3),
@@ -58,13 +66,16 @@ LAST = {
 }
 
 
+WITHOUT_LAYER = {"center", "foreground"}
+
+
 @pytest.fixture(scope="module")
 def maps():
-    return TINY.maps(sorted({*FORMULAS, *LAST, "center"}))
+    return TINY.maps(sorted({*FORMULAS, *LAST, *WITHOUT_LAYER}))
 
 
 def test_every_method_has_a_formula():
-    assert {name.split("(")[0] for name in {**FORMULAS, **LAST}} | {"center"} == set(METHODS)
+    assert {name.split("(")[0] for name in {**FORMULAS, **LAST}} | WITHOUT_LAYER == set(METHODS)
 
 
 @pytest.mark.parametrize("method", FORMULAS)

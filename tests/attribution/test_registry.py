@@ -8,8 +8,10 @@ from dgl.errors import UserError
 
 NAMES = (
     "cam gradcam gradcam++ layercam hirescam eigencam normgrad dgl dgl-pcs dgl-no-loss "
-    "dgl-no-class center"
+    "dgl-no-class center refined foreground"
 ).split()
+WITHOUT_HEAD = NAMES[:-2]
+WITH_ALPHA = ["dgl", "dgl-no-class", "refined"]
 INF = float("inf")
 
 
@@ -20,7 +22,11 @@ def test_registry():
         assert method.needs <= NEEDS
         assert method.layers in ("any", "last", "image")
         assert method.title and method.reference
-    assert [m.name for m in METHODS.values() if m.layers != "any"] == ["cam", "center"]
+    assert [m.name for m in METHODS.values() if m.layers != "any"] == [
+        "cam",
+        "center",
+        "foreground",
+    ]
     assert len({method.title for method in METHODS.values()}) == len(METHODS)
 
 
@@ -82,12 +88,12 @@ def test_settings_that_are_not_of_the_form(settings):
     assert f"--method {text}: expected dgl(pa=ALPHA)" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("dgl", "dgl-no-class")])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in WITH_ALPHA])
 def test_settings_where_alpha_means_nothing(name):
     with pytest.raises(UserError) as caught:
         check_methods([name + "(pa=1)"])
     assert f"--method {name}(pa=1)" in str(caught.value)
-    assert "dgl and dgl-no-class" in str(caught.value)
+    assert " and ".join(WITH_ALPHA) in str(caught.value)
 
 
 def test_known_methods_pass():
@@ -97,17 +103,21 @@ def test_known_methods_pass():
 @pytest.mark.parametrize(
     "given, expanded",
     [
-        (["all"], NAMES),
+        (["all"], WITHOUT_HEAD),
         ([], []),
         (["dgl", "cam", "dgl"], ["dgl", "cam"]),
         (["dgl(pa=1)", "dgl"], ["dgl(pa=1)", "dgl"]),
-        (["center", "all"], ["center"] + NAMES[:-1]),
-        (["all", "dgl(pa=1)", "all"], NAMES + ["dgl(pa=1)"]),
+        (["center", "all"], ["center"] + WITHOUT_HEAD[:-1]),
+        (["all", "dgl(pa=1)", "all"], WITHOUT_HEAD + ["dgl(pa=1)"]),
         (["scorecam"], ["scorecam"]),  # it is for check_methods to say
     ],
 )
 def test_expand_methods(given, expanded):
     assert expand_methods(given) == expanded
+
+
+def test_all_of_a_network_with_a_foreground_head():
+    assert expand_methods(["all"], has_foreground=True) == NAMES
 
 
 def test_names_and_needs_are_checked():

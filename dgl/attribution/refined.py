@@ -1,0 +1,57 @@
+"""Maps of a taught foreground head: alone, and times DGL's map of a class.
+
+`dgl refine` teaches a checkpoint's head (:mod:`dgl.backbones.foreground`) which places belong to any
+object. It finds the whole object where a map finds its telling part, and it needs no gradient, but it
+does not know classes. ``refined`` multiplies it with DGL's map ``M`` of the class:
+``p * ReLU(M) / max(ReLU(M))``.
+"""
+
+from dgl.attribution.dgl import combine
+from dgl.attribution.registry import (
+    CLASS_GRADIENT,
+    FOREGROUND,
+    IMAGE,
+    LOSS_GRADIENT,
+    Evidence,
+    attribution_method,
+)
+from dgl.tf_compat import lazy_tf as tf
+from dgl.utils.types import Tensor
+
+_REFERENCE = "a head taught by maps"
+_EPSILON = 1e-12
+
+
+@attribution_method(
+    "refined",
+    "DGL, refined",
+    _REFERENCE,
+    needs=[CLASS_GRADIENT, LOSS_GRADIENT, FOREGROUND],
+    order=11,
+)
+def refined_map(evidence: Evidence) -> Tensor:
+    """The foreground head times DGL's map of the class.
+
+    Args:
+        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation``, both gradients and
+            ``foreground``.
+
+    Returns:
+        (N, H, W) float in [0, 1], of the size of ``foreground``.
+    """
+    foreground = evidence.foreground
+    dgl = tf.nn.relu(combine(evidence.activation, evidence.class_gradient, evidence.loss_gradient))
+    dgl = dgl / tf.maximum(tf.reduce_max(dgl, axis=[1, 2], keepdims=True), _EPSILON)
+    if dgl.shape.as_list()[1:] != foreground.shape.as_list()[1:]:
+        side = tf.shape(foreground)[1:]
+        dgl = tf.image.resize_bilinear(dgl[..., tf.newaxis], side, half_pixel_centers=True)
+        dgl = tf.cast(dgl[..., 0], foreground.dtype)
+    return foreground * dgl
+
+
+@attribution_method(
+    "foreground", "Foreground head", _REFERENCE, needs=[FOREGROUND], layers=IMAGE, order=12
+)
+def foreground_map(evidence: Evidence) -> Tensor:
+    """The foreground head's probability, (N, H, W) float in [0, 1], the same for every class."""
+    return evidence.foreground

@@ -1,0 +1,117 @@
+"""`dgl refine`: teach a checkpoint a foreground head with its own maps."""
+
+import argparse
+from typing import Any, Dict
+
+import numpy as np
+
+from dgl.attribution import METHODS
+from dgl.backbones import BACKBONES
+from dgl.cli.output import (
+    Command,
+    add_gpu_flag,
+    add_json_flag,
+    flag_groups,
+    json_output,
+    to_json,
+)
+from dgl.cli.train import _count, _seed
+from dgl.data.layouts import layout_names
+
+_IMAGES = 2000
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the command."""
+    groups = flag_groups(parser)
+    add = groups["main"].add_argument
+    add("--load", required=True, help="checkpoint, or a short name for ImageNet weights")
+    add("--data", required=True, help="folder of the data set; its boxes are not looked at")
+    add("--out", required=True, help="the .npz to write: the checkpoint with its head")
+
+    add = groups["input"].add_argument
+    add("--dataname", help="list folder in DATA/labels, if there are several")
+    add("--data-format", choices=layout_names(), help="layout of the data set, if not recognized")
+    add("--images", type=_count, default=_IMAGES, help="use at most this many, spread evenly")
+
+    add = groups["model"].add_argument
+    add("--mode", choices=sorted(BACKBONES), help="backbone; recognized by itself")
+
+    add = groups["training"].add_argument
+    add("--steps", type=_count, default=300, help="steps of 16 images")
+    add("--seed", type=_seed, default=0, help="seed of initial values and order")
+
+    add = groups["map"].add_argument
+    add("--method", choices=list(METHODS), default="dgl", help="method of the maps that teach")
+    add("--clayer", "--layer", help="their layer: index or name (default: the last of stride 16)")
+
+    add_json_flag(groups["output"], "a summary")
+
+    add = groups["speed"].add_argument
+    add_gpu_flag(groups["speed"])
+    add("--batch", type=_count, default=8, help="images per run of the network")
+    add("--workers", type=_count, help="threads that load and find masks (default: one per core)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Teach a head; returns the exit code.
+
+    Raises:
+        UserError: bad flags, or see :func:`dgl.training.refine.refine`.
+    """
+    from dgl.data.layouts import load_data
+
+    dataset = load_data(args.data, "train", args.dataname, args.data_format, with_boxes=False)
+    if len(dataset) > args.images:
+        picked = np.linspace(0, len(dataset) - 1, args.images).round().astype(int)
+        dataset.samples[:] = [dataset.samples[position] for position in picked]
+    with json_output(args.json) as write:
+        from dgl.training.refine import refine  # TensorFlow takes seconds to load
+
+        refined = refine(
+            args.load,
+            dataset,
+            args.out,
+            mode=args.mode,
+            method=args.method,
+            layer=args.clayer,
+            seed=args.seed,
+            steps=args.steps,
+            batch=args.batch,
+            workers=args.workers,
+            gpu=args.gpu,
+        )
+        write(to_json(_summary(refined)) if args.json else _sentence(refined))
+    return 0
+
+
+def _summary(refined: Any) -> Dict[str, Any]:
+    return {
+        "out": refined.out,
+        "layers": list(refined.layers),
+        "images": refined.images,
+        "without_object": refined.without_object,
+        "unread": len(refined.errors),
+    }
+
+
+def _sentence(refined: Any) -> str:
+    text = f"wrote {refined.out}: a head on {', '.join(refined.layers)}, taught by {refined.images} images"
+    if refined.without_object:
+        text += f"; {refined.without_object} had no mask"
+    if refined.errors:
+        text += f"; {len(refined.errors)} cannot be read, the first: {refined.errors[0]}"
+    return text + "; its maps are --method refined and --method foreground"
+
+
+REFINE = Command(
+    name="refine",
+    help="teach a checkpoint to find whole objects, by its own maps of training images",
+    examples=(
+        "dgl refine --load train_log/birds --data data/birds --out birds.npz",
+        "dgl localize photo.jpg --load birds.npz --method refined",
+        "dgl evaluate --load birds.npz --data data/birds --method dgl refined foreground",
+    ),
+    add_flags=add_flags,
+    run=run,
+)

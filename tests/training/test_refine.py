@@ -1,0 +1,260 @@
+"""`dgl refine`: the head against NumPy, pseudo masks, repeatability, bad input, and drawn birds."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from networks import values_of
+from sample_images import blob_image, write_list
+
+from dgl.backbones.foreground import (
+    HIDDEN_BIAS,
+    SCORE,
+    SCORE_BIAS,
+    foreground_logits,
+    head_layers,
+    layer_weights,
+)
+from dgl.cli.parser import main
+from dgl.data.image_io import read_image
+from dgl.data.layouts import load_data
+from dgl.data.views import squash
+from dgl.datasets import SHIPPED_CHECKPOINT, birds
+from dgl.errors import UserError
+from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
+from dgl.predict.postprocess import score_map
+from dgl.predict.predictor import Predictor
+from dgl.tf_compat import tf
+from dgl.training.refine import Lessons, fold, initial_weights, pseudo_mask, teach
+from dgl.weights import ModelCard, open_checkpoint, read_card, save_npz, write_card
+
+SHAPES = {"fine": (9, 9, 5), "middle": (5, 5, 7), "coarse": (3, 3, 4)}
+SIZE, CLASSES = 64, 3
+
+
+def drawn(seed, count=2):
+    """Layer -> activations of either sign, with a mean and a scale of their own."""
+    rng = np.random.RandomState(seed)
+    return {
+        layer: (rng.standard_normal((count, *shape)) * (place + 1) + place).astype("float32")
+        for place, (layer, shape) in enumerate(SHAPES.items())
+    }
+
+
+def in_numpy(activations, weights):
+    """The head's definition: resize every activation, one perceptron at each place."""
+    images = []
+    for i in range(len(activations["fine"])):
+        resized = [
+            cv2.resize(value[i], (9, 9), interpolation=cv2.INTER_LINEAR)
+            for value in activations.values()
+        ]
+        matrix = np.concatenate([weights[layer_weights(name)][0, 0] for name in activations])
+        hidden = np.maximum(np.concatenate(resized, 2) @ matrix + weights[HIDDEN_BIAS], 0)
+        images.append((hidden @ weights[SCORE][0, 0] + weights[SCORE_BIAS])[..., 0])
+    return np.stack(images)
+
+
+def in_graph(activations, weights):
+    with tf.Graph().as_default(), tf.Session() as session:
+        tensors = {name: tf.constant(value) for name, value in activations.items()}
+        return session.run(
+            foreground_logits(tensors, {n: tf.constant(v) for n, v in weights.items()})
+        )
+
+
+def test_the_graph_is_a_perceptron_at_each_place():
+    activations, weights = drawn(1), initial_weights(SHAPES, 6, seed=2)
+    expected = in_numpy(activations, weights)
+    assert np.ptp(expected) > 1
+    np.testing.assert_allclose(in_graph(activations, weights), expected, rtol=0, atol=1e-5)
+
+
+def test_folded_weights_take_activations_as_they_are():
+    activations, weights = drawn(3), initial_weights(SHAPES, 6, seed=4)
+    rng = np.random.RandomState(5)
+    scales = {
+        name: (rng.standard_normal(shape[2]), rng.uniform(0.5, 3, shape[2]))
+        for name, shape in SHAPES.items()
+    }
+    standardized = {
+        name: ((value - scales[name][0]) / scales[name][1]).astype("float32")
+        for name, value in activations.items()
+    }
+    np.testing.assert_allclose(
+        in_graph(activations, fold(weights, scales)),
+        in_graph(standardized, weights),
+        rtol=0,
+        atol=1e-4,
+    )
+
+
+def test_the_head_of_a_checkpoint_is_known_by_its_names():
+    weights = initial_weights({"block6": (3, 3, 2), "group1/block3_shortcut": (2, 2, 2)}, 4, 0)
+    names = ["linear/W", *weights, "block6/W"]
+    assert head_layers(names) == ["block6", "group1/block3_shortcut"]
+    assert head_layers(["linear/W", "block6/W"]) == []
+
+
+def disc(radius, side=96, center=(48, 40)):
+    rows, columns = np.mgrid[:side, :side]
+    return (rows - center[0]) ** 2 + (columns - center[1]) ** 2 < radius**2
+
+
+def test_a_pseudo_mask_follows_the_object_s_colors():
+    rng = np.random.RandomState(0)
+    image = np.where(disc(30)[..., None], (200, 60, 40), (40, 120, 60)) + rng.normal(
+        0, 12, (96, 96, 3)
+    )
+    image = np.clip(image, 0, 255).astype("uint8")
+    # Above the surer seed within half of the radius, below zero far outside.
+    rows, columns = np.mgrid[4:96:8, 4:96:8]
+    raw = np.exp(-((rows - 48) ** 2 + (columns - 40) ** 2) / 16**2) - 0.004
+    found = pseudo_mask(image, raw)
+    truth = disc(30)
+    assert found.dtype == bool and found.shape == (96, 96)
+    assert (found & truth).sum() / (found | truth).sum() > 0.95
+    np.testing.assert_array_equal(pseudo_mask(image, raw), found)
+    np.testing.assert_array_equal(pseudo_mask(image, 7 * raw), found)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0])
+def test_no_mask_without_a_positive_value(value):
+    assert pseudo_mask(blob_image(1, 32, 32), np.full((4, 4), value)) is None
+
+
+def lessons(count=40):
+    """Objects that one channel of one layer shows, behind noise."""
+    rng = np.random.RandomState(7)
+    activations = drawn(8, count)
+    masks = np.zeros((count, 9, 9), "float32")
+    for i in range(count):
+        top, left = rng.randint(0, 5, 2)
+        masks[i, top : top + 4, left : left + 4] = 1
+    activations["fine"][..., 2] += 6 * masks
+    return Lessons({n: v.astype("float16") for n, v in activations.items()}, masks)
+
+
+def test_a_head_learns_and_repeats_to_the_bit():
+    taught = lessons()
+    first, again, other = (teach(taught, seed, steps=200, units=8) for seed in (1, 1, 2))
+    for name, value in first.items():
+        np.testing.assert_array_equal(again[name], value)
+    assert any((other[name] != first[name]).any() for name in first)
+    logits = in_graph({n: v.astype("float32") for n, v in taught.activations.items()}, first)
+    found, truth = logits > 0, taught.masks > 0.5
+    assert found[truth].mean() > 0.85 and found[~truth].mean() < 0.15
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A small VGG with a card, and images of its classes, one of which cannot be read."""
+    folder = tmp_path_factory.mktemp("refine")
+    save_npz(str(folder / "tiny.npz"), values_of("vgg", SIZE, classes=CLASSES, width=0.125))
+    write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE, ("a", "b", "c"), "blobs"))
+    # GrabCut takes seconds for one image of noise.
+    images = [cv2.GaussianBlur(blob_image(i, 60, 80), (0, 0), 3) for i in range(6)]
+    rows = [(f"{i}.jpg", image, i % CLASSES, []) for i, image in enumerate(images)]
+    write_list(folder / "data", "train", rows)
+    (folder / "data" / "train" / "5.jpg").write_bytes(b"no image")
+    return folder
+
+
+def refine(place, out, *flags):
+    given = ["refine", "--load", place / "tiny.npz", "--data", place / "data", "--out", out]
+    return main([str(word) for word in (*given, "--steps", 5, "--layer", "conv5_3", *flags)])
+
+
+def test_a_checkpoint_with_its_head(place, tmp_path, capsys):
+    outs = [str(tmp_path / name) for name in ("a.npz", "b.npz")]
+    assert refine(place, outs[0], "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["images"], told["without_object"], told["unread"]) == (5, 0, 1)
+    assert refine(place, outs[1]) == 0
+    first, second, start = map(open_checkpoint, (*outs, str(place / "tiny.npz")))
+    assert head_layers(first.shapes) == told["layers"] and len(told["layers"]) > 1
+    assert set(first.shapes) > set(start.shapes)
+    for name in first.shapes:
+        np.testing.assert_array_equal(first.read(name), second.read(name))
+        if name in start.shapes:
+            np.testing.assert_array_equal(first.read(name), start.read(name))
+    assert read_card(outs[0]) == read_card(str(place / "tiny.npz"))
+
+
+def test_maps_of_a_checkpoint_with_a_head(place, tmp_path):
+    out = str(tmp_path / "out.npz")
+    refine(place, out)
+    images = np.stack([squash(blob_image(seed), (), SIZE)[0] for seed in (1, 2)])
+    with Predictor("vgg", out, ["conv5_3"], ["all"]) as predictor:
+        maps = predictor(images[..., ::-1], [0, 1]).maps
+        other = predictor(images[..., ::-1], [1, 0], [("foreground", "image")]).maps
+    foreground, refined = maps["foreground", "image"], maps["refined", "conv5_3"]
+    assert foreground.shape == refined.shape == (2, 8, 8)
+    assert foreground.min() > 0 and foreground.max() < 1
+    np.testing.assert_allclose(other["foreground", "image"], foreground, rtol=0, atol=1e-6)
+    positive = np.maximum(maps["dgl", "conv5_3"], 0)
+    for i in range(2):
+        dgl = cv2.resize(positive[i] / positive[i].max(), (8, 8), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(refined[i], foreground[i] * dgl, rtol=0, atol=1e-5)
+
+
+def test_export_keeps_the_head(place, tmp_path):
+    out, exported = str(tmp_path / "out.npz"), str(tmp_path / "exported.npz")
+    refine(place, out)
+    assert main(["export", "--load", out, "--out", exported]) == 0
+    assert head_layers(open_checkpoint(exported).shapes) == head_layers(open_checkpoint(out).shapes)
+
+
+@pytest.mark.parametrize("method", ["refined", "foreground"])
+def test_a_checkpoint_without_a_head(place, method):
+    with pytest.raises(UserError, match=f"--method {method}: .*tiny.npz has no foreground head"):
+        Predictor("vgg", str(place / "tiny.npz"), methods=[method])
+
+
+@pytest.mark.parametrize(
+    "out, flags, message",
+    [
+        ("out.ckpt", [], "--out .*out.ckpt: expected a name ending in .npz"),
+        ("out.npz", ["--layer", "conv9"], "--clayer conv9: "),
+        ("out.npz", ["--load", "nothing.npz"], "--load nothing.npz: no such checkpoint"),
+        ("out.npz", ["--method", "refined"], "--method refined: needs a head"),
+        ("out.npz", ["--load", "other.npz"], "labels of 3 classes, but the checkpoint has 2"),
+    ],
+)
+def test_bad_input_is_told_before_any_work(place, tmp_path, monkeypatch, out, flags, message):
+    monkeypatch.chdir(tmp_path)
+    save_npz("other.npz", values_of("vgg", SIZE, classes=2, width=0.125))
+    with pytest.raises(UserError, match=message):
+        refine(place, out, *flags)
+    assert not (tmp_path / out).exists()
+
+
+def test_images_without_a_single_mask(place, tmp_path):
+    write_list(tmp_path / "data", "train", [("a.jpg", np.zeros((40, 40, 3), "uint8"), 0, [])])
+    (tmp_path / "data" / "train" / "a.jpg").write_bytes(b"no image")
+    with pytest.raises(UserError, match="no image has a map .* 1 cannot be read"):
+        refine(place, tmp_path / "out.npz", "--data", tmp_path / "data")
+    assert not (tmp_path / "out.npz").exists()
+
+
+@pytest.mark.slow
+def test_drawn_birds_are_found_whole(tmp_path):
+    """The shipped network's head has tighter boxes on birds that it did not learn from."""
+    birds.write_data_set(
+        str(tmp_path / "data"), seed=5, train_per_class=8, test_per_class=5, progress=False
+    )
+    flags = ["--load", SHIPPED_CHECKPOINT, "--data", tmp_path / "data"]
+    main(["refine", *map(str, flags), "--out", str(tmp_path / "birds.npz")])
+    samples = load_data(str(tmp_path / "data"), "val").samples
+    found = {}
+    with Predictor("vgg", str(tmp_path / "birds.npz"), methods=["dgl", "foreground"]) as run:
+        size = run.image_size
+        views = [squash(read_image(sample.path), sample.boxes, size) for sample in samples]
+        images = np.stack([image for image, _ in views])[..., ::-1]
+        maps = run(images, [sample.class_index for sample in samples]).maps
+        for (method, _), raw in maps.items():
+            evaluator = MaxBoxAccEvaluator(0.01)
+            evaluator.add([score_map(one, size, size) for one in raw], [box for _, box in views])
+            found[method] = evaluator.result()["max_box_acc_v2"]
+    assert found["foreground"] > found["dgl"] + 3
