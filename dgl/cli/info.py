@@ -119,7 +119,11 @@ def add_layers_flags(parser: argparse.ArgumentParser) -> None:
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add("--load", help="checkpoint, which gives backbone, width and normalization")
-    add("--mode", choices=sorted(BACKBONES), help="backbone, if not that of --load")
+    add(
+        "--mode",
+        choices=sorted(BACKBONES),
+        help="backbone (default: that of --load, else efficientnet_lite0)",
+    )
     add(
         "--image_size",
         type=int,
@@ -130,8 +134,6 @@ def add_layers_flags(parser: argparse.ArgumentParser) -> None:
 
 def run_layers(args: argparse.Namespace) -> int:
     """List the layers of a backbone; returns the exit code."""
-    if args.mode is None and args.load is None:
-        raise UserError("--mode: expected, as no --load is given: " + ", ".join(BACKBONES))
     if args.image_size is not None and not 32 <= args.image_size <= 4096:
         raise UserError(f"--image_size {args.image_size}: expected 32 to 4096")
     with json_output(args.json) as write:
@@ -156,11 +158,11 @@ def run_layers(args: argparse.Namespace) -> int:
 
 def _network_of(args: argparse.Namespace) -> Tuple[Any, Any, int]:
     """Backbone, build options and input size for the flags."""
-    from dgl.backbones import BuildOptions, get_backbone
+    from dgl.backbones import DEFAULT_MODE, BuildOptions, get_backbone
     from dgl.data.layouts.label_list import PUBLISHED_CLASSES
 
     if args.load is None:
-        backbone = get_backbone(args.mode)
+        backbone = get_backbone(args.mode or DEFAULT_MODE)
         classes = PUBLISHED_CLASSES["imagenet"]
         options = BuildOptions(classes, backbone.head_name("imagenet", classes))
         return backbone, options, args.image_size or backbone.image_size
@@ -214,6 +216,7 @@ LAYERS = Command(
     name="layers",
     help="list a backbone's layers: index, name, shape, stride and receptive field",
     examples=(
+        "dgl layers",
         "dgl layers --mode vgg",
         "dgl layers --load train_log/vgg_birds",
         "dgl layers --mode resnet50se --image_size 448 --json",

@@ -23,7 +23,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the page."""
     groups = flag_groups(parser)
     add = groups["main"].add_argument
-    add("--load", nargs="+", metavar="CKPT", help="checkpoints to offer (default: the bundled one)")
+    add(
+        "--load",
+        nargs="+",
+        metavar="CKPT",
+        help="checkpoints, or short names of ImageNet weights, to offer (default: EfficientNet-Lite0's, "
+        "and the bundled one of drawn birds)",
+    )
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=_number(0, 65535, int), default=7860, help="port; 0 selects a free one")
     add = groups["input"].add_argument
@@ -39,14 +45,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; Ctrl-C gives exit code 130."""
+    from dgl.backbones import DEFAULT_MODE
     from dgl.datasets import SHIPPED_CHECKPOINT
     from dgl.serving.server import Settings, serve
     from dgl.serving.sessions import MEGA, Limits
+    from dgl.weights.identify import default_weights
 
     limits = Limits(int(args.max_megabytes * MEGA), int(args.max_megapixels * MEGA))
     serve(
         Settings(
-            loads=args.load or [SHIPPED_CHECKPOINT],
+            loads=args.load or [default_weights(DEFAULT_MODE, None)[1], SHIPPED_CHECKPOINT],
             host=args.host,
             port=args.port,
             keep=args.keep,

@@ -155,7 +155,7 @@ class Engine:
                 self._loaded.popitem(last=False)[1].close()
             model = self.models[checkpoint]
             self._loaded[checkpoint] = self._make(
-                model.mode, model.path, layers=["all"], methods=["all"], **self._settings
+                model.mode, model.path, layers=list(model.layers), methods=["all"], **self._settings
             )
         self._loaded.move_to_end(checkpoint)
         return self._loaded[checkpoint]

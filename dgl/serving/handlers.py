@@ -8,10 +8,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from dgl.backbones.registry import LocalizeDefaults
 from dgl.data.image_io import encode_image, read_image
 from dgl.errors import UserError
-from dgl.predict.overlay import draw_boxes, overlay
-from dgl.predict.postprocess import DEFAULT_THRESHOLD, normalize
+from dgl.predict.overlay import heat_with_region
+from dgl.predict.postprocess import score_map
 from dgl.report.localize_files import json_number
 from dgl.serving import panels
 from dgl.serving.engine import Engine, Result
@@ -22,7 +23,8 @@ from dgl.tf_compat import reference_kernels
 from dgl.utils.devices import FLOAT32
 
 ONE, ALL, TWO = "one", "all", "two"
-DEFAULT_LAYER, DEFAULT_METHOD, OTHER_METHOD = 2, "dgl", "cam"
+DEFAULT_METHOD, OTHER_METHOD = "dgl", "cam"
+_USUAL = LocalizeDefaults()
 # The alpha slider: tenths of a decade from 0.1 to 1000, then infinity.
 LAST_ALPHA = 41
 DEFAULT_ALPHA = 20
@@ -55,13 +57,13 @@ class Controls(NamedTuple):
 
     checkpoint: int = 0
     class_index: Optional[int] = None
-    layer: int = DEFAULT_LAYER
+    layer: int = int(_USUAL.layer)
     method: str = DEFAULT_METHOD
     alpha: float = DEFAULT_ALPHA
-    threshold: float = DEFAULT_THRESHOLD
+    threshold: float = _USUAL.threshold
     tab: str = ONE
     other_method: str = OTHER_METHOD
-    other_layer: int = DEFAULT_LAYER
+    other_layer: int = int(_USUAL.layer)
 
 
 class Shown(NamedTuple):
@@ -194,7 +196,8 @@ class Handlers:
         raw = result.maps[choice.entry]
         if kind == "png":
             box = panels.find_box(raw, session.size, choice.threshold)
-            drawn = draw_boxes(overlay(session.image, normalize(raw)), predicted=box)
+            resized = score_map(raw, *session.size)
+            drawn = heat_with_region(session.image, resized, choice.threshold, box)
             data = encode_image(drawn, ".png")
         elif kind == "npy":
             buffer = io.BytesIO()
@@ -212,13 +215,21 @@ class Handlers:
             }
         )
 
-    def layer_of(self, checkpoint: int, layer: float) -> int:
-        """The position of a layer slider after a change of checkpoint: unchanged, or the last one.
+    def adapted(self, controls: Controls, checkpoint: int, mode: str) -> Controls:
+        """The controls after a change of checkpoint.
 
-        Gradio's slider resets to its former position when its maximum and its position change at
-        once, so it is moved only if it has to be.
+        Args:
+            controls: before.
+            checkpoint: index of the chosen one.
+            mode: backbone before; the chosen one's defaults of layer and threshold are taken if it has
+                another.
         """
-        return min(int(layer), len(self.engine.model(checkpoint).layers) - 1)
+        model = self.engine.model(checkpoint)
+        controls = controls._replace(checkpoint=checkpoint, class_index=None)
+        if model.mode == mode:
+            return controls
+        layer = model.default_layer
+        return controls._replace(layer=layer, other_layer=layer, threshold=model.threshold)
 
     def backbones(self) -> List[Tuple[str, int]]:
         """(name, index of its first checkpoint) of every backbone that has a checkpoint."""

