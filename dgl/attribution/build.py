@@ -3,6 +3,7 @@
 from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 from dgl.attribution.gradients import KERNEL, SharedGradients
+from dgl.attribution.normgrad_local import local_probability
 from dgl.attribution.registry import (
     ANY,
     CLASS_GRADIENT,
@@ -10,6 +11,7 @@ from dgl.attribution.registry import (
     HEAD_WEIGHTS,
     IMAGE,
     LAST,
+    LOCAL_PROBABILITY,
     LOSS_GRADIENT,
     Evidence,
     Request,
@@ -65,7 +67,10 @@ def build_maps(
     """
     requests = [parse_method(method) for method in methods]
     for request in requests:
-        if network.head_weights is None and HEAD_WEIGHTS in request.method.needs:
+        if network.head_weights is None and request.method.needs & {
+            HEAD_WEIGHTS,
+            LOCAL_PROBABILITY,
+        }:
             raise ValueError(
                 f"{request.text}: needs the pooled layer and its weights; expected head_weights"
             )
@@ -92,6 +97,16 @@ def build_maps(
         network.head_weights,
     )
 
+    probability = None
+    if last_layer and any(LOCAL_PROBABILITY in request.method.needs for request in requests):
+        probability = local_probability(
+            tf.cast(network.endpoints[last_layer], network.logits.dtype),
+            tf.cast(network.head_weights, network.logits.dtype),
+            network.logits,
+            class_index,
+            image_size,
+        )
+
     def as_evidence(tensor: Tensor) -> Tensor:
         # Gradients are taken of the endpoints as they are; casts and transposes come after.
         tensor = tf.cast(tensor, network.logits.dtype)
@@ -116,6 +131,8 @@ def build_maps(
             parts[HEAD_WEIGHTS] = network.head_weights
         if FOREGROUND in needs:
             parts[FOREGROUND] = network.foreground
+        if LOCAL_PROBABILITY in needs:
+            parts[LOCAL_PROBABILITY] = probability
         return Evidence(
             logits=network.logits, class_index=class_index, image_size=image_size, **parts
         )

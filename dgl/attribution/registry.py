@@ -12,7 +12,8 @@ from dgl.errors import UserError
 
 CLASS_GRADIENT, LOSS_GRADIENT, HEAD_WEIGHTS = "class_gradient", "loss_gradient", "head_weights"
 FOREGROUND = "foreground"
-NEEDS = frozenset((CLASS_GRADIENT, LOSS_GRADIENT, HEAD_WEIGHTS, FOREGROUND))
+LOCAL_PROBABILITY = "local_probability"
+NEEDS = frozenset((CLASS_GRADIENT, LOSS_GRADIENT, HEAD_WEIGHTS, FOREGROUND, LOCAL_PROBABILITY))
 
 ANY, LAST, IMAGE = "any", "last", "image"
 
@@ -29,6 +30,8 @@ class Evidence(NamedTuple):
         head_weights: (C, classes) float, from the pooled features of the last layer to the logits.
         image_size: int, side of the network's square input in pixels.
         foreground: (N, H, W) float in [0, 1], the foreground head's probability.
+        local_probability: (N, h, w) float in (0, 1], of the target class around each place of the last
+            layer, relative to its maximum; see :mod:`dgl.attribution.normgrad_local`.
     """
 
     activation: Any = None
@@ -39,6 +42,7 @@ class Evidence(NamedTuple):
     head_weights: Any = None
     image_size: Any = None
     foreground: Any = None
+    local_probability: Any = None
 
 
 class Method(NamedTuple):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tiny_network import CLASS_INDEX, H, N, TinyNetwork, W, normalize, unit
+from tiny_network import CLASS_INDEX, H, N, TinyNetwork, W, normalize, softmax, unit
 
 from dgl.attribution import METHODS, Evidence
 from dgl.attribution.center import SIGMA, gaussian
@@ -41,13 +41,30 @@ def rectified_part(maps):
 
 
 DGL = (G * (unit(S) - unit(TINY.loss_gradient(10.0)))).sum(3)
+
+
+def local_probability():
+    """The head on the mean of the hidden layer under a window at each place, 128 pixels of 224 wide."""
+    hidden, found = TINY.hidden(), np.zeros((N, H, W))
+    for i, j in np.ndindex(H, W):
+        rows, columns = (np.arange(n) * 224 / n for n in (H, W))
+        weights = np.exp(-((rows - rows[i]) ** 2)[:, None] / (2 * 128**2))
+        weights = weights * np.exp(-((columns - columns[j]) ** 2) / (2 * 128**2))
+        mean = (hidden * weights[..., None]).sum((1, 2)) / weights.sum()
+        scores = softmax(mean @ TINY.linear + TINY.linear_bias)
+        found[:, i, j] = scores[range(N), CLASS_INDEX]
+    return found / found.max((1, 2), keepdims=True)
+
+
+NORMS = np.linalg.norm(S, axis=3) * np.linalg.norm(G, axis=3)
 FORMULAS = {
     "gradcam": np.maximum((G.mean((1, 2), keepdims=True) * S).sum(3), 0),
     "gradcam++": grad_cam_plus_plus(S, G),
     "layercam": (np.maximum(G, 0) * S).sum(3),
     "hirescam": (G * S).sum(3),
     "eigencam": eigen_cam(S),
-    "normgrad": np.sqrt(np.linalg.norm(S, axis=3) * np.linalg.norm(G, axis=3)),
+    "normgrad": np.sqrt(NORMS),
+    "normgrad-local": np.sqrt(NORMS * local_probability()),
     "dgl": DGL,
     "dgl-pcs": (G * S).sum(3),
     "dgl-no-loss": (G * unit(S)).sum(3),
