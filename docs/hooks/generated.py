@@ -89,6 +89,30 @@ def photographs(name, *shown):
     return table(lines)
 
 
+_KINDS = (
+    ("head, not negative", r"head"),
+    ("block outputs, signed", r"block\d+"),
+    ("expansions, not negative", r"block\d+_expand"),
+    ("depthwise, not negative", r"block\d+_depthwise"),
+)
+
+
+def layer_kinds(name):
+    """A row a method: its best MaxBoxAccV2 among the layers of each kind of an EfficientNet-Lite."""
+    found = {}
+    for row in _record(name)["matrix"][_WSOL]:
+        for kind, pattern in _KINDS:
+            if re.fullmatch(pattern, row["layer"]):
+                best = found.setdefault(row["method"], {})
+                value = (row["max_box_acc_v2"]["mean"], row["layer"])
+                best[kind] = max(best.get(kind, value), value)
+    lines = [["method"] + [kind for kind, _ in _KINDS]]
+    for method, best in found.items():
+        cells = ["{:.1f} ({})".format(*best[kind]) if kind in best else "" for kind, _ in _KINDS]
+        lines.append([method] + cells)
+    return table(lines)
+
+
 def layers(name, method="dgl"):
     """A row a layer: one method's figures by wsolevaluation, means over the seeds; the best are bold."""
     rows = [row for row in _record(name)["matrix"][_WSOL] if row["method"] == method]
