@@ -7,6 +7,7 @@ python benchmarks/tables.py benchmarks/results/photos5_vgg.json [--matrix fig/ph
 import argparse
 import json
 import os
+import re
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -171,6 +172,14 @@ def draw_matrix(record, path, figure="max_box_acc"):
     layer_method_matrix(rows, path, figure)
 
 
+def _depth(layer):
+    """Sorts the layers of an EfficientNet-Lite from the head to the image; others stay as they are."""
+    match = re.match(r"block(\d+)(?:_(depthwise|expand))?$", layer)
+    if match is None:
+        return -1000, 0
+    return -int(match.group(1)), (None, "depthwise", "expand").index(match.group(2))
+
+
 def draw_profile(record, path, methods, figure="max_box_acc"):
     """Draw accuracy by layer, a line a method with its 95 % intervals, without fused layers."""
     rows = [
@@ -183,6 +192,7 @@ def draw_profile(record, path, methods, figure="max_box_acc"):
         for row in record["matrix"][_WSOL]
         if row["method"] in methods and "(" not in row["layer"]
     ]
+    rows.sort(key=lambda row: _depth(row["layer"]))
     layer_profile(rows, path, figure, with_bands=True)
 
 

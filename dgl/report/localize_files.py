@@ -138,16 +138,19 @@ class ImageFiles:
             # Maps may differ in resolution, so each is resized to the image by itself.
             score_map = postprocess.score_map(maps[entry], height, width)
             box = None
+            # The threshold was chosen for the map of the box; another one is drawn at the usual one.
+            is_main = entry == self._box_entry
+            threshold = self._threshold if is_main else postprocess.DEFAULT_THRESHOLD
             if self._published or maps[entry].max() > 0:
-                box = postprocess.largest_box(score_map, self._threshold)
+                box = postprocess.largest_box(score_map, threshold)
             if box is not None and not box.any():
                 box = None
-            if entry == self._box_entry and box is not None:
+            if is_main and box is not None:
                 found = [int(value) for value in box]
             if self._published:
                 drawn = overlay(image, score_map)
             else:
-                drawn = heat_with_region(image, score_map, self._threshold, box)
+                drawn = heat_with_region(image, score_map, threshold, box)
             write_image(f"{prefix}{stem}{suffix}.png", drawn)
             if self._save_maps:
                 buffer = io.BytesIO()
