@@ -1,5 +1,7 @@
 """Facts about a checkpoint for `dgl info`: from its names, shapes and card, without its weights."""
 
+import functools
+import operator
 import os
 import shlex
 from collections import Counter
@@ -159,7 +161,7 @@ def _slots(shapes: Shapes) -> List[Tuple[str, str]]:
 
 
 def _count(shape: Tuple[int, ...]) -> int:
-    return int(np.prod(shape, dtype=object))
+    return functools.reduce(operator.mul, shape, 1)
 
 
 def _step_of(checkpoint: Checkpoint) -> Optional[int]:
