@@ -60,14 +60,12 @@ class Localization(NamedTuple):
 
     def overlay(self) -> "PIL.Image.Image":
         """The image under the map, with outline and box: :func:`dgl.predict.overlay.heat_with_region`."""
-        from PIL import Image as pil_image
+        import PIL.Image
 
-        return pil_image.fromarray(heat_with_region(self.image, self.map, self.threshold, self.box))
+        return PIL.Image.fromarray(heat_with_region(self.image, self.map, self.threshold, self.box))
 
     def __repr__(self) -> str:
-        return (
-            f"Localization({self.class_name!r}, probability {self.probability:.3f}, box {self.box})"
-        )
+        return f"Localization({self.class_name!r}, {self.probability:.3f}, box {self.box})"
 
     def _repr_png_(self) -> bytes:
         """What a notebook shows."""
@@ -185,7 +183,7 @@ class Localizer:
 
     @classmethod
     def from_checkpoint(cls, load: str, mode: Optional[str] = None, **settings: Any) -> "Localizer":
-        """A localizer of a checkpoint: ``Localizer(load, mode, ...)``."""
+        """``Localizer(load, mode, ...)``."""
         return cls(load, mode, **settings)
 
     @classmethod
@@ -266,9 +264,9 @@ class Localizer:
                 batch = np.rint(batch)
             return batch.astype(fed.dtype.as_numpy_dtype)
 
-        localizer = cls.__new__(cls)
-        localizer._use(predictor, view, threshold, batch, class_names, finish)
-        return localizer
+        self = cls.__new__(cls)
+        self._use(predictor, view, threshold, batch, class_names, finish)
+        return self
 
     @classmethod
     def from_keras(
@@ -281,7 +279,7 @@ class Localizer:
     ) -> "Localizer":
         """A localizer of a ``tf.keras`` model in memory: tf-keras, Keras 2 or Keras 3 on TensorFlow.
 
-        The model's weights are copied; train it further, and make another localizer.
+        The weights are copied: a model that is trained further needs another localizer.
 
         Args:
             model: a classifier of images, channels last, that ends in a softmax or in logits.
@@ -319,8 +317,7 @@ class Localizer:
             list of :class:`Localization`, one per image.
 
         Raises:
-            UserError: an image that cannot be read, a class that the classifier does not have, or maps
-                with NaN or infinity.
+            UserError: an unreadable image, a class that there is not, or maps with NaN or infinity.
             ValueError: an array of another shape or type, or classes of another number than images.
         """
         if isinstance(images, str) or (isinstance(images, np.ndarray) and images.ndim == 3):
@@ -358,7 +355,7 @@ class Localizer:
         )
 
     def class_name(self, class_index: int) -> str:
-        """The class's name, or its index as text where names are not known."""
+        """The class's name; its index as text where names are not known."""
         return self.class_names.name(class_index)
 
     def _classes_of(self, class_index: Any, count: int) -> Optional[List[int]]:
