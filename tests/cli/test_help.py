@@ -82,7 +82,7 @@ def test_choices_come_from_the_registries(command, flag, names):
 
 def test_defaults_are_shown_where_there_are_any():
     text = " ".join(ALL["localize",].format_help().split())
-    assert "(default: 0.2)" in text and "(default: 10.0)" in text
+    assert "(default: 8)" in text and "(default: 10.0)" in text
     assert "None" not in text and "False" not in text
     assert "(default: dgl cam)" in " ".join(ALL["evaluate",].format_help().split())
 
