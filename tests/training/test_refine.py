@@ -26,7 +26,8 @@ from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.predict.postprocess import score_map
 from dgl.predict.predictor import Predictor
 from dgl.tf_compat import tf
-from dgl.training.refine import Lessons, fold, initial_weights, pseudo_mask, teach
+from dgl.training.pseudo_masks import Lessons, pseudo_mask
+from dgl.training.refine import fold, initial_weights, teach
 from dgl.weights import ModelCard, open_checkpoint, read_card, save_npz, write_card
 
 SHAPES = {"fine": (9, 9, 5), "middle": (5, 5, 7), "coarse": (3, 3, 4)}
