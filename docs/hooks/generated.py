@@ -86,7 +86,10 @@ def photographs(name, *shown):
             )
             cells.append("{:.3f}".format(test["p_value"]))
         lines.append(cells)
-    return table(lines)
+    if shown:
+        return table(lines)
+    errors = ", ".join(f"{value:.1f}" for value in record["top1_error"]["seeds"])
+    return table(lines) + f"\n\nTop-1 error of the classifier: {errors} %."
 
 
 _KINDS = (
@@ -110,6 +113,18 @@ def layer_kinds(name):
     for method, best in found.items():
         cells = ["{:.1f} ({})".format(*best[kind]) if kind in best else "" for kind, _ in _KINDS]
         lines.append([method] + cells)
+    return table(lines)
+
+
+def layer_rows(name, figure="max_box_acc"):
+    """A row a method, a column a layer: means over the seeds of one figure; fused layers left out."""
+    rows = [row for row in _record(name)["matrix"][_WSOL] if "(" not in row["layer"]]
+    layers = list(dict.fromkeys(row["layer"] for row in rows if row["method"] == "dgl"))
+    found = {(row["method"], row["layer"]): row[figure]["mean"] for row in rows}
+    lines = [["method", *layers]]
+    for method in dict.fromkeys(method for method, layer in found if layer in layers):
+        values = [found.get((method, layer)) for layer in layers]
+        lines.append([method] + ["" if value is None else f"{value:.1f}" for value in values])
     return table(lines)
 
 
