@@ -116,6 +116,21 @@ def layer_kinds(name):
     return table(lines)
 
 
+def mosaics(name):
+    """A row an entry of an evaluation with mosaics: boxes beside how well classes are told apart."""
+    record = _record(name)
+    boxes = {(row["method"], row["layer"]): row for row in record["protocols"][_WSOL]["rows"]}
+    lines = [["method", "layer", "MaxBoxAcc", "MaxBoxAccV2", "share", "positive share", "hit"]]
+    for row in record["mosaic"]["rows"]:
+        box = boxes[row["method"], row["layer"]]
+        cells = [row["method"], row["layer"]]
+        cells += [f"{box[figure]:.1f}" for figure in ("max_box_acc", "max_box_acc_v2")]
+        cells.append("{:.1f} ({:.1f} to {:.1f})".format(row["share"], *row["share_interval"]))
+        cells += [f"{row[figure]:.1f}" for figure in ("positive_share", "hit")]
+        lines.append(cells)
+    return table(lines)
+
+
 def layer_rows(name, figure="max_box_acc"):
     """A row a method, a column a layer: means over the seeds of one figure; fused layers left out."""
     rows = [row for row in _record(name)["matrix"][_WSOL] if "(" not in row["layer"]]
