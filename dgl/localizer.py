@@ -16,6 +16,7 @@ from typing import (
 
 import numpy as np
 
+from dgl.attribution import parse_method
 from dgl.attribution.build import CHANNELS_LAST
 from dgl.attribution.gradients import KERNEL
 from dgl.backbones import get_backbone
@@ -123,7 +124,7 @@ class Localizer:
             method: a name in :data:`dgl.attribution.METHODS`.
             alpha: target score of DGL's loss gradient, see :func:`dgl.attribution.loss_gradients`.
             threshold: float in [0, 1], fraction of the map's maximum that counts as object; by default
-                the backbone's.
+                the method's own, else the backbone's.
             image_size, data_set, gpu, precision: see :class:`~dgl.predict.predictor.Predictor`.
             batch: images per run of the network.
 
@@ -136,7 +137,9 @@ class Localizer:
 
         mode, load = default_weights(mode, load)
         defaults = get_backbone(mode).localize
-        threshold = defaults.threshold if threshold is None else threshold
+        if threshold is None:
+            own = parse_method(method).method.threshold
+            threshold = defaults.threshold if own is None else own
         _check(threshold, batch)
         predictor = Predictor(
             mode,

@@ -50,7 +50,13 @@ def refined_map(evidence: Evidence) -> Tensor:
 
 
 @attribution_method(
-    "foreground", "Foreground head", _REFERENCE, needs=[FOREGROUND], layers=IMAGE, order=12
+    "foreground",
+    "Foreground head",
+    _REFERENCE,
+    needs=[FOREGROUND],
+    layers=IMAGE,
+    order=12,
+    threshold=0.5,
 )
 def foreground_map(evidence: Evidence) -> Tensor:
     """The foreground head's probability, (N, H, W) float in [0, 1], the same for every class."""

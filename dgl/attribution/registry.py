@@ -57,6 +57,8 @@ class Method(NamedTuple):
         layers: ``"any"``; ``"last"``, for the layer that feeds global average pooling only; or
             ``"image"``, for a map that belongs to no layer.
         order: position in tables and help; ties are in order of name.
+        threshold: fraction of the map's maximum that counts as object, where that of the backbone does
+            not suit; else ``None``.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Method(NamedTuple):
     function: Callable[[Evidence], Any]
     layers: str = ANY
     order: int = 1000
+    threshold: Optional[float] = None
 
 
 METHODS: Dict[str, Method] = {}
@@ -81,6 +84,7 @@ def attribution_method(
     needs: Iterable[str] = (),
     layers: str = ANY,
     order: int = 1000,
+    threshold: Optional[float] = None,
 ) -> Callable[[MapFunction], MapFunction]:
     """Decorator that adds a function of :class:`Evidence` to :data:`METHODS`.
 
@@ -98,7 +102,9 @@ def attribution_method(
             raise ValueError(
                 f"attribution method {name} needs {sorted(unknown)}: choose of {sorted(NEEDS)}"
             )
-        METHODS[name] = Method(name, title, reference, frozenset(needs), function, layers, order)
+        METHODS[name] = Method(
+            name, title, reference, frozenset(needs), function, layers, order, threshold
+        )
         methods = sorted(METHODS.values(), key=lambda method: (method.order, method.name))
         METHODS.clear()
         METHODS.update((method.name, method) for method in methods)

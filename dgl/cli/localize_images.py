@@ -10,6 +10,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 import numpy as np
 from tqdm import tqdm
 
+from dgl.attribution import METHODS
 from dgl.backbones import get_backbone
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
@@ -39,14 +40,15 @@ UNSURE = 0.1
 def make_predictor(args: Namespace) -> Predictor:
     """Load the checkpoint that the flags of :mod:`dgl.cli.localize` name.
 
-    Layer and threshold that are not given become the backbone's.
+    Layer and threshold that are not given become the backbone's, or the method's own threshold.
     """
     mode, load = default_weights(args.mode, args.load)
     defaults = get_backbone(mode).localize
     if args.clayer is None:
         args.clayer = defaults.layer
     if args.threshold is None:
-        args.threshold = defaults.threshold
+        own = METHODS[args.method].threshold
+        args.threshold = defaults.threshold if own is None else own
     return Predictor(
         mode,
         load,

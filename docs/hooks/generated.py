@@ -176,6 +176,22 @@ def backbones(*names):
     return table(lines)
 
 
+def refined(*names):
+    """A row a network and method: boxes of a taught head and of the maps that taught it."""
+    lines = [["network", "method", "IoU 0.5", "IoU 0.7", "MaxBoxAccV2", "MaxBoxAcc", "BoxAcc"]]
+    for name in names:
+        record = _record(name)
+        for row in record["rows"]:
+            cells = [record["mode"], row["method"]]
+            cells += ["{:.1f}".format(row[key]["mean"]) for key in ("iou_50", "iou_70")]
+            cells += [
+                "{:.1f} ({:.1f} to {:.1f})".format(row[key]["mean"], *row[key]["interval"])
+                for key in ("max_box_acc_v2", "max_box_acc", "box_acc")
+            ]
+            lines.append(cells)
+    return table(lines)
+
+
 def thresholds(name):
     """A row a threshold: BoxAcc of every entry of one evaluation."""
     rows = _record(name)["protocols"][_WSOL]["rows"]

@@ -8,6 +8,7 @@ import pytest
 from networks import values_of
 from sample_images import blob_image, write_list
 
+from dgl.backbones import get_backbone
 from dgl.backbones.foreground import (
     HIDDEN_BIAS,
     SCORE,
@@ -22,6 +23,7 @@ from dgl.data.layouts import load_data
 from dgl.data.views import squash
 from dgl.datasets import SHIPPED_CHECKPOINT, birds
 from dgl.errors import UserError
+from dgl.localizer import Localizer
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.predict.postprocess import score_map
 from dgl.predict.predictor import Predictor
@@ -192,12 +194,28 @@ def test_maps_of_a_checkpoint_with_a_head(place, tmp_path):
         other = predictor(images[..., ::-1], [1, 0], [("foreground", "image")]).maps
     foreground, refined = maps["foreground", "image"], maps["refined", "conv5_3"]
     assert foreground.shape == refined.shape == (2, 8, 8)
-    assert foreground.min() > 0 and foreground.max() < 1
+    assert foreground.min() >= 0 and foreground.max() <= 1 and np.ptp(foreground) > 0.1
     np.testing.assert_allclose(other["foreground", "image"], foreground, rtol=0, atol=1e-6)
     positive = np.maximum(maps["dgl", "conv5_3"], 0)
     for i in range(2):
         dgl = cv2.resize(positive[i] / positive[i].max(), (8, 8), interpolation=cv2.INTER_LINEAR)
         np.testing.assert_allclose(refined[i], foreground[i] * dgl, rtol=0, atol=1e-5)
+
+
+def test_the_foreground_has_a_threshold_of_its_own(place, tmp_path, capsys):
+    out = str(tmp_path / "out.npz")
+    refine(place, out)
+    thresholds = {}
+    for method in ("dgl", "foreground"):
+        with Localizer(out, method=method) as localizer:
+            thresholds[method] = localizer.threshold
+    assert thresholds == {"dgl": get_backbone("vgg").localize.threshold, "foreground": 0.5}
+    capsys.readouterr()
+    path = str(place / "data" / "train" / "1.jpg")
+    flags = ["--load", out, "--method", "foreground", "--out", str(tmp_path / "maps"), "--json"]
+    assert main(["localize", path, *flags]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["method"], told["layer"], told["threshold"]) == ("foreground", "image", 0.5)
 
 
 def test_export_keeps_the_head(place, tmp_path):
