@@ -192,6 +192,17 @@ def refined(*names):
     return table(lines)
 
 
+def refined_times(*names):
+    """A row a network: times over the forward pass."""
+    records = [_record(name) for name in names]
+    methods = [row["method"] for row in records[0]["rows"]]
+    lines = [["network", *methods]]
+    for record in records:
+        ratios = record["time_over_forward"]
+        lines.append([record["mode"], *(f"{ratios[method]:.2f}" for method in methods)])
+    return table(lines)
+
+
 def thresholds(name):
     """A row a threshold: BoxAcc of every entry of one evaluation."""
     rows = _record(name)["protocols"][_WSOL]["rows"]
