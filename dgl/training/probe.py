@@ -13,7 +13,7 @@ import numpy as np
 from tqdm import tqdm
 
 from dgl.backbones import BuildOptions
-from dgl.backbones.registry import Backbone, Shapes
+from dgl.backbones.registry import Backbone
 from dgl.data.image_io import is_folder_entry, read_image, scan_folder
 from dgl.data.sample import DataSet, Sample
 from dgl.data.views import random_training_view, rgb_to_bgr, squash
@@ -46,7 +46,7 @@ _SHOWN_CONFUSIONS = 15
 View = Callable[[int, np.ndarray], np.ndarray]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Probe:
     """What a probe is made of.
 
@@ -58,6 +58,7 @@ class Probe:
         seed: of the random views of training images, and of the folds of the cross-validation.
         workers: threads that decode images.
         gpus: number of GPUs, from :func:`~dgl.utils.devices.select_gpus`.
+        head, below: variable name -> shape, of the last layer and of all below it.
     """
 
     backbone: Backbone
@@ -68,11 +69,10 @@ class Probe:
     workers: int
     gpus: int = 0
 
-    def variables(self) -> Tuple[Shapes, Shapes]:
-        """Shapes of the network's variables by name: (below the last layer, those of the last layer)."""
+    def __post_init__(self) -> None:
         shapes = network_variables(self.backbone, self.options, self.image_size)
-        head = {name: shape for name, shape in shapes.items() if self.options.head in name}
-        return {name: shape for name, shape in shapes.items() if name not in head}, head
+        self.head = {name: shape for name, shape in shapes.items() if self.options.head in name}
+        self.below = {name: shape for name, shape in shapes.items() if name not in self.head}
 
 
 def run_probe(
@@ -149,8 +149,7 @@ def _empty_folders(training: DataSet) -> List[str]:
 
 
 def _check_weights(probe: Probe) -> None:
-    below, _ = probe.variables()
-    lacking = [name for name in below if name not in probe.checkpoint.shapes]
+    lacking = [name for name in probe.below if name not in probe.checkpoint.shapes]
     if lacking:
         raise UserError(
             f"{probe.checkpoint.path}: has no weights of {first_of(lacking)}; --probe fits the last layer "
@@ -185,11 +184,10 @@ class FeatureExtractor:
     def __init__(self, probe: Probe) -> None:
         """Build the graph, with BatchNorm folded on a CPU."""
         self._workers = probe.workers
-        size, (_, head) = probe.image_size, probe.variables()
+        size = probe.image_size
         # The last layer plays no part here, and a checkpoint need not have one.
-        checkpoint = _with_values(
-            probe.checkpoint, {name: np.zeros(shape, np.float32) for name, shape in head.items()}
-        )
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in probe.head.items()}
+        checkpoint = _with_values(probe.checkpoint, zeros)
         with tf.Graph().as_default():
             self._image = tf.placeholder(tf.uint8, [None, size, size, 3], "image")
             network = build_inference(
@@ -284,16 +282,14 @@ def _with_values(checkpoint: Checkpoint, values: Dict[str, np.ndarray]) -> Check
 
 def head_values(probe: Probe, head: LinearHead) -> Dict[str, np.ndarray]:
     """The last layer's variables by name, float32: weights (also as a 1 x 1 filter) and biases."""
-    _, shapes = probe.variables()
     return {
         name: (head.biases if len(shape) == 1 else head.weights).reshape(shape)
-        for name, shape in shapes.items()
+        for name, shape in probe.head.items()
     }
 
 
 def _write(probe: Probe, head: LinearHead, training: DataSet, folder: str) -> None:
-    below, _ = probe.variables()
-    values = {name: read_weights(probe.checkpoint, name) for name in below}
+    values = {name: read_weights(probe.checkpoint, name) for name in probe.below}
     values.update(head_values(probe, head))
     card = ModelCard(
         mode=probe.backbone.mode,
