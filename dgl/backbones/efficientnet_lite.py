@@ -163,24 +163,24 @@ def _layers(scale: _Scale) -> Tuple[str, ...]:
     return ("head", *(f"block{index}" for index, _ in blocks), "stem", *inside)
 
 
-def _recognize(shapes: Shapes, scale: _Scale, stem: str, last: str, axis: int) -> bool:
+def _recognize(shapes: Shapes, scale: _Scale, head: str, last: str, axis: int) -> bool:
     """Whether a file has the blocks of this scale, Lite1 and Lite2 told apart by their channels.
 
     Args:
         shapes: variable name -> shape.
         scale: which network.
-        stem, last: weights of the first convolution, and of a block's last one with ``{}`` for its number.
+        head, last: weights of the last convolution, and of a block's last one with ``{}`` for its number.
         axis: of the output channels in both.
     """
-    if len(shapes.get(stem, ())) != 4:
+    if len(shapes.get(head, ())) != 4:
         return False
     blocks = _blocks(scale)
     names = [last.format(index) for index in range(len(blocks) + 1)]
     if names[-2] not in shapes or names[-1] in shapes or len(shapes[names[-2]]) != 4:
         return False
-    ratio = shapes[names[-2]][axis] / max(1, shapes[stem][axis])
+    ratio = shapes[names[-2]][axis] / max(1, shapes[head][axis])
     known = {blocks[-1].channels for blocks in map(_blocks, _SCALES.values())}
-    return blocks[-1].channels == min(known, key=lambda n: abs(ratio - n / _STEM_CHANNELS))
+    return blocks[-1].channels == min(known, key=lambda n: abs(ratio - n / _HEAD_CHANNELS))
 
 
 # Layer of this project -> layer of the published file, and its BatchNorm.
@@ -231,7 +231,7 @@ def _variables(shapes: Shapes, scale: _Scale) -> List[str]:
 
 
 def _fits_published(shapes: Shapes, scale: _Scale) -> Optional[str]:
-    found = _recognize(shapes, scale, "_conv_stem.weight", "_blocks.{}._project_conv.weight", 0)
+    found = _recognize(shapes, scale, "_conv_head.weight", "_blocks.{}._project_conv.weight", 0)
     return EXACT if found else None
 
 
@@ -266,7 +266,7 @@ def _efficientnet_lite(number: int, scale: _Scale) -> Backbone:
             ),
         ),
         recognize=partial(
-            _recognize, scale=scale, stem="stem/W", last="block{}/project/W", axis=-1
+            _recognize, scale=scale, head="head/W", last="block{}/project/W", axis=-1
         ),
         preprocessing=PREPROCESSING,
         image_size=scale.image_size,

@@ -28,7 +28,6 @@ _PLACE_BY_PLACE = {
     "RealDiv",
     "Relu",
     "Relu6",
-    "ReverseV2",
     "Sub",
     "Transpose",
 }
@@ -95,9 +94,14 @@ def _after(op: Any, inputs: Sequence[Any]) -> Any:
         return _EVERYTHING
     if op.type in _WINDOWS:
         return _through_window(local[0], *_window_of(op))
-    if op.type not in _PLACE_BY_PLACE:
+    if op.type not in _PLACE_BY_PLACE and not _reverses_channels(op):
         raise ValueError(f"{op.name}: what places {op.type} keeps is not known")
     return _union(op, local, _EVERYTHING in inputs)
+
+
+def _reverses_channels(op: Any) -> bool:
+    """Whether an operation turns RGB into BGR, channels last."""
+    return op.type == "ReverseV2" and list(tf.get_static_value(op.inputs[1])) == [3]
 
 
 def _union(op: Any, fields: Sequence[Field], beside_everything: bool) -> Field:

@@ -148,7 +148,7 @@ LOCALIZE = Command(
         "dgl localize photo.jpg photos/ --out output --json > boxes.jsonl",
         "dgl localize photos/ --method gradcam++ --threshold 0.3 --save-maps --out output",
         "dgl localize photo.jpg --class 3 --alpha inf --out output",
-        "dgl localize photo.jpg --class 'golden cap' --out output",
+        "dgl localize photo.jpg --class tabby --out output",
     ),
     add_flags=add_flags,
     run=run,

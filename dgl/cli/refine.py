@@ -108,7 +108,7 @@ REFINE = Command(
     name="refine",
     help="teach a checkpoint to find whole objects, by its own maps of training images",
     examples=(
-        "dgl refine --load train_log/birds --data data/birds --out birds.npz",
+        "dgl refine --load train_log/vgg_birds --data data/birds --out birds.npz",
         "dgl localize photo.jpg --load birds.npz --method refined",
         "dgl evaluate --load birds.npz --data data/birds --method dgl refined foreground",
     ),

@@ -179,7 +179,7 @@ TRAIN = Command(
     name="train",
     help="train a classifier from image labels",
     examples=(
-        "dgl train --probe --data ~/pictures --logdir mine",
+        "dgl train --probe --data my_images --logdir mine",
         "dgl train --data data/birds --mode vgg --width 0.25 --norm bn --final-size 112 --batch 32",
         "dgl train --data /data/CUB --cub --mode resnet50se --load resnet50se --base-lr 0.002 --batch 32",
         "dgl train --data ~/pictures --mode vgg --finetune --epoch 30 --logdir mine",

@@ -39,7 +39,6 @@ def test_what_the_command_does_not_take_is_2(words):
     "words, part",
     [
         (["info", "gone.npz"], "gone.npz"),
-        (["layers"], "--mode"),
         (["layers", "--mode", "vgg", "--image_size", "8"], "--image_size 8"),
         (["localize", "gone.jpg"], "gone.jpg"),
         (["localize", "--threshold", "2"], "--threshold 2"),

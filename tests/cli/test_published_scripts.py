@@ -48,7 +48,7 @@ def both(script, name, words, tmp_path, monkeypatch, own=()):
 @pytest.mark.parametrize(
     "flags, own",
     [
-        ("--mode vgg --method cam --clayer conv4_3 --save-maps --class 3", ""),
+        ("--mode vgg --method cam --clayer conv4_3 --save-maps", ""),
         ("", "--mode vgg"),
     ],
 )
@@ -57,7 +57,16 @@ def test_localize(tiny, photos, tmp_path, monkeypatch, flags, own):
     words = ["--load", tiny, "--data_path", photos, "--gpu=-1"] + flags.split()
     one, other = both(script, "localize", words, tmp_path, monkeypatch, own.split())
     assert one[0] == 0 and len(one[2]) > 20
-    assert one == other
+    assert without_maps(one[2]) == without_maps(other[2]) and one[:2] == other[:2]
+
+
+def without_maps(files):
+    """The files but for the drawn maps, which the script colors as published."""
+    return {
+        name: data
+        for name, data in files.items()
+        if not name.endswith(".png") or name.endswith("_box.png")
+    }
 
 
 def test_localize_by_its_short_names(tiny, photos, tmp_path, monkeypatch):
@@ -72,7 +81,7 @@ def test_localize_by_its_short_names(tiny, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "b")
     other = dgl("localize", image, *short + ["--gpu=-1"])
     assert one.code == 0 and one.out == other.out
-    assert tree(tmp_path / "a") == tree(tmp_path / "b") != {}
+    assert without_maps(tree(tmp_path / "a")) == without_maps(tree(tmp_path / "b")) != {}
 
 
 @pytest.mark.parametrize(

@@ -76,4 +76,4 @@ def test_flags(monkeypatch, shipped, flags, settings):
     from dgl.cli import serve as command
 
     assert command.run(args) == 0
-    assert given == [settings._replace(loads=settings.loads or [shipped])]
+    assert given == [settings._replace(loads=settings.loads or ["efficientnet_lite0", shipped])]
