@@ -78,8 +78,7 @@ class Localization(NamedTuple):
 class Localizer:
     """Localizes the objects of a classifier in images.
 
-    By default the classifier is EfficientNet-Lite0, which knows the 1,000 classes of ImageNet. Close it,
-    or use it in a ``with``::
+    By default the classifier is EfficientNet-Lite0 with ImageNet's classes. Close it, or use a ``with``::
 
         with Localizer() as localizer:
             for found in localizer(["a.jpg", "b.jpg"]):
@@ -119,8 +118,7 @@ class Localizer:
             load: checkpoint: a TensorFlow prefix, its folder, a ``.ckpt`` or a ``.npz``; or a short name
                 for ImageNet weights, by default those of ``mode``, or of ``efficientnet_lite0``.
             mode: backbone; by default that of the checkpoint.
-            layer: index or name of ``--clayer``, by default the backbone's; ignored by methods with a
-                layer of their own.
+            layer: index or name (by default the backbone's), for methods without a layer of their own.
             method: a name in :data:`dgl.attribution.METHODS`.
             alpha: target score of DGL's loss gradient, see :func:`dgl.attribution.loss_gradients`.
             threshold: float in [0, 1], fraction of the map's maximum that counts as object; by default
