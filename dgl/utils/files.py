@@ -6,7 +6,7 @@ import os
 import shutil
 import stat
 import uuid
-from typing import Iterator, List, Optional
+from typing import IO, Iterator, List, Optional
 
 from dgl.errors import UserError, quote
 
@@ -40,6 +40,68 @@ def write_atomically(path: str, data: bytes) -> None:
             f"{path}: cannot be written ({error.strerror or error}); expected a place in a writable "
             "folder"
         ) from error
+
+
+@contextlib.contextmanager
+def atomic_text(path: str) -> Iterator[IO[str]]:
+    """Context that writes a UTF-8 text file piece by piece, which is there completely or not at all.
+
+    The pieces go to ``.NAME.partial`` beside the file, which a killed program leaves and the next one
+    overwrites. Missing folders are made.
+
+    Args:
+        path: str, the file to write.
+
+    Yields:
+        text stream; file names that are not UTF-8 are written as they are.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    folder, name = os.path.split(str(path))
+    temporary = os.path.join(folder, f".{name}.partial")
+    try:
+        os.makedirs(folder or ".", exist_ok=True)
+        with open(
+            temporary, "w", encoding="utf-8", errors="surrogateescape", newline="\n"
+        ) as stream:
+            yield stream
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        if os.path.exists(temporary):
+            os.remove(temporary)
+
+
+@contextlib.contextmanager
+def replaced_folder(path: str) -> Iterator[str]:
+    """Context that fills a new folder, which then takes the place of an older one.
+
+    It is filled as ``.NAME.partial`` beside its place; what a killed program left of it is removed.
+
+    Args:
+        path: str, the folder to write, with everything in it.
+
+    Yields:
+        str, the empty folder to fill.
+
+    Raises:
+        UserError: it cannot be written, or a file is in its place.
+    """
+    parent, name = os.path.split(os.path.abspath(path))
+    folder = os.path.join(parent, f".{name}.partial")
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
+        yield folder
+        if os.path.lexists(path):
+            shutil.rmtree(path)
+        os.replace(folder, path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def cache_folder() -> str:

@@ -1,0 +1,74 @@
+"""Format ``voc``: ``Annotations/<image>.xml``, ``JPEGImages/`` and ``ImageSets/Main/{train,val}.txt``.
+
+Corners are whole pixels, counted from 1, and the last one belongs to the box. http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/
+"""
+
+import os
+import re
+from typing import Tuple
+from xml.sax.saxutils import escape
+
+from dgl.labeling.formats.registry import Export, open_text, register_format
+from dgl.labeling.labels import Box, ImageLabels, LabeledObject
+
+# XML has no way to write these.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+@register_format("voc", "Annotations/, JPEGImages/ and ImageSets/Main/")
+def write_voc(export: Export) -> None:
+    """Write a folder in the layout of PASCAL VOC."""
+    lists = os.path.join(export.folder, "ImageSets", "Main")
+    with open_text(lists, "train.txt") as train, open_text(lists, "val.txt") as val:
+        for _, labels in export.images():
+            name = _free_name(export.folder, labels.image)
+            stem = os.path.splitext(name)[0]
+            with open_text(_annotation(export.folder, name)) as stream:
+                stream.write(_xml(labels, name))
+            export.place_image(labels, "JPEGImages/" + name)
+            (val if export.is_val(labels) else train).write(stem + "\n")
+
+
+def _annotation(folder: str, name: str) -> str:
+    return os.path.join(folder, "Annotations", *(os.path.splitext(name)[0] + ".xml").split("/"))
+
+
+def _free_name(folder: str, name: str) -> str:
+    """The image's name, with its extension twice where two would share an annotation."""
+    while os.path.exists(_annotation(folder, name)):
+        name += os.path.splitext(name)[1]
+    return name
+
+
+def _xml(labels: ImageLabels, name: str) -> str:
+    objects = "".join(_object(found, labels) for found in labels.objects)
+    return (
+        "<annotation>\n"
+        f"  <folder>JPEGImages</folder>\n  <filename>{_text(name)}</filename>\n"
+        "  <source><database>dgl label</database></source>\n"
+        f"  <size><width>{labels.width}</width><height>{labels.height}</height><depth>3</depth></size>\n"
+        "  <segmented>0</segmented>\n"
+        f"{objects}</annotation>\n"
+    )
+
+
+def _object(found: LabeledObject, labels: ImageLabels) -> str:
+    sides = zip(("xmin", "ymin", "xmax", "ymax"), _whole(found.box, labels))
+    box = "".join(f"<{side}>{value}</{side}>" for side, value in sides)
+    confidence = "" if found.confidence is None else f"<confidence>{found.confidence}</confidence>"
+    return (
+        f"  <object><name>{_text(found.class_name)}</name><pose>Unspecified</pose><truncated>0</truncated>"
+        f"<difficult>0</difficult>{confidence}\n"
+        f"    <bndbox>{box}</bndbox>\n"
+        "  </object>\n"
+    )
+
+
+def _whole(box: Box, labels: ImageLabels) -> Tuple[int, int, int, int]:
+    """The first and the last column and row of a box, counted from 1; at least one pixel."""
+    xmin, ymin = min(round(box[0]) + 1, labels.width), min(round(box[1]) + 1, labels.height)
+    return xmin, ymin, max(round(box[2]), xmin), max(round(box[3]), ymin)
+
+
+def _text(text: str) -> str:
+    return escape(_CONTROL.sub("\ufffd", text))

@@ -1,0 +1,66 @@
+"""Format ``yolo``: ``data.yaml``, ``images/``, ``labels/``, ``train.txt`` and ``val.txt``.
+
+A line of a label file is ``class x y width height``, the center and size as fractions of the image, or with
+masks ``class x y x y ...``, one outline. https://docs.ultralytics.com/datasets/detect/
+"""
+
+import json
+import os
+from typing import List, Set
+
+from dgl.labeling.formats.registry import Export, open_text, register_format
+from dgl.labeling.labels import ImageLabels, LabeledObject
+
+
+@register_format("yolo", "data.yaml, images/, labels/, train.txt and val.txt")
+def write_yolo(export: Export) -> None:
+    """Write the folder that a YOLO trainer takes; paths are relative to ``data.yaml``."""
+    with open_text(export.folder, "data.yaml") as stream:
+        stream.write("train: train.txt\nval: val.txt\n")
+        stream.write(f"nc: {len(export.header.classes)}\nnames:\n")
+        # A JSON string is one of YAML too.
+        stream.writelines(
+            f"  {index}: {json.dumps(name)}\n" for index, name in enumerate(export.header.classes)
+        )
+    made: Set[str] = set()
+    with open_text(export.folder, "train.txt") as train, open_text(export.folder, "val.txt") as val:
+        for _, labels in export.images():
+            name = _free_name(export.folder, labels.image)
+            text = "".join(
+                f"{found.class_index} {_numbers(found, labels, export.has_masks)}\n"
+                for found in labels.objects
+            )
+            path = _label_path(export.folder, name)
+            if os.path.dirname(path) not in made:
+                made.add(os.path.dirname(path))
+                os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w", encoding="ascii", newline="\n") as stream:
+                stream.write(text)
+            export.place_image(labels, "images/" + name)
+            (val if export.is_val(labels) else train).write(f"./images/{name}\n")
+
+
+def _label_path(folder: str, name: str) -> str:
+    """Where readers look for the labels of ``images/<name>``."""
+    return os.path.join(folder, "labels", *(os.path.splitext(name)[0] + ".txt").split("/"))
+
+
+def _free_name(folder: str, name: str) -> str:
+    """The image's name, with its extension twice where ``a.jpg`` and ``a.png`` would share their labels."""
+    while os.path.exists(_label_path(folder, name)):
+        name += os.path.splitext(name)[1]
+    return name
+
+
+def _numbers(found: LabeledObject, labels: ImageLabels, has_masks: bool) -> str:
+    x0, y0, x1, y1 = found.box
+    if not has_masks:
+        x, y = (x0 + x1) / 2 / labels.width, (y0 + y1) / 2 / labels.height
+        values: List[float] = [x, y, (x1 - x0) / labels.width, (y1 - y0) / labels.height]
+    else:
+        # Readers take a file with outlines and boxes for outlines only, so a box is one of four points.
+        corners = (x0, y0, x1, y0, x1, y1, x0, y1)
+        outline = max(found.polygons, key=len) if found.polygons else corners
+        sides = (labels.width, labels.height)
+        values = [value / sides[place % 2] for place, value in enumerate(outline)]
+    return " ".join(f"{min(max(value, 0.0), 1.0):.7f}" for value in values)

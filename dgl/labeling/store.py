@@ -1,0 +1,309 @@
+"""The store of labels, ``objects.jsonl``: a header, then one line per image in the order of the list.
+
+It is appended to batch by batch, so a killed run loses the batch that it was at. The same command goes on
+at the last complete batch and gives the same bytes as one that was never stopped.
+"""
+
+import fcntl
+import json
+import os
+from typing import (
+    Any,
+    BinaryIO,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    NamedTuple,
+    Sequence,
+    Tuple,
+)
+
+from dgl.errors import UserError, first_few, quote
+from dgl.labeling.labels import ImageLabels
+
+OBJECTS = "objects.jsonl"
+FORMAT = 1
+_MOST_BYTES = 64 * 1024 * 1024  # of a line; some hundred objects with polygons take 1 MB
+
+
+class Header(NamedTuple):
+    """The first line of a store: everything that its lines depend on.
+
+    Attributes:
+        version: str, of this package.
+        data: what was labeled: ``path`` (absolute), ``name``, ``layout``, ``split``, ``images`` (their
+            number) and ``fingerprint`` (of their names and labels).
+        network: ``mode``, ``load``, ``weights`` (their fingerprint), ``method``, ``layer``, ...
+        options: of the objects, by the names of their flags.
+        classes: tuple of str by class index.
+        calibration: what the confidences were computed with, see :mod:`dgl.labeling.confidence`.
+    """
+
+    version: str
+    data: Mapping[str, Any]
+    network: Mapping[str, Any]
+    options: Mapping[str, Any]
+    classes: Tuple[str, ...]
+    calibration: Mapping[str, Any]
+
+    def to_json(self) -> Dict[str, Any]:
+        """As JSON values."""
+        return dict({"dgl_labels": FORMAT}, **json.loads(json.dumps(self._asdict())))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Header":
+        """The header of :meth:`to_json`.
+
+        Raises:
+            ValueError: not a header, or one of another version of the format.
+        """
+        if not isinstance(values, dict) or "dgl_labels" not in values:
+            raise ValueError("not the labels of `dgl label`")
+        if values["dgl_labels"] != FORMAT:
+            raise ValueError(f"labels of format {values['dgl_labels']!r}, expected {FORMAT}")
+        own: Dict[str, Any] = {key: values.get(key) for key in cls._fields}
+        kinds: Dict[str, type] = dict.fromkeys(("data", "network", "options", "calibration"), dict)
+        wrong = [
+            key
+            for key, kind in dict(kinds, version=str, classes=list).items()
+            if not isinstance(own[key], kind)
+        ]
+        if wrong:
+            raise ValueError(f"a header without {', '.join(wrong)}")
+        own["classes"] = tuple(map(str, own["classes"]))
+        return cls(**own)
+
+    def differences(self, other: "Header") -> List[str]:
+        """List of str: what differs, as ``name: value, other value``."""
+        found = []
+        own, others = self.to_json(), other.to_json()
+        for key in own:
+            if isinstance(own[key], dict):
+                for name in sorted({*own[key], *others[key]}):
+                    one, two = own[key].get(name), others[key].get(name)
+                    if one != two:
+                        found.append(f"{name}: {_shown(one)}, now {_shown(two)}")
+            elif own[key] != others[key]:
+                found.append(f"{key}: {_shown(own[key])}, now {_shown(others[key])}")
+        return found
+
+
+def _shown(value: Any) -> str:
+    return quote(json.dumps(value), 60)[1:-1]
+
+
+class LabelStore:
+    """A store that a run of `dgl label` adds to; one process at a time.
+
+    Args:
+        folder: str, the output folder.
+        header: :class:`Header` of this run.
+        restart: bool, whether to begin anew whatever the store holds.
+
+    Raises:
+        UserError: the folder holds labels of another run, another process writes to it, or it cannot be
+            written.
+    """
+
+    def __init__(self, folder: str, header: Header, restart: bool = False):
+        self._folder = folder
+        self._path = os.path.join(folder, OBJECTS)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            self._stream: BinaryIO = open(self._path, "a+b")  # noqa: SIM115
+        except OSError as error:
+            raise UserError(f"{self._path}: cannot be written: {error.strerror}") from error
+        try:
+            self._lock()
+            if restart:
+                self._stream.truncate(0)
+            self._begin(header)
+        except BaseException:
+            self._stream.close()
+            raise
+
+    def resume(self, images: Sequence[str], batch: int) -> int:
+        """Drop what is after the last complete batch; returns the number of images that are done.
+
+        Args:
+            images: the run's list, paths as in :class:`~dgl.labeling.labels.ImageLabels`.
+            batch: images per batch.
+
+        Raises:
+            UserError: a line is damaged, or of another image than the list has there.
+        """
+        done, end = 0, self._body
+        for count, (labels, stop) in enumerate(self._read(), 1):
+            if count > len(images) or labels.image != images[count - 1]:
+                raise UserError(
+                    f"{self._path}: image {count} is {quote(labels.image)}, which the list does not have "
+                    "there; expected the labels of this list, another --out, or --restart"
+                )
+            if count % batch == 0 or count == len(images):
+                done, end = count, stop
+        self._stream.truncate(end)
+        return done
+
+    def append(self, images: Iterable[ImageLabels]) -> None:
+        """Add the images of one batch.
+
+        Raises:
+            UserError: the disk is full.
+        """
+        try:
+            self._stream.write(b"".join(_line(labels.to_json()) for labels in images))
+            self._stream.flush()
+        except OSError as error:
+            raise UserError(f"{self._path}: cannot be written: {error.strerror}") from error
+
+    def close(self) -> None:
+        """Close the file, which unlocks it."""
+        self._stream.close()
+
+    def __enter__(self) -> "LabelStore":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(
+                f"{self._path}: another process writes it; expected an --out of this one's own"
+            ) from None
+
+    def _begin(self, header: Header) -> None:
+        self._stream.seek(0)
+        first = self._stream.readline(_MOST_BYTES)
+        if not first.endswith(b"\n"):
+            if first.strip(b"\0") and not b'{"dgl_labels"'.startswith(first[:13]):
+                raise UserError(f"{self._path}: expected labels of `dgl label`, or no such file")
+            self._stream.truncate(0)
+            first = _line(header.to_json())
+            self._stream.write(first)
+            self._stream.flush()
+        else:
+            differences = _parse_header(first, self._path).differences(header)
+            if differences:
+                raise UserError(
+                    f"{self._folder}: labels of another run: {first_few(differences, 3)}; expected the "
+                    "same flags, another --out, or --restart"
+                )
+        self._body = len(first)
+
+    def _read(self) -> Iterator[Tuple[ImageLabels, int]]:
+        """The complete lines and where they end."""
+        end = 0
+        for number, line in enumerate(complete_lines(self._path), 1):
+            end += len(line)
+            if number > 1:
+                yield _parse_line(line, f"{self._path}:{number}"), end
+
+
+def is_store(folder: str) -> bool:
+    """Whether a folder holds labels of `dgl label`."""
+    return os.path.isfile(os.path.join(folder, OBJECTS))
+
+
+def read_header(folder: str) -> Header:
+    """The header of a store.
+
+    Args:
+        folder: str, the output folder of `dgl label`.
+
+    Raises:
+        UserError: there is no store, or it is damaged.
+    """
+    path = os.path.join(folder, OBJECTS)
+    if not os.path.isfile(path):
+        raise UserError(f"{path}: no such file; expected the output folder of `dgl label`")
+    for line in complete_lines(path):
+        return _parse_header(line, path)
+    raise UserError(f"{path}: the file is empty; expected labels of `dgl label`")
+
+
+def read_images(folder: str) -> Iterator[ImageLabels]:
+    """The images of a store one by one, those that could not be read included.
+
+    Args:
+        folder: str, the output folder of `dgl label`.
+
+    Raises:
+        UserError: there is no store, or a line is damaged.
+    """
+    read_header(folder)
+    path = os.path.join(folder, OBJECTS)
+    for number, line in enumerate(complete_lines(path), 1):
+        if number > 1:
+            yield _parse_line(line, f"{path}:{number}")
+
+
+def complete_lines(path: str) -> Iterator[bytes]:
+    """The lines of a file that is appended to, without the last one if it has no end.
+
+    Raises:
+        UserError: the file cannot be read, or a line is longer than any of ours.
+    """
+    try:
+        with open(path, "rb") as stream:
+            while True:
+                line = stream.readline(_MOST_BYTES)
+                if not line.endswith(b"\n"):
+                    if len(line) == _MOST_BYTES:
+                        raise UserError(f"{path}: a line of more than {_MOST_BYTES} bytes")
+                    return
+                yield line
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def append_line(path: str, values: Mapping[str, Any]) -> None:
+    """Append a line of JSON, and wait until it is on disk; a torn last line is cut off before.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        with open(path, "a+b") as stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            _cut_torn_line(stream)
+            stream.write(_line(values))
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
+
+
+def _cut_torn_line(stream: BinaryIO) -> None:
+    end = stream.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - 65536)
+        stream.seek(start)
+        block = stream.read(end - start)
+        if b"\n" in block:
+            end = start + block.rindex(b"\n") + 1
+            break
+        end = start
+    stream.truncate(end)
+
+
+def _line(values: Mapping[str, Any]) -> bytes:
+    return json.dumps(values, separators=(",", ":")).encode("ascii") + b"\n"
+
+
+def _parse_header(line: bytes, path: str) -> Header:
+    try:
+        return Header.from_json(json.loads(line.decode("utf-8")))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}:1: {error}; expected labels of `dgl label`") from None
+
+
+def _parse_line(line: bytes, where: str) -> ImageLabels:
+    try:
+        return ImageLabels.from_json(json.loads(line.decode("utf-8")))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: {error}; expected labels of `dgl label`, or --restart") from None
