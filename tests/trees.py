@@ -1,5 +1,7 @@
 """Small folders of files for the tests of data layouts."""
 
+import json
+
 
 def make(root, files):
     """Write relative path -> text below ``root`` (a ``pathlib.Path``); returns it as str."""
@@ -23,6 +25,26 @@ def xml(*objects, **options):
     )
     size = "<size><width>{}</width><height>{}</height></size>".format(*options.get("size", (9, 8)))
     return f"<annotation>{size}{text}</annotation>"
+
+
+def coco(images, categories=("cat",), **parts):
+    """JSON text of COCO's form from file name -> list of ``(class name, (x, y, width, height))``."""
+    names = list(images)
+    document = {
+        "images": [
+            {"id": 10 + i, "file_name": name, "width": 100, "height": 80}
+            for i, name in enumerate(names)
+        ],
+        "annotations": [
+            {"image_id": 10 + i, "category_id": 7 + 3 * categories.index(c), "bbox": list(box)}
+            for i, name in enumerate(names)
+            for c, box in images[name]
+        ],
+        "categories": [{"id": 7 + 3 * i, "name": name} for i, name in enumerate(categories)],
+    }
+    for number, annotation in enumerate(document["annotations"], 1):
+        annotation["id"] = number
+    return json.dumps(dict(document, **parts))
 
 
 SYNSETS = f"{CAT} cat, true cat\n{DOG} dog\n{EEL} eel\n"

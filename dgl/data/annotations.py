@@ -34,11 +34,16 @@ class Annotation(NamedTuple):
         boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels, one per object.
         size: ``(width, height)`` of the image in pixels, ``None`` where it is not declared (or
             declared as 0, as some programs write).
+        difficult: tuple of bool, whether each object is marked as too hard to count, as VOC marks
+            them.
+        filename: str, the image's name as the file gives it, possibly empty or wrong.
     """
 
     names: Tuple[str, ...]
     boxes: Tuple[Box, ...]
     size: Optional[Tuple[int, int]]
+    difficult: Tuple[bool, ...] = ()
+    filename: str = ""
 
 
 def read_annotation(path: str) -> Optional[Annotation]:
@@ -69,7 +74,7 @@ def read_annotation(path: str) -> Optional[Annotation]:
         raise UserError(f"{path}: no well-formed XML ({error}); expected <annotation>") from error
     if root.tag != "annotation":
         raise UserError(f"{path}: <{quote(root.tag)[1:-1]}>; expected <annotation>")
-    names, boxes = [], []
+    names, boxes, difficult = [], [], []
     for number, element in enumerate(root.findall("object"), 1):
         where = f"{path}: object {number}"
         name = (element.findtext("name") or "").strip()
@@ -77,7 +82,9 @@ def read_annotation(path: str) -> Optional[Annotation]:
             raise UserError(f"{where}: no <name>; expected its class")
         names.append(name)
         boxes.append(_box(element, where))
-    return Annotation(tuple(names), tuple(boxes), _size(root, path))
+        difficult.append((element.findtext("difficult") or "").strip() == "1")
+    filename = (root.findtext("filename") or "").strip()
+    return Annotation(tuple(names), tuple(boxes), _size(root, path), tuple(difficult), filename)
 
 
 def _box(element: Any, where: str) -> Box:

@@ -7,7 +7,7 @@ file holds, it returns upright 8-bit RGB.
 import os
 import stat
 import warnings
-from typing import BinaryIO, List, Optional
+from typing import BinaryIO, List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -164,6 +164,30 @@ def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
     if orientation in (3, 4, 7, 8):
         array = array[::-1]
     return np.ascontiguousarray(array)
+
+
+def image_size(path: str) -> Optional[Tuple[int, int]]:
+    """Size of an image as :func:`read_image` returns it, mostly from its header alone.
+
+    Args:
+        path: str, the image file.
+
+    Returns:
+        ``(width, height)`` in pixels, upright after EXIF orientation, or ``None`` where the file is
+        missing or no image, which reading it reports.
+    """
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            width, height = image.size
+            if image.format == "TIFF" and _EXIF_ORIENTATION in getattr(image, "tag_v2", {}):
+                # Whether the size is upright before the pixels are read depends on Pillow's version.
+                if width * height <= PIXEL_LIMIT:
+                    image.load()
+                width, height = image.size
+                return width, height
+            return (height, width) if _orientation(image) in (5, 6, 7, 8) else (width, height)
+    except Exception:  # Pillow's readers raise almost any exception on damaged data
+        return None
 
 
 def encode_image(image: np.ndarray, extension: str, quality: Optional[int] = None) -> bytes:

@@ -1,15 +1,20 @@
 """What every data layout returns: a :class:`DataSet` of :class:`Sample`."""
 
 import dataclasses
-from typing import List, Optional, Tuple
+import logging
+from typing import Dict, Iterable, List, Optional, Tuple
 
-from dgl.errors import UserError, quote
+from dgl.errors import UserError, first_few, quote
 
 SPLITS = ("train", "val", "test")
+# Names of a split in data sets that annotation tools export.
+SPLIT_ALIASES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
 # Far above any classification data set; keeps a stray number from sizing a classifier.
 MAX_CLASSES = 1000000
 
 Box = Tuple[float, float, float, float]
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +23,8 @@ class Sample:
 
     Attributes:
         id: str, the image's path below the folder of images, with its extension and forward
-            slashes; the same for two samples only where a list repeats an image.
+            slashes; the same for two samples only where a list repeats an image. An image that is
+            there once for each of its classes has ``#`` and the class's index after its path.
         path: str, absolute path of the image. Loaders do not open it; it may be missing.
         class_index: int, counted from 0.
         boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels of the original image, x to the
@@ -66,6 +72,66 @@ class DataSet:
         if self.class_names is not None and 0 <= class_index < len(self.class_names):
             return self.class_names[class_index]
         return str(class_index)
+
+
+def samples_by_class(
+    identity: str,
+    path: str,
+    objects: Iterable[Tuple[int, Box]],
+    size: Optional[Tuple[int, int]] = None,
+    with_boxes: bool = True,
+) -> List[Sample]:
+    """Samples of an image whose objects are of any number of classes: one for each class present.
+
+    Localization asks where the objects of one given class are, so an image is asked once for each of
+    its classes, and the boxes of that class are the true ones. In training, the image comes with each
+    of its labels in turn, which is softmax with equal targets (Mahajan et al., ECCV 2018).
+
+    Args:
+        identity: str, the image's path below the folder of images.
+        path: str, its absolute path.
+        objects: pairs of a class index and a box ``(x0, y0, x1, y1)``, in any order.
+        size: ``(width, height)`` or ``None``, as in :class:`Sample`.
+        with_boxes: bool, whether the samples have their boxes.
+
+    Returns:
+        List of :class:`Sample`, by class index; empty without objects.
+    """
+    boxes: Dict[int, List[Box]] = {}
+    for class_index, box in objects:
+        boxes.setdefault(class_index, []).append(box)
+    return [
+        Sample(
+            f"{identity}#{class_index}" if len(boxes) > 1 else identity,
+            path,
+            class_index,
+            tuple(boxes[class_index]) if with_boxes else (),
+            size=size,
+        )
+        for class_index in sorted(boxes)
+    ]
+
+
+def check_samples(samples: List[Sample], where: str, empty: Iterable[str]) -> None:
+    """Warn of images without objects, which give no sample.
+
+    Args:
+        samples: list of :class:`Sample`, of all other images.
+        where: str, the list or the folder of the images.
+        empty: iterable of str, the images without objects.
+
+    Raises:
+        UserError: there is no sample.
+    """
+    names = list(empty)
+    if not samples:
+        raise UserError(
+            f"{where}: none of {len(names)} images has an object; expected boxes of at least one"
+        )
+    if names:
+        _logger.warning(
+            "%s: %d images have no object and are left out: %s", where, len(names), first_few(names)
+        )
 
 
 def check_split(split: str) -> None:

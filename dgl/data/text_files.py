@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import stat
-from typing import Any, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Any, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -115,26 +115,48 @@ def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tupl
     return os.path.join(data_dir, inside), identity
 
 
-def read_lines(path: str) -> Iterator[Tuple[int, str]]:
+def find_root(data_dir: str, roots: Sequence[str], relatives: Iterable[str]) -> str:
+    """The folder that listed paths are relative to, where a layout allows several.
+
+    Args:
+        data_dir: str, absolute path of the data folder.
+        roots: sequence of str, folders relative to it, the best first.
+        relatives: iterable of str, paths as listed, which no root may lead out of ``data_dir`` with.
+
+    Returns:
+        str: the first root that has the first path found anywhere; where none is found, the first
+        root that is there, or the first one.
+    """
+    for relative in relatives:
+        for root in roots:
+            if os.path.isfile(os.path.join(data_dir, root, relative)):
+                return root
+    return next((root for root in roots if os.path.isdir(os.path.join(data_dir, root))), roots[0])
+
+
+def read_lines(path: str, longest: int = MAX_LINE_BYTES) -> Iterator[Tuple[int, str]]:
     """Lines of a UTF-8 text file, without blank ones; a byte order mark and CRLF are accepted.
 
     A progress bar appears where reading takes more than a second.
 
     Args:
         path: str, the file.
+        longest: int, the most bytes of a line.
 
     Yields:
         ``(number, text)``: the line's number counted from 1, and its text without white space at
         either end.
 
     Raises:
-        UserError: the file cannot be read, is larger than :data:`MAX_TEXT_BYTES`, has a line longer
-            than :data:`MAX_LINE_BYTES`, or is not UTF-8 text.
+        UserError: the file cannot be read, is larger than :data:`MAX_TEXT_BYTES`, has a line of
+            more than ``longest`` bytes, or is not UTF-8 text.
     """
-    yield from tqdm(_lines(path), os.path.basename(path), unit=" lines", leave=False, delay=1)
+    yield from tqdm(
+        _lines(path, longest), os.path.basename(path), unit=" lines", leave=False, delay=1
+    )
 
 
-def _lines(path: str) -> Iterator[Tuple[int, str]]:
+def _lines(path: str, longest: int) -> Iterator[Tuple[int, str]]:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
@@ -144,8 +166,8 @@ def _lines(path: str) -> Iterator[Tuple[int, str]]:
                 f"{path}: {status.st_size} bytes; expected a text file of at most {MAX_TEXT_BYTES}"
             )
         with open(path, "rb") as stream:
-            for number, raw in enumerate(iter(lambda: stream.readline(MAX_LINE_BYTES + 1), b""), 1):
-                text = _decode_line(raw, path, number)
+            for number, raw in enumerate(iter(lambda: stream.readline(longest + 1), b""), 1):
+                text = _decode_line(raw, path, number, longest)
                 if text:
                     yield number, text
     except FileNotFoundError as error:
@@ -155,10 +177,10 @@ def _lines(path: str) -> Iterator[Tuple[int, str]]:
         raise UserError(f"{path}: cannot be read: {reason}") from error
 
 
-def _decode_line(raw: bytes, path: str, number: int) -> str:
+def _decode_line(raw: bytes, path: str, number: int, longest: int) -> str:
     where = f"{path}:{number}"
-    if len(raw) > MAX_LINE_BYTES:
-        raise UserError(f"{where}: line longer than {MAX_LINE_BYTES} bytes; expected a text file")
+    if len(raw) > longest:
+        raise UserError(f"{where}: line longer than {longest} bytes; expected a text file")
     if b"\0" in raw:
         raise UserError(f"{where}: binary data; expected UTF-8 text")
     try:

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from trees import make
+from trees import coco, make
 
 from dgl.data import check_files, detect_layout, load_data
 from dgl.data.layouts import layout_names, register_layout
@@ -30,9 +30,17 @@ XML = (
 )
 WSOL = {"image_ids.txt": "b.jpg\n", "class_labels.txt": "b.jpg,0\n"}
 WSOL_BOXES = dict(WSOL, **{"image_sizes.txt": "b.jpg,9,9\n", "localization.txt": "b.jpg,1,2,3,4\n"})
+# Of an image, only the header is read.
+PPM = "P6\n10 10\n255\n"
 TREES = {
     "imagenet": dict(LISTS, **{"train/a.jpg": "x", "val/b.jpg": "x"}),
     "cub": dict(LISTS, **{"images/a.jpg": "x", "images/b.jpg": "x"}),
+    "coco": {
+        "annotations/instances_train2017.json": coco({"a.jpg": [("cat", (1, 2, 2, 2))]}),
+        "annotations/instances_val2017.json": coco({"b.jpg": [("cat", (1, 2, 2, 2))]}),
+        "train2017/a.jpg": "x",
+        "val2017/b.jpg": "x",
+    },
     "cub200": dict(CUB, **{"images/001.Auk/a.jpg": "x", "images/001.Auk/b.jpg": "x"}),
     "ilsvrc": {
         "train/cat/a.jpg": "x",
@@ -40,17 +48,34 @@ TREES = {
         "annotations/train/cat/a.xml": XML,
         "annotations/val/b.xml": XML,
     },
+    "voc": {
+        "Annotations/a.xml": XML,
+        "Annotations/b.xml": XML,
+        "JPEGImages/a.jpg": "x",
+        "JPEGImages/b.jpg": "x",
+        "ImageSets/Main/train.txt": "a\n",
+        "ImageSets/Main/val.txt": "b\n",
+    },
     "wsolevaluation": dict(
         [("metadata/set/val/" + name, text) for name, text in WSOL_BOXES.items()]
         + [("metadata/set/test/" + name, text) for name, text in WSOL_BOXES.items()]
         + [("metadata/set/train/" + n, t.replace("b.jpg", "a.jpg")) for n, t in WSOL.items()],
         **{"dataset/set/a.jpg": "x", "dataset/set/b.jpg": "x"},
     ),
+    "yolo": {
+        "data.yaml": "train: images/train\nval: images/val\nnames: [cat]\n",
+        "images/train/a.jpg": PPM,
+        "images/val/b.jpg": PPM,
+        "labels/train/a.txt": "0 0.2 0.3 0.2 0.2\n",
+        "labels/val/b.txt": "0 0.2 0.3 0.2 0.2\n",
+    },
     "folder": {"train/cat/a.jpg": "x", "val/cat/b.jpg": "x"},
 }
 
 # x, y, width and height in CUB's own lists.
 BOXES = {(layout, is_train): (1, 2, 3, 4) for layout in TREES for is_train in (True, False)}
+# VOC's pixels count from 1.
+BOXES["voc", True] = BOXES["voc", False] = (0, 1, 3, 4)
 for _key in (("cub", True), ("cub200", True), ("cub200", False)):
     BOXES[_key] = (1, 2, 4, 6)
 
@@ -71,7 +96,8 @@ def test_recognized_and_read(tmp_path, layout, split):
     assert os.path.isabs(sample.path)
     assert os.path.basename(sample.path) == ("a.jpg" if split == "train" else "b.jpg")
     without = layout == "folder" or (layout, split) == ("wsolevaluation", "train")
-    assert sample.boxes == (() if without else (BOXES[layout, split == "train"],))
+    expected = () if without else (BOXES[layout, split == "train"],)
+    assert [pytest.approx(box) for box in sample.boxes] == list(expected)
     check_files(dataset)
 
 
@@ -116,7 +142,7 @@ def test_lists_come_before_what_else_is_there(tmp_path, published, lists):
     assert load_data(data, "val", layout=published).format == published
 
 
-@pytest.mark.parametrize("layout", ["ilsvrc", "wsolevaluation"])
+@pytest.mark.parametrize("layout", ["ilsvrc", "wsolevaluation", "coco", "voc", "yolo"])
 def test_class_folders_come_last(tmp_path, layout):
     data = make(tmp_path, dict(TREES["folder"], **TREES[layout]))
     assert detect_layout(data) == layout
@@ -152,8 +178,8 @@ def test_folder_that_is_not_one(tmp_path):
 
 def test_unknown_layout_and_split(tmp_path):
     data = make(tmp_path, TREES["folder"])
-    with pytest.raises(UserError, match=r"unknown layout 'coco'; expected one of \['imagenet', "):
-        load_data(data, "val", layout="coco")
+    with pytest.raises(UserError, match=r"unknown layout 'kitti'; expected one of \['imagenet', "):
+        load_data(data, "val", layout="kitti")
     with pytest.raises(UserError, match="unknown split 'dev'"):
         load_data(data, "dev")
 
@@ -186,6 +212,9 @@ def test_photos5():
         ("wsolevaluation", {"notes.txt": "x"}, "no metadata; expected image_ids.txt"),
         ("folder", {"1.jpg": "x"}, "no class folders with images"),
         ("cub200", {"notes.txt": "x"}, r"images\.txt: no such file"),
+        ("coco", {"val.json": "{}"}, "no JSON file of the val split"),
+        ("voc", {"images/a.jpg": "x"}, "no folder of annotations"),
+        ("yolo", {"images/a.jpg": "x"}, r"data\.yaml: no such file"),
     ],
 )
 def test_a_folder_of_another_layout(tmp_path, layout, files, message):

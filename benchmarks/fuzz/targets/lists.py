@@ -1,10 +1,13 @@
-"""Data sets described by text files: lists of labels, CUB, ILSVRC, wsolevaluation, class names."""
+"""Data sets described by text files: lists of labels, published sets, boxes of detectors, class names."""
 
 from benchmarks.fuzz.target import Target, check_data_set, each, joined, place, place_parts
+from dgl.data.layouts.coco import load_coco
 from dgl.data.layouts.cub import load_cub
 from dgl.data.layouts.ilsvrc import load_ilsvrc
 from dgl.data.layouts.label_list import guess_image_root, load_label_list
+from dgl.data.layouts.voc import load_voc
 from dgl.data.layouts.wsolevaluation import load_wsol
+from dgl.data.layouts.yolo import load_yolo
 from dgl.data.text_files import read_class_names
 
 _NUMBERS = (b"0", b"-1", b"nan", b"inf", b"1e9", b"1e-9", b".", b"+", b"999999999", b"1_0", b"\t")
@@ -136,6 +139,59 @@ def _wsol_seeds():
     ]
 
 
+def _coco(data, folder):
+    place(folder, "annotations.json", data)
+    check_data_set(load_coco(folder, "val"))
+
+
+def _coco_seeds():
+    boxes = '[{"image_id": 1, "category_id": 3, "bbox": [1, 2.5, 3, 4], "iscrowd": 0}]'
+    document = '{"images": [{"id": 1, "file_name": "a/b.jpg", "width": 9, "height": 8}],\n'
+    document += '"categories": [{"id": 3, "name": "cat"}], "annotations": '
+    return [
+        (document + boxes + "}").encode(),
+        (document + boxes.replace("1", '"x"', 1) + "}").replace('"id": 1', '"id": "x"').encode(),
+    ]
+
+
+VOC_FILES = ("Annotations/a.xml", "ImageSets/Main/val.txt", "classes.txt")
+
+
+def _voc(data, folder):
+    place_parts(folder, VOC_FILES, data)
+    place(folder, "JPEGImages/a.jpg", b"x")
+    each(
+        lambda boxes=boxes: check_data_set(load_voc(folder, "val", with_boxes=boxes))
+        for boxes in (True, False)
+    )
+
+
+def _voc_seeds():
+    named = _XML.replace("<annotation>", "<annotation><filename>a.jpg</filename>")
+    return [
+        joined(_XML, "a\n"),
+        joined(named, "a\n", "n01\nn02\n"),
+        joined(_XML.replace("</name>", "</name><difficult>0</difficult>"), "a\na\n"),
+    ]
+
+
+YOLO_FILES = ("data.yaml", "labels/a.txt", "val.txt", "classes.txt")
+
+
+def _yolo(data, folder):
+    place_parts(folder, YOLO_FILES, data)
+    place(folder, "images/a.jpg", b"P6\n40 30\n255\n")
+    check_data_set(load_yolo(folder, "val"))
+
+
+def _yolo_seeds():
+    return [
+        joined("names: [cat, dog]\nval: images\n", "1 0.5 0.5 0.25 0.5\n"),
+        joined("path: .\nval: val.txt\nnames:\n  0: cat\n", "0 0 0 1 1 0.5 1\n", "images/a.jpg\n"),
+        joined("val: [images]\nnames: {0: a}\n", "0 .5 .5 1 1e0\n"),
+    ]
+
+
 def _class_names(data, folder):
     path = place(folder, "classes.txt", data)
     for with_numbers in (False, True):
@@ -158,5 +214,10 @@ TARGETS = (
     Target("cub", _cub, _cub_seeds, _TEXT),
     Target("ilsvrc", _ilsvrc, _ilsvrc_seeds, _TEXT + (b"<object>", b"&lt;", b"<!--")),
     Target("wsol_metadata", _wsol, _wsol_seeds, _TEXT + (b",", b",,", b".png")),
+    Target("coco", _coco, _coco_seeds, (b'"iscrowd": 1', b'"id": 1', b"[", b"{", b"NaN", b"true")),
+    Target("voc", _voc, _voc_seeds, _TEXT + (b"<difficult>1</difficult>", b"<part>", b"a")),
+    Target(
+        "yolo", _yolo, _yolo_seeds, _TEXT + (b"&a ", b"*a", b"!!python/", b"- ", b": ", b"test")
+    ),
     Target("class_names", _class_names, _class_name_seeds, (b"001.", b"1 ", b"0 ", b"\xd9\xa1 ")),
 )

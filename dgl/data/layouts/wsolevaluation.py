@@ -21,6 +21,7 @@ from dgl.data.text_files import (
     check_box,
     check_class_index,
     check_total,
+    find_root,
     is_nearly_full,
     is_number,
     read_lines,
@@ -107,9 +108,9 @@ def load_wsol(
     where = os.path.join(folder, IDS)
     own = ("dataset/" + name, name) if name == os.path.basename(name) and name != ".." else ()
     roots = own + ("images", "")
-    image_root = _find_root(data_dir, roots, (record.id for record in records))
+    image_root = find_root(data_dir, roots, (record.id for record in records))
     listed_masks = (path for record in records for path in record.mask_paths)
-    mask_root = _find_root(data_dir, (image_root, *roots), listed_masks)
+    mask_root = find_root(data_dir, (image_root, *roots), listed_masks)
 
     def mask_path(relative: str) -> str:
         return resolve_below(data_dir, mask_root, relative, where)[0]
@@ -187,15 +188,6 @@ def _find(data_dir: str, split: str, dataname: Optional[str]) -> Tuple[str, str]
             return os.path.join(base, part), name
     expected = ", ".join(part + "/" + IDS for part in _PARTS[split])
     raise UserError(f"{base}: no {IDS} here; expected one of {expected}, found {found}")
-
-
-def _find_root(data_dir: str, roots: Sequence[str], relatives: Iterable[str]) -> str:
-    """The first folder that has the first path found anywhere; the first one where none is found."""
-    for relative in relatives:
-        for root in roots:
-            if os.path.isfile(os.path.join(data_dir, root, relative)):
-                return root
-    return next((root for root in roots if os.path.isdir(os.path.join(data_dir, root))), roots[0])
 
 
 def read_metadata(

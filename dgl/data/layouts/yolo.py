@@ -1,0 +1,288 @@
+"""Layout ``yolo``: the text files of YOLO's trainers, a line ``class x y width height`` for each object.
+
+``data.yaml`` names the classes (``names``) and, for each split (``train``, ``val``, ``test``), a folder of
+images or a list of them; or ``classes.txt``, ``images/`` and ``labels/`` without it, as annotation tools
+export. The labels of ``images/a.jpg`` are in ``labels/a.txt``: the last ``images`` of a path becomes
+``labels``. Center and size of a box are fractions of the upright image, whose size is read from its header;
+longer lines are polygons ``class x y x y ...``, of which the enclosing box counts.
+"""
+
+import os
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
+
+import yaml
+from tqdm import tqdm
+
+from dgl.data.image_io import image_names, image_size, is_folder_entry, scan_folder
+from dgl.data.layouts.registry import register_layout
+from dgl.data.sample import (
+    SPLIT_ALIASES,
+    Box,
+    DataSet,
+    Sample,
+    check_samples,
+    samples_by_class,
+    split_candidates,
+)
+from dgl.data.text_files import (
+    DIGITS,
+    check_box,
+    check_class_index,
+    is_number,
+    read_class_names,
+    read_lines,
+    resolve_below,
+)
+from dgl.errors import UserError, quote
+from dgl.utils.files import read_bounded
+
+MAX_YAML_BYTES = 1024 * 1024
+MAX_LABEL_BYTES = 1024 * 1024  # of a line; polygons have thousands of points
+
+_EXPECTED = "data.yaml with names, train and val, or classes.txt, images/ and labels/"
+_YAML_NAMES = ("data.yaml", "dataset.yaml", "data.yml")
+_CLASSES = "classes.txt"
+_IMAGES, _LABELS = "images", "labels"
+_LINE = "expected 'class x y width height' in fractions of the image"
+# Programs round; beyond it these are pixels.
+_SLACK = 0.01
+
+
+class _Listed(NamedTuple):
+    """One image: its path below the data folder, and its place for messages."""
+
+    relative: str
+    where: str
+
+
+def detect_yolo(data_dir: str, dataname: Optional[str] = None) -> bool:
+    """Recognize ``data.yaml``, or the folders ``images`` and ``labels`` with ``classes.txt``."""
+    if any(os.path.isfile(os.path.join(data_dir, name)) for name in _YAML_NAMES):
+        return True
+    return os.path.isfile(os.path.join(data_dir, _CLASSES)) and all(
+        os.path.isdir(os.path.join(data_dir, name)) for name in (_IMAGES, _LABELS)
+    )
+
+
+@register_layout("yolo", _EXPECTED, detect_yolo)
+def load_yolo(
+    data_dir: str,
+    split: str,
+    dataname: Optional[str] = None,
+    classes: Optional[int] = None,
+    with_boxes: bool = True,
+) -> DataSet:
+    """Read one split of a data set in YOLO's form; the arguments are those of ``load_data``.
+
+    Paths in ``data.yaml`` are looked up below its ``path``, where that is below ``DATA``, and below
+    ``DATA``. An image gives one sample for each class present
+    (:func:`~dgl.data.sample.samples_by_class`); one without labels, which is background, gives none.
+    ``val`` and ``test`` stand for each other where only one is there. Without ``data.yaml``, a split is
+    ``images/<split>``, or all of ``images`` where there is no such folder.
+
+    Returns:
+        :class:`~dgl.data.sample.DataSet`, sorted by path, or in the order of the list. A sample's id is
+        the path below ``images``. An image whose header cannot be read has no boxes; reading it reports
+        why.
+
+    Raises:
+        UserError: a file is missing or not as expected, a number is no fraction, a class has no name, or
+            a path leads out of ``DATA``.
+    """
+    config_path = _find_yaml(data_dir)
+    if config_path is None:
+        class_names = read_class_names(os.path.join(data_dir, _CLASSES))
+        listed = _list_folders(data_dir, split)
+        source = os.path.join(data_dir, _IMAGES)
+    else:
+        config = _read_yaml(config_path)
+        class_names = _read_names(config.get("names"), config_path)
+        listed = _list_yaml(data_dir, config, config_path, split)
+        source = config_path
+
+    samples: List[Sample] = []
+    empty: List[str] = []
+    for image in tqdm(listed, "labels", unit=" images", leave=False, delay=1):
+        path, _ = resolve_below(data_dir, "", image.relative, image.where)
+        identity, labels = _labels_of(data_dir, image)
+        objects = list(_read_labels(labels, len(class_names)))
+        if not objects:
+            empty.append(identity)
+            continue
+        if classes is not None:
+            check_class_index(max(class_index for class_index, _ in objects), classes, labels)
+        size = image_size(path) if with_boxes else None
+        placed = [(index, _in_pixels(box, size or (1, 1), labels)) for index, box in objects]
+        samples += samples_by_class(identity, path, placed, size, size is not None)
+    check_samples(samples, source, empty)
+    name = dataname or os.path.basename(data_dir)
+    return DataSet(name, "yolo", split, samples, class_names, classes or len(class_names))
+
+
+def _find_yaml(data_dir: str) -> Optional[str]:
+    paths = [os.path.join(data_dir, name) for name in _YAML_NAMES]
+    found = next((path for path in paths if os.path.isfile(path)), None)
+    if found is None and not os.path.isfile(os.path.join(data_dir, _CLASSES)):
+        raise UserError(f"{paths[0]}: no such file; expected {_EXPECTED}")
+    return found
+
+
+def _read_yaml(path: str) -> Dict[str, Any]:
+    data = read_bounded(path, MAX_YAML_BYTES, "a YAML file")
+    try:
+        # This loader makes texts, lists and dicts alone; a class "no" stays what it is.
+        config = yaml.load(data or b"", Loader=yaml.BaseLoader)
+    # ValueError: bytes that are no text, RecursionError: lists in lists in lists.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(
+            f"{path}: no YAML ({' '.join(str(error).split())}); expected {_EXPECTED}"
+        ) from error
+    if not isinstance(config, dict):
+        raise UserError(f"{path}: no mapping; expected {_EXPECTED}")
+    if "kpt_shape" in config:
+        raise UserError(f"{path}: kpt_shape: labels of poses; expected boxes or polygons")
+    return config
+
+
+def _read_names(names: Any, path: str) -> Tuple[str, ...]:
+    """The names by class index, from a list or from ``index: name``."""
+    if isinstance(names, dict):
+        if sorted(names) != sorted(str(index) for index in range(len(names))):
+            raise UserError(f"{path}: names: expected indices 0 to {len(names) - 1}")
+        names = [names[str(index)] for index in range(len(names))]
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) and n for n in names):
+        raise UserError(f"{path}: no names; expected the classes, a list or 'index: name'")
+    return tuple(names)
+
+
+def _list_yaml(data_dir: str, config: Dict[str, Any], path: str, split: str) -> List[_Listed]:
+    """The images of a split as ``data.yaml`` names them: folders, lists, or several of these."""
+    keys = [alias for name in split_candidates(split) for alias in SPLIT_ALIASES[name]]
+    key = next((key for key in keys if config.get(key)), None)
+    if key is None:
+        raise UserError(f"{path}: no {split}; expected a folder or a list of its images")
+    values = config[key] if isinstance(config[key], list) else [config[key]]
+    listed: List[_Listed] = []
+    for value in values:
+        where = f"{path}: {key}"
+        if not isinstance(value, str):
+            raise UserError(f"{where}: expected a path, or a list of paths")
+        relative = _find_entry(data_dir, config.get("path"), value, where)
+        if os.path.isdir(os.path.join(data_dir, relative)):
+            found = _walk(data_dir, relative, set())
+            listed += [_Listed(image, os.path.join(data_dir, image)) for image in sorted(found)]
+        else:
+            listed += _read_list(data_dir, relative)
+    if not listed:
+        raise UserError(f"{path}: {key}: no images in {quote(str(config[key]))}; expected some")
+    return listed
+
+
+def _find_entry(data_dir: str, base: Any, value: str, where: str) -> str:
+    """The path of a folder or a list below the data folder; what is named may lie in ``path``."""
+    # Roboflow writes `../train/images` for a folder beside data.yaml; YOLO's trainers read it so.
+    names = [value] + ([value[3:]] if value.startswith("../") else [])
+    bases = [base] if isinstance(base, str) and base else []
+    found = ""
+    for folder in [*bases, ""]:
+        for name in names:
+            relative = os.path.relpath(os.path.join(data_dir, folder, name), data_dir)
+            if relative.split(os.sep)[0] == os.pardir:
+                continue
+            found = found or relative
+            if os.path.exists(os.path.join(data_dir, relative)):
+                return relative.replace(os.sep, "/")
+    if found:
+        raise UserError(
+            f"{where}: {os.path.join(data_dir, found)}: no such file or folder; expected images"
+        )
+    raise UserError(f"{where}: {quote(value)} leads out of the data folder {data_dir}")
+
+
+def _list_folders(data_dir: str, split: str) -> List[_Listed]:
+    """The images of a split in ``images/<split>``, or all of them where no split has a folder."""
+    aliases = [alias for name in split_candidates(split) for alias in SPLIT_ALIASES[name]]
+    folders = [f"{_IMAGES}/{alias}" for alias in aliases]
+    folder = next((f for f in folders if os.path.isdir(os.path.join(data_dir, f))), None)
+    every = [f"{_IMAGES}/{alias}" for group in SPLIT_ALIASES.values() for alias in group]
+    if folder is None and any(os.path.isdir(os.path.join(data_dir, f)) for f in every):
+        raise UserError(f"{os.path.join(data_dir, folders[0])}: no such folder; expected images")
+    found = sorted(_walk(data_dir, folder or _IMAGES, set()))
+    if not found:
+        raise UserError(f"{os.path.join(data_dir, folder or _IMAGES)}: no images; expected some")
+    return [_Listed(image, os.path.join(data_dir, image)) for image in found]
+
+
+def _walk(data_dir: str, folder: str, seen: Set[str]) -> Iterator[str]:
+    """The images in a folder and those below it; links are followed, but none in a circle."""
+    path = os.path.join(data_dir, folder)
+    real = os.path.realpath(path)
+    if real in seen:
+        return
+    seen.add(real)
+    prefix = "" if folder == "." else folder + "/"
+    for name in image_names(path):
+        yield prefix + name
+    for entry in scan_folder(path):
+        if is_folder_entry(entry):
+            yield from _walk(data_dir, prefix + entry.name, seen)
+
+
+def _read_list(data_dir: str, relative: str) -> List[_Listed]:
+    """The images of a list: ``./`` is the list's own folder, other paths are below ``DATA``."""
+    path = os.path.join(data_dir, relative)
+    listed = []
+    for number, text in read_lines(path):
+        where = f"{path}:{number}"
+        if text.startswith("./"):
+            text = os.path.join(os.path.dirname(relative), text[2:])
+        elif os.path.isabs(text) and text.startswith(os.path.join(data_dir, "")):
+            text = os.path.relpath(text, data_dir)
+        inside, _ = resolve_below(data_dir, "", text, where)
+        listed.append(_Listed(os.path.relpath(inside, data_dir).replace(os.sep, "/"), where))
+    return listed
+
+
+def _labels_of(data_dir: str, image: _Listed) -> Tuple[str, str]:
+    """The id of an image, and the path of its labels."""
+    parts = image.relative.split("/")
+    places = [place for place, part in enumerate(parts[:-1]) if part == _IMAGES]
+    labels = list(parts)
+    if places:
+        labels[places[-1]] = _LABELS
+        parts = parts[places[-1] + 1 :]
+    stem = os.path.splitext(os.path.join(data_dir, *labels))[0]
+    return "/".join(parts), stem + ".txt"
+
+
+def _read_labels(path: str, classes: int) -> Iterator[Tuple[int, Box]]:
+    """Yield ``(class index, box in fractions)`` of each line; nothing where there is no file."""
+    if not os.path.lexists(path):
+        return
+    for number, text in read_lines(path, MAX_LABEL_BYTES):
+        where = f"{path}:{number}"
+        fields = text.split()
+        if not DIGITS.fullmatch(fields[0]):
+            raise UserError(f"{where}: class {quote(fields[0])}; {_LINE}")
+        check_class_index(int(fields[0]), classes, where)
+        if len(fields) != 5 and (len(fields) < 7 or len(fields) % 2 == 0):
+            raise UserError(f"{where}: {len(fields)} numbers; {_LINE}, or a polygon")
+        values = []
+        for field in fields[1:]:
+            value = float(field) if is_number(field) else None
+            # Comparisons with NaN are false.
+            if value is None or not -_SLACK <= value <= 1 + _SLACK:
+                raise UserError(f"{where}: {quote(field)} is no fraction; {_LINE}")
+            values.append(value)
+        if len(values) == 4:
+            x, y, width, height = values
+            box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+        else:
+            xs, ys = values[::2], values[1::2]
+            box = (min(xs), min(ys), max(xs), max(ys))
+        yield int(fields[0]), check_box(box, where)
+
+
+def _in_pixels(box: Box, size: Tuple[int, int], where: str) -> Box:
+    width, height = size
+    return check_box((box[0] * width, box[1] * height, box[2] * width, box[3] * height), where)
