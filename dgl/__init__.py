@@ -14,6 +14,6 @@ TensorFlow nor tensorpack.
 
 from dgl.utils import renamed as _renamed
 
-__version__ = "0.10.0"
+__version__ = "0.11.0"
 
 _renamed.install()

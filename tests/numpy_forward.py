@@ -81,9 +81,11 @@ def convolve(features, weights, stride=1, bias=None, padding="SAME"):
     return out if bias is None else out + bias
 
 
-def max_pool(features, size, stride):
-    """Maximum over SAME-padded windows."""
-    padded = pad_same(features, (size, size), stride, -np.inf)
+def max_pool(features, size, stride, padding="SAME"):
+    """Maximum over windows."""
+    padded = features
+    if padding == "SAME":
+        padded = pad_same(features, (size, size), stride, -np.inf)
     return windows(padded, (size, size), stride).max(axis=(3, 4))
 
 
@@ -146,17 +148,41 @@ def _squeeze_excite(variables, scope, features):
     return features * gate[:, np.newaxis, np.newaxis]
 
 
-def resnet(image, variables, depth=50, strides=(1, 2, 1, 1), head="linear"):
-    """Bottleneck ResNet, with squeeze-excite where its layers are among the variables."""
-    points = {}
-    out = points["conv0"] = _tensorpack_conv(variables, "conv0", image, 2)
-    out = points["pool0"] = max_pool(out, 3, 2)
+def resnet(
+    image,
+    variables,
+    depth=50,
+    strides=(1, 2, 1, 1),
+    head="linear",
+    symmetric=False,
+    in_first=False,
+):
+    """Bottleneck ResNet, with squeeze-excite where its layers are among the variables.
+
+    ``symmetric`` pads strided layers alike on all sides; ``in_first`` strides the first 1 x 1 convolution.
+    """
+
+    def padded(features, side):
+        around = (0, 0), (side, side), (side, side), (0, 0)
+        return np.pad(features, around) if symmetric else features
+
+    points, padding = {}, "VALID" if symmetric else "SAME"
+    out = points["conv0"] = _tensorpack_conv(
+        variables, "conv0", padded(image, 3), 2, padding=padding
+    )
+    out = points["pool0"] = max_pool(padded(out, 1), 3, 2, padding)
     for group, blocks in enumerate(RESNET_BLOCKS[depth]):
         for block in range(blocks):
             scope = f"group{group}/block{block}"
             stride = strides[group] if block == 0 else 1
-            inner = _tensorpack_conv(variables, scope + "/conv1", out)
-            inner = _tensorpack_conv(variables, scope + "/conv2", inner, stride)
+            first, second = (stride, 1) if in_first else (1, stride)
+            inner = _tensorpack_conv(variables, scope + "/conv1", out, first)
+            if second == 1:
+                inner = _tensorpack_conv(variables, scope + "/conv2", inner)
+            else:
+                inner = _tensorpack_conv(
+                    variables, scope + "/conv2", padded(inner, 1), second, padding=padding
+                )
             inner = _tensorpack_conv(variables, scope + "/conv3", inner, active=False)
             if scope + "/fc1/W" in variables:
                 inner = _squeeze_excite(variables, scope, inner)

@@ -43,6 +43,9 @@ CODE_APACHE = "not stated (code Apache-2.0)"
 CODE_BSD = "not stated (code BSD-3-Clause)"
 
 
+OWN_STRIDES = "dgl"  # a ResNet's strides as in the paper
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """The input of a network: ``(value - mean) / std`` of each pixel, channel by channel.
@@ -95,6 +98,7 @@ class PublishedFile:
         digest: what the publisher says to check it with: ``"md5:..."``, or ``"sha256:..."`` with the
             first digits only; ``""`` where nothing is said.
         megabytes: size in units of 10^6 bytes as its publisher states it, or ``None``.
+        strides: value of ``--strides`` with which the weights classify as they were trained to.
     """
 
     publisher: str
@@ -105,6 +109,7 @@ class PublishedFile:
     differs: str
     digest: str = ""
     megabytes: Optional[float] = None
+    strides: str = OWN_STRIDES
 
 
 def tensorpack_file(

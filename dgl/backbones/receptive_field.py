@@ -31,6 +31,7 @@ _PLACE_BY_PLACE = {
     "Sub",
     "Transpose",
 }
+_PADDINGS = {"Pad", "PadV2"}
 _GLOBAL = {"Mean", "Sum", "Max"}
 
 
@@ -94,6 +95,10 @@ def _after(op: Any, inputs: Sequence[Any]) -> Any:
         return _EVERYTHING
     if op.type in _WINDOWS:
         return _through_window(local[0], *_window_of(op))
+    if op.type in _PADDINGS:
+        amounts = tf.get_static_value(op.inputs[1])
+        axes = (2, 3) if amounts[3].any() else (1, 2)
+        return _through_window(local[0], (1, 1), (1, 1), [int(amounts[axis][0]) for axis in axes])
     if op.type not in _PLACE_BY_PLACE and not _reverses_channels(op):
         raise ValueError(f"{op.name}: what places {op.type} keeps is not known")
     return _union(op, local, _EVERYTHING in inputs)

@@ -8,6 +8,7 @@ from dgl.backbones.published import (
     IMAGENET_MEAN_RGB,
     IMAGENET_STD_RGB,
     OURS,
+    OWN_STRIDES,
     Preprocessing,
     PublishedFile,
     PublishedNames,
@@ -20,6 +21,7 @@ __all__ = [
     "IMAGENET_MEAN_RGB",
     "IMAGENET_STD_RGB",
     "MOST_CLASSES",
+    "OWN_STRIDES",
     "Backbone",
     "BuildOptions",
     "LocalizeDefaults",
@@ -45,6 +47,7 @@ class BuildOptions:
         width: channel multiplier, 1.0 for the paper's networks.
         norm: ``"none"`` or ``"bn"``; only VGG has the choice (``bn`` trains from scratch).
         last_stride: stride of a ResNet's last group, 1 in the paper.
+        strides: where a ResNet is strided, one of the backbone's ``strides``.
         training: dropout and batch statistics as in training.
         data_format: ``"channels_last"`` or ``"channels_first"`` (GPUs only). Activations keep it.
     """
@@ -54,6 +57,7 @@ class BuildOptions:
     width: float = 1.0
     norm: str = "none"
     last_stride: int = 1
+    strides: str = OWN_STRIDES
     training: bool = False
     data_format: str = "channels_last"
 
@@ -129,6 +133,7 @@ class Backbone:
         weight_decay: (regular expression, scale of ``sum(w ** 2) / 2``) or ``None``.
         weight_pattern: matches the names of weights, for a decay other than the backbone's own.
         norms: values of ``--norm`` it can be built with.
+        strides: values of ``--strides`` it can be built with, the paper's first.
         norm_marker: value of ``--norm`` -> a variable that only networks of that kind have.
         own_layers: matches the beginning of the names that DGL adds, which no publisher of ImageNet
             weights has; ``""`` where it adds none.
@@ -155,6 +160,7 @@ class Backbone:
     weight_decay: Optional[Tuple[str, float]] = None
     weight_pattern: str = r".*/W"
     norms: Tuple[str, ...] = ("none",)
+    strides: Tuple[str, ...] = (OWN_STRIDES,)
     norm_marker: Mapping[str, str] = field(default_factory=dict)
     own_layers: str = ""
     published_files: Tuple[PublishedFile, ...] = ()
@@ -250,6 +256,16 @@ class Backbone:
                 "channels"
             )
         return shape[axis] / self.stem_channels
+
+    def check_strides(self, strides: str, what: str = "--strides") -> str:
+        """``strides`` if the backbone can be built with them.
+
+        Raises:
+            UserError: it cannot; ``what`` is what the message calls the value.
+        """
+        if strides not in self.strides:
+            raise UserError(f"{what} {strides}: {self.mode} has {', '.join(self.strides)}")
+        return strides
 
     def find_norm(self, shapes: Shapes) -> str:
         """``"bn"`` or ``"none"``, from the variables that only the former has."""

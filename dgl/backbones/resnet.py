@@ -1,12 +1,14 @@
 """Bottleneck ResNets (50, 101, 152), plain and with squeeze-excite, at output stride 8.
 
-The stride sits on the 3 x 3 convolution and the last tp.BatchNorm of a block starts with a zero gamma.
-Groups 0-3 have strides 1, 2, 1, 1.
+The paper's have strides 1, 2, 1, 1 in the 3 x 3 convolutions of groups 0-3, and the last BatchNorm of a
+block starts with a zero gamma. Published ImageNet weights were trained with strides 1, 2, 2, 2 and classify
+well only with those, or with dilation in their place: :data:`STRIDES`.
 """
 
 import re
+from dataclasses import replace
 from functools import partial
-from typing import Any, Dict, Optional, Sequence, Tuple
+from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from dgl.backbones.published import (
     CODE_APACHE,
@@ -26,13 +28,45 @@ from dgl.backbones.published import (
     tensorpack_file,
     torchvision_file,
 )
-from dgl.backbones.registry import Backbone, BuildOptions, Network, register_backbone
+from dgl.backbones.registry import (
+    OWN_STRIDES,
+    Backbone,
+    BuildOptions,
+    Network,
+    register_backbone,
+)
 from dgl.tf_compat import lazy_tensorpack as tp
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
 BLOCKS_BY_DEPTH = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
+
+class Strides(NamedTuple):
+    """How groups 0-3 go from stride 4 on.
+
+    Attributes:
+        steps: stride of each group's first block.
+        dilations: of each group's 3 x 3 convolutions.
+        in_first: whether the stride is that of a block's first 1 x 1 convolution, not of its 3 x 3.
+        symmetric: whether strided layers pad both sides alike, not bottom and right first.
+    """
+
+    steps: Tuple[int, int, int, int]
+    dilations: Tuple[int, int, int, int] = (1, 1, 1, 1)
+    in_first: bool = False
+    symmetric: bool = True
+
+
+# Values of --strides. Dilation in place of strides: the weights see what they were trained on,
+# at output stride 8 (Yu, Koltun and Funkhouser, "Dilated Residual Networks", CVPR 2017).
+STRIDES = {
+    OWN_STRIDES: Strides((1, 2, 1, 1), symmetric=False),
+    "published": Strides((1, 2, 2, 2)),
+    "published-1x1": Strides((1, 2, 2, 2), in_first=True),
+    "dilated": Strides((1, 2, 1, 1), (1, 1, 2, 4)),
+    "dilated-1x1": Strides((1, 2, 1, 1), (1, 1, 2, 4), in_first=True),
+}
 
 _CHANNELS = (64, 128, 256, 512)
 _EXPANSION = 4
@@ -56,16 +90,34 @@ def _squeeze_excite(features: Tensor, channels: int, channel_axis: int) -> Tenso
     return features * tf.reshape(gate, shape)
 
 
+def _pad(features: Tensor, size: int, channel_axis: int) -> Tensor:
+    """Zeros on all sides, as many as keep the center of a ``size`` x ``size`` kernel inside."""
+    around = [[0, 0], [size // 2, size // 2], [size // 2, size // 2]]
+    around.insert(channel_axis, [0, 0])
+    return tf.pad(features, around)
+
+
 def _bottleneck(
-    features: Tensor, channels: int, stride: int, squeeze_excite: bool, channel_axis: int
+    features: Tensor,
+    channels: int,
+    squeeze_excite: bool,
+    channel_axis: int,
+    strides: Strides,
+    stride: int,
+    dilation: int,
 ) -> Dict[str, Tensor]:
     """The block's activations by name, its output last."""
     out_channels = channels * _EXPANSION
     parts = {}
-    parts["conv1"] = tp.Conv2D("conv1", features, channels, 1, activation=tp.BNReLU)
+    first, second = (stride, 1) if strides.in_first else (1, stride)
+    parts["conv1"] = tp.Conv2D("conv1", features, channels, 1, strides=first, activation=tp.BNReLU)
+    padded, padding = parts["conv1"], "SAME"
+    if second > 1 and strides.symmetric:
+        padded, padding = _pad(padded, 3, channel_axis), "VALID"
     parts["conv2"] = tp.Conv2D(
-        "conv2", parts["conv1"], channels, 3, strides=stride, activation=tp.BNReLU
-    )
+        "conv2", padded, channels, 3, strides=second, padding=padding,
+        dilation_rate=dilation, activation=tp.BNReLU,
+    )  # fmt: skip
     parts["conv3"] = tp.Conv2D(
         "conv3", parts["conv2"], out_channels, 1, activation=_norm(zero_gamma=True)
     )
@@ -93,28 +145,40 @@ def _build(
         squeeze_excite: bool.
     """
     endpoints = {}
+    strides = STRIDES[options.strides]
     channel_axis = 3 if options.data_format == "channels_last" else 1
     formats = {"data_format": options.data_format}
     with tp.argscope(
         [tp.Conv2D, tp.MaxPooling, tp.GlobalAvgPooling, tp.BatchNorm], **formats
     ), tp.argscope(tp.Conv2D, use_bias=False):
+        padding = "SAME"
+        if strides.symmetric:
+            image, padding = _pad(image, 7, channel_axis), "VALID"
         features = tp.Conv2D(
-            "conv0", image, options.channels(64), 7, strides=2, activation=tp.BNReLU
-        )
+            "conv0", image, options.channels(64), 7, strides=2, padding=padding,
+            activation=tp.BNReLU,
+        )  # fmt: skip
         endpoints["conv0"] = features
-        features = tp.MaxPooling("pool0", features, 3, strides=2, padding="SAME")
+        if strides.symmetric:  # zeros are below no activation, which a ReLU left
+            features = _pad(features, 3, channel_axis)
+        features = tp.MaxPooling("pool0", features, 3, strides=2, padding=padding)
         endpoints["pool0"] = features
-        strides = (1, 2, 1, options.last_stride)
+        steps = (*strides.steps[:3], strides.steps[3] * options.last_stride)
         for group, count in enumerate(blocks):
             for block in range(count):
                 scope = f"group{group}/block{block}"
+                # A stride in the 3 x 3 convolution comes after its own kernel.
+                from_group = group - 1 if block == 0 and not strides.in_first else group
+                dilation = strides.dilations[max(from_group, 0)]
                 with tf.variable_scope(scope):
                     parts = _bottleneck(
                         features,
                         options.channels(_CHANNELS[group]),
-                        strides[group] if block == 0 else 1,
                         squeeze_excite,
                         channel_axis,
+                        strides,
+                        steps[group] if block == 0 else 1,
+                        dilation,
                     )
                 for part, features in parts.items():
                     endpoints[f"{scope}_{part}"] = features
@@ -142,8 +206,8 @@ _NORM = {
     "variance/EMA": "running_var",
 }
 _NAME = re.compile(r"(?:group(\d)/block(\d+)/)?(conv\d|convshortcut|linear)/(?:bn/)?(.+)")
-_DIFFERS = "stride 2 of the last two groups becomes 1 (`--laststride 2`: of the last but one)"
-_DIFFERS_FROM_TORCH = _DIFFERS + "; stride-2 layers pad both sides, ours bottom and right"
+_DIFFERS = "stride 2 of the last two groups becomes 1 (`--strides published` keeps it)"
+_DIFFERS_FROM_TORCH = _DIFFERS + "; so does the padding of stride-2 layers"
 # Names and mebibytes.
 _TORCHVISION_FILES = {
     50: (("resnet50-0676ba61.pth", 97.781), ("resnet50-11ad3fa6.pth", 97.79)),
@@ -230,7 +294,7 @@ def _files(depth: int, squeeze_excite: bool) -> Sequence[PublishedFile]:
             torchvision_file(own, _DIFFERS_FROM_TORCH, mebibytes)
             for own, mebibytes in _TORCHVISION_FILES[depth]
         ]
-    return files
+    return [replace(file, strides="published") for file in files]
 
 
 def _names(depth: int, squeeze_excite: bool) -> Sequence[PublishedNames]:
@@ -256,6 +320,7 @@ def _resnet(depth: int, squeeze_excite: bool) -> Backbone:
         layers=_layers(depth),
         heads={"imagenet": "linear", "cub": "linearcub"},
         head_pattern=r"(linear[^/]*)/W",
+        strides=tuple(STRIDES),
         stem="conv0/W",
         stem_channels=64,
         pretrained=pretrained,

@@ -27,6 +27,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="order of the input channels (default: the publisher's)",
     )
     add(
+        "--strides",
+        help="of a ResNet, for the model card: published (default), published-1x1 (in the first 1 x 1 "
+        "convolution of a block, as Keras has it), dilated, dilated-1x1 or dgl",
+    )
+    add(
         "--keep-first-layer",
         action="store_true",
         help="do not fold the publisher's preprocessing into the first layer",
@@ -47,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
             published_as=args.published_as,
             channels=args.channels,
             keep_first_layer=args.keep_first_layer,
+            strides=args.strides,
             force=args.force,
         )
         write(to_json(_summary(result)) if args.json else _sentence(result))

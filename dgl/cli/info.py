@@ -68,6 +68,7 @@ def _describe(facts: Any, epoch: Optional[int]) -> Dict[str, Any]:
         "norm": facts.norm,
         "image_size": card.image_size if card else None,
         "last_stride": card.last_stride if card else None,
+        "strides": card.strides if card else None,
         "data_set": card.data_set or None if card else None,
         "class_names": list(facts.class_names) or None,
         "step": facts.step,
@@ -173,7 +174,7 @@ def _network_of(args: argparse.Namespace) -> Tuple[Any, Any, int]:
     backbone = get_backbone(args.mode or mode_for(args.load))
     checkpoint = open_weights(backbone, args.load)
     card = read_card(checkpoint.path)
-    options = options_from(backbone, checkpoint, last_stride=card.last_stride if card else 1)
+    options = options_from(backbone, checkpoint, card=card)
     return backbone, options, args.image_size or default_image_size(backbone, card)
 
 

@@ -4,6 +4,7 @@ import argparse
 from typing import Any, Callable, Sequence, Tuple
 
 from dgl.backbones import BACKBONES, DEFAULT_MODE
+from dgl.backbones.registry import OWN_STRIDES
 from dgl.cli.output import Command, HelpFormatter, flag_groups
 from dgl.data.layouts import layout_names
 from dgl.errors import UserError
@@ -99,6 +100,12 @@ def add_flags(
         "--laststride", type=int, choices=(1, 2) if has_last_stride else (1,), default=1,
         help="stride of a ResNet's last group",
     )  # fmt: skip
+    add(
+        "--strides",
+        choices=BACKBONES["resnet50"].strides if has_last_stride else (OWN_STRIDES,),
+        help="a ResNet's strides: the paper's, those of its published ImageNet weights (in a block's 3 x 3 "
+        "or first 1 x 1 convolution), or dilation instead (default: dgl; with --probe that of --load)",
+    )
     add("--width", type=_positive, help="channel multiplier (default: that of --load, or 1)")
     add("--norm", choices=("none", "bn"), help="VGG's normalization (default: that of --load)")
 

@@ -98,10 +98,7 @@ class Predictor(MapSession):
                 )
         self.card = read_card(self.path)
         self.image_size = image_size or default_image_size(self.backbone, self.card)
-        last_stride = self.card.last_stride if self.card else 1
-        self.options = options_from(
-            self.backbone, checkpoint, data_set, width, norm, last_stride=last_stride
-        )
+        self.options = options_from(self.backbone, checkpoint, data_set, width, norm, self.card)
         self.class_names = class_names_of(
             self.card, self.backbone, self.options.head, self.options.classes
         )

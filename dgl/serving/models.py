@@ -102,8 +102,7 @@ def describe(load: str, data_set: Optional[str] = None) -> Model:
     checkpoint = open_weights(backbone, load)
     path = checkpoint.path
     card = read_card(path)
-    last_stride = card.last_stride if card else 1
-    options = options_from(backbone, checkpoint, data_set, last_stride=last_stride)
+    options = options_from(backbone, checkpoint, data_set, card=card)
     layers = _outputs_of_blocks(backbone.layers)
     return Model(
         path=path,

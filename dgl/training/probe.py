@@ -297,6 +297,7 @@ def _write(probe: Probe, head: LinearHead, training: DataSet, folder: str) -> No
         class_names=training.class_names,
         data_set=training.name,
         last_stride=probe.options.last_stride,
+        strides=probe.options.strides,
     )
     write_card(os.path.join(folder, CARD_FILE), card)
     prefix = os.path.join(folder, CHECKPOINT + "-0")

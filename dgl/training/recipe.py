@@ -154,8 +154,9 @@ def _facts(recipe: Recipe) -> Dict[str, str]:
         )
     return {
         "network": (
-            f"{recipe.mode}, width {options.width:g}, norm {options.norm}, last stride "
-            f"{options.last_stride}, {options.data_format}, {options.classes} classes in {options.head}"
+            f"{recipe.mode}, width {options.width:g}, norm {options.norm}, strides {options.strides}, "
+            f"last stride {options.last_stride}, {options.data_format}, "
+            f"{options.classes} classes in {options.head}"
         ),
         **frozen,
         "loss": loss,

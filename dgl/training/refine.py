@@ -215,7 +215,7 @@ def refine(
     checkpoint = open_weights(backbone, load)
     card = read_card(checkpoint.path)
     image_size = default_image_size(backbone, card)
-    options = options_from(backbone, checkpoint, last_stride=card.last_stride if card else 1)
+    options = options_from(backbone, checkpoint, card=card)
     if dataset.classes > options.classes:
         raise UserError(
             f"{dataset.name}: labels of {dataset.classes} classes, but the checkpoint has "

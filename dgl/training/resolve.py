@@ -8,7 +8,7 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from dgl.backbones import BuildOptions, get_backbone
-from dgl.backbones.registry import Backbone, Shapes
+from dgl.backbones.registry import OWN_STRIDES, Backbone, Shapes
 from dgl.data.flows import new_seed
 from dgl.data.layouts import check_files, load_data
 from dgl.data.layouts.label_list import PUBLISHED_CLASSES, named_layout
@@ -314,12 +314,18 @@ def resolve(
     width = args.width or 1.0
     if checkpoint and not args.width:
         width = backbone.find_width(shapes, checkpoint.path) or 1.0
+    strides = args.strides
+    if strides is None:
+        # A probe keeps the network as it is; training in the paper's way changes its strides.
+        card = read_card(checkpoint.path) if checkpoint and args.probe else None
+        strides = card.strides if card else OWN_STRIDES
     options = BuildOptions(
         classes=classes,
         head=pick_head(backbone, shapes, _data_set(args), classes),
         width=backbone.round_width(width),
         norm=norm,
         last_stride=args.laststride,
+        strides=backbone.check_strides(strides),
         data_format="channels_first" if gpus and not args.chlast else "channels_last",
     )
     weight_decay = backbone.weight_decay

@@ -166,6 +166,7 @@ def _train(
             class_names=training.class_names,
             data_set=training.name,
             last_stride=recipe.options.last_stride,
+            strides=recipe.options.strides,
         )
         write_card(os.path.join(run.folder, CARD_FILE), card)
     seed = from_chief(ranks, new_seed() if recipe.seed is None else recipe.seed)

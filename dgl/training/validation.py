@@ -1,6 +1,7 @@
 """Classification error on the validation split: during a training, and of a checkpoint with ``--val``."""
 
 from argparse import Namespace
+from dataclasses import replace
 from typing import Any, Callable, Dict, Optional, Sequence
 
 from tqdm import tqdm
@@ -17,7 +18,7 @@ from dgl.training.distributed import Ranks
 from dgl.training.model import WRONG
 from dgl.training.recipe import Recipe
 from dgl.utils.devices import select_gpus
-from dgl.weights import open_weights, options_from
+from dgl.weights import open_weights, options_from, read_card
 
 from tensorpack.callbacks import ClassificationError, InferenceRunner  # isort: skip
 from tensorpack.input_source import InputSource  # isort: skip
@@ -111,8 +112,12 @@ def validate(args: Namespace, mode: str, validation: DataSet) -> int:
         "cub" if args.cub else "imagenet",
         width=args.width,
         norm=args.norm,
-        last_stride=args.laststride,
+        card=read_card(checkpoint.path),
     )
+    if args.laststride != 1:
+        options = replace(options, last_stride=args.laststride)
+    if args.strides:
+        options = replace(options, strides=backbone.check_strides(args.strides))
     largest = max(sample.class_index for sample in validation.samples)
     if largest >= options.classes:
         raise UserError(

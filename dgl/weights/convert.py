@@ -25,6 +25,7 @@ from dgl.backbones.registry import MOST_CLASSES, Backbone
 from dgl.errors import UserError
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint, read_weights
 from dgl.weights.formats.npz import save_npz
+from dgl.weights.model_card import ModelCard, write_card
 from dgl.weights.published import (
     PRETRAINED_FOLDER,
     converted_name,
@@ -255,6 +256,7 @@ def convert(
     published_as: Optional[str] = None,
     channels: Optional[str] = None,
     keep_first_layer: bool = False,
+    strides: Optional[str] = None,
     force: bool = False,
 ) -> Conversion:
     """Write published weights under this project's names.
@@ -266,6 +268,8 @@ def convert(
         published_as: which published file it is, when its own name does not tell.
         channels: ``"rgb"`` or ``"bgr"``, instead of the publisher's order of the input channels.
         keep_first_layer: leave the first layer as published.
+        strides: of a ResNet, in place of those that its publisher trained it with. They stand in the
+            model card that is written beside ``out``.
         force: overwrite ``out``.
 
     Returns:
@@ -288,6 +292,7 @@ def convert(
         file_name = next(iter(backbone.pretrained.values()))
         out = os.path.join(PRETRAINED_FOLDER, converted_name(file_name))
     _check_out(out, checkpoint.path, force)
+    strides = backbone.check_strides(strides or file.strides)
     head = _head_shape(backbone, checkpoint, names)
     expected = _expected(backbone, checkpoint, names, head)
     pieces = names.pieces(checkpoint.shapes, list(expected))
@@ -299,6 +304,9 @@ def convert(
         preprocessing = file.preprocessing.in_order(channels or file.preprocessing.order)
         fold_preprocessing(variables, backbone.stem, preprocessing)
     save_npz(out, variables)
+    if len(backbone.strides) > 1:
+        card = ModelCard(mode, backbone.image_size, strides=strides)
+        write_card(os.path.splitext(out)[0] + ".json", card)
     return Conversion(
         out, file, preprocessing, len(variables), len(checkpoint.shapes) - len(variables), mode
     )

@@ -36,7 +36,7 @@ def export(load: str, out: str) -> int:
         raise UserError(f"--load {load}: no model.json beside it; expected a training log")
     backbone = get_backbone(card.mode)
     checkpoint = open_checkpoint(load)
-    options = options_from(backbone, checkpoint, last_stride=card.last_stride)
+    options = options_from(backbone, checkpoint, card=card)
     names = list(network_variables(backbone, options, card.image_size))
     names += [name for name in checkpoint.shapes if name.startswith(SCOPE + "/")]
     missing = [name for name in names if name not in checkpoint.shapes]

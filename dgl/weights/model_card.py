@@ -10,7 +10,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Iterator, Optional, Tuple
 
-from dgl.backbones.registry import Backbone
+from dgl.backbones.registry import OWN_STRIDES, Backbone
 from dgl.data.class_names import IMAGENET_CLASSES, ClassNames, imagenet_class_names
 from dgl.errors import UserError, first_line
 from dgl.utils.files import read_bounded, write_atomically
@@ -35,6 +35,7 @@ class ModelCard:
         class_names: one name a class, or ``None``.
         data_set: name of the data it was trained on.
         last_stride: stride of a ResNet's last group.
+        strides: where a ResNet is strided, see :attr:`~dgl.backbones.Backbone.strides`.
     """
 
     mode: str
@@ -42,6 +43,7 @@ class ModelCard:
     class_names: Optional[Tuple[str, ...]] = None
     data_set: str = ""
     last_stride: int = 1
+    strides: str = OWN_STRIDES
 
 
 def default_image_size(backbone: Backbone, card: Optional[ModelCard]) -> int:
@@ -110,6 +112,7 @@ def read_card(checkpoint_path: str) -> Optional[ModelCard]:
                 class_names=tuple(str(name) for name in names) if names else None,
                 data_set=str(values.get("data_set", "")),
                 last_stride=int(values.get("last_stride", 1)),
+                strides=str(values.get("strides", OWN_STRIDES)),
             )
             if not 1 <= card.image_size <= MOST_SIDE or card.last_stride not in (1, 2):
                 raise ValueError(f"expected a side of 1 to {MOST_SIDE} and a stride of 1 or 2")

@@ -8,12 +8,13 @@ import numpy as np
 
 from dgl.backbones import BuildOptions
 from dgl.backbones.network import build_network
-from dgl.backbones.registry import Backbone, Shapes, WeightsPackage
+from dgl.backbones.registry import OWN_STRIDES, Backbone, Shapes, WeightsPackage
 from dgl.data.layouts.label_list import PUBLISHED_CLASSES
 from dgl.errors import UserError
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.files import cache_folder
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, open_checkpoint, read_weights
+from dgl.weights.model_card import ModelCard
 from dgl.weights.published import (
     PRETRAINED_FOLDER,
     converted_name,
@@ -131,7 +132,7 @@ def options_from(
     data_set: Optional[str] = None,
     width: Optional[float] = None,
     norm: Optional[str] = None,
-    last_stride: int = 1,
+    card: Optional[ModelCard] = None,
 ) -> BuildOptions:
     """Build options that a checkpoint asks for.
 
@@ -141,7 +142,7 @@ def options_from(
         data_set: decides between several heads.
         width, norm: what the caller insists on; ``None`` takes the checkpoint's. The width is rounded
             to what a checkpoint can tell, see :meth:`~dgl.backbones.Backbone.round_width`.
-        last_stride: not stored in a checkpoint; the caller says.
+        card: the checkpoint's; it knows the strides, which are not seen from the variables.
 
     Returns:
         :class:`~dgl.backbones.BuildOptions`.
@@ -164,7 +165,10 @@ def options_from(
         head=head,
         width=width,
         norm=backbone.find_norm(checkpoint.shapes) if norm is None else norm,
-        last_stride=last_stride,
+        last_stride=card.last_stride if card else 1,
+        strides=backbone.check_strides(
+            card.strides if card else OWN_STRIDES, f"{checkpoint.path}: strides"
+        ),
     )
 
 

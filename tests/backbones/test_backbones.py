@@ -131,6 +131,22 @@ def test_last_stride_halves_the_last_group():
     assert endpoints["group3/block0_shortcut"][1:3] == endpoints["group3"][1:3] == [4, 4]
 
 
+@pytest.mark.parametrize("end", ["", "-1x1"])
+def test_dilation_keeps_what_the_strided_network_computes_between_its_places(end):
+    """Every fourth place of the dilated network's last layer is the strided one's."""
+    image = np.random.RandomState(0).normal(size=(1, 64, 64, 3)).astype("float32")
+    layers = []
+    for strides in ("published" + end, "dilated" + end):
+        with tf.Graph().as_default(), tf.Session() as session:
+            options = options_of("resnet50", width=0.125, strides=strides)
+            network = build_network(get_backbone("resnet50"), tf.constant(image), options)
+            fill(session)
+            layers.append(session.run(network.endpoints["group3"]))
+    strided, dilated = layers
+    assert (strided.shape[1:3], dilated.shape[1:3]) == ((2, 2), (8, 8))
+    np.testing.assert_allclose(dilated[:, ::4, ::4], strided, rtol=1e-4, atol=1e-5 * strided.max())
+
+
 def test_inception_in_training_drops_out_and_updates_averages():
     training = build("inceptionv3", classes=1000, width=WIDTH, training=True)
     still = build("inceptionv3", size=64, classes=1000, width=WIDTH)

@@ -89,6 +89,7 @@ def test_info_of_a_packed_checkpoint(tiny):
         "norm": "none",
         "image_size": SIZE,
         "last_stride": 1,
+        "strides": "dgl",
         "data_set": "toys",
         "class_names": list("abcdefg"),
         "step": None,

@@ -14,7 +14,7 @@ from published_files import (
     torchvision,
 )
 
-from dgl.weights import open_checkpoint
+from dgl.weights import open_checkpoint, read_card
 from dgl.weights.convert import convert
 
 
@@ -33,3 +33,24 @@ def test_it_computes_the_same_as_numpy(tmp_path, mode, forward):
     (found,) = run(mode, checkpoint, image, [last])
     rgb = preprocess(image, "rgb", OUR_MEAN[::-1], OUR_STD[::-1])
     assert_close(found, forward(rgb, expected)[last])
+
+
+@pytest.mark.parametrize("strides", [None, "published-1x1"])
+def test_a_resnet_with_the_strides_it_was_trained_with(tmp_path, strides):
+    path = write_pth(tmp_path / "model.pth", torchvision("resnet50"))
+    done = convert(path, str(tmp_path / "out.npz"), strides=strides)
+    card = read_card(done.out)
+    assert card.strides == (strides or "published")
+    image = random_image(64)
+    names = ["conv0", "pool0", "group1/block0_shortcut", "logits"]
+    found = run("resnet50", open_checkpoint(done.out), image, names, strides=card.strides)
+    rgb = preprocess(image, "rgb", OUR_MEAN[::-1], OUR_STD[::-1])
+    expected = resnet(
+        rgb,
+        published_part("resnet50"),
+        strides=(1, 2, 2, 2),
+        symmetric=True,
+        in_first=strides is not None,
+    )
+    for name, value in zip(names, found):
+        assert_close(value, expected[name])

@@ -15,6 +15,7 @@ from dgl.predict.session import open_session
 from dgl.tf_compat import tf
 from dgl.weights import (
     Checkpoint,
+    ModelCard,
     choose_head,
     find_weights,
     open_checkpoint,
@@ -98,7 +99,9 @@ def test_options_are_read_from_the_checkpoint(tmp_path, width, norm):
             values["conv1_1/bn/gamma"] = np.zeros(64)
     else:
         values = values_of("vgg", SIZE, width=width, norm=norm)
-    options = options_from(VGG, checkpoint_of(tmp_path, values), last_stride=2)
+    options = options_from(
+        VGG, checkpoint_of(tmp_path, values), card=ModelCard("vgg", 224, last_stride=2)
+    )
     assert (options.width, options.norm, options.last_stride) == (width, norm, 2)
     assert not options.training
 
