@@ -181,3 +181,44 @@ def dgl_map(logits, activation, class_index, alpha=10.0):
 
     enhanced = unit(activation.detach()) - unit(loss_gradient)
     return (class_gradient * enhanced).sum(1)[0].numpy()
+
+
+def lite_logits(state, x, keep=lambda name, x: x):
+    """EfficientNet-Lite: the forward pass that the names and shapes of a published state dict describe.
+
+    Args:
+        state: name -> float64 tensor.
+        x: (N, 3, H, W) float64 tensor, normalized.
+        keep: given each layer's name, as ``--clayer`` has it, and activation; returns the activation.
+    """
+
+    def convolve(x, name, norm, stride=1, relu=True):
+        weight = state[name + ".weight"]
+        x = pad_same(x, weight.shape[2:], stride)
+        x = F.conv2d(x, weight, stride=stride, groups=x.shape[1] // weight.shape[1])
+        moments = [
+            state[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
+        ]
+        x = F.batch_norm(x, *moments, eps=1e-3)
+        return F.hardtanh(x, 0, 6) if relu else x
+
+    # Stages are told apart by their number of filters.
+    x = convolve(x, "_conv_stem", "_bn0", 2)
+    blocks = sorted(
+        {int(re.match(r"_blocks\.(\d+)", name).group(1)) for name in state if "_blocks" in name}
+    )
+    outputs = [state[f"_blocks.{index}._project_conv.weight"].shape[0] for index in blocks]
+    stage = -1
+    for index in blocks:
+        begins = index == 0 or outputs[index] != outputs[index - 1]
+        stage += begins
+        stride = 2 if begins and stage in (1, 2, 3, 5) else 1
+        prefix, entered = f"_blocks.{index}.", x
+        if prefix + "_expand_conv.weight" in state:
+            x = keep(f"block{index}_expand", convolve(x, prefix + "_expand_conv", prefix + "_bn0"))
+        x = convolve(x, prefix + "_depthwise_conv", prefix + "_bn1", stride)
+        x = keep(f"block{index}_depthwise", x)
+        x = convolve(x, prefix + "_project_conv", prefix + "_bn2", relu=False)
+        x = keep(f"block{index}", x if begins else x + entered)
+    x = keep("head", convolve(x, "_conv_head", "_bn1")).mean((2, 3))
+    return x @ state["_fc.weight"].T + state["_fc.bias"]

@@ -1,4 +1,6 @@
-"""The methods people know on a VGG, against captum and pytorch-grad-cam on the same weights in float64.
+"""The methods people know, against captum and pytorch-grad-cam on the same weights in float64.
+
+On a VGG with drawn weights, and on EfficientNet-Lite0 with its ImageNet weights and a photograph.
 
 Where a library's definition is another one, the comparison says so: pytorch-grad-cam centers the matrix of
 Eigen-CAM, which therefore is compared with PyTorch's SVD.
@@ -15,10 +17,12 @@ from dgl.attribution import build_maps
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
 from dgl.predict.postprocess import normalize
+from dgl.predict.predictor import Predictor
 from dgl.tf_compat import tf
+from dgl.weights.restore import find_weights
 
 torch = pytest.importorskip("torch")
-from torch_networks import Network, prepare
+from torch_networks import Network, dgl_map, lite_logits, prepare
 
 pytestmark = pytest.mark.peer
 
@@ -35,22 +39,35 @@ SCALE = 1e6
 
 
 class Tapped(torch.nn.Module):
-    """The VGG of ``torch_networks`` with a module at every layer for the libraries to hook."""
+    """A network of ``torch_networks`` with a module at every layer for the libraries to hook.
 
-    def __init__(self, values, scale=1.0):
+    Args:
+        forward: ``forward(images, keep)`` returns the logits and calls ``keep(name, x)`` at every layer.
+        layers: their names.
+        scale: see ``SCALE``.
+    """
+
+    def __init__(self, forward, layers, scale=1.0):
         super().__init__()
-        self.taps = torch.nn.ModuleDict({layer: torch.nn.Identity() for layer in LAYERS})
+        self.taps = torch.nn.ModuleDict({layer: torch.nn.Identity() for layer in layers})
         self.unused = torch.nn.Parameter(torch.zeros(1))  # pytorch-grad-cam asks it for the device
-        self._network = Network("vgg", values)
-        self._keep, self._scale = self._network._keep, scale
-        self._network._keep = self._tap
+        self._forward, self._scale = forward, scale
 
     def forward(self, images):
-        return self._network(images)
+        return self._forward(images, self._tap)
 
     def _tap(self, name, x):
-        x = self._keep(name, x)
+        x = x if x.requires_grad else x.requires_grad_()
         return self._scale * self.taps[name](x / self._scale) if name in self.taps else x
+
+
+def tapped_vgg(values, scale=1.0):
+    def forward(images, keep):
+        network = Network("vgg", values)
+        network._keep = keep
+        return network(images)
+
+    return Tapped(forward, LAYERS, scale)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +103,7 @@ def agree(found, expected):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_captum(maps, values, images, layer):
     attr = pytest.importorskip("captum.attr")
-    model = Tapped(values)
+    model = tapped_vgg(values)
     grad_cam = attr.LayerGradCam(model, model.taps[layer])
     expected = grad_cam.attribute(prepare(images), CLASS_INDEX, relu_attributions=True)
     agree(maps["gradcam", layer], expected[:, 0].detach().numpy())
@@ -105,25 +122,29 @@ def library():
         return pytest.importorskip("pytorch_grad_cam")
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-@pytest.mark.parametrize(
-    "method, name",
-    [
-        ("gradcam", "GradCAM"),
-        ("gradcam++", "GradCAMPlusPlus"),
-        ("layercam", "LayerCAM"),
-        ("hirescam", "HiResCAM"),
-    ],
-)
-def test_pytorch_grad_cam(maps, values, images, library, layer, method, name):
-    model = Tapped(values, SCALE if method == "gradcam++" else 1.0)
+def its_map(library, name, model, layer, inputs, class_index):
+    """pytorch-grad-cam's map before it rectifies, normalizes and resizes: (N, H, W) float64."""
     cam = getattr(library, name)(model, [model.taps[layer]])
     hooks = cam.activations_and_grads
-    logits = hooks(prepare(images))
-    logits[range(2), CLASS_INDEX].sum().backward()
+    logits = hooks(inputs)
+    logits[range(len(inputs)), class_index].sum().backward()
     parts = [part.numpy() for part in (hooks.activations[0], hooks.gradients[0])]
-    # Its own call goes on to rectify, normalize and resize.
-    expected = cam.get_cam_image(None, None, None, parts[0], parts[1], False)
+    return cam.get_cam_image(None, None, None, parts[0], parts[1], False)
+
+
+NAMES = [
+    ("gradcam", "GradCAM"),
+    ("gradcam++", "GradCAMPlusPlus"),
+    ("layercam", "LayerCAM"),
+    ("hirescam", "HiResCAM"),
+]
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+@pytest.mark.parametrize("method, name", NAMES)
+def test_pytorch_grad_cam(maps, values, images, library, layer, method, name):
+    model = tapped_vgg(values, SCALE if method == "gradcam++" else 1.0)
+    expected = its_map(library, name, model, layer, prepare(images), CLASS_INDEX)
     if method.startswith("gradcam"):
         expected = np.maximum(expected, 0)
     agree(maps[method, layer], expected)
@@ -139,3 +160,72 @@ def test_eigencam_by_torch_s_svd(maps, values, images, layer):
     vectors = vectors * torch.sign(vectors.sum(1, keepdim=True))
     expected = torch.einsum("npc,nc->np", matrices, vectors).reshape(activation[:, 0].shape)
     agree(maps["eigencam", layer], expected.numpy())
+
+
+LITE = "efficientnet_lite0"
+LITE_SIDE = 128
+LITE_CLASSES = [441, 698]  # two of ImageNet's, whatever the photograph shows
+LITE_LAYERS = ("head", "block14", "block10_depthwise", "block10", "block6_expand")
+
+
+@pytest.fixture(scope="module")
+def lite_state():
+    pytest.importorskip(get_backbone(LITE).package.module)
+    path = find_weights(get_backbone(LITE), LITE)
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return {name: value.double() for name, value in state.items()}
+
+
+@pytest.fixture(scope="module")
+def photographs():
+    load = pytest.importorskip("sklearn.datasets").load_sample_image
+    crops = [load(name)[60:188, 250:378, ::-1] for name in ("china.jpg", "flower.jpg")]
+    return np.stack(crops).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def lite_maps(photographs):
+    methods = (*METHODS, "dgl")
+    with Predictor(LITE, LITE, LITE_LAYERS, methods, image_size=LITE_SIDE, gpu="-1") as predictor:
+        return predictor(photographs, LITE_CLASSES).maps
+
+
+def lite_inputs(photographs):
+    rgb = photographs[..., ::-1].astype("float64").transpose(0, 3, 1, 2)
+    return torch.tensor((rgb - 127) / 128)
+
+
+@pytest.mark.parametrize("layer", LITE_LAYERS)
+@pytest.mark.parametrize("method, name", NAMES)
+def test_pytorch_grad_cam_on_a_photograph(
+    lite_maps, lite_state, photographs, library, layer, method, name
+):
+    signed = not (layer == "head" or "_" in layer)
+    if method == "gradcam++" and signed:
+        pytest.skip("its denominator takes activations for not negative; ours says what it does")
+
+    def forward(images, keep):
+        return lite_logits(lite_state, images, keep)
+
+    model = Tapped(forward, LITE_LAYERS, SCALE if method == "gradcam++" else 1.0)
+    expected = its_map(library, name, model, layer, lite_inputs(photographs), LITE_CLASSES)
+    found = lite_maps[method, layer]
+    if method != "hirescam":
+        found, expected = np.maximum(found, 0), np.maximum(expected, 0)
+    empty = np.ptp(expected, axis=(1, 2)) == 0  # everything speaks against the class
+    assert not empty.all() and not found[empty].any()
+    agree(found[~empty], expected[~empty])
+
+
+@pytest.mark.parametrize("layer", LITE_LAYERS)
+def test_dgl_by_autograd_on_a_photograph(lite_maps, lite_state, photographs, layer):
+    for index, class_index in enumerate(LITE_CLASSES):
+        kept = {}
+
+        def keep(name, x, kept=kept):
+            kept[name] = x if x.requires_grad else x.requires_grad_()
+            return kept[name]
+
+        logits = lite_logits(lite_state, lite_inputs(photographs)[index : index + 1], keep)
+        expected = dgl_map(logits, kept[layer], class_index)
+        agree(lite_maps["dgl", layer][index : index + 1], expected[np.newaxis])

@@ -1,7 +1,6 @@
 """EfficientNet-Lite with its ImageNet weights: against PyTorch, by both names, and Lite1 beside Lite2."""
 
 import os
-import re
 
 import numpy as np
 import pytest
@@ -32,54 +31,16 @@ def noise_images(count=2):
 @pytest.mark.parametrize("mode", MODES)
 def test_logits_are_those_of_pytorch(mode):
     torch = pytest.importorskip("torch")
+    from torch_networks import lite_logits
+
     images = noise_images()
     state = torch.load(weights_of(mode), map_location="cpu", weights_only=True)
     state = {name: value.double() for name, value in state.items()}
     rgb = images[..., ::-1].astype("float64").transpose(0, 3, 1, 2)
-    expected = torch_logits(torch, state, torch.tensor((rgb - 127) / 128)).numpy()
+    expected = lite_logits(state, torch.tensor((rgb - 127) / 128)).numpy()
     with Predictor(mode, mode, ["head"], ["cam"], image_size=SIDE) as predictor:
         found = predictor(images).logits
     assert abs(found - expected).max() < LOGITS * max(1.0, abs(expected).max())
-
-
-def torch_logits(torch, state, x):
-    """The forward pass that the names and shapes of a state dict describe."""
-    functional = torch.nn.functional
-
-    def convolve(x, name, norm, stride=1, relu=True):
-        weight = state[name + ".weight"]
-        pads = []
-        for side, kernel in ((x.shape[3], weight.shape[3]), (x.shape[2], weight.shape[2])):
-            total = max((-(-side // stride) - 1) * stride + kernel - side, 0)
-            pads += [total // 2, total - total // 2]
-        x = functional.conv2d(
-            functional.pad(x, pads), weight, stride=stride, groups=x.shape[1] // weight.shape[1]
-        )
-        moments = [
-            state[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
-        ]
-        x = functional.batch_norm(x, *moments, eps=1e-3)
-        return functional.hardtanh(x, 0, 6) if relu else x
-
-    # The first block of each stage that halves the image, by its number of filters.
-    x = convolve(x, "_conv_stem", "_bn0", 2)
-    blocks = sorted(
-        {int(re.match(r"_blocks\.(\d+)", name).group(1)) for name in state if "_blocks" in name}
-    )
-    outputs = [state[f"_blocks.{index}._project_conv.weight"].shape[0] for index in blocks]
-    stage = -1
-    for index in blocks:
-        begins = index == 0 or outputs[index] != outputs[index - 1]
-        stage += begins
-        stride = 2 if begins and stage in (1, 2, 3, 5) else 1
-        prefix, entered = f"_blocks.{index}.", x
-        if prefix + "_expand_conv.weight" in state:
-            x = convolve(x, prefix + "_expand_conv", prefix + "_bn0")
-        x = convolve(x, prefix + "_depthwise_conv", prefix + "_bn1", stride)
-        x = convolve(x, prefix + "_project_conv", prefix + "_bn2", relu=False)
-        x = x if begins else x + entered
-    x = convolve(x, "_conv_head", "_bn1").mean((2, 3))
-    return x @ state["_fc.weight"].T + state["_fc.bias"]
 
 
 @pytest.mark.parametrize("mode", MODES)
