@@ -1,6 +1,8 @@
 """Pseudo masks from attention maps: what `dgl refine` teaches, and the activations that it learns from."""
 
+import json
 import os
+import shutil
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
@@ -19,6 +21,7 @@ from dgl.predict.postprocess import score_map
 from dgl.predict.session import open_session, prediction_tensors
 from dgl.tf_compat import tf
 from dgl.utils.devices import select_gpus
+from dgl.utils.files import read_bounded, write_atomically
 from dgl.utils.parallel import chunks_of, overlapped
 from dgl.weights.checkpoint import Checkpoint
 
@@ -28,6 +31,8 @@ _TEACHING = 16  # stride of the maps that teach, at most
 # images take ten seconds.
 _MASK_SIZE = 160
 _MOST_FLOAT16 = 65504.0
+_PROGRESS = "progress.json"
+_MOST_PROGRESS = 1 << 28
 
 
 class Seeds(NamedTuple):
@@ -149,9 +154,9 @@ class FrozenTeacher:
             self._image = tf.placeholder(tf.uint8, [None, image_size, image_size, 3], "image")
             network = build_inference(backbone, checkpoint, self._image, options, gpus)
             read = layers_to_read(backbone, network, image_size)
-            layer = layer or teaching_layer(backbone, network, image_size)
+            self.layer = layer or teaching_layer(backbone, network, image_size)
             self._target, _, fetches = prediction_tensors(
-                network, [method], [layer], backbone.layers[0], 10.0, KERNEL, False,
+                network, [method], [self.layer], backbone.layers[0], 10.0, KERNEL, False,
                 image_size=image_size,
             )  # fmt: skip
             (self._map,) = fetches.maps.values()
@@ -180,31 +185,47 @@ def collect(
     seeds: Seeds = SEEDS,
     batch: int = 8,
     workers: Optional[int] = None,
+    key: str = "",
 ) -> Tuple[Lessons, List[str]]:
-    """Activations and pseudo masks of images.
+    """Activations and pseudo masks of images, going on where an interrupted call with the same key stopped.
 
     Args:
         graph: the frozen network.
         samples: training images with their classes.
         image_size: side of the network's input.
-        folder: for the activations, which stay on the disk.
+        folder: for activations and masks, which stay on the disk.
         seeds: :class:`Seeds`.
         batch: images per run of the network.
         workers: threads that decode and that find masks.
+        key: what the images, the network and the settings are; work of another key is begun anew.
 
     Returns:
         (:class:`Lessons`, reasons why images cannot be read).
+
+    Raises:
+        UserError: the disk has no room.
     """
     shapes = graph.shapes
-    kept = {
-        name: np.lib.format.open_memmap(
-            os.path.join(folder, f"{number}.npy"), "w+", np.float16, (len(samples), *shape)
+    height, width = next(iter(shapes.values()))[:2]
+    path = os.path.join(folder, _PROGRESS)
+    done = _read_progress(path, key)
+    if not done.images:
+        _check_room(
+            folder, len(samples) * (2 * sum(map(np.prod, shapes.values())) + 4 * height * width)
         )
+
+    def opened(name: str, kind: Any, shape: Tuple[int, ...]) -> np.ndarray:
+        mode = "r+" if done.images else "w+"
+        return np.lib.format.open_memmap(
+            os.path.join(folder, name), mode, kind, (len(samples), *shape)
+        )
+
+    kept = {
+        name: opened(f"{number}.npy", np.float16, shape)
         for number, (name, shape) in enumerate(shapes.items())
     }
-    height, width = next(iter(shapes.values()))[:2]
-    errors: List[str] = []
-    masks: List[np.ndarray] = []
+    masks = opened("masks.npy", np.float32, (height, width))
+    errors, taken = list(done.errors), done.lessons
 
     def load(sample: Sample) -> Any:
         try:
@@ -212,15 +233,14 @@ def collect(
         except UserError as error:
             return str(error)
 
-    def predict(loaded: List[Any]) -> Tuple[int, List[Any]]:
-        errors.extend(one for one in loaded if isinstance(one, str))
+    def predict(loaded: List[Any]) -> Tuple[List[Any], List[Any]]:
         readable = [one for one in loaded if not isinstance(one, str)]
         if not readable:
-            return len(loaded), []
+            return loaded, []
         images, classes = zip(*readable)
         activations, maps = graph(rgb_to_bgr(np.stack(images)), classes)
         own = [{name: value[i] for name, value in activations.items()} for i in range(len(images))]
-        return len(loaded), list(zip(images, maps, own))
+        return loaded, list(zip(images, maps, own))
 
     def find(job: Any) -> Any:
         image, raw, own = job
@@ -231,12 +251,61 @@ def collect(
         small = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
         return small, own
 
-    with tqdm(total=len(samples), unit=" images", desc="maps and masks") as bar:
-        for count, found in overlapped(chunks_of(samples, batch), load, predict, find, workers):
+    rest = chunks_of(samples[done.images :], batch)
+    with tqdm(
+        total=len(samples), initial=done.images, unit=" images", desc="maps and masks"
+    ) as bar:
+        for loaded, found in overlapped(rest, load, predict, find, workers):
             for lesson in filter(None, found):
+                masks[taken] = lesson[0]
                 for name, value in lesson[1].items():
-                    kept[name][len(masks)] = np.clip(value, -_MOST_FLOAT16, _MOST_FLOAT16)
-                masks.append(lesson[0])
-            bar.update(count)
-    lessons = {name: value[: len(masks)] for name, value in kept.items()}
-    return Lessons(lessons, np.array(masks, np.float32).reshape(-1, height, width)), errors
+                    kept[name][taken] = np.clip(value, -_MOST_FLOAT16, _MOST_FLOAT16)
+                taken += 1
+            errors += [one for one in loaded if isinstance(one, str)]
+            bar.update(len(loaded))
+            # The system writes the arrays out by itself, also when this process is killed.
+            _write_progress(path, key, Progress(bar.n, taken, tuple(errors)))
+    return Lessons({name: value[:taken] for name, value in kept.items()}, masks[:taken]), errors
+
+
+class Progress(NamedTuple):
+    """How far :func:`collect` has come.
+
+    Attributes:
+        images: number that it has looked at, from the first on.
+        lessons: number of those that gave a mask.
+        errors: reasons why images cannot be read.
+    """
+
+    images: int = 0
+    lessons: int = 0
+    errors: Tuple[str, ...] = ()
+
+
+def _read_progress(path: str, key: str) -> Progress:
+    data = read_bounded(path, _MOST_PROGRESS, "the progress of `dgl refine`")
+    try:
+        values = json.loads((data or b"{}").decode("utf-8"))
+        if values.get("key") == key:
+            progress = Progress(
+                int(values["images"]), int(values["lessons"]), tuple(values["errors"])
+            )
+            if progress.lessons <= progress.images:
+                return progress
+    except (ValueError, KeyError, TypeError, AttributeError):
+        pass  # begun anew
+    return Progress()
+
+
+def _write_progress(path: str, key: str, progress: Progress) -> None:
+    text = json.dumps({"key": key, **progress._asdict()})
+    write_atomically(path, text.encode("utf-8"))
+
+
+def _check_room(folder: str, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UserError(
+            f"{folder}: activations of the training images take {needed / 1e9:.1f} GB, and "
+            f"{free / 1e9:.1f} GB are free; expected a disk with more room or fewer images"
+        )

@@ -7,13 +7,15 @@ image; the head learns what they share. Image labels are all that it needs, as i
 2020), which learns boxes from maps.
 """
 
+import hashlib
 import os
-import tempfile
-from typing import Any, Dict, List, NamedTuple, Optional, Tuple
+import shutil
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 from tqdm import tqdm
 
+from dgl import __version__
 from dgl.attribution import parse_method
 from dgl.attribution.registry import FOREGROUND
 from dgl.backbones import get_backbone
@@ -195,7 +197,8 @@ def refine(
     Args:
         load: checkpoint, or a short name for ImageNet weights.
         dataset: images with the checkpoint's classes; boxes are not looked at.
-        out: path ending in ``.npz``; the model card is written beside it.
+        out: path ending in ``.npz``; the model card is written beside it. Activations and masks of the
+            training images are in ``out + ".partial"`` until it is there: an interrupted call goes on.
         mode: backbone; by default the checkpoint's.
         method, layer: of the maps; by default :func:`teaching_layer`.
         seeds: how GrabCut starts from a map; by default that of :data:`SEEDS_OF`, else :data:`SEEDS`.
@@ -222,29 +225,44 @@ def refine(
             f"{options.classes}"
         )
     graph = FrozenTeacher(backbone, checkpoint, options, image_size, method, layer, gpu)
-    with tempfile.TemporaryDirectory(prefix="dgl-refine-") as folder:
-        with graph.session:
-            lessons, errors = collect(
-                graph,
-                dataset.samples,
-                image_size,
-                folder,
-                seeds or SEEDS_OF.get(method, SEEDS),
-                batch,
-                workers,
-            )
-        count = len(lessons.masks)
-        if not count:
-            raise UserError(
-                f"{dataset.name}: no image has a map that gives a mask"
-                + (f"; {len(errors)} cannot be read, the first: {errors[0]}" if errors else "")
-            )
+    seeds = seeds or SEEDS_OF.get(method, SEEDS)
+    names = network_variables(backbone, options, image_size)
+    weights = {name: read_weights(checkpoint, name) for name in names}
+    folder = out + ".partial"
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
+    with graph.session:
+        key = _key(weights, dataset, image_size, method, graph.layer, seeds)
+        lessons, errors = collect(
+            graph, dataset.samples, image_size, folder, seeds, batch, workers, key
+        )
+    count, layers = len(lessons.masks), tuple(lessons.activations)
+    if count:
         head = teach(lessons, seed, steps)
-        names = network_variables(backbone, options, image_size)
-        save_npz(out, {**{name: read_weights(checkpoint, name) for name in names}, **head})
+        save_npz(out, {**weights, **head})
+    del lessons
+    shutil.rmtree(folder, ignore_errors=True)
+    if not count:
+        raise UserError(
+            f"{dataset.name}: no image has a map that gives a mask"
+            + (f"; {len(errors)} cannot be read, the first: {errors[0]}" if errors else "")
+        )
     if card is None:
         names_of = class_names_of(card, backbone, options.head, options.classes).names
         card = ModelCard(backbone.mode, image_size, names_of or None)
     write_card(os.path.splitext(out)[0] + ".json", card)
     left = len(dataset.samples) - count - len(errors)
-    return Refined(out, tuple(lessons.activations), count, left, tuple(errors))
+    return Refined(out, layers, count, left, tuple(errors))
+
+
+def _key(weights: Mapping[str, np.ndarray], dataset: DataSet, *settings: Any) -> str:
+    """What activations and masks depend on, as text that two different ones do not share."""
+    digest = hashlib.sha256(repr((__version__, *settings)).encode("utf-8"))
+    for name, value in weights.items():
+        digest.update(name.encode("utf-8"))
+        digest.update(np.ascontiguousarray(value).tobytes())
+    for sample in dataset.samples:
+        digest.update(f"{sample.path}\0{sample.class_index}\0".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()

@@ -1,6 +1,7 @@
 """`dgl refine`: the head against NumPy, pseudo masks, repeatability, bad input, and drawn birds."""
 
 import json
+import os
 
 import cv2
 import numpy as np
@@ -26,7 +27,7 @@ from dgl.errors import UserError
 from dgl.localizer import Localizer
 from dgl.predict.predictor import Predictor
 from dgl.tf_compat import tf
-from dgl.training.pseudo_masks import Lessons, pseudo_mask
+from dgl.training.pseudo_masks import FrozenTeacher, Lessons, pseudo_mask
 from dgl.training.refine import fold, initial_weights, teach
 from dgl.weights import ModelCard, open_checkpoint, read_card, save_npz, write_card
 
@@ -181,6 +182,46 @@ def test_a_checkpoint_with_its_head(place, tmp_path, capsys):
         if name in start.shapes:
             np.testing.assert_array_equal(first.read(name), start.read(name))
     assert read_card(outs[0]) == read_card(str(place / "tiny.npz"))
+
+
+def test_an_interrupted_call_goes_on(place, tmp_path, monkeypatch):
+    whole, out = tmp_path / "whole.npz", tmp_path / "out.npz"
+    assert refine(place, whole, "--batch", 1) == 0
+    seen = []
+
+    def stop_at_the_third(graph, images, classes, run=FrozenTeacher.__call__):
+        seen.append(classes)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        return run(graph, images, classes)
+
+    monkeypatch.setattr(FrozenTeacher, "__call__", stop_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        refine(place, out, "--batch", 1)
+    assert not out.exists()
+    kept = len(seen)
+    assert refine(place, out, "--batch", 1) == 0
+    assert len(seen) - kept < 5  # images that can be read
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(os.listdir(tmp_path)) == ["out.json", "out.npz", "whole.json", "whole.npz"]
+
+
+@pytest.mark.parametrize("change", [["--layer", "conv5_2"], ["--data", "other"]])
+def test_work_of_other_settings_is_begun_anew(place, tmp_path, monkeypatch, change):
+    monkeypatch.chdir(tmp_path)
+    rows = [(f"{i}.jpg", blob_image(i + 9, 60, 80), i % CLASSES, []) for i in range(3)]
+    write_list(tmp_path / "other", "train", rows)
+    assert refine(place, "whole.npz", *change) == 0
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dgl.training.refine.teach", stop)
+        with pytest.raises(KeyboardInterrupt):
+            refine(place, "out.npz")
+    assert refine(place, "out.npz", *change) == 0
+    assert (tmp_path / "out.npz").read_bytes() == (tmp_path / "whole.npz").read_bytes()
 
 
 def test_maps_of_a_checkpoint_with_a_head(place, tmp_path):
