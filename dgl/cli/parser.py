@@ -5,7 +5,18 @@ import sys
 from typing import Any, List, Optional
 
 from dgl import __version__
-from dgl.cli import convert, evaluate, fetch, info, localize, make_data, refine, serve, train
+from dgl.cli import (
+    convert,
+    evaluate,
+    fetch,
+    info,
+    localize,
+    make_data,
+    refine,
+    review,
+    serve,
+    train,
+)
 from dgl.cli.output import HelpFormatter, help_options
 from dgl.errors import UserError
 
@@ -19,6 +30,7 @@ COMMANDS = (
     convert.CONVERT,
     convert.EXPORT,
     make_data.MAKE_DATA,
+    review.REVIEW,
     serve.SERVE,
     info.LAYERS,
     info.INFO,

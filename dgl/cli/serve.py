@@ -6,7 +6,9 @@ from typing import Any, Callable
 from dgl.cli.output import Command, add_gpu_flag, add_head_flag, flag_groups
 
 
-def _number(low: float, high: float, kind: Callable[[str], Any]) -> Callable[[str], Any]:
+def number(low: float, high: float, kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """A type of argparse: a number from ``low`` to ``high``, of the type ``kind``."""
+
     def parse(text: str) -> Any:
         try:
             value: Any = kind(text)
@@ -31,16 +33,16 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "and the bundled one of drawn birds)",
     )
     add("--host", default="127.0.0.1", help="address to listen on")
-    add("--port", type=_number(0, 65535, int), default=7860, help="port; 0 selects a free one")
+    add("--port", type=number(0, 65535, int), default=7860, help="port; 0 selects a free one")
     add = groups["input"].add_argument
-    megabytes, megapixels = _number(0.001, 1000, float), _number(0.001, 100, float)
+    megabytes, megapixels = number(0.001, 1000, float), number(0.001, 100, float)
     add("--max-megabytes", type=megabytes, default=20.0, help="largest upload in megabytes")
     add("--max-megapixels", type=megapixels, default=25.0, help="largest upload in megapixels")
     add_head_flag(groups["model"])
     add = groups["speed"].add_argument
     add_gpu_flag(groups["speed"])
-    add("--keep", type=_number(1, 64, int), default=2, help="networks to keep in memory")
-    add("--queue", type=_number(1, 10000, int), default=32, help="requests that may wait")
+    add("--keep", type=number(1, 64, int), default=2, help="networks to keep in memory")
+    add("--queue", type=number(1, 10000, int), default=32, help="requests that may wait")
 
 
 def run(args: argparse.Namespace) -> int:

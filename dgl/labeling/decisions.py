@@ -9,7 +9,12 @@ from dgl.labeling.labels import ImageLabels, LabeledObject
 from dgl.labeling.store import append_line, complete_lines, read_images
 
 DECISIONS = "decisions.jsonl"
-ACCEPTED, CHANGED, REJECTED = STATUSES = ("accepted", "changed", "rejected")
+ACCEPTED, CHANGED, REJECTED, WITHDRAWN = STATUSES = (
+    "accepted",
+    "changed",
+    "rejected",
+    "withdrawn",
+)
 
 
 class Decision(NamedTuple):
@@ -18,8 +23,8 @@ class Decision(NamedTuple):
     Attributes:
         image: str, as in :class:`~dgl.labeling.labels.ImageLabels`.
         revision: int, 1 for the first decision on an image, one more for each later one.
-        status: one of :data:`STATUSES`: the objects are right, were corrected, or the image is not to
-            be used.
+        status: one of :data:`STATUSES`: the objects are right, were corrected, the image is not to be
+            used, or earlier decisions on it were undone and it is as labeled.
         objects: tuple of :class:`~dgl.labeling.labels.LabeledObject`, those that the image now has.
     """
 
@@ -66,17 +71,23 @@ def read_decisions(folder: str) -> Dict[str, Decision]:
     Raises:
         UserError: a line is not a decision.
     """
-    found: Dict[str, Decision] = {}
+    return {decision.image: decision for decision in iterate_decisions(folder)}
+
+
+def iterate_decisions(folder: str) -> Iterator[Decision]:
+    """All decisions on the images of a store, in the order in which they were made.
+
+    Raises:
+        UserError: a line is not a decision.
+    """
     path = os.path.join(folder, DECISIONS)
     for number, line in enumerate(complete_lines(path) if os.path.isfile(path) else (), 1):
         try:
-            decision = Decision.from_json(json.loads(line.decode("utf-8")))
-        except ValueError as error:
+            yield Decision.from_json(json.loads(line.decode("utf-8")))
+        except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{path}:{number}: {error}; expected a decision of `dgl review`"
             ) from None
-        found[decision.image] = decision
-    return found
 
 
 def corrected(folder: str) -> Iterator[ImageLabels]:
@@ -88,7 +99,7 @@ def corrected(folder: str) -> Iterator[ImageLabels]:
     decisions = read_decisions(folder)
     for labels in read_images(folder):
         decision = decisions.get(labels.image)
-        if decision is None or labels.error is not None:
+        if decision is None or decision.status == WITHDRAWN or labels.error is not None:
             yield labels
         else:
             yield labels._replace(objects=decision.objects, status=decision.status)

@@ -17,9 +17,10 @@ from dgl.predict.postprocess import largest_box, normalize, resize_map
 Server = namedtuple("Server", "process url folder")
 
 
-def start(folder, *flags):
-    """A server in its own process, with temporary files in ``folder``."""
-    command = [sys.executable, "-m", "dgl.cli", "serve", "--port", "0", "--gpu", "-1"]
+def start(folder, *flags, **options):
+    """A server in its own process, with temporary files in ``folder``; ``command`` may be another one."""
+    given = options.get("command", ["serve", "--port", "0", "--gpu", "-1"])
+    command = [sys.executable, "-m", "dgl.cli", *given]
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     process = subprocess.Popen(
         command + [str(flag) for flag in flags],

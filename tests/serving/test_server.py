@@ -29,7 +29,7 @@ def test_without_gradio(environment, monkeypatch):
 
 
 def test_a_port_that_is_taken(environment):
-    with server_module._listen("127.0.0.1", 0) as taken:
+    with server_module.listen("127.0.0.1", 0) as taken:
         taken.listen(1)
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=rf"--port {port}: .*; expected .* a free port"):
@@ -39,7 +39,7 @@ def test_a_port_that_is_taken(environment):
 
 def test_an_address_of_another_machine():
     with pytest.raises(UserError, match="--host 192.0.2.1 "):  # for documentation alone, RFC 5737
-        server_module._listen("192.0.2.1", 0)
+        server_module.listen("192.0.2.1", 0)
 
 
 def test_a_signal_ends_it_in_order(environment, monkeypatch):

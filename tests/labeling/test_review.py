@@ -1,0 +1,209 @@
+"""The review of a store: its order, decisions that survive, conflicts, undo, and their export."""
+
+import json
+import os
+import threading
+
+import pytest
+from made_labels import an_object, header, make_store
+
+from dgl.data import load_data
+from dgl.errors import UserError
+from dgl.labeling.decisions import DECISIONS, Decision, append_decision, corrected
+from dgl.labeling.formats import export
+from dgl.labeling.labels import ImageLabels
+from dgl.labeling.review import Conflict, Review
+from dgl.labeling.store import LabelStore
+
+
+def as_sent(objects, **changes):
+    """Objects as the page sends them, unchanged."""
+    return [
+        {"from": place, "box": found["box"], "class_index": found["class_index"]}
+        for place, found in enumerate(objects)
+    ]
+
+
+def by_name(review, name):
+    return next(n for n in review.queue("all") if review.image(n)["image"] == name)
+
+
+@pytest.fixture
+def out(tmp_path):
+    return make_store(tmp_path)[0]
+
+
+def test_the_least_certain_first_and_unreadable_ones_never(out):
+    with Review(out) as review:
+        names = [review.image(number)["image"] for number in review.queue()]
+        assert names == ["sub/a.jpg", "b c.jpg", "a.jpg", "sub/turned.jpg"]
+        assert review.progress() == dict(accepted=0, changed=0, rejected=0, reviewed=0, all=4)
+        assert os.path.isfile(review.image_path(0))
+
+
+def test_decisions_survive_and_are_exported(out, tmp_path):
+    with Review(out) as review:
+        number = by_name(review, "b c.jpg")
+        objects = as_sent(review.image(number)["objects"])
+        objects[0]["box"] = [-3, 1.234, 40, 70]  # clipped to the image of 50 x 50
+        objects.append({"from": None, "box": [5, 6, 7, 8], "class_index": 1})
+        found = review.decide(number, 0, "keep", objects)
+        assert (found["status"], found["revision"]) == ("changed", 1)
+        first, second, third = found["objects"]
+        assert first["box"] == (0, 1.23, 40, 50) and first["confidence"] is None
+        assert second["confidence"] == 0.25  # untouched
+        assert third["class_name"] == "bird & <friend>"
+        number = by_name(review, "a.jpg")
+        kept = as_sent(review.image(number)["objects"])
+        assert review.decide(number, 0, "keep", kept)["status"] == "accepted"
+        review.decide(by_name(review, "sub/turned.jpg"), 0, "reject", [])
+    with Review(out) as review:  # another process
+        assert review.progress() == dict(accepted=1, changed=1, rejected=1, reviewed=3, all=4)
+        assert [review.image(n)["image"] for n in review.queue()] == ["sub/a.jpg"]
+        assert review.image(by_name(review, "b c.jpg"))["objects"] == [first, second, third]
+    dataset = load_data(export(out, "coco"), "val")
+    assert {sample.id: sample.boxes for sample in dataset.samples} == {
+        "a.jpg": ((2.5, 3.25, 40, 38.75),),
+        "b c.jpg#0": ((0, 1.23, 40, 50),),
+        "b c.jpg#1": ((10, 5.5, 20.25, 45), (5, 6, 7, 8)),
+    }
+
+
+def test_a_decision_on_what_was_decided_elsewhere_is_refused(out):
+    with Review(out) as review:
+        review.decide(0, 0, "reject", [])
+        for call in (
+            lambda: review.decide(0, 0, "keep", []),
+            lambda: review.decide(0, 2, "keep", []),
+            lambda: review.restore(0, 0, 0),
+        ):
+            with pytest.raises(Conflict):
+                call()
+        assert review.image(0)["status"] == "rejected"
+
+
+def test_of_threads_at_once_one_decides(out):
+    results = []
+
+    def decide(review):
+        try:
+            results.append(review.decide(0, 0, "reject", [])["revision"])
+        except Conflict:
+            results.append(None)
+
+    with Review(out) as review:
+        threads = [threading.Thread(target=decide, args=(review,)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(map(str, results)) == ["1"] + ["None"] * 7
+    with open(os.path.join(out, DECISIONS)) as stream:
+        assert len(stream.readlines()) == 1
+
+
+def test_undo_brings_back_what_was_there(out):
+    with Review(out) as review:
+        number = by_name(review, "a.jpg")
+        labeled = review.image(number)
+        changed = review.decide(number, 0, "keep", [])
+        assert changed["status"] == "changed"
+        review.decide(number, 1, "reject", [])
+        again = review.restore(number, 2, 1)
+        assert (again["status"], again["objects"], again["revision"]) == ("changed", [], 3)
+        back = review.restore(number, 3, 0)
+        assert back == dict(labeled, revision=4)
+        assert review.progress()["reviewed"] == 0
+        with pytest.raises(UserError, match="no revision 9"):
+            review.restore(number, 4, 9)
+    with Review(out) as review:
+        assert review.image(number) == back
+    assert all(labels.status is None for labels in corrected(out))
+
+
+def test_another_class_keeps_box_and_outline(tmp_path):
+    out, _ = make_store(tmp_path, masks=True)
+    with Review(out) as review:
+        number = by_name(review, "a.jpg")
+        objects = as_sent(review.image(number)["objects"])
+        objects[0]["class_index"] = 1
+        (found,) = review.decide(number, 0, "keep", objects)["objects"]
+        assert found["class_name"] == "bird & <friend>" and found["confidence"] is None
+        assert found["polygons"] is not None
+        objects[0]["box"] = [1, 2, 3, 4]
+        (found,) = review.decide(number, 1, "keep", objects)["objects"]
+        assert found["polygons"] is None
+
+
+def test_filters(out):
+    with Review(out) as review:
+        number = by_name(review, "b c.jpg")
+        assert review.queue("all", text="B C") == [number]
+        assert review.queue("all", class_index=1) == [number]
+        review.decide(number, 0, "keep", [])
+        assert review.queue("all", class_index=1) == []
+        assert review.queue("changed") == review.queue("reviewed") == [number]
+        assert number not in review.queue()
+        with pytest.raises(UserError, match="no filter 'new'"):
+            review.queue("new")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"box": [1, 2, 3], "class_index": 0},
+        {"box": [1, 2, float("nan"), 4], "class_index": 0},
+        {"box": [3, 2, 1, 4], "class_index": 0},
+        {"box": [70, 2, 80, 4], "class_index": 0},  # beyond the image
+        {"box": [1, 2, 3, 4], "class_index": 2},
+        {"box": [1, 2, 3, 4], "class_index": -1},
+        {"box": [1, 2, 3, 4], "class_index": "0"},
+        {"box": [1, 2, 3, 4], "class_index": 0, "from": 7},
+        {"box": [1, 2, 3, 4]},
+        "box",
+    ],
+)
+def test_improper_objects_are_refused_and_nothing_is_written(out, values):
+    with Review(out) as review:
+        with pytest.raises(UserError) as caught:
+            review.decide(by_name(review, "a.jpg"), 0, "keep", [values])
+        assert "\n" not in str(caught.value)
+    assert not os.path.exists(os.path.join(out, DECISIONS))
+
+
+def test_what_cannot_be_reviewed(out, tmp_path):
+    with Review(out) as review:
+        with pytest.raises(UserError, match="another `dgl review` has it open"):
+            Review(out)
+        with pytest.raises(UserError, match=r"no image 4; expected 0 to 3"):
+            review.image(4)
+    with pytest.raises(UserError, match="expected the output folder of `dgl label`"):
+        Review(str(tmp_path))
+    with LabelStore(str(tmp_path / "bad"), header()) as store:
+        store.append([ImageLabels("a.jpg", error="x")])
+    with pytest.raises(UserError, match="no readable image"):
+        Review(str(tmp_path / "bad"))
+    with open(os.path.join(out, DECISIONS), "a") as stream:
+        stream.write('{"image": "a.jpg"}\n')
+    with pytest.raises(UserError, match=r"decisions.jsonl:1: .*expected a decision"):
+        Review(out)
+
+
+def test_a_torn_decision_is_cut_off(out):
+    append_decision(out, Decision("a.jpg", 1, "accepted", (an_object((1, 2, 3, 4)),)))
+    with open(os.path.join(out, DECISIONS), "a") as stream:
+        stream.write('{"image":"a.jpg","revis')
+    with Review(out) as review:
+        number = by_name(review, "a.jpg")
+        assert review.image(number)["revision"] == 1
+        review.decide(number, 1, "reject", [])
+    with open(os.path.join(out, DECISIONS)) as stream:
+        assert [json.loads(line)["revision"] for line in stream] == [1, 2]
+
+
+def test_a_path_that_leads_out_of_the_data_is_refused(tmp_path):
+    out = str(tmp_path / "out")
+    with LabelStore(out, header(tmp_path)) as store:
+        store.append([ImageLabels("../secret.png", 9, 9)])
+    with Review(out) as review, pytest.raises(UserError, match="leads out of the data folder"):
+        review.image_path(0)
