@@ -86,6 +86,8 @@ def load_voc(
     folder = _choose_folder(data_dir, dataname)
     source = os.path.join(folder, _first(folder, _ANNOTATIONS) or "")
     entries = _list_split(folder, source, split)
+    if not entries:
+        raise UserError(f"{folder}: no images listed for {split}; expected {_EXPECTED}")
     image_root = find_root(folder, [name for name in _IMAGES if _first(folder, (name,))], ())
     annotations = {key: _read(source, key, where) for key, where in entries.items()}
     class_names, origin = _class_names(folder, source, annotations)
@@ -163,10 +165,7 @@ def _list_split(folder: str, source: str, split: str) -> Dict[str, str]:
     """The names of a split's images, each with its place for messages."""
     lists = os.path.join(folder, _LISTS)
     if not os.path.isdir(lists):
-        names = _names_of_xml(source)
-        if not names:
-            raise UserError(f"{source}: no XML files; expected {_EXPECTED}")
-        return dict.fromkeys(names, source)
+        return dict.fromkeys(_names_of_xml(source), source)
     candidates = [name for part in split_candidates(split) for name in _SPLITS[part]]
     paths = [os.path.join(lists, name + ".txt") for name in candidates]
     path = next((path for path in paths if os.path.isfile(path)), None)
@@ -179,8 +178,6 @@ def _list_split(folder: str, source: str, split: str) -> Dict[str, str]:
         if key in entries:
             raise UserError(f"{where}: {quote(text)} a second time; expected it once")
         entries[key] = where
-    if not entries:
-        raise UserError(f"{path}: no images listed; expected names, one per line")
     return entries
 
 

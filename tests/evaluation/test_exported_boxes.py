@@ -1,0 +1,132 @@
+"""Labels exported as COCO, YOLO or VOC are read as a data set, and evaluate as the boxes they were."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+from fake_predictor import FakePredictor, Run, make_dataset, rows_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from dgl.data import check_files, detect_layout, load_data, read_image
+from dgl.data.sample import DataSet
+from dgl.errors import UserError
+from dgl.labeling.decisions import CHANGED, REJECTED, Decision, append_decision
+from dgl.labeling.formats import ExportOptions, export
+from dgl.labeling.labels import ImageLabels
+from dgl.labeling.store import LabelStore
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "labeling"))
+
+from made_labels import CLASSES, an_object, header, make_store
+
+FORMATS = ("coco", "voc", "yolo")
+
+_UNTURN = {3: Image.ROTATE_180, 6: Image.ROTATE_90, 8: Image.ROTATE_270}
+
+
+def read_all(folder):
+    """The samples of both splits, by id; a format without splits has everything in either."""
+    datasets = []
+    for split in ("train", "val"):
+        try:
+            datasets.append(load_data(folder, split, layout=detect_layout(folder)))
+        except UserError as error:  # an empty list
+            assert "no images" in str(error)
+    check_files(*datasets)
+    return datasets[0], {sample.id: sample for part in datasets for sample in part.samples}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("masks", [False, True])
+@pytest.mark.parametrize("fraction", [0.0, 0.4])
+def test_boxes_come_back_to_half_a_pixel(tmp_path, name, masks, fraction):
+    out, images = make_store(tmp_path, masks=masks)
+    append_decision(out, Decision("sub/a.jpg", 1, CHANGED, (an_object((0, 0.5, 9.25, 48)),)))
+    append_decision(out, Decision("a.jpg", 1, REJECTED, images[0].objects))
+    folder = export(out, name, ExportOptions(val_fraction=fraction))
+    assert detect_layout(folder) == name
+    _, found = read_all(folder)
+    expected = {
+        "b c.jpg#0": images[1].objects[0],
+        "b c.jpg#1": images[1].objects[1],
+        "sub/turned.jpg": images[2].objects[0],
+        "sub/a.jpg": an_object((0, 0.5, 9.25, 48)),
+    }
+    assert set(found) == set(expected)
+    for identity, labeled in expected.items():
+        (box,) = found[identity].boxes
+        assert np.abs(np.subtract(box, labeled.box)).max() <= 0.5, identity
+        height, width = read_image(found[identity].path).shape[:2]
+        assert found[identity].size == (width, height)  # of the upright image
+
+
+sides = st.floats(0, 1)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    st.lists(st.tuples(sides, sides, sides, sides, st.booleans()), min_size=1, max_size=4),
+    st.sampled_from([(1, 1), (7, 3), (640, 480)]),
+    st.sampled_from(FORMATS),
+)
+def test_any_boxes(tmp_path_factory, rows, size, name):
+    folder = tmp_path_factory.mktemp("boxes")
+    Image.new("RGB", size).save(str(folder / "a.png"))
+    objects = []
+    for u, v, s, t, is_second in rows:
+        x0, y0 = u * size[0] * 0.9, v * size[1] * 0.9
+        box = (x0, y0, max(x0 + 1e-3, s * size[0]), max(y0 + 1e-3, t * size[1]))
+        objects.append(an_object(tuple(round(side, 2) for side in box), int(is_second)))
+    objects = [o for o in objects if o.box[0] < o.box[2] and o.box[1] < o.box[3]]
+    if not objects:
+        return
+    out = str(folder / "out")
+    with LabelStore(out, header(folder, 1)) as store:
+        store.append([ImageLabels("a.png", size[0], size[1], None, tuple(objects))])
+    dataset, found = read_all(export(out, name))
+    boxes = [
+        (dataset.class_name(sample.class_index), box)
+        for sample in found.values()
+        for box in sample.boxes
+    ]
+    wanted = sorted(((o.class_name, o.box) for o in objects), key=lambda pair: pair[0])
+    assert [name for name, _ in boxes] == [name for name, _ in wanted]
+    # A pixel is the least that VOC can say.
+    most = 1.0 if name == "voc" else 0.01
+    for (_, box), (_, labeled) in zip(boxes, wanted):
+        narrow = min(labeled[2] - labeled[0], labeled[3] - labeled[1]) < 1
+        assert np.abs(np.subtract(box, labeled)).max() <= (most if narrow else min(most, 0.5))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_exported_boxes_evaluate_as_the_true_ones(tmp_path, name):
+    images = tmp_path / "images"
+    images.mkdir()
+    made = make_dataset(images, 5, classes=2)
+    labels = []
+    for sample, orientation in zip(made.samples, (None, 3, 6, 8, None)):
+        height, width = read_image(sample.path).shape[:2]
+        if orientation is not None:  # the same image, stored turned
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            with Image.open(sample.path) as image:
+                image.transpose(_UNTURN[orientation]).save(sample.path, exif=exif)
+        assert read_image(sample.path).shape[:2] == (height, width)
+        objects = (an_object(tuple(map(float, sample.boxes[0])), sample.class_index),)
+        labels.append(ImageLabels(sample.id, width, height, sample.class_index, objects))
+    out = str(tmp_path / "out")
+    with LabelStore(out, header(images, 5)) as store:
+        store.append(labels)
+    folder = export(out, name, ExportOptions(val_fraction=0.0))
+    dataset = load_data(folder, "train")
+    metrics = Run(FakePredictor(), dataset, str(tmp_path / "report")).metrics
+    row = rows_of(metrics, "wsolevaluation")["seeing", "layer/1"]
+    truth = DataSet("t", "folder", "val", made.samples, CLASSES, 2)
+    expected = rows_of(Run(FakePredictor(), truth, str(tmp_path / "r")).metrics, "wsolevaluation")
+    assert row["max_box_acc"] == 100
+    # The same to the figure at an IoU of 0.7, too.
+    assert row["max_box_acc_v2"] == expected["seeing", "layer/1"]["max_box_acc_v2"]
+    assert dataset.class_names == CLASSES
