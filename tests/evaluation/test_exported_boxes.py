@@ -130,3 +130,16 @@ def test_exported_boxes_evaluate_as_the_true_ones(tmp_path, name):
     # The same to the figure at an IoU of 0.7, too.
     assert row["max_box_acc_v2"] == expected["seeing", "layer/1"]["max_box_acc_v2"]
     assert dataset.class_names == CLASSES
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_classes_keep_their_names_and_indices(tmp_path, name):
+    classes = ("001.no", "002.é \U0001f600", "003.'a': \"b\"", "yes")
+    Image.new("RGB", (20, 10)).save(str(tmp_path / "a.png"))
+    found = an_object((1, 2, 3, 4))._replace(class_index=2, class_name=classes[2])
+    out = str(tmp_path / "out")
+    with LabelStore(out, header(tmp_path, 1, classes=classes)) as store:
+        store.append([ImageLabels("a.png", 20, 10, None, (found,))])
+    dataset, samples = read_all(export(out, name))
+    assert dataset.class_names == classes
+    assert samples["a.png"].class_index == 2

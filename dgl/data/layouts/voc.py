@@ -196,7 +196,7 @@ def _class_names(
     for name in _CLASS_FILES:
         path = os.path.join(folder, name)
         if os.path.isfile(path):
-            return read_class_names(path), path
+            return read_class_names(path, with_numbers=True), path
     found = {name for annotation in annotations.values() for name in annotation.names}
     # The indices of all splits agree, so those of the other splits are looked through, too.
     others = [name for name in _all_names(folder, source) if name not in annotations]

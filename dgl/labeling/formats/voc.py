@@ -1,5 +1,6 @@
 """Format ``voc``: ``Annotations/<image>.xml``, ``JPEGImages/`` and ``ImageSets/Main/{train,val}.txt``.
 
+``classes.txt`` has the classes in the order of their indices, as annotation tools write and read it.
 Corners are whole pixels, counted from 1, and the last one belongs to the box. http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/
 """
 
@@ -18,6 +19,9 @@ _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 @register_format("voc", "Annotations/, JPEGImages/ and ImageSets/Main/")
 def write_voc(export: Export) -> None:
     """Write a folder in the layout of PASCAL VOC."""
+    # Not of VOC, but the indices of classes are those of the labels only with it.
+    with open_text(export.folder, "classes.txt") as stream:
+        stream.writelines(_text_line(name) + "\n" for name in export.header.classes)
     lists = os.path.join(export.folder, "ImageSets", "Main")
     with open_text(lists, "train.txt") as train, open_text(lists, "val.txt") as val:
         for _, labels in export.images():
@@ -71,4 +75,8 @@ def _whole(box: Box, labels: ImageLabels) -> Tuple[int, int, int, int]:
 
 
 def _text(text: str) -> str:
-    return escape(_CONTROL.sub("\ufffd", text))
+    return escape(_text_line(text))
+
+
+def _text_line(text: str) -> str:
+    return _CONTROL.sub("\ufffd", text)

@@ -4,9 +4,10 @@ A line of a label file is ``class x y width height``, the center and size as fra
 masks ``class x y x y ...``, one outline. https://docs.ultralytics.com/datasets/detect/
 """
 
-import json
 import os
 from typing import List, Set
+
+import yaml
 
 from dgl.labeling.formats.registry import Export, open_text, register_format
 from dgl.labeling.labels import ImageLabels, LabeledObject
@@ -16,12 +17,9 @@ from dgl.labeling.labels import ImageLabels, LabeledObject
 def write_yolo(export: Export) -> None:
     """Write the folder that a YOLO trainer takes; paths are relative to ``data.yaml``."""
     with open_text(export.folder, "data.yaml") as stream:
-        stream.write("train: train.txt\nval: val.txt\n")
-        stream.write(f"nc: {len(export.header.classes)}\nnames:\n")
-        # A JSON string is one of YAML too.
-        stream.writelines(
-            f"  {index}: {json.dumps(name)}\n" for index, name in enumerate(export.header.classes)
-        )
+        classes = export.header.classes
+        values = {"nc": len(classes), "names": dict(enumerate(classes))}
+        stream.write("train: train.txt\nval: val.txt\n" + yaml.safe_dump(values, sort_keys=False))
     made: Set[str] = set()
     with open_text(export.folder, "train.txt") as train, open_text(export.folder, "val.txt") as val:
         for _, labels in export.images():
