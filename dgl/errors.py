@@ -21,6 +21,10 @@ class UserError(Exception):
         super().__init__(printable(str(message)))
 
 
+class ArgumentError(UserError, ValueError):
+    """A bad argument of a Python call: a :class:`UserError` that is a ``ValueError`` too."""
+
+
 class Stopped(Exception):
     """Work that ended early on request, with its results so far saved.
 

@@ -1,10 +1,13 @@
 """`Localizer`: from images to classes, maps and boxes in a few lines of Python."""
 
 import io
+import itertools
 from typing import (
     TYPE_CHECKING,
     Any,
     Callable,
+    Iterable,
+    Iterator,
     List,
     Mapping,
     NamedTuple,
@@ -20,20 +23,21 @@ from dgl.attribution import parse_method
 from dgl.attribution.build import CHANNELS_LAST
 from dgl.attribution.gradients import KERNEL
 from dgl.backbones import get_backbone
+from dgl.data.any_image import decoded_image, listed_images
 from dgl.data.class_names import ClassNames
-from dgl.data.image_io import read_image
+from dgl.data.image_io import Decoded
 from dgl.data.views import demo_input, resize_bilinear_tf1
+from dgl.errors import ArgumentError
 from dgl.predict.overlay import heat_with_region
 from dgl.predict.postprocess import DEFAULT_THRESHOLD, largest_box, score_map
 from dgl.utils.devices import FLOAT32
-from dgl.utils.parallel import chunks_of
 
 if TYPE_CHECKING:
     import PIL.Image
 
     from dgl.predict.session import MapSession, Prediction
 
-Image = Union[str, np.ndarray]
+Image = Any  # what dgl.data.any_image.decoded_image takes
 DEFAULT_BATCH = 8
 
 
@@ -43,12 +47,13 @@ class Localization(NamedTuple):
     Attributes:
         class_index: int, the requested class, or the most probable one.
         probability: float, its softmax probability.
-        map: (H, W) float32 in [0, 1], at the image's own size.
-        box: (x0, y0, x1, y1), ints in pixels of the image, around the map's largest region above the
-            threshold; ``None`` where there is none.
+        map: (H, W) float32 in [0, 1], at the size of ``image``.
+        box: (x0, y0, x1, y1), ints in pixels of the image as it was given, around the map's largest
+            region above the threshold; ``None`` where there is none.
         class_name: the class's name, or its index as text where names are not known.
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB, upright; of a file above 25 megapixels at half its sides.
         threshold: float in [0, 1], fraction of the map's maximum that counts as object.
+        size: (width, height) of the upright image as it was given; ``None`` stands for that of ``image``.
     """
 
     class_index: int
@@ -58,12 +63,16 @@ class Localization(NamedTuple):
     class_name: str
     image: np.ndarray
     threshold: float
+    size: Optional[Tuple[int, int]] = None
 
     def overlay(self) -> "PIL.Image.Image":
         """The image under the map, with outline and box: :func:`dgl.predict.overlay.heat_with_region`."""
         import PIL.Image
 
-        return PIL.Image.fromarray(heat_with_region(self.image, self.map, self.threshold, self.box))
+        box = self.box
+        if box is not None and self.size is not None:
+            box = tuple(np.rint(Decoded(self.image, self.size).to_image(box)).ravel().astype(int))
+        return PIL.Image.fromarray(heat_with_region(self.image, self.map, self.threshold, box))
 
     def __repr__(self) -> str:
         return f"Localization({self.class_name!r}, {self.probability:.3f}, box {self.box})"
@@ -304,13 +313,15 @@ class Localizer:
 
     def __call__(
         self,
-        images: Sequence[Image],
+        images: Union[Image, Iterable[Image]],
         class_index: Union[int, str, Sequence[Union[int, str]], None] = None,
     ) -> List[Localization]:
         """Localize in images of any size.
 
         Args:
-            images: each a path, or a (H, W, 3) uint8 RGB array.
+            images: one or several, in a list, a generator or an array (N, H, W, 3): paths, PIL images, or
+                arrays, RGB or gray, of 8 or 16 bits or floats in 0..1
+                (:func:`dgl.data.any_image.decoded_image`).
             class_index: the class to locate, one for all or one per image: an index, a name, its
                 beginning, or a WordNet id; ``None`` takes the most probable one of each.
 
@@ -319,29 +330,28 @@ class Localizer:
 
         Raises:
             UserError: an unreadable image, a class that there is not, or maps with NaN or infinity.
-            ValueError: an array of another shape or type, or classes of another number than images.
+            ArgumentError: an array of another shape or range, or classes of another number than images.
         """
-        if isinstance(images, str) or (isinstance(images, np.ndarray) and images.ndim == 3):
-            raise ValueError("images: expected a list of images, got a single one")
-        classes = self._classes_of(class_index, len(images))
+        pairs = self._with_classes(listed_images(images), class_index)
         found: List[Localization] = []
-        for places in chunks_of(list(range(len(images))), self._batch):
-            arrays = [_pixels(images[place]) for place in places]
-            views = self._finish(np.stack([self._view(pixels) for pixels in arrays]))
-            wanted = None if classes is None else [classes[place] for place in places]
+        for batch in iter(lambda: list(itertools.islice(pairs, self._batch)), []):
+            decoded = [decoded_image(image) for image, _ in batch]
+            views = self._finish(np.stack([self._view(one.image) for one in decoded]))
+            wanted = None if class_index is None else [own for _, own in batch]
             prediction = self.predictor(views, wanted, [self.entry])
             raw = prediction.maps[self.entry]
             found.extend(
-                self._localization(pixels, prediction, i, raw[i]) for i, pixels in enumerate(arrays)
+                self._localization(one, prediction, i, raw[i]) for i, one in enumerate(decoded)
             )
         return found
 
     def _localization(
-        self, pixels: np.ndarray, prediction: "Prediction", i: int, raw: np.ndarray
+        self, decoded: Decoded, prediction: "Prediction", i: int, raw: np.ndarray
     ) -> Localization:
-        height, width = pixels.shape[:2]
+        height, width = decoded.image.shape[:2]
         resized = score_map(raw, height, width)
-        x0, y0, x1, y1 = (int(value) for value in largest_box(resized, self.threshold))
+        found = decoded.to_file(largest_box(resized, self.threshold))
+        x0, y0, x1, y1 = (int(value) for value in found)
         # A box without extent stands for no contour; a map that is nowhere positive has no object.
         has_region = raw.max() > 0 and (x1, y1) > (x0, y0)
         class_index = int(prediction.class_index[i])
@@ -351,25 +361,26 @@ class Localizer:
             resized,
             (x0, y0, x1, y1) if has_region else None,
             self.class_name(class_index),
-            pixels,
+            decoded.image,
             self.threshold,
+            decoded.size,
         )
 
     def class_name(self, class_index: int) -> str:
         """The class's name; its index as text where names are not known."""
         return self.class_names.name(class_index)
 
-    def _classes_of(self, class_index: Any, count: int) -> Optional[List[int]]:
-        """One class per image, or ``None``."""
-        if class_index is None:
-            return None
-        if np.ndim(class_index) == 0:
-            return [self.class_names.find(class_index)] * count
-        if len(class_index) != count:
-            raise ValueError(
-                f"class_index: expected {count} classes, one per image, got {len(class_index)}"
+    def _with_classes(self, images: Iterable[Image], wanted: Any) -> Iterator[Tuple[Image, Any]]:
+        """(image, its class or ``None``) of each image."""
+        if wanted is None or np.ndim(wanted) == 0:
+            own = None if wanted is None else self.class_names.find(wanted)
+            return zip(images, itertools.repeat(own))
+        images = list(images)
+        if len(wanted) != len(images):
+            raise ArgumentError(
+                f"class_index: expected {len(images)} classes, one per image, got {len(wanted)}"
             )
-        return [self.class_names.find(value) for value in class_index]
+        return zip(images, [self.class_names.find(value) for value in wanted])
 
     def close(self) -> None:
         """Close the session, unless it was passed."""
@@ -387,14 +398,3 @@ def _check(threshold: float, batch: int) -> None:
         raise ValueError(f"threshold {threshold}: expected a value in [0, 1]")
     if batch < 1:
         raise ValueError(f"batch {batch}: expected 1 or more")
-
-
-def _pixels(image: Image) -> np.ndarray:
-    if isinstance(image, str) or hasattr(image, "__fspath__"):
-        return read_image(str(image))
-    pixels = np.asarray(image)
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-        raise ValueError(
-            f"image: expected a path or uint8 (H, W, 3), got {pixels.dtype} {pixels.shape}"
-        )
-    return pixels

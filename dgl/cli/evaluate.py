@@ -24,6 +24,7 @@ from dgl.errors import UserError
 from dgl.evaluation.fusion import FUSIONS
 from dgl.evaluation.mosaic import parse_grid
 from dgl.evaluation.plan import FIXED, WSOL
+from dgl.metrics.box_check import FRAMES, UPRIGHT
 from dgl.predict.postprocess import DEFAULT_THRESHOLD
 
 PROTOCOLS = (FIXED, WSOL)
@@ -82,6 +83,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--data-format", choices=layout_names(), help="layout of the data set, if not recognized")
     add("--split", default="val", help="split to evaluate: train, val or test")
     add("--image_size", type=int, help="side of the input in pixels (default: the checkpoint's)")
+    add(
+        "--class-offset", type=int, metavar="N",
+        help="add N to each label: 1 for a network whose first output is a background class, -1 for a list "
+        "that counts from 1, 0 for labels as they are (default: names and numbers are compared)",
+    )  # fmt: skip
+    add(
+        "--boxes-frame", choices=FRAMES, default=UPRIGHT,
+        help="frame of the true boxes and masks of images that EXIF turns: raw, as the file stores it",
+    )  # fmt: skip
     add("--limit", type=int, help="evaluate only the first images of the list")
     add("--strict", action="store_true", help="stop at an image that cannot be read")
     add("--maps", nargs="+", help="score folders of saved maps, <id>.npy, instead of a checkpoint")
@@ -125,6 +135,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--gallery", type=int, default=24, help="images to draw")
     add("--save-maps", action="store_true", help="write maps in wsolevaluation's format")
     add("--restart", action="store_true", help="discard unfinished results in --out")
+    add("--overwrite", action="store_true", help="replace finished results of other flags in --out")
     add_json_flag(groups["output"], "the metrics")
 
     add = groups["speed"].add_argument

@@ -6,18 +6,25 @@ import time
 from argparse import Namespace
 from typing import Any, Dict, Optional, Sequence
 
+from dgl.data.labels import fit_labels
 from dgl.evaluation import thresholds as selection
 from dgl.evaluation.loop import Evaluation
 from dgl.evaluation.mosaic import choose_mosaics, mosaic_metrics, parse_grid, play, side_of
 from dgl.evaluation.plan import (
     alpha_entries_of,
-    check_labels,
     fusions_of,
     load_split,
     make_plan,
     predictor_arguments,
 )
-from dgl.evaluation.results import Store, has_records, merge_records, parse_shard, read_records
+from dgl.evaluation.results import (
+    Store,
+    check_finished,
+    has_records,
+    merge_records,
+    parse_shard,
+    read_records,
+)
 from dgl.evaluation.saved_maps import write_metadata
 from dgl.evaluation.summary import (
     chosen_entries,
@@ -40,6 +47,8 @@ def merge_shards(args: Namespace) -> int:
     """Report the results in the folders of ``--merge``; returns the exit code."""
     started = time.time()
     results = merge_records(args.merge)
+    if not args.overwrite:
+        check_finished(args.out, results.plan, shard=None)
     selected = None
     if results.plan.thresholds:
         selected = selection.select_thresholds(
@@ -62,8 +71,9 @@ def evaluate(args: Namespace) -> int:
         evaluation = Evaluation(args, _ray_workers(args, stack))
         stack.callback(evaluation.close)
         predictor = evaluation.predictor
-        for split in filter(None, (dataset, tune_set)):
-            check_labels(split, predictor)
+        dataset = fit_labels(dataset, predictor.class_names, args.class_offset)
+        if tune_set is not None:
+            tune_set = fit_labels(tune_set, predictor.class_names, args.class_offset)
         fusions = fusions_of(args, predictor)
         thresholds: Dict[str, Dict[str, float]] = {}
         selected = None
@@ -75,7 +85,7 @@ def evaluate(args: Namespace) -> int:
         if alpha_entries:
             predictor = evaluation.build(alpha_entries)
         plan = make_plan(args, predictor, dataset, fusions, thresholds, alpha_entries)
-        store = Store(args.out, plan, args.restart)
+        store = Store(args.out, plan, args.restart, args.overwrite, shard)
         maps_folder = os.path.join(args.out, MAPS) if args.save_maps else None
         results = evaluation.run(dataset, plan, fusions, store, shard, maps_folder)
         mosaic = None
@@ -115,7 +125,9 @@ def _evaluate_tune_set(
         stored = read_records(out)
         if not stored.plan.differences(plan) and len(stored) == plan.images:
             return stored
-    store = Store(out, plan, args.restart)
+    # Where nothing is finished, thresholds of other flags are of no more use.
+    overwrite = args.overwrite or not has_records(args.out)
+    store = Store(out, plan, args.restart, overwrite)
     results = evaluation.run(tune_set, plan, fusions, store)
     store.finish(results)
     return results
@@ -186,4 +198,4 @@ def _report(
         path = os.path.join(args.out, "errors.csv")
         print(f"{len(results.errors)} of {len(results)} images could not be read, see {path}")
     print(f"Results in {args.out}; open {page}")
-    return 0
+    return 1 if results.errors else 0

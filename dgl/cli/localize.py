@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 
 from dgl.attribution import METHODS
 from dgl.attribution.gradients import DEFAULT_ALPHA
@@ -23,6 +24,7 @@ from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.tf_compat import use_reference_kernels
 from dgl.utils.devices import FLOAT32
 from dgl.weights.identify import known_mode
+from dgl.weights.model_card import check_image_size
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:
@@ -105,8 +107,7 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.threshold is not None and not 0 <= args.threshold <= 1:
         raise UserError(f"--threshold {args.threshold}: expected a value in [0, 1]")
-    if args.image_size is not None and not 32 <= args.image_size <= 4096:
-        raise UserError(f"--image_size {args.image_size}: expected 32 to 4096")
+    check_image_size(args.image_size)
     if args.top > 1 and args.class_index is not None:
         raise UserError(f"--top {args.top}: expected 1 with --class, which names the class")
     for flag, value in (
@@ -127,14 +128,18 @@ def run(args: argparse.Namespace) -> int:
     if is_published and not args.fast and args.precision == FLOAT32:
         use_reference_kernels()  # before TensorFlow is loaded
     from dgl.cli import localize_images as images  # TensorFlow takes seconds to load
-    from dgl.data.image_io import list_images
+    from dgl.data.image_files import LeftOut, list_images
 
-    paths = list(dict.fromkeys(path for source in sources for path in list_images(source)))
+    left_out = LeftOut()
+    paths = list(dict.fromkeys(p for source in sources for p in list_images(source, left_out)))
     with json_output(args.json) as write, images.make_predictor(args) as predictor:
         reporter = images.JsonReporter(write) if args.json else images.TextReporter()
         if len(sources) == 1 and not os.path.isdir(sources[0]):
             return images.localize_image(args, predictor, paths[0], reporter)
-        return images.localize_folder(args, predictor, paths, reporter)
+        code = images.localize_folder(args, predictor, paths, reporter)
+    if left_out:
+        print(left_out, file=sys.stderr)
+    return code
 
 
 LOCALIZE = Command(

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dgl.attribution import METHODS
 from dgl.backbones import get_backbone
-from dgl.data.image_io import read_image
+from dgl.data.image_io import Decoded, read_reduced
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
 from dgl.evaluation.fusion import Fusion, make_fusions, score_maps
@@ -161,7 +161,7 @@ class _Localized(NamedTuple):
     """An image with what was found in it, the most probable class first."""
 
     number: int
-    image: np.ndarray
+    image: Decoded
     findings: List[Finding]
 
 
@@ -230,11 +230,11 @@ class _Pipeline:
 
     def _load(self, index: int) -> _Loaded:
         try:
-            image = read_image(self._paths[index])
+            image = read_reduced(self._paths[index])
         except UserError as error:
             # The text only: the traceback of the exception keeps the decoded data in memory.
             return _Loaded(index, error=str(error))
-        return _Loaded(index, image, demo_input(image, self._predictor.image_size))
+        return _Loaded(index, image, demo_input(image.image, self._predictor.image_size))
 
     def _predict(
         self, batch: Sequence[_Loaded]

@@ -1,5 +1,6 @@
 """`dgl evaluate --maps`: metrics, tables and a page from folders of saved maps."""
 
+import json
 import os
 import time
 from argparse import Namespace
@@ -8,13 +9,16 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple
 from dgl.errors import UserError
 from dgl.evaluation import saved_maps
 from dgl.evaluation.plan import versions
-from dgl.evaluation.summary import write_errors, write_metrics
+from dgl.evaluation.results import check_finished
+from dgl.evaluation.summary import METRICS, write_errors, write_metrics
 from dgl.metrics.bootstrap import compare, intervals
 from dgl.report.evaluation_files import print_tables, write_results
+from dgl.utils.files import read_bounded
 
 _GEOMETRY = "saved maps and boxes at 224 x 224"
 # In place of a layer's name.
 _SAVED = "saved"
+_MOST_BYTES = 1 << 28
 
 
 def score_maps(args: Namespace) -> int:
@@ -34,6 +38,8 @@ def score_maps(args: Namespace) -> int:
     if args.limit:
         records = records[: args.limit]
     names = _names(args.maps)
+    if not args.overwrite:
+        _check_finished(args, list(names), len(records))
     scores = {
         name: saved_maps.score(
             folder, records, args.cam_interval, args.mask_root, args.workers, args.strict
@@ -72,7 +78,36 @@ def score_maps(args: Namespace) -> int:
         path = os.path.join(args.out, "errors.csv")
         print(f"{len(errors)} maps could not be read, see {path}")
     print(f"Results in {args.out}; open {page}")
-    return 0
+    return 1 if errors else 0
+
+
+def _check_finished(args: Namespace, names: Sequence[str], images: int) -> None:
+    """Refuse an ``--out`` with finished results of an evaluation, or of other maps or thresholds.
+
+    Raises:
+        UserError: it is one.
+    """
+    check_finished(args.out, None)
+    data = read_bounded(os.path.join(args.out, METRICS), _MOST_BYTES, METRICS)
+    if data is None:
+        return
+    try:
+        found = json.loads(data)
+        protocol = found["protocols"]["wsolevaluation"]
+        rows = [_row_name(row["method"], row["layer"]) for row in protocol["rows"]]
+        earlier = rows, protocol["step"], found["data"]["images"]
+    except (ValueError, KeyError, TypeError):
+        earlier = [], None, None
+    wanted = list(names), args.cam_interval, images
+    if sorted(earlier[0]) != sorted(wanted[0]) or earlier[1:] != wanted[1:]:
+        raise UserError(
+            f"--out {args.out}: finished results of other maps, images or thresholds; expected the same "
+            "flags, another --out, or --overwrite"
+        )
+
+
+def _row_name(method: str, layer: str) -> str:
+    return method if layer == _SAVED else f"{method}@{layer}"
 
 
 def _names(folders: Sequence[str]) -> Dict[str, str]:

@@ -12,7 +12,7 @@ import defusedxml.ElementTree as defused_tree
 import numpy as np
 from defusedxml.common import DefusedXmlException
 
-from dgl.data.image_io import read_image
+from dgl.data.image_io import read_image, upright
 from dgl.data.sample import Box
 from dgl.data.text_files import DIGITS, check_box, is_number
 from dgl.errors import UserError, quote
@@ -184,7 +184,9 @@ def _labelme_size(document: Any, path: str) -> Optional[Tuple[int, int]]:
     return int(width), int(height)
 
 
-def read_mask(mask_paths: Sequence[str], ignore_path: Optional[str], size: int) -> np.ndarray:
+def read_mask(
+    mask_paths: Sequence[str], ignore_path: Optional[str], size: int, orientation: int = 1
+) -> np.ndarray:
     """Read the masks of one image, squashed to a square as in wsolevaluation.
 
     Whatever is not black belongs to a mask. Masks are resized to their nearest pixels. The object is
@@ -194,6 +196,7 @@ def read_mask(mask_paths: Sequence[str], ignore_path: Optional[str], size: int) 
         mask_paths: sequence of str, at least one.
         ignore_path: str or ``None``.
         size: int, the side of the square.
+        orientation: EXIF's of the image, where the masks were made before it was turned.
 
     Returns:
         uint8 array (size, size): 1 on the object, 255 where nothing counts, 0 elsewhere.
@@ -211,7 +214,7 @@ def read_mask(mask_paths: Sequence[str], ignore_path: Optional[str], size: int) 
             found = ", ".join(f"{w} x {h} in {name}" for (h, w), name in shapes.items())
             raise UserError(f"{path}: expected masks of one size, got {found}")
         resized = cv2.resize(image.max(axis=2), (size, size), interpolation=cv2.INTER_NEAREST)
-        masks.append(resized > 0)
+        masks.append(upright(resized, orientation) > 0)
     is_object = np.any(masks[: len(mask_paths)], axis=0)
     result: np.ndarray = is_object.astype(np.uint8) * np.uint8(OBJECT)
     if ignore_path is not None:

@@ -5,9 +5,21 @@ import functools
 import operator
 import os
 import re
-from typing import Any, Iterable, Iterator, List, Optional, Sequence, Tuple, Union, overload
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    Union,
+    overload,
+)
 
-from dgl.errors import UserError, quote
+from dgl.errors import UserError, first_few, quote
 
 IMAGENET_CLASSES = 1000
 
@@ -47,6 +59,7 @@ class ClassNames(Sequence[str]):
         self.names = tuple(names)[: self.classes]
         self.wordnet_ids = tuple(wordnet_ids)[: self.classes]
         self.other_names = tuple(map(tuple, other_names))[: self.classes]
+        self._by_word: Optional[Dict[str, Set[int]]] = None
 
     @classmethod
     def of(cls, names: Optional[Sequence[str]], classes: Optional[int] = None) -> "ClassNames":
@@ -86,6 +99,28 @@ class ClassNames(Sequence[str]):
         """The name of a class, or its index as text where it has none."""
         return self.names[index] if 0 <= index < len(self.names) else str(index)
 
+    def place_of(self, text: str, index: int) -> Optional[int]:
+        """The class of this very name, id or other word, or of the first of several between commas.
+
+        Args:
+            text: a class as another list names it.
+            index: its place there, which comes first where several classes have the name.
+
+        Returns:
+            int, or ``None`` where there is none, or several of them elsewhere.
+        """
+        if self._by_word is None:
+            self._by_word = {}
+            for place, word in [*self._words(), *enumerate(self.wordnet_ids)]:
+                self._by_word.setdefault(word, set()).add(place)
+        for part in dict.fromkeys([text, text.split(",")[0]]):
+            fits = self._by_word.get(_plain(part), set())
+            if index in fits:
+                return index
+            if len(fits) == 1:
+                return next(iter(fits))
+        return None
+
     def find(self, text: Union[str, int], what: str = "class") -> int:
         """The class that is meant.
 
@@ -122,6 +157,8 @@ class ClassNames(Sequence[str]):
 
     def _checked(self, value: Any, what: str) -> int:
         try:
+            if isinstance(value, bool):  # which Python takes for 0 or 1
+                raise TypeError
             index = operator.index(value)
         except TypeError:
             raise UserError(f"{what} {value}: expected {self._expected()}") from None
@@ -172,6 +209,42 @@ class ClassNames(Sequence[str]):
         listed = ", ".join(f"{index} {self.names[index]}" for index in indices[:_LISTED])
         more = len(indices) - _LISTED
         return f"{listed} and {more} more" if more > 0 else listed
+
+
+def list_difference(
+    first: Sequence[str],
+    second: Sequence[str],
+    of_first: str = "the checkpoint",
+    of_second: str = "the data",
+) -> str:
+    """How two lists of class names differ, for a message; ``""`` where they are the same.
+
+    Case, hyphens, underscores and spaces at either end do not matter.
+
+    Args:
+        first, second: the lists.
+        of_first, of_second: what has them.
+    """
+    places = [
+        {_plain(name): index for index, name in enumerate(names)} for names in (first, second)
+    ]
+    if [_plain(name) for name in first] == [_plain(name) for name in second]:
+        return ""
+    parts = []
+    for names, others, owner in ((first, places[1], of_first), (second, places[0], of_second)):
+        alone = [name for name in names if _plain(name) not in others]
+        if alone:
+            parts.append(f"only in {owner}: {first_few(map(quote, alone))}")
+    moved = [
+        f"{quote(name)} is {index} in {of_first} and {places[1][_plain(name)]} in {of_second}"
+        for index, name in enumerate(first)
+        if places[1].get(_plain(name), index) != index
+    ]
+    if moved:
+        parts.append(first_few(moved, 2))
+    if len(first) != len(second):
+        parts.append(f"{len(first)} classes in {of_first}, {len(second)} in {of_second}")
+    return "; ".join(parts) or "a name is there twice"
 
 
 def _plain(name: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any, Callable, Deque, Iterator, List, NamedTuple, Optional, S
 import cv2
 import numpy as np
 
-from dgl.data.image_io import read_image
+from dgl.data.image_io import read_reduced
 from dgl.data.sample import Sample
 from dgl.data.views import random_training_view, rgb_to_bgr, validation_view
 from dgl.errors import UserError
@@ -130,7 +130,7 @@ class TrainingPoint:
         """[(S, S, 3) uint8 BGR, class index] of [sample, seed]."""
         sample, seed = draw
         try:
-            image = read_image(sample.path)
+            image = read_reduced(sample.path).image
         except UserError as error:
             logger.warning("left out of training: %s", error)
             return None
@@ -142,7 +142,7 @@ def check_readable(samples: Sequence[Sample]) -> None:
     """Raise :class:`UserError` when none of the first images decodes: no batch would ever be full."""
     for sample in samples[:_PROBED]:
         try:
-            read_image(sample.path)
+            read_reduced(sample.path)
             return
         except UserError as error:
             last = error
@@ -304,7 +304,7 @@ class ValidationFlow(DataFlow):  # type: ignore[misc]
         return math.ceil(len(self._samples) / self._batch)
 
     def _point(self, sample: Sample) -> Tuple[np.ndarray, int]:
-        view = validation_view(read_image(sample.path), self._size)
+        view = validation_view(read_reduced(sample.path).image, self._size)
         return rgb_to_bgr(view), sample.class_index
 
     def __iter__(self) -> Iterator[List[np.ndarray]]:

@@ -1,40 +1,61 @@
-"""Read, list and encode image files.
+"""Read and encode image files.
 
-:func:`read_image` is the one decoder of training, evaluation, localization and the page: whatever a
-file holds, it returns upright 8-bit RGB.
+:func:`read_image` and :func:`read_reduced` are the one decoder of training, evaluation, localization and
+the page: whatever a file holds, they return upright 8-bit RGB.
 """
 
 import os
 import stat
 import warnings
-from typing import BinaryIO, List, Optional, Tuple
+from typing import BinaryIO, NamedTuple, Optional, Tuple
 
 import cv2
 import numpy as np
 from PIL import Image
 
+from dgl.data.image_files import (
+    IMAGE_EXTENSIONS,
+    TGA_EXTENSIONS,
+    LeftOut,
+    can_read_avif,
+    can_read_heic,
+    image_names,
+    is_folder_entry,
+    is_image_entry,
+    list_images,
+    scan_folder,
+)
 from dgl.data.views import rgb_to_bgr
 from dgl.errors import UserError, printable, quote
+from dgl.utils.types import ArrayLike
 
-IMAGE_EXTENSIONS = (
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".bmp",
-    ".gif",
-    ".tif",
-    ".tiff",
-    ".webp",
-    ".ppm",
-    ".pgm",
-    ".jp2",
-)
+__all__ = [
+    "IMAGE_EXTENSIONS",
+    "Decoded",
+    "LeftOut",
+    "encode_image",
+    "image_names",
+    "is_folder_entry",
+    "is_image_entry",
+    "list_images",
+    "read_image",
+    "read_reduced",
+    "scan_folder",
+    "turn_boxes",
+    "upright",
+]
+
 PIXEL_LIMIT = 100 * 1000 * 1000
+# Larger images are decoded at half their sides: 24 megapixels is what most cameras have.
+REDUCED_PIXELS = 25 * 1000 * 1000
 # Encoders write about ten scans, optimizers a few dozen; decoding thousands of them takes minutes.
 MOST_SCANS = 100
 
 # Raster formats only: some of Pillow's other readers start external programs.
-_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000")
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "ICO")
+_FORMAT_NAMES = "JPEG, PNG, BMP, GIF, TIFF, WebP, AVIF, HEIC, JPEG 2000, TGA, ICO or PPM"
+_HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_STRIP = 256  # rows of a reduced image that are converted at a time
 _JPEG, _SCAN = b"\xff\xd8", b"\xff\xda"
 _EXIF_ORIENTATION = 0x0112
 
@@ -44,8 +65,40 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
+class Decoded(NamedTuple):
+    """An image file as :func:`read_reduced` gives it.
+
+    Attributes:
+        image: uint8 (h, w, 3), RGB, upright, of at most :data:`REDUCED_PIXELS` pixels.
+        size: ``(width, height)`` of the upright file in pixels, in which boxes are counted.
+        orientation: the file's EXIF orientation, 1 to 8, which is undone in ``image`` and ``size``.
+    """
+
+    image: np.ndarray
+    size: Tuple[int, int]
+    orientation: int = 1
+
+    @property
+    def scale(self) -> Tuple[float, float]:
+        """(x, y): pixels of ``image`` per pixel of the file; 1 unless it was reduced."""
+        height, width = self.image.shape[:2]
+        return width / float(self.size[0]), height / float(self.size[1])
+
+    def to_image(self, boxes: ArrayLike) -> np.ndarray:
+        """Boxes (N, 4) in pixels of the file -> the same in pixels of ``image``."""
+        if self.scale == (1, 1):
+            return np.asarray(boxes)
+        return np.asarray(boxes, np.float64).reshape(-1, 4) * (self.scale * 2)
+
+    def to_file(self, box: np.ndarray) -> np.ndarray:
+        """A box in whole pixels of ``image`` -> the same in whole pixels of the file."""
+        if self.scale == (1, 1):
+            return box
+        return np.rint(np.asarray(box, np.float64) / (self.scale * 2)).astype(np.int64)
+
+
 def read_image(path: str) -> np.ndarray:
-    """Decode an image file to 8-bit RGB, upright.
+    """Decode an image file to 8-bit RGB, upright, at its own size.
 
     Grayscale, CMYK and palette images become RGB; transparency is composited on white; 16-bit
     grayscale is scaled (65535 becomes 255); EXIF orientation is applied; of an animation the first
@@ -62,6 +115,22 @@ def read_image(path: str) -> np.ndarray:
             :data:`MOST_SCANS` JPEG scans or more than :data:`PIXEL_LIMIT` pixels (both checked
             before decoding).
     """
+    return _read(path, PIXEL_LIMIT).image
+
+
+def read_reduced(path: str) -> Decoded:
+    """Decode an image file as :func:`read_image`, at half its sides above :data:`REDUCED_PIXELS`.
+
+    Args:
+        path: str, the image file.
+
+    Raises:
+        UserError: as :func:`read_image`.
+    """
+    return _read(path, REDUCED_PIXELS)
+
+
+def _read(path: str, most_pixels: int) -> Decoded:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
@@ -71,7 +140,7 @@ def read_image(path: str) -> np.ndarray:
             raise UserError(f"{path}: the file is empty; expected an image")
         with open(path, "rb") as stream:
             _check_scans(stream, path)
-            return _decode(stream, path)
+            return _decode(stream, path, most_pixels)
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file; expected an image") from error
     except (OSError, ValueError) as error:
@@ -88,29 +157,118 @@ def _check_scans(stream: BinaryIO, path: str) -> None:
     stream.seek(0)
 
 
-def _decode(stream: BinaryIO, path: str) -> np.ndarray:
+def decode_stream(stream: BinaryIO, name: str) -> Decoded:
+    """Decode an image file that is in memory, as :func:`read_reduced`.
+
+    Args:
+        stream: a file of bytes.
+        name: what errors call it.
+
+    Raises:
+        UserError: as :func:`read_image`.
+    """
+    _check_scans(stream, name)
+    return _decode(stream, name, REDUCED_PIXELS)
+
+
+def decode_pil(image: Image.Image, name: str) -> Decoded:
+    """Decode a PIL image, as :func:`read_reduced`; the image stays open.
+
+    Args:
+        image: of any mode; its EXIF orientation is applied.
+        name: what errors call it.
+
+    Raises:
+        UserError: as :func:`read_image`.
+    """
+    # A draft would change the image of the caller.
+    return _checked_pixels(image, name, REDUCED_PIXELS, may_draft=False)
+
+
+def _formats_of(stream: BinaryIO, path: str) -> Tuple[str, ...]:
+    """The formats to try.
+
+    TGA has no mark by which it could be recognized, so the file's name has to say it.
+    """
+    start = stream.read(12)
+    stream.seek(0)
+    formats: Tuple[str, ...] = _FORMATS
+    if path.lower().endswith(TGA_EXTENSIONS):
+        formats += ("TGA",)
+    if start[4:8] == b"ftyp":
+        if can_read_avif():
+            formats += ("AVIF",)
+        if start[8:12] in _HEIC_BRANDS:
+            if not can_read_heic():
+                raise UserError(
+                    f"{path}: a HEIC image; expected the package pillow-heif "
+                    '(pip install "dgl-localization[heic]"), or another format'
+                )
+            formats += ("HEIF",)
+    return formats
+
+
+def _decode(stream: BinaryIO, path: str, most_pixels: int) -> Decoded:
+    formats = _formats_of(stream, path)
     try:
-        image = Image.open(stream, formats=_FORMATS)
+        image = Image.open(stream, formats=formats)
     except Image.UnidentifiedImageError as error:
-        raise UserError(f"{path}: not an image (no known format)") from error
+        raise UserError(
+            f"{path}: not an image (no known format); expected {_FORMAT_NAMES}"
+        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise UserError(_too_large(path, "too many")) from error
     # Pillow's readers raise almost any exception on damaged data.
     except Exception as error:
         raise UserError(f"{path}: damaged image: {_reason(error)}") from error
     with image:
-        width, height = image.size
-        if not width * height:
-            raise UserError(f"{path}: an image without pixels")
-        if width * height > PIXEL_LIMIT:
-            raise UserError(_too_large(path, f"{width} x {height}"))
-        try:
-            image.load()
-            return _upright(_to_rgb(image, path), _orientation(image))
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(f"{path}: damaged or truncated image: {_reason(error)}") from error
+        return _checked_pixels(image, path, most_pixels)
+
+
+def _checked_pixels(
+    image: Image.Image, path: str, most_pixels: int, may_draft: bool = True
+) -> Decoded:
+    width, height = image.size
+    if not width * height:
+        raise UserError(f"{path}: an image without pixels")
+    if width * height > PIXEL_LIMIT:
+        raise UserError(_too_large(path, f"{width} x {height}"))
+    try:
+        return _decode_pixels(image, path, most_pixels, may_draft)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{path}: damaged or truncated image: {_reason(error)}") from error
+
+
+def _decode_pixels(image: Image.Image, path: str, most_pixels: int, may_draft: bool) -> Decoded:
+    size = image.size
+    stated = _orientation(image)
+    factor = 1
+    while -(-size[0] // factor) * -(-size[1] // factor) > most_pixels:
+        factor *= 2
+    if factor > 1 and may_draft:
+        # A JPEG is decoded at this size; all else is decoded whole and then reduced.
+        image.draft(None, (size[0] // factor, size[1] // factor))
+    is_drafted = image.size != size
+    image.load()
+    # Pillow turns TIFF images itself; whether it then drops the tag depends on its version.
+    orientation = 1 if image.format == "TIFF" else stated
+    if not is_drafted:
+        size = image.size
+    pixels = _reduce(image, path, factor) if factor > 1 and not is_drafted else _to_rgb(image, path)
+    return Decoded(upright(pixels, orientation), size[::-1] if orientation >= 5 else size, stated)
+
+
+def _reduce(image: Image.Image, path: str, factor: int) -> np.ndarray:
+    """The RGB image at a fraction of its sides, strip by strip so as to need little more memory."""
+    width, height = image.size
+    reduced = np.empty((-(-height // factor), -(-width // factor), 3), np.uint8)
+    for top in range(0, len(reduced), _STRIP):
+        box = (0, top * factor, width, min(height, (top + _STRIP) * factor))
+        strip = Image.fromarray(_to_rgb(image.crop(box), path)).reduce(factor)
+        reduced[top : top + _STRIP] = np.asarray(strip)
+    return reduced
 
 
 def _too_large(path: str, pixels: str) -> str:
@@ -147,18 +305,39 @@ def _scale_16_bit(values: np.ndarray, path: str) -> np.ndarray:
 
 
 def _orientation(image: Image.Image) -> int:
-    # Pillow turns TIFF images itself; whether it then drops the tag depends on its version.
-    if image.format == "TIFF":
-        return 1
     try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        stated = int(image.getexif().get(_EXIF_ORIENTATION, 1))
     except Exception:  # damaged metadata beside a sound image
         return 1
+    return stated if 1 <= stated <= 8 else 1
 
 
-def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
+def turn_boxes(boxes: np.ndarray, orientation: int, size: Tuple[int, int]) -> np.ndarray:
+    """Boxes in the frame that a file stores -> the same in the upright image.
+
+    Args:
+        boxes: numbers (N, 4), ``x0, y0, x1, y1`` in pixels before EXIF turns the image.
+        orientation: 1 to 8, EXIF's.
+        size: ``(width, height)`` of the upright image.
+
+    Returns:
+        float64 array (N, 4).
+    """
+    turned = np.array(boxes, np.float64).reshape(-1, 4)
+    width, height = size
     if orientation in (5, 6, 7, 8):
-        array = array.transpose(1, 0, 2)
+        turned = turned[:, [1, 0, 3, 2]]
+    if orientation in (2, 3, 6, 7):
+        turned[:, [0, 2]] = width - turned[:, [2, 0]]
+    if orientation in (3, 4, 7, 8):
+        turned[:, [1, 3]] = height - turned[:, [3, 1]]
+    return turned
+
+
+def upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Turn an array (H, W, ...) as its EXIF orientation, 1 to 8, says."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
     if orientation in (2, 3, 6, 7):
         array = array[:, ::-1]
     if orientation in (3, 4, 7, 8):
@@ -177,7 +356,8 @@ def image_size(path: str) -> Optional[Tuple[int, int]]:
         missing or no image, which reading it reports.
     """
     try:
-        with Image.open(path, formats=_FORMATS) as image:
+        with open(path, "rb") as stream:
+            image = Image.open(stream, formats=_formats_of(stream, path))
             width, height = image.size
             if image.format == "TIFF" and _EXIF_ORIENTATION in getattr(image, "tag_v2", {}):
                 # Whether the size is upright before the pixels are read depends on Pillow's version.
@@ -213,71 +393,3 @@ def encode_image(image: np.ndarray, extension: str, quality: Optional[int] = Non
     if not done:
         raise ValueError(f"an image of shape {image.shape} cannot be encoded as {extension}")
     return bytes(encoded.tobytes())
-
-
-def scan_folder(folder: str) -> List["os.DirEntry[str]"]:
-    """The entries of a folder, in no order.
-
-    Raises:
-        UserError: it cannot be listed.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be listed: {error.strerror}") from error
-
-
-def is_image_entry(entry: "os.DirEntry[str]") -> bool:
-    """Whether an :class:`os.DirEntry` is an image, by its extension; hidden files are not.
-
-    A broken link counts, so that reading it reports the missing image.
-    """
-    if not entry.name.lower().endswith(IMAGE_EXTENSIONS) or entry.name.startswith("."):
-        return False
-    try:
-        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
-    except OSError:  # a link to itself
-        return True
-
-
-def is_folder_entry(entry: "os.DirEntry[str]") -> bool:
-    """Whether an :class:`os.DirEntry` is a folder that is not hidden; links are followed."""
-    try:
-        return not entry.name.startswith(".") and entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def image_names(folder: str) -> List[str]:
-    """Sorted names of the images in a folder, possibly none; sub-folders are left out.
-
-    Raises:
-        UserError: the folder cannot be listed.
-    """
-    return sorted(entry.name for entry in scan_folder(folder) if is_image_entry(entry))
-
-
-def list_images(path: str) -> List[str]:
-    """The images that a command-line argument stands for.
-
-    Args:
-        path: str, an image file (whatever its extension) or a folder (not searched recursively).
-
-    Returns:
-        List of str: the file itself, or the folder's images sorted by name.
-
-    Raises:
-        UserError: nothing is there, or the folder holds no image.
-    """
-    if os.path.isdir(path):
-        names = image_names(path)
-        if not names:
-            expected = " ".join(IMAGE_EXTENSIONS)
-            raise UserError(
-                f"{path}: no images in this folder; expected files ending in {expected}"
-            )
-        return [os.path.join(path, name) for name in names]
-    if not os.path.exists(path):
-        raise UserError(f"{path}: no such file or folder; expected images")
-    return [path]

@@ -154,6 +154,15 @@ def check_classes(classes: Optional[int]) -> None:
         raise UserError(f"{classes} classes; expected 1 to {MAX_CLASSES}")
 
 
+def split_names(split: str) -> Tuple[str, ...]:
+    """Names that folders and lists of a split have, the usual one first; case does not matter."""
+    return {
+        "train": ("train", "training"),
+        "val": ("val", "validation", "valid"),
+        "test": ("test", "testing"),
+    }[split]
+
+
 def split_candidates(split: str) -> Tuple[str, ...]:
     """Folders or lists that may hold a split, best first: ``val`` and ``test`` replace each other."""
     return {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}[split]

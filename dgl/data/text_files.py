@@ -3,11 +3,14 @@
 People write these files by hand or by script, so every error names the file and the line.
 """
 
+import codecs
+import csv
+import io
 import logging
 import os
 import re
 import stat
-from typing import Any, Iterable, Iterator, Mapping, Optional, Sequence, Tuple
+from typing import Any, BinaryIO, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -17,6 +20,7 @@ from dgl.errors import UserError, quote
 # ILSVRC's training list has 1.3 million lines, about 80 MB with boxes.
 MAX_TEXT_BYTES = 512 * 1024 * 1024
 MAX_LINE_BYTES = 16 * 1024
+_PROBED = 32 * 1024  # bytes that show how a file is written
 # No program writes a coordinate of so many characters.
 MAX_NUMBER = 64
 
@@ -27,6 +31,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _INDEX_AND_NAME = re.compile(r"(\d{1,7})[ \t]+(.+)")
+_DRIVE = re.compile(r"[A-Za-z]:/")  # of an absolute path on Windows
 _CUB_PREFIX = re.compile(r"(\d{3})\.(.+)")
 
 _logger = logging.getLogger(__name__)
@@ -96,9 +101,14 @@ def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tupl
         ``(path, id)``: the absolute path, and ``relative`` normalized. A path that climbs out of
         ``folder`` but stays in ``data_dir`` has its path below ``data_dir`` as its id.
 
+    A path that is written with the backslashes of Windows is taken for one with slashes, unless a file has
+    that very name.
+
     Raises:
         UserError: ``relative`` is absolute or leads out of ``data_dir``.
     """
+    if "\\" in relative and not os.path.lexists(os.path.join(data_dir, folder, relative)):
+        relative = relative.replace("\\", "/")
     prefix = folder + "/" if folder else ""
     if "./" in relative or "//" in relative or relative.endswith(".") or os.sep != "/":
         inside = os.path.normpath(os.path.join(folder, relative)).replace(os.sep, "/")
@@ -107,7 +117,7 @@ def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tupl
     else:
         # Fast path: most of up to 1.3 million lines have nothing to normalize.
         inside, climbs, identity = prefix + relative, False, relative
-    if climbs or os.path.isabs(relative):
+    if climbs or os.path.isabs(relative) or _DRIVE.match(relative):
         raise UserError(
             f"{where}: path {quote(relative)} leads out of the data folder; expected a path below "
             f"{os.path.join(data_dir, folder)}"
@@ -128,14 +138,18 @@ def find_root(data_dir: str, roots: Sequence[str], relatives: Iterable[str]) -> 
         root that is there, or the first one.
     """
     for relative in relatives:
-        for root in roots:
-            if os.path.isfile(os.path.join(data_dir, root, relative)):
-                return root
+        for name in (relative, relative.replace("\\", "/")):
+            for root in roots:
+                if os.path.isfile(os.path.join(data_dir, root, name)):
+                    return root
     return next((root for root in roots if os.path.isdir(os.path.join(data_dir, root))), roots[0])
 
 
 def read_lines(path: str, longest: int = MAX_LINE_BYTES) -> Iterator[Tuple[int, str]]:
-    """Lines of a UTF-8 text file, without blank ones; a byte order mark and CRLF are accepted.
+    """Lines of a text file, without blank ones.
+
+    The text is UTF-8, or UTF-16 as programs on Windows write it; lines end in LF, CRLF, or, where there
+    is no LF, in CR; a byte order mark is accepted.
 
     A progress bar appears where reading takes more than a second.
 
@@ -149,7 +163,7 @@ def read_lines(path: str, longest: int = MAX_LINE_BYTES) -> Iterator[Tuple[int, 
 
     Raises:
         UserError: the file cannot be read, is larger than :data:`MAX_TEXT_BYTES`, has a line of
-            more than ``longest`` bytes, or is not UTF-8 text.
+            more than ``longest`` bytes, or is neither UTF-8 nor UTF-16 text.
     """
     yield from tqdm(
         _lines(path, longest), os.path.basename(path), unit=" lines", leave=False, delay=1
@@ -166,7 +180,7 @@ def _lines(path: str, longest: int) -> Iterator[Tuple[int, str]]:
                 f"{path}: {status.st_size} bytes; expected a text file of at most {MAX_TEXT_BYTES}"
             )
         with open(path, "rb") as stream:
-            for number, raw in enumerate(iter(lambda: stream.readline(longest + 1), b""), 1):
+            for number, raw in enumerate(_raw_lines(stream, longest), 1):
                 text = _decode_line(raw, path, number, longest)
                 if text:
                     yield number, text
@@ -175,6 +189,27 @@ def _lines(path: str, longest: int) -> Iterator[Tuple[int, str]]:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{path}: cannot be read: {reason}") from error
+
+
+def _raw_lines(stream: BinaryIO, longest: int) -> Iterator[bytes]:
+    """Lines of a file as UTF-8, each cut off above ``longest`` bytes."""
+    start = stream.read(_PROBED)
+    stream.seek(0)
+    encoding, lines = None, start[:64]
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif len(lines) > 3 and not any(lines[1::2]):
+        encoding = "utf-16-le"
+    elif len(lines) > 3 and not any(lines[::2]):
+        encoding = "utf-16-be"
+    elif b"\r" in start and b"\n" not in start:
+        encoding = "latin-1"  # any byte is a character, which is encoded again
+    if encoding is None:
+        yield from iter(lambda: stream.readline(longest + 1), b"")
+        return
+    text = io.TextIOWrapper(stream, encoding)  # with the line ends of any system
+    for line in iter(lambda: text.readline(longest + 1), ""):
+        yield line.encode("latin-1" if encoding == "latin-1" else "utf-8")
 
 
 def _decode_line(raw: bytes, path: str, number: int, longest: int) -> str:
@@ -190,6 +225,23 @@ def _decode_line(raw: bytes, path: str, number: int, longest: int) -> str:
     if number == 1 and text.startswith("\ufeff"):
         text = text[1:]
     return text.strip(" \t\r\n")
+
+
+def split_cells(text: str) -> List[str]:
+    """The cells of a line of a table, separated by commas or semicolons, with or without quotes."""
+    delimiter = ";" if text.count(";") > text.count(",") else ","
+    try:
+        cells = next(csv.reader([text], delimiter=delimiter, skipinitialspace=True))
+    except csv.Error:
+        cells = text.split(delimiter)
+    return [cell.strip() for cell in cells]
+
+
+def unquoted(cell: str) -> str:
+    """A cell of a table without the quotes around it."""
+    if len(cell) > 1 and cell[0] == cell[-1] == '"':
+        return cell[1:-1].replace('""', '"')
+    return cell
 
 
 def check_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, Any]]]) -> None:

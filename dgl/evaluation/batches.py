@@ -24,14 +24,14 @@ from typing import (
 import numpy as np
 
 from dgl.data.annotations import read_mask
-from dgl.data.image_io import read_image
+from dgl.data.image_io import read_reduced
 from dgl.data.sample import DataSet
 from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE, rgb_to_bgr
 from dgl.errors import UserError
 from dgl.evaluation.fusion import Fusion, file_name, score_maps
 from dgl.evaluation.plan import FIXED, WSOL, Plan
 from dgl.evaluation.results import Results, image_key
-from dgl.metrics.box_check import fit_boxes
+from dgl.metrics.box_check import RAW, fit_boxes
 from dgl.metrics.classification import rank_labels
 from dgl.utils.files import write_atomically
 from dgl.utils.parallel import chunks_of, overlapped
@@ -134,17 +134,19 @@ class BatchRunner:
     def _load(self, position: int) -> Union[Loaded, Tuple[int, str]]:
         sample = self._dataset.samples[position]
         try:
-            image = read_image(sample.path)
-            fit = fit_boxes(sample.boxes, image)
+            decoded = read_reduced(sample.path)
+            fit = fit_boxes(sample.boxes, decoded, self._plan.boxes_frame)
             mask = None
             if self._plan.masks and sample.mask_paths:
-                mask = read_mask(sample.mask_paths, sample.ignore_path, WSOL_MAP_SIZE)
+                turn = decoded.orientation if self._plan.boxes_frame == RAW else 1
+                mask = read_mask(sample.mask_paths, sample.ignore_path, WSOL_MAP_SIZE, turn)
         except UserError as error:
             if self._strict:
                 raise
             return position, str(error)
         size = self._predictor.image_size
-        views = [GEOMETRIES[p].view(image, fit.boxes, size) for p in self._plan.protocols]
+        boxes = decoded.to_image(fit.boxes)
+        views = [GEOMETRIES[p].view(decoded.image, boxes, size) for p in self._plan.protocols]
         return Loaded(position, views, fit, mask)
 
     def _predict(self, images: Sequence[Any]) -> Tuple[_Batch, Iterator[_Job]]:

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Generator, List, NamedTuple, Optional, S
 import numpy as np
 from tqdm import tqdm
 
+from dgl.data.labels import OffsetCheck
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
 from dgl.evaluation.batches import BatchRunner
@@ -115,7 +116,8 @@ class Evaluation:
             run_batches: RunBatches = task.batch_runner(self.predictor, self._args.workers).run
         else:
             run_batches = self._workers.batches_of(_with_absolute_paths(task, self.predictor.path))
-        return collect(plan, dataset, run_batches, store, shard)
+        is_open = self._args.class_offset is None
+        return collect(plan, dataset, run_batches, store, shard, check_offset=is_open)
 
     def close(self) -> None:
         """Free the session."""
@@ -131,6 +133,7 @@ def collect(
     store: Optional[Store] = None,
     shard: Tuple[int, int] = (1, 1),
     progress: bool = True,
+    check_offset: bool = False,
 ) -> Results:
     """Collect the results of all batches, or of one shard of them, in data set order.
 
@@ -143,15 +146,18 @@ def collect(
             holds are not run again, and every other one is saved in it.
         shard: ``(i, n)``: every n-th batch, beginning with the i-th.
         progress: bool, whether to show a progress bar.
+        check_offset: bool, whether to compare labels with the first predictions.
 
     Raises:
-        UserError: with ``strict``, an image cannot be read; no image can be read; a file cannot be written.
+        UserError: labels that are obviously one off; with ``strict``, an image that cannot be read; no
+            image can be read; a file cannot be written.
     """
     results = Results(plan)
     index, count = shard
     chunks = list(range(index - 1, plan.chunks, count))
     total = sum(len(plan.positions(chunk)) for chunk in chunks)
     done = _restore(results, store, chunks, total)
+    offset = OffsetCheck(dataset.name)
     batches = run_batches([chunk for chunk in chunks if chunk not in done])
     with contextlib.closing(batches), tqdm(
         total=total,
@@ -161,6 +167,14 @@ def collect(
         disable=not progress,
     ) as bar:
         for chunk, part in batches:
+            if check_offset:
+                columns = part.images.column
+                try:
+                    offset.add(columns("class_index"), columns("predicted_index"))
+                except UserError:
+                    if store is not None:
+                        store.discard()
+                    raise
             if store is not None:
                 store.write(chunk, part)
             for _, reason in part.errors.values():
@@ -197,7 +211,7 @@ def _restore(
 
 def _check_boxes(results: Results, dataset: DataSet) -> None:
     """Warn of boxes that do not fit their images."""
-    check = BoxCheck()
+    check = BoxCheck(results.plan.boxes_frame)
     names = ("clipped", "outside", "width", "height")
     columns = [results.images.column(name).tolist() for name in names]
     for key, clipped, outside, width, height in zip(results.images.ids, *columns):

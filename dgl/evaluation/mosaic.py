@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from dgl.data.image_io import read_image
+from dgl.data.image_io import read_reduced
 from dgl.data.sample import DataSet
 from dgl.data.views import WSOL_MAP_SIZE, rgb_to_bgr
 from dgl.errors import UserError
@@ -138,7 +138,7 @@ def play(
 
     def load(position: int) -> Tuple[int, np.ndarray]:
         sample = dataset.samples[position]
-        return sample.class_index, read_image(sample.path)
+        return sample.class_index, read_reduced(sample.path).image
 
     def predict(tiles: List[Tuple[int, np.ndarray]]) -> Tuple[None, Iterator[Any]]:
         return None, maps_of(np.array([label for label, _ in tiles]), [image for _, image in tiles])

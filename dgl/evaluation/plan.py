@@ -21,6 +21,7 @@ from dgl.data.layouts import check_files, load_data
 from dgl.data.sample import MAX_CLASSES, DataSet, Sample
 from dgl.errors import UserError
 from dgl.evaluation.fusion import Fusion, make_fusions
+from dgl.metrics.box_check import RAW, UPRIGHT
 from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
@@ -75,6 +76,11 @@ class Plan:
     def all_entries(self) -> List[Tuple[str, str]]:
         """list: the entries of the tables, then those of the study of alpha alone."""
         return list(self.entries) + [e for e in self.alpha_entries if e not in self.entries]
+
+    @property
+    def boxes_frame(self) -> str:
+        """str: the frame of the data set's boxes and masks, out of :data:`dgl.metrics.box_check.FRAMES`."""
+        return str(self.data.get("boxes_frame", UPRIGHT))
 
     @property
     def images(self) -> int:
@@ -196,15 +202,6 @@ def load_split(args: Namespace, split: str, spread: Optional[int] = None) -> Dat
     return dataset
 
 
-def check_labels(dataset: DataSet, predictor: Any) -> None:
-    """Raise :class:`UserError` for labels that the checkpoint has no class for."""
-    if dataset.classes > predictor.classes:
-        raise UserError(
-            f"{dataset.name}: labels of {dataset.classes} classes, but the checkpoint has "
-            f"{predictor.classes}"
-        )
-
-
 def predictor_arguments(args: Namespace, extra: Sequence[Tuple[str, str]] = ()) -> Dict[str, Any]:
     """Keywords of :class:`~dgl.predict.predictor.Predictor`, all but the processor that it computes on."""
     return {
@@ -288,6 +285,7 @@ def make_plan(
             "layout": dataset.format,
             "split": dataset.split,
             "images": len(dataset),
+            **({"boxes_frame": RAW} if args.boxes_frame == RAW else {}),
         },
         versions=versions(),
         # ILSVRC's lists name no classes, or name them by WordNet ids.

@@ -28,6 +28,9 @@ _PLAN = "plan.json"
 _CHUNK = re.compile(r"batch-(\d{6})\.json")
 # 162 entries of 50,000 images take 1.5 GB; a larger file is refused.
 _MOST_BYTES = 8 * 1024**3
+_MOST_PLAN = 1 << 27  # class names of a million classes take 64 MB
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, RecursionError, AttributeError)
+_RESULTS_KEY = ', "results": {"evaluators": '  # what follows the plan in records.json
 
 IMAGE_COLUMNS = {
     "class_index": Column("int32"),
@@ -172,24 +175,36 @@ class Store:
         folder: str, the output folder.
         plan: :class:`~dgl.evaluation.plan.Plan`.
         restart: bool, whether unfinished results of another plan are dropped.
+        overwrite: bool, whether finished results of another plan or shard are replaced.
+        shard: ``(i, n)``, the part of the plan's batches.
 
     Raises:
         UserError: the folder holds unfinished results of another plan and ``restart`` is not set, or
-            cannot be written.
+            finished ones and ``overwrite`` is not set, or cannot be written.
     """
 
-    def __init__(self, folder: str, plan: Plan, restart: bool = False) -> None:
+    def __init__(
+        self,
+        folder: str,
+        plan: Plan,
+        restart: bool = False,
+        overwrite: bool = False,
+        shard: Tuple[int, int] = (1, 1),
+    ) -> None:
         self._folder = str(folder)
         self._partial = os.path.join(self._folder, PARTIAL)
         self._plan = plan
+        self._shard = shard
+        if not overwrite:
+            check_finished(self._folder, plan, shard)
         if restart:
-            self._drop()
+            self.discard()
         path = os.path.join(self._partial, _PLAN)
         if os.path.exists(path):
             self._check(path)
         else:
             # Batches without a plan belong to an unknown evaluation.
-            self._drop()
+            self.discard()
             write_atomically(path, _encode(plan.to_json()))
 
     def done(self) -> List[int]:
@@ -215,13 +230,14 @@ class Store:
 
     def finish(self, results: Results) -> None:
         """Write all results as one file and drop the batches."""
-        write_records(self._folder, results)
-        self._drop()
+        write_records(self._folder, results, self._shard)
+        self.discard()
 
     def _path(self, chunk: int) -> str:
         return os.path.join(self._partial, f"batch-{chunk:06d}.json")
 
-    def _drop(self) -> None:
+    def discard(self) -> None:
+        """Remove the batches."""
         if os.path.isdir(self._partial):
             shutil.rmtree(self._partial, ignore_errors=True)
 
@@ -239,9 +255,48 @@ class Store:
             )
 
 
-def write_records(folder: str, results: Results) -> None:
+def check_finished(
+    folder: str, plan: Optional[Plan], shard: Optional[Tuple[int, int]] = (1, 1)
+) -> None:
+    """Raise :class:`UserError` for a folder with finished results of another plan or shard.
+
+    Args:
+        folder: str, the output folder.
+        plan: what is about to be written, ``None`` for results of another kind.
+        shard: ``(i, n)``, or ``None`` for any.
+    """
+    found, found_shard = _read_plan(folder)
+    if found is None:
+        return  # none, or damaged
+    differences = ["all"] if plan is None else found.differences(plan)
+    differences += ["shard"] if shard not in (None, found_shard) else []
+    if differences:
+        raise UserError(
+            f"--out {folder}: finished results of another evaluation, which differs in "
+            f"{', '.join(differences)}; expected the same flags, another --out, or --overwrite"
+        )
+
+
+def _read_plan(folder: str) -> Tuple[Optional[Plan], Tuple[int, ...]]:
+    """The plan and shard of finished results, without the results; ``None`` where damaged."""
+    text = ""
+    try:
+        with open(os.path.join(str(folder), RECORDS), encoding="utf-8") as stream:
+            blocks = iter(lambda: stream.read(1 << 20), "")
+            while _RESULTS_KEY not in text and len(text) < _MOST_PLAN:
+                text += next(blocks)
+        start = json.loads(text.partition(_RESULTS_KEY)[0] + "}")
+        return Plan.from_json(start["plan"]), tuple(start.get("shard", (1, 1)))
+    except (*_UNREADABLE, StopIteration):
+        return None, (1, 1)
+
+
+def write_records(folder: str, results: Results, shard: Tuple[int, int] = (1, 1)) -> None:
     """Write ``records.json``, from which every figure can be computed again."""
-    record = {"plan": results.plan.to_json(), "results": results.state_dict()}
+    record: Dict[str, Any] = {"plan": results.plan.to_json()}
+    if shard != (1, 1):
+        record["shard"] = shard
+    record["results"] = results.state_dict()  # last, see read_plan
     write_atomically(os.path.join(str(folder), RECORDS), _encode(record))
 
 

@@ -1,13 +1,22 @@
-"""Clip true boxes to their images, and warn of those that did not fit."""
+"""Clip true boxes to their images, and warn of those that did not fit.
+
+An image that EXIF turns has two frames: the upright one, in which everything here is counted, and the raw
+one, in which the file stores it and in which some programs draw boxes.
+"""
 
 import logging
 from typing import NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from dgl.data.image_io import Decoded, turn_boxes
 from dgl.data.sample import Sample
 from dgl.predict.postprocess import clip_boxes
 from dgl.utils.types import ArrayLike
+
+# The frame of the true boxes, values of `--boxes-frame`.
+UPRIGHT, RAW = "upright", "raw"
+FRAMES = (UPRIGHT, RAW)
 
 _logger = logging.getLogger(__name__)
 
@@ -19,7 +28,7 @@ class Fit(NamedTuple):
         boxes: float64 (K, 4), within the image.
         clipped: int, boxes that reached over its border.
         outside: int, boxes wholly outside, which are not among ``boxes``.
-        size: ``(width, height)`` of the image in pixels.
+        size: ``(width, height)`` of the upright image in pixels.
     """
 
     boxes: np.ndarray
@@ -28,20 +37,23 @@ class Fit(NamedTuple):
     size: Tuple[int, int]
 
 
-def fit_boxes(boxes: ArrayLike, image: np.ndarray) -> Fit:
+def fit_boxes(boxes: ArrayLike, decoded: Decoded, frame: str = UPRIGHT) -> Fit:
     """Clip boxes to their image.
 
     Args:
-        boxes: numbers (N, 4), ``x0, y0, x1, y1`` in pixels of the image.
-        image: array (H, W, 3).
+        boxes: numbers (N, 4), ``x0, y0, x1, y1`` in pixels of the image's file.
+        decoded: the image.
+        frame: of :data:`FRAMES`, that of ``boxes``.
 
     Returns:
-        :class:`Fit`.
+        :class:`Fit`, in pixels of the upright file; ``decoded.to_image`` takes them to the decoded array.
 
     Raises:
         ValueError: as :func:`dgl.predict.postprocess.as_boxes`.
     """
-    height, width = image.shape[:2]
+    width, height = decoded.size
+    if frame == RAW:
+        boxes = turn_boxes(boxes, decoded.orientation, decoded.size)
     fitting, outside = clip_boxes(boxes, width, height)
     over = sum(x0 < 0 or y0 < 0 or x1 > width or y1 > height for x0, y0, x1, y1 in boxes)
     return Fit(fitting, int(over) - outside, outside, (width, height))
@@ -50,13 +62,17 @@ def fit_boxes(boxes: ArrayLike, image: np.ndarray) -> Fit:
 class BoxCheck:
     """Counts the boxes and images of a data set that did not fit.
 
+    Args:
+        frame: of :data:`FRAMES`, that of the data set's boxes.
+
     Attributes:
         clipped: int, boxes that reached over their image.
         outside: int, boxes wholly outside it.
     """
 
-    def __init__(self) -> None:
-        self.clipped = self.outside = self._sizes = 0
+    def __init__(self, frame: str = UPRIGHT) -> None:
+        self.clipped = self.outside = self._sizes = self._swapped = self._turned = 0
+        self._frame = frame
         self._first_box: Optional[str] = None
         self._first_size: Optional[str] = None
 
@@ -66,9 +82,15 @@ class BoxCheck:
         self.outside += fit.outside
         if self._first_box is None and (fit.clipped or fit.outside):
             self._first_box = sample.id
-        if not sample.boxes or sample.size in (None, fit.size):
+        if not sample.boxes or fit.size == sample.size:
+            return
+        is_swapped = fit.size[::-1] == sample.size
+        if sample.size is None:
+            self._turned += _fits_turned_only(sample, fit.size)
+        if sample.size is None or (is_swapped and self._frame == RAW):
             return
         self._sizes += 1
+        self._swapped += is_swapped
         if self._first_size is None:
             self._first_size = "{} is {} x {}, declared {} x {}".format(
                 sample.id, *(fit.size + sample.size)
@@ -80,6 +102,11 @@ class BoxCheck:
         Args:
             name: str, the data set.
         """
+        hint = (
+            ""
+            if self._frame == RAW
+            else " (boxes made in images that EXIF had not turned need --boxes-frame raw)"
+        )
         if self._first_box is not None:
             _logger.warning(
                 "%s: %d boxes reach over their image and were clipped, %d lie outside it and do "
@@ -91,9 +118,27 @@ class BoxCheck:
             )
         if self._first_size is not None:
             _logger.warning(
-                "%s: %d images with boxes are not as large as the data set declares, so boxes "
+                "%s: %d images with boxes are not as large as the data set declares%s, so boxes "
                 "may be off; the first: %s",
                 name,
                 self._sizes,
+                f", {self._swapped} of them with width and height swapped{hint}"
+                if self._swapped
+                else "",
                 self._first_size,
             )
+        if self._turned and self._frame == UPRIGHT:
+            _logger.warning(
+                "%s: boxes of %d images fit them only with width and height swapped%s",
+                name,
+                self._turned,
+                hint,
+            )
+
+
+def _fits_turned_only(sample: Sample, size: Tuple[int, int]) -> bool:
+    """Whether an image's boxes reach over it, but not over an image of its height and width swapped."""
+    right = max(box[2] for box in sample.boxes)
+    bottom = max(box[3] for box in sample.boxes)
+    width, height = size
+    return (right > width or bottom > height) and right <= height and bottom <= width

@@ -5,7 +5,7 @@
 """
 
 import os
-from typing import Optional, Tuple
+from typing import Iterator, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ _OUTLINE_COLOR = (16, 16, 16)
 # Line width as a fraction of the longer side: 2 pixels at 224, 4 at 384, 10 at 1024.
 _LINE_FRACTION = 1.0 / 100.0
 _JPEG_QUALITY = 92
+_STRIP_PIXELS = 1 << 20
 _LEAST_OPACITY, _MOST_OPACITY = 0.15, 0.65
 
 
@@ -81,11 +82,20 @@ def overlay(image_rgb_uint8: np.ndarray, map01: ArrayLike) -> np.ndarray:
     """
     image = _checked(image_rgb_uint8)
     height, width = image.shape[:2]
-    heat = colorize(resize_map(map01, height, width))
-    index = heat.astype(np.intp)
-    index <<= 8
-    index |= image
-    return _MIXED.take(index)
+    score_map = resize_map(map01, height, width)
+    drawn = np.empty_like(image)
+    for rows in _strips(height, width):
+        index = colorize(score_map[rows]).astype(np.intp)
+        index <<= 8
+        index |= image[rows]
+        _MIXED.take(index, out=drawn[rows])
+    return drawn
+
+
+def _strips(height: int, width: int) -> Iterator[slice]:
+    """Rows of an image in parts, because drawing takes many times the memory of what is drawn."""
+    step = max(1, _STRIP_PIXELS // width)
+    return (slice(top, top + step) for top in range(0, height, step))
 
 
 def heat_with_region(
@@ -116,10 +126,12 @@ def heat_with_region(
     peak = float(score_map.max())
     relative = np.clip(score_map / peak, 0.0, 1.0) if peak > 0 else np.zeros_like(score_map)
     power = np.log(0.5) / np.log(min(max(threshold, 1e-3), 0.999))
-    shown = relative**power
-    heat = _turbo(shown)
-    opacity = (_LEAST_OPACITY + (_MOST_OPACITY - _LEAST_OPACITY) * shown)[..., np.newaxis]
-    drawn = np.rint(image * (1 - opacity) + heat * opacity).astype(np.uint8)
+    drawn = np.empty_like(image)
+    for rows in _strips(height, width):
+        shown = relative[rows] ** power
+        heat = _turbo(shown)
+        opacity = (_LEAST_OPACITY + (_MOST_OPACITY - _LEAST_OPACITY) * shown)[..., np.newaxis]
+        drawn[rows] = np.rint(image[rows] * (1 - opacity) + heat * opacity).astype(np.uint8)
     mask = (relative > threshold).astype(np.uint8)
     contours = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[-2]
     line = max(1, int(round(max(height, width) * _LINE_FRACTION / 2)))

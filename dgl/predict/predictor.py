@@ -1,5 +1,6 @@
 """Attention maps in one session: `Predictor` of a checkpoint, `GraphPredictor` of any TF-1-style graph."""
 
+import logging
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 from dgl.attribution import check_methods, expand_methods, parse_method
@@ -17,9 +18,11 @@ from dgl.tf_compat import tf
 from dgl.utils.devices import FLOAT32, select_gpus
 from dgl.utils.graph_walk import without_identities
 from dgl.weights import class_names_of, open_weights, options_from, read_card
-from dgl.weights.model_card import default_image_size
+from dgl.weights.model_card import check_image_size, default_image_size
 
 _NAME_SCOPE = "dgl"
+
+_logger = logging.getLogger(__name__)
 
 
 class Predictor(MapSession):
@@ -77,6 +80,7 @@ class Predictor(MapSession):
                 the foreground head that a method needs, or a precision that the hardware lacks.
         """
         self.backbone = get_backbone(mode)
+        check_image_size(image_size)
         try:
             check_alpha(alpha)
         except ValueError:
@@ -102,6 +106,13 @@ class Predictor(MapSession):
         self.class_names = class_names_of(
             self.card, self.backbone, self.options.head, self.options.classes
         )
+        if self.card is None and load not in self.backbone.pretrained and not self.class_names:
+            _logger.warning(
+                "%s: no model card beside it, so the input is %d pixels (%s) and classes have no names",
+                self.path,
+                self.image_size,
+                "--image_size" if image_size else f"the usual size of {mode}; --image_size sets it",
+            )
         set_gpu_precision(precision)
         gpus = select_gpus(gpu)
         check_precision(precision, gpus)

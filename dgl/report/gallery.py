@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 import numpy as np
 from tqdm import tqdm
 
-from dgl.data.image_io import read_image
+from dgl.data.image_io import read_reduced
 from dgl.data.sample import DataSet, Sample
 from dgl.data.views import GEOMETRIES, rgb_to_bgr
 from dgl.evaluation.fusion import Fusion, entry_name, score_maps
@@ -103,7 +103,10 @@ def draw(
         for start in range(0, len(positions), _BATCH):
             part = positions[start : start + _BATCH]
             samples = [dataset.samples[position] for position in part]
-            views = [_view(protocol, sample, predictor.image_size) for sample in samples]
+            views = [
+                _view(protocol, sample, predictor.image_size, plan.boxes_frame)
+                for sample in samples
+            ]
             images = np.stack([rgb_to_bgr(view.image) for view in views])
             prediction = predictor(images, np.array([sample.class_index for sample in samples]))
             for index, (position, sample, view) in enumerate(zip(part, samples, views)):
@@ -126,9 +129,10 @@ def draw(
     return records
 
 
-def _view(protocol: str, sample: Sample, size: int) -> Any:
-    image = read_image(sample.path)
-    return GEOMETRIES[protocol].view(image, fit_boxes(sample.boxes, image).boxes, size)
+def _view(protocol: str, sample: Sample, size: int, frame: str) -> Any:
+    decoded = read_reduced(sample.path)
+    boxes = decoded.to_image(fit_boxes(sample.boxes, decoded, frame).boxes)
+    return GEOMETRIES[protocol].view(decoded.image, boxes, size)
 
 
 def _write_strip(

@@ -25,6 +25,7 @@ from typing import (
 
 import numpy as np
 
+from dgl.data.image_io import Decoded
 from dgl.errors import UserError
 from dgl.predict import postprocess
 from dgl.predict.overlay import draw_boxes, heat_with_region, overlay, write_image
@@ -86,7 +87,7 @@ class ImageFiles:
     def write(
         self,
         path: str,
-        image: np.ndarray,
+        decoded: Decoded,
         findings: Sequence[Finding],
         outdir: str,
     ) -> Record:
@@ -94,7 +95,7 @@ class ImageFiles:
 
         Args:
             path: the image's file.
-            image: uint8 (H, W, 3), RGB.
+            decoded: the image; boxes of the record are in pixels of its file.
             findings: one per class that was localized, the first one for the record itself; the files
                 of the others are numbered.
             outdir: folder.
@@ -105,9 +106,9 @@ class ImageFiles:
         Raises:
             UserError: a file cannot be written.
         """
-        height, width = image.shape[:2]
+        width, height = decoded.size
         boxes = [
-            self._write_maps(image, finding.maps, os.path.join(outdir, ""), _numbered(rank))
+            self._write_maps(decoded, finding.maps, os.path.join(outdir, ""), _numbered(rank))
             for rank, finding in enumerate(findings)
         ]
         classes = [
@@ -129,11 +130,12 @@ class ImageFiles:
         return record
 
     def _write_maps(
-        self, image: np.ndarray, maps: Mapping[Entry, np.ndarray], prefix: str, suffix: str
+        self, decoded: Decoded, maps: Mapping[Entry, np.ndarray], prefix: str, suffix: str
     ) -> Optional[List[int]]:
         """Write maps and box of one class; returns the box, ``None`` where there is no region."""
+        image = decoded.image
         height, width = image.shape[:2]
-        found: Optional[List[int]] = None
+        found: Optional[np.ndarray] = None
         for entry, stem in self._stems.items():
             # Maps may differ in resolution, so each is resized to the image by itself.
             score_map = postprocess.score_map(maps[entry], height, width)
@@ -146,7 +148,7 @@ class ImageFiles:
             if box is not None and not box.any():
                 box = None
             if is_main and box is not None:
-                found = [int(value) for value in box]
+                found = box
             if self._published:
                 drawn = overlay(image, score_map)
             else:
@@ -158,7 +160,7 @@ class ImageFiles:
                 write_atomically(f"{prefix}{stem}{suffix}.npy", buffer.getvalue())
         stem = self._stems[self._box_entry]
         write_image(f"{prefix}{stem}{suffix}_box.png", draw_boxes(image, predicted=found))
-        return found
+        return None if found is None else [int(value) for value in decoded.to_file(found)]
 
     def find(self, path: str, class_index: Optional[int], outdir: str) -> Optional[Record]:
         """The record of an image from an earlier run with the same flags.

@@ -16,7 +16,7 @@ from dgl.attribution import build_maps
 from dgl.attribution.build import CHANNELS_FIRST
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
-from dgl.data.image_io import encode_image, read_image
+from dgl.data.image_io import encode_image, read_reduced
 from dgl.data.sample import Sample
 from dgl.data.views import GEOMETRIES, View, rgb_to_bgr
 from dgl.errors import UserError, first_line, printable
@@ -202,12 +202,12 @@ class AttentionCallback(Callback):
         images = []
         for sample in dict.fromkeys(self._images.drawn + self._images.measured):
             try:
-                pixels = read_image(sample.path)
+                decoded = read_reduced(sample.path)
             except UserError as error:
                 logger.warning("%s; left out of the attention maps", error)
                 continue
-            boxes = fit_boxes(sample.boxes, pixels).boxes
-            view = GEOMETRIES[PROTOCOL].view(pixels, boxes, self._recipe.image_size)
+            boxes = decoded.to_image(fit_boxes(sample.boxes, decoded).boxes)
+            view = GEOMETRIES[PROTOCOL].view(decoded.image, boxes, self._recipe.image_size)
             images.append(_Image(sample, tags.get(sample), view))
         return images
 

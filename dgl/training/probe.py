@@ -14,13 +14,14 @@ from tqdm import tqdm
 
 from dgl.backbones import BuildOptions
 from dgl.backbones.registry import Backbone
-from dgl.data.image_io import is_folder_entry, read_image, scan_folder
+from dgl.data.image_io import read_reduced
 from dgl.data.sample import DataSet, Sample
 from dgl.data.views import random_training_view, rgb_to_bgr, squash
-from dgl.errors import UserError, first_few, printable, quote
+from dgl.errors import UserError, printable
 from dgl.predict.frozen import build_inference
 from dgl.predict.session import open_session
 from dgl.tf_compat import tf
+from dgl.training.classes import check_classes
 from dgl.training.linear_head import (
     MOST_FOLDS,
     STRENGTHS,
@@ -109,45 +110,6 @@ def run_probe(
     return head
 
 
-def check_classes(training: DataSet, labels: Optional[np.ndarray] = None) -> None:
-    """Check that there are at least two classes and that each has an image.
-
-    Args:
-        training: data set.
-        labels: class indices of the images that could be read; by default those of the list.
-
-    Raises:
-        UserError: otherwise. A folder without images beside those of the classes counts as a class.
-    """
-    counts = Counter(s.class_index for s in training.samples) if labels is None else Counter(labels)
-    if len(counts) == 1:
-        name = training.class_name(next(iter(counts)))
-        raise UserError(
-            f"{training.name}: all training images are of one class, {quote(name)}; expected two or more"
-        )
-    lacking = [training.class_name(c) for c in range(training.classes) if not counts[c]]
-    if labels is None:
-        lacking += _empty_folders(training)
-    if lacking:
-        what = "readable training images" if labels is not None else "training images"
-        raise UserError(
-            f"{training.name}: no {what} of {first_few(map(quote, lacking))}; expected at least one "
-            "of every class"
-        )
-
-
-def _empty_folders(training: DataSet) -> List[str]:
-    """Folders beside those of the classes that hold no image, which the layout left out."""
-    if training.format != "folder":
-        return []
-    root = os.path.dirname(os.path.dirname(training.samples[0].path))
-    return sorted(
-        entry.name
-        for entry in scan_folder(root)
-        if is_folder_entry(entry) and entry.name not in (training.class_names or ())
-    )
-
-
 def _check_weights(probe: Probe) -> None:
     lacking = [name for name in probe.below if name not in probe.checkpoint.shapes]
     if lacking:
@@ -220,7 +182,7 @@ class FeatureExtractor:
         def prepare(item: Tuple[int, Sample]) -> Any:
             index, sample = item
             try:
-                return view(index, read_image(sample.path)), sample.class_index
+                return view(index, read_reduced(sample.path).image), sample.class_index
             except UserError as error:
                 if data.split != "train":
                     raise

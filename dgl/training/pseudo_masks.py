@@ -12,7 +12,7 @@ from tqdm import tqdm
 from dgl.attribution.gradients import KERNEL
 from dgl.backbones import BuildOptions, Network
 from dgl.backbones.registry import Backbone
-from dgl.data.image_io import read_image
+from dgl.data.image_io import read_reduced
 from dgl.data.sample import Sample
 from dgl.data.views import rgb_to_bgr, squash
 from dgl.errors import UserError
@@ -229,7 +229,7 @@ def collect(
 
     def load(sample: Sample) -> Any:
         try:
-            return squash(read_image(sample.path), (), image_size)[0], sample.class_index
+            return squash(read_reduced(sample.path).image, (), image_size)[0], sample.class_index
         except UserError as error:
             return str(error)
 

@@ -26,6 +26,7 @@ from dgl.backbones.foreground import (
     foreground_logits,
     layer_weights,
 )
+from dgl.data.labels import fit_labels
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
 from dgl.tf_compat import tf
@@ -219,15 +220,12 @@ def refine(
     card = read_card(checkpoint.path)
     image_size = default_image_size(backbone, card)
     options = options_from(backbone, checkpoint, card=card)
-    if dataset.classes > options.classes:
-        raise UserError(
-            f"{dataset.name}: labels of {dataset.classes} classes, but the checkpoint has "
-            f"{options.classes}"
-        )
+    names = class_names_of(card, backbone, options.head, options.classes)
+    dataset = fit_labels(dataset, names)
     graph = FrozenTeacher(backbone, checkpoint, options, image_size, method, layer, gpu)
     seeds = seeds or SEEDS_OF.get(method, SEEDS)
-    names = network_variables(backbone, options, image_size)
-    weights = {name: read_weights(checkpoint, name) for name in names}
+    variables = network_variables(backbone, options, image_size)
+    weights = {name: read_weights(checkpoint, name) for name in variables}
     folder = out + ".partial"
     try:
         os.makedirs(folder, exist_ok=True)
@@ -250,8 +248,7 @@ def refine(
             + (f"; {len(errors)} cannot be read, the first: {errors[0]}" if errors else "")
         )
     if card is None:
-        names_of = class_names_of(card, backbone, options.head, options.classes).names
-        card = ModelCard(backbone.mode, image_size, names_of or None)
+        card = ModelCard(backbone.mode, image_size, names.names or None)
     write_card(os.path.splitext(out)[0] + ".json", card)
     left = len(dataset.samples) - count - len(errors)
     return Refined(out, layers, count, left, tuple(errors))

@@ -1,5 +1,6 @@
 """Resolve the flags of training to data, a recipe and initial weights, and run them."""
 
+import os
 import zlib
 from argparse import Namespace
 from dataclasses import replace
@@ -15,8 +16,10 @@ from dgl.data.layouts.label_list import PUBLISHED_CLASSES, named_layout
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
 from dgl.training.attention_callback import AttentionImages, choose_images, default_measured
+from dgl.training.classes import check_order, check_splits
 from dgl.training.distributed import SINGLE, Ranks, find_ranks, require_same
 from dgl.training.freeze import check_memory, find_cut, freeze_layer
+from dgl.training.log_folder import log_folder
 from dgl.training.probe import Probe, run_probe
 from dgl.training.recipe import Recipe, describe, steps_per_epoch
 from dgl.training.trainer import train
@@ -24,7 +27,7 @@ from dgl.training.validation import validate
 from dgl.utils.devices import select_gpus
 from dgl.weights import find_weights, open_weights, read_card
 from dgl.weights.checkpoint import Checkpoint, read_weights
-from dgl.weights.model_card import default_image_size
+from dgl.weights.model_card import check_image_size, default_image_size
 from dgl.weights.restore import conversion_hint, disagreements, first_of, network_variables
 
 from tensorpack.utils import logger  # isort: skip
@@ -51,7 +54,9 @@ def run(args: Namespace, mode: str) -> int:
     if [sample.path for sample in training.samples] == [s.path for s in validation.samples]:
         logger.warning("%s has no split: validation uses the training images.", args.data)
     classes = classes or max(training.classes, validation.classes)
+    check_splits(training, validation, classes)
     recipe, start = resolve(args, mode, len(training), classes, ranks)
+    _check_order(args, training, recipe, start)
     frozen = check_freeze(recipe, start, len(training), len(validation)) if recipe.freeze else ()
     attention = attention_images(args, recipe, boxed)
     if args.print_recipe:
@@ -132,6 +137,25 @@ def _probe(args: Namespace, mode: str, ranks: Ranks) -> int:
         args.logdir,
     )
     return 0
+
+
+def _check_order(
+    args: Namespace, training: DataSet, recipe: Recipe, start: Optional["InitialWeights"]
+) -> None:
+    """Compare the classes with those of the run to resume and of the last layer to load.
+
+    Raises:
+        UserError: they are the same in part, or in another order.
+    """
+    folder = log_folder(args.logdir)
+    if args.resume and os.path.isdir(folder):
+        check_order(read_card(folder), training, f"--resume: {folder}")
+    if start is None or not any(recipe.options.head in name for name in start.loaded):
+        return
+    card = read_card(start.checkpoint.path)
+    # Classes of which none is the same are another data set, whose last layer is learned anew.
+    if card and set(card.class_names or ()) & set(training.class_names or ()):
+        check_order(card, training, f"--load: {start.checkpoint.path}")
 
 
 def _data_set(args: Namespace) -> Optional[str]:
@@ -299,6 +323,7 @@ def resolve(
         UserError: flags that contradict each other, or weights that do not fit.
     """
     backbone = get_backbone(mode)
+    check_image_size(args.final_size, "--final-size")
     image_size = args.final_size or backbone.image_size
     gpus = select_gpus(args.gpu)
     towers = _towers(args, gpus, ranks)

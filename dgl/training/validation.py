@@ -14,6 +14,7 @@ from dgl.metrics.classification import ClassificationEvaluator
 from dgl.predict.frozen import build_inference
 from dgl.predict.session import open_session
 from dgl.tf_compat import tf
+from dgl.training.classes import check_order
 from dgl.training.distributed import Ranks
 from dgl.training.model import WRONG
 from dgl.training.recipe import Recipe
@@ -118,6 +119,7 @@ def validate(args: Namespace, mode: str, validation: DataSet) -> int:
         options = replace(options, last_stride=args.laststride)
     if args.strides:
         options = replace(options, strides=backbone.check_strides(args.strides))
+    check_order(read_card(checkpoint.path), validation, f"--load: {checkpoint.path}")
     largest = max(sample.class_index for sample in validation.samples)
     if largest >= options.classes:
         raise UserError(

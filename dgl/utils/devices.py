@@ -3,9 +3,10 @@
 Nothing here loads TensorFlow before it is used.
 """
 
+import logging
 import os
 import shutil
-from typing import Container, Dict, FrozenSet, Optional
+from typing import Container, Dict, FrozenSet, Optional, Set
 
 from dgl.errors import UserError
 from dgl.tf_compat import lazy_tf as tf
@@ -18,6 +19,9 @@ PRECISIONS = (FLOAT32, BFLOAT16, BFLOAT16_ANYWHERE)
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # instructions that compute in bfloat16
 _CPU_INFO = "/proc/cpuinfo"
 
+_logger = logging.getLogger(__name__)
+_warned: Set[str] = set()  # values of --gpu, which the parts of a program ask for in turn
+
 
 def select_gpus(gpu: Optional[str]) -> int:
     """Restrict this process to the GPUs of ``--gpu`` and count them.
@@ -26,7 +30,7 @@ def select_gpus(gpu: Optional[str]) -> int:
         gpu: comma-separated indices, ``""`` or ``"-1"`` for the CPU, ``None`` for all GPUs.
 
     Returns:
-        int, 0 without GPUs or GPU support in TensorFlow.
+        int, 0 without GPUs or GPU support in TensorFlow, which is logged where one was named.
 
     Raises:
         UserError: ``gpu`` is not a list of indices.
@@ -36,6 +40,16 @@ def select_gpus(gpu: Optional[str]) -> int:
         if indices != ["-1"] and not all(part.isdigit() for part in indices):
             raise UserError(f"--gpu {gpu}: expected indices like 0 or 0,1, or -1")
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(indices)
+    count = _count_gpus()
+    if not count and gpu is not None and gpu.strip() not in ("", "-1") and gpu not in _warned:
+        _warned.add(gpu)
+        _logger.warning(
+            "--gpu %s: TensorFlow finds no such GPU; computing on the CPU (--gpu -1 says so)", gpu
+        )
+    return count
+
+
+def _count_gpus() -> int:
     # Querying without a driver prints CUDA errors.
     driver = os.path.exists("/dev/nvidiactl") or shutil.which("nvidia-smi")
     if not driver or not tf.test.is_built_with_cuda():

@@ -6,6 +6,7 @@ Training writes ``model.json`` into its log folder; a single-file checkpoint ``N
 """
 
 import json
+import logging
 import os
 from dataclasses import asdict, dataclass
 from typing import Iterator, Optional, Tuple
@@ -17,8 +18,9 @@ from dgl.utils.files import read_bounded, write_atomically
 from dgl.weights.formats.registry import quoted
 
 CARD_FILE = "model.json"
-# What --image_size takes at most.
-MOST_SIDE = 4096
+# What --image_size takes; networks halve their input five times.
+LEAST_SIDE, MOST_SIDE = 32, 4096
+_logger = logging.getLogger(__name__)
 # Names of a million classes; what is larger is no card.
 _MOST_BYTES = 1 << 26
 
@@ -51,6 +53,16 @@ def default_image_size(backbone: Backbone, card: Optional[ModelCard]) -> int:
     return backbone.image_size if card is None else card.image_size
 
 
+def check_image_size(image_size: Optional[int], flag: str = "--image_size") -> None:
+    """Check an explicit side of the input; ``None`` passes.
+
+    Raises:
+        UserError: it is out of range.
+    """
+    if image_size is not None and not LEAST_SIDE <= image_size <= MOST_SIDE:
+        raise UserError(f"{flag} {image_size}: expected {LEAST_SIDE} to {MOST_SIDE}")
+
+
 def write_card(path: str, card: ModelCard) -> None:
     """Write ``card`` as JSON, atomically."""
     text = json.dumps(asdict(card), indent=1) + "\n"
@@ -72,6 +84,12 @@ def class_names_of(
         classes: number of its logits.
     """
     if card is not None and card.class_names:
+        if len(card.class_names) != classes:
+            _logger.warning(
+                "the model card has %d class names, but the checkpoint has %d outputs; names may be off",
+                len(card.class_names),
+                classes,
+            )
         return ClassNames.of(card.class_names, classes)
     data_set = card.data_set.lower() if card is not None else ""
     is_imagenet = not data_set or "imagenet" in data_set or "ilsvrc" in data_set

@@ -11,7 +11,7 @@ from demo_runs import CLASSES, HEIGHT, WIDTH, demo, files_in, record_of, small_i
 from networks import values_of, write_npz
 from PIL import Image
 
-from dgl.data.image_io import read_image
+from dgl.data.image_io import Decoded, read_image
 from dgl.data.views import demo_input
 from dgl.errors import UserError
 from dgl.predict.postprocess import normalize, score_map
@@ -307,12 +307,15 @@ def test_a_photograph_needs_no_flags(shared_data, tmp_path):
 def test_a_map_without_positive_values_has_no_region(tmp_path):
     """The record says null, and the image is drawn without a box."""
     image = small_image()
+    decoded = Decoded(image, image.shape[1::-1])
     for value, box in ((-1.0, None), (1.0, True)):
         raw = np.full((4, 4), -2.0, "float32")
         raw[1:3, 1:3] = value
         files = ImageFiles([("dgl", "add")], "vgg", "dgl", 0.2, False, {}, published=False)
         facts = {"class_index": 0, "class_name": "a", "probability": 0.5, "predicted_index": 0}
-        record = files.write("a.png", image, [Finding(facts, {("dgl", "add"): raw})], str(tmp_path))
+        record = files.write(
+            "a.png", decoded, [Finding(facts, {("dgl", "add"): raw})], str(tmp_path)
+        )
         assert (record["box"] is None) == (box is None)
         with Image.open(str(tmp_path / "vgg_add_dgl_box.png")) as drawn:
             assert np.array_equal(np.asarray(drawn), image) == (box is None)

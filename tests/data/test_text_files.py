@@ -77,7 +77,7 @@ def test_read_lines(tmp_path, data, expected):
     [
         (b"a 0\nb\0c 1\n", r"list\.txt:2: binary data"),
         (b"a 0\n\nb\xff\xfe 1\n", r"list\.txt:3: not UTF-8"),
-        ("a 0\n".encode("utf-16"), r"list\.txt:1: "),
+        ("a 0\n".encode("utf-32"), r"list\.txt:1: "),
         (b"a 0\n" + b"x" * 20000, r"list\.txt:2: line longer than"),
     ],
 )

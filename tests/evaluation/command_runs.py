@@ -21,5 +21,5 @@ def metrics_of(out):
 
 def evaluate_many(folder, many, out, *flags):
     flags = ("--data", many, "--out", out, "--batch", 2, "--gallery", 3, "--resamples", 50) + flags
-    assert run(parse(folder, *flags)) == 0
+    assert run(parse(folder, *flags)) in (0, 1)  # 1 where an image cannot be read
     return metrics_of(out) if (out / "metrics.json").exists() else None

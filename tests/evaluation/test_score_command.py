@@ -23,8 +23,10 @@ def score(folder, out, *flags):
     flags = ["--maps", folder / "maps", "--metadata", folder / "metadata", "--out", out] + list(
         flags
     )
-    assert run(make_parser("Score.").parse_args([str(flag) for flag in flags])) == 0
-    return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    code = run(make_parser("Score.").parse_args([str(flag) for flag in flags]))
+    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+    assert code == (1 if metrics["errors"] else 0)
+    return metrics
 
 
 @pytest.fixture(scope="module")

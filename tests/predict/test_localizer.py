@@ -5,8 +5,10 @@ import os
 import numpy as np
 import pytest
 from networks import values_of, write_npz
+from PIL import Image
 from sample_images import blob_image
 
+from dgl.data import image_io
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
 from dgl.datasets import SHIPPED_CHECKPOINT
@@ -157,17 +159,43 @@ def test_what_does_not_fit_is_named(settings, words):
 
 
 @pytest.mark.parametrize(
-    "images, words",
+    "images",
     [
-        (IMAGES[0], "expected a list"),
-        ("a.jpg", "expected a list"),
-        ([IMAGES[0].astype("float32")], "uint8"),
-        ([IMAGES[0][..., 0]], r"\(300, 400\)"),
+        IMAGES[0],
+        Image.fromarray(IMAGES[0]),
+        [IMAGES[0] / 255.0],
+        (image for image in IMAGES[:1]),
+        IMAGES[0][None],
     ],
 )
-def test_what_is_no_list_of_images(localizer, images, words):
+def test_every_kind_of_image_is_taken(localizer, images):
+    (found,), (expected,) = localizer(images), localizer([IMAGES[0]])
+    np.testing.assert_array_equal(found.map, expected.map)
+    assert found[:2] + (found.box, found.size) == expected[:2] + (expected.box, (400, 300))
+
+
+def test_a_generator_longer_than_a_batch(localizer):
+    found = localizer((image for image in IMAGES), [5, "golden cap", 2])
+    assert [one.class_index for one in found] == [5, 1, 2]
+    assert [one.box for one in found] == [one.box for one in localizer(IMAGES, [5, 1, 2])]
+
+
+@pytest.mark.parametrize(
+    "images, words", [(True, "True"), ([[1, 2], [3]], "a list"), ([IMAGES[0] - 300.0], "-300")]
+)
+def test_what_is_no_image_is_named(localizer, images, words):
     with pytest.raises(ValueError, match=words):
         localizer(images)
+
+
+def test_boxes_of_a_reduced_file_are_in_its_own_pixels(localizer, bird, monkeypatch):
+    (whole,) = localizer(bird)
+    monkeypatch.setattr(image_io, "REDUCED_PIXELS", whole.image[..., 0].size // 2)
+    (found,) = localizer(bird)
+    assert found.size == whole.size == whole.image.shape[1::-1]
+    assert found.image.shape[:2] == found.map.shape == tuple(-(-n // 2) for n in whole.map.shape)
+    np.testing.assert_allclose(found.box, whole.box, atol=0.03 * max(whole.size))
+    assert found.overlay().size[1] == len(found.image)
 
 
 def test_an_image_that_cannot_be_read_is_named(localizer):

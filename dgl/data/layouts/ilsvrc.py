@@ -17,10 +17,10 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from tqdm import tqdm
 
 from dgl.data.annotations import Annotation, read_annotation
-from dgl.data.image_io import is_folder_entry, scan_folder
+from dgl.data.image_files import IMAGE_EXTENSIONS, is_folder_entry, scan_folder
 from dgl.data.layouts.image_folder import class_folders
 from dgl.data.layouts.registry import register_layout
-from dgl.data.sample import DataSet, Sample, split_candidates
+from dgl.data.sample import DataSet, Sample, split_candidates, split_names
 from dgl.data.text_files import (
     DIGITS,
     check_class_index,
@@ -39,7 +39,7 @@ CLASSES = 1000
 VAL_IMAGES = 50000
 VAL_BOXES = 80477
 
-EXTENSIONS = (".jpeg", ".jpg", ".png")
+EXTENSIONS = IMAGE_EXTENSIONS
 
 _EXPECTED = (
     "Data/CLS-LOC and Annotations/CLS-LOC (ILSVRC), or train/<class>/ and val/ with XML of the same "
@@ -84,7 +84,9 @@ def detect_ilsvrc(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Recognize annotations in XML where ILSVRC has them."""
     annotations = _first_folder(data_dir, _ANNOTATIONS)
     return annotations is not None and any(
-        _has_xml(os.path.join(annotations, part)) for part in ("val", "train", "test")
+        _has_xml(os.path.join(annotations, part))
+        for split in ("val", "train", "test")
+        for part in split_names(split)
     )
 
 
@@ -124,10 +126,7 @@ def load_ilsvrc(
     image_root = _first_folder(data_dir, _IMAGES) or data_dir
     entries = list_split(data_dir, part)
     if not entries:
-        raise UserError(
-            f"{os.path.join(image_root, part)}: no images ({' '.join(EXTENSIONS)}); "
-            f"expected {_EXPECTED}"
-        )
+        raise UserError(f"{os.path.join(image_root, part)}: no images; expected {_EXPECTED}")
     known = _read_classes(data_dir)
     if known is None:
         train = os.path.join(image_root, "train")
@@ -197,9 +196,10 @@ def _has_xml(folder: str) -> bool:
 
 def _find_part(annotations: str, split: str) -> str:
     """The folder that stands for a split; that of training needs no annotations."""
-    for part in split_candidates(split):
-        if part == "train" or os.path.isdir(os.path.join(annotations, part)):
-            return part
+    for candidate in split_candidates(split):
+        for part in split_names(candidate):
+            if part == "train" or os.path.isdir(os.path.join(annotations, part)):
+                return part
     raise UserError(f"{os.path.join(annotations, split)}: no such folder; expected {_EXPECTED}")
 
 

@@ -1,19 +1,22 @@
 """Layout ``folder``: folders of images, one per class, without boxes.
 
 ``DIR/{train,val}/<class>/*.jpg``, or ``DIR/<class>/*.jpg``, whose images are then the one split
-asked for.
+asked for. Folders of splits may also be called ``training``, ``validation``, ``valid`` or ``testing``.
 """
 
+import logging
 import os
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from tqdm import tqdm
 
-from dgl.data.image_io import image_names, is_folder_entry, is_image_entry, scan_folder
+from dgl.data.image_files import LeftOut, image_names, is_folder_entry, is_image_entry, scan_folder
 from dgl.data.layouts.registry import register_layout
-from dgl.data.sample import SPLITS, DataSet, Sample, split_candidates
+from dgl.data.sample import SPLITS, DataSet, Sample, split_candidates, split_names
 from dgl.data.text_files import check_class_index
 from dgl.errors import UserError
+
+_logger = logging.getLogger(__name__)
 
 _EXPECTED = "{train,val}/<class>/*.jpg, or <class>/*.jpg (folders of images, one per class)"
 
@@ -48,12 +51,12 @@ def load_image_folder(
             ``classes``.
     """
     splits = _split_folders(data_dir)
-    folders = splits or [""]
-    folder = next((name for name in split_candidates(split) if name in splits), "")
+    folders = list(splits.values()) or [""]
+    folder = next((splits[name] for name in split_candidates(split) if name in splits), "")
     if splits and not folder:
         raise UserError(
             f"{os.path.join(data_dir, split)}: no class folders with images (found "
-            f"{sorted(splits)}); expected {_EXPECTED}"
+            f"{sorted(folders)}); expected {_EXPECTED}"
         )
     class_names = sorted(
         {name for other in folders for name in class_folders(os.path.join(data_dir, other))}
@@ -61,6 +64,7 @@ def load_image_folder(
     if not class_names:
         raise UserError(f"{data_dir}: no class folders with images; expected {_EXPECTED}")
     samples: List[Sample] = []
+    left_out = LeftOut()
     for class_index, class_name in enumerate(
         tqdm(class_names, desc="listing " + split, unit=" classes", leave=False, delay=1)
     ):
@@ -70,19 +74,27 @@ def load_image_folder(
         if os.path.isdir(path):
             samples.extend(
                 Sample(class_name + "/" + name, os.path.join(path, name), class_index)
-                for name in image_names(path)
+                for name in image_names(path, left_out)
             )
+    if left_out:
+        _logger.warning("%s: %s", os.path.join(data_dir, folder), left_out)
     name = dataname or os.path.basename(data_dir)
     return DataSet(name, "folder", split, samples, tuple(class_names), classes or len(class_names))
 
 
-def _split_folders(data_dir: str) -> List[str]:
-    """The splits that hold class folders.
+def _split_folders(data_dir: str) -> Dict[str, str]:
+    """Split -> name of its folder, of those that hold class folders.
 
     A folder ``train`` that holds images directly is not one of them: it is a class of locomotives.
     """
-    folders = [(name, os.path.join(data_dir, name)) for name in SPLITS]
-    return [name for name, path in folders if os.path.isdir(path) and class_folders(path)]
+    there = {entry.name.lower(): entry.name for entry in scan_folder(data_dir)}
+    found = {}
+    for split in SPLITS:
+        for name in filter(None, map(there.get, split_names(split))):
+            path = os.path.join(data_dir, name)
+            if split not in found and os.path.isdir(path) and class_folders(path):
+                found[split] = name
+    return found
 
 
 def class_folders(folder: str) -> List[str]:

@@ -4,6 +4,7 @@
 
     relative/path class [x0 y0 x1 y1 [x0 y0 x1 y1 ...]]
 
+or the same with commas or semicolons, cells in quotes or not, after a line of headings or none (CSV).
 Classes count from 0. Paths are relative to ``DATA/train`` or ``DATA/val`` (``imagenet``) or to
 ``DATA/images`` (``cub``), and may contain spaces. A line may stop after the class.
 """
@@ -11,12 +12,12 @@ Classes count from 0. Paths are relative to ``DATA/train`` or ``DATA/val`` (``im
 import functools
 import os
 import re
-from typing import Dict, List, Optional, Tuple
+from typing import Dict, Iterator, List, Optional, Tuple
 
 from dgl.data.image_io import IMAGE_EXTENSIONS
 from dgl.data.layouts import cub, ilsvrc
 from dgl.data.layouts.registry import check_data_folder, get_layout, register_layout
-from dgl.data.sample import SPLITS, Box, DataSet, Sample, split_candidates
+from dgl.data.sample import SPLITS, Box, DataSet, Sample, split_candidates, split_names
 from dgl.data.text_files import (
     DIGITS,
     check_box,
@@ -26,6 +27,7 @@ from dgl.data.text_files import (
     read_class_names,
     read_lines,
     resolve_below,
+    split_cells,
 )
 from dgl.errors import UserError, quote
 
@@ -37,6 +39,9 @@ _EXPECTED = {
     "imagenet": "labels/<dataname>/{train,val}.txt with images in train/ and val/",
     "cub": "labels/<dataname>/{train,val}.txt with images in images/",
 }
+_ENDS_PATH = re.compile(
+    "(?:{})$".format("|".join(re.escape(end) for end in IMAGE_EXTENSIONS)), re.IGNORECASE
+)
 _LINE = "expected 'relative/path class [x0 y0 x1 y1 ...]'"
 # It matches at the last extension before white space, whatever follows (hence DOTALL), without
 # backtracking over runs of white space, which would take quadratic time.
@@ -80,13 +85,11 @@ def load_label_list(
     """
     dataname = resolve_dataname(data_dir, dataname, split, image_root)
     folder = os.path.join(data_dir, "labels", dataname)
-    list_split = next(
-        (s for s in split_candidates(split) if os.path.isfile(_list(folder, s))), None
-    )
-    if list_split is None:
+    found = (_find_list(folder, candidate) for candidate in split_candidates(split))
+    list_split, list_path = next(filter(None, found), (None, None))
+    if list_split is None or list_path is None:
         raise UserError(f"{_list(folder, split)}: no such file; expected {_EXPECTED[image_root]}")
-    list_path = _list(folder, list_split)
-    image_folder = "images" if image_root == "cub" else list_split
+    image_folder = "images" if image_root == "cub" else _image_folder(data_dir, list_split)
     train_boxes = train_boxes or ("xywh" if image_root == "cub" else "xyxy")
     is_xywh = list_split == "train" and train_boxes == "xywh"
 
@@ -94,7 +97,7 @@ def load_label_list(
     limit = classes if classes is not None or class_names is None else len(class_names)
     samples = []
     lines: Dict[str, List[Tuple[int, int]]] = {}
-    for number, text in read_lines(list_path):
+    for number, text in _entries(list_path):
         where = f"{list_path}:{number}"
         relative, class_index, boxes = parse_line(text, where, is_xywh)
         check_class_index(class_index, limit, where)
@@ -115,6 +118,37 @@ def _list(folder: str, split: str) -> str:
     return os.path.join(folder, split + ".txt")
 
 
+def _find_list(folder: str, split: str) -> Optional[Tuple[str, str]]:
+    """(split, its list), or ``None`` where it has none."""
+    for name in split_names(split):
+        for path in (_list(folder, name), os.path.join(folder, name + ".csv")):
+            if os.path.isfile(path):
+                return split, path
+    return None
+
+
+def _image_folder(data_dir: str, split: str) -> str:
+    """The folder of a split's images: ``split``, or another usual name for it that is there."""
+    there = (name for name in split_names(split) if os.path.isdir(os.path.join(data_dir, name)))
+    return next(there, split)
+
+
+def _entries(list_path: str) -> Iterator[Tuple[int, str]]:
+    """The lines of a list, without the headings of a table."""
+    for number, text in read_lines(list_path):
+        cells = split_cells(text) if number == 1 and _is_table(text) else []
+        if cells and not any(cell.isdigit() or _ENDS_PATH.search(cell) for cell in cells):
+            continue
+        yield number, text
+
+
+def _is_table(text: str) -> bool:
+    """Whether a line is of a table: its path ends at a separator or in quotes, or it has headings."""
+    if _PATH_AND_NUMBERS.fullmatch(text):
+        return False
+    return text.startswith('"') or "," in text or ";" in text
+
+
 def parse_line(text: str, where: str, is_xywh: bool = False) -> Tuple[str, int, Tuple[Box, ...]]:
     """Parse one line of a list.
 
@@ -131,7 +165,13 @@ def parse_line(text: str, where: str, is_xywh: bool = False) -> Tuple[str, int, 
     """
     # An extension marks the end of the path, so that a bad number is not taken for a part of it.
     match = _PATH_AND_NUMBERS.fullmatch(text)
-    path, numbers = (match.group(1), match.group(2).split()) if match else _split_right(text)
+    if match:
+        path, numbers = match.group(1), match.group(2).split()
+    elif _is_table(text) and _ENDS_PATH.search(split_cells(text)[0]):
+        path, *cells = split_cells(text)
+        numbers = list(filter(None, cells))  # an image without boxes may have empty cells
+    else:
+        path, numbers = _split_right(text)
     if not numbers:
         raise UserError(f"{where}: no class after the path; {_LINE}")
     if not DIGITS.fullmatch(numbers[0]):
@@ -175,7 +215,7 @@ def list_names(data_dir: str) -> List[str]:
     return sorted(
         name
         for name in names
-        if any(os.path.isfile(_list(os.path.join(labels, name), split)) for split in SPLITS)
+        if any(_find_list(os.path.join(labels, name), split) for split in SPLITS)
     )
 
 
@@ -223,20 +263,25 @@ def guess_image_root(data_dir: str, dataname: Optional[str] = None) -> Optional[
     if not names:
         return None
     has_images = os.path.isdir(os.path.join(data_dir, "images"))
-    has_splits = any(os.path.isdir(os.path.join(data_dir, name)) for name in ("train", "val"))
+    has_splits = any(
+        os.path.isdir(os.path.join(data_dir, name))
+        for split in ("train", "val")
+        for name in split_names(split)
+    )
     if has_images != has_splits:
         return "cub" if has_images else "imagenet"
     if not has_images:
         return None
     folder = os.path.join(data_dir, "labels", dataname if dataname in names else names[0])
     for split in ("val", "train", "test"):
-        list_path = _list(folder, split)
-        if not os.path.isfile(list_path):
+        found = _find_list(folder, split)
+        if found is None:
             continue
-        for number, text in read_lines(list_path):
-            relative = parse_line(text, f"{list_path}:{number}")[0]
+        for number, text in _entries(found[1]):
+            relative = parse_line(text, f"{found[1]}:{number}")[0]
             is_cub, is_imagenet = (
-                os.path.isfile(os.path.join(data_dir, root, relative)) for root in ("images", split)
+                os.path.isfile(resolve_below(data_dir, root, relative, found[1])[0])
+                for root in ("images", _image_folder(data_dir, split))
             )
             if is_cub != is_imagenet:
                 return "cub" if is_cub else "imagenet"

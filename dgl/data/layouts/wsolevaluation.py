@@ -26,6 +26,8 @@ from dgl.data.text_files import (
     is_number,
     read_lines,
     resolve_below,
+    split_cells,
+    unquoted,
 )
 from dgl.errors import UserError, first_few, quote
 
@@ -248,6 +250,7 @@ def _read_ids(folder: str) -> Dict[str, int]:
     seen: Dict[str, int] = {}
     for number, text in read_lines(path):
         where = f"{path}:{number}"
+        text = unquoted(text)
         _, identity = resolve_below(folder, "", text, where)
         _add_once(seen, identity, number, where, text)
         ids[text] = number
@@ -264,6 +267,8 @@ def _read_table(
     seen: Dict[str, int] = {}
     for number, text in read_lines(path):
         where = f"{path}:{number}"
+        if number == 1 and _is_heading(text, ids):
+            continue
         key, rest = _split(text, ids, values, where, expected)
         _add_once(seen, key, number, where, key)
         yield key, where, rest
@@ -285,10 +290,23 @@ def _split(
     fields = text.rsplit(",", values)
     if len(fields) <= values:
         raise UserError(f"{where}: {quote(text)}; expected {expected}")
-    key = fields[0].strip(_BLANK)
+    key = _key(fields[0], ids)
     if key not in ids:
         raise UserError(f"{where}: {quote(key)} is not in {IDS}; expected {expected}")
-    return key, [field.strip(_BLANK) for field in fields[1:]]
+    return key, [unquoted(field.strip(_BLANK)) for field in fields[1:]]
+
+
+def _key(cell: str, ids: Dict[str, int]) -> str:
+    """The id that a cell has, perhaps in quotes."""
+    key = cell.strip(_BLANK)
+    return key if key in ids else unquoted(key)
+
+
+def _is_heading(text: str, ids: Dict[str, int]) -> bool:
+    """Whether a line is the headings of a table, such as ``image_id,label``."""
+    cells = split_cells(text)
+    has_id = any(_key(text.rsplit(",", values)[0], ids) in ids for values in (1, 2, 4))
+    return len(cells) > 1 and not has_id and not any(map(is_number, cells))
 
 
 def _check_complete(folder: str, name: str, ids: Dict[str, int], found: Iterable[str]) -> None:
@@ -326,6 +344,8 @@ def _read_localization(
     ignored: Dict[str, str] = {}
     for number, text in read_lines(path):
         where = f"{path}:{number}"
+        if number == 1 and _is_heading(text, ids):
+            continue
         values = 4 if _is_box(text, ids) else 2
         key, fields = _split(text, ids, values, where, _LOCALIZATION_LINE)
         if values == 4:
@@ -361,7 +381,7 @@ def _read_localization(
 def _is_box(text: str, ids: Dict[str, int]) -> bool:
     """Whether a line of ``localization.txt`` has four fields after its id, which may contain commas."""
     commas = text.count(",")
-    if commas >= 2 and text.rsplit(",", 2)[0].strip(_BLANK) in ids:
+    if commas >= 2 and _key(text.rsplit(",", 2)[0], ids) in ids:
         return False
     return commas >= 4
 

@@ -1,0 +1,169 @@
+"""List image files: the extensions that count, and what a folder holds beside them."""
+
+import collections
+import functools
+import importlib.util
+import os
+from typing import Counter, List, Optional
+
+from dgl.errors import UserError, first_few
+
+# Three kinds: what every Pillow reads, and what takes a newer one (AVIF) or a package (HEIC).
+_JPEGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo")
+TGA_EXTENSIONS = (".tga", ".icb", ".vda", ".vst")
+_AVIFS = (".avif", ".avifs")
+_HEICS = (".heic", ".heif", ".hif")
+IMAGE_EXTENSIONS = (
+    *_JPEGS,
+    *(".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff", ".webp", ".ico"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
+    *TGA_EXTENSIONS,
+    *_AVIFS,
+    *_HEICS,
+)
+# What lies beside images and is none, so that nobody misses it.
+_OTHER_EXTENSIONS = frozenset(
+    ".cfg .csv .db .gz .htm .html .ini .json .jsonl .log .mat .md .npy .npz .pickle .pkl .pt .pth .py "
+    ".sh .tar .toml .tsv .txt .xml .yaml .yml .zip".split()
+)
+
+
+@functools.lru_cache(maxsize=None)
+def can_read_avif() -> bool:
+    """Whether Pillow reads AVIF, as it does from 11.3 on."""
+    from PIL import features
+
+    return "avif" in features.modules and bool(features.check("avif"))
+
+
+@functools.lru_cache(maxsize=None)
+def can_read_heic() -> bool:
+    """Whether the package pillow-heif, the extra ``heic``, is installed; from then on Pillow uses it."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        return False
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def scan_folder(folder: str) -> List["os.DirEntry[str]"]:
+    """The entries of a folder, in no order.
+
+    Raises:
+        UserError: it cannot be listed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be listed: {error.strerror}") from error
+
+
+def is_image_entry(entry: "os.DirEntry[str]") -> bool:
+    """Whether an :class:`os.DirEntry` is an image, by its extension; hidden files are not.
+
+    A broken link counts, so that reading it reports the missing image. AVIF and HEIC count where they can
+    be read.
+    """
+    name = entry.name.lower()
+    if not name.endswith(IMAGE_EXTENSIONS) or name.startswith("."):
+        return False
+    if (name.endswith(_AVIFS) and not can_read_avif()) or (
+        name.endswith(_HEICS) and not can_read_heic()
+    ):
+        return False
+    try:
+        return entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path))
+    except OSError:  # a link to itself
+        return True
+
+
+class LeftOut:
+    """Counts the files of folders that may be images but are of no format that can be read."""
+
+    def __init__(self) -> None:
+        self._extensions: Counter[str] = collections.Counter()
+        self._first = ""
+
+    def add(self, entry: "os.DirEntry[str]") -> None:
+        """Count an :class:`os.DirEntry` that is no image; lists, archives and the like do not count."""
+        extension = os.path.splitext(entry.name)[1].lower()
+        if entry.name.startswith(".") or extension in _OTHER_EXTENSIONS or entry.is_dir():
+            return
+        self._extensions[extension] += 1
+        self._first = self._first or entry.path
+
+    def __bool__(self) -> bool:
+        return bool(self._extensions)
+
+    def __str__(self) -> str:
+        """Such as ``3 files left out, in formats not read here: 2 .heic (pip install ...), 1 .svg``."""
+        total = sum(self._extensions.values())
+        kinds = (
+            f"{number} {extension or 'without extension'}{_remedy(extension)}"
+            for extension, number in self._extensions.most_common()
+        )
+        files = "1 file" if total == 1 else f"{total} files"
+        return f"{files} left out, of no format read here: {first_few(kinds)}; the first: {self._first}"
+
+
+def _remedy(extension: str) -> str:
+    if extension in _HEICS:
+        return ' (pip install "dgl-localization[heic]" reads it)'
+    return " (Pillow 11.3 reads it)" if extension in _AVIFS else ""
+
+
+def is_folder_entry(entry: "os.DirEntry[str]") -> bool:
+    """Whether an :class:`os.DirEntry` is a folder that is not hidden; links are followed."""
+    try:
+        return not entry.name.startswith(".") and entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def image_names(folder: str, left_out: Optional[LeftOut] = None) -> List[str]:
+    """Sorted names of the images in a folder, possibly none; sub-folders are left out.
+
+    Args:
+        folder: str, the folder.
+        left_out: counts its other files.
+
+    Raises:
+        UserError: the folder cannot be listed.
+    """
+    names = []
+    for entry in scan_folder(folder):
+        if is_image_entry(entry):
+            names.append(entry.name)
+        elif left_out is not None:
+            left_out.add(entry)
+    return sorted(names)
+
+
+def list_images(path: str, left_out: Optional[LeftOut] = None) -> List[str]:
+    """The images that a command-line argument stands for.
+
+    Args:
+        path: str, an image file (whatever its extension) or a folder (not searched recursively).
+        left_out: counts a folder's files of formats that cannot be read.
+
+    Returns:
+        List of str: the file itself, or the folder's images sorted by name.
+
+    Raises:
+        UserError: nothing is there, or the folder holds no image.
+    """
+    if os.path.isdir(path):
+        others = LeftOut() if left_out is None else left_out
+        names = image_names(path, others)
+        if not names:
+            expected = " ".join(IMAGE_EXTENSIONS)
+            found = f" ({others})" if others else ""
+            raise UserError(
+                f"{path}: no images in this folder{found}; expected files ending in {expected}"
+            )
+        return [os.path.join(path, name) for name in names]
+    if not os.path.exists(path):
+        raise UserError(f"{path}: no such file or folder; expected images")
+    return [path]

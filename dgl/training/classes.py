@@ -1,0 +1,131 @@
+"""Checks of a training's classes: images of each, the same in both splits, in the checkpoint's order."""
+
+import os
+from collections import Counter
+from typing import Iterable, List, Optional
+
+import numpy as np
+
+from dgl.data.class_names import list_difference
+from dgl.data.image_io import is_folder_entry, scan_folder
+from dgl.data.sample import DataSet
+from dgl.errors import UserError, first_few, quote
+from dgl.weights import ModelCard
+
+from tensorpack.utils import logger  # isort: skip
+
+
+def check_classes(training: DataSet, labels: Optional[np.ndarray] = None) -> None:
+    """Check that there are at least two classes and that each has an image.
+
+    Args:
+        training: data set.
+        labels: class indices of the images that could be read; by default those of the list.
+
+    Raises:
+        UserError: otherwise. A folder without images beside those of the classes counts as a class.
+    """
+    lacking = _lacking(training, labels)
+    if labels is None:
+        lacking += empty_folders(training)
+    if lacking:
+        what = "readable training images" if labels is not None else "training images"
+        raise UserError(
+            f"{training.name}: no {what} of {first_few(map(quote, lacking))}; expected at least one "
+            "of every class"
+        )
+
+
+def check_splits(training: DataSet, validation: DataSet, classes: int) -> None:
+    """Warn of classes that only one split has, by their names; without two classes nothing is learned.
+
+    Args:
+        training, validation: the splits.
+        classes: outputs of the network.
+
+    Raises:
+        UserError: one class only, or labels that count from 1.
+    """
+    lacking = _lacking(training)
+    if training.class_names is None and lacking == ["0"] and classes == training.classes:
+        raise UserError(
+            f"{training.name}: labels are 1 to {classes - 1}, none is 0; expected classes counted from 0"
+        )
+    trained = {sample.class_index for sample in training.samples}
+    validated = {sample.class_index for sample in validation.samples}
+    untrained = sorted(set(range(classes)) - trained)
+    if untrained:
+        logger.warning(
+            "%s: no training images of %d of %d classes, which will not be learned: %s",
+            training.name,
+            len(untrained),
+            classes,
+            _named(training, untrained),
+        )
+    if validated - trained:
+        logger.warning(
+            "%s: validation counts images of classes without training images as wrong: %s",
+            training.name,
+            _named(validation, validated - trained),
+        )
+    if trained - validated:
+        logger.warning(
+            "%s: no validation images of %s", training.name, _named(training, trained - validated)
+        )
+    empty = empty_folders(training)
+    if empty:
+        logger.warning(
+            "%s: folders without images are no classes: %s",
+            training.name,
+            first_few(map(quote, empty)),
+        )
+
+
+def check_order(card: Optional[ModelCard], data: DataSet, what: str) -> None:
+    """Refuse data whose classes are some of a checkpoint's in another order, or more, or fewer.
+
+    Args:
+        card: the checkpoint's; without names nothing is checked.
+        data: the data set; without names nothing is checked.
+        what: what has the card, for the message, such as ``--resume: train_log/mine``.
+
+    Raises:
+        UserError: they differ.
+    """
+    names = card.class_names if card is not None else None
+    difference = list_difference(names, data.class_names) if names and data.class_names else ""
+    if difference:
+        raise UserError(
+            f"{what} has other classes than {data.name}: {difference}; expected the same, in the same order"
+        )
+
+
+def _lacking(training: DataSet, labels: Optional[np.ndarray] = None) -> List[str]:
+    """Names of the classes without an image.
+
+    Raises:
+        UserError: all images are of one class.
+    """
+    counts = Counter(s.class_index for s in training.samples) if labels is None else Counter(labels)
+    if len(counts) == 1:
+        name = training.class_name(next(iter(counts)))
+        raise UserError(
+            f"{training.name}: all training images are of one class, {quote(name)}; expected two or more"
+        )
+    return [training.class_name(c) for c in range(training.classes) if not counts[c]]
+
+
+def empty_folders(training: DataSet) -> List[str]:
+    """Folders beside those of the classes that hold no image, which the layout left out."""
+    if training.format != "folder":
+        return []
+    root = os.path.dirname(os.path.dirname(training.samples[0].path))
+    return sorted(
+        entry.name
+        for entry in scan_folder(root)
+        if is_folder_entry(entry) and entry.name not in (training.class_names or ())
+    )
+
+
+def _named(data: DataSet, classes: Iterable[int]) -> str:
+    return first_few(quote(data.class_name(index)) for index in sorted(classes))

@@ -1,0 +1,177 @@
+"""Images as programs have them: every kind gives the RGB pixels that it shows, or one line."""
+
+import io
+import pathlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dgl.data.any_image import decoded_image, listed_images
+from dgl.errors import ArgumentError, UserError
+
+RGB = np.random.RandomState(0).randint(0, 256, (7, 9, 3)).astype(np.uint8)
+GRAY = RGB[..., 0]
+GRAY_RGB = np.repeat(GRAY[..., None], 3, axis=2)
+ALPHA = np.where(GRAY > 99, 255, 0).astype(np.uint8)
+ON_WHITE = np.where(ALPHA[..., None] > 0, RGB, 255)
+
+
+class Tensor:
+    """What PyTorch's and TensorFlow's tensors have in common."""
+
+    def __init__(self, array):
+        self.shape = array.shape
+        self._array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self._array
+
+
+def stored(form, name=None):
+    buffer = io.BytesIO()
+    if name is not None:
+        buffer.name = name
+    Image.fromarray(RGB).save(buffer, form)
+    buffer.seek(0)
+    return buffer
+
+
+def with_exif(orientation):
+    image = Image.fromarray(RGB)
+    image.getexif()[0x0112] = orientation
+    return image
+
+
+def in_memory(mode):
+    return Image.fromarray(RGB).convert(mode)
+
+
+KINDS = {
+    "array": (RGB, RGB),
+    "view that is not contiguous": (RGB[::-1, ::-1], RGB[::-1, ::-1]),
+    "gray": (GRAY, GRAY_RGB),
+    "gray with a channel": (GRAY[..., None], GRAY_RGB),
+    "gray with alpha": (np.dstack([GRAY, ALPHA]), np.where(ALPHA[..., None] > 0, GRAY_RGB, 255)),
+    "RGBA": (np.dstack([RGB, ALPHA]), ON_WHITE),
+    "int64": (RGB.astype(np.int64), RGB),
+    "uint16": (RGB.astype(np.uint16) * 257, RGB),
+    "uint16 of 8 bits": (RGB.astype(np.uint16), RGB),
+    "bool": (GRAY > 99, np.repeat((GRAY > 99)[..., None], 3, 2) * 255),
+    "float64 in 0..1": (RGB / 255.0, RGB),
+    "float32 in 0..1": ((RGB / 255.0).astype(np.float32), RGB),
+    "float16 in 0..1": ((RGB / 255.0).astype(np.float16), RGB),
+    "a little beyond 1": (RGB / 254.99, RGB),
+    "float32 in 0..255": (RGB.astype(np.float32), RGB),
+    "black": (np.zeros((7, 9, 3)), np.zeros((7, 9, 3))),
+    "tensor": (Tensor(RGB), RGB),
+    "PIL RGB": (Image.fromarray(RGB), RGB),
+    "PIL L": (Image.fromarray(GRAY), GRAY_RGB),
+    "PIL LA": (Image.merge("LA", list(map(Image.fromarray, (GRAY, ALPHA)))),
+               np.where(ALPHA[..., None] > 0, GRAY_RGB, 255)),
+    "PIL RGBA": (Image.fromarray(np.dstack([RGB, ALPHA])), ON_WHITE),
+    "PIL P": (in_memory("P"), np.asarray(in_memory("P").convert("RGB"))),
+    "PIL 1": (in_memory("1"), np.asarray(in_memory("1").convert("RGB"))),
+    "PIL CMYK": (in_memory("CMYK"), RGB),
+    "PIL HSV": (in_memory("HSV"), np.asarray(in_memory("HSV").convert("RGB"))),
+    "PIL I;16": (Image.fromarray(GRAY.astype(np.uint16) * 257), GRAY_RGB),
+    "PIL I": (Image.fromarray(GRAY.astype(np.int32) * 257), GRAY_RGB),
+    "PIL with EXIF": (with_exif(6), np.rot90(RGB, -1)),
+    "PIL with EXIF, turned by 180": (with_exif(3), RGB[::-1, ::-1]),
+    "bytes of a file": (stored("PNG").getvalue(), RGB),
+    "file in memory": (stored("PNG"), RGB),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_gives_its_pixels(kind):
+    image, expected = KINDS[kind]
+    found = decoded_image(image)
+    assert found.image.dtype == np.uint8 and found.size == found.image.shape[1::-1]
+    tolerance = 1 if "float16" in kind or "beyond" in kind else 0
+    np.testing.assert_allclose(found.image.astype(int), np.asarray(expected, int), atol=tolerance)
+
+
+@pytest.mark.parametrize("of", [str, pathlib.Path, np.str_])
+def test_paths(tmp_path, of):
+    path = tmp_path / "ä b.png"
+    Image.fromarray(RGB).save(str(path))
+    np.testing.assert_array_equal(decoded_image(of(str(path))).image, RGB)
+
+
+WRONG = {
+    "True": (True, "True"),
+    "None": (None, "None"),
+    "number": (3.5, "3.5"),
+    "list of numbers": ([[0, 1], [2, 3]], "a list"),
+    "ragged list": ([[0, 1], [2]], "a list"),
+    "beyond 1": (RGB / 200.0, "from 0 to 1.2"),
+    "around 0": (RGB / 127.5 - 1, "0 to 1 or 0 to 255"),
+    "beyond 255": (RGB.astype(int) * 2, "0 to 255"),
+    "negative": (RGB.astype(int) - 1, "-1"),
+    "NaN": (np.full((4, 4, 3), np.nan), "nan"),
+    "channels first": (np.moveaxis(RGB, -1, 0), "moveaxis"),
+    "five channels": (np.zeros((4, 4, 5), np.uint8), r"\(4, 4, 5\)"),
+    "batch": (RGB[None], r"\(1, 7, 9, 3\)"),
+    "one number": (np.uint8(3), r"\(\)"),
+    "empty": (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
+    "objects": (np.array([[{}]]), "object"),
+    "complex": (RGB * 1j, "complex"),
+}
+
+
+@pytest.mark.parametrize("kind", WRONG)
+def test_what_is_no_image_gives_a_line(kind):
+    image, words = WRONG[kind]
+    with pytest.raises(ArgumentError, match=words) as caught:
+        decoded_image(image)
+    assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "image, words",
+    [
+        ("tabby cat", "tabby cat: no such file"),
+        ("", "no such file"),
+        ("https://a.org/b.jpg", "expected the path of a file"),
+        (pathlib.Path("/tmp"), "a folder"),
+        (b"GIF89a", "image"),
+        ("a\0b", "cannot be read"),
+    ],
+)
+def test_what_cannot_be_read_gives_a_line(image, words):
+    with pytest.raises(UserError, match=words):
+        decoded_image(image)
+
+
+PAIR = [RGB, GRAY]
+
+
+@pytest.mark.parametrize(
+    "images, count",
+    [
+        ("a.jpg", 1),
+        (pathlib.Path("a.jpg"), 1),
+        (b"...", 1),
+        (Image.fromarray(RGB), 1),
+        (RGB, 1),
+        (GRAY, 1),
+        (Tensor(RGB), 1),
+        (PAIR, 2),
+        (tuple(PAIR), 2),
+        ((image for image in PAIR), 2),
+        (iter(PAIR), 2),
+        (np.stack([RGB, RGB, RGB]), 3),
+        (np.array(["a.jpg", "b.jpg"]), 2),
+        ({"a": 1}.keys(), 1),
+        ([], 0),
+    ],
+)
+def test_one_image_or_several(images, count):
+    assert len(list(listed_images(images))) == count
+
+
+@pytest.mark.parametrize("images", [True, 3, None, {"a": RGB}, {"a.jpg"}])
+def test_what_is_no_list_gives_a_line(images):
+    with pytest.raises(ArgumentError, match="images: "):
+        listed_images(images)

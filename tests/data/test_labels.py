@@ -1,0 +1,149 @@
+"""Labels and outputs: what fits is left as it is, what can be matched by name is, all else is refused."""
+
+import dataclasses
+import logging
+
+import numpy as np
+import pytest
+
+from dgl.data.class_names import ClassNames, imagenet_class_names, list_difference
+from dgl.data.labels import OffsetCheck, fit_labels
+from dgl.data.sample import DataSet, Sample
+from dgl.errors import UserError
+
+FRUIT = ("apple", "banana", "cherry", "date")
+
+
+def data_of(names, classes=None, labels=None):
+    count = classes or len(names)
+    labels = range(count) if labels is None else labels
+    samples = [Sample(f"{n}.jpg", f"/{n}.jpg", label) for n, label in enumerate(labels)]
+    return DataSet("set", "folder", "val", samples, names, count)
+
+
+def fitted(data, network, outputs=None, offset=None):
+    found = fit_labels(data, ClassNames(network or (), classes=outputs or len(network)), offset)
+    return [sample.class_index for sample in found.samples]
+
+
+@pytest.mark.parametrize(
+    "names, network, expected",
+    [
+        (FRUIT, FRUIT, [0, 1, 2, 3]),
+        (FRUIT[::-1], FRUIT, [3, 2, 1, 0]),  # another order
+        (("banana", "date"), FRUIT, [1, 3]),  # a part of the classes
+        (FRUIT, ("background", *FRUIT), [1, 2, 3, 4]),  # background first
+        (("Red_Fox", "arctic fox"), ("arctic-fox", "red fox"), [1, 0]),  # another spelling
+        (("pomme", "banane", "cerise", "datte"), FRUIT, [0, 1, 2, 3]),  # other words, as many
+        (("apple", "plantain", "cherry", "date"), FRUIT, [0, 1, 2, 3]),  # one renamed in its place
+        (None, FRUIT, [0, 1, 2, 3]),
+    ],
+)
+def test_names_decide(names, network, expected):
+    assert fitted(data_of(names, len(expected)), network) == expected
+
+
+def test_wordnet_ids_of_some_classes_of_imagenet():
+    known = imagenet_class_names()
+    picked = [482, 0, 217, 701]
+    data = data_of(tuple(known.wordnet_ids[index] for index in picked))
+    assert fitted_to(data, known) == picked
+    synsets = tuple(", ".join((known[i], *known.other_names[i])) for i in range(1000))
+    assert fitted_to(data_of(synsets), known) == list(range(1000))
+
+
+def fitted_to(data, names):
+    return [sample.class_index for sample in fit_labels(data, names).samples]
+
+
+@pytest.mark.parametrize(
+    "names, classes, network, outputs, words",
+    [
+        (
+            ("apple", "aubergine", "banana", "cherry"),
+            4,
+            FRUIT,
+            4,
+            ["'aubergine'", "'date'"],
+        ),  # added
+        (("pear", "banana", "cherry", "apple"), 4, FRUIT, 4, ["only in the data: 'pear'"]),
+        (None, 5, FRUIT, 4, ["5 classes", "4 outputs", "--class-offset -1"]),
+        (None, 7, (), 4, ["7 classes", "4 outputs"]),
+        (tuple("abcd"), 4, (), 5, ["4 classes", "5 outputs", "--class-offset 1"]),
+        (tuple("abcd"), 4, (), 9, ["4 classes", "9 outputs", "--class-offset 0"]),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_both_figures(names, classes, network, outputs, words):
+    with pytest.raises(UserError) as caught:
+        fitted(data_of(names, classes), network, outputs)
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_a_list_without_names_may_be_a_part(caplog):
+    with caplog.at_level(logging.WARNING):
+        assert fitted(data_of(None, 4), (), 5) == [0, 1, 2, 3]
+    assert "4 classes" in caplog.text and "5 outputs" in caplog.text
+
+
+@pytest.mark.parametrize("offset, expected", [(0, [0, 1, 2, 3]), (1, [1, 2, 3, 4])])
+def test_an_offset_is_added(offset, expected):
+    data = data_of(FRUIT)
+    assert fitted(data, (), 5, offset) == expected
+    moved = fit_labels(data, ClassNames(classes=5), offset)
+    assert [moved.class_name(label) for label in expected] == list(FRUIT)
+
+
+def test_an_offset_of_a_list_that_counts_from_1():
+    assert fitted(data_of(None, 5, [1, 2, 3, 4]), FRUIT, 4, -1) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("offset", [-1, 2])
+def test_an_offset_that_leaves_the_outputs(offset):
+    with pytest.raises(UserError, match=f"--class-offset {offset}: .*expected 0 to 4"):
+        fitted(data_of(FRUIT), (), 5, offset)
+
+
+@pytest.mark.parametrize("offset", [1, -1])
+def test_an_obvious_offset_is_found(offset):
+    labels = np.arange(1, 33) % 8 + 1
+    right = np.where(np.arange(32) % 3, labels + offset, 0)
+    check = OffsetCheck("set")
+    check.add(labels[:8], right[:8])
+    with pytest.raises(UserError, match=f"--class-offset {offset}, or 0"):
+        check.add(labels[8:], right[8:])
+
+
+@pytest.mark.parametrize(
+    "labels, predicted",
+    [
+        ([3] * 64, [4] * 64),  # one class, taken for the next
+        (list(range(8)) * 8, list(range(8)) * 8),  # right
+        (list(range(8)) * 8, [0] * 64),  # knows nothing
+        (list(range(8)) * 8, list(np.random.RandomState(0).randint(0, 8, 64))),
+        (list(range(15)), list(range(1, 16))),  # too few
+    ],
+)
+def test_no_offset_is_found_elsewhere(labels, predicted):
+    OffsetCheck("set").add(labels, predicted)
+
+
+@pytest.mark.parametrize(
+    "first, second, words",
+    [
+        (FRUIT, FRUIT, [""]),
+        (("Red Fox",), ("red_fox",), [""]),
+        (FRUIT, FRUIT[:3], ["only in the checkpoint: 'date'", "4 classes", "3 in the data"]),
+        (FRUIT[:2], FRUIT[1::-1], ["'apple' is 0 in the checkpoint and 1 in the data"]),
+    ],
+)
+def test_the_difference_of_two_lists(first, second, words):
+    found = list_difference(first, second)
+    assert all(word in found for word in words) and bool(found) == bool(words[0])
+
+
+def test_samples_keep_all_else():
+    data = data_of(FRUIT[::-1])
+    data.samples[0] = dataclasses.replace(data.samples[0], boxes=((1, 2, 3, 4),))
+    moved = fit_labels(data, ClassNames(FRUIT))
+    assert moved.samples[0] == dataclasses.replace(data.samples[0], class_index=3)
+    assert moved.class_names == FRUIT

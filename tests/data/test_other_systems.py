@@ -1,0 +1,162 @@
+"""Lists and folders as other systems write them: each is read as the plain one is."""
+
+import csv
+import io
+import logging
+
+import pytest
+
+from dgl.data.layouts import load_data
+from dgl.data.layouts.image_folder import load_image_folder
+from dgl.data.layouts.label_list import load_label_list
+from dgl.data.layouts.wsolevaluation import read_metadata
+from dgl.data.text_files import read_class_names
+from dgl.errors import UserError
+
+ROWS = [
+    ("apple/a b.jpg", 0, (1, 2, 30, 40)),
+    ("pear/ä.png", 1, ()),
+    ("pear/c,d.jpg", 1, (0, 0, 9, 9)),
+]
+LINES = ["{} {} {}".format(name, label, " ".join(map(str, box))) for name, label, box in ROWS]
+
+
+def table(delimiter=",", quoting=csv.QUOTE_ALL, head=("filename", "label", "x0", "y0", "x1", "y1")):
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, quoting=quoting)
+    if head:
+        writer.writerow(head)
+    writer.writerows([name, label, *(box or [""] * 4)] for name, label, box in ROWS)
+    return text.getvalue()
+
+
+LISTS = {
+    "LF": "\n".join(LINES).encode(),
+    "CRLF": "\r\n".join(LINES).encode(),
+    "CR": "\r".join(LINES).encode(),
+    "CR at the end too": ("\r".join(LINES) + "\r").encode(),
+    "byte order mark": ("\ufeff" + "\n".join(LINES)).encode(),
+    "UTF-16": "\r\n".join(LINES).encode("utf-16"),
+    "UTF-16 LE without mark": "\n".join(LINES).encode("utf-16-le"),
+    "UTF-16 BE, CR": ("\ufeff" + "\r".join(LINES)).encode("utf-16-be"),
+    "Windows separators": "\n".join(LINES).replace("/", "\\").encode(),
+    "CSV in quotes": table().encode(),
+    "CSV without headings": table(head=None).encode(),
+    "CSV, few quotes": table(quoting=csv.QUOTE_MINIMAL).encode(),
+    "CSV with semicolons": table(";", csv.QUOTE_MINIMAL).encode("utf-16"),
+    "CSV and Windows separators": table().replace("/", "\\").encode(),
+    "tabs": "\n".join(LINES).replace(".jpg ", ".jpg\t").replace(".png ", ".png\t").encode(),
+}
+
+
+@pytest.mark.parametrize("name", ["val.txt", "validation.txt", "val.csv"])
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_label_list(tmp_path, kind, name):
+    folder = tmp_path / "labels" / "set"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(LISTS[kind])
+    (tmp_path / "validation").mkdir()
+    found = load_label_list(str(tmp_path), "val")
+    assert [(s.id, s.class_index) for s in found.samples] == [row[:2] for row in ROWS]
+    assert [s.boxes for s in found.samples] == [(row[2],) if row[2] else () for row in ROWS]
+    assert found.samples[0].path == str(tmp_path / "validation" / "apple" / "a b.jpg")
+
+
+@pytest.mark.parametrize("line", ["a.jpg,apple", '"a.jpg"', "a.jpg;0;1;2", '"a.jpg,0', "label,0"])
+def test_another_table_gives_a_line(tmp_path, line):
+    folder = tmp_path / "labels" / "set"
+    folder.mkdir(parents=True)
+    (folder / "val.txt").write_text("b.jpg 0\n" + line + "\n")
+    with pytest.raises(UserError, match=r"val\.txt:2: .*expected"):
+        load_label_list(str(tmp_path), "val")
+
+
+@pytest.mark.parametrize(
+    "path", ["C:\\data\\a.jpg", "C:/data/a.jpg", "..\\..\\a.jpg", "/data/a.jpg"]
+)
+def test_paths_that_lead_out(tmp_path, path):
+    folder = tmp_path / "labels" / "set"
+    folder.mkdir(parents=True)
+    (folder / "val.txt").write_text(path + " 0\n")
+    with pytest.raises(UserError, match="leads out of the data folder"):
+        load_label_list(str(tmp_path), "val")
+
+
+def test_a_backslash_in_a_name_that_is_there(tmp_path):
+    folder = tmp_path / "labels" / "set"
+    folder.mkdir(parents=True)
+    (folder / "val.txt").write_text("a\\b.jpg 0\n")
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val" / "a\\b.jpg").write_bytes(b"x")
+    (sample,) = load_label_list(str(tmp_path), "val").samples
+    assert sample.id == "a\\b.jpg"
+
+
+METADATA = {
+    "image_ids.txt": ["a/1.jpg", "b/2.jpg"],
+    "class_labels.txt": ["a/1.jpg,0", "b/2.jpg,1"],
+    "image_sizes.txt": ["a/1.jpg,9,8", "b/2.jpg,7,6"],
+    "localization.txt": ["a/1.jpg,1,2,3,4", "b/2.jpg,0,0,5,5"],
+}
+
+
+def quoted(lines):
+    return [",".join(f'"{cell}"' for cell in line.split(",")) for line in lines]
+
+
+FORMS = {
+    "CR": lambda name, lines: "\r".join(lines).encode(),
+    "UTF-16": lambda name, lines: "\r\n".join(lines).encode("utf-16"),
+    "Windows separators": lambda name, lines: "\n".join(lines).replace("/", "\\").encode(),
+    "quotes": lambda name, lines: "\n".join(quoted(lines)).encode(),
+    "headings": lambda name, lines: "\n".join(
+        (["image_id,x"] if "," in lines[0] else []) + lines
+    ).encode(),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_metadata_of_wsolevaluation(tmp_path, form):
+    for name, lines in METADATA.items():
+        (tmp_path / name).write_bytes(FORMS[form](name, lines))
+    found = read_metadata(str(tmp_path))
+    assert [record.id.replace("\\", "/") for record in found] == METADATA["image_ids.txt"]
+    assert [(r.label, r.size) for r in found] == [(0, (9, 8)), (1, (7, 6))]
+    assert [r.boxes for r in found] == [((1, 2, 3, 4),), ((0, 0, 5, 5),)]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").write_bytes(b"x")
+    samples = load_data(str(tmp_path), "test").samples
+    assert (samples[0].id, samples[0].path) == ("a/1.jpg", str(tmp_path / "a" / "1.jpg"))
+
+
+@pytest.mark.parametrize("data", [b"cat\rred fox\r", "cat\nred fox\n".encode("utf-16")])
+def test_class_names(tmp_path, data):
+    (tmp_path / "classes.txt").write_bytes(data)
+    assert read_class_names(str(tmp_path / "classes.txt")) == ("cat", "red fox")
+
+
+@pytest.mark.parametrize(
+    "train, val",
+    [("train", "validation"), ("Train", "Valid"), ("training", "Testing"), ("train", "VAL")],
+)
+def test_folders_of_splits(tmp_path, train, val):
+    for split, name in ((train, "1.jpg"), (val, "2.jpg")):
+        for label in ("a", "b"):
+            folder = tmp_path / split / label
+            folder.mkdir(parents=True)
+            (folder / name).write_bytes(b"x")
+    for split, name in (("train", "1.jpg"), ("val", "2.jpg")):
+        found = load_data(str(tmp_path), split)
+        assert [sample.id for sample in found.samples] == ["a/" + name, "b/" + name]
+        assert found.class_names == ("a", "b")
+
+
+def test_files_of_other_formats_are_counted(tmp_path, caplog):
+    for name in ("a/1.jpg", "a/2.psd", "b/3.jpg", "b/4.psd", "b/list.txt"):
+        path = tmp_path / "train" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    with caplog.at_level(logging.WARNING):
+        assert len(load_image_folder(str(tmp_path), "train").samples) == 2
+    (record,) = caplog.records
+    assert "2 files left out" in record.getMessage() and "2 .psd" in record.getMessage()
