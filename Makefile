@@ -43,7 +43,7 @@ demo: $(VENV)/.installed
 	$(PY) -m dgl.datasets.birds --out data/birds
 	PYTHON=$(PY) LOGDIR=demo EPOCH=2 sh run_train.sh vgg birds -- --load dgl/pretrained/birds_vgg.npz --base-lr 0.002
 	$(PY) test_code/evaluate_localization.py --load train_log/demo --data data/birds --mode vgg \
-		--clayer 1 2 3 4 --out demo/birds
+		--clayer 1 2 3 4 --out demo/birds --overwrite
 	@echo "open demo/index.html"
 
 # A file's tests stay in one process, whose fixtures they share.

@@ -1,6 +1,5 @@
 """Resolve the flags of training to data, a recipe and initial weights, and run them."""
 
-import os
 import zlib
 from argparse import Namespace
 from dataclasses import replace
@@ -16,7 +15,7 @@ from dgl.data.layouts.label_list import PUBLISHED_CLASSES, named_layout
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
 from dgl.training.attention_callback import AttentionImages, choose_images, default_measured
-from dgl.training.classes import check_order, check_splits
+from dgl.training.classes import check_loaded, check_resumed, check_splits
 from dgl.training.distributed import SINGLE, Ranks, find_ranks, require_same
 from dgl.training.freeze import check_memory, find_cut, freeze_layer
 from dgl.training.log_folder import log_folder
@@ -56,7 +55,10 @@ def run(args: Namespace, mode: str) -> int:
     classes = classes or max(training.classes, validation.classes)
     check_splits(training, validation, classes)
     recipe, start = resolve(args, mode, len(training), classes, ranks)
-    _check_order(args, training, recipe, start)
+    if args.resume:
+        check_resumed(log_folder(args.logdir), training)
+    if start is not None and any(recipe.options.head in name for name in start.loaded):
+        check_loaded(start.checkpoint.path, training)
     frozen = check_freeze(recipe, start, len(training), len(validation)) if recipe.freeze else ()
     attention = attention_images(args, recipe, boxed)
     if args.print_recipe:
@@ -137,25 +139,6 @@ def _probe(args: Namespace, mode: str, ranks: Ranks) -> int:
         args.logdir,
     )
     return 0
-
-
-def _check_order(
-    args: Namespace, training: DataSet, recipe: Recipe, start: Optional["InitialWeights"]
-) -> None:
-    """Compare the classes with those of the run to resume and of the last layer to load.
-
-    Raises:
-        UserError: they are the same in part, or in another order.
-    """
-    folder = log_folder(args.logdir)
-    if args.resume and os.path.isdir(folder):
-        check_order(read_card(folder), training, f"--resume: {folder}")
-    if start is None or not any(recipe.options.head in name for name in start.loaded):
-        return
-    card = read_card(start.checkpoint.path)
-    # Classes of which none is the same are another data set, whose last layer is learned anew.
-    if card and set(card.class_names or ()) & set(training.class_names or ()):
-        check_order(card, training, f"--load: {start.checkpoint.path}")
 
 
 def _data_set(args: Namespace) -> Optional[str]:

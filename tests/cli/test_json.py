@@ -51,7 +51,7 @@ def test_a_shard_says_which(tiny, data, tmp_path):
     words = ["--load", tiny, "--data", data, "--out", tmp_path / "o", "--shard", "1/2", "--json"]
     done = dgl("evaluate", *words + _QUICK)
     assert json.loads(done.out) == {"shard": "1/2", "out": str(tmp_path / "o")}
-    whole = dgl("evaluate", *words[:-3] + ["--shard", "1/1", "--restart", "--json"] + _QUICK)
+    whole = dgl("evaluate", *words[:-3] + ["--shard", "1/1", "--overwrite", "--json"] + _QUICK)
     assert "protocols" in json.loads(whole.out)
 
 
