@@ -57,6 +57,7 @@ class Review:
         progress: bool, whether to show a bar while the store is read.
 
     Attributes:
+        folder: str, as given.
         classes: tuple of str by class index.
         token: str, by which a page recognizes this store.
 
@@ -66,7 +67,7 @@ class Review:
     """
 
     def __init__(self, folder: str, progress: bool = False):
-        self._folder = folder
+        self.folder = folder
         self._path = os.path.join(folder, OBJECTS)
         header = read_header(folder)
         self.classes = header.classes
@@ -241,7 +242,7 @@ class Review:
         return labels, labels.objects if self.status(number) is None else history[-1].objects
 
     def _append(self, number: int, decision: Decision) -> None:
-        append_decision(self._folder, decision)
+        append_decision(self.folder, decision)
         self._history.setdefault(number, []).append(decision)
 
     def _object(

@@ -169,6 +169,7 @@ async function show(number, asked = ask(`/api/images/${number}`)) {
   picker.close();
   const found = queue.indexOf(number);
   if (found >= 0) place = found;
+  else queue.splice(place, 0, number); // not of this filter, but asked for
   const image = photo(number);
   const [answer, ready] = await Promise.all([asked, image.ready]);
   if (call !== shows) return;
@@ -198,10 +199,8 @@ async function go(step, saved = current && current.work) {
   if (saved && !(await saved)) return;
   if (asked) return show(queue[next], asked);
   if (step < 0) return notice("This is the first image.");
-  const filter = at("show").value;
-  await filterImages(false);
-  if (queue.length && filter === "to-review") return show(queue[0]); // those passed over
-  notice("This is the last image.");
+  if (at("show").value !== "to-review") return notice("This is the last image.");
+  await filterImages(); // those passed over
 }
 
 async function keep() {
@@ -227,7 +226,6 @@ async function filterImages(andShow = true) {
     if (andShow) await show(queue[0]);
     return;
   }
-  if (!andShow && current && at("show").value !== "to-review") return;
   shows++;
   current = null;
   boxes.image = null;
@@ -235,7 +233,12 @@ async function filterImages(andShow = true) {
   boxes.svg.replaceChildren();
   boxes.tags.replaceChildren();
   const { reviewed, all } = answer.values.progress;
-  message(reviewed === all ? "Every image is reviewed. Write them with dgl label --out OUT --export FORMAT." : "No such image.");
+  notice("");
+  message(reviewed === all ? "Every image is reviewed. Write the labels:" : "No such image.");
+  if (reviewed !== all) return render();
+  const command = document.createElement("code");
+  command.textContent = `dgl label --out ${start.folder} --export coco`;
+  at("message").append(command);
   render();
 }
 
@@ -277,6 +280,7 @@ function takeClass(index) {
 }
 
 function render() {
+  document.body.classList.toggle("nothing", !current);
   document.body.classList.toggle("rejected-image", Boolean(current) && current.status === "rejected");
   for (const id of ["accept", "reject", "previous", "next", "draw"]) at(id).disabled = !current;
   for (const id of ["pick", "remove"]) at(id).disabled = !current || !current.objects[chosen];
@@ -297,11 +301,13 @@ function render() {
   fact(`${current.width} × ${current.height}`);
   if (current.label !== null) fact(`label: ${start.classes[current.label]}`);
   fact(current.status || "to review", `status ${current.status || ""}`);
-  current.objects.forEach((object, index) => at("objects").append(row(object, index)));
+  current.objects.forEach((object, index) => at("objects").append(rowOf(object, index)));
+  const row = at("objects").children[chosen];
+  if (row) row.scrollIntoView({ block: "nearest" });
   boxes.show(current, chosen);
 }
 
-function row(object, index) {
+function rowOf(object, index) {
   const item = document.createElement("li");
   item.classList.toggle("chosen", index === chosen);
   const color = document.createElement("i");
@@ -371,8 +377,6 @@ async function begin() {
   const known = location.hash.length > 1 && Number.isInteger(wanted) && wanted >= 0 && wanted < start.progress.all;
   await filterImages(!known);
   if (known) {
-    if (!queue.includes(wanted)) queue.unshift(wanted);
-    message("");
     await show(wanted);
   }
   at("stage").focus({ preventScroll: true });

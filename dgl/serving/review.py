@@ -190,6 +190,7 @@ class _Handlers:
         return _json(
             {
                 "store": review.token,
+                "folder": review.folder,
                 "classes": review.classes,
                 "filters": FILTERS,
                 "progress": review.progress(),

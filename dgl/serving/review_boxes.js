@@ -118,14 +118,16 @@ export class Boxes {
   }
 
   down(event) {
-    if (!this.image || event.button > 0) return;
+    if (!this.image || event.button > 1) return;
     this.stage.focus({ preventScroll: true });
     this.stage.setPointerCapture(event.pointerId);
     const point = this.point(event);
     const chosen = this.image.objects[this.chosen];
     const sides = event.target.dataset.sides;
     const start = { x: event.clientX, y: event.clientY, point, moved: false };
-    if (sides && chosen && !this.drawing) {
+    if (event.button === 1) {
+      this.drag = { ...start, sides: "pan", left: this.left, top: this.top, box: [0, 0, 0, 0] };
+    } else if (sides && chosen && !this.drawing) {
       this.drag = { ...start, sides, box: [...chosen.box], from: chosen.box };
     } else if (chosen && !this.drawing && !event.shiftKey && event.target.classList.contains("chosen")) {
       this.drag = { ...start, sides: "move", box: [...chosen.box], from: chosen.box };
@@ -141,6 +143,12 @@ export class Boxes {
     if (!drag.moved) return;
     const [x, y] = this.point(event);
     const { width, height } = this.image;
+    if (drag.sides === "pan") {
+      if (this.zoom === 1) return;
+      this.left = drag.left + event.clientX - drag.x;
+      this.top = drag.top + event.clientY - drag.y;
+      return this.fit();
+    }
     if (drag.sides === "new") {
       const [x0, y0] = drag.point;
       drag.box = [Math.min(x0, x), Math.min(y0, y), Math.max(x0, x), Math.max(y0, y)];
@@ -164,6 +172,7 @@ export class Boxes {
     const drag = this.drag;
     if (!drag) return;
     this.drag = null;
+    if (drag.sides === "pan") return;
     const box = drag.box.map((side) => Math.round(side * 100) / 100);
     if (!drag.moved) {
       this.drawing = false;
@@ -193,7 +202,7 @@ export class Boxes {
     for (const place of order) {
       const object = image.objects[place];
       const chosen = place === this.chosen;
-      const box = chosen && drag && drag.sides !== "new" ? drag.box : object.box;
+      const box = chosen && drag && drag.from ? drag.box : object.box;
       const color = colorOf(object.class_index);
       for (const outline of (box === object.box && object.polygons) || []) {
         const polygon = this.add("polygon", { points: outline.join(" "), class: "outline" });
@@ -209,7 +218,7 @@ export class Boxes {
     }
     const chosen = image.objects[this.chosen];
     if (chosen && !this.drawing) {
-      this.handles(drag && drag.sides !== "new" ? drag.box : chosen.box, HANDLE / scale);
+      this.handles(drag && drag.from ? drag.box : chosen.box, HANDLE / scale);
     }
   }
 
