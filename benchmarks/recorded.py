@@ -1,4 +1,4 @@
-"""Flag ``--table`` of benchmarks: print the table of a record without measuring."""
+"""Markdown tables of records, and the flag ``--table``, which prints a record without measuring."""
 
 import json
 
@@ -26,3 +26,9 @@ def shown(args, table):
         if getattr(args, flag) is None:
             raise UserError(f"--{flag}: expected, as --table is not given")
     return False
+
+
+def markdown(lines):
+    """A Markdown table of lists of cells, the first of which is the heading."""
+    lines = [lines[0], ["---"] * len(lines[0])] + lines[1:]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)

@@ -13,6 +13,7 @@ import sys
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from benchmarks.recorded import markdown
 from dgl.errors import run_script
 from dgl.report.charts import layer_method_matrix, layer_profile
 
@@ -52,7 +53,7 @@ def methods_table(record):
         + [title for title, _, _ in _COLUMNS]
         + ["DGL - it, BoxAcc", "p"]
     )
-    lines = [heading, ["---"] * len(heading)]
+    lines = [heading]
     for method in methods:
         layers = rows[_WSOL, method]["layers"]
         cells = [method, layers[0] if len(set(layers)) == 1 else ", ".join(layers)]
@@ -70,23 +71,23 @@ def methods_table(record):
         ))  # fmt: skip
         cells.append("" if test is None else "{:.3f}".format(test["p_value"]))
         lines.append(cells)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return markdown(lines)
 
 
 def seeds_table(record):
     """Markdown: BoxAcc of each seed, by method, for how far trainings lie apart."""
     rows = sorted(record["chosen"][_WSOL], key=lambda row: -row["box_acc"]["mean"])
     heading = ["BoxAcc"] + [f"seed {seed}" for seed in record["seeds"]]
-    lines = [heading, ["---"] * len(heading)]
+    lines = [heading]
     lines += [[row["method"]] + [f"{v:.1f}" for v in row["box_acc"]["seeds"]] for row in rows]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return markdown(lines)
 
 
 def backbones_table(records, methods=("dgl", "cam", "center")):
     """Markdown: a row a backbone and method, for records of the same data."""
     heading = ["backbone", "seeds", "top-1 error", "method", "layer by seed"]
     heading += ["GT-known", "BoxAcc", "MaxBoxAcc", "MaxBoxAccV2"]
-    lines = [heading, ["---"] * len(heading)]
+    lines = [heading]
     for record in records:
         for method in methods:
             rows = {
@@ -108,7 +109,7 @@ def backbones_table(records, methods=("dgl", "cam", "center")):
                     text += " ({:.1f} to {:.1f})".format(*value["interval"])
                 cells.append(text)
             lines.append(cells)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return markdown(lines)
 
 
 def alpha_table(record):
@@ -117,17 +118,17 @@ def alpha_table(record):
     names = [row["method"][len("dgl(pa=") : -1] for row in rows]
     alphas = [name for name in names if not name.endswith(",exact")]
     value = {name: row["max_box_acc"]["mean"] for name, row in zip(names, rows)}
-    lines = [["alpha"] + alphas, ["---"] * (len(alphas) + 1)]
+    lines = [["alpha"] + alphas]
     for title, end in (("kernel's gradient", ""), ("exact gradient", ",exact")):
         lines.append([title] + [f"{value[alpha + end]:.1f}" for alpha in alphas])
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return markdown(lines)
 
 
 def checkpoint_table(metrics):
     """Markdown: a row an entry of one evaluation's `metrics.json`, both protocols side by side."""
     heading = ["method", "layer"]
     heading += ["GT-known", "Top-1 Loc", "MaxBoxAcc", "MaxBoxAccV2", "PxAP"]
-    lines = [heading, ["---"] * len(heading)]
+    lines = [heading]
     tables = [metrics["protocols"][name]["rows"] for name in (_FIXED, _WSOL)]
     for fixed, wsol in zip(*tables):
         cells = [fixed["method"], fixed["layer"]]
@@ -143,14 +144,14 @@ def checkpoint_table(metrics):
                 text += " ({:.1f} to {:.1f})".format(*row[figure + "_interval"])
             cells.append(text)
         lines.append(cells)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return markdown(lines)
 
 
 def speed_table(record):
     """Markdown: milliseconds a map of `benchmarks/evaluator_speed.py`."""
     heading = ["maps", "1000 masks, MaxBoxAcc alone", "1000 masks, both metrics"]
     heading += ["here, both", "times faster than the first"]
-    lines = [heading, ["---"] * len(heading)]
+    lines = [heading]
     for row in record["rows"]:
         ratio = row["times_faster_than_loop_largest"]
         cells = [row["kind"]]
@@ -160,7 +161,7 @@ def speed_table(record):
             "{:.1f} ({:.1f} to {:.1f})".format(ratio["median"], ratio["least"], ratio["most"])
         )
         lines.append(cells)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+    return markdown(lines)
 
 
 def draw_matrix(record, path, figure="max_box_acc"):

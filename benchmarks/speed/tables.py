@@ -1,10 +1,6 @@
 """Markdown tables of the sections `peers` and `bf16`."""
 
-
-def markdown(lines):
-    """Lines of cells, the heading first, as a Markdown table."""
-    lines = [lines[0], ["---"] * len(lines[0])] + lines[1:]
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
+from benchmarks.recorded import markdown
 
 
 def three(values, form):
