@@ -37,8 +37,8 @@ WORST = 12
 _BATCH = 8
 
 
-def score_maps(predictor, samples):
-    """Yields sample, boxes (K, 4) and entry -> score map, at wsolevaluation's size."""
+def raw_maps(predictor, samples):
+    """Yields sample, boxes (K, 4) by wsolevaluation's geometry, entry -> raw map, and the boxes' side."""
     for chunk in chunks_of(samples, _BATCH):
         views = [
             GEOMETRIES[WSOL].view(read_image(one.path), one.boxes, predictor.image_size)
@@ -47,8 +47,13 @@ def score_maps(predictor, samples):
         images = rgb_to_bgr(np.stack([view.image for view in views]))
         maps = predictor(images, [one.class_index for one in chunk]).maps
         for index, (sample, view) in enumerate(zip(chunk, views)):
-            side = view.map_size
-            yield sample, view.boxes, {e: score_map(m[index], side, side) for e, m in maps.items()}
+            yield sample, view.boxes, {e: m[index] for e, m in maps.items()}, view.map_size
+
+
+def score_maps(predictor, samples):
+    """Yields sample, boxes and entry -> score map."""
+    for sample, boxes, maps, side in raw_maps(predictor, samples):
+        yield sample, boxes, {e: score_map(raw, side, side) for e, raw in maps.items()}
 
 
 def best_thresholds(predictor, samples):

@@ -1,6 +1,5 @@
 """`Localizer`: from images to classes, maps and boxes in a few lines of Python."""
 
-import io
 import itertools
 from typing import (
     TYPE_CHECKING,
@@ -10,7 +9,6 @@ from typing import (
     Iterator,
     List,
     Mapping,
-    NamedTuple,
     Optional,
     Sequence,
     Tuple,
@@ -19,69 +17,25 @@ from typing import (
 
 import numpy as np
 
-from dgl.attribution import parse_method
 from dgl.attribution.build import CHANNELS_LAST
 from dgl.attribution.gradients import KERNEL
+from dgl.attribution.registry import localize_defaults
 from dgl.backbones import get_backbone
 from dgl.data.any_image import decoded_image, listed_images
 from dgl.data.class_names import ClassNames
 from dgl.data.image_io import Decoded
 from dgl.data.views import demo_input, resize_bilinear_tf1
 from dgl.errors import ArgumentError
-from dgl.predict.overlay import heat_with_region
+from dgl.predict.localization import Localization
+from dgl.predict.normalize import MINMAX, Normalization, parse_normalization
 from dgl.predict.postprocess import DEFAULT_THRESHOLD, largest_box, score_map
 from dgl.utils.devices import FLOAT32
 
 if TYPE_CHECKING:
-    import PIL.Image
-
     from dgl.predict.session import MapSession, Prediction
 
 Image = Any  # what dgl.data.any_image.decoded_image takes
 DEFAULT_BATCH = 8
-
-
-class Localization(NamedTuple):
-    """The class, map and box of one image. A notebook shows it as :meth:`overlay`.
-
-    Attributes:
-        class_index: int, the requested class, or the most probable one.
-        probability: float, its softmax probability.
-        map: (H, W) float32 in [0, 1], at the size of ``image``.
-        box: (x0, y0, x1, y1), ints in pixels of the image as it was given, around the map's largest
-            region above the threshold; ``None`` where there is none.
-        class_name: the class's name, or its index as text where names are not known.
-        image: (H, W, 3) uint8 RGB, upright; of a file above 25 megapixels at half its sides.
-        threshold: float in [0, 1], fraction of the map's maximum that counts as object.
-        size: (width, height) of the upright image as it was given; ``None`` stands for that of ``image``.
-    """
-
-    class_index: int
-    probability: float
-    map: np.ndarray
-    box: Optional[Tuple[int, int, int, int]]
-    class_name: str
-    image: np.ndarray
-    threshold: float
-    size: Optional[Tuple[int, int]] = None
-
-    def overlay(self) -> "PIL.Image.Image":
-        """The image under the map, with outline and box: :func:`dgl.predict.overlay.heat_with_region`."""
-        import PIL.Image
-
-        box = self.box
-        if box is not None and self.size is not None:
-            box = tuple(np.rint(Decoded(self.image, self.size).to_image(box)).ravel().astype(int))
-        return PIL.Image.fromarray(heat_with_region(self.image, self.map, self.threshold, box))
-
-    def __repr__(self) -> str:
-        return f"Localization({self.class_name!r}, {self.probability:.3f}, box {self.box})"
-
-    def _repr_png_(self) -> bytes:
-        """What a notebook shows."""
-        buffer = io.BytesIO()
-        self.overlay().save(buffer, "PNG")
-        return buffer.getvalue()
 
 
 class Localizer:
@@ -115,6 +69,7 @@ class Localizer:
         method: str = "dgl",
         alpha: float = 10.0,
         threshold: Optional[float] = None,
+        normalize: Optional[str] = None,
         image_size: Optional[int] = None,
         data_set: Optional[str] = None,
         gpu: Optional[str] = None,
@@ -132,6 +87,8 @@ class Localizer:
             alpha: target score of DGL's loss gradient, see :func:`dgl.attribution.loss_gradients`.
             threshold: float in [0, 1], fraction of the map's maximum that counts as object; by default
                 the method's own, else the backbone's.
+            normalize: how the map is brought to [0, 1], as ``--normalize`` takes it (see
+                :mod:`dgl.predict.normalize`); by default as for ``threshold``.
             image_size, data_set, gpu, precision: see :class:`~dgl.predict.predictor.Predictor`.
             batch: images per run of the network.
 
@@ -143,10 +100,10 @@ class Localizer:
         from dgl.weights.identify import default_weights
 
         mode, load = default_weights(mode, load)
-        defaults = get_backbone(mode).localize
+        defaults = localize_defaults(get_backbone(mode), method)
         if threshold is None:
-            own = parse_method(method).method.threshold
-            threshold = defaults.threshold if own is None else own
+            threshold = defaults.threshold
+        how = parse_normalization(normalize or defaults.normalize)
         _check(threshold, batch)
         predictor = Predictor(
             mode,
@@ -163,7 +120,7 @@ class Localizer:
         def view(image: np.ndarray) -> np.ndarray:
             return demo_input(image, predictor.image_size)
 
-        self._use(predictor, view, threshold, batch, predictor.class_names)
+        self._use(predictor, view, threshold, batch, predictor.class_names, how=how)
 
     def _use(
         self,
@@ -173,6 +130,7 @@ class Localizer:
         batch: int,
         class_names: Optional[Sequence[str]],
         finish: Callable[[np.ndarray], Any] = np.asarray,
+        how: Normalization = MINMAX,
     ) -> None:
         """Combine a predictor with the preparation of its images.
 
@@ -182,7 +140,9 @@ class Localizer:
             threshold, batch: as in :meth:`__init__`.
             class_names: one name per class, or ``None``.
             finish: stacked views -> array that is fed.
+            how: normalization of the maps.
         """
+        self._how = how
         self.predictor = predictor
         self.entry = predictor.entries[0]
         self.threshold = threshold
@@ -206,6 +166,7 @@ class Localizer:
         method: str = "dgl",
         alpha: float = 10.0,
         threshold: float = DEFAULT_THRESHOLD,
+        normalize: str = str(MINMAX),
         semantics: str = KERNEL,
         image_size: Optional[int] = None,
         head_weights: Optional[Any] = None,
@@ -227,7 +188,7 @@ class Localizer:
                 (:mod:`dgl.foreign.preprocessing` has the usual ones); by default fed as it is.
             method: a name in :data:`dgl.attribution.METHODS`.
             alpha, semantics: see :func:`dgl.attribution.loss_gradients`.
-            threshold: float in [0, 1], fraction of the map's maximum that counts as object.
+            threshold, normalize: as in :meth:`__init__`.
             image_size: side of the input in pixels; by default that of ``image``, else 224.
             head_weights, data_format, session, feeds: see
                 :class:`~dgl.predict.predictor.GraphPredictor`.
@@ -275,7 +236,8 @@ class Localizer:
             return batch.astype(fed.dtype.as_numpy_dtype)
 
         self = cls.__new__(cls)
-        self._use(predictor, view, threshold, batch, class_names, finish)
+        how = parse_normalization(normalize)
+        self._use(predictor, view, threshold, batch, class_names, finish, how)
         return self
 
     @classmethod
@@ -349,7 +311,7 @@ class Localizer:
         self, decoded: Decoded, prediction: "Prediction", i: int, raw: np.ndarray
     ) -> Localization:
         height, width = decoded.image.shape[:2]
-        resized = score_map(raw, height, width)
+        resized = score_map(raw, height, width, self._how)
         found = decoded.to_file(largest_box(resized, self.threshold))
         x0, y0, x1, y1 = (int(value) for value in found)
         # A box without extent stands for no contour; a map that is nowhere positive has no object.

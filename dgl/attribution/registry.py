@@ -8,6 +8,7 @@ import re
 from typing import Any, Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional
 
 from dgl.attribution.gradients import EXACT, KERNEL, MAX_ALPHA, check_alpha
+from dgl.backbones.registry import Backbone, LocalizeDefaults
 from dgl.errors import UserError
 
 CLASS_GRADIENT, LOSS_GRADIENT, HEAD_WEIGHTS = "class_gradient", "loss_gradient", "head_weights"
@@ -111,6 +112,19 @@ def attribution_method(
         return function
 
     return register
+
+
+def localize_defaults(backbone: Backbone, method: str) -> LocalizeDefaults:
+    """Layer, threshold and normalization with which a method localizes in a photograph.
+
+    The backbone's were selected for maps of the layer that they name. A method with a layer of its own,
+    such as CAM, has the usual threshold and min-max normalization, and one may have its own threshold.
+    """
+    found = parse_method(method).method
+    own = LocalizeDefaults(backbone.localize.layer)
+    if found.threshold is not None:
+        return own._replace(threshold=found.threshold)
+    return backbone.localize if found.layers == ANY else own
 
 
 ALL = "all"

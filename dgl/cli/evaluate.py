@@ -14,6 +14,7 @@ from dgl.cli.output import (
     add_gpu_flag,
     add_head_flag,
     add_json_flag,
+    add_normalize_flag,
     add_precision_flag,
     flag_groups,
     json_output,
@@ -25,6 +26,7 @@ from dgl.evaluation.fusion import FUSIONS
 from dgl.evaluation.mosaic import parse_grid
 from dgl.evaluation.plan import FIXED, WSOL
 from dgl.metrics.box_check import FRAMES, UPRIGHT
+from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.predict.postprocess import DEFAULT_THRESHOLD
 
 PROTOCOLS = (FIXED, WSOL)
@@ -119,6 +121,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="fraction of the map's maximum, for the fixed-threshold protocol",
     )  # fmt: skip
 
+    add_normalize_flag(groups["box"], str(MINMAX), str(MINMAX))
+
     add = groups["metrics"].add_argument
     add("--protocol", nargs="+", choices=PROTOCOLS, default=list(PROTOCOLS), help="what to measure")
     add("--cam-interval", type=float, default=0.01, help="threshold step of MaxBoxAcc and PxAP")
@@ -156,6 +160,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
 def check_flags(args: Namespace) -> None:
     """Raise :class:`UserError` for a value out of range or flags that exclude each other."""
+    parse_normalization(args.normalize)
     for flag, value, low, high in (
         ("--threshold", args.threshold, 0, 1),
         ("--cam-interval", args.cam_interval, 1e-4, 1),

@@ -13,6 +13,7 @@ from dgl.cli.output import (
     add_gpu_flag,
     add_head_flag,
     add_json_flag,
+    add_normalize_flag,
     add_precision_flag,
     flag_groups,
     json_output,
@@ -20,6 +21,7 @@ from dgl.cli.output import (
 from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.errors import UserError
 from dgl.evaluation.fusion import FUSIONS
+from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.tf_compat import use_reference_kernels
 from dgl.utils.devices import FLOAT32
@@ -32,7 +34,12 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=HelpFormatter)
     add_flags(parser)
     parser.set_defaults(
-        mode="vgg", load=SHIPPED_CHECKPOINT, clayer="2", threshold=DEFAULT_THRESHOLD, published=True
+        mode="vgg",
+        load=SHIPPED_CHECKPOINT,
+        clayer="2",
+        threshold=DEFAULT_THRESHOLD,
+        normalize=str(MINMAX),
+        published=True,
     )
     return parser
 
@@ -81,6 +88,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="fraction of the map's maximum that counts as object (default: the backbone's)",
     )  # fmt: skip
 
+    add_normalize_flag(groups["box"], None, "the backbone's")
+
     add = groups["output"].add_argument
     add("--save-maps", action="store_true", help="also write the raw maps as .npy")
     add("--resume", action="store_true", help="skip images already written with the same flags")
@@ -107,6 +116,8 @@ def run(args: argparse.Namespace) -> int:
     """
     if args.threshold is not None and not 0 <= args.threshold <= 1:
         raise UserError(f"--threshold {args.threshold}: expected a value in [0, 1]")
+    if args.normalize is not None:
+        parse_normalization(args.normalize)
     check_image_size(args.image_size)
     if args.top > 1 and args.class_index is not None:
         raise UserError(f"--top {args.top}: expected 1 with --class, which names the class")

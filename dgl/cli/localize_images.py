@@ -10,12 +10,13 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 import numpy as np
 from tqdm import tqdm
 
-from dgl.attribution import METHODS
+from dgl.attribution.registry import localize_defaults
 from dgl.backbones import get_backbone
 from dgl.data.image_io import Decoded, read_reduced
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
 from dgl.evaluation.fusion import Fusion, make_fusions, score_maps
+from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.predict.predictor import Predictor
 from dgl.report.localize_files import (
     Finding,
@@ -40,15 +41,16 @@ UNSURE = 0.1
 def make_predictor(args: Namespace) -> Predictor:
     """Load the checkpoint that the flags of :mod:`dgl.cli.localize` name.
 
-    Layer and threshold that are not given become the backbone's, or the method's own threshold.
+    Layer, threshold and normalization that are not given become the backbone's, or the method's own.
     """
     mode, load = default_weights(args.mode, args.load)
-    defaults = get_backbone(mode).localize
+    defaults = localize_defaults(get_backbone(mode), args.method)
     if args.clayer is None:
         args.clayer = defaults.layer
     if args.threshold is None:
-        own = METHODS[args.method].threshold
-        args.threshold = defaults.threshold if own is None else own
+        args.threshold = defaults.threshold
+    if args.normalize is None:
+        args.normalize = defaults.normalize
     return Predictor(
         mode,
         load,
@@ -194,6 +196,9 @@ class _Pipeline:
             "fast": args.fast,
             "precision": args.precision,
         }
+        how = parse_normalization(args.normalize)
+        if how != MINMAX:
+            settings["normalize"] = str(how)
         if args.top > 1:
             settings["top"] = args.top
         if args.flip:
@@ -212,6 +217,7 @@ class _Pipeline:
             args.save_maps,
             settings,
             args.published,
+            how,
         )
 
     def find_record(self, index: int) -> Optional[Record]:

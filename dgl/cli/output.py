@@ -70,6 +70,17 @@ def add_head_flag(group: Any) -> None:
     )
 
 
+def add_normalize_flag(group: Any, default: Optional[str], usual: str) -> None:
+    """Add ``--normalize``; ``usual`` is what the help calls the default."""
+    group.add_argument(
+        "--normalize",
+        metavar="RULE",
+        default=default,
+        help="how a map is brought to [0, 1]: minmax, max (positive part over its maximum), pas (over its "
+        f"97th percentile, or pas:P), ivr (what is above the 40th, or ivr:P) (default: {usual})",
+    )
+
+
 def add_precision_flag(group: Any, note: str = "") -> None:
     """Add ``--precision``; ``note`` follows ``bf16`` in its help."""
     from dgl.utils.devices import FLOAT32, PRECISIONS

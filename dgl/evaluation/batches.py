@@ -33,6 +33,7 @@ from dgl.evaluation.plan import FIXED, WSOL, Plan
 from dgl.evaluation.results import Results, image_key
 from dgl.metrics.box_check import RAW, fit_boxes
 from dgl.metrics.classification import rank_labels
+from dgl.predict.normalize import parse_normalization
 from dgl.utils.files import write_atomically
 from dgl.utils.parallel import chunks_of, overlapped
 
@@ -105,6 +106,7 @@ class BatchRunner:
         self._dataset = dataset
         self._plan = plan
         self._fusions = list(fusions)
+        self._how = parse_normalization(plan.normalize)
         self._workers = workers
         self._strict = strict
         self._maps_folder = maps_folder
@@ -174,7 +176,7 @@ class BatchRunner:
     def _score(self, job: _Job) -> Tuple[Dict[Entry, Any], Dict[Entry, Any]]:
         """Boxes and pixels of one image by entry; changes no evaluator, so it is safe in threads."""
         found, pixels = {}, {}
-        for entry, score_map in score_maps(job.raw, job.view.map_size, self._fusions):
+        for entry, score_map in score_maps(job.raw, job.view.map_size, self._fusions, self._how):
             evaluator = self._evaluators.localization[job.protocol, entry]
             found[entry] = evaluator.localize(score_map, job.view.boxes)
             if job.protocol == WSOL:

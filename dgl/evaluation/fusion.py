@@ -6,6 +6,7 @@ import numpy as np
 
 from dgl.errors import UserError
 from dgl.predict import postprocess
+from dgl.predict.normalize import MINMAX, Normalization
 
 FUSIONS = ("mean", "max", "geo")
 # Added to each map before a geometric mean, so that a single zero does not decide.
@@ -75,21 +76,26 @@ def make_fusions(
 
 
 def score_maps(
-    raw_maps: Mapping[Tuple[str, str], np.ndarray], size: int, fusions: Sequence[Fusion] = ()
+    raw_maps: Mapping[Tuple[str, str], np.ndarray],
+    size: int,
+    fusions: Sequence[Fusion] = (),
+    how: Normalization = MINMAX,
 ) -> Iterator[Tuple[Tuple[str, str], np.ndarray]]:
-    """Score maps of one image, one at a time: min-max normalized, resized, fused.
+    """Score maps of one image, one at a time: normalized, resized, fused.
 
     Args:
         raw_maps: ordered entry -> (h, w) array, as the network gives it.
         size: int, side of the score maps.
         fusions: sequence of :class:`Fusion` of these entries.
+        how: :class:`~dgl.predict.normalize.Normalization` of the entries; what is fused is normalized
+            by its minimum and maximum.
 
     Yields:
         ``(entry, map)``, the map float32 (size, size) in [0, 1]; first the entries, then the fusions.
     """
     fused: List[Any] = [None] * len(fusions)
     for entry, raw in raw_maps.items():
-        score_map = postprocess.score_map(raw, size, size)
+        score_map = postprocess.score_map(raw, size, size, how)
         yield entry, score_map
         for index, fusion in enumerate(fusions):
             if entry[0] == fusion.method and entry[1] in fusion.layers:

@@ -25,6 +25,7 @@ from dgl.metrics.box_check import RAW, UPRIGHT
 from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
+from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.utils.files import weights_fingerprint
 
 FIXED, WSOL = "fixed_threshold", "wsolevaluation"
@@ -53,6 +54,8 @@ class Plan:
         class_names: by class index, or ``None``.
         pictures: fingerprint of the list of images with their labels and boxes.
         weights: fingerprint of the checkpoint.
+        normalize: how maps are brought to [0, 1], see
+            :func:`~dgl.predict.normalize.parse_normalization`.
     """
 
     protocols: Tuple[str, ...]
@@ -71,6 +74,7 @@ class Plan:
     class_names: Optional[Tuple[str, ...]]
     pictures: str
     weights: str
+    normalize: str = str(MINMAX)
 
     @property
     def all_entries(self) -> List[Tuple[str, str]]:
@@ -141,13 +145,14 @@ class Plan:
                 and min(plan.batch, plan.images, plan.classes) >= 1
                 and plan.classes <= MAX_CLASSES
                 and _LEAST_STEP <= plan.step <= 1
+                and parse_normalization(plan.normalize)
                 and all(list(map(type, entry)) == [str, str] for entry in plan.all_entries)
             )
             if known:  # the evaluators check their thresholds
                 for protocol in plan.protocols:
                     for entry in plan.all_entries:
                         plan.localization_evaluator(protocol, entry)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
             raise ValueError(f"not a plan of an evaluation ({error!r})") from error
         if not known:
             raise ValueError("not a plan of an evaluation")
@@ -292,4 +297,5 @@ def make_plan(
         class_names=ClassNames.of(dataset.class_names).names or predictor.class_names.names or None,
         pictures=images_fingerprint(dataset.samples),
         weights=weights_fingerprint(predictor.path),
+        normalize=str(parse_normalization(args.normalize)),
     )

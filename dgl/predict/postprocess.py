@@ -1,4 +1,4 @@
-"""From score maps to boxes: normalize, resize, binarize, contours, and the overlap of boxes.
+"""From score maps to boxes: binarize, contours, and the overlap of boxes.
 
 The rules are those of wsolevaluation (Choe et al., *Evaluating Weakly Supervised Object
 Localization Methods Right*, CVPR 2020). A box is ``x0, y0, x1, y1`` in pixels, both ends belonging
@@ -10,75 +10,32 @@ from typing import Any, List, NamedTuple, Tuple
 import cv2
 import numpy as np
 
+from dgl.predict.normalize import normalize, resize_map, score_map
 from dgl.utils.types import ArrayLike
+
+__all__ = [
+    "DEFAULT_THRESHOLD",
+    "LevelBoxes",
+    "as_boxes",
+    "binarize",
+    "boxes_by_level",
+    "clip_boxes",
+    "contour_boxes",
+    "distinct_masks",
+    "iou",
+    "largest_box",
+    "normalize",
+    "resize_map",
+    "score_map",
+    "trace_levels",
+    "value_counts",
+]
 
 DEFAULT_THRESHOLD = 0.2  # fraction of a map's maximum that counts as object
 
 _FOREGROUND = 255
 _NO_CONTOUR = (0, 0, 0, 0)
 _EXACT_IN_FLOAT32 = 2**24
-
-
-def normalize(maps: ArrayLike) -> np.ndarray:
-    """Min-max normalize every map to [0, 1].
-
-    Args:
-        maps: array (..., H, W) of numbers; each H x W map is normalized by itself.
-
-    Returns:
-        float32 array of the same shape in [0, 1]. A constant map becomes zeros.
-
-    Raises:
-        ValueError: fewer than two axes, an empty map, NaN or infinity.
-    """
-    maps = np.asarray(maps, dtype=np.float64)
-    if maps.ndim < 2 or maps.shape[-1] == 0 or maps.shape[-2] == 0:
-        raise ValueError(f"a map must be (..., H, W) and not empty, got {maps.shape}")
-    if not np.isfinite(maps).all():
-        raise ValueError("a map holds NaN or infinity")
-    low = maps.min(axis=(-2, -1), keepdims=True)
-    span = maps.max(axis=(-2, -1), keepdims=True) - low
-    # Where the span is zero, so is every difference: any divisor gives zeros.
-    normalized: np.ndarray = ((maps - low) / np.where(span > 0, span, 1.0)).astype(np.float32)
-    return normalized
-
-
-def resize_map(score_map: ArrayLike, height: int, width: int) -> np.ndarray:
-    """Resize one map bilinearly as OpenCV does (half-pixel centers).
-
-    Args:
-        score_map: array (H, W) of finite numbers.
-        height, width: size of the result.
-
-    Returns:
-        float32 array (height, width) that never leaves the range of ``score_map``.
-
-    Raises:
-        ValueError: not two-dimensional, empty, NaN or infinity, or a size below 1.
-    """
-    score_map = np.asarray(score_map, dtype=np.float32)
-    if score_map.ndim != 2 or score_map.size == 0:
-        raise ValueError(f"a map must be (H, W) and not empty, got {score_map.shape}")
-    if not np.isfinite(score_map).all():
-        raise ValueError("a map holds NaN or infinity")
-    if height < 1 or width < 1:
-        raise ValueError(f"cannot resize a map to {height} x {width}")
-    resized = cv2.resize(score_map, (int(width), int(height)), interpolation=cv2.INTER_LINEAR)
-    # Rounding in float32 may take a bilinear mean of equal values a little past them.
-    return np.clip(resized, score_map.min(), score_map.max())
-
-
-def score_map(raw: ArrayLike, height: int, width: int) -> np.ndarray:
-    """The score map of an image: a layer's raw map, normalized and resized to the image.
-
-    Args:
-        raw: array (h, w) of numbers.
-        height, width: size of the image.
-
-    Returns:
-        float32 array (height, width) in [0, 1].
-    """
-    return resize_map(normalize(raw), height, width)
 
 
 def binarize(score_map: ArrayLike, threshold: float) -> np.ndarray:

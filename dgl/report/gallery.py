@@ -24,6 +24,7 @@ from dgl.evaluation.summary import class_name
 from dgl.metrics.box_check import fit_boxes
 from dgl.metrics.fixed_threshold import case_of
 from dgl.predict import postprocess
+from dgl.predict.normalize import parse_normalization
 from dgl.predict.overlay import write_image
 from dgl.report.strips import Entry, compose_tile
 from dgl.report.tables import number
@@ -148,7 +149,8 @@ def _write_strip(
     ratio = view.map_size / float(view.image.shape[0])
     drawn: Dict[Tuple[str, str], Entry] = {}
     cases: Dict[str, Optional[str]] = {}
-    for entry, score_map in score_maps(raw, view.map_size, fusions):
+    how = parse_normalization(plan.normalize)
+    for entry, score_map in score_maps(raw, view.map_size, fusions, how):
         if entry not in entries:
             continue
         threshold = plan.threshold_of(protocol, entry)

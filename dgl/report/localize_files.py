@@ -28,6 +28,7 @@ import numpy as np
 from dgl.data.image_io import Decoded
 from dgl.errors import UserError
 from dgl.predict import postprocess
+from dgl.predict.normalize import MINMAX, Normalization
 from dgl.predict.overlay import draw_boxes, heat_with_region, overlay, write_image
 from dgl.utils.files import read_bounded, write_atomically
 
@@ -61,6 +62,7 @@ class ImageFiles:
         save_maps: whether raw maps are written as ``.npy`` too.
         settings: JSON values that the result depends on; they are the last ones of every record.
         published: draw as the published code does, and find a box in a map that is nowhere positive.
+        how: :class:`~dgl.predict.normalize.Normalization` of the map that gives the box.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class ImageFiles:
         save_maps: bool,
         settings: Mapping[str, Any],
         published: bool = True,
+        how: Normalization = MINMAX,
     ):
         self._stems = {}
         for name, layer in entries:
@@ -83,6 +86,7 @@ class ImageFiles:
         self._save_maps = save_maps
         self._settings = settings
         self._published = published
+        self._how = how
 
     def write(
         self,
@@ -137,12 +141,13 @@ class ImageFiles:
         height, width = image.shape[:2]
         found: Optional[np.ndarray] = None
         for entry, stem in self._stems.items():
-            # Maps may differ in resolution, so each is resized to the image by itself.
-            score_map = postprocess.score_map(maps[entry], height, width)
-            box = None
-            # The threshold was chosen for the map of the box; another one is drawn at the usual one.
+            # Threshold and normalization were chosen for the map of the box; another is drawn as usual.
             is_main = entry == self._box_entry
             threshold = self._threshold if is_main else postprocess.DEFAULT_THRESHOLD
+            how = self._how if is_main else MINMAX
+            # Maps may differ in resolution, so each is resized to the image by itself.
+            score_map = postprocess.score_map(maps[entry], height, width, how)
+            box = None
             if self._published or maps[entry].max() > 0:
                 box = postprocess.largest_box(score_map, threshold)
             if box is not None and not box.any():

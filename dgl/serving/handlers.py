@@ -8,9 +8,12 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from dgl.attribution.registry import localize_defaults
+from dgl.backbones import get_backbone
 from dgl.backbones.registry import LocalizeDefaults
 from dgl.data.image_io import encode_image, read_image
 from dgl.errors import UserError
+from dgl.predict.normalize import MINMAX, Normalization, parse_normalization
 from dgl.predict.overlay import heat_with_region
 from dgl.predict.postprocess import score_map
 from dgl.report.localize_files import json_number
@@ -146,7 +149,8 @@ class Handlers:
             elif controls.tab == ALL:
                 shown = shown._replace(all=panels.all_layers(session, model, result, choice))
             else:
-                html = panels.two_methods(session, model, result, choice, other)
+                second = choice._replace(entry=other, how=self._how(model, controls.other_method))
+                html = panels.two_methods(session, model, result, choice, second)
                 shown = shown._replace(two=html)
         except UserError as error:
             return self.failed(error)
@@ -167,8 +171,14 @@ class Handlers:
             model.entry(controls.method, int(controls.layer)),
             alpha_at(controls.alpha),
             float(controls.threshold),
+            self._how(model, controls.method),
         )
         return session, model, choice
+
+    @staticmethod
+    def _how(model: Model, method: str) -> Normalization:
+        defaults = localize_defaults(get_backbone(model.mode), method)
+        return parse_normalization(defaults.normalize)
 
     def _predict(
         self, session: Session, controls: Controls, choice: Choice, entries: Sequence[Entry]
@@ -195,8 +205,8 @@ class Handlers:
         result = self._predict(session, controls, choice, [choice.entry])
         raw = result.maps[choice.entry]
         if kind == "png":
-            box = panels.find_box(raw, session.size, choice.threshold)
-            resized = score_map(raw, *session.size)
+            box = panels.find_box(raw, session.size, choice)
+            resized = score_map(raw, *session.size, how=choice.how)
             drawn = heat_with_region(session.image, resized, choice.threshold, box)
             data = encode_image(drawn, ".png")
         elif kind == "npy":
@@ -261,8 +271,9 @@ def _record(
         "class_name": model.class_names.name(result.class_index),
         "probability": float(result.scores.probability[result.class_index]),
         "predicted_index": result.scores.predicted,
-        "box": list(panels.find_box(result.maps[choice.entry], session.size, choice.threshold)),
+        "box": list(panels.find_box(result.maps[choice.entry], session.size, choice)),
         "threshold": choice.threshold,
+        **({} if choice.how == MINMAX else {"normalize": str(choice.how)}),
         "alpha": json_number(choice.alpha),
         "checkpoint": model.label,
         "weights": weights,

@@ -13,6 +13,7 @@ import numpy as np
 from dgl.attribution import METHODS
 from dgl.data.image_io import encode_image
 from dgl.predict import postprocess
+from dgl.predict.normalize import Normalization
 from dgl.predict.overlay import colorize, draw_boxes, heat_with_region
 from dgl.serving.engine import Result
 from dgl.serving.models import Entry, Model
@@ -34,65 +35,69 @@ class Choice(NamedTuple):
         entry: (method, layer).
         alpha: the target's score in the loss gradient, may be infinite.
         threshold: fraction of the map's maximum, in [0, 1].
+        how: :class:`~dgl.predict.normalize.Normalization` of the map.
     """
 
     checkpoint: int
     entry: Entry
     alpha: float
     threshold: float
+    how: Normalization
 
 
-def find_box(raw: np.ndarray, size: Tuple[int, int], threshold: float) -> Box:
+def find_box(raw: np.ndarray, size: Tuple[int, int], choice: Choice) -> Box:
     """The box of a raw map in an image, as ``dgl localize`` finds it.
 
     Args:
         raw: float (h, w).
         size: (height, width) of the image.
-        threshold: in [0, 1].
+        choice: tells threshold and normalization.
 
     Returns:
         (x0, y0, x1, y1) in pixels of the image; all 0 if there is none.
     """
-    score_map = postprocess.score_map(raw, *size)
-    x0, y0, x1, y1 = (int(v) for v in postprocess.largest_box(score_map, threshold))
+    score_map = postprocess.score_map(raw, *size, how=choice.how)
+    x0, y0, x1, y1 = (int(v) for v in postprocess.largest_box(score_map, choice.threshold))
     return x0, y0, x1, y1
 
 
-def heat(session: Session, raw: np.ndarray, threshold: float) -> np.ndarray:
+def heat(session: Session, raw: np.ndarray, choice: Choice) -> np.ndarray:
     """Colors of a raw map with the region above the threshold outlined, at the size shown.
 
     Args:
         session: :class:`~dgl.serving.sessions.Session`.
         raw: float (h, w).
-        threshold: in [0, 1].
+        choice: tells threshold and normalization.
 
     Returns:
         uint8 RGB.
     """
-    score_map = postprocess.score_map(raw, *session.shown.shape[:2])
+    height, width = session.shown.shape[:2]
+    score_map = postprocess.score_map(raw, height, width, choice.how)
     colors = colorize(score_map)
-    mask = postprocess.binarize(score_map, threshold)
+    mask = postprocess.binarize(score_map, choice.threshold)
     colors[mask > cv2.erode(mask, np.ones((3, 3), np.uint8))] = 255
     return colors
 
 
 def heat_over(
-    session: Session, raw: np.ndarray, threshold: float, box: Optional[Box] = None
+    session: Session, raw: np.ndarray, choice: Choice, box: Optional[Box] = None
 ) -> np.ndarray:
     """The image under the map, outlined at the threshold, with a color bar and perhaps a box.
 
     Args:
         session: :class:`~dgl.serving.sessions.Session`.
         raw: float (h, w).
-        threshold: in [0, 1].
+        choice: tells threshold and normalization.
         box: in pixels of the visitor's image.
 
     Returns:
         uint8 RGB, see :func:`~dgl.predict.overlay.heat_with_region`.
     """
-    score_map = postprocess.score_map(raw, *session.shown.shape[:2])
+    height, width = session.shown.shape[:2]
+    score_map = postprocess.score_map(raw, height, width, choice.how)
     scaled = None if box is None else np.multiply(box, _scale(session, session.shown) * 2)
-    return heat_with_region(session.shown, score_map, threshold, scaled)
+    return heat_with_region(session.shown, score_map, choice.threshold, scaled)
 
 
 def with_box(session: Session, image: np.ndarray, box: Box) -> np.ndarray:
@@ -159,16 +164,16 @@ def _title(model: Model, entry: Entry) -> str:
 def one_map(session: Session, model: Model, result: Result, choice: Choice) -> str:
     """The image with its box, the overlay, and the map."""
     raw = result.maps[choice.entry]
-    box = find_box(raw, session.size, choice.threshold)
+    box = find_box(raw, session.size, choice)
     figures = (
         _figure(with_box(session, session.shown, box), "Box", "the image with its box"),
         _figure(
-            heat_over(session, raw, choice.threshold, box),
+            heat_over(session, raw, choice, box),
             _title(model, choice.entry),
             "the map over the image, the threshold at the middle of its colors",
         ),
         _figure(
-            heat(session, raw, choice.threshold),
+            heat(session, raw, choice),
             f"Map <small>{raw.shape[1]} × {raw.shape[0]}, outlined at {choice.threshold:g} of its "
             "maximum</small>",
             "the map",
@@ -194,7 +199,7 @@ def all_layers(session: Session, model: Model, result: Result, choice: Choice) -
     """A method at every layer, last to first; each is a button that selects the layer."""
     figures = []
     for entry, raw in result.maps.items():
-        box = find_box(raw, session.size, choice.threshold)
+        box = find_box(raw, session.size, choice)
         caption = f"<b>{escape(_layer_text(model, entry))}</b> <small>{_extent(box)}</small>"
         figures.append(
             '<button type="button" data-layer="{}" data-box="{}" aria-pressed="{}">{}</button>'.format(
@@ -202,7 +207,7 @@ def all_layers(session: Session, model: Model, result: Result, choice: Choice) -
                 " ".join(map(str, box)),
                 "true" if entry == choice.entry else "false",
                 _figure(
-                    _without_bar(session, heat_over(session, raw, choice.threshold, box)),
+                    _without_bar(session, heat_over(session, raw, choice, box)),
                     caption,
                     "map at " + entry[1],
                 ),
@@ -215,22 +220,22 @@ def all_layers(session: Session, model: Model, result: Result, choice: Choice) -
 
 
 def two_methods(
-    session: Session, model: Model, result: Result, choice: Choice, other: Entry
+    session: Session, model: Model, result: Result, choice: Choice, other: Choice
 ) -> str:
     """Two maps with their boxes, and both boxes on the image."""
-    entries = (choice.entry, other)
-    boxes = [find_box(result.maps[entry], session.size, choice.threshold) for entry in entries]
+    choices = (choice, other)
+    boxes = [find_box(result.maps[one.entry], session.size, one) for one in choices]
     overlap = (
         float(postprocess.iou(boxes[0], boxes[1])[0, 0]) if any(boxes[0]) and any(boxes[1]) else 0.0
     )
     figures = [
         _figure(
-            _without_bar(session, heat_over(session, result.maps[entry], choice.threshold)),
-            f'<span class="dgl-{kind}">{kind.upper()}</span> {_title(model, entry)}',
+            _without_bar(session, heat_over(session, result.maps[one.entry], one)),
+            f'<span class="dgl-{kind}">{kind.upper()}</span> {_title(model, one.entry)}',
             "map " + kind.upper(),
             _rectangles(session, [(box, kind)]),
         )
-        for entry, box, kind in zip(entries, boxes, "ab")
+        for one, box, kind in zip(choices, boxes, "ab")
     ]
     figures.append(
         _figure(
@@ -273,7 +278,7 @@ def _extent(box: Box) -> str:
 def facts(session: Session, model: Model, result: Result, choice: Choice) -> str:
     """Class, probability and box in numbers."""
     height, width = session.size
-    box = find_box(result.maps[choice.entry], session.size, choice.threshold)
+    box = find_box(result.maps[choice.entry], session.size, choice)
     area = (box[2] - box[0] + 1) * (box[3] - box[1] + 1) if any(box) else 0
     method = METHODS[choice.entry[0]]
     name, share = name_of(model, result.class_index), percent(area / float(height * width))

@@ -180,41 +180,6 @@ def test_thresholds_outside_the_range_are_refused(thresholds):
         postprocess.boxes_by_level(blocks((2, 2, 5, 5)), thresholds)
 
 
-@pytest.mark.parametrize("shape", [(5, 7), (3, 5, 7), (2, 3, 5, 7)])
-def test_normalize_takes_every_map_to_zero_and_one(shape):
-    maps = np.random.RandomState(0).normal(scale=100, size=shape)
-    result = postprocess.normalize(maps)
-    assert result.dtype == np.float32 and result.shape == shape
-    for single, scaled in zip(maps.reshape(-1, 5, 7), result.reshape(-1, 5, 7)):
-        expected = (single - single.min()) / (single.max() - single.min())
-        np.testing.assert_allclose(scaled, expected, atol=1e-7)
-        assert scaled.min() == 0 and scaled.max() == 1
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_normalize_and_resize_refuse_what_is_not_finite(bad):
-    score_map = np.ones((4, 4))
-    score_map[1, 1] = bad
-    with pytest.raises(ValueError):
-        postprocess.normalize(score_map)
-    with pytest.raises(ValueError):
-        postprocess.resize_map(score_map, 8, 8)
-
-
-@pytest.mark.parametrize("shape", [(4,), (0, 4), (4, 0)])
-def test_normalize_refuses_what_is_no_map(shape):
-    with pytest.raises(ValueError):
-        postprocess.normalize(np.zeros(shape))
-
-
-def test_resize_map_is_bilinear_between_pixel_centers():
-    score_map = np.array([[0.0, 1.0], [2.0, 3.0]])
-    centers = np.clip((np.arange(4) + 0.5) / 2 - 0.5, 0, 1)
-    expected = centers[np.newaxis, :] + 2 * centers[:, np.newaxis]
-    np.testing.assert_allclose(postprocess.resize_map(score_map, 4, 4), expected, atol=1e-6)
-    assert postprocess.resize_map(score_map, 3, 5).shape == (3, 5)
-
-
 def test_iou_with_no_boxes_is_empty():
     assert postprocess.iou([], [[0, 0, 1, 1]]).shape == (0, 1)
     assert postprocess.iou([[0, 0, 1, 1]], np.zeros((0, 4))).shape == (1, 0)

@@ -1,0 +1,118 @@
+"""Normalization of maps, each rule against its definition, and resizing."""
+
+import numpy as np
+import pytest
+from scipy.stats import scoreatpercentile
+
+from dgl.errors import UserError
+from dgl.predict.normalize import (
+    MINMAX,
+    NORMALIZATIONS,
+    Normalization,
+    normalize,
+    parse_normalization,
+    resize_map,
+    score_map,
+)
+
+RULES = [*NORMALIZATIONS, "pas:90", "pas:99.5", "ivr:20"]
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (3, 5, 7), (2, 3, 5, 7)])
+def test_normalize_takes_every_map_to_zero_and_one(shape):
+    maps = np.random.RandomState(0).normal(scale=100, size=shape)
+    result = normalize(maps)
+    assert result.dtype == np.float32 and result.shape == shape
+    for single, scaled in zip(maps.reshape(-1, 5, 7), result.reshape(-1, 5, 7)):
+        expected = (single - single.min()) / (single.max() - single.min())
+        np.testing.assert_allclose(scaled, expected, atol=1e-7)
+        assert scaled.min() == 0 and scaled.max() == 1
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_normalize_and_resize_refuse_what_is_not_finite(bad):
+    score_map = np.ones((4, 4))
+    score_map[1, 1] = bad
+    with pytest.raises(ValueError):
+        normalize(score_map)
+    with pytest.raises(ValueError):
+        resize_map(score_map, 8, 8)
+
+
+@pytest.mark.parametrize("shape", [(4,), (0, 4), (4, 0)])
+def test_normalize_refuses_what_is_no_map(shape):
+    with pytest.raises(ValueError):
+        normalize(np.zeros(shape))
+
+
+def test_resize_map_is_bilinear_between_pixel_centers():
+    score_map = np.array([[0.0, 1.0], [2.0, 3.0]])
+    centers = np.clip((np.arange(4) + 0.5) / 2 - 0.5, 0, 1)
+    expected = centers[np.newaxis, :] + 2 * centers[:, np.newaxis]
+    np.testing.assert_allclose(resize_map(score_map, 4, 4), expected, atol=1e-6)
+    assert resize_map(score_map, 3, 5).shape == (3, 5)
+
+
+def by_definition(values, how):
+    """One map, by the papers' formulas, a value at a time."""
+    if how.kind == "minmax":
+        return [(v - min(values)) / (max(values) - min(values)) for v in values]
+    positive = [max(v, 0) for v in values]
+    if how.kind == "max":
+        return [v / max(positive) for v in positive]
+    if how.kind == "pas":
+        at = scoreatpercentile(positive, how.percentile)
+        return [min(v / at, 1) for v in positive]
+    at = scoreatpercentile(values, how.percentile)
+    return [max(v - at, 0) / (max(values) - at) for v in values]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_by_its_definition(rule):
+    how = parse_normalization(rule)
+    maps = np.random.RandomState(1).normal(0.3, 1, size=(3, 6, 8))
+    found = normalize(maps, how)
+    assert found.dtype == np.float32 and found.shape == maps.shape
+    for one, scaled in zip(maps, found):
+        np.testing.assert_allclose(scaled.ravel(), by_definition(one.ravel(), how), atol=1e-6)
+    assert found.min() >= 0 and found.max() <= 1
+    np.testing.assert_array_equal(normalize(1e6 * maps, how), normalize(1e6 * maps, how))
+    np.testing.assert_allclose(normalize(7 * maps, how), found, atol=1e-6)
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("value", [0.0, -2.0])
+def test_maps_with_no_object(rule, value):
+    assert not normalize(np.full((4, 5), value), parse_normalization(rule)).any()
+
+
+def test_a_map_with_fewer_positive_places_than_the_percentile_leaves():
+    raw = np.zeros((10, 10))
+    raw[4, 4:6] = (3, 4)
+    np.testing.assert_allclose(normalize(raw, parse_normalization("pas")), raw / 4)
+
+
+def test_a_peak_no_longer_sets_the_scale():
+    """What pas is for: one bright place, and an object that is a tenth as bright."""
+    raw = np.zeros((14, 14))
+    raw[3:9, 4:10] = 1.0
+    raw[5, 6] = 10.0
+    object_at = score_map(raw, 14, 14, parse_normalization("pas"))[4, 5]
+    assert object_at == 1.0 and score_map(raw, 14, 14)[4, 5] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("text", ["pas", "pas:95", "ivr", "ivr:12.5", "minmax", "max"])
+def test_a_rule_s_name_is_read_and_written(text):
+    how = parse_normalization(text)
+    assert parse_normalization(str(how)) == how
+    assert (how == MINMAX) == (text == "minmax")
+    assert how.kind == text.partition(":")[0]
+    assert isinstance(how, Normalization)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "pas:", "pas:0", "pas:100", "pas:x", "minmax:5", "max:50", "PAS", "otsu", "pas:-3"]
+)
+def test_other_names_are_refused_with_one_line(text):
+    with pytest.raises(UserError, match="--normalize"):
+        parse_normalization(text)
