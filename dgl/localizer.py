@@ -17,14 +17,13 @@ from typing import (
 
 import numpy as np
 
-from dgl.attribution.build import CHANNELS_LAST
 from dgl.attribution.gradients import KERNEL
 from dgl.attribution.registry import localize_defaults
 from dgl.backbones import get_backbone
 from dgl.data.any_image import decoded_image, listed_images
 from dgl.data.class_names import ClassNames
 from dgl.data.image_io import Decoded
-from dgl.data.views import demo_input, resize_bilinear_tf1
+from dgl.data.views import demo_input
 from dgl.errors import ArgumentError
 from dgl.predict.localization import Localization
 from dgl.predict.normalize import MINMAX, Normalization, parse_normalization
@@ -129,7 +128,7 @@ class Localizer:
         threshold: float,
         batch: int,
         class_names: Optional[Sequence[str]],
-        finish: Callable[[np.ndarray], Any] = np.asarray,
+        finish: Callable[[List[np.ndarray]], Any] = np.stack,
         how: Normalization = MINMAX,
     ) -> None:
         """Combine a predictor with the preparation of its images.
@@ -139,7 +138,7 @@ class Localizer:
             view: (H, W, 3) uint8 RGB -> the classifier's input without a batch dimension.
             threshold, batch: as in :meth:`__init__`.
             class_names: one name per class, or ``None``.
-            finish: stacked views -> array that is fed.
+            finish: views -> array that is fed.
             how: normalization of the maps.
         """
         self._how = how
@@ -170,11 +169,12 @@ class Localizer:
         semantics: str = KERNEL,
         image_size: Optional[int] = None,
         head_weights: Optional[Any] = None,
-        data_format: str = CHANNELS_LAST,
+        data_format: Optional[str] = None,
         class_names: Optional[Sequence[str]] = None,
         session: Optional[Any] = None,
         feeds: Optional[Mapping[Any, Any]] = None,
         batch: int = DEFAULT_BATCH,
+        head: Optional[str] = None,
     ) -> "Localizer":
         """A localizer of any TF-1-style graph.
 
@@ -190,22 +190,18 @@ class Localizer:
             alpha, semantics: see :func:`dgl.attribution.loss_gradients`.
             threshold, normalize: as in :meth:`__init__`.
             image_size: side of the input in pixels; by default that of ``image``, else 224.
-            head_weights, data_format, session, feeds: see
-                :class:`~dgl.predict.predictor.GraphPredictor`.
+            head_weights, data_format, session, feeds, head: see
+                :class:`~dgl.predict.graph_predictor.GraphPredictor`.
             class_names: one name per class, or ``None``.
             batch: images per run of the network.
 
         Raises:
             ValueError: tensors that do not fit together; see
-                :class:`~dgl.predict.predictor.GraphPredictor`.
+                :class:`~dgl.predict.graph_predictor.GraphPredictor`.
             UserError: unknown method.
         """
-        from dgl.predict.predictor import (
-            GraphPredictor,
-            image_shape,
-            is_channels_first,
-            named,
-        )
+        from dgl.predict.feeding import ImageFeed
+        from dgl.predict.graph_predictor import GraphPredictor, named
 
         _check(threshold, batch)
         predictor = GraphPredictor(
@@ -219,25 +215,13 @@ class Localizer:
             data_format,
             session,
             feeds,
+            head=head,
+            image_size=image_size,
         )
-        fed = predictor.image
-        height, width = (image_size, image_size) if image_size else image_shape(fed)
-
-        def view(pixels: np.ndarray) -> np.ndarray:
-            return resize_bilinear_tf1(pixels, height, width)
-
-        def finish(batch: np.ndarray) -> np.ndarray:
-            if preprocess is not None:
-                batch = preprocess(batch)
-            if fed.shape.ndims == 4 and is_channels_first(fed) and batch.shape[-1] == 3:
-                batch = np.transpose(batch, (0, 3, 1, 2))
-            if fed.dtype.is_integer and batch.dtype.kind == "f":
-                batch = np.rint(batch)
-            return batch.astype(fed.dtype.as_numpy_dtype)
-
+        feed = ImageFeed(predictor.image, preprocess, image_size)
         self = cls.__new__(cls)
         how = parse_normalization(normalize)
-        self._use(predictor, view, threshold, batch, class_names, finish, how)
+        self._use(predictor, feed.view, threshold, batch, class_names, feed.finish, how)
         return self
 
     @classmethod
@@ -247,6 +231,8 @@ class Localizer:
         layer: Union[int, str, None] = None,
         preprocess: Optional[Callable[[np.ndarray], np.ndarray]] = None,
         image_size: Optional[int] = None,
+        output: Union[int, str, None] = None,
+        feeds: Optional[Mapping[str, Any]] = None,
         **settings: Any,
     ) -> "Localizer":
         """A localizer of a ``tf.keras`` model in memory: tf-keras, Keras 2 or Keras 3 on TensorFlow.
@@ -254,11 +240,13 @@ class Localizer:
         The weights are copied: a model that is trained further needs another localizer.
 
         Args:
-            model: a classifier of images, channels last, that ends in a softmax or in logits.
+            model: a classifier of images that ends in a softmax, in sigmoids or in logits.
             layer: name of a layer of Keras or of an operation, or index, 0 the last; by default the last
                 activation that has height and width.
             preprocess: as for :meth:`from_graph`; by default none, for models that normalize inside.
             image_size: side of the input in pixels, for models that take any; by default 224.
+            output: name or index of the output with the scores, where there are several.
+            feeds: name of a further input -> its value, for one image or for all.
             settings: further arguments of :meth:`from_graph`, such as ``class_names`` and ``threshold``.
 
         Raises:
@@ -268,10 +256,13 @@ class Localizer:
         """
         from dgl.foreign import load_keras, logits_of
 
-        loaded = load_keras(model, image_size)
+        loaded = load_keras(model, image_size, output)
         logits = logits_of(loaded.output)
         activation = loaded.activation(logits, layer)
-        return cls.from_graph(logits, activation, loaded.image, preprocess, **settings)
+        named_feeds = {loaded.inputs.get(key, key): value for key, value in (feeds or {}).items()}
+        return cls.from_graph(
+            logits, activation, loaded.image, preprocess, feeds=named_feeds, **settings
+        )
 
     def __call__(
         self,
@@ -298,7 +289,7 @@ class Localizer:
         found: List[Localization] = []
         for batch in iter(lambda: list(itertools.islice(pairs, self._batch)), []):
             decoded = [decoded_image(image) for image, _ in batch]
-            views = self._finish(np.stack([self._view(one.image) for one in decoded]))
+            views = self._finish([self._view(one.image) for one in decoded])
             wanted = None if class_index is None else [own for _, own in batch]
             prediction = self.predictor(views, wanted, [self.entry])
             raw = prediction.maps[self.entry]

@@ -160,11 +160,15 @@ def saved_model_message() -> Any:
     return saved_model_pb2.SavedModel()
 
 
-def frozen_function(concrete: Any) -> Any:
-    """A ``ConcreteFunction`` of TensorFlow 2 with constants for its variables, which has no public name."""
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+def has_gradient(op: Any) -> bool:
+    """Whether TensorFlow has a gradient for an operation, or knows it to be constant; no public name."""
+    from tensorflow.python.framework import ops
 
-    return convert_variables_to_constants_v2(concrete)
+    try:
+        ops.get_gradient_function(op)
+    except LookupError:
+        return False
+    return True
 
 
 lazy_tf: Any = _Lazy(lambda: sys.modules[__name__].tf)

@@ -95,6 +95,7 @@ def build_maps(
         class_index,
         None if network.head_weights is None else last_layer,
         network.head_weights,
+        network.head,
     )
 
     probability = None
@@ -105,6 +106,7 @@ def build_maps(
             network.logits,
             class_index,
             image_size,
+            network.head,
         )
 
     def as_evidence(tensor: Tensor) -> Tensor:

@@ -10,11 +10,17 @@ logits even when the labels do not sum to one. The method is defined by that ker
 flows back for ``G_L`` is ``p - alpha * onehot(c)``. Exact calculus gives ``alpha * (p - onehot(c))``, whose
 alpha would cancel in the normalization that follows. Here that vector is written out and propagated back
 through the network, so the result does not depend on a kernel.
+
+A classifier that ends in sigmoids is trained with the sigmoid cross-entropy, whose gradient with respect
+to the logits is ``sigmoid(z) - labels`` whatever the labels are: ``sigmoid(z) - alpha * onehot(c)`` flows
+back, and kernel and calculus agree. With a single logit only the term of the class that is asked for
+flows back, because both columns are the same logit.
 """
 
 import math
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
+from dgl.backbones.registry import BINARY, SOFTMAX
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
@@ -61,11 +67,17 @@ def class_signal(logits: Tensor, class_index: Tensor) -> Tensor:
     return tf.one_hot(class_index, tf.shape(logits)[1], dtype=logits.dtype)
 
 
+def probabilities(logits: Tensor, head: str = SOFTMAX) -> Tensor:
+    """(N, classes) probabilities of logits; ``head`` as of :class:`~dgl.backbones.registry.Network`."""
+    return tf.nn.softmax(logits) if head == SOFTMAX else tf.nn.sigmoid(logits)
+
+
 def loss_signal(
     logits: Tensor,
     class_index: Tensor,
     alpha: Union[float, Tensor] = DEFAULT_ALPHA,
     semantics: str = KERNEL,
+    head: str = SOFTMAX,
 ) -> Tensor:
     """What flows back from the logits for ``G_L``, (N, classes); see :func:`loss_gradients`.
 
@@ -75,9 +87,13 @@ def loss_signal(
     check_alpha(alpha)
     check_semantics(semantics)
     target = class_signal(logits, class_index)
+    if head != SOFTMAX:
+        semantics = KERNEL  # which is exact for sigmoids
     if is_infinite(alpha) and semantics == KERNEL:
         return -target
-    probability = tf.nn.softmax(logits)
+    probability = probabilities(logits, head)
+    if head == BINARY:
+        probability *= target
     if semantics == KERNEL:
         if is_adjustable(alpha):
             # At infinity only the target remains.
@@ -150,6 +166,7 @@ def loss_gradients(
     class_index: Tensor,
     alpha: Union[float, Tensor] = DEFAULT_ALPHA,
     semantics: str = KERNEL,
+    head: str = SOFTMAX,
 ) -> List[Tensor]:
     """``G_L = d J(softmax(z), alpha * onehot(c)) / d S`` for every activation.
 
@@ -160,6 +177,7 @@ def loss_gradients(
             of the exact gradient is the same for every alpha.
         semantics: ``"kernel"`` propagates ``p - alpha * onehot(c)`` (TensorFlow's fused kernel, the
             published method), ``"exact"`` propagates ``alpha * (p - onehot(c))``.
+        head: ``"softmax"``, ``"sigmoid"`` or ``"binary"``, see :class:`~dgl.backbones.registry.Network`.
 
     Returns:
         list of tensors shaped like ``activations``.
@@ -168,7 +186,7 @@ def loss_gradients(
         ValueError: alpha out of range, unknown semantics, or an activation that does not reach the
             logits.
     """
-    signal = loss_signal(logits, class_index, alpha, semantics)
+    signal = loss_signal(logits, class_index, alpha, semantics, head)
     return backward(logits, activations, signal, "loss_gradient")
 
 
@@ -182,6 +200,7 @@ class SharedGradients:
         class_index: Tensor,
         pooled: Optional[str] = None,
         head_weights: Optional[Tensor] = None,
+        head: str = SOFTMAX,
     ):
         """Describe the passes; none is built yet.
 
@@ -192,7 +211,9 @@ class SharedGradients:
             pooled: name of the layer that global average pooling reads, or ``None`` where it is not
                 known.
             head_weights: (C, classes) float, the classifier's weights, with ``pooled``.
+            head: as of :func:`loss_gradients`.
         """
+        self._head = head
         self._logits = logits
         self._pooled = pooled
         self._head_weights = head_weights
@@ -212,9 +233,10 @@ class SharedGradients:
         """
         check_alpha(alpha)
         check_semantics(semantics)
+        semantics = semantics if self._head == SOFTMAX else KERNEL
         if is_infinite(alpha) and semantics == KERNEL:
             return -self.class_gradient(layer)
-        return self._built("loss_gradient", layer, loss_signal, alpha, semantics)
+        return self._built("loss_gradient", layer, loss_signal, alpha, semantics, self._head)
 
     def loss_gradient_by_linearity(self, layer: str, alpha: float, semantics: str) -> Tensor:
         """``G_L`` of a layer, from passes that serve every alpha and both semantics.
@@ -224,9 +246,10 @@ class SharedGradients:
         """
         check_alpha(alpha)
         check_semantics(semantics)
+        semantics = semantics if self._head == SOFTMAX else KERNEL
         if is_infinite(alpha) and semantics == KERNEL:
             return -self.class_gradient(layer)
-        residual = self._built("residual", layer, loss_signal, 1.0, EXACT)
+        residual = self._built("residual", layer, loss_signal, 1.0, EXACT, self._head)
         if semantics == EXACT:
             return finite(alpha) * residual
         return residual + (1.0 - alpha) * self.class_gradient(layer)

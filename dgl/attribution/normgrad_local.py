@@ -22,6 +22,7 @@ from dgl.attribution.registry import (
     Evidence,
     attribution_method,
 )
+from dgl.backbones.registry import SOFTMAX
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
@@ -30,7 +31,12 @@ WINDOW = 128.0
 
 
 def local_probability(
-    features: Tensor, head_weights: Tensor, logits: Tensor, class_index: Tensor, image_size: int
+    features: Tensor,
+    head_weights: Tensor,
+    logits: Tensor,
+    class_index: Tensor,
+    image_size: int,
+    head: str = SOFTMAX,
 ) -> Tensor:
     """The probability of the target class around each place, divided by its maximum over the image.
 
@@ -40,6 +46,7 @@ def local_probability(
         logits: (N, classes) float, from the mean of the features over the whole image.
         class_index: (N,) int32.
         image_size: int, side of the network's square input in pixels.
+        head: as of :class:`~dgl.backbones.registry.Network`; sigmoids take the softmax's place.
 
     Returns:
         (N, h, w) float in (0, 1]; relative, so that a class that is improbable everywhere has a map too.
@@ -51,7 +58,8 @@ def local_probability(
     dense = _along_sides(
         dense, (_window(height, image_size, dtype), _window(width, image_size, dtype))
     )
-    scores = tf.nn.log_softmax(dense + bias[:, tf.newaxis, tf.newaxis, :])
+    dense += bias[:, tf.newaxis, tf.newaxis, :]
+    scores = tf.nn.log_softmax(dense) if head == SOFTMAX else tf.log_sigmoid(dense)
     target = tf.one_hot(class_index, tf.shape(scores)[3], dtype=dtype)
     own = tf.reduce_sum(scores * target[:, tf.newaxis, tf.newaxis, :], axis=3)
     return tf.exp(own - tf.reduce_max(own, axis=[1, 2], keepdims=True))

@@ -23,7 +23,8 @@ class Evidence(NamedTuple):
     """Graph tensors of one layer of a network; ``None`` for parts that the method does not need.
 
     Attributes:
-        activation: (N, H, W, C) float, after the layer's ReLU, so not negative.
+        activation: (N, H, W, C) float, after the layer's nonlinearity; of either sign in networks that
+            others built.
         class_gradient: (N, H, W, C) float, ``G_H = d z_c / d S``.
         loss_gradient: (N, H, W, C) float, ``G_L = d J / d S``.
         logits: (N, classes) float.

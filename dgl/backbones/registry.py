@@ -66,6 +66,9 @@ class BuildOptions:
         return count if self.width == 1.0 else max(_FEWEST_CHANNELS, round(count * self.width))
 
 
+SOFTMAX, SIGMOID, BINARY = "softmax", "sigmoid", "binary"
+
+
 @dataclass(frozen=True)
 class Network:
     """A built backbone: graph tensors only.
@@ -76,12 +79,16 @@ class Network:
         head_weights: (C, classes) float32, the weights between the pooled features and the logits.
         foreground: (N, H, W) float32 in (0, 1), where the checkpoint has a foreground head, see
             :mod:`dgl.backbones.foreground`; else ``None``.
+        head: what makes probabilities of the logits: :data:`SOFTMAX`; :data:`SIGMOID`, where every class
+            is a question of its own; or :data:`BINARY`, one logit ``z`` given as the two columns
+            ``[-z, z]``, whose sigmoids are the probabilities of both answers.
     """
 
     logits: Any
     endpoints: Dict[str, Any]
     head_weights: Any
     foreground: Any = None
+    head: str = SOFTMAX
 
 
 class WeightsPackage(NamedTuple):

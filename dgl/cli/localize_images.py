@@ -51,7 +51,7 @@ def make_predictor(args: Namespace) -> Predictor:
         args.threshold = defaults.threshold
     if args.normalize is None:
         args.normalize = defaults.normalize
-    return Predictor(
+    predictor = Predictor(
         mode,
         load,
         layers=[args.clayer],
@@ -63,6 +63,8 @@ def make_predictor(args: Namespace) -> Predictor:
         precision=args.precision,
         flip=args.flip,
     )
+    predictor.strict = False  # one image whose map is not finite does not end a run
+    return predictor
 
 
 class TextReporter:
@@ -245,10 +247,9 @@ class _Pipeline:
     def _predict(
         self, batch: Sequence[_Loaded]
     ) -> Tuple[List[Tuple[int, Optional[str]]], List[_Localized]]:
-        outcomes = [(loaded.number, loaded.error) for loaded in batch]
         readable = [loaded for loaded in batch if loaded.error is None]
         if not readable:
-            return outcomes, []
+            return [(loaded.number, loaded.error) for loaded in batch], []
         wanted = self._class_index
         views = np.stack([loaded.view for loaded in readable])
         first = self._predictor(views, None if wanted is None else [wanted] * len(readable))
@@ -257,9 +258,14 @@ class _Pipeline:
             ranked = np.argsort(-first.logits, axis=1, kind="stable")
             top = min(self._args.top, ranked.shape[1])
             predictions += [self._predictor(views, list(ranked[:, rank])) for rank in range(1, top)]
-        return outcomes, [
+        errors = {loaded.number: loaded.error for loaded in batch}
+        for place, reason in {p: r for found in predictions for p, r in found.failed}.items():
+            number = readable[place].number
+            errors[number] = f"{self._paths[number]}: {reason}"
+        return list(errors.items()), [
             _Localized(loaded.number, loaded.image, [self._select(p, i) for p in predictions])
             for i, loaded in enumerate(readable)
+            if errors[loaded.number] is None
         ]
 
     def _select(self, prediction: Any, i: int) -> Finding:

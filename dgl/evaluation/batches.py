@@ -63,15 +63,17 @@ class _Batch(NamedTuple):
         loaded: the images that could be read.
         unread: (position, reason) of the others.
         predictions: (logits, probability) per protocol, appended as the network runs.
+        failed: index into ``loaded`` -> why its logits or maps are not finite, added as the network runs.
     """
 
     loaded: List[Loaded]
     unread: List[Any]
     predictions: List[Any]
+    failed: Dict[int, str]
 
 
 class _Job(NamedTuple):
-    """The raw maps of one image, (h, w) by entry, to be scored."""
+    """The raw maps of one image, (h, w) by entry, to be scored; ``None`` where the network failed on it."""
 
     protocol: str
     image: Loaded
@@ -157,6 +159,7 @@ class BatchRunner:
             loaded=[image for image in images if isinstance(image, Loaded)],
             unread=[image for image in images if not isinstance(image, Loaded)],
             predictions=[],
+            failed={},
         )
         return batch, self._jobs(batch)
 
@@ -168,14 +171,23 @@ class BatchRunner:
             # The networks of the recipe were trained on BGR.
             inputs = np.stack([rgb_to_bgr(view.image) for view in views])
             prediction = self._predictor(inputs, labels)
+            for index, reason in getattr(prediction, "failed", ()):
+                if self._strict:
+                    raise UserError(
+                        f"{self._dataset.samples[batch.loaded[index].position].path}: {reason}"
+                    )
+                batch.failed.setdefault(index, reason)
             for index, (image, view) in enumerate(zip(batch.loaded, views)):
                 raw = {entry: maps[index] for entry, maps in prediction.maps.items()}
-                yield _Job(protocol, image, view, raw)
+                yield _Job(protocol, image, view, None if index in batch.failed else raw)
             batch.predictions.append((prediction.logits, prediction.probability))
 
     def _score(self, job: _Job) -> Tuple[Dict[Entry, Any], Dict[Entry, Any]]:
         """Boxes and pixels of one image by entry; changes no evaluator, so it is safe in threads."""
-        found, pixels = {}, {}
+        found: Dict[Entry, Any] = {}
+        pixels: Dict[Entry, Any] = {}
+        if job.raw is None:
+            return found, pixels
         for entry, score_map in score_maps(job.raw, job.view.map_size, self._fusions, self._how):
             evaluator = self._evaluators.localization[job.protocol, entry]
             found[entry] = evaluator.localize(score_map, job.view.boxes)
@@ -196,20 +208,26 @@ class BatchRunner:
         part = Results(self._plan)
         for position, reason in batch.unread:
             part.errors[image_key(position)] = (self._dataset.samples[position].id, reason)
-        if not batch.loaded:
+        for index, reason in batch.failed.items():
+            position = batch.loaded[index].position
+            sample = self._dataset.samples[position]
+            part.errors[image_key(position)] = (sample.id, f"{sample.path}: {reason}")
+        kept = [index for index in range(len(batch.loaded)) if index not in batch.failed]
+        if not kept:
             return part
-        keys = [image_key(image.position) for image in batch.loaded]
-        samples = [self._dataset.samples[image.position] for image in batch.loaded]
-        labels = self._labels(batch)
+        loaded = [batch.loaded[index] for index in kept]
+        keys = [image_key(image.position) for image in loaded]
+        samples = [self._dataset.samples[image.position] for image in loaded]
+        labels = self._labels(batch)[kept]
         part.names.update((key, sample.id) for key, sample in zip(keys, samples))
-        parts = chunks_of(scored, len(batch.loaded))
+        parts = [[own[index] for index in kept] for own in chunks_of(scored, len(batch.loaded))]
         for number, protocol in enumerate(self._plan.protocols):
-            logits, probability = batch.predictions[number]
+            logits, probability = (np.asarray(rows)[kept] for rows in batch.predictions[number])
             ranks = rank_labels(logits, labels)
             part.classification[protocol].add(logits, labels, keys)
             self._localize(part, protocol, parts[number], ranks, keys)
             if number == 0:
-                self._record(part, batch.loaded, labels, logits, probability, ranks, keys)
+                self._record(part, loaded, labels, logits, probability, ranks, keys)
         return part
 
     def _localize(

@@ -91,6 +91,7 @@ class Evaluation:
             if self._workers.gpus:
                 here["precision"] = FLOAT32
         self.predictor = Predictor(**here)
+        self.predictor.strict = False
         return self.predictor
 
     def run(

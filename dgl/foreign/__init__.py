@@ -4,13 +4,15 @@ A graph read from a file is a program; :mod:`dgl.foreign.operations` decides whi
 """
 
 from dgl.foreign.frozen import LoadedGraph, load_frozen
+from dgl.foreign.heads import head_of, logits_of, pooled_layer
 from dgl.foreign.keras_model import KerasGraph, load_keras
 from dgl.foreign.saved_model import load_saved_model
-from dgl.foreign.tensors import input_of, layers_of, logits_of, pooled_layer
+from dgl.foreign.tensors import input_of, layers_of
 
 __all__ = [
     "KerasGraph",
     "LoadedGraph",
+    "head_of",
     "input_of",
     "layers_of",
     "load_frozen",

@@ -1,13 +1,15 @@
 """Load frozen graphs: a `tf.GraphDef` in a file, with every weight a constant."""
 
 import os
-from typing import Any, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Set
 
 import numpy as np
 
-from dgl.errors import UserError, first_line, quote
+from dgl.errors import ArgumentError, UserError, first_few, first_line, quote
+from dgl.foreign.function_body import Output, output_of
 from dgl.foreign.functions import inline_functions, resolve
 from dgl.foreign.operations import check_operations
+from dgl.foreign.rewrite import for_every_processor, in_float32, widened
 from dgl.tf_compat import tf
 from dgl.utils.files import read_bounded
 from dgl.utils.graph_walk import is_fixed, is_placeholder, node_name, reachable
@@ -46,9 +48,16 @@ class LoadedGraph(NamedTuple):
         if name is None and len(self.outputs) == 1:
             return next(iter(self.outputs.values()))
         if name is None or name not in self.outputs:
-            choices = ", ".join(self.outputs) or "none"
-            raise ValueError(f"output {name!r}: choose one of {choices}")
+            told = f"{len(self.outputs)} of them" if name is None else f"no {quote(name)}"
+            raise ArgumentError(f"output: {told}; choose one of {listed(self.outputs) or 'none'}")
         return self.outputs[name]
+
+
+def listed(tensors: Mapping[str, Any]) -> str:
+    """Names of tensors with their types and shapes, for a message."""
+    return first_few(
+        (f"{name} ({tensor.dtype.name} {tensor.shape})" for name, tensor in tensors.items()), 10
+    )
 
 
 def load_frozen(
@@ -72,12 +81,13 @@ def load_frozen(
             that is refused.
     """
     path = str(path)
-    flat, replaced = inline_functions(_read(path), path)
+    whole = _read(path)
+    flat, replaced = inline_functions(whole, path)
     if outputs is not None:
         names = {name: resolve(name, replaced) for name in outputs}
         flat = prune(flat, names.values())
     else:
-        names = _unread(flat)
+        names = _unread(whole, replaced)
     remove_placement(flat)
     check_operations(flat, path, allow)
     graph = import_graph(flat, path)
@@ -109,14 +119,19 @@ def _read(path: str) -> GraphDef:
     return graph_def
 
 
-def _unread(graph_def: GraphDef) -> Dict[str, str]:
-    """Node -> name of its first output, for the nodes that no other node reads."""
+def _unread(graph_def: GraphDef, replaced: Mapping[Output, Output]) -> Dict[str, str]:
+    """Key -> name, after inlining, of the outputs of nodes that no other node reads."""
     read = {node_name(name) for node in graph_def.node for name in node.input}
-    return {
+    found = {
         node.name: node.name + ":0"
         for node in graph_def.node
         if node.name not in read and node.op not in _WITHOUT_OUTPUT
     }
+    for name, index in sorted(replaced):
+        if name in found:
+            tensor = resolve(f"{name}:{index}", replaced)
+            found[f"{name}:{index}" if index else name] = tensor
+    return found
 
 
 def prune(graph_def: GraphDef, names: Iterable[str]) -> GraphDef:
@@ -143,10 +158,11 @@ def remove_placement(graph_def: GraphDef) -> None:
 def import_graph(
     graph_def: GraphDef, path: str, values: Optional[Mapping[str, np.ndarray]] = None
 ) -> Any:
-    """Import a graph that :func:`~dgl.foreign.operations.check_operations` has accepted.
+    """Import a graph, in float32 and with operations for every processor (:mod:`dgl.foreign.rewrite`).
 
     Args:
-        graph_def: ``tf.GraphDef``.
+        graph_def: ``tf.GraphDef`` without functions, changed in place. One from a file is accepted by
+            :func:`~dgl.foreign.operations.check_operations` before.
         path: name of the file in error messages.
         values: node name -> array, for inputs that are not nodes of the graph. Each becomes a separate
             constant, because a graph message holds at most 2 GiB.
@@ -157,12 +173,19 @@ def import_graph(
     Raises:
         UserError: TensorFlow rejects the graph.
     """
+    in_float32(graph_def)
+    arrays = {name: widened(array) for name, array in (values or {}).items()}
+    graph = _imported(graph_def, path, arrays)
+    return _imported(graph_def, path, arrays) if for_every_processor(graph_def, graph) else graph
+
+
+def _imported(graph_def: GraphDef, path: str, values: Mapping[str, np.ndarray]) -> Any:
     used = {node_name(name) for node in graph_def.node for name in node.input}
     with tf.Graph().as_default() as graph:
         try:
             constants = {
                 name + ":0": tf.constant(value, name=name)
-                for name, value in (values or {}).items()
+                for name, value in values.items()
                 if name in used
             }
             tf.import_graph_def(graph_def, constants, name="")
@@ -172,6 +195,59 @@ def import_graph(
                 f"{path}: TensorFlow {tf.VERSION} rejects the graph ({reason})"
             ) from None
     return graph
+
+
+_VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
+_PASS_ON = ("Identity", "Switch", "Merge")
+
+
+def freeze_variables(
+    graph_def: GraphDef, value_of: Callable[[str], np.ndarray], others: Iterable[str] = ()
+) -> Dict[str, np.ndarray]:
+    """Remove all variables from a graph; their readers become identities of inputs of the same name.
+
+    Args:
+        graph_def: ``tf.GraphDef`` without functions, changed in place.
+        value_of: variable's node -> its value.
+        others: names of further nodes that stand for variables or values, whatever their type.
+
+    Returns:
+        variable's node -> value, for :func:`import_graph`.
+    """
+    types, values = {}, {}
+    also = set(others)
+    for node in graph_def.node:
+        if node.op in _VARIABLES or node.name in also:
+            values[node.name] = value = value_of(node.name)
+            types[node.name] = tf.as_dtype(value.dtype).as_datatype_enum
+    nodes = {node.name: node for node in graph_def.node}
+    kept = [node for node in graph_def.node if node.name not in values]
+    for node in kept:
+        is_read = node.op == "ReadVariableOp"
+        is_handle = node.op in _PASS_ON and node.attr["T"].type == tf.resource.as_datatype_enum
+        if not (is_read or is_handle) or not node.input:
+            continue
+        variable = _variable_of(nodes, node.input[0])
+        if variable not in types:
+            continue
+        if is_read:
+            node.op = "Identity"
+            node.attr.clear()
+        node.attr["T"].type = types[variable]
+    copies = [tf.NodeDef.FromString(node.SerializeToString()) for node in kept]
+    del graph_def.node[:]
+    graph_def.node.extend(copies)
+    return values
+
+
+def _variable_of(nodes: Mapping[str, Any], read: str) -> str:
+    """The node that a handle comes from, behind operations that pass it on."""
+    passed: Set[str] = set()
+    name, _ = output_of(read)
+    while name in nodes and nodes[name].op in _PASS_ON and name not in passed:
+        passed.add(name)
+        name, _ = output_of(nodes[name].input[0]) if nodes[name].input else ("", 0)
+    return name
 
 
 def named_tensors(graph: Any, names: Mapping[str, str], path: str) -> Dict[str, Any]:

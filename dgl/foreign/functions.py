@@ -3,49 +3,47 @@
 TensorFlow 2 saves a network as functions (``FunctionDef``) and a graph that calls them. A function's
 node reads ``argument``, ``node:output_argument:index`` or ``^node``. Inlining replaces each call by copies
 of the function's nodes, which read ``node:index`` as other nodes of a graph do.
+
+Control flow is inlined too, as far as gradients need it. A branch on a constant is taken beforehand; for
+one that a run decides, both sides are computed and one is selected. A loop whose number of rounds does
+not depend on the images, as that of a recurrent layer, is written out round by round.
 """
 
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple
+
+import numpy as np
 
 from dgl.errors import UserError, quote
+from dgl.foreign.constants import values_before_a_run
+from dgl.foreign.function_body import Body, FunctionDef, NodeDef, Output, input_name, output_of
 from dgl.tf_compat import tf
 from dgl.utils.types import GraphDef
 
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _BRANCHES = ("If", "StatelessIf")
+_CASES = ("Case", "StatelessCase")
+# What passes a condition on; a placeholder with a default has it at inference.
+_SAME = ("Identity", "PlaceholderWithDefault")
+_LOOPS = ("While", "StatelessWhile")
+_DECIDED = _BRANCHES + _CASES + _LOOPS
 _MOST_LEVELS = 64
+_MOST_ROUNDS = 2048
 MOST_NODES = 300000
 
-# Operations with several outputs, in the order of their definitions. All others that pass
-# :func:`dgl.foreign.operations.check_operations` have a single output or a single list of outputs.
-_NORM = ("y", "batch_mean", "batch_variance", "reserve_space_1", "reserve_space_2")
-OUTPUTS = {
-    "FusedBatchNorm": _NORM,
-    "FusedBatchNormV2": _NORM,
-    "FusedBatchNormV3": _NORM + ("reserve_space_3",),
-    "MaxPoolWithArgmax": ("output", "argmax"),
-    "Merge": ("output", "value_index"),
-    "QuantizeV2": ("output", "output_min", "output_max"),
-    "Switch": ("output_false", "output_true"),
-    "TopK": ("values", "indices"),
-    "TopKV2": ("values", "indices"),
-    "Unique": ("y", "idx"),
-}
 
-NodeDef = Any  # tf.NodeDef
-FunctionDef = Any  # tf.FunctionDef, which has no public name
-Output = Tuple[str, int]  # node name, output index
+def inline_functions(
+    graph_def: GraphDef, path: str, variables: Optional[Mapping[str, np.ndarray]] = None
+) -> Tuple[GraphDef, Dict[Output, Output]]:
+    """Inline every function call, branch and loop with a known number of rounds.
 
-
-def inline_functions(graph_def: GraphDef, path: str) -> Tuple[GraphDef, Dict[Output, Output]]:
-    """Inline every function call, and every branch whose condition is a constant.
-
-    Loops and other branches stay as they are. A function's node keeps its name if that is unused;
-    otherwise a number is appended.
+    Other loops stay as they are. A function's node keeps its name if that is unused; otherwise a number is
+    appended.
 
     Args:
-        graph_def: ``tf.GraphDef``, not changed.
+        graph_def: ``tf.GraphDef``, not changed. A placeholder whose batch decides how often a loop runs
+            (a map over encoded images) has a batch of one in the result.
         path: name of the file in error messages.
+        variables: node -> value, for placeholders that stand for variables.
 
     Returns:
         (``tf.GraphDef`` without functions, output of a call -> output that replaces it).
@@ -55,15 +53,14 @@ def inline_functions(graph_def: GraphDef, path: str) -> Tuple[GraphDef, Dict[Out
             :data:`MOST_NODES` nodes.
     """
     try:
-        return _Inliner(graph_def, path).run()
+        return _Inliner(graph_def, path, variables or {}).run()
     except ValueError as error:
         raise UserError(f"{path}: damaged functions ({error})") from None
 
 
-def output_of(name: str) -> Output:
-    """Node and index of a tensor's name: ``("a", 0)`` for ``"a"`` and ``"a:0"``."""
-    node, colon, index = name.partition(":")
-    return node, int(index) if colon and index.isdigit() else 0
+def is_call(kind: str) -> bool:
+    """Whether operations of a type call functions, or decide between them."""
+    return kind in _CALLS + _DECIDED
 
 
 def resolve(name: str, replaced: Mapping[Output, Output]) -> str:
@@ -72,16 +69,12 @@ def resolve(name: str, replaced: Mapping[Output, Output]) -> str:
     return "{}:{}".format(*replaced.get(output, output))
 
 
-def _input_name(output: Output) -> str:
-    """An output's name as the input of another node."""
-    return output[0] if output[1] == 0 else "{}:{}".format(*output)
-
-
 class _Inliner:
     """The graph during inlining."""
 
-    def __init__(self, graph_def: GraphDef, path: str):
+    def __init__(self, graph_def: GraphDef, path: str, variables: Mapping[str, np.ndarray]):
         self._path = path
+        self._variables = variables
         self._functions = {f.signature.name: f for f in graph_def.library.function}
         self._versions = graph_def.versions
         self._names = {node.name for node in graph_def.node}
@@ -89,24 +82,39 @@ class _Inliner:
         self._replaced: Dict[Output, Output] = {}
         self._inlined: Set[str] = set()
         self._calls: List[Tuple[NodeDef, int]] = []  # with the number of functions around each
-        self._count = 0
+        self._count = self._rounds = 0
+        self._begun: Set[str] = set()  # loops of which a round is written out
+        self._single: Set[str] = set()  # placeholders that get a batch of one
         for node in graph_def.node:
             self._add(node, 0)
 
     def run(self) -> Tuple[GraphDef, Dict[Output, Output]]:
+        kept: List[NodeDef] = []
         undecided: List[Tuple[NodeDef, int]] = []
-        while self._calls:
-            node, level = self._calls.pop()
-            function = self._function_of(node)
-            if function is not None:
-                self._inline(node, function, level + 1)
-            else:
-                undecided.append((node, level))
+        while self._calls or undecided:
+            while self._calls:
+                node, level = self._calls.pop()
+                function = self._function_of(node)
+                if function is None:
+                    undecided.append((node, level))
+                else:
+                    self._inline(node, function, level + 1)
             # The condition of a branch may become a constant once other calls are inlined.
-            if not self._calls and any(self._function_of(node) for node, _ in undecided):
-                self._calls, undecided = undecided, []
-        for node, _ in undecided:
+            decided = [pair for pair in undecided if self._function_of(pair[0])]
+            if decided:
+                undecided = [pair for pair in undecided if pair not in decided]
+                self._calls = decided
+            elif undecided:
+                node, level = undecided.pop(0)
+                if node.op not in _LOOPS:
+                    self._select(node, level)
+                elif not self._unroll(node, level):
+                    kept.append(node)
+        for node in kept:
             self._nodes[node.name] = node
+        return self._flat(), {output: self._follow(output) for output in self._replaced}
+
+    def _flat(self) -> GraphDef:
         flat = tf.GraphDef()
         flat.versions.CopyFrom(self._versions)
         for node in self._nodes.values():
@@ -114,7 +122,148 @@ class _Inliner:
             copy.CopyFrom(node)
             del copy.input[:]
             copy.input.extend(self._inputs_of(node))
-        return flat, {output: self._follow(output) for output in self._replaced}
+            if node.name in self._single:
+                copy.attr["shape"].shape.dim[0].size = 1
+        return flat
+
+    def _select(self, node: NodeDef, level: int) -> None:
+        """Compute every side of a branch and select the outputs of one by the condition."""
+        if node.op in _BRANCHES:
+            names = [node.attr[key].func.name for key in ("else_branch", "then_branch")]
+        else:
+            names = [function.name for function in node.attr["branches"].list.func]
+        sides = []
+        for index, name in enumerate(names):
+            call = tf.NodeDef(
+                name=self._new_name(f"{node.name}/side_{index}"), op="PartitionedCall"
+            )
+            call.input.extend(list(node.input)[1:])
+            self._inline(call, self._function_named(name, node), level + 1)
+            sides.append(call)
+        condition = node.input[0]
+        for output, kind in enumerate(node.attr["Tout"].list.type):
+            # By the last side unless an earlier index is met; a number counts as true where it is not 0.
+            chosen = input_name((sides[-1].name, output))
+            for index in reversed(range(len(sides) - 1)):
+                is_met = self._equals(condition, index, node)
+                own = input_name((sides[index].name, output))
+                select = self._new_node("SelectV2", f"{node.name}/selected", is_met, own, chosen)
+                select.attr["T"].type = kind
+                chosen = select.name
+            self._replaced[node.name, output] = output_of(chosen)
+        self._inlined.add(node.name)
+
+    def _equals(self, condition: str, index: int, branch: NodeDef) -> str:
+        """Name of a boolean tensor: whether a branch's condition is ``index``."""
+        kind = branch.attr["Tcond"].type if branch.op in _BRANCHES else tf.int32.as_datatype_enum
+        if kind == tf.bool.as_datatype_enum:
+            negated = self._new_node("LogicalNot", f"{branch.name}/is_false", condition)
+            return str(negated.name)
+        number = self._constant(np.asarray(index, tf.as_dtype(kind).as_numpy_dtype), branch.name)
+        equal = self._new_node("Equal", f"{branch.name}/is_{index}", condition, number)
+        equal.attr["T"].type = kind
+        return str(equal.name)
+
+    def _unroll(self, node: NodeDef, level: int) -> bool:
+        """Write out one round of a loop, or end it; ``False`` if its end cannot be told beforehand."""
+        if node.name not in self._begun:
+            self._begin(node)
+        test = tf.NodeDef(name=self._new_name(f"{node.name}/test"), op="PartitionedCall")
+        test.input.extend(node.input)
+        before = list(self._calls)
+        self._inline(test, self._function_named(node.attr["cond"].func.name, node), level + 1)
+        while len(self._calls) > len(before):
+            inner, inner_level = self._calls.pop()
+            function = self._function_of(inner)
+            if function is None:
+                return False
+            self._inline(inner, function, inner_level + 1)
+        inputs = [read for read in node.input if not read.startswith("^")]
+        goes_on = self._values([self._follow((test.name, 0))])
+        if goes_on is None:
+            return False
+        if not goes_on[0]:
+            for index, read in enumerate(inputs):
+                self._replaced[node.name, index] = output_of(read)
+            self._inlined.add(node.name)
+            return True
+        self._rounds += 1
+        if self._rounds > _MOST_ROUNDS:
+            raise UserError(
+                f"{self._path}: loop {quote(node.name)} has more than {_MOST_ROUNDS} rounds"
+            )
+        body = tf.NodeDef(name=self._new_name(f"{node.name}/round"), op="PartitionedCall")
+        body.input.extend(node.input)
+        self._inline(body, self._function_named(node.attr["body"].func.name, node), level + 1)
+        following = tf.NodeDef()
+        following.CopyFrom(node)
+        following.name = self._new_name(node.name)
+        self._begun.add(following.name)
+        del following.input[:]
+        for index in range(len(inputs)):
+            following.input.append(self._counter(inputs[index], (body.name, index), node, index))
+            self._replaced[node.name, index] = (following.name, index)
+        self._inlined.add(node.name)
+        self._calls.append((following, level))
+        return True
+
+    def _counter(self, before: str, output: Output, loop: NodeDef, index: int) -> str:
+        """A loop's next value of one variable, as a constant where it is a whole number known by now."""
+        if self._is_counter(before, loop, index):
+            values = self._values([self._follow(output)])
+            if values is not None:
+                return self._constant(values[0], loop.name)
+        return input_name(output)
+
+    def _is_counter(self, before: str, loop: NodeDef, index: int) -> bool:
+        """Whether a loop's variable is a whole number whose value in this round is known."""
+        kinds = loop.attr["T"].list.type
+        if index >= len(kinds) or kinds[index] != tf.int32.as_datatype_enum:
+            return False
+        source = self._nodes.get(self._follow(output_of(before))[0])
+        return source is not None and source.op == "Const"
+
+    def _begin(self, loop: NodeDef) -> None:
+        """Replace a loop's whole numbers by constants where they are known, so that each round is quick."""
+        kinds = loop.attr["T"].list.type
+        for index, read in enumerate(loop.input):
+            if read.startswith("^") or index >= len(kinds):
+                continue
+            if kinds[index] == tf.int32.as_datatype_enum:
+                values = self._values([self._follow(output_of(read))])
+                if values is not None:
+                    loop.input[index] = self._constant(values[0], loop.name)
+
+    def _values(self, outputs: List[Output]) -> Optional[List[np.ndarray]]:
+        """Values that are known before a run, see :mod:`dgl.foreign.constants`."""
+
+        def read(name: str) -> Optional[NodeDef]:
+            node = self._nodes.get(name)
+            if node is None:
+                return None
+            copy = tf.NodeDef()
+            copy.CopyFrom(node)
+            del copy.input[:]
+            copy.input.extend(self._inputs_of(node))
+            return copy
+
+        found = values_before_a_run(read, outputs, self._variables)
+        if found is None:
+            return None
+        values, single = found
+        self._single.update(single)
+        return values
+
+    def _constant(self, value: np.ndarray, name: str) -> str:
+        node = self._new_node("Const", f"{name}/number")
+        node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+        return str(node.name)
+
+    def _new_node(self, op: str, name: str, *inputs: str) -> NodeDef:
+        node = tf.NodeDef(name=self._new_name(name), op=op, input=inputs)
+        self._nodes[node.name] = node
+        return node
 
     def _follow(self, output: Output) -> Output:
         """The output that finally replaces another one.
@@ -133,7 +282,7 @@ class _Inliner:
     def _inputs_of(self, node: NodeDef) -> Iterator[str]:
         for read in node.input:
             if not read.startswith("^"):
-                yield _input_name(self._follow(output_of(read)))
+                yield input_name(self._follow(output_of(read)))
             elif read[1:] not in self._inlined:
                 yield read
 
@@ -141,7 +290,7 @@ class _Inliner:
         self._count += 1
         if self._count > MOST_NODES:
             raise UserError(f"{self._path}: more than {MOST_NODES} operations")
-        if node.op in _CALLS + _BRANCHES or node.op in self._functions:
+        if node.op in _CALLS + _DECIDED or node.op in self._functions:
             self._calls.append((node, level))
         elif node.name in self._nodes:
             raise UserError(f"{self._path}: two operations are named {quote(node.name)}")
@@ -149,28 +298,37 @@ class _Inliner:
             self._nodes[node.name] = node
 
     def _function_of(self, node: NodeDef) -> Optional[FunctionDef]:
-        """The function that a node calls; ``None`` for a branch whose condition is not a constant."""
+        """The function that a node calls; ``None`` for a loop, and a branch that is not on a constant."""
         if node.op in self._functions:
             return self._functions[node.op]
-        attribute = "f"
-        if node.op in _BRANCHES:
+        if node.op in _LOOPS:
+            return None
+        name = node.attr["f"].func.name
+        if node.op in _BRANCHES + _CASES:
             condition = self._condition(node)
             if condition is None:
                 return None
-            attribute = "then_branch" if condition else "else_branch"
-        name = node.attr[attribute].func.name
+            if node.op in _BRANCHES:
+                name = node.attr["then_branch" if condition else "else_branch"].func.name
+            else:
+                branches = node.attr["branches"].list.func
+                # An index out of range takes the last branch.
+                name = branches[condition if 0 <= condition < len(branches) else -1].name
+        return self._function_named(name, node)
+
+    def _function_named(self, name: str, caller: NodeDef) -> FunctionDef:
         if name not in self._functions:
             raise UserError(
-                f"{self._path}: {quote(node.name)} calls the function {quote(name)}, which is missing"
+                f"{self._path}: {quote(caller.name)} calls the function {quote(name)}, which is missing"
             )
         return self._functions[name]
 
-    def _condition(self, node: NodeDef) -> Optional[bool]:
-        """The condition of a branch, if it is a constant."""
+    def _condition(self, node: NodeDef) -> Optional[int]:
+        """The condition of a branch, if it is a constant: a number, or 0 and 1 for a truth value."""
         name, passed = "", set()  # type: str, Set[str]
         source: Optional[NodeDef] = node
         while source is not None and source.input and name not in passed:
-            if source is not node and source.op != "Identity":
+            if source is not node and source.op not in _SAME:
                 return None
             passed.add(name)
             name, _ = self._follow(output_of(source.input[0]))
@@ -178,9 +336,10 @@ class _Inliner:
         if source is None or source.op != "Const":
             return None
         value = source.attr["value"].tensor
-        if value.dtype != tf.bool.as_datatype_enum or value.tensor_shape.dim:
+        kinds = (tf.bool.as_datatype_enum, tf.int32.as_datatype_enum)
+        if value.dtype not in kinds or value.tensor_shape.dim:
             return None
-        return bool(tf.make_ndarray(value))
+        return int(tf.make_ndarray(value))
 
     def _inline(self, call: NodeDef, function: FunctionDef, level: int) -> None:
         name = quote(function.signature.name)
@@ -190,13 +349,13 @@ class _Inliner:
                 f"{_MOST_LEVELS} levels deep"
             )
         inputs = [read for read in call.input if not read.startswith("^")]
-        inputs = inputs[1:] if call.op in _BRANCHES else inputs
+        inputs = inputs[1:] if call.op in _BRANCHES + _CASES else inputs
         arguments = [argument.name for argument in function.signature.input_arg]
         if len(inputs) != len(arguments):
             raise UserError(
                 f"{self._path}: function {name} is damaged: it takes {len(arguments)} arguments"
             )
-        body = _Body(
+        body = Body(
             dict(zip(arguments, inputs)),
             {node.name: node for node in function.node_def},
             {node.name: self._new_name(node.name) for node in function.node_def},
@@ -206,7 +365,7 @@ class _Inliner:
             for node in function.node_def:
                 self._add(body.copy(node, call), level)
             for index, result in enumerate(function.signature.output_arg):
-                read = body.input_name(function.ret[result.name])
+                read = body.read(function.ret[result.name])
                 self._replaced[call.name, index] = output_of(read)
         except (KeyError, ValueError) as error:
             raise UserError(
@@ -221,51 +380,3 @@ class _Inliner:
             unused = f"{name}_{number}"
         self._names.add(unused)
         return unused
-
-
-class _Body:
-    """Copies a function's nodes into the graph for one call."""
-
-    def __init__(
-        self,
-        arguments: Mapping[str, str],
-        nodes: Mapping[str, NodeDef],
-        names: Mapping[str, str],
-        functions: Mapping[str, FunctionDef],
-    ):
-        self._arguments = arguments
-        self._nodes = nodes
-        self._names = names
-        self._functions = functions
-
-    def copy(self, node: NodeDef, call: NodeDef) -> NodeDef:
-        copied = tf.NodeDef()
-        copied.CopyFrom(node)
-        copied.name = self._names[node.name]
-        del copied.input[:]
-        for read in node.input:
-            if not read.startswith("^"):
-                copied.input.append(self.input_name(read))
-            elif read[1:] in self._names:
-                copied.input.append("^" + self._names[read[1:]])
-        for name, attribute in node.attr.items():
-            if attribute.placeholder:  # set by the call, in functions for several types
-                copied.attr[name].CopyFrom(call.attr[attribute.placeholder])
-        return copied
-
-    def input_name(self, read: str) -> str:
-        """Convert an input of a function's node to an input of a graph's node."""
-        if read in self._arguments:
-            return self._arguments[read]
-        parts = read.split(":")
-        node = self._nodes[parts[0]]
-        index = int(parts[2]) if len(parts) > 2 else 0
-        if len(parts) > 1:
-            index += self._output_index(node, parts[1])
-        return _input_name((self._names[node.name], index))
-
-    def _output_index(self, node: NodeDef, output: str) -> int:
-        if node.op in self._functions:
-            names = [argument.name for argument in self._functions[node.op].signature.output_arg]
-            return names.index(output)
-        return OUTPUTS[node.op].index(output) if node.op in OUTPUTS else 0

@@ -9,17 +9,29 @@ import re
 import sys
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
+import numpy as np
+
 from dgl.errors import UserError, first_few, first_line, quote
-from dgl.foreign.frozen import import_graph, named_tensors, prune, remove_placement
+from dgl.foreign.frozen import (
+    freeze_variables,
+    import_graph,
+    named_tensors,
+    prune,
+    remove_placement,
+)
 from dgl.foreign.functions import inline_functions, resolve
+from dgl.foreign.live_graph import frozen_copy
+from dgl.foreign.operations import check_no_chance
 from dgl.foreign.tensors import layers_of
-from dgl.tf_compat import frozen_function, tf
+from dgl.tf_compat import tf
 from dgl.utils.graph_walk import is_placeholder, upstream, without_identities
 
+_Graph = Tuple[Any, Dict[str, str], Dict[str, np.ndarray]]  # graph, names of tensors, values
 _KERAS = ("keras", "tf_keras", "tensorflow")
 _MESSAGE_CHARACTERS = 200
 _DEFAULT_SIZE = 224
-_IMAGE, _OUTPUT = "image of the model", "output of the model"
+_IMAGE, _OUTPUT, _INPUT = "image of the model", "output of the model", "input of the model: "
+_IMAGE_NAME = "image"
 
 
 class KerasGraph(NamedTuple):
@@ -28,7 +40,8 @@ class KerasGraph(NamedTuple):
     Attributes:
         graph: ``tf.Graph``.
         image: placeholder (N, H, W, C).
-        output: the model's output.
+        output: the model's output, or the one that was asked for.
+        inputs: name -> placeholder of every input, the image among them.
         layers: name of a Keras layer -> its output of rank 4, in the order of the model; empty for a
             subclassed model, whose layers are known by the names of their operations only.
         name: the model's name, for messages.
@@ -38,6 +51,7 @@ class KerasGraph(NamedTuple):
     graph: Any
     image: Any
     output: Any
+    inputs: Dict[str, Any]
     layers: Dict[str, Any]
     name: str
     is_numbered: bool
@@ -78,17 +92,21 @@ class KerasGraph(NamedTuple):
         )
 
 
-def load_keras(model: Any, image_size: Optional[int] = None) -> KerasGraph:
+def load_keras(
+    model: Any, image_size: Optional[int] = None, output: Union[int, str, None] = None
+) -> KerasGraph:
     """The graph of a Keras model for inference, with its weights as constants.
 
     Args:
-        model: functional, sequential or subclassed, with one input of images, channels last, and one
-            output. Later changes of its weights do not change the graph.
+        model: functional, sequential or subclassed, with one input of images among its inputs. Later
+            changes of its weights do not change the graph.
         image_size: side of the input in pixels where the model takes any; by default 224.
+        output: name or index of the output with the scores, where there are several.
 
     Raises:
-        UserError: no Keras model, one of another backend than TensorFlow or without weights yet, or with
-            several inputs or outputs, or an input of another size.
+        UserError: no Keras model, one of another backend than TensorFlow or without weights yet, with
+            several inputs of images or outputs to choose of, an input of another size, or a layer that is
+            random at inference.
     """
     root = _keras_of(model)
     if root is None:
@@ -100,21 +118,24 @@ def load_keras(model: Any, image_size: Optional[int] = None) -> KerasGraph:
         raise UserError(f"{name}: Keras computes with {backend()}, expected TensorFlow")
     outputs = _tensors(model, "outputs")
     if outputs and isinstance(outputs[0], tf.Tensor):
-        graph_def, names = _of_session(model, name)
+        graph_def, names, values = _of_session(model, name, output)
     else:
-        graph_def, names = _traced(model, name, image_size)
-    flat, replaced = inline_functions(graph_def, name)
+        graph_def, names, values = _traced(model, name, image_size, output)
+    flat, replaced = inline_functions(graph_def, name, values)
     names = {key: resolve(tensor, replaced) for key, tensor in names.items()}
     flat = prune(flat, names.values())
+    arrays = freeze_variables(flat, values.__getitem__, values)
     remove_placement(flat)
-    graph = import_graph(flat, name)
+    check_no_chance(flat, name)
+    graph = import_graph(flat, name, arrays)
     found = named_tensors(graph, names, name)
-    image, output = found.pop(_IMAGE), found.pop(_OUTPUT)
-    before = {op for op in upstream(output) if not is_placeholder(op)}
+    image, scores = found.pop(_IMAGE), found.pop(_OUTPUT)
+    inputs = {key[len(_INPUT) :]: found.pop(key) for key in list(found) if key.startswith(_INPUT)}
+    before = {op for op in upstream(scores) if not is_placeholder(op)}
     layers = {key: without_identities(tensor) for key, tensor in found.items()}
     layers = {key: tensor for key, tensor in layers.items() if tensor.op in before}
     is_numbered = root == "keras" and getattr(package, "__version__", "2")[0] >= "3"
-    return KerasGraph(graph, image, output, layers, name, is_numbered)
+    return KerasGraph(graph, image, scores, inputs, layers, name, is_numbered)
 
 
 def _keras_of(model: Any) -> Optional[str]:
@@ -135,10 +156,45 @@ def _tensors(model: Any, attribute: str) -> List[Any]:
     return list(found.values()) if isinstance(found, dict) else list(found or [])
 
 
-def _one(name: str, tensors: List[Any], what: str) -> Any:
-    if len(tensors) != 1:
-        raise UserError(f"{name}: expected one {what}, got {len(tensors)}")
-    return tensors[0]
+def _image_index(name: str, shapes: List[Any]) -> int:
+    """Which of several inputs has the images: the one of four dimensions with 1, 3 or 4 channels."""
+    found = [
+        index
+        for index, shape in enumerate(shapes)
+        if len(shape) == 4 and (None in (shape[1], shape[3]) or {shape[1], shape[3]} & {1, 3, 4})
+    ]
+    if len(found) != 1:
+        listed = ", ".join(str(tuple(shape)) for shape in shapes)
+        raise UserError(
+            f"{name}: expected one input of images (N, H, W, 3), got {listed or 'none'}"
+        )
+    return found[0]
+
+
+def _output_index(
+    name: str, keys: List[str], tensors: List[Any], output: Union[int, str, None]
+) -> int:
+    """Which of several outputs has the scores."""
+    if output is None and len(tensors) == 1:
+        return 0
+    if output is not None:
+        if str(output) in keys:
+            return keys.index(str(output))
+        if re.match(r"\d+$", str(output)) and int(output) < len(tensors):
+            return int(output)
+    told = f"{len(tensors)} of them" if output is None else f"no {quote(str(output))}"
+    listed = ", ".join(f"{key} {tuple(t.shape)}" for key, t in zip(keys, tensors))
+    raise UserError(f"{name}: outputs: {told}; choose one with output=: {listed}")
+
+
+def _output_names(model: Any, count: int) -> List[str]:
+    """Names of a model's outputs, which Keras takes from its layers or from a dictionary."""
+    try:
+        outputs = model.output if isinstance(model.output, dict) else None
+    except (AttributeError, ValueError):
+        outputs = None
+    names = list(outputs or getattr(model, "output_names", None) or [])
+    return [str(name) for name in names] if len(names) == count else [str(i) for i in range(count)]
 
 
 def _layer_outputs(model: Any) -> Dict[str, Any]:
@@ -154,22 +210,24 @@ def _layer_outputs(model: Any) -> Dict[str, Any]:
     return found
 
 
-def _of_session(model: Any, name: str) -> Tuple[Any, Dict[str, str]]:
+def _of_session(model: Any, name: str, output: Union[int, str, None]) -> _Graph:
     """Frozen graph and names of tensors of a model that was built in graph mode."""
     tensors = {key: value for key, value in _layer_outputs(model).items() if value.op.inputs}
-    tensors[_IMAGE] = _one(name, _tensors(model, "inputs"), "input of images")
-    tensors[_OUTPUT] = output = _one(name, _tensors(model, "outputs"), "output")
-    with output.graph.as_default():
+    inputs, outputs = _tensors(model, "inputs"), _tensors(model, "outputs")
+    index = _image_index(name, [tensor.shape.as_list() for tensor in inputs])
+    chosen = _output_index(name, _output_names(model, len(outputs)), outputs, output)
+    tensors.update({_INPUT + tensor.op.name: tensor for tensor in inputs})
+    tensors[_IMAGE], tensors[_OUTPUT] = inputs[index], outputs[chosen]
+    with outputs[0].graph.as_default():
         session = tf.keras.backend.get_session()
-    frozen = tf.graph_util.convert_variables_to_constants(
-        session, output.graph.as_graph_def(), [tensor.op.name for tensor in tensors.values()]
-    )
-    return frozen, {key: tensor.name for key, tensor in tensors.items()}
+    return (*frozen_copy(tensors, session, name), {})
 
 
-def _traced(model: Any, name: str, image_size: Optional[int]) -> Tuple[Any, Dict[str, str]]:
-    """Frozen graph and names of tensors of an eager model."""
-    spec = _input_spec(model, name, image_size)
+def _traced(
+    model: Any, name: str, image_size: Optional[int], output: Union[int, str, None]
+) -> _Graph:
+    """Graph, names of tensors and values of variables of an eager model."""
+    specs, index = _input_specs(model, name, image_size)
     with tf.init_scope():  # the caller may be building another graph
         if not tf.executing_eagerly():
             raise UserError(
@@ -183,15 +241,36 @@ def _traced(model: Any, name: str, image_size: Optional[int]) -> Tuple[Any, Dict
         except (ValueError, TypeError, KeyError, AttributeError):
             called, inner = model, {}  # layers that are shared with other models
         try:
-            function = tf.function(lambda image: called(image, training=False))
-            frozen = frozen_function(function.get_concrete_function(spec))
+            function = tf.function(
+                lambda *fed: called(list(fed) if len(fed) > 1 else fed[0], training=False)
+            )
+            traced = function.get_concrete_function(*specs)
         except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
             reason = quote(first_line(error), _MESSAGE_CHARACTERS)
-            raise UserError(f"{name}: cannot be called on {spec.shape} images ({reason})") from None
-    image = _one(name, frozen.inputs, "input of images")
-    output = _one(name, frozen.outputs[len(inner) :], "output")
-    names = {key: tensor.name for key, tensor in zip(inner, frozen.outputs)}
-    return frozen.graph.as_graph_def(), dict(names, **{_IMAGE: image.name, _OUTPUT: output.name})
+            shape = specs[index].shape
+            raise UserError(f"{name}: cannot be called on {shape} images ({reason})") from None
+        values = _captured(traced.graph)
+    inputs = traced.inputs[: len(traced.inputs) - len(traced.graph.captures)]
+    if len(inputs) != len(specs):
+        raise UserError(f"{name}: expected {len(specs)} inputs, got {len(inputs)}")
+    scores = traced.outputs[len(inner) :]
+    chosen = _output_index(name, _output_names(model, len(scores)), scores, output)
+    names = {key: tensor.name for key, tensor in zip(inner, traced.outputs)}
+    names.update({_INPUT + spec.name: fed.name for spec, fed in zip(specs, inputs)})
+    names.update({_IMAGE: inputs[index].name, _OUTPUT: scores[chosen].name})
+    return traced.graph.as_graph_def(), names, values
+
+
+def _captured(graph: Any) -> Dict[str, np.ndarray]:
+    """Placeholder -> value of what a traced function takes from outside: variables and constants."""
+    variables = {id(variable.handle): variable for variable in graph.variables}
+    values = {}
+    for outer, inner in graph.captures:
+        if id(outer) in variables:
+            values[inner.op.name] = variables[id(outer)].numpy()
+        elif outer.dtype != tf.resource and hasattr(outer, "numpy"):
+            values[inner.op.name] = outer.numpy()
+    return values
 
 
 def _functional(model: Any, outputs: List[Any]) -> Any:
@@ -199,18 +278,30 @@ def _functional(model: Any, outputs: List[Any]) -> Any:
     return sys.modules[str(_keras_of(model))].Model(model.inputs, outputs, name=model.name)
 
 
-def _input_spec(model: Any, name: str, image_size: Optional[int]) -> Any:
+def _input_specs(model: Any, name: str, image_size: Optional[int]) -> Tuple[List[Any], int]:
+    """What a model is traced with, and the place of the images among it."""
     inputs = _tensors(model, "inputs")
     if inputs:
-        fed = _one(name, inputs, "input of images")
-        shape, dtype = list(fed.shape), fed.dtype
+        shapes = [list(fed.shape) for fed in inputs]
+        index = _image_index(name, shapes)
+        shape = shapes[index]
     elif _tensors(model, "weights"):
-        shape, dtype = [None, None, None, 3], tf.float32
+        shape, index = [None, None, None, 3], 0
+        shapes = [shape]
     else:
         raise UserError(f"{name}: has no weights yet; call it on an image first")
-    if len(shape) != 4:
-        raise UserError(f"{name}: expected an input (N, H, W, 3) of images, got {tuple(shape)}")
-    sides = [side or image_size or _DEFAULT_SIZE for side in shape[1:3]]
-    if image_size and sides != [image_size, image_size]:
-        raise UserError(f"{name}: takes images of {sides[0]} x {sides[1]}, not of {image_size}")
-    return tf.TensorSpec([None, *sides, shape[3]], tf.as_dtype(dtype), name="image")
+    is_first = shape[1] in (1, 3, 4) and shape[3] not in (1, 3, 4)
+    places = (2, 3) if is_first else (1, 2)
+    for place in places:
+        if image_size and shape[place] not in (None, image_size):
+            sides = " x ".join(str(shape[place]) for place in places)
+            raise UserError(f"{name}: takes images of {sides}, not of {image_size}")
+        shape[place] = shape[place] or image_size or _DEFAULT_SIZE
+    dtypes = [tf.as_dtype(fed.dtype) for fed in inputs] or [tf.float32]
+    names = [_IMAGE_NAME if i == index else _short(fed.name) for i, fed in enumerate(inputs)]
+    specs = zip(shapes, dtypes, names or [_IMAGE_NAME])
+    return [tf.TensorSpec(*spec) for spec in specs], index
+
+
+def _short(name: str) -> str:
+    return name.split(":")[0]

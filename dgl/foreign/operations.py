@@ -6,10 +6,12 @@ that operations of future versions are refused until they are reviewed. All oper
 on their inputs alone and keep no state between runs.
 """
 
+import re
 from typing import Any, Iterable
 
 from dgl.errors import UserError, quote
 from dgl.tf_compat import tf
+from dgl.utils.graph_walk import reachable
 from dgl.utils.types import GraphDef
 
 _ARITHMETIC = """
@@ -41,6 +43,12 @@ _LAYERS = """
     QuantizeAndDequantizeV2 QuantizeAndDequantizeV3 QuantizeAndDequantizeV4 QuantizeV2 Relu Relu6
     Selu Softmax Softplus Softsign TopK TopKV2
 """
+# Arrays of tensors, which loops collect their results in.
+_LISTS = """
+    EmptyTensorList TensorListConcatV2 TensorListElementShape TensorListFromTensor TensorListGather
+    TensorListGetItem TensorListLength TensorListPopBack TensorListPushBack TensorListReserve
+    TensorListResize TensorListSetItem TensorListStack
+"""
 _IMAGES = """
     AdjustContrastv2 AdjustHue AdjustSaturation CropAndResize DecodeBmp DecodeImage DecodeJpeg
     DecodePng DecodeRaw ExtractImagePatches HSVToRGB RGBToHSV ResizeArea ResizeBicubic
@@ -49,12 +57,15 @@ _IMAGES = """
 # Assert may end a run with an error; Merge passes on whichever branch of a Switch was taken.
 _CONTROL = "Assert ControlTrigger Merge NoOp Switch"
 
-COMPUTES = frozenset(" ".join((_ARITHMETIC, _ARRAYS, _LAYERS, _IMAGES, _CONTROL)).split())
+COMPUTES = frozenset(" ".join((_ARITHMETIC, _ARRAYS, _LAYERS, _LISTS, _IMAGES, _CONTROL)).split())
 
 _LOOPS_AND_BRANCHES = frozenset(
     "Case Enter Exit For If LoopCond NextIteration StatelessCase StatelessIf StatelessWhile While".split()
 )
 _VARIABLES = frozenset(["AutoReloadVariable", "VarHandleOp", "Variable", "VariableV2"])
+_RANDOM = re.compile(
+    "Random|Multinomial|^Stateful(Uniform|Standard|Truncated)|Bernoulli|Shuffle|^Rng"
+)
 _STRING_BYTES = 24  # memory of an empty string
 _MOST_CONSTANT_BYTES = 2**31  # the limit of a graph message
 
@@ -90,6 +101,42 @@ def check_operations(graph_def: GraphDef, path: str, allow: Iterable[str] = ()) 
                 )
 
 
+def check_no_chance(graph_def: GraphDef, path: str) -> None:
+    """Refuse a graph whose results are random, or that has a loop of an unknown number of rounds.
+
+    Args:
+        graph_def: ``tf.GraphDef`` without functions.
+        path: name of the file or the model in error messages.
+
+    Raises:
+        UserError: such an operation, with the layer that it belongs to.
+    """
+    for node in graph_def.node:
+        is_loop = node.op in _LOOPS_AND_BRANCHES
+        if is_loop or (is_random(node) and not _is_in_branch(graph_def, node)):
+            raise UserError(f"{path}: {_refusal(node)}")
+
+
+def _is_in_branch(graph_def: GraphDef, node: NodeDef) -> bool:
+    """Whether a node runs only in one branch of TensorFlow 1's conditions, such as that of training."""
+    before = reachable(graph_def, [node.name])
+    return any(other.op == "Switch" and other.name in before for other in graph_def.node)
+
+
+def is_random(node: NodeDef) -> bool:
+    """Whether a node draws random numbers."""
+    return bool(_RANDOM.search(node.op))
+
+
+def layer_name(node: str) -> str:
+    """The layer that a node belongs to, as far as the scopes of its name tell."""
+    scopes = node.split("/")[:-1]
+    told = [
+        scope for scope in scopes if re.search("random|dropout|noise|aug", scope, re.IGNORECASE)
+    ]
+    return (told or scopes or [node])[-1]
+
+
 def _check_attributes(node: NodeDef, path: str) -> None:
     """Refuse attributes that are not printable ASCII, which crash old versions of TensorFlow."""
     for attribute in node.attr.values():
@@ -105,8 +152,15 @@ def _refusal(node: NodeDef) -> str:
         return f"{quote(node.name)} is a variable without a value; expected a frozen graph or a SavedModel"
     if node.op in _LOOPS_AND_BRANCHES:
         return (
-            f"{quote(node.name)} is a loop or a branch with a variable condition ({node.op}), through "
-            "which no gradients are computed; expected a graph for inference"
+            f"{quote(node.name)} of layer {quote(layer_name(node.name))} is a loop whose number of rounds "
+            f"only a run tells ({node.op}), through which no gradients are computed; expected a graph for "
+            "inference with loops of a fixed length"
+        )
+    if is_random(node):
+        return (
+            f"layer {quote(layer_name(node.name))} is random at inference (operation {quote(node.name)} of "
+            f"type {node.op}): maps would differ from run to run; export the model without it: build it "
+            "anew without that layer, or call it with training=False, and save that"
         )
     return (
         f"operation {quote(node.name)} of type {quote(node.op)} is refused: it may do more than compute "

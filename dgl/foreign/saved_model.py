@@ -14,14 +14,16 @@ import numpy as np
 from dgl.errors import UserError, first_few, quote
 from dgl.foreign.frozen import (
     LoadedGraph,
+    freeze_variables,
     import_graph,
     named_tensors,
     prune,
     remove_placement,
 )
-from dgl.foreign.functions import inline_functions, output_of, resolve
+from dgl.foreign.function_body import output_of
+from dgl.foreign.functions import inline_functions, resolve
 from dgl.foreign.operations import check_operations
-from dgl.tf_compat import saved_model_message, tf
+from dgl.tf_compat import saved_model_message
 from dgl.utils.files import read_bounded
 from dgl.utils.types import GraphDef
 from dgl.weights import open_checkpoint
@@ -32,8 +34,6 @@ SERVE = "serve"
 DEFAULT_SIGNATURE = "serving_default"
 _EXPECTED = "the saved_model.pb of a SavedModel's folder"
 _MOST_BYTES = 2**31 - 1
-_VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
-_PASS_ON = ("Identity", "Switch", "Merge")
 
 NodeDef = Any  # tf.NodeDef
 
@@ -163,7 +163,7 @@ def _strings(nodes: Mapping[str, NodeDef], read: str) -> List[str]:
 
 
 def _freeze(graph_def: GraphDef, names: Mapping[str, str], path: str) -> Dict[str, np.ndarray]:
-    """Remove all variables from a graph; their readers become identities of inputs of the same name.
+    """Remove all variables from a graph, with the values of the checkpoint.
 
     Args:
         graph_def: ``tf.GraphDef`` without functions, changed in place.
@@ -178,33 +178,14 @@ def _freeze(graph_def: GraphDef, names: Mapping[str, str], path: str) -> Dict[st
     """
     prefix = os.path.join(path, "variables", "variables")
     checkpoint = open_checkpoint(prefix) if os.path.isfile(prefix + ".index") else None
-    types, values = {}, {}
-    for node in graph_def.node:
-        if node.op not in _VARIABLES:
-            continue
-        name = names.get(node.name, node.name)
+
+    def value_of(node: str) -> np.ndarray:
+        name = names.get(node, node)
         if checkpoint is None or name not in checkpoint.shapes:
             raise UserError(
-                f"{path}: variable {quote(node.name)} is not in variables/; expected values for all "
+                f"{path}: variable {quote(node)} is not in variables/; expected values for all "
                 "variables"
             )
-        values[node.name] = checkpoint.read(name)
-        types[node.name] = node.attr["dtype"].type
-    nodes = {node.name: node for node in graph_def.node}
-    kept = [node for node in graph_def.node if node.name not in values]
-    for node in kept:
-        is_read = node.op == "ReadVariableOp"
-        is_handle = node.op in _PASS_ON and node.attr["T"].type == tf.resource.as_datatype_enum
-        if not (is_read or is_handle) or not node.input:
-            continue
-        variable, _ = _source(nodes, node.input[0], _PASS_ON)
-        if variable is None or variable.name not in types:
-            continue
-        if is_read:
-            node.op = "Identity"
-            node.attr.clear()
-        node.attr["T"].type = types[variable.name]
-    copies = [tf.NodeDef.FromString(node.SerializeToString()) for node in kept]
-    del graph_def.node[:]
-    graph_def.node.extend(copies)
-    return values
+        return checkpoint.read(name)
+
+    return freeze_variables(graph_def, value_of)

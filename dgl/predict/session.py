@@ -16,14 +16,17 @@ from typing import (
 import numpy as np
 
 from dgl.attribution import build_maps
-from dgl.attribution.gradients import check_alpha
+from dgl.attribution.gradients import check_alpha, probabilities
 from dgl.backbones.registry import Network
-from dgl.errors import UserError
+from dgl.errors import UserError, first_line, quote
 from dgl.tf_compat import reference_kernels, tf
 from dgl.utils.devices import session_config
 from dgl.utils.types import ArrayLike, Session, SessionConfig, Tensor
 
 ARG_MAX = -1
+_REASON_CHARACTERS = 200
+_NOISE = ("Graph execution error", "Detected at node", "Node: ", "File ", "Traceback")
+_SUM_OF_PROBABILITIES = 1e-3
 
 Entry = Tuple[str, str]
 
@@ -33,15 +36,17 @@ class Prediction(NamedTuple):
 
     Attributes:
         class_index: (N,) int32, the class of each map.
-        probability: (N, classes) float32, softmax of the logits.
+        probability: (N, classes) float32, softmax of the logits, or their sigmoids.
         logits: (N, classes) float32.
         maps: (method, layer) -> (N, H, W) float32, raw, at the layer's own resolution.
+        failed: (place in the batch, reason) of each image whose logits or maps are not finite.
     """
 
     class_index: np.ndarray
     probability: np.ndarray
     logits: np.ndarray
     maps: Dict[Entry, np.ndarray]
+    failed: Tuple[Tuple[int, str], ...] = ()
 
 
 def inference_config(gpus: int = 0) -> SessionConfig:
@@ -111,11 +116,33 @@ def prediction_tensors(
         semantics,
         **settings,
     )
-    probability = tf.nn.softmax(network.logits)
+    probability = probabilities(network.logits, network.head)
     return target, fed_alpha, Prediction(class_index, probability, network.logits, maps)
 
 
 _Self = TypeVar("_Self", bound="MapSession")
+
+
+def batch_size(image: Tensor) -> Optional[int]:
+    """How many images the tensor takes in a run: ``None`` for any number, 0 for one without a batch."""
+    if image.shape.ndims in (0, 3):
+        return 0
+    if not image.shape.ndims:
+        return None
+    size: Optional[int] = image.shape.as_list()[0]
+    return size
+
+
+def _for_each_image(tensor: Tensor, value: Any, count: int) -> Any:
+    """A value for one image, repeated for a batch where the tensor has a row per image."""
+    if not tensor.shape.ndims or tensor.shape.as_list()[0] is not None:
+        return value
+    array = np.asarray(value)
+    if array.ndim == tensor.shape.ndims - 1:
+        array = array[np.newaxis]
+    if array.ndim != tensor.shape.ndims or len(array) != 1:
+        return value
+    return np.repeat(array, count, axis=0)
 
 
 class MapSession:
@@ -123,7 +150,11 @@ class MapSession:
 
     Attributes:
         entries: list of (method, layer), the order of the maps.
+        strict: whether an image whose logits or maps are not finite is an error; otherwise it is named in
+            ``failed`` of the prediction, and all other images are done.
     """
+
+    strict = True
 
     def __init__(
         self,
@@ -161,6 +192,7 @@ class MapSession:
         self._owns_session = owns_session
         self._feeds = dict(feeds or {})
         self._flip = flip
+        self._is_checked = True
 
     @property
     def classes(self) -> int:
@@ -187,29 +219,100 @@ class MapSession:
             :class:`Prediction`.
 
         Raises:
-            UserError: a class that the classifier does not have, or maps with NaN or infinity.
+            UserError: a class that the classifier does not have, an image that fails where the
+                session is ``strict``, or TensorFlow cannot run the graph on these images.
             ValueError: an unknown entry, or alpha out of range or not adjustable.
         """
         feeds = dict(self._feeds)
-        feeds.update({self._image: images, self._target: self._targets(len(images), class_index)})
+        targets = self._targets(len(images), class_index)
         if alpha is not None:
             if self._alpha is None:
                 raise ValueError(f"alpha {alpha}: it is part of this graph")
             check_alpha(alpha)
             feeds[self._alpha] = alpha
         chosen = self._chosen(entries)
-        prediction: Prediction = self._session.run(chosen, feeds)
+        prediction = self._run(chosen, images, targets, feeds)
         if self._flip:
             mirrored = np.asarray(images)[:, :, ::-1]
-            feeds.update({self._image: mirrored, self._target: prediction.class_index})
-            others = self._session.run(chosen.maps, feeds)
+            others = self._run(chosen, mirrored, prediction.class_index, feeds).maps
             maps = {e: (raw + others[e][:, :, ::-1]) / 2 for e, raw in prediction.maps.items()}
             prediction = prediction._replace(maps=maps)
-        if not all(np.isfinite(raw).all() for raw in prediction.maps.values()):
-            raise UserError(
-                f"{self._name}: its maps are not finite; expected finite weights and a moderate --pa"
+        self._check_probabilities(prediction.logits)
+        failed = self._failed(prediction)
+        if failed and self.strict:
+            raise UserError(failed[0][1])
+        return prediction._replace(failed=failed)
+
+    def _run(
+        self, chosen: Prediction, images: ArrayLike, targets: ArrayLike, feeds: Dict[Any, Any]
+    ) -> Prediction:
+        """Run the graph once, or as often as a batch of fixed size needs."""
+        size = batch_size(self._image)
+        if size is None or size == len(images):
+            return self._run_once(chosen, {**feeds, self._image: images, self._target: targets})
+        images, targets = np.asarray(images), np.asarray(targets)
+        parts = []
+        for start in range(0, len(images), size or 1):
+            places = np.minimum(np.arange(start, start + (size or 1)), len(images) - 1)
+            fed = images[places] if size else images[start]
+            feeds.update({self._image: fed, self._target: targets[places]})
+            parts.append(self._run_once(chosen, feeds))
+
+        def joined(*arrays: np.ndarray) -> np.ndarray:
+            return np.concatenate(arrays)[: len(images)]
+
+        maps = {entry: joined(*(part.maps[entry] for part in parts)) for entry in chosen.maps}
+        return Prediction(
+            joined(*(part.class_index for part in parts)),
+            joined(*(part.probability for part in parts)),
+            joined(*(part.logits for part in parts)),
+            maps,
+        )
+
+    def _run_once(self, chosen: Prediction, feeds: Dict[Any, Any]) -> Prediction:
+        count = len(feeds[self._target])
+        for tensor in self._feeds:
+            feeds[tensor] = _for_each_image(tensor, feeds[tensor], count)
+        try:
+            found: Prediction = self._session.run(chosen, feeds)
+        except (tf.errors.OpError, ValueError) as error:
+            reason = quote(first_line(error), _REASON_CHARACTERS)
+            if isinstance(error, tf.errors.OpError):
+                # "Graph execution error:" is followed by where and what.
+                lines = [line.strip() for line in error.message.splitlines() if line.strip()]
+                told = [line for line in lines if not line.startswith(_NOISE)]
+                reason = quote(told[0] if told else reason, _REASON_CHARACTERS)
+            raise UserError(f"{self._name}: TensorFlow cannot run it ({reason})") from None
+        return found
+
+    def _failed(self, prediction: Prediction) -> Tuple[Tuple[int, str], ...]:
+        """Places and reasons of the images whose logits or maps are not finite."""
+        found: Dict[int, str] = {}
+        for place in np.flatnonzero(~np.isfinite(prediction.logits).all(axis=1)):
+            found[int(place)] = (
+                f"{self._name}: its logits are not finite; expected finite weights and images in the range "
+                "that it was trained on"
             )
-        return prediction
+        for (method, layer), raw in prediction.maps.items():
+            for place in np.flatnonzero(~np.isfinite(raw).all(axis=(1, 2))):
+                found.setdefault(
+                    int(place),
+                    f"{self._name}: its map of {method} at {layer} is not finite; expected finite weights "
+                    "and a moderate --pa",
+                )
+        return tuple(sorted(found.items()))
+
+    def _check_probabilities(self, logits: np.ndarray) -> None:
+        """Refuse scores that are probabilities in every image: their gradients vanish where it is sure."""
+        if self._is_checked or logits.shape[1] < 2 or not len(logits):
+            return
+        sums = logits.sum(axis=1)
+        if logits.min() >= 0 and np.abs(sums - 1).max() < _SUM_OF_PROBABILITIES:
+            raise UserError(
+                f"{self._name}: its scores are from 0 to 1 and sum to 1 in every image: probabilities; "
+                "expected the logits that they are computed from"
+            )
+        self._is_checked = True
 
     def _targets(self, count: int, class_index: Optional[Sequence[int]]) -> ArrayLike:
         if class_index is None:

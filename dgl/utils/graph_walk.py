@@ -75,6 +75,12 @@ def without_identities(tensor: Tensor) -> Tensor:
     return tensor
 
 
+def constant_value(tensor: Tensor) -> Optional[np.ndarray]:
+    """The value of a constant, possibly behind identities; else ``None``."""
+    op = without_identities(tensor).op
+    return tf.make_ndarray(op.get_attr("value")) if op.type == "Const" else None
+
+
 def node_name(tensor_name: str) -> str:
     """The node that an input refers to: ``a`` for ``"^a"``, ``"a"`` and ``"a:0"``."""
     return tensor_name.lstrip("^").split(":")[0]

@@ -75,13 +75,85 @@ def test_a_branch_on_a_constant_is_taken_beforehand(truth, tmp_path):
     assert run(tmp_path, made, outputs=["end"]) == (4 if truth else 2)
 
 
-def test_a_branch_that_a_run_decides_is_refused(tmp_path):
+@pytest.mark.parametrize("kind", [tf.bool, tf.int32])
+@pytest.mark.parametrize("fed, expected", [(1, 4), (0, 2)])
+def test_a_branch_that_a_run_decides_is_selected(fed, expected, kind, tmp_path):
+    branch = node("branch", "If", "truth", "two", then_branch="double", else_branch="same")
+    branch.attr["Tcond"].type = kind.as_datatype_enum
+    branch.attr["Tout"].list.type.append(tf.float32.as_datatype_enum)
+    two = constant("two", tf.float32.as_numpy_dtype(2))
+    made = graph(node("truth", "Placeholder", dtype=kind), two, branch)
+    add_double(made)
+    function(made, "same", ["x"], {"y": "x"})
+    loaded = load_frozen(write(tmp_path / "a.pb", made))
+    assert list(loaded.outputs) == ["branch"]
+    assert value_of(loaded.output(), {loaded.inputs["truth"]: fed}) == expected
+
+
+@pytest.mark.parametrize("fed, expected", [(0, 4), (1, 2), (2, 8), (7, 8)])
+def test_one_of_several_branches(fed, expected, tmp_path):
+    branch = node("branch", "Case", "which", "two")
+    for name in ("double", "same", "twice"):
+        branch.attr["branches"].list.func.add(name=name)
+    branch.attr["Tout"].list.type.append(tf.float32.as_datatype_enum)
+    two = constant("two", tf.float32.as_numpy_dtype(2))
+    made = graph(node("which", "Placeholder", dtype=tf.int32), two, branch)
+    add_double(made)
+    function(made, "same", ["x"], {"y": "x"})
+    inner = [call("a", "double", "x"), call("b", "double", "a:output:0")]
+    function(made, "twice", ["x"], {"y": "b:output:0"}, *inner)
+    loaded = load_frozen(write(tmp_path / "a.pb", made))
+    assert value_of(loaded.output(), {loaded.inputs["which"]: fed}) == expected
+
+
+def loop(limit):
+    """``i, x = i + 1, x + x`` as long as ``i < limit``, from a placeholder ``x``."""
+    kinds = [tf.int32.as_datatype_enum, tf.float32.as_datatype_enum]
+    run = node("loop", "StatelessWhile", "zero", "x", cond="goes_on", body="round")
+    run.attr["T"].list.type.extend(kinds)
     made = graph(
-        node("truth", "Placeholder", dtype=tf.bool),
-        node("branch", "If", "truth", then_branch="a", else_branch="b"),
+        constant("zero", tf.int32.as_numpy_dtype(0)),
+        node("x", "Placeholder", dtype=tf.float32),
+        run,
+        node("end", "Identity", "loop:1", **FLOAT),
     )
-    with pytest.raises(UserError, match="branch .*If"):
-        run(tmp_path, made)
+    whole = {"T": tf.int32}
+    most = constant("most", tf.int32.as_numpy_dtype(limit))
+    test = function(made, "goes_on", ["i", "x"], {"z": "less:z:0"}, most)
+    test.node_def.add().CopyFrom(node("less", "Less", "i", "most:output:0", **whole))
+    test.signature.output_arg[0].type = tf.bool.as_datatype_enum
+    one = constant("one", tf.int32.as_numpy_dtype(1))
+    results = {"i_next": "next:z:0", "x_next": "sum:z:0"}
+    body = function(made, "round", ["i", "x"], results, one)
+    body.node_def.add().CopyFrom(node("next", "AddV2", "i", "one:output:0", **whole))
+    body.node_def.add().CopyFrom(node("sum", "AddV2", "x", "x", **FLOAT))
+    body.signature.output_arg[0].type = kinds[0]
+    for made_function in (test, body):
+        made_function.signature.input_arg[0].type = kinds[0]
+    return made
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 5])
+def test_a_loop_of_known_length_is_written_out(rounds, tmp_path):
+    loaded = load_frozen(write(tmp_path / "a.pb", loop(rounds)), outputs=["end"])
+    x = loaded.graph.get_tensor_by_name("x:0")
+    with loaded.graph.as_default():
+        (gradient,) = tf.gradients(loaded.output(), x)
+    assert value_of(loaded.output(), {x: 3.0}) == 3 * 2**rounds
+    assert value_of(gradient, {x: 3.0}) == 2**rounds
+
+
+def test_a_loop_that_goes_on_for_too_long(tmp_path, monkeypatch):
+    monkeypatch.setattr(functions, "_MOST_ROUNDS", 4)
+    with pytest.raises(UserError, match="loop 'loop.*more than 4 rounds"):
+        load_frozen(write(tmp_path / "a.pb", loop(5)))
+
+
+def test_a_loop_that_hangs_on_a_value_is_refused(tmp_path):
+    made = loop(5)
+    made.node[0].CopyFrom(node("zero", "Placeholder", dtype=tf.int32))
+    with pytest.raises(UserError, match="loop.*loop whose number of rounds"):
+        load_frozen(write(tmp_path / "a.pb", made))
 
 
 def test_what_outputs_do_not_need_is_left_out(tmp_path):

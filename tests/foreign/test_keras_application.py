@@ -9,7 +9,7 @@ from networks import has_keras
 from tiny_network import one_hot, unit
 
 from dgl.foreign import input_of, layers_of, logits_of, pooled_layer
-from dgl.predict.predictor import GraphPredictor
+from dgl.predict.graph_predictor import GraphPredictor
 from dgl.predict.session import open_session
 from dgl.tf_compat import tf
 
@@ -43,8 +43,10 @@ def test_tensors(model):
     layers = layers_of(logits)
     assert input_of(logits) is made.input
     assert logits.shape.as_list() == [None, CLASSES]
-    assert len(layers) == 27  # a first convolution and 13 pairs, each with its ReLU
-    assert [next(iter(layers)), list(layers)[-1]] == ["conv_pw_13_relu/Relu6", "conv1_relu/Relu6"]
+    # A first convolution and 13 pairs, each with its ReLU; convolutions and normalizations after them.
+    first = list(layers)[:27]
+    assert all(name.endswith("Relu6") for name in first) and len(layers) == 3 * 27
+    assert [first[0], first[-1]] == ["conv_pw_13_relu/Relu6", "conv1_relu/Relu6"]
     pooled, weights = pooled_layer(logits)
     assert pooled is next(iter(layers.values()))
     assert weights.shape.as_list() == [256, CLASSES]

@@ -7,7 +7,7 @@ from tensorflow.python.framework import op_def_registry
 
 from dgl.errors import UserError
 from dgl.foreign import load_frozen
-from dgl.foreign.functions import OUTPUTS
+from dgl.foreign.function_body import OUTPUTS
 from dgl.foreign.operations import COMPUTES
 from dgl.tf_compat import tf
 
@@ -90,7 +90,7 @@ def test_a_gradient_that_a_file_names_is_not_taken(tmp_path):
         ("VariableV2", "expected a frozen graph or a SavedModel"),
         ("VarHandleOp", "expected a frozen graph or a SavedModel"),
         ("Enter", "no gradients"),
-        ("While", "no gradients"),
+        ("For", "no gradients"),
     ],
 )
 def test_variables_and_control_flow(op, words, tmp_path):

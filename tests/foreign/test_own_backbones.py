@@ -9,8 +9,9 @@ from sample_images import blob_image
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
 from dgl.foreign import layers_of, load_frozen, load_saved_model, logits_of, pooled_layer
+from dgl.predict.graph_predictor import GraphPredictor
 from dgl.predict.postprocess import normalize
-from dgl.predict.predictor import GraphPredictor, Predictor
+from dgl.predict.predictor import Predictor
 from dgl.tf_compat import tf
 from dgl.utils.graph_walk import without_identities
 

@@ -7,7 +7,7 @@ from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W, unit
 
 from dgl.errors import UserError
 from dgl.localizer import Localizer
-from dgl.predict.predictor import GraphPredictor
+from dgl.predict.graph_predictor import GraphPredictor
 from dgl.tf_compat import tf
 
 TINY = TinyNetwork(seed=4)
@@ -149,7 +149,7 @@ def test_what_is_fed_has_the_type_of_the_placeholder(dtype):
     "spoil, words",
     [
         (lambda t: (t.logits, {}), "at least one"),
-        (lambda t: (t.hidden, {"a": t.activation}), r"expected shape \(N, classes\)"),
+        (lambda t: (t.hidden, {"a": t.activation}), r"of shape \(N, classes\)"),
         (lambda t: (t.logits, {"a": t.logits}), "four dimensions"),
     ],
 )

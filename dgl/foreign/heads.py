@@ -1,0 +1,363 @@
+"""Find a classifier's head: its logits, what makes probabilities of them, and the layer that it pools."""
+
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+
+import numpy as np
+
+from dgl.backbones.registry import BINARY, SIGMOID, SOFTMAX
+from dgl.errors import ArgumentError
+from dgl.tf_compat import tf
+from dgl.utils.graph_walk import constant_value, is_fixed, without_identities
+from dgl.utils.types import Operation, Tensor
+
+_SOFTMAX = ("Softmax", "LogSoftmax")
+_SIGMOID = ("Sigmoid",)
+_RESHAPES = ("Reshape", "Squeeze", "ExpandDims")
+_PARTS = (*_RESHAPES, "Identity", "Cast", "EnsureShape")
+_OF_SIGMOIDS = ("Neg", "Exp", "Tanh")  # the parts of one that is written out
+_BIASES = ("BiasAdd", "Add", "AddV2")
+# Operations of one input that keep the order of its values, if their second one is a positive number.
+_RISING = frozenset(
+    "Add AddV2 Sub Mul RealDiv Div Maximum Minimum Relu Relu6 Log Log1p Exp Sqrt Pow ClipByValue".split()
+)
+_BY_HAND: Dict[str, Callable[..., Any]] = {
+    "Add": np.add,
+    "AddV2": np.add,
+    "Sub": np.subtract,
+    "Mul": np.multiply,
+    "RealDiv": np.divide,
+    "Maximum": np.maximum,
+    "Minimum": np.minimum,
+    "Relu": lambda values: np.maximum(values, 0),
+    "Relu6": lambda values: np.clip(values, 0, 6),
+    "ClipByValue": np.clip,
+}
+# Behind these, values are no longer those of the scores before.
+_WEIGHTED = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Conv2D Einsum".split())
+
+
+def logits_of(tensor: Any) -> Any:
+    """The logits of a classifier, given its logits or its probabilities.
+
+    Args:
+        tensor: (N, classes) float logits or probabilities, possibly behind identities, casts, reshapes and
+            functions that keep the order of values, such as a logarithm.
+
+    Returns:
+        (N, classes) float tensor: the input of the softmax or of the sigmoid, written as one operation or
+        as several, or ``tensor`` without one. Logits of shape (N, 1, 1, classes), (N, classes, 1, 1) or
+        (N,) are reshaped by a new operation.
+
+    Raises:
+        ValueError: another shape, or scores that are computed from probabilities in a way that has no
+            logits, such as the mean of two softmaxes.
+    """
+    found = _before_probabilities(tensor)
+    if found is None:
+        _refuse_probabilities(tensor)
+    return _as_matrix(tensor if found is None else found, tensor)
+
+
+def head_of(logits: Any) -> str:
+    """What a classifier makes of its logits.
+
+    Args:
+        logits: (N, classes) float tensor, see :func:`logits_of`.
+
+    Returns:
+        ``"binary"`` for a single logit; ``"sigmoid"`` where a sigmoid reads the logits; else
+        ``"softmax"``.
+    """
+    if logits.shape.as_list()[1] == 1:
+        return BINARY
+    source = _same_values(logits)
+    waiting, seen = [source, logits], set()
+    while waiting:
+        tensor = waiting.pop()
+        for reader in tensor.consumers():
+            if reader in seen:
+                continue
+            seen.add(reader)
+            before = _before_sigmoid(reader)
+            if before is not None and _same_values(before) is source:
+                return SIGMOID
+            if reader.outputs and _before_hard_sigmoid(reader.outputs[0]) is source:
+                return SIGMOID
+            if reader.type in _PARTS + _OF_SIGMOIDS or _is_rising(reader):
+                waiting.append(reader.outputs[0])
+    return SOFTMAX
+
+
+def two_columns(logits: Any) -> Any:
+    """``[-z, z]``, (N, 2), of a single logit (N, 1): the scores of "no" and "yes"."""
+    with logits.graph.as_default(), tf.name_scope(None):
+        return tf.concat([-logits, logits], axis=1, name="dgl_two_classes")
+
+
+def _same_values(tensor: Tensor) -> Tensor:
+    """The tensor before identities, casts between floats and reshapes."""
+    while True:
+        op = tensor.op
+        is_cast = op.type == "Cast" and op.inputs[0].dtype.is_floating and tensor.dtype.is_floating
+        if op.type == "IdentityN":
+            tensor = op.inputs[list(op.outputs).index(tensor)]
+        elif is_cast or op.type in _RESHAPES + ("EnsureShape",):
+            tensor = op.inputs[0]
+        elif without_identities(tensor) is not tensor:
+            tensor = without_identities(tensor)
+        else:
+            return tensor
+
+
+def _before_probabilities(tensor: Tensor) -> Optional[Tensor]:
+    """The input of the softmax or sigmoid that a tensor is the result of, or ``None``."""
+    whole = tensor
+    while True:
+        tensor = _same_values(tensor)
+        op = tensor.op
+        if op.type in _SOFTMAX:
+            sizes = op.inputs[0].shape.as_list() if op.inputs[0].shape.ndims else [None]
+            return None if sizes[-1] == 1 else op.inputs[0]
+        for before in (_before_softmax(op), _before_sigmoid(op), _first_of_pair(op)):
+            if before is not None:
+                return before
+        if not _is_rising(op):
+            return _before_hard_sigmoid(whole)
+        tensor = _moving(op)
+
+
+def _before_hard_sigmoid(tensor: Tensor) -> Optional[Tensor]:
+    """``z`` of a line that is cut off at 0 and 1, such as ``relu6(z + 3) / 6``; else ``None``."""
+    chain: List[Operation] = []
+    tensor = _same_values(tensor)
+    while tensor.op.type in _BY_HAND and _is_rising(tensor.op):
+        chain.append(tensor.op)
+        tensor = _same_values(_moving(tensor.op))
+    values = np.array([-1e6, 1e6])
+    for op in chain[::-1]:
+        numbers = [_number(read) for read in op.inputs if is_fixed(read)]
+        values = _BY_HAND[op.type](values, *numbers)
+    return tensor if chain and np.allclose(values, [0, 1], atol=1e-5) else None
+
+
+def _moving(op: Operation) -> Tensor:
+    """The input of an operation that depends on the image."""
+    return next((read for read in op.inputs if not is_fixed(read)), op.inputs[0])
+
+
+def _is_rising(op: Operation) -> bool:
+    """Whether an operation keeps the order of one input's values: all else it reads is a number."""
+    if op.type not in _RISING:
+        return False
+    others = [read for read in op.inputs if is_fixed(read)]
+    if len(op.inputs) - len(others) != 1:
+        return False
+    numbers = [_number(read) for read in others]
+    if None in numbers:
+        return False
+    if op.type in ("Sub", "RealDiv", "Div", "Pow") and is_fixed(op.inputs[0]):
+        return False
+    return op.type not in ("Mul", "RealDiv", "Div", "Pow") or all(
+        number is not None and number > 0 for number in numbers
+    )
+
+
+def _before_softmax(op: Operation) -> Optional[Tensor]:
+    """``z`` of ``exp(z) / sum(exp(z))``, also with a maximum subtracted from ``z``; else ``None``."""
+    if op.type not in ("RealDiv", "Div") or op.inputs[0].op.type != "Exp":
+        return None
+    above, below = op.inputs[0], without_identities(op.inputs[1])
+    scores = above.op.inputs[0]
+    if below.op.type != "Sum":
+        return None
+    summed = without_identities(below.op.inputs[0])
+    if summed is not above and (summed.op.type != "Exp" or summed.op.inputs[0] is not scores):
+        return None
+    if scores.op.type == "Sub" and without_identities(scores.op.inputs[1]).op.type == "Max":
+        return scores.op.inputs[0]
+    return scores
+
+
+def _before_sigmoid(op: Operation) -> Optional[Tensor]:
+    """``z`` of ``sigmoid(z)``, ``1 / (1 + exp(-z))`` or ``(1 + tanh(z / 2)) / 2``; else ``None``."""
+    if op.type in _SIGMOID:
+        # Not of a gate, as in swish.
+        gates = [r for r in op.outputs[0].consumers() if r.type == "Mul" and _joins(r)]
+        return None if gates else op.inputs[0]
+    inner = None
+    if op.type in ("RealDiv", "Div") and _is_number(op.inputs[0], 1):
+        inner = op.inputs[1].op
+    elif op.type in ("Reciprocal", "Inv"):
+        inner = op.inputs[0].op
+    if inner is not None and inner.type in ("Add", "AddV2"):
+        powers = [read.op for read in inner.inputs if read.op.type == "Exp"]
+        if powers and powers[0].inputs[0].op.type == "Neg":
+            negative: Tensor = powers[0].inputs[0].op.inputs[0]
+            return negative
+    if op.type == "Mul" and any(_is_number(read, 0.5) for read in op.inputs):
+        total = _moving(op).op
+        if total.type in ("Add", "AddV2") and _moving(total).op.type == "Tanh":
+            half = _same_values(_moving(total).op.inputs[0]).op
+            if half.type == "Mul" and any(_is_number(read, 0.5) for read in half.inputs):
+                return _moving(half)
+    return None
+
+
+def _joins(op: Operation) -> bool:
+    return sum(not is_fixed(read) for read in op.inputs) > 1
+
+
+def _first_of_pair(op: Operation) -> Optional[Tensor]:
+    """``z`` of the columns ``[1 - sigmoid(z), sigmoid(z)]``; else ``None``."""
+    if op.type not in ("ConcatV2", "Pack"):
+        return None
+    parts = [_same_values(read) for read in op.inputs[:2]]
+    if len(parts) != 2 or parts[0].op.type != "Sub" or not _is_number(parts[0].op.inputs[0], 1):
+        return None
+    scores = [_before_sigmoid(part.op) for part in (_same_values(parts[0].op.inputs[1]), parts[1])]
+    return scores[1] if scores[0] is scores[1] else None
+
+
+def _number(tensor: Tensor) -> Optional[float]:
+    """The value of a constant that is a single number, else ``None``."""
+    value = constant_value(tensor)
+    return None if value is None or value.size != 1 else float(value.ravel()[0])
+
+
+def _is_number(tensor: Tensor, number: float) -> bool:
+    return _number(tensor) == number
+
+
+def _refuse_probabilities(tensor: Tensor) -> None:
+    """Raise ``ValueError`` for scores that are computed from probabilities without weights in between."""
+    for op in _unweighted(tensor):
+        is_gate = op.type in _SIGMOID and _before_sigmoid(op) is None
+        if op.type not in _SOFTMAX + _SIGMOID or is_gate or op.inputs[0].shape.ndims not in (2, 4):
+            continue
+        if op.outputs[0].shape.as_list()[-1] in (None, tensor.shape.as_list()[-1]):
+            raise ArgumentError(
+                f"{tensor.name}: its scores are computed from probabilities, those of {op.name}, by "
+                f"{without_identities(tensor).op.type}; expected logits, such as {op.inputs[0].name}"
+            )
+
+
+def _unweighted(tensor: Tensor) -> Iterator[Operation]:
+    """The operations before a tensor, up to those with weights."""
+    waiting: List[Tensor] = [tensor]
+    seen = set()
+    while waiting:
+        op = waiting.pop().op
+        if op in seen:
+            continue
+        seen.add(op)
+        yield op
+        if op.type not in _WEIGHTED and op.type not in _SOFTMAX + _SIGMOID:
+            waiting.extend(op.inputs)
+
+
+def _as_matrix(logits: Tensor, tensor: Tensor) -> Tensor:
+    """Logits as (N, classes)."""
+    sizes = logits.shape.as_list() if logits.shape.ndims is not None else []
+    with logits.graph.as_default(), tf.name_scope(None):
+        if len(sizes) == 4 and sizes[1:3] == [1, 1]:
+            return tf.squeeze(logits, axis=[1, 2], name="dgl_logits")
+        if len(sizes) == 4 and sizes[2:] == [1, 1]:
+            return tf.squeeze(logits, axis=[2, 3], name="dgl_logits")
+        if len(sizes) == 3 and sizes[1] == 1:
+            return tf.squeeze(logits, axis=[1], name="dgl_logits")
+        if len(sizes) == 1 and (sizes[0] is None or tensor.shape.ndims == 1):
+            return tf.expand_dims(logits, 1, name="dgl_logits")
+    if len(sizes) != 2:
+        raise ArgumentError(
+            f"{tensor.name}: expected logits or probabilities of shape (N, classes), got {logits.shape}"
+        )
+    return logits
+
+
+def pooled_layer(logits: Any) -> Optional[Tuple[Any, Any]]:
+    """Recognize "spatial mean, fully connected layer, bias" at the end of a classifier.
+
+    The mean may be ``Mean`` over H and W or an average pool over the whole map, the layer a ``MatMul`` or
+    a 1 x 1 convolution; identities and reshapes that keep the order of channels may lie between them.
+
+    Args:
+        logits: (N, classes) float tensor.
+
+    Returns:
+        (S, W): the (N, H, W, C) tensor that is pooled, and the (C, classes) weights. ``None`` if the
+        classifier has another head, or its channels come first.
+    """
+    scores = _before_reshapes(logits)
+    while scores.op.type in _BIASES:
+        first, second = scores.op.inputs[:2]
+        if is_fixed(second):
+            scores = _before_reshapes(first)
+        elif is_fixed(first):
+            scores = _before_reshapes(second)
+        else:
+            return None
+    op = scores.op
+    if op.type not in ("MatMul", "BatchMatMulV2", "Conv2D") or not is_fixed(op.inputs[1]):
+        return None
+    pooled = _input_of_mean(_before_reshapes(op.inputs[0]).op)
+    if pooled is None:
+        return None
+    weights = _weights(op)
+    channels, classes = pooled.shape.as_list()[3], logits.shape.as_list()[-1]
+    if weights is None or channels is None or weights.shape.as_list() != [channels, classes]:
+        return None
+    return pooled, weights
+
+
+def _before_reshapes(tensor: Tensor) -> Tensor:
+    """The tensor before identities and reshapes between (N, C) and (N, 1, 1, C)."""
+    tensor = without_identities(tensor)
+    while tensor.op.type in (*_RESHAPES, "ExpandDims"):
+        before = without_identities(tensor.op.inputs[0])
+        if _vector_size(before) is None or _vector_size(before) != _vector_size(tensor):
+            break
+        tensor = before
+    return tensor
+
+
+def _vector_size(tensor: Tensor) -> Optional[int]:
+    """C of (N, C) or (N, 1, 1, C), else ``None``."""
+    shape = tensor.shape.as_list() if tensor.shape.ndims in (2, 4) else [None]
+    return shape[-1] if shape[1:-1] in ([], [1, 1]) else None
+
+
+def _weights(op: Operation) -> Optional[Tensor]:
+    """The (C, classes) weights of a ``MatMul`` or a 1 x 1 ``Conv2D``, or ``None``."""
+    weights = op.inputs[1]
+    if op.type == "Conv2D":
+        if weights.shape.as_list()[:2] != [1, 1] or op.get_attr("data_format") != b"NHWC":
+            return None
+        if op.inputs[0].shape.as_list()[1:3] != [1, 1]:
+            return None
+        with weights.graph.as_default(), tf.name_scope(None):
+            return tf.squeeze(weights, axis=[0, 1], name="dgl_head_weights")
+    if weights.shape.ndims != 2 or (op.type == "MatMul" and op.get_attr("transpose_a")):
+        return None
+    if not op.get_attr("transpose_b" if op.type == "MatMul" else "adj_y"):
+        return weights
+    with weights.graph.as_default(), tf.name_scope(None):
+        return tf.transpose(weights, name="dgl_head_weights")
+
+
+def _input_of_mean(op: Operation) -> Optional[Tensor]:
+    """The (N, H, W, C) tensor that ``op`` averages over H and W, or ``None``."""
+    if op.type == "Mean":
+        axes = constant_value(op.inputs[1])
+        if axes is None or op.inputs[0].shape.ndims != 4:
+            return None
+        if sorted(int(axis) % 4 for axis in axes.ravel()) != [1, 2]:
+            return None
+    elif op.type == "AvgPool":
+        sizes = op.inputs[0].shape.as_list()[1:3]
+        if op.get_attr("data_format") != b"NHWC" or op.get_attr("padding") != b"VALID":
+            return None
+        if None in sizes or list(op.get_attr("ksize")) != [1, *sizes, 1]:
+            return None
+    else:
+        return None
+    return without_identities(op.inputs[0])

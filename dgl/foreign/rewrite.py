@@ -1,0 +1,220 @@
+"""Rewrite a graph so that maps of it can be computed: in float32, and with kernels that every CPU has.
+
+Half precision is replaced by float32: its gradients underflow to zero, and several operations that maps
+need have no kernel for it. Convolutions and pools with their channels first, and convolutions in groups,
+which TensorFlow computes on some processors only, become operations that it computes everywhere. Values
+and names of all other tensors stay the same.
+"""
+
+from typing import Any, Dict, List, Sequence, Tuple
+
+import numpy as np
+
+from dgl.tf_compat import tf
+from dgl.utils.types import GraphDef
+
+_TO_LAST, _TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
+_LAYOUT_OPS = frozenset(
+    "Conv2D DepthwiseConv2dNative MaxPool AvgPool FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 "
+    "BiasAdd".split()
+)
+_PER_SIDE = ("strides", "dilations", "ksize")
+
+NodeDef = Any  # tf.NodeDef
+
+
+def in_float32(graph_def: GraphDef) -> bool:
+    """Replace float16 and bfloat16 by float32, in place; returns whether there was any."""
+    half = {tf.float16.as_datatype_enum, tf.bfloat16.as_datatype_enum}
+    single = tf.float32.as_datatype_enum
+    is_changed = False
+    for node in graph_def.node:
+        for attribute in node.attr.values():
+            if attribute.type in half:
+                attribute.type = single
+                is_changed = True
+            for index, kind in enumerate(attribute.list.type):
+                if kind in half:
+                    attribute.list.type[index] = single
+                    is_changed = True
+            if attribute.HasField("tensor") and attribute.tensor.dtype in half:
+                value = tf.make_ndarray(attribute.tensor).astype(np.float32)
+                attribute.tensor.CopyFrom(tf.make_tensor_proto(value))
+                is_changed = True
+    return is_changed
+
+
+def widened(array: np.ndarray) -> np.ndarray:
+    """An array of half precision as float32; any other as it is."""
+    is_half = array.dtype.name in ("float16", "bfloat16")
+    return array.astype(np.float32) if is_half else array
+
+
+def for_every_processor(graph_def: GraphDef, graph: Any) -> bool:
+    """Replace operations with channels first, and convolutions in groups, in place.
+
+    Args:
+        graph_def: ``tf.GraphDef`` without functions.
+        graph: the ``tf.Graph`` that was imported from it, which knows shapes.
+
+    Returns:
+        bool: whether there was any; the graph is then to be imported again.
+    """
+    rewriter = _Rewriter(graph_def, graph)
+    for node in graph_def.node:
+        rewriter.add(node)
+    if rewriter.is_changed:
+        rewriter.move_readers()
+        del graph_def.node[:]
+        graph_def.node.extend(rewriter.nodes)
+    return rewriter.is_changed
+
+
+def is_for_some_processors(op: Any) -> bool:
+    """Whether an operation of a graph is one of those that :func:`for_every_processor` replaces."""
+    return _is_channels_first(op.type, op.node_def) or _groups(op)[0] > 1
+
+
+def _is_channels_first(kind: str, node: NodeDef) -> bool:
+    return kind in _LAYOUT_OPS and node.attr["data_format"].s == b"NCHW"
+
+
+def _groups(op: Any) -> Tuple[int, int]:
+    """Groups of a convolution, and its channels per group; (1, 0) for anything else."""
+    if op.type != "Conv2D" or op.inputs[0].shape.ndims != 4 or op.inputs[1].shape.ndims != 4:
+        return 1, 0
+    axis = 1 if op.get_attr("data_format") == b"NCHW" else 3
+    channels, own = op.inputs[0].shape.as_list()[axis], op.inputs[1].shape.as_list()[2]
+    return (channels // own, own) if channels and own else (1, 0)
+
+
+def _is_plain(node: NodeDef) -> bool:
+    """Whether a convolution has equal strides, no dilation and no paddings of its own."""
+    strides, dilations = list(node.attr["strides"].list.i), set(node.attr["dilations"].list.i)
+    return strides[1] == strides[2] and dilations <= {1} and node.attr["padding"].s != b"EXPLICIT"
+
+
+class _Rewriter:
+    """Nodes of the new graph, in the order of the old one."""
+
+    def __init__(self, graph_def: GraphDef, graph: Any):
+        self.nodes: List[NodeDef] = []
+        self.is_changed = False
+        self._moved: Dict[str, str] = {}  # where a node's further outputs are now
+        self._names = {node.name for node in graph_def.node}
+        self._ops = {op.name: op for op in graph.get_operations()}
+
+    def add(self, node: NodeDef) -> None:
+        """Add a node, or what replaces it."""
+        op = self._ops.get(node.name)
+        if op is None or not (node.op in _LAYOUT_OPS and is_for_some_processors(op)):
+            self.nodes.append(node)
+            return
+        self.is_changed = True
+        is_first = _is_channels_first(node.op, node)
+        # The last operation has the old name, so that readers of the first output stay as they are.
+        inner = tf.NodeDef()
+        inner.CopyFrom(node)
+        if not is_first:
+            self._grouped(inner, op, node.name)
+            return
+        inner.name = self._unused(node.name + "/channels_last")
+        inner.input[0] = self._transposed(node.input[0], _TO_LAST, node)
+        inner.attr["data_format"].s = b"NHWC"
+        for key in _PER_SIDE:
+            if key in inner.attr:
+                sizes = list(inner.attr[key].list.i)
+                inner.attr[key].list.i[:] = [sizes[axis] for axis in _TO_LAST]
+        if inner.attr["explicit_paddings"].list.i:
+            pads = np.reshape(inner.attr["explicit_paddings"].list.i, (4, 2))[list(_TO_LAST)]
+            inner.attr["explicit_paddings"].list.i[:] = [int(pad) for pad in pads.ravel()]
+        elif "explicit_paddings" in inner.attr and "explicit_paddings" not in node.attr:
+            del inner.attr["explicit_paddings"]
+        self._grouped(inner, op, inner.name)
+        self._moved[node.name] = inner.name
+        self._transposed(inner.name, _TO_FIRST, node, node.name)
+
+    def move_readers(self) -> None:
+        """Let readers of a node's second and later outputs read them where they are now."""
+        for node in self.nodes:
+            for place, read in enumerate(node.input):
+                name, _, index = read.partition(":")
+                if index not in ("", "0") and name in self._moved:
+                    node.input[place] = f"{self._moved[name]}:{index}"
+
+    def _grouped(self, node: NodeDef, op: Any, name: str) -> None:
+        """Add a convolution with channels last, group by group where it has several."""
+        groups, own = _groups(op)
+        if groups == 1:
+            node.name = name
+            self.nodes.append(node)
+            return
+        kernel = op.inputs[1].shape.as_list()
+        if own == 1 and kernel[3] and _is_plain(node):
+            # Every channel is a group: TensorFlow's depthwise convolution, (h, w, 1, C m) as (h, w, C, m).
+            shape = self._constant(
+                name + "/kernel_shape", [*kernel[:2], groups, kernel[3] // groups]
+            )
+            reshape = self._node("Reshape", name + "/kernel", node.input[1], shape)
+            reshape.attr["T"].type = node.attr["T"].type
+            reshape.attr["Tshape"].type = tf.int32.as_datatype_enum
+            node.op, node.name = "DepthwiseConv2dNative", name
+            node.input[1] = reshape.name
+            for key in ("use_cudnn_on_gpu", "explicit_paddings"):
+                if key in node.attr:
+                    del node.attr[key]
+            self.nodes.append(node)
+            return
+        parts = [self._split(node.input[index], groups, name, node) for index in (0, 1)]
+        made = []
+        for index in range(groups):
+            part = tf.NodeDef()
+            part.CopyFrom(node)
+            part.name = self._unused(f"{name}/group_{index}")
+            for place in (0, 1):
+                part.input[place] = f"{parts[place]}:{index}" if index else parts[place]
+            self.nodes.append(part)
+            made.append(part.name)
+        axis = self._constant(name + "/axis", 3)
+        joined = tf.NodeDef(name=name, op="ConcatV2", input=[*made, axis])
+        joined.attr["N"].i = groups
+        joined.attr["T"].type = node.attr["T"].type
+        joined.attr["Tidx"].type = tf.int32.as_datatype_enum
+        self.nodes.append(joined)
+
+    def _split(self, read: str, groups: int, name: str, node: NodeDef) -> str:
+        """Split a tensor along its last axis; returns the node's name."""
+        axis = self._constant(name + "/axis", 3)
+        split = self._node("Split", name + "/groups", axis, read)
+        split.attr["num_split"].i = groups
+        split.attr["T"].type = node.attr["T"].type
+        return str(split.name)
+
+    def _transposed(self, read: str, order: Sequence[int], node: NodeDef, name: str = "") -> str:
+        permutation = self._constant(node.name + "/order", list(order))
+        made = self._node("Transpose", name or node.name + "/turned", read, permutation)
+        if name:
+            made.name = name
+        made.attr["T"].type = node.attr["T"].type
+        made.attr["Tperm"].type = tf.int32.as_datatype_enum
+        return str(made.name)
+
+    def _constant(self, name: str, value: Any) -> str:
+        array = np.asarray(value, np.int32)
+        node = self._node("Const", name)
+        node.attr["dtype"].type = tf.int32.as_datatype_enum
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
+        return str(node.name)
+
+    def _node(self, op: str, name: str, *inputs: str) -> NodeDef:
+        node = tf.NodeDef(name=self._unused(name), op=op, input=inputs)
+        self.nodes.append(node)
+        return node
+
+    def _unused(self, name: str) -> str:
+        unused, number = name, 0
+        while unused in self._names:
+            number += 1
+            unused = f"{name}_{number}"
+        self._names.add(unused)
+        return unused

@@ -1,0 +1,200 @@
+"""Heads of one logit, of sigmoids and of probabilities: DGL against the closed form with its own loss."""
+
+import numpy as np
+import pytest
+from tiny_network import CLASS_INDEX, H, TinyNetwork, W, one_hot, unit
+
+from dgl.errors import UserError
+from dgl.foreign import head_of, logits_of
+from dgl.localizer import Localizer
+from dgl.predict.graph_predictor import GraphPredictor
+from dgl.tf_compat import tf
+
+ALPHA = 10.0
+TINY = TinyNetwork(seed=6)
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def dgl(of_class, of_loss):
+    """The map, given what flows back from the logits for both gradients."""
+    enhanced = unit(TINY.activation) - unit(TINY.back(of_loss))
+    return (TINY.back(of_class) * enhanced).sum(3)
+
+
+def maps(make_output, class_index, columns=slice(None), **settings):
+    """What GraphPredictor makes of an output of the tiny network."""
+    with tf.Graph().as_default():
+        tensors = TINY.tensors()
+        output = make_output(tensors.logits[:, columns])
+        layers = {"activation": tensors.activation}
+        methods = ["dgl", "dgl(pa=3,exact)", "dgl(pa=inf)", "hirescam"]
+        with GraphPredictor(
+            output, layers, tensors.activation, methods, ALPHA, **settings
+        ) as predictor:
+            return predictor(TINY.activation, class_index), predictor.head
+
+
+SIGMOIDS = {
+    "sigmoid": tf.sigmoid,
+    "written out": lambda z: 1.0 / (1.0 + tf.exp(-z)),
+    "by tanh": lambda z: 0.5 * (tf.tanh(0.5 * z) + 1.0),
+    "hard": lambda z: tf.nn.relu6(z + 3.0) / 6.0,
+    "clipped line": lambda z: tf.maximum(tf.minimum(0.2 * z + 0.5, 1.0), 0.0),
+    "clipped": lambda z: tf.clip_by_value(tf.sigmoid(z), 1e-7, 1 - 1e-7),
+    "logarithm": lambda z: tf.log(tf.sigmoid(z)),
+    "reshaped": lambda z: tf.reshape(tf.sigmoid(z), [-1, z.shape.as_list()[1]]),
+    "other type": lambda z: tf.cast(tf.sigmoid(tf.cast(z, tf.float32)), tf.float64),
+}
+
+
+@pytest.mark.parametrize("name", list(SIGMOIDS))
+def test_many_labels(name):
+    found, head = maps(SIGMOIDS[name], CLASS_INDEX)
+    target, probability = one_hot(CLASS_INDEX), sigmoid(TINY.logits())
+    assert head == "sigmoid"
+    np.testing.assert_allclose(found.logits, TINY.logits(), atol=1e-6)
+    np.testing.assert_allclose(found.probability, probability, atol=1e-7)
+    for method, alpha in (("dgl", ALPHA), ("dgl(pa=3,exact)", 3), ("dgl(pa=inf)", 1e9)):
+        expected = dgl(target, probability - alpha * target)
+        raw = found.maps[method, "activation"]
+        np.testing.assert_allclose(raw, expected, rtol=0, atol=1e-6, err_msg=method)
+
+
+@pytest.mark.parametrize("name", [None, "sigmoid", "written out", "hard", "other type", "pair"])
+def test_one_logit_has_two_classes(name):
+    """Class 1 is localized by the logit, class 0 by its negative; each with a loss of its own."""
+
+    def pair(z):
+        return tf.concat([1.0 - tf.sigmoid(z), tf.sigmoid(z)], axis=1)
+
+    output = pair if name == "pair" else SIGMOIDS.get(name, tf.identity)
+    found, head = maps(output, [1, 0, 1], slice(0, 1))
+    logit = TINY.logits()[:, 0]
+    assert head == "binary"
+    np.testing.assert_allclose(found.logits, np.stack([-logit, logit], 1), atol=1e-6)
+    np.testing.assert_allclose(found.probability[:, 1], sigmoid(logit), atol=1e-6)
+    np.testing.assert_allclose(found.probability.sum(1), 1, atol=1e-6)
+    sign = np.array([1, -1, 1.0])
+    column = one_hot(np.zeros(3, int))
+    of_class = sign[:, None] * column
+    for method, alpha in (("dgl", ALPHA), ("dgl(pa=3,exact)", 3)):
+        of_loss = (sign * (sigmoid(sign * logit) - alpha))[:, None] * column
+        raw = found.maps[method, "activation"]
+        np.testing.assert_allclose(raw, dgl(of_class, of_loss), rtol=0, atol=1e-6, err_msg=method)
+    expected = (TINY.back(of_class) * TINY.activation).sum(3)
+    np.testing.assert_allclose(found.maps["hirescam", "activation"], expected, atol=1e-6)
+
+
+def test_the_class_of_one_logit_is_by_its_sign():
+    found, _ = maps(tf.sigmoid, None, slice(0, 1))
+    np.testing.assert_array_equal(found.class_index, (TINY.logits()[:, 0] > 0).astype(int))
+
+
+def test_cam_of_one_logit():
+    with tf.Graph().as_default():
+        tensors = TINY.tensors()
+        pooled = tf.reduce_mean(tensors.hidden, [1, 2])
+        scores = tf.sigmoid(tf.matmul(pooled, tf.constant(TINY.linear[:, :1])) + 0.1)
+        layers = {"hidden": tensors.hidden}
+        with GraphPredictor(scores, layers, tensors.activation, ["cam"]) as predictor:
+            raw = predictor(TINY.activation, [1, 0, 1]).maps["cam", "hidden"]
+    expected = np.einsum("nhwc,c->nhw", TINY.hidden(), TINY.linear[:, 0])
+    np.testing.assert_allclose(raw, expected * np.array([1, -1, 1])[:, None, None], atol=1e-9)
+    assert raw.shape[1:] == (H, W)
+
+
+SOFTMAXES = {
+    "softmax": tf.nn.softmax,
+    "temperature": lambda z: tf.nn.softmax(z / 1.0),
+    "written out": lambda z: tf.exp(z) / tf.reduce_sum(tf.exp(z), 1, keepdims=True),
+    "stable": lambda z: stable_softmax(z),
+    "logarithm": lambda z: tf.log(tf.clip_by_value(tf.nn.softmax(z), 1e-9, 1.0)),
+    "smoothed": lambda z: 0.9 * tf.nn.softmax(z) + 0.1 / 8,
+    "other type": lambda z: tf.cast(tf.nn.softmax(z), tf.float32),
+}
+
+
+def stable_softmax(z):
+    power = tf.exp(z - tf.reduce_max(z, 1, keepdims=True))
+    return power / tf.reduce_sum(power, 1, keepdims=True)
+
+
+@pytest.mark.parametrize("name", list(SOFTMAXES))
+def test_probabilities_are_walked_back_to_logits(name):
+    found, head = maps(SOFTMAXES[name], CLASS_INDEX)
+    target = one_hot(CLASS_INDEX)
+    assert head == "softmax"
+    np.testing.assert_allclose(found.logits, TINY.logits(), atol=1e-6)
+    expected = dgl(target, TINY.probability() - ALPHA * target)
+    np.testing.assert_allclose(found.maps["dgl", "activation"], expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda z: (tf.nn.softmax(z) + tf.nn.softmax(2.0 * z)) / 2.0,
+        lambda z: tf.nn.softmax(z) * tf.constant(np.arange(8.0)),
+        lambda z: tf.nn.softmax(z)[:, ::-1],
+        lambda z: (tf.sigmoid(z) + tf.sigmoid(2.0 * z)) / 2.0,
+        lambda z: 1.0 - tf.nn.softmax(z),
+    ],
+)
+def test_what_probabilities_are_made_into_is_refused(spoil):
+    with tf.Graph().as_default():
+        scores = spoil(TINY.tensors().logits)
+        with pytest.raises(ValueError, match="computed from probabilities"):
+            logits_of(scores)
+
+
+def test_probabilities_of_a_graph_that_does_not_tell_are_refused():
+    """The scores themselves say it: from 0 to 1, and their sum is 1 in every image."""
+    with tf.Graph().as_default():
+        tensors = TINY.tensors()
+        squares = tf.square(tensors.logits)
+        share = squares / tf.reduce_sum(squares, 1, keepdims=True)
+        layers = {"activation": tensors.activation}
+        predictor = GraphPredictor(share, layers, tensors.activation)
+        with predictor, pytest.raises(UserError, match="sum to 1 in every image"):
+            predictor(TINY.activation)
+
+
+@pytest.mark.parametrize(
+    "clip", [lambda z: tf.clip_by_value(z, -5.0, 5.0), tf.nn.relu, lambda z: z * tf.sigmoid(z)]
+)
+def test_what_is_no_sigmoid(clip):
+    """Logits that are cut off, rectified or gated stay logits of a softmax."""
+    with tf.Graph().as_default():
+        scores = clip(TINY.tensors().logits)
+        assert head_of(logits_of(scores)) == "softmax"
+
+
+def test_the_head_may_be_said():
+    found, head = maps(tf.identity, CLASS_INDEX, head="sigmoid")
+    assert head == "sigmoid"
+    np.testing.assert_allclose(found.probability, sigmoid(TINY.logits()), atol=1e-9)
+    with tf.Graph().as_default(), pytest.raises(ValueError, match="one of softmax, sigmoid"):
+        tensors = TINY.tensors()
+        Localizer.from_graph(tensors.logits, tensors.activation, tensors.activation, head="tanh")
+
+
+@pytest.mark.parametrize("shape", [[-1, 1, 1, 8], [-1, 8, 1, 1], [-1, 1, 8]])
+def test_logits_of_other_shapes(shape):
+    with tf.Graph().as_default():
+        tensors = TINY.tensors()
+        layers = {"activation": tensors.activation}
+        scores = tf.nn.sigmoid(tf.reshape(tensors.logits, shape))
+        with GraphPredictor(scores, layers, tensors.activation) as predictor:
+            assert predictor.head == "sigmoid"
+            np.testing.assert_allclose(predictor(TINY.activation).logits, TINY.logits(), atol=1e-6)
+
+
+def test_one_logit_without_an_axis():
+    with tf.Graph().as_default():
+        tensors = TINY.tensors()
+        layers = {"activation": tensors.activation}
+        scores = tf.sigmoid(tf.squeeze(tensors.logits[:, :1], axis=1))
+        with GraphPredictor(scores, layers, tensors.activation) as predictor:
+            assert predictor.classes == 2 and predictor.head == "binary"

@@ -1,0 +1,304 @@
+"""Graphs in memory: functions, loops, half precision, layouts, inputs, and images that fail."""
+
+import numpy as np
+import pytest
+from tiny_network import CLASS_INDEX, C, H, TinyNetwork, W, one_hot, unit
+
+from dgl.errors import UserError
+from dgl.foreign import layers_of, logits_of
+from dgl.localizer import Localizer
+from dgl.predict.graph_predictor import GraphPredictor
+from dgl.tf_compat import tf
+
+ALPHA = 10.0
+TINY = TinyNetwork(seed=3)
+METHODS = ("dgl", "gradcam", "gradcam++", "layercam", "eigencam", "normgrad")
+
+
+def expected_dgl():
+    target = one_hot(CLASS_INDEX)
+    of_class, of_loss = TINY.back(target), TINY.back(TINY.probability() - ALPHA * target)
+    return (of_class * (unit(TINY.activation) - unit(of_loss))).sum(3)
+
+
+@pytest.fixture(autouse=True)
+def graph():
+    with tf.Graph().as_default() as made:
+        yield made
+
+
+def maps(logits, activation, methods=METHODS, **settings):
+    with GraphPredictor(
+        logits, {"layer": activation}, activation, methods, ALPHA, **settings
+    ) as predictor:
+        return predictor(TINY.activation, CLASS_INDEX).maps
+
+
+def rest(activation, kind):
+    """The tiny network behind an activation, in float16 or another type."""
+    arrays = (TINY.kernel, TINY.bias, TINY.linear, TINY.linear_bias)
+    kernel, bias, linear, linear_bias = (tf.constant(array, kind) for array in arrays)
+    hidden = tf.nn.relu(tf.nn.conv2d(activation, kernel[None, None], [1] * 4, "SAME") + bias)
+    return tf.matmul(tf.reduce_mean(hidden, [1, 2]), linear) + linear_bias
+
+
+def function_of(kind, autograph=False):
+    return tf.function(lambda x: rest(x, kind), autograph=autograph)
+
+
+@pytest.mark.parametrize("kind", ["float16", "bfloat16"])
+@pytest.mark.parametrize("is_function", [False, True])
+def test_half_precision_is_computed_in_float32(kind, is_function):
+    kind = tf.as_dtype(kind)
+    activation = tf.placeholder(kind, [None, H, W, C], "activation")
+    logits = function_of(kind)(activation) if is_function else rest(activation, kind)
+    found = maps(logits, activation)
+    expected = expected_dgl()
+    # Weights were rounded to half precision when the graph was made.
+    tolerance = 0.01 if kind == tf.float16 else 0.08
+    raw = found["dgl", "layer"]
+    np.testing.assert_allclose(raw, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+    assert all(raw.dtype == np.float32 and np.ptp(raw) > 0 for raw in found.values())
+
+
+def test_a_function_is_inlined_in_a_copy(graph):
+    activation = tf.placeholder(tf.float32, [None, H, W, C], "activation")
+    logits = function_of(tf.float32)(activation)
+    before = graph.as_graph_def()
+    raw = maps(logits, activation)["dgl", "layer"]
+    np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
+    assert graph.as_graph_def() == before
+
+
+def test_variables_of_a_session_are_in_the_copy(graph):
+    activation = tf.placeholder(tf.float32, [None, H, W, C], "activation")
+    scale = tf.get_variable("scale", initializer=0.0, use_resource=True)
+    plain = tf.get_variable("plain", initializer=0.0, use_resource=False)
+    inner = tf.function(lambda x: x * scale + plain)
+    logits = rest(inner(activation), tf.float32)
+    with tf.Session() as session:
+        session.run(tf.global_variables_initializer())
+        session.run([scale.assign(1.0), tf.assign(plain, 0.0)])
+        raw = maps(logits, activation, session=session)["dgl", "layer"]
+    np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
+    with pytest.raises(ValueError, match="variables; expected the session"):
+        maps(logits, activation)
+
+
+def test_a_method_that_fails_leaves_the_others(graph):
+    activation = tf.placeholder(tf.float32, [None, H, W, C], "activation")
+    logits = rest(activation, tf.float32)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="head_weights"):
+            maps(logits, activation, ["cam"])
+        raw = maps(logits, activation)["dgl", "layer"]
+        np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
+
+
+def test_an_operation_without_gradient_is_named_before_anything_is_built(graph):
+    activation = tf.placeholder(tf.float32, [None, H, W, C], "activation")
+    with tf.name_scope("rounding"):
+        image = tf.image.adjust_contrast(activation[..., :3], 2.0)
+        late = tf.concat([image, activation[..., 3:]], 3)
+    logits = rest(late, tf.float32)
+    before = len(graph.get_operations())
+    with pytest.raises(UserError, match="layer .*has no gradient .AdjustContrastv2"):
+        maps(logits, activation, ["gradcam"])
+    assert len(graph.get_operations()) == before
+    assert maps(logits, activation, ["eigencam"])
+
+
+def test_a_loop_whose_rounds_the_image_decides_is_refused():
+    activation = tf.placeholder(tf.float32, [None, H, W, C], "activation")
+
+    @tf.function
+    def doubled(x):
+        return tf.while_loop(lambda y: tf.reduce_sum(y) < 1e6, lambda y: y * 2.0, [x])
+
+    (turned,) = [doubled(activation)] if tf.VERSION >= "2" else doubled(activation)
+    turned = turned[0] if isinstance(turned, (list, tuple)) else turned
+    logits = rest(tf.reshape(turned, tf.shape(activation)), tf.float32)
+    with pytest.raises(UserError, match="loop whose number of rounds only a run tells"):
+        maps(logits, activation)
+
+
+# --- layouts
+
+
+def channels_first(activation):
+    kernel = tf.constant(TINY.kernel, tf.float32)[None, None]
+    hidden = tf.nn.conv2d(activation, kernel, [1] * 4, "SAME", data_format="NCHW")
+    hidden = tf.nn.relu(hidden + tf.constant(TINY.bias, tf.float32)[:, None, None])
+    pooled = tf.reduce_mean(hidden, [2, 3])
+    return tf.matmul(pooled, tf.constant(TINY.linear, tf.float32)) + TINY.linear_bias.astype("f4")
+
+
+@pytest.mark.parametrize("said", [None, "channels_first"])
+def test_channels_first_is_read_from_the_convolution(said, monkeypatch):
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # with it, the convolution is written anew
+    activation = tf.placeholder(tf.float32, [None, C, H, W], "activation")
+    logits = channels_first(tf.identity(activation))
+    with GraphPredictor(
+        logits, {"layer": activation}, activation, ["dgl"], ALPHA, data_format=said
+    ) as predictor:
+        fed = TINY.activation.transpose(0, 3, 1, 2)
+        raw = predictor(fed, CLASS_INDEX).maps["dgl", "layer"]
+    np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
+
+
+def test_a_layout_that_the_graph_contradicts_is_refused():
+    activation = tf.placeholder(tf.float32, [None, C, H, W], "activation")
+    with pytest.raises(ValueError, match="channels_last: the graph's .* is channels_first"):
+        maps(channels_first(activation), activation, data_format="channels_last")
+
+
+def test_a_transposition_turns_the_layout():
+    image = tf.placeholder(tf.float32, [None, H, W, C], "image")
+    turned = tf.nn.relu(tf.transpose(image, [0, 3, 1, 2]), "turned")
+    logits = rest(tf.transpose(turned, [0, 2, 3, 1]), tf.float32)
+    with GraphPredictor(logits, {"layer": turned}, image, ["dgl"], ALPHA) as predictor:
+        raw = predictor(TINY.activation, CLASS_INDEX).maps["dgl", "layer"]
+    np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
+
+
+# --- inputs
+
+
+def head(image, channels=3):
+    """A small classifier of an image; the layer, its probabilities, its weights."""
+    rng = np.random.RandomState(0)
+    kernel = rng.standard_normal((3, 3, channels, 4)).astype("f4")
+    layer = tf.nn.relu(tf.nn.conv2d(image, kernel, [1] * 4, "SAME"), "layer")
+    linear = rng.standard_normal((4, 3)).astype("f4")
+    return layer, tf.matmul(tf.reduce_mean(layer, [1, 2]), linear)
+
+
+def photographs(count=3, side=20):
+    return list(np.random.RandomState(1).randint(0, 256, (count, side, side, 3)).astype("uint8"))
+
+
+def localized(logits, layer, image=None, **settings):
+    with Localizer.from_graph(logits, layer, image, **settings) as localizer:
+        return localizer(photographs())
+
+
+def reference():
+    image = tf.placeholder(tf.float32, [None, 20, 20, 3], "reference")
+    layer, logits = head(image / 255.0)
+    return localized(logits, layer)
+
+
+def same(found, expected, atol=1e-6):
+    for one, other in zip(found, expected):
+        np.testing.assert_allclose(one.map, other.map, rtol=0, atol=atol)
+        assert one.class_index == other.class_index
+    assert len(found) == len(expected)
+
+
+@pytest.mark.parametrize("size", [1, 2, 8])
+def test_a_batch_of_fixed_size(size):
+    image = tf.placeholder(tf.float32, [size, 20, 20, 3])
+    layer, logits = head(image / 255.0)
+    same(localized(logits, layer), reference())
+
+
+def test_an_image_without_a_batch():
+    image = tf.placeholder(tf.float32, [20, 20, 3])
+    layer, logits = head(image[None] / 255.0)
+    same(localized(logits, layer), reference())
+
+
+def test_pixels_as_bytes():
+    image = tf.placeholder(tf.uint8, [None, None, None, 3])
+    layer, logits = head(tf.cast(image, tf.float32) / 255.0)
+    same(localized(logits, layer, image_size=20), reference())
+
+
+@pytest.mark.parametrize("shape", [[], [1], [None]])
+def test_encoded_images(shape):
+    """The bytes of a file: of one, or of a batch that a function maps over."""
+    encoded = tf.placeholder(tf.string, shape, "encoded")
+
+    def decoded(data):
+        return tf.cast(tf.image.decode_jpeg(data, channels=3), tf.float32) / 255.0
+
+    if not shape:
+        image = decoded(encoded)[None]
+    elif shape == [1]:
+        image = decoded(encoded[0])[None]
+    else:
+        if tf.VERSION < "2":
+            pytest.skip("loops of TensorFlow 1.15 are no functions")
+        image = tf.function(lambda data: tf.map_fn(decoded, data, tf.float32))(encoded)
+    image = tf.reshape(image, [-1, 20, 20, 3])
+    layer, logits = head(image)
+    same(localized(logits, layer), reference())
+
+
+def test_gray_by_luma_and_opacity():
+    rng = np.random.RandomState(0)
+    kernel = rng.standard_normal((3, 3, 3, 4)).astype("f4")
+    luma = np.array([0.299, 0.587, 0.114], "f4")
+    images = {n: tf.placeholder(tf.float32, [None, 20, 20, n]) for n in (1, 3, 4)}
+    inputs = {
+        1: images[1] * [1.0, 1.0, 1.0] / 255.0,
+        3: tf.reduce_sum(images[3] * luma, 3, keepdims=True) * [1.0, 1.0, 1.0] / 255.0,
+        4: tf.reduce_sum(images[4][..., :3] * luma, 3, keepdims=True)
+        * images[4][..., 3:]
+        / 255.0**2
+        + tf.zeros([3]),
+    }
+    found = {}
+    for channels, image in inputs.items():
+        layer = tf.nn.relu(tf.nn.conv2d(image, kernel, [1] * 4, "SAME"))
+        logits = tf.matmul(tf.reduce_mean(layer, [1, 2]), rng.standard_normal((4, 3)).astype("f4"))
+        rng = np.random.RandomState(0)
+        rng.standard_normal((3, 3, 3, 4))
+        found[channels] = localized(logits, layer) if channels else None
+    same(found[1], found[3], 1e-4)
+    same(found[4], found[3], 1e-4)
+
+
+def test_further_inputs():
+    image = tf.placeholder(tf.float32, [None, 20, 20, 3], "image")
+    keep = tf.placeholder(tf.float32, [], "keep_prob")
+    more = tf.placeholder(tf.float32, [None, 3], "more")
+    scale = tf.placeholder_with_default(1.0, [], "scale")
+    layer, logits = head(image / 255.0 * scale)
+    logits = logits * keep + more
+    with pytest.raises(
+        UserError, match=r"keep_prob:0 .float32 \(\)., more:0 .float32 \(\?, 3\)|None"
+    ):
+        localized(logits, layer)
+    given = {"keep_prob": 1.0, "more:0": [0.0, 0.0, 0.0]}
+    same(localized(logits, layer, feeds=given), reference())
+    with pytest.raises(UserError, match="no input 'rate'; it has image, keep_prob, more, scale"):
+        localized(logits, layer, feeds={"rate": 1.0})
+
+
+# --- maps that are not finite
+
+
+@pytest.mark.parametrize("method", ["dgl", "gradcam++", "eigencam", "center", "normgrad"])
+def test_an_image_that_fails_is_the_only_one(method):
+    image = tf.placeholder(tf.float32, [None, 20, 20, 3], "image")
+    layer, logits = head(tf.sqrt(image))
+    images = np.stack(photographs()).astype("f4")
+    with GraphPredictor(logits, {"layer": layer}, image, [method]) as predictor:
+        (expected,) = predictor(images).maps.values()
+        spoiled = images.copy()
+        spoiled[1, 3:6, 3:6] = -1
+        with pytest.raises(UserError, match="its logits are not finite"):
+            predictor(spoiled)
+        predictor.strict = False
+        found = predictor(spoiled)
+    assert [place for place, _ in found.failed] == [1]
+    (raw,) = found.maps.values()
+    np.testing.assert_allclose(raw[[0, 2]], expected[[0, 2]], rtol=1e-5, atol=1e-5)
+
+
+def test_scores_of_layers_found_by_themselves():
+    image = tf.placeholder(tf.float32, [None, 20, 20, 3], "image")
+    _, logits = head(tf.tanh(image / 255.0))
+    found = logits_of(tf.sigmoid(logits))
+    assert list(layers_of(found))[0] == "layer"
