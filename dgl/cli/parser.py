@@ -10,6 +10,7 @@ from dgl.cli import (
     evaluate,
     fetch,
     info,
+    label,
     localize,
     make_data,
     refine,
@@ -24,6 +25,7 @@ COMMANDS = (
     train.TRAIN,
     refine.REFINE,
     localize.LOCALIZE,
+    label.LABEL,
     evaluate.EVALUATE,
     evaluate.STUDY,
     fetch.FETCH,
@@ -51,7 +53,7 @@ _FILES = {
     "metadata",
     "out",
 }
-_FOLDERS = {"data", "fruit", "kangaroo", "outdir", "raccoon", "samples"}
+_FOLDERS = {"calibrate", "data", "fruit", "kangaroo", "outdir", "raccoon", "samples"}
 
 _DESCRIPTION = "Find objects with a classifier that was trained from image labels alone."
 _EPILOG = """\

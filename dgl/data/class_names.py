@@ -2,6 +2,7 @@
 
 import difflib
 import functools
+import itertools
 import operator
 import os
 import re
@@ -26,6 +27,7 @@ IMAGENET_CLASSES = 1000
 _IMAGENET_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "imagenet_classes.txt")
 _INDEX = re.compile("-?[0-9]{1,9}")
 _NO_WORD = re.compile("n?[-+., 0-9]*")  # a number or an id, which is not near to any name
+_EXACT_STEPS = 4  # of `ClassNames._steps`; the last one takes beginnings of names
 _LISTED = 8  # classes that an error lists
 # difflib takes a time quadratic in the length of what it compares.
 _MOST_COMPARED = 80
@@ -154,6 +156,16 @@ class ClassNames(Sequence[str]):
         raise UserError(
             f"{what} {quote(text)}: no such class{self._nearest(text)}; expected {self._expected()}"
         )
+
+    def exact(self, text: str) -> Optional[int]:
+        """The class of that full name, WordNet id or other word, as :meth:`find`; ``None`` unless one fits.
+
+        Neither an index nor the beginning of a name is one.
+        """
+        for fits in itertools.islice(self._steps(text), _EXACT_STEPS):
+            if fits:
+                return fits[0] if len(fits) == 1 else None
+        return None
 
     def _checked(self, value: Any, what: str) -> int:
         try:

@@ -187,12 +187,7 @@ class LabelStore:
             self._stream.write(first)
             self._stream.flush()
         else:
-            differences = _parse_header(first, self._path).differences(header)
-            if differences:
-                raise UserError(
-                    f"{self._folder}: labels of another run: {first_few(differences, 3)}; expected the "
-                    "same flags, another --out, or --restart"
-                )
+            check_same_run(self._folder, _parse_header(first, self._path), header)
         self._body = len(first)
 
     def _read(self) -> Iterator[Tuple[ImageLabels, int]]:
@@ -204,9 +199,24 @@ class LabelStore:
                 yield _parse_line(line, f"{self._path}:{number}"), end
 
 
+def check_same_run(folder: str, stored: Header, header: Header) -> None:
+    """Refuse a store whose header differs from that of this run.
+
+    Raises:
+        UserError: it does; the message names the differences.
+    """
+    differences = stored.differences(header)
+    if differences:
+        raise UserError(
+            f"{folder}: labels of another run: {first_few(differences, 3)}; expected the same flags, "
+            "another --out, or --restart"
+        )
+
+
 def is_store(folder: str) -> bool:
-    """Whether a folder holds labels of `dgl label`."""
-    return os.path.isfile(os.path.join(folder, OBJECTS))
+    """Whether a folder holds labels of `dgl label`, at least their header."""
+    path = os.path.join(folder, OBJECTS)
+    return os.path.isfile(path) and any(True for _ in complete_lines(path))
 
 
 def read_header(folder: str) -> Header:

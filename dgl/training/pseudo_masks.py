@@ -17,7 +17,7 @@ from dgl.data.sample import Sample
 from dgl.data.views import rgb_to_bgr, squash
 from dgl.errors import UserError
 from dgl.predict.frozen import build_inference
-from dgl.predict.postprocess import score_map
+from dgl.predict.grabcut import MASK_SIZE, SEEDS, Seeds, pseudo_mask
 from dgl.predict.session import open_session, prediction_tensors
 from dgl.tf_compat import tf
 from dgl.utils.devices import select_gpus
@@ -27,31 +27,9 @@ from dgl.weights.checkpoint import Checkpoint
 
 _COARSEST = 8  # the finest layer that the head reads has at most one place per 8 x 8 pixels
 _TEACHING = 16  # stride of the maps that teach, at most
-# Side of the images that GrabCut sees. At 112 pupils are a point or two worse, and at 224 some
-# images take ten seconds.
-_MASK_SIZE = 160
 _MOST_FLOAT16 = 65504.0
 _PROGRESS = "progress.json"
 _MOST_PROGRESS = 1 << 28
-
-
-class Seeds(NamedTuple):
-    """How GrabCut starts from a map that was normalized to [0, 1].
-
-    Attributes:
-        sure: above it a pixel is the object.
-        probable: above it a pixel is probably the object, below it probably background.
-        background: below it a pixel is background.
-    """
-
-    sure: float = 0.4
-    probable: float = 0.05
-    background: float = 0.005
-
-
-SEEDS = Seeds()
-# By method, where others do better: the square root in NormGrad raises small values.
-SEEDS_OF = {"normgrad": Seeds(0.7, 0.35, 0.15)}
 
 
 class Lessons(NamedTuple):
@@ -99,33 +77,6 @@ def teaching_layer(backbone: Backbone, network: Network, image_size: int) -> str
         if network.endpoints[layer].shape.as_list()[1] * _TEACHING >= image_size:
             return layer
     return backbone.layers[-1]
-
-
-def pseudo_mask(image: np.ndarray, raw: np.ndarray, seeds: Seeds = SEEDS) -> Optional[np.ndarray]:
-    """The object in an image by GrabCut that starts from a map.
-
-    Args:
-        image: (S, S, 3) uint8.
-        raw: (h, w) float, an attention map; what is negative counts as 0.
-        seeds: :class:`Seeds`.
-
-    Returns:
-        (S, S) bool, or ``None`` where the map or the result has no object or no background.
-    """
-    score = score_map(np.maximum(raw, 0), *image.shape[:2])
-    labels = np.full(score.shape, cv2.GC_PR_BGD, np.uint8)
-    labels[score > seeds.probable] = cv2.GC_PR_FGD
-    labels[score > seeds.sure] = cv2.GC_FGD
-    # A map with no zeros has background all the same: the lowest fiftieth.
-    labels[score <= max(seeds.background, np.percentile(score, 2))] = cv2.GC_BGD
-    known = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    if not known.any() or known.all():
-        return None
-    cv2.setRNGSeed(0)  # of the k-means that GrabCut begins with
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(image, labels, (0, 0, 0, 0), *models, 5, cv2.GC_INIT_WITH_MASK)
-    mask: np.ndarray = np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD))
-    return None if not mask.any() or mask.all() else mask
 
 
 class FrozenTeacher:
@@ -244,7 +195,7 @@ def collect(
 
     def find(job: Any) -> Any:
         image, raw, own = job
-        side = (_MASK_SIZE, _MASK_SIZE)
+        side = (MASK_SIZE, MASK_SIZE)
         mask = pseudo_mask(cv2.resize(image, side, interpolation=cv2.INTER_AREA), raw, seeds)
         if mask is None:
             return None

@@ -29,8 +29,9 @@ from dgl.backbones.foreground import (
 from dgl.data.labels import fit_labels
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
+from dgl.predict.grabcut import SEEDS, SEEDS_OF, Seeds
 from dgl.tf_compat import tf
-from dgl.training.pseudo_masks import SEEDS, SEEDS_OF, FrozenTeacher, Lessons, Seeds, collect
+from dgl.training.pseudo_masks import FrozenTeacher, Lessons, collect
 from dgl.weights import (
     ModelCard,
     class_names_of,

@@ -25,9 +25,10 @@ from dgl.data.views import squash
 from dgl.datasets import SHIPPED_CHECKPOINT, birds
 from dgl.errors import UserError
 from dgl.localizer import Localizer
+from dgl.predict.grabcut import pseudo_mask
 from dgl.predict.predictor import Predictor
 from dgl.tf_compat import tf
-from dgl.training.pseudo_masks import FrozenTeacher, Lessons, pseudo_mask
+from dgl.training.pseudo_masks import FrozenTeacher, Lessons
 from dgl.training.refine import fold, initial_weights, teach
 from dgl.weights import ModelCard, open_checkpoint, read_card, save_npz, write_card
 

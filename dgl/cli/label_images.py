@@ -1,0 +1,221 @@
+"""The run of `dgl label`: network, images, confidences, store."""
+
+import json
+import math
+import os
+import shutil
+import sys
+from argparse import Namespace
+from typing import Any, Dict, List, Mapping, Optional, Tuple
+
+from tqdm import tqdm
+
+from dgl import __version__
+from dgl.attribution import METHODS
+from dgl.backbones import get_backbone
+from dgl.data.class_names import ClassNames
+from dgl.data.layouts import load_data
+from dgl.errors import UserError, first_few, printable
+from dgl.evaluation.fusion import Fusion, make_fusions
+from dgl.labeling.confidence import (
+    IOU,
+    SHIPPED,
+    Calibration,
+    Model,
+    box_iou,
+    fit,
+    model_name,
+    read_calibration,
+)
+from dgl.labeling.labeler import Labeler, LabelOptions
+from dgl.labeling.objects import ObjectOptions
+from dgl.labeling.store import Header, LabelStore, check_same_run, is_store, read_header
+from dgl.labeling.work import Work, find_data, make_work
+from dgl.predict.predictor import Predictor
+from dgl.utils.files import atomic_text, weights_fingerprint
+from dgl.weights.identify import default_weights
+
+CALIBRATION = "calibration.json"
+MASKS = "masks"
+
+
+def label(args: Namespace) -> None:
+    """Label the images of ``args.data`` into the store of ``args.out``.
+
+    Raises:
+        UserError: see :func:`dgl.cli.label.run`.
+    """
+    dataset = find_data(args.data, args.split, args.dataname, args.data_format)
+    mode, load = default_weights(args.mode, args.load)
+    defaults = get_backbone(mode).localize
+    layer = defaults.layer if args.clayer is None else args.clayer
+    if args.threshold is None:
+        own = METHODS[args.method].threshold
+        args.threshold = defaults.threshold if own is None else own
+    with Predictor(
+        mode,
+        load,
+        layers=[layer],
+        methods=[args.method],
+        alpha=args.pa,
+        image_size=args.image_size,
+        data_set=args.dataset,
+        gpu=args.gpu,
+        precision=args.precision,
+        flip=args.flip,
+    ) as predictor:
+        names = ClassNames.of(predictor.class_names, predictor.classes)
+        work = make_work(args.data, dataset, names, args.predict, args.limit)
+        if work.unmatched:
+            _say(
+                f"{len(work.unmatched)} of {len(work.classes)} classes are none of the network's "
+                f"({first_few(work.unmatched, 3)}): the map is that of its most probable class"
+            )
+        run = _Run(args, predictor, work)
+        run.check()
+        run.label(*run.calibration())
+
+
+def _say(text: str) -> None:
+    tqdm.write(printable(text), file=sys.stderr)
+
+
+class _Run:
+    """What the steps of one run share."""
+
+    def __init__(self, args: Namespace, predictor: Predictor, work: Work):
+        self._args = args
+        self._predictor = predictor
+        self._work = work
+        self._fusions: List[Fusion] = []
+        if args.fuse:
+            self._fusions = make_fusions(predictor.entries, [args.fuse])
+        self._options = LabelOptions(
+            ObjectOptions(
+                args.threshold, args.objects, args.min_area, args.max_objects, args.split_touching
+            ),
+            args.masks,
+            args.top,
+            args.min_probability,
+        )
+        method, entry_layer = self._fusions[0].entry if self._fusions else predictor.entries[0]
+        self._network: Dict[str, Any] = {
+            "mode": predictor.backbone.mode,
+            "checkpoint": os.path.basename(predictor.path),
+            "weights": weights_fingerprint(predictor.path),
+            "head": predictor.options.head,
+            "image_size": predictor.image_size,
+            "method": method,
+            "layer": entry_layer,
+            # JSON has no infinity.
+            "alpha": args.pa if math.isfinite(args.pa) else "inf",
+            "flip": args.flip,
+            "precision": args.precision,
+        }
+        self._flags: Dict[str, Any] = {
+            "threshold": args.threshold,
+            "objects": args.objects,
+            "min_area": args.min_area,
+            "max_objects": args.max_objects,
+            "split_touching": args.split_touching,
+            "masks": args.masks,
+            "predict": args.predict,
+            "top": args.top,
+            "min_probability": args.min_probability,
+            "batch": args.batch,
+        }
+        is_known = all(item.target is not None for item in work.items)
+        self._model_name = model_name(is_known, args.masks)
+
+    def label(self, model: Optional[Model], calibration: Dict[str, str]) -> None:
+        """Fill the store."""
+        args, work = self._args, self._work
+        header = self._header(calibration)
+        if args.restart:
+            shutil.rmtree(os.path.join(args.out, MASKS), ignore_errors=True)
+        with LabelStore(args.out, header, args.restart) as store:
+            images = [item.image for item in work.items]
+            done = store.resume(images, args.batch)
+            if done:
+                _say(f"going on after {done} of {len(images)} images that are there already")
+            labeler = self._labeler(work, model, os.path.join(args.out, MASKS))
+            with tqdm(total=len(images), initial=done, unit=" images", desc="label") as bar:
+                for batch in labeler.run(work.items[done:], args.batch):
+                    store.append(batch)
+                    for labels in batch:
+                        if labels.error is not None:
+                            _say(f"skipped: {labels.error}")
+                    bar.update(len(batch))
+
+    def check(self) -> None:
+        """Refuse the labels of another run before anything is computed."""
+        if is_store(self._args.out) and not self._args.restart:
+            stored = read_header(self._args.out)
+            check_same_run(self._args.out, stored, self._header(stored.calibration))
+
+    def _header(self, calibration: Mapping[str, Any]) -> Header:
+        work = self._work
+        return Header(
+            __version__, work.summary(), self._network, self._flags, work.classes, calibration
+        )
+
+    def calibration(self) -> Tuple[Optional[Model], Dict[str, str]]:
+        """The model of the confidences, and what the header says of it."""
+        if self._args.calibrate is None:
+            if not os.path.isfile(SHIPPED):
+                return None, {}
+            shipped = read_calibration()
+            summary = shipped.summary()
+            if any(shipped.network[key] != self._network[key] for key in shipped.network):
+                summary["source"] += ", not of this network; --calibrate DATA fits one that is"
+        else:
+            shipped = self._fitted()
+            summary = shipped.summary()
+        return shipped.models.get(self._model_name), summary
+
+    def _fitted(self) -> Calibration:
+        """The calibration on ``--calibrate``, which an interrupted run has left in ``--out``."""
+        args = self._args
+        dataset = load_data(args.calibrate, args.calibrate_split)
+        boxes = {sample.path: sample.boxes for sample in dataset.samples if sample.boxes}
+        if not boxes:
+            raise UserError(
+                f"--calibrate {args.calibrate}: no image has a box; expected true boxes"
+            )
+        names = ClassNames.of(self._predictor.class_names, self._predictor.classes)
+        work = make_work(args.calibrate, dataset, names, self._model_name.startswith("predicted"))
+        items = [item for item in work.items if item.path in boxes]
+        request = {**self._network, **self._flags, **work.summary(), "version": __version__}
+        path = os.path.join(args.out, CALIBRATION)
+        if os.path.isfile(path):
+            stored = read_calibration(path)
+            if dict(stored.network) == json.loads(json.dumps(request)):
+                return stored
+        labeler = self._labeler(work, None, None)
+        features: List[Any] = []
+        is_right: List[bool] = []
+        with tqdm(total=len(items), unit=" images", desc="calibrate") as bar:
+            for batch in labeler.run(items, args.batch):
+                for item, labels in zip(items[bar.n :], batch):
+                    for found in labels.objects:
+                        features.append(found.features)
+                        overlaps = [box_iou(found.box, box) for box in boxes[item.path]]
+                        is_right.append(max(overlaps) >= IOU)
+                bar.update(len(batch))
+        source = f"{len(items)} images of {dataset.name} {dataset.split}"
+        models = {self._model_name: fit(features, is_right)}
+        calibration = Calibration(source, request, models)
+        with atomic_text(path) as stream:
+            stream.write(json.dumps(calibration.to_json(), indent=1) + "\n")
+        return calibration
+
+    def _labeler(self, work: Work, model: Optional[Model], folder: Optional[str]) -> Labeler:
+        return Labeler(
+            self._predictor,
+            self._options,
+            work.classes,
+            self._fusions,
+            model,
+            folder if self._options.with_masks else None,
+            self._args.workers,
+        )

@@ -1,0 +1,224 @@
+"""The loop of `dgl label`: load images, run the network, find the objects in its maps."""
+
+import contextlib
+import os
+from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
+
+from dgl.data.image_io import read_image
+from dgl.data.views import rgb_to_bgr, squash
+from dgl.errors import UserError
+from dgl.evaluation.fusion import Fusion, score_maps
+from dgl.labeling import masks
+from dgl.labeling.confidence import Model, describe
+from dgl.labeling.labels import ImageLabels, LabeledObject
+from dgl.labeling.objects import ObjectOptions, Region, find_regions, working_size
+from dgl.labeling.work import Item
+from dgl.predict.grabcut import SEEDS, SEEDS_OF
+from dgl.predict.postprocess import score_map
+from dgl.utils.parallel import chunks_of, overlapped
+
+
+class LabelOptions(NamedTuple):
+    """How images are labeled.
+
+    Attributes:
+        objects: which regions of a map are objects.
+        with_masks: whether regions are refined on the image's edges.
+        top: the number of classes to localize in an image without a label.
+        min_probability: of such a class.
+    """
+
+    objects: ObjectOptions
+    with_masks: bool = False
+    top: int = 1
+    min_probability: float = 0.0
+
+
+class _Loaded(NamedTuple):
+    """An image as the network and GrabCut take it, or the reason why it cannot be read."""
+
+    item: Item
+    width: int = 0
+    height: int = 0
+    view: Any = None
+    small: Any = None
+    error: Optional[str] = None
+
+
+class _Finding(NamedTuple):
+    """One class in one image: the network's index, its probability, and the raw map."""
+
+    class_index: int
+    probability: float
+    raw: np.ndarray
+
+
+class _Job(NamedTuple):
+    """An image whose maps are computed."""
+
+    loaded: _Loaded
+    findings: List[_Finding]
+    best_probability: float
+
+
+class Labeler:
+    """Labels images with a predictor.
+
+    Args:
+        predictor: :class:`~dgl.predict.predictor.Predictor`, whose first entry gives the objects.
+        options: :class:`LabelOptions`.
+        classes: names of the objects' classes.
+        fusions: at most one, whose map is taken in place of the first entry's.
+        model: that the confidences are computed with, or ``None`` for no confidences.
+        masks_folder: where the masks are written to, or ``None``.
+        workers: threads that decode, and threads that find objects; ``None`` is one per core.
+    """
+
+    def __init__(
+        self,
+        predictor: Any,
+        options: LabelOptions,
+        classes: Sequence[str],
+        fusions: Sequence[Fusion] = (),
+        model: Optional[Model] = None,
+        masks_folder: Optional[str] = None,
+        workers: Optional[int] = None,
+    ):
+        self._predictor = predictor
+        self._options = options
+        self._classes = classes
+        self._fusions = fusions
+        self._model = model
+        self._masks_folder = masks_folder
+        self._workers = workers
+        self._seeds = SEEDS_OF.get(predictor.entries[0][0], SEEDS)
+
+    def run(self, items: Sequence[Item], batch: int) -> Iterator[List[ImageLabels]]:
+        """Yield the labels of one batch after another, in the order of the items.
+
+        Each batch is one run of the network; of the same batch always the same labels come out.
+        """
+        chunks = chunks_of(items, batch)
+        batches = overlapped(chunks, self._load, self._predict, self._find, self._workers)
+        with contextlib.closing(batches):
+            for errors, found in batches:
+                rest = iter(found)
+                yield [error or next(rest) for error in errors]
+
+    def _load(self, item: Item) -> _Loaded:
+        try:
+            image = read_image(item.path)
+        except UserError as error:
+            return _Loaded(item, error=str(error))
+        height, width = image.shape[:2]
+        view = squash(image, (), self._predictor.image_size)[0]
+        small = masks.small_image(image) if self._options.with_masks else None
+        return _Loaded(item, width, height, view, small)
+
+    def _predict(self, batch: List[_Loaded]) -> Tuple[List[Optional[ImageLabels]], List[_Job]]:
+        errors = [one.error and ImageLabels(one.item.image, error=one.error) for one in batch]
+        readable = [one for one in batch if one.error is None]
+        if not readable:
+            return errors, []  # type: ignore[return-value]
+        views = rgb_to_bgr(np.stack([one.view for one in readable]))
+        targets = [one.item.target for one in readable]
+        first = self._predictor(views, None if None in targets else targets)
+        best = first.logits.argmax(axis=1)
+        if None in targets and any(target is not None for target in targets):
+            mixed = [own if t is None else t for t, own in zip(targets, best.tolist())]
+            first = self._predictor(views, mixed)
+        predictions = [first] + self._lower_ranks(readable, views, first)
+        jobs = []
+        for i, one in enumerate(readable):
+            found = [self._finding(prediction, i) for prediction in predictions]
+            if one.item.label is not None:
+                found = found[:1]
+            else:
+                least = self._options.min_probability
+                found = [finding for finding in found if finding.probability >= least]
+            jobs.append(_Job(one, found, float(first.probability[i, best[i]])))
+        return errors, jobs  # type: ignore[return-value]
+
+    def _lower_ranks(self, readable: List[_Loaded], views: np.ndarray, first: Any) -> List[Any]:
+        """Predictions of the second class of each image, the third, ... as long as one is probable."""
+        top = min(self._options.top, first.logits.shape[1])
+        if top < 2 or all(one.item.label is not None for one in readable):
+            return []
+        ranked = np.argsort(-first.logits, axis=1, kind="stable")
+        rows = np.arange(len(readable))
+        predictions = []
+        for rank in range(1, top):
+            if first.probability[rows, ranked[:, rank]].max() < self._options.min_probability:
+                break
+            predictions.append(self._predictor(views, list(ranked[:, rank])))
+        return predictions
+
+    def _finding(self, prediction: Any, i: int) -> _Finding:
+        class_index = int(prediction.class_index[i])
+        maps = {entry: raw[i] for entry, raw in prediction.maps.items()}
+        if self._fusions:
+            # At the side of the square input, as an evaluation fuses them.
+            maps = dict(score_maps(maps, self._predictor.image_size, self._fusions))
+            raw = maps[self._fusions[0].entry]
+        else:
+            raw = maps[self._predictor.entries[0]]
+        return _Finding(class_index, float(prediction.probability[i, class_index]), raw)
+
+    def _find(self, job: _Job) -> ImageLabels:
+        loaded = job.loaded
+        pairs: List[Tuple[LabeledObject, Any]] = []
+        for finding in job.findings:
+            pairs.extend(self._objects(job, finding))
+        pairs.sort(key=lambda pair: -(pair[0].confidence or 0.0))
+        item = loaded.item
+        if self._masks_folder is not None:
+            path = os.path.join(self._masks_folder, *(item.image + ".png").split("/"))
+            masks.write_png(path, [mask for _, mask in pairs], loaded.width, loaded.height)
+        objects = tuple(found for found, _ in pairs)
+        return ImageLabels(item.image, loaded.width, loaded.height, item.label, objects)
+
+    def _objects(self, job: _Job, finding: _Finding) -> Iterator[Tuple[LabeledObject, Any]]:
+        """The objects in one map, each with its mask in the image's pixels, or ``None``."""
+        if finding.raw.max() <= 0:
+            return  # nothing speaks for the class
+        loaded, options = job.loaded, self._options
+        columns, rows = working_size(loaded.width, loaded.height)
+        score = score_map(finding.raw, rows, columns)
+        regions = find_regions(score, options.objects)
+        class_index = finding.class_index if loaded.item.label is None else loaded.item.label
+        for region in regions:
+            mask = self._refine(loaded, score, region, regions)
+            features = describe(
+                score, region, regions, options.objects, finding.probability, job.best_probability,
+                options.with_masks, mask,
+            )  # fmt: skip
+            box = region.box if mask is None else mask.box
+            across, down = (columns, rows) if mask is None else (1, 1)
+            scale = (loaded.width / across, loaded.height / down)
+            pixels = None if mask is None else masks.full_size(mask, loaded.width, loaded.height)
+            x0, y0, x1, y1 = (round(side * scale[i % 2], 2) for i, side in enumerate(box))
+            found = LabeledObject(
+                box=(x0, y0, max(x1, x0 + 0.01), max(y1, y0 + 0.01)),
+                class_index=class_index,
+                class_name=self._classes[class_index],
+                score_mean=round(region.score_mean, 4),
+                score_max=round(region.score_max, 4),
+                probability=round(finding.probability, 4),
+                confidence=None if self._model is None else self._model.confidence(features),
+                polygons=None if pixels is None else masks.outline(pixels),
+                features=features,
+            )
+            yield found, pixels
+
+    def _refine(
+        self, loaded: _Loaded, score: np.ndarray, region: Region, regions: Sequence[Region]
+    ) -> Optional[masks.Mask]:
+        if not self._options.with_masks:
+            return None
+        others = np.zeros_like(region.mask)
+        for other in regions:
+            if other is not region:
+                others |= other.mask
+        return masks.refine(loaded.small, score, region.mask, others, self._seeds)

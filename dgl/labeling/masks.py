@@ -1,0 +1,129 @@
+"""Masks of objects: a map's region refined on the image's own edges, its box and its outline."""
+
+import os
+from typing import NamedTuple, Optional, Sequence, Tuple
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from dgl.labeling.labels import Polygon
+from dgl.predict.grabcut import MASK_SIZE, Seeds, pseudo_mask
+
+# An outline's points lie at most so far from the mask's edge, as a part of the image's longer side.
+_TOLERANCE = 0.002
+
+
+class Mask(NamedTuple):
+    """The mask of one object.
+
+    Attributes:
+        pixels: (S, S) bool, at the side that GrabCut saw, whatever the image's shape.
+        box: ``(x0, y0, x1, y1)`` floats, half open, as fractions of the image's sides.
+    """
+
+    pixels: np.ndarray
+    box: Tuple[float, float, float, float]
+
+
+def small_image(image: np.ndarray) -> np.ndarray:
+    """An image as GrabCut takes it: (S, S, 3) uint8, its shape not kept."""
+    return cv2.resize(image, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA)
+
+
+def refine(
+    image: np.ndarray, score: np.ndarray, region: np.ndarray, others: np.ndarray, seeds: Seeds
+) -> Optional[Mask]:
+    """The mask of an object whose region in a map is known.
+
+    Args:
+        image: of :func:`small_image`.
+        score: (h, w) float32 in [0, 1], the map.
+        region: (h, w) bool, the object's part of it.
+        others: (h, w) bool, the parts of other objects, which are background here.
+        seeds: :class:`~dgl.predict.grabcut.Seeds`.
+
+    Returns:
+        :class:`Mask`: of the parts that GrabCut finds, the one that has most in common with the region;
+        ``None`` where it finds none.
+    """
+    found = pseudo_mask(image, np.where(others, 0, score), seeds)
+    if found is None:
+        return None
+    side = found.shape[0]
+    count, parts, table, _ = cv2.connectedComponentsWithStats(
+        found.astype(np.uint8), connectivity=8
+    )
+    known = cv2.resize(region.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
+    shared = np.bincount(parts[known > 0], minlength=count)
+    shared[0] = 0
+    best = int(shared.argmax())
+    if not shared[best]:
+        return None
+    x, y, width, height = table[best, :4].tolist()
+    box = (x / side, y / side, (x + width) / side, (y + height) / side)
+    return Mask(parts == best, box)
+
+
+def full_size(mask: Mask, width: int, height: int) -> np.ndarray:
+    """The mask in the image's pixels, (height, width) bool."""
+    resized = cv2.resize(mask.pixels.astype(np.float32), (width, height))
+    return np.asarray(resized > 0.5)
+
+
+def outline(pixels: np.ndarray) -> Tuple[Polygon, ...]:
+    """The outline of a mask in one piece, as polygons of COCO; holes are filled.
+
+    Args:
+        pixels: (H, W) bool.
+
+    Returns:
+        tuple of one polygon ``(x, y, x, y, ...)``, whose ends are those of the half-open box of the mask,
+        or an empty one for a mask of fewer than three points.
+    """
+    contours = cv2.findContours(pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[
+        -2
+    ]
+    if not contours:
+        return ()
+    contour = max(contours, key=cv2.contourArea)
+    low, high = contour[:, 0].min(axis=0), contour[:, 0].max(axis=0)
+    points = cv2.approxPolyDP(contour, _TOLERANCE * max(pixels.shape), True)[:, 0].astype(
+        np.float64
+    )
+    if len(points) < 3 or (high == low).any():
+        return ()
+    # A contour goes through the centers of the outermost pixels; its stretched copy surrounds them.
+    kept_low, kept_high = points.min(axis=0), points.max(axis=0)
+    points = low + (points - kept_low) * ((high + 1 - low) / np.maximum(kept_high - kept_low, 1))
+    return (tuple(round(float(value), 2) for value in points.ravel()),)
+
+
+def write_png(path: str, masks: Sequence[Optional[np.ndarray]], width: int, height: int) -> None:
+    """Write the masks of an image's objects as one PNG of indexed colors, as PASCAL VOC does.
+
+    Args:
+        path: the file.
+        masks: (H, W) bool each, or ``None``; a pixel has the number of its object, from 1, the first
+            one's where several have it, and 0 elsewhere.
+        width, height: of the image.
+    """
+    numbers = np.zeros((height, width), np.uint8)
+    for number, mask in reversed(list(enumerate(masks, 1))):
+        if mask is not None:
+            numbers[mask] = min(number, 255)
+    image = Image.fromarray(numbers, "P")
+    image.putpalette(_palette())
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    image.save(path)
+
+
+def _palette() -> bytes:
+    """PASCAL VOC's colors: bit 0, 1, 2 of a number is the highest bit of red, green, blue, and so on."""
+    number = np.arange(256)
+    colors = np.zeros((256, 3), np.int64)
+    for shift in range(8):
+        for channel in range(3):
+            colors[:, channel] |= ((number >> channel) & 1) << (7 - shift)
+        number = number >> 3
+    return colors.astype(np.uint8).tobytes()

@@ -1,0 +1,132 @@
+"""Objects in a map: its regions above a threshold, the largest one or all, touching ones apart."""
+
+from typing import List, NamedTuple, Tuple
+
+import cv2
+import numpy as np
+
+from dgl.metrics.component_tree import component_tree
+from dgl.predict.postprocess import binarize
+
+LARGEST, ALL = "largest", "all"
+# Maps are coarse: more pixels than these make no box more exact.
+_LONGEST_SIDE = 448
+_LEVELS = 255
+# Two peaks are two objects where the map falls between them by this part of its maximum.
+_VALLEY = 0.15
+
+
+class ObjectOptions(NamedTuple):
+    """Which regions of a map are objects.
+
+    Attributes:
+        threshold: fraction of the map's maximum that counts as object.
+        objects: :data:`LARGEST`, or :data:`ALL` of at least ``min_area``.
+        min_area: fraction of the image's area.
+        max_objects: of one class in one image, the largest first.
+        split: whether a region with several peaks is one object for each, divided along the map's
+            valleys (a watershed).
+    """
+
+    threshold: float
+    objects: str = LARGEST
+    min_area: float = 0.01
+    max_objects: int = 20
+    split: bool = False
+
+
+class Region(NamedTuple):
+    """A region of a map.
+
+    Attributes:
+        mask: (h, w) bool.
+        box: ``(x0, y0, x1, y1)`` ints in pixels of the mask, half open.
+        score_mean, score_max: of the map in the region.
+    """
+
+    mask: np.ndarray
+    box: Tuple[int, int, int, int]
+    score_mean: float
+    score_max: float
+
+
+def working_size(width: int, height: int) -> Tuple[int, int]:
+    """The size at which an image's map is looked at, (width, height): at most 448 pixels a side."""
+    scale = min(1.0, _LONGEST_SIDE / max(width, height))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def find_regions(score: np.ndarray, options: ObjectOptions) -> List[Region]:
+    """The regions of a map that are objects.
+
+    Args:
+        score: (h, w) float32 in [0, 1].
+        options: :class:`ObjectOptions`.
+
+    Returns:
+        list of :class:`Region`, the largest first, empty where the map is nowhere above the threshold.
+    """
+    foreground = binarize(score, options.threshold)
+    if options.split:
+        count, parts = split_peaks(score, foreground > 0)
+        found = [_statistics(parts == number) for number in range(1, count + 1)]
+    else:
+        count, parts, table, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8)
+        found = [tuple(row) for row in table[1:].tolist()]
+    order = sorted(range(len(found)), key=lambda number: -found[number][4])
+    if options.objects == LARGEST:
+        order = order[:1]
+    else:
+        least = options.min_area * score.size
+        order = [number for number in order if found[number][4] >= least][: options.max_objects]
+    regions = []
+    for number in order:
+        x, y, width, height = found[number][:4]
+        mask = parts == number + 1
+        inside = score[mask]
+        box = (x, y, x + width, y + height)
+        regions.append(Region(mask, box, float(inside.mean()), float(inside.max())))
+    return regions
+
+
+def split_peaks(score: np.ndarray, foreground: np.ndarray) -> Tuple[int, np.ndarray]:
+    """Divide a foreground into one part per peak of the map.
+
+    Every pixel belongs to the peak that the steepest ascent from it leads to; a peak that rises above the
+    pass to its higher neighbor by less than 15 % of the map's maximum joins it.
+
+    Args:
+        score: (h, w) float32 in [0, 1].
+        foreground: (h, w) bool.
+
+    Returns:
+        tuple: the number K of parts, and int32 (h, w), 0 on the background and 1 to K elsewhere.
+    """
+    parts = np.zeros(score.shape, np.int32)
+    top = float(score.max())
+    if top <= 0 or not foreground.any():
+        return 0, parts
+    rank = np.maximum(1, (score * (_LEVELS / top)).astype(np.uint8)) * foreground.astype(np.uint8)
+    tree = component_tree(score, rank, _LEVELS, diagonal=True)
+    assert tree is not None  # without a limit of peaks
+    owner = list(range(len(tree.stop)))
+    # From the highest pass down, so a joined row has all that joined it before.
+    for level, row, joined in tree.unions:
+        if tree.stop[joined] - level < _VALLEY * _LEVELS:
+            owner[joined] = row
+    for row, _ in enumerate(owner):
+        while owner[row] != owner[owner[row]]:
+            owner[row] = owner[owner[row]]
+    kept = sorted(set(owner))
+    numbers = np.array([kept.index(row) + 1 for row in owner], np.int32)
+    parts[foreground] = numbers[tree.basins[foreground]]
+    return len(kept), parts
+
+
+def _statistics(mask: np.ndarray) -> Tuple[int, ...]:
+    """``(x, y, width, height, area)`` of a mask, as OpenCV has them of a component."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return (
+        int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1),
+        int(rows[-1] - rows[0] + 1), int(mask.sum()),
+    )  # fmt: skip

@@ -1,0 +1,89 @@
+"""Calibration: learned from features, stable as a file, refused when it cannot be learned."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dgl.errors import UserError
+from dgl.labeling.confidence import (
+    FEATURES,
+    MASK_FEATURES,
+    Calibration,
+    box_iou,
+    describe,
+    fit,
+    read_calibration,
+)
+from dgl.labeling.objects import ObjectOptions, find_regions
+
+
+def samples(count, seed=0):
+    """Features of which the first decides, with noise; and whether objects are right."""
+    random = np.random.RandomState(seed)
+    table = random.normal(0, 1, (count, len(FEATURES)))
+    right = random.rand(count) < 1 / (1 + np.exp(-2 * table[:, 0]))
+    return [dict(zip(FEATURES, row)) for row in table.tolist()], right
+
+
+def test_confidences_are_as_often_right_as_they_say():
+    model = fit(*samples(1000))
+    features, right = samples(2000, 1)
+    found = np.array([model.confidence(own) for own in features])
+    for low in np.arange(0, 1, 0.2):
+        chosen = (found >= low) & (found < low + 0.2)
+        assert abs(found[chosen].mean() - right[chosen].mean()) < 0.08
+    half = found > np.median(found)
+    assert right[half].mean() - right[~half].mean() > 0.3
+
+
+def test_a_calibration_survives_its_file(tmp_path):
+    calibration = Calibration("toys", {"weights": "x"}, {"known_box": fit(*samples(200))})
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps(calibration.to_json()))
+    stored = read_calibration(str(path))
+    assert stored.to_json() == calibration.to_json() and stored.summary() == calibration.summary()
+    features = samples(1)[0][0]
+    assert stored.models["known_box"].confidence(features) == calibration.models[
+        "known_box"
+    ].confidence(features)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"dgl_calibration": 9}', "[" * 99999])
+def test_a_damaged_file_is_refused(tmp_path, text):
+    (tmp_path / "c.json").write_text(text)
+    with pytest.raises(UserError, match=r"c\.json"):
+        read_calibration(str(tmp_path / "c.json"))
+
+
+def test_too_little_to_learn_from():
+    features, right = samples(20)
+    with pytest.raises(UserError, match="20 objects"):
+        fit(features, right)
+    features, _ = samples(50)
+    with pytest.raises(UserError, match="0 of them right"):
+        fit(features, [False] * 50)
+
+
+def test_features_of_a_centered_square():
+    score = np.zeros((40, 60), np.float32)
+    score[10:30, 15:45] = 1
+    options = ObjectOptions(0.2)
+    (region,) = find_regions(score, options)
+    found = describe(score, region, [region], options, 0.5, 1.0, False)
+    assert set(found) == set(FEATURES)
+    wanted = {
+        "log_probability": np.log(0.5), "log_ratio": np.log(0.5), "log_area": np.log(0.25),
+        "extent": 1, "border": 0, "score_mean": 1, "inside": 1, "tighter": 1, "wider": 1,
+        "off_center": 0, "second": 0,
+    }  # fmt: skip
+    for name, value in wanted.items():
+        assert found[name] == pytest.approx(value, abs=1e-4), name
+    assert set(describe(score, region, [region], options, 0.5, 1.0, True)) == set(
+        FEATURES + MASK_FEATURES
+    )
+
+
+def test_overlap_of_half_open_boxes():
+    assert box_iou((0, 0, 2, 2), (2, 0, 4, 2)) == 0
+    assert box_iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)

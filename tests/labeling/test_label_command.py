@@ -1,0 +1,194 @@
+"""`dgl label` on small images: what it writes, what it refuses, and how it goes on where it was stopped."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from networks import vgg_variables
+from PIL import Image
+from sample_images import blob_image
+
+from dgl.errors import UserError
+from dgl.labeling.store import read_header, read_images
+from dgl.weights import ModelCard, save_npz, write_card
+
+CLASSES, SIZE = ("ant", "bee", "cow"), 64
+IMAGES = 9
+
+
+def label(*words):
+    from dgl.cli.parser import main
+
+    return main(["label", *map(str, words), "--gpu=-1"])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A checkpoint, class folders of images with one that cannot be read, and a finished run of them."""
+    folder = tmp_path_factory.mktemp("label")
+    save_npz(str(folder / "tiny.npz"), vgg_variables(len(CLASSES)))
+    write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE, CLASSES, "toys"))
+    for number in range(IMAGES):
+        own = folder / "data" / CLASSES[number % 2]
+        own.mkdir(parents=True, exist_ok=True)
+        image = Image.fromarray(blob_image(number + 1, 60 + number, 90))
+        exif = Image.Exif()
+        exif[0x0112] = 6 if number == 3 else 1
+        image.save(str(own / f"{number}.jpg"), exif=exif)
+    (folder / "data" / "bee" / "bad.jpg").write_bytes(b"no image")
+    assert label(*words(folder, folder / "out")) == 1
+    return folder
+
+
+def words(folder, out, *more):
+    formats = ("--format", "coco", "yolo", "voc", "labelstudio", "csv")
+    return (folder / "data", "--load", folder / "tiny.npz", "--out", out, "--clayer", "5", "--masks",
+            "--objects", "all", "--batch", "4", *formats, *more)  # fmt: skip
+
+
+def tree(folder, without=()):
+    found = {}
+    for parent, _, names in os.walk(str(folder)):
+        for name in names:
+            path = os.path.join(parent, name)
+            with open(path, "rb") as stream:
+                found[os.path.relpath(path, str(folder))] = stream.read()
+    return found
+
+
+def test_the_images_own_classes_and_upright_sizes(made):
+    out = str(made / "out")
+    header, images = read_header(out), list(read_images(out))
+    assert header.classes == ("ant", "bee") and header.data["images"] == IMAGES + 1
+    read = [labels for labels in images if labels.error is None]
+    assert len(read) == IMAGES and any(labels.objects for labels in read)
+    for labels in read:
+        assert labels.label == ("ant", "bee").index(os.path.dirname(labels.image))
+        number = int(os.path.basename(labels.image).split(".")[0])
+        size = (90, 60 + number)
+        assert (labels.width, labels.height) == (size[::-1] if number == 3 else size)
+        for found in labels.objects:
+            assert 0 <= found.box[0] < found.box[2] <= labels.width
+            assert 0 <= found.box[1] < found.box[3] <= labels.height
+            assert (
+                found.class_index == labels.label and 0 < found.score_mean <= found.score_max <= 1
+            )
+        mask = np.asarray(Image.open(os.path.join(out, "masks", labels.image + ".png")))
+        assert mask.shape == (labels.height, labels.width)
+        assert set(np.unique(mask)) <= set(range(len(labels.objects) + 1))
+    with open(os.path.join(out, "skipped.csv"), newline="", encoding="utf-8") as stream:
+        (row,) = csv.DictReader(stream)
+    assert row["image"] == "bee/bad.jpg" and "not an image" in row["reason"]
+
+
+@pytest.mark.parametrize("part", [0.0, 0.45, 0.999])
+def test_stopped_anywhere_it_ends_in_the_same_bytes(made, tmp_path, part):
+    whole = tree(made / "out")
+    out = tmp_path / "out"
+    out.mkdir()
+    content = whole["objects.jsonl"]
+    (out / "objects.jsonl").write_bytes(content[: int(part * len(content))])
+    (out / ".yolo.partial").mkdir()  # killed while it exported
+    if part:
+        shutil.copytree(str(made / "out" / "masks"), str(out / "masks"))
+    assert label(*words(made, out)) == 1
+    assert tree(out) == whole
+
+
+def test_another_run_is_refused_before_anything_is_written(made):
+    before = tree(made / "out")
+    for flags, difference in (
+        (("--threshold", "0.4"), "threshold: 0.2, now 0.4"),
+        (("--alpha", "3"), r"alpha: 10\.0, now 3\.0"),
+        (("--limit", "3"), "images: 10, now 3"),
+    ):
+        with pytest.raises(UserError, match=difference):
+            label(*words(made, made / "out", *flags))
+    assert tree(made / "out") == before
+
+
+def test_other_formats_need_neither_data_nor_network(made, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(str(made / "out"), str(out), symlinks=True)
+    whole = tree(out / "voc")
+    shutil.rmtree(str(out / "voc"))
+    assert label("--out", out, "--export", "voc") == 0
+    assert tree(out / "voc") == whole
+    with pytest.raises(UserError, match="--export"):
+        label("--out", out)
+    with pytest.raises(UserError, match=r"objects\.jsonl"):
+        label("--out", tmp_path / "none", "--export", "voc")
+
+
+def test_images_without_labels_get_the_network_s_classes(made, tmp_path, capsys):
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(3):
+        Image.fromarray(blob_image(number + 20, 50, 70)).save(str(images / f"{number}.png"))
+    flags = ("--load", made / "tiny.npz", "--clayer", "5", "--top", "2", "--json")
+    assert label(images, "--out", tmp_path / "out", *flags) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["images"] == 3 and summary["skipped"] == 0 and summary["confidence"] is None
+    for labels in read_images(str(tmp_path / "out")):
+        assert labels.label is None
+        assert len({found.class_index for found in labels.objects}) == len(labels.objects) <= 2
+        assert all(CLASSES[found.class_index] == found.class_name for found in labels.objects)
+    assert label(images, "--out", tmp_path / "least", *flags, "--min-probability", "1") == 0
+    assert not any(labels.objects for labels in read_images(str(tmp_path / "least")))
+
+
+def test_confidences_of_a_data_set_with_boxes(made, tmp_path):
+    from sample_images import write_list
+
+    random = np.random.RandomState(0)
+    rows = []
+    for number in range(40):
+        x, y = random.randint(0, 50), random.randint(0, 30)
+        box = (x, y, x + 40, y + 30) if number % 2 else (0, 0, 90, 60)
+        rows.append((f"{number}.jpg", blob_image(number, 60, 90), number % 3, [box]))
+    write_list(tmp_path / "boxes", "val", rows)
+    flags = words(made, tmp_path / "out", "--calibrate", tmp_path / "boxes", "--threshold", "0.1")
+    assert label(*flags) == 1
+    whole = tree(tmp_path / "out")
+    assert "40 images" in read_header(str(tmp_path / "out")).calibration["source"]
+    found = [o.confidence for one in read_images(str(tmp_path / "out")) for o in one.objects]
+    assert found and all(0 < confidence < 1 for confidence in found)
+    os.remove(str(tmp_path / "out" / "objects.jsonl"))
+    assert label(*flags) == 1
+    assert tree(tmp_path / "out") == whole
+    with pytest.raises(UserError, match="no image has a box"):
+        label(*words(made, tmp_path / "other", "--calibrate", made / "data"))
+
+
+@pytest.mark.slow
+def test_killed_outright(made, root, tmp_path):
+    """SIGKILL at a few moments of one run, which goes on each time."""
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "dgl.cli", "label", *map(str, words(made, out)), "--gpu=-1"]
+    environment = dict(os.environ, PYTHONPATH=root)
+
+    def start():
+        return subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+
+    for lines in (1, 5):
+        process = start()
+        while process.poll() is None and not _has_lines(out, lines):
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start().wait() == 1
+    assert tree(out) == tree(made / "out")
+
+
+def _has_lines(out, lines):
+    path = out / "objects.jsonl"
+    return path.exists() and path.read_bytes().count(b"\n") >= lines
