@@ -22,12 +22,12 @@ from dgl.labeling.confidence import (
     SHIPPED,
     Calibration,
     Model,
-    box_iou,
     fit,
     model_name,
     read_calibration,
 )
 from dgl.labeling.labeler import Labeler, LabelOptions
+from dgl.labeling.labels import box_iou
 from dgl.labeling.objects import ObjectOptions
 from dgl.labeling.store import Header, LabelStore, check_same_run, is_store, read_header
 from dgl.labeling.work import Work, find_data, make_work

@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
 import numpy as np
 
 from dgl.errors import UserError
+from dgl.labeling.labels import box_iou
 from dgl.labeling.masks import Mask
 from dgl.labeling.objects import ObjectOptions, Region, find_regions
 from dgl.utils.files import read_bounded
@@ -52,7 +53,6 @@ def describe(
     options: ObjectOptions,
     probability: float,
     best_probability: float,
-    with_masks: bool,
     mask: Optional[Mask] = None,
 ) -> Dict[str, float]:
     """The features of an object.
@@ -62,8 +62,7 @@ def describe(
         region, regions: the object's region and all of the map.
         options: that the regions were found with.
         probability, best_probability: of the map's class, and of the most probable one.
-        with_masks: whether masks are refined.
-        mask: the object's, or ``None`` where none was found.
+        mask: the object's, where masks are refined.
 
     Returns:
         name -> finite float.
@@ -89,13 +88,11 @@ def describe(
         "off_center": math.hypot(*center),
         "second": max(others, default=0.0) / own,
     }
-    if with_masks:
-        found.update(refined_iou=0.0, refined_extent=0.0)
-        if mask is not None:
-            refined = [side * (width, height)[i % 2] for i, side in enumerate(mask.box)]
-            size = mask.pixels.size * (mask.box[2] - mask.box[0]) * (mask.box[3] - mask.box[1])
-            found["refined_iou"] = box_iou(region.box, refined)
-            found["refined_extent"] = float(mask.pixels.sum()) / size
+    if mask is not None:
+        refined = [side * (width, height)[i % 2] for i, side in enumerate(mask.box)]
+        size = mask.pixels.size * (mask.box[2] - mask.box[0]) * (mask.box[3] - mask.box[1])
+        found["refined_iou"] = box_iou(region.box, refined)
+        found["refined_extent"] = float(mask.pixels.sum()) / size
     return {name: round(value, 4) for name, value in found.items()}
 
 
@@ -105,16 +102,6 @@ def _at_other_threshold(
     """IoU of the region's box with the best one among the regions at another threshold."""
     other = options._replace(threshold=min(1.0, options.threshold * factor), split=False)
     return max((box_iou(region.box, one.box) for one in find_regions(score, other)), default=0.0)
-
-
-def box_iou(one: Sequence[float], other: Sequence[float]) -> float:
-    """Intersection over union of two half-open boxes."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
-    return float(width * height / (sum(areas) - width * height))
 
 
 class Model(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dgl.data.image_io import read_image
+from dgl.data.image_io import read_reduced
 from dgl.data.views import rgb_to_bgr, squash
 from dgl.errors import UserError
 from dgl.evaluation.fusion import Fusion, score_maps
@@ -15,7 +15,7 @@ from dgl.labeling.confidence import Model, describe
 from dgl.labeling.labels import ImageLabels, LabeledObject
 from dgl.labeling.objects import ObjectOptions, Region, find_regions, working_size
 from dgl.labeling.work import Item
-from dgl.predict.grabcut import SEEDS, SEEDS_OF
+from dgl.predict.grabcut import seeds_at
 from dgl.predict.postprocess import score_map
 from dgl.utils.parallel import chunks_of, overlapped
 
@@ -93,7 +93,7 @@ class Labeler:
         self._model = model
         self._masks_folder = masks_folder
         self._workers = workers
-        self._seeds = SEEDS_OF.get(predictor.entries[0][0], SEEDS)
+        self._seeds = seeds_at(options.objects.threshold)
 
     def run(self, items: Sequence[Item], batch: int) -> Iterator[List[ImageLabels]]:
         """Yield the labels of one batch after another, in the order of the items.
@@ -109,13 +109,12 @@ class Labeler:
 
     def _load(self, item: Item) -> _Loaded:
         try:
-            image = read_image(item.path)
+            decoded = read_reduced(item.path)
         except UserError as error:
             return _Loaded(item, error=str(error))
-        height, width = image.shape[:2]
-        view = squash(image, (), self._predictor.image_size)[0]
-        small = masks.small_image(image) if self._options.with_masks else None
-        return _Loaded(item, width, height, view, small)
+        view = squash(decoded.image, (), self._predictor.image_size)[0]
+        small = masks.small_image(decoded.image) if self._options.with_masks else None
+        return _Loaded(item, *decoded.size, view, small)
 
     def _predict(self, batch: List[_Loaded]) -> Tuple[List[Optional[ImageLabels]], List[_Job]]:
         errors = [one.error and ImageLabels(one.item.image, error=one.error) for one in batch]
@@ -191,13 +190,13 @@ class Labeler:
         for region in regions:
             mask = self._refine(loaded, score, region, regions)
             features = describe(
-                score, region, regions, options.objects, finding.probability, job.best_probability,
-                options.with_masks, mask,
+                score, region, regions, options.objects, finding.probability, job.best_probability, mask
             )  # fmt: skip
-            box = region.box if mask is None else mask.box
-            across, down = (columns, rows) if mask is None else (1, 1)
-            scale = (loaded.width / across, loaded.height / down)
             pixels = None if mask is None else masks.full_size(mask, loaded.width, loaded.height)
+            box: Sequence[float] = region.box
+            scale = (loaded.width / columns, loaded.height / rows)
+            if pixels is not None and pixels.any():
+                box, scale = masks.bounds(pixels), (1.0, 1.0)
             x0, y0, x1, y1 = (round(side * scale[i % 2], 2) for i, side in enumerate(box))
             found = LabeledObject(
                 box=(x0, y0, max(x1, x0 + 0.01), max(y1, y0 + 0.01)),
@@ -221,4 +220,4 @@ class Labeler:
         for other in regions:
             if other is not region:
                 others |= other.mask
-        return masks.refine(loaded.small, score, region.mask, others, self._seeds)
+        return masks.refine(loaded.small, score, region, others, self._seeds)

@@ -1,9 +1,19 @@
 """The labels of one image: :class:`ImageLabels` with its :class:`LabeledObject` s, and their JSON."""
 
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 Box = Tuple[float, float, float, float]
 Polygon = Tuple[float, ...]
+
+
+def box_iou(one: Sequence[float], other: Sequence[float]) -> float:
+    """Intersection over union of two half-open boxes."""
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
+    return float(width * height / (sum(areas) - width * height))
 
 
 class LabeledObject(NamedTuple):

@@ -7,11 +7,16 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from dgl.labeling.labels import Polygon
+from dgl.labeling.labels import Box, Polygon, box_iou
+from dgl.labeling.objects import Region
 from dgl.predict.grabcut import MASK_SIZE, Seeds, pseudo_mask
 
 # An outline's points lie at most so far from the mask's edge, as a part of the image's longer side.
 _TOLERANCE = 0.002
+# More change little.
+_ITERATIONS = 3
+# A mask whose box has less in common with the map's is one of something else.
+_LEAST_IOU = 0.3
 
 
 class Mask(NamedTuple):
@@ -23,7 +28,7 @@ class Mask(NamedTuple):
     """
 
     pixels: np.ndarray
-    box: Tuple[float, float, float, float]
+    box: Box
 
 
 def small_image(image: np.ndarray) -> np.ndarray:
@@ -32,36 +37,40 @@ def small_image(image: np.ndarray) -> np.ndarray:
 
 
 def refine(
-    image: np.ndarray, score: np.ndarray, region: np.ndarray, others: np.ndarray, seeds: Seeds
-) -> Optional[Mask]:
+    image: np.ndarray, score: np.ndarray, region: Region, others: np.ndarray, seeds: Seeds
+) -> Mask:
     """The mask of an object whose region in a map is known.
 
     Args:
         image: of :func:`small_image`.
         score: (h, w) float32 in [0, 1], the map.
-        region: (h, w) bool, the object's part of it.
+        region: the object's part of it.
         others: (h, w) bool, the parts of other objects, which are background here.
         seeds: :class:`~dgl.predict.grabcut.Seeds`.
 
     Returns:
         :class:`Mask`: of the parts that GrabCut finds, the one that has most in common with the region;
-        ``None`` where it finds none.
+        the region itself where that has little, or where GrabCut finds nothing.
     """
-    found = pseudo_mask(image, np.where(others, 0, score), seeds)
+    side = image.shape[0]
+    size = (side, side)
+    known = cv2.resize(region.mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+    height, width = score.shape
+    x0, y0, x1, y1 = region.box
+    unrefined = Mask(known, (x0 / width, y0 / height, x1 / width, y1 / height))
+    found = pseudo_mask(image, np.where(others, 0, score), seeds, _ITERATIONS)
     if found is None:
-        return None
-    side = found.shape[0]
+        return unrefined
     count, parts, table, _ = cv2.connectedComponentsWithStats(
         found.astype(np.uint8), connectivity=8
     )
-    known = cv2.resize(region.astype(np.uint8), (side, side), interpolation=cv2.INTER_NEAREST)
-    shared = np.bincount(parts[known > 0], minlength=count)
+    shared = np.bincount(parts[known], minlength=count)
     shared[0] = 0
     best = int(shared.argmax())
-    if not shared[best]:
-        return None
-    x, y, width, height = table[best, :4].tolist()
-    box = (x / side, y / side, (x + width) / side, (y + height) / side)
+    x, y, columns, rows = table[best, :4].tolist()
+    box = (x / side, y / side, (x + columns) / side, (y + rows) / side)
+    if not shared[best] or box_iou(box, unrefined.box) < _LEAST_IOU:
+        return unrefined
     return Mask(parts == best, box)
 
 
@@ -69,6 +78,12 @@ def full_size(mask: Mask, width: int, height: int) -> np.ndarray:
     """The mask in the image's pixels, (height, width) bool."""
     resized = cv2.resize(mask.pixels.astype(np.float32), (width, height))
     return np.asarray(resized > 0.5)
+
+
+def bounds(pixels: np.ndarray) -> Tuple[int, int, int, int]:
+    """The half-open box ``(x0, y0, x1, y1)`` of a mask, (H, W) bool, that is not empty."""
+    columns, rows = np.flatnonzero(pixels.any(axis=0)), np.flatnonzero(pixels.any(axis=1))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def outline(pixels: np.ndarray) -> Tuple[Polygon, ...]:

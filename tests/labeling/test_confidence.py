@@ -10,11 +10,12 @@ from dgl.labeling.confidence import (
     FEATURES,
     MASK_FEATURES,
     Calibration,
-    box_iou,
     describe,
     fit,
     read_calibration,
 )
+from dgl.labeling.labels import box_iou
+from dgl.labeling.masks import Mask
 from dgl.labeling.objects import ObjectOptions, find_regions
 
 
@@ -70,7 +71,7 @@ def test_features_of_a_centered_square():
     score[10:30, 15:45] = 1
     options = ObjectOptions(0.2)
     (region,) = find_regions(score, options)
-    found = describe(score, region, [region], options, 0.5, 1.0, False)
+    found = describe(score, region, [region], options, 0.5, 1.0)
     assert set(found) == set(FEATURES)
     wanted = {
         "log_probability": np.log(0.5), "log_ratio": np.log(0.5), "log_area": np.log(0.25),
@@ -79,9 +80,12 @@ def test_features_of_a_centered_square():
     }  # fmt: skip
     for name, value in wanted.items():
         assert found[name] == pytest.approx(value, abs=1e-4), name
-    assert set(describe(score, region, [region], options, 0.5, 1.0, True)) == set(
-        FEATURES + MASK_FEATURES
-    )
+    pixels = np.zeros((8, 8), bool)
+    pixels[2:6, 2:4] = True
+    mask = Mask(pixels, (0.25, 0.25, 0.5, 0.75))
+    refined = describe(score, region, [region], options, 0.5, 1.0, mask)
+    assert set(refined) == set(FEATURES + MASK_FEATURES)
+    assert (refined["refined_iou"], refined["refined_extent"]) == (0.5, 1)
 
 
 def test_overlap_of_half_open_boxes():
