@@ -22,6 +22,7 @@ from dgl.errors import UserError
 from dgl.evaluation.fusion import FUSIONS
 from dgl.labeling.formats import format_names
 from dgl.labeling.objects import ALL, LARGEST
+from dgl.predict.normalize import parse_normalization
 
 _DEFAULT_FORMAT = "coco"
 
@@ -133,6 +134,8 @@ def _check(args: argparse.Namespace) -> None:
     ):
         if value is not None and not low <= value <= high:
             raise UserError(f"{flag} {value}: expected a value in [{low}, {high}]")
+    if args.normalize is not None:
+        parse_normalization(args.normalize)
     if args.data is None and not args.format:
         raise UserError("expected DATA to label, or --export with the labels in --out")
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from tqdm import tqdm
 
 from dgl import __version__
-from dgl.attribution import METHODS
+from dgl.attribution.registry import localize_defaults
 from dgl.backbones import get_backbone
 from dgl.data.class_names import ClassNames
 from dgl.data.layouts import load_data
@@ -31,6 +31,7 @@ from dgl.labeling.labels import box_iou
 from dgl.labeling.objects import ObjectOptions
 from dgl.labeling.store import Header, LabelStore, check_same_run, is_store, read_header
 from dgl.labeling.work import Work, find_data, make_work
+from dgl.predict.normalize import parse_normalization
 from dgl.predict.predictor import Predictor
 from dgl.utils.files import atomic_text, weights_fingerprint
 from dgl.weights.identify import default_weights
@@ -47,11 +48,12 @@ def label(args: Namespace) -> None:
     """
     dataset = find_data(args.data, args.split, args.dataname, args.data_format)
     mode, load = default_weights(args.mode, args.load)
-    defaults = get_backbone(mode).localize
+    defaults = localize_defaults(get_backbone(mode), args.method)
     layer = defaults.layer if args.clayer is None else args.clayer
     if args.threshold is None:
-        own = METHODS[args.method].threshold
-        args.threshold = defaults.threshold if own is None else own
+        args.threshold = defaults.threshold
+    if args.normalize is None:
+        args.normalize = defaults.normalize
     with Predictor(
         mode,
         load,
@@ -97,6 +99,7 @@ class _Run:
             args.masks,
             args.top,
             args.min_probability,
+            parse_normalization(args.normalize),
         )
         method, entry_layer = self._fusions[0].entry if self._fusions else predictor.entries[0]
         self._network: Dict[str, Any] = {
@@ -114,6 +117,7 @@ class _Run:
         }
         self._flags: Dict[str, Any] = {
             "threshold": args.threshold,
+            "normalize": str(parse_normalization(args.normalize)),
             "objects": args.objects,
             "min_area": args.min_area,
             "max_objects": args.max_objects,

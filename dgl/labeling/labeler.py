@@ -16,7 +16,7 @@ from dgl.labeling.labels import ImageLabels, LabeledObject
 from dgl.labeling.objects import ObjectOptions, Region, find_regions, working_size
 from dgl.labeling.work import Item
 from dgl.predict.grabcut import seeds_at
-from dgl.predict.postprocess import score_map
+from dgl.predict.normalize import MINMAX, Normalization, score_map
 from dgl.utils.parallel import chunks_of, overlapped
 
 
@@ -28,12 +28,14 @@ class LabelOptions(NamedTuple):
         with_masks: whether regions are refined on the image's edges.
         top: the number of classes to localize in an image without a label.
         min_probability: of such a class.
+        normalization: how maps are brought to [0, 1].
     """
 
     objects: ObjectOptions
     with_masks: bool = False
     top: int = 1
     min_probability: float = 0.0
+    normalization: Normalization = MINMAX
 
 
 class _Loaded(NamedTuple):
@@ -159,7 +161,8 @@ class Labeler:
         maps = {entry: raw[i] for entry, raw in prediction.maps.items()}
         if self._fusions:
             # At the side of the square input, as an evaluation fuses them.
-            maps = dict(score_maps(maps, self._predictor.image_size, self._fusions))
+            how = self._options.normalization
+            maps = dict(score_maps(maps, self._predictor.image_size, self._fusions, how))
             raw = maps[self._fusions[0].entry]
         else:
             raw = maps[self._predictor.entries[0]]
@@ -184,7 +187,9 @@ class Labeler:
             return  # nothing speaks for the class
         loaded, options = job.loaded, self._options
         columns, rows = working_size(loaded.width, loaded.height)
-        score = score_map(finding.raw, rows, columns)
+        # A fused map is normalized already.
+        how = MINMAX if self._fusions else options.normalization
+        score = score_map(finding.raw, rows, columns, how)
         regions = find_regions(score, options.objects)
         class_index = finding.class_index if loaded.item.label is None else loaded.item.label
         for region in regions:

@@ -16,7 +16,7 @@ _TOLERANCE = 0.002
 # More change little.
 _ITERATIONS = 3
 # A mask whose box has less in common with the map's is one of something else.
-_LEAST_IOU = 0.3
+_LEAST_IOU = 0.1
 
 
 class Mask(NamedTuple):
