@@ -32,6 +32,7 @@ from dgl.evaluation.summary import (
     image_rows,
     write_errors,
     write_metrics,
+    write_skipped,
 )
 from dgl.report import gallery
 from dgl.report.evaluation_files import print_tables, write_results
@@ -190,6 +191,8 @@ def _report(
         drawn = gallery.draw(predictor, dataset, results, args.out, positions, entries, fusions)
     write_csv(os.path.join(args.out, "images.csv"), image_rows(results))
     write_errors(args.out, results.errors)
+    skipped = dataset.skipped if dataset is not None else ()
+    write_skipped(args.out, skipped)
     # Written after the other records, so its presence marks completion.
     write_metrics(args.out, metrics)
     page = write_results(args.out, metrics, drawn, started)
@@ -198,4 +201,4 @@ def _report(
         path = os.path.join(args.out, "errors.csv")
         print(f"{len(results.errors)} of {len(results)} images could not be read, see {path}")
     print(f"Results in {args.out}; open {page}")
-    return 1 if results.errors else 0
+    return 1 if results.errors or skipped else 0

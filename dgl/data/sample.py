@@ -55,6 +55,8 @@ class DataSet:
         samples: list of :class:`Sample`, in the order of the data set's own list.
         class_names: tuple of str by class index, or ``None`` where the data set names none.
         classes: int, the number of classes; every ``class_index`` is below it.
+        skipped: tuple of str, why lines and annotations were left out; see
+            :class:`dgl.data.text_files.BadLines`.
     """
 
     name: str
@@ -63,6 +65,7 @@ class DataSet:
     samples: List[Sample]
     class_names: Optional[Tuple[str, ...]]
     classes: int
+    skipped: Tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.samples)

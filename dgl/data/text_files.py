@@ -227,6 +227,52 @@ def _decode_line(raw: bytes, path: str, number: int, longest: int) -> str:
     return text.strip(" \t\r\n")
 
 
+class BadLines:
+    """Context that leaves out what :class:`UserError` is raised of, if that is little of the whole.
+
+    A wrong line among a thousand is a slip, and the others are as good as before; if more are wrong, the
+    file is not what it was taken for.
+
+    Attributes:
+        reasons: list of str, the messages.
+    """
+
+    def __init__(self) -> None:
+        self.reasons: List[str] = []
+        self._first: Optional[UserError] = None
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: Optional[BaseException], _: Any) -> bool:
+        if not isinstance(error, UserError):
+            return False
+        self._first = self._first or error
+        self.reasons.append(str(error))
+        return True
+
+    def check(self, what: str, good: int) -> None:
+        """Log what was left out.
+
+        Args:
+            what: the file.
+            good: number of lines that are right.
+
+        Raises:
+            UserError: the first error, if more than one in a hundred is wrong.
+        """
+        if self._first is None:
+            return
+        if len(self.reasons) * 100 > good + len(self.reasons):
+            raise self._first
+        _logger.warning(
+            "%s: %d of %d entries left out; the first: %s",
+            what,
+            len(self.reasons),
+            good + len(self.reasons),
+            self._first,
+        )
+
+
 def split_cells(text: str) -> List[str]:
     """The cells of a line of a table, separated by commas or semicolons, with or without quotes."""
     delimiter = ";" if text.count(";") > text.count(",") else ","

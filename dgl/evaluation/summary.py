@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from dgl.data.views import GEOMETRIES
 from dgl.errors import UserError
@@ -222,6 +222,11 @@ def write_metrics(out: str, metrics: Mapping[str, Any]) -> None:
     write_atomically(os.path.join(out, METRICS), text.encode("utf-8"))
 
 
+def write_skipped(out: str, skipped: Sequence[str]) -> None:
+    """Write ``skipped.csv``, the lines of lists that were left out, or remove one of an earlier run."""
+    _write_or_remove(os.path.join(out, "skipped.csv"), [{"error": one} for one in skipped])
+
+
 def write_errors(out: str, errors: Mapping[Any, Tuple[str, str]]) -> None:
     """Write ``errors.csv``, or remove one of an earlier run where nothing went wrong.
 
@@ -229,10 +234,13 @@ def write_errors(out: str, errors: Mapping[Any, Tuple[str, str]]) -> None:
         out: str, folder.
         errors: key -> (id, reason).
     """
-    path = os.path.join(out, "errors.csv")
-    if errors:
-        rows = [{"id": name, "error": reason} for name, reason in errors.values()]
-        write_csv(path, rows, ("id", "error"))
+    rows = [{"id": name, "error": reason} for name, reason in errors.values()]
+    _write_or_remove(os.path.join(out, "errors.csv"), rows)
+
+
+def _write_or_remove(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        write_csv(path, rows, tuple(rows[0]))
     elif os.path.exists(path):
         try:
             os.remove(path)

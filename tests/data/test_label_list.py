@@ -191,3 +191,29 @@ def test_label_list_of_separators(text):
         with pytest.raises(UserError, match=r"^list\.txt:1: "):
             parse_line(text, "list.txt:1")
     assert time.time() - started < 5
+
+
+def test_one_bad_line_in_a_thousand_is_left_out(tmp_path, caplog):
+    lines = [f"{n}.jpg {n % 7} 1 2 3 4" for n in range(1000)]
+    lines[400] = "400.jpg x"
+    data = make(tmp_path, val="\n".join(lines))
+    with caplog.at_level(logging.WARNING):
+        found = load_label_list(data, "val")
+    assert (len(found), found.classes) == (999, 7)
+    (reason,) = found.skipped
+    assert "val.txt:401: class 'x'" in reason
+    assert "1 of 1000 entries left out" in caplog.text
+
+
+@pytest.mark.parametrize("wrong, total", [(1, 99), (11, 1000)])
+def test_more_bad_lines_are_refused(tmp_path, wrong, total):
+    lines = ["a.jpg x"] * wrong + [f"{n}.jpg 0" for n in range(total - wrong)]
+    with pytest.raises(UserError, match=r"val\.txt:1: class 'x'"):
+        load_label_list(make(tmp_path, val="\n".join(lines)), "val")
+
+
+def test_a_class_out_of_range_is_never_left_out(tmp_path):
+    lines = [f"{n}.jpg {n % 7}" for n in range(1000)] + ["last.jpg 7"]
+    data = make(tmp_path, val="\n".join(lines), classes="\n".join("abcdefg"))
+    with pytest.raises(UserError, match="class 7 is out of range"):
+        load_label_list(data, "val")

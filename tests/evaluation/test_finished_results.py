@@ -157,3 +157,16 @@ def test_boxes_that_fit_only_when_turned_are_told(tmp_path, caplog):
     assert (
         "fit them only with width and height swapped (boxes made in images that EXIF" in caplog.text
     )
+
+
+def test_a_bad_line_is_recorded_and_all_else_done(folder, tmp_path):
+    rows = [(f"{i}.jpg", blob_image(1, 40, 40) if i < 2 else None, 0, [(2, 2, 30, 30)])
+            for i in range(120)]  # fmt: skip
+    write_list(tmp_path / "data", "val", rows)
+    path = tmp_path / "data" / "labels" / "tiny" / "val.txt"
+    path.write_text(path.read_text() + "one.jpg 0 1 2 3\n")
+    out = tmp_path / "out"
+    flags = (*QUICK, "--data", tmp_path / "data", "--out", out, "--limit", 2)
+    assert run(parse(folder, *flags)) == 1
+    assert "val.txt:121" in (out / "skipped.csv").read_text()
+    assert not (out / "errors.csv").exists()

@@ -20,6 +20,7 @@ from dgl.data.layouts.registry import check_data_folder, get_layout, register_la
 from dgl.data.sample import SPLITS, Box, DataSet, Sample, split_candidates, split_names
 from dgl.data.text_files import (
     DIGITS,
+    BadLines,
     check_box,
     check_class_index,
     check_repeats,
@@ -79,7 +80,8 @@ def load_label_list(
         present.
 
     Raises:
-        UserError: the list is missing or empty, a line of it is not as expected, or an image of
+        UserError: the list is missing or empty, more than one in a hundred of its lines is not as
+            expected (fewer are left out), a class is out of range, or an image of
             the ``val`` or ``test`` split is on two lines with different classes. An image that is
             there on two lines with one class gives two samples and a logged warning.
     """
@@ -97,21 +99,28 @@ def load_label_list(
     limit = classes if classes is not None or class_names is None else len(class_names)
     samples = []
     lines: Dict[str, List[Tuple[int, int]]] = {}
+    bad = BadLines()
     for number, text in _entries(list_path):
         where = f"{list_path}:{number}"
-        relative, class_index, boxes = parse_line(text, where, is_xywh)
+        parsed = None
+        with bad:
+            parsed = parse_line(text, where, is_xywh)
+        if parsed is None:
+            continue
+        relative, class_index, boxes = parsed
         check_class_index(class_index, limit, where)
         path, identity = resolve_below(data_dir, image_folder, relative, where)
         samples.append(Sample(identity, path, class_index, boxes if with_boxes else ()))
         # A training list may repeat an image to weight it; in an evaluation it counts twice.
         if list_split != "train":
             lines.setdefault(identity, []).append((number, class_index))
+    bad.check(list_path, len(samples))
     if not samples:
         raise UserError(f"{list_path}: no images listed; {_LINE}")
     check_repeats(list_path, lines)
     if limit is None:
         limit = max(sample.class_index for sample in samples) + 1
-    return DataSet(dataname, image_root, split, samples, class_names, limit)
+    return DataSet(dataname, image_root, split, samples, class_names, limit, tuple(bad.reasons))
 
 
 def _list(folder: str, split: str) -> str:
