@@ -11,6 +11,7 @@ from dgl.cli.output import (
     add_gpu_flag,
     add_head_flag,
     add_json_flag,
+    add_normalize_flag,
     add_precision_flag,
     flag_groups,
     json_output,
@@ -72,6 +73,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--threshold", type=float,
         help="fraction of the map's maximum that counts as object (default: the backbone's)",
     )  # fmt: skip
+    add_normalize_flag(groups["box"], None, "the backbone's")
     add(
         "--objects",
         choices=(LARGEST, ALL),
