@@ -34,10 +34,12 @@ def eigen_cam(activation):
     return np.stack(maps)
 
 
-def rectified_part(maps):
-    """What is positive, as a part of each map's maximum."""
+def without_peaks(maps):
+    """The square root of what is positive, as a part of what three in a hundred places reach."""
     positive = np.maximum(maps, 0)
-    return positive / positive.max((1, 2), keepdims=True)
+    count = int(np.ceil(0.03 * positive[0].size))
+    high = np.sort(positive.reshape(len(positive), -1))[:, -count][:, None, None]
+    return np.sqrt(np.minimum(positive / high, 1))
 
 
 DGL = (G * (unit(S) - unit(TINY.loss_gradient(10.0)))).sum(3)
@@ -69,7 +71,7 @@ FORMULAS = {
     "dgl-pcs": (G * S).sum(3),
     "dgl-no-loss": (G * unit(S)).sum(3),
     "dgl-no-class": (unit(S) - unit(TINY.loss_gradient(10.0))).sum(3),
-    "refined": TINY.foreground() * rectified_part(DGL),
+    "refined": TINY.foreground() * without_peaks(DGL),
     "dgl(pa=2,exact)": (G * (unit(S) - unit(TINY.loss_gradient(2.0, "exact")))).sum(3),
     "dgl-no-class(pa=2)": (unit(S) - unit(TINY.loss_gradient(2.0))).sum(3),
     "dgl-no-class(pa=2,exact)": (unit(S) - unit(TINY.loss_gradient(2.0, "exact"))).sum(3),
