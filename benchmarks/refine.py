@@ -43,7 +43,7 @@ def taught(load, data, out, seed, flags):
     if not os.path.exists(facts):
         from dgl.training.refine import refine
 
-        dataset = load_data(data, "train", with_boxes=False)
+        dataset = load_data(data, flags.train_split, with_boxes=False)
         start, cpu = time.perf_counter(), time.process_time()
         refined = refine(load, dataset, out, seed=seed, method=flags.teacher, layer=flags.layer)
         found = {
@@ -103,7 +103,7 @@ def main(argv=None):
     from dgl.predict.predictor import Predictor
 
     os.makedirs(args.work, exist_ok=True)
-    train, test = load_data(args.data, "train"), load_data(args.data, "test")
+    train, test = load_data(args.data, args.train_split), load_data(args.data, "test")
     seeds, teachings, selected = [], [], []
     for seed, load in enumerate(args.load, 1):
         name = os.path.basename(os.path.normpath(load)) + f"_{args.teacher}.npz"
@@ -120,6 +120,7 @@ def main(argv=None):
         print(name, {m: e.result()["max_box_acc_v2_per_iou"] for m, e in seeds[-1].items()}, best)
     record = {
         "data": test.name,
+        "train_split": args.train_split,
         "images": len(test),
         "mode": mode,
         "teacher": args.teacher,
@@ -154,6 +155,7 @@ def make_parser():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--load", nargs="+", required=True, help="checkpoints, one a seed")
     parser.add_argument("--data", required=True, help="data set with boxes")
+    parser.add_argument("--train-split", default="train", help="teaches, and selects thresholds")
     parser.add_argument("--work", required=True, help="folder for the taught checkpoints")
     parser.add_argument("--out", required=True, help="record to write")
     parser.add_argument("--teacher", default="dgl", help="method of the maps that teach")

@@ -34,14 +34,6 @@ def eigen_cam(activation):
     return np.stack(maps)
 
 
-def without_peaks(maps):
-    """The square root of what is positive, as a part of what three in a hundred places reach."""
-    positive = np.maximum(maps, 0)
-    count = int(np.ceil(0.03 * positive[0].size))
-    high = np.sort(positive.reshape(len(positive), -1))[:, -count][:, None, None]
-    return np.sqrt(np.minimum(positive / high, 1))
-
-
 DGL = (G * (unit(S) - unit(TINY.loss_gradient(10.0)))).sum(3)
 
 
@@ -71,7 +63,6 @@ FORMULAS = {
     "dgl-pcs": (G * S).sum(3),
     "dgl-no-loss": (G * unit(S)).sum(3),
     "dgl-no-class": (unit(S) - unit(TINY.loss_gradient(10.0))).sum(3),
-    "refined": TINY.foreground() * without_peaks(DGL),
     "dgl(pa=2,exact)": (G * (unit(S) - unit(TINY.loss_gradient(2.0, "exact")))).sum(3),
     "dgl-no-class(pa=2)": (unit(S) - unit(TINY.loss_gradient(2.0))).sum(3),
     "dgl-no-class(pa=2,exact)": (unit(S) - unit(TINY.loss_gradient(2.0, "exact"))).sum(3),
@@ -85,7 +76,7 @@ LAST = {
 }
 
 
-WITHOUT_LAYER = {"center", "foreground"}
+WITHOUT_LAYER = {"center", "refined", "foreground"}
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +98,12 @@ def test_formula(maps, method):
 @pytest.mark.parametrize("method", LAST)
 def test_formula_at_the_pooled_layer(maps, method):
     np.testing.assert_allclose(maps[method, "hidden"], LAST[method], **CLOSE)
+
+
+def test_refined_is_the_foreground_where_the_class_is(maps):
+    expected = TINY.foreground() * local_probability()
+    assert np.ptp(expected, axis=(1, 2)).min() > 0.01
+    np.testing.assert_allclose(maps["refined", "image"], expected, **CLOSE)
 
 
 def test_hirescam_sums_to_the_score_without_its_bias(maps):

@@ -11,7 +11,7 @@ NAMES = (
     "dgl-no-class center refined foreground"
 ).split()
 WITHOUT_HEAD = NAMES[:-2]
-WITH_ALPHA = ["dgl", "dgl-no-class", "refined"]
+WITH_ALPHA = ["dgl", "dgl-no-class"]
 INF = float("inf")
 
 
@@ -25,6 +25,7 @@ def test_registry():
     assert [m.name for m in METHODS.values() if m.layers != "any"] == [
         "cam",
         "center",
+        "refined",
         "foreground",
     ]
     assert len({method.title for method in METHODS.values()}) == len(METHODS)

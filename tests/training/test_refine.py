@@ -229,29 +229,29 @@ def test_maps_of_a_checkpoint_with_a_head(place, tmp_path):
     out = str(tmp_path / "out.npz")
     refine(place, out)
     images = np.stack([squash(blob_image(seed), (), SIZE)[0] for seed in (1, 2)])
-    with Predictor("vgg", out, ["conv5_3"], ["all"]) as predictor:
+    with Predictor("vgg", out, ["add"], ["all"]) as predictor:
         maps = predictor(images[..., ::-1], [0, 1]).maps
         other = predictor(images[..., ::-1], [1, 0], [("foreground", "image")]).maps
-    foreground, refined = maps["foreground", "image"], maps["refined", "conv5_3"]
+    foreground, refined = maps["foreground", "image"], maps["refined", "image"]
     assert foreground.shape == refined.shape == (2, 8, 8)
     assert foreground.min() >= 0 and foreground.max() <= 1 and np.ptp(foreground) > 0.1
     np.testing.assert_allclose(other["foreground", "image"], foreground, rtol=0, atol=1e-6)
-    positive = np.maximum(maps["dgl", "conv5_3"], 0)
+    # The local probability, as another method shows it.
+    local = (maps["normgrad-local", "add"] / maps["normgrad", "add"]) ** 2
     for i in range(2):
-        # 4 x 4 places, of which the highest one is above three in a hundred.
-        dgl = np.sqrt(positive[i] / positive[i].max())
-        dgl = cv2.resize(dgl, (8, 8), interpolation=cv2.INTER_LINEAR)
-        np.testing.assert_allclose(refined[i], foreground[i] * dgl, rtol=0, atol=1e-5)
+        resized = cv2.resize(local[i], (8, 8), interpolation=cv2.INTER_LINEAR)
+        np.testing.assert_allclose(refined[i], foreground[i] * resized, rtol=0, atol=1e-4)
 
 
 def test_the_foreground_has_a_threshold_of_its_own(place, tmp_path, capsys):
     out = str(tmp_path / "out.npz")
     refine(place, out)
     thresholds = {}
-    for method in ("dgl", "foreground"):
+    for method in ("dgl", "refined", "foreground"):
         with Localizer(out, method=method) as localizer:
             thresholds[method] = localizer.threshold
-    assert thresholds == {"dgl": get_backbone("vgg").localize.threshold, "foreground": 0.5}
+    usual = get_backbone("vgg").localize.threshold
+    assert thresholds == {"dgl": usual, "refined": 0.5, "foreground": 0.5}
     capsys.readouterr()
     path = str(place / "data" / "train" / "1.jpg")
     flags = ["--load", out, "--method", "foreground", "--out", str(tmp_path / "maps"), "--json"]
