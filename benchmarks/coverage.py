@@ -85,7 +85,7 @@ def groups(facts, masses):
     objects = np.array([fact["objects"] for fact in facts])
     area = np.array([fact["area"] for fact in facts])
     low, high = np.percentile(area, (25, 75))
-    return {
+    found = {
         "all": np.ones(len(facts), bool),
         "one object": objects == 1,
         "several objects": objects > 1,
@@ -93,21 +93,38 @@ def groups(facts, masses):
         "largest quarter": area >= high,
         "half of DGL's map or less on the object": masses <= 0.5,
     }
+    return {name: mask for name, mask in found.items() if mask.any()}
 
 
 def table(record):
-    """Markdown: coverage by entry, then accuracy by group of images."""
+    """Markdown: recall, precision and mass of each entry."""
     lines = [["method", "layer", "threshold", "recall", "precision", "mass"]]
     for row in record["rows"]:
         cells = [row["method"], row["layer"], f"{row['threshold']:.2f}"]
         lines.append(cells + [f"{row[name]:.1f}" for name in ("recall", "precision", "mass")])
-    text = markdown(lines)
+    return markdown(lines)
+
+
+def group_table(record):
+    """Markdown: accuracy of each entry by group of images."""
     lines = [["images", "number"] + [f"{row['method']} {row['layer']}" for row in record["rows"]]]
     for name, count in record["groups"].items():
         lines.append(
             [name, str(count)] + [f"{row['accuracy'][name]:.1f}" for row in record["rows"]]
         )
-    return text + "\n\n" + markdown(lines)
+    return markdown(lines)
+
+
+def worst_table(record):
+    """Markdown: the images on which the last entry's box is farthest from the truth, with every IoU."""
+    entries = [f"{row['method']}:{row['layer']}" for row in record["rows"]]
+    lines = [
+        ["image", "objects", "object, % of the image", *(e.replace(":", " ") for e in entries)]
+    ]
+    for one in record["worst"]:
+        cells = [os.path.basename(one["id"]), str(one["objects"]), f"{100 * one['area']:.0f}"]
+        lines.append(cells + [f"{one[entry]:.2f}" for entry in entries])
+    return markdown(lines)
 
 
 def main(argv=None):
@@ -140,8 +157,7 @@ def main(argv=None):
             (name, 100 * float(own[name].mean())) for name in ("recall", "precision", "mass")
         )
         row["accuracy"] = {
-            name: 100 * float((own["iou"][mask] >= IOU).mean()) if mask.any() else float("nan")
-            for name, mask in chosen.items()
+            name: 100 * float((own["iou"][mask] >= IOU).mean()) for name, mask in chosen.items()
         }
         rows.append(row)
     worst = np.argsort(columns[main_entry]["iou"], kind="stable")[:WORST]
@@ -157,7 +173,7 @@ def main(argv=None):
         ],
     }
     write_atomically(args.out, (json.dumps(record, indent=1) + "\n").encode("utf-8"))
-    print(table(record))
+    print(table(record), group_table(record), worst_table(record), sep="\n\n")
     return 0
 
 

@@ -266,9 +266,9 @@ def recorded(kind, *names):
     return getattr(tables, kind + "_table")(records[0] if len(records) == 1 else records)
 
 
-def benchmark(module, name):
-    """The table that a benchmark makes of its own record."""
-    return importlib.import_module("benchmarks." + module).table(_record(name))
+def benchmark(module, name, kind="table"):
+    """A table that a benchmark makes of its own record."""
+    return getattr(importlib.import_module("benchmarks." + module), kind)(_record(name))
 
 
 def section(name):
