@@ -1,9 +1,10 @@
 #!/usr/bin/env python
 """Draw maps and boxes of several methods on photographs that everybody has, as a figure or a page.
 
-The photographs come with scikit-image and scikit-learn, under free licenses. Each method has the layer and
-the threshold that `benchmarks/results/ilsvrc_efficientnet_lite0.json` records for it, which were selected
-on ILSVRC validation photographs.
+The photographs come with scikit-image and scikit-learn, under free licenses. DGL is drawn as `dgl
+localize` draws it. Every other method has the layer and threshold that
+`benchmarks/results/ilsvrc_efficientnet_lite0.json` records for it. All were selected on ILSVRC validation
+photographs.
 
     python benchmarks/photographs.py --out fig/photographs.jpg
     python benchmarks/photographs.py --out demo/photographs.jpg --page demo/index.html
@@ -23,11 +24,14 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from dgl.attribution import METHODS
+from dgl.backbones import get_backbone
+from dgl.backbones.registry import LocalizeDefaults
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
 from dgl.errors import UserError, run_script
+from dgl.predict.normalize import parse_normalization, score_map
 from dgl.predict.overlay import heat_with_region, write_image
-from dgl.predict.postprocess import largest_box, score_map
+from dgl.predict.postprocess import largest_box
 from dgl.predict.predictor import Predictor
 from dgl.utils.files import write_atomically
 
@@ -61,10 +65,14 @@ def find_photographs():
     return found
 
 
-def selected(record):
-    """method -> (layer, threshold) that a record of `benchmarks/localization.py` selected."""
+def selected(record, mode):
+    """method -> :class:`LocalizeDefaults` that a record of `benchmarks/localization.py` selected."""
     rows = {row["method"]: row for row in record["chosen"]["wsolevaluation"]}
-    return {name: (rows[name]["layers"][0], rows[name]["thresholds"][0]) for name in SHOWN}
+    found = {
+        name: LocalizeDefaults(rows[name]["layers"][0], rows[name]["thresholds"][0])
+        for name in SHOWN
+    }
+    return {**found, "dgl": get_backbone(mode).localize}
 
 
 def tiles(predictor, path, settings):
@@ -73,8 +81,9 @@ def tiles(predictor, path, settings):
     height, width = image.shape[:2]
     prediction = predictor(demo_input(image, predictor.image_size)[np.newaxis])
     drawn = [image]
-    for method, (layer, threshold) in settings.items():
-        found = score_map(prediction.maps[method, layer][0], height, width)
+    for method, (layer, threshold, normalize) in settings.items():
+        how = parse_normalization(normalize)
+        found = score_map(prediction.maps[method, layer][0], height, width, how)
         box = largest_box(found, threshold)
         # The color bar at the right is left out: the columns of the figure share one.
         drawn.append(heat_with_region(image, found, threshold, box)[:, :width])
@@ -137,13 +146,13 @@ def main(argv=None):
     parser.add_argument("--rows", type=int, default=len(PHOTOGRAPHS), help="photographs to draw")
     args = parser.parse_args(argv)
     with open(RECORD.format(args.mode), encoding="utf-8") as stream:
-        settings = selected(json.load(stream))
+        settings = selected(json.load(stream), args.mode)
     photographs = find_photographs()[: args.rows]
-    extra = [(method, layer) for method, (layer, _) in settings.items()]
+    extra = [(method, found.layer) for method, found in settings.items()]
     with Predictor(args.mode, args.mode, [0], ["cam"], extra=extra, gpu="-1") as predictor:
         rows = [tiles(predictor, path, settings) for path, _, _ in photographs]
     headings = ["photograph"]
-    headings += [f"{METHODS[name].title}, {layer}" for name, (layer, _) in settings.items()]
+    headings += [f"{METHODS[name].title}, {one.layer}" for name, one in settings.items()]
     write_image(args.out, figure(rows, headings))
     if args.page:
         credits = "; ".join(f"{title} by {credit}" for _, title, credit in photographs)

@@ -8,6 +8,7 @@ from PIL import Image
 
 pytest.importorskip("sklearn")
 from benchmarks import photographs
+from dgl.backbones import get_backbone
 
 
 def test_settings_are_those_of_the_record():
@@ -19,7 +20,9 @@ def test_settings_are_those_of_the_record():
             ]
         }
     }
-    assert photographs.selected(record) == dict.fromkeys(photographs.SHOWN, ("head", 0.25))
+    found = photographs.selected(record, "efficientnet_lite0")
+    assert found.pop("dgl") == get_backbone("efficientnet_lite0").localize
+    assert found == dict.fromkeys(photographs.SHOWN[:-1], ("head", 0.25, "minmax"))
 
 
 def test_the_figure_and_its_page(tmp_path):
@@ -33,5 +36,5 @@ def test_the_figure_and_its_page(tmp_path):
 
 def test_the_record_has_a_threshold_for_every_method():
     with open(photographs.RECORD.format("efficientnet_lite0"), encoding="utf-8") as stream:
-        for layer, threshold in photographs.selected(json.load(stream)).values():
-            assert layer and 0 < threshold < 1
+        for one in photographs.selected(json.load(stream), "efficientnet_lite0").values():
+            assert one.layer and 0 < one.threshold < 1
