@@ -15,6 +15,7 @@ from dgl.attribution.build import IMAGE_LAYER
 from dgl.attribution.registry import FOREGROUND, IMAGE, LAST
 from dgl.backbones import get_backbone
 from dgl.backbones.foreground import head_layers
+from dgl.backbones.registry import Backbone
 from dgl.data.class_names import ClassNames
 from dgl.errors import UserError
 from dgl.predict.predictor import Predictor
@@ -38,7 +39,7 @@ class Model(NamedTuple):
 
     Attributes:
         path: file or prefix of the checkpoint.
-        label: name on the page: the last two parts of the path.
+        label: name on the page: the last two parts of the path, or what an installed package holds.
         mode: backbone name.
         layers: names by index; index 0 feeds global average pooling. Layers inside the blocks of an
             EfficientNet are left out.
@@ -106,7 +107,7 @@ def describe(load: str, data_set: Optional[str] = None) -> Model:
     layers = _outputs_of_blocks(backbone.layers)
     return Model(
         path=path,
-        label=_label(path),
+        label=_label(path, backbone),
         mode=backbone.mode,
         layers=layers,
         classes=options.classes,
@@ -124,7 +125,9 @@ def _outputs_of_blocks(layers: Tuple[str, ...]) -> Tuple[str, ...]:
     return tuple(layer for layer in layers if layer.rpartition("_")[0] not in layers)
 
 
-def _label(path: str) -> str:
+def _label(path: str, backbone: Backbone) -> str:
+    if backbone.package is not None and path.endswith(backbone.package.file):
+        return "ImageNet weights"
     parts = path.replace("\\", "/").rstrip("/").split("/")
     # Training names checkpoints by step, so the folder says more.
     return shown_name(parts[-1]) if len(parts) < 2 else "/".join(map(shown_name, parts[-2:]))
