@@ -175,7 +175,8 @@ class _Run:
         else:
             shipped = self._fitted()
             summary = shipped.summary()
-        return shipped.models.get(self._model_name), summary
+        model = shipped.models.get(self._model_name)
+        return model, summary if model is not None else {}
 
     def _fitted(self) -> Calibration:
         """The calibration on ``--calibrate``, which an interrupted run has left in ``--out``."""

@@ -10,7 +10,7 @@ from dgl.predict.postprocess import binarize
 
 LARGEST, ALL = "largest", "all"
 # Maps are coarse: more pixels than these make no box more exact.
-_LONGEST_SIDE = 448
+_LONGEST_SIDE = 224
 _LEVELS = 255
 # Two peaks are two objects where the map falls between them by this part of its maximum.
 _VALLEY = 0.15
@@ -51,7 +51,7 @@ class Region(NamedTuple):
 
 
 def working_size(width: int, height: int) -> Tuple[int, int]:
-    """The size at which an image's map is looked at, (width, height): at most 448 pixels a side."""
+    """The size at which an image's map is looked at, (width, height): at most 224 pixels a side."""
     scale = min(1.0, _LONGEST_SIDE / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 

@@ -91,3 +91,12 @@ def test_features_of_a_centered_square():
 def test_overlap_of_half_open_boxes():
     assert box_iou((0, 0, 2, 2), (2, 0, 4, 2)) == 0
     assert box_iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
+
+
+def test_the_shipped_calibration_is_sound():
+    shipped = read_calibration()
+    assert set(shipped.network) == {"weights", "method", "layer", "flip"}
+    assert {"known_box", "predicted_box"} <= set(shipped.models)
+    sure = dict.fromkeys(FEATURES + MASK_FEATURES, 1.0)
+    for model in shipped.models.values():
+        assert 0 < model.confidence(sure) < 1

@@ -55,9 +55,9 @@ def test_shallow_valleys_do_not_divide(depth, parts):
 
 
 def test_large_images_are_looked_at_smaller():
-    assert working_size(4480, 1000) == (448, 100)
-    assert working_size(300, 200) == (300, 200)
-    assert working_size(100000, 1) == (448, 1)
+    assert working_size(2240, 1000) == (224, 100)
+    assert working_size(150, 200) == (150, 200)
+    assert working_size(100000, 1) == (224, 1)
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,0 +1,64 @@
+"""The benchmark of `dgl label` on made labels: overlaps, calibration error, and a regressor that learns."""
+
+import os
+import sys
+
+import numpy as np
+import pytest
+
+sys.path.insert(
+    0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "labeling")
+)
+
+from made_labels import make_store
+
+from benchmarks.labels import (
+    Regressor,
+    expected_calibration_error,
+    interval,
+    mirrored,
+    overlaps_of,
+)
+
+
+def test_calibration_error_of_known_confidences():
+    assert expected_calibration_error([0.25] * 4, [1, 0, 0, 0]) == pytest.approx(0)
+    assert expected_calibration_error([0.95, 0.05], [0, 1]) == pytest.approx(0.95)
+    # Two steps of confidence, each a tenth off.
+    assert expected_calibration_error([0.6] * 2 + [0.4] * 2, [1, 0, 1, 0]) == pytest.approx(0.1)
+
+
+def test_an_interval_holds_the_mean():
+    low, high = interval([0, 1] * 50)
+    assert 35 < low < 50 < high < 65
+
+
+def test_overlaps_are_those_of_the_best_true_box(tmp_path):
+    out, images = make_store(tmp_path)
+    boxes = {}
+    for labels in images:
+        path = os.path.join(str(tmp_path / "data"), *labels.image.split("/"))
+        boxes[path] = [(0, 0, 1, 1), *(found.box for found in labels.objects)]
+    found = list(overlaps_of(out, boxes))
+    assert [overlap for _, one, overlap in found if one is not None] == [1.0] * 4
+    assert [overlap for _, one, overlap in found if one is None] == [
+        0.0
+    ]  # an image without an object
+
+
+def test_a_regressor_finds_a_bright_square():
+    random = np.random.RandomState(0)
+
+    def samples(count):
+        maps, boxes = np.zeros((count, 7, 7, 3), np.float32), []
+        for one in maps:
+            x, y = random.randint(0, 4, 2)
+            one[y : y + 3, x : x + 3] = 1
+            boxes.append((x / 7, y / 7, (x + 3) / 7, (y + 3) / 7))
+        return maps + random.normal(0, 0.01, maps.shape).astype(np.float32), np.array(boxes)
+
+    maps, boxes = samples(200)
+    regress = Regressor([maps, maps[:, :, ::-1]], boxes, seeds=1)
+    maps, boxes = samples(20)
+    np.testing.assert_allclose(regress([maps, maps[:, :, ::-1]]), boxes, atol=0.12)
+    np.testing.assert_allclose(mirrored(mirrored(boxes)), boxes)
