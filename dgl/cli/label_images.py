@@ -182,7 +182,11 @@ class _Run:
         """The calibration on ``--calibrate``, which an interrupted run has left in ``--out``."""
         args = self._args
         dataset = load_data(args.calibrate, args.calibrate_split)
-        boxes = {sample.path: sample.boxes for sample in dataset.samples if sample.boxes}
+        boxes: Dict[str, Any] = {}
+        for sample in dataset.samples:
+            if sample.boxes:
+                # An image with several classes is labeled with the first one, which comes first here too.
+                boxes.setdefault(sample.path, sample.boxes)
         if not boxes:
             raise UserError(
                 f"--calibrate {args.calibrate}: no image has a box; expected true boxes"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from dgl.data import check_files, detect_layout, load_data, read_image
+from dgl.data.image_io import image_size
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
 from dgl.labeling.decisions import CHANGED, REJECTED, Decision, append_decision
@@ -143,3 +144,22 @@ def test_classes_keep_their_names_and_indices(tmp_path, name):
     dataset, samples = read_all(export(out, name))
     assert dataset.class_names == classes
     assert samples["a.png"].class_index == 2
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_folders_named_as_those_of_the_format(tmp_path, name):
+    names = ["images/a.png", "a.png", "x/images/labels/a.png", "labels/Annotations/a.jpg"]
+    labels = []
+    for place, image in enumerate(names):
+        path = tmp_path / image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (20 + place, 10)).save(str(path))
+        labels.append(ImageLabels(image, 20 + place, 10, 0, (an_object((1, 2, 3 + place, 4)),)))
+    out = str(tmp_path / "out")
+    with LabelStore(out, header(tmp_path, len(names))) as store:
+        store.append(labels)
+    _, samples = read_all(export(out, name))
+    found = {image_size(sample.path): sample.boxes for sample in samples.values()}
+    assert len(samples) == len(names)
+    for place in range(len(names)):
+        assert found[20 + place, 10] == (pytest.approx((1, 2, 3 + place, 4)),)

@@ -15,7 +15,11 @@ from networks import vgg_variables
 from PIL import Image
 from sample_images import blob_image
 
+from dgl.cli.parser import main
+from dgl.data import load_data
 from dgl.errors import UserError
+from dgl.labeling.decisions import corrected
+from dgl.labeling.review import Review
 from dgl.labeling.store import read_header, read_images
 from dgl.weights import ModelCard, save_npz, write_card
 
@@ -24,8 +28,6 @@ IMAGES = 9
 
 
 def label(*words):
-    from dgl.cli.parser import main
-
     return main(["label", *map(str, words), "--gpu=-1"])
 
 
@@ -125,6 +127,40 @@ def test_other_formats_need_neither_data_nor_network(made, tmp_path):
         label("--out", out)
     with pytest.raises(UserError, match=r"objects\.jsonl"):
         label("--out", tmp_path / "none", "--export", "voc")
+
+
+@pytest.mark.parametrize("name", ["coco", "voc", "yolo"])
+def test_reviewed_labels_are_exported_read_and_evaluated(made, tmp_path, name):
+    out = tmp_path / "out"
+    shutil.copytree(str(made / "out"), str(out), symlinks=True)
+    with Review(str(out)) as review:
+        numbers = {review.image(number)["image"]: number for number in review.queue("all")}
+        review.decide(numbers["ant/0.jpg"], 0, "reject", [])
+        drawn = [
+            {"from": None, "box": [3.2, 4.6, 30.5, 41.25], "class_index": index} for index in (0, 1)
+        ]
+        turned = review.decide(numbers["bee/3.jpg"], 0, "keep", drawn)
+        review.decide(numbers["ant/2.jpg"], 0, "keep", [])
+    assert (turned["width"], turned["height"]) == (63, 90)
+    assert label("--out", out, "--export", name, "--val-fraction", "1") == 0
+    dataset = load_data(str(out / name), "val")
+    assert (dataset.format, dataset.class_names) == (name, ("ant", "bee"))
+    expected = {}
+    for labels in corrected(str(out)):
+        several = len({found.class_index for found in labels.objects}) > 1
+        for found in labels.objects if labels.status != "rejected" else ():
+            key = labels.image + (f"#{found.class_index}" if several else "")
+            expected.setdefault(key, []).append(found.box)
+    assert {"bee/3.jpg#0", "bee/3.jpg#1"} < set(expected)
+    assert {sample.id for sample in dataset.samples} == set(expected)
+    for sample in dataset.samples:
+        assert np.abs(np.subtract(sample.boxes, expected[sample.id])).max() <= 0.5
+    if name == "yolo":
+        flags = ["--data", out / name, "--load", made / "tiny.npz", "--out", tmp_path / "report"]
+        flags += ["--split", "val", "--gallery", "0", "--resamples", "0", "--gpu=-1"]
+        assert main(["evaluate", *map(str, flags)]) == 0
+        metrics = json.loads((tmp_path / "report" / "metrics.json").read_text())
+        assert metrics["data"]["images"] == len(expected)
 
 
 def test_images_without_labels_get_the_network_s_classes(made, tmp_path, capsys):

@@ -23,7 +23,7 @@ def write_yolo(export: Export) -> None:
     made: Set[str] = set()
     with open_text(export.folder, "train.txt") as train, open_text(export.folder, "val.txt") as val:
         for _, labels in export.images():
-            name = _free_name(export.folder, labels.image)
+            name = _free_name(export.folder, _without_images(labels.image))
             text = "".join(
                 f"{found.class_index} {_numbers(found, labels, export.has_masks)}\n"
                 for found in labels.objects
@@ -36,6 +36,12 @@ def write_yolo(export: Export) -> None:
                 stream.write(text)
             export.place_image(labels, "images/" + name)
             (val if export.is_val(labels) else train).write(f"./images/{name}\n")
+
+
+def _without_images(name: str) -> str:
+    """A path without folders of the name ``images``: readers take the last one for that of all images."""
+    *folders, last = name.split("/")
+    return "/".join([folder for folder in folders if folder != "images"] + [last])
 
 
 def _label_path(folder: str, name: str) -> str:
