@@ -160,6 +160,13 @@ def saved_model_message() -> Any:
     return saved_model_pb2.SavedModel()
 
 
+def eager_tensorflow() -> Any:
+    """TensorFlow 2 as it is, for a process of its own that reads models; ``tf`` then keeps its mode."""
+    import tensorflow
+
+    return tensorflow
+
+
 def has_gradient(op: Any) -> bool:
     """Whether TensorFlow has a gradient for an operation, or knows it to be constant; no public name."""
     from tensorflow.python.framework import ops

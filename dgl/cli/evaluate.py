@@ -11,6 +11,7 @@ from dgl.backbones import BACKBONES
 from dgl.cli.output import (
     Command,
     HelpFormatter,
+    add_brought_flags,
     add_gpu_flag,
     add_head_flag,
     add_json_flag,
@@ -67,7 +68,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = groups["main"].add_argument
     add(
         "--load",
-        help="checkpoint: prefix, folder, .npz or .ckpt (default: ImageNet weights of --mode)",
+        help="checkpoint: prefix, folder, .npz or .ckpt; or a model of others: .keras, .h5, .pb, .onnx or "
+        "a SavedModel (default: ImageNet weights of --mode)",
     )
     add("--data", help="folder of the data set")
     add(
@@ -103,6 +105,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = groups["model"].add_argument
     add("--mode", help="backbone, if not recognized: " + ", ".join(BACKBONES))
     add_head_flag(groups["model"])
+    add_brought_flags(groups["model"])
 
     add = groups["map"].add_argument
     add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")

@@ -138,12 +138,12 @@ def _play_mosaics(
     args: Namespace, predictor: Any, dataset: Any, results: Any, fusions: Sequence[Any]
 ) -> Dict[str, Any]:
     """What ``metrics.json`` has under ``mosaic``; the network takes larger images for it."""
-    from dgl.predict.predictor import Predictor
+    from dgl.predict.model_predictor import predictor_of
 
     grid = parse_grid(args.mosaic)
     mosaics = choose_mosaics(results, grid, args.seed)
     side = side_of(grid, predictor.image_size)
-    with Predictor(**dict(predictor_arguments(args), image_size=side, gpu=args.gpu)) as larger:
+    with predictor_of(**dict(predictor_arguments(args), image_size=side, gpu=args.gpu)) as larger:
         batch = max(1, args.batch * predictor.image_size**2 // side**2)
         found = play(larger, dataset, mosaics, grid, fusions, batch, args.workers)
     return mosaic_metrics(found, grid, args.seed, args.resamples)

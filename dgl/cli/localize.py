@@ -10,6 +10,7 @@ from dgl.backbones import BACKBONES
 from dgl.cli.output import (
     Command,
     HelpFormatter,
+    add_brought_flags,
     add_gpu_flag,
     add_head_flag,
     add_json_flag,
@@ -25,6 +26,7 @@ from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.tf_compat import use_reference_kernels
 from dgl.utils.devices import FLOAT32
+from dgl.weights.brought import model_kind
 from dgl.weights.identify import known_mode
 from dgl.weights.model_card import check_image_size
 
@@ -50,7 +52,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add("images", nargs="*", metavar="IMAGE", help="images or folders (default: bundled images)")
-    add("--load", help="checkpoint (default: ImageNet weights of --mode, or of efficientnet_lite0)")
+    add(
+        "--load",
+        help="checkpoint, or a model of others: .keras, .h5, .pb, .onnx or a SavedModel (default: ImageNet "
+        "weights of --mode, or of efficientnet_lite0)",
+    )
     add(
         "--clayer", "--layer",
         help="layer of the map: index or name; a range such as 2-6 with --fuse (default: the backbone's)",
@@ -65,6 +71,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = groups["model"].add_argument
     add("--mode", choices=sorted(BACKBONES), help="backbone; `dgl` recognizes the checkpoint's")
     add_head_flag(groups["model"])
+    add_brought_flags(groups["model"])
 
     add = groups["map"].add_argument
     add(
@@ -136,6 +143,7 @@ def run(args: argparse.Namespace) -> int:
     backbone = BACKBONES.get(args.mode or known_mode(args.load) or "")
     # The published numbers are of TensorFlow 1.15's kernels; other networks have none.
     is_published = backbone is None or backbone.package is None
+    is_published = is_published and model_kind(args.load) is None
     if is_published and not args.fast and args.precision == FLOAT32:
         use_reference_kernels()  # before TensorFlow is loaded
     from dgl.cli import localize_images as images  # TensorFlow takes seconds to load

@@ -12,10 +12,13 @@ from tqdm import tqdm
 
 from dgl.attribution.registry import localize_defaults
 from dgl.backbones import get_backbone
+from dgl.backbones.registry import LocalizeDefaults
 from dgl.data.image_io import Decoded, read_reduced
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
 from dgl.evaluation.fusion import Fusion, make_fusions, score_maps
+from dgl.evaluation.plan import brought_of
+from dgl.predict.model_predictor import predictor_of
 from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.predict.predictor import Predictor
 from dgl.report.localize_files import (
@@ -28,6 +31,7 @@ from dgl.report.localize_files import (
 )
 from dgl.utils.files import weights_fingerprint
 from dgl.utils.parallel import chunks_of, overlapped
+from dgl.weights.brought import model_kind
 from dgl.weights.identify import default_weights
 
 Record = Dict[str, Any]
@@ -38,24 +42,28 @@ PAIR = ("dgl", "cam")
 UNSURE = 0.1
 
 
-def make_predictor(args: Namespace) -> Predictor:
+def make_predictor(args: Namespace) -> Any:
     """Load the checkpoint that the flags of :mod:`dgl.cli.localize` name.
 
     Layer, threshold and normalization that are not given become the backbone's, or the method's own.
     """
     mode, load = default_weights(args.mode, args.load)
-    defaults = localize_defaults(get_backbone(mode), args.method)
+    is_brought = model_kind(load) is not None
+    defaults = (
+        LocalizeDefaults("0") if is_brought else localize_defaults(get_backbone(mode), args.method)
+    )
     if args.clayer is None:
         args.clayer = defaults.layer
     if args.threshold is None:
         args.threshold = defaults.threshold
     if args.normalize is None:
         args.normalize = defaults.normalize
-    predictor = Predictor(
-        mode,
-        load,
+    predictor = predictor_of(
+        brought_of(args),
+        mode=mode,
+        load=load,
         layers=[args.clayer],
-        methods=PAIR if args.method in PAIR and not args.fuse else (args.method,),
+        methods=PAIR if args.method in PAIR and not (args.fuse or is_brought) else (args.method,),
         alpha=args.pa,
         image_size=args.image_size,
         data_set=args.dataset,

@@ -81,6 +81,24 @@ def add_normalize_flag(group: Any, default: Optional[str], usual: str) -> None:
     )
 
 
+def add_brought_flags(group: Any) -> None:
+    """Add the flags of models that others built, from ``--preprocess`` to ``--class-names``."""
+    add = group.add_argument
+    add(
+        "--preprocess",
+        choices=("none", "bgr", "unit", "tf", "torch", "caffe"),
+        help="what a model of others takes: RGB in 0..255, BGR, RGB in 0..1, in -1..1, or standardized",
+    )
+    add("--output", metavar="NAME", help="output with the scores, where a model has several")
+    add(
+        "--feed",
+        action="append",
+        metavar="NAME=VALUE",
+        help="value of a further input of a model of others, such as keep_prob=1.0",
+    )
+    add("--class-names", metavar="FILE", help="names of a model's classes, one a line")
+
+
 def add_precision_flag(group: Any, note: str = "") -> None:
     """Add ``--precision``; ``note`` follows ``bf16`` in its help."""
     from dgl.utils.devices import FLOAT32, PRECISIONS

@@ -81,7 +81,9 @@ class Evaluation:
 
     def build(self, extra: Sequence[Tuple[str, str]] = ()) -> Any:
         """Build the predictor anew, with more (method, layer) entries; returns it."""
-        from dgl.predict.predictor import Predictor  # loads TensorFlow, which --help should not
+        from dgl.predict.model_predictor import (
+            predictor_of,  # loads TensorFlow, which --help should not
+        )
 
         self.close()
         self._arguments = predictor_arguments(self._args, extra)
@@ -90,7 +92,7 @@ class Evaluation:
             here["gpu"] = "-1"
             if self._workers.gpus:
                 here["precision"] = FLOAT32
-        self.predictor = Predictor(**here)
+        self.predictor = predictor_of(**here)
         self.predictor.strict = False
         return self.predictor
 

@@ -19,6 +19,7 @@ from dgl import __version__
 from dgl.data.class_names import ClassNames
 from dgl.data.layouts import check_files, load_data
 from dgl.data.sample import MAX_CLASSES, DataSet, Sample
+from dgl.data.text_files import read_class_names
 from dgl.errors import UserError
 from dgl.evaluation.fusion import Fusion, make_fusions
 from dgl.metrics.box_check import RAW, UPRIGHT
@@ -27,6 +28,7 @@ from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
 from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.utils.files import weights_fingerprint
+from dgl.weights.brought import Brought, model_kind, parse_feeds
 
 FIXED, WSOL = "fixed_threshold", "wsolevaluation"
 IOU = 0.5
@@ -220,7 +222,34 @@ def predictor_arguments(args: Namespace, extra: Sequence[Tuple[str, str]] = ()) 
         "extra": list(extra),
         "precision": args.precision,
         "flip": args.flip,
+        "brought": brought_of(args),
     }
+
+
+def brought_of(args: Namespace) -> Optional[Brought]:
+    """What flags say of a model that others built; ``None`` for a checkpoint of this project.
+
+    Raises:
+        UserError: such a flag with a checkpoint; a value that cannot be read.
+    """
+    given = {
+        "--preprocess": getattr(args, "preprocess", None),
+        "--output": getattr(args, "output", None),
+        "--feed": getattr(args, "feed", None),
+        "--class-names": getattr(args, "class_names", None),
+    }
+    if model_kind(args.load) is None:
+        for flag, value in given.items():
+            if value is not None:
+                raise UserError(f"{flag}: expected a model of others with it (--load model.keras)")
+        return None
+    names = given["--class-names"]
+    return Brought(
+        given["--preprocess"],
+        given["--output"],
+        tuple(parse_feeds(given["--feed"]).items()),
+        read_class_names(names) if names else (),
+    )
 
 
 def fusions_of(args: Namespace, predictor: Any) -> List[Fusion]:

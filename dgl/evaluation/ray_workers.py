@@ -170,7 +170,7 @@ class Worker:
     """
 
     def __init__(self, task: Task, threads: int, gpu: Optional[str] = None):
-        from dgl.predict.predictor import Predictor  # loads TensorFlow
+        from dgl.predict.model_predictor import predictor_of  # loads TensorFlow
 
         found, expected = versions(), task.plan.versions
         for name in sorted(set(found) | set(expected)):
@@ -179,7 +179,7 @@ class Worker:
                     f"a worker has {name} {found.get(name)}, expected {expected.get(name)} as where the "
                     "command runs"
                 )
-        self._predictor = Predictor(gpu=gpu, **task.arguments)
+        self._predictor = predictor_of(gpu=gpu, **task.arguments)
         self._predictor.strict = False
         if weights_fingerprint(self._predictor.path) != task.plan.weights:
             raise UserError(

@@ -1,5 +1,6 @@
 """Attention maps in a graph, and the TensorFlow session that computes them, one run per batch."""
 
+import logging
 from typing import (
     Any,
     Dict,
@@ -9,6 +10,7 @@ from typing import (
     NamedTuple,
     Optional,
     Sequence,
+    Set,
     Tuple,
     TypeVar,
 )
@@ -22,6 +24,8 @@ from dgl.errors import UserError, first_line, quote
 from dgl.tf_compat import reference_kernels, tf
 from dgl.utils.devices import session_config
 from dgl.utils.types import ArrayLike, Session, SessionConfig, Tensor
+
+_logger = logging.getLogger(__name__)
 
 ARG_MAX = -1
 _REASON_CHARACTERS = 200
@@ -193,6 +197,7 @@ class MapSession:
         self._feeds = dict(feeds or {})
         self._flip = flip
         self._is_checked = True
+        self._told: Set[Entry] = set()
 
     @property
     def classes(self) -> int:
@@ -241,6 +246,7 @@ class MapSession:
         failed = self._failed(prediction)
         if failed and self.strict:
             raise UserError(failed[0][1])
+        self._tell_constant(prediction)
         return prediction._replace(failed=failed)
 
     def _run(
@@ -301,6 +307,22 @@ class MapSession:
                     "and a moderate --pa",
                 )
         return tuple(sorted(found.items()))
+
+    def _tell_constant(self, prediction: Prediction) -> None:
+        """Warn once of an entry whose map is the same everywhere, so that it has no box."""
+        for (method, layer), raw in prediction.maps.items():
+            constant = np.ptp(raw, axis=(1, 2)) == 0
+            if constant.any() and raw[0].size > 1 and (method, layer) not in self._told:
+                self._told.add((method, layer))
+                _logger.warning(
+                    "%s: the map of %s at %s is the same everywhere in %d of %d images: "
+                    "nothing there speaks for the class; another layer or method may tell more",
+                    self._name,
+                    method,
+                    layer,
+                    constant.sum(),
+                    len(constant),
+                )
 
     def _check_probabilities(self, logits: np.ndarray) -> None:
         """Refuse scores that are probabilities in every image: their gradients vanish where it is sure."""

@@ -220,6 +220,9 @@ def weights_fingerprint(path: str) -> str:
 def _files_of(path: str) -> List[str]:
     if os.path.isfile(path):
         return [path]
+    if os.path.isdir(path):  # a SavedModel's
+        found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+        return sorted(found)
     folder, prefix = os.path.split(path)
     names = sorted(os.listdir(folder or "."))
     return [

@@ -6,6 +6,7 @@ from dgl.backbones import BACKBONES, DEFAULT_MODE, get_backbone
 from dgl.backbones.published import PUBLISHERS, TENSORPACK
 from dgl.backbones.registry import Backbone, Shapes
 from dgl.errors import UserError
+from dgl.weights.brought import MODE, model_kind
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, open_checkpoint
 from dgl.weights.formats.registry import quoted
 from dgl.weights.model_card import read_card
@@ -89,8 +90,15 @@ def default_weights(mode: Optional[str], load: Optional[str]) -> Tuple[str, str]
         (mode, load).
 
     Raises:
-        UserError: see :func:`mode_for`; unknown mode.
+        UserError: see :func:`mode_for`; unknown mode; a mode for a model that others built, whose own is
+            :data:`dgl.weights.brought.MODE`.
     """
+    if model_kind(load) is not None:
+        if mode not in (None, MODE):
+            raise UserError(
+                f"--mode {mode}: expected none with {load}, which brings its network along"
+            )
+        return MODE, str(load)
     if load is None:
         mode = mode or DEFAULT_MODE
         return mode, next(iter(get_backbone(mode).pretrained))

@@ -1,0 +1,137 @@
+"""Open a file or folder with a classifier, of any of the formats that people have: `open_model`."""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from typing import Any, Dict, List, NamedTuple, Optional
+
+from dgl.errors import ArgumentError, UserError, quote
+from dgl.foreign.frozen import LoadedGraph, load_frozen
+from dgl.foreign.heads import logits_of
+from dgl.foreign.onnx_graph import load_onnx
+from dgl.foreign.saved_model import load_saved_model
+from dgl.foreign.tensors import input_of, layers_of
+from dgl.weights.brought import FROZEN, KERAS, ONNX, model_kind
+
+_EXPECTED = (
+    "a Keras model (.keras, .h5), a SavedModel's folder, a frozen graph (.pb) or an ONNX file"
+)
+# TensorFlow is loaded before this package, which then leaves it in its eager mode.
+_COMMAND = (
+    "import tensorflow; from dgl.errors import run_script; from dgl.foreign.conversion import main; "
+    "run_script(main)"
+)
+_LINE = "error: "
+GRAPH, FACTS = "model.pb", "model.json"  # what the process that reads Keras writes
+
+
+class Opened(NamedTuple):
+    """A classifier's tensors.
+
+    Attributes:
+        logits: (N, classes) float tensor.
+        image: the tensor to feed.
+        layers: name -> activation, the last one first, as :func:`~dgl.foreign.layers_of` gives them; a
+            layer of Keras by the layer's name.
+        inputs: name -> placeholder of every input.
+    """
+
+    logits: Any
+    image: Any
+    layers: Dict[str, Any]
+    inputs: Dict[str, Any]
+
+
+def open_model(path: str, output: Optional[str] = None, image_size: Optional[int] = None) -> Opened:
+    """Open a classifier.
+
+    Keras models are read by a process of its own, in TensorFlow's eager mode, which writes the network as
+    a frozen graph.
+
+    Args:
+        path: a ``.keras`` or ``.h5`` file with a model, a SavedModel's folder, a frozen graph, or an ONNX
+            file.
+        output: name of the output with the scores, where there are several.
+        image_size: side of the input in pixels where the model takes any.
+
+    Raises:
+        UserError: no such file, another format, a damaged one, or one that is refused; several outputs and
+            no name.
+    """
+    kind = model_kind(path)
+    if kind is None or not os.path.exists(path):
+        raise UserError(f"{path}: no such model; expected {_EXPECTED}")
+    if kind == KERAS:
+        return _by_another_process(path, output, image_size)
+    if kind == ONNX:
+        loaded = load_onnx(path, image_size)
+    elif kind == FROZEN:
+        loaded = load_frozen(path)
+    else:
+        folder = os.path.dirname(path) if os.path.isfile(path) else path
+        loaded = load_saved_model(folder or ".")
+    scores = _output(loaded, output, path)
+    try:
+        logits = logits_of(scores)
+        image = input_of(logits)
+    except ArgumentError as error:
+        raise UserError(f"{path}: {error}") from None
+    return Opened(logits, image, layers_of(logits), dict(loaded.inputs))
+
+
+def _output(loaded: LoadedGraph, name: Optional[str], path: str) -> Any:
+    """The output with the scores, by a name of an output or of any tensor."""
+    if name is not None and name not in loaded.outputs:
+        try:
+            return loaded.graph.get_tensor_by_name(name if ":" in name else name + ":0")
+        except (KeyError, ValueError):
+            pass
+    try:
+        return loaded.output(name)
+    except ArgumentError as error:
+        raise UserError(f"{path}: {error} (--output)") from None
+
+
+def _by_another_process(path: str, output: Optional[str], image_size: Optional[int]) -> Opened:
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-c", _COMMAND, path, folder]
+        command += ["" if output is None else output, str(image_size or 0)]
+        # The other process computes eagerly, with the newest Keras that there is.
+        environment = {k: v for k, v in os.environ.items() if k != "TF_USE_LEGACY_KERAS"}
+        environment["CUDA_VISIBLE_DEVICES"] = "-1"
+        environment["TF_CPP_MIN_LOG_LEVEL"] = "3"
+        package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [package, os.environ.get("PYTHONPATH")])
+        )
+        done = subprocess.run(command, env=environment, capture_output=True)
+        if done.returncode:
+            raise UserError(_reason(done.stderr.decode("utf-8", "replace"), path))
+        with open(os.path.join(folder, FACTS), encoding="utf-8") as stream:
+            facts = json.load(stream)
+        loaded = load_frozen(os.path.join(folder, GRAPH), [facts["output"]])
+    graph = loaded.graph
+    logits = logits_of(graph.get_tensor_by_name(facts["output"]))
+    inputs = {
+        key: graph.get_tensor_by_name(name)
+        for key, name in facts["inputs"].items()
+        if name.split(":")[0] in {op.name for op in graph.get_operations()}
+    }
+    found = layers_of(logits)
+    known: Dict[str, str] = {}
+    for key, name in facts["layers"].items():
+        known.setdefault(name, key)
+    layers = {known.get(tensor.name, key): tensor for key, tensor in found.items()}
+    return Opened(logits, graph.get_tensor_by_name(facts["image"]), layers, inputs)
+
+
+def _reason(text: str, path: str) -> str:
+    """The line in which the other process says what is wrong, or the last one that it wrote."""
+    lines: List[str] = [line.strip() for line in text.splitlines() if line.strip()]
+    for line in reversed(lines):
+        if line.startswith(_LINE):
+            return line[len(_LINE) :]
+    last = lines[-1] if lines else "the process that reads it ended without a word"
+    return f"{path}: cannot be read ({quote(last, 200)}); expected {_EXPECTED}"

@@ -1,0 +1,197 @@
+"""Maps of a classifier that others built, from a file: what `Predictor` is for this project's backbones."""
+
+import dataclasses
+import logging
+from types import SimpleNamespace
+from typing import Any, Dict, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from dgl.attribution import check_methods, expand_methods, parse_method
+from dgl.attribution.gradients import KERNEL
+from dgl.attribution.registry import ALL, ANY, FOREGROUND, HEAD_WEIGHTS, LAST, LOCAL_PROBABILITY
+from dgl.backbones.registry import Backbone, LocalizeDefaults
+from dgl.data.class_names import ClassNames
+from dgl.data.views import rgb_to_bgr
+from dgl.errors import ArgumentError, UserError
+from dgl.foreign import pooled_layer
+from dgl.foreign.open_model import Opened, open_model
+from dgl.foreign.preprocessing import PREPROCESSINGS
+from dgl.predict.feeding import ImageFeed
+from dgl.predict.graph_predictor import GraphPredictor
+from dgl.predict.predictor import Predictor
+from dgl.predict.session import Prediction
+from dgl.utils.devices import FLOAT32, select_gpus
+from dgl.utils.types import ArrayLike
+from dgl.weights.brought import MODE, Brought, model_kind
+
+_logger = logging.getLogger(__name__)
+
+
+def predictor_of(brought: Optional[Brought] = None, **arguments: Any) -> Any:
+    """A :class:`~dgl.predict.predictor.Predictor`, or a :class:`ModelPredictor` of a brought model.
+
+    Args:
+        brought: what flags say of a model that others built.
+        arguments: keywords of :class:`~dgl.predict.predictor.Predictor`.
+    """
+    if model_kind(arguments["load"]) is None:
+        return Predictor(**arguments)
+    return ModelPredictor(brought=brought, **arguments)
+
+
+class ModelPredictor(GraphPredictor):
+    """Maps of a file's classifier, fed with what :class:`~dgl.predict.predictor.Predictor` takes.
+
+    Attributes:
+        backbone: a :class:`~dgl.backbones.registry.Backbone` with the model's layers; it cannot be built.
+        options: ``head``, ``classes``, and ``None`` for ``width`` and ``norm``.
+        card: ``None``.
+        class_names: :class:`~dgl.data.class_names.ClassNames`.
+        image_size: side S of the images that are fed, (N, S, S, 3) BGR in 0..255.
+        path: the model's file or folder.
+    """
+
+    def __init__(
+        self,
+        mode: Optional[str],
+        load: str,
+        layers: Sequence[Union[int, str]] = (0,),
+        methods: Sequence[str] = ("dgl",),
+        alpha: float = 10.0,
+        semantics: str = KERNEL,
+        image_size: Optional[int] = None,
+        data_set: Optional[str] = None,
+        gpu: Optional[str] = None,
+        extra: Sequence[Tuple[str, Any]] = (),
+        precision: str = FLOAT32,
+        adjustable_alpha: bool = False,
+        flip: bool = False,
+        brought: Optional[Brought] = None,
+    ):
+        """Open the model and add maps to its graph.
+
+        Args:
+            mode: ``"model"`` or ``None``.
+            load: see :func:`dgl.foreign.open_model.open_model`.
+            layers: indices into the model's layers, 0 the last, names or ranges, or ``"all"``.
+            methods, alpha, semantics, image_size, gpu, extra, adjustable_alpha, flip: as of
+                :class:`~dgl.predict.predictor.Predictor`.
+            data_set, precision: of this project's networks only.
+            brought: preprocessing, output and further inputs.
+
+        Raises:
+            UserError: as of :func:`~dgl.foreign.open_model.open_model` and
+                :class:`~dgl.predict.graph_predictor.GraphPredictor`.
+        """
+        brought = brought or Brought()
+        if mode not in (None, MODE):
+            raise UserError(
+                f"--mode {mode}: expected none with {load}, which brings its network along"
+            )
+        if precision != FLOAT32:
+            raise UserError(f"--precision {precision}: expected {FLOAT32} with a model of others")
+        check_methods(method for method in (*methods, *dict(extra)) if method != ALL)
+        select_gpus(gpu)
+        opened = open_model(load, brought.output, image_size)
+        self.path, self.card = load, None
+        pooled = pooled_layer(opened.logits)
+        names = dict(opened.layers)
+        if pooled is not None and all(tensor is not pooled[0] for tensor in names.values()):
+            names = {pooled[0].op.name: pooled[0], **names}
+        if not names:
+            raise UserError(f"{load}: no activation with height and width, which a map needs")
+        last = next((n for n, t in names.items() if pooled is not None and t is pooled[0]), None)
+        self.backbone = dataclasses.replace(_NONE, layers=tuple(names))
+        methods = [m for m in expand_methods(methods) if ALL not in methods or _fits(m, last)]
+        chosen = self.backbone.layer_names(layers)
+        extra = [(method, self.backbone.layer_name(layer)) for method, layer in extra]
+        for method in (*methods, *dict(extra)):
+            if not _fits(method, last):
+                raise UserError(
+                    f"--method {method}: {load} does not end in global average pooling and one layer of "
+                    "weights, or has no foreground head, which it needs"
+                )
+        every = list(dict.fromkeys([*chosen, *(layer for _, layer in extra)]))
+        if last is not None:
+            every = [last, *(name for name in every if name != last)]
+        try:
+            super().__init__(
+                opened.logits,
+                {name: names[name] for name in every},
+                opened.image,
+                list(dict.fromkeys([*methods, *(method for method, _ in extra)])),
+                alpha,
+                semantics,
+                feeds={_input(opened, key): value for key, value in brought.feeds},
+                adjustable_alpha=adjustable_alpha,
+                image_size=image_size,
+                name=load,
+            )
+            preprocess = PREPROCESSINGS[brought.preprocess or "none"]
+            self._feed = ImageFeed(self.image, preprocess, image_size)
+        except ArgumentError as error:
+            raise UserError(f"{load}: {error}") from None
+        wanted = {
+            (method, layer): tensor
+            for (method, layer), tensor in self._fetches.maps.items()
+            if (method, layer) in extra
+            or (
+                method in methods and (layer in chosen or parse_method(method).method.layers != ANY)
+            )
+        }
+        self._fetches = self._fetches._replace(maps=wanted)
+        self.entries = list(wanted)
+        self._flip = flip
+        self.image_size = max(self._feed.height, self._feed.width)
+        self.options = SimpleNamespace(head=self.head, classes=self.classes, width=None, norm=None)
+        self.class_names = ClassNames.of(brought.class_names or None, self.classes)
+        if brought.preprocess is None:
+            _logger.warning(
+                "%s: images are fed as RGB in 0..255; --preprocess names what it was trained on (%s)",
+                load,
+                ", ".join(PREPROCESSINGS),
+            )
+
+    def class_name(self, class_index: int) -> str:
+        """The class's name, or its index as text where names are not known."""
+        return self.class_names.name(class_index)
+
+    def _run(
+        self, chosen: Prediction, images: ArrayLike, targets: ArrayLike, feeds: Dict[Any, Any]
+    ) -> Prediction:
+        views = [rgb_to_bgr(np.asarray(image)) for image in images]  # the order is its own inverse
+        sized = [self._feed.view(np.ascontiguousarray(view)) for view in views]
+        return super()._run(chosen, self._feed.finish(sized), targets, feeds)
+
+
+def _cannot_build(*_: Any) -> Any:
+    raise NotImplementedError
+
+
+_NONE = Backbone(
+    mode=MODE,
+    build=_cannot_build,
+    layers=(),
+    heads={},
+    head_pattern="",
+    stem="",
+    stem_channels=1,
+    pretrained={},
+    localize=LocalizeDefaults(layer="0"),
+)
+
+
+def _fits(method: str, last: Optional[str]) -> bool:
+    """Whether a model has what a method needs; ``last`` is its pooled layer, where that is known."""
+    found = parse_method(method).method
+    if FOREGROUND in found.needs:
+        return False
+    return last is not None or (
+        not (found.needs & {HEAD_WEIGHTS, LOCAL_PROBABILITY}) and (found.layers != LAST)
+    )
+
+
+def _input(opened: Opened, name: str) -> Any:
+    """The placeholder of a name of ``--feed``, or the name, which the graph is asked for."""
+    return opened.inputs.get(name, name)

@@ -1,0 +1,104 @@
+"""Tell files of classifiers that others built, with a graph in them, from checkpoints."""
+
+import os
+from typing import Any, Dict, NamedTuple, Optional, Tuple
+
+from dgl.errors import UserError
+
+KERAS, SAVED_MODEL, FROZEN, ONNX = "keras", "saved_model", "frozen", "onnx"
+MODE = "model"  # in the place of a backbone's name
+
+_EXTENSIONS = {".keras": KERAS, ".pb": FROZEN, ".pbtxt": FROZEN, ".onnx": ONNX}
+_HDF5 = (".h5", ".hdf5")
+# What has a graph but no gradients, or another framework's; and how to get one of the kinds above.
+_OTHERS = {
+    ".tflite": "LiteRT's files have no gradients; load the Keras model or SavedModel that it was made of",
+    ".mlmodel": "Core ML's files are not read; load the model that it was made of",
+    ".mlpackage": "Core ML's files are not read; load the model that it was made of",
+    ".engine": "TensorRT's engines are not read; load the ONNX file that it was made of",
+    ".plan": "TensorRT's engines are not read; load the ONNX file that it was made of",
+    ".torchscript": "torch.onnx.export(model, images, 'model.onnx') makes a file for --load of the module",
+    ".pt2": "torch.onnx.export(model, images, 'model.onnx') makes a file for --load of the module",
+    ".meta": "a graph of TensorFlow 1 is loaded as a SavedModel: tf.saved_model.simple_save writes one",
+}
+
+
+class Brought(NamedTuple):
+    """What flags say of a classifier that others built; values that can be pickled.
+
+    Attributes:
+        preprocess: name in :data:`dgl.foreign.preprocessing.PREPROCESSINGS`.
+        output: name of the output with the scores, where there are several; else ``None``.
+        feeds: name of a further input -> its value.
+        class_names: one name per class, or empty.
+    """
+
+    preprocess: Optional[str] = None
+    output: Optional[str] = None
+    feeds: Tuple[Tuple[str, Any], ...] = ()
+    class_names: Tuple[str, ...] = ()
+
+
+def model_kind(load: Optional[str]) -> Optional[str]:
+    """The kind of a file or folder with a classifier's graph; ``None`` for anything else.
+
+    Args:
+        load: value of ``--load``.
+
+    Raises:
+        UserError: a format that is not read; the message says what to do.
+    """
+    if load is None:
+        return None
+    extension = os.path.splitext(load.rstrip("/\\"))[1].lower()
+    if extension in _OTHERS and os.path.exists(load):
+        raise UserError(f"{load}: {_OTHERS[extension]}")
+    if os.path.isdir(load):
+        is_model = any(
+            os.path.isfile(os.path.join(load, "saved_model" + end)) for end in (".pb", ".pbtxt")
+        )
+        return SAVED_MODEL if is_model else None
+    if os.path.basename(load) == "saved_model.pb":
+        return SAVED_MODEL
+    if extension in _HDF5:
+        return KERAS if _has_layers(load) else None
+    return _EXTENSIONS.get(extension)
+
+
+def _has_layers(path: str) -> bool:
+    """Whether a file of HDF5 holds a Keras model with its layers, not weights alone."""
+    try:
+        import h5py
+
+        with h5py.File(path, "r") as stored:
+            return "model_config" in stored.attrs
+    except (ImportError, OSError, ValueError, KeyError, RuntimeError):
+        return False
+
+
+def parse_feeds(texts: Optional[Any]) -> Dict[str, Any]:
+    """``NAME=VALUE`` of ``--feed``, values as numbers, truth values or lists of them.
+
+    Raises:
+        UserError: another form.
+    """
+    found: Dict[str, Any] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not name or not equals:
+            raise UserError(f"--feed {text}: expected NAME=VALUE, such as keep_prob=1.0")
+        parts = [_value(part, text) for part in value.strip("[]() ").split(",")]
+        found[name] = parts if "," in value or value.startswith("[") else parts[0]
+    return found
+
+
+def _value(text: str, whole: str) -> Any:
+    text = text.strip()
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return float(text) if any(c in text.lower() for c in ".enai") else int(text)
+    except ValueError:
+        raise UserError(
+            f"--feed {whole}: expected a number, true, false, or numbers separated by commas"
+        ) from None

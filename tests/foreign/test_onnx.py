@@ -1,0 +1,199 @@
+"""ONNX files: every operation against ONNX's own reference in NumPy, and what is refused."""
+
+import numpy as np
+import pytest
+
+from dgl.errors import UserError
+from dgl.foreign import layers_of, logits_of
+from dgl.foreign.layout import layout_of
+from dgl.tf_compat import tf
+
+onnx = pytest.importorskip("onnx")
+
+from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
+
+from dgl.foreign.onnx_graph import load_onnx
+
+RNG = np.random.RandomState(0)
+
+
+def normal(*shape):
+    return RNG.standard_normal(shape).astype("float32")
+
+
+def whole(*numbers):
+    return np.array(numbers, "int64")
+
+
+def model_of(nodes, arrays, shape=("n", 3, 8, 8), opset=18):
+    image = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    result = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["a", "b"])
+    stored = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = helper.make_graph(nodes, "g", [image], [result], stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
+
+
+def write(path, model):
+    onnx.save(model, str(path))
+    return str(path)
+
+
+def node(kind, *inputs, **attributes):
+    return helper.make_node(kind, list(inputs), ["y"], name="a/" + kind, **attributes)
+
+
+# (operation, its inputs behind the image, attributes)
+CASES = {
+    **{
+        kind: (kind, (), {})
+        for kind in (
+            *(
+                "Relu",
+                "Sigmoid",
+                "Tanh",
+                "Erf",
+                "Exp",
+                "Neg",
+                "Abs",
+                "Floor",
+                "Ceil",
+                "Elu",
+                "Selu",
+            ),
+            *("Softplus", "Softsign", "HardSigmoid", "HardSwish", "Mish", "LeakyRelu", "Identity"),
+            *("GlobalAveragePool", "GlobalMaxPool", "Flatten", "Reciprocal", "Sign"),
+        )
+    },
+    "elu of another slope": ("Elu", (), {"alpha": 0.3}),
+    "hard sigmoid of PyTorch": ("HardSigmoid", (), {"alpha": 1 / 6}),
+    "convolution": ("Conv", (normal(5, 3, 3, 3), normal(5)), {"pads": [1, 1, 1, 1]}),
+    "strided": ("Conv", (normal(5, 3, 3, 2),), {"pads": [1, 0, 2, 1], "strides": [2, 3]}),
+    "groups": ("Conv", (normal(6, 1, 3, 3),), {"group": 3}),
+    "dilation": ("Conv", (normal(4, 3, 3, 3),), {"dilations": [2, 2], "pads": [2, 2, 2, 2]}),
+    "same": ("Conv", (normal(4, 3, 3, 3),), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
+    "turned convolution": (
+        "ConvTranspose",
+        (normal(3, 4, 3, 3), normal(4)),
+        {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]},
+    ),
+    "batch norm": (
+        "BatchNormalization",
+        (normal(3), normal(3), normal(3), np.abs(normal(3))),
+        {"epsilon": 0.01},
+    ),
+    "layer norm": ("LayerNormalization", (normal(8), normal(8)), {"axis": -1}),
+    "instance norm": ("InstanceNormalization", (normal(3), normal(3)), {}),
+    "max pool": ("MaxPool", (), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    "ceiling": ("MaxPool", (), {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
+    "average pool": ("AveragePool", (), {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
+    "padding counts": (
+        "AveragePool",
+        (),
+        {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1},
+    ),
+    "parametric": ("PRelu", (np.abs(normal(3, 1, 1)),), {}),
+    "clip": ("Clip", (np.float32(-0.5), np.float32(0.7)), {}),
+    "relu6": ("Clip", (np.float32(0), np.float32(6)), {}),
+    "mean": ("ReduceMean", (whole(2, 3),), {"keepdims": 0}),
+    "sum": ("ReduceSum", (whole(1),), {}),
+    "norm": ("ReduceL2", (whole(1),), {}),
+    "softmax": ("Softmax", (), {"axis": 1}),
+    "logarithm": ("LogSoftmax", (), {"axis": 1}),
+    "turn": ("Transpose", (), {"perm": [0, 2, 3, 1]}),
+    "shape": ("Reshape", (whole(0, 3, 64),), {}),
+    "rest": ("Reshape", (whole(2, -1),), {}),
+    "slice": ("Slice", (whole(1), whole(2**63 - 1), whole(3), whole(2)), {}),
+    "backwards": ("Slice", (whole(-1), whole(-(2**63)), whole(2), whole(-1)), {}),
+    "gather": ("Gather", (whole(2, 0, -1),), {"axis": 1}),
+    "one": ("Gather", (np.array(-1, "int64"),), {"axis": 3}),
+    "pad": ("Pad", (whole(0, 0, 1, 2, 0, 0, 3, 0), np.float32(0.5)), {}),
+    "mirror": ("Pad", (whole(0, 0, 1, 2, 0, 0, 2, 1),), {"mode": "reflect"}),
+    "unsqueeze": ("Unsqueeze", (whole(1, -1),), {}),
+    "expand": ("Expand", (whole(2, 2, 3, 8, 8),), {}),
+    "nearest": (
+        "Resize",
+        (None, np.array([1, 1, 2, 2], "float32")),
+        {
+            "mode": "nearest",
+            "coordinate_transformation_mode": "asymmetric",
+            "nearest_mode": "floor",
+        },
+    ),
+    "bilinear": (
+        "Resize",
+        (None, None, whole(2, 3, 13, 11)),
+        {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+    ),
+    "power": ("Pow", (np.float32(2),), {}),
+    "division": ("Div", (np.abs(normal(1, 3, 1, 1)) + 1,), {}),
+    "matrix": ("MatMul", (normal(8, 4),), {}),
+    "einsum": ("Einsum", (normal(3, 5),), {"equation": "nchw,cd->ndhw"}),
+    "maximum": ("Max", (normal(3, 8, 8), np.float32(0)), {}),
+    "half": ("Cast", (), {"to": TensorProto.FLOAT16}),
+}
+
+
+@pytest.mark.parametrize("name", list(CASES))
+def test_operations_are_those_of_the_reference(name, tmp_path):
+    kind, given, attributes = CASES[name]
+    arrays = {f"i{place}": np.asarray(a) for place, a in enumerate(given) if a is not None}
+    read = ["x"] + [f"i{p}" if a is not None else "" for p, a in enumerate(given)]
+    model = model_of([node(kind, *read, **attributes)], arrays)
+    images = RNG.standard_normal((2, 3, 8, 8)).astype("float32")
+    (expected,) = ReferenceEvaluator(model).run(None, {"x": images})
+    loaded = load_onnx(write(tmp_path / "a.onnx", model))
+    with tf.Session(graph=loaded.graph) as session:
+        found = session.run(loaded.output(), {loaded.inputs["x"]: images})
+    assert found.shape == expected.shape
+    tolerance = 5e-3 if name == "half" else 1e-5
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+
+
+def gelu_network():
+    """Convolution, GELU of either form, global mean, linear: a classifier."""
+    nodes = [
+        helper.make_node("Conv", ["x", "kernel"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Gelu", ["c"], ["g"], name="/act/Gelu"),
+        helper.make_node("ReduceMean", ["g", "sides"], ["m"], keepdims=0),
+        helper.make_node("Gemm", ["m", "w", "b"], ["z"], transB=1),
+        helper.make_node("Softmax", ["z"], ["y"], axis=-1),
+    ]
+    arrays = {"kernel": normal(4, 3, 3, 3), "sides": whole(2, 3), "w": normal(5, 4), "b": normal(5)}
+    return model_of(nodes, arrays, opset=20)
+
+
+def test_a_classifier_s_layers_and_layout(tmp_path):
+    loaded = load_onnx(write(tmp_path / "a.onnx", gelu_network()))
+    logits = logits_of(loaded.output())
+    assert logits.shape.as_list() == [None, 5]
+    name, layer = next(iter(layers_of(logits).items()))
+    assert name.startswith("act/Gelu") and layer.shape.as_list() == [None, 4, 8, 8]
+    assert layout_of(layer, logits) == "channels_first"
+
+
+@pytest.mark.parametrize(
+    "nodes, words",
+    [
+        ([node("Det", "x")], "operations that are not translated: Det"),
+        (
+            [node("Pad", "x", "i0", mode="edge")],
+            "Pad 'a/Pad' is not translated: .*repeats the edge",
+        ),
+        ([node("MatMul", "x", "i0")], "MatMul 'a/MatMul' is not translated"),
+    ],
+)
+def test_what_is_not_translated_is_named(nodes, words, tmp_path):
+    path = write(tmp_path / "a.onnx", model_of(nodes, {"i0": whole(0, 0, 1, 1, 0, 0, 1, 1)}))
+    with pytest.raises(UserError, match=words) as caught:
+        load_onnx(path)
+    assert str(caught.value).startswith(path)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 50, b"not a model" * 20])
+def test_something_else(data, tmp_path):
+    (tmp_path / "a.onnx").write_bytes(data)
+    with pytest.raises(UserError, match="damaged or no ONNX model"):
+        load_onnx(str(tmp_path / "a.onnx"))
+    with pytest.raises(UserError, match="no such file"):
+        load_onnx(str(tmp_path / "b.onnx"))
