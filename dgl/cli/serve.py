@@ -3,7 +3,7 @@
 import argparse
 from typing import Any, Callable
 
-from dgl.cli.output import Command, add_gpu_flag, add_head_flag, flag_groups
+from dgl.cli.output import Command, add_brought_flags, add_gpu_flag, add_head_flag, flag_groups
 
 
 def number(low: float, high: float, kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -29,8 +29,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "--load",
         nargs="+",
         metavar="CKPT",
-        help="checkpoints, or short names of ImageNet weights, to offer (default: EfficientNet-Lite0's, "
-        "and the bundled one of drawn birds)",
+        help="checkpoints, models of others, or short names of ImageNet weights, to offer (default: "
+        "EfficientNet-Lite0's, and the bundled one of drawn birds)",
     )
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=number(0, 65535, int), default=7860, help="port; 0 selects a free one")
@@ -39,6 +39,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--max-megabytes", type=megabytes, default=20.0, help="largest upload in megabytes")
     add("--max-megapixels", type=megapixels, default=25.0, help="largest upload in megapixels")
     add_head_flag(groups["model"])
+    add_brought_flags(groups["model"])
     add = groups["speed"].add_argument
     add_gpu_flag(groups["speed"])
     add("--keep", type=number(1, 64, int), default=2, help="networks to keep in memory")
@@ -49,10 +50,14 @@ def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; Ctrl-C gives exit code 130."""
     from dgl.backbones import DEFAULT_MODE
     from dgl.datasets import SHIPPED_CHECKPOINT
+    from dgl.evaluation.plan import brought_of
     from dgl.serving.server import Settings, serve
     from dgl.serving.sessions import MEGA, Limits
+    from dgl.weights.brought import model_kind
     from dgl.weights.identify import default_weights
 
+    models = [load for load in args.load or () if model_kind(load) is not None]
+    brought = brought_of(argparse.Namespace(**dict(vars(args), load=(models or [None])[0])))
     limits = Limits(int(args.max_megabytes * MEGA), int(args.max_megapixels * MEGA))
     serve(
         Settings(
@@ -64,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
             most_waiting=args.queue,
             gpu=args.gpu,
             data_set=args.dataset,
+            brought=brought,
         )
     )
     return 0

@@ -7,7 +7,7 @@ from typing import Any, Dict, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from dgl.attribution import check_methods, expand_methods, parse_method
+from dgl.attribution import METHODS, check_methods, expand_methods, parse_method
 from dgl.attribution.gradients import KERNEL
 from dgl.attribution.registry import ALL, ANY, FOREGROUND, HEAD_WEIGHTS, LAST, LOCAL_PROBABILITY
 from dgl.backbones.registry import Backbone, LocalizeDefaults
@@ -50,6 +50,7 @@ class ModelPredictor(GraphPredictor):
         class_names: :class:`~dgl.data.class_names.ClassNames`.
         image_size: side S of the images that are fed, (N, S, S, 3) BGR in 0..255.
         path: the model's file or folder.
+        lacking: tuple of str, methods that the model has no part for.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class ModelPredictor(GraphPredictor):
         last = next((n for n, t in names.items() if pooled is not None and t is pooled[0]), None)
         self.backbone = dataclasses.replace(_NONE, layers=tuple(names))
         methods = [m for m in expand_methods(methods) if ALL not in methods or _fits(m, last)]
+        self.lacking = tuple(method for method in METHODS if not _fits(method, last))
         chosen = self.backbone.layer_names(layers)
         extra = [(method, self.backbone.layer_name(layer)) for method, layer in extra]
         for method in (*methods, *dict(extra)):

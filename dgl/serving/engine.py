@@ -9,9 +9,10 @@ import numpy as np
 from dgl.attribution import METHODS
 from dgl.attribution.registry import LOSS_GRADIENT
 from dgl.errors import UserError
-from dgl.serving.models import Entry, Model, SharedPredictor, describe
+from dgl.serving.models import Entry, Model, describe, shared_predictor
 from dgl.serving.sessions import Scores, Session
 from dgl.utils.files import weights_fingerprint
+from dgl.weights.brought import Brought
 
 
 class Result(NamedTuple):
@@ -42,7 +43,8 @@ class Engine:
         keep: int = 2,
         gpu: Optional[str] = None,
         data_set: Optional[str] = None,
-        make: Callable[..., Any] = SharedPredictor,
+        make: Callable[..., Any] = shared_predictor,
+        brought: Optional[Brought] = None,
     ):
         """Describe the checkpoints; networks are built when they are first used.
 
@@ -52,11 +54,12 @@ class Engine:
             gpu: as for :class:`~dgl.predict.predictor.Predictor`.
             data_set: selects one of several heads of a checkpoint.
             make: class of the predictors.
+            brought: what flags say of models of others.
 
         Raises:
             UserError: as :func:`~dgl.serving.models.describe`.
         """
-        self.models: List[Model] = [describe(load, data_set) for load in loads]
+        self.models: List[Model] = [describe(load, data_set, brought) for load in loads]
         self.runs = 0
         self._keep = keep
         self._settings = {"gpu": gpu, "data_set": data_set}
@@ -154,8 +157,11 @@ class Engine:
             while len(self._loaded) >= self._keep:
                 self._loaded.popitem(last=False)[1].close()
             model = self.models[checkpoint]
+            settings: Dict[str, Any] = dict(self._settings)
+            if model.brought is not None:
+                settings["brought"] = model.brought
             self._loaded[checkpoint] = self._make(
-                model.mode, model.path, layers=list(model.layers), methods=["all"], **self._settings
+                model.mode, model.path, layers=list(model.layers), methods=["all"], **settings
             )
         self._loaded.move_to_end(checkpoint)
         return self._loaded[checkpoint]

@@ -18,17 +18,20 @@ from dgl.backbones.foreground import head_layers
 from dgl.backbones.registry import Backbone
 from dgl.data.class_names import ClassNames
 from dgl.errors import UserError
+from dgl.predict.model_predictor import ModelPredictor
 from dgl.predict.predictor import Predictor
 from dgl.predict.session import Prediction, open_session
 from dgl.serving.sessions import shown_name
 from dgl.tf_compat import tf
 from dgl.utils.devices import select_gpus
 from dgl.weights import class_names_of, open_weights, options_from, read_card
+from dgl.weights.brought import Brought, model_kind
 from dgl.weights.identify import mode_for
 from dgl.weights.model_card import default_image_size
 
 Entry = Tuple[str, str]
 
+_MOST_LAYERS = 16  # of a model of others: every map of a request is of one graph
 _SMALL = 1 << 15
 _MOST_BYTES = 2**31 - 2**26  # a message with a graph and its constants is limited to 2 GiB
 _SCOPE = "shared"
@@ -50,6 +53,8 @@ class Model(NamedTuple):
         default_layer: index, of the backbone's :class:`~dgl.backbones.registry.LocalizeDefaults`.
         threshold: theirs, in [0, 1].
         has_foreground: whether it has a head from `dgl refine`.
+        lacking: methods that a model of others has no part for.
+        brought: what flags say of a model of others, else ``None``.
     """
 
     path: str
@@ -63,6 +68,8 @@ class Model(NamedTuple):
     default_layer: int
     threshold: float
     has_foreground: bool = False
+    lacking: Tuple[str, ...] = ()
+    brought: Optional[Brought] = None
 
     def entry(self, method: str, layer: int) -> Entry:
         """The (method, layer) of a map.
@@ -80,6 +87,11 @@ class Model(NamedTuple):
             raise UserError(
                 f"{METHODS[method].title}: {self.label} has no foreground head; `dgl refine` teaches one"
             )
+        if method in self.lacking:
+            raise UserError(
+                f"{METHODS[method].title}: {self.label} does not end in global average pooling and one "
+                "layer of weights, which it needs"
+            )
         own = {LAST: self.layers[0], IMAGE: IMAGE_LAYER}
         return method, own.get(METHODS[method].layers, self.layers[layer])
 
@@ -89,16 +101,19 @@ class Model(NamedTuple):
         return list(dict.fromkeys(every))
 
 
-def describe(load: str, data_set: Optional[str] = None) -> Model:
+def describe(load: str, data_set: Optional[str] = None, brought: Optional[Brought] = None) -> Model:
     """Describe a checkpoint without building its network.
 
     Args:
         load: path of a checkpoint, or a short name of ImageNet weights.
         data_set: selects one of several heads of a checkpoint.
+        brought: what flags say of models of others, whose graphs are read here already.
 
     Raises:
-        UserError: not a checkpoint of a known backbone.
+        UserError: neither a checkpoint of a known backbone nor a model of others.
     """
+    if model_kind(load) is not None:
+        return _describe_brought(load, brought or Brought())
     backbone = get_backbone(mode_for(load))
     checkpoint = open_weights(backbone, load)
     path = checkpoint.path
@@ -118,6 +133,33 @@ def describe(load: str, data_set: Optional[str] = None) -> Model:
         threshold=backbone.localize.threshold,
         has_foreground=bool(head_layers(checkpoint.shapes)),
     )
+
+
+def _describe_brought(load: str, brought: Brought) -> Model:
+    """Describe a model of others, whose first layers from the end are offered."""
+    with ModelPredictor(None, load, methods=["center"], brought=brought) as predictor:
+        backbone = predictor.backbone
+        return Model(
+            path=load,
+            label=_label(load),
+            mode=backbone.mode,
+            layers=backbone.layers[:_MOST_LAYERS],
+            classes=predictor.classes,
+            class_names=predictor.class_names,
+            image_size=predictor.image_size,
+            head=predictor.head,
+            default_layer=0,
+            threshold=backbone.localize.threshold,
+            lacking=predictor.lacking,
+            brought=brought,
+        )
+
+
+def shared_predictor(mode: str, load: str, **settings: Any) -> Any:
+    """A :class:`SharedPredictor`, or the predictor of a model of others, with adjustable alpha."""
+    if model_kind(load) is not None:
+        return ModelPredictor(None, load, adjustable_alpha=True, **settings)
+    return SharedPredictor(mode, load, **settings)
 
 
 def _outputs_of_blocks(layers: Tuple[str, ...]) -> Tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from dgl.errors import Stopped, UserError, printable
 from dgl.serving.sessions import Limits, Session
+from dgl.weights.brought import Brought
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Open pages hold event streams that do not end by themselves.
@@ -29,6 +30,7 @@ class Settings(NamedTuple):
         limits: limits of uploads.
         most_waiting: the most requests that wait.
         gpu, data_set: as for :class:`~dgl.predict.predictor.Predictor`.
+        brought: what flags say of models of others.
     """
 
     loads: Sequence[str]
@@ -39,6 +41,7 @@ class Settings(NamedTuple):
     most_waiting: int = 32
     gpu: Optional[str] = None
     data_set: Optional[str] = None
+    brought: Optional[Brought] = None
 
 
 def _set_environment(folder: str) -> None:
@@ -125,7 +128,13 @@ def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], Non
         samples = sample_images()
     except UserError:
         samples = []  # installed without the sample images
-    with Engine(settings.loads, settings.keep, settings.gpu, settings.data_set) as engine:
+    with Engine(
+        settings.loads,
+        settings.keep,
+        settings.gpu,
+        settings.data_set,
+        brought=settings.brought,
+    ) as engine:
         for model in engine.models:
             say(f"{printable(model.path)}: {model.mode}, {model.classes} classes")
         if engine.models[0].classes >= _CLASSES_OF_PHOTOGRAPHS:

@@ -1,0 +1,185 @@
+"""`--load` of classifiers that others built: every format gives the same record, and flags say the rest."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from dgl.cli.parser import main
+from dgl.data.image_io import read_image
+from dgl.data.views import demo_input
+from dgl.errors import UserError
+from dgl.foreign import layers_of, load_frozen, logits_of
+from dgl.predict.graph_predictor import GraphPredictor
+from dgl.predict.model_predictor import ModelPredictor, predictor_of
+from dgl.tf_compat import tf
+from dgl.weights.brought import Brought, model_kind, parse_feeds
+
+SIDE = 32
+RNG = np.random.RandomState(0)
+KERNELS = [RNG.standard_normal((3, 3, a, b)).astype("f4") / 5 for a, b in ((3, 6), (6, 4))]
+LINEAR = RNG.standard_normal((4, 3)).astype("f4")
+
+
+def build(with_keep=False):
+    image = tf.placeholder(tf.float32, [None, SIDE, SIDE, 3], "image")
+    early = tf.nn.relu(tf.nn.conv2d(image, KERNELS[0], [1] * 4, "SAME"), "early")
+    late = tf.nn.relu(tf.nn.conv2d(early, KERNELS[1], [1] * 4, "SAME"), "late")
+    logits = tf.matmul(tf.reduce_mean(late, [1, 2]), LINEAR)
+    if with_keep:
+        logits = logits * tf.placeholder(tf.float32, [], "keep_prob")
+    return image, late, tf.nn.softmax(logits, name="probability")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Kind -> path of the same network."""
+    folder = tmp_path_factory.mktemp("models")
+    found = {"frozen": str(folder / "model.pb"), "saved_model": str(folder / "saved")}
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        image, late, probability = build()
+        with open(found["frozen"], "wb") as stream:
+            stream.write(graph.as_graph_def().SerializeToString())
+        outputs = {"probability": probability, "features": tf.reduce_max(late, [1, 2])}
+        tf.saved_model.simple_save(session, found["saved_model"], {"image": image}, outputs)
+    with tf.Graph().as_default() as graph:
+        build(with_keep=True)
+        found["keep"] = str(folder / "keep.pb")
+        with open(found["keep"], "wb") as stream:
+            stream.write(graph.as_graph_def().SerializeToString())
+    return found
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    import PIL.Image
+
+    path = str(tmp_path_factory.mktemp("images") / "a.png")
+    PIL.Image.fromarray(RNG.randint(0, 256, (40, 50, 3)).astype("uint8")).save(path)
+    return path
+
+
+def localize(picture, out, *flags):
+    assert main(["localize", picture, "--out", str(out), "--fast", "--save-maps", *flags]) == 0
+    (record,) = [name for name in os.listdir(str(out)) if name.endswith(".json")]
+    with open(os.path.join(str(out), record), encoding="utf-8") as stream:
+        return json.load(stream)
+
+
+@pytest.mark.parametrize(
+    "kind, flags", [("frozen", ()), ("saved_model", ("--output", "probability"))]
+)
+def test_maps_are_those_of_the_graph(kind, flags, files, picture, tmp_path):
+    """What is fed is RGB as the flag says, what comes out is what the library gives."""
+    view = demo_input(read_image(picture), SIDE)
+    loaded = load_frozen(files["frozen"])
+    logits = logits_of(loaded.output())
+    layers = dict(list(layers_of(logits).items())[:1])
+    with GraphPredictor(logits, layers) as predictor:
+        expected = predictor(view[None, ..., ::-1].astype("f4") / 255)
+    output = flags[1] if flags else None
+    brought = Brought("unit", output)
+    with predictor_of(brought, mode=None, load=files[kind], layers=[0], methods=["dgl"]) as own:
+        assert isinstance(own, ModelPredictor) and own.backbone.layers[:2] == ("late", "early")
+        found = own(view[None])
+        assert own.image_size == SIDE and own.classes == 3
+    np.testing.assert_allclose(found.logits, expected.logits, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        found.maps["dgl", "late"], expected.maps["dgl", "late"], rtol=0, atol=1e-5
+    )
+    record = localize(picture, tmp_path, "--load", files[kind], "--preprocess", "unit", *flags)
+    assert record["class_index"] == expected.class_index[0]
+    assert record["probability"] == pytest.approx(expected.probability.max(), abs=1e-5)
+
+
+def test_names_inputs_and_layers(files, picture, tmp_path):
+    (tmp_path / "names.txt").write_text("finch\nheron\nowl\n", encoding="utf-8")
+    flags = ["--class-names", str(tmp_path / "names.txt"), "--feed", "keep_prob=1.0"]
+    load = [
+        "--load",
+        files["keep"],
+        "--preprocess",
+        "tf",
+        "--layer",
+        "early",
+        "--method",
+        "gradcam",
+    ]
+    record = localize(picture, tmp_path / "out", *load, *flags)
+    assert record["class_name"] in ("finch", "heron", "owl")
+    with pytest.raises(UserError, match="expected values for its inputs keep_prob:0"):
+        localize(picture, tmp_path / "other", *load)
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--load", "{frozen}", "--mode", "vgg"], "--mode vgg: expected none with"),
+        (["--load", "{frozen}", "--precision", "bf16"], "--precision bf16: expected float32"),
+        (["--load", "{frozen}", "--layer", "nothing"], "no such layer; choose .* 0 late, 1 early"),
+        (["--load", "{frozen}", "--feed", "rate=1"], "no input 'rate'"),
+        (["--load", "{frozen}", "--feed", "rate"], "--feed rate: expected NAME=VALUE"),
+        (["--load", "{frozen}", "--image_size", "64"], "image_size 64: image:0 takes 32 x 32"),
+        (["--load", "{saved_model}"], r"2 of them; choose one of features \(float32 .*--output"),
+        (["--load", "{saved_model}", "--output", "other"], "no 'other'; choose one of features"),
+        (
+            ["--load", "{frozen}", "--method", "foreground"],
+            "--method foreground: .*foreground head",
+        ),
+        (["--output", "scores", "--load", "vgg"], "--output: expected a model of others"),
+        (["--load", "nothing.keras"], "nothing.keras: no such model; expected a Keras model"),
+    ],
+)
+def test_flags_that_do_not_fit(flags, words, files, picture, tmp_path):
+    with pytest.raises(UserError, match=words):
+        localize(picture, tmp_path / "out", *(flag.format(**files) for flag in flags))
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("a.tflite", "no gradients; load the Keras model or SavedModel"),
+        ("a.pt2", "torch.onnx.export"),
+        ("a.mlmodel", "Core ML"),
+        ("a.meta", "simple_save"),
+    ],
+)
+def test_formats_that_are_not_read_are_named(name, words, tmp_path):
+    (tmp_path / name).write_bytes(b"data")
+    with pytest.raises(UserError, match=words):
+        model_kind(str(tmp_path / name))
+
+
+def test_kinds_by_name(files, tmp_path):
+    assert model_kind(files["frozen"]) == "frozen"
+    assert model_kind(files["saved_model"]) == "saved_model"
+    assert model_kind("x.keras") == "keras" and model_kind("x.onnx") == "onnx"
+    assert model_kind(str(tmp_path)) is None and model_kind("vgg.npz") is None
+
+
+def test_values_of_inputs():
+    given = ["a=1", "b=0.5", "c=true", "d=1,2.5", "e=[3]", "f=-1e-3"]
+    expected = {"a": 1, "b": 0.5, "c": True, "d": [1, 2.5], "e": [3], "f": -0.001}
+    assert parse_feeds(given) == expected
+
+
+@pytest.mark.slow
+def test_a_file_of_keras(picture, tmp_path):
+    from own_process import call
+
+    if tf.VERSION < "2.15":
+        pytest.skip("no Keras that saves .keras")
+    call("foreign.write_keras", "write", str(tmp_path))
+    for name in ("model.keras", "model.h5"):
+        load = ["--load", str(tmp_path / name), "--preprocess", "none", "--layer", "early"]
+        record = localize(picture, tmp_path / name.replace(".", "_"), *load)
+        with np.load(str(tmp_path / "weights.npz")) as weights:
+            view = demo_input(read_image(picture), SIDE)[..., ::-1].astype("f8") / 255
+            mean = np.maximum(view @ weights["kernel"] + weights["bias"], 0).mean((0, 1))
+            logit = mean @ weights["linear"] + weights["linear_bias"]
+        probability = 1 / (1 + np.exp(-logit[0]))
+        assert record["class_index"] == int(probability > 0.5)
+        assert record["probability"] == pytest.approx(max(probability, 1 - probability), abs=1e-4)
+    with pytest.raises(UserError, match="has a Lambda layer, whose Python is not run"):
+        localize(picture, tmp_path / "out", "--load", str(tmp_path / "lambda.keras"))
