@@ -50,8 +50,9 @@ NEEDS = (
         "downloaded weights",
     ),
     (r"^python (-m )?benchmarks", "minutes"),
-    (r"^(dgl serve|tensorboard)", "a person"),
+    (r"^(dgl serve|dgl review|tensorboard)", "a person"),
     (r"raccoon_dataset", "network"),
+    (r"--calibrate ", "more annotated images"),
     (r"^dgl fetch (?!--list)", "network"),
 )
 # What a test does run, in a process of its own, when the marker `docs` is asked for.
