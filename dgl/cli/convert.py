@@ -32,6 +32,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "convolution of a block, as Keras has it), dilated, dilated-1x1 or dgl",
     )
     add(
+        "--divide-activations",
+        type=float,
+        default=1.0,
+        metavar="N",
+        help="make a VGG's activations N times smaller, for training at usual learning rates",
+    )
+    add(
         "--keep-first-layer",
         action="store_true",
         help="do not fold the publisher's preprocessing into the first layer",
@@ -53,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
             channels=args.channels,
             keep_first_layer=args.keep_first_layer,
             strides=args.strides,
+            divide_activations=args.divide_activations,
             force=args.force,
         )
         write(to_json(_summary(result)) if args.json else _sentence(result))

@@ -190,7 +190,7 @@ LABEL = Command(
         "dgl label photos/ --out labels --format yolo",
         "dgl label photos/ --out masks --format coco labelstudio --load train_log/vgg_birds --masks",
         "dgl label photos/ --out all --top 3 --min-probability 0.1 --objects all --split-touching",
-        "dgl label photos/ --out sure --load train_log/vgg_birds --calibrate data/birds --calibrate-split train",
+        "dgl label photos/ --out sure --load train_log/vgg_birds --calibrate data/birds",
         "dgl label --out labels --export voc --min-confidence 0.5",
     ),
     add_flags=add_flags,

@@ -249,6 +249,20 @@ def fold_preprocessing(
     variables[stem] = np.ascontiguousarray(scaled, "float32")
 
 
+def _divide_activations(
+    variables: Dict[str, np.ndarray], backbone: Backbone, divisor: float
+) -> None:
+    """Divide every activation of a network of ReLUs by a number: its first weights and all biases."""
+    flag = f"--divide-activations {divisor:g}"
+    if backbone.norms[0] != "none" or len(backbone.norms) == 1:
+        raise UserError(f"{flag}: {backbone.mode} has normalization layers; expected vgg")
+    if not 0 < divisor < float("inf"):
+        raise UserError(f"{flag}: expected a positive number")
+    for name in variables:
+        if name == backbone.stem or name.endswith("/b"):
+            variables[name] = variables[name] / np.float32(divisor)
+
+
 def convert(
     path: str,
     out: Optional[str] = None,
@@ -257,6 +271,7 @@ def convert(
     channels: Optional[str] = None,
     keep_first_layer: bool = False,
     strides: Optional[str] = None,
+    divide_activations: float = 1.0,
     force: bool = False,
 ) -> Conversion:
     """Write published weights under this project's names.
@@ -270,6 +285,9 @@ def convert(
         keep_first_layer: leave the first layer as published.
         strides: of a ResNet, in place of those that its publisher trained it with. They stand in the
             model card that is written beside ``out``.
+        divide_activations: positive number; a VGG's activations become so many times smaller, which its
+            ReLUs allow exactly. Those of published weights reach several hundred, too large for the usual
+            learning rates.
         force: overwrite ``out``.
 
     Returns:
@@ -303,6 +321,8 @@ def convert(
     if not keep_first_layer:
         preprocessing = file.preprocessing.in_order(channels or file.preprocessing.order)
         fold_preprocessing(variables, backbone.stem, preprocessing)
+    if divide_activations != 1:
+        _divide_activations(variables, backbone, divide_activations)
     save_npz(out, variables)
     if len(backbone.strides) > 1:
         card = ModelCard(mode, backbone.image_size, strides=strides)

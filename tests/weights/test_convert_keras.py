@@ -16,6 +16,7 @@ from published_files import (
     write_keras_file,
 )
 
+from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.weights import open_checkpoint
 from dgl.weights.convert import convert
@@ -41,6 +42,31 @@ def test_vgg(tmp_path, top, options):
     points = vgg(pixels, published_part("vgg"), "VALID")
     assert_close(found[0], points["conv1_1"])
     assert_close(found[1], points["conv5_3"])
+
+
+def test_smaller_activations(tmp_path):
+    path = write_keras_file(tmp_path / "vgg.h5", keras_vgg(top=False), model=True)
+    image, names = random_image(), ["conv1_1", "pool3", "conv5_3"]
+    found = []
+    for name, divisor in (("a", 1.0), ("b", 58.0)):
+        done = convert(path, str(tmp_path / (name + ".npz")), divide_activations=divisor)
+        found.append(run("vgg", open_checkpoint(done.out), image, names))
+    for whole, small in zip(*found):
+        assert_close(58 * small, whole)
+
+
+@pytest.mark.parametrize("divisor", [0, -1, float("nan"), float("inf")])
+def test_no_divisor(tmp_path, divisor):
+    path = write_keras_file(tmp_path / "vgg.h5", keras_vgg(top=False), model=True)
+    with pytest.raises(UserError, match="--divide-activations .*: expected a positive number"):
+        convert(path, str(tmp_path / "out.npz"), divide_activations=divisor)
+    assert not (tmp_path / "out.npz").exists()
+
+
+def test_activations_behind_normalization_are_not_divided(tmp_path):
+    path = write_keras_file(tmp_path / "i.h5", keras_inception(first=95), old_names=True)
+    with pytest.raises(UserError, match="inceptionv3 has normalization layers"):
+        convert(path, str(tmp_path / "out.npz"), divide_activations=2)
 
 
 def test_inception(tmp_path):
