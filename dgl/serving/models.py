@@ -167,8 +167,12 @@ def _outputs_of_blocks(layers: Tuple[str, ...]) -> Tuple[str, ...]:
     return tuple(layer for layer in layers if layer.rpartition("_")[0] not in layers)
 
 
-def _label(path: str, backbone: Backbone) -> str:
-    if backbone.package is not None and path.endswith(backbone.package.file):
+def _label(path: str, backbone: Optional[Backbone] = None) -> str:
+    if (
+        backbone is not None
+        and backbone.package is not None
+        and path.endswith(backbone.package.file)
+    ):
         return "ImageNet weights"
     parts = path.replace("\\", "/").rstrip("/").split("/")
     # Training names checkpoints by step, so the folder says more.
