@@ -162,4 +162,4 @@ def test_folders_named_as_those_of_the_format(tmp_path, name):
     found = {image_size(sample.path): sample.boxes for sample in samples.values()}
     assert len(samples) == len(names)
     for place in range(len(names)):
-        assert found[20 + place, 10] == (pytest.approx((1, 2, 3 + place, 4)),)
+        assert found[20 + place, 10] == (pytest.approx((1, 2, 3 + place, 4), abs=1e-3),)
