@@ -158,7 +158,7 @@ def test_workers_get_absolute_paths(folder, many, monkeypatch):
             tasks.append(task)
             return lambda chunks: iter(())
 
-    monkeypatch.setattr("dgl.evaluation.loop.collect", lambda *arguments: None)
+    monkeypatch.setattr("dgl.evaluation.loop.collect", lambda *a, **k: None)
     args = parse(folder, "--load", "tiny.npz", "--data", "many", "--clayer", 1)
     evaluation = Evaluation(args, Workers())
     dataset = load_split(args, "val")
