@@ -1,9 +1,12 @@
-"""`dgl serve`: the interactive page in a browser."""
+"""`dgl serve`: the interactive page in a browser, or with ``--api`` boxes for scripts."""
 
 import argparse
 from typing import Any, Callable
 
+from dgl.attribution import METHODS
+from dgl.cli import localize
 from dgl.cli.output import Command, add_brought_flags, add_gpu_flag, add_head_flag, flag_groups
+from dgl.errors import UserError, printable
 
 
 def number(low: float, high: float, kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -32,6 +35,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="checkpoints, models of others, or short names of ImageNet weights, to offer (default: "
         "EfficientNet-Lite0's, and the bundled one of drawn birds)",
     )
+    add("--api", action="store_true", help="answer scripts instead: POST an image, JSON comes back")
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=number(0, 65535, int), default=7860, help="port; 0 selects a free one")
     add = groups["input"].add_argument
@@ -40,14 +44,36 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--max-megapixels", type=megapixels, default=25.0, help="largest upload in megapixels")
     add_head_flag(groups["model"])
     add_brought_flags(groups["model"])
+    add = groups["map"].add_argument
+    add(
+        "--layer",
+        "--clayer",
+        help="layer of the map, with --api: index or name (default: the backbone's)",
+    )
+    add("--method", choices=list(METHODS), help="attribution method, with --api (default: dgl)")
+    add = groups["box"].add_argument
+    add(
+        "--threshold", type=number(0, 1, float),
+        help="fraction of the map's maximum that counts as object, with --api (default: the backbone's)",
+    )  # fmt: skip
     add = groups["speed"].add_argument
     add_gpu_flag(groups["speed"])
     add("--keep", type=number(1, 64, int), default=2, help="networks to keep in memory")
     add("--queue", type=number(1, 10000, int), default=32, help="requests that may wait")
+    add(
+        "--batch",
+        type=number(1, 4096, int),
+        help="images per run of the network, with --api (default: 8)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Serve until interrupted; Ctrl-C gives exit code 130."""
+    if args.api:
+        return _run_api(args)
+    for flag in ("layer", "method", "threshold", "batch"):
+        if getattr(args, flag) is not None:
+            raise UserError(f"--{flag}: expected --api with it; the page has controls of its own")
     from dgl.backbones import DEFAULT_MODE
     from dgl.datasets import SHIPPED_CHECKPOINT
     from dgl.evaluation.plan import brought_of
@@ -75,12 +101,48 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run_api(args: argparse.Namespace) -> int:
+    """Answer scripts until interrupted, with the network, layer and threshold of `dgl localize`."""
+    if args.load and len(args.load) > 1:
+        raise UserError(f"--load: expected one checkpoint with --api, got {len(args.load)}")
+    parser = argparse.ArgumentParser()
+    localize.add_flags(parser)
+    chosen = parser.parse_args([])
+    chosen.load = args.load[0] if args.load else None
+    chosen.clayer, chosen.threshold, chosen.gpu = args.layer, args.threshold, args.gpu
+    chosen.method = args.method or chosen.method
+    for flag in ("dataset", "preprocess", "output", "feed", "class_names"):
+        setattr(chosen, flag, getattr(args, flag))
+    from dgl.cli.localize_images import make_predictor  # TensorFlow takes seconds to load
+    from dgl.predict.normalize import parse_normalization
+    from dgl.serving.api import ApiSettings, serve_api
+    from dgl.serving.sessions import MEGA, Limits
+
+    with make_predictor(chosen) as predictor:
+        print(
+            f"{printable(predictor.path)}: {predictor.backbone.mode}, {predictor.classes} classes"
+        )
+        settings = ApiSettings(
+            args.host,
+            args.port,
+            Limits(int(args.max_megabytes * MEGA), int(args.max_megapixels * MEGA)),
+            args.queue,
+            args.batch or chosen.batch,
+            chosen.threshold,
+            parse_normalization(chosen.normalize),
+        )
+        entry = next(entry for entry in predictor.entries if entry[0] == chosen.method)
+        serve_api(predictor, entry, settings)
+    return 0
+
+
 SERVE = Command(
     name="serve",
     help="open a page in a browser that shows the maps and boxes of checkpoints",
     examples=(
         "dgl serve",
         "dgl serve --load train_log/vgg_birds train_log/resnet50_birds --keep 2",
+        "dgl serve --api --port 8000",
         "dgl serve --port 8000 --max-megabytes 10 --max-megapixels 12",
     ),
     add_flags=add_flags,

@@ -187,11 +187,11 @@ def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], Non
         server.run(sockets=[bound])
 
 
-def announce(host: str, bound: Any, say: Callable[[str], None]) -> None:
-    """Say at which address the page is, and who can reach it."""
+def announce(host: str, bound: Any, say: Callable[[str], None], what: str = "page") -> None:
+    """Say at which address the page or another service is, and who can reach it."""
     address, port = bound.getsockname()[:2]
     shown = f"[{address}]" if ":" in address else address
-    say(f"page: http://{shown}:{port}/ (Ctrl-C ends it)")
+    say(f"{what}: http://{shown}:{port}/ (Ctrl-C ends it)")
     if host not in LOOPBACK:
-        say("anybody who can reach this address can use the page: it has no password")
+        say(f"anybody who can reach this address can use the {what}: it has no password")
     sys.stdout.flush()

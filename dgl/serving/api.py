@@ -1,0 +1,383 @@
+"""`dgl serve --api`: maps' boxes for scripts over HTTP, so that ten thousand calls start one TensorFlow.
+
+Each request is read, decoded and resized in a thread of its own; one thread runs the network on whatever
+waits, up to a batch; boxes are found in the request's thread again. The answer is what
+`dgl localize --json` says of the same image.
+"""
+
+import io
+import json
+import queue
+import signal
+import threading
+from concurrent.futures import Future
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+from PIL import Image
+
+from dgl.data.image_io import Decoded, decode_stream
+from dgl.data.views import demo_input
+from dgl.errors import UserError
+from dgl.predict.normalize import MINMAX, Normalization, score_map
+from dgl.predict.postprocess import largest_box
+from dgl.predict.predictor import Predictor
+from dgl.predict.session import Entry
+from dgl.serving.server import LOOPBACK, announce, listen, stop
+from dgl.serving.sessions import MEGA, Limits
+
+SECONDS_TO_READ = 30  # of a client that sends nothing
+_PATHS = ("/", "/localize")
+_ENDS = "the server ends"
+
+
+class ApiSettings(NamedTuple):
+    """Options of ``dgl serve --api``.
+
+    Attributes:
+        host, port: address to listen on; port 0 takes a free one.
+        limits: limits of an upload.
+        most_waiting: the most requests at a time; further ones get 429.
+        batch: images per run of the network.
+        threshold: fraction of the map's maximum that counts as object.
+        how: normalization of the map.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 7860
+    limits: Limits = Limits()
+    most_waiting: int = 32
+    batch: int = 8
+    threshold: float = 0.2
+    how: Normalization = MINMAX
+
+
+class _Job(NamedTuple):
+    view: np.ndarray
+    class_index: Optional[int]
+    result: "Future[Tuple[int, np.ndarray, np.ndarray, np.ndarray]]"
+
+
+class Batcher:
+    """Runs a predictor on images of many threads, several at a time.
+
+    A batch that fails as a whole is run again image by image.
+
+    Args:
+        predictor: :class:`~dgl.predict.predictor.Predictor`, or anything called the same way.
+        entry: (method, layer) of the maps, of the predictor's.
+        batch: the most images per run.
+    """
+
+    def __init__(self, predictor: Any, entry: Entry, batch: int):
+        self._predictor = predictor
+        self._entry = entry
+        self._batch = batch
+        self._jobs: queue.Queue[Optional[_Job]] = queue.Queue()
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def __call__(
+        self, view: np.ndarray, class_index: Optional[int]
+    ) -> Tuple[int, np.ndarray, np.ndarray, np.ndarray]:
+        """Run one image, together with others that wait.
+
+        Args:
+            view: (S, S, 3), as the predictor takes it.
+            class_index: of the map, ``None`` for the most probable one.
+
+        Returns:
+            (class index of the map, probability (classes,), logits (classes,), raw map (h, w)).
+
+        Raises:
+            UserError: as the predictor, or the server ends.
+        """
+        job = _Job(view, class_index, Future())
+        with self._lock:
+            if self._is_closed:
+                raise UserError(_ENDS)
+            self._jobs.put(job)
+        return job.result.result()
+
+    def _work(self) -> None:
+        ended = False
+        while not ended:
+            waiting = [self._jobs.get()]
+            while len(waiting) < self._batch and not self._jobs.empty():
+                waiting.append(self._jobs.get())
+            ended = None in waiting
+            jobs = [job for job in waiting if job is not None]
+            for has_class in (False, True):
+                chosen = [job for job in jobs if (job.class_index is not None) == has_class]
+                if chosen:
+                    self._run(chosen)
+        while not self._jobs.empty():
+            job = self._jobs.get()
+            if job is not None:
+                job.result.set_exception(UserError(_ENDS))
+
+    def _run(self, jobs: List[_Job]) -> None:
+        views = np.stack([job.view for job in jobs])
+        classes = None if jobs[0].class_index is None else [job.class_index for job in jobs]
+        try:
+            found = self._predictor(views, classes, [self._entry])
+            maps, failed = found.maps[self._entry], dict(found.failed)
+            for i, job in enumerate(jobs):
+                if i in failed:
+                    job.result.set_exception(UserError(failed[i]))
+                else:
+                    values = found.probability[i], found.logits[i], maps[i]
+                    job.result.set_result((int(found.class_index[i]), *values))
+        # Whatever it is, the clients get an answer and the thread lives on.
+        except Exception as error:
+            if len(jobs) == 1:
+                jobs[0].result.set_exception(error)
+            else:
+                for job in jobs:
+                    self._run([job])
+
+    def close(self) -> None:
+        """Finish what is being run; whatever waits fails."""
+        with self._lock:
+            self._is_closed = True
+            self._jobs.put(None)
+        self._thread.join(SECONDS_TO_READ)
+
+
+class Api:
+    """What the server answers, apart from HTTP.
+
+    Args:
+        predictor: as for :class:`Batcher`, with ``class_names`` and ``image_size``.
+        entry: (method, layer) of the maps.
+        settings: :class:`ApiSettings`.
+        mode: backbone's name.
+    """
+
+    def __init__(self, predictor: Any, entry: Entry, settings: ApiSettings, mode: str):
+        self._predictor = predictor
+        self._settings = settings
+        self._facts = {"mode": mode, "method": entry[0], "layer": entry[1]}
+        self.batcher = Batcher(predictor, entry, settings.batch)
+
+    def describe(self) -> Dict[str, Any]:
+        """The network and the limits."""
+        return {
+            **self._facts,
+            "classes": self._predictor.class_names.classes,
+            "threshold": self._settings.threshold,
+            "most_waiting": self._settings.most_waiting,
+        }
+
+    def localize(
+        self, body: bytes, class_name: Optional[str], threshold: Optional[str]
+    ) -> Dict[str, Any]:
+        """The class and the box of one image.
+
+        Args:
+            body: content of an image file.
+            class_name: index, name or WordNet id of the class to localize; ``None`` for the most
+                probable one.
+            threshold: fraction of the map's maximum, as text; ``None`` for the server's.
+
+        Raises:
+            UserError: no image, one that is too large, or no such class or threshold.
+        """
+        limit = self._settings.threshold if threshold is None else _fraction(threshold)
+        wanted = None if class_name is None else self._predictor.class_names.find(class_name)
+        _check_pixels(body, self._settings.limits.most_pixels)
+        decoded = decode_stream(io.BytesIO(body), "image")
+        view = demo_input(decoded.image, self._predictor.image_size)
+        class_index, probability, logits, raw = self.batcher(view, wanted)
+        return {
+            "width": decoded.size[0],
+            "height": decoded.size[1],
+            **self._facts,
+            "class_index": class_index,
+            "class_name": self._predictor.class_names.name(class_index),
+            "probability": float(probability[class_index]),
+            "predicted_index": int(logits.argmax()),
+            "box": _box(raw, decoded, limit, self._settings.how),
+            "threshold": limit,
+        }
+
+
+def _box(
+    raw: np.ndarray, decoded: Decoded, threshold: float, how: Normalization
+) -> Optional[List[int]]:
+    """The box as `dgl localize` finds it, ``None`` in a map that is nowhere positive."""
+    if raw.max() <= 0:
+        return None
+    height, width = decoded.image.shape[:2]
+    box = largest_box(score_map(raw, height, width, how), threshold)
+    return [int(value) for value in decoded.to_file(box)] if box.any() else None
+
+
+def _fraction(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise UserError(f"threshold {text}: expected a value in [0, 1]")
+    return value
+
+
+def _check_pixels(body: bytes, most_pixels: int) -> None:
+    """Refuse an image that is too large by its header; damage is reported by the decoder."""
+    try:
+        with Image.open(io.BytesIO(body)) as image:
+            width, height = image.size
+    except Exception:  # Pillow's readers raise many kinds on damage
+        return
+    if width * height > most_pixels:
+        raise UserError(
+            f"image: {width} x {height} pixels; expected at most {most_pixels / MEGA:g} megapixels"
+        )
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """HTTP of one connection: POST an image, GET the description."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    timeout = SECONDS_TO_READ
+    server: "ApiServer"
+
+    def do_GET(self) -> None:
+        if not self._is_ours():
+            return
+        if urlsplit(self.path).path in _PATHS:
+            self._answer(200, self.server.api.describe())
+        else:
+            self._answer(404, {"error": f"{self.path}: expected GET / or POST /"})
+
+    def do_POST(self) -> None:
+        if not self._is_ours():
+            return
+        # Before the body is read, which bounds the memory that waiting requests take.
+        if not self.server.places.acquire(blocking=False):
+            self._answer(429, {"error": "too many requests wait; try again"}, last=True)
+            return
+        try:
+            self._post()
+        finally:
+            self.server.places.release()
+
+    def _post(self) -> None:
+        url = urlsplit(self.path)
+        length = self.headers.get("Content-Length", "")
+        most = self.server.settings.limits.most_bytes
+        if url.path not in _PATHS:
+            self._answer(404, {"error": f"{url.path}: expected POST /"}, last=True)
+        elif not length.isdigit():
+            self._answer(411, {"error": "expected a Content-Length"}, last=True)
+        elif int(length) > most:
+            error = f"{int(length) / MEGA:.1f} MB; expected an image of at most {most / MEGA:g} MB"
+            self._answer(413, {"error": error}, last=True)
+        else:
+            body = self.rfile.read(int(length))
+            if len(body) < int(length):
+                self.close_connection = True
+                return
+            query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+            try:
+                found = self.server.api.localize(body, query.get("class"), query.get("threshold"))
+                self._answer(200, found)
+            except UserError as error:
+                status = 503 if str(error) == _ENDS else 400
+                self._answer(status, {"error": str(error)})
+            except Exception as error:
+                self._answer(500, {"error": f"{type(error).__name__}: {error}"})
+
+    def _is_ours(self) -> bool:
+        """Refuse what a website sends through the browser of somebody on this machine."""
+        host = urlsplit("//" + self.headers.get("Host", "")).hostname or ""
+        is_local = self.server.settings.host not in LOOPBACK or host in LOOPBACK
+        if is_local and "Origin" not in self.headers:
+            return True
+        self._answer(403, {"error": "expected a request of a program, to this address"}, last=True)
+        return False
+
+    def _answer(self, status: int, values: Dict[str, Any], last: bool = False) -> None:
+        body = json.dumps(values).encode("ascii") + b"\n"
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if status == 429:
+            self.send_header("Retry-After", "1")
+        if last:  # its body is not read
+            self.send_header("Connection", "close")
+            self.close_connection = True
+        self.end_headers()
+        self.wfile.write(body)
+
+    def version_string(self) -> str:
+        return "dgl"
+
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
+
+
+class ApiServer(ThreadingHTTPServer):
+    """HTTP on a bound socket, a thread per connection.
+
+    Args:
+        settings: :class:`ApiSettings`.
+        api: :class:`Api`.
+        bound: socket, of :func:`dgl.serving.server.listen`.
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, settings: ApiSettings, api: Api, bound: Any):
+        super().__init__(bound.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = bound
+        self.settings = settings
+        self.api = api
+        self.places = threading.BoundedSemaphore(settings.most_waiting)
+        self.server_activate()
+
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing of a client that went away."""
+
+
+def serve_api(
+    predictor: Predictor,
+    entry: Entry,
+    settings: ApiSettings,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Answer until a signal ends it; requests that run then are finished or get an error.
+
+    Args:
+        predictor: the network.
+        entry: (method, layer) of the maps, of the predictor's.
+        settings: :class:`ApiSettings`.
+        say: prints a line.
+
+    Raises:
+        UserError: the port is taken, or the network does not run.
+        Stopped: SIGTERM ended it, exit code 143.
+        KeyboardInterrupt: Ctrl-C ended it.
+    """
+    before = signal.signal(signal.SIGTERM, stop)
+    api = Api(predictor, entry, settings, predictor.backbone.mode)
+    try:
+        # Run once now, to report errors early and to spare the first client the wait.
+        side = predictor.image_size
+        api.batcher(np.zeros((side, side, 3), np.float32), None)
+        with listen(settings.host, settings.port) as bound, ApiServer(
+            settings, api, bound
+        ) as server:
+            announce(settings.host, bound, say, "api")
+            server.serve_forever(poll_interval=0.1)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        api.batcher.close()

@@ -1,0 +1,217 @@
+"""`dgl serve --api`: what it answers, that requests share runs, and how it refuses and ends."""
+
+import concurrent.futures
+import contextlib
+import http.client
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+from sample_images import TESTS, blob_image
+
+from dgl.data.class_names import ClassNames
+from dgl.errors import UserError
+from dgl.predict.session import Prediction
+from dgl.serving.api import Api, ApiServer, ApiSettings, Batcher
+from dgl.serving.server import listen
+from dgl.serving.sessions import Limits
+
+ENTRY = ("dgl", "layer")
+
+
+class Fake:
+    """The class is the image's mean red, by tens; its map is bright in the right half."""
+
+    class_names = ClassNames([f"name {i}" for i in range(26)])
+    image_size = 32
+    entries = [ENTRY]
+
+    def __init__(self):
+        self.sizes, self.go = [], threading.Event()
+        self.go.set()
+
+    def __call__(self, views, classes, entries):
+        self.go.wait(20)
+        self.sizes.append(len(views))
+        best = (views[..., 2].mean(axis=(1, 2)) / 10).round().astype(int)
+        if (best == 25).any() and len(best) > 1:
+            raise RuntimeError("a batch that fails")
+        logits = np.eye(26, dtype="float32")[best] * 9
+        maps = np.zeros((len(views), 4, 4), "float32")
+        maps[:, :, 2:] = 1
+        chosen = best if classes is None else np.asarray(classes)
+        failed = tuple((i, "not finite") for i in np.flatnonzero(best == 24))
+        return Prediction(chosen, logits / 9, logits, {entries[0]: maps}, failed)
+
+
+def png(red, width=80, height=40):
+    buffer = io.BytesIO()
+    Image.new("RGB", (width, height), (red, 0, 0)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@contextlib.contextmanager
+def running(fake, **settings):
+    """The port of a server with a fake network."""
+    settings = ApiSettings(port=0, **settings)
+    api = Api(fake, ENTRY, settings, "fake")
+    with listen(settings.host, 0) as bound, ApiServer(settings, api, bound) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield bound.getsockname()[1]
+        server.shutdown()
+        thread.join()
+    api.batcher.close()
+
+
+def ask(port, body=b"", path="/", method="POST", **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    found = answer.status, json.loads(answer.read())
+    connection.close()
+    return found
+
+
+def test_an_answer():
+    with running(Fake()) as port:
+        status, found = ask(port, png(30))
+        assert status == 200, found
+        assert status == 200
+        assert found == {
+            "width": 80, "height": 40, "mode": "fake", "method": "dgl", "layer": "layer", "class_index": 3,
+            "class_name": "name 3", "probability": 1.0, "predicted_index": 3, "box": found["box"],
+            "threshold": 0.2,
+        }  # fmt: skip
+        x0, y0, x1, y1 = found["box"]
+        assert 25 < x0 < 45 and (y0, x1, y1) == (0, 79, 39)
+        status, other = ask(port, png(30), "/localize?class=name+7&threshold=0.9")
+        assert (other["class_index"], other["predicted_index"]) == (7, 3) and other["box"][0] > x0
+        assert ask(port, method="GET")[1]["classes"] == 26
+
+
+def test_requests_share_runs_and_get_their_own_answers():
+    fake = Fake()
+    fake.go.clear()
+    with running(fake, batch=4) as port, concurrent.futures.ThreadPoolExecutor(9) as pool:
+        futures = [pool.submit(ask, port, png(10 * i)) for i in range(9)]
+        threading.Timer(1.0, fake.go.set).start()
+        found = [future.result() for future in futures]
+    assert [answer["class_index"] for _, answer in found] == list(range(9))
+    assert sum(fake.sizes) == 9 and len(fake.sizes) <= 4 and max(fake.sizes) <= 4
+
+
+def test_more_than_may_wait_are_refused_at_once():
+    fake = Fake()
+    fake.go.clear()
+    with running(fake, most_waiting=3) as port, concurrent.futures.ThreadPoolExecutor(8) as pool:
+        futures = [pool.submit(ask, port, png(10)) for _ in range(8)]
+        early = []
+        for future in concurrent.futures.as_completed(futures, 20):
+            early.append(future.result()[0])
+            if len(early) == 5:
+                fake.go.set()
+    assert early == [429] * 5 + [200] * 3
+
+
+def test_one_image_that_fails_does_not_take_others_with_it():
+    fake = Fake()
+    fake.go.clear()
+    with running(fake, batch=8) as port, concurrent.futures.ThreadPoolExecutor(4) as pool:
+        futures = [pool.submit(ask, port, png(red)) for red in (10, 240, 250, 20)]
+        threading.Timer(0.5, fake.go.set).start()
+        found = [future.result() for future in futures]
+    assert [status for status, _ in found] == [200, 400, 200, 200]
+    assert found[1][1] == {"error": "not finite"}
+
+
+@pytest.mark.parametrize(
+    "body, path, headers, status, words",
+    [
+        (b"", "/", {}, 400, "image"),
+        (b"no image", "/", {}, 400, "not an image"),
+        (png(9)[:60], "/", {}, 400, "damaged"),
+        (png(9), "/?class=zebra", {}, 400, "no such class"),
+        (png(9), "/?threshold=7", {}, 400, "threshold 7: expected"),
+        (png(9, 2000, 1000), "/", {}, 400, "2000 x 1000 pixels; expected at most 1 megapixels"),
+        (b"x" * 200000, "/", {}, 413, "expected an image of at most 0.1 MB"),
+        (png(9), "/else", {}, 404, "expected POST"),
+        (png(9), "/", {"Origin": "http://a.org"}, 403, "expected a request of a program"),
+        (png(9), "/", {"Host": "a.org"}, 403, "expected a request of a program"),
+        (png(9), "/", {"Content_Length": "many"}, 411, "Content-Length"),
+    ],
+)
+def test_what_is_refused(body, path, headers, status, words):
+    with running(Fake(), limits=Limits(100000, 1000000)) as port:
+        found = ask(port, body, path, **headers)
+        assert found[0] == status and words in found[1]["error"], found
+        assert ask(port, png(30))[0] == 200
+
+
+def test_what_waits_when_the_server_ends_gets_an_error():
+    fake = Fake()
+    fake.go.clear()
+    batcher = Batcher(fake, ENTRY, 1)
+    view = np.zeros((32, 32, 3), np.float32)
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        futures = [pool.submit(batcher, view, None) for _ in range(3)]
+        ending = pool.submit(lambda: None)
+        threading.Timer(0.2, fake.go.set).start()
+        batcher.close()
+        ended = [future.exception(20) for future in futures]
+        ending.result()
+    assert all(error is None or isinstance(error, UserError) for error in ended)
+    with pytest.raises(UserError, match="the server ends"):
+        batcher(view, None)
+
+
+@pytest.mark.slow
+def test_the_command_answers_as_localize_does(small_vgg, tmp_path):
+    root = os.path.dirname(TESTS)
+    environment = dict(os.environ, PYTHONPATH=root)
+    command = [sys.executable, "-m", "dgl.cli"]
+    flags = ["--load", small_vgg, "--gpu=-1", "--layer", "conv5_3"]
+    path = str(tmp_path / "a.png")
+    Image.fromarray(blob_image(1, 90, 120)).save(path)
+    localize = [
+        *command,
+        "localize",
+        path,
+        *flags,
+        "--fast",
+        "--json",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    expected = json.loads(subprocess.check_output(localize, env=environment))
+    served = [*command, "serve", "--api", "--port", "0", *flags]
+    server = subprocess.Popen(served, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        for line in server.stdout:
+            found = re.match("api: http://127.0.0.1:([0-9]+)/", line)
+            if found:
+                break
+        with open(path, "rb") as stream:
+            status, answer = ask(int(found.group(1)), stream.read())
+        assert status == 200
+        probability = expected["probability"]
+        for name in set(answer) - {"probability"}:
+            assert answer[name] == expected[name], name
+        assert answer["probability"] == pytest.approx(probability, rel=1e-4)
+        server.send_signal(signal.SIGTERM)
+        assert server.wait(20) == 143
+        with pytest.raises(OSError):
+            ask(int(found.group(1)), png(9))
+    finally:
+        server.kill()
+        server.stdout.close()
+        server.wait()
