@@ -10,7 +10,8 @@
 # make test-peers   the tests that compare with PyTorch, installed into .venv-peers
 # make test-horovod   trainings in two processes, in .venv-horovod, made with PYTHON_HOROVOD
 # make test-ray   evaluations on local workers; Ray goes into .venv
-# make fuzz   every reader on a corpus of bad files and under a fuzzer, in .venv-fuzz; FUZZ_SECONDS for each
+# make fuzz   every reader on a corpus of bad files and under a fuzzer, and every family of Keras applications,
+#             in .venv-fuzz; FUZZ_SECONDS for each reader
 # make bench   speed beside PyTorch, captum, pytorch-grad-cam and tf-keras-vis, in .venv-bench
 # make test-browser   the report and the page of dgl serve in Chromium, which has to be installed, in .venv-web
 # make test-wheel   the wheel in an environment of its own, which is deleted: the command on the images that come along
@@ -91,6 +92,8 @@ FUZZ_SECONDS ?= 180
 fuzz: .venv-fuzz/.installed
 	.venv-fuzz/bin/python -m benchmarks.robustness --out benchmarks/results/hostile.json
 	.venv-fuzz/bin/python -m benchmarks.fuzz all --seconds $(FUZZ_SECONDS) --jobs 2
+	PYTHONPATH=.:tests .venv-fuzz/bin/python -m foreign.keras_applications keras
+	PYTHONPATH=.:tests .venv-fuzz/bin/python -m foreign.keras_applications tf_keras
 
 bench: .venv-bench/.installed
 	.venv-bench/bin/python -m benchmarks.speed --out benchmarks/results.json --plot fig/speed.png

@@ -11,12 +11,11 @@ from typing import Any, Dict, List, Mapping, Optional, Tuple
 from tqdm import tqdm
 
 from dgl import __version__
-from dgl.attribution.registry import localize_defaults
-from dgl.backbones import get_backbone
 from dgl.data.class_names import ClassNames
 from dgl.data.layouts import load_data
 from dgl.errors import UserError, first_few, printable
 from dgl.evaluation.fusion import Fusion, make_fusions
+from dgl.evaluation.plan import brought_of
 from dgl.labeling.confidence import (
     IOU,
     SHIPPED,
@@ -31,6 +30,7 @@ from dgl.labeling.labels import box_iou
 from dgl.labeling.objects import ObjectOptions
 from dgl.labeling.store import Header, LabelStore, check_same_run, is_store, read_header
 from dgl.labeling.work import Work, find_data, make_work
+from dgl.predict.model_predictor import defaults_of, predictor_of
 from dgl.predict.normalize import parse_normalization
 from dgl.predict.predictor import Predictor
 from dgl.utils.files import atomic_text, weights_fingerprint
@@ -48,15 +48,16 @@ def label(args: Namespace) -> None:
     """
     dataset = find_data(args.data, args.split, args.dataname, args.data_format)
     mode, load = default_weights(args.mode, args.load)
-    defaults = localize_defaults(get_backbone(mode), args.method)
+    defaults = defaults_of(mode, load, args.method)
     layer = defaults.layer if args.clayer is None else args.clayer
     if args.threshold is None:
         args.threshold = defaults.threshold
     if args.normalize is None:
         args.normalize = defaults.normalize
-    with Predictor(
-        mode,
-        load,
+    with predictor_of(
+        brought_of(args),
+        mode=mode,
+        load=load,
         layers=[layer],
         methods=[args.method],
         alpha=args.pa,
@@ -66,6 +67,7 @@ def label(args: Namespace) -> None:
         precision=args.precision,
         flip=args.flip,
     ) as predictor:
+        predictor.strict = False  # one image whose map is not finite does not end a run
         names = ClassNames.of(predictor.class_names, predictor.classes)
         work = make_work(args.data, dataset, names, args.predict, args.limit)
         if work.unmatched:

@@ -81,6 +81,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="class to localize: index, name, its beginning, or WordNet id (default: the top-1 class)",
     )
     add("--top", type=int, default=1, metavar="N", help="localize the N most probable classes")
+    add(
+        "--min-probability",
+        type=float,
+        metavar="P",
+        help="localize every class of at least this probability, as several labels of one image have; at "
+        "most --top of them, if that is given",
+    )
     add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
     add(
         "--fuse",
@@ -128,6 +135,13 @@ def run(args: argparse.Namespace) -> int:
     check_image_size(args.image_size)
     if args.top > 1 and args.class_index is not None:
         raise UserError(f"--top {args.top}: expected 1 with --class, which names the class")
+    if args.min_probability is not None:
+        if not 0 < args.min_probability <= 1:
+            raise UserError(
+                f"--min-probability {args.min_probability}: expected above 0, at most 1"
+            )
+        if args.class_index is not None:
+            raise UserError("--min-probability: expected without --class, which names the class")
     for flag, value in (
         ("--batch", args.batch),
         ("--workers", args.workers),

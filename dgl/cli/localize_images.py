@@ -10,15 +10,12 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Se
 import numpy as np
 from tqdm import tqdm
 
-from dgl.attribution.registry import localize_defaults
-from dgl.backbones import get_backbone
-from dgl.backbones.registry import LocalizeDefaults
 from dgl.data.image_io import Decoded, read_reduced
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
 from dgl.evaluation.fusion import Fusion, make_fusions, score_maps
 from dgl.evaluation.plan import brought_of
-from dgl.predict.model_predictor import predictor_of
+from dgl.predict.model_predictor import defaults_of, predictor_of
 from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.predict.predictor import Predictor
 from dgl.report.localize_files import (
@@ -40,6 +37,7 @@ Record = Dict[str, Any]
 PAIR = ("dgl", "cam")
 # A class of lower probability is reported as a guess.
 UNSURE = 0.1
+_MOST_CLASSES = 100  # of an image, with --min-probability alone
 
 
 def make_predictor(args: Namespace) -> Any:
@@ -49,9 +47,7 @@ def make_predictor(args: Namespace) -> Any:
     """
     mode, load = default_weights(args.mode, args.load)
     is_brought = model_kind(load) is not None
-    defaults = (
-        LocalizeDefaults("0") if is_brought else localize_defaults(get_backbone(mode), args.method)
-    )
+    defaults = defaults_of(mode, load, args.method)
     if args.clayer is None:
         args.clayer = defaults.layer
     if args.threshold is None:
@@ -211,6 +207,8 @@ class _Pipeline:
             settings["normalize"] = str(how)
         if args.top > 1:
             settings["top"] = args.top
+        if args.min_probability is not None:
+            settings["min_probability"] = args.min_probability
         if args.flip:
             settings["flip"] = True
         entries = predictor.entries
@@ -262,16 +260,25 @@ class _Pipeline:
         views = np.stack([loaded.view for loaded in readable])
         first = self._predictor(views, None if wanted is None else [wanted] * len(readable))
         predictions = [first]
-        if self._args.top > 1:
+        # Of each image as many classes as there are; the most probable one in any case.
+        counts = np.full(len(readable), self._args.top)
+        if self._args.min_probability is not None:
+            probable = (first.probability >= self._args.min_probability).sum(axis=1)
+            counts = np.clip(probable, 1, self._args.top if self._args.top > 1 else _MOST_CLASSES)
+        if counts.max() > 1:
             ranked = np.argsort(-first.logits, axis=1, kind="stable")
-            top = min(self._args.top, ranked.shape[1])
+            top = min(int(counts.max()), ranked.shape[1])
             predictions += [self._predictor(views, list(ranked[:, rank])) for rank in range(1, top)]
         errors = {loaded.number: loaded.error for loaded in batch}
         for place, reason in {p: r for found in predictions for p, r in found.failed}.items():
             number = readable[place].number
             errors[number] = f"{self._paths[number]}: {reason}"
         return list(errors.items()), [
-            _Localized(loaded.number, loaded.image, [self._select(p, i) for p in predictions])
+            _Localized(
+                loaded.number,
+                loaded.image,
+                [self._select(p, i) for p in predictions[: counts[i]]],
+            )
             for i, loaded in enumerate(readable)
             if errors[loaded.number] is None
         ]

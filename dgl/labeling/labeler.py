@@ -131,8 +131,14 @@ class Labeler:
             mixed = [own if t is None else t for t, own in zip(targets, best.tolist())]
             first = self._predictor(views, mixed)
         predictions = [first] + self._lower_ranks(readable, views, first)
+        failed = {p: why for made in predictions for p, why in getattr(made, "failed", ())}
+        places = [place for place, one in enumerate(batch) if one.error is None]
         jobs = []
         for i, one in enumerate(readable):
+            if i in failed:
+                error = f"{one.item.path}: {failed[i]}"
+                errors[places[i]] = ImageLabels(one.item.image, error=error)
+                continue
             found = [self._finding(prediction, i) for prediction in predictions]
             if one.item.label is not None:
                 found = found[:1]

@@ -9,7 +9,16 @@ import numpy as np
 
 from dgl.attribution import METHODS, check_methods, expand_methods, parse_method
 from dgl.attribution.gradients import KERNEL
-from dgl.attribution.registry import ALL, ANY, FOREGROUND, HEAD_WEIGHTS, LAST, LOCAL_PROBABILITY
+from dgl.attribution.registry import (
+    ALL,
+    ANY,
+    FOREGROUND,
+    HEAD_WEIGHTS,
+    LAST,
+    LOCAL_PROBABILITY,
+    localize_defaults,
+)
+from dgl.backbones import get_backbone
 from dgl.backbones.registry import Backbone, LocalizeDefaults
 from dgl.data.class_names import ClassNames
 from dgl.data.views import rgb_to_bgr
@@ -38,6 +47,13 @@ def predictor_of(brought: Optional[Brought] = None, **arguments: Any) -> Any:
     if model_kind(arguments["load"]) is None:
         return Predictor(**arguments)
     return ModelPredictor(brought=brought, **arguments)
+
+
+def defaults_of(mode: str, load: str, method: str) -> LocalizeDefaults:
+    """Layer, threshold and normalization of a backbone, or of a model of others: its last layer."""
+    if model_kind(load) is not None:
+        return _NONE.localize
+    return localize_defaults(get_backbone(mode), method)
 
 
 class ModelPredictor(GraphPredictor):

@@ -141,7 +141,7 @@ def _describe_brought(load: str, brought: Brought) -> Model:
         backbone = predictor.backbone
         return Model(
             path=load,
-            label=_label(load),
+            label=_label(load, backbone),
             mode=backbone.mode,
             layers=backbone.layers[:_MOST_LAYERS],
             classes=predictor.classes,

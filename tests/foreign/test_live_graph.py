@@ -115,7 +115,7 @@ def test_a_loop_whose_rounds_the_image_decides_is_refused():
     def doubled(x):
         return tf.while_loop(lambda y: tf.reduce_sum(y) < 1e6, lambda y: y * 2.0, [x])
 
-    (turned,) = [doubled(activation)] if tf.VERSION >= "2" else doubled(activation)
+    turned = doubled(activation)
     turned = turned[0] if isinstance(turned, (list, tuple)) else turned
     logits = rest(tf.reshape(turned, tf.shape(activation)), tf.float32)
     with pytest.raises(UserError, match="loop whose number of rounds only a run tells"):
