@@ -33,6 +33,8 @@ def check(package, *names):
         os.environ.pop("TF_USE_LEGACY_KERAS", None)
     import tensorflow
 
+    if tensorflow.__version__ < "2.16":
+        os.environ.pop("TF_USE_LEGACY_KERAS", None)
     keras = tensorflow.keras
     failures = []
     for name in names or KINDS:
