@@ -1,4 +1,4 @@
-"""Families of Keras applications: no foreign exception and no silent constant map; `make fuzz` tries all."""
+"""Families of Keras applications: no foreign exception, no silent constant map; `make fuzz` tries all."""
 
 import pytest
 from own_process import call
