@@ -203,6 +203,52 @@ def refined_times(*names):
     return table(lines)
 
 
+def _with_interval(row, key):
+    return "{:.1f} ({:.1f} to {:.1f})".format(row[key], *row[key + "_interval"])
+
+
+def label_boxes(*names):
+    """A row a run of `dgl label`: its boxes and confidences beside the true boxes."""
+    heading = ["data", "labels", "masks", "IoU 0.5", "IoU 0.7", "calibration error"]
+    lines = [[*heading, "IoU 0.5, more and less certain half"]]
+    for name in names:
+        record = _record(name)
+        for row in record["rows"]:
+            options = row["options"]
+            cells = [record["data"], "predicted" if options["predict"] else "known"]
+            cells += ["refined" if options["masks"] else "no"]
+            cells += [_with_interval(row, key) for key in ("iou_0.5", "iou_0.7")]
+            halves = [row.get(f"right_of_{half}_half") for half in ("confident", "other")]
+            error = row.get("expected_calibration_error")
+            cells += ["-"] if error is None else [f"{error:.3f}"]
+            cells += ["-"] if error is None else ["{:.1f}, {:.1f}".format(*halves)]
+            lines.append(cells)
+    return table(lines)
+
+
+def label_masks(*names):
+    """A row a network: IoU of the map's region and of the refined mask with the true mask."""
+    lines = [["network", "images", "map's region", "refined"]]
+    for name in names:
+        for row in _record(name)["rows"]:
+            cells = [row["mode"], str(row["images"])]
+            lines.append(cells + [_with_interval(row, key) for key in ("before", "after")])
+    return table(lines)
+
+
+def label_detector(name):
+    """A row a source of training boxes: figures of the regressor trained on them."""
+    lines = [
+        ["trained on", "of these right", "IoU 0.5", "IoU 0.7", "mean IoU", "of full supervision"]
+    ]
+    for row in _record(name)["rows"]:
+        cells = [row["trained_on"], "{:.1f}".format(row["labels_right"])]
+        cells += [_with_interval(row, key) for key in ("iou_0.5", "iou_0.7")]
+        cells += ["{:.1f}".format(row["mean_iou"]), _with_interval(row, "of_full_supervision")]
+        lines.append(cells)
+    return table(lines)
+
+
 def thresholds(name):
     """A row a threshold: BoxAcc of every entry of one evaluation."""
     rows = _record(name)["protocols"][_WSOL]["rows"]
