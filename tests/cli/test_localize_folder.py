@@ -55,6 +55,17 @@ def test_images_and_folders_of_several_places(tiny, photos, tmp_path):
     assert tree(alone) == tree(out / "val1-2")
 
 
+def test_files_of_other_formats_are_named_once_at_the_end(tiny, photos, tmp_path):
+    folder = tmp_path / "in"
+    shutil.copytree(photos, str(folder))
+    for name in ("a.svg", "b.SVG", "notes.txt"):
+        (folder / name).write_text("x")
+    done = localize(folder, "--load", tiny, "--out", tmp_path / "out")
+    (line,) = [line for line in done.err.splitlines() if "left out" in line]
+    assert line.startswith("2 files left out") and "2 .svg" in line
+    assert done.err.rstrip().endswith(line)
+
+
 def test_images_of_one_name_do_not_share_a_folder(vgg, tmp_path):
     write_images(tmp_path / "in", "a.png", "a.bmp", "b.png")
     demo(vgg, tmp_path / "in", tmp_path / "out")

@@ -131,6 +131,14 @@ def test_the_backbone_is_read_from_the_checkpoint(tmp_path, mode):
     assert 0 <= found.class_index < 5 and found.map.shape == IMAGES[0].shape[:2]
 
 
+def test_a_checkpoint_without_a_card_says_which_side_it_gets(tmp_path, caplog):
+    path = write_npz(tmp_path / "weights.npz", values_of("vgg", 64, width=0.125, classes=5))
+    Localizer(path, layer=1, gpu="-1").close()
+    (record,) = caplog.records
+    for part in ("weights.npz: no model card", "224 pixels", "--image_size"):
+        assert part in record.getMessage()
+
+
 @pytest.mark.parametrize(
     "settings, words",
     [

@@ -71,6 +71,16 @@ def test_a_tensorflow_without_gpu_support_means_the_cpu(two_gpus, monkeypatch):
     assert devices.select_gpus("0,1") == 0
 
 
+@pytest.mark.parametrize("gpu, logged", [("7", 1), ("0,3", 1), ("-1", 0), ("", 0), (None, 0)])
+def test_a_gpu_that_is_not_there_is_told_once(monkeypatch, caplog, gpu, logged):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr(devices, "_warned", set())
+    monkeypatch.setattr(devices, "_count_gpus", lambda: 0)
+    assert devices.select_gpus(gpu) == devices.select_gpus(gpu) == 0
+    assert len(caplog.records) == logged
+    assert not logged or f"--gpu {gpu}: TensorFlow finds no such GPU" in caplog.text
+
+
 def test_session_options():
     on_cpu, on_gpu = devices.session_config(0), devices.session_config(1)
     assert on_cpu.device_count["GPU"] == 0

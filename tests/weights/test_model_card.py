@@ -111,3 +111,11 @@ def test_other_classes_without_a_card_s_names_have_none(card, head, classes):
 def test_the_names_of_the_card_come_first():
     names = class_names_of(CARD, get_backbone("vgg"), "linear", 1000)
     assert (names.names, names.classes, names.name(999)) == (CARD.class_names, 1000, "999")
+
+
+@pytest.mark.parametrize("classes, logged", [(1, True), (2, False), (3, True)])
+def test_names_of_another_number_than_outputs_are_told_with_both(caplog, classes, logged):
+    class_names_of(CARD, get_backbone("vgg"), "linear", classes)
+    assert logged == bool(caplog.records)
+    if logged:
+        assert f"2 class names, but the checkpoint has {classes} outputs" in caplog.text
