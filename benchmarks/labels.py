@@ -42,8 +42,8 @@ from dgl.utils.parallel import chunks_of, ordered_map
 IOUS = (0.5, 0.7)
 _MASK_SIDE = 224
 RESAMPLES = 1000
-# The regressor: principal components of a place's channels, hidden units, seeds that are averaged.
-_COMPONENTS, _HIDDEN, _SEEDS = 48, 256, 3
+# The regressor: principal components, penalty, and how much it prefers the places that are surely inside.
+_COMPONENTS, _RIDGE, _SHARPNESS = 64, 100.0, 6.0
 
 
 def interval(values, resamples=RESAMPLES):
@@ -228,39 +228,62 @@ def mirrored(boxes):
 
 
 class Regressor:
-    """Boxes from activations: principal components of the channels, then networks of one hidden layer."""
+    """Boxes from activations by linear models of each place: is it in the box, and how far are the sides?
 
-    def __init__(self, maps, boxes, seeds=_SEEDS):
+    A place is described by principal components of its channels and of its eight neighbors'. The box of an
+    image is the mean of the boxes of its places, weighted by how much each is inside.
+    """
+
+    def __init__(self, maps, boxes):
         from sklearn.decomposition import PCA
-        from sklearn.neural_network import MLPRegressor
+        from sklearn.linear_model import Ridge
 
         pixels = np.concatenate([one.reshape(-1, one.shape[-1]) for one in maps])
         picked = np.random.RandomState(0).permutation(len(pixels))[:20000]
         self._pca = PCA(min(_COMPONENTS, pixels.shape[1]), random_state=0).fit(pixels[picked])
-        own = np.concatenate([self._features(one) for one in maps])
-        self._mean, self._scale = own.mean(axis=0), own.std() + 1e-6
-        own = (own - self._mean) / self._scale
-        targets = np.concatenate([boxes, mirrored(boxes)])
-        self._models = [
-            MLPRegressor(
-                hidden_layer_sizes=(_HIDDEN,), alpha=1.0, max_iter=60, random_state=seed,
-                early_stopping=True, n_iter_no_change=8,
-            ).fit(own, targets)
-            for seed in range(seeds)
-        ]  # fmt: skip
+        self._scale = float(self._pca.transform(pixels[picked]).std())
+        places = np.concatenate([self._places(one) for one in maps])
+        sides = np.concatenate([_sides(one, maps[0].shape) for one in (boxes, mirrored(boxes))])
+        inside = sides.min(axis=-1) > 0
+        self._inside = Ridge(_RIDGE).fit(places.reshape(-1, places.shape[-1]), inside.ravel())
+        self._sides = Ridge(_RIDGE).fit(places[inside], sides[inside])
 
-    def _features(self, maps):
-        parts = self._pca.transform(maps.reshape(-1, maps.shape[-1]))
-        return parts.reshape(len(maps), -1)
+    def _places(self, maps):
+        count, height, width, channels = maps.shape
+        parts = self._pca.transform(maps.reshape(-1, channels)) / self._scale
+        parts = np.pad(
+            parts.reshape(count, height, width, -1).astype(np.float32),
+            ((0, 0), (1, 1), (1, 1), (0, 0)),
+        )
+        around = [(row, column) for row in range(3) for column in range(3)]
+        return np.concatenate([parts[:, y : y + height, x : x + width] for y, x in around], axis=-1)
 
     def __call__(self, maps):
         """(N, 4) boxes in fractions; of an image and its mirror image the mean."""
         found = []
         for side, one in enumerate(maps):
-            own = (self._features(one) - self._mean) / self._scale
-            boxes = np.mean([model.predict(own) for model in self._models], axis=0)
+            places = self._places(one)
+            flat = places.reshape(-1, places.shape[-1])
+            weights = self._inside.predict(flat).reshape(one.shape[:3])
+            weights = np.exp(_SHARPNESS * (weights - weights.max(axis=(1, 2), keepdims=True)))
+            weights /= weights.sum(axis=(1, 2), keepdims=True)
+            sides = self._sides.predict(flat).reshape((*one.shape[:3], 4))
+            boxes = _centers(one.shape) + sides * (-1, -1, 1, 1)
+            boxes = (boxes * weights[..., np.newaxis]).sum(axis=(1, 2))
             found.append(mirrored(boxes) if side else boxes)
         return np.clip(np.mean(found, axis=0), 0, 1)
+
+
+def _centers(shape):
+    """(h, w, 4) of (x, y, x, y): the centers of the places as fractions of the image."""
+    y, x = [(np.arange(side) + 0.5) / side for side in shape[1:3]]
+    x, y = np.meshgrid(x, y)
+    return np.stack([x, y, x, y], axis=-1)
+
+
+def _sides(boxes, shape):
+    """(N, h, w, 4): distances of each place from the four sides of its image's box, negative outside."""
+    return (boxes[:, np.newaxis, np.newaxis] - _centers(shape)) * (-1, -1, 1, 1)
 
 
 def measure_detector(args):
