@@ -66,6 +66,11 @@ _VARIABLES = frozenset(["AutoReloadVariable", "VarHandleOp", "Variable", "Variab
 _RANDOM = re.compile(
     "Random|Multinomial|^Stateful(Uniform|Standard|Truncated)|Bernoulli|Shuffle|^Rng"
 )
+_CONTROL_SCOPE = re.compile(r"(cond|while|map|case)(_\d+)?$")
+_OF_FUNCTIONS = re.compile(
+    r"(stateless|stateful)_|(random_uniform|random_normal|truncated_normal|dropout|cond|while|map|case|"
+    r"Partitioned\w*|Stateful\w*)(_\d+)?$"
+)
 _STRING_BYTES = 24  # memory of an empty string
 _MOST_CONSTANT_BYTES = 2**31  # the limit of a graph message
 
@@ -89,6 +94,8 @@ def check_operations(graph_def: GraphDef, path: str, allow: Iterable[str] = ()) 
     if refused:
         # The operations that would initialize a variable may come before it in the graph.
         first = next((node for node in refused if node.op in _VARIABLES), refused[0])
+        # A random layer brings a variable of its state along, which is not what is wrong with it.
+        first = next((node for node in refused if is_random(node)), first)
         raise UserError(f"{path}: {_refusal(first)}")
     claimed = 0
     for node in graph_def.node:
@@ -129,12 +136,17 @@ def is_random(node: NodeDef) -> bool:
 
 
 def layer_name(node: str) -> str:
-    """The layer that a node belongs to, as far as the scopes of its name tell."""
+    """The layer that a node belongs to, as far as the scopes of its name tell.
+
+    The innermost scopes are those of TensorFlow's functions, such as ``dropout/random_uniform``, and the
+    outermost one is the model's.
+    """
     scopes = node.split("/")[:-1]
-    told = [
-        scope for scope in scopes if re.search("random|dropout|noise|aug", scope, re.IGNORECASE)
-    ]
-    return (told or scopes or [node])[-1]
+    own = [place for place, scope in enumerate(scopes) if not _OF_FUNCTIONS.match(scope)]
+    place = own[-1] if own else 0
+    if place == 0 and len(scopes) > 1 and not _CONTROL_SCOPE.match(scopes[1]):
+        place = 1 if own else 0  # a layer that is named as a function is: model/dropout/dropout/...
+    return scopes[place] if scopes else node
 
 
 def _check_attributes(node: NodeDef, path: str) -> None:

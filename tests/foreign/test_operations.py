@@ -8,7 +8,7 @@ from tensorflow.python.framework import op_def_registry
 from dgl.errors import UserError
 from dgl.foreign import load_frozen
 from dgl.foreign.function_body import OUTPUTS
-from dgl.foreign.operations import COMPUTES
+from dgl.foreign.operations import COMPUTES, layer_name
 from dgl.tf_compat import tf
 
 # They may end a run with an error, which TensorFlow counts as state.
@@ -112,3 +112,32 @@ def test_a_negative_size(tmp_path):
     made.attr["value"].tensor.tensor_shape.dim.add(size=-3)
     with pytest.raises(UserError, match="negative"):
         load_frozen(write(tmp_path / "a.pb", graph(made)))
+
+
+@pytest.mark.parametrize(
+    "name, layer",
+    [
+        (
+            "functional_1/my_flip_1/stateless_random_uniform/StatelessRandomGetKeyCounter",
+            "my_flip_1",
+        ),
+        ("f/my_drop_1/stateless_dropout/stateless_random_uniform/StatelessRandom", "my_drop_1"),
+        ("model/my_drop/dropout/random_uniform/RandomUniform", "my_drop"),
+        ("model/outer/my_drop/dropout/random_uniform/RandomUniform", "my_drop"),
+        ("model/dropout/dropout/random_uniform/RandomUniform", "dropout"),
+        ("dropout/cond/dropout/random_uniform/RandomUniform", "dropout"),
+        ("my_drop/cond/dropout/random_uniform/RandomUniform", "my_drop"),
+        ("model/noise/random_normal/RandomStandardNormal", "noise"),
+        ("while", "while"),
+        ("model/lstm/while", "lstm"),
+    ],
+)
+def test_the_layer_of_an_operation(name, layer):
+    assert layer_name(name) == layer
+
+
+@pytest.mark.parametrize("kind", ["RandomUniform", "StatelessRandomUniformV2", "RngReadAndSkip"])
+def test_a_random_layer_is_named(kind, tmp_path):
+    made = graph(node("model/my_flip/random_uniform/draw", kind))
+    with pytest.raises(UserError, match="layer 'my_flip' is random at inference.*training=False"):
+        load_frozen(write(tmp_path / "a.pb", made))
