@@ -23,6 +23,7 @@ from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import DataSet, Sample, split_candidates, split_names
 from dgl.data.text_files import (
     DIGITS,
+    BadLines,
     check_class_index,
     check_repeats,
     check_total,
@@ -116,7 +117,8 @@ def load_ilsvrc(
             ``val`` has no object or objects of several classes, a class is not in the list of
             classes, ``train`` has neither such a list nor class folders, or the full validation set
             does not have its 50,000 images. An image on two lines of a list for ``val`` gives two
-            samples and a logged warning; so does another number of boxes than 80,477 in the full
+            samples and a logged warning, and up to one annotation in a hundred that cannot be read is
+            left out with its image; a warning follows another number of boxes than 80,477 in the full
             validation set.
     """
     annotation_root = _first_folder(data_dir, _ANNOTATIONS)
@@ -134,6 +136,7 @@ def load_ilsvrc(
         known = _Classes(folders, folders, train)
     source = os.path.join(annotation_root, part)
     annotations: Sequence[Optional[Annotation]]
+    bad = BadLines()
     if part == "train":
         if not known.keys:
             lists = ", ".join([name for name, _, _ in _SYNSETS] + [_CLASSES_FILE])
@@ -146,7 +149,8 @@ def load_ilsvrc(
         if with_boxes:
             annotations = _read_train(entries, labels, source)
     else:
-        annotations = found = _read_val(entries, source, known.keys)
+        entries, found = _read_val(entries, source, known.keys, bad)
+        annotations = found
         labels = [annotation.names[0] for annotation in found]
         if not known.keys:
             ordered = tuple(sorted(set(labels)))
@@ -168,15 +172,17 @@ def load_ilsvrc(
                 entry.relative, entry.path, indices[label], boxes if with_boxes else (), size=size
             )
         )
-    if part == "val" and len(known.keys) == CLASSES and is_nearly_full(len(samples), VAL_IMAGES):
-        check_total(source, "images", len(samples), VAL_IMAGES)
+    total = len(samples) + len(bad.reasons)
+    if part == "val" and len(known.keys) == CLASSES and is_nearly_full(total, VAL_IMAGES):
+        check_total(source, "images", total, VAL_IMAGES)
         boxes_found = sum(len(sample.boxes) for sample in samples)
         if with_boxes and boxes_found != VAL_BOXES:
             _logger.warning(
                 "%s: %d boxes; expected %d in the full set", source, boxes_found, VAL_BOXES
             )
     name = dataname or os.path.basename(data_dir)
-    return DataSet(name, "ilsvrc", split, samples, known.names, classes or len(known.keys))
+    limit = classes or len(known.keys)
+    return DataSet(name, "ilsvrc", split, samples, known.names, limit, tuple(bad.reasons))
 
 
 def _first_folder(data_dir: str, candidates: Iterable[str]) -> Optional[str]:
@@ -236,26 +242,31 @@ def _read_synsets(path: str, pattern: "re.Pattern[str]", expected: str) -> Dict[
     return synsets
 
 
-def _read_val(entries: Sequence[Entry], source: str, keys: Sequence[str]) -> List[Annotation]:
-    """One annotation per image, each with objects of one class."""
-    found, lacking, paths = [], [], []
-    for entry in tqdm(entries, desc="annotations", unit=" files", leave=False, delay=1):
+def _read_val(
+    listed: Sequence[Entry], source: str, keys: Sequence[str], bad: BadLines
+) -> Tuple[List[Entry], List[Annotation]]:
+    """The images and one annotation of each, with objects of one class; few bad ones are left out."""
+    entries, found, lacking, paths = [], [], [], []
+    for entry in tqdm(listed, desc="annotations", unit=" files", leave=False, delay=1):
         # Under the image's own path or, as in ILSVRC, without the folder.
         mirrored = _xml_path(source, entry)
         flat = os.path.join(source, os.path.basename(mirrored))
         path = mirrored if os.path.exists(mirrored) else flat
-        annotation = read_annotation(path)
-        if annotation is None or not annotation.names:
-            lacking.append(path + (" (missing)" if annotation is None else " (no object)"))
-            continue
-        if len(set(annotation.names)) > 1:
-            named = first_few(map(quote, sorted(set(annotation.names))))
-            raise UserError(f"{path}: objects of the classes {named}; expected one class")
-        found.append(annotation)
-        paths.append(path)
+        with bad:
+            annotation = read_annotation(path)
+            if annotation is None or not annotation.names:
+                lacking.append(path + (" (missing)" if annotation is None else " (no object)"))
+                continue
+            if len(set(annotation.names)) > 1:
+                named = first_few(map(quote, sorted(set(annotation.names))))
+                raise UserError(f"{path}: objects of the classes {named}; expected one class")
+            entries.append(entry)
+            found.append(annotation)
+            paths.append(path)
+    bad.check(source, len(found))
     if lacking:
         raise UserError(
-            f"{source}: {len(lacking)} of {len(entries)} images have no annotation with an object; "
+            f"{source}: {len(lacking)} of {len(listed)} images have no annotation with an object; "
             f"expected one XML file each: {first_few(lacking)}"
         )
     classes = set(keys).union(annotation.names[0] for annotation in found)
@@ -267,7 +278,7 @@ def _read_val(entries: Sequence[Entry], source: str, keys: Sequence[str]) -> Lis
                 f"{path}: objects of class {quote(annotation.names[0])}, but the image is in the "
                 f"folder {quote(folders[0])}; expected one class"
             )
-    return found
+    return entries, found
 
 
 def _read_train(
