@@ -279,9 +279,11 @@ def check_finished(
 
 def _read_plan(folder: str) -> Tuple[Optional[Plan], Tuple[int, ...]]:
     """The plan and shard of finished results, without the results; ``None`` where damaged."""
-    text = ""
+    text, path = "", os.path.join(str(folder), RECORDS)
+    if not os.path.isfile(path):
+        return None, (1, 1)
     try:
-        with open(os.path.join(str(folder), RECORDS), encoding="utf-8") as stream:
+        with open(path, encoding="utf-8") as stream:
             blocks = iter(lambda: stream.read(1 << 20), "")
             while _RESULTS_KEY not in text and len(text) < _MOST_PLAN:
                 text += next(blocks)

@@ -46,7 +46,7 @@ def complete(script, words, folder):
         (["dgl", "lo"], {"localize"}),
         (["dgl", "e"], {"evaluate", "export"}),
         (["dgl", "make-data", ""], {"birds", "photos5"}),
-        (["dgl", "localize", "--pr"], {"--precision"}),
+        (["dgl", "localize", "--pre"], {"--precision", "--preprocess"}),
         (["dgl", "localize", "--method", "grad"], {"gradcam", "gradcam++"}),
         (["dgl", "layers", "--mode", "resnet50"], {"resnet50", "resnet50se"}),
         (["dgl", "localize", "pho"], {"photo.jpg", "photos"}),

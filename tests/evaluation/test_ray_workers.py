@@ -21,7 +21,7 @@ from dgl.evaluation.ray_workers import (
     room,
     worker_env,
 )
-from dgl.predict.predictor import Predictor
+from dgl.predict.model_predictor import predictor_of
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def task(folder, many):
     """A task, and the results of its batches in one process."""
     args = parse(folder, "--data", many, "--batch", 5, "--clayer", "1-2", "--fuse", "max")
     dataset = load_split(args, "val")
-    with Predictor(gpu="-1", **predictor_arguments(args)) as predictor:
+    with predictor_of(gpu="-1", **predictor_arguments(args)) as predictor:
         fusions = fusions_of(args, predictor)
         plan = make_plan(args, predictor, dataset, fusions)
         whole = Task(predictor_arguments(args), dataset, plan, fusions)

@@ -95,7 +95,7 @@ def test_keras_application(run):
     if not has_keras():
         pytest.skip("no Keras that builds graphs")
     out, folder = run("keras_application")
-    assert out.startswith("random weights") and "layer out_relu/Relu6, one of 45" in out
+    assert out.startswith("random weights") and "layer out_relu/Relu6, one of " in out
     drawn_image(folder, "keras_application.png")
 
 

@@ -63,7 +63,7 @@ def test_defaults():
         ("--mode", "resnet"),
         ("--laststride", "2"),
         ("--norm", "gn"),
-        ("--data-format", "coco"),
+        ("--data-format", "cocoa"),
         ("--seed", "-1 2147483648"),
         ("--watch", "-1"),
         ("--watch-boxes", "few"),
