@@ -95,7 +95,8 @@ def frozen_copy(
 def _reading(handle: Any) -> Any:
     """A tensor with the value of a resource variable; an operation that reads it is there as a rule."""
     for reader in handle.outputs[0].consumers():
-        if reader.type == "ReadVariableOp":
+        # One that waits for others may read after an update, such as BatchNorm's, that needs an image.
+        if reader.type == "ReadVariableOp" and not reader.control_inputs:
             return reader.outputs[0]
     for variable in tf.global_variables() + tf.local_variables():
         if variable.op is handle:

@@ -62,7 +62,7 @@ def test_python_blocks(path, folder, monkeypatch):
 def test_marks_say_something_that_is_known():
     known = {need for _, need in doc_runs.NEEDS}
     known |= {"downloaded weights", "boxes of your own", "a GPU", "another environment"}
-    known |= {"a folder of images", "a running server"}
+    known |= {"a folder of images", "a running server", "your own model", "a network of PyTorch"}
     for path in pages():
         for block in blocks(path):
             if block.mark is not None and block.kind == doc_commands.SHELL:
