@@ -94,8 +94,10 @@ def check_operations(graph_def: GraphDef, path: str, allow: Iterable[str] = ()) 
     if refused:
         # The operations that would initialize a variable may come before it in the graph.
         first = next((node for node in refused if node.op in _VARIABLES), refused[0])
-        # A random layer brings a variable of its state along, which is not what is wrong with it.
-        first = next((node for node in refused if is_random(node)), first)
+        # A random layer brings a variable of its state along, which is not what is wrong with it; but the
+        # initial value of a variable may be random too.
+        drawn = (n for n in refused if is_random(n) and "/Initializer/" not in n.name)
+        first = next(drawn, first)
         raise UserError(f"{path}: {_refusal(first)}")
     claimed = 0
     for node in graph_def.node:
