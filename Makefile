@@ -92,8 +92,8 @@ FUZZ_SECONDS ?= 180
 fuzz: .venv-fuzz/.installed
 	.venv-fuzz/bin/python -m benchmarks.robustness --out benchmarks/results/hostile.json
 	.venv-fuzz/bin/python -m benchmarks.fuzz all --seconds $(FUZZ_SECONDS) --jobs 2
-	PYTHONPATH=.:tests .venv-fuzz/bin/python -m foreign.keras_applications keras
-	PYTHONPATH=.:tests .venv-fuzz/bin/python -m foreign.keras_applications tf_keras
+	PYTHONPATH=.:tests .venv-fuzz/bin/python -m foreign.application_families keras
+	PYTHONPATH=.:tests .venv-fuzz/bin/python -m foreign.application_families tf_keras
 
 bench: .venv-bench/.installed
 	.venv-bench/bin/python -m benchmarks.speed --out benchmarks/results.json --plot fig/speed.png

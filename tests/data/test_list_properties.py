@@ -21,7 +21,7 @@ from dgl.errors import UserError, quote
 from dgl.evaluation.saved_maps import read_records, write_metadata
 
 # What can be the name of a file and stand in a line.
-characters = st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\n/\\")
+characters = st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\n\r/\\")
 parts = st.text(characters, min_size=1, max_size=8)
 extensions = st.sampled_from(IMAGE_EXTENSIONS + (".JPEG", ".Png"))
 coordinates = st.floats(-1e8, 1e8, allow_nan=False)

@@ -16,4 +16,4 @@ VERSION = tuple(int(part) for part in tf.VERSION.split(".")[:2])
 def test_a_family(package, name):
     if VERSION < (2, 15) or (package == "keras" and VERSION < (2, 16)):
         pytest.skip("no such Keras")
-    call("foreign.keras_applications", "check", package, name)
+    call("foreign.application_families", "check", package, name)

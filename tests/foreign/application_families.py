@@ -1,6 +1,6 @@
 """Families of Keras applications with random weights: all methods at three layers.
 
-``python -m foreign.keras_applications tf_keras`` (or ``keras``), in ``tests``, tries them all.
+``python -m foreign.application_families tf_keras`` (or ``keras``), in ``tests``, tries them all.
 """
 
 import logging
