@@ -129,15 +129,10 @@ def worst_table(record):
 
 def main(argv=None):
     args = make_parser().parse_args(argv)
-    from dgl.predict.predictor import Predictor
-
-    entries = [tuple(word.split(":")) for word in args.entry]
-    mode = args.mode or mode_for(args.load)
-    reported = load_data(args.data, "test")
-    tuning = load_data(args.data, args.tune_split).samples
+    predictor, entries, tuning, reported = opened(args)
     facts, found = [], {entry: [] for entry in entries}
-    with Predictor(mode, args.load or mode, [], [], extra=entries) as predictor:
-        thresholds = best_thresholds(predictor, tuning[:: max(1, len(tuning) // args.tune_limit)])
+    with predictor:
+        thresholds = best_thresholds(predictor, tuning)
         for sample, boxes, maps in score_maps(predictor, reported.samples):
             sides = boxes[:, 2:] - boxes[:, :2] + 1
             area = float(sides.prod(1).max() / next(iter(maps.values())).size)
@@ -163,7 +158,7 @@ def main(argv=None):
     worst = np.argsort(columns[main_entry]["iou"], kind="stable")[:WORST]
     record = {
         "data": reported.name,
-        "mode": mode,
+        "mode": predictor.backbone.mode,
         "images": len(facts),
         "rows": rows,
         "groups": {name: int(mask.sum()) for name, mask in chosen.items()},
@@ -177,8 +172,9 @@ def main(argv=None):
     return 0
 
 
-def make_parser():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def make_parser(description=__doc__):
+    """The parser of this benchmark and of `normalization.py`."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("--load", help="checkpoint (default: the weights of --mode)")
     parser.add_argument("--mode", help="backbone (default: the checkpoint's)")
     parser.add_argument("--data", required=True, help="data set with boxes")
@@ -189,6 +185,19 @@ def make_parser():
     )
     parser.add_argument("--out", required=True, help="record to write")
     return parser
+
+
+def opened(args):
+    """Predictor of the flags' entries, the entries, and the images that select and that report."""
+    from dgl.predict.predictor import Predictor
+
+    entries = [tuple(word.split(":")) for word in args.entry]
+    mode = args.mode or mode_for(args.load)
+    reported = load_data(args.data, "test")
+    tuning = load_data(args.data, args.tune_split).samples
+    tuning = tuning[:: max(1, len(tuning) // args.tune_limit)]
+    predictor = Predictor(mode, args.load or mode, [], [], extra=entries)
+    return predictor, entries, tuning, reported
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ are compared with min-max at the same layer, paired by image.
         --entry dgl:block14 layercam:block14_depthwise --out benchmarks/results/rules_ilsvrc.json
 """
 
-import argparse
 import json
 import os
 import sys
@@ -19,23 +18,21 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from benchmarks.coverage import raw_maps
+from benchmarks.coverage import make_parser, opened, raw_maps
 from benchmarks.recorded import markdown
-from dgl.data.layouts import load_data
 from dgl.errors import run_script
-from dgl.metrics.bootstrap import compare, intervals
+from dgl.metrics.bootstrap import RESAMPLES, compare, intervals
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.predict.normalize import normalize, parse_normalization, score_map
 from dgl.utils.files import write_atomically
-from dgl.weights.identify import mode_for
 
 STEP = 0.01
 _FIGURES = ("box_acc", "max_box_acc_v2")
 
 
 def _named(name):
-    how = parse_normalization(name)
-    return lambda raw, side: score_map(raw, side, side, how)
+    normalization = parse_normalization(name)
+    return lambda raw, side: score_map(raw, side, side, normalization)
 
 
 def _smoothed(raw, side):
@@ -112,39 +109,25 @@ def table(record):
 
 
 def main(argv=None):
-    args = make_parser().parse_args(argv)
-    from dgl.predict.predictor import Predictor
-
-    entries = [tuple(word.split(":")) for word in args.entry]
-    mode = args.mode or mode_for(args.load)
-    reported = load_data(args.data, "test")
-    tuning = load_data(args.data, args.tune_split).samples
-    tuning = tuning[:: max(1, len(tuning) // args.tune_limit)]
-    with Predictor(mode, args.load or mode, [], [], extra=entries) as predictor:
+    args = make_parser(__doc__).parse_args(argv)
+    predictor, _, tuning, reported = opened(args)
+    with predictor:
         tuned = evaluators(raw_maps(predictor, tuning))
         thresholds = {key: own.result()["best_threshold"] for key, own in tuned.items()}
         measured = evaluators(raw_maps(predictor, reported.samples), thresholds)
     rows = []
     for key, evaluator in measured.items():
-        found = row(key, evaluator, measured[key[0], "minmax"], args.resamples)
+        found = row(key, evaluator, measured[key[0], "minmax"], RESAMPLES)
         rows.append(dict(found, threshold=thresholds[key]))
-    record = {"data": reported.name, "mode": mode, "images": len(reported), "rows": rows}
+    record = {
+        "data": reported.name,
+        "mode": predictor.backbone.mode,
+        "images": len(reported),
+        "rows": rows,
+    }
     write_atomically(args.out, (json.dumps(record, indent=1) + "\n").encode("utf-8"))
     print(table(record))
     return 0
-
-
-def make_parser():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--load", help="checkpoint (default: the weights of --mode)")
-    parser.add_argument("--mode", help="backbone (default: the checkpoint's)")
-    parser.add_argument("--data", required=True, help="data set with boxes")
-    parser.add_argument("--tune-split", default="train", help="selects the thresholds")
-    parser.add_argument("--tune-limit", type=int, default=250, help="of its images, at most")
-    parser.add_argument("--entry", nargs="+", required=True, metavar="METHOD:LAYER")
-    parser.add_argument("--resamples", type=int, default=1000)
-    parser.add_argument("--out", required=True, help="record to write")
-    return parser
 
 
 if __name__ == "__main__":

@@ -82,8 +82,8 @@ def tiles(predictor, path, settings):
     prediction = predictor(demo_input(image, predictor.image_size)[np.newaxis])
     drawn = [image]
     for method, (layer, threshold, normalize) in settings.items():
-        how = parse_normalization(normalize)
-        found = score_map(prediction.maps[method, layer][0], height, width, how)
+        normalization = parse_normalization(normalize)
+        found = score_map(prediction.maps[method, layer][0], height, width, normalization)
         box = largest_box(found, threshold)
         # The color bar at the right is left out: the columns of the figure share one.
         drawn.append(heat_with_region(image, found, threshold, box)[:, :width])

@@ -26,7 +26,7 @@ class ArgumentError(UserError, ValueError):
 
 
 class Stopped(Exception):
-    """Work that ended early on request, with its results so far saved.
+    """Inputs that ended early on request, with its results so far saved.
 
     Attributes:
         exit_code: int, of the process; 128 + N for signal N.

@@ -102,7 +102,7 @@ class Localizer:
         defaults = localize_defaults(get_backbone(mode), method)
         if threshold is None:
             threshold = defaults.threshold
-        how = parse_normalization(normalize or defaults.normalize)
+        normalization = parse_normalization(normalize or defaults.normalize)
         _check(threshold, batch)
         predictor = Predictor(
             mode,
@@ -119,7 +119,9 @@ class Localizer:
         def view(image: np.ndarray) -> np.ndarray:
             return demo_input(image, predictor.image_size)
 
-        self._use(predictor, view, threshold, batch, predictor.class_names, how=how)
+        self._use(
+            predictor, view, threshold, batch, predictor.class_names, normalization=normalization
+        )
 
     def _use(
         self,
@@ -129,7 +131,7 @@ class Localizer:
         batch: int,
         class_names: Optional[Sequence[str]],
         finish: Callable[[List[np.ndarray]], Any] = np.stack,
-        how: Normalization = MINMAX,
+        normalization: Normalization = MINMAX,
     ) -> None:
         """Combine a predictor with the preparation of its images.
 
@@ -139,9 +141,9 @@ class Localizer:
             threshold, batch: as in :meth:`__init__`.
             class_names: one name per class, or ``None``.
             finish: views -> array that is fed.
-            how: normalization of the maps.
+            normalization: normalization of the maps.
         """
-        self._how = how
+        self._normalization = normalization
         self.predictor = predictor
         self.entry = predictor.entries[0]
         self.threshold = threshold
@@ -220,8 +222,8 @@ class Localizer:
         )
         feed = ImageFeed(predictor.image, preprocess, image_size)
         self = cls.__new__(cls)
-        how = parse_normalization(normalize)
-        self._use(predictor, feed.view, threshold, batch, class_names, feed.finish, how)
+        normalization = parse_normalization(normalize)
+        self._use(predictor, feed.view, threshold, batch, class_names, feed.finish, normalization)
         return self
 
     @classmethod
@@ -302,7 +304,7 @@ class Localizer:
         self, decoded: Decoded, prediction: "Prediction", i: int, raw: np.ndarray
     ) -> Localization:
         height, width = decoded.image.shape[:2]
-        resized = score_map(raw, height, width, self._how)
+        resized = score_map(raw, height, width, self._normalization)
         found = decoded.to_file(largest_box(resized, self.threshold))
         x0, y0, x1, y1 = (int(value) for value in found)
         # A box without extent stands for no contour; a map that is nowhere positive has no object.

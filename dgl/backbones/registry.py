@@ -1,4 +1,4 @@
-"""What every backbone is: the registry entry, the options of a build, and the built network."""
+"""The registry of backbones: the entry of each, the options of a build, and the network built by them."""
 
 import re
 from dataclasses import dataclass, field

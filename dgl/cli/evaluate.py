@@ -11,7 +11,7 @@ from dgl.backbones import BACKBONES
 from dgl.cli.output import (
     Command,
     HelpFormatter,
-    add_brought_flags,
+    add_foreign_flags,
     add_gpu_flag,
     add_head_flag,
     add_json_flag,
@@ -105,7 +105,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = groups["model"].add_argument
     add("--mode", help="backbone, if not recognized: " + ", ".join(BACKBONES))
     add_head_flag(groups["model"])
-    add_brought_flags(groups["model"])
+    add_foreign_flags(groups["model"])
 
     add = groups["map"].add_argument
     add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")

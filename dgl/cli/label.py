@@ -8,7 +8,7 @@ from dgl.attribution.gradients import DEFAULT_ALPHA
 from dgl.backbones import BACKBONES
 from dgl.cli.output import (
     Command,
-    add_brought_flags,
+    add_foreign_flags,
     add_gpu_flag,
     add_head_flag,
     add_json_flag,
@@ -55,7 +55,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = groups["model"].add_argument
     add("--mode", choices=sorted(BACKBONES), help="backbone; recognized by itself")
     add_head_flag(groups["model"])
-    add_brought_flags(groups["model"])
+    add_foreign_flags(groups["model"])
 
     add = groups["map"].add_argument
     add(

@@ -15,7 +15,7 @@ from dgl.data.class_names import ClassNames
 from dgl.data.layouts import load_data
 from dgl.errors import UserError, first_few, printable
 from dgl.evaluation.fusion import Fusion, make_fusions
-from dgl.evaluation.plan import brought_of
+from dgl.evaluation.plan import foreign_model_of
 from dgl.labeling.confidence import (
     IOU,
     SHIPPED,
@@ -25,11 +25,11 @@ from dgl.labeling.confidence import (
     model_name,
     read_calibration,
 )
+from dgl.labeling.inputs import Inputs, find_data, make_inputs
 from dgl.labeling.labeler import Labeler, LabelOptions
 from dgl.labeling.labels import box_iou
 from dgl.labeling.objects import ObjectOptions
 from dgl.labeling.store import Header, LabelStore, check_same_run, is_store, read_header
-from dgl.labeling.work import Work, find_data, make_work
 from dgl.predict.model_predictor import defaults_of, predictor_of
 from dgl.predict.normalize import parse_normalization
 from dgl.predict.predictor import Predictor
@@ -55,7 +55,7 @@ def label(args: Namespace) -> None:
     if args.normalize is None:
         args.normalize = defaults.normalize
     with predictor_of(
-        brought_of(args),
+        foreign_model_of(args),
         mode=mode,
         load=load,
         layers=[layer],
@@ -69,13 +69,13 @@ def label(args: Namespace) -> None:
     ) as predictor:
         predictor.strict = False  # one image whose map is not finite does not end a run
         names = ClassNames.of(predictor.class_names, predictor.classes)
-        work = make_work(args.data, dataset, names, args.predict, args.limit)
-        if work.unmatched:
+        inputs = make_inputs(args.data, dataset, names, args.predict, args.limit)
+        if inputs.unmatched:
             _say(
-                f"{len(work.unmatched)} of {len(work.classes)} classes are none of the network's "
-                f"({first_few(work.unmatched, 3)}): the map is that of its most probable class"
+                f"{len(inputs.unmatched)} of {len(inputs.classes)} classes are none of the network's "
+                f"({first_few(inputs.unmatched, 3)}): the map is that of its most probable class"
             )
-        run = _Run(args, predictor, work)
+        run = _Run(args, predictor, inputs)
         run.check()
         run.label(*run.calibration())
 
@@ -87,10 +87,10 @@ def _say(text: str) -> None:
 class _Run:
     """What the steps of one run share."""
 
-    def __init__(self, args: Namespace, predictor: Predictor, work: Work):
+    def __init__(self, args: Namespace, predictor: Predictor, inputs: Inputs):
         self._args = args
         self._predictor = predictor
-        self._work = work
+        self._inputs = inputs
         self._fusions: List[Fusion] = []
         if args.fuse:
             self._fusions = make_fusions(predictor.entries, [args.fuse])
@@ -130,23 +130,23 @@ class _Run:
             "min_probability": args.min_probability,
             "batch": args.batch,
         }
-        is_known = all(item.target is not None for item in work.items)
+        is_known = all(item.target is not None for item in inputs.items)
         self._model_name = model_name(is_known, args.masks)
 
     def label(self, model: Optional[Model], calibration: Dict[str, str]) -> None:
         """Fill the store."""
-        args, work = self._args, self._work
+        args, inputs = self._args, self._inputs
         header = self._header(calibration)
         if args.restart:
             shutil.rmtree(os.path.join(args.out, MASKS), ignore_errors=True)
         with LabelStore(args.out, header, args.restart) as store:
-            images = [item.image for item in work.items]
+            images = [item.image for item in inputs.items]
             done = store.resume(images, args.batch)
             if done:
                 _say(f"going on after {done} of {len(images)} images that are there already")
-            labeler = self._labeler(work, model, os.path.join(args.out, MASKS))
+            labeler = self._labeler(inputs, model, os.path.join(args.out, MASKS))
             with tqdm(total=len(images), initial=done, unit=" images", desc="label") as bar:
-                for batch in labeler.run(work.items[done:], args.batch):
+                for batch in labeler.run(inputs.items[done:], args.batch):
                     store.append(batch)
                     for labels in batch:
                         if labels.error is not None:
@@ -160,9 +160,9 @@ class _Run:
             check_same_run(self._args.out, stored, self._header(stored.calibration))
 
     def _header(self, calibration: Mapping[str, Any]) -> Header:
-        work = self._work
+        inputs = self._inputs
         return Header(
-            __version__, work.summary(), self._network, self._flags, work.classes, calibration
+            __version__, inputs.summary(), self._network, self._flags, inputs.classes, calibration
         )
 
     def calibration(self) -> Tuple[Optional[Model], Dict[str, str]]:
@@ -194,15 +194,17 @@ class _Run:
                 f"--calibrate {args.calibrate}: no image has a box; expected true boxes"
             )
         names = ClassNames.of(self._predictor.class_names, self._predictor.classes)
-        work = make_work(args.calibrate, dataset, names, self._model_name.startswith("predicted"))
-        items = [item for item in work.items if item.path in boxes]
-        request = {**self._network, **self._flags, **work.summary(), "version": __version__}
+        inputs = make_inputs(
+            args.calibrate, dataset, names, self._model_name.startswith("predicted")
+        )
+        items = [item for item in inputs.items if item.path in boxes]
+        request = {**self._network, **self._flags, **inputs.summary(), "version": __version__}
         path = os.path.join(args.out, CALIBRATION)
         if os.path.isfile(path):
             stored = read_calibration(path)
             if dict(stored.network) == json.loads(json.dumps(request)):
                 return stored
-        labeler = self._labeler(work, None, None)
+        labeler = self._labeler(inputs, None, None)
         features: List[Any] = []
         is_right: List[bool] = []
         with tqdm(total=len(items), unit=" images", desc="calibrate") as bar:
@@ -220,11 +222,11 @@ class _Run:
             stream.write(json.dumps(calibration.to_json(), indent=1) + "\n")
         return calibration
 
-    def _labeler(self, work: Work, model: Optional[Model], folder: Optional[str]) -> Labeler:
+    def _labeler(self, inputs: Inputs, model: Optional[Model], folder: Optional[str]) -> Labeler:
         return Labeler(
             self._predictor,
             self._options,
-            work.classes,
+            inputs.classes,
             self._fusions,
             model,
             folder if self._options.with_masks else None,

@@ -10,7 +10,7 @@ from dgl.backbones import BACKBONES
 from dgl.cli.output import (
     Command,
     HelpFormatter,
-    add_brought_flags,
+    add_foreign_flags,
     add_gpu_flag,
     add_head_flag,
     add_json_flag,
@@ -26,7 +26,7 @@ from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.tf_compat import use_reference_kernels
 from dgl.utils.devices import FLOAT32
-from dgl.weights.brought import model_kind
+from dgl.weights.foreign_model import model_kind
 from dgl.weights.identify import known_mode
 from dgl.weights.model_card import check_image_size
 
@@ -71,7 +71,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add = groups["model"].add_argument
     add("--mode", choices=sorted(BACKBONES), help="backbone; `dgl` recognizes the checkpoint's")
     add_head_flag(groups["model"])
-    add_brought_flags(groups["model"])
+    add_foreign_flags(groups["model"])
 
     add = groups["map"].add_argument
     add(

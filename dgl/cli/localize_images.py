@@ -14,7 +14,7 @@ from dgl.data.image_io import Decoded, read_reduced
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
 from dgl.evaluation.fusion import Fusion, make_fusions, score_maps
-from dgl.evaluation.plan import brought_of
+from dgl.evaluation.plan import foreign_model_of
 from dgl.predict.model_predictor import defaults_of, predictor_of
 from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.predict.predictor import Predictor
@@ -28,7 +28,7 @@ from dgl.report.localize_files import (
 )
 from dgl.utils.files import weights_fingerprint
 from dgl.utils.parallel import chunks_of, overlapped
-from dgl.weights.brought import model_kind
+from dgl.weights.foreign_model import model_kind
 from dgl.weights.identify import default_weights
 
 Record = Dict[str, Any]
@@ -46,7 +46,7 @@ def make_predictor(args: Namespace) -> Any:
     Layer, threshold and normalization that are not given become the backbone's, or the method's own.
     """
     mode, load = default_weights(args.mode, args.load)
-    is_brought = model_kind(load) is not None
+    is_foreign = model_kind(load) is not None
     defaults = defaults_of(mode, load, args.method)
     if args.clayer is None:
         args.clayer = defaults.layer
@@ -55,11 +55,11 @@ def make_predictor(args: Namespace) -> Any:
     if args.normalize is None:
         args.normalize = defaults.normalize
     predictor = predictor_of(
-        brought_of(args),
+        foreign_model_of(args),
         mode=mode,
         load=load,
         layers=[args.clayer],
-        methods=PAIR if args.method in PAIR and not (args.fuse or is_brought) else (args.method,),
+        methods=PAIR if args.method in PAIR and not (args.fuse or is_foreign) else (args.method,),
         alpha=args.pa,
         image_size=args.image_size,
         data_set=args.dataset,
@@ -202,9 +202,9 @@ class _Pipeline:
             "fast": args.fast,
             "precision": args.precision,
         }
-        how = parse_normalization(args.normalize)
-        if how != MINMAX:
-            settings["normalize"] = str(how)
+        self._normalization = parse_normalization(args.normalize)
+        if self._normalization != MINMAX:
+            settings["normalize"] = str(self._normalization)
         if args.top > 1:
             settings["top"] = args.top
         if args.min_probability is not None:
@@ -225,7 +225,8 @@ class _Pipeline:
             args.save_maps,
             settings,
             args.published,
-            how,
+            # What is fused was normalized before.
+            MINMAX if self._fusions else self._normalization,
         )
 
     def find_record(self, index: int) -> Optional[Record]:
@@ -295,7 +296,8 @@ class _Pipeline:
         maps = {entry: raw[i] for entry, raw in prediction.maps.items()}
         if self._fusions:
             # At the side of the square input, as an evaluation fuses them.
-            maps = dict(score_maps(maps, self._predictor.image_size, self._fusions))
+            size = self._predictor.image_size
+            maps = dict(score_maps(maps, size, self._fusions, self._normalization))
         return Finding(facts, maps)
 
     def _store(self, done: _Localized) -> Record:

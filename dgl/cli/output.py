@@ -81,7 +81,7 @@ def add_normalize_flag(group: Any, default: Optional[str], usual: str) -> None:
     )
 
 
-def add_brought_flags(group: Any) -> None:
+def add_foreign_flags(group: Any) -> None:
     """Add the flags of models that others built, from ``--preprocess`` to ``--class-names``."""
     add = group.add_argument
     add(

@@ -5,7 +5,7 @@ from typing import Any, Callable
 
 from dgl.attribution import METHODS
 from dgl.cli import localize
-from dgl.cli.output import Command, add_brought_flags, add_gpu_flag, add_head_flag, flag_groups
+from dgl.cli.output import Command, add_foreign_flags, add_gpu_flag, add_head_flag, flag_groups
 from dgl.errors import UserError, printable
 
 
@@ -43,7 +43,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--max-megabytes", type=megabytes, default=20.0, help="largest upload in megabytes")
     add("--max-megapixels", type=megapixels, default=25.0, help="largest upload in megapixels")
     add_head_flag(groups["model"])
-    add_brought_flags(groups["model"])
+    add_foreign_flags(groups["model"])
     add = groups["map"].add_argument
     add(
         "--layer",
@@ -76,14 +76,14 @@ def run(args: argparse.Namespace) -> int:
             raise UserError(f"--{flag}: expected --api with it; the page has controls of its own")
     from dgl.backbones import DEFAULT_MODE
     from dgl.datasets import SHIPPED_CHECKPOINT
-    from dgl.evaluation.plan import brought_of
+    from dgl.evaluation.plan import foreign_model_of
     from dgl.serving.server import Settings, serve
     from dgl.serving.sessions import MEGA, Limits
-    from dgl.weights.brought import model_kind
+    from dgl.weights.foreign_model import model_kind
     from dgl.weights.identify import default_weights
 
     models = [load for load in args.load or () if model_kind(load) is not None]
-    brought = brought_of(argparse.Namespace(**dict(vars(args), load=(models or [None])[0])))
+    foreign = foreign_model_of(argparse.Namespace(**dict(vars(args), load=(models or [None])[0])))
     limits = Limits(int(args.max_megabytes * MEGA), int(args.max_megapixels * MEGA))
     serve(
         Settings(
@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
             most_waiting=args.queue,
             gpu=args.gpu,
             data_set=args.dataset,
-            brought=brought,
+            foreign=foreign,
         )
     )
     return 0

@@ -108,7 +108,7 @@ class BatchRunner:
         self._dataset = dataset
         self._plan = plan
         self._fusions = list(fusions)
-        self._how = parse_normalization(plan.normalize)
+        self._normalization = parse_normalization(plan.normalize)
         self._workers = workers
         self._strict = strict
         self._maps_folder = maps_folder
@@ -188,7 +188,9 @@ class BatchRunner:
         pixels: Dict[Entry, Any] = {}
         if job.raw is None:
             return found, pixels
-        for entry, score_map in score_maps(job.raw, job.view.map_size, self._fusions, self._how):
+        for entry, score_map in score_maps(
+            job.raw, job.view.map_size, self._fusions, self._normalization
+        ):
             evaluator = self._evaluators.localization[job.protocol, entry]
             found[entry] = evaluator.localize(score_map, job.view.boxes)
             if job.protocol == WSOL:

@@ -79,7 +79,7 @@ def score_maps(
     raw_maps: Mapping[Tuple[str, str], np.ndarray],
     size: int,
     fusions: Sequence[Fusion] = (),
-    how: Normalization = MINMAX,
+    normalization: Normalization = MINMAX,
 ) -> Iterator[Tuple[Tuple[str, str], np.ndarray]]:
     """Score maps of one image, one at a time: normalized, resized, fused.
 
@@ -87,15 +87,15 @@ def score_maps(
         raw_maps: ordered entry -> (h, w) array, as the network gives it.
         size: int, side of the score maps.
         fusions: sequence of :class:`Fusion` of these entries.
-        how: :class:`~dgl.predict.normalize.Normalization` of the entries; what is fused is normalized
-            by its minimum and maximum.
+        normalization: :class:`~dgl.predict.normalize.Normalization` of the entries; what is fused is
+            normalized by its minimum and maximum.
 
     Yields:
         ``(entry, map)``, the map float32 (size, size) in [0, 1]; first the entries, then the fusions.
     """
     fused: List[Any] = [None] * len(fusions)
     for entry, raw in raw_maps.items():
-        score_map = postprocess.score_map(raw, size, size, how)
+        score_map = postprocess.score_map(raw, size, size, normalization)
         yield entry, score_map
         for index, fusion in enumerate(fusions):
             if entry[0] == fusion.method and entry[1] in fusion.layers:

@@ -28,7 +28,7 @@ from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
 from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.utils.files import weights_fingerprint
-from dgl.weights.brought import Brought, model_kind, parse_feeds
+from dgl.weights.foreign_model import ForeignModel, model_kind, parse_feeds
 
 FIXED, WSOL = "fixed_threshold", "wsolevaluation"
 IOU = 0.5
@@ -222,11 +222,11 @@ def predictor_arguments(args: Namespace, extra: Sequence[Tuple[str, str]] = ()) 
         "extra": list(extra),
         "precision": args.precision,
         "flip": args.flip,
-        "brought": brought_of(args),
+        "foreign": foreign_model_of(args),
     }
 
 
-def brought_of(args: Namespace) -> Optional[Brought]:
+def foreign_model_of(args: Namespace) -> Optional[ForeignModel]:
     """What flags say of a model that others built; ``None`` for a checkpoint of this project.
 
     Raises:
@@ -244,7 +244,7 @@ def brought_of(args: Namespace) -> Optional[Brought]:
                 raise UserError(f"{flag}: expected a model of others with it (--load model.keras)")
         return None
     names = given["--class-names"]
-    return Brought(
+    return ForeignModel(
         given["--preprocess"],
         given["--output"],
         tuple(parse_feeds(given["--feed"]).items()),

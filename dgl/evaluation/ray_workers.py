@@ -183,8 +183,7 @@ class Worker:
         self._predictor.strict = False
         if weights_fingerprint(self._predictor.path) != task.plan.weights:
             raise UserError(
-                f"{self._predictor.path}: other weights for a worker than where the command runs; expected "
-                "the same file on every host"
+                f"{self._predictor.path}: other weights for a worker; expected the same file on every host"
             )
         self._batches = task.batch_runner(_OneAtATime(self._predictor), threads)
 

@@ -10,7 +10,6 @@ import json
 import os
 import re
 import shutil
-import stat
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 import numpy as np
@@ -20,7 +19,7 @@ from dgl.evaluation.plan import Plan
 from dgl.metrics.classification import ClassificationEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
 from dgl.metrics.records import Column, Records
-from dgl.utils.files import write_atomically
+from dgl.utils.files import read_bounded, write_atomically
 
 RECORDS = "records.json"
 PARTIAL = "partial"
@@ -298,7 +297,7 @@ def write_records(folder: str, results: Results, shard: Tuple[int, int] = (1, 1)
     record: Dict[str, Any] = {"plan": results.plan.to_json()}
     if shard != (1, 1):
         record["shard"] = shard
-    record["results"] = results.state_dict()  # last, see read_plan
+    record["results"] = results.state_dict()  # last, see _read_plan
     write_atomically(os.path.join(str(folder), RECORDS), _encode(record))
 
 
@@ -384,16 +383,10 @@ def _encode(values: Any) -> bytes:
 
 
 def _read_json(path: str) -> Any:
+    data = read_bounded(path, _MOST_BYTES, "results of an evaluation")
     try:
-        status = os.stat(path)
-        # Opening a pipe would block.
-        if not stat.S_ISREG(status.st_mode):
-            raise UserError(f"{path}: not a file; expected results of an evaluation")
-        if status.st_size > _MOST_BYTES:
-            raise UserError(f"{path}: too large; expected results of an evaluation")
-        with open(path, "rb") as stream:
-            return json.loads(stream.read().decode("utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        return json.loads((data or b"").decode("utf-8"))
+    except (ValueError, RecursionError) as error:
         raise UserError(
             "{}: damaged or unreadable results ({}); remove it, or give --restart".format(
                 path, str(error).split("\n")[0]

@@ -13,7 +13,7 @@ from dgl.foreign.heads import logits_of
 from dgl.foreign.onnx_graph import load_onnx
 from dgl.foreign.saved_model import load_saved_model
 from dgl.foreign.tensors import input_of, layers_of
-from dgl.weights.brought import FROZEN, KERAS, ONNX, model_kind
+from dgl.weights.foreign_model import FROZEN, KERAS, ONNX, model_kind
 
 _EXPECTED = (
     "a Keras model (.keras, .h5), a SavedModel's folder, a frozen graph (.pb) or an ONNX file"

@@ -12,9 +12,9 @@ from dgl.errors import UserError
 from dgl.evaluation.fusion import Fusion, score_maps
 from dgl.labeling import masks
 from dgl.labeling.confidence import Model, describe
+from dgl.labeling.inputs import Item
 from dgl.labeling.labels import ImageLabels, LabeledObject
 from dgl.labeling.objects import ObjectOptions, Region, find_regions, working_size
-from dgl.labeling.work import Item
 from dgl.predict.grabcut import seeds_at
 from dgl.predict.normalize import MINMAX, Normalization, score_map
 from dgl.utils.parallel import chunks_of, overlapped
@@ -167,8 +167,8 @@ class Labeler:
         maps = {entry: raw[i] for entry, raw in prediction.maps.items()}
         if self._fusions:
             # At the side of the square input, as an evaluation fuses them.
-            how = self._options.normalization
-            maps = dict(score_maps(maps, self._predictor.image_size, self._fusions, how))
+            normalization = self._options.normalization
+            maps = dict(score_maps(maps, self._predictor.image_size, self._fusions, normalization))
             raw = maps[self._fusions[0].entry]
         else:
             raw = maps[self._predictor.entries[0]]
@@ -194,8 +194,8 @@ class Labeler:
         loaded, options = job.loaded, self._options
         columns, rows = working_size(loaded.width, loaded.height)
         # A fused map is normalized already.
-        how = MINMAX if self._fusions else options.normalization
-        score = score_map(finding.raw, rows, columns, how)
+        normalization = MINMAX if self._fusions else options.normalization
+        score = score_map(finding.raw, rows, columns, normalization)
         regions = find_regions(score, options.objects)
         class_index = finding.class_index if loaded.item.label is None else loaded.item.label
         for region in regions:

@@ -32,21 +32,21 @@ from dgl.predict.predictor import Predictor
 from dgl.predict.session import Prediction
 from dgl.utils.devices import FLOAT32, select_gpus
 from dgl.utils.types import ArrayLike
-from dgl.weights.brought import MODE, Brought, model_kind
+from dgl.weights.foreign_model import MODE, ForeignModel, model_kind
 
 _logger = logging.getLogger(__name__)
 
 
-def predictor_of(brought: Optional[Brought] = None, **arguments: Any) -> Any:
-    """A :class:`~dgl.predict.predictor.Predictor`, or a :class:`ModelPredictor` of a brought model.
+def predictor_of(foreign: Optional[ForeignModel] = None, **arguments: Any) -> Any:
+    """A :class:`~dgl.predict.predictor.Predictor`, or a :class:`ModelPredictor` of a model of others.
 
     Args:
-        brought: what flags say of a model that others built.
+        foreign: how a model of others is read.
         arguments: keywords of :class:`~dgl.predict.predictor.Predictor`.
     """
     if model_kind(arguments["load"]) is None:
         return Predictor(**arguments)
-    return ModelPredictor(brought=brought, **arguments)
+    return ModelPredictor(foreign=foreign, **arguments)
 
 
 def defaults_of(mode: str, load: str, method: str) -> LocalizeDefaults:
@@ -84,7 +84,7 @@ class ModelPredictor(GraphPredictor):
         precision: str = FLOAT32,
         adjustable_alpha: bool = False,
         flip: bool = False,
-        brought: Optional[Brought] = None,
+        foreign: Optional[ForeignModel] = None,
     ):
         """Open the model and add maps to its graph.
 
@@ -95,13 +95,13 @@ class ModelPredictor(GraphPredictor):
             methods, alpha, semantics, image_size, gpu, extra, adjustable_alpha, flip: as of
                 :class:`~dgl.predict.predictor.Predictor`.
             data_set, precision: of this project's networks only.
-            brought: preprocessing, output and further inputs.
+            foreign: preprocessing, output and further inputs.
 
         Raises:
             UserError: as of :func:`~dgl.foreign.open_model.open_model` and
                 :class:`~dgl.predict.graph_predictor.GraphPredictor`.
         """
-        brought = brought or Brought()
+        foreign = foreign or ForeignModel()
         if mode not in (None, MODE):
             raise UserError(
                 f"--mode {mode}: expected none with {load}, which brings its network along"
@@ -110,7 +110,7 @@ class ModelPredictor(GraphPredictor):
             raise UserError(f"--precision {precision}: expected {FLOAT32} with a model of others")
         check_methods(method for method in (*methods, *dict(extra)) if method != ALL)
         select_gpus(gpu)
-        opened = open_model(load, brought.output, image_size)
+        opened = open_model(load, foreign.output, image_size)
         self.path, self.card = load, None
         pooled = pooled_layer(opened.logits)
         names = dict(opened.layers)
@@ -141,12 +141,12 @@ class ModelPredictor(GraphPredictor):
                 list(dict.fromkeys([*methods, *(method for method, _ in extra)])),
                 alpha,
                 semantics,
-                feeds={_input(opened, key): value for key, value in brought.feeds},
+                feeds={_input(opened, key): value for key, value in foreign.feeds},
                 adjustable_alpha=adjustable_alpha,
                 image_size=image_size,
                 name=load,
             )
-            preprocess = PREPROCESSINGS[brought.preprocess or "none"]
+            preprocess = PREPROCESSINGS[foreign.preprocess or "none"]
             self._feed = ImageFeed(self.image, preprocess, image_size)
         except ArgumentError as error:
             raise UserError(f"{load}: {error}") from None
@@ -163,8 +163,8 @@ class ModelPredictor(GraphPredictor):
         self._flip = flip
         self.image_size = max(self._feed.height, self._feed.width)
         self.options = SimpleNamespace(head=self.head, classes=self.classes, width=None, norm=None)
-        self.class_names = ClassNames.of(brought.class_names or None, self.classes)
-        if brought.preprocess is None:
+        self.class_names = ClassNames.of(foreign.class_names or None, self.classes)
+        if foreign.preprocess is None:
             _logger.warning(
                 "%s: images are fed as RGB in 0..255; --preprocess names what it was trained on (%s)",
                 load,

@@ -53,12 +53,12 @@ def parse_normalization(text: str) -> Normalization:
     )
 
 
-def normalize(maps: ArrayLike, how: Normalization = MINMAX) -> np.ndarray:
+def normalize(maps: ArrayLike, normalization: Normalization = MINMAX) -> np.ndarray:
     """Bring every map to [0, 1].
 
     Args:
         maps: array (..., H, W) of numbers; each H x W map is normalized by itself.
-        how: :class:`Normalization`.
+        normalization: :class:`Normalization`.
 
     Returns:
         float32 array of the same shape in [0, 1]. A constant map becomes zeros by ``minmax``, and one that
@@ -73,15 +73,15 @@ def normalize(maps: ArrayLike, how: Normalization = MINMAX) -> np.ndarray:
     if not np.isfinite(maps).all():
         raise ValueError("a map holds NaN or infinity")
     axes = (-2, -1)
-    if how.kind == "minmax":
+    if normalization.kind == "minmax":
         maps = maps - maps.min(axis=axes, keepdims=True)
-    elif how.kind == "ivr":
-        maps = np.maximum(maps - _percentile(maps, how), 0)
+    elif normalization.kind == "ivr":
+        maps = np.maximum(maps - _percentile(maps, normalization), 0)
     else:
         maps = np.maximum(maps, 0)
     span = maps.max(axis=axes, keepdims=True)
-    if how.kind == "pas":
-        high = _percentile(maps, how)
+    if normalization.kind == "pas":
+        high = _percentile(maps, normalization)
         span = np.where(high > 0, high, span)  # a map with fewer positive places has no percentile
         maps = np.minimum(maps, span)
     # Where the span is zero, so is every value: any divisor gives zeros.
@@ -89,9 +89,9 @@ def normalize(maps: ArrayLike, how: Normalization = MINMAX) -> np.ndarray:
     return normalized
 
 
-def _percentile(maps: np.ndarray, how: Normalization) -> np.ndarray:
-    assert how.percentile is not None
-    found: np.ndarray = np.percentile(maps, how.percentile, axis=(-2, -1), keepdims=True)
+def _percentile(maps: np.ndarray, normalization: Normalization) -> np.ndarray:
+    assert normalization.percentile is not None
+    found: np.ndarray = np.percentile(maps, normalization.percentile, axis=(-2, -1), keepdims=True)
     return found
 
 
@@ -120,15 +120,17 @@ def resize_map(score_map: ArrayLike, height: int, width: int) -> np.ndarray:
     return np.clip(resized, score_map.min(), score_map.max())
 
 
-def score_map(raw: ArrayLike, height: int, width: int, how: Normalization = MINMAX) -> np.ndarray:
+def score_map(
+    raw: ArrayLike, height: int, width: int, normalization: Normalization = MINMAX
+) -> np.ndarray:
     """The score map of an image: a layer's raw map, normalized and resized to the image.
 
     Args:
         raw: array (h, w) of numbers.
         height, width: size of the image.
-        how: :class:`Normalization`.
+        normalization: :class:`Normalization`.
 
     Returns:
         float32 array (height, width) in [0, 1].
     """
-    return resize_map(normalize(raw, how), height, width)
+    return resize_map(normalize(raw, normalization), height, width)

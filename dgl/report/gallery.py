@@ -149,8 +149,8 @@ def _write_strip(
     ratio = view.map_size / float(view.image.shape[0])
     drawn: Dict[Tuple[str, str], Entry] = {}
     cases: Dict[str, Optional[str]] = {}
-    how = parse_normalization(plan.normalize)
-    for entry, score_map in score_maps(raw, view.map_size, fusions, how):
+    normalization = parse_normalization(plan.normalize)
+    for entry, score_map in score_maps(raw, view.map_size, fusions, normalization):
         if entry not in entries:
             continue
         threshold = plan.threshold_of(protocol, entry)

@@ -62,7 +62,7 @@ class ImageFiles:
         save_maps: whether raw maps are written as ``.npy`` too.
         settings: JSON values that the result depends on; they are the last ones of every record.
         published: draw as the published code does, and find a box in a map that is nowhere positive.
-        how: :class:`~dgl.predict.normalize.Normalization` of the map that gives the box.
+        normalization: :class:`~dgl.predict.normalize.Normalization` of the map that gives the box.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ImageFiles:
         save_maps: bool,
         settings: Mapping[str, Any],
         published: bool = True,
-        how: Normalization = MINMAX,
+        normalization: Normalization = MINMAX,
     ):
         self._stems = {}
         for name, layer in entries:
@@ -86,7 +86,7 @@ class ImageFiles:
         self._save_maps = save_maps
         self._settings = settings
         self._published = published
-        self._how = how
+        self._normalization = normalization
 
     def write(
         self,
@@ -144,9 +144,9 @@ class ImageFiles:
             # Threshold and normalization were chosen for the map of the box; another is drawn as usual.
             is_main = entry == self._box_entry
             threshold = self._threshold if is_main else postprocess.DEFAULT_THRESHOLD
-            how = self._how if is_main else MINMAX
+            normalization = self._normalization if is_main else MINMAX
             # Maps may differ in resolution, so each is resized to the image by itself.
-            score_map = postprocess.score_map(maps[entry], height, width, how)
+            score_map = postprocess.score_map(maps[entry], height, width, normalization)
             box = None
             if self._published or maps[entry].max() > 0:
                 box = postprocess.largest_box(score_map, threshold)

@@ -42,7 +42,7 @@ class ApiSettings(NamedTuple):
         most_waiting: the most requests at a time; further ones get 429.
         batch: images per run of the network.
         threshold: fraction of the map's maximum that counts as object.
-        how: normalization of the map.
+        normalization: normalization of the map.
     """
 
     host: str = "127.0.0.1"
@@ -51,7 +51,7 @@ class ApiSettings(NamedTuple):
     most_waiting: int = 32
     batch: int = 8
     threshold: float = 0.2
-    how: Normalization = MINMAX
+    normalization: Normalization = MINMAX
 
 
 class _Job(NamedTuple):
@@ -201,19 +201,19 @@ class Api:
             "class_name": self._predictor.class_names.name(class_index),
             "probability": float(probability[class_index]),
             "predicted_index": int(logits.argmax()),
-            "box": _box(raw, decoded, limit, self._settings.how),
+            "box": _box(raw, decoded, limit, self._settings.normalization),
             "threshold": limit,
         }
 
 
 def _box(
-    raw: np.ndarray, decoded: Decoded, threshold: float, how: Normalization
+    raw: np.ndarray, decoded: Decoded, threshold: float, normalization: Normalization
 ) -> Optional[List[int]]:
     """The box as `dgl localize` finds it, ``None`` in a map that is nowhere positive."""
     if raw.max() <= 0:
         return None
     height, width = decoded.image.shape[:2]
-    box = largest_box(score_map(raw, height, width, how), threshold)
+    box = largest_box(score_map(raw, height, width, normalization), threshold)
     return [int(value) for value in decoded.to_file(box)] if box.any() else None
 
 

@@ -12,7 +12,7 @@ from dgl.errors import UserError
 from dgl.serving.models import Entry, Model, describe, shared_predictor
 from dgl.serving.sessions import Scores, Session
 from dgl.utils.files import weights_fingerprint
-from dgl.weights.brought import Brought
+from dgl.weights.foreign_model import ForeignModel
 
 
 class Result(NamedTuple):
@@ -44,7 +44,7 @@ class Engine:
         gpu: Optional[str] = None,
         data_set: Optional[str] = None,
         make: Callable[..., Any] = shared_predictor,
-        brought: Optional[Brought] = None,
+        foreign: Optional[ForeignModel] = None,
     ):
         """Describe the checkpoints; networks are built when they are first used.
 
@@ -54,12 +54,12 @@ class Engine:
             gpu: as for :class:`~dgl.predict.predictor.Predictor`.
             data_set: selects one of several heads of a checkpoint.
             make: class of the predictors.
-            brought: what flags say of models of others.
+            foreign: how models of others are read.
 
         Raises:
             UserError: as :func:`~dgl.serving.models.describe`.
         """
-        self.models: List[Model] = [describe(load, data_set, brought) for load in loads]
+        self.models: List[Model] = [describe(load, data_set, foreign) for load in loads]
         self.runs = 0
         self._keep = keep
         self._settings = {"gpu": gpu, "data_set": data_set}
@@ -158,8 +158,8 @@ class Engine:
                 self._loaded.popitem(last=False)[1].close()
             model = self.models[checkpoint]
             settings: Dict[str, Any] = dict(self._settings)
-            if model.brought is not None:
-                settings["brought"] = model.brought
+            if model.foreign is not None:
+                settings["foreign"] = model.foreign
             self._loaded[checkpoint] = self._make(
                 model.mode, model.path, layers=list(model.layers), methods=["all"], **settings
             )

@@ -8,11 +8,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from dgl.attribution.registry import localize_defaults
-from dgl.backbones import get_backbone
 from dgl.backbones.registry import LocalizeDefaults
 from dgl.data.image_io import encode_image, read_image
 from dgl.errors import UserError
+from dgl.predict.model_predictor import defaults_of
 from dgl.predict.normalize import MINMAX, Normalization, parse_normalization
 from dgl.predict.overlay import heat_with_region
 from dgl.predict.postprocess import score_map
@@ -149,7 +148,9 @@ class Handlers:
             elif controls.tab == ALL:
                 shown = shown._replace(all=panels.all_layers(session, model, result, choice))
             else:
-                second = choice._replace(entry=other, how=self._how(model, controls.other_method))
+                second = choice._replace(
+                    entry=other, normalization=_normalization(model, controls.other_method)
+                )
                 html = panels.two_methods(session, model, result, choice, second)
                 shown = shown._replace(two=html)
         except UserError as error:
@@ -171,14 +172,9 @@ class Handlers:
             model.entry(controls.method, int(controls.layer)),
             alpha_at(controls.alpha),
             float(controls.threshold),
-            self._how(model, controls.method),
+            _normalization(model, controls.method),
         )
         return session, model, choice
-
-    @staticmethod
-    def _how(model: Model, method: str) -> Normalization:
-        defaults = localize_defaults(get_backbone(model.mode), method)
-        return parse_normalization(defaults.normalize)
 
     def _predict(
         self, session: Session, controls: Controls, choice: Choice, entries: Sequence[Entry]
@@ -206,7 +202,7 @@ class Handlers:
         raw = result.maps[choice.entry]
         if kind == "png":
             box = panels.find_box(raw, session.size, choice)
-            resized = score_map(raw, *session.size, how=choice.how)
+            resized = score_map(raw, *session.size, normalization=choice.normalization)
             drawn = heat_with_region(session.image, resized, choice.threshold, box)
             data = encode_image(drawn, ".png")
         elif kind == "npy":
@@ -254,6 +250,10 @@ class Handlers:
         return Shown(status=panels.status(str(error), is_error=True))
 
 
+def _normalization(model: Model, method: str) -> Normalization:
+    return parse_normalization(defaults_of(model.mode, model.path, method).normalize)
+
+
 def _record(
     session: Session, model: Model, weights: str, result: Result, choice: Choice
 ) -> Dict[str, Any]:
@@ -273,7 +273,7 @@ def _record(
         "predicted_index": result.scores.predicted,
         "box": list(panels.find_box(result.maps[choice.entry], session.size, choice)),
         "threshold": choice.threshold,
-        **({} if choice.how == MINMAX else {"normalize": str(choice.how)}),
+        **({} if choice.normalization == MINMAX else {"normalize": str(choice.normalization)}),
         "alpha": json_number(choice.alpha),
         "checkpoint": model.label,
         "weights": weights,

@@ -25,7 +25,7 @@ from dgl.serving.sessions import shown_name
 from dgl.tf_compat import tf
 from dgl.utils.devices import select_gpus
 from dgl.weights import class_names_of, open_weights, options_from, read_card
-from dgl.weights.brought import Brought, model_kind
+from dgl.weights.foreign_model import ForeignModel, model_kind
 from dgl.weights.identify import mode_for
 from dgl.weights.model_card import default_image_size
 
@@ -54,7 +54,7 @@ class Model(NamedTuple):
         threshold: theirs, in [0, 1].
         has_foreground: whether it has a head from `dgl refine`.
         lacking: methods that a model of others has no part for.
-        brought: what flags say of a model of others, else ``None``.
+        foreign: how a model of others is read, else ``None``.
     """
 
     path: str
@@ -69,7 +69,7 @@ class Model(NamedTuple):
     threshold: float
     has_foreground: bool = False
     lacking: Tuple[str, ...] = ()
-    brought: Optional[Brought] = None
+    foreign: Optional[ForeignModel] = None
 
     def entry(self, method: str, layer: int) -> Entry:
         """The (method, layer) of a map.
@@ -101,19 +101,21 @@ class Model(NamedTuple):
         return list(dict.fromkeys(every))
 
 
-def describe(load: str, data_set: Optional[str] = None, brought: Optional[Brought] = None) -> Model:
+def describe(
+    load: str, data_set: Optional[str] = None, foreign: Optional[ForeignModel] = None
+) -> Model:
     """Describe a checkpoint without building its network.
 
     Args:
         load: path of a checkpoint, or a short name of ImageNet weights.
         data_set: selects one of several heads of a checkpoint.
-        brought: what flags say of models of others, whose graphs are read here already.
+        foreign: how models of others are read, whose graphs are read here already.
 
     Raises:
         UserError: neither a checkpoint of a known backbone nor a model of others.
     """
     if model_kind(load) is not None:
-        return _describe_brought(load, brought or Brought())
+        return _describe_foreign(load, foreign or ForeignModel())
     backbone = get_backbone(mode_for(load))
     checkpoint = open_weights(backbone, load)
     path = checkpoint.path
@@ -135,9 +137,9 @@ def describe(load: str, data_set: Optional[str] = None, brought: Optional[Brough
     )
 
 
-def _describe_brought(load: str, brought: Brought) -> Model:
+def _describe_foreign(load: str, foreign: ForeignModel) -> Model:
     """Describe a model of others, whose first layers from the end are offered."""
-    with ModelPredictor(None, load, methods=["center"], brought=brought) as predictor:
+    with ModelPredictor(None, load, methods=["center"], foreign=foreign) as predictor:
         backbone = predictor.backbone
         return Model(
             path=load,
@@ -151,7 +153,7 @@ def _describe_brought(load: str, brought: Brought) -> Model:
             default_layer=0,
             threshold=backbone.localize.threshold,
             lacking=predictor.lacking,
-            brought=brought,
+            foreign=foreign,
         )
 
 

@@ -35,14 +35,14 @@ class Choice(NamedTuple):
         entry: (method, layer).
         alpha: the target's score in the loss gradient, may be infinite.
         threshold: fraction of the map's maximum, in [0, 1].
-        how: :class:`~dgl.predict.normalize.Normalization` of the map.
+        normalization: :class:`~dgl.predict.normalize.Normalization` of the map.
     """
 
     checkpoint: int
     entry: Entry
     alpha: float
     threshold: float
-    how: Normalization
+    normalization: Normalization
 
 
 def find_box(raw: np.ndarray, size: Tuple[int, int], choice: Choice) -> Box:
@@ -56,7 +56,7 @@ def find_box(raw: np.ndarray, size: Tuple[int, int], choice: Choice) -> Box:
     Returns:
         (x0, y0, x1, y1) in pixels of the image; all 0 if there is none.
     """
-    score_map = postprocess.score_map(raw, *size, how=choice.how)
+    score_map = postprocess.score_map(raw, *size, normalization=choice.normalization)
     x0, y0, x1, y1 = (int(v) for v in postprocess.largest_box(score_map, choice.threshold))
     return x0, y0, x1, y1
 
@@ -73,7 +73,7 @@ def heat(session: Session, raw: np.ndarray, choice: Choice) -> np.ndarray:
         uint8 RGB.
     """
     height, width = session.shown.shape[:2]
-    score_map = postprocess.score_map(raw, height, width, choice.how)
+    score_map = postprocess.score_map(raw, height, width, choice.normalization)
     colors = colorize(score_map)
     mask = postprocess.binarize(score_map, choice.threshold)
     colors[mask > cv2.erode(mask, np.ones((3, 3), np.uint8))] = 255
@@ -95,7 +95,7 @@ def heat_over(
         uint8 RGB, see :func:`~dgl.predict.overlay.heat_with_region`.
     """
     height, width = session.shown.shape[:2]
-    score_map = postprocess.score_map(raw, height, width, choice.how)
+    score_map = postprocess.score_map(raw, height, width, choice.normalization)
     scaled = None if box is None else np.multiply(box, _scale(session, session.shown) * 2)
     return heat_with_region(session.shown, score_map, choice.threshold, scaled)
 

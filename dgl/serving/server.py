@@ -11,7 +11,7 @@ import numpy as np
 
 from dgl.errors import Stopped, UserError, printable
 from dgl.serving.sessions import Limits, Session
-from dgl.weights.brought import Brought
+from dgl.weights.foreign_model import ForeignModel
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Open pages hold event streams that do not end by themselves.
@@ -30,7 +30,7 @@ class Settings(NamedTuple):
         limits: limits of uploads.
         most_waiting: the most requests that wait.
         gpu, data_set: as for :class:`~dgl.predict.predictor.Predictor`.
-        brought: what flags say of models of others.
+        foreign: how models of others are read.
     """
 
     loads: Sequence[str]
@@ -41,7 +41,7 @@ class Settings(NamedTuple):
     most_waiting: int = 32
     gpu: Optional[str] = None
     data_set: Optional[str] = None
-    brought: Optional[Brought] = None
+    foreign: Optional[ForeignModel] = None
 
 
 def _set_environment(folder: str) -> None:
@@ -133,7 +133,7 @@ def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], Non
         settings.keep,
         settings.gpu,
         settings.data_set,
-        brought=settings.brought,
+        foreign=settings.foreign,
     ) as engine:
         for model in engine.models:
             say(f"{printable(model.path)}: {model.mode}, {model.classes} classes")

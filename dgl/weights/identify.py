@@ -6,8 +6,8 @@ from dgl.backbones import BACKBONES, DEFAULT_MODE, get_backbone
 from dgl.backbones.published import PUBLISHERS, TENSORPACK
 from dgl.backbones.registry import Backbone, Shapes
 from dgl.errors import UserError
-from dgl.weights.brought import MODE, model_kind
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, open_checkpoint
+from dgl.weights.foreign_model import MODE, model_kind
 from dgl.weights.formats.registry import quoted
 from dgl.weights.model_card import read_card
 from dgl.weights.published import find_loadable, recognize
@@ -91,7 +91,7 @@ def default_weights(mode: Optional[str], load: Optional[str]) -> Tuple[str, str]
 
     Raises:
         UserError: see :func:`mode_for`; unknown mode; a mode for a model that others built, whose own is
-            :data:`dgl.weights.brought.MODE`.
+            :data:`dgl.weights.foreign_model.MODE`.
     """
     if model_kind(load) is not None:
         if mode not in (None, MODE):

@@ -12,13 +12,8 @@ sys.path.insert(
 
 from made_labels import make_store
 
-from benchmarks.labels import (
-    Regressor,
-    expected_calibration_error,
-    interval,
-    mirrored,
-    overlaps_of,
-)
+from benchmarks.label_detector import TRIED, Regressor, choose, interval, mirrored
+from benchmarks.labels import expected_calibration_error, overlaps_of
 
 
 def test_calibration_error_of_known_confidences():
@@ -58,7 +53,9 @@ def test_a_regressor_finds_a_bright_square():
         return maps + random.normal(0, 0.01, maps.shape).astype(np.float32), np.array(boxes)
 
     maps, boxes = samples(200)
-    regress = Regressor([maps, maps[:, :, ::-1]], boxes)
+    settings = choose([maps, maps[:, :, ::-1]], boxes)
+    assert settings in TRIED
+    regress = Regressor([maps, maps[:, :, ::-1]], boxes, settings)
     maps, boxes = samples(20)
     np.testing.assert_allclose(regress([maps, maps[:, :, ::-1]]), boxes, atol=0.15)
     np.testing.assert_allclose(mirrored(mirrored(boxes)), boxes)

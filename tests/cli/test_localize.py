@@ -14,7 +14,9 @@ from PIL import Image
 from dgl.data.image_io import Decoded, read_image
 from dgl.data.views import demo_input
 from dgl.errors import UserError
-from dgl.predict.postprocess import normalize, score_map
+from dgl.evaluation.fusion import Fusion, score_maps
+from dgl.predict.normalize import normalize, parse_normalization, score_map
+from dgl.predict.postprocess import largest_box
 from dgl.predict.precision import has_bfloat16_kernels
 from dgl.predict.predictor import Predictor
 from dgl.report.localize_files import Finding, ImageFiles
@@ -65,6 +67,23 @@ def test_layers_are_fused_into_one_map(vgg, photo, tmp_path):
     own = [score_map(raw[0], SIZE, SIZE) + 0.05 for raw in maps.values()]
     expected = normalize(np.prod(own, axis=0) ** (1 / 3))
     np.testing.assert_allclose(np.load(str(tmp_path / (stem + ".npy"))), expected, atol=1e-4)
+
+
+def test_fused_layers_are_normalized_before_as_in_an_evaluation(vgg, photo, tmp_path):
+    flags = ["--clayer", "1-3", "--fuse", "geo", "--normalize", "pas:90", "--save-maps"]
+    assert demo(vgg, photo, tmp_path, *flags) == 0
+    record = record_of(tmp_path, "vgg_geo_conv5_3+conv5_2+conv5_1_dgl.json")
+    with Predictor("vgg", vgg, ["1-3"], ["dgl"], image_size=SIZE) as predictor:
+        raw = predictor(demo_input(read_image(photo), SIZE)[np.newaxis]).maps
+    maps = {entry: own[0] for entry, own in raw.items()}
+    fusion = Fusion("dgl", "geo", ("conv5_3", "conv5_2", "conv5_1"))
+    pas = parse_normalization("pas:90")
+    expected = dict(score_maps(maps, SIZE, [fusion], pas))[fusion.entry]
+    saved = np.load(str(tmp_path / "vgg_geo_conv5_3+conv5_2+conv5_1_dgl.npy"))
+    np.testing.assert_allclose(saved, expected, atol=1e-4)
+    box = largest_box(score_map(expected, HEIGHT, WIDTH), record["threshold"])
+    assert record["box"] == pytest.approx(box.tolist(), abs=1)
+    assert record["normalize"] == "pas:90"
 
 
 def test_record(vgg, photo, tmp_path):

@@ -14,7 +14,7 @@ from dgl.foreign import layers_of, load_frozen, logits_of
 from dgl.predict.graph_predictor import GraphPredictor
 from dgl.predict.model_predictor import ModelPredictor, predictor_of
 from dgl.tf_compat import tf
-from dgl.weights.brought import Brought, model_kind, parse_feeds
+from dgl.weights.foreign_model import ForeignModel, model_kind, parse_feeds
 
 SIDE = 32
 RNG = np.random.RandomState(0)
@@ -79,8 +79,8 @@ def test_maps_are_those_of_the_graph(kind, flags, files, picture, tmp_path):
     with GraphPredictor(logits, layers) as predictor:
         expected = predictor(view[None, ..., ::-1].astype("f4") / 255)
     output = flags[1] if flags else None
-    brought = Brought("unit", output)
-    with predictor_of(brought, mode=None, load=files[kind], layers=[0], methods=["dgl"]) as own:
+    foreign = ForeignModel("unit", output)
+    with predictor_of(foreign, mode=None, load=files[kind], layers=[0], methods=["dgl"]) as own:
         assert isinstance(own, ModelPredictor) and own.backbone.layers[:2] == ("late", "early")
         found = own(view[None])
         assert own.image_size == SIDE and own.classes == 3
@@ -222,18 +222,34 @@ def test_several_labels_of_one_image(picture, tmp_path):
 def test_the_page_describes_and_runs_it(files):
     from dgl.serving.models import describe, shared_predictor
 
-    model = describe(files["frozen"], brought=Brought("unit"))
+    model = describe(files["frozen"], foreign=ForeignModel("unit"))
     assert model.mode == "model" and model.classes == 3 and model.layers[0] == "late"
     assert model.entry("cam", 1) == ("cam", "late") and set(model.lacking) == {
         "foreground",
         "refined",
     }
-    settings = {"layers": list(model.layers), "methods": ["all"], "brought": model.brought}
+    settings = {"layers": list(model.layers), "methods": ["all"], "foreign": model.foreign}
     with shared_predictor(model.mode, model.path, **settings) as predictor:
         view = RNG.randint(0, 256, (1, SIDE, SIDE, 3)).astype("uint8")
         entries = [model.entry("dgl", 0), model.entry("cam", 0)]
         found = predictor(view, entries=entries, alpha=5.0)
     assert set(found.maps) == set(entries)
+
+
+def test_the_page_shows_its_maps(files, picture, tmp_path):
+    from dgl.serving.engine import Engine
+    from dgl.serving.handlers import ALL, ONE, TWO, Controls, Handlers
+    from dgl.serving.sessions import Limits
+
+    with Engine([files["frozen"]], gpu="-1", foreign=ForeignModel("unit")) as engine:
+        handlers = Handlers(engine, [picture], str(tmp_path), Limits())
+        session, shown = handlers.sample(None, 0, Controls(layer=0, other_layer=0))
+        assert shown.one and "error" not in (shown.status or "")
+        for tab, part in ((ONE, "one"), (ALL, "all"), (TWO, "two")):
+            controls = Controls(layer=0, other_layer=0, tab=tab)
+            assert getattr(handlers.show(session, controls), part)
+        record = json.loads(handlers.download(session, Controls(layer=0), "json"))
+    assert record["type"] == "application/json"
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from dgl.data.image_io import IMAGE_EXTENSIONS
 from dgl.data.layouts.cub import load_cub
-from dgl.data.layouts.ilsvrc import EXTENSIONS, list_split
+from dgl.data.layouts.ilsvrc import list_split
 from dgl.data.layouts.label_list import load_label_list, parse_line
 from dgl.data.layouts.wsolevaluation import read_metadata
 from dgl.data.sample import Sample
@@ -157,7 +157,7 @@ def test_a_list_of_ilsvrc_is_read_as_it_was_written(images, separator):
         lines = [f"{path}{separator}{number}" for path, number in images]
         _write(folder, "ImageSets/CLS-LOC/val.txt", "\n".join(lines))
         found = list_split(folder, "val")
-    expected = [p if p.lower().endswith(EXTENSIONS) else p + ".JPEG" for p, _ in images]
+    expected = [p if p.lower().endswith(IMAGE_EXTENSIONS) else p + ".JPEG" for p, _ in images]
     assert [entry.relative for entry in found] == expected
 
 

@@ -2,26 +2,18 @@
 
 import dataclasses
 import hashlib
-import http.server
 import io
 import json
 import os
-import tarfile
-import threading
-import time
-import zipfile
 
 import numpy as np
 import pytest
-from foreign_files import write_keras, write_pth
-from networks import values_of, write_npz
-from published_files import CLASSES, keras_vgg, published_part, slim, torchvision, zoo
+from fetch_server import refusal, tree
+from published_files import published_part, zoo
 
 from dgl.backbones import BACKBONES, get_backbone
 from dgl.cli.parser import main as dgl_main
 from dgl.errors import UserError
-from dgl.weights import convert as convert_module
-from dgl.weights import fetch as fetch_module
 from dgl.weights import find_weights, open_checkpoint, read_weights
 from dgl.weights.convert import convert
 from dgl.weights.fetch import fetch
@@ -29,162 +21,6 @@ from dgl.weights.published import direct_address, find_source, sources
 
 VGG = get_backbone("vgg")
 ZOO, KERAS_FILE, TORCH_FILE = (VGG.published_files[index] for index in (0, 3, 4))
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Serves ``files``; ``faults`` has what befalls the next requests, one each."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.files, self.faults, self.seen = {}, [], []
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-    def do_GET(self):
-        server = self.server
-        fault = server.faults.pop(0) if server.faults else None
-        server.seen.append(self.headers.get("Range"))
-        data = server.files.get(self.path)
-        if data is None or fault == "404":
-            self.send_error(404)
-            return
-        if fault == "slow":
-            time.sleep(1)
-            return
-        if fault == "page":
-            self.answer(200, b"<html>sign in</html>", {"Content-Type": "text/html; charset=utf-8"})
-            return
-        if fault == "wrong":
-            data = b"something else" * 100
-        tag = f'"{hashlib.md5(data).hexdigest()}"'
-        headers = {"ETag": tag, "Content-Length": str(len(data))}
-        start, status = 0, 200
-        if self.headers.get("Range") and self.headers.get("If-Range", tag) == tag:
-            start, status = int(self.headers["Range"][len("bytes=") : -1]), 206
-            if start >= len(data):
-                self.answer(416, b"", {})
-                return
-            headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            headers["Content-Length"] = str(len(data) - start)
-        if fault == "no length":
-            del headers["Content-Length"]
-        body = data[start:]
-        if fault in ("truncated", "no length", "stalled"):
-            body = body[: len(body) // 2]
-        self.answer(status, body, headers)
-        if fault == "stalled":
-            self.wfile.flush()
-            time.sleep(1)
-
-    def answer(self, status, body, headers):
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
-
-@pytest.fixture
-def server():
-    server = Server()
-    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """The cache folder; the working folder is another one."""
-    monkeypatch.setenv("DGL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setattr(fetch_module, "TIMEOUT", 0.3)
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    return tmp_path / "home"
-
-
-_SHAPES = {}
-
-
-@pytest.fixture(autouse=True)
-def graphs_once(monkeypatch):
-    """Build each network once for all tests."""
-    for module in (convert_module, fetch_module):
-        build = module.network_variables
-
-        def remembered(backbone, options, size, build=build):
-            key = (backbone.mode, options, size)
-            if key not in _SHAPES:
-                _SHAPES[key] = build(backbone, options, size)
-            return _SHAPES[key]
-
-        monkeypatch.setattr(module, "network_variables", remembered)
-
-
-@pytest.fixture(scope="module")
-def contents(tmp_path_factory):
-    """Published file of VGG16 -> its bytes, at an eighth of the width."""
-    folder = tmp_path_factory.mktemp("published")
-    paths = {
-        ZOO: write_npz(folder / "vgg16.npz", zoo("vgg")),
-        KERAS_FILE: write_keras(folder / "a.h5", keras_vgg(top=False)),
-        TORCH_FILE: write_pth(folder / "a.pth", torchvision("vgg")),
-    }
-    found = {}
-    for file, path in paths.items():
-        with open(str(path), "rb") as stream:
-            found[file] = stream.read()
-    return found
-
-
-@pytest.fixture
-def publish(server, home, contents, monkeypatch):
-    """Publish one of VGG16's files, or a released checkpoint, on the server; returns its address."""
-
-    def at(file, data=None, digest="", path="/models/"):
-        data = contents[file] if data is None else data
-        address = path + file.file_name
-        served = dataclasses.replace(file, url=server.url + address, digest=digest)
-        server.files[address] = data
-        backbone = BACKBONES["vgg"]
-        if file is VGG.released:
-            backbone = dataclasses.replace(backbone, released=served)
-        else:
-            files = tuple(served if one is file else one for one in VGG.published_files)
-            backbone = dataclasses.replace(backbone, published_files=files)
-        monkeypatch.setitem(BACKBONES, "vgg", backbone)
-        return served.url
-
-    return at
-
-
-def tree(folder):
-    """Relative path -> bytes of all files."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
-def refusal(capsys, *words):
-    """The one line of a failed command."""
-    from dgl.errors import run_script
-
-    with pytest.raises(SystemExit) as ended:
-        run_script(dgl_main, ["fetch", *words])
-    printed = capsys.readouterr()
-    assert (ended.value.code, printed.out) == (1, "")
-    (line,) = printed.err.splitlines()
-    assert line.startswith("error: ")
-    return line
 
 
 def test_what_is_fetched_is_what_convert_makes(publish, home, contents, tmp_path, capsys):
@@ -358,83 +194,6 @@ def test_what_is_brought_is_compared_too(home, contents, tmp_path, capsys):
     path.write_bytes(contents[KERAS_FILE])
     assert "Keras" in refusal(capsys, "vgg16", "--from", str(path))
     assert path.exists() and tree(home) == {}
-
-
-def released_values():
-    values = dict(values_of("vgg", 64, width=0.125, classes=CLASSES))
-    return values, dict(values, **{"conv1_1/W/Momentum": np.zeros_like(values["conv1_1/W"])})
-
-
-def zipped(members):
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    return stream.getvalue()
-
-
-def tarred(members):
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w:gz") as archive:
-        for name, data in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return stream.getvalue()
-
-
-@pytest.mark.parametrize("pack", [None, zipped, tarred])
-def test_a_released_checkpoint(publish, server, home, tmp_path, pack):
-    values, stored = released_values()
-    with open(write_npz(tmp_path / "model.npz", stored), "rb") as stream:
-        data = stream.read()
-    if pack:
-        data = pack({"../../model.npz": data, "readme.txt": b"hello"})
-    publish(VGG.released, data)
-    fetched = fetch("vgg16-dgl")
-    assert fetched.source.load == "vgg16-dgl"
-    checkpoint = open_checkpoint(find_weights(VGG, "vgg16-dgl"))
-    assert set(checkpoint.shapes) == set(values)
-    assert {name.split(os.sep)[0] for name in tree(home)} == {
-        "downloads",
-        "pretrain_model",
-        "fetched.json",
-    }
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"",
-        b"<html>too many downloads</html>",
-        zipped({"a.txt": b"a"}),
-        tarred({"m.npz": b"a" * 999})[:-20],
-    ],
-    ids=["empty", "page", "other archive", "damaged archive"],
-)
-def test_what_is_no_checkpoint(publish, home, capsys, data):
-    url = publish(VGG.released, data)
-    assert url in refusal(capsys, "vgg16-dgl")
-    assert tree(home) == {}
-
-
-def test_an_archive_with_the_published_file(server, home, tmp_path, monkeypatch):
-    backbone = get_backbone("inceptionv3")
-    with open(write_npz(tmp_path / "a.npz", slim()), "rb") as stream:
-        data = tarred({"inception_v3.ckpt": stream.read()})  # told by its content
-    server.files["/models/inception.tar.gz"] = data
-    first = dataclasses.replace(
-        backbone.published_files[0], url=server.url + "/models/inception.tar.gz"
-    )
-    files = (first,) + backbone.published_files[1:]
-    monkeypatch.setitem(
-        BACKBONES, "inceptionv3", dataclasses.replace(backbone, published_files=files)
-    )
-    fetch("inceptionv3")
-    for short in ("inceptionv3", "inception_v3"):
-        assert open_checkpoint(find_weights(backbone, short)).shapes
-    record = json.loads((home / "fetched.json").read_text())
-    assert record["files"][first.url]["sha256"] == hashlib.sha256(data).hexdigest()
 
 
 def test_the_list(publish, home, capsys):

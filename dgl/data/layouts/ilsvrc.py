@@ -40,8 +40,6 @@ CLASSES = 1000
 VAL_IMAGES = 50000
 VAL_BOXES = 80477
 
-EXTENSIONS = IMAGE_EXTENSIONS
-
 _EXPECTED = (
     "Data/CLS-LOC and Annotations/CLS-LOC (ILSVRC), or train/<class>/ and val/ with XML of the same "
     "paths in annotations/"
@@ -357,7 +355,7 @@ def _read_list(list_path: str, root: str, part: str) -> List[Entry]:
         _, relative = resolve_below(root, "", listed, where)
         if part == "train" and "/" not in relative:
             raise UserError(f"{where}: {quote(text)}; expected 'class/id number'")
-        if not relative.lower().endswith(EXTENSIONS):
+        if not relative.lower().endswith(IMAGE_EXTENSIONS):
             folder, _, stem = relative.rpartition("/")
             if folder not in by_folder:
                 by_folder[folder] = _names_by_stem(os.path.join(root, folder) if folder else root)
@@ -393,7 +391,7 @@ def _names_by_stem(folder: str) -> Dict[str, str]:
     names: Dict[str, str] = {}
     for entry in scan_folder(folder) if os.path.isdir(folder) else ():
         stem, extension = os.path.splitext(entry.name)
-        if extension.lower() not in EXTENSIONS or stem.startswith("."):
+        if extension.lower() not in IMAGE_EXTENSIONS or stem.startswith("."):
             continue
         if stem in names:
             both = " and ".join(quote(name) for name in sorted([names[stem], entry.name]))

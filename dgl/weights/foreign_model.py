@@ -1,4 +1,4 @@
-"""Tell files of classifiers that others built, with a graph in them, from checkpoints."""
+"""Classifiers that others built, as flags name them: the kind of file in --load, and how to read it."""
 
 import os
 from typing import Any, Dict, NamedTuple, Optional, Tuple
@@ -23,8 +23,8 @@ _OTHERS = {
 }
 
 
-class Brought(NamedTuple):
-    """What flags say of a classifier that others built; values that can be pickled.
+class ForeignModel(NamedTuple):
+    """How to read a classifier that others built; values that can be pickled.
 
     Attributes:
         preprocess: name in :data:`dgl.foreign.preprocessing.PREPROCESSINGS`.

@@ -1,4 +1,4 @@
-"""What is to be labeled: the images of a folder or a data set, and the class of each one's map."""
+"""The images that `dgl label` reads, from a folder or a data set, and the class to localize in each."""
 
 import hashlib
 import os
@@ -30,8 +30,8 @@ class Item(NamedTuple):
     target: Optional[int] = None
 
 
-class Work(NamedTuple):
-    """Everything to label.
+class Inputs(NamedTuple):
+    """All images of a run of `dgl label`.
 
     Attributes:
         root: str, the absolute path of the data folder.
@@ -83,13 +83,13 @@ def find_data(
     return load_data(data, split, dataname, layout, with_boxes=False)
 
 
-def make_work(
+def make_inputs(
     data: str,
     dataset: Optional[DataSet],
     class_names: ClassNames,
     is_predicted: bool = False,
     limit: Optional[int] = None,
-) -> Work:
+) -> Inputs:
     """The images of a data set, or of a folder.
 
     Args:
@@ -106,7 +106,7 @@ def make_work(
     own_classes = tuple(class_names.name(index) for index in range(class_names.classes))
     if dataset is None:
         items = [Item(name, os.path.join(root, name)) for name in image_names(root)[:limit]]
-        return Work(root, os.path.basename(root), IMAGES, "all", items, own_classes)
+        return Inputs(root, os.path.basename(root), IMAGES, "all", items, own_classes)
     samples = dataset.samples[:limit]
     found: Dict[str, Item] = {}
     targets = None if is_predicted else match_classes(dataset, class_names)
@@ -124,7 +124,7 @@ def make_work(
     if targets is not None:
         classes = tuple(dataset.class_name(index) for index in range(dataset.classes))
         unmatched = [name for name, target in zip(classes, targets) if target is None]
-    return Work(
+    return Inputs(
         root, dataset.name, dataset.format, dataset.split, list(found.values()), classes, tuple(unmatched)
     )  # fmt: skip
 
