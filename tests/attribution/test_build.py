@@ -115,7 +115,7 @@ def backward_passes(methods, layers=LAYERS, **settings):
     [
         (["cam", "eigencam", "center"], 0),
         (["gradcam"], 1),
-        (["gradcam", "gradcam++", "layercam", "hirescam", "dgl-pcs", "dgl-no-loss"], 1),
+        (["gradcam", "gradcam++", "xgradcam", "layercam", "hirescam", "dgl-pcs", "dgl-no-loss"], 1),
         (["dgl-no-class"], 1),
         (["dgl"], 2),
         (list(METHODS), 2),

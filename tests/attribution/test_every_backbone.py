@@ -13,8 +13,7 @@ from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
 
-SIZE = 32
-POSITIVE = ("gradcam", "gradcam++", "layercam", "eigencam", "center")
+POSITIVE = ("gradcam", "gradcam++", "xgradcam", "layercam", "eigencam", "center")
 WIDTH = 0.0625
 CLASS_INDEX = [1, 4]
 
@@ -26,6 +25,12 @@ MODES = [
     if m not in DEEPER
 ]
 
+
+def size_of(mode):
+    """Pixels a side that leave the last layer more than one place."""
+    return 64 if mode.startswith("efficientnet") else 32
+
+
 NAMES = expand_methods(["all"])  # of a network without a foreground head
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*batch_normalization")
@@ -36,11 +41,12 @@ def run(mode):
     """Maps of all methods and the activations, at the last layer, a middle and the earliest one."""
     backbone = get_backbone(mode)
     layers = (backbone.layers[0], backbone.layers[len(backbone.layers) // 2], backbone.layers[-1])
-    images = np.stack([blob_image(seed)[:256:8, :256:8] for seed in (1, 2)]).astype("float32")
+    step = 256 // size_of(mode)
+    images = np.stack([blob_image(seed)[:256:step, :256:step] for seed in (1, 2)]).astype("float32")
     with tf.Graph().as_default(), tf.Session() as session:
         network = build_network(backbone, tf.constant(images), options_of(mode, width=WIDTH))
         maps = build_maps(
-            network, NAMES, layers, layers[0], tf.constant(CLASS_INDEX), image_size=SIZE
+            network, NAMES, layers, layers[0], tf.constant(CLASS_INDEX), image_size=size_of(mode)
         )
         fill(session)
         activations = {layer: network.endpoints[layer] for layer in layers}
@@ -58,7 +64,9 @@ def test_shapes_and_numbers(mode, method):
     layers = list(activations)
     assert list(found) == {"any": layers, "last": layers[:1], "image": ["image"]}[kind]
     for layer, value in found.items():
-        shape = (2, SIZE, SIZE) if kind == "image" else activations[layer].shape[:3]
+        shape = (
+            (2, size_of(mode), size_of(mode)) if kind == "image" else activations[layer].shape[:3]
+        )
         assert value.shape == shape and value.dtype == np.float32
         assert np.isfinite(value).all()
     if method.startswith("normgrad") or method in POSITIVE:

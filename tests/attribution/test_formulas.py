@@ -24,6 +24,12 @@ def grad_cam_plus_plus(activation, gradient):
     return np.maximum((weights * activation).sum(3), 0)
 
 
+def x_grad_cam(activation, gradient):
+    """A channel weighs its gradient, averaged with its activation's size as weights."""
+    weights = (activation * gradient).sum((1, 2)) / abs(activation).sum((1, 2))
+    return np.maximum(np.einsum("nhwc,nc->nhw", activation, weights), 0)
+
+
 def eigen_cam(activation):
     """Each image's (H * W, C) matrix on its first right singular vector, by SVD."""
     maps = []
@@ -54,6 +60,7 @@ NORMS = np.linalg.norm(S, axis=3) * np.linalg.norm(G, axis=3)
 FORMULAS = {
     "gradcam": np.maximum((G.mean((1, 2), keepdims=True) * S).sum(3), 0),
     "gradcam++": grad_cam_plus_plus(S, G),
+    "xgradcam": x_grad_cam(S, G),
     "layercam": (np.maximum(G, 0) * S).sum(3),
     "hirescam": (G * S).sum(3),
     "eigencam": eigen_cam(S),

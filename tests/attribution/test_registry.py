@@ -7,8 +7,8 @@ from dgl.attribution.registry import NEEDS
 from dgl.errors import UserError
 
 NAMES = (
-    "cam gradcam gradcam++ layercam hirescam eigencam normgrad normgrad-local dgl dgl-pcs dgl-no-loss "
-    "dgl-no-class center refined foreground"
+    "cam gradcam gradcam++ xgradcam layercam hirescam eigencam normgrad normgrad-local dgl dgl-pcs "
+    "dgl-no-loss dgl-no-class center refined foreground"
 ).split()
 WITHOUT_HEAD = NAMES[:-2]
 WITH_ALPHA = ["dgl", "dgl-no-class"]

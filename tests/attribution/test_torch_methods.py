@@ -31,7 +31,7 @@ WIDTH = 0.25
 CLASSES = 7
 CLASS_INDEX = [3, 5]
 LAYERS = ("add", "conv5_2", "conv4_3", "pool2")
-METHODS = ("gradcam", "gradcam++", "layercam", "hirescam", "eigencam")
+METHODS = ("gradcam", "gradcam++", "xgradcam", "layercam", "hirescam", "eigencam")
 CLOSE = 1e-3  # single precision against double; a ReLU that flips at zero moves a whole gradient
 # pytorch-grad-cam adds 1e-6 to the denominator of Grad-CAM++. Activations divided by this number, and
 # gradients multiplied by it, give the same map and a denominator that it is nothing beside.
@@ -100,18 +100,24 @@ def agree(found, expected):
         assert np.abs(got - wanted).max() < CLOSE * np.abs(wanted).max()
 
 
-@pytest.mark.parametrize("layer", LAYERS)
-def test_captum(maps, values, images, layer):
+def agree_with_captum(maps, model, layer, inputs, classes):
+    """Hold Grad-CAM, HiResCAM and LayerCAM to captum, for an activation that is not negative."""
     attr = pytest.importorskip("captum.attr")
-    model = tapped_vgg(values)
     grad_cam = attr.LayerGradCam(model, model.taps[layer])
-    expected = grad_cam.attribute(prepare(images), CLASS_INDEX, relu_attributions=True)
-    agree(maps["gradcam", layer], expected[:, 0].detach().numpy())
+    expected = grad_cam.attribute(inputs, classes, relu_attributions=True)[:, 0].detach().numpy()
+    seen = np.ptp(expected, axis=(1, 2)) > 0
+    agree(maps["gradcam", layer][seen], expected[seen])
+    assert seen.any() and not maps["gradcam", layer][~seen].any()
     product = attr.LayerGradientXActivation(model, model.taps[layer])
-    expected = product.attribute(prepare(images), CLASS_INDEX).detach()
+    expected = product.attribute(inputs, classes).detach()
     agree(maps["hirescam", layer], expected.sum(1).numpy())
     # The activation is not negative, so the product's sign is the gradient's.
     agree(maps["layercam", layer], expected.clamp(min=0).sum(1).numpy())
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_captum(maps, values, images, layer):
+    agree_with_captum(maps, tapped_vgg(values), layer, prepare(images), CLASS_INDEX)
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +141,7 @@ def its_map(library, name, model, layer, inputs, class_index):
 NAMES = [
     ("gradcam", "GradCAM"),
     ("gradcam++", "GradCAMPlusPlus"),
+    ("xgradcam", "XGradCAM"),
     ("layercam", "LayerCAM"),
     ("hirescam", "HiResCAM"),
 ]
@@ -145,21 +152,25 @@ NAMES = [
 def test_pytorch_grad_cam(maps, values, images, library, layer, method, name):
     model = tapped_vgg(values, SCALE if method == "gradcam++" else 1.0)
     expected = its_map(library, name, model, layer, prepare(images), CLASS_INDEX)
-    if method.startswith("gradcam"):
+    if method != "hirescam":
         expected = np.maximum(expected, 0)
     agree(maps[method, layer], expected)
+
+
+def eigen_maps(activation):
+    """Activation (N, C, H, W) on its first singular vector, with the sign of a positive sum: (N, H, W)."""
+    matrices = activation.flatten(2).transpose(1, 2)
+    vectors = torch.linalg.svd(matrices, full_matrices=False)[2][:, 0]
+    maps = torch.einsum("npc,nc->np", matrices, vectors)
+    maps = maps * torch.sign(maps.sum(1, keepdim=True))
+    return maps.reshape(activation[:, 0].shape).numpy()
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_eigencam_by_torch_s_svd(maps, values, images, layer):
     network = Network("vgg", values)
     network(prepare(images))
-    activation = network.endpoints[layer].detach()
-    matrices = activation.flatten(2).transpose(1, 2)
-    vectors = torch.linalg.svd(matrices, full_matrices=False)[2][:, 0]
-    vectors = vectors * torch.sign(vectors.sum(1, keepdim=True))
-    expected = torch.einsum("npc,nc->np", matrices, vectors).reshape(activation[:, 0].shape)
-    agree(maps["eigencam", layer], expected.numpy())
+    agree(maps["eigencam", layer], eigen_maps(network.endpoints[layer].detach()))
 
 
 LITE = "efficientnet_lite0"
@@ -195,19 +206,20 @@ def lite_inputs(photographs):
     return torch.tensor((rgb - 127) / 128)
 
 
+def tapped_lite(state, scale=1.0):
+    return Tapped(lambda images, keep: lite_logits(state, images, keep), LITE_LAYERS, scale)
+
+
 @pytest.mark.parametrize("layer", LITE_LAYERS)
 @pytest.mark.parametrize("method, name", NAMES)
 def test_pytorch_grad_cam_on_a_photograph(
     lite_maps, lite_state, photographs, library, layer, method, name
 ):
     signed = not (layer == "head" or "_" in layer)
-    if method == "gradcam++" and signed:
+    if method in ("gradcam++", "xgradcam") and signed:
         pytest.skip("its denominator takes activations for not negative; ours says what it does")
 
-    def forward(images, keep):
-        return lite_logits(lite_state, images, keep)
-
-    model = Tapped(forward, LITE_LAYERS, SCALE if method == "gradcam++" else 1.0)
+    model = tapped_lite(lite_state, SCALE if method == "gradcam++" else 1.0)
     expected = its_map(library, name, model, layer, lite_inputs(photographs), LITE_CLASSES)
     found = lite_maps[method, layer]
     if method != "hirescam":
@@ -229,3 +241,19 @@ def test_dgl_by_autograd_on_a_photograph(lite_maps, lite_state, photographs, lay
         logits = lite_logits(lite_state, lite_inputs(photographs)[index : index + 1], keep)
         expected = dgl_map(logits, kept[layer], class_index)
         agree(lite_maps["dgl", layer][index : index + 1], expected[np.newaxis])
+
+
+@pytest.mark.parametrize(
+    "layer", [layer for layer in LITE_LAYERS if layer == "head" or "_" in layer]
+)
+def test_captum_on_a_photograph(lite_maps, lite_state, photographs, layer):
+    model = tapped_lite(lite_state)
+    agree_with_captum(lite_maps, model, layer, lite_inputs(photographs), LITE_CLASSES)
+
+
+@pytest.mark.parametrize("layer", LITE_LAYERS)
+def test_eigencam_on_a_photograph_by_torch_s_svd(lite_maps, lite_state, photographs, layer):
+    model, kept = tapped_lite(lite_state), []
+    model.taps[layer].register_forward_hook(lambda module, inputs, output: kept.append(output))
+    model(lite_inputs(photographs))
+    agree(lite_maps["eigencam", layer], eigen_maps(kept[0].detach()))

@@ -13,6 +13,8 @@ def formulas(activation, of_class, of_loss):
     positive = np.maximum(of_class, 0)
     total = np.maximum(activation, 0).sum((1, 2), keepdims=True)
     weights = (positive / (2 + total * positive)).sum((1, 2))
+    products, sizes = (of_class * activation).sum((1, 2)), abs(activation).sum((1, 2))
+    x_weights = np.divide(products, sizes, out=np.zeros_like(products), where=sizes > 0)
     norms = [np.sqrt((part**2).sum(3)) for part in (activation, of_class)]
     eigen = []
     for one in activation:
@@ -23,6 +25,7 @@ def formulas(activation, of_class, of_loss):
         "dgl": (of_class * (unit(activation) - unit(of_loss))).sum(3),
         "gradcam": np.maximum(np.einsum("nhwc,nc->nhw", activation, means), 0),
         "gradcam++": np.maximum(np.einsum("nhwc,nc->nhw", activation, weights), 0),
+        "xgradcam": np.maximum(np.einsum("nhwc,nc->nhw", activation, x_weights), 0),
         "layercam": np.maximum((positive * activation).sum(3), 0),
         "hirescam": (of_class * activation).sum(3),
         "eigencam": np.stack(eigen),
