@@ -64,7 +64,8 @@ def build_inference(
     with tf.Graph().as_default() as graph:
         placeholder = tf.placeholder(image.dtype, image.shape, "image")
         # Variables that the graph can lose, in programs too whose TensorFlow 2 makes others.
-        with tf.variable_scope(tf.get_variable_scope(), use_resource=False):
+        scope = tf.get_variable_scope()
+        with tf.variable_scope(scope, use_resource=False, custom_getter=_without_values):
             network = build_network(backbone, placeholder, options)
             heads = []
             if head_layers(checkpoint.shapes):
@@ -94,6 +95,15 @@ def build_inference(
     logits, head_weights, *activations = _import(graph_def, values, image, placeholder, outputs)
     foreground = activations.pop() if heads else None
     return Network(logits, dict(zip(network.endpoints, activations)), head_weights, foreground)
+
+
+def _without_values(getter: Any, *args: Any, **settings: Any) -> Any:
+    """A variable without the operations of a random value, which nobody reads here."""
+
+    def value(shape: Sequence[int], dtype: Any = tf.float32, partition_info: Any = None) -> Tensor:
+        return tf.placeholder(dtype, shape)
+
+    return getter(*args, **{**settings, "initializer": value})
 
 
 def _import(
@@ -215,28 +225,21 @@ def mark_convolutions(graph_def: GraphDef, filters: Mapping[str, np.ndarray]) ->
             node.attr["_gradient_op_type"].s = GRADIENT.encode()
 
 
-def _constant_of(tensor: Tensor) -> Tuple[Operation, np.ndarray]:
-    """The operation and array of a constant, possibly behind identities."""
-    op = tensor.op
-    while op.type == "Identity":
-        op = op.inputs[0].op
-    return op, tf.make_ndarray(op.get_attr("value"))
-
-
-def turn(weights: np.ndarray) -> np.ndarray:
-    """The filter rotated by 180 degrees: (H, W, in, out) -> (H, W, out, in)."""
-    return np.ascontiguousarray(weights[::-1, ::-1].transpose(0, 1, 3, 2))
-
-
 def _turned(tensor: Tensor) -> Tensor:
-    """The rotated filter as a constant, shared by all passes of a graph."""
-    op, weights = _constant_of(tensor)
-    name = f"{_TURNED}/{op.name}"
+    """The rotated filter, shared by all passes of a graph.
+
+    TensorFlow computes it once, when it prepares the graph: a constant would be in each of its copies.
+    """
+    while tensor.op.type == "Identity":
+        tensor = tensor.op.inputs[0]
+    name = f"{_TURNED}/{tensor.op.name}"
     try:
         return tensor.graph.get_tensor_by_name(name + ":0")
     except KeyError:
         with tf.name_scope(None), tf.control_dependencies(None):
-            return tf.constant(turn(weights), name=name)
+            if tensor.shape.as_list()[:2] != [1, 1]:
+                tensor = tf.reverse(tensor, [0, 1])
+            return tf.transpose(tensor, [0, 1, 3, 2], name=name)
 
 
 @tf.RegisterGradient(GRADIENT)  # type: ignore[untyped-decorator]

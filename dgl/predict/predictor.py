@@ -15,6 +15,7 @@ from dgl.predict.precision import check_precision, set_gpu_precision
 from dgl.predict.session import MapSession, open_session, prediction_tensors
 from dgl.tf_compat import tf
 from dgl.utils.devices import FLOAT32, select_gpus
+from dgl.utils.startup import starting
 from dgl.weights import class_names_of, open_weights, options_from, read_card
 from dgl.weights.model_card import check_image_size, default_image_size
 
@@ -113,7 +114,7 @@ class Predictor(MapSession):
         gpus = select_gpus(gpu)
         check_precision(precision, gpus)
         size = self.image_size
-        with tf.Graph().as_default():
+        with starting(), tf.Graph().as_default():
             image = tf.placeholder(tf.float32, [None, size, size, 3], "image")
             network = build_inference(
                 self.backbone, checkpoint, image, self.options, gpus, precision

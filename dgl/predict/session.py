@@ -1,5 +1,6 @@
 """Attention maps in a graph, and the TensorFlow session that computes them, one run per batch."""
 
+import contextlib
 import logging
 from typing import (
     Any,
@@ -23,6 +24,7 @@ from dgl.backbones.registry import Network
 from dgl.errors import UserError, first_line, quote
 from dgl.tf_compat import reference_kernels, tf
 from dgl.utils.devices import session_config
+from dgl.utils.startup import starting
 from dgl.utils.types import ArrayLike, Session, SessionConfig, Tensor
 
 _logger = logging.getLogger(__name__)
@@ -197,6 +199,7 @@ class MapSession:
         self._feeds = dict(feeds or {})
         self._flip = flip
         self._is_checked = True
+        self._has_run = False
         self._told: Set[Entry] = set()
 
     @property
@@ -280,7 +283,11 @@ class MapSession:
         for tensor in self._feeds:
             feeds[tensor] = _for_each_image(tensor, feeds[tensor], count)
         try:
-            found: Prediction = self._session.run(chosen, feeds)
+            with contextlib.ExitStack() as stack:
+                if not self._has_run:
+                    stack.enter_context(starting())
+                found: Prediction = self._session.run(chosen, feeds)
+            self._has_run = True
         except (tf.errors.OpError, ValueError) as error:
             reason = quote(first_line(error), _REASON_CHARACTERS)
             if isinstance(error, tf.errors.OpError):
