@@ -106,6 +106,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
     add = groups["output"].add_argument
     add("--save-maps", action="store_true", help="also write the raw maps as .npy")
+    add("--no-drawings", action="store_true", help="write records, and raw maps if asked for, only")
     add("--resume", action="store_true", help="skip images already written with the same flags")
     add_json_flag(groups["output"], "one object per image")
 
@@ -185,6 +186,7 @@ LOCALIZE = Command(
         "dgl localize photo.jpg --load train_log/vgg_birds --layer conv5_3 --out output",
         "dgl localize photo.jpg photos/ --out output --json > boxes.jsonl",
         "dgl localize photos/ --method gradcam++ --threshold 0.3 --save-maps --out output",
+        "dgl localize photos/ --no-drawings --out output",
         "dgl localize photo.jpg --class 3 --alpha inf --out output",
         "dgl localize photo.jpg --class tabby --out output",
     ),

@@ -227,6 +227,7 @@ class _Pipeline:
             args.published,
             # What is fused was normalized before.
             MINMAX if self._fusions else self._normalization,
+            draws=not args.no_drawings,
         )
 
     def find_record(self, index: int) -> Optional[Record]:

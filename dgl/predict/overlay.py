@@ -4,6 +4,7 @@
 :func:`heat_with_region` is for people: its colors show what the box encloses.
 """
 
+import functools
 import os
 from typing import Iterator, Optional, Tuple
 
@@ -127,17 +128,26 @@ def heat_with_region(
     relative = np.clip(score_map / peak, 0.0, 1.0) if peak > 0 else np.zeros_like(score_map)
     power = np.log(0.5) / np.log(min(max(threshold, 1e-3), 0.999))
     drawn = np.empty_like(image)
+    tables = _heat_tables()
     for rows in _strips(height, width):
-        shown = relative[rows] ** power
-        heat = _turbo(shown)
-        opacity = (_LEAST_OPACITY + (_MOST_OPACITY - _LEAST_OPACITY) * shown)[..., np.newaxis]
-        drawn[rows] = np.rint(image[rows] * (1 - opacity) + heat * opacity).astype(np.uint8)
+        level = np.rint(relative[rows] ** power * 255).astype(np.intp) << 8
+        for channel, table in enumerate(tables):
+            drawn[rows, :, channel] = table.take(level | image[rows, :, channel])
     mask = (relative > threshold).astype(np.uint8)
     contours = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[-2]
     line = max(1, int(round(max(height, width) * _LINE_FRACTION / 2)))
     cv2.drawContours(drawn, contours, -1, (255, 255, 255), line, cv2.LINE_AA)
     drawn = draw_boxes(drawn, predicted=box)
     return np.hstack([drawn, _color_bar(height, max(8, int(round(0.04 * width))))])
+
+
+@functools.lru_cache(maxsize=None)
+def _heat_tables() -> np.ndarray:
+    """uint8 (3, 65536): a color under every heat (the upper byte of the index), by image value."""
+    shown = np.linspace(0, 1, 256)[:, np.newaxis]
+    opacity = _LEAST_OPACITY + (_MOST_OPACITY - _LEAST_OPACITY) * shown
+    heat = _turbo(shown)[:, 0].T[..., np.newaxis]
+    return np.rint(np.arange(256) * (1 - opacity) + heat * opacity).astype(np.uint8).reshape(3, -1)
 
 
 def _turbo(values01: np.ndarray) -> np.ndarray:

@@ -63,6 +63,7 @@ class ImageFiles:
         settings: JSON values that the result depends on; they are the last ones of every record.
         published: draw as the published code does, and find a box in a map that is nowhere positive.
         normalization: :class:`~dgl.predict.normalize.Normalization` of the map that gives the box.
+        draws: whether maps and box are drawn, which takes longer than a small network.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class ImageFiles:
         settings: Mapping[str, Any],
         published: bool = True,
         normalization: Normalization = MINMAX,
+        draws: bool = True,
     ):
         self._stems = {}
         for name, layer in entries:
@@ -87,6 +89,7 @@ class ImageFiles:
         self._settings = settings
         self._published = published
         self._normalization = normalization
+        self._draws = draws
 
     def write(
         self,
@@ -141,6 +144,8 @@ class ImageFiles:
         height, width = image.shape[:2]
         found: Optional[np.ndarray] = None
         for entry, stem in self._stems.items():
+            if not (self._draws or self._save_maps or entry == self._box_entry):
+                continue
             # Threshold and normalization were chosen for the map of the box; another is drawn as usual.
             is_main = entry == self._box_entry
             threshold = self._threshold if is_main else postprocess.DEFAULT_THRESHOLD
@@ -154,17 +159,18 @@ class ImageFiles:
                 box = None
             if is_main and box is not None:
                 found = box
-            if self._published:
-                drawn = overlay(image, score_map)
-            else:
+            if self._draws and self._published:
+                write_image(f"{prefix}{stem}{suffix}.png", overlay(image, score_map))
+            elif self._draws:
                 drawn = heat_with_region(image, score_map, threshold, box)
-            write_image(f"{prefix}{stem}{suffix}.png", drawn)
+                write_image(f"{prefix}{stem}{suffix}.png", drawn)
             if self._save_maps:
                 buffer = io.BytesIO()
                 np.save(buffer, maps[entry])
                 write_atomically(f"{prefix}{stem}{suffix}.npy", buffer.getvalue())
-        stem = self._stems[self._box_entry]
-        write_image(f"{prefix}{stem}{suffix}_box.png", draw_boxes(image, predicted=found))
+        if self._draws:
+            stem = self._stems[self._box_entry]
+            write_image(f"{prefix}{stem}{suffix}_box.png", draw_boxes(image, predicted=found))
         return None if found is None else [int(value) for value in decoded.to_file(found)]
 
     def find(self, path: str, class_index: Optional[int], outdir: str) -> Optional[Record]:
@@ -179,9 +185,10 @@ class ImageFiles:
             the record, or ``None`` if a file is missing, older than the image, or from other flags.
         """
         record_path = self._record_path(outdir)
-        others = [path, self._box_path(outdir)]
+        others = [path, *([self._box_path(outdir)] if self._draws else [])]
         for stem in self._stems.values():
-            others.append(os.path.join(outdir, stem + ".png"))
+            if self._draws:
+                others.append(os.path.join(outdir, stem + ".png"))
             if self._save_maps:
                 others.append(os.path.join(outdir, stem + ".npy"))
         try:

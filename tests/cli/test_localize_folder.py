@@ -66,6 +66,19 @@ def test_files_of_other_formats_are_named_once_at_the_end(tiny, photos, tmp_path
     assert done.err.rstrip().endswith(line)
 
 
+def test_records_without_drawings(tiny, photos, tmp_path):
+    for out, more in (
+        ("drawn", ()),
+        ("plain", ("--no-drawings",)),
+        ("plain", ("--no-drawings", "--resume")),
+    ):
+        done = localize(photos, "--load", tiny, "--out", tmp_path / out, *more)
+    assert "resuming" in done.err
+    assert results_of(tmp_path / "plain") == results_of(tmp_path / "drawn")
+    drawn = {name: text for name, text in tree(tmp_path / "drawn").items() if name[-4:] != ".png"}
+    assert tree(tmp_path / "plain") == drawn
+
+
 def test_images_of_one_name_do_not_share_a_folder(vgg, tmp_path):
     write_images(tmp_path / "in", "a.png", "a.bmp", "b.png")
     demo(vgg, tmp_path / "in", tmp_path / "out")

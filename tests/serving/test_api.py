@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -174,6 +175,21 @@ def test_what_waits_when_the_server_ends_gets_an_error():
         batcher(view, None)
 
 
+@contextlib.contextmanager
+def command_of_server(port, *flags):
+    """(process, port) of `dgl serve --api` once it listens."""
+    command = [sys.executable, "-m", "dgl.cli", "serve", "--api", "--port", str(port), *flags]
+    environment = dict(os.environ, PYTHONPATH=os.path.dirname(TESTS))
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    try:
+        lines = (re.match("api: http://127.0.0.1:([0-9]+)/", line) for line in server.stdout)
+        yield server, int(next(filter(None, lines)).group(1))
+    finally:
+        server.kill()
+        server.stdout.close()
+        server.wait()
+
+
 @pytest.mark.slow
 def test_the_command_answers_as_localize_does(small_vgg, tmp_path):
     root = os.path.dirname(TESTS)
@@ -193,15 +209,9 @@ def test_the_command_answers_as_localize_does(small_vgg, tmp_path):
         str(tmp_path / "out"),
     ]
     expected = json.loads(subprocess.check_output(localize, env=environment))
-    served = [*command, "serve", "--api", "--port", "0", *flags]
-    server = subprocess.Popen(served, stdout=subprocess.PIPE, text=True, env=environment)
-    try:
-        for line in server.stdout:
-            found = re.match("api: http://127.0.0.1:([0-9]+)/", line)
-            if found:
-                break
+    with command_of_server(0, *flags) as (server, port):
         with open(path, "rb") as stream:
-            status, answer = ask(int(found.group(1)), stream.read())
+            status, answer = ask(port, stream.read())
         assert status == 200
         probability = expected["probability"]
         for name in set(answer) - {"probability"}:
@@ -210,8 +220,40 @@ def test_the_command_answers_as_localize_does(small_vgg, tmp_path):
         server.send_signal(signal.SIGTERM)
         assert server.wait(20) == 143
         with pytest.raises(OSError):
-            ask(int(found.group(1)), png(9))
-    finally:
-        server.kill()
-        server.stdout.close()
-        server.wait()
+            ask(port, png(9))
+
+
+@pytest.mark.slow
+def test_clients_of_a_server_that_is_killed_get_errors_and_go_on_with_the_next(small_vgg):
+    """Every image is answered once the client asks again; nobody waits for an answer that never comes."""
+    flags = ["--load", small_vgg, "--gpu=-1"]
+    images = [png(red) for red in range(0, 250, 10)]
+    errors, slowest = [], [0.0]
+    enough = threading.Event()
+
+    def client(number):
+        answers = []
+        while len(answers) < len(images):
+            start = time.time()
+            try:
+                status, answer = ask(port, images[len(answers)])
+                assert status == 200, answer
+                answers.append(answer["predicted_index"])
+                if number == 0 and len(answers) == 5:
+                    enough.set()
+            except (OSError, http.client.HTTPException) as error:
+                errors.append(error)
+                time.sleep(0.1)
+            slowest[0] = max(slowest[0], time.time() - start)
+        return answers
+
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        with command_of_server(0, *flags) as (server, port):
+            futures = [pool.submit(client, number) for number in range(4)]
+            assert enough.wait(20)
+            server.kill()
+            server.wait()
+        with command_of_server(port, *flags):
+            answers = [future.result(60) for future in futures]
+    assert errors and slowest[0] < 10
+    assert all(own == answers[0] and len(own) == len(images) for own in answers)
