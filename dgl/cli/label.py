@@ -156,13 +156,14 @@ def run(args: argparse.Namespace) -> int:
     formats = list(dict.fromkeys(args.format or [_DEFAULT_FORMAT]))
     options = ExportOptions(args.val_fraction, args.copy, args.min_confidence)
     with json_output(args.json) as write:
+        left_out = None
         if args.data is not None:
             from dgl.cli.label_images import label  # TensorFlow takes seconds to load
 
-            label(args)
+            left_out = label(args)
         from dgl.labeling.summary import summarize
 
-        summary: Dict[str, Any] = summarize(args.out)
+        summary: Dict[str, Any] = summarize(args.out, left_out)
         summary["exports"] = [export(args.out, name, options) for name in formats]
         write(to_json(summary) if args.json else _sentences(summary))
     return 1 if summary["skipped"] and args.data is not None else 0

@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from argparse import Namespace
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -40,8 +40,11 @@ CALIBRATION = "calibration.json"
 MASKS = "masks"
 
 
-def label(args: Namespace) -> None:
+def label(args: Namespace) -> Sequence[str]:
     """Label the images of ``args.data`` into the store of ``args.out``.
+
+    Returns:
+        the wrong lines of the data set's lists, which were left out.
 
     Raises:
         UserError: see :func:`dgl.cli.label.run`.
@@ -78,6 +81,7 @@ def label(args: Namespace) -> None:
         run = _Run(args, predictor, inputs)
         run.check()
         run.label(*run.calibration())
+    return () if dataset is None else dataset.skipped
 
 
 def _say(text: str) -> None:

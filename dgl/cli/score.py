@@ -6,11 +6,12 @@ import time
 from argparse import Namespace
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
+from dgl.data.text_files import BadLines
 from dgl.errors import UserError
 from dgl.evaluation import saved_maps
 from dgl.evaluation.plan import versions
 from dgl.evaluation.results import check_finished
-from dgl.evaluation.summary import METRICS, write_errors, write_metrics
+from dgl.evaluation.summary import METRICS, write_errors, write_metrics, write_skipped
 from dgl.metrics.bootstrap import compare, intervals
 from dgl.report.evaluation_files import print_tables, write_results
 from dgl.utils.files import read_bounded
@@ -34,7 +35,8 @@ def score_maps(args: Namespace) -> int:
     started = time.time()
     if args.metadata is None:
         raise UserError("--metadata: expected the metadata folder that goes with --maps")
-    records = saved_maps.read_records(args.metadata, args.mask_root)
+    bad = BadLines()
+    records = saved_maps.read_records(args.metadata, args.mask_root, bad)
     if args.limit:
         records = records[: args.limit]
     names = _names(args.maps)
@@ -71,6 +73,7 @@ def score_maps(args: Namespace) -> int:
         errors.update(((name, key), error) for key, error in found.errors.items())
     metrics["errors"] = len(errors)
     write_errors(args.out, errors)
+    write_skipped(args.out, bad.reasons)
     write_metrics(args.out, metrics)
     page = write_results(args.out, metrics, [], started)
     print_tables(metrics)
@@ -78,7 +81,7 @@ def score_maps(args: Namespace) -> int:
         path = os.path.join(args.out, "errors.csv")
         print(f"{len(errors)} maps could not be read, see {path}")
     print(f"Results in {args.out}; open {page}")
-    return 1 if errors else 0
+    return 1 if errors or bad.reasons else 0
 
 
 def _check_finished(args: Namespace, names: Sequence[str], images: int) -> None:

@@ -4,13 +4,28 @@ People write these files by hand or by script, so every error names the file and
 """
 
 import codecs
+import contextlib
 import csv
 import io
 import logging
 import os
 import re
 import stat
-from typing import Any, BinaryIO, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import (
+    Any,
+    BinaryIO,
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Set,
+    Tuple,
+    TypeVar,
+)
 
 from tqdm import tqdm
 
@@ -21,6 +36,8 @@ from dgl.errors import UserError, quote
 MAX_TEXT_BYTES = 512 * 1024 * 1024
 MAX_LINE_BYTES = 16 * 1024
 _PROBED = 32 * 1024  # bytes that show how a file is written
+# More than one wrong line in a hundred of the longest lists that there are.
+_MOST_REASONS = 20000
 # No program writes a coordinate of so many characters.
 MAX_NUMBER = 64
 
@@ -36,6 +53,12 @@ _CUB_PREFIX = re.compile(r"(\d{3})\.(.+)")
 
 _logger = logging.getLogger(__name__)
 
+_Text = TypeVar("_Text", bytes, str)
+
+
+class UnknownClassError(UserError):
+    """A class that there is not: labels may count otherwise than the classes, so none of them is sure."""
+
 
 def check_class_index(class_index: int, classes: Optional[int], where: str) -> None:
     """Check one label against a number of classes.
@@ -46,11 +69,11 @@ def check_class_index(class_index: int, classes: Optional[int], where: str) -> N
         where: str naming the place for the message, as ``file:line``.
 
     Raises:
-        UserError: the label is not in ``0 .. classes - 1``.
+        UnknownClassError: the label is not in ``0 .. classes - 1``.
     """
     limit = MAX_CLASSES if classes is None else classes
     if not 0 <= class_index < limit:
-        raise UserError(
+        raise UnknownClassError(
             f"{where}: class {class_index} is out of range; expected 0 to {limit - 1} "
             f"({limit} classes, counted from 0)"
         )
@@ -145,7 +168,9 @@ def find_root(data_dir: str, roots: Sequence[str], relatives: Iterable[str]) -> 
     return next((root for root in roots if os.path.isdir(os.path.join(data_dir, root))), roots[0])
 
 
-def read_lines(path: str, longest: int = MAX_LINE_BYTES) -> Iterator[Tuple[int, str]]:
+def read_lines(
+    path: str, longest: int = MAX_LINE_BYTES, bad: Optional["BadLines"] = None
+) -> Iterator[Tuple[int, str]]:
     """Lines of a text file, without blank ones.
 
     The text is UTF-8, or UTF-16 as programs on Windows write it; lines end in LF, CRLF, or, where there
@@ -156,6 +181,7 @@ def read_lines(path: str, longest: int = MAX_LINE_BYTES) -> Iterator[Tuple[int, 
     Args:
         path: str, the file.
         longest: int, the most bytes of a line.
+        bad: takes lines that are too long or no text, which are then left out.
 
     Yields:
         ``(number, text)``: the line's number counted from 1, and its text without white space at
@@ -165,12 +191,11 @@ def read_lines(path: str, longest: int = MAX_LINE_BYTES) -> Iterator[Tuple[int, 
         UserError: the file cannot be read, is larger than :data:`MAX_TEXT_BYTES`, has a line of
             more than ``longest`` bytes, or is neither UTF-8 nor UTF-16 text.
     """
-    yield from tqdm(
-        _lines(path, longest), os.path.basename(path), unit=" lines", leave=False, delay=1
-    )
+    lines = _lines(path, longest, contextlib.nullcontext() if bad is None else bad)
+    yield from tqdm(lines, os.path.basename(path), unit=" lines", leave=False, delay=1)
 
 
-def _lines(path: str, longest: int) -> Iterator[Tuple[int, str]]:
+def _lines(path: str, longest: int, bad: Any) -> Iterator[Tuple[int, str]]:
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
@@ -181,7 +206,9 @@ def _lines(path: str, longest: int) -> Iterator[Tuple[int, str]]:
             )
         with open(path, "rb") as stream:
             for number, raw in enumerate(_raw_lines(stream, longest), 1):
-                text = _decode_line(raw, path, number, longest)
+                text = ""
+                with bad:
+                    text = _decode_line(raw, path, number, longest)
                 if text:
                     yield number, text
     except FileNotFoundError as error:
@@ -193,6 +220,13 @@ def _lines(path: str, longest: int) -> Iterator[Tuple[int, str]]:
 
 def _raw_lines(stream: BinaryIO, longest: int) -> Iterator[bytes]:
     """Lines of a file as UTF-8, each cut off above ``longest`` bytes."""
+
+    def cut(readline: Callable[[int], _Text], end: _Text) -> Iterator[_Text]:
+        for line in iter(lambda: readline(longest + 1), end[:0]):
+            yield line
+            while len(line) > longest and not line.endswith(end):
+                line = readline(longest + 1)
+
     start = stream.read(_PROBED)
     stream.seek(0)
     encoding, lines = None, start[:64]
@@ -205,10 +239,10 @@ def _raw_lines(stream: BinaryIO, longest: int) -> Iterator[bytes]:
     elif b"\r" in start and b"\n" not in start:
         encoding = "latin-1"  # any byte is a character, which is encoded again
     if encoding is None:
-        yield from iter(lambda: stream.readline(longest + 1), b"")
+        yield from cut(stream.readline, b"\n")
         return
     text = io.TextIOWrapper(stream, encoding)  # with the line ends of any system
-    for line in iter(lambda: text.readline(longest + 1), ""):
+    for line in cut(text.readline, "\n"):
         yield line.encode("latin-1" if encoding == "latin-1" else "utf-8")
 
 
@@ -231,46 +265,59 @@ class BadLines:
     """Context that leaves out what :class:`UserError` is raised of, if that is little of the whole.
 
     A wrong line among a thousand is a slip, and the others are as good as before; if more are wrong, the
-    file is not what it was taken for.
+    file is not what it was taken for. A class out of range is never left out.
 
     Attributes:
         reasons: list of str, the messages.
+        lost: keys of images with something wrong, see :meth:`of`.
     """
 
     def __init__(self) -> None:
         self.reasons: List[str] = []
+        self.lost: Set[Any] = set()
+        self._key: Any = None
         self._first: Optional[UserError] = None
+
+    def of(self, key: Any) -> "BadLines":
+        """The context for a line of an image, which is lost if the line is wrong; ``None`` for no image."""
+        self._key = key
+        return self
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, kind: Any, error: Optional[BaseException], _: Any) -> bool:
-        if not isinstance(error, UserError):
+        key, self._key = self._key, None
+        if not isinstance(error, UserError) or isinstance(error, UnknownClassError):
             return False
+        if key is not None:
+            self.lost.add(key)
         self._first = self._first or error
+        if len(self.reasons) >= _MOST_REASONS:
+            raise self._first
         self.reasons.append(str(error))
         return True
 
-    def check(self, what: str, good: int) -> None:
-        """Log what was left out.
+    def refuse(self, good: int, most: float = 0.01) -> None:
+        """Raise the first error if a larger part than ``most`` is wrong.
 
         Args:
-            what: the file.
             good: number of lines that are right.
-
-        Raises:
-            UserError: the first error, if more than one in a hundred is wrong.
+            most: a fraction.
         """
-        if self._first is None:
-            return
-        if len(self.reasons) * 100 > good + len(self.reasons):
+        if self._first is not None and len(self.reasons) > most * (good + len(self.reasons)):
             raise self._first
-        _logger.warning(
-            "%s: %d of %d entries left out; the first: %s",
-            what,
-            len(self.reasons),
-            good + len(self.reasons),
-            self._first,
-        )
+
+    def check(self, what: str, good: int) -> None:
+        """Log what was left out of ``what``, a file; raises as :meth:`refuse`."""
+        self.refuse(good)
+        if self.reasons:
+            _logger.warning(
+                "%s: %d of %d entries left out; the first: %s",
+                what,
+                len(self.reasons),
+                good + len(self.reasons),
+                self._first,
+            )
 
 
 def split_cells(text: str) -> List[str]:
@@ -290,24 +337,32 @@ def unquoted(cell: str) -> str:
     return cell
 
 
-def check_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, Any]]]) -> None:
-    """Refuse an image listed with two classes; warn of images listed several times with one.
-
-    Args:
-        list_path: str, the list.
-        lines: dict from an image's id to its ``(line number, class index)`` pairs.
+def add_repeat(
+    lines: Dict[str, List[Tuple[int, Any]]],
+    key: str,
+    number: int,
+    class_index: Any,
+    where: str,
+    bad: BadLines,
+) -> None:
+    """Note the line of an image in ``lines``, id -> ``(line number, class index)`` pairs.
 
     Raises:
-        UserError: an image has lines with different classes.
+        UserError: the image has a line with another class; nobody knows which is right, so it is lost.
     """
+    for first, other in lines.get(key, ())[:1]:
+        if class_index != other:
+            bad.lost.add(key)
+            raise UserError(
+                f"{where}: {quote(key)} has class {class_index}, but class {other} on line {first}; "
+                "expected one class"
+            )
+    lines.setdefault(key, []).append((number, class_index))
+
+
+def tell_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, Any]]]) -> None:
+    """Warn of images that are listed several times; the arguments are those of :func:`add_repeat`."""
     repeats = {key: entries for key, entries in lines.items() if len(entries) > 1}
-    for key, ((first, class_index), *others) in repeats.items():
-        for number, other in others:
-            if other != class_index:
-                raise UserError(
-                    f"{list_path}:{number}: {quote(key)} has class {other}, but class {class_index} "
-                    f"on line {first}; expected one class"
-                )
     if repeats:
         key, entries = next(iter(repeats.items()))
         _logger.warning(

@@ -14,7 +14,7 @@ from tqdm import tqdm
 from dgl.data.annotations import read_mask
 from dgl.data.layouts.wsolevaluation import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
 from dgl.data.sample import Box, Sample
-from dgl.data.text_files import resolve_below
+from dgl.data.text_files import BadLines, resolve_below
 from dgl.data.views import WSOL_MAP_SIZE
 from dgl.errors import UserError, printable
 from dgl.evaluation.results import image_key
@@ -171,13 +171,16 @@ def score(
     return Scores(boxes, pixels, errors)
 
 
-def read_records(metadata: str, mask_root: Optional[str] = None) -> List[Record]:
+def read_records(
+    metadata: str, mask_root: Optional[str] = None, bad: Optional[BadLines] = None
+) -> List[Record]:
     """Records of a metadata folder for :func:`score`.
 
     Args:
         metadata: str, folder with ``image_ids.txt``, ``localization.txt`` and, for boxes,
             ``image_sizes.txt``; ``class_labels.txt`` is not needed.
         mask_root: str, the folder of masks, or ``None``.
+        bad: takes the messages of wrong lines, whose images are left out.
 
     Returns:
         list of :class:`~dgl.data.layouts.wsolevaluation.Record`.
@@ -189,7 +192,7 @@ def read_records(metadata: str, mask_root: Optional[str] = None) -> List[Record]
         raise UserError(
             f"--metadata {metadata}: no such folder; expected {IDS}, {SIZES} and {LOCALIZATION}"
         )
-    records = read_metadata(metadata, with_labels=False)
+    records = read_metadata(metadata, with_labels=False, bad=bad)
     if mask_root is None and any(record.mask_paths for record in records):
         raise UserError(f"--mask-root: expected the folder of the masks that {metadata} names")
     if mask_root is not None and not os.path.isdir(mask_root):

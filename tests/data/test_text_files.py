@@ -3,12 +3,14 @@
 import pytest
 
 from dgl.data.text_files import (
+    BadLines,
+    add_repeat,
     check_box,
     check_class_index,
-    check_repeats,
     read_class_names,
     read_lines,
     resolve_below,
+    tell_repeats,
 )
 from dgl.errors import UserError
 
@@ -115,9 +117,25 @@ def test_bad_class_names(tmp_path, text):
         read_class_names(str(tmp_path / "classes.txt"))
 
 
-def test_check_repeats(caplog):
-    check_repeats("l.txt", {"a": [(1, 0)], "b": [(2, 5), (7, 5)], "c": [(3, 1), (4, 1)]})
-    (record,) = caplog.records
-    assert "l.txt: 2 of" in record.getMessage() and "'b' on lines 2 and 7" in record.getMessage()
+def test_repeats(caplog):
+    lines, bad = {}, BadLines()
+    for number, (key, label) in enumerate([("a", 0), ("b", 5), ("c", 1), ("b", 5), ("c", 1)], 1):
+        add_repeat(lines, key, number, label, f"l.txt:{number}", bad)
     with pytest.raises(UserError, match="l.txt:7: 'b' has class 6, but class 5 on line 2"):
-        check_repeats("l.txt", {"b": [(2, 5), (7, 6)]})
+        add_repeat(lines, "b", 7, 6, "l.txt:7", bad)
+    assert bad.lost == {"b"}
+    tell_repeats("l.txt", lines)
+    (record,) = caplog.records
+    assert "l.txt: 2 of" in record.getMessage() and "'b' on lines 2 and 4" in record.getMessage()
+
+
+def test_lines_that_are_no_text_are_left_out(tmp_path):
+    """The lines behind one that is too long or of another encoding keep their numbers."""
+    long = b"x" * 70
+    path = write(tmp_path, b"a\n" + long + long + b"\nb\nM\xfcsli\n\0\nc\n")
+    bad = BadLines()
+    assert list(read_lines(path, 64, bad)) == [(1, "a"), (3, "b"), (6, "c")]
+    assert [reason.split(":")[1] for reason in bad.reasons] == ["2", "4", "5"]
+    with pytest.raises(UserError, match=":2: line longer than 64 bytes"):
+        bad.check(path, 200)
+    bad.check(path, 400)

@@ -27,6 +27,8 @@ from dgl.data.sample import (
 )
 from dgl.data.text_files import (
     MAX_TEXT_BYTES,
+    BadLines,
+    UnknownClassError,
     check_box,
     check_class_index,
     find_root,
@@ -83,31 +85,45 @@ def load_coco(
         ``(x, y, x + width, y + height)``.
 
     Raises:
-        UserError: there is no file or there are several for this split, it is no JSON in COCO's form,
-            an id repeats or is unknown, a box is no proper one, or a path leads out of ``DATA``.
+        UserError: there is no file or there are several for this split, it is no JSON in COCO's form, or
+            its categories are not as expected or lack one; or for more than one entry in a hundred (fewer
+            are left out with their images) an id repeats or is unknown, a box is no proper one, or a path
+            leads out of ``DATA``.
     """
+    bad = BadLines()
     path = _choose_file(data_dir, split)
     document = _read_document(path)
     indices, class_names = _read_categories(document["categories"], path)
-    images = _read_images(document["images"], path)
+    images = _read_images(document["images"], path, bad)
     objects: Dict[Any, List[Tuple[int, Box]]] = {key: [] for key in images}
-    for key, class_index, box, where in _read_objects(document["annotations"], indices, path):
-        if key not in objects:
-            raise UserError(f"{where}: image_id {_shown(key)} is not among the images")
-        if classes is not None:
-            check_class_index(class_index, classes, where)
-        objects[key].append((class_index, box))
+    for entry, where in _entries(document["annotations"], "annotations", path, bad):
+        with bad.of(_hashable(entry.get("image_id"))):
+            key = _key(entry, "image_id", where)
+            if key not in objects and key not in bad.lost:
+                raise UserError(f"{where}: image_id {_shown(key)} is not among the images")
+            found = _read_object(entry, indices, where)
+            if found is not None and classes is not None:
+                check_class_index(found[0], classes, where)
+            if found is not None and key in objects:
+                objects[key].append(found)
+    bad.refuse(len(document["annotations"]))
 
     root = find_root(
         data_dir, _roots(data_dir, path), (image.file_name for image in images.values())
     )
     samples: List[Sample] = []
     for key, image in images.items():
-        full, identity = resolve_below(data_dir, root, image.file_name, image.where)
-        samples += samples_by_class(identity, full, objects[key], image.size, with_boxes)
-    check_samples(samples, path, (i.file_name for key, i in images.items() if not objects[key]))
+        if key in bad.lost:
+            continue
+        with bad:
+            full, identity = resolve_below(data_dir, root, image.file_name, image.where)
+            samples += samples_by_class(identity, full, objects[key], image.size, with_boxes)
+    bad.check(path, len(images) + len(document["annotations"]) - len(bad.reasons))
+    empty = (key for key in images if not objects[key] and key not in bad.lost)
+    check_samples(samples, path, (images[key].file_name for key in empty))
     name = dataname or os.path.basename(data_dir)
-    return DataSet(name, "coco", split, samples, class_names, classes or len(class_names))
+    limit = classes or len(class_names)
+    return DataSet(name, "coco", split, samples, class_names, limit, tuple(bad.reasons))
 
 
 def _find_files(data_dir: str, split: str) -> List[str]:
@@ -183,13 +199,22 @@ def _parse_int(text: str) -> Any:
     return int(text) if len(text) <= _MOST_DIGITS else float(text)
 
 
-def _entries(entries: List[Any], kind: str, path: str) -> Iterator[Tuple[Dict[str, Any], str]]:
+def _entries(
+    entries: List[Any], kind: str, path: str, bad: BadLines
+) -> Iterator[Tuple[Dict[str, Any], str]]:
     """The objects of one of the lists, each with its place for messages."""
     for number, entry in enumerate(tqdm(entries, kind, unit="", leave=False, delay=1)):
         where = f"{path}: {kind}[{number}]"
-        if not isinstance(entry, dict):
-            raise UserError(f"{where}: {_shown(entry)}; expected an object")
-        yield entry, where
+        with bad:
+            if not isinstance(entry, dict):
+                raise UserError(f"{where}: {_shown(entry)}; expected an object")
+        if isinstance(entry, dict):
+            yield entry, where
+
+
+def _hashable(key: Any) -> Any:
+    """An id as a key; ``None`` where it is none."""
+    return key if isinstance(key, (int, str)) else None
 
 
 def _key(entry: Dict[str, Any], name: str, where: str) -> Any:
@@ -203,55 +228,60 @@ def _key(entry: Dict[str, Any], name: str, where: str) -> Any:
 def _read_categories(entries: List[Any], path: str) -> Tuple[Dict[Any, int], Tuple[str, ...]]:
     """Class index by id, and the names by class index."""
     names: Dict[Any, str] = {}
-    for entry, where in _entries(entries, "categories", path):
+    bad = BadLines()
+    for entry, where in _entries(entries, "categories", path, bad):
         key, name = _key(entry, "id", where), entry.get("name")
         if not isinstance(name, str) or not name.strip():
             raise UserError(f'{where}: no "name"; expected its class')
         if key in names:
             raise UserError(f"{where}: id {_shown(key)} a second time; expected it once")
         names[key] = name.strip()
+    bad.refuse(len(names), most=0)
     # The order of the ids is that of the published set; texts as ids keep the file's.
     keys = sorted(names) if all(isinstance(key, int) for key in names) else list(names)
     return {key: index for index, key in enumerate(keys)}, tuple(names[key] for key in keys)
 
 
-def _read_images(entries: List[Any], path: str) -> Dict[Any, _Image]:
+def _read_images(entries: List[Any], path: str, bad: BadLines) -> Dict[Any, _Image]:
     images: Dict[Any, _Image] = {}
     seen: Dict[str, str] = {}
-    for entry, where in _entries(entries, "images", path):
-        key, file_name = _key(entry, "id", where), entry.get("file_name")
-        if not isinstance(file_name, str) or not file_name or "\0" in file_name:
-            raise UserError(f'{where}: "file_name" is {_shown(file_name)}; expected a path')
-        if key in images:
-            raise UserError(f"{where}: id {_shown(key)} a second time; expected it once")
-        if file_name in seen:
-            raise UserError(f"{where}: {quote(file_name)} is {seen[file_name]} already")
-        seen[file_name] = where[len(path) + 2 :]
-        size = (entry.get("width"), entry.get("height"))
-        is_known = all(type(side) is int and side > 0 for side in size)
-        images[key] = _Image(file_name, size if is_known else None, where)  # type: ignore[arg-type]
+    for entry, where in _entries(entries, "images", path, bad):
+        with bad.of(_hashable(entry.get("id"))):
+            key, file_name = _key(entry, "id", where), entry.get("file_name")
+            if not isinstance(file_name, str) or not file_name or "\0" in file_name:
+                raise UserError(f'{where}: "file_name" is {_shown(file_name)}; expected a path')
+            if key in images:
+                raise UserError(f"{where}: id {_shown(key)} a second time; expected it once")
+            if file_name in seen:
+                raise UserError(f"{where}: {quote(file_name)} is {seen[file_name]} already")
+            seen[file_name] = where[len(path) + 2 :]
+            size = (entry.get("width"), entry.get("height"))
+            is_known = all(type(side) is int and side > 0 for side in size)
+            images[key] = _Image(file_name, size if is_known else None, where)  # type: ignore[arg-type]
+    bad.refuse(len(images))
     return images
 
 
-def _read_objects(
-    entries: List[Any], indices: Dict[Any, int], path: str
-) -> Iterator[Tuple[Any, int, Box, str]]:
-    """Yield ``(image's id, class index, box, where)`` of every annotation but crowds."""
-    for entry, where in _entries(entries, "annotations", path):
-        image, category = _key(entry, "image_id", where), _key(entry, "category_id", where)
-        if category not in indices:
-            raise UserError(f"{where}: category_id {_shown(category)} is not among the categories")
-        if entry.get("iscrowd"):
-            continue
-        values = entry.get("bbox")
-        if (
-            not isinstance(values, list)
-            or len(values) != 4
-            or not all(type(value) in (int, float) for value in values)
-        ):
-            raise UserError(f'{where}: "bbox" is {_shown(values)}; expected [x, y, width, height]')
-        x, y, width, height = values
-        yield image, indices[category], check_box((x, y, x + width, y + height), where), where
+def _read_object(
+    entry: Dict[str, Any], indices: Dict[Any, int], where: str
+) -> Optional[Tuple[int, Box]]:
+    """Class index and box of an annotation; ``None`` for a crowd."""
+    category = _key(entry, "category_id", where)
+    if category not in indices:
+        raise UnknownClassError(
+            f"{where}: category_id {_shown(category)} is not among the categories"
+        )
+    if entry.get("iscrowd"):
+        return None
+    values = entry.get("bbox")
+    if (
+        not isinstance(values, list)
+        or len(values) != 4
+        or not all(type(value) in (int, float) for value in values)
+    ):
+        raise UserError(f'{where}: "bbox" is {_shown(values)}; expected [x, y, width, height]')
+    x, y, width, height = values
+    return indices[category], check_box((x, y, x + width, y + height), where)
 
 
 def _shown(value: Any) -> str:

@@ -8,21 +8,24 @@ downloaded too, masks in ``segmentations/``.
 
 import os
 import re
-from typing import Dict, List, Mapping, Optional, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import Box, DataSet, Sample
 from dgl.data.text_files import (
     DIGITS,
+    BadLines,
+    UnknownClassError,
+    add_repeat,
     check_box,
     check_class_index,
-    check_repeats,
     check_total,
     is_nearly_full,
     is_number,
     read_lines,
     resolve_below,
     strip_numbers,
+    tell_repeats,
 )
 from dgl.errors import UserError, quote
 
@@ -41,6 +44,7 @@ _ID_AND_REST = re.compile(rf"({DIGITS.pattern})[ \t]+(.+)", re.DOTALL)
 
 # Id -> ("file:line", the rest of the line).
 _Table = Dict[int, Tuple[str, str]]
+_Value = TypeVar("_Value")
 
 
 def detect_cub(data_dir: str, dataname: Optional[str] = None) -> bool:
@@ -69,99 +73,130 @@ def load_cub(
         ``(x, y, x + width, y + height)`` and, where ``segmentations/`` has it, a mask.
 
     Raises:
-        UserError: a file is missing, a line is not as expected, the files disagree on the ids, an
-            image is there with two classes or in both splits, or the full set does not have 11,788
-            images, 5,794 of them for test.
+        UserError: a file is missing, ``classes.txt`` is not as expected or lacks a class, or more than one
+            image in a hundred has a wrong line (fewer are left out), lacks one, is there with two classes
+            or in both splits; the full set does not have 11,788 images, 5,794 of them for test.
     """
-    images = _read_table(data_dir, "images.txt", "id path")
-    label_table = _read_table(data_dir, "image_class_labels.txt", "id class", images)
-    split_table = _read_table(data_dir, "train_test_split.txt", "id 0-or-1", images)
-    boxes: Dict[int, Tuple[Box, ...]] = {}
-    if with_boxes:
-        table = _read_table(data_dir, "bounding_boxes.txt", "id x y width height", images)
-        boxes = {key: (_box(*cell),) for key, cell in table.items()}
+    bad = BadLines()
+    files = _Files(data_dir, bad)
     class_names = _read_class_names(data_dir)
-    labels = _read_labels(label_table, len(class_names))
-    is_train = {key: _is_train(*cell) for key, cell in split_table.items()}
-    _check_full_set(data_dir, class_names, is_train)
+    labels = files.table("image_class_labels.txt", "id class", _label, len(class_names))
+    is_train = files.table("train_test_split.txt", "id 0-or-1", _is_train)
+    boxes: Dict[int, Box] = {}
+    if with_boxes:
+        boxes = files.table("bounding_boxes.txt", "id x y width height", _box)
+    if not bad.reasons:
+        _check_full_set(data_dir, class_names, is_train)
 
-    _check_repeats(data_dir, images, labels, is_train)
-    samples = []
     has_masks = with_boxes and os.path.isdir(os.path.join(data_dir, "segmentations"))
-    for key, (where, relative) in images.items():
-        if is_train[key] != (split == "train"):
+    found: Dict[int, Sample] = {}
+    lines: Dict[str, List[Tuple[int, int]]] = {}
+    first: Dict[str, int] = {}
+    for key, (where, relative) in files.images.items():
+        if key in bad.lost:
             continue
-        if classes is not None:
-            check_class_index(labels[key], classes, label_table[key][0])
-        path, identity = resolve_below(data_dir, "images", relative, where)
-        masks = _masks(data_dir, identity, where) if has_masks else ()
-        samples.append(Sample(identity, path, labels[key], boxes.get(key, ()), masks))
+        with bad.of(key):
+            path, identity = resolve_below(data_dir, "images", relative, where)
+            other = first.setdefault(identity, key)
+            if (labels[other], is_train[other]) != (labels[key], is_train[key]):
+                bad.lost.add(other)
+            if is_train[other] != is_train[key]:
+                raise UserError(
+                    f"{where}: {quote(identity)} is both in training and in test; expected one split"
+                )
+            add_repeat(lines, identity, int(where.rpartition(":")[2]), labels[key], where, bad)
+            if is_train[key] == (split == "train"):
+                if classes is not None:
+                    check_class_index(labels[key], classes, where)
+                masks = _masks(data_dir, identity, where) if has_masks else ()
+                own = (boxes[key],) if key in boxes else ()
+                found[key] = Sample(identity, path, labels[key], own, masks)
+    bad.check(data_dir, len(lines))
+    tell_repeats(os.path.join(data_dir, "images.txt"), lines)
+    samples = [sample for key, sample in found.items() if key not in bad.lost]
     if not samples:
         path = os.path.join(data_dir, "train_test_split.txt")
         raise UserError(f"{path}: no image of the {split} split")
     name = dataname or os.path.basename(data_dir)
-    return DataSet(name, "cub200", split, samples, class_names, classes or len(class_names))
+    limit = classes or len(class_names)
+    return DataSet(name, "cub200", split, samples, class_names, limit, tuple(bad.reasons))
 
 
-def _check_repeats(
-    data_dir: str, images: _Table, labels: Mapping[int, int], is_train: Mapping[int, bool]
-) -> None:
-    """Refuse an image with two classes or in both splits; warn of one with two ids."""
-    lines: Dict[str, List[Tuple[int, int]]] = {}
-    splits: Dict[str, bool] = {}
-    for key, (where, relative) in images.items():
-        identity = resolve_below(data_dir, "images", relative, where)[1]
-        lines.setdefault(identity, []).append((int(where.rpartition(":")[2]), labels[key]))
-        if splits.setdefault(identity, is_train[key]) != is_train[key]:
-            raise UserError(
-                f"{where}: {quote(identity)} is both in training and in test; expected one split"
-            )
-    check_repeats(os.path.join(data_dir, "images.txt"), lines)
+class _Files:
+    """The files of the data set, each with a line for each id of ``images.txt``.
+
+    Attributes:
+        images: id -> (place for messages, path).
+    """
+
+    def __init__(self, data_dir: str, bad: BadLines):
+        self._data_dir = data_dir
+        self._bad = bad
+        self.images = _read_table(data_dir, "images.txt", "id path", bad)
+
+    def table(
+        self, name: str, columns: str, parse: Callable[..., _Value], *settings: int
+    ) -> Dict[int, _Value]:
+        """Id -> what ``parse`` makes of the place of its line and the rest of it."""
+        table = _read_table(self._data_dir, name, columns, self._bad, self.images)
+        found: Dict[int, _Value] = {}
+        for key, cell in table.items():
+            with self._bad.of(key):
+                found[key] = parse(*cell, *settings)
+        return found
 
 
-def _read_table(data_dir: str, name: str, columns: str, images: Optional[_Table] = None) -> _Table:
+def _read_table(
+    data_dir: str, name: str, columns: str, bad: BadLines, images: Optional[_Table] = None
+) -> _Table:
     """Read one file, whose ids must be those of ``images`` if given."""
     path = os.path.join(data_dir, name)
     if not os.path.isfile(path):
         raise UserError(f"{path}: no such file; expected {_EXPECTED}")
     table: _Table = {}
-    for number, text in read_lines(path):
+    for number, text in read_lines(path, bad=bad):
         where = f"{path}:{number}"
-        match = _ID_AND_REST.fullmatch(text)
-        if not match:
-            raise UserError(f"{where}: {quote(text)}; expected '{columns}'")
-        key, rest = int(match.group(1)), match.group(2)
-        if key in table:
-            raise UserError(f"{where}: id {key} a second time; expected it once")
-        if images is not None and key not in images:
-            raise UserError(f"{where}: id {key} is not in images.txt")
-        table[key] = (where, rest)
-    if images is not None and len(table) < len(images):
-        key = next(key for key in images if key not in table)
-        raise UserError(f"{path}: no line for id {key} ({images[key][0]})")
+        with bad:
+            match = _ID_AND_REST.fullmatch(text)
+            if not match:
+                raise UserError(f"{where}: {quote(text)}; expected '{columns}'")
+            key, rest = int(match.group(1)), match.group(2)
+            if key in table:
+                bad.lost.add(key)
+                raise UserError(f"{where}: id {key} a second time; expected it once")
+            if images is not None and key not in images:
+                if key in bad.lost:
+                    continue  # said of another file
+                bad.lost.add(key)
+                raise UserError(f"{where}: id {key} is not in images.txt")
+            table[key] = (where, rest)
+    bad.refuse(len(table))
+    for key, (where, _) in (images or {}).items():
+        if key not in table:
+            with bad.of(key):
+                raise UserError(f"{path}: no line for id {key} ({where})")
+    bad.refuse(len(table))
     if not table:
         raise UserError(f"{path}: the file is empty; expected lines '{columns}'")
     return table
 
 
 def _read_class_names(data_dir: str) -> Tuple[str, ...]:
-    table = _read_table(data_dir, "classes.txt", "class name")
+    bad = BadLines()
+    table = _read_table(data_dir, "classes.txt", "class name", bad)
+    bad.refuse(len(table), most=0)  # without one of them, all classes behind it would be other ones
     for place, (key, (where, _)) in enumerate(sorted(table.items()), 1):
         if key != place:
             raise UserError(f"{where}: class {key}; expected classes 1 to {len(table)}")
     return strip_numbers([table[key][1] for key in sorted(table)])
 
 
-def _read_labels(table: _Table, classes: int) -> Dict[int, int]:
-    """Class indices counted from 0, from labels counted from 1."""
-    labels = {}
-    for key, (where, text) in table.items():
-        if not (DIGITS.fullmatch(text) and 1 <= int(text) <= classes):
-            raise UserError(
-                f"{where}: class {quote(text)}; expected 1 to {classes}, as in classes.txt"
-            )
-        labels[key] = int(text) - 1
-    return labels
+def _label(where: str, text: str, classes: int) -> int:
+    """Class index counted from 0, from a label counted from 1."""
+    if not (DIGITS.fullmatch(text) and 1 <= int(text) <= classes):
+        kind = UnknownClassError if DIGITS.fullmatch(text) else UserError
+        raise kind(f"{where}: class {quote(text)}; expected 1 to {classes}, as in classes.txt")
+    return int(text) - 1
 
 
 def _is_train(where: str, text: str) -> bool:

@@ -25,13 +25,13 @@ from dgl.data.text_files import (
     DIGITS,
     BadLines,
     check_class_index,
-    check_repeats,
     check_total,
     is_nearly_full,
     read_class_names,
     read_lines,
     resolve_below,
     strip_numbers,
+    tell_repeats,
 )
 from dgl.errors import UserError, first_few, quote
 
@@ -111,20 +111,21 @@ def load_ilsvrc(
         where there is none. An image of ``train`` without XML or without objects has no box.
 
     Raises:
-        UserError: images or annotations are missing, an XML file is not as expected, an image of
-            ``val`` has no object or objects of several classes, a class is not in the list of
-            classes, ``train`` has neither such a list nor class folders, or the full validation set
-            does not have its 50,000 images. An image on two lines of a list for ``val`` gives two
-            samples and a logged warning, and up to one annotation in a hundred that cannot be read is
-            left out with its image; a warning follows another number of boxes than 80,477 in the full
-            validation set.
+        UserError: images or annotations are missing, a list of classes is not as expected, ``train`` has
+            neither such a list nor class folders, or the full validation set does not have its 50,000
+            images; or for more than one image in a hundred (fewer are left out) a line or an XML file is
+            not as expected, its class is not in the list of classes, or an image of ``val`` has no
+            object or objects of several classes. An image on two lines of a list for ``val`` gives two
+            samples and a logged warning; a warning follows another number of boxes than 80,477 in the
+            full validation set.
     """
     annotation_root = _first_folder(data_dir, _ANNOTATIONS)
     if annotation_root is None:
         raise UserError(f"{data_dir}: no folder of annotations; expected {_EXPECTED}")
     part = _find_part(annotation_root, split)
     image_root = _first_folder(data_dir, _IMAGES) or data_dir
-    entries = list_split(data_dir, part)
+    bad = BadLines()
+    entries = list_split(data_dir, part, bad)
     if not entries:
         raise UserError(f"{os.path.join(image_root, part)}: no images; expected {_EXPECTED}")
     known = _read_classes(data_dir)
@@ -134,7 +135,6 @@ def load_ilsvrc(
         known = _Classes(folders, folders, train)
     source = os.path.join(annotation_root, part)
     annotations: Sequence[Optional[Annotation]]
-    bad = BadLines()
     if part == "train":
         if not known.keys:
             lists = ", ".join([name for name, _, _ in _SYNSETS] + [_CLASSES_FILE])
@@ -145,7 +145,7 @@ def load_ilsvrc(
         labels = [entry.relative.split("/")[0] for entry in entries]
         annotations = [None] * len(entries)
         if with_boxes:
-            annotations = _read_train(entries, labels, source)
+            entries, labels, annotations = _read_train(entries, labels, source, bad)
     else:
         entries, found = _read_val(entries, source, known.keys, bad)
         annotations = found
@@ -157,19 +157,18 @@ def load_ilsvrc(
     indices = {key: index for index, key in enumerate(known.keys)}
     samples = []
     for entry, label, annotation in zip(entries, labels, annotations):
-        if label not in indices:
-            raise UserError(
-                f"{entry.where}: class {quote(label)} is not one of the {len(indices)} of "
-                f"{known.source}"
-            )
-        if classes is not None:
-            check_class_index(indices[label], classes, entry.where)
-        boxes, size = ((), None) if annotation is None else (annotation.boxes, annotation.size)
-        samples.append(
-            Sample(
-                entry.relative, entry.path, indices[label], boxes if with_boxes else (), size=size
-            )
-        )
+        with bad:
+            if label not in indices:
+                raise UserError(
+                    f"{entry.where}: class {quote(label)} is not one of the {len(indices)} of "
+                    f"{known.source}"
+                )
+            if classes is not None:
+                check_class_index(indices[label], classes, entry.where)
+            boxes, size = ((), None) if annotation is None else (annotation.boxes, annotation.size)
+            own = boxes if with_boxes else ()
+            samples.append(Sample(entry.relative, entry.path, indices[label], own, size=size))
+    bad.check(source, len(samples))
     total = len(samples) + len(bad.reasons)
     if part == "val" and len(known.keys) == CLASSES and is_nearly_full(total, VAL_IMAGES):
         check_total(source, "images", total, VAL_IMAGES)
@@ -244,55 +243,74 @@ def _read_val(
     listed: Sequence[Entry], source: str, keys: Sequence[str], bad: BadLines
 ) -> Tuple[List[Entry], List[Annotation]]:
     """The images and one annotation of each, with objects of one class; few bad ones are left out."""
-    entries, found, lacking, paths = [], [], [], []
-    for entry in tqdm(listed, desc="annotations", unit=" files", leave=False, delay=1):
-        # Under the image's own path or, as in ILSVRC, without the folder.
-        mirrored = _xml_path(source, entry)
-        flat = os.path.join(source, os.path.basename(mirrored))
-        path = mirrored if os.path.exists(mirrored) else flat
+    entries, found = [], []
+    paths = [_val_path(source, entry) for entry in listed]
+    annotations: List[Optional[Annotation]] = []
+    lacking = []
+    for path in tqdm(paths, desc="annotations", unit=" files", leave=False, delay=1):
+        annotations.append(None)
         with bad:
             annotation = read_annotation(path)
             if annotation is None or not annotation.names:
                 lacking.append(path + (" (missing)" if annotation is None else " (no object)"))
-                continue
+                raise UserError(
+                    f"{lacking[-1]}; expected an XML file with an object for each image"
+                )
             if len(set(annotation.names)) > 1:
                 named = first_few(map(quote, sorted(set(annotation.names))))
                 raise UserError(f"{path}: objects of the classes {named}; expected one class")
-            entries.append(entry)
-            found.append(annotation)
-            paths.append(path)
-    bad.check(source, len(found))
-    if lacking:
+            annotations[-1] = annotation
+    if len(lacking) * 100 > len(listed):
         raise UserError(
             f"{source}: {len(lacking)} of {len(listed)} images have no annotation with an object; "
             f"expected one XML file each: {first_few(lacking)}"
         )
-    classes = set(keys).union(annotation.names[0] for annotation in found)
-    for entry, annotation, path in zip(entries, found, paths):
-        # Folders may have any name, but not that of another class.
-        folders = [name for name in entry.relative.split("/")[:-1] if name in classes]
-        if folders and annotation.names[0] not in folders:
-            raise UserError(
-                f"{path}: objects of class {quote(annotation.names[0])}, but the image is in the "
-                f"folder {quote(folders[0])}; expected one class"
-            )
+    classes = set(keys).union(a.names[0] for a in annotations if a is not None)
+    for entry, one, path in zip(listed, annotations, paths):
+        if one is None:
+            continue
+        with bad:
+            # Folders may have any name, but not that of another class.
+            folders = [name for name in entry.relative.split("/")[:-1] if name in classes]
+            if folders and one.names[0] not in folders:
+                raise UserError(
+                    f"{path}: objects of class {quote(one.names[0])}, but the image is in the "
+                    f"folder {quote(folders[0])}; expected one class"
+                )
+            entries.append(entry)
+            found.append(one)
+    bad.refuse(len(found))
     return entries, found
 
 
+def _val_path(source: str, entry: Entry) -> str:
+    """The XML of an image: under the image's own path or, as in ILSVRC, without the folder."""
+    mirrored = _xml_path(source, entry)
+    return (
+        mirrored if os.path.exists(mirrored) else os.path.join(source, os.path.basename(mirrored))
+    )
+
+
 def _read_train(
-    entries: Sequence[Entry], labels: Sequence[str], source: str
-) -> List[Optional[Annotation]]:
-    """The annotation of each image, reduced to the objects of its class, or ``None``."""
-    found, others = [], []
-    progress = tqdm(entries, desc="annotations", unit=" files", leave=False, delay=1)
-    for entry, label in zip(progress, labels):
+    listed: Sequence[Entry], classes: Sequence[str], source: str, bad: BadLines
+) -> Tuple[List[Entry], List[str], List[Optional[Annotation]]]:
+    """The images, their classes, and what each annotation, or ``None``, has of objects of its class."""
+    entries: List[Entry] = []
+    labels: List[str] = []
+    found: List[Optional[Annotation]] = []
+    others = []
+    progress = tqdm(listed, desc="annotations", unit=" files", leave=False, delay=1)
+    for entry, label in zip(progress, classes):
         path = _xml_path(source, entry)
-        annotation = read_annotation(path)
-        if annotation is not None and any(name != label for name in annotation.names):
-            own = [box for name, box in zip(annotation.names, annotation.boxes) if name == label]
-            annotation = annotation._replace(names=(label,) * len(own), boxes=tuple(own))
-            others.append(path)
-        found.append(annotation)
+        with bad:
+            annotation = read_annotation(path)
+            if annotation is not None and any(name != label for name in annotation.names):
+                own = [box for n, box in zip(annotation.names, annotation.boxes) if n == label]
+                annotation = annotation._replace(names=(label,) * len(own), boxes=tuple(own))
+                others.append(path)
+            entries.append(entry)
+            labels.append(label)
+            found.append(annotation)
     if others:
         _logger.warning(
             "%s: %d files have objects of a class other than their folder's, which are left out: %s",
@@ -300,81 +318,87 @@ def _read_train(
             len(others),
             first_few(others, limit=1),
         )
-    return found
+    return entries, labels, found
 
 
 def _xml_path(source: str, entry: Entry) -> str:
     return os.path.join(source, os.path.splitext(entry.relative)[0] + ".xml")
 
 
-def list_split(data_dir: str, part: str) -> List[Entry]:
+def list_split(data_dir: str, part: str, bad: Optional[BadLines] = None) -> List[Entry]:
     """The images of a split, by the list in ``ImageSets`` or else by what the folder holds.
 
     Args:
         data_dir: str, absolute path of the data folder.
         part: str, the folder of the split; for ``"train"`` every image is in a class folder.
+        bad: takes the messages of wrong lines, and of images that differ in their extension alone.
 
     Returns:
         List of :class:`Entry`. A listed image may be missing; one of ``val`` on several lines is
         there as often, with a logged warning.
 
     Raises:
-        UserError: the folder is missing, a line is not as expected or leads out of the split's
-            folder, or two images of a folder differ in their extension alone.
+        UserError: the folder is missing, or more than one line in a hundred is not as expected or leads
+            out of the split's folder, or so many images of a folder differ in their extension alone.
     """
+    bad = BadLines() if bad is None else bad
     root = os.path.join(_first_folder(data_dir, _IMAGES) or data_dir, part)
     # Training for classification uses all images; train_loc.txt has those with boxes.
     names = ("train_cls.txt", "train_loc.txt") if part == "train" else (part + ".txt",)
     paths = (os.path.join(data_dir, folder, name) for folder in _LISTS for name in names)
     list_path = next(filter(os.path.isfile, paths), None)
     if list_path is not None:
-        return _read_list(list_path, root, part)
+        return _read_list(list_path, root, part, bad)
     if not os.path.isdir(root):
         raise UserError(f"{root}: no such folder; expected images")
     found = []
     if part != "train":
-        found.extend(sorted(_names_by_stem(root).values()))
+        found.extend(sorted(_names_by_stem(root, bad).values()))
     subfolders = sorted(entry.name for entry in scan_folder(root) if is_folder_entry(entry))
     for folder in tqdm(subfolders, desc="listing " + part, unit=" folders", leave=False, delay=1):
-        by_stem = _names_by_stem(os.path.join(root, folder))
+        by_stem = _names_by_stem(os.path.join(root, folder), bad)
         found.extend(f"{folder}/{name}" for name in sorted(by_stem.values()))
+    bad.refuse(len(found))
     return [Entry(name, os.path.join(root, name), os.path.join(root, name)) for name in found]
 
 
-def _read_list(list_path: str, root: str, part: str) -> List[Entry]:
+def _read_list(list_path: str, root: str, part: str, bad: BadLines) -> List[Entry]:
     by_folder: Dict[str, Dict[str, str]] = {}
     in_subfolders: Optional[Dict[str, str]] = None
     entries = []
     lines: Dict[str, List[Tuple[int, None]]] = {}
-    for number, text in read_lines(list_path):
+    for number, text in read_lines(list_path, bad=bad):
         where = f"{list_path}:{number}"
         cut = max(text.rfind(" "), text.rfind("\t")) + 1
         listed, count = text[:cut].rstrip(" \t"), text[cut:]
-        if not listed or not DIGITS.fullmatch(count):
-            raise UserError(f"{where}: {quote(text)}; expected 'id number'")
-        _, relative = resolve_below(root, "", listed, where)
-        if part == "train" and "/" not in relative:
-            raise UserError(f"{where}: {quote(text)}; expected 'class/id number'")
-        if not relative.lower().endswith(IMAGE_EXTENSIONS):
-            folder, _, stem = relative.rpartition("/")
-            if folder not in by_folder:
-                by_folder[folder] = _names_by_stem(os.path.join(root, folder) if folder else root)
-            name = by_folder[folder].get(stem)
-            if name is None and not folder:
-                # Images of val are often sorted into class folders afterwards.
-                if in_subfolders is None:
-                    in_subfolders = _paths_in_subfolders(root)
-                name = in_subfolders.get(stem)
-            relative = (folder + "/" if folder else "") + (name or stem + ".JPEG")
-        entries.append(Entry(relative, os.path.join(root, relative), where))
-        if part != "train":
-            # One annotation per image, hence one class, however many lines.
-            lines.setdefault(relative, []).append((number, None))
-    check_repeats(list_path, lines)
+        with bad:
+            if not listed or not DIGITS.fullmatch(count):
+                raise UserError(f"{where}: {quote(text)}; expected 'id number'")
+            _, relative = resolve_below(root, "", listed, where)
+            if part == "train" and "/" not in relative:
+                raise UserError(f"{where}: {quote(text)}; expected 'class/id number'")
+            if not relative.lower().endswith(IMAGE_EXTENSIONS):
+                folder, _, stem = relative.rpartition("/")
+                if folder not in by_folder:
+                    own = os.path.join(root, folder) if folder else root
+                    by_folder[folder] = _names_by_stem(own, bad)
+                name = by_folder[folder].get(stem)
+                if name is None and not folder:
+                    # Images of val are often sorted into class folders afterwards.
+                    if in_subfolders is None:
+                        in_subfolders = _paths_in_subfolders(root, bad)
+                    name = in_subfolders.get(stem)
+                relative = (folder + "/" if folder else "") + (name or stem + ".JPEG")
+            entries.append(Entry(relative, os.path.join(root, relative), where))
+            if part != "train":
+                # One annotation per image, hence one class, however many lines.
+                lines.setdefault(relative, []).append((number, None))
+    bad.refuse(len(entries))
+    tell_repeats(list_path, lines)
     return entries
 
 
-def _paths_in_subfolders(root: str) -> Dict[str, str]:
+def _paths_in_subfolders(root: str, bad: BadLines) -> Dict[str, str]:
     """Stem to relative path of the images one folder down."""
     if not os.path.isdir(root):
         return {}
@@ -382,19 +406,22 @@ def _paths_in_subfolders(root: str) -> Dict[str, str]:
         stem: entry.name + "/" + name
         for entry in scan_folder(root)
         if is_folder_entry(entry)
-        for stem, name in _names_by_stem(entry.path).items()
+        for stem, name in _names_by_stem(entry.path, bad).items()
     }
 
 
-def _names_by_stem(folder: str) -> Dict[str, str]:
+def _names_by_stem(folder: str, bad: BadLines) -> Dict[str, str]:
     """Names of a folder's images by their stem; empty where there is no such folder."""
     names: Dict[str, str] = {}
+    doubled = set()
     for entry in scan_folder(folder) if os.path.isdir(folder) else ():
         stem, extension = os.path.splitext(entry.name)
         if extension.lower() not in IMAGE_EXTENSIONS or stem.startswith("."):
             continue
-        if stem in names:
-            both = " and ".join(quote(name) for name in sorted([names[stem], entry.name]))
-            raise UserError(f"{folder}: both {both}; expected one image per annotation")
-        names[stem] = entry.name
-    return names
+        with bad:
+            if stem in names:
+                doubled.add(stem)
+                both = " and ".join(quote(name) for name in sorted([names[stem], entry.name]))
+                raise UserError(f"{folder}: both {both}; expected one image per annotation")
+            names[stem] = entry.name
+    return {stem: name for stem, name in names.items() if stem not in doubled}

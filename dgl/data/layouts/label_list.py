@@ -21,14 +21,15 @@ from dgl.data.sample import SPLITS, Box, DataSet, Sample, split_candidates, spli
 from dgl.data.text_files import (
     DIGITS,
     BadLines,
+    add_repeat,
     check_box,
     check_class_index,
-    check_repeats,
     is_number,
     read_class_names,
     read_lines,
     resolve_below,
     split_cells,
+    tell_repeats,
 )
 from dgl.errors import UserError, quote
 
@@ -80,9 +81,9 @@ def load_label_list(
         present.
 
     Raises:
-        UserError: the list is missing or empty, more than one in a hundred of its lines is not as
-            expected (fewer are left out), a class is out of range, or an image of
-            the ``val`` or ``test`` split is on two lines with different classes. An image that is
+        UserError: the list is missing or empty, a class is out of range, or more than one in a hundred of
+            its lines is not as expected (fewer are left out), has a path that leads out, or an image of
+            the ``val`` or ``test`` split on two lines with different classes. An image that is
             there on two lines with one class gives two samples and a logged warning.
     """
     dataname = resolve_dataname(data_dir, dataname, split, image_root)
@@ -100,24 +101,21 @@ def load_label_list(
     samples = []
     lines: Dict[str, List[Tuple[int, int]]] = {}
     bad = BadLines()
-    for number, text in _entries(list_path):
+    for number, text in _entries(list_path, bad):
         where = f"{list_path}:{number}"
-        parsed = None
         with bad:
-            parsed = parse_line(text, where, is_xywh)
-        if parsed is None:
-            continue
-        relative, class_index, boxes = parsed
-        check_class_index(class_index, limit, where)
-        path, identity = resolve_below(data_dir, image_folder, relative, where)
-        samples.append(Sample(identity, path, class_index, boxes if with_boxes else ()))
-        # A training list may repeat an image to weight it; in an evaluation it counts twice.
-        if list_split != "train":
-            lines.setdefault(identity, []).append((number, class_index))
+            relative, class_index, boxes = parse_line(text, where, is_xywh)
+            check_class_index(class_index, limit, where)
+            path, identity = resolve_below(data_dir, image_folder, relative, where)
+            # A training list may repeat an image to weight it; in an evaluation it counts twice.
+            if list_split != "train":
+                add_repeat(lines, identity, number, class_index, where, bad)
+            samples.append(Sample(identity, path, class_index, boxes if with_boxes else ()))
+    samples = [sample for sample in samples if sample.id not in bad.lost]
     bad.check(list_path, len(samples))
     if not samples:
         raise UserError(f"{list_path}: no images listed; {_LINE}")
-    check_repeats(list_path, lines)
+    tell_repeats(list_path, lines)
     if limit is None:
         limit = max(sample.class_index for sample in samples) + 1
     return DataSet(dataname, image_root, split, samples, class_names, limit, tuple(bad.reasons))
@@ -142,9 +140,9 @@ def _image_folder(data_dir: str, split: str) -> str:
     return next(there, split)
 
 
-def _entries(list_path: str) -> Iterator[Tuple[int, str]]:
+def _entries(list_path: str, bad: BadLines) -> Iterator[Tuple[int, str]]:
     """The lines of a list, without the headings of a table."""
-    for number, text in read_lines(list_path):
+    for number, text in read_lines(list_path, bad=bad):
         cells = split_cells(text) if number == 1 and _is_table(text) else []
         if cells and not any(cell.isdigit() or _ENDS_PATH.search(cell) for cell in cells):
             continue
@@ -286,8 +284,13 @@ def guess_image_root(data_dir: str, dataname: Optional[str] = None) -> Optional[
         found = _find_list(folder, split)
         if found is None:
             continue
-        for number, text in _entries(found[1]):
-            relative = parse_line(text, f"{found[1]}:{number}")[0]
+        bad = BadLines()
+        for number, text in _entries(found[1], bad):
+            relative = None
+            with bad:
+                relative = parse_line(text, f"{found[1]}:{number}")[0]
+            if relative is None:
+                continue
             is_cub, is_imagenet = (
                 os.path.isfile(resolve_below(data_dir, root, relative, found[1])[0])
                 for root in ("images", _image_folder(data_dir, split))

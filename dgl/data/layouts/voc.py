@@ -26,6 +26,7 @@ from dgl.data.sample import (
     split_candidates,
 )
 from dgl.data.text_files import (
+    BadLines,
     check_class_index,
     find_root,
     read_class_names,
@@ -80,17 +81,20 @@ def load_voc(
         :class:`~dgl.data.sample.DataSet`, in the order of the list, or sorted by name.
 
     Raises:
-        UserError: a folder, a list or an annotation is missing, a file is not as expected, a name
-            leads out of its folder, or a class is not among the listed ones.
+        UserError: a folder or a list is missing, or for more than one image in a hundred (fewer are left
+            out) a line or an annotation is missing or not as expected, a name leads out of its folder, or
+            a class is not among the listed ones.
     """
+    bad = BadLines()
     folder = _choose_folder(data_dir, dataname)
     source = os.path.join(folder, _first(folder, _ANNOTATIONS) or "")
-    entries = _list_split(folder, source, split)
+    entries = _list_split(folder, source, split, bad)
     if not entries:
         raise UserError(f"{folder}: no images listed for {split}; expected {_EXPECTED}")
     image_root = find_root(folder, [name for name in _IMAGES if _first(folder, (name,))], ())
-    annotations = {key: _read(source, key, where) for key, where in entries.items()}
-    class_names, origin = _class_names(folder, source, annotations)
+    annotations = _read_all(source, entries, bad)
+    bad.refuse(len(annotations))
+    class_names, origin = _class_names(folder, source, entries, annotations)
     indices = {name: index for index, name in enumerate(class_names)}
 
     samples: List[Sample] = []
@@ -98,24 +102,29 @@ def load_voc(
     images: Dict[str, Dict[str, List[str]]] = {}
     for key, annotation in annotations.items():
         where = f"{os.path.join(source, key)}.xml"
-        objects = []
-        for name, box, is_difficult in zip(
-            annotation.names, annotation.boxes, annotation.difficult
-        ):
-            if name not in indices:
-                raise UserError(f"{where}: class {quote(name)}; expected one of those in {origin}")
-            if classes is not None:
-                check_class_index(indices[name], classes, where)
-            if not is_difficult:
-                objects.append((indices[name], _from_voc(box)))
-        relative = _find_image(folder, image_root, key, annotation.filename, images)
-        path, identity = resolve_below(folder, image_root, relative, where)
-        if not objects:
-            empty.append(identity)
-        samples += samples_by_class(identity, path, objects, annotation.size, with_boxes)
+        with bad:
+            objects = []
+            for name, box, is_difficult in zip(
+                annotation.names, annotation.boxes, annotation.difficult
+            ):
+                if name not in indices:
+                    raise UserError(
+                        f"{where}: class {quote(name)}; expected one of those in {origin}"
+                    )
+                if classes is not None:
+                    check_class_index(indices[name], classes, where)
+                if not is_difficult:
+                    objects.append((indices[name], _from_voc(box)))
+            relative = _find_image(folder, image_root, key, annotation.filename, images)
+            path, identity = resolve_below(folder, image_root, relative, where)
+            if not objects:
+                empty.append(identity)
+            samples += samples_by_class(identity, path, objects, annotation.size, with_boxes)
+    bad.check(source, len(entries))
     check_samples(samples, source, empty)
     name = dataname or os.path.basename(data_dir)
-    return DataSet(name, "voc", split, samples, class_names, classes or len(class_names))
+    limit = classes or len(class_names)
+    return DataSet(name, "voc", split, samples, class_names, limit, tuple(bad.reasons))
 
 
 def _from_voc(box: Box) -> Box:
@@ -161,7 +170,7 @@ def _names_of_xml(folder: str) -> List[str]:
     return sorted(stem for stem, end in names if end == ".xml" and not stem.startswith("."))
 
 
-def _list_split(folder: str, source: str, split: str) -> Dict[str, str]:
+def _list_split(folder: str, source: str, split: str, bad: BadLines) -> Dict[str, str]:
     """The names of a split's images, each with its place for messages."""
     lists = os.path.join(folder, _LISTS)
     if not os.path.isdir(lists):
@@ -172,25 +181,34 @@ def _list_split(folder: str, source: str, split: str) -> Dict[str, str]:
     if path is None:
         raise UserError(f"{paths[0]}: no such file; expected a list of names, one per line")
     entries: Dict[str, str] = {}
-    for number, text in read_lines(path):
+    for number, text in read_lines(path, bad=bad):
         where = f"{path}:{number}"
-        key = resolve_below(source, "", text, where)[1]
-        if key in entries:
-            raise UserError(f"{where}: {quote(text)} a second time; expected it once")
-        entries[key] = where
+        with bad:
+            key = resolve_below(source, "", text, where)[1]
+            if key in entries:
+                raise UserError(f"{where}: {quote(text)} a second time; expected it once")
+            entries[key] = where
+    bad.refuse(len(entries))
     return entries
 
 
-def _read(source: str, key: str, where: str) -> Annotation:
-    path = os.path.join(source, key + ".xml")
-    annotation = read_annotation(path)
-    if annotation is None:
-        raise UserError(f"{where}: {path}: no such file; expected the annotation of {quote(key)}")
-    return annotation
+def _read_all(source: str, entries: Dict[str, str], bad: BadLines) -> Dict[str, Annotation]:
+    """The annotation of each name; the names come with their places for messages."""
+    found = {}
+    for key, where in tqdm(entries.items(), "annotations", unit=" files", leave=False, delay=1):
+        path = os.path.join(source, key + ".xml")
+        with bad:
+            annotation = read_annotation(path)
+            if annotation is None:
+                raise UserError(
+                    f"{where}: {path}: no such file; expected the annotation of {quote(key)}"
+                )
+            found[key] = annotation
+    return found
 
 
 def _class_names(
-    folder: str, source: str, annotations: Dict[str, Annotation]
+    folder: str, source: str, entries: Dict[str, str], annotations: Dict[str, Annotation]
 ) -> Tuple[Tuple[str, ...], str]:
     """The classes by index, and where they come from."""
     for name in _CLASS_FILES:
@@ -199,20 +217,23 @@ def _class_names(
             return read_class_names(path, with_numbers=True), path
     found = {name for annotation in annotations.values() for name in annotation.names}
     # The indices of all splits agree, so those of the other splits are looked through, too.
-    others = [name for name in _all_names(folder, source) if name not in annotations]
-    for key in tqdm(others, "classes of all splits", unit=" files", leave=False, delay=1):
-        found.update(_read(source, key, source).names)
+    bad = BadLines()
+    names = _all_names(folder, source, bad)
+    others = {name: source for name in names if name not in entries}
+    for annotation in _read_all(source, others, bad).values():
+        found.update(annotation.names)
+    bad.refuse(len(names))
     return tuple(sorted(found)), source
 
 
-def _all_names(folder: str, source: str) -> List[str]:
+def _all_names(folder: str, source: str, bad: BadLines) -> List[str]:
     lists = os.path.join(folder, _LISTS)
     if not os.path.isdir(lists):
         return []
     found = dict.fromkeys(_names_of_xml(source))
     for split, names in _SPLITS.items():
         if any(os.path.isfile(os.path.join(lists, name + ".txt")) for name in names):
-            found.update(dict.fromkeys(_list_split(folder, source, split)))
+            found.update(dict.fromkeys(_list_split(folder, source, split, bad)))
     return list(found)
 
 

@@ -9,15 +9,17 @@ masks. An id is the image's path below the folder of images.
 ``metadata/<NAME>/<split>/`` with images in ``dataset/<NAME>/``.
 """
 
+import functools
 import logging
 import os
-from typing import Dict, Iterable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
 from dgl.data.layouts import cub, ilsvrc
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import Box, DataSet, Sample
 from dgl.data.text_files import (
     DIGITS,
+    BadLines,
     check_box,
     check_class_index,
     check_total,
@@ -50,10 +52,13 @@ _TOTALS: Dict[Tuple[str, str], Tuple[int, Optional[int]]] = {
     ("ILSVRC", "val"): (10000, None),
     ("ILSVRC", "test"): (ilsvrc.VAL_IMAGES, ilsvrc.VAL_BOXES),
 }
+_MOST_FIELDS = 8  # after the id of a wrong line
 # An id may begin with other white space.
 _BLANK = " \t"
 
 _logger = logging.getLogger(__name__)
+
+_Value = TypeVar("_Value")
 
 
 class Record(NamedTuple):
@@ -101,11 +106,13 @@ def load_wsol(
 
     Raises:
         UserError: the metadata are missing or not as expected, ``dataname`` is needed or unknown, or
-            a full set named CUB or ILSVRC lacks its published number of images or boxes.
+            a full set named CUB or ILSVRC lacks its published number of images or boxes. Few wrong lines
+            are left out with their images.
     """
     folder, name = _find(data_dir, split, dataname)
     with_boxes = with_boxes and split != "train"
-    records = read_metadata(folder, with_boxes, classes)
+    bad = BadLines()
+    records = read_metadata(folder, with_boxes, classes, bad=bad)
 
     where = os.path.join(folder, IDS)
     own = ("dataset/" + name, name) if name == os.path.basename(name) and name != ".." else ()
@@ -132,12 +139,12 @@ def load_wsol(
             )
         )
     images, boxes = _TOTALS.get((name.upper(), split), (0, None))
-    if is_nearly_full(len(samples), images):
+    if not bad.reasons and is_nearly_full(len(samples), images):
         check_total(folder, "images", len(samples), images)
         if with_boxes and boxes is not None:
             check_total(folder, "boxes", sum(len(sample.boxes) for sample in samples), boxes)
     limit = classes or max(record.label for record in records) + 1
-    return DataSet(name, "wsolevaluation", split, samples, None, limit)
+    return DataSet(name, "wsolevaluation", split, samples, None, limit, tuple(bad.reasons))
 
 
 def _is_metadata(folder: str) -> bool:
@@ -193,7 +200,11 @@ def _find(data_dir: str, split: str, dataname: Optional[str]) -> Tuple[str, str]
 
 
 def read_metadata(
-    folder: str, with_boxes: bool = True, classes: Optional[int] = None, with_labels: bool = True
+    folder: str,
+    with_boxes: bool = True,
+    classes: Optional[int] = None,
+    with_labels: bool = True,
+    bad: Optional[BadLines] = None,
 ) -> List[Record]:
     """Read a metadata folder; images and masks need not be there.
 
@@ -204,33 +215,34 @@ def read_metadata(
         classes: int, a number of classes to check the labels against, or ``None``.
         with_labels: bool, ``False`` to leave out the labels: ``class_labels.txt`` then is not read
             and may be missing.
+        bad: takes the messages of wrong lines. An image with a wrong line in any of the files is left out,
+            since it would lack a label, a size or some of its boxes.
 
     Returns:
         List of :class:`Record`, in the order of ``image_ids.txt``. An image without a line in
         ``localization.txt`` has neither boxes nor masks; how many there are is logged.
 
     Raises:
-        UserError: a file is missing (``image_sizes.txt`` is needed with boxes alone) or empty, a
-            line is not as expected, an id is there twice, unknown, without a label or without a
-            size, or a path leads out of its folder.
+        UserError: a file is missing (``image_sizes.txt`` is needed with boxes alone) or empty, or for more
+            than one image in a hundred a line is not as expected, an id is there twice, unknown, without a
+            label or without a size, or a path leads out of its folder.
     """
-    folder = os.path.abspath(folder)
-    ids = _read_ids(folder)
-    labels = dict.fromkeys(ids, NO_LABEL)
+    bad = BadLines() if bad is None else bad
+    files = _Files(os.path.abspath(folder), bad)
+    labels = dict.fromkeys(files.ids, NO_LABEL)
     if with_labels:
-        table = _read_table(folder, LABELS, ids, 1, "'id,label'")
-        labels = {key: _label(text, where, classes) for key, where, text in table}
-        _check_complete(folder, LABELS, ids, labels)
-    if not with_boxes:
-        return [Record(key, labels[key], (), None, (), None) for key in ids]
-    boxes, masks, ignored = _read_localization(folder, ids)
+        parse = functools.partial(_label, classes=classes)
+        labels = files.table(LABELS, 1, "'id,label'", parse)
+    boxes: Dict[str, List[Box]] = {}
+    masks: Dict[str, List[str]] = {}
+    ignored: Dict[str, str] = {}
     sizes: Dict[str, Tuple[int, int]] = {}
-    # A mask has the size of its image; boxes need it listed.
-    if boxes or os.path.isfile(os.path.join(folder, SIZES)):
-        table = _read_table(folder, SIZES, ids, 2, "'id,width,height'")
-        sizes = {key: _size(text, where) for key, where, text in table}
-        _check_complete(folder, SIZES, ids, sizes)
-    return [
+    if with_boxes:
+        boxes, masks, ignored = files.localization()
+        # A mask has the size of its image; boxes need it listed.
+        if boxes or os.path.isfile(os.path.join(files.folder, SIZES)):
+            sizes = files.table(SIZES, 2, "'id,width,height'", _size)
+    records = [
         Record(
             key,
             labels[key],
@@ -239,39 +251,121 @@ def read_metadata(
             tuple(masks.get(key, ())),
             ignored.get(key),
         )
-        for key in ids
+        for key in files.ids
+        if key not in bad.lost
     ]
+    bad.check(files.folder, len(records))
+    return records
 
 
-def _read_ids(folder: str) -> Dict[str, int]:
-    """The ids with the numbers of their lines."""
-    path = os.path.join(folder, IDS)
-    ids: Dict[str, int] = {}
-    seen: Dict[str, int] = {}
-    for number, text in read_lines(path):
-        where = f"{path}:{number}"
-        text = unquoted(text)
-        _, identity = resolve_below(folder, "", text, where)
-        _add_once(seen, identity, number, where, text)
-        ids[text] = number
-    if not ids:
-        raise UserError(f"{path}: the file is empty; expected one id per line")
-    return ids
+class _Files:
+    """The files of a metadata folder.
 
+    Attributes:
+        folder: absolute path.
+        ids: all ids with the numbers of their lines, also those with a wrong line.
+    """
 
-def _read_table(
-    folder: str, name: str, ids: Dict[str, int], values: int, expected: str
-) -> Iterator[Tuple[str, str, List[str]]]:
-    """Yield ``(id, where, fields)`` of a file with one line per id."""
-    path = os.path.join(folder, name)
-    seen: Dict[str, int] = {}
-    for number, text in read_lines(path):
-        where = f"{path}:{number}"
-        if number == 1 and _is_heading(text, ids):
-            continue
-        key, rest = _split(text, ids, values, where, expected)
-        _add_once(seen, key, number, where, key)
-        yield key, where, rest
+    def __init__(self, folder: str, bad: BadLines):
+        self.folder = folder
+        self.ids: Dict[str, int] = {}
+        self._bad = bad
+        path = os.path.join(folder, IDS)
+        seen: Dict[str, int] = {}
+        for number, text in read_lines(path, bad=bad):
+            where = f"{path}:{number}"
+            text = unquoted(text)
+            is_new = text not in self.ids
+            self.ids.setdefault(text, number)
+            with self._bad.of(text if is_new else None):
+                _, identity = resolve_below(folder, "", text, where)
+                _add_once(seen, identity, number, where, text)
+        if not self.ids:
+            bad.refuse(0)
+            raise UserError(f"{path}: the file is empty; expected one id per line")
+
+    def table(
+        self, name: str, values: int, expected: str, parse: Callable[[List[str], str], _Value]
+    ) -> Dict[str, _Value]:
+        """Id -> what ``parse`` makes of the fields and the place of its line, one for each id."""
+        path = os.path.join(self.folder, name)
+        found: Dict[str, _Value] = {}
+        seen: Dict[str, int] = {}
+        for number, text in read_lines(path, bad=self._bad):
+            where = f"{path}:{number}"
+            if number == 1 and _is_heading(text, self.ids):
+                continue
+            with self._bad.of(_id_of(text, self.ids, values)):
+                key, fields = _split(text, self.ids, values, where, expected)
+                _add_once(seen, key, number, where, key)
+                found[key] = parse(fields, where)
+        lacking = [key for key in self.ids if key not in found and key not in self._bad.lost]
+        if len(lacking) * 100 > len(self.ids):
+            self._bad.refuse(len(found))
+            raise UserError(
+                f"{path}: no line for {len(lacking)} of the {len(self.ids)} ids: "
+                f"{first_few(map(quote, lacking))}"
+            )
+        for key in lacking:
+            with self._bad.of(key):
+                raise UserError(f"{path}: no line for {quote(key)}; expected {expected}")
+        return found
+
+    def localization(
+        self,
+    ) -> Tuple[Dict[str, List[Box]], Dict[str, List[str]], Dict[str, str]]:
+        """Boxes, mask paths and ignore paths by id; a file has either boxes or masks."""
+        path = os.path.join(self.folder, LOCALIZATION)
+        boxes: Dict[str, List[Box]] = {}
+        masks: Dict[str, List[str]] = {}
+        ignored: Dict[str, str] = {}
+        for number, text in read_lines(path, bad=self._bad):
+            where = f"{path}:{number}"
+            if number == 1 and _is_heading(text, self.ids):
+                continue
+            values = 4 if _is_box(text, self.ids) else 2
+            with self._bad.of(_id_of(text, self.ids, values)):
+                key, fields = _split(text, self.ids, values, where, _LOCALIZATION_LINE)
+                if masks if values == 4 else boxes:
+                    raise UserError(f"{where}: boxes and masks in one file; expected either")
+                if values == 4:
+                    boxes.setdefault(key, []).append(_box(fields, where))
+                else:
+                    self._add_mask(key, fields, where, masks, ignored)
+        if not boxes and not masks:
+            self._bad.refuse(0)
+            raise UserError(f"{path}: the file is empty; expected lines {_LOCALIZATION_LINE}")
+        found = self._bad.lost.union(boxes, masks)
+        without = [key for key in self.ids if key not in found]
+        if without:
+            _logger.warning(
+                "%s: no line for %d of the %d ids, which count as images without boxes: %s",
+                path,
+                len(without),
+                len(self.ids),
+                first_few(map(quote, without), limit=1),
+            )
+        return boxes, masks, ignored
+
+    def _add_mask(
+        self,
+        key: str,
+        fields: Sequence[str],
+        where: str,
+        masks: Dict[str, List[str]],
+        ignored: Dict[str, str],
+    ) -> None:
+        mask, ignore = fields
+        if not mask:
+            raise UserError(f"{where}: no mask; expected {_LOCALIZATION_LINE}")
+        for relative in filter(None, fields):
+            resolve_below(self.folder, "", relative, where)
+        if ignore and ignored.setdefault(key, ignore) != ignore:
+            raise UserError(
+                f"{where}: {quote(key)} is ignored by {quote(ignored[key])} already; "
+                "expected one ignore_path per image"
+            )
+        masks.setdefault(key, []).append(mask)
 
 
 def _add_once(seen: Dict[str, int], key: str, number: int, where: str, text: str) -> None:
@@ -302,20 +396,20 @@ def _key(cell: str, ids: Dict[str, int]) -> str:
     return key if key in ids else unquoted(key)
 
 
+def _id_of(text: str, ids: Dict[str, int], values: int) -> Optional[str]:
+    """The id of a line with that many fields after it, or with any number if it is wrong."""
+    for count in (values, *range(_MOST_FIELDS)):
+        key = _key(text.rsplit(",", count)[0], ids)
+        if key in ids:
+            return key
+    return None
+
+
 def _is_heading(text: str, ids: Dict[str, int]) -> bool:
     """Whether a line is the headings of a table, such as ``image_id,label``."""
     cells = split_cells(text)
     has_id = any(_key(text.rsplit(",", values)[0], ids) in ids for values in (1, 2, 4))
     return len(cells) > 1 and not has_id and not any(map(is_number, cells))
-
-
-def _check_complete(folder: str, name: str, ids: Dict[str, int], found: Iterable[str]) -> None:
-    lacking = [key for key in ids if key not in found]
-    if lacking:
-        raise UserError(
-            f"{os.path.join(folder, name)}: no line for {len(lacking)} of the {len(ids)} ids: "
-            f"{first_few(map(quote, lacking))}"
-        )
 
 
 def _label(fields: Sequence[str], where: str, classes: Optional[int]) -> int:
@@ -332,50 +426,6 @@ def _size(fields: Sequence[str], where: str) -> Tuple[int, int]:
         found = quote(",".join(fields))
         raise UserError(f"{where}: size {found}; expected whole numbers of pixels above 0")
     return int(fields[0]), int(fields[1])
-
-
-def _read_localization(
-    folder: str, ids: Dict[str, int]
-) -> Tuple[Dict[str, List[Box]], Dict[str, List[str]], Dict[str, str]]:
-    """Boxes, mask paths and ignore paths by id; a file has either boxes or masks."""
-    path = os.path.join(folder, LOCALIZATION)
-    boxes: Dict[str, List[Box]] = {}
-    masks: Dict[str, List[str]] = {}
-    ignored: Dict[str, str] = {}
-    for number, text in read_lines(path):
-        where = f"{path}:{number}"
-        if number == 1 and _is_heading(text, ids):
-            continue
-        values = 4 if _is_box(text, ids) else 2
-        key, fields = _split(text, ids, values, where, _LOCALIZATION_LINE)
-        if values == 4:
-            boxes.setdefault(key, []).append(_box(fields, where))
-        else:
-            mask, ignore = fields
-            if not mask:
-                raise UserError(f"{where}: no mask; expected {_LOCALIZATION_LINE}")
-            for relative in filter(None, fields):
-                resolve_below(folder, "", relative, where)
-            masks.setdefault(key, []).append(mask)
-            if ignore and ignored.setdefault(key, ignore) != ignore:
-                raise UserError(
-                    f"{where}: {quote(key)} is ignored by {quote(ignored[key])} already; "
-                    "expected one ignore_path per image"
-                )
-        if boxes and masks:
-            raise UserError(f"{where}: boxes and masks in one file; expected either")
-    if not boxes and not masks:
-        raise UserError(f"{path}: the file is empty; expected lines {_LOCALIZATION_LINE}")
-    without = [key for key in ids if key not in boxes and key not in masks]
-    if without:
-        _logger.warning(
-            "%s: no line for %d of the %d ids, which count as images without boxes: %s",
-            path,
-            len(without),
-            len(ids),
-            first_few(map(quote, without), limit=1),
-        )
-    return boxes, masks, ignored
 
 
 def _is_box(text: str, ids: Dict[str, int]) -> bool:

@@ -26,6 +26,7 @@ from dgl.data.sample import (
 )
 from dgl.data.text_files import (
     DIGITS,
+    BadLines,
     check_box,
     check_class_index,
     is_number,
@@ -86,9 +87,11 @@ def load_yolo(
         why.
 
     Raises:
-        UserError: a file is missing or not as expected, a number is no fraction, a class has no name, or
-            a path leads out of ``DATA``.
+        UserError: a file is missing, ``data.yaml`` is not as expected, or for more than one image in a
+            hundred (fewer are left out) a line is not as expected, a number is no fraction, a class has no
+            name, or a path leads out of ``DATA``.
     """
+    bad = BadLines()
     config_path = _find_yaml(data_dir)
     if config_path is None:
         class_names = read_class_names(os.path.join(data_dir, _CLASSES))
@@ -97,26 +100,29 @@ def load_yolo(
     else:
         config = _read_yaml(config_path)
         class_names = _read_names(config.get("names"), config_path)
-        listed = _list_yaml(data_dir, config, config_path, split)
+        listed = _list_yaml(data_dir, config, config_path, split, bad)
         source = config_path
 
     samples: List[Sample] = []
     empty: List[str] = []
     for image in tqdm(listed, "labels", unit=" images", leave=False, delay=1):
-        path, _ = resolve_below(data_dir, "", image.relative, image.where)
-        identity, labels = _labels_of(data_dir, image)
-        objects = list(_read_labels(labels, len(class_names)))
-        if not objects:
-            empty.append(identity)
-            continue
-        if classes is not None:
-            check_class_index(max(class_index for class_index, _ in objects), classes, labels)
-        size = image_size(path) if with_boxes else None
-        placed = [(index, _in_pixels(box, size or (1, 1), labels)) for index, box in objects]
-        samples += samples_by_class(identity, path, placed, size, size is not None)
+        with bad:
+            path, _ = resolve_below(data_dir, "", image.relative, image.where)
+            identity, labels = _labels_of(data_dir, image)
+            objects = list(_read_labels(labels, len(class_names)))
+            if not objects:
+                empty.append(identity)
+                continue
+            if classes is not None:
+                check_class_index(max(class_index for class_index, _ in objects), classes, labels)
+            size = image_size(path) if with_boxes else None
+            placed = [(index, _in_pixels(box, size or (1, 1), labels)) for index, box in objects]
+            samples += samples_by_class(identity, path, placed, size, size is not None)
+    bad.check(source, len(listed))
     check_samples(samples, source, empty)
     name = dataname or os.path.basename(data_dir)
-    return DataSet(name, "yolo", split, samples, class_names, classes or len(class_names))
+    limit = classes or len(class_names)
+    return DataSet(name, "yolo", split, samples, class_names, limit, tuple(bad.reasons))
 
 
 def _find_yaml(data_dir: str) -> Optional[str]:
@@ -156,7 +162,9 @@ def _read_names(names: Any, path: str) -> Tuple[str, ...]:
     return tuple(names)
 
 
-def _list_yaml(data_dir: str, config: Dict[str, Any], path: str, split: str) -> List[_Listed]:
+def _list_yaml(
+    data_dir: str, config: Dict[str, Any], path: str, split: str, bad: BadLines
+) -> List[_Listed]:
     """The images of a split as ``data.yaml`` names them: folders, lists, or several of these."""
     keys = [alias for name in split_candidates(split) for alias in SPLIT_ALIASES[name]]
     key = next((key for key in keys if config.get(key)), None)
@@ -173,7 +181,7 @@ def _list_yaml(data_dir: str, config: Dict[str, Any], path: str, split: str) -> 
             found = _walk(data_dir, relative, set())
             listed += [_Listed(image, os.path.join(data_dir, image)) for image in sorted(found)]
         else:
-            listed += _read_list(data_dir, relative)
+            listed += _read_list(data_dir, relative, bad)
     if not listed:
         raise UserError(f"{path}: {key}: no images in {quote(str(config[key]))}; expected some")
     return listed
@@ -229,18 +237,20 @@ def _walk(data_dir: str, folder: str, seen: Set[str]) -> Iterator[str]:
             yield from _walk(data_dir, prefix + entry.name, seen)
 
 
-def _read_list(data_dir: str, relative: str) -> List[_Listed]:
+def _read_list(data_dir: str, relative: str, bad: BadLines) -> List[_Listed]:
     """The images of a list: ``./`` is the list's own folder, other paths are below ``DATA``."""
     path = os.path.join(data_dir, relative)
     listed = []
-    for number, text in read_lines(path):
+    for number, text in read_lines(path, bad=bad):
         where = f"{path}:{number}"
         if text.startswith("./"):
             text = os.path.join(os.path.dirname(relative), text[2:])
         elif os.path.isabs(text) and text.startswith(os.path.join(data_dir, "")):
             text = os.path.relpath(text, data_dir)
-        inside, _ = resolve_below(data_dir, "", text, where)
-        listed.append(_Listed(os.path.relpath(inside, data_dir).replace(os.sep, "/"), where))
+        with bad:
+            inside, _ = resolve_below(data_dir, "", text, where)
+            listed.append(_Listed(os.path.relpath(inside, data_dir).replace(os.sep, "/"), where))
+    bad.refuse(len(listed))
     return listed
 
 
