@@ -73,7 +73,7 @@ def _from_contours(
     if len(levels) == 0:
         return np.zeros(0, dtype=bool), np.zeros(0)
     boxes, starts, largest = postprocess.trace_levels(image, levels)
-    overlap = postprocess.iou(boxes, true_boxes).max(axis=1)
+    overlap = postprocess.iou_of_checked(boxes, true_boxes).max(axis=1)
     return overlap[largest] >= largest_iou, np.maximum.reduceat(overlap, starts)
 
 
@@ -145,7 +145,7 @@ def _overlaps(
     bottom = np.minimum(1 + margin - found[3], height - 1)
     result = np.full(is_alive.shape, -1.0)
     boxes = np.stack([left, top, right, bottom], axis=1)
-    result[is_alive] = postprocess.iou(boxes, true_boxes).max(axis=1)
+    result[is_alive] = postprocess.iou_of_checked(boxes, true_boxes).max(axis=1)
     return result
 
 
@@ -155,16 +155,25 @@ def _euler_numbers(rank: np.ndarray, count: int) -> np.ndarray:
     A corner, a side or a square is in a level set with the highest pixel that it belongs to, and
     corners - sides + squares is the Euler number.
     """
+    width = rank.shape[1]
     padded = cv2.copyMakeBorder(rank, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     upright = np.maximum(padded[:, :-1], padded[:, 1:])
-    level = np.maximum(padded[:-1], padded[1:])[:, 1:-1]
     corners = np.maximum(upright[:-1], upright[1:])
-    corners, upright, level, squares = [
-        postprocess.value_counts(part)[: count + 1]
-        for part in (corners, upright[1:-1], level, rank)
-    ]
-    change = corners - upright - level + squares
-    return np.cumsum(change[:0:-1])[::-1]
+    upright, level = upright[1:-1], np.maximum(padded[:-1], padded[1:])
+    # A square with its first corner and the sides there: they mostly cancel out in two pairs.
+    corner, side, top = corners[:-1, :-1], upright[:, :-1], level[:-1, 1:-1]
+    cancels = (corner == side) & (top == rank)
+    cancels |= (corner == top) & (side == rank)
+    y, x = np.divmod(np.flatnonzero(~cancels), width)
+    first = y * (width + 1) + x
+    # Without a square of their own: the last row and the last column.
+    more = [corners.ravel()[first], rank.ravel()[y * width + x], corners[-1], corners[:-1, -1]]
+    fewer = [upright.ravel()[first], level.ravel()[y * (width + 2) + x + 1]]
+    fewer += [upright[:, -1], level[-1, 1:-1]]
+    more, fewer = (
+        np.bincount(np.concatenate(parts), minlength=count + 1) for parts in (more, fewer)
+    )
+    return np.cumsum((more - fewer)[:0:-1])[::-1]
 
 
 def _verdict(is_right: np.ndarray, of: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:

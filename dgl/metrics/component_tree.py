@@ -16,12 +16,16 @@ from the basins of steepest ascent:
 
 from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
 
+import cv2
 import numpy as np
 
 _EMPTY = np.iinfo(np.int32).max
 # Steps to neighbors and to the pixel itself in raster order, (dy, dx).
 _EIGHT = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
 _FOUR = [(dy, dx) for dy, dx in _EIGHT if dy == 0 or dx == 0]
+# Neighbors within a square of the pixels 0 1 / 2 3, less what the next squares have; at a corner last.
+_PAIRS = np.array([[0, 0, 0, 1], [1, 2, 3, 2]])
+_FEW_ROWS = 256  # whose pairs fit in a table
 
 
 class ComponentTree(NamedTuple):
@@ -36,7 +40,7 @@ class ComponentTree(NamedTuple):
         extents: int32 (4, K, L), the least x, the least y, the negated greatest x and the negated
             greatest y of its pixels; without meaning where row k is no component of level set i.
         unions: list of (level, row, joined row): the level sets below ``level`` unite the two.
-        basins: unsigned integers (H, W), the row that the pixel's own peak stands for.
+        basins: uint8 or int32 (H, W), the row that the pixel's own peak stands for.
         rank: uint8 (H, W), as given.
     """
 
@@ -98,12 +102,13 @@ def component_tree(
     stop = np.full(rows, levels, dtype=np.int64)
     stop[offset:] = rank.ravel()[tops[peaks]]
 
-    row_of = np.zeros(len(tops), dtype=np.min_scalar_type(rows))
+    row_of = np.zeros(len(tops), dtype=np.uint8 if rows <= _FEW_ROWS else np.int32)
     row_of[peaks] = np.arange(offset, rows)
+    owner = row_of[segment_peak]
     lengths = np.diff(np.append(starts, rank.size))
-    basins = np.repeat(row_of[segment_peak], lengths).reshape(rank.shape)
+    basins = np.repeat(owner, lengths).reshape(rank.shape)
 
-    extents = _extents(basins, rank, rows, levels)
+    extents = _extents(basins, rank, rows, levels, owner, tops)
     first = np.zeros(rows, dtype=np.int64)
     unions = _unions(_passes(basins, rank, rows, diagonal, has_outside), stop.tolist())
     for level, row, joined in unions:
@@ -158,25 +163,25 @@ def _passes(
     Returns:
         list of (level, row, row), from the highest level down, one for each two neighboring basins.
     """
-    height, width = rank.shape
-    starts, ends = [], []
-    for dy, dx in ((0, 1), (1, 0), (1, 1), (1, -1))[: 4 if diagonal else 2]:
-        left, right = max(0, -dx), width - max(0, dx)
-        differ = np.zeros((height, width), dtype=bool)
-        np.not_equal(
-            basins[: height - dy, left:right],
-            basins[dy:, left + dx : right + dx],
-            out=differ[: height - dy, left:right],
-        )
-        found = np.flatnonzero(differ)
-        starts.append(found)
-        ends.append(found + (dy * width + dx))
-    here, there = np.concatenate(starts), np.concatenate(ends)
-    basin, level = basins.ravel(), rank.ravel()
+    # Squares of four pixels that are not all of one basin, by their first pixel.
+    basins, rank = (
+        cv2.copyMakeBorder(part, 0, 1, 0, 1, cv2.BORDER_REPLICATE) for part in (basins, rank)
+    )
+    right = basins[:, :-1] != basins[:, 1:]
+    is_mixed = right[:-1] | right[1:]
+    is_mixed |= basins[:-1, :-1] != basins[1:, :-1]
+    first = np.flatnonzero(is_mixed)
+    first += first // is_mixed.shape[1]
+    corners = first + np.array([[0], [1], [rank.shape[1]], [rank.shape[1] + 1]])
+    basin, level = basins.ravel()[corners], rank.ravel()[corners]
+    here, there = _PAIRS[:, : 4 if diagonal else 2]
+    a, b = basin[here], basin[there]
     # Before NumPy 2 a wide scalar does not widen a narrow array.
-    a, b = basin[here].astype(np.int64), basin[there].astype(np.int64)
-    codes = np.minimum(a, b) * rows + np.maximum(a, b)
-    codes = codes * 256 + np.minimum(level[here], level[there])
+    wide = np.uint16 if rows <= _FEW_ROWS else np.int64
+    pairs = np.minimum(a, b).astype(wide) * wide(rows) + np.maximum(a, b)
+    level = np.minimum(level[here], level[there])
+    is_pass = (a != b) & (level > 0)
+    pairs, level = pairs[is_pass], level[is_pass]
     if has_outside:
         sides: List[Any] = [
             (0, slice(None)),
@@ -184,18 +189,24 @@ def _passes(
             (slice(None), 0),
             (slice(None), -1),
         ]
-        border = np.concatenate(
-            [basins[side].astype(np.int64) * 256 + rank[side] for side in sides]
-        )
-        codes = np.concatenate([codes, border])
-    codes = np.sort(codes)
-    pairs, level = codes >> 8, codes & 255
-    is_best = np.ones(len(codes), dtype=bool)
-    is_best[:-1] = pairs[1:] != pairs[:-1]
-    best = np.flatnonzero(is_best & (level > 0))
-    best = best[np.argsort(-level[best], kind="stable")]
-    a, b = np.divmod(pairs[best], rows)
-    return list(zip(level[best].tolist(), a.tolist(), b.tolist()))
+        pairs = np.concatenate([pairs, *(basins[side].astype(wide) for side in sides)])
+        level = np.concatenate([level, *(rank[side] for side in sides)])
+    if rows <= _FEW_ROWS:
+        # Of several values for one place NumPy keeps the last: in ascending order the highest.
+        order = np.argsort(level, kind="stable")
+        table = np.zeros(rows * rows, dtype=np.int64)
+        table[pairs[order]] = level[order]
+        pairs = np.flatnonzero(table)
+        level = table[pairs]
+    else:
+        codes = np.sort(pairs * 256 + level)
+        pairs, level = codes >> 8, codes & 255
+        is_best = level > 0
+        is_best[:-1] &= pairs[1:] != pairs[:-1]
+        pairs, level = pairs[is_best], level[is_best]
+    order = np.argsort(-level, kind="stable")
+    a, b = np.divmod(pairs[order], rows)
+    return list(zip(level[order].tolist(), a.tolist(), b.tolist()))
 
 
 def _unions(
@@ -221,18 +232,30 @@ def _unions(
     return unions
 
 
-def _extents(basins: np.ndarray, rank: np.ndarray, rows: int, levels: int) -> np.ndarray:
-    """int32 (4, K, L): extents of each basin's part in each level set, as in the tree."""
+def _extents(
+    basins: np.ndarray,
+    rank: np.ndarray,
+    rows: int,
+    levels: int,
+    owner: np.ndarray,
+    tops: np.ndarray,
+) -> np.ndarray:
+    """int32 (4, K, L): extents of each basin's part in each level set, as in the tree.
+
+    Args:
+        basins, rank, rows, levels: as of the tree.
+        owner, tops: of each segment of a row, its basin and its highest pixel.
+    """
     table = np.full((4, rows * (levels + 1)), _EMPTY, dtype=np.int32)
-    for axis, (owner, level) in enumerate([(basins.T, rank.T), (basins, rank)]):
-        # Along a line only the highest pixel of each run of one basin counts.
-        owner, level = np.ascontiguousarray(owner), np.ascontiguousarray(level)
-        is_run = np.ones(owner.shape, dtype=bool)
-        np.not_equal(owner[:, 1:], owner[:, :-1], out=is_run[:, 1:])
-        runs = np.flatnonzero(is_run)
-        highest = np.maximum.reduceat(level.ravel(), runs)
-        cell = owner.ravel()[runs].astype(np.int64) * (levels + 1) + highest
-        line = (runs // owner.shape[1]).astype(np.int32)
+    # Along a line only the highest pixel of each run of one basin counts.
+    down, ranks = cv2.transpose(basins), cv2.transpose(rank)
+    is_run = np.ones(down.shape, dtype=bool)
+    np.not_equal(down[:, 1:], down[:, :-1], out=is_run[:, 1:])
+    runs = np.flatnonzero(is_run)
+    columns = down.ravel()[runs], np.maximum.reduceat(ranks.ravel(), runs), runs // len(rank)
+    lines = owner, rank.ravel()[tops], tops // rank.shape[1]
+    for axis, (row, highest, line) in enumerate((columns, lines)):
+        cell = row.astype(np.int64) * (levels + 1) + highest
         # Of several values for one place NumPy keeps the last: in reverse order the least line.
         table[axis][cell[::-1]] = line[::-1]
         table[axis + 2][cell] = -line

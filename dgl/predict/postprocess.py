@@ -23,6 +23,7 @@ __all__ = [
     "contour_boxes",
     "distinct_masks",
     "iou",
+    "iou_of_checked",
     "largest_box",
     "normalize",
     "resize_map",
@@ -36,6 +37,7 @@ DEFAULT_THRESHOLD = 0.2  # fraction of a map's maximum that counts as object
 _FOREGROUND = 255
 _NO_CONTOUR = (0, 0, 0, 0)
 _EXACT_IN_FLOAT32 = 2**24
+_FEW_LEVELS = 6  # whose masks are traced before their bounds would be known
 
 
 def binarize(score_map: ArrayLike, threshold: float) -> np.ndarray:
@@ -158,8 +160,12 @@ def trace_levels(
         tuple: ``boxes``, ``starts`` and ``largest`` as in :class:`LevelBoxes`.
     """
     # Tracing only the part that holds foreground changes neither contours nor their order.
-    tops, bottoms = _bounds(image.max(axis=1), levels)
-    lefts, rights = _bounds(image.max(axis=0), levels)
+    if len(levels) > _FEW_LEVELS:
+        tops, bottoms = _bounds(image.max(axis=1), levels)
+        lefts, rights = _bounds(image.max(axis=0), levels)
+    else:
+        tops = lefts = np.zeros(len(levels), np.int64)
+        bottoms, rights = tops + image.shape[0], lefts + image.shape[1]
     rectangles: List[Tuple[int, ...]] = []
     counts, largest = [], []
     for level, top, bottom, left, right in zip(
@@ -286,8 +292,12 @@ def iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: as :func:`as_boxes`.
     """
-    a = as_boxes(boxes_a)[:, np.newaxis]
-    b = as_boxes(boxes_b)[np.newaxis]
+    return iou_of_checked(as_boxes(boxes_a), as_boxes(boxes_b))
+
+
+def iou_of_checked(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
+    """As :func:`iou`, of integers or floats (N, 4) and (M, 4) that are boxes for sure."""
+    a, b = boxes_a[:, np.newaxis], boxes_b[np.newaxis]
     shared = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + 1.0
     intersection = _product(np.maximum(shared, 0.0))
     area_a = _product(a[..., 2:] - a[..., :2] + 1.0)
