@@ -4,8 +4,12 @@ With its moving averages, ``gamma * (Wx - mean) / sqrt(variance + epsilon) + bet
 ``W * s`` and a bias ``beta - mean * s``, ``s = gamma / sqrt(variance + epsilon)``. Folding saves one pass
 over the activations in both directions.
 
+The division by each channel's deviation, and the order of the channels, are folded into the first
+convolution in the same way.
+
 The input gradient of a convolution of stride 1 with SAME padding is a convolution of the output gradient
-with the filter rotated by 180 degrees, which the CPU computes faster than TensorFlow's gradient kernel.
+with the filter rotated by 180 degrees, which the CPU computes faster than TensorFlow's gradient kernel: the
+gradient of a depthwise one in half the time.
 """
 
 from typing import Any, Dict, Iterable, List, Mapping, Sequence, Tuple
@@ -85,11 +89,14 @@ def build_inference(
     if not gpus:
         if not reference_kernels():
             graph_def, values = fold_batch_norms(graph_def, values, names)
+            graph_def, values = fold_normalization(graph_def, values)
         if lowers(precision, gpus):
             graph_def, values = lower_precision(graph_def, values)
         parts = Parts(graph_def, values)
+        # The reference's depthwise gradients are those of TensorFlow, whose sums have another order.
+        marked = ("Conv2D",) if reference_kernels() else ("Conv2D", _DEPTHWISE)
         filters: Dict[str, Any] = {
-            node.name: parts.array(node.input[1]) for node in graph_def.node if node.op == "Conv2D"
+            node.name: parts.array(node.input[1]) for node in graph_def.node if node.op in marked
         }
         mark_convolutions(graph_def, filters)
     logits, head_weights, *activations = _import(graph_def, values, image, placeholder, outputs)
@@ -176,18 +183,66 @@ def fold_batch_norms(
         if convolution.op == _DEPTHWISE:  # its output channels lie before a last axis of size 1
             scale = scale[:, np.newaxis]
         values[filter_name] = (weights * scale).astype(np.float32)
-        replaced[convolution.name] = _convolution(convolution, filter_name)
+        replaced[convolution.name] = _reading(convolution, convolution.input[0], filter_name)
         replaced[norm.name] = _bias(norm, bias_name)
     folded.versions.CopyFrom(graph_def.versions)
     folded.node.extend(replaced.get(node.name, node) for node in graph_def.node)
     return folded, values
 
 
-def _convolution(node: NodeDef, filter_name: str) -> NodeDef:
+def _reading(node: NodeDef, *inputs: str) -> NodeDef:
+    """A copy of a node with other inputs."""
     changed = tf.NodeDef()
     changed.CopyFrom(node)
-    changed.input[1] = filter_name
+    changed.input[:] = inputs
     return changed
+
+
+def fold_normalization(
+    graph_def: GraphDef, values: Mapping[str, np.ndarray]
+) -> Tuple[GraphDef, Dict[str, np.ndarray]]:
+    """Leave of ``(image - mean) / std``, channels last, the difference alone, before the first convolution.
+
+    The convolution divides its filter by ``std``, channel by channel, and reads the channels in the order
+    that the image has them. Zero padding stays where the mean is.
+
+    Args:
+        graph_def: ``tf.GraphDef`` of an inference graph, not changed.
+        values: variable name -> float32 array.
+
+    Returns:
+        (graph_def, values): values also holds the mean and the convolution's filter, under the nodes'
+        names with ``/normalized`` added.
+    """
+    parts = Parts(graph_def, values)
+    folded, values = tf.GraphDef(), dict(values)
+    replaced = {}
+    for node in graph_def.node:
+        quotient = parts.producer(node.input[0]) if node.op == "Conv2D" else node
+        if quotient.op != "RealDiv" or parts.readers(quotient.name) != 1:
+            continue
+        difference = parts.producer(quotient.input[0])
+        weights, std = parts.array(node.input[1]), parts.array(quotient.input[1])
+        if difference.op != "Sub" or weights is None or std is None:
+            continue
+        source, mean = difference.input[0], parts.array(difference.input[1])
+        if mean is None or mean.shape != std.shape or mean.shape != weights.shape[2:3]:
+            continue
+        weights = weights / std[:, np.newaxis]
+        reverse = parts.producer(source)
+        if reverse.op == "ReverseV2":
+            if str(parts.array(reverse.input[1])) != "[3]":  # not the channels alone
+                continue
+            weights, mean, source = weights[:, :, ::-1], mean[::-1], reverse.input[0]
+        if (mean == mean[0]).all():
+            mean = mean[0]  # a number is subtracted several times as fast
+        names = [f"{part.name}/normalized" for part in (difference, node)]
+        values.update(zip(names, (np.asarray(mean, np.float32), np.ascontiguousarray(weights))))
+        replaced[difference.name] = _reading(difference, source, names[0])
+        replaced[node.name] = _reading(node, difference.name, names[1])
+    folded.versions.CopyFrom(graph_def.versions)
+    folded.node.extend(replaced.get(node.name, node) for node in graph_def.node)
+    return folded, values
 
 
 def _bias(norm: NodeDef, bias_name: str) -> NodeDef:
@@ -205,7 +260,7 @@ def _attribute(node: NodeDef, name: str, default: List[int]) -> List[int]:
 def _is_plain(node: NodeDef) -> bool:
     """Whether a node is a convolution of stride 1 with SAME padding and no dilation."""
     return bool(
-        node.op == "Conv2D"
+        node.op in ("Conv2D", _DEPTHWISE)
         and _attribute(node, "strides", []) == [1, 1, 1, 1]
         and _attribute(node, "dilations", [1, 1, 1, 1]) == [1, 1, 1, 1]
         and node.attr["padding"].s == b"SAME"
@@ -217,16 +272,20 @@ def mark_convolutions(graph_def: GraphDef, filters: Mapping[str, np.ndarray]) ->
 
     Args:
         graph_def: ``tf.GraphDef``, changed in place: convolutions of stride 1 with SAME padding and a
-            filter of odd sides (with even ones the padding would have to be mirrored).
-        filters: node name -> array, the filter of each convolution.
+            filter of odd sides (with even ones the padding would have to be mirrored); depthwise ones with
+            one filter for each channel.
+        filters: node name -> array, the filter of each convolution that may be marked.
     """
     for node in graph_def.node:
-        if _is_plain(node) and all(side % 2 for side in filters[node.name].shape[:2]):
+        if node.name not in filters or not _is_plain(node):
+            continue
+        *sides, _, outputs = filters[node.name].shape
+        if all(side % 2 for side in sides) and (node.op == "Conv2D" or outputs == 1):
             node.attr["_gradient_op_type"].s = GRADIENT.encode()
 
 
-def _turned(tensor: Tensor) -> Tensor:
-    """The rotated filter, shared by all passes of a graph.
+def _turned(tensor: Tensor, is_depthwise: bool) -> Tensor:
+    """The rotated filter, shared by all passes of a graph: of (H, W, in, out) as (H, W, out, in).
 
     TensorFlow computes it once, when it prepares the graph: a constant would be in each of its copies.
     """
@@ -239,17 +298,20 @@ def _turned(tensor: Tensor) -> Tensor:
         with tf.name_scope(None), tf.control_dependencies(None):
             if tensor.shape.as_list()[:2] != [1, 1]:
                 tensor = tf.reverse(tensor, [0, 1])
+            if is_depthwise:  # an output reads its own input channel alone
+                return tf.identity(tensor, name=name)
             return tf.transpose(tensor, [0, 1, 3, 2], name=name)
 
 
 @tf.RegisterGradient(GRADIENT)  # type: ignore[untyped-decorator]
 def _input_gradient(op: Operation, gradient: Tensor) -> Tuple[Tensor, None]:
-    data_format = op.get_attr("data_format").decode()
-    back = tf.nn.conv2d(
+    is_depthwise = op.type == _DEPTHWISE
+    convolve = tf.nn.depthwise_conv2d if is_depthwise else tf.nn.conv2d
+    back = convolve(
         gradient,
-        _turned(op.inputs[1]),
+        _turned(op.inputs[1], is_depthwise),
         strides=[1, 1, 1, 1],
         padding="SAME",
-        data_format=data_format,
+        data_format=op.get_attr("data_format").decode(),
     )
     return back, None

@@ -15,7 +15,7 @@ from dgl.foreign.layout import layout_of
 from dgl.foreign.live_graph import copied, needs_copy
 from dgl.foreign.operations import layer_name
 from dgl.predict.feeding import image_shape
-from dgl.predict.session import MapSession, open_session, prediction_tensors
+from dgl.predict.session import MapSession, images_at_once, open_session, prediction_tensors
 from dgl.tf_compat import has_gradient, tf
 from dgl.utils.graph_walk import depths, is_placeholder, upstream, without_identities
 from dgl.utils.types import Tensor
@@ -156,6 +156,7 @@ class GraphPredictor(MapSession):
             fed_alpha,
             owns_session=owns_session,
             feeds=fed,
+            at_once=images_at_once(list(activations.values())) if owns_session else None,
         )
         self._is_checked = False
 

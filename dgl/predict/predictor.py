@@ -12,7 +12,7 @@ from dgl.errors import UserError
 from dgl.predict.frozen import build_inference
 from dgl.predict.graph_predictor import GraphPredictor as GraphPredictor  # where it was before
 from dgl.predict.precision import check_precision, set_gpu_precision
-from dgl.predict.session import MapSession, open_session, prediction_tensors
+from dgl.predict.session import MapSession, images_at_once, open_session, prediction_tensors
 from dgl.tf_compat import tf
 from dgl.utils.devices import FLOAT32, select_gpus
 from dgl.utils.startup import starting
@@ -139,8 +139,17 @@ class Predictor(MapSession):
                 or (entry[0] in methods and (entry[1] in layers or entry[0] in has_own_layer))
             }
             session = open_session(gpus)
+        used = {layer for _, layer in wanted}
+        mapped = [tensor for layer, tensor in network.endpoints.items() if layer in used]
         super().__init__(
-            session, image, target, fetches._replace(maps=wanted), self.path, fed_alpha, flip=flip
+            session,
+            image,
+            target,
+            fetches._replace(maps=wanted),
+            self.path,
+            fed_alpha,
+            flip=flip,
+            at_once=None if gpus else images_at_once(mapped),
         )
 
     def class_name(self, class_index: int) -> str:

@@ -15,6 +15,7 @@ from dgl.utils.devices import FLOAT32
 SIZE, CLASSES = 48, 5
 # A ResNet with squeeze-excite has all that one without has.
 NETWORKS = [("vgg", "none"), ("resnet50se", "none"), ("inceptionv3", "none"), ("vgg", "bn")]
+NETWORKS.append(("efficientnet_lite0", "none"))
 WIDTH = 0.0625
 
 

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
-from dgl.predict.frozen import fold_batch_norms
+from dgl.backbones.network import normalize_image
+from dgl.backbones.published import Preprocessing
+from dgl.predict.frozen import fold_batch_norms, fold_normalization
 from dgl.tf_compat import tf
+from dgl.utils.graph_walk import reachable
 
 CHANNELS = 4
 PARAMETERS = ("gamma", "beta", "mean", "variance")
@@ -86,3 +89,32 @@ def test_what_cannot_be_folded_stays(more, keep):
     folded, folded_values = fold_batch_norms(graph_def, values, keep)
     assert op_types(folded) == op_types(graph_def)
     assert set(folded_values) == set(values)
+
+
+@pytest.mark.parametrize("mean", [(127.0,) * 3, (104.0, 117.0, 124.0)])
+@pytest.mark.parametrize("order", ["rgb", "bgr"])
+def test_the_image_s_normalization_goes_into_the_first_filter(mean, order):
+    rng = np.random.RandomState(0)
+    weights = rng.normal(size=(3, 3, 3, CHANNELS)).astype("float32")
+    with tf.Graph().as_default() as graph:
+        x = tf.placeholder(tf.float32, [None, 8, 8, 3], "x")
+        preprocessing = Preprocessing(order, mean, (128.0, 50.0, 3.0), "")
+        normalized = normalize_image(x, preprocessing)
+        tf.nn.conv2d(normalized, tf.constant(weights), [1, 2, 2, 1], "SAME", name="relu")
+    graph_def = graph.as_graph_def()
+    folded, values = fold_normalization(graph_def, {})
+    used = reachable(folded, ["relu"])
+    left = sorted(node.op for node in folded.node if node.name in used and node.op != "Const")
+    assert left == ["Conv2D", "Placeholder", "Sub"]
+    np.testing.assert_allclose(run(folded, values), run(graph_def, {}), rtol=1e-5, atol=1e-4)
+
+
+def test_a_normalization_that_something_else_reads_stays():
+    with tf.Graph().as_default() as graph:
+        x = tf.placeholder(tf.float32, [None, 8, 8, 3], "x")
+        normalized = normalize_image(x)
+        tf.nn.conv2d(normalized, tf.ones([3, 3, 3, 4]), [1] * 4, "SAME", name="relu")
+        tf.identity(normalized, "other")
+    folded, values = fold_normalization(graph.as_graph_def(), {})
+    assert not values
+    assert list(folded.node) == list(graph.as_graph_def().node)

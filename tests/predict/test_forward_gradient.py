@@ -9,18 +9,26 @@ from dgl.tf_compat import tf
 CHANNELS = 3, 5
 
 
-def convolution(kernel, strides=(1, 1), padding="SAME", dilations=(1, 1)):
-    """(graph_def, filter) of one convolution named ``conv`` of a placeholder ``x``."""
-    weights = np.random.RandomState(1).normal(size=tuple(kernel) + CHANNELS).astype("float32")
+def convolution(kernel, strides=(1, 1), padding="SAME", dilations=(1, 1), depthwise=0):
+    """(graph_def, filter) of one convolution named ``conv`` of a placeholder ``x``.
+
+    ``depthwise`` is 0, or the number of filters for each channel.
+    """
+    channels = (CHANNELS[0], depthwise) if depthwise else CHANNELS
+    weights = np.random.RandomState(1).normal(size=tuple(kernel) + channels).astype("float32")
+    if depthwise:
+        assert dilations == (1, 1)
     with tf.Graph().as_default() as graph:
         x = tf.placeholder(tf.float32, [None, 9, 11, CHANNELS[0]], "x")
-        tf.nn.conv2d(
+        more = {} if depthwise else {"dilations": [1] + list(dilations) + [1]}
+        convolve = tf.nn.depthwise_conv2d if depthwise else tf.nn.conv2d
+        convolve(
             x,
             tf.identity(tf.constant(weights)),
             strides=[1] + list(strides) + [1],
             padding=padding,
-            dilations=[1] + list(dilations) + [1],
             name="conv",
+            **more,
         )
     return graph.as_graph_def(), weights
 
@@ -41,13 +49,14 @@ def gradients(graph_def, rounds=1):
     return found, [op.type for op in graph.get_operations()]
 
 
+@pytest.mark.parametrize("depthwise", [0, 1])
 @pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (5, 5), (1, 7), (7, 1), (3, 1)])
-def test_equals_tensorflow_s_own_gradient(kernel):
-    graph_def, weights = convolution(kernel)
+def test_equals_tensorflow_s_own_gradient(kernel, depthwise):
+    graph_def, weights = convolution(kernel, depthwise=depthwise)
     expected, _ = gradients(graph_def)
     mark_convolutions(graph_def, {"conv": weights})
     found, types = gradients(graph_def)
-    assert "Conv2DBackpropInput" not in types
+    assert not any("BackpropInput" in op for op in types)
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-5)
 
 
@@ -59,6 +68,9 @@ def test_equals_tensorflow_s_own_gradient(kernel):
         ((3, 3), {"dilations": (2, 2)}),
         ((2, 2), {}),
         ((3, 4), {}),
+        ((3, 3), {"depthwise": 2}),
+        ((3, 3), {"depthwise": 1, "strides": (2, 2)}),
+        ((2, 2), {"depthwise": 1}),
     ],
 )
 def test_any_other_convolution_keeps_tensorflow_s(kernel, more):
@@ -68,7 +80,7 @@ def test_any_other_convolution_keeps_tensorflow_s(kernel, more):
     with tf.Graph().as_default() as graph:
         x, out = tf.import_graph_def(graph_def, name="", return_elements=["x:0", "conv:0"])
         tf.gradients(out, x)  # not run: some of these have no kernel on a CPU
-        assert "Conv2DBackpropInput" in [op.type for op in graph.get_operations()]
+        assert any("BackpropInput" in op.type for op in graph.get_operations())
 
 
 def test_passes_share_the_turned_filter():

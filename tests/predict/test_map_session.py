@@ -5,7 +5,9 @@ import pytest
 from networks import values_of, write_npz
 from sample_images import blob_image
 
+from dgl.predict import session as session_module
 from dgl.predict.predictor import Predictor
+from dgl.tf_compat import tf
 
 SIZE = 64
 METHODS = ("dgl", "cam", "layercam", "dgl-no-class")
@@ -93,3 +95,33 @@ def test_alpha_out_of_range(adjustable, images, alpha):
 def test_alpha_that_is_part_of_the_graph(path, images):
     with make(path) as fixed, pytest.raises(ValueError, match="part of this graph"):
         fixed(images, alpha=3.0)
+
+
+def test_a_batch_in_parts_is_the_batch_at_once(path, images, monkeypatch):
+    many = np.concatenate([images, images[:, ::-1], images[:1]])
+    with make(path) as whole:
+        expected = whole(many, [3, 1, 0, 2, 4])
+    # Two images' activations of the three layers fit, those of three do not.
+    one = 4 * (4 * 4 * 128 + 4 * 4 * 64 + 8 * 8 * 64)
+    monkeypatch.setattr(session_module, "MOST_BYTES", 2 * one + 1)
+    with make(path) as parted:
+        found = parted(many, [3, 1, 0, 2, 4])
+    np.testing.assert_array_equal(found.class_index, expected.class_index)
+    np.testing.assert_allclose(found.logits, expected.logits, rtol=1e-4, atol=1e-5)
+    for entry, wanted in expected.maps.items():
+        np.testing.assert_allclose(
+            found.maps[entry], wanted, rtol=0, atol=1e-4 * np.abs(wanted).max()
+        )
+
+
+def test_how_many_images_fit():
+    with tf.Graph().as_default():
+        layers = [tf.placeholder(tf.float32, [None, 64, 64, c]) for c in (1024, 2048)]
+        assert session_module.images_at_once(layers) == 2**28 // (4 * 64 * 64 * 3072)
+        assert (
+            session_module.images_at_once([tf.placeholder(tf.float32, [None, 2**15, 2**15, 3])])
+            == 1
+        )
+        assert (
+            session_module.images_at_once([tf.placeholder(tf.float32, [None, None, 64, 3])]) is None
+        )
