@@ -170,10 +170,9 @@ def _euler_numbers(rank: np.ndarray, count: int) -> np.ndarray:
     more = [corners.ravel()[first], rank.ravel()[y * width + x], corners[-1], corners[:-1, -1]]
     fewer = [upright.ravel()[first], level.ravel()[y * (width + 2) + x + 1]]
     fewer += [upright[:, -1], level[-1, 1:-1]]
-    more, fewer = (
-        np.bincount(np.concatenate(parts), minlength=count + 1) for parts in (more, fewer)
-    )
-    return np.cumsum((more - fewer)[:0:-1])[::-1]
+    change = np.bincount(np.concatenate(more), minlength=count + 1)
+    change -= np.bincount(np.concatenate(fewer), minlength=count + 1)
+    return np.cumsum(change[:0:-1])[::-1]
 
 
 def _verdict(is_right: np.ndarray, of: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
