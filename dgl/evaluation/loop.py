@@ -196,9 +196,9 @@ def _restore(
     results: Results, store: Optional[Store], chunks: Sequence[int], total: int
 ) -> Set[int]:
     """Merge the batches of this shard that a store holds; returns their numbers."""
-    done = set()
+    done, own = set(), set(chunks)
     for chunk in store.done() if store is not None else ():
-        if store is None or chunk not in chunks:
+        if store is None or chunk not in own:
             continue
         try:
             results.merge(store.read(chunk))

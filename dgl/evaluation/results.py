@@ -135,7 +135,9 @@ class Results:
         Raises:
             ValueError: an image that is here already; nothing is added then.
         """
-        twice = self.positions & other.positions
+        # Looks up the added ones only: a set of all for every batch would take hours for a million images.
+        added = (key for keys in (other.names, other.errors) for key in keys)
+        twice = [int(key) for key in added if key in self.names or key in self.errors]
         if twice:
             raise ValueError(f"image {min(twice) + 1} is in both")
         for evaluator, added in zip(self._evaluators(), other._evaluators()):

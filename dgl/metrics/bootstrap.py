@@ -14,7 +14,7 @@ from dgl.utils.types import ArrayLike
 
 RESAMPLES = 1000
 LEVEL = 0.95
-# Resampled data sets at a time, by the numbers their weights hold: 64 MB.
+# Data sets at a time, by the numbers of 8 bytes that their weights hold, 64 MB.
 _BLOCK_NUMBERS = 8 * 1024 * 1024
 # Below any difference that one image could make.
 _EPSILON = 1e-9
@@ -212,16 +212,18 @@ def _sum(totals: List[Any]) -> Dict[Any, np.ndarray]:
 
 
 def _bootstrap_weights(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Blocks of float64 (b, images): how often each image is drawn in each resample."""
+    """Blocks of uint16 (b, images): how often each image is drawn in each resample."""
     rng = np.random.RandomState([seed, 0])
-    for count in _blocks(resamples, images):
-        yield np.stack(
-            [np.bincount(rng.randint(images, size=images), minlength=images) for _ in range(count)]
-        ).astype(np.float64)
+    # Every block unpacks all rows, so small numbers, of which more fit in one, pay with many images.
+    for count in _blocks(resamples, images, 4 * _BLOCK_NUMBERS):
+        weights = np.empty((count, images), np.uint16)
+        for row in weights:
+            row[:] = np.bincount(rng.randint(images, size=images), minlength=images)
+        yield weights
 
 
-def _blocks(total: int, images: int) -> Iterator[int]:
-    most = max(1, _BLOCK_NUMBERS // max(1, images))
+def _blocks(total: int, images: int, numbers: int = _BLOCK_NUMBERS) -> Iterator[int]:
+    most = max(1, numbers // max(1, images))
     while total > 0:
         yield min(most, total)
         total -= most

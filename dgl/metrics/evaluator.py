@@ -120,10 +120,10 @@ class Evaluator:
         rows = self._counted_rows()
         if not len(rows):
             raise UserError(f"{self.name}: {self.nothing}")
-        weights = np.ones((1, len(rows))) if weights is None else np.asarray(weights, np.float64)
-        sums = {"images": weights.sum(axis=1)}
+        weights = np.ones((1, len(rows))) if weights is None else np.asarray(weights)
+        sums = {"images": weights.sum(axis=1, dtype=np.float64)}
         for start in range(0, len(rows), _BLOCK):
-            part = weights[:, start : start + _BLOCK]
+            part = weights[:, start : start + _BLOCK].astype(np.float64)
             for name, terms in self._terms(rows[start : start + _BLOCK]).items():
                 flat = np.asarray(terms, np.float64).reshape(len(terms), -1)
                 product = (part @ flat).reshape((len(part),) + np.shape(terms)[1:])
