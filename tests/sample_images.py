@@ -26,6 +26,14 @@ def blob_image(seed=1, height=300, width=400):
     return np.clip(image, 0, 255).astype("uint8")
 
 
+def rectangle_image(seed, height, width):
+    """uint8 RGB: a rectangle and some noise, which GrabCut cuts out quickly, unlike blobs."""
+    image = np.full((height, width, 3), 90.0)
+    image[height // 4 : height // 2 + 10, width // 4 : width // 2 + 20] = (200, 60, 40)
+    noise = np.random.RandomState(seed).normal(0, 8, image.shape)
+    return np.clip(image + noise, 0, 255).astype("uint8")
+
+
 def plain(color, height=40, width=48):
     """uint8 RGB image of one color."""
     return np.full((height, width, 3), color, "uint8")

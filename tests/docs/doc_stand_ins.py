@@ -7,6 +7,7 @@ import numpy as np
 from doc_commands import ROOT
 from networks import write_tensorflow
 from PIL import Image
+from sample_images import rectangle_image
 
 from dgl.datasets import SHIPPED_CHECKPOINT
 from dgl.datasets.birds import write_data_set
@@ -57,7 +58,7 @@ def make_folder(folder, stand_ins):
 
 
 def _write_image(path, random):
-    Image.fromarray(random.randint(0, 256, (40, 50, 3)).astype(np.uint8)).save(path)
+    Image.fromarray(rectangle_image(random.randint(1000), 40, 50)).save(path)
 
 
 def _write_maps(folder, random):

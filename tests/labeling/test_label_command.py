@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from networks import vgg_variables
 from PIL import Image
-from sample_images import blob_image
+from sample_images import blob_image, rectangle_image
 
 from dgl.cli.parser import main
 from dgl.data import load_data
@@ -25,14 +25,6 @@ from dgl.weights import ModelCard, save_npz, write_card
 
 CLASSES, SIZE = ("ant", "bee", "cow"), 64
 IMAGES = 6
-
-
-def rectangle_image(seed, height, width):
-    """uint8 RGB: a rectangle and some noise, which GrabCut cuts out in no time, unlike overlapping blobs."""
-    image = np.full((height, width, 3), 90.0)
-    image[height // 4 : height // 2 + 10, width // 4 : width // 2 + 20] = (200, 60, 40)
-    noise = np.random.RandomState(seed).normal(0, 8, image.shape)
-    return np.clip(image + noise, 0, 255).astype("uint8")
 
 
 def label(*words):
