@@ -18,7 +18,9 @@ WSOL_MAP_SIZE = 224
 TRAINING_BORDER = 32
 
 
-def resize_bilinear_tf1(image: np.ndarray, height: int, width: int) -> np.ndarray:
+def resize_bilinear_tf1(
+    image: np.ndarray, height: int, width: int, reverse: bool = False
+) -> np.ndarray:
     """Resize as TensorFlow 1's ``resize_bilinear`` does by default.
 
     ``align_corners=False`` without half-pixel centers: output pixel ``i`` samples the input at
@@ -29,6 +31,7 @@ def resize_bilinear_tf1(image: np.ndarray, height: int, width: int) -> np.ndarra
         image: array (H, W) or (H, W, C), any real dtype.
         height: int, output rows.
         width: int, output columns.
+        reverse: whether the channels' order is reversed.
 
     Returns:
         float32 array (height, width) or (height, width, C), in the range of the input.
@@ -44,10 +47,8 @@ def resize_bilinear_tf1(image: np.ndarray, height: int, width: int) -> np.ndarra
     # Columns and channels as one axis: arithmetic is slow along a short last one.
     channels = int(np.prod(image.shape[2:]))
     flat = image.reshape(image.shape[0], -1)
-    left, right = (
-        (columns[:, np.newaxis] * channels + np.arange(channels)).ravel()
-        for columns in (left, right)
-    )
+    order = np.arange(channels)[:: -1 if reverse else 1]
+    left, right = ((columns[:, np.newaxis] * channels + order).ravel() for columns in (left, right))
     dx, dy = np.repeat(dx, channels), dy[:, np.newaxis]
 
     def between_columns(rows: np.ndarray) -> np.ndarray:
@@ -197,7 +198,7 @@ def demo_input(image: np.ndarray, size: int) -> np.ndarray:
     Returns:
         (S, S, 3) float32 BGR in 0..255.
     """
-    return rgb_to_bgr(resize_bilinear_tf1(image, size, size))
+    return resize_bilinear_tf1(image, size, size, reverse=True)
 
 
 def random_training_view(image: np.ndarray, size: int, rng: np.random.RandomState) -> np.ndarray:
