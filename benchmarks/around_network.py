@@ -73,16 +73,15 @@ def measure_folder(args):
     """`dgl localize` on a folder beside the session alone on the same images, decoded before."""
     found = {"images": len(list_images(args.images))}
     layer = ["--clayer", "block10", "--normalize", "pas", "--threshold", "0.17"]
-    for name, more in (("records", ["--no-drawings"]), ("drawings", [])):
+    ways = {
+        "records": [*_LITE0, *layer, "--no-drawings"],
+        "drawings": [*_LITE0, *layer],
+        "small": ["--gpu=-1", "--no-drawings"],  # the network that comes with the project
+    }
+    for name, flags in ways.items():
         with tempfile.TemporaryDirectory() as out:
-            flags = ["--data_path", args.images, "--outdir", out, *_LITE0, *layer, *more]
-            command = [
-                sys.executable,
-                "-m",
-                "benchmarks.speed.folder_run",
-                str(args.rounds),
-                *flags,
-            ]
+            command = [sys.executable, "-m", "benchmarks.speed.folder_run", str(args.rounds)]
+            command += ["--data_path", args.images, "--outdir", out, *flags]
             seconds = json.loads(subprocess.check_output(command, stderr=subprocess.DEVNULL))
         found[name] = ratio(seconds["demo"], seconds["session"])
         found[name + "_ms"] = spread(1000 * np.array(seconds["demo"]) / found["images"], 1)
@@ -239,6 +238,8 @@ def table(record):
             "at most 1.25",
         )
         add("the same with three drawings of each image", own["drawings"])
+        if "small" in own:
+            add("the bundled network, 112 x 112, `--no-drawings`, in the same way", own["small"])
     if "server" in record:
         own = record["server"]
         what = "`dgl serve --api`, {images:,} images from {clients} clients / their folder run"
