@@ -69,20 +69,20 @@ def find_regions(score: np.ndarray, options: ObjectOptions) -> List[Region]:
     foreground = binarize(score, options.threshold)
     if options.split:
         count, parts = split_peaks(score, foreground > 0)
-        found = [_statistics(parts == number) for number in range(1, count + 1)]
     else:
-        count, parts, table, _ = cv2.connectedComponentsWithStats(foreground, connectivity=8)
-        found = [tuple(row) for row in table[1:].tolist()]
-    order = sorted(range(len(found)), key=lambda number: -found[number][4])
+        # Without statistics of all parts, which take several times as long as the parts themselves.
+        count, parts = cv2.connectedComponents(foreground, connectivity=8)
+        count -= 1
+    areas = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    order = np.argsort(-areas, kind="stable")
     if options.objects == LARGEST:
         order = order[:1]
     else:
-        least = options.min_area * score.size
-        order = [number for number in order if found[number][4] >= least][: options.max_objects]
+        order = order[areas[order] >= options.min_area * score.size][: options.max_objects]
     regions = []
-    for number in order:
-        x, y, width, height = found[number][:4]
+    for number in order.tolist():
         mask = parts == number + 1
+        x, y, width, height = cv2.boundingRect(mask.view(np.uint8))
         inside = score[mask]
         box = (x, y, x + width, y + height)
         regions.append(Region(mask, box, float(inside.mean()), float(inside.max())))
@@ -121,12 +121,3 @@ def split_peaks(score: np.ndarray, foreground: np.ndarray) -> Tuple[int, np.ndar
     numbers = np.array([kept.index(row) + 1 for row in owner], np.int32)
     parts[foreground] = numbers[tree.basins[foreground]]
     return len(kept), parts
-
-
-def _statistics(mask: np.ndarray) -> Tuple[int, ...]:
-    """``(x, y, width, height, area)`` of a mask, as OpenCV has them of a component."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    return (
-        int(columns[0]), int(rows[0]), int(columns[-1] - columns[0] + 1),
-        int(rows[-1] - rows[0] + 1), int(mask.sum()),
-    )  # fmt: skip
