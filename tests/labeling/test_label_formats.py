@@ -6,12 +6,18 @@ import json
 import os
 from urllib.parse import unquote
 
+import numpy as np
 import pytest
-from made_labels import CLASSES, an_object, make_store
+from made_labels import CLASSES, an_object, header, make_store
 from PIL import Image, ImageOps
 
+from dgl.data import load_data
 from dgl.labeling.decisions import ACCEPTED, CHANGED, REJECTED, Decision, append_decision
 from dgl.labeling.formats import ExportOptions, export, format_names
+from dgl.labeling.labels import ImageLabels
+from dgl.labeling.store import LabelStore
+
+_SIDES = ("x0", "y0", "x1", "y1")
 
 
 @pytest.fixture
@@ -129,11 +135,6 @@ def test_yolo_follows_the_rules_that_trainers_read_by(made):
 
 
 def test_images_of_one_stem_keep_their_own_labels(tmp_path):
-    from made_labels import header
-
-    from dgl.labeling.labels import ImageLabels
-    from dgl.labeling.store import LabelStore
-
     (tmp_path / "data").mkdir()
     boxes = {"a.jpg": (0, 0, 5, 5), "a.png": (5, 5, 10, 10)}
     for name in boxes:
@@ -210,9 +211,73 @@ def test_csv_has_a_line_an_object(made):
         os.path.join(export(out, "csv"), "objects.csv"), newline="", encoding="utf-8"
     ) as stream:
         rows = list(csv.DictReader(stream))
-    assert [tuple(float(row[side]) for side in ("x0", "y0", "x1", "y1")) for row in rows] == [
+    assert [tuple(float(row[side]) for side in _SIDES) for row in rows] == [
         found.box for _, found in with_objects(images)
     ]
+
+
+def turned(path, new, orientation):
+    """A copy of a JPEG whose EXIF says that it is to be turned."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with open(path, "rb") as stream:
+        content, marked = stream.read(), exif.tobytes()
+    segment = b"\xff\xe1" + (len(marked) + 2).to_bytes(2, "big") + marked
+    with open(new, "wb") as stream:
+        stream.write(content[:2] + segment + content[2:])
+
+
+@pytest.fixture(scope="module")
+def photographs(root, tmp_path_factory):
+    """Labels of CUB's test photographs, turned in each of EXIF's eight ways: (out, list of labels)."""
+    places = [os.path.join(root, *[".."] * up, "shared", "data", "cub20") for up in (1, 2)]
+    place = next(filter(os.path.isdir, places), None)
+    if place is None:
+        pytest.skip("needs the photographs of CUB")
+    folder = tmp_path_factory.mktemp("photographs")
+    (folder / "data").mkdir()
+    images, rng = [], np.random.RandomState(0)
+    for number, sample in enumerate(load_data(place, "test").samples):
+        name = f"{number:03d}.jpg"
+        turned(sample.path, str(folder / "data" / name), number % 8 + 1)
+        width, height = ImageOps.exif_transpose(Image.open(str(folder / "data" / name))).size
+        x0, y0 = rng.uniform(0, (width - 2, height - 2))
+        x1, y1 = rng.uniform((x0 + 1, y0 + 1), (width, height))
+        box = tuple(round(float(side), 2) for side in (x0, y0, x1, y1))
+        images.append(ImageLabels(name, width, height, 0, (an_object(box, number % 2),)))
+    with LabelStore(str(folder / "out"), header(folder / "data", len(images))) as store:
+        store.append(images)
+    return str(folder / "out"), images
+
+
+@pytest.mark.parametrize("name", format_names())
+def test_boxes_of_photographs_come_back_to_half_a_pixel(photographs, name):
+    out, images = photographs
+    folder = export(out, name, ExportOptions(val_fraction=1))
+    if name == "csv":
+        with open(os.path.join(folder, "objects.csv"), newline="", encoding="utf-8") as stream:
+            found = {
+                row["image"]: [float(row[s]) for s in _SIDES] for row in csv.DictReader(stream)
+            }
+    elif name == "labelstudio":
+        with open(os.path.join(folder, "tasks.json"), encoding="utf-8") as stream:
+            found = dict(map(label_studio_box, json.load(stream)))
+    else:
+        samples = load_data(folder, "val").samples
+        found = {os.path.basename(sample.path): sample.boxes[0] for sample in samples}
+    assert len(found) == len(images)
+    for labels in images:
+        difference = np.abs(np.subtract(found[labels.image], labels.objects[0].box)).max()
+        assert difference <= (0.5 if name == "voc" else 0.01)
+
+
+def label_studio_box(task):
+    """(name of the image, its box in pixels)."""
+    ((region,),) = (prediction["result"] for prediction in task["predictions"])
+    width, height = region["original_width"] / 100, region["original_height"] / 100
+    x, y, w, h = (region["value"][side] for side in ("x", "y", "width", "height"))
+    name = os.path.basename(unquote(task["data"]["image"]))
+    return name, [x * width, y * height, (x + w) * width, (y + h) * height]
 
 
 @pytest.mark.parametrize("name", format_names())
