@@ -1,8 +1,8 @@
-"""Kill trainings and evaluations at random, resume them, and check that nothing is lost.
+"""Kill trainings, evaluations and labelings at random, resume them, and check that nothing is lost.
 
     python -m benchmarks.survival --kills 50 --out benchmarks/results/survival.json
 
-A training (or evaluation) is started and killed with SIGKILL, in turn at a moment drawn evenly over its
+A training (or another) is started and killed with SIGKILL, in turn at a moment drawn evenly over its
 whole duration, start included; within milliseconds of a write; and as a half-written file is seen.
 It is resumed and killed again until it ends by itself; then its results are compared with those of a run
 that nothing disturbed: to the bit, file by file. Runs follow each other until there have been enough kills.
@@ -128,7 +128,43 @@ class Evaluation:
         return found
 
 
-WORK = {make.name: make for make in (Training, Evaluation)}
+class Labeling:
+    """`dgl label` by the default network, with masks and in every format, two images a batch."""
+
+    name = "labeling"
+
+    def __init__(self, folder):
+        self._folder = folder
+        write_images(os.path.join(folder, "data"), "train", BATCHES)
+
+    def out(self, run):
+        """Folder of the results of run number ``run``."""
+        return os.path.join(self._folder, f"run{run}")
+
+    def command(self, run):
+        """The command that begins run number ``run``, or goes on with it."""
+        flags = "data --split train --objects all --masks --batch 2 --gpu=-1 --format coco yolo voc"
+        flags += f" labelstudio csv --out run{run}"
+        return [sys.executable, "-m", "dgl.cli", "label"] + flags.split()
+
+    def progress(self, run):
+        """int: images that a resume need not do again."""
+        try:
+            with open(os.path.join(self.out(run), "objects.jsonl"), "rb") as stream:
+                return max(0, stream.read().count(b"\n") - 1)
+        except OSError:
+            return 0
+
+    def results(self, run):
+        """What has to be equal: name -> bytes, of every file."""
+        found = {}
+        for path in _files(self.out(run)):
+            with open(path, "rb") as stream:
+                found[os.path.relpath(path, self.out(run))] = stream.read()
+        return found
+
+
+WORK = {make.name: make for make in (Training, Evaluation, Labeling)}
 
 
 def write_images(data, split, count=IMAGES):
@@ -242,7 +278,7 @@ def survive(make, kills, seed=0, progress=True):
     """Kill and resume.
 
     Args:
-        make: :class:`Training` or :class:`Evaluation`.
+        make: a value of :data:`WORK`.
         kills: how many.
         seed: of the moments.
         progress: whether to show a bar.
@@ -336,7 +372,7 @@ _ROWS = (
 
 def table(record):
     """The figures of a record as a table in Markdown."""
-    names = sorted(WORK, reverse=True)
+    names = [name for name in sorted(WORK, reverse=True) if name in record]
     lines = ["| | " + " | ".join(names) + " |", "|---" * (1 + len(names)) + "|"]
     for words, key in _ROWS:
         values = [f"{record[name][key]:,}" for name in names]
@@ -349,7 +385,7 @@ def main(argv=None):
     parser.add_argument("--kills", type=int, default=50, help="of each")
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument(
-        "--only", choices=sorted(WORK), help="measure one, keep the other's figures"
+        "--only", choices=sorted(WORK), help="measure one, keep the others' figures"
     )
     parser.add_argument("--out", required=True, help="JSON file of the figures")
     args = parser.parse_args(argv)
