@@ -12,7 +12,7 @@ from dgl.predict.frozen import build_inference
 from dgl.tf_compat import tf
 from dgl.utils.devices import FLOAT32
 
-SIZE, CLASSES = 48, 5
+SIZE, CLASSES = 32, 5
 # A ResNet with squeeze-excite has all that one without has.
 NETWORKS = [("vgg", "none"), ("resnet50se", "none"), ("inceptionv3", "none"), ("vgg", "bn")]
 NETWORKS.append(("efficientnet_lite0", "none"))

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from networks import values_of
-from sample_images import blob_image, write_list
+from sample_images import blob_image, rectangle_image, write_list
 
 from dgl.backbones import get_backbone
 from dgl.backbones.foreground import (
@@ -156,9 +156,7 @@ def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("refine")
     save_npz(str(folder / "tiny.npz"), values_of("vgg", SIZE, classes=CLASSES, width=0.125))
     write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE, ("a", "b", "c"), "blobs"))
-    # GrabCut takes seconds for one image of noise.
-    images = [cv2.GaussianBlur(blob_image(i, 60, 80), (0, 0), 3) for i in range(6)]
-    rows = [(f"{i}.jpg", image, i % CLASSES, []) for i, image in enumerate(images)]
+    rows = [(f"{i}.jpg", rectangle_image(i, 60, 80), i % CLASSES, []) for i in range(6)]
     write_list(folder / "data", "train", rows)
     (folder / "data" / "train" / "5.jpg").write_bytes(b"no image")
     return folder
@@ -210,7 +208,7 @@ def test_an_interrupted_call_goes_on(place, tmp_path, monkeypatch):
 @pytest.mark.parametrize("change", [["--layer", "conv5_2"], ["--data", "other"]])
 def test_work_of_other_settings_is_begun_anew(place, tmp_path, monkeypatch, change):
     monkeypatch.chdir(tmp_path)
-    rows = [(f"{i}.jpg", blob_image(i + 9, 60, 80), i % CLASSES, []) for i in range(3)]
+    rows = [(f"{i}.jpg", rectangle_image(i + 9, 60, 80), i % CLASSES, []) for i in range(3)]
     write_list(tmp_path / "other", "train", rows)
     assert refine(place, "whole.npz", *change) == 0
 
@@ -302,7 +300,7 @@ def test_images_without_a_single_mask(place, tmp_path):
 @pytest.mark.slow
 def test_drawn_birds_that_it_did_not_learn_from(tmp_path):
     data, out = str(tmp_path / "data"), str(tmp_path / "birds.npz")
-    birds.write_data_set(data, seed=5, train_per_class=8, test_per_class=5, progress=False)
+    birds.write_data_set(data, seed=5, train_per_class=5, test_per_class=5, progress=False)
     main(["refine", "--load", SHIPPED_CHECKPOINT, "--data", data, "--out", out])
     samples = load_data(data, "val").samples
     inside, outside = [], []
