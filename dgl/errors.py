@@ -39,6 +39,14 @@ class Stopped(Exception):
         self.exit_code = exit_code
 
 
+_is_script = False
+
+
+def is_script() -> bool:
+    """Whether this process is a command of this project, not a program that imports it."""
+    return _is_script
+
+
 def run_script(main: Callable[[Any], Any], argv: Optional[List[str]] = None) -> None:
     """Call ``main(argv)`` and exit the process with its exit code.
 
@@ -51,6 +59,8 @@ def run_script(main: Callable[[Any], Any], argv: Optional[List[str]] = None) -> 
             Ctrl-C, the exit code of :class:`Stopped`, 141 when standard output is a closed pipe, as
             with ``| head``.
     """
+    global _is_script
+    _is_script = True
     # Objects that are left when the process ends are not searched for garbage once more: with TensorFlow
     # that takes half a second.
     atexit.register(gc.freeze)

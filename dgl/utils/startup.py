@@ -10,6 +10,7 @@ import ctypes
 import os
 from typing import Iterator
 
+from dgl.errors import is_script
 from dgl.tf_compat import collection_paused
 
 # From <malloc.h>: what is as large as the threshold is a mapping of its own and goes back when freed.
@@ -20,10 +21,11 @@ _LARGEST = 1 << 25  # to which glibc raises the threshold by itself
 
 @contextlib.contextmanager
 def starting() -> Iterator[None]:
-    """While a graph is built or run for the first time; memory is left alone where it is not glibc's.
+    """While a graph is built or run for the first time.
 
-    Afterwards blocks of up to 32 MB are kept for the next run, which would otherwise have to be given
-    its pages anew.
+    How memory is given back is a setting of the whole process. It is left alone where another program
+    imports this, and where it is not glibc's. Afterwards blocks of up to 32 MB are kept for the next run,
+    which would otherwise have to be given its pages anew.
     """
     with collection_paused():
         _set_to(_SMALL)
@@ -35,8 +37,10 @@ def starting() -> Iterator[None]:
 
 def _set_to(threshold: int) -> None:
     """Give blocks of ``threshold`` bytes and more back when they are freed, unless the user chose."""
-    if "MALLOC_MMAP_THRESHOLD_" in os.environ or "glibc.malloc" in os.environ.get(
-        "GLIBC_TUNABLES", ""
+    if (
+        not is_script()
+        or "MALLOC_MMAP_THRESHOLD_" in os.environ
+        or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
     ):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
