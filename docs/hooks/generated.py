@@ -57,12 +57,26 @@ def methods(name, *shown):
     return table(lines)
 
 
+def _taught_row(method, name):
+    record = _record(name)
+    row = next(row for row in record["rows"] if row["method"] == method)
+    cells = [method, f"head taught by {record['teacher']}"]
+    cells.append(
+        "{:.1f} ({:.1f} to {:.1f})".format(row["box_acc"]["mean"], *row["box_acc"]["interval"])
+    )
+    cells += ["{:.1f}".format(row[f"iou_{iou}"]["mean"]) for iou in ("30", "50", "70")]
+    v2 = row["max_box_acc_v2"]
+    return [*cells, "{:.1f} ({:.1f} to {:.1f})".format(v2["mean"], *v2["interval"]), "", ""]
+
+
 def photographs(name, *shown):
     """A row a method of a study of photographs, at the layer and threshold selected on other images.
 
-    ``shown`` are methods, by default all; DGL's difference from the others is tested.
+    ``shown`` are methods, by default all; DGL's difference from the others is tested. ``METHOD@RECORD`` is
+    a method of a head that `dgl refine` taught, from a record of `benchmarks/refine.py`.
     """
     record = _record(name)
+    taught = [_taught_row(*entry.split("@")) for entry in shown if "@" in entry]
     rows = [row for row in record["chosen"][_WSOL] if not shown or row["method"] in shown]
     rows.sort(key=lambda row: -row["max_box_acc_v2"]["mean"])
     tests = {
@@ -86,6 +100,7 @@ def photographs(name, *shown):
             )
             cells.append("{:.3f}".format(test["p_value"]))
         lines.append(cells)
+    lines[1:1] = taught
     if shown:
         return table(lines)
     errors = ", ".join(f"{value:.1f}" for value in record["top1_error"]["seeds"])
