@@ -21,6 +21,7 @@ import math
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from dgl.backbones.registry import BINARY, SOFTMAX
+from dgl.errors import ArgumentError
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
@@ -116,7 +117,7 @@ def backward(
     gradients = tf.gradients(logits, activations, grad_ys=tf.stop_gradient(signal), name=name)
     for activation, gradient in zip(activations, gradients):
         if gradient is None:
-            raise ValueError(f"the logits do not depend on {activation.name}")
+            raise ArgumentError(f"the logits do not depend on {activation.name}")
     return [tf.stop_gradient(gradient) for gradient in gradients]
 
 

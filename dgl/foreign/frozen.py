@@ -40,13 +40,16 @@ class LoadedGraph(NamedTuple):
     outputs: Dict[str, Any]
 
     def output(self, name: Optional[str] = None) -> Any:
-        """An output by name, by default the only one.
+        """An output by name, by default the only one, or the only one with numbers for each image.
 
         Raises:
             ValueError: there is no such output, or several and no name.
         """
-        if name is None and len(self.outputs) == 1:
-            return next(iter(self.outputs.values()))
+        whole = list(self.outputs.values())
+        scores = [one for one in whole if one.dtype.is_floating and one.shape.ndims != 0]
+        for found in (whole, scores) if name is None else ():
+            if len(found) == 1:
+                return found[0]
         if name is None or name not in self.outputs:
             told = f"{len(self.outputs)} of them" if name is None else f"no {quote(name)}"
             raise ArgumentError(f"output: {told}; choose one of {listed(self.outputs) or 'none'}")

@@ -14,7 +14,8 @@ _SOFTMAX = ("Softmax", "LogSoftmax")
 _SIGMOID = ("Sigmoid",)
 _RESHAPES = ("Reshape", "Squeeze", "ExpandDims")
 _PARTS = (*_RESHAPES, "Identity", "Cast", "EnsureShape")
-_OF_SIGMOIDS = ("Neg", "Exp", "Tanh")  # the parts of one that is written out
+_OF_SIGMOIDS = ("Neg", "Exp", "Tanh", "Softplus")  # the parts of one that is written out
+_JOINING = ("ConcatV2", "Pack")
 _BIASES = ("BiasAdd", "Add", "AddV2")
 # Operations of one input that keep the order of its values, if their second one is a positive number.
 _RISING = frozenset(
@@ -33,7 +34,7 @@ _BY_HAND: Dict[str, Callable[..., Any]] = {
     "ClipByValue": np.clip,
 }
 # Behind these, values are no longer those of the scores before.
-_WEIGHTED = frozenset("MatMul BatchMatMul BatchMatMulV2 BatchMatMulV3 Conv2D Einsum".split())
+_WEIGHTED = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Conv2D", "Einsum")
 
 
 def logits_of(tensor: Any) -> Any:
@@ -52,10 +53,13 @@ def logits_of(tensor: Any) -> Any:
         ValueError: another shape, or scores that are computed from probabilities in a way that has no
             logits, such as the mean of two softmaxes.
     """
-    found = _before_probabilities(tensor)
-    if found is None:
+    found = tensor
+    before = _before_probabilities(tensor)
+    while before is not None:  # a softmax may have been put behind a model that has one
+        found, before = before, _before_probabilities(before)
+    if found is tensor:
         _refuse_probabilities(tensor)
-    return _as_matrix(tensor if found is None else found, tensor)
+    return _as_matrix(found, tensor)
 
 
 def head_of(logits: Any) -> str:
@@ -71,21 +75,23 @@ def head_of(logits: Any) -> str:
     if logits.shape.as_list()[1] == 1:
         return BINARY
     source = _same_values(logits)
-    waiting, seen = [source, logits], set()
+    found, waiting, seen = SOFTMAX, [source, logits], set()
     while waiting:
         tensor = waiting.pop()
         for reader in tensor.consumers():
             if reader in seen:
                 continue
             seen.add(reader)
+            if reader.type in _SOFTMAX:
+                return SOFTMAX
             before = _before_sigmoid(reader)
-            if before is not None and _same_values(before) is source:
-                return SIGMOID
-            if reader.outputs and _before_hard_sigmoid(reader.outputs[0]) is source:
-                return SIGMOID
+            before = None if before is None else _same_values(before)
+            hard = _before_hard_sigmoid(reader.outputs[0]) if reader.outputs else None
+            if source is before or source is hard:
+                found = SIGMOID
             if reader.type in _PARTS + _OF_SIGMOIDS or _is_rising(reader):
                 waiting.append(reader.outputs[0])
-    return SOFTMAX
+    return found
 
 
 def two_columns(logits: Any) -> Any:
@@ -118,7 +124,8 @@ def _before_probabilities(tensor: Tensor) -> Optional[Tensor]:
         if op.type in _SOFTMAX:
             sizes = op.inputs[0].shape.as_list() if op.inputs[0].shape.ndims else [None]
             return None if sizes[-1] == 1 else op.inputs[0]
-        for before in (_before_softmax(op), _before_sigmoid(op), _first_of_pair(op)):
+        for rule in _RULES:
+            before = rule(op)
             if before is not None:
                 return before
         if not _is_rising(op):
@@ -178,8 +185,54 @@ def _before_softmax(op: Operation) -> Optional[Tensor]:
     return scores
 
 
+def _before_turned_softmax(op: Operation) -> Optional[Tensor]:
+    """``z`` of a softmax over another axis than the last, which TensorFlow turns to the end and back."""
+    softmax = without_identities(op.inputs[0]).op if op.type == "Transpose" else op
+    turned = without_identities(softmax.inputs[0]).op if softmax.type in _SOFTMAX else op
+    if op.type != "Transpose" or turned.type != "Transpose":
+        return None
+    first, second = (_fixed_value(turn.inputs[1]) for turn in (turned, op))
+    if first is None or second is None or list(second[first]) != list(range(len(first))):
+        return None
+    scores = turned.inputs[0]
+    classes = int(first[-1])
+    places = [size for axis, size in enumerate(scores.shape.as_list()) if axis not in (0, classes)]
+    # Over the batch, or for each of several places, it gives no probabilities of an image.
+    return scores if classes > 0 and set(places) <= {1} else None
+
+
+def _fixed_value(tensor: Tensor) -> Optional[np.ndarray]:
+    """The value of a tensor that depends on no placeholder, else ``None``."""
+    value = constant_value(tensor)
+    if value is None and is_fixed(tensor):
+        with tf.Session(graph=tensor.graph) as session:
+            value = session.run(tensor)
+    return value
+
+
+def _before_log_softmax(op: Operation) -> Optional[Tensor]:
+    """``z`` of ``z - log(sum(exp(z)))``, also with a maximum subtracted from ``z``; else ``None``."""
+    if op.type != "Sub" or is_fixed(op.inputs[1]):
+        return None
+    scores = _same_values(op.inputs[0])
+    for log in _unweighted(op.inputs[1]):
+        total = without_identities(log.inputs[0]).op if log.type == "Log" else log
+        power = without_identities(total.inputs[0]).op if total.type == "Sum" else log
+        if power.type != "Exp":
+            continue
+        inner = _same_values(power.inputs[0])
+        if inner is not scores and inner.op.type == "Sub":
+            inner = _same_values(inner.op.inputs[0])
+        if inner is scores:
+            return scores
+    return None
+
+
 def _before_sigmoid(op: Operation) -> Optional[Tensor]:
     """``z`` of ``sigmoid(z)``, ``1 / (1 + exp(-z))`` or ``(1 + tanh(z / 2)) / 2``; else ``None``."""
+    if op.type == "Neg" and op.inputs[0].op.type == "Softplus":
+        negated = op.inputs[0].op.inputs[0].op
+        return negated.inputs[0] if negated.type == "Neg" else None  # the logarithm of a sigmoid
     if op.type in _SIGMOID:
         # Not of a gate, as in swish.
         gates = [r for r in op.outputs[0].consumers() if r.type == "Mul" and _joins(r)]
@@ -203,19 +256,45 @@ def _before_sigmoid(op: Operation) -> Optional[Tensor]:
     return None
 
 
+def _joined(op: Operation) -> Optional[Tensor]:
+    """The logits of several sigmoids, one beside the other, as a new tensor; else ``None``."""
+    if op.type not in _JOINING:
+        return None
+    parts = op.inputs if op.type == "Pack" else op.inputs[:-1]
+    scores = [_before_sigmoid(_same_values(part).op) for part in parts]
+    if any(score is None for score in scores):
+        return None
+    with op.graph.as_default(), tf.name_scope(None):
+        columns = [tf.reshape(score, tf.shape(part)) for score, part in zip(scores, parts)]
+        joined = tf.stack(columns, axis=1) if op.type == "Pack" else tf.concat(columns, 1)
+        tf.sigmoid(joined, name="dgl_sigmoid")  # by which head_of() knows them
+    joined.set_shape(op.outputs[0].shape)
+    return joined
+
+
 def _joins(op: Operation) -> bool:
     return sum(not is_fixed(read) for read in op.inputs) > 1
 
 
 def _first_of_pair(op: Operation) -> Optional[Tensor]:
     """``z`` of the columns ``[1 - sigmoid(z), sigmoid(z)]``; else ``None``."""
-    if op.type not in ("ConcatV2", "Pack"):
+    if op.type not in _JOINING:
         return None
     parts = [_same_values(read) for read in op.inputs[:2]]
     if len(parts) != 2 or parts[0].op.type != "Sub" or not _is_number(parts[0].op.inputs[0], 1):
         return None
     scores = [_before_sigmoid(part.op) for part in (_same_values(parts[0].op.inputs[1]), parts[1])]
     return scores[1] if scores[0] is scores[1] else None
+
+
+_RULES = (
+    _before_softmax,
+    _before_turned_softmax,
+    _before_log_softmax,
+    _before_sigmoid,
+    _first_of_pair,
+    _joined,
+)
 
 
 def _number(tensor: Tensor) -> Optional[float]:
@@ -230,15 +309,38 @@ def _is_number(tensor: Tensor, number: float) -> bool:
 
 def _refuse_probabilities(tensor: Tensor) -> None:
     """Raise ``ValueError`` for scores that are computed from probabilities without weights in between."""
-    for op in _unweighted(tensor):
+    sizes = tensor.shape.as_list() if tensor.shape.ndims else [None]
+    chosen = _chain(tensor)
+    for op in [*chosen, *_unweighted(tensor)]:
         is_gate = op.type in _SIGMOID and _before_sigmoid(op) is None
-        if op.type not in _SOFTMAX + _SIGMOID or is_gate or op.inputs[0].shape.ndims not in (2, 4):
+        if op.type not in _SOFTMAX + _SIGMOID or is_gate:
             continue
-        if op.outputs[0].shape.as_list()[-1] in (None, tensor.shape.as_list()[-1]):
+        is_of_classes = op.outputs[0].shape.ndims in (2, 4) and (
+            op.outputs[0].shape.as_list()[-1] in (None, sizes[-1])
+        )
+        if op in chosen or is_of_classes:
             raise ArgumentError(
                 f"{tensor.name}: its scores are computed from probabilities, those of {op.name}, by "
                 f"{without_identities(tensor).op.type}; expected logits, such as {op.inputs[0].name}"
             )
+
+
+def _chain(tensor: Tensor) -> List[Operation]:
+    """The operations before a tensor that select, sort, scale or join its parts one by one."""
+    found: List[Operation] = []
+    waiting = [tensor]
+    while waiting:
+        op = waiting.pop().op
+        if op in found:
+            continue
+        found.append(op)
+        moving = [read for read in op.inputs if not is_fixed(read)]
+        if op.type in _RESHAPES:
+            moving = moving[:1]
+        is_end = op.type in _WEIGHTED + _SOFTMAX + _SIGMOID
+        if not is_end and (len(moving) == 1 or op.type in _JOINING):
+            waiting.extend(moving)
+    return found
 
 
 def _unweighted(tensor: Tensor) -> Iterator[Operation]:
@@ -258,6 +360,10 @@ def _unweighted(tensor: Tensor) -> Iterator[Operation]:
 def _as_matrix(logits: Tensor, tensor: Tensor) -> Tensor:
     """Logits as (N, classes)."""
     sizes = logits.shape.as_list() if logits.shape.ndims is not None else []
+    if not logits.dtype.is_floating:
+        raise ArgumentError(
+            f"{tensor.name}: {logits.dtype.name}; expected float logits or probabilities (N, classes)"
+        )
     with logits.graph.as_default(), tf.name_scope(None):
         if len(sizes) == 4 and sizes[1:3] == [1, 1]:
             return tf.squeeze(logits, axis=[1, 2], name="dgl_logits")

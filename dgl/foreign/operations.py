@@ -3,7 +3,8 @@
 A graph is a program, and TensorFlow has operations that read and write files, start threads and servers,
 call Python or end the process. The list names the allowed operations rather than the forbidden ones, so
 that operations of future versions are refused until they are reviewed. All operations on the list depend
-on their inputs alone and keep no state between runs.
+on their inputs alone and keep no state between runs. Operations that draw random numbers pass where an
+input of the graph may turn them off.
 """
 
 import re
@@ -62,6 +63,7 @@ COMPUTES = frozenset(" ".join((_ARITHMETIC, _ARRAYS, _LAYERS, _LISTS, _IMAGES, _
 _LOOPS_AND_BRANCHES = frozenset(
     "Case Enter Exit For If LoopCond NextIteration StatelessCase StatelessIf StatelessWhile While".split()
 )
+_FED = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 _VARIABLES = frozenset(["AutoReloadVariable", "VarHandleOp", "Variable", "VariableV2"])
 _RANDOM = re.compile(
     "Random|Multinomial|^Stateful(Uniform|Standard|Truncated)|Bernoulli|Shuffle|^Rng"
@@ -90,7 +92,12 @@ def check_operations(graph_def: GraphDef, path: str, allow: Iterable[str] = ()) 
             constants whose shapes amount to more than 2 GiB.
     """
     allowed = COMPUTES.union(allow)
-    refused = [node for node in graph_def.node if node.op not in allowed]
+    decided = _is_chance_decided(graph_def)
+    refused = [
+        node
+        for node in graph_def.node
+        if node.op not in allowed and not (decided and is_random(node))
+    ]
     if refused:
         # The operations that would initialize a variable may come before it in the graph.
         first = next((node for node in refused if node.op in _VARIABLES), refused[0])
@@ -120,10 +127,29 @@ def check_no_chance(graph_def: GraphDef, path: str) -> None:
     Raises:
         UserError: such an operation, with the layer that it belongs to.
     """
+    decided = _is_chance_decided(graph_def)
     for node in graph_def.node:
         is_loop = node.op in _LOOPS_AND_BRANCHES
-        if is_loop or (is_random(node) and not _is_in_branch(graph_def, node)):
+        if is_loop or (is_random(node) and not decided and not _is_in_branch(graph_def, node)):
             raise UserError(f"{path}: {_refusal(node)}")
+
+
+def refuse_chance(node: NodeDef, path: str) -> None:
+    """Raise :class:`UserError` for a random operation, a node, that changed the results of a run."""
+    raise UserError(f"{path}: {_refusal(node)}, or feed what turns it off, such as keep_prob=1")
+
+
+def _is_chance_decided(graph_def: GraphDef) -> bool:
+    """Whether a number or a truth value that is fed may turn random operations off, as ``keep_prob`` does.
+
+    Whether it does, only a run tells: see :class:`~dgl.predict.graph_predictor.GraphPredictor`.
+    """
+    for node in graph_def.node:
+        if node.op in _FED:
+            shape, kind = node.attr["shape"].shape, tf.as_dtype(node.attr["dtype"].type)
+            if (shape.unknown_rank or not shape.dim) and (kind.is_floating or kind.is_bool):
+                return True
+    return False
 
 
 def _is_in_branch(graph_def: GraphDef, node: NodeDef) -> bool:

@@ -121,9 +121,12 @@ def _is_layer(op: Operation, depth: Dict[Operation, int]) -> bool:
 def _differentiable(tensor: Tensor, depth: Dict[Operation, int]) -> Tensor:
     """The copy of a tensor that gradients of the logits reach.
 
-    With ``tf.custom_gradient`` this is the output of an ``IdentityN``, through which no gradient passes.
+    With ``tf.custom_gradient`` this is the output of an ``IdentityN``, through which no gradient passes. It
+    copies what the function was given as well, but nothing reads those copies.
     """
     for reader in tensor.consumers():
         if reader.type == "IdentityN" and reader in depth:
-            return reader.outputs[[read is tensor for read in reader.inputs].index(True)]
+            copy = reader.outputs[[read is tensor for read in reader.inputs].index(True)]
+            if any(other in depth for other in copy.consumers()):
+                return copy
     return tensor

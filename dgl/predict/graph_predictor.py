@@ -2,6 +2,8 @@
 
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
 
+import numpy as np
+
 from dgl.attribution import check_methods, parse_method
 from dgl.attribution.build import CHANNELS_LAST
 from dgl.attribution.gradients import KERNEL, check_alpha
@@ -13,12 +15,18 @@ from dgl.foreign import head_of, input_of, logits_of, pooled_layer
 from dgl.foreign.heads import two_columns
 from dgl.foreign.layout import layout_of
 from dgl.foreign.live_graph import copied, needs_copy
-from dgl.foreign.operations import layer_name
+from dgl.foreign.operations import is_random, layer_name, refuse_chance
 from dgl.predict.feeding import image_shape
-from dgl.predict.session import MapSession, images_at_once, open_session, prediction_tensors
+from dgl.predict.session import (
+    MapSession,
+    Prediction,
+    images_at_once,
+    open_session,
+    prediction_tensors,
+)
 from dgl.tf_compat import has_gradient, tf
 from dgl.utils.graph_walk import depths, is_placeholder, upstream, without_identities
-from dgl.utils.types import Tensor
+from dgl.utils.types import ArrayLike, Tensor
 
 _NAME_SCOPE = "dgl"
 _GRADIENTS = frozenset((CLASS_GRADIENT, LOSS_GRADIENT))
@@ -159,6 +167,20 @@ class GraphPredictor(MapSession):
             at_once=images_at_once(list(activations.values())) if owns_session else None,
         )
         self._is_checked = False
+        drawn = (op.node_def for op in upstream(logits) if is_random(op.node_def))
+        self._drawn = next(drawn, None)
+
+    def _run(
+        self, chosen: Prediction, images: ArrayLike, targets: ArrayLike, feeds: Dict[Any, Any]
+    ) -> Prediction:
+        found = super()._run(chosen, images, targets, dict(feeds))
+        if self._drawn is not None:
+            # Dropout is in the graphs of TensorFlow 1, too, where keep_prob turns it off.
+            again = super()._run(chosen._replace(maps={}), images, targets, dict(feeds))
+            if not np.allclose(found.logits, again.logits, rtol=1e-3, atol=1e-4, equal_nan=True):
+                refuse_chance(self._drawn, self._name)
+            self._drawn = None
+        return found
 
     def _check_fed(self, logits: Tensor, fed: Mapping[Any, Any]) -> None:
         """Raise :class:`UserError` for placeholders that have neither a value nor a default."""
@@ -185,7 +207,8 @@ class GraphPredictor(MapSession):
         if logits.op not in between:
             raise ArgumentError(f"the logits do not depend on {activation.name}")
         for op in ops:
-            if op in between and op is not activation.op and not has_gradient(op):
+            is_number = any(output.dtype.is_floating for output in op.outputs)
+            if op in between and op is not activation.op and is_number and not has_gradient(op):
                 raise UserError(
                     f"{self._name}: operation {op.name} of layer {layer_name(op.name)} has no gradient "
                     f"({op.type}), which maps at {activation.op.name} need; choose a layer behind it"

@@ -45,6 +45,9 @@ SIGMOIDS = {
     "clipped line": lambda z: tf.maximum(tf.minimum(0.2 * z + 0.5, 1.0), 0.0),
     "clipped": lambda z: tf.clip_by_value(tf.sigmoid(z), 1e-7, 1 - 1e-7),
     "logarithm": lambda z: tf.log(tf.sigmoid(z)),
+    "stable logarithm": tf.log_sigmoid,
+    "one by one": lambda z: tf.concat([tf.sigmoid(z[:, i : i + 1]) for i in range(8)], 1),
+    "packed": lambda z: tf.stack([tf.sigmoid(z[:, i]) for i in range(8)], axis=1),
     "reshaped": lambda z: tf.reshape(tf.sigmoid(z), [-1, z.shape.as_list()[1]]),
     "other type": lambda z: tf.cast(tf.sigmoid(tf.cast(z, tf.float32)), tf.float64),
 }
@@ -112,6 +115,9 @@ SOFTMAXES = {
     "written out": lambda z: tf.exp(z) / tf.reduce_sum(tf.exp(z), 1, keepdims=True),
     "stable": lambda z: stable_softmax(z),
     "logarithm": lambda z: tf.log(tf.clip_by_value(tf.nn.softmax(z), 1e-9, 1.0)),
+    "log_softmax written out": lambda z: z - tf.reduce_logsumexp(z, 1, keepdims=True),
+    "over another axis": lambda z: tf.nn.softmax(tf.reshape(z, [-1, 8, 1, 1]), 1),
+    "twice": lambda z: tf.nn.softmax(tf.nn.softmax(z)),
     "smoothed": lambda z: 0.9 * tf.nn.softmax(z) + 0.1 / 8,
     "other type": lambda z: tf.cast(tf.nn.softmax(z), tf.float32),
 }
@@ -140,6 +146,12 @@ def test_probabilities_are_walked_back_to_logits(name):
         lambda z: tf.nn.softmax(z)[:, ::-1],
         lambda z: (tf.sigmoid(z) + tf.sigmoid(2.0 * z)) / 2.0,
         lambda z: 1.0 - tf.nn.softmax(z),
+        lambda z: tf.nn.softmax(z)[:, 1:],
+        lambda z: tf.gather(tf.nn.softmax(z), [3, 1], axis=1),
+        lambda z: tf.nn.top_k(tf.nn.softmax(z), 3).values,
+        lambda z: tf.concat([tf.nn.softmax(z[:, :3]), tf.nn.softmax(z[:, 3:])], 1),
+        lambda z: tf.nn.softmax(z, axis=0),
+        lambda z: tf.one_hot(tf.argmax(tf.nn.softmax(z), 1), 8),
     ],
 )
 def test_what_probabilities_are_made_into_is_refused(spoil):
@@ -147,6 +159,18 @@ def test_what_probabilities_are_made_into_is_refused(spoil):
         scores = spoil(TINY.tensors().logits)
         with pytest.raises(ValueError, match="computed from probabilities"):
             logits_of(scores)
+
+
+def test_numbers_of_classes_are_no_scores():
+    with tf.Graph().as_default(), pytest.raises(ValueError, match="int64; expected float logits"):
+        logits_of(tf.argmax(TINY.tensors().logits, 1))
+
+
+def test_logits_that_both_read_are_those_of_the_softmax():
+    with tf.Graph().as_default():
+        logits = TINY.tensors().logits
+        tf.sigmoid(logits)
+        assert head_of(logits_of(tf.nn.softmax(logits))) == "softmax"
 
 
 def test_probabilities_of_a_graph_that_does_not_tell_are_refused():

@@ -8,7 +8,8 @@ from graph_defs import constant, graph, node, value_of, write
 from hand_network import HandNetwork, write_frozen, write_saved_model
 
 from dgl.errors import UserError
-from dgl.foreign import load_frozen
+from dgl.foreign import load_frozen, logits_of
+from dgl.predict.graph_predictor import GraphPredictor
 from dgl.tf_compat import tf
 
 NETWORK = HandNetwork()
@@ -76,6 +77,58 @@ def test_devices_are_forgotten(tmp_path):
     made.device = "/job:worker/task:3/device:GPU:7"
     path = write(tmp_path / "a.pb", graph(made))
     assert value_of(load_frozen(path, outputs=["x"]).output()) == 1
+
+
+KERNEL = np.random.RandomState(0).standard_normal((3, 3, 3, 4)).astype("float32")
+OFF = {"rate": 1.0, "any shape": 1.0, "default": None, "branch": False}
+
+
+@pytest.mark.parametrize("kind", OFF)
+def test_dropout_that_an_input_turns_off(kind, tmp_path):
+    """Graphs of TensorFlow 1 have the dropout of their training in them, and ``keep_prob`` as an input."""
+
+    def dropped(features):
+        if kind == "branch":
+            training = tf.placeholder(tf.bool, [], "switch")
+            return tf.cond(training, lambda: tf.nn.dropout(features, rate=0.5), lambda: features)
+        if kind == "default":
+            keep = tf.placeholder_with_default(1.0, [], "switch")
+        else:
+            keep = tf.placeholder(tf.float32, None if kind == "any shape" else [], "switch")
+        return tf.nn.dropout(features, rate=1 - keep)
+
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, [None, 8, 8, 3], "image")
+        layer = tf.nn.relu(tf.nn.conv2d(image, KERNEL, [1] * 4, "SAME"), "layer")
+        pooled = dropped(tf.reduce_mean(layer, [1, 2]))
+        tf.nn.softmax(tf.matmul(pooled, np.eye(4, dtype="float32")), name="scores")
+        (tmp_path / "a.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    loaded = load_frozen(str(tmp_path / "a.pb"))
+    logits = logits_of(loaded.output("scores"))
+    layers = {"layer": loaded.graph.get_tensor_by_name("layer:0")}
+    images = np.random.RandomState(1).uniform(-1, 1, (2, 8, 8, 3)).astype("float32")
+    feeds = {} if OFF[kind] is None else {"switch": OFF[kind]}
+    with GraphPredictor(
+        logits, layers, loaded.graph.get_tensor_by_name("image:0"), feeds=feeds
+    ) as one:
+        found = one(images, [1, 2])
+    with tf.Session(graph=loaded.graph) as session:
+        activation = session.run(layers["layer"], {"image:0": images})
+    np.testing.assert_allclose(found.logits, activation.mean((1, 2)), atol=1e-6)
+    feeds = {"switch": kind == "branch" or 0.5}
+    on = GraphPredictor(logits, layers, loaded.graph.get_tensor_by_name("image:0"), feeds=feeds)
+    with on, pytest.raises(UserError, match="layer '.*' is random at inference.*keep_prob=1"):
+        on(images)
+
+
+def test_noise_that_no_input_turns_off(tmp_path):
+    with tf.Graph().as_default():
+        image = tf.placeholder(tf.float32, [None, 8, 8, 4], "image")
+        layer = tf.nn.relu(image, "layer")
+        logits = tf.reduce_mean(layer + tf.random.normal([8, 8, 4]), [1, 2])
+        noisy = GraphPredictor(logits, {"layer": layer})
+        with noisy, pytest.raises(UserError, match="'random_normal' is random at inference"):
+            noisy(np.ones((2, 8, 8, 4), "float32"))
 
 
 def test_damaged_nodes(frozen, tmp_path):
