@@ -248,9 +248,9 @@ def hours(record):
 
 def table(record):
     """Markdown: a row a number of cores."""
-    lines = [["cores", "`--shard`, hours", "Ray, hours", "read", "Ray's main process is busy"]]
+    lines = [["cores", "`--shard`, then `--merge`", "Ray", "read", "Ray's main process is busy"]]
     for cores, (shards, ray, read, busy) in hours(record).items():
-        cells = [f"{value:.1f}" if value >= 1 else f"{value:.2f}" for value in (shards, ray)]
+        cells = [f"{v:.1f} h" if v >= 1 else f"{60 * v:.0f} min" for v in (shards, ray)]
         lines.append([str(cores), *cells, f"{read:.1f} MB/s", f"{100 * busy:.1f} %"])
     return markdown(lines)
 
