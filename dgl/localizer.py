@@ -270,6 +270,7 @@ class Localizer:
         self,
         images: Union[Image, Iterable[Image]],
         class_index: Union[int, str, Sequence[Union[int, str]], None] = None,
+        channels: str = "rgb",
     ) -> List[Localization]:
         """Localize in images of any size.
 
@@ -279,6 +280,7 @@ class Localizer:
                 (:func:`dgl.data.any_image.decoded_image`).
             class_index: the class to locate, one for all or one per image: an index, a name, its
                 beginning, or a WordNet id; ``None`` takes the most probable one of each.
+            channels: ``"bgr"`` for arrays as OpenCV reads them, which nothing in an array shows.
 
         Returns:
             list of :class:`Localization`, one per image.
@@ -290,7 +292,7 @@ class Localizer:
         pairs = self._with_classes(listed_images(images), class_index)
         found: List[Localization] = []
         for batch in iter(lambda: list(itertools.islice(pairs, self._batch)), []):
-            decoded = [decoded_image(image) for image, _ in batch]
+            decoded = [decoded_image(image, channels) for image, _ in batch]
             views = self._finish([self._view(one.image) for one in decoded])
             wanted = None if class_index is None else [own for _, own in batch]
             prediction = self.predictor(views, wanted, [self.entry])

@@ -13,6 +13,7 @@ from dgl.errors import ArgumentError, UserError, quote
 
 # How far floats may leave 0..1 or 0..255, as resizing and rounding make them.
 _TOLERANCE = 1e-3
+_CHANNELS = ("rgb", "bgr")
 _EXPECTED = "expected a path, a PIL image, or an array (H, W, 3), (H, W) or (H, W, 4), RGB"
 
 
@@ -43,7 +44,7 @@ def listed_images(images: Any) -> Union[List[Any], Iterator[Any]]:
     raise ArgumentError(f"images: {quote(images)}; {_EXPECTED}, or a list of them")
 
 
-def decoded_image(image: Any) -> Decoded:
+def decoded_image(image: Any, channels: str = "rgb") -> Decoded:
     """One image as upright 8-bit RGB.
 
     Args:
@@ -55,6 +56,9 @@ def decoded_image(image: Any) -> Decoded:
               (H, W, 1) gray: uint8; other integers in 0..255; uint16 in 0..65535; bool, whose ``True`` is
               white; floats in 0..1 or in 0..255. OpenCV's ``imread`` gives BGR, not RGB.
 
+        channels: ``"rgb"`` or ``"bgr"``, the order in arrays of three or four channels; files and PIL
+            images know theirs.
+
     Returns:
         :class:`~dgl.data.image_io.Decoded`; a file is reduced above
         :data:`~dgl.data.image_io.REDUCED_PIXELS`, an array is not.
@@ -63,6 +67,8 @@ def decoded_image(image: Any) -> Decoded:
         UserError: a file that cannot be read.
         ArgumentError: an object of another kind, or values out of range.
     """
+    if channels not in _CHANNELS:
+        raise ArgumentError(f"channels {quote(channels)}: expected one of {', '.join(_CHANNELS)}")
     if isinstance(image, (str, os.PathLike)):
         return _read(image)
     if isinstance(image, (bytes, bytearray)):
@@ -74,7 +80,10 @@ def decoded_image(image: Any) -> Decoded:
     if isinstance(image, (list, tuple)) or not hasattr(image, "__array__"):
         kind = "a list" if isinstance(image, (list, tuple)) else quote(image)
         raise ArgumentError(f"image: {kind}; {_EXPECTED}")
-    rgb = _rgb(_as_array(image))
+    array = _as_array(image)
+    if channels == "bgr" and array.shape[2:] in ((3,), (4,)):
+        array = array[..., [2, 1, 0, 3][: array.shape[2]]]
+    rgb = _rgb(array)
     return Decoded(rgb, (rgb.shape[1], rgb.shape[0]))
 
 

@@ -271,3 +271,135 @@ def test_a_file_of_keras(picture, tmp_path):
         assert record["probability"] == pytest.approx(max(probability, 1 - probability), abs=1e-4)
     with pytest.raises(UserError, match="has a Lambda layer, whose Python is not run"):
         localize(picture, tmp_path / "out", "--load", str(tmp_path / "lambda.keras"))
+
+
+@pytest.mark.slow
+def test_birds_are_evaluated_and_labeled_with_a_model_of_keras(tmp_path):
+    """Classes and boxes are those of the model's own gradients, by Keras, and of the rule for boxes."""
+    import csv
+
+    import cv2
+    from own_process import call
+
+    from dgl.data.image_files import list_images
+    from dgl.data.views import GEOMETRIES, squash
+    from dgl.predict.postprocess import binarize, largest_box, score_map
+
+    if tf.VERSION < "2.16":
+        pytest.skip("no Keras 3")
+    data, classes = tmp_path / "data", ("auk", "finch", "owl")
+    (data / "labels" / "birds").mkdir(parents=True)
+    (data / "labels" / "birds" / "classes.txt").write_text("\n".join(classes))
+    (data / "val").mkdir()
+    drawn = ["make-data", "birds", "--samples", str(tmp_path / "drawn"), "--seed", "3"]
+    assert main([*drawn, "--workers", "1"]) == 0
+    names = sorted(os.path.basename(path) for path in list_images(str(tmp_path / "drawn")))
+    labels = [index % 3 for index in range(len(names))]
+    for name in names:
+        os.rename(str(tmp_path / "drawn" / name), str(data / "val" / name))
+    rows = [f"{name} {label} 10 20 90 100\n" for name, label in zip(names, labels)]
+    (data / "labels" / "birds" / "val.txt").write_text("".join(rows))
+    images = [read_image(str(data / "val" / name)) for name in names]
+    fixed = GEOMETRIES["fixed_threshold"].view
+    views = {
+        "squashed": [squash(image, (), SIDE)[0] for image in images],
+        "fixed_threshold": [fixed(image, [(1, 1, 2, 2)], SIDE).image for image in images],
+    }
+    np.savez(
+        str(tmp_path / "views.npz"),
+        **{key: np.float32(v) for key, v in views.items()},
+        labels=labels,
+    )
+    call("foreign.write_keras", "write_birds", str(tmp_path), "10")
+    (tmp_path / "names.txt").write_text("\n".join(classes))
+    flags = ["--load", str(tmp_path / "birds.keras"), "--preprocess", "none", "--data", str(data)]
+    flags += ["--class-names", str(tmp_path / "names.txt"), "--gpu", "-1"]
+    out, boxes = tmp_path / "out", []
+    assert (
+        main(
+            [
+                "evaluate",
+                *flags,
+                "--clayer",
+                "0",
+                "--out",
+                str(out),
+                "--gallery",
+                "0",
+                "--threshold",
+                "0.7",
+            ]
+        )
+        == 0
+    )
+    with np.load(str(tmp_path / "maps.npz")) as maps, open(str(out / "images.csv")) as stream:
+        for place, row in enumerate(csv.DictReader(stream)):
+            assert row["id"] == names[place]
+            assert int(row["predicted_index"]) == maps["fixed_threshold:logits"][place].argmax()
+            resized = score_map(maps["fixed_threshold"][place].astype("f4"), SIDE, SIDE)
+            box = [float(row["dgl@late:" + key]) for key in ("x0", "y0", "x1", "y1")]
+            np.testing.assert_allclose(box, largest_box(resized, 0.7), atol=1)
+            boxes.append(box)
+        labeled = tmp_path / "labeled"
+        out = ["--out", str(labeled), "--format", "csv", "--split", "val", "--threshold", "0.7"]
+        assert main(["label", str(data), *flags[:4], *flags[6:], *out]) == 0
+        (table,) = labeled.rglob("objects.csv")
+        found = list(csv.DictReader(table.read_text().splitlines()))
+        assert len(found) == len(names)
+        for place, row in enumerate(found):
+            assert int(row["class_index"]) == labels[place]
+            height, width = images[place].shape[:2]
+            scale = 224 / max(height, width)  # of the map that objects are looked for in
+            sides = round(height * scale), round(width * scale)
+            resized = score_map(maps["squashed"][place].astype("f4"), *sides)
+            _, _, parts, _ = cv2.connectedComponentsWithStats(binarize(resized, 0.7))
+            x, y, w, h = parts[1:][parts[1:, cv2.CC_STAT_AREA].argmax(), :4]
+            box = [float(row[key]) * scale for key in ("x0", "y0", "x1", "y1")]
+            np.testing.assert_allclose(box, [x, y, x + w, y + h], atol=1.5)
+    assert len({tuple(box) for box in boxes}) > 3
+
+
+@pytest.mark.slow
+def test_bad_images_among_good_ones(files, tmp_path):
+    """Each is recorded with its reason, the exit code is 1, and everything else is done."""
+    import csv
+
+    from dgl.data.image_io import encode_image
+
+    data = tmp_path / "data"
+    (data / "labels" / "set").mkdir(parents=True)
+    (data / "images").mkdir()
+    good = [f"good{number:02}.jpg" for number in range(20)]
+    for name in good:
+        pixels = RNG.randint(0, 256, (40, 50, 3)).astype("uint8")
+        (data / "images" / name).write_bytes(encode_image(pixels, ".jpg"))
+    whole = (data / "images" / good[0]).read_bytes()
+    bad = {
+        "cut.jpg": whole[:500],
+        "empty.jpg": b"",
+        "text.jpg": b"<html></html>",
+        "bits.jpg": bytes(99),
+    }
+    for name, content in bad.items():
+        (data / "images" / name).write_bytes(content)
+    (data / "images" / "folder.jpg").mkdir()
+    rows = [
+        f"{name} {place % 3} 1 2 30 40\n" for place, name in enumerate([*good[:9], *bad, *good[9:]])
+    ]
+    (data / "labels" / "set" / "val.txt").write_text("".join(rows))
+    flags = ["--load", files["frozen"], "--preprocess", "unit"]
+    out = tmp_path / "localize"
+    assert main(["localize", str(data / "images"), *flags, "--out", str(out), "--fast"]) == 1
+    assert {path.name for path in out.iterdir() if path.is_dir()} == {name[:-4] for name in good}
+    out = tmp_path / "evaluate"
+    assert main(["evaluate", *flags, "--data", str(data), "--out", str(out), "--gallery", "2"]) == 1
+    assert {row["id"] for row in csv.DictReader((out / "errors.csv").open())} == set(bad)
+    done = [
+        row["id"] for row in csv.DictReader((out / "images.csv").open()) if row["predicted_index"]
+    ]
+    assert set(done) >= set(good)
+    out = tmp_path / "label"
+    more = ["--out", str(out), "--format", "csv", "--split", "val"]
+    assert main(["label", str(data), *flags, *more]) == 1
+    skipped = {os.path.basename(r["image"]) for r in csv.DictReader((out / "skipped.csv").open())}
+    assert skipped == set(bad)

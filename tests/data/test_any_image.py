@@ -175,3 +175,15 @@ def test_one_image_or_several(images, count):
 def test_what_is_no_list_gives_a_line(images):
     with pytest.raises(ArgumentError, match="images: "):
         listed_images(images)
+
+
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("scale", [1, 255.0])
+def test_arrays_of_opencv(channels, scale):
+    image = np.random.RandomState(0).randint(0, 256, (4, 5, 3)).astype("uint8")
+    turned = np.dstack([image[..., ::-1], np.full((4, 5), 255, "uint8")])[..., :channels] / scale
+    found = decoded_image(turned if scale > 1 else turned.astype("uint8"), "bgr").image
+    np.testing.assert_array_equal(found, image)
+    np.testing.assert_array_equal(decoded_image(image[..., 0], "bgr").image[..., 2], image[..., 0])
+    with pytest.raises(UserError, match="channels 'gbr': expected one of rgb, bgr"):
+        decoded_image(image, "gbr")
