@@ -12,7 +12,8 @@
 # make test-ray   evaluations on local workers; Ray goes into .venv
 # make fuzz   every reader on a corpus of bad files and under a fuzzer, and every family of Keras applications,
 #             in .venv-fuzz; FUZZ_SECONDS for each reader
-# make bench   speed beside PyTorch, captum, pytorch-grad-cam and tf-keras-vis, in .venv-bench
+# make bench   speed beside PyTorch, captum, pytorch-grad-cam, tf-keras-vis and ONNX Runtime, in .venv-bench
+# make bench-lite   the same of EfficientNet-Lite alone, and its tables in docs/speed.md
 # make test-browser   the report and the page of dgl serve in Chromium, which has to be installed, in .venv-web
 # make test-wheel   the wheel in an environment of its own, which is deleted: the command on the images that come along
 # make test-docs   every command of the documentation that make test leaves out for its time
@@ -33,7 +34,7 @@ REQUIREMENTS := requirements.txt requirements/tensorflow.txt requirements/base.t
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help demo test test-fast test-tf215 test-tf115 test-peers test-browser test-horovod test-ray \
-	test-wheel test-docs docs fuzz bench lint format birds-checkpoint clean
+	test-wheel test-docs docs fuzz bench bench-lite lint format birds-checkpoint clean
 
 help:
 	@sed -n 's/^# make /make /p' $(firstword $(MAKEFILE_LIST))
@@ -97,6 +98,11 @@ fuzz: .venv-fuzz/.installed
 
 bench: .venv-bench/.installed
 	.venv-bench/bin/python -m benchmarks.speed --out benchmarks/results.json --plot fig/speed.png
+
+# EfficientNet-Lite alone, and its tables in docs/speed.md.
+bench-lite: .venv-bench/.installed
+	.venv-bench/bin/python -m benchmarks.speed --out benchmarks/results.json --only lite --rounds 5
+	.venv-bench/bin/python docs/hooks/generated.py
 
 lint: $(VENV)/.tested-with
 	$(VENV)/bin/ruff check .

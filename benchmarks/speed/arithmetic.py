@@ -9,12 +9,13 @@ from dgl.backbones import BuildOptions, get_backbone
 from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
 
-_FORWARD, _BACKWARD = "Conv2D", "Conv2DBackpropInput"
+_FORWARD = ("Conv2D", "DepthwiseConv2dNative")
+_BACKWARD = tuple(kind + "BackpropInput" for kind in _FORWARD)
 
 
 def _multiply_adds(op):
     """Of one image: every weight once at every place of the convolution's output."""
-    output = op.outputs[0] if op.type == _FORWARD else op.inputs[2]
+    output = op.outputs[0] if op.type in _FORWARD else op.inputs[2]
     product = 1
     for factor in output.shape.as_list()[1:3] + op.inputs[1].shape.as_list():
         product *= factor
@@ -41,8 +42,8 @@ def count(mode="vgg", layers=(), size=224):
             tf.gradients(network.logits, [network.endpoints[layer] for layer in layers])
         operations = graph.get_operations()
     return tuple(
-        sum(_multiply_adds(op) for op in operations if op.type == kind)
-        for kind in (_FORWARD, _BACKWARD)
+        sum(_multiply_adds(op) for op in operations if op.type in kinds)
+        for kinds in (_FORWARD, _BACKWARD)
     )
 
 

@@ -1,6 +1,7 @@
-"""The contenders of the section `peers`, and the ratios and bounds between them."""
+"""The contenders of the sections `peers` and `lite`, and the ratios and bounds between them."""
 
-from benchmarks.speed.contest import ALL, LAYERS, MAIN_LAYER, Contender, Ratio
+from benchmarks.speed import lite
+from benchmarks.speed.contest import ALL, LAYERS, LITE_LAYER, MAIN_LAYER, Contender, Ratio
 from benchmarks.speed.spread import AT_LEAST, AT_MOST
 
 FORWARD, TORCH_FORWARD = "forward pass", "PyTorch's forward pass"
@@ -9,6 +10,9 @@ CAPTUM = "captum LayerGradCam"
 LAYER_CAM, FROZEN = "pytorch-grad-cam LayerCAM", "pytorch-grad-cam LayerCAM, weights frozen"
 GRAD_CAM, HIRES_CAM = "pytorch-grad-cam GradCAM", "pytorch-grad-cam HiResCAM"
 KERAS_CAM, KERAS_LAYER = "tf-keras-vis Gradcam", "tf-keras-vis Layercam"
+GRADIENT, ONNX = "PyTorch's gradient", "ONNX Runtime's forward pass"
+COMPILED, PLAIN = ", compiled", ", as people have it"
+COARSE = "strides 16 and 32"
 
 
 def _contenders():
@@ -58,3 +62,59 @@ def _ratios():
 
 
 RATIOS = _ratios()
+
+
+def lite_contenders(mode):
+    """(contenders by key, keys whose memory is measured, ratios) for an EfficientNet-Lite."""
+    at, torch, cam = LITE_LAYER, ("torch",), ("torch", "grad-cam", "ttach")
+    keras, plain, compiled = ("torch", "tf-keras-vis"), {"plain": True}, {"compiled": True}
+    frozen, least, most = {"frozen": True}, None, (None, None)
+    if mode == "efficientnet_lite0":
+        least, most = (AT_LEAST, 3.0), ((AT_MOST, 1.15), (AT_MOST, 1.9))
+    # Name, layer, library, what, options, formula, needs; of the peers also whether DGL is timed with its
+    # maps resized, as theirs are, and the bound of their ratio.
+    ours = (
+        (FORWARD, "", "ours", "forward", {}, None, ()),
+        (DGL, at, "ours", "dgl", {}, "dgl", ()),
+        (DGL, COARSE, "ours", "dgl", {}, "dgl", ()),
+    )
+    forward = (
+        (ONNX, "", "onnx_runtime", "forward", {}, None, ("onnxruntime", "onnx")),
+        (TORCH_FORWARD, "", "pytorch", "forward", {}, None, torch),
+        (TORCH_FORWARD + COMPILED, "", "pytorch", "forward", compiled, None, torch),
+    )
+    peers = (
+        (GRADIENT + PLAIN, at, "pytorch", "gradient", plain, None, torch, False, least),
+        (GRADIENT, at, "pytorch", "gradient", {}, None, torch, False, None),
+        (GRADIENT + COMPILED, at, "pytorch", "gradient", compiled, None, torch, False, None),
+        (CAPTUM, at, "pytorch", "captum", {}, "gradcam_sum", ("torch", "captum"), False, None),
+        (LAYER_CAM, at, "pytorch", "layercam", {}, "layercam", cam, True, None),
+        (
+            FROZEN + PLAIN,
+            at,
+            "pytorch",
+            "layercam",
+            {**frozen, **plain},
+            "layercam",
+            cam,
+            True,
+            None,
+        ),
+        (FROZEN, at, "pytorch", "layercam", frozen, "layercam", cam, True, least),
+        (KERAS_CAM, at, "keras_vis", "gradcam", {}, "gradcam", keras, True, None),
+        (KERAS_LAYER, at, "keras_vis", "layercam", {}, "layercam", keras, True, None),
+    )
+    # The layer whose maps are checked comes first.
+    coarse = tuple(dict.fromkeys([at, *lite.coarse_layers(mode)]))
+    found = {
+        row[:2]: Contender(*row[:7], layers=coarse if row[1] == COARSE else (at,))
+        for row in (*ours, *forward, *peers)
+    }
+    ratios = [
+        Ratio((DGL, at), (FORWARD, ""), bound=most[0]),
+        Ratio((DGL, COARSE), (FORWARD, ""), bound=most[1]),
+        Ratio((DGL, at), (ONNX, "")),
+        *(Ratio(row[:2], (FORWARD, "")) for row in forward[1:]),
+        *(Ratio(row[:2], (DGL, at), *row[7:]) for row in peers),
+    ]
+    return found, [row[:2] for row in (*ours, *forward[:2])] + [(FROZEN, at)], ratios

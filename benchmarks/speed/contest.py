@@ -17,12 +17,15 @@ from dgl.errors import UserError
 
 LAYERS = ("add", "conv5_2", "conv4_3", "conv3_3")
 MAIN_LAYER = "conv5_2"
+LITE_LAYER = "block14"
 # The main layer first: that is the one whose map is checked.
 ALL_LAYERS = sorted(get_backbone("vgg").layers, key=lambda layer: layer != MAIN_LAYER)
 ALL = "all 18"
 BATCHES = (8, 1)
 CHECKED = 2  # images of the batch whose maps are computed a second time, in double precision
-_CALLS = {8: 1, 1: 3}  # in each round
+CALLS = {8: 1, 1: 3}  # in each round
+# Of networks so small that the first call of a turn finds its weights pushed out of the caches.
+MANY_CALLS = {8: 5, 1: 10}
 
 
 class Contender(NamedTuple):
@@ -35,6 +38,7 @@ class Contender(NamedTuple):
         formula: of :data:`benchmarks.speed.formulas.FORMULAS`; ``None`` for a forward pass.
         needs: distributions that have to be installed.
         limits: :class:`benchmarks.speed.formulas.Limits`, how far from the formula it may be.
+        layers: names behind ``layer``, the first of which is checked; by default those of VGG16.
     """
 
     name: str
@@ -45,10 +49,11 @@ class Contender(NamedTuple):
     formula: Optional[str]
     needs: tuple = ()
     limits: Limits = FLOAT32
+    layers: tuple = ()
 
     def case(self, batch):
         """The :class:`~benchmarks.speed.workers.Case` of so many images."""
-        layers = ALL_LAYERS if self.layer == ALL else (self.layer or LAYERS[0],)
+        layers = self.layers or (ALL_LAYERS if self.layer == ALL else (self.layer or LAYERS[0],))
         return Case(self.library, self.what, list(layers), batch, self.options)
 
     def missing(self):
@@ -121,31 +126,32 @@ def require(row):
         )
 
 
-def time_all(workers, present, classes, rounds, warm):
+def time_all(workers, present, classes, rounds, warm, calls=None):
     """Seconds of every contender, in turn within each round, each round from another one on.
 
     Args:
         workers, present, classes: as in :func:`check`.
         rounds: int.
         warm: whether full batches have been run before.
+        calls: size of the batch -> calls in each round, by default :data:`CALLS`.
 
     Returns:
         ordered ((name, layer) of a contender, batch) -> dict of ``seconds`` and ``sized``, arrays (rounds,)
         (``sized`` where this project's maps can be), and ``outside``, a share or ``None``.
     """
-    found = {}
+    found, calls = {}, calls or CALLS
     with tqdm(total=rounds * len(BATCHES) * len(present), desc="calls") as bar:
         for number in range(rounds):
             start = number * len(present) // rounds
             for batch in BATCHES:
                 for one in present[start:] + present[:start]:
-                    # Only the time of a call of one image feels who ran before; and a full batch has
-                    # been run in the check.
+                    # Only the time of short calls feels who ran before; and a full batch has been run in
+                    # the check.
                     answer = workers[one.library].time(
                         one.case(batch),
                         classes,
-                        calls=_CALLS[batch],
-                        warm_up=int(batch < max(BATCHES) or not (warm or number)),
+                        calls=calls[batch],
+                        warm_up=int(calls[batch] > 1 or not (warm or number)),
                         sized=one.library == "ours" and one.formula is not None,
                     )
                     own = found.setdefault(((one.name, one.layer), batch), {})

@@ -28,6 +28,7 @@ _DISTRIBUTIONS = (
     "captum",
     "grad-cam",
     "tf-keras-vis",
+    "onnxruntime",
 )
 _FLAGS = ("avx2", "fma", "avx512f", "avx512_vnni", "amx_tile") + BFLOAT16_FLAGS
 

@@ -19,15 +19,16 @@ from benchmarks.speed.driver import Worker
 from benchmarks.speed.peers_plot import draw
 from benchmarks.speed.tables import memory_table, ratios_table
 from benchmarks.speed.workers import Setup
+from dgl.backbones import get_backbone
 
 __all__ = ["draw", "measure", "table"]
 
 
-def memory_rows(setup, chosen, absent, classes, log):
+def memory_rows(setup, contenders, memory, chosen, absent, classes, log):
     """Peak memory of processes that ran one contender each, two calls."""
     rows = []
-    for key in tqdm(MEMORY, desc="memory"):
-        one = CONTENDERS[key]
+    for key in tqdm(memory, desc="memory"):
+        one = contenders[key]
         for batch in BATCHES:
             row = {"contender": one.name, "layer": one.layer, "batch": batch}
             if key in absent:
@@ -41,11 +42,24 @@ def memory_rows(setup, chosen, absent, classes, log):
     return rows
 
 
-def measure(options):
-    """The section; see :mod:`benchmarks.speed.sections`."""
-    absent = {key: one.missing() for key, one in CONTENDERS.items()}
+def compete(options, mode, write, contenders, memory, ratios, calls=None):
+    """Check, time and weigh contenders on one network.
+
+    Args:
+        options: :class:`benchmarks.speed.options.Options`.
+        mode: backbone.
+        write: function of a path, which writes the weights.
+        contenders: key -> :class:`~benchmarks.speed.contest.Contender`.
+        memory: keys of those whose peak memory is measured.
+        ratios: list of :class:`~benchmarks.speed.contest.Ratio`.
+        calls: as in :func:`~benchmarks.speed.contest.time_all`.
+
+    Returns:
+        ordered parts of a section: ``configurations``, ``checks``, ``rows``, ``times`` and ``memory``.
+    """
+    absent = {key: one.missing() for key, one in contenders.items()}
     absent = {key: why for key, why in absent.items() if why}
-    present = [one for key, one in CONTENDERS.items() if key not in absent]
+    present = [one for key, one in contenders.items() if key not in absent]
     classes = [37 * index % network.CLASSES for index in range(max(BATCHES))]
     has_torch = machine.version("torch") is not None
     with ExitStack() as stack:
@@ -55,9 +69,11 @@ def measure(options):
             os.path.join(folder, "weights.npz"),
             os.path.join(folder, "images.npy"),
             options.threads,
+            mode,
         )
-        network.write(setup.weights)
-        np.save(setup.images, photos.batch(max(BATCHES)))
+        write(setup.weights)
+        size = get_backbone(mode).image_size or photos.SIZE
+        np.save(setup.images, photos.batch(max(BATCHES), size))
         libraries = list(dict.fromkeys(one.library for one in present))
         workers = {
             library: stack.enter_context(Worker(library, setup, log)) for library in libraries
@@ -66,21 +82,28 @@ def measure(options):
         if has_torch:
             with Worker("autograd", setup, log) as autograd:
                 checks = check(dict(workers, autograd=autograd), present, classes, folder)
-        times = time_all(workers, present, classes, options.rounds, has_torch)
+        times = time_all(workers, present, classes, options.rounds, has_torch, calls)
         chosen = {library: worker.chosen for library, worker in workers.items()}
         configurations = {name: workers[name].configuration for name in libraries}
         for worker in workers.values():
             worker.close()
-        memory = memory_rows(setup, chosen, absent, classes, log)
+        megabytes = memory_rows(setup, contenders, memory, chosen, absent, classes, log)
+    return {
+        "configurations": configurations,
+        "checks": checks,
+        "rows": ratio_rows(ratios, times, absent),
+        "times": time_rows(present, times),
+        "memory": megabytes,
+    }
+
+
+def measure(options):
+    """The section; see :mod:`benchmarks.speed.sections`."""
     return {
         "network": f"VGG16-GAP, 1000 classes, {photos.SIZE} x {photos.SIZE}, float32",
         "batches": list(BATCHES),
-        "configurations": configurations,
         "checks_within": formulas.FLOAT32._asdict(),
-        "checks": checks,
-        "rows": ratio_rows(RATIOS, times, absent),
-        "times": time_rows(present, times),
-        "memory": memory,
+        **compete(options, "vgg", network.write, CONTENDERS, MEMORY, RATIOS),
     }
 
 

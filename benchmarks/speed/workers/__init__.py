@@ -21,12 +21,14 @@ class Setup(NamedTuple):
         weights: path of the checkpoint.
         images: path of the images, an .npy file (N, S, S, 3), uint8 BGR.
         threads: how many to compute with.
+        mode: backbone whose weights they are.
         chosen: what an earlier process of the library chose for speed, which then is not tried again.
     """
 
     weights: str
     images: str
     threads: int
+    mode: str = "vgg"
     chosen: Optional[Dict[str, str]] = None
 
 

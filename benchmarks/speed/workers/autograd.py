@@ -1,15 +1,16 @@
 """Reference for every map: PyTorch's autograd in float64.
 
-Activations and gradients come from functional calls on the checkpoint's own arrays; nothing is shared with
-the model that the libraries hook.
+Activations and gradients of VGG16 come from functional calls on the checkpoint's own arrays; nothing is
+shared with the model that the libraries hook. EfficientNet-Lite is PyTorch's modules, BatchNorm apart.
 """
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from benchmarks.speed import formulas, network
+from benchmarks.speed import formulas, lite, network
 from benchmarks.speed.workers import Outcome
+from benchmarks.speed.workers.torch_lite import LiteNet
 
 
 class Library:
@@ -17,17 +18,27 @@ class Library:
 
     def __init__(self, setup):
         torch.set_num_threads(setup.threads)
+        self._kept = {}
+        self._lite = None
+        if setup.mode != "vgg":
+            self._lite = LiteNet(setup.weights, setup.mode, folded=False).double().eval()
+            return
         with np.load(setup.weights) as archive:
             self._values = {
                 name: torch.tensor(archive[name], dtype=torch.float64) for name in archive.files
             }
             self._names = [name[:-2] for name in archive.files if archive[name].ndim == 4]
-        self._kept = {}
 
     def configuration(self):
         return "float64"
 
     def _run(self, images):
+        if self._lite is not None:
+            pixels = (images[..., ::-1].astype(np.float64) - lite.MEAN) / lite.STD
+            x, endpoints = torch.tensor(pixels.transpose(0, 3, 1, 2)), {}
+            for name, module in self._lite.features.named_children():
+                endpoints[name] = x = module(x)
+            return self._lite.linear(x.mean((2, 3))), endpoints
         pixels = (images.astype(np.float64) - network.MEAN_BGR) / network.STD_BGR
         x, endpoints = torch.tensor(pixels.transpose(0, 3, 1, 2)), {}
         for name in self._names:

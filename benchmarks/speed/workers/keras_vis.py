@@ -13,10 +13,34 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from tf_keras_vis import gradcam, layercam
 from tf_keras_vis.utils.scores import CategoricalScore
 
-from benchmarks.speed import network
+from benchmarks.speed import lite, network
 from benchmarks.speed.workers import Outcome
 
 _METHODS = {"gradcam": gradcam.Gradcam, "layercam": layercam.Layercam}
+
+
+def _lite(keras, path, mode):
+    """EfficientNet-Lite with BatchNorm folded; each stage's output has the stage's name."""
+    stages, weights, bias = lite.read(path, mode)
+    layers, size = keras.layers, lite.get_backbone(mode).image_size
+    image = x = layers.Input((size, size, 3))
+    values = []
+    for stage in stages:
+        entered = x
+        for one in stage.convolutions:
+            kind = layers.DepthwiseConv2D if one.depthwise else layers.Conv2D
+            filters = () if one.depthwise else (one.kernel.shape[3],)
+            x = kind(*filters, one.kernel.shape[0], strides=one.stride, padding="same")(x)
+            values += one.folded()
+            if one.relu6:
+                x = layers.ReLU(6.0)(x)
+        if stage.adds:
+            x = layers.Add()([x, entered])
+        x = layers.Activation("linear", name=stage.name)(x)
+    x = layers.Dense(len(bias))(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(image, x)
+    model.set_weights([*values, weights, bias])
+    return model
 
 
 class Library:
@@ -26,6 +50,10 @@ class Library:
         threading = gradcam.tf.config.threading
         threading.set_intra_op_parallelism_threads(setup.threads)
         keras = gradcam.tf.keras
+        self._is_vgg = setup.mode == "vgg"
+        if not self._is_vgg:
+            self._model = _lite(keras, setup.weights, setup.mode)
+            return
         with np.load(setup.weights) as archive:
             values = [archive[name] for name in archive.files]
             names = [name[:-2] for name in archive.files if archive[name].ndim == 4]
@@ -50,6 +78,8 @@ class Library:
         (layer,) = case.layers
         method = _METHODS[case.what](self._model, clone=False)
         mean, std = network.MEAN_BGR.astype(np.float32), network.STD_BGR.astype(np.float32)
+        if not self._is_vgg:
+            images, mean, std = images[..., ::-1], np.float32(lite.MEAN), np.float32(lite.STD)
 
         def call():
             found = method(

@@ -11,7 +11,7 @@ class Library:
     """One predictor for each thing asked for, kept."""
 
     def __init__(self, setup):
-        self._weights = setup.weights
+        self._mode, self._weights = setup.mode, setup.weights
         self._predictors = {}
 
     def configuration(self):
@@ -21,7 +21,7 @@ class Library:
         key = case.what, tuple(case.layers), tuple(sorted(case.options.items()))
         if key not in self._predictors:
             self._predictors[key] = Predictor(
-                "vgg",
+                self._mode,
                 self._weights,
                 layers=case.layers,
                 methods=() if case.what == "forward" else (case.what,),
