@@ -32,6 +32,7 @@ def needs_copy(tensor: Any) -> bool:
     That is so for calls of functions, branches, loops, half precision and operations that this processor
     does not have.
     """
+    has_few_kernels = reference_kernels() or tf.VERSION.startswith("1.")
     functions = {
         function.signature.name for function in tensor.graph.as_graph_def().library.function
     }
@@ -40,7 +41,7 @@ def needs_copy(tensor: Any) -> bool:
             return True
         if any(output.dtype.base_dtype.name in _HALF for output in op.outputs):
             return True
-        if reference_kernels() and is_for_some_processors(op):
+        if has_few_kernels and is_for_some_processors(op):
             return True
     return False
 

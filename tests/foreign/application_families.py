@@ -13,11 +13,11 @@ import tempfile
 import numpy as np
 
 METHODS = (
-    *("dgl", "dgl-pcs", "dgl-no-loss", "dgl-no-class", "gradcam", "gradcam++", "layercam"),
-    *("hirescam", "eigencam", "normgrad", "center"),
+    *("dgl", "dgl-pcs", "dgl-no-loss", "dgl-no-class", "gradcam", "gradcam++", "xgradcam"),
+    *("layercam", "hirescam", "eigencam", "normgrad", "center"),
 )
 # What is rectified is zero everywhere where nothing speaks for the class, which is said then.
-RECTIFIED = ("gradcam", "gradcam++", "layercam")
+RECTIFIED = ("gradcam", "gradcam++", "xgradcam", "layercam")
 CLASSES = 7
 LEAST = 1e-12  # probability of which the logarithm is compared
 # The smallest member of each family and how its width is reduced.
