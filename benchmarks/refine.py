@@ -110,7 +110,7 @@ def main(argv=None):
         out = os.path.join(args.work, name)
         teachings.append(taught(load, args.data, out, seed, args))
         mode = mode_for(out)
-        with Predictor(mode, out, [args.layer], METHODS) as predictor:
+        with Predictor(mode, out, [args.layer], METHODS, flip=args.flip) as predictor:
             tuned = measure(predictor, train.samples[::5])
             best = {method: own.result()["best_threshold"] for method, own in tuned.items()}
             selected.append(best)
@@ -125,6 +125,7 @@ def main(argv=None):
         "mode": mode,
         "teacher": args.teacher,
         "layer": args.layer,
+        "flip": args.flip,
         "teaching": teachings,
         "time_over_forward": ratios,
         "rows": [row(method, seeds, selected, args.resamples) for method in METHODS],
@@ -160,6 +161,9 @@ def make_parser():
     parser.add_argument("--out", required=True, help="record to write")
     parser.add_argument("--teacher", default="dgl", help="method of the maps that teach")
     parser.add_argument("--layer", required=True, help="layer of all maps")
+    parser.add_argument(
+        "--flip", action="store_true", help="average maps with those of the mirrored image"
+    )
     parser.add_argument("--resamples", type=int, default=1000)
     return parser
 

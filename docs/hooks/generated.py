@@ -197,7 +197,7 @@ def refined(*names):
     for name in names:
         record = _record(name)
         for row in record["rows"]:
-            cells = [record["mode"], row["method"]]
+            cells = [record["mode"], row["method"] + (", --flip" if record.get("flip") else "")]
             cells += ["{:.1f}".format(row[key]["mean"]) for key in ("iou_50", "iou_70")]
             cells += [
                 "{:.1f} ({:.1f} to {:.1f})".format(row[key]["mean"], *row[key]["interval"])
