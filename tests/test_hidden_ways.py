@@ -24,6 +24,7 @@ _MAY = {
     os.path.join("dgl", "serving", "api.py"): {"http", "urllib"},
     os.path.join("dgl", "serving", "review.py"): {"urllib"},
     os.path.join("dgl", "utils", "renamed.py"): {"import_module"},
+    os.path.join("dgl", "utils", "startup.py"): {"ctypes"},
     os.path.join("dgl", "weights", "fetch.py"): {"requests"},
     os.path.join("dgl", "weights", "formats", "__init__.py"): {"import_module"},
     os.path.join("dgl", "weights", "formats", "torch_pickle.py"): {"pickle"},
