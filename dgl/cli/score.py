@@ -6,7 +6,7 @@ import time
 from argparse import Namespace
 from typing import Any, Dict, List, Mapping, Sequence, Tuple
 
-from dgl.data.text_files import BadLines
+from dgl.data.bad_lines import BadLines
 from dgl.errors import UserError
 from dgl.evaluation import saved_maps
 from dgl.evaluation.plan import versions

@@ -56,7 +56,7 @@ class DataSet:
         class_names: tuple of str by class index, or ``None`` where the data set names none.
         classes: int, the number of classes; every ``class_index`` is below it.
         skipped: tuple of str, why lines and annotations were left out; see
-            :class:`dgl.data.text_files.BadLines`.
+            :class:`dgl.data.bad_lines.BadLines`.
     """
 
     name: str

@@ -15,20 +15,18 @@ from typing import (
     Any,
     BinaryIO,
     Callable,
-    Dict,
     Iterable,
     Iterator,
     List,
-    Mapping,
     Optional,
     Sequence,
-    Set,
     Tuple,
     TypeVar,
 )
 
 from tqdm import tqdm
 
+from dgl.data.bad_lines import BadLines, UnknownClassError
 from dgl.data.sample import MAX_CLASSES, Box
 from dgl.errors import UserError, quote
 
@@ -36,8 +34,6 @@ from dgl.errors import UserError, quote
 MAX_TEXT_BYTES = 512 * 1024 * 1024
 MAX_LINE_BYTES = 16 * 1024
 _PROBED = 32 * 1024  # bytes that show how a file is written
-# More than one wrong line in a hundred of the longest lists that there are.
-_MOST_REASONS = 20000
 # No program writes a coordinate of so many characters.
 MAX_NUMBER = 64
 
@@ -54,10 +50,6 @@ _CUB_PREFIX = re.compile(r"(\d{3})\.(.+)")
 _logger = logging.getLogger(__name__)
 
 _Text = TypeVar("_Text", bytes, str)
-
-
-class UnknownClassError(UserError):
-    """A class that there is not: labels may count otherwise than the classes, so none of them is sure."""
 
 
 def check_class_index(class_index: int, classes: Optional[int], where: str) -> None:
@@ -169,7 +161,7 @@ def find_root(data_dir: str, roots: Sequence[str], relatives: Iterable[str]) -> 
 
 
 def read_lines(
-    path: str, longest: int = MAX_LINE_BYTES, bad: Optional["BadLines"] = None
+    path: str, longest: int = MAX_LINE_BYTES, bad: Optional[BadLines] = None
 ) -> Iterator[Tuple[int, str]]:
     """Lines of a text file, without blank ones.
 
@@ -261,65 +253,6 @@ def _decode_line(raw: bytes, path: str, number: int, longest: int) -> str:
     return text.strip(" \t\r\n")
 
 
-class BadLines:
-    """Context that leaves out what :class:`UserError` is raised of, if that is little of the whole.
-
-    A wrong line among a thousand is a slip, and the others are as good as before; if more are wrong, the
-    file is not what it was taken for. A class out of range is never left out.
-
-    Attributes:
-        reasons: list of str, the messages.
-        lost: keys of images with something wrong, see :meth:`of`.
-    """
-
-    def __init__(self) -> None:
-        self.reasons: List[str] = []
-        self.lost: Set[Any] = set()
-        self._key: Any = None
-        self._first: Optional[UserError] = None
-
-    def of(self, key: Any) -> "BadLines":
-        """The context for a line of an image, which is lost if the line is wrong; ``None`` for no image."""
-        self._key = key
-        return self
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: Optional[BaseException], _: Any) -> bool:
-        key, self._key = self._key, None
-        if not isinstance(error, UserError) or isinstance(error, UnknownClassError):
-            return False
-        if key is not None:
-            self.lost.add(key)
-        self._first = self._first or error
-        if len(self.reasons) >= _MOST_REASONS:
-            raise self._first
-        self.reasons.append(str(error))
-        return True
-
-    def refuse(self, good: int, most: float = 0.01) -> None:
-        """Raise the first error if a larger part than ``most`` is wrong.
-
-        Args:
-            good: number of lines that are right.
-            most: a fraction.
-        """
-        if self._first is not None and len(self.reasons) > most * (good + len(self.reasons)):
-            raise self._first
-
-    def check(self, what: str, good: int) -> None:
-        """Log what was left out of ``what``, a file; raises as :meth:`refuse`."""
-        self.refuse(good)
-        if self.reasons:
-            _logger.warning(
-                "%s: %d of %d entries left out; the first: %s",
-                what,
-                len(self.reasons),
-                good + len(self.reasons),
-                self._first,
-            )
-
-
 def split_cells(text: str) -> List[str]:
     """The cells of a line of a table, separated by commas or semicolons, with or without quotes."""
     delimiter = ";" if text.count(";") > text.count(",") else ","
@@ -335,43 +268,6 @@ def unquoted(cell: str) -> str:
     if len(cell) > 1 and cell[0] == cell[-1] == '"':
         return cell[1:-1].replace('""', '"')
     return cell
-
-
-def add_repeat(
-    lines: Dict[str, List[Tuple[int, Any]]],
-    key: str,
-    number: int,
-    class_index: Any,
-    where: str,
-    bad: BadLines,
-) -> None:
-    """Note the line of an image in ``lines``, id -> ``(line number, class index)`` pairs.
-
-    Raises:
-        UserError: the image has a line with another class; nobody knows which is right, so it is lost.
-    """
-    for first, other in lines.get(key, ())[:1]:
-        if class_index != other:
-            bad.lost.add(key)
-            raise UserError(
-                f"{where}: {quote(key)} has class {class_index}, but class {other} on line {first}; "
-                "expected one class"
-            )
-    lines.setdefault(key, []).append((number, class_index))
-
-
-def tell_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, Any]]]) -> None:
-    """Warn of images that are listed several times; the arguments are those of :func:`add_repeat`."""
-    repeats = {key: entries for key, entries in lines.items() if len(entries) > 1}
-    if repeats:
-        key, entries = next(iter(repeats.items()))
-        _logger.warning(
-            "%s: %d of its images are on several lines, each of which counts, such as %s on lines %s",
-            list_path,
-            len(repeats),
-            quote(key),
-            " and ".join(str(number) for number, _ in entries),
-        )
 
 
 def check_total(where: str, kind: str, found: int, expected: int) -> None:

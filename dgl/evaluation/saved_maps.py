@@ -12,9 +12,12 @@ import numpy as np
 from tqdm import tqdm
 
 from dgl.data.annotations import read_mask
+from dgl.data.bad_lines import BadLines
 from dgl.data.layouts.wsolevaluation import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
 from dgl.data.sample import Box, Sample
-from dgl.data.text_files import BadLines, resolve_below
+from dgl.data.text_files import (
+    resolve_below,
+)
 from dgl.data.views import WSOL_MAP_SIZE
 from dgl.errors import UserError, printable
 from dgl.evaluation.results import image_key

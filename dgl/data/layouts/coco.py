@@ -14,6 +14,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from tqdm import tqdm
 
+from dgl.data.bad_lines import BadLines, UnknownClassError
 from dgl.data.image_io import scan_folder
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import (
@@ -27,8 +28,6 @@ from dgl.data.sample import (
 )
 from dgl.data.text_files import (
     MAX_TEXT_BYTES,
-    BadLines,
-    UnknownClassError,
     check_box,
     check_class_index,
     find_root,

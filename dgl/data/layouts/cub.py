@@ -10,13 +10,11 @@ import os
 import re
 from typing import Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
+from dgl.data.bad_lines import BadLines, UnknownClassError, add_repeat, tell_repeats
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import Box, DataSet, Sample
 from dgl.data.text_files import (
     DIGITS,
-    BadLines,
-    UnknownClassError,
-    add_repeat,
     check_box,
     check_class_index,
     check_total,
@@ -25,7 +23,6 @@ from dgl.data.text_files import (
     read_lines,
     resolve_below,
     strip_numbers,
-    tell_repeats,
 )
 from dgl.errors import UserError, quote
 

@@ -17,13 +17,13 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from tqdm import tqdm
 
 from dgl.data.annotations import Annotation, read_annotation
+from dgl.data.bad_lines import BadLines, tell_repeats
 from dgl.data.image_files import IMAGE_EXTENSIONS, is_folder_entry, scan_folder
 from dgl.data.layouts.image_folder import class_folders
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import DataSet, Sample, split_candidates, split_names
 from dgl.data.text_files import (
     DIGITS,
-    BadLines,
     check_class_index,
     check_total,
     is_nearly_full,
@@ -31,7 +31,6 @@ from dgl.data.text_files import (
     read_lines,
     resolve_below,
     strip_numbers,
-    tell_repeats,
 )
 from dgl.errors import UserError, first_few, quote
 

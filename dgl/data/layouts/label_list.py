@@ -14,14 +14,13 @@ import os
 import re
 from typing import Dict, Iterator, List, Optional, Tuple
 
+from dgl.data.bad_lines import BadLines, add_repeat, tell_repeats
 from dgl.data.image_io import IMAGE_EXTENSIONS
 from dgl.data.layouts import cub, ilsvrc
 from dgl.data.layouts.registry import check_data_folder, get_layout, register_layout
 from dgl.data.sample import SPLITS, Box, DataSet, Sample, split_candidates, split_names
 from dgl.data.text_files import (
     DIGITS,
-    BadLines,
-    add_repeat,
     check_box,
     check_class_index,
     is_number,
@@ -29,7 +28,6 @@ from dgl.data.text_files import (
     read_lines,
     resolve_below,
     split_cells,
-    tell_repeats,
 )
 from dgl.errors import UserError, quote
 

@@ -15,6 +15,7 @@ from typing import Dict, List, Optional, Tuple
 from tqdm import tqdm
 
 from dgl.data.annotations import Annotation, read_annotation
+from dgl.data.bad_lines import BadLines
 from dgl.data.image_io import image_names, is_folder_entry, scan_folder
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import (
@@ -26,7 +27,6 @@ from dgl.data.sample import (
     split_candidates,
 )
 from dgl.data.text_files import (
-    BadLines,
     check_class_index,
     find_root,
     read_class_names,

@@ -14,12 +14,12 @@ import logging
 import os
 from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
 
+from dgl.data.bad_lines import BadLines
 from dgl.data.layouts import cub, ilsvrc
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import Box, DataSet, Sample
 from dgl.data.text_files import (
     DIGITS,
-    BadLines,
     check_box,
     check_class_index,
     check_total,

@@ -13,6 +13,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 import yaml
 from tqdm import tqdm
 
+from dgl.data.bad_lines import BadLines
 from dgl.data.image_io import image_names, image_size, is_folder_entry, scan_folder
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import (
@@ -26,7 +27,6 @@ from dgl.data.sample import (
 )
 from dgl.data.text_files import (
     DIGITS,
-    BadLines,
     check_box,
     check_class_index,
     is_number,
