@@ -87,18 +87,23 @@ class Training:
         return found
 
 
-class Evaluation:
-    """The batch evaluation of the checkpoint that comes with the project, an image a batch."""
-
-    name = "evaluation"
+class _OfImages:
+    """A command that goes through the images of one split, and writes a folder for each run."""
 
     def __init__(self, folder):
         self._folder = folder
-        write_images(os.path.join(folder, "data"), "val", BATCHES)
+        write_images(os.path.join(folder, "data"), self.split, BATCHES)
 
     def out(self, run):
         """Folder of the results of run number ``run``."""
         return os.path.join(self._folder, f"run{run}")
+
+
+class Evaluation(_OfImages):
+    """The batch evaluation of the checkpoint that comes with the project, an image a batch."""
+
+    name = "evaluation"
+    split = "val"
 
     def command(self, run):
         """The command that begins run number ``run``, or goes on with it."""
@@ -128,18 +133,11 @@ class Evaluation:
         return found
 
 
-class Labeling:
+class Labeling(_OfImages):
     """`dgl label` by the default network, with masks and in every format, two images a batch."""
 
     name = "labeling"
-
-    def __init__(self, folder):
-        self._folder = folder
-        write_images(os.path.join(folder, "data"), "train", BATCHES)
-
-    def out(self, run):
-        """Folder of the results of run number ``run``."""
-        return os.path.join(self._folder, f"run{run}")
+    split = "train"
 
     def command(self, run):
         """The command that begins run number ``run``, or goes on with it."""
