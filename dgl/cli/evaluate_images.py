@@ -4,7 +4,7 @@ import contextlib
 import os
 import time
 from argparse import Namespace
-from typing import Any, Dict, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence
 
 from dgl.data.labels import fit_labels
 from dgl.evaluation import thresholds as selection
@@ -30,9 +30,8 @@ from dgl.evaluation.summary import (
     chosen_entries,
     compute_metrics,
     image_rows,
-    write_errors,
+    write_left_out,
     write_metrics,
-    write_skipped,
 )
 from dgl.report import gallery
 from dgl.report.evaluation_files import print_tables, write_results
@@ -50,12 +49,12 @@ def merge_shards(args: Namespace) -> int:
     results = merge_records(args.merge)
     if not args.overwrite:
         check_finished(args.out, results.plan, shard=None)
-    selected = None
+    selected, left_out = None, []
     if results.plan.thresholds:
-        selected = selection.select_thresholds(
-            read_records(os.path.join(args.merge[0], SELECTION))
-        )[1]
-    return _report(args, started, results, selected)
+        tuned = read_records(os.path.join(args.merge[0], SELECTION))
+        left_out = _write_left_out(os.path.join(args.out, SELECTION), tuned)
+        selected = selection.select_thresholds(tuned)[1]
+    return _report(args, started, results, selected, left_out=left_out)
 
 
 def evaluate(args: Namespace) -> int:
@@ -78,9 +77,11 @@ def evaluate(args: Namespace) -> int:
         fusions = fusions_of(args, predictor)
         thresholds: Dict[str, Dict[str, float]] = {}
         selected = None
+        left_out: List[str] = []
         if tune_set is not None:
             plan = make_plan(args, predictor, tune_set, fusions, is_selecting=True)
             results = _evaluate_tune_set(args, evaluation, tune_set, plan, fusions)
+            left_out = _write_left_out(os.path.join(args.out, SELECTION), results)
             thresholds, selected = selection.select_thresholds(results)
         alpha_entries = alpha_entries_of(args, predictor, selected)
         if alpha_entries:
@@ -99,10 +100,12 @@ def evaluate(args: Namespace) -> int:
                 f"Shard {shard[0]} of {shard[1]}: {len(results)} of {plan.images} images, "
                 f"results in {args.out}; to merge all shards: --merge OUT OUT ... --out OUT"
             )
-            return 0
+            return _tell([*_write_left_out(args.out, results), *left_out])
         if maps_folder is not None:
             _write_metadata(maps_folder, dataset, results)
-        return _report(args, started, results, selected, predictor, dataset, fusions, mosaic)
+        return _report(
+            args, started, results, selected, predictor, dataset, fusions, mosaic, left_out
+        )
 
 
 def _ray_workers(args: Namespace, stack: contextlib.ExitStack) -> Any:
@@ -132,6 +135,10 @@ def _evaluate_tune_set(
     results = evaluation.run(tune_set, plan, fusions, store)
     store.finish(results)
     return results
+
+
+def _write_left_out(out: str, results: Any) -> List[str]:
+    return write_left_out(out, results.errors, results.skipped, f"of {len(results)} images")
 
 
 def _play_mosaics(
@@ -174,6 +181,7 @@ def _report(
     dataset: Any = None,
     fusions: Sequence[Any] = (),
     mosaic: Optional[Dict[str, Any]] = None,
+    left_out: Sequence[str] = (),
 ) -> int:
     """Write tables, records, charts and drawn images, and print the tables."""
     metrics = compute_metrics(results, args.seed, args.resamples, selected)
@@ -190,15 +198,18 @@ def _report(
         positions = gallery.choose(results, entries[0], args.gallery)
         drawn = gallery.draw(predictor, dataset, results, args.out, positions, entries, fusions)
     write_csv(os.path.join(args.out, "images.csv"), image_rows(results))
-    write_errors(args.out, results.errors)
-    skipped = dataset.skipped if dataset is not None else ()
-    write_skipped(args.out, skipped)
+    left_out = [*_write_left_out(args.out, results), *left_out]
     # Written after the other records, so its presence marks completion.
     write_metrics(args.out, metrics)
     page = write_results(args.out, metrics, drawn, started)
     print_tables(metrics)
-    if results.errors:
-        path = os.path.join(args.out, "errors.csv")
-        print(f"{len(results.errors)} of {len(results)} images could not be read, see {path}")
+    code = _tell(left_out)
     print(f"Results in {args.out}; open {page}")
-    return 1 if results.errors or skipped else 0
+    return code
+
+
+def _tell(left_out: Sequence[str]) -> int:
+    """Print what was left out; returns the exit code."""
+    for line in left_out:
+        print(line)
+    return 1 if left_out else 0

@@ -11,7 +11,7 @@ from dgl.errors import UserError
 from dgl.evaluation import saved_maps
 from dgl.evaluation.plan import versions
 from dgl.evaluation.results import check_finished
-from dgl.evaluation.summary import METRICS, write_errors, write_metrics, write_skipped
+from dgl.evaluation.summary import METRICS, write_left_out, write_metrics
 from dgl.metrics.bootstrap import compare, intervals
 from dgl.report.evaluation_files import print_tables, write_results
 from dgl.utils.files import read_bounded
@@ -72,16 +72,14 @@ def score_maps(args: Namespace) -> int:
     for name, found in scores.items():
         errors.update(((name, key), error) for key, error in found.errors.items())
     metrics["errors"] = len(errors)
-    write_errors(args.out, errors)
-    write_skipped(args.out, bad.reasons)
+    left_out = write_left_out(args.out, errors, bad.reasons, "maps")
     write_metrics(args.out, metrics)
     page = write_results(args.out, metrics, [], started)
     print_tables(metrics)
-    if errors:
-        path = os.path.join(args.out, "errors.csv")
-        print(f"{len(errors)} maps could not be read, see {path}")
+    for line in left_out:
+        print(line)
     print(f"Results in {args.out}; open {page}")
-    return 1 if errors or bad.reasons else 0
+    return 1 if left_out else 0
 
 
 def _check_finished(args: Namespace, names: Sequence[str], images: int) -> None:

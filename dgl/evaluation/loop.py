@@ -185,6 +185,7 @@ def collect(
             results.merge(part)
             bar.update(len(part))
     results.sort()
+    results.skipped = dataset.skipped
     _check_boxes(results, dataset)
     if total and not results.names:
         _, reason = next(iter(results.errors.values()))

@@ -60,6 +60,7 @@ class Results:
         images: :class:`Records` of :data:`IMAGE_COLUMNS`.
         names: key of an image -> its id in the data set.
         errors: key of an image that could not be read -> ``(id, reason)``.
+        skipped: the lines of lists that were left out, see :class:`~dgl.data.sample.DataSet`.
     """
 
     def __init__(self, plan: Plan):
@@ -79,6 +80,7 @@ class Results:
         self.images = Records(IMAGE_COLUMNS)
         self.names: Dict[str, str] = {}
         self.errors: Dict[str, Tuple[str, str]] = {}
+        self.skipped: Tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """int: the number of images, read or not."""
@@ -96,6 +98,7 @@ class Results:
             "pictures": self.images.state_dict(),
             "names": list(self.names.items()),
             "errors": [[key, name, reason] for key, (name, reason) in self.errors.items()],
+            "skipped": self.skipped,
         }
 
     @classmethod
@@ -110,6 +113,7 @@ class Results:
             states = list(state["evaluators"])
             results.names.update((str(key), str(name)) for key, name in state["names"])
             results.errors.update((str(k), (str(n), str(r))) for k, n, r in state["errors"])
+            results.skipped = tuple(str(reason) for reason in state.get("skipped", ()))
             results.images = Records.from_state(IMAGE_COLUMNS, state["pictures"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"incomplete results ({error!r})") from error
@@ -145,6 +149,8 @@ class Results:
         self.images.extend(other.images)
         self.names.update(other.names)
         self.errors.update(other.errors)
+        # Every shard has read the whole list.
+        self.skipped = tuple(dict.fromkeys(self.skipped + other.skipped))
 
     def sort(self) -> None:
         """Put everything in the order of the data set's list, whatever order it was merged in."""

@@ -222,20 +222,31 @@ def write_metrics(out: str, metrics: Mapping[str, Any]) -> None:
     write_atomically(os.path.join(out, METRICS), text.encode("utf-8"))
 
 
-def write_skipped(out: str, skipped: Sequence[str]) -> None:
-    """Write ``skipped.csv``, the lines of lists that were left out, or remove one of an earlier run."""
-    _write_or_remove(os.path.join(out, "skipped.csv"), [{"error": one} for one in skipped])
-
-
-def write_errors(out: str, errors: Mapping[Any, Tuple[str, str]]) -> None:
-    """Write ``errors.csv``, or remove one of an earlier run where nothing went wrong.
+def write_left_out(
+    out: str, errors: Mapping[Any, Tuple[str, str]], skipped: Sequence[str], what: str = "images"
+) -> List[str]:
+    """Write ``errors.csv`` and ``skipped.csv``, or remove those of an earlier run where nothing was left out.
 
     Args:
         out: str, folder.
-        errors: key -> (id, reason).
+        errors: key -> (id, reason) of what could not be read.
+        skipped: the lines of lists that were left out.
+        what: name of what could not be read.
+
+    Returns:
+        list of lines that say so, empty where everything was read.
     """
-    rows = [{"id": name, "error": reason} for name, reason in errors.values()]
-    _write_or_remove(os.path.join(out, "errors.csv"), rows)
+    files = (
+        ("errors.csv", [{"id": i, "error": reason} for i, reason in errors.values()], what),
+        ("skipped.csv", [{"error": reason} for reason in skipped], "lines of lists"),
+    )
+    told = []
+    for name, rows, kind in files:
+        path = os.path.join(out, name)
+        _write_or_remove(path, rows)
+        if rows:
+            told.append(f"{len(rows)} {kind} could not be read, see {path}")
+    return told
 
 
 def _write_or_remove(path: str, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from command_runs import entries_of, evaluate_many, metrics_of
+from command_runs import CLASSES, entries_of, evaluate_many, metrics_of
 from sample_images import blob_image, write_list
 
 from dgl.attribution import expand_methods
@@ -31,6 +31,35 @@ def test_shards_merge_to_the_bytes_of_one_run(folder, many, tmp_path):
     again += ["--resamples", "50"]
     assert run(make_parser("Evaluate.").parse_args(again)) == 1
     assert metrics_of(tmp_path / "again") == whole
+
+
+def test_lines_left_out_are_told_by_shards_and_by_what_they_merge_to(folder, tmp_path, capsys):
+    data = tmp_path / "data"
+    for split, first in (("val", 0), ("train", 50)):
+        images = [blob_image(first + i + 1, 90, 120) for i in range(4)] + [None] * 126
+        rows = [(f"{split}{i}.jpg", own, i % CLASSES, [(9, 9, 70, 60)]) for i, own in enumerate(images)]
+        write_list(data, split, rows)
+        with open(str(data / "labels" / "tiny" / f"{split}.txt"), "a") as stream:
+            stream.write(f"wrong_{split}.jpg 1 60 9 9 70\n")
+    given = ["--load", folder / "tiny.npz", "--data", data, "--limit", 4, "--tune-split", "train"]
+    given += ["--tune-limit", 4, "--clayer", 1, "--method", "dgl", "--resamples", 0, "--gallery", 0]
+
+    def go(out, *flags):
+        more = [str(flag) for flag in (*flags, "--out", tmp_path / out)]
+        assert run(make_parser("Evaluate.").parse_args(more)) == 1
+        told = capsys.readouterr().out
+        found = {}
+        for split, name in (("val", "skipped.csv"), ("train", "selection/skipped.csv")):
+            text = found[name] = (tmp_path / out / name).read_text()
+            assert f"{split}.txt:131" in text and len(text.splitlines()) == 2
+            assert f"1 lines of lists could not be read, see {tmp_path / out / name}" in told
+        return found
+
+    whole = go("whole", *given)
+    for i in "12":
+        assert go(i, *given, "--batch", 2, "--shard", i + "/2") == whole
+    merged = go("merged", "--merge", tmp_path / "1", tmp_path / "2", "--resamples", 0)
+    assert merged == whole
 
 
 def test_shards_that_do_not_fit_are_refused(folder, many, tmp_path):
