@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image
 
 from dgl.data.image_io import Decoded, decode_pil, decode_stream, read_reduced
-from dgl.errors import ArgumentError, UserError, quote
+from dgl.errors import ArgumentError, UserError, first_line, quote
 
 # How far floats may leave 0..1 or 0..255, as resizing and rounding make them.
 _TOLERANCE = 1e-3
 _CHANNELS = ("rgb", "bgr")
+_BYTES = (bytes, bytearray, memoryview)
 _EXPECTED = "expected a path, a PIL image, or an array (H, W, 3), (H, W) or (H, W, 4), RGB"
 
 
@@ -26,7 +27,7 @@ def listed_images(images: Any) -> Union[List[Any], Iterator[Any]]:
     Raises:
         ArgumentError: something else, such as a number or a dict.
     """
-    if isinstance(images, (str, bytes, bytearray, os.PathLike, Image.Image)) or _is_file(images):
+    if isinstance(images, (str, os.PathLike, Image.Image, *_BYTES)) or _is_file(images):
         return [images]
     if isinstance(images, (Mapping, set, frozenset)):
         raise ArgumentError(
@@ -70,13 +71,15 @@ def decoded_image(image: Any, channels: str = "rgb") -> Decoded:
     if channels not in _CHANNELS:
         raise ArgumentError(f"channels {quote(channels)}: expected one of {', '.join(_CHANNELS)}")
     if isinstance(image, (str, os.PathLike)):
-        return _read(image)
-    if isinstance(image, (bytes, bytearray)):
+        return read_reduced(os.fsdecode(image))
+    if _is_file(image):
+        return _read_file(image)
+    if isinstance(image, _BYTES):
         return decode_stream(io.BytesIO(image), "image")
     if isinstance(image, Image.Image):
-        return decode_pil(image, "image")
-    if _is_file(image):
-        return decode_stream(io.BytesIO(image.read()), str(getattr(image, "name", "image")))
+        if image.mode != "F":
+            return decode_pil(image, "image")
+        image = np.asarray(image)
     if isinstance(image, (list, tuple)) or not hasattr(image, "__array__"):
         kind = "a list" if isinstance(image, (list, tuple)) else quote(image)
         raise ArgumentError(f"image: {kind}; {_EXPECTED}")
@@ -87,16 +90,16 @@ def decoded_image(image: Any, channels: str = "rgb") -> Decoded:
     return Decoded(rgb, (rgb.shape[1], rgb.shape[0]))
 
 
-def _read(path: Any) -> Decoded:
-    name = os.fsdecode(path)
+def _read_file(stream: Any) -> Decoded:
+    """A binary file from its beginning, as Pillow reads it: what was just written is at its end."""
+    name = str(getattr(stream, "name", "image"))
     try:
-        return read_reduced(name)
-    except UserError as error:
-        if "://" in name:
-            raise UserError(
-                f"{quote(name)}: an address; expected the path of a file, so download it first"
-            ) from error
-        raise
+        if getattr(stream, "seekable", lambda: False)():
+            stream.seek(0)
+        data = io.BytesIO(stream.read())
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{name}: cannot be read: {error}; expected a binary file") from error
+    return decode_stream(data, name)
 
 
 def _is_file(image: Any) -> bool:
@@ -108,7 +111,8 @@ def _as_array(image: Any) -> np.ndarray:
         return np.asarray(image)
     except Exception as error:  # which one depends on the library that the object comes from
         raise ArgumentError(
-            f"image: a {type(image).__name__} that is no array of numbers; {_EXPECTED}"
+            f"image: a {type(image).__name__} that is no array of numbers "
+            f"({quote(first_line(error), 120)}); {_EXPECTED}"
         ) from error
 
 

@@ -4,9 +4,10 @@ import collections
 import functools
 import importlib.util
 import os
+import re
 from typing import Counter, List, Optional
 
-from dgl.errors import UserError, first_few
+from dgl.errors import UserError, first_few, quote
 
 # Three kinds: what every Pillow reads, and what takes a newer one (AVIF) or a package (HEIC).
 _JPEGS = (".jpg", ".jpeg", ".jpe", ".jfif", ".pjpeg", ".pjp", ".mpo")
@@ -27,6 +28,8 @@ _OTHER_EXTENSIONS = frozenset(
     ".sh .tar .toml .tsv .txt .xml .yaml .yml .zip".split()
 )
 
+_ADDRESS = re.compile(r"data:|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+
 
 @functools.lru_cache(maxsize=None)
 def can_read_avif() -> bool:
@@ -45,6 +48,16 @@ def can_read_heic() -> bool:
 
     pillow_heif.register_heif_opener()
     return True
+
+
+def no_such_file(path: str, reason: str) -> UserError:
+    """What to raise for a path where nothing is; an address says how to download it."""
+    if not _ADDRESS.match(path):
+        return UserError(f"{path or quote(path)}: {reason}")
+    return UserError(
+        f"{quote(path)}: an address; expected the path of a file, so download it first: "
+        "curl -LO ADDRESS, or urllib.request.urlretrieve(ADDRESS, PATH)"
+    )
 
 
 def scan_folder(folder: str) -> List["os.DirEntry[str]"]:
@@ -165,5 +178,5 @@ def list_images(path: str, left_out: Optional[LeftOut] = None) -> List[str]:
             )
         return [os.path.join(path, name) for name in names]
     if not os.path.exists(path):
-        raise UserError(f"{path}: no such file or folder; expected images")
+        raise no_such_file(path, "no such file or folder; expected images")
     return [path]

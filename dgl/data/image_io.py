@@ -23,6 +23,7 @@ from dgl.data.image_files import (
     is_folder_entry,
     is_image_entry,
     list_images,
+    no_such_file,
     scan_folder,
 )
 from dgl.data.views import rgb_to_bgr
@@ -101,8 +102,8 @@ def read_image(path: str) -> np.ndarray:
     """Decode an image file to 8-bit RGB, upright, at its own size.
 
     Grayscale, CMYK and palette images become RGB; transparency is composited on white; 16-bit
-    grayscale is scaled (65535 becomes 255); EXIF orientation is applied; of an animation the first
-    frame is taken.
+    grayscale is scaled (65535 becomes 255), unless all of its values fit 8 bits; EXIF orientation is
+    applied; of an animation the first frame is taken.
 
     Args:
         path: str, the image file.
@@ -142,7 +143,7 @@ def _read(path: str, most_pixels: int) -> Decoded:
             _check_scans(stream, path)
             return _decode(stream, path, most_pixels)
     except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file; expected an image") from error
+        raise no_such_file(path, "no such file; expected an image") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{quote(path, 400)}: cannot be read: {reason}") from error
@@ -284,7 +285,8 @@ def _to_rgb(image: Image.Image, path: str) -> np.ndarray:
     if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or (
         "transparency" in image.info and image.mode in ("RGB", "L", "P", "1")
     ):
-        rgba = image.convert("RGBA")
+        # Pillow turns La, whose gray is multiplied by alpha, into LA only.
+        rgba = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
         white = Image.new("RGB", image.size, "white")
         white.paste(rgba, mask=rgba)
         return np.array(white)
@@ -301,6 +303,8 @@ def _scale_16_bit(values: np.ndarray, path: str) -> np.ndarray:
     values = values.astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise UserError(f"{path}: values beyond 16 bits; expected 8 or 16 bits per channel")
+    if values.max() <= 255:  # 8 bits in a wider type, as Pillow's convert("I") leaves them
+        return values.astype(np.uint8)
     return ((values + 128) // 257).astype(np.uint8)
 
 

@@ -225,7 +225,7 @@ def write_metrics(out: str, metrics: Mapping[str, Any]) -> None:
 def write_left_out(
     out: str, errors: Mapping[Any, Tuple[str, str]], skipped: Sequence[str], what: str = "images"
 ) -> List[str]:
-    """Write ``errors.csv`` and ``skipped.csv``, or remove those of an earlier run where nothing was left out.
+    """Write ``errors.csv`` and ``skipped.csv``, or remove an earlier run's.
 
     Args:
         out: str, folder.

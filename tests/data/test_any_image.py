@@ -37,14 +37,32 @@ def stored(form, name=None):
     return buffer
 
 
+def closed():
+    buffer = stored("PNG")
+    buffer.close()
+    return buffer
+
+
 def with_exif(orientation):
     image = Image.fromarray(RGB)
     image.getexif()[0x0112] = orientation
     return image
 
 
-def in_memory(mode):
-    return Image.fromarray(RGB).convert(mode)
+def in_memory(mode, image=RGB):
+    return Image.fromarray(image).convert(mode)
+
+
+def with_transparency(mode, transparency):
+    image = in_memory(mode)
+    image.info["transparency"] = transparency
+    return image
+
+
+def at_its_end(form):
+    buffer = io.BytesIO()
+    Image.fromarray(RGB).save(buffer, form)
+    return buffer
 
 
 KINDS = {
@@ -76,10 +94,24 @@ KINDS = {
     "PIL HSV": (in_memory("HSV"), np.asarray(in_memory("HSV").convert("RGB"))),
     "PIL I;16": (Image.fromarray(GRAY.astype(np.uint16) * 257), GRAY_RGB),
     "PIL I": (Image.fromarray(GRAY.astype(np.int32) * 257), GRAY_RGB),
+    "PIL I of 8 bits": (in_memory("I", GRAY), GRAY_RGB),
+    "PIL F in 0..1": (Image.fromarray((GRAY / 255.0).astype(np.float32)), GRAY_RGB),
+    "PIL F in 0..255": (in_memory("F", GRAY), GRAY_RGB),
+    "PIL La": (Image.merge("LA", list(map(Image.fromarray, (GRAY, ALPHA)))).convert("La"),
+               np.where(ALPHA[..., None] > 0, GRAY_RGB, 255)),
+    "PIL RGBa": (Image.fromarray(np.dstack([RGB, ALPHA])).convert("RGBa"), ON_WHITE),
+    "PIL RGBX": (in_memory("RGBX"), RGB),
+    "PIL PA": (in_memory("P").convert("PA"), np.asarray(in_memory("P").convert("RGB"))),
+    "PIL YCbCr": (in_memory("YCbCr"), np.asarray(in_memory("YCbCr").convert("RGB"))),
+    "PIL P, all clear": (with_transparency("P", bytes(256)), np.full((7, 9, 3), 255)),
+    "PIL RGB, a color clear": (with_transparency("RGB", tuple(map(int, RGB[0, 0]))),
+                               np.where((RGB[0, 0] == RGB).all(2, keepdims=True), 255, RGB)),
     "PIL with EXIF": (with_exif(6), np.rot90(RGB, -1)),
     "PIL with EXIF, turned by 180": (with_exif(3), RGB[::-1, ::-1]),
     "bytes of a file": (stored("PNG").getvalue(), RGB),
+    "memory of a file": (memoryview(stored("PNG").getvalue()), RGB),
     "file in memory": (stored("PNG"), RGB),
+    "file in memory that was just written": (at_its_end("PNG"), RGB),
 }  # fmt: skip
 
 
@@ -133,7 +165,10 @@ def test_what_is_no_image_gives_a_line(kind):
     [
         ("tabby cat", "tabby cat: no such file"),
         ("", "no such file"),
-        ("https://a.org/b.jpg", "expected the path of a file"),
+        ("https://a.org/b.jpg", "expected the path of a file, .*urlretrieve"),
+        ("data:image/png;base64,iVBORw0KGgo=", "an address"),
+        (io.StringIO("text"), "expected a binary file"),
+        (closed(), "closed file"),
         (pathlib.Path("/tmp"), "a folder"),
         (b"GIF89a", "image"),
         ("a\0b", "cannot be read"),
@@ -142,6 +177,15 @@ def test_what_is_no_image_gives_a_line(kind):
 def test_what_cannot_be_read_gives_a_line(image, words):
     with pytest.raises(UserError, match=words):
         decoded_image(image)
+
+
+def test_a_tensor_that_cannot_be_read_says_why():
+    class OnDevice:
+        def __array__(self, dtype=None, copy=None):
+            raise TypeError("can't convert cuda:0 device type tensor to numpy.")
+
+    with pytest.raises(ArgumentError, match="OnDevice .*cuda:0"):
+        decoded_image(OnDevice())
 
 
 PAIR = [RGB, GRAY]
@@ -153,6 +197,7 @@ PAIR = [RGB, GRAY]
         ("a.jpg", 1),
         (pathlib.Path("a.jpg"), 1),
         (b"...", 1),
+        (memoryview(b"..."), 1),
         (Image.fromarray(RGB), 1),
         (RGB, 1),
         (GRAY, 1),

@@ -37,7 +37,9 @@ def test_lines_left_out_are_told_by_shards_and_by_what_they_merge_to(folder, tmp
     data = tmp_path / "data"
     for split, first in (("val", 0), ("train", 50)):
         images = [blob_image(first + i + 1, 90, 120) for i in range(4)] + [None] * 126
-        rows = [(f"{split}{i}.jpg", own, i % CLASSES, [(9, 9, 70, 60)]) for i, own in enumerate(images)]
+        rows = [
+            (f"{split}{i}.jpg", own, i % CLASSES, [(9, 9, 70, 60)]) for i, own in enumerate(images)
+        ]
         write_list(data, split, rows)
         with open(str(data / "labels" / "tiny" / f"{split}.txt"), "a") as stream:
             stream.write(f"wrong_{split}.jpg 1 60 9 9 70\n")
