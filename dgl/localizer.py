@@ -352,6 +352,6 @@ class Localizer:
 
 def _check(threshold: float, batch: int) -> None:
     if not 0 <= threshold <= 1:
-        raise ValueError(f"threshold {threshold}: expected a value in [0, 1]")
+        raise ArgumentError(f"threshold {threshold}: expected a value in [0, 1]")
     if batch < 1:
-        raise ValueError(f"batch {batch}: expected 1 or more")
+        raise ArgumentError(f"batch {batch}: expected 1 or more")

@@ -18,6 +18,7 @@ from dgl.attribution.registry import (
     parse_method,
 )
 from dgl.backbones.registry import Network
+from dgl.errors import ArgumentError
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 
@@ -71,11 +72,11 @@ def build_maps(
             HEAD_WEIGHTS,
             LOCAL_PROBABILITY,
         }:
-            raise ValueError(
+            raise ArgumentError(
                 f"{request.text}: needs the pooled layer and its weights; expected head_weights"
             )
         if network.foreground is None and FOREGROUND in request.method.needs:
-            raise ValueError(
+            raise ArgumentError(
                 f"{request.text}: needs a foreground head; expected network.foreground"
             )
     places: Dict[str, Tuple[Any, ...]] = {

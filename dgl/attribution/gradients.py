@@ -37,7 +37,9 @@ def check_alpha(alpha: Union[float, Tensor]) -> None:
     if is_adjustable(alpha):
         return  # checked when it is fed
     if not (0 < alpha <= MAX_ALPHA or alpha == float("inf")):
-        raise ValueError(f"alpha {alpha}: expected a positive number up to {MAX_ALPHA:g}, or inf")
+        raise ArgumentError(
+            f"alpha {alpha}: expected a positive number up to {MAX_ALPHA:g}, or inf"
+        )
 
 
 def is_adjustable(alpha: Union[float, Tensor]) -> bool:
@@ -60,7 +62,7 @@ def finite(alpha: Union[float, Tensor]) -> Union[float, Tensor]:
 def check_semantics(semantics: str) -> None:
     """Raise ``ValueError`` unless semantics is ``"kernel"`` or ``"exact"``."""
     if semantics not in (KERNEL, EXACT):
-        raise ValueError(f"semantics must be 'kernel' or 'exact', got {semantics!r}")
+        raise ArgumentError(f"semantics must be 'kernel' or 'exact', got {semantics!r}")
 
 
 def class_signal(logits: Tensor, class_index: Tensor) -> Tensor:

@@ -139,4 +139,7 @@ def main(argv: Optional[List[str]] = None) -> int:
     # Adding the flags of all commands would import more than the one command needs.
     only = next((word for word in argv if word in by_name), "")
     args = make_parser(only).parse_args(argv)
+    # The name of an unset variable; results would lie about in this folder.
+    if "" in (getattr(args, "out", None), getattr(args, "outdir", None)):
+        raise UserError("--out: no name; expected a folder, such as . for this one")
     return by_name[args.command].run(args)

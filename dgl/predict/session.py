@@ -21,7 +21,7 @@ import numpy as np
 from dgl.attribution import build_maps
 from dgl.attribution.gradients import check_alpha, probabilities
 from dgl.backbones.registry import Network
-from dgl.errors import UserError, first_line, quote
+from dgl.errors import ArgumentError, UserError, first_line, quote
 from dgl.tf_compat import reference_kernels, tf
 from dgl.utils.devices import session_config
 from dgl.utils.startup import starting
@@ -261,7 +261,7 @@ class MapSession:
         targets = self._targets(len(images), class_index)
         if alpha is not None:
             if self._alpha is None:
-                raise ValueError(f"alpha {alpha}: it is part of this graph")
+                raise ArgumentError(f"alpha {alpha}: it is part of this graph")
             check_alpha(alpha)
             feeds[self._alpha] = alpha
         chosen = self._chosen(entries)
@@ -388,7 +388,7 @@ class MapSession:
         try:
             maps = {(m, layer): self._fetches.maps[m, layer] for m, layer in entries}
         except KeyError as error:
-            raise ValueError(f"no map {error}: there are {self.entries}") from None
+            raise ArgumentError(f"no map {error}: there are {self.entries}") from None
         return self._fetches._replace(maps=maps)
 
     def close(self) -> None:

@@ -11,14 +11,22 @@ MODE = "model"  # in the place of a backbone's name
 _EXTENSIONS = {".keras": KERAS, ".pb": FROZEN, ".pbtxt": FROZEN, ".onnx": ONNX}
 _HDF5 = (".h5", ".hdf5")
 # What has a graph but no gradients, or another framework's; and how to get one of the kinds above.
+EXPORT = "torch.onnx.export(model.eval(), (images,), 'model.onnx')"
+_TFLITE = "LiteRT's files have no gradients; load the Keras model or SavedModel that it was made of"
+_CORE_ML = "Core ML's files are not read; load the model that it was made of"
+_ENGINE = "TensorRT's engines are not read; load the ONNX file that it was made of"
+_TORCH = EXPORT + " makes a file for --load of the module"
+_ONNX = "files of this framework are not read; load an ONNX file of the network"
 _OTHERS = {
-    ".tflite": "LiteRT's files have no gradients; load the Keras model or SavedModel that it was made of",
-    ".mlmodel": "Core ML's files are not read; load the model that it was made of",
-    ".mlpackage": "Core ML's files are not read; load the model that it was made of",
-    ".engine": "TensorRT's engines are not read; load the ONNX file that it was made of",
-    ".plan": "TensorRT's engines are not read; load the ONNX file that it was made of",
-    ".torchscript": "torch.onnx.export(model, images, 'model.onnx') makes a file for --load of the module",
-    ".pt2": "torch.onnx.export(model, images, 'model.onnx') makes a file for --load of the module",
+    **dict.fromkeys((".tflite", ".lite", ".tfl"), _TFLITE),
+    **dict.fromkeys((".mlmodel", ".mlpackage", ".mlmodelc"), _CORE_ML),
+    **dict.fromkeys((".engine", ".plan", ".trt"), _ENGINE),
+    **dict.fromkeys((".torchscript", ".pt2", ".ptl", ".mar"), _TORCH),
+    **dict.fromkeys(
+        (".pdmodel", ".pdparams", ".params", ".caffemodel", ".prototxt", ".ort"), _ONNX
+    ),
+    **dict.fromkeys((".xml", ".pkl", ".pickle", ".joblib", ".gguf", ".msgpack"), _ONNX),
+    **dict.fromkeys((".zip", ".tar", ".gz", ".tgz", ".7z"), "an archive; unpack it first"),
     ".meta": "a graph of TensorFlow 1 is loaded as a SavedModel: tf.saved_model.simple_save writes one",
 }
 

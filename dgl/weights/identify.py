@@ -7,11 +7,14 @@ from dgl.backbones.published import PUBLISHERS, TENSORPACK
 from dgl.backbones.registry import Backbone, Shapes
 from dgl.errors import UserError
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, open_checkpoint
-from dgl.weights.foreign_model import MODE, model_kind
+from dgl.weights.foreign_model import EXPORT, MODE, model_kind
 from dgl.weights.formats.registry import quoted
 from dgl.weights.model_card import read_card
 from dgl.weights.published import find_loadable, recognize
 
+# Weights of other networks have no graph that could be run.
+_OF_PYTORCH = f"; for another network give its graph, an ONNX file: {EXPORT}"
+_OF_KERAS = "; for another network give the whole model: model.save('model.keras')"
 _NAMED = 4
 
 
@@ -62,6 +65,8 @@ def known_mode(load: Optional[str]) -> Optional[str]:
     backbone = by_short_name(load)
     if backbone is not None:
         return backbone.mode
+    if model_kind(load) is not None:
+        return None  # a .json beside it is about something else
     card = read_card(load)
     return card.mode if card is not None and card.mode in BACKBONES else None
 
@@ -118,4 +123,7 @@ def _what_instead(checkpoint: Checkpoint) -> str:
         modes = ", ".join(one.mode for one in near)
         return f"has {near[0].stem} but not the blocks of {modes}"
     names = ", ".join(map(quoted, list(checkpoint.shapes)[:_NAMED])) or "nothing"
-    return f"holds no backbone of this project ({', '.join(BACKBONES)}); it begins with {names}"
+    message = f"holds no backbone of this project ({', '.join(BACKBONES)}); it begins with {names}"
+    if any(name.endswith(".weight") for name in checkpoint.shapes):
+        return message + _OF_PYTORCH
+    return message + (_OF_KERAS if checkpoint.path.lower().endswith((".h5", ".hdf5")) else "")

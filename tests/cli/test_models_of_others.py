@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 import pytest
@@ -142,6 +143,10 @@ def test_flags_that_do_not_fit(flags, words, files, picture, tmp_path):
         ("a.tflite", "no gradients; load the Keras model or SavedModel"),
         ("a.pt2", "torch.onnx.export"),
         ("a.mlmodel", "Core ML"),
+        ("a.mlpackage", "Core ML"),
+        ("a.lite", "no gradients"),
+        ("a.pdmodel", "ONNX"),
+        ("a.zip", "unpack"),
         ("a.meta", "simple_save"),
     ],
 )
@@ -149,6 +154,59 @@ def test_formats_that_are_not_read_are_named(name, words, tmp_path):
     (tmp_path / name).write_bytes(b"data")
     with pytest.raises(UserError, match=words):
         model_kind(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("name", ["a.pt", "a.pth", "a.ckpt", "a.safetensors", "a.h5", "a.xyz"])
+def test_weights_without_a_graph_say_which_file_to_load(name, picture, tmp_path):
+    from foreign_files import write_keras, write_pth, write_safetensors
+
+    path, weights = str(tmp_path / name), {"conv.weight": np.zeros((2, 3, 1, 1), "f4")}
+    if name.endswith(".h5"):
+        write_keras(path, [("conv", [("kernel", weights["conv.weight"])])])
+    elif name.endswith(".xyz"):
+        (tmp_path / name).write_bytes(b"data")
+    else:
+        (write_safetensors if "safe" in name else write_pth)(path, weights)
+    words = {".h5": "model.save", ".xyz": "expected .* a model: .keras"}
+    words = words.get(name[1:], "an ONNX file: torch.onnx.export")
+    with pytest.raises(UserError, match=re.escape(path) + ": .*" + words):
+        localize(picture, tmp_path / "out", "--load", path)
+
+
+def test_a_json_file_beside_a_model_is_no_card(files, picture, tmp_path):
+    import shutil
+
+    shutil.copy(files["frozen"], str(tmp_path / "model.pb"))
+    (tmp_path / "model.json").write_text('{"0": "cat"}')
+    record = localize(picture, tmp_path / "out", "--load", str(tmp_path / "model.pb"))
+    assert record["class_index"] in (0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "flags, words",
+    [
+        (["--out", ""], "--out: no name"),
+        (["--alpha", "nan"], "alpha nan: expected a positive number"),
+        (["--threshold", "nan"], "--threshold nan"),
+        (["--image_size", "8"], "--image_size 8"),
+        (["--top", "0"], "--top 0"),
+        (["--batch", "0"], "--batch 0"),
+        (["--workers", "-1"], "--workers -1"),
+        (["--layer", "99"], "--clayer 99: model has no such layer"),
+        (["--class", "3"], "--class 3 is out of range"),
+    ],
+)
+def test_values_out_of_sense_end_in_one_line(flags, words, files, picture, tmp_path):
+    for command in ("localize", "evaluate", "label"):
+        given = [command, "--load", files["frozen"], "--out", str(tmp_path / "out")]
+        given += {"localize": [picture], "label": [os.path.dirname(picture), "--predict"]}.get(
+            command, ["--data", str(tmp_path)]
+        )
+        if command != "localize" and flags[0] in ("--alpha", "--top", "--class", "--layer"):
+            continue
+        with pytest.raises(UserError, match=words):
+            main([*given, *flags])
+    assert not (tmp_path / "out").exists()
 
 
 def test_kinds_by_name(files, tmp_path):

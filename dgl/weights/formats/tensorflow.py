@@ -49,8 +49,10 @@ def open_tensorflow(prefix: str) -> Opened:
         stored = reader.get_variable_to_shape_map()
         kinds = reader.get_variable_to_dtype_map()
     except _damaged() as error:
+        reason = first_line(error).partition(": perhaps your file")[0]
         raise UserError(
-            f"{prefix}: not a readable TensorFlow checkpoint ({first_line(error)})"
+            f"{prefix}: not a readable TensorFlow checkpoint ({reason}); expected one, or a model: "
+            ".keras, .h5, .onnx, .pb or a SavedModel's folder"
         ) from None
     names = {plain_name(name): name for name in sorted(stored)}
 

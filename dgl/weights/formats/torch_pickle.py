@@ -124,7 +124,8 @@ class _Unpickler(_Base):  # type: ignore[misc]
     def refuse(self, what: str) -> None:
         raise UserError(
             f"{self.path}: its pickle {what}, expected nothing but tensors by name, as in "
-            "torch.save(model.state_dict(), path); refused"
+            "torch.save(model.state_dict(), path); refused (a whole module: load its ONNX file, which "
+            "torch.onnx.export writes)"
         )
 
     def find_class(self, module: str, name: str) -> _Name:
