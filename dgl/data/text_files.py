@@ -11,6 +11,8 @@ import logging
 import os
 import re
 import stat
+import unicodedata
+import urllib.parse
 from typing import (
     Any,
     BinaryIO,
@@ -116,14 +118,14 @@ def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tupl
         ``(path, id)``: the absolute path, and ``relative`` normalized. A path that climbs out of
         ``folder`` but stays in ``data_dir`` has its path below ``data_dir`` as its id.
 
-    A path that is written with the backslashes of Windows is taken for one with slashes, unless a file has
-    that very name.
+    A path with the backslashes of Windows, with ``%20`` for a space, or with accents in the other of
+    Unicode's two forms is taken for the file that is there, unless a file has that very name.
 
     Raises:
         UserError: ``relative`` is absolute or leads out of ``data_dir``.
     """
-    if "\\" in relative and not os.path.lexists(os.path.join(data_dir, folder, relative)):
-        relative = relative.replace("\\", "/")
+    if "\\" in relative or "%" in relative or not _is_ascii(relative):
+        relative = _as_named(os.path.join(data_dir, folder), relative)
     prefix = folder + "/" if folder else ""
     if "./" in relative or "//" in relative or relative.endswith(".") or os.sep != "/":
         inside = os.path.normpath(os.path.join(folder, relative)).replace(os.sep, "/")
@@ -138,6 +140,23 @@ def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tupl
             f"{os.path.join(data_dir, folder)}"
         )
     return os.path.join(data_dir, inside), identity
+
+
+def _is_ascii(text: str) -> bool:
+    return len(text) == len(text.encode("utf-8", "replace"))
+
+
+def _as_named(folder: str, relative: str) -> str:
+    """A listed path as the file system has it: of other spellings the first that is there."""
+    if os.path.lexists(os.path.join(folder, relative)):
+        return relative
+    relative = relative.replace("\\", "/")
+    decoded = urllib.parse.unquote(relative)
+    others = [
+        unicodedata.normalize(form, text) for text in (relative, decoded) for form in ("NFC", "NFD")
+    ]
+    found = (name for name in (decoded, *others) if os.path.lexists(os.path.join(folder, name)))
+    return next(found, relative) if "\0" not in decoded else relative
 
 
 def find_root(data_dir: str, roots: Sequence[str], relatives: Iterable[str]) -> str:

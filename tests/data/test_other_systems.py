@@ -62,6 +62,73 @@ def test_a_label_list(tmp_path, kind, name):
     assert found.samples[0].path == str(tmp_path / "validation" / "apple" / "a b.jpg")
 
 
+NAMED = {
+    "quotes and spaces": ('"a b.jpg" 0\n"\u00e9.jpg" 1\n"c/d.jpg" 2\n', ""),
+    "single quotes": ("'a b.jpg' 0\n'\u00e9.jpg' 1\n'c/d.jpg' 2\n", ""),
+    "percent signs": ("a%20b.jpg 0\n%C3%A9.jpg 1\nc%2Fd.jpg 2\n", ""),
+    "accents apart": ("a b.jpg 0\ne\u0301.jpg 1\nc/d.jpg 2\n", ""),
+    "trailing white space": ("a b.jpg 0 \t\n\u00e9.jpg 1   \n\nc/d.jpg\t2 \n", ""),
+    "the split's folder": ("val/a b.jpg 0\nval/\u00e9.jpg 1\nval/c/d.jpg 2\n", "val/"),
+    "dots": ("./a b.jpg 0\n./\u00e9.jpg 1\nc/../c/d.jpg 2\n", ""),
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+def test_paths_in_other_spellings(tmp_path, kind):
+    text, before = NAMED[kind]
+    folder = tmp_path / "labels" / "set"
+    folder.mkdir(parents=True)
+    (folder / "val.txt").write_text(text, encoding="utf-8")
+    (tmp_path / "val" / "c").mkdir(parents=True)
+    names = ["a b.jpg", "\u00e9.jpg", "c/d.jpg"]
+    for name in names:
+        (tmp_path / "val" / name).write_bytes(b"x")
+    samples = load_data(str(tmp_path), "val").samples
+    assert [sample.path for sample in samples] == [str(tmp_path / "val" / name) for name in names]
+    assert [sample.id for sample in samples] == [before + name for name in names]
+    assert [sample.class_index for sample in samples] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    "headings, box",
+    [
+        ("path,label,x0,y0,x1,y1", (1, 2, 30, 40)),
+        ("image,class,xmin,ymin,xmax,ymax", (1, 2, 30, 40)),
+        ("image,class,x_min,y_min,x_max,y_max", (1, 2, 30, 40)),
+        ("image,class,left,top,right,bottom", (1, 2, 30, 40)),
+        ("image,class,bbox_x1,bbox_y1,bbox_x2,bbox_y2", (1, 2, 30, 40)),
+        ("image,class,a,b,c,d", (1, 2, 30, 40)),
+        ("path,label,x,y,w,h", (1, 2, 31, 42)),
+        ("path,label,bbox_x,bbox_y,bbox_width,bbox_height", (1, 2, 31, 42)),
+        ("path;label;left;top;width;height", (1, 2, 31, 42)),
+        ("image,class,XMin,XMax,YMin,YMax", None),
+        ("path,label,y0,x0,y1,x1", None),
+    ],
+)
+def test_headings_say_what_the_numbers_of_a_box_are(tmp_path, headings, box):
+    folder = tmp_path / "labels" / "set"
+    folder.mkdir(parents=True)
+    row = "a.jpg,0,1,2,30,40\n".replace(",", ";" if ";" in headings else ",")
+    (folder / "val.csv").write_text(headings + "\n" + row)
+    if box is None:
+        with pytest.raises(UserError, match=r"val\.csv:1: .*; expected a box as x0, y0, x1, y1"):
+            load_label_list(str(tmp_path), "val")
+        return
+    (sample,) = load_label_list(str(tmp_path), "val").samples
+    assert sample.boxes == (box,)
+
+
+def test_boxes_in_fractions_are_refused(tmp_path):
+    folder = tmp_path / "labels" / "set"
+    folder.mkdir(parents=True)
+    (tmp_path / "val").mkdir()
+    (folder / "val.txt").write_text("a.jpg 0 0.1 0.2 0.9 1.0\nb.jpg 1 0 0 1 1\n")
+    with pytest.raises(UserError, match="set val: .*fractions of the image.*expected pixels"):
+        load_data(str(tmp_path), "val")
+    (folder / "val.txt").write_text("a.jpg 0 0.1 0.2 0.9 1.0\nb.jpg 1 0 0 2 1\n")
+    assert len(load_data(str(tmp_path), "val").samples) == 2
+
+
 @pytest.mark.parametrize("line", ["a.jpg,apple", '"a.jpg"', "a.jpg;0;1;2", '"a.jpg,0', "label,0"])
 def test_another_table_gives_a_line(tmp_path, line):
     folder = tmp_path / "labels" / "set"

@@ -4,7 +4,8 @@
 
     relative/path class [x0 y0 x1 y1 [x0 y0 x1 y1 ...]]
 
-or the same with commas or semicolons, cells in quotes or not, after a line of headings or none (CSV).
+or the same with commas or semicolons, cells in quotes or not, after a line of headings or none (CSV);
+headings with a width and a height, such as ``path,label,x,y,w,h``, are followed.
 Classes count from 0. Paths are relative to ``DATA/train`` or ``DATA/val`` (``imagenet``) or to
 ``DATA/images`` (``cub``), and may contain spaces. A line may stop after the class.
 """
@@ -39,6 +40,14 @@ _EXPECTED = {
     "imagenet": "labels/<dataname>/{train,val}.txt with images in train/ and val/",
     "cub": "labels/<dataname>/{train,val}.txt with images in images/",
 }
+_QUOTED_PATH = re.compile(r"""(["'])(.+?)\1[ \t]+(.*)""", re.DOTALL)
+# The axis that a heading of a box names, and whether it is a size.
+_AXES = (
+    (re.compile(r"w|.*width"), "x", True),
+    (re.compile(r"h|.*height"), "y", True),
+    (re.compile(r"(.*_)?x[0-9a-z_]*|.*left|.*right|.*xm(in|ax)"), "x", False),
+    (re.compile(r"(.*_)?y[0-9a-z_]*|.*top|.*bottom|.*ym(in|ax)"), "y", False),
+)
 _ENDS_PATH = re.compile(
     "(?:{})$".format("|".join(re.escape(end) for end in IMAGE_EXTENSIONS)), re.IGNORECASE
 )
@@ -92,11 +101,11 @@ def load_label_list(
         raise UserError(f"{_list(folder, split)}: no such file; expected {_EXPECTED[image_root]}")
     image_folder = "images" if image_root == "cub" else _image_folder(data_dir, list_split)
     train_boxes = train_boxes or ("xywh" if image_root == "cub" else "xyxy")
-    is_xywh = list_split == "train" and train_boxes == "xywh"
+    is_xywh = (list_split == "train" and train_boxes == "xywh") or _has_sizes(list_path)
 
     class_names = _find_class_names(data_dir, folder)
     limit = classes if classes is not None or class_names is None else len(class_names)
-    samples = []
+    samples: List[Sample] = []
     lines: Dict[str, List[Tuple[int, int]]] = {}
     bad = BadLines()
     for number, text in _entries(list_path, bad):
@@ -104,6 +113,8 @@ def load_label_list(
         with bad:
             relative, class_index, boxes = parse_line(text, where, is_xywh)
             check_class_index(class_index, limit, where)
+            if not samples and _is_below_data(data_dir, image_folder, relative):
+                image_folder = ""
             path, identity = resolve_below(data_dir, image_folder, relative, where)
             # A training list may repeat an image to weight it; in an evaluation it counts twice.
             if list_split != "train":
@@ -138,18 +149,51 @@ def _image_folder(data_dir: str, split: str) -> str:
     return next(there, split)
 
 
+def _is_below_data(data_dir: str, folder: str, relative: str) -> bool:
+    """Whether a path counts from the data folder, as ``val/a.jpg`` does where others have ``a.jpg``."""
+    found = (os.path.isfile(os.path.join(data_dir, own, relative)) for own in (folder, ""))
+    return tuple(found) == (False, True)
+
+
+def _has_sizes(list_path: str) -> bool:
+    """Whether the headings of a table say ``x y width height``; ``False`` without headings.
+
+    Raises:
+        UserError: they name the sides of boxes in another order.
+    """
+    _, text = next(iter(read_lines(list_path, bad=BadLines())), (0, ""))
+    if not _is_headings(text):
+        return False
+    known = [_axis_of(cell) for cell in split_cells(text)[2:]]
+    for first in range(0, len(known) - len(known) % 4, 4):
+        box = known[first : first + 4]
+        if None not in box and [axis for axis, _ in filter(None, box)] != ["x", "y", "x", "y"]:
+            raise UserError(
+                f"{list_path}:1: {quote(text)}; expected a box as x0, y0, x1, y1 or as x, y, width, height"
+            )
+    return any(own is not None and own[1] for own in known[2:4])
+
+
+def _axis_of(heading: str) -> Optional[Tuple[str, bool]]:
+    heading = heading.lower().replace(" ", "_").replace("-", "_")
+    return next(((axis, size) for name, axis, size in _AXES if name.fullmatch(heading)), None)
+
+
+def _is_headings(text: str) -> bool:
+    cells = split_cells(text) if _is_table(text) else []
+    return bool(cells) and not any(cell.isdigit() or _ENDS_PATH.search(cell) for cell in cells)
+
+
 def _entries(list_path: str, bad: BadLines) -> Iterator[Tuple[int, str]]:
     """The lines of a list, without the headings of a table."""
     for number, text in read_lines(list_path, bad=bad):
-        cells = split_cells(text) if number == 1 and _is_table(text) else []
-        if cells and not any(cell.isdigit() or _ENDS_PATH.search(cell) for cell in cells):
-            continue
-        yield number, text
+        if number > 1 or not _is_headings(text):
+            yield number, text
 
 
 def _is_table(text: str) -> bool:
     """Whether a line is of a table: its path ends at a separator or in quotes, or it has headings."""
-    if _PATH_AND_NUMBERS.fullmatch(text):
+    if _PATH_AND_NUMBERS.fullmatch(text) or _QUOTED_PATH.fullmatch(text):
         return False
     return text.startswith('"') or "," in text or ";" in text
 
@@ -169,9 +213,9 @@ def parse_line(text: str, where: str, is_xywh: bool = False) -> Tuple[str, int, 
         UserError: the line is not as expected.
     """
     # An extension marks the end of the path, so that a bad number is not taken for a part of it.
-    match = _PATH_AND_NUMBERS.fullmatch(text)
+    match = _QUOTED_PATH.fullmatch(text) or _PATH_AND_NUMBERS.fullmatch(text)
     if match:
-        path, numbers = match.group(1), match.group(2).split()
+        path, numbers = match.groups()[-2], match.groups()[-1].split()
     elif _is_table(text) and _ENDS_PATH.search(split_cells(text)[0]):
         path, *cells = split_cells(text)
         numbers = list(filter(None, cells))  # an image without boxes may have empty cells

@@ -131,7 +131,24 @@ def load_data(
     if layout is None:
         layout = detect_layout(data_dir, dataname)
     load = get_layout(layout).load
-    return load(os.path.abspath(data_dir), split, dataname, classes, with_boxes, **options)
+    dataset = load(os.path.abspath(data_dir), split, dataname, classes, with_boxes, **options)
+    _check_unit(dataset)
+    return dataset
+
+
+def _check_unit(dataset: DataSet) -> None:
+    """Refuse boxes that are fractions of the image; one that reaches farther than a pixel is none."""
+    has_fraction = False
+    for sample in dataset.samples:
+        for box in sample.boxes:
+            if max(box) > 1:
+                return
+            has_fraction = has_fraction or any(side != int(side) for side in box)
+    if has_fraction:
+        raise UserError(
+            f"{dataset.name} {dataset.split}: all boxes lie between 0 and 1, as fractions of the image do; "
+            "expected pixels"
+        )
 
 
 def check_files(*datasets: DataSet) -> None:
