@@ -63,6 +63,7 @@ SLOW = (
 )
 
 PARSE, RUN, SLOW_RUN = "parse", "run", "slow"
+HELP_PAGE = "docs/command-line.md"
 
 
 def matches(table, command):
@@ -83,7 +84,9 @@ def treatment(command):
     """``"parse"``, ``"run"`` or ``"slow"``: what the tests do with a command."""
     if command.is_inline or needs(command) is not None:
         return PARSE
-    is_slow = command.mark == ("run", "slow") or bool(matches(SLOW, command))
+    # The examples of the commands' own help run in the tests of the commands too.
+    is_slow = command.mark == ("run", "slow") or command.path == HELP_PAGE
+    is_slow = is_slow or bool(matches(SLOW, command))
     return SLOW_RUN if is_slow else RUN
 
 
