@@ -141,6 +141,7 @@ def parse(command):
         AssertionError, SystemExit: it does not go together with what it names.
     """
     words = [word for word in command.words if word != "..."]
+    words = words[: words.index(">")] if ">" in words else words
     words = [re.sub(r"^\$\w+(/\$\w+)?$", "1/2" if "/" in word else "4", word) for word in words]
     if words[0] == "make":
         for target in words[1:]:
