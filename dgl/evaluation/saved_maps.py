@@ -13,12 +13,12 @@ from tqdm import tqdm
 
 from dgl.data.annotations import read_mask
 from dgl.data.bad_lines import BadLines
-from dgl.data.layouts.wsolevaluation import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
 from dgl.data.sample import Box, Sample
 from dgl.data.text_files import (
     resolve_below,
 )
 from dgl.data.views import WSOL_MAP_SIZE
+from dgl.data.wsol_metadata import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
 from dgl.errors import UserError, printable
 from dgl.evaluation.results import image_key
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
@@ -118,7 +118,7 @@ def score(
 
     Args:
         maps: str, the folder with ``<id>.npy``.
-        records: list of :class:`~dgl.data.layouts.wsolevaluation.Record`.
+        records: list of :class:`~dgl.data.wsol_metadata.Record`.
         step: float, of the thresholds.
         mask_root: str, the folder of masks, needed where the records have masks.
         workers: int, threads.
@@ -186,10 +186,10 @@ def read_records(
         bad: takes the messages of wrong lines, whose images are left out.
 
     Returns:
-        list of :class:`~dgl.data.layouts.wsolevaluation.Record`.
+        list of :class:`~dgl.data.wsol_metadata.Record`.
 
     Raises:
-        UserError: as :func:`~dgl.data.layouts.wsolevaluation.read_metadata`, or masks without their folder.
+        UserError: as :func:`~dgl.data.wsol_metadata.read_metadata`, or masks without their folder.
     """
     if not os.path.isdir(metadata):
         raise UserError(

@@ -11,7 +11,6 @@ A training image's class is its folder, a validation image's that of its objects
 
 import logging
 import os
-import re
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
 from tqdm import tqdm
@@ -22,15 +21,14 @@ from dgl.data.image_files import IMAGE_EXTENSIONS, is_folder_entry, scan_folder
 from dgl.data.layouts.image_folder import class_folders
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import DataSet, Sample, split_candidates, split_names
+from dgl.data.synsets import CLASSES_FILE, SYNSET_LISTS, ClassList, read_classes
 from dgl.data.text_files import (
     DIGITS,
     check_class_index,
     check_total,
     is_nearly_full,
-    read_class_names,
     read_lines,
     resolve_below,
-    strip_numbers,
 )
 from dgl.errors import UserError, first_few, quote
 
@@ -47,12 +45,6 @@ _EXPECTED = (
 _IMAGES = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
 _ANNOTATIONS = ("Annotations/CLS-LOC", "ILSVRC/Annotations/CLS-LOC", "annotations")
 _LISTS = ("ImageSets/CLS-LOC", "ILSVRC/ImageSets/CLS-LOC")
-_SYNSETS = (
-    ("LOC_synset_mapping.txt", re.compile(r"(\S+)(?:[ \t]+(.+))?"), "'wnid words'"),
-    ("devkit/data/map_clsloc.txt", re.compile(r"(\S+)[ \t]+\d+[ \t]+(.+)"), "'wnid number name'"),
-)
-_CLASSES_FILE = "classes.txt"
-
 _logger = logging.getLogger(__name__)
 
 
@@ -68,14 +60,6 @@ class Entry(NamedTuple):
     relative: str
     path: str
     where: str
-
-
-class _Classes(NamedTuple):
-    """The classes by index: as folders and annotations call them, for people, and their source."""
-
-    keys: Tuple[str, ...]
-    names: Tuple[str, ...]
-    source: str
 
 
 def detect_ilsvrc(data_dir: str, dataname: Optional[str] = None) -> bool:
@@ -127,16 +111,16 @@ def load_ilsvrc(
     entries = list_split(data_dir, part, bad)
     if not entries:
         raise UserError(f"{os.path.join(image_root, part)}: no images; expected {_EXPECTED}")
-    known = _read_classes(data_dir)
+    known = read_classes(data_dir)
     if known is None:
         train = os.path.join(image_root, "train")
         folders = tuple(sorted(class_folders(train))) if os.path.isdir(train) else ()
-        known = _Classes(folders, folders, train)
+        known = ClassList(folders, folders, train)
     source = os.path.join(annotation_root, part)
     annotations: Sequence[Optional[Annotation]]
     if part == "train":
         if not known.keys:
-            lists = ", ".join([name for name, _, _ in _SYNSETS] + [_CLASSES_FILE])
+            lists = ", ".join([name for name, _, _ in SYNSET_LISTS] + [CLASSES_FILE])
             raise UserError(
                 f"{known.source}: no class folders with images; expected them, or a list of the "
                 f"classes in one of {lists} in {data_dir}"
@@ -151,7 +135,7 @@ def load_ilsvrc(
         labels = [annotation.names[0] for annotation in found]
         if not known.keys:
             ordered = tuple(sorted(set(labels)))
-            known = _Classes(ordered, ordered, source)
+            known = ClassList(ordered, ordered, source)
 
     indices = {key: index for index, key in enumerate(known.keys)}
     samples = []
@@ -203,39 +187,6 @@ def _find_part(annotations: str, split: str) -> str:
             if part == "train" or os.path.isdir(os.path.join(annotations, part)):
                 return part
     raise UserError(f"{os.path.join(annotations, split)}: no such folder; expected {_EXPECTED}")
-
-
-def _read_classes(data_dir: str) -> Optional[_Classes]:
-    for name, pattern, expected in _SYNSETS:
-        for path in (os.path.join(data_dir, name), os.path.join(data_dir, "ILSVRC", name)):
-            if os.path.isfile(path):
-                synsets = _read_synsets(path, pattern, expected)
-                keys = tuple(sorted(synsets))
-                return _Classes(keys, tuple(synsets[key] for key in keys), path)
-    path = os.path.join(data_dir, _CLASSES_FILE)
-    if not os.path.isfile(path):
-        return None
-    keys = read_class_names(path, with_numbers=True)
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise UserError(f"{path}: class {quote(twice)} a second time; expected it once")
-    return _Classes(keys, strip_numbers(keys), path)
-
-
-def _read_synsets(path: str, pattern: "re.Pattern[str]", expected: str) -> Dict[str, str]:
-    synsets: Dict[str, str] = {}
-    for number, text in read_lines(path):
-        where = f"{path}:{number}"
-        match = pattern.fullmatch(text)
-        if not match:
-            raise UserError(f"{where}: {quote(text)}; expected {expected}")
-        key, words = match.groups()
-        if key in synsets:
-            raise UserError(f"{where}: {quote(key)} a second time; expected it once")
-        synsets[key] = words or key
-    if not synsets:
-        raise UserError(f"{path}: the file is empty; expected lines {expected}")
-    return synsets
 
 
 def _read_val(
