@@ -380,8 +380,7 @@ def merge_records(folders: Sequence[str]) -> Results:
         first = next(position for position in itertools.count() if position not in there)
         raise UserError(
             f"--merge: {lacking} of {merged.plan.images} images are in none of the results, the first "
-            f"is image {first + 1}; "
-            "expected every shard"
+            f"is image {first + 1}; expected every shard"
         )
     return merged
 
@@ -395,8 +394,7 @@ def _read_json(path: str) -> Any:
     try:
         return json.loads((data or b"").decode("utf-8"))
     except (ValueError, RecursionError) as error:
+        reason = str(error).split("\n")[0]
         raise UserError(
-            "{}: damaged or unreadable results ({}); remove it, or give --restart".format(
-                path, str(error).split("\n")[0]
-            )
+            f"{path}: damaged or unreadable results ({reason}); remove it, or give --restart"
         ) from error

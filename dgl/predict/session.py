@@ -112,15 +112,9 @@ def prediction_tensors(
     fed_alpha = None
     if adjustable_alpha:
         fed_alpha = tf.placeholder_with_default(tf.constant(alpha, tf.float32), [], "alpha")
+    used = alpha if fed_alpha is None else fed_alpha
     maps = build_maps(
-        network,
-        methods,
-        layers,
-        last_layer,
-        class_index,
-        alpha if fed_alpha is None else fed_alpha,
-        semantics,
-        **settings,
+        network, methods, layers, last_layer, class_index, used, semantics, **settings
     )
     probability = probabilities(network.logits, network.head)
     return target, fed_alpha, Prediction(class_index, probability, network.logits, maps)
@@ -386,10 +380,11 @@ class MapSession:
         if entries is None:
             return self._fetches
         try:
-            maps = {(m, layer): self._fetches.maps[m, layer] for m, layer in entries}
+            return self._fetches._replace(
+                maps={entry: self._fetches.maps[entry] for entry in entries}
+            )
         except KeyError as error:
             raise ArgumentError(f"no map {error}: there are {self.entries}") from None
-        return self._fetches._replace(maps=maps)
 
     def close(self) -> None:
         """Close the session, unless the caller passed it."""
