@@ -37,7 +37,7 @@ STUDY_DEFAULTS = {
     "method": ["all"],
     "alphas": ["0.1", "0.3", "1", "3", "10", "30", "100", "inf"],
     "tune_split": "train",
-    "fuse": ["mean"],
+    "fuse": ("mean",),
 }
 
 

@@ -253,10 +253,14 @@ def foreign_model_of(args: Namespace) -> Optional[ForeignModel]:
 
 
 def fusions_of(args: Namespace, predictor: Any) -> List[Fusion]:
-    """The fusions that ``--fuse`` asks for."""
+    """The fusions that ``--fuse`` asks for; of its default, a tuple, none where there is one layer."""
     layers = None
     if args.fuse_layers is not None:
         layers = predictor.backbone.layer_names(args.fuse_layers)
+    elif isinstance(args.fuse, tuple):
+        methods = [method for method, _ in predictor.entries]
+        if len(set(methods)) == len(methods):
+            return []
     return make_fusions(predictor.entries, list(dict.fromkeys(args.fuse)), layers)
 
 

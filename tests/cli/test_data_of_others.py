@@ -1,0 +1,164 @@
+"""Data sets through classifiers of others: right boxes by every format, and bad images among a thousand."""
+
+import csv
+import json
+import os
+
+import cv2
+import numpy as np
+import pytest
+from own_process import call
+
+from dgl.cli.parser import main
+from dgl.data.image_files import list_images
+from dgl.data.image_io import encode_image, read_image
+from dgl.data.views import GEOMETRIES, squash
+from dgl.predict.postprocess import binarize, largest_box, score_map
+from dgl.tf_compat import tf
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("quick_charts")]
+
+SIDE, CLASSES, THRESHOLD = 32, ("auk", "finch", "owl"), "0.7"
+KINDS = ("birds.keras", "birds.h5", "birds", "birds.pb", "birds.onnx")
+
+
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory):
+    """A folder with six images, their labels, and one network with its maps in every format."""
+    if tf.VERSION < "2.16":
+        pytest.skip("no Keras 3")
+    folder = tmp_path_factory.mktemp("birds")
+    (folder / "data" / "labels" / "birds").mkdir(parents=True)
+    (folder / "data" / "labels" / "birds" / "classes.txt").write_text("\n".join(CLASSES))
+    (folder / "names.txt").write_text("\n".join(CLASSES))
+    drawn = ["make-data", "birds", "--samples", str(folder / "drawn"), "--seed", "3"]
+    assert main([*drawn, "--workers", "1"]) == 0
+    names = sorted(os.path.basename(path) for path in list_images(str(folder / "drawn")))
+    os.rename(str(folder / "drawn"), str(folder / "data" / "val"))
+    labels = [index % 3 for index in range(len(names))]
+    rows = [f"{name} {label} 10 20 90 100\n" for name, label in zip(names, labels)]
+    (folder / "data" / "labels" / "birds" / "val.txt").write_text("".join(rows))
+    images = [read_image(str(folder / "data" / "val" / name)) for name in names]
+    fixed = GEOMETRIES["fixed_threshold"].view
+    views = {
+        "squashed": [squash(image, (), SIDE)[0] for image in images],
+        "fixed_threshold": [fixed(image, [(1, 1, 2, 2)], SIDE).image for image in images],
+    }
+    arrays = {key: np.float32(own) for key, own in views.items()}
+    np.savez(str(folder / "views.npz"), labels=labels, **arrays)
+    call("foreign.write_keras", "write_birds", str(folder), "10")
+    return folder, names, labels, [image.shape[:2] for image in images]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_birds_are_evaluated_and_labeled(kind, birds, tmp_path):
+    """Classes and boxes are those of the model's own gradients, by Keras, and of the rule for boxes."""
+    folder, names, labels, sizes = birds
+    if kind.endswith(".onnx"):
+        pytest.importorskip("onnx")
+    common = ["--load", str(folder / kind), "--preprocess", "none", "--gpu", "-1"]
+    common += ["--class-names", str(folder / "names.txt"), "--threshold", THRESHOLD]
+    data, out, labeled = str(folder / "data"), tmp_path / "out", tmp_path / "labeled"
+    flags = ["--data", data, "--clayer", "0", "--method", "dgl", "--protocol", "fixed_threshold"]
+    flags += ["--out", str(out), "--gallery", "0", "--resamples", "0"]
+    assert main(["evaluate", *common, *flags]) == 0
+    flags = ["--out", str(labeled), "--format", "csv", "--split", "val"]
+    assert main(["label", data, *common, *flags]) == 0
+    with open(str(out / "images.csv"), encoding="utf-8") as stream:
+        evaluated = list(csv.DictReader(stream))
+    (table,) = labeled.rglob("objects.csv")
+    objects = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert [row["id"] for row in evaluated] == names and len(objects) == len(names)
+    assert [int(row["class_index"]) for row in objects] == labels
+    sides = ("x0", "y0", "x1", "y1")
+    boxes = []
+    with np.load(str(folder / "maps.npz")) as maps:
+        for place, (row, found) in enumerate(zip(evaluated, objects)):
+            assert int(row["predicted_index"]) == maps["fixed_threshold:logits"][place].argmax()
+            resized = score_map(maps["fixed_threshold"][place].astype("f4"), SIDE, SIDE)
+            (entry,) = {key.rpartition(":")[0] for key in row if key.startswith("dgl@")}
+            boxes.append([float(row[f"{entry}:{side}"]) for side in sides])
+            np.testing.assert_allclose(boxes[-1], largest_box(resized, float(THRESHOLD)), atol=1)
+            scale = 224 / max(sizes[place])  # of the map that objects are looked for in
+            height, width = (round(side * scale) for side in sizes[place])
+            resized = score_map(maps["squashed"][place].astype("f4"), height, width)
+            mask = binarize(resized, float(THRESHOLD))
+            _, _, parts, _ = cv2.connectedComponentsWithStats(mask)
+            x, y, w, h = parts[1:][parts[1:, cv2.CC_STAT_AREA].argmax(), :4]
+            box = [float(found[side]) * scale for side in sides]
+            np.testing.assert_allclose(box, [x, y, x + w, y + h], atol=1.5)
+    assert len({tuple(box) for box in boxes}) > 3
+
+
+def write_network(path):
+    """A frozen network that takes a logarithm, which black pixels do not have."""
+    rng = np.random.RandomState(0)
+    with tf.Graph().as_default() as graph:
+        image = tf.placeholder(tf.float32, [None, SIDE, SIDE, 3], "image")
+        kernel = rng.standard_normal((3, 3, 3, 4)).astype("f4")
+        layer = tf.nn.relu(tf.nn.conv2d(tf.log(image), kernel, [1, 4, 4, 1], "SAME"), "layer")
+        linear = rng.standard_normal((4, 3)).astype("f4")
+        tf.nn.softmax(tf.matmul(tf.reduce_mean(layer, [1, 2]), linear))
+        with open(path, "wb") as stream:
+            stream.write(graph.as_graph_def().SerializeToString())
+
+
+@pytest.fixture(scope="module")
+def thousand(tmp_path_factory):
+    """A network, and 1,000 lines: one is wrong, one has a cut image, one an image without a finite map."""
+    folder = tmp_path_factory.mktemp("thousand")
+    write_network(str(folder / "log.pb"))
+    (folder / "labels" / "set").mkdir(parents=True)
+    rng = np.random.RandomState(1)
+    for split, count in (("val", 1000), ("train", 20)):
+        (folder / split).mkdir()
+        lines = []
+        for number in range(count):
+            name = f"{split}{number:03}.png"
+            pixels = rng.randint(1, 256, (SIDE, SIDE, 3)).astype("uint8")
+            data = encode_image(pixels * (number != 700), ".png")
+            if number != 600:
+                (folder / split / name).write_bytes(data if number != 500 else data[:99])
+            box = "1 2 30 40" if number != 600 else "1 2 x 40"
+            lines.append(f"{name} {number % 3} {box}\n")
+        (folder / "labels" / "set" / f"{split}.txt").write_text("".join(lines))
+    return folder
+
+
+def first_cells(path):
+    with open(str(path), encoding="utf-8") as stream:
+        return [next(iter(row.values())) for row in csv.DictReader(stream)]
+
+
+FEW = "--clayer 0 --method dgl gradcam --resamples 0 --gallery 0 --protocol wsolevaluation".split()
+RUNS = {
+    "evaluate": (["--data", "{}"], FEW),
+    "study": (["--data", "{}"], [*FEW, "--alphas", "10", "--tune-limit", "9"]),
+    "label": (["{}"], ["--format", "csv", "--split", "val"]),
+    "localize": (["{}/val"], ["--no-drawings"]),
+}
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_three_bad_ones_among_a_thousand(command, thousand, tmp_path):
+    """Each is recorded with its reason, the exit code is 1, and everything else is done."""
+    data, flags = RUNS[command]
+    flags = [part.format(thousand) for part in data] + flags + ["--out", str(tmp_path)]
+    load = ["--load", str(thousand / "log.pb"), "--preprocess", "none", "--workers", "2"]
+    assert main([command, *flags, *load]) == 1
+    bad = ["val500.png", "val700.png"]
+    good = [f"val{n:03}.png" for n in range(1000) if n not in (500, 600, 700)]
+    if command in ("evaluate", "study"):
+        assert first_cells(tmp_path / "errors.csv") == bad
+        assert first_cells(tmp_path / "images.csv") == good
+        (line,) = first_cells(tmp_path / "skipped.csv")
+        assert "val.txt:601" in line
+    elif command == "label":
+        (table,) = tmp_path.rglob("objects.csv")
+        done = {os.path.basename(name) for name in first_cells(table)}
+        skipped = (tmp_path / "skipped.csv").read_text(encoding="utf-8")
+        assert done == set(good) and all(name in skipped for name in [*bad, "val.txt:601"])
+    else:
+        with open(str(tmp_path / "results.jsonl"), encoding="utf-8") as stream:
+            found = [os.path.basename(json.loads(line)["image"]) for line in stream]
+        assert found == good
