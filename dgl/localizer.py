@@ -18,8 +18,6 @@ from typing import (
 import numpy as np
 
 from dgl.attribution.gradients import KERNEL
-from dgl.attribution.registry import localize_defaults
-from dgl.backbones import get_backbone
 from dgl.data.any_image import decoded_image, listed_images
 from dgl.data.class_names import ClassNames
 from dgl.data.image_io import Decoded
@@ -74,12 +72,17 @@ class Localizer:
         gpu: Optional[str] = None,
         precision: str = FLOAT32,
         batch: int = DEFAULT_BATCH,
+        preprocess: Optional[str] = None,
+        output: Optional[str] = None,
+        feeds: Optional[Mapping[str, Any]] = None,
+        class_names: Optional[Sequence[str]] = None,
     ):
-        """A localizer of one of this project's backbones.
+        """A localizer of one of this project's backbones, or of a file with a model of others.
 
         Args:
             load: checkpoint: a TensorFlow prefix, its folder, a ``.ckpt`` or a ``.npz``; or a short name
-                for ImageNet weights, by default those of ``mode``, or of ``efficientnet_lite0``.
+                for ImageNet weights, by default those of ``mode``, or of ``efficientnet_lite0``; or a model
+                of others: ``.keras``, ``.h5``, ``.pb``, ``.onnx`` or a SavedModel's folder.
             mode: backbone; by default that of the checkpoint.
             layer: index or name (by default the backbone's), for methods without a layer of their own.
             method: a name in :data:`dgl.attribution.METHODS`.
@@ -90,26 +93,38 @@ class Localizer:
                 :mod:`dgl.predict.normalize`); by default as for ``threshold``.
             image_size, data_set, gpu, precision: see :class:`~dgl.predict.predictor.Predictor`.
             batch: images per run of the network.
+            preprocess, output, feeds, class_names: of a model of others: a name in
+                :data:`dgl.foreign.preprocessing.PREPROCESSINGS`, the output with the scores where there are
+                several, name of a further input -> its value, and one name per class.
 
         Raises:
             UserError: no such checkpoint, or one that does not fit; unknown mode, layer or method.
             ValueError: a threshold or a batch out of range.
         """
-        from dgl.predict.predictor import Predictor
+        from dgl.predict.model_predictor import defaults_of, predictor_of
+        from dgl.weights.foreign_model import ForeignModel, model_kind
         from dgl.weights.identify import default_weights
 
         mode, load = default_weights(mode, load)
-        defaults = localize_defaults(get_backbone(mode), method)
+        foreign = ForeignModel(
+            preprocess, output, tuple((feeds or {}).items()), tuple(class_names or ())
+        )
+        if foreign != ForeignModel() and model_kind(load) is None:
+            raise ArgumentError(
+                f"preprocess, output, feeds, class_names: expected a model of others, not {load}"
+            )
+        defaults = defaults_of(mode, load, method)
         if threshold is None:
             threshold = defaults.threshold
         normalization = parse_normalization(normalize or defaults.normalize)
         _check(threshold, batch)
-        predictor = Predictor(
-            mode,
-            load,
-            [defaults.layer if layer is None else layer],
-            [method],
-            alpha,
+        predictor = predictor_of(
+            foreign,
+            mode=mode,
+            load=load,
+            layers=[defaults.layer if layer is None else layer],
+            methods=[method],
+            alpha=alpha,
             image_size=image_size,
             data_set=data_set,
             gpu=gpu,
@@ -163,7 +178,7 @@ class Localizer:
         logits: Any,
         activations: Union[Any, Mapping[str, Any]],
         image: Optional[Any] = None,
-        preprocess: Optional[Callable[[np.ndarray], np.ndarray]] = None,
+        preprocess: Union[Callable[[np.ndarray], np.ndarray], str, None] = None,
         method: str = "dgl",
         alpha: float = 10.0,
         threshold: float = DEFAULT_THRESHOLD,
@@ -186,8 +201,8 @@ class Localizer:
             activations: the layer, (N, H, W, C) after its ReLU, or several, as name -> tensor, of which
                 the first gives the box.
             image: the tensor to feed; by default the one placeholder of images.
-            preprocess: (N, S, S, 3) float32 RGB in 0..255 -> what the network was trained on
-                (:mod:`dgl.foreign.preprocessing` has the usual ones); by default fed as it is.
+            preprocess: (N, S, S, 3) float32 RGB in 0..255 -> what the network was trained on, or the name
+                of a usual one (:data:`dgl.foreign.preprocessing.PREPROCESSINGS`); by default fed as it is.
             method: a name in :data:`dgl.attribution.METHODS`.
             alpha, semantics: see :func:`dgl.attribution.loss_gradients`.
             threshold, normalize: as in :meth:`__init__`.
@@ -220,10 +235,15 @@ class Localizer:
             head=head,
             image_size=image_size,
         )
-        feed = ImageFeed(predictor.image, preprocess, image_size)
+        try:
+            feed = ImageFeed(predictor.image, preprocess, image_size)
+            names = ClassNames.of(class_names, predictor.classes).check_outputs("class_names")
+        except ArgumentError:
+            predictor.close()
+            raise
         self = cls.__new__(cls)
         normalization = parse_normalization(normalize)
-        self._use(predictor, feed.view, threshold, batch, class_names, feed.finish, normalization)
+        self._use(predictor, feed.view, threshold, batch, names, feed.finish, normalization)
         return self
 
     @classmethod
@@ -231,7 +251,7 @@ class Localizer:
         cls,
         model: Any,
         layer: Union[int, str, None] = None,
-        preprocess: Optional[Callable[[np.ndarray], np.ndarray]] = None,
+        preprocess: Union[Callable[[np.ndarray], np.ndarray], str, None] = None,
         image_size: Optional[int] = None,
         output: Union[int, str, None] = None,
         feeds: Optional[Mapping[str, Any]] = None,
@@ -353,5 +373,5 @@ class Localizer:
 def _check(threshold: float, batch: int) -> None:
     if not 0 <= threshold <= 1:
         raise ArgumentError(f"threshold {threshold}: expected a value in [0, 1]")
-    if batch < 1:
-        raise ArgumentError(f"batch {batch}: expected 1 or more")
+    if batch < 1 or batch != int(batch):
+        raise ArgumentError(f"batch {batch}: expected a whole number, 1 or more")

@@ -20,7 +20,7 @@ from typing import (
     overload,
 )
 
-from dgl.errors import UserError, first_few, quote
+from dgl.errors import ArgumentError, UserError, first_few, quote
 
 IMAGENET_CLASSES = 1000
 
@@ -41,6 +41,7 @@ class ClassNames(Sequence[str]):
         wordnet_ids: tuple of str by class index, such as ``"n02088094"``; empty where not known.
         other_names: by class index, a tuple of other words for the class; empty where not known.
         classes: int, the number of classes, which may be more than the number of names.
+        given: int, the number of names before those of more than ``classes`` were left out.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class ClassNames(Sequence[str]):
             classes: the number of classes; by default that of the names.
         """
         self.classes = len(names) if classes is None else classes
+        self.given = len(names)
         self.names = tuple(names)[: self.classes]
         self.wordnet_ids = tuple(wordnet_ids)[: self.classes]
         self.other_names = tuple(map(tuple, other_names))[: self.classes]
@@ -84,6 +86,20 @@ class ClassNames(Sequence[str]):
                 others = [known.other_names[row] for row in own]
                 return cls([known[row] for row in own], names, others, classes)
         return cls(names or (), classes=classes)
+
+    def check_outputs(self, what: str) -> "ClassNames":
+        """Refuse names of another number than the classes, of which some would be told of wrong ones.
+
+        Raises:
+            ArgumentError: there are names, and not one for each class.
+        """
+        if self and self.given != self.classes:
+            hint = ", the background class included" if self.given == self.classes - 1 else ""
+            raise ArgumentError(
+                f"{what}: {self.given} names, but the network has {self.classes} outputs; expected one for "
+                f"each{hint}"
+            )
+        return self
 
     @overload
     def __getitem__(self, index: int) -> str: ...

@@ -1,17 +1,20 @@
 """Bring images into the form that a graph's input takes: size, channels, number type, encoded bytes."""
 
 import io
-from typing import Any, Callable, Optional, Tuple
+from typing import Any, Callable, Optional, Tuple, Union
 
 import numpy as np
 import PIL.Image
 
 from dgl.data.views import resize_bilinear_tf1
 from dgl.errors import ArgumentError
+from dgl.foreign.preprocessing import PREPROCESSINGS
 from dgl.tf_compat import lazy_tf as tf
 
 DEFAULT_SIZE = 224
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's mode L
+
+_LEAST_GRAYS = 200  # of 256 that are left after rounding
 
 Preprocess = Callable[[np.ndarray], np.ndarray]
 
@@ -24,19 +27,31 @@ class ImageFeed:
     """
 
     def __init__(
-        self, fed: Any, preprocess: Optional[Preprocess] = None, image_size: Optional[int] = None
+        self,
+        fed: Any,
+        preprocess: Union[Preprocess, str, None] = None,
+        image_size: Optional[int] = None,
     ):
         """Describe the input.
 
         Args:
             fed: the tensor, of (N, H, W, C), (N, C, H, W), (H, W, C), or of texts.
-            preprocess: (N, H, W, 3) float32 RGB in 0..255 -> what the network was trained on.
+            preprocess: (N, H, W, 3) float32 RGB in 0..255 -> what the network was trained on, or a name in
+                :data:`~dgl.foreign.preprocessing.PREPROCESSINGS`.
             image_size: side in pixels where the tensor takes any; by default :data:`DEFAULT_SIZE`.
 
         Raises:
-            ValueError: the tensor takes another size.
+            ValueError: the tensor takes another size, or whole numbers, which ``preprocess`` does not give.
         """
         self._fed = fed
+        if isinstance(preprocess, str):
+            if preprocess not in PREPROCESSINGS:
+                raise ArgumentError(
+                    f"preprocess {preprocess!r}: expected a function or one of {', '.join(PREPROCESSINGS)}"
+                )
+            preprocess = PREPROCESSINGS[preprocess]
+        if preprocess is not None and not callable(preprocess):
+            raise ArgumentError(f"preprocess {preprocess!r}: expected a function or its name")
         self._preprocess = preprocess
         self._is_encoded = fed.dtype == tf.string
         self.height, self.width = image_shape(fed, image_size or DEFAULT_SIZE)
@@ -44,6 +59,14 @@ class ImageFeed:
             raise ArgumentError(
                 f"image_size {image_size}: {fed.name} takes {self.height} x {self.width} pixels"
             )
+
+        if self._preprocess is not None and fed.dtype.is_integer:
+            grays = np.repeat(np.arange(256.0).reshape(1, 16, 16, 1), 3, axis=3)
+            if len(np.unique(self.finish(grays))) < _LEAST_GRAYS:
+                raise ArgumentError(
+                    f"preprocess: {fed.name} takes whole numbers ({fed.dtype.name}); expected none, or one "
+                    "that gives them"
+                )
 
     def view(self, pixels: np.ndarray) -> np.ndarray:
         """(H, W, 3) uint8 RGB -> the input of one image, before :meth:`finish`.
@@ -66,7 +89,12 @@ class ImageFeed:
             batch = np.repeat(batch @ _LUMA[:, np.newaxis], 3, axis=-1)
         white = np.full((1, 1, 1, 3), 255, np.float32)
         if self._preprocess is not None:
-            batch = np.asarray(self._preprocess(batch))
+            count, batch = len(batch), np.asarray(self._preprocess(batch))
+            if batch.ndim != 4 or len(batch) != count or batch.dtype.kind not in "iuf":
+                raise ArgumentError(
+                    f"preprocess: gave {batch.dtype} of shape {batch.shape} for {count} images; expected "
+                    "numbers (N, H, W, 3)"
+                )
         if channels == 1 and batch.shape[-1] == 3:
             batch = batch[..., :1]
         elif channels == 4 and batch.shape[-1] == 3:

@@ -99,6 +99,8 @@ class GraphPredictor(MapSession):
         if head not in (None, *HEADS):
             raise ArgumentError(f"head {head!r}: expected one of {', '.join(HEADS)}")
         activations = dict(activations)
+        if not hasattr(logits, "graph"):
+            raise ArgumentError(f"logits: {type(logits).__name__}; expected a tensor of a graph")
         graph = logits.graph
         for activation in activations.values():
             if activation.graph is not graph:
@@ -231,7 +233,8 @@ def _tensor_of(graph: Any, key: Any, name: str) -> Tensor:
     try:
         return graph.get_tensor_by_name(key if ":" in key else key + ":0")
     except (KeyError, ValueError):
-        fed = [op.name for op in graph.get_operations() if is_placeholder(op)]
+        placeholders = (op.name for op in graph.get_operations() if is_placeholder(op))
+        fed = [name for name in placeholders if not name.startswith("dgl")]  # those of maps
         raise UserError(f"{name}: no input {key!r}; it has {first_few(fed) or 'none'}") from None
 
 

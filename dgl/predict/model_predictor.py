@@ -146,8 +146,7 @@ class ModelPredictor(GraphPredictor):
                 image_size=image_size,
                 name=load,
             )
-            preprocess = PREPROCESSINGS[foreign.preprocess or "none"]
-            self._feed = ImageFeed(self.image, preprocess, image_size)
+            self._feed = ImageFeed(self.image, foreign.preprocess or "none", image_size)
         except ArgumentError as error:
             raise UserError(f"{load}: {error}") from None
         wanted = {
@@ -163,7 +162,8 @@ class ModelPredictor(GraphPredictor):
         self._flip = flip
         self.image_size = max(self._feed.height, self._feed.width)
         self.options = SimpleNamespace(head=self.head, classes=self.classes, width=None, norm=None)
-        self.class_names = ClassNames.of(foreign.class_names or None, self.classes)
+        names_given = ClassNames.of(foreign.class_names or None, self.classes)
+        self.class_names = names_given.check_outputs("--class-names")
         if foreign.preprocess is None:
             _logger.warning(
                 "%s: images are fed as RGB in 0..255; --preprocess names what it was trained on (%s)",

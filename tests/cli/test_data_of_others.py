@@ -133,7 +133,7 @@ def first_cells(path):
 FEW = "--clayer 0 --method dgl gradcam --resamples 0 --gallery 0 --protocol wsolevaluation".split()
 RUNS = {
     "evaluate": (["--data", "{}"], FEW),
-    "study": (["--data", "{}"], [*FEW, "--alphas", "10", "--tune-limit", "9"]),
+    "study": (["--data", "{}"], [*FEW, "--method", "dgl", "--alphas", "10", "--tune-limit", "9"]),
     "label": (["{}"], ["--format", "csv", "--split", "val"]),
     "localize": (["{}/val"], ["--no-drawings"]),
 }

@@ -12,6 +12,7 @@ from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
 from dgl.errors import UserError
 from dgl.foreign import layers_of, load_frozen, logits_of
+from dgl.localizer import Localizer
 from dgl.predict.graph_predictor import GraphPredictor
 from dgl.predict.model_predictor import ModelPredictor, predictor_of
 from dgl.tf_compat import tf
@@ -38,6 +39,8 @@ def files(tmp_path_factory):
     """Kind -> path of the same network."""
     folder = tmp_path_factory.mktemp("models")
     found = {"frozen": str(folder / "model.pb"), "saved_model": str(folder / "saved")}
+    found["names"] = str(folder / "names.txt")
+    (folder / "names.txt").write_text("finch\nowl\n")
     with tf.Graph().as_default() as graph, tf.Session() as session:
         image, late, probability = build()
         with open(found["frozen"], "wb") as stream:
@@ -92,6 +95,11 @@ def test_maps_are_those_of_the_graph(kind, flags, files, picture, tmp_path):
     record = localize(picture, tmp_path, "--load", files[kind], "--preprocess", "unit", *flags)
     assert record["class_index"] == expected.class_index[0]
     assert record["probability"] == pytest.approx(expected.probability.max(), abs=1e-5)
+    with Localizer(files[kind], preprocess="unit", output=output, class_names="abc") as localizer:
+        (one,) = localizer(picture)
+    assert (one.class_index, one.class_name) == (record["class_index"], "abc"[one.class_index])
+    assert list(one.box) == record["box"]
+    np.testing.assert_allclose(one.probability, record["probability"], rtol=0, atol=1e-5)
 
 
 def test_names_inputs_and_layers(files, picture, tmp_path):
@@ -129,6 +137,10 @@ def test_names_inputs_and_layers(files, picture, tmp_path):
             "--method foreground: .*foreground head",
         ),
         (["--output", "scores", "--load", "vgg"], "--output: expected a model of others"),
+        (
+            ["--load", "{frozen}", "--class-names", "{names}"],
+            "--class-names: 2 names, but the network has 3 outputs; .* the background class included",
+        ),
         (["--load", "nothing.keras"], "nothing.keras: no such model; expected a Keras model"),
     ],
 )
@@ -214,6 +226,29 @@ def test_kinds_by_name(files, tmp_path):
     assert model_kind(files["saved_model"]) == "saved_model"
     assert model_kind("x.keras") == "keras" and model_kind("x.onnx") == "onnx"
     assert model_kind(str(tmp_path)) is None and model_kind("vgg.npz") is None
+
+
+@pytest.mark.parametrize(
+    "settings, words",
+    [
+        ({"preprocess": "tf"}, "preprocess: .* takes whole numbers .uint8"),
+        ({"preprocess": "caffe"}, "preprocess: .* takes whole numbers"),
+        ({"preprocess": "vgg"}, "preprocess 'vgg': expected a function or one of none, bgr"),
+        ({"preprocess": 3}, "preprocess 3: expected a function"),
+        ({"preprocess": lambda images: images[0]}, "preprocess: gave .* for 1 images"),
+        ({"class_names": ["finch"]}, "class_names: 1 names, but the network has 3 outputs"),
+        ({"batch": 1.5}, "batch 1.5: expected a whole number"),
+    ],
+)
+def test_what_does_not_fit_a_graph(settings, words):
+    with tf.Graph().as_default():
+        image = tf.placeholder(tf.uint8, [None, SIDE, SIDE, 3], "image")
+        kernel = KERNELS[0][..., :4]
+        layer = tf.nn.relu(tf.nn.conv2d(tf.to_float(image), kernel, [1] * 4, "SAME"))
+        logits = tf.matmul(tf.reduce_mean(layer, [1, 2]), LINEAR)
+        with pytest.raises(ValueError, match=words) as caught:
+            Localizer.from_graph(logits, layer, **settings)(np.zeros((9, 9, 3), "uint8"))
+        assert isinstance(caught.value, UserError)
 
 
 def test_values_of_inputs():
