@@ -34,7 +34,7 @@ from dgl.labeling.confidence import Calibration, fit, model_name, read_calibrati
 from dgl.labeling.labels import box_iou
 from dgl.labeling.objects import ObjectOptions, find_regions, working_size
 from dgl.labeling.store import read_header, read_images
-from dgl.predict.grabcut import seeds_at
+from dgl.predict.grabcut import seeds_at, small_image
 from dgl.predict.normalize import parse_normalization, score_map
 from dgl.utils.files import write_atomically
 from dgl.utils.parallel import chunks_of, ordered_map
@@ -160,7 +160,7 @@ def _mask_row(args, mode, load):
                 if not regions:
                     return 0.0, 0.0
                 none = np.zeros_like(regions[0].mask)
-                small = masks.small_image(image)
+                small = small_image(image)
                 refined = masks.refine(small, score, regions[0], none, seeds_at(threshold))
                 region = masks.Mask(regions[0].mask, (0, 0, 1, 1))
                 found = [masks.full_size(one, _MASK_SIDE, _MASK_SIDE) for one in (region, refined)]

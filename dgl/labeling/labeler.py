@@ -15,7 +15,7 @@ from dgl.labeling.confidence import Model, describe
 from dgl.labeling.inputs import Item
 from dgl.labeling.labels import ImageLabels, LabeledObject
 from dgl.labeling.objects import ObjectOptions, Region, find_regions, working_size
-from dgl.predict.grabcut import seeds_at
+from dgl.predict.grabcut import seeds_at, small_image
 from dgl.predict.normalize import MINMAX, Normalization, score_map
 from dgl.utils.parallel import chunks_of, overlapped
 
@@ -115,7 +115,7 @@ class Labeler:
         except UserError as error:
             return _Loaded(item, error=str(error))
         view = squash(decoded.image, (), self._predictor.image_size)[0]
-        small = masks.small_image(decoded.image) if self._options.with_masks else None
+        small = small_image(decoded.image) if self._options.with_masks else None
         return _Loaded(item, *decoded.size, view, small)
 
     def _predict(self, batch: List[_Loaded]) -> Tuple[List[Optional[ImageLabels]], List[_Job]]:

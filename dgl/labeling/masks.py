@@ -9,12 +9,10 @@ from PIL import Image
 
 from dgl.labeling.labels import Box, Polygon, box_iou
 from dgl.labeling.objects import Region
-from dgl.predict.grabcut import MASK_SIZE, Seeds, pseudo_mask
+from dgl.predict.grabcut import Seeds, pseudo_mask
 
 # An outline's points lie at most so far from the mask's edge, as a part of the image's longer side.
 _TOLERANCE = 0.002
-# More change little.
-_ITERATIONS = 3
 # A mask whose box has less in common with the map's is one of something else.
 _LEAST_IOU = 0.1
 
@@ -31,18 +29,13 @@ class Mask(NamedTuple):
     box: Box
 
 
-def small_image(image: np.ndarray) -> np.ndarray:
-    """An image as GrabCut takes it: (S, S, 3) uint8, its shape not kept."""
-    return cv2.resize(image, (MASK_SIZE, MASK_SIZE), interpolation=cv2.INTER_AREA)
-
-
 def refine(
     image: np.ndarray, score: np.ndarray, region: Region, others: np.ndarray, seeds: Seeds
 ) -> Mask:
     """The mask of an object whose region in a map is known.
 
     Args:
-        image: of :func:`small_image`.
+        image: of :func:`~dgl.predict.grabcut.small_image`.
         score: (h, w) float32 in [0, 1], the map.
         region: the object's part of it.
         others: (h, w) bool, the parts of other objects, which are background here.
@@ -58,7 +51,7 @@ def refine(
     height, width = score.shape
     x0, y0, x1, y1 = region.box
     unrefined = Mask(known, (x0 / width, y0 / height, x1 / width, y1 / height))
-    found = pseudo_mask(image, np.where(others, 0, score), seeds, _ITERATIONS)
+    found = pseudo_mask(image, np.where(others, 0, score), seeds)
     if found is None:
         return unrefined
     count, parts, table, _ = cv2.connectedComponentsWithStats(

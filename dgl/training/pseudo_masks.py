@@ -17,7 +17,7 @@ from dgl.data.sample import Sample
 from dgl.data.views import rgb_to_bgr, squash
 from dgl.errors import UserError
 from dgl.predict.frozen import build_inference
-from dgl.predict.grabcut import MASK_SIZE, SEEDS, Seeds, pseudo_mask
+from dgl.predict.grabcut import SEEDS, Seeds, pseudo_mask, small_image
 from dgl.predict.session import open_session, prediction_tensors
 from dgl.tf_compat import tf
 from dgl.utils.devices import select_gpus
@@ -195,8 +195,7 @@ def collect(
 
     def find(job: Any) -> Any:
         image, raw, own = job
-        side = (MASK_SIZE, MASK_SIZE)
-        mask = pseudo_mask(cv2.resize(image, side, interpolation=cv2.INTER_AREA), raw, seeds)
+        mask = pseudo_mask(small_image(image), raw, seeds)
         if mask is None:
             return None
         small = cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)

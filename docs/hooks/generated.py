@@ -210,7 +210,7 @@ def refined(*names):
 def refined_times(*names):
     """A row a network: times over the forward pass."""
     records = [_record(name) for name in names]
-    methods = [row["method"] for row in records[0]["rows"]]
+    methods = [method for method in records[0]["time_over_forward"] if method != "forward"]
     lines = [["network", *methods]]
     for record in records:
         ratios = record["time_over_forward"]

@@ -51,7 +51,7 @@ def test_entries_of_every_method():
         maps = build_maps(network, METHODS, LAYERS, LAST, CLASS_INDEX, image_size=32)
         expected = {(name, layer) for name in METHODS for layer in LAYERS}
         expected -= {("cam", "activation")}
-        own = {"center", "refined", "foreground"}
+        own = {"center", "foreground"}
         expected = {(name, layer) for name, layer in expected if name not in own}
         assert set(maps) == expected | {(name, "image") for name in own}
         assert maps["center", "image"].shape.as_list()[1:] == [32, 32]

@@ -6,7 +6,7 @@ import pytest
 from dgl.labeling import masks
 from dgl.labeling.labels import LabeledObject
 from dgl.labeling.objects import ALL, ObjectOptions, find_regions, split_peaks, working_size
-from dgl.predict.grabcut import seeds_at
+from dgl.predict.grabcut import seeds_at, small_image
 from dgl.predict.postprocess import largest_box
 
 ROWS, COLUMNS = np.mgrid[:120, :200]
@@ -93,7 +93,7 @@ def test_a_mask_follows_the_image_and_stays_with_its_region():
     regions = find_regions(score, ObjectOptions(0.2, ALL))
     left = min(regions, key=lambda region: region.box)
     (right,) = (region for region in regions if region is not left)
-    mask = masks.refine(masks.small_image(image), score, left, right.mask, seeds_at(0.2))
+    mask = masks.refine(small_image(image), score, left, right.mask, seeds_at(0.2))
     truth = (ROWS - 60) ** 2 + (COLUMNS - 50) ** 2 < 18**2
     found = masks.full_size(mask, 200, 120)
     assert (found & truth).sum() / (found | truth).sum() > 0.85

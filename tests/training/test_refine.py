@@ -230,15 +230,20 @@ def test_maps_of_a_checkpoint_with_a_head(place, tmp_path):
     with Predictor("vgg", out, ["add"], ["all"]) as predictor:
         maps = predictor(images[..., ::-1], [0, 1]).maps
         other = predictor(images[..., ::-1], [1, 0], [("foreground", "image")]).maps
-    foreground, refined = maps["foreground", "image"], maps["refined", "image"]
+    foreground, refined = maps["foreground", "image"], maps["refined", "add"]
     assert foreground.shape == refined.shape == (2, 8, 8)
     assert foreground.min() >= 0 and foreground.max() <= 1 and np.ptp(foreground) > 0.1
     np.testing.assert_allclose(other["foreground", "image"], foreground, rtol=0, atol=1e-6)
     # The local probability, as another method shows it.
     local = (maps["normgrad-local", "add"] / maps["normgrad", "add"]) ** 2
+    dgl = np.maximum(maps["dgl", "add"], 0)
     for i in range(2):
-        resized = cv2.resize(local[i], (8, 8), interpolation=cv2.INTER_LINEAR)
-        np.testing.assert_allclose(refined[i], foreground[i] * resized, rtol=0, atol=1e-4)
+        own, other = (
+            cv2.resize(each, (8, 8), interpolation=cv2.INTER_LINEAR)
+            for each in (local[i], dgl[i] / dgl[i].max())
+        )
+        expected = foreground[i] * own * np.sqrt(other)
+        np.testing.assert_allclose(refined[i], expected, rtol=0, atol=1e-3)
 
 
 def test_the_foreground_has_a_threshold_of_its_own(place, tmp_path, capsys):
@@ -249,13 +254,13 @@ def test_the_foreground_has_a_threshold_of_its_own(place, tmp_path, capsys):
         with Localizer(out, method=method) as localizer:
             thresholds[method] = localizer.threshold
     usual = get_backbone("vgg").localize.threshold
-    assert thresholds == {"dgl": usual, "refined": 0.5, "foreground": 0.5}
+    assert thresholds == {"dgl": usual, "refined": 0.08, "foreground": 0.3}
     capsys.readouterr()
     path = str(place / "data" / "train" / "1.jpg")
     flags = ["--load", out, "--method", "foreground", "--out", str(tmp_path / "maps"), "--json"]
     assert main(["localize", path, *flags]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert (told["method"], told["layer"], told["threshold"]) == ("foreground", "image", 0.5)
+    assert (told["method"], told["layer"], told["threshold"]) == ("foreground", "image", 0.3)
 
 
 def test_export_keeps_the_head(place, tmp_path):
