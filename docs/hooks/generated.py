@@ -218,6 +218,35 @@ def refined_times(*names):
     return table(lines)
 
 
+def teachers(name):
+    """A row a method: boxes of its maps and of the head that they taught, tested against DGL's pupil."""
+    record = _record(name)
+    tests = {row["b"]: row for row in record["comparisons"] if row["a"] == "dgl's pupil"}
+    lines = [["teacher", "layer", "IoU 0.5", "0.7", "V2", "pupil: 0.5", "0.7", "V2"]]
+    lines[0] += ["DGL's pupil - it, V2", "p"]
+    for row in sorted(record["rows"], key=lambda row: -row["pupil"]["max_box_acc_v2"]["mean"]):
+        cells = [row["method"], ", ".join(dict.fromkeys(row["layers"]))]
+        for kind in ("teacher", "pupil"):
+            cells += ["{:.1f}".format(row[kind][key]["mean"]) for key in ("iou_50", "iou_70")]
+            v2 = row[kind]["max_box_acc_v2"]
+            cells.append("{:.1f} ({:.1f} to {:.1f})".format(v2["mean"], *v2["interval"]))
+        test = tests.get(row["method"] + "'s pupil")
+        if test is None:
+            cells += ["", ""]
+        else:
+            cells.append(
+                "{:+.1f} ({:+.1f} to {:+.1f})".format(test["difference"], *test["interval"])
+            )
+            cells.append("{:.3f}".format(test["p_value"]))
+        lines.append(cells)
+    ranks = record["rank_correlation"]
+    return table(lines) + (
+        "\n\nRank correlation (Spearman) of teachers and pupils: "
+        f"{ranks['max_box_acc_v2']:.2f} by V2, {ranks['iou_50']:.2f} at IoU 0.5, "
+        f"{ranks['iou_70']:.2f} at 0.7."
+    )
+
+
 def _with_interval(row, key):
     return "{:.1f} ({:.1f} to {:.1f})".format(row[key], *row[key + "_interval"])
 
