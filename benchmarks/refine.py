@@ -21,13 +21,15 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from dgl.data.annotations import read_mask
 from dgl.data.image_io import read_image
 from dgl.data.layouts import load_data
-from dgl.data.views import GEOMETRIES, rgb_to_bgr
+from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE, rgb_to_bgr
 from dgl.errors import run_script
 from dgl.evaluation.plan import WSOL
 from dgl.metrics.bootstrap import Replicates, compare, intervals
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
+from dgl.metrics.pixel_ap import PixelApEvaluator
 from dgl.predict.normalize import MINMAX, parse_normalization, score_map
 from dgl.utils.files import write_atomically
 from dgl.utils.parallel import chunks_of
@@ -69,9 +71,13 @@ def taught(load, data, out, seed, flags):
 
 
 def measure(predictor, samples, thresholds=None):
-    """Row -> evaluator of its maps of the true classes, by wsolevaluation's geometry."""
+    """(row -> evaluator of boxes, row -> evaluator of masks) of its maps of the true classes.
+
+    The geometry is wsolevaluation's; without masks the second is empty.
+    """
     thresholds = thresholds or {}
     found = {name: MaxBoxAccEvaluator(operating_threshold=thresholds.get(name)) for name in ROWS}
+    pixels = {name: PixelApEvaluator() for name in ROWS if any(one.mask_paths for one in samples)}
     for chunk in chunks_of(samples, 8):
         views = [
             GEOMETRIES[WSOL].view(read_image(one.path), one.boxes, predictor.image_size)
@@ -80,13 +86,21 @@ def measure(predictor, samples, thresholds=None):
         images = rgb_to_bgr(np.stack([view.image for view in views]))
         maps = predictor(images, [one.class_index for one in chunk]).maps
         own = {method: raw for (method, _), raw in maps.items()}
+        ids, boxes = [one.id for one in chunk], [view.boxes for view in views]
         for name, (method, rule) in ROWS.items():
-            found[name].add(
-                [score_map(m, v.map_size, v.map_size, rule) for m, v in zip(own[method], views)],
-                [view.boxes for view in views],
-                [one.id for one in chunk],
-            )
-    return found
+            scores = [
+                score_map(m, v.map_size, v.map_size, rule) for m, v in zip(own[method], views)
+            ]
+            found[name].add(scores, boxes, ids)
+            if pixels:
+                pixels[name].add(scores, [_mask(one) for one in chunk], ids)
+    return found, pixels
+
+
+def _mask(sample):
+    if not sample.mask_paths:
+        return None
+    return read_mask(sample.mask_paths, sample.ignore_path, WSOL_MAP_SIZE)
 
 
 def times(predictor):
@@ -112,17 +126,19 @@ def main(argv=None):
 
     os.makedirs(args.work, exist_ok=True)
     train, test = load_data(args.data, args.train_split), load_data(args.data, "test")
-    seeds, teachings, selected = [], [], []
+    seeds, masks, teachings, selected = [], [], [], []
     for seed, load in enumerate(args.load, 1):
         name = os.path.basename(os.path.normpath(load)) + f"_{args.teacher}.npz"
         out = os.path.join(args.work, name)
         teachings.append(taught(load, args.data, out, seed, args))
         mode = mode_for(out)
         with Predictor(mode, out, [args.layer], METHODS, flip=args.flip) as predictor:
-            tuned = measure(predictor, train.samples[::5])
+            tuned, _ = measure(predictor, train.samples[::5])
             best = {method: own.result()["best_threshold"] for method, own in tuned.items()}
             selected.append(best)
-            seeds.append(measure(predictor, test.samples, best))
+            boxes, pixels = measure(predictor, test.samples, best)
+            seeds.append(boxes)
+            masks.append(pixels)
             if seed == len(args.load):
                 ratios = times(predictor)
         print(name, {m: e.result()["max_box_acc_v2_per_iou"] for m, e in seeds[-1].items()}, best)
@@ -136,7 +152,7 @@ def main(argv=None):
         "flip": args.flip,
         "teaching": teachings,
         "time_over_forward": ratios,
-        "rows": [row(name, seeds, selected, args.resamples) for name in ROWS],
+        "rows": [row(name, seeds, selected, args.resamples, masks) for name in ROWS],
         "comparisons": [
             compare(_each(seeds, head), _each(seeds, name), FIGURE, args.resamples).record(
                 head, name, FIGURE
@@ -154,17 +170,17 @@ def _each(seeds, name):
     return Replicates([found[name] for found in seeds])
 
 
-def row(method, seeds, selected, resamples):
+def row(method, seeds, selected, resamples, masks=()):
     """The figures of one row: mean, each seed's own, and the interval of the mean over images."""
-    both = _each(seeds, method)
-    ranges = intervals(both, resamples)
     row = {"method": method, "thresholds": [best[method] for best in selected]}
-    for figure, values in both.each().items():
-        row[figure] = {
-            "mean": float(np.mean(values)),
-            "seeds": values,
-            "interval": list(ranges[figure]),
-        }
+    for both in [_each(found, method) for found in (seeds, masks) if all(found) and found]:
+        ranges = intervals(both, resamples)
+        for figure, values in both.each().items():
+            row[figure] = {
+                "mean": float(np.mean(values)),
+                "seeds": values,
+                "interval": list(ranges[figure]),
+            }
     per_iou = [found[method].result()["max_box_acc_v2_per_iou"] for found in seeds]
     for iou in per_iou[0]:
         values = [own[iou] for own in per_iou]

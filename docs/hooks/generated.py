@@ -95,10 +95,7 @@ def photographs(name, *shown):
         if test is None:
             cells += ["", ""]
         else:
-            cells.append(
-                "{:+.1f} ({:+.1f} to {:+.1f})".format(test["difference"], *test["interval"])
-            )
-            cells.append("{:.3f}".format(test["p_value"]))
+            cells += _tested(test)[2:]
         lines.append(cells)
     lines[1:1] = taught
     if shown:
@@ -194,17 +191,29 @@ def backbones(*names):
 def refined(*names):
     """A row a network and method: boxes of a taught head and of the maps that taught it."""
     lines = [["network", "method", "IoU 0.5", "IoU 0.7", "MaxBoxAccV2", "MaxBoxAcc", "BoxAcc"]]
-    for name in names:
-        record = _record(name)
+    records = [_record(name) for name in names]
+    masks = all("pxap" in record["rows"][0] for record in records)
+    lines[0] += ["PxAP"] * masks
+    for record in records:
         for row in record["rows"]:
             cells = [record["mode"], row["method"] + (", --flip" if record.get("flip") else "")]
             cells += ["{:.1f}".format(row[key]["mean"]) for key in ("iou_50", "iou_70")]
             cells += [
                 "{:.1f} ({:.1f} to {:.1f})".format(row[key]["mean"], *row[key]["interval"])
-                for key in ("max_box_acc_v2", "max_box_acc", "box_acc")
+                for key in ("max_box_acc_v2", "max_box_acc", "box_acc", *["pxap"] * masks)
             ]
             lines.append(cells)
     return table(lines)
+
+
+def refined_tests(name):
+    """A row a comparison of a taught head's method with DGL's maps, by MaxBoxAccV2."""
+    return table([["A", "B", "A - B, points", "p"], *map(_tested, _record(name)["comparisons"])])
+
+
+def _tested(row):
+    difference = "{:+.1f} ({:+.1f} to {:+.1f})".format(row["difference"], *row["interval"])
+    return [row["a"], row["b"], difference, "{:.3f}".format(row["p_value"])]
 
 
 def refined_times(*names):
@@ -234,10 +243,7 @@ def teachers(name):
         if test is None:
             cells += ["", ""]
         else:
-            cells.append(
-                "{:+.1f} ({:+.1f} to {:+.1f})".format(test["difference"], *test["interval"])
-            )
-            cells.append("{:.3f}".format(test["p_value"]))
+            cells += _tested(test)[2:]
         lines.append(cells)
     ranks = record["rank_correlation"]
     return table(lines) + (

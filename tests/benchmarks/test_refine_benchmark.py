@@ -28,14 +28,19 @@ def test_figures_by_method(tmp_path):
     for number in range(10):
         path = str(tmp_path / f"{number}.png")
         Image.fromarray(np.full((100, 100, 3), 7, np.uint8)).save(path)
-        samples.append(Sample(str(number), path, 0, ((25, 25, 75, 75),)))
-    seeds = [measure(_Maps(), samples, dict.fromkeys(ROWS, 0.5))] * 2
-    rows = [row(name, seeds, [{name: 0.5}] * 2, 50) for name in ROWS]
+        mask = np.zeros((100, 100), np.uint8)
+        mask[25:75, 25:75] = 255
+        Image.fromarray(mask).save(path + ".mask.png")
+        box = ((25, 25, 75, 75),)
+        samples.append(Sample(str(number), path, 0, box, mask_paths=(path + ".mask.png",)))
+    boxes, masks = measure(_Maps(), samples, dict.fromkeys(ROWS, 0.5))
+    rows = [row(name, [boxes] * 2, [{name: 0.5}] * 2, 50, [masks] * 2) for name in ROWS]
     assert [one["method"] for one in rows] == ["dgl", "dgl, pas", "refined", "foreground"]
     assert [one["max_box_acc"]["seeds"] for one in rows] == [[0, 0], [0, 0], [100, 100], [100, 100]]
     assert rows[2]["iou_70"]["mean"] == pytest.approx(100)
     assert rows[2]["box_acc"]["interval"] == [100, 100]
     assert rows[0]["thresholds"] == [0.5, 0.5]
+    assert rows[2]["pxap"]["mean"] > 95 > 75 > rows[0]["pxap"]["mean"]
 
 
 def split_of(folder, count=10):
