@@ -8,7 +8,7 @@ input of the graph may turn them off.
 """
 
 import re
-from typing import Any, Iterable
+from typing import Any, FrozenSet, Iterable
 
 from dgl.errors import UserError, quote
 from dgl.tf_compat import tf
@@ -63,6 +63,13 @@ COMPUTES = frozenset(" ".join((_ARITHMETIC, _ARRAYS, _LAYERS, _LISTS, _IMAGES, _
 _LOOPS_AND_BRANCHES = frozenset(
     "Case Enter Exit For If LoopCond NextIteration StatelessCase StatelessIf StatelessWhile While".split()
 )
+# TensorFlow 1's loops, and the arrays that they read and fill.
+_LOOPS = frozenset("Enter Exit LoopCond NextIteration".split())
+_LOOP_ARRAY = "TensorArray"
+_WEIGHTED = frozenset(
+    "BatchMatMul BatchMatMulV2 BatchMatMulV3 Conv2D Conv2DBackpropInput Conv3D DepthwiseConv2dNative "
+    "Einsum MatMul".split()
+)
 _FED = ("Placeholder", "PlaceholderV2", "PlaceholderWithDefault")
 _VARIABLES = frozenset(["AutoReloadVariable", "VarHandleOp", "Variable", "VariableV2"])
 _RANDOM = re.compile(
@@ -93,10 +100,11 @@ def check_operations(graph_def: GraphDef, path: str, allow: Iterable[str] = ()) 
     """
     allowed = COMPUTES.union(allow)
     decided = _is_chance_decided(graph_def)
+    loops = _loops_before_weights(graph_def)
     refused = [
         node
         for node in graph_def.node
-        if node.op not in allowed and not (decided and is_random(node))
+        if node.op not in allowed and not (decided and is_random(node)) and node.name not in loops
     ]
     if refused:
         # The operations that would initialize a variable may come before it in the graph.
@@ -128,10 +136,22 @@ def check_no_chance(graph_def: GraphDef, path: str) -> None:
         UserError: such an operation, with the layer that it belongs to.
     """
     decided = _is_chance_decided(graph_def)
+    loops = _loops_before_weights(graph_def)
     for node in graph_def.node:
-        is_loop = node.op in _LOOPS_AND_BRANCHES
+        is_loop = node.op in _LOOPS_AND_BRANCHES and node.name not in loops
         if is_loop or (is_random(node) and not decided and not _is_in_branch(graph_def, node)):
             raise UserError(f"{path}: {_refusal(node)}")
+
+
+def _loops_before_weights(graph_def: GraphDef) -> FrozenSet[str]:
+    """Nodes of TensorFlow 1's loops, if only images are computed there, as a map over encoded ones does.
+
+    No layer comes before, so that no gradient passes through them.
+    """
+    own = [n.name for n in graph_def.node if n.op in _LOOPS or n.op.startswith(_LOOP_ARRAY)]
+    before = reachable(graph_def, own) if own else set()
+    has_weights = any(node.op in _WEIGHTED for node in graph_def.node if node.name in before)
+    return frozenset(() if has_weights else own)
 
 
 def refuse_chance(node: NodeDef, path: str) -> None:
@@ -190,7 +210,7 @@ def _check_attributes(node: NodeDef, path: str) -> None:
 def _refusal(node: NodeDef) -> str:
     if node.op in _VARIABLES:
         return f"{quote(node.name)} is a variable without a value; expected a frozen graph or a SavedModel"
-    if node.op in _LOOPS_AND_BRANCHES:
+    if node.op in _LOOPS_AND_BRANCHES or node.op.startswith(_LOOP_ARRAY):
         return (
             f"{quote(node.name)} of layer {quote(layer_name(node.name))} is a loop whose number of rounds "
             f"only a run tells ({node.op}), through which no gradients are computed; expected a graph for "

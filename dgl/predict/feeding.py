@@ -69,12 +69,12 @@ class ImageFeed:
                 )
 
     def view(self, pixels: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 RGB -> the input of one image, before :meth:`finish`.
+        """(H, W, 3) RGB in 0..255 -> the input of one image, before :meth:`finish`.
 
         Encoded images keep their size: the graph resizes them itself.
         """
         if self._is_encoded:
-            return pixels
+            return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
         return resize_bilinear_tf1(pixels, self.height, self.width)
 
     def finish(self, batch: Any) -> np.ndarray:

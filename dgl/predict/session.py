@@ -30,6 +30,10 @@ from dgl.utils.types import ArrayLike, Session, SessionConfig, Tensor
 _logger = logging.getLogger(__name__)
 
 ARG_MAX = -1
+_DILATED = (
+    "; on CPUs this TensorFlow has no gradients of dilated convolutions: expected TensorFlow 2, or a layer "
+    "behind them"
+)
 _REASON_CHARACTERS = 200
 _NOISE = ("Graph execution error", "Detected at node", "Node: ", "File ", "Traceback")
 _SUM_OF_PROBABILITIES = 1e-3
@@ -318,7 +322,8 @@ class MapSession:
                 lines = [line.strip() for line in error.message.splitlines() if line.strip()]
                 told = [line for line in lines if not line.startswith(_NOISE)]
                 reason = quote(told[0] if told else reason, _REASON_CHARACTERS)
-            raise UserError(f"{self._name}: TensorFlow cannot run it ({reason})") from None
+            hint = _DILATED if "dilation rate" in reason else ""
+            raise UserError(f"{self._name}: TensorFlow cannot run it ({reason}){hint}") from None
         return found
 
     def _failed(self, prediction: Prediction) -> Tuple[Tuple[int, str], ...]:

@@ -12,7 +12,7 @@ import signal
 import threading
 from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -20,7 +20,7 @@ from PIL import Image
 
 from dgl.data.image_io import Decoded, decode_stream
 from dgl.data.views import demo_input
-from dgl.errors import UserError
+from dgl.errors import UserError, quote
 from dgl.predict.normalize import MINMAX, Normalization, score_map
 from dgl.predict.postprocess import largest_box
 from dgl.predict.predictor import Predictor
@@ -30,6 +30,7 @@ from dgl.serving.sessions import MEGA, Limits
 
 SECONDS_TO_READ = 30  # of a client that sends nothing
 _PATHS = ("/", "/localize")
+_PARAMETERS = ("class", "threshold")
 _ENDS = "the server ends"
 
 
@@ -217,6 +218,18 @@ def _box(
     return [int(value) for value in decoded.to_file(box)] if box.any() else None
 
 
+def _check_request(query: Mapping[str, str], content_type: str) -> None:
+    """Refuse what would be ignored, and forms, whose image lies inside another body."""
+    unknown = sorted(set(query) - set(_PARAMETERS))
+    if unknown:
+        raise UserError(f"{quote(unknown[0])}: expected the parameters {' and '.join(_PARAMETERS)}")
+    if content_type.lower().startswith(("multipart/", "application/json")):
+        raise UserError(
+            f"{quote(content_type)}: expected the bytes of an image file as the body of the request, as "
+            "curl --data-binary @photo.jpg sends them"
+        )
+
+
 def _fraction(text: str) -> float:
     try:
         value = float(text)
@@ -284,8 +297,10 @@ class _Handler(BaseHTTPRequestHandler):
             if len(body) < int(length):
                 self.close_connection = True
                 return
-            query = {key: values[-1] for key, values in parse_qs(url.query).items()}
+            given = parse_qs(url.query, keep_blank_values=True)
+            query = {key: values[-1] for key, values in given.items()}
             try:
+                _check_request(query, self.headers.get("Content-Type", ""))
                 found = self.server.api.localize(body, query.get("class"), query.get("threshold"))
                 self._answer(200, found)
             except UserError as error:

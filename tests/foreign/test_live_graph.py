@@ -5,7 +5,7 @@ import pytest
 from tiny_network import CLASS_INDEX, C, H, TinyNetwork, W, one_hot, unit
 
 from dgl.errors import UserError
-from dgl.foreign import layers_of, logits_of
+from dgl.foreign import layers_of, load_frozen, logits_of
 from dgl.localizer import Localizer
 from dgl.predict.graph_predictor import GraphPredictor
 from dgl.tf_compat import tf
@@ -214,9 +214,10 @@ def test_pixels_as_bytes():
     same(localized(logits, layer, image_size=20), reference())
 
 
-@pytest.mark.parametrize("shape", [[], [1], [None]])
-def test_encoded_images(shape):
-    """The bytes of a file: of one, or of a batch that a function maps over."""
+@pytest.mark.parametrize("shape", [[], [1], [None], "loop", "file"])
+def test_encoded_images(shape, tmp_path):
+    """The bytes of a file: of one, or of a batch that a function or a loop of TensorFlow 1 maps over."""
+    way, shape = (shape, [None]) if isinstance(shape, str) else ("", shape)
     encoded = tf.placeholder(tf.string, shape, "encoded")
 
     def decoded(data):
@@ -226,13 +227,32 @@ def test_encoded_images(shape):
         image = decoded(encoded)[None]
     elif shape == [1]:
         image = decoded(encoded[0])[None]
+    elif way:
+        image = tf.map_fn(decoded, encoded, tf.float32)
     else:
         if tf.VERSION < "2":
             pytest.skip("loops of TensorFlow 1.15 are no functions")
         image = tf.function(lambda data: tf.map_fn(decoded, data, tf.float32))(encoded)
     image = tf.reshape(image, [-1, 20, 20, 3])
     layer, logits = head(image)
+    if way == "file":
+        path = tmp_path / "map.pb"
+        path.write_bytes(logits.graph.as_graph_def().SerializeToString())
+        logits = load_frozen(str(path)).output()
+        layers = layers_of(logits)
+        layer = layers[layer.op.name]
+        assert next(iter(layers)) == layer.op.name
     same(localized(logits, layer), reference())
+
+
+def test_a_loop_of_tensorflow_1_behind_a_layer_is_refused(tmp_path):
+    image = tf.placeholder(tf.float32, [None, 20, 20, 3])
+    layer, logits = head(image)
+    tf.map_fn(lambda row: row * 2.0, logits)
+    path = tmp_path / "loop.pb"
+    path.write_bytes(logits.graph.as_graph_def().SerializeToString())
+    with pytest.raises(UserError, match="is a loop whose number of rounds"):
+        load_frozen(str(path))
 
 
 def test_gray_by_luma_and_opacity():
@@ -302,3 +322,28 @@ def test_scores_of_layers_found_by_themselves():
     _, logits = head(tf.tanh(image / 255.0))
     found = logits_of(tf.sigmoid(logits))
     assert list(layers_of(found))[0] == "layer"
+
+
+def test_dilated_convolutions():
+    """Their map is that of zeros between the kernel's weights; TensorFlow 1.15 says that it cannot."""
+    rng = np.random.RandomState(5)
+    image = tf.placeholder(tf.float32, [None, 12, 12, 3])
+    layer = tf.nn.relu(tf.nn.conv2d(image, rng.randn(3, 3, 3, 6).astype("f4"), [1] * 4, "SAME"))
+    kernel, linear = rng.randn(3, 3, 6, 4).astype("f4"), rng.randn(4, 3).astype("f4")
+    spread = np.zeros((5, 5, 6, 4), "f4")
+    spread[::2, ::2] = kernel
+    found = []
+    for weights, rate in ((spread, 1), (kernel, 2)):
+        options = {"dilations": [1, rate, rate, 1]}
+        later = tf.raw_ops.Conv2D(
+            input=layer, filter=weights, strides=[1] * 4, padding="SAME", **options
+        )
+        logits = tf.matmul(tf.reduce_mean(tf.nn.relu(later), [1, 2]), linear)
+        with GraphPredictor(logits, {"layer": layer}) as predictor:
+            images = np.random.RandomState(6).uniform(0, 1, (2, 12, 12, 3)).astype("f4")
+            if rate > 1 and tf.VERSION < "2":
+                with pytest.raises(UserError, match="no gradients of dilated convolutions"):
+                    predictor(images)
+                return
+            found.append(predictor(images).maps["dgl", "layer"])
+    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-5)
