@@ -48,6 +48,8 @@ demo: $(VENV)/.installed
 		--clayer 1 2 3 4 --out demo/birds --overwrite
 	@echo "open demo/index.html"
 
+# Every process that a test starts would compile the project again.
+unexport PYTHONDONTWRITEBYTECODE
 # A file's tests stay in one process, whose fixtures they share.
 TEST_PROCESSES ?= 2
 PARALLEL := -n $(TEST_PROCESSES) --dist loadfile

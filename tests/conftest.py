@@ -1,4 +1,4 @@
-"""Shared fixtures; fast tests run first, those marked slow last."""
+"""Shared fixtures. Slow tests run last, but in several processes first, so that none waits at the end."""
 
 import os
 import sys
@@ -11,8 +11,15 @@ sys.path.insert(0, TESTS)
 sys.path.insert(0, ROOT)
 
 
-def pytest_collection_modifyitems(items):
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+def pytest_configure(config):
+    # pytest-xdist's own order has the files of fewest tests, which are the long ones, last.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(config, items):
+    slow_first = hasattr(config, "workerinput")
+    items.sort(key=lambda item: (item.get_closest_marker("slow") is None) == slow_first)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 import ast
 import os
 
+import pytest
+
 # Modules that reach other machines, start programs, or make code of data; and who may (docs/security.md).
 _MODULES = set(
     (
@@ -76,6 +78,7 @@ def suspects(text):
     return found
 
 
+@pytest.mark.slow
 def test_no_source_has_a_way(root):
     paths = sorted(sources(root))
     assert len(paths) > 100

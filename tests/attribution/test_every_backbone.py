@@ -17,8 +17,8 @@ POSITIVE = ("gradcam", "gradcam++", "xgradcam", "layercam", "eigencam", "center"
 WIDTH = 0.0625
 CLASS_INDEX = [1, 4]
 
-# One deeper ResNet stands for the four, which take their time to build.
-DEEPER = {"resnet101", "resnet152", "resnet152se"}
+# They repeat blocks of resnet50, resnet50se and efficientnet_lite0, and take their time to build.
+DEEPER = {"resnet101", "resnet101se", "resnet152", "resnet152se", "efficientnet_lite1"}
 MODES = [
     m if m in PAPER_MODES else pytest.param(m, marks=pytest.mark.slow)
     for m in BACKBONES

@@ -10,6 +10,7 @@ pytestmark = pytest.mark.usefixtures("quick_charts")
 _QUICK = "--clayer 1 --batch 2 --resamples 0 --gallery 0 --workers 1 --gpu=-1".split()
 
 
+@pytest.mark.slow
 def test_localize_writes_an_object_a_line_and_nothing_else(tiny, photos, tmp_path):
     # In a process of its own, for what libraries write.
     (tmp_path / "bad.jpg").write_bytes(b"no image")

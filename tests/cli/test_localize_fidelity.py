@@ -1,5 +1,6 @@
 """The published script at full size against the stored maps of TensorFlow 1.15.5."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 from demo_runs import SCRIPT, record_of
-from networks import values_of, write_tensorflow
+from networks import values_of, write_npz, write_tensorflow
 from PIL import Image
 from sample_images import REFERENCE, blob_image
 
@@ -35,29 +36,40 @@ NEARLY_ALL = {
     "resnet50se": 5e-5 if NEW else 2e-4,
 }
 
-# One process per network, for TensorFlow takes seconds to load. It is a new one, because the script
-# chooses TensorFlow's kernels before they are loaded.
-RUN_LAYERS = """
-import runpy, sys
-script, folder, layers, *flags = sys.argv[1:]
-main = runpy.run_path(script)["main"]
-for layer in layers.split(","):
-    main(flags + ["--clayer", layer, "--outdir", folder + "/" + layer])
+# One process, for TensorFlow takes seconds to load. It is a new one, because the script chooses
+# TensorFlow's kernels before they are loaded.
+RUN_ALL = """
+import json, runpy, sys
+main = runpy.run_path(sys.argv[1])["main"]
+for flags in json.loads(sys.argv[2]):
+    main(flags)
 """
+
+
+@pytest.fixture(scope="module")
+def maps(tmp_path_factory):
+    """The folder of what the script wrote, by network and layer."""
+    folder, runs = tmp_path_factory.mktemp("fidelity"), []
+    photo = str(folder / "photo.png")
+    Image.fromarray(blob_image()).save(photo)
+    for mode, layers in STORED.items():
+        write = write_tensorflow if mode == "vgg" else write_npz
+        load = write(folder / (mode + ".npz"), values_of(mode, 224, classes=1000))
+        flags = ["--mode", mode, "--load", load, "--data_path", photo, "--image_size", "224"]
+        for layer in layers:
+            out = ["--clayer", str(layer), "--outdir", str(folder / mode / str(layer))]
+            runs.append([*flags, *out, "--save-maps", "--gpu=-1"])
+    environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
+    words = [sys.executable, "-c", RUN_ALL, SCRIPT, json.dumps(runs)]
+    subprocess.run(words, check=True, env=environment)
+    return folder
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", PAPER_MODES)
-def test_fidelity(mode, tmp_path):
-    prefix = write_tensorflow(tmp_path / "model-1", values_of(mode, 224, classes=1000))
-    Image.fromarray(blob_image()).save(str(tmp_path / "photo.png"))
-    words = [SCRIPT, str(tmp_path), ",".join(map(str, STORED[mode])), "--mode", mode]
-    words += ["--load", prefix, "--data_path", str(tmp_path / "photo.png")]
-    words += ["--image_size", "224", "--save-maps", "--gpu=-1"]
-    environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
-    subprocess.run([sys.executable, "-c", RUN_LAYERS, *words], check=True, env=environment)
+def test_fidelity(mode, maps):
     for layer, most in STORED[mode].items():
-        out = tmp_path / str(layer)
+        out = maps / mode / str(layer)
         stem = "{}_{}_dgl".format(mode, get_backbone(mode).layers[layer].replace("/", "_"))
         with np.load(os.path.join(REFERENCE, f"{mode}_clayer{layer}.npz")) as expected:
             assert record_of(out, stem + ".json")["class_index"] == int(expected["argmax"][0])

@@ -248,6 +248,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_processes_end_with_their_parent(root):
     path = [os.path.dirname(os.path.abspath(__file__)), root]
     parent = subprocess.Popen(

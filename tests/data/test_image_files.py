@@ -151,6 +151,7 @@ def read_within(path, most):
     assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < float(most)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["large.jpg", "large.png"])
 def test_the_memory_of_the_largest_image_is_bounded(tmp_path, name):
     """A file of 96 megapixels takes no more than what docs/security.md states."""

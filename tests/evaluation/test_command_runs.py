@@ -189,6 +189,7 @@ def test_saved_maps_score_to_the_same_figures(folder, many, tmp_path):
             assert scored[key] == row[key], key
 
 
+@pytest.mark.slow
 def test_the_study_compares_everything(folder, many, tmp_path):
     given = ["--load", folder / "tiny.npz", "--data", many, "--out", tmp_path, "--batch", 4]
     given += ["--clayer", "1-2", "--alphas", "0.1", "inf", "--resamples", 20, "--gallery", 2]

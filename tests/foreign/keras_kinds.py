@@ -292,20 +292,20 @@ for _name, _made in {
 # --- activations
 
 
-def _activation(keras, name):
+def _activations(keras, first, second):
+    layers = keras.layers
     try:
-        keras.activations.get(name)
+        middle = (layers.Conv2D(5, 3, activation=second), layers.Conv2D(4, 1, activation=first))
     except ValueError:
         return None  # not of this Keras
-    middle = (keras.layers.Conv2D(5, 3, activation=name),)
-    return network(keras, middle, activation=name)
+    return network(keras, middle, activation=first)
 
 
-for _name in (
-    *("tanh", "sigmoid", "softplus", "softsign", "swish", "gelu", "mish", "elu", "selu"),
-    *("exponential", "linear", "relu6", "hard_sigmoid"),
+for _first, _second in (
+    *(("tanh", "sigmoid"), ("softplus", "softsign"), ("swish", "elu"), ("gelu", "mish")),
+    *(("selu", "hard_sigmoid"), ("linear", "exponential"), ("swish", "relu6")),
 ):
-    parametrized("activation_" + _name, _activation, _name)
+    parametrized(f"activations_{_first}_{_second}", _activations, _first, _second)
 
 
 @kind

@@ -14,6 +14,7 @@ from dgl.tf_compat import tf
 VERSION = tuple(int(part) for part in tf.VERSION.split(".")[:2])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tf_keras", "keras"])
 def test_eager(kind):
     first = (2, 16) if kind == "keras" else (2, 0)

@@ -59,7 +59,9 @@ def models(tmp_path_factory):
     return load
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(k, marks=[pytest.mark.slow] if k in TF2 else []) for k in KINDS]
+)
 def test_maps_are_those_of_numpy(models, kind):
     version = tuple(int(number) for number in tf.VERSION.split(".")[:2])
     if version < _needs(kind):

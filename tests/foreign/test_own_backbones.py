@@ -19,7 +19,7 @@ SIZE, WIDTH, CLASSES = 64, 0.125, 5
 METHODS = ("dgl", "cam", "gradcam", "layercam")
 CLASS_INDEX = [1, 4]
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*batch_normalization")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:.*batch_normalization")]
 
 
 def write(mode, folder, kind):

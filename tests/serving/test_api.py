@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from sample_images import TESTS, blob_image
 
+from dgl.cli.parser import main
 from dgl.data.class_names import ClassNames
 from dgl.errors import UserError
 from dgl.predict.session import Prediction
@@ -201,24 +202,12 @@ def command_of_server(port, *flags):
 
 
 @pytest.mark.slow
-def test_the_command_answers_as_localize_does(small_vgg, tmp_path):
-    root = os.path.dirname(TESTS)
-    environment = dict(os.environ, PYTHONPATH=root)
-    command = [sys.executable, "-m", "dgl.cli"]
+def test_the_command_answers_as_localize_does(small_vgg, tmp_path, capsys):
     flags = ["--load", small_vgg, "--gpu=-1", "--layer", "conv5_3"]
     path = str(tmp_path / "a.png")
     Image.fromarray(blob_image(1, 90, 120)).save(path)
-    localize = [
-        *command,
-        "localize",
-        path,
-        *flags,
-        "--fast",
-        "--json",
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    expected = json.loads(subprocess.check_output(localize, env=environment))
+    assert main(["localize", path, *flags, "--fast", "--json", "--out", str(tmp_path / "out")]) == 0
+    expected = json.loads(capsys.readouterr().out)
     with command_of_server(0, *flags) as (server, port):
         with open(path, "rb") as stream:
             status, answer = ask(port, stream.read())

@@ -151,6 +151,7 @@ def small_recipe(mode, layer, views=1, size=SIZE):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "mode, layer, above",
     [
@@ -187,6 +188,7 @@ def test_every_backbone_is_cut(mode, layer, above):
             session.run([gradients, updates], feed)
 
 
+@pytest.mark.slow
 def test_views_are_random_fixed_by_the_seed_and_bounded(folder):
     recipe = small_recipe("vgg", LAYER, views=3)
     samples = load_split(parse(data=folder / "data"), "train").samples

@@ -94,6 +94,7 @@ def test_vgg_cost_is_cross_entropy_plus_weight_decay():
     assert cost == pytest.approx(loss + l2, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_batch_norm_has_no_weight_decay():
     values = vgg_variables(4, norm="bn")
     weights = [value for name, value in values.items() if name.endswith("/W")]

@@ -18,7 +18,7 @@ from sample_images import plain, write_list
 from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 from dgl.weights import open_checkpoint
 
-SIZE = 64
+SIZE = 32
 WIDTH = 0.125
 RATE = 0.002
 MOMENTUM = 0.9

@@ -255,6 +255,7 @@ def test_the_input_has_the_size_of_the_card(here, data, start):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_other_commands_take_the_checkpoint(here, data, start):
     fitted(data, start / "vgg.npz")
     log, photo = os.path.join("train_log", "mine"), str(data / "val" / "ash" / "0.png")

@@ -21,6 +21,8 @@ from dgl.tf_compat import tf
 from dgl.weights import open_checkpoint
 from dgl.weights.convert import convert
 
+pytestmark = pytest.mark.usefixtures("graphs_once")
+
 BGR_MEAN = (103.939, 116.779, 123.68)
 ONE = (1.0, 1.0, 1.0)
 HALF = (127.5, 127.5, 127.5)
@@ -63,12 +65,14 @@ def test_no_divisor(tmp_path, divisor):
     assert not (tmp_path / "out.npz").exists()
 
 
+@pytest.mark.slow
 def test_activations_behind_normalization_are_not_divided(tmp_path):
     path = write_keras_file(tmp_path / "i.h5", keras_inception(first=95), old_names=True)
     with pytest.raises(UserError, match="inceptionv3 has normalization layers"):
         convert(path, str(tmp_path / "out.npz"), divide_activations=2)
 
 
+@pytest.mark.slow
 def test_inception(tmp_path):
     layers = keras_inception(first=95)  # numbered from anywhere
     path = write_keras_file(tmp_path / "i.h5", layers, old_names=True)

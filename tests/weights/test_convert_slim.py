@@ -25,6 +25,7 @@ def converted(published, tmp_path_factory):
     return done, open_checkpoint(done.out)
 
 
+@pytest.mark.slow
 def test_what_is_kept(converted):
     done, checkpoint = converted
     expected = published_part("inceptionv3")
@@ -35,6 +36,7 @@ def test_what_is_kept(converted):
             np.testing.assert_array_equal(checkpoint.read(name), array)
 
 
+@pytest.mark.slow
 def test_it_computes_the_same(converted, published):
     _, checkpoint = converted
     image = random_image()

@@ -18,6 +18,8 @@ from published_files import (
 from dgl.weights import open_checkpoint
 from dgl.weights.convert import convert
 
+pytestmark = pytest.mark.usefixtures("graphs_once")
+
 RGB_MEAN = (123.68, 116.779, 103.939)
 ONE = (1.0, 1.0, 1.0)
 
@@ -71,6 +73,7 @@ def test_vgg_that_needs_no_change(tmp_path, values, name, options):
         np.testing.assert_array_equal(checkpoint.read(name), array)
 
 
+@pytest.mark.slow
 def test_squeeze_excite(tmp_path):
     mode, names = "resnet50se", 331
     values = zoo(mode)

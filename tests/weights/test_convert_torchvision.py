@@ -17,8 +17,12 @@ from published_files import (
 from dgl.weights import open_checkpoint, read_card
 from dgl.weights.convert import convert
 
+pytestmark = pytest.mark.usefixtures("graphs_once")
 
-@pytest.mark.parametrize("mode, forward", [("vgg", vgg), ("resnet50", resnet)])
+
+@pytest.mark.parametrize(
+    "mode, forward", [("vgg", vgg), pytest.param("resnet50", resnet, marks=pytest.mark.slow)]
+)
 def test_it_computes_the_same_as_numpy(tmp_path, mode, forward):
     path = write_pth(tmp_path / "model.pth", torchvision(mode))
     done = convert(path, str(tmp_path / "out.npz"))
@@ -35,6 +39,7 @@ def test_it_computes_the_same_as_numpy(tmp_path, mode, forward):
     assert_close(found, forward(rgb, expected)[last])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strides", [None, "published-1x1"])
 def test_a_resnet_with_the_strides_it_was_trained_with(tmp_path, strides):
     path = write_pth(tmp_path / "model.pth", torchvision("resnet50"))

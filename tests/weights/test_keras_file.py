@@ -64,6 +64,7 @@ def test_compressed(tmp_path):
     assert_same(read_all(write_keras(tmp_path / "a.h5", LAYERS, **options)), VALUES)
 
 
+@pytest.mark.slow
 def test_names_of_variable_length_in_a_large_file(tmp_path):
     layers = [(f"conv{index}", [("kernel:0", KERNEL)]) for index in range(110)]
     path = write_keras(tmp_path / "a.h5", layers + [("fc", [("kernel:0", np.zeros(10**7, "f4"))])])
