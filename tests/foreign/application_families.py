@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import numpy as np
+from foreign.write_keras import load_keras_package
 
 METHODS = (
     *("dgl", "dgl-pcs", "dgl-no-loss", "dgl-no-class", "gradcam", "gradcam++", "xgradcam"),
@@ -57,15 +58,7 @@ class _Warnings(logging.Handler):
 
 def check(package, *names):
     """Try some applications; a foreign exception, a silent constant map or other logits are failures."""
-    if package == "tf_keras":
-        os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    else:
-        os.environ.pop("TF_USE_LEGACY_KERAS", None)
-    import tensorflow
-
-    if tensorflow.__version__ < "2.16":
-        os.environ.pop("TF_USE_LEGACY_KERAS", None)
-    keras = tensorflow.keras
+    keras = load_keras_package(package)
     if names == ("all",):
         names = [name for name in dir(keras.applications) if name[0].isupper()]
     failures = []

@@ -5,10 +5,9 @@ Each kind is a function that returns a model whose layer "early" the maps are ma
 which know nothing of this project: neither of its graphs nor of how it finds tensors.
 """
 
-import os
-
 import numpy as np
 from foreign.map_formulas import formulas
+from foreign.write_keras import load_keras_package
 
 ALPHA = 10.0
 SIZE = 12
@@ -30,15 +29,9 @@ def parametrized(name, function, *arguments):
 
 def check(package, *names):
     """Compare the maps of some kinds, or of all, for ``tf_keras`` or ``keras`` (3)."""
-    if package == "tf_keras":
-        os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    else:
-        os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    keras = load_keras_package(package)
     import tensorflow
 
-    if tensorflow.__version__ < "2.16":
-        os.environ.pop("TF_USE_LEGACY_KERAS", None)
-    keras = tensorflow.keras
     failures = []
     for name in names or KINDS:
         keras.utils.set_random_seed(len(name))

@@ -6,6 +6,19 @@ import os
 import numpy as np
 
 
+def load_keras_package(package):
+    """Load TensorFlow with ``tf_keras`` (its own Keras before 2.16) or with ``keras`` (3); that Keras."""
+    if package == "tf_keras":
+        os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    else:
+        os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    import tensorflow
+
+    if tensorflow.__version__ < "2.16":
+        os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    return tensorflow.keras
+
+
 def write(folder):
     """Write ``model.keras``, ``model.h5``, their weights, and a model with a Lambda layer."""
     os.environ.pop("TF_USE_LEGACY_KERAS", None)

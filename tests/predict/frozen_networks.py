@@ -24,7 +24,7 @@ def options(mode, norm):
 
 
 def results(build, session_of):
-    """Logits, head weights, activations and both gradients of every layer, and the op types."""
+    """Logits, head weights, activations and both gradients of every layer, and the operations."""
     with tf.Graph().as_default() as graph:
         image = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3])
         built, backbone = build(image)
@@ -37,7 +37,7 @@ def results(build, session_of):
             session_of(session)
             images = np.random.RandomState(0).uniform(0, 255, (2, SIZE, SIZE, 3))
             found = session.run(fetches, {image: images})
-        return found, [op.type for op in graph.get_operations()]
+        return found, graph.get_operations()
 
 
 def frozen(mode, norm, checkpoint, gpus=0, precision=FLOAT32):
