@@ -74,7 +74,8 @@ class ImageFeed:
         Encoded images keep their size: the graph resizes them itself.
         """
         if self._is_encoded:
-            return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+            rounded: np.ndarray = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+            return rounded
         return resize_bilinear_tf1(pixels, self.height, self.width)
 
     def finish(self, batch: Any) -> np.ndarray:
