@@ -11,6 +11,7 @@ import numpy as np
 
 from dgl.backbones.published import Shapes
 from dgl.errors import UserError
+from dgl.weights.foreign_model import model_kind
 from dgl.weights.formats import find_format
 from dgl.weights.formats.tensorflow import STATE_FILE, newest_in, open_tensorflow
 
@@ -78,6 +79,7 @@ def open_checkpoint(path: str) -> Checkpoint:
     if os.path.basename(path) == "checkpoint" and os.path.isfile(path):
         path = os.path.dirname(path) or os.curdir  # TensorFlow's note of a folder's newest
     if os.path.isdir(path):
+        _refuse_model(path)
         return Checkpoint.of_tensorflow(newest_in(path))
     path = _SUFFIX.sub("", path)
     if os.path.isfile(path + ".index"):
@@ -93,7 +95,19 @@ def open_checkpoint(path: str) -> Checkpoint:
         raise UserError(
             f"{path}: cannot be read ({error.strerror or error}), expected a checkpoint"
         ) from None
-    return Checkpoint(path, *known.open(path)) if known else Checkpoint.of_tensorflow(path)
+    if known:
+        return Checkpoint(path, *known.open(path))
+    _refuse_model(path)
+    return Checkpoint.of_tensorflow(path)
+
+
+def _refuse_model(path: str) -> None:
+    """Refuse a model of others, which other commands take, and formats that none does."""
+    if model_kind(path) is not None:
+        raise UserError(
+            f"{path}: a model with its graph; expected a checkpoint of one of this project's networks "
+            "(dgl localize, evaluate, label and serve take models of others)"
+        )
 
 
 def read_weights(checkpoint: Checkpoint, name: str) -> np.ndarray:

@@ -185,6 +185,12 @@ def test_weights_without_a_graph_say_which_file_to_load(name, picture, tmp_path)
         localize(picture, tmp_path / "out", "--load", path)
 
 
+@pytest.mark.parametrize("kind", ["frozen", "saved_model"])
+def test_commands_for_checkpoints_say_which_take_models(kind, files):
+    with pytest.raises(UserError, match="a model with its graph; expected a checkpoint"):
+        main(["info", files[kind]])
+
+
 def test_a_json_file_beside_a_model_is_no_card(files, picture, tmp_path):
     import shutil
 
