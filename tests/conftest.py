@@ -17,7 +17,25 @@ def pytest_configure(config):
         config.option.loadscopereorder = False
 
 
+# What make test-fast leaves out beside the tests marked slow: rooms of what surrounds the package, and
+# every network but VGG16, whose graphs take seconds to build.
+SLOW_ROOMS = ("benchmarks", "docs", "examples", "properties", "robustness")
+SLOW_NETWORKS = ("resnet", "inception", "efficientnet")
+
+
+def is_slow(item):
+    """Whether a test's room or one of its parameters, or the first part of one, is among the slow ones."""
+    if os.path.relpath(str(item.fspath), TESTS).split(os.sep)[0] in SLOW_ROOMS:
+        return True
+    values = getattr(item, "callspec", None) and item.callspec.params.values()
+    firsts = [value[0] if isinstance(value, tuple) and value else value for value in values or ()]
+    return any(isinstance(value, str) and value.startswith(SLOW_NETWORKS) for value in firsts)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config, items):
+    for item in filter(is_slow, items):
+        item.add_marker("slow")
     slow_first = hasattr(config, "workerinput")
     items.sort(key=lambda item: (item.get_closest_marker("slow") is None) == slow_first)
 

@@ -78,6 +78,7 @@ def built(root, tmp_path_factory):
     return out
 
 
+@pytest.mark.slow
 def test_the_wheel_has_all_that_runs_and_nothing_else(root, built):
     (path,) = glob.glob(os.path.join(str(built), "*.whl"))
     with zipfile.ZipFile(path) as archive:
@@ -98,6 +99,7 @@ def test_the_wheel_has_all_that_runs_and_nothing_else(root, built):
     assert any(name.endswith("LICENSE") for name in names)
 
 
+@pytest.mark.slow
 def test_the_sdist_builds_the_wheel_and_has_the_scripts(built):
     (path,) = glob.glob(os.path.join(str(built), "*.tar.gz"))
     with tarfile.open(path) as archive:

@@ -385,9 +385,8 @@ class MapSession:
         if entries is None:
             return self._fetches
         try:
-            return self._fetches._replace(
-                maps={entry: self._fetches.maps[entry] for entry in entries}
-            )
+            maps = {(m, layer): self._fetches.maps[m, layer] for m, layer in entries}
+            return self._fetches._replace(maps=maps)
         except KeyError as error:
             raise ArgumentError(f"no map {error}: there are {self.entries}") from None
 

@@ -125,12 +125,14 @@ def test_layers_of_deeper_resnets(depth, blocks, suffix):
     assert layers[-1] == "group1/block1_shortcut"
 
 
+@pytest.mark.slow
 def test_last_stride_halves_the_last_group():
     endpoints = build("resnet50", width=0.125, last_stride=2)["endpoints"]
     assert endpoints["group2"][1:3] == [8, 8]
     assert endpoints["group3/block0_shortcut"][1:3] == endpoints["group3"][1:3] == [4, 4]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["", "-1x1"])
 def test_dilation_keeps_what_the_strided_network_computes_between_its_places(end):
     """Every fourth place of the dilated network's last layer is the strided one's."""
@@ -147,6 +149,7 @@ def test_dilation_keeps_what_the_strided_network_computes_between_its_places(end
     np.testing.assert_allclose(dilated[:, ::4, ::4], strided, rtol=1e-4, atol=1e-5 * strided.max())
 
 
+@pytest.mark.slow
 def test_inception_in_training_drops_out_and_updates_averages():
     training = build("inceptionv3", classes=1000, width=WIDTH, training=True)
     still = build("inceptionv3", size=64, classes=1000, width=WIDTH)
@@ -166,6 +169,7 @@ def test_inception_in_training_drops_out_and_updates_averages():
     assert not any("moving_" in name for name in training["trainable"])
 
 
+@pytest.mark.slow
 def test_head_scope_is_the_option_s():
     shapes = dict(build("vgg", width=0.125, classes=7, data_set="cub")["variables"])
     assert shapes["linear_cub/W"] == [128, 7]

@@ -25,7 +25,6 @@ def test_settings_are_those_of_the_record():
     assert found == dict.fromkeys(photographs.SHOWN[:-1], ("head", 0.25, "minmax"))
 
 
-@pytest.mark.slow
 def test_the_figure_and_its_page(tmp_path):
     out, page = tmp_path / "figure.png", tmp_path / "index.html"
     assert photographs.main(["--out", str(out), "--page", str(page), "--rows", "1"]) == 0

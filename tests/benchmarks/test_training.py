@@ -31,7 +31,6 @@ def test_a_row_holds_the_ratio_to_its_bound(slower, met):
     assert row["decoding_share"] == 0.05
 
 
-@pytest.mark.slow
 def test_the_section_of_one_network(monkeypatch):
     monkeypatch.setattr(training, "_times", lambda case: times(1.02))
     section = training.measure(Options(rounds=2, threads=2, quick=True))

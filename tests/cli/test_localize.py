@@ -135,6 +135,7 @@ def test_a_class_by_name(vgg, photo, tmp_path):
         assert (record["class_index"], record["class_name"]) == (3, "d")
 
 
+@pytest.mark.slow
 def test_a_network_of_imagenet_takes_and_shows_its_names(photo, tmp_path):
     path = write_npz(tmp_path / "a.npz", values_of("resnet50", 32, classes=1000, width=0.0625))
     words = ("localize", photo, "--load", path, "--image_size", 32, "--gpu=-1", "--layer", "0")

@@ -102,6 +102,7 @@ def runs(data, root, tmp_path_factory):
     return folder, done.stdout
 
 
+@pytest.mark.slow
 def test_localize(runs):
     folder, _ = runs
     record = json.loads((folder / "localized" / "toynet_stem_toymap.json").read_text())
@@ -109,6 +110,7 @@ def test_localize(runs):
     assert record["box"][2] > record["box"][0]
 
 
+@pytest.mark.slow
 def test_evaluate(runs):
     folder, _ = runs
     metrics = json.loads((folder / "evaluated" / "metrics.json").read_text())
@@ -117,6 +119,7 @@ def test_evaluate(runs):
         assert (row["method"], row["layer"]) == ("toymap", "stem")
 
 
+@pytest.mark.slow
 def test_help(runs):
     helps = runs[1].split("usage: dgl ")[1:]
     found = [[name in text for name in ("toynet", "toymap", "toyset")] for text in helps]

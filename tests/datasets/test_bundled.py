@@ -4,6 +4,7 @@ import json
 import os
 
 import numpy as np
+import pytest
 
 from dgl.cli.localize import make_parser, run
 from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES, sample_images
@@ -13,6 +14,7 @@ from dgl.predict.postprocess import iou
 from dgl.weights import open_checkpoint, read_card
 
 
+@pytest.mark.slow
 def test_birds_are_classified_and_most_of_them_localized(tmp_path, root):
     assert os.path.join(root, "images") == SHIPPED_IMAGES
     flags = ["--outdir", str(tmp_path), "--clayer", "conv5_3", "--gpu=-1"]

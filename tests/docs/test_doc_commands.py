@@ -28,7 +28,6 @@ def folder(stand_ins, tmp_path):
     return str(tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", [p for p in WITH_COMMANDS if of(p, RUN)])
 def test_commands_run(path, folder):
     for command in of(path, RUN):
@@ -54,7 +53,6 @@ def test_commands_parse(path):
             raise AssertionError(f"{command.place}: {command.text}: {error!r}") from error
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", WITH_PYTHON)
 def test_python_blocks(path, folder, monkeypatch):
     monkeypatch.chdir(folder)

@@ -2,13 +2,11 @@
 
 import os
 
-import pytest
 from PIL import Image
 
 from benchmarks.docs_figures import ALPHAS, IMAGES, LAYERS, main
 
 
-@pytest.mark.slow
 def test_both_figures_are_drawn(root, tmp_path):
     assert main(["--out", str(tmp_path)]) == 0
     assert sorted(os.listdir(str(tmp_path))) == ["alpha.jpg", "layers.jpg"]

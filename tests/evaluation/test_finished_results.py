@@ -22,6 +22,7 @@ from dgl.weights import ModelCard, save_npz, write_card
 QUICK = ("--gallery", 0, "--resamples", 0, "--clayer", 1, "--method", "dgl", "--gpu=-1")
 
 
+@pytest.mark.slow
 def test_other_flags_do_not_replace_finished_results(folder, many, tmp_path):
     out = tmp_path / "out"
     first = evaluate_many(folder, many, out, *QUICK)

@@ -62,7 +62,6 @@ def test_own_checkpoint(run):
         assert read_image(str(folder / (name + ".png"))).shape == read_image(path).shape
 
 
-@pytest.mark.slow
 def test_frozen_graph(run):
     """The project's network, by the way that others' go: the same class and the same box."""
     out, folder = run("frozen_graph")
@@ -81,7 +80,6 @@ def box_of(line):
     return ast.literal_eval(line[line.index("(") : line.index(")") + 1])
 
 
-@pytest.mark.slow
 def test_saved_model(run):
     out, folder = run("saved_model")
     lines = {line.split()[0]: line for line in out.strip().splitlines()}
@@ -92,7 +90,6 @@ def test_saved_model(run):
     assert f"class {found.class_index}" in lines["cam"]
 
 
-@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*(set_learning_phase|state_updates)")
 def test_keras_application(run):
     if not has_keras():
@@ -108,7 +105,6 @@ def test_a_model_that_is_missing_ends_in_one_line(run, tmp_path):
             run(name, "--model", str(tmp_path / "nothing"))
 
 
-@pytest.mark.slow
 def test_as_a_program_from_anywhere(root, tmp_path):
     """It finds the project, and bad input is one line."""
     script = os.path.join(root, "examples", "frozen_graph.py")

@@ -5,14 +5,8 @@ from predict.frozen_networks import CLASSES, NETWORKS, SIZE, WIDTH
 from dgl.backbones import get_backbone
 from dgl.weights import open_checkpoint
 
-# A VGG is the network of quick runs.
-_PARAMS = [
-    pytest.param(n, id="-".join(n), marks=[] if n[0] == "vgg" else [pytest.mark.slow])
-    for n in NETWORKS
-]
 
-
-@pytest.fixture(scope="module", params=_PARAMS)
+@pytest.fixture(scope="module", params=NETWORKS, ids=["-".join(n) for n in NETWORKS])
 def network(request, tmp_path_factory):
     """(mode, norm, values, checkpoint)."""
     mode, norm = request.param

@@ -49,6 +49,7 @@ def test_a_bad_size_is_refused(text):
         launched_size({"HOROVOD_SIZE": text})
 
 
+@pytest.mark.slow
 def test_a_single_process_does_not_load_horovod(root):
     code = (
         "import sys; from dgl.training.distributed import *; r = find_ranks(); "

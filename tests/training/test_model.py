@@ -106,6 +106,7 @@ def test_batch_norm_has_no_weight_decay():
     assert cost - loss == pytest.approx(l2, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_two_steps_of_nesterov_momentum():
     """The head's bias: its gradient is the mean of softmax minus one-hot, without weight decay."""
     one_hot = np.eye(4)[LABELS]

@@ -176,6 +176,7 @@ def test_confusions_are_counted():
     assert found == [(0, 1, 2), (2, 0, 1)]
 
 
+@pytest.mark.slow
 def test_a_seed_repeats_to_the_bit_and_another_one_differs(here, data, start):
     one, again = (fitted(data, start / "vgg.npz") for _ in range(2))
     assert all((one[name] == again[name]).all() for name in one)

@@ -76,6 +76,7 @@ def test_keeping_the_first_layer_is_said(here, capsys, vgg):
     assert "first layer as published" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_inception_is_found_by_its_converted_name_before_its_published_one(here):
     backbone = get_backbone("inceptionv3")
     path = write_keras(here / "inception.h5", keras_inception())

@@ -79,6 +79,7 @@ def test_what_is_no_checkpoint(publish, home, capsys, data):
     assert tree(home) == {}
 
 
+@pytest.mark.slow
 def test_an_archive_with_the_published_file(server, home, tmp_path, monkeypatch):
     backbone = get_backbone("inceptionv3")
     with open(write_npz(tmp_path / "a.npz", slim()), "rb") as stream:
