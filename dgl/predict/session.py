@@ -154,9 +154,7 @@ def batch_size(image: Tensor) -> Optional[int]:
     """How many images the tensor takes in a run: ``None`` for any number, 0 for one without a batch."""
     if image.shape.ndims in (0, 3):
         return 0
-    if not image.shape.ndims:
-        return None
-    size: Optional[int] = image.shape.as_list()[0]
+    size: Optional[int] = image.shape.as_list()[0] if image.shape.ndims else None
     return size
 
 
