@@ -173,11 +173,13 @@ def measure_detector(args):
     truths = {one.path: one.boxes[0] for one in train}
     sources = {"true boxes": truths}
     for folder in args.labels:
-        root, own = read_header(folder).data["path"], {}
+        header = read_header(folder)
+        root, own, method = header.data["path"], {}, header.network["method"]
         for labels in read_images(folder):
             if labels.objects:
                 own[os.path.join(root, *labels.image.split("/"))] = labels.objects[0].box
-        sources["masks" if read_header(folder).options["masks"] else "boxes"] = own
+        name = "masks" if header.options["masks"] else "boxes"
+        sources[name if method == "dgl" else f"{name} of {method}"] = own
     whole = np.stack([fractions_of(truths[one.path], sizes[one.path]) for one in train])
     settings = choose(maps, whole)
     rows, found = [], {}

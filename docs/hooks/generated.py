@@ -259,13 +259,14 @@ def _with_interval(row, key):
 
 def label_boxes(*names):
     """A row a run of `dgl label`: its boxes and confidences beside the true boxes."""
-    heading = ["data", "labels", "masks", "IoU 0.5", "IoU 0.7", "calibration error"]
+    heading = ["data", "method", "labels", "masks", "IoU 0.5", "IoU 0.7", "calibration error"]
     lines = [[*heading, "IoU 0.5, more and less certain half"]]
     for name in names:
         record = _record(name)
         for row in record["rows"]:
-            options = row["options"]
-            cells = [record["data"], "predicted" if options["predict"] else "known"]
+            options, network = row["options"], row["network"]
+            cells = [record["data"], network["method"] + (", --flip" if network["flip"] else "")]
+            cells += ["predicted" if options["predict"] else "known"]
             cells += ["refined" if options["masks"] else "no"]
             cells += [_with_interval(row, key) for key in ("iou_0.5", "iou_0.7")]
             halves = [row.get(f"right_of_{half}_half") for half in ("confident", "other")]
