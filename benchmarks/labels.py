@@ -128,8 +128,8 @@ def measure_masks(args):
     """IoU with the true masks of each map's largest region, before and after it is refined."""
     from dgl.weights.identify import default_weights
 
-    rows = [_mask_row(args, *default_weights(None, load)) for load in args.load]
-    return {"data": os.path.basename(args.data), "split": args.split, "rows": rows}
+    row = _mask_row(args, *default_weights(None, args.load))
+    return {"data": os.path.basename(args.data), "split": args.split, "rows": [row]}
 
 
 def _mask_row(args, mode, load):
