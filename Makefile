@@ -1,5 +1,6 @@
 # make demo   maps and boxes on photographs, then train and evaluate on drawn birds; writes demo/index.html
 # make test   run the test suite, in two processes (TEST_PROCESSES)
+# make test-fast   the same with VGG16 alone, and without what surrounds the package (tests/conftest.py)
 # make lint   check style and types
 # make docs   build the documentation as a site, site/index.html, in .venv-docs
 # make help   list the targets
