@@ -24,6 +24,8 @@ from dgl.weights import Checkpoint, find_weights, open_checkpoint, options_from
 from dgl.weights import convert as convert_module
 from dgl.weights.convert import convert
 
+pytestmark = pytest.mark.usefixtures("graphs_once")
+
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
