@@ -144,14 +144,14 @@ def check_no_chance(graph_def: GraphDef, path: str) -> None:
 
 
 def _loops_before_weights(graph_def: GraphDef) -> FrozenSet[str]:
-    """Nodes of TensorFlow 1's loops, if only images are computed there, as a map over encoded ones does.
+    """Nodes of TensorFlow 1's loops, if all weights come after, as behind a map over encoded images.
 
-    No layer comes before, so that no gradient passes through them.
+    No layer comes before them then, so that no gradient passes through them.
     """
     own = [n.name for n in graph_def.node if n.op in _LOOPS or n.op.startswith(_LOOP_ARRAY)]
     before = reachable(graph_def, own) if own else set()
-    has_weights = any(node.op in _WEIGHTED for node in graph_def.node if node.name in before)
-    return frozenset(() if has_weights else own)
+    weighted = {node.name for node in graph_def.node if node.op in _WEIGHTED}
+    return frozenset(own if weighted and not weighted & before else ())
 
 
 def refuse_chance(node: NodeDef, path: str) -> None:
