@@ -30,6 +30,8 @@ class Layout(NamedTuple):
 
 
 _LAYOUTS: Dict[str, Layout] = {}
+# In pixels: of images below it, boxes may be smaller than a pixel.
+_LEAST_SIDE = 32
 
 
 def register_layout(
@@ -137,11 +139,15 @@ def load_data(
 
 
 def _check_unit(dataset: DataSet) -> None:
-    """Refuse boxes that are fractions of the image; one that reaches farther than a pixel is none."""
+    """Refuse boxes that are fractions of the image; one that reaches farther than a pixel is none.
+
+    In images of a few pixels, boxes may be that small.
+    """
     has_fraction = False
     for sample in dataset.samples:
+        is_tiny = sample.size is not None and min(sample.size) < _LEAST_SIDE
         for box in sample.boxes:
-            if max(box) > 1:
+            if is_tiny or max(box) > 1:
                 return
             has_fraction = has_fraction or any(side != int(side) for side in box)
     if has_fraction:
