@@ -40,6 +40,7 @@ _UNFINISHED = ("tempstate", ".tmp", "_temp", ".copy")
 class Training:
     """The real script on a few small images, shuffled and augmented, kept every second."""
 
+    shows_half_files = True
     name = "training"
     batch, steps, epochs = 4, 12, 12
 
@@ -90,6 +91,8 @@ class Training:
 class _OfImages:
     """A command that goes through the images of one split, and writes a folder for each run."""
 
+    shows_half_files = True
+
     def __init__(self, folder):
         self._folder = folder
         write_images(os.path.join(folder, "data"), self.split, BATCHES)
@@ -138,6 +141,7 @@ class Labeling(_OfImages):
 
     name = "labeling"
     split = "train"
+    shows_half_files = False  # it adds to one file, and its formats are written in one step at the end
 
     def command(self, run):
         """The command that begins run number ``run``, or goes on with it."""
@@ -333,7 +337,7 @@ def _one_run(work, folder, rng, duration, kills, figures, bar):
         near = figures["kills"] % 4
         if figures["kills"] == kills:
             over = attempt.wait()
-        elif near == 1:
+        elif near == 1 or (near == 3 and not work.shows_half_files):
             over = attempt.wait_for_write(rng.randint(1, 8), rng.random() * _AFTER_WRITE)
         elif near == 3:
             over = attempt.wait_for_half_a_file(rng.randint(1, 8))
