@@ -141,7 +141,8 @@ class Labeling(_OfImages):
 
     name = "labeling"
     split = "train"
-    shows_half_files = False  # it adds to one file, and its formats are written in one step at the end
+    # It adds to one file, and its formats are written in one step at the end.
+    shows_half_files = False
 
     def command(self, run):
         """The command that begins run number ``run``, or goes on with it."""
