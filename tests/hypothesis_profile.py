@@ -14,7 +14,7 @@ except ImportError:  # every module here skips itself
 
 if settings is not None:
     _ALIKE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-    settings.register_profile("suite", max_examples=30, derandomize=True, database=None, **_ALIKE)
+    settings.register_profile("suite", max_examples=60, derandomize=True, database=None, **_ALIKE)
     settings.register_profile("long", max_examples=1000, print_blob=True, **_ALIKE)
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
     # Its tables of characters and examples have no place in the project's folder.

@@ -9,7 +9,7 @@ from sample_images import blob_image
 from tiny_network import normalize
 
 from dgl.attribution import METHODS, build_maps, expand_methods
-from dgl.backbones import BACKBONES, get_backbone
+from dgl.backbones import BACKBONES, PAPER_MODES, get_backbone
 from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
 
@@ -17,9 +17,13 @@ POSITIVE = ("gradcam", "gradcam++", "xgradcam", "layercam", "eigencam", "center"
 WIDTH = 0.0625
 CLASS_INDEX = [1, 4]
 
-# They repeat blocks of resnet50, resnet50se and efficientnet_lite0, and take their time to build.
-DEEPER = {"resnet101", "resnet101se", "resnet152", "resnet152se", "efficientnet_lite1"}
-MODES = [mode for mode in BACKBONES if mode not in DEEPER]
+# One deeper ResNet stands for the four, which take their time to build.
+DEEPER = {"resnet101", "resnet152", "resnet152se"}
+MODES = [
+    m if m in PAPER_MODES else pytest.param(m, marks=pytest.mark.slow)
+    for m in BACKBONES
+    if m not in DEEPER
+]
 
 
 def size_of(mode):
