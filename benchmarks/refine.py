@@ -188,19 +188,25 @@ def row(method, seeds, selected, resamples, masks=()):
     return row
 
 
-def make_parser():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+def parser_of(description):
+    """The flags that the benchmarks of `dgl refine` share."""
+    parser = argparse.ArgumentParser(description=description.split("\n")[0])
     parser.add_argument("--load", nargs="+", required=True, help="checkpoints, one a seed")
     parser.add_argument("--data", required=True, help="data set with boxes")
     parser.add_argument("--train-split", default="train", help="teaches, and selects thresholds")
-    parser.add_argument("--work", required=True, help="folder for the taught checkpoints")
+    parser.add_argument("--work", required=True, help="folder for what is computed and taught")
     parser.add_argument("--out", required=True, help="record to write")
+    parser.add_argument("--resamples", type=int, default=1000)
+    return parser
+
+
+def make_parser():
+    parser = parser_of(__doc__)
     parser.add_argument("--teacher", default="dgl", help="method of the maps that teach")
     parser.add_argument("--layer", required=True, help="layer of all maps")
     parser.add_argument(
         "--flip", action="store_true", help="average maps with those of the mirrored image"
     )
-    parser.add_argument("--resamples", type=int, default=1000)
     return parser
 
 

@@ -10,7 +10,6 @@ for all teachers, and what is in `--work` already is not computed again.
         --layers block10 block14 block17 --out benchmarks/results/teachers_lite2.json
 """
 
-import argparse
 import hashlib
 import json
 import os
@@ -22,7 +21,7 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from benchmarks.refine import FIGURE, row
+from benchmarks.refine import FIGURE, parser_of, row
 from dgl.data.image_io import read_image
 from dgl.data.layouts import load_data
 from dgl.data.views import GEOMETRIES, rgb_to_bgr
@@ -308,17 +307,11 @@ def main(argv=None):
 
 
 def make_parser():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--load", nargs="+", required=True, help="checkpoints, one a seed")
-    parser.add_argument("--data", required=True, help="data set with boxes")
-    parser.add_argument("--train-split", default="train", help="teaches, and selects thresholds")
-    parser.add_argument("--work", required=True, help="folder for maps, masks and heads")
-    parser.add_argument("--out", required=True, help="record to write")
+    parser = parser_of(__doc__)
     parser.add_argument("--layers", nargs="+", required=True, help="each method's best one teaches")
     parser.add_argument(
         "--frozen", action="store_true", help="the checkpoints differ in their last layer alone"
     )
-    parser.add_argument("--resamples", type=int, default=1000)
     return parser
 
 
