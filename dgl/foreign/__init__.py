@@ -6,9 +6,8 @@ A graph read from a file is a program; :mod:`dgl.foreign.operations` decides whi
 from dgl.foreign.frozen import LoadedGraph, load_frozen
 from dgl.foreign.heads import head_of, logits_of
 from dgl.foreign.keras_model import KerasGraph, load_keras
-from dgl.foreign.pooled_layer import pooled_layer
 from dgl.foreign.saved_model import load_saved_model
-from dgl.foreign.tensors import input_of, layers_of
+from dgl.foreign.tensors import input_of, layers_of, pooled_layer
 
 __all__ = [
     "KerasGraph",

@@ -4,23 +4,28 @@ Such a value decides how often a loop runs and which branch is taken. Only opera
 :data:`dgl.foreign.operations.COMPUTES` are run to find it, so that nothing of a file's program is.
 """
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Set, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
+from dgl.foreign.nodes import (
+    VARIABLES,
+    NodeDef,
+    Output,
+    copy_of,
+    data_inputs,
+    make_constant,
+    remove_placement,
+)
 from dgl.foreign.operations import COMPUTES
 from dgl.tf_compat import tf
 from dgl.utils.graph_walk import node_name
 
 _SHAPES = ("Shape", "ShapeN", "Size", "Rank")
-_VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
 _FED = ("Placeholder", "PlaceholderV2")
-_ALLOWED = COMPUTES.union(_VARIABLES, ["ReadVariableOp"])
+_ALLOWED = COMPUTES.union(VARIABLES, ["ReadVariableOp"])
 _MOST_NODES = 20000
 _BATCHES = (2, 3)
-
-NodeDef = Any  # tf.NodeDef
-Output = Tuple[str, int]
 
 
 def values_before_a_run(
@@ -47,7 +52,7 @@ def values_before_a_run(
     zeros = {
         name: _zeros_of(node, variables)
         for name, node in nodes.items()
-        if node.op in _VARIABLES or name in variables
+        if node.op in VARIABLES or name in variables
     }
     fed = [name for name, node in nodes.items() if node.op in _FED and name not in variables]
     if not fed and not zeros:
@@ -79,7 +84,7 @@ def _before(
         if node is None or node.op not in _ALLOWED or len(found) > _MOST_NODES:
             return None
         found[name] = node
-        waiting.extend(node_name(other) for other in node.input if not other.startswith("^"))
+        waiting.extend(map(node_name, data_inputs(node)))
     return found
 
 
@@ -92,9 +97,7 @@ def _by_shape_only(nodes: Dict[str, NodeDef], unknown: List[str], names: List[st
             return False
         if name not in seen and nodes[name].op not in _SHAPES:
             seen.add(name)
-            waiting.extend(
-                node_name(other) for other in nodes[name].input if not other.startswith("^")
-            )
+            waiting.extend(map(node_name, data_inputs(nodes[name])))
     return True
 
 
@@ -119,20 +122,14 @@ def _run(
     kinds: Dict[str, int] = {}  # of handles: the type of the variable that they stand for
     # What has no input comes first, so that a handle is known before it is read.
     for node in sorted(nodes.values(), key=lambda node: len(node.input) > 0):
-        copy = graph_def.node.add()
-        copy.CopyFrom(node)
-        copy.device = ""
-        del copy.input[:]
-        copy.input.extend(read for read in node.input if not read.startswith("^"))
-        for name in [name for name in copy.attr if name.startswith("_")]:
-            del copy.attr[name]
+        copied = copy_of(node, data_inputs(node))
         handle = node_name(node.input[0]) if node.input else ""
         if node.name in zeros:
             value = zeros[node.name]
             if value is None:
                 return None
-            _make_constant(copy, value)
-            kinds[node.name] = copy.attr["dtype"].type
+            make_constant(copied, value)
+            kinds[node.name] = copied.attr["dtype"].type
         elif node.name in batches:
             sizes = [dim.size for dim in node.attr["shape"].shape.dim]
             if node.attr["shape"].shape.unknown_rank or min(sizes[1:], default=1) < 1:
@@ -142,11 +139,13 @@ def _run(
             kind = tf.as_dtype(node.attr["dtype"].type)
             text = kind == tf.string
             empty = np.full(sizes, b"" if text else 0, object if text else kind.as_numpy_dtype)
-            _make_constant(copy, empty)
+            make_constant(copied, empty)
         elif node.op == "ReadVariableOp" and handle in kinds:
-            copy.op = "Identity"
-            copy.attr.clear()
-            copy.attr["T"].type = kinds[handle]
+            copied.op = "Identity"
+            copied.attr.clear()
+            copied.attr["T"].type = kinds[handle]
+        graph_def.node.append(copied)
+    remove_placement(graph_def.node)
     with tf.Graph().as_default() as graph:
         try:
             tf.import_graph_def(graph_def, name="")
@@ -155,13 +154,3 @@ def _run(
         except (ValueError, TypeError, LookupError, RuntimeError, tf.errors.OpError):
             return None
     return found
-
-
-def _make_constant(node: NodeDef, value: np.ndarray) -> None:
-    """Turn a node into a constant."""
-    kind = tf.string if value.dtype == object else tf.as_dtype(value.dtype)
-    node.op = "Const"
-    del node.input[:]
-    node.attr.clear()
-    node.attr["dtype"].type = kind.as_datatype_enum
-    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, dtype=kind))

@@ -1,13 +1,13 @@
 """Load frozen graphs: a `tf.GraphDef` in a file, with every weight a constant."""
 
 import os
-from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Set
+from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from dgl.errors import ArgumentError, UserError, first_few, first_line, quote
-from dgl.foreign.function_body import Output, output_of
 from dgl.foreign.functions import inline_functions, resolve
+from dgl.foreign.nodes import VARIABLES, Output, copy_of, remove_placement, source_of
 from dgl.foreign.operations import check_operations
 from dgl.foreign.rewrite import for_every_processor, in_float32, widened
 from dgl.tf_compat import tf
@@ -22,6 +22,7 @@ _EXPECTED = "a frozen tf.GraphDef (.pb, or .pbtxt as text)"
 _MOST_BYTES = 2**31 - 1  # the limit of protocol buffers
 _MOST_TEXT_BYTES = 2**28
 _TEXT_EXTENSIONS = (".pbtxt", ".prototxt", ".txt")
+_PASS_ON = ("Identity", "Switch", "Merge")  # a variable's handle
 _WITHOUT_OUTPUT = ("Assert", "Const", "NoOp")
 _MESSAGE_CHARACTERS = 200
 
@@ -91,7 +92,7 @@ def load_frozen(
         flat = prune(flat, names.values())
     else:
         names = _unread(whole, replaced)
-    remove_placement(flat)
+    remove_placement(flat.node)
     check_operations(flat, path, allow)
     graph = import_graph(flat, path)
     inputs = {op.name: op.outputs[0] for op in graph.get_operations() if is_placeholder(op)}
@@ -146,18 +147,6 @@ def prune(graph_def: GraphDef, names: Iterable[str]) -> GraphDef:
     return pruned
 
 
-def remove_placement(graph_def: GraphDef) -> None:
-    """Remove devices and private attributes from a graph's nodes, in place.
-
-    Among them is ``_gradient_op_type``, the name of a gradient function that only the process that
-    wrote the file had registered; without it TensorFlow's own gradient is used.
-    """
-    for node in graph_def.node:
-        node.device = ""
-        for name in [name for name in node.attr if name.startswith("_")]:
-            del node.attr[name]
-
-
 def import_graph(
     graph_def: GraphDef, path: str, values: Optional[Mapping[str, np.ndarray]] = None
 ) -> Any:
@@ -200,10 +189,6 @@ def _imported(graph_def: GraphDef, path: str, values: Mapping[str, np.ndarray]) 
     return graph
 
 
-_VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
-_PASS_ON = ("Identity", "Switch", "Merge")
-
-
 def freeze_variables(
     graph_def: GraphDef, value_of: Callable[[str], np.ndarray], others: Iterable[str] = ()
 ) -> Dict[str, np.ndarray]:
@@ -220,7 +205,7 @@ def freeze_variables(
     types, values = {}, {}
     also = set(others)
     for node in graph_def.node:
-        if node.op in _VARIABLES or node.name in also:
+        if node.op in VARIABLES or node.name in also:
             values[node.name] = value = value_of(node.name)
             types[node.name] = tf.as_dtype(value.dtype).as_datatype_enum
     nodes = {node.name: node for node in graph_def.node}
@@ -230,27 +215,17 @@ def freeze_variables(
         is_handle = node.op in _PASS_ON and node.attr["T"].type == tf.resource.as_datatype_enum
         if not (is_read or is_handle) or not node.input:
             continue
-        variable = _variable_of(nodes, node.input[0])
+        variable, _ = source_of(nodes, node.input[0], _PASS_ON)
         if variable not in types:
             continue
         if is_read:
             node.op = "Identity"
             node.attr.clear()
         node.attr["T"].type = types[variable]
-    copies = [tf.NodeDef.FromString(node.SerializeToString()) for node in kept]
+    copies = list(map(copy_of, kept))
     del graph_def.node[:]
     graph_def.node.extend(copies)
     return values
-
-
-def _variable_of(nodes: Mapping[str, Any], read: str) -> str:
-    """The node that a handle comes from, behind operations that pass it on."""
-    passed: Set[str] = set()
-    name, _ = output_of(read)
-    while name in nodes and nodes[name].op in _PASS_ON and name not in passed:
-        passed.add(name)
-        name, _ = output_of(nodes[name].input[0]) if nodes[name].input else ("", 0)
-    return name
 
 
 def named_tensors(graph: Any, names: Mapping[str, str], path: str) -> Dict[str, Any]:

@@ -9,13 +9,24 @@ one that a run decides, both sides are computed and one is selected. A loop whos
 not depend on the images, as that of a recurrent layer, is written out round by round.
 """
 
-from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
 from dgl.errors import UserError, quote
 from dgl.foreign.constants import values_before_a_run
-from dgl.foreign.function_body import Body, FunctionDef, NodeDef, Output, input_name, output_of
+from dgl.foreign.nodes import (
+    FunctionDef,
+    NodeDef,
+    Output,
+    copy_of,
+    data_inputs,
+    input_name,
+    make_constant,
+    output_index,
+    output_of,
+    unused_name,
+)
 from dgl.tf_compat import tf
 from dgl.utils.types import GraphDef
 
@@ -69,6 +80,12 @@ def resolve(name: str, replaced: Mapping[Output, Output]) -> str:
     return "{}:{}".format(*replaced.get(output, output))
 
 
+def _is_whole_number(loop: NodeDef, index: int) -> bool:
+    """Whether one of a loop's variables is a whole number, which may count its rounds."""
+    kinds = loop.attr["T"].list.type
+    return index < len(kinds) and bool(kinds[index] == tf.int32.as_datatype_enum)
+
+
 class _Inliner:
     """The graph during inlining."""
 
@@ -118,12 +135,10 @@ class _Inliner:
         flat = tf.GraphDef()
         flat.versions.CopyFrom(self._versions)
         for node in self._nodes.values():
-            copy = flat.node.add()
-            copy.CopyFrom(node)
-            del copy.input[:]
-            copy.input.extend(self._inputs_of(node))
+            copied = copy_of(node, self._inputs_of(node))
             if node.name in self._single:
-                copy.attr["shape"].shape.dim[0].size = 1
+                copied.attr["shape"].shape.dim[0].size = 1
+            flat.node.append(copied)
         return flat
 
     def _select(self, node: NodeDef, level: int) -> None:
@@ -134,10 +149,7 @@ class _Inliner:
             names = [function.name for function in node.attr["branches"].list.func]
         sides = []
         for index, name in enumerate(names):
-            call = tf.NodeDef(
-                name=self._new_name(f"{node.name}/side_{index}"), op="PartitionedCall"
-            )
-            call.input.extend(list(node.input)[1:])
+            call = self._call(f"{node.name}/side_{index}", list(node.input)[1:])
             self._inline(call, self._function_named(name, node), level + 1)
             sides.append(call)
         condition = node.input[0]
@@ -168,8 +180,7 @@ class _Inliner:
         """Write out one round of a loop, or end it; ``False`` if its end cannot be told beforehand."""
         if node.name not in self._begun:
             self._begin(node)
-        test = tf.NodeDef(name=self._new_name(f"{node.name}/test"), op="PartitionedCall")
-        test.input.extend(node.input)
+        test = self._call(f"{node.name}/test", node.input)
         before = list(self._calls)
         self._inline(test, self._function_named(node.attr["cond"].func.name, node), level + 1)
         while len(self._calls) > len(before):
@@ -178,7 +189,7 @@ class _Inliner:
             if function is None:
                 return False
             self._inline(inner, function, inner_level + 1)
-        inputs = [read for read in node.input if not read.startswith("^")]
+        inputs = data_inputs(node)
         goes_on = self._values([self._follow((test.name, 0))])
         if goes_on is None:
             return False
@@ -192,60 +203,38 @@ class _Inliner:
             raise UserError(
                 f"{self._path}: loop {quote(node.name)} has more than {_MOST_ROUNDS} rounds"
             )
-        body = tf.NodeDef(name=self._new_name(f"{node.name}/round"), op="PartitionedCall")
-        body.input.extend(node.input)
+        body = self._call(f"{node.name}/round", node.input)
         self._inline(body, self._function_named(node.attr["body"].func.name, node), level + 1)
-        following = tf.NodeDef()
-        following.CopyFrom(node)
-        following.name = self._new_name(node.name)
+        following = copy_of(node, ())
+        following.name = unused_name(node.name, self._names)
         self._begun.add(following.name)
-        del following.input[:]
-        for index in range(len(inputs)):
-            following.input.append(self._counter(inputs[index], (body.name, index), node, index))
+        for index, read in enumerate(inputs):
+            after = (body.name, index)
+            source = self._nodes.get(self._follow(output_of(read))[0])
+            is_counter = source and source.op == "Const" and _is_whole_number(node, index)
+            following.input.append(self._known(after, node) if is_counter else input_name(after))
             self._replaced[node.name, index] = (following.name, index)
         self._inlined.add(node.name)
         self._calls.append((following, level))
         return True
 
-    def _counter(self, before: str, output: Output, loop: NodeDef, index: int) -> str:
-        """A loop's next value of one variable, as a constant where it is a whole number known by now."""
-        if self._is_counter(before, loop, index):
-            values = self._values([self._follow(output)])
-            if values is not None:
-                return self._constant(values[0], loop.name)
-        return input_name(output)
-
-    def _is_counter(self, before: str, loop: NodeDef, index: int) -> bool:
-        """Whether a loop's variable is a whole number whose value in this round is known."""
-        kinds = loop.attr["T"].list.type
-        if index >= len(kinds) or kinds[index] != tf.int32.as_datatype_enum:
-            return False
-        source = self._nodes.get(self._follow(output_of(before))[0])
-        return source is not None and source.op == "Const"
-
     def _begin(self, loop: NodeDef) -> None:
         """Replace a loop's whole numbers by constants where they are known, so that each round is quick."""
-        kinds = loop.attr["T"].list.type
         for index, read in enumerate(loop.input):
-            if read.startswith("^") or index >= len(kinds):
-                continue
-            if kinds[index] == tf.int32.as_datatype_enum:
-                values = self._values([self._follow(output_of(read))])
-                if values is not None:
-                    loop.input[index] = self._constant(values[0], loop.name)
+            if not read.startswith("^") and _is_whole_number(loop, index):
+                loop.input[index] = self._known(output_of(read), loop)
+
+    def _known(self, output: Output, loop: NodeDef) -> str:
+        """The name of an output, or of a constant in its place where its value is known by now."""
+        values = self._values([self._follow(output)])
+        return input_name(output) if values is None else self._constant(values[0], loop.name)
 
     def _values(self, outputs: List[Output]) -> Optional[List[np.ndarray]]:
         """Values that are known before a run, see :mod:`dgl.foreign.constants`."""
 
         def read(name: str) -> Optional[NodeDef]:
             node = self._nodes.get(name)
-            if node is None:
-                return None
-            copy = tf.NodeDef()
-            copy.CopyFrom(node)
-            del copy.input[:]
-            copy.input.extend(self._inputs_of(node))
-            return copy
+            return None if node is None else copy_of(node, self._inputs_of(node))
 
         found = values_before_a_run(read, outputs, self._variables)
         if found is None:
@@ -256,12 +245,15 @@ class _Inliner:
 
     def _constant(self, value: np.ndarray, name: str) -> str:
         node = self._new_node("Const", f"{name}/number")
-        node.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
-        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+        make_constant(node, value)
         return str(node.name)
 
+    def _call(self, name: str, inputs: Iterable[str]) -> NodeDef:
+        """A node that calls a function, which is to be inlined at once."""
+        return tf.NodeDef(name=unused_name(name, self._names), op="PartitionedCall", input=inputs)
+
     def _new_node(self, op: str, name: str, *inputs: str) -> NodeDef:
-        node = tf.NodeDef(name=self._new_name(name), op=op, input=inputs)
+        node = tf.NodeDef(name=unused_name(name, self._names), op=op, input=inputs)
         self._nodes[node.name] = node
         return node
 
@@ -348,35 +340,44 @@ class _Inliner:
                 f"{self._path}: function {name} calls itself, or calls are nested more than "
                 f"{_MOST_LEVELS} levels deep"
             )
-        inputs = [read for read in call.input if not read.startswith("^")]
-        inputs = inputs[1:] if call.op in _BRANCHES + _CASES else inputs
+        inputs = data_inputs(call)[1 if call.op in _BRANCHES + _CASES else 0 :]
         arguments = [argument.name for argument in function.signature.input_arg]
         if len(inputs) != len(arguments):
             raise UserError(
                 f"{self._path}: function {name} is damaged: it takes {len(arguments)} arguments"
             )
-        body = Body(
-            dict(zip(arguments, inputs)),
-            {node.name: node for node in function.node_def},
-            {node.name: self._new_name(node.name) for node in function.node_def},
-            self._functions,
-        )
+        given: Dict[str, str] = dict(zip(arguments, inputs))
+        nodes = {node.name: node for node in function.node_def}
+        names = {node: unused_name(node, self._names) for node in nodes}
+
+        def outside(read: str) -> str:
+            """An input of a function's node as that of a graph's node."""
+            if read in given:
+                return given[read]
+            inner, *output = read.split(":")
+            index = int(output[1]) if len(output) > 1 else 0
+            if output:
+                index += output_index(nodes[inner], output[0], self._functions)
+            return input_name((names[inner], index))
+
         try:
             for node in function.node_def:
-                self._add(body.copy(node, call), level)
+                copied = copy_of(node, ())
+                copied.name = names[node.name]
+                for read in node.input:
+                    if not read.startswith("^"):
+                        copied.input.append(outside(read))
+                    elif read[1:] in names:
+                        copied.input.append("^" + names[read[1:]])
+                for key, attribute in node.attr.items():
+                    if attribute.placeholder:  # set by the call, in functions for several types
+                        copied.attr[key].CopyFrom(call.attr[attribute.placeholder])
+                self._add(copied, level)
             for index, result in enumerate(function.signature.output_arg):
-                read = body.read(function.ret[result.name])
+                read = outside(function.ret[result.name])
                 self._replaced[call.name, index] = output_of(read)
         except (KeyError, ValueError) as error:
             raise UserError(
                 f"{self._path}: function {name} is damaged: it has no {error}"
             ) from None
         self._inlined.add(call.name)
-
-    def _new_name(self, name: str) -> str:
-        unused, number = name, 0
-        while unused in self._names:
-            number += 1
-            unused = f"{name}_{number}"
-        self._names.add(unused)
-        return unused

@@ -12,19 +12,14 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 import numpy as np
 
 from dgl.errors import UserError, first_few, first_line, quote
-from dgl.foreign.frozen import (
-    freeze_variables,
-    import_graph,
-    named_tensors,
-    prune,
-    remove_placement,
-)
+from dgl.foreign.frozen import freeze_variables, import_graph, named_tensors, prune
 from dgl.foreign.functions import inline_functions, resolve
 from dgl.foreign.live_graph import frozen_copy
+from dgl.foreign.nodes import remove_placement
 from dgl.foreign.operations import check_no_chance
 from dgl.foreign.tensors import layers_of
 from dgl.tf_compat import tf
-from dgl.utils.graph_walk import is_placeholder, upstream, without_identities
+from dgl.utils.graph_walk import is_placeholder, node_name, upstream, without_identities
 
 _Graph = Tuple[Any, Dict[str, str], Dict[str, np.ndarray]]  # graph, names of tensors, values
 _KERAS = ("keras", "tf_keras", "tensorflow")
@@ -125,7 +120,7 @@ def load_keras(
     names = {key: resolve(tensor, replaced) for key, tensor in names.items()}
     flat = prune(flat, names.values())
     arrays = freeze_variables(flat, values.__getitem__, values)
-    remove_placement(flat)
+    remove_placement(flat.node)
     check_no_chance(flat, name)
     graph = import_graph(flat, name, arrays)
     found = named_tensors(graph, names, name)
@@ -237,7 +232,8 @@ def _traced(
         inner = _layer_outputs(model) if _tensors(model, "inputs") else {}
         outputs = list(inner.values()) + _tensors(model, "outputs")
         try:
-            called = _functional(model, outputs) if inner else model
+            maker = sys.modules[str(_keras_of(model))].Model
+            called = maker(model.inputs, outputs, name=model.name) if inner else model
         except (ValueError, TypeError, KeyError, AttributeError):
             called, inner = model, {}  # layers that are shared with other models
         try:
@@ -273,11 +269,6 @@ def _captured(graph: Any) -> Dict[str, np.ndarray]:
     return values
 
 
-def _functional(model: Any, outputs: List[Any]) -> Any:
-    """A model with the same layers and further outputs."""
-    return sys.modules[str(_keras_of(model))].Model(model.inputs, outputs, name=model.name)
-
-
 def _input_specs(model: Any, name: str, image_size: Optional[int]) -> Tuple[List[Any], int]:
     """What a model is traced with, and the place of the images among it."""
     inputs = _tensors(model, "inputs")
@@ -298,10 +289,6 @@ def _input_specs(model: Any, name: str, image_size: Optional[int]) -> Tuple[List
             raise UserError(f"{name}: takes images of {sides}, not of {image_size}")
         shape[place] = shape[place] or image_size or _DEFAULT_SIZE
     dtypes = [tf.as_dtype(fed.dtype) for fed in inputs] or [tf.float32]
-    names = [_IMAGE_NAME if i == index else _short(fed.name) for i, fed in enumerate(inputs)]
+    names = [_IMAGE_NAME if i == index else node_name(fed.name) for i, fed in enumerate(inputs)]
     specs = zip(shapes, dtypes, names or [_IMAGE_NAME])
     return [tf.TensorSpec(*spec) for spec in specs], index
-
-
-def _short(name: str) -> str:
-    return name.split(":")[0]

@@ -9,14 +9,9 @@ from typing import Any, Dict, Mapping, Optional, Tuple
 import numpy as np
 
 from dgl.errors import ArgumentError
-from dgl.foreign.frozen import (
-    freeze_variables,
-    import_graph,
-    named_tensors,
-    prune,
-    remove_placement,
-)
+from dgl.foreign.frozen import freeze_variables, import_graph, named_tensors, prune
 from dgl.foreign.functions import inline_functions, is_call, resolve
+from dgl.foreign.nodes import make_constant, remove_placement
 from dgl.foreign.operations import check_no_chance
 from dgl.foreign.rewrite import is_for_some_processors
 from dgl.tf_compat import reference_kernels, tf
@@ -85,11 +80,9 @@ def frozen_copy(
         return np.asarray(session.run(op.outputs[0]))
 
     values = freeze_variables(flat, value_of)
-    remove_placement(flat)
+    remove_placement(flat.node)
     for key, value in values.items():
-        made = flat.node.add(name=key, op="Const")
-        made.attr["dtype"].type = tf.as_dtype(value.dtype).as_datatype_enum
-        made.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
+        make_constant(flat.node.add(name=key), value)
     return flat, names
 
 

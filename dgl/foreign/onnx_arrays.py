@@ -16,15 +16,9 @@ from dgl.foreign.onnx_operations import (
 )
 from dgl.tf_compat import tf
 
-_TYPES = {
-    1: "float32",
-    6: "int32",
-    7: "int64",
-    9: "bool",
-    10: "float32",
-    11: "float64",
-    16: "float32",
-}
+# ONNX's numbers of types; those of half precision are widened.
+_TYPES = {**dict.fromkeys((1, 10, 16), "float32"), 6: "int32", 7: "int64", 9: "bool", 11: "float64"}
+_HALF_PIXEL = ("half_pixel", "pytorch_half_pixel")
 
 
 @operation("Reshape")
@@ -34,18 +28,15 @@ def _reshape(inputs: List[Any], attributes: Attributes) -> Any:
         return tf.reshape(inputs[0], inputs[1])
     shape = tf.shape(inputs[0], out_type=tf.int64)
     static = inputs[0].shape.as_list() if inputs[0].shape.ndims is not None else []
-    sizes: List[Any] = []
+    sizes: Any = []
     for axis, size in enumerate(wanted.ravel()):
         # 0 copies a size, which may be that of the batch.
         keeps = size == 0 and not attributes.get("allowzero")
         own = static[axis] if keeps and axis < len(static) else None
         sizes.append(int(size) if not keeps else own if own is not None else shape[axis])
-    return tf.reshape(
-        inputs[0],
-        tf.stack([tf.cast(size, tf.int64) for size in sizes])
-        if any(not isinstance(size, int) for size in sizes)
-        else sizes,
-    )
+    if not all(isinstance(size, int) for size in sizes):
+        sizes = tf.stack([tf.cast(size, tf.int64) for size in sizes])
+    return tf.reshape(inputs[0], sizes)
 
 
 @operation("Flatten")
@@ -56,11 +47,6 @@ def _flatten(inputs: List[Any], attributes: Attributes) -> Any:
     return tf.reshape(
         inputs[0], [-1, int(np.prod(sizes))] if None not in sizes else [tf.shape(inputs[0])[0], -1]
     )
-
-
-@operation("Transpose")
-def _transpose(inputs: List[Any], attributes: Attributes) -> Any:
-    return tf.transpose(inputs[0], attributes.get("perm"))
 
 
 @operation("Squeeze")
@@ -150,11 +136,6 @@ def _cast(inputs: List[Any], attributes: Attributes) -> Any:
     return tf.cast(inputs[0], _TYPES[attributes["to"]])
 
 
-@operation("CastLike")
-def _cast_like(inputs: List[Any], attributes: Attributes) -> Any:
-    return tf.cast(inputs[0], tf.convert_to_tensor(inputs[1]).dtype)
-
-
 @operation("ArgMax")
 def _arg_max(inputs: List[Any], attributes: Attributes) -> Any:
     axis = attributes.get("axis", 0)
@@ -190,26 +171,19 @@ def _resize(inputs: List[Any], attributes: Attributes) -> Any:
         wanted = [int(np.floor(side * scale)) for side, scale in zip(sides, scales[2:])]
     else:
         raise UserError("a resizing to a size that only a run tells")
-    mode, places = (
-        attributes.get("mode", "nearest"),
-        attributes.get("coordinate_transformation_mode", "half_pixel"),
-    )
+    mode = attributes.get("mode", "nearest")
+    places = attributes.get("coordinate_transformation_mode", "half_pixel")
     features = channels_last(inputs[0])
     if mode == "nearest":
         if any(w % s for w, s in zip(wanted, sides)):
             raise UserError("a resizing to the nearest value by no whole factor")
         made = tf.image.resize_nearest_neighbor(features, wanted)
-    elif mode == "linear" and places in (
-        "half_pixel",
-        "pytorch_half_pixel",
-        "align_corners",
-        "asymmetric",
-    ):
+    elif mode == "linear" and places in (*_HALF_PIXEL, "align_corners", "asymmetric"):
         made = tf.image.resize_bilinear(
             features,
             wanted,
             align_corners=places == "align_corners",
-            half_pixel_centers=places in ("half_pixel", "pytorch_half_pixel"),
+            half_pixel_centers=places in _HALF_PIXEL,
         )
     else:
         raise UserError(f"a resizing of mode {mode} {places}")

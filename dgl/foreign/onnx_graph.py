@@ -14,6 +14,7 @@ from dgl.errors import UserError, first_few, first_line, quote
 from dgl.foreign import onnx_arrays  # noqa: F401  # registers its operations
 from dgl.foreign.frozen import LoadedGraph, import_graph, named_tensors
 from dgl.foreign.onnx_operations import OPERATIONS
+from dgl.foreign.rewrite import widened
 from dgl.tf_compat import tf
 
 _MESSAGE_CHARACTERS = 200
@@ -68,7 +69,7 @@ def _build(onnx_graph: Any, path: str, image_size: Optional[int]) -> Any:
     from onnx import numpy_helper
 
     values: Dict[str, Any] = {
-        stored.name: _single(numpy_helper.to_array(stored)) for stored in onnx_graph.initializer
+        stored.name: widened(numpy_helper.to_array(stored)) for stored in onnx_graph.initializer
     }
     inputs: Dict[str, Any] = {}
     for given in onnx_graph.input:
@@ -79,9 +80,10 @@ def _build(onnx_graph: Any, path: str, image_size: Optional[int]) -> Any:
         read = [values[name] if name else None for name in node.input]
         try:
             if node.op_type == "Constant":
-                made: Any = _single(np.asarray(next(iter(attributes.values()))))
+                made: Any = widened(np.asarray(next(iter(attributes.values()))))
             else:
-                with tf.name_scope(_name(node)):
+                own_name = node.name or (node.output[0] if node.output else node.op_type)
+                with tf.name_scope(_clean(own_name)):
                     made = OPERATIONS[node.op_type](read, attributes)
         except UserError as error:
             raise UserError(
@@ -89,18 +91,12 @@ def _build(onnx_graph: Any, path: str, image_size: Optional[int]) -> Any:
             ) from None
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             reason = quote(first_line(error), _MESSAGE_CHARACTERS)
-            raise UserError(
-                f"{path}: {node.op_type} {quote(node.name)} is not translated ({reason})"
-            ) from None
+            what = f"{node.op_type} {quote(node.name)}"
+            raise UserError(f"{path}: {what} is not translated ({reason})") from None
         several = made if isinstance(made, (list, tuple)) else [made]
         values.update(zip(node.output, several))
     outputs = {one.name: tf.convert_to_tensor(values[one.name]) for one in onnx_graph.output}
     return inputs, outputs
-
-
-def _single(array: np.ndarray) -> np.ndarray:
-    """An array of half precision as float32; any other as it is."""
-    return array.astype(np.float32) if array.dtype.name in ("float16", "bfloat16") else array
 
 
 def _placeholder(given: Any, image_size: Optional[int]) -> Any:
@@ -122,15 +118,11 @@ def _attribute(attribute: Any) -> Any:
 
     value = helper.get_attribute_value(attribute)
     if attribute.type == attribute.TENSOR:
-        return _single(numpy_helper.to_array(value))
+        return widened(numpy_helper.to_array(value))
     return value.decode("utf-8") if isinstance(value, bytes) else value
 
 
-def _name(node: Any) -> str:
-    """A name for a node's operations: its own, without what TensorFlow does not allow in names."""
-    return _clean(node.name or (node.output[0] if node.output else node.op_type))
-
-
 def _clean(name: str) -> str:
+    """A name without what TensorFlow does not allow in names."""
     cleaned = re.sub(r"[^A-Za-z0-9_.\-/]", "_", name).strip("/")
     return cleaned if re.match(r"[A-Za-z0-9.]", cleaned) else "node" + cleaned

@@ -4,6 +4,7 @@ Tensors keep ONNX's order, channels first. Convolutions and pools are computed w
 two transpositions, because TensorFlow has no others on most processors.
 """
 
+from functools import partial, reduce
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 import numpy as np
@@ -51,31 +52,54 @@ def axes_of(inputs: Sequence[Any], attributes: Attributes) -> Optional[List[int]
     return numbers(inputs[1], "axes") if len(inputs) > 1 and inputs[1] is not None else None
 
 
-def _simple(function: Callable[..., Any]) -> Operation:
-    return lambda inputs, attributes: function(*inputs)
+def _folded(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    return lambda *values: reduce(function, values)
 
 
-for _name, _function in {
-    **{"Relu": tf.nn.relu, "Sigmoid": tf.sigmoid, "Tanh": tf.tanh, "Erf": tf.erf, "Exp": tf.exp},
-    **{"Log": tf.log, "Sqrt": tf.sqrt, "Neg": tf.negative, "Abs": tf.abs, "Floor": tf.floor},
-    **{"Ceil": tf.ceil, "Pow": lambda a, b: tf.pow(a, tf.cast(b, a.dtype)), "Sign": tf.sign},
-    **{"Reciprocal": tf.reciprocal, "Softplus": tf.nn.softplus, "Softsign": tf.nn.softsign},
-    **{"Add": tf.add, "Sub": tf.subtract, "Mul": tf.multiply, "MatMul": tf.matmul},
-    **{"Where": lambda c, a, b: tf.where_v2(c, a, b), "Equal": tf.equal, "Not": tf.logical_not},
-    **{"Greater": tf.greater, "Less": tf.less, "And": tf.logical_and, "Or": tf.logical_or},
-    **{"Identity": tf.identity, "Tile": tf.tile, "Sin": tf.sin, "Cos": tf.cos, "Mod": tf.mod},
-    **{"Mish": lambda x: x * tf.tanh(tf.nn.softplus(x)), "Range": tf.range, "Size": tf.size},
-    **{"Max": lambda *a: _folded(tf.maximum, a), "Min": lambda *a: _folded(tf.minimum, a)},
-    **{"Sum": lambda *a: tf.add_n(list(a)), "Mean": lambda *a: tf.add_n(list(a)) / float(len(a))},
-}.items():
-    OPERATIONS[_name] = _simple(_function)
+# Functions of the inputs alone.
+_SIMPLE: Dict[str, Callable[..., Any]] = {
+    "Abs": tf.abs, "Add": tf.add, "And": tf.logical_and, "Ceil": tf.ceil, "Cos": tf.cos,
+    "Dropout": lambda x, *_: tf.identity(x), "Equal": tf.equal, "Erf": tf.erf, "Exp": tf.exp,
+    "Floor": tf.floor, "Greater": tf.greater, "Identity": tf.identity, "Less": tf.less, "Log": tf.log,
+    "MatMul": tf.matmul, "Mod": tf.mod, "Mul": tf.multiply, "Neg": tf.negative, "Not": tf.logical_not,
+    "Or": tf.logical_or, "Range": tf.range, "Reciprocal": tf.reciprocal, "Relu": tf.nn.relu,
+    "Selu": tf.nn.selu, "Sigmoid": tf.sigmoid, "Sign": tf.sign, "Sin": tf.sin, "Size": tf.size,
+    "Softplus": tf.nn.softplus, "Softsign": tf.nn.softsign, "Sqrt": tf.sqrt, "Sub": tf.subtract,
+    "Tanh": tf.tanh, "Tile": tf.tile, "Where": lambda c, a, b: tf.where_v2(c, a, b),
+    "CastLike": lambda x, other: tf.cast(x, tf.convert_to_tensor(other).dtype),
+    "GlobalAveragePool": lambda x: tf.reduce_mean(x, [2, 3], keepdims=True),
+    "GlobalMaxPool": lambda x: tf.reduce_max(x, [2, 3], keepdims=True),
+    "HardSwish": lambda x: x * (tf.nn.relu6(x + 3.0) / 6.0),
+    "Max": _folded(tf.maximum),
+    "Mean": lambda *values: tf.add_n(list(values)) / float(len(values)),
+    "Min": _folded(tf.minimum),
+    "Mish": lambda x: x * tf.tanh(tf.nn.softplus(x)),
+    "Pow": lambda x, power: tf.pow(x, tf.cast(power, x.dtype)),
+    "PRelu": lambda x, slope: tf.nn.relu(x) - slope * tf.nn.relu(-x),
+    "Sum": lambda *values: tf.add_n(list(values)),
+}  # fmt: skip
+# Functions of the first input and attributes.
+_WITH_ATTRIBUTES: Dict[str, Callable[[Any, Attributes], Any]] = {
+    "HardSigmoid": lambda x, a: tf.maximum(
+        tf.minimum(a.get("alpha", 0.2) * x + a.get("beta", 0.5), 1.0), 0.0
+    ),
+    "LeakyRelu": lambda x, a: tf.nn.leaky_relu(x, a.get("alpha", 0.01)),
+    "LogSoftmax": lambda x, a: tf.nn.log_softmax(x, axis=a.get("axis", -1)),
+    "Softmax": lambda x, a: tf.nn.softmax(x, axis=a.get("axis", -1)),
+    "Transpose": lambda x, a: tf.transpose(x, a.get("perm")),
+}
 
 
-def _folded(function: Callable[[Any, Any], Any], values: Sequence[Any]) -> Any:
-    result = values[0]
-    for value in values[1:]:
-        result = function(result, value)
-    return result
+def _of_inputs(function: Callable[..., Any], inputs: List[Any], attributes: Attributes) -> Any:
+    return function(*inputs)
+
+
+def _of_first(function: Callable[..., Any], inputs: List[Any], attributes: Attributes) -> Any:
+    return function(inputs[0], attributes)
+
+
+OPERATIONS.update((name, partial(_of_inputs, function)) for name, function in _SIMPLE.items())
+OPERATIONS.update((name, partial(_of_first, f)) for name, f in _WITH_ATTRIBUTES.items())
 
 
 @operation("Div")
@@ -84,43 +108,11 @@ def _divide(inputs: List[Any], attributes: Attributes) -> Any:
     return first // second if first.dtype.is_integer else first / second
 
 
-@operation("Dropout")
-def _dropout(inputs: List[Any], attributes: Attributes) -> Any:
-    return tf.identity(inputs[0])
-
-
-@operation("LeakyRelu")
-def _leaky(inputs: List[Any], attributes: Attributes) -> Any:
-    return tf.nn.leaky_relu(inputs[0], attributes.get("alpha", 0.01))
-
-
-@operation("PRelu")
-def _parametric(inputs: List[Any], attributes: Attributes) -> Any:
-    features, slope = inputs
-    return tf.nn.relu(features) - slope * tf.nn.relu(-features)
-
-
 @operation("Elu")
 def _elu(inputs: List[Any], attributes: Attributes) -> Any:
     alpha = attributes.get("alpha", 1.0)
     features = inputs[0]
     return tf.nn.relu(features) + alpha * (tf.exp(tf.minimum(features, 0.0)) - 1.0)
-
-
-@operation("Selu")
-def _selu(inputs: List[Any], attributes: Attributes) -> Any:
-    return tf.nn.selu(inputs[0])
-
-
-@operation("HardSigmoid")
-def _hard_sigmoid(inputs: List[Any], attributes: Attributes) -> Any:
-    line = attributes.get("alpha", 0.2) * inputs[0] + attributes.get("beta", 0.5)
-    return tf.maximum(tf.minimum(line, 1.0), 0.0)
-
-
-@operation("HardSwish")
-def _hard_swish(inputs: List[Any], attributes: Attributes) -> Any:
-    return inputs[0] * (tf.nn.relu6(inputs[0] + 3.0) / 6.0)
 
 
 @operation("Gelu")
@@ -299,39 +291,19 @@ def _average_pool(inputs: List[Any], attributes: Attributes) -> Any:
     return channels_first(result)
 
 
-@operation("GlobalAveragePool")
-def _global_average(inputs: List[Any], attributes: Attributes) -> Any:
-    return tf.reduce_mean(inputs[0], [2, 3], keepdims=True)
+def _reduced(function: Callable[..., Any], inputs: List[Any], attributes: Attributes) -> Any:
+    axes = axes_of(inputs, attributes)
+    if not axes and attributes.get("noop_with_empty_axes"):
+        return inputs[0]
+    return function(inputs[0], axes or None, keepdims=bool(attributes.get("keepdims", 1)))
 
 
-@operation("GlobalMaxPool")
-def _global_maximum(inputs: List[Any], attributes: Attributes) -> Any:
-    return tf.reduce_max(inputs[0], [2, 3], keepdims=True)
-
-
-def _reduction(function: Callable[..., Any]) -> Operation:
-    def reduce(inputs: List[Any], attributes: Attributes) -> Any:
-        axes = axes_of(inputs, attributes)
-        if not axes and attributes.get("noop_with_empty_axes"):
-            return inputs[0]
-        return function(inputs[0], axes or None, keepdims=bool(attributes.get("keepdims", 1)))
-
-    return reduce
-
-
-for _name, _function in {
-    **{"ReduceMean": tf.reduce_mean, "ReduceSum": tf.reduce_sum, "ReduceMax": tf.reduce_max},
-    **{"ReduceMin": tf.reduce_min, "ReduceProd": tf.reduce_prod},
+_REDUCTIONS: Dict[str, Callable[..., Any]] = {
     "ReduceL2": lambda x, axes, keepdims: tf.sqrt(tf.reduce_sum(x * x, axes, keepdims=keepdims)),
-}.items():
-    OPERATIONS[_name] = _reduction(_function)
-
-
-@operation("Softmax")
-def _softmax(inputs: List[Any], attributes: Attributes) -> Any:
-    return tf.nn.softmax(inputs[0], axis=attributes.get("axis", -1))
-
-
-@operation("LogSoftmax")
-def _log_softmax(inputs: List[Any], attributes: Attributes) -> Any:
-    return tf.nn.log_softmax(inputs[0], axis=attributes.get("axis", -1))
+    "ReduceMax": tf.reduce_max,
+    "ReduceMean": tf.reduce_mean,
+    "ReduceMin": tf.reduce_min,
+    "ReduceProd": tf.reduce_prod,
+    "ReduceSum": tf.reduce_sum,
+}
+OPERATIONS.update((name, partial(_reduced, function)) for name, function in _REDUCTIONS.items())

@@ -1,18 +1,27 @@
-"""Open a file or folder with a classifier, of any of the formats that people have: `open_model`."""
+"""Open a file or folder with a classifier, of any of the formats that people have: `open_model`.
 
+Keras models are read in a process of its own, which writes them as frozen graphs: TensorFlow computes
+eagerly there and has the Keras that the model needs, while the process that makes maps is in graph
+mode. Python that a model carries along (layers of class Lambda) is refused and not run.
+"""
+
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import zipfile
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from dgl.errors import ArgumentError, UserError, quote
+from dgl.errors import ArgumentError, UserError, first_line, quote
 from dgl.foreign.frozen import LoadedGraph, load_frozen
 from dgl.foreign.heads import logits_of
+from dgl.foreign.keras_model import load_keras
 from dgl.foreign.onnx_graph import load_onnx
 from dgl.foreign.saved_model import load_saved_model
 from dgl.foreign.tensors import input_of, layers_of
+from dgl.tf_compat import eager_tensorflow
 from dgl.weights.foreign_model import FROZEN, KERAS, ONNX, model_kind
 
 _EXPECTED = (
@@ -20,11 +29,13 @@ _EXPECTED = (
 )
 # TensorFlow is loaded before this package, which then leaves it in its eager mode.
 _COMMAND = (
-    "import tensorflow; from dgl.errors import run_script; from dgl.foreign.conversion import main; "
-    "run_script(main)"
+    "import tensorflow; from dgl.errors import run_script; "
+    "from dgl.foreign.open_model import convert_keras; run_script(convert_keras)"
 )
 _LINE = "error: "
-GRAPH, FACTS = "model.pb", "model.json"  # what the process that reads Keras writes
+_GRAPH, _FACTS = "model.pb", "model.json"  # what the process that reads Keras writes
+_MESSAGE_CHARACTERS = 300
+_MOST_CONFIG_BYTES = 2**28
 
 
 class Opened(NamedTuple):
@@ -46,9 +57,6 @@ class Opened(NamedTuple):
 
 def open_model(path: str, output: Optional[str] = None, image_size: Optional[int] = None) -> Opened:
     """Open a classifier.
-
-    Keras models are read by a process of its own, in TensorFlow's eager mode, which writes the network as
-    a frozen graph.
 
     Args:
         path: a ``.keras`` or ``.h5`` file with a model, a SavedModel's folder, a frozen graph, or an ONNX
@@ -109,9 +117,9 @@ def _by_another_process(path: str, output: Optional[str], image_size: Optional[i
         done = subprocess.run(command, env=environment, capture_output=True)
         if done.returncode:
             raise UserError(_reason(done.stderr.decode("utf-8", "replace"), path))
-        with open(os.path.join(folder, FACTS), encoding="utf-8") as stream:
+        with open(os.path.join(folder, _FACTS), encoding="utf-8") as stream:
             facts = json.load(stream)
-        loaded = load_frozen(os.path.join(folder, GRAPH), [facts["output"]])
+        loaded = load_frozen(os.path.join(folder, _GRAPH), [facts["output"]])
     graph = loaded.graph
     logits = logits_of(graph.get_tensor_by_name(facts["output"]))
     inputs = {
@@ -135,3 +143,73 @@ def _reason(text: str, path: str) -> str:
             return line[len(_LINE) :]
     last = lines[-1] if lines else "the process that reads it ended without a word"
     return f"{path}: cannot be read ({quote(last, 200)}); expected {_EXPECTED}"
+
+
+def convert_keras(argv: Optional[List[str]] = None) -> None:
+    """Write a Keras model as a frozen graph, in the other process.
+
+    The arguments are the model, the folder to write to, the output (``""``: the only one) and the image
+    size (0: the model's own).
+    """
+    path, folder, output, image_size = sys.argv[1:] if argv is None else argv
+    model = _from_keras(path)
+    try:
+        loaded = load_keras(model, int(image_size) or None, output or None)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    with open(os.path.join(folder, _GRAPH), "wb") as stream:
+        stream.write(loaded.graph.as_graph_def().SerializeToString())
+    facts = {
+        "image": loaded.image.name,
+        "output": loaded.output.name,
+        "inputs": {key: tensor.name for key, tensor in loaded.inputs.items()},
+        "layers": {key: tensor.name for key, tensor in loaded.layers.items()},
+    }
+    with open(os.path.join(folder, _FACTS), "w", encoding="utf-8") as stream:
+        json.dump(facts, stream)
+
+
+def _from_keras(path: str) -> Any:
+    """A model of Keras 3, or of tf-keras where that reads it."""
+    _refuse_code(path)
+    loaders, reasons = [eager_tensorflow().keras.models.load_model], []
+    with contextlib.suppress(ImportError):
+        import tf_keras
+
+        loaders.append(tf_keras.models.load_model)
+    for loader in loaders:
+        try:
+            return loader(path, compile=False)
+        except Exception as error:  # whatever Keras raises for what it does not know
+            reasons.append(quote(first_line(error), _MESSAGE_CHARACTERS))
+    raise UserError(
+        f"{path}: Keras cannot load it ({reasons[0]}); a model with classes of its own is loaded where "
+        "they are known, and saved for other programs by model.export('folder')"
+    )
+
+
+def _refuse_code(path: str) -> None:
+    """Refuse a model with Python in it, which loading would run."""
+    try:
+        config = _config_of(path)
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
+        reason = quote(first_line(error), _MESSAGE_CHARACTERS)
+        raise UserError(f"{path}: damaged or no Keras model ({reason})") from None
+    for text in ('"class_name": "Lambda"', '"class_name": "__lambda__"'):
+        if text in config or text.replace(": ", ":") in config:
+            raise UserError(
+                f"{path}: has a Lambda layer, whose Python is not run; load the model where you trust it "
+                "and save it by model.export('folder')"
+            )
+
+
+def _config_of(path: str) -> str:
+    """The description of a model's layers, as JSON."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive, archive.open("config.json") as stream:
+            return stream.read(_MOST_CONFIG_BYTES).decode("utf-8", "replace")
+    import h5py
+
+    with h5py.File(path, "r") as stored:
+        config = stored.attrs["model_config"]
+    return config.decode("utf-8", "replace") if isinstance(config, bytes) else str(config)

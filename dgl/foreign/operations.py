@@ -8,9 +8,10 @@ input of the graph may turn them off.
 """
 
 import re
-from typing import Any, FrozenSet, Iterable
+from typing import FrozenSet, Iterable
 
 from dgl.errors import UserError, quote
+from dgl.foreign.nodes import NodeDef
 from dgl.tf_compat import tf
 from dgl.utils.graph_walk import reachable
 from dgl.utils.types import GraphDef
@@ -82,8 +83,6 @@ _OF_FUNCTIONS = re.compile(
 )
 _STRING_BYTES = 24  # memory of an empty string
 _MOST_CONSTANT_BYTES = 2**31  # the limit of a graph message
-
-NodeDef = Any  # tf.NodeDef
 
 
 def check_operations(graph_def: GraphDef, path: str, allow: Iterable[str] = ()) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
+from dgl.foreign.nodes import NodeDef, copy_of, make_constant, unused_name
 from dgl.tf_compat import tf
 from dgl.utils.types import GraphDef
 
@@ -19,8 +20,6 @@ _LAYOUT_OPS = frozenset(
     "BiasAdd".split()
 )
 _PER_SIDE = ("strides", "dilations", "ksize")
-
-NodeDef = Any  # tf.NodeDef
 
 
 def in_float32(graph_def: GraphDef) -> bool:
@@ -113,12 +112,11 @@ class _Rewriter:
         self.is_changed = True
         is_first = _is_channels_first(node.op, node)
         # The last operation has the old name, so that readers of the first output stay as they are.
-        inner = tf.NodeDef()
-        inner.CopyFrom(node)
+        inner = copy_of(node)
         if not is_first:
             self._grouped(inner, op, node.name)
             return
-        inner.name = self._unused(node.name + "/channels_last")
+        inner.name = unused_name(node.name + "/channels_last", self._names)
         inner.input[0] = self._transposed(node.input[0], _TO_LAST, node)
         inner.attr["data_format"].s = b"NHWC"
         for key in _PER_SIDE:
@@ -165,12 +163,16 @@ class _Rewriter:
                     del node.attr[key]
             self.nodes.append(node)
             return
-        parts = [self._split(node.input[index], groups, name, node) for index in (0, 1)]
-        made = []
+        parts, made = [], []
+        for read in node.input[:2]:
+            axis = self._constant(name + "/axis", 3)
+            split = self._node("Split", name + "/groups", axis, read)
+            split.attr["num_split"].i = groups
+            split.attr["T"].type = node.attr["T"].type
+            parts.append(split.name)
         for index in range(groups):
-            part = tf.NodeDef()
-            part.CopyFrom(node)
-            part.name = self._unused(f"{name}/group_{index}")
+            part = copy_of(node)
+            part.name = unused_name(f"{name}/group_{index}", self._names)
             for place in (0, 1):
                 part.input[place] = f"{parts[place]}:{index}" if index else parts[place]
             self.nodes.append(part)
@@ -182,14 +184,6 @@ class _Rewriter:
         joined.attr["Tidx"].type = tf.int32.as_datatype_enum
         self.nodes.append(joined)
 
-    def _split(self, read: str, groups: int, name: str, node: NodeDef) -> str:
-        """Split a tensor along its last axis; returns the node's name."""
-        axis = self._constant(name + "/axis", 3)
-        split = self._node("Split", name + "/groups", axis, read)
-        split.attr["num_split"].i = groups
-        split.attr["T"].type = node.attr["T"].type
-        return str(split.name)
-
     def _transposed(self, read: str, order: Sequence[int], node: NodeDef, name: str = "") -> str:
         permutation = self._constant(node.name + "/order", list(order))
         made = self._node("Transpose", name or node.name + "/turned", read, permutation)
@@ -200,21 +194,11 @@ class _Rewriter:
         return str(made.name)
 
     def _constant(self, name: str, value: Any) -> str:
-        array = np.asarray(value, np.int32)
         node = self._node("Const", name)
-        node.attr["dtype"].type = tf.int32.as_datatype_enum
-        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(array))
+        make_constant(node, np.asarray(value, np.int32))
         return str(node.name)
 
     def _node(self, op: str, name: str, *inputs: str) -> NodeDef:
-        node = tf.NodeDef(name=self._unused(name), op=op, input=inputs)
+        node = tf.NodeDef(name=unused_name(name, self._names), op=op, input=inputs)
         self.nodes.append(node)
         return node
-
-    def _unused(self, name: str) -> str:
-        unused, number = name, 0
-        while unused in self._names:
-            number += 1
-            unused = f"{name}_{number}"
-        self._names.add(unused)
-        return unused

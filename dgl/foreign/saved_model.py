@@ -7,21 +7,14 @@ TensorFlow 2.
 """
 
 import os
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 import numpy as np
 
 from dgl.errors import UserError, first_few, quote
-from dgl.foreign.frozen import (
-    LoadedGraph,
-    freeze_variables,
-    import_graph,
-    named_tensors,
-    prune,
-    remove_placement,
-)
-from dgl.foreign.function_body import output_of
+from dgl.foreign.frozen import LoadedGraph, freeze_variables, import_graph, named_tensors, prune
 from dgl.foreign.functions import inline_functions, resolve
+from dgl.foreign.nodes import NodeDef, remove_placement, source_of
 from dgl.foreign.operations import check_operations
 from dgl.tf_compat import saved_model_message
 from dgl.utils.files import read_bounded
@@ -34,8 +27,6 @@ SERVE = "serve"
 DEFAULT_SIGNATURE = "serving_default"
 _EXPECTED = "the saved_model.pb of a SavedModel's folder"
 _MOST_BYTES = 2**31 - 1
-
-NodeDef = Any  # tf.NodeDef
 
 
 def load_saved_model(
@@ -76,7 +67,7 @@ def load_saved_model(
     restored = _restored_names(flat)
     flat = prune(flat, list(names.values()) + list(inputs.values()))
     values = _freeze(flat, restored, path)
-    remove_placement(flat)
+    remove_placement(flat.node)
     check_operations(flat, path, allow)
     graph = import_graph(flat, path, values)
     return LoadedGraph(graph, named_tensors(graph, inputs, path), named_tensors(graph, names, path))
@@ -131,50 +122,30 @@ def _restored_names(graph_def: GraphDef) -> Dict[str, str]:
     for node in graph_def.node:
         if node.op not in ("Assign", "AssignVariableOp") or len(node.input) < 2:
             continue
-        variable, _ = _source(nodes, node.input[0])
-        restore, index = _source(nodes, node.input[1])
-        if variable is None or restore is None or restore.op != "RestoreV2":
+        variable, _ = source_of(nodes, node.input[0])
+        name, index = source_of(nodes, node.input[1])
+        restore = nodes.get(name)
+        if variable not in nodes or restore is None or restore.op != "RestoreV2":
             continue
         names = _strings(nodes, restore.input[1]) if len(restore.input) > 1 else []
         slices = _strings(nodes, restore.input[2]) if len(restore.input) > 2 else []
         if index < len(names) and not (index < len(slices) and slices[index]):
-            found[variable.name] = names[index]
+            found[variable] = names[index]
     return found
-
-
-def _source(
-    nodes: Mapping[str, NodeDef], read: str, pass_on: Iterable[str] = ("Identity",)
-) -> Tuple[Optional[NodeDef], int]:
-    """Node and output that a tensor comes from, behind ``pass_on`` operations; (None, 0) if missing."""
-    passed: Set[str] = set()
-    name, index = output_of(read)
-    while name in nodes and nodes[name].op in pass_on and name not in passed:
-        passed.add(name)
-        name, index = output_of(nodes[name].input[0]) if nodes[name].input else ("", 0)
-    return nodes.get(name), index
 
 
 def _strings(nodes: Mapping[str, NodeDef], read: str) -> List[str]:
     """The value of a tensor that is a constant of strings, else an empty list."""
-    node, _ = _source(nodes, read)
+    node = nodes.get(source_of(nodes, read)[0])
     if node is None or node.op != "Const":
         return []
     return [text.decode("utf-8", "replace") for text in node.attr["value"].tensor.string_val]
 
 
 def _freeze(graph_def: GraphDef, names: Mapping[str, str], path: str) -> Dict[str, np.ndarray]:
-    """Remove all variables from a graph, with the values of the checkpoint.
+    """Remove all variables from a graph, in place; returns node -> value.
 
-    Args:
-        graph_def: ``tf.GraphDef`` without functions, changed in place.
-        names: variable's node -> name in the checkpoint; by default the node's name.
-        path: the model's folder.
-
-    Returns:
-        variable's node -> value.
-
-    Raises:
-        UserError: a variable has no value.
+    ``names`` has the names in the checkpoint by node; by default that is the node's own.
     """
     prefix = os.path.join(path, "variables", "variables")
     checkpoint = open_checkpoint(prefix) if os.path.isfile(prefix + ".index") else None

@@ -1,10 +1,19 @@
-"""Find the tensors of a classifier's graph that attribution needs: the image and the layers."""
+"""Find what attribution needs of a classifier's graph: image, layers and their layout, pooled layer."""
 
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+import numpy as np
 
 from dgl.errors import ArgumentError
 from dgl.tf_compat import tf
-from dgl.utils.graph_walk import depths, is_placeholder, upstream, without_identities
+from dgl.utils.graph_walk import (
+    constant_value,
+    depths,
+    is_fixed,
+    is_placeholder,
+    upstream,
+    without_identities,
+)
 from dgl.utils.types import Operation, Tensor
 
 # Operations that end a layer: nonlinearities and pools always; the others where they join two paths from
@@ -23,6 +32,12 @@ _COPIES = frozenset(
     "CheckNumerics PreventGradient SpaceToBatchND BatchToSpaceND EnsureShape Split "
     "SplitV Switch Merge".split()
 )
+CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
+_TO_LAST, _TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
+# Operations whose result is laid out otherwise than their input, or that tell nothing of it.
+_BREAKS = frozenset("Reshape Transpose Squeeze ExpandDims MatMul Mean Sum Max Shape Const".split())
+_BIASES = ("BiasAdd", "Add", "AddV2")
+_RESHAPES = ("Reshape", "Squeeze", "ExpandDims")
 
 
 def input_of(logits: Any) -> Any:
@@ -130,3 +145,176 @@ def _differentiable(tensor: Tensor, depth: Dict[Operation, int]) -> Tensor:
             if any(other in depth for other in copy.consumers()):
                 return copy
     return tensor
+
+
+def layout_of(activation: Any, logits: Any) -> Optional[str]:
+    """Where the channels of an activation are, told by the operations around it.
+
+    Convolutions, pools and biases tell it by an attribute, averages over two sides by their axes. From
+    there it follows for every tensor that elementwise operations connect; a transposition turns it.
+
+    Args:
+        activation: tensor of rank 4.
+        logits: tensor of the same graph that depends on it.
+
+    Returns:
+        ``"channels_last"`` or ``"channels_first"``; ``None`` where no operation tells.
+    """
+    ops = upstream(logits)
+    readers: Dict[Any, List[Operation]] = {}
+    keys = {_key(tensor): tensor for op in ops for tensor in op.outputs}
+    for op in ops:
+        for read in op.inputs:
+            readers.setdefault(_key(read), []).append(op)
+    by_key: Dict[Any, str] = {}
+    stack: List[Any] = []
+
+    def tell(tensor: Tensor, layout: Optional[str]) -> None:
+        key = _key(tensor)
+        if layout is not None and tensor.shape.ndims == 4 and key not in by_key:
+            by_key[key] = layout
+            stack.append(key)
+
+    for op in ops:
+        for tensor in [*op.inputs, *op.outputs]:
+            tell(tensor, _told_by(op, tensor))
+    while stack:
+        key = stack.pop()
+        layout = by_key[key]
+        tensor = keys.get(key)
+        if tensor is None:
+            continue
+        for op in [tensor.op, *readers.get(key, ())]:
+            if op.type == "Transpose":
+                turned = _turned(op)
+                if turned is not None:
+                    tell(op.outputs[0], turned)
+                    is_last = turned == CHANNELS_LAST
+                    tell(op.inputs[0], CHANNELS_FIRST if is_last else CHANNELS_LAST)
+            elif op.type not in _BREAKS and _told_by(op, tensor) is None:
+                for other in [*op.inputs, *op.outputs]:
+                    tell(other, layout)
+    return by_key.get(_key(activation))
+
+
+def _key(tensor: Tensor) -> Any:
+    return tensor.op.name, tensor.value_index
+
+
+def _told_by(op: Operation, tensor: Tensor) -> Optional[str]:
+    """The layout of one of an operation's inputs or outputs, if the operation itself tells it."""
+    is_result = tensor.op is op
+    try:
+        told = op.get_attr("data_format")
+    except ValueError:
+        told = None
+    if told in (b"NHWC", b"NCHW"):
+        place = 2 if op.type == "Conv2DBackpropInput" else 0
+        if is_result or tensor is op.inputs[place] or _key(tensor) == _key(op.inputs[place]):
+            return CHANNELS_FIRST if told == b"NCHW" else CHANNELS_LAST
+    if op.type in ("Mean", "Max") and not is_result and _key(tensor) == _key(op.inputs[0]):
+        axes = constant_value(op.inputs[1])
+        if axes is not None and tensor.shape.ndims == 4:
+            places = sorted(int(axis) % 4 for axis in np.ravel(axes))
+            return {(1, 2): CHANNELS_LAST, (2, 3): CHANNELS_FIRST}.get((places[0], places[-1]))
+    return None
+
+
+def _turned(op: Operation) -> Optional[str]:
+    """The layout behind a transposition between the two, or ``None``."""
+    order = constant_value(op.inputs[1])
+    if order is None or order.size != 4:
+        return None
+    found = [int(axis) for axis in order]
+    if found == _TO_LAST:
+        return CHANNELS_LAST
+    return CHANNELS_FIRST if found == _TO_FIRST else None
+
+
+def pooled_layer(logits: Any) -> Optional[Tuple[Any, Any]]:
+    """Recognize "spatial mean, fully connected layer, bias" at the end of a classifier.
+
+    The mean may be ``Mean`` over H and W or an average pool over the whole map, the layer a ``MatMul`` or
+    a 1 x 1 convolution; identities and reshapes that keep the order of channels may lie between them.
+
+    Args:
+        logits: (N, classes) float tensor.
+
+    Returns:
+        (S, W): the (N, H, W, C) tensor that is pooled, and the (C, classes) weights. ``None`` if the
+        classifier has another head, or its channels come first.
+    """
+    scores = _before_reshapes(logits)
+    while scores.op.type in _BIASES:
+        first, second = scores.op.inputs[:2]
+        if is_fixed(second):
+            scores = _before_reshapes(first)
+        elif is_fixed(first):
+            scores = _before_reshapes(second)
+        else:
+            return None
+    op = scores.op
+    if op.type not in ("MatMul", "BatchMatMulV2", "Conv2D") or not is_fixed(op.inputs[1]):
+        return None
+    pooled = _input_of_mean(_before_reshapes(op.inputs[0]).op)
+    if pooled is None:
+        return None
+    weights = _weights(op)
+    channels, classes = pooled.shape.as_list()[3], logits.shape.as_list()[-1]
+    if weights is None or channels is None or weights.shape.as_list() != [channels, classes]:
+        return None
+    return pooled, weights
+
+
+def _before_reshapes(tensor: Tensor) -> Tensor:
+    """The tensor before identities and reshapes between (N, C) and (N, 1, 1, C)."""
+    tensor = without_identities(tensor)
+    while tensor.op.type in _RESHAPES:
+        before = without_identities(tensor.op.inputs[0])
+        if _vector_size(before) is None or _vector_size(before) != _vector_size(tensor):
+            break
+        tensor = before
+    return tensor
+
+
+def _vector_size(tensor: Tensor) -> Optional[int]:
+    """C of (N, C) or (N, 1, 1, C), else ``None``."""
+    shape = tensor.shape.as_list() if tensor.shape.ndims in (2, 4) else [None]
+    return shape[-1] if shape[1:-1] in ([], [1, 1]) else None
+
+
+def _weights(op: Operation) -> Optional[Tensor]:
+    """The (C, classes) weights of a ``MatMul`` or a 1 x 1 ``Conv2D``, or ``None``."""
+    weights = op.inputs[1]
+    if op.type == "Conv2D":
+        if weights.shape.as_list()[:2] != [1, 1] or op.get_attr("data_format") != b"NHWC":
+            return None
+        if op.inputs[0].shape.as_list()[1:3] != [1, 1]:
+            return None
+        with weights.graph.as_default(), tf.name_scope(None):
+            return tf.squeeze(weights, axis=[0, 1], name="dgl_head_weights")
+    if weights.shape.ndims != 2 or (op.type == "MatMul" and op.get_attr("transpose_a")):
+        return None
+    if not op.get_attr("transpose_b" if op.type == "MatMul" else "adj_y"):
+        return weights
+    with weights.graph.as_default(), tf.name_scope(None):
+        return tf.transpose(weights, name="dgl_head_weights")
+
+
+def _input_of_mean(op: Operation) -> Optional[Tensor]:
+    """The (N, H, W, C) tensor that ``op`` averages over H and W, or ``None``."""
+    if op.type == "Mean":
+        axes = constant_value(op.inputs[1])
+        if axes is None or op.inputs[0].shape.ndims != 4:
+            return None
+        if sorted(int(axis) % 4 for axis in axes.ravel()) != [1, 2]:
+            return None
+    elif op.type == "AvgPool":
+        sizes = op.inputs[0].shape.as_list()[1:3]
+        if op.get_attr("data_format") != b"NHWC" or op.get_attr("padding") != b"VALID":
+            return None
+        if None in sizes or list(op.get_attr("ksize")) != [1, *sizes, 1]:
+            return None
+    else:
+        return None
+    return without_identities(op.inputs[0])

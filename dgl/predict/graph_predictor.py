@@ -13,9 +13,9 @@ from dgl.backbones.registry import BINARY, SIGMOID, SOFTMAX
 from dgl.errors import ArgumentError, UserError, first_few
 from dgl.foreign import head_of, input_of, logits_of, pooled_layer
 from dgl.foreign.heads import two_columns
-from dgl.foreign.layout import layout_of
 from dgl.foreign.live_graph import copied, needs_copy
 from dgl.foreign.operations import is_random, layer_name, refuse_chance
+from dgl.foreign.tensors import layout_of
 from dgl.predict.feeding import image_shape
 from dgl.predict.session import (
     MapSession,
@@ -77,7 +77,7 @@ class GraphPredictor(MapSession):
             head_weights: (C, classes) float tensor from the spatial mean of the first activation to the
                 logits; by default found in the graph. CAM needs them.
             data_format: of the activations, ``"channels_last"`` or ``"channels_first"``; by default as the
-                operations around them say, see :mod:`dgl.foreign.layout`.
+                operations around them say, see :func:`~dgl.foreign.tensors.layout_of`.
             session: with the variables' values; by default the current session of that graph,
                 else a new one, which suits graphs without variables only.
             feeds: tensor or its name -> value, fed in every run, such as ``{"keep_prob": 1.0}``. A value

@@ -1,4 +1,4 @@
-"""Keras models in memory: the maps of NumPy, in eager programs and in graph mode."""
+"""Keras models in memory: the maps of NumPy and of plain gradients, in eager programs and in graph mode."""
 
 import numpy as np
 import pytest
@@ -14,13 +14,35 @@ from dgl.tf_compat import tf
 VERSION = tuple(int(part) for part in tf.VERSION.split(".")[:2])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["tf_keras", "keras"])
-def test_eager(kind):
-    first = (2, 16) if kind == "keras" else (2, 0)
-    if first > VERSION:
+def skip_without(package, first=(2, 15)):
+    """Skip where no Keras 3, or no TensorFlow of version ``first``, is installed."""
+    if first > VERSION or (package == "keras" and VERSION < (2, 16)):
         pytest.skip("no such Keras")
-    call("foreign.keras_in_memory", "check", kind)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["tf_keras", "keras"])
+def test_eager(package):
+    skip_without(package, (2, 0))
+    call("foreign.keras_in_memory", "check", package)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("package", ["tf_keras", "keras"])
+def test_every_kind_of_model(package):
+    skip_without(package)
+    call("foreign.keras_kinds", "check", package)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "package, name",
+    [("keras", "MobileNetV3Small"), ("tf_keras", "RegNetX002"), ("tf_keras", "MobileNetV2")],
+)
+def test_a_family_of_applications(package, name):
+    """No foreign exception, no silent constant map; `make fuzz` tries all."""
+    skip_without(package)
+    call("foreign.application_families", "check", package, name)
 
 
 @pytest.mark.filterwarnings("ignore:.*(set_learning_phase|state_updates)")

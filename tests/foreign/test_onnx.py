@@ -5,7 +5,7 @@ import pytest
 
 from dgl.errors import UserError
 from dgl.foreign import layers_of, logits_of
-from dgl.foreign.layout import layout_of
+from dgl.foreign.tensors import layout_of
 from dgl.tf_compat import tf
 
 onnx = pytest.importorskip("onnx")

@@ -7,7 +7,7 @@ from tensorflow.python.framework import op_def_registry
 
 from dgl.errors import UserError
 from dgl.foreign import load_frozen
-from dgl.foreign.function_body import OUTPUTS
+from dgl.foreign.nodes import OUTPUTS
 from dgl.foreign.operations import COMPUTES, layer_name
 from dgl.tf_compat import tf
 
