@@ -143,11 +143,7 @@ def run(args: argparse.Namespace) -> int:
             )
         if args.class_index is not None:
             raise UserError("--min-probability: expected without --class, which names the class")
-    for flag, value in (
-        ("--batch", args.batch),
-        ("--workers", args.workers),
-        ("--top", args.top),
-    ):
+    for flag, value in (("--batch", args.batch), ("--workers", args.workers), ("--top", args.top)):
         if value is not None and not 1 <= value <= 4096:
             raise UserError(f"{flag} {value}: expected 1 to 4096")
     sources = [*args.images, *([args.data_path] if args.data_path else [])]

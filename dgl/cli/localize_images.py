@@ -277,9 +277,7 @@ class _Pipeline:
             errors[number] = f"{self._paths[number]}: {reason}"
         return list(errors.items()), [
             _Localized(
-                loaded.number,
-                loaded.image,
-                [self._select(p, i) for p in predictions[: counts[i]]],
+                loaded.number, loaded.image, [self._select(p, i) for p in predictions[: counts[i]]]
             )
             for i, loaded in enumerate(readable)
             if errors[loaded.number] is None

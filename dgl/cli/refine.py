@@ -7,14 +7,7 @@ import numpy as np
 
 from dgl.attribution import METHODS
 from dgl.backbones import BACKBONES
-from dgl.cli.output import (
-    Command,
-    add_gpu_flag,
-    add_json_flag,
-    flag_groups,
-    json_output,
-    to_json,
-)
+from dgl.cli.output import Command, add_gpu_flag, add_json_flag, flag_groups, json_output, to_json
 from dgl.cli.train import _count, _seed
 from dgl.data.layouts import layout_names
 

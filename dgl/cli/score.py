@@ -53,10 +53,7 @@ def score_maps(args: Namespace) -> int:
         "versions": versions(with_tensorflow=False),
         "seed": args.seed,
         "resamples": args.resamples,
-        "data": {
-            "name": os.path.basename(os.path.abspath(args.metadata)),
-            "images": len(records),
-        },
+        "data": {"name": os.path.basename(os.path.abspath(args.metadata)), "images": len(records)},
     }
     if len(rows) == 1:
         metrics.update((k, v) for k, v in rows[0].items() if k not in ("method", "layer"))

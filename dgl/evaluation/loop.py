@@ -46,13 +46,7 @@ class Task(NamedTuple):
     def batch_runner(self, predictor: Any, threads: int) -> BatchRunner:
         """What runs the batches with a predictor."""
         return BatchRunner(
-            predictor,
-            self.dataset,
-            self.plan,
-            self.fusions,
-            threads,
-            self.strict,
-            self.maps_folder,
+            predictor, self.dataset, self.plan, self.fusions, threads, self.strict, self.maps_folder
         )
 
 

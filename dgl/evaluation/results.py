@@ -168,11 +168,7 @@ class Results:
         return int(np.sum(self.images.column("outside")))
 
     def _evaluators(self) -> List[Any]:
-        return [
-            *self.classification.values(),
-            *self.localization.values(),
-            *self.pixels.values(),
-        ]
+        return [*self.classification.values(), *self.localization.values(), *self.pixels.values()]
 
 
 class Store:

@@ -14,9 +14,7 @@ from tqdm import tqdm
 from dgl.data.annotations import read_mask
 from dgl.data.bad_lines import BadLines
 from dgl.data.sample import Box, Sample
-from dgl.data.text_files import (
-    resolve_below,
-)
+from dgl.data.text_files import resolve_below
 from dgl.data.views import WSOL_MAP_SIZE
 from dgl.data.wsol_metadata import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
 from dgl.errors import UserError, printable

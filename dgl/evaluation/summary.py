@@ -65,11 +65,7 @@ def compute_metrics(
 
 
 def _protocol(
-    results: Results,
-    name: str,
-    seed: int,
-    resamples: int,
-    selection: Optional[Mapping[str, Any]],
+    results: Results, name: str, seed: int, resamples: int, selection: Optional[Mapping[str, Any]]
 ) -> Dict[str, Any]:
     plan = results.plan
     settings: Dict[str, Any] = {}

@@ -347,13 +347,7 @@ def alpha_chart(rows: Rows, path: str, metric: Optional[str] = None) -> None:
             axes.plot([x[i] for i in joined], [y[i] for i in joined], color=color, ls=dash, lw=2)
             style = {"mec": "white", "mew": 1.0, "ms": 8, "zorder": 5}
             axes.plot(
-                x,
-                y,
-                color=color,
-                ls="",
-                marker=MARKERS[index % len(MARKERS)],
-                label=label,
-                **style,
+                x, y, color=color, ls="", marker=MARKERS[index % len(MARKERS)], label=label, **style
             )
             for position, row in zip(x, own):
                 whisker(axes, position, row.get(metric + "_interval"), color)

@@ -92,11 +92,7 @@ class ImageFiles:
         self._draws = draws
 
     def write(
-        self,
-        path: str,
-        decoded: Decoded,
-        findings: Sequence[Finding],
-        outdir: str,
+        self, path: str, decoded: Decoded, findings: Sequence[Finding], outdir: str
     ) -> Record:
         """Write all files of one image.
 

@@ -292,11 +292,7 @@ def _comparison(row: Row) -> Tuple[List[str], List[str]]:
     figure = row.get("figure") or ""
     return (
         [row["a"], row["b"], HEADINGS.get(figure, figure)],
-        [
-            _signed(row.get("difference")),
-            texts or MISSING,
-            "< 0.001" if small else number(p, 3),
-        ],
+        [_signed(row.get("difference")), texts or MISSING, "< 0.001" if small else number(p, 3)],
     )
 
 

@@ -364,10 +364,7 @@ class ApiServer(ThreadingHTTPServer):
 
 
 def serve_api(
-    predictor: Predictor,
-    entry: Entry,
-    settings: ApiSettings,
-    say: Callable[[str], None] = print,
+    predictor: Predictor, entry: Entry, settings: ApiSettings, say: Callable[[str], None] = print
 ) -> None:
     """Answer until a signal ends it; requests that run then are finished or get an error.
 

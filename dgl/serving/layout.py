@@ -85,14 +85,7 @@ class Layout:
             self.other_method,
             self.other_layer,
         ]
-        self.parts = [
-            self.one,
-            self.all,
-            self.two,
-            self.facts,
-            self.classes,
-            self.status,
-        ]
+        self.parts = [self.one, self.all, self.two, self.facts, self.classes, self.status]
 
     def _build_input(self, samples: Sequence[str]) -> None:
         self.upload = gr.File(

@@ -129,11 +129,7 @@ def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], Non
     except UserError:
         samples = []  # installed without the sample images
     with Engine(
-        settings.loads,
-        settings.keep,
-        settings.gpu,
-        settings.data_set,
-        foreign=settings.foreign,
+        settings.loads, settings.keep, settings.gpu, settings.data_set, foreign=settings.foreign
     ) as engine:
         for model in engine.models:
             say(f"{printable(model.path)}: {model.mode}, {model.classes} classes")

@@ -201,10 +201,7 @@ CHANGES = {
     "kernels": (["--fast"], None),
     "file of another run": ([], lambda folder: _touch_later(folder / "vgg_cam.png")),
     "no overlay": ([], lambda folder: os.remove(str(folder / "vgg_cam.png"))),
-    "half a record": (
-        [],
-        lambda folder: (folder / "vgg_conv5_2_dgl.json").write_text('{"image":'),
-    ),
+    "half a record": ([], lambda folder: (folder / "vgg_conv5_2_dgl.json").write_text('{"image":')),
 }
 
 

@@ -46,11 +46,7 @@ def both(script, name, words, tmp_path, monkeypatch, own=()):
 
 
 @pytest.mark.parametrize(
-    "flags, own",
-    [
-        ("--mode vgg --method cam --clayer conv4_3 --save-maps", ""),
-        ("", "--mode vgg"),
-    ],
+    "flags, own", [("--mode vgg --method cam --clayer conv4_3 --save-maps", ""), ("", "--mode vgg")]
 )
 def test_localize(tiny, photos, tmp_path, monkeypatch, flags, own):
     script = _script("test_code", "dome_image_DGL.py")

@@ -30,12 +30,7 @@ def many(folder):
     data = folder / "many"
     for split, count, seed in (("val", 12, 0), ("train", 8, 50)):
         rows = [
-            (
-                f"{split}{i}.jpg",
-                blob_image(seed + i + 1, 90, 120),
-                i % CLASSES,
-                [(9, 9, 70, 60)],
-            )
+            (f"{split}{i}.jpg", blob_image(seed + i + 1, 90, 120), i % CLASSES, [(9, 9, 70, 60)])
             for i in range(count)
         ]
         write_list(data, split, rows)

@@ -6,14 +6,7 @@ import logging
 
 import numpy as np
 import pytest
-from fake_predictor import (
-    SHAPES,
-    SIZE,
-    FakePredictor,
-    make_dataset,
-    make_plan,
-    rows_of,
-)
+from fake_predictor import SHAPES, SIZE, FakePredictor, make_dataset, make_plan, rows_of
 
 from dgl.data.image_io import read_image
 from dgl.data.views import resize_center_crop, squash

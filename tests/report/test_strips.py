@@ -24,21 +24,14 @@ def test_layout(count, rows, columns, shape):
     entries = [Entry("dgl@a", np.zeros((4, 4)))] * count
     tile = compose_tile(image, [], entries, panel=100)
     height = min(100 * shape[0] // shape[1], 125)
-    assert tile.shape == (
-        rows * (height + CAPTION + GAP) - GAP,
-        columns * (100 + GAP) - GAP,
-        3,
-    )
+    assert tile.shape == (rows * (height + CAPTION + GAP) - GAP, columns * (100 + GAP) - GAP, 3)
 
 
 def test_panels_hold_image_then_overlays():
     rng = np.random.RandomState(0)
     image = rng.randint(0, 256, (100, 100, 3)).astype(np.uint8)
     score_map = rng.rand(7, 7)
-    entries = [
-        Entry("plain", score_map),
-        Entry("boxed", score_map, box=(10, 20, 60, 70), iou=0.5),
-    ]
+    entries = [Entry("plain", score_map), Entry("boxed", score_map, box=(10, 20, 60, 70), iou=0.5)]
     tile = compose_tile(image, (), entries, panel=100)
     panels = [tile[:100, i * 108 : i * 108 + 100] for i in range(3)]
     np.testing.assert_array_equal(panels[0], image)

@@ -9,16 +9,7 @@ import os
 import numpy as np
 import pytest
 from chromium import CHROMIUM
-from page_driver import (
-    Expected,
-    check_box,
-    choose,
-    data,
-    numbers,
-    slide,
-    upload,
-    wait_until_other,
-)
+from page_driver import Expected, check_box, choose, data, numbers, slide, upload, wait_until_other
 from PIL import Image
 
 from dgl.backbones import get_backbone
@@ -156,10 +147,7 @@ def test_two_methods(open_page, server, first):
     selector = "#dgl-two .dgl-three"
     page.get_by_role("tab", name="Two methods").click()
     page.wait_for_selector(selector)
-    for title, entry in (
-        (None, ("cam", "add")),
-        ("LayerCAM", ("layercam", "conv5_2")),
-    ):
+    for title, entry in ((None, ("cam", "add")), ("LayerCAM", ("layercam", "conv5_2"))):
         old = data(page, "iou", selector)
         if title:
             choose(page, "method of B", title)

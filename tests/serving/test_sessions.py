@@ -47,10 +47,7 @@ def test_limits_are_inclusive(tmp_path):
 @pytest.mark.parametrize(
     "data, message",
     [
-        (
-            b"no image at all",
-            "a.png: not an image; expected a JPEG, PNG, WebP, GIF, BMP or TIFF",
-        ),
+        (b"no image at all", "a.png: not an image; expected a JPEG, PNG, WebP, GIF, BMP or TIFF"),
         (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.png: not an image"),
         (b"P6 2 2 255 " + b"0" * 12, "a.png: not an image"),
         (b"", "a.png: "),
