@@ -11,17 +11,18 @@ from dgl.backbones import BACKBONES
 from dgl.cli.output import (
     Command,
     HelpFormatter,
+    add_data_flags,
     add_foreign_flags,
     add_gpu_flag,
     add_head_flag,
     add_json_flag,
     add_normalize_flag,
     add_precision_flag,
+    check_ranges,
     flag_groups,
     json_output,
     to_json,
 )
-from dgl.data.layouts import layout_names
 from dgl.errors import UserError
 from dgl.evaluation.fusion import FUSIONS
 from dgl.evaluation.mosaic import parse_grid
@@ -57,7 +58,7 @@ def make_study_parser(description: str) -> argparse.ArgumentParser:
 
 
 def add_study_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the evaluation with the defaults of the study."""
+    """Add the flags of the study, which are those of the evaluation."""
     add_flags(parser)
     parser.set_defaults(**STUDY_DEFAULTS)
 
@@ -82,9 +83,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     add("--out", default="evaluation", help="output folder")
 
+    add_data_flags(groups["input"])
     add = groups["input"].add_argument
-    add("--dataname", help="list folder in DATA/labels, if there are several")
-    add("--data-format", choices=layout_names(), help="layout of the data set, if not recognized")
     add("--split", default="val", help="split to evaluate: train, val or test")
     add("--image_size", type=int, help="side of the input in pixels (default: the checkpoint's)")
     add(
@@ -164,47 +164,39 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def check_flags(args: Namespace) -> None:
     """Raise :class:`UserError` for a value out of range or flags that exclude each other."""
     parse_normalization(args.normalize)
-    for flag, value, low, high in (
-        ("--threshold", args.threshold, 0, 1),
-        ("--cam-interval", args.cam_interval, 1e-4, 1),
-        ("--batch", args.batch, 1, 4096),
-        ("--workers", args.workers, 1, 256),
-        ("--gallery", args.gallery, 0, 100000),
-        ("--image_size", args.image_size, 32, 4096),
-        ("--limit", args.limit, 1, float("inf")),
-        ("--tune-limit", args.tune_limit, 1, float("inf")),
-        ("--seed", args.seed, 0, 2**32 - 1),
-        ("--resamples", args.resamples, 0, 100000),
-        ("--ray-workers", args.ray_workers, 1, 4096),
-        ("--ray-cpus", args.ray_cpus, 1e-3, 4096),
-        ("--ray-gpus", args.ray_gpus, 0, 64),
-    ):
-        if value is not None and not low <= value <= high:
-            raise UserError(f"{flag} {value}: expected a value in [{low}, {high}]")
+    check_ranges(
+        args,
+        threshold=(0, 1),
+        cam_interval=(1e-4, 1),
+        batch=(1, 4096),
+        workers=(1, 256),
+        gallery=(0, 100000),
+        image_size=(32, 4096),
+        limit=(1, float("inf")),
+        tune_limit=(1, float("inf")),
+        seed=(0, 2**32 - 1),
+        resamples=(0, 100000),
+        ray_workers=(1, 4096),
+        ray_cpus=(1e-3, 4096),
+        ray_gpus=(0, 64),
+    )
     if not args.maps and not args.merge:
         for flag, value in (("--load", args.load or args.mode), ("--data", args.data)):
             if value is None:
                 raise UserError(f"{flag}: expected, as neither --maps nor --merge is given")
     if args.mosaic is not None:
         parse_grid(args.mosaic)
-        for flag, value in (
-            ("--maps", args.maps),
-            ("--merge", args.merge),
-            ("--shard", args.shard),
-            ("--ray-workers", args.ray_workers),
-        ):
-            if value is not None:
-                raise UserError(f"--mosaic {args.mosaic}: expected without {flag}")
+        for name in ("maps", "merge", "shard", "ray_workers"):
+            if getattr(args, name) is not None:
+                flag = name.replace("_", "-")
+                raise UserError(f"--mosaic {args.mosaic}: expected without --{flag}")
     if args.tune_split == args.split:
         raise UserError(f"--tune-split {args.tune_split}: expected another split than --split's")
     if args.ray_workers is None:
-        for flag, value in (
-            ("--ray-address", args.ray_address),
-            ("--ray-cpus", args.ray_cpus),
-            ("--ray-gpus", args.ray_gpus),
-        ):
+        for name in ("address", "cpus", "gpus"):
+            value = getattr(args, "ray_" + name)
             if value is not None:
-                raise UserError(f"{flag} {value}: expected --ray-workers with it")
+                raise UserError(f"--ray-{name} {value}: expected --ray-workers with it")
     elif args.maps or args.merge:
         raise UserError(
             f"--ray-workers {args.ray_workers}: expected neither --maps nor --merge with it"
@@ -218,13 +210,13 @@ def check_flags(args: Namespace) -> None:
 def run(args: Namespace) -> int:
     """Evaluate, score saved maps or merge shards; returns the exit code."""
     check_flags(args)
-    from dgl.cli import evaluate_images, score  # load Matplotlib and, in time, TensorFlow
+    from dgl.cli import evaluate_images  # loads Matplotlib and, in time, TensorFlow
     from dgl.evaluation.results import parse_shard
     from dgl.evaluation.summary import METRICS
 
     with json_output(args.json) as write:
         if args.maps:
-            code = score.score_maps(args)
+            code = evaluate_images.score_maps(args)
         elif args.merge:
             code = evaluate_images.merge_shards(args)
         else:

@@ -1,13 +1,16 @@
-"""The run of `dgl evaluate` and `dgl study` on a data set: select, evaluate, report."""
+"""What `dgl evaluate` and `dgl study` run: a data set, merged shards, or folders of saved maps."""
 
 import contextlib
+import json
 import os
 import time
 from argparse import Namespace
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
+from dgl.data.bad_lines import BadLines
 from dgl.data.labels import fit_labels
-from dgl.evaluation import thresholds as selection
+from dgl.errors import UserError
+from dgl.evaluation import saved_maps
 from dgl.evaluation.loop import Evaluation
 from dgl.evaluation.mosaic import choose_mosaics, mosaic_metrics, parse_grid, play, side_of
 from dgl.evaluation.plan import (
@@ -16,6 +19,7 @@ from dgl.evaluation.plan import (
     load_split,
     make_plan,
     predictor_arguments,
+    versions,
 )
 from dgl.evaluation.results import (
     Store,
@@ -25,26 +29,30 @@ from dgl.evaluation.results import (
     parse_shard,
     read_records,
 )
-from dgl.evaluation.saved_maps import write_metadata
 from dgl.evaluation.summary import (
+    METRICS,
+    check_disjoint,
     chosen_entries,
     compute_metrics,
     image_rows,
+    select_thresholds,
     write_left_out,
     write_metrics,
 )
 from dgl.report import gallery
 from dgl.report.evaluation_files import print_tables, write_results
+from dgl.utils.files import read_bounded
 from dgl.utils.table import write_csv
 from dgl.weights.identify import default_weights
 
 # Folders in --out.
 SELECTION = "selection"
 MAPS = "maps"
+_MOST_BYTES = 1 << 28  # of a metrics.json
 
 
 def merge_shards(args: Namespace) -> int:
-    """Report the results in the folders of ``--merge``; returns the exit code."""
+    """Report the results in the folders of ``--merge``, and return the exit code."""
     started = time.time()
     results = merge_records(args.merge)
     if not args.overwrite:
@@ -53,7 +61,7 @@ def merge_shards(args: Namespace) -> int:
     if results.plan.thresholds:
         tuned = read_records(os.path.join(args.merge[0], SELECTION))
         left_out = _write_left_out(os.path.join(args.out, SELECTION), tuned)
-        selected = selection.select_thresholds(tuned)[1]
+        selected = select_thresholds(tuned)[1]
     return _report(args, started, results, selected, left_out=left_out)
 
 
@@ -66,7 +74,7 @@ def evaluate(args: Namespace) -> int:
     tune_set = None
     if args.tune_split is not None:
         tune_set = load_split(args, args.tune_split, args.tune_limit)
-        selection.check_disjoint(dataset, tune_set)
+        check_disjoint(dataset, tune_set)
     with contextlib.ExitStack() as stack:
         evaluation = Evaluation(args, _ray_workers(args, stack))
         stack.callback(evaluation.close)
@@ -82,7 +90,7 @@ def evaluate(args: Namespace) -> int:
             plan = make_plan(args, predictor, tune_set, fusions, is_selecting=True)
             results = _evaluate_tune_set(args, evaluation, tune_set, plan, fusions)
             left_out = _write_left_out(os.path.join(args.out, SELECTION), results)
-            thresholds, selected = selection.select_thresholds(results)
+            thresholds, selected = select_thresholds(results)
         alpha_entries = alpha_entries_of(args, predictor, selected)
         if alpha_entries:
             predictor = evaluation.build(alpha_entries)
@@ -164,7 +172,7 @@ def _write_metadata(folder: str, dataset: Any, results: Any) -> None:
         for key, width, height in zip(images.ids, images.column("width"), images.column("height"))
     }
     samples = [dataset.samples[int(key)] for key in sizes]
-    for metadata, root in write_metadata(folder, samples, list(sizes.values())):
+    for metadata, root in saved_maps.write_metadata(folder, samples, list(sizes.values())):
         mask_flag = "" if root is None else f" --mask-root {root}"
         print(
             f"Maps in {folder}; to score them: "
@@ -199,12 +207,23 @@ def _report(
         drawn = gallery.draw(predictor, dataset, results, args.out, positions, entries, fusions)
     write_csv(os.path.join(args.out, "images.csv"), image_rows(results))
     left_out = [*_write_left_out(args.out, results), *left_out]
+    return _finish(args.out, metrics, drawn, started, left_out)
+
+
+def _finish(
+    out: str,
+    metrics: Dict[str, Any],
+    drawn: List[Dict[str, Any]],
+    started: float,
+    left_out: Sequence[str],
+) -> int:
+    """Write metrics, tables and page, print the tables, and return the exit code."""
     # Written after the other records, so its presence marks completion.
-    write_metrics(args.out, metrics)
-    page = write_results(args.out, metrics, drawn, started)
+    write_metrics(out, metrics)
+    page = write_results(out, metrics, drawn, started)
     print_tables(metrics)
     code = _tell(left_out)
-    print(f"Results in {args.out}; open {page}")
+    print(f"Results in {out}; open {page}")
     return code
 
 
@@ -213,3 +232,71 @@ def _tell(left_out: Sequence[str]) -> int:
     for line in left_out:
         print(line)
     return 1 if left_out else 0
+
+
+def score_maps(args: Namespace) -> int:
+    """Score the folders of ``--maps``, and return the exit code.
+
+    Raises:
+        UserError: no metadata, a missing folder, or no usable map in it.
+    """
+    started = time.time()
+    if args.metadata is None:
+        raise UserError("--metadata: expected the metadata folder that goes with --maps")
+    bad = BadLines()
+    records = saved_maps.read_records(args.metadata, args.mask_root, bad)[: args.limit]
+    names = _unique_names(args.maps)
+    if not args.overwrite:
+        _check_finished_scores(args, list(names), len(records))
+    scores = {
+        name: saved_maps.score(
+            folder, records, args.cam_interval, args.mask_root, args.workers, args.strict
+        )
+        for name, folder in names.items()
+    }
+    metrics: Dict[str, Any] = {
+        "versions": versions(with_tensorflow=False),
+        "seed": args.seed,
+        "resamples": args.resamples,
+        "data": {"name": os.path.basename(os.path.abspath(args.metadata)), "images": len(records)},
+        **saved_maps.compute_metrics(scores, args.cam_interval, args.seed, args.resamples),
+    }
+    errors: Dict[Any, Tuple[str, str]] = {}
+    for name, found in scores.items():
+        errors.update(((name, key), error) for key, error in found.errors.items())
+    metrics["errors"] = len(errors)
+    left_out = write_left_out(args.out, errors, bad.reasons, "maps")
+    return _finish(args.out, metrics, [], started, left_out)
+
+
+def _check_finished_scores(args: Namespace, names: Sequence[str], images: int) -> None:
+    """Refuse an ``--out`` with finished results of an evaluation, or of other maps or thresholds."""
+    check_finished(args.out, None)
+    data = read_bounded(os.path.join(args.out, METRICS), _MOST_BYTES, METRICS)
+    if data is None:
+        return
+    try:
+        found = json.loads(data)
+        protocol = found["protocols"]["wsolevaluation"]
+        rows = [
+            row["method"] + ("" if row["layer"] == saved_maps.SAVED else "@" + row["layer"])
+            for row in protocol["rows"]
+        ]
+        earlier = sorted(rows), protocol["step"], found["data"]["images"]
+    except (ValueError, KeyError, TypeError):
+        earlier = [], None, None
+    if earlier != (sorted(names), args.cam_interval, images):
+        raise UserError(
+            f"--out {args.out}: finished results of other maps, images or thresholds; expected the same "
+            "flags, another --out, or --overwrite"
+        )
+
+
+def _unique_names(folders: Sequence[str]) -> Dict[str, str]:
+    """Name -> folder; a name is the shortest end of the path that is unique."""
+    paths = list(dict.fromkeys(os.path.abspath(folder) for folder in folders))
+    parts = [path.split(os.sep) for path in paths]
+    depth = 1
+    while len({tuple(p[-depth:]) for p in parts}) < len(parts):
+        depth += 1
+    return {"/".join(p[-depth:]): path for p, path in zip(parts, paths)}

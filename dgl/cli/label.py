@@ -3,25 +3,20 @@
 import argparse
 from typing import Any, Dict
 
-from dgl.attribution import METHODS
-from dgl.attribution.gradients import DEFAULT_ALPHA
-from dgl.backbones import BACKBONES
 from dgl.cli.output import (
     Command,
-    add_foreign_flags,
-    add_gpu_flag,
-    add_head_flag,
+    add_data_flags,
     add_json_flag,
-    add_normalize_flag,
+    add_layer_flags,
+    add_map_flags,
     add_precision_flag,
+    check_ranges,
     flag_groups,
     json_output,
     to_json,
 )
-from dgl.data.layouts import layout_names
 from dgl.data.sample import SPLITS
 from dgl.errors import UserError
-from dgl.evaluation.fusion import FUSIONS
 from dgl.labeling.formats import format_names
 from dgl.labeling.objects import ALL, LARGEST
 from dgl.predict.normalize import parse_normalization
@@ -37,63 +32,38 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "data", nargs="?", help="folder of the images; without it, the labels in --out are exported"
     )
     add("--load", help="checkpoint (default: ImageNet weights of --mode, or of efficientnet_lite0)")
-    add(
-        "--clayer", "--layer",
-        help="layer of the map: index or name; a range such as 2-6 with --fuse (default: the backbone's)",
-    )  # fmt: skip
-    add("--method", choices=list(METHODS), default="dgl", help="attribution method for the objects")
+    add_layer_flags(groups["main"])
     add("--out", required=True, help="output folder")
 
     add = groups["input"].add_argument
-    add("--dataname", help="list folder in DATA/labels, if there are several")
-    add("--data-format", choices=layout_names(), help="layout of the data set, if not recognized")
+    add_data_flags(groups["input"])
     add("--split", choices=SPLITS, default="train", help="split to label, where there are several")
-    add("--image_size", type=int, help="side of the input in pixels (default: the checkpoint's)")
     add("--limit", type=int, help="label only the first images of the list")
     add("--predict", action="store_true", help="use the network's classes, not the images' labels")
 
-    add = groups["model"].add_argument
-    add("--mode", choices=sorted(BACKBONES), help="backbone; recognized by itself")
-    add_head_flag(groups["model"])
-    add_foreign_flags(groups["model"])
-
     add = groups["map"].add_argument
     add(
-        "--top",
-        type=int,
-        default=1,
-        metavar="K",
+        "--top", type=int, default=1, metavar="K",
         help="label the K most probable classes, where an image has no label",
-    )
+    )  # fmt: skip
     add("--min-probability", type=float, default=0.0, help="of such a class")
-    add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
-    add("--fuse", choices=FUSIONS, help="one map of all layers of --layer")
-    add("--flip", action="store_true", help="average the map with that of the mirrored image")
+    add_map_flags(groups)
 
     add = groups["box"].add_argument
     add(
-        "--threshold", type=float,
-        help="fraction of the map's maximum that counts as object (default: the backbone's)",
-    )  # fmt: skip
-    add_normalize_flag(groups["box"], None, "the backbone's")
-    add(
-        "--objects",
-        choices=(LARGEST, ALL),
-        default=LARGEST,
+        "--objects", choices=(LARGEST, ALL), default=LARGEST,
         help="regions of the map that are objects",
-    )
+    )  # fmt: skip
     add("--min-area", type=float, default=0.01, help="least part of the image, with --objects all")
     add("--max-objects", type=int, default=20, help="at most so many of a class in an image")
     add(
-        "--split-touching",
-        action="store_true",
+        "--split-touching", action="store_true",
         help="one object for each peak of a region, divided by a watershed",
-    )
+    )  # fmt: skip
     add(
-        "--masks",
-        action="store_true",
+        "--masks", action="store_true",
         help="refine regions on the image's edges; polygons and PNGs",
-    )
+    )  # fmt: skip
 
     add = groups["metrics"].add_argument
     add("--calibrate", metavar="DATA", help="fit the confidences on this data set, which has boxes")
@@ -105,39 +75,34 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="formats to write: " + ", ".join(format_names()) + f" (default: {_DEFAULT_FORMAT})",
     )  # fmt: skip
     add(
-        "--val-fraction",
-        type=float,
-        default=0.1,
+        "--val-fraction", type=float, default=0.1,
         help="part of the images in the list val of yolo and voc",
-    )
+    )  # fmt: skip
     add("--min-confidence", type=float, default=0.0, help="export no less confident objects")
     add("--copy", action="store_true", help="export copies of the images, not links")
     add("--restart", action="store_true", help="label anew what --out holds")
     add_json_flag(groups["output"], "a summary")
 
     add = groups["speed"].add_argument
-    add_gpu_flag(groups["speed"])
-    add("--batch", type=int, default=8, help="images per run of the network")
     add("--workers", type=int, help="threads that load and find objects (default: one per core)")
     add_precision_flag(groups["speed"])
 
 
 def _check(args: argparse.Namespace) -> None:
-    for flag, value, low, high in (
-        ("--image_size", args.image_size, 32, 4096),
-        ("--limit", args.limit, 1, 10**9),
-        ("--top", args.top, 1, 1000),
-        ("--min-probability", args.min_probability, 0, 1),
-        ("--threshold", args.threshold, 0, 1),
-        ("--min-area", args.min_area, 0, 1),
-        ("--max-objects", args.max_objects, 1, 1000),
-        ("--val-fraction", args.val_fraction, 0, 1),
-        ("--min-confidence", args.min_confidence, 0, 1),
-        ("--batch", args.batch, 1, 4096),
-        ("--workers", args.workers, 1, 256),
-    ):
-        if value is not None and not low <= value <= high:
-            raise UserError(f"{flag} {value}: expected a value in [{low}, {high}]")
+    check_ranges(
+        args,
+        image_size=(32, 4096),
+        limit=(1, 10**9),
+        top=(1, 1000),
+        min_probability=(0, 1),
+        threshold=(0, 1),
+        min_area=(0, 1),
+        max_objects=(1, 1000),
+        val_fraction=(0, 1),
+        min_confidence=(0, 1),
+        batch=(1, 4096),
+        workers=(1, 256),
+    )
     if args.normalize is not None:
         parse_normalization(args.normalize)
     if args.data is None and not args.format:

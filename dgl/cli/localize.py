@@ -4,24 +4,20 @@ import argparse
 import os
 import sys
 
-from dgl.attribution import METHODS
-from dgl.attribution.gradients import DEFAULT_ALPHA
 from dgl.backbones import BACKBONES
 from dgl.cli.output import (
     Command,
     HelpFormatter,
-    add_foreign_flags,
-    add_gpu_flag,
-    add_head_flag,
     add_json_flag,
-    add_normalize_flag,
+    add_layer_flags,
+    add_map_flags,
     add_precision_flag,
+    check_ranges,
     flag_groups,
     json_output,
 )
 from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.errors import UserError
-from dgl.evaluation.fusion import FUSIONS
 from dgl.predict.normalize import MINMAX, parse_normalization
 from dgl.predict.postprocess import DEFAULT_THRESHOLD
 from dgl.tf_compat import use_reference_kernels
@@ -57,22 +53,10 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="checkpoint, or a model of others: .keras, .h5, .pb, .onnx or a SavedModel (default: ImageNet "
         "weights of --mode, or of efficientnet_lite0)",
     )
-    add(
-        "--clayer", "--layer",
-        help="layer of the map: index or name; a range such as 2-6 with --fuse (default: the backbone's)",
-    )  # fmt: skip
-    add("--method", choices=list(METHODS), default="dgl", help="attribution method for the box")
+    add_layer_flags(groups["main"])
     add("--outdir", "--out", default=".", help="output folder")
 
-    add = groups["input"].add_argument
-    add("--data_path", help="one more image or folder")
-    add("--image_size", type=int, help="side of the input in pixels (default: the checkpoint's)")
-
-    add = groups["model"].add_argument
-    add("--mode", choices=sorted(BACKBONES), help="backbone; `dgl` recognizes the checkpoint's")
-    add_head_flag(groups["model"])
-    add_foreign_flags(groups["model"])
-
+    groups["input"].add_argument("--data_path", help="one more image or folder")
     add = groups["map"].add_argument
     add(
         "--class",
@@ -88,21 +72,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="localize every class of at least this probability, as several labels of one image have; at "
         "most --top of them, if that is given",
     )
-    add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
-    add(
-        "--fuse",
-        choices=FUSIONS,
-        help="one map of all layers of --layer: mean, maximum, geometric mean",
-    )
-    add("--flip", action="store_true", help="average the map with that of the mirrored image")
-
-    add = groups["box"].add_argument
-    add(
-        "--threshold", type=float,
-        help="fraction of the map's maximum that counts as object (default: the backbone's)",
-    )  # fmt: skip
-
-    add_normalize_flag(groups["box"], None, "the backbone's")
+    add_map_flags(groups)
 
     add = groups["output"].add_argument
     add("--save-maps", action="store_true", help="also write the raw maps as .npy")
@@ -111,14 +81,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_json_flag(groups["output"], "one object per image")
 
     add = groups["speed"].add_argument
-    add_gpu_flag(groups["speed"])
-    add("--batch", type=int, default=8, help="images per run of the network")
     add("--workers", type=int, help="threads that load, draw and write (default: one per core)")
     add(
-        "--fast",
-        action="store_true",
+        "--fast", action="store_true",
         help="use oneDNN's CPU kernels instead of those of TensorFlow 1.15",
-    )
+    )  # fmt: skip
     add_precision_flag(groups["speed"], note=" (implies --fast)")
 
 
@@ -129,8 +96,8 @@ def run(args: argparse.Namespace) -> int:
         UserError: bad flags, a checkpoint that does not fit, no image, or a single image that cannot be
             read.
     """
-    if args.threshold is not None and not 0 <= args.threshold <= 1:
-        raise UserError(f"--threshold {args.threshold}: expected a value in [0, 1]")
+    most = 4096
+    check_ranges(args, threshold=(0, 1), batch=(1, most), workers=(1, most), top=(1, most))
     if args.normalize is not None:
         parse_normalization(args.normalize)
     check_image_size(args.image_size)
@@ -143,9 +110,6 @@ def run(args: argparse.Namespace) -> int:
             )
         if args.class_index is not None:
             raise UserError("--min-probability: expected without --class, which names the class")
-    for flag, value in (("--batch", args.batch), ("--workers", args.workers), ("--top", args.top)):
-        if value is not None and not 1 <= value <= 4096:
-            raise UserError(f"{flag} {value}: expected 1 to 4096")
     sources = [*args.images, *([args.data_path] if args.data_path else [])]
     if not sources:
         sources = [SHIPPED_IMAGES]

@@ -1,4 +1,4 @@
-"""What the commands have in common: their description, groups of flags, help format and JSON output."""
+"""What the commands have in common: their description, shared flags, help format and JSON output."""
 
 import argparse
 import contextlib
@@ -6,20 +6,20 @@ import json
 import sys
 from typing import Any, Callable, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
+from dgl.attribution import METHODS
+from dgl.attribution.gradients import DEFAULT_ALPHA
+from dgl.backbones import BACKBONES
+from dgl.data.layouts import layout_names
+from dgl.errors import UserError
+from dgl.evaluation.fusion import FUSIONS
+from dgl.utils.devices import FLOAT32, PRECISIONS
+
 # The groups of flags in --help, in this order; a command without flags in a group does not show it.
 GROUPS = ("main", "input", "model", "training", "map", "box", "metrics", "output", "speed")
 
 
 class Command(NamedTuple):
-    """A command of `dgl`.
-
-    Attributes:
-        name: what follows ``dgl`` on the command line.
-        help: a phrase that says what it does.
-        examples: command lines shown at the end of its help.
-        add_flags: adds its flags to a parser.
-        run: takes the parsed flags and returns the exit code.
-    """
+    """A command of `dgl`; ``run`` takes the parsed flags and returns the exit code."""
 
     name: str
     help: str
@@ -54,6 +54,65 @@ def help_options(text: str, examples: Iterable[str]) -> Dict[str, Any]:
 def flag_groups(parser: argparse.ArgumentParser) -> Dict[str, Any]:
     """Add :data:`GROUPS` to a parser; returns name -> argument group."""
     return {name: parser.add_argument_group(name) for name in GROUPS}
+
+
+def check_ranges(args: argparse.Namespace, **ranges: Tuple[float, float]) -> None:
+    """Raise :class:`UserError` for a flag outside its range, which is named as its attribute is."""
+    for name, (low, high) in ranges.items():
+        value = getattr(args, name)
+        if value is not None and not low <= value <= high:
+            flag = name if name == "image_size" else name.replace("_", "-")
+            raise UserError(f"--{flag} {value}: expected a value in [{low}, {high}]")
+
+
+def add_data_flags(group: Any) -> None:
+    """Add the flags of how a data set is laid out."""
+    group.add_argument("--dataname", help="list folder in DATA/labels, if there are several")
+    group.add_argument(
+        "--data-format", choices=layout_names(), help="layout of the data set, if not recognized"
+    )
+
+
+def add_layer_flags(group: Any) -> None:
+    """Add the flags of which map `dgl localize` and `dgl label` take boxes from."""
+    group.add_argument(
+        "--clayer", "--layer",
+        help="layer of the map: index or name; a range such as 2-6 with --fuse (default: the backbone's)",
+    )  # fmt: skip
+    group.add_argument(
+        "--method", choices=list(METHODS), default="dgl", help="attribution method for the box"
+    )
+
+
+def add_map_flags(groups: Dict[str, Any]) -> None:
+    """Add the other flags of that map: its network, how it is computed and binarized, and where."""
+    groups["input"].add_argument(
+        "--image_size", type=int, help="side of the input in pixels (default: the checkpoint's)"
+    )
+    add_mode_flag(groups["model"])
+    add_head_flag(groups["model"])
+    add_foreign_flags(groups["model"])
+    add = groups["map"].add_argument
+    add("--pa", "--alpha", type=float, default=DEFAULT_ALPHA, help="alpha of the loss gradient")
+    add(
+        "--fuse", choices=FUSIONS,
+        help="one map of all layers of --layer: mean, maximum, geometric mean",
+    )  # fmt: skip
+    add("--flip", action="store_true", help="average the map with that of the mirrored image")
+    groups["box"].add_argument(
+        "--threshold", type=float,
+        help="fraction of the map's maximum that counts as object (default: the backbone's)",
+    )  # fmt: skip
+    add_normalize_flag(groups["box"], None, "the backbone's")
+    add_gpu_flag(groups["speed"])
+    groups["speed"].add_argument(
+        "--batch", type=int, default=8, help="images per run of the network"
+    )
+
+
+def add_mode_flag(group: Any) -> None:
+    """Add ``--mode`` for commands that recognize a checkpoint's backbone."""
+    group.add_argument("--mode", choices=sorted(BACKBONES), help="backbone; recognized by itself")
 
 
 def add_gpu_flag(group: Any) -> None:
@@ -101,8 +160,6 @@ def add_foreign_flags(group: Any) -> None:
 
 def add_precision_flag(group: Any, note: str = "") -> None:
     """Add ``--precision``; ``note`` follows ``bf16`` in its help."""
-    from dgl.utils.devices import FLOAT32, PRECISIONS
-
     group.add_argument(
         "--precision",
         choices=PRECISIONS,

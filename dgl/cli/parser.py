@@ -14,7 +14,6 @@ from dgl.cli import (
     localize,
     make_data,
     refine,
-    review,
     serve,
     train,
 )
@@ -32,7 +31,7 @@ COMMANDS = (
     convert.CONVERT,
     convert.EXPORT,
     make_data.MAKE_DATA,
-    review.REVIEW,
+    serve.REVIEW,
     serve.SERVE,
     info.LAYERS,
     info.INFO,

@@ -6,12 +6,17 @@ from typing import Any, Dict
 import numpy as np
 
 from dgl.attribution import METHODS
-from dgl.backbones import BACKBONES
-from dgl.cli.output import Command, add_gpu_flag, add_json_flag, flag_groups, json_output, to_json
+from dgl.cli.output import (
+    Command,
+    add_data_flags,
+    add_gpu_flag,
+    add_json_flag,
+    add_mode_flag,
+    flag_groups,
+    json_output,
+    to_json,
+)
 from dgl.cli.train import _count, _seed
-from dgl.data.layouts import layout_names
-
-_IMAGES = 2000
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -22,13 +27,11 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--data", required=True, help="folder of the data set; its boxes are not looked at")
     add("--out", required=True, help="the .npz to write: the checkpoint with its head")
 
+    add_data_flags(groups["input"])
     add = groups["input"].add_argument
-    add("--dataname", help="list folder in DATA/labels, if there are several")
-    add("--data-format", choices=layout_names(), help="layout of the data set, if not recognized")
-    add("--images", type=_count, default=_IMAGES, help="use at most this many, spread evenly")
+    add("--images", type=_count, default=2000, help="use at most this many, spread evenly")
 
-    add = groups["model"].add_argument
-    add("--mode", choices=sorted(BACKBONES), help="backbone; recognized by itself")
+    add_mode_flag(groups["model"])
 
     add = groups["training"].add_argument
     add("--steps", type=_count, default=300, help="steps of 16 images")

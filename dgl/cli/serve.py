@@ -1,4 +1,4 @@
-"""`dgl serve`: the interactive page in a browser, or with ``--api`` boxes for scripts."""
+"""`dgl serve`: the page of maps, or with ``--api`` boxes for scripts. `dgl review`: the page of labels."""
 
 import argparse
 from typing import Any, Callable
@@ -9,7 +9,7 @@ from dgl.cli.output import Command, add_foreign_flags, add_gpu_flag, add_head_fl
 from dgl.errors import UserError, printable
 
 
-def number(low: float, high: float, kind: Callable[[str], Any]) -> Callable[[str], Any]:
+def _number(low: float, high: float, kind: Callable[[str], Any]) -> Callable[[str], Any]:
     """A type of argparse: a number from ``low`` to ``high``, of the type ``kind``."""
 
     def parse(text: str) -> Any:
@@ -36,35 +36,44 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         "EfficientNet-Lite0's, and the bundled one of drawn birds)",
     )
     add("--api", action="store_true", help="answer scripts instead: POST an image, JSON comes back")
-    add("--host", default="127.0.0.1", help="address to listen on")
-    add("--port", type=number(0, 65535, int), default=7860, help="port; 0 selects a free one")
+    _add_address_flags(add, 7860)
     add = groups["input"].add_argument
-    megabytes, megapixels = number(0.001, 1000, float), number(0.001, 100, float)
+    megabytes, megapixels = _number(0.001, 1000, float), _number(0.001, 100, float)
     add("--max-megabytes", type=megabytes, default=20.0, help="largest upload in megabytes")
     add("--max-megapixels", type=megapixels, default=25.0, help="largest upload in megapixels")
     add_head_flag(groups["model"])
     add_foreign_flags(groups["model"])
     add = groups["map"].add_argument
     add(
-        "--layer",
-        "--clayer",
+        "--layer", "--clayer",
         help="layer of the map, with --api: index or name (default: the backbone's)",
-    )
+    )  # fmt: skip
     add("--method", choices=list(METHODS), help="attribution method, with --api (default: dgl)")
     add = groups["box"].add_argument
     add(
-        "--threshold", type=number(0, 1, float),
+        "--threshold", type=_number(0, 1, float),
         help="fraction of the map's maximum that counts as object, with --api (default: the backbone's)",
     )  # fmt: skip
     add = groups["speed"].add_argument
     add_gpu_flag(groups["speed"])
-    add("--keep", type=number(1, 64, int), default=2, help="networks to keep in memory")
-    add("--queue", type=number(1, 10000, int), default=32, help="requests that may wait")
+    add("--keep", type=_number(1, 64, int), default=2, help="networks to keep in memory")
+    add("--queue", type=_number(1, 10000, int), default=32, help="requests that may wait")
     add(
-        "--batch",
-        type=number(1, 4096, int),
+        "--batch", type=_number(1, 4096, int),
         help="images per run of the network, with --api (default: 8)",
-    )
+    )  # fmt: skip
+
+
+def _add_address_flags(add: Callable[..., Any], port: int) -> None:
+    add("--host", default="127.0.0.1", help="address to listen on")
+    add("--port", type=_number(0, 65535, int), default=port, help="port; 0 selects a free one")
+
+
+def add_review_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the page of labels."""
+    add = flag_groups(parser)["main"].add_argument
+    add("out", metavar="OUT", help="output folder of `dgl label`")
+    _add_address_flags(add, 7861)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -136,6 +145,14 @@ def _run_api(args: argparse.Namespace) -> int:
     return 0
 
 
+def run_review(args: argparse.Namespace) -> int:
+    """Serve until interrupted; Ctrl-C gives exit code 130."""
+    from dgl.serving.review import serve_review
+
+    serve_review(args.out, args.host, args.port)
+    return 0
+
+
 SERVE = Command(
     name="serve",
     help="open a page in a browser that shows the maps and boxes of checkpoints",
@@ -147,4 +164,12 @@ SERVE = Command(
     ),
     add_flags=add_flags,
     run=run,
+)
+
+REVIEW = Command(
+    name="review",
+    help="open a page in a browser on which a person accepts and corrects the boxes of `dgl label`",
+    examples=("dgl review labels", "dgl review labels --port 8000"),
+    add_flags=add_review_flags,
+    run=run_review,
 )

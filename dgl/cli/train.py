@@ -5,8 +5,7 @@ from typing import Any, Callable, Sequence, Tuple
 
 from dgl.backbones import BACKBONES, DEFAULT_MODE
 from dgl.backbones.registry import OWN_STRIDES
-from dgl.cli.output import Command, HelpFormatter, flag_groups
-from dgl.data.layouts import layout_names
+from dgl.cli.output import Command, HelpFormatter, add_data_flags, flag_groups
 from dgl.errors import UserError
 from dgl.training.recipe import LR_EPOCHS
 
@@ -82,9 +81,8 @@ def add_flags(
     add("--logdir", default=modes[0], help="folder in train_log/ to write to")
     add("--epoch", type=_count, default=105, help="last epoch")
 
+    add_data_flags(groups["input"])
     add = groups["input"].add_argument
-    add("--dataname", help="list folder in DATA/labels, if there are several")
-    add("--data-format", choices=layout_names(), help="layout of the data set, if not recognized")
     preset = groups["input"].add_mutually_exclusive_group()
     preset.add_argument("--cub", action="store_true", help="settings of CUB-200-2011: 200 classes")
     preset.add_argument("--imagenet", action="store_true", help="settings of ILSVRC: 1000 classes")

@@ -15,13 +15,10 @@ _FEW = 3
 
 
 class Fusion(NamedTuple):
-    """One more entry, made of several layers of a method.
+    """One more entry, made of two or more layers of a method.
 
-    Attributes:
-        method: str.
-        kind: ``"mean"``, ``"max"`` or ``"geo"`` of the layers' normalized maps; ``"geo"`` is the
-            geometric mean of the maps plus :data:`FLOOR`.
-        layers: the layers, two or more.
+    ``kind`` is the ``"mean"``, ``"max"`` or ``"geo"`` of the layers' normalized maps; ``"geo"`` is the
+    geometric mean of the maps plus :data:`FLOOR`.
     """
 
     method: str
@@ -53,12 +50,9 @@ def make_fusions(
     """The fusions of every method that has two or more of some layers.
 
     Args:
-        entries: list of (method, layer), the maps there are.
+        entries: the maps there are.
         kinds: names out of :data:`FUSIONS`.
         layers: names of the layers to fuse, by default every layer of ``entries``.
-
-    Returns:
-        list of :class:`Fusion`.
 
     Raises:
         UserError: kinds are given, but no method has two of the layers.
@@ -84,11 +78,10 @@ def score_maps(
     """Score maps of one image, one at a time: normalized, resized, fused.
 
     Args:
-        raw_maps: ordered entry -> (h, w) array, as the network gives it.
-        size: int, side of the score maps.
-        fusions: sequence of :class:`Fusion` of these entries.
-        normalization: :class:`~dgl.predict.normalize.Normalization` of the entries; what is fused is
-            normalized by its minimum and maximum.
+        raw_maps: entry -> (h, w) array, as the network gives it.
+        size: side of the score maps.
+        fusions: of these entries.
+        normalization: of the entries; what is fused is normalized by its minimum and maximum.
 
     Yields:
         ``(entry, map)``, the map float32 (size, size) in [0, 1]; first the entries, then the fusions.

@@ -27,13 +27,8 @@ RunBatches = Callable[[List[int]], Generator[Tuple[int, Results], None, None]]
 class Task(NamedTuple):
     """Everything that the batches of an evaluation depend on; it can be pickled.
 
-    Attributes:
-        arguments: keywords of :class:`~dgl.predict.predictor.Predictor` except ``gpu``.
-        dataset: :class:`~dgl.data.sample.DataSet`.
-        plan: :class:`~dgl.evaluation.plan.Plan`.
-        fusions: list of :class:`~dgl.evaluation.fusion.Fusion`.
-        strict: whether an image that cannot be read ends the run.
-        maps_folder: folder for score maps, or ``None``.
+    ``arguments`` are keywords of :class:`~dgl.predict.predictor.Predictor` except ``gpu``; the others are
+    those of :class:`~dgl.evaluation.batches.BatchRunner`.
     """
 
     arguments: Dict[str, Any]
@@ -53,18 +48,8 @@ class Task(NamedTuple):
 class Evaluation:
     """The predictor of this process, and the loop over the batches of a plan.
 
-    With Ray workers the predictor here describes the network and draws the report's images, on the CPU,
-    because the GPUs belong to the workers.
-
-    Args:
-        args: parsed flags.
-        workers: :class:`~dgl.evaluation.ray_workers.RayWorkers`, or ``None`` to run in this process.
-
-    Attributes:
-        predictor: :class:`~dgl.predict.predictor.Predictor`.
-
-    Raises:
-        UserError: as :class:`~dgl.predict.predictor.Predictor`.
+    With ``workers`` (:class:`~dgl.evaluation.ray_workers.RayWorkers`) the predictor here describes the
+    network and draws the report's images, on the CPU, because the GPUs belong to the workers.
     """
 
     def __init__(self, args: Namespace, workers: Any = None):
@@ -75,9 +60,7 @@ class Evaluation:
 
     def build(self, extra: Sequence[Tuple[str, str]] = ()) -> Any:
         """Build the predictor anew, with more (method, layer) entries; returns it."""
-        from dgl.predict.model_predictor import (
-            predictor_of,  # loads TensorFlow, which --help should not
-        )
+        from dgl.predict.model_predictor import predictor_of  # loads TensorFlow
 
         self.close()
         self._arguments = predictor_arguments(self._args, extra)
@@ -99,20 +82,18 @@ class Evaluation:
         shard: Tuple[int, int] = (1, 1),
         maps_folder: Optional[str] = None,
     ) -> Results:
-        """Run a plan, or one shard of it.
-
-        Args:
-            dataset, plan, fusions, maps_folder: as of :class:`Task`.
-            store, shard: as of :func:`collect`.
-
-        Raises:
-            UserError: as :func:`collect`, or a worker's.
-        """
+        """Run a plan, or one shard of it; arguments as of :class:`Task` and :func:`collect`."""
         task = Task(self._arguments, dataset, plan, fusions, self._args.strict, maps_folder)
         if self._workers is None:
             run_batches: RunBatches = task.batch_runner(self.predictor, self._args.workers).run
         else:
-            run_batches = self._workers.batches_of(_with_absolute_paths(task, self.predictor.path))
+            # Workers may run in other folders, and the record keeps the paths as they were given.
+            load = os.path.abspath(self.predictor.path)
+            folder = None if maps_folder is None else os.path.abspath(maps_folder)
+            arguments = dict(self._arguments, load=load)
+            run_batches = self._workers.batches_of(
+                task._replace(arguments=arguments, maps_folder=folder)
+            )
         is_open = self._args.class_offset is None
         return collect(plan, dataset, run_batches, store, shard, check_offset=is_open)
 
@@ -135,15 +116,13 @@ def collect(
     """Collect the results of all batches, or of one shard of them, in data set order.
 
     Args:
-        plan: :class:`~dgl.evaluation.plan.Plan`.
-        dataset: :class:`~dgl.data.sample.DataSet`.
+        plan, dataset: what is evaluated.
         run_batches: takes batch numbers and yields (number, :class:`~dgl.evaluation.results.Results`) in
             any order, such as :meth:`~dgl.evaluation.batches.BatchRunner.run`.
-        store: :class:`~dgl.evaluation.results.Store` of unfinished results, or ``None``. Batches that it
-            holds are not run again, and every other one is saved in it.
+        store: batches that it holds are not run again, and every other one is saved in it.
         shard: ``(i, n)``: every n-th batch, beginning with the i-th.
-        progress: bool, whether to show a progress bar.
-        check_offset: bool, whether to compare labels with the first predictions.
+        progress: whether to show a progress bar.
+        check_offset: whether to compare labels with the first predictions.
 
     Raises:
         UserError: labels that are obviously one off; with ``strict``, an image that cannot be read; no
@@ -153,7 +132,7 @@ def collect(
     index, count = shard
     chunks = list(range(index - 1, plan.chunks, count))
     total = sum(len(plan.positions(chunk)) for chunk in chunks)
-    done = _restore(results, store, chunks, total)
+    done = set() if store is None else _restore(results, store, chunks, total)
     offset = OffsetCheck(dataset.name)
     batches = run_batches([chunk for chunk in chunks if chunk not in done])
     with contextlib.closing(batches), tqdm(
@@ -187,14 +166,10 @@ def collect(
     return results
 
 
-def _restore(
-    results: Results, store: Optional[Store], chunks: Sequence[int], total: int
-) -> Set[int]:
+def _restore(results: Results, store: Store, chunks: Sequence[int], total: int) -> Set[int]:
     """Merge the batches of this shard that a store holds; returns their numbers."""
-    done, own = set(), set(chunks)
-    for chunk in store.done() if store is not None else ():
-        if store is None or chunk not in own:
-            continue
+    done = set()
+    for chunk in sorted(set(chunks).intersection(store.done())):
         try:
             results.merge(store.read(chunk))
             done.add(chunk)
@@ -217,11 +192,3 @@ def _check_boxes(results: Results, dataset: DataSet) -> None:
             dataset.samples[int(key)], Fit(np.zeros((0, 4)), clipped, outside, (width, height))
         )
     check.log(dataset.name)
-
-
-def _with_absolute_paths(task: Task, checkpoint: str) -> Task:
-    folder = task.maps_folder
-    return task._replace(
-        arguments=dict(task.arguments, load=os.path.abspath(checkpoint)),
-        maps_folder=None if folder is None else os.path.abspath(folder),
-    )

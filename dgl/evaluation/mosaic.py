@@ -18,7 +18,7 @@ from dgl.data.views import WSOL_MAP_SIZE, rgb_to_bgr
 from dgl.errors import UserError
 from dgl.evaluation.fusion import Fusion, score_maps
 from dgl.evaluation.results import Results
-from dgl.metrics.bootstrap import intervals
+from dgl.evaluation.summary import with_intervals
 from dgl.metrics.pointing_game import Grid, PointingGameEvaluator
 from dgl.predict.postprocess import resize_map
 from dgl.utils.parallel import chunks_of, overlapped
@@ -44,16 +44,11 @@ def parse_grid(text: str) -> Grid:
 
 
 def choose_mosaics(results: Results, grid: Grid, seed: int) -> List[List[int]]:
-    """The images of each mosaic, the same for the same results and seed.
-
-    Args:
-        results: of all images.
-        grid: :class:`~dgl.metrics.pointing_game.Grid`.
-        seed: int.
+    """The images of each mosaic, the same for the same results (of all images) and seed.
 
     Returns:
-        list of mosaics, each a list of positions in the data set, one per tile, of different classes; no
-        image is in two.
+        mosaics, each a list of positions in the data set, one per tile, of different classes; no image is
+        in two.
 
     Raises:
         UserError: not enough images of different classes are recognized for one mosaic.
@@ -91,8 +86,8 @@ def draw_mosaic(images: Sequence[np.ndarray], grid: Grid, side: int) -> np.ndarr
 
     Args:
         images: uint8 (H, W, 3), one per tile.
-        grid: :class:`~dgl.metrics.pointing_game.Grid`.
-        side: int, of the mosaic.
+        grid: rows and columns.
+        side: of the mosaic.
 
     Returns:
         uint8 (side, side, 3).
@@ -119,12 +114,12 @@ def play(
 
     Args:
         predictor: :class:`~dgl.predict.predictor.Predictor` whose input is as large as the mosaics.
-        dataset: :class:`~dgl.data.sample.DataSet`.
+        dataset: the images.
         mosaics: as :func:`choose_mosaics` gives them.
-        grid: :class:`~dgl.metrics.pointing_game.Grid`.
-        fusions: sequence of :class:`~dgl.evaluation.fusion.Fusion` of the predictor's entries.
-        batch: int, maps of one run of the network at most.
-        workers: int, threads that decode, and threads that measure.
+        grid: rows and columns.
+        fusions: of the predictor's entries.
+        batch: maps of one run of the network at most.
+        workers: threads that decode, and threads that measure.
 
     Returns:
         ordered (method, layer) -> evaluator.
@@ -173,13 +168,8 @@ def mosaic_metrics(
     """What ``metrics.json`` has under ``mosaic``: the rule, and a row per method and layer, in percent."""
     rows = []
     for (method, layer), evaluator in evaluators.items():
-        row: Dict[str, Any] = {"method": method, "layer": layer}
-        bounds = intervals(evaluator, resamples, seed) if resamples else {}
-        for name, value in evaluator.result().items():
-            row[name] = value
-            if name in bounds:
-                row[name + "_interval"] = list(bounds[name])
-        rows.append(row)
+        figures = with_intervals(evaluator.result(), evaluator, resamples, seed)
+        rows.append({"method": method, "layer": layer, **figures})
     return {
         "grid": f"{grid.rows}x{grid.columns}",
         "mosaics": rows[0]["mosaics"],

@@ -80,26 +80,26 @@ class Plan:
 
     @property
     def all_entries(self) -> List[Tuple[str, str]]:
-        """list: the entries of the tables, then those of the study of alpha alone."""
+        """The entries of the tables, then those of the study of alpha alone."""
         return list(self.entries) + [e for e in self.alpha_entries if e not in self.entries]
 
     @property
     def boxes_frame(self) -> str:
-        """str: the frame of the data set's boxes and masks, out of :data:`dgl.metrics.box_check.FRAMES`."""
+        """Frame of the data set's boxes and masks, out of :data:`dgl.metrics.box_check.FRAMES`."""
         return str(self.data.get("boxes_frame", UPRIGHT))
 
     @property
     def images(self) -> int:
-        """int: the images of the data set."""
+        """Number of images of the data set."""
         return int(self.data["images"])
 
     @property
     def chunks(self) -> int:
-        """int: the batches of the data set, which are stored one by one."""
+        """Number of batches of the data set, which are stored one by one."""
         return -(-self.images // self.batch)
 
     def positions(self, chunk: int) -> range:
-        """range: the places in the data set's list that a batch has."""
+        """The places in the data set's list that a batch has."""
         start = chunk * self.batch
         return range(start, min(start + self.batch, self.images))
 
@@ -128,11 +128,7 @@ class Plan:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Plan":
-        """A plan out of :meth:`to_json`.
-
-        Raises:
-            ValueError: the values are no plan.
-        """
+        """A plan out of :meth:`to_json`; raises ValueError where the values are no plan."""
         try:
             values = dict(values)
             for key in ("entries", "alpha_entries"):
@@ -161,7 +157,7 @@ class Plan:
         return plan
 
     def differences(self, other: "Plan") -> List[str]:
-        """List of str: the attributes in which two plans differ."""
+        """The attributes in which two plans differ."""
         own, others = self.to_json(), other.to_json()
         return [key for key in own if own[key] != others[key]]
 
@@ -210,7 +206,7 @@ def load_split(args: Namespace, split: str, spread: Optional[int] = None) -> Dat
 
 
 def predictor_arguments(args: Namespace, extra: Sequence[Tuple[str, str]] = ()) -> Dict[str, Any]:
-    """Keywords of :class:`~dgl.predict.predictor.Predictor`, all but the processor that it computes on."""
+    """Keywords of :class:`~dgl.predict.predictor.Predictor`, all but ``gpu``."""
     return {
         "mode": args.mode,
         "load": args.load,
@@ -232,24 +228,13 @@ def foreign_model_of(args: Namespace) -> Optional[ForeignModel]:
     Raises:
         UserError: such a flag with a checkpoint; a value that cannot be read.
     """
-    given = {
-        "--preprocess": getattr(args, "preprocess", None),
-        "--output": getattr(args, "output", None),
-        "--feed": getattr(args, "feed", None),
-        "--class-names": getattr(args, "class_names", None),
-    }
     if model_kind(args.load) is None:
-        for flag, value in given.items():
-            if value is not None:
+        for flag in ("--preprocess", "--output", "--feed", "--class-names"):
+            if getattr(args, flag[2:].replace("-", "_")) is not None:
                 raise UserError(f"{flag}: expected a model of others with it (--load model.keras)")
         return None
-    names = given["--class-names"]
-    return ForeignModel(
-        given["--preprocess"],
-        given["--output"],
-        tuple(parse_feeds(given["--feed"]).items()),
-        read_class_names(names) if names else (),
-    )
+    names = read_class_names(args.class_names) if args.class_names else ()
+    return ForeignModel(args.preprocess, args.output, tuple(parse_feeds(args.feed).items()), names)
 
 
 def fusions_of(args: Namespace, predictor: Any) -> List[Fusion]:

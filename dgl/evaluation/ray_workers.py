@@ -59,32 +59,24 @@ def ray_workers(
     """Start or join Ray for the duration of a context.
 
     Args:
-        workers: int, their number.
+        workers: their number.
         address: of a running cluster, ``"auto"`` for the one that this host belongs to; ``None``
             starts Ray on this machine.
-        cpus: float, of each worker; ``None`` divides them evenly.
-        gpus: float, of each worker; ``None`` takes one each if the cluster has any.
+        cpus: of each worker; ``None`` divides them evenly.
+        gpus: of each worker; ``None`` takes one each if the cluster has any.
         gpu: as ``--gpu``: indices for Ray on this machine, ``"-1"`` for none.
-
-    Yields:
-        :class:`RayWorkers`.
 
     Raises:
         UserError: Ray is not installed or cannot be started, no cluster answers, or it has no room for
             so many workers.
     """
-    environment = worker_env()
+    environment = worker_env(os.environ)
     with _connected(address, gpu) as ray:
         yield RayWorkers(ray, workers, *_share(ray, workers, cpus, gpus, gpu), environment)
 
 
 class RayWorkers:
-    """A number of workers, started for each task.
-
-    Attributes:
-        size: int, the number of workers.
-        cpus, gpus: float, what each of them has.
-    """
+    """A number of workers (``size``), each with ``cpus`` and ``gpus``, started for each task."""
 
     def __init__(
         self, ray: Any, size: int, cpus: float, gpus: float, environment: Mapping[str, str]
@@ -158,12 +150,9 @@ class RayWorkers:
 
 
 class Worker:
-    """Runs batches of a task in one session.
+    """Runs batches of a task, whose paths hold on this host, in one session.
 
-    Args:
-        task: :class:`~dgl.evaluation.loop.Task` whose paths hold on this host.
-        threads: int, that decode, and as many that score.
-        gpu: as of :class:`~dgl.predict.predictor.Predictor`.
+    As many ``threads`` decode as score.
 
     Raises:
         UserError: the checkpoint cannot be read or is another than the driver's, or versions differ.
@@ -188,10 +177,7 @@ class Worker:
         self._batches = task.batch_runner(_OneAtATime(self._predictor), threads)
 
     def run(self, chunk: int) -> Dict[str, Any]:
-        """Run one batch; returns its :meth:`~dgl.evaluation.results.Results.state_dict`.
-
-        Safe in several threads, whose stages overlap.
-        """
+        """The state of one batch's results; safe in several threads, whose stages overlap."""
         ((_, part),) = self._batches.run([chunk])
         return part.state_dict()
 
@@ -331,9 +317,8 @@ def _share(
 def room(hosts: Sequence[Tuple[float, float]], cpus: float, gpus: float = 0) -> int:
     """The number of workers that fit, each on one host.
 
-    Args:
-        hosts: list of (CPUs, GPUs), numbers.
-        cpus, gpus: what one worker takes, at least one of them more than 0.
+    ``hosts`` are (CPUs, GPUs); ``cpus`` and ``gpus`` are what one worker takes, at least one of them more
+    than 0.
     """
 
     def fits(own: float, wanted: float) -> int:
@@ -347,13 +332,8 @@ def fair_share(
 ) -> Optional[float]:
     """The most CPUs for each of some workers: a whole number, or a fraction of one if they are too many.
 
-    Args:
-        hosts: as :func:`room`.
-        workers: int, their number.
-        gpus: GPUs of each.
-
-    Returns:
-        float, or ``None`` if there are not enough GPUs or no CPUs.
+    ``hosts`` and ``gpus`` are as in :func:`room`; the result is ``None`` if there are not enough GPUs or
+    no CPUs.
     """
     most = int(max((own for own, _ in hosts), default=0))
     shares = [float(share) for share in range(most, 0, -1)]
@@ -361,16 +341,11 @@ def fair_share(
     return next((share for share in shares if room(hosts, share, gpus) >= workers), None)
 
 
-def worker_env(environ: Optional[Mapping[str, str]] = None) -> Dict[str, str]:
+def worker_env(environ: Mapping[str, str]) -> Dict[str, str]:
     """The environment variables on which the arithmetic of a worker depends.
 
-    Args:
-        environ: mapping, by default ``os.environ``.
-
-    Returns:
-        dict name -> value, including ``TF_NUM_INTRAOP_THREADS``, by default the cores of this process.
+    Among them is ``TF_NUM_INTRAOP_THREADS``, by default the cores of this process.
     """
-    environ = os.environ if environ is None else environ
     found = {name: value for name, value in environ.items() if _is_arithmetic(name)}
     threads = found.get(_THREADS, "")
     if not (threads.isdigit() and int(threads)):
@@ -394,7 +369,7 @@ def _is_arithmetic(name: str) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """One line for one of Ray's long messages: the first sentence of its last paragraph."""
+    """The first sentence of the last paragraph of one of Ray's long messages."""
     lines = [line.strip() for line in str(error).split("\n") if line.strip()]
     line = lines[-1].split(". ")[0] if lines else type(error).__name__
     return line[:_LONGEST_REASON].rstrip(".")

@@ -12,8 +12,6 @@ import re
 import shutil
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-import numpy as np
-
 from dgl.errors import UserError
 from dgl.evaluation.plan import Plan
 from dgl.metrics.classification import ClassificationEvaluator
@@ -53,7 +51,7 @@ class Results:
     """Results of a plan for some of its images.
 
     Attributes:
-        plan: :class:`~dgl.evaluation.plan.Plan`.
+        plan: the plan.
         classification: protocol -> :class:`ClassificationEvaluator`.
         localization: (protocol, entry) -> evaluator.
         pixels: entry -> :class:`~dgl.metrics.pixel_ap.PixelApEvaluator`; empty without masks.
@@ -83,12 +81,12 @@ class Results:
         self.skipped: Tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        """int: the number of images, read or not."""
+        """The number of images, read or not."""
         return len(self.names) + len(self.errors)
 
     @property
     def positions(self) -> Set[int]:
-        """Set of int: the positions of the images in the data set's list."""
+        """The positions of the images in the data set's list."""
         return {int(key) for key in list(self.names) + list(self.errors)}
 
     def state_dict(self) -> Dict[str, Any]:
@@ -103,11 +101,7 @@ class Results:
 
     @classmethod
     def from_state(cls, plan: Plan, state: Mapping[str, Any]) -> "Results":
-        """The results of :meth:`state_dict`.
-
-        Raises:
-            ValueError: a damaged state, or one of another plan.
-        """
+        """The results of :meth:`state_dict`; raises ValueError for damage or another plan's state."""
         results = cls(plan)
         try:
             states = list(state["evaluators"])
@@ -134,11 +128,7 @@ class Results:
         return results
 
     def merge(self, other: "Results") -> None:
-        """Add results of the same plan.
-
-        Raises:
-            ValueError: an image that is here already; nothing is added then.
-        """
+        """Add results of the same plan, or nothing, by a ValueError, if an image is here already."""
         # Looks up the added ones only: a set of all for every batch would take hours for a million images.
         added = (key for keys in (other.names, other.errors) for key in keys)
         twice = [int(key) for key in added if key in self.names or key in self.errors]
@@ -159,14 +149,6 @@ class Results:
         self.names = dict(sorted(self.names.items()))
         self.errors = dict(sorted(self.errors.items()))
 
-    def boxes_clipped(self) -> int:
-        """int: true boxes that reached over their image."""
-        return int(np.sum(self.images.column("clipped")))
-
-    def boxes_outside(self) -> int:
-        """int: true boxes that lay wholly outside their image."""
-        return int(np.sum(self.images.column("outside")))
-
     def _evaluators(self) -> List[Any]:
         return [*self.classification.values(), *self.localization.values(), *self.pixels.values()]
 
@@ -175,10 +157,10 @@ class Store:
     """The results of one evaluation below its output folder.
 
     Args:
-        folder: str, the output folder.
-        plan: :class:`~dgl.evaluation.plan.Plan`.
-        restart: bool, whether unfinished results of another plan are dropped.
-        overwrite: bool, whether finished results of another plan or shard are replaced.
+        folder: the output folder.
+        plan: the plan.
+        restart: whether unfinished results of another plan are dropped.
+        overwrite: whether finished results of another plan or shard are replaced.
         shard: ``(i, n)``, the part of the plan's batches.
 
     Raises:
@@ -211,16 +193,12 @@ class Store:
             write_atomically(path, _encode(plan.to_json()))
 
     def done(self) -> List[int]:
-        """Sorted list of int: the batches that are there."""
+        """The batches that are there, ascending."""
         found = (_CHUNK.fullmatch(name) for name in os.listdir(self._partial))
         return sorted(int(match.group(1)) for match in found if match)
 
     def read(self, chunk: int) -> Results:
-        """One batch, a :class:`~dgl.evaluation.results.Results`.
-
-        Raises:
-            UserError: its file is damaged.
-        """
+        """One batch; raises UserError where its file is damaged."""
         path = self._path(chunk)
         try:
             return Results.from_state(self._plan, _read_json(path))
@@ -228,7 +206,7 @@ class Store:
             raise UserError(f"{path}: damaged results: {error}") from error
 
     def write(self, chunk: int, results: Results) -> None:
-        """Keep one batch, a :class:`~dgl.evaluation.results.Results`."""
+        """Keep one batch."""
         write_atomically(self._path(chunk), _encode(results.state_dict()))
 
     def finish(self, results: Results) -> None:
@@ -263,10 +241,8 @@ def check_finished(
 ) -> None:
     """Raise :class:`UserError` for a folder with finished results of another plan or shard.
 
-    Args:
-        folder: str, the output folder.
-        plan: what is about to be written, ``None`` for results of another kind.
-        shard: ``(i, n)``, or ``None`` for any.
+    ``plan`` is what is about to be written, ``None`` for results of another kind; ``shard`` is ``None``
+    for any.
     """
     found, found_shard = _read_plan(folder)
     if found is None:
@@ -311,13 +287,7 @@ def has_records(folder: str) -> bool:
 
 
 def read_records(folder: str) -> Results:
-    """The results in an evaluation's output folder.
-
-    Args:
-        folder: str, the folder, or the file ``records.json`` in it.
-
-    Returns:
-        :class:`~dgl.evaluation.results.Results`.
+    """The results in an evaluation's output folder, or in the file ``records.json`` itself.
 
     Raises:
         UserError: no results are there, or damaged ones.
@@ -345,13 +315,7 @@ def parse_shard(text: Optional[str]) -> Tuple[int, int]:
 
 
 def merge_records(folders: Sequence[str]) -> Results:
-    """Merge the results of shards.
-
-    Args:
-        folders: paths as :func:`read_records` takes them, at least one.
-
-    Returns:
-        :class:`~dgl.evaluation.results.Results` of every image of the data set.
+    """Merge the results of shards, in one or more folders, to those of every image of the data set.
 
     Raises:
         UserError: results of different plans, an image in two of them, or images in none.

@@ -6,7 +6,7 @@ Also the other way round: the metadata folder that goes with maps which this pro
 import io
 import logging
 import os
-from typing import Any, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +19,8 @@ from dgl.data.views import WSOL_MAP_SIZE
 from dgl.data.wsol_metadata import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
 from dgl.errors import UserError, printable
 from dgl.evaluation.results import image_key
+from dgl.evaluation.summary import with_intervals
+from dgl.metrics.bootstrap import compare
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
 from dgl.predict.postprocess import clip_boxes
@@ -29,30 +31,20 @@ _logger = logging.getLogger(__name__)
 
 # A map of 224 x 224 doubles has 401,536 bytes beside its header, which is a few lines.
 _MOST_BYTES = 1024 * 1024
+SAVED = "saved"  # in place of a layer's name
+_GEOMETRY = "saved maps and boxes at 224 x 224"
 
 
 class Scores(NamedTuple):
-    """Evaluators of one folder of maps.
-
-    Attributes:
-        boxes: :class:`MaxBoxAccEvaluator`.
-        pixels: :class:`PixelApEvaluator`.
-        errors: ordered id -> (id, reason) of the maps and masks that could not be read.
-    """
+    """Evaluators of one folder of maps, and id -> (id, reason) of what could not be read."""
 
     boxes: MaxBoxAccEvaluator
     pixels: PixelApEvaluator
-    errors: Any
+    errors: Dict[str, Tuple[str, str]]
 
 
 def read_map(path: str) -> np.ndarray:
-    """One score map.
-
-    Args:
-        path: str, a ``.npy`` file.
-
-    Returns:
-        float array (224, 224) in [0, 1].
+    """The score map in a ``.npy`` file, a float array (224, 224) in [0, 1].
 
     Raises:
         UserError: no such file, no array, pickled objects, another shape or type, NaN, or values
@@ -89,14 +81,9 @@ def read_map(path: str) -> np.ndarray:
 
 
 def scaled_boxes(boxes: Sequence[Box], size: Tuple[int, int]) -> np.ndarray:
-    """True boxes in pixels of a score map: scaled and truncated, nothing clipped.
+    """True boxes of an image (width, height) in pixels of its score map, int64 (N, 4).
 
-    Args:
-        boxes: sequence of ``(x0, y0, x1, y1)`` in pixels of the image.
-        size: ``(width, height)`` of the image.
-
-    Returns:
-        int64 array (N, 4).
+    They are scaled and truncated; nothing is clipped.
     """
     corners = np.asarray(boxes, np.float64).reshape(-1, 4)
     # Multiplying first keeps whole results whole; size / width rounds, and truncation would show it.
@@ -115,16 +102,13 @@ def score(
     """Score a folder of maps.
 
     Args:
-        maps: str, the folder with ``<id>.npy``.
-        records: list of :class:`~dgl.data.wsol_metadata.Record`.
-        step: float, of the thresholds.
-        mask_root: str, the folder of masks, needed where the records have masks.
-        workers: int, threads.
-        strict: bool, whether a map or mask that cannot be read ends the run.
-        progress: bool.
-
-    Returns:
-        :class:`Scores`.
+        maps: the folder with ``<id>.npy``.
+        records: as :func:`read_records` gives them.
+        step: of the thresholds.
+        mask_root: the folder of masks, needed where the records have masks.
+        workers: threads.
+        strict: whether a map or mask that cannot be read ends the run.
+        progress: whether to show a progress bar.
 
     Raises:
         UserError: the folder is missing, none of the maps can be read, or with ``strict`` one cannot.
@@ -132,7 +116,8 @@ def score(
     maps = os.path.abspath(maps)
     if not os.path.isdir(maps):
         raise UserError(f"--maps {maps}: no such folder; expected <id>.npy files")
-    boxes, pixels, errors = MaxBoxAccEvaluator(step), PixelApEvaluator(step), {}
+    boxes, pixels = MaxBoxAccEvaluator(step), PixelApEvaluator(step)
+    errors: Dict[str, Tuple[str, str]] = {}
 
     def measure(record: Record) -> Any:
         try:
@@ -172,19 +157,73 @@ def score(
     return Scores(boxes, pixels, errors)
 
 
+def compute_metrics(
+    scores: Mapping[str, Scores], step: float, seed: int, resamples: int
+) -> Dict[str, Any]:
+    """Metrics of folders of maps by name, with a row per folder in ``protocols``.
+
+    Those of a single folder are at the top level too: ``max_box_acc``, ``best_threshold``,
+    ``max_box_acc_v2``, ``max_box_acc_v2_per_iou``, ``thresholds``, ``curve`` and, if there are masks,
+    ``pxap``.
+
+    Raises:
+        UserError: no image has a box or a mask.
+    """
+    rows = [_row(name, found, seed, resamples) for name, found in scores.items()]
+    comparisons = _comparisons(scores, seed, resamples) if resamples else []
+    metrics: Dict[str, Any] = {}
+    if len(rows) == 1:
+        metrics.update((k, v) for k, v in rows[0].items() if k not in ("method", "layer"))
+    metrics["protocols"] = {
+        "wsolevaluation": {
+            "step": step, "geometry": _GEOMETRY, "rows": rows, "comparisons": comparisons,
+        }
+    }  # fmt: skip
+    return metrics
+
+
+def _row(name: str, scores: Scores, seed: int, resamples: int) -> Dict[str, Any]:
+    """The metrics of one folder."""
+    method, at, layer = name.partition("@")
+    row: Dict[str, Any] = {"method": method, "layer": layer if at else SAVED}
+    boxes, pixels = scores.boxes, scores.pixels
+    if not boxes.images and not pixels.images:
+        raise UserError("--metadata: expected at least one image with a box or a mask")
+    if boxes.images:
+        figures = {key: value for key, value in boxes.result().items() if key != "protocol"}
+        row.update(with_intervals(figures, boxes, resamples, seed))
+    if pixels.images:
+        row.update(with_intervals({"pxap": pixels.result()["pxap"]}, pixels, resamples, seed))
+    return row
+
+
+def _comparisons(scores: Mapping[str, Scores], seed: int, resamples: int) -> List[Dict[str, Any]]:
+    """The first folder compared with each of the others, if both have the same images."""
+    found = []
+    name, *others = scores
+    first = scores[name]
+    for other in others:
+        pairs: Tuple[Tuple[Any, Any, str], ...] = (
+            (first.boxes, scores[other].boxes, "max_box_acc"),
+            (first.pixels, scores[other].pixels, "pxap"),
+        )
+        for own, theirs, metric in pairs:
+            if own.images and own.counted_ids() == theirs.counted_ids():
+                result = compare(own, theirs, metric, resamples, seed)
+                found.append(result.record(name, other, metric))
+    return found
+
+
 def read_records(
     metadata: str, mask_root: Optional[str] = None, bad: Optional[BadLines] = None
 ) -> List[Record]:
     """Records of a metadata folder for :func:`score`.
 
     Args:
-        metadata: str, folder with ``image_ids.txt``, ``localization.txt`` and, for boxes,
-            ``image_sizes.txt``; ``class_labels.txt`` is not needed.
-        mask_root: str, the folder of masks, or ``None``.
+        metadata: folder with ``image_ids.txt``, ``localization.txt`` and, for boxes, ``image_sizes.txt``;
+            ``class_labels.txt`` is not needed.
+        mask_root: the folder of masks, or ``None``.
         bad: takes the messages of wrong lines, whose images are left out.
-
-    Returns:
-        list of :class:`~dgl.data.wsol_metadata.Record`.
 
     Raises:
         UserError: as :func:`~dgl.data.wsol_metadata.read_metadata`, or masks without their folder.
@@ -210,12 +249,12 @@ def write_metadata(
     ``metadata`` and masks to ``metadata_masks``.
 
     Args:
-        folder: str, where the two folders go.
-        samples: list of :class:`~dgl.data.sample.Sample`.
-        sizes: list of ``(width, height)``, of the images themselves.
+        folder: where the two folders go.
+        samples: the images.
+        sizes: (width, height) of the images themselves.
 
     Returns:
-        list of (folder, mask root or ``None``), what :func:`read_records` takes.
+        (folder, mask root or ``None``) of what was written, as :func:`read_records` takes them.
     """
     boxes = [
         (sample.id, box)

@@ -1,10 +1,16 @@
-"""Figures of an evaluation's results, written as ``metrics.json``, ``images.csv`` and ``errors.csv``."""
+"""Figures of an evaluation's results: thresholds and layers selected by them, tables, and their files.
+
+The files are ``metrics.json``, ``images.csv``, ``errors.csv`` and ``skipped.csv``.
+"""
 
 import json
 import math
 import os
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
+import numpy as np
+
+from dgl.data.sample import DataSet
 from dgl.data.views import GEOMETRIES
 from dgl.errors import UserError
 from dgl.evaluation.fusion import entry_name
@@ -21,6 +27,69 @@ RANKING = {FIXED: "gt_known", WSOL: "max_box_acc"}
 _NOT_SHOWN = ("protocol", "rows")
 
 
+def check_disjoint(reported: DataSet, selecting: DataSet) -> None:
+    """Raise :class:`UserError` where two splits share an image."""
+    own = {os.path.realpath(sample.path) for sample in reported.samples}
+    shared = [s.id for s in selecting.samples if os.path.realpath(s.path) in own]
+    if shared:
+        raise UserError(
+            f"--tune-split {selecting.split}: {len(shared)} of its images are in {reported.split} too, "
+            f"such as {shared[0]}; expected other images than those reported"
+        )
+
+
+def select_thresholds(results: Results) -> Tuple[Dict[str, Dict[str, float]], Dict[str, Any]]:
+    """Select every entry's threshold and every method's layer, on another split than the reported one.
+
+    Args:
+        results: of a selecting plan.
+
+    Returns:
+        ``(thresholds, description)``: protocol -> entry name -> the lowest threshold at which the
+        largest contour's box is right most often; and for the record the ``split``, the number of
+        ``images`` with a box, the ``rule``, and a row per entry with its ``threshold``, its ``box_acc``
+        in percent there and whether its layer is the method's ``chosen`` one.
+
+    Raises:
+        UserError: no image has a box.
+    """
+    plan = results.plan
+    found = {key: evaluator.result() for key, evaluator in results.localization.items()}
+    thresholds: Dict[str, Dict[str, float]] = {protocol: {} for protocol in plan.protocols}
+    for (protocol, entry), result in found.items():
+        thresholds[protocol][entry_name(entry)] = result["best_threshold"]
+    protocol = WSOL if WSOL in plan.protocols else plan.protocols[0]
+    rows = [
+        {
+            "method": entry[0],
+            "layer": entry[1],
+            "threshold": found[protocol, entry]["best_threshold"],
+            "box_acc": found[protocol, entry]["max_box_acc"],
+        }
+        for entry in plan.entries
+    ]
+    best = _best_entries(rows, "box_acc")
+    for row in rows:
+        row["chosen"] = best[row["method"]] == (row["method"], row["layer"])
+    description = {
+        "split": plan.data["split"],
+        "images": found[protocol, plan.entries[0]]["images"],
+        "rule": "threshold and layer with the best accuracy at IoU 0.5 on this split, by the geometry "
+        f"of {protocol}; the fixed-threshold protocol has thresholds settled in its own",
+        "rows": rows,
+    }
+    return thresholds, description
+
+
+def _best_entries(rows: Iterable[Mapping[str, Any]], figure: str) -> Dict[str, Tuple[str, str]]:
+    """Method -> its (method, layer) of the highest figure, the first of several."""
+    best: Dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        if row[figure] > best.setdefault(row["method"], row)[figure]:
+            best[row["method"]] = row
+    return {method: (method, row["layer"]) for method, row in best.items()}
+
+
 def compute_metrics(
     results: Results,
     seed: int = 0,
@@ -30,10 +99,10 @@ def compute_metrics(
     """The record of an evaluation.
 
     Args:
-        results: :class:`~dgl.evaluation.results.Results`.
-        seed: int, of the resampling.
-        resamples: int, of the bootstrap and of the paired tests; 0 for none of either.
-        selection: what :func:`dgl.evaluation.thresholds.select_thresholds` describes, or ``None``.
+        results: of all images.
+        seed: of the resampling.
+        resamples: of the bootstrap and of the paired tests; 0 for none of either.
+        selection: what :func:`select_thresholds` describes, or ``None``.
 
     Returns:
         ordered dict of JSON values; accuracies, errors and their intervals in percent, thresholds in
@@ -50,7 +119,7 @@ def compute_metrics(
     if plan.model is not None:
         first = results.classification[plan.protocols[0]]
         errors = {k: v for k, v in first.result().items() if k != "images"}
-        metrics["classification"] = _with_intervals(errors, first, resamples, seed)
+        metrics["classification"] = with_intervals(errors, first, resamples, seed)
     metrics["protocols"] = {
         name: _protocol(results, name, seed, resamples, selection) for name in plan.protocols
     }
@@ -59,8 +128,8 @@ def compute_metrics(
     if plan.alpha_entries:
         metrics["alpha"] = _alpha(results, seed, resamples)
     metrics["errors"] = len(results.errors)
-    metrics["boxes_clipped"] = results.boxes_clipped()
-    metrics["boxes_outside"] = results.boxes_outside()
+    for name in ("clipped", "outside"):
+        metrics["boxes_" + name] = int(np.sum(results.images.column(name)))
     return metrics
 
 
@@ -68,34 +137,32 @@ def _protocol(
     results: Results, name: str, seed: int, resamples: int, selection: Optional[Mapping[str, Any]]
 ) -> Dict[str, Any]:
     plan = results.plan
-    settings: Dict[str, Any] = {}
-    if name == FIXED:
-        settings.update(threshold=plan.threshold, iou=IOU)
-    else:
-        settings.update(step=plan.step)
-    settings["geometry"] = GEOMETRIES[name].description
-    rows = [row_of(results, name, entry, seed, resamples) for entry in plan.entries]
-    settings["rows"] = rows
+    rows = [_row(results, name, entry, seed, resamples) for entry in plan.entries]
+    found: Dict[str, Any] = {
+        **({"threshold": plan.threshold, "iou": IOU} if name == FIXED else {"step": plan.step}),
+        "geometry": GEOMETRIES[name].description,
+        "rows": rows,
+    }
     if resamples:
-        settings["comparisons"] = _comparisons(results, name, rows, seed, resamples, selection)
-    return settings
+        found["comparisons"] = _comparisons(results, name, rows, seed, resamples, selection)
+    return found
 
 
-def row_of(
+def _row(
     results: Results, protocol: str, entry: Tuple[str, str], seed: int, resamples: int
 ) -> Dict[str, Any]:
     """One row of a protocol's table."""
     row: Dict[str, Any] = {"method": entry[0], "layer": entry[1]}
     evaluator = results.localization[protocol, entry]
     figures = {k: v for k, v in evaluator.result().items() if k not in _NOT_SHOWN}
-    row.update(_with_intervals(figures, evaluator, resamples, seed))
+    row.update(with_intervals(figures, evaluator, resamples, seed))
     pixels = results.pixels.get(entry) if protocol == WSOL else None
     if pixels is not None and pixels.images:
-        row.update(_with_intervals({"pxap": pixels.result()["pxap"]}, pixels, resamples, seed))
+        row.update(with_intervals({"pxap": pixels.result()["pxap"]}, pixels, resamples, seed))
     return row
 
 
-def _with_intervals(
+def with_intervals(
     figures: Mapping[str, Any], evaluator: Evaluator, resamples: int, seed: int
 ) -> Dict[str, Any]:
     """The figures, each that has one followed by ``<figure>_interval``."""
@@ -143,22 +210,13 @@ def _comparisons(
 def chosen_entries(
     rows: Iterable[Mapping[str, Any]], protocol: str, selection: Optional[Mapping[str, Any]] = None
 ) -> Dict[str, Tuple[str, str]]:
-    """The entry that stands for each method: the layer chosen on other data, else the best one here.
-
-    Returns:
-        ordered method -> (method, layer).
-    """
+    """Method -> the entry that stands for it: the layer chosen on other data, else the best one here."""
     selected = {
         row["method"]: (row["method"], row["layer"])
         for row in (selection or {}).get("rows", ())
         if row["chosen"]
     }
-    best: Dict[str, Tuple[float, Tuple[str, str]]] = {}
-    for row in rows:
-        method, value = row["method"], row[RANKING[protocol]]
-        if method not in best or value > best[method][0]:
-            best[method] = (value, (method, row["layer"]))
-    return {method: selected.get(method, entry) for method, (_, entry) in best.items()}
+    return {**_best_entries(rows, RANKING[protocol]), **selected}
 
 
 def _alpha(results: Results, seed: int, resamples: int) -> Dict[str, Any]:
@@ -173,7 +231,7 @@ def _alpha(results: Results, seed: int, resamples: int) -> Dict[str, Any]:
             "semantics": request.semantics or "kernel",
         }
         for protocol in results.plan.protocols:
-            own = row_of(results, protocol, entry, seed, resamples)
+            own = _row(results, protocol, entry, seed, resamples)
             figure = RANKING[protocol]
             row.update((k, own[k]) for k in (figure, figure + "_interval") if k in own)
         rows.append(row)
@@ -224,13 +282,12 @@ def write_left_out(
     """Write ``errors.csv`` and ``skipped.csv``, or remove an earlier run's.
 
     Args:
-        out: str, folder.
-        errors: key -> (id, reason) of what could not be read.
+        out: folder.
+        errors: key -> (id, reason) of what could not be read, which ``what`` names.
         skipped: the lines of lists that were left out.
-        what: name of what could not be read.
 
     Returns:
-        list of lines that say so, empty where everything was read.
+        lines that say so, none where everything was read.
     """
     files = (
         ("errors.csv", [{"id": i, "error": reason} for i, reason in errors.values()], what),
@@ -239,17 +296,12 @@ def write_left_out(
     told = []
     for name, rows, kind in files:
         path = os.path.join(out, name)
-        _write_or_remove(path, rows)
         if rows:
+            write_csv(path, rows, tuple(rows[0]))
             told.append(f"{len(rows)} {kind} could not be read, see {path}")
+        elif os.path.exists(path):
+            try:
+                os.remove(path)
+            except OSError as error:
+                raise UserError(f"{path}: cannot be removed: {error.strerror}") from error
     return told
-
-
-def _write_or_remove(path: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    if rows:
-        write_csv(path, rows, tuple(rows[0]))
-    elif os.path.exists(path):
-        try:
-            os.remove(path)
-        except OSError as error:
-            raise UserError(f"{path}: cannot be removed: {error.strerror}") from error

@@ -12,7 +12,7 @@ import signal
 import threading
 from concurrent.futures import Future
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -35,16 +35,7 @@ _ENDS = "the server ends"
 
 
 class ApiSettings(NamedTuple):
-    """Options of ``dgl serve --api``.
-
-    Attributes:
-        host, port: address to listen on; port 0 takes a free one.
-        limits: limits of an upload.
-        most_waiting: the most requests at a time; further ones get 429.
-        batch: images per run of the network.
-        threshold: fraction of the map's maximum that counts as object.
-        normalization: normalization of the map.
-    """
+    """Options of ``dgl serve --api``, as its flags; beyond ``most_waiting`` requests, one gets 429."""
 
     host: str = "127.0.0.1"
     port: int = 7860
@@ -62,14 +53,9 @@ class _Job(NamedTuple):
 
 
 class Batcher:
-    """Runs a predictor on images of many threads, several at a time.
+    """Runs a predictor for one entry on images of many threads, up to a batch at a time.
 
     A batch that fails as a whole is run again image by image.
-
-    Args:
-        predictor: :class:`~dgl.predict.predictor.Predictor`, or anything called the same way.
-        entry: (method, layer) of the maps, of the predictor's.
-        batch: the most images per run.
     """
 
     def __init__(self, predictor: Any, entry: Entry, batch: int):
@@ -150,14 +136,7 @@ class Batcher:
 
 
 class Api:
-    """What the server answers, apart from HTTP.
-
-    Args:
-        predictor: as for :class:`Batcher`, with ``class_names`` and ``image_size``.
-        entry: (method, layer) of the maps.
-        settings: :class:`ApiSettings`.
-        mode: backbone's name.
-    """
+    """What the server answers, apart from HTTP, with the maps of one entry of a predictor."""
 
     def __init__(self, predictor: Any, entry: Entry, settings: ApiSettings, mode: str):
         self._predictor = predictor
@@ -339,13 +318,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class ApiServer(ThreadingHTTPServer):
-    """HTTP on a bound socket, a thread per connection.
-
-    Args:
-        settings: :class:`ApiSettings`.
-        api: :class:`Api`.
-        bound: socket, of :func:`dgl.serving.server.listen`.
-    """
+    """HTTP on a bound socket, a thread per connection."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -363,16 +336,13 @@ class ApiServer(ThreadingHTTPServer):
         """Say nothing of a client that went away."""
 
 
-def serve_api(
-    predictor: Predictor, entry: Entry, settings: ApiSettings, say: Callable[[str], None] = print
-) -> None:
+def serve_api(predictor: Predictor, entry: Entry, settings: ApiSettings) -> None:
     """Answer until a signal ends it; requests that run then are finished or get an error.
 
     Args:
         predictor: the network.
-        entry: (method, layer) of the maps, of the predictor's.
-        settings: :class:`ApiSettings`.
-        say: prints a line.
+        entry: of the maps, one of the predictor's.
+        settings: options.
 
     Raises:
         UserError: the port is taken, or the network does not run.
@@ -388,7 +358,7 @@ def serve_api(
         with listen(settings.host, settings.port) as bound, ApiServer(
             settings, api, bound
         ) as server:
-            announce(settings.host, bound, say, "api")
+            announce(settings.host, bound, "api")
             server.serve_forever(poll_interval=0.1)
     finally:
         signal.signal(signal.SIGTERM, before)

@@ -9,7 +9,7 @@ import os
 import signal
 from collections import OrderedDict
 from threading import Lock
-from typing import Any, Callable, Dict, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 from urllib.parse import urlsplit
 
 from dgl.data.image_io import encode_image, read_image
@@ -41,25 +41,8 @@ _HEADERS = {
 }
 
 
-class ReviewSettings(NamedTuple):
-    """Options of `dgl review`.
-
-    Attributes:
-        folder: str, the output folder of `dgl label`.
-        host, port: address to listen on; port 0 takes a free one.
-    """
-
-    folder: str
-    host: str = "127.0.0.1"
-    port: int = 7861
-
-
-def serve_review(settings: ReviewSettings, say: Callable[[str], None] = print) -> None:
-    """Serve the page until a signal ends it.
-
-    Args:
-        settings: :class:`ReviewSettings`.
-        say: prints a line.
+def serve_review(folder: str, host: str, port: int) -> None:
+    """Serve the page for an output folder of `dgl label` until a signal ends it; port 0 takes a free one.
 
     Raises:
         UserError: Starlette or uvicorn is missing, the port is taken, or there are no labels to review.
@@ -74,19 +57,17 @@ def serve_review(settings: ReviewSettings, say: Callable[[str], None] = print) -
         ) from None
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        with Review(settings.folder, progress=True) as review, listen(
-            settings.host, settings.port
-        ) as bound:
+        with Review(folder, progress=True) as review, listen(host, port) as bound:
             progress = review.progress()
-            say(f"{settings.folder}: {progress['reviewed']} of {progress['all']} images reviewed")
+            print(f"{folder}: {progress['reviewed']} of {progress['all']} images reviewed")
 
             class Server(uvicorn.Server):  # type: ignore[misc]
                 async def startup(self, sockets: Any = None) -> None:
                     await super().startup(sockets)
-                    announce(settings.host, bound, say)
+                    announce(host, bound)
 
             config = uvicorn.Config(
-                make_app(review, is_open=settings.host not in LOOPBACK),
+                make_app(review, is_open=host not in LOOPBACK),
                 log_level="warning",
                 access_log=False,
                 timeout_graceful_shutdown=SECONDS_TO_END,
@@ -99,11 +80,7 @@ def serve_review(settings: ReviewSettings, say: Callable[[str], None] = print) -
 
 
 def make_app(review: Review, is_open: bool = False) -> Any:
-    """The ASGI application.
-
-    Args:
-        review: :class:`~dgl.labeling.review.Review`.
-        is_open: bool, whether it may be asked for under any name of this machine.
+    """The ASGI application; ``is_open`` lets it be asked for under any name of this machine.
 
     Raises:
         UserError: Starlette is missing.

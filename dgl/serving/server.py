@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 import tempfile
-from typing import Any, Callable, NamedTuple, Optional, Sequence
+from typing import Any, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -84,12 +84,8 @@ def stop(number: int, _: Any) -> None:
     raise Stopped("stopped", 128 + number)
 
 
-def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
+def serve(settings: Settings) -> None:
     """Serve the page until a signal ends it.
-
-    Args:
-        settings: :class:`Settings`.
-        say: prints a line.
 
     Raises:
         UserError: Gradio is missing, the port is taken, or a checkpoint cannot be read.
@@ -103,12 +99,12 @@ def serve(settings: Settings, say: Callable[[str], None] = print) -> None:
         try:
             _set_environment(uploads)
             with listen(settings.host, settings.port) as bound:
-                _serve(settings, uploads, bound, say)
+                _serve(settings, uploads, bound)
         finally:
             signal.signal(signal.SIGTERM, before)
 
 
-def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], None]) -> None:
+def _serve(settings: Settings, folder: str, bound: Any) -> None:
     try:
         import fastapi
         import gradio
@@ -132,7 +128,7 @@ def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], Non
         settings.loads, settings.keep, settings.gpu, settings.data_set, foreign=settings.foreign
     ) as engine:
         for model in engine.models:
-            say(f"{printable(model.path)}: {model.mode}, {model.classes} classes")
+            print(f"{printable(model.path)}: {model.mode}, {model.classes} classes")
         if engine.models[0].classes >= _CLASSES_OF_PHOTOGRAPHS:
             samples = photographs() + samples
         handlers = Handlers(engine, samples, folder, settings.limits)
@@ -161,7 +157,7 @@ def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], Non
         class Server(uvicorn.Server):  # type: ignore[misc]
             async def startup(self, sockets: Any = None) -> None:
                 await super().startup(sockets)
-                announce(settings.host, bound, say)
+                announce(settings.host, bound)
 
             async def shutdown(self, sockets: Any = None) -> None:
                 # As in Gradio's own server: this ends the event streams of open pages.
@@ -183,11 +179,11 @@ def _serve(settings: Settings, folder: str, bound: Any, say: Callable[[str], Non
         server.run(sockets=[bound])
 
 
-def announce(host: str, bound: Any, say: Callable[[str], None], what: str = "page") -> None:
-    """Say at which address the page or another service is, and who can reach it."""
+def announce(host: str, bound: Any, what: str = "page") -> None:
+    """Print at which address the page or another service is, and who can reach it."""
     address, port = bound.getsockname()[:2]
     shown = f"[{address}]" if ":" in address else address
-    say(f"{what}: http://{shown}:{port}/ (Ctrl-C ends it)")
+    print(f"{what}: http://{shown}:{port}/ (Ctrl-C ends it)")
     if host not in LOOPBACK:
-        say(f"anybody who can reach this address can use the {what}: it has no password")
+        print(f"anybody who can reach this address can use the {what}: it has no password")
     sys.stdout.flush()

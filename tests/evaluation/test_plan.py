@@ -10,8 +10,8 @@ from made_results import ENTRY, PLAN
 
 from dgl.data.class_names import ClassNames
 from dgl.data.sample import DataSet, Sample
-from dgl.evaluation import FixedThresholdEvaluator, MaxBoxAccEvaluator
 from dgl.evaluation.plan import Plan, images_fingerprint, make_plan, predictor_arguments
+from dgl.metrics import FixedThresholdEvaluator, MaxBoxAccEvaluator
 
 
 @pytest.mark.parametrize("change", [{}, {"class_names": None}, {"model": None}])

@@ -9,7 +9,7 @@ from made_results import PLAN
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
 from dgl.evaluation.results import Results, image_key
-from dgl.evaluation.thresholds import check_disjoint, select_thresholds
+from dgl.evaluation.summary import check_disjoint, select_thresholds
 
 SIZE = 40
 PROTOCOLS = ("fixed_threshold", "wsolevaluation")

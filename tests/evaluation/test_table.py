@@ -3,7 +3,7 @@ import csv
 import numpy as np
 import pytest
 
-from dgl.evaluation import format_table, write_csv
+from dgl.utils.table import format_table, write_csv
 
 ROWS = [
     {"method": "DGL", "gt_known": 54.56, "images": 163, "curve": [1.0, 2.0]},

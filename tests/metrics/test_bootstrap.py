@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dgl.errors import UserError
-from dgl.evaluation import (
+from dgl.metrics import (
     ClassificationEvaluator,
     Comparison,
     FixedThresholdEvaluator,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dgl.evaluation import ClassificationEvaluator, rank_labels
+from dgl.metrics import ClassificationEvaluator, rank_labels
 
 
 def test_a_tie_at_the_top_agrees_with_argmax():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dgl.errors import UserError
-from dgl.evaluation import FixedThresholdEvaluator
+from dgl.metrics import FixedThresholdEvaluator
 
 SIZE = 40
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dgl.errors import UserError
-from dgl.evaluation import MaxBoxAccEvaluator
+from dgl.metrics import MaxBoxAccEvaluator
 
 SIZE = 48
 IOUS = (0.3, 0.5, 0.7)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dgl.errors import UserError
-from dgl.evaluation import PixelApEvaluator
+from dgl.metrics import PixelApEvaluator
 
 
 def images(count, seed=0, size=24):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from test_bootstrap import blobs, box_evaluator, fixed_from
 
-from dgl.evaluation import compare, intervals
+from dgl.metrics import compare, intervals
 from dgl.metrics.bootstrap import Replicates
 
 

@@ -45,7 +45,7 @@ def test_an_address_of_another_machine():
 def test_a_signal_ends_it_in_order(environment, monkeypatch):
     before = signal.getsignal(signal.SIGTERM)
 
-    def serving(settings, folder, bound, say):
+    def serving(settings, folder, bound):
         assert os.path.isdir(folder) and os.environ["GRADIO_TEMP_DIR"] == folder
         assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
         os.kill(os.getpid(), signal.SIGTERM)
