@@ -8,6 +8,7 @@ import sys
 from argparse import Namespace
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
+import cv2
 from tqdm import tqdm
 
 from dgl import __version__
@@ -71,6 +72,7 @@ def label(args: Namespace) -> Sequence[str]:
         flip=args.flip,
     ) as predictor:
         predictor.strict = False  # one image whose map is not finite does not end a run
+        cv2.setNumThreads(1)  # several images are worked on at once
         names = ClassNames.of(predictor.class_names, predictor.classes)
         inputs = make_inputs(args.data, dataset, names, args.predict, args.limit)
         if inputs.unmatched:

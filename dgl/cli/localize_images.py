@@ -7,6 +7,7 @@ import sys
 from argparse import Namespace
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+import cv2
 import numpy as np
 from tqdm import tqdm
 
@@ -137,6 +138,7 @@ def localize_folder(
     # An interrupted run must not leave the list of an earlier run beside its own files.
     remove_results(args.outdir)
     missing = [index for index in range(len(paths)) if index not in records]
+    cv2.setNumThreads(1)  # several images are worked on at once
     with tqdm(total=len(paths), initial=len(records), unit=" images", desc="localize") as bar:
         for index, record, error in pipeline.run(missing):
             if error is None:

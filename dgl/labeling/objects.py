@@ -12,6 +12,7 @@ LARGEST, ALL = "largest", "all"
 # Maps are coarse: more pixels than these make no box more exact.
 _LONGEST_SIDE = 224
 _LEVELS = 255
+_FEW_PARTS = 8  # are counted one by one, which is faster
 # Two peaks are two objects where the map falls between them by this part of its maximum.
 _VALLEY = 0.15
 
@@ -73,7 +74,7 @@ def find_regions(score: np.ndarray, options: ObjectOptions) -> List[Region]:
         # Without statistics of all parts, which take several times as long as the parts themselves.
         count, parts = cv2.connectedComponents(foreground, connectivity=8)
         count -= 1
-    areas = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    areas = _areas(parts, count)
     order = np.argsort(-areas, kind="stable")
     if options.objects == LARGEST:
         order = order[:1]
@@ -87,6 +88,13 @@ def find_regions(score: np.ndarray, options: ObjectOptions) -> List[Region]:
         box = (x, y, x + width, y + height)
         regions.append(Region(mask, box, float(inside.mean()), float(inside.max())))
     return regions
+
+
+def _areas(parts: np.ndarray, count: int) -> np.ndarray:
+    """Pixels of each of the parts 1 to ``count``."""
+    if count > _FEW_PARTS:
+        return np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    return np.array([np.count_nonzero(parts == number + 1) for number in range(count)], np.int64)
 
 
 def split_peaks(score: np.ndarray, foreground: np.ndarray) -> Tuple[int, np.ndarray]:

@@ -150,6 +150,7 @@ class Predictor(MapSession):
             fed_alpha,
             flip=flip,
             at_once=None if gpus else images_at_once(mapped),
+            beside_others=None if gpus else images_at_once(list(network.endpoints.values())),
         )
 
     def class_name(self, class_index: int) -> str:

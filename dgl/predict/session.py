@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import threading
 from typing import (
     Any,
     Dict,
@@ -60,14 +61,7 @@ class Prediction(NamedTuple):
 
 
 def inference_config(gpus: int = 0) -> SessionConfig:
-    """Session options: those of :func:`dgl.utils.devices.session_config`, with few rewrites on a CPU.
-
-    Args:
-        gpus: number of GPUs, from :func:`~dgl.utils.devices.select_gpus`.
-
-    Returns:
-        ``tf.ConfigProto``.
-    """
+    """``tf.ConfigProto`` of :func:`dgl.utils.devices.session_config`, with few rewrites on a CPU."""
     config = session_config(gpus)
     if not gpus:
         # Each rewriting pass copies all constants, and these change nothing here.
@@ -84,7 +78,7 @@ def inference_config(gpus: int = 0) -> SessionConfig:
 
 
 def open_session(gpus: int = 0) -> Session:
-    """A session of the current graph, for the caller to close. Arguments: :func:`inference_config`."""
+    """A session of the current graph on so many GPUs, for the caller to close."""
     return tf.Session(config=inference_config(gpus))
 
 
@@ -113,10 +107,9 @@ def prediction_tensors(
     target = tf.placeholder(tf.int32, [None], "target")
     best = tf.argmax(network.logits, axis=1, output_type=tf.int32)
     class_index = tf.where(tf.equal(target, ARG_MAX), best, target)
-    fed_alpha = None
+    fed_alpha, used = None, alpha
     if adjustable_alpha:
-        fed_alpha = tf.placeholder_with_default(tf.constant(alpha, tf.float32), [], "alpha")
-    used = alpha if fed_alpha is None else fed_alpha
+        used = fed_alpha = tf.placeholder_with_default(tf.constant(alpha, tf.float32), [], "alpha")
     maps = build_maps(
         network, methods, layers, last_layer, class_index, used, semantics, **settings
     )
@@ -129,9 +122,9 @@ MOST_BYTES = 2**28
 
 
 def images_at_once(activations: Sequence[Tensor]) -> Optional[int]:
-    """How many images of a batch to compute in one run, for the memory that maps of these layers take.
+    """How many images to compute in one run, for the memory that maps of these layers take.
 
-    More at once are not faster where layers are that large: all 18 of VGG16 at 224 x 224 allow four.
+    More are not faster where layers are that large: all 18 of VGG16 at 224 x 224 allow four.
 
     Args:
         activations: tensors (N, ...), each layer that has a map.
@@ -193,6 +186,7 @@ class MapSession:
         feeds: Optional[Mapping[Any, Any]] = None,
         flip: bool = False,
         at_once: Optional[int] = None,
+        beside_others: Optional[int] = None,
     ):
         """Wrap a graph and its session.
 
@@ -208,6 +202,8 @@ class MapSession:
             flip: whether each map is averaged with that of the image mirrored left to right, which
                 takes a second run; ``image`` is then (N, H, W, C).
             at_once: most images of a batch in one run, see :func:`images_at_once`.
+            beside_others: most images of a run that may take place at the same time as another thread's;
+                larger ones, and all where it is ``None``, wait for each other.
         """
         self.entries: List[Entry] = list(fetches.maps)
         self._session = session
@@ -220,6 +216,8 @@ class MapSession:
         self._feeds = dict(feeds or {})
         self._flip = flip
         self._at_once = at_once
+        self._beside_others = beside_others or 0
+        self._turn = threading.Lock()
         self._is_checked = True
         self._has_run = False
         self._told: Set[Entry] = set()
@@ -309,6 +307,8 @@ class MapSession:
             feeds[tensor] = _for_each_image(tensor, feeds[tensor], count)
         try:
             with contextlib.ExitStack() as stack:
+                if not self._has_run or count > self._beside_others:
+                    stack.enter_context(self._turn)
                 if not self._has_run:
                     stack.enter_context(starting())
                 found: Prediction = self._session.run(chosen, feeds)

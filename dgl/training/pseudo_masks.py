@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import threading
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
@@ -177,6 +178,7 @@ def collect(
     }
     masks = opened("masks.npy", np.float32, (height, width))
     errors, taken = list(done.errors), done.lessons
+    turn = threading.Lock()
 
     def load(sample: Sample) -> Any:
         try:
@@ -189,7 +191,8 @@ def collect(
         if not readable:
             return loaded, []
         images, classes = zip(*readable)
-        activations, maps = graph(rgb_to_bgr(np.stack(images)), classes)
+        with turn:  # two runs at once would take twice the memory
+            activations, maps = graph(rgb_to_bgr(np.stack(images)), classes)
         own = [{name: value[i] for name, value in activations.items()} for i in range(len(images))]
         return loaded, list(zip(images, maps, own))
 

@@ -5,7 +5,6 @@ Threads suffice because image decoding, OpenCV and TensorFlow release the interp
 
 import collections
 import concurrent.futures
-import contextlib
 import os
 from typing import (
     Any,
@@ -28,6 +27,7 @@ _Job = TypeVar("_Job")
 _Result = TypeVar("_Result")
 
 _AHEAD_PER_WORKER = 4  # items started before their results are taken
+_FEW = 2  # threads that each take a whole chunk through all stages
 
 
 def ordered_map(
@@ -61,12 +61,12 @@ def threaded_map(
     Args:
         function, items: as in :func:`ordered_map`.
         workers: number of threads, 1 or more.
-        ahead: int, number of items to read ahead, if more than a few per worker.
+        ahead: int, number of items to start before their results are taken; 0 is a few per worker.
 
     Returns:
         generator; closing it drops items not yet started and waits for the others.
     """
-    ahead = max(ahead, workers * _AHEAD_PER_WORKER)
+    ahead = ahead or workers * _AHEAD_PER_WORKER
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         pending: Deque[Any] = collections.deque()
         try:
@@ -105,11 +105,11 @@ def overlapped(
     Args:
         chunks: list of lists of items.
         prepare: item -> point; called in threads.
-        predict: list of a chunk's points -> (context, jobs); called in the calling thread, chunk after
-            chunk. ``jobs`` may be any iterable; it is consumed in the calling thread, and each job is
-            started as soon as it is produced.
+        predict: list of a chunk's points -> (context, jobs); called in several threads, so that one
+            chunk's run of a small network fills the pauses of another's. ``jobs`` may be any iterable.
         finish: job -> result; called in threads.
-        workers: threads for each of the two outer stages; ``None`` is one per core.
+        workers: threads for each of the two outer stages, ``None`` is one per core; up to two take whole
+            chunks through all stages.
 
     Yields:
         (context, list of the results of the chunk's jobs, in their order), in the order of the chunks.
@@ -120,41 +120,25 @@ def overlapped(
         ValueError: fewer than one worker.
     """
     workers = checked_workers(workers)
-    points = threaded_map(
-        prepare,
-        (item for chunk in chunks for item in chunk),
-        workers,
-        ahead=max((len(chunk) for chunk in chunks), default=0),
-    )
-    with contextlib.closing(points), concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        last: Any = None
-        futures: List[Any] = []
-        try:
-            for chunk in chunks:
-                context, futures = None, []
-                try:
-                    context, jobs = predict([next(points) for _ in chunk])
-                    for job in jobs:
-                        futures.append(pool.submit(finish, job))
-                except (Exception, KeyboardInterrupt):
-                    # The previous chunk is complete and may have taken long.
-                    if last is not None:
-                        yield _result(last)
-                        last = None
-                    raise
-                if last is not None:
-                    yield _result(last)
-                last = context, futures
-            if last is not None:
-                yield _result(last)
-        finally:
-            for future in futures + (last[1] if last is not None else []):
-                future.cancel()
 
+    def run(chunk: Sequence[_Item]) -> Tuple[_Context, List[_Result]]:
+        context, jobs = predict([prepare(item) for item in chunk])
+        return context, [finish(job) for job in jobs]
 
-def _result(chunk: Tuple[_Context, List[Any]]) -> Tuple[_Context, List[Any]]:
-    context, futures = chunk
-    return context, [future.result() for future in futures]
+    def run_in_pools(chunk: Sequence[_Item]) -> Tuple[_Context, List[_Result]]:
+        points = [preparing.submit(prepare, item) for item in chunk]
+        context, jobs = predict([point.result() for point in points])
+        results = [finishing.submit(finish, job) for job in jobs]
+        return context, [result.result() for result in results]
+
+    if workers <= _FEW:
+        # More threads than cores would only make the network's operations wait for each other.
+        yield from threaded_map(run, chunks, _FEW, ahead=_FEW + 1)
+        return
+    pool = concurrent.futures.ThreadPoolExecutor
+    with pool(workers) as preparing, pool(workers) as finishing:
+        # One chunk is prepared and one is finished while the network runs.
+        yield from threaded_map(run_in_pools, chunks, 3, ahead=4)
 
 
 def chunks_of(items: Sequence[_Item], size: int) -> List[Sequence[_Item]]:

@@ -107,7 +107,7 @@ def test_the_game(tmp_path, workers):
     predictor = Seeing()
     mosaics = [[0, 1, 2, 3], [3, 1, 0, 2]]
     found = play(predictor, dataset, mosaics, Grid(2, 2), [fusion], batch=3, workers=workers)
-    assert predictor.batches == [3, 1, 3, 1]
+    assert sorted(predictor.batches) == [1, 1, 3, 3]  # mosaics may overlap
     assert list(found) == predictor.entries + [fusion.entry]
     results = {entry: evaluator.result() for entry, evaluator in found.items()}
     assert all(result["mosaics"] == 2 for result in results.values())

@@ -8,6 +8,7 @@ from sample_images import blob_image
 from dgl.predict import session as session_module
 from dgl.predict.predictor import Predictor
 from dgl.tf_compat import tf
+from dgl.utils.parallel import threaded_map
 
 SIZE = 64
 METHODS = ("dgl", "cam", "layercam", "dgl-no-class")
@@ -125,3 +126,15 @@ def test_how_many_images_fit():
         assert (
             session_module.images_at_once([tf.placeholder(tf.float32, [None, None, 64, 3])]) is None
         )
+
+
+@pytest.mark.parametrize("most_bytes", [2**28, 1])  # side by side, and one after the other
+def test_runs_of_several_threads_are_those_of_one(path, images, monkeypatch, most_bytes):
+    monkeypatch.setattr(session_module, "MOST_BYTES", most_bytes)
+    with make(path) as predictor:
+        batches = [images, images[::-1], images[:1]] * 4
+        one_by_one = [predictor(batch) for batch in batches]
+        for expected, found in zip(one_by_one, threaded_map(predictor, batches, 4)):
+            np.testing.assert_array_equal(found.logits, expected.logits)
+            for entry, raw in expected.maps.items():
+                np.testing.assert_array_equal(found.maps[entry], raw)
