@@ -11,7 +11,8 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-from dgl.data.image_io import list_images, read_image
+from dgl.data.image_files import list_images
+from dgl.data.image_io import read_image
 from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.errors import run_script
 from dgl.localizer import Localizer

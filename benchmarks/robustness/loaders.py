@@ -5,7 +5,8 @@ import os
 import numpy as np
 
 from dgl.data.annotations import read_mask
-from dgl.data.image_io import list_images, read_image
+from dgl.data.image_files import list_images
+from dgl.data.image_io import read_image
 from dgl.data.layouts import check_files, detect_layout, load_data
 from dgl.data.views import GEOMETRIES, demo_input, random_training_view, validation_view
 from dgl.datasets.photos5 import write_data_set

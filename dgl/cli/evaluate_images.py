@@ -7,8 +7,8 @@ import time
 from argparse import Namespace
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
-from dgl.data.bad_lines import BadLines
 from dgl.data.labels import fit_labels
+from dgl.data.text_files import BadLines
 from dgl.errors import UserError
 from dgl.evaluation import saved_maps
 from dgl.evaluation.loop import Evaluation

@@ -126,7 +126,7 @@ def run(args: argparse.Namespace) -> int:
             from dgl.cli.label_images import label  # TensorFlow takes seconds to load
 
             left_out = label(args)
-        from dgl.labeling.summary import summarize
+        from dgl.labeling.decisions import summarize
 
         summary: Dict[str, Any] = summarize(args.out, left_out)
         summary["exports"] = [export(args.out, name, options) for name in formats]

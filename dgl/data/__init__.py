@@ -4,7 +4,8 @@
 one of its images.
 """
 
-from dgl.data.image_io import list_images, read_image
+from dgl.data.image_files import list_images
+from dgl.data.image_io import read_image
 from dgl.data.layouts import check_files, detect_layout, load_data
 from dgl.data.sample import DataSet, Sample
 

@@ -27,33 +27,20 @@ OBJECT, IGNORED = 1, 255
 
 
 class Annotation(NamedTuple):
-    """The objects of one image.
+    """The objects of one image."""
 
-    Attributes:
-        names: tuple of str, the class of each object, possibly empty.
-        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels, one per object.
-        size: ``(width, height)`` of the image in pixels, ``None`` where it is not declared (or
-            declared as 0, as some programs write).
-        difficult: tuple of bool, whether each object is marked as too hard to count, as VOC marks
-            them.
-        filename: str, the image's name as the file gives it, possibly empty or wrong.
-    """
-
-    names: Tuple[str, ...]
-    boxes: Tuple[Box, ...]
+    names: Tuple[str, ...]  # the class of each object, possibly empty
+    boxes: Tuple[Box, ...]  # `(x0, y0, x1, y1)` floats in pixels, one per object
+    # `(width, height)` of the image in pixels, `None` where it is not declared (or declared as
+    # 0, as some programs write).
     size: Optional[Tuple[int, int]]
+    # Whether each object is marked as too hard to count, as VOC marks them.
     difficult: Tuple[bool, ...] = ()
-    filename: str = ""
+    filename: str = ""  # the image's name as the file gives it, possibly empty or wrong
 
 
 def read_annotation(path: str) -> Optional[Annotation]:
-    """Read an XML file in the form of PASCAL VOC, as ILSVRC has them.
-
-    Args:
-        path: str, the file.
-
-    Returns:
-        :class:`Annotation`, or ``None`` where there is no such file.
+    """Read an XML file in the form of PASCAL VOC, as ILSVRC has them; ``None`` where there is none.
 
     Raises:
         UserError: the file cannot be read, is larger than :data:`MAX_XML_BYTES`, is not well-formed,
@@ -120,13 +107,7 @@ def _shown(text: str) -> str:
 
 
 def read_labelme(path: str) -> Annotation:
-    """Read a JSON file of labelme.
-
-    Args:
-        path: str, the file.
-
-    Returns:
-        :class:`Annotation`; a box encloses all points of its shape, in any order.
+    """Read a JSON file of labelme; a box encloses all points of its shape, in any order.
 
     Raises:
         UserError: the file cannot be read, is larger than :data:`MAX_LABELME_BYTES`, is no JSON, or a shape
@@ -193,9 +174,8 @@ def read_mask(
     the union of all masks; what the ignore mask marks outside the object does not count.
 
     Args:
-        mask_paths: sequence of str, at least one.
-        ignore_path: str or ``None``.
-        size: int, the side of the square.
+        mask_paths: at least one.
+        size: the side of the square.
         orientation: EXIF's of the image, where the masks were made before it was turned.
 
     Returns:

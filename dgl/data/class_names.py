@@ -1,4 +1,4 @@
-"""Names of a classifier's classes, and the class that an index, a WordNet id or a name stands for."""
+"""Names of classes: those of a network, the class that a text stands for, and lists of names in files."""
 
 import difflib
 import functools
@@ -12,6 +12,7 @@ from typing import (
     Iterable,
     Iterator,
     List,
+    NamedTuple,
     Optional,
     Sequence,
     Set,
@@ -20,6 +21,7 @@ from typing import (
     overload,
 )
 
+from dgl.data.text_files import read_lines
 from dgl.errors import ArgumentError, UserError, first_few, quote
 
 IMAGENET_CLASSES = 1000
@@ -32,6 +34,15 @@ _LISTED = 8  # classes that an error lists
 # difflib takes a time quadratic in the length of what it compares.
 _MOST_COMPARED = 80
 
+# Lists of ImageNet's synsets as ILSVRC comes with them; the class of a line, and its words.
+SYNSET_LISTS = (
+    ("LOC_synset_mapping.txt", re.compile(r"(\S+)(?:[ \t]+(.+))?"), "'wnid words'"),
+    ("devkit/data/map_clsloc.txt", re.compile(r"(\S+)[ \t]+\d+[ \t]+(.+)"), "'wnid number name'"),
+)
+CLASSES_FILE = "classes.txt"
+_INDEX_AND_NAME = re.compile(r"(\d{1,7})[ \t]+(.+)")
+_CUB_PREFIX = re.compile(r"(\d{3})\.(.+)")
+
 
 class ClassNames(Sequence[str]):
     """Names by class index; a network without names has an empty one.
@@ -40,8 +51,8 @@ class ClassNames(Sequence[str]):
         names: tuple of str by class index; empty where names are not known.
         wordnet_ids: tuple of str by class index, such as ``"n02088094"``; empty where not known.
         other_names: by class index, a tuple of other words for the class; empty where not known.
-        classes: int, the number of classes, which may be more than the number of names.
-        given: int, the number of names before those of more than ``classes`` were left out.
+        classes: the number of classes, which may be more than the number of names.
+        given: the number of names before those of more than ``classes`` were left out.
     """
 
     def __init__(
@@ -250,7 +261,6 @@ def list_difference(
     Case, hyphens, underscores and spaces at either end do not matter.
 
     Args:
-        first, second: the lists.
         of_first, of_second: what has them.
     """
     places = [
@@ -297,3 +307,84 @@ def imagenet_class_names() -> ClassNames:
         [row[0] for row in rows],
         [row[2].split(", ") if len(row) > 2 else () for row in rows],
     )
+
+
+def read_class_names(path: str, with_numbers: bool = False) -> Tuple[str, ...]:
+    """Read class names: one per line, or ``index name`` lines counted from 0 or from 1.
+
+    Args:
+        path: the file.
+        with_numbers: whether to keep the numbers of CUB's names (``001.Black_footed_Albatross``),
+            which are dropped otherwise.
+
+    Raises:
+        UserError: the file is empty, or its indices leave a gap or repeat.
+    """
+    names = [text for _, text in read_lines(path)]
+    if not names:
+        raise UserError(f"{path}: no class names; expected one name per line")
+    matches = [match for match in map(_INDEX_AND_NAME.fullmatch, names) if match]
+    if len(matches) == len(names):
+        by_index = {int(match.group(1)): match.group(2) for match in matches}
+        start = min(by_index)
+        if start > 1 or sorted(by_index) != list(range(start, start + len(names))):
+            raise UserError(
+                f"{path}: indices leave a gap or repeat; expected {len(names)} lines 'index name' "
+                "counted from 0 or from 1"
+            )
+        names = [by_index[index] for index in sorted(by_index)]
+    return tuple(names) if with_numbers else strip_numbers(names)
+
+
+def strip_numbers(names: Sequence[str]) -> Tuple[str, ...]:
+    """Drop CUB's ``001.`` from every name, where each name's number is its place counted from 1."""
+    matches = [match for match in map(_CUB_PREFIX.fullmatch, names) if match]
+    if [int(match.group(1)) for match in matches] == list(range(1, len(names) + 1)):
+        return tuple(match.group(2) for match in matches)
+    return tuple(names)
+
+
+class ClassList(NamedTuple):
+    """The classes by index: as folders and annotations call them, for people, and their source."""
+
+    keys: Tuple[str, ...]
+    names: Tuple[str, ...]
+    source: str
+
+
+def read_class_list(data_dir: str) -> Optional[ClassList]:
+    """The classes that a list in a data folder names: ImageNet's synsets, else ``classes.txt``.
+
+    Raises:
+        UserError: a line is not as expected, or a class is there twice.
+    """
+    for name, pattern, expected in SYNSET_LISTS:
+        for path in (os.path.join(data_dir, name), os.path.join(data_dir, "ILSVRC", name)):
+            if os.path.isfile(path):
+                synsets = _read_synsets(path, pattern, expected)
+                keys = tuple(sorted(synsets))
+                return ClassList(keys, tuple(synsets[key] for key in keys), path)
+    path = os.path.join(data_dir, CLASSES_FILE)
+    if not os.path.isfile(path):
+        return None
+    keys = read_class_names(path, with_numbers=True)
+    if len(set(keys)) < len(keys):
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise UserError(f"{path}: class {quote(twice)} a second time; expected it once")
+    return ClassList(keys, strip_numbers(keys), path)
+
+
+def _read_synsets(path: str, pattern: "re.Pattern[str]", expected: str) -> Dict[str, str]:
+    synsets: Dict[str, str] = {}
+    for number, text in read_lines(path):
+        where = f"{path}:{number}"
+        match = pattern.fullmatch(text)
+        if not match:
+            raise UserError(f"{where}: {quote(text)}; expected {expected}")
+        key, words = match.groups()
+        if key in synsets:
+            raise UserError(f"{where}: {quote(key)} a second time; expected it once")
+        synsets[key] = words or key
+    if not synsets:
+        raise UserError(f"{path}: the file is empty; expected lines {expected}")
+    return synsets

@@ -85,9 +85,9 @@ class ShuffledDraws(DataFlow):  # type: ignore[misc]
         """Order draws.
 
         Args:
-            samples: sequence of :class:`~dgl.data.sample.Sample`, or of what stands for them.
-            seed: int from 0 to 2^32 - 1, or ``None`` to draw one.
-            share: :class:`Share`.
+            samples: :class:`~dgl.data.sample.Sample`, or what stands for them.
+            seed: from 0 to 2^32 - 1, or ``None`` to draw one.
+            share: the part of them that this process takes.
             start: draws of the joint stream to skip.
 
         Raises:
@@ -118,16 +118,13 @@ def new_seed() -> int:
 
 
 class TrainingPoint:
-    """Map (sample, seed) to [view, class index], or ``None`` for an unreadable image.
-
-    A class rather than a closure, so that it can be pickled for worker processes.
-    """
+    """A training view of a sample; a class, so that it can be pickled for worker processes."""
 
     def __init__(self, size: int):
         self._size = size
 
     def __call__(self, draw: Sequence[Any]) -> Optional[List[Any]]:
-        """[(S, S, 3) uint8 BGR, class index] of [sample, seed]."""
+        """[sample, seed] -> [(S, S, 3) uint8 BGR, class index]; ``None`` for an unreadable image."""
         sample, seed = draw
         try:
             image = read_reduced(sample.path).image
@@ -178,13 +175,7 @@ class ProcessMapData(ProxyDataFlow):  # type: ignore[misc]
     """
 
     def __init__(self, flow: DataFlow, function: Callable[[Any], Any], workers: int):
-        """Wrap a flow.
-
-        Args:
-            flow: tensorpack dataflow of picklable lists, endless or not.
-            function: picklable callable.
-            workers: number of processes, at least 1.
-        """
+        """Wrap a flow of picklable lists, endless or not; ``function`` has to be picklable too."""
         super().__init__(flow)
         self._function = function
         self._workers = workers
@@ -268,7 +259,7 @@ def training_flow(
     """Endless batches for training.
 
     Args:
-        samples: list of :class:`~dgl.data.sample.Sample`.
+        samples: of the training split.
         size: side S of the views.
         batch: images per batch.
         workers: processes that decode and augment; 0 works in the trainer's process.

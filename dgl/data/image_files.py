@@ -136,11 +136,7 @@ def is_folder_entry(entry: "os.DirEntry[str]") -> bool:
 
 
 def image_names(folder: str, left_out: Optional[LeftOut] = None) -> List[str]:
-    """Sorted names of the images in a folder, possibly none; sub-folders are left out.
-
-    Args:
-        folder: str, the folder.
-        left_out: counts its other files.
+    """Sorted names of the images in a folder, possibly none; ``left_out`` counts its other files.
 
     Raises:
         UserError: the folder cannot be listed.
@@ -155,14 +151,11 @@ def image_names(folder: str, left_out: Optional[LeftOut] = None) -> List[str]:
 
 
 def list_images(path: str, left_out: Optional[LeftOut] = None) -> List[str]:
-    """The images that a command-line argument stands for.
+    """The image, or the sorted images of the folder, that a command-line argument stands for.
 
     Args:
-        path: str, an image file (whatever its extension) or a folder (not searched recursively).
+        path: an image file (whatever its extension) or a folder (not searched recursively).
         left_out: counts a folder's files of formats that cannot be read.
-
-    Returns:
-        List of str: the file itself, or the folder's images sorted by name.
 
     Raises:
         UserError: nothing is there, or the folder holds no image.

@@ -13,38 +13,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from dgl.data.image_files import (
-    IMAGE_EXTENSIONS,
-    TGA_EXTENSIONS,
-    LeftOut,
-    can_read_avif,
-    can_read_heic,
-    image_names,
-    is_folder_entry,
-    is_image_entry,
-    list_images,
-    no_such_file,
-    scan_folder,
-)
+from dgl.data.image_files import TGA_EXTENSIONS, can_read_avif, can_read_heic, no_such_file
 from dgl.data.views import rgb_to_bgr
 from dgl.errors import UserError, printable, quote
 from dgl.utils.types import ArrayLike
-
-__all__ = [
-    "IMAGE_EXTENSIONS",
-    "Decoded",
-    "LeftOut",
-    "encode_image",
-    "image_names",
-    "is_folder_entry",
-    "is_image_entry",
-    "list_images",
-    "read_image",
-    "read_reduced",
-    "scan_folder",
-    "turn_boxes",
-    "upright",
-]
 
 PIXEL_LIMIT = 100 * 1000 * 1000
 # Larger images are decoded at half their sides: 24 megapixels is what most cameras have.
@@ -105,9 +77,6 @@ def read_image(path: str) -> np.ndarray:
     grayscale is scaled (65535 becomes 255), unless all of its values fit 8 bits; EXIF orientation is
     applied; of an animation the first frame is taken.
 
-    Args:
-        path: str, the image file.
-
     Returns:
         uint8 array (H, W, 3), RGB, contiguous and writable.
 
@@ -120,14 +89,7 @@ def read_image(path: str) -> np.ndarray:
 
 
 def read_reduced(path: str) -> Decoded:
-    """Decode an image file as :func:`read_image`, at half its sides above :data:`REDUCED_PIXELS`.
-
-    Args:
-        path: str, the image file.
-
-    Raises:
-        UserError: as :func:`read_image`.
-    """
+    """Decode an image file as :func:`read_image`, at half its sides above :data:`REDUCED_PIXELS`."""
     return _read(path, REDUCED_PIXELS)
 
 
@@ -140,13 +102,23 @@ def _read(path: str, most_pixels: int) -> Decoded:
         if status.st_size == 0:
             raise UserError(f"{path}: the file is empty; expected an image")
         with open(path, "rb") as stream:
-            _check_scans(stream, path)
             return _decode(stream, path, most_pixels)
     except FileNotFoundError as error:
         raise no_such_file(path, "no such file; expected an image") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"{quote(path, 400)}: cannot be read: {reason}") from error
+
+
+def decode_stream(stream: BinaryIO, name: str) -> Decoded:
+    """Decode an image file that is in memory, as :func:`read_reduced`; errors call it ``name``."""
+    return _decode(stream, name, REDUCED_PIXELS)
+
+
+def decode_pil(image: Image.Image, name: str) -> Decoded:
+    """Decode a PIL image of any mode, as :func:`read_reduced`; the image stays open."""
+    # A draft would change the image of the caller.
+    return _checked_pixels(image, name, REDUCED_PIXELS, may_draft=False)
 
 
 def _check_scans(stream: BinaryIO, path: str) -> None:
@@ -158,39 +130,8 @@ def _check_scans(stream: BinaryIO, path: str) -> None:
     stream.seek(0)
 
 
-def decode_stream(stream: BinaryIO, name: str) -> Decoded:
-    """Decode an image file that is in memory, as :func:`read_reduced`.
-
-    Args:
-        stream: a file of bytes.
-        name: what errors call it.
-
-    Raises:
-        UserError: as :func:`read_image`.
-    """
-    _check_scans(stream, name)
-    return _decode(stream, name, REDUCED_PIXELS)
-
-
-def decode_pil(image: Image.Image, name: str) -> Decoded:
-    """Decode a PIL image, as :func:`read_reduced`; the image stays open.
-
-    Args:
-        image: of any mode; its EXIF orientation is applied.
-        name: what errors call it.
-
-    Raises:
-        UserError: as :func:`read_image`.
-    """
-    # A draft would change the image of the caller.
-    return _checked_pixels(image, name, REDUCED_PIXELS, may_draft=False)
-
-
 def _formats_of(stream: BinaryIO, path: str) -> Tuple[str, ...]:
-    """The formats to try.
-
-    TGA has no mark by which it could be recognized, so the file's name has to say it.
-    """
+    """The formats to try; TGA has no mark to be recognized by, so the file's name has to say it."""
     start = stream.read(12)
     stream.seek(0)
     formats: Tuple[str, ...] = _FORMATS
@@ -210,6 +151,7 @@ def _formats_of(stream: BinaryIO, path: str) -> Tuple[str, ...]:
 
 
 def _decode(stream: BinaryIO, path: str, most_pixels: int) -> Decoded:
+    _check_scans(stream, path)
     formats = _formats_of(stream, path)
     try:
         image = Image.open(stream, formats=formats)
@@ -323,9 +265,6 @@ def turn_boxes(boxes: np.ndarray, orientation: int, size: Tuple[int, int]) -> np
         boxes: numbers (N, 4), ``x0, y0, x1, y1`` in pixels before EXIF turns the image.
         orientation: 1 to 8, EXIF's.
         size: ``(width, height)`` of the upright image.
-
-    Returns:
-        float64 array (N, 4).
     """
     turned = np.array(boxes, np.float64).reshape(-1, 4)
     width, height = size
@@ -350,14 +289,9 @@ def upright(array: np.ndarray, orientation: int) -> np.ndarray:
 
 
 def image_size(path: str) -> Optional[Tuple[int, int]]:
-    """Size of an image as :func:`read_image` returns it, mostly from its header alone.
+    """``(width, height)`` of an image as :func:`read_image` returns it, mostly from its header alone.
 
-    Args:
-        path: str, the image file.
-
-    Returns:
-        ``(width, height)`` in pixels, upright after EXIF orientation, or ``None`` where the file is
-        missing or no image, which reading it reports.
+    ``None`` where the file is missing or no image, which reading it reports.
     """
     try:
         with open(path, "rb") as stream:
@@ -379,11 +313,8 @@ def encode_image(image: np.ndarray, extension: str, quality: Optional[int] = Non
 
     Args:
         image: uint8 array (H, W, 3), RGB, or (H, W), grayscale.
-        extension: str, such as ``".png"`` or ``".jpg"``.
-        quality: int from 0 to 100, of a JPEG; ``None`` for OpenCV's default.
-
-    Returns:
-        bytes, the file's content.
+        extension: such as ``".png"`` or ``".jpg"``.
+        quality: from 0 to 100, of a JPEG; ``None`` for OpenCV's default.
 
     Raises:
         ValueError: OpenCV cannot write such an image or such a format.

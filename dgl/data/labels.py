@@ -31,7 +31,7 @@ def fit_labels(dataset: DataSet, names: ClassNames, offset: Optional[int] = None
     of classes are compared.
 
     Args:
-        dataset: :class:`~dgl.data.sample.DataSet`.
+        dataset: its labels count its own classes.
         names: of the network's outputs, whose number is ``names.classes``; possibly empty.
         offset: what to add to each label, from ``--class-offset``; ``None`` compares.
 
@@ -95,11 +95,7 @@ def _relabeled(
 
 
 def _order_of(dataset: DataSet, names: ClassNames) -> Optional[List[int]]:
-    """The output of each class of a data set by name; ``None`` where names tell nothing.
-
-    Raises:
-        UserError: some names are at another place, and others are not there.
-    """
+    """The output of each class of a data set by name; ``None`` where names tell nothing."""
     own = ClassNames.of(dataset.class_names)
     order = [names.place_of(name, index) for index, name in enumerate(own)]
     missing = [index for index, place in enumerate(order) if place is None]
@@ -141,11 +137,7 @@ def _reordered(dataset: DataSet, names: ClassNames, order: Sequence[int]) -> Dat
 
 
 class OffsetCheck:
-    """Compares labels with the predictions of the first images.
-
-    Args:
-        name: of the data set, for messages.
-    """
+    """Compares labels of the data set ``name`` with the predictions of the first images."""
 
     def __init__(self, name: str):
         self._name = name
@@ -153,10 +145,7 @@ class OffsetCheck:
         self._predicted: List[int] = []
 
     def add(self, labels: ArrayLike, predicted: ArrayLike) -> None:
-        """Take some more images.
-
-        Args:
-            labels, predicted: (N,) ints, the true and the most probable class of each.
+        """Take the true and the most probable classes, ints (N,) each, of some more images.
 
         Raises:
             UserError: predictions agree with the labels plus or minus 1, and not with the labels.

@@ -7,8 +7,14 @@ from typing import Dict, Iterable, List, Optional, Tuple
 from dgl.errors import UserError, first_few, quote
 
 SPLITS = ("train", "val", "test")
-# Names of a split in data sets that annotation tools export.
-SPLIT_ALIASES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+# Names that folders and lists of a split have, the usual one first.
+SPLIT_NAMES = {
+    "train": ("train", "training"),
+    "val": ("val", "validation", "valid"),
+    "test": ("test", "testing"),
+}
+# Splits that may stand for one, best first: ``val`` and ``test`` replace each other.
+SPLIT_CANDIDATES = {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}
 # Far above any classification data set; keeps a stray number from sizing a classifier.
 MAX_CLASSES = 1000000
 
@@ -22,15 +28,15 @@ class Sample:
     """One image of a data set.
 
     Attributes:
-        id: str, the image's path below the folder of images, with its extension and forward
-            slashes; the same for two samples only where a list repeats an image. An image that is
-            there once for each of its classes has ``#`` and the class's index after its path.
-        path: str, absolute path of the image. Loaders do not open it; it may be missing.
-        class_index: int, counted from 0.
+        id: the image's path below the folder of images, with its extension and forward slashes; the
+            same for two samples only where a list repeats an image. An image that is there once for
+            each of its classes has ``#`` and the class's index after its path.
+        path: absolute path of the image. Loaders do not open it; it may be missing.
+        class_index: counted from 0.
         boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels of the original image, x to the
             right and y down, ``x1 >= x0`` and ``y1 >= y0``; empty where the data set has none.
-        mask_paths: tuple of str, absolute paths of segmentation masks, whose union is the object.
-        ignore_path: str or ``None``, absolute path of a mask of pixels that do not count.
+        mask_paths: absolute paths of segmentation masks, whose union is the object.
+        ignore_path: absolute path of a mask of pixels that do not count.
         size: ``(width, height)`` in pixels as the data set declares it, or ``None``. The image
             itself may disagree.
     """
@@ -49,14 +55,13 @@ class DataSet:
     """One split of one data set.
 
     Attributes:
-        name: str, for titles and file names.
-        format: str, the layout it was read from (see :mod:`dgl.data.layouts`).
-        split: str, the split asked for: ``"train"``, ``"val"`` or ``"test"``.
+        name: for titles and file names.
+        format: the layout it was read from (see :mod:`dgl.data.layouts`).
+        split: the split asked for: ``"train"``, ``"val"`` or ``"test"``.
         samples: list of :class:`Sample`, in the order of the data set's own list.
         class_names: tuple of str by class index, or ``None`` where the data set names none.
-        classes: int, the number of classes; every ``class_index`` is below it.
-        skipped: tuple of str, why lines and annotations were left out; see
-            :class:`dgl.data.bad_lines.BadLines`.
+        classes: the number of classes; every ``class_index`` is below it.
+        skipped: why lines and annotations were left out; see :class:`dgl.data.text_files.BadLines`.
     """
 
     name: str
@@ -91,14 +96,11 @@ def samples_by_class(
     of its labels in turn, which is softmax with equal targets (Mahajan et al., ECCV 2018).
 
     Args:
-        identity: str, the image's path below the folder of images.
-        path: str, its absolute path.
+        identity: the image's path below the folder of images.
+        path: its absolute path.
         objects: pairs of a class index and a box ``(x0, y0, x1, y1)``, in any order.
         size: ``(width, height)`` or ``None``, as in :class:`Sample`.
-        with_boxes: bool, whether the samples have their boxes.
-
-    Returns:
-        List of :class:`Sample`, by class index; empty without objects.
+        with_boxes: whether the samples have their boxes.
     """
     boxes: Dict[int, List[Box]] = {}
     for class_index, box in objects:
@@ -116,15 +118,10 @@ def samples_by_class(
 
 
 def check_samples(samples: List[Sample], where: str, empty: Iterable[str]) -> None:
-    """Warn of images without objects, which give no sample.
-
-    Args:
-        samples: list of :class:`Sample`, of all other images.
-        where: str, the list or the folder of the images.
-        empty: iterable of str, the images without objects.
+    """Warn of images without objects (``empty``, those of the list or folder ``where``), left out.
 
     Raises:
-        UserError: there is no sample.
+        UserError: there are no others.
     """
     names = list(empty)
     if not samples:
@@ -137,35 +134,13 @@ def check_samples(samples: List[Sample], where: str, empty: Iterable[str]) -> No
         )
 
 
-def check_split(split: str) -> None:
-    """Check that a split is one of :data:`SPLITS`.
+def check_request(split: str, classes: Optional[int]) -> None:
+    """Check a split and an explicit number of classes, ``None`` for any.
 
     Raises:
-        UserError: it is not.
+        UserError: the split is none of :data:`SPLITS`, or the number is not in 1..:data:`MAX_CLASSES`.
     """
     if split not in SPLITS:
         raise UserError(f"unknown split {quote(split)}; expected one of {list(SPLITS)}")
-
-
-def check_classes(classes: Optional[int]) -> None:
-    """Check an explicit number of classes; ``None`` passes.
-
-    Raises:
-        UserError: it is below 1 or above :data:`MAX_CLASSES`.
-    """
     if classes is not None and not 1 <= classes <= MAX_CLASSES:
         raise UserError(f"{classes} classes; expected 1 to {MAX_CLASSES}")
-
-
-def split_names(split: str) -> Tuple[str, ...]:
-    """Names that folders and lists of a split have, the usual one first; case does not matter."""
-    return {
-        "train": ("train", "training"),
-        "val": ("val", "validation", "valid"),
-        "test": ("test", "testing"),
-    }[split]
-
-
-def split_candidates(split: str) -> Tuple[str, ...]:
-    """Folders or lists that may hold a split, best first: ``val`` and ``test`` replace each other."""
-    return {"train": ("train",), "val": ("val", "test"), "test": ("test", "val")}[split]

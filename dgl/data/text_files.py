@@ -1,6 +1,7 @@
-"""Read the text files of data sets: lines, numbers, boxes, paths and class names.
+"""Read the text files of data sets: lines, numbers, boxes and paths.
 
-People write these files by hand or by script, so every error names the file and the line.
+People write these files by hand or by script, so every error names the file and the line. Of wrong lines,
+few are left out with their images and reported; many refuse the file (:class:`BadLines`).
 """
 
 import codecs
@@ -17,18 +18,20 @@ from typing import (
     Any,
     BinaryIO,
     Callable,
+    Dict,
     Iterable,
     Iterator,
     List,
+    Mapping,
     Optional,
     Sequence,
+    Set,
     Tuple,
     TypeVar,
 )
 
 from tqdm import tqdm
 
-from dgl.data.bad_lines import BadLines, UnknownClassError
 from dgl.data.sample import MAX_CLASSES, Box
 from dgl.errors import UserError, quote
 
@@ -38,6 +41,8 @@ MAX_LINE_BYTES = 16 * 1024
 _PROBED = 32 * 1024  # bytes that show how a file is written
 # No program writes a coordinate of so many characters.
 MAX_NUMBER = 64
+# More than one wrong line in a hundred of the longest lists that there are.
+_MOST_REASONS = 20000
 
 DIGITS = re.compile(r"[0-9]{1,9}")
 # Each digit can be matched in one way only, so that refusing a long run takes linear time.
@@ -45,22 +50,114 @@ _NUMBER = re.compile(
     r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[-+]?[0-9]+)?|[-+]?(?:nan|inf|infinity)",
     re.IGNORECASE,
 )
-_INDEX_AND_NAME = re.compile(r"(\d{1,7})[ \t]+(.+)")
 _DRIVE = re.compile(r"[A-Za-z]:/")  # of an absolute path on Windows
-_CUB_PREFIX = re.compile(r"(\d{3})\.(.+)")
 
 _logger = logging.getLogger(__name__)
 
 _Text = TypeVar("_Text", bytes, str)
 
 
+class UnknownClassError(UserError):
+    """A class that there is not: labels may count otherwise than the classes, so none of them is sure."""
+
+
+class BadLines:
+    """Context that leaves out what :class:`UserError` is raised of, if that is little of the whole.
+
+    A wrong line among a thousand is a slip, and the others are as good as before; if more are wrong, the
+    file is not what it was taken for. A class out of range is never left out.
+
+    Attributes:
+        reasons: the messages.
+        lost: keys of images with something wrong, see :meth:`of`.
+    """
+
+    def __init__(self) -> None:
+        self.reasons: List[str] = []
+        self.lost: Set[Any] = set()
+        self._key: Any = None
+        self._first: Optional[UserError] = None
+
+    def of(self, key: Any) -> "BadLines":
+        """The context for a line of an image, which is lost if the line is wrong; ``None`` for no image."""
+        self._key = key
+        return self
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: Optional[BaseException], _: Any) -> bool:
+        key, self._key = self._key, None
+        if not isinstance(error, UserError) or isinstance(error, UnknownClassError):
+            return False
+        if key is not None:
+            self.lost.add(key)
+        self._first = self._first or error
+        if len(self.reasons) >= _MOST_REASONS:
+            raise self._first
+        self.reasons.append(str(error))
+        return True
+
+    def refuse(self, good: int, most: float = 0.01) -> None:
+        """Raise the first error if a larger fraction than ``most`` is wrong; ``good`` lines are right."""
+        if self._first is not None and len(self.reasons) > most * (good + len(self.reasons)):
+            raise self._first
+
+    def check(self, what: str, good: int) -> None:
+        """Log what was left out of ``what``, a file; raises as :meth:`refuse`."""
+        self.refuse(good)
+        if self.reasons:
+            _logger.warning(
+                "%s: %d of %d entries left out; the first: %s",
+                what,
+                len(self.reasons),
+                good + len(self.reasons),
+                self._first,
+            )
+
+
+def add_repeat(
+    lines: Dict[str, List[Tuple[int, Any]]],
+    key: str,
+    number: int,
+    class_index: Any,
+    where: str,
+    bad: BadLines,
+) -> None:
+    """Note the line of an image in ``lines``, id -> ``(line number, class index)`` pairs.
+
+    Raises:
+        UserError: the image has a line with another class; nobody knows which is right, so it is lost.
+    """
+    for first, other in lines.get(key, ())[:1]:
+        if class_index != other:
+            bad.lost.add(key)
+            raise UserError(
+                f"{where}: {quote(key)} has class {class_index}, but class {other} on line {first}; "
+                "expected one class"
+            )
+    lines.setdefault(key, []).append((number, class_index))
+
+
+def tell_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, Any]]]) -> None:
+    """Warn of images that are listed several times; the arguments are those of :func:`add_repeat`."""
+    repeats = {key: entries for key, entries in lines.items() if len(entries) > 1}
+    if repeats:
+        key, entries = next(iter(repeats.items()))
+        _logger.warning(
+            "%s: %d of its images are on several lines, each of which counts, such as %s on lines %s",
+            list_path,
+            len(repeats),
+            quote(key),
+            " and ".join(str(number) for number, _ in entries),
+        )
+
+
 def check_class_index(class_index: int, classes: Optional[int], where: str) -> None:
-    """Check one label against a number of classes.
+    """Check one label, counted from 0, against a number of classes, ``None`` where it is not known.
 
     Args:
-        class_index: int, counted from 0.
-        classes: int, the number of classes, or ``None`` where it is not known yet.
-        where: str naming the place for the message, as ``file:line``.
+        class_index, classes: as above.
+        where: names the place for the message, as ``file:line``; so in all functions here.
 
     Raises:
         UnknownClassError: the label is not in ``0 .. classes - 1``.
@@ -74,14 +171,7 @@ def check_class_index(class_index: int, classes: Optional[int], where: str) -> N
 
 
 def check_box(box: Sequence[float], where: str) -> Box:
-    """Check that a box is finite and not inverted.
-
-    Args:
-        box: ``(x0, y0, x1, y1)`` floats.
-        where: str naming the place for the message, as ``file:line``.
-
-    Returns:
-        The box as a tuple of four floats.
+    """The box ``(x0, y0, x1, y1)`` as floats.
 
     Raises:
         UserError: a coordinate is not finite, ``x1 < x0`` or ``y1 < y0``.
@@ -106,20 +196,18 @@ def is_number(text: str) -> bool:
 def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tuple[str, str]:
     """Absolute path and id of a listed image or mask, which has to lie below the data folder.
 
-    Symbolic links are followed, wherever they lead: large data sets are often assembled from links.
+    Symbolic links are followed, wherever they lead: large data sets are often assembled from links. A path
+    with the backslashes of Windows, with ``%20`` for a space, or with accents in the other of Unicode's two
+    forms is taken for the file that is there, unless a file has that very name.
 
     Args:
-        data_dir: str, absolute path of the data folder.
-        folder: str, the folder of images, relative to ``data_dir``; ``""`` for that one itself.
-        relative: str, the path as listed, relative to that folder.
-        where: str naming the place for the message, as ``file:line``.
+        data_dir: absolute path of the data folder.
+        folder: the folder of images, relative to ``data_dir``; ``""`` for that one itself.
+        relative: the path as listed, relative to that folder.
 
     Returns:
         ``(path, id)``: the absolute path, and ``relative`` normalized. A path that climbs out of
         ``folder`` but stays in ``data_dir`` has its path below ``data_dir`` as its id.
-
-    A path with the backslashes of Windows, with ``%20`` for a space, or with accents in the other of
-    Unicode's two forms is taken for the file that is there, unless a file has that very name.
 
     Raises:
         UserError: ``relative`` is absolute or leads out of ``data_dir``.
@@ -163,13 +251,13 @@ def find_root(data_dir: str, roots: Sequence[str], relatives: Iterable[str]) -> 
     """The folder that listed paths are relative to, where a layout allows several.
 
     Args:
-        data_dir: str, absolute path of the data folder.
-        roots: sequence of str, folders relative to it, the best first.
-        relatives: iterable of str, paths as listed, which no root may lead out of ``data_dir`` with.
+        data_dir: absolute path of the data folder.
+        roots: folders relative to it, the best first.
+        relatives: paths as listed.
 
     Returns:
-        str: the first root that has the first path found anywhere; where none is found, the first
-        root that is there, or the first one.
+        The first root that has the first path found anywhere; where none is found, the first root that is
+        there, or the first one.
     """
     for relative in relatives:
         for name in (relative, relative.replace("\\", "/")):
@@ -185,13 +273,10 @@ def read_lines(
     """Lines of a text file, without blank ones.
 
     The text is UTF-8, or UTF-16 as programs on Windows write it; lines end in LF, CRLF, or, where there
-    is no LF, in CR; a byte order mark is accepted.
-
-    A progress bar appears where reading takes more than a second.
+    is no LF, in CR; a byte order mark is accepted. A progress bar appears after a second.
 
     Args:
-        path: str, the file.
-        longest: int, the most bytes of a line.
+        longest: the most bytes of a line.
         bad: takes lines that are too long or no text, which are then left out.
 
     Yields:
@@ -305,42 +390,3 @@ def is_nearly_full(found: int, expected: int) -> bool:
     A chosen part of a data set (a few classes, a thousand images) is not a truncated copy of it.
     """
     return abs(found - expected) <= 0.02 * expected + 1e-6
-
-
-def read_class_names(path: str, with_numbers: bool = False) -> Tuple[str, ...]:
-    """Read class names: one per line, or ``index name`` lines counted from 0 or from 1.
-
-    Args:
-        path: str, the file.
-        with_numbers: bool, whether to keep the numbers of CUB's names
-            (``001.Black_footed_Albatross``), which are dropped otherwise.
-
-    Returns:
-        Tuple of str by class index.
-
-    Raises:
-        UserError: the file is empty, or its indices leave a gap or repeat.
-    """
-    lines = [text for _, text in read_lines(path)]
-    if not lines:
-        raise UserError(f"{path}: no class names; expected one name per line")
-    matches = [match for match in map(_INDEX_AND_NAME.fullmatch, lines) if match]
-    names = lines
-    if len(matches) == len(lines):
-        by_index = {int(match.group(1)): match.group(2) for match in matches}
-        start = min(by_index)
-        if start > 1 or sorted(by_index) != list(range(start, start + len(lines))):
-            raise UserError(
-                f"{path}: indices leave a gap or repeat; expected {len(lines)} lines 'index name' "
-                "counted from 0 or from 1"
-            )
-        names = [by_index[index] for index in sorted(by_index)]
-    return tuple(names) if with_numbers else strip_numbers(names)
-
-
-def strip_numbers(names: Sequence[str]) -> Tuple[str, ...]:
-    """Drop CUB's ``001.`` from every name, where each name's number is its place counted from 1."""
-    matches = [match for match in map(_CUB_PREFIX.fullmatch, names) if match]
-    if [int(match.group(1)) for match in matches] == list(range(1, len(names) + 1)):
-        return tuple(match.group(2) for match in matches)
-    return tuple(names)

@@ -29,8 +29,7 @@ def resize_bilinear_tf1(
 
     Args:
         image: array (H, W) or (H, W, C), any real dtype.
-        height: int, output rows.
-        width: int, output columns.
+        height, width: of the output.
         reverse: whether the channels' order is reversed.
 
     Returns:
@@ -82,7 +81,7 @@ def squash(image: np.ndarray, boxes: ArrayLike, size: int) -> Tuple[np.ndarray, 
     Args:
         image: uint8 or float32 array (H, W, 3).
         boxes: sequence of N ``(x0, y0, x1, y1)`` in pixels of ``image``; N may be 0.
-        size: int, the side of the square.
+        size: the side of the square.
 
     Returns:
         ``(image, boxes)``: array (size, size, 3) of the input's dtype, resized with OpenCV's
@@ -102,9 +101,9 @@ def resize_center_crop(
     Args:
         image: uint8 or float32 array (H, W, 3).
         boxes: sequence of N ``(x0, y0, x1, y1)`` in pixels of ``image``; N may be 0.
-        resize: int, the side of the square before cropping (256 in the protocol).
-        crop: int, the side of the crop (224 in the protocol); an odd border leaves the extra pixel
-            at the right and the bottom.
+        resize: the side of the square before cropping (256 in the protocol).
+        crop: the side of the crop (224 in the protocol); an odd border leaves the extra pixel at
+            the right and the bottom.
 
     Returns:
         ``(image, boxes)``: array (crop, crop, 3) of the input's dtype, resized with OpenCV's
@@ -191,12 +190,7 @@ GEOMETRIES = {
 def demo_input(image: np.ndarray, size: int) -> np.ndarray:
     """The input of ``dgl localize``: TF 1's bilinear resize, aspect ignored, no rounding.
 
-    Args:
-        image: (H, W, 3) uint8 RGB.
-        size: side S.
-
-    Returns:
-        (S, S, 3) float32 BGR in 0..255.
+    (H, W, 3) uint8 RGB -> (size, size, 3) float32 BGR in 0..255.
     """
     return resize_bilinear_tf1(image, size, size, reverse=True)
 
@@ -204,13 +198,7 @@ def demo_input(image: np.ndarray, size: int) -> np.ndarray:
 def random_training_view(image: np.ndarray, size: int, rng: np.random.RandomState) -> np.ndarray:
     """A random S x S crop of the image resized to (S + 32, S + 32), flipped half of the time.
 
-    Args:
-        image: (H, W, 3) uint8.
-        size: side S of the view in pixels.
-        rng: ``numpy.random.RandomState``.
-
-    Returns:
-        (S, S, 3) uint8.
+    (H, W, 3) uint8 -> (S, S, 3) uint8, where S is ``size``.
     """
     side = size + TRAINING_BORDER
     view = cv2.resize(image.astype("float32"), (side, side), interpolation=cv2.INTER_LINEAR)

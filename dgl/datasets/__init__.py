@@ -7,7 +7,7 @@ import importlib.util
 import os
 from typing import List, Sequence
 
-from dgl.data.image_io import list_images
+from dgl.data.image_files import list_images
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHIPPED_CHECKPOINT = os.path.join(_PACKAGE, "pretrained", "birds_vgg.npz")

@@ -84,49 +84,30 @@ _REPOSITORIES = (
 
 
 class Source(NamedTuple):
-    """An image as its repository has it.
+    """An image as its repository has it."""
 
-    Attributes:
-        id: str, its name in the data set, such as ``kangaroo_00090``.
-        annotation_path: str, the file with its boxes.
-        image_path: str, the image: the file of the same name, whatever the annotation says.
-        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels, one or more.
-        size: ``(width, height)`` as declared, ``None`` where it is not.
-    """
-
-    id: str
-    annotation_path: str
-    image_path: str
-    boxes: Tuple[Box, ...]
-    size: Optional[Tuple[int, int]]
+    id: str  # its name in the data set, such as `kangaroo_00090`
+    annotation_path: str  # the file with its boxes
+    image_path: str  # the image: the file of the same name, whatever the annotation says
+    boxes: Tuple[Box, ...]  # `(x0, y0, x1, y1)` floats in pixels, one or more
+    size: Optional[Tuple[int, int]]  # `(width, height)` as declared, `None` where it is not
 
 
 class Dropped(NamedTuple):
-    """An image that is left out.
+    """An image that is left out."""
 
-    Attributes:
-        path: str, its annotation.
-        reason: str, the same for all that are left out for that reason.
-        detail: str about this image, possibly empty.
-    """
-
-    path: str
-    reason: str
-    detail: str = ""
+    path: str  # its annotation
+    reason: str  # the same for all that are left out for that reason
+    detail: str = ""  # about this image, possibly empty
 
 
 class Result(NamedTuple):
-    """What became of the repositories' images.
+    """What became of the repositories' images."""
 
-    Attributes:
-        kept: dict of split (``"train"``, ``"val"``) to the numbers of images by class index.
-        dropped: list of :class:`Dropped`.
-        boxes_left_out: int, boxes of kept images that have no area in them.
-    """
-
+    # Split (`"train"`, `"val"`) -> the numbers of images by class index.
     kept: Dict[str, List[int]]
     dropped: List[Dropped]
-    boxes_left_out: int
+    boxes_left_out: int  # boxes of kept images that have no area in them
 
 
 def class_index_of(image_id: str) -> int:
@@ -148,9 +129,6 @@ def write_data_set(
         raccoon, kangaroo, fruit: folders of the clones; only read.
         out: folder to make; it may exist if it is empty.
         progress: show a progress bar.
-
-    Returns:
-        :class:`Result`.
 
     Raises:
         UserError: a folder is no clone of its repository, an annotation cannot be read, no image
@@ -177,7 +155,7 @@ def find_sources(raccoon: str, kangaroo: str, fruit: str) -> Tuple[List[Source],
     ``train``, then the shorter name; the others are dropped.
 
     Args:
-        raccoon, kangaroo, fruit: str, the clones' folders.
+        raccoon, kangaroo, fruit: the clones' folders.
 
     Returns:
         ``(sources, dropped)``: list of :class:`Source` sorted by id, list of :class:`Dropped`.

@@ -16,10 +16,9 @@ import cv2
 import numpy as np
 
 from dgl import __version__
-from dgl.data.class_names import ClassNames
+from dgl.data.class_names import ClassNames, read_class_names
 from dgl.data.layouts import check_files, load_data
 from dgl.data.sample import MAX_CLASSES, DataSet, Sample
-from dgl.data.text_files import read_class_names
 from dgl.errors import UserError
 from dgl.evaluation.fusion import Fusion, make_fusions
 from dgl.metrics.box_check import RAW, UPRIGHT

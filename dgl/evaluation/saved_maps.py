@@ -12,11 +12,10 @@ import numpy as np
 from tqdm import tqdm
 
 from dgl.data.annotations import read_mask
-from dgl.data.bad_lines import BadLines
+from dgl.data.layouts.wsolevaluation import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
 from dgl.data.sample import Box, Sample
-from dgl.data.text_files import resolve_below
+from dgl.data.text_files import BadLines, resolve_below
 from dgl.data.views import WSOL_MAP_SIZE
-from dgl.data.wsol_metadata import IDS, LABELS, LOCALIZATION, SIZES, Record, read_metadata
 from dgl.errors import UserError, printable
 from dgl.evaluation.results import image_key
 from dgl.evaluation.summary import with_intervals
@@ -226,7 +225,7 @@ def read_records(
         bad: takes the messages of wrong lines, whose images are left out.
 
     Raises:
-        UserError: as :func:`~dgl.data.wsol_metadata.read_metadata`, or masks without their folder.
+        UserError: as :func:`~dgl.data.layouts.wsolevaluation.read_metadata`, or masks without their folder.
     """
     if not os.path.isdir(metadata):
         raise UserError(

@@ -55,7 +55,7 @@ def describe(
     best_probability: float,
     mask: Optional[Mask] = None,
 ) -> Dict[str, float]:
-    """The features of an object.
+    """The features of an object, name -> finite float.
 
     Args:
         score: (h, w) float32 in [0, 1], the map.
@@ -63,9 +63,6 @@ def describe(
         options: that the regions were found with.
         probability, best_probability: of the map's class, and of the most probable one.
         mask: the object's, where masks are refined.
-
-    Returns:
-        name -> finite float.
     """
     height, width = score.shape
     x0, y0, x1, y1 = region.box
@@ -105,18 +102,12 @@ def _at_other_threshold(
 
 
 class Model(NamedTuple):
-    """A logistic regression.
-
-    Attributes:
-        names: the features.
-        mean, scale: that each is standardized by.
-        weights, bias: of the standardized features.
-    """
+    """A logistic regression."""
 
     names: Sequence[str]
-    mean: Sequence[float]
+    mean: Sequence[float]  # that each is standardized by, as by the scale
     scale: Sequence[float]
-    weights: Sequence[float]
+    weights: Sequence[float]  # of the standardized features
     bias: float
 
     def confidence(self, features: Mapping[str, float]) -> float:
@@ -128,11 +119,7 @@ class Model(NamedTuple):
 
 
 def fit(features: Sequence[Mapping[str, float]], is_right: Sequence[bool]) -> Model:
-    """Fit a model.
-
-    Args:
-        features: of objects, as :func:`describe` returns them.
-        is_right: whether each has an IoU of 0.5 or more with a true box.
+    """Fit a model to features of :func:`describe`; ``is_right``: IoU of 0.5 or more with a true box.
 
     Raises:
         UserError: fewer than 30 objects, or all of them right, or none.
@@ -164,17 +151,12 @@ def _rounded(values: np.ndarray) -> List[float]:
 
 
 class Calibration(NamedTuple):
-    """Models with where they come from.
+    """Models with where they come from."""
 
-    Attributes:
-        source: in words, for the header of a store and for messages.
-        network: ``weights`` (their fingerprint), ``method`` and ``layer`` that they were made with.
-        models: name -> :class:`Model`, see :func:`model_name`.
-    """
-
-    source: str
+    source: str  # in words, for the header of a store and for messages
+    # `weights` (their fingerprint), `method` and `layer` that they were made with.
     network: Mapping[str, Any]
-    models: Mapping[str, Model]
+    models: Mapping[str, Model]  # name -> `Model`, see `model_name`
 
     def to_json(self) -> Dict[str, Any]:
         """As JSON values."""

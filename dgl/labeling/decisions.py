@@ -1,14 +1,14 @@
-"""A person's decisions on labeled images, and the labels corrected by them."""
+"""A person's decisions on labeled images, the labels corrected by them, and counts of both."""
 
-import json
 import os
-from typing import Any, Dict, Iterator, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-from dgl.errors import UserError
 from dgl.labeling.labels import ImageLabels, LabeledObject
-from dgl.labeling.store import append_line, complete_lines, read_images
+from dgl.labeling.store import append_line, complete_lines, parse_line, read_header, read_images
+from dgl.utils.table import write_csv
 
 DECISIONS = "decisions.jsonl"
+SKIPPED = "skipped.csv"
 ACCEPTED, CHANGED, REJECTED, WITHDRAWN = STATUSES = (
     "accepted",
     "changed",
@@ -18,19 +18,14 @@ ACCEPTED, CHANGED, REJECTED, WITHDRAWN = STATUSES = (
 
 
 class Decision(NamedTuple):
-    """What a person decided on one image.
+    """What a person decided on one image."""
 
-    Attributes:
-        image: str, as in :class:`~dgl.labeling.labels.ImageLabels`.
-        revision: int, 1 for the first decision on an image, one more for each later one.
-        status: one of :data:`STATUSES`: the objects are right, were corrected, the image is not to be
-            used, or earlier decisions on it were undone and it is as labeled.
-        objects: tuple of :class:`~dgl.labeling.labels.LabeledObject`, those that the image now has.
-    """
-
-    image: str
-    revision: int
+    image: str  # as in `ImageLabels`
+    revision: int  # 1 for the first decision on an image, one more for each later one
+    # One of `STATUSES`: the objects are right, were corrected, the image is not to be used, or
+    # earlier decisions on it were undone and it is as labeled.
     status: str
+    # Tuple of `LabeledObject`, those that the image now has
     objects: Tuple[LabeledObject, ...] = ()
 
     def to_json(self) -> Dict[str, Any]:
@@ -63,14 +58,7 @@ def append_decision(folder: str, decision: Decision) -> None:
 
 
 def read_decisions(folder: str) -> Dict[str, Decision]:
-    """The last decision on every image, possibly none.
-
-    Args:
-        folder: str, the output folder of `dgl label`.
-
-    Raises:
-        UserError: a line is not a decision.
-    """
+    """The last decision on every image, possibly none; raises as :func:`iterate_decisions`."""
     return {decision.image: decision for decision in iterate_decisions(folder)}
 
 
@@ -82,12 +70,8 @@ def iterate_decisions(folder: str) -> Iterator[Decision]:
     """
     path = os.path.join(folder, DECISIONS)
     for number, line in enumerate(complete_lines(path) if os.path.isfile(path) else (), 1):
-        try:
-            yield Decision.from_json(json.loads(line.decode("utf-8")))
-        except (ValueError, RecursionError) as error:
-            raise UserError(
-                f"{path}:{number}: {error}; expected a decision of `dgl review`"
-            ) from None
+        expected = "a decision of `dgl review`"
+        yield parse_line(line, f"{path}:{number}", Decision.from_json, expected)
 
 
 def corrected(folder: str) -> Iterator[ImageLabels]:
@@ -103,3 +87,47 @@ def corrected(folder: str) -> Iterator[ImageLabels]:
             yield labels
         else:
             yield labels._replace(objects=decision.objects, status=decision.status)
+
+
+def summarize(folder: str, left_out: Optional[Sequence[str]] = None) -> Dict[str, Any]:
+    """Count what is in a store, and write ``skipped.csv``, or remove an old one.
+
+    Args:
+        folder: the output folder of `dgl label`.
+        left_out: the wrong lines of the data set's lists, which are skipped as well; ``None`` keeps an old
+            ``skipped.csv``.
+
+    Returns:
+        dict: ``images``, those ``labeled`` (with an object), ``empty`` and ``skipped``; ``objects``;
+        ``reviewed`` and ``rejected`` images; ``skipped_csv``, its path or ``None``; ``confidence``, what
+        it was computed with.
+
+    Raises:
+        UserError: there is no store, or it is damaged.
+    """
+    counts = dict.fromkeys(
+        ("images", "labeled", "empty", "skipped", "objects", "reviewed", "rejected"), 0
+    )
+    skipped: List[Dict[str, str]] = []
+    for labels in corrected(folder):
+        counts["images"] += 1
+        if labels.error is not None:
+            skipped.append({"image": labels.image, "reason": labels.error})
+            continue
+        counts["reviewed"] += labels.status is not None
+        counts["rejected"] += labels.status == REJECTED
+        counts["labeled"] += bool(labels.objects)
+        counts["empty"] += not labels.objects and labels.status is None
+        counts["objects"] += len(labels.objects)
+    skipped.extend({"image": "", "reason": reason} for reason in left_out or ())
+    counts["skipped"] = len(skipped)
+    path = os.path.join(folder, SKIPPED)
+    if left_out is not None and skipped:
+        write_csv(path, skipped, ["image", "reason"])
+    elif left_out is not None and os.path.isfile(path):
+        os.remove(path)
+    return {
+        **counts,
+        "skipped_csv": path if skipped else None,
+        "confidence": read_header(folder).calibration.get("source"),
+    }

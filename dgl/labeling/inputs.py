@@ -5,7 +5,7 @@ import os
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from dgl.data.class_names import ClassNames
-from dgl.data.image_io import image_names
+from dgl.data.image_files import image_names
 from dgl.data.layouts import detect_layout, load_data
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
@@ -15,39 +15,25 @@ IMAGES = "images"
 
 
 class Item(NamedTuple):
-    """One image to label.
+    """One image to label."""
 
-    Attributes:
-        image: str, its path below the data folder, with forward slashes.
-        path: str, its absolute path.
-        label: int, its own class, or ``None``.
-        target: int, the network's class to localize, or ``None`` for the most probable one.
-    """
-
-    image: str
-    path: str
-    label: Optional[int] = None
+    image: str  # its path below the data folder, with forward slashes
+    path: str  # its absolute path
+    label: Optional[int] = None  # its own class, or `None`
+    # The network's class to localize, or `None` for the most probable one
     target: Optional[int] = None
 
 
 class Inputs(NamedTuple):
-    """All images of a run of `dgl label`.
+    """All images of a run of `dgl label`."""
 
-    Attributes:
-        root: str, the absolute path of the data folder.
-        name, layout, split: of the data set.
-        items: list of :class:`Item`, no image twice.
-        classes: tuple of str, names of the objects' classes.
-        unmatched: tuple of str, the classes that the network does not know.
-    """
-
-    root: str
-    name: str
+    root: str  # the absolute path of the data folder
+    name: str  # of the data set, as are layout and split
     layout: str
     split: str
-    items: List[Item]
-    classes: Tuple[str, ...]
-    unmatched: Tuple[str, ...] = ()
+    items: List[Item]  # no image twice
+    classes: Tuple[str, ...]  # names of the objects' classes
+    unmatched: Tuple[str, ...] = ()  # the classes that the network does not know
 
     def summary(self) -> Dict[str, Any]:
         """What a store's header says of it."""
@@ -90,10 +76,9 @@ def make_inputs(
     is_predicted: bool = False,
     limit: Optional[int] = None,
 ) -> Inputs:
-    """The images of a data set, or of a folder.
+    """The images of a data set, or of a folder, no image twice.
 
     Args:
-        data: the folder.
         dataset: of :func:`find_data`, or ``None`` for a folder of images without labels.
         class_names: of the network, with the number of its classes.
         is_predicted: whether the images' own labels are not to be used.
@@ -107,26 +92,21 @@ def make_inputs(
     if dataset is None:
         items = [Item(name, os.path.join(root, name)) for name in image_names(root)[:limit]]
         return Inputs(root, os.path.basename(root), IMAGES, "all", items, own_classes)
-    samples = dataset.samples[:limit]
-    found: Dict[str, Item] = {}
     targets = None if is_predicted else match_classes(dataset, class_names)
-    for sample in samples:
+    found: Dict[str, Item] = {}
+    for sample in dataset.samples[:limit]:
         image = os.path.relpath(sample.path, root).replace(os.sep, "/")
-        if image in found:
-            continue
-        if targets is None:
-            found[image] = Item(image, sample.path)
-        else:
-            target = targets[sample.class_index]
-            found[image] = Item(image, sample.path, sample.class_index, target)
+        label = None if targets is None else sample.class_index
+        target = None if targets is None else targets[sample.class_index]
+        found.setdefault(image, Item(image, sample.path, label, target))
     unmatched: List[str] = []
     classes = own_classes
     if targets is not None:
         classes = tuple(dataset.class_name(index) for index in range(dataset.classes))
         unmatched = [name for name, target in zip(classes, targets) if target is None]
-    return Inputs(
-        root, dataset.name, dataset.format, dataset.split, list(found.values()), classes, tuple(unmatched)
-    )  # fmt: skip
+    items = list(found.values())
+    source = (dataset.name, dataset.format, dataset.split)
+    return Inputs(root, *source, items, classes, tuple(unmatched))
 
 
 def match_classes(dataset: DataSet, class_names: ClassNames) -> Sequence[Optional[int]]:

@@ -22,8 +22,7 @@ class LabeledObject(NamedTuple):
     Attributes:
         box: ``(x0, y0, x1, y1)`` floats in pixels of the upright image, half open: a box of the whole
             image is ``(0, 0, width, height)``.
-        class_index: int, into the store's classes.
-        class_name: str.
+        class_index: into the store's classes.
         score_mean, score_max: floats in [0, 1], the map's mean and maximum in the object's region;
             ``None`` where a person drew the object.
         probability: float in [0, 1], of the network for the class of the map, or ``None``.
@@ -97,11 +96,11 @@ class ImageLabels(NamedTuple):
     """One image with its objects, or the reason why it has none.
 
     Attributes:
-        image: str, the file's path below the store's data folder, with forward slashes.
+        image: the file's path below the store's data folder, with forward slashes.
         width, height: ints, of the upright image in pixels; 0 where it cannot be read.
-        label: int, the image's own class, an index into the store's classes, or ``None``.
+        label: the image's own class, an index into the store's classes, or ``None``.
         objects: tuple of :class:`LabeledObject`, the most certain first.
-        error: str, why the image cannot be read, or ``None``.
+        error: why the image cannot be read, or ``None``.
         status: ``None`` as labeled, or a person's decision: ``"accepted"``, ``"changed"`` or
             ``"rejected"``.
     """

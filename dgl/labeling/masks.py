@@ -18,15 +18,10 @@ _LEAST_IOU = 0.1
 
 
 class Mask(NamedTuple):
-    """The mask of one object.
+    """The mask of one object."""
 
-    Attributes:
-        pixels: (S, S) bool, at the side that GrabCut saw, whatever the image's shape.
-        box: ``(x0, y0, x1, y1)`` floats, half open, as fractions of the image's sides.
-    """
-
-    pixels: np.ndarray
-    box: Box
+    pixels: np.ndarray  # (S, S) bool, at the side that GrabCut saw, whatever the image's shape
+    box: Box  # `(x0, y0, x1, y1)` floats, half open, as fractions of the image's sides
 
 
 def refine(
@@ -34,16 +29,15 @@ def refine(
 ) -> Mask:
     """The mask of an object whose region in a map is known.
 
+    Of the parts that GrabCut finds it is the one that has most in common with the region, or the region
+    itself where that has little or GrabCut finds nothing.
+
     Args:
         image: of :func:`~dgl.predict.grabcut.small_image`.
         score: (h, w) float32 in [0, 1], the map.
         region: the object's part of it.
         others: (h, w) bool, the parts of other objects, which are background here.
-        seeds: :class:`~dgl.predict.grabcut.Seeds`.
-
-    Returns:
-        :class:`Mask`: of the parts that GrabCut finds, the one that has most in common with the region;
-        the region itself where that has little, or where GrabCut finds nothing.
+        seeds: of GrabCut.
     """
     side = image.shape[0]
     size = (side, side)
@@ -80,14 +74,11 @@ def bounds(pixels: np.ndarray) -> Tuple[int, int, int, int]:
 
 
 def outline(pixels: np.ndarray) -> Tuple[Polygon, ...]:
-    """The outline of a mask in one piece, as polygons of COCO; holes are filled.
-
-    Args:
-        pixels: (H, W) bool.
+    """The outline of a mask, (H, W) bool in one piece, as polygons of COCO; holes are filled.
 
     Returns:
-        tuple of one polygon ``(x, y, x, y, ...)``, whose ends are those of the half-open box of the mask,
-        or an empty one for a mask of fewer than three points.
+        One polygon ``(x, y, x, y, ...)``, whose ends are those of the half-open box of the mask, or none
+        for a mask of fewer than three points.
     """
     contours = cv2.findContours(pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[
         -2
@@ -110,11 +101,8 @@ def outline(pixels: np.ndarray) -> Tuple[Polygon, ...]:
 def write_png(path: str, masks: Sequence[Optional[np.ndarray]], width: int, height: int) -> None:
     """Write the masks of an image's objects as one PNG of indexed colors, as PASCAL VOC does.
 
-    Args:
-        path: the file.
-        masks: (H, W) bool each, or ``None``; a pixel has the number of its object, from 1, the first
-            one's where several have it, and 0 elsewhere.
-        width, height: of the image.
+    Masks are (H, W) bool or ``None``. A pixel has the number of its object, from 1, the first one's where
+    several have it, and 0 elsewhere.
     """
     numbers = np.zeros((height, width), np.uint8)
     for number, mask in reversed(list(enumerate(masks, 1))):

@@ -4,7 +4,6 @@ Images come in the order of their least certain object, those without objects fi
 index is kept in memory; the objects of an image are read from their place in the file.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -25,7 +24,7 @@ from dgl.labeling.decisions import (
     iterate_decisions,
 )
 from dgl.labeling.labels import ImageLabels, LabeledObject
-from dgl.labeling.store import OBJECTS, complete_lines, read_header
+from dgl.labeling.store import OBJECTS, iterate_images, lock, read_header
 
 # What images can be asked for by, besides the statuses of decisions.
 TO_REVIEW, REVIEWED, ALL = "to-review", "reviewed", "all"
@@ -53,13 +52,13 @@ class Review:
     """The images of a store and the decisions on them; several threads may call it.
 
     Args:
-        folder: str, the output folder of `dgl label`.
-        progress: bool, whether to show a bar while the store is read.
+        folder: the output folder of `dgl label`.
+        progress: whether to show a bar while the store is read.
 
     Attributes:
-        folder: str, as given.
+        folder: as given.
         classes: tuple of str by class index.
-        token: str, by which a page recognizes this store.
+        token: by which a page recognizes this store.
 
     Raises:
         UserError: there is no store, it or the decisions are damaged, it has no readable image, or
@@ -119,11 +118,8 @@ class Review:
 
         Args:
             show: one of :data:`FILTERS`.
-            class_index: int, only images with an object of this class, or ``None``.
-            text: str, only images with this text in their path, in upper or lower case.
-
-        Raises:
-            UserError: there is no such filter.
+            class_index: only images with an object of this class, or ``None``.
+            text: only images with this text in their path, in upper or lower case.
         """
         if show not in FILTERS:
             raise UserError(f"no filter {show!r}; expected one of {list(FILTERS)}")
@@ -178,18 +174,15 @@ class Review:
     def decide(
         self, number: int, revision: int, action: str, objects: Sequence[Mapping[str, Any]]
     ) -> Dict[str, Any]:
-        """Decide on an image; the decision is on disk when this returns.
+        """Decide on an image; the decision is on disk when this returns what :meth:`image` does.
 
         Args:
-            number: int, the image.
-            revision: int, of the image as it was when the person saw it.
+            number: of the image.
+            revision: of the image as it was when the person saw it.
             action: ``"keep"`` (accepted, or changed where the objects are not those of the store) or
                 ``"reject"``.
             objects: for each object ``box``, ``class_index`` and ``from``, its place among the objects
                 of that revision, or ``None`` where it is new.
-
-        Returns:
-            As :meth:`image`.
 
         Raises:
             Conflict: another decision came before this one.
@@ -209,19 +202,10 @@ class Review:
         return self.image(number)
 
     def restore(self, number: int, revision: int, earlier: int) -> Dict[str, Any]:
-        """Undo the decisions on an image after an earlier revision of it, by a new decision.
+        """Undo the decisions on an image after the revision ``earlier`` of it, by a new decision.
 
-        Args:
-            number: int, the image.
-            revision: int, of the image as it was when the person saw it.
-            earlier: int, the revision whose state comes back; 0 is the state as labeled.
-
-        Returns:
-            As :meth:`image`.
-
-        Raises:
-            Conflict: another decision came before this one.
-            UserError: there is no such image or revision, or the disk is full.
+        Revision 0 is the state as labeled. The other arguments, what is returned and what is raised are as
+        of :meth:`decide`.
         """
         with self._mutex:
             labels, _ = self._current(number, revision)
@@ -305,32 +289,24 @@ def _lock(folder: str) -> BinaryIO:
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        lock(
+            stream,
+            f"{folder}: another `dgl review` has it open; expected one at a time, in any number of tabs",
+        )
+    except UserError:
         stream.close()
-        raise UserError(
-            f"{folder}: another `dgl review` has it open; expected one at a time, in any number of tabs"
-        ) from None
+        raise
     return stream
 
 
 def _index(path: str, progress: bool) -> List[_Entry]:
     entries: List[_Entry] = []
-    start = 0
-    lines = tqdm(complete_lines(path), "reading labels", unit=" images", disable=not progress)
-    for number, line in enumerate(lines, 1):
-        if number > 1:
-            try:
-                labels = ImageLabels.from_json(json.loads(line.decode("utf-8")))
-            except (ValueError, RecursionError) as error:
-                raise UserError(
-                    f"{path}:{number}: {error}; expected labels of `dgl label`"
-                ) from None
-            if labels.error is None:
-                classes = tuple(sorted({found.class_index for found in labels.objects}))
-                certainty = min(map(_certainty, labels.objects), default=-1.0)
-                entries.append(_Entry(labels.image, start, len(line), certainty, classes))
-        start += len(line)
+    images = tqdm(iterate_images(path), "reading labels", unit=" images", disable=not progress)
+    for labels, start, length in images:
+        if labels.error is None:
+            classes = tuple(sorted({found.class_index for found in labels.objects}))
+            certainty = min(map(_certainty, labels.objects), default=-1.0)
+            entries.append(_Entry(labels.image, start, length, certainty, classes))
     return entries
 
 

@@ -4,12 +4,15 @@ It is appended to batch by batch, so a killed run loses the batch that it was at
 at the last complete batch and gives the same bytes as one that was never stopped.
 """
 
+import contextlib
 import fcntl
 import json
+import mmap
 import os
 from typing import (
     Any,
     BinaryIO,
+    Callable,
     Dict,
     Iterable,
     Iterator,
@@ -18,6 +21,7 @@ from typing import (
     NamedTuple,
     Sequence,
     Tuple,
+    TypeVar,
 )
 
 from dgl.errors import UserError, first_few, quote
@@ -27,25 +31,21 @@ OBJECTS = "objects.jsonl"
 FORMAT = 1
 _MOST_BYTES = 64 * 1024 * 1024  # of a line; some hundred objects with polygons take 1 MB
 
+_Parsed = TypeVar("_Parsed")
+
 
 class Header(NamedTuple):
-    """The first line of a store: everything that its lines depend on.
+    """The first line of a store: everything that its lines depend on."""
 
-    Attributes:
-        version: str, of this package.
-        data: what was labeled: ``path`` (absolute), ``name``, ``layout``, ``split``, ``images`` (their
-            number) and ``fingerprint`` (of their names and labels).
-        network: ``mode``, ``load``, ``weights`` (their fingerprint), ``method``, ``layer``, ...
-        options: of the objects, by the names of their flags.
-        classes: tuple of str by class index.
-        calibration: what the confidences were computed with, see :mod:`dgl.labeling.confidence`.
-    """
-
-    version: str
+    version: str  # of this package
+    # What was labeled: `path` (absolute), `name`, `layout`, `split`, `images` (their number)
+    # and `fingerprint` (of their names and labels).
     data: Mapping[str, Any]
+    # `mode`, `load`, `weights` (their fingerprint), `method`, `layer`, ...
     network: Mapping[str, Any]
-    options: Mapping[str, Any]
-    classes: Tuple[str, ...]
+    options: Mapping[str, Any]  # of the objects, by the names of their flags
+    classes: Tuple[str, ...]  # by class index
+    # What the confidences were computed with, see `dgl.labeling.confidence`
     calibration: Mapping[str, Any]
 
     def to_json(self) -> Dict[str, Any]:
@@ -63,17 +63,12 @@ class Header(NamedTuple):
             raise ValueError("not the labels of `dgl label`")
         if values["dgl_labels"] != FORMAT:
             raise ValueError(f"labels of format {values['dgl_labels']!r}, expected {FORMAT}")
-        own: Dict[str, Any] = {key: values.get(key) for key in cls._fields}
-        kinds: Dict[str, type] = dict.fromkeys(("data", "network", "options", "calibration"), dict)
-        wrong = [
-            key
-            for key, kind in dict(kinds, version=str, classes=list).items()
-            if not isinstance(own[key], kind)
-        ]
+        kinds = {**dict.fromkeys(cls._fields, dict), "version": str, "classes": list}
+        wrong = [key for key, kind in kinds.items() if not isinstance(values.get(key), kind)]
         if wrong:
             raise ValueError(f"a header without {', '.join(wrong)}")
-        own["classes"] = tuple(map(str, own["classes"]))
-        return cls(**own)
+        own: Dict[str, Any] = {key: values[key] for key in cls._fields}
+        return cls(**dict(own, classes=tuple(map(str, own["classes"]))))
 
     def differences(self, other: "Header") -> List[str]:
         """List of str: what differs, as ``name: value, other value``."""
@@ -98,9 +93,9 @@ class LabelStore:
     """A store that a run of `dgl label` adds to; one process at a time.
 
     Args:
-        folder: str, the output folder.
+        folder: the output folder.
         header: :class:`Header` of this run.
-        restart: bool, whether to begin anew whatever the store holds.
+        restart: whether to begin anew whatever the store holds.
 
     Raises:
         UserError: the folder holds labels of another run, another process writes to it, or it cannot be
@@ -108,18 +103,18 @@ class LabelStore:
     """
 
     def __init__(self, folder: str, header: Header, restart: bool = False):
-        self._folder = folder
         self._path = os.path.join(folder, OBJECTS)
-        try:
+        with _writing(self._path):
             os.makedirs(folder, exist_ok=True)
-            self._stream: BinaryIO = open(self._path, "a+b")  # noqa: SIM115
-        except OSError as error:
-            raise UserError(f"{self._path}: cannot be written: {error.strerror}") from error
+            self._stream = open(self._path, "a+b")  # noqa: SIM115
         try:
-            self._lock()
+            lock(
+                self._stream,
+                f"{self._path}: another process writes it; expected an --out of this one's own",
+            )
             if restart:
                 self._stream.truncate(0)
-            self._begin(header)
+            self._begin(folder, header)
         except BaseException:
             self._stream.close()
             raise
@@ -135,14 +130,14 @@ class LabelStore:
             UserError: a line is damaged, or of another image than the list has there.
         """
         done, end = 0, self._body
-        for count, (labels, stop) in enumerate(self._read(), 1):
+        for count, (labels, start, length) in enumerate(iterate_images(self._path), 1):
             if count > len(images) or labels.image != images[count - 1]:
                 raise UserError(
                     f"{self._path}: image {count} is {quote(labels.image)}, which the list does not have "
                     "there; expected the labels of this list, another --out, or --restart"
                 )
             if count % batch == 0 or count == len(images):
-                done, end = count, stop
+                done, end = count, start + length
         self._stream.truncate(end)
         return done
 
@@ -152,31 +147,17 @@ class LabelStore:
         Raises:
             UserError: the disk is full.
         """
-        try:
+        with _writing(self._path):
             self._stream.write(b"".join(_line(labels.to_json()) for labels in images))
             self._stream.flush()
-        except OSError as error:
-            raise UserError(f"{self._path}: cannot be written: {error.strerror}") from error
-
-    def close(self) -> None:
-        """Close the file, which unlocks it."""
-        self._stream.close()
 
     def __enter__(self) -> "LabelStore":
         return self
 
     def __exit__(self, *_: Any) -> None:
-        self.close()
+        self._stream.close()  # which unlocks it
 
-    def _lock(self) -> None:
-        try:
-            fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(
-                f"{self._path}: another process writes it; expected an --out of this one's own"
-            ) from None
-
-    def _begin(self, header: Header) -> None:
+    def _begin(self, folder: str, header: Header) -> None:
         self._stream.seek(0)
         first = self._stream.readline(_MOST_BYTES)
         if not first.endswith(b"\n"):
@@ -187,16 +168,8 @@ class LabelStore:
             self._stream.write(first)
             self._stream.flush()
         else:
-            check_same_run(self._folder, _parse_header(first, self._path), header)
+            check_same_run(folder, parse_line(first, f"{self._path}:1", Header.from_json), header)
         self._body = len(first)
-
-    def _read(self) -> Iterator[Tuple[ImageLabels, int]]:
-        """The complete lines and where they end."""
-        end = 0
-        for number, line in enumerate(complete_lines(self._path), 1):
-            end += len(line)
-            if number > 1:
-                yield _parse_line(line, f"{self._path}:{number}"), end
 
 
 def check_same_run(folder: str, stored: Header, header: Header) -> None:
@@ -220,10 +193,7 @@ def is_store(folder: str) -> bool:
 
 
 def read_header(folder: str) -> Header:
-    """The header of a store.
-
-    Args:
-        folder: str, the output folder of `dgl label`.
+    """The header of a store, which is in the output folder of `dgl label`.
 
     Raises:
         UserError: there is no store, or it is damaged.
@@ -232,24 +202,28 @@ def read_header(folder: str) -> Header:
     if not os.path.isfile(path):
         raise UserError(f"{path}: no such file; expected the output folder of `dgl label`")
     for line in complete_lines(path):
-        return _parse_header(line, path)
+        return parse_line(line, f"{path}:1", Header.from_json)
     raise UserError(f"{path}: the file is empty; expected labels of `dgl label`")
 
 
 def read_images(folder: str) -> Iterator[ImageLabels]:
     """The images of a store one by one, those that could not be read included.
 
-    Args:
-        folder: str, the output folder of `dgl label`.
-
     Raises:
         UserError: there is no store, or a line is damaged.
     """
     read_header(folder)
-    path = os.path.join(folder, OBJECTS)
+    for labels, _, _ in iterate_images(os.path.join(folder, OBJECTS)):
+        yield labels
+
+
+def iterate_images(path: str) -> Iterator[Tuple[ImageLabels, int, int]]:
+    """The images of a file :data:`OBJECTS`, each with the start and the length of its line in bytes."""
+    start = 0
     for number, line in enumerate(complete_lines(path), 1):
         if number > 1:
-            yield _parse_line(line, f"{path}:{number}")
+            yield parse_line(line, f"{path}:{number}", ImageLabels.from_json), start, len(line)
+        start += len(line)
 
 
 def complete_lines(path: str) -> Iterator[bytes]:
@@ -271,49 +245,59 @@ def complete_lines(path: str) -> Iterator[bytes]:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
+def parse_line(
+    line: bytes,
+    where: str,
+    parse: Callable[[Any], _Parsed],
+    expected: str = "labels of `dgl label`, or --restart",
+) -> _Parsed:
+    """What ``parse`` makes of a line of JSON; it raises ``ValueError`` for another one.
+
+    Raises:
+        UserError: the line, whose place is ``where``, is damaged.
+    """
+    try:
+        return parse(json.loads(line.decode("utf-8")))
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: {error}; expected {expected}") from None
+
+
 def append_line(path: str, values: Mapping[str, Any]) -> None:
     """Append a line of JSON, and wait until it is on disk; a torn last line is cut off before.
 
     Raises:
         UserError: the file cannot be written.
     """
+    with _writing(path), open(path, "a+b") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        if stream.seek(0, os.SEEK_END):
+            with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                end = content.rfind(b"\n") + 1
+            stream.truncate(end)
+        stream.write(_line(values))
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def lock(stream: BinaryIO, refusal: str) -> None:
+    """Lock an open file for this process until it is closed.
+
+    Raises:
+        UserError: another process has locked it; the message is ``refusal``.
+    """
     try:
-        with open(path, "a+b") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            _cut_torn_line(stream)
-            stream.write(_line(values))
-            stream.flush()
-            os.fsync(stream.fileno())
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        raise UserError(refusal) from None
+
+
+@contextlib.contextmanager
+def _writing(path: str) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
-def _cut_torn_line(stream: BinaryIO) -> None:
-    end = stream.seek(0, os.SEEK_END)
-    while end:
-        start = max(0, end - 65536)
-        stream.seek(start)
-        block = stream.read(end - start)
-        if b"\n" in block:
-            end = start + block.rindex(b"\n") + 1
-            break
-        end = start
-    stream.truncate(end)
-
-
 def _line(values: Mapping[str, Any]) -> bytes:
     return json.dumps(values, separators=(",", ":")).encode("ascii") + b"\n"
-
-
-def _parse_header(line: bytes, path: str) -> Header:
-    try:
-        return Header.from_json(json.loads(line.decode("utf-8")))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}:1: {error}; expected labels of `dgl label`") from None
-
-
-def _parse_line(line: bytes, where: str) -> ImageLabels:
-    try:
-        return ImageLabels.from_json(json.loads(line.decode("utf-8")))
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: {error}; expected labels of `dgl label`, or --restart") from None

@@ -41,15 +41,15 @@ class Replicates:
 
     @property
     def images(self) -> int:
-        """int: the images that count."""
+        """The number of images that count."""
         return self._evaluators[0].images
 
     def counted_ids(self) -> List[str]:
-        """List of str: their ids."""
+        """Their ids."""
         return self._evaluators[0].counted_ids()
 
     def totals(self, weights: Optional[ArrayLike] = None) -> Dict[Tuple[int, str], np.ndarray]:
-        """(training, name) -> sums, as :meth:`Evaluator.totals` gives them."""
+        """(training, name) -> sums of :meth:`Evaluator.totals`."""
         return {
             (index, name): sums
             for index, evaluator in enumerate(self._evaluators)
@@ -61,7 +61,7 @@ class Replicates:
         return {name: np.mean(values, axis=0) for name, values in self._each(totals).items()}
 
     def each(self) -> Dict[str, List[float]]:
-        """Figure -> list of float, one per training."""
+        """Figure -> its values, one per training."""
         return {name: [float(v[0]) for v in own] for name, own in self._each(self.totals()).items()}
 
     def _each(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, List[np.ndarray]]:
@@ -79,7 +79,7 @@ class Comparison(NamedTuple):
     """One figure of two methods on the same images.
 
     Attributes:
-        difference: float, percentage points, the first minus the second.
+        difference: percentage points, the first minus the second.
         interval: (low, high), the bootstrap interval of the difference.
         p_value: float in (0, 1], of the paired permutation test (two-sided).
     """
@@ -89,23 +89,12 @@ class Comparison(NamedTuple):
     p_value: float
 
     def record(self, first: str, second: str, figure: str) -> Dict[str, Any]:
-        """The comparison with its names, as result files hold it.
-
-        Args:
-            first, second: str, what the two methods are called.
-            figure: str, the figure compared.
-
-        Returns:
-            ordered dict of JSON values: ``a``, ``b``, ``figure``, ``difference`` (a minus b) and
-            ``interval`` in percentage points, ``p_value``.
-        """
+        """The comparison as JSON values, with the names of the methods, a minus b, and of the figure."""
         return {
             "a": first,
             "b": second,
             "figure": figure,
-            "difference": self.difference,
-            "interval": list(self.interval),
-            "p_value": self.p_value,
+            **dict(self._asdict(), interval=list(self.interval)),
         }
 
 
@@ -119,8 +108,8 @@ def intervals(
 
     Args:
         evaluator: :class:`~dgl.metrics.evaluator.Evaluator` with at least one image that counts.
-        resamples: int, resampled data sets.
-        seed: int, of the resampling; evaluators of equally many images get the same resamples.
+        resamples: resampled data sets.
+        seed: of the resampling; evaluators of equally many images get the same resamples.
         level: float in (0, 1), the fraction of the resamples within.
 
     Returns:
@@ -155,15 +144,10 @@ def compare(
     least as large as the one seen.
 
     Args:
-        first: evaluator.
         second: evaluator of the same kind and settings that counted the same images.
-        figure: str, one of the evaluators' figures.
-        resamples: int, resamples and swaps.
-        seed: int.
+        figure: one of the evaluators' figures.
+        resamples: resamples and swaps.
         level: float in (0, 1).
-
-    Returns:
-        :class:`Comparison`.
 
     Raises:
         ValueError: the two counted different images.

@@ -22,19 +22,12 @@ _logger = logging.getLogger(__name__)
 
 
 class Fit(NamedTuple):
-    """The boxes of one image.
+    """The boxes of one image."""
 
-    Attributes:
-        boxes: float64 (K, 4), within the image.
-        clipped: int, boxes that reached over its border.
-        outside: int, boxes wholly outside, which are not among ``boxes``.
-        size: ``(width, height)`` of the upright image in pixels.
-    """
-
-    boxes: np.ndarray
-    clipped: int
-    outside: int
-    size: Tuple[int, int]
+    boxes: np.ndarray  # float64 (K, 4), within the image
+    clipped: int  # boxes that reached over its border
+    outside: int  # boxes wholly outside, which are not among `boxes`
+    size: Tuple[int, int]  # `(width, height)` of the upright image in pixels
 
 
 def fit_boxes(boxes: ArrayLike, decoded: Decoded, frame: str = UPRIGHT) -> Fit:
@@ -42,7 +35,6 @@ def fit_boxes(boxes: ArrayLike, decoded: Decoded, frame: str = UPRIGHT) -> Fit:
 
     Args:
         boxes: numbers (N, 4), ``x0, y0, x1, y1`` in pixels of the image's file.
-        decoded: the image.
         frame: of :data:`FRAMES`, that of ``boxes``.
 
     Returns:
@@ -60,14 +52,11 @@ def fit_boxes(boxes: ArrayLike, decoded: Decoded, frame: str = UPRIGHT) -> Fit:
 
 
 class BoxCheck:
-    """Counts the boxes and images of a data set that did not fit.
-
-    Args:
-        frame: of :data:`FRAMES`, that of the data set's boxes.
+    """Counts the boxes and images of a data set that did not fit; ``frame`` is that of its boxes.
 
     Attributes:
-        clipped: int, boxes that reached over their image.
-        outside: int, boxes wholly outside it.
+        clipped: boxes that reached over their image.
+        outside: boxes wholly outside it.
     """
 
     def __init__(self, frame: str = UPRIGHT) -> None:
@@ -92,16 +81,11 @@ class BoxCheck:
         self._sizes += 1
         self._swapped += is_swapped
         if self._first_size is None:
-            self._first_size = "{} is {} x {}, declared {} x {}".format(
-                sample.id, *(fit.size + sample.size)
-            )
+            sides = (*fit.size, *sample.size)
+            self._first_size = "{} is {} x {}, declared {} x {}".format(sample.id, *sides)
 
     def log(self, name: str) -> None:
-        """Log one warning for boxes and one for sizes, each with the first image; none if all fit.
-
-        Args:
-            name: str, the data set.
-        """
+        """Log one warning for boxes and one for sizes of the data set ``name``; none if all fit."""
         hint = (
             ""
             if self._frame == RAW

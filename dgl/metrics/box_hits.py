@@ -35,7 +35,7 @@ def box_hits(
         thresholds: floats (T,) in [0, 1], T at least 1, in any order.
         true_boxes: numbers (G, 4), G at least 1, in the map's pixels.
         iou_thresholds: floats (I,), the IoU required of any contour's box.
-        largest_iou: float, the IoU required of the largest contour's box.
+        largest_iou: the IoU required of the largest contour's box.
 
     Returns:
         tuple: bool (T,), whether the box of the largest contour has that overlap with any true box,

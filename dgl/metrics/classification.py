@@ -82,11 +82,7 @@ class ClassificationEvaluator(Evaluator):
         self.records.append(ids, rank=checked_ranks(logits, labels, self._settings["classes"]))
 
     def result(self) -> Dict[str, Any]:
-        """The errors.
-
-        Returns:
-            dict: ``top1_error`` and, with more than five classes, ``top5_error``, in percent, and
-            the number of ``images``.
+        """``top1_error``, ``top5_error`` with more than five classes, in percent, and ``images``.
 
         Raises:
             dgl.errors.UserError: no image was added.

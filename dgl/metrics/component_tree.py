@@ -33,23 +33,18 @@ class ComponentTree(NamedTuple):
 
     A row stands for the component that holds its peak, from the level set ``first`` on, below which
     it is part of another row's, until its peak is gone.
-
-    Attributes:
-        first: int64 (K,); row k is a component of level set i where ``first[k] <= i < stop[k]``.
-        stop: int64 (K,).
-        extents: int32 (4, K, L), the least x, the least y, the negated greatest x and the negated
-            greatest y of its pixels; without meaning where row k is no component of level set i.
-        unions: list of (level, row, joined row): the level sets below ``level`` unite the two.
-        basins: uint8 or int32 (H, W), the row that the pixel's own peak stands for.
-        rank: uint8 (H, W), as given.
     """
 
+    # int64 (K,); row k is a component of level set i where `first[k] <= i < stop[k]`.
     first: np.ndarray
-    stop: np.ndarray
+    stop: np.ndarray  # int64 (K,)
+    # int32 (4, K, L), the least x, the least y, the negated greatest x and the negated greatest
+    # y of its pixels; without meaning where row k is no component of level set i.
     extents: np.ndarray
+    # (level, row, joined row): the level sets below `level` unite the two.
     unions: List[Tuple[int, int, int]]
-    basins: np.ndarray
-    rank: np.ndarray
+    basins: np.ndarray  # uint8 or int32 (H, W), the row that the pixel's own peak stands for
+    rank: np.ndarray  # uint8 (H, W), as given
 
     def is_alive(self) -> np.ndarray:
         """Bool (K, L): whether row k is a component of level set i."""
@@ -81,11 +76,11 @@ def component_tree(
         values: float array (H, W) of numbers, as large as or larger than another wherever the rank is
             larger. They only guide the paths: the finer, the fewer peaks.
         rank: uint8 array (H, W), the number of level sets that hold each pixel, at most ``levels``.
-        levels: int, the number L of level sets, from 1 to 255.
-        diagonal: bool, whether pixels that touch at a corner are neighbors.
-        has_outside: bool, whether the border pixels are neighbors of an outside that is in every
-            level set. It becomes row 0; its extents and sums are those of its pixels in the map.
-        max_peaks: int, the number of peaks to give up at.
+        levels: the number L of level sets, from 1 to 255.
+        diagonal: whether pixels that touch at a corner are neighbors.
+        has_outside: whether the border pixels are neighbors of an outside that is in every level
+            set. It becomes row 0; its extents and sums are those of its pixels in the map.
+        max_peaks: the number of peaks to give up at.
 
     Returns:
         :class:`ComponentTree`, or ``None`` with more peaks than that.

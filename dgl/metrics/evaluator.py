@@ -40,18 +40,11 @@ class Evaluator:
 
     @property
     def settings(self) -> Dict[str, Any]:
-        """dict: a copy of the settings that the rows depend on."""
+        """A copy of the settings that the rows depend on."""
         return dict(self._settings)
 
-    def reset(self) -> None:
-        """Forget everything that was added."""
-        self.records.clear()
-
     def merge(self, other: "Evaluator") -> None:
-        """Add the rows of another evaluator.
-
-        Args:
-            other: evaluator of the same class and settings; it is left as it is.
+        """Add the rows of another evaluator, which is left as it is.
 
         Raises:
             ValueError: another class, other settings, or an image (by its id) that both have.
@@ -60,11 +53,7 @@ class Evaluator:
         self.records.extend(other.records)
 
     def state_dict(self) -> Dict[str, Any]:
-        """The evaluator as JSON values.
-
-        Returns:
-            dict: ``evaluator``, ``settings`` and ``records``.
-        """
+        """The evaluator as JSON values: ``evaluator``, ``settings`` and ``records``."""
         return {
             "evaluator": self.name,
             "settings": self.settings,
@@ -72,35 +61,25 @@ class Evaluator:
         }
 
     def load_state_dict(self, state: Any) -> None:
-        """Replace all rows by those of a stored state.
-
-        Args:
-            state: dict from :meth:`state_dict`.
+        """Replace all rows by those of a :meth:`state_dict`.
 
         Raises:
             ValueError: a state of another evaluator or of other settings, or a damaged one; the
                 evaluator then keeps what it had.
         """
-        self.records = self._read(state)
-
-    def merge_state(self, state: Any) -> None:
-        """Add a stored state, as :meth:`merge` does with a live evaluator.
-
-        Args:
-            state: dict from :meth:`state_dict`.
-
-        Raises:
-            ValueError: as :meth:`merge`, or a damaged state.
-        """
-        self.records.extend(self._read(state))
+        self._check_state(state)
+        try:
+            self.records = Records.from_state(self._columns(), state.get("records"))
+        except ValueError as error:
+            raise ValueError(f"the state of a {self.name} evaluator: {error}") from error
 
     @property
     def images(self) -> int:
-        """int: the images that count towards the figures."""
+        """The number of images that count towards the figures."""
         return int(np.count_nonzero(self._counted()))
 
     def counted_ids(self) -> List[str]:
-        """List of str: the ids of the images that count, sorted; empty where there are no ids."""
+        """The ids of the images that count, sorted; empty where there are no ids."""
         ids = self.records.ids
         return [ids[row] for row in self._counted_rows()] if ids else []
 
@@ -131,21 +110,11 @@ class Evaluator:
         return sums
 
     def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
-        """The figures of some totals.
-
-        Args:
-            totals: dict as :meth:`totals` gives it.
-
-        Returns:
-            dict figure -> float64 (B,), in percent.
-        """
+        """Figure -> float64 (B,) in percent, of totals as :meth:`totals` gives them."""
         raise NotImplementedError
 
     def result(self) -> Dict[str, Any]:
         """The figures of everything that was added, in percent.
-
-        Returns:
-            dict.
 
         Raises:
             dgl.errors.UserError: nothing was added that counts.
@@ -153,7 +122,7 @@ class Evaluator:
         raise NotImplementedError
 
     def _columns(self) -> Dict[str, Column]:
-        """Ordered name -> :class:`~dgl.metrics.records.Column`."""
+        """Name -> :class:`~dgl.metrics.records.Column`."""
         raise NotImplementedError
 
     def _counted(self) -> np.ndarray:
@@ -173,13 +142,6 @@ class Evaluator:
         """Figure -> float, of everything that was added."""
         return {name: float(value[0]) for name, value in self.figures(self.totals()).items()}
 
-    def _read(self, state: Any) -> Records:
-        self._check_state(state)
-        try:
-            return Records.from_state(self._columns(), state.get("records"))
-        except ValueError as error:
-            raise ValueError(f"the state of a {self.name} evaluator: {error}") from error
-
     def _check_state(self, state: Any) -> None:
         if not isinstance(state, dict) or state.get("evaluator") != self.name:
             raise ValueError(f"expected the state of a {self.name} evaluator")
@@ -196,23 +158,10 @@ def percent(count: Any, total: Any) -> Any:
 
 
 def as_batch(values: Any, single: bool) -> Optional[List[Any]]:
-    """Bring one image's value and a batch's values into the same form.
-
-    Args:
-        values: the value of one image, a sequence of one value per image, or ``None``.
-        single: bool, whether ``values`` belongs to one image.
-
-    Returns:
-        list of one value per image, or ``None``.
-    """
+    """A list of one value per image, of the value of one image or of several; ``None`` stays."""
     if values is None:
         return None
     return [values] if single else list(values)
-
-
-def is_single(score_maps: Any) -> bool:
-    """Whether ``score_maps`` is one map and not a batch of them."""
-    return isinstance(score_maps, np.ndarray) and score_maps.ndim == 2
 
 
 def measure_batch(
@@ -225,20 +174,20 @@ def measure_batch(
     """Apply a function to every image of a batch, or to one image, in threads.
 
     Args:
-        measure: callable of a score map and the truths of its image; safe in threads.
+        measure: of a score map and the truths of its image; safe in threads.
         score_maps: N maps, or a single one.
         ids: N names, one name, or ``None``.
-        workers: int, number of threads.
+        workers: threads.
         truths: the other arguments of ``measure`` by their names in messages: one value per image;
             that of a single image may be ``None``.
 
     Returns:
-        (found, ids): list of the results, and list of the names or ``None``.
+        The results, and the names or ``None``.
 
     Raises:
         ValueError: unequal lengths, and what ``measure`` raises.
     """
-    single = is_single(score_maps)
+    single = isinstance(score_maps, np.ndarray) and score_maps.ndim == 2
     score_maps = as_batch(score_maps, single)
     truths = {name: [value] if single else list(value) for name, value in truths.items()}
     check_lengths(score_maps=score_maps, **truths)
@@ -251,5 +200,5 @@ def check_lengths(**columns: Optional[Sized]) -> None:
     """Raise ValueError unless all the given lists (``None`` aside) are equally long."""
     lengths = {name: len(values) for name, values in columns.items() if values is not None}
     if len(set(lengths.values())) > 1:
-        described = ", ".join("{} {}".format(*item) for item in sorted(lengths.items()))
+        described = ", ".join(f"{name} {n}" for name, n in sorted(lengths.items()))
         raise ValueError("expected one entry per image everywhere, got " + described)

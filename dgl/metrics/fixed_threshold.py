@@ -106,15 +106,7 @@ class FixedThresholdEvaluator(Evaluator):
         ranks: Optional[ArrayLike] = None,
         ids: Optional[Sequence[str]] = None,
     ) -> None:
-        """Count images by their results of :meth:`localize`.
-
-        Args:
-            found: list of them.
-            logits, labels, ranks, ids: as in :meth:`add`.
-
-        Raises:
-            ValueError: as :meth:`add`.
-        """
+        """Count images by their results of :meth:`localize`, with the other arguments of :meth:`add`."""
         ranks = self._ranks(logits, labels, ranks)
         check_lengths(score_maps=found, ranks=ranks, ids=ids)
         self.records.append(
@@ -131,11 +123,10 @@ class FixedThresholdEvaluator(Evaluator):
         Returns:
             dict: ``protocol``, ``threshold``; ``gt_known``, ``top1_loc`` and, with more than five
             classes, ``top5_loc`` in percent of the ``images`` that have a true box; ``cases``, the
-            percentage of each of :data:`CASES`; ``skipped``, the number of
-            images without a true box; ``rows``, one dict per image in the order of adding: ``id``,
-            the predicted ``x0, y0, x1, y1``, ``iou`` (the best over the true boxes), ``case``, and
-            a bool for each of the figures (these, ``iou`` and ``case`` are ``None`` for a skipped
-            image).
+            percentage of each of :data:`CASES`; ``skipped``, the number of images without a true box;
+            ``rows``, one dict per image in the order of adding: ``id``, the predicted
+            ``x0, y0, x1, y1``, ``iou`` (the best over the true boxes), ``case``, and a bool for each of
+            the figures (these, ``iou`` and ``case`` are ``None`` for a skipped image).
 
         Raises:
             dgl.errors.UserError: no image with a true box was added.
@@ -221,10 +212,7 @@ def case_of(box: ArrayLike, true_boxes: ArrayLike, iou: float = 0.5) -> str:
     Args:
         box: numbers (4,), ``x0, y0, x1, y1``, both ends belonging to it.
         true_boxes: numbers (G, 4), G at least 1.
-        iou: float, the overlap from which a box is right.
-
-    Returns:
-        str, one of :data:`CASES`.
+        iou: the overlap from which a box is right.
 
     Raises:
         ValueError: no true box, or a malformed one.

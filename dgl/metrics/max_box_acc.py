@@ -54,11 +54,6 @@ class MaxBoxAccEvaluator(Evaluator):
         self._ious = np.array(ious)
         super().__init__({"step": float(step), "iou_thresholds": ious})
 
-    @property
-    def thresholds(self) -> np.ndarray:
-        """float64 (T,): the thresholds, ascending."""
-        return self._thresholds.copy()
-
     def add(
         self,
         score_maps: ArrayLike,
@@ -105,15 +100,7 @@ class MaxBoxAccEvaluator(Evaluator):
         return box_hits(score_map, self._thresholds, true_boxes, self._ious, _LARGEST_CONTOUR_IOU)
 
     def add_found(self, found: Sequence[Any], ids: Optional[Sequence[str]] = None) -> None:
-        """Count images by their results of :meth:`localize`.
-
-        Args:
-            found: list of them.
-            ids: as in :meth:`add`.
-
-        Raises:
-            ValueError: as :meth:`add`.
-        """
+        """Count images by their results of :meth:`localize`; raises as :meth:`add`."""
         check_lengths(score_maps=found, ids=ids)
         steps, ious = len(self._thresholds), len(self._ious)
         hits = np.zeros((len(found), 1 + ious, steps), bool)

@@ -90,15 +90,7 @@ class PixelApEvaluator(Evaluator):
         )
 
     def add_found(self, found: Sequence[Any], ids: Optional[Sequence[str]] = None) -> None:
-        """Count images by their results of :meth:`count`.
-
-        Args:
-            found: list of them.
-            ids: as in :meth:`add`.
-
-        Raises:
-            ValueError: as :meth:`add`.
-        """
+        """Count images by their results of :meth:`count`; raises as :meth:`add`."""
         check_lengths(score_maps=found, ids=ids)
         histograms = np.zeros((2, len(found), len(self._edges) - 1), np.uint32)
         for index, image in enumerate(found):

@@ -60,7 +60,7 @@ class PointingGameEvaluator(Evaluator):
         Args:
             raw: finite numbers (H, W), the map of the class in ``tile``, of any offset and scale and of a
                 size that the grid divides.
-            tile: int, where the class is.
+            tile: where the class is.
 
         Returns:
             tuple of floats in [0, 1]: the share of the map less its minimum in the tile; the share of its

@@ -33,21 +33,17 @@ class Records:
 
     def __init__(self, columns: Mapping[str, Column]) -> None:
         self._columns = dict(columns)
-        self.clear()
-
-    def __len__(self) -> int:
-        return self._length
-
-    def clear(self) -> None:
-        """Forget all rows."""
         self._length = 0
         self._ids: List[str] = []
         self._seen: Set[str] = set()
         self._parts: Dict[str, List[np.ndarray]] = {name: [] for name in self._columns}
 
+    def __len__(self) -> int:
+        return self._length
+
     @property
     def ids(self) -> List[str]:
-        """List of str, one per row; empty where rows came without ids."""
+        """One per row; empty where rows came without ids."""
         return list(self._ids)
 
     def append(self, ids: Optional[Sequence[str]], **values: ArrayLike) -> None:
@@ -69,19 +65,15 @@ class Records:
             array = np.asarray(values[name], dtype=column.dtype)
             if array.ndim and not arrays:
                 length = len(array)
-            if array.shape != (length,) + tuple(column.shape):
+            if array.shape != (length, *column.shape):
                 raise ValueError(
-                    f"column {name} has shape {array.shape}, expected {(length,) + tuple(column.shape)}"
+                    f"column {name} has shape {array.shape}, expected {(length, *column.shape)}"
                 )
             arrays[name] = array
         self._add(ids, arrays, length)
 
     def extend(self, other: "Records") -> None:
-        """Add the rows of other records with the same columns.
-
-        Raises:
-            ValueError: as :meth:`append`.
-        """
+        """Add the rows of other records with the same columns; raises as :meth:`append`."""
         if other._columns != self._columns:
             raise ValueError("records of other columns")
         if len(other):
@@ -92,7 +84,7 @@ class Records:
         """Array (N,) + shape: the values of all rows, in the order of adding."""
         parts, column = self._parts[name], self._columns[name]
         if not parts:
-            return np.zeros((0,) + tuple(column.shape), column.dtype)
+            return np.zeros((0, *column.shape), column.dtype)
         if len(parts) > 1:
             parts[:] = [np.concatenate(parts)]
         return parts[0]
@@ -130,7 +122,7 @@ class Records:
             if set(stored) != set(records._columns):
                 raise ValueError("other columns")
             arrays = {
-                name: _unpack(stored[name], (rows,) + tuple(column.shape), column.dtype)
+                name: _unpack(stored[name], (rows, *column.shape), column.dtype)
                 for name, column in records._columns.items()
             }
             records._add(list(ids) if ids else None, arrays, rows)

@@ -7,7 +7,7 @@ from typing import Iterable, List, Optional
 import numpy as np
 
 from dgl.data.class_names import list_difference
-from dgl.data.image_io import is_folder_entry, scan_folder
+from dgl.data.image_files import is_folder_entry, scan_folder
 from dgl.data.sample import DataSet
 from dgl.errors import UserError, first_few, quote
 from dgl.weights import ModelCard, read_card

@@ -5,8 +5,8 @@ import json
 import pytest
 from trees import make, xml
 
-from dgl.data.bad_lines import UnknownClassError
 from dgl.data.layouts import load_data
+from dgl.data.text_files import UnknownClassError
 from dgl.errors import UserError
 
 MANY = 400

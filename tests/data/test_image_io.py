@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from dgl.data import image_io
-from dgl.data.image_io import encode_image, list_images, read_image
+from dgl.data.image_files import list_images
+from dgl.data.image_io import encode_image, read_image
 from dgl.errors import UserError
 
 HEIGHT, WIDTH = 23, 37

@@ -10,13 +10,14 @@ pytest.importorskip("hypothesis")
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from dgl.data.image_io import IMAGE_EXTENSIONS
+from dgl.data.class_names import read_class_names
+from dgl.data.image_files import IMAGE_EXTENSIONS
 from dgl.data.layouts.cub import load_cub
 from dgl.data.layouts.ilsvrc import list_split
 from dgl.data.layouts.label_list import load_label_list, parse_line
+from dgl.data.layouts.wsolevaluation import read_metadata
 from dgl.data.sample import Sample
-from dgl.data.text_files import is_number, read_class_names
-from dgl.data.wsol_metadata import read_metadata
+from dgl.data.text_files import is_number
 from dgl.errors import UserError, quote
 from dgl.evaluation.saved_maps import read_records, write_metadata
 

@@ -6,11 +6,11 @@ import logging
 
 import pytest
 
+from dgl.data.class_names import read_class_names
 from dgl.data.layouts import load_data
 from dgl.data.layouts.image_folder import load_image_folder
 from dgl.data.layouts.label_list import load_label_list
-from dgl.data.text_files import read_class_names
-from dgl.data.wsol_metadata import read_metadata
+from dgl.data.layouts.wsolevaluation import read_metadata
 from dgl.errors import UserError
 
 ROWS = [

@@ -2,13 +2,15 @@
 
 import pytest
 
-from dgl.data.bad_lines import BadLines, add_repeat, tell_repeats
+from dgl.data.class_names import read_class_names
 from dgl.data.text_files import (
+    BadLines,
+    add_repeat,
     check_box,
     check_class_index,
-    read_class_names,
     read_lines,
     resolve_below,
+    tell_repeats,
 )
 from dgl.errors import UserError
 

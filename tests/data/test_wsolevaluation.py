@@ -8,8 +8,7 @@ from trees import make
 
 from dgl.data import check_files
 from dgl.data.layouts import wsolevaluation
-from dgl.data.layouts.wsolevaluation import detect_wsol, load_wsol
-from dgl.data.wsol_metadata import Record, read_metadata
+from dgl.data.layouts.wsolevaluation import Record, detect_wsol, load_wsol, read_metadata
 from dgl.errors import UserError
 
 SPLITS = {"train": "0.jpg", "val": "1.jpg", "test": "2.jpg"}

@@ -100,7 +100,7 @@ def test_evaluators_give_the_same_result(images, with_ids):
             assert empty.result() == evaluator.result()
         if ids:
             with pytest.raises(ValueError):
-                empty.merge_state(state)
+                empty.merge(evaluator)
 
 
 positions = st.sets(st.integers(0, 16), min_size=1, max_size=5)

@@ -9,7 +9,8 @@ from networks import write_tensorflow
 
 from benchmarks.robustness.checkpoints import VALUES
 from benchmarks.robustness.data_sets import jpeg
-from dgl.data.image_io import list_images, read_image
+from dgl.data.image_files import list_images
+from dgl.data.image_io import read_image
 from dgl.data.layouts.image_folder import load_image_folder
 from dgl.errors import UserError
 from dgl.evaluation.results import Store, merge_records

@@ -1,6 +1,7 @@
 """Data sets described by text files: lists of labels, published sets, boxes of detectors, class names."""
 
 from benchmarks.fuzz.target import Target, check_data_set, each, joined, place, place_parts
+from dgl.data.class_names import read_class_names
 from dgl.data.layouts.coco import load_coco
 from dgl.data.layouts.cub import load_cub
 from dgl.data.layouts.ilsvrc import load_ilsvrc
@@ -8,7 +9,6 @@ from dgl.data.layouts.label_list import guess_image_root, load_label_list
 from dgl.data.layouts.voc import load_voc
 from dgl.data.layouts.wsolevaluation import load_wsol
 from dgl.data.layouts.yolo import load_yolo
-from dgl.data.text_files import read_class_names
 
 _NUMBERS = (b"0", b"-1", b"nan", b"inf", b"1e9", b"1e-9", b".", b"+", b"999999999", b"1_0", b"\t")
 _TEXT = _NUMBERS + (b"../", b"./", b"//", b"/", b"\xef\xbb\xbf", b"\r\n", b"\0", b"\xc2\x85")

@@ -14,20 +14,21 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from tqdm import tqdm
 
-from dgl.data.bad_lines import BadLines, UnknownClassError
-from dgl.data.image_io import scan_folder
+from dgl.data.image_files import scan_folder
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import (
-    SPLIT_ALIASES,
+    SPLIT_CANDIDATES,
+    SPLIT_NAMES,
     Box,
     DataSet,
     Sample,
     check_samples,
     samples_by_class,
-    split_candidates,
 )
 from dgl.data.text_files import (
     MAX_TEXT_BYTES,
+    BadLines,
+    UnknownClassError,
     check_box,
     check_class_index,
     find_root,
@@ -60,7 +61,7 @@ class _Image(NamedTuple):
 
 def detect_coco(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Recognize JSON files by their names and their first key."""
-    return any(_find_files(data_dir, split) for split in SPLIT_ALIASES)
+    return any(_find_files(data_dir, split) for split in SPLIT_NAMES)
 
 
 @register_layout("coco", _EXPECTED, detect_coco)
@@ -80,7 +81,7 @@ def load_coco(
     folder and ``DATA`` that has one of them.
 
     Returns:
-        :class:`~dgl.data.sample.DataSet`, in the order of ``images``, boxes
+        Samples in the order of ``images``, boxes
         ``(x, y, x + width, y + height)``.
 
     Raises:
@@ -101,10 +102,10 @@ def load_coco(
             if key not in objects and key not in bad.lost:
                 raise UserError(f"{where}: image_id {_shown(key)} is not among the images")
             found = _read_object(entry, indices, where)
-            if found is not None and classes is not None:
+            if found is not None:
                 check_class_index(found[0], classes, where)
-            if found is not None and key in objects:
-                objects[key].append(found)
+                if key in objects:
+                    objects[key].append(found)
     bad.refuse(len(document["annotations"]))
 
     root = find_root(
@@ -133,14 +134,14 @@ def _find_files(data_dir: str, split: str) -> List[str]:
         for folder in folders
         if os.path.isdir(folder)
     }
-    for candidate in split_candidates(split):
-        pattern = re.compile(_SPLIT_FILE.format("|".join(SPLIT_ALIASES[candidate])), re.IGNORECASE)
+    for candidate in SPLIT_CANDIDATES[split]:
+        pattern = re.compile(_SPLIT_FILE.format("|".join(SPLIT_NAMES[candidate])), re.IGNORECASE)
         found = [os.path.join(d, n) for d in names for n in names[d] if pattern.fullmatch(n)]
-        found += [os.path.join(data_dir, alias, _ROBOFLOW) for alias in SPLIT_ALIASES[candidate]]
+        found += [os.path.join(data_dir, alias, _ROBOFLOW) for alias in SPLIT_NAMES[candidate]]
         found = [path for path in found if _is_coco(path)]
         if found:
             return found
-    other = re.compile(_SPLIT_FILE.format("|".join(sum(SPLIT_ALIASES.values(), ()))), re.IGNORECASE)
+    other = re.compile(_SPLIT_FILE.format("|".join(sum(SPLIT_NAMES.values(), ()))), re.IGNORECASE)
     if any(other.fullmatch(name) for found in names.values() for name in found):
         return []  # what has no split of its own in its name belongs to none of several
     found = [os.path.join(d, n) for d in names for n in names[d] if _ANY_FILE.fullmatch(n)]
@@ -149,13 +150,13 @@ def _find_files(data_dir: str, split: str) -> List[str]:
 
 def _choose_file(data_dir: str, split: str) -> str:
     found = _find_files(data_dir, split)
+    if len(found) == 1:
+        return found[0]
     if not found:
         raise UserError(f"{data_dir}: no JSON file of the {split} split; expected {_EXPECTED}")
-    if len(found) > 1:
-        raise UserError(
-            f"{data_dir}: several files of the {split} split: {first_few(found)}; expected one"
-        )
-    return found[0]
+    raise UserError(
+        f"{data_dir}: several files of the {split} split: {first_few(found)}; expected one"
+    )
 
 
 def _is_coco(path: str) -> bool:

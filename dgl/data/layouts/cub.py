@@ -10,11 +10,14 @@ import os
 import re
 from typing import Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
 
-from dgl.data.bad_lines import BadLines, UnknownClassError, add_repeat, tell_repeats
+from dgl.data.class_names import strip_numbers
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import Box, DataSet, Sample
 from dgl.data.text_files import (
     DIGITS,
+    BadLines,
+    UnknownClassError,
+    add_repeat,
     check_box,
     check_class_index,
     check_total,
@@ -22,7 +25,7 @@ from dgl.data.text_files import (
     is_number,
     read_lines,
     resolve_below,
-    strip_numbers,
+    tell_repeats,
 )
 from dgl.errors import UserError, quote
 
@@ -66,7 +69,7 @@ def load_cub(
     be missing.
 
     Returns:
-        :class:`~dgl.data.sample.DataSet`, in the order of ``images.txt``, each sample with one box
+        Samples in the order of ``images.txt``, each sample with one box
         ``(x, y, x + width, y + height)`` and, where ``segmentations/`` has it, a mask.
 
     Raises:
@@ -103,8 +106,7 @@ def load_cub(
                 )
             add_repeat(lines, identity, int(where.rpartition(":")[2]), labels[key], where, bad)
             if is_train[key] == (split == "train"):
-                if classes is not None:
-                    check_class_index(labels[key], classes, where)
+                check_class_index(labels[key], classes, where)
                 masks = _masks(data_dir, identity, where) if has_masks else ()
                 own = (boxes[key],) if key in boxes else ()
                 found[key] = Sample(identity, path, labels[key], own, masks)

@@ -16,19 +16,20 @@ from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 from tqdm import tqdm
 
 from dgl.data.annotations import Annotation, read_annotation
-from dgl.data.bad_lines import BadLines, tell_repeats
+from dgl.data.class_names import CLASSES_FILE, SYNSET_LISTS, ClassList, read_class_list
 from dgl.data.image_files import IMAGE_EXTENSIONS, is_folder_entry, scan_folder
 from dgl.data.layouts.image_folder import class_folders
 from dgl.data.layouts.registry import register_layout
-from dgl.data.sample import DataSet, Sample, split_candidates, split_names
-from dgl.data.synsets import CLASSES_FILE, SYNSET_LISTS, ClassList, read_classes
+from dgl.data.sample import SPLIT_CANDIDATES, SPLIT_NAMES, DataSet, Sample
 from dgl.data.text_files import (
     DIGITS,
+    BadLines,
     check_class_index,
     check_total,
     is_nearly_full,
     read_lines,
     resolve_below,
+    tell_repeats,
 )
 from dgl.errors import UserError, first_few, quote
 
@@ -49,17 +50,11 @@ _logger = logging.getLogger(__name__)
 
 
 class Entry(NamedTuple):
-    """One image of a list or a folder.
+    """One image of a list or a folder."""
 
-    Attributes:
-        relative: str, its path below the folder of its split, with extension.
-        path: str, its absolute path.
-        where: str naming the place for messages: ``list:line``, or the image itself.
-    """
-
-    relative: str
-    path: str
-    where: str
+    relative: str  # its path below the folder of its split, with extension
+    path: str  # its absolute path
+    where: str  # the place for messages: `list:line`, or the image itself
 
 
 def detect_ilsvrc(data_dir: str, dataname: Optional[str] = None) -> bool:
@@ -68,7 +63,7 @@ def detect_ilsvrc(data_dir: str, dataname: Optional[str] = None) -> bool:
     return annotations is not None and any(
         _has_xml(os.path.join(annotations, part))
         for split in ("val", "train", "test")
-        for part in split_names(split)
+        for part in SPLIT_NAMES[split]
     )
 
 
@@ -90,7 +85,7 @@ def load_ilsvrc(
     is, for the classes.
 
     Returns:
-        :class:`~dgl.data.sample.DataSet`, in the order of the list in ``ImageSets``, or sorted
+        Samples in the order of the list in ``ImageSets``, or sorted
         where there is none. An image of ``train`` without XML or without objects has no box.
 
     Raises:
@@ -111,7 +106,7 @@ def load_ilsvrc(
     entries = list_split(data_dir, part, bad)
     if not entries:
         raise UserError(f"{os.path.join(image_root, part)}: no images; expected {_EXPECTED}")
-    known = read_classes(data_dir)
+    known = read_class_list(data_dir)
     if known is None:
         train = os.path.join(image_root, "train")
         folders = tuple(sorted(class_folders(train))) if os.path.isdir(train) else ()
@@ -146,8 +141,7 @@ def load_ilsvrc(
                     f"{entry.where}: class {quote(label)} is not one of the {len(indices)} of "
                     f"{known.source}"
                 )
-            if classes is not None:
-                check_class_index(indices[label], classes, entry.where)
+            check_class_index(indices[label], classes, entry.where)
             boxes, size = ((), None) if annotation is None else (annotation.boxes, annotation.size)
             own = boxes if with_boxes else ()
             samples.append(Sample(entry.relative, entry.path, indices[label], own, size=size))
@@ -182,8 +176,8 @@ def _has_xml(folder: str) -> bool:
 
 def _find_part(annotations: str, split: str) -> str:
     """The folder that stands for a split; that of training needs no annotations."""
-    for candidate in split_candidates(split):
-        for part in split_names(candidate):
+    for candidate in SPLIT_CANDIDATES[split]:
+        for part in SPLIT_NAMES[candidate]:
             if part == "train" or os.path.isdir(os.path.join(annotations, part)):
                 return part
     raise UserError(f"{os.path.join(annotations, split)}: no such folder; expected {_EXPECTED}")
@@ -279,8 +273,7 @@ def list_split(data_dir: str, part: str, bad: Optional[BadLines] = None) -> List
     """The images of a split, by the list in ``ImageSets`` or else by what the folder holds.
 
     Args:
-        data_dir: str, absolute path of the data folder.
-        part: str, the folder of the split; for ``"train"`` every image is in a class folder.
+        part: the folder of the split; for ``"train"`` every image is in a class folder.
         bad: takes the messages of wrong lines, and of images that differ in their extension alone.
 
     Returns:

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from dgl.data.image_files import LeftOut, image_names, is_folder_entry, is_image_entry, scan_folder
 from dgl.data.layouts.registry import register_layout
-from dgl.data.sample import SPLITS, DataSet, Sample, split_candidates, split_names
+from dgl.data.sample import SPLIT_CANDIDATES, SPLIT_NAMES, SPLITS, DataSet, Sample
 from dgl.data.text_files import check_class_index
 from dgl.errors import UserError
 
@@ -44,7 +44,7 @@ def load_image_folder(
     of different splits agree. ``val`` and ``test`` stand for each other where only one is there.
 
     Returns:
-        :class:`~dgl.data.sample.DataSet` without boxes, sorted by class and file name.
+        Samples without boxes, sorted by class and file name.
 
     Raises:
         UserError: there are no class folders with images for this split, or more than
@@ -52,7 +52,7 @@ def load_image_folder(
     """
     splits = _split_folders(data_dir)
     folders = list(splits.values()) or [""]
-    folder = next((splits[name] for name in split_candidates(split) if name in splits), "")
+    folder = next((splits[name] for name in SPLIT_CANDIDATES[split] if name in splits), "")
     if splits and not folder:
         raise UserError(
             f"{os.path.join(data_dir, split)}: no class folders with images (found "
@@ -69,8 +69,7 @@ def load_image_folder(
         tqdm(class_names, desc="listing " + split, unit=" classes", leave=False, delay=1)
     ):
         path = os.path.join(data_dir, folder, class_name)
-        if classes is not None:
-            check_class_index(class_index, classes, path)
+        check_class_index(class_index, classes, path)
         if os.path.isdir(path):
             samples.extend(
                 Sample(class_name + "/" + name, os.path.join(path, name), class_index)
@@ -90,7 +89,7 @@ def _split_folders(data_dir: str) -> Dict[str, str]:
     there = {entry.name.lower(): entry.name for entry in scan_folder(data_dir)}
     found = {}
     for split in SPLITS:
-        for name in filter(None, map(there.get, split_names(split))):
+        for name in filter(None, map(there.get, SPLIT_NAMES[split])):
             path = os.path.join(data_dir, name)
             if split not in found and os.path.isdir(path) and class_folders(path):
                 found[split] = name

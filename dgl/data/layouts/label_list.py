@@ -15,20 +15,22 @@ import os
 import re
 from typing import Dict, Iterator, List, Optional, Tuple
 
-from dgl.data.bad_lines import BadLines, add_repeat, tell_repeats
-from dgl.data.image_io import IMAGE_EXTENSIONS
+from dgl.data.class_names import read_class_names
+from dgl.data.image_files import IMAGE_EXTENSIONS, scan_folder
 from dgl.data.layouts import cub, ilsvrc
 from dgl.data.layouts.registry import check_data_folder, get_layout, register_layout
-from dgl.data.sample import SPLITS, Box, DataSet, Sample, split_candidates, split_names
+from dgl.data.sample import SPLIT_CANDIDATES, SPLIT_NAMES, SPLITS, Box, DataSet, Sample
 from dgl.data.text_files import (
     DIGITS,
+    BadLines,
+    add_repeat,
     check_box,
     check_class_index,
     is_number,
-    read_class_names,
     read_lines,
     resolve_below,
     split_cells,
+    tell_repeats,
 )
 from dgl.errors import UserError, quote
 
@@ -76,16 +78,14 @@ def load_label_list(
 
     Args:
         data_dir, split, dataname, classes, with_boxes: as for ``load_data``.
-        image_root: str, ``"imagenet"`` (images in ``DATA/<split>``) or ``"cub"``
-            (``DATA/images``).
-        train_boxes: str, what four numbers of the train list mean: ``"xyxy"`` or ``"xywh"``.
-            ``None`` means ``"xywh"`` for ``cub`` and ``"xyxy"`` for ``imagenet``: the CUB list that
+        image_root: ``"imagenet"`` (images in ``DATA/<split>``) or ``"cub"`` (``DATA/images``).
+        train_boxes: what four numbers of the train list mean: ``"xyxy"`` or ``"xywh"``. ``None``
+            means ``"xywh"`` for ``cub`` and ``"xyxy"`` for ``imagenet``: the CUB list that
             circulates has ``x y width height`` in train.txt but ``x0 y0 x1 y1`` in val.txt.
 
     Returns:
-        :class:`~dgl.data.sample.DataSet`. Boxes are ``(x0, y0, x1, y1)`` in either case. Class
-        names come from ``DATA/labels/<dataname>/classes.txt`` or ``DATA/classes.txt`` where
-        present.
+        The data set, its boxes ``(x0, y0, x1, y1)`` in either case. Class names come from
+        ``DATA/labels/<dataname>/classes.txt`` or ``DATA/classes.txt`` where present.
 
     Raises:
         UserError: the list is missing or empty, a class is out of range, or more than one in a hundred of
@@ -95,10 +95,12 @@ def load_label_list(
     """
     dataname = resolve_dataname(data_dir, dataname, split, image_root)
     folder = os.path.join(data_dir, "labels", dataname)
-    found = (_find_list(folder, candidate) for candidate in split_candidates(split))
+    found = (_find_list(folder, candidate) for candidate in SPLIT_CANDIDATES[split])
     list_split, list_path = next(filter(None, found), (None, None))
     if list_split is None or list_path is None:
-        raise UserError(f"{_list(folder, split)}: no such file; expected {_EXPECTED[image_root]}")
+        raise UserError(
+            f"{os.path.join(folder, split)}.txt: no such file; expected {_EXPECTED[image_root]}"
+        )
     image_folder = "images" if image_root == "cub" else _image_folder(data_dir, list_split)
     train_boxes = train_boxes or ("xywh" if image_root == "cub" else "xyxy")
     is_xywh = (list_split == "train" and train_boxes == "xywh") or _has_sizes(list_path)
@@ -130,14 +132,10 @@ def load_label_list(
     return DataSet(dataname, image_root, split, samples, class_names, limit, tuple(bad.reasons))
 
 
-def _list(folder: str, split: str) -> str:
-    return os.path.join(folder, split + ".txt")
-
-
 def _find_list(folder: str, split: str) -> Optional[Tuple[str, str]]:
     """(split, its list), or ``None`` where it has none."""
-    for name in split_names(split):
-        for path in (_list(folder, name), os.path.join(folder, name + ".csv")):
+    for name in SPLIT_NAMES[split]:
+        for path in (os.path.join(folder, name + ".txt"), os.path.join(folder, name + ".csv")):
             if os.path.isfile(path):
                 return split, path
     return None
@@ -145,7 +143,7 @@ def _find_list(folder: str, split: str) -> Optional[Tuple[str, str]]:
 
 def _image_folder(data_dir: str, split: str) -> str:
     """The folder of a split's images: ``split``, or another usual name for it that is there."""
-    there = (name for name in split_names(split) if os.path.isdir(os.path.join(data_dir, name)))
+    there = (name for name in SPLIT_NAMES[split] if os.path.isdir(os.path.join(data_dir, name)))
     return next(there, split)
 
 
@@ -156,11 +154,7 @@ def _is_below_data(data_dir: str, folder: str, relative: str) -> bool:
 
 
 def _has_sizes(list_path: str) -> bool:
-    """Whether the headings of a table say ``x y width height``; ``False`` without headings.
-
-    Raises:
-        UserError: they name the sides of boxes in another order.
-    """
+    """Whether the headings of a table say ``x y width height``; ``False`` without headings."""
     _, text = next(iter(read_lines(list_path, bad=BadLines())), (0, ""))
     if not _is_headings(text):
         return False
@@ -199,15 +193,12 @@ def _is_table(text: str) -> bool:
 
 
 def parse_line(text: str, where: str, is_xywh: bool = False) -> Tuple[str, int, Tuple[Box, ...]]:
-    """Parse one line of a list.
+    """``(relative path, class index, boxes)`` of one line of a list, the boxes ``(x0, y0, x1, y1)``.
 
     Args:
-        text: str, the line without white space at its ends.
-        where: str, ``file:line`` for messages.
-        is_xywh: bool, whether four numbers mean ``x y width height``.
-
-    Returns:
-        ``(relative path, class index, boxes)``, the boxes a tuple of ``(x0, y0, x1, y1)``.
+        text: the line without white space at its ends.
+        where: ``file:line`` for messages.
+        is_xywh: whether four numbers mean ``x y width height``.
 
     Raises:
         UserError: the line is not as expected.
@@ -257,14 +248,10 @@ def list_names(data_dir: str) -> List[str]:
     labels = os.path.join(data_dir, "labels")
     if not os.path.isdir(labels):
         return []
-    try:
-        names = os.listdir(labels)
-    except OSError as error:
-        raise UserError(f"{labels}: cannot be listed: {error.strerror}") from error
     return sorted(
-        name
-        for name in names
-        if any(_find_list(os.path.join(labels, name), split) for split in SPLITS)
+        entry.name
+        for entry in scan_folder(labels)
+        if any(_find_list(entry.path, split) for split in SPLITS)
     )
 
 
@@ -272,12 +259,6 @@ def resolve_dataname(
     data_dir: str, dataname: Optional[str], split: str = "train", image_root: str = "imagenet"
 ) -> str:
     """The folder below ``DATA/labels`` to read: ``dataname``, or the only one there is.
-
-    Args:
-        data_dir: str, the folder ``DATA``.
-        dataname: str or ``None``.
-        split: str, for the message.
-        image_root: str, for the message.
 
     Raises:
         UserError: there is no such folder, or ``dataname`` is ``None`` and there are several.
@@ -287,7 +268,7 @@ def resolve_dataname(
         return names[0]
     labels = os.path.join(data_dir, "labels")
     if not names:
-        wanted = _list(os.path.join(labels, dataname or "<dataname>"), split)
+        wanted = os.path.join(labels, dataname or "<dataname>", split + ".txt")
         raise UserError(f"{wanted}: no such file; expected {_EXPECTED[image_root]}")
     if dataname is None:
         raise UserError(f"{labels}: several data sets; name one of {names}")
@@ -297,16 +278,10 @@ def resolve_dataname(
 
 
 def guess_image_root(data_dir: str, dataname: Optional[str] = None) -> Optional[str]:
-    """Tell which of the two image roots a folder with lists has.
+    """Tell which of the two image roots a folder with lists has: ``"imagenet"`` or ``"cub"``.
 
-    Args:
-        data_dir: str, the folder ``DATA``.
-        dataname: str or ``None``, the folder below ``DATA/labels`` to look into where both
-            ``images/`` and ``train/`` or ``val/`` are there.
-
-    Returns:
-        ``"imagenet"``, ``"cub"``, or ``None`` where there is no list, no folder of images, or no
-        way to tell them apart.
+    ``None`` where there is no list, no folder of images, or no way to tell them apart. Where both
+    ``images/`` and ``train/`` or ``val/`` are there, the list of ``dataname`` is looked into.
     """
     names = list_names(data_dir)
     if not names:
@@ -315,7 +290,7 @@ def guess_image_root(data_dir: str, dataname: Optional[str] = None) -> Optional[
     has_splits = any(
         os.path.isdir(os.path.join(data_dir, name))
         for split in ("train", "val")
-        for name in split_names(split)
+        for name in SPLIT_NAMES[split]
     )
     if has_images != has_splits:
         return "cub" if has_images else "imagenet"
@@ -351,15 +326,9 @@ def _find_class_names(data_dir: str, folder: str) -> Optional[Tuple[str, ...]]:
 
 
 def named_layout(data_dir: str, name: str, dataname: Optional[str] = None) -> str:
-    """The layout that ``--imagenet`` or ``--cub`` stands for in a data folder.
+    """The layout that ``--imagenet`` or ``--cub`` (``name``) stands for in a data folder.
 
-    Args:
-        data_dir: str, the data folder.
-        name: str, ``"imagenet"`` or ``"cub"``.
-        dataname: str or ``None``, the list to read.
-
-    Returns:
-        str: ``name`` itself where there are label lists, else the set as published.
+    It is ``name`` itself where there are label lists, else the set as published.
 
     Raises:
         UserError: there is neither.

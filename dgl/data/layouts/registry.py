@@ -5,28 +5,21 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
 from tqdm import tqdm
 
-from dgl.data.sample import DataSet, check_classes, check_split
+from dgl.data.sample import DataSet, check_request
 from dgl.errors import UserError, first_few, quote
 
 _Loader = Callable[..., DataSet]
 
 
 class Layout(NamedTuple):
-    """One way to lay out a data set.
+    """One way to lay out a data set."""
 
-    Attributes:
-        name: str, as ``--data-format`` and ``load_data(layout=...)`` take it.
-        expected: str, the files and folders that make it up, for messages.
-        detect: callable ``(data_dir, dataname) -> bool``; reads no more than a few names and lines.
-        load: callable ``(data_dir, split, dataname, classes, with_boxes) -> DataSet``.
-        rank: int, place in the order of detection; equal ranks follow the names of their files.
-    """
-
-    name: str
-    expected: str
+    name: str  # as `--data-format` and `load_data(layout=...)` take it
+    expected: str  # the files and folders that make it up, for messages
+    # `(data_dir, dataname) -> bool`; reads no more than a few names and lines.
     detect: Callable[[str, Optional[str]], bool]
-    load: _Loader
-    rank: int
+    load: _Loader  # `(data_dir, split, dataname, classes, with_boxes) -> DataSet`
+    rank: int  # place in the order of detection; equal ranks follow the names of their files
 
 
 _LAYOUTS: Dict[str, Layout] = {}
@@ -41,9 +34,6 @@ def register_layout(
 
     The loader is called as ``load(data_dir, split, dataname, classes, with_boxes)``, where
     ``data_dir`` is absolute and ``split`` and ``classes`` are valid.
-
-    Raises:
-        ValueError: the name is taken.
     """
 
     def register(load: _Loader) -> _Loader:
@@ -56,11 +46,7 @@ def register_layout(
 
 
 def get_layout(name: str) -> Layout:
-    """The layout of that name.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The layout of that name, or :class:`UserError` where there is none."""
     if name not in _LAYOUTS:
         raise UserError(f"unknown layout {quote(name)}; expected one of {layout_names()}")
     return _LAYOUTS[name]
@@ -76,14 +62,11 @@ def layout_names() -> List[str]:
 
 
 def detect_layout(data_dir: str, dataname: Optional[str] = None) -> str:
-    """Recognize the layout of a data folder from its content.
+    """Recognize the layout of a data folder from its content; the name that :func:`load_data` takes.
 
     Args:
-        data_dir: str, the data folder.
-        dataname: str or ``None``, the list to look into where there are several.
-
-    Returns:
-        str, a name that :func:`load_data` takes as ``layout``.
+        data_dir: the data folder.
+        dataname: the list to look into where there are several.
 
     Raises:
         UserError: the folder is missing or empty, or no layout fits.
@@ -107,28 +90,23 @@ def load_data(
 ) -> DataSet:
     """Read one split of a data set in any registered layout.
 
-    Images are not opened: :func:`check_files` checks that they are all there.
+    Images are not opened; :func:`check_files` checks that they are all there.
 
     Args:
-        data_dir: str, the data folder.
-        split: str, ``"train"``, ``"val"`` or ``"test"``.
-        dataname: str, the folder below ``DATA/labels`` or ``DATA/metadata`` (the only one by
-            default); for layouts without lists, a name for the data set.
-        layout: str, one of :func:`layout_names`, or ``None`` to recognize it.
-        classes: int, an explicit number of classes to check the labels against, or ``None`` to take
-            it from the data.
-        with_boxes: bool, ``False`` where boxes and masks are not needed, as in training: they are
-            left out, and files that hold nothing else are not read.
+        split: ``"train"``, ``"val"`` or ``"test"``.
+        dataname: the folder below ``DATA/labels`` or ``DATA/metadata`` (the only one by default);
+            for layouts without lists, a name for the data set.
+        layout: one of :func:`layout_names`, or ``None`` to recognize it.
+        classes: an explicit number of classes to check the labels against, or ``None`` to take it
+            from the data.
+        with_boxes: ``False`` where boxes and masks are not needed, as in training: they are left
+            out, and files that hold nothing else are not read.
         **options: of this layout's loader alone.
-
-    Returns:
-        :class:`~dgl.data.sample.DataSet`.
 
     Raises:
         UserError: nothing is recognized, or a file is not as expected.
     """
-    check_split(split)
-    check_classes(classes)
+    check_request(split, classes)
     check_data_folder(data_dir)
     if layout is None:
         layout = detect_layout(data_dir, dataname)
@@ -158,10 +136,7 @@ def _check_unit(dataset: DataSet) -> None:
 
 
 def check_files(*datasets: DataSet) -> None:
-    """Check that every image and every mask of some data sets is there.
-
-    Args:
-        *datasets: :class:`~dgl.data.sample.DataSet`, such as the splits of a training.
+    """Check that every image and every mask of some data sets, such as the splits of a training, is there.
 
     Raises:
         UserError: some are missing; the one message has their numbers and the first five of each.
@@ -190,11 +165,7 @@ def _missing(dataset: DataSet) -> Iterator[str]:
 
 
 def check_data_folder(data_dir: str) -> None:
-    """Check that a data folder is there and holds something.
-
-    Raises:
-        UserError: it does not.
-    """
+    """Raise :class:`UserError` unless a data folder is there and holds something."""
     if not os.path.exists(data_dir):
         raise UserError(f"{data_dir}: no such folder; expected a data set")
     if not os.path.isdir(data_dir):

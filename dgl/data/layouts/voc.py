@@ -15,24 +15,18 @@ from typing import Dict, List, Optional, Tuple
 from tqdm import tqdm
 
 from dgl.data.annotations import Annotation, read_annotation
-from dgl.data.bad_lines import BadLines
-from dgl.data.image_io import image_names, is_folder_entry, scan_folder
+from dgl.data.class_names import read_class_names
+from dgl.data.image_files import image_names, is_folder_entry, scan_folder
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import (
+    SPLIT_CANDIDATES,
     Box,
     DataSet,
     Sample,
     check_samples,
     samples_by_class,
-    split_candidates,
 )
-from dgl.data.text_files import (
-    check_class_index,
-    find_root,
-    read_class_names,
-    read_lines,
-    resolve_below,
-)
+from dgl.data.text_files import BadLines, check_class_index, find_root, read_lines, resolve_below
 from dgl.errors import UserError, quote
 
 _EXPECTED = (
@@ -78,7 +72,7 @@ def load_voc(
     one has a list; ``dataname`` chooses between folders of several years.
 
     Returns:
-        :class:`~dgl.data.sample.DataSet`, in the order of the list, or sorted by name.
+        Samples in the order of the list, or sorted by name.
 
     Raises:
         UserError: a folder or a list is missing, or for more than one image in a hundred (fewer are left
@@ -111,8 +105,7 @@ def load_voc(
                     raise UserError(
                         f"{where}: class {quote(name)}; expected one of those in {origin}"
                     )
-                if classes is not None:
-                    check_class_index(indices[name], classes, where)
+                check_class_index(indices[name], classes, where)
                 if not is_difficult:
                     objects.append((indices[name], _from_voc(box)))
             relative = _find_image(folder, image_root, key, annotation.filename, images)
@@ -175,7 +168,7 @@ def _list_split(folder: str, source: str, split: str, bad: BadLines) -> Dict[str
     lists = os.path.join(folder, _LISTS)
     if not os.path.isdir(lists):
         return dict.fromkeys(_names_of_xml(source), source)
-    candidates = [name for part in split_candidates(split) for name in _SPLITS[part]]
+    candidates = [name for part in SPLIT_CANDIDATES[split] for name in _SPLITS[part]]
     paths = [os.path.join(lists, name + ".txt") for name in candidates]
     path = next((path for path in paths if os.path.isfile(path)), None)
     if path is None:

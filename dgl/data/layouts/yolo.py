@@ -13,24 +13,26 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 import yaml
 from tqdm import tqdm
 
-from dgl.data.bad_lines import BadLines
-from dgl.data.image_io import image_names, image_size, is_folder_entry, scan_folder
+from dgl.data.class_names import read_class_names
+from dgl.data.image_files import image_names, is_folder_entry, scan_folder
+from dgl.data.image_io import image_size
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import (
-    SPLIT_ALIASES,
+    SPLIT_CANDIDATES,
+    SPLIT_NAMES,
+    SPLITS,
     Box,
     DataSet,
     Sample,
     check_samples,
     samples_by_class,
-    split_candidates,
 )
 from dgl.data.text_files import (
     DIGITS,
+    BadLines,
     check_box,
     check_class_index,
     is_number,
-    read_class_names,
     read_lines,
     resolve_below,
 )
@@ -50,10 +52,8 @@ _SLACK = 0.01
 
 
 class _Listed(NamedTuple):
-    """One image: its path below the data folder, and its place for messages."""
-
-    relative: str
-    where: str
+    relative: str  # its path below the data folder
+    where: str  # for messages
 
 
 def detect_yolo(data_dir: str, dataname: Optional[str] = None) -> bool:
@@ -82,7 +82,7 @@ def load_yolo(
     ``images/<split>``, or all of ``images`` where there is no such folder.
 
     Returns:
-        :class:`~dgl.data.sample.DataSet`, sorted by path, or in the order of the list. A sample's id is
+        Samples sorted by path, or in the order of the list. A sample's id is
         the path below ``images``. An image whose header cannot be read has no boxes; reading it reports
         why.
 
@@ -113,8 +113,7 @@ def load_yolo(
             if not objects:
                 empty.append(identity)
                 continue
-            if classes is not None:
-                check_class_index(max(class_index for class_index, _ in objects), classes, labels)
+            check_class_index(max(class_index for class_index, _ in objects), classes, labels)
             size = image_size(path) if with_boxes else None
             placed = [(index, _in_pixels(box, size or (1, 1), labels)) for index, box in objects]
             samples += samples_by_class(identity, path, placed, size, size is not None)
@@ -166,8 +165,7 @@ def _list_yaml(
     data_dir: str, config: Dict[str, Any], path: str, split: str, bad: BadLines
 ) -> List[_Listed]:
     """The images of a split as ``data.yaml`` names them: folders, lists, or several of these."""
-    keys = [alias for name in split_candidates(split) for alias in SPLIT_ALIASES[name]]
-    key = next((key for key in keys if config.get(key)), None)
+    key = next((name for name in _usual_names(split) if config.get(name)), None)
     if key is None:
         raise UserError(f"{path}: no {split}; expected a folder or a list of its images")
     values = config[key] if isinstance(config[key], list) else [config[key]]
@@ -185,6 +183,10 @@ def _list_yaml(
     if not listed:
         raise UserError(f"{path}: {key}: no images in {quote(str(config[key]))}; expected some")
     return listed
+
+
+def _usual_names(split: str) -> List[str]:
+    return [name for candidate in SPLIT_CANDIDATES[split] for name in SPLIT_NAMES[candidate]]
 
 
 def _find_entry(data_dir: str, base: Any, value: str, where: str) -> str:
@@ -210,10 +212,9 @@ def _find_entry(data_dir: str, base: Any, value: str, where: str) -> str:
 
 def _list_folders(data_dir: str, split: str) -> List[_Listed]:
     """The images of a split in ``images/<split>``, or all of them where no split has a folder."""
-    aliases = [alias for name in split_candidates(split) for alias in SPLIT_ALIASES[name]]
-    folders = [f"{_IMAGES}/{alias}" for alias in aliases]
+    folders = [f"{_IMAGES}/{name}" for name in _usual_names(split)]
     folder = next((f for f in folders if os.path.isdir(os.path.join(data_dir, f))), None)
-    every = [f"{_IMAGES}/{alias}" for group in SPLIT_ALIASES.values() for alias in group]
+    every = [f"{_IMAGES}/{name}" for other in SPLITS for name in SPLIT_NAMES[other]]
     if folder is None and any(os.path.isdir(os.path.join(data_dir, f)) for f in every):
         raise UserError(f"{os.path.join(data_dir, folders[0])}: no such folder; expected images")
     found = sorted(_walk(data_dir, folder or _IMAGES, set()))

@@ -32,21 +32,13 @@ COLOR_JITTER = 9.0
 
 
 class HeadDesign(NamedTuple):
-    """The head of a class.
+    """The head of a class."""
 
-    Attributes:
-        name: of the class.
-        crest: (shape, color, color of the tip), or ``None``.
-        markings: (shape, color) each, in the order of painting.
-        beak: shape of the beak.
-        beak_color: (R, G, B).
-    """
-
-    name: str
-    crest: Optional[Tuple[str, ArrayLike, ArrayLike]]
-    markings: Tuple[Tuple[str, ArrayLike], ...]
-    beak: str
-    beak_color: ArrayLike
+    name: str  # of the class
+    crest: Optional[Tuple[str, ArrayLike, ArrayLike]]  # (shape, color, color of the tip), or `None`
+    markings: Tuple[Tuple[str, ArrayLike], ...]  # (shape, color) each, in the order of painting
+    beak: str  # shape of the beak
+    beak_color: ArrayLike  # (R, G, B)
 
 
 _CRIMSON = (205, 28, 42)
@@ -171,7 +163,7 @@ def draw_crest(painter: Any, frame: np.ndarray, class_index: int, rng: Rng) -> N
     Args:
         painter: object with ``part(points, color, edge)`` that takes points in image pixels.
         frame: 2 x 3 affine map from the head's frame to image pixels.
-        class_index: int, 0-based.
+        class_index: 0-based.
         rng: ``numpy.random.Generator`` for small variation.
     """
     crest = HEADS[class_index].crest
@@ -191,7 +183,7 @@ def draw_face(painter: Any, frame: np.ndarray, class_index: int, rng: Rng) -> No
         painter: object with ``part``, ``marking(points, color)`` (kept inside the silhouette)
             and ``crease(points, color)``, all in image pixels.
         frame: 2 x 3 affine map from the head's frame to image pixels.
-        class_index: int, 0-based.
+        class_index: 0-based.
         rng: ``numpy.random.Generator`` for small variation.
     """
     design = HEADS[class_index]
@@ -221,29 +213,20 @@ STANCE_WEIGHTS = (0.42, 0.38, 0.2)
 
 
 class BirdShape(NamedTuple):
-    """Pose and outlines of a bird in its frame.
+    """Pose and outlines of a bird in its frame."""
 
-    Attributes:
-        stance: one of :data:`STANCES`.
-        body_frame, head_frame: 2 x 3 maps into the bird's frame.
-        trunk: (N, 2) outlines of body, neck and skull.
-        tail: outlines of its feathers.
-        legs: outlines of each leg, the far one first.
-        feet: two points.
-        far_wing, near_wing, coverts: outlines of feathers, empty unless the wings are spread.
-        folded_wing: (2 x 3 map, outline, knots) in the wing's own frame, ``None`` for spread wings.
-    """
-
-    stance: str
-    body_frame: np.ndarray
-    head_frame: np.ndarray
-    trunk: List[np.ndarray]
-    tail: List[np.ndarray]
-    legs: List[List[np.ndarray]]
-    feet: List[np.ndarray]
+    stance: str  # one of `STANCES`
+    body_frame: np.ndarray  # 2 x 3 map into the bird's frame
+    head_frame: np.ndarray  # 2 x 3 map into the bird's frame
+    trunk: List[np.ndarray]  # (N, 2) outlines of body, neck and skull
+    tail: List[np.ndarray]  # outlines of its feathers
+    legs: List[List[np.ndarray]]  # outlines of each leg, the far one first
+    feet: List[np.ndarray]  # two points
+    # Outlines of feathers, empty unless the wings are spread.
     far_wing: List[np.ndarray]
     near_wing: List[np.ndarray]
     coverts: List[np.ndarray]
+    # (2 x 3 map, outline, knots) in the wing's own frame, `None` for spread wings.
     folded_wing: Optional[Tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
@@ -329,11 +312,7 @@ def sample_shape(rng: Rng, head_scale: float = 1.0) -> BirdShape:
     """Draw a pose and build its outlines.
 
     Args:
-        rng: ``numpy.random.Generator``.
         head_scale: factor on the size of the head.
-
-    Returns:
-        :class:`BirdShape`.
     """
     stance = STANCES[rng.choice(len(STANCES), p=STANCE_WEIGHTS)]
     depth = rng.uniform(0.2, 0.3)

@@ -173,7 +173,6 @@ def noise(
     """Multi-octave value noise.
 
     Args:
-        rng: ``numpy.random.Generator``.
         shape: (height, width) of the result.
         cell: size in pixels of the coarsest octave's cells.
         octaves: number of octaves, each half the size of the one before.

@@ -135,11 +135,7 @@ def _readme(seed: int, train_per_class: int, test_per_class: int, longest_side: 
 
 
 def _holds(out: str, readme: str, count: int) -> bool:
-    """Whether ``out`` is this very data set, complete.
-
-    Raises:
-        UserError: ``out`` is a file, or holds another data set or a part of this one.
-    """
+    """Whether ``out`` is this very data set, complete."""
     path = os.path.join(out, "README.txt")
     if not has_content(out) or not os.path.isfile(path):
         return False
@@ -178,7 +174,7 @@ def write_data_set(
 
     Args:
         out: folder to make; it may exist if it is empty or holds this very data set.
-        seed: int, 0 or more.
+        seed: 0 or more.
         train_per_class, test_per_class: images of each class in either split, 1 or more.
         longest_side: longer side of every image in pixels, 64 to 1024.
         workers: processes that draw, 1 or more; 1 draws in this process.

@@ -56,16 +56,11 @@ ASPECT = (0.72, 1.45)
 
 
 class BirdImage(NamedTuple):
-    """A rendered bird.
+    """A rendered bird."""
 
-    Attributes:
-        image: uint8 RGB (H, W, 3).
-        mask: uint8 (H, W), 1 on the bird.
-        box: ints ``(x0, y0, x1, y1)``, tight around the mask, x1 and y1 exclusive.
-    """
-
-    image: np.ndarray
-    mask: np.ndarray
+    image: np.ndarray  # uint8 RGB (H, W, 3)
+    mask: np.ndarray  # uint8 (H, W), 1 on the bird
+    # ints `(x0, y0, x1, y1)`, tight around the mask, x1 and y1 exclusive
     box: Tuple[int, int, int, int]
 
 
@@ -194,9 +189,6 @@ def render_bird(
         longest_side: longer side of the image in pixels.
         head_scale: factor on the size of the head, default :data:`HEAD_SCALE`.
         clutter: factor on the amount of clutter in the background, default :data:`CLUTTER`.
-
-    Returns:
-        :class:`BirdImage`.
 
     Raises:
         ValueError: ``class_index`` is not one of the classes.

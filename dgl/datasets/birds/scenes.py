@@ -255,7 +255,6 @@ def add_clutter(canvas: np.ndarray, rng: Rng, amount: float) -> None:
 
     Args:
         canvas: uint8 H x W x 3.
-        rng: ``numpy.random.Generator``.
         amount: factor on the number of things; 0 leaves the canvas unchanged.
     """
     side = max(canvas.shape[:2])
@@ -281,7 +280,6 @@ def draw_background(
     """Draw a scene with clutter.
 
     Args:
-        rng: ``numpy.random.Generator``.
         shape: (height, width) in pixels.
         clutter: factor on the number of things that clutter the scene.
 

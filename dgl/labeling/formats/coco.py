@@ -19,7 +19,7 @@ from dgl.labeling.formats.registry import (
 from dgl.labeling.labels import LabeledObject
 
 
-@register_format("coco", "annotations.json and images/")
+@register_format("coco")
 def write_coco(export: Export) -> None:
     """Write ``annotations.json`` in two passes over the store, and the images."""
     data = export.header.data

@@ -10,7 +10,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-@register_format("csv", "objects.csv")
+@register_format("csv")
 def write_csv(export: Export) -> None:
     """Write ``objects.csv``; an image that a person found empty has a line without an object."""
     with open_text(export.folder, "objects.csv") as stream:

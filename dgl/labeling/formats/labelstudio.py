@@ -16,7 +16,7 @@ from dgl.labeling.labels import ImageLabels, LabeledObject
 _URL = "/data/local-files/?d="
 
 
-@register_format("labelstudio", "tasks.json and config.xml")
+@register_format("labelstudio")
 def write_labelstudio(export: Export) -> None:
     """Write ``tasks.json`` and ``config.xml``."""
     with open_text(export.folder, "config.xml") as stream:

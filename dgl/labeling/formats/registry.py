@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from typing import IO, Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional
+from typing import IO, Any, Callable, Dict, Iterable, Iterator, List, NamedTuple, Optional, Tuple
 
 from dgl.errors import UserError
 from dgl.labeling.decisions import REJECTED, corrected
@@ -17,36 +17,23 @@ IDS_PER_IMAGE = 10000
 
 
 class ExportOptions(NamedTuple):
-    """Choices of an export.
+    """Choices of an export."""
 
-    Attributes:
-        val_fraction: float in [0, 1], the part of the images in the list ``val``.
-        copy: bool, whether images are copied rather than linked, where a format has images.
-        min_confidence: float, objects below it are left out, unless a person confirmed them.
-    """
-
-    val_fraction: float = 0.1
-    copy: bool = False
-    min_confidence: float = 0.0
+    val_fraction: float = 0.1  # the part, in [0, 1], of the images in the list `val`
+    copy: bool = False  # whether images are copied rather than linked, where a format has images
+    min_confidence: float = 0.0  # objects below it are left out, unless a person confirmed them
 
 
 class Export(NamedTuple):
-    """What a format writes.
+    """What a format writes."""
 
-    Attributes:
-        folder: str, an empty folder to fill.
-        header: :class:`~dgl.labeling.store.Header`.
-        options: :class:`ExportOptions`.
-        source: str, the output folder of `dgl label`.
-    """
-
-    folder: str
+    folder: str  # an empty folder to fill
     header: Header
     options: ExportOptions
-    source: str
+    source: str  # the output folder of `dgl label`
 
-    def images(self) -> Iterator["NumberedImage"]:
-        """The images to write, in the order of the store; may be called again for a second pass."""
+    def images(self) -> Iterator[Tuple[int, ImageLabels]]:
+        """The images to write with their places in the store, from 1; may be called for a second pass."""
         for number, labels in enumerate(corrected(self.source), 1):
             if labels.error is not None or labels.status == REJECTED:
                 continue
@@ -58,11 +45,11 @@ class Export(NamedTuple):
                 labels = labels._replace(objects=kept)
             # Without an object, and without a person's word that there is none, an image is no background.
             if labels.objects or labels.status is not None:
-                yield NumberedImage(number, labels)
+                yield number, labels
 
     @property
     def has_masks(self) -> bool:
-        """bool: whether objects have polygons."""
+        """Whether objects have polygons."""
         return bool(self.header.options.get("masks"))
 
     def is_val(self, labels: ImageLabels) -> bool:
@@ -70,6 +57,18 @@ class Export(NamedTuple):
         name = labels.image.encode("utf-8", "surrogateescape")
         hashed = int.from_bytes(hashlib.sha256(name).digest()[:8], "big")
         return hashed < self.options.val_fraction * 2**64
+
+    def free_name(self, name: str, folder: str, extension: str) -> Tuple[str, str]:
+        """A name for an image, and the path of the file of the same stem in another folder.
+
+        Where another image has that file already, the name gets its extension twice.
+        """
+        while True:
+            stem, end = os.path.splitext(name)
+            path = os.path.join(self.folder, folder, *(stem + extension).split("/"))
+            if not os.path.exists(path):
+                return name, path
+            name += end
 
     def place_image(self, labels: ImageLabels, below: str) -> None:
         """Link or copy an image to a path below the folder."""
@@ -85,43 +84,17 @@ class Export(NamedTuple):
             raise UserError(f"{source}: no such file; expected the labeled image") from None
 
 
-class NumberedImage(NamedTuple):
-    """An image with its place in the store, from 1."""
-
-    number: int
-    labels: ImageLabels
+_Writer = Callable[[Export], None]
+_FORMATS: Dict[str, _Writer] = {}
 
 
-class Format(NamedTuple):
-    """One export format.
+def register_format(name: str) -> Callable[[_Writer], _Writer]:
+    """Decorator for the writer of a format; ``name`` is its ``--format`` and its folder."""
 
-    Attributes:
-        name: str, as ``--format`` takes it, and the name of its folder.
-        what: str, the files that it writes, for messages.
-        write: callable of an :class:`Export`.
-    """
-
-    name: str
-    what: str
-    write: Callable[[Export], None]
-
-
-_FORMATS: Dict[str, Format] = {}
-
-
-def register_format(
-    name: str, what: str
-) -> Callable[[Callable[[Export], None]], Callable[[Export], None]]:
-    """Decorator for the writer of a format; the arguments are those of :class:`Format`.
-
-    Raises:
-        ValueError: the name is taken.
-    """
-
-    def register(write: Callable[[Export], None]) -> Callable[[Export], None]:
+    def register(write: _Writer) -> _Writer:
         if name in _FORMATS:
             raise ValueError(f"format {name!r} is registered already")
-        _FORMATS[name] = Format(name, what, write)
+        _FORMATS[name] = write
         return write
 
     return register
@@ -136,12 +109,12 @@ def export(source: str, name: str, options: Optional[ExportOptions] = None) -> s
     """Write the labels of a store, corrected by a person's decisions, in a format.
 
     Args:
-        source: str, the output folder of `dgl label`.
-        name: str, one of :func:`format_names`.
-        options: :class:`ExportOptions`.
+        source: the output folder of `dgl label`.
+        name: one of :func:`format_names`.
+        options: the defaults where ``None``.
 
     Returns:
-        str, the folder that was written, ``source/name``; an older one is replaced in one step.
+        The folder that was written, ``source/name``; an older one is replaced in one step.
 
     Raises:
         UserError: there is no store, it is damaged, or a file cannot be written.
@@ -149,13 +122,8 @@ def export(source: str, name: str, options: Optional[ExportOptions] = None) -> s
     header = read_header(source)
     target = os.path.join(source, name)
     with replaced_folder(target) as folder:
-        _FORMATS[name].write(Export(folder, header, options or ExportOptions(), source))
+        _FORMATS[name](Export(folder, header, options or ExportOptions(), source))
     return target
-
-
-def describe(name: str) -> str:
-    """The files that a format writes."""
-    return _FORMATS[name].what
 
 
 def write_array(stream: IO[str], items: Iterable[Any]) -> None:

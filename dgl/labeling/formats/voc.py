@@ -16,39 +16,28 @@ from dgl.labeling.labels import Box, ImageLabels, LabeledObject
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
-@register_format("voc", "Annotations/, JPEGImages/ and ImageSets/Main/")
+@register_format("voc")
 def write_voc(export: Export) -> None:
     """Write a folder in the layout of PASCAL VOC."""
     # Not of VOC, but the indices of classes are those of the labels only with it.
     with open_text(export.folder, "classes.txt") as stream:
-        stream.writelines(_text_line(name) + "\n" for name in export.header.classes)
+        stream.writelines(_printable(name) + "\n" for name in export.header.classes)
     lists = os.path.join(export.folder, "ImageSets", "Main")
     with open_text(lists, "train.txt") as train, open_text(lists, "val.txt") as val:
         for _, labels in export.images():
-            name = _free_name(export.folder, labels.image)
+            name, path = export.free_name(labels.image, "Annotations", ".xml")
             stem = os.path.splitext(name)[0]
-            with open_text(_annotation(export.folder, name)) as stream:
+            with open_text(path) as stream:
                 stream.write(_xml(labels, name))
             export.place_image(labels, "JPEGImages/" + name)
             (val if export.is_val(labels) else train).write(stem + "\n")
-
-
-def _annotation(folder: str, name: str) -> str:
-    return os.path.join(folder, "Annotations", *(os.path.splitext(name)[0] + ".xml").split("/"))
-
-
-def _free_name(folder: str, name: str) -> str:
-    """The image's name, with its extension twice where two would share an annotation."""
-    while os.path.exists(_annotation(folder, name)):
-        name += os.path.splitext(name)[1]
-    return name
 
 
 def _xml(labels: ImageLabels, name: str) -> str:
     objects = "".join(_object(found, labels) for found in labels.objects)
     return (
         "<annotation>\n"
-        f"  <folder>JPEGImages</folder>\n  <filename>{_text(name)}</filename>\n"
+        f"  <folder>JPEGImages</folder>\n  <filename>{escape(_printable(name))}</filename>\n"
         "  <source><database>dgl label</database></source>\n"
         f"  <size><width>{labels.width}</width><height>{labels.height}</height><depth>3</depth></size>\n"
         "  <segmented>0</segmented>\n"
@@ -61,8 +50,8 @@ def _object(found: LabeledObject, labels: ImageLabels) -> str:
     box = "".join(f"<{side}>{value}</{side}>" for side, value in sides)
     confidence = "" if found.confidence is None else f"<confidence>{found.confidence}</confidence>"
     return (
-        f"  <object><name>{_text(found.class_name)}</name><pose>Unspecified</pose><truncated>0</truncated>"
-        f"<difficult>0</difficult>{confidence}\n"
+        f"  <object><name>{escape(_printable(found.class_name))}</name><pose>Unspecified</pose>"
+        f"<truncated>0</truncated><difficult>0</difficult>{confidence}\n"
         f"    <bndbox>{box}</bndbox>\n"
         "  </object>\n"
     )
@@ -74,9 +63,5 @@ def _whole(box: Box, labels: ImageLabels) -> Tuple[int, int, int, int]:
     return xmin, ymin, max(round(box[2]), xmin), max(round(box[3]), ymin)
 
 
-def _text(text: str) -> str:
-    return escape(_text_line(text))
-
-
-def _text_line(text: str) -> str:
+def _printable(text: str) -> str:
     return _CONTROL.sub("\ufffd", text)

@@ -4,8 +4,7 @@ A line of a label file is ``class x y width height``, the center and size as fra
 masks ``class x y x y ...``, one outline. https://docs.ultralytics.com/datasets/detect/
 """
 
-import os
-from typing import List, Set
+from typing import List
 
 import yaml
 
@@ -13,26 +12,21 @@ from dgl.labeling.formats.registry import Export, open_text, register_format
 from dgl.labeling.labels import ImageLabels, LabeledObject
 
 
-@register_format("yolo", "data.yaml, images/, labels/, train.txt and val.txt")
+@register_format("yolo")
 def write_yolo(export: Export) -> None:
     """Write the folder that a YOLO trainer takes; paths are relative to ``data.yaml``."""
     with open_text(export.folder, "data.yaml") as stream:
         classes = export.header.classes
         values = {"nc": len(classes), "names": dict(enumerate(classes))}
         stream.write("train: train.txt\nval: val.txt\n" + yaml.safe_dump(values, sort_keys=False))
-    made: Set[str] = set()
     with open_text(export.folder, "train.txt") as train, open_text(export.folder, "val.txt") as val:
         for _, labels in export.images():
-            name = _free_name(export.folder, _without_images(labels.image))
+            name, path = export.free_name(_without_images(labels.image), "labels", ".txt")
             text = "".join(
                 f"{found.class_index} {_numbers(found, labels, export.has_masks)}\n"
                 for found in labels.objects
             )
-            path = _label_path(export.folder, name)
-            if os.path.dirname(path) not in made:
-                made.add(os.path.dirname(path))
-                os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "w", encoding="ascii", newline="\n") as stream:
+            with open_text(path) as stream:
                 stream.write(text)
             export.place_image(labels, "images/" + name)
             (val if export.is_val(labels) else train).write(f"./images/{name}\n")
@@ -42,18 +36,6 @@ def _without_images(name: str) -> str:
     """A path without folders of the name ``images``: readers take the last one for that of all images."""
     *folders, last = name.split("/")
     return "/".join([folder for folder in folders if folder != "images"] + [last])
-
-
-def _label_path(folder: str, name: str) -> str:
-    """Where readers look for the labels of ``images/<name>``."""
-    return os.path.join(folder, "labels", *(os.path.splitext(name)[0] + ".txt").split("/"))
-
-
-def _free_name(folder: str, name: str) -> str:
-    """The image's name, with its extension twice where ``a.jpg`` and ``a.png`` would share their labels."""
-    while os.path.exists(_label_path(folder, name)):
-        name += os.path.splitext(name)[1]
-    return name
 
 
 def _numbers(found: LabeledObject, labels: ImageLabels, has_masks: bool) -> str:
