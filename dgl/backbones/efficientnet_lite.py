@@ -9,7 +9,7 @@ global average pooling, so CAM at layer 0 is exact.
 import math
 import re
 from functools import partial
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import List, NamedTuple, Optional, Tuple
 
 from dgl.backbones.published import (
     CONVOLUTION_OF_TORCH,
@@ -17,11 +17,13 @@ from dgl.backbones.published import (
     EFFICIENTNET,
     EXACT,
     LINEAR_OF_TORCH,
+    NORM_OF_TORCH,
     Piece,
     Preprocessing,
     PublishedFile,
     PublishedNames,
     Shapes,
+    by_name,
 )
 from dgl.backbones.registry import (
     Backbone,
@@ -58,7 +60,8 @@ class _Scale(NamedTuple):
     image_size: int
     dropout: float
     file_name: str
-    localize: LocalizeDefaults
+    localize_layer: str
+    localize_threshold: float
 
 
 class _Block(NamedTuple):
@@ -95,14 +98,11 @@ def _norm(features: Tensor, relu: bool = True) -> Tensor:
 def _convolution(
     name: str, features: Tensor, channels: int, kernel: int = 1, stride: int = 1, relu: bool = True
 ) -> Tensor:
+    def norm(x: Tensor, name: Optional[str] = None) -> Tensor:
+        return _norm(x, relu)
+
     return tp.Conv2D(
-        name,
-        features,
-        channels,
-        kernel,
-        strides=stride,
-        use_bias=False,
-        activation=lambda x, name=None: _norm(x, relu),
+        name, features, channels, kernel, strides=stride, use_bias=False, activation=norm
     )
 
 
@@ -190,12 +190,6 @@ _INSIDE = {
     "depthwise": ("_depthwise_conv", "_bn1"),
     "project": ("_project_conv", "_bn2"),
 }
-_NORM = {
-    "gamma": "weight",
-    "beta": "bias",
-    "mean/EMA": "running_mean",
-    "variance/EMA": "running_var",
-}
 _NAME = re.compile(r"(?:block(\d+)/)?(\w+)/(W|b|bn/(?:gamma|beta|mean/EMA|variance/EMA))$")
 
 
@@ -210,23 +204,19 @@ def _published_piece(name: str) -> Piece:
     if kind == "W":
         axes = DEPTHWISE_OF_TORCH if layer == "depthwise" else CONVOLUTION_OF_TORCH
         return Piece(f"{prefix}{convolution}.weight", axes)
-    return Piece(f"{prefix}{norm}.{_NORM[kind[len('bn/') :]]}")
-
-
-def _published_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
-    return {name: _published_piece(name) for name in names}
+    return Piece(f"{prefix}{norm}.{NORM_OF_TORCH[kind[len('bn/') :]]}")
 
 
 def _variables(shapes: Shapes, scale: _Scale) -> List[str]:
     """The network's variables, in its order."""
     layers = ["stem"]
     for index, block in enumerate(_blocks(scale)):
-        parts = (
-            ("expand", "depthwise", "project") if block.expansion > 1 else ("depthwise", "project")
-        )
+        parts = ("expand", "depthwise", "project")[0 if block.expansion > 1 else 1 :]
         layers.extend(f"block{index}/{part}" for part in parts)
     layers.append("head")
-    names = [f"{layer}/{kind}" for layer in layers for kind in ("W", *(f"bn/{n}" for n in _NORM))]
+    names = [
+        f"{layer}/{kind}" for layer in layers for kind in ("W", *(f"bn/{n}" for n in NORM_OF_TORCH))
+    ]
     return [*names, "linear/W", "linear/b"]
 
 
@@ -261,7 +251,7 @@ def _efficientnet_lite(number: int, scale: _Scale) -> Backbone:
             PublishedNames(
                 EFFICIENTNET,
                 partial(_fits_published, scale=scale),
-                _published_pieces,
+                by_name(_published_piece),
                 variables=partial(_variables, scale=scale),
             ),
         ),
@@ -271,39 +261,17 @@ def _efficientnet_lite(number: int, scale: _Scale) -> Backbone:
         preprocessing=PREPROCESSING,
         image_size=scale.image_size,
         package=WeightsPackage(package, "models/" + scale.file_name),
-        localize=scale.localize,
+        localize=LocalizeDefaults(scale.localize_layer, scale.localize_threshold, "pas"),
     )
 
 
 # The layer and normalization with the best MaxBoxAccV2 of DGL among the outputs of blocks, and the best
 # threshold for it, on 250 ILSVRC validation photographs.
 _SCALES = {
-    0: _Scale(
-        1.0,
-        1.0,
-        224,
-        0.2,
-        "efficientnet-lite0-57934424.pth",
-        LocalizeDefaults("block10", 0.17, "pas"),
-    ),
-    1: _Scale(
-        1.0,
-        1.1,
-        240,
-        0.2,
-        "efficientnet-lite1-77cc7160.pth",
-        LocalizeDefaults("block14", 0.18, "pas"),
-    ),
-    2: _Scale(
-        1.1,
-        1.2,
-        260,
-        0.3,
-        "efficientnet-lite2-9656183e.pth",
-        LocalizeDefaults("block14", 0.17, "pas"),
-    ),
+    0: _Scale(1.0, 1.0, 224, 0.2, "efficientnet-lite0-57934424.pth", "block10", 0.17),
+    1: _Scale(1.0, 1.1, 240, 0.2, "efficientnet-lite1-77cc7160.pth", "block14", 0.18),
+    2: _Scale(1.1, 1.2, 260, 0.3, "efficientnet-lite2-9656183e.pth", "block14", 0.17),
 }
 
-LITES = tuple(
-    register_backbone(_efficientnet_lite(number, scale)) for number, scale in _SCALES.items()
-)
+for _number, _scale in _SCALES.items():
+    register_backbone(_efficientnet_lite(_number, _scale))

@@ -11,7 +11,8 @@ the variables ``refine/LAYER/W``, (1, 1, C, units), ``refine/hidden/b``, ``refin
 
 from typing import Dict, Iterable, List, Mapping
 
-from dgl.backbones.registry import Network, Shapes
+from dgl.backbones.published import Shapes
+from dgl.backbones.registry import Network
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
 

@@ -30,52 +30,44 @@ from dgl.utils.types import Tensor
 _SCOPE = "InceptionV3"
 _HEAD = "Logits/Conv2d_1c_1x1_{}"
 
-
 _BN_DECAY = 0.999
 _BN_EPSILON = 0.001
 _DROPOUT = 0.5
 _ADD_CHANNELS = 1024
 
 
+Kernel = Union[int, Tuple[int, int]]
 Step = Any  # "avg_pool", or (name, channels, kernel) of a convolution
-
-
-def _conv(name: str, channels: int, kernel: Union[int, Tuple[int, int]]) -> Step:
-    return name, channels, (kernel, kernel) if isinstance(kernel, int) else kernel
 
 
 def _mixed_5(
     pool_channels: int, names: Sequence[str] = ("Conv2d_0a_1x1", "Conv2d_0b_5x5")
 ) -> Sequence[Sequence[Step]]:
     return (
-        (_conv("Conv2d_0a_1x1", 64, 1),),
-        (_conv(names[0], 48, 1), _conv(names[1], 64, 5)),
-        (
-            _conv("Conv2d_0a_1x1", 64, 1),
-            _conv("Conv2d_0b_3x3", 96, 3),
-            _conv("Conv2d_0c_3x3", 96, 3),
-        ),
-        ("avg_pool", _conv("Conv2d_0b_1x1", pool_channels, 1)),
+        (("Conv2d_0a_1x1", 64, 1),),
+        ((names[0], 48, 1), (names[1], 64, 5)),
+        (("Conv2d_0a_1x1", 64, 1), ("Conv2d_0b_3x3", 96, 3), ("Conv2d_0c_3x3", 96, 3)),
+        ("avg_pool", ("Conv2d_0b_1x1", pool_channels, 1)),
     )
 
 
 def _mixed_6(inner: int) -> Sequence[Sequence[Step]]:
     row, column = (1, 7), (7, 1)
     return (
-        (_conv("Conv2d_0a_1x1", 192, 1),),
+        (("Conv2d_0a_1x1", 192, 1),),
         (
-            _conv("Conv2d_0a_1x1", inner, 1),
-            _conv("Conv2d_0b_1x7", inner, row),
-            _conv("Conv2d_0c_7x1", 192, column),
+            ("Conv2d_0a_1x1", inner, 1),
+            ("Conv2d_0b_1x7", inner, row),
+            ("Conv2d_0c_7x1", 192, column),
         ),
         (
-            _conv("Conv2d_0a_1x1", inner, 1),
-            _conv("Conv2d_0b_7x1", inner, column),
-            _conv("Conv2d_0c_1x7", inner, row),
-            _conv("Conv2d_0d_7x1", inner, column),
-            _conv("Conv2d_0e_1x7", 192, row),
+            ("Conv2d_0a_1x1", inner, 1),
+            ("Conv2d_0b_7x1", inner, column),
+            ("Conv2d_0c_1x7", inner, row),
+            ("Conv2d_0d_7x1", inner, column),
+            ("Conv2d_0e_1x7", 192, row),
         ),
-        ("avg_pool", _conv("Conv2d_0b_1x1", 192, 1)),
+        ("avg_pool", ("Conv2d_0b_1x1", 192, 1)),
     )
 
 
@@ -85,12 +77,8 @@ _MIXED = {
     "Mixed_5c": _mixed_5(64, ("Conv2d_0b_1x1", "Conv_1_0c_5x5")),
     "Mixed_5d": _mixed_5(64),
     "Mixed_6a": (
-        (_conv("Conv2d_1a_1x1", 384, 3),),
-        (
-            _conv("Conv2d_0a_1x1", 64, 1),
-            _conv("Conv2d_0b_3x3", 96, 3),
-            _conv("Conv2d_1a_1x1", 96, 3),
-        ),
+        (("Conv2d_1a_1x1", 384, 3),),
+        (("Conv2d_0a_1x1", 64, 1), ("Conv2d_0b_3x3", 96, 3), ("Conv2d_1a_1x1", 96, 3)),
         ("max_pool",),
     ),
     "Mixed_6b": _mixed_6(128),
@@ -117,7 +105,7 @@ class _Layers:
         features: Tensor,
         name: str,
         channels: int,
-        kernel: Tuple[int, int],
+        kernel: Kernel,
         stride: int = 1,
         biased: bool = False,
     ) -> Tuple[Tensor, Tensor]:
@@ -126,22 +114,13 @@ class _Layers:
         Returns:
             (output, weights).
         """
-        inputs = features.get_shape().as_list()[self.axis]
+        sides = [kernel, kernel] if isinstance(kernel, int) else list(kernel)
+        shape = [*sides, features.get_shape().as_list()[self.axis], channels]
+        initial = tf.initializers.variance_scaling(2.0, distribution="untruncated_normal")
         with tf.variable_scope(name):
-            weights = tf.get_variable(
-                "weights",
-                list(kernel) + [inputs, channels],
-                initializer=tf.initializers.variance_scaling(
-                    2.0, distribution="untruncated_normal"
-                ),
-            )
-            out = tf.nn.conv2d(
-                features,
-                weights,
-                strides=self._window(stride, stride),
-                padding="SAME",
-                data_format=self.layout,
-            )
+            weights = tf.get_variable("weights", shape, initializer=initial)
+            strides = self._window(stride, stride)
+            out = tf.nn.conv2d(features, weights, strides, "SAME", data_format=self.layout)
             if biased:
                 biases = tf.get_variable("biases", [channels], initializer=tf.zeros_initializer())
                 return tf.nn.bias_add(out, biases, data_format=self.layout), weights
@@ -166,12 +145,7 @@ class _Layers:
         return out
 
     def conv(
-        self,
-        features: Tensor,
-        name: str,
-        channels: int,
-        kernel: Tuple[int, int],
-        stride: int = 1,
+        self, features: Tensor, name: str, channels: int, kernel: Kernel, stride: int = 1
     ) -> Tensor:
         """Convolution, BatchNorm and ReLU; ``channels`` at width 1."""
         channels = self.options.channels(channels)
@@ -180,13 +154,8 @@ class _Layers:
     def pool(self, features: Tensor, kind: str, stride: int = 1) -> Tensor:
         """A 3 x 3 pool, ``"max_pool"`` or ``"avg_pool"``."""
         function = tf.nn.max_pool if kind == "max_pool" else tf.nn.avg_pool
-        return function(
-            features,
-            self._window(3, 3),
-            self._window(stride, stride),
-            "SAME",
-            data_format=self.layout,
-        )
+        window, strides = self._window(3, 3), self._window(stride, stride)
+        return function(features, window, strides, "SAME", data_format=self.layout)
 
     def mixed(
         self, features: Tensor, name: str, branches: Sequence[Sequence[Step]]
@@ -210,7 +179,7 @@ class _Layers:
     def add(self, features: Tensor, name: str) -> Tensor:
         """A 3 x 3 convolution with biases and ReLU, which DGL adds."""
         channels = self.options.channels(_ADD_CHANNELS)
-        out, _ = self.convolution(self.dropout(features), name, channels, (3, 3), biased=True)
+        out, _ = self.convolution(self.dropout(features), name, channels, 3, biased=True)
         return tf.nn.relu(out)
 
 
@@ -219,12 +188,12 @@ def _build(image: Tensor, options: BuildOptions) -> Network:
     layers = _Layers(options)
     points = {}
     with tf.variable_scope(_SCOPE):
-        out = points["Conv2d_1a_3x3"] = layers.conv(image, "Conv2d_1a_3x3", 32, (3, 3), stride=2)
-        out = points["Conv2d_2a_3x3"] = layers.conv(out, "Conv2d_2a_3x3", 32, (3, 3))
-        out = points["Conv2d_2b_3x3"] = layers.conv(out, "Conv2d_2b_3x3", 64, (3, 3))
+        out = points["Conv2d_1a_3x3"] = layers.conv(image, "Conv2d_1a_3x3", 32, 3, stride=2)
+        out = points["Conv2d_2a_3x3"] = layers.conv(out, "Conv2d_2a_3x3", 32, 3)
+        out = points["Conv2d_2b_3x3"] = layers.conv(out, "Conv2d_2b_3x3", 64, 3)
         out = points["MaxPool_3a_3x3"] = layers.pool(out, "max_pool", stride=2)
-        out = points["Conv2d_3b_1x1"] = layers.conv(out, "Conv2d_3b_1x1", 80, (1, 1))
-        out = points["Conv2d_4a_3x3"] = layers.conv(out, "Conv2d_4a_3x3", 192, (3, 3))
+        out = points["Conv2d_3b_1x1"] = layers.conv(out, "Conv2d_3b_1x1", 80, 1)
+        out = points["Conv2d_4a_3x3"] = layers.conv(out, "Conv2d_4a_3x3", 192, 3)
         out = points["MaxPool_5a_3x3"] = layers.pool(out, "max_pool", stride=2)
         for name, branches in _MIXED.items():
             out, outputs = layers.mixed(out, name, branches)
@@ -238,11 +207,7 @@ def _build(image: Tensor, options: BuildOptions) -> Network:
             spatial = [1, 2] if layers.last else [2, 3]
             out = points["global_pool"] = tf.reduce_mean(out, axis=spatial, keepdims=True)
             out, weights = layers.convolution(
-                layers.dropout(out),
-                options.head.split("/")[-1],
-                options.classes,
-                (1, 1),
-                biased=True,
+                layers.dropout(out), options.head.split("/")[-1], options.classes, 1, biased=True
             )
             logits = tf.reshape(out, [-1, options.classes])
     points["Logits"] = logits
@@ -317,32 +282,14 @@ def _keras_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
     return pieces
 
 
-INCEPTION_V3 = register_backbone(
+register_backbone(
     Backbone(
         mode="inceptionv3",
         build=_build,
-        layers=(
-            "add1",
-            "add2",
-            "Mixed_6e",
-            "Mixed_6d",
-            "Mixed_6c",
-            "Mixed_6b",
-            "Mixed_6e_branch_0",
-            "Mixed_6e_branch_1",
-            "Mixed_6e_branch_2",
-            "Mixed_6e_branch_3",
-            "Mixed_6a",
-            "Mixed_5d",
-            "Mixed_5c",
-            "Mixed_5b",
-            "MaxPool_5a_3x3",
-            "Conv2d_4a_3x3",
-            "Conv2d_3b_1x1",
-            "MaxPool_3a_3x3",
-            "Conv2d_2b_3x3",
-            "Conv2d_2a_3x3",
-            "Conv2d_1a_3x3",
+        layers=tuple(
+            "add1 add2 Mixed_6e Mixed_6d Mixed_6c Mixed_6b Mixed_6e_branch_0 Mixed_6e_branch_1 "
+            "Mixed_6e_branch_2 Mixed_6e_branch_3 Mixed_6a Mixed_5d Mixed_5c Mixed_5b MaxPool_5a_3x3 "
+            "Conv2d_4a_3x3 Conv2d_3b_1x1 MaxPool_3a_3x3 Conv2d_2b_3x3 Conv2d_2a_3x3 Conv2d_1a_3x3".split()
         ),
         heads={"imagenet": _HEAD, "cub": _HEAD},
         head_pattern=_SCOPE + r"/(Logits/Conv2d_1c_1x1_[^/]+)/weights",

@@ -6,14 +6,8 @@ from typing import Iterator
 
 import numpy as np
 
-from dgl.backbones.published import OURS, Preprocessing
-from dgl.backbones.registry import (
-    IMAGENET_MEAN_RGB,
-    IMAGENET_STD_RGB,
-    Backbone,
-    BuildOptions,
-    Network,
-)
+from dgl.backbones.published import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB, OURS, Preprocessing
+from dgl.backbones.registry import Backbone, BuildOptions, Network
 from dgl.tf_compat import lazy_tensorpack as tp
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor

@@ -29,6 +29,13 @@ DGL_AUTHORS = "DGL's authors"  # of trained checkpoints, which nothing has to co
 CONVOLUTION_OF_TORCH = (2, 3, 1, 0)
 DEPTHWISE_OF_TORCH = (2, 3, 0, 1)
 LINEAR_OF_TORCH = (1, 0)
+# Variable of a BatchNorm in this project -> leaf name in PyTorch.
+NORM_OF_TORCH = {
+    "gamma": "weight",
+    "beta": "bias",
+    "mean/EMA": "running_mean",
+    "variance/EMA": "running_var",
+}
 
 # Kind of weight -> leaf names of Keras 2, then of Keras 1, in which `running_std` is a variance.
 _KERAS_KINDS = {
@@ -190,9 +197,14 @@ class PublishedNames:
     variables: Optional[Callable[[Shapes], Sequence[str]]] = None
 
 
-def same_names(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
-    """The pieces of a publisher who uses this project's own names."""
-    return {name: Piece(name) for name in names}
+def by_name(
+    piece_of: Callable[[str], Piece],
+) -> Callable[[Shapes, Sequence[str]], Dict[str, Piece]]:
+    """The ``pieces`` of a publisher whose names follow from this project's."""
+    return lambda shapes, names: {name: piece_of(name) for name in names}
+
+
+same_names = by_name(Piece)  # of a publisher who uses this project's own names
 
 
 def find_keras_layers(shapes: Shapes) -> Dict[str, Dict[str, str]]:

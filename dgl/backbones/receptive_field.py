@@ -14,23 +14,10 @@ from dgl.utils.graph_walk import upstream
 Pair = Tuple[int, int]
 
 _WINDOWS = {"Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool"}
-_PLACE_BY_PLACE = {
-    "Add",
-    "AddV2",
-    "BiasAdd",
-    "Cast",
-    "ConcatV2",
-    "FusedBatchNorm",
-    "FusedBatchNormV2",
-    "FusedBatchNormV3",
-    "Identity",
-    "Mul",
-    "RealDiv",
-    "Relu",
-    "Relu6",
-    "Sub",
-    "Transpose",
-}
+_PLACE_BY_PLACE = frozenset(
+    "Add AddV2 BiasAdd Cast ConcatV2 FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 Identity Mul RealDiv "
+    "Relu Relu6 Sub Transpose".split()
+)
 _PADDINGS = {"Pad", "PadV2"}
 _GLOBAL = {"Mean", "Sum", "Max"}
 
@@ -99,28 +86,17 @@ def _after(op: Any, inputs: Sequence[Any]) -> Any:
         amounts = tf.get_static_value(op.inputs[1])
         axes = (2, 3) if amounts[3].any() else (1, 2)
         return _through_window(local[0], (1, 1), (1, 1), [int(amounts[axis][0]) for axis in axes])
-    if op.type not in _PLACE_BY_PLACE and not _reverses_channels(op):
+    # From RGB to BGR, channels last.
+    is_reversal = op.type == "ReverseV2" and list(tf.get_static_value(op.inputs[1])) == [3]
+    if op.type not in _PLACE_BY_PLACE and not is_reversal:
         raise ValueError(f"{op.name}: what places {op.type} keeps is not known")
-    return _union(op, local, _EVERYTHING in inputs)
-
-
-def _reverses_channels(op: Any) -> bool:
-    """Whether an operation turns RGB into BGR, channels last."""
-    return op.type == "ReverseV2" and list(tf.get_static_value(op.inputs[1])) == [3]
-
-
-def _union(op: Any, fields: Sequence[Field], beside_everything: bool) -> Field:
-    stride = fields[0].stride
-    if any(field.stride != stride for field in fields):
+    stride = local[0].stride
+    if any(field.stride != stride for field in local):
         raise ValueError(f"{op.name}: branches of different strides meet")
-    first = _pair(min(field.first[axis] for field in fields) for axis in (0, 1))
-    last = [max(field.first[axis] + field.size[axis] for field in fields) for axis in (0, 1)]
-    return Field(
-        stride,
-        first,
-        (last[0] - first[0], last[1] - first[1]),
-        beside_everything or any(field.sees_all for field in fields),
-    )
+    first = _pair(min(field.first[axis] for field in local) for axis in (0, 1))
+    last = [max(field.first[axis] + field.size[axis] for field in local) for axis in (0, 1)]
+    sees_all = _EVERYTHING in inputs or any(field.sees_all for field in local)
+    return Field(stride, first, (last[0] - first[0], last[1] - first[1]), sees_all)
 
 
 def _through_window(

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple, Union
 
 from dgl.backbones.published import (
-    IMAGENET_MEAN_RGB,
-    IMAGENET_STD_RGB,
     OURS,
     OWN_STRIDES,
     Preprocessing,
@@ -15,22 +13,6 @@ from dgl.backbones.published import (
     Shapes,
 )
 from dgl.errors import UserError
-
-__all__ = [
-    "BACKBONES",
-    "IMAGENET_MEAN_RGB",
-    "IMAGENET_STD_RGB",
-    "MOST_CLASSES",
-    "OWN_STRIDES",
-    "Backbone",
-    "BuildOptions",
-    "LocalizeDefaults",
-    "Network",
-    "Shapes",
-    "WeightsPackage",
-    "get_backbone",
-    "register_backbone",
-]
 
 MOST_CLASSES = 10**6
 _FEWEST_CHANNELS = 4

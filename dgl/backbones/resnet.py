@@ -16,25 +16,22 @@ from dgl.backbones.published import (
     EXACT,
     LINEAR_OF_TORCH,
     NEAR,
+    NORM_OF_TORCH,
     OURS,
+    OWN_STRIDES,
     TENSORPACK,
     TORCHVISION,
     Piece,
     PublishedFile,
     PublishedNames,
     Shapes,
+    by_name,
     released_checkpoint,
     same_names,
     tensorpack_file,
     torchvision_file,
 )
-from dgl.backbones.registry import (
-    OWN_STRIDES,
-    Backbone,
-    BuildOptions,
-    Network,
-    register_backbone,
-)
+from dgl.backbones.registry import Backbone, BuildOptions, Network, register_backbone
 from dgl.tf_compat import lazy_tensorpack as tp
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor
@@ -136,14 +133,7 @@ def _bottleneck(
 def _build(
     image: Tensor, options: BuildOptions, blocks: Sequence[int], squeeze_excite: bool
 ) -> Network:
-    """The network on normalized BGR ``image``; see :class:`~dgl.backbones.Backbone`.
-
-    Args:
-        image: (N, H, W, 3) float32.
-        options: :class:`~dgl.backbones.BuildOptions`.
-        blocks: number of blocks of each of the four groups.
-        squeeze_excite: bool.
-    """
+    """The network on normalized BGR ``image``, with so many ``blocks`` in its four groups."""
     endpoints = {}
     strides = STRIDES[options.strides]
     channel_axis = 3 if options.data_format == "channels_last" else 1
@@ -199,12 +189,6 @@ def _layers(depth: int) -> Tuple[str, ...]:
 
 
 _GATE = "group0/block0/fc1/W"  # of squeeze-excite
-_NORM = {
-    "gamma": "weight",
-    "beta": "bias",
-    "mean/EMA": "running_mean",
-    "variance/EMA": "running_var",
-}
 _NAME = re.compile(r"(?:group(\d)/block(\d+)/)?(conv\d|convshortcut|linear)/(?:bn/)?(.+)")
 _DIFFERS = "stride 2 of the last two groups becomes 1 (`--strides published` keeps it)"
 _DIFFERS_FROM_TORCH = _DIFFERS + "; so does the padding of stride-2 layers"
@@ -265,11 +249,7 @@ def _torchvision_piece(name: str) -> Piece:
         convolution, norm = f"conv{number}", f"bn{number}"
     if kind == "W":
         return Piece(prefix + convolution + ".weight", CONVOLUTION_OF_TORCH)
-    return Piece(prefix + norm + "." + _NORM[kind])
-
-
-def _torchvision_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
-    return {name: _torchvision_piece(name) for name in names}
+    return Piece(prefix + norm + "." + NORM_OF_TORCH[kind])
 
 
 def _recognize(shapes: Shapes, depth: int, squeeze_excite: bool) -> bool:
@@ -302,7 +282,7 @@ def _names(depth: int, squeeze_excite: bool) -> Sequence[PublishedNames]:
     names = [PublishedNames(TENSORPACK, fits, same_names)]
     if not squeeze_excite:
         fits = partial(_fits_torchvision, depth=depth)
-        names.append(PublishedNames(TORCHVISION, fits, _torchvision_pieces))
+        names.append(PublishedNames(TORCHVISION, fits, by_name(_torchvision_piece)))
     return names
 
 
@@ -324,10 +304,7 @@ def _resnet(depth: int, squeeze_excite: bool) -> Backbone:
         stem="conv0/W",
         stem_channels=64,
         pretrained=pretrained,
-        gradient_multipliers=(
-            (r"(conv0|group[0-2])/.*beta", 2.0),
-            (r"linear/b", 2.0),
-        ),
+        gradient_multipliers=((r"(conv0|group[0-2])/.*beta", 2.0), (r"linear/b", 2.0)),
         published_files=tuple(_files(depth, squeeze_excite)),
         published_names=tuple(_names(depth, squeeze_excite)),
         released=released,
@@ -335,8 +312,6 @@ def _resnet(depth: int, squeeze_excite: bool) -> Backbone:
     )
 
 
-RESNETS = tuple(
-    register_backbone(_resnet(depth, se))
-    for depth in sorted(BLOCKS_BY_DEPTH)
-    for se in (False, True)
-)
+for _depth in sorted(BLOCKS_BY_DEPTH):
+    for _squeeze_excited in (False, True):
+        register_backbone(_resnet(_depth, _squeeze_excited))

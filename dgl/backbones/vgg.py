@@ -17,6 +17,7 @@ from dgl.backbones.published import (
     Piece,
     PublishedNames,
     Shapes,
+    by_name,
     find_keras_layers,
     keras_files,
     released_checkpoint,
@@ -41,16 +42,11 @@ def _build(image: Tensor, options: BuildOptions) -> Network:
 
     def conv(name: str, features: Tensor, channels: int) -> Tensor:
         activation = tp.BNReLU if batch_norm else tf.nn.relu
-        out = tp.Conv2D(
-            name,
-            features,
-            options.channels(channels),
-            3,
-            activation=activation,
-            use_bias=not batch_norm,
+        width, biased = options.channels(channels), not batch_norm
+        endpoints[name] = tp.Conv2D(
+            name, features, width, 3, activation=activation, use_bias=biased
         )
-        endpoints[name] = out
-        return out
+        return endpoints[name]
 
     features = image
     formats = {"data_format": options.data_format}
@@ -100,37 +96,25 @@ def _fits_keras(shapes: Shapes) -> Optional[str]:
 def _fits_torchvision(shapes: Shapes) -> Optional[str]:
     found = "features.0.weight" in shapes and "features.28.weight" in shapes
     # BatchNorm shifts the indices; VGG19 has more than 28.
-    return (
-        EXACT if found and not any(f"features.{i}.weight" in shapes for i in (1, 30, 34)) else None
-    )
+    others = any(f"features.{index}.weight" in shapes for index in (1, 30, 34))
+    return EXACT if found and not others else None
 
 
 def _keras_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
     layers, pieces = find_keras_layers(shapes), {}
     for name in names:
-        block, index, kind = _parts(name)
+        match = _NAME.match(name)
+        assert match is not None, name
+        block, index, kind = match.groups()
         layer, kind = f"block{block}_conv{index}", "kernel" if kind == "W" else "bias"
         pieces[name] = Piece(layers.get(layer, {}).get(kind, f"{layer}/{kind}"))
     return pieces
 
 
-def _torchvision_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
-    pieces = {}
-    for name in names:
-        layer, kind = name.split("/")
-        prefix = f"features.{_TORCH_INDEX[layer]}."
-        pieces[name] = (
-            Piece(prefix + "weight", CONVOLUTION_OF_TORCH)
-            if kind == "W"
-            else Piece(prefix + "bias")
-        )
-    return pieces
-
-
-def _parts(name: str) -> Sequence[str]:
-    match = _NAME.match(name)
-    assert match is not None, name
-    return match.groups()
+def _torchvision_piece(name: str) -> Piece:
+    layer, kind = name.split("/")
+    prefix = f"features.{_TORCH_INDEX[layer]}."
+    return Piece(prefix + "weight", CONVOLUTION_OF_TORCH) if kind == "W" else Piece(prefix + "bias")
 
 
 def _check_torchvision(checkpoint: Any) -> None:
@@ -145,29 +129,13 @@ def _check_torchvision(checkpoint: Any) -> None:
         )
 
 
-VGG = register_backbone(
+register_backbone(
     Backbone(
         mode="vgg",
         build=_build,
-        layers=(
-            "add",
-            "conv5_3",
-            "conv5_2",
-            "conv5_1",
-            "pool4",
-            "conv4_3",
-            "conv4_2",
-            "conv4_1",
-            "pool3",
-            "conv3_3",
-            "conv3_2",
-            "conv3_1",
-            "pool2",
-            "conv2_2",
-            "conv2_1",
-            "pool1",
-            "conv1_2",
-            "conv1_1",
+        layers=tuple(
+            "add conv5_3 conv5_2 conv5_1 pool4 conv4_3 conv4_2 conv4_1 pool3 conv3_3 conv3_2 conv3_1 pool2 "
+            "conv2_2 conv2_1 pool1 conv1_2 conv1_1".split()
         ),
         heads={"imagenet": "linear", "cub": "linear_cub"},
         head_pattern=r"(linear[^/]*)/W",
@@ -198,7 +166,9 @@ VGG = register_backbone(
         published_names=(
             PublishedNames(TENSORPACK, _fits_tensorpack, same_names),
             PublishedNames(KERAS, _fits_keras, _keras_pieces),
-            PublishedNames(TORCHVISION, _fits_torchvision, _torchvision_pieces, _check_torchvision),
+            PublishedNames(
+                TORCHVISION, _fits_torchvision, by_name(_torchvision_piece), _check_torchvision
+            ),
         ),
     )
 )

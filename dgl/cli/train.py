@@ -4,7 +4,7 @@ import argparse
 from typing import Any, Callable, Sequence, Tuple
 
 from dgl.backbones import BACKBONES, DEFAULT_MODE
-from dgl.backbones.registry import OWN_STRIDES
+from dgl.backbones.published import OWN_STRIDES
 from dgl.cli.output import Command, HelpFormatter, add_data_flags, flag_groups
 from dgl.errors import UserError
 from dgl.training.recipe import LR_EPOCHS

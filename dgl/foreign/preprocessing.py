@@ -8,7 +8,7 @@ this project's own networks, which normalize it too.
 
 import numpy as np
 
-from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from dgl.backbones.published import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 
 # Mean of ImageNet in 0..255, as published in Caffe's model zoo.
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)

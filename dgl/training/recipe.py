@@ -12,7 +12,7 @@ from typing import Dict, List, Optional, Tuple
 from tabulate import tabulate
 
 from dgl.backbones import BuildOptions, get_backbone
-from dgl.backbones.registry import Shapes
+from dgl.backbones.published import Shapes
 from dgl.data.views import TRAINING_BORDER
 
 MOMENTUM = 0.9

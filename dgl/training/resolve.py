@@ -8,7 +8,8 @@ from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 import numpy as np
 
 from dgl.backbones import BuildOptions, get_backbone
-from dgl.backbones.registry import OWN_STRIDES, Backbone, Shapes
+from dgl.backbones.published import OWN_STRIDES, Shapes
+from dgl.backbones.registry import Backbone
 from dgl.data.flows import new_seed
 from dgl.data.layouts import check_files, load_data
 from dgl.data.layouts.label_list import PUBLISHED_CLASSES, named_layout
@@ -133,10 +134,7 @@ def _probe(args: Namespace, mode: str, ranks: Ranks) -> int:
         gpus=select_gpus(args.gpu),
     )
     run_probe(
-        probe,
-        replace(training, classes=classes),
-        validation if has_split else None,
-        args.logdir,
+        probe, replace(training, classes=classes), validation if has_split else None, args.logdir
     )
     return 0
 

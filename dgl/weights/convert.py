@@ -111,9 +111,7 @@ def _expected(
     if stem.name not in checkpoint.shapes:
         raise UserError(f"{checkpoint.path}: not the weights of {backbone.mode}: lacks {stem.name}")
     width = backbone.width_from(
-        checkpoint.shapes[stem.name],
-        f"{checkpoint.path}: {stem.name}",
-        0 if stem.axes else -1,
+        checkpoint.shapes[stem.name], f"{checkpoint.path}: {stem.name}", 0 if stem.axes else -1
     )
     classes = head[-1] if head else 1
     options = BuildOptions(classes, backbone.head_name("imagenet", classes), width=width)
@@ -159,10 +157,7 @@ def _check_shapes(
     if faults:
         raise UserError(
             "{}: not the weights of {}: {}{}".format(
-                checkpoint.path,
-                mode,
-                "; ".join(faults),
-                f" and {more} more" if more else "",
+                checkpoint.path, mode, "; ".join(faults), f" and {more} more" if more else ""
             )
         )
 

@@ -10,8 +10,8 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from dgl.backbones import get_backbone
-from dgl.backbones.published import PUBLISHERS, TENSORPACK
-from dgl.backbones.registry import Backbone, Shapes
+from dgl.backbones.published import PUBLISHERS, TENSORPACK, Shapes
+from dgl.backbones.registry import Backbone
 from dgl.data.class_names import ClassNames
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint
 from dgl.weights.formats import find_format

@@ -3,8 +3,8 @@
 from typing import Optional, Tuple
 
 from dgl.backbones import BACKBONES, DEFAULT_MODE, get_backbone
-from dgl.backbones.published import PUBLISHERS, TENSORPACK
-from dgl.backbones.registry import Backbone, Shapes
+from dgl.backbones.published import PUBLISHERS, TENSORPACK, Shapes
+from dgl.backbones.registry import Backbone
 from dgl.errors import UserError
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, open_checkpoint
 from dgl.weights.foreign_model import EXPORT, MODE, model_kind

@@ -11,7 +11,8 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Iterator, Optional, Tuple
 
-from dgl.backbones.registry import OWN_STRIDES, Backbone
+from dgl.backbones.published import OWN_STRIDES
+from dgl.backbones.registry import Backbone
 from dgl.data.class_names import IMAGENET_CLASSES, ClassNames, imagenet_class_names
 from dgl.errors import UserError, first_line
 from dgl.utils.files import read_bounded, write_atomically

@@ -8,7 +8,8 @@ import numpy as np
 
 from dgl.backbones import BuildOptions
 from dgl.backbones.network import build_network
-from dgl.backbones.registry import OWN_STRIDES, Backbone, Shapes, WeightsPackage
+from dgl.backbones.published import OWN_STRIDES, Shapes
+from dgl.backbones.registry import Backbone, WeightsPackage
 from dgl.data.layouts.label_list import PUBLISHED_CLASSES
 from dgl.errors import UserError
 from dgl.tf_compat import lazy_tf as tf

@@ -15,7 +15,7 @@ from networks import values_of, write_tensorflow
 from real_runs import run
 from sample_images import plain, write_list
 
-from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from dgl.backbones.published import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 from dgl.weights import open_checkpoint
 
 SIZE = 32

@@ -12,7 +12,7 @@ from PIL import Image
 from sample_images import blob_image
 from sklearn.linear_model import LogisticRegression
 
-from dgl.backbones.registry import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
+from dgl.backbones.published import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 from dgl.cli.parser import main
 from dgl.data.image_io import read_image
 from dgl.data.views import squash

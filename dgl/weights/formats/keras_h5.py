@@ -203,9 +203,7 @@ def _weights(reader: _Reader) -> Iterator[Tuple[str, str]]:
 
 
 @register_format(
-    "HDF5 (Keras)",
-    (".h5", ".hdf5", ".keras"),
-    lambda path, head: head.startswith(_MAGIC),
+    "HDF5 (Keras)", (".h5", ".hdf5", ".keras"), lambda path, head: head.startswith(_MAGIC)
 )
 def open_keras(path: str) -> Opened:
     """Open a Keras weight file; its numbers are read one array at a time.
