@@ -31,11 +31,6 @@ class Checkpoint:
         self.shapes = shapes
         self._read = read
 
-    @classmethod
-    def of_tensorflow(cls, prefix: str) -> "Checkpoint":
-        """A TensorFlow checkpoint by its prefix."""
-        return cls(prefix, *open_tensorflow(prefix))
-
     def read(self, name: str) -> np.ndarray:
         """The value of variable ``name``, a NumPy array.
 
@@ -80,10 +75,11 @@ def open_checkpoint(path: str) -> Checkpoint:
         path = os.path.dirname(path) or os.curdir  # TensorFlow's note of a folder's newest
     if os.path.isdir(path):
         _refuse_model(path)
-        return Checkpoint.of_tensorflow(newest_in(path))
+        prefix = newest_in(path)
+        return Checkpoint(prefix, *open_tensorflow(prefix))
     path = _SUFFIX.sub("", path)
     if os.path.isfile(path + ".index"):
-        return Checkpoint.of_tensorflow(path)
+        return Checkpoint(path, *open_tensorflow(path))
     if not os.path.isfile(path):
         raise UserError(
             f"--load {path}: no such checkpoint; expected a TensorFlow prefix with its .index file, a "
@@ -98,7 +94,7 @@ def open_checkpoint(path: str) -> Checkpoint:
     if known:
         return Checkpoint(path, *known.open(path))
     _refuse_model(path)
-    return Checkpoint.of_tensorflow(path)
+    return Checkpoint(path, *open_tensorflow(path))
 
 
 def _refuse_model(path: str) -> None:
@@ -112,10 +108,6 @@ def _refuse_model(path: str) -> None:
 
 def read_weights(checkpoint: Checkpoint, name: str) -> np.ndarray:
     """The weights ``name`` of a checkpoint.
-
-    Args:
-        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
-        name: variable in it.
 
     Returns:
         float32 array of the stored shape, converted from floating-point numbers or integers of any size.

@@ -65,16 +65,13 @@ def _choose_mode(checkpoint: Checkpoint, modes: Sequence[str], mode: Optional[st
         return modes[0]
     if mode is None:
         raise UserError(
-            "{}: its layers fit no network exactly; name the one it is nearest to with --mode: "
-            "{}".format(checkpoint.path, ", ".join(modes))
+            f"{checkpoint.path}: its layers fit no network exactly; name the one it is nearest to with "
+            f"--mode: {', '.join(modes)}"
         )
     get_backbone(mode)
     if mode not in modes:
-        raise UserError(
-            "{}: holds weights of {}, not of --mode {}".format(
-                checkpoint.path, " or ".join(modes), mode
-            )
-        )
+        found = " or ".join(modes)
+        raise UserError(f"{checkpoint.path}: holds weights of {found}, not of --mode {mode}")
     return mode
 
 
@@ -110,9 +107,8 @@ def _expected(
     stem = next(iter(names.pieces(checkpoint.shapes, [backbone.stem]).values()))
     if stem.name not in checkpoint.shapes:
         raise UserError(f"{checkpoint.path}: not the weights of {backbone.mode}: lacks {stem.name}")
-    width = backbone.width_from(
-        checkpoint.shapes[stem.name], f"{checkpoint.path}: {stem.name}", 0 if stem.axes else -1
-    )
+    what, axis = f"{checkpoint.path}: {stem.name}", 0 if stem.axes else -1
+    width = backbone.width_from(checkpoint.shapes[stem.name], what, axis)
     classes = head[-1] if head else 1
     options = BuildOptions(classes, backbone.head_name("imagenet", classes), width=width)
     variables = network_variables(backbone, options, _IMAGE_SIZE)
@@ -144,41 +140,17 @@ def _check_shapes(
     missing = [piece.name for piece in pieces.values() if piece.name not in checkpoint.shapes]
     wrong = []
     for name, piece in pieces.items():
-        stored = checkpoint.shapes.get(piece.name)
-        if stored is not None and transposed(stored, piece.axes) != expected[name]:
-            wrong.append(
-                f"{piece.name} is {list(stored)}, expected "
-                f"{list(_stored_shape(expected[name], piece.axes))}"
-            )
+        stored, wanted = checkpoint.shapes.get(piece.name), expected[name]
+        if stored is not None and transposed(stored, piece.axes) != wanted:
+            if piece.axes:  # in the publisher's layout
+                wanted = tuple(wanted[axis] for axis in np.argsort(piece.axes))
+            wrong.append(f"{piece.name} is {list(stored)}, expected {list(wanted)}")
     faults = ["lacks " + ", ".join(missing[:_NAMED])] if missing else []
     faults += wrong[: _NAMED - 1]
-    more = len(missing) - _NAMED if len(missing) > _NAMED else 0
-    more += max(0, len(wrong) - (_NAMED - 1))
+    more = max(0, len(missing) - _NAMED) + max(0, len(wrong) - (_NAMED - 1))
     if faults:
-        raise UserError(
-            "{}: not the weights of {}: {}{}".format(
-                checkpoint.path, mode, "; ".join(faults), f" and {more} more" if more else ""
-            )
-        )
-
-
-def _stored_shape(shape: Tuple[int, ...], axes: Optional[Tuple[int, ...]]) -> Tuple[int, ...]:
-    """A shape of this project in the publisher's layout."""
-    if not axes:
-        return shape
-    stored = [0] * len(shape)
-    for position, axis in enumerate(axes):
-        stored[axis] = shape[position]
-    return tuple(stored)
-
-
-def _read(checkpoint: Checkpoint, pieces: Mapping[str, Piece]) -> Dict[str, np.ndarray]:
-    variables = {}
-    for name, piece in tqdm(pieces.items(), desc="reading", unit=" variables", disable=None):
-        value = read_weights(checkpoint, piece.name)
-        value = np.transpose(value, piece.axes) if piece.axes else value
-        variables[name] = np.ascontiguousarray(value)
-    return variables
+        text = "; ".join(faults) + (f" and {more} more" if more else "")
+        raise UserError(f"{checkpoint.path}: not the weights of {mode}: {text}")
 
 
 def _check_out(out: str, path: str, force: bool) -> None:
@@ -198,13 +170,10 @@ def _unknown(checkpoint: Checkpoint) -> UserError:
             return UserError(
                 f"{checkpoint.path}: has this project's names already; give it to --load as it is"
             )
+    first_names = ", ".join(list(checkpoint.shapes)[:_NAMED]) or "nothing"
     return UserError(
-        "{}: not recognized as weights published by {} (docs/weights.md lists them); it begins with "
-        "{}".format(
-            checkpoint.path,
-            ", ".join(PUBLISHERS.values()),
-            ", ".join(list(checkpoint.shapes)[:_NAMED]) or "nothing",
-        )
+        f"{checkpoint.path}: not recognized as weights published by {', '.join(PUBLISHERS.values())} "
+        f"(docs/weights.md lists them); it begins with {first_names}"
     )
 
 
@@ -311,7 +280,11 @@ def convert(
     pieces = names.pieces(checkpoint.shapes, list(expected))
     _check_shapes(checkpoint, mode, expected, pieces)
     names.check(checkpoint)
-    variables = _read(checkpoint, pieces)
+    variables = {}
+    for name, piece in tqdm(pieces.items(), desc="reading", unit=" variables", disable=None):
+        value = read_weights(checkpoint, piece.name)
+        value = np.transpose(value, piece.axes) if piece.axes else value
+        variables[name] = np.ascontiguousarray(value)
     preprocessing = None
     if not keep_first_layer:
         preprocessing = file.preprocessing.in_order(channels or file.preprocessing.order)

@@ -19,27 +19,17 @@ _NAMED = 4
 
 
 def mode_of(shapes: Shapes) -> Optional[str]:
-    """The backbone that has these variables, under names that ``--load`` takes, or ``None``.
-
-    Args:
-        shapes: variable name -> shape.
-    """
+    """The backbone that has these variables, under names that ``--load`` takes, or ``None``."""
     found = next((one.mode for one in BACKBONES.values() if one.matches(shapes)), None)
     loadable = None if found else find_loadable(shapes)
     return loadable[0].mode if loadable else found
 
 
 def identify(checkpoint: Checkpoint) -> str:
-    """The backbone of a checkpoint.
-
-    Args:
-        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
-
-    Returns:
-        str, a name in :data:`dgl.backbones.BACKBONES`.
+    """The mode of a checkpoint's backbone.
 
     Raises:
-        UserError: it is of none of them; the message says what was found.
+        UserError: it is of none; the message says what was found.
     """
     mode = mode_of(checkpoint.shapes)
     if mode is None:
@@ -55,11 +45,7 @@ def by_short_name(load: str) -> Optional[Backbone]:
 
 
 def known_mode(load: Optional[str]) -> Optional[str]:
-    """The backbone of ``--load`` as far as its short name or model card tells, without TensorFlow.
-
-    Args:
-        load: a short name, a path, or ``None`` for :data:`~dgl.backbones.DEFAULT_MODE`.
-    """
+    """The backbone of ``--load`` as far as its short name or model card tells, without TensorFlow."""
     if load is None:
         return DEFAULT_MODE
     backbone = by_short_name(load)
@@ -72,11 +58,9 @@ def known_mode(load: Optional[str]) -> Optional[str]:
 
 
 def mode_for(load: str) -> str:
-    """The backbone of ``--load`` if no ``--mode`` is given.
+    """The backbone of ``--load``, a short name or a path, if no ``--mode`` is given.
 
-    Args:
-        load: a short name for ImageNet weights, or a checkpoint's path. The model card takes precedence
-            over the names of variables.
+    The model card takes precedence over the names of variables.
 
     Raises:
         UserError: no such checkpoint, or one of no backbone of this project.

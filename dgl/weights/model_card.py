@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from dataclasses import asdict, dataclass
-from typing import Iterator, Optional, Tuple
+from typing import Optional, Tuple
 
 from dgl.backbones.published import OWN_STRIDES
 from dgl.backbones.registry import Backbone
@@ -76,13 +76,8 @@ def class_names_of(
     """The names of a checkpoint's classes.
 
     They are the card's. Without any, 1,000 logits of the head that is named for ImageNet are taken for
-    ImageNet's classes, unless the card says that the data were others.
-
-    Args:
-        card: of the checkpoint.
-        backbone: registry entry.
-        head: scope of the classification layer.
-        classes: number of its logits.
+    ImageNet's classes, unless the card says that the data were others. ``head`` is the scope of the
+    classification layer, ``classes`` the number of its logits.
     """
     if card is not None and card.class_names:
         if len(card.class_names) != classes:
@@ -93,20 +88,10 @@ def class_names_of(
             )
         return ClassNames.of(card.class_names, classes)
     data_set = card.data_set.lower() if card is not None else ""
-    is_imagenet = not data_set or "imagenet" in data_set or "ilsvrc" in data_set
-    if (
-        is_imagenet
-        and classes == IMAGENET_CLASSES
-        and head == backbone.head_name("imagenet", classes)
-    ):
-        return imagenet_class_names()
-    return ClassNames(classes=classes)
-
-
-def _candidates(checkpoint_path: str) -> Iterator[str]:
-    yield os.path.splitext(checkpoint_path)[0] + ".json"
-    folder = checkpoint_path if os.path.isdir(checkpoint_path) else os.path.dirname(checkpoint_path)
-    yield os.path.join(folder, CARD_FILE)
+    if data_set and "imagenet" not in data_set and "ilsvrc" not in data_set:
+        return ClassNames(classes=classes)
+    is_imagenet = classes == IMAGENET_CLASSES and head == backbone.head_name("imagenet", classes)
+    return imagenet_class_names() if is_imagenet else ClassNames(classes=classes)
 
 
 def read_card(checkpoint_path: str) -> Optional[ModelCard]:
@@ -115,7 +100,9 @@ def read_card(checkpoint_path: str) -> Optional[ModelCard]:
     Raises:
         UserError: a card is there but is not one.
     """
-    for path in _candidates(checkpoint_path):
+    folder = checkpoint_path if os.path.isdir(checkpoint_path) else os.path.dirname(checkpoint_path)
+    own = os.path.splitext(checkpoint_path)[0] + ".json"
+    for path in (own, os.path.join(folder, CARD_FILE)):
         if not os.path.isfile(path):
             continue
         data = read_bounded(path, _MOST_BYTES, "a model card")

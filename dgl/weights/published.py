@@ -36,11 +36,7 @@ class Recognized(NamedTuple):
 
 
 def recognize(shapes: Shapes) -> Optional[Recognized]:
-    """Recognize published weights by their names.
-
-    Args:
-        shapes: ordered variable name -> shape of a checkpoint.
-    """
+    """Recognize published weights by the names of a checkpoint's variables."""
     exact: Dict[str, List[str]] = {}
     near: Dict[str, List[str]] = {}
     for backbone in BACKBONES.values():
@@ -66,23 +62,17 @@ def find_loadable(shapes: Shapes) -> Optional[Tuple[Backbone, PublishedNames]]:
 
 
 def under_our_names(checkpoint: Checkpoint) -> Checkpoint:
-    """A checkpoint under this project's names, where it is a published file that needs no conversion.
+    """A checkpoint under this project's names, if it is a published file that needs no conversion.
 
-    Args:
-        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`; anything else is returned as it is.
+    Any other is returned as it is.
     """
     loadable = find_loadable(checkpoint.shapes)
     if loadable is None:
         return checkpoint
     _, names = loadable
     assert names.variables is not None
-    pieces = {
-        name: piece
-        for name, piece in names.pieces(
-            checkpoint.shapes, names.variables(checkpoint.shapes)
-        ).items()
-        if piece.name in checkpoint.shapes
-    }
+    pieces = names.pieces(checkpoint.shapes, names.variables(checkpoint.shapes))
+    pieces = {name: piece for name, piece in pieces.items() if piece.name in checkpoint.shapes}
 
     def read(name: str) -> np.ndarray:
         piece = pieces[name]

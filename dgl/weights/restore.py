@@ -2,7 +2,7 @@
 
 import os
 from importlib.util import find_spec
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple, cast
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, cast
 
 import numpy as np
 
@@ -28,13 +28,6 @@ _BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspat
 _NAMED = 4  # how many disagreeing variables an error names
 
 
-def _roots() -> Iterator[str]:
-    """The folders that may have a ``pretrain_model/``, the one that takes time to find out last."""
-    yield os.getcwd()
-    yield _BESIDE_PACKAGE
-    yield cache_folder()
-
-
 def find_weights(backbone: Backbone, load: str) -> str:
     """Turn ``--load NAME_OR_PATH`` into a path.
 
@@ -50,9 +43,10 @@ def find_weights(backbone: Backbone, load: str) -> str:
     if is_checkpoint(load):
         return load
     names = (converted_name(file_name), file_name) if file_name else (load,)
-    for root in _roots():
+    # The cache folder, which takes time to find out, comes last.
+    for root in (os.getcwd, lambda: _BESIDE_PACKAGE, cache_folder):
         for name in names:
-            path = os.path.join(root, PRETRAINED_FOLDER, name)
+            path = os.path.join(root(), PRETRAINED_FOLDER, name)
             if is_checkpoint(path):
                 return path
     if file_name is None:
@@ -64,11 +58,7 @@ def find_weights(backbone: Backbone, load: str) -> str:
 
 
 def _installed_weights(package: WeightsPackage, load: str) -> str:
-    """The path of the weights in an installed package.
-
-    Raises:
-        UserError: it is not installed.
-    """
+    """The path of the weights in a package, which has to be installed."""
     spec = find_spec(package.module)
     for folder in (spec.submodule_search_locations if spec else None) or ():
         path = os.path.join(folder, *package.file.split("/"))
@@ -112,13 +102,10 @@ def choose_head(
     """
     heads = backbone.find_heads(checkpoint.shapes)
     if not heads:
+        wanted = backbone.head_pattern.replace("[^/]*", "*").replace("[^/]+", "*").strip("()")
         raise UserError(
-            "{}: holds no classification layer of {} (a variable like {}); it begins with {}".format(
-                checkpoint.path,
-                backbone.mode,
-                backbone.head_pattern.replace("[^/]*", "*").replace("[^/]+", "*").strip("()"),
-                _first_names(checkpoint),
-            )
+            f"{checkpoint.path}: holds no classification layer of {backbone.mode} (a variable like "
+            f"{wanted}); it begins with {_first_names(checkpoint)}"
         )
     if data_set in PUBLISHED_CLASSES:  # by which Inception's heads are named, whatever their width
         head = backbone.head_name(data_set, PUBLISHED_CLASSES[data_set])
@@ -138,15 +125,11 @@ def options_from(
     """Build options that a checkpoint asks for.
 
     Args:
-        backbone: registry entry.
-        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
+        backbone, checkpoint: whose weights they are.
         data_set: decides between several heads.
         width, norm: what the caller insists on; ``None`` takes the checkpoint's. The width is rounded
             to what a checkpoint can tell, see :meth:`~dgl.backbones.Backbone.round_width`.
         card: the checkpoint's; it knows the strides, which are not seen from the variables.
-
-    Returns:
-        :class:`~dgl.backbones.BuildOptions`.
 
     Raises:
         UserError: the checkpoint is another backbone's, or claims an absurd width.
@@ -176,16 +159,9 @@ def options_from(
 def network_variables(
     backbone: Backbone, options: BuildOptions, image_size: int, trained: bool = False
 ) -> Dict[str, Tuple[int, ...]]:
-    """Names and shapes of a network's variables, from a graph that is thrown away.
+    """Names and shapes of a network's variables in their order, from a graph that is thrown away.
 
-    Args:
-        backbone: registry entry.
-        options: :class:`~dgl.backbones.BuildOptions`.
-        image_size: side of the input.
-        trained: only what an optimizer changes, BatchNorm's moving averages left out.
-
-    Returns:
-        ordered variable name -> tuple of int.
+    ``trained`` ones are those that an optimizer changes, BatchNorm's moving averages left out.
     """
     with tf.Graph().as_default():
         build_network(
@@ -199,11 +175,7 @@ def _shapes_of(variables: Iterable[Any]) -> Dict[str, Tuple[int, ...]]:
 
 
 def disagreements(wanted: Shapes, checkpoint: Checkpoint) -> Tuple[List[str], List[str]]:
-    """Variables of a network that the checkpoint cannot fill.
-
-    Args:
-        wanted: ordered variable name -> tuple of int.
-        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
+    """The variables of a network, name -> shape, that the checkpoint cannot fill.
 
     Returns:
         (missing, mismatched): "name (absent)" and "name (network [..], checkpoint [..])" texts.
@@ -225,11 +197,7 @@ def first_of(texts: Sequence[str], count: int = _NAMED) -> str:
 
 
 def read_all(variables: Iterable[Any], checkpoint: Checkpoint) -> Dict[str, np.ndarray]:
-    """The weights of every variable from the checkpoint; all of them must match.
-
-    Args:
-        variables: ``tf.Variable`` objects.
-        checkpoint: :class:`~dgl.weights.checkpoint.Checkpoint`.
+    """The weights of every ``tf.Variable`` from the checkpoint; all of them must match.
 
     Returns:
         ordered variable name -> float32 array.

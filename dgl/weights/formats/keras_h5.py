@@ -11,8 +11,14 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dgl.errors import UserError, first_line
-from dgl.weights.formats.registry import Opened, add_shape, quoted, register_format
+from dgl.errors import UserError
+from dgl.weights.formats.registry import (
+    Opened,
+    add_shape,
+    explain_damage,
+    quoted,
+    register_format,
+)
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 # Weights hardly compress, zeros do up to a thousandfold; small arrays may be all zeros.
@@ -222,26 +228,19 @@ def open_keras(path: str) -> Opened:
     """
     shapes: Dict[str, Tuple[int, ...]] = {}
     places = {}
+    damage = explain_damage(f"{path}: not a readable HDF5 file of Keras", _DAMAGED)
     try:
-        with _Reader(path) as reader:
+        with damage, _Reader(path) as reader:
             for name, place in _weights(reader):
                 add_shape(shapes, path, name, reader.dataset(place).shape)
                 places[name] = place
     except _Refused as error:
         raise UserError(f"{path}: {error}") from None
-    except _DAMAGED as error:
-        raise UserError(
-            f"{path}: not a readable HDF5 file of Keras ({quoted(first_line(error))})"
-        ) from None
 
     def read(name: str) -> np.ndarray:
-        try:
-            with _Reader(path) as reader:
-                stored = reader.dataset(places[name])[()]
-        except (_Refused,) + _DAMAGED as error:
-            raise UserError(
-                f"{path}: {name} cannot be read ({quoted(first_line(error))})"
-            ) from None
+        damage = explain_damage(f"{path}: {name} cannot be read", (_Refused, *_DAMAGED))
+        with damage, _Reader(path) as reader:
+            stored = reader.dataset(places[name])[()]
         return np.asarray(stored, stored.dtype.newbyteorder("="))
 
     return shapes, read

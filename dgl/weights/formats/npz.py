@@ -11,12 +11,13 @@ from typing import Any, Dict, Mapping, Tuple
 
 import numpy as np
 
-from dgl.errors import UserError, first_line
+from dgl.errors import UserError
 from dgl.utils.files import write_atomically
 from dgl.weights.formats.registry import (
     DAMAGED_ARCHIVE,
     Opened,
     add_shape,
+    explain_damage,
     quoted,
     register_format,
     zip_members,
@@ -104,22 +105,14 @@ def open_npz(path: str) -> Opened:
         UserError: damaged, holding pickled objects, two variables of one name, or claiming more numbers
             than it has.
     """
-    try:
+    with explain_damage(f"{path}: not a readable .npz of arrays", _DAMAGED):
         archive = zipfile.ZipFile(path)  # closes itself when nothing refers to it any more
         shapes, members = _find_arrays(archive, path)
-    except _DAMAGED as error:
-        raise UserError(
-            f"{path}: not a readable .npz of arrays ({quoted(first_line(error))})"
-        ) from None
 
     def read(name: str) -> np.ndarray:
-        try:
-            with archive.open(members[name]) as stream:
-                return np.lib.format.read_array(stream, allow_pickle=False)
-        except _DAMAGED as error:
-            raise UserError(
-                f"{path}: {name} cannot be read ({quoted(first_line(error))})"
-            ) from None
+        damage = explain_damage(f"{path}: {name} cannot be read", _DAMAGED)
+        with damage, archive.open(members[name]) as stream:
+            return np.lib.format.read_array(stream, allow_pickle=False)
 
     return shapes, read
 

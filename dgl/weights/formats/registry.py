@@ -1,15 +1,16 @@
 """The registry of weight file formats, and the checks that their readers share."""
 
+import contextlib
 import os
 import struct
 import zipfile
 import zlib
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
 
 import numpy as np
 
 from dgl.backbones.published import Shapes
-from dgl.errors import UserError
+from dgl.errors import UserError, first_line
 
 # What opens a file: the variables' shapes, and what reads one of them.
 Opened = Tuple[Shapes, Callable[[str], np.ndarray]]
@@ -75,7 +76,6 @@ def zip_members(path: str, head: bytes) -> List[str]:
 
 
 _NAMED = 200  # characters of a stored text that a message repeats
-
 # What Python's zip reader and NumPy raise on damaged archives.
 DAMAGED_ARCHIVE = (
     zipfile.BadZipFile,
@@ -93,6 +93,19 @@ DAMAGED_ARCHIVE = (
 def quoted(text: str) -> str:
     """A text from a file, fit for a one-line message: as it is, else escaped and shortened."""
     return text if text.isprintable() and len(text) <= _NAMED else repr(text[:_NAMED])
+
+
+@contextlib.contextmanager
+def explain_damage(what: str, damaged: Tuple[Type[BaseException], ...]) -> Iterator[None]:
+    """Turn errors of damaged data into one line: ``what`` is wrong, and in parentheses the reason.
+
+    Raises:
+        UserError: in place of one of the types ``damaged``.
+    """
+    try:
+        yield
+    except damaged as error:
+        raise UserError(f"{what} ({quoted(first_line(error))})") from None
 
 
 def add_shape(

@@ -11,8 +11,15 @@ from typing import Dict, Tuple
 
 import numpy as np
 
-from dgl.errors import UserError, first_line
-from dgl.weights.formats.registry import Opened, add_shape, quoted, register_format, widen_bfloat16
+from dgl.errors import UserError
+from dgl.weights.formats.registry import (
+    Opened,
+    add_shape,
+    explain_damage,
+    quoted,
+    register_format,
+    widen_bfloat16,
+)
 
 _LENGTH = struct.Struct("<Q")
 _PLAIN = frozenset(
@@ -61,16 +68,12 @@ def open_safetensors(path: str) -> Opened:
     )  # fmt: skip
     shapes: Dict[str, Tuple[int, ...]] = {}
     kinds = {}
-    try:
-        with safetensors.safe_open(path, framework="np") as stored:
-            for name in list(stored.keys()):
-                part = stored.get_slice(name)
-                add_shape(shapes, path, name, part.get_shape())
-                kinds[name] = part.get_dtype()
-    except damaged as error:
-        raise UserError(
-            f"{path}: not a readable safetensors file ({quoted(first_line(error))})"
-        ) from None
+    damage = explain_damage(f"{path}: not a readable safetensors file", damaged)
+    with damage, safetensors.safe_open(path, framework="np") as stored:
+        for name in list(stored.keys()):
+            part = stored.get_slice(name)
+            add_shape(shapes, path, name, part.get_shape())
+            kinds[name] = part.get_dtype()
 
     def read(name: str) -> np.ndarray:
         if kinds[name] != "BF16" and kinds[name] not in _PLAIN:
@@ -78,14 +81,10 @@ def open_safetensors(path: str) -> Opened:
                 f"{path}: {name} has the number type {quoted(str(kinds[name]))}, expected one of NumPy's "
                 "or BF16"
             )
-        try:
+        with explain_damage(f"{path}: {name} cannot be read", damaged):
             if kinds[name] == "BF16":
                 return _read_bfloat16(path, name)
             with safetensors.safe_open(path, framework="np") as stored:
                 return np.array(stored.get_tensor(name))
-        except damaged as error:
-            raise UserError(
-                f"{path}: {name} cannot be read ({quoted(first_line(error))})"
-            ) from None
 
     return shapes, read

@@ -13,11 +13,12 @@ from typing import Any, BinaryIO, Dict, Iterable, List, Tuple, Union
 
 import numpy as np
 
-from dgl.errors import UserError, first_line
+from dgl.errors import UserError
 from dgl.weights.formats.registry import (
     DAMAGED_ARCHIVE,
     Opened,
     add_shape,
+    explain_damage,
     quoted,
     register_format,
     widen_bfloat16,
@@ -212,14 +213,11 @@ def open_torch(path: str) -> Opened:
     Raises:
         UserError: damaged, or holding anything that only running its pickle could make.
     """
-    try:
+    damaged = (*DAMAGED_ARCHIVE, TypeError, AttributeError)
+    with explain_damage(f"{path}: not a readable PyTorch file", damaged):
         with open(path, "rb") as stream:
             zipped = stream.read(2) == b"PK"
         stored = _Zip(path) if zipped else _Legacy(path)
-    except DAMAGED_ARCHIVE + (TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path}: not a readable PyTorch file ({quoted(first_line(error))})"
-        ) from None
     shapes: Dict[str, Tuple[int, ...]] = {}
     tensors = {}
     for name, tensor in _state_dict(stored.value, path):
@@ -228,11 +226,7 @@ def open_torch(path: str) -> Opened:
         tensors[name] = tensor
 
     def read(name: str) -> np.ndarray:
-        try:
+        with explain_damage(f"{path}: {name} cannot be read", DAMAGED_ARCHIVE):
             return _values(stored, tensors[name])
-        except DAMAGED_ARCHIVE as error:
-            raise UserError(
-                f"{path}: {name} cannot be read ({quoted(first_line(error))})"
-            ) from None
 
     return shapes, read
