@@ -21,7 +21,7 @@ from dgl.errors import run_script
 from dgl.predict import postprocess
 from dgl.predict.overlay import write_image
 from dgl.predict.predictor import Predictor
-from dgl.report.strips import Entry, compose_tile
+from dgl.report.gallery import Entry, compose_tile
 
 IMAGES = 8  # the first of the test list: one of each class
 

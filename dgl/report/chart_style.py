@@ -77,27 +77,14 @@ def line_style(index: int) -> Tuple[str, str]:
 def new_figure(
     rectangle: Sequence[float], width: float = WIDTH, height: float = HEIGHT
 ) -> Tuple[Figure, Axes]:
-    """A white figure with one axes.
-
-    Args:
-        rectangle: (left, bottom, width, height) of the axes, as fractions of the figure.
-        width: float, inches.
-        height: float, inches.
-
-    Returns:
-        (Figure, Axes).
-    """
+    """A white figure, in inches, with one axes (left, bottom, width, height) in fractions of it."""
     figure = Figure(figsize=(width, height), dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     return figure, figure.add_axes(rectangle)
 
 
 def save_figure(figure: Figure, path: str) -> None:
-    """Write the figure as a PNG with a palette, cropped to what is drawn.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
+    """Write the figure as a PNG with a palette, cropped to what is drawn."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight", pad_inches=0.12)
     # A chart has few colors; a palette makes the file, and a page that embeds it, three times smaller.
@@ -138,8 +125,7 @@ def measured(
 ) -> Tuple[List[Mapping[str, Any]], str]:
     """(rows, metric): the given metric, or the first of :data:`METRICS` in the first row.
 
-    Raises:
-        UserError: no rows, or rows without the metric.
+    Raises UserError for no rows, or rows without the metric.
     """
     rows = list(rows)
     metric = metric or next((m for m in METRICS if rows and m in rows[0]), None)

@@ -62,9 +62,6 @@ def layer_bars(rows: Rows, path: str, metric: Optional[str] = None) -> None:
         path: the PNG to write.
         metric: a key of :data:`~dgl.report.chart_style.METRICS`; ``None`` takes the first that the
             rows have.
-
-    Raises:
-        UserError: no rows, rows without the metric, or the file cannot be written.
     """
     rows, metric = measured(rows, path, metric)
     bars, lines = _apart_from_cam(rows)
@@ -88,7 +85,9 @@ def layer_bars(rows: Rows, path: str, metric: Optional[str] = None) -> None:
         if not bars:
             axes.set_xlim(0, 1)
         _layer_axis(axes, layers)
-        _percent_range(axes, rows, metric)
+        axes.set_ylabel(METRICS.get(metric, metric))
+        axes.set_ylim(0, min(109.0, max(shown_values(rows, metric) + [1.0]) * 1.15))
+        axes.grid(True, axis="y")
         legend_above(axes)
         save_figure(figure, path)
 
@@ -163,12 +162,6 @@ def _value(axes: Axes, x: float, row: Mapping[str, Any], metric: str, size: int)
     )
 
 
-def _percent_range(axes: Axes, rows: Rows, metric: str) -> None:
-    axes.set_ylabel(METRICS.get(metric, metric))
-    axes.set_ylim(0, min(109.0, max(shown_values(rows, metric) + [1.0]) * 1.15))
-    axes.grid(True, axis="y")
-
-
 def _layer_axis(axes: Axes, layers: Sequence[str]) -> None:
     crowded = sum(len(layer) for layer in layers) > 70
     axes.set_xticks(range(len(layers)))
@@ -190,9 +183,6 @@ def layer_method_matrix(rows: Rows, path: str, metric: str) -> None:
             if missing).
         path: the PNG to write.
         metric: key of the values.
-
-    Raises:
-        UserError: no row has the metric, or the file cannot be written.
     """
     rows = list(rows)
     layers, methods = layers_and_methods(rows)
@@ -256,10 +246,6 @@ def threshold_curves(curves: Rows, path: str) -> None:
         curves: dicts with ``method``, ``layer`` (str), ``thresholds`` (list of float in [0, 1]) and
             ``curve`` (list of float, accuracy in percent, of the same length).
         path: the PNG to write.
-
-    Raises:
-        UserError: no curve, a curve and its thresholds differ in length, or the file cannot be
-            written.
     """
     curves = [row for row in curves if len(row["curve"])]
     if not curves:
@@ -313,12 +299,7 @@ def alpha_chart(rows: Rows, path: str, metric: Optional[str] = None) -> None:
         rows: dicts with ``alpha`` (float > 0, infinity or ``"inf"``), ``semantics`` (``"kernel"`` or
             ``"exact"``), the metric (percent) and its ``_interval`` if known.
         path: the PNG to write.
-        metric: a key of :data:`~dgl.report.chart_style.METRICS`; ``None`` takes the first that the
-            rows have.
-
-    Raises:
-        UserError: no rows, rows without the metric, an alpha that is not above 0, or the file cannot
-            be written.
+        metric: as in :func:`layer_bars`.
     """
     rows, metric = measured(rows, path, metric)
     rows = [dict(row, alpha=float(row["alpha"])) for row in rows]

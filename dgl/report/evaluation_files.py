@@ -33,19 +33,13 @@ _DIGITS = {"best_threshold": 3, "tuned_threshold": 3, "threshold": 3, "p_value":
 def write_results(
     out: str, metrics: Dict[str, Any], gallery: List[Dict[str, Any]], started: float
 ) -> str:
-    """Write ``run.json``, the tables and the page.
+    """Write ``run.json``, the tables and the page, and return the page's path.
 
     Args:
         out: folder of the evaluation.
-        metrics: as returned by :func:`dgl.evaluation.summary.compute_metrics`.
-        gallery: as returned by :func:`dgl.report.gallery.draw`.
+        metrics: as :func:`dgl.evaluation.summary.compute_metrics` computes them.
+        gallery: records of :mod:`dgl.report.gallery`.
         started: ``time.time()`` at the start of the run.
-
-    Returns:
-        path of the page.
-
-    Raises:
-        UserError: a file cannot be written.
     """
     finished = time.time()
     # Not in metrics.json, which is the same for every run of the same evaluation.
@@ -86,11 +80,7 @@ def print_tables(metrics: Mapping[str, Any]) -> None:
 
 
 def _print_protocol(name: str, protocol: Mapping[str, Any], tuned: Any) -> None:
-    rows = [dict(row) for row in protocol["rows"]]
-    for row in rows:
-        interval = row.get(_MAIN_METRIC[name] + "_interval")
-        if interval is not None:
-            row["95 %"] = "{:.1f}-{:.1f}".format(*interval)
+    rows = _with_bounds(protocol["rows"], _MAIN_METRIC[name])
     columns = [c for c in _COLUMNS[name] if any(row.get(c) is not None for row in rows)]
     title = _TITLES[name]
     if name == "fixed_threshold":
@@ -116,11 +106,17 @@ def _print_protocol(name: str, protocol: Mapping[str, Any], tuned: Any) -> None:
         print(format_table(compared, digits=_DIGITS))
 
 
+def _with_bounds(rows: Sequence[Mapping[str, Any]], metric: str) -> List[Dict[str, Any]]:
+    """Copies of the rows, in which the interval of a metric is text under ``95 %``."""
+    copies = [dict(row) for row in rows]
+    for row in copies:
+        if row.get(metric + "_interval") is not None:
+            row["95 %"] = "{:.1f}-{:.1f}".format(*row[metric + "_interval"])
+    return copies
+
+
 def _print_mosaic(mosaic: Mapping[str, Any]) -> None:
-    rows = [dict(row) for row in mosaic["rows"]]
-    for row in rows:
-        if row.get("share_interval") is not None:
-            row["95 %"] = "{:.1f}-{:.1f}".format(*row["share_interval"])
+    rows = _with_bounds(mosaic["rows"], "share")
     columns = ("method", "layer", "share", "95 %", "positive_share", "hit")
     print(
         "\nGrid pointing game, {mosaics} mosaics of {grid}, % (chance {chance:.1f})".format(

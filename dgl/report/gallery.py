@@ -9,9 +9,12 @@ key of :data:`CASES` or ``None``), ``true_class``, ``predicted_class``, ``probab
 import math
 import os
 import shutil
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
+import cv2
+import matplotlib
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 from dgl.data.image_io import read_reduced
@@ -25,9 +28,9 @@ from dgl.metrics.box_check import fit_boxes
 from dgl.metrics.fixed_threshold import case_of
 from dgl.predict import postprocess
 from dgl.predict.normalize import parse_normalization
-from dgl.predict.overlay import write_image
-from dgl.report.strips import Entry, compose_tile
+from dgl.predict.overlay import draw_boxes, overlay, write_image
 from dgl.report.tables import number
+from dgl.utils.types import ArrayLike
 
 GALLERY = "gallery"
 MOST_ENTRIES = 8  # maps in a strip
@@ -42,14 +45,23 @@ CASES = {
 _BATCH = 16
 _FOLDED = 12  # more IoUs than that are folded under an image
 
+# Of a strip, in pixels.
+_PANEL = 320
+_GAP = 8
+_CAPTION = 34
+_TEXT_SIZE = 17
+_PAD = 4
+_TALLEST = 1.25  # of the width of a panel
+_MAX_COLUMNS = 4
+_BACKGROUND = (255, 255, 255)
+_INK = (28, 32, 38)
+_QUIET = (98, 106, 118)
+
 
 def choose(results: Results, entry: Tuple[str, str], count: int) -> List[int]:
     """Positions of the images to draw, spread evenly from the worst to the best IoU of one entry.
 
     Without the fixed-threshold protocol, which has the IoUs, spread evenly over the data set.
-
-    Returns:
-        ascending positions in the data set.
     """
     positions = np.array(sorted(int(key) for key in results.names), np.int64)
     if FIXED in results.plan.protocols and not results.plan.selecting:
@@ -81,11 +93,10 @@ def draw(
     """Predict some images again and write a strip of each.
 
     Args:
-        predictor: as for :class:`~dgl.evaluation.batches.BatchRunner`.
-        dataset: as for :class:`~dgl.evaluation.batches.BatchRunner`.
-        results: results of the evaluation.
+        predictor, dataset: as for :class:`~dgl.evaluation.batches.BatchRunner`.
+        results: of the evaluation.
         out: folder of the report; the content of its ``gallery/`` is replaced.
-        positions: positions of readable images in the data set.
+        positions: of readable images in the data set.
         entries: the entries to draw; the first :data:`MOST_ENTRIES` are.
         fusions: the fusions among them.
         progress: whether to show a progress bar.
@@ -170,6 +181,99 @@ def _write_strip(
     }
 
 
+class Entry(NamedTuple):
+    """A map of an image with its box.
+
+    Attributes:
+        name: caption, such as ``dgl@conv5_3``.
+        score_map: float array (h, w) in [0, 1], over the whole image.
+        box: predicted box (x0, y0, x1, y1) in pixels of the image, or ``None``.
+        iou: IoU in [0, 1] of that box with the best true box, or ``None``.
+    """
+
+    name: str
+    score_map: np.ndarray
+    box: Optional[Sequence[float]] = None
+    iou: Optional[float] = None
+
+
+def compose_tile(
+    image: np.ndarray,
+    truth: ArrayLike,
+    entries: Sequence[Entry],
+    panel: int = _PANEL,
+) -> np.ndarray:
+    """The strip of one image: itself with its true boxes, then each map over it with its box.
+
+    Args:
+        image: uint8 array (H, W, 3), RGB, in the geometry of the maps and boxes.
+        truth: true boxes (x0, y0, x1, y1) in pixels of ``image``; may be empty.
+        entries: the maps; more than four panels go into rows of equal length.
+        panel: width of one panel in pixels.
+
+    Returns:
+        uint8 array (height, width, 3), RGB.
+
+    Raises:
+        ValueError: an image, map or box of another shape, or NaN or infinity in a map or box.
+    """
+    image = np.asarray(image)
+    height, width = image.shape[:2]
+    scale = min(panel / float(width), _TALLEST * panel / float(height))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    # Boxes are drawn after scaling to keep their lines crisp.
+    ratio = np.array([size[0] / float(width), size[1] / float(height)] * 2)
+    resample = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    scaled = cv2.resize(np.ascontiguousarray(image), size, interpolation=resample)
+    truth = np.asarray(truth, dtype=np.float64).reshape(-1, 4) * ratio
+
+    first = "input, true box" if len(truth) else "input"
+    panels = [(draw_boxes(scaled, None, truth), first, "")]
+    for entry in entries:
+        box = None if entry.box is None else np.asarray(entry.box, dtype=np.float64) * ratio
+        value = "" if entry.iou is None else f"IoU {entry.iou:.2f}"
+        heat = draw_boxes(overlay(scaled, entry.score_map), box, truth)
+        panels.append((heat, entry.name, value))
+
+    rows = -(-len(panels) // _MAX_COLUMNS)
+    columns = -(-len(panels) // rows)
+    cell = (panel, size[1] + _CAPTION)
+    shape = (rows * (cell[1] + _GAP) - _GAP, columns * (cell[0] + _GAP) - _GAP, 3)
+    tile = np.full(shape, _BACKGROUND, dtype=np.uint8)
+    for index, (pixels, name, value) in enumerate(panels):
+        row, column = divmod(index, columns)
+        left, top = column * (cell[0] + _GAP), row * (cell[1] + _GAP)
+        inset = left + (panel - size[0]) // 2
+        tile[top : top + size[1], inset : inset + size[0]] = pixels
+        tile[top + size[1] : top + cell[1], left : left + panel] = caption(name, value, panel)
+    return tile
+
+
+def caption(left: str, right: str, width: int) -> np.ndarray:
+    """A line of text, uint8 RGB (34, width, 3); ``left`` is shortened where ``right`` needs the room."""
+    font = _font()
+    strip = Image.new("RGB", (width, _CAPTION), _BACKGROUND)
+    pen = ImageDraw.Draw(strip)
+    room = width - pen.textlength(right, font=font) - 4 * _PAD
+    if pen.textlength(left, font=font) > room:
+        while left and pen.textlength(left + "...", font=font) > room:
+            left = left[:-1]
+        left += "..."
+    middle = _CAPTION // 2
+    pen.text((_PAD, middle), left, fill=_INK, font=font, anchor="lm")
+    pen.text((width - _PAD, middle), right, fill=_QUIET, font=font, anchor="rm")
+    return np.array(strip)
+
+
+def _font() -> ImageFont.FreeTypeFont:
+    """Pillow's own scalable font, or Matplotlib's, as Pillow below 10.1 has none."""
+    try:
+        return ImageFont.load_default(_TEXT_SIZE)
+    except (TypeError, ImportError):
+        folder = os.path.join(matplotlib.get_data_path(), "fonts", "ttf")
+        return ImageFont.truetype(os.path.join(folder, "DejaVuSans.ttf"), _TEXT_SIZE)
+
+
 def list_images(
     out_dir: str,
     gallery: Sequence[Mapping[str, Any]],
@@ -178,11 +282,7 @@ def list_images(
 ) -> Dict[str, Any]:
     """The gallery as the page's template and script take it.
 
-    Args:
-        out_dir: folder of the report.
-        gallery: records.
-        embed: function from a path to a ``data:`` URL.
-        iou: float in [0, 1] from which a box is right.
+    ``embed`` makes a ``data:`` URL of a path; a box is right from ``iou`` on.
 
     Returns:
         dict ``entries`` and ``classes`` (names), ``cases`` (those that occur, (key, text)),
@@ -248,11 +348,9 @@ def list_images(
 
 
 def case_counts(gallery: Sequence[Mapping[str, Any]]) -> List[Tuple[str, List[int]]]:
-    """Counts of failure cases, a row per entry in order of first appearance.
+    """(entry name, counts) in order of first appearance: one per case of :data:`CASES`, then their sum.
 
-    Returns:
-        list of (entry name, counts): one count per case of :data:`CASES`, then their sum. Empty if
-        no image has a case.
+    Empty if no image has a case.
     """
     counts: Dict[str, Dict[str, int]] = {}
     for item in gallery:

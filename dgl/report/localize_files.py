@@ -40,12 +40,7 @@ _MOST_BYTES = 1 << 20  # a record has a few hundred bytes
 
 
 class Finding(NamedTuple):
-    """A class and its maps of one image.
-
-    Attributes:
-        facts: JSON values of the record about the class.
-        maps: (method, layer) -> float (h, w), raw.
-    """
+    """A class in one image: JSON values of its record, and its raw maps, float (h, w)."""
 
     facts: Mapping[str, Any]
     maps: Mapping[Entry, np.ndarray]
@@ -55,14 +50,14 @@ class ImageFiles:
     """Writes the files of images, and finds those of an earlier run with the same flags.
 
     Args:
-        entries: list of (method, layer), one per map.
+        entries: (method, layer) of each map.
         mode: backbone name, with which file names begin.
         method: the method whose map gives the box.
-        threshold: float in [0, 1], fraction of that map's maximum.
+        threshold: fraction of that map's maximum.
         save_maps: whether raw maps are written as ``.npy`` too.
         settings: JSON values that the result depends on; they are the last ones of every record.
         published: draw as the published code does, and find a box in a map that is nowhere positive.
-        normalization: :class:`~dgl.predict.normalize.Normalization` of the map that gives the box.
+        normalization: of the map that gives the box.
         draws: whether maps and box are drawn, which takes longer than a small network.
     """
 
@@ -105,17 +100,17 @@ class ImageFiles:
 
         Returns:
             the record.
-
-        Raises:
-            UserError: a file cannot be written.
         """
         width, height = decoded.size
         boxes = [
-            self._write_maps(decoded, finding.maps, os.path.join(outdir, ""), _numbered(rank))
-            for rank, finding in enumerate(findings)
+            # Numbers of classes count from 1, and the first one has none.
+            self._write_maps(decoded, found.maps, outdir, f"_top{rank}" if rank > 1 else "")
+            for rank, found in enumerate(findings, 1)
         ]
+        keys = ("class_index", "class_name", "probability")
         classes = [
-            {**_class_facts(finding.facts), "box": box} for finding, box in zip(findings, boxes)
+            {**{key: found.facts[key] for key in keys}, "box": box}
+            for found, box in zip(findings, boxes)
         ]
         record = {
             "image": path,
@@ -133,7 +128,7 @@ class ImageFiles:
         return record
 
     def _write_maps(
-        self, decoded: Decoded, maps: Mapping[Entry, np.ndarray], prefix: str, suffix: str
+        self, decoded: Decoded, maps: Mapping[Entry, np.ndarray], outdir: str, suffix: str
     ) -> Optional[List[int]]:
         """Write maps and box of one class; returns the box, ``None`` where there is no region."""
         image = decoded.image
@@ -155,38 +150,31 @@ class ImageFiles:
                 box = None
             if is_main and box is not None:
                 found = box
+            path = os.path.join(outdir, stem + suffix)
             if self._draws and self._published:
-                write_image(f"{prefix}{stem}{suffix}.png", overlay(image, score_map))
+                write_image(path + ".png", overlay(image, score_map))
             elif self._draws:
-                drawn = heat_with_region(image, score_map, threshold, box)
-                write_image(f"{prefix}{stem}{suffix}.png", drawn)
+                write_image(path + ".png", heat_with_region(image, score_map, threshold, box))
             if self._save_maps:
                 buffer = io.BytesIO()
                 np.save(buffer, maps[entry])
-                write_atomically(f"{prefix}{stem}{suffix}.npy", buffer.getvalue())
+                write_atomically(path + ".npy", buffer.getvalue())
         if self._draws:
-            stem = self._stems[self._box_entry]
-            write_image(f"{prefix}{stem}{suffix}_box.png", draw_boxes(image, predicted=found))
+            path = os.path.join(outdir, self._stems[self._box_entry] + suffix + "_box.png")
+            write_image(path, draw_boxes(image, predicted=found))
         return None if found is None else [int(value) for value in decoded.to_file(found)]
 
     def find(self, path: str, class_index: Optional[int], outdir: str) -> Optional[Record]:
         """The record of an image from an earlier run with the same flags.
 
-        Args:
-            path: the image's file.
-            class_index: class of the maps, ``None`` for the most probable one.
-            outdir: folder.
-
-        Returns:
-            the record, or ``None`` if a file is missing, older than the image, or from other flags.
+        ``None`` if a file is missing, older than the image, or from other flags. ``class_index`` is
+        ``None`` for the most probable class.
         """
         record_path = self._record_path(outdir)
-        others = [path, *([self._box_path(outdir)] if self._draws else [])]
+        names = [self._stems[self._box_entry] + "_box.png"] if self._draws else []
         for stem in self._stems.values():
-            if self._draws:
-                others.append(os.path.join(outdir, stem + ".png"))
-            if self._save_maps:
-                others.append(os.path.join(outdir, stem + ".npy"))
+            names += [stem + ".png"] * self._draws + [stem + ".npy"] * self._save_maps
+        others = [path, *(os.path.join(outdir, name) for name in names)]
         try:
             # Newer files mean that the image changed or that a run with other flags wrote them.
             if max(map(os.path.getmtime, others)) > os.path.getmtime(record_path):
@@ -208,18 +196,6 @@ class ImageFiles:
     def _record_path(self, outdir: str) -> str:
         return os.path.join(outdir, self._stems[self._box_entry] + ".json")
 
-    def _box_path(self, outdir: str) -> str:
-        return os.path.join(outdir, self._stems[self._box_entry] + "_box.png")
-
-
-def _numbered(rank: int) -> str:
-    """What file names of the class of this rank end with, counted from 1; nothing for the first."""
-    return f"_top{rank + 1}" if rank else ""
-
-
-def _class_facts(facts: Mapping[str, Any]) -> Dict[str, Any]:
-    return {key: facts[key] for key in ("class_index", "class_name", "probability")}
-
 
 def json_number(value: float) -> Union[float, str]:
     """A float for JSON, which has no infinity: ``"inf"`` instead."""
@@ -227,15 +203,11 @@ def json_number(value: float) -> Union[float, str]:
 
 
 def folder_names(paths: Sequence[str]) -> List[str]:
-    """A folder name for each of several images.
+    """A folder name of its own for each of several images.
 
-    Args:
-        paths: different image files.
-
-    Returns:
-        different names: an image's name without its extension, or with it where that would clash
-        with another image's folder or with ``results.jsonl``. Images of the same name from
-        several folders are numbered from the second one on.
+    It is the image's name without its extension, or with it where that would clash with another image's
+    folder or with ``results.jsonl``. Images of the same name from several folders are numbered from the
+    second one on.
     """
     names = [os.path.basename(path) for path in paths]
     stems = [os.path.splitext(name)[0] for name in names]
@@ -260,21 +232,13 @@ def folder_names(paths: Sequence[str]) -> List[str]:
 
 
 def write_results(outdir: str, records: Iterable[Record]) -> None:
-    """Write ``results.jsonl``, one record per line.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
+    """Write ``results.jsonl``, one record per line."""
     text = "".join(json.dumps(record) + "\n" for record in records)
     write_atomically(os.path.join(outdir, RESULTS), text.encode("utf-8"))
 
 
 def remove_results(outdir: str) -> None:
-    """Remove ``results.jsonl`` if it exists.
-
-    Raises:
-        UserError: it cannot be removed.
-    """
+    """Remove ``results.jsonl`` if it exists."""
     path = os.path.join(outdir, RESULTS)
     try:
         if os.path.isfile(path):

@@ -37,15 +37,7 @@ _TEMPLATE = "report.html.j2"
 
 
 class PublishedResult(NamedTuple):
-    """A published localization result.
-
-    Attributes:
-        method: name in its paper.
-        backbone: name in the list.
-        data_set: ``"CUB"`` or ``"ILSVRC"``.
-        top1_loc: Top-1 localization in percent.
-        gt_known: GT-known localization in percent, or ``None`` if not published.
-    """
+    """A published result: Top-1 and GT-known localization in percent, the latter where published."""
 
     method: str
     backbone: str
@@ -85,7 +77,7 @@ def write_report(
             ``data``, ``classification``, ``selection``, ``alpha``, ``errors``, ``boxes_clipped`` and
             ``boxes_outside`` if known. Accuracies and errors are in percent, thresholds and IoUs
             in [0, 1]; ``<figure>_interval`` is the 95 % interval [low, high] of ``<figure>``.
-        run: dict ``command``, ``started``, ``finished`` (str) and ``seconds`` (float).
+        run: ``command``, ``started``, ``finished`` (str) and ``seconds`` (float).
         gallery: records of :mod:`dgl.report.gallery`.
 
     Returns:
@@ -108,11 +100,7 @@ def write_report(
 
 
 def data_uri(path: str) -> str:
-    """A ``data:`` URL that holds an image file.
-
-    Raises:
-        UserError: the file cannot be read.
-    """
+    """A ``data:`` URL that holds an image file."""
     try:
         with open(path, "rb") as stream:
             data = stream.read()
@@ -254,11 +242,5 @@ def _notes(metrics: Mapping[str, Any]) -> List[str]:
 
 
 def _literature() -> Dict[str, Any]:
-    rows = [
-        (
-            [result.method, result.backbone, result.data_set],
-            [number(result.top1_loc, 1), number(result.gt_known, 1)],
-        )
-        for result in LITERATURE
-    ]
+    rows = [(result[:3], [number(percent, 1) for percent in result[3:]]) for result in LITERATURE]
     return plain_table(["Method", "Backbone", "Data set"], ["Top-1 Loc", "GT-known"], rows)

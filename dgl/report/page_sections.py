@@ -56,12 +56,9 @@ def plain_table(
     Args:
         names: headings of the columns of names.
         headings: headings of the columns of numbers.
-        rows: list of (names, values); values are str, int or :class:`~dgl.report.tables.Cell`.
+        rows: (names, values) each; values are str, int or :class:`~dgl.report.tables.Cell`.
         caption: text above the table.
         folded: whether the table is closed at first.
-
-    Returns:
-        dict for the template.
     """
     return {
         "caption": caption,
@@ -80,12 +77,7 @@ def plain_table(
 
 
 def protocol_sections(metrics: Mapping[str, Any], folder: str) -> List[Section]:
-    """A section per protocol that was evaluated; charts are written into ``folder``.
-
-    Raises:
-        KeyError: a row without ``method`` or ``layer``.
-        UserError: a chart cannot be written.
-    """
+    """A section per protocol that was evaluated; charts are written into ``folder``."""
     sections = []
     for name, title in PROTOCOLS.items():
         protocol = metrics["protocols"].get(name)
@@ -110,7 +102,6 @@ def selection_section(metrics: Mapping[str, Any]) -> Optional[Section]:
     split = selection.get("split") or "selection"
     wsol = metrics["protocols"].get("wsolevaluation") or {"rows": []}
     measured = {(row["method"], row["layer"]): row for row in wsol["rows"]}
-    on_split = "BoxAcc on " + split
     chosen = []
     for row in rows:
         if row.get("chosen"):
@@ -120,7 +111,7 @@ def selection_section(metrics: Mapping[str, Any]) -> Optional[Section]:
             )
     columns = [
         Column("threshold", "threshold", 2, False),
-        Column("box_acc", on_split),
+        Column("box_acc", "BoxAcc on " + split),
         Column("here", "BoxAcc on the images evaluated"),
     ]
     if not any(row["here"] is not None for row in chosen):
@@ -330,18 +321,14 @@ def _protocol_plots(name: str, protocol: Mapping[str, Any], folder: str) -> List
         plots.append(_plot(name + "_layers.png", f"{HEADINGS[figure]} by layer"))
     for key in _MATRICES[name]:
         measured = [row for row in rows if _finite(row.get(key))]
-        if _has_matrix(measured):
+        methods = [row["method"] for row in measured]
+        # Of a single method with several layers bars show more.
+        if sum(methods.count(method) > 1 for method in set(methods)) > 1:
             file_name = f"{name}_{key}_matrix.png"
             layer_method_matrix(measured, path(file_name), key)
             text = "{} by layer and method; the best layer of each method is framed"
             plots.append(_plot(file_name, text.format(HEADINGS[key])))
     return plots
-
-
-def _has_matrix(rows: Sequence[Row]) -> bool:
-    """Whether at least two methods have several layers; bars show a single one better."""
-    methods = [row["method"] for row in rows]
-    return sum(methods.count(method) > 1 for method in set(methods)) > 1
 
 
 def curves_to_draw(rows: Sequence[Row], figure: str) -> Sequence[Row]:

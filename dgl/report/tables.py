@@ -64,14 +64,7 @@ _LATEX = {
 
 
 class Column(NamedTuple):
-    """One column of a table.
-
-    Attributes:
-        key: key of the value in a row.
-        heading: its title.
-        decimals: digits after the point.
-        mark_best: whether the highest value is the best and is marked.
-    """
+    """One column of a table: the key of its values in rows, and whether the highest is marked."""
 
     key: str
     heading: str
@@ -104,13 +97,6 @@ def protocol_columns(name: str, protocol: Mapping[str, Any]) -> List[Column]:
     """The columns that at least one row has a value for.
 
     A threshold and counts of images are columns only if the rows differ in them.
-
-    Args:
-        name: ``"fixed_threshold"`` or ``"wsolevaluation"``.
-        protocol: dict with ``rows``.
-
-    Returns:
-        list of :class:`Column`.
     """
     rows = protocol_rows(protocol)
     if name == "fixed_threshold":
@@ -142,14 +128,9 @@ def thresholds(protocol: Mapping[str, Any]) -> List[float]:
 
 
 def cells(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> List[List[Cell]]:
-    """Table cells with the best value of each column marked; values that print alike tie.
+    """Cells (rows x columns) with the best value of each column marked; values that print alike tie.
 
-    Args:
-        rows: list of dicts, value by key; a value may be missing, ``None`` or NaN.
-        columns: sequence of :class:`Column`.
-
-    Returns:
-        list (rows) of lists (columns) of :class:`Cell`.
+    A value may be missing, ``None`` or NaN.
     """
     table = [[number(row.get(c.key), c.decimals) for c in columns] for row in rows]
     best = []
@@ -198,13 +179,10 @@ def write_tables(
         out_dir: folder of the report.
         metrics: content of ``metrics.json``; only ``protocols``, of which one may be missing, and
             ``mosaic`` are used.
-        run: dict whose ``command`` is noted in the LaTeX files, or ``None``.
+        run: its ``command`` is noted in the LaTeX files.
 
     Returns:
         paths of the files written.
-
-    Raises:
-        UserError: a file cannot be written.
     """
     written = []
 
@@ -256,13 +234,7 @@ def _matrix(rows: Sequence[Mapping[str, Any]], metric: str) -> List[Dict[str, An
 def latex_table(name: str, protocol: Mapping[str, Any], command: Optional[str] = None) -> str:
     """A protocol's table for LaTeX's booktabs: intervals in brackets, best values bold.
 
-    Args:
-        name: ``"fixed_threshold"`` or ``"wsolevaluation"``.
-        protocol: dict with ``rows``.
-        command: written as a comment at the top, or ``None``.
-
-    Returns:
-        a ``table``, or a ``longtable`` if it does not fit on one page.
+    It is a ``longtable`` if it does not fit on one page; ``command`` is a comment at the top.
     """
     rows, columns = protocol_rows(protocol), protocol_columns(name, protocol)
     table = cells(rows, columns)

@@ -217,8 +217,8 @@ def fails(*arguments):
         (["--threshold", "1.5"], ["--threshold 1.5", "[0, 1]"]),
         (["--pa", "0"], ["--pa 0", "positive"]),
         (["--image_size", "8"], ["--image_size 8", "32 to 4096"]),
-        (["--batch", "0"], ["--batch 0", "1 to"]),
-        (["--workers", "0"], ["--workers 0", "1 to"]),
+        (["--batch", "0"], ["--batch 0", "in [1, "]),
+        (["--workers", "0"], ["--workers 0", "in [1, "]),
         (["--gpu", "first"], ["--gpu first"]),
     ],
 )

@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from dgl.predict.overlay import write_image
-from dgl.report.strips import Entry, compose_tile
+from dgl.report.gallery import Entry, compose_tile
 
 VGG_LAYERS = (
     "add conv5_3 conv5_2 conv5_1 pool4 conv4_3 conv4_2 conv4_1 pool3 conv3_3 conv3_2 conv3_1 "
