@@ -4,11 +4,11 @@ import json
 
 
 def make(root, files):
-    """Write relative path -> text below ``root`` (a ``pathlib.Path``); returns it as str."""
+    """Write relative path -> text or bytes below ``root`` (a ``pathlib.Path``); returns it as str."""
     for name, text in files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
     return str(root)
 
 

@@ -99,11 +99,7 @@ class ClassNames(Sequence[str]):
         return cls(names or (), classes=classes)
 
     def check_outputs(self, what: str) -> "ClassNames":
-        """Refuse names of another number than the classes, of which some would be told of wrong ones.
-
-        Raises:
-            ArgumentError: there are names, and not one for each class.
-        """
+        """Refuse (:class:`ArgumentError`) names where there is not one for each class."""
         if self and self.given != self.classes:
             hint = ", the background class included" if self.given == self.classes - 1 else ""
             raise ArgumentError(

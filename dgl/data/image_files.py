@@ -61,11 +61,7 @@ def no_such_file(path: str, reason: str) -> UserError:
 
 
 def scan_folder(folder: str) -> List["os.DirEntry[str]"]:
-    """The entries of a folder, in no order.
-
-    Raises:
-        UserError: it cannot be listed.
-    """
+    """The entries of a folder, in no order; :class:`UserError` where it cannot be listed."""
     try:
         with os.scandir(folder) as entries:
             return list(entries)

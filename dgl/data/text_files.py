@@ -153,14 +153,10 @@ def tell_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, Any]]])
 
 
 def check_class_index(class_index: int, classes: Optional[int], where: str) -> None:
-    """Check one label, counted from 0, against a number of classes, ``None`` where it is not known.
+    """Refuse (:class:`UnknownClassError`) a label, counted from 0, beyond the number of classes.
 
-    Args:
-        class_index, classes: as above.
-        where: names the place for the message, as ``file:line``; so in all functions here.
-
-    Raises:
-        UnknownClassError: the label is not in ``0 .. classes - 1``.
+    The number is ``None`` where it is not known. Here and below, ``where`` names the place for the
+    message, as ``file:line``.
     """
     limit = MAX_CLASSES if classes is None else classes
     if not 0 <= class_index < limit:
@@ -375,11 +371,7 @@ def unquoted(cell: str) -> str:
 
 
 def check_total(where: str, kind: str, found: int, expected: int) -> None:
-    """Refuse a number of ``kind`` other than the published one of the full data set.
-
-    Raises:
-        UserError: ``found`` is not ``expected``.
-    """
+    """Refuse (:class:`UserError`) another number of ``kind`` than is published of the full data set."""
     if found != expected:
         raise UserError(f"{where}: {found} {kind}; expected {expected} in the full set")
 

@@ -23,11 +23,7 @@ SHIPPED_IMAGES = os.path.normpath(_images_folder())
 
 
 def sample_images() -> List[str]:
-    """Paths of the bundled images, sorted by name.
-
-    Raises:
-        UserError: this copy of the package has none.
-    """
+    """Paths of the bundled images, sorted by name; :class:`UserError` where this copy has none."""
     return list_images(SHIPPED_IMAGES)
 
 

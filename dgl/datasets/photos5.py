@@ -154,11 +154,8 @@ def find_sources(raccoon: str, kangaroo: str, fruit: str) -> Tuple[List[Source],
     first (``orange_20.json`` before a ``mixed_20.json`` with nothing but oranges), then one in
     ``train``, then the shorter name; the others are dropped.
 
-    Args:
-        raccoon, kangaroo, fruit: the clones' folders.
-
     Returns:
-        ``(sources, dropped)``: list of :class:`Source` sorted by id, list of :class:`Dropped`.
+        ``(sources, dropped)``, the sources sorted by id.
 
     Raises:
         UserError: a folder is not what it should be, or an annotation cannot be read.
@@ -311,15 +308,8 @@ def scaled_size(size: Tuple[int, int]) -> Tuple[int, int]:
 def scaled_box(box: Sequence[float], size: Tuple[int, int], new_size: Tuple[int, int]) -> _IntBox:
     """A box in the pixels of a scaled image: scaled, rounded (halves to even), clipped.
 
-    The axes have scales of their own, since the shorter side of the image was rounded.
-
-    Args:
-        box: ``(x0, y0, x1, y1)`` in pixels of the image as annotated.
-        size: ``(width, height)`` of that image.
-        new_size: ``(width, height)`` after scaling.
-
-    Returns:
-        ``(x0, y0, x1, y1)`` ints in ``0 .. side - 1``, possibly without area.
+    The axes have scales of their own, since the shorter side of the image was rounded. Sizes are
+    ``(width, height)`` before and after; the box is in ``0 .. side - 1``, possibly without area.
     """
     return tuple(
         min(max(round(value * new / old), 0), new - 1)

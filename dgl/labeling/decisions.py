@@ -34,11 +34,7 @@ class Decision(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Decision":
-        """The decision of :meth:`to_json`.
-
-        Raises:
-            ValueError: a value is missing or of another type.
-        """
+        """The decision of :meth:`to_json`; ``ValueError`` for anything else."""
         try:
             if values["status"] not in STATUSES or type(values["revision"]) is not int:
                 raise ValueError("not a decision")
@@ -49,11 +45,7 @@ class Decision(NamedTuple):
 
 
 def append_decision(folder: str, decision: Decision) -> None:
-    """Add a decision at the end of the file; it is on disk when this returns.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
+    """Add a decision at the end of the file; it is on disk when this returns."""
     append_line(os.path.join(folder, DECISIONS), decision.to_json())
 
 
@@ -63,11 +55,7 @@ def read_decisions(folder: str) -> Dict[str, Decision]:
 
 
 def iterate_decisions(folder: str) -> Iterator[Decision]:
-    """All decisions on the images of a store, in the order in which they were made.
-
-    Raises:
-        UserError: a line is not a decision.
-    """
+    """All decisions on the images of a store, in the order in which they were made."""
     path = os.path.join(folder, DECISIONS)
     for number, line in enumerate(complete_lines(path) if os.path.isfile(path) else (), 1):
         expected = "a decision of `dgl review`"
@@ -75,11 +63,7 @@ def iterate_decisions(folder: str) -> Iterator[Decision]:
 
 
 def corrected(folder: str) -> Iterator[ImageLabels]:
-    """The images of a store, each with the last decision on it, if there is one.
-
-    Raises:
-        UserError: a file is damaged.
-    """
+    """The images of a store, each with the last decision on it, if there is one."""
     decisions = read_decisions(folder)
     for labels in read_images(folder):
         decision = decisions.get(labels.image)

@@ -53,11 +53,7 @@ class LabeledObject(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "LabeledObject":
-        """The object of :meth:`to_json`.
-
-        Raises:
-            ValueError: a value is missing, of another type or out of range.
-        """
+        """The object of :meth:`to_json`; ``ValueError`` for values of another type or out of range."""
         try:
             box = [float(side) for side in values["box"]]
             x0, y0, x1, y1 = box
@@ -127,11 +123,7 @@ class ImageLabels(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "ImageLabels":
-        """The labels of :meth:`to_json`.
-
-        Raises:
-            ValueError: a value is missing or of another type.
-        """
+        """The labels of :meth:`to_json`; ``ValueError`` for anything else."""
         try:
             image = values["image"]
             if not isinstance(image, str) or not image:

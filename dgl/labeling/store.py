@@ -54,11 +54,7 @@ class Header(NamedTuple):
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Header":
-        """The header of :meth:`to_json`.
-
-        Raises:
-            ValueError: not a header, or one of another version of the format.
-        """
+        """The header of :meth:`to_json`; ``ValueError`` for anything else and other formats."""
         if not isinstance(values, dict) or "dgl_labels" not in values:
             raise ValueError("not the labels of `dgl label`")
         if values["dgl_labels"] != FORMAT:
@@ -142,11 +138,7 @@ class LabelStore:
         return done
 
     def append(self, images: Iterable[ImageLabels]) -> None:
-        """Add the images of one batch.
-
-        Raises:
-            UserError: the disk is full.
-        """
+        """Add the images of one batch."""
         with _writing(self._path):
             self._stream.write(b"".join(_line(labels.to_json()) for labels in images))
             self._stream.flush()
@@ -173,11 +165,7 @@ class LabelStore:
 
 
 def check_same_run(folder: str, stored: Header, header: Header) -> None:
-    """Refuse a store whose header differs from that of this run.
-
-    Raises:
-        UserError: it does; the message names the differences.
-    """
+    """Refuse (:class:`UserError`, which names the differences) a store of another run."""
     differences = stored.differences(header)
     if differences:
         raise UserError(
@@ -263,11 +251,7 @@ def parse_line(
 
 
 def append_line(path: str, values: Mapping[str, Any]) -> None:
-    """Append a line of JSON, and wait until it is on disk; a torn last line is cut off before.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
+    """Append a line of JSON, and wait until it is on disk; a torn last line is cut off before."""
     with _writing(path), open(path, "a+b") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         if stream.seek(0, os.SEEK_END):
@@ -280,11 +264,7 @@ def append_line(path: str, values: Mapping[str, Any]) -> None:
 
 
 def lock(stream: BinaryIO, refusal: str) -> None:
-    """Lock an open file for this process until it is closed.
-
-    Raises:
-        UserError: another process has locked it; the message is ``refusal``.
-    """
+    """Lock an open file for this process until it is closed; :class:`UserError` where another has."""
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

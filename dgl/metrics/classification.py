@@ -82,11 +82,7 @@ class ClassificationEvaluator(Evaluator):
         self.records.append(ids, rank=checked_ranks(logits, labels, self._settings["classes"]))
 
     def result(self) -> Dict[str, Any]:
-        """``top1_error``, ``top5_error`` with more than five classes, in percent, and ``images``.
-
-        Raises:
-            dgl.errors.UserError: no image was added.
-        """
+        """``top1_error``, ``top5_error`` with more than five classes, in percent, and ``images``."""
         return dict(self._own_figures(), images=self.images)
 
     def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:

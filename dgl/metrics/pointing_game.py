@@ -103,11 +103,7 @@ class PointingGameEvaluator(Evaluator):
         self.records.append(ids, **{name: means[:, i] for i, name in enumerate(FIGURES)})
 
     def result(self) -> Dict[str, Any]:
-        """``share``, ``positive_share`` and ``hit`` in percent, and the number of ``mosaics``.
-
-        Raises:
-            dgl.errors.UserError: no mosaic was added.
-        """
+        """``share``, ``positive_share`` and ``hit`` in percent, and the number of ``mosaics``."""
         return dict(self._own_figures(), mosaics=self.images)
 
     def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:

@@ -109,11 +109,7 @@ class Records:
 
     @classmethod
     def from_state(cls, columns: Mapping[str, Column], state: Any) -> "Records":
-        """The records of :meth:`state_dict`.
-
-        Raises:
-            ValueError: the state is incomplete, damaged, or of other columns.
-        """
+        """The records of :meth:`state_dict`; ``ValueError`` for a damaged state or other columns."""
         records = cls(columns)
         try:
             rows, ids, stored = state["rows"], state["ids"], state["columns"]

@@ -1,15 +1,9 @@
 """The benchmark of `dgl label` on made labels: overlaps, calibration error, and a regressor that learns."""
 
 import os
-import sys
 
 import numpy as np
 import pytest
-
-sys.path.insert(
-    0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "labeling")
-)
-
 from made_labels import make_store
 
 from benchmarks.label_detector import TRIED, Regressor, choose, interval, mirrored

@@ -1,6 +1,7 @@
 """CUB-200-2011 as published, from small files of the same form."""
 
 import pytest
+from trees import make
 
 from dgl.data.layouts import cub
 from dgl.data.layouts.cub import load_cub
@@ -17,13 +18,8 @@ FILES = {
 
 @pytest.fixture
 def data(tmp_path):
-    write(tmp_path, FILES)
+    make(tmp_path, FILES)
     return tmp_path
-
-
-def write(folder, files):
-    for name, text in files.items():
-        (folder / name).write_text(text)
 
 
 def test_train(data):
@@ -95,7 +91,7 @@ AGAIN = {
 
 
 def test_an_image_with_two_ids_is_reported_and_counts_twice(data, caplog):
-    write(data, AGAIN)
+    make(data, AGAIN)
     assert len(load_cub(str(data), "test")) == 3
     (record,) = caplog.records
     assert "images.txt: 1 of its images are on several lines" in record.getMessage()
@@ -111,7 +107,7 @@ def test_an_image_with_two_ids_is_reported_and_counts_twice(data, caplog):
     ],
 )
 def test_an_image_with_two_classes_or_in_both_splits(data, split, name, line, message):
-    write(data, dict(AGAIN, **{name: FILES[name] + line}))
+    make(data, dict(AGAIN, **{name: FILES[name] + line}))
     with pytest.raises(UserError, match=message):
         load_cub(str(data), split)
 
@@ -130,7 +126,7 @@ def test_size_of_the_full_set(tmp_path, monkeypatch, images, test_images, messag
     for name, value in (("CLASSES", 4), ("IMAGES", 100), ("TEST_IMAGES", 40)):
         monkeypatch.setattr(cub, name, value)
     ids = range(1, images + 1)
-    write(
+    make(
         tmp_path,
         {
             "images.txt": "".join(f"{i} c/{i}.jpg\n" for i in ids),

@@ -305,19 +305,3 @@ def test_bad_list_of_the_development_kit(data):
     make(data, {"devkit/data/map_clsloc.txt": "a 1 b\nc d\n"})
     with pytest.raises(UserError, match=r"clsloc\.txt:2: 'c d'; expected 'wnid number name'"):
         load_ilsvrc(str(data), "val")
-
-
-def test_one_bad_annotation_among_many_is_left_out(tmp_path):
-    xml = "<annotation><object><name>{}</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax>"
-    xml += "<ymax>4</ymax></bndbox></object></annotation>"
-    for folder in ("val", "annotations/val"):
-        (tmp_path / folder).mkdir(parents=True)
-    for number in range(101):
-        (tmp_path / "val" / f"{number:03}.jpg").write_bytes(b"x")
-        text = "<annotation>" if number == 7 else xml.format("ab"[number % 2])
-        (tmp_path / "annotations" / "val" / f"{number:03}.xml").write_text(text)
-    found = load_ilsvrc(str(tmp_path), "val")
-    assert len(found) == 100 and "007.jpg" not in {sample.id for sample in found.samples}
-    assert [sample.class_index for sample in found.samples[:3]] == [0, 1, 0]
-    (reason,) = found.skipped
-    assert "007.xml: no well-formed XML" in reason

@@ -1,16 +1,14 @@
 """Folders of images, one a class."""
 
 import pytest
+from trees import make
 
 from dgl.data.layouts.image_folder import detect_image_folder, load_image_folder
 from dgl.errors import UserError
 
 
 def touch(root, *names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
+    make(root, dict.fromkeys(names, "x"))
 
 
 def test_split_folders(tmp_path):

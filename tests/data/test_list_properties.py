@@ -4,9 +4,6 @@ import os
 import tempfile
 
 import pytest
-
-pytest.importorskip("hypothesis")
-
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 

@@ -5,6 +5,7 @@ import io
 import logging
 
 import pytest
+from trees import make
 
 from dgl.data.class_names import read_class_names
 from dgl.data.layouts import load_data
@@ -52,9 +53,7 @@ LISTS = {
 @pytest.mark.parametrize("name", ["val.txt", "validation.txt", "val.csv"])
 @pytest.mark.parametrize("kind", LISTS)
 def test_a_label_list(tmp_path, kind, name):
-    folder = tmp_path / "labels" / "set"
-    folder.mkdir(parents=True)
-    (folder / name).write_bytes(LISTS[kind])
+    make(tmp_path, {"labels/set/" + name: LISTS[kind]})
     (tmp_path / "validation").mkdir()
     found = load_label_list(str(tmp_path), "val")
     assert [(s.id, s.class_index) for s in found.samples] == [row[:2] for row in ROWS]
@@ -76,13 +75,9 @@ NAMED = {
 @pytest.mark.parametrize("kind", NAMED)
 def test_paths_in_other_spellings(tmp_path, kind):
     text, before = NAMED[kind]
-    folder = tmp_path / "labels" / "set"
-    folder.mkdir(parents=True)
-    (folder / "val.txt").write_text(text, encoding="utf-8")
-    (tmp_path / "val" / "c").mkdir(parents=True)
+    make(tmp_path, {"labels/set/val.txt": text})
     names = ["a b.jpg", "\u00e9.jpg", "c/d.jpg"]
-    for name in names:
-        (tmp_path / "val" / name).write_bytes(b"x")
+    make(tmp_path, {"val/" + name: "x" for name in names})
     samples = load_data(str(tmp_path), "val").samples
     assert [sample.path for sample in samples] == [str(tmp_path / "val" / name) for name in names]
     assert [sample.id for sample in samples] == [before + name for name in names]
@@ -106,10 +101,8 @@ def test_paths_in_other_spellings(tmp_path, kind):
     ],
 )
 def test_headings_say_what_the_numbers_of_a_box_are(tmp_path, headings, box):
-    folder = tmp_path / "labels" / "set"
-    folder.mkdir(parents=True)
     row = "a.jpg,0,1,2,30,40\n".replace(",", ";" if ";" in headings else ",")
-    (folder / "val.csv").write_text(headings + "\n" + row)
+    make(tmp_path, {"labels/set/val.csv": headings + "\n" + row})
     if box is None:
         with pytest.raises(UserError, match=r"val\.csv:1: .*; expected a box as x0, y0, x1, y1"):
             load_label_list(str(tmp_path), "val")
@@ -119,21 +112,17 @@ def test_headings_say_what_the_numbers_of_a_box_are(tmp_path, headings, box):
 
 
 def test_boxes_in_fractions_are_refused(tmp_path):
-    folder = tmp_path / "labels" / "set"
-    folder.mkdir(parents=True)
     (tmp_path / "val").mkdir()
-    (folder / "val.txt").write_text("a.jpg 0 0.1 0.2 0.9 1.0\nb.jpg 1 0 0 1 1\n")
+    make(tmp_path, {"labels/set/val.txt": "a.jpg 0 0.1 0.2 0.9 1.0\nb.jpg 1 0 0 1 1\n"})
     with pytest.raises(UserError, match="set val: .*fractions of the image.*expected pixels"):
         load_data(str(tmp_path), "val")
-    (folder / "val.txt").write_text("a.jpg 0 0.1 0.2 0.9 1.0\nb.jpg 1 0 0 2 1\n")
+    make(tmp_path, {"labels/set/val.txt": "a.jpg 0 0.1 0.2 0.9 1.0\nb.jpg 1 0 0 2 1\n"})
     assert len(load_data(str(tmp_path), "val").samples) == 2
 
 
 @pytest.mark.parametrize("line", ["a.jpg,apple", '"a.jpg"', "a.jpg;0;1;2", '"a.jpg,0', "label,0"])
 def test_another_table_gives_a_line(tmp_path, line):
-    folder = tmp_path / "labels" / "set"
-    folder.mkdir(parents=True)
-    (folder / "val.txt").write_text("b.jpg 0\n" + line + "\n")
+    make(tmp_path, {"labels/set/val.txt": "b.jpg 0\n" + line + "\n"})
     with pytest.raises(UserError, match=r"val\.txt:2: .*expected"):
         load_label_list(str(tmp_path), "val")
 
@@ -142,19 +131,14 @@ def test_another_table_gives_a_line(tmp_path, line):
     "path", ["C:\\data\\a.jpg", "C:/data/a.jpg", "..\\..\\a.jpg", "/data/a.jpg"]
 )
 def test_paths_that_lead_out(tmp_path, path):
-    folder = tmp_path / "labels" / "set"
-    folder.mkdir(parents=True)
-    (folder / "val.txt").write_text(path + " 0\n")
+    make(tmp_path, {"labels/set/val.txt": path + " 0\n"})
     with pytest.raises(UserError, match="leads out of the data folder"):
         load_label_list(str(tmp_path), "val")
 
 
 def test_a_backslash_in_a_name_that_is_there(tmp_path):
-    folder = tmp_path / "labels" / "set"
-    folder.mkdir(parents=True)
-    (folder / "val.txt").write_text("a\\b.jpg 0\n")
-    (tmp_path / "val").mkdir()
-    (tmp_path / "val" / "a\\b.jpg").write_bytes(b"x")
+    make(tmp_path, {"labels/set/val.txt": "a\\b.jpg 0\n"})
+    make(tmp_path, {"val/a\\b.jpg": "x"})
     (sample,) = load_label_list(str(tmp_path), "val").samples
     assert sample.id == "a\\b.jpg"
 
@@ -184,14 +168,12 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_metadata_of_wsolevaluation(tmp_path, form):
-    for name, lines in METADATA.items():
-        (tmp_path / name).write_bytes(FORMS[form](name, lines))
+    make(tmp_path, {name: FORMS[form](name, lines) for name, lines in METADATA.items()})
     found = read_metadata(str(tmp_path))
     assert [record.id.replace("\\", "/") for record in found] == METADATA["image_ids.txt"]
     assert [(r.label, r.size) for r in found] == [(0, (9, 8)), (1, (7, 6))]
     assert [r.boxes for r in found] == [((1, 2, 3, 4),), ((0, 0, 5, 5),)]
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "1.jpg").write_bytes(b"x")
+    make(tmp_path, {"a/1.jpg": "x"})
     samples = load_data(str(tmp_path), "test").samples
     assert (samples[0].id, samples[0].path) == ("a/1.jpg", str(tmp_path / "a" / "1.jpg"))
 
@@ -207,11 +189,8 @@ def test_class_names(tmp_path, data):
     [("train", "validation"), ("Train", "Valid"), ("training", "Testing"), ("train", "VAL")],
 )
 def test_folders_of_splits(tmp_path, train, val):
-    for split, name in ((train, "1.jpg"), (val, "2.jpg")):
-        for label in ("a", "b"):
-            folder = tmp_path / split / label
-            folder.mkdir(parents=True)
-            (folder / name).write_bytes(b"x")
+    images = ((train, "1.jpg"), (val, "2.jpg"))
+    make(tmp_path, {f"{split}/{label}/{name}": "x" for split, name in images for label in "ab"})
     for split, name in (("train", "1.jpg"), ("val", "2.jpg")):
         found = load_data(str(tmp_path), split)
         assert [sample.id for sample in found.samples] == ["a/" + name, "b/" + name]
@@ -219,10 +198,8 @@ def test_folders_of_splits(tmp_path, train, val):
 
 
 def test_files_of_other_formats_are_counted(tmp_path, caplog):
-    for name in ("a/1.jpg", "a/2.psd", "b/3.jpg", "b/4.psd", "b/list.txt"):
-        path = tmp_path / "train" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
+    names = ("a/1.jpg", "a/2.psd", "b/3.jpg", "b/4.psd", "b/list.txt")
+    make(tmp_path, {"train/" + name: "x" for name in names})
     with caplog.at_level(logging.WARNING):
         assert len(load_image_folder(str(tmp_path), "train").samples) == 2
     (record,) = caplog.records

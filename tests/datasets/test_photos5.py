@@ -41,6 +41,12 @@ from dgl.datasets.photos5 import (
 )
 from dgl.errors import UserError, run_script
 
+
+@pytest.fixture
+def clones(tmp_path):
+    return Clones(tmp_path)
+
+
 DAMAGED = "does not decode completely"
 OTHER_SIZE = "its size disagrees with its annotation"
 NO_BOX = "no box lies in the image"

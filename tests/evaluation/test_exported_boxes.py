@@ -1,13 +1,11 @@
 """Labels exported as COCO, YOLO or VOC are read as a data set, and evaluate as the boxes they were."""
 
-import os
-import sys
-
 import numpy as np
 import pytest
 from fake_predictor import FakePredictor, Run, make_dataset, rows_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_labels import CLASSES, an_object, header, make_store
 from PIL import Image
 
 from dgl.data import check_files, detect_layout, load_data, read_image
@@ -18,10 +16,6 @@ from dgl.labeling.decisions import CHANGED, REJECTED, Decision, append_decision
 from dgl.labeling.formats import ExportOptions, export
 from dgl.labeling.labels import ImageLabels
 from dgl.labeling.store import LabelStore
-
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "labeling"))
-
-from made_labels import CLASSES, an_object, header, make_store
 
 FORMATS = ("coco", "voc", "yolo")
 

@@ -205,15 +205,16 @@ def test_label_studio_knows_every_region_by_the_config(tmp_path, masks):
                 assert (x, x + w) == pytest.approx((found.box[0], found.box[2]), abs=0.01)
 
 
+def csv_rows(folder):
+    with open(os.path.join(folder, "objects.csv"), newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
 def test_csv_has_a_line_an_object(made):
     out, images = made
-    with open(
-        os.path.join(export(out, "csv"), "objects.csv"), newline="", encoding="utf-8"
-    ) as stream:
-        rows = list(csv.DictReader(stream))
-    assert [tuple(float(row[side]) for side in _SIDES) for row in rows] == [
-        found.box for _, found in with_objects(images)
-    ]
+    rows = csv_rows(export(out, "csv"))
+    boxes = [found.box for _, found in with_objects(images)]
+    assert [tuple(float(row[side]) for side in _SIDES) for row in rows] == boxes
 
 
 def turned(path, new, orientation):
@@ -255,10 +256,8 @@ def test_boxes_of_photographs_come_back_to_half_a_pixel(photographs, name):
     out, images = photographs
     folder = export(out, name, ExportOptions(val_fraction=1))
     if name == "csv":
-        with open(os.path.join(folder, "objects.csv"), newline="", encoding="utf-8") as stream:
-            found = {
-                row["image"]: [float(row[s]) for s in _SIDES] for row in csv.DictReader(stream)
-            }
+        rows = csv_rows(folder)
+        found = {row["image"]: [float(row[side]) for side in _SIDES] for row in rows}
     elif name == "labelstudio":
         with open(os.path.join(folder, "tasks.json"), encoding="utf-8") as stream:
             found = dict(map(label_studio_box, json.load(stream)))
@@ -309,8 +308,7 @@ def test_decisions_decide(made, name):
 def test_few_confident_objects_can_be_asked_for(made):
     out, images = made
     folder = export(out, "csv", ExportOptions(min_confidence=0.5))
-    with open(os.path.join(folder, "objects.csv"), newline="", encoding="utf-8") as stream:
-        confidences = [float(row["confidence"]) for row in csv.DictReader(stream)]
+    confidences = [float(row["confidence"]) for row in csv_rows(folder)]
     assert len(confidences) == 3 and min(confidences) >= 0.5
 
 

@@ -2,9 +2,6 @@
 
 import numpy as np
 import pytest
-
-pytest.importorskip("hypothesis")
-
 from generators import whole_boxes
 from hypothesis import given
 from hypothesis import strategies as st

@@ -7,16 +7,12 @@ import json
 import os
 import re
 import signal
-import sys
 import time
 
 import pytest
 from chromium import CHROMIUM
-from page_driver import start, stop
-
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "labeling"))
-
 from made_labels import an_object, header, make_store
+from page_driver import start, stop
 from PIL import Image
 
 from dgl.labeling.decisions import DECISIONS, read_decisions

@@ -2,14 +2,10 @@
 
 import io
 import os
-import sys
 
 import pytest
-from PIL import Image
-
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "labeling"))
-
 from made_labels import make_store
+from PIL import Image
 
 from dgl.labeling.review import Review
 from dgl.serving.review import make_app

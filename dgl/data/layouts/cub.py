@@ -122,15 +122,12 @@ def load_cub(
 
 
 class _Files:
-    """The files of the data set, each with a line for each id of ``images.txt``.
-
-    Attributes:
-        images: id -> (place for messages, path).
-    """
+    """The files of the data set, each with a line for each id of ``images.txt``."""
 
     def __init__(self, data_dir: str, bad: BadLines):
         self._data_dir = data_dir
         self._bad = bad
+        # Id -> (place for messages, path).
         self.images = _read_table(data_dir, "images.txt", "id path", bad)
 
     def table(

@@ -57,6 +57,10 @@ class Entry(NamedTuple):
     where: str  # the place for messages: `list:line`, or the image itself
 
 
+# An image, its class, and what its annotation, if it is read, has of objects of that class.
+_Found = List[Tuple[Entry, str, Optional[Annotation]]]
+
+
 def detect_ilsvrc(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Recognize annotations in XML where ILSVRC has them."""
     annotations = _first_folder(data_dir, _ANNOTATIONS)
@@ -112,7 +116,6 @@ def load_ilsvrc(
         folders = tuple(sorted(class_folders(train))) if os.path.isdir(train) else ()
         known = ClassList(folders, folders, train)
     source = os.path.join(annotation_root, part)
-    annotations: Sequence[Optional[Annotation]]
     if part == "train":
         if not known.keys:
             lists = ", ".join([name for name, _, _ in SYNSET_LISTS] + [CLASSES_FILE])
@@ -120,21 +123,16 @@ def load_ilsvrc(
                 f"{known.source}: no class folders with images; expected them, or a list of the "
                 f"classes in one of {lists} in {data_dir}"
             )
-        labels = [entry.relative.split("/")[0] for entry in entries]
-        annotations = [None] * len(entries)
-        if with_boxes:
-            entries, labels, annotations = _read_train(entries, labels, source, bad)
+        found = _read_train(entries, source if with_boxes else None, bad)
     else:
-        entries, found = _read_val(entries, source, known.keys, bad)
-        annotations = found
-        labels = [annotation.names[0] for annotation in found]
+        found = _read_val(entries, source, known.keys, bad)
         if not known.keys:
-            ordered = tuple(sorted(set(labels)))
+            ordered = tuple(sorted({label for _, label, _ in found}))
             known = ClassList(ordered, ordered, source)
 
     indices = {key: index for index, key in enumerate(known.keys)}
     samples = []
-    for entry, label, annotation in zip(entries, labels, annotations):
+    for entry, label, annotation in found:
         with bad:
             if label not in indices:
                 raise UserError(
@@ -183,17 +181,13 @@ def _find_part(annotations: str, split: str) -> str:
     raise UserError(f"{os.path.join(annotations, split)}: no such folder; expected {_EXPECTED}")
 
 
-def _read_val(
-    listed: Sequence[Entry], source: str, keys: Sequence[str], bad: BadLines
-) -> Tuple[List[Entry], List[Annotation]]:
-    """The images and one annotation of each, with objects of one class; few bad ones are left out."""
-    entries, found = [], []
-    paths = [_val_path(source, entry) for entry in listed]
-    annotations: List[Optional[Annotation]] = []
+def _read_val(listed: Sequence[Entry], source: str, keys: Sequence[str], bad: BadLines) -> _Found:
+    """The images with annotations that have objects of one class; few bad ones are left out."""
+    read: List[Tuple[Entry, str, Annotation]] = []
     lacking = []
-    for path in tqdm(paths, desc="annotations", unit=" files", leave=False, delay=1):
-        annotations.append(None)
+    for entry in tqdm(listed, desc="annotations", unit=" files", leave=False, delay=1):
         with bad:
+            path = _val_path(source, entry)
             annotation = read_annotation(path)
             if annotation is None or not annotation.names:
                 lacking.append(path + (" (missing)" if annotation is None else " (no object)"))
@@ -203,28 +197,27 @@ def _read_val(
             if len(set(annotation.names)) > 1:
                 named = first_few(map(quote, sorted(set(annotation.names))))
                 raise UserError(f"{path}: objects of the classes {named}; expected one class")
-            annotations[-1] = annotation
+            read.append((entry, path, annotation))
     if len(lacking) * 100 > len(listed):
         raise UserError(
             f"{source}: {len(lacking)} of {len(listed)} images have no annotation with an object; "
             f"expected one XML file each: {first_few(lacking)}"
         )
-    classes = set(keys).union(a.names[0] for a in annotations if a is not None)
-    for entry, one, path in zip(listed, annotations, paths):
-        if one is None:
-            continue
+    classes = set(keys).union(annotation.names[0] for _, _, annotation in read)
+    found: _Found = []
+    for entry, path, annotation in read:
+        label = annotation.names[0]
         with bad:
             # Folders may have any name, but not that of another class.
             folders = [name for name in entry.relative.split("/")[:-1] if name in classes]
-            if folders and one.names[0] not in folders:
+            if folders and label not in folders:
                 raise UserError(
-                    f"{path}: objects of class {quote(one.names[0])}, but the image is in the "
+                    f"{path}: objects of class {quote(label)}, but the image is in the "
                     f"folder {quote(folders[0])}; expected one class"
                 )
-            entries.append(entry)
-            found.append(one)
+            found.append((entry, label, annotation))
     bad.refuse(len(found))
-    return entries, found
+    return found
 
 
 def _val_path(source: str, entry: Entry) -> str:
@@ -235,26 +228,20 @@ def _val_path(source: str, entry: Entry) -> str:
     )
 
 
-def _read_train(
-    listed: Sequence[Entry], classes: Sequence[str], source: str, bad: BadLines
-) -> Tuple[List[Entry], List[str], List[Optional[Annotation]]]:
-    """The images, their classes, and what each annotation, or ``None``, has of objects of its class."""
-    entries: List[Entry] = []
-    labels: List[str] = []
-    found: List[Optional[Annotation]] = []
+def _read_train(listed: Sequence[Entry], source: Optional[str], bad: BadLines) -> _Found:
+    """The images, whose classes are their folders; without a ``source`` no annotation is read."""
+    found: _Found = []
     others = []
-    progress = tqdm(listed, desc="annotations", unit=" files", leave=False, delay=1)
-    for entry, label in zip(progress, classes):
-        path = _xml_path(source, entry)
+    for entry in tqdm(listed, desc="annotations", unit=" files", leave=False, delay=1):
+        label = entry.relative.split("/")[0]
         with bad:
-            annotation = read_annotation(path)
+            path = "" if source is None else _xml_path(source, entry)
+            annotation = read_annotation(path) if path else None
             if annotation is not None and any(name != label for name in annotation.names):
                 own = [box for n, box in zip(annotation.names, annotation.boxes) if n == label]
                 annotation = annotation._replace(names=(label,) * len(own), boxes=tuple(own))
                 others.append(path)
-            entries.append(entry)
-            labels.append(label)
-            found.append(annotation)
+            found.append((entry, label, annotation))
     if others:
         _logger.warning(
             "%s: %d files have objects of a class other than their folder's, which are left out: %s",
@@ -262,7 +249,7 @@ def _read_train(
             len(others),
             first_few(others, limit=1),
         )
-    return entries, labels, found
+    return found
 
 
 def _xml_path(source: str, entry: Entry) -> str:

@@ -97,11 +97,7 @@ def _split_folders(data_dir: str) -> Dict[str, str]:
 
 
 def class_folders(folder: str) -> List[str]:
-    """Names of the sub-folders that hold at least one image, in no order.
-
-    Raises:
-        UserError: a folder cannot be listed.
-    """
+    """Names of the sub-folders that hold at least one image, in no order."""
     return [
         entry.name
         for entry in scan_folder(folder)

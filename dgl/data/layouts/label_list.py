@@ -258,11 +258,7 @@ def list_names(data_dir: str) -> List[str]:
 def resolve_dataname(
     data_dir: str, dataname: Optional[str], split: str = "train", image_root: str = "imagenet"
 ) -> str:
-    """The folder below ``DATA/labels`` to read: ``dataname``, or the only one there is.
-
-    Raises:
-        UserError: there is no such folder, or ``dataname`` is ``None`` and there are several.
-    """
+    """The folder below ``DATA/labels`` to read: ``dataname`` if it is there, or the only one there is."""
     names = list_names(data_dir)
     if dataname is None and len(names) == 1:
         return names[0]

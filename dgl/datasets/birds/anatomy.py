@@ -158,14 +158,7 @@ def _crest(shape: str, rng: Rng) -> List[Tuple[np.ndarray, int]]:
 
 
 def draw_crest(painter: Any, frame: np.ndarray, class_index: int, rng: Rng) -> None:
-    """Paint the crest of a class, which lies behind the skull.
-
-    Args:
-        painter: object with ``part(points, color, edge)`` that takes points in image pixels.
-        frame: 2 x 3 affine map from the head's frame to image pixels.
-        class_index: 0-based.
-        rng: ``numpy.random.Generator`` for small variation.
-    """
+    """Paint the crest of a class, which lies behind the skull, as :func:`draw_face` the face."""
     crest = HEADS[class_index].crest
     if crest is None:
         return
@@ -180,11 +173,10 @@ def draw_face(painter: Any, frame: np.ndarray, class_index: int, rng: Rng) -> No
     """Paint markings, beak and eye of a class on a skull that is already there.
 
     Args:
-        painter: object with ``part``, ``marking(points, color)`` (kept inside the silhouette)
-            and ``crease(points, color)``, all in image pixels.
+        painter: :class:`~dgl.datasets.birds.plumage.Painter`.
         frame: 2 x 3 affine map from the head's frame to image pixels.
         class_index: 0-based.
-        rng: ``numpy.random.Generator`` for small variation.
+        rng: for small variation.
     """
     design = HEADS[class_index]
     for shape, color in design.markings:
@@ -308,12 +300,8 @@ def _legs(
     return legs, feet
 
 
-def sample_shape(rng: Rng, head_scale: float = 1.0) -> BirdShape:
-    """Draw a pose and build its outlines.
-
-    Args:
-        head_scale: factor on the size of the head.
-    """
+def sample_shape(rng: Rng, head_scale: float) -> BirdShape:
+    """Draw a pose and build its outlines; ``head_scale`` is a factor on the size of the head."""
     stance = STANCES[rng.choice(len(STANCES), p=STANCE_WEIGHTS)]
     depth = rng.uniform(0.2, 0.3)
     lean = rng.uniform(-14, 26) if stance == "flying" else rng.uniform(-4, 48)

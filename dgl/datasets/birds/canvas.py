@@ -168,16 +168,14 @@ def noise(
     cell: float,
     octaves: int = 4,
     stretch: Sequence[float] = (1.0, 1.0),
-    gain: float = 0.55,
 ) -> np.ndarray:
     """Multi-octave value noise.
 
     Args:
         shape: (height, width) of the result.
         cell: size in pixels of the coarsest octave's cells.
-        octaves: number of octaves, each half the size of the one before.
+        octaves: their number, each half the size and 0.55 of the amplitude of the one before.
         stretch: (x, y) factors on the cell size, for streaks.
-        gain: amplitude ratio of one octave to the one before.
 
     Returns:
         float32 array of ``shape`` in 0..1, mean near 0.5.
@@ -192,7 +190,7 @@ def noise(
         grid = rng.standard_normal((rows, columns)).astype(np.float32)
         total += amplitude * cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
         power += amplitude**2
-        amplitude *= gain
+        amplitude *= 0.55
         cell = max(2.0, cell / 2.0)
     clipped: np.ndarray = np.clip(0.5 + 0.28 * total / np.sqrt(power), 0.0, 1.0)
     return clipped

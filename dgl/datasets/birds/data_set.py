@@ -208,14 +208,7 @@ def write_data_set(
 
 
 def write_samples(out: str) -> List[str]:
-    """Write a few larger images, one bird each, as ``bird_<class>.jpg`` below ``out``.
-
-    Returns:
-        list of the paths written.
-
-    Raises:
-        UserError: ``out`` cannot be written.
-    """
+    """Write a few larger images, one bird each, as ``bird_<class>.jpg`` below ``out``; their paths."""
     paths = []
     for class_index, seed in SAMPLES:
         bird = render_bird(class_index, np.random.default_rng(seed), SAMPLE_SIDE)

@@ -28,7 +28,6 @@ GENERA = (
     Genus("bars", (92, 84, 96), (196, 136, 132)),
 )
 SPECIES_PER_GENUS = 2
-TEXTURES = tuple(genus.texture for genus in GENERA)
 
 # Side of the square tile of noise that plumage is sampled from, in texels, and its texels per body.
 _TILE = 192
@@ -149,12 +148,8 @@ class Painter:
     ) -> None:
         """Paint body, neck and skull as one feathered mass with soft joints.
 
-        Args:
-            outlines: list of (N, 2) in pixels.
-            body_frame, head_frame: 2 x 3 maps from the body's and the head's frame to pixels.
-            colors: dict with ``upper``, ``lower``, ``head`` (R, G, B), ``line`` (where back turns
-                to belly, body lengths) and ``softness``.
-            texture: dict as :func:`draw_texture` makes it.
+        Outlines are (N, 2) in pixels, frames 2 x 3 maps to pixels. Of the colors, ``upper``, ``lower`` and
+        ``head`` are used, with ``line`` (where back turns to belly, body lengths) and ``softness``.
         """
         window = self._window(np.vstack(outlines), 0.1 * self._scale)
         x0, y0, x1, y1 = window
@@ -187,11 +182,8 @@ class Painter:
     ) -> None:
         """Paint a folded wing: feathered coverts in front, long flight feathers behind.
 
-        Args:
-            frame: 2 x 3 map from the wing's frame to pixels.
-            outline, knots: smooth outline and its seven knots in the wing's frame.
-            colors: dict with ``wing``, ``flight`` (R, G, B) and ``bars`` (int).
-            texture: dict as :func:`draw_texture` makes it.
+        The smooth outline and its seven knots are in the wing's frame, a 2 x 3 map to pixels. Of the
+        colors, ``wing`` and ``flight`` are used, with the number of ``bars``.
         """
         points = apply(frame, outline)
         self.part(points, colors["flight"], edge=0.5)
@@ -213,10 +205,10 @@ class Painter:
             ends = apply(frame, [start, 0.12 * start + 0.88 * tip])
             line(self.canvas, ends, tone(colors["flight"], 0.62), 0.01 * self._scale)
 
-    def fan(self, feathers: Iterable[np.ndarray], color: np.ndarray, edge: float = 0.6) -> None:
+    def fan(self, feathers: Iterable[np.ndarray], color: np.ndarray) -> None:
         """Paint feathers one over another in alternating tones."""
         for step, points in enumerate(feathers):
-            self.part(points, tone(color, 0.92 + 0.12 * (step % 2)), edge=edge)
+            self.part(points, tone(color, 0.92 + 0.12 * (step % 2)), edge=0.6)
 
     def light(self, direction: ArrayLike, strength: float) -> None:
         """Shade the whole bird as a rounded body lit from ``direction`` (unit x, y)."""

@@ -5,7 +5,7 @@ state, the sister species gets the same image with another head, and a species o
 plumage as well.
 """
 
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -174,21 +174,13 @@ def _camera(rng: Rng, image: np.ndarray) -> np.ndarray:
     return np.clip(np.round(values), 0, 255).astype(np.uint8)
 
 
-def render_bird(
-    class_index: int,
-    rng: Rng,
-    longest_side: int = 192,
-    head_scale: Optional[float] = None,
-    clutter: Optional[float] = None,
-) -> BirdImage:
+def render_bird(class_index: int, rng: Rng, longest_side: int = 192) -> BirdImage:
     """Draw one bird of a class.
 
     Args:
         class_index: int in [0, 8), see :data:`CLASS_NAMES`.
         rng: ``numpy.random.Generator``; its state decides everything but the head's design.
         longest_side: longer side of the image in pixels.
-        head_scale: factor on the size of the head, default :data:`HEAD_SCALE`.
-        clutter: factor on the amount of clutter in the background, default :data:`CLUTTER`.
 
     Raises:
         ValueError: ``class_index`` is not one of the classes.
@@ -203,11 +195,9 @@ def render_bird(
     size = np.array([width, height])
 
     canvas, ground = draw_background(
-        scene_rng,
-        (SUPERSAMPLE * height, SUPERSAMPLE * width),
-        CLUTTER if clutter is None else clutter,
+        scene_rng, (SUPERSAMPLE * height, SUPERSAMPLE * width), CLUTTER
     )
-    shape = sample_shape(rng, HEAD_SCALE if head_scale is None else head_scale)
+    shape = sample_shape(rng, HEAD_SCALE)
     room = np.array(extent(shape)).reshape(2, 2)
     mirror = bool(rng.random() < 0.5)
     if mirror:

@@ -251,11 +251,9 @@ def _flower(canvas: np.ndarray, rng: Rng, side: int) -> None:
 
 
 def add_clutter(canvas: np.ndarray, rng: Rng, amount: float) -> None:
-    """Put leaves, twigs, pebbles, flowers and soft spots on a background, in place.
+    """Put leaves, twigs, pebbles, flowers and soft spots on a background, uint8 (H, W, 3), in place.
 
-    Args:
-        canvas: uint8 H x W x 3.
-        amount: factor on the number of things; 0 leaves the canvas unchanged.
+    ``amount`` is a factor on the number of things; 0 leaves the canvas unchanged.
     """
     side = max(canvas.shape[:2])
 
@@ -274,14 +272,8 @@ def add_clutter(canvas: np.ndarray, rng: Rng, amount: float) -> None:
         _flower(canvas, rng, side)
 
 
-def draw_background(
-    rng: Rng, shape: Sequence[int], clutter: float = 1.0
-) -> Tuple[np.ndarray, bool]:
-    """Draw a scene with clutter.
-
-    Args:
-        shape: (height, width) in pixels.
-        clutter: factor on the number of things that clutter the scene.
+def draw_background(rng: Rng, shape: Sequence[int], clutter: float) -> Tuple[np.ndarray, bool]:
+    """Draw a scene of ``shape`` (height, width) with ``clutter`` times the usual number of things.
 
     Returns:
         Uint8 RGB array of shape (height, width, 3), and whether a bird could stand in the scene.
