@@ -267,8 +267,8 @@ class Backbone:
                 return norm
         return "none"
 
-    def layer_name(self, layer: Union[int, str]) -> str:
-        """Turn what ``--clayer`` was given (an index or a name) into a layer's name.
+    def layer_name(self, layer: Union[int, str], flag: str = "--clayer") -> str:
+        """Turn what ``--clayer`` or another flag was given (an index or a name) into a layer's name.
 
         Raises:
             UserError: unknown layer; the message lists the choices.
@@ -280,11 +280,13 @@ class Backbone:
             return self.layers[int(text)]
         choices = ", ".join(f"{i} {name}" for i, name in enumerate(self.layers))
         raise UserError(
-            f"--clayer {text}: {self.mode} has no such layer; choose an index or a name of: {choices}"
+            f"{flag} {text}: {self.mode} has no such layer; choose an index or a name of: {choices}"
         )
 
-    def layer_names(self, layers: Iterable[Union[int, str]]) -> Tuple[str, ...]:
-        """Turn the values of ``--clayer`` into names of layers, each once, in the order given.
+    def layer_names(
+        self, layers: Iterable[Union[int, str]], flag: str = "--clayer"
+    ) -> Tuple[str, ...]:
+        """Turn the values of a flag into names of layers, each once, in the order given.
 
         Args:
             layers: indices, names, ranges such as ``1-4`` or ``conv5_3-conv4_1`` (both ends belong to
@@ -300,11 +302,12 @@ class Backbone:
             if text == "all":
                 names.extend(self.layers)
             elif dash and first and last and text not in self.layers:
-                begin, end = (self.layers.index(self.layer_name(part)) for part in (first, last))
+                ends = (self.layer_name(part, flag) for part in (first, last))
+                begin, end = map(self.layers.index, ends)
                 step = 1 if begin <= end else -1
                 names.extend(self.layers[index] for index in range(begin, end + step, step))
             else:
-                names.append(self.layer_name(layer))
+                names.append(self.layer_name(layer, flag))
         return tuple(dict.fromkeys(names))
 
 

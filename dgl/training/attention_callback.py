@@ -77,7 +77,7 @@ def choose_images(
         layers: names of layers.
 
     Returns:
-        :class:`AttentionImages`, or ``None`` if there is no image to draw or to measure.
+        ``None`` if there is no image to draw or to measure.
     """
     boxed = [sample for sample in samples if sample.boxes]
     to_measure = spread_over_classes(boxed, measured)
@@ -265,11 +265,7 @@ def _score_map(raw: np.ndarray, size: int) -> np.ndarray:
 def _strip(
     view: View, score_maps: Dict[str, np.ndarray], boxes: Dict[str, np.ndarray]
 ) -> np.ndarray:
-    """The image with its true boxes, then each layer's overlay with the predicted box.
-
-    Returns:
-        uint8 RGB (S, W, 3), W = (1 + layers) S + gaps.
-    """
+    """uint8 RGB of the image with its true boxes, then each layer's overlay with the predicted box."""
     gap = np.full((view.image.shape[0], _GAP, 3), 255, np.uint8)
     parts = [draw_boxes(view.image, truth=view.boxes)]
     for layer, own_map in score_maps.items():

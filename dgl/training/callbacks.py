@@ -1,7 +1,7 @@
 """Tensorpack callbacks around an epoch: its length, how often to validate, its speed and summary line."""
 
 import time
-from typing import Dict, Mapping
+from typing import Dict
 
 from dgl.training.attention_callback import GT_KNOWN
 
@@ -75,7 +75,7 @@ class Throughput(Callback):
 
 
 class EpochLine(MonitorBase):
-    """Log the statistics of an epoch on one line."""
+    """Log a line such as ``epoch  3/30  loss 1.234  val-error 40.2%  lr 0.002  63 images/s``."""
 
     def __init__(self) -> None:
         self._values: Dict[str, float] = {}
@@ -85,18 +85,8 @@ class EpochLine(MonitorBase):
         self._values[name] = val
 
     def _trigger_epoch(self) -> None:
-        logger.info(epoch_line(self.epoch_num, self.trainer.max_epoch, self._values))
+        last, values = self.trainer.max_epoch, self._values
+        parts = ["epoch {:>{}}/{}".format(self.epoch_num, len(str(last)), last)]
+        parts += [text.format(values[name]) for name, text in _FORMATS.items() if name in values]
+        logger.info("  ".join(parts))
         self._values = {}
-
-
-def epoch_line(epoch: int, last: int, values: Mapping[str, float]) -> str:
-    """A line such as ``epoch  3/30  loss 1.234  val-error 40.2%  lr 0.002  63 images/s``.
-
-    Args:
-        epoch: counted from 1.
-        last: the last epoch.
-        values: statistic -> value; missing ones are left out.
-    """
-    parts = ["epoch {:>{}}/{}".format(epoch, len(str(last)), last)]
-    parts += [text.format(values[name]) for name, text in _FORMATS.items() if name in values]
-    return "  ".join(parts)

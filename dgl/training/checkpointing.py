@@ -113,10 +113,7 @@ def find_resume_point(
 ) -> ResumePoint:
     """Find where the training in a log folder continues: at the beginning if it has no checkpoint.
 
-    Args:
-        folder: the log folder.
-        recipe: to continue with.
-        is_complete: see :func:`locate_step`.
+    For ``is_complete`` see :func:`locate_step`.
 
     Raises:
         UserError: a damaged checkpoint, one of another network, or damaged statistics.

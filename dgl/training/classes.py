@@ -10,7 +10,7 @@ from dgl.data.class_names import list_difference
 from dgl.data.image_files import is_folder_entry, scan_folder
 from dgl.data.sample import DataSet
 from dgl.errors import UserError, first_few, quote
-from dgl.weights import ModelCard, read_card
+from dgl.weights import ModelCard
 
 from tensorpack.utils import logger  # isort: skip
 
@@ -82,11 +82,11 @@ def check_splits(training: DataSet, validation: DataSet, classes: int) -> None:
 
 
 def check_order(card: Optional[ModelCard], data: DataSet, what: str) -> None:
-    """Refuse data whose classes are some of a checkpoint's in another order, or more, or fewer.
+    """Refuse data whose classes are not those of a checkpoint, in their order, where both have names.
 
     Args:
-        card: the checkpoint's; without names nothing is checked.
-        data: the data set; without names nothing is checked.
+        card: the checkpoint's.
+        data: the data set.
         what: what has the card, for the message, such as ``--resume: train_log/mine``.
 
     Raises:
@@ -98,29 +98,6 @@ def check_order(card: Optional[ModelCard], data: DataSet, what: str) -> None:
         raise UserError(
             f"{what} has other classes than {data.name}: {difference}; expected the same, in the same order"
         )
-
-
-def check_resumed(folder: str, training: DataSet) -> None:
-    """Refuse to go on with the training in a log folder with other classes.
-
-    Raises:
-        UserError: see :func:`check_order`.
-    """
-    if os.path.isdir(folder):
-        check_order(read_card(folder), training, f"--resume: {folder}")
-
-
-def check_loaded(path: str, training: DataSet) -> None:
-    """Refuse a checkpoint, whose last layer is kept, with some of the classes in another order.
-
-    Classes of which none is the same are another data set, for which the last layer is learned anew.
-
-    Raises:
-        UserError: see :func:`check_order`.
-    """
-    card = read_card(path)
-    if card and set(card.class_names or ()) & set(training.class_names or ()):
-        check_order(card, training, f"--load: {path}")
 
 
 def _lacking(training: DataSet, labels: Optional[np.ndarray] = None) -> List[str]:

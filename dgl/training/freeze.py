@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
-from dgl.backbones.registry import Backbone
 from dgl.data.flows import (
     FailureKeeper,
     ShuffledDraws,
@@ -35,7 +34,7 @@ from tensorpack.dataflow import BatchData, DataFlow, DataFromList, MapData  # is
 from tensorpack.input_source import FeedInput  # isort: skip
 from tensorpack.utils import logger  # isort: skip
 
-_MOST_GIB = 8  # of cached activations, which are held in memory
+MOST_GIB = 8  # of cached activations, which are held in memory
 _BATCH = 16  # images at a time while they are computed
 
 
@@ -55,18 +54,6 @@ class Cut(NamedTuple):
     def gib(self, views: int) -> float:
         """Memory that the activations of this many images take, in GiB."""
         return views * int(np.prod(self.shape)) * 4 / 2.0**30
-
-
-def freeze_layer(backbone: Backbone, layer: str) -> str:
-    """The name of the layer that ``--freeze`` gives by index or name.
-
-    Raises:
-        UserError: unknown layer; the message lists the choices.
-    """
-    try:
-        return backbone.layer_name(layer)
-    except UserError as error:
-        raise UserError(str(error).replace("--clayer", "--freeze", 1)) from None
 
 
 def find_cut(recipe: Recipe) -> Cut:
@@ -89,17 +76,6 @@ def find_cut(recipe: Recipe) -> Cut:
             )
         frozen = tuple(v.op.name for v in tf.global_variables() if v.op not in above[name])
         return Cut(name, frozen, tuple(network.endpoints[name].shape.as_list()[1:]))
-
-
-def check_memory(cut: Cut, views: int, training: int, validation: int) -> None:
-    """Raise :class:`UserError` if the activations of that many images take too much memory."""
-    gib = cut.gib(views * training + validation)
-    if gib > _MOST_GIB:
-        raise UserError(
-            f"--freeze {cut.layer}: the activations of {views} views of {training} training images and of "
-            f"{validation} validation images take {gib:.1f} GiB; expected at most {_MOST_GIB}: fewer "
-            "--freeze-views, or a layer nearer to the head"
-        )
 
 
 def freeze_below(layer: Tensor, image: Tensor, logits: Tensor) -> None:

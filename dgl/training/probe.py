@@ -7,7 +7,7 @@ the fitted last layer, with a model card.
 import os
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Tuple
 
 import numpy as np
 from tqdm import tqdm
@@ -32,8 +32,9 @@ from dgl.training.linear_head import (
 from dgl.training.log_folder import CHECKPOINT, LogFolder
 from dgl.utils.parallel import ordered_map
 from dgl.utils.table import format_table
-from dgl.weights import CARD_FILE, Checkpoint, ModelCard, read_weights, write_card
+from dgl.weights import CARD_FILE, Checkpoint, read_weights, write_card
 from dgl.weights.formats.tensorflow import save_tensorflow
+from dgl.weights.model_card import card_of
 from dgl.weights.restore import first_of, network_variables
 
 from tensorpack.utils import logger  # isort: skip
@@ -81,11 +82,7 @@ def run_probe(
 ) -> LinearHead:
     """Fit a last layer and leave it in ``train_log/<log_name>/`` with the weights below it.
 
-    Args:
-        probe: the settings.
-        training: data set.
-        validation: data set, or ``None`` where there is none: held-out predictions stand for it.
-        log_name: folder below ``train_log/``.
+    Without a validation set, held-out predictions stand for it.
 
     Raises:
         UserError: fewer than two classes, a class without images, weights that are not all there, an
@@ -93,7 +90,12 @@ def run_probe(
             before the fit is complete.
     """
     check_classes(training)
-    _check_weights(probe)
+    lacking = [name for name in probe.below if name not in probe.checkpoint.shapes]
+    if lacking:
+        raise UserError(
+            f"{probe.checkpoint.path}: has no weights of {first_of(lacking)}; --probe fits the last layer "
+            f"alone and expects a checkpoint of {probe.backbone.mode} with all layers below it"
+        )
     with FeatureExtractor(probe) as extract:
         features, labels = extract(training, training_view(probe), f"{training.split} features")
         check_classes(training, labels)
@@ -108,15 +110,6 @@ def run_probe(
             logger.info(line)
         _write(probe, head, training, log.path)
     return head
-
-
-def _check_weights(probe: Probe) -> None:
-    lacking = [name for name in probe.below if name not in probe.checkpoint.shapes]
-    if lacking:
-        raise UserError(
-            f"{probe.checkpoint.path}: has no weights of {first_of(lacking)}; --probe fits the last layer "
-            f"alone and expects a checkpoint of {probe.backbone.mode} with all layers below it"
-        )
 
 
 def whole_view(probe: Probe) -> View:
@@ -147,9 +140,14 @@ class FeatureExtractor:
         """Build the graph, with BatchNorm folded on a CPU."""
         self._workers = probe.workers
         size = probe.image_size
-        # The last layer plays no part here, and a checkpoint need not have one.
-        zeros = {name: np.zeros(shape, np.float32) for name, shape in probe.head.items()}
-        checkpoint = _with_values(probe.checkpoint, zeros)
+
+        def read(name: str) -> np.ndarray:
+            # The last layer plays no part here, and a checkpoint need not have one.
+            is_head = name in probe.head
+            return np.zeros(probe.head[name], "f4") if is_head else probe.checkpoint.read(name)
+
+        shapes = {**probe.checkpoint.shapes, **probe.head}
+        checkpoint = Checkpoint(probe.checkpoint.path, shapes, read)
         with tf.Graph().as_default():
             self._image = tf.placeholder(tf.uint8, [None, size, size, 3], "image")
             network = build_inference(
@@ -167,12 +165,8 @@ class FeatureExtractor:
     def __call__(self, data: DataSet, view: View, what: str) -> Tuple[np.ndarray, np.ndarray]:
         """Features (N, V, C) float32 and class indices (N,) of a data set.
 
-        Unreadable training images are left out with a warning, as in training.
-
-        Args:
-            data: data set.
-            view: function of (index in the list, RGB image) -> (V, S, S, 3) uint8 BGR.
-            what: name of the progress bar.
+        Unreadable training images are left out with a warning, as in training. ``view`` is a function of
+        (index in the list, RGB image) -> (V, S, S, 3) uint8 BGR, ``what`` the progress bar's name.
 
         Raises:
             UserError: an unreadable image of another split than ``train``, or no readable image at all.
@@ -232,35 +226,11 @@ def _chunks(points: Iterator[Tuple[np.ndarray, int]]) -> Iterator[List[Tuple[np.
         yield chunk
 
 
-def _with_values(checkpoint: Checkpoint, values: Dict[str, np.ndarray]) -> Checkpoint:
-    """``checkpoint`` with some variables added or replaced."""
-    shapes = {**checkpoint.shapes, **{name: value.shape for name, value in values.items()}}
-
-    def read(name: str) -> np.ndarray:
-        return values[name] if name in values else checkpoint.read(name)
-
-    return Checkpoint(checkpoint.path, shapes, read)
-
-
-def head_values(probe: Probe, head: LinearHead) -> Dict[str, np.ndarray]:
-    """The last layer's variables by name, float32: weights (also as a 1 x 1 filter) and biases."""
-    return {
-        name: (head.biases if len(shape) == 1 else head.weights).reshape(shape)
-        for name, shape in probe.head.items()
-    }
-
-
 def _write(probe: Probe, head: LinearHead, training: DataSet, folder: str) -> None:
     values = {name: read_weights(probe.checkpoint, name) for name in probe.below}
-    values.update(head_values(probe, head))
-    card = ModelCard(
-        mode=probe.backbone.mode,
-        image_size=probe.image_size,
-        class_names=training.class_names,
-        data_set=training.name,
-        last_stride=probe.options.last_stride,
-        strides=probe.options.strides,
-    )
+    for name, shape in probe.head.items():  # the weights may be a 1 x 1 filter
+        values[name] = (head.biases if len(shape) == 1 else head.weights).reshape(shape)
+    card = card_of(probe.backbone.mode, probe.options, probe.image_size, training)
     write_card(os.path.join(folder, CARD_FILE), card)
     prefix = os.path.join(folder, CHECKPOINT + "-0")
     save_tensorflow(prefix, values)
@@ -284,9 +254,10 @@ def _report(
             )
     tested = head.held_out >= 0
     if head.folds:
+        accuracy = _accuracy(labels[tested], head.held_out[tested])
         yield (
             f"Regularization C {head.strength:g} an image, by {head.folds}-fold cross-validation: accuracy "
-            + _accuracy(labels[tested], head.held_out[tested])
+            f"{accuracy}"
         )
     else:
         yield f"Regularization C {head.strength:g} an image; no class has two images to compare others"

@@ -50,15 +50,7 @@ def layers_to_read(backbone: Backbone, network: Network, image_size: int) -> Lis
     """The layers that a head reads: the last one of each size and number of channels.
 
     Layers with a stride below 8 are left out, and so is the one that feeds pooling, which has
-    the classes' features.
-
-    Args:
-        backbone: registry entry.
-        network: built, with endpoints of a known size.
-        image_size: side of the input in pixels.
-
-    Returns:
-        list of str, from the finest to the coarsest.
+    the classes' features. They go from the finest to the coarsest.
     """
     found: Dict[Tuple[int, ...], str] = {}
     for layer in backbone.layers[1:]:
@@ -72,7 +64,7 @@ def layers_to_read(backbone: Backbone, network: Network, image_size: int) -> Lis
 def teaching_layer(backbone: Backbone, network: Network, image_size: int) -> str:
     """The layer whose maps teach by default: the last one with a stride of at most 16.
 
-    Later maps are too coarse to start GrabCut from. Arguments: :func:`layers_to_read`.
+    Later maps are too coarse to start GrabCut from.
     """
     for layer in backbone.layers[1:]:
         if network.endpoints[layer].shape.as_list()[1] * _TEACHING >= image_size:
@@ -93,14 +85,7 @@ class FrozenTeacher:
         layer: Optional[str] = None,
         gpu: Optional[str] = None,
     ):
-        """Build it.
-
-        Args:
-            backbone, checkpoint, options: of the network.
-            image_size: side of the input in pixels.
-            method, layer: of the maps; by default :func:`teaching_layer`.
-            gpu: see :func:`~dgl.utils.devices.select_gpus`.
-        """
+        """Build it; ``method`` and ``layer`` are those of the maps, by default :func:`teaching_layer`."""
         gpus = select_gpus(gpu)
         with tf.Graph().as_default():
             self._image = tf.placeholder(tf.uint8, [None, image_size, image_size, 3], "image")
@@ -162,9 +147,13 @@ def collect(
     path = os.path.join(folder, _PROGRESS)
     done = _read_progress(path, key)
     if not done.images:
-        _check_room(
-            folder, len(samples) * (2 * sum(map(np.prod, shapes.values())) + 4 * height * width)
-        )
+        needed = len(samples) * (2 * sum(map(np.prod, shapes.values())) + 4 * height * width)
+        free = shutil.disk_usage(folder).free
+        if needed > free:
+            raise UserError(
+                f"{folder}: activations of the training images take {needed / 1e9:.1f} GB, and "
+                f"{free / 1e9:.1f} GB are free; expected a disk with more room or fewer images"
+            )
 
     def opened(name: str, kind: Any, shape: Tuple[int, ...]) -> np.ndarray:
         mode = "r+" if done.images else "w+"
@@ -217,7 +206,8 @@ def collect(
             errors += [one for one in loaded if isinstance(one, str)]
             bar.update(len(loaded))
             # The system writes the arrays out by itself, also when this process is killed.
-            _write_progress(path, key, Progress(bar.n, taken, tuple(errors)))
+            progress = {"key": key, **Progress(bar.n, taken, tuple(errors))._asdict()}
+            write_atomically(path, json.dumps(progress).encode("utf-8"))
     return Lessons({name: value[:taken] for name, value in kept.items()}, masks[:taken]), errors
 
 
@@ -248,17 +238,3 @@ def _read_progress(path: str, key: str) -> Progress:
     except (ValueError, KeyError, TypeError, AttributeError):
         pass  # begun anew
     return Progress()
-
-
-def _write_progress(path: str, key: str, progress: Progress) -> None:
-    text = json.dumps({"key": key, **progress._asdict()})
-    write_atomically(path, text.encode("utf-8"))
-
-
-def _check_room(folder: str, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise UserError(
-            f"{folder}: activations of the training images take {needed / 1e9:.1f} GB, and "
-            f"{free / 1e9:.1f} GB are free; expected a disk with more room or fewer images"
-        )

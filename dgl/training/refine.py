@@ -71,13 +71,7 @@ def moments(array: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
 
 
 def initial_weights(shapes: Dict[str, Tuple[int, ...]], units: int, seed: int) -> Dict[str, Any]:
-    """He's initial values of a head, variable name -> float32 array.
-
-    Args:
-        shapes: layer -> (h, w, C).
-        units: of the hidden layer.
-        seed: of the values.
-    """
+    """He's initial values of a head, variable name -> float32 array, for layers of (h, w, C)."""
     rng = np.random.RandomState(seed)
     channels = sum(shape[-1] for shape in shapes.values())
     values = {
@@ -96,7 +90,7 @@ def teach(
     """Train a head: Adam on the balanced cross-entropy of object and background.
 
     Args:
-        lessons: :class:`Lessons` of at least one image.
+        lessons: of at least one image.
         seed: of initial values and order; equal seeds give equal weights.
         steps: of 16 images.
         units: of the hidden layer.
@@ -125,11 +119,9 @@ def teach(
         mask = tf.placeholder(tf.float32, [None, *lessons.masks.shape[1:]])
         loss = _balanced(foreground_logits(standardized, weights), mask)
         step = tf.train.AdamOptimizer(_LEARNING_RATE).minimize(loss)
-        config = tf.ConfigProto(
-            # One thread: several would sum gradients in an order that changes.
-            intra_op_parallelism_threads=1, inter_op_parallelism_threads=1,
-            device_count={"GPU": 0}, use_per_session_threads=True,
-        )  # fmt: skip
+        config = tf.ConfigProto(device_count={"GPU": 0}, use_per_session_threads=True)
+        # One thread: several would sum gradients in an order that changes.
+        config.intra_op_parallelism_threads = config.inter_op_parallelism_threads = 1
         with tf.Session(config=config) as session:
             session.run(tf.global_variables_initializer())
             for _ in tqdm(range(steps), unit=" steps", desc="head"):

@@ -1,5 +1,6 @@
 """Resolve the flags of training to data, a recipe and initial weights, and run them."""
 
+import os
 import zlib
 from argparse import Namespace
 from dataclasses import replace
@@ -16,9 +17,9 @@ from dgl.data.layouts.label_list import PUBLISHED_CLASSES, named_layout
 from dgl.data.sample import DataSet, Sample
 from dgl.errors import UserError
 from dgl.training.attention_callback import AttentionImages, choose_images, default_measured
-from dgl.training.classes import check_loaded, check_resumed, check_splits
+from dgl.training.classes import check_order, check_splits
 from dgl.training.distributed import SINGLE, Ranks, find_ranks, require_same
-from dgl.training.freeze import check_memory, find_cut, freeze_layer
+from dgl.training.freeze import MOST_GIB, find_cut
 from dgl.training.log_folder import log_folder
 from dgl.training.probe import Probe, run_probe
 from dgl.training.recipe import Recipe, describe, steps_per_epoch
@@ -56,10 +57,15 @@ def run(args: Namespace, mode: str) -> int:
     classes = classes or max(training.classes, validation.classes)
     check_splits(training, validation, classes)
     recipe, start = resolve(args, mode, len(training), classes, ranks)
-    if args.resume:
-        check_resumed(log_folder(args.logdir), training)
+    folder = log_folder(args.logdir)
+    if args.resume and os.path.isdir(folder):
+        check_order(read_card(folder), training, f"--resume: {folder}")
     if start is not None and any(recipe.options.head in name for name in start.loaded):
-        check_loaded(start.checkpoint.path, training)
+        path = start.checkpoint.path
+        card = read_card(path)
+        # Classes of which none is the same are another data set, for which the head is learned anew.
+        if card and set(card.class_names or ()) & set(training.class_names or ()):
+            check_order(card, training, f"--load: {path}")
     frozen = check_freeze(recipe, start, len(training), len(validation)) if recipe.freeze else ()
     attention = attention_images(args, recipe, boxed)
     if args.print_recipe:
@@ -67,19 +73,16 @@ def run(args: Namespace, mode: str) -> int:
             get_backbone(mode), recipe.options, recipe.image_size, trained=True
         )
         variables = {name: shape for name, shape in trained.items() if name not in frozen}
-        data = (
-            f"{training.name} ({training.format}), {len(training)} training and "
-            f"{len(validation)} validation images"
-        )
-        print(
-            describe(
-                recipe, variables, data, str(start or "random values"), str(attention or "nothing")
-            )
-        )
+        images = f"{len(training)} training and {len(validation)} validation images"
+        source, watched = str(start or "random values"), str(attention or "nothing")
+        named = f"{training.name} ({training.format}), {images}"
+        print(describe(recipe, variables, named, source, watched))
         return 0
     check_files(training, validation)
-    for data_set in (training, validation):
-        require_same(ranks, _checksum(data_set), f"the {data_set.split} list")
+    for data in (training, validation):
+        lines = [f"{sample.path} {sample.class_index}" for sample in data.samples]
+        checksum = zlib.crc32("\n".join(lines).encode("utf-8", "surrogateescape"))
+        require_same(ranks, checksum, f"the {data.split} list")
     if start:
         logger.info("Loaded %s.", start)
     if attention and not attention.measured and args.watch_boxes != 0:
@@ -146,11 +149,7 @@ def _data_set(args: Namespace) -> Optional[str]:
 def load_split(
     args: Namespace, split: str, classes: Optional[int] = None, with_boxes: bool = False
 ) -> DataSet:
-    """Load one split of the data that the flags name.
-
-    Raises:
-        UserError: from the loader.
-    """
+    """Load one split of the data that the flags name."""
     layout, data_set = args.data_format, _data_set(args)
     if layout is None and data_set:
         layout = named_layout(args.data, data_set, args.dataname)
@@ -177,12 +176,6 @@ def _load_validation(
     return validation, validation.samples
 
 
-def _checksum(data: DataSet) -> int:
-    """A number that distinguishes lists of images and classes."""
-    lines = [f"{sample.path} {sample.class_index}" for sample in data.samples]
-    return zlib.crc32("\n".join(lines).encode("utf-8", "surrogateescape"))
-
-
 def attention_images(
     args: Namespace, recipe: Recipe, samples: Sequence[Sample]
 ) -> Optional[AttentionImages]:
@@ -191,10 +184,7 @@ def attention_images(
     Raises:
         UserError: a layer that the network does not have.
     """
-    try:
-        layers = get_backbone(recipe.mode).layer_names(args.watch_layer)
-    except UserError as error:
-        raise UserError(str(error).replace("--clayer", "--watch-layer", 1)) from None
+    layers = get_backbone(recipe.mode).layer_names(args.watch_layer, "--watch-layer")
     measured = args.watch_boxes
     if measured is None:
         measured = default_measured(recipe.steps * recipe.batch) if args.watch else 0
@@ -258,15 +248,8 @@ def select_weights(
 ) -> InitialWeights:
     """Select the variables that a checkpoint gives to a network.
 
-    Args:
-        backbone: registry entry.
-        checkpoint: the source.
-        options: of the network.
-        image_size: side of the input.
-
-    Returns:
-        :class:`InitialWeights`. Variables that are not part of the network (other heads, fully connected
-        layers, optimizer slots) are unused; a head of another width keeps its initial value.
+    Variables that are not part of the network (other heads, fully connected layers, optimizer slots) are
+    unused; a head of another width keeps its initial value.
 
     Raises:
         UserError: nothing fits, or a variable below the head has another shape.
@@ -293,12 +276,7 @@ def resolve(
 ) -> Tuple[Recipe, Optional[InitialWeights]]:
     """Turn flags into a recipe and, with ``--load`` or ``--finetune``, initial weights.
 
-    Args:
-        args: parsed flags.
-        mode: backbone.
-        images: size of the training list.
-        classes: number of classes.
-        ranks: this process among all.
+    ``images`` is the size of the training list.
 
     Raises:
         UserError: flags that contradict each other, or weights that do not fit.
@@ -354,7 +332,7 @@ def resolve(
         workers=min(workers, _MAX_WORKERS),
         seed=args.seed,
         processes=ranks.size,
-        freeze=freeze_layer(backbone, args.freeze) if args.freeze else None,
+        freeze=backbone.layer_name(args.freeze, "--freeze") if args.freeze else None,
         freeze_views=args.freeze_views,
     )
     return recipe, start
@@ -365,10 +343,7 @@ def check_freeze(
 ) -> Tuple[str, ...]:
     """Names of the variables that a recipe with ``--freeze`` leaves as they are.
 
-    Args:
-        recipe: with the layer.
-        start: the weights to load, which have to hold all of those variables.
-        training, validation: numbers of images.
+    ``start`` has to hold all of them; ``training`` and ``validation`` are numbers of images.
 
     Raises:
         UserError: a layer where the network cannot be cut, weights that are missing, several towers or
@@ -386,5 +361,12 @@ def check_freeze(
             f"{flag}: {start.checkpoint.path} has no weights for {first_of(missing)}; expected all up to "
             f"{cut.layer}"
         )
-    check_memory(cut, recipe.freeze_views, training, validation)
+    views = recipe.freeze_views
+    gib = cut.gib(views * training + validation)
+    if gib > MOST_GIB:
+        raise UserError(
+            f"{flag}: the activations of {views} views of {training} training images and of {validation} "
+            f"validation images take {gib:.1f} GiB; expected at most {MOST_GIB}: fewer --freeze-views, or "
+            "a layer nearer to the head"
+        )
     return cut.frozen

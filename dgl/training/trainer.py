@@ -28,7 +28,8 @@ from dgl.training.model import ClassifierModel
 from dgl.training.recipe import VALIDATE_EVERY, Recipe
 from dgl.training.validation import TOP1_ERROR, ValidationRunner
 from dgl.utils.devices import use_every_core
-from dgl.weights import CARD_FILE, ModelCard, open_checkpoint, write_card
+from dgl.weights import CARD_FILE, open_checkpoint, write_card
+from dgl.weights.model_card import card_of
 
 from tensorpack.callbacks import (  # isort: skip
     Callback,
@@ -160,14 +161,7 @@ def _train(
         fix_rng_seed(own_seed)
         tf.set_random_seed(own_seed)
     if ranks.chief:
-        card = ModelCard(
-            mode=recipe.mode,
-            image_size=recipe.image_size,
-            class_names=training.class_names,
-            data_set=training.name,
-            last_stride=recipe.options.last_stride,
-            strides=recipe.options.strides,
-        )
+        card = card_of(recipe.mode, recipe.options, recipe.image_size, training)
         write_card(os.path.join(run.folder, CARD_FILE), card)
     seed = from_chief(ranks, new_seed() if recipe.seed is None else recipe.seed)
     start = point.step * recipe.batch
@@ -224,12 +218,11 @@ def configure(
     """Set up tensorpack for a recipe.
 
     Args:
-        recipe: settings of the run.
+        recipe, validation: settings and data set.
         flow: batches of one tower.
-        validation: data set.
         run: the run; tensorpack's log folder must be its folder.
-        session_init: tensorpack session initializer, or ``None`` for random values.
-        callbacks: tensorpack callbacks beside the recipe's own.
+        session_init: ``None`` for random values.
+        callbacks: beside the recipe's own.
         cached: validation's activations at the recipe's frozen layer, if it has one; ``flow`` is of
             activations then.
 
@@ -293,6 +286,7 @@ def configure(
 
 
 def _trainer(recipe: Recipe, run: Run) -> Any:
+    """Tensorpack's trainer for a process of several, for one tower, or for several towers."""
     if not run.ranks.single:
         trainer = RankTrainer(run.ranks, run.gpus)
     elif recipe.towers == 1:

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Optional, Tuple
 
 from dgl.backbones.published import OWN_STRIDES
-from dgl.backbones.registry import Backbone
+from dgl.backbones.registry import Backbone, BuildOptions
 from dgl.data.class_names import IMAGENET_CLASSES, ClassNames, imagenet_class_names
+from dgl.data.sample import DataSet
 from dgl.errors import UserError, first_line
 from dgl.utils.files import read_bounded, write_atomically
 from dgl.weights.formats.registry import quoted
@@ -47,6 +48,13 @@ class ModelCard:
     data_set: str = ""
     last_stride: int = 1
     strides: str = OWN_STRIDES
+
+
+def card_of(mode: str, options: BuildOptions, image_size: int, training: DataSet) -> ModelCard:
+    """The card of a network that is trained on a data set."""
+    return ModelCard(
+        mode, image_size, training.class_names, training.name, options.last_stride, options.strides
+    )
 
 
 def default_image_size(backbone: Backbone, card: Optional[ModelCard]) -> int:

@@ -36,6 +36,14 @@ def train(root, folder, *trainings, still=False):
     return text.split(MARK)[1:]
 
 
+def load_last(folder):
+    """Variable name -> value of a log folder's last checkpoint."""
+    from dgl.tf_compat import tf
+
+    reader = tf.train.load_checkpoint(str(folder))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
 def main(script, *trainings):
     if script == "--still":
         from dgl.data import flows

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from attention_data import CLASSES, DRAWN, SIZE, rows_of
-from real_runs import train
+from real_runs import load_last, train
 from sample_images import write_list
 
 from benchmarks.watching import read_events
@@ -24,7 +24,6 @@ from dgl.predict.postprocess import normalize, resize_map
 from dgl.predict.predictor import Predictor
 from dgl.training.attention_callback import choose_images
 from dgl.training.log_folder import read_rows
-from dgl.weights import open_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -121,15 +120,10 @@ def test_gt_known_is_that_of_the_last_checkpoint(runs, again):
     assert np.sum(overlaps >= 0.55) > 0 and np.sum(overlaps >= 0.45) < 12
 
 
-def variables(folder):
-    checkpoint = open_checkpoint(str(folder))
-    return {name: np.asarray(checkpoint.read(name)) for name in checkpoint.shapes}
-
-
 @pytest.mark.parametrize("other", ["off", "parts"])
 def test_attention_maps_do_not_change_training(runs, other):
     """Without maps, and with them but interrupted: the same variables, equal to the bit."""
-    whole, found = variables(runs.logs / "whole"), variables(runs.logs / other)
+    whole, found = (load_last(runs.logs / name) for name in ("whole", other))
     assert sorted(whole) == sorted(found)
     assert [n for n in whole if whole[n].tobytes() != found[n].tobytes()] == []
     assert whole["global_step"] == EPOCHS * STEPS

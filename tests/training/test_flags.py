@@ -30,17 +30,8 @@ def test_defaults():
     args = parse()
     assert (args.epoch, args.batch, args.base_lr) == (105, 256, 0.01)
     assert not any((args.chlast, args.cub, args.imagenet, args.finetune, args.val, args.resume))
-    for name in (
-        "gpu",
-        "dataname",
-        "steps",
-        "classnum",
-        "stepscale",
-        "load",
-        "watch_boxes",
-        "final_size",
-    ):
-        assert getattr(args, name) is None
+    names = "gpu dataname steps classnum stepscale load watch_boxes final_size".split()
+    assert all(getattr(args, name) is None for name in names)
     assert args.lr_epochs == (10, 20, 30, 40)
     assert (args.watch, args.watch_layer) == (8, ["1"])
     resnet = parse(**RESNET)

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 from networks import WIDTH, options_of, vgg_variables
-from real_runs import train
+from real_runs import load_last, train
 from sample_images import write_list
 from train_flags import parse
 
@@ -28,11 +28,6 @@ from tensorpack.tfutils.tower import TowerContext  # isort: skip
 CLASSES, SIZE, RATE, DECAY, EPOCHS, STEPS = 4, 32, 0.0002, 5e-4, 2, 2
 LAYER = "conv5_2"
 ABOVE = ("conv5_3/", "add/", "linear/")
-
-
-def load_last(folder):
-    reader = tf.train.load_checkpoint(str(folder))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 def is_above(name):

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from networks import vgg_shapes, vgg_variables
-from real_runs import train
+from real_runs import load_last, train
 from sample_images import blob_image, write_list
 
 from dgl.tf_compat import tf
@@ -28,11 +28,6 @@ CLASSES = 4
 # Two steps per epoch; the rate falls after epoch 2, where the run is interrupted.
 STEPS = 2
 COMMON = f"--data data --final-size 32 --steps {STEPS} --lr-epochs 2 --workers 0 --base-lr 0.002"
-
-
-def load_last(folder):
-    reader = tf.train.load_checkpoint(str(folder))
-    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 
 
 def trained_names(slots=True):
