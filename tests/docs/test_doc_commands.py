@@ -18,8 +18,17 @@ WITH_COMMANDS = [path for path in pages() if commands(path)]
 WITH_PYTHON = [path for path in pages() if any(b.kind == PYTHON for b in blocks(path))]
 
 
+# What runs on these pages takes seconds and is much alike README's; `make test-docs` runs it.
+SLOW_PAGES = ("docs/get-started.md", "docs/other-models.md")
+
+
 def of(path, *treatments):
     return [command for command in commands(path) if treatment(command) in treatments]
+
+
+def marked(paths):
+    """The pages, those that are slow with the mark of `make test-docs`."""
+    return [pytest.param(p, marks=pytest.mark.docs) if p in SLOW_PAGES else p for p in paths]
 
 
 @pytest.fixture
@@ -28,7 +37,7 @@ def folder(stand_ins, tmp_path):
     return str(tmp_path)
 
 
-@pytest.mark.parametrize("path", [p for p in WITH_COMMANDS if of(p, RUN)])
+@pytest.mark.parametrize("path", marked(p for p in WITH_COMMANDS if of(p, RUN)))
 def test_commands_run(path, folder):
     for command in of(path, RUN):
         try:
@@ -53,7 +62,7 @@ def test_commands_parse(path):
             raise AssertionError(f"{command.place}: {command.text}: {error!r}") from error
 
 
-@pytest.mark.parametrize("path", WITH_PYTHON)
+@pytest.mark.parametrize("path", marked(WITH_PYTHON))
 def test_python_blocks(path, folder, monkeypatch):
     monkeypatch.chdir(folder)
     for block in blocks(path):
