@@ -9,6 +9,7 @@ that nothing disturbed: to the bit, file by file. Runs follow each other until t
 """
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -35,6 +36,19 @@ _LONGEST = 300  # seconds; a run that takes longer hangs
 _POLL = 0.001
 _AFTER_WRITE = 0.03  # seconds: kills near a file follow its appearance by less
 _UNFINISHED = ("tempstate", ".tmp", "_temp", ".copy")
+
+
+_ROWS = (
+    ("kills", "kills"),
+    ("of them near a write", "near_a_write"),
+    ("of them with a file half-written", "unfinished_files"),
+    ("of them with results kept before", "mid_run"),
+    ("runs, each killed until it ended by itself", "runs"),
+    ("resumes that failed", "failed_resumes"),
+    ("resumes that began before what had been kept", "lost"),
+    ("results compared", "compared"),
+    ("results that differ from an undisturbed run's", "differing"),
+)
 
 
 class Training:
@@ -200,13 +214,10 @@ def _files(folder):
 
 def _unfinished(folder):
     """Names of files that are being written."""
-    try:
-        names = os.listdir(folder) + os.listdir(os.path.join(folder, "partial"))
-    except OSError:
-        try:
-            names = os.listdir(folder)
-        except OSError:
-            return set()
+    names = []
+    for one in (folder, os.path.join(folder, "partial")):
+        with contextlib.suppress(OSError):
+            names += os.listdir(one)
     return {name for name in names if any(mark in name for mark in _UNFINISHED)}
 
 
@@ -294,20 +305,7 @@ def survive(make, kills, seed=0, progress=True):
         compared).
     """
     rng = random.Random(seed)
-    figures = dict.fromkeys(
-        [
-            "kills",
-            "near_a_write",
-            "unfinished_files",
-            "mid_run",
-            "runs",
-            "failed_resumes",
-            "lost",
-            "differing",
-            "compared",
-        ],
-        0,
-    )
+    figures = dict.fromkeys((key for _, key in _ROWS), 0)
     folder = tempfile.mkdtemp()
     try:
         work = make(folder)
@@ -358,19 +356,6 @@ def _one_run(work, folder, rng, duration, kills, figures, bar):
         figures["lost"] += now < before
         before = now
         bar.update()
-
-
-_ROWS = (
-    ("kills", "kills"),
-    ("of them near a write", "near_a_write"),
-    ("of them with a file half-written", "unfinished_files"),
-    ("of them with results kept before", "mid_run"),
-    ("runs, each killed until it ended by itself", "runs"),
-    ("resumes that failed", "failed_resumes"),
-    ("resumes that began before what had been kept", "lost"),
-    ("results compared", "compared"),
-    ("results that differ from an undisturbed run's", "differing"),
-)
 
 
 def table(record):
