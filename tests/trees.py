@@ -1,6 +1,7 @@
 """Small folders of files for the tests of data layouts."""
 
 import json
+import os
 
 
 def make(root, files):
@@ -10,6 +11,17 @@ def make(root, files):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text if isinstance(text, bytes) else text.encode("utf-8"))
     return str(root)
+
+
+def contents(root):
+    """Path below a folder -> bytes, of every file in it."""
+    found = {}
+    for folder, _, names in os.walk(str(root)):
+        for name in names:
+            path = os.path.join(folder, name)
+            with open(path, "rb") as stream:
+                found[os.path.relpath(path, str(root))] = stream.read()
+    return found
 
 
 # Small trees in the form of ILSVRC CLS-LOC: the published one, and a variant.

@@ -18,7 +18,6 @@ from typing import (
     Set,
     Tuple,
     Union,
-    overload,
 )
 
 from dgl.data.text_files import read_lines
@@ -108,13 +107,7 @@ class ClassNames(Sequence[str]):
             )
         return self
 
-    @overload
-    def __getitem__(self, index: int) -> str: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[str]: ...
-
-    def __getitem__(self, index: Union[int, slice]) -> Union[str, Sequence[str]]:
+    def __getitem__(self, index: Any) -> Any:
         return self.names[index]
 
     def __len__(self) -> int:

@@ -64,9 +64,8 @@ def fit_labels(dataset: DataSet, names: ClassNames, offset: Optional[int] = None
             )
         # A list without names may be a part of a larger one.
         _logger.warning(
-            "%s; labels are taken as they are (--class-offset 1 where the first output is a background "
-            "class)",
-            numbers,
+            f"{numbers}; labels are taken as they are (--class-offset 1 where the first output is a "
+            "background class)"
         )
     return dataset
 
@@ -110,12 +109,9 @@ def _order_of(dataset: DataSet, names: ClassNames) -> Optional[List[int]]:
         )
     if dataset.classes == names.classes and len(missing) < len(own):
         _logger.warning(
-            "%s: %d of its classes have other names in the checkpoint, such as %s there and %s here; they "
-            "are taken for the same",
-            dataset.name,
-            len(missing),
-            quote(names.name(missing[0])),
-            quote(own[missing[0]]),
+            f"{dataset.name}: {len(missing)} of its classes have other names in the checkpoint, such as "
+            f"{quote(names.name(missing[0]))} there and {quote(own[missing[0]])} here; they are taken for "
+            "the same"
         )
     return None
 
@@ -125,12 +121,8 @@ def _reordered(dataset: DataSet, names: ClassNames, order: Sequence[int]) -> Dat
         return dataset
     moved = next(index for index, place in enumerate(order) if place != index)
     _logger.warning(
-        "%s: classes are matched by name, because their order is not the checkpoint's: %s is %d there and "
-        "%d in the data",
-        dataset.name,
-        quote(names.name(order[moved])),
-        order[moved],
-        moved,
+        f"{dataset.name}: classes are matched by name, because their order is not the checkpoint's: "
+        f"{quote(names.name(order[moved]))} is {order[moved]} there and {moved} in the data"
     )
     labels = [order[sample.class_index] for sample in dataset.samples]
     return _relabeled(dataset, labels, names.names, names.classes)

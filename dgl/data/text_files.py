@@ -105,13 +105,10 @@ class BadLines:
     def check(self, what: str, good: int) -> None:
         """Log what was left out of ``what``, a file; raises as :meth:`refuse`."""
         self.refuse(good)
-        if self.reasons:
+        bad = len(self.reasons)
+        if bad:
             _logger.warning(
-                "%s: %d of %d entries left out; the first: %s",
-                what,
-                len(self.reasons),
-                good + len(self.reasons),
-                self._first,
+                f"{what}: {bad} of {good + bad} entries left out; the first: {self._first}"
             )
 
 
@@ -143,12 +140,10 @@ def tell_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, Any]]])
     repeats = {key: entries for key, entries in lines.items() if len(entries) > 1}
     if repeats:
         key, entries = next(iter(repeats.items()))
+        numbers = " and ".join(str(number) for number, _ in entries)
         _logger.warning(
-            "%s: %d of its images are on several lines, each of which counts, such as %s on lines %s",
-            list_path,
-            len(repeats),
-            quote(key),
-            " and ".join(str(number) for number, _ in entries),
+            f"{list_path}: {len(repeats)} of its images are on several lines, each of which counts, such "
+            f"as {quote(key)} on lines {numbers}"
         )
 
 
@@ -208,7 +203,7 @@ def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tupl
     Raises:
         UserError: ``relative`` is absolute or leads out of ``data_dir``.
     """
-    if "\\" in relative or "%" in relative or not _is_ascii(relative):
+    if "\\" in relative or "%" in relative or not relative.isascii():
         relative = _as_named(os.path.join(data_dir, folder), relative)
     prefix = folder + "/" if folder else ""
     if "./" in relative or "//" in relative or relative.endswith(".") or os.sep != "/":
@@ -224,10 +219,6 @@ def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tupl
             f"{os.path.join(data_dir, folder)}"
         )
     return os.path.join(data_dir, inside), identity
-
-
-def _is_ascii(text: str) -> bool:
-    return len(text) == len(text.encode("utf-8", "replace"))
 
 
 def _as_named(folder: str, relative: str) -> str:

@@ -13,13 +13,10 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHIPPED_CHECKPOINT = os.path.join(_PACKAGE, "pretrained", "birds_vgg.npz")
 
 
-def _images_folder() -> str:
-    """``dgl/samples`` of an installed package, else ``images`` beside the package in a checkout."""
-    installed = os.path.join(_PACKAGE, "samples")
-    return installed if os.path.isdir(installed) else os.path.join(_PACKAGE, os.pardir, "images")
-
-
-SHIPPED_IMAGES = os.path.normpath(_images_folder())
+# `dgl/samples` of an installed package, else `images` beside the package in a checkout.
+_INSTALLED = os.path.join(_PACKAGE, "samples")
+_CHECKOUT = os.path.join(os.path.dirname(_PACKAGE), "images")
+SHIPPED_IMAGES = _INSTALLED if os.path.isdir(_INSTALLED) else _CHECKOUT
 
 
 def sample_images() -> List[str]:

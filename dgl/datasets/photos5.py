@@ -28,10 +28,10 @@ JPEG_QUALITY = 88
 _IntBox = Tuple[int, ...]
 
 _XML = """<annotation>
-\t<folder>{split}</folder>
-\t<filename>{image_id}</filename>
-\t<size><width>{width}</width><height>{height}</height><depth>3</depth></size>
-{objects}</annotation>
+\t<folder>{}</folder>
+\t<filename>{}</filename>
+\t<size><width>{}</width><height>{}</height><depth>3</depth></size>
+{}</annotation>
 """
 _OBJECT = """\t<object>
 \t\t<name>{name}</name>
@@ -54,33 +54,19 @@ class _Repository(NamedTuple):
 
 _REPOSITORIES = (
     _Repository(
-        "--kangaroo",
-        "experiencor/kangaroo",
-        ("annots",),
-        re.compile(r"([0-9]{5})\.xml"),
-        "../images",
-        ("kangaroo",),
-        read_annotation,
+        "--kangaroo", "experiencor/kangaroo", ("annots",), re.compile(r"([0-9]{5})\.xml"),
+        "../images", ("kangaroo",), read_annotation,
     ),
     _Repository(
-        "--raccoon",
-        "datitran/raccoon_dataset",
-        ("annotations",),
-        re.compile(r"raccoon-([0-9]{1,5})\.xml"),
-        "../images",
-        ("raccoon",),
-        read_annotation,
+        "--raccoon", "datitran/raccoon_dataset", ("annotations",),
+        re.compile(r"raccoon-([0-9]{1,5})\.xml"), "../images", ("raccoon",), read_annotation,
     ),
     _Repository(
-        "--fruit",
-        "narumiruna/fruit-images-for-object-detection",
-        ("data/bbox/train", "data/bbox/test"),
-        re.compile(r"([A-Za-z]+)_([0-9]{1,5})\.json"),
-        "",
-        ("apple", "banana", "orange"),
-        read_labelme,
+        "--fruit", "narumiruna/fruit-images-for-object-detection",
+        ("data/bbox/train", "data/bbox/test"), re.compile(r"([A-Za-z]+)_([0-9]{1,5})\.json"),
+        "", ("apple", "banana", "orange"), read_labelme,
     ),
-)
+)  # fmt: skip
 
 
 class Source(NamedTuple):
@@ -254,13 +240,8 @@ def _write_images(
         # Training images are in a folder per class, validation images in one.
         path = source.id if split == "val" else f"{name}/{source.id}"
         image.save(os.path.join(folder, split, path + ".jpg"), "JPEG", quality=JPEG_QUALITY)
-        xml = _XML.format(
-            split=split,
-            image_id=source.id,
-            width=image.size[0],
-            height=image.size[1],
-            objects="".join(_OBJECT.format(*box, name=name) for box in boxes),
-        )
+        objects = "".join(_OBJECT.format(*box, name=name) for box in boxes)
+        xml = _XML.format(split, source.id, *image.size, objects)
         _write_text(os.path.join(folder, "annotations", split, path + ".xml"), xml)
         corners = " ".join(map(str, max(boxes, key=lambda box: _area(tuple(box)))))
         lines[split].append(f"{path}.jpg {class_index} {corners}")

@@ -86,37 +86,23 @@ class BoxCheck:
 
     def log(self, name: str) -> None:
         """Log one warning for boxes and one for sizes of the data set ``name``; none if all fit."""
-        hint = (
-            ""
-            if self._frame == RAW
-            else " (boxes made in images that EXIF had not turned need --boxes-frame raw)"
-        )
+        hint = " (boxes made in images that EXIF had not turned need --boxes-frame raw)"
+        if self._frame == RAW:
+            hint = ""
         if self._first_box is not None:
             _logger.warning(
-                "%s: %d boxes reach over their image and were clipped, %d lie outside it and do "
-                "not count; the first in %s",
-                name,
-                self.clipped,
-                self.outside,
-                self._first_box,
+                f"{name}: {self.clipped} boxes reach over their image and were clipped, {self.outside} lie "
+                f"outside it and do not count; the first in {self._first_box}"
             )
         if self._first_size is not None:
+            swapped = f", {self._swapped} of them with width and height swapped{hint}"
             _logger.warning(
-                "%s: %d images with boxes are not as large as the data set declares%s, so boxes "
-                "may be off; the first: %s",
-                name,
-                self._sizes,
-                f", {self._swapped} of them with width and height swapped{hint}"
-                if self._swapped
-                else "",
-                self._first_size,
+                f"{name}: {self._sizes} images with boxes are not as large as the data set declares"
+                f"{swapped if self._swapped else ''}, so boxes may be off; the first: {self._first_size}"
             )
         if self._turned and self._frame == UPRIGHT:
             _logger.warning(
-                "%s: boxes of %d images fit them only with width and height swapped%s",
-                name,
-                self._turned,
-                hint,
+                f"{name}: boxes of {self._turned} images fit them only with width and height swapped{hint}"
             )
 
 

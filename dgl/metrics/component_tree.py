@@ -178,12 +178,7 @@ def _passes(
     is_pass = (a != b) & (level > 0)
     pairs, level = pairs[is_pass], level[is_pass]
     if has_outside:
-        sides: List[Any] = [
-            (0, slice(None)),
-            (-1, slice(None)),
-            (slice(None), 0),
-            (slice(None), -1),
-        ]
+        sides: List[Any] = [np.s_[0], np.s_[-1], np.s_[:, 0], np.s_[:, -1]]
         pairs = np.concatenate([pairs, *(basins[side].astype(wide) for side in sides)])
         level = np.concatenate([level, *(rank[side] for side in sides)])
     if rows <= _FEW_ROWS:

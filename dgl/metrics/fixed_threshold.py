@@ -58,23 +58,17 @@ class FixedThresholdEvaluator(Evaluator):
         ids: Union[str, Sequence[str], None] = None,
         workers: int = 1,
     ) -> None:
-        """Count a batch, or one image (a single 2-D map, everything else without the batch axis).
-
-        A batch that raises leaves the evaluator as it was.
+        """Count a batch, or one image, as :meth:`MaxBoxAccEvaluator.add` does.
 
         Args:
-            score_maps: N float maps (H, W) in [0, 1], of the true class, in the boxes' coordinates.
-            true_boxes: for each image (G, 4) numbers, G of any count. An image with none is only
-                counted as skipped.
+            score_maps: maps of the true class, in the boxes' coordinates.
+            true_boxes, ids, workers: as there.
             logits: numbers (N, C), C at least the number of classes; with ``labels``.
             labels: ints (N,), the true classes.
             ranks: ints (N,) instead of both, the true class's place among the predictions from 0.
-            ids: N names of the images, optional; see :meth:`Evaluator.merge`.
-            workers: number of threads.
 
         Raises:
-            ValueError: a map outside [0, 1], a malformed box, arguments that do not fit each other,
-                or an id a second time.
+            ValueError: as there, or arguments that do not fit each other.
         """
         found, ids = measure_batch(self.localize, score_maps, ids, workers, true_boxes=true_boxes)
         self.add_found(found, logits, labels, ranks, ids)
@@ -82,11 +76,7 @@ class FixedThresholdEvaluator(Evaluator):
     def localize(
         self, score_map: ArrayLike, true_boxes: ArrayLike
     ) -> Tuple[np.ndarray, float, Optional[str]]:
-        """Measure one map for :meth:`add_found`; changes nothing and is safe in threads.
-
-        Args:
-            score_map: float (H, W) in [0, 1].
-            true_boxes: (G, 4) numbers in the map's pixels.
+        """Measure one map as :meth:`MaxBoxAccEvaluator.localize` does.
 
         Returns:
             tuple: int64 (4,), the predicted box; its best IoU with a true box, NaN without one;

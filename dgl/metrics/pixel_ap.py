@@ -46,20 +46,15 @@ class PixelApEvaluator(Evaluator):
         ids: Union[str, Sequence[str], None] = None,
         workers: int = 1,
     ) -> None:
-        """Count a batch, or one image (a single 2-D map and its mask).
-
-        A batch that raises leaves the evaluator as it was.
+        """Count a batch, or one image, as :meth:`MaxBoxAccEvaluator.add` does.
 
         Args:
-            score_maps: N float maps (H, W) in [0, 1].
+            score_maps, ids, workers: as there.
             masks: for each image uint8 (H, W): 1 on the object, 0 beside it, 255 where nothing
                 counts; ``None`` for an image without a mask, which is only counted as skipped.
-            ids: N names of the images, optional; see :meth:`Evaluator.merge`.
-            workers: number of threads.
 
         Raises:
-            ValueError: a map outside [0, 1] (NaN included), a mask of another shape or with other
-                values, unequal lengths, or an id a second time.
+            ValueError: as there, or a mask of another shape or with other values.
         """
         self.add_found(*measure_batch(self.count, score_maps, ids, workers, masks=masks))
 
@@ -104,12 +99,10 @@ class PixelApEvaluator(Evaluator):
         )
 
     def result(self) -> Dict[str, Any]:
-        """The figure.
+        """``pxap`` in percent, and the curve: ``thresholds``, ``precision`` and ``recall`` in [0, 1].
 
-        Returns:
-            dict: ``pxap`` in percent, the numbers of ``images`` with a mask and of ``skipped``
-            ones without; ``thresholds``, ``precision`` and ``recall`` (in [0, 1], precision
-            ``None`` where nothing is predicted).
+        Precision is ``None`` where nothing is predicted. ``images`` is the number of those with a mask,
+        ``skipped`` of those without.
 
         Raises:
             dgl.errors.UserError: no image with a mask was added, or no mask has an object pixel.

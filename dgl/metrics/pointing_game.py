@@ -87,15 +87,7 @@ class PointingGameEvaluator(Evaluator):
         return shares[0], shares[1], shares[2]
 
     def add_found(self, found: Sequence[Any], ids: Optional[Sequence[str]] = None) -> None:
-        """Count mosaics.
-
-        Args:
-            found: for each mosaic the results of :meth:`measure`, one per tile.
-            ids: names of the mosaics, optional; see :meth:`Evaluator.merge`.
-
-        Raises:
-            ValueError: other numbers of tiles or ids, or an id a second time.
-        """
+        """Count mosaics by the results of :meth:`measure`, one per tile; raises as other evaluators."""
         check_lengths(mosaics=found, ids=ids)
         # A mosaic's tiles share an image, so a bootstrap draws them together.
         rows = np.asarray(found, np.float64).reshape(len(found), self.grid.tiles, len(FIGURES))

@@ -1,5 +1,6 @@
 """Layout `ilsvrc`, from small trees of the same form and from photos5."""
 
+import functools
 import logging
 import os
 import re
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 from trees import CAT, DOG, EEL, PUBLISHED, SYNSETS, VAL_XML, VARIANT, make, xml
 
-from dgl.data import check_files
+from dgl.data import check_files, load_data
 from dgl.data.layouts import ilsvrc as ilsvrc_module
-from dgl.data.layouts.ilsvrc import detect_ilsvrc, load_ilsvrc
+from dgl.data.layouts.ilsvrc import detect_ilsvrc
 from dgl.errors import UserError
+
+load_ilsvrc = functools.partial(load_data, layout="ilsvrc")
 
 
 @pytest.fixture(params=["", "ILSVRC/"], ids=["bare", "kaggle"])
@@ -235,7 +238,6 @@ def test_two_images_for_one_annotation(data):
 @pytest.mark.parametrize(
     "name, text, split, message",
     [
-        ("ImageSets/CLS-LOC/val.txt", "v_1\n", "val", r"val\.txt:1: 'v_1'; expected 'id number'"),
         ("ImageSets/CLS-LOC/val.txt", "v_1 x\n", "val", r"val\.txt:1: .*expected 'id number'"),
         ("ImageSets/CLS-LOC/val.txt", "\n", "val", r"CLS-LOC/val: no images"),
         ("ImageSets/CLS-LOC/val.txt", "v_1 1\n../v 2\n", "val", r"val\.txt:2: path '../v' leads"),

@@ -1,15 +1,17 @@
 """What is written into a list of images is read from it; numbers are those that Python takes."""
 
+import functools
 import os
 import tempfile
 
 import pytest
+from generators import whole_boxes
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from dgl.data import load_data
 from dgl.data.class_names import read_class_names
 from dgl.data.image_files import IMAGE_EXTENSIONS
-from dgl.data.layouts.cub import load_cub
 from dgl.data.layouts.ilsvrc import list_split
 from dgl.data.layouts.label_list import load_label_list, parse_line
 from dgl.data.layouts.wsolevaluation import read_metadata
@@ -18,16 +20,13 @@ from dgl.data.text_files import is_number
 from dgl.errors import UserError, quote
 from dgl.evaluation.saved_maps import read_records, write_metadata
 
+load_cub = functools.partial(load_data, layout="cub200")
+
 # What can be the name of a file and stand in a line.
 characters = st.characters(blacklist_categories=("Cs",), blacklist_characters="\0\n\r/\\")
 parts = st.text(characters, min_size=1, max_size=8)
 extensions = st.sampled_from(IMAGE_EXTENSIONS + (".JPEG", ".Png"))
 coordinates = st.floats(-1e8, 1e8, allow_nan=False)
-
-
-def whole_boxes(most):
-    pair = st.tuples(st.integers(0, most), st.integers(0, most)).map(sorted)
-    return st.tuples(pair, pair).map(lambda p: (p[0][0], p[1][0], p[0][1], p[1][1]))
 
 
 @st.composite

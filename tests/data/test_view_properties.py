@@ -1,6 +1,7 @@
 """Random images and boxes through the resizes of the demo and of the two protocols."""
 
 import numpy as np
+from generators import whole_boxes
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -9,11 +10,6 @@ from dgl.data.views import resize_bilinear_tf1, resize_center_crop, squash
 from dgl.evaluation.saved_maps import scaled_boxes
 
 sizes = st.integers(1, 24)
-
-
-def whole_boxes(most):
-    pair = st.tuples(st.integers(0, most), st.integers(0, most)).map(sorted)
-    return st.tuples(pair, pair).map(lambda p: (p[0][0], p[1][0], p[0][1], p[1][1]))
 
 
 @st.composite

@@ -1,15 +1,18 @@
 """Layout `wsolevaluation`: metadata folders, where their images are, and published totals."""
 
+import functools
 import logging
 import os
 
 import pytest
 from trees import make
 
-from dgl.data import check_files
+from dgl.data import check_files, load_data
 from dgl.data.layouts import wsolevaluation
-from dgl.data.layouts.wsolevaluation import Record, detect_wsol, load_wsol, read_metadata
+from dgl.data.layouts.wsolevaluation import Record, detect_wsol, read_metadata
 from dgl.errors import UserError
+
+load_wsol = functools.partial(load_data, layout="wsolevaluation")
 
 SPLITS = {"train": "0.jpg", "val": "1.jpg", "test": "2.jpg"}
 

@@ -122,20 +122,6 @@ def reasons(result):
     return {os.path.basename(item.path): item.reason for item in result.dropped}
 
 
-def contents(folder):
-    """Path below a folder -> its bytes (``None`` for a folder)."""
-    found = {}
-    for top, folders, names in os.walk(str(folder)):
-        for name in folders + names:
-            path = os.path.join(top, name)
-            key = os.path.relpath(path, str(folder))
-            found[key] = None
-            if name in names:
-                with open(path, "rb") as stream:
-                    found[key] = stream.read()
-    return found
-
-
 PHOTO = encoded(gradient(120, 80))
 BOX = [(1, 2, 50, 60)]
 CORNERS = [[1, 2], [50, 60]]

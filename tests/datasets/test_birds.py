@@ -1,6 +1,5 @@
 """The drawn birds: what an image is, that only heads differ, and the layout on disk."""
 
-import hashlib
 import multiprocessing
 import os
 import subprocess
@@ -9,6 +8,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from trees import contents
 
 from dgl.datasets.birds import CLASS_NAMES, render_bird, write_data_set
 from dgl.datasets.birds import data_set as birds
@@ -20,18 +20,6 @@ SIDE = 64
 
 def _generator(seed):
     return np.random.default_rng(seed)
-
-
-def _digests(folder):
-    """Path below ``folder`` -> digest of the file, for every file."""
-    found = {}
-    for root, _, names in os.walk(str(folder)):
-        for name in names:
-            path = os.path.join(root, name)
-            with open(path, "rb") as stream:
-                digest = hashlib.sha256(stream.read()).hexdigest()
-            found[os.path.relpath(path, str(folder))] = digest
-    return found
 
 
 def _lines(folder, name):
@@ -109,7 +97,7 @@ def test_layout_is_that_of_cub(data_set):
         mine = [k for k, path in images if path.startswith(folder + "/")]
         assert [labels[k] for k in mine] == [class_id] * 3
         assert sorted(split[k] for k in mine) == ["0", "1", "1"]
-    on_disk = {p for p in _digests(data_set) if p.endswith(".jpg")}
+    on_disk = {p for p in contents(data_set) if p.endswith(".jpg")}
     assert on_disk == {os.path.join("images", *path.split("/")) for _, path in images}
 
 
@@ -130,7 +118,7 @@ def test_boxes_masks_and_images_on_disk_agree(data_set):
 def test_bytes_do_not_depend_on_the_workers(data_set, tmp_path, monkeypatch, method):
     monkeypatch.setattr(birds, "multiprocessing", multiprocessing.get_context(method))
     assert _write(tmp_path / "set", seed=3, workers=2)
-    assert _digests(tmp_path / "set") == _digests(data_set)
+    assert contents(tmp_path / "set") == contents(data_set)
 
 
 _FORK_AFTER_THREADS = """
@@ -156,9 +144,9 @@ def test_forked_workers_do_not_wait_for_threads_of_the_parent(tmp_path, root):
 
 
 def test_same_settings_again_leave_the_folder_alone(data_set):
-    before = {p: os.stat(str(data_set / p)).st_mtime_ns for p in _digests(data_set)}
+    before = {p: os.stat(str(data_set / p)).st_mtime_ns for p in contents(data_set)}
     assert _write(data_set, seed=3) is False
-    assert before == {p: os.stat(str(data_set / p)).st_mtime_ns for p in _digests(data_set)}
+    assert before == {p: os.stat(str(data_set / p)).st_mtime_ns for p in contents(data_set)}
 
 
 def test_other_contents_are_refused_and_kept(data_set, tmp_path):
@@ -208,7 +196,7 @@ def test_command_line_makes_the_same_set_and_then_says_so(data_set, tmp_path, ca
     flags = ["--out", str(tmp_path / "set"), "--seed", "3", "--train-per-class", "2"]
     flags += ["--test-per-class", "1", "--size", str(SIDE), "--workers", "1"]
     assert main(flags) == 0
-    assert _digests(tmp_path / "set") == _digests(data_set)
+    assert contents(tmp_path / "set") == contents(data_set)
     capsys.readouterr()
     assert main(flags) == 0
     assert "already" in capsys.readouterr().out

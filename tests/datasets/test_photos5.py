@@ -19,7 +19,6 @@ from photos5_clones import (
     TEST,
     TRAIN,
     Clones,
-    contents,
     encoded,
     gradient,
     labelme,
@@ -28,6 +27,7 @@ from photos5_clones import (
     xml,
 )
 from PIL import Image
+from trees import contents
 
 from dgl.cli.make_data import photos5_script as main
 from dgl.data import check_files, load_data, read_image

@@ -14,6 +14,7 @@ import pytest
 from networks import vgg_variables
 from PIL import Image
 from sample_images import blob_image, rectangle_image
+from trees import contents
 
 from dgl.cli.parser import main
 from dgl.data import load_data
@@ -55,16 +56,6 @@ def words(folder, out, *more):
             "--objects", "all", "--max-objects", "2", "--batch", "4", *formats, *more)  # fmt: skip
 
 
-def tree(folder, without=()):
-    found = {}
-    for parent, _, names in os.walk(str(folder)):
-        for name in names:
-            path = os.path.join(parent, name)
-            with open(path, "rb") as stream:
-                found[os.path.relpath(path, str(folder))] = stream.read()
-    return found
-
-
 def test_the_images_own_classes_and_upright_sizes(made):
     out = str(made / "out")
     header, images = read_header(out), list(read_images(out))
@@ -93,7 +84,7 @@ def test_the_images_own_classes_and_upright_sizes(made):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", [0.0, 0.45, 0.999])
 def test_stopped_anywhere_it_ends_in_the_same_bytes(made, tmp_path, part):
-    whole = tree(made / "out")
+    whole = contents(made / "out")
     out = tmp_path / "out"
     out.mkdir()
     content = whole["objects.jsonl"]
@@ -102,11 +93,11 @@ def test_stopped_anywhere_it_ends_in_the_same_bytes(made, tmp_path, part):
     if part:
         shutil.copytree(str(made / "out" / "masks"), str(out / "masks"))
     assert label(*words(made, out)) == 1
-    assert tree(out) == whole
+    assert contents(out) == whole
 
 
 def test_another_run_is_refused_before_anything_is_written(made):
-    before = tree(made / "out")
+    before = contents(made / "out")
     for flags, difference in (
         (("--threshold", "0.4"), "threshold: 0.2, now 0.4"),
         (("--alpha", "3"), r"alpha: 10\.0, now 3\.0"),
@@ -114,16 +105,16 @@ def test_another_run_is_refused_before_anything_is_written(made):
     ):
         with pytest.raises(UserError, match=difference):
             label(*words(made, made / "out", *flags))
-    assert tree(made / "out") == before
+    assert contents(made / "out") == before
 
 
 def test_other_formats_need_neither_data_nor_network(made, tmp_path):
     out = tmp_path / "out"
     shutil.copytree(str(made / "out"), str(out), symlinks=True)
-    whole = tree(out / "voc")
+    whole = contents(out / "voc")
     shutil.rmtree(str(out / "voc"))
     assert label("--out", out, "--export", "voc") == 0
-    assert tree(out / "voc") == whole
+    assert contents(out / "voc") == whole
     with pytest.raises(UserError, match="--export"):
         label("--out", out)
     with pytest.raises(UserError, match=r"objects\.jsonl"):
@@ -195,13 +186,13 @@ def test_confidences_of_a_data_set_with_boxes(made, tmp_path):
     flags = (made / "data", "--load", made / "tiny.npz", "--clayer", "5", "--out", tmp_path / "out",
              "--threshold", "0.1", "--calibrate", tmp_path / "boxes", "--format", "csv")  # fmt: skip
     assert label(*flags) == 1
-    whole = tree(tmp_path / "out")
+    whole = contents(tmp_path / "out")
     assert "40 images" in read_header(str(tmp_path / "out")).calibration["source"]
     found = [o.confidence for one in read_images(str(tmp_path / "out")) for o in one.objects]
     assert found and all(0 < confidence < 1 for confidence in found)
     os.remove(str(tmp_path / "out" / "objects.jsonl"))
     assert label(*flags) == 1
-    assert tree(tmp_path / "out") == whole
+    assert contents(tmp_path / "out") == whole
     with pytest.raises(UserError, match="no image has a box"):
         label(*flags[:-3], made / "data", "--restart")
 
@@ -225,7 +216,7 @@ def test_killed_outright(made, root, tmp_path):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert start().wait() == 1
-    assert tree(out) == tree(made / "out")
+    assert contents(out) == contents(made / "out")
 
 
 def _has_lines(out, lines):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from made_labels import CLASSES, an_object, header, make_store
 from PIL import Image, ImageOps
+from trees import contents
 
 from dgl.data import load_data
 from dgl.labeling.decisions import ACCEPTED, CHANGED, REJECTED, Decision, append_decision
@@ -28,16 +29,6 @@ def made(tmp_path):
 def with_objects(images):
     """(image, object) of every object that is exported."""
     return [(labels, found) for labels in images for found in labels.objects]
-
-
-def tree_of(folder):
-    found = {}
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = os.path.join(parent, name)
-            with open(path, "rb") as stream:
-                found[os.path.relpath(path, folder)] = stream.read()
-    return found
 
 
 def test_coco_is_read_by_pycocotools_and_agrees_with_itself(made):
@@ -282,19 +273,19 @@ def label_studio_box(task):
 @pytest.mark.parametrize("name", format_names())
 def test_decisions_decide(made, name):
     out, images = made
-    whole = tree_of(export(out, name))
-    assert tree_of(export(out, name)) == whole
+    whole = contents(export(out, name))
+    assert contents(export(out, name)) == whole
     append_decision(out, Decision("a.jpg", 1, REJECTED))
     append_decision(out, Decision("b c.jpg", 1, CHANGED, (an_object((1, 2, 3, 4), 1),)))
     append_decision(out, Decision("sub/a.jpg", 1, ACCEPTED))
     folder = export(out, name)
-    assert tree_of(folder) != whole
+    assert contents(folder) != whole
     text = b"".join(
-        value for key, value in tree_of(folder).items() if not key.endswith((".jpg", ".png"))
+        value for key, value in contents(folder).items() if not key.endswith((".jpg", ".png"))
     )
     assert text.count(b"a.jpg") >= (1 if name != "voc" else 0)  # sub/a.jpg: seen to be empty
     if name == "coco":
-        coco = json.loads(tree_of(folder)["annotations.json"].decode())
+        coco = json.loads(contents(folder)["annotations.json"].decode())
         assert [one["file_name"] for one in coco["images"]] == [
             "b c.jpg",
             "sub/turned.jpg",

@@ -1,5 +1,6 @@
 """Links, pipes and state files that point elsewhere: followed, refused or ignored."""
 
+import functools
 import json
 import os
 
@@ -9,13 +10,15 @@ from networks import write_tensorflow
 
 from benchmarks.robustness.checkpoints import VALUES
 from benchmarks.robustness.data_sets import jpeg
+from dgl.data import load_data
 from dgl.data.image_files import list_images
 from dgl.data.image_io import read_image
-from dgl.data.layouts.image_folder import load_image_folder
 from dgl.errors import UserError
 from dgl.evaluation.results import Store, merge_records
 from dgl.report.localize_files import ImageFiles
 from dgl.weights import open_checkpoint
+
+load_image_folder = functools.partial(load_data, layout="folder")
 
 
 @pytest.fixture

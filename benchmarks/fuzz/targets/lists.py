@@ -1,14 +1,9 @@
 """Data sets described by text files: lists of labels, published sets, boxes of detectors, class names."""
 
 from benchmarks.fuzz.target import Target, check_data_set, each, joined, place, place_parts
+from dgl.data import load_data
 from dgl.data.class_names import read_class_names
-from dgl.data.layouts.coco import load_coco
-from dgl.data.layouts.cub import load_cub
-from dgl.data.layouts.ilsvrc import load_ilsvrc
 from dgl.data.layouts.label_list import guess_image_root, load_label_list
-from dgl.data.layouts.voc import load_voc
-from dgl.data.layouts.wsolevaluation import load_wsol
-from dgl.data.layouts.yolo import load_yolo
 
 _NUMBERS = (b"0", b"-1", b"nan", b"inf", b"1e9", b"1e-9", b".", b"+", b"999999999", b"1_0", b"\t")
 _TEXT = _NUMBERS + (b"../", b"./", b"//", b"/", b"\xef\xbb\xbf", b"\r\n", b"\0", b"\xc2\x85")
@@ -60,7 +55,9 @@ CUB_FILES = (
 def _cub(data, folder):
     place_parts(folder, CUB_FILES, data)
     each(
-        lambda split=split, boxes=boxes: check_data_set(load_cub(folder, split, with_boxes=boxes))
+        lambda split=split, boxes=boxes: check_data_set(
+            load_data(folder, split, with_boxes=boxes, layout="cub200")
+        )
         for split, boxes in (("train", True), ("test", True), ("test", False))
     )
 
@@ -96,7 +93,7 @@ def _ilsvrc(data, folder):
     place(folder, "ImageSets/CLS-LOC/train_cls.txt", first)
     each(
         lambda split=split, boxes=boxes: check_data_set(
-            load_ilsvrc(folder, split, with_boxes=boxes)
+            load_data(folder, split, with_boxes=boxes, layout="ilsvrc")
         )
         for split, boxes in (("val", True), ("val", False), ("train", True))
     )
@@ -117,7 +114,9 @@ WSOL_FILES = ("image_ids.txt", "class_labels.txt", "image_sizes.txt", "localizat
 def _wsol(data, folder):
     place_parts(folder, WSOL_FILES, data)
     each(
-        lambda split=split, boxes=boxes: check_data_set(load_wsol(folder, split, with_boxes=boxes))
+        lambda split=split, boxes=boxes: check_data_set(
+            load_data(folder, split, with_boxes=boxes, layout="wsolevaluation")
+        )
         for split, boxes in (("val", True), ("test", False), ("train", True))
     )
 
@@ -141,7 +140,7 @@ def _wsol_seeds():
 
 def _coco(data, folder):
     place(folder, "annotations.json", data)
-    check_data_set(load_coco(folder, "val"))
+    check_data_set(load_data(folder, "val", layout="coco"))
 
 
 def _coco_seeds():
@@ -161,7 +160,7 @@ def _voc(data, folder):
     place_parts(folder, VOC_FILES, data)
     place(folder, "JPEGImages/a.jpg", b"x")
     each(
-        lambda boxes=boxes: check_data_set(load_voc(folder, "val", with_boxes=boxes))
+        lambda boxes=boxes: check_data_set(load_data(folder, "val", with_boxes=boxes, layout="voc"))
         for boxes in (True, False)
     )
 
@@ -181,7 +180,7 @@ YOLO_FILES = ("data.yaml", "labels/a.txt", "val.txt", "classes.txt")
 def _yolo(data, folder):
     place_parts(folder, YOLO_FILES, data)
     place(folder, "images/a.jpg", b"P6\n40 30\n255\n")
-    check_data_set(load_yolo(folder, "val"))
+    check_data_set(load_data(folder, "val", layout="yolo"))
 
 
 def _yolo_seeds():

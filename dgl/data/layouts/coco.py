@@ -66,11 +66,7 @@ def detect_coco(data_dir: str, dataname: Optional[str] = None) -> bool:
 
 @register_layout("coco", _EXPECTED, detect_coco)
 def load_coco(
-    data_dir: str,
-    split: str,
-    dataname: Optional[str] = None,
-    classes: Optional[int] = None,
-    with_boxes: bool = True,
+    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
 ) -> DataSet:
     """Read one split of a data set in COCO's form; the arguments are those of ``load_data``.
 
@@ -83,12 +79,6 @@ def load_coco(
     Returns:
         Samples in the order of ``images``, boxes
         ``(x, y, x + width, y + height)``.
-
-    Raises:
-        UserError: there is no file or there are several for this split, it is no JSON in COCO's form, or
-            its categories are not as expected or lack one; or for more than one entry in a hundred (fewer
-            are left out with their images) an id repeats or is unknown, a box is no proper one, or a path
-            leads out of ``DATA``.
     """
     bad = BadLines()
     path = _choose_file(data_dir, split)
@@ -185,7 +175,10 @@ def _read_document(path: str) -> Dict[str, List[Any]]:
     if data is None:
         raise UserError(f"{path}: no such file; expected a JSON file of COCO's form")
     try:
-        document = json.loads(data.decode("utf-8-sig"), parse_int=_parse_int)
+        document = json.loads(
+            data.decode("utf-8-sig"),
+            parse_int=lambda text: int(text) if len(text) <= _MOST_DIGITS else float(text),
+        )
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: no JSON ({error}); expected COCO's form") from error
     for key in ("images", "annotations", "categories"):
@@ -193,10 +186,6 @@ def _read_document(path: str) -> Dict[str, List[Any]]:
             raise UserError(f'{path}: no list "{key}"; expected images, annotations, categories')
     found: Dict[str, List[Any]] = document
     return found
-
-
-def _parse_int(text: str) -> Any:
-    return int(text) if len(text) <= _MOST_DIGITS else float(text)
 
 
 def _entries(

@@ -57,11 +57,7 @@ def detect_cub(data_dir: str, dataname: Optional[str] = None) -> bool:
 
 @register_layout("cub200", _EXPECTED, detect_cub)
 def load_cub(
-    data_dir: str,
-    split: str,
-    dataname: Optional[str] = None,
-    classes: Optional[int] = None,
-    with_boxes: bool = True,
+    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
 ) -> DataSet:
     """Read one split of CUB-200-2011; the arguments are those of ``load_data``.
 
@@ -71,11 +67,6 @@ def load_cub(
     Returns:
         Samples in the order of ``images.txt``, each sample with one box
         ``(x, y, x + width, y + height)`` and, where ``segmentations/`` has it, a mask.
-
-    Raises:
-        UserError: a file is missing, ``classes.txt`` is not as expected or lacks a class, or more than one
-            image in a hundred has a wrong line (fewer are left out), lacks one, is there with two classes
-            or in both splits; the full set does not have 11,788 images, 5,794 of them for test.
     """
     bad = BadLines()
     files = _Files(data_dir, bad)

@@ -73,11 +73,7 @@ def detect_ilsvrc(data_dir: str, dataname: Optional[str] = None) -> bool:
 
 @register_layout("ilsvrc", _EXPECTED, detect_ilsvrc)
 def load_ilsvrc(
-    data_dir: str,
-    split: str,
-    dataname: Optional[str] = None,
-    classes: Optional[int] = None,
-    with_boxes: bool = True,
+    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
 ) -> DataSet:
     """Read one split of ILSVRC or of a data set laid out alike, with the arguments of ``load_data``.
 
@@ -89,17 +85,9 @@ def load_ilsvrc(
     is, for the classes.
 
     Returns:
-        Samples in the order of the list in ``ImageSets``, or sorted
-        where there is none. An image of ``train`` without XML or without objects has no box.
-
-    Raises:
-        UserError: images or annotations are missing, a list of classes is not as expected, ``train`` has
-            neither such a list nor class folders, or the full validation set does not have its 50,000
-            images; or for more than one image in a hundred (fewer are left out) a line or an XML file is
-            not as expected, its class is not in the list of classes, or an image of ``val`` has no
-            object or objects of several classes. An image on two lines of a list for ``val`` gives two
-            samples and a logged warning; a warning follows another number of boxes than 80,477 in the
-            full validation set.
+        Samples in the order of the list in ``ImageSets``, or sorted where there is none. An image of
+        ``train`` without XML or without objects has no box; one of ``val`` has objects of one class.
+        An image on two lines of a list for ``val`` gives two samples and a logged warning.
     """
     annotation_root = _first_folder(data_dir, _ANNOTATIONS)
     if annotation_root is None:
@@ -149,9 +137,7 @@ def load_ilsvrc(
         check_total(source, "images", total, VAL_IMAGES)
         boxes_found = sum(len(sample.boxes) for sample in samples)
         if with_boxes and boxes_found != VAL_BOXES:
-            _logger.warning(
-                "%s: %d boxes; expected %d in the full set", source, boxes_found, VAL_BOXES
-            )
+            _logger.warning(f"{source}: {boxes_found} boxes; expected {VAL_BOXES} in the full set")
     name = dataname or os.path.basename(data_dir)
     limit = classes or len(known.keys)
     return DataSet(name, "ilsvrc", split, samples, known.names, limit, tuple(bad.reasons))
@@ -244,10 +230,8 @@ def _read_train(listed: Sequence[Entry], source: Optional[str], bad: BadLines) -
             found.append((entry, label, annotation))
     if others:
         _logger.warning(
-            "%s: %d files have objects of a class other than their folder's, which are left out: %s",
-            source,
-            len(others),
-            first_few(others, limit=1),
+            f"{source}: {len(others)} files have objects of a class other than their folder's, which are "
+            f"left out: {first_few(others, limit=1)}"
         )
     return found
 

@@ -32,11 +32,7 @@ def detect_image_folder(data_dir: str, dataname: Optional[str] = None) -> bool:
 # Tried last: data sets of other layouts have class folders too.
 @register_layout("folder", _EXPECTED, detect_image_folder, rank=2)
 def load_image_folder(
-    data_dir: str,
-    split: str,
-    dataname: Optional[str] = None,
-    classes: Optional[int] = None,
-    with_boxes: bool = True,
+    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
 ) -> DataSet:
     """Read one split of a data set of class folders; the arguments are those of ``load_data``.
 
@@ -45,10 +41,6 @@ def load_image_folder(
 
     Returns:
         Samples without boxes, sorted by class and file name.
-
-    Raises:
-        UserError: there are no class folders with images for this split, or more than
-            ``classes``.
     """
     splits = _split_folders(data_dir)
     folders = list(splits.values()) or [""]

@@ -85,13 +85,8 @@ def load_label_list(
 
     Returns:
         The data set, its boxes ``(x0, y0, x1, y1)`` in either case. Class names come from
-        ``DATA/labels/<dataname>/classes.txt`` or ``DATA/classes.txt`` where present.
-
-    Raises:
-        UserError: the list is missing or empty, a class is out of range, or more than one in a hundred of
-            its lines is not as expected (fewer are left out), has a path that leads out, or an image of
-            the ``val`` or ``test`` split on two lines with different classes. An image that is
-            there on two lines with one class gives two samples and a logged warning.
+        ``DATA/labels/<dataname>/classes.txt`` or ``DATA/classes.txt`` where present. An image that is
+        there on two lines with one class gives two samples and a logged warning.
     """
     dataname = resolve_dataname(data_dir, dataname, split, image_root)
     folder = os.path.join(data_dir, "labels", dataname)

@@ -104,7 +104,9 @@ def load_data(
         **options: of this layout's loader alone.
 
     Raises:
-        UserError: nothing is recognized, or a file is not as expected.
+        UserError: nothing is recognized; a file is missing, or its classes are not as expected; more than
+            one in a hundred of its lines or images is not as expected (fewer are left out, see
+            :attr:`DataSet.skipped`) or leads out of ``data_dir``; or a full published set lacks images.
     """
     check_request(split, classes)
     check_data_folder(data_dir)

@@ -57,11 +57,7 @@ def detect_voc(data_dir: str, dataname: Optional[str] = None) -> bool:
 
 @register_layout("voc", _EXPECTED, detect_voc)
 def load_voc(
-    data_dir: str,
-    split: str,
-    dataname: Optional[str] = None,
-    classes: Optional[int] = None,
-    with_boxes: bool = True,
+    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
 ) -> DataSet:
     """Read one split of a data set in PASCAL VOC's form; the arguments are those of ``load_data``.
 
@@ -73,11 +69,6 @@ def load_voc(
 
     Returns:
         Samples in the order of the list, or sorted by name.
-
-    Raises:
-        UserError: a folder or a list is missing, or for more than one image in a hundred (fewer are left
-            out) a line or an annotation is missing or not as expected, a name leads out of its folder, or
-            a class is not among the listed ones.
     """
     bad = BadLines()
     folder = _choose_folder(data_dir, dataname)

@@ -67,11 +67,7 @@ def detect_wsol(data_dir: str, dataname: Optional[str] = None) -> bool:
 
 @register_layout("wsolevaluation", _EXPECTED, detect_wsol)
 def load_wsol(
-    data_dir: str,
-    split: str,
-    dataname: Optional[str] = None,
-    classes: Optional[int] = None,
-    with_boxes: bool = True,
+    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
 ) -> DataSet:
     """Read one split of a data set with wsolevaluation's metadata, with the arguments of ``load_data``.
 
@@ -80,10 +76,6 @@ def load_wsol(
     for. Boxes and masks of a training split are never read. Images and masks are in the first of
     ``DATA/dataset/<NAME>``, ``DATA/<NAME>``, ``DATA/images`` and ``DATA`` that holds one of them.
     Samples are in the order of ``image_ids.txt``.
-
-    Raises:
-        UserError: the metadata are missing or not as expected, ``dataname`` is needed or unknown, or
-            a full set named CUB or ILSVRC lacks its published number of images or boxes.
     """
     folder, name = _find_metadata(data_dir, split, dataname)
     with_boxes = with_boxes and split != "train"
@@ -308,11 +300,8 @@ class _Files:
         without = [key for key in self.ids if key not in found]
         if without:
             _logger.warning(
-                "%s: no line for %d of the %d ids, which count as images without boxes: %s",
-                path,
-                len(without),
-                len(self.ids),
-                first_few(map(quote, without), limit=1),
+                f"{path}: no line for {len(without)} of the {len(self.ids)} ids, which count as images "
+                f"without boxes: {first_few(map(quote, without), limit=1)}"
             )
 
     def _add_mask(self, key: str, fields: Sequence[str], where: str) -> None:

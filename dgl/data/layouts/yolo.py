@@ -67,11 +67,7 @@ def detect_yolo(data_dir: str, dataname: Optional[str] = None) -> bool:
 
 @register_layout("yolo", _EXPECTED, detect_yolo)
 def load_yolo(
-    data_dir: str,
-    split: str,
-    dataname: Optional[str] = None,
-    classes: Optional[int] = None,
-    with_boxes: bool = True,
+    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
 ) -> DataSet:
     """Read one split of a data set in YOLO's form; the arguments are those of ``load_data``.
 
@@ -85,11 +81,6 @@ def load_yolo(
         Samples sorted by path, or in the order of the list. A sample's id is
         the path below ``images``. An image whose header cannot be read has no boxes; reading it reports
         why.
-
-    Raises:
-        UserError: a file is missing, ``data.yaml`` is not as expected, or for more than one image in a
-            hundred (fewer are left out) a line is not as expected, a number is no fraction, a class has no
-            name, or a path leads out of ``DATA``.
     """
     bad = BadLines()
     config_path = _find_yaml(data_dir)
@@ -115,7 +106,11 @@ def load_yolo(
                 continue
             check_class_index(max(class_index for class_index, _ in objects), classes, labels)
             size = image_size(path) if with_boxes else None
-            placed = [(index, _in_pixels(box, size or (1, 1), labels)) for index, box in objects]
+            scale = (size or (1, 1)) * 2
+            placed = [
+                (index, check_box([side * by for side, by in zip(box, scale)], labels))
+                for index, box in objects
+            ]
             samples += samples_by_class(identity, path, placed, size, size is not None)
     bad.check(source, len(listed))
     check_samples(samples, source, empty)
@@ -293,8 +288,3 @@ def _read_labels(path: str, classes: int) -> Iterator[Tuple[int, Box]]:
             xs, ys = values[::2], values[1::2]
             box = (min(xs), min(ys), max(xs), max(ys))
         yield int(fields[0]), check_box(box, where)
-
-
-def _in_pixels(box: Box, size: Tuple[int, int], where: str) -> Box:
-    width, height = size
-    return check_box((box[0] * width, box[1] * height, box[2] * width, box[3] * height), where)

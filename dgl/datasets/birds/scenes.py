@@ -32,29 +32,13 @@ from dgl.utils.types import ArrayLike
 MIXED_SCENE = 0.4
 
 _NATURAL = (
-    (122, 86, 54),
-    (160, 118, 74),
-    (98, 100, 96),
-    (146, 148, 146),
-    (104, 108, 58),
-    (166, 82, 44),
-    (204, 180, 138),
-    (72, 82, 100),
-    (54, 46, 44),
-    (226, 220, 206),
-)
+    (122, 86, 54), (160, 118, 74), (98, 100, 96), (146, 148, 146), (104, 108, 58),
+    (166, 82, 44), (204, 180, 138), (72, 82, 100), (54, 46, 44), (226, 220, 206),
+)  # fmt: skip
 _VIVID = (
-    (205, 28, 42),
-    (246, 190, 26),
-    (36, 104, 214),
-    (16, 158, 150),
-    (136, 58, 186),
-    (40, 160, 84),
-    (240, 122, 22),
-    (222, 110, 150),
-    (26, 24, 28),
-    (244, 243, 236),
-)
+    (205, 28, 42), (246, 190, 26), (36, 104, 214), (16, 158, 150), (136, 58, 186),
+    (40, 160, 84), (240, 122, 22), (222, 110, 150), (26, 24, 28), (244, 243, 236),
+)  # fmt: skip
 
 
 def plumage_color(rng: Rng, vivid: float = 0.4) -> np.ndarray:
@@ -238,11 +222,8 @@ def _twig(canvas: np.ndarray, rng: Rng, side: int) -> None:
 def _flower(canvas: np.ndarray, rng: Rng, side: int) -> None:
     height, width = canvas.shape[:2]
     center = rng.uniform((0, 0), (width, height))
-    size, color, turn = (
-        side * rng.uniform(0.015, 0.04),
-        plumage_color(rng, 0.8),
-        rng.uniform(0, 90),
-    )
+    size, color = side * rng.uniform(0.015, 0.04), plumage_color(rng, 0.8)
+    turn = rng.uniform(0, 90)
     petals = int(rng.integers(4, 8))
     for step in range(petals):
         frame = transform(size, turn + 360.0 * step / petals, center)
