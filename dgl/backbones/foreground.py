@@ -61,11 +61,7 @@ def foreground_logits(activations: Mapping[str, Tensor], weights: Mapping[str, T
 
 
 def add_foreground(network: Network, shapes: Shapes) -> Tensor:
-    """Add the head that a checkpoint has to its network; creates the head's variables.
-
-    Args:
-        network: :class:`~dgl.backbones.registry.Network`, channels last.
-        shapes: variable name -> shape, the checkpoint's.
+    """Add the head that a checkpoint has to its network, channels last; creates the head's variables.
 
     Returns:
         (N, H, W) float32 in (0, 1).

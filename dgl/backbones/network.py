@@ -37,18 +37,10 @@ def normalize_image(image: Tensor, preprocessing: Preprocessing = OURS) -> Tenso
 
 
 def build_network(backbone: Backbone, image: Tensor, options: BuildOptions) -> Network:
-    """Build ``backbone`` on a batch of images.
+    """Build ``backbone`` on images (N, H, W, 3) BGR in 0..255 of any dtype.
 
     Inside a tensorpack tower (training) the tower's context is used; outside one, an inference tower
     is made.
-
-    Args:
-        backbone: registry entry.
-        image: (N, H, W, 3) BGR in 0..255, any dtype.
-        options: :class:`~dgl.backbones.registry.BuildOptions`.
-
-    Returns:
-        :class:`~dgl.backbones.registry.Network`.
     """
     image = normalize_image(image, backbone.preprocessing)
     if options.data_format == "channels_first":

@@ -48,9 +48,6 @@ def receptive_fields(tensors: Sequence[Any], image: Any) -> List[Field]:
         tensors: (N, H, W, C) or, where the graph computes so, (N, C, H, W); of static size.
         image: the image that they are computed from.
 
-    Returns:
-        list of :class:`Field`, one a tensor.
-
     Raises:
         ValueError: an activation does not depend on the image place by place, branches of different
             strides meet, or an operation is none that is known here.
@@ -152,16 +149,7 @@ class Layer(NamedTuple):
 
 
 def layer_table(backbone: Any, options: Any, image_size: int) -> List[Layer]:
-    """Every layer of a backbone, in the order of ``--clayer``.
-
-    Args:
-        backbone: registry entry.
-        options: :class:`~dgl.backbones.BuildOptions`, channels last.
-        image_size: side of the input in pixels.
-
-    Returns:
-        list of :class:`Layer`.
-    """
+    """Every layer of a backbone built with ``options``, channels last, in the order of ``--clayer``."""
     from dgl.backbones.network import build_network
 
     with tf.Graph().as_default():

@@ -185,14 +185,9 @@ class Backbone:
         return self.heads["cub" if data_set == "cub" else "imagenet"].format(classes)
 
     def find_heads(self, shapes: Shapes) -> Dict[str, int]:
-        """The heads that a checkpoint holds.
+        """The heads that a checkpoint holds: scope -> number of classes, in name order.
 
-        Args:
-            shapes: variable name -> shape.
-
-        Returns:
-            head scope -> number of classes, in name order. What has none or more than
-            ``MOST_CLASSES`` is no head.
+        What has no class or more than ``MOST_CLASSES`` is no head.
         """
         found = {}
         for name in sorted(shapes):
@@ -221,26 +216,19 @@ class Backbone:
     def find_width(self, shapes: Shapes, path: str = "--load") -> Optional[float]:
         """Channel multiplier of a checkpoint, or ``None`` when the stem is not in it.
 
-        Args:
-            shapes: variable name -> shape.
-            path: what an error calls the checkpoint.
-
         Raises:
-            UserError: see :meth:`width_from`.
+            UserError: see :meth:`width_from`; ``path`` is what it calls the checkpoint.
         """
         if self.stem not in shapes:
             return None
         return self.width_from(shapes[self.stem], f"{path}: {self.stem}")
 
     def width_from(self, shape: Tuple[int, ...], what: str, axis: int = -1) -> float:
-        """Channel multiplier of a network whose stem's weights have ``shape``.
-
-        Args:
-            shape: in any layout; output channels lie along ``axis``.
-            what: what an error calls the weights.
+        """Channel multiplier of a network whose stem's weights have ``shape``, outputs along ``axis``.
 
         Raises:
-            UserError: not a convolution's weights, or more than 16 times the paper's channels.
+            UserError: not a convolution's weights, or more than 16 times the paper's channels; ``what``
+                is what the message calls them.
         """
         most = _WIDEST * self.stem_channels
         if len(shape) != 4 or not 1 <= shape[axis] <= most:

@@ -1,18 +1,30 @@
-"""Load frozen graphs: a `tf.GraphDef` in a file, with every weight a constant."""
+"""Frozen graphs, in which every weight is a constant: from a file, or as a copy of a graph in memory."""
 
 import os
-from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from dgl.errors import ArgumentError, UserError, first_few, first_line, quote
-from dgl.foreign.functions import inline_functions, resolve
-from dgl.foreign.nodes import VARIABLES, Output, copy_of, remove_placement, source_of
-from dgl.foreign.operations import check_operations
-from dgl.foreign.rewrite import for_every_processor, in_float32, widened
-from dgl.tf_compat import tf
+from dgl.foreign.functions import inline_functions, is_call, resolve
+from dgl.foreign.nodes import (
+    VARIABLES,
+    Output,
+    copy_of,
+    make_constant,
+    remove_placement,
+    source_of,
+)
+from dgl.foreign.operations import check_no_chance, check_operations
+from dgl.foreign.rewrite import (
+    for_every_processor,
+    in_float32,
+    is_for_some_processors,
+    widened,
+)
+from dgl.tf_compat import reference_kernels, tf
 from dgl.utils.files import read_bounded
-from dgl.utils.graph_walk import is_fixed, is_placeholder, node_name, reachable
+from dgl.utils.graph_walk import is_fixed, is_placeholder, node_name, reachable, upstream
 from dgl.utils.types import GraphDef
 
 from google.protobuf import text_format  # isort: skip
@@ -22,6 +34,7 @@ _EXPECTED = "a frozen tf.GraphDef (.pb, or .pbtxt as text)"
 _MOST_BYTES = 2**31 - 1  # the limit of protocol buffers
 _MOST_TEXT_BYTES = 2**28
 _TEXT_EXTENSIONS = (".pbtxt", ".prototxt", ".txt")
+_HALF = ("float16", "bfloat16")
 _PASS_ON = ("Identity", "Switch", "Merge")  # a variable's handle
 _WITHOUT_OUTPUT = ("Assert", "Const", "NoOp")
 _MESSAGE_CHARACTERS = 200
@@ -159,9 +172,6 @@ def import_graph(
         values: node name -> array, for inputs that are not nodes of the graph. Each becomes a separate
             constant, because a graph message holds at most 2 GiB.
 
-    Returns:
-        ``tf.Graph``.
-
     Raises:
         UserError: TensorFlow rejects the graph.
     """
@@ -241,3 +251,81 @@ def named_tensors(graph: Any, names: Mapping[str, str], path: str) -> Dict[str, 
         except (KeyError, ValueError):
             raise UserError(f"{path}: there is no tensor {quote(name)}") from None
     return found
+
+
+def needs_copy(tensor: Any) -> bool:
+    """Whether maps of what a tensor is computed from need another graph.
+
+    That is so for calls of functions, branches, loops, half precision and operations that this processor
+    does not have.
+    """
+    has_few_kernels = reference_kernels() or tf.VERSION.startswith("1.")
+    functions = {
+        function.signature.name for function in tensor.graph.as_graph_def().library.function
+    }
+    for op in upstream(tensor):
+        if op.type in functions or is_call(op.type):
+            return True
+        if any(output.dtype.base_dtype.name in _HALF for output in op.outputs):
+            return True
+        if has_few_kernels and is_for_some_processors(op):
+            return True
+    return False
+
+
+def copied(tensors: Mapping[str, Any], session: Optional[Any], name: str) -> Dict[str, Any]:
+    """Copy the part of a graph that some tensors are computed from, so that maps do not change it.
+
+    Args:
+        tensors: key -> tensor of one graph.
+        session: with the values of its variables, or ``None`` for a graph without.
+        name: of the graph in messages.
+
+    Returns:
+        key -> tensor of the copy, in float32 where it was of half precision.
+
+    Raises:
+        UserError: a loop or a random operation that cannot be inlined.
+        ValueError: variables without a session.
+    """
+    graph_def, names = frozen_copy(tensors, session, name)
+    check_no_chance(graph_def, name)
+    graph = import_graph(graph_def, name)
+    return named_tensors(graph, names, name)
+
+
+def frozen_copy(
+    tensors: Mapping[str, Any], session: Optional[Any], name: str
+) -> Tuple[GraphDef, Dict[str, str]]:
+    """The graph of some tensors without functions and variables, and their names in it, by key."""
+    graph = next(iter(tensors.values())).graph
+    flat, replaced = inline_functions(graph.as_graph_def(), name)
+    names = {key: resolve(tensor.name, replaced) for key, tensor in tensors.items()}
+    flat = prune(flat, names.values())
+
+    def value_of(node: str) -> np.ndarray:
+        if session is None:
+            raise ArgumentError("the graph has variables; expected the session with their values")
+        op = graph.get_operation_by_name(node)
+        if op.type == "VarHandleOp":
+            return np.asarray(session.run(_reading(op)))
+        return np.asarray(session.run(op.outputs[0]))
+
+    values = freeze_variables(flat, value_of)
+    remove_placement(flat.node)
+    for key, value in values.items():
+        make_constant(flat.node.add(name=key), value)
+    return flat, names
+
+
+def _reading(handle: Any) -> Any:
+    """A tensor with the value of a resource variable; an operation that reads it is there as a rule."""
+    for reader in handle.outputs[0].consumers():
+        # One that waits for others may read after an update, such as BatchNorm's, that needs an image.
+        if reader.type == "ReadVariableOp" and not reader.control_inputs:
+            return reader.outputs[0]
+    for variable in tf.global_variables() + tf.local_variables():
+        if variable.op is handle:
+            return variable.value()
+    with handle.graph.as_default(), tf.control_dependencies(None):
+        return tf.raw_ops.ReadVariableOp(resource=handle.outputs[0], dtype=handle.get_attr("dtype"))

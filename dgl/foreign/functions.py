@@ -48,13 +48,8 @@ def inline_functions(
     """Inline every function call, branch and loop with a known number of rounds.
 
     Other loops stay as they are. A function's node keeps its name if that is unused; otherwise a number is
-    appended.
-
-    Args:
-        graph_def: ``tf.GraphDef``, not changed. A placeholder whose batch decides how often a loop runs
-            (a map over encoded images) has a batch of one in the result.
-        path: name of the file in error messages.
-        variables: node -> value, for placeholders that stand for variables.
+    appended. A placeholder whose batch decides how often a loop runs (a map over encoded images) has a
+    batch of one in the result. ``variables`` has values of placeholders that stand for variables.
 
     Returns:
         (``tf.GraphDef`` without functions, output of a call -> output that replaces it).

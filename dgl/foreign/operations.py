@@ -88,10 +88,7 @@ _MOST_CONSTANT_BYTES = 2**31  # the limit of a graph message
 def check_operations(graph_def: GraphDef, path: str, allow: Iterable[str] = ()) -> None:
     """Refuse a graph with an operation that is not in :data:`COMPUTES`.
 
-    Args:
-        graph_def: ``tf.GraphDef`` without functions.
-        path: name of the file in error messages.
-        allow: types of operations allowed in addition, for files that are trusted.
+    ``allow`` has types of operations allowed in addition, for files that are trusted.
 
     Raises:
         UserError: such an operation (variables and control flow among them), a damaged attribute, or
@@ -127,12 +124,8 @@ def check_operations(graph_def: GraphDef, path: str, allow: Iterable[str] = ()) 
 def check_no_chance(graph_def: GraphDef, path: str) -> None:
     """Refuse a graph whose results are random, or that has a loop of an unknown number of rounds.
 
-    Args:
-        graph_def: ``tf.GraphDef`` without functions.
-        path: name of the file or the model in error messages.
-
     Raises:
-        UserError: such an operation, with the layer that it belongs to.
+        UserError: such an operation of the file or model ``path``, with the layer that it belongs to.
     """
     decided = _is_chance_decided(graph_def)
     loops = _loops_before_weights(graph_def)

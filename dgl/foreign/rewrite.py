@@ -52,12 +52,8 @@ def widened(array: np.ndarray) -> np.ndarray:
 def for_every_processor(graph_def: GraphDef, graph: Any) -> bool:
     """Replace operations with channels first, and convolutions in groups, in place.
 
-    Args:
-        graph_def: ``tf.GraphDef`` without functions.
-        graph: the ``tf.Graph`` that was imported from it, which knows shapes.
-
-    Returns:
-        bool: whether there was any; the graph is then to be imported again.
+    ``graph`` was imported from the message and knows shapes. Returns whether there was any such operation;
+    the message is then to be imported again.
     """
     rewriter = _Rewriter(graph_def, graph)
     for node in graph_def.node:

@@ -12,8 +12,8 @@ from dgl.backbones import Network
 from dgl.backbones.registry import BINARY, SIGMOID, SOFTMAX
 from dgl.errors import ArgumentError, UserError, first_few
 from dgl.foreign import head_of, input_of, logits_of, pooled_layer
+from dgl.foreign.frozen import copied, needs_copy
 from dgl.foreign.heads import two_columns
-from dgl.foreign.live_graph import copied, needs_copy
 from dgl.foreign.operations import is_random, layer_name, refuse_chance
 from dgl.foreign.tensors import layout_of
 from dgl.predict.feeding import image_shape

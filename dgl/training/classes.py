@@ -18,9 +18,7 @@ from tensorpack.utils import logger  # isort: skip
 def check_classes(training: DataSet, labels: Optional[np.ndarray] = None) -> None:
     """Check that there are at least two classes and that each has an image.
 
-    Args:
-        training: data set.
-        labels: class indices of the images that could be read; by default those of the list.
+    ``labels`` are the class indices of the images that could be read, by default those of the list.
 
     Raises:
         UserError: otherwise. A folder without images beside those of the classes counts as a class.
@@ -37,11 +35,7 @@ def check_classes(training: DataSet, labels: Optional[np.ndarray] = None) -> Non
 
 
 def check_splits(training: DataSet, validation: DataSet, classes: int) -> None:
-    """Warn of classes that only one split has, by their names; without two classes nothing is learned.
-
-    Args:
-        training, validation: the splits.
-        classes: outputs of the network.
+    """Warn of classes that only one split has, by their names; ``classes`` is the number of outputs.
 
     Raises:
         UserError: one class only, or labels that count from 1.

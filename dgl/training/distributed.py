@@ -85,8 +85,7 @@ def launched_size(environment: Mapping[str, str]) -> Tuple[int, Optional[str]]:
 def find_ranks(environment: Optional[Mapping[str, str]] = None) -> Ranks:
     """Find out from environment variables whether this process is one of several, and connect them.
 
-    Returns:
-        :class:`Ranks`; :data:`SINGLE`, without loading Horovod, if no launcher started several processes.
+    If no launcher started several processes it is :data:`SINGLE`, and Horovod is not loaded.
 
     Raises:
         UserError: one of several processes, but Horovod cannot be loaded or does not reach the others.
@@ -120,12 +119,7 @@ def find_ranks(environment: Optional[Mapping[str, str]] = None) -> Ranks:
 def from_chief(ranks: Ranks, value: _Values) -> _Values:
     """The chief's value, on every rank; to be called by all ranks, in the same order.
 
-    Args:
-        ranks: :class:`Ranks`.
-        value: 64-bit int, or a sequence of such ints of the same length on every rank.
-
-    Returns:
-        int, or a list of ints for a sequence.
+    ``value`` is a 64-bit int, or a sequence of as many such ints on every rank, which gives a list.
 
     Raises:
         UserError: another process has ended.
@@ -196,12 +190,9 @@ class RankTrainer(HorovodTrainer):
 
 
 def share_host(config: SessionConfig, ranks: Ranks, gpus: int) -> SessionConfig:
-    """Limit a session to this rank's part of the host: one GPU, if there are any, and some of the cores.
+    """Limit a session to this rank's part of the host: one of the ``gpus``, and some of the cores.
 
-    Args:
-        config: ``tf.ConfigProto``, changed in place and returned.
-        ranks: :class:`Ranks`.
-        gpus: number of GPUs on this host.
+    ``config`` is changed in place and returned.
 
     Raises:
         UserError: fewer GPUs than ranks.

@@ -92,11 +92,9 @@ def freeze_below(layer: Tensor, image: Tensor, logits: Tensor) -> None:
 
 
 class Activations(NamedTuple):
-    """A layer's activations for a list of views.
+    """A layer's activations (N, h, w, C) float32 for a list of views, and their (N,) int32 classes.
 
-    Attributes:
-        values: (N, h, w, C) float32, or (N, C, h, w) where the network is channels-first.
-        labels: (N,) int32, class indices.
+    They are (N, C, h, w) where the network is channels-first.
     """
 
     values: np.ndarray
@@ -126,15 +124,9 @@ def compute_activations(
 ) -> Tuple[Activations, Activations]:
     """The frozen layer's activations of random training views and of the validation views.
 
-    Args:
-        recipe: with the layer and the number of views.
-        weights: variable name -> array; holds all that is frozen.
-        training, validation: images with labels.
-        seed: of the views.
-        gpus: number of GPUs of this host.
-
-    Returns:
-        those of ``freeze_views`` views of each training image, then of the center crops of validation.
+    The recipe has the layer and the number of random views of each training image; of validation images the
+    center crops are taken. ``weights`` (variable name -> array) holds all that is frozen, ``seed`` is that
+    of the views.
 
     Raises:
         UserError: no training image, or any validation image, can be read.

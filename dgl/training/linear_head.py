@@ -62,9 +62,6 @@ def fit_head(
         labels: (N,) int; every class from 0 to the largest has an image, and there are at least two.
         seed: which images share a fold.
         progress: called after each fit.
-
-    Returns:
-        :class:`LinearHead`.
     """
     images = len(labels)
     features = np.asarray(features, np.float64)

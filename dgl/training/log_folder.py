@@ -116,8 +116,7 @@ class LogFolder:
 def read_rows(folder: str) -> List[Row]:
     """Read the rows of a log folder, oldest first; none if there is no file.
 
-    Returns:
-        list of dict; each has ``epoch_num`` and ``global_step``.
+    Each has ``epoch_num`` and ``global_step``.
 
     Raises:
         UserError: the file is damaged, or not a file.

@@ -53,10 +53,9 @@ class Probe:
     """What a probe is made of.
 
     Attributes:
-        backbone: registry entry.
+        backbone, image_size: registry entry, and side S of the input in pixels.
         checkpoint: weights of all layers below the last one.
         options: of the network, with the new last layer's scope and number of classes.
-        image_size: side S of the input in pixels.
         seed: of the random views of training images, and of the folds of the cross-validation.
         workers: threads that decode images.
         gpus: number of GPUs, from :func:`~dgl.utils.devices.select_gpus`.

@@ -127,17 +127,16 @@ def collect(
     """Activations and pseudo masks of images, going on where an interrupted call with the same key stopped.
 
     Args:
-        graph: the frozen network.
+        graph, image_size: the frozen network and the side of its input.
         samples: training images with their classes.
-        image_size: side of the network's input.
         folder: for activations and masks, which stay on the disk.
-        seeds: :class:`Seeds`.
+        seeds: how GrabCut starts from a map.
         batch: images per run of the network.
         workers: threads that decode and that find masks.
         key: what the images, the network and the settings are; work of another key is begun anew.
 
     Returns:
-        (:class:`Lessons`, reasons why images cannot be read).
+        (what the head learns from, reasons why images cannot be read).
 
     Raises:
         UserError: the disk has no room.

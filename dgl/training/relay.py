@@ -22,14 +22,7 @@ _SIGNALS: Tuple[int, ...] = (
 
 
 def relay(command: Sequence[str]) -> int:
-    """Run a command, forwarding signals to it.
-
-    Args:
-        command: list of str.
-
-    Returns:
-        its exit code; 128 + N if signal N ended it.
-    """
+    """Run a command, forwarding signals; returns its exit code, 128 + N if signal N ended it."""
     child: Optional[subprocess.Popen[bytes]] = None
     early: List[int] = []
 

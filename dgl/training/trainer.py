@@ -57,14 +57,12 @@ class Run:
     """One training run: where it begins, and what its callbacks share.
 
     Attributes:
-        folder: the log folder.
-        point: where it begins.
+        folder, point: the log folder, and where the run begins.
         ranks: this process among all; only the chief writes files.
         save_minutes: also save a checkpoint this often in mid-epoch, or ``None``.
-        gpus: number of GPUs of this host.
-        attention: images whose attention maps are drawn, or ``None``.
-        early_stop: callback that ends the run.
-        statistics: callback that writes ``stats.json``.
+        gpus: number of GPUs of this host, from :func:`~dgl.utils.devices.select_gpus`.
+        attention: images whose attention maps are drawn every epoch by the chief, or ``None``.
+        early_stop, statistics: the callbacks that end the run and write ``stats.json``.
     """
 
     folder: str
@@ -91,21 +89,14 @@ def train(
     gpus: int = 0,
     attention: Optional[AttentionImages] = None,
 ) -> str:
-    """Train, leaving the last and the best checkpoint in ``train_log/<log_name>/``.
+    """Train, leaving the last and the best checkpoint in ``train_log/<log_name>/``, which is returned.
 
     Args:
-        recipe: settings of the run.
-        training, validation: data sets.
+        recipe, training, validation: settings and data sets.
         log_name: folder below ``train_log/``.
         initial_values: variable name -> array, or ``None`` for random values.
         resume: continue from the last checkpoint in the folder, with its step and optimizer state.
-        save_minutes: also save a checkpoint this often in mid-epoch, or ``None``.
-        ranks: this process among all.
-        gpus: number of GPUs of this host, from :func:`~dgl.utils.devices.select_gpus`.
-        attention: images whose attention maps are drawn every epoch, or ``None``; used by the chief.
-
-    Returns:
-        the log folder.
+        save_minutes, ranks, gpus, attention: see :class:`Run`.
 
     Raises:
         UserError: the log folder cannot be used or written, a decoding process ended, or the loss is not

@@ -19,12 +19,8 @@ from dgl.weights.restore import network_variables, options_from
 def export(load: str, out: str) -> int:
     """Write the variables of the network and its foreground head, and nothing else, as ``out`` with a card.
 
-    Args:
-        load: checkpoint with a model card, such as a folder in ``train_log/``.
-        out: path ending in ``.npz``.
-
-    Returns:
-        number of variables written.
+    ``load`` is a checkpoint with a model card, such as a folder in ``train_log/``. Returns how many
+    variables were written.
 
     Raises:
         UserError: no card, or the checkpoint does not fit the backbone that the card names.

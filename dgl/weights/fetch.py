@@ -89,11 +89,7 @@ class Record:
 
 
 def is_ready(source: Source, record: Record, keep_first_layer: Optional[bool] = None) -> bool:
-    """Whether the file for ``--load`` is there and was made of this source.
-
-    Args:
-        keep_first_layer: how it has to be made; ``None``: either way.
-    """
+    """Whether the file for ``--load`` is there and was made of this source, in the way that is given."""
     made = record.made.get(os.path.basename(source.out), {})
     same = keep_first_layer in (None, made.get("keep_first_layer"))
     return made.get("url") == source.file.url and same and os.path.isfile(source.out)
@@ -106,9 +102,6 @@ def fetch(name: str, brought: Optional[str] = None, keep_first_layer: bool = Fal
         name: a name of :func:`sources`.
         brought: the published file, if it was downloaded by hand.
         keep_first_layer: see :func:`~dgl.weights.convert.convert`.
-
-    Returns:
-        :class:`Fetched`.
 
     Raises:
         UserError: no connection, a broken or changed download, other weights than expected. Nothing
@@ -188,12 +181,8 @@ class _Part:
 def download(url: str, path: str, by_hand: str) -> None:
     """Download a file, or the rest of it after an interruption.
 
-    Pooch's own ``retrieve`` begins anew each time, and wants the whole of a digest.
-
-    Args:
-        url: as published.
-        path: the file to make.
-        by_hand: what an error advises to do.
+    Pooch's own ``retrieve`` begins anew each time, and wants the whole of a digest. ``by_hand`` is what an
+    error advises to do.
 
     Raises:
         UserError: there is no file then; what came of it waits in ``path + ".part"``.

@@ -69,14 +69,10 @@ def mode_for(load: str) -> str:
 
 
 def default_weights(mode: Optional[str], load: Optional[str]) -> Tuple[str, str]:
-    """The backbone and weights that ``--mode`` and ``--load`` mean, either of which may be absent.
+    """The (backbone, weights) that ``--mode`` and ``--load`` mean, either of which may be absent.
 
-    Args:
-        mode: backbone; by default that of ``load``, else :data:`~dgl.backbones.DEFAULT_MODE`.
-        load: checkpoint; by default the backbone's ImageNet weights.
-
-    Returns:
-        (mode, load).
+    The backbone is by default that of ``load``, else :data:`~dgl.backbones.DEFAULT_MODE`; the weights
+    are by default its ImageNet weights.
 
     Raises:
         UserError: see :func:`mode_for`; unknown mode; a mode for a model that others built, whose own is

@@ -214,12 +214,8 @@ def _weights(reader: _Reader) -> Iterator[Tuple[str, str]]:
 def open_keras(path: str) -> Opened:
     """Open a Keras weight file; its numbers are read one array at a time.
 
-    Args:
-        path: str, a file of ``model.save_weights("x.h5")`` or ``model.save("x.h5")``.
-
-    Returns:
-        (shapes, read): ``<layer>/<weight>`` -> tuple of int, in file order, and name -> array in
-        Keras's axis order.
+    ``model.save_weights("x.h5")`` and ``model.save("x.h5")`` write such files. Names are
+    ``<layer>/<weight>``, axes in Keras's order.
 
     Raises:
         UserError: another layout, damaged, leading out of the file, or claiming more than is stored: an

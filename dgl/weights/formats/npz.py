@@ -94,12 +94,7 @@ def _find_arrays(
 def open_npz(path: str) -> Opened:
     """Open an archive of arrays; its numbers are read one array at a time.
 
-    Args:
-        path: str, a file of ``numpy.savez`` or ``numpy.savez_compressed``.
-
-    Returns:
-        (shapes, read): name (without ``.npy`` and ``:0``) -> tuple of int, in file order, and name ->
-        array. The file stays open as long as ``read`` is referred to.
+    Names are without ``.npy`` and ``:0``. The file stays open as long as the result is referred to.
 
     Raises:
         UserError: damaged, holding pickled objects, two variables of one name, or claiming more numbers

@@ -47,10 +47,7 @@ def _read_bfloat16(path: str, name: str) -> np.ndarray:
 
 @register_format("safetensors", (".safetensors",), is_safetensors)
 def open_safetensors(path: str) -> Opened:
-    """Open a safetensors file; its numbers are read one tensor at a time.
-
-    Returns:
-        (shapes, read): name -> tuple of int, and name -> array; bfloat16 becomes float32.
+    """Open a safetensors file; its numbers are read one tensor at a time, bfloat16 as float32.
 
     Raises:
         UserError: damaged, of a number type that NumPy lacks (8-bit floats), or the library is absent.

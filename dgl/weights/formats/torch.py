@@ -202,13 +202,9 @@ def _is_torch(path: str, head: bytes) -> bool:
 def open_torch(path: str) -> Opened:
     """Open a state dict; its numbers are read one tensor at a time.
 
-    Args:
-        path: str, a file of ``torch.save(model.state_dict(), path)``, bare or in a dict under
-            ``state_dict`` or ``model``. What else there is beside the tensors is ignored.
-
-    Returns:
-        (shapes, read): name (without a common ``module.``) -> tuple of int, and name -> array in
-        PyTorch's axis order; bfloat16 becomes float32.
+    ``torch.save(model.state_dict(), path)`` writes such files; the dict may also be in another one under
+    ``state_dict`` or ``model``. What else there is beside the tensors is ignored. Names are without a
+    common ``module.``, axes in PyTorch's order; bfloat16 becomes float32.
 
     Raises:
         UserError: damaged, or holding anything that only running its pickle could make.

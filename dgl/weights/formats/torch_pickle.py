@@ -204,11 +204,7 @@ _Unpickler.dispatch[pickle.SETITEMS[0]] = _Unpickler.load_setitems
 
 
 def read_pickle(stream: BinaryIO, path: str) -> Tuple[Any, Dict[str, Storage]]:
-    """Read one pickle.
-
-    Args:
-        stream: binary file at the pickle's beginning; left at its end.
-        path: the file that error messages name.
+    """Read one pickle from a stream at its beginning, which is left at its end.
 
     Returns:
         (value, storages): the value made of dict, list, tuple, None, bool, int, float, str, bytes and
