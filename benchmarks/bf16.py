@@ -21,13 +21,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from benchmarks.recorded import shown
+from benchmarks.replicates import Replicates
 from dgl.errors import UserError, run_script
 from dgl.evaluation.plan import WSOL
 from dgl.evaluation.results import read_records
-from dgl.metrics.bootstrap import (
-    Replicates,
-    compare,
-)
+from dgl.metrics.bootstrap import compare
 from dgl.utils.devices import BFLOAT16_ANYWHERE, FLOAT32
 from dgl.utils.files import write_atomically
 from dgl.utils.table import format_table

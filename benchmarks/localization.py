@@ -21,14 +21,11 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from benchmarks.replicates import Replicates
 from dgl.errors import UserError, run_script
 from dgl.evaluation.results import has_records, read_records
 from dgl.evaluation.summary import RANKING
-from dgl.metrics.bootstrap import (
-    Replicates,
-    compare,
-    intervals,
-)
+from dgl.metrics.bootstrap import compare, intervals
 from dgl.utils.files import write_atomically
 from dgl.utils.table import format_table
 

@@ -21,13 +21,14 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
+from benchmarks.replicates import Replicates
 from dgl.data.annotations import read_mask
 from dgl.data.image_io import read_image
 from dgl.data.layouts import load_data
 from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE, rgb_to_bgr
 from dgl.errors import run_script
 from dgl.evaluation.plan import WSOL
-from dgl.metrics.bootstrap import Replicates, compare, intervals
+from dgl.metrics.bootstrap import compare, intervals
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
 from dgl.predict.normalize import MINMAX, parse_normalization, score_map

@@ -22,12 +22,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
 from benchmarks.refine import FIGURE, parser_of, row
+from benchmarks.replicates import Replicates
 from dgl.data.image_io import read_image
 from dgl.data.layouts import load_data
 from dgl.data.views import GEOMETRIES, rgb_to_bgr
 from dgl.errors import run_script
 from dgl.evaluation.plan import WSOL
-from dgl.metrics.bootstrap import Replicates, compare
+from dgl.metrics.bootstrap import compare
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.predict.grabcut import pseudo_mask, seeds_at, small_image
 from dgl.predict.postprocess import score_map

@@ -23,12 +23,13 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path[:0] = [ROOT, os.path.join(ROOT, "tests")]
 
 from benchmarks.recorded import markdown
+from benchmarks.replicates import Replicates
 from dgl.data.image_io import read_image
 from dgl.data.layouts import load_data
 from dgl.data.views import GEOMETRIES, rgb_to_bgr
 from dgl.errors import run_script
 from dgl.evaluation.plan import WSOL
-from dgl.metrics.bootstrap import Replicates, compare, intervals
+from dgl.metrics.bootstrap import compare, intervals
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.predict.postprocess import score_map
 from dgl.utils.files import write_atomically

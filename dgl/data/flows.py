@@ -47,15 +47,9 @@ _START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 
 
 class Share(NamedTuple):
-    """The part of every joint batch that one of several processes takes: one of ``count`` slices.
+    """The part of every joint batch that one of several processes takes: one of ``count`` slices."""
 
-    Attributes:
-        batch: images of the joint batch, a multiple of ``count``.
-        index: which slice.
-        count: number of slices.
-    """
-
-    batch: int
+    batch: int  # images of the joint batch, a multiple of `count`
     index: int  # type: ignore[assignment]  # instead of the tuple's method
     count: int  # type: ignore[assignment]
 

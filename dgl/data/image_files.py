@@ -5,7 +5,7 @@ import functools
 import importlib.util
 import os
 import re
-from typing import Counter, List, Optional
+from typing import List, Optional
 
 from dgl.errors import UserError, first_few, quote
 
@@ -88,33 +88,24 @@ def is_image_entry(entry: "os.DirEntry[str]") -> bool:
         return True
 
 
-class LeftOut:
-    """Counts the files of folders that may be images but are of no format that can be read."""
-
-    def __init__(self) -> None:
-        self._extensions: Counter[str] = collections.Counter()
-        self._first = ""
+class LeftOut(List[str]):
+    """Paths of files that may be images but are of no format that can be read."""
 
     def add(self, entry: "os.DirEntry[str]") -> None:
-        """Count an :class:`os.DirEntry` that is no image; lists, archives and the like do not count."""
+        """Note an :class:`os.DirEntry` that is no image; lists, archives and the like do not count."""
         extension = os.path.splitext(entry.name)[1].lower()
-        if entry.name.startswith(".") or extension in _OTHER_EXTENSIONS or entry.is_dir():
-            return
-        self._extensions[extension] += 1
-        self._first = self._first or entry.path
-
-    def __bool__(self) -> bool:
-        return bool(self._extensions)
+        if not (entry.name.startswith(".") or extension in _OTHER_EXTENSIONS or entry.is_dir()):
+            self.append(entry.path)
 
     def __str__(self) -> str:
-        """Such as ``3 files left out, in formats not read here: 2 .heic (pip install ...), 1 .svg``."""
-        total = sum(self._extensions.values())
+        """Such as ``3 files left out, of no format read here: 2 .heic (pip install ...), 1 .svg``."""
+        extensions = collections.Counter(os.path.splitext(path)[1].lower() for path in self)
         kinds = (
             f"{number} {extension or 'without extension'}{_remedy(extension)}"
-            for extension, number in self._extensions.most_common()
+            for extension, number in extensions.most_common()
         )
-        files = "1 file" if total == 1 else f"{total} files"
-        return f"{files} left out, of no format read here: {first_few(kinds)}; the first: {self._first}"
+        files = "1 file" if len(self) == 1 else f"{len(self)} files"
+        return f"{files} left out, of no format read here: {first_few(kinds)}; the first: {self[0]}"
 
 
 def _remedy(extension: str) -> str:

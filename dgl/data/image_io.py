@@ -39,16 +39,12 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 class Decoded(NamedTuple):
-    """An image file as :func:`read_reduced` gives it.
+    """An image file as :func:`read_reduced` gives it."""
 
-    Attributes:
-        image: uint8 (h, w, 3), RGB, upright, of at most :data:`REDUCED_PIXELS` pixels.
-        size: ``(width, height)`` of the upright file in pixels, in which boxes are counted.
-        orientation: the file's EXIF orientation, 1 to 8, which is undone in ``image`` and ``size``.
-    """
-
-    image: np.ndarray
+    image: np.ndarray  # uint8 (h, w, 3), RGB, upright, of at most `REDUCED_PIXELS` pixels
+    # `(width, height)` of the upright file in pixels, in which boxes are counted.
     size: Tuple[int, int]
+    # The file's EXIF orientation, 1 to 8, which is undone in `image` and `size`.
     orientation: int = 1
 
     @property

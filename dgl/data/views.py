@@ -139,17 +139,11 @@ bgr_to_rgb = rgb_to_bgr
 
 
 class View(NamedTuple):
-    """One image as a protocol sees it.
+    """One image as a protocol sees it."""
 
-    Attributes:
-        image: uint8 RGB (S, S, 3).
-        boxes: (K, 4), the true boxes in pixels of a square of side ``map_size``.
-        map_size: side at which score maps are compared with the boxes.
-    """
-
-    image: np.ndarray
-    boxes: np.ndarray
-    map_size: int
+    image: np.ndarray  # uint8 RGB (S, S, 3)
+    boxes: np.ndarray  # (K, 4), the true boxes in pixels of a square of side `map_size`
+    map_size: int  # side at which score maps are compared with the boxes
 
 
 class Geometry(NamedTuple):

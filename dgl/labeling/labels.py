@@ -2,7 +2,8 @@
 
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
-Box = Tuple[float, float, float, float]
+from dgl.data.sample import Box
+
 Polygon = Tuple[float, ...]
 
 
@@ -17,30 +18,22 @@ def box_iou(one: Sequence[float], other: Sequence[float]) -> float:
 
 
 class LabeledObject(NamedTuple):
-    """One object in an image.
+    """One object in an image."""
 
-    Attributes:
-        box: ``(x0, y0, x1, y1)`` floats in pixels of the upright image, half open: a box of the whole
-            image is ``(0, 0, width, height)``.
-        class_index: into the store's classes.
-        score_mean, score_max: floats in [0, 1], the map's mean and maximum in the object's region;
-            ``None`` where a person drew the object.
-        probability: float in [0, 1], of the network for the class of the map, or ``None``.
-        confidence: float in [0, 1], the estimated probability that the box has an IoU of 0.5 or more
-            with the object; ``None`` where there is no estimate.
-        polygons: tuple of outlines ``(x, y, x, y, ...)`` in pixels, or ``None`` without masks.
-        features: name -> float, what the confidence was computed from.
-    """
-
+    # `(x0, y0, x1, y1)` floats in pixels of the upright image, half open: a box of the whole
+    # image is `(0, 0, width, height)`.
     box: Box
-    class_index: int
+    class_index: int  # into the store's classes
     class_name: str
+    # The map's mean and maximum in the object's region, in [0, 1]; `None` where a person drew it.
     score_mean: Optional[float] = None
     score_max: Optional[float] = None
-    probability: Optional[float] = None
+    probability: Optional[float] = None  # of the network for the class of the map, in [0, 1]
+    # The estimated probability that the box has an IoU of 0.5 or more with the object, in [0, 1].
     confidence: Optional[float] = None
+    # Outlines `(x, y, x, y, ...)` in pixels, or `None` without masks.
     polygons: Optional[Tuple[Polygon, ...]] = None
-    features: Optional[Mapping[str, float]] = None
+    features: Optional[Mapping[str, float]] = None  # what the confidence was computed from
 
     def to_json(self) -> Dict[str, Any]:
         """As JSON values; polygons and features only where there are any."""
@@ -89,24 +82,15 @@ class LabeledObject(NamedTuple):
 
 
 class ImageLabels(NamedTuple):
-    """One image with its objects, or the reason why it has none.
+    """One image with its objects, or the reason why it has none."""
 
-    Attributes:
-        image: the file's path below the store's data folder, with forward slashes.
-        width, height: ints, of the upright image in pixels; 0 where it cannot be read.
-        label: the image's own class, an index into the store's classes, or ``None``.
-        objects: tuple of :class:`LabeledObject`, the most certain first.
-        error: why the image cannot be read, or ``None``.
-        status: ``None`` as labeled, or a person's decision: ``"accepted"``, ``"changed"`` or
-            ``"rejected"``.
-    """
-
-    image: str
-    width: int = 0
+    image: str  # the file's path below the store's data folder, with forward slashes
+    width: int = 0  # of the upright image in pixels; 0 where it cannot be read
     height: int = 0
-    label: Optional[int] = None
-    objects: Tuple[LabeledObject, ...] = ()
-    error: Optional[str] = None
+    label: Optional[int] = None  # the image's own class, an index into the store's classes
+    objects: Tuple[LabeledObject, ...] = ()  # the most certain first
+    error: Optional[str] = None  # why the image cannot be read, or `None`
+    # `None` as labeled, or a person's decision: `"accepted"`, `"changed"` or `"rejected"`.
     status: Optional[str] = None
 
     def to_json(self) -> Dict[str, Any]:

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from dgl.labeling.labels import Box, Polygon, box_iou
+from dgl.data.sample import Box
+from dgl.labeling.labels import Polygon, box_iou
 from dgl.labeling.objects import Region
 from dgl.predict.grabcut import Seeds, pseudo_mask
 

@@ -2,15 +2,14 @@
 
 Images are resampled (Efron 1979). A figure that is the best over thresholds is computed anew for every
 resample, including the choice of the threshold. Neither covers the variation between trainings of the
-same network, which takes several seeds: :class:`Replicates`.
+same network, which takes several seeds (``benchmarks/replicates.py``).
 """
 
-from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from dgl.metrics.evaluator import Evaluator
-from dgl.utils.types import ArrayLike
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -18,61 +17,6 @@ LEVEL = 0.95
 _BLOCK_NUMBERS = 8 * 1024 * 1024
 # Below any difference that one image could make.
 _EPSILON = 1e-9
-
-
-class Replicates:
-    """Evaluators of the same images, one per training.
-
-    Args:
-        evaluators: sequence of :class:`~dgl.metrics.evaluator.Evaluator` with the same figures.
-
-    Raises:
-        ValueError: none, or not the same images in all.
-    """
-
-    def __init__(self, evaluators: Iterable[Evaluator]) -> None:
-        self._evaluators = list(evaluators)
-        if not self._evaluators:
-            raise ValueError("expected at least one evaluator")
-        first = self._evaluators[0]
-        for other in self._evaluators[1:]:
-            if other.images != first.images or other.counted_ids() != first.counted_ids():
-                raise ValueError("the trainings were measured on different images")
-
-    @property
-    def images(self) -> int:
-        """The number of images that count."""
-        return self._evaluators[0].images
-
-    def counted_ids(self) -> List[str]:
-        """Their ids."""
-        return self._evaluators[0].counted_ids()
-
-    def totals(self, weights: Optional[ArrayLike] = None) -> Dict[Tuple[int, str], np.ndarray]:
-        """(training, name) -> sums of :meth:`Evaluator.totals`."""
-        return {
-            (index, name): sums
-            for index, evaluator in enumerate(self._evaluators)
-            for name, sums in evaluator.totals(weights).items()
-        }
-
-    def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
-        """Figure -> (B,), the mean over the trainings."""
-        return {name: np.mean(values, axis=0) for name, values in self._each(totals).items()}
-
-    def each(self) -> Dict[str, List[float]]:
-        """Figure -> its values, one per training."""
-        return {name: [float(v[0]) for v in own] for name, own in self._each(self.totals()).items()}
-
-    def _each(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, List[np.ndarray]]:
-        found = [
-            evaluator.figures({name: sums for (i, name), sums in totals.items() if i == index})
-            for index, evaluator in enumerate(self._evaluators)
-        ]
-        return {name: [figures[name] for figures in found] for name in found[0]}
-
-
-Measured = Union[Evaluator, Replicates]
 
 
 class Comparison(NamedTuple):
@@ -99,7 +43,7 @@ class Comparison(NamedTuple):
 
 
 def intervals(
-    evaluator: Measured,
+    evaluator: Evaluator,
     resamples: int = RESAMPLES,
     seed: int = 0,
     level: float = LEVEL,
@@ -129,8 +73,8 @@ def intervals(
 
 
 def compare(
-    first: Measured,
-    second: Measured,
+    first: Evaluator,
+    second: Evaluator,
     figure: str,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -172,7 +116,7 @@ def compare(
 
 
 def _difference(
-    first: Measured, second: Measured, figure: str, weights: Optional[np.ndarray]
+    first: Evaluator, second: Evaluator, figure: str, weights: Optional[np.ndarray]
 ) -> np.ndarray:
     own = first.figures(first.totals(weights))[figure]
     other = second.figures(second.totals(weights))[figure]
@@ -180,7 +124,7 @@ def _difference(
 
 
 def _swapped_differences(
-    first: Measured, second: Measured, figure: str, swaps: int, seed: int
+    first: Evaluator, second: Evaluator, figure: str, swaps: int, seed: int
 ) -> Iterator[np.ndarray]:
     # Another stream of numbers than the bootstrap's.
     rng = np.random.RandomState([seed, 1])

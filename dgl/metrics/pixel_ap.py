@@ -9,12 +9,13 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from dgl.data.annotations import IGNORED, OBJECT
 from dgl.errors import UserError
 from dgl.metrics.evaluator import Evaluator, check_lengths, measure_batch
 from dgl.metrics.records import Column
 from dgl.utils.types import ArrayLike
 
-BACKGROUND, OBJECT, IGNORE = 0, 1, 255
+BACKGROUND = 0
 
 
 class PixelApEvaluator(Evaluator):
@@ -74,7 +75,7 @@ class PixelApEvaluator(Evaluator):
         if mask is None:
             return None
         mask = np.asarray(mask)
-        if mask.shape != score_map.shape or not np.isin(mask, (BACKGROUND, OBJECT, IGNORE)).all():
+        if mask.shape != score_map.shape or not np.isin(mask, (BACKGROUND, OBJECT, IGNORED)).all():
             raise ValueError(
                 f"a mask must have the map's shape {score_map.shape} and values 0, 1 and 255, got "
                 f"{mask.shape}"

@@ -9,8 +9,9 @@ import re
 from typing import Tuple
 from xml.sax.saxutils import escape
 
+from dgl.data.sample import Box
 from dgl.labeling.formats.registry import Export, open_text, register_format
-from dgl.labeling.labels import Box, ImageLabels, LabeledObject
+from dgl.labeling.labels import ImageLabels, LabeledObject
 
 # XML has no way to write these.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
