@@ -16,13 +16,7 @@ from dgl.weights.foreign_model import ForeignModel
 
 
 class Result(NamedTuple):
-    """Scores and maps of an image for one class.
-
-    Attributes:
-        class_index: class of the maps.
-        scores: :class:`~dgl.serving.sessions.Scores`.
-        maps: (method, layer) -> float32 (h, w), raw.
-    """
+    """Scores of an image, and its raw maps of one class, float32 (h, w)."""
 
     class_index: int
     scores: Scores
@@ -33,7 +27,7 @@ class Engine:
     """Runs the networks of some checkpoints, one run at a time; safe to call from several threads.
 
     Attributes:
-        models: list of :class:`~dgl.serving.models.Model`, in the order given.
+        models: descriptions of the checkpoints, in the order given.
         runs: how often a network ran.
     """
 
@@ -69,11 +63,7 @@ class Engine:
         self._weights: Dict[int, str] = {}
 
     def model(self, checkpoint: int) -> Model:
-        """The model of a checkpoint's index.
-
-        Raises:
-            UserError: no such index.
-        """
+        """The model of a checkpoint's index; raises UserError for no such index."""
         if not 0 <= checkpoint < len(self.models):
             raise UserError(f"no checkpoint {checkpoint}")
         return self.models[checkpoint]
@@ -97,7 +87,7 @@ class Engine:
         Args:
             session: the visitor's.
             checkpoint: index into :attr:`models`.
-            entries: (method, layer) as given by :meth:`~dgl.serving.models.Model.entry`.
+            entries: as :meth:`~dgl.serving.models.Model.entry` gives them.
             class_index: ``None`` for the most probable class.
             alpha: the target's score in the loss gradient, may be infinite.
 
@@ -127,10 +117,7 @@ class Engine:
             class_index = session.scores[checkpoint].predicted
         known: Dict[Entry, np.ndarray] = {}
         if class_index is not None:
-            for entry in entries:
-                raw = session.find(_key(checkpoint, entry, class_index, alpha))
-                if raw is not None:
-                    known[entry] = raw
+            known = _known_maps(session, checkpoint, entries, class_index, alpha)
         missing = [entry for entry in entries if entry not in known]
         predictor = self._predictor(checkpoint)
         prediction = predictor(
@@ -157,12 +144,11 @@ class Engine:
             while len(self._loaded) >= self._keep:
                 self._loaded.popitem(last=False)[1].close()
             model = self.models[checkpoint]
-            settings: Dict[str, Any] = dict(self._settings)
+            settings: Dict[str, Any] = {"layers": list(model.layers), "methods": ["all"]}
             if model.foreign is not None:
                 settings["foreign"] = model.foreign
-            self._loaded[checkpoint] = self._make(
-                model.mode, model.path, layers=list(model.layers), methods=["all"], **settings
-            )
+            made = self._make(model.mode, model.path, **settings, **self._settings)
+            self._loaded[checkpoint] = made
         self._loaded.move_to_end(checkpoint)
         return self._loaded[checkpoint]
 
@@ -182,12 +168,16 @@ class Engine:
 def _key(checkpoint: int, entry: Entry, class_index: int, alpha: float) -> Tuple[Any, ...]:
     """What a map depends on; some methods use no class, and few use alpha."""
     needs = METHODS[entry[0]].needs
-    return (
-        checkpoint,
-        entry,
-        class_index if needs else None,
-        alpha if LOSS_GRADIENT in needs else None,
-    )
+    own_alpha = alpha if LOSS_GRADIENT in needs else None
+    return checkpoint, entry, class_index if needs else None, own_alpha
+
+
+def _known_maps(
+    session: Session, checkpoint: int, entries: Sequence[Entry], class_index: int, alpha: float
+) -> Dict[Entry, np.ndarray]:
+    """Those of the maps that were computed before."""
+    found = {e: session.find(_key(checkpoint, e, class_index, alpha)) for e in entries}
+    return {entry: raw for entry, raw in found.items() if raw is not None}
 
 
 def _stored(
@@ -204,10 +194,5 @@ def _stored(
     class_index = scores.predicted if class_index is None else class_index
     if not 0 <= class_index < len(scores.logits):
         return None  # reported by the predictor
-    maps: Dict[Entry, np.ndarray] = {}
-    for entry in entries:
-        raw = session.find(_key(checkpoint, entry, class_index, alpha))
-        if raw is None:
-            return None
-        maps[entry] = raw
-    return Result(class_index, scores, maps)
+    maps = _known_maps(session, checkpoint, entries, class_index, alpha)
+    return Result(class_index, scores, maps) if set(entries) == set(maps) else None

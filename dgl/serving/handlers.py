@@ -80,22 +80,9 @@ class Shown(NamedTuple):
 
 
 class Handlers:
-    """Responses to the page's events.
-
-    Attributes:
-        engine: :class:`~dgl.serving.engine.Engine`.
-        samples: paths of the sample images.
-    """
+    """Responses to the page's events, with the sample images to offer and the folder of uploads."""
 
     def __init__(self, engine: Engine, samples: Sequence[str], folder: str, limits: Limits):
-        """Store what the handlers need.
-
-        Args:
-            engine: runs the checkpoints.
-            samples: paths of images to offer.
-            folder: the folder of uploads.
-            limits: limits of uploads.
-        """
         self.engine = engine
         self.samples = list(samples)
         self._folder = folder
@@ -138,7 +125,9 @@ class Handlers:
                 ALL: model.entries(controls.method),
                 TWO: [choice.entry, other],
             }[controls.tab]
-            result = self._predict(session, controls, choice, entries)
+            result = self.engine.predict(
+                session, choice.checkpoint, entries, controls.class_index, choice.alpha
+            )
             shown = Shown(
                 facts=panels.facts(session, model, result, choice),
                 classes=panels.classes(model, result),
@@ -176,20 +165,8 @@ class Handlers:
         )
         return session, model, choice
 
-    def _predict(
-        self, session: Session, controls: Controls, choice: Choice, entries: Sequence[Entry]
-    ) -> Result:
-        return self.engine.predict(
-            session, choice.checkpoint, entries, controls.class_index, choice.alpha
-        )
-
     def download(self, session: Optional[Session], controls: Controls, kind: str) -> str:
-        """A file of the map shown.
-
-        Args:
-            session: the visitor's.
-            controls: their values.
-            kind: ``"png"``, ``"json"`` or ``"npy"``.
+        """The map shown as a file of a kind of ``png``, ``json`` or ``npy``.
 
         Returns:
             JSON with the file's ``name``, ``type`` and ``data`` in base 64.
@@ -198,7 +175,9 @@ class Handlers:
             UserError: there is no image, or no such map.
         """
         session, model, choice = self._chosen(session, controls)
-        result = self._predict(session, controls, choice, [choice.entry])
+        result = self.engine.predict(
+            session, choice.checkpoint, [choice.entry], controls.class_index, choice.alpha
+        )
         raw = result.maps[choice.entry]
         if kind == "png":
             box = panels.find_box(raw, session.size, choice)
@@ -224,11 +203,7 @@ class Handlers:
     def adapted(self, controls: Controls, checkpoint: int, mode: str) -> Controls:
         """The controls after a change of checkpoint.
 
-        Args:
-            controls: before.
-            checkpoint: index of the chosen one.
-            mode: backbone before; the chosen one's defaults of layer and threshold are taken if it has
-                another.
+        If its backbone is not ``mode``, the one before, its defaults of layer and threshold are taken.
         """
         model = self.engine.model(checkpoint)
         controls = controls._replace(checkpoint=checkpoint, class_index=None)

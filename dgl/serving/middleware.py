@@ -33,10 +33,7 @@ _HEADERS = {
 class Middleware:
     """An ASGI application that passes the page's requests to another one and refuses the rest.
 
-    Args:
-        app: ASGI application.
-        folder: folder of uploads.
-        most_bytes: size limit of an uploaded file.
+    Uploads are in ``folder`` and have ``most_bytes`` at most.
     """
 
     def __init__(self, app: Any, folder: str, most_bytes: int):
@@ -74,12 +71,7 @@ class Middleware:
 
 
 def is_allowed(method: str, path: str) -> bool:
-    """Whether a request is one that the page sends.
-
-    Args:
-        method: HTTP method.
-        path: decoded, without the query.
-    """
+    """Whether a request is one that the page sends; ``path`` is decoded, without the query."""
     if ".." in path or "//" in path:
         return False
     if method in ("GET", "HEAD"):
@@ -88,12 +80,7 @@ def is_allowed(method: str, path: str) -> bool:
 
 
 def names_only_uploads(body: bytes, folder: str) -> bool:
-    """Whether all files that a call names are uploads.
-
-    Args:
-        body: JSON of the call.
-        folder: folder of uploads.
-    """
+    """Whether all files that a call names, in JSON, are in the folder of uploads."""
     try:
         values = json.loads(body.decode("utf-8"))
     except (ValueError, RecursionError):

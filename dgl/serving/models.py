@@ -72,11 +72,7 @@ class Model(NamedTuple):
     foreign: Optional[ForeignModel] = None
 
     def entry(self, method: str, layer: int) -> Entry:
-        """The (method, layer) of a map.
-
-        Args:
-            method: a name of :data:`dgl.attribution.METHODS`.
-            layer: index; ignored by methods that have a fixed layer.
+        """The (method, layer) of a map; the index of the layer counts where a method has no fixed layer.
 
         Raises:
             UserError: no such method or layer, or the checkpoint lacks the head that it needs.
@@ -121,7 +117,8 @@ def describe(
     path = checkpoint.path
     card = read_card(path)
     options = options_from(backbone, checkpoint, data_set, card=card)
-    layers = _outputs_of_blocks(backbone.layers)
+    # Without the layers inside blocks (block3_expand), which come after all others.
+    layers = tuple(n for n in backbone.layers if n.rpartition("_")[0] not in backbone.layers)
     return Model(
         path=path,
         label=_label(path, backbone),
@@ -164,17 +161,8 @@ def shared_predictor(mode: str, load: str, **settings: Any) -> Any:
     return SharedPredictor(mode, load, **settings)
 
 
-def _outputs_of_blocks(layers: Tuple[str, ...]) -> Tuple[str, ...]:
-    """Without the layers inside blocks (``block3_expand``), which come after all others."""
-    return tuple(layer for layer in layers if layer.rpartition("_")[0] not in layers)
-
-
-def _label(path: str, backbone: Optional[Backbone] = None) -> str:
-    if (
-        backbone is not None
-        and backbone.package is not None
-        and path.endswith(backbone.package.file)
-    ):
+def _label(path: str, backbone: Backbone) -> str:
+    if backbone.package is not None and path.endswith(backbone.package.file):
         return "ImageNet weights"
     parts = path.replace("\\", "/").rstrip("/").split("/")
     # Training names checkpoints by step, so the folder says more.

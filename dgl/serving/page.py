@@ -28,10 +28,8 @@ _SAVE = """(text) => {
   setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }"""
 # Fonts of the visitor's system; none is downloaded.
-_FONTS = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif".split(", ")
-_MONOSPACE = "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace".split(
-    ", "
-)
+_FONTS = "system-ui, -apple-system, Segoe UI, Roboto, Helvetica Neue, Arial, sans-serif"
+_MONOSPACE = "ui-monospace, SFMono-Regular, Menlo, Consolas, DejaVu Sans Mono, monospace"
 
 
 def make_theme() -> gr.Theme:
@@ -39,8 +37,8 @@ def make_theme() -> gr.Theme:
     return gr.themes.Base(
         primary_hue="blue",
         neutral_hue="slate",
-        font=_FONTS,
-        font_mono=_MONOSPACE,
+        font=_FONTS.split(", "),
+        font_mono=_MONOSPACE.split(", "),
         spacing_size="sm",
         radius_size="md",
         text_size="md",
@@ -53,12 +51,7 @@ def style_sheet() -> str:
 
 
 def make_page(handlers: Handlers, most_waiting: int = 32) -> gr.Blocks:
-    """The page.
-
-    Args:
-        handlers: respond to its events.
-        most_waiting: the most requests that wait; further ones are refused.
-    """
+    """The page; requests beyond ``most_waiting`` are refused."""
     with gr.Blocks(
         title=_TITLE, analytics_enabled=False, fill_width=True, delete_cache=_DELETE_CACHE
     ) as blocks:

@@ -28,15 +28,7 @@ SAMPLE_SIDE = 96
 
 
 class Choice(NamedTuple):
-    """The map to show.
-
-    Attributes:
-        checkpoint: index.
-        entry: (method, layer).
-        alpha: the target's score in the loss gradient, may be infinite.
-        threshold: fraction of the map's maximum, in [0, 1].
-        normalization: :class:`~dgl.predict.normalize.Normalization` of the map.
-    """
+    """The map to show: of which checkpoint (index), method and layer, and how it is made and binarized."""
 
     checkpoint: int
     entry: Entry
@@ -46,12 +38,7 @@ class Choice(NamedTuple):
 
 
 def find_box(raw: np.ndarray, size: Tuple[int, int], choice: Choice) -> Box:
-    """The box of a raw map in an image, as ``dgl localize`` finds it.
-
-    Args:
-        raw: float (h, w).
-        size: (height, width) of the image.
-        choice: tells threshold and normalization.
+    """The box of a raw map (h, w) in an image (height, width), as ``dgl localize`` finds it.
 
     Returns:
         (x0, y0, x1, y1) in pixels of the image; all 0 if there is none.
@@ -62,16 +49,7 @@ def find_box(raw: np.ndarray, size: Tuple[int, int], choice: Choice) -> Box:
 
 
 def heat(session: Session, raw: np.ndarray, choice: Choice) -> np.ndarray:
-    """Colors of a raw map with the region above the threshold outlined, at the size shown.
-
-    Args:
-        session: :class:`~dgl.serving.sessions.Session`.
-        raw: float (h, w).
-        choice: tells threshold and normalization.
-
-    Returns:
-        uint8 RGB.
-    """
+    """Colors of a raw map with the region above the threshold outlined, uint8 RGB at the size shown."""
     height, width = session.shown.shape[:2]
     score_map = postprocess.score_map(raw, height, width, choice.normalization)
     colors = colorize(score_map)
@@ -85,28 +63,19 @@ def heat_over(
 ) -> np.ndarray:
     """The image under the map, outlined at the threshold, with a color bar and perhaps a box.
 
-    Args:
-        session: :class:`~dgl.serving.sessions.Session`.
-        raw: float (h, w).
-        choice: tells threshold and normalization.
-        box: in pixels of the visitor's image.
-
-    Returns:
-        uint8 RGB, see :func:`~dgl.predict.overlay.heat_with_region`.
+    The box is in pixels of the visitor's image; see :func:`~dgl.predict.overlay.heat_with_region`.
     """
     height, width = session.shown.shape[:2]
     score_map = postprocess.score_map(raw, height, width, choice.normalization)
-    scaled = None if box is None else np.multiply(box, _scale(session, session.shown) * 2)
+    scaled = None if box is None else _at_size_shown(session, box)
     return heat_with_region(session.shown, score_map, choice.threshold, scaled)
 
 
-def with_box(session: Session, image: np.ndarray, box: Box) -> np.ndarray:
-    """A box in pixels of the visitor's image drawn on a copy at the size shown."""
-    return draw_boxes(image, predicted=np.multiply(box, _scale(session, image) * 2))
-
-
-def _scale(session: Session, image: np.ndarray) -> Tuple[float, float]:
-    return image.shape[1] / float(session.size[1]), image.shape[0] / float(session.size[0])
+def _at_size_shown(session: Session, box: Box) -> np.ndarray:
+    """A box in pixels of the visitor's image in those of the image shown."""
+    (height, width), (full_height, full_width) = session.shown.shape[:2], session.size
+    scale: np.ndarray = np.multiply(box, (width / full_width, height / full_height) * 2)
+    return scale
 
 
 def backbone_title(mode: str) -> str:
@@ -166,7 +135,11 @@ def one_map(session: Session, model: Model, result: Result, choice: Choice) -> s
     raw = result.maps[choice.entry]
     box = find_box(raw, session.size, choice)
     figures = (
-        _figure(with_box(session, session.shown, box), "Box", "the image with its box"),
+        _figure(
+            draw_boxes(session.shown, predicted=_at_size_shown(session, box)),
+            "Box",
+            "the image with its box",
+        ),
         _figure(
             heat_over(session, raw, choice, box),
             _title(model, choice.entry),
@@ -184,10 +157,6 @@ def one_map(session: Session, model: Model, result: Result, choice: Choice) -> s
     )
 
 
-def _without_bar(session: Session, drawn: np.ndarray) -> np.ndarray:
-    return drawn[:, : session.shown.shape[1]]
-
-
 def _data(session: Session, box: Box, entry: Entry) -> str:
     """Attributes for scripts: box, method, layer, and how often a network ran for the image."""
     return 'data-box="{}" data-method="{}" data-layer="{}" data-runs="{}"'.format(
@@ -197,7 +166,7 @@ def _data(session: Session, box: Box, entry: Entry) -> str:
 
 def all_layers(session: Session, model: Model, result: Result, choice: Choice) -> str:
     """A method at every layer, last to first; each is a button that selects the layer."""
-    figures = []
+    figures, width = [], session.shown.shape[1]  # without the bar of colors
     for entry, raw in result.maps.items():
         box = find_box(raw, session.size, choice)
         caption = f"<b>{escape(_layer_text(model, entry))}</b> <small>{_extent(box)}</small>"
@@ -207,9 +176,7 @@ def all_layers(session: Session, model: Model, result: Result, choice: Choice) -
                 " ".join(map(str, box)),
                 "true" if entry == choice.entry else "false",
                 _figure(
-                    _without_bar(session, heat_over(session, raw, choice, box)),
-                    caption,
-                    "map at " + entry[1],
+                    heat_over(session, raw, choice, box)[:, :width], caption, "map at " + entry[1]
                 ),
             )
         )
@@ -230,7 +197,7 @@ def two_methods(
     )
     figures = [
         _figure(
-            _without_bar(session, heat_over(session, result.maps[one.entry], one)),
+            heat_over(session, result.maps[one.entry], one)[:, : session.shown.shape[1]],
             f'<span class="dgl-{kind}">{kind.upper()}</span> {_title(model, one.entry)}',
             "map " + kind.upper(),
             _rectangles(session, [(box, kind)]),

@@ -29,24 +29,14 @@ _MOST_MAP_BYTES = 1 << 25
 
 
 class Limits(NamedTuple):
-    """Limits of an upload.
-
-    Attributes:
-        most_bytes: size of the file.
-        most_pixels: width times height, according to the file's header.
-    """
+    """Limits of an upload: size of the file, and width times height according to its header."""
 
     most_bytes: int = 20 * MEGA
     most_pixels: int = 25 * MEGA
 
 
 class Scores(NamedTuple):
-    """Output of a classifier for an image.
-
-    Attributes:
-        probability: (classes,) float32, softmax of the logits.
-        logits: (classes,) float32.
-    """
+    """Output of a classifier for an image, float32 (classes,)."""
 
     probability: np.ndarray
     logits: np.ndarray
@@ -127,7 +117,7 @@ def read_upload(path: str, folder: str, limits: Limits) -> Session:
     Args:
         path: the file on the server.
         folder: the folder for uploads; a file elsewhere is not read.
-        limits: :class:`Limits`.
+        limits: of the file.
 
     Raises:
         UserError: a file elsewhere, too many bytes or pixels, another format, or a damaged file. The
