@@ -105,7 +105,7 @@ class Model(NamedTuple):
     """A logistic regression."""
 
     names: Sequence[str]
-    mean: Sequence[float]  # that each is standardized by, as by the scale
+    mean: Sequence[float]  # of each feature, which is standardized by it and by the scale
     scale: Sequence[float]
     weights: Sequence[float]  # of the standardized features
     bias: float

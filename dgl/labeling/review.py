@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import threading
-from typing import Any, BinaryIO, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from tqdm import tqdm
 
@@ -24,7 +24,7 @@ from dgl.labeling.decisions import (
     iterate_decisions,
 )
 from dgl.labeling.labels import ImageLabels, LabeledObject
-from dgl.labeling.store import OBJECTS, iterate_images, lock, read_header
+from dgl.labeling.store import OBJECTS, iterate_images, open_locked, read_header
 
 # What images can be asked for by, besides the statuses of decisions.
 TO_REVIEW, REVIEWED, ALL = "to-review", "reviewed", "all"
@@ -74,7 +74,10 @@ class Review:
         identity = os.path.realpath(folder) + json.dumps(header.to_json(), sort_keys=True)
         self.token = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self._mutex = threading.Lock()
-        self._lock = _lock(folder)
+        self._lock = open_locked(
+            os.path.join(folder, _LOCK),
+            f"{folder}: another `dgl review` has it open; expected one at a time, in any number of tabs",
+        )
         try:
             self._entries = _index(self._path, progress)
             if not self._entries:
@@ -280,23 +283,6 @@ class Review:
         if history and history[-1].status != WITHDRAWN:
             return tuple(found.class_index for found in history[-1].objects)
         return self._entries[number].classes
-
-
-def _lock(folder: str) -> BinaryIO:
-    path = os.path.join(folder, _LOCK)
-    try:
-        stream = open(path, "ab")  # noqa: SIM115
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written: {error.strerror}") from error
-    try:
-        lock(
-            stream,
-            f"{folder}: another `dgl review` has it open; expected one at a time, in any number of tabs",
-        )
-    except UserError:
-        stream.close()
-        raise
-    return stream
 
 
 def _index(path: str, progress: bool) -> List[_Entry]:

@@ -102,12 +102,11 @@ class LabelStore:
         self._path = os.path.join(folder, OBJECTS)
         with _writing(self._path):
             os.makedirs(folder, exist_ok=True)
-            self._stream = open(self._path, "a+b")  # noqa: SIM115
+        self._stream = open_locked(
+            self._path,
+            f"{self._path}: another process writes it; expected an --out of this one's own",
+        )
         try:
-            lock(
-                self._stream,
-                f"{self._path}: another process writes it; expected an --out of this one's own",
-            )
             if restart:
                 self._stream.truncate(0)
             self._begin(folder, header)
@@ -263,12 +262,20 @@ def append_line(path: str, values: Mapping[str, Any]) -> None:
         os.fsync(stream.fileno())
 
 
-def lock(stream: BinaryIO, refusal: str) -> None:
-    """Lock an open file for this process until it is closed; :class:`UserError` where another has."""
+def open_locked(path: str, refusal: str) -> BinaryIO:
+    """Open a file to read and to append to, locked for this process until it is closed.
+
+    Raises:
+        UserError: it cannot be written, or another process has locked it; the message is ``refusal``.
+    """
+    with _writing(path):
+        stream = open(path, "a+b")  # noqa: SIM115
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
+        stream.close()
         raise UserError(refusal) from None
+    return stream
 
 
 @contextlib.contextmanager

@@ -290,22 +290,23 @@ def guess_image_root(data_dir: str, dataname: Optional[str] = None) -> Optional[
     folder = os.path.join(data_dir, "labels", dataname if dataname in names else names[0])
     for split in ("val", "train", "test"):
         found = _find_list(folder, split)
-        if found is None:
-            continue
-        bad = BadLines()
-        for number, text in _entries(found[1], bad):
-            relative = None
-            with bad:
-                relative = parse_line(text, f"{found[1]}:{number}")[0]
-            if relative is None:
-                continue
+        relative = None if found is None else _first_path(found[1])
+        if found is not None and relative is not None:
             is_cub, is_imagenet = (
                 os.path.isfile(resolve_below(data_dir, root, relative, found[1])[0])
                 for root in ("images", _image_folder(data_dir, split))
             )
             if is_cub != is_imagenet:
                 return "cub" if is_cub else "imagenet"
-            break
+    return None
+
+
+def _first_path(list_path: str) -> Optional[str]:
+    """The path on the first line of a list that is as expected."""
+    bad = BadLines()
+    for number, text in _entries(list_path, bad):
+        with bad:
+            return parse_line(text, f"{list_path}:{number}")[0]
     return None
 
 
