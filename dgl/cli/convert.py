@@ -5,7 +5,14 @@ import os
 from typing import Any, Dict
 
 from dgl.backbones import BACKBONES
-from dgl.cli.output import Command, add_json_flag, flag_groups, json_output, to_json
+from dgl.cli.output import (
+    Command,
+    add_first_layer_flag,
+    add_json_flag,
+    flag_groups,
+    json_output,
+    to_json,
+)
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -16,33 +23,24 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--out", help="the .npz to write (default: the name that --load knows, in pretrain_model/)")
     add = groups["model"].add_argument
     add(
-        "--mode",
-        metavar="MODE",
+        "--mode", metavar="MODE",
         help="backbone, if the layers match none exactly: " + ", ".join(BACKBONES),
-    )
+    )  # fmt: skip
     add("--published-as", metavar="NAME", help="published file name, if the file was renamed")
     add(
-        "--channels",
-        choices=("rgb", "bgr"),
+        "--channels", choices=("rgb", "bgr"),
         help="order of the input channels (default: the publisher's)",
-    )
+    )  # fmt: skip
     add(
         "--strides",
         help="of a ResNet, for the model card: published (default), published-1x1 (in the first 1 x 1 "
         "convolution of a block, as Keras has it), dilated, dilated-1x1 or dgl",
     )
     add(
-        "--divide-activations",
-        type=float,
-        default=1.0,
-        metavar="N",
+        "--divide-activations", type=float, default=1.0, metavar="N",
         help="make a VGG's activations N times smaller, for training at usual learning rates",
-    )
-    add(
-        "--keep-first-layer",
-        action="store_true",
-        help="do not fold the publisher's preprocessing into the first layer",
-    )
+    )  # fmt: skip
+    add_first_layer_flag(groups["model"])
     groups["output"].add_argument("--force", action="store_true", help="overwrite --out")
     add_json_flag(groups["output"], "a summary")
 

@@ -4,7 +4,14 @@ import argparse
 import os
 from typing import Any, Dict, List
 
-from dgl.cli.output import Command, add_json_flag, flag_groups, json_output, to_json
+from dgl.cli.output import (
+    Command,
+    add_first_layer_flag,
+    add_json_flag,
+    flag_groups,
+    json_output,
+    to_json,
+)
 from dgl.errors import UserError
 
 
@@ -13,25 +20,17 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add(
-        "name",
-        nargs="?",
-        metavar="NAME",
+        "name", nargs="?", metavar="NAME",
         help="short name of --load, such as vgg16, or a published file name of --list",
-    )
+    )  # fmt: skip
     add(
         "--list", action="store_true", help="list names, sizes, licenses, and what is there already"
     )
     groups["input"].add_argument(
-        "--from",
-        dest="brought",
-        metavar="FILE",
+        "--from", dest="brought", metavar="FILE",
         help="the published file, if it was downloaded by hand; nothing is downloaded then",
-    )
-    groups["model"].add_argument(
-        "--keep-first-layer",
-        action="store_true",
-        help="do not fold the publisher's preprocessing into the first layer",
-    )
+    )  # fmt: skip
+    add_first_layer_flag(groups["model"])
     add_json_flag(groups["output"], "a summary or the list")
 
 
@@ -66,15 +65,11 @@ def _rows() -> List[Dict[str, Any]]:
             "license": source.file.license,
             "digest": source.file.digest or None,
             "sha256": record.files.get(source.file.url, {}).get("sha256"),
-            "downloaded": _if_there(source.download_path),
+            "downloaded": source.download_path if os.path.isfile(source.download_path) else None,
             "ready": source.out if is_ready(source, record) else None,
         }
         for source in sources()
     ]
-
-
-def _if_there(path: str) -> Any:
-    return path if os.path.isfile(path) else None
 
 
 def _table(rows: List[Dict[str, Any]]) -> str:

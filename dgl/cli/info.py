@@ -5,7 +5,14 @@ import os
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 from dgl.backbones import BACKBONES
-from dgl.cli.output import Command, add_json_flag, flag_groups, json_output, to_json
+from dgl.cli.output import (
+    Command,
+    add_json_flag,
+    check_ranges,
+    flag_groups,
+    json_output,
+    to_json,
+)
 from dgl.errors import UserError, printable
 
 _SHOWN_NAMES = 8  # class names in the text output
@@ -121,22 +128,19 @@ def add_layers_flags(parser: argparse.ArgumentParser) -> None:
     add = groups["main"].add_argument
     add("--load", help="checkpoint, which gives backbone, width and normalization")
     add(
-        "--mode",
-        choices=sorted(BACKBONES),
+        "--mode", choices=sorted(BACKBONES),
         help="backbone (default: that of --load, else efficientnet_lite0)",
-    )
+    )  # fmt: skip
     add(
-        "--image_size",
-        type=int,
+        "--image_size", type=int,
         help="side of the input in pixels (default: the checkpoint's, or 224)",
-    )
+    )  # fmt: skip
     add_json_flag(groups["output"], "the layers")
 
 
 def run_layers(args: argparse.Namespace) -> int:
     """List the layers of a backbone; returns the exit code."""
-    if args.image_size is not None and not 32 <= args.image_size <= 4096:
-        raise UserError(f"--image_size {args.image_size}: expected 32 to 4096")
+    check_ranges(args, image_size=(32, 4096))
     with json_output(args.json) as write:
         from dgl.backbones.receptive_field import layer_table
 

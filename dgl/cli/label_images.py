@@ -42,14 +42,7 @@ MASKS = "masks"
 
 
 def label(args: Namespace) -> Sequence[str]:
-    """Label the images of ``args.data`` into the store of ``args.out``.
-
-    Returns:
-        the wrong lines of the data set's lists, which were left out.
-
-    Raises:
-        UserError: see :func:`dgl.cli.label.run`.
-    """
+    """Label the images of ``args.data``; returns the wrong lines of its lists, which were left out."""
     dataset = find_data(args.data, args.split, args.dataname, args.data_format)
     mode, load = default_weights(args.mode, args.load)
     defaults = defaults_of(mode, load, args.method)
@@ -123,19 +116,10 @@ class _Run:
             "flip": args.flip,
             "precision": args.precision,
         }
-        self._flags: Dict[str, Any] = {
-            "threshold": args.threshold,
-            "normalize": str(parse_normalization(args.normalize)),
-            "objects": args.objects,
-            "min_area": args.min_area,
-            "max_objects": args.max_objects,
-            "split_touching": args.split_touching,
-            "masks": args.masks,
-            "predict": args.predict,
-            "top": args.top,
-            "min_probability": args.min_probability,
-            "batch": args.batch,
-        }
+        names = "threshold normalize objects min_area max_objects split_touching masks predict top"
+        names += " min_probability batch"
+        self._flags: Dict[str, Any] = {name: getattr(args, name) for name in names.split()}
+        self._flags["normalize"] = str(parse_normalization(args.normalize))
         is_known = all(item.target is not None for item in inputs.items)
         self._model_name = model_name(is_known, args.masks)
 
@@ -150,7 +134,8 @@ class _Run:
             done = store.resume(images, args.batch)
             if done:
                 _say(f"going on after {done} of {len(images)} images that are there already")
-            labeler = self._labeler(inputs, model, os.path.join(args.out, MASKS))
+            folder = os.path.join(args.out, MASKS) if args.masks else None
+            labeler = self._labeler(inputs, model, folder)
             with tqdm(total=len(images), initial=done, unit=" images", desc="label") as bar:
                 for batch in labeler.run(inputs.items[done:], args.batch):
                     store.append(batch)
@@ -235,6 +220,6 @@ class _Run:
             inputs.classes,
             self._fusions,
             model,
-            folder if self._options.with_masks else None,
+            folder,
             self._args.workers,
         )

@@ -59,19 +59,15 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     groups["input"].add_argument("--data_path", help="one more image or folder")
     add = groups["map"].add_argument
     add(
-        "--class",
-        dest="class_index",
-        metavar="CLASS",
+        "--class", dest="class_index", metavar="CLASS",
         help="class to localize: index, name, its beginning, or WordNet id (default: the top-1 class)",
-    )
+    )  # fmt: skip
     add("--top", type=int, default=1, metavar="N", help="localize the N most probable classes")
     add(
-        "--min-probability",
-        type=float,
-        metavar="P",
+        "--min-probability", type=float, metavar="P",
         help="localize every class of at least this probability, as several labels of one image have; at "
         "most --top of them, if that is given",
-    )
+    )  # fmt: skip
     add_map_flags(groups)
 
     add = groups["output"].add_argument

@@ -33,12 +33,6 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         subparser.set_defaults(make=make)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Make the data set; returns the exit code."""
-    code: int = args.make(args)
-    return code
-
-
 def add_birds_flags(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the drawn birds."""
     groups = flag_groups(parser)
@@ -135,5 +129,5 @@ MAKE_DATA = Command(
     help="make a data set: drawn birds, or photographs of five classes",
     examples=_EXAMPLES,
     add_flags=add_flags,
-    run=run,
+    run=lambda args: int(args.make(args)),
 )

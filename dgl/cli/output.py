@@ -115,6 +115,14 @@ def add_mode_flag(group: Any) -> None:
     group.add_argument("--mode", choices=sorted(BACKBONES), help="backbone; recognized by itself")
 
 
+def add_first_layer_flag(group: Any) -> None:
+    """Add ``--keep-first-layer`` for commands that convert published weights."""
+    group.add_argument(
+        "--keep-first-layer", action="store_true",
+        help="do not fold the publisher's preprocessing into the first layer",
+    )  # fmt: skip
+
+
 def add_gpu_flag(group: Any) -> None:
     """Add ``--gpu`` for commands that use a single device."""
     group.add_argument("--gpu", help="index of the GPU to use; -1 uses the CPU")
@@ -123,50 +131,42 @@ def add_gpu_flag(group: Any) -> None:
 def add_head_flag(group: Any) -> None:
     """Add ``--dataset``, which selects one of several classification layers."""
     group.add_argument(
-        "--dataset",
-        choices=("imagenet", "cub"),
+        "--dataset", choices=("imagenet", "cub"),
         help="classification layer to use when the checkpoint has several",
-    )
+    )  # fmt: skip
 
 
 def add_normalize_flag(group: Any, default: Optional[str], usual: str) -> None:
     """Add ``--normalize``; ``usual`` is what the help calls the default."""
     group.add_argument(
-        "--normalize",
-        metavar="RULE",
-        default=default,
+        "--normalize", metavar="RULE", default=default,
         help="how a map is brought to [0, 1]: minmax, max (positive part over its maximum), pas (over its "
         f"97th percentile, or pas:P), ivr (what is above the 40th, or ivr:P) (default: {usual})",
-    )
+    )  # fmt: skip
 
 
 def add_foreign_flags(group: Any) -> None:
     """Add the flags of models that others built, from ``--preprocess`` to ``--class-names``."""
     add = group.add_argument
     add(
-        "--preprocess",
-        choices=("none", "bgr", "unit", "tf", "torch", "caffe"),
+        "--preprocess", choices=("none", "bgr", "unit", "tf", "torch", "caffe"),
         help="what a model of others takes: RGB in 0..255, BGR, RGB in 0..1, in -1..1, or standardized",
-    )
+    )  # fmt: skip
     add("--output", metavar="NAME", help="output with the scores, where a model has several")
     add(
-        "--feed",
-        action="append",
-        metavar="NAME=VALUE",
+        "--feed", action="append", metavar="NAME=VALUE",
         help="value of a further input of a model of others, such as keep_prob=1.0",
-    )
+    )  # fmt: skip
     add("--class-names", metavar="FILE", help="names of a model's classes, one a line")
 
 
 def add_precision_flag(group: Any, note: str = "") -> None:
     """Add ``--precision``; ``note`` follows ``bf16`` in its help."""
     group.add_argument(
-        "--precision",
-        choices=PRECISIONS,
-        default=FLOAT32,
+        "--precision", choices=PRECISIONS, default=FLOAT32,
         help=f"number format; bf16{note} needs a CPU or GPU that computes in bfloat16, "
         "bf16-anywhere gives the same rounding on any CPU, slowly",
-    )
+    )  # fmt: skip
 
 
 def add_json_flag(group: Any, what: str) -> None:
@@ -184,15 +184,8 @@ def json_output(enabled: bool) -> Iterator[Callable[[str], None]]:
     only.
     """
     stream = sys.stdout
-
-    def write(text: str) -> None:
-        stream.write(text + "\n")
-        stream.flush()
-
-    with contextlib.ExitStack() as stack:
-        if enabled:
-            stack.enter_context(contextlib.redirect_stdout(sys.stderr))
-        yield write
+    with contextlib.redirect_stdout(sys.stderr if enabled else stream):
+        yield lambda text: print(text, file=stream, flush=True)
 
 
 def to_json(value: Any) -> str:

@@ -39,19 +39,7 @@ COMMANDS = (
 SHELLS = ("bash", "zsh", "tcsh")
 
 # Flags and arguments that complete to files, and those that complete to folders.
-_FILES = {
-    "brought",
-    "checkpoint",
-    "data_path",
-    "file",
-    "images",
-    "load",
-    "maps",
-    "mask_root",
-    "merge",
-    "metadata",
-    "out",
-}
+_FILES = "brought checkpoint data_path file images load maps mask_root merge metadata out".split()
 _FOLDERS = {"calibrate", "data", "fruit", "kangaroo", "outdir", "raccoon", "samples"}
 
 _DESCRIPTION = "Find objects with a classifier that was trained from image labels alone."

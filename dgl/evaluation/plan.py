@@ -55,8 +55,7 @@ class Plan:
         class_names: by class index, or ``None``.
         pictures: fingerprint of the list of images with their labels and boxes.
         weights: fingerprint of the checkpoint.
-        normalize: how maps are brought to [0, 1], see
-            :func:`~dgl.predict.normalize.parse_normalization`.
+        normalize: as :func:`~dgl.predict.normalize.parse_normalization` takes it.
     """
 
     protocols: Tuple[str, ...]
@@ -136,10 +135,11 @@ class Plan:
             if values["class_names"] is not None:
                 values["class_names"] = tuple(values["class_names"])
             plan = cls(**values)
+            counts = plan.batch, plan.images, plan.classes
             known = (
                 set(plan.protocols) <= {FIXED, WSOL}
-                and all(isinstance(n, int) for n in (plan.batch, plan.images, plan.classes))
-                and min(plan.batch, plan.images, plan.classes) >= 1
+                and all(isinstance(count, int) for count in counts)
+                and min(counts) >= 1
                 and plan.classes <= MAX_CLASSES
                 and _LEAST_STEP <= plan.step <= 1
                 and parse_normalization(plan.normalize)

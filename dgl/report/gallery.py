@@ -88,7 +88,6 @@ def draw(
     positions: Sequence[int],
     entries: Sequence[Tuple[str, str]],
     fusions: Sequence[Fusion] = (),
-    progress: bool = True,
 ) -> List[Dict[str, Any]]:
     """Predict some images again and write a strip of each.
 
@@ -99,7 +98,6 @@ def draw(
         positions: of readable images in the data set.
         entries: the entries to draw; the first :data:`MOST_ENTRIES` are.
         fusions: the fusions among them.
-        progress: whether to show a progress bar.
 
     Returns:
         a record per image.
@@ -109,9 +107,7 @@ def draw(
     protocol = FIXED if FIXED in plan.protocols else plan.protocols[0]
     rank = dict(zip(results.images.ids, results.images.column("rank")))
     records = []
-    with tqdm(
-        total=len(positions), desc="gallery", unit=" images", disable=not progress, leave=False
-    ) as bar:
+    with tqdm(total=len(positions), desc="gallery", unit=" images", leave=False) as bar:
         for start in range(0, len(positions), _BATCH):
             part = positions[start : start + _BATCH]
             samples = [dataset.samples[position] for position in part]

@@ -16,7 +16,6 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
-from PIL import Image
 
 from dgl.data.image_io import Decoded, decode_stream
 from dgl.data.views import demo_input
@@ -26,7 +25,7 @@ from dgl.predict.postprocess import largest_box
 from dgl.predict.predictor import Predictor
 from dgl.predict.session import Entry
 from dgl.serving.server import LOOPBACK, announce, listen, stop
-from dgl.serving.sessions import MEGA, Limits
+from dgl.serving.sessions import MEGA, Limits, check_pixels
 
 SECONDS_TO_READ = 30  # of a client that sends nothing
 _PATHS = ("/", "/localize")
@@ -169,7 +168,7 @@ class Api:
         """
         limit = self._settings.threshold if threshold is None else _fraction(threshold)
         wanted = None if class_name is None else self._predictor.class_names.find(class_name)
-        _check_pixels(body, self._settings.limits.most_pixels)
+        check_pixels(io.BytesIO(body), "image", self._settings.limits.most_pixels)
         decoded = decode_stream(io.BytesIO(body), "image")
         view = demo_input(decoded.image, self._predictor.image_size)
         class_index, probability, logits, raw = self.batcher(view, wanted)
@@ -217,19 +216,6 @@ def _fraction(text: str) -> float:
     if not 0 <= value <= 1:
         raise UserError(f"threshold {text}: expected a value in [0, 1]")
     return value
-
-
-def _check_pixels(body: bytes, most_pixels: int) -> None:
-    """Refuse an image that is too large by its header; damage is reported by the decoder."""
-    try:
-        with Image.open(io.BytesIO(body)) as image:
-            width, height = image.size
-    except Exception:  # Pillow's readers raise many kinds on damage
-        return
-    if width * height > most_pixels:
-        raise UserError(
-            f"image: {width} x {height} pixels; expected at most {most_pixels / MEGA:g} megapixels"
-        )
 
 
 class _Handler(BaseHTTPRequestHandler):

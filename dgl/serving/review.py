@@ -4,11 +4,10 @@ It listens on one address, and answers requests of its own page alone: a website
 the same time can neither read nor write through the browser.
 """
 
+import functools
 import json
 import os
 import signal
-from collections import OrderedDict
-from threading import Lock
 from typing import Any, Dict, Optional, Tuple
 from urllib.parse import urlsplit
 
@@ -22,7 +21,7 @@ from dgl.serving.sessions import at_most
 # Long side of the images that the page shows.
 SHOWN_SIDE = 1600
 _QUALITY = 90
-_MOST_CACHED_BYTES = 64 << 20
+_MOST_CACHED = 64  # images, of less than a megabyte each
 _MOST_BODY = 1 << 20
 _FOLDER = os.path.dirname(os.path.abspath(__file__))
 _FILES = {
@@ -149,9 +148,6 @@ class _Handlers:
 
     def __init__(self, review: Review):
         self._review = review
-        self._images: OrderedDict[Any, bytes] = OrderedDict()
-        self._bytes = 0
-        self._lock = Lock()
 
     def file(self, request: Any) -> Any:
         from starlette.responses import FileResponse
@@ -200,8 +196,10 @@ class _Handlers:
         from starlette.responses import Response
 
         try:
-            data = self._encoded(self._review.image_path(request.path_params["number"]))
-        except UserError as error:
+            path = self._review.image_path(request.path_params["number"])
+            status = os.stat(path)
+            data = _encoded(path, status.st_mtime_ns, status.st_size)
+        except (UserError, OSError) as error:
             return _json({"error": str(error)}, 404)
         # The page asks with the store's token, so another store's images have other addresses.
         headers = {"cache-control": "private, max-age=3600"}
@@ -235,25 +233,11 @@ class _Handlers:
             found = self._review.decide(number, revision, values["action"], values["objects"])
         return {"image": found, "progress": self._review.progress()}
 
-    def _encoded(self, path: str) -> bytes:
-        """The bytes of a JPEG; the last 64 MB of them are kept."""
-        try:
-            status = os.stat(path)
-            key = (path, status.st_mtime_ns, status.st_size)
-        except OSError:
-            key = (path, 0, 0)  # which reading it reports
-        with self._lock:
-            if key in self._images:
-                self._images.move_to_end(key)
-                return self._images[key]
-        data = encode_image(at_most(read_image(path), SHOWN_SIDE), ".jpg", _QUALITY)
-        with self._lock:
-            if key not in self._images:
-                self._images[key] = data
-                self._bytes += len(data)
-            while self._bytes > _MOST_CACHED_BYTES and len(self._images) > 1:
-                self._bytes -= len(self._images.popitem(last=False)[1])
-        return data
+
+@functools.lru_cache(maxsize=_MOST_CACHED)
+def _encoded(path: str, _changed: int, _size: int) -> bytes:
+    """The bytes of a JPEG for the page; a file that changed is another one."""
+    return encode_image(at_most(read_image(path), SHOWN_SIDE), ".jpg", _QUALITY)
 
 
 def _json(values: Any, status: int = 200) -> Any:

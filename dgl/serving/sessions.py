@@ -133,18 +133,25 @@ def read_upload(path: str, folder: str, limits: Limits) -> Session:
             f"{name}: {size / MEGA:.1f} MB; expected a file of at most {limits.most_bytes / MEGA:g} MB"
         )
     try:
-        _check_header(path, name, limits.most_pixels)
+        check_pixels(path, name, limits.most_pixels, tuple(FORMATS))
         return Session(read_image(path), name)
     except UserError as error:
         raise UserError(str(error).replace(printable(path), name)) from None
 
 
-def _check_header(path: str, name: str, most_pixels: int) -> None:
-    """Check format and pixels; damage is reported by the decoder."""
+def check_pixels(
+    source: Any, name: str, most_pixels: int, formats: Optional[Tuple[str, ...]] = None
+) -> None:
+    """Refuse an image that is too large by its header, or of no accepted format where some are given.
+
+    Damage is reported by the decoder.
+    """
     try:
-        with Image.open(path, formats=tuple(FORMATS)) as image:
+        with Image.open(source, formats=formats) as image:
             width, height = image.size
     except Image.UnidentifiedImageError:
+        if formats is None:
+            return
         raise UserError(
             f"{name}: not an image; expected a JPEG, PNG, WebP, GIF, BMP or TIFF"
         ) from None

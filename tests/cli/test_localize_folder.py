@@ -16,6 +16,7 @@ from PIL import Image
 from dgl.errors import UserError
 from dgl.predict.postprocess import normalize
 from dgl.predict.predictor import Predictor
+from dgl.report.localize_files import folder_names
 from dgl.tf_compat import tf
 
 # On CPUs with AVX-512 TensorFlow 1.15 adds in another order for one image than for several, 1e-7 of a
@@ -301,3 +302,23 @@ def test_a_name_that_is_not_unicode(vgg, tmp_path, capsys):
     assert demo(vgg, tmp_path / "in", tmp_path / "out") == 0
     assert len(capsys.readouterr().out.splitlines()) == 1
     assert len(results_of(tmp_path / "out")) == 1
+
+
+@pytest.mark.parametrize(
+    "names, expected",
+    [
+        (["a.png"], ["a"]),
+        (["a.png", "b.jpg"], ["a", "b"]),
+        (["a.bmp", "a.png", "b.png"], ["a.bmp", "a.png", "b"]),
+        # The folder `a.png` is that of another image, `results.jsonl` is a file.
+        (["a.bmp", "a.png", "a.png.jpg"], ["a.bmp", "a.png", "a.png.jpg"]),
+        (["a.png", "a.png.jpg"], ["a", "a.png"]),
+        (["results.jsonl.png"], ["results.jsonl.png"]),
+        # Of several folders.
+        (["a/x.png", "b/x.png", "c/x.png"], ["x", "x-2", "x-3"]),
+        (["a/x.png", "a/x-2.png", "b/x.png"], ["x", "x-2", "x-3"]),
+        (["a/x.png", "a/x.jpg", "b/x.png"], ["x.png", "x.jpg", "x.png-2"]),
+    ],
+)
+def test_folder_names(names, expected):
+    assert folder_names(["in/" + name for name in names]) == expected

@@ -110,7 +110,7 @@ class Run:
         self.calls = list(getattr(predictor, "calls", ()))
         positions = images.choose(self.results, predictor.entries[0], gallery)
         self.gallery = images.draw(
-            predictor, dataset, self.results, out, positions, predictor.entries, progress=False
+            predictor, dataset, self.results, out, positions, predictor.entries
         )
 
     def image_rows(self):

@@ -5,6 +5,7 @@ import os
 
 import pytest
 from command_runs import CLASSES, entries_of, evaluate_many, metrics_of
+from killed_runs import check_same, finished, killed_after, make_command
 from sample_images import blob_image, write_list
 
 from dgl.attribution import expand_methods
@@ -208,3 +209,22 @@ def test_the_study_compares_everything(folder, many, tmp_path):
     page = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "eigencam" in page
     assert os.path.isfile(str(tmp_path / "tables" / "wsolevaluation.tex"))
+
+
+IMAGES, KEPT = 16, 3
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory, root):
+    return make_command(tmp_path_factory.mktemp("resume"), root, IMAGES)
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_gives_the_bytes_of_one_run(command, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    finished(command + [str(whole)])
+    done = killed_after(command + [str(out)], out, KEPT)
+    assert KEPT <= done < IMAGES and not (out / "metrics.json").exists()
+    said = finished(command + [str(out)])
+    assert f"going on after {done} of {IMAGES}" in said
+    check_same(out, whole)

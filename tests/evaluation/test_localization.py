@@ -1,4 +1,6 @@
-"""The batch evaluation with a predictor whose maps and predictions are known."""
+"""The batch evaluation with a predictor whose maps and predictions are known: figures, rows, gallery."""
+
+import os
 
 import cv2
 import numpy as np
@@ -17,6 +19,7 @@ from fake_predictor import (
 from dgl.data.image_io import read_image
 from dgl.data.views import resize_center_crop, squash
 from dgl.errors import UserError
+from dgl.evaluation.fusion import entry_name
 from dgl.evaluation.results import Store
 from dgl.evaluation.summary import compute_metrics
 
@@ -176,3 +179,69 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
     assert len(predictor.calls) == 2 * 3
     assert resumed.state_dict() == whole.state_dict()
     assert compute_metrics(resumed, seed=3) == compute_metrics(whole, seed=3)
+
+
+def test_image_rows(evaluate, tmp_path):
+    dataset = make_dataset(tmp_path)
+    evaluation, result, predictor = evaluate(dataset, FakePredictor(wrong=[1], lost=[4]), batch=2)
+    rows = evaluation.image_rows()
+    own = ["id", "class_index", "class_name", "predicted_index", "predicted_name", "probability"]
+    own += ["class_probability", "rank"]
+    for entry in predictor.entries:
+        own += [
+            f"{entry_name(entry)}:{key}"
+            for key in ("x0", "y0", "x1", "y1", "iou", "case", "gt_known")
+        ]
+    assert all(list(row) == own for row in rows)
+    assert [row["id"] for row in rows] == [sample.id for sample in dataset.samples]
+    assert [row["class_index"] for row in rows] == [0, 1, 2, 3, 4]
+    assert [row["predicted_index"] for row in rows] == [0, 2, 2, 3, 5]
+    assert [row["rank"] for row in rows] == [1, 2, 1, 1, 8]
+    for row in rows:
+        same = row["predicted_index"] == row["class_index"]
+        assert (row["probability"] == row["class_probability"]) is same
+        assert 0 <= row["class_probability"] <= row["probability"] <= 1
+        assert row["seeing@layer/1:gt_known"] is True
+        cases = [row[name + "@layer/1:case"] for name in ("seeing", "blind")]
+        assert cases == ["right", "elsewhere"]
+        assert row["blind@layer/1:gt_known"] is False
+        assert row["seeing@layer/1:iou"] > 0.8
+    # The box is the true one as the crop has it, within a step of the map (its pixels are two wide).
+    for row, sample in zip(rows, dataset.samples):
+        _, moved = resize_center_crop(read_image(sample.path), sample.boxes, 128, SIZE)
+        found = [row["seeing@layer/1:" + key] for key in ("x0", "y0", "x1", "y1")]
+        np.testing.assert_allclose(found, moved[0], atol=3)
+
+
+def test_image_rows_without_the_fixed_protocol_are_the_predictions(evaluate):
+    evaluation, _, _ = evaluate(protocols=("wsolevaluation",))
+    assert list(evaluation.image_rows()[0])[-1] == "rank"
+
+
+@pytest.mark.parametrize("wanted", [0, 1, 2, 3, 9])
+def test_gallery_runs_from_the_worst_to_the_best(evaluate, tmp_path, wanted):
+    found, _, _ = evaluate(gallery=wanted, batch=2)
+    by_iou = sorted(found.image_rows(), key=lambda row: row["seeing@layer/1:iou"])
+    picked = np.linspace(0, 4, min(wanted, 5)).round().astype(int)
+    drawn = sorted(int(by_iou[rank]["id"][0]) for rank in picked)
+    assert [item["id"] for item in found.gallery] == [f"{i}.png" for i in drawn]
+    files = [f"gallery/{index:06d}.jpg" for index in drawn]
+    assert [item["file"] for item in found.gallery] == files
+    if wanted:
+        assert sorted(os.listdir(str(tmp_path / "out" / "gallery"))) == [f[8:] for f in files]
+
+
+def test_gallery_images_and_records(evaluate, tmp_path):
+    evaluation, _, _ = evaluate(predictor=FakePredictor(wrong=[1]))
+    for item, row in zip(evaluation.gallery, evaluation.image_rows()):
+        tile = read_image(str(tmp_path / "out" / item["file"]))
+        # The image and two maps side by side.
+        assert tile.shape[1] > 2.5 * tile.shape[0]
+        assert tile.std() > 20
+        assert (item["id"], item["correct"]) == (row["id"], row["rank"] == 1)
+        assert item["probability"] == row["probability"]
+        for name in ("seeing@layer/1", "blind@layer/1"):
+            assert item["ious"][name] == pytest.approx(row[name + ":iou"])
+    assert [item["correct"] for item in evaluation.gallery] == [True, False, True, True, True]
+    named = [(item["true_class"], item["predicted_class"]) for item in evaluation.gallery]
+    assert named == [("zero", "zero"), ("one", "two"), ("two", "two"), ("3", "3"), ("4", "4")]
