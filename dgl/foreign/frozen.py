@@ -7,21 +7,9 @@ import numpy as np
 
 from dgl.errors import ArgumentError, UserError, first_few, first_line, quote
 from dgl.foreign.functions import inline_functions, is_call, resolve
-from dgl.foreign.nodes import (
-    VARIABLES,
-    Output,
-    copy_of,
-    make_constant,
-    remove_placement,
-    source_of,
-)
+from dgl.foreign.nodes import VARIABLES, Output, copy_of, make_constant, remove_placement, source_of
 from dgl.foreign.operations import check_no_chance, check_operations
-from dgl.foreign.rewrite import (
-    for_every_processor,
-    in_float32,
-    is_for_some_processors,
-    widened,
-)
+from dgl.foreign.rewrite import for_every_processor, in_float32, is_for_some_processors, widened
 from dgl.tf_compat import reference_kernels, tf
 from dgl.utils.files import read_bounded
 from dgl.utils.graph_walk import is_fixed, is_placeholder, node_name, reachable, upstream

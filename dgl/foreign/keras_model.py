@@ -12,13 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 import numpy as np
 
 from dgl.errors import UserError, first_few, first_line, quote
-from dgl.foreign.frozen import (
-    freeze_variables,
-    frozen_copy,
-    import_graph,
-    named_tensors,
-    prune,
-)
+from dgl.foreign.frozen import freeze_variables, frozen_copy, import_graph, named_tensors, prune
 from dgl.foreign.functions import inline_functions, resolve
 from dgl.foreign.nodes import remove_placement
 from dgl.foreign.operations import check_no_chance

@@ -137,47 +137,6 @@ def fetch(name: str, brought: Optional[str] = None, keep_first_layer: bool = Fal
     return Fetched(source, source.out, sha256, checked, True)
 
 
-class _Refused(Exception):
-    """An answer that is no part of the file."""
-
-
-class _Part:
-    """A download so far: ``FILE.part``, and in ``FILE.part.tag`` which version of the file it is of."""
-
-    def __init__(self, path: str, stream: IO[bytes]):
-        self.stream = stream
-        self.start = stream.seek(0, os.SEEK_END)
-        self.total: Optional[int] = None
-        self.status = ""
-        self.tag_path = path + ".tag"
-        self.headers = {"Accept-Encoding": "identity"}  # lengths count
-        if self.start:
-            self.headers["Range"] = f"bytes={self.start}-"
-            tag = read_bounded(self.tag_path, 1 << 12, "a version of a file")
-            if tag:
-                self.headers["If-Range"] = tag.decode("latin-1")
-
-    def look_at(self, response: Any, *_: Any, **__: Any) -> None:
-        """Before a body is read: does it continue the part, or begin anew?"""
-        self.status = f"{response.status_code} {response.reason}"
-        if response.is_redirect or not response.ok:
-            return
-        if response.headers.get("Content-Type", "").startswith("text/html"):
-            raise _Refused("answered with a web page instead of the file")
-        length = response.headers.get("Content-Length", "")
-        is_plain = "Content-Encoding" not in response.headers
-        rest = int(length) if length.isdigit() and is_plain else None
-        if response.status_code != 206:
-            self.start = 0
-            self.stream.truncate(0)
-        elif not response.headers.get("Content-Range", "").startswith(f"bytes {self.start}-"):
-            raise _Refused("answered with another part of the file than was asked for")
-        self.total = None if rest is None else self.start + rest
-        tag = response.headers.get("ETag", "")
-        tag = response.headers.get("Last-Modified", "") if tag.startswith("W/") else tag
-        write_atomically(self.tag_path, tag.encode("latin-1"))
-
-
 def download(url: str, path: str, by_hand: str) -> None:
     """Download a file, or the rest of it after an interruption.
 
@@ -187,28 +146,27 @@ def download(url: str, path: str, by_hand: str) -> None:
     Raises:
         UserError: there is no file then; what came of it waits in ``path + ".part"``.
     """
-    part_path = path + ".part"
+    part_path, tag_path = path + ".part", path + ".part.tag"
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(part_path, "ab") as stream:
             _lock(stream, part_path)
-            part = _Part(part_path, stream)
-            fault = _receive(url, part)
+            fault, total = _receive(url, stream, tag_path)
             size = stream.seek(0, os.SEEK_END)
         if fault is None:
             os.replace(part_path, path)
-            os.remove(part.tag_path)
+            os.remove(tag_path)
             return
-        is_begun = size > 0 and (part.total is None or size < part.total)
+        is_begun = size > 0 and (total is None or size < total)
         if not is_begun:
             os.remove(part_path)
             with contextlib.suppress(FileNotFoundError):
-                os.remove(part.tag_path)
+                os.remove(tag_path)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None
     again = ""
     if is_begun:
-        of = "" if part.total is None else f" of {part.total / 1e6:.1f}"
+        of = "" if total is None else f" of {total / 1e6:.1f}"
         again = f"; {size / 1e6:.1f}{of} MB are there, and the same command continues"
     raise UserError(f"{url}: {fault}{again}; {by_hand}")
 
@@ -222,43 +180,74 @@ def _lock(stream: IO[bytes], path: str) -> None:
         return  # a file system without locks
 
 
-def _receive(url: str, part: _Part) -> Optional[str]:
-    """Append a server's answer to a part: what went wrong, or ``None``."""
-    import pooch
+def _receive(url: str, stream: IO[bytes], tag_path: str) -> Tuple[Optional[str], Optional[int]]:
+    """Append a server's answer to the part of a file that is there, of the version that ``tag_path`` tells.
+
+    Returns:
+        (what went wrong or ``None``, size of the whole file if the server tells it).
+    """
     import requests
 
-    name = url.rsplit("/", 1)[1]
-    with tqdm(total=1, desc=name, unit="B", unit_scale=True, disable=None) as bar:
-        receive = pooch.HTTPDownloader(
-            progressbar=bar,
-            chunk_size=_BLOCK,
-            timeout=TIMEOUT,
-            headers=part.headers,
-            hooks={"response": part.look_at},
-        )
-        try:
-            receive(direct_address(url), part.stream, None)
-        except _Refused as error:
-            part.stream.truncate(0)
-            return str(error)
-        except requests.exceptions.HTTPError:
-            if part.status.startswith("416"):  # the part is no part of what is there now
-                part.stream.truncate(0)
-            return f"answered {part.status}"
-        except requests.exceptions.Timeout:
-            return f"no answer within {TIMEOUT:g} seconds"
-        except requests.exceptions.ConnectionError:
-            return "cannot be reached" if part.total is None else "broke off"
-        except requests.exceptions.RequestException as error:
-            if isinstance(error, requests.exceptions.ChunkedEncodingError):
-                return "broke off"
-            return f"cannot be fetched ({first_line(error)})"
-    size = part.stream.seek(0, os.SEEK_END)
-    if part.total is not None and size != part.total:
-        if size > part.total:
-            part.stream.truncate(0)
-        return "broke off"
-    return None if size else "answered with an empty file"
+    start = stream.seek(0, os.SEEK_END)
+    total: Optional[int] = None
+    headers = {"Accept-Encoding": "identity"}  # lengths count
+    if start:
+        headers["Range"] = f"bytes={start}-"
+        known = read_bounded(tag_path, 1 << 12, "a version of a file")
+        if known:
+            headers["If-Range"] = known.decode("latin-1")
+    try:
+        with requests.get(
+            direct_address(url), headers=headers, stream=True, timeout=TIMEOUT
+        ) as answer:
+            fault = _fault_of(answer, start)
+            if fault is not None:
+                # Whatever is there, it is no part of what the server has now.
+                if answer.ok or answer.status_code == 416:
+                    stream.truncate(0)
+                return fault, None
+            if answer.status_code != 206:
+                start = 0
+                stream.truncate(0)
+            length = answer.headers.get("Content-Length", "")
+            if length.isdigit() and "Content-Encoding" not in answer.headers:
+                total = start + int(length)
+            tag = answer.headers.get("ETag", "")
+            tag = answer.headers.get("Last-Modified", "") if tag.startswith("W/") else tag
+            write_atomically(tag_path, tag.encode("latin-1"))
+            with tqdm(
+                total=total, initial=start, desc=url.rsplit("/", 1)[1], unit="B",
+                unit_scale=True, disable=None,
+            ) as bar:  # fmt: skip
+                for block in answer.iter_content(_BLOCK):
+                    stream.write(block)
+                    bar.update(len(block))
+    except requests.exceptions.Timeout:
+        return f"no answer within {TIMEOUT:g} seconds", total
+    except requests.exceptions.ConnectionError:
+        return "cannot be reached" if total is None else "broke off", total
+    except requests.exceptions.ChunkedEncodingError:
+        return "broke off", total
+    except requests.exceptions.RequestException as error:
+        return f"cannot be fetched ({first_line(error)})", total
+    size = stream.seek(0, os.SEEK_END)
+    if total is not None and size != total:
+        if size > total:
+            stream.truncate(0)
+        return "broke off", total
+    return None if size else "answered with an empty file", total
+
+
+def _fault_of(answer: Any, start: int) -> Optional[str]:
+    """What is wrong with an answer, before its body is read, to a request from byte ``start`` on."""
+    if not answer.ok:
+        return f"answered {answer.status_code} {answer.reason}"
+    if answer.headers.get("Content-Type", "").startswith("text/html"):
+        return "answered with a web page instead of the file"
+    told = answer.headers.get("Content-Range", "")
+    if answer.status_code == 206 and not told.startswith(f"bytes {start}-"):
+        return "answered with another part of the file than was asked for"
+    return None
 
 
 def _named_like(source: Source, brought: str) -> Source:

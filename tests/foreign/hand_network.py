@@ -5,16 +5,7 @@ global average pooling -> linear -> softmax. From "first" on it is ``tiny_networ
 """
 
 import numpy as np
-from tiny_network import (
-    CLASS_INDEX,
-    C,
-    H,
-    N,
-    TinyNetwork,
-    W,
-    one_hot,
-    unit,
-)
+from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W, one_hot, unit
 
 from dgl.tf_compat import tf
 

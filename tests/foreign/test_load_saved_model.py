@@ -7,14 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from graph_defs import value_of
-from hand_network import (
-    ALPHA,
-    CLASS_INDEX,
-    METHODS,
-    HandNetwork,
-    write_frozen,
-    write_saved_model,
-)
+from hand_network import ALPHA, CLASS_INDEX, METHODS, HandNetwork, write_frozen, write_saved_model
 from own_process import call
 
 from dgl.errors import UserError

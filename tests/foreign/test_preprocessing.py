@@ -18,8 +18,7 @@ def test_as_keras_does(name):
 
 
 @pytest.mark.parametrize(
-    "name, black, white",
-    [("none", 0, 255), ("bgr", 0, 255), ("unit", 0, 1), ("tf", -1, 1)],
+    "name, black, white", [("none", 0, 255), ("bgr", 0, 255), ("unit", 0, 1), ("tf", -1, 1)]
 )
 def test_black_and_white(name, black, white):
     found = PREPROCESSINGS[name](np.array([[[[0, 0, 0], [255, 255, 255]]]], "uint8"))

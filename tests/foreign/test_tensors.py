@@ -20,8 +20,7 @@ def placeholder(*shape, **more):
 def conv(features, channels=4, side=1, data_format="NHWC"):
     axis = 3 if data_format == "NHWC" else 1
     weights = tf.get_variable(
-        f"w{len(tf.global_variables())}",
-        [side, side, features.shape.as_list()[axis], channels],
+        f"w{len(tf.global_variables())}", [side, side, features.shape.as_list()[axis], channels]
     )
     return tf.nn.conv2d(features, weights, [1] * 4, "SAME", data_format=data_format)
 

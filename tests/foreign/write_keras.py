@@ -89,9 +89,7 @@ def write_birds(folder, alpha):
 
 
 def _write_frozen(path, model, tensorflow):
-    from tensorflow.python.framework.convert_to_constants import (
-        convert_variables_to_constants_v2,
-    )
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     image = tensorflow.TensorSpec([None, 32, 32, 3], "float32", "image")
     frozen = convert_variables_to_constants_v2(

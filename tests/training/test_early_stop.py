@@ -10,13 +10,7 @@ import pytest
 
 from dgl.tf_compat import tf
 from dgl.training.distributed import Ranks
-from dgl.training.early_stop import (
-    EarlyStop,
-    StopOnBadLoss,
-    StopOnDataFailure,
-    StopReason,
-    code_of,
-)
+from dgl.training.early_stop import EarlyStop, StopOnBadLoss, StopOnDataFailure, StopReason, code_of
 
 from tensorpack.train import StopTraining  # isort: skip
 

@@ -6,14 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from foreign_files import assert_same as assert_same_in_order
-from foreign_files import (
-    damaged,
-    read_all,
-    refusal_of,
-    write_keras,
-    write_pth,
-    write_safetensors,
-)
+from foreign_files import damaged, read_all, refusal_of, write_keras, write_pth, write_safetensors
 from networks import write_npz, write_tensorflow
 
 from dgl.errors import UserError

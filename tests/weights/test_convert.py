@@ -50,10 +50,7 @@ def refusal(path, *args, **options):
     return message
 
 
-@pytest.mark.parametrize(
-    "mode, out",
-    [("vgg", "vgg16.npz"), ("resnet50", "ImageNet-ResNet50.npz")],
-)
+@pytest.mark.parametrize("mode, out", [("vgg", "vgg16.npz"), ("resnet50", "ImageNet-ResNet50.npz")])
 def test_the_command(here, capsys, mode, out):
     path = write_pth(here / "published.pth", torchvision(mode))
     assert dgl_main(["convert", path]) == 0

@@ -12,13 +12,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from dgl.errors import UserError
-from dgl.weights.formats.registry import (
-    Opened,
-    add_shape,
-    explain_damage,
-    quoted,
-    register_format,
-)
+from dgl.weights.formats.registry import Opened, add_shape, explain_damage, quoted, register_format
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 # Weights hardly compress, zeros do up to a thousandfold; small arrays may be all zeros.
