@@ -234,10 +234,11 @@ def _before_sigmoid(op: Operation) -> Optional[Tensor]:
         return negated.inputs[0] if negated.type == "Neg" else None  # the logarithm of a sigmoid
     if op.type in _SIGMOID:
         # Not of a gate, as in swish.
-        gates = [r for r in op.outputs[0].consumers() if r.type == "Mul" and _joins(r)]
+        products = [reader for reader in op.outputs[0].consumers() if reader.type == "Mul"]
+        gates = [product for product in products if not any(map(is_fixed, product.inputs))]
         return None if gates else op.inputs[0]
     inner = None
-    if op.type in ("RealDiv", "Div") and _is_number(op.inputs[0], 1):
+    if op.type in ("RealDiv", "Div") and _number(op.inputs[0]) == 1:
         inner = op.inputs[1].op
     elif op.type in ("Reciprocal", "Inv"):
         inner = op.inputs[0].op
@@ -246,11 +247,11 @@ def _before_sigmoid(op: Operation) -> Optional[Tensor]:
         if powers and powers[0].inputs[0].op.type == "Neg":
             negative: Tensor = powers[0].inputs[0].op.inputs[0]
             return negative
-    if op.type == "Mul" and any(_is_number(read, 0.5) for read in op.inputs):
+    if op.type == "Mul" and any(_number(read) == 0.5 for read in op.inputs):
         total = _moving(op).op
         if total.type in ("Add", "AddV2") and _moving(total).op.type == "Tanh":
             half = _same_values(_moving(total).op.inputs[0]).op
-            if half.type == "Mul" and any(_is_number(read, 0.5) for read in half.inputs):
+            if half.type == "Mul" and any(_number(read) == 0.5 for read in half.inputs):
                 return _moving(half)
     return None
 
@@ -271,16 +272,12 @@ def _joined(op: Operation) -> Optional[Tensor]:
     return joined
 
 
-def _joins(op: Operation) -> bool:
-    return sum(not is_fixed(read) for read in op.inputs) > 1
-
-
 def _first_of_pair(op: Operation) -> Optional[Tensor]:
     """``z`` of the columns ``[1 - sigmoid(z), sigmoid(z)]``; else ``None``."""
     if op.type not in _JOINING:
         return None
     parts = [_same_values(read) for read in op.inputs[:2]]
-    if len(parts) != 2 or parts[0].op.type != "Sub" or not _is_number(parts[0].op.inputs[0], 1):
+    if len(parts) != 2 or parts[0].op.type != "Sub" or _number(parts[0].op.inputs[0]) != 1:
         return None
     scores = [_before_sigmoid(part.op) for part in (_same_values(parts[0].op.inputs[1]), parts[1])]
     return scores[1] if scores[0] is scores[1] else None
@@ -300,10 +297,6 @@ def _number(tensor: Tensor) -> Optional[float]:
     """The value of a constant that is a single number, else ``None``."""
     value = constant_value(tensor)
     return None if value is None or value.size != 1 else float(value.ravel()[0])
-
-
-def _is_number(tensor: Tensor, number: float) -> bool:
-    return _number(tensor) == number
 
 
 def _refuse_probabilities(tensor: Tensor) -> None:

@@ -12,7 +12,14 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
 import numpy as np
 
 from dgl.errors import UserError
-from dgl.weights.formats.registry import Opened, add_shape, explain_damage, quoted, register_format
+from dgl.weights.formats.registry import (
+    DAMAGED,
+    Opened,
+    add_shape,
+    explain_damage,
+    quoted,
+    register_format,
+)
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 # Weights hardly compress, zeros do up to a thousandfold; small arrays may be all zeros.
@@ -22,18 +29,6 @@ _SMALL = 1 << 20
 _COLLECTION = b"GCOL\x01\0\0\0"
 _MOST_TEXT = 1 << 28
 _KERAS_3 = ("layers", "_layer_checkpoint_dependencies")
-
-# What h5py raises on damaged files; it builds names as well as numbers out of them.
-_DAMAGED = (
-    OSError,
-    RuntimeError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-)
 
 
 class _Refused(Exception):
@@ -218,7 +213,7 @@ def open_keras(path: str) -> Opened:
     """
     shapes: Dict[str, Tuple[int, ...]] = {}
     places = {}
-    damage = explain_damage(f"{path}: not a readable HDF5 file of Keras", _DAMAGED)
+    damage = explain_damage(f"{path}: not a readable HDF5 file of Keras", DAMAGED)
     try:
         with damage, _Reader(path) as reader:
             for name, place in _weights(reader):
@@ -228,7 +223,7 @@ def open_keras(path: str) -> Opened:
         raise UserError(f"{path}: {error}") from None
 
     def read(name: str) -> np.ndarray:
-        damage = explain_damage(f"{path}: {name} cannot be read", (_Refused, *_DAMAGED))
+        damage = explain_damage(f"{path}: {name} cannot be read", (_Refused, *DAMAGED))
         with damage, _Reader(path) as reader:
             stored = reader.dataset(places[name])[()]
         return np.asarray(stored, stored.dtype.newbyteorder("="))

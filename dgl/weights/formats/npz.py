@@ -26,7 +26,7 @@ from dgl.weights.formats.registry import (
 _LONGEST_HEADER = 1 << 16
 _LARGEST_RATIO = 1032  # what deflate can reach
 # NumPy evaluates the header, a Python literal.
-_DAMAGED = DAMAGED_ARCHIVE + (TypeError, AttributeError, SyntaxError, tokenize.TokenError)
+_DAMAGED = (*DAMAGED_ARCHIVE, SyntaxError, tokenize.TokenError)
 
 
 def plain_name(name: str) -> str:

@@ -76,18 +76,12 @@ def zip_members(path: str, head: bytes) -> List[str]:
 
 
 _NAMED = 200  # characters of a stored text that a message repeats
-# What Python's zip reader and NumPy raise on damaged archives.
-DAMAGED_ARCHIVE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    ValueError,
-    LookupError,
-    RuntimeError,
-    EOFError,
-    OSError,
-    MemoryError,
-)
+# What readers raise on damaged data; they build names as well as numbers out of it.
+DAMAGED = (
+    AttributeError, EOFError, LookupError, MemoryError, OSError, OverflowError, RuntimeError, TypeError,
+    ValueError, struct.error,
+)  # fmt: skip
+DAMAGED_ARCHIVE = (*DAMAGED, zipfile.BadZipFile, zlib.error)
 
 
 def quoted(text: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from dgl.errors import UserError
 from dgl.weights.formats.registry import (
+    DAMAGED,
     Opened,
     add_shape,
     explain_damage,
@@ -58,11 +59,7 @@ def open_safetensors(path: str) -> Opened:
         raise UserError(
             f"{path}: the package safetensors is needed to read it: pip install safetensors"
         ) from None
-    # The library raises its own error, and Python's for what NumPy cannot take.
-    damaged = (
-        safetensors.SafetensorError, OSError, ValueError, LookupError, TypeError, AttributeError,
-        OverflowError, MemoryError,
-    )  # fmt: skip
+    damaged = (safetensors.SafetensorError, *DAMAGED)
     shapes: Dict[str, Tuple[int, ...]] = {}
     kinds = {}
     damage = explain_damage(f"{path}: not a readable safetensors file", damaged)

@@ -209,8 +209,7 @@ def open_torch(path: str) -> Opened:
     Raises:
         UserError: damaged, or holding anything that only running its pickle could make.
     """
-    damaged = (*DAMAGED_ARCHIVE, TypeError, AttributeError)
-    with explain_damage(f"{path}: not a readable PyTorch file", damaged):
+    with explain_damage(f"{path}: not a readable PyTorch file", DAMAGED_ARCHIVE):
         with open(path, "rb") as stream:
             zipped = stream.read(2) == b"PK"
         stored = _Zip(path) if zipped else _Legacy(path)

@@ -7,11 +7,10 @@ state dicts do not need are refused. Format: Python's ``pickletools`` and ``torc
 
 import io
 import pickle
-import struct
 from typing import Any, BinaryIO, Callable, ClassVar, Dict, Iterable, Optional, Sequence, Tuple
 
 from dgl.errors import UserError, first_line
-from dgl.weights.formats.registry import quoted
+from dgl.weights.formats.registry import DAMAGED, quoted
 
 # State dicts of the largest classifiers take some hundred kilobytes.
 LARGEST_PICKLE = 1 << 22
@@ -36,18 +35,6 @@ _OPCODES = """
     TUPLE TUPLE1 TUPLE2 TUPLE3 APPEND APPENDS SETITEM SETITEMS BINPUT LONG_BINPUT MEMOIZE BINGET
     LONG_BINGET GLOBAL STACK_GLOBAL REDUCE NEWOBJ BUILD BINPERSID
 """.split()
-
-_DAMAGED = (
-    pickle.UnpicklingError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-    EOFError,
-    struct.error,
-)
 
 
 class Storage:
@@ -223,7 +210,7 @@ def read_pickle(stream: BinaryIO, path: str) -> Tuple[Any, Dict[str, Storage]]:
         value = unpickler.load()
     except KeyError as error:
         problem = f"an unknown opcode or memo {error}"
-    except _DAMAGED as error:
+    except (pickle.UnpicklingError, *DAMAGED) as error:
         problem = first_line(error)
     if problem is not None:
         if data.tell() == LARGEST_PICKLE:
