@@ -1,22 +1,16 @@
 """Models of Keras in programs that compute eagerly, as notebooks do: TensorFlow is loaded before dgl."""
 
-import os
-
 import numpy as np
 
 
 def check(kind):
     """All that is held of one Keras, ``tf_keras`` (or that of TensorFlow) or ``keras`` (3)."""
-    if kind == "tf_keras":
-        os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    else:
-        os.environ.pop("TF_USE_LEGACY_KERAS", None)
     import dgl.localizer  # noqa: I001  # leaves the choice of mode to TensorFlow's first import
+    from foreign.write_keras import load_keras_package
+
+    keras = load_keras_package(kind)
     import tensorflow
 
-    if tensorflow.__version__ < "2.16":
-        os.environ.pop("TF_USE_LEGACY_KERAS", None)
-    keras = tensorflow.keras
     _maps_are_the_oracle(keras)
     _other_models(keras)
     _refused(keras)

@@ -11,9 +11,7 @@ from foreign.write_keras import load_keras_package
 
 ALPHA = 10.0
 SIZE = 12
-METHODS = (
-    *("dgl", "gradcam", "gradcam++", "xgradcam", "layercam", "hirescam", "eigencam", "normgrad"),
-)
+METHODS = "dgl gradcam gradcam++ xgradcam layercam hirescam eigencam normgrad".split()
 KINDS = {}
 TWINS = {}
 
@@ -110,10 +108,10 @@ def _maps_are_the_formulas(tensorflow, keras, model):
         np.testing.assert_allclose(raw, expected, rtol=0, atol=tolerance * scale, err_msg=method)
 
 
-def network(keras, middle=(), head=None, activation="relu", image=None, pool=True, channels=3):
+def network(keras, middle=(), head=None, activation="relu", image=None, pool=True):
     """Convolution "early" with a bias that keeps maps from being zero, what is to be tried, and a head."""
     layers = keras.layers
-    image = keras.Input((SIZE, SIZE, channels)) if image is None else image
+    image = keras.Input((SIZE, SIZE, 3)) if image is None else image
     features = layers.Conv2D(
         6, 3, padding="same", activation=activation, name="early", bias_initializer="random_uniform"
     )(image)
@@ -160,45 +158,33 @@ def clipped_probabilities(keras):
 # --- convolutions, functions and loops
 
 
-@kind
-def grouped(keras):
-    return network(keras, (keras.layers.Conv2D(9, 3, groups=3, activation="relu"),))
+def _middle(keras, make):
+    return network(keras, make(keras.layers))
 
 
-@kind
-def grouped_by_channel(keras):
-    return network(keras, (keras.layers.Conv2D(12, 3, groups=6, activation="relu"),))
+def _normalized(layers):
+    more = [layers.GroupNormalization(2)] if hasattr(layers, "GroupNormalization") else []
+    return (layers.LayerNormalization(), layers.BatchNormalization(), *more)
 
 
-@kind
-def dilated(keras):
-    return network(keras, (keras.layers.Conv2D(4, 3, dilation_rate=2, activation="relu"),))
-
-
-@kind
-def separable(keras):
-    layers = keras.layers
-    return network(keras, (layers.SeparableConv2D(5, 3), layers.DepthwiseConv2D(3, strides=2)))
-
-
-@kind
-def transposed_and_resized(keras):
-    layers = keras.layers
-    middle = (
+for _name, _made in {
+    "grouped": lambda layers: [layers.Conv2D(9, 3, groups=3, activation="relu")],
+    "grouped_by_channel": lambda layers: [layers.Conv2D(12, 3, groups=6, activation="relu")],
+    "dilated": lambda layers: [layers.Conv2D(4, 3, dilation_rate=2, activation="relu")],
+    "separable": lambda layers: [
+        layers.SeparableConv2D(5, 3),
+        layers.DepthwiseConv2D(3, strides=2),
+    ],
+    "transposed_and_resized": lambda layers: [
         layers.Conv2DTranspose(4, 3, strides=2, activation="relu"),
         layers.UpSampling2D(2, interpolation="bilinear"),
         layers.Resizing(9, 9),
         layers.ZeroPadding2D(),
         layers.AveragePooling2D(2),
-    )
-    return network(keras, middle)
-
-
-@kind
-def normalized(keras):
-    layers = keras.layers
-    more = [layers.GroupNormalization(2)] if hasattr(layers, "GroupNormalization") else []
-    return network(keras, (layers.LayerNormalization(), layers.BatchNormalization(), *more))
+    ],
+    "normalized": _normalized,
+}.items():
+    parametrized(_name, _middle, _made)
 
 
 def _recurrent(keras, layer):
@@ -273,12 +259,8 @@ def _function(features):
     return tf.ensure_shape(inner(features), features.shape)
 
 
-for _name, _made in {
-    "branch": _branch,
-    "switch": _switch,
-    "loop": _loop,
-    "call": _function,
-}.items():
+_FUNCTIONS = {"branch": _branch, "switch": _switch, "loop": _loop, "call": _function}
+for _name, _made in _FUNCTIONS.items():
     parametrized("tf_" + _name, _deciding, _made)
 
 
@@ -311,24 +293,17 @@ def parametric(keras):
 # --- inputs
 
 
-@kind
-def gray(keras):
-    return network(keras, channels=1)
+def _on_input(keras, shape, more):
+    return network(keras, image=keras.Input(shape, **more))
 
 
-@kind
-def four_channels(keras):
-    return network(keras, channels=4)
-
-
-@kind
-def any_size(keras):
-    return network(keras, image=keras.Input((None, None, 3)))
-
-
-@kind
-def batch_of_one(keras):
-    return network(keras, image=keras.Input(batch_shape=(1, SIZE, SIZE, 3)))
+for _name, _shape, _more in (
+    ("gray", (SIZE, SIZE, 1), {}),
+    ("four_channels", (SIZE, SIZE, 4), {}),
+    ("any_size", (None, None, 3), {}),
+    ("batch_of_one", None, {"batch_shape": (1, SIZE, SIZE, 3)}),
+):
+    parametrized(_name, _on_input, _shape, _more)
 
 
 @kind

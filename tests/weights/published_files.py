@@ -5,7 +5,6 @@ down, apart from the converter, which has to find the way back.
 """
 
 import numpy as np
-from foreign_files import write_keras
 from networks import options_of, value, values_of
 from numpy_forward import pad_same
 
@@ -21,19 +20,11 @@ VGG_POSITIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 OWN = ("add/", "linear/", "InceptionV3/Logits/")
 
 
-def variables_of(mode, width=WIDTH):
-    """Variables of a network with gammas and averages that are no trivial numbers."""
-    return dict(values_of(mode, SIZE, width=width, classes=CLASSES))
-
-
-def published_part(mode, width=WIDTH):
-    """Those that a publisher's file has too, under this project's names."""
+def published_part(mode):
+    """Variables that a publisher's file has too, under this project's names."""
     own = OWN if mode in ("vgg", "inceptionv3") else ()
-    return {
-        name: array
-        for name, array in variables_of(mode, width).items()
-        if not name.startswith(own or ("?",))
-    }
+    values = values_of(mode, SIZE, width=WIDTH, classes=CLASSES)
+    return {name: array for name, array in values.items() if not name.startswith(own)}
 
 
 def random(name, shape):
@@ -41,9 +32,9 @@ def random(name, shape):
     return value(name + "/W", shape)
 
 
-def zoo(mode, width=WIDTH):
+def zoo(mode):
     """Tensorpack's model zoo: (name -> array)."""
-    values = dict(published_part(mode, width))
+    values = dict(published_part(mode))
     if mode == "vgg":
         top = values["conv5_3/b"].size
         for name, shape in (("fc6", (4 * top, 16)), ("fc7", (16, 16)), ("fc8", (16, CLASSES))):
@@ -53,9 +44,9 @@ def zoo(mode, width=WIDTH):
     return values
 
 
-def slim(width=WIDTH):
+def slim():
     """TF-slim's Inception-V3."""
-    values = dict(published_part("inceptionv3", width))
+    values = dict(published_part("inceptionv3"))
     for name in ("AuxLogits/Conv2d_1b_1x1", "Mixed_7a/Branch_0/Conv2d_0a_1x1"):
         values[f"InceptionV3/{name}/weights"] = random(name, (1, 1, 4, 8))
     values["InceptionV3/Logits/Conv2d_1c_1x1/weights"] = random("top", (1, 1, 8, 1001))
@@ -64,16 +55,12 @@ def slim(width=WIDTH):
     return values
 
 
-def torchvision(mode, width=WIDTH):
+def torchvision(mode):
     """Torchvision's state dict, in PyTorch's layout."""
     values, positions = {}, iter(VGG_POSITIONS)
-    endings = {
-        "bn/gamma": "weight",
-        "bn/beta": "bias",
-        "bn/mean/EMA": "running_mean",
-        "bn/variance/EMA": "running_var",
-    }
-    for name, array in published_part(mode, width).items():
+    endings = {"bn/gamma": "weight", "bn/beta": "bias", "bn/mean/EMA": "running_mean"}
+    endings["bn/variance/EMA"] = "running_var"
+    for name, array in published_part(mode).items():
         if array.ndim == 4:
             array = array.transpose(3, 2, 0, 1)
         elif array.ndim == 2:
@@ -107,9 +94,9 @@ def torchvision(mode, width=WIDTH):
     return values
 
 
-def keras_vgg(width=WIDTH, top=True):
+def keras_vgg(top=True):
     """Layers of Keras's VGG16, as :func:`foreign_files.write_keras` takes them."""
-    layers, values = [("input_1", [])], published_part("vgg", width)
+    layers, values = [("input_1", [])], published_part("vgg")
     for name in [name for name in values if name.endswith("/W")]:
         block, index = name[4], name[6]
         layer = f"block{block}_conv{index}"
@@ -120,52 +107,37 @@ def keras_vgg(width=WIDTH, top=True):
     return layers
 
 
-def keras_inception(width=WIDTH, first=0, after=24):
+def keras_inception(first=0):
     """Layers of Keras's InceptionV3, numbered from ``first``, in an order that says nothing."""
-    layers, values = [("input_1", [])], published_part("inceptionv3", width)
-    numbers = iter(range(first, 1000))
+    layers, values = [("input_1", [])], published_part("inceptionv3")
+    numbers, kinds = iter(range(first, 1000)), ("beta", "moving_mean", "moving_variance")
 
     def numbered(kind, number):
         return f"{kind}_{number}" if number else kind
 
     for name in [name for name in values if name.endswith("/weights")]:
         number, norm = next(numbers), name[: -len("weights")] + "BatchNorm/"
-        kinds = ("beta", "moving_mean", "moving_variance")
         averages = [(kind, values[norm + kind]) for kind in kinds]
         layers.append((numbered("conv2d", number), [("kernel", values[name])]))
         layers.append((numbered("batch_normalization", number), averages))
-    for number in (next(numbers) for _ in range(after)):
+    for number in (next(numbers) for _ in range(24)):
         layers.append((numbered("conv2d", number), [("kernel", random("c", (1, 1, 4, 8)))]))
-        kinds = ("beta", "moving_mean", "moving_variance")
         averages = [(kind, random(kind, (8,))) for kind in kinds]
         layers.append((numbered("batch_normalization", number), averages))
     order = np.random.RandomState(0).permutation(len(layers))
     return [layers[index] for index in order]
 
 
-def write_keras_file(path, layers, **options):
-    """Write the layers; returns the path as str."""
-    return write_keras(path, layers, **options)
-
-
-def run(mode, checkpoint, image, names, width=WIDTH, drawn=(), **options):
-    """Endpoints of this project's network filled from a checkpoint.
+def run(mode, checkpoint, image, names, **options):
+    """Endpoints (``"logits"`` too) of this project's network filled from a checkpoint, on BGR images.
 
     Variables that a converted file cannot have keep name-seeded values.
-
-    Args:
-        image: (N, S, S, 3) BGR, 0 to 255.
-        names: endpoints to fetch; ``"logits"`` too.
-        drawn: optional mapping of more variables.
-
-    Returns:
-        list of arrays.
     """
     size = image.shape[1]
     with tf.Graph().as_default(), tf.Session() as session:
         tensor = tf.placeholder(tf.float32, [None, size, size, 3])
         network = build_network(
-            get_backbone(mode), tensor, options_of(mode, classes=CLASSES, width=width, **options)
+            get_backbone(mode), tensor, options_of(mode, classes=CLASSES, width=WIDTH, **options)
         )
         variables = tf.global_variables()
         own = [v for v in variables if v.op.name not in checkpoint.shapes]
@@ -182,9 +154,9 @@ OUR_MEAN = 255 * np.array([0.406, 0.456, 0.485])
 OUR_STD = 255 * np.array([0.225, 0.224, 0.229])
 
 
-def random_image(size=SIZE, count=2):
-    """Random images, (N, S, S, 3) BGR, 0 to 255, whole numbers."""
-    return np.random.RandomState(size).randint(0, 256, (count, size, size, 3)).astype("float64")
+def random_image(size=SIZE):
+    """Two random images, (2, S, S, 3) BGR, 0 to 255, whole numbers."""
+    return np.random.RandomState(size).randint(0, 256, (2, size, size, 3)).astype("float64")
 
 
 def padded(image, stride=1):
@@ -196,9 +168,9 @@ def padded(image, stride=1):
     return pad_same(image, (3, 3), stride, OUR_MEAN)
 
 
-def assert_close(found, expected, relative=1e-4):
-    """No entry may be off by more than ``relative`` of the largest."""
+def assert_close(found, expected):
+    """No entry may be off by more than 1e-4 of the largest."""
     assert found.shape == expected.shape
     largest = np.abs(expected).max()
     assert largest > 0
-    assert np.abs(found - expected).max() <= relative * largest
+    assert np.abs(found - expected).max() <= 1e-4 * largest

@@ -130,8 +130,6 @@ def _write_keras(path, values):
     "write", [write_npz, write_pth, _write_legacy_pth, _write_keras, write_safetensors]
 )
 def test_the_content_tells_the_kind_of_file(tmp_path, write, suffix):
-    if write is write_safetensors:
-        pytest.importorskip("safetensors")
     values = {"conv1/W": VALUES["conv1_1/W"], "conv2/b": VALUES["conv1_1/b"]}
     path = str(tmp_path / "a.npz")
     write(path, values)

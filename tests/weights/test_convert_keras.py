@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from foreign_files import write_keras
 from numpy_forward import inception, preprocess, vgg
 from published_files import (
     CLASSES,
@@ -13,7 +14,6 @@ from published_files import (
     published_part,
     random_image,
     run,
-    write_keras_file,
 )
 
 from dgl.errors import UserError
@@ -35,7 +35,7 @@ def converted(path, tmp_path, **options):
 
 @pytest.mark.parametrize("top, options", [(True, {"old_names": True}), (False, {"model": True})])
 def test_vgg(tmp_path, top, options):
-    path = write_keras_file(tmp_path / "vgg.h5", keras_vgg(top=top), **options)
+    path = write_keras(tmp_path / "vgg.h5", keras_vgg(top=top), **options)
     done, checkpoint = converted(path, tmp_path)
     assert (done.mode, done.written, done.left_out) == ("vgg", 26, 2 * top)
     image = random_image()
@@ -47,7 +47,7 @@ def test_vgg(tmp_path, top, options):
 
 
 def test_smaller_activations(tmp_path):
-    path = write_keras_file(tmp_path / "vgg.h5", keras_vgg(top=False), model=True)
+    path = write_keras(tmp_path / "vgg.h5", keras_vgg(top=False), model=True)
     image, names = random_image(), ["conv1_1", "pool3", "conv5_3"]
     found = []
     for name, divisor in (("a", 1.0), ("b", 58.0)):
@@ -59,7 +59,7 @@ def test_smaller_activations(tmp_path):
 
 @pytest.mark.parametrize("divisor", [0, -1, float("nan"), float("inf")])
 def test_no_divisor(tmp_path, divisor):
-    path = write_keras_file(tmp_path / "vgg.h5", keras_vgg(top=False), model=True)
+    path = write_keras(tmp_path / "vgg.h5", keras_vgg(top=False), model=True)
     with pytest.raises(UserError, match="--divide-activations .*: expected a positive number"):
         convert(path, str(tmp_path / "out.npz"), divide_activations=divisor)
     assert not (tmp_path / "out.npz").exists()
@@ -67,7 +67,7 @@ def test_no_divisor(tmp_path, divisor):
 
 @pytest.mark.slow
 def test_activations_behind_normalization_are_not_divided(tmp_path):
-    path = write_keras_file(tmp_path / "i.h5", keras_inception(first=95), old_names=True)
+    path = write_keras(tmp_path / "i.h5", keras_inception(first=95), old_names=True)
     with pytest.raises(UserError, match="inceptionv3 has normalization layers"):
         convert(path, str(tmp_path / "out.npz"), divide_activations=2)
 
@@ -75,7 +75,7 @@ def test_activations_behind_normalization_are_not_divided(tmp_path):
 @pytest.mark.slow
 def test_inception(tmp_path):
     layers = keras_inception(first=95)  # numbered from anywhere
-    path = write_keras_file(tmp_path / "i.h5", layers, old_names=True)
+    path = write_keras(tmp_path / "i.h5", layers, old_names=True)
     done, checkpoint = converted(path, tmp_path)
     assert (done.mode, done.left_out) == ("inceptionv3", 4 * 24)
     image, expected = random_image(), published_part("inceptionv3")
@@ -153,7 +153,7 @@ def write_as_keras_does(path, model, values):
     for layer in model.layers:
         names = [weight.name.split("/")[-1].split(":")[0] for weight in layer.weights]
         layers.append((layer.name, [(name, next(values)) for name in names]))
-    return write_keras_file(path, layers)
+    return write_keras(path, layers)
 
 
 def compare(mode, name, model, path, last, pixels, image):

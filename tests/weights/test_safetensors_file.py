@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import safetensors.numpy as library
 from foreign_files import (
     SAFETENSORS_DTYPES,
     assert_same,
@@ -26,39 +27,34 @@ VALUES = {
 }
 
 
-@pytest.fixture
-def library():
-    return pytest.importorskip("safetensors.numpy")
-
-
 def write_header(path, header, data=b""):
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
     return path
 
 
-def test_names_shapes_and_numbers(library, tmp_path):
+def test_names_shapes_and_numbers(tmp_path):
     assert_same(read_all(write_safetensors(tmp_path / "a.bin", VALUES)), VALUES)
 
 
 @pytest.mark.parametrize("dtype", sorted(SAFETENSORS_DTYPES))
-def test_number_types(library, tmp_path, dtype):
+def test_number_types(tmp_path, dtype):
     values = {"x": np.array([[0, 1, 1], [1, 0, 1]], dtype)}
     assert_same(read_all(write_safetensors(tmp_path / "a.safetensors", values)), values)
 
 
-def test_files_of_the_library(library, tmp_path):
+def test_files_of_the_library(tmp_path):
     path = str(tmp_path / "a.safetensors")
     library.save_file(VALUES, path)
     assert_same(read_all(path), VALUES)
 
 
-def test_the_library_reads_what_the_tests_write(library, tmp_path):
+def test_the_library_reads_what_the_tests_write(tmp_path):
     found = library.load_file(write_safetensors(tmp_path / "a.safetensors", VALUES))
     assert_same({name: found[name] for name in VALUES}, VALUES)
 
 
-def test_bfloat16_becomes_float32(library, tmp_path):
+def test_bfloat16_becomes_float32(tmp_path):
     bits = np.array([[0x3F80, 0xC000], [0x0000, 0x7F80]], "uint16")  # 1, -2, 0, infinity
     path = tmp_path / "a.safetensors"
     write_safetensors(path, {"a": np.zeros(3, "uint8"), "x": bits}, {"x": "BF16"})
@@ -66,7 +62,7 @@ def test_bfloat16_becomes_float32(library, tmp_path):
     assert_same(read_all(path), {"a": np.zeros(3, "uint8"), "x": expected})
 
 
-def test_numbers_that_numpy_lacks(library, tmp_path):
+def test_numbers_that_numpy_lacks(tmp_path):
     path = tmp_path / "a.safetensors"
     write_safetensors(path, {"x": np.zeros(3, "uint8")}, {"x": "F8_E4M3"})
     assert open_checkpoint(str(path)).shapes == {"x": (3,)}
@@ -98,12 +94,12 @@ def _stating(shape, offsets):
         _stating([2], [0, 12]),
     ],
 )
-def test_damaged(library, tmp_path, make):
+def test_damaged(tmp_path, make):
     path = tmp_path / "a.safetensors"
     make(path)
     assert "not a readable safetensors file" in refusal_of(path)
 
 
-def test_a_name_of_two_lines(library, tmp_path):
+def test_a_name_of_two_lines(tmp_path):
     path = write_safetensors(tmp_path / "a.safetensors", {"a\nb": np.zeros(2)})
     assert "variable named 'a\\nb', expected a printable name" in refusal_of(path)
