@@ -154,6 +154,7 @@ class Checkpointer(Callback):
 
     Attributes:
         prefix: of the last checkpoint, or ``None``.
+        statistics, early_stop: callbacks that write ``stats.json`` and end the run.
     """
 
     def __init__(
@@ -166,8 +167,8 @@ class Checkpointer(Callback):
     ) -> None:
         """Continue from the checkpoint ``prefix``, if any; ``minutes`` apart, save in mid-epoch too."""
         self._folder = folder
-        self._statistics = statistics
-        self._early_stop = early_stop
+        self.statistics = statistics
+        self.early_stop = early_stop
         self._seconds = float("inf") if minutes is None else 60.0 * minutes
         self._saved_at = time.time()
         self.prefix = prefix
@@ -181,14 +182,14 @@ class Checkpointer(Callback):
 
     def save(self) -> None:
         """Save the current state, unless its checkpoint exists already."""
-        self._statistics.write()
+        self.statistics.write()
         prefix = os.path.join(self._folder, f"{CHECKPOINT}-{self.global_step}")
         self._saved_at = time.time()
         if prefix == self.prefix:
             return
         session = tf.get_default_session()
         if not session.run(self._is_finite):
-            self._early_stop.fail(
+            self.early_stop.fail(
                 f"step {self.global_step}: weights or optimizer state are no longer finite numbers; "
                 f"{self.describe()}"
             )
@@ -203,7 +204,7 @@ class Checkpointer(Callback):
             if self.prefix:
                 remove_leftovers(self._folder, self.prefix)
             reason = next((text for text in _DISK_ERRORS if text in str(error)), first_line(error))
-            self._early_stop.fail(
+            self.early_stop.fail(
                 f"{self._folder}: the checkpoint of step {self.global_step} cannot be written ({reason}); "
                 f"{self.describe()}"
             )
@@ -228,20 +229,12 @@ class Checkpointer(Callback):
 class BestCheckpointer(Callback):
     """Copy the checkpoint with the lowest value of a statistic to ``min-<statistic>``."""
 
-    def __init__(
-        self,
-        statistic: str,
-        checkpointer: Checkpointer,
-        statistics: Statistics,
-        early_stop: EarlyStop,
-    ) -> None:
-        """Start from the lowest value in ``statistics``, which may be of a resumed run."""
+    def __init__(self, statistic: str, checkpointer: Checkpointer) -> None:
+        """Start from the lowest value so far, which may be of a resumed run."""
         self._statistic = statistic
         self._checkpointer = checkpointer
-        self._early_stop = early_stop
-        self.best = min(
-            (row[statistic] for row in statistics.rows if statistic in row), default=float("inf")
-        )
+        rows = checkpointer.statistics.rows
+        self.best = min((row[statistic] for row in rows if statistic in row), default=float("inf"))
 
     def _trigger(self) -> None:
         history: List[Any] = self.trainer.monitors.get_history(self._statistic)
@@ -260,7 +253,7 @@ class BestCheckpointer(Callback):
                 os.replace(new + ".copy", new)
         except OSError as error:
             remove_leftovers(folder)
-            self._early_stop.fail(
+            self._checkpointer.early_stop.fail(
                 f"{target} cannot be written ({error.strerror or error}); {self._checkpointer.describe()}"
             )
         self.best = history[-1][1]

@@ -250,7 +250,7 @@ def configure(
         checkpointer,
         *attention,
         EveryEpochs(validate, VALIDATE_EVERY),
-        BestCheckpointer(TOP1_ERROR, checkpointer, statistics, early_stop),
+        BestCheckpointer(TOP1_ERROR, checkpointer),
         ScheduledHyperParamSetter("learning_rate", recipe.schedule),
         EstimatedTimeLeft(),
     ]

@@ -102,7 +102,7 @@ class Saving:
         self.early_stop = EarlyStop()
         statistics = Statistics(str(folder), [], self.early_stop)
         self.checkpointer = Checkpointer(str(folder), statistics, self.early_stop)
-        self.best = BestCheckpointer("error", self.checkpointer, statistics, self.early_stop)
+        self.best = BestCheckpointer("error", self.checkpointer)
         monitors = SimpleNamespace(get_history=lambda name: self.history)
         self.trainer = SimpleNamespace(global_step=0, epoch_num=1, monitors=monitors)
         with tf.Graph().as_default() as graph:
