@@ -1,12 +1,10 @@
 """The foreground head: from a network's activations to the probability of any object at each place.
 
-``p = sigmoid(w . relu(b + sum over layers of resize(W_l * S_l)) + c)``: a perceptron with one hidden layer
-at each place of the finest of its layers, whose first product is taken at every layer's own resolution.
-That is the same as resizing the activations first, because both are linear, and resizes fewer channels.
-
-`dgl refine` teaches one on frozen activations (:mod:`dgl.training.refine`). It is part of a checkpoint as
-the variables ``refine/LAYER/W``, (1, 1, C, units), ``refine/hidden/b``, ``refine/score/W`` and
-``refine/score/b``; the standardization of the activations is folded into the first two.
+``p = sigmoid(w . relu(b + sum over layers of resize(W_l * S_l)) + c)``, a perceptron with one hidden
+layer at each place of the finest layer; resizing after the first product is the same, and takes fewer
+channels. `dgl refine` teaches it (:mod:`dgl.training.refine`). A checkpoint has it as the variables
+``refine/LAYER/W``, (1, 1, C, units), ``refine/hidden/b``, ``refine/score/W`` and ``refine/score/b``,
+with the standardization of the activations folded into the first two.
 """
 
 from typing import Dict, Iterable, List, Mapping

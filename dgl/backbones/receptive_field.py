@@ -1,9 +1,9 @@
 """What part of the image a place of an activation sees, read off the graph.
 
-Every operation between the image and the activation either keeps places (ReLU, BatchNorm, sums) or moves
-a window over them (convolutions, poolings). Windows compose: place *i* of a tensor sees the pixels
-``stride * i + first`` to ``stride * i + last`` along an axis; where branches meet, what any of them sees
-counts. A global pooling, as in squeeze-excite's gates, sees everything; it is left out and said so.
+Operations keep places (ReLU, BatchNorm, sums) or move a window over them (convolutions, poolings).
+Windows compose: place *i* sees the pixels ``stride * i + first`` to ``stride * i + last`` along an
+axis; where branches meet, what any of them sees counts. A global pooling, as in squeeze-excite's gates,
+is left out and said so.
 """
 
 from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple

@@ -1,12 +1,9 @@
 """Inline the functions of a graph, so that the tensors inside have names and gradients.
 
-TensorFlow 2 saves a network as functions (``FunctionDef``) and a graph that calls them. A function's
-node reads ``argument``, ``node:output_argument:index`` or ``^node``. Inlining replaces each call by copies
-of the function's nodes, which read ``node:index`` as other nodes of a graph do.
-
-Control flow is inlined too, as far as gradients need it. A branch on a constant is taken beforehand; for
-one that a run decides, both sides are computed and one is selected. A loop whose number of rounds does
-not depend on the images, as that of a recurrent layer, is written out round by round.
+TensorFlow 2 saves a network as functions and a graph that calls them; each call is replaced by copies
+of the function's nodes. A branch on a constant is taken beforehand; for one that a run decides, both
+sides are computed and one is selected. A loop whose number of rounds does not depend on the images, as
+that of a recurrent layer, is written out round by round.
 """
 
 from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
@@ -346,7 +343,7 @@ class _Inliner:
         names = {node: unused_name(node, self._names) for node in nodes}
 
         def outside(read: str) -> str:
-            """An input of a function's node as that of a graph's node."""
+            """``argument`` or ``node:output:index``, read in the function, as the graph's nodes read it."""
             if read in given:
                 return given[read]
             inner, *output = read.split(":")

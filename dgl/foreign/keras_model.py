@@ -1,8 +1,7 @@
-"""Take the graph of a Keras model in memory, without saving the model first.
+"""Take the graph of a Keras model in memory, without saving or changing the model.
 
-An eager model (tf-keras, Keras 2 and Keras 3) is traced once at inference, its variables become
-constants, and the result is an ordinary graph. A model that was built in graph mode has a graph already,
-of which a frozen copy is made. The model itself is left as it is.
+An eager model (tf-keras, Keras 2 and Keras 3) is traced once at inference, and its variables become
+constants. Of a model that was built in graph mode, a frozen copy is made.
 """
 
 import re

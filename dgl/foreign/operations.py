@@ -1,10 +1,9 @@
 """Check the operations of a graph from a file: only those that do nothing but compute are allowed.
 
-A graph is a program, and TensorFlow has operations that read and write files, start threads and servers,
-call Python or end the process. The list names the allowed operations rather than the forbidden ones, so
-that operations of future versions are refused until they are reviewed. All operations on the list depend
-on their inputs alone and keep no state between runs. Operations that draw random numbers pass where an
-input of the graph may turn them off.
+A graph is a program, and TensorFlow has operations that read and write files, start threads and
+servers, call Python or end the process. The allowed ones are listed, so that operations of future
+versions are refused until they are reviewed: they depend on their inputs alone and keep no state
+between runs. Those that draw random numbers pass where an input of the graph may turn them off.
 """
 
 import re

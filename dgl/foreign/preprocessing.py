@@ -1,9 +1,9 @@
 """Input preprocessing of published classifiers, as functions of RGB images in 0..255.
 
 :data:`PREPROCESSINGS` names them as Keras applications do: ``caffe`` (VGG, ResNet), ``tf`` (Inception,
-Xception, MobileNet, ResNetV2) and ``torch`` (DenseNet). In addition there are ``unit`` for other
-classifiers, ``none`` for networks that normalize their input (EfficientNet, MobileNetV3), and ``bgr`` for
-this project's own networks, which normalize it too.
+Xception, MobileNet, ResNetV2) and ``torch`` (DenseNet); ``unit`` is for other classifiers, ``none`` for
+networks that normalize their input (EfficientNet, MobileNetV3), ``bgr`` for this project's, which do
+too.
 """
 
 import numpy as np

@@ -1,9 +1,8 @@
 """Rewrite a graph so that maps of it can be computed: in float32, and with kernels that every CPU has.
 
-Half precision is replaced by float32: its gradients underflow to zero, and several operations that maps
-need have no kernel for it. Convolutions and pools with their channels first, and convolutions in groups,
-which TensorFlow computes on some processors only, become operations that it computes everywhere. Values
-and names of all other tensors stay the same.
+Gradients of half precision underflow to zero. Convolutions and pools with their channels first, and
+convolutions in groups, are computed on some processors only. Values and names of all other tensors
+stay.
 """
 
 from typing import Any, Dict, List, Sequence, Tuple

@@ -1,9 +1,8 @@
 """Load SavedModels of TensorFlow 1 and 2 and of Keras, with variables frozen and functions inlined.
 
-Nothing in the model is run to restore it. Which entry of the checkpoint belongs to which variable is read
-from the operations that would restore it: ``RestoreV2(names) -> Assign(variable, value)``. So it does not
-matter whether entries are named by variable, as by TensorFlow 1, or by position in an object graph, as by
-TensorFlow 2.
+Nothing in the model is run. Which entry of the checkpoint belongs to which variable is read from the
+operations that would restore it, ``RestoreV2(names) -> Assign(variable, value)``, whether entries are
+named by variable, as by TensorFlow 1, or by position in an object graph, as by TensorFlow 2.
 """
 
 import os

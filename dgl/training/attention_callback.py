@@ -1,9 +1,8 @@
 """DGL maps in TensorBoard and GT-known localization after every epoch of a training.
 
-A few validation images are drawn and, if they have boxes, measured. The maps are those of the true class,
-from an inference tower that shares the training's variables. Boxes serve this alone: neither the loss, the
-learning rate, the order of the images nor the choice of the best checkpoint depends on them, so training
-stays weakly supervised.
+The maps are those of the true class, of a few validation images. Boxes serve this alone: neither the
+loss, the learning rate, the order of the images nor the choice of the best checkpoint depends on them,
+so training stays weakly supervised.
 """
 
 import time

@@ -1,9 +1,9 @@
 """Checkpoints of a training: saving the last and the best one, and finding where to resume.
 
-Order of a save: TensorFlow writes the data and index files under temporary names and renames them; both are
-flushed to the disk; the file ``checkpoint`` is replaced to name them; only then is the previous checkpoint
-removed. So ``checkpoint`` names complete files whenever the process ends. Tensorpack's ``ModelSaver`` and
-``MinSaver`` continue without a checkpoint when the disk is full, and copy the best one in place.
+TensorFlow's files are renamed when they are complete and flushed to the disk; then the file
+``checkpoint`` is replaced to name them; only then is the previous checkpoint removed. So ``checkpoint``
+names complete files whenever the process ends. Tensorpack's savers go on without a checkpoint when the
+disk is full.
 """
 
 import glob

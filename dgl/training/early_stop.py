@@ -1,8 +1,8 @@
 """Stop training early: on a signal, a failure, or a loss that is not finite.
 
-A request takes effect at the end of a step, so a checkpoint always holds the state after whole steps. With
-several processes every step also exchanges the requests, so that all ranks stop after the same step: a rank
-that stopped by itself would leave the others waiting for its gradients.
+A request takes effect at the end of a step, so a checkpoint always holds the state after whole steps.
+Several processes exchange requests at every step, so that all stop after the same one and none waits
+for another's gradients.
 """
 
 import signal

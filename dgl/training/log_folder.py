@@ -1,9 +1,8 @@
 """``train_log/<name>``, the folder of a training: its lock, the names of its files and ``stats.json``.
 
-One training at a time runs in it; an earlier run is moved aside, never overwritten. ``stats.json`` has one
-row per epoch, in the format of tensorpack's ``JSONWriter``. Unlike ``JSONWriter``, :class:`Statistics`
-replaces the file atomically, completes a row when more of an epoch is known, keeps the rows of a resumed
-run, and stops training if the file cannot be written.
+``stats.json`` has one row per epoch, in the format of tensorpack's ``JSONWriter``. :class:`Statistics`
+also replaces the file atomically, completes rows later, keeps those of a resumed run, and stops
+training if the file cannot be written.
 """
 
 import fcntl

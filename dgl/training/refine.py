@@ -1,10 +1,9 @@
 """Teach a foreground head with a checkpoint's own attention maps: `dgl refine`.
 
-Maps find an object, but seldom to its edges. Here each training image's map seeds GrabCut (Rother et al.,
-SIGGRAPH 2004), which follows the colors of the image to the object's edges, and a small head on the frozen
-network's activations learns the masks of all images. What is wrong in single masks differs from image to
-image; the head learns what they share. Image labels are all that it needs, as in PSOL (Zhang et al., CVPR
-2020), which learns boxes from maps.
+Each training image's map seeds GrabCut (Rother et al., SIGGRAPH 2004), which follows the image's colors
+to the object's edges, and a small head on the frozen network's activations learns what the masks of all
+images share. Image labels are all that it needs, as in PSOL (Zhang et al., CVPR 2020), which learns
+boxes from maps.
 """
 
 import hashlib

@@ -2,9 +2,9 @@
 
     horovodrun -np 4 python -m dgl.training.relay train_code/dgl_vgg.py --data DATA ...
 
-On SIGTERM ``horovodrun`` signals the children of the shell that it started a rank with, and waits. A shell
-such as bash replaces itself by the rank, which then is killed while only its children are signaled. With
-this process in between, the rank is a child and is signaled in either case.
+On SIGTERM ``horovodrun`` signals the children of the shell that it started a rank with. A shell such as
+bash replaces itself by the rank, which then is killed without a signal; behind this process it is a
+child.
 """
 
 import signal

@@ -1,8 +1,8 @@
-"""Fetch published weights into the cache folder, in the form that `--load` takes.
+"""Fetch published weights into the cache folder (``DGL_HOME``), in the form that `--load` takes.
 
-``dgl fetch vgg16`` downloads the file that ``--load vgg16`` stands for, checks it, and writes
-``pretrain_model/vgg16.npz`` in the cache folder (``DGL_HOME``). The download stays in ``downloads/`` there,
-and ``fetched.json`` has the SHA-256 of everything that was fetched.
+``dgl fetch vgg16`` downloads the file that ``--load vgg16`` stands for into ``downloads/`` there,
+checks it, and writes ``pretrain_model/vgg16.npz``. ``fetched.json`` has the SHA-256 of everything that
+was fetched.
 """
 
 import contextlib

@@ -1,8 +1,7 @@
 """The model card beside a checkpoint: its backbone, input size, class names and data set.
 
-Training writes ``model.json`` into its log folder; a single-file checkpoint ``NAME.npz`` has
-``NAME.json``. Released checkpoints have none, and nothing depends on one: it only supplies defaults
-(input size, class names).
+Training writes ``model.json`` into its log folder; ``NAME.npz`` has ``NAME.json``. Released checkpoints
+have none: a card only supplies defaults.
 """
 
 import json

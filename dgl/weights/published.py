@@ -1,10 +1,10 @@
 """Published ImageNet weights: which files there are, who published a checkpoint, how to get one.
 
-The facts are in the backbones' files (:mod:`dgl.backbones.published`); messages, ``dgl convert`` and
-``docs/weights.md`` take them from here. Their sources: tensorpack's ``examples`` (``ResNet/README.md``,
-``CaffeModels/load-vgg16.py``, ``ImageNetModels/imagenet_utils.py``), TF-slim's README and
-``inception_preprocessing.py``, the ``WEIGHTS_PATH`` and ``preprocess_input`` of Keras's applications,
-torchvision's ``vgg.py`` and ``resnet.py``.
+The facts are in the backbones' files (:mod:`dgl.backbones.published`). Their sources: tensorpack's
+``examples`` (``ResNet/README.md``, ``CaffeModels/load-vgg16.py``,
+``ImageNetModels/imagenet_utils.py``), TF-slim's README and ``inception_preprocessing.py``, the
+``WEIGHTS_PATH`` and ``preprocess_input`` of Keras's applications, torchvision's ``vgg.py`` and
+``resnet.py``.
 """
 
 import os

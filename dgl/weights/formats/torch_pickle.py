@@ -1,8 +1,8 @@
 """The pickles in PyTorch's weight files, read by a restricted unpickler without PyTorch.
 
 A pickle can import and call anything. Here it can only build dicts, lists, tuples, numbers, texts and
-:class:`Tensor`: every name outside a closed list is refused, no module is imported, and opcodes that
-state dicts do not need are refused. Format: Python's ``pickletools`` and ``torch.save``.
+:class:`Tensor`: other names and opcodes than state dicts need are refused, and no module is imported.
+Format: Python's ``pickletools`` and ``torch.save``.
 """
 
 import io
