@@ -82,16 +82,7 @@ def side_of(grid: Grid, image_size: int) -> int:
 
 
 def draw_mosaic(images: Sequence[np.ndarray], grid: Grid, side: int) -> np.ndarray:
-    """One square image of several, each squashed to its tile.
-
-    Args:
-        images: uint8 (H, W, 3), one per tile.
-        grid: rows and columns.
-        side: of the mosaic.
-
-    Returns:
-        uint8 (side, side, 3).
-    """
+    """One square image, uint8 (side, side, 3), of several, uint8 (H, W, 3), each squashed to its tile."""
     tops, lefts = (np.linspace(0, side, n + 1).round().astype(int) for n in grid)
     mosaic = np.zeros((side, side, 3), np.uint8)
     for tile, image in enumerate(images):
@@ -114,15 +105,10 @@ def play(
 
     Args:
         predictor: :class:`~dgl.predict.predictor.Predictor` whose input is as large as the mosaics.
-        dataset: the images.
-        mosaics: as :func:`choose_mosaics` gives them.
-        grid: rows and columns.
+        dataset, mosaics, grid: the images, and what :func:`choose_mosaics` made of them.
         fusions: of the predictor's entries.
         batch: maps of one run of the network at most.
         workers: threads that decode, and threads that measure.
-
-    Returns:
-        ordered (method, layer) -> evaluator.
 
     Raises:
         UserError: an image that cannot be read any more.

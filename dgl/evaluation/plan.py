@@ -36,45 +36,25 @@ _LEAST_STEP = 1e-4  # as --cam-interval
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One evaluation.
+    """One evaluation."""
 
-    Attributes:
-        protocols: names of the protocols, in the order of the tables.
-        entries: (method, layer) of every row of the tables.
-        alpha_entries: entries of the study of alpha, shown in a table of their own.
-        threshold: of the fixed-threshold protocol, for every entry without one of its own.
-        thresholds: protocol -> entry name -> threshold selected on other data; empty where none was.
-        selecting: whether the run selects thresholds, for which the fixed-threshold protocol too
-            evaluates all of them.
-        step: distance of the thresholds of MaxBoxAcc and PxAP.
-        batch: images a run of the network; what one image gives may hang on its batch by the last
-            bit.
-        masks: whether images have masks.
-        classes: number of logits.
-        model, data, versions: descriptions for the record.
-        class_names: by class index, or ``None``.
-        pictures: fingerprint of the list of images with their labels and boxes.
-        weights: fingerprint of the checkpoint.
-        normalize: as :func:`~dgl.predict.normalize.parse_normalization` takes it.
-    """
-
-    protocols: Tuple[str, ...]
-    entries: Tuple[Tuple[str, str], ...]
-    alpha_entries: Tuple[Tuple[str, str], ...]
-    threshold: float
-    thresholds: Dict[str, Dict[str, float]]
-    selecting: bool
-    step: float
-    batch: int
-    masks: bool
-    classes: int
-    model: Optional[Dict[str, Any]]
+    protocols: Tuple[str, ...]  # in the order of the tables
+    entries: Tuple[Tuple[str, str], ...]  # of the rows of the tables
+    alpha_entries: Tuple[Tuple[str, str], ...]  # of the study of alpha, in a table of their own
+    threshold: float  # of the fixed-threshold protocol, for every entry without one of its own
+    thresholds: Dict[str, Dict[str, float]]  # protocol -> entry name -> selected on other data
+    selecting: bool  # whether thresholds are selected: all of them are evaluated
+    step: float  # distance of the thresholds of MaxBoxAcc and PxAP
+    batch: int  # images a run of the network; results may hang on it by the last bit
+    masks: bool  # whether images have masks
+    classes: int  # number of logits
+    model: Optional[Dict[str, Any]]  # for the record, as data and versions
     data: Dict[str, Any]
     versions: Dict[str, str]
-    class_names: Optional[Tuple[str, ...]]
-    pictures: str
-    weights: str
-    normalize: str = str(MINMAX)
+    class_names: Optional[Tuple[str, ...]]  # by class index
+    pictures: str  # fingerprint of the list of images with their labels and boxes
+    weights: str  # fingerprint of the checkpoint
+    normalize: str = str(MINMAX)  # as parse_normalization takes it
 
     @property
     def all_entries(self) -> List[Tuple[str, str]]:

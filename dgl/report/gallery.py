@@ -178,19 +178,12 @@ def _write_strip(
 
 
 class Entry(NamedTuple):
-    """A map of an image with its box.
+    """A map of an image with its box."""
 
-    Attributes:
-        name: caption, such as ``dgl@conv5_3``.
-        score_map: float array (h, w) in [0, 1], over the whole image.
-        box: predicted box (x0, y0, x1, y1) in pixels of the image, or ``None``.
-        iou: IoU in [0, 1] of that box with the best true box, or ``None``.
-    """
-
-    name: str
-    score_map: np.ndarray
-    box: Optional[Sequence[float]] = None
-    iou: Optional[float] = None
+    name: str  # caption, such as dgl@conv5_3
+    score_map: np.ndarray  # float (h, w) in [0, 1], over the whole image
+    box: Optional[Sequence[float]] = None  # predicted, (x0, y0, x1, y1) in pixels of the image
+    iou: Optional[float] = None  # of that box with the best true box, in [0, 1]
 
 
 def compose_tile(
@@ -209,9 +202,6 @@ def compose_tile(
 
     Returns:
         uint8 array (height, width, 3), RGB.
-
-    Raises:
-        ValueError: an image, map or box of another shape, or NaN or infinity in a map or box.
     """
     image = np.asarray(image)
     height, width = image.shape[:2]

@@ -72,9 +72,7 @@ class Batcher:
     ) -> Tuple[int, np.ndarray, np.ndarray, np.ndarray]:
         """Run one image, together with others that wait.
 
-        Args:
-            view: (S, S, 3), as the predictor takes it.
-            class_index: of the map, ``None`` for the most probable one.
+        ``view`` is (S, S, 3), as the predictor takes it.
 
         Returns:
             (class index of the map, probability (classes,), logits (classes,), raw map (h, w)).
@@ -324,11 +322,6 @@ class ApiServer(ThreadingHTTPServer):
 
 def serve_api(predictor: Predictor, entry: Entry, settings: ApiSettings) -> None:
     """Answer until a signal ends it; requests that run then are finished or get an error.
-
-    Args:
-        predictor: the network.
-        entry: of the maps, one of the predictor's.
-        settings: options.
 
     Raises:
         UserError: the port is taken, or the network does not run.

@@ -40,18 +40,9 @@ class Engine:
         make: Callable[..., Any] = shared_predictor,
         foreign: Optional[ForeignModel] = None,
     ):
-        """Describe the checkpoints; networks are built when they are first used.
+        """Describe one or more checkpoints; at most ``keep`` networks, built by ``make``, are in memory.
 
-        Args:
-            loads: paths or short names of the checkpoints, at least one.
-            keep: the most networks in memory.
-            gpu: as for :class:`~dgl.predict.predictor.Predictor`.
-            data_set: selects one of several heads of a checkpoint.
-            make: class of the predictors.
-            foreign: how models of others are read.
-
-        Raises:
-            UserError: as :func:`~dgl.serving.models.describe`.
+        Other arguments are those of :func:`~dgl.serving.models.describe`.
         """
         self.models: List[Model] = [describe(load, data_set, foreign) for load in loads]
         self.runs = 0

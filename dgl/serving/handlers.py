@@ -44,27 +44,16 @@ def alpha_at(position: float) -> float:
 
 
 class Controls(NamedTuple):
-    """Values of the page's controls.
+    """Values of the page's controls."""
 
-    Attributes:
-        checkpoint: index.
-        class_index: ``None`` for the most probable class.
-        layer: index.
-        method: name.
-        alpha: position of its slider.
-        threshold: in [0, 1].
-        tab: :data:`ONE`, :data:`ALL` or :data:`TWO`.
-        other_method, other_layer: the second map of :data:`TWO`.
-    """
-
-    checkpoint: int = 0
-    class_index: Optional[int] = None
-    layer: int = int(_USUAL.layer)
+    checkpoint: int = 0  # index
+    class_index: Optional[int] = None  # None for the most probable class
+    layer: int = int(_USUAL.layer)  # index
     method: str = DEFAULT_METHOD
-    alpha: float = DEFAULT_ALPHA
+    alpha: float = DEFAULT_ALPHA  # position of its slider
     threshold: float = _USUAL.threshold
     tab: str = ONE
-    other_method: str = OTHER_METHOD
+    other_method: str = OTHER_METHOD  # of the second map of TWO
     other_layer: int = int(_USUAL.layer)
 
 

@@ -38,38 +38,22 @@ _SCOPE = "shared"
 
 
 class Model(NamedTuple):
-    """Description of a checkpoint, known before its network is built.
+    """Description of a checkpoint, known before its network is built."""
 
-    Attributes:
-        path: file or prefix of the checkpoint.
-        label: name on the page: the last two parts of the path, or what an installed package holds.
-        mode: backbone name.
-        layers: names by index; index 0 feeds global average pooling. Layers inside the blocks of an
-            EfficientNet are left out.
-        classes: number of logits.
-        class_names: a name per class, empty where names are not known.
-        image_size: side of the square input in pixels.
-        head: scope of the classification layer.
-        default_layer: index, of the backbone's :class:`~dgl.backbones.registry.LocalizeDefaults`.
-        threshold: theirs, in [0, 1].
-        has_foreground: whether it has a head from `dgl refine`.
-        lacking: methods that a model of others has no part for.
-        foreign: how a model of others is read, else ``None``.
-    """
-
-    path: str
-    label: str
+    path: str  # file or prefix of the checkpoint
+    label: str  # on the page: the last two parts of the path, or what an installed package holds
     mode: str
+    # By index, without those inside the blocks of an EfficientNet; 0 feeds global average pooling.
     layers: Tuple[str, ...]
-    classes: int
-    class_names: ClassNames
-    image_size: int
-    head: str
-    default_layer: int
+    classes: int  # number of logits
+    class_names: ClassNames  # empty where names are not known
+    image_size: int  # side of the square input in pixels
+    head: str  # scope of the classification layer
+    default_layer: int  # index; it and the threshold are the backbone's defaults
     threshold: float
-    has_foreground: bool = False
-    lacking: Tuple[str, ...] = ()
-    foreign: Optional[ForeignModel] = None
+    has_foreground: bool = False  # whether it has a head from `dgl refine`
+    lacking: Tuple[str, ...] = ()  # methods that a model of others has no part for
+    foreign: Optional[ForeignModel] = None  # how a model of others is read
 
     def entry(self, method: str, layer: int) -> Entry:
         """The (method, layer) of a map; the index of the layer counts where a method has no fixed layer.

@@ -21,24 +21,14 @@ _CLASSES_OF_PHOTOGRAPHS = 1000
 
 
 class Settings(NamedTuple):
-    """Options of ``dgl serve``.
-
-    Attributes:
-        loads: checkpoints.
-        host, port: address to listen on; port 0 takes a free one.
-        keep: the most networks in memory.
-        limits: limits of uploads.
-        most_waiting: the most requests that wait.
-        gpu, data_set: as for :class:`~dgl.predict.predictor.Predictor`.
-        foreign: how models of others are read.
-    """
+    """Options of ``dgl serve``, as its flags; ``foreign`` tells how models of others are read."""
 
     loads: Sequence[str]
     host: str = "127.0.0.1"
-    port: int = 7860
-    keep: int = 2
+    port: int = 7860  # 0 takes a free one
+    keep: int = 2  # the most networks in memory
     limits: Limits = Limits()
-    most_waiting: int = 32
+    most_waiting: int = 32  # requests
     gpu: Optional[str] = None
     data_set: Optional[str] = None
     foreign: Optional[ForeignModel] = None
