@@ -25,18 +25,6 @@ SAMPLES = ((0, 216), (1, 225), (2, 218), (3, 235), (6, 238), (7, 223))
 SAMPLE_SIDE = 400
 SAMPLE_QUALITY = 85
 
-_README = """Birds: a drawn data set for weakly supervised object localization
-
-{classes} classes that differ only in the head (crest, markings, beak); the object is the whole
-bird. Body, plumage, pose, size, place and background are independent of the class.
-Layout of CUB-200-2011: images.txt, image_class_labels.txt, train_test_split.txt,
-bounding_boxes.txt (id x y width height), classes.txt, images/, and segmentations/ (0 or 255).
-
-Made by: {command}
-Version: dgl {version}, drawing {drawing}, head scale {head}, clutter {clutter}
-Seed: {seed}
-"""
-
 
 def _class_folder(class_index: int) -> str:
     return f"{class_index + 1:03d}.{CLASS_NAMES[class_index]}"
@@ -120,18 +108,20 @@ def _write_text(path: str, text: str) -> None:
 
 
 def _readme(seed: int, train_per_class: int, test_per_class: int, longest_side: int) -> str:
-    command = (
-        "python -m dgl.data.birds --seed {} --train-per-class {} --test-per-class {} --size {}"
-    )
-    return _README.format(
-        classes=len(CLASS_NAMES),
-        command=command.format(seed, train_per_class, test_per_class, longest_side),
-        version=dgl.__version__,
-        drawing=render.DRAWING_VERSION,
-        head=render.HEAD_SCALE,
-        clutter=render.CLUTTER,
-        seed=seed,
-    )
+    command = f"python -m dgl.data.birds --seed {seed} --train-per-class {train_per_class}"
+    command += f" --test-per-class {test_per_class} --size {longest_side}"
+    drawing = f"drawing {render.DRAWING_VERSION}, head scale {render.HEAD_SCALE}"
+    return f"""Birds: a drawn data set for weakly supervised object localization
+
+{len(CLASS_NAMES)} classes that differ only in the head (crest, markings, beak); the object is the whole
+bird. Body, plumage, pose, size, place and background are independent of the class.
+Layout of CUB-200-2011: images.txt, image_class_labels.txt, train_test_split.txt,
+bounding_boxes.txt (id x y width height), classes.txt, images/, and segmentations/ (0 or 255).
+
+Made by: {command}
+Version: dgl {dgl.__version__}, {drawing}, clutter {render.CLUTTER}
+Seed: {seed}
+"""
 
 
 def _holds(out: str, readme: str, count: int) -> bool:
