@@ -40,7 +40,8 @@ from dgl.evaluation.summary import (
     write_metrics,
 )
 from dgl.report import gallery
-from dgl.report.evaluation_files import print_tables, write_results
+from dgl.report.page import write_results
+from dgl.report.tables import print_tables
 from dgl.utils.files import read_bounded
 from dgl.utils.table import write_csv
 from dgl.weights.identify import default_weights

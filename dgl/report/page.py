@@ -1,13 +1,17 @@
-"""Report page of an evaluation: one self-contained HTML file.
+"""Report of an evaluation: what was run, the tables, and the page, one self-contained HTML file.
 
 The two protocols have separate tables and charts, since their numbers are not comparable. Without
 JavaScript the page shows everything; with it, the gallery can be sorted and filtered.
 """
 
 import base64
+import datetime
 import json
 import mimetypes
 import os
+import shlex
+import sys
+import time
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import jinja2
@@ -23,7 +27,7 @@ from dgl.report.page_sections import (
     protocol_sections,
     selection_section,
 )
-from dgl.report.tables import MISSING, interval, number
+from dgl.report.tables import MISSING, interval, number, write_tables
 from dgl.utils.files import write_atomically
 
 PLOTS = "plots"
@@ -58,6 +62,43 @@ LITERATURE = (
     PublishedResult("ADL", "InceptionV3", "ILSVRC", 48.7, None),
     PublishedResult("I2C", "InceptionV3", "ILSVRC", 53.1, 68.5),
 )
+
+
+def write_results(
+    out: str, metrics: Dict[str, Any], gallery: List[Dict[str, Any]], started: float
+) -> str:
+    """Write ``run.json``, the tables and the page, and return the page's path.
+
+    Args:
+        out: folder of the evaluation.
+        metrics: as :func:`dgl.evaluation.summary.compute_metrics` computes them.
+        gallery: records of :mod:`dgl.report.gallery`.
+        started: ``time.time()`` at the start of the run.
+    """
+    finished = time.time()
+    # Not in metrics.json, which is the same for every run of the same evaluation.
+    run = {
+        "command": _command_line(sys.argv),
+        "started": _iso(started),
+        "finished": _iso(finished),
+        "seconds": round(finished - started, 1),
+    }
+    text = json.dumps(run, indent=1) + "\n"
+    write_atomically(os.path.join(out, "run.json"), text.encode("utf-8", "surrogateescape"))
+    write_tables(out, metrics, run)
+    return write_report(out, metrics, run, gallery)
+
+
+def _command_line(argv: Sequence[str]) -> str:
+    """The command as typed: scripts are run by python, the installed ``dgl`` by itself."""
+    is_dgl = os.path.splitext(os.path.basename(argv[0]))[0] == "dgl"
+    start = ["dgl"] if is_dgl else ["python", argv[0]]
+    return " ".join(shlex.quote(word) for word in start + list(argv[1:]))
+
+
+def _iso(seconds: float) -> str:
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc)
+    return moment.replace(microsecond=0).isoformat()
 
 
 def write_report(

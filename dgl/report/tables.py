@@ -1,4 +1,4 @@
-"""Result tables: columns and cells as the page shows them, and CSV and LaTeX files.
+"""Result tables: columns and cells as the page shows them, CSV and LaTeX files, and text on the screen.
 
 Accuracies are in percent and thresholds are fractions of a map's maximum. The 95 % interval of the
 value under ``key`` is expected under ``key_interval``. Every file holds one protocol.
@@ -11,7 +11,7 @@ import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from dgl.utils.files import write_atomically
-from dgl.utils.table import write_csv
+from dgl.utils.table import format_table, write_csv
 
 FOLDER = "tables"
 MISSING = "\u2013"
@@ -61,6 +61,22 @@ _LATEX = {
     "*": "{*}",
     MISSING: "--",
 }
+# Of the tables on the screen.
+_TITLES = {
+    "fixed_threshold": "Fixed threshold {threshold}: largest contour, IoU >= {iou}, % ({geometry})",
+    "wsolevaluation": "wsolevaluation: best of all thresholds in steps of {step}, % ({geometry})",
+}
+_TUNED_TITLE = "Fixed thresholds selected on {tuned}: largest contour, IoU >= {iou}, % ({geometry})"
+_COLUMNS = {
+    "fixed_threshold": ("method", "layer", "threshold", "gt_known", "95 %", "top1_loc", "top5_loc"),
+    "wsolevaluation": (
+        "method", "layer", "max_box_acc", "95 %", "best_threshold", "max_box_acc_v2", "pxap",
+        "tuned_threshold", "box_acc",
+    ),
+}  # fmt: skip
+# The metric whose interval is printed.
+_MAIN_METRIC = {"fixed_threshold": "gt_known", "wsolevaluation": "max_box_acc"}
+_DIGITS = {"best_threshold": 3, "tuned_threshold": 3, "threshold": 3, "p_value": 4}
 
 
 class Column(NamedTuple):
@@ -288,3 +304,74 @@ def _caption(name: str, protocol: Mapping[str, Any], table: Sequence[Sequence[Ce
     if any(cell.interval for line in table for cell in line):
         text += " In brackets: 95 % intervals."
     return text + " Bold: the best of a column."
+
+
+def print_tables(metrics: Mapping[str, Any]) -> None:
+    """Print the classification errors and one table per protocol."""
+    errors = metrics.get("classification") or {}
+    texts = [
+        "{} {:.1f}".format(name.replace("_error", "").replace("top", "top-"), value)
+        for name, value in errors.items()
+        if name.endswith("_error")
+    ]
+    if texts:
+        print("\nClassification error, %: " + ", ".join(texts))
+    for name, protocol in metrics["protocols"].items():
+        _print_protocol(name, protocol, (metrics.get("selection") or {}).get("split"))
+    if metrics.get("mosaic"):
+        _print_mosaic(metrics["mosaic"])
+    if metrics.get("alpha"):
+        print("\nDGL at {} by alpha".format(metrics["alpha"]["layer"]))
+        rows = [
+            {key: value for key, value in row.items() if not key.endswith("_interval")}
+            for row in metrics["alpha"]["rows"]
+        ]
+        print(format_table(rows, digits=_DIGITS))
+    print("")
+
+
+def _print_protocol(name: str, protocol: Mapping[str, Any], tuned: Any) -> None:
+    rows = _with_bounds(protocol["rows"], _MAIN_METRIC[name])
+    columns = [c for c in _COLUMNS[name] if any(row.get(c) is not None for row in rows)]
+    title = _TITLES[name]
+    if name == "fixed_threshold":
+        if len({row["threshold"] for row in rows}) == 1:
+            columns.remove("threshold")
+        if tuned is not None:
+            title = _TUNED_TITLE
+    print("\n" + title.format(tuned=tuned, **protocol))
+    print(format_table(rows, columns, digits=_DIGITS))
+    if protocol.get("comparisons"):
+        compared = [
+            {
+                "a": row["a"],
+                "b": row["b"],
+                "figure": row["figure"],
+                "a - b": row["difference"],
+                "95 %": "{:.1f} to {:.1f}".format(*row["interval"]),
+                "p_value": row["p_value"],
+            }
+            for row in protocol["comparisons"]
+        ]
+        print("\nPaired on the same images, percentage points")
+        print(format_table(compared, digits=_DIGITS))
+
+
+def _with_bounds(rows: Sequence[Mapping[str, Any]], metric: str) -> List[Dict[str, Any]]:
+    """Copies of the rows, in which the interval of a metric is text under ``95 %``."""
+    copies = [dict(row) for row in rows]
+    for row in copies:
+        if row.get(metric + "_interval") is not None:
+            row["95 %"] = "{:.1f}-{:.1f}".format(*row[metric + "_interval"])
+    return copies
+
+
+def _print_mosaic(mosaic: Mapping[str, Any]) -> None:
+    rows = _with_bounds(mosaic["rows"], "share")
+    columns = ("method", "layer", "share", "95 %", "positive_share", "hit")
+    print(
+        "\nGrid pointing game, {mosaics} mosaics of {grid}, % (chance {chance:.1f})".format(
+            **mosaic
+        )
+    )
+    print(format_table(rows, [c for c in columns if c in rows[0]], digits=_DIGITS))

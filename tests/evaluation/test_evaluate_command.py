@@ -16,7 +16,7 @@ from sample_images import blob_image, write_list
 from dgl.cli.evaluate import make_parser, run
 from dgl.data.image_io import read_image
 from dgl.errors import UserError
-from dgl.report.evaluation_files import print_tables
+from dgl.report.tables import print_tables
 from dgl.weights import save_npz
 
 ENTRIES = ["dgl@conv5_3", "dgl@conv5_2", "cam@add"]
