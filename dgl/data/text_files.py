@@ -254,6 +254,11 @@ def find_root(data_dir: str, roots: Sequence[str], relatives: Iterable[str]) -> 
     return next((root for root in roots if os.path.isdir(os.path.join(data_dir, root))), roots[0])
 
 
+def progress(items: Iterable[Any], what: str, unit: str) -> Any:
+    """The items, with a bar that appears where they take more than a second."""
+    return tqdm(items, what, unit=unit, leave=False, delay=1)
+
+
 def read_lines(
     path: str, longest: int = MAX_LINE_BYTES, bad: Optional[BadLines] = None
 ) -> Iterator[Tuple[int, str]]:
@@ -275,7 +280,7 @@ def read_lines(
             more than ``longest`` bytes, or is neither UTF-8 nor UTF-16 text.
     """
     lines = _lines(path, longest, contextlib.nullcontext() if bad is None else bad)
-    yield from tqdm(lines, os.path.basename(path), unit=" lines", leave=False, delay=1)
+    yield from progress(lines, os.path.basename(path), " lines")
 
 
 def _lines(path: str, longest: int, bad: Any) -> Iterator[Tuple[int, str]]:

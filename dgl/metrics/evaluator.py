@@ -22,12 +22,15 @@ _BLOCK = 2048
 class Evaluator:
     """Base of the evaluators: rows under fixed settings.
 
-    A subclass sets :attr:`name` and implements :meth:`_columns`, :meth:`_terms` and :meth:`figures`,
-    and :meth:`_counted` where not every row counts; its own ``add`` appends to ``self.records``.
+    A subclass sets :attr:`name` and implements :meth:`_columns`, :meth:`_terms` or :attr:`summed`, and
+    :meth:`figures`; :attr:`counted` or :meth:`_counted` where not every row counts. Its own ``add``
+    appends to ``self.records``.
     """
 
     name = ""
     nothing = "expected at least one image"
+    counted = ""  # column of bools: the rows that count towards the figures; all do without it
+    summed: Tuple[str, ...] = ()  # columns that the totals are sums of
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         """Start empty.
@@ -127,11 +130,12 @@ class Evaluator:
 
     def _counted(self) -> np.ndarray:
         """Bool (N,): the rows that count towards the figures."""
-        return np.ones(len(self.records), bool)
+        every = np.ones(len(self.records), bool)
+        return self.records.column(self.counted) if self.counted else every
 
     def _terms(self, rows: np.ndarray) -> Dict[str, Any]:
         """Name -> numbers (len(rows), ...): what each of some rows adds to the totals."""
-        raise NotImplementedError
+        return {name: self.records.column(name)[rows] for name in self.summed}
 
     def _counted_rows(self) -> np.ndarray:
         order = self.records.order()

@@ -24,6 +24,7 @@ class MaxBoxAccEvaluator(Evaluator):
 
     name = "max_box_acc"
     nothing = "expected at least one image with a true box"
+    counted = "has_box"
 
     def __init__(
         self,
@@ -171,9 +172,6 @@ class MaxBoxAccEvaluator(Evaluator):
             "largest": Column("uint8", (width,)),
             "any": Column("uint8", (len(self._ious), width)),
         }
-
-    def _counted(self) -> np.ndarray:
-        return self.records.column("has_box")
 
     def _terms(self, rows: np.ndarray) -> Dict[str, Any]:
         steps = len(self._thresholds)

@@ -23,6 +23,8 @@ class PixelApEvaluator(Evaluator):
 
     name = "pixel_ap"
     nothing = "expected at least one image with a mask"
+    counted = "has_mask"
+    summed = ("object", "background")
 
     def __init__(self, step: float = 0.001) -> None:
         """Start empty.
@@ -145,9 +147,3 @@ class PixelApEvaluator(Evaluator):
             "object": Column("uint32", (bins,)),
             "background": Column("uint32", (bins,)),
         }
-
-    def _counted(self) -> np.ndarray:
-        return self.records.column("has_mask")
-
-    def _terms(self, rows: np.ndarray) -> Dict[str, Any]:
-        return {name: self.records.column(name)[rows] for name in ("object", "background")}

@@ -39,6 +39,7 @@ class PointingGameEvaluator(Evaluator):
 
     name = "pointing_game"
     nothing = "expected at least one mosaic"
+    summed = FIGURES
 
     def __init__(self, grid: Tuple[int, int]) -> None:
         """Start empty.
@@ -104,6 +105,3 @@ class PointingGameEvaluator(Evaluator):
 
     def _columns(self) -> Dict[str, Column]:
         return {name: Column("float64") for name in FIGURES}
-
-    def _terms(self, rows: np.ndarray) -> Dict[str, Any]:
-        return {name: self.records.column(name)[rows] for name in FIGURES}

@@ -12,8 +12,6 @@ import os
 import re
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
-from tqdm import tqdm
-
 from dgl.data.image_files import scan_folder
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import (
@@ -32,6 +30,7 @@ from dgl.data.text_files import (
     check_box,
     check_class_index,
     find_root,
+    progress,
     resolve_below,
 )
 from dgl.errors import UserError, first_few, quote
@@ -192,7 +191,7 @@ def _entries(
     entries: List[Any], kind: str, path: str, bad: BadLines
 ) -> Iterator[Tuple[Dict[str, Any], str]]:
     """The objects of one of the lists, each with its place for messages."""
-    for number, entry in enumerate(tqdm(entries, kind, unit="", leave=False, delay=1)):
+    for number, entry in enumerate(progress(entries, kind, "")):
         where = f"{path}: {kind}[{number}]"
         with bad:
             if not isinstance(entry, dict):

@@ -13,8 +13,6 @@ import logging
 import os
 from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
-from tqdm import tqdm
-
 from dgl.data.annotations import Annotation, read_annotation
 from dgl.data.class_names import CLASSES_FILE, SYNSET_LISTS, ClassList, read_class_list
 from dgl.data.image_files import IMAGE_EXTENSIONS, is_folder_entry, scan_folder
@@ -27,6 +25,7 @@ from dgl.data.text_files import (
     check_class_index,
     check_total,
     is_nearly_full,
+    progress,
     read_lines,
     resolve_below,
     tell_repeats,
@@ -171,7 +170,7 @@ def _read_val(listed: Sequence[Entry], source: str, keys: Sequence[str], bad: Ba
     """The images with annotations that have objects of one class; few bad ones are left out."""
     read: List[Tuple[Entry, str, Annotation]] = []
     lacking = []
-    for entry in tqdm(listed, desc="annotations", unit=" files", leave=False, delay=1):
+    for entry in progress(listed, "annotations", " files"):
         with bad:
             path = _val_path(source, entry)
             annotation = read_annotation(path)
@@ -218,7 +217,7 @@ def _read_train(listed: Sequence[Entry], source: Optional[str], bad: BadLines) -
     """The images, whose classes are their folders; without a ``source`` no annotation is read."""
     found: _Found = []
     others = []
-    for entry in tqdm(listed, desc="annotations", unit=" files", leave=False, delay=1):
+    for entry in progress(listed, "annotations", " files"):
         label = entry.relative.split("/")[0]
         with bad:
             path = "" if source is None else _xml_path(source, entry)
@@ -269,7 +268,7 @@ def list_split(data_dir: str, part: str, bad: Optional[BadLines] = None) -> List
     if part != "train":
         found.extend(sorted(_names_by_stem(root, bad).values()))
     subfolders = sorted(entry.name for entry in scan_folder(root) if is_folder_entry(entry))
-    for folder in tqdm(subfolders, desc="listing " + part, unit=" folders", leave=False, delay=1):
+    for folder in progress(subfolders, "listing " + part, " folders"):
         by_stem = _names_by_stem(os.path.join(root, folder), bad)
         found.extend(f"{folder}/{name}" for name in sorted(by_stem.values()))
     bad.refuse(len(found))

@@ -8,12 +8,10 @@ import logging
 import os
 from typing import Dict, List, Optional
 
-from tqdm import tqdm
-
 from dgl.data.image_files import LeftOut, image_names, is_folder_entry, is_image_entry, scan_folder
 from dgl.data.layouts.registry import register_layout
 from dgl.data.sample import SPLIT_CANDIDATES, SPLIT_NAMES, SPLITS, DataSet, Sample
-from dgl.data.text_files import check_class_index
+from dgl.data.text_files import check_class_index, progress
 from dgl.errors import UserError
 
 _logger = logging.getLogger(__name__)
@@ -57,9 +55,7 @@ def load_image_folder(
         raise UserError(f"{data_dir}: no class folders with images; expected {_EXPECTED}")
     samples: List[Sample] = []
     left_out = LeftOut()
-    for class_index, class_name in enumerate(
-        tqdm(class_names, desc="listing " + split, unit=" classes", leave=False, delay=1)
-    ):
+    for class_index, class_name in enumerate(progress(class_names, "listing " + split, " classes")):
         path = os.path.join(data_dir, folder, class_name)
         check_class_index(class_index, classes, path)
         if os.path.isdir(path):

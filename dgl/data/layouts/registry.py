@@ -3,9 +3,9 @@
 import os
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 
-from tqdm import tqdm
-
+from dgl.data.image_files import scan_folder
 from dgl.data.sample import DataSet, check_request
+from dgl.data.text_files import progress
 from dgl.errors import UserError, first_few, quote
 
 _Loader = Callable[..., DataSet]
@@ -152,9 +152,7 @@ def _missing(dataset: DataSet) -> Iterator[str]:
     images: List[str] = []
     masks: List[str] = []
     listed_masks = 0
-    for sample in tqdm(
-        dataset.samples, desc="looking for images", unit=" files", leave=False, delay=1
-    ):
+    for sample in progress(dataset.samples, "looking for images", " files"):
         if not os.path.isfile(sample.path):
             images.append(sample.path)
         paths = sample.mask_paths + ((sample.ignore_path,) if sample.ignore_path else ())
@@ -172,9 +170,5 @@ def check_data_folder(data_dir: str) -> None:
         raise UserError(f"{data_dir}: no such folder; expected a data set")
     if not os.path.isdir(data_dir):
         raise UserError(f"{data_dir}: not a folder; expected a data set's folder")
-    try:
-        is_empty = not os.listdir(data_dir)
-    except OSError as error:
-        raise UserError(f"{data_dir}: cannot be listed: {error.strerror}") from error
-    if is_empty:
+    if not scan_folder(data_dir):
         raise UserError(f"{data_dir}: the folder is empty; expected a data set")

@@ -12,8 +12,6 @@ import os
 import re
 from typing import Dict, List, Optional, Tuple
 
-from tqdm import tqdm
-
 from dgl.data.annotations import Annotation, read_annotation
 from dgl.data.class_names import read_class_names
 from dgl.data.image_files import image_names, is_folder_entry, scan_folder
@@ -26,7 +24,14 @@ from dgl.data.sample import (
     check_samples,
     samples_by_class,
 )
-from dgl.data.text_files import BadLines, check_class_index, find_root, read_lines, resolve_below
+from dgl.data.text_files import (
+    BadLines,
+    check_class_index,
+    find_root,
+    progress,
+    read_lines,
+    resolve_below,
+)
 from dgl.errors import UserError, quote
 
 _EXPECTED = (
@@ -179,7 +184,7 @@ def _list_split(folder: str, source: str, split: str, bad: BadLines) -> Dict[str
 def _read_all(source: str, entries: Dict[str, str], bad: BadLines) -> Dict[str, Annotation]:
     """The annotation of each name; the names come with their places for messages."""
     found = {}
-    for key, where in tqdm(entries.items(), "annotations", unit=" files", leave=False, delay=1):
+    for key, where in progress(entries.items(), "annotations", " files"):
         path = os.path.join(source, key + ".xml")
         with bad:
             annotation = read_annotation(path)

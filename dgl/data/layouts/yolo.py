@@ -11,7 +11,6 @@ import os
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 import yaml
-from tqdm import tqdm
 
 from dgl.data.class_names import read_class_names
 from dgl.data.image_files import image_names, is_folder_entry, scan_folder
@@ -33,6 +32,7 @@ from dgl.data.text_files import (
     check_box,
     check_class_index,
     is_number,
+    progress,
     read_lines,
     resolve_below,
 )
@@ -96,7 +96,7 @@ def load_yolo(
 
     samples: List[Sample] = []
     empty: List[str] = []
-    for image in tqdm(listed, "labels", unit=" images", leave=False, delay=1):
+    for image in progress(listed, "labels", " images"):
         with bad:
             path, _ = resolve_below(data_dir, "", image.relative, image.where)
             identity, labels = _labels_of(data_dir, image)
