@@ -55,18 +55,13 @@ OWN_STRIDES = "dgl"  # a ResNet's strides as in the paper
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """The input of a network: ``(value - mean) / std`` of each pixel, channel by channel.
+    """The input of a network: ``(value - mean) / std`` of each pixel, channel by channel."""
 
-    Attributes:
-        order: ``"rgb"`` or ``"bgr"``, the order of the network's input channels.
-        mean, std: in that order, on the scale 0 to 255.
-        text: the same for people.
-    """
-
-    order: str
+    order: str  # `"rgb"` or `"bgr"`, the order of the network's input channels
+    # mean, std: in that order, on the scale 0 to 255
     mean: Tuple[float, ...]
     std: Tuple[float, ...]
-    text: str
+    text: str  # the same for people
 
     def in_order(self, order: str) -> "Preprocessing":
         """The same means and scales for input channels in ``order``."""
@@ -93,29 +88,20 @@ MINUS_ONE_TO_ONE = Preprocessing(
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """One file of published weights.
+    """One file of published weights."""
 
-    Attributes:
-        publisher: a key of :data:`PUBLISHERS`.
-        file_name: as published, or as in the published archive.
-        url: where its publisher documents it to be.
-        preprocessing: of the publisher's network.
-        license: of the weights, as far as it is stated.
-        differs: how our network differs from the publisher's.
-        digest: what the publisher says to check it with: ``"md5:..."``, or ``"sha256:..."`` with the
-            first digits only; ``""`` where nothing is said.
-        megabytes: size in units of 10^6 bytes as its publisher states it, or ``None``.
-        strides: value of ``--strides`` with which the weights classify as they were trained to.
-    """
-
-    publisher: str
-    file_name: str
-    url: str
-    preprocessing: Preprocessing
-    license: str
-    differs: str
+    publisher: str  # a key of PUBLISHERS
+    file_name: str  # as published, or as in the published archive
+    url: str  # where its publisher documents it to be
+    preprocessing: Preprocessing  # of the publisher's network
+    license: str  # of the weights, as far as it is stated
+    differs: str  # how our network differs from the publisher's
+    # What the publisher says to check it with: `"md5:..."`, or `"sha256:..."` with the first digits
+    # only; `""` where nothing is said
     digest: str = ""
+    # Size in units of 10^6 bytes as its publisher states it, or `None`
     megabytes: Optional[float] = None
+    # Value of `--strides` with which the weights classify as they were trained to
     strides: str = OWN_STRIDES
 
 
@@ -176,24 +162,19 @@ EXACT, NEAR = "exact", "near"
 
 @dataclass(frozen=True)
 class PublishedNames:
-    """How one publisher names the variables of a backbone.
+    """How one publisher names the variables of a backbone."""
 
-    Attributes:
-        publisher: a key of :data:`PUBLISHERS`.
-        fits: ``fits(shapes)`` -> :data:`EXACT` for a file of this backbone, :data:`NEAR` for one of the
-            same family whose depth is unclear, ``None`` for any other.
-        pieces: ``pieces(shapes, names)`` -> ordered variable name -> :class:`Piece`, for this project's
-            variable names in the order of the network. A piece may be absent from ``shapes``.
-        check: ``check(checkpoint)`` raises :class:`~dgl.errors.UserError` for a file that has the names but
-            other contents.
-        variables: ``variables(shapes)`` -> the names of this project's variables that a file fills. With it
-            ``--load`` takes the file as it is; the publisher's preprocessing must be the backbone's own.
-    """
-
-    publisher: str
+    publisher: str  # a key of PUBLISHERS
+    # `fits(shapes)` -> EXACT for a file of this backbone, NEAR for one of the same family whose
+    # depth is unclear, `None` for any other
     fits: Callable[[Shapes], Optional[str]]
+    # `pieces(shapes, names)` -> ordered variable name -> Piece, for this project's variable names
+    # in the order of the network. A piece may be absent from `shapes`
     pieces: Callable[[Shapes, Sequence[str]], Dict[str, Piece]]
+    # `check(checkpoint)` raises UserError for a file that has the names but other contents
     check: Callable[[Any], None] = lambda checkpoint: None
+    # `variables(shapes)` -> the names of this project's variables that a file fills. With it
+    # `--load` takes the file as it is; the publisher's preprocessing must be the backbone's own
     variables: Optional[Callable[[Shapes], Sequence[str]]] = None
 
 

@@ -23,18 +23,12 @@ _GLOBAL = {"Mean", "Sum", "Max"}
 
 
 class Field(NamedTuple):
-    """What place (row, column) of an activation sees; pairs are (vertical, horizontal).
+    """What place (row, column) of an activation sees; pairs are (vertical, horizontal)."""
 
-    Attributes:
-        stride: pixels from one place to the next.
-        first: the first pixel that place 0 sees, negative in the padding.
-        size: side of what a place sees in pixels, padding included.
-        sees_all: whether a global pooling was left out, through which a place sees all of the image.
-    """
-
-    stride: Pair
-    first: Pair
-    size: Pair
+    stride: Pair  # pixels from one place to the next
+    first: Pair  # the first pixel that place 0 sees, negative in the padding
+    size: Pair  # side of what a place sees in pixels, padding included
+    # Whether a global pooling was left out, through which a place sees all of the image
     sees_all: bool = False
 
 
@@ -134,17 +128,12 @@ def _window_of(op: Any) -> Tuple[List[int], List[int], List[int]]:
 
 
 class Layer(NamedTuple):
-    """One layer of a backbone.
+    """One layer of a backbone."""
 
-    Attributes:
-        index, name: as ``--clayer`` takes either.
-        shape: (height, width, channels) of its activation.
-        field: :class:`Field`.
-    """
-
+    # index, name: as `--clayer` takes either
     index: int  # type: ignore[assignment]
     name: str
-    shape: Tuple[int, int, int]
+    shape: Tuple[int, int, int]  # (height, width, channels) of its activation
     field: Field
 
 

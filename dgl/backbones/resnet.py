@@ -40,18 +40,13 @@ BLOCKS_BY_DEPTH = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 class Strides(NamedTuple):
-    """How groups 0-3 go from stride 4 on.
+    """How groups 0-3 go from stride 4 on."""
 
-    Attributes:
-        steps: stride of each group's first block.
-        dilations: of each group's 3 x 3 convolutions.
-        in_first: whether the stride is that of a block's first 1 x 1 convolution, not of its 3 x 3.
-        symmetric: whether strided layers pad both sides alike, not bottom and right first.
-    """
-
-    steps: Tuple[int, int, int, int]
-    dilations: Tuple[int, int, int, int] = (1, 1, 1, 1)
+    steps: Tuple[int, int, int, int]  # stride of each group's first block
+    dilations: Tuple[int, int, int, int] = (1, 1, 1, 1)  # of each group's 3 x 3 convolutions
+    # Whether the stride is that of a block's first 1 x 1 convolution, not of its 3 x 3
     in_first: bool = False
+    # Whether strided layers pad both sides alike, not bottom and right first
     symmetric: bool = True
 
 

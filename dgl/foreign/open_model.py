@@ -39,20 +39,14 @@ _MOST_CONFIG_BYTES = 2**28
 
 
 class Opened(NamedTuple):
-    """A classifier's tensors.
+    """A classifier's tensors."""
 
-    Attributes:
-        logits: (N, classes) float tensor.
-        image: the tensor to feed.
-        layers: name -> activation, the last one first, as :func:`~dgl.foreign.layers_of` gives them; a
-            layer of Keras by the layer's name.
-        inputs: name -> placeholder of every input.
-    """
-
-    logits: Any
-    image: Any
+    logits: Any  # (N, classes) float tensor
+    image: Any  # the tensor to feed
+    # Name -> activation, the last one first, as layers_of gives them; a layer of Keras by the
+    # layer's name
     layers: Dict[str, Any]
-    inputs: Dict[str, Any]
+    inputs: Dict[str, Any]  # name -> placeholder of every input
 
 
 def open_model(path: str, output: Optional[str] = None, image_size: Optional[int] = None) -> Opened:

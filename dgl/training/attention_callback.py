@@ -41,17 +41,11 @@ _MAX_CLASS_NAME = 60
 
 
 class AttentionImages(NamedTuple):
-    """Images and layers of the maps, the same at every epoch and in a resumed run.
+    """Images and layers of the maps, the same at every epoch and in a resumed run."""
 
-    Attributes:
-        drawn: samples whose maps are drawn.
-        measured: samples on which GT-known is measured; each has a box.
-        layers: names of the layers; GT-known is measured at the first.
-    """
-
-    drawn: List[Sample]
-    measured: List[Sample]
-    layers: Tuple[str, ...]
+    drawn: List[Sample]  # samples whose maps are drawn
+    measured: List[Sample]  # samples on which GT-known is measured; each has a box
+    layers: Tuple[str, ...]  # names of the layers; GT-known is measured at the first
 
     def __str__(self) -> str:
         parts = []

@@ -70,21 +70,13 @@ def _flush(path: str) -> None:
 
 
 class ResumePoint(NamedTuple):
-    """Where training begins or continues.
+    """Where training begins or continues."""
 
-    Attributes:
-        left: steps left of the epoch; 0 if only what follows them is left, such as validation.
-        epoch: epoch to begin or to continue, counted from 1.
-        step: number of completed steps.
-        rows: of ``stats.json``, up to ``step``.
-        prefix: checkpoint to continue from, or ``None``.
-    """
-
-    left: int
-    epoch: int = 1
-    step: int = 0
-    rows: Sequence[Row] = ()
-    prefix: Optional[str] = None
+    left: int  # steps left of the epoch; 0 if only what follows them is left, such as validation
+    epoch: int = 1  # epoch to begin or to continue, counted from 1
+    step: int = 0  # number of completed steps
+    rows: Sequence[Row] = ()  # of `stats.json`, up to `step`
+    prefix: Optional[str] = None  # checkpoint to continue from, or `None`
 
 
 def locate_step(

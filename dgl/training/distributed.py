@@ -30,19 +30,12 @@ _Values = TypeVar("_Values", int, Sequence[int])
 
 
 class Ranks(NamedTuple):
-    """This process among those that train together, on all hosts and on this one.
+    """This process among those that train together, on all hosts and on this one."""
 
-    Attributes:
-        rank: 0 to ``size - 1``.
-        size: number of processes.
-        local_rank: rank among the processes of this host.
-        local_size: number of processes on this host.
-    """
-
-    rank: int
-    size: int
-    local_rank: int
-    local_size: int
+    rank: int  # 0 to `size - 1`
+    size: int  # number of processes
+    local_rank: int  # rank among the processes of this host
+    local_size: int  # number of processes on this host
 
     @property
     def chief(self) -> bool:

@@ -26,17 +26,11 @@ _OTHER_RANK = "another process of the run stopped and printed why"
 
 
 class StopReason(NamedTuple):
-    """Why training stops early.
+    """Why training stops early."""
 
-    Attributes:
-        message: one line.
-        exit_code: of the process: 1 for an error, 128 + N for signal N.
-        save: whether the current state is sound, so that a checkpoint of it is saved.
-    """
-
-    message: str
-    exit_code: int = 1
-    save: bool = False
+    message: str  # one line
+    exit_code: int = 1  # of the process: 1 for an error, 128 + N for signal N
+    save: bool = False  # whether the current state is sound, so that a checkpoint of it is saved
 
 
 def code_of(reason: Optional[StopReason]) -> int:

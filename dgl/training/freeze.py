@@ -39,17 +39,12 @@ _BATCH = 16  # images at a time while they are computed
 
 
 class Cut(NamedTuple):
-    """Where a network is divided into a frozen and a trained part.
+    """Where a network is divided into a frozen and a trained part."""
 
-    Attributes:
-        layer: name of the last frozen layer.
-        frozen: names of the variables that stay as they are, moving averages among them.
-        shape: of the layer's activation for one image.
-    """
-
-    layer: str
+    layer: str  # name of the last frozen layer
+    # Names of the variables that stay as they are, moving averages among them
     frozen: Tuple[str, ...]
-    shape: Tuple[int, ...]
+    shape: Tuple[int, ...]  # of the layer's activation for one image
 
     def gib(self, views: int) -> float:
         """Memory that the activations of this many images take, in GiB."""

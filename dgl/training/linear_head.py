@@ -20,21 +20,14 @@ _OUT = -1  # fold of an image that is never held out
 
 
 class LinearHead(NamedTuple):
-    """A fitted last layer.
+    """A fitted last layer."""
 
-    Attributes:
-        weights: (C, classes) float32.
-        biases: (classes,) float32.
-        strength: the chosen inverse strength of the regularization, one of :data:`STRENGTHS`.
-        folds: number of folds of the cross-validation, 0 where there was none.
-        held_out: (N,) int, the class predicted for each image by a fit without it; -1 for an image that is
-            the only one of its class.
-    """
-
-    weights: np.ndarray
-    biases: np.ndarray
-    strength: float
-    folds: int
+    weights: np.ndarray  # (C, classes) float32
+    biases: np.ndarray  # (classes,) float32
+    strength: float  # the chosen inverse strength of the regularization, one of STRENGTHS
+    folds: int  # number of folds of the cross-validation, 0 where there was none
+    # (N,) int, the class predicted for each image by a fit without it; -1 for an image that is the
+    # only one of its class
     held_out: np.ndarray
 
     def logits(self, features: np.ndarray) -> np.ndarray:

@@ -34,15 +34,11 @@ _MOST_PROGRESS = 1 << 28
 
 
 class Lessons(NamedTuple):
-    """What the head learns from.
+    """What the head learns from."""
 
-    Attributes:
-        activations: layer -> (N, h, w, C) float16.
-        masks: (N, H, W) float32 in [0, 1], the part of each place that belongs to the object, at the
-            size of the largest activation.
-    """
-
-    activations: Dict[str, np.ndarray]
+    activations: Dict[str, np.ndarray]  # layer -> (N, h, w, C) float16
+    # (N, H, W) float32 in [0, 1], the part of each place that belongs to the object, at the size of
+    # the largest activation
     masks: np.ndarray
 
 
@@ -211,17 +207,11 @@ def collect(
 
 
 class Progress(NamedTuple):
-    """How far :func:`collect` has come.
+    """How far :func:`collect` has come."""
 
-    Attributes:
-        images: number that it has looked at, from the first on.
-        lessons: number of those that gave a mask.
-        errors: reasons why images cannot be read.
-    """
-
-    images: int = 0
-    lessons: int = 0
-    errors: Tuple[str, ...] = ()
+    images: int = 0  # number that it has looked at, from the first on
+    lessons: int = 0  # number of those that gave a mask
+    errors: Tuple[str, ...] = ()  # reasons why images cannot be read
 
 
 def _read_progress(path: str, key: str) -> Progress:

@@ -48,43 +48,27 @@ def steps_per_epoch(
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a training run.
+    """Settings of a training run."""
 
-    Attributes:
-        mode: backbone.
-        options: of the network (``training`` is set by the towers).
-        image_size: side of the views in pixels.
-        batch: total batch, over all towers of all processes.
-        towers: copies of the network that share a step, in each process.
-        steps: per epoch.
-        epochs: last epoch, counted from 1.
-        base_lr: learning rate until the first of ``lr_epochs``.
-        lr_epochs: epochs after which the rate is multiplied by :data:`LR_FACTOR`.
-        multipliers: (regular expression, factor) on gradients; empty when training from scratch.
-        weight_decay: (regular expression, scale) or ``None``.
-        workers: processes that decode and augment.
-        seed: of initial values, shuffling and augmentation, or ``None`` for random ones.
-        processes: how many train together, each on its slice of every batch.
-        freeze: name of the layer up to which all keeps its loaded weights, or ``None``.
-        freeze_views: random views of each training image whose activations there are cached.
-    """
-
-    mode: str
-    options: BuildOptions
-    image_size: int
-    batch: int
-    towers: int
-    steps: int
-    epochs: int
-    base_lr: float
-    lr_epochs: Tuple[int, ...] = LR_EPOCHS
+    mode: str  # backbone
+    options: BuildOptions  # of the network (`training` is set by the towers)
+    image_size: int  # side of the views in pixels
+    batch: int  # total batch, over all towers of all processes
+    towers: int  # copies of the network that share a step, in each process
+    steps: int  # per epoch
+    epochs: int  # last epoch, counted from 1
+    base_lr: float  # learning rate until the first of `lr_epochs`
+    lr_epochs: Tuple[int, ...] = LR_EPOCHS  # epochs after which the rate is multiplied by LR_FACTOR
+    # (regular expression, factor) on gradients; empty when training from scratch
     multipliers: Tuple[Tuple[str, float], ...] = ()
-    weight_decay: Optional[Tuple[str, float]] = None
-    workers: int = 2
+    weight_decay: Optional[Tuple[str, float]] = None  # (regular expression, scale) or `None`
+    workers: int = 2  # processes that decode and augment
+    # Of initial values, shuffling and augmentation, or `None` for random ones
     seed: Optional[int] = None
-    processes: int = 1
+    processes: int = 1  # how many train together, each on its slice of every batch
+    # Name of the layer up to which all keeps its loaded weights, or `None`
     freeze: Optional[str] = None
-    freeze_views: int = 1
+    freeze_views: int = 1  # random views of each training image whose activations there are cached
 
     @property
     def tower_batch(self) -> int:

@@ -165,21 +165,13 @@ def fold(
 
 
 class Refined(NamedTuple):
-    """What :func:`refine` did.
+    """What :func:`refine` did."""
 
-    Attributes:
-        out: the checkpoint that was written.
-        layers: that the head reads.
-        images: number that it learnt from.
-        without_object: number of images whose mask had no object or no background.
-        errors: reasons why images cannot be read.
-    """
-
-    out: str
-    layers: Tuple[str, ...]
-    images: int
-    without_object: int
-    errors: Tuple[str, ...]
+    out: str  # the checkpoint that was written
+    layers: Tuple[str, ...]  # that the head reads
+    images: int  # number that it learnt from
+    without_object: int  # number of images whose mask had no object or no background
+    errors: Tuple[str, ...]  # reasons why images cannot be read
 
 
 def refine(

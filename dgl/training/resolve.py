@@ -203,19 +203,12 @@ def _towers(args: Namespace, gpus: int, ranks: Ranks) -> int:
 
 
 class InitialWeights(NamedTuple):
-    """What a checkpoint gives to a network that is about to be trained.
+    """What a checkpoint gives to a network that is about to be trained."""
 
-    Attributes:
-        checkpoint: the source.
-        loaded: names of the variables that it fills.
-        fresh: names of the network's variables that keep their random initial value.
-        unused: number of the checkpoint's variables that are not part of the network.
-    """
-
-    checkpoint: Checkpoint
-    loaded: List[str]
-    fresh: List[str]
-    unused: int
+    checkpoint: Checkpoint  # the source
+    loaded: List[str]  # names of the variables that it fills
+    fresh: List[str]  # names of the network's variables that keep their random initial value
+    unused: int  # number of the checkpoint's variables that are not part of the network
 
     def values(self) -> Dict[str, np.ndarray]:
         """Read the variables that the checkpoint fills: name -> float32 array.

@@ -41,23 +41,15 @@ _NAMED = 4
 
 
 class Conversion(NamedTuple):
-    """What was done.
+    """What was done."""
 
-    Attributes:
-        out: the file written.
-        published: :class:`~dgl.backbones.published.PublishedFile`, what the input was taken for.
-        preprocessing: what was folded into the first layer, or ``None`` when it was left as it is.
-        written: number of variables.
-        left_out: number of the input's variables that the network does not use.
-        mode: the backbone.
-    """
-
-    out: str
-    published: PublishedFile
+    out: str  # the file written
+    published: PublishedFile  # what the input was taken for
+    # What was folded into the first layer, or `None` when it was left as it is
     preprocessing: Optional[Preprocessing]
-    written: int
-    left_out: int
-    mode: str
+    written: int  # number of variables
+    left_out: int  # number of the input's variables that the network does not use
+    mode: str  # the backbone
 
 
 def _choose_mode(checkpoint: Checkpoint, modes: Sequence[str], mode: Optional[str]) -> str:

@@ -26,42 +26,25 @@ _TENSORFLOW_V2 = "TensorFlow checkpoint, V2"
 
 
 class Facts(NamedTuple):
-    """What is known of a checkpoint; ``None`` or empty where it does not tell.
+    """What is known of a checkpoint; ``None`` or empty where it does not tell."""
 
-    Attributes:
-        path: its file or prefix.
-        format: for people.
-        bytes: size of its files.
-        mode: backbone, when its names are this project's.
-        heads: scope of a classification layer -> number of classes.
-        width, norm: as for ``--width`` and ``--norm``.
-        card: its model card.
-        class_names: of its classes; empty where they are not known.
-        step: training step that it was saved at.
-        variables: number of variables, optimizer state included.
-        parameters: numbers in them, optimizer state and single numbers left out.
-        slots: name of an optimizer's slot -> number of variables that have it.
-        publisher: who published it.
-        fits: backbones that the publisher's names fit.
-        first_names: what it begins with.
-    """
-
-    path: str
-    format: str
-    bytes: int
-    mode: Optional[str]
-    heads: Dict[str, int]
+    path: str  # its file or prefix
+    format: str  # for people
+    bytes: int  # size of its files
+    mode: Optional[str]  # backbone, when its names are this project's
+    heads: Dict[str, int]  # scope of a classification layer -> number of classes
+    # width, norm: as for `--width` and `--norm`
     width: Optional[float]
     norm: Optional[str]
-    card: Optional[ModelCard]
-    class_names: Tuple[str, ...]
-    step: Optional[int]
-    variables: int
-    parameters: int
-    slots: Dict[str, int]
-    publisher: Optional[str]
-    fits: Tuple[str, ...]
-    first_names: List[str]
+    card: Optional[ModelCard]  # its model card
+    class_names: Tuple[str, ...]  # of its classes; empty where they are not known
+    step: Optional[int]  # training step that it was saved at
+    variables: int  # number of variables, optimizer state included
+    parameters: int  # numbers in them, optimizer state and single numbers left out
+    slots: Dict[str, int]  # name of an optimizer's slot -> number of variables that have it
+    publisher: Optional[str]  # who published it
+    fits: Tuple[str, ...]  # backbones that the publisher's names fit
+    first_names: List[str]  # what it begins with
 
     @property
     def next_command(self) -> Optional[str]:

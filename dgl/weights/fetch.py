@@ -41,21 +41,13 @@ _DAMAGED_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, 
 
 
 class Fetched(NamedTuple):
-    """What was done.
-
-    Attributes:
-        source: :class:`Source`.
-        out: the file for ``--load``.
-        sha256: of the published file, hexadecimal.
-        checked: what it was checked with, for people.
-        is_new: whether anything was done.
-    """
+    """What was done."""
 
     source: Source
-    out: str
-    sha256: str
-    checked: str
-    is_new: bool
+    out: str  # the file for `--load`
+    sha256: str  # of the published file, hexadecimal
+    checked: str  # what it was checked with, for people
+    is_new: bool  # whether anything was done
 
 
 class Record:

@@ -32,19 +32,13 @@ _OTHERS = {
 
 
 class ForeignModel(NamedTuple):
-    """How to read a classifier that others built; values that can be pickled.
+    """How to read a classifier that others built; values that can be pickled."""
 
-    Attributes:
-        preprocess: name in :data:`dgl.foreign.preprocessing.PREPROCESSINGS`.
-        output: name of the output with the scores, where there are several; else ``None``.
-        feeds: name of a further input -> its value.
-        class_names: one name per class, or empty.
-    """
-
-    preprocess: Optional[str] = None
+    preprocess: Optional[str] = None  # name in dgl.foreign.preprocessing.PREPROCESSINGS
+    # Name of the output with the scores, where there are several; else `None`
     output: Optional[str] = None
-    feeds: Tuple[Tuple[str, Any], ...] = ()
-    class_names: Tuple[str, ...] = ()
+    feeds: Tuple[Tuple[str, Any], ...] = ()  # name of a further input -> its value
+    class_names: Tuple[str, ...] = ()  # one name per class, or empty
 
 
 def model_kind(load: Optional[str]) -> Optional[str]:

@@ -24,14 +24,10 @@ PRETRAINED_FOLDER = "pretrain_model"
 
 
 class Recognized(NamedTuple):
-    """Who published a checkpoint.
+    """Who published a checkpoint."""
 
-    Attributes:
-        publisher: a key of :data:`~dgl.backbones.published.PUBLISHERS`.
-        modes: the backbones that its names fit, at least one; several for a file whose depth is unclear.
-    """
-
-    publisher: str
+    publisher: str  # a key of PUBLISHERS
+    # The backbones that its names fit, at least one; several for a file whose depth is unclear
     modes: Tuple[str, ...]
 
 
@@ -128,16 +124,10 @@ def how_to_get(mode: str, file_name: str, folder: str) -> str:
 
 
 class Source(NamedTuple):
-    """Weights that can be fetched.
+    """Weights that can be fetched."""
 
-    Attributes:
-        names: what ``dgl fetch`` calls them, the short names of ``--load`` first.
-        backbone: registry entry.
-        file: :class:`~dgl.backbones.published.PublishedFile`.
-    """
-
-    names: Tuple[str, ...]
-    backbone: Backbone
+    names: Tuple[str, ...]  # what `dgl fetch` calls them, the short names of `--load` first
+    backbone: Backbone  # registry entry
     file: PublishedFile
 
     @property

@@ -18,19 +18,14 @@ _HEAD = 64
 
 
 class Format(NamedTuple):
-    """One file format.
+    """One file format."""
 
-    Attributes:
-        title: for people.
-        suffixes: extensions, lower case, for files whose content does not tell.
-        is_format: ``is_format(path, head)`` tells from the first 64 bytes, and the file if they do not
-            suffice, whether it is one.
-        open: path -> (shapes, read): variable name -> shape in file order, and name -> array.
-    """
-
-    title: str
-    suffixes: Tuple[str, ...]
+    title: str  # for people
+    suffixes: Tuple[str, ...]  # extensions, lower case, for files whose content does not tell
+    # `is_format(path, head)` tells from the first 64 bytes, and the file if they do not suffice,
+    # whether it is one
     is_format: Callable[[str, bytes], bool]
+    # Path -> (shapes, read): variable name -> shape in file order, and name -> array
     open: Callable[[str], Opened]
 
 
