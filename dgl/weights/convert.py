@@ -246,9 +246,6 @@ def convert(
             learning rates.
         force: overwrite ``out``.
 
-    Returns:
-        :class:`Conversion`.
-
     Raises:
         UserError: not recognized, incomplete, of wrong shapes or not finite; ``out`` exists.
     """
