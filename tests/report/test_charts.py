@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from dgl.errors import UserError
 from dgl.report.charts import (
@@ -15,6 +16,20 @@ from dgl.report.charts import (
 )
 
 BARE = {"method": "dgl", "layer": "a"}
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Collect the axes of every chart that is saved."""
+    seen = []
+    save = Figure.savefig
+
+    def keep(figure, *args, **options):
+        seen.append(figure.axes[0])
+        save(figure, *args, **options)
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    return seen
 
 
 def row(method, layer, peak, at=0.4):
