@@ -23,7 +23,7 @@ def options(mode, norm):
     return options_of(mode, classes=CLASSES, width=get_backbone(mode).round_width(WIDTH), norm=norm)
 
 
-def results(build, session_of):
+def results(build, session_of, with_gradients=True):
     """Logits, head weights, activations and both gradients of every layer, and the operations."""
     with tf.Graph().as_default() as graph:
         image = tf.placeholder(tf.float32, [None, SIZE, SIZE, 3])
@@ -31,8 +31,9 @@ def results(build, session_of):
         layers = [built.endpoints[name] for name in backbone.layers]
         target = tf.constant([1, 3])
         fetches = [built.logits, built.head_weights, layers]
-        fetches += [class_gradients(built.logits, layers, target)]
-        fetches += [loss_gradients(built.logits, layers, target)]
+        if with_gradients:
+            fetches += [class_gradients(built.logits, layers, target)]
+            fetches += [loss_gradients(built.logits, layers, target)]
         with tf.Session() as session:
             session_of(session)
             images = np.random.RandomState(0).uniform(0, 255, (2, SIZE, SIZE, 3))
@@ -40,14 +41,14 @@ def results(build, session_of):
         return found, graph.get_operations()
 
 
-def frozen(mode, norm, checkpoint, gpus=0, precision=FLOAT32):
+def frozen(mode, norm, checkpoint, gpus=0, precision=FLOAT32, with_gradients=True):
     backbone = get_backbone(mode)
 
     def build(image):
         own = options(mode, norm)
         return build_inference(backbone, checkpoint, image, own, gpus, precision), backbone
 
-    return results(build, lambda session: None)
+    return results(build, lambda session: None, with_gradients)
 
 
 @functools.lru_cache(maxsize=None)
