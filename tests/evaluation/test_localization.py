@@ -106,10 +106,12 @@ def test_no_readable_image_at_all_is_an_error(evaluate, tmp_path):
 def test_each_protocol_has_its_own_view_in_bgr(evaluate, tmp_path):
     dataset = make_dataset(tmp_path, count=3)
     found, result, _ = evaluate(dataset, batch=2)
-    assert [len(images) for images, _ in found.calls] == [2, 2, 1, 1]
+    # Batches overlap; the protocols of one follow each other.
+    calls = sorted(found.calls, key=lambda call: call[1][0])
+    assert [len(images) for images, _ in calls] == [2, 2, 1, 1]
     images = [read_image(sample.path) for sample in dataset.samples]
-    cropped = np.concatenate([batch for batch, _ in found.calls[0::2]])
-    squashed = np.concatenate([batch for batch, _ in found.calls[1::2]])
+    cropped = np.concatenate([batch for batch, _ in calls[0::2]])
+    squashed = np.concatenate([batch for batch, _ in calls[1::2]])
     for index, image in enumerate(images):
         crop, _ = resize_center_crop(image, (), 128, SIZE)
         np.testing.assert_array_equal(cropped[index], crop[..., ::-1])
@@ -118,7 +120,7 @@ def test_each_protocol_has_its_own_view_in_bgr(evaluate, tmp_path):
     geometries = {result["protocols"][name]["geometry"] for name in PROTOCOLS}
     assert len(geometries) == 2
     # Maps are of the true class in both.
-    for _, class_index in found.calls[:2]:
+    for _, class_index in calls[:2]:
         np.testing.assert_array_equal(class_index, [0, 1])
 
 
@@ -162,7 +164,7 @@ def test_an_interrupted_run_goes_on_to_the_same_numbers(tmp_path):
 
     class Interrupted(FakePredictor):
         def __call__(self, images, class_index):
-            if len(self.calls) == 4:
+            if 4 in class_index:
                 raise KeyboardInterrupt
             return super().__call__(images, class_index)
 
