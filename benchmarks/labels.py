@@ -181,9 +181,10 @@ def _mask_row(args, mode, load):
 
 
 def measure_speed(args):
-    """The network's session alone and the loop of the command, in turn: rates, and processor time an image.
+    """The loop of the command between runs of the network's session alone: rates, processor time an image.
 
-    Where other work has the same cores, the processor times are the ones to compare.
+    Ratios are those of each turn to the sessions before and after it, and their medians. Where other work
+    has the same cores, the processor times are the ones to compare.
     """
     from dgl.attribution.registry import localize_defaults
     from dgl.backbones import get_backbone
@@ -207,26 +208,37 @@ def measure_speed(args):
                 .randint(0, 256, (8, predictor.image_size, predictor.image_size, 3))
                 .astype("uint8")
             )
-            for turn in range(args.turns):
+
+            def measure_session():
                 predictor(views)
                 start, used = time.perf_counter(), time.process_time()
                 for _ in range(args.images // 8):
                     predictor(views)
                 session.append(args.images / (time.perf_counter() - start))
                 seconds["session"].append((time.process_time() - used) / args.images)
+
+            measure_session()
+            for turn in range(args.turns):
                 rate, used = _timed_label(dgl, folder, turn, load, args)
                 command.append(rate)
                 seconds["label"].append(used)
+                measure_session()
+    ratios = [own / around for own, around in zip(command, _means(session))]
+    used = [around / own for around, own in zip(_means(seconds["session"]), seconds["label"])]
     record = {
         "data": os.path.basename(args.data), "images": args.images, "mode": mode, "masks": args.masks,
-        "session_rate": max(session), "label_rate": max(command),
-        "ratio": max(command) / max(session),
-        "ratios": [one / other for one, other in zip(command, session)],
-        "processor_ms": {name: 1000 * min(own) for name, own in seconds.items()},
-        "processor_ratio": min(seconds["session"]) / min(seconds["label"]),
+        "session_rate": float(np.median(session)), "label_rate": float(np.median(command)),
+        "ratio": float(np.median(ratios)), "ratios": ratios,
+        "processor_ms": {name: 1000 * float(np.median(own)) for name, own in seconds.items()},
+        "processor_ratio": float(np.median(used)), "processor_ratios": used,
     }  # fmt: skip
     print(json.dumps(record))
     return record
+
+
+def _means(values):
+    """Of each two neighbors, so that a machine whose speed drifts is the same on both sides."""
+    return [(one + other) / 2 for one, other in zip(values, values[1:])]
 
 
 def _timed_label(dgl, folder, turn, load, args):

@@ -236,7 +236,7 @@ def parse_line(
     line: bytes,
     where: str,
     parse: Callable[[Any], _Parsed],
-    expected: str = "labels of `dgl label`, or --restart",
+    expected: str = "labels of `dgl label`, whose --restart begins anew",
 ) -> _Parsed:
     """What ``parse`` makes of a line of JSON; it raises ``ValueError`` for another one.
 

@@ -101,8 +101,7 @@ def prediction_tensors(
 
     Returns:
         tuple: (N,) int32 placeholder of the target classes, where :data:`ARG_MAX` stands for the most
-        probable one; scalar float32 placeholder of alpha with ``alpha`` as its default, or ``None``;
-        :class:`Prediction` of tensors.
+        probable one; scalar float32 placeholder of alpha, or ``None``; :class:`Prediction` of tensors.
     """
     target = tf.placeholder(tf.int32, [None], "target")
     best = tf.argmax(network.logits, axis=1, output_type=tf.int32)
@@ -199,11 +198,9 @@ class MapSession:
             alpha: placeholder of alpha, or ``None`` where it is a number in the graph.
             owns_session: whether :meth:`close` closes it.
             feeds: tensor -> value, fed in every run.
-            flip: whether each map is averaged with that of the image mirrored left to right, which
-                takes a second run; ``image`` is then (N, H, W, C).
+            flip: whether maps are averaged with those of the images, (N, H, W, C), mirrored left to right.
             at_once: most images of a batch in one run, see :func:`images_at_once`.
-            beside_others: most images of a run that may take place at the same time as another thread's;
-                larger ones, and all where it is ``None``, wait for each other.
+            beside_others: most images of a run beside another thread's; others, all for ``None``, wait.
         """
         self.entries: List[Entry] = list(fetches.maps)
         self._session = session
@@ -305,13 +302,13 @@ class MapSession:
         count = len(feeds[self._target])
         for tensor in self._feeds:
             feeds[tensor] = _for_each_image(tensor, feeds[tensor], count)
+        may_overlap = self._has_run and count <= self._beside_others
+        is_alone = self._turn.acquire(blocking=not may_overlap)
+        # Beside another run, one that keeps to its own thread waits less for cores.
+        options = None if is_alone else tf.RunOptions(inter_op_thread_pool=-1)
         try:
-            with contextlib.ExitStack() as stack:
-                if not self._has_run or count > self._beside_others:
-                    stack.enter_context(self._turn)
-                if not self._has_run:
-                    stack.enter_context(starting())
-                found: Prediction = self._session.run(chosen, feeds)
+            with contextlib.nullcontext() if self._has_run else starting():
+                found: Prediction = self._session.run(chosen, feeds, options=options)
             self._has_run = True
         except (tf.errors.OpError, ValueError) as error:
             reason = quote(first_line(error), _REASON_CHARACTERS)
@@ -322,6 +319,9 @@ class MapSession:
                 reason = quote(told[0] if told else reason, _REASON_CHARACTERS)
             hint = _DILATED if "dilation rate" in reason else ""
             raise UserError(f"{self._name}: TensorFlow cannot run it ({reason}){hint}") from None
+        finally:
+            if is_alone:
+                self._turn.release()
         return found
 
     def _failed(self, prediction: Prediction) -> Tuple[Tuple[int, str], ...]:

@@ -175,8 +175,11 @@ class _Events:
             chosen = int(chosen or 0)
             model = handlers.engine.model(chosen)
             last = len(model.layers) - 1
+            # A position that is given here would come back after `move` below.
             sliders = [
-                gr.Slider(maximum=last, value=min(int(position), last))
+                gr.Slider(maximum=last)
+                if int(position) <= last
+                else gr.Slider(maximum=last, value=last)
                 for position in (controls.layer, controls.other_layer)
             ]
             controls = handlers.adapted(controls, chosen, mode)

@@ -88,14 +88,3 @@ def write_data(folder):
         ]
         write_list(folder / "data", split, rows)
     return str(folder / "data")
-
-
-def tree(folder):
-    """Relative path -> bytes of every file below a folder."""
-    found = {}
-    for parent, _, names in os.walk(str(folder)):
-        for name in names:
-            path = os.path.join(parent, name)
-            with open(path, "rb") as stream:
-                found[os.path.relpath(path, str(folder))] = stream.read()
-    return found

@@ -6,10 +6,11 @@ import sys
 
 import numpy as np
 import pytest
-from cli_runs import SIZE, dgl, tree
+from cli_runs import SIZE, dgl
 from demo_runs import CLASSES, HEIGHT, WIDTH, demo, files_in, record_of, small_image
 from networks import values_of, write_npz
 from PIL import Image
+from trees import contents
 
 from dgl.data.image_io import Decoded, read_image
 from dgl.data.views import demo_input
@@ -33,7 +34,7 @@ def test_every_method_writes_its_files(method, vgg, photo, tmp_path):
     if method in ("dgl", "cam"):
         other = "vgg_cam" if method == "dgl" else "vgg_conv5_2_dgl"
         wanted |= {other + ".png", other + ".npy"}
-    assert set(tree(tmp_path)) == wanted
+    assert set(contents(tmp_path)) == wanted
     record = record_of(tmp_path, stem + ".json")
     assert (record["method"], record["layer"]) == (method, layer)
     for name in wanted:

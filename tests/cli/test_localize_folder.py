@@ -8,10 +8,11 @@ import threading
 
 import numpy as np
 import pytest
-from cli_runs import dgl, tree
+from cli_runs import dgl
 from demo_runs import CLASSES, SIZE, demo, files_in, record_of, small_image
 from networks import values_of, write_npz
 from PIL import Image
+from trees import contents
 
 from dgl.errors import UserError
 from dgl.predict.postprocess import normalize
@@ -53,7 +54,7 @@ def test_images_and_folders_of_several_places(tiny, photos, tmp_path):
     assert files_in(out) == ["results.jsonl", "val1", "val1-2"]
     alone = tmp_path / "alone"
     localize(other / "val1.jpg", "--load", tiny, "--out", alone)
-    assert tree(alone) == tree(out / "val1-2")
+    assert contents(alone) == contents(out / "val1-2")
 
 
 def test_files_of_other_formats_are_named_once_at_the_end(tiny, photos, tmp_path):
@@ -76,8 +77,10 @@ def test_records_without_drawings(tiny, photos, tmp_path):
         done = localize(photos, "--load", tiny, "--out", tmp_path / out, *more)
     assert "resuming" in done.err
     assert results_of(tmp_path / "plain") == results_of(tmp_path / "drawn")
-    drawn = {name: text for name, text in tree(tmp_path / "drawn").items() if name[-4:] != ".png"}
-    assert tree(tmp_path / "plain") == drawn
+    drawn = {
+        name: text for name, text in contents(tmp_path / "drawn").items() if name[-4:] != ".png"
+    }
+    assert contents(tmp_path / "plain") == drawn
 
 
 def test_images_of_one_name_do_not_share_a_folder(vgg, tmp_path):

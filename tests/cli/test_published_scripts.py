@@ -7,8 +7,9 @@ import sys
 from unittest import mock
 
 import pytest
-from cli_runs import ROOT, dgl, ended, tree, write_zoo_vgg
+from cli_runs import ROOT, dgl, ended, write_zoo_vgg
 from networks import values_of, write_tensorflow
+from trees import contents
 
 from dgl.errors import run_script
 from dgl.training import resolve as command
@@ -41,7 +42,7 @@ def both(script, name, words, tmp_path, monkeypatch, own=()):
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
         done = call()
-        found.append((done.code, done.out, tree(tmp_path / folder)))
+        found.append((done.code, done.out, contents(tmp_path / folder)))
     return found
 
 
@@ -77,7 +78,7 @@ def test_localize_by_its_short_names(tiny, photos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "b")
     other = dgl("localize", image, *short + ["--gpu=-1"])
     assert one.code == 0 and one.out == other.out
-    assert without_maps(tree(tmp_path / "a")) == without_maps(tree(tmp_path / "b")) != {}
+    assert without_maps(contents(tmp_path / "a")) == without_maps(contents(tmp_path / "b")) != {}
 
 
 @pytest.mark.parametrize(
@@ -172,4 +173,4 @@ def test_convert(tmp_path, monkeypatch):
     again = dgl("convert", "--force", "--json", *words)
     told = json.loads(again.out)
     assert (told["mode"], told["publisher"], told["out"]) == ("vgg", "tensorpack", "vgg.npz")
-    assert tree(tmp_path / "command") == one[2]
+    assert contents(tmp_path / "command") == one[2]

@@ -71,6 +71,32 @@ def test_a_cropped_box_lies_in_the_crop(sample, first, second):
         )
 
 
+def _naive_tf1(image, height, width):
+    """Pixel by pixel in float64."""
+    rows, columns = image.shape[:2]
+    result = np.zeros((height, width) + image.shape[2:])
+    for y in range(height):
+        for x in range(width):
+            sy, sx = (np.float32(y) * (np.float32(rows) / np.float32(height)),
+                      np.float32(x) * (np.float32(columns) / np.float32(width)))  # fmt: skip
+            top, left = min(int(sy), rows - 1), min(int(sx), columns - 1)
+            bottom, right = min(top + 1, rows - 1), min(left + 1, columns - 1)
+            dy, dx = float(sy) - top, float(sx) - left
+            upper = image[top, left] * (1 - dx) + image[top, right] * dx
+            lower = image[bottom, left] * (1 - dx) + image[bottom, right] * dx
+            result[y, x] = upper * (1 - dy) + lower * dy
+    return result
+
+
+@given(images_and_boxes(), sizes, sizes)
+def test_the_demo_s_resize_is_the_rule_of_tensorflow_1(sample, height, width):
+    image = sample[0].astype(np.float64)
+    found = resize_bilinear_tf1(sample[0], height, width)
+    assert found.dtype == np.float32 and found.shape == (height, width, 3)
+    assert found.min() >= image.min() - 1e-3 and found.max() <= image.max() + 1e-3
+    np.testing.assert_allclose(found, _naive_tf1(image, height, width), rtol=0, atol=1e-3)
+
+
 @given(images_and_boxes())
 def test_boxes_of_saved_maps_are_those_of_the_squashed_image(sample):
     image, boxes = sample

@@ -1,5 +1,7 @@
 """Rows of columns: appended, merged, stored, refused when they do not fit."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -19,6 +21,19 @@ def filled(count, seed=0, ids=True, start=0):
         iou=np.where(rng.rand(count) < 0.2, np.nan, rng.rand(count)),
     )
     return records
+
+
+@pytest.mark.parametrize("ids", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 7])
+def test_a_stored_state_gives_the_same_rows(count, ids):
+    records = filled(count, ids=ids)
+    state = json.loads(json.dumps(records.state_dict()))
+    again = Records.from_state(COLUMNS, state)
+    assert len(again) == count and again.ids == records.ids
+    for name in COLUMNS:
+        assert again.column(name).dtype == records.column(name).dtype
+        np.testing.assert_array_equal(again.column(name), records.column(name))
+    assert again.state_dict() == records.state_dict()
 
 
 def test_rows_come_in_the_order_of_their_ids_whatever_the_order_of_merging():

@@ -90,12 +90,27 @@ def test_what_does_not_fit(select, changes, head, fresh, unused):
     assert all(name in str(start) for name in fresh)
 
 
-def test_values_are_finite_float32(select):
-    start = select({**vgg_variables(4), "add/b": np.arange(128, dtype="int32")})
-    assert start.values()["add/b"].dtype == np.float32
-    start = select({**vgg_variables(4), "add/b": np.full(128, np.nan)})
-    with pytest.raises(UserError, match=r"start\.npz: add/b holds NaN or infinity"):
+@pytest.mark.parametrize(
+    "bias, text",
+    [
+        (np.full(128, np.nan), "NaN or infinity"),
+        (np.full(128, 1e39), "NaN or infinity"),
+        (np.zeros(128, "U3"), "expected real numbers"),
+        (np.zeros(128, "complex64"), "expected real numbers"),
+    ],
+)
+def test_values_that_are_not_finite_numbers_are_refused(select, bias, text):
+    start = select({**vgg_variables(4), "add/b": bias})
+    with pytest.raises(UserError, match=rf"start\.npz: add/b holds .*{text}"):
         start.values()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int32"])
+def test_values_become_float32(select, dtype):
+    bias = np.arange(128).astype(dtype)
+    value = select({**vgg_variables(4), "add/b": bias}).values()["add/b"]
+    assert value.dtype == np.float32
+    np.testing.assert_array_equal(value, bias)
 
 
 @pytest.mark.parametrize(

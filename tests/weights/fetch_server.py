@@ -69,15 +69,6 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def tree(folder):
-    """Relative path -> bytes of all files."""
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
-    }
-
-
 def refusal(capsys, *words):
     """The one line of a failed command."""
     with pytest.raises(SystemExit) as ended:

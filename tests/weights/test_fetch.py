@@ -13,9 +13,10 @@ import zipfile
 
 import numpy as np
 import pytest
-from fetch_server import refusal, tree
+from fetch_server import refusal
 from networks import values_of, write_npz
 from published_files import CLASSES, published_part, slim, zoo
+from trees import contents as files_in
 
 from dgl.backbones import BACKBONES, get_backbone
 from dgl.cli.parser import main as dgl_main
@@ -43,7 +44,7 @@ def test_what_is_fetched_is_what_convert_makes(publish, home, contents, tmp_path
     for name in one.shapes:
         np.testing.assert_array_equal(read_weights(one, name), read_weights(other, name))
     assert os.listdir(".") == []
-    assert not [name for name in tree(home) if ".part" in name]
+    assert not [name for name in files_in(home) if ".part" in name]
 
 
 def test_a_folder_here_comes_before_the_cache(publish, tmp_path):
@@ -65,7 +66,7 @@ def test_a_fault_is_one_line_and_a_second_call_completes(publish, server, home, 
     assert url in line
     if fault not in ("wrong", "no length"):
         assert "dgl fetch vgg16 --from FILE" in line
-    left = set(tree(home))
+    left = set(files_in(home))
     assert left <= {
         os.path.join("downloads", "models", "vgg16.npz.part" + end) for end in ("", ".tag")
     }
@@ -79,7 +80,7 @@ def test_a_closed_port_is_one_line(publish, server, home, capsys):
     server.shutdown()
     server.server_close()
     assert "dgl fetch vgg16 --from FILE" in refusal(capsys, "vgg16")
-    assert tree(home) == {}
+    assert files_in(home) == {}
 
 
 def test_a_download_continues_where_it_broke_off(publish, server, home, contents):
@@ -92,7 +93,7 @@ def test_a_download_continues_where_it_broke_off(publish, server, home, contents
     first, *later = server.seen
     starts = [int(text[len("bytes=") : -1]) for text in later]
     assert first is None and 0 < starts[0] < starts[1] < len(contents[ZOO])
-    assert tree(home)[os.path.join("downloads", "models", "vgg16.npz")] == contents[ZOO]
+    assert files_in(home)[os.path.join("downloads", "models", "vgg16.npz")] == contents[ZOO]
 
 
 def test_a_file_that_changed_in_between_begins_anew(publish, server, contents):
@@ -127,7 +128,7 @@ def test_the_publisher_s_digest(publish, server, home, contents, kind, is_right)
     with pytest.raises(UserError) as caught:
         fetch(TORCH_FILE.file_name)
     assert digest[:8] in str(caught.value)
-    assert tree(home) == {}
+    assert files_in(home) == {}
 
 
 def test_a_file_that_changed_after_the_first_fetch_is_refused(publish, server, home, capsys):
@@ -139,10 +140,10 @@ def test_a_file_that_changed_after_the_first_fetch_is_refused(publish, server, h
     np.savez(other, **values)
     server.files["/models/vgg16.npz"] = other.getvalue()
     (home / "downloads" / "models" / "vgg16.npz").unlink()
-    before = tree(home)
+    before = files_in(home)
     line = refusal(capsys, "vgg16", "--keep-first-layer")  # which needs the download again
     assert first.sha256 in line and "fetched.json" in line
-    assert tree(home) == before
+    assert files_in(home) == before
     (home / "fetched.json").unlink()
     assert fetch("vgg16").sha256 != first.sha256
 
@@ -199,14 +200,14 @@ def test_what_is_brought_is_compared_too(home, contents, tmp_path, capsys):
     path = tmp_path / "renamed.h5"
     path.write_bytes(contents[KERAS_FILE])
     assert "Keras" in refusal(capsys, "vgg16", "--from", str(path))
-    assert path.exists() and tree(home) == {}
+    assert path.exists() and files_in(home) == {}
 
 
 def test_the_list(publish, home, capsys):
     publish(ZOO)
     assert dgl_main(["fetch", "--list", "--json"]) == 0
     assert not any(row["ready"] or row["downloaded"] for row in json.loads(capsys.readouterr().out))
-    assert tree(home) == {}
+    assert files_in(home) == {}
     fetch("vgg16")
     capsys.readouterr()
     assert dgl_main(["fetch", "--list", "--json"]) == 0
@@ -237,7 +238,7 @@ def test_names_and_places_are_one_each():
 @pytest.mark.parametrize("words", [[], ["vgg17"], ["resnet101se"], ["vgg16", "--list"]])
 def test_bad_names(home, capsys, words):
     refusal(capsys, *words)
-    assert tree(home) == {}
+    assert files_in(home) == {}
 
 
 def test_a_damaged_record_is_named(home, capsys):
@@ -289,7 +290,7 @@ def test_a_released_checkpoint(publish, server, home, tmp_path, pack):
     assert fetched.source.load == "vgg16-dgl"
     checkpoint = open_checkpoint(find_weights(VGG, "vgg16-dgl"))
     assert set(checkpoint.shapes) == set(values)
-    assert {name.split(os.sep)[0] for name in tree(home)} == {
+    assert {name.split(os.sep)[0] for name in files_in(home)} == {
         "downloads",
         "pretrain_model",
         "fetched.json",
@@ -309,7 +310,7 @@ def test_a_released_checkpoint(publish, server, home, tmp_path, pack):
 def test_what_is_no_checkpoint(publish, home, capsys, data):
     url = publish(VGG.released, data)
     assert url in refusal(capsys, "vgg16-dgl")
-    assert tree(home) == {}
+    assert files_in(home) == {}
 
 
 @pytest.mark.slow
