@@ -92,21 +92,17 @@ def maps():
 
 
 def test_every_method_has_a_formula():
-    assert {name.split("(")[0] for name in {**FORMULAS, **LAST}} | WITHOUT_LAYER == set(METHODS) - {
-        "refined"
-    }
+    found = {name.split("(")[0] for name in {**FORMULAS, **LAST}} | WITHOUT_LAYER
+    assert found == set(METHODS) - {"refined"}
 
 
-@pytest.mark.parametrize("method", FORMULAS)
-def test_formula(maps, method):
-    expected = FORMULAS[method]
+@pytest.mark.parametrize(
+    "layer, method", [("activation", m) for m in FORMULAS] + [("hidden", m) for m in LAST]
+)
+def test_formula(maps, layer, method):
+    expected = FORMULAS[method] if layer == "activation" else LAST[method]
     assert np.ptp(expected, axis=(1, 2)).min() > 0.01
-    np.testing.assert_allclose(maps[method, "activation"], expected, **CLOSE)
-
-
-@pytest.mark.parametrize("method", LAST)
-def test_formula_at_the_pooled_layer(maps, method):
-    np.testing.assert_allclose(maps[method, "hidden"], LAST[method], **CLOSE)
+    np.testing.assert_allclose(maps[method, layer], expected, **CLOSE)
 
 
 def test_refined_is_the_foreground_where_the_class_is(maps):
@@ -152,26 +148,19 @@ def test_layercam_rectifies_the_sum():
     np.testing.assert_array_equal(found, [[[0.0, 2.0]]])
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1.0, 30.0])
-def test_grad_cam_plus_plus_at_other_scales(scale):
-    # The formula is not linear in the gradient.
-    expected = grad_cam_plus_plus(S, scale * G)
-    np.testing.assert_allclose(run("gradcam++", S, scale * G), expected, rtol=1e-10, atol=0)
-
-
-def test_grad_cam_plus_plus_with_zero_denominators():
-    activation = np.ones((1, 2, 2, 3))
-    gradient = np.zeros((1, 2, 2, 3))
+def test_grad_cam_plus_plus():
+    for scale in (1e-3, 1.0, 30.0):  # the formula is not linear in the gradient
+        expected = grad_cam_plus_plus(S, scale * G)
+        np.testing.assert_allclose(run("gradcam++", S, scale * G), expected, rtol=1e-10, atol=0)
+    # Zero denominators.
+    activation, gradient = np.ones((1, 2, 2, 3)), np.zeros((1, 2, 2, 3))
     gradient[0, 0, 0] = -0.5  # 2 g^2 + 4 g^3 is zero
     np.testing.assert_array_equal(run("gradcam++", activation, gradient), np.zeros((1, 2, 2)))
     gradient[0, 1, 1, 2] = 3.0
     np.testing.assert_allclose(run("gradcam++", activation, gradient), 3.0 / 14.0, rtol=1e-12)
-
-
-def test_grad_cam_plus_plus_of_gradients_whose_squares_vanish_in_float32():
+    # Squares that vanish in float32: half a gradient at each of four positions, in three channels.
     gradient = np.full((1, 2, 2, 3), 1e-25, "float32")
-    found = run("gradcam++", np.ones((1, 2, 2, 3), "float32"), gradient)
-    # Half a gradient at each of four positions, in three channels.
+    found = run("gradcam++", activation.astype("float32"), gradient)
     np.testing.assert_allclose(found, np.full((1, 2, 2), 6e-25), rtol=1e-5)
 
 
@@ -187,11 +176,14 @@ def test_eigencam_by_either_gram_matrix(shape, static):
     np.testing.assert_allclose(found, eigen_cam(activation), **CLOSE)
 
 
-def test_eigencam_does_not_center():
+def test_eigencam_does_not_center_and_of_nothing_is_nothing():
     # A constant channel decides the map; centering would remove it.
     activation = rectified(1, 5, 5, 4)
     activation[..., 0] = 10.0
     assert run("eigencam", activation).min() > 9.0
+    for channels in (4, 8):  # a dead activation, by either matrix
+        zeros = np.zeros((1, 2, 3, channels))
+        np.testing.assert_array_equal(run("eigencam", zeros), zeros[..., 0])
 
 
 def test_eigencam_of_a_network_s_size_in_float32():
@@ -201,26 +193,15 @@ def test_eigencam_of_a_network_s_size_in_float32():
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * expected.max())
 
 
-@pytest.mark.parametrize("channels", [4, 8])
-def test_eigencam_of_a_dead_activation(channels):
-    np.testing.assert_array_equal(
-        run("eigencam", np.zeros((1, 2, 3, channels))), np.zeros((1, 2, 3))
-    )
-
-
-@pytest.mark.parametrize("side", [1, 2, 7, 8, 224])
-def test_center_gaussian(side):
-    offset = np.arange(side) - (side - 1) / 2
-    squared = offset[:, None] ** 2 + offset**2
-    np.testing.assert_allclose(
-        gaussian(side), np.exp(-squared / (2 * (SIGMA * side) ** 2)), rtol=1e-12
-    )
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_center_has_one_map_per_image_of_the_input_s_size(maps, dtype):
-    found = TINY.maps(["center"], dtype=dtype, image_size=32)
-    assert list(found) == [("center", "image")]
-    assert found["center", "image"].dtype == dtype
-    np.testing.assert_allclose(found["center", "image"], [gaussian(32)] * N, rtol=1e-6)
+def test_center(maps):
+    for side in (1, 2, 7, 8, 224):
+        offset = np.arange(side) - (side - 1) / 2
+        squared = offset[:, None] ** 2 + offset**2
+        expected = np.exp(-squared / (2 * (SIGMA * side) ** 2))
+        np.testing.assert_allclose(gaussian(side), expected, rtol=1e-12)
+    for dtype in ("float32", "float64"):  # one map an image, of the input's size
+        found = TINY.maps(["center"], dtype=dtype, image_size=32)
+        assert list(found) == [("center", "image")]
+        assert found["center", "image"].dtype == dtype
+        np.testing.assert_allclose(found["center", "image"], [gaussian(32)] * N, rtol=1e-6)
     assert maps["center", "image"].shape == (N, 224, 224)

@@ -1,22 +1,37 @@
-"""Both gradients against the chain rule by hand, finite differences and TensorFlow's fused kernel."""
+"""Both gradients by hand, by differences, by TensorFlow's fused kernel, and by ways that spare passes."""
 
 import numpy as np
 import pytest
-from tiny_network import CLASS_INDEX, TinyNetwork, central_differences, one_hot, softmax
+from tiny_network import (
+    CLASS_INDEX,
+    LAYERS,
+    TinyNetwork,
+    central_differences,
+    one_hot,
+    softmax,
+    unit,
+)
 
-from dgl.attribution import class_gradients, dgl_map, loss_gradients
+from dgl.attribution import class_gradients, loss_gradients
+from dgl.attribution.gradients import SharedGradients
 from dgl.tf_compat import tf
 
 TINY = TinyNetwork()
 EXACT = {"rtol": 0, "atol": 1e-12}  # float64, gradients of the order of 0.1
+INF = float("inf")
+ALPHAS = [0.01, 0.5, 1.0, 10.0, 100.0, 1e6, INF]
 
 
-def run(make, feed_activation=None, dtype="float64"):
+def run(make, tiny=TINY, dtype="float64"):
     """Evaluate what ``make(tensors)`` returns."""
     with tf.Graph().as_default(), tf.Session() as session:
-        tensors = TINY.tensors(dtype)
-        activation = TINY.activation if feed_activation is None else feed_activation
-        return session.run(make(tensors), {tensors.activation: activation})
+        tensors = tiny.tensors(dtype)
+        return session.run(make(tensors), {tensors.activation: tiny.activation})
+
+
+def shared(t):
+    layers = {"activation": t.activation, "hidden": t.hidden}
+    return SharedGradients(t.logits, layers, CLASS_INDEX)
 
 
 def test_the_two_tiny_networks_are_the_same():
@@ -25,32 +40,43 @@ def test_the_two_tiny_networks_are_the_same():
     assert np.abs(TINY.before_relu()).min() > 1e-4
 
 
-def test_class_gradient_by_hand():
+def test_class_gradient_by_hand_and_by_finite_differences():
     (found,) = run(lambda t: class_gradients(t.logits, [t.activation], CLASS_INDEX))
     np.testing.assert_allclose(found, TINY.class_gradient(), **EXACT)
+    numeric = central_differences(
+        lambda s: (TINY.logits(s) * one_hot(CLASS_INDEX)).sum(), TINY.activation
+    )
+    np.testing.assert_allclose(found, numeric, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("semantics", ["kernel", "exact"])
-@pytest.mark.parametrize("alpha", [0.5, 1.0, 10.0, 100.0])
-def test_loss_gradient_by_hand(alpha, semantics):
-    (found,) = run(
-        lambda t: loss_gradients(t.logits, [t.activation], CLASS_INDEX, alpha, semantics)
-    )
-    expected = TINY.loss_gradient(alpha, semantics)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * max(1, alpha))
+def test_loss_gradients_by_hand_by_a_pass_and_by_linearity(semantics):
+    def all_ways(t):
+        one = shared(t)
+        own, linear, alone = {}, {}, {}
+        for alpha in ALPHAS:
+            for layer in LAYERS:
+                own[layer, alpha] = one.loss_gradient(layer, alpha, semantics)
+                linear[layer, alpha] = one.loss_gradient_by_linearity(layer, alpha, semantics)
+            arguments = (t.logits, [t.activation], CLASS_INDEX, alpha, semantics)
+            alone[alpha] = loss_gradients(*arguments)[0]
+        return own, linear, alone
+
+    own, linear, alone = run(all_ways)
+    for (layer, alpha), value in own.items():
+        atol = 1e-13 * max(1, np.abs(value).max())
+        np.testing.assert_allclose(linear[layer, alpha], value, rtol=0, atol=atol)
+    for alpha in ALPHAS[:-1]:
+        expected = TINY.loss_gradient(alpha, semantics)
+        for found in (linear["activation", alpha], alone[alpha]):
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * max(1, alpha))
+    if semantics == "kernel":  # in exact calculus alpha is a factor, which infinity leaves out
+        np.testing.assert_allclose(alone[INF], -TINY.class_gradient(), **EXACT)
 
 
 def test_defaults_are_the_published_ones():
     (found,) = run(lambda t: loss_gradients(t.logits, [t.activation], CLASS_INDEX))
     np.testing.assert_allclose(found, TINY.loss_gradient(10.0, "kernel"), rtol=0, atol=1e-11)
-
-
-def test_class_gradient_by_finite_differences():
-    (found,) = run(lambda t: class_gradients(t.logits, [t.activation], CLASS_INDEX))
-    numeric = central_differences(
-        lambda s: (TINY.logits(s) * one_hot(CLASS_INDEX)).sum(), TINY.activation
-    )
-    np.testing.assert_allclose(found, numeric, rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("semantics", ["kernel", "exact"])
@@ -86,12 +112,24 @@ def test_kernel_semantics_are_tensorflow_s_fused_cross_entropy(alpha):
     assert np.allclose(kernel, exact, **EXACT) == (alpha == 1.0)
 
 
-def test_infinite_alpha_is_the_negative_class_gradient():
-    (found,) = run(lambda t: loss_gradients(t.logits, [t.activation], CLASS_INDEX, float("inf")))
-    np.testing.assert_allclose(found, -TINY.class_gradient(), **EXACT)
+@pytest.mark.parametrize("semantics", ["kernel", "exact"])
+def test_nothing_cancels_where_the_network_is_sure(semantics):
+    tiny = TinyNetwork(seed=10)
+    tiny.linear *= 0.2
+    tiny.activation = tiny.activation[[0, 0, 0]]
+    tiny.linear_bias[CLASS_INDEX[0]] += 12.0
+    assert 0 < 1 - tiny.probability()[0, CLASS_INDEX[0]] < 1e-4
+
+    def both(t):
+        settings = ("activation", 1.0, semantics)
+        return shared(t).loss_gradient_by_linearity(*settings), shared(t).loss_gradient(*settings)
+
+    found, own = run(both, tiny, "float32")
+    # The difference of a pass of p and one of onehot is off by 3e-4 here.
+    np.testing.assert_allclose(unit(found[:1]), unit(own[:1]), rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("alpha", [10.0, float("inf")])
+@pytest.mark.parametrize("alpha", [10.0, INF])
 def test_gradients_are_constants_downstream(alpha):
     with tf.Graph().as_default():
         t = TINY.tensors()
@@ -102,19 +140,22 @@ def test_gradients_are_constants_downstream(alpha):
             assert tf.gradients(downstream, [t.activation, t.weights]) == [None, None]
 
 
-@pytest.mark.parametrize("alpha", [0, -1, -10.0, float("nan"), -float("inf"), 1e20])
-def test_alpha_must_be_positive_and_within_float32(alpha):
+@pytest.mark.parametrize("alpha", [0, -10.0, float("nan"), -INF, 1e20, "fused"])
+def test_bad_alpha_and_semantics(alpha):
+    """Alpha is positive and within float32."""
+    settings, words = (alpha, "kernel"), "expected a positive number up to 1e"
+    if alpha == "fused":
+        settings, words = (10.0, alpha), "'kernel' or 'exact', got 'fused'"
     with tf.Graph().as_default():
         t = TINY.tensors()
-        with pytest.raises(ValueError, match="expected a positive number up to 1e"):
-            loss_gradients(t.logits, [t.activation], CLASS_INDEX, alpha)
-
-
-def test_unknown_semantics():
-    with tf.Graph().as_default():
-        t = TINY.tensors()
-        with pytest.raises(ValueError, match="'kernel' or 'exact', got 'fused'"):
-            loss_gradients(t.logits, [t.activation], CLASS_INDEX, 10.0, "fused")
+        one = shared(t)
+        for call in (
+            lambda: loss_gradients(t.logits, [t.activation], CLASS_INDEX, *settings),
+            lambda: one.loss_gradient("activation", *settings),
+            lambda: one.loss_gradient_by_linearity("activation", *settings),
+        ):
+            with pytest.raises(ValueError, match=words):
+                call()
 
 
 @pytest.mark.parametrize("function", [class_gradients, loss_gradients])
@@ -126,18 +167,26 @@ def test_activation_out_of_reach(function):
             function(t.logits, [t.activation, beside], CLASS_INDEX)
 
 
-def test_alpha_cancels_in_the_exact_gradient_at_infinity_too():
-    """Only the kernel's gradient turns to that of the class score."""
-    with tf.Graph().as_default(), tf.Session() as session:
-        t = TINY.tensors()
-        maps = [
-            dgl_map(t.logits, t.activation, CLASS_INDEX, alpha, semantics)
-            for alpha, semantics in (
-                (1.0, "exact"),
-                (float("inf"), "exact"),
-                (float("inf"), "kernel"),
-            )
-        ]
-        exact, limit, kernel = session.run(maps, {t.activation: TINY.activation})
-    np.testing.assert_allclose(limit, exact, rtol=1e-9)
-    assert np.abs(kernel - exact).max() > 1e-3 * np.abs(exact).max()
+@pytest.mark.parametrize("signal", ["class", "loss", "exact"])
+def test_the_layer_that_feeds_pooling_needs_no_pass(signal):
+    """Against TensorFlow's own backward pass, and no backward op is built for it."""
+    rng = np.random.RandomState(0)
+    activation = rng.uniform(size=(2, 3, 5, 4))
+    weights = rng.normal(size=(4, 6))
+    with tf.Graph().as_default() as graph, tf.Session() as session:
+        layer = tf.constant(activation)
+        head = tf.constant(weights)
+        logits = tf.matmul(tf.reduce_mean(layer, axis=[1, 2]), head)
+
+        def gradient(*more):
+            one = SharedGradients(logits, {"last": layer}, tf.constant([1, 5]), *more)
+            if signal == "class":
+                return one.class_gradient("last")
+            return one.loss_gradient("last", 3.0, "kernel" if signal == "loss" else "exact")
+
+        closed = gradient("last", head)
+        built = [op.name for op in graph.get_operations()]
+        assert not any("gradient" in name.lower() for name in built if "stop" not in name.lower())
+        expected, found = session.run([gradient(), closed])
+    assert found.shape == activation.shape
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

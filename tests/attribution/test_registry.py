@@ -12,7 +12,6 @@ NAMES = (
 ).split()
 WITHOUT_HEAD = NAMES[:-2]
 WITH_ALPHA = ["dgl", "dgl-no-class", "refined"]
-INF = float("inf")
 
 
 def test_registry():
@@ -22,33 +21,26 @@ def test_registry():
         assert method.needs <= NEEDS
         assert method.layers in ("any", "last", "image")
         assert method.title and method.reference
-    assert [m.name for m in METHODS.values() if m.layers != "any"] == [
-        "cam",
-        "center",
-        "foreground",
-    ]
+    special = [name for name, method in METHODS.items() if method.layers != "any"]
+    assert special == ["cam", "center", "foreground"]
     assert len({method.title for method in METHODS.values()}) == len(METHODS)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_plain_names(name):
-    assert parse_method(name) == (name, METHODS[name], None, None)
 
 
 @pytest.mark.parametrize(
     "text, alpha, semantics",
     [
+        *((name, None, None) for name in NAMES),
         ("dgl(pa=0.1)", 0.1, None),
         ("dgl(pa=1e3)", 1000.0, None),
         ("dgl(pa=10,kernel)", 10.0, "kernel"),
         ("dgl(pa=0.5,exact)", 0.5, "exact"),
-        ("dgl(pa=inf)", INF, None),
+        ("dgl(pa=inf)", float("inf"), None),
         ("dgl-no-class(pa=2)", 2.0, None),
     ],
 )
-def test_variants(text, alpha, semantics):
-    method = METHODS[text.split("(")[0]]
-    assert parse_method(text) == (text, method, alpha, semantics)
+def test_names_and_variants(text, alpha, semantics):
+    check_methods([text])
+    assert parse_method(text) == (text, METHODS[text.split("(")[0]], alpha, semantics)
 
 
 @pytest.mark.parametrize(
@@ -62,24 +54,8 @@ def test_unknown_method_lists_the_choices(method):
 
 @pytest.mark.parametrize(
     "settings",
-    [
-        "",
-        "pa",
-        "pa=",
-        "pa=x",
-        "pa=0",
-        "pa=-1",
-        "pa=-inf",
-        "pa=nan",
-        "pa=1e20",
-        "pa=1,",
-        "pa=1,fused",
-        "pa=1,exact,exact",
-        "alpha=1",
-        "0.1",
-        "exact",
-        "pa=1)(pa=2",
-    ],
+    "|pa|pa=|pa=x|pa=0|pa=-1|pa=-inf|pa=nan|pa=1e20|pa=1,|pa=1,fused|pa=1,exact,exact|alpha=1|0.1|"
+    "exact|pa=1)(pa=2".split("|"),
 )
 def test_settings_that_are_not_of_the_form(settings):
     text = f"dgl({settings})"
@@ -88,16 +64,12 @@ def test_settings_that_are_not_of_the_form(settings):
     assert f"--method {text}: expected dgl(pa=ALPHA)" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in WITH_ALPHA])
-def test_settings_where_alpha_means_nothing(name):
-    with pytest.raises(UserError) as caught:
-        check_methods([name + "(pa=1)"])
-    assert f"--method {name}(pa=1)" in str(caught.value)
-    assert all(name in str(caught.value) for name in WITH_ALPHA)
-
-
-def test_known_methods_pass():
-    check_methods(METHODS)
+def test_settings_where_alpha_means_nothing():
+    for name in set(NAMES) - set(WITH_ALPHA):
+        with pytest.raises(UserError) as caught:
+            check_methods([name + "(pa=1)"])
+        assert f"--method {name}(pa=1)" in str(caught.value)
+        assert all(one in str(caught.value) for one in WITH_ALPHA)
 
 
 @pytest.mark.parametrize(
@@ -114,9 +86,6 @@ def test_known_methods_pass():
 )
 def test_expand_methods(given, expanded):
     assert expand_methods(given) == expanded
-
-
-def test_all_of_a_network_with_a_foreground_head():
     assert expand_methods(["all"], has_foreground=True) == NAMES
 
 

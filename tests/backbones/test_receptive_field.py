@@ -1,11 +1,13 @@
 """Strides and receptive fields: against what pixels a network really answers to, and known figures."""
 
+from dataclasses import replace
+from functools import partial
+
 import numpy as np
 import pytest
 
 from dgl.backbones import BACKBONES, BuildOptions, get_backbone
 from dgl.backbones.receptive_field import Field, layer_table, receptive_fields
-from dgl.backbones.resnet import BLOCKS_BY_DEPTH
 from dgl.tf_compat import tf
 
 from tensorpack.tfutils.tower import TowerContext  # isort: skip
@@ -79,18 +81,13 @@ LAYERS = [
         "Mixed_6c Mixed_6b Mixed_6a Mixed_5d Mixed_5b MaxPool_5a_3x3 Conv2d_4a_3x3 Conv2d_1a_3x3",
         None,
     ),
-    (
-        "resnet50",
-        "group3/block2_shortcut group2/block0_shortcut group1/block1_shortcut",
-        (3, 4, 6, 3),
-    ),
-    ("resnet50se", "group2/block0_shortcut group1/block1_shortcut", (3, 4, 1, 1)),
+    ("resnet50", "group3/block2_shortcut group2/block0_shortcut group1/block1_shortcut", None),
+    ("resnet50se", "group2/block0_shortcut group1/block1_shortcut", (1, 2, 1, 1)),
     ("efficientnet_lite0", "block7 block7_depthwise block4_expand block1 stem", None),
-    ("efficientnet_lite1", "block8 block4_depthwise", None),
-    ("efficientnet_lite2", "block8 block4_depthwise", None),
 ]
-# The deeper ones repeat blocks of resnet50 and resnet50se.
+# They repeat blocks of resnet50, resnet50se and efficientnet_lite0.
 DEEPER = {"resnet101", "resnet101se", "resnet152", "resnet152se"}
+DEEPER |= {"efficientnet_lite1", "efficientnet_lite2"}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +100,9 @@ def test_a_place_answers_to_the_ends_of_its_field_and_nothing_beyond(
 ):
     names = names.split()
     if blocks:
-        monkeypatch.setitem(BLOCKS_BY_DEPTH, int(mode[6:].rstrip("se")), blocks)
+        backbone = get_backbone(mode)
+        few = replace(backbone, build=partial(backbone.build, blocks=blocks))
+        monkeypatch.setitem(BACKBONES, mode, few)
     _, found = answering(mode, names, axis)
     for name, answers in zip(names, found):
         assert list(answers) == [False, True, True, False], name
@@ -130,19 +129,19 @@ def _fields(build, shape=(None, 20, 30, 3)):
         return receptive_fields([build(image)], image)[0]
 
 
-def test_a_window_that_is_not_square_dilated_and_unpadded():
-    def build(image):
-        kernel = tf.zeros([1, 7, 3, 4])
-        return tf.nn.conv2d(image, kernel, [1, 1, 2, 1], "VALID", dilations=[1, 1, 1, 1])
-
-    assert _fields(build) == Field((1, 2), (0, 0), (1, 7))
-
-    def dilated(image):
-        return tf.nn.conv2d(
-            image, tf.zeros([3, 3, 3, 4]), [1, 1, 1, 1], "SAME", dilations=[1, 2, 3, 1]
-        )
-
-    assert _fields(dilated) == Field((1, 1), (-2, -3), (5, 7))
+@pytest.mark.parametrize(
+    "shape, options, field",
+    [
+        ([1, 7, 3, 4], {"strides": [1, 1, 2, 1], "padding": "VALID"}, ((1, 2), (0, 0), (1, 7))),
+        (
+            [3, 3, 3, 4],
+            {"strides": [1] * 4, "padding": "SAME", "dilations": [1, 2, 3, 1]},
+            ((1, 1), (-2, -3), (5, 7)),
+        ),
+    ],
+)
+def test_a_window_that_is_not_square_or_dilated(shape, options, field):
+    assert _fields(lambda image: tf.nn.conv2d(image, tf.zeros(shape), **options)) == Field(*field)
 
 
 @pytest.mark.parametrize(
@@ -150,12 +149,7 @@ def test_a_window_that_is_not_square_dilated_and_unpadded():
     [
         (lambda image: tf.reduce_mean(image, [1, 2]), "no activation"),
         (lambda image: tf.reverse(image, [1]), "ReverseV2"),
-        (
-            lambda image: (
-                tf.nn.max_pool(image, [1, 2, 2, 1], [1, 2, 2, 1], "SAME") + image[:, :10, :15]
-            ),
-            "StridedSlice",
-        ),
+        (lambda x: tf.nn.max_pool2d(x, 2, 2, "SAME") + x[:, :10, :15], "StridedSlice"),
         (lambda image: tf.zeros([1, 2, 2, 1]), "no activation"),
     ],
 )

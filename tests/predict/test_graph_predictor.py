@@ -18,70 +18,64 @@ def expected_dgl(alpha):
     return (class_gradient * (unit(TINY.activation) - unit(loss_gradient))).sum(3)
 
 
+@pytest.fixture(autouse=True)
+def tensors():
+    with tf.Graph().as_default():
+        yield TINY.tensors()
+
+
 def make(tensors, **settings):
     layers = {"activation": tensors.activation}
     return GraphPredictor(tensors.logits, layers, tensors.activation, **settings)
 
 
 @pytest.mark.parametrize("alpha", [0.5, 10.0, float("inf")])
-def test_dgl_is_the_closed_form(alpha):
-    with tf.Graph().as_default(), make(TINY.tensors(), alpha=alpha) as predictor:
+def test_dgl_is_the_closed_form(alpha, tensors):
+    with make(tensors, alpha=alpha) as predictor:
         prediction = predictor(TINY.activation, CLASS_INDEX)
+        free = predictor(TINY.activation)
     assert predictor.entries == [("dgl", "activation")]
     raw = prediction.maps["dgl", "activation"]
     np.testing.assert_allclose(raw, expected_dgl(alpha), rtol=0, atol=1e-12)
     np.testing.assert_allclose(prediction.logits, TINY.logits(), rtol=0, atol=1e-12)
     np.testing.assert_allclose(prediction.probability, TINY.probability(), rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(free.class_index, TINY.logits().argmax(1))
 
 
-def test_the_class_is_the_arg_max_unless_given():
-    with tf.Graph().as_default(), make(TINY.tensors()) as predictor:
-        found = predictor(TINY.activation)
-    np.testing.assert_array_equal(found.class_index, TINY.logits().argmax(1))
-
-
-def test_cam_of_the_layer_that_is_pooled_is_found():
-    with tf.Graph().as_default():
-        tensors = TINY.tensors()
-        layers = {"hidden": tensors.hidden}
-        with GraphPredictor(
-            tensors.logits, layers, tensors.activation, methods=["cam"]
-        ) as predictor:
-            found = predictor(TINY.activation, CLASS_INDEX)
+def test_cam_is_of_the_layer_that_is_pooled(tensors):
+    layers = {"hidden": tensors.hidden}
+    with GraphPredictor(tensors.logits, layers, tensors.activation, ["cam"]) as predictor:
+        found = predictor(TINY.activation, CLASS_INDEX)
     np.testing.assert_allclose(found.maps["cam", "hidden"], TINY.cam(), rtol=0, atol=1e-12)
-
-
-def test_cam_of_another_layer_is_refused():
-    with tf.Graph().as_default(), pytest.raises(ValueError, match="head_weights"):
-        make(TINY.tensors(), methods=["cam"])
+    with pytest.raises(ValueError, match="head_weights"):
+        make(tensors, methods=["cam"])
 
 
 def channels_first():
     """The tiny network on (N, C, H, W), without a convolution: CPUs have none for this order."""
-    activation = tf.placeholder(tf.float64, [None, C, H, W], "activation")
+    activation = tf.placeholder(tf.float64, [None, C, H, W], "first")
     hidden = tf.einsum("nchw,cd->ndhw", activation, tf.constant(TINY.kernel))
     hidden = tf.nn.relu(hidden + TINY.bias[:, None, None])
     logits = tf.matmul(tf.reduce_mean(hidden, axis=[2, 3]), tf.constant(TINY.linear))
     return activation, logits + TINY.linear_bias
 
 
-@pytest.mark.parametrize("method", ["dgl", "gradcam", "layercam", "eigencam"])
-def test_channels_first_gives_the_same_map(method):
-    with tf.Graph().as_default(), make(TINY.tensors(), methods=[method]) as predictor:
-        expected = predictor(TINY.activation, CLASS_INDEX).maps[method, "activation"]
-    with tf.Graph().as_default():
-        activation, logits = channels_first()
-        with GraphPredictor(
-            logits, {"a": activation}, activation, [method], data_format="channels_first"
-        ) as predictor:
-            fed = TINY.activation.transpose(0, 3, 1, 2)
-            found = predictor(fed, CLASS_INDEX).maps[method, "a"]
-    assert found.shape == (N, H, W)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+def test_channels_first_gives_the_same_maps(tensors):
+    settings = {"methods": ["dgl", "gradcam", "layercam", "eigencam"]}
+    with make(tensors, **settings) as predictor:
+        expected = predictor(TINY.activation, CLASS_INDEX).maps
+    image, logits = channels_first()
+    settings["data_format"] = "channels_first"
+    with GraphPredictor(logits, {"activation": image}, image, **settings) as predictor:
+        found = predictor(TINY.activation.transpose(0, 3, 1, 2), CLASS_INDEX).maps
+    assert len(found) == 4
+    for entry, raw in found.items():
+        assert raw.shape == (N, H, W)
+        np.testing.assert_allclose(raw, expected[entry], rtol=0, atol=1e-12, err_msg=str(entry))
 
 
 def test_an_alpha_for_each_run():
-    with tf.Graph().as_default(), make(TINY.tensors("float32"), adjustable_alpha=True) as predictor:
+    with make(TINY.tensors("float32"), adjustable_alpha=True) as predictor:
         for alpha in (0.5, 10.0, float("inf")):
             raw = predictor(TINY.activation, CLASS_INDEX, alpha=alpha).maps["dgl", "activation"]
             np.testing.assert_allclose(raw, expected_dgl(alpha), rtol=0, atol=1e-6)
@@ -96,8 +90,8 @@ def variable_network():
 
 
 def test_variables_and_more_feeds_come_with_the_session():
-    with tf.Graph().as_default(), tf.Session() as session:
-        image, activation, logits, keep = variable_network()
+    image, activation, logits, keep = variable_network()
+    with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         by_hand = session.run(logits, {image: np.ones((1, 16, 20, 3)), keep: 1.0})
         localizer = Localizer.from_graph(
@@ -117,32 +111,26 @@ def test_variables_and_more_feeds_come_with_the_session():
         assert found.probability == pytest.approx(probability.max(), abs=1e-6)
         assert found.map.shape == (50, 70)
         session.run(activation, {image: np.ones((1, 16, 20, 3))})  # still open: it is not ours
-
-
-def test_the_default_session_will_do():
-    with tf.Graph().as_default(), tf.Session() as session:
-        image, activation, logits, keep = variable_network()
-        session.run(tf.global_variables_initializer())
+        # The default session will do.
         localizer = Localizer.from_graph(logits, activation, feeds={keep: 1.0})
         assert len(localizer([blob_image(1), blob_image(2)])) == 2
-
-
-def test_variables_without_a_session():
-    with tf.Graph().as_default():
-        _, activation, logits, _ = variable_network()
-        with pytest.raises(ValueError, match="variables; expected the session"):
-            Localizer.from_graph(logits, activation)
+    with pytest.raises(ValueError, match="variables; expected the session"):
+        Localizer.from_graph(logits, activation)
 
 
 @pytest.mark.parametrize("dtype", [tf.uint8, tf.float32, tf.float64])
 def test_what_is_fed_has_the_type_of_the_placeholder(dtype):
-    with tf.Graph().as_default():
-        image = tf.placeholder(dtype, [None, 8, 8, 3], "image")
-        activation = tf.nn.relu(tf.cast(image, tf.float32) - 100.0)
-        logits = tf.matmul(tf.reduce_mean(activation, [1, 2]), tf.eye(3))
-        with Localizer.from_graph(logits, activation) as localizer:
-            (found,) = localizer([np.full((8, 8, 3), (101, 120, 150), "uint8")])
+    image = tf.placeholder(dtype, [None, 8, 8, 3], "image")
+    activation = tf.nn.relu(tf.cast(image, tf.float32) - 100.0)
+    logits = tf.matmul(tf.reduce_mean(activation, [1, 2]), tf.eye(3))
+    with Localizer.from_graph(logits, activation) as localizer:
+        (found,) = localizer([np.full((8, 8, 3), (101, 120, 150), "uint8")])
     assert found.class_index == 2
+
+
+def of_another_graph():
+    with tf.Graph().as_default():
+        return TINY.tensors().activation
 
 
 @pytest.mark.parametrize(
@@ -151,37 +139,18 @@ def test_what_is_fed_has_the_type_of_the_placeholder(dtype):
         (lambda t: (t.logits, {}), "at least one"),
         (lambda t: (t.hidden, {"a": t.activation}), r"of shape \(N, classes\)"),
         (lambda t: (t.logits, {"a": t.logits}), "four dimensions"),
+        (lambda t: (t.logits, {"a": of_another_graph()}), "another graph"),
+        (lambda t: (t.logits, {"a": tf.nn.relu(t.activation)}), "do not depend"),
     ],
 )
-def test_tensors_that_do_not_fit(spoil, words):
-    with tf.Graph().as_default():
-        tensors = TINY.tensors()
-        logits, activations = spoil(tensors)
-        with pytest.raises(ValueError, match=words):
-            GraphPredictor(logits, activations, tensors.activation)
+def test_tensors_that_do_not_fit(spoil, words, tensors):
+    logits, activations = spoil(tensors)
+    with pytest.raises(ValueError, match=words):
+        GraphPredictor(logits, activations, tensors.activation)
 
 
-def test_tensors_of_two_graphs():
-    with tf.Graph().as_default():
-        other = TINY.tensors()
-    with tf.Graph().as_default():
-        tensors = TINY.tensors()
-        with pytest.raises(ValueError, match="another graph"):
-            GraphPredictor(tensors.logits, {"a": other.activation}, tensors.activation)
-
-
-def test_an_activation_that_the_logits_do_not_depend_on():
-    with tf.Graph().as_default():
-        tensors = TINY.tensors()
-        aside = tf.nn.relu(tensors.activation)
-        with pytest.raises(ValueError, match="do not depend"):
-            GraphPredictor(tensors.logits, {"a": aside}, tensors.activation)
-
-
-def test_unknown_method_and_alpha_out_of_range():
-    with tf.Graph().as_default():
-        tensors = TINY.tensors()
-        with pytest.raises(UserError, match="--method magic"):
-            make(tensors, methods=["magic"])
-        with pytest.raises(ValueError, match="alpha -1"):
-            make(tensors, alpha=-1)
+def test_unknown_method_and_alpha_out_of_range(tensors):
+    with pytest.raises(UserError, match="--method magic"):
+        make(tensors, methods=["magic"])
+    with pytest.raises(ValueError, match="alpha -1"):
+        make(tensors, alpha=-1)

@@ -72,17 +72,13 @@ def test_a_path_is_the_image_it_leads_to(localizer, bird):
     np.testing.assert_array_equal(by_path.map, by_pixels.map)
 
 
-def test_it_finds_the_bird(localizer, bird):
+def test_it_finds_the_bird_and_draws_it(localizer, bird):
     (found,) = localizer([bird])
     assert localizer.class_name(found.class_index) == "Violet_Fan"
     assert found.probability > 0.9
     x0, y0, x1, y1 = found.box
     assert 0 <= x0 < x1 and 0 <= y0 < y1
     assert all(type(value) is int for value in found.box)
-
-
-def test_it_draws_what_it_found(localizer, bird):
-    (found,) = localizer([bird])
     drawn = found.overlay()
     height, width = found.image.shape[:2]
     assert drawn.size[1] == height and drawn.size[0] > width
@@ -98,34 +94,26 @@ def test_without_arguments_it_knows_the_classes_of_imagenet(shared_data):
     assert person.box == hound.box
 
 
-def test_no_images(localizer):
-    assert localizer([]) == []
-
-
-def test_a_higher_threshold_gives_a_smaller_box(bird):
-    def area(threshold):
-        with Localizer.from_checkpoint(SHIPPED_CHECKPOINT, threshold=threshold) as localizer:
-            x0, y0, x1, y1 = localizer([bird])[0].box
-        return (x1 - x0) * (y1 - y0)
-
-    assert area(0.1) > area(0.5) > area(0.9) > 0
-
-
-@pytest.mark.parametrize("method, layer", [("cam", "add"), ("layercam", "conv5_1")])
-def test_other_methods(bird, method, layer):
-    with Localizer.from_checkpoint(SHIPPED_CHECKPOINT, method=method, layer=layer) as localizer:
-        assert localizer.entry == (method, layer)
-        (found,) = localizer([bird])
-    with Predictor("vgg", SHIPPED_CHECKPOINT, [layer], [method]) as predictor:
-        expected = by_hand(read_image(bird), predictor, (method, layer), 0.2)
+def test_another_method_layer_and_threshold(localizer, bird):
+    settings = {"method": "layercam", "layer": "conv5_1", "threshold": 0.5}
+    with Localizer.from_checkpoint(SHIPPED_CHECKPOINT, **settings) as other:
+        entry = other.entry
+        assert entry == ("layercam", "conv5_1")
+        (found,) = other([bird])
+    with Predictor("vgg", SHIPPED_CHECKPOINT, ["conv5_1"], ["layercam"]) as predictor:
+        loose, expected, tight = (
+            by_hand(read_image(bird), predictor, entry, threshold) for threshold in (0.1, 0.5, 0.9)
+        )
     np.testing.assert_allclose(found.map, expected.map, rtol=0, atol=1e-5)
+    assert found.box == expected.box
+    areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (loose.box, found.box, tight.box)]
+    assert areas[0] > areas[1] > areas[2] > 0
 
 
-@pytest.mark.parametrize("mode", ["vgg", "resnet50", "resnet50se", "inceptionv3"])
-def test_the_backbone_is_read_from_the_checkpoint(tmp_path, mode):
-    path = write_npz(tmp_path / "weights.npz", values_of(mode, 64, width=0.125, classes=5))
+def test_the_backbone_is_read_from_the_checkpoint(tmp_path):
+    path = write_npz(tmp_path / "weights.npz", values_of("resnet50", 64, width=0.125, classes=5))
     with Localizer.from_checkpoint(path, layer=1, image_size=64, gpu="-1") as localizer:
-        assert localizer.predictor.backbone.mode == mode
+        assert localizer.predictor.backbone.mode == "resnet50"
         assert localizer.class_name(3) == "3"
         (found,) = localizer(IMAGES[:1])
     assert 0 <= found.class_index < 5 and found.map.shape == IMAGES[0].shape[:2]
@@ -145,25 +133,13 @@ def test_a_checkpoint_without_a_card_says_which_side_it_gets(tmp_path, caplog):
         ({"threshold": 1.5}, "threshold 1.5"),
         ({"threshold": float("nan")}, "threshold nan"),
         ({"batch": 0}, "batch 0"),
-    ],
-)
-def test_settings_out_of_range(settings, words):
-    with pytest.raises(ValueError, match=words):
-        Localizer.from_checkpoint(SHIPPED_CHECKPOINT, **settings)
-
-
-@pytest.mark.parametrize(
-    "settings, words",
-    [
-        ({"load": "nowhere.npz"}, "nowhere.npz"),
         ({"layer": "conv9"}, "--clayer conv9"),
-        ({"method": "magic"}, "--method magic"),
-        ({"mode": "resnet50"}, "not a checkpoint of --mode resnet50"),
     ],
 )
-def test_what_does_not_fit_is_named(settings, words):
-    with pytest.raises(UserError, match=words):
-        Localizer.from_checkpoint(**dict({"load": SHIPPED_CHECKPOINT}, **settings))
+def test_settings_that_do_not_fit(settings, words):
+    kind = UserError if "layer" in settings else ValueError
+    with pytest.raises(kind, match=words):
+        Localizer.from_checkpoint(SHIPPED_CHECKPOINT, **settings)
 
 
 @pytest.mark.parametrize(
@@ -182,18 +158,29 @@ def test_every_kind_of_image_is_taken(localizer, images):
     assert found[:2] + (found.box, found.size) == expected[:2] + (expected.box, (400, 300))
 
 
-def test_a_generator_longer_than_a_batch(localizer):
-    found = localizer((image for image in IMAGES), [5, "golden cap", 2])
+def test_several_images_and_none(localizer):
+    found = localizer((image for image in IMAGES), [5, "golden cap", np.int64(2)])
     assert [one.class_index for one in found] == [5, 1, 2]
     assert [one.box for one in found] == [one.box for one in localizer(IMAGES, [5, 1, 2])]
+    assert {one.class_index for one in localizer(IMAGES, "Golden")} == {1}
+    assert localizer([]) == []
 
 
 @pytest.mark.parametrize(
-    "images, words", [(True, "True"), ([[1, 2], [3]], "a list"), ([IMAGES[0] - 300.0], "-300")]
+    "images, classes, kind, words",
+    [
+        (True, None, ValueError, "True"),
+        ([[1, 2], [3]], None, ValueError, "a list"),
+        ([IMAGES[0] - 300.0], None, ValueError, "-300"),
+        (["nowhere.jpg"], None, UserError, "nowhere.jpg"),
+        (IMAGES, [1, 2], ValueError, "expected 3 classes.*got 2"),
+        (IMAGES, "golden cup", UserError, "class 'golden cup': .*; nearest: 1 Golden_Cap"),
+        (IMAGES, 99, UserError, "class 99 is out of range"),
+    ],
 )
-def test_what_is_no_image_is_named(localizer, images, words):
-    with pytest.raises(ValueError, match=words):
-        localizer(images)
+def test_images_and_classes_that_do_not_fit(localizer, images, classes, kind, words):
+    with pytest.raises(kind, match=words):
+        localizer(images, classes)
 
 
 def test_boxes_of_a_reduced_file_are_in_its_own_pixels(localizer, bird, monkeypatch):
@@ -204,30 +191,3 @@ def test_boxes_of_a_reduced_file_are_in_its_own_pixels(localizer, bird, monkeypa
     assert found.image.shape[:2] == found.map.shape == tuple(-(-n // 2) for n in whole.map.shape)
     np.testing.assert_allclose(found.box, whole.box, atol=0.03 * max(whole.size))
     assert found.overlay().size[1] == len(found.image)
-
-
-def test_an_image_that_cannot_be_read_is_named(localizer):
-    with pytest.raises(UserError, match="nowhere.jpg"):
-        localizer(["nowhere.jpg"])
-
-
-def test_classes_of_another_number_than_images(localizer):
-    with pytest.raises(ValueError, match="expected 3 classes.*got 2"):
-        localizer(IMAGES, [1, 2])
-
-
-def test_classes_by_name(localizer):
-    by_name = localizer(IMAGES, ["golden cap", 5, np.int64(2)])
-    by_index = localizer(IMAGES, [1, 5, 2])
-    assert [one[:2] for one in by_name] == [one[:2] for one in by_index]
-    assert {one.class_index for one in localizer(IMAGES, "Golden")} == {1}
-
-
-def test_a_name_that_is_not_there(localizer):
-    with pytest.raises(UserError, match="class 'golden cup': no such class; nearest: 1 Golden_Cap"):
-        localizer(IMAGES, "golden cup")
-
-
-def test_a_class_that_is_not_there(localizer):
-    with pytest.raises(UserError, match="class 99 is out of range"):
-        localizer(IMAGES, 99)

@@ -95,45 +95,39 @@ def test_value_counts_by_either_way(monkeypatch, limit):
     assert counts.tolist() == [int((image == value).sum()) for value in range(256)]
 
 
+def all_boxes(score_map):
+    return postprocess.contour_boxes(postprocess.binarize(score_map, 0.5))
+
+
+def largest(score_map):
+    """By either function."""
+    box = postprocess.largest_box(score_map, 0.5).tolist()
+    assert postprocess.boxes_by_level(score_map, [0.5]).largest_boxes().tolist() == [box]
+    return box
+
+
 def test_the_larger_of_two_blobs_wins_and_right_and_bottom_are_one_past_the_last_pixel():
     score_map = blocks((2, 3, 5, 6), (10, 4, 18, 12))
-    assert postprocess.largest_box(score_map, 0.5).tolist() == [10, 4, 19, 13]
-    boxes, areas = postprocess.contour_boxes(postprocess.binarize(score_map, 0.5))
+    assert largest(score_map) == [10, 4, 19, 13]
+    boxes, areas = all_boxes(score_map)
     assert sorted(boxes.tolist()) == [[2, 3, 6, 7], [10, 4, 19, 13]]
     # A contour runs through pixel centers: a side of n pixels is n - 1 long.
     assert sorted(areas.tolist()) == [9.0, 64.0]
 
 
-def test_blobs_of_equal_area_go_to_the_first_in_contour_order():
+def test_blobs_of_equal_area_that_touch_with_a_hole_and_at_the_border():
     score_map = blocks((2, 2, 6, 6), (12, 10, 16, 14))
-    boxes, areas = postprocess.contour_boxes(postprocess.binarize(score_map, 0.5))
+    boxes, areas = all_boxes(score_map)
     assert areas[0] == areas[1]
-    assert postprocess.largest_box(score_map, 0.5).tolist() == boxes[0].tolist()
-    assert (
-        postprocess.boxes_by_level(score_map, [0.5]).largest_boxes()[0].tolist()
-        == boxes[0].tolist()
-    )
-
-
-def test_blobs_that_touch_at_a_corner_are_one():
-    boxes, _ = postprocess.contour_boxes(
-        postprocess.binarize(blocks((2, 2, 5, 5), (6, 6, 9, 9)), 0.5)
-    )
-    assert boxes.tolist() == [[2, 2, 10, 10]]
-
-
-def test_a_hole_has_its_own_contour():
+    assert largest(score_map) == boxes[0].tolist()  # the first in contour order
+    touching, _ = all_boxes(blocks((2, 2, 5, 5), (6, 6, 9, 9)))
+    assert touching.tolist() == [[2, 2, 10, 10]]
     score_map = blocks((2, 2, 17, 17))
     score_map[6:10, 6:10] = 0
-    boxes, _ = postprocess.contour_boxes(postprocess.binarize(score_map, 0.5))
-    assert len(boxes) == 2
+    boxes, _ = all_boxes(score_map)
+    assert len(boxes) == 2  # a hole has its own contour
     assert [2, 2, 18, 18] in boxes.tolist()
-
-
-def test_a_box_at_the_border_is_clamped():
-    score_map = blocks((25, 15, 29, 19))
-    assert postprocess.largest_box(score_map, 0.5).tolist() == [25, 15, 29, 19]
-    assert postprocess.boxes_by_level(score_map, [0.5]).boxes.tolist() == [[25, 15, 29, 19]]
+    assert largest(blocks((25, 15, 29, 19))) == [25, 15, 29, 19]  # clamped
 
 
 @pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
@@ -146,19 +140,15 @@ def test_a_constant_map(value):
     assert by_level == [expected, expected, [0, 0, 0, 0]]
 
 
-def test_threshold_zero_keeps_what_is_above_zero_after_quantizing():
-    score_map = np.array([[0.0, 0.5 / 255, 1.5 / 255, 1.0]])
-    assert postprocess.binarize(score_map, 0.0).tolist() == [[0, 0, 255, 255]]
-
-
 def test_binarize_is_strict_and_relative_to_the_quantized_maximum():
     image = np.array([[0, 49, 50, 51, 101]])
     # Half a step up: the quantized map is exactly ``image`` whatever the rounding.
-    score_map = (image + 0.5) / 255
-    # int(0.5 * 101) is 50.
-    mask = postprocess.binarize(score_map, 0.5)
+    mask = postprocess.binarize((image + 0.5) / 255, 0.5)
     assert mask.dtype == np.uint8
-    assert mask.tolist() == [[0, 0, 0, 255, 255]]
+    assert mask.tolist() == [[0, 0, 0, 255, 255]]  # int(0.5 * 101) is 50
+    # Threshold zero keeps what is above zero after quantizing.
+    score_map = np.array([[0.0, 0.5 / 255, 1.5 / 255, 1.0]])
+    assert postprocess.binarize(score_map, 0.0).tolist() == [[0, 0, 255, 255]]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1, 1.1])
@@ -180,21 +170,15 @@ def test_thresholds_outside_the_range_are_refused(thresholds):
         postprocess.boxes_by_level(blocks((2, 2, 5, 5)), thresholds)
 
 
-def test_iou_with_no_boxes_is_empty():
+def test_iou_of_no_boxes_and_what_is_malformed():
     assert postprocess.iou([], [[0, 0, 1, 1]]).shape == (0, 1)
     assert postprocess.iou([[0, 0, 1, 1]], np.zeros((0, 4))).shape == (1, 0)
-
-
-@pytest.mark.parametrize("bad", [[3, 0, 2, 5], [0, 3, 5, 2], [0, 0, np.nan, 1], [0, 0, 1]])
-def test_malformed_boxes_are_refused(bad):
-    with pytest.raises(ValueError):
-        postprocess.iou([bad], [[0, 0, 1, 1]])
-
-
-@pytest.mark.parametrize("mask", [np.zeros((3, 3)), np.zeros(3, np.uint8)])
-def test_contour_boxes_refuses_what_is_no_mask(mask):
-    with pytest.raises(ValueError):
-        postprocess.contour_boxes(mask)
+    for bad in ([3, 0, 2, 5], [0, 3, 5, 2], [0, 0, np.nan, 1], [0, 0, 1]):
+        with pytest.raises(ValueError):
+            postprocess.iou([bad], [[0, 0, 1, 1]])
+    for mask in (np.zeros((3, 3)), np.zeros(3, np.uint8)):
+        with pytest.raises(ValueError):
+            postprocess.contour_boxes(mask)
 
 
 @pytest.mark.parametrize("values", [2, 3])

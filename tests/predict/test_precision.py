@@ -1,10 +1,24 @@
-"""What ``--precision`` asks for, and the one line where the hardware lacks it."""
+"""What ``--precision`` asks for, where the hardware lacks it, and what bfloat16 brings there."""
 
+import math
+
+import numpy as np
 import pytest
 
 from dgl.errors import UserError
 from dgl.predict import precision
-from dgl.predict.precision import check_precision, lowers, set_gpu_precision
+from dgl.predict.precision import (
+    bfloat16_gain,
+    check_precision,
+    has_bfloat16_kernels,
+    lowers,
+    set_gpu_precision,
+)
+from dgl.tf_compat import tf
+
+needs_kernels = pytest.mark.skipif(
+    not has_bfloat16_kernels(), reason="this TensorFlow has no bfloat16"
+)
 
 
 def message(*arguments, **more):
@@ -28,11 +42,12 @@ def test_float32_is_everywhere(gpus):
     assert not lowers("float32", gpus)
 
 
-@pytest.mark.parametrize("flag", ["avx512_bf16", "amx_bf16"])
-def test_processors_with_it(monkeypatch, flag):
+def test_processors_with_it(monkeypatch):
     monkeypatch.setattr(precision, "_OLDEST", (1, 0))
-    check_precision("bf16", flags={"avx2", flag})
-    assert lowers("bf16")
+    for flag in ("avx512_bf16", "amx_bf16"):
+        check_precision("bf16", flags={"avx2", flag})
+    check_precision("bf16-anywhere", flags={"avx2"})  # does not ask the processor
+    assert lowers("bf16") and lowers("bf16-anywhere")
 
 
 @pytest.mark.parametrize(
@@ -59,12 +74,6 @@ def test_a_processor_without_it():
         "--precision bf16: this CPU has neither avx512_bf16 nor amx_bf16; "
         "leave the flag out to compute in float32"
     )
-
-
-def test_anywhere_does_not_ask_the_processor(monkeypatch):
-    monkeypatch.setattr(precision, "_OLDEST", (1, 0))
-    check_precision("bf16-anywhere", flags={"avx2"})
-    assert lowers("bf16-anywhere")
 
 
 @pytest.mark.parametrize("asked", ["bf16", "bf16-anywhere"])
@@ -112,3 +121,37 @@ def test_float32_on_gpus_is_float32_unless_the_environment_says_otherwise(monkey
     set_gpu_precision("float32")
     assert precision.os.environ[name] == left
     monkeypatch.delenv(name)
+
+
+# --- what bfloat16 brings: a quotient of times, of two convolutions that are what they should be
+
+
+@needs_kernels
+@pytest.mark.parametrize("dtype", [tf.float32, tf.bfloat16])
+def test_the_convolution_is_computed_in_its_type(dtype):
+    with tf.Graph().as_default(), tf.Session() as session:
+        operation = precision.convolution(dtype)
+        session.run(tf.global_variables_initializer())
+        found = session.run(tf.cast(operation.outputs[0], tf.float32))
+    assert operation.type == "Conv2D"
+    assert operation.get_attr("T") == dtype
+    # Ones all over: nine places of 256 channels in the middle, four at a corner.
+    np.testing.assert_array_equal(found[:, 9, 9], 9 * 256)
+    np.testing.assert_array_equal(found[:, 0, 0], 4 * 256)
+
+
+@needs_kernels
+def test_the_shortest_times_are_divided(monkeypatch):
+    times = iter([9.0, 9.0, 3.0, 4.0, 2.0, 5.0, 3.0, 8.0, 7.0, 6.0])
+    monkeypatch.setattr(precision, "_seconds", lambda session, operation: next(times))
+    assert bfloat16_gain() == 2.0 / 4.0
+    assert not list(times)
+
+
+@needs_kernels
+def test_on_this_machine():
+    before = tf.get_default_graph()
+    operations = len(before.get_operations())
+    assert 0 < bfloat16_gain() < math.inf
+    assert tf.get_default_graph() is before
+    assert len(before.get_operations()) == operations

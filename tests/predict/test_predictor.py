@@ -1,4 +1,4 @@
-"""The predictor on a small VGG: classes, layers, methods, the model card, bad input."""
+"""The predictor on a small VGG: classes, layers, methods, the model card, runs of its graph, bad input."""
 
 import numpy as np
 import pytest
@@ -6,12 +6,18 @@ from networks import values_of, write_npz
 from sample_images import blob_image
 
 from dgl.errors import UserError
+from dgl.predict import session as session_module
 from dgl.predict.predictor import Predictor
+from dgl.tf_compat import tf
+from dgl.utils.parallel import threaded_map
 from dgl.weights import ModelCard, write_card
 
 SIZE = 64
 CLASSES = 5
 NAMES = ("crest", "hookbill", "fan", "plume", "cap")
+METHODS = ("dgl", "cam", "layercam", "dgl-no-class")
+LAYERS = (0, 2, "conv4_3")
+ALPHAS = [0.1, 1.0, 3.7, 10.0, 1000.0, 1e9, float("inf")]
 
 
 @pytest.fixture(scope="module")
@@ -26,8 +32,29 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def path(folder):
+    return str(folder / "bare.npz")
+
+
+def make(path, methods=METHODS, **settings):
+    return Predictor("vgg", path, LAYERS, methods, image_size=SIZE, gpu="-1", **settings)
+
+
+@pytest.fixture(scope="module")
 def predictor(folder):
     with Predictor("vgg", str(folder / "birds.npz"), layers=(2, "conv4_3", 0), gpu="-1") as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def plain(path):
+    with make(path) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def adjustable(path):
+    with make(path, adjustable_alpha=True) as made:
         yield made
 
 
@@ -36,16 +63,24 @@ def images():
     return np.stack([blob_image(seed)[: 4 * SIZE : 4, : 4 * SIZE : 4] for seed in (1, 2, 3)])
 
 
+def same(found, expected, tolerance=0.0):
+    """Equal logits and maps, or maps as close as this share of their largest value."""
+    assert list(found.maps) == list(expected.maps)
+    np.testing.assert_allclose(found.logits, expected.logits, rtol=tolerance, atol=tolerance / 10)
+    for entry, wanted in expected.maps.items():
+        atol = tolerance * np.abs(wanted).max()
+        np.testing.assert_allclose(found.maps[entry], wanted, rtol=0, atol=atol)
+
+
 def test_what_it_is(predictor):
     assert predictor.classes == CLASSES
     assert predictor.image_size == SIZE
     assert (predictor.options.width, predictor.options.head) == (0.125, "linear")
-    assert predictor.entries == [
-        ("dgl", "conv5_2"),
-        ("dgl", "conv4_3"),
-        ("dgl", "add"),
-        ("cam", "add"),
-    ]
+    layers = ["conv5_2", "conv4_3", "add"]
+    assert predictor.entries == [("dgl", layer) for layer in layers] + [("cam", "add")]
+    # Class names come from the card.
+    assert [predictor.class_name(i) for i in range(CLASSES)] == list(NAMES)
+    assert predictor.class_name(CLASSES) == "5"
 
 
 def test_prediction(predictor, images):
@@ -54,21 +89,12 @@ def test_prediction(predictor, images):
     shifted = np.exp(found.logits - found.logits.max(1, keepdims=True))
     expected = shifted / shifted.sum(1, keepdims=True)
     np.testing.assert_allclose(found.probability, expected, rtol=0, atol=1e-6)
-    assert {key: value.shape for key, value in found.maps.items()} == {
-        ("dgl", "conv5_2"): (3, 4, 4),
-        ("dgl", "conv4_3"): (3, 8, 8),
-        ("dgl", "add"): (3, 4, 4),
-        ("cam", "add"): (3, 4, 4),
-    }
-    assert all(value.dtype == np.float32 for value in found.maps.values())
-
-
-def test_without_a_class_the_arg_max_is_taken(predictor, images):
-    free = predictor(images)
-    np.testing.assert_array_equal(free.class_index, free.logits.argmax(1))
-    given = predictor(images, free.logits.argmax(1))
-    for key, value in free.maps.items():
-        np.testing.assert_array_equal(value, given.maps[key])
+    sides = {"conv4_3": 8}
+    for (_, layer), value in found.maps.items():
+        assert value.shape == (3,) + (sides.get(layer, 4),) * 2 and value.dtype == np.float32
+    np.testing.assert_array_equal(found.class_index, found.logits.argmax(1))
+    same(predictor(images, found.logits.argmax(1)), found)
+    same(predictor(images.astype("float32")), found)
 
 
 def test_given_classes_decide_each_image_s_map(predictor, images):
@@ -81,7 +107,7 @@ def test_given_classes_decide_each_image_s_map(predictor, images):
         assert changed == [False, True, False], key
 
 
-@pytest.mark.parametrize("class_index", [[0, 0, 5], [-1, 0, 0], [0, 1000, 0], np.array([0, 0, -7])])
+@pytest.mark.parametrize("class_index", [[0, 0, 5], [-1, 0, 0], np.array([0, 0, -7])])
 def test_class_out_of_range(predictor, images, class_index):
     wrong = next(c for c in class_index if not 0 <= c < CLASSES)
     with pytest.raises(UserError) as caught:
@@ -90,31 +116,12 @@ def test_class_out_of_range(predictor, images, class_index):
     assert "0 to 4" in str(caught.value)
 
 
-def test_uint8_and_float32_images_are_the_same(predictor, images):
-    np.testing.assert_array_equal(
-        predictor(images).logits, predictor(images.astype("float32")).logits
-    )
-
-
-def test_class_names_come_from_the_card(predictor):
-    assert [predictor.class_name(i) for i in range(CLASSES)] == list(NAMES)
-    assert predictor.class_name(CLASSES) == "5"
-
-
-@pytest.fixture(scope="module")
-def bare(folder):
-    with Predictor("vgg", str(folder / "bare.npz"), layers=["2", "conv5_2", 2], gpu="-1") as made:
-        yield made
-
-
-def test_without_a_card(bare):
-    assert bare.card is None
-    assert bare.image_size == 224
-    assert bare.class_name(3) == "3"
-
-
-def test_a_layer_named_twice_is_one_map(bare):
-    assert bare.entries == [("dgl", "conv5_2"), ("cam", "add")]
+def test_without_a_card_and_a_layer_named_twice(path):
+    with Predictor("vgg", path, layers=["2", "conv5_2", 2], gpu="-1") as bare:
+        assert bare.card is None
+        assert bare.image_size == 224
+        assert bare.class_name(3) == "3"
+        assert bare.entries == [("dgl", "conv5_2"), ("cam", "add")]
 
 
 def test_own_size_goes_before_the_card_s(folder):
@@ -126,22 +133,11 @@ def test_own_size_goes_before_the_card_s(folder):
 
 
 def test_card_s_last_stride_is_used(tmp_path):
-    path = write_npz(tmp_path / "a.npz", values_of("resnet50", 32, width=0.0625))
+    path = write_npz(tmp_path / "a.npz", values_of("resnet50", 32, width=0.125))
     write_card(str(tmp_path / "a.json"), ModelCard("resnet50", SIZE, last_stride=2))
     with Predictor("resnet50", path, methods=("cam",), gpu="-1") as made:
         shape = made(np.zeros((1, SIZE, SIZE, 3), "uint8")).maps["cam", made.entries[0][1]].shape
     assert shape == (1, 4, 4)
-
-
-@pytest.mark.parametrize("alpha, semantics", [(1.0, "kernel"), (10.0, "exact")])
-def test_alpha_and_semantics_reach_the_map(folder, predictor, images, alpha, semantics):
-    published = predictor(images, [0, 1, 2])
-    path = str(folder / "birds.npz")
-    with Predictor("vgg", path, alpha=alpha, semantics=semantics, gpu="-1") as made:
-        other = made(images, [0, 1, 2])
-    key = ("dgl", "conv5_2")
-    assert np.abs(published.maps[key] - other.maps[key]).max() > 1e-3 * np.ptp(other.maps[key])
-    np.testing.assert_array_equal(published.maps["cam", "add"], other.maps["cam", "add"])
 
 
 @pytest.mark.parametrize(
@@ -171,3 +167,99 @@ def test_weights_that_give_no_finite_map(tmp_path):
     with predictor, pytest.raises(UserError) as caught:
         predictor(blob_image()[np.newaxis, :SIZE, :SIZE])
     assert str(caught.value).startswith(path) and "not finite" in str(caught.value)
+
+
+# --- runs of the graph of maps
+
+
+def test_an_alpha_for_each_run(path, adjustable, images):
+    """Against a graph that has every alpha in it, and against one that is built with one."""
+    classes, exact = [3, 1, 0], "dgl(pa=3.7,exact)"
+
+    def variant(method, alpha):
+        return f"{method}(pa={alpha:g})" if "dgl" in method else method
+
+    methods = [variant(method, alpha) for alpha in ALPHAS for method in METHODS]
+    with make(path, [*methods, exact]) as every:
+        expected = every(images, classes).maps
+    for alpha in ALPHAS:
+        for (method, layer), raw in adjustable(images, classes, alpha=alpha).maps.items():
+            wanted = expected[variant(method, alpha), layer]
+            # The same sums; at infinity a pass stands in for one that is left out.
+            atol = 1e-5 * np.abs(wanted).max()
+            np.testing.assert_allclose(raw, wanted, rtol=0, atol=atol)
+    with make(path, alpha=3.7) as fixed:
+        same(fixed(images, classes), adjustable(images, classes, alpha=3.7), 1e-5)
+        with pytest.raises(ValueError, match="part of this graph"):
+            fixed(images, alpha=3.0)
+    with make(path, ["dgl"], alpha=3.7, semantics="exact") as fixed:
+        for (_, layer), raw in fixed(images, classes).maps.items():
+            wanted = expected[exact, layer]
+            np.testing.assert_allclose(raw, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+    small, large = (adjustable(images, classes, alpha=a).maps["dgl", "conv4_3"] for a in (0.1, 100))
+    assert np.abs(small - large).max() > 1e-3 * np.abs(large).max()
+    # The alpha of the beginning holds where none is given.
+    same(adjustable(images), adjustable(images, alpha=10.0))
+
+
+@pytest.mark.parametrize("alpha", [0.0, -1.0, 2e9, float("nan")])
+def test_alpha_out_of_range(adjustable, images, alpha):
+    with pytest.raises(ValueError, match="alpha"):
+        adjustable(images, alpha=alpha)
+
+
+@pytest.mark.parametrize(
+    "entries", [[], [("dgl", "conv5_2")], [["cam", "add"], ("layercam", "add")]]
+)
+def test_some_maps_only(adjustable, images, entries):
+    some, everything = adjustable(images, entries=entries), adjustable(images)
+    assert list(some.maps) == [tuple(entry) for entry in entries]
+    for entry, raw in some.maps.items():
+        np.testing.assert_array_equal(raw, everything.maps[entry])
+    np.testing.assert_array_equal(some.logits, everything.logits)
+    with pytest.raises(ValueError, match="no map .*gradcam"):
+        adjustable(images, entries=[("gradcam", "add")])
+
+
+def test_flip_averages_with_the_map_of_the_mirrored_image(path, plain, images):
+    own = plain(images)
+    mirrored = plain(images[:, :, ::-1], own.class_index)
+    with make(path, flip=True) as flipped:
+        found = flipped(images)
+    np.testing.assert_array_equal(found.logits, own.logits)
+    for entry, raw in found.maps.items():
+        expected = (own.maps[entry] + mirrored.maps[entry][:, :, ::-1]) / 2
+        np.testing.assert_allclose(raw, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+        assert np.abs(raw - own.maps[entry]).max() > 1e-3 * np.abs(raw).max()
+
+
+def test_a_batch_in_parts_is_the_batch_at_once(path, plain, images, monkeypatch):
+    many, classes = np.concatenate([images[:2], images[:2, ::-1], images[:1]]), [3, 1, 0, 2, 4]
+    # Two images' activations of the three layers fit, those of three do not.
+    one = 4 * (4 * 4 * 128 + 4 * 4 * 64 + 8 * 8 * 64)
+    monkeypatch.setattr(session_module, "MOST_BYTES", 2 * one + 1)
+    with make(path) as parted:
+        found, expected = parted(many, classes), plain(many, classes)
+    np.testing.assert_array_equal(found.class_index, expected.class_index)
+    same(found, expected, 1e-4)
+
+
+def test_how_many_images_fit():
+    def fit(*shapes):
+        with tf.Graph().as_default():
+            layers = [tf.placeholder(tf.float32, [None, *shape]) for shape in shapes]
+            return session_module.images_at_once(layers)
+
+    assert fit((64, 64, 1024), (64, 64, 2048)) == 2**28 // (4 * 64 * 64 * 3072)
+    assert fit((2**15, 2**15, 3)) == 1
+    assert fit((None, 64, 3)) is None
+
+
+@pytest.mark.parametrize("most_bytes", [2**28, 1])  # side by side, and one after the other
+def test_runs_of_several_threads_are_those_of_one(path, images, monkeypatch, most_bytes):
+    monkeypatch.setattr(session_module, "MOST_BYTES", most_bytes)
+    with make(path) as predictor:
+        batches = [images, images[::-1], images[:1]] * 4
+        one_by_one = [predictor(batch) for batch in batches]
+        for expected, found in zip(one_by_one, threaded_map(predictor, batches, 4)):
+            same(found, expected)
