@@ -18,7 +18,7 @@ from dgl.evaluation.summary import compute_metrics
 from dgl.utils.files import weights_fingerprint
 from dgl.weights import open_checkpoint, read_card
 from dgl.weights.checkpoint import is_checkpoint
-from dgl.weights.published import recognize
+from dgl.weights.identify import recognize
 
 _READ = 64 << 20  # bytes of an array that are read: networks compare the shape first
 _SIDE = 64

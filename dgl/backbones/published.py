@@ -1,7 +1,7 @@
 """Published ImageNet weights, as the backbones describe them: files, preprocessing and names of variables.
 
 Each backbone's file lists the files that fit it and maps its variables to the names in them;
-:mod:`dgl.weights.published` looks them up.
+:mod:`dgl.weights.identify` recognizes files by them, :mod:`dgl.weights.sources` says where they are.
 """
 
 import re

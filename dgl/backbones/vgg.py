@@ -25,7 +25,13 @@ from dgl.backbones.published import (
     tensorpack_file,
     torchvision_file,
 )
-from dgl.backbones.registry import Backbone, BuildOptions, Network, register_backbone
+from dgl.backbones.registry import (
+    Backbone,
+    BuildOptions,
+    LocalizeDefaults,
+    Network,
+    register_backbone,
+)
 from dgl.errors import UserError
 from dgl.tf_compat import lazy_tensorpack as tp
 from dgl.tf_compat import lazy_tf as tf
@@ -162,6 +168,7 @@ register_backbone(
             *keras_files("vgg16", CAFFE, _OXFORD, _DIFFERS, _KERAS_CHECKS),
             torchvision_file("vgg16-397923af.pth", _DIFFERS, 527.796),
         ),
+        localize=LocalizeDefaults("2", 0.2),  # of the published demo
         released=released_checkpoint("vgg16-dgl", "10Mf5bpqMOZGO_gHLi5PBhVXb98b9mpTO"),
         published_names=(
             PublishedNames(TENSORPACK, _fits_tensorpack, same_names),

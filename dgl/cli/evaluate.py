@@ -24,7 +24,7 @@ from dgl.cli.output import (
     to_json,
 )
 from dgl.errors import UserError
-from dgl.evaluation.fusion import FUSIONS
+from dgl.evaluation.layer_fusion import FUSIONS
 from dgl.evaluation.mosaic import parse_grid
 from dgl.evaluation.plan import FIXED, WSOL
 from dgl.metrics.box_check import FRAMES, UPRIGHT

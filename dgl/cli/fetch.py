@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _rows() -> List[Dict[str, Any]]:
     from dgl.weights.fetch import Record, is_ready
-    from dgl.weights.published import sources
+    from dgl.weights.sources import sources
 
     record = Record()
     return [

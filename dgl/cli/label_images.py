@@ -15,7 +15,7 @@ from dgl import __version__
 from dgl.data.class_names import ClassNames
 from dgl.data.layouts import load_data
 from dgl.errors import UserError, first_few, printable
-from dgl.evaluation.fusion import Fusion, make_fusions
+from dgl.evaluation.layer_fusion import Fusion, make_fusions
 from dgl.evaluation.plan import foreign_model_of
 from dgl.labeling.confidence import (
     IOU,

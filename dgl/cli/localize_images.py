@@ -14,7 +14,7 @@ from tqdm import tqdm
 from dgl.data.image_io import Decoded, read_reduced
 from dgl.data.views import demo_input
 from dgl.errors import UserError, printable
-from dgl.evaluation.fusion import Fusion, make_fusions, score_maps
+from dgl.evaluation.layer_fusion import Fusion, make_fusions, score_maps
 from dgl.evaluation.plan import foreign_model_of
 from dgl.predict.model_predictor import defaults_of, predictor_of
 from dgl.predict.normalize import MINMAX, parse_normalization

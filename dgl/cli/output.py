@@ -11,7 +11,7 @@ from dgl.attribution.gradients import DEFAULT_ALPHA
 from dgl.backbones import BACKBONES
 from dgl.data.layouts import layout_names
 from dgl.errors import UserError
-from dgl.evaluation.fusion import FUSIONS
+from dgl.evaluation.layer_fusion import FUSIONS
 from dgl.utils.devices import FLOAT32, PRECISIONS
 
 # The groups of flags in --help, in this order; a command without flags in a group does not show it.

@@ -28,7 +28,7 @@ from dgl.data.image_io import read_reduced
 from dgl.data.sample import DataSet
 from dgl.data.views import GEOMETRIES, WSOL_MAP_SIZE, rgb_to_bgr
 from dgl.errors import UserError
-from dgl.evaluation.fusion import Fusion, file_name, score_maps
+from dgl.evaluation.layer_fusion import Fusion, file_name, score_maps
 from dgl.evaluation.plan import FIXED, WSOL, Plan
 from dgl.evaluation.results import Results, image_key
 from dgl.metrics.box_check import RAW, fit_boxes
@@ -88,7 +88,7 @@ class BatchRunner:
         predictor: :class:`~dgl.predict.predictor.Predictor`, or anything called the same way.
         dataset: :class:`~dgl.data.sample.DataSet`.
         plan: :class:`~dgl.evaluation.plan.Plan`.
-        fusions: sequence of :class:`~dgl.evaluation.fusion.Fusion` among the plan's entries.
+        fusions: sequence of :class:`~dgl.evaluation.layer_fusion.Fusion` among the plan's entries.
         workers: threads that decode, and threads that find boxes; the session runs beside both.
         strict: whether an image that cannot be read ends the run.
         maps_folder: folder for the score maps as wsolevaluation reads them, or ``None``.

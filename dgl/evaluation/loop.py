@@ -13,7 +13,7 @@ from dgl.data.labels import OffsetCheck
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
 from dgl.evaluation.batches import BatchRunner
-from dgl.evaluation.fusion import Fusion
+from dgl.evaluation.layer_fusion import Fusion
 from dgl.evaluation.plan import Plan, predictor_arguments
 from dgl.evaluation.results import Results, Store
 from dgl.metrics.box_check import BoxCheck, Fit

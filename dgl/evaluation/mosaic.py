@@ -16,7 +16,7 @@ from dgl.data.image_io import read_reduced
 from dgl.data.sample import DataSet
 from dgl.data.views import WSOL_MAP_SIZE, rgb_to_bgr
 from dgl.errors import UserError
-from dgl.evaluation.fusion import Fusion, score_maps
+from dgl.evaluation.layer_fusion import Fusion, score_maps
 from dgl.evaluation.results import Results
 from dgl.evaluation.summary import with_intervals
 from dgl.metrics.pointing_game import Grid, PointingGameEvaluator

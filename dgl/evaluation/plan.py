@@ -20,7 +20,7 @@ from dgl.data.class_names import ClassNames, read_class_names
 from dgl.data.layouts import check_files, load_data
 from dgl.data.sample import MAX_CLASSES, DataSet, Sample
 from dgl.errors import UserError
-from dgl.evaluation.fusion import Fusion, make_fusions
+from dgl.evaluation.layer_fusion import Fusion, make_fusions
 from dgl.metrics.box_check import RAW, UPRIGHT
 from dgl.metrics.fixed_threshold import FixedThresholdEvaluator
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator

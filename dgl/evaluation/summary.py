@@ -13,7 +13,7 @@ import numpy as np
 from dgl.data.sample import DataSet
 from dgl.data.views import GEOMETRIES
 from dgl.errors import UserError
-from dgl.evaluation.fusion import entry_name
+from dgl.evaluation.layer_fusion import entry_name
 from dgl.evaluation.plan import FIXED, IOU, WSOL, Plan
 from dgl.evaluation.results import Results
 from dgl.metrics.bootstrap import compare, intervals

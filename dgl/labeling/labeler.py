@@ -9,7 +9,7 @@ import numpy as np
 from dgl.data.image_io import read_reduced
 from dgl.data.views import rgb_to_bgr, squash
 from dgl.errors import UserError
-from dgl.evaluation.fusion import Fusion, score_maps
+from dgl.evaluation.layer_fusion import Fusion, score_maps
 from dgl.labeling import masks
 from dgl.labeling.confidence import Model, describe
 from dgl.labeling.inputs import Item

@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
 from dgl.errors import UserError
-from dgl.evaluation.fusion import entry_name
+from dgl.evaluation.layer_fusion import entry_name
 from dgl.report.chart_style import (
     CAM_COLOR,
     INK,

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from dgl.data.image_io import read_reduced
 from dgl.data.sample import DataSet, Sample
 from dgl.data.views import GEOMETRIES, rgb_to_bgr
-from dgl.evaluation.fusion import Fusion, entry_name, score_maps
+from dgl.evaluation.layer_fusion import Fusion, entry_name, score_maps
 from dgl.evaluation.plan import FIXED, Plan
 from dgl.evaluation.results import Results, image_key
 from dgl.evaluation.summary import class_name

@@ -25,16 +25,10 @@ from dgl.backbones.registry import MOST_CLASSES, Backbone
 from dgl.errors import UserError
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint, read_weights
 from dgl.weights.formats.npz import save_npz
+from dgl.weights.identify import find_loadable, recognize, transposed
 from dgl.weights.model_card import ModelCard, write_card
-from dgl.weights.published import (
-    PRETRAINED_FOLDER,
-    converted_name,
-    find_loadable,
-    published_files,
-    recognize,
-    transposed,
-)
 from dgl.weights.restore import network_variables
+from dgl.weights.sources import PRETRAINED_FOLDER, converted_name, published_files
 
 _IMAGE_SIZE = 64  # any size has the same variables
 _NAMED = 4

@@ -15,10 +15,10 @@ from dgl.backbones.registry import Backbone
 from dgl.data.class_names import ClassNames
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint
 from dgl.weights.formats import find_format
-from dgl.weights.identify import by_short_name, mode_of
+from dgl.weights.identify import by_short_name, mode_of, recognize, under_our_names
 from dgl.weights.model_card import ModelCard, class_names_of, read_card
-from dgl.weights.published import published_files, recognize, under_our_names
 from dgl.weights.restore import find_weights
+from dgl.weights.sources import published_files
 
 _STEP = "global_step"
 _TENSORFLOW_V1 = "TensorFlow checkpoint, V1"

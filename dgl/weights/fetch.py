@@ -27,8 +27,9 @@ from dgl.utils.files import cache_folder, read_bounded, write_atomically
 from dgl.weights.checkpoint import open_checkpoint, read_weights
 from dgl.weights.convert import convert
 from dgl.weights.formats.npz import save_npz
-from dgl.weights.published import Source, direct_address, find_source, recognize, sources
+from dgl.weights.identify import recognize
 from dgl.weights.restore import disagreements, network_variables, options_from
+from dgl.weights.sources import Source, direct_address, find_source, sources
 
 TIMEOUT = 30.0  # seconds without a byte
 _BLOCK = 1 << 16

@@ -1,21 +1,86 @@
-"""Identify the backbone of a checkpoint from the names of its variables."""
+"""Identify the backbone of a checkpoint, and who published it, from the names of its variables."""
 
-from typing import Optional, Tuple
+from typing import Dict, List, NamedTuple, Optional, Tuple
+
+import numpy as np
 
 from dgl.backbones import BACKBONES, DEFAULT_MODE, get_backbone
-from dgl.backbones.published import PUBLISHERS, TENSORPACK, Shapes
+from dgl.backbones.published import EXACT, PUBLISHERS, TENSORPACK, PublishedNames, Shapes
 from dgl.backbones.registry import Backbone
 from dgl.errors import UserError
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, open_checkpoint
 from dgl.weights.foreign_model import EXPORT, MODE, model_kind
 from dgl.weights.formats.registry import quoted
 from dgl.weights.model_card import read_card
-from dgl.weights.published import find_loadable, recognize
 
 # Weights of other networks have no graph that could be run.
 _OF_PYTORCH = f"; for another network give its graph, an ONNX file: {EXPORT}"
 _OF_KERAS = "; for another network give the whole model: model.save('model.keras')"
 _NAMED = 4
+
+
+class Recognized(NamedTuple):
+    """Who published a checkpoint."""
+
+    publisher: str  # a key of PUBLISHERS
+    # The backbones that its names fit, at least one; several for a file whose depth is unclear
+    modes: Tuple[str, ...]
+
+
+def recognize(shapes: Shapes) -> Optional[Recognized]:
+    """Recognize published weights by the names of a checkpoint's variables."""
+    exact: Dict[str, List[str]] = {}
+    near: Dict[str, List[str]] = {}
+    for backbone in BACKBONES.values():
+        for names in backbone.published_names:
+            fit = names.fits(shapes)
+            if fit is not None:
+                found = exact if fit == EXACT else near
+                found.setdefault(names.publisher, []).append(backbone.mode)
+    for publisher in PUBLISHERS:
+        modes = exact.get(publisher) or near.get(publisher)
+        if modes:
+            return Recognized(publisher, tuple(modes))
+    return None
+
+
+def find_loadable(shapes: Shapes) -> Optional[Tuple[Backbone, PublishedNames]]:
+    """The backbone whose published file ``--load`` takes as it is, and the names in it."""
+    for backbone in BACKBONES.values():
+        for names in backbone.published_names:
+            if names.variables is not None and names.fits(shapes) == EXACT:
+                return backbone, names
+    return None
+
+
+def under_our_names(checkpoint: Checkpoint) -> Checkpoint:
+    """A checkpoint under this project's names, if it is a published file that needs no conversion.
+
+    Any other is returned as it is.
+    """
+    loadable = find_loadable(checkpoint.shapes)
+    if loadable is None:
+        return checkpoint
+    _, names = loadable
+    assert names.variables is not None
+    pieces = names.pieces(checkpoint.shapes, names.variables(checkpoint.shapes))
+    pieces = {name: piece for name, piece in pieces.items() if piece.name in checkpoint.shapes}
+
+    def read(name: str) -> np.ndarray:
+        piece = pieces[name]
+        value = checkpoint.read(piece.name)
+        return np.transpose(value, piece.axes) if piece.axes else value
+
+    shapes = {
+        name: transposed(checkpoint.shapes[piece.name], piece.axes)
+        for name, piece in pieces.items()
+    }
+    return Checkpoint(checkpoint.path, shapes, read)
+
+
+def transposed(shape: Tuple[int, ...], axes: Optional[Tuple[int, ...]]) -> Tuple[int, ...]:
+    """A stored shape with its axes in the order of :class:`~dgl.backbones.published.Piece`."""
+    return tuple(shape[axis] for axis in axes) if axes and len(shape) == len(axes) else shape
 
 
 def mode_of(shapes: Shapes) -> Optional[str]:

@@ -15,14 +15,9 @@ from dgl.errors import UserError
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.files import cache_folder
 from dgl.weights.checkpoint import Checkpoint, is_checkpoint, open_checkpoint, read_weights
+from dgl.weights.identify import recognize, under_our_names
 from dgl.weights.model_card import ModelCard
-from dgl.weights.published import (
-    PRETRAINED_FOLDER,
-    converted_name,
-    how_to_get,
-    recognize,
-    under_our_names,
-)
+from dgl.weights.sources import PRETRAINED_FOLDER, converted_name, how_to_get
 
 _BESIDE_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _NAMED = 4  # how many disagreeing variables an error names

@@ -15,7 +15,7 @@ from trees import contents
 from dgl.data.image_io import Decoded, read_image
 from dgl.data.views import demo_input
 from dgl.errors import UserError
-from dgl.evaluation.fusion import Fusion, score_maps
+from dgl.evaluation.layer_fusion import Fusion, score_maps
 from dgl.predict.normalize import normalize, parse_normalization, score_map
 from dgl.predict.postprocess import largest_box
 from dgl.predict.precision import has_bfloat16_kernels

@@ -19,7 +19,7 @@ from fake_predictor import (
 from dgl.data.image_io import read_image
 from dgl.data.views import resize_center_crop, squash
 from dgl.errors import UserError
-from dgl.evaluation.fusion import entry_name
+from dgl.evaluation.layer_fusion import entry_name
 from dgl.evaluation.results import Store
 from dgl.evaluation.summary import compute_metrics
 

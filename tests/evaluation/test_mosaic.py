@@ -14,7 +14,7 @@ from dgl.cli.evaluate import run
 from dgl.data.sample import DataSet, Sample
 from dgl.data.views import rgb_to_bgr, squash
 from dgl.errors import UserError
-from dgl.evaluation.fusion import Fusion
+from dgl.evaluation.layer_fusion import Fusion
 from dgl.evaluation.mosaic import choose_mosaics, draw_mosaic, parse_grid, play, side_of
 from dgl.evaluation.results import IMAGE_COLUMNS, image_key
 from dgl.metrics.pointing_game import Grid

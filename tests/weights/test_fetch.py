@@ -24,7 +24,7 @@ from dgl.errors import UserError
 from dgl.weights import find_weights, open_checkpoint, read_weights
 from dgl.weights.convert import convert
 from dgl.weights.fetch import fetch
-from dgl.weights.published import direct_address, find_source, sources
+from dgl.weights.sources import direct_address, find_source, sources
 
 VGG = get_backbone("vgg")
 ZOO, KERAS_FILE, TORCH_FILE = (VGG.published_files[index] for index in (0, 3, 4))

@@ -7,7 +7,7 @@ import pytest
 
 from dgl.backbones import BACKBONES, PAPER_MODES
 from dgl.backbones.published import PUBLISHERS
-from dgl.weights.published import how_to_get, published_files
+from dgl.weights.sources import how_to_get, published_files
 
 FILES = [(mode, file) for mode in BACKBONES for file in published_files(mode)]
 

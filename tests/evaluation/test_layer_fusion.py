@@ -5,7 +5,7 @@ import pytest
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
-from dgl.evaluation.fusion import Fusion, entry_name, file_name, make_fusions, score_maps
+from dgl.evaluation.layer_fusion import Fusion, entry_name, file_name, make_fusions, score_maps
 from dgl.predict import postprocess
 
 ENTRIES = [("dgl", "a/1"), ("dgl", "b"), ("dgl", "c"), ("cam", "a/1"), ("layercam", "b")]

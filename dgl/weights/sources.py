@@ -1,6 +1,6 @@
-"""Published ImageNet weights: which files there are, who published a checkpoint, how to get one.
+"""Sources of weights: the published files of every backbone, their short names and where to download them.
 
-The facts are in the backbones' files (:mod:`dgl.backbones.published`). Their sources: tensorpack's
+The facts are in the backbones' files (:mod:`dgl.backbones.published`), taken from tensorpack's
 ``examples`` (``ResNet/README.md``, ``CaffeModels/load-vgg16.py``,
 ``ImageNetModels/imagenet_utils.py``), TF-slim's README and ``inception_preprocessing.py``, the
 ``WEIGHTS_PATH`` and ``preprocess_input`` of Keras's applications, torchvision's ``vgg.py`` and
@@ -9,82 +9,15 @@ The facts are in the backbones' files (:mod:`dgl.backbones.published`). Their so
 
 import os
 import re
-from typing import Dict, List, NamedTuple, Optional, Tuple
-
-import numpy as np
+from typing import List, NamedTuple, Optional, Tuple
 
 from dgl.backbones import BACKBONES
-from dgl.backbones.published import EXACT, PUBLISHERS, PublishedFile, PublishedNames, Shapes
+from dgl.backbones.published import PUBLISHERS, PublishedFile
 from dgl.backbones.registry import Backbone
 from dgl.errors import UserError
 from dgl.utils.files import cache_folder
-from dgl.weights.checkpoint import Checkpoint
 
 PRETRAINED_FOLDER = "pretrain_model"
-
-
-class Recognized(NamedTuple):
-    """Who published a checkpoint."""
-
-    publisher: str  # a key of PUBLISHERS
-    # The backbones that its names fit, at least one; several for a file whose depth is unclear
-    modes: Tuple[str, ...]
-
-
-def recognize(shapes: Shapes) -> Optional[Recognized]:
-    """Recognize published weights by the names of a checkpoint's variables."""
-    exact: Dict[str, List[str]] = {}
-    near: Dict[str, List[str]] = {}
-    for backbone in BACKBONES.values():
-        for names in backbone.published_names:
-            fit = names.fits(shapes)
-            if fit is not None:
-                found = exact if fit == EXACT else near
-                found.setdefault(names.publisher, []).append(backbone.mode)
-    for publisher in PUBLISHERS:
-        modes = exact.get(publisher) or near.get(publisher)
-        if modes:
-            return Recognized(publisher, tuple(modes))
-    return None
-
-
-def find_loadable(shapes: Shapes) -> Optional[Tuple[Backbone, PublishedNames]]:
-    """The backbone whose published file ``--load`` takes as it is, and the names in it."""
-    for backbone in BACKBONES.values():
-        for names in backbone.published_names:
-            if names.variables is not None and names.fits(shapes) == EXACT:
-                return backbone, names
-    return None
-
-
-def under_our_names(checkpoint: Checkpoint) -> Checkpoint:
-    """A checkpoint under this project's names, if it is a published file that needs no conversion.
-
-    Any other is returned as it is.
-    """
-    loadable = find_loadable(checkpoint.shapes)
-    if loadable is None:
-        return checkpoint
-    _, names = loadable
-    assert names.variables is not None
-    pieces = names.pieces(checkpoint.shapes, names.variables(checkpoint.shapes))
-    pieces = {name: piece for name, piece in pieces.items() if piece.name in checkpoint.shapes}
-
-    def read(name: str) -> np.ndarray:
-        piece = pieces[name]
-        value = checkpoint.read(piece.name)
-        return np.transpose(value, piece.axes) if piece.axes else value
-
-    shapes = {
-        name: transposed(checkpoint.shapes[piece.name], piece.axes)
-        for name, piece in pieces.items()
-    }
-    return Checkpoint(checkpoint.path, shapes, read)
-
-
-def transposed(shape: Tuple[int, ...], axes: Optional[Tuple[int, ...]]) -> Tuple[int, ...]:
-    """A stored shape with its axes in the order of :class:`~dgl.backbones.published.Piece`."""
-    return tuple(shape[axis] for axis in axes) if axes and len(shape) == len(axes) else shape
 
 
 def published_files(mode: str, publisher: Optional[str] = None) -> Tuple[PublishedFile, ...]:
