@@ -21,27 +21,17 @@ METHODS = (
 RECTIFIED = ("gradcam", "gradcam++", "xgradcam", "layercam")
 CLASSES = 7
 LEAST = 1e-12  # probability of which the logarithm is compared
-# The smallest member of each family and how its width is reduced.
-FAMILIES = {
-    "ConvNeXtTiny": {},
-    "DenseNet121": {},
-    "EfficientNetB0": {},
-    "EfficientNetV2B0": {},
-    "InceptionResNetV2": {},
-    "InceptionV3": {},
+# The smallest member of each family, and how its width is reduced.
+FAMILIES = (
+    "ConvNeXtTiny DenseNet121 EfficientNetB0 EfficientNetV2B0 InceptionResNetV2 InceptionV3 MobileNet "
+    "MobileNetV2 MobileNetV3Small MobileNetV3Large NASNetMobile RegNetX002 RegNetY002 ResNet50 ResNet50V2 "
+    "ResNetRS50 VGG16 VGG19 Xception"
+).split()
+REDUCED = {
     "MobileNet": {"alpha": 0.25},
     "MobileNetV2": {"alpha": 0.35},
     "MobileNetV3Small": {"alpha": 0.75, "minimalistic": True},
     "MobileNetV3Large": {"alpha": 0.75},
-    "NASNetMobile": {},
-    "RegNetX002": {},
-    "RegNetY002": {},
-    "ResNet50": {},
-    "ResNet50V2": {},
-    "ResNetRS50": {},
-    "VGG16": {},
-    "VGG19": {},
-    "Xception": {},
 }
 # Image sizes by the beginning of a name; the least that these families take, else 32.
 SIZES = {"Inception": 75, "Xception": 71, "NASNet": 64, "ConvNeXt": 64, "ResNetRS": 64}
@@ -56,7 +46,7 @@ class _Warnings(logging.Handler):
         self.texts.append(record.getMessage())
 
 
-def check(package, *names):
+def check(package, *names, as_file=False):
     """Try some applications; a foreign exception, a silent constant map or other logits are failures."""
     keras = load_keras_package(package)
     if names == ("all",):
@@ -68,11 +58,11 @@ def check(package, *names):
             continue  # not of this Keras
         size = next((side for start, side in SIZES.items() if name.startswith(start)), 32)
         keras.utils.set_random_seed(1)
-        settings = FAMILIES.get(name, {})
+        settings = REDUCED.get(name, {})
         try:
             model = make(weights=None, input_shape=(size, size, 3), classes=CLASSES, **settings)
             _give_statistics(model, size)
-            print(f"{name}: {_try(name, model, size, as_file=package == 'keras')}", flush=True)
+            print(f"{name}: {_try(name, model, size, as_file)}", flush=True)
         except Exception as error:  # each is one failure, so that the others are tried
             failures.append(f"{name}: {type(error).__name__} {str(error)[:500]}")
             print(failures[-1], flush=True)
@@ -96,9 +86,8 @@ def _give_statistics(model, size):
     for layer in normalizations:
         layer.momentum = 0.0
     model(rng.uniform(0, 255, (4, size, size, 3)).astype("float32"), training=True)
-    for (
-        layer
-    ) in normalizations:  # what hardly varies in a few images would grow without bound in others
+    # What hardly varies in a few images would grow without bound in others.
+    for layer in normalizations:
         variance = np.asarray(layer.moving_variance)
         layer.moving_variance.assign(variance + variance.mean())
 
@@ -167,4 +156,4 @@ def _log_softmax(scores):
 
 
 if __name__ == "__main__":
-    check(*sys.argv[1:])
+    check(*sys.argv[1:], as_file=sys.argv[1] == "keras")

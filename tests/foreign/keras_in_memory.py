@@ -3,20 +3,26 @@
 import numpy as np
 
 
-def check(kind):
-    """All that is held of one Keras, ``tf_keras`` (or that of TensorFlow) or ``keras`` (3)."""
+def check(package, *applications):
+    """All that is held of one Keras, ``tf_keras`` (or that of TensorFlow) or ``keras`` (3).
+
+    With names of applications, also those and every kind of model.
+    """
     import dgl.localizer  # noqa: I001  # leaves the choice of mode to TensorFlow's first import
+    from foreign import application_families, keras_kinds
     from foreign.write_keras import load_keras_package
 
-    keras = load_keras_package(kind)
+    keras = load_keras_package(package)
     import tensorflow
 
     _maps_are_the_oracle(keras)
     _other_models(keras)
     _refused(keras)
-    with dgl.localizer.Localizer(
-        image_size=64
-    ) as localizer:  # a network of this project beside them
+    if applications:
+        keras_kinds.check(package)
+        application_families.check(package, *applications)
+    # A network of this project beside them.
+    with dgl.localizer.Localizer(image_size=64) as localizer:
         assert localizer([np.zeros((64, 64, 3), np.uint8)])[0].map.shape == (64, 64)
     # This program's own mode and Keras are what they were.
     assert tensorflow.executing_eagerly()
@@ -25,7 +31,7 @@ def check(kind):
 
 
 def _maps_are_the_oracle(keras):
-    from foreign.hand_network import ALPHA, CLASS_INDEX, METHODS, HandNetwork
+    from foreign.hand_network import ALPHA, CLASS_INDEX, HandNetwork
     from foreign.write_tf2 import keras_model
 
     from dgl.localizer import Localizer
@@ -35,7 +41,7 @@ def _maps_are_the_oracle(keras):
     images = network.images.astype("float32")
     probability = model.predict(images, verbose=0)
     for (method, layer), expected in network.expected().items():
-        if method not in METHODS + ("cam",):
+        if method not in ("dgl", "cam"):
             continue
         with Localizer.from_keras(model, layer, method=method, alpha=ALPHA) as localizer:
             found = localizer.predictor(images, CLASS_INDEX)

@@ -189,8 +189,8 @@ for _name, _made in {
 
 def _recurrent(keras, layer):
     layers = keras.layers
-    rows = layers.Reshape((SIZE, SIZE * 6))
-    return network(keras, (layers.MaxPooling2D(1), rows, layer(layers)), pool=False)
+    rows = layers.Reshape((SIZE // 3, SIZE // 3 * 6))
+    return network(keras, (layers.MaxPooling2D(3), rows, layer(layers)), pool=False)
 
 
 parametrized("lstm", _recurrent, lambda layers: layers.LSTM(4))
@@ -211,10 +211,11 @@ def attention(keras):
 
 def _deciding(keras, function):
     """A layer with a function of TensorFlow in it."""
+    import tensorflow
 
     class Deciding(keras.layers.Layer):
         def call(self, features):
-            return function(features)
+            return function(tensorflow, features)
 
         def compute_output_shape(self, shape):
             return shape
@@ -222,24 +223,17 @@ def _deciding(keras, function):
     return network(keras, (Deciding(), keras.layers.Conv2D(4, 3, activation="relu")))
 
 
-def _branch(features):
-    import tensorflow as tf
-
-    return tf.cond(
-        tf.reduce_mean(features) > 0.1, lambda: features * 2.0, lambda: tf.tanh(features)
-    )
+def _branch(tf, features):
+    is_bright = tf.reduce_mean(features) > 0.1
+    return tf.cond(is_bright, lambda: features * 2.0, lambda: tf.tanh(features))
 
 
-def _switch(features):
-    import tensorflow as tf
-
+def _switch(tf, features):
     index = tf.cast(tf.reduce_mean(features) > -1.0, tf.int32)
     return tf.switch_case(index, [lambda: features, lambda: tf.sin(features), lambda: -features])
 
 
-def _loop(features):
-    import tensorflow as tf
-
+def _loop(tf, features):
     def step(index, state):
         state = tf.cond(index > 1, lambda: tf.tanh(state), lambda: state * 1.5)
         return index + 1, tf.ensure_shape(state, features.shape)
@@ -247,9 +241,7 @@ def _loop(features):
     return tf.while_loop(lambda index, _: index < 4, step, [0, features])[1]
 
 
-def _function(features):
-    import tensorflow as tf
-
+def _function(tf, features):
     @tf.function
     def inner(x):
         for _ in tf.range(3):

@@ -7,7 +7,7 @@ def formulas(activation, of_class, of_loss):
     """Every map, (N, H, W), from an activation and its gradients, (N, H, W, C), in float64."""
 
     def unit(a):
-        return a / np.sqrt((a**2).sum((1, 2, 3), keepdims=True))
+        return a / np.sqrt(np.maximum((a**2).sum((1, 2, 3), keepdims=True), 1e-12))
 
     means = of_class.mean((1, 2))
     positive = np.maximum(of_class, 0)

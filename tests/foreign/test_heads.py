@@ -24,17 +24,24 @@ def dgl(of_class, of_loss):
     return (TINY.back(of_class) * enhanced).sum(3)
 
 
+@pytest.fixture(autouse=True)
+def tensors():
+    with tf.Graph().as_default():
+        yield TINY.tensors()
+
+
+def predictor_of(output, tensors, methods=("dgl",), **settings):
+    layers = {"activation": tensors.activation}
+    return GraphPredictor(output, layers, tensors.activation, methods, ALPHA, **settings)
+
+
 def maps(make_output, class_index, columns=slice(None), **settings):
     """What GraphPredictor makes of an output of the tiny network."""
-    with tf.Graph().as_default():
-        tensors = TINY.tensors()
-        output = make_output(tensors.logits[:, columns])
-        layers = {"activation": tensors.activation}
-        methods = ["dgl", "dgl(pa=3,exact)", "dgl(pa=inf)", "hirescam"]
-        with GraphPredictor(
-            output, layers, tensors.activation, methods, ALPHA, **settings
-        ) as predictor:
-            return predictor(TINY.activation, class_index), predictor.head
+    tensors = TINY.tensors()
+    output = make_output(tensors.logits[:, columns])
+    methods = ["dgl", "dgl(pa=3,exact)", "dgl(pa=inf)", "hirescam"]
+    with predictor_of(output, tensors, methods, **settings) as predictor:
+        return predictor(TINY.activation, class_index), predictor.head
 
 
 SIGMOIDS = {
@@ -96,14 +103,12 @@ def test_the_class_of_one_logit_is_by_its_sign():
     np.testing.assert_array_equal(found.class_index, (TINY.logits()[:, 0] > 0).astype(int))
 
 
-def test_cam_of_one_logit():
-    with tf.Graph().as_default():
-        tensors = TINY.tensors()
-        pooled = tf.reduce_mean(tensors.hidden, [1, 2])
-        scores = tf.sigmoid(tf.matmul(pooled, tf.constant(TINY.linear[:, :1])) + 0.1)
-        layers = {"hidden": tensors.hidden}
-        with GraphPredictor(scores, layers, tensors.activation, ["cam"]) as predictor:
-            raw = predictor(TINY.activation, [1, 0, 1]).maps["cam", "hidden"]
+def test_cam_of_one_logit(tensors):
+    pooled = tf.reduce_mean(tensors.hidden, [1, 2])
+    scores = tf.sigmoid(tf.matmul(pooled, tf.constant(TINY.linear[:, :1])) + 0.1)
+    layers = {"hidden": tensors.hidden}
+    with GraphPredictor(scores, layers, tensors.activation, ["cam"]) as predictor:
+        raw = predictor(TINY.activation, [1, 0, 1]).maps["cam", "hidden"]
     expected = np.einsum("nhwc,c->nhw", TINY.hidden(), TINY.linear[:, 0])
     np.testing.assert_allclose(raw, expected * np.array([1, -1, 1])[:, None, None], atol=1e-9)
     assert raw.shape[1:] == (H, W)
@@ -154,71 +159,47 @@ def test_probabilities_are_walked_back_to_logits(name):
         lambda z: tf.one_hot(tf.argmax(tf.nn.softmax(z), 1), 8),
     ],
 )
-def test_what_probabilities_are_made_into_is_refused(spoil):
-    with tf.Graph().as_default():
-        scores = spoil(TINY.tensors().logits)
-        with pytest.raises(ValueError, match="computed from probabilities"):
-            logits_of(scores)
+def test_what_probabilities_are_made_into_is_refused(spoil, tensors):
+    with pytest.raises(ValueError, match="computed from probabilities"):
+        logits_of(spoil(tensors.logits))
 
 
-def test_numbers_of_classes_are_no_scores():
-    with tf.Graph().as_default(), pytest.raises(ValueError, match="int64; expected float logits"):
-        logits_of(tf.argmax(TINY.tensors().logits, 1))
-
-
-def test_logits_that_both_read_are_those_of_the_softmax():
-    with tf.Graph().as_default():
-        logits = TINY.tensors().logits
-        tf.sigmoid(logits)
-        assert head_of(logits_of(tf.nn.softmax(logits))) == "softmax"
-
-
-def test_probabilities_of_a_graph_that_does_not_tell_are_refused():
-    """The scores themselves say it: from 0 to 1, and their sum is 1 in every image."""
-    with tf.Graph().as_default():
-        tensors = TINY.tensors()
-        squares = tf.square(tensors.logits)
-        share = squares / tf.reduce_sum(squares, 1, keepdims=True)
-        layers = {"activation": tensors.activation}
-        predictor = GraphPredictor(share, layers, tensors.activation)
-        with predictor, pytest.raises(UserError, match="sum to 1 in every image"):
-            predictor(TINY.activation)
+def test_other_scores_are_refused(tensors):
+    with pytest.raises(ValueError, match="int64; expected float logits"):
+        logits_of(tf.argmax(tensors.logits, 1))
+    # The scores themselves say that they are probabilities: from 0 to 1, their sum 1 in every image.
+    squares = tf.square(tensors.logits)
+    share = squares / tf.reduce_sum(squares, 1, keepdims=True)
+    predictor = predictor_of(share, tensors)
+    with predictor, pytest.raises(UserError, match="sum to 1 in every image"):
+        predictor(TINY.activation)
 
 
 @pytest.mark.parametrize(
     "clip", [lambda z: tf.clip_by_value(z, -5.0, 5.0), tf.nn.relu, lambda z: z * tf.sigmoid(z)]
 )
-def test_what_is_no_sigmoid(clip):
-    """Logits that are cut off, rectified or gated stay logits of a softmax."""
-    with tf.Graph().as_default():
-        scores = clip(TINY.tensors().logits)
+def test_what_is_no_sigmoid(clip, tensors):
+    """Logits that are cut off, rectified or gated stay logits of a softmax, whatever else reads them."""
+    logits = tensors.logits
+    tf.sigmoid(logits)
+    for scores in (clip(logits), tf.nn.softmax(logits)):
         assert head_of(logits_of(scores)) == "softmax"
 
 
-def test_the_head_may_be_said():
+def test_the_head_may_be_said(tensors):
     found, head = maps(tf.identity, CLASS_INDEX, head="sigmoid")
     assert head == "sigmoid"
     np.testing.assert_allclose(found.probability, sigmoid(TINY.logits()), atol=1e-9)
-    with tf.Graph().as_default(), pytest.raises(ValueError, match="one of softmax, sigmoid"):
-        tensors = TINY.tensors()
+    with pytest.raises(ValueError, match="one of softmax, sigmoid"):
         Localizer.from_graph(tensors.logits, tensors.activation, tensors.activation, head="tanh")
 
 
-@pytest.mark.parametrize("shape", [[-1, 1, 1, 8], [-1, 8, 1, 1], [-1, 1, 8]])
-def test_logits_of_other_shapes(shape):
-    with tf.Graph().as_default():
-        tensors = TINY.tensors()
-        layers = {"activation": tensors.activation}
-        scores = tf.nn.sigmoid(tf.reshape(tensors.logits, shape))
-        with GraphPredictor(scores, layers, tensors.activation) as predictor:
+@pytest.mark.parametrize("shape", [[-1, 1, 1, 8], [-1, 8, 1, 1], [-1, 1, 8], [-1]])
+def test_logits_of_other_shapes(shape, tensors):
+    logits = tensors.logits[:, :1] if shape == [-1] else tensors.logits
+    with predictor_of(tf.nn.sigmoid(tf.reshape(logits, shape)), tensors) as predictor:
+        if shape == [-1]:  # one logit without an axis
+            assert predictor.classes == 2 and predictor.head == "binary"
+        else:
             assert predictor.head == "sigmoid"
             np.testing.assert_allclose(predictor(TINY.activation).logits, TINY.logits(), atol=1e-6)
-
-
-def test_one_logit_without_an_axis():
-    with tf.Graph().as_default():
-        tensors = TINY.tensors()
-        layers = {"activation": tensors.activation}
-        scores = tf.sigmoid(tf.squeeze(tensors.logits[:, :1], axis=1))
-        with GraphPredictor(scores, layers, tensors.activation) as predictor:
-            assert predictor.classes == 2 and predictor.head == "binary"

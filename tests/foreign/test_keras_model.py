@@ -2,59 +2,104 @@
 
 import numpy as np
 import pytest
+from foreign.map_formulas import formulas
 from hand_network import ALPHA, CLASS_INDEX, HandNetwork
 from networks import has_keras
 from own_process import call
+from tiny_network import one_hot
 from write_tf2 import keras_model
 
+from dgl.foreign import input_of, layers_of, logits_of, pooled_layer
 from dgl.localizer import Localizer
+from dgl.predict.graph_predictor import GraphPredictor
 from dgl.predict.session import open_session
 from dgl.tf_compat import tf
 
 VERSION = tuple(int(part) for part in tf.VERSION.split(".")[:2])
+CLASSES, SIZE = 7, 64
 
-
-def skip_without(package, first=(2, 15)):
-    """Skip where no Keras 3, or no TensorFlow of version ``first``, is installed."""
-    if first > VERSION or (package == "keras" and VERSION < (2, 16)):
-        pytest.skip("no such Keras")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("package", ["tf_keras", "keras"])
-def test_eager(package):
-    skip_without(package, (2, 0))
-    call("foreign.keras_in_memory", "check", package)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("package", ["tf_keras", "keras"])
-def test_every_kind_of_model(package):
-    skip_without(package)
-    call("foreign.keras_kinds", "check", package)
+pytestmark = pytest.mark.filterwarnings("ignore:.*(set_learning_phase|state_updates)")
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "package, name",
-    [("keras", "MobileNetV3Small"), ("tf_keras", "RegNetX002"), ("tf_keras", "MobileNetV2")],
+    "package, first, application",
+    [("tf_keras", (2, 0), "MobileNetV2"), ("keras", (2, 16), "MobileNetV3Small")],
 )
-def test_a_family_of_applications(package, name):
-    """No foreign exception, no silent constant map; `make fuzz` tries all."""
-    skip_without(package)
-    call("foreign.application_families", "check", package, name)
+def test_in_eager_programs(package, first, application):
+    """Models of every kind and an application in a process of their own; `make fuzz` tries all families."""
+    if first > VERSION:
+        pytest.skip("no such Keras")
+    call("foreign.keras_in_memory", "check", package, *[application] * (VERSION >= (2, 15)))
 
 
-@pytest.mark.filterwarnings("ignore:.*(set_learning_phase|state_updates)")
-def test_graph_mode():
+# --- graph mode
+
+
+@pytest.fixture
+def session():
     if not has_keras():
         pytest.skip("no Keras that builds graphs")
-    network = HandNetwork()
-    with tf.Graph().as_default(), open_session() as session:
-        tf.keras.backend.set_session(session)
-        model = keras_model(tf.keras, network.weights())
-        with Localizer.from_keras(model, "first", alpha=ALPHA) as localizer:
-            (raw,) = localizer.predictor(network.images, CLASS_INDEX).maps.values()
+    with tf.Graph().as_default(), open_session() as opened:
+        tf.keras.backend.set_session(opened)
+        yield opened
     tf.keras.backend.set_session(None)
+
+
+def test_a_localizer(session):
+    network = HandNetwork()
+    model = keras_model(tf.keras, network.weights())
+    with Localizer.from_keras(model, "first", alpha=ALPHA) as localizer:
+        (raw,) = localizer.predictor(network.images, CLASS_INDEX).maps.values()
     expected = network.expected()["dgl", "first"]
     np.testing.assert_allclose(raw, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+
+
+def test_tensors_and_maps_of_an_application(session):
+    """The gradients are TensorFlow's, each from a backward pass of its own; all else is computed anew."""
+    images = np.random.RandomState(0).uniform(-1, 1, (2, SIZE, SIZE, 3)).astype("float32")
+    class_index = [2, 5]
+    tf.keras.backend.set_learning_phase(0)
+    tf.set_random_seed(1)
+    shape = (SIZE, SIZE, 3)
+    made = tf.keras.applications.MobileNet(shape, alpha=0.25, weights=None, classes=CLASSES)
+    session.run(tf.global_variables_initializer())
+    logits = logits_of(made.output)
+    layers = layers_of(logits)
+    assert input_of(logits) is made.input
+    assert logits.shape.as_list() == [None, CLASSES]
+    # A first convolution and 13 pairs, each with its ReLU; convolutions and normalizations after them.
+    first = list(layers)[:27]
+    assert all(name.endswith("Relu6") for name in first) and len(layers) == 3 * 27
+    assert [first[0], first[-1]] == ["conv_pw_13_relu/Relu6", "conv1_relu/Relu6"]
+    pooled, weights = pooled_layer(logits)
+    assert pooled is next(iter(layers.values()))
+    assert weights.shape.as_list() == [256, CLASSES]
+
+    layers = {name: layers[name] for name in (first[0], first[4], first[20])}
+    methods = ["dgl", "gradcam", "layercam", "cam"]
+    predictor = GraphPredictor(logits, layers, methods=methods, alpha=ALPHA, session=session)
+    found = predictor(images, class_index)
+    probability = made.predict(images, verbose=0)
+    np.testing.assert_allclose(found.probability, probability, rtol=0, atol=1e-6)
+    assert len(found.maps) == 10
+    target = one_hot(class_index, CLASSES)
+    signal = tf.placeholder(tf.float32, [None, CLASSES])
+    for name, layer in layers.items():
+        gradient = tf.gradients(logits, layer, signal)[0]
+        parts = [
+            session.run([layer, gradient], {made.input: images, signal: value})
+            for value in (target, found.probability - ALPHA * target)
+        ]
+        (activation, of_class), (_, of_loss) = (
+            [part.astype("float64") for part in pair] for pair in parts
+        )
+        expected = formulas(activation, of_class, of_loss)
+        head = made.get_layer("conv_preds").get_weights()[0][0, 0]
+        if name == first[0]:
+            expected["cam"] = np.einsum("nhwc,cn->nhw", activation, head[:, class_index])
+        for method in methods if name == first[0] else methods[:3]:
+            raw, value = found.maps[method, name], expected[method]
+            scale = np.abs(value).max()
+            assert scale > 0
+            np.testing.assert_allclose(raw, value, rtol=0, atol=2e-5 * scale, err_msg=method + name)

@@ -5,7 +5,7 @@ import pytest
 from tiny_network import CLASS_INDEX, C, H, TinyNetwork, W, one_hot, unit
 
 from dgl.errors import UserError
-from dgl.foreign import layers_of, load_frozen, logits_of
+from dgl.foreign import layers_of, load_frozen
 from dgl.localizer import Localizer
 from dgl.predict.graph_predictor import GraphPredictor
 from dgl.tf_compat import tf
@@ -27,6 +27,11 @@ def graph():
         yield made
 
 
+@pytest.fixture
+def activation(graph):
+    return tf.placeholder(tf.float32, [None, H, W, C], "activation")
+
+
 def maps(logits, activation, methods=METHODS, **settings):
     with GraphPredictor(
         logits, {"layer": activation}, activation, methods, ALPHA, **settings
@@ -34,7 +39,13 @@ def maps(logits, activation, methods=METHODS, **settings):
         return predictor(TINY.activation, CLASS_INDEX).maps
 
 
-def rest(activation, kind):
+def check_dgl(logits, activation, atol=1e-5, **settings):
+    """Hold the map of DGL to the closed form."""
+    raw = maps(logits, activation, **settings)["dgl", "layer"]
+    np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=atol)
+
+
+def rest(activation, kind="float32"):
     """The tiny network behind an activation, in float16 or another type."""
     arrays = (TINY.kernel, TINY.bias, TINY.linear, TINY.linear_bias)
     kernel, bias, linear, linear_bias = (tf.constant(array, kind) for array in arrays)
@@ -50,7 +61,7 @@ def function_of(kind):
 @pytest.mark.parametrize("is_function", [False, True])
 def test_half_precision_is_computed_in_float32(kind, is_function):
     kind = tf.as_dtype(kind)
-    activation = tf.placeholder(kind, [None, H, W, C], "activation")
+    activation = tf.placeholder(kind, [None, H, W, C], "half")
     logits = function_of(kind)(activation) if is_function else rest(activation, kind)
     found = maps(logits, activation)
     expected = expected_dgl()
@@ -61,46 +72,38 @@ def test_half_precision_is_computed_in_float32(kind, is_function):
     assert all(raw.dtype == np.float32 and np.ptp(raw) > 0 for raw in found.values())
 
 
-def test_a_function_is_inlined_in_a_copy(graph):
-    activation = tf.placeholder(tf.float32, [None, H, W, C], "activation")
-    logits = function_of(tf.float32)(activation)
+def test_a_function_is_inlined_in_a_copy(graph, activation):
+    logits = function_of("float32")(activation)
     before = graph.as_graph_def()
-    raw = maps(logits, activation)["dgl", "layer"]
-    np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
+    check_dgl(logits, activation)
     assert graph.as_graph_def() == before
 
 
-def test_variables_of_a_session_are_in_the_copy(graph):
-    activation = tf.placeholder(tf.float32, [None, H, W, C], "activation")
+def test_variables_of_a_session_are_in_the_copy(activation):
     scale = tf.get_variable("scale", initializer=0.0, use_resource=True)
     plain = tf.get_variable("plain", initializer=0.0, use_resource=False)
-    inner = tf.function(lambda x: x * scale + plain)
-    logits = rest(inner(activation), tf.float32)
+    logits = rest(tf.function(lambda x: x * scale + plain)(activation))
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
         session.run([scale.assign(1.0), tf.assign(plain, 0.0)])
-        raw = maps(logits, activation, session=session)["dgl", "layer"]
-    np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
+        check_dgl(logits, activation, session=session)
     with pytest.raises(ValueError, match="variables; expected the session"):
         maps(logits, activation)
 
 
-def test_a_method_that_fails_leaves_the_others(graph):
-    activation = tf.placeholder(tf.float32, [None, H, W, C], "activation")
-    logits = rest(activation, tf.float32)
+def test_a_method_that_fails_leaves_the_others(activation):
+    logits = rest(activation)
     for _ in range(2):
         with pytest.raises(ValueError, match="head_weights"):
             maps(logits, activation, ["cam"])
-        raw = maps(logits, activation)["dgl", "layer"]
-        np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
+        check_dgl(logits, activation)
 
 
-def test_an_operation_without_gradient_is_named_before_anything_is_built(graph):
-    activation = tf.placeholder(tf.float32, [None, H, W, C], "activation")
+def test_an_operation_without_gradient_is_named_before_anything_is_built(graph, activation):
     with tf.name_scope("rounding"):
         image = tf.image.adjust_contrast(activation[..., :3], 2.0)
         late = tf.concat([image, activation[..., 3:]], 3)
-    logits = rest(late, tf.float32)
+    logits = rest(late)
     before = len(graph.get_operations())
     with pytest.raises(UserError, match="layer .*has no gradient .AdjustContrastv2"):
         maps(logits, activation, ["gradcam"])
@@ -108,16 +111,14 @@ def test_an_operation_without_gradient_is_named_before_anything_is_built(graph):
     assert maps(logits, activation, ["eigencam"])
 
 
-def test_a_loop_whose_rounds_the_image_decides_is_refused():
-    activation = tf.placeholder(tf.float32, [None, H, W, C], "activation")
-
+def test_a_loop_whose_rounds_the_image_decides_is_refused(activation):
     @tf.function
     def doubled(x):
         return tf.while_loop(lambda y: tf.reduce_sum(y) < 1e6, lambda y: y * 2.0, [x])
 
     turned = doubled(activation)
     turned = turned[0] if isinstance(turned, (list, tuple)) else turned
-    logits = rest(tf.reshape(turned, tf.shape(activation)), tf.float32)
+    logits = rest(tf.reshape(turned, tf.shape(activation)))
     with pytest.raises(UserError, match="loop whose number of rounds only a run tells"):
         maps(logits, activation)
 
@@ -136,27 +137,21 @@ def channels_first(activation):
 @pytest.mark.parametrize("said", [None, "channels_first"])
 def test_channels_first_is_read_from_the_convolution(said, monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # with it, the convolution is written anew
-    activation = tf.placeholder(tf.float32, [None, C, H, W], "activation")
-    logits = channels_first(tf.identity(activation))
-    with GraphPredictor(
-        logits, {"layer": activation}, activation, ["dgl"], ALPHA, data_format=said
-    ) as predictor:
+    image = tf.placeholder(tf.float32, [None, C, H, W], "image")
+    logits = channels_first(tf.identity(image))
+    with pytest.raises(ValueError, match="channels_last: the graph's .* is channels_first"):
+        maps(logits, image, data_format="channels_last")
+    settings = {"alpha": ALPHA, "data_format": said}
+    with GraphPredictor(logits, {"layer": image}, image, ["dgl"], **settings) as predictor:
         fed = TINY.activation.transpose(0, 3, 1, 2)
         raw = predictor(fed, CLASS_INDEX).maps["dgl", "layer"]
     np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
 
 
-def test_a_layout_that_the_graph_contradicts_is_refused():
-    activation = tf.placeholder(tf.float32, [None, C, H, W], "activation")
-    with pytest.raises(ValueError, match="channels_last: the graph's .* is channels_first"):
-        maps(channels_first(activation), activation, data_format="channels_last")
-
-
-def test_a_transposition_turns_the_layout():
-    image = tf.placeholder(tf.float32, [None, H, W, C], "image")
-    turned = tf.nn.relu(tf.transpose(image, [0, 3, 1, 2]), "turned")
-    logits = rest(tf.transpose(turned, [0, 2, 3, 1]), tf.float32)
-    with GraphPredictor(logits, {"layer": turned}, image, ["dgl"], ALPHA) as predictor:
+def test_a_transposition_turns_the_layout(activation):
+    turned = tf.nn.relu(tf.transpose(activation, [0, 3, 1, 2]), "turned")
+    logits = rest(tf.transpose(turned, [0, 2, 3, 1]))
+    with GraphPredictor(logits, {"layer": turned}, activation, ["dgl"], ALPHA) as predictor:
         raw = predictor(TINY.activation, CLASS_INDEX).maps["dgl", "layer"]
     np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
 
@@ -182,10 +177,11 @@ def localized(logits, layer, **settings):
         return localizer(photographs())
 
 
-def reference():
+def check_reference(logits, layer, atol=1e-6, **settings):
+    """Hold maps and classes to those of the usual placeholder."""
     image = tf.placeholder(tf.float32, [None, 20, 20, 3], "reference")
-    layer, logits = head(image / 255.0)
-    return localized(logits, layer)
+    usual, scores = head(image / 255.0)
+    same(localized(logits, layer, **settings), localized(scores, usual), atol)
 
 
 def same(found, expected, atol=1e-6):
@@ -195,23 +191,19 @@ def same(found, expected, atol=1e-6):
     assert len(found) == len(expected)
 
 
-@pytest.mark.parametrize("size", [1, 2, 8])
-def test_a_batch_of_fixed_size(size):
-    image = tf.placeholder(tf.float32, [size, 20, 20, 3])
-    layer, logits = head(image / 255.0)
-    same(localized(logits, layer), reference())
-
-
-def test_an_image_without_a_batch():
-    image = tf.placeholder(tf.float32, [20, 20, 3])
-    layer, logits = head(image[None] / 255.0)
-    same(localized(logits, layer), reference())
-
-
-def test_pixels_as_bytes():
-    image = tf.placeholder(tf.uint8, [None, None, None, 3])
-    layer, logits = head(tf.cast(image, tf.float32) / 255.0)
-    same(localized(logits, layer, image_size=20), reference())
+@pytest.mark.parametrize(
+    "shape, kind",
+    [
+        *(([size, 20, 20, 3], tf.float32) for size in (1, 2, 8)),
+        ([20, 20, 3], tf.float32),
+        ([None, None, None, 3], tf.uint8),
+    ],
+)
+def test_batches_of_fixed_size_single_images_and_bytes(shape, kind):
+    image = tf.placeholder(kind, shape)
+    batch = tf.cast(image, tf.float32) / 255.0
+    layer, logits = head(batch if len(shape) == 4 else batch[None])
+    check_reference(logits, layer, image_size=20 if kind == tf.uint8 else None)
 
 
 @pytest.mark.parametrize("shape", [[], [1], [None], "loop", "file"])
@@ -242,7 +234,7 @@ def test_encoded_images(shape, tmp_path):
         layers = layers_of(logits)
         layer = layers[layer.op.name]
         assert next(iter(layers)) == layer.op.name
-    same(localized(logits, layer), reference())
+    check_reference(logits, layer)
 
 
 def test_a_loop_of_tensorflow_1_behind_a_layer_is_refused(tmp_path):
@@ -281,7 +273,7 @@ def test_further_inputs():
     ):
         localized(logits, layer)
     given = {"keep_prob": 1.0, "more:0": [0.0, 0.0, 0.0]}
-    same(localized(logits, layer, feeds=given), reference())
+    check_reference(logits, layer, feeds=given)
     with pytest.raises(UserError, match="no input 'rate'; it has image, keep_prob, more, scale"):
         localized(logits, layer, feeds={"rate": 1.0})
 
@@ -305,13 +297,6 @@ def test_an_image_that_fails_is_the_only_one(method):
     assert [place for place, _ in found.failed] == [1]
     (raw,) = found.maps.values()
     np.testing.assert_allclose(raw[[0, 2]], expected[[0, 2]], rtol=1e-5, atol=1e-5)
-
-
-def test_scores_of_layers_found_by_themselves():
-    image = tf.placeholder(tf.float32, [None, 20, 20, 3], "image")
-    _, logits = head(tf.tanh(image / 255.0))
-    found = logits_of(tf.sigmoid(logits))
-    assert list(layers_of(found))[0] == "layer"
 
 
 def test_dilated_convolutions():

@@ -43,6 +43,7 @@ def node(kind, *inputs, **attributes):
     return helper.make_node(kind, list(inputs), ["y"], name="a/" + kind, **attributes)
 
 
+POOL = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
 # (operation, its inputs behind the image, attributes)
 CASES = {
     **{
@@ -71,14 +72,10 @@ CASES = {
     ),
     "layer norm": ("LayerNormalization", (normal(8), normal(8)), {"axis": -1}),
     "instance norm": ("InstanceNormalization", (normal(3), normal(3)), {}),
-    "max pool": ("MaxPool", (), {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}),
+    "max pool": ("MaxPool", (), {"strides": [2, 2], **POOL}),
     "ceiling": ("MaxPool", (), {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
-    "average pool": ("AveragePool", (), {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}),
-    "padding counts": (
-        "AveragePool",
-        (),
-        {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "count_include_pad": 1},
-    ),
+    "average pool": ("AveragePool", (), POOL),
+    "padding counts": ("AveragePool", (), {"count_include_pad": 1, **POOL}),
     "parametric": ("PRelu", (np.abs(normal(3, 1, 1)),), {}),
     "clip": ("Clip", (np.float32(-0.5), np.float32(0.7)), {}),
     "relu6": ("Clip", (np.float32(0), np.float32(6)), {}),
@@ -101,11 +98,7 @@ CASES = {
     "nearest": (
         "Resize",
         (None, np.array([1, 1, 2, 2], "float32")),
-        {
-            "mode": "nearest",
-            "coordinate_transformation_mode": "asymmetric",
-            "nearest_mode": "floor",
-        },
+        dict(mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
     ),
     "bilinear": (
         "Resize",
@@ -160,27 +153,26 @@ def test_a_classifier_s_layers_and_layout(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "nodes, words",
+    "made, words",
     [
-        ([node("Det", "x")], "operations that are not translated: Det"),
+        (node("Det", "x"), "operations that are not translated: Det"),
         (
-            [node("Pad", "x", "i0", mode="edge")],
+            node("Pad", "x", "i0", mode="edge"),
             "Pad 'a/Pad' is not translated: .*repeats the edge",
         ),
-        ([node("MatMul", "x", "i0")], "MatMul 'a/MatMul' is not translated"),
+        (node("MatMul", "x", "i0"), "MatMul 'a/MatMul' is not translated"),
+        (b"", "damaged or no ONNX model"),
+        (b"\x00" * 50, "damaged or no ONNX model"),
+        (b"not a model" * 20, "damaged or no ONNX model"),
+        (None, "no such file"),
     ],
 )
-def test_what_is_not_translated_is_named(nodes, words, tmp_path):
-    path = write(tmp_path / "a.onnx", model_of(nodes, {"i0": whole(0, 0, 1, 1, 0, 0, 1, 1)}))
+def test_what_is_not_translated_and_something_else(made, words, tmp_path):
+    path = str(tmp_path / "a.onnx")
+    if isinstance(made, bytes):
+        (tmp_path / "a.onnx").write_bytes(made)
+    elif made is not None:
+        write(path, model_of([made], {"i0": whole(0, 0, 1, 1, 0, 0, 1, 1)}))
     with pytest.raises(UserError, match=words) as caught:
         load_onnx(path)
     assert str(caught.value).startswith(path)
-
-
-@pytest.mark.parametrize("data", [b"", b"\x00" * 50, b"not a model" * 20])
-def test_something_else(data, tmp_path):
-    (tmp_path / "a.onnx").write_bytes(data)
-    with pytest.raises(UserError, match="damaged or no ONNX model"):
-        load_onnx(str(tmp_path / "a.onnx"))
-    with pytest.raises(UserError, match="no such file"):
-        load_onnx(str(tmp_path / "b.onnx"))

