@@ -46,6 +46,7 @@ class _Reader:
         self._h5py: Any = h5py
         self._path = path
         self.room = os.path.getsize(path)
+        self._longest: Optional[int] = None  # what `_longest_text` found, for every list of names
         self.file = h5py.File(path, "r")
         # Filters built into HDF5 and h5py; others would be loaded from plugins.
         self._filters = {
@@ -112,6 +113,8 @@ class _Reader:
 
     def _longest_text(self) -> int:
         """Bytes that no text of variable length exceeds: the size of the largest collection."""
+        if self._longest is not None:
+            return self._longest
         longest = 0
         with open(self._path, "rb") as stream, mmap.mmap(
             stream.fileno(), 0, access=mmap.ACCESS_READ
@@ -121,7 +124,8 @@ class _Reader:
                 begin = at + len(_COLLECTION)
                 longest = max(longest, int.from_bytes(content[begin : begin + 8], "little"))
                 at = content.find(_COLLECTION, begin)
-        return min(longest, self.room)
+        self._longest = min(longest, self.room)
+        return self._longest
 
     def dataset(self, path: str) -> Any:
         """A dataset that is safe to read."""
