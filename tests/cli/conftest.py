@@ -8,6 +8,10 @@ from demo_runs import write_photo, write_vgg
 from PIL import Image
 from sample_images import blob_image
 
+from dgl.cli import localize_images
+from dgl.predict import model_predictor
+from dgl.predict.model_predictor import predictor_of
+
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory):
@@ -43,3 +47,35 @@ def seven(tmp_path_factory):
         image = blob_image(seed)[:: 2 + seed % 3, :: 2 + seed % 2]
         Image.fromarray(image).save(str(folder / f"p{seed}.png"))
     return folder
+
+
+@pytest.fixture(scope="module")
+def predictors():
+    """Predictors by what they were made of, for :func:`graphs_once`."""
+    made = {}
+    yield made
+    for predictor in made.values():
+        type(predictor).close(predictor)
+
+
+@pytest.fixture
+def graphs_once(predictors, monkeypatch):
+    """Runs of a command with the same network and flags share a predictor: building its graph is most
+    of their time."""
+
+    def shared(foreign=None, **settings):
+        kernels = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
+        key = repr((foreign, sorted(settings.items()), kernels, weights_stamp(settings["load"])))
+        if key not in predictors:
+            predictors[key] = predictor_of(foreign, **settings)
+            predictors[key].close = lambda: None
+        return predictors[key]
+
+    monkeypatch.setattr(localize_images, "predictor_of", shared)
+    monkeypatch.setattr(model_predictor, "predictor_of", shared)
+
+
+def weights_stamp(load):
+    """Size and time of a checkpoint of one file, which may be written anew; else ``None``."""
+    found = os.stat(load) if os.path.isfile(load) else None
+    return found and (found.st_size, found.st_mtime_ns)

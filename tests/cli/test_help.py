@@ -8,12 +8,8 @@ import pytest
 from cli_runs import ROOT, argv_of, dgl
 
 import dgl as package
-from dgl.attribution import METHODS
-from dgl.backbones import BACKBONES
 from dgl.cli.output import GROUPS
 from dgl.cli.parser import COMMANDS, make_parser
-from dgl.data.layouts import layout_names
-from dgl.utils.devices import PRECISIONS
 
 
 def parsers(parser, words=()):
@@ -60,24 +56,6 @@ def test_flags_are_in_the_same_groups(words):
 def test_a_command_parsed_alone_has_the_same_flags(command):
     alone = dict(parsers(make_parser(command.name)))[command.name,]
     assert alone.format_help() == ALL[command.name,].format_help()
-
-
-@pytest.mark.parametrize(
-    "command, flag, names",
-    [
-        ("localize", "method", METHODS),
-        ("localize", "mode", BACKBONES),
-        ("layers", "mode", BACKBONES),
-        ("train", "mode", BACKBONES),
-        ("train", "data_format", layout_names()),
-        ("evaluate", "data_format", layout_names()),
-        ("evaluate", "precision", PRECISIONS),
-        ("localize", "precision", PRECISIONS),
-    ],
-)
-def test_choices_come_from_the_registries(command, flag, names):
-    (action,) = (a for a in ALL[command,]._actions if a.dest == flag)
-    assert set(action.choices) == set(names)
 
 
 def test_defaults_are_shown_where_there_are_any():

@@ -6,7 +6,7 @@ import os
 import pytest
 from cli_runs import dgl, process
 
-pytestmark = pytest.mark.usefixtures("quick_charts")
+pytestmark = pytest.mark.usefixtures("quick_charts", "graphs_once")
 _QUICK = "--clayer 1 --batch 2 --resamples 0 --gallery 0 --workers 1 --gpu=-1".split()
 
 

@@ -10,11 +10,11 @@ from cli_runs import SIZE, dgl
 from demo_runs import CLASSES, HEIGHT, WIDTH, demo, files_in, record_of, small_image
 from networks import values_of, write_npz
 from PIL import Image
+from refusals import refusal
 from trees import contents
 
 from dgl.data.image_io import Decoded, read_image
 from dgl.data.views import demo_input
-from dgl.errors import UserError
 from dgl.evaluation.layer_fusion import Fusion, score_maps
 from dgl.predict.normalize import normalize, parse_normalization, score_map
 from dgl.predict.postprocess import largest_box
@@ -24,8 +24,10 @@ from dgl.report.localize_files import Finding, ImageFiles
 from dgl.utils.devices import cpu_flags, has_bfloat16
 from dgl.utils.files import weights_fingerprint
 
+pytestmark = pytest.mark.usefixtures("graphs_once")
 
-@pytest.mark.parametrize("method", ["dgl", "cam", "center", "gradcam++", "dgl-no-class"])
+
+@pytest.mark.parametrize("method", ["dgl", "cam", "center"])
 def test_every_method_writes_its_files(method, vgg, photo, tmp_path):
     assert demo(vgg, photo, tmp_path, "--method", method, "--save-maps") == 0
     layer = {"center": "image", "cam": "add"}.get(method, "conv5_2")
@@ -44,7 +46,7 @@ def test_every_method_writes_its_files(method, vgg, photo, tmp_path):
 
 
 def test_the_backbone_is_recognized_and_slashes_of_a_layer_become_underscores(photo, tmp_path):
-    path = write_npz(tmp_path / "a.npz", values_of("resnet50", 32, width=0.0625))
+    path = write_npz(tmp_path / "a.npz", values_of("resnet50", 32, width=0.125))
     out = tmp_path / "out"
     done = dgl("localize", photo, "--load", path, "--image_size", 32, "--out", out, "--gpu=-1")
     assert done.code == 0, done.err
@@ -130,26 +132,26 @@ def test_class_and_threshold(vgg, photo, tmp_path):
 
 
 def test_a_class_by_name(vgg, photo, tmp_path):
-    for text in ("3", "d", "D"):
-        assert demo(vgg, photo, tmp_path / text, "--class", text) == 0
-        record = record_of(tmp_path / text)
-        assert (record["class_index"], record["class_name"]) == (3, "d")
+    assert demo(vgg, photo, tmp_path, "--class", "D") == 0
+    record = record_of(tmp_path)
+    assert (record["class_index"], record["class_name"]) == (3, "d")
 
 
-@pytest.mark.slow
 def test_a_network_of_imagenet_takes_and_shows_its_names(photo, tmp_path):
-    path = write_npz(tmp_path / "a.npz", values_of("resnet50", 32, classes=1000, width=0.0625))
+    path = write_npz(tmp_path / "a.npz", values_of("vgg", 32, classes=1000, width=0.125))
     words = ("localize", photo, "--load", path, "--image_size", 32, "--gpu=-1", "--layer", "0")
     done = dgl(*words, "--out", tmp_path / "out", "--class", "afghan")
     assert done.code == 0 and "Afghan hound" in done.out, done.err
+    (name,) = [name for name in files_in(tmp_path / "out") if name.endswith(".json")]
+    # A class of lower probability is reported as a guess.
+    is_unsure = record_of(tmp_path / "out", name)["probability"] < 0.1
+    assert is_unsure and "(unsure)" in done.out
     done = dgl(*words, "--out", tmp_path / "none", "--class", "crane")
     assert done.code == 1 and "134 crane (bird), 517 crane (machine)" in done.err
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize(
-    "layer, name, side", [("0", "add", 4), ("4", "pool4", 4), ("conv4_3", "conv4_3", 8)]
-)
+@pytest.mark.parametrize("layer, name, side", [("0", "add", 4), ("conv4_3", "conv4_3", 8)])
 def test_raw_maps(vgg, photo, tmp_path, layer, name, side):
     demo(vgg, photo, tmp_path, "--clayer", layer, "--save-maps")
     dgl = np.load(str(tmp_path / f"vgg_{name}_dgl.npy"))
@@ -200,14 +202,6 @@ def test_every_kind_of_image(vgg, tmp_path):
     assert deep["probability"] == pytest.approx(gray["probability"], abs=1e-5)
 
 
-def fails(*arguments):
-    """The one line that the command ends with."""
-    with pytest.raises(UserError) as caught:
-        demo(*arguments)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
 @pytest.mark.parametrize(
     "flags, parts",
     [
@@ -215,16 +209,12 @@ def fails(*arguments):
         (["--mode", "resnet50"], ["birds.npz", "--mode resnet50", "conv0/W"]),
         (["--class", "5"], ["class 5", "0 to 4"]),
         (["--class", "robin"], ["--class 'robin'", "0 to 4", "a class name"]),
-        (["--threshold", "1.5"], ["--threshold 1.5", "[0, 1]"]),
         (["--pa", "0"], ["--pa 0", "positive"]),
-        (["--image_size", "8"], ["--image_size 8", "32 to 4096"]),
-        (["--batch", "0"], ["--batch 0", "in [1, "]),
-        (["--workers", "0"], ["--workers 0", "in [1, "]),
         (["--gpu", "first"], ["--gpu first"]),
     ],
 )
 def test_bad_flags(vgg, photo, tmp_path, flags, parts):
-    message = fails(vgg, photo, tmp_path / "out", *flags)
+    message = refusal(demo, vgg, photo, tmp_path / "out", *flags)
     for part in parts:
         assert part in message
     assert not (tmp_path / "out").exists()
@@ -232,7 +222,7 @@ def test_bad_flags(vgg, photo, tmp_path, flags, parts):
 
 @pytest.mark.skipif(has_bfloat16(cpu_flags()), reason="this CPU has bfloat16")
 def test_a_precision_that_the_machine_lacks(vgg, photo, tmp_path):
-    assert "--precision bf16" in fails(vgg, photo, tmp_path, "--precision", "bf16")
+    assert "--precision bf16" in refusal(demo, vgg, photo, tmp_path, "--precision", "bf16")
     assert not files_in(tmp_path)
 
 
@@ -250,30 +240,9 @@ def test_bfloat16_anywhere_shows_what_bfloat16_would_do(vgg, photo, tmp_path):
     assert 1e-4 < difference.max() < 0.2 and difference.mean() < 0.02
 
 
-@pytest.mark.parametrize("load", ["gone.npz", "vgg16"])
-def test_missing_checkpoint(photo, tmp_path, monkeypatch, load):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dgl.weights.restore.PRETRAINED_FOLDER", "no_such_folder")
-    assert "--load " + load in fails(load, photo, tmp_path)
-
-
-BAD_IMAGES = {
-    "gone.png": lambda path: None,
-    "words.jpg": lambda path: path.write_text("these are words, not an image"),
-    "folder": lambda path: path.mkdir(),
-}
-
-
-@pytest.mark.parametrize("name", BAD_IMAGES)
-def test_bad_image(vgg, tmp_path, name):
-    path = tmp_path / name
-    BAD_IMAGES[name](path)
-    assert str(path) in fails(vgg, path, tmp_path / "out")
-
-
 def test_output_folder_that_cannot_be_made(vgg, photo, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    assert str(tmp_path / "file") in fails(vgg, photo, tmp_path / "file" / "out")
+    assert str(tmp_path / "file") in refusal(demo, vgg, photo, tmp_path / "file" / "out")
 
 
 _BEFORE_TENSORFLOW = """
@@ -302,13 +271,9 @@ def test_kernels_of_tensorflow_1_unless_set_otherwise(
     assert os.environ.get(name) == after
 
 
-def hound(shared_data):
-    return os.path.join(shared_data, "ilsvrc_samples", "ILSVRC2012_val_00000082.JPEG")
-
-
 def test_a_photograph_needs_no_flags(shared_data, tmp_path):
     """The default network names the object, draws it and puts a box on it."""
-    path = hound(shared_data)
+    path = os.path.join(shared_data, "ilsvrc_samples", "ILSVRC2012_val_00000082.JPEG")
     done = dgl("localize", path, "--top", 2, "--out", tmp_path, "--gpu=-1")
     assert done.code == 0, done.err
     (record,) = [record_of(tmp_path, name) for name in files_in(tmp_path) if name.endswith(".json")]
@@ -321,7 +286,7 @@ def test_a_photograph_needs_no_flags(shared_data, tmp_path):
     union = (x1 - x0) * (y1 - y0) + 256 * 369 - width * height
     assert width * height / union > 0.5
     lines = done.out.splitlines()
-    assert len(lines) == 2 and "Afghan hound 0.9" in lines[0]
+    assert len(lines) == 2 and "Afghan hound 0.9" in lines[0] and "unsure" not in lines[0]
     assert dgl("localize", path, "--class", "afghan", "--top", 2, "--out", tmp_path).code == 1
 
 
@@ -340,12 +305,3 @@ def test_a_map_without_positive_values_has_no_region(tmp_path):
         assert (record["box"] is None) == (box is None)
         with Image.open(str(tmp_path / "vgg_add_dgl_box.png")) as drawn:
             assert np.array_equal(np.asarray(drawn), image) == (box is None)
-
-
-def test_an_improbable_class_is_a_guess(tmp_path):
-    noise = np.random.RandomState(0).randint(0, 256, (64, 64, 3), np.uint8)
-    Image.fromarray(noise).save(str(tmp_path / "noise.png"))
-    done = dgl("localize", tmp_path / "noise.png", "--out", tmp_path / "out", "--gpu=-1")
-    (name,) = [name for name in files_in(tmp_path / "out") if name.endswith(".json")]
-    probability = record_of(tmp_path / "out", name)["probability"]
-    assert ("(unsure)" in done.out) == (probability < 0.1)

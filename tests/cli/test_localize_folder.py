@@ -20,6 +20,8 @@ from dgl.predict.predictor import Predictor
 from dgl.report.localize_files import folder_names
 from dgl.tf_compat import tf
 
+pytestmark = pytest.mark.usefixtures("graphs_once")
+
 # On CPUs with AVX-512 TensorFlow 1.15 adds in another order for one image than for several, 1e-7 of a
 # value: files that must be equal to the byte are computed image by image there.
 SAME_BYTES = ("--batch", "1") if tf.VERSION.startswith("1.") else ()
@@ -81,12 +83,6 @@ def test_records_without_drawings(tiny, photos, tmp_path):
         name: text for name, text in contents(tmp_path / "drawn").items() if name[-4:] != ".png"
     }
     assert contents(tmp_path / "plain") == drawn
-
-
-def test_images_of_one_name_do_not_share_a_folder(vgg, tmp_path):
-    write_images(tmp_path / "in", "a.png", "a.bmp", "b.png")
-    demo(vgg, tmp_path / "in", tmp_path / "out")
-    assert files_in(tmp_path / "out") == ["a.bmp", "a.png", "b", "results.jsonl"]
 
 
 def test_folder_of_images(vgg, tmp_path, capsys):

@@ -15,7 +15,7 @@ from dgl.errors import run_script
 from dgl.training import resolve as command
 from dgl.weights import ModelCard, write_card
 
-pytestmark = pytest.mark.usefixtures("quick_charts")
+pytestmark = pytest.mark.usefixtures("quick_charts", "graphs_once")
 _QUICK = ["--batch", "2", "--resamples", "20", "--gallery", "2", "--workers", "1", "--gpu=-1"]
 
 
@@ -32,12 +32,15 @@ def _module(name):
     return call
 
 
-def both(script, name, words, tmp_path, monkeypatch, own=()):
-    """What the two ways ended with and wrote, each called in a new folder of its own."""
+def both(script, name, words, tmp_path, monkeypatch, own=None):
+    """What the two ways ended with and wrote, each called in a new folder of its own.
+
+    ``own``: the command's words, if not the script's.
+    """
     found = []
     for folder, call in (
         ("script", lambda: script(words)),
-        ("command", lambda: dgl(*(name.split() + list(words) + list(own)))),
+        ("command", lambda: dgl(*name.split(), *(words if own is None else own))),
     ):
         (tmp_path / folder).mkdir()
         monkeypatch.chdir(tmp_path / folder)
@@ -47,12 +50,20 @@ def both(script, name, words, tmp_path, monkeypatch, own=()):
 
 
 @pytest.mark.parametrize(
-    "flags, own", [("--mode vgg --method cam --clayer conv4_3 --save-maps", ""), ("", "--mode vgg")]
+    "flags, own",
+    [
+        ("--clayer conv4_3 --pa 3 --outdir o", "--layer conv4_3 --alpha 3 --out o"),
+        ("", "--mode vgg"),
+    ],
 )
 def test_localize(tiny, photos, tmp_path, monkeypatch, flags, own):
+    """The command has short names, and takes images without a flag."""
     script = _script("test_code", "dome_image_DGL.py")
-    words = ["--load", tiny, "--data_path", photos, "--gpu=-1"] + flags.split()
-    one, other = both(script, "localize", words, tmp_path, monkeypatch, own.split())
+    words = ["--load", tiny, "--gpu=-1"]
+    if flags:
+        words += ["--mode", "vgg", "--method", "cam", "--save-maps"]
+    given = ["--data_path", photos, *words, *flags.split()], [photos, *words, *own.split()]
+    one, other = both(script, "localize", given[0], tmp_path, monkeypatch, given[1])
     assert one[0] == 0 and len(one[2]) > 20
     assert without_maps(one[2]) == without_maps(other[2]) and one[:2] == other[:2]
 
@@ -64,21 +75,6 @@ def without_maps(files):
         for name, data in files.items()
         if not name.endswith(".png") or name.endswith("_box.png")
     }
-
-
-def test_localize_by_its_short_names(tiny, photos, tmp_path, monkeypatch):
-    image = os.path.join(photos, "val1.jpg")
-    published = ["--load", tiny, "--clayer", "1", "--pa", "3", "--outdir", "o"]
-    short = ["--load", tiny, "--layer", "1", "--alpha", "3", "--out", "o"]
-    script = _script("test_code", "dome_image_DGL.py")
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    monkeypatch.chdir(tmp_path / "a")
-    one = script(published + ["--data_path", image, "--gpu=-1"])
-    monkeypatch.chdir(tmp_path / "b")
-    other = dgl("localize", image, *short + ["--gpu=-1"])
-    assert one.code == 0 and one.out == other.out
-    assert without_maps(contents(tmp_path / "a")) == without_maps(contents(tmp_path / "b")) != {}
 
 
 @pytest.mark.parametrize(

@@ -19,33 +19,10 @@ def load_keras_package(package):
     return tensorflow.keras
 
 
-def write(folder):
-    """Write ``model.keras``, ``model.h5``, their weights, and a model with a Lambda layer."""
-    os.environ.pop("TF_USE_LEGACY_KERAS", None)
-    import tensorflow
-
-    keras = tensorflow.keras
-    layers = keras.layers
-    image = keras.Input((32, 32, 3))
-    early = layers.Conv2D(6, 1, activation="relu", name="early")(layers.Rescaling(1 / 255)(image))
-    pooled = layers.GlobalAveragePooling2D()(early)
-    model = keras.Model(image, layers.Dense(1, activation="sigmoid")(pooled))
-    kernel, bias, linear, linear_bias = model.get_weights()
-    np.savez(
-        os.path.join(folder, "weights.npz"),
-        kernel=kernel[0, 0],
-        bias=bias,
-        linear=linear,
-        linear_bias=linear_bias,
-    )
-    model.save(os.path.join(folder, "model.keras"))
-    model.save(os.path.join(folder, "model.h5"))
-    doubled = layers.Lambda(lambda x: x * 2)(pooled)
-    keras.Model(image, layers.Dense(2)(doubled)).save(os.path.join(folder, "lambda.keras"))
-
-
 def write_birds(folder, alpha):
     """Write a network of three classes and a softmax in five formats, and its maps of ``views.npz``.
+
+    The model in ``lambda.keras`` has a Lambda layer.
 
     They are ``birds.keras``, ``birds.h5``, a SavedModel in ``birds``, ``birds.pb`` and, where the package
     onnx is, ``birds.onnx``. The maps in ``maps.npz``, (N, H, W), are those of DGL at the layer "late", by
@@ -86,6 +63,8 @@ def write_birds(folder, alpha):
             made[name] = formulas(*arrays)["dgl"]
             made[name + ":logits"] = np.asarray(z)
     np.savez(os.path.join(folder, "maps.npz"), **made)
+    doubled = layers.Lambda(lambda x: x * 2)(logits)
+    keras.Model(image, doubled).save(os.path.join(folder, "lambda.keras"))
 
 
 def _write_frozen(path, model, tensorflow):
