@@ -48,7 +48,8 @@ def fill(session):
 
 
 @functools.lru_cache(maxsize=None)
-def _shapes_of(mode, size, options):
+def shapes_of(mode, size, options):
+    """[(name, shape)] of a network's variables, in the order of the graph."""
     usual = BuildOptions(classes=options.classes, head=options.head, width=options.width)
     # In narrower networks the least number of channels breaks proportions.
     if mode in PAPER_MODES and options == usual and options.width >= 0.125:
@@ -79,7 +80,7 @@ def _published_shapes(mode, options):
 
 def values_of(mode, size=64, **options):
     """Variable name -> float32 array, in the order of the graph."""
-    shapes = _shapes_of(mode, size, options_of(mode, **options))
+    shapes = shapes_of(mode, size, options_of(mode, **options))
     return {name: value(name, shape) for name, shape in shapes}
 
 

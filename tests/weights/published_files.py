@@ -4,6 +4,8 @@ Variables are made under this project's names by ``small_network``; here each pu
 down, apart from the converter, which has to find the way back.
 """
 
+import functools
+
 import numpy as np
 from networks import options_of, value, values_of
 from numpy_forward import pad_same
@@ -128,25 +130,32 @@ def keras_inception(first=0):
     return [layers[index] for index in order]
 
 
+@functools.lru_cache(maxsize=None)
+def _network(mode, size, **options):
+    """A session with the network, which takes a second to build, its input and the network."""
+    with tf.Graph().as_default():
+        tensor = tf.placeholder(tf.float32, [None, size, size, 3])
+        network = build_network(
+            get_backbone(mode), tensor, options_of(mode, classes=CLASSES, width=WIDTH, **options)
+        )
+        return tf.Session(), tensor, network
+
+
 def run(mode, checkpoint, image, names, **options):
     """Endpoints (``"logits"`` too) of this project's network filled from a checkpoint, on BGR images.
 
     Variables that a converted file cannot have keep name-seeded values.
     """
-    size = image.shape[1]
-    with tf.Graph().as_default(), tf.Session() as session:
-        tensor = tf.placeholder(tf.float32, [None, size, size, 3])
-        network = build_network(
-            get_backbone(mode), tensor, options_of(mode, classes=CLASSES, width=WIDTH, **options)
-        )
+    session, tensor, network = _network(mode, image.shape[1], **options)
+    with session.graph.as_default():
         variables = tf.global_variables()
-        own = [v for v in variables if v.op.name not in checkpoint.shapes]
-        values = read_all([v for v in variables if v not in own], checkpoint)
-        values.update((v.op.name, value(v.op.name, v.shape.as_list())) for v in own)
-        feeds = {v.initializer.inputs[1]: values[v.op.name] for v in variables}
-        session.run([v.initializer for v in variables], feeds)
-        fetches = [network.logits if n == "logits" else network.endpoints[n] for n in names]
-        return session.run(fetches, {tensor: image})
+    own = [v for v in variables if v.op.name not in checkpoint.shapes]
+    values = read_all([v for v in variables if v not in own], checkpoint)
+    values.update((v.op.name, value(v.op.name, v.shape.as_list())) for v in own)
+    feeds = {v.initializer.inputs[1]: values[v.op.name] for v in variables}
+    session.run([v.initializer for v in variables], feeds)
+    fetches = [network.logits if n == "logits" else network.endpoints[n] for n in names]
+    return session.run(fetches, {tensor: image})
 
 
 # Statistics of the normalization of this project's networks, in BGR on the scale 0 to 255.

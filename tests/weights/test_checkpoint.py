@@ -3,6 +3,7 @@
 import os
 import shutil
 
+import h5py
 import numpy as np
 import pytest
 from foreign_files import assert_same as assert_same_in_order
@@ -125,10 +126,11 @@ def _write_keras(path, values):
     return write_keras(path, [(k.split("/")[0], [(k.split("/")[1], v)]) for k, v in values.items()])
 
 
+WRITERS = [write_npz, write_pth, _write_legacy_pth, _write_keras, write_safetensors]
+
+
 @pytest.mark.parametrize("suffix", ["", ".npz", ".h5"])
-@pytest.mark.parametrize(
-    "write", [write_npz, write_pth, _write_legacy_pth, _write_keras, write_safetensors]
-)
+@pytest.mark.parametrize("write", WRITERS)
 def test_the_content_tells_the_kind_of_file(tmp_path, write, suffix):
     values = {"conv1/W": VALUES["conv1_1/W"], "conv2/b": VALUES["conv1_1/b"]}
     path = str(tmp_path / "a.npz")
@@ -144,14 +146,15 @@ def test_the_content_tells_the_kind_of_file(tmp_path, write, suffix):
         ("x.pth", "PyTorch file"),
         ("x.pt", "PyTorch file"),
         ("x.npz", ".npz of arrays"),
+        ("x.safetensors", "safetensors file"),
         ("x.ckpt", "TensorFlow checkpoint"),
         ("x", "TensorFlow checkpoint"),
     ],
 )
-@pytest.mark.parametrize("content", [b"", b"damaged beyond recognition" * 9])
-def test_else_the_extension(tmp_path, name, expected, content):
-    (tmp_path / name).write_bytes(content)
-    assert "not a readable " + expected in refusal_of(tmp_path / name)
+def test_else_the_extension(tmp_path, name, expected):
+    for content in (b"", b"damaged beyond recognition" * 9):
+        (tmp_path / name).write_bytes(content)
+        assert "not a readable " + expected in refusal_of(tmp_path / name)
 
 
 @pytest.fixture
@@ -176,14 +179,6 @@ def test_a_registered_format_is_opened_by_its_content_or_extension(
     np.testing.assert_array_equal(checkpoint.read("x"), [1, 2, 3])
 
 
-@pytest.mark.parametrize("cut", CUTS)
-@pytest.mark.parametrize("save", [write_npz, save_npz])
-def test_truncated_npz(tmp_path, save, cut):
-    path = tmp_path / "a.npz"
-    save(str(path), VALUES)
-    refusal_of(damaged(path, cut=cut))
-
-
 @pytest.mark.parametrize("cut", CUTS + [None])
 @pytest.mark.parametrize("part", ["model-7.index", "model-7.data-00000-of-00001"])
 def test_truncated_or_incomplete_tensorflow_checkpoint(copied, part, cut):
@@ -194,24 +189,38 @@ def test_truncated_or_incomplete_tensorflow_checkpoint(copied, part, cut):
         read_all(copied / "model-7")
 
 
-@pytest.mark.parametrize("save", [write_npz, save_npz])
-def test_npz_with_a_changed_byte_is_refused_or_harmless(tmp_path, save):
+def _save_npz(path, values):
+    save_npz(str(path), values)
+
+
+@pytest.mark.parametrize("write", [*WRITERS, _save_npz])
+def test_damage_is_refused_or_harmless(tmp_path, write):
+    """Cut files are refused. Not every byte matters; names are checked later."""
+    if write is _write_keras and h5py.version.hdf5_version_tuple < (1, 12):
+        pytest.skip("older HDF5 crashes on some damaged headers")
     path = tmp_path / "a.npz"
-    save(str(path), VALUES)
+    values = {"conv1/W": VALUES["conv1_1/W"], "conv2/b": VALUES["conv1_1/b"]}
+    write(path, values)
     data, refused = path.read_bytes(), 0
-    for position in range(0, len(data), 29):
+    for cut in CUTS:
+        path.write_bytes(data)
+        refusal_of(damaged(path, cut=cut))
+    positions = range(0, len(data), 97 if write is _write_keras else 19)
+    for position in positions:
         path.write_bytes(data)
         damaged(path, flip=position)
         try:
             found = read_all(path)
-        except UserError as error:
-            assert "\n" not in str(error)
+        except UserError:
+            refusal_of(path)
             refused += 1
             continue
-        # Not every byte of a zip matters; values must not change unnoticed, names are checked later.
-        for name in set(found) & set(VALUES):
-            np.testing.assert_array_equal(found[name], VALUES[name])
-    assert refused > 0.5 * len(data) / 29
+        assert sum(array.size for array in found.values()) <= sum(v.size for v in values.values())
+        if write in (write_npz, _save_npz):  # whose values do not change unnoticed
+            for name in set(found) & set(values):
+                np.testing.assert_array_equal(found[name], values[name])
+    has_checksums = write not in (_write_legacy_pth, _write_keras, write_safetensors)
+    assert refused > len(positions) * (0.5 if has_checksums else 0.02)
 
 
 class _Trap:

@@ -1,14 +1,22 @@
-"""Files of tensorpack, torchvision and TF-slim: converted ones compute what they do on their own input."""
+"""Files of tensorpack, torchvision, TF-slim and Keras: converted ones compute what they do on their own
+input, geometry being equal."""
+
+import itertools
+import os
 
 import numpy as np
 import pytest
-from foreign_files import write_pth
+from foreign_files import write_keras, write_pth
 from networks import write_npz, write_tensorflow
 from numpy_forward import inception, preprocess, resnet, vgg
 from published_files import (
+    CLASSES,
     OUR_MEAN,
     OUR_STD,
+    WIDTH,
     assert_close,
+    keras_inception,
+    keras_vgg,
     padded,
     published_part,
     random_image,
@@ -18,6 +26,8 @@ from published_files import (
     zoo,
 )
 
+from dgl.errors import UserError
+from dgl.tf_compat import tf
 from dgl.weights import open_checkpoint, read_card
 from dgl.weights.convert import convert
 
@@ -99,9 +109,11 @@ def test_squeeze_excite(tmp_path):
 @pytest.mark.parametrize(
     "mode, forward", [("vgg", vgg), pytest.param("resnet50", resnet, marks=pytest.mark.slow)]
 )
-def test_it_computes_the_same_as_numpy(tmp_path, mode, forward):
-    path = write_pth(tmp_path / "model.pth", torchvision(mode))
-    done = convert(path, str(tmp_path / "out.npz"))
+def test_it_computes_the_same_as_numpy(tmp_path, monkeypatch, mode, forward):
+    monkeypatch.chdir(tmp_path)
+    done = convert(write_pth(tmp_path / "model.pth", torchvision(mode)))
+    name = {"vgg": "vgg16.npz", "resnet50": "ImageNet-ResNet50.npz"}[mode]
+    assert done.out == os.path.join("pretrain_model", name)
     checkpoint, expected = open_checkpoint(done.out), published_part(mode)
     assert set(checkpoint.shapes) == set(expected)
     assert (done.mode, done.left_out) == (mode, 2 if mode == "vgg" else 53)
@@ -180,3 +192,163 @@ def test_slim_computes_the_same(converted_slim, published):
     # docs/weights.md states these.
     assert off.max() < 0.2
     assert np.abs(found[3] - points["Mixed_6e"]).max() < 0.1 * points["Mixed_6e"].max()
+
+
+# --- Keras
+
+
+@pytest.mark.parametrize("top, options", [(True, {"old_names": True}), (False, {"model": True})])
+def test_vgg(tmp_path, top, options):
+    path = write_keras(tmp_path / "vgg.h5", keras_vgg(top=top), **options)
+    done = convert(path, str(tmp_path / "out.npz"))
+    assert (done.mode, done.written, done.left_out) == ("vgg", 26, 2 * top)
+    image = random_image()
+    found = run("vgg", open_checkpoint(done.out), image, ["conv1_1", "conv5_3"])
+    pixels = preprocess(padded(image), "bgr", RGB_MEAN[::-1], ONE)
+    points = vgg(pixels, published_part("vgg"), "VALID")
+    assert_close(found[0], points["conv1_1"])
+    assert_close(found[1], points["conv5_3"])
+
+
+def test_smaller_activations(tmp_path):
+    path = write_keras(tmp_path / "vgg.h5", keras_vgg(top=False), model=True)
+    image, names = random_image(), ["conv1_1", "pool3", "conv5_3"]
+    found = []
+    for name, divisor in (("a", 1.0), ("b", 58.0)):
+        done = convert(path, str(tmp_path / (name + ".npz")), divide_activations=divisor)
+        found.append(run("vgg", open_checkpoint(done.out), image, names))
+    for whole, small in zip(*found):
+        assert_close(58 * small, whole)
+
+
+@pytest.mark.parametrize("divisor", [0, -1, float("nan"), float("inf")])
+def test_no_divisor(tmp_path, divisor):
+    path = write_keras(tmp_path / "vgg.h5", keras_vgg(top=False), model=True)
+    with pytest.raises(UserError, match="--divide-activations .*: expected a positive number"):
+        convert(path, str(tmp_path / "out.npz"), divide_activations=divisor)
+    assert not (tmp_path / "out.npz").exists()
+
+
+@pytest.mark.slow
+def test_inception(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    layers = keras_inception(first=95)  # numbered from anywhere
+    path = write_keras(tmp_path / "i.h5", layers, old_names=True)
+    with pytest.raises(UserError, match="inceptionv3 has normalization layers"):
+        convert(path, divide_activations=2)
+    done = convert(path)
+    assert done.out == os.path.join("pretrain_model", "inception_v3.npz")
+    assert (done.mode, done.left_out) == ("inceptionv3", 4 * 24)
+    image, expected = random_image(), published_part("inceptionv3")
+    checkpoint = open_checkpoint(done.out)
+    assert set(checkpoint.shapes) == set(expected)
+    (found,) = run("inceptionv3", checkpoint, image, ["Mixed_6e"])
+    pixels = preprocess(padded(image, 2), "rgb", HALF, HALF)
+    assert_close(found, inception(pixels, expected, "VALID")["Mixed_6e"])
+
+
+def quick_session():
+    """A session for hundreds of runs that each fetch little: none looks at the whole graph."""
+    options = tf.GraphOptions(place_pruned_graph=True)
+    options.rewrite_options.disable_meta_optimizer = True
+    return tf.Session(config=tf.ConfigProto(graph_options=options))
+
+
+def our_geometry(monkeypatch, strided=()):
+    """Keras makes narrow layers, SAME padding but in the first, and logits at the end; among the layers
+    of stride 2, those whose numbers are in ``strided`` get stride 1."""
+    layers, made, steps = tf.keras.layers, itertools.count(), itertools.count()
+
+    def change(kind, own):
+        make = kind.__init__
+
+        def changed(self, *positional, **settings):
+            positional, is_first = list(positional), kind is not layers.Dense and not next(made)
+            own(positional, settings)
+            if kind is not layers.Dense:
+                settings["padding"] = "valid" if is_first else "same"
+                if settings.get("strides") == (2, 2) and next(steps) in strided:
+                    settings["strides"] = (1, 1)
+            make(self, *positional, **settings)
+
+        monkeypatch.setattr(kind, "__init__", changed)
+
+    def narrow(positional, settings):
+        positional[0] = max(4, round(WIDTH * positional[0]))
+
+    def small(positional, settings):
+        if settings["name"] == "predictions":
+            settings["activation"] = "linear"
+        else:
+            positional[0] = 32
+
+    change(layers.Conv2D, narrow)
+    change(layers.MaxPooling2D, lambda positional, settings: None)
+    change(layers.Dense, small)
+
+
+def randomize(model, session):
+    """Give a model random weights and averages, none of them trivial.
+
+    Returns:
+        list of arrays in the order of ``model.weights``.
+    """
+    rng, values = np.random.RandomState(0), []
+    for weight in model.weights:
+        shape = tuple(weight.shape.as_list())
+        if "variance" in weight.name:
+            values.append(rng.uniform(0.5, 1.5, shape))
+        else:
+            scale = 0.1 if len(shape) == 1 else np.sqrt(2.0 / np.prod(shape[:-1]))
+            values.append(rng.normal(0, scale, shape))
+    feeds = {w.initializer.inputs[1]: array for w, array in zip(model.weights, values)}
+    session.run([weight.initializer for weight in model.weights], feeds)
+    return values
+
+
+def write_as_keras_does(path, model, values):
+    """What ``save_weights`` writes, which in graph mode takes a while for hundreds of layers."""
+    values, layers = iter(values), []
+    for layer in model.layers:
+        names = [weight.name.split("/")[-1].split(":")[0] for weight in layer.weights]
+        layers.append((layer.name, [(name, next(values)) for name in names]))
+    return write_keras(path, layers)
+
+
+def compare(mode, name, model, path, last, pixels, image):
+    """Our ``name`` against Keras's ``last``, then the logits that Keras makes of either."""
+    session, middle = tf.get_default_session(), model.get_layer(last).output
+    expected, logits = session.run([middle, model.output], {model.input: pixels})
+    checkpoint = open_checkpoint(convert(path, path + ".npz").out)
+    (found,) = run(mode, checkpoint, image, [name])
+    assert_close(found, expected)
+    assert_close(session.run(model.output, {middle: found}), logits)
+
+
+@pytest.mark.slow
+def test_vgg_of_keras(tmp_path, monkeypatch):
+    image = random_image(32)
+    pixels = preprocess(padded(image), "bgr", RGB_MEAN[::-1], ONE)
+    settings = {"weights": None, "input_shape": pixels.shape[1:], "classes": CLASSES}
+    with tf.Graph().as_default(), quick_session().as_default() as session:
+        with monkeypatch.context() as patch:
+            our_geometry(patch)
+            model = tf.keras.applications.VGG16(**settings)
+        randomize(model, session)
+        path = str(tmp_path / "vgg16.h5")
+        model.save_weights(path)
+        compare("vgg", "conv5_3", model, path, "block5_conv3", pixels, image)
+
+
+@pytest.mark.slow
+def test_inception_of_keras(tmp_path, monkeypatch):
+    image = random_image(76)  # an even side: SAME then pads at the bottom and the right only
+    pixels = preprocess(padded(image, 2), "rgb", HALF, HALF)
+    settings = {"weights": None, "input_shape": pixels.shape[1:], "classes": CLASSES}
+    with tf.Graph().as_default(), quick_session().as_default() as session:
+        with monkeypatch.context() as patch:
+            # The first layer and two pools keep their strides, then comes mixed3.
+            our_geometry(patch, strided=(3, 4, 5))
+            model = tf.keras.applications.InceptionV3(**settings)
+        path = write_as_keras_does(tmp_path / "inception_v3.h5", model, randomize(model, session))
+        compare("inceptionv3", "Mixed_6e", model, path, "mixed7", pixels, image)

@@ -6,7 +6,7 @@ import foreign_files
 import h5py
 import numpy as np
 import pytest
-from foreign_files import assert_same, damaged, read_all, refusal_of, write_keras
+from foreign_files import assert_same, read_all, refusal_of, write_keras
 
 from dgl.tf_compat import tf
 
@@ -220,10 +220,6 @@ def _much_text(path):
         stream.attrs.create("layer_names", texts, dtype=_TEXT)
 
 
-def _bytes(content):
-    return lambda path: path.write_bytes(content)
-
-
 @pytest.mark.parametrize(
     "make, message",
     [
@@ -260,8 +256,10 @@ def _bytes(content):
         (_by_hand(lambda group: group.parent.__delitem__("conv")), "conv is missing"),
         (_layer_is_an_array, "conv is no group"),
         (_much_text, "layer_names"),
-        (_bytes(b"garbage" * 30), "not a readable HDF5 file"),
-        (_bytes(b"\x89HDF\r\n\x1a\n" + bytes(300)), "not a readable HDF5 file"),
+        (
+            lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(300)),
+            "not a readable HDF5 file",
+        ),
     ],
 )
 def test_refused(tmp_path, make, message):
@@ -287,21 +285,3 @@ def test_the_library_is_absent(tmp_path, monkeypatch):
     path = write_keras(tmp_path / "a.h5", LAYERS)
     monkeypatch.setitem(sys.modules, "h5py", None)
     assert "pip install h5py" in refusal_of(path)
-
-
-@pytest.mark.skipif(
-    h5py.version.hdf5_version_tuple < (1, 12), reason="older HDF5 crashes on some damaged headers"
-)
-def test_a_changed_byte_is_refused_or_harmless(tmp_path):
-    path = tmp_path / "a.h5"
-    write_keras(path, LAYERS)
-    data, refused = path.read_bytes(), 0
-    for position in range(0, len(data), 97):
-        path.write_bytes(data)
-        damaged(path, flip=position)
-        try:
-            read_all(path)
-        except Exception:
-            refusal_of(path)
-            refused += 1
-    assert refused > 5

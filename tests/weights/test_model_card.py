@@ -3,10 +3,10 @@
 import os
 
 import pytest
+from refusals import refusal
 
 from dgl.backbones import BACKBONES, get_backbone
 from dgl.data.class_names import imagenet_class_names
-from dgl.errors import UserError
 from dgl.weights import CARD_FILE, ModelCard, class_names_of, read_card, write_card
 
 CARD = ModelCard(
@@ -79,11 +79,7 @@ def test_what_is_not_in_the_card_takes_defaults(tmp_path):
 def test_damaged(tmp_path, content):
     path = tmp_path / CARD_FILE
     path.write_bytes(content)
-    with pytest.raises(UserError) as caught:
-        read_card(str(tmp_path))
-    message = str(caught.value)
-    assert message.startswith(f"{path}: ")
-    assert "\n" not in message
+    assert refusal(read_card, str(tmp_path)).startswith(f"{path}: ")
 
 
 @pytest.mark.parametrize("mode", BACKBONES)

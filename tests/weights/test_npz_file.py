@@ -129,23 +129,25 @@ def _descriptors(path):
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux's list of open files")
-@pytest.mark.parametrize("write", [write_npz, write_pth])
-@pytest.mark.parametrize("fault", [None, "content", "directory"])
-def test_files_are_closed(tmp_path, write, fault):
-    path = os.path.realpath(str(tmp_path / "a.npz"))
-    if fault == "content":
-        write_members(path, **{"data.pkl" if write is write_pth else "x": b"nothing"})
-    else:
-        write(path, {"x": np.zeros(3, "float32")})
-    if fault == "directory":
-        damaged(path, cut=0.9)
-    try:
-        checkpoint = open_checkpoint(path)
-        assert fault is None and _descriptors(path) == 1
-        checkpoint.read("x")
-        assert _descriptors(path) == 1
-        del checkpoint
-    except UserError:
-        assert fault is not None
+def test_files_are_closed(tmp_path):
+    paths = []
+    for write, member in ((write_npz, "x"), (write_pth, "data.pkl")):
+        for fault in (None, "content", "directory"):
+            path = os.path.realpath(str(tmp_path / f"{member}.{fault}.npz"))
+            paths.append(path)
+            if fault == "content":
+                write_members(path, **{member: b"nothing"})
+            else:
+                write(path, {"x": np.zeros(3, "float32")})
+            if fault == "directory":
+                damaged(path, cut=0.9)
+            try:
+                checkpoint = open_checkpoint(path)
+                assert fault is None and _descriptors(path) == 1
+                checkpoint.read("x")
+                assert _descriptors(path) == 1
+                del checkpoint
+            except UserError:
+                assert fault is not None
     gc.collect()
-    assert _descriptors(path) == 0
+    assert [_descriptors(path) for path in paths] == [0] * 6

@@ -10,13 +10,11 @@ import zipfile
 import pytest
 from foreign_files import (
     View,
-    damaged,
     dump_global,
     dump_ordered,
     dump_plain,
     dump_tensor,
     program,
-    read_all,
     refusal_of,
     write_legacy_pickle,
     write_pth,
@@ -134,32 +132,12 @@ def _doubled():
         (_with_keys([_doubled()]), "a storage that no tensor has"),
         (_with_keys(["0", "1", "0"]), "ends before its storage 0"),
         (_with_keys(7), "not a readable PyTorch file"),
-        (lambda path: path.write_bytes(b""), "not a readable PyTorch file"),
-        (lambda path: path.write_bytes(b"garbage" * 30), "not a readable PyTorch file"),
         (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(300)), "not a readable PyTorch file"),
     ],
 )
 def test_damaged_files(tmp_path, make, message):
     make(tmp_path / "a.pth")
     assert message in refusal_of(tmp_path / "a.pth")
-
-
-@legacy_or_not
-def test_a_changed_byte_is_refused_or_harmless(tmp_path, legacy):
-    path = tmp_path / "a.pth"
-    write_pth(path, {"x": NUMBERS[:3], "yy": NUMBERS[3:5]}, legacy)
-    data, refused = path.read_bytes(), 0
-    for position in range(0, len(data), 7):
-        path.write_bytes(data)
-        damaged(path, flip=position)
-        try:
-            found = read_all(path)
-        except Exception:
-            refusal_of(path)
-            refused += 1
-            continue
-        assert sum(array.size for array in found.values()) <= 5
-    assert refused > 0.5 * len(data) / 7
 
 
 class _Trap:
