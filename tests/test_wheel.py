@@ -18,16 +18,7 @@ START = 10.0  # seconds from the command to its end, on two cores
 def environment(root, tmp_path_factory):
     """The `bin` folder of an environment with the wheel and what it asks for."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [
-        sys.executable,
-        "-m",
-        "build",
-        "--wheel",
-        "--no-isolation",
-        "--outdir",
-        str(folder),
-        root,
-    ]
+    build = [sys.executable, *"-m build --wheel --no-isolation --outdir".split(), str(folder), root]
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
     (wheel,) = glob.glob(str(folder / "*.whl"))

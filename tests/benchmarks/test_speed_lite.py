@@ -27,8 +27,8 @@ def network(request, tmp_path_factory):
     return request.param, path
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_coarse_layers_are_the_outputs_of_strides_16_and_32(mode):
+def test_coarse_layers_are_the_outputs_of_strides_16_and_32():
+    mode = MODES[-1]
     with tf.Graph().as_default():
         size = get_backbone(mode).image_size
         image = tf.placeholder(tf.float32, [1, size, size, 3])

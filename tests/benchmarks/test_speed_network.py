@@ -4,6 +4,7 @@ import numpy as np
 from networks import vgg_shapes
 
 from benchmarks.speed import network, photos
+from benchmarks.speed.frozen_run import MAIN_LAYER, Variables
 from dgl.backbones import get_backbone
 from dgl.predict.predictor import Predictor
 
@@ -35,3 +36,16 @@ def test_predictor_loads_it_without_maps_and_with(tmp_path):
     assert not alone.maps and list(both.maps) == [("dgl", "conv5_2")]
     np.testing.assert_allclose(alone.logits, both.logits, rtol=1e-4, atol=1e-5)
     assert 0.01 < alone.logits.std() < 100
+
+
+def test_frozen_or_not_it_computes_the_same(tmp_path):
+    path = str(tmp_path / "weights.npz")
+    network.write(path, width=WIDTH, classes=CLASSES)
+    images = np.random.RandomState(0).uniform(0, 255, (2, 48, 48, 3)).astype("float32")
+    logits, maps = Variables(path, ("dgl",), size=48)(images)
+    with Predictor("vgg", path, [MAIN_LAYER], ("dgl",), image_size=48, gpu="-1") as predictor:
+        found = predictor(images)
+    np.testing.assert_allclose(found.logits, logits, rtol=1e-4, atol=1e-5 * np.abs(logits).max())
+    expected = maps["dgl", MAIN_LAYER]
+    scale = np.abs(expected).max()
+    np.testing.assert_allclose(found.maps["dgl", MAIN_LAYER], expected, atol=1e-4 * scale)

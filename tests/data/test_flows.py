@@ -3,14 +3,13 @@
 import itertools
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dgl.data import flows
 from dgl.data.flows import FailureKeeper, ProcessMapData, Share, ShuffledDraws, ValidationFlow
 from dgl.data.flows import training_flow as make_training_flow
 from dgl.data.sample import Sample
@@ -237,28 +236,24 @@ def test_an_error_in_the_flow_is_raised_where_it_is_iterated(workers):
             pass
 
 
-_PARENT = """
-import sys, time
-sys.path[:0] = {path!r}
-from test_flows import flow_of
-flow = flow_of(10 ** 6, 3)
-points = iter(flow)
-print(sorted({{next(points)[1] for _ in range(60)}}), flush=True)
-time.sleep(60)
-"""
-
-
-@pytest.mark.slow
-def test_processes_end_with_their_parent(root):
-    path = [os.path.dirname(os.path.abspath(__file__)), root]
-    parent = subprocess.Popen(
-        [sys.executable, "-c", _PARENT.format(path=path)], stdout=subprocess.PIPE
-    )
-    processes = eval(parent.stdout.readline())
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_processes_end_with_their_parent(monkeypatch):
+    monkeypatch.setattr(flows, "_PARENT_CHECK_SECONDS", 0.1)
+    there, here = os.pipe()
+    parent = os.fork()
+    if not parent:
+        try:
+            points = iter(flow_of(10**6, 3))
+            os.write(here, repr([next(points)[1] for _ in range(60)]).encode() + b"\n")
+            time.sleep(60)
+        finally:
+            os._exit(1)
+    os.close(here)
+    with os.fdopen(there) as stream:
+        processes = set(eval(stream.readline()))
     assert processes and all(map(is_alive, processes))
-    parent.kill()
-    parent.wait()
-    parent.stdout.close()
+    os.kill(parent, signal.SIGKILL)
+    os.waitpid(parent, 0)
     deadline = time.time() + 20
     while any(map(is_alive, processes)) and time.time() < deadline:
         time.sleep(0.1)

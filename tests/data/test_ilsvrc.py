@@ -5,12 +5,11 @@ import logging
 import os
 import re
 
-import numpy as np
 import pytest
+from refusals import refusal
 from trees import CAT, DOG, EEL, PUBLISHED, SYNSETS, VAL_XML, VARIANT, make, xml
 
 from dgl.data import check_files, load_data
-from dgl.data.layouts import ilsvrc as ilsvrc_module
 from dgl.data.layouts.ilsvrc import detect_ilsvrc
 from dgl.errors import UserError
 
@@ -125,9 +124,7 @@ def test_train_that_is_listed_but_not_unpacked_and_no_class_is_known(data, is_th
     os.rename(str(train), str(data / "elsewhere"))
     if is_there:
         train.mkdir()
-    with pytest.raises(UserError) as caught:
-        load_ilsvrc(str(data), "train")
-    assert str(caught.value) == (
+    assert refusal(load_ilsvrc, str(data), "train") == (
         f"{train}: no class folders with images; expected them, or a list of the classes in one of "
         f"LOC_synset_mapping.txt, devkit/data/map_clsloc.txt, classes.txt in {data}"
     )
@@ -142,14 +139,12 @@ def test_lacking_annotations_are_reported_at_once(data):
         "".join(f"{name} 1\n" for name in ["v_1"] + names)
     )
     make(data, {VAL_XML + "m_1.xml": xml()})
-    with pytest.raises(UserError) as caught:
-        load_ilsvrc(str(data), "val")
-    message = str(caught.value)
+    message = refusal(load_ilsvrc, str(data), "val")
     assert "val: 6 of 7 images" in message and "expected" in message
     assert re.findall(r"(m_\d)\.xml \((\w+)", message) == [
         ("m_0", "missing"), ("m_1", "no"), ("m_2", "missing"), ("m_3", "missing"), ("m_4", "missing")
     ]  # fmt: skip
-    assert message.endswith(", ...") and "\n" not in message
+    assert message.endswith(", ...")
 
 
 def test_objects_of_several_classes_in_val(data):
@@ -164,39 +159,6 @@ def test_its_own_test_split(tmp_path):
     assert load_ilsvrc(data, "test").samples[0].id == "c.jpg"
     make(tmp_path, {"annotations/test/t.xml": xml(("cat", (1, 2, 3, 4)))})
     assert load_ilsvrc(data, "test").samples[0].id == "t.jpg"
-
-
-@pytest.mark.parametrize(
-    "classes, images, boxes, message",
-    [
-        (4, 100, 161, None),
-        (4, 99, 161, "CLS-LOC/val: 99 images; expected 100 in the full set"),
-        (4, 100, 160, "CLS-LOC/val: 160 boxes; expected 161 in the full set"),
-        (4, 90, 160, None),
-        (3, 99, 160, None),
-    ],
-)
-def test_totals(tmp_path, monkeypatch, caplog, classes, images, boxes, message):
-    for name, value in (("CLASSES", 4), ("VAL_IMAGES", 100), ("VAL_BOXES", 161)):
-        monkeypatch.setattr(ilsvrc_module, name, value)
-    counts = np.full(images, boxes // images)
-    counts[: boxes - counts.sum()] += 1
-    files = {"LOC_synset_mapping.txt": "".join(f"n{i}\n" for i in range(classes))}
-    for i, count in enumerate(counts):
-        files[f"Data/CLS-LOC/val/v_{i:03d}.JPEG"] = "x"
-        objects = [(f"n{i % classes}", (1, 2, 3, 4))] * count
-        files[VAL_XML + f"v_{i:03d}.xml"] = xml(*objects)
-    data = make(tmp_path, files)
-    if message is None or "boxes" in message:
-        assert sum(len(s.boxes) for s in load_ilsvrc(data, "val").samples) == boxes
-        warnings = [record.getMessage() for record in caplog.records]
-        assert len(warnings) == (message is not None) and all(message in w for w in warnings)
-        caplog.clear()
-        assert len(load_ilsvrc(data, "val", with_boxes=False)) == images
-        assert not caplog.records
-        return
-    with pytest.raises(UserError, match=message):
-        load_ilsvrc(data, "val")
 
 
 def test_synset_list_of_the_development_kit(data):

@@ -11,7 +11,6 @@ from dgl.data.image_files import LeftOut, can_read_avif, can_read_heic, image_na
 from dgl.data.image_io import read_image
 from dgl.errors import UserError
 
-HEIGHT, WIDTH = 40, 64
 # Pillow's format by extension, of those that are not named after it.
 WRITTEN = {
     ".jfif": "JPEG", ".jpe": "JPEG", ".pjpeg": "JPEG", ".JPG": "JPEG", ".mpo": "JPEG", ".dib": "BMP",
@@ -20,20 +19,13 @@ WRITTEN = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def rgb():
-    """A smooth image whose corners differ, so that every encoder keeps it."""
-    x, y = np.linspace(0, 200, WIDTH)[None], np.linspace(0, 150, HEIGHT)[:, None]
-    return np.stack([x + 0 * y, y + 0 * x, 255 - x / 2 - y / 2], axis=2).astype(np.uint8)
-
-
 def write(path, rgb, form, **options):
     if form == "AVIF" and not can_read_avif():
         pytest.skip("this Pillow has no AVIF")
     if form == "HEIF" and not can_read_heic():
         pytest.skip("pillow-heif is not installed")
     if form == "ICO":
-        options["sizes"] = [(WIDTH, HEIGHT)]
+        options["sizes"] = [rgb.shape[1::-1]]
     Image.fromarray(rgb).save(str(path), form, **options)
 
 

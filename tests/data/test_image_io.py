@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from own_process import call
 from PIL import Image
+from refusals import refusal
 
 from dgl.data import image_io
 from dgl.data.image_files import can_read_avif, can_read_heic
@@ -15,14 +16,6 @@ from dgl.data.image_io import Decoded, encode_image, read_image, read_reduced, t
 from dgl.errors import UserError
 
 HEIGHT, WIDTH = 40, 64
-
-
-@pytest.fixture
-def rgb():
-    """A smooth image with four different corners, so that JPEG keeps it and turning it shows."""
-    x = np.linspace(0, 200, WIDTH)[np.newaxis, :]
-    y = np.linspace(0, 150, HEIGHT)[:, np.newaxis]
-    return np.stack([x + 0 * y, y + 0 * x, 255 - x / 2 - y / 2], axis=2).astype(np.uint8)
 
 
 @pytest.fixture
@@ -157,26 +150,7 @@ def test_truncated_file_is_an_error(tmp_path, name, kept):
     Image.fromarray(noise).save(str(path))
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * kept)])
-    with pytest.raises(UserError) as caught:
-        read_image(str(path))
-    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
-
-
-@pytest.mark.parametrize("seed", range(16))
-def test_damaged_file_gives_an_image_or_a_user_error(tmp_path, rgb, seed):
-    random = np.random.RandomState(seed)
-    name = ["a.jpg", "a.png", "a.gif", "a.bmp", "a.tif", "a.webp", "a.ppm", "a.jp2"][seed % 8]
-    path = tmp_path / name
-    Image.fromarray(rgb).save(str(path))
-    data = np.frombuffer(path.read_bytes(), np.uint8).copy()
-    data[random.randint(0, data.size, 8)] = random.randint(0, 256, 8)
-    path.write_bytes(data.tobytes())
-    try:
-        array = read_image(str(path))
-    except UserError as error:
-        assert str(error).startswith(str(path)) and "\n" not in str(error)
-    else:
-        assert array.dtype == np.uint8 and array.ndim == 3 and array.shape[2] == 3
+    assert refusal(read_image, str(path)).startswith(str(path))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import logging
 import pytest
 from trees import make
 
-from dgl.data.class_names import read_class_names
 from dgl.data.layouts import load_data
 from dgl.data.layouts.label_list import load_label_list
 from dgl.data.layouts.wsolevaluation import read_metadata
@@ -178,12 +177,6 @@ def test_metadata_of_wsolevaluation(tmp_path, form):
     make(tmp_path, {"a/1.jpg": "x"})
     samples = load_data(str(tmp_path), "test").samples
     assert (samples[0].id, samples[0].path) == ("a/1.jpg", str(tmp_path / "a" / "1.jpg"))
-
-
-@pytest.mark.parametrize("data", [b"cat\rred fox\r", "cat\nred fox\n".encode("utf-16")])
-def test_class_names(tmp_path, data):
-    (tmp_path / "classes.txt").write_bytes(data)
-    assert read_class_names(str(tmp_path / "classes.txt")) == ("cat", "red fox")
 
 
 @pytest.mark.parametrize(

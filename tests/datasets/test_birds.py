@@ -192,16 +192,6 @@ def test_bad_flags_end_in_one_line(tmp_path, capsys, flags, named):
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_command_line_makes_the_same_set_and_then_says_so(data_set, tmp_path, capsys):
-    flags = ["--out", str(tmp_path / "set"), "--seed", "3", "--train-per-class", "2"]
-    flags += ["--test-per-class", "1", "--size", str(SIDE), "--workers", "1"]
-    assert main(flags) == 0
-    assert contents(tmp_path / "set") == contents(data_set)
-    capsys.readouterr()
-    assert main(flags) == 0
-    assert "already" in capsys.readouterr().out
-
-
 def test_samples_are_small_files_of_different_classes(tmp_path):
     paths = birds.write_samples(str(tmp_path))
     assert len(paths) == 6 and sorted(os.listdir(str(tmp_path))) == sorted(

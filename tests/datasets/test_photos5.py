@@ -29,17 +29,10 @@ from photos5_clones import (
 from PIL import Image
 from trees import contents
 
-from dgl.cli.make_data import photos5_script as main
 from dgl.data import check_files, load_data, read_image
 from dgl.data.annotations import read_annotation
-from dgl.datasets.photos5 import (
-    class_index_of,
-    report,
-    scaled_box,
-    scaled_size,
-    split_of,
-)
-from dgl.errors import UserError, run_script
+from dgl.datasets.photos5 import class_index_of, report, scaled_box, scaled_size, split_of
+from dgl.errors import UserError
 
 
 @pytest.fixture
@@ -259,17 +252,6 @@ def test_command(clones, root):
             count = sum(line.split()[1] == str(k) for line in listed)
             assert int(rows[name][column]) == count
     assert lines[8:] == ["1 dropped", f"  1 {OTHER_LABELS}: train/mixed_1.json ('apple', 'orange')"]
-
-
-def test_command_on_bad_input(clones, capsys):
-    arguments = clones.arguments()
-    arguments[3] = str(clones.out)
-    with pytest.raises(SystemExit) as caught:
-        run_script(main, arguments)
-    assert caught.value.code == 1
-    streams = capsys.readouterr()
-    assert streams.out == "" and streams.err.startswith("error: --kangaroo ")
-    assert streams.err.count("\n") == 1
 
 
 def test_copy_at_hand_comes_out_of_the_layouts_it_came_from(shared_data, tmp_path):

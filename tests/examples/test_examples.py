@@ -109,9 +109,7 @@ def test_as_a_program_from_anywhere(root, tmp_path):
     """It finds the project, and bad input is one line."""
     script = os.path.join(root, "examples", "frozen_graph.py")
     done = subprocess.run(
-        [sys.executable, script, "--model", "nothing.pb"],
-        cwd=str(tmp_path),
-        capture_output=True,
+        [sys.executable, script, "--model", "nothing.pb"], cwd=str(tmp_path), capture_output=True
     )
     assert done.returncode == 1 and done.stdout == b""
     assert done.stderr.decode().splitlines()[-1].startswith("error: nothing.pb: no such file")

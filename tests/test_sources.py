@@ -1,10 +1,12 @@
-"""The package reaches no network, starts no program and runs no data, as far as its source tells."""
+"""What the sources tell: the package reaches no network, starts no program and runs no data, and every
+TensorFlow name exists in TensorFlow 1.15's `compat.v1`."""
 
 import ast
 import os
 
 import pytest
 
+TENSORFLOW_NAMES = os.path.join("..", "shared", "spec", "tf115_compat_v1_symbols.txt")
 # Modules that reach other machines, start programs, or make code of data; and who may (docs/security.md).
 _MODULES = set(
     (
@@ -38,12 +40,15 @@ _CALLS = {"eval", "exec", "compile", "__import__"}
 _METHODS = {"system", "popen", "execv", "execve", "execvp", "spawnv", "import_module"}
 
 
-def sources(root):
-    for folder in ("dgl", "train_code", "test_code"):
+def sources(root, folders):
+    """(path below the root, text) of every source."""
+    for folder in folders:
         for parent, _, names in os.walk(os.path.join(root, folder)):
-            for name in names:
+            for name in sorted(names):
                 if name.endswith(".py"):
-                    yield os.path.relpath(os.path.join(parent, name), root)
+                    path = os.path.join(parent, name)
+                    with open(path, encoding="utf-8") as stream:
+                        yield os.path.relpath(path, root), stream.read()
 
 
 def imported(tree):
@@ -80,8 +85,42 @@ def suspects(text):
 
 @pytest.mark.slow
 def test_no_source_has_a_way(root):
-    paths = sorted(sources(root))
-    assert len(paths) > 100
-    for path in paths:
-        with open(os.path.join(root, path), encoding="utf-8") as stream:
-            assert suspects(stream.read()) <= _MAY.get(path, set()), path
+    found = dict(sources(root, ("dgl", "train_code", "test_code")))
+    assert len(found) > 100
+    for path, text in found.items():
+        assert suspects(text) <= _MAY.get(path, set()), path
+
+
+def tensorflow_names(text):
+    """Every `tf.a.b.c` in a source text, as `a.b.c`."""
+    tree = ast.parse(text)
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and id(node) not in inner:
+            parts = []
+            while isinstance(node, ast.Attribute):
+                parts.insert(0, node.attr)
+                node = node.value
+            if isinstance(node, ast.Name) and node.id in ("tf", "lazy_tf"):
+                names.add(".".join(parts))
+    return names
+
+
+def is_public(name, public):
+    """Whether a name, or the object whose attribute it is, is in the list of public names."""
+    parts = name.split(".")
+    return any(".".join(parts[:length]) in public for length in range(len(parts), 0, -1))
+
+
+def test_names_exist_in_tensorflow_115(root):
+    path = os.path.join(root, TENSORFLOW_NAMES)
+    if not os.path.isfile(path):
+        pytest.skip("the list of TensorFlow 1.15's names is not beside the project")
+    with open(path) as stream:
+        names = {line.strip() for line in stream}
+    # Without its modules, below which any name would pass.
+    public = names - {name.rpartition(".")[0] for name in names}
+    for path, text in sources(root, ("dgl", "train_code", "test_code", "benchmarks")):
+        unknown = [name for name in sorted(tensorflow_names(text)) if not is_public(name, public)]
+        assert unknown == [], path

@@ -1,0 +1,107 @@
+"""Rows of the speed benchmark: ratios within a round and their bounds, trainings, folders of images."""
+
+import numpy as np
+import pytest
+
+from benchmarks.speed.options import Options
+from benchmarks.speed.sections import folder, training
+from benchmarks.speed.spread import AT_LEAST, AT_MOST, bounded, ratio, spread
+from benchmarks.speed.training_step import Case
+from dgl.data import list_images, read_image
+
+CASE = Case("vgg", 1.0, batch=8, size=224, steps=2, rounds=3)
+
+
+def test_median_least_and_most():
+    assert spread([3.0, 1.0, 10.0]) == {"median": 3.0, "least": 1.0, "most": 10.0}
+    assert spread([1.0, 2.0], digits=0) == {"median": 2.0, "least": 1.0, "most": 2.0}
+
+
+def test_a_machine_that_slows_down_does_not_move_the_ratio():
+    seconds = np.array([1.0, 1.1, 0.9, 1.05])
+    slower = np.array([1.0, 8.0, 3.0, 20.0])
+    assert ratio(2 * seconds * slower, seconds * slower) == {"median": 2, "least": 2, "most": 2}
+    # The ratio of the medians would be 3.25 / 2.5.
+    assert ratio([1.0, 4.0, 2.5, 9.0], [1.0, 2.0, 3.0, 3.0])["median"] == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    "above, below", [([1.0], [1.0, 2.0]), ([1.0], [0.0]), ([-1.0], [1.0]), ([], [])]
+)
+def test_series_without_ratios(above, below):
+    with pytest.raises(ValueError):
+        ratio(above, below)
+
+
+@pytest.mark.parametrize(
+    "median, kind, bound, met",
+    [
+        (1.2, AT_MOST, 1.25, True),
+        (1.25, AT_MOST, 1.25, True),
+        (1.3, AT_MOST, 1.25, False),
+        (2.5, AT_LEAST, 2.5, True),
+        (2.4, AT_LEAST, 2.5, False),
+    ],
+)
+def test_bounds(median, kind, bound, met):
+    assert bounded({"median": median}, kind, bound) == {"kind": kind, "bound": bound, "met": met}
+    with pytest.raises(ValueError):
+        bounded({"median": median}, "about", bound)
+
+
+def times(slower):
+    bare = [1.0, 2.0, 4.0]
+    trainer = [slower * seconds for seconds in bare]
+    return {
+        "bare": bare,
+        "trainer": trainer,
+        "bare_processor": [1.9] * 3,
+        "trainer_processor": [1.9 * 1.25] * 3,
+    }
+
+
+@pytest.mark.parametrize("slower, met", [(0.99, True), (1.05, True), (1.06, False)])
+def test_a_row_holds_the_ratio_to_its_bound(slower, met):
+    row = training.step_row(CASE, times(slower), image_seconds=0.0125)
+    assert row["ratio"] == {"median": slower, "least": slower, "most": slower}
+    assert row["bound"] == {"kind": "at most", "bound": 1.05, "met": met}
+    assert row["processor_ratio"]["median"] == 1.25
+    assert row["bare_ms"] == {"median": 2000.0, "least": 1000.0, "most": 4000.0}
+    # 8 images of 12.5 ms beside 1.9 s.
+    assert row["decoding_share"] == 0.05
+
+
+def test_the_section_of_one_network(monkeypatch):
+    monkeypatch.setattr(training, "_times", lambda case: times(1.02))
+    section = training.measure(Options(rounds=2, threads=2, quick=True))
+    assert [row["mode"] for row in section["steps"]] == ["vgg", "resnet50"]
+    rows = section["decoding"]["rows"]
+    assert [row["workers"] for row in rows] == [0, 1, 2]
+    assert all(row["pictures_per_second"]["least"] > 0 for row in rows)
+    assert section["decoding"]["bound"]["bound"] == 1.8
+    text = training.table(section)
+    assert "1.02 (1.02 to 1.02)" in text and "| images a second" in text
+
+
+def test_images_have_the_size_and_weight_of_photographs(tmp_path):
+    folder.make_images(str(tmp_path / "a"), 9)
+    folder.make_images(str(tmp_path / "b"), 9)
+    paths = list_images(str(tmp_path / "a"))
+    assert len(paths) == 9
+    images = [read_image(path) for path in paths]
+    assert {image.shape[1::-1] for image in images} == set(folder.SIDES)
+    # Noise and edges: more than a bit a pixel, as photographs of this quality have.
+    assert all(path.stat().st_size > 20000 for path in (tmp_path / "a").iterdir())
+    assert len({image.tobytes() for image in images}) == 9
+    for path in paths:
+        with open(path, "rb") as one, open(path.replace("/a/", "/b/"), "rb") as other:
+            assert one.read() == other.read()
+
+
+def test_throughput_is_the_share_of_each_round():
+    seconds = {"session": [9.0, 10.0, 10.0], "demo": [10.0, 10.0, 20.0]}
+    row = folder.throughput_row("net", 200, seconds, 0.9)
+    assert row["share"] == {"median": 0.9, "least": 0.5, "most": 1.0}
+    assert row["demo_pictures_per_second"]["most"] == 20.0
+    assert row["bound"]["met"] is True
+    assert "bound" not in folder.throughput_row("net", 200, seconds)
