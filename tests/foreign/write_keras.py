@@ -22,11 +22,9 @@ def load_keras_package(package):
 def write_birds(folder, alpha):
     """Write a network of three classes and a softmax in five formats, and its maps of ``views.npz``.
 
-    The model in ``lambda.keras`` has a Lambda layer.
-
     They are ``birds.keras``, ``birds.h5``, a SavedModel in ``birds``, ``birds.pb`` and, where the package
     onnx is, ``birds.onnx``. The maps in ``maps.npz``, (N, H, W), are those of DGL at the layer "late", by
-    ``tf.GradientTape`` and the formula.
+    ``tf.GradientTape`` and the formula. The model in ``lambda.keras`` has a Lambda layer.
     """
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
     import tensorflow
