@@ -1,64 +1,55 @@
-"""Real trainings in processes of their own.
+"""Real trainings by the scripts in `train_code/`, in this process."""
 
-    python real_runs.py SCRIPT FLAGS [FLAGS ...]
-
-runs the script once per FLAGS, each time in a new graph. With ``--still`` before SCRIPT,
-training takes the validation view, so that it does not depend on the order of the images.
-"""
-
+import contextlib
+import io
+import logging
 import os
 import runpy
-import subprocess
-import sys
+from unittest import mock
 
-MARK = "== training"
+from sample_images import TESTS
 
-
-def run(command, folder, timeout=300):
-    """Run a command in ``folder``; returns its output, standard error included."""
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        cwd=str(folder),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        timeout=timeout,
-    )
-    text = done.stdout.decode("utf-8", "replace")
-    assert done.returncode == 0, text[-4000:]
-    return text
+from dgl.data import flows
+from dgl.tf_compat import tf
 
 
-def train(root, folder, *trainings, still=False):
-    """Train VGGs one after another in one new process; returns the output of each."""
-    script = os.path.join(root, "train_code", "dgl_vgg.py")
-    flag = ["--still"] if still else []
-    text = run([__file__, *flag, script, *trainings], folder)
-    return text.split(MARK)[1:]
+@contextlib.contextmanager
+def _inside(folder):
+    before = os.getcwd()
+    os.chdir(str(folder))
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def train(folder, *trainings, script="dgl_vgg.py", still=False):
+    """Train one after another, each in a new graph, in ``folder``; returns what each of them printed.
+
+    With ``still``, training takes the validation view, so that it does not depend on the order of the
+    images.
+    """
+    main = runpy.run_path(os.path.join(os.path.dirname(TESTS), "train_code", script))["main"]
+    view = flows.random_training_view
+    if still:
+        view = lambda image, size, _: flows.validation_view(image, size)  # noqa: E731
+    logger, texts = logging.getLogger("tensorpack"), []
+    for flags in trainings:
+        printed = io.StringIO()
+        handler = logging.StreamHandler(printed)
+        handler.setFormatter(logging.Formatter("[log] %(message)s"))
+        logger.addHandler(handler)
+        try:
+            with _inside(folder), mock.patch.object(flows, "random_training_view", view):
+                with contextlib.redirect_stdout(printed), tf.Graph().as_default():
+                    main(flags.split())
+        finally:
+            logger.removeHandler(handler)
+        texts.append(printed.getvalue())
+    return texts
 
 
 def load_last(folder):
     """Variable name -> value of a log folder's last checkpoint."""
-    from dgl.tf_compat import tf
-
     reader = tf.train.load_checkpoint(str(folder))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
-
-
-def main(script, *trainings):
-    if script == "--still":
-        from dgl.data import flows
-
-        flows.random_training_view = lambda image, size, _: flows.validation_view(image, size)
-        script, *trainings = trainings
-    from dgl.tf_compat import tf
-
-    train_main = runpy.run_path(script)["main"]
-    for flags in trainings:
-        print(MARK, flush=True)
-        with tf.Graph().as_default():
-            train_main(flags.split())
-
-
-if __name__ == "__main__":
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    main(*sys.argv[1:])

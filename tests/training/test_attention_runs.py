@@ -35,14 +35,13 @@ COMMON = (
 
 
 @pytest.fixture(scope="module")
-def runs(root, tmp_path_factory):
+def runs(tmp_path_factory):
     """Log folders, and what each training printed."""
     folder = tmp_path_factory.mktemp("attention")
     for split in ("train", "val"):
         write_list(folder / "data", split, rows_of(12))
     maps = f"--watch {DRAWN} --watch-layer 1 2"
     texts = train(
-        root,
         folder,
         f"{COMMON} --logdir whole --epoch {EPOCHS} {maps}",
         f"{COMMON} --logdir parts --epoch 2 {maps}",

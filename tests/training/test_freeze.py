@@ -52,14 +52,13 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runs(root, folder):
+def runs(folder):
     """Trainings in which every batch is the list and every view the validation view."""
     common = (
         f"--data data --final-size {SIZE} --steps {STEPS} --batch {CLASSES} --workers 0 --seed 1 --gpu -1 "
         f"--base-lr {RATE} --freeze {LAYER} --freeze-views 1 --watch 0 "
     )
     texts = train(
-        root,
         folder,
         common + f"--load none.npz --logdir straight --epoch {EPOCHS}",
         common + "--load none.npz --logdir parts --epoch 1",

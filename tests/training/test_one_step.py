@@ -12,7 +12,7 @@ import numpy as np
 import numpy_forward
 import pytest
 from networks import values_of, write_tensorflow
-from real_runs import run
+from real_runs import train
 from sample_images import plain, write_list
 
 from dgl.backbones.published import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
@@ -32,8 +32,8 @@ SCRIPTS = {
 }
 
 
-def one_step(root, folder, mode):
-    """Run the published command for a step; (values before, values after, statistics)."""
+def one_step(folder, mode):
+    """Run a script's published flags for a step; (values before, values after, statistics)."""
     for split in ("train", "val"):
         rows = [
             (f"{label}.png", plain(np.array(color, "uint8"), 60, 80), label, ())
@@ -43,13 +43,12 @@ def one_step(root, folder, mode):
     os.rename(str(folder / "data" / "train"), str(folder / "data" / "images"))
     before = values_of(mode, SIZE, classes=200, width=WIDTH, data_set="cub")
     load = write_tensorflow(folder / "start" / "model-7", before)
-    script, *flags = SCRIPTS[mode].split()
-    command = [os.path.join(root, "train_code", script), *flags, "--load", load]
-    command += (
-        "--cub --data data --dataname const4 --classnum 200 --base-lr 0.002 --batch 4 --steps 1 --epoch 1 "
-        f"--logdir L --final-size {SIZE} --gpu=-1 --watch 0"
-    ).split()
-    run(command, folder)
+    script, _, flags = SCRIPTS[mode].partition(" ")
+    flags += (
+        f" --load {load} --cub --data data --dataname const4 --classnum 200 --base-lr 0.002 --batch 4 "
+        f"--steps 1 --epoch 1 --logdir L --final-size {SIZE} --gpu=-1 --watch 0 --workers 0"
+    )
+    train(folder, flags, script=script)
     checkpoint = open_checkpoint(str(folder / "train_log" / "L"))
     after = {name: checkpoint.read(name) for name in before}
     with open(str(folder / "train_log" / "L" / "stats.json")) as stream:
@@ -78,8 +77,8 @@ def multiplier(name):
 
 
 @pytest.mark.slow
-def test_a_step_of_vgg(root, tmp_path):
-    before, after, statistics = one_step(root, tmp_path, "vgg")
+def test_a_step_of_vgg(tmp_path):
+    before, after, statistics = one_step(tmp_path, "vgg")
     before = {name: np.asarray(v, float) for name, v in before.items()}
     assert statistics["cost"] == pytest.approx(vgg_cost(before), rel=1e-4)
     # Of 30 variables, the first, the last, and those of some layers between.
@@ -106,11 +105,11 @@ _TOLERANCE = {"vgg": (1e-4, 0.01), "resnet50": (0.01, None), "resnet50se": (0.01
 @pytest.mark.slow
 @pytest.mark.peer
 @pytest.mark.parametrize("mode", sorted(SCRIPTS))
-def test_a_step_against_autograd(root, tmp_path, mode):
+def test_a_step_against_autograd(tmp_path, mode):
     torch = pytest.importorskip("torch")
     from torch_networks import Network, prepare
 
-    before, after, statistics = one_step(root, tmp_path, mode)
+    before, after, statistics = one_step(tmp_path, mode)
     peer = Network(mode, before, training=True)
     trained = [n for n in before if not n.endswith("EMA")]
     for name in trained:

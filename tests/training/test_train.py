@@ -27,7 +27,9 @@ pytestmark = pytest.mark.slow
 CLASSES = 4
 # Two steps per epoch; the rate falls after epoch 2, where the run is interrupted.
 STEPS = 2
-COMMON = f"--data data --final-size 32 --steps {STEPS} --lr-epochs 2 --workers 0 --base-lr 0.002"
+COMMON = (
+    f"--data data --final-size 32 --steps {STEPS} --lr-epochs 2 --workers 0 --base-lr 0.002 --watch 0"
+)
 
 
 def trained_names(slots=True):
@@ -52,7 +54,7 @@ def folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def runs(root, folder):
+def runs(folder):
     """Log folders: ``straight`` of four epochs at once, ``parts`` of two and two more.
 
     And ``one`` and ``two``: one step by one tower and by two.
@@ -60,7 +62,6 @@ def runs(root, folder):
     start = COMMON + " --load start.npz "
     runs, step = start + "--batch 4 --seed 1 ", start + "--epoch 1 --steps 1 "
     texts = train(
-        root,
         folder,
         runs + "--logdir straight --epoch 4",
         runs + "--logdir parts --epoch 2",
