@@ -30,23 +30,26 @@ def train(folder, *trainings, script="dgl_vgg.py", still=False):
     images.
     """
     main = runpy.run_path(os.path.join(os.path.dirname(TESTS), "train_code", script))["main"]
-    view = flows.random_training_view
-    if still:
-        view = lambda image, size, _: flows.validation_view(image, size)  # noqa: E731
     logger, texts = logging.getLogger("tensorpack"), []
     for flags in trainings:
         printed = io.StringIO()
         handler = logging.StreamHandler(printed)
         handler.setFormatter(logging.Formatter("[log] %(message)s"))
-        logger.addHandler(handler)
-        try:
-            with _inside(folder), mock.patch.object(flows, "random_training_view", view):
-                with contextlib.redirect_stdout(printed), tf.Graph().as_default():
-                    main(flags.split())
-        finally:
-            logger.removeHandler(handler)
+        with contextlib.ExitStack() as stack:
+            if still:
+                stack.enter_context(mock.patch.object(flows, "random_training_view", _still_view))
+            for context in (_inside(folder), contextlib.redirect_stdout(printed)):
+                stack.enter_context(context)
+            stack.enter_context(tf.Graph().as_default())
+            logger.addHandler(handler)
+            stack.callback(logger.removeHandler, handler)
+            main(flags.split())
         texts.append(printed.getvalue())
     return texts
+
+
+def _still_view(image, size, _):
+    return flows.validation_view(image, size)
 
 
 def load_last(folder):

@@ -160,7 +160,7 @@ NEW_LAYERS = {
 def test_published_weights_start_a_run_on_cub(tmp_path, mode, form):
     """Everything below the new layers is loaded; everything else is only counted."""
     backbone = get_backbone(mode)
-    own = values_of(mode, 64, width=0.0625, classes=200, data_set="cub")
+    own = values_of(mode, 64, width=WIDTH, classes=200, data_set="cub")
     stored = {name: array for name, array in own.items() if name not in NEW_LAYERS[mode]}
     kept = len(stored)
     for name in PUBLISHED_EXTRAS[mode]:
@@ -175,7 +175,7 @@ def test_published_weights_start_a_run_on_cub(tmp_path, mode, form):
         path = write_tensorflow(tmp_path / "inception_v3.ckpt", stored, version=int(form[1]))
     found = open_checkpoint(path)
     head = pick_head(backbone, found.shapes, "cub", 200)
-    start = select_weights(backbone, found, BuildOptions(classes=200, head=head, width=0.0625), 64)
+    start = select_weights(backbone, found, BuildOptions(classes=200, head=head, width=WIDTH), 64)
     assert start.fresh == NEW_LAYERS[mode]
     assert (len(start.loaded), start.unused) == (kept, len(stored) - kept)
     for name, array in start.values().items():

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from dgl.weights import open_checkpoint, read_card, save_npz
 
 NAMES = ("ash", "birch", "cedar")
 SIZE = 32
+LOG = os.path.join("train_log", "mine")
 IMAGES = {"train": 6, "val": 2}
 
 
@@ -68,7 +70,7 @@ def train(data, load, *flags):
 
 def fitted(data, load, *flags):
     assert train(data, load, "--final-size", SIZE, "--seed", 3, *flags) == 0
-    checkpoint = open_checkpoint(os.path.join("train_log", "mine"))
+    checkpoint = open_checkpoint(LOG)
     return {name: checkpoint.read(name) for name in checkpoint.shapes}
 
 
@@ -91,37 +93,60 @@ def numpy_features(paths, variables):
     return vgg(preprocess(views, "bgr", mean, std), variables)["add"].mean(axis=(1, 2))
 
 
-@pytest.mark.parametrize("load", ["vgg.npz", "headless.npz"])
-def test_the_checkpoint_is_the_backbone_with_a_new_last_layer(here, data, start, load):
-    values, before = fitted(data, start / load), vgg_variables(5)
+@pytest.fixture(scope="module")
+def probed(data, start, tmp_path_factory):
+    """A probe of ``vgg.npz``: its log folder, its variables, and what its last layer was fitted to."""
+    folder, seen = tmp_path_factory.mktemp("probed"), []
+
+    def recorded(features, *rest):
+        seen.append((features, fit_head(features, *rest)))
+        return seen[0][1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(probe_module, "fit_head", recorded)
+        values = fitted(data, start / "vgg.npz")
+    ((features, head),) = seen
+    return SimpleNamespace(log=str(folder / LOG), values=values, features=features, head=head)
+
+
+def check_is_backbone_with_new_last_layer(values):
+    before = vgg_variables(5)
     assert set(values) == set(before)
     for name, value in values.items():
         if not name.startswith("linear"):
             np.testing.assert_array_equal(value, before[name])
     assert values["linear/W"].shape == (128, len(NAMES))
-    card = read_card(os.path.join("train_log", "mine"))
+
+
+def test_the_checkpoint_is_the_backbone_with_a_new_last_layer(probed):
+    check_is_backbone_with_new_last_layer(probed.values)
+    card = read_card(probed.log)
     assert (card.mode, card.image_size, card.data_set) == ("vgg", SIZE, "trees")
     assert card.class_names == NAMES
 
 
-def test_features_and_logits_are_those_of_the_network(here, data, start, monkeypatch):
-    seen = []
+def test_a_checkpoint_without_its_last_layer(here, data, start, probed):
+    """The same comes out, as the last layer is not looked at; and a second time, to the bit."""
+    values = fitted(data, start / "headless.npz")
+    check_is_backbone_with_new_last_layer(values)
+    assert all((probed.values[name] == values[name]).all() for name in values)
 
-    def recorded(features, *rest):
-        head = fit_head(features, *rest)
-        seen.append((features, head))
-        return head
 
-    monkeypatch.setattr(probe_module, "fit_head", recorded)
-    values = fitted(data, start / "vgg.npz")
-    ((features, head),) = seen
+def test_another_seed_gives_another_last_layer(here, data, start, probed):
+    other = fitted(data, start / "vgg.npz", "--seed", 4)
+    assert (other["linear/W"] != probed.values["linear/W"]).any()
+
+
+def test_features_and_logits_are_those_of_the_network(data, probed):
     paths, _ = images_of(data, "train")
-    expected = numpy_features(paths, values)
-    np.testing.assert_allclose(features[:, 0], expected, rtol=1e-4, atol=1e-5)
+    expected = numpy_features(paths, probed.values)
+    np.testing.assert_allclose(probed.features[:, 0], expected, rtol=1e-4, atol=1e-5)
     views = np.stack([squash(read_image(path), (), SIZE)[0][..., ::-1] for path in paths])
-    with Predictor("vgg", os.path.join("train_log", "mine"), gpu="-1") as predictor:
+    with Predictor("vgg", probed.log, gpu="-1") as predictor:
         logits = predictor(views).logits
-    np.testing.assert_allclose(logits, head.logits(features[:, 0]), rtol=1e-4, atol=1e-4)
+    expected = probed.head.logits(probed.features[:, 0])
+    np.testing.assert_allclose(logits, expected, rtol=1e-4, atol=1e-4)
 
 
 def made_features(classes, images=12, views=3, channels=40, seed=0):
@@ -176,18 +201,13 @@ def test_confusions_are_counted():
     assert found == [(0, 1, 2), (2, 0, 1)]
 
 
-@pytest.mark.slow
-def test_a_seed_repeats_to_the_bit_and_another_one_differs(here, data, start):
-    one, again = (fitted(data, start / "vgg.npz") for _ in range(2))
-    assert all((one[name] == again[name]).all() for name in one)
-    other = fitted(data, start / "vgg.npz", "--seed", 4)
-    assert (other["linear/W"] != one["linear/W"]).any()
+def log_text(folder=LOG):
+    with open(os.path.join(folder, "log.log")) as stream:
+        return stream.read()
 
 
-def test_what_it_prints(here, data, start, capfd):
-    fitted(data, start / "vgg.npz")
-    with open(os.path.join("train_log", "mine", "log.log")) as stream:
-        text = stream.read()
+def test_what_it_prints(probed):
+    text = log_text(probed.log)
     assert "18 images" in text and "6 images" in text
     assert all(f"-> {name}" in text for name in NAMES)
 
@@ -199,8 +219,7 @@ def test_small_classes_are_reported_and_unreadable_images_left_out(here, data, s
     with open(os.path.join("few", "cedar", "0.png"), "wb") as stream:
         stream.write(b"no image")
     assert train("few", start / "vgg.npz", "--final-size", SIZE) == 0
-    with open(os.path.join("train_log", "mine", "log.log")) as stream:
-        text = stream.read()
+    text = log_text()
     assert "birch: 2 training images" in text and "13 images" in text
 
 
@@ -252,26 +271,27 @@ def test_the_input_has_the_size_of_the_card(here, data, start):
             with open("own.json", "w") as stream:
                 json.dump({"mode": "vgg", "image_size": 48}, stream)
     assert train(data, "own.npz") == 0
-    assert read_card(os.path.join("train_log", "mine")).image_size == 48
+    assert read_card(LOG).image_size == 48
 
 
 @pytest.mark.slow
-@pytest.mark.slow
-def test_other_commands_take_the_checkpoint(here, data, start):
-    fitted(data, start / "vgg.npz")
-    log, photo = os.path.join("train_log", "mine"), str(data / "val" / "ash" / "0.png")
+@pytest.mark.usefixtures("here", "quick_charts")
+def test_other_commands_take_the_checkpoint(data, probed):
+    log, photo = probed.log, str(data / "val" / "ash" / "0.png")
     common = ["--gpu=-1", "--load", log]
     assert main(["localize", photo, *common, "--out", "found"]) == 0
     assert main(["info", log]) == 0
     assert main(["export", "--load", log, "--out", "mine.npz"]) == 0
-    flags = f"--data {boxed(data)} --resamples 0 --out evaluation --workers 1"
+    flags = (
+        f"--data {boxed(data)} --resamples 0 --out evaluation --workers 1 --clayer 1 --gallery 0"
+    )
     assert main(["evaluate", *common, *flags.split()]) == 0
     flags = f"train --mode vgg --data {data} --load {log} --final-size {SIZE} --logdir tuned"
     flags += " --gpu=-1 --epoch 1 --steps 1 --batch 4 --workers 0 --base-lr 1e-6 --watch 0 --seed 1"
     with tf.Graph().as_default():
         assert main(flags.split()) == 0
-    before, after = (open_checkpoint(os.path.join("train_log", n)) for n in ("mine", "tuned"))
-    np.testing.assert_allclose(after.read("linear/W"), before.read("linear/W"), atol=1e-3)
+    after = open_checkpoint(os.path.join("train_log", "tuned")).read("linear/W")
+    np.testing.assert_allclose(after, probed.values["linear/W"], atol=1e-3)
 
 
 def boxed(data):

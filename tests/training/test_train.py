@@ -27,9 +27,7 @@ pytestmark = pytest.mark.slow
 CLASSES = 4
 # Two steps per epoch; the rate falls after epoch 2, where the run is interrupted.
 STEPS = 2
-COMMON = (
-    f"--data data --final-size 32 --steps {STEPS} --lr-epochs 2 --workers 0 --base-lr 0.002 --watch 0"
-)
+COMMON = f"--data data --final-size 32 --steps {STEPS} --lr-epochs 2 --workers 0 --base-lr 0.002 --watch 0"
 
 
 def trained_names(slots=True):
