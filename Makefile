@@ -17,7 +17,7 @@
 # make bench-lite   the same of EfficientNet-Lite alone, and its tables in docs/speed.md
 # make test-browser   the report and the page of dgl serve in Chromium, which has to be installed, in .venv-web
 # make test-wheel   the wheel in an environment of its own, which is deleted: the command on the images that come along
-# make test-docs   every command of the documentation that make test leaves out for its time
+# make test-docs   the site, and every command of the documentation that make test leaves out for its time
 # PYTHON39, PYTHON37 and PYTHON_HOROVOD (3.9 to 3.11) are by default from the path, else pyenv's.
 
 # The first interpreter of version $(1) that runs (pyenv leaves commands on the path that do not).
@@ -75,7 +75,7 @@ test-peers: .venv-peers/.tested-with
 test-browser: .venv-web/.tested-with
 	.venv-web/bin/python -m pytest -q -p no:cacheprovider -m browser
 
-test-docs: $(VENV)/.tested-with
+test-docs: $(VENV)/.tested-with docs
 	$(PY) -m pytest -q -p no:cacheprovider -m docs
 
 test-wheel: $(VENV)/.tested-with
@@ -86,7 +86,7 @@ docs: .venv-docs/.installed
 	@echo "open site/index.html"
 
 test-horovod: .venv-horovod/.tested-with
-	.venv-horovod/bin/python -m pytest -q -p no:cacheprovider -m horovod
+	.venv-horovod/bin/python -m pytest -q -p no:cacheprovider -m horovod tests/training/test_horovod.py
 
 test-ray: $(VENV)/.tested-with
 	$(PY) $(PIP_INSTALL) -r requirements/ray.txt

@@ -23,8 +23,8 @@ def environment(root, tmp_path_factory):
     subprocess.run([sys.executable, "-m", "venv", str(folder / "venv")], check=True)
     (wheel,) = glob.glob(str(folder / "*.whl"))
     places = str(folder / "venv" / "bin")
-    install = [os.path.join(places, "python"), "-m", "pip", "install", "--quiet", wheel]
-    subprocess.run(install, check=True)
+    install = [os.path.join(places, "python"), "-I", "-m", "pip", "install", "--quiet", wheel]
+    subprocess.run(install, check=True)  # -I: a checkout on PYTHONPATH would pass for installed
     return places
 
 

@@ -8,7 +8,7 @@ from argparse import Namespace
 from dgl.attribution import METHODS
 from dgl.attribution.gradients import DEFAULT_ALPHA
 from dgl.backbones import BACKBONES
-from dgl.cli.output import (
+from dgl.cli.flags import (
     Command,
     HelpFormatter,
     add_data_flags,

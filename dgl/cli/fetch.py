@@ -4,7 +4,7 @@ import argparse
 import os
 from typing import Any, Dict, List
 
-from dgl.cli.output import (
+from dgl.cli.flags import (
     Command,
     add_first_layer_flag,
     add_json_flag,

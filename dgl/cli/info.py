@@ -5,7 +5,7 @@ import os
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 from dgl.backbones import BACKBONES
-from dgl.cli.output import (
+from dgl.cli.flags import (
     Command,
     add_json_flag,
     check_ranges,

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any, Dict
 
-from dgl.cli.output import (
+from dgl.cli.flags import (
     Command,
     add_data_flags,
     add_json_flag,

@@ -5,7 +5,7 @@ import os
 import sys
 
 from dgl.backbones import BACKBONES
-from dgl.cli.output import (
+from dgl.cli.flags import (
     Command,
     HelpFormatter,
     add_json_flag,

@@ -3,7 +3,7 @@
 import argparse
 from typing import List, Optional
 
-from dgl.cli.output import Command, add_json_flag, flag_groups, help_options, json_output, to_json
+from dgl.cli.flags import Command, add_json_flag, flag_groups, help_options, json_output, to_json
 
 _EXAMPLES = (
     "dgl make-data birds --out data/birds",

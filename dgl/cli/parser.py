@@ -17,7 +17,7 @@ from dgl.cli import (
     serve,
     train,
 )
-from dgl.cli.output import HelpFormatter, help_options
+from dgl.cli.flags import HelpFormatter, help_options
 from dgl.errors import UserError
 
 COMMANDS = (

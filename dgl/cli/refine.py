@@ -6,17 +6,18 @@ from typing import Any, Dict
 import numpy as np
 
 from dgl.attribution import METHODS
-from dgl.cli.output import (
+from dgl.cli.flags import (
     Command,
     add_data_flags,
     add_gpu_flag,
     add_json_flag,
     add_mode_flag,
+    count,
     flag_groups,
     json_output,
+    seed,
     to_json,
 )
-from dgl.cli.train import _count, _seed
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -29,13 +30,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
     add_data_flags(groups["input"])
     add = groups["input"].add_argument
-    add("--images", type=_count, default=2000, help="use at most this many, spread evenly")
+    add("--images", type=count, default=2000, help="use at most this many, spread evenly")
 
     add_mode_flag(groups["model"])
 
     add = groups["training"].add_argument
-    add("--steps", type=_count, default=300, help="steps of 16 images")
-    add("--seed", type=_seed, default=0, help="seed of initial values and order")
+    add("--steps", type=count, default=300, help="steps of 16 images")
+    add("--seed", type=seed, default=0, help="seed of initial values and order")
 
     add = groups["map"].add_argument
     add("--method", choices=list(METHODS), default="dgl", help="method of the maps that teach")
@@ -45,8 +46,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
     add = groups["speed"].add_argument
     add_gpu_flag(groups["speed"])
-    add("--batch", type=_count, default=8, help="images per run of the network")
-    add("--workers", type=_count, help="threads that load and find masks (default: one per core)")
+    add("--batch", type=count, default=8, help="images per run of the network")
+    add("--workers", type=count, help="threads that load and find masks (default: one per core)")
 
 
 def run(args: argparse.Namespace) -> int:

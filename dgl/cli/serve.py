@@ -5,7 +5,7 @@ from typing import Any, Callable
 
 from dgl.attribution import METHODS
 from dgl.cli import localize
-from dgl.cli.output import Command, add_foreign_flags, add_gpu_flag, add_head_flag, flag_groups
+from dgl.cli.flags import Command, add_foreign_flags, add_gpu_flag, add_head_flag, flag_groups
 from dgl.errors import UserError, printable
 
 

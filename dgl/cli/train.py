@@ -1,11 +1,11 @@
 """`dgl train` and the scripts in `train_code/`: train a classifier from image labels."""
 
 import argparse
-from typing import Any, Callable, Sequence, Tuple
+from typing import Sequence, Tuple
 
 from dgl.backbones import BACKBONES, DEFAULT_MODE
 from dgl.backbones.published import OWN_STRIDES
-from dgl.cli.output import Command, HelpFormatter, add_data_flags, flag_groups
+from dgl.cli.flags import Command, HelpFormatter, add_data_flags, count, flag_groups, number, seed
 from dgl.errors import UserError
 from dgl.training.recipe import LR_EPOCHS
 
@@ -20,27 +20,10 @@ def _epochs(text: str) -> Tuple[int, ...]:
     return epochs
 
 
-def _number(
-    kind: Callable[[str], Any], name: str, low: float, high: float = float("inf")
-) -> Callable[[str], Any]:
-    """The type of a flag that takes a number from ``low`` to below ``high``, called ``name``."""
-
-    def parse(text: str) -> Any:
-        value = kind(text)
-        if not low <= value < high:
-            raise ValueError(text)
-        return value
-
-    parse.__name__ = name
-    return parse
-
-
 _TINY = 5e-324  # the smallest positive float
-_count = _number(int, "positive whole number", 1)
-_whole = _number(int, "whole number, 0 or more", 0)
-_seed = _number(int, "whole number from 0 to 2147483647", 0, 2**31)
-_positive = _number(float, "positive number", _TINY)
-_decay = _number(float, "number, 0 or more", 0)
+_whole = number(int, "whole number, 0 or more", 0)
+_positive = number(float, "positive number", _TINY)
+_decay = number(float, "number, 0 or more", 0)
 
 
 def make_parser(
@@ -79,15 +62,15 @@ def add_flags(
     add("--mode", choices=modes, default=modes[0], help=mode_help)
     add("--load", help="initial weights: a published name or a path")
     add("--logdir", default=modes[0], help="folder in train_log/ to write to")
-    add("--epoch", type=_count, default=105, help="last epoch")
+    add("--epoch", type=count, default=105, help="last epoch")
 
     add_data_flags(groups["input"])
     add = groups["input"].add_argument
     preset = groups["input"].add_mutually_exclusive_group()
     preset.add_argument("--cub", action="store_true", help="settings of CUB-200-2011: 200 classes")
     preset.add_argument("--imagenet", action="store_true", help="settings of ILSVRC: 1000 classes")
-    add("--classnum", type=_count, help="number of classes, if not that of the settings")
-    add("--final-size", type=_count, help="side of the input in pixels (default: the backbone's)")
+    add("--classnum", type=count, help="number of classes, if not that of the settings")
+    add("--final-size", type=count, help="side of the input in pixels (default: the backbone's)")
 
     add = groups["model"].add_argument
     add(
@@ -121,21 +104,21 @@ def add_flags(
         help="train only what lies above this layer (index or name), on its cached activations",
     )  # fmt: skip
     add(
-        "--freeze-views", type=_count, default=2, metavar="N",
+        "--freeze-views", type=count, default=2, metavar="N",
         help="random views of each training image that --freeze caches",
     )  # fmt: skip
     add("--resume", action="store_true", help="continue an interrupted run")
     add("--val", action="store_true", help="validate --load instead of training")
-    add("--batch", type=_count, default=256, help="images per step, over all GPUs")
+    add("--batch", type=count, default=256, help="images per step, over all GPUs")
     add("--base-lr", type=_positive, default=0.01, help="initial learning rate")
     add(
         "--lr-epochs", type=_epochs, default=",".join(map(str, LR_EPOCHS)),
         help="epochs after which the learning rate is divided by 10",
     )  # fmt: skip
     add("--weight-decay", type=_decay, help="L2 penalty (default: VGG 5e-4, others 0)")
-    add("--steps", type=_count, help="steps per epoch, instead of the formula")
+    add("--steps", type=count, help="steps per epoch, instead of the formula")
     add("--stepscale", type=_positive, help="scale of the steps per epoch (CUB 5, ILSVRC 0.2)")
-    add("--seed", type=_seed, help="seed of initial values, order and augmentation")
+    add("--seed", type=seed, help="seed of initial values, order and augmentation")
 
     add = groups["map"].add_argument
     add(
@@ -158,7 +141,7 @@ def add_flags(
 
     add = groups["speed"].add_argument
     add("--gpu", help="indices of the GPUs to use, like 0 or 0,1 (default: all); -1 uses the CPU")
-    add("--towers", type=_count, help="copies of the network per step (default: one per GPU)")
+    add("--towers", type=count, help="copies of the network per step (default: one per GPU)")
     add("--workers", type=int, help="decoding processes (default: one per core)")
     add("--chlast", action="store_true", help="use channels-last data on GPUs too")
 

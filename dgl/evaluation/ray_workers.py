@@ -133,7 +133,7 @@ class RayWorkers:
                 "expected free processors on the Ray cluster"
             )
         # An actor that is listed twice has two batches at once.
-        pool = ActorPool(list(actors) * _AT_ONCE)
+        pool: Any = ActorPool(list(actors) * _AT_ONCE)  # annotated to take empty lists alone
         answers = pool.map_unordered(lambda actor, chunk: actor.run.remote(chunk), chunks)
         try:
             for chunk, kind, value in answers:

@@ -1,6 +1,6 @@
 """Griffe extension: roles in docstrings (``:class:`~dgl.predict.postprocess.LevelBoxes```) become links.
 
-A name links where an API page documents it; elsewhere it is code. A paragraph that ends in ``::``
+A name links where the API page documents it; elsewhere it is code. A paragraph that ends in ``::``
 introduces an example, as in reStructuredText, and ends in ``:`` here.
 """
 
@@ -12,17 +12,13 @@ import griffe
 _ROLE = re.compile(r":(?:class|func|meth|attr|data|mod|exc):`(~?)([^`]+)`")
 _EXAMPLE = re.compile(r"::[ \t]*(?=\n[ \t]*\n[ \t]+)")
 _DIRECTIVE = re.compile(r"^::: (\S+)", re.MULTILINE)
-_PAGES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "api")
+_PAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "api.md")
 
 
 def documented():
-    """Names of the modules that the API pages show."""
-    found = set()
-    for name in os.listdir(_PAGES):
-        if name.endswith(".md"):
-            with open(os.path.join(_PAGES, name), encoding="utf-8") as stream:
-                found |= set(_DIRECTIVE.findall(stream.read()))
-    return found
+    """Names of the modules that the API page shows."""
+    with open(_PAGE, encoding="utf-8") as stream:
+        return set(_DIRECTIVE.findall(stream.read()))
 
 
 class Roles(griffe.Extension):

@@ -8,7 +8,7 @@ import pytest
 from cli_runs import ROOT, argv_of, dgl
 
 import dgl as package
-from dgl.cli.output import GROUPS
+from dgl.cli.flags import GROUPS
 from dgl.cli.parser import COMMANDS, make_parser
 
 

@@ -1,4 +1,4 @@
-"""What the commands have in common: their description, shared flags, help format and JSON output."""
+"""What the commands share: flags and their types, groups and format of the help, JSON output."""
 
 import argparse
 import contextlib
@@ -54,6 +54,25 @@ def help_options(text: str, examples: Iterable[str]) -> Dict[str, Any]:
 def flag_groups(parser: argparse.ArgumentParser) -> Dict[str, Any]:
     """Add :data:`GROUPS` to a parser; returns name -> argument group."""
     return {name: parser.add_argument_group(name) for name in GROUPS}
+
+
+def number(
+    kind: Callable[[str], Any], name: str, low: float, high: float = float("inf")
+) -> Callable[[str], Any]:
+    """The type of a flag that takes a number from ``low`` to below ``high``, called ``name``."""
+
+    def parse(text: str) -> Any:
+        value = kind(text)
+        if not low <= value < high:
+            raise ValueError(text)
+        return value
+
+    parse.__name__ = name
+    return parse
+
+
+count = number(int, "positive whole number", 1)
+seed = number(int, "whole number from 0 to 2147483647", 0, 2**31)
 
 
 def check_ranges(args: argparse.Namespace, **ranges: Tuple[float, float]) -> None:
