@@ -218,13 +218,19 @@ def test_find_heads():
     assert get_backbone("resnet50").find_heads({"conv0/W": (7, 7, 3, 64)}) == {}
 
 
-def test_find_width(reference, full, narrow):
+def test_find_width_and_own_layers(reference, full, narrow):
     backbone = get_backbone(reference["mode"])
     assert backbone.find_width(dict(full["variables"])) == 1.0
     assert backbone.find_width(dict(narrow["variables"])) == WIDTH
     assert backbone.find_width({"other": (3, 3)}) is None
     with pytest.raises(UserError, match=r"^--load: .* is \[3, 3\], expected a convolution"):
         backbone.find_width({backbone.stem: (3, 3)})
+    own = {name.rsplit("/", 1)[0] for name, _ in full["variables"] if backbone.is_own(name)}
+    logits = "InceptionV3/Logits/"
+    assert own == {
+        "vgg": {"add", "linear"},
+        "inceptionv3": {logits + layer for layer in ("add1", "add2", "Conv2d_1c_1x1_1000")},
+    }.get(backbone.mode, set())
 
 
 @pytest.mark.parametrize(
@@ -248,17 +254,6 @@ def test_absurd_widths(width):
     with pytest.raises(UserError) as caught:
         get_backbone("vgg").round_width(width)
     assert str(caught.value) == f"--width {width:g}: expected a number above 0, at most 16"
-
-
-def test_own_layers(reference, full):
-    backbone = get_backbone(reference["mode"])
-    own = {name.rsplit("/", 1)[0] for name, _ in full["variables"] if backbone.is_own(name)}
-    assert own == {
-        "vgg": {"add", "linear"},
-        "inceptionv3": {
-            "InceptionV3/Logits/" + layer for layer in ("add1", "add2", "Conv2d_1c_1x1_1000")
-        },
-    }.get(backbone.mode, set())
 
 
 def _published_multiplier(mode, name):

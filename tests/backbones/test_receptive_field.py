@@ -16,17 +16,9 @@ HEIGHT, WIDTH = 48, 560
 
 # By arithmetic: each 3 x 3 convolution adds 2 strides, each pooling one.
 VGG = {
-    "conv1_1": (1, 3),
-    "conv1_2": (1, 5),
-    "pool1": (2, 6),
-    "conv2_2": (2, 14),
-    "pool2": (4, 16),
-    "conv3_3": (4, 40),
-    "pool3": (8, 44),
-    "conv4_3": (8, 92),
-    "pool4": (16, 100),
-    "conv5_3": (16, 196),
-    "add": (16, 228),
+    **{"conv1_1": (1, 3), "conv1_2": (1, 5), "pool1": (2, 6), "conv2_2": (2, 14), "pool2": (4, 16)},
+    **{"conv3_3": (4, 40), "pool3": (8, 44), "conv4_3": (8, 92), "pool4": (16, 100)},
+    **{"conv5_3": (16, 196), "add": (16, 228)},
 }
 
 

@@ -118,7 +118,7 @@ def test_places_that_cannot_be_written(tmp_path):
     for name, words in (
         ("file/a.png", "file"),
         ("folder.png", "folder.png"),
-        *((name, "") for name in ("a.nothing", "a", "a.", ".png/..")),
+        *((name, None) for name in ("a.nothing", "a", "a.", ".png/..")),
     ):
         with pytest.raises(UserError, match=words):
             write_image(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))

@@ -36,13 +36,10 @@ def gain(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("gpus", [0, 1])
-def test_float32_is_everywhere(gpus):
-    check_precision("float32", gpus, flags=())
-    assert not lowers("float32", gpus)
-
-
-def test_processors_with_it(monkeypatch):
+def test_what_is_granted(monkeypatch):
+    for gpus in (0, 1):
+        check_precision("float32", gpus, flags=())
+        assert not lowers("float32", gpus)
     monkeypatch.setattr(precision, "_OLDEST", (1, 0))
     for flag in ("avx512_bf16", "amx_bf16"):
         check_precision("bf16", flags={"avx2", flag})
@@ -69,11 +66,12 @@ def test_a_processor_that_is_slower_in_it(monkeypatch, caplog, gain, asked, foun
     ]
 
 
-def test_a_processor_without_it():
+def test_what_is_refused():
     assert message("bf16", flags={"avx2", "avx512f"}) == (
         "--precision bf16: this CPU has neither avx512_bf16 nor amx_bf16; "
         "leave the flag out to compute in float32"
     )
+    assert message("fp8") == "--precision fp8: choose of float32, bf16, bf16-anywhere"
 
 
 @pytest.mark.parametrize("asked", ["bf16", "bf16-anywhere"])
@@ -104,10 +102,6 @@ def test_gpus_need_tensor_cores(monkeypatch, asked):
     check_precision(asked, 1, flags=())
     assert questions == [(8, 0), (8, 0)]
     assert not lowers(asked, 1)
-
-
-def test_an_unknown_precision():
-    assert message("fp8") == "--precision fp8: choose of float32, bf16, bf16-anywhere"
 
 
 @pytest.mark.parametrize("given, left", [(None, "0"), ("1", "1")])

@@ -54,29 +54,18 @@ def op_types(graph_def):
     return [node.op for node in graph_def.node]
 
 
-def test_computes_the_same_without_the_norm():
-    graph_def, values = graph_of()
-    folded, folded_values = fold_batch_norms(graph_def, values, ["relu"])
-    assert not any("BatchNorm" in op for op in op_types(folded))
-    assert op_types(folded).count("BiasAdd") == 1
-    expected = run(graph_def, values)
-    assert expected.max() > 1
-    np.testing.assert_allclose(run(folded, folded_values), expected, atol=1e-5)
-
-
-def test_the_norm_s_output_keeps_its_name_and_value():
-    graph_def, values = graph_of()
-    expected = run(graph_def, values, "norm:0")
-    folded = fold_batch_norms(graph_def, values, ["norm"])
-    np.testing.assert_allclose(run(*folded, fetch="norm:0"), expected, atol=1e-5)
-
-
-def test_neither_graph_nor_values_given_are_changed():
+@pytest.mark.parametrize("kept", ["relu", "norm"])
+def test_computes_the_same_without_the_norm_and_changes_nothing_given(kept):
     graph_def, values = graph_of()
     before, arrays = graph_def.SerializeToString(deterministic=True), dict(values)
-    fold_batch_norms(graph_def, values, ["relu"])
+    folded, folded_values = fold_batch_norms(graph_def, values, [kept])
+    assert not any("BatchNorm" in op for op in op_types(folded))
+    assert op_types(folded).count("BiasAdd") == 1
     assert graph_def.SerializeToString(deterministic=True) == before
     assert list(values) == list(arrays) and all(values[k] is arrays[k] for k in arrays)
+    expected = run(graph_def, values, kept + ":0")
+    assert expected.max() > 1
+    np.testing.assert_allclose(run(folded, folded_values, kept + ":0"), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -129,21 +118,13 @@ def convolution(kernel, strides=(1, 1), padding="SAME", dilations=(1, 1), depthw
     ``depthwise`` is 0, or the number of filters for each channel.
     """
     channels = (3, depthwise) if depthwise else (3, 5)
-    weights = np.random.RandomState(1).normal(size=tuple(kernel) + channels).astype("float32")
-    if depthwise:
-        assert dilations == (1, 1)
+    weights = np.random.RandomState(1).normal(size=(*kernel, *channels)).astype("float32")
+    more = {} if depthwise else {"dilations": [1, *dilations, 1]}
+    convolve = tf.nn.depthwise_conv2d if depthwise else tf.nn.conv2d
     with tf.Graph().as_default() as graph:
         x = tf.placeholder(tf.float32, [None, 9, 11, 3], "x")
-        more = {} if depthwise else {"dilations": [1] + list(dilations) + [1]}
-        convolve = tf.nn.depthwise_conv2d if depthwise else tf.nn.conv2d
-        convolve(
-            x,
-            tf.identity(tf.constant(weights)),
-            strides=[1] + list(strides) + [1],
-            padding=padding,
-            name="conv",
-            **more,
-        )
+        constant = tf.identity(tf.constant(weights))
+        convolve(x, constant, strides=[1, *strides, 1], padding=padding, name="conv", **more)
     return graph.as_graph_def(), weights
 
 
