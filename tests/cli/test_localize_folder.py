@@ -135,13 +135,12 @@ def test_the_batch_changes_only_rounding(vgg, seven, tmp_path, batch, workers):
             np.testing.assert_allclose(drawn[0], drawn[1], atol=4)
 
 
-@pytest.mark.parametrize("batch", [1, 3])
-def test_unreadable_images_of_a_folder_are_left_out(vgg, seven, tmp_path, capsys, batch):
+def test_unreadable_images_of_a_folder_are_left_out(vgg, seven, tmp_path, capsys):
     images, out = tmp_path / "in", tmp_path / "out"
     shutil.copytree(str(seven), str(images))
     for name in ("p2.png", "p5.png"):
         (images / name).write_bytes(b"no image")
-    assert demo(vgg, images, out, "--batch", batch) == 1
+    assert demo(vgg, images, out, "--batch", 3) == 1
     kept = ["p0", "p1", "p3", "p4", "p6"]
     assert files_in(out) == kept + ["results.jsonl"]
     assert [os.path.basename(r["image"])[:2] for r in results_of(out)] == kept

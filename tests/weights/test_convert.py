@@ -58,11 +58,13 @@ def test_the_command(here, capsys, vgg):
     assert set(open_checkpoint(found).shapes) == set(published_part("vgg"))
 
 
-def test_the_input_is_never_overwritten(tmp_path):
+def test_the_input_is_never_overwritten_and_other_files_with_force_alone(tmp_path):
     path = write_npz(tmp_path / "vgg16.npz", zoo("vgg"))
     before = (tmp_path / "vgg16.npz").read_bytes()
     other = os.path.join(str(tmp_path), ".", "vgg16.npz")
     assert "is the input itself" in refusal(path, out=other, force=True)
+    out = write_npz(tmp_path / "there.npz", {})
+    assert "--force" in refusal(path, out=out)
     assert (tmp_path / "vgg16.npz").read_bytes() == before
 
 
