@@ -48,6 +48,11 @@ class TinyNetwork:
     def cam(self, class_index=CLASS_INDEX):
         return np.einsum("nhwc,cn->nhw", self.hidden(), self.linear[:, class_index])
 
+    def dgl(self, alpha=10.0, semantics="kernel"):
+        """DGL's map at the activation."""
+        enhanced = unit(self.activation) - unit(self.loss_gradient(alpha, semantics))
+        return (self.class_gradient() * enhanced).sum(3)
+
     def maps(self, methods, layers=LAYERS, dtype="float64", **settings):
         """(method, layer) -> array, as :func:`dgl.attribution.build_maps` makes them."""
         with tf.Graph().as_default(), tf.Session() as session:

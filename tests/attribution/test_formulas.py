@@ -40,9 +40,6 @@ def eigen_cam(activation):
     return np.stack(maps)
 
 
-DGL = (G * (unit(S) - unit(TINY.loss_gradient(10.0)))).sum(3)
-
-
 def local_probability():
     """The head on the mean of the hidden layer under a window at each place, 128 pixels of 224 wide."""
     hidden, found = TINY.hidden(), np.zeros((N, H, W))
@@ -66,11 +63,11 @@ FORMULAS = {
     "eigencam": eigen_cam(S),
     "normgrad": np.sqrt(NORMS),
     "normgrad-local": np.sqrt(NORMS * local_probability()),
-    "dgl": DGL,
+    "dgl": TINY.dgl(),
     "dgl-pcs": (G * S).sum(3),
     "dgl-no-loss": (G * unit(S)).sum(3),
     "dgl-no-class": (unit(S) - unit(TINY.loss_gradient(10.0))).sum(3),
-    "dgl(pa=2,exact)": (G * (unit(S) - unit(TINY.loss_gradient(2.0, "exact")))).sum(3),
+    "dgl(pa=2,exact)": TINY.dgl(2.0, "exact"),
     "dgl-no-class(pa=2)": (unit(S) - unit(TINY.loss_gradient(2.0))).sum(3),
     "dgl-no-class(pa=2,exact)": (unit(S) - unit(TINY.loss_gradient(2.0, "exact"))).sum(3),
     "dgl-no-class(pa=inf)": (unit(S) + unit(G)).sum(3),

@@ -5,7 +5,8 @@ global average pooling -> linear -> softmax. From "first" on it is ``tiny_networ
 """
 
 import numpy as np
-from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W, one_hot, unit
+from foreign.map_formulas import formulas
+from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W, one_hot
 
 from dgl.tf_compat import tf
 
@@ -44,21 +45,17 @@ class HandNetwork(TinyNetwork):
     def expected(self):
         """(method, layer) -> map, of :data:`CLASS_INDEX`."""
         target = one_hot(CLASS_INDEX)
-        signal = self.probability() - ALPHA * target
+        signals = target, self.probability() - ALPHA * target
         hidden = self.hidden()
         places = np.ones(hidden.shape[1:3] + (1,)) / (H * W)
-        gradients = {
-            "first": (self.activation, self.back(target), self.back(signal)),
-            "second": (hidden,)
-            + tuple((s @ self.linear.T)[:, None, None, :] * places for s in (target, signal)),
+        arrays = {
+            "first": (self.activation, *(self.back(s) for s in signals)),
+            "second": (hidden, *((s @ self.linear.T)[:, None, None, :] * places for s in signals)),
         }
         maps = {("cam", "second"): self.cam()}
-        for layer, (activation, of_class, of_loss) in gradients.items():
-            enhanced = unit(activation) - unit(of_loss)
-            maps["dgl", layer] = (of_class * enhanced).sum(3)
-            means = of_class.mean((1, 2))
-            maps["gradcam", layer] = np.maximum(np.einsum("nhwc,nc->nhw", activation, means), 0)
-            maps["layercam", layer] = (np.maximum(of_class, 0) * activation).sum(3)
+        for layer, parts in arrays.items():
+            made = formulas(*parts)
+            maps.update({(method, layer): made[method] for method in METHODS})
         return maps
 
 

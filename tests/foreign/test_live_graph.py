@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from tiny_network import CLASS_INDEX, C, H, TinyNetwork, W, one_hot, unit
+from tiny_network import CLASS_INDEX, C, H, TinyNetwork, W
 
 from dgl.errors import UserError
 from dgl.foreign import layers_of, load_frozen
@@ -13,12 +13,6 @@ from dgl.tf_compat import tf
 ALPHA = 10.0
 TINY = TinyNetwork(seed=3)
 METHODS = ("dgl", "gradcam", "gradcam++", "layercam", "eigencam", "normgrad")
-
-
-def expected_dgl():
-    target = one_hot(CLASS_INDEX)
-    of_class, of_loss = TINY.back(target), TINY.back(TINY.probability() - ALPHA * target)
-    return (of_class * (unit(TINY.activation) - unit(of_loss))).sum(3)
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +36,7 @@ def maps(logits, activation, methods=METHODS, **settings):
 def check_dgl(logits, activation, atol=1e-5, **settings):
     """Hold the map of DGL to the closed form."""
     raw = maps(logits, activation, **settings)["dgl", "layer"]
-    np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=atol)
+    np.testing.assert_allclose(raw, TINY.dgl(ALPHA), rtol=0, atol=atol)
 
 
 def rest(activation, kind="float32"):
@@ -64,7 +58,7 @@ def test_half_precision_is_computed_in_float32(kind, is_function):
     activation = tf.placeholder(kind, [None, H, W, C], "half")
     logits = function_of(kind)(activation) if is_function else rest(activation, kind)
     found = maps(logits, activation)
-    expected = expected_dgl()
+    expected = TINY.dgl(ALPHA)
     # Weights were rounded to half precision when the graph was made.
     tolerance = 0.01 if kind == tf.float16 else 0.08
     raw = found["dgl", "layer"]
@@ -145,7 +139,7 @@ def test_channels_first_is_read_from_the_convolution(said, monkeypatch):
     with GraphPredictor(logits, {"layer": image}, image, ["dgl"], **settings) as predictor:
         fed = TINY.activation.transpose(0, 3, 1, 2)
         raw = predictor(fed, CLASS_INDEX).maps["dgl", "layer"]
-    np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(raw, TINY.dgl(ALPHA), rtol=0, atol=1e-5)
 
 
 def test_a_transposition_turns_the_layout(activation):
@@ -153,7 +147,7 @@ def test_a_transposition_turns_the_layout(activation):
     logits = rest(tf.transpose(turned, [0, 2, 3, 1]))
     with GraphPredictor(logits, {"layer": turned}, activation, ["dgl"], ALPHA) as predictor:
         raw = predictor(TINY.activation, CLASS_INDEX).maps["dgl", "layer"]
-    np.testing.assert_allclose(raw, expected_dgl(), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(raw, TINY.dgl(ALPHA), rtol=0, atol=1e-5)
 
 
 # --- inputs

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sample_images import blob_image
-from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W, unit
+from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W
 
 from dgl.errors import UserError
 from dgl.localizer import Localizer
@@ -11,11 +11,6 @@ from dgl.predict.graph_predictor import GraphPredictor
 from dgl.tf_compat import tf
 
 TINY = TinyNetwork(seed=4)
-
-
-def expected_dgl(alpha):
-    class_gradient, loss_gradient = TINY.class_gradient(), TINY.loss_gradient(alpha)
-    return (class_gradient * (unit(TINY.activation) - unit(loss_gradient))).sum(3)
 
 
 @pytest.fixture(autouse=True)
@@ -36,7 +31,7 @@ def test_dgl_is_the_closed_form(alpha, tensors):
         free = predictor(TINY.activation)
     assert predictor.entries == [("dgl", "activation")]
     raw = prediction.maps["dgl", "activation"]
-    np.testing.assert_allclose(raw, expected_dgl(alpha), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(raw, TINY.dgl(alpha), rtol=0, atol=1e-12)
     np.testing.assert_allclose(prediction.logits, TINY.logits(), rtol=0, atol=1e-12)
     np.testing.assert_allclose(prediction.probability, TINY.probability(), rtol=0, atol=1e-12)
     np.testing.assert_array_equal(free.class_index, TINY.logits().argmax(1))
@@ -78,7 +73,7 @@ def test_an_alpha_for_each_run():
     with make(TINY.tensors("float32"), adjustable_alpha=True) as predictor:
         for alpha in (0.5, 10.0, float("inf")):
             raw = predictor(TINY.activation, CLASS_INDEX, alpha=alpha).maps["dgl", "activation"]
-            np.testing.assert_allclose(raw, expected_dgl(alpha), rtol=0, atol=1e-6)
+            np.testing.assert_allclose(raw, TINY.dgl(alpha), rtol=0, atol=1e-6)
 
 
 def variable_network():
