@@ -147,7 +147,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
     add = groups["speed"].add_argument
     add("--batch", type=int, default=32, help="images per run of the network")
-    add("--workers", type=int, default=os.cpu_count(), help="threads")
+    add("--workers", type=int, default=os.cpu_count(), help="threads; processes with --maps")
     add_gpu_flag(groups["speed"])
     add_precision_flag(groups["speed"])
     add("--shard", metavar="I/N", help="evaluate every N-th batch, starting with the I-th")

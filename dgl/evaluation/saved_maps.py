@@ -3,6 +3,7 @@
 Also the other way round: the metadata folder that goes with maps which this project saved.
 """
 
+import functools
 import io
 import logging
 import os
@@ -24,7 +25,7 @@ from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
 from dgl.predict.postprocess import clip_boxes
 from dgl.utils.files import write_atomically
-from dgl.utils.parallel import ordered_map
+from dgl.utils.parallel import process_map
 
 _logger = logging.getLogger(__name__)
 
@@ -105,7 +106,7 @@ def score(
         records: as :func:`read_records` gives them.
         step: of the thresholds.
         mask_root: the folder of masks, needed where the records have masks.
-        workers: threads.
+        workers: processes, for a thousand maps or more.
         strict: whether a map or mask that cannot be read ends the run.
         progress: whether to show a progress bar.
 
@@ -118,25 +119,10 @@ def score(
     boxes, pixels = MaxBoxAccEvaluator(step), PixelApEvaluator(step)
     errors: Dict[str, Tuple[str, str]] = {}
 
-    def measure(record: Record) -> Any:
-        try:
-            path, _ = resolve_below(maps, "", record.id + ".npy", record.id)
-            score_map = read_map(path)
-            mask = None
-            if record.mask_paths:
-                root = mask_root or ""
-                paths = [resolve_below(root, "", p, record.id)[0] for p in record.mask_paths]
-                ignore = record.ignore_path
-                ignore = ignore and resolve_below(root, "", ignore, record.id)[0]
-                mask = read_mask(paths, ignore, WSOL_MAP_SIZE)
-        except UserError as error:
-            if strict:
-                raise
-            return str(error)
-        truth = scaled_boxes(record.boxes, record.size) if record.boxes and record.size else ()
-        return boxes.localize(score_map, truth), pixels.count(score_map, mask)
-
-    found = ordered_map(measure, records, workers)
+    # Pickled with the records, so they must not be those that grow.
+    empty = MaxBoxAccEvaluator(step), PixelApEvaluator(step)
+    measure = functools.partial(_measure, maps, mask_root or "", strict, *empty)
+    found = process_map(measure, records, workers)
     name = os.path.basename(maps)
     for position, result in tqdm(
         enumerate(found), total=len(records), desc=name, unit=" maps", disable=not progress
@@ -154,6 +140,32 @@ def score(
             f"{next(iter(errors.values()))[1]}"
         )
     return Scores(boxes, pixels, errors)
+
+
+def _measure(
+    maps: str,
+    mask_root: str,
+    strict: bool,
+    boxes: MaxBoxAccEvaluator,
+    pixels: PixelApEvaluator,
+    record: Record,
+) -> Any:
+    """What the evaluators find in the map of a record; a message where it cannot be read."""
+    try:
+        path, _ = resolve_below(maps, "", record.id + ".npy", record.id)
+        score_map = read_map(path)
+        mask = None
+        if record.mask_paths:
+            paths = [resolve_below(mask_root, "", p, record.id)[0] for p in record.mask_paths]
+            ignore = record.ignore_path
+            ignore = ignore and resolve_below(mask_root, "", ignore, record.id)[0]
+            mask = read_mask(paths, ignore, WSOL_MAP_SIZE)
+    except UserError as error:
+        if strict:
+            raise
+        return str(error)
+    truth = scaled_boxes(record.boxes, record.size) if record.boxes and record.size else ()
+    return boxes.localize(score_map, truth), pixels.count(score_map, mask)
 
 
 def compute_metrics(

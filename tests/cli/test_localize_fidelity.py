@@ -37,12 +37,14 @@ NEARLY_ALL = {
 }
 
 # One process, for TensorFlow takes seconds to load. It is a new one, because the script chooses
-# TensorFlow's kernels before they are loaded. The script localizes at VGG16's layer 2; what it runs
-# gives the other maps, those of a network in one graph.
+# TensorFlow's kernels before they are loaded. The script localizes at layer 2, and what it runs at the
+# other layer.
 RUN_ALL = """
 import json, os, runpy, sys
-script, flags, networks = json.loads(sys.argv[1])
-runpy.run_path(script)["main"](flags)
+script, runs, networks = json.loads(sys.argv[1])
+main = runpy.run_path(script)["main"]
+for flags in runs:
+    main(flags)
 import numpy as np
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
@@ -58,18 +60,19 @@ for mode, load, photo, layers, out in networks:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """The folder of what was written, by network."""
-    folder, networks = tmp_path_factory.mktemp("fidelity"), []
+    folder, runs, networks = tmp_path_factory.mktemp("fidelity"), [], []
     photo = str(folder / "photo.png")
     Image.fromarray(blob_image()).save(photo)
     for mode, layers in STORED.items():
         write = write_tensorflow if mode == "vgg" else write_npz
         load = write(folder / (mode + "_weights.npz"), values_of(mode, 224, classes=1000))
-        asked = [layer for layer in layers if (mode, layer) != ("vgg", 2)]
-        networks.append((mode, load, photo, asked, str(folder / (mode + ".npz"))))
-    flags = ["--mode", "vgg", "--load", networks[0][1], "--data_path", photo, "--clayer", "2"]
-    flags += ["--image_size", "224", "--outdir", str(folder / "script"), "--save-maps", "--gpu=-1"]
+        flags = ["--mode", mode, "--load", load, "--data_path", photo, "--image_size", "224"]
+        out = ["--clayer", "2", "--outdir", str(folder / mode)]
+        runs.append([*flags, *out, "--save-maps", "--gpu=-1"])
+        others = [layer for layer in layers if layer != 2]
+        networks.append((mode, load, photo, others, str(folder / (mode + ".npz"))))
     environment = {k: v for k, v in os.environ.items() if k != "TF_ENABLE_ONEDNN_OPTS"}
-    words = [sys.executable, "-c", RUN_ALL, json.dumps([SCRIPT, flags, networks])]
+    words = [sys.executable, "-c", RUN_ALL, json.dumps([SCRIPT, runs, networks])]
     subprocess.run(words, check=True, env=environment)
     return folder
 
@@ -77,10 +80,10 @@ def folder(tmp_path_factory):
 def found_at(folder, mode, layer):
     """Class index and maps by method, of the script or of what it runs."""
     name = get_backbone(mode).layers[layer].replace("/", "_")
-    if (mode, layer) == ("vgg", 2):
-        class_index = record_of(folder / "script", f"vgg_{name}_dgl.json")["class_index"]
-        paths = {"dgl": f"vgg_{name}_dgl.npy", "cam": "vgg_cam.npy"}
-        return class_index, {k: np.load(str(folder / "script" / v)) for k, v in paths.items()}
+    if layer == 2:
+        class_index = record_of(folder / mode, f"{mode}_{name}_dgl.json")["class_index"]
+        paths = {"dgl": f"{mode}_{name}_dgl.npy", "cam": f"{mode}_cam.npy"}
+        return class_index, {k: np.load(str(folder / mode / v)) for k, v in paths.items()}
     with np.load(str(folder / (mode + ".npz"))) as stored:
         (cam,) = (key for key in stored.files if key.startswith("cam_"))
         return int(stored["class_index"]), {"dgl": stored["dgl_" + name], "cam": stored[cam]}

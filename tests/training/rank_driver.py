@@ -59,7 +59,7 @@ def main(script, folder, *trainings):
         flags = flags.split()
         name = flags[flags.index("--logdir") + 1]
         watch = Watch(os.path.join(folder, f"{name}-{RANK}.npz"))
-        trainer.configure = lambda *a, watch=watch: configure(*a, callbacks=[watch])
+        trainer.configure = lambda *a, watch=watch, **k: configure(*a, callbacks=[watch], **k)
         apart = name.startswith("apart")
         distributed.RankTrainer.allreduce = (lambda self, grads: grads) if apart else exchange
         del DRAWN[:]

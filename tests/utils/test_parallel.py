@@ -1,11 +1,14 @@
-"""Ordered maps in threads and the pipeline: order, overlap, bounds, exceptions, and no thread left over."""
+"""Ordered maps in threads and processes, and the pipeline: order, overlap, exceptions, no thread left."""
 
+import os
+import signal
 import threading
 import time
 
 import pytest
 
-from dgl.utils.parallel import chunks_of, ordered_map, overlapped
+from dgl.errors import UserError
+from dgl.utils.parallel import chunks_of, ordered_map, overlapped, process_map
 
 LONG = 20  # seconds until a wait for another thread counts as failed
 
@@ -35,6 +38,32 @@ def test_an_exception_comes_at_its_place(workers):
     assert [next(results), next(results)] == [2, 3]
     with pytest.raises(ZeroDivisionError):
         next(results)
+
+
+def process_of(item):
+    """The process that computes an item; what becomes of some items is up to their kind."""
+    if item == "divide":
+        raise ZeroDivisionError
+    if item == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item, os.getpid()
+
+
+@pytest.mark.parametrize("count, workers", [(2000, 1), (10, 2), (2000, 2)])
+def test_processes_give_results_in_order_and_few_items_need_none(count, workers):
+    found = list(process_map(process_of, range(count), workers))
+    assert [item for item, _ in found] == list(range(count))
+    is_here = {process == os.getpid() for _, process in found}
+    assert is_here == {workers == 1 or count == 10}
+
+
+def test_an_exception_of_a_process_comes_at_its_place():
+    results = process_map(process_of, [1] * 60 + ["divide"] + [1] * 2000, 2)
+    with pytest.raises(ZeroDivisionError):
+        list(results)
+    results = process_map(process_of, [1] * 60 + ["kill"] + [1] * 2000, 2)
+    with pytest.raises(UserError):
+        list(results)
 
 
 def squares(points):
