@@ -62,11 +62,11 @@ def killed_after(command, out, count):
     return len(batches(out))
 
 
-def finished(command):
-    """Run an evaluation to its end; returns what it said on standard error."""
+def finished(command, code=0):
+    """Run an evaluation to its end and exit code; returns what it said on standard error."""
     ran = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     said = ran.stderr.decode("utf-8")
-    assert ran.returncode == 0, said
+    assert ran.returncode == code, said
     return said
 
 
