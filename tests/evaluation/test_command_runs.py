@@ -5,7 +5,7 @@ import os
 
 import pytest
 from command_runs import CLASSES, entries_of, evaluate_many, metrics_of
-from killed_runs import check_same, finished, killed_after, make_command
+from killed_runs import check_same, killed_after, make_command
 from sample_images import blob_image, write_list
 
 from dgl.attribution import expand_methods
@@ -214,17 +214,13 @@ def test_the_study_compares_everything(folder, many, tmp_path):
 IMAGES, KEPT = 16, 3
 
 
-@pytest.fixture(scope="module")
-def command(tmp_path_factory, root):
-    return make_command(tmp_path_factory.mktemp("resume"), root, IMAGES)
-
-
 @pytest.mark.slow
-def test_killed_and_resumed_gives_the_bytes_of_one_run(command, tmp_path):
+def test_killed_and_resumed_gives_the_bytes_of_one_run(root, tmp_path, caplog):
+    command = make_command(tmp_path, root, IMAGES)
     whole, out = tmp_path / "whole", tmp_path / "out"
-    finished(command + [str(whole)])
     done = killed_after(command + [str(out)], out, KEPT)
     assert KEPT <= done < IMAGES and not (out / "metrics.json").exists()
-    said = finished(command + [str(out)])
-    assert f"going on after {done} of {IMAGES}" in said
+    for folder in (whole, out):
+        assert run(make_parser("Evaluate.").parse_args([*command[2:], str(folder)])) == 0
+    assert f"going on after {done} of {IMAGES}" in caplog.text
     check_same(out, whole)

@@ -19,6 +19,8 @@ from dgl.evaluation.loop import collect
 from dgl.evaluation.results import Store
 from dgl.weights import ModelCard, save_npz, write_card
 
+pytestmark = pytest.mark.usefixtures("quick_charts")
+
 QUICK = ("--gallery", 0, "--resamples", 0, "--clayer", 1, "--method", "dgl", "--gpu=-1")
 
 
