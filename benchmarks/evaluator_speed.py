@@ -90,10 +90,11 @@ def published_every(score_map, true_boxes):
 
 def distinct_masks(score_map, true_boxes):
     """Each distinct mask traced once."""
-    found = postprocess.boxes_by_level(score_map, THRESHOLDS)
-    overlap = postprocess.iou(found.boxes, true_boxes).max(axis=1)
-    best = np.maximum.reduceat(overlap, found.starts) >= IOUS[:, np.newaxis]
-    return (overlap[found.largest] >= LARGEST_IOU)[found.mask_of], best[:, found.mask_of]
+    image, levels, mask_of = postprocess.distinct_masks(score_map, THRESHOLDS)
+    boxes, starts, largest = postprocess.trace_levels(image, levels)
+    overlap = postprocess.iou(boxes, true_boxes).max(axis=1)
+    best = np.maximum.reduceat(overlap, starts) >= IOUS[:, np.newaxis]
+    return (overlap[largest] >= LARGEST_IOU)[mask_of], best[:, mask_of]
 
 
 def component_trees(score_map, true_boxes):

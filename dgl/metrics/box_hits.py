@@ -40,10 +40,10 @@ def box_hits(
     Returns:
         tuple: bool (T,), whether the box of the largest contour has that overlap with any true box,
         and bool (I, T), whether the box of any contour, outer one or hole, has it. Exactly as with
-        :func:`dgl.predict.postprocess.boxes_by_level` and :func:`dgl.predict.postprocess.iou`.
+        :func:`dgl.predict.postprocess.contour_boxes` and :func:`dgl.predict.postprocess.iou`.
 
     Raises:
-        ValueError: as :func:`dgl.predict.postprocess.boxes_by_level`; malformed true boxes, or none.
+        ValueError: as :func:`dgl.predict.postprocess.distinct_masks`; malformed true boxes, or none.
     """
     image, levels, mask_of = postprocess.distinct_masks(score_map, thresholds)
     true_boxes = postprocess.as_boxes(true_boxes)

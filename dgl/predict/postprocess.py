@@ -5,7 +5,7 @@ Localization Methods Right*, CVPR 2020). A box is ``x0, y0, x1, y1`` in pixels, 
 to it.
 """
 
-from typing import Any, List, NamedTuple, Tuple
+from typing import Any, List, Tuple
 
 import cv2
 import numpy as np
@@ -15,10 +15,8 @@ from dgl.utils.types import ArrayLike
 
 __all__ = [
     "DEFAULT_THRESHOLD",
-    "LevelBoxes",
     "as_boxes",
     "binarize",
-    "boxes_by_level",
     "clip_boxes",
     "contour_boxes",
     "distinct_masks",
@@ -98,66 +96,18 @@ def largest_box(score_map: ArrayLike, threshold: float = DEFAULT_THRESHOLD) -> n
     return largest
 
 
-class LevelBoxes(NamedTuple):
-    """Boxes of one map at many thresholds; thresholds with the same mask share their boxes.
-
-    Attributes:
-        boxes: int64 (K, 4), boxes of all contours of the D distinct masks, mask after mask.
-        starts: int64 (D,), where each mask's boxes start in ``boxes``; every mask has one or more.
-        largest: int64 (D,), index into ``boxes`` of each mask's largest contour.
-        mask_of: int64 (T,), the mask that each of the T thresholds leads to.
-    """
-
-    boxes: np.ndarray
-    starts: np.ndarray
-    largest: np.ndarray
-    mask_of: np.ndarray
-
-    def all_boxes(self, index: int) -> np.ndarray:
-        """int64 (K_i, 4): every contour's box at threshold number ``index``."""
-        mask = self.mask_of[index]
-        stop = self.starts[mask + 1] if mask + 1 < len(self.starts) else len(self.boxes)
-        return self.boxes[self.starts[mask] : stop]
-
-    def largest_boxes(self) -> np.ndarray:
-        """int64 (T, 4): the largest contour's box at every threshold."""
-        chosen: np.ndarray = self.boxes[self.largest[self.mask_of]]
-        return chosen
-
-
-def boxes_by_level(score_map: ArrayLike, thresholds: ArrayLike) -> LevelBoxes:
-    """Boxes of one map at every threshold, each distinct mask being traced once.
-
-    Thresholds act through an integer level below 256, and two levels with no pixel value between
-    them have the same mask, so a thousand thresholds need far fewer masks. The boxes equal those of
-    :func:`binarize` and :func:`contour_boxes` at each threshold, order included.
-
-    Args:
-        score_map: float array (H, W) in [0, 1].
-        thresholds: floats (T,) in [0, 1], T at least 1, in any order.
-
-    Returns:
-        LevelBoxes.
-
-    Raises:
-        ValueError: as :func:`binarize`, or no threshold at all.
-    """
-    image, levels, mask_of = distinct_masks(score_map, thresholds)
-    boxes, starts, largest = trace_levels(image, levels)
-    return LevelBoxes(boxes=boxes, starts=starts, largest=largest, mask_of=mask_of)
-
-
 def trace_levels(
     image: np.ndarray, levels: np.ndarray
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes of the masks ``image > level``.
+    """Boxes of the masks ``image > level``, as :func:`contour_boxes` has them, order included.
 
     Args:
         image: uint8 array (H, W).
         levels: integers (D,), D at least 1, from 0 to 255.
 
     Returns:
-        tuple: ``boxes``, ``starts`` and ``largest`` as in :class:`LevelBoxes`.
+        tuple: int64 (K, 4), boxes of all contours, mask after mask; int64 (D,), where each mask's boxes
+        start, of which it has one or more; int64 (D,), the index of each mask's largest contour.
     """
     # Tracing only the part that holds foreground changes neither contours nor their order.
     if len(levels) > _FEW_LEVELS:
@@ -189,6 +139,9 @@ def distinct_masks(
     score_map: ArrayLike, thresholds: ArrayLike
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The distinct masks of :func:`binarize` at many thresholds.
+
+    Thresholds act through an integer level below 256, and two levels with no pixel value between
+    them have the same mask, so a thousand thresholds need far fewer masks.
 
     Args:
         score_map: float array (H, W) in [0, 1].

@@ -1,4 +1,4 @@
-"""Griffe extension: roles in docstrings (``:class:`~dgl.predict.postprocess.LevelBoxes```) become links.
+"""Griffe extension: roles in docstrings (``:class:`~dgl.backbones.registry.Backbone```) become links.
 
 A name links where the API page documents it; elsewhere it is code. A paragraph that ends in ``::``
 introduces an example, as in reStructuredText, and ends in ``:`` here.

@@ -58,17 +58,23 @@ def straight_largest(score_map, threshold):
     return max(zip(boxes, areas), key=lambda pair: pair[1])[0]
 
 
+def traced(score_map, thresholds):
+    """Every contour's box, and the largest contour's, at each threshold, tracing distinct masks once."""
+    image, levels, mask_of = postprocess.distinct_masks(score_map, thresholds)
+    boxes, starts, largest = postprocess.trace_levels(image, levels)
+    every = np.split(boxes, starts[1:])
+    return [every[mask].tolist() for mask in mask_of], boxes[largest[mask_of]].tolist()
+
+
 @pytest.mark.parametrize("maker", [gaussians, plateaus, noise, dim])
 @pytest.mark.parametrize("seed", range(4))
-def test_boxes_by_level_equal_the_straight_ones_at_every_threshold(maker, seed):
+def test_traced_boxes_equal_the_straight_ones_at_every_threshold(maker, seed):
     score_map = maker(seed)
-    found = postprocess.boxes_by_level(score_map, THRESHOLDS)
-    largest = found.largest_boxes()
-    assert largest.shape == (len(THRESHOLDS), 4)
-    for index, threshold in enumerate(THRESHOLDS):
-        expected = straight_boxes(score_map, threshold)[0]
-        assert [tuple(box) for box in found.all_boxes(index).tolist()] == expected
-        assert tuple(largest[index].tolist()) == straight_largest(score_map, threshold)
+    every, largest = traced(score_map, THRESHOLDS)
+    assert len(every) == len(largest) == len(THRESHOLDS)
+    for threshold, found, box in zip(THRESHOLDS, every, largest):
+        assert list(map(tuple, found)) == straight_boxes(score_map, threshold)[0]
+        assert tuple(box) == straight_largest(score_map, threshold)
 
 
 @pytest.mark.parametrize("maker", [gaussians, plateaus, noise, dim, np.zeros])
@@ -102,7 +108,7 @@ def all_boxes(score_map):
 def largest(score_map):
     """By either function."""
     box = postprocess.largest_box(score_map, 0.5).tolist()
-    assert postprocess.boxes_by_level(score_map, [0.5]).largest_boxes().tolist() == [box]
+    assert traced(score_map, [0.5])[1] == [box]
     return box
 
 
@@ -136,8 +142,7 @@ def test_a_constant_map(value):
     expected = [0, 0, 29, 19] if value > 0 else [0, 0, 0, 0]
     assert postprocess.largest_box(score_map, 0.0).tolist() == expected
     assert postprocess.largest_box(score_map, 1.0).tolist() == [0, 0, 0, 0]
-    by_level = postprocess.boxes_by_level(score_map, [0.0, 0.9, 1.0]).largest_boxes().tolist()
-    assert by_level == [expected, expected, [0, 0, 0, 0]]
+    assert traced(score_map, [0.0, 0.9, 1.0])[1] == [expected, expected, [0, 0, 0, 0]]
 
 
 def test_binarize_is_strict_and_relative_to_the_quantized_maximum():
@@ -158,9 +163,9 @@ def test_maps_and_thresholds_outside_the_range_are_refused(bad):
     for call in (
         lambda: postprocess.binarize(score_map, 0.5),
         lambda: postprocess.largest_box(score_map, 0.5),
-        lambda: postprocess.boxes_by_level(score_map, [0.5]),
-        lambda: postprocess.boxes_by_level(blocks((2, 2, 5, 5)), [bad]),
-        lambda: postprocess.boxes_by_level(blocks((2, 2, 5, 5)), []),
+        lambda: postprocess.distinct_masks(score_map, [0.5]),
+        lambda: postprocess.distinct_masks(blocks((2, 2, 5, 5)), [bad]),
+        lambda: postprocess.distinct_masks(blocks((2, 2, 5, 5)), []),
     ):
         with pytest.raises(ValueError):
             call()
