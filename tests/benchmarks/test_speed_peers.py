@@ -199,6 +199,7 @@ def test_peers_do_what_they_publish_and_nothing_else_passes(small, key):
     assert row["agrees"]
     other = {"captum": "layercam", "layercam": "gradcam"}.get(one.what, "layercam")
     if one.formula and one.layer != "add":
+        pytest.importorskip("pytorch_grad_cam")  # whose map is the wrong one
         with pytest.raises(UserError, match="differs from its published formula"):
             _check(small, one, other)
 

@@ -37,20 +37,23 @@ def folder(stand_ins, tmp_path):
     return str(tmp_path)
 
 
-@pytest.mark.parametrize("path", marked(p for p in WITH_COMMANDS if of(p, RUN)))
-def test_commands_run(path, folder):
-    for command in of(path, RUN):
+def run_all(listed, folder):
+    for command in listed:
         try:
             doc_runs.run(command, folder)
-        except SystemExit as ending:
+        except SystemExit as ending:  # as --help ends
             assert ending.code in (None, 0), command.place
+
+
+@pytest.mark.parametrize("path", marked(p for p in WITH_COMMANDS if of(p, RUN)))
+def test_commands_run(path, folder):
+    run_all(of(path, RUN), folder)
 
 
 @pytest.mark.docs
 @pytest.mark.parametrize("path", [p for p in WITH_COMMANDS if of(p, SLOW_RUN)])
 def test_slow_commands_run(path, folder):
-    for command in of(path, SLOW_RUN):
-        doc_runs.run(command, folder)
+    run_all(of(path, SLOW_RUN), folder)
 
 
 @pytest.mark.parametrize("path", [p for p in WITH_COMMANDS if of(p, PARSE, SLOW_RUN)])

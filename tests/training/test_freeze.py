@@ -118,7 +118,9 @@ def test_what_is_trained_is_as_without_a_cache(runs, folder):
         change = np.abs(value - vgg_variables(CLASSES)[name]).max()
         error = np.abs(runs[0]["straight"][name] - value).max()
         assert error < 1e-5, name
-        assert error < 0.002 * change, name
+        # Kernels of TensorFlow 1.15 round a bias, which changes least, differently from run to run.
+        rounding = 4 * np.spacing(np.abs(value).max())
+        assert error < 0.002 * change + rounding, name
 
 
 @pytest.mark.slow

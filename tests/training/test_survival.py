@@ -28,7 +28,7 @@ class Runs(Training):
     steps, epochs = 5, 4
 
     def command(self, name):
-        return [*super().command(name), "--workers", "2", "--watch", "0"]
+        return [*super().command(name), "--workers", "2"]
 
     def start(self, name, *flags, before=()):
         """Start or resume a run."""
