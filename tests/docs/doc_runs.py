@@ -33,7 +33,7 @@ SHORTER = (
     (r"^sh run_train", "-- " + _SHORT_TRAINING),
     (
         r"evaluate_localization|study_localization|^dgl evaluate |^dgl study ",
-        "--resamples 20 --gallery 2",
+        "--resamples 20 --gallery 2 --overwrite",  # examples of one page share the default --out
     ),
     (r"dgl\.data\.birds|^dgl make-data birds", "--train-per-class 2 --test-per-class 1 --size 64"),
 )
