@@ -106,7 +106,7 @@ class LocalizeDefaults(NamedTuple):
 USUAL_DEFAULTS = LocalizeDefaults()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # an entry of the registry is itself alone, and hashable
 class Backbone:
     """One backbone: its graph, its layers and heads, its training defaults, its published weights.
 

@@ -26,9 +26,9 @@ from dgl.backbones.published import (
     torchvision_file,
 )
 from dgl.backbones.registry import (
+    USUAL_DEFAULTS,
     Backbone,
     BuildOptions,
-    LocalizeDefaults,
     Network,
     register_backbone,
 )
@@ -168,7 +168,7 @@ register_backbone(
             *keras_files("vgg16", CAFFE, _OXFORD, _DIFFERS, _KERAS_CHECKS),
             torchvision_file("vgg16-397923af.pth", _DIFFERS, 527.796),
         ),
-        localize=LocalizeDefaults("2", 0.2),  # of the published demo
+        localize=USUAL_DEFAULTS,  # layer and threshold of the published demo
         released=released_checkpoint("vgg16-dgl", "10Mf5bpqMOZGO_gHLi5PBhVXb98b9mpTO"),
         published_names=(
             PublishedNames(TENSORPACK, _fits_tensorpack, same_names),

@@ -1,4 +1,4 @@
-"""The run of `dgl label`: network, images, confidences, store."""
+"""Run `dgl label`: open the network, list the images, estimate confidences and write the labels."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""`dgl serve`: the page of maps, or with ``--api`` boxes for scripts. `dgl review`: the page of labels."""
+"""`dgl serve`: a web page of maps, or boxes over HTTP (--api). `dgl review`: a page to correct labels."""
 
 import argparse
 from typing import Any, Callable

@@ -6,17 +6,12 @@ The network normalizes in its graph, so batches are uint8 BGR.
 import collections
 import itertools
 import math
-import multiprocessing
 import os
-import signal
 import sys
-import threading
-import time
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Callable, Deque, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
-import cv2
 import numpy as np
 
 from dgl.data.image_io import read_reduced
@@ -24,7 +19,7 @@ from dgl.data.sample import Sample
 from dgl.data.views import random_training_view, rgb_to_bgr, validation_view
 from dgl.errors import UserError
 from dgl.tf_compat import tf  # noqa: F401  # loads TensorFlow before tensorpack does
-from dgl.utils.parallel import ordered_map
+from dgl.utils.parallel import lost_worker, ordered_map, worker_pool
 
 from tensorpack.dataflow import (  # isort: skip
     BatchData,
@@ -40,7 +35,6 @@ _PROBED = 50  # images tried before training is refused as unreadable
 # Datapoints that a worker process takes at a time, and how many times ahead of their turn.
 _CHUNK = 4
 _CHUNKS_PER_WORKER = 8
-_PARENT_CHECK_SECONDS = 2.0
 
 # Forking keeps a process small. Only on Linux do the libraries survive it.
 _START_METHOD = "fork" if sys.platform == "linux" else "spawn"
@@ -145,21 +139,6 @@ def _map_chunk(function: Callable[[Any], Any], chunk: Sequence[Any]) -> List[Any
     return [result for result in map(function, chunk) if result is not None]
 
 
-def _start_worker(parent: int) -> None:
-    """Prepare a worker process: it ends with its parent, which alone handles signals."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # OpenCV's threads would compete with the other workers, and hang in a forked child.
-    cv2.setNumThreads(0)
-    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
-
-
-def _exit_with_parent(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_PARENT_CHECK_SECONDS)
-    os._exit(1)
-
-
 class ProcessMapData(ProxyDataFlow):  # type: ignore[misc]
     """``function`` of every datapoint, computed by worker processes, in the flow's order.
 
@@ -179,12 +158,7 @@ class ProcessMapData(ProxyDataFlow):  # type: ignore[misc]
         """Start the processes, before TensorFlow's threads that a fork would not survive."""
         super().reset_state()
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(
-                self._workers,
-                mp_context=multiprocessing.get_context(_START_METHOD),
-                initializer=_start_worker,
-                initargs=(os.getpid(),),
-            )
+            self._pool = worker_pool(self._workers, _START_METHOD)
             self._pool.submit(int).result()
 
     def __iter__(self) -> Iterator[Any]:
@@ -202,10 +176,7 @@ class ProcessMapData(ProxyDataFlow):  # type: ignore[misc]
                     return
                 yield from pending.popleft().result()
         except BrokenProcessPool as error:
-            raise UserError(
-                "a process that decodes images ended by itself; expected it to last "
-                "(out of memory? fewer --workers need less)"
-            ) from error
+            raise lost_worker() from error
         finally:
             for future in pending:
                 future.cancel()

@@ -1,4 +1,4 @@
-"""``--mosaic``: the grid pointing game over mosaics of the evaluated images, for every method and layer.
+"""Run the grid pointing game (``--mosaic``) on mosaics of the evaluated images, for every method and layer.
 
 Mosaics are chosen as Boehle et al. (CVPR 2021) do: of images whose class the network predicts with a
 probability above one half, each mosaic has a random set of different classes, and of each class the most

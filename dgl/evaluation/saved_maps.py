@@ -1,4 +1,4 @@
-"""Scoring without a model: saved score maps of any program against metadata of wsolevaluation.
+"""Evaluate score maps that any program has saved, without a model, against metadata of wsolevaluation.
 
 Also the other way round: the metadata folder that goes with maps which this project saved.
 """

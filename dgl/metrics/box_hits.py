@@ -1,4 +1,4 @@
-"""Thresholds at which the boxes of a score map are right, exactly as wsolevaluation decides.
+"""Decide at which thresholds the boxes of a score map are right, exactly as wsolevaluation does.
 
 The protocol (Choe et al., CVPR 2020) traces the contours of a thousand masks per map. Here the boxes of
 all of them come from two component trees: the outer contours' from the 8-connected foreground, the

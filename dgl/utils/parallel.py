@@ -8,6 +8,8 @@ import concurrent.futures
 import multiprocessing
 import os
 import signal
+import threading
+import time
 from concurrent.futures.process import BrokenProcessPool
 from typing import (
     Any,
@@ -23,6 +25,8 @@ from typing import (
     TypeVar,
 )
 
+import cv2
+
 from dgl.errors import UserError
 
 _Item = TypeVar("_Item")
@@ -33,6 +37,7 @@ _Result = TypeVar("_Result")
 
 _AHEAD_PER_WORKER = 4  # items started before their results are taken
 _MANY_ITEMS, _ITEMS_AT_ONCE = 1000, 50  # of `process_map`
+_PARENT_CHECK_SECONDS = 2.0
 _FEW = 2  # threads that each take a whole chunk through all stages
 
 
@@ -107,19 +112,43 @@ def process_map(
     if workers == 1 or len(items) < _MANY_ITEMS:
         yield from map(function, items)
         return
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(workers, context, _leave_interrupts) as pool:
+    with worker_pool(workers) as pool:
         try:
             yield from pool.map(function, items, chunksize=_ITEMS_AT_ONCE)
-        except BrokenProcessPool:
-            raise UserError(
-                f"one of {workers} processes was killed; expected memory for all: fewer --workers"
-            ) from None
+        except BrokenProcessPool as error:
+            raise lost_worker() from error
 
 
-def _leave_interrupts() -> None:
-    """Leave Ctrl-C, which a terminal sends to all processes, to the one that started this one."""
+def worker_pool(workers: int, method: str = "spawn") -> concurrent.futures.ProcessPoolExecutor:
+    """A pool of processes that end with this one, which alone handles signals.
+
+    Args:
+        workers: their number.
+        method: how they are started, as :mod:`multiprocessing` calls it.
+    """
+    context = multiprocessing.get_context(method)
+    return concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
+
+
+def lost_worker() -> UserError:
+    """What to say where the pool is broken."""
+    return UserError(
+        "a worker process ended by itself; expected it to last (out of memory? fewer --workers need less)"
+    )
+
+
+def _start_worker(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # OpenCV's threads would compete with the other workers, and hang in a forked child.
+    cv2.setNumThreads(0)
+    threading.Thread(target=_exit_with_parent, args=(parent,), daemon=True).start()
+
+
+def _exit_with_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_CHECK_SECONDS)
+    os._exit(1)
 
 
 def checked_workers(workers: Optional[int] = None) -> int:

@@ -1,5 +1,6 @@
 """Fill a network from a checkpoint: find the file, choose build options, compare, read the weights."""
 
+import functools
 import os
 from importlib.util import find_spec
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple, cast
@@ -158,11 +159,18 @@ def network_variables(
 
     ``trained`` ones are those that an optimizer changes, BatchNorm's moving averages left out.
     """
+    return dict(_all_and_trained(backbone, options, image_size)[trained])
+
+
+@functools.lru_cache(maxsize=16)
+def _all_and_trained(
+    backbone: Backbone, options: BuildOptions, image_size: int
+) -> Tuple[Shapes, Shapes]:
+    # A run asks several times, and a deep network takes seconds to build.
     with tf.Graph().as_default():
-        build_network(
-            backbone, tf.placeholder(tf.float32, [None, image_size, image_size, 3]), options
-        )
-        return _shapes_of(tf.trainable_variables() if trained else tf.global_variables())
+        image = tf.placeholder(tf.float32, [None, image_size, image_size, 3])
+        build_network(backbone, image, options)
+        return _shapes_of(tf.global_variables()), _shapes_of(tf.trainable_variables())
 
 
 def _shapes_of(variables: Iterable[Any]) -> Dict[str, Tuple[int, ...]]:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dgl.data import flows
 from dgl.data.flows import FailureKeeper, ProcessMapData, Share, ShuffledDraws, ValidationFlow
 from dgl.data.flows import training_flow as make_training_flow
 from dgl.data.sample import Sample
 from dgl.data.views import validation_view
 from dgl.errors import UserError
+from dgl.utils import parallel
 
 from tensorpack.dataflow import DataFlow, DataFromList, ProxyDataFlow  # isort: skip
 
@@ -238,7 +238,7 @@ def test_an_error_in_the_flow_is_raised_where_it_is_iterated(workers):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_processes_end_with_their_parent(monkeypatch):
-    monkeypatch.setattr(flows, "_PARENT_CHECK_SECONDS", 0.1)
+    monkeypatch.setattr(parallel, "_PARENT_CHECK_SECONDS", 0.1)
     there, here = os.pipe()
     parent = os.fork()
     if not parent:
