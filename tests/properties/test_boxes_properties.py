@@ -19,9 +19,7 @@ whole_maps = shapes.flatmap(lambda s: arrays(np.int64, s, elements=st.integers(-
 
 
 def _within(inner, outer):
-    return all(a <= b for a, b in zip(outer[:2], inner[:2])) and all(
-        a <= b for a, b in zip(inner[2:], outer[2:])
-    )
+    return np.less_equal([*outer[:2], *inner[2:]], [*inner[:2], *outer[2:]]).all()
 
 
 @given(masks())
@@ -85,9 +83,8 @@ def test_scale_and_offset_change_neither_the_map_nor_its_box(raw, scale, offset,
     # Whole numbers, so that both divisions round the same quotient.
     moved = postprocess.normalize(scale * raw + offset)
     np.testing.assert_array_equal(moved, score_map)
-    np.testing.assert_array_equal(
-        postprocess.largest_box(moved, threshold), postprocess.largest_box(score_map, threshold)
-    )
+    boxes = [postprocess.largest_box(each, threshold) for each in (moved, score_map)]
+    np.testing.assert_array_equal(*boxes)
 
 
 @given(whole_maps)
@@ -101,11 +98,10 @@ def test_a_normalized_map_reaches_both_ends_unless_constant(raw):
     np.testing.assert_array_equal(postprocess.normalize(np.stack([raw, raw]))[1], score_map)
 
 
-@given(
-    shapes.flatmap(lambda s: arrays(np.float32, s, elements=st.floats(-100, 100, width=32))),
-    st.integers(1, 24),
-    st.integers(1, 24),
-)
+raw_maps = shapes.flatmap(lambda s: arrays(np.float32, s, elements=st.floats(-100, 100, width=32)))
+
+
+@given(raw_maps, st.integers(1, 24), st.integers(1, 24))
 def test_a_resized_map_keeps_its_bounds(raw, height, width):
     resized = postprocess.resize_map(raw, height, width)
     assert resized.shape == (height, width) and resized.dtype == np.float32

@@ -1,5 +1,6 @@
 """Whatever an evaluation results gives the same figures after it was stored as JSON."""
 
+import copy
 import json
 
 import numpy as np
@@ -34,11 +35,8 @@ def tables(draw):
     """(columns, ids or None, values): random rows of random columns."""
     kinds = st.sampled_from(["bool", "uint8", "int8", "int32", "uint32", "float64", "float32"])
     shape = st.lists(st.integers(1, 3), max_size=2).map(tuple)
-    columns = draw(
-        st.dictionaries(
-            st.sampled_from("abcd"), st.builds(Column, kinds, shape), min_size=1, max_size=4
-        )
-    )
+    names, column = st.sampled_from("abcd"), st.builds(Column, kinds, shape)
+    columns = draw(st.dictionaries(names, column, min_size=1, max_size=4))
     rows = draw(st.integers(0, 5))
     ids = draw(st.none() | st.lists(texts, min_size=rows, max_size=rows, unique=True))
     values = {
@@ -82,17 +80,16 @@ def test_damaged_records_are_told_or_are_still_records(table, place, byte):
 def test_evaluators_give_the_same_result(images, with_ids):
     ids = [f"i{index}" for index in range(len(images))] if with_ids else None
     score_maps, boxes, labels, logits = zip(*images)
-    first = FixedThresholdEvaluator(7, 0.3)
+    first, second, third = evaluators = (
+        FixedThresholdEvaluator(7, 0.3),
+        MaxBoxAccEvaluator(0.05, operating_threshold=0.2),
+        PixelApEvaluator(0.05),
+    )
+    empties = copy.deepcopy(evaluators)
     first.add(score_maps, boxes, np.array(logits), np.array(labels), ids=ids)
-    second = MaxBoxAccEvaluator(0.05, operating_threshold=0.2)
     second.add(score_maps, boxes, ids)
-    third = PixelApEvaluator(0.05)
     third.add(score_maps, [(m > m.mean()).astype(np.uint8) | (m == 1) for m in score_maps], ids)
-    for evaluator, empty in (
-        (first, FixedThresholdEvaluator(7, 0.3)),
-        (second, MaxBoxAccEvaluator(0.05, operating_threshold=0.2)),
-        (third, PixelApEvaluator(0.05)),
-    ):
+    for evaluator, empty in zip(evaluators, empties):
         state = _stored(evaluator.state_dict())
         empty.load_state_dict(state)
         assert empty.state_dict() == evaluator.state_dict()
@@ -125,13 +122,10 @@ def test_shards_of_made_results_merge_in_any_order(read, data):
     owner = data.draw(st.lists(st.integers(0, 2), min_size=len(read), max_size=len(read)))
     shards = [filled([p for p, o in zip(read, owner) if o == shard]) for shard in range(3)]
     shards = data.draw(st.permutations(shards))
-    merged = Results(PLAIN)
+    merged, whole = Results(PLAIN), filled(read)
     for shard in shards:
         merged.merge(Results.from_state(PLAIN, _stored(shard.state_dict())))
-    whole = filled(read)
     assert merged.positions == whole.positions
     assert compute_metrics(merged, resamples=0) == compute_metrics(whole, resamples=0)
-    assert (
-        merged.localization["fixed_threshold", ENTRY].counted_ids()
-        == whole.localization["fixed_threshold", ENTRY].counted_ids()
-    )
+    key = ("fixed_threshold", ENTRY)
+    assert merged.localization[key].counted_ids() == whole.localization[key].counted_ids()

@@ -7,6 +7,7 @@ import os
 import runpy
 from unittest import mock
 
+import numpy as np
 from sample_images import TESTS
 
 from dgl.data import flows
@@ -56,3 +57,8 @@ def load_last(folder):
     """Variable name -> value of a log folder's last checkpoint."""
     reader = tf.train.load_checkpoint(str(folder))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def distance(one, other, names):
+    """The largest difference of a variable, relative to that variable's largest value."""
+    return max(np.abs(one[n] - other[n]).max() / np.abs(one[n]).max() for n in names)

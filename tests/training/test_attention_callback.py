@@ -5,10 +5,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from attention_data import CLASSES, DRAWN, SIZE, rows_of
+from networks import options_of
 from sample_images import write_list
+from small_trainings import BOXES, CLASSES, build_tower, make_recipe, rows_of
 
-from dgl.backbones import BuildOptions, get_backbone
+from dgl.backbones import get_backbone
 from dgl.data.layouts import load_data
 from dgl.data.sample import Sample
 from dgl.tf_compat import tf
@@ -19,19 +20,13 @@ from dgl.training.attention_callback import (
     default_measured,
     spread_over_classes,
 )
-from dgl.training.model import ClassifierModel
-from dgl.training.recipe import Recipe
 from dgl.training.trainer import completeness
 
-from tensorpack.tfutils.tower import TowerContext  # isort: skip
 
-BOX = ((1.0, 2.0, 30.0, 40.0),)
-
-
-def make_samples(sizes, boxes=BOX):
+def make_samples(sizes):
     """``sizes[c]`` samples of class ``c``, class after class, as in CUB's list."""
     return [
-        Sample(f"{label}/{n}.jpg", f"/{label}/{n}.jpg", label, boxes)
+        Sample(f"{label}/{n}.jpg", f"/{label}/{n}.jpg", label, ((1.0, 2.0, 30.0, 40.0),))
         for label, size in enumerate(sizes)
         for n in range(size)
     ]
@@ -65,21 +60,6 @@ def test_drawn_images_are_among_the_measured_ones():
     images = choose_images(make_samples([5] * 6), 4, 12, ("conv5_3", "conv5_2"))
     assert (len(images.drawn), len(images.measured)) == (4, 12)
     assert set(images.drawn) <= set(images.measured)
-    assert "4 validation images at conv5_3, conv5_2" in str(images)
-
-
-@pytest.mark.parametrize("measured", [0, 2])
-def test_images_with_boxes_are_drawn_first(measured):
-    samples = make_samples((4, 4), boxes=()) + make_samples((2, 2))
-    images = choose_images(samples, 3, measured, ["add"])
-    assert all(sample.boxes for sample in images.drawn + images.measured)
-    assert (len(images.drawn), len(images.measured)) == (3, measured)
-
-
-def test_data_without_boxes():
-    images = choose_images(make_samples((4, 4), boxes=()), 3, 200, ["add"])
-    assert (len(images.drawn), images.measured) == (3, [])
-    assert choose_images(make_samples((4, 4)), 0, 0, ["add"]) is None
 
 
 @pytest.mark.parametrize(
@@ -92,33 +72,27 @@ def test_data_without_boxes():
     ],
 )
 def test_the_maps_of_every_network_need_no_more_variables(mode, data_format):
-    backbone = get_backbone(mode)
-    options = BuildOptions(
-        CLASSES, backbone.head_name(None, CLASSES), width=0.0625, data_format=data_format
-    )
-    recipe = Recipe(mode, options, 96, 4, 1, 1, 1, 0.01)
+    options = options_of(mode, CLASSES, width=0.0625, data_format=data_format)
+    recipe, layers = make_recipe(mode, options, image_size=96), get_backbone(mode).layers[:2]
     with tf.Graph().as_default():
-        model = ClassifierModel(recipe)
-        image, label = (tf.placeholder(s.dtype, s.shape, s.name) for s in model.inputs())
-        with TowerContext("", is_training=True):
-            model.build_graph(image, label)
+        build_tower(recipe)
         before = [variable.name for variable in tf.global_variables()]
-        callback = AttentionCallback(recipe, AttentionImages([], [], backbone.layers[:2]), str)
+        callback = AttentionCallback(recipe, AttentionImages([], [], layers), str)
         callback.setup_graph(SimpleNamespace(_vs_name_for_predictor=lambda device: ""))
         assert [variable.name for variable in tf.global_variables()] == before
-    maps = callback._maps
-    assert list(maps) == list(backbone.layers[:2])
-    sides = [tensor.shape.as_list()[1:] for tensor in maps.values()]
+    assert list(callback._maps) == list(layers)
+    sides = [tensor.shape.as_list()[1:] for tensor in callback._maps.values()]
     assert all(1 <= rows == columns < 96 for rows, columns in sides)
+
+
+RAMP = np.linspace(0, 1, 36).reshape(6, 6)
 
 
 class Session:
     """A session that gives the same map for every image, or raises an error."""
 
-    def __init__(self, error=None, score_map=None):
-        ramp = np.linspace(0, 1, 36).reshape(6, 6)
-        self.fed, self._error = [], error
-        self._map = ramp if score_map is None else score_map
+    def __init__(self, error=None, score_map=RAMP):
+        self.fed, self._error, self._map = [], error, score_map
 
     def run(self, fetches, feed):
         self.fed.append(feed["label"])
@@ -132,13 +106,12 @@ def trigger_twice(tmp_path, monkeypatch):
     """Trigger a callback with images of which some are damaged: (tags, scalars, warnings)."""
 
     def trigger(session, damaged=()):
-        write_list(tmp_path, "val", rows_of(8))
+        write_list(tmp_path, "val", rows_of(8, boxes=BOXES, ending=".png"))
         for name in damaged:
             (tmp_path / "val" / name).write_bytes(b"no image")
         samples = load_data(str(tmp_path), "val", with_boxes=True).samples
-        images = choose_images(samples, DRAWN, 6, ("add",))
-        recipe = Recipe("vgg", BuildOptions(CLASSES, "linear"), SIZE, 4, 1, 1, 1, 0.01)
-        callback = AttentionCallback(recipe, images, "class {}".format)
+        images = choose_images(samples, 3, 6, ("add",))
+        callback = AttentionCallback(make_recipe(batch=4), images, "class {}".format)
         callback._maps, callback._input, callback._label = {"add": None}, "image", "label"
         tags, scalars, warnings = [], [], []
         monkeypatch.setattr(
@@ -158,7 +131,6 @@ def trigger_twice(tmp_path, monkeypatch):
 
 
 def test_an_image_that_cannot_be_read_is_left_out(trigger_twice):
-    """The second of six that are measured, three of which are drawn."""
     session = Session()
     tags, scalars, (warning,) = trigger_twice(session, damaged=["1.png"])
     assert tags == 2 * ["maps/0 class 0", "maps/2 class 2"]
@@ -183,13 +155,12 @@ def test_training_continues_without_maps_if_memory_is_short(trigger_twice):
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_a_map_that_is_not_finite_has_no_box(trigger_twice, bad):
     tags, scalars, warnings = trigger_twice(Session(score_map=np.full((6, 6), bad)))
-    assert len(tags) == 2 * DRAWN and not warnings
+    assert len(tags) == 2 * 3 and not warnings
     assert scalars == 2 * [("val-gt-known", 0.0)]
 
 
 def test_an_epoch_is_complete_after_its_measurements():
-    recipe = Recipe("vgg", BuildOptions(CLASSES, "linear"), SIZE, 4, 1, 1, 7, 0.01)
-    images = AttentionImages([], make_samples([1]), ("add",))
+    recipe, images = make_recipe(epochs=7), AttentionImages([], make_samples([1]), ("add",))
     row = {"epoch_num": 2, "global_step": 4}
     assert completeness(recipe)(row) and not completeness(recipe, images)(row)
     assert completeness(recipe, images)({**row, "val-gt-known": 0.5})

@@ -3,12 +3,13 @@
 import json
 import os
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pytest
-from networks import vgg_variables
+from networks import vgg_variables, write_tensorflow
+from small_trainings import CLASSES, make_recipe
 
-from dgl.backbones import BuildOptions
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.training.checkpointing import (
@@ -23,7 +24,6 @@ from dgl.training.checkpointing import (
 )
 from dgl.training.early_stop import EarlyStop
 from dgl.training.log_folder import Statistics
-from dgl.training.recipe import Recipe
 from dgl.weights import open_checkpoint
 
 from tensorpack.train import StopTraining  # isort: skip
@@ -31,13 +31,9 @@ from tensorpack.train import StopTraining  # isort: skip
 STEPS = 10
 
 
-def touch(folder, *names):
-    for name in names:
+def touch(folder, *names, checkpoints=()):
+    for name in [*names, *(path for each in checkpoints for path in checkpoint_files(each))]:
         (folder / name).write_bytes(b"x")
-
-
-def touch_checkpoint(folder, name):
-    touch(folder, *(os.path.basename(path) for path in checkpoint_files(name)))
 
 
 @pytest.mark.parametrize(
@@ -54,9 +50,8 @@ def touch_checkpoint(folder, name):
     ],
 )
 def test_the_last_complete_checkpoint(tmp_path, state, expected):
-    touch_checkpoint(tmp_path, "model-8")
-    touch_checkpoint(tmp_path, "model-16")
-    touch(tmp_path, "model-24.index", "model-x.index", "min-val-error-top1.index")
+    others = ["model-24.index", "model-x.index", "min-val-error-top1.index"]
+    touch(tmp_path, *others, checkpoints=["model-8", "model-16"])
     if isinstance(state, str):
         text = f'model_checkpoint_path: "{state}"\nall_model_checkpoint_paths: "{state}"\n'
         state = text.encode()
@@ -74,24 +69,18 @@ def test_leftovers_are_removed_and_nothing_else(tmp_path):
     folder = tmp_path / "lr[0.1]"  # no pattern
     folder.mkdir()
     kept = ["checkpoint", "stats.json", "model.json", "log.log", "events.out.tfevents.1.host"]
-    touch(folder, *kept)
-    touch_checkpoint(folder, "model-8")
-    touch_checkpoint(folder, "min-val-error-top1")
-    before = set(os.listdir(str(folder)))
+    touch(folder, *kept, checkpoints=["model-8", "min-val-error-top1"])
+    before = set(os.listdir(folder))
     touch(folder, "model-9.data-00000-of-00001.tempstate1", "model-9.index.tempstate2", ".ab.tmp")
     touch(folder, "min-val-error-top1.index.copy")
     (folder / "model-9_temp_3").mkdir()
     touch(folder / "model-9_temp_3", "part-00000")
     remove_leftovers(str(folder))
-    assert set(os.listdir(str(folder))) == before
-    touch_checkpoint(folder, "model-16")
+    assert set(os.listdir(folder)) == before
+    touch(folder, checkpoints=["model-16"])
     remove_leftovers(str(folder), str(folder / "model-16"))
-    left = set(os.listdir(str(folder)))
-    assert {name for name in left if "model-" in name} == {
-        "model-16.index",
-        "model-16.data-00000-of-00001",
-    }
-    assert {"min-val-error-top1.index", *kept} <= left
+    new = {"model-16.index", "model-16.data-00000-of-00001"}
+    assert set(os.listdir(folder)) == new | {name for name in before if "model-8" not in name}
 
 
 class Saving:
@@ -137,7 +126,7 @@ def test_the_last_and_the_best_checkpoint(saving, tmp_path):
     for step, error in ((1, 0.5), (2, 0.3), (3, 0.3), (4, 0.4)):
         saving.save(step, step, error)
     files = {"checkpoint", *checkpoint_files("model-4"), *checkpoint_files("min-error")}
-    assert set(os.listdir(str(tmp_path))) == files
+    assert set(os.listdir(tmp_path)) == files
     assert tf.train.latest_checkpoint(str(tmp_path)) == str(tmp_path / "model-4")
     assert (saving.read("model-4"), saving.read("min-error")) == (4.0, 2.0)
 
@@ -151,24 +140,21 @@ def test_a_state_that_is_not_finite_is_not_saved(saving, tmp_path, value):
     assert not saving.early_stop.reason.save
 
 
+FULL = mock.Mock(side_effect=OSError(28, "No space left on device"))
+
+
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 def test_a_failed_save_leaves_the_checkpoint_before(saving, tmp_path, monkeypatch, call):
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
     saving.save(1, 1.0)
-    monkeypatch.setattr(f"dgl.training.checkpointing.os.{call}", fail)
+    monkeypatch.setattr(f"dgl.training.checkpointing.os.{call}", FULL)
     with pytest.raises(StopTraining, match=r"step 2 .*No space left on device.*model-1"):
         saving.save(2, 2.0)
-    assert set(os.listdir(str(tmp_path))) == {"checkpoint", *checkpoint_files("model-1")}
+    assert set(os.listdir(tmp_path)) == {"checkpoint", *checkpoint_files("model-1")}
 
 
 def test_a_failed_copy_leaves_the_best_checkpoint_before(saving, tmp_path, monkeypatch):
-    def fail(*_):
-        raise OSError(28, "No space left on device")
-
     saving.save(1, 1.0, 0.5)
-    monkeypatch.setattr("dgl.training.checkpointing.shutil.copyfile", fail)
+    monkeypatch.setattr("dgl.training.checkpointing.shutil.copyfile", FULL)
     with pytest.raises(StopTraining, match=r"min-error .*No space left on device.*model-2"):
         saving.save(2, 2.0, 0.4)
     assert saving.read("min-error") == 1.0
@@ -206,50 +192,42 @@ def test_the_epoch_to_continue(step, given, expected):
     assert locate_step(step, given, STEPS, is_complete) == expected
 
 
-@pytest.fixture
-def recipe():
-    options = BuildOptions(classes=3, head="linear", width=0.125, norm="none")
-    return Recipe("vgg", options, 32, 2, 1, STEPS, 12, 0.01)
+RECIPE = make_recipe(steps=STEPS, epochs=12)
 
 
-def write_checkpoint(folder, step, classes=3, with_step=True):
-    with tf.Graph().as_default(), tf.Session() as session:
-        values = dict(vgg_variables(classes))
-        if with_step:
-            values["global_step"] = np.int64(step)
-        saved = {name: tf.Variable(value) for name, value in values.items()}
-        session.run(tf.global_variables_initializer())
-        tf.train.Saver(saved).save(session, str(folder / "model"), step, write_meta_graph=False)
-    return str(folder / f"model-{step}")
+def write_checkpoint(folder, step, classes=CLASSES, **more):
+    variables = {**vgg_variables(classes), "global_step": np.asarray(step, "int64"), **more}
+    kept = {name: value for name, value in variables.items() if value is not None}
+    return write_tensorflow(folder / f"model-{step}", kept)
 
 
-def test_a_run_resumes_without_rows_of_later_steps(tmp_path, recipe):
-    assert find_resume_point(str(tmp_path), recipe, is_complete) == ResumePoint(STEPS)
+def test_a_run_resumes_without_rows_of_later_steps(tmp_path):
+    assert find_resume_point(str(tmp_path), RECIPE, is_complete) == ResumePoint(STEPS)
     prefix = write_checkpoint(tmp_path, 14)
     (tmp_path / "stats.json").write_text(json.dumps(rows((1, 10), (2, 20))))
-    point = find_resume_point(str(tmp_path), recipe, is_complete)
+    point = find_resume_point(str(tmp_path), RECIPE, is_complete)
     assert point == (6, 2, 14, rows((1, 10)), prefix)
 
 
 @pytest.mark.parametrize(
     "settings, text",
-    [({"classes": 4}, "another network than --mode vgg"), ({"with_step": False}, "global_step")],
+    [({"classes": 5}, "another network than --mode vgg"), ({"global_step": None}, "global_step")],
 )
-def test_checkpoints_that_cannot_be_resumed(tmp_path, recipe, settings, text):
+def test_checkpoints_that_cannot_be_resumed(tmp_path, settings, text):
     write_checkpoint(tmp_path, 14, **settings)
     with pytest.raises(UserError, match=f"model-14: .*{text}"):
-        find_resume_point(str(tmp_path), recipe, is_complete)
+        find_resume_point(str(tmp_path), RECIPE, is_complete)
 
 
-def test_a_damaged_checkpoint_is_refused(tmp_path, recipe):
+def test_a_damaged_checkpoint_is_refused(tmp_path):
     with open(checkpoint_files(write_checkpoint(tmp_path, 14))[0], "r+b") as stream:
         stream.seek(100000)
         stream.write(b"\xff" * 100)
     with pytest.raises(UserError, match="model-14"):
-        find_resume_point(str(tmp_path), recipe, is_complete)
+        find_resume_point(str(tmp_path), RECIPE, is_complete)
 
 
-def test_a_finished_run_needs_no_flags_of_its_network(tmp_path, recipe):
-    write_checkpoint(tmp_path, 120, classes=4)
+def test_a_finished_run_needs_no_flags_of_its_network(tmp_path):
+    write_checkpoint(tmp_path, 120, classes=5)
     (tmp_path / "stats.json").write_text(json.dumps(rows((12, 120))))
-    assert find_resume_point(str(tmp_path), recipe, is_complete).epoch == 13
+    assert find_resume_point(str(tmp_path), RECIPE, is_complete).epoch == 13

@@ -68,23 +68,21 @@ def test_several_processes_with_horovod(monkeypatch):
         require_same(ranks, 5, "the train list")
 
 
-def test_several_processes_without_horovod(monkeypatch):
-    monkeypatch.setitem(sys.modules, "horovod", None)
-    with pytest.raises(UserError, match=r"horovodrun as one of 4 processes.*docs/scaling\.md"):
-        find_ranks({"HOROVOD_SIZE": "4"})
-
-
-def test_several_processes_that_horovod_does_not_count(monkeypatch):
-    fake_horovod.install(monkeypatch, 1)
-    with pytest.raises(UserError, match=r"srun as one of 4 .* counts 1"):
-        find_ranks({"SLURM_STEP_NUM_TASKS": "4"})
-
-
-def test_processes_that_do_not_reach_each_other(monkeypatch):
-    hvd = fake_horovod.install(monkeypatch, 4)
-    monkeypatch.setattr(hvd, "init", lambda: 1 / 0)
-    with pytest.raises(UserError, match=r"as one of 4 processes.*division by zero"):
-        find_ranks({"HOROVOD_SIZE": "4"})
+@pytest.mark.parametrize(
+    "environment, counted, message",
+    [
+        ({"HOROVOD_SIZE": "4"}, None, r"horovodrun as one of 4 processes.*docs/scaling\.md"),
+        ({"HOROVOD_SIZE": "4"}, 0, "as one of 4 processes.*division by zero"),
+        ({"SLURM_STEP_NUM_TASKS": "4"}, 1, "srun as one of 4 .* counts 1"),
+    ],
+    ids=["no Horovod", "no connection", "not counted"],
+)
+def test_processes_that_horovod_does_not_connect(monkeypatch, environment, counted, message):
+    fake_horovod.install(monkeypatch, counted).init = lambda: 1 / counted
+    if counted is None:
+        monkeypatch.setitem(sys.modules, "horovod", None)
+    with pytest.raises(UserError, match=message):
+        find_ranks(environment)
 
 
 def lost(text):

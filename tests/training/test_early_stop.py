@@ -15,14 +15,11 @@ from dgl.training.early_stop import EarlyStop, StopOnBadLoss, StopOnDataFailure,
 from tensorpack.train import StopTraining  # isort: skip
 
 
-def test_no_request():
-    EarlyStop().trigger_step()
-
-
 @pytest.mark.parametrize("sound", [True, False])
 def test_only_a_sound_state_is_saved(sound):
     early_stop, saved = EarlyStop(), []
     early_stop.save_with(lambda: saved.append(1))
+    early_stop.trigger_step()  # nothing was requested yet
     early_stop.request(StopReason("first", 1, sound))
     early_stop.request(StopReason("second", 1, not sound))
     with pytest.raises(StopTraining, match="first"):
@@ -37,39 +34,42 @@ def test_a_failure_stops_immediately():
     assert early_stop.reason == StopReason("full", 1, False)
 
 
+@pytest.fixture
+def handled():
+    """Set the handler of a signal for one test."""
+    before = {number: signal.getsignal(number) for number in EarlyStop.SIGNALS}
+    yield signal.signal
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
 @pytest.mark.parametrize("number", EarlyStop.SIGNALS)
-def test_a_signal_requests_once_and_handlers_are_restored(number):
+def test_a_signal_requests_once_and_handlers_are_restored(handled, number):
     received = []
-    before = signal.signal(number, lambda *_: received.append(1))
+    handled(number, lambda *_: received.append(1))
     early_stop = EarlyStop()
-    try:
-        early_stop.before_train()
-        os.kill(os.getpid(), number)
-        assert (received, early_stop.reason[1:]) == ([], (128 + number, True))
-        os.kill(os.getpid(), number)  # the second one has its usual effect
-        assert received == [1]
-        early_stop.after_train()
-        os.kill(os.getpid(), number)
-        assert received == [1, 1]
-    finally:
-        signal.signal(number, before)
+    early_stop.before_train()
+    os.kill(os.getpid(), number)
+    assert (received, early_stop.reason[1:]) == ([], (128 + number, True))
+    os.kill(os.getpid(), number)  # the second one has its usual effect
+    assert received == [1]
+    early_stop.after_train()
+    os.kill(os.getpid(), number)
+    assert received == [1, 1]
 
 
-def test_an_ignored_signal_stays_ignored():
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+def test_an_ignored_signal_stays_ignored(handled):
+    handled(signal.SIGHUP, signal.SIG_IGN)
     early_stop = EarlyStop()
-    try:
-        early_stop.before_train()
-        os.kill(os.getpid(), signal.SIGHUP)
-        assert early_stop.reason is None
-        early_stop.after_train()
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    early_stop.before_train()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert early_stop.reason is None
+    early_stop.after_train()
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
 
 
 class OneOfTwo:
-    """An :class:`EarlyStop` of one of two ranks, whose steps and exchanges the test carries out."""
+    """An :class:`EarlyStop` of one of two ranks, whose steps the test carries out."""
 
     def __init__(self, rank=0):
         self.saved, self.other = [], 0

@@ -1,11 +1,9 @@
 """The flags of the training scripts: the published ones, their defaults, and bad values."""
 
-import os
-import subprocess
-import sys
-
 import pytest
-from train_flags import PUBLISHED, RESNET, parse
+from small_trainings import parse
+
+RESNET = {"modes": ("resnet", "se"), "depths": (50, 101, 152)}
 
 
 def test_every_published_flag_parses():
@@ -22,7 +20,6 @@ def test_every_published_flag_parses():
     }  # fmt: skip
     args = parse(*words.split(), **RESNET)
     assert {name: getattr(args, name) for name in expected} == expected
-    assert {name.replace("_", "-") for name in expected} == set(PUBLISHED)
     assert parse("--imagenet").imagenet is True
 
 
@@ -32,8 +29,7 @@ def test_defaults():
     assert not any((args.chlast, args.cub, args.imagenet, args.finetune, args.val, args.resume))
     names = "gpu dataname steps classnum stepscale load watch_boxes final_size".split()
     assert all(getattr(args, name) is None for name in names)
-    assert args.lr_epochs == (10, 20, 30, 40)
-    assert (args.watch, args.watch_layer) == (8, ["1"])
+    assert (args.lr_epochs, args.watch, args.watch_layer) == ((10, 20, 30, 40), 8, ["1"])
     resnet = parse(**RESNET)
     assert (resnet.mode, resnet.depth, resnet.laststride) == ("resnet", 50, 1)
 
@@ -70,11 +66,3 @@ def test_a_bad_value_is_refused_with_its_flag(capsys, flag, values):
 @pytest.mark.parametrize("text, epochs", [("3", (3,)), ("25,34", (25, 34)), ("", ())])
 def test_lr_epochs(text, epochs):
     assert parse("--lr-epochs", text).lr_epochs == epochs
-
-
-def test_a_script_ends_with_one_line_on_bad_input(root, tmp_path):
-    command = [sys.executable, os.path.join(root, "train_code", "dgl_vgg.py"), "--data", "nowhere"]
-    done = subprocess.run(command, cwd=str(tmp_path), capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: nowhere: ") and done.stderr.count("\n") == 1
-    assert os.listdir(str(tmp_path)) == []

@@ -1,14 +1,14 @@
 """`--freeze`: what stays, what is trained and how, resuming, other backbones, refusals."""
 
-import json
 import re
 
 import numpy as np
 import pytest
 from networks import WIDTH, options_of, vgg_variables
 from real_runs import load_last, train
+from refusals import refusal
 from sample_images import write_list
-from train_flags import parse
+from small_trainings import CLASSES, build_tower, make_recipe, parse
 
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
@@ -18,14 +18,11 @@ from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.training import resolve as module
 from dgl.training.freeze import compute_activations, find_cut
-from dgl.training.model import ClassifierModel
-from dgl.training.recipe import Recipe
+from dgl.training.log_folder import read_rows
 from dgl.training.resolve import check_freeze, load_split, resolve
 from dgl.weights import save_npz
 
-from tensorpack.tfutils.tower import TowerContext  # isort: skip
-
-CLASSES, SIZE, RATE, DECAY, EPOCHS, STEPS = 4, 32, 0.0002, 5e-4, 2, 2
+SIZE, RATE, DECAY, EPOCHS, STEPS = 32, 0.0002, 5e-4, 2, 2
 LAYER = "conv5_2"
 ABOVE = ("conv5_3/", "add/", "linear/")
 
@@ -46,8 +43,11 @@ def folder(tmp_path_factory):
     rows = [(f"{i}.jpg", tiles(i), i, ()) for i in range(CLASSES)]
     for split in ("train", "val"):
         write_list(folder / "data", split, rows)
-    for norm in ("none", "bn"):
-        save_npz(str(folder / f"{norm}.npz"), vgg_variables(CLASSES, norm=norm))
+    variables = {norm: vgg_variables(CLASSES, norm=norm) for norm in ("none", "bn")}
+    below = [name for name in variables["none"] if not name.startswith("add/")]
+    variables["headless"] = {name: variables["none"][name] for name in below}
+    for name, values in variables.items():
+        save_npz(str(folder / f"{name}.npz"), values)
     return folder
 
 
@@ -85,24 +85,20 @@ def test_what_is_frozen_is_unchanged_to_the_bit(runs, run, norm):
 def train_uncached(folder):
     """Gradients through the whole network, then steps of the recipe on what is above the layer."""
     samples = load_split(parse(data=folder / "data"), "train").samples
-    views = [rgb_to_bgr(validation_view(read_image(s.path), SIZE)) for s in samples]
+    images = np.stack([rgb_to_bgr(validation_view(read_image(s.path), SIZE)) for s in samples])
     with tf.Graph().as_default(), tf.Session() as session:
-        images = np.stack(views)
-        network = build_network(
-            get_backbone("vgg"), images, options_of("vgg", CLASSES, width=WIDTH)
-        )
+        options = options_of("vgg", CLASSES, width=WIDTH)
+        logits = build_network(get_backbone("vgg"), images, options).logits
         variables = {v.op.name: v for v in tf.global_variables() if is_above(v.op.name)}
         labels = [sample.class_index for sample in samples]
-        cost = tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(logits=network.logits, labels=labels)
-        )
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(logits=logits, labels=labels)
         weights = [v for name, v in variables.items() if name.endswith("/W")]
-        cost += DECAY * tf.add_n([tf.nn.l2_loss(w) for w in weights])
-        sgd = tf.train.MomentumOptimizer(RATE, 0.9, use_nesterov=True)
+        cost = tf.reduce_mean(losses) + DECAY * tf.add_n([tf.nn.l2_loss(w) for w in weights])
         gradients = []
         for name, variable in variables.items():
             factor = (1 if name.startswith("conv") else 10) * (2 if name.endswith("/b") else 1)
             gradients.append((factor * tf.gradients(cost, variable)[0], variable))
+        sgd = tf.train.MomentumOptimizer(RATE, 0.9, use_nesterov=True)
         step = sgd.apply_gradients(gradients)
         session.run(tf.global_variables_initializer())
         for variable in tf.trainable_variables():
@@ -134,17 +130,8 @@ def test_a_resumed_run_is_an_uninterrupted_one(runs):
 @pytest.mark.slow
 def test_validation_is_of_the_images(runs, folder):
     error = float(re.search(r"top1[^:]*: ([0-9.]+)", runs[1][-1]).group(1))
-    with open(str(folder / "train_log" / "straight" / "stats.json")) as stream:
-        measured = json.load(stream)[-1]["val-error-top1"]
-    assert measured == pytest.approx(error if error <= 1 else error / 100)
-
-
-def small_recipe(mode, layer, views=1, size=SIZE):
-    options = options_of(mode, CLASSES, width=WIDTH)
-    return Recipe(
-        mode=mode, options=options, image_size=size, batch=2, towers=1, steps=1, epochs=1,
-        base_lr=RATE, workers=1, freeze=layer, freeze_views=views,
-    )  # fmt: skip
+    measured = read_rows(str(folder / "train_log" / "straight"))[-1]["val-error-top1"]
+    assert measured == pytest.approx(error / 100)
 
 
 @pytest.mark.slow
@@ -157,13 +144,10 @@ def small_recipe(mode, layer, views=1, size=SIZE):
     ],
 )
 def test_every_backbone_is_cut(mode, layer, above):
-    recipe = small_recipe(mode, layer, size=96)
+    recipe = make_recipe(mode, freeze=layer, image_size=96)
     cut = find_cut(recipe)
     with tf.Graph().as_default():
-        model = ClassifierModel(recipe)
-        image, label = (tf.placeholder(s.dtype, s.shape, s.name) for s in model.inputs())
-        with TowerContext("", is_training=True):
-            cost = model.build_graph(image, label)
+        model, _, label, cost = build_tower(recipe)
         trained = {v.op.name for v in tf.trainable_variables()}
         others = {v.op.name for v in tf.global_variables()} - trained
         assert trained and all(map(re.compile("|".join(above)).search, trained))
@@ -176,17 +160,15 @@ def test_every_backbone_is_cut(mode, layer, above):
         config.graph_options.rewrite_options.disable_meta_optimizer = True
         with tf.Session(config=config) as session:
             session.run(tf.global_variables_initializer())
-            feed = {
-                model.frozen_layers[True]: np.random.RandomState(0).rand(2, *cut.shape),
-                label: [0, 1],
-            }
+            activations = np.random.RandomState(0).rand(2, *cut.shape)
             gradients = tf.gradients(cost, tf.trainable_variables())
+            feed = {model.frozen_layers[True]: activations, label: [0, 1]}
             session.run([gradients, updates], feed)
 
 
 @pytest.mark.slow
 def test_views_are_random_fixed_by_the_seed_and_bounded(folder):
-    recipe = small_recipe("vgg", LAYER, views=3)
+    recipe = make_recipe("vgg", freeze=LAYER, freeze_views=3, workers=1)
     samples = load_split(parse(data=folder / "data"), "train").samples
     weights = vgg_variables(CLASSES)
     first, validation = compute_activations(recipe, weights, samples, samples, seed=1)
@@ -200,29 +182,31 @@ def test_views_are_random_fixed_by_the_seed_and_bounded(folder):
     assert not np.array_equal(of_one_class[0], of_one_class[1])
 
 
-def refuse(folder, flags, mode="vgg", images=4):
-    with pytest.raises(UserError) as caught:
-        recipe, start = resolve(parse(*flags.split(), data=folder / "data"), mode, images, CLASSES)
-        check_freeze(recipe, start, images, images)
-    message = str(caught.value)
-    assert "\n" not in message and "--freeze" in message
-    return message
+VGG = f"--batch 4 --final-size {SIZE}"
 
 
-def test_bad_use_is_one_line(folder, monkeypatch):
+@pytest.mark.parametrize(
+    "flags, images, message",
+    [
+        (VGG + " --load none.npz --freeze conv9_9", 4, "--freeze conv9_9"),
+        (VGG + " --freeze conv5_3", 4, "--freeze conv5_3: .*--load"),
+        (VGG + " --load none.npz --freeze conv5_3 --towers 2", 4, "--freeze conv5_3: .*tower"),
+        (VGG + " --load none.npz --freeze conv1_1", 10**6, "--freeze conv1_1: .*GiB"),
+        (VGG + " --load headless.npz --freeze add", 4, "--freeze add: .*add/W"),
+    ],
+)
+def test_bad_use_is_one_line(folder, monkeypatch, flags, images, message):
     monkeypatch.setattr(module, "select_gpus", lambda gpu: 0)
-    start = f"--batch 4 --final-size {SIZE} --load {folder / 'none.npz'} "
-    assert "conv9_9" in refuse(folder, start + "--freeze conv9_9")
-    assert "--load" in refuse(folder, f"--batch 4 --final-size {SIZE} --freeze conv5_3")
-    assert "tower" in refuse(folder, start + "--freeze conv5_3 --towers 2")
-    assert "GiB" in refuse(folder, start + "--freeze conv1_1", images=10**6)
-    headless = {n: v for n, v in vgg_variables(CLASSES).items() if not n.startswith("add/")}
-    save_npz(str(folder / "headless.npz"), headless)
-    start = start.replace("none.npz", "headless.npz")
-    assert "add/W" in refuse(folder, start + "--freeze add")
+    monkeypatch.chdir(folder)
+
+    def call():
+        recipe, start = resolve(parse(*flags.split()), "vgg", images, CLASSES)
+        check_freeze(recipe, start, images, images)
+
+    assert re.match(message, refusal(call))
 
 
 def test_a_path_around_the_layer_is_refused():
-    recipe = small_recipe("efficientnet_lite0", "block2_expand")
+    recipe = make_recipe("efficientnet_lite0", freeze="block2_expand")
     with pytest.raises(UserError, match="path around"):
         find_cut(recipe)

@@ -4,7 +4,6 @@ What one process computes on the joint batch is the second computation; that the
 shown by the same training without the exchange of gradients.
 """
 
-import json
 import os
 import re
 import signal
@@ -12,13 +11,17 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from networks import vgg_variables
-from sample_images import blob_image, write_list
+from networks import vgg_shapes, vgg_variables
+from real_runs import distance
+from sample_images import write_list
+from small_trainings import rows_of
 
 from dgl.tf_compat import tf
+from dgl.training.log_folder import read_rows
 from dgl.weights import save_npz
 
 pytest.importorskip("horovod")
@@ -27,6 +30,7 @@ pytestmark = [pytest.mark.horovod, pytest.mark.slow]
 SCRIPT = os.path.join("train_code", "dgl_vgg.py")
 HOROVODRUN = os.path.join(os.path.dirname(sys.executable), "horovodrun")
 CLASSES = 8
+WEIGHTS = list(vgg_shapes(CLASSES))
 IMAGES = 10  # no multiple of the batch: epochs of the data end in the middle of one
 BATCH, STEPS = 4, 5  # two passes over the images
 SECONDS = 240  # for a run to end by itself, starting included
@@ -70,15 +74,8 @@ def left_by(folder, name, rank=0):
         return {key: archive[key] for key in archive.files}
 
 
-def distance(one, other):
-    """The largest difference of a weight, relative to the largest value of its variable."""
-    names = vgg_variables(CLASSES)
-    return max(np.abs(one[n] - other[n]).max() / np.abs(one[n]).max() for n in names)
-
-
-def last_row(folder):
-    with open(str(folder / "stats.json")) as stream:
-        return json.load(stream)[-1]
+def last_row(folder, name):
+    return read_rows(str(folder / "rank0" / "train_log" / name))[-1]
 
 
 @pytest.fixture(scope="module")
@@ -86,10 +83,7 @@ def folder(tmp_path_factory):
     """``data`` with images to train on and seven to validate on, ``few`` with two of these."""
     folder = tmp_path_factory.mktemp("ranks")
     # The boxes are for the chief's GT-known; half of them are too small to be found.
-    boxes = [((1, 1, 58, 48),), ((20, 20, 24, 24),)]
-    rows = [
-        (f"{i}.jpg", blob_image(i + 1, 50, 60), i % CLASSES, boxes[i % 2]) for i in range(IMAGES)
-    ]
+    rows = rows_of(IMAGES, CLASSES, [((1, 1, 58, 48),), ((20, 20, 24, 24),)])
     for name, measured in (("data", 7), ("few", 2)):
         write_list(folder / name, "train", rows)
         write_list(folder / name, "val", rows[:measured])
@@ -114,28 +108,24 @@ def two(root, folder, one):
     return [left_by(folder, "two", rank) for rank in (0, 1)]
 
 
-@pytest.fixture(scope="module")
-def apart(folder, two):
-    return [left_by(folder, "apart", rank) for rank in (0, 1)]
-
-
 def test_all_ranks_have_the_same_weights(two):
     for name, value in two[0].items():
-        if name in vgg_variables(CLASSES) or name.endswith("/Momentum") or name == "global_step":
+        if name in WEIGHTS or name.endswith("/Momentum") or name == "global_step":
             np.testing.assert_array_equal(value, two[1][name], name)
     assert two[0]["global_step"] == STEPS
 
 
 def test_two_processes_are_one_on_the_joint_batch(one, two):
-    far = distance(one, two[0])
+    far = distance(one, two[0], WEIGHTS)
     print(f"largest relative difference of a weight: {far:.2g}")
     assert far < 1e-5
-    assert distance(vgg_variables(CLASSES), one) > 1e-3  # they have moved
+    assert distance(vgg_variables(CLASSES), one, WEIGHTS) > 1e-3  # they have moved
 
 
-def test_without_the_exchange_of_gradients_neither_holds(one, apart):
-    assert distance(apart[0], apart[1]) > 1e-3
-    assert distance(one, apart[0]) > 1e-3
+def test_without_the_exchange_of_gradients_neither_holds(folder, one, two):
+    apart = [left_by(folder, "apart", rank) for rank in (0, 1)]
+    assert distance(*apart, WEIGHTS) > 1e-3
+    assert distance(one, apart[0], WEIGHTS) > 1e-3
 
 
 def test_every_image_once_in_each_pass_over_both_ranks(one, two):
@@ -156,17 +146,15 @@ def test_only_the_chief_writes(folder, two):
 
 def test_the_chief_draws_and_measures_what_one_process_does(folder, one, two):
     """GT-known equal, and the maps in its event file; the other rank goes on meanwhile."""
-    rows = [last_row(folder / "rank0" / "train_log" / name) for name in ("one", "two")]
-    assert rows[0]["val-gt-known"] == rows[1]["val-gt-known"]
-    assert 0 < rows[0]["val-gt-known"] < 1
-    log = folder / "rank0" / "train_log" / "two"
-    (events,) = [name for name in os.listdir(str(log)) if name.startswith("events.")]
-    tags = {v.tag for e in tf.train.summary_iterator(str(log / events)) for v in e.summary.value}
+    known = [last_row(folder, name)["val-gt-known"] for name in ("one", "two")]
+    assert 0 < known[0] == known[1] < 1
+    (events,) = (folder / "rank0" / "train_log" / "two").glob("events.*")
+    tags = {v.tag for e in tf.train.summary_iterator(str(events)) for v in e.summary.value}
     assert {f"maps/{n} {n}" for n in range(7)} <= tags
 
 
 def errors_of(folder, name):
-    row = last_row(folder / "rank0" / "train_log" / name)
+    row = last_row(folder, name)
     return [row["val-error-top1"], row["val-error-top5"]]
 
 
@@ -179,7 +167,7 @@ def test_validation_counts_what_one_process_counts(folder, one, two):
 def test_validation_with_fewer_images_than_ranks(root, folder, one):
     drive(root, folder, 3, FEW.format(folder) + "3 --classnum 8")
     assert errors_of(folder, "few3") == errors_of(folder, "few1")
-    assert distance(left_by(folder, "few1"), left_by(folder, "few3")) < 1e-5
+    assert distance(left_by(folder, "few1"), left_by(folder, "few3"), WEIGHTS) < 1e-5
 
 
 def run_of(root, folder, name, steps, workers=0, *more):
@@ -207,13 +195,11 @@ def processes_of(rank, name):
     found = []
     for entry in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open(f"/proc/{entry}/environ", "rb") as stream:
-                mine = f"HOROVOD_RANK={rank}".encode() in stream.read().split(b"\0")
-            with open(f"/proc/{entry}/cmdline", "rb") as stream:
-                words = stream.read().split(b"\0")
+            parts = [Path("/proc", entry, each).read_bytes() for each in ("environ", "cmdline")]
         except OSError:
             continue
-        if mine and name.encode() in words and b"python" in os.path.basename(words[0]):
+        settings, words = (part.decode("utf-8", "replace").split("\0") for part in parts)
+        if f"HOROVOD_RANK={rank}" in settings and name in words and "python" in Path(words[0]).name:
             found.append(int(entry))
     return sorted(found)
 
@@ -251,14 +237,12 @@ def test_a_killed_rank_ends_the_run_which_can_be_resumed(root, folder, rank):
     assert goes_on(root, folder, name)
 
 
+SIGTERM = "stopped by SIGTERM; go on with --resume"
+DECODER = "a process that decodes images ended by itself"
+
+
 @pytest.mark.parametrize(
-    "whom, told",
-    [
-        ("horovodrun", "stopped by SIGTERM; go on with --resume"),
-        ("rank", "stopped by SIGTERM; go on with --resume"),
-        ("decoder", "a process that decodes images ended by itself"),
-    ],
-    ids=["horovodrun", "rank", "decoder"],
+    "whom, told", [("horovodrun", SIGTERM), ("rank", SIGTERM), ("decoder", DECODER)]
 )
 def test_what_ends_one_stops_all_with_the_state_kept(root, folder, whom, told):
     name = "stopped-" + whom

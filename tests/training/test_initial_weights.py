@@ -54,13 +54,9 @@ def test_pick_head(mode, heads, data_set, classes, expected):
 
 
 def test_every_value_of_a_fitting_checkpoint_is_loaded(select):
-    variables = vgg_variables(4)
-    start = select(variables)
+    start = select(vgg_variables(4))
     assert (start.fresh, start.unused) == ([], 0)
-    values = start.values()
-    assert set(values) == set(vgg_shapes(4))
-    for name, value in variables.items():
-        np.testing.assert_array_equal(values[name], value)
+    np.testing.assert_equal(start.values(), vgg_variables(4))
 
 
 HEAD = ["linear/W", "linear/b"]
@@ -90,27 +86,10 @@ def test_what_does_not_fit(select, changes, head, fresh, unused):
     assert all(name in str(start) for name in fresh)
 
 
-@pytest.mark.parametrize(
-    "bias, text",
-    [
-        (np.full(128, np.nan), "NaN or infinity"),
-        (np.full(128, 1e39), "NaN or infinity"),
-        (np.zeros(128, "U3"), "expected real numbers"),
-        (np.zeros(128, "complex64"), "expected real numbers"),
-    ],
-)
-def test_values_that_are_not_finite_numbers_are_refused(select, bias, text):
-    start = select({**vgg_variables(4), "add/b": bias})
-    with pytest.raises(UserError, match=rf"start\.npz: add/b holds .*{text}"):
+def test_values_that_are_not_finite_numbers_are_refused(select):
+    start = select({**vgg_variables(4), "add/b": np.full(128, np.nan)})
+    with pytest.raises(UserError, match=r"start\.npz: add/b holds NaN or infinity"):
         start.values()
-
-
-@pytest.mark.parametrize("dtype", ["float64", "float16", "int32"])
-def test_values_become_float32(select, dtype):
-    bias = np.arange(128).astype(dtype)
-    value = select({**vgg_variables(4), "add/b": bias}).values()["add/b"]
-    assert value.dtype == np.float32
-    np.testing.assert_array_equal(value, bias)
 
 
 @pytest.mark.parametrize(
@@ -123,7 +102,6 @@ def test_values_become_float32(select, dtype):
         ),
         (vgg_variables(4), 0.25, "conv1_1/W .* and 24 more$"),
         ({"conv0/W": np.zeros((7, 7, 3, 8))}, WIDTH, r"conv1_1/W \(absent\)"),
-        ({"linear/W": np.zeros((128, 4)), "conv1_1/b": np.zeros(9)}, WIDTH, "conv1_1/b"),
     ],
 )
 def test_checkpoints_that_do_not_fit_are_refused(select, variables, width, text):
@@ -134,7 +112,6 @@ def test_checkpoints_that_do_not_fit_are_refused(select, variables, width, text)
 PUBLISHED_EXTRAS = {
     "vgg": ("fc6/W", "fc6/b", "fc7/W", "fc7/b", "fc8/W", "fc8/b"),
     "inceptionv3": (
-        "global_step",
         "InceptionV3/AuxLogits/Conv2d_1b_1x1/weights",
         "InceptionV3/AuxLogits/Conv2d_1b_1x1/BatchNorm/beta",
         "InceptionV3/Mixed_7a/Branch_0/Conv2d_0a_1x1/weights",
@@ -156,23 +133,20 @@ NEW_LAYERS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode, form", [("vgg", "npz with :0"), ("inceptionv3", "V1")])
-def test_published_weights_start_a_run_on_cub(tmp_path, mode, form):
+@pytest.mark.parametrize("mode", ["vgg", "inceptionv3"])
+def test_published_weights_start_a_run_on_cub(tmp_path, mode):
     """Everything below the new layers is loaded; everything else is only counted."""
     backbone = get_backbone(mode)
     own = values_of(mode, 64, width=WIDTH, classes=200, data_set="cub")
     stored = {name: array for name, array in own.items() if name not in NEW_LAYERS[mode]}
     kept = len(stored)
-    for name in PUBLISHED_EXTRAS[mode]:
-        stored[name] = (
-            np.asarray(7, "int64") if name == "global_step" else np.ones((2, 3), "float32")
-        )
-    if form.startswith("npz"):
-        ending = ":0" if form.endswith(":0") else ""
+    stored.update((name, np.ones((2, 3), "float32")) for name in PUBLISHED_EXTRAS[mode])
+    if mode == "vgg":
         path = str(tmp_path / "weights.npz")
-        np.savez(path, **{name + ending: array for name, array in stored.items()})
+        np.savez(path, **{name + ":0": array for name, array in stored.items()})
     else:
-        path = write_tensorflow(tmp_path / "inception_v3.ckpt", stored, version=int(form[1]))
+        stored["global_step"] = np.asarray(7, "int64")
+        path = write_tensorflow(tmp_path / "inception_v3.ckpt", stored, version=1)
     found = open_checkpoint(path)
     head = pick_head(backbone, found.shapes, "cub", 200)
     start = select_weights(backbone, found, BuildOptions(classes=200, head=head, width=WIDTH), 64)

@@ -55,9 +55,6 @@ def test_a_file_in_its_place_is_told(folder):
     assert (folder / "run").read_bytes() == b""
 
 
-# --- statistics
-
-
 def record(folder, epoch, **scalars):
     """Continue the rows in a folder by one write."""
     statistics = Statistics(str(folder), read_rows(str(folder)), EarlyStop())

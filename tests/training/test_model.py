@@ -2,35 +2,23 @@
 
 import numpy as np
 import pytest
-from networks import WIDTH, vgg_variables
+from networks import WIDTH, options_of, vgg_variables
+from small_trainings import build_tower, make_recipe
 
-from dgl.backbones import BuildOptions, get_backbone
+from dgl.backbones import get_backbone
 from dgl.tf_compat import tf
-from dgl.training.model import ClassifierModel
-from dgl.training.recipe import Recipe, decay
-
-from tensorpack.tfutils.tower import TowerContext  # isort: skip
+from dgl.training.recipe import decay
 
 SIZE, BATCH, RATE, DECAY = 32, 3, 0.01, 5e-4
 IMAGES = np.random.RandomState(0).randint(0, 256, (BATCH, SIZE, SIZE, 3)).astype("uint8")
 LABELS = np.array([2, 0, 1], "int32")
 
 
-def make_recipe(mode="vgg", classes=4, multipliers=(), **options):
-    backbone = get_backbone(mode)
-    head = backbone.head_name(None, classes)
-    return Recipe(
-        mode=mode,
-        options=BuildOptions(classes=classes, head=head, width=WIDTH, **options),
-        image_size=SIZE,
-        batch=BATCH,
-        towers=1,
-        steps=1,
-        epochs=1,
-        base_lr=RATE,
-        multipliers=multipliers,
-        weight_decay=backbone.weight_decay,
-    )
+VGG = {"batch": BATCH, "base_lr": RATE, "weight_decay": get_backbone("vgg").weight_decay}
+
+
+def recipe_of(classes=4, **options):
+    return make_recipe("vgg", options_of("vgg", classes, width=WIDTH, **options), **VGG)
 
 
 class Graph:
@@ -39,13 +27,10 @@ class Graph:
     def __init__(self, recipe, values=None, minimize=False):
         self._graph = tf.Graph()
         with self._graph.as_default():
-            model = ClassifierModel(recipe)
-            image, label = (tf.placeholder(s.dtype, s.shape, s.name) for s in model.inputs())
-            with TowerContext("", is_training=True):
-                self.cost = model.build_graph(image, label)
-                self.variables = {v.op.name: v for v in tf.trainable_variables()}
-                if minimize:
-                    self.step = model.optimizer().minimize(self.cost)
+            model, image, label, self.cost = build_tower(recipe)
+            self.variables = {v.op.name: v for v in tf.trainable_variables()}
+            if minimize:
+                self.step = model.optimizer().minimize(self.cost)
             self._session = tf.Session()
             self._session.run(tf.global_variables_initializer())
             for name, value in (values or {}).items():
@@ -77,40 +62,38 @@ def cross_entropy(logits):
     return -np.log(softmax(logits.astype("float64"))[np.arange(BATCH), LABELS]).mean()
 
 
-def test_vgg_cost_is_cross_entropy_plus_weight_decay():
-    values = vgg_variables(4)
+def l2_of(values):
     weights = [value for name, value in values.items() if name.endswith("/W")]
     assert len(weights) == 13 + 1 + 1
-    assert [name for name in values if decay(make_recipe(), name)] == [
-        name for name in values if name.endswith("/W")
-    ]
-    l2 = DECAY * sum((value.astype("float64") ** 2).sum() / 2 for value in weights)
-    with Graph(make_recipe(), values) as graph:
-        cost, loss, logits = graph.run(
-            [graph.cost, graph.tensor("xentropy-loss"), graph.tensor("linear/output")]
-        )
+    return DECAY * sum((value.astype("float64") ** 2).sum() / 2 for value in weights)
+
+
+def test_vgg_cost_is_cross_entropy_plus_weight_decay():
+    values = vgg_variables(4)
+    assert all(bool(decay(recipe_of(), name)) == name.endswith("/W") for name in values)
+    with Graph(recipe_of(), values) as graph:
+        tensors = [graph.cost, graph.tensor("xentropy-loss"), graph.tensor("linear/output")]
+        cost, loss, logits = graph.run(tensors)
     assert loss == pytest.approx(cross_entropy(logits), rel=1e-5)
-    assert l2 > 0.01 * loss
-    assert cost == pytest.approx(loss + l2, rel=1e-5)
+    assert l2_of(values) > 0.01 * loss
+    assert cost == pytest.approx(loss + l2_of(values), rel=1e-5)
 
 
 @pytest.mark.slow
 def test_batch_norm_has_no_weight_decay():
     values = vgg_variables(4, norm="bn")
-    weights = [value for name, value in values.items() if name.endswith("/W")]
-    l2 = DECAY * sum((value.astype("float64") ** 2).sum() / 2 for value in weights)
     trained = {name: value for name, value in values.items() if not name.endswith("/EMA")}
-    with Graph(make_recipe(norm="bn"), trained) as graph:
+    with Graph(recipe_of(norm="bn"), trained) as graph:
         assert set(graph.variables) == set(trained)
         cost, loss = graph.run([graph.cost, graph.tensor("xentropy-loss")])
-    assert cost - loss == pytest.approx(l2, rel=1e-4)
+    assert cost - loss == pytest.approx(l2_of(values), rel=1e-4)
 
 
 @pytest.mark.slow
 def test_two_steps_of_nesterov_momentum():
     """The head's bias: its gradient is the mean of softmax minus one-hot, without weight decay."""
     one_hot = np.eye(4)[LABELS]
-    with Graph(make_recipe(), vgg_variables(4), minimize=True) as graph:
+    with Graph(recipe_of(), vgg_variables(4), minimize=True) as graph:
         bias = graph.variables["linear/b"]
         expected, velocity = graph.run(bias).astype("float64"), np.zeros(4)
         for _ in range(2):
@@ -126,20 +109,15 @@ def test_two_steps_of_nesterov_momentum():
 
 @pytest.mark.parametrize("classes, shown", [(5, False), (6, True)])
 def test_top5_error_only_with_more_than_five_classes(classes, shown):
-    with Graph(make_recipe(classes=classes)) as graph:
-        assert graph.has("wrong-top1")
-        assert graph.has("wrong-top5") is shown
+    with Graph(recipe_of(classes=classes)) as graph:
+        assert graph.has("wrong-top1") and graph.has("wrong-top5") is shown
         assert graph.has("train-error-top5") is shown
 
 
 def test_errors_are_those_of_the_logits():
-    with Graph(make_recipe(classes=8), vgg_variables(8)) as graph:
-        logits, top1, top5, mean = graph.run(
-            [
-                graph.tensor(name)
-                for name in ("linear/output", "wrong-top1", "wrong-top5", "train-error-top5")
-            ]
-        )
+    with Graph(recipe_of(classes=8), vgg_variables(8)) as graph:
+        names = "linear/output wrong-top1 wrong-top5 train-error-top5".split()
+        logits, top1, top5, mean = graph.run(list(map(graph.tensor, names)))
     rank = (logits > logits[np.arange(BATCH), LABELS][:, None]).sum(axis=1)
     np.testing.assert_array_equal(top1, rank >= 1)
     np.testing.assert_array_equal(top5, rank >= 5)

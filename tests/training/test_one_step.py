@@ -5,24 +5,18 @@ gradient``. The gradient is checked without backpropagation: along the change it
 by NumPy, has to fall as steeply as the change says.
 """
 
-import json
-import os
-
 import numpy as np
 import numpy_forward
 import pytest
 from networks import values_of, write_tensorflow
-from real_runs import train
+from real_runs import load_last, train
 from sample_images import plain, write_list
 
 from dgl.backbones.published import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
-from dgl.weights import open_checkpoint
+from dgl.training.log_folder import read_rows
 
-SIZE = 32
-WIDTH = 0.125
-RATE = 0.002
-MOMENTUM = 0.9
-DECAY = 5e-4
+SIZE, WIDTH = 32, 0.125
+RATE, MOMENTUM, DECAY = 0.002, 0.9, 5e-4
 COLORS = ((200, 30, 60), (20, 180, 90), (70, 80, 210), (128, 128, 20))
 LABELS = (0, 40, 80, 120)
 SCRIPTS = {
@@ -34,13 +28,10 @@ SCRIPTS = {
 
 def one_step(folder, mode):
     """Run a script's published flags for a step; (values before, values after, statistics)."""
+    rows = [(f"{n}.png", plain(color, 60, 80), n, ()) for n, color in zip(LABELS, COLORS)]
     for split in ("train", "val"):
-        rows = [
-            (f"{label}.png", plain(np.array(color, "uint8"), 60, 80), label, ())
-            for label, color in zip(LABELS, COLORS)
-        ]
         write_list(folder / "data", split, rows, name="const4")
-    os.rename(str(folder / "data" / "train"), str(folder / "data" / "images"))
+    (folder / "data" / "train").rename(folder / "data" / "images")
     before = values_of(mode, SIZE, classes=200, width=WIDTH, data_set="cub")
     load = write_tensorflow(folder / "start" / "model-7", before)
     script, _, flags = SCRIPTS[mode].partition(" ")
@@ -49,10 +40,8 @@ def one_step(folder, mode):
         f"--steps 1 --epoch 1 --logdir L --final-size {SIZE} --gpu=-1 --watch 0 --workers 0"
     )
     train(folder, flags, script=script)
-    checkpoint = open_checkpoint(str(folder / "train_log" / "L"))
-    after = {name: checkpoint.read(name) for name in before}
-    with open(str(folder / "train_log" / "L" / "stats.json")) as stream:
-        return before, after, json.load(stream)[-1]
+    log = folder / "train_log" / "L"
+    return before, load_last(log), read_rows(str(log))[-1]
 
 
 def images():
@@ -89,9 +78,8 @@ def test_a_step_of_vgg(tmp_path):
         length = np.sqrt((change**2).sum())
         direction = change / length
         step = 1e-4 * max(1.0, np.sqrt((old**2).mean()))
-        up, down = (
-            vgg_cost(dict(before, **{name: old + sign * step * direction})) for sign in (1, -1)
-        )
+        moved = ({**before, name: old + sign * step * direction} for sign in (1, -1))
+        up, down = map(vgg_cost, moved)
         slope = (up - down) / (2 * step)
         expected = -length / (RATE * (1 + MOMENTUM) * multiplier(name))
         assert slope == pytest.approx(expected, rel=0.01), name

@@ -1,42 +1,29 @@
 """The numbers of the published recipe, and ``--print-recipe``: every line is what a run would do."""
 
 import pytest
+from networks import options_of
+from small_trainings import build_tower, make_recipe
 
-from dgl.backbones import BuildOptions, get_backbone
+from dgl.backbones import get_backbone
 from dgl.tf_compat import tf
-from dgl.training.model import ClassifierModel
-from dgl.training.recipe import (
-    LR_EPOCHS,
-    MOMENTUM,
-    VALIDATE_EVERY,
-    Recipe,
-    decay,
-    describe,
-    multiplier,
-    steps_per_epoch,
-)
+from dgl.training.recipe import VALIDATE_EVERY, decay, describe, multiplier, steps_per_epoch
 from dgl.weights.restore import network_variables
 
-from tensorpack.tfutils.tower import TowerContext  # isort: skip
+OPTIONS = options_of("vgg", 200, "cub", width=0.0625)
+PUBLISHED = {
+    "image_size": 64,
+    "batch": 32,
+    "towers": 2,
+    "steps": 1000,
+    "epochs": 30,
+    "base_lr": 0.002,
+}
 
-SIZE = 64
 
-
-def make_recipe(mode="vgg", classes=200, **changes):
-    backbone = get_backbone(mode)
-    settings = {
-        "mode": mode,
-        "options": BuildOptions(classes, backbone.head_name("cub", classes), width=0.0625),
-        "image_size": SIZE,
-        "batch": 32,
-        "towers": 2,
-        "steps": 1000,
-        "epochs": 30,
-        "base_lr": 0.002,
-        "multipliers": backbone.gradient_multipliers,
-        "weight_decay": backbone.weight_decay,
-    }
-    return Recipe(**{**settings, **changes})
+def cub_recipe(options=OPTIONS, **changes):
+    vgg = get_backbone("vgg")
+    rules = {"multipliers": vgg.gradient_multipliers, "weight_decay": vgg.weight_decay}
+    return make_recipe("vgg", options, **{**PUBLISHED, **rules, **changes})
 
 
 @pytest.mark.parametrize(
@@ -62,19 +49,17 @@ def test_steps_per_epoch(data_set, batch, images, stepscale, steps):
 
 
 def test_learning_rate_falls_to_a_tenth_at_each_published_epoch():
-    assert (LR_EPOCHS, MOMENTUM, VALIDATE_EVERY) == ((10, 20, 30, 40), 0.9, 5)
-    schedule = make_recipe(base_lr=0.002).schedule
+    assert VALIDATE_EVERY == 5
+    schedule = cub_recipe().schedule
     assert [epoch for epoch, _ in schedule] == [0, 10, 20, 30, 40]
     assert [rate for _, rate in schedule] == pytest.approx([2e-3, 2e-4, 2e-5, 2e-6, 2e-7], rel=1e-9)
 
 
 def described(recipe, variables=None):
     """(name -> fact, variable -> row of the table)."""
-    variables = variables or {"linear/W": (64, 200)}
-    facts, table = describe(recipe, variables, "DATA", "START").split("\n\n")
-    facts = dict(
-        line.split(None, 1) for line in facts.replace("learning rate", "rate").splitlines()
-    )
+    text = describe(recipe, variables or {"linear/W": (64, 200)}, "DATA", "START")
+    facts, table = text.replace("learning rate", "rate").split("\n\n")
+    facts = dict(line.split(None, 1) for line in facts.splitlines())
     return facts, {line.split()[0]: line for line in table.splitlines()[2:]}
 
 
@@ -92,23 +77,19 @@ def described(recipe, variables=None):
     ],
 )
 def test_facts_of_a_recipe(changes, name, fact):
-    assert described(make_recipe(**changes))[0][name] == fact
+    assert described(cub_recipe(**changes))[0][name] == fact
 
 
 @pytest.mark.parametrize("norm", ["none", "bn"])
 def test_the_table_has_the_variables_that_training_changes(norm):
-    recipe = make_recipe(options=BuildOptions(200, "linear_cub", width=0.0625, norm=norm))
-    variables = network_variables(get_backbone("vgg"), recipe.options, SIZE, trained=True)
+    recipe = cub_recipe(options_of("vgg", 200, "cub", width=0.0625, norm=norm))
+    variables = network_variables(get_backbone("vgg"), recipe.options, 64, trained=True)
     _, table = described(recipe, variables)
     with tf.Graph().as_default():
-        model = ClassifierModel(recipe)
-        image = tf.placeholder(tf.uint8, [2, SIZE, SIZE, 3])
-        with TowerContext("", is_training=True):
-            model.build_graph(image, tf.placeholder(tf.int32, [2]))
+        build_tower(recipe)
         trained = {v.op.name: v.shape.as_list() for v in tf.trainable_variables()}
     assert set(table) == set(trained)
     for name, row in table.items():
         assert " {} ".format(" x ".join(map(str, trained[name]))) in row
-        assert row.split()[-2:] == [
-            f"{value:g}" for value in (multiplier(recipe, name), decay(recipe, name))
-        ]
+        factors = (multiplier(recipe, name), decay(recipe, name))
+        assert row.split()[-2:] == [f"{factor:g}" for factor in factors]

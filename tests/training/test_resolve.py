@@ -5,12 +5,12 @@ import os
 import pytest
 from networks import WIDTH, vgg_variables
 from sample_images import plain, write_list
-from train_flags import parse
+from small_trainings import parse
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
 from dgl.training import resolve as module
-from dgl.training.distributed import Ranks
+from dgl.training.distributed import SINGLE, Ranks
 from dgl.training.resolve import load_split, resolve, run
 from dgl.weights import save_npz
 
@@ -26,16 +26,16 @@ def no_gpu(monkeypatch):
 def weights(tmp_path):
     """Stores a VGG at width 1/8 and gives its path."""
 
-    def store(classes=4, head="linear", norm="none"):
+    def store(classes=4, norm="none"):
         path = str(tmp_path / "weights.npz")
-        save_npz(path, vgg_variables(classes, head, norm))
+        save_npz(path, vgg_variables(classes, norm=norm))
         return path
 
     return store
 
 
-def resolved(args, mode="vgg", images=640, classes=4):
-    return resolve(args, mode, images, classes)
+def resolved(*flags, mode="vgg", ranks=SINGLE):
+    return resolve(parse(*flags), mode, 640, 4, ranks)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def resolved(args, mode="vgg", images=640, classes=4):
     ],
 )  # fmt: skip
 def test_the_recipe_of_flags(flags, mode, expected):
-    recipe, start = resolved(parse(*flags.split()), mode)
+    recipe, start = resolved(*flags.split(), mode=mode)
     found = {**vars(recipe.options), **vars(recipe)}
     assert {name: found[name] for name in expected} == expected
     assert start is None
@@ -75,65 +75,56 @@ def test_the_recipe_of_flags(flags, mode, expected):
 )
 def test_one_tower_per_gpu_and_channels_first_there(monkeypatch, gpus, flags, data_format):
     monkeypatch.setattr(module, "select_gpus", lambda gpu: gpus)
-    recipe, _ = resolved(parse(*flags))
-    assert recipe.towers == max(1, gpus)
-    assert recipe.options.data_format == data_format
+    recipe, _ = resolved(*flags)
+    assert (recipe.towers, recipe.options.data_format) == (max(1, gpus), data_format)
 
 
 def test_each_of_several_processes_has_one_tower():
-    recipe, _ = resolve(parse("--batch", 32), "vgg", 640, 4, Ranks(1, 4, 1, 2))
+    recipe, _ = resolved("--batch", 32, ranks=Ranks(1, 4, 1, 2))
     assert (recipe.towers, recipe.processes, recipe.tower_batch) == (1, 4, 8)
-    for flags, text in (("--towers 2", "--towers 2"), ("--batch 34", "--batch 34: .* 4 processes")):
-        with pytest.raises(UserError, match=text):
-            resolve(parse(*flags.split()), "vgg", 640, 4, Ranks(1, 4, 1, 2))
 
 
 @pytest.mark.parametrize(
-    "flags, mode, text",
+    "flags, mode, size, text",
     [
-        ("--batch 256 --towers 3", "vgg", "--batch 256: .* 3 towers"),
-        ("--workers -1", "vgg", "--workers -1"),
-        ("--norm bn", "resnet50", "--norm bn: resnet50 has none"),
-        ("--norm bn", "inceptionv3", "--norm bn: inceptionv3 has none"),
-        ("--load nowhere.npz", "vgg", r"--load nowhere\.npz"),
+        ("--towers 2", "vgg", 4, "--towers 2"),
+        ("--batch 34", "vgg", 4, "--batch 34: .* 4 processes"),
+        ("--batch 256 --towers 3", "vgg", 1, "--batch 256: .* 3 towers"),
+        ("--workers -1", "vgg", 1, "--workers -1"),
+        ("--norm bn", "resnet50", 1, "--norm bn: resnet50 has none"),
+        ("--load nowhere.npz", "vgg", 1, r"--load nowhere\.npz"),
+        ("--final-size 8", "vgg", 1, "--final-size 8: expected 32 to 4096"),
     ],
 )
-def test_flags_that_are_refused(flags, mode, text):
+def test_flags_that_are_refused(flags, mode, size, text):
     with pytest.raises(UserError, match=text):
-        resolved(parse(*flags.split()), mode)
+        resolved(*flags.split(), mode=mode, ranks=Ranks(0, size, 0, size))
 
 
-def test_multipliers_only_with_load(weights):
-    assert resolved(parse())[0].multipliers == ()
-    recipe, start = resolved(parse("--load", weights()))
+@pytest.mark.parametrize(
+    "classes, norm, head", [(4, "none", "linear"), (4, "bn", "linear"), (9, "none", "linear_cub")]
+)
+def test_the_network_of_load(weights, classes, norm, head):
+    recipe, start = resolved("--cub", "--load", weights(classes, norm))
+    options = recipe.options
+    assert (options.width, options.norm, options.head) == (WIDTH, norm, head)
     assert recipe.multipliers == get_backbone("vgg").gradient_multipliers != ()
-    assert set(start.loaded) == set(vgg_variables(4))
+    names = [name for name in vgg_variables(4, norm=norm) if head in name or "linear" not in name]
+    assert set(start.loaded) == set(names)
 
 
-@pytest.mark.parametrize("norm", ["none", "bn"])
-def test_width_and_norm_are_those_of_load(weights, norm):
-    recipe, _ = resolved(parse("--load", weights(norm=norm)))
-    assert (recipe.options.width, recipe.options.norm) == (WIDTH, norm)
+def test_a_width_of_its_own_does_not_fit_load(weights):
     with pytest.raises(UserError, match=r"weights\.npz: does not fit"):
-        resolved(parse("--load", weights(), "--width", 0.25))
-
-
-def test_the_head_of_load_stays_where_it_fits(weights):
-    recipe, start = resolved(parse("--cub", "--load", weights(4, "linear")))
-    assert recipe.options.head == "linear"
-    assert "linear/W" in start.loaded
-    recipe, start = resolved(parse("--cub", "--load", weights(9, "linear")))
-    assert recipe.options.head == "linear_cub"
-    assert not any(name.startswith("linear") for name in start.loaded)
+        resolved("--load", weights(), "--width", 0.25)
 
 
 def test_finetune_loads_the_imagenet_weights_unless_load_is_given(monkeypatch, tmp_path, weights):
     monkeypatch.chdir(tmp_path)
     save_npz(os.path.join("pretrain_model", "vgg16.npz"), vgg_variables(1000))
-    recipe, start = resolved(parse("--finetune"))
+    recipe, start = resolved("--finetune")
     assert recipe.multipliers == get_backbone("vgg").gradient_multipliers
     assert start.fresh == ["linear/W", "linear/b"]
-    assert resolved(parse("--finetune", "--load", weights()))[1].fresh == []
+    assert resolved("--finetune", "--load", weights())[1].fresh == []
 
 
 @pytest.fixture
@@ -156,20 +147,18 @@ def trained(monkeypatch):
 @pytest.mark.parametrize(
     "flags, classes",
     [
-        ((), 7),
-        (("--classnum", 9), 9),
-        (("--cub",), 200),
-        (("--imagenet",), 1000),
-        (("--cub", "--classnum", 30), 30),
-        (("--imagenet", "--classnum", 30), 30),
+        ("", 7),
+        ("--classnum 9", 9),
+        ("--cub", 200),
+        ("--imagenet", 1000),
+        ("--cub --classnum 30", 30),
     ],
 )
 def test_number_of_classes(data, trained, flags, classes):
     if "--cub" in flags:
-        os.symlink(str(data / "train"), str(data / "images"))
-        os.symlink(str(data / "val" / "c.jpg"), str(data / "train" / "c.jpg"))
-    args = parse(*flags, "--logdir", "mine", "--resume", data=data)
-    assert run(args, "vgg") == 0
+        os.symlink(data / "train", data / "images")
+        os.symlink(data / "val" / "c.jpg", data / "train" / "c.jpg")
+    assert run(parse(*flags.split(), "--logdir", "mine", "--resume", data=data), "vgg") == 0
     (((recipe, training, validation, log_name), options),) = trained
     assert recipe.options.classes == classes
     assert (len(training), len(validation)) == (2, 1)
@@ -190,15 +179,14 @@ def boxed(tmp_path):
 @pytest.mark.parametrize(
     "flags, drawn, measured",
     [
-        ((), 8, 11),
-        (("--watch", 2, "--watch-boxes", 5), 2, 5),
-        (("--watch", 2, "--watch-boxes", 0), 2, 0),
-        (("--watch", 0, "--watch-boxes", 7), 0, 7),
+        ("", 8, 11),
+        ("--watch 2 --watch-boxes 5", 2, 5),
+        ("--watch 2 --watch-boxes 0", 2, 0),
+        ("--watch 0 --watch-boxes 7", 0, 7),
     ],
 )
 def test_boxes_are_for_attention_maps_only(boxed, trained, flags, drawn, measured):
-    args = parse(*flags, data=boxed)
-    run(args, "vgg")
+    run(parse(*flags.split(), data=boxed), "vgg")
     (((_, training, validation, _), options),) = trained
     assert not any(sample.boxes for sample in training.samples + validation.samples)
     images = options["attention"]
@@ -208,11 +196,9 @@ def test_boxes_are_for_attention_maps_only(boxed, trained, flags, drawn, measure
 
 
 def test_without_attention_maps_no_box_is_read(boxed, trained, monkeypatch):
-    args = parse("--watch", 0, data=boxed)
-    boxes = []
-    load = module.load_data
+    boxes, load = [], module.load_data
     monkeypatch.setattr(module, "load_data", lambda *a: boxes.append(a[-1]) or load(*a))
-    run(args, "vgg")
+    run(parse("--watch", 0, data=boxed), "vgg")
     assert trained[0][1]["attention"] is None and boxes == [False, False]
 
 
@@ -226,8 +212,7 @@ def test_training_works_without_boxes_that_cannot_be_read(boxed, trained, monkey
 
     monkeypatch.setattr(module, "load_data", refuse_boxes)
     monkeypatch.setattr(module.logger, "warning", lambda *a: warnings.append(a[0] % a[1:]))
-    args = parse(data=boxed)
-    run(args, "vgg")
+    run(parse(data=boxed), "vgg")
     images = trained[0][1]["attention"]
     assert (len(images.drawn), images.measured) == (8, [])
     assert "boxes.txt:3" in warnings[0]

@@ -1,6 +1,7 @@
 """Real trainings that are interrupted, killed or run out of disk space, and are resumed."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,11 +10,10 @@ import time
 import numpy as np
 import pytest
 from own_process import hear_signals
+from real_runs import train
 
 from benchmarks.survival import Training
-from dgl.cli.parser import main
 from dgl.errors import UserError
-from dgl.tf_compat import tf
 from dgl.training.checkpointing import last_checkpoint
 from dgl.weights import open_checkpoint
 
@@ -31,25 +31,24 @@ class Runs(Training):
         return [*super().command(name), "--workers", "2"]
 
     def start(self, name, *flags, before=()):
-        """Start or resume a run."""
-        return self.popen([*before, *self.command(name), *map(str, flags)])
-
-    def popen(self, command, **options):
-        """Start a command in the folder of the runs."""
+        """Start or resume a run in a process of its own."""
         return subprocess.Popen(
-            command,
+            [*before, *self.command(name), *map(str, flags)],
             cwd=self._folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             preexec_fn=hear_signals,
-            **options,
         )
+
+    def resume(self, name, more=""):
+        """Start or resume a run in this process, to its end."""
+        train(self._folder, f"{' '.join(self.command(name)[2:])} {more}")
 
     def finish(self, process):
         """Wait for the end of a run: (exit code, output)."""
         text = process.communicate(timeout=_MAX_SECONDS)[0].decode("utf-8", "replace")
         assert "Traceback" not in text, text[-3000:]
-        return process.returncode, text
+        return process.returncode, text.replace("\r", "\n")
 
     def variables(self, name):
         """Variable name -> array of a run's last checkpoint."""
@@ -87,26 +86,14 @@ def interrupt(runs, number, message):
         assert not any(os.path.exists(f"/proc/{child}") for child in children)
 
 
-# Trains once for each list of flags, in a new graph.
-TRAIN = """
-import runpy, sys
-from dgl.tf_compat import tf
-for flags in sys.argv[2:]:
-    with tf.Graph().as_default():
-        runpy.run_path(sys.argv[1])["main"](flags.split())
-"""
-
-
 @pytest.fixture(scope="module")
-def runs(root, tmp_path_factory):
+def runs(tmp_path_factory):
     """A folder with the run ``whole``, and ``parts``, which is interrupted by Ctrl-C and SIGKILL."""
     runs = Runs(str(tmp_path_factory.mktemp("survival")))
     interrupt(runs, signal.SIGINT, "stopped by Ctrl-C; go on with --resume")
     interrupt(runs, signal.SIGKILL, "")
-    (python, script, *whole), (_, _, *parts) = runs.command("whole"), runs.command("parts")
-    command = [python, "-c", TRAIN, script, " ".join(whole), " ".join(parts)]
-    code, text = runs.finish(runs.popen(command, env={**os.environ, "PYTHONPATH": root}))
-    assert code == 0, text[-3000:]
+    runs.resume("parts")
+    runs.resume("whole")
     return runs
 
 
@@ -117,42 +104,39 @@ def test_a_run_that_is_interrupted_again_and_again_loses_nothing(runs):
     assert [name for name in expected if expected[name] != found[name]] == []
 
 
-@pytest.fixture
-def check_failure(runs):
-    """Resume a copy of the run ``whole`` by ``train(name)``, which returns the error of a failure."""
-
-    def check(name, train, message):
-        shutil.copytree(runs.out("whole"), runs.out(name))
-        expected = runs.variables(name)
-        error = train(name)
-        assert message in error
-        assert f"the last good checkpoint is train_log/run{name}/model-20" in error
-        found = runs.variables(name)
-        assert all(np.array_equal(expected[variable], found[variable]) for variable in expected)
-        assert not [n for n in os.listdir(runs.out(name)) if "tempstate" in n or "_temp" in n]
-
-    return check
+def check_is_kept(runs, name, error, message):
+    """A copy of the run ``whole`` was resumed and failed: its last good checkpoint is as before."""
+    assert message in error
+    assert f"the last good checkpoint is train_log/run{name}/model-20" in error
+    np.testing.assert_equal(runs.variables(name), runs.variables("whole"))
+    assert not [n for n in os.listdir(runs.out(name)) if "tempstate" in n or "_temp" in n]
 
 
-def test_a_full_disk_leaves_the_last_good_checkpoint(runs, check_failure):
+def test_a_full_disk_leaves_the_last_good_checkpoint(runs):
     """Files may not grow beyond 1 MB (2048 blocks of 512 bytes); a checkpoint has 2.5."""
-
-    def train(name):
-        before = ["sh", "-c", 'ulimit -f 2048; exec "$@"', "sh"]
-        code, text = runs.finish(runs.start(name, "--epoch", 6, before=before))
-        assert code == 1
-        (line,) = [n for n in text.replace("\r", "\n").split("\n") if n.startswith("error: ")]
-        return line
-
-    check_failure("disk", train, "cannot be written (File too large)")
+    shutil.copytree(runs.out("whole"), runs.out("disk"))
+    before = ["sh", "-c", 'ulimit -f 2048; exec "$@"', "sh"]
+    code, text = runs.finish(runs.start("disk", "--epoch", 6, "--workers", 0, before=before))
+    (line,) = re.findall("^error: .*", text, re.MULTILINE)
+    assert code == 1
+    check_is_kept(runs, "disk", line, "cannot be written (File too large)")
 
 
-def test_a_loss_that_overflows_leaves_the_last_good_checkpoint(runs, check_failure, monkeypatch):
-    def train(name):
-        flags = "--epoch 6 --base-lr 1e30 --save-minutes 60 --workers 0".split()
-        with pytest.raises(UserError) as caught, tf.Graph().as_default():
-            main(["train", "--mode", "vgg", *runs.command(name)[2:], *flags])
-        return str(caught.value)
+def test_a_loss_that_overflows_leaves_the_last_good_checkpoint(runs):
+    shutil.copytree(runs.out("whole"), runs.out("loss"))
+    with pytest.raises(UserError) as caught:
+        runs.resume("loss", "--epoch 6 --base-lr 1e30 --save-minutes 60 --workers 0")
+    check_is_kept(runs, "loss", str(caught.value), "step 22 (epoch 5): the loss is")
 
-    monkeypatch.chdir(os.path.dirname(os.path.dirname(runs.out("whole"))))
-    check_failure("loss", train, "step 22 (epoch 5): the loss is")
+
+def test_a_killed_decoder_ends_the_run_with_one_line(runs):
+    """It neither succeeds nor hangs, and leaves no process."""
+    process = runs.start("decoder", "--save-minutes", 0.001, "--epoch", 1000)
+    runs.wait_for_step("decoder", 1, process)
+    decoders = descendants(process.pid)
+    os.kill(decoders[-1], signal.SIGKILL)
+    code, text = runs.finish(process)
+    assert (code, len(decoders)) == (1, 2), text
+    (error,) = re.findall("^error: .*", text, re.MULTILINE)
+    assert "ended by itself" in error and "--resume" in error
+    assert not any(os.path.exists(f"/proc/{decoder}") for decoder in decoders)

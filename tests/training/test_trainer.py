@@ -2,14 +2,13 @@
 
 import fake_horovod
 import pytest
-from sample_images import blob_image, write_list
+from sample_images import write_list
+from small_trainings import make_recipe, rows_of
 
-from dgl.backbones import BuildOptions
 from dgl.data.flows import training_flow
 from dgl.data.layouts import load_data
 from dgl.training.checkpointing import ResumePoint
 from dgl.training.distributed import Ranks
-from dgl.training.recipe import Recipe
 from dgl.training.trainer import Run, configure
 
 from tensorpack.callbacks import Callback  # isort: skip
@@ -21,11 +20,11 @@ START = ResumePoint(5)
 @pytest.fixture
 def configured(tmp_path):
     logger.set_logger_dir(str(tmp_path / "log"), action="d")
-    write_list(tmp_path / "data", "val", [("0.jpg", blob_image(1, 50, 60), 0, ())])
+    write_list(tmp_path / "data", "val", rows_of(1))
     data = load_data(str(tmp_path / "data"), "val")
 
     def call(towers=1, point=START, callbacks=(), **run):
-        recipe = Recipe("vgg", BuildOptions(classes=2, head="linear"), 32, 2, towers, 5, 3, 0.01)
+        recipe = make_recipe(towers=towers, steps=5, epochs=3)
         flow = training_flow(data.samples, 32, 2, 0)
         run = Run(logger.get_logger_dir(), point, **run)
         return configure(recipe, flow, data, run, callbacks=callbacks)
@@ -37,7 +36,7 @@ def configured(tmp_path):
 def test_operations_may_use_every_core(configured, towers):
     config, trainer = configured(towers)
     options = config.session_creator.config
-    # Zero stands for all of them.
+    # 0: all of them
     assert (options.intra_op_parallelism_threads, options.inter_op_parallelism_threads) == (0, 0)
     assert options.allow_soft_placement
     assert trainer.GATE_GRADIENTS
