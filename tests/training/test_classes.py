@@ -59,19 +59,12 @@ def test_labels_that_are_refused(labels, names, classes, message):
 
 
 @pytest.mark.parametrize(
-    "card, names, words",
-    [
-        (NAMES, NAMES, None),
-        (None, NAMES, None),
-        (NAMES, None, None),
-        (NAMES, NAMES[::-1], "'apple' is 0 in the checkpoint and 2 in the data"),
-        (NAMES, ("apricot", *NAMES), "only in the data: 'apricot'; 'apple' is 0"),
-        (NAMES, ("apple", "cherry", "plantain"), "only in the checkpoint: 'banana'"),
-    ],
+    "card, names", [(NAMES, NAMES), (None, NAMES), (NAMES, None), (NAMES, NAMES[::-1])]
 )
-def test_the_order_of_a_checkpoint(card, names, words):
+def test_the_order_of_a_checkpoint(card, names):
     card, data = ModelCard("vgg", 64, card), split([0], names, len(names or ()) or 1)
-    with pytest.raises(UserError, match=words) if words else contextlib.nullcontext():
+    differs = pytest.raises(UserError, match="'apple' is 0 in the checkpoint and 2 in the data")
+    with differs if names == NAMES[::-1] else contextlib.nullcontext():
         check_order(card, data, "--load: x")
 
 

@@ -27,13 +27,6 @@ def test_only_a_sound_state_is_saved(sound):
     assert saved == [1] * sound
 
 
-def test_a_failure_stops_immediately():
-    early_stop = EarlyStop()
-    with pytest.raises(StopTraining, match="full"):
-        early_stop.fail("full")
-    assert early_stop.reason == StopReason("full", 1, False)
-
-
 @pytest.fixture
 def handled():
     """Set the handler of a signal for one test."""

@@ -5,21 +5,18 @@ from small_trainings import parse
 
 RESNET = {"modes": ("resnet", "se"), "depths": (50, 101, 152)}
 
+PUBLISHED = {
+    "gpu": "0,1", "data": "DATA", "logdir": "run", "epoch": 30, "dataname": "cub", "steps": 7,
+    "final_size": 320, "chlast": True, "cub": True, "classnum": 201, "batch": 32, "base_lr": 0.002,
+    "stepscale": 2.5, "finetune": True, "depth": 101, "mode": "se", "laststride": 2, "val": True,
+    "load": "a.npz",
+}  # fmt: skip
+
 
 def test_every_published_flag_parses():
-    words = (
-        "--gpu 0,1 --logdir run --epoch 30 --dataname cub --steps 7 --final-size 320 --chlast --cub "
-        "--classnum 201 --batch 32 --base-lr 0.002 --stepscale 2.5 --finetune --depth 101 --mode se "
-        "--laststride 2 --val --load a.npz"
-    )
-    expected = {
-        "gpu": "0,1", "data": "DATA", "logdir": "run", "epoch": 30, "dataname": "cub", "steps": 7,
-        "final_size": 320, "chlast": True, "cub": True, "imagenet": False, "classnum": 201, "batch": 32,
-        "base_lr": 0.002, "stepscale": 2.5, "finetune": True, "depth": 101, "mode": "se", "laststride": 2,
-        "val": True, "load": "a.npz",
-    }  # fmt: skip
-    args = parse(*words.split(), **RESNET)
-    assert {name: getattr(args, name) for name in expected} == expected
+    given = [f"--{name}={value}".replace("=True", "") for name, value in PUBLISHED.items()]
+    args = vars(parse(*(text.replace("_", "-") for text in given), **RESNET))
+    assert {name: args[name] for name in PUBLISHED} == PUBLISHED
     assert parse("--imagenet").imagenet is True
 
 

@@ -113,11 +113,8 @@ PUBLISHED_EXTRAS = {
     "vgg": ("fc6/W", "fc6/b", "fc7/W", "fc7/b", "fc8/W", "fc8/b"),
     "inceptionv3": (
         "InceptionV3/AuxLogits/Conv2d_1b_1x1/weights",
-        "InceptionV3/AuxLogits/Conv2d_1b_1x1/BatchNorm/beta",
-        "InceptionV3/Mixed_7a/Branch_0/Conv2d_0a_1x1/weights",
         "InceptionV3/Mixed_7c/Branch_3/Conv2d_0b_1x1/BatchNorm/moving_mean",
         "InceptionV3/Logits/Conv2d_1c_1x1/weights",
-        "InceptionV3/Logits/Conv2d_1c_1x1/biases",
         "InceptionV3/Conv2d_1a_3x3/weights/ExponentialMovingAverage",
         "InceptionV3/Conv2d_1a_3x3/weights/RMSProp",
     ),

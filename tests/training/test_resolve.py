@@ -5,7 +5,7 @@ import os
 import pytest
 from networks import WIDTH, vgg_variables
 from sample_images import plain, write_list
-from small_trainings import parse
+from small_trainings import parse, rows_of
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
@@ -168,11 +168,9 @@ def test_number_of_classes(data, trained, flags, classes):
 @pytest.fixture
 def boxed(tmp_path):
     """Twelve images of three classes for validation, every one but the first with a box."""
-    rows = [("a.jpg", plain(50), 0, ()), ("b.jpg", plain(90), 2, ())]
-    write_list(tmp_path / "boxed", "train", rows)
-    box = ((2, 3, 20, 30),)
-    rows = [(f"{n}.jpg", plain(20 * n), n % 3, box if n else ()) for n in range(12)]
-    write_list(tmp_path / "boxed", "val", rows)
+    boxes = [(), *11 * [((2, 3, 20, 30),)]]
+    write_list(tmp_path / "boxed", "train", rows_of(3, 3))
+    write_list(tmp_path / "boxed", "val", rows_of(12, 3, boxes))
     return tmp_path / "boxed"
 
 
@@ -220,12 +218,12 @@ def test_training_works_without_boxes_that_cannot_be_read(boxed, trained, monkey
 
 def test_print_recipe_trains_nothing(boxed, trained, weights, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (boxed / "train" / "b.jpg").unlink()  # images play no part
+    (boxed / "train" / "1.jpg").unlink()  # images play no part
     flags = f"--print-recipe --load {weights(3)} --base-lr 0.002 --watch-layer 1 pool4"
     assert run(parse(*flags.split(), data=boxed), "vgg") == 0
     assert trained == [] and not (tmp_path / "train_log").exists()
     printed = capsys.readouterr().out
-    for text in ("2 training and 12 validation images", "weights.npz", "0.002 from epoch 1,",
+    for text in ("3 training and 12 validation images", "weights.npz", "0.002 from epoch 1,",
                  "8 validation images at conv5_3, pool4", "conv5_3 on 11 images"):  # fmt: skip
         assert text in printed
 

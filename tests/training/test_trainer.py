@@ -1,4 +1,6 @@
-"""A recipe as tensorpack gets it: sessions that use every core, callbacks, towers, ranks."""
+"""A recipe as tensorpack gets it: sessions that use every core, towers, ranks, callbacks of an epoch."""
+
+from types import SimpleNamespace
 
 import fake_horovod
 import pytest
@@ -7,14 +9,14 @@ from small_trainings import make_recipe, rows_of
 
 from dgl.data.flows import training_flow
 from dgl.data.layouts import load_data
+from dgl.training import callbacks as module
+from dgl.training.callbacks import THROUGHPUT, EpochLine, EveryEpochs, Throughput, is_due
 from dgl.training.checkpointing import ResumePoint
 from dgl.training.distributed import Ranks
 from dgl.training.trainer import Run, configure
 
 from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.utils import logger  # isort: skip
-
-START = ResumePoint(5)
 
 
 @pytest.fixture
@@ -23,11 +25,10 @@ def configured(tmp_path):
     write_list(tmp_path / "data", "val", rows_of(1))
     data = load_data(str(tmp_path / "data"), "val")
 
-    def call(towers=1, point=START, callbacks=(), **run):
-        recipe = make_recipe(towers=towers, steps=5, epochs=3)
+    def call(towers=1, **ranks):
+        run = Run(logger.get_logger_dir(), ResumePoint(5), **ranks)
         flow = training_flow(data.samples, 32, 2, 0)
-        run = Run(logger.get_logger_dir(), point, **run)
-        return configure(recipe, flow, data, run, callbacks=callbacks)
+        return configure(make_recipe(towers=towers, steps=5), flow, data, run)
 
     return call
 
@@ -43,13 +44,6 @@ def test_operations_may_use_every_core(configured, towers):
     assert len(getattr(trainer, "devices", [0])) == towers
 
 
-def test_more_callbacks_and_a_later_beginning(configured):
-    more = Callback()
-    config, _ = configured(point=ResumePoint(2, 2, 8), callbacks=[more])
-    assert config.callbacks[-1] is more
-    assert (config.starting_epoch, config.max_epoch, config.steps_per_epoch) == (2, 3, 5)
-
-
 @pytest.mark.parametrize("rank", [0, 1])
 def test_only_the_chief_of_several_ranks_writes(configured, monkeypatch, rank):
     hvd = fake_horovod.install(monkeypatch, 2)
@@ -59,3 +53,54 @@ def test_only_the_chief_of_several_ranks_writes(configured, monkeypatch, rank):
     assert trainer.is_chief == bool(config.monitors) == (rank == 0)
     assert rank == 0 or not any(callback.chief_only for callback in config.callbacks)
     assert trainer.GATE_GRADIENTS
+
+
+@pytest.mark.parametrize(
+    "period, last, expected",
+    [(5, 12, [5, 10, 12]), (5, 10, [5, 10]), (5, 3, [3]), (1, 3, [1, 2, 3])],
+)
+def test_every_few_epochs_and_after_the_last(period, last, expected):
+    assert [epoch for epoch in range(1, last + 1) if is_due(epoch, period, last)] == expected
+    triggered = []
+
+    class Record(Callback):
+        def _trigger(self):
+            triggered.append(callback.epoch_num)
+
+    callback = EveryEpochs(Record(), period)
+    for epoch in range(1, last + 1):
+        callback.trainer = SimpleNamespace(epoch_num=epoch, max_epoch=last)
+        callback.trigger_epoch()
+    assert triggered == expected
+
+
+@pytest.mark.parametrize("steps, expected", [(10, {THROUGHPUT: 80.0}), (0, {})])
+def test_images_per_second_of_an_epoch(monkeypatch, steps, expected):
+    clock, scalars = SimpleNamespace(now=100.0), {}
+    monkeypatch.setattr(module.time, "time", lambda: clock.now)
+    throughput = Throughput(batch=32)
+    throughput.trainer = SimpleNamespace(
+        monitors=SimpleNamespace(put_scalar=scalars.__setitem__),
+        loop=SimpleNamespace(steps_per_epoch=steps),
+    )
+    throughput.before_epoch()
+    throughput.trainer.loop.steps_per_epoch = 50  # that of the next epoch
+    clock.now += 4
+    throughput.after_epoch()
+    assert scalars == pytest.approx(expected)
+
+
+def test_the_line_of_an_epoch_has_what_was_measured_in_it(monkeypatch):
+    lines = []
+    monkeypatch.setattr(module.logger, "info", lines.append)
+    monitor = EpochLine()
+    measured = {"val-gt-known": 0.488, "cost": 9.0, "learning_rate": 0.002, "xentropy-loss": 1.2344}
+    for epoch, scalars in ((3, measured), (30, {"train-error-top1": 0.351, THROUGHPUT: 63.2})):
+        monitor.trainer = SimpleNamespace(epoch_num=epoch, max_epoch=30)
+        for name, value in scalars.items():
+            monitor.process_scalar(name, value)
+        monitor.trigger_epoch()
+    assert lines == [
+        "epoch  3/30  loss 1.234  GT-known 48.8%  lr 0.002",
+        "epoch 30/30  train-error 35.1%  63.2 images/s",
+    ]
