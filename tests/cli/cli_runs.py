@@ -1,22 +1,20 @@
-"""Running the `dgl` command in this process or in one of its own, and small files for it."""
+"""Running the `dgl` command in this process, and small files for it."""
 
 import contextlib
 import io
 import os
-import shlex
-import subprocess
-import sys
 from typing import NamedTuple
 
 import numpy as np
+from demo_runs import CLASSES
 from networks import vgg_variables
 from sample_images import TESTS, blob_image, write_list
 
 from dgl.cli import entry
-from dgl.weights import ModelCard, save_npz, write_card
+from dgl.tf_compat import tf
+from dgl.weights import save_npz
 
 ROOT = os.path.dirname(TESTS)
-CLASSES, SIZE = 7, 64
 
 
 class Ended(NamedTuple):
@@ -42,32 +40,6 @@ def ended(call):
     return Ended(code, out.getvalue(), err.getvalue())
 
 
-def process(*words, **options):
-    """The command in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dgl.cli"] + [str(word) for word in words],
-        env=dict(os.environ, PYTHONPATH=ROOT),
-        capture_output=True,
-        text=True,
-        **options,
-    )
-    return Ended(done.returncode, done.stdout, done.stderr)
-
-
-def argv_of(example):
-    """The argument list of an example in a help text, as the shell would give it."""
-    words = shlex.split(example)
-    assert words[0] == "dgl"
-    return words[1 : words.index(">") if ">" in words else None]
-
-
-def write_checkpoint(folder):
-    """A tiny VGG with its card; returns its path."""
-    save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
-    write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE, tuple("abcdefg"), "toys"))
-    return str(folder / "tiny.npz")
-
-
 def write_zoo_vgg(folder):
     """VGG16 as tensorpack's model zoo has it, but tiny; returns its path."""
     values = {k: v for k, v in vgg_variables(CLASSES).items() if k.startswith("conv")}
@@ -77,6 +49,12 @@ def write_zoo_vgg(folder):
         values[name + "/b"] = np.ones(shape[-1:], "float32")
     save_npz(str(folder / "vgg16.npz"), values)
     return str(folder / "vgg16.npz")
+
+
+def write_graph(path):
+    """The current graph as a frozen classifier's file; returns its path."""
+    path.write_bytes(tf.get_default_graph().as_graph_def().SerializeToString())
+    return str(path)
 
 
 def write_data(folder):

@@ -3,19 +3,14 @@
 import os
 
 import pytest
-from cli_runs import write_checkpoint, write_data
-from demo_runs import write_photo, write_vgg
+from cli_runs import write_data
+from demo_runs import small_image, write_vgg
 from PIL import Image
 from sample_images import blob_image
 
 from dgl.cli import localize_images
 from dgl.predict import model_predictor
 from dgl.predict.model_predictor import predictor_of
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +31,9 @@ def vgg(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def photo(tmp_path_factory):
-    return write_photo(tmp_path_factory.mktemp("photo"))
+    path = str(tmp_path_factory.mktemp("photo") / "photo.png")
+    Image.fromarray(small_image()).save(path)
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -64,8 +61,9 @@ def graphs_once(predictors, monkeypatch):
     of their time."""
 
     def shared(foreign=None, **settings):
-        kernels = os.environ.get("TF_ENABLE_ONEDNN_OPTS")
-        key = repr((foreign, sorted(settings.items()), kernels, weights_stamp(settings["load"])))
+        kernels, load = os.environ.get("TF_ENABLE_ONEDNN_OPTS"), settings["load"]
+        written = os.path.isfile(load) and os.stat(load).st_mtime_ns  # a file may be written anew
+        key = repr((foreign, sorted(settings.items()), kernels, written))
         if key not in predictors:
             predictors[key] = predictor_of(foreign, **settings)
             predictors[key].close = lambda: None
@@ -73,9 +71,3 @@ def graphs_once(predictors, monkeypatch):
 
     monkeypatch.setattr(localize_images, "predictor_of", shared)
     monkeypatch.setattr(model_predictor, "predictor_of", shared)
-
-
-def weights_stamp(load):
-    """Size and time of a checkpoint of one file, which may be written anew; else ``None``."""
-    found = os.stat(load) if os.path.isfile(load) else None
-    return found and (found.st_size, found.st_mtime_ns)

@@ -30,12 +30,8 @@ def script(tmp_path_factory):
 
 def complete(script, words, folder):
     """What bash offers for the last of some words."""
-    done = subprocess.run(
-        ["bash", "--norc", "-c", _ASK, "ask", script] + words,
-        cwd=str(folder),
-        capture_output=True,
-        text=True,
-    )
+    command = ["bash", "--norc", "-c", _ASK, "ask", script, *words]
+    done = subprocess.run(command, cwd=str(folder), capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     return {line.strip() for line in done.stdout.splitlines() if line.strip()}
 

@@ -1,14 +1,10 @@
-"""How the command ends: 0, 1, 2, 130, 128 + N, and 141 where nobody reads."""
+"""How the command ends on bad flags and bad input, and where nobody reads its output."""
 
-import signal
 import subprocess
 import sys
 
 import pytest
 from cli_runs import ROOT, dgl
-
-from dgl.cli import parser
-from dgl.errors import Stopped, UserError
 
 
 @pytest.mark.parametrize(
@@ -19,12 +15,8 @@ from dgl.errors import Stopped, UserError
         ["train"],
         ["train", "--data", "d", "--mode", "alexnet"],
         ["localize", "--nonsense"],
-        ["localize", "--method", "nonsense"],
-        ["make-data"],
         ["make-data", "birds"],
         ["make-data", "birds", "--out", "a", "--samples", "b"],
-        ["info"],
-        ["export", "--load", "a"],
         ["--print-completion", "fish"],
     ],
     ids=" ".join,
@@ -39,16 +31,12 @@ def test_what_the_command_does_not_take_is_2(words):
     "words, part",
     [
         (["info", "gone.npz"], "gone.npz"),
-        (["layers", "--mode", "vgg", "--image_size", "8"], "--image_size 8"),
         (["localize", "gone.jpg"], "gone.jpg"),
-        (["localize", "--threshold", "2"], "--threshold 2"),
-        (["evaluate"], "--load"),
         (["evaluate", "--load", "gone.npz", "--data", "gone"], "gone"),
         (["study", "--tune-split", "val"], "--load"),
         (["train", "--data", "gone"], "gone"),
         (["train", "--data", "gone", "--mode", "vgg", "--laststride", "2"], "--laststride 2"),
         (["convert", "gone.pth"], "gone.pth"),
-        (["fetch", "gone"], "gone"),
         (["fetch", "vgg16", "--from", "gone.npz"], "gone.npz"),
         (["export", "--load", "gone", "--out", "a.npz"], "gone"),
         (["make-data", "birds", "--out", "a", "--seed=-1"], "--seed -1"),
@@ -64,24 +52,6 @@ def test_bad_input_is_1_with_one_line(words, part, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(
-    "error, code, text",
-    [
-        (UserError("why"), 1, "error: why\n"),
-        (KeyboardInterrupt(), 130, "interrupted\n"),
-        (Stopped("kept", 128 + signal.SIGTERM), 143, "kept\n"),
-    ],
-    ids=["user error", "Ctrl-C", "SIGTERM"],
-)
-def test_the_other_codes(error, code, text, monkeypatch):
-    def fail(args):
-        raise error
-
-    commands = [command._replace(run=fail) for command in parser.COMMANDS]
-    monkeypatch.setattr(parser, "COMMANDS", commands)
-    assert dgl("info", "x") == (code, "", text)
-
-
 _LOUD = """
 import sys
 from dgl.errors import run_script
@@ -90,10 +60,8 @@ run_script(lambda argv: [print("line") for _ in range(100000)] and 0, [])
 
 
 def test_an_output_that_nobody_reads_is_141():
-    command = [sys.executable, "-c", _LOUD]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as started:
+    command, pipe = [sys.executable, "-c", _LOUD], subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe) as started:
         started.stdout.readline()
         started.stdout.close()
         error = started.stderr.read()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from cli_runs import dgl
 from demo_runs import CLASSES, SIZE, demo, files_in, record_of, small_image
-from networks import values_of, write_npz
+from networks import vgg_variables, write_npz
 from PIL import Image
 from trees import contents
 
@@ -38,6 +38,15 @@ def results_of(folder):
         return [json.loads(line) for line in stream]
 
 
+def lines_of(capsys):
+    """The lines on standard output since the last call: one for each image that was localized."""
+    return capsys.readouterr().out.splitlines()
+
+
+def touch_later(path):
+    os.utime(str(path), (path.stat().st_mtime + 3600,) * 2)
+
+
 def write_images(folder, *names):
     """Small images, which differ."""
     folder.mkdir()
@@ -45,81 +54,59 @@ def write_images(folder, *names):
         Image.fromarray(small_image(seed + 1)).save(str(folder / name))
 
 
-def test_images_and_folders_of_several_places(tiny, photos, tmp_path):
-    other = tmp_path / "other"
+def test_images_and_folders_of_several_places(vgg, photos, tmp_path):
+    other, out = tmp_path / "other", tmp_path / "out"
     other.mkdir()
     shutil.copy(os.path.join(photos, "val3.jpg"), str(other / "val1.jpg"))
     one = os.path.join(photos, "val1.jpg")
-    out = tmp_path / "out"
-    words = ("--data_path", other / "val1.jpg", "--load", tiny, "--out", out)
+    words = ("--data_path", other / "val1.jpg", "--load", vgg, "--out", out)
     localize(one, other, one, *words + SAME_BYTES)
     assert files_in(out) == ["results.jsonl", "val1", "val1-2"]
     alone = tmp_path / "alone"
-    localize(other / "val1.jpg", "--load", tiny, "--out", alone)
+    localize(other / "val1.jpg", "--load", vgg, "--out", alone)
     assert contents(alone) == contents(out / "val1-2")
 
 
-def test_files_of_other_formats_are_named_once_at_the_end(tiny, photos, tmp_path):
+def test_files_of_other_formats_are_named_once_at_the_end(vgg, photos, tmp_path):
     folder = tmp_path / "in"
     shutil.copytree(photos, str(folder))
     for name in ("a.svg", "b.SVG", "notes.txt"):
         (folder / name).write_text("x")
-    done = localize(folder, "--load", tiny, "--out", tmp_path / "out")
+    done = localize(folder, "--load", vgg, "--out", tmp_path / "out")
     (line,) = [line for line in done.err.splitlines() if "left out" in line]
     assert line.startswith("2 files left out") and "2 .svg" in line
     assert done.err.rstrip().endswith(line)
 
 
-def test_records_without_drawings(tiny, photos, tmp_path):
-    for out, more in (
-        ("drawn", ()),
-        ("plain", ("--no-drawings",)),
-        ("plain", ("--no-drawings", "--resume")),
-    ):
-        done = localize(photos, "--load", tiny, "--out", tmp_path / out, *more)
+def test_records_without_drawings(vgg, photos, tmp_path):
+    drawn, plain = tmp_path / "drawn", tmp_path / "plain"
+    flags = ("--out", plain, "--no-drawings")
+    for more in (("--out", drawn), flags, (*flags, "--resume")):
+        done = localize(photos, "--load", vgg, *more)
     assert "resuming" in done.err
-    assert results_of(tmp_path / "plain") == results_of(tmp_path / "drawn")
-    drawn = {
-        name: text for name, text in contents(tmp_path / "drawn").items() if name[-4:] != ".png"
-    }
-    assert contents(tmp_path / "plain") == drawn
+    assert results_of(plain) == results_of(drawn)
+    undrawn = {name: text for name, text in contents(drawn).items() if name[-4:] != ".png"}
+    assert contents(plain) == undrawn
 
 
-def test_folder_of_images(vgg, tmp_path, capsys):
-    images, out = tmp_path / "in", tmp_path / "out"
-    write_images(images, "one.png", "two.bmp")
-    (images / "notes.txt").write_text("not an image")
-    assert demo(vgg, images, out) == 0
-    assert files_in(out) == ["one", "results.jsonl", "two"]
-    for stem, name in (("one", "one.png"), ("two", "two.bmp")):
-        assert len(files_in(out / stem)) == 4
-        assert record_of(out / stem)["image"] == str(images / name)
+def test_a_folder_has_a_folder_and_a_line_for_each_image_in_order(vgg, seven, tmp_path, capsys):
+    assert demo(vgg, seven, tmp_path, "--batch", 3) == 0
+    stems = [f"p{i}" for i in range(7)]
+    assert files_in(tmp_path) == [*stems, "results.jsonl"]
+    assert [len(files_in(tmp_path / stem)) for stem in stems] == [4] * 7
+    records, paths = results_of(tmp_path), [str(seven / (stem + ".png")) for stem in stems]
+    assert records == [record_of(tmp_path / stem) for stem in stems]
+    assert [record["image"] for record in records] == paths
     printed = capsys.readouterr()
-    assert [line.split("  ")[0] for line in printed.out.splitlines()] == [
-        str(images / name) for name in ("one.png", "two.bmp")
-    ]
+    assert [line.split("  ")[0] for line in printed.out.splitlines()] == paths
     # The progress bar is not on standard output.
-    assert "2/2" in printed.err and "images/s" in printed.err
-    assert "2/2" not in printed.out
-    # The same as alone, apart from the rounding of a probability.
-    demo(vgg, images / "two.bmp", tmp_path / "alone")
-    alone, among = record_of(tmp_path / "alone"), record_of(out / "two")
-    assert alone.pop("probability") == pytest.approx(among.pop("probability"), abs=1e-6)
-    assert alone == among
+    assert "7/7" in printed.err and "images/s" in printed.err and "7/7" not in printed.out
 
 
-def test_results_of_a_folder_are_in_one_file_in_the_order_of_the_images(vgg, seven, tmp_path):
-    demo(vgg, seven, tmp_path, "--batch", 3)
-    records = results_of(tmp_path)
-    assert [r["image"] for r in records] == [str(seven / f"p{i}.png") for i in range(7)]
-    assert records == [record_of(tmp_path / f"p{i}") for i in range(7)]
-
-
-@pytest.mark.parametrize("batch, workers", [(3, 4), (100, 1)])
-def test_the_batch_changes_only_rounding(vgg, seven, tmp_path, batch, workers):
+def test_the_batch_changes_only_rounding(vgg, seven, tmp_path):
     flags = ["--save-maps", "--class", 2]
-    demo(vgg, seven, tmp_path / "one", "--batch", 1, *flags)
-    demo(vgg, seven, tmp_path / "many", "--batch", batch, "--workers", workers, *flags)
+    demo(vgg, seven, tmp_path / "one", "--batch", 1, "--workers", 1, *flags)
+    demo(vgg, seven, tmp_path / "many", "--batch", 3, "--workers", 4, *flags)
     for one, many in zip(results_of(tmp_path / "one"), results_of(tmp_path / "many")):
         assert one.pop("probability") == pytest.approx(many.pop("probability"), abs=1e-6)
         # An edge of a box is a pixel further where a map's value is that close to the threshold.
@@ -153,54 +140,42 @@ def test_unreadable_images_of_a_folder_are_left_out(vgg, seven, tmp_path, capsys
     assert lines[2].startswith("2 of 7 images could not be read; the first: ")
 
 
-def _stamps(folder):
-    """File -> time of writing, of all the images' files."""
-    return {
-        os.path.join(stem, name): os.stat(os.path.join(str(folder), stem, name)).st_mtime_ns
-        for stem in files_in(folder)
-        if stem != "results.jsonl"
-        for name in files_in(os.path.join(str(folder), stem))
-    }
-
-
 def test_resume_writes_only_what_is_missing(vgg, seven, tmp_path, capsys):
-    demo(vgg, seven, tmp_path / "whole", "--batch", 1)
-    out = tmp_path / "out"
-    demo(vgg, seven, out, "--batch", 1)
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    demo(vgg, seven, whole, "--batch", 1)
+    shutil.copytree(str(whole), str(out))
+
+    def stamps():
+        return {path: path.stat().st_mtime_ns for path in out.glob("*/*")}
+
     # As an interrupted run leaves it: one image without its record, one missing.
     os.remove(str(out / "p2" / "vgg_conv5_2_dgl.json"))
     shutil.rmtree(str(out / "p5"))
     os.remove(str(out / "results.jsonl"))
-    before = _stamps(out)
+    before = stamps()
     capsys.readouterr()
     assert demo(vgg, seven, out, "--batch", 1, "--resume") == 0
-    after, printed = _stamps(out), capsys.readouterr()
-    changed = {os.path.dirname(name) for name in after if before.get(name) != after[name]}
-    assert changed == {"p2", "p5"}
+    after, printed = stamps(), capsys.readouterr()
+    assert {p.parent.name for p in after if before.get(p) != after[p]} == {"p2", "p5"}
     assert len(printed.out.splitlines()) == 2
     assert "resuming after 5 of 7 images" in printed.err
-    assert results_of(out) == results_of(tmp_path / "whole")
+    assert results_of(out) == results_of(whole)
     # Without the flag all are repeated.
     demo(vgg, seven, out)
-    assert not set(_stamps(out).values()) & set(after.values())
+    assert not set(stamps().values()) & set(after.values())
 
 
-def _touch_later(path):
-    stamp = os.stat(str(path)).st_mtime + 3600
-    os.utime(str(path), (stamp, stamp))
-
-
-# Change -> the flags of the second run, and what happens to p1's files before it.
+# Change -> the flags of the second run or what happens to p1's files before it; how many are repeated.
 CHANGES = {
-    "nothing": ([], None),
-    "class": (["--class", 2], None),
-    "threshold": (["--threshold", 0.5], None),
-    "method": (["--method", "cam"], None),
-    "image size": (["--image_size", 96], None),
-    "kernels": (["--fast"], None),
-    "file of another run": ([], lambda folder: _touch_later(folder / "vgg_cam.png")),
-    "no overlay": ([], lambda folder: os.remove(str(folder / "vgg_cam.png"))),
-    "half a record": ([], lambda folder: (folder / "vgg_conv5_2_dgl.json").write_text('{"image":')),
+    "nothing": ([], 0),
+    "class": (["--class", 2], 7),
+    "threshold": (["--threshold", 0.5], 7),
+    "method": (["--method", "cam"], 7),
+    "image size": (["--image_size", 96], 7),
+    "kernels": (["--fast"], 7),
+    "file of another run": (lambda folder: touch_later(folder / "vgg_cam.png"), 1),
+    "no overlay": (lambda folder: (folder / "vgg_cam.png").unlink(), 1),
+    "half a record": (lambda folder: (folder / "vgg_conv5_2_dgl.json").write_text('{"image":'), 1),
 }
 
 
@@ -212,52 +187,52 @@ def done(vgg, seven, tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize("change", CHANGES)
-def test_resume_takes_only_what_the_same_flags_made(vgg, seven, done, tmp_path, capsys, change):
-    flags, disturb = CHANGES[change]
+@pytest.mark.parametrize("change, repeated", CHANGES.values(), ids=list(CHANGES))
+def test_resume_takes_only_what_the_same_flags_made(
+    vgg, seven, done, tmp_path, capsys, change, repeated
+):
     out = tmp_path / "out"
     shutil.copytree(str(done), str(out))  # with the times of writing
-    if disturb is not None:
-        disturb(out / "p1")
-    assert demo(vgg, seven, out, "--resume", *flags) == 0
-    redone = 1 if disturb else 0 if change == "nothing" else 7
-    assert len(capsys.readouterr().out.splitlines()) == redone
+    if callable(change):
+        change(out / "p1")
+        change = []
+    assert demo(vgg, seven, out, "--resume", *change) == 0
+    assert len(lines_of(capsys)) == repeated
     assert len(results_of(out)) == 7
 
 
-def test_resume_of_a_class_keeps_the_images_already_localized_for_it(
-    vgg, seven, done, tmp_path, capsys
-):
+def test_resume_keeps_images_localized_for_the_class(vgg, seven, done, tmp_path, capsys):
     best = [record["predicted_index"] for record in results_of(done)]
     assert 0 < best.count(0) < 7
     shutil.copytree(str(done), str(tmp_path / "out"))
     demo(vgg, seven, tmp_path / "out", "--resume", "--class", 0)
-    assert len(capsys.readouterr().out.splitlines()) == 7 - best.count(0)
+    assert len(lines_of(capsys)) == 7 - best.count(0)
     assert [record["class_index"] for record in results_of(tmp_path / "out")] == [0] * 7
 
 
-def test_resume_repeats_an_image_that_has_changed(vgg, tmp_path, capsys):
-    images, out = tmp_path / "in", tmp_path / "out"
+def test_resume_repeats_a_changed_image_and_all_with_other_weights(vgg, tmp_path, capsys):
+    images, out, path = tmp_path / "in", tmp_path / "out", str(tmp_path / "birds.npz")
     write_images(images, "a.png", "b.png")
-    demo(vgg, images, out)
-    _touch_later(images / "b.png")
-    capsys.readouterr()
-    demo(vgg, images, out, "--resume")
-    (line,) = capsys.readouterr().out.splitlines()
-    assert line.startswith(str(images / "b.png"))
-
-
-def test_resume_with_other_weights_repeats_all(vgg, photo, tmp_path, capsys):
-    path, out = str(tmp_path / "birds.npz"), tmp_path / "out"
     shutil.copy(vgg, path)
-    folder, flags = os.path.dirname(photo), ["--image_size", SIZE]
-    demo(path, folder, out, *flags)
-    values = values_of("vgg", SIZE, width=0.125, classes=CLASSES)
-    values["linear/b"] = values["linear/b"] + np.float32(0.1)
-    write_npz(path, values)
-    capsys.readouterr()
-    demo(path, folder, out, "--resume", *flags)
-    assert len(capsys.readouterr().out.splitlines()) == 1
+
+    def lines_of_resumed():
+        lines_of(capsys)
+        demo(path, images, out, "--resume", "--image_size", SIZE)
+        return lines_of(capsys)
+
+    assert len(lines_of_resumed()) == 2
+    touch_later(images / "b.png")
+    (line,) = lines_of_resumed()
+    assert line.startswith(str(images / "b.png"))
+    values = vgg_variables(CLASSES)
+    write_npz(path, dict(values, **{"linear/b": values["linear/b"] + np.float32(0.1)}))
+    assert len(lines_of_resumed()) == 2
+
+
+def test_a_wrong_flag_leaves_earlier_results(vgg, seven, done):
+    with pytest.raises(UserError):
+        demo(vgg, seven, done, "--class", CLASSES)
+    assert "results.jsonl" in files_in(done)
 
 
 def test_an_interrupted_run_ends_its_threads_and_can_be_resumed(vgg, seven, tmp_path, monkeypatch):
@@ -270,42 +245,28 @@ def test_an_interrupted_run_ends_its_threads_and_can_be_resumed(vgg, seven, tmp_
             raise KeyboardInterrupt
         return real(self, images, class_index)
 
-    before = set(threading.enumerate())
+    before = threading.enumerate()
     with monkeypatch.context() as patch:
         patch.setattr(Predictor, "__call__", interrupted)
         with pytest.raises(KeyboardInterrupt):
             demo(vgg, seven, out, "--batch", 2, "--workers", 2)
-    pool = [t for t in set(threading.enumerate()) - before if "ThreadPool" in t.name]
-    assert not pool
-    assert not [n for _, _, names in os.walk(str(out)) for n in names if n.endswith(".tmp")]
-    assert "results.jsonl" not in files_in(out)
+    started = [thread for thread in threading.enumerate() if thread not in before]
+    assert not [thread for thread in started if "ThreadPool" in thread.name]
+    assert not [name for name in contents(out) if name.endswith((".tmp", "results.jsonl"))]
     assert demo(vgg, seven, out, "--batch", 2, "--resume") == 0
     assert len(results_of(out)) == 7
 
 
-def test_a_class_that_there_is_not_leaves_earlier_results(vgg, seven, tmp_path):
-    demo(vgg, seven, tmp_path)
-    with pytest.raises(UserError):
-        demo(vgg, seven, tmp_path, "--class", CLASSES)
-    # A flag that is wrong from the start leaves the results of the run before.
-    assert "results.jsonl" in files_in(tmp_path)
-
-
 @pytest.mark.skipif(sys.platform == "darwin", reason="names are Unicode there")
 def test_a_name_that_is_not_unicode(vgg, tmp_path, capsys):
-    folder = os.path.join(os.fsencode(str(tmp_path)), b"in")
-    os.mkdir(folder)
-    Image.fromarray(small_image()).save(str(tmp_path / "a.png"))
-    shutil.copy(os.fsencode(str(tmp_path / "a.png")), os.path.join(folder, b"\xff.png"))
+    write_images(tmp_path / "in", os.fsdecode(b"\xff.png"))
     assert demo(vgg, tmp_path / "in", tmp_path / "out") == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1
-    assert len(results_of(tmp_path / "out")) == 1
+    assert len(lines_of(capsys)) == len(results_of(tmp_path / "out")) == 1
 
 
 @pytest.mark.parametrize(
     "names, expected",
     [
-        (["a.png"], ["a"]),
         (["a.png", "b.jpg"], ["a", "b"]),
         (["a.bmp", "a.png", "b.png"], ["a.bmp", "a.png", "b"]),
         # The folder `a.png` is that of another image, `results.jsonl` is a file.

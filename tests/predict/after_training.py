@@ -55,20 +55,14 @@ def check_changes(folder):
     case = Case("resnet50", width=0.125, batch=2, size=SIZE, steps=1, rounds=1)
     compared = Compared(*(batch_of(case) + (1,)))
     train(case, images, compared)
-    by_trainer = changed(compared.before, compared.trained)
-    by_bare = changed(compared.before, compared.bare)
+    before, trained, bare = compared.before, compared.trained, compared.bare
+    by_trainer, by_bare = changed(before, trained), changed(before, bare)
     assert {name + "/Momentum" for name in compared.weights} <= by_bare
     for name in by_bare:
-        change = np.abs(compared.bare[name] - compared.before[name]).max()
+        change = np.abs(bare[name] - before[name]).max()
         # A change much smaller than the weight is itself known only to the weight's last digits.
-        digits = 2 * np.spacing(np.abs(compared.bare[name]).max())
-        np.testing.assert_allclose(
-            compared.trained[name],
-            compared.bare[name],
-            rtol=0,
-            atol=1e-4 * change + digits,
-            err_msg=name,
-        )
+        atol = 1e-4 * change + 2 * np.spacing(np.abs(bare[name]).max())
+        np.testing.assert_allclose(trained[name], bare[name], rtol=0, atol=atol, err_msg=name)
     # What the trainer keeps beside: how far it is, the length of its queue, averages for its log.
     beside = by_trainer - by_bare
     assert "global_step" in beside

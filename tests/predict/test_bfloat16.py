@@ -17,10 +17,6 @@ def rounded(tensor):
     return tf.cast(tf.cast(tensor, tf.bfloat16), tf.float32)
 
 
-def as_is(tensor):
-    return tensor
-
-
 def every_op(image, weights, rounding):
     """A network of everything that bfloat16 goes through; ``rounding`` after each operation."""
 
@@ -55,33 +51,30 @@ def small():
 
 
 def lowered(weights, images):
-    """Outputs of the lowered graph, its values, and name -> type of its nodes."""
+    """Outputs of the lowered graph, their values, and its operations."""
     with tf.Graph().as_default() as graph:
         image = tf.placeholder(tf.float32, images.shape, "image")
         named = {name: tf.placeholder(tf.float32, v.shape, name) for name, v in weights.items()}
-        outputs = every_op(image, named, as_is)
+        outputs = every_op(image, named, lambda tensor: tensor)
         names = [tensor.name for tensor in outputs]
     graph_def, values = lower_precision(graph.as_graph_def(), weights)
     with tf.Graph().as_default() as graph:
         image = tf.placeholder(tf.float32, images.shape, "image")
         needed = reachable(graph_def, names)
         mapped = {name + ":0": tf.constant(v) for name, v in values.items() if name in needed}
-        for node in list(graph_def.node):
-            if node.op == "Placeholder":
-                graph_def.node.remove(node)
         tensors = tf.import_graph_def(graph_def, dict(mapped, **{"image:0": image}), names)
         raised = [tf.cast(tensor, tf.float32) for tensor in tensors]
         with open_session() as session:
             found = session.run(raised, {image: images})
-    return tensors, found, values, graph.get_operations()
+    return tensors, found, graph.get_operations()
 
 
 def test_rounds_after_every_operation(small):
     weights, images = small
-    _, found, _, _ = lowered(weights, images)
+    _, found, _ = lowered(weights, images)
     with tf.Graph().as_default(), open_session() as session:
         expected = session.run(every_op(tf.constant(images), weights, rounded))
-        exact = session.run(every_op(tf.constant(images), weights, as_is))
+        exact = session.run(every_op(tf.constant(images), weights, tf.identity))
     # What differs in the last digit of a sum may round the other way, a unit of 8 bits apart, and what
     # follows with it.
     for one, other in zip(found, expected):
@@ -92,8 +85,7 @@ def test_rounds_after_every_operation(small):
 
 
 def test_types_of_the_graph(small):
-    weights, images = small
-    (last, logits), _, values, operations = lowered(weights, images)
+    (last, logits), _, operations = lowered(*small)
     convolutions = [op.outputs[0].dtype for op in operations if op.type == "Conv2D"]
     assert convolutions == 4 * [tf.bfloat16] + [tf.float32]  # the last one classifies
     assert (last.dtype, logits.dtype) == (tf.bfloat16, tf.float32)
@@ -104,11 +96,6 @@ def test_types_of_the_graph(small):
         assert types[op] == {tf.bfloat16}, op
     for op in ("Mean", "Squeeze", "Sigmoid", "RealDiv"):
         assert types[op] == {tf.float32}, op
-    for name in ("a", "b", "c", "d", "a_bias"):
-        own = values[name + "/bfloat16"]
-        assert own.dtype == tf.bfloat16.as_numpy_dtype
-        assert np.array_equal(own.astype("float32"), weights[name].astype(own.dtype))
-    assert "head/bfloat16" not in values
 
 
 def test_a_tensor_is_cast_once_for_all_its_readers_in_a_copy(small):

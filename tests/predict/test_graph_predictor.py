@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from sample_images import blob_image
-from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W
+from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W, softmax
 
 from dgl.errors import UserError
 from dgl.localizer import Localizer
@@ -46,21 +46,16 @@ def test_cam_is_of_the_layer_that_is_pooled(tensors):
         make(tensors, methods=["cam"])
 
 
-def channels_first():
-    """The tiny network on (N, C, H, W), without a convolution: CPUs have none for this order."""
-    activation = tf.placeholder(tf.float64, [None, C, H, W], "first")
-    hidden = tf.einsum("nchw,cd->ndhw", activation, tf.constant(TINY.kernel))
-    hidden = tf.nn.relu(hidden + TINY.bias[:, None, None])
-    logits = tf.matmul(tf.reduce_mean(hidden, axis=[2, 3]), tf.constant(TINY.linear))
-    return activation, logits + TINY.linear_bias
-
-
 def test_channels_first_gives_the_same_maps(tensors):
     settings = {"methods": ["dgl", "gradcam", "layercam", "eigencam"]}
     with make(tensors, **settings) as predictor:
         expected = predictor(TINY.activation, CLASS_INDEX).maps
-    image, logits = channels_first()
-    settings["data_format"] = "channels_first"
+    # Without a convolution: CPUs have none for this order.
+    image = tf.placeholder(tf.float64, [None, C, H, W], "first")
+    hidden = tf.einsum("nchw,cd->ndhw", image, tf.constant(TINY.kernel))
+    hidden = tf.nn.relu(hidden + TINY.bias[:, None, None])
+    logits = tf.matmul(tf.reduce_mean(hidden, axis=[2, 3]), tf.constant(TINY.linear))
+    logits, settings["data_format"] = logits + TINY.linear_bias, "channels_first"
     with GraphPredictor(logits, {"activation": image}, image, **settings) as predictor:
         found = predictor(TINY.activation.transpose(0, 3, 1, 2), CLASS_INDEX).maps
     assert len(found) == 4
@@ -76,36 +71,23 @@ def test_an_alpha_for_each_run():
             np.testing.assert_allclose(raw, TINY.dgl(alpha), rtol=0, atol=1e-6)
 
 
-def variable_network():
+def test_variables_and_more_feeds_come_with_the_session():
     image = tf.placeholder(tf.float32, [None, 16, 20, 3], "image")
     activation = tf.layers.conv2d(image, 6, 3, padding="same", activation=tf.nn.relu, name="conv")
-    keep = tf.placeholder(tf.float32, [], "keep")
+    keep, white = tf.placeholder(tf.float32, [], "keep"), np.ones((1, 16, 20, 3))
     logits = tf.layers.dense(tf.nn.dropout(tf.reduce_mean(activation, [1, 2]), keep), 4)
-    return image, activation, logits, keep
-
-
-def test_variables_and_more_feeds_come_with_the_session():
-    image, activation, logits, keep = variable_network()
     with tf.Session() as session:
         session.run(tf.global_variables_initializer())
-        by_hand = session.run(logits, {image: np.ones((1, 16, 20, 3)), keep: 1.0})
-        localizer = Localizer.from_graph(
-            logits,
-            activation,
-            session=session,
-            feeds={keep: 1.0},
-            preprocess=lambda batch: batch / 127.5 - 1.0,
-        )
-        with localizer:
-            prediction = localizer.predictor(np.ones((1, 16, 20, 3)))
+        by_hand = session.run(logits, {image: white, keep: 1.0})
+        settings = {"session": session, "preprocess": lambda batch: batch / 127.5 - 1.0}
+        with Localizer.from_graph(logits, activation, feeds={keep: 1.0}, **settings) as localizer:
+            prediction = localizer.predictor(white)
             (found,) = localizer([np.full((50, 70, 3), 255, "uint8")])
         np.testing.assert_allclose(prediction.logits, by_hand, rtol=0, atol=1e-6)
-        # A white image is fed as ones.
-        probability = np.exp(by_hand[0]) / np.exp(by_hand[0]).sum()
         assert found.class_index == by_hand[0].argmax()
-        assert found.probability == pytest.approx(probability.max(), abs=1e-6)
+        assert found.probability == pytest.approx(softmax(by_hand).max(), abs=1e-6)
         assert found.map.shape == (50, 70)
-        session.run(activation, {image: np.ones((1, 16, 20, 3))})  # still open: it is not ours
+        session.run(activation, {image: white})  # still open: it is not ours
         # The default session will do.
         localizer = Localizer.from_graph(logits, activation, feeds={keep: 1.0})
         assert len(localizer([blob_image(1), blob_image(2)])) == 2
@@ -123,18 +105,12 @@ def test_what_is_fed_has_the_type_of_the_placeholder(dtype):
     assert found.class_index == 2
 
 
-def of_another_graph():
-    with tf.Graph().as_default():
-        return TINY.tensors().activation
-
-
 @pytest.mark.parametrize(
     "spoil, words",
     [
         (lambda t: (t.logits, {}), "at least one"),
         (lambda t: (t.hidden, {"a": t.activation}), r"of shape \(N, classes\)"),
         (lambda t: (t.logits, {"a": t.logits}), "four dimensions"),
-        (lambda t: (t.logits, {"a": of_another_graph()}), "another graph"),
         (lambda t: (t.logits, {"a": tf.nn.relu(t.activation)}), "do not depend"),
     ],
 )
@@ -144,7 +120,11 @@ def test_tensors_that_do_not_fit(spoil, words, tensors):
         GraphPredictor(logits, activations, tensors.activation)
 
 
-def test_unknown_method_and_alpha_out_of_range(tensors):
+def test_a_layer_of_another_graph_unknown_method_and_alpha_out_of_range(tensors):
+    with tf.Graph().as_default():
+        other = {"a": TINY.tensors().activation}
+    with pytest.raises(ValueError, match="another graph"):
+        GraphPredictor(tensors.logits, other, tensors.activation)
     with pytest.raises(UserError, match="--method magic"):
         make(tensors, methods=["magic"])
     with pytest.raises(ValueError, match="alpha -1"):

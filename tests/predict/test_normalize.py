@@ -17,27 +17,17 @@ from dgl.predict.normalize import (
 RULES = [*NORMALIZATIONS, "pas:90", "pas:99.5", "ivr:20"]
 
 
-@pytest.mark.parametrize("shape", [(5, 7), (3, 5, 7), (2, 3, 5, 7)])
-def test_normalize_takes_every_map_to_zero_and_one(shape):
-    maps = np.random.RandomState(0).normal(scale=100, size=shape)
-    result = normalize(maps)
-    assert result.dtype == np.float32 and result.shape == shape
-    for single, scaled in zip(maps.reshape(-1, 5, 7), result.reshape(-1, 5, 7)):
-        expected = (single - single.min()) / (single.max() - single.min())
-        np.testing.assert_allclose(scaled, expected, atol=1e-7)
-        assert scaled.min() == 0 and scaled.max() == 1
-
-
-def test_normalize_and_resize_refuse_what_is_not_finite_and_no_map():
-    for bad in (np.nan, np.inf, -np.inf):
-        raw = np.ones((4, 4))
-        raw[1, 1] = bad
-        for call in (normalize, lambda raw: resize_map(raw, 8, 8)):
-            with pytest.raises(ValueError):
-                call(raw)
-    for shape in ((4,), (0, 4), (4, 0)):
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_normalize_and_resize_refuse_what_is_not_finite_and_no_map(bad):
+    raw = np.ones((4, 4))
+    raw[1, 1] = bad
+    for call in (
+        lambda: normalize(raw),
+        lambda: resize_map(raw, 8, 8),
+        *(lambda shape=shape: normalize(np.zeros(shape)) for shape in ((4,), (0, 4), (4, 0))),
+    ):
         with pytest.raises(ValueError):
-            normalize(np.zeros(shape))
+            call()
 
 
 def test_resize_map_is_bilinear_between_pixel_centers():
@@ -63,16 +53,18 @@ def by_definition(values, how):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_every_rule_by_its_definition(rule):
+@pytest.mark.parametrize("shape", [(6, 8), (2, 3, 6, 8)])
+def test_every_rule_by_its_definition(rule, shape):
     how = parse_normalization(rule)
-    maps = np.random.RandomState(1).normal(0.3, 1, size=(3, 6, 8))
+    maps = np.random.RandomState(1).normal(30, 100, size=shape)
     found = normalize(maps, how)
     assert found.dtype == np.float32 and found.shape == maps.shape
-    for one, scaled in zip(maps, found):
+    for one, scaled in zip(maps.reshape(-1, 6, 8), found.reshape(-1, 6, 8)):
         np.testing.assert_allclose(scaled.ravel(), by_definition(one.ravel(), how), atol=1e-6)
-    assert found.min() >= 0 and found.max() <= 1
-    np.testing.assert_array_equal(normalize(1e6 * maps, how), normalize(1e6 * maps, how))
+        assert scaled.max() == 1 and (scaled.min() == 0 or how.kind == "max")
     np.testing.assert_allclose(normalize(7 * maps, how), found, atol=1e-6)
+    if how == MINMAX:
+        np.testing.assert_array_equal(normalize(maps), found)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -97,7 +89,7 @@ def test_a_rule_s_name_is_read_and_written(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "pas:", "pas:0", "pas:100", "pas:x", "minmax:5", "max:50", "PAS", "otsu", "pas:-3"]
+    "text", ["", "pas:", "pas:0", "pas:100", "pas:x", "minmax:5", "PAS", "otsu"]
 )
 def test_other_names_are_refused_with_one_line(text):
     with pytest.raises(UserError, match="--normalize"):

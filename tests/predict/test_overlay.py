@@ -31,43 +31,37 @@ def test_colorize_is_jet_in_rgb_order(level):
     np.testing.assert_allclose(color[0, 0], jet(level / 255.0), atol=6)
 
 
-def test_colorize_truncates_clips_and_rejects():
-    np.testing.assert_array_equal(
-        colorize(np.array([[127.9 / 255, -1.0, 2.0]])),
-        colorize(np.array([[127.1 / 255, 0.0, 1.0]])),
-    )
+def test_colorize_truncates_and_clips():
+    beyond = np.array([[127.9 / 255, -1.0, 2.0]])
+    within = np.array([[127.1 / 255, 0.0, 1.0]])
+    np.testing.assert_array_equal(colorize(beyond), colorize(within))
+
+
+def test_what_is_no_map_or_image():
     for bad in (np.zeros((2, 2, 1)), np.array([[np.nan, 0.0]])):
         with pytest.raises(ValueError):
             colorize(bad)
+    for bad in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)):
+        with pytest.raises(ValueError):
+            overlay(bad, np.zeros((4, 4)))
 
 
 def test_overlay_is_the_published_mixture():
     rng = np.random.RandomState(0)
-    image = rng.randint(0, 256, (20, 30, 3)).astype(np.uint8)
-    score_map = rng.rand(20, 30)
+    image, score_map = rng.randint(0, 256, (20, 30, 3)).astype(np.uint8), rng.rand(20, 30)
     bgr = cv2.applyColorMap(np.uint8(255 * score_map), cv2.COLORMAP_JET)
-    expected = 0.3 * image + 0.7 * bgr[..., ::-1]
     mixed = overlay(image, score_map)
     assert mixed.dtype == np.uint8
-    np.testing.assert_allclose(mixed.astype(float), expected, atol=1)
+    np.testing.assert_allclose(mixed.astype(float), 0.3 * image + 0.7 * bgr[..., ::-1], atol=1)
 
 
 def test_overlay_resizes_the_map_bilinearly():
-    image = np.zeros((40, 60, 3), np.uint8)
-    small = np.array([[0.0, 1.0]])
-    mixed = overlay(image, small)
-    assert mixed.shape == image.shape
+    mixed = overlay(np.zeros((40, 60, 3), np.uint8), np.array([[0.0, 1.0]]))
+    assert mixed.shape == (40, 60, 3)
     # Half-pixel centers: constant outside the two sample points, linear between them.
     columns = (np.arange(60) + 0.5) / 30.0 - 0.5
-    levels = np.clip(columns, 0, 1)
-    expected = [0.7 * jet(level) for level in levels]
+    expected = [0.7 * jet(level) for level in np.clip(columns, 0, 1)]
     np.testing.assert_allclose(mixed[7].astype(float), expected, atol=8)
-
-
-@pytest.mark.parametrize("bad", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)])
-def test_overlay_rejects_other_images(bad):
-    with pytest.raises(ValueError):
-        overlay(bad, np.zeros((4, 4)))
 
 
 def test_boxes_have_their_colors_and_lie_on_their_edges():
@@ -90,9 +84,8 @@ def test_boxes_beyond_the_border_stay_visible(shape):
     image = np.full(shape + (3,), 255, np.uint8)
     drawn = draw_boxes(image, (-50, -50, 5000, 5000))
     inside = (drawn == PREDICTED_COLOR).all(axis=2)
-    middle_row, middle_column = inside[shape[0] // 2], inside[:, shape[1] // 2]
     line = max(1, int(round(max(shape) / 100.0)))
-    assert middle_row.sum() == 2 * line and middle_column.sum() == 2 * line
+    assert inside[shape[0] // 2].sum() == inside[:, shape[1] // 2].sum() == 2 * line
 
 
 def test_no_contour_and_no_boxes_draw_nothing():

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from refusals import refusal
 
-from dgl.errors import UserError
 from dgl.predict import precision
 from dgl.predict.precision import (
     bfloat16_gain,
@@ -19,13 +19,6 @@ from dgl.tf_compat import tf
 needs_kernels = pytest.mark.skipif(
     not has_bfloat16_kernels(), reason="this TensorFlow has no bfloat16"
 )
-
-
-def message(*arguments, **more):
-    with pytest.raises(UserError) as caught:
-        check_precision(*arguments, **more)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 @pytest.fixture(autouse=True)
@@ -49,29 +42,21 @@ def test_what_is_granted(monkeypatch):
 
 @pytest.mark.parametrize(
     "asked, found, warned",
-    [
-        ("bf16", 0.5, True),
-        ("bf16", 1.0, False),
-        ("bf16-anywhere", 0.5, False),
-        ("float32", 0.5, False),
-    ],
+    [("bf16", 0.5, 1), ("bf16", 1.0, 0), ("bf16-anywhere", 0.5, 0), ("float32", 0.5, 0)],
 )
 def test_a_processor_that_is_slower_in_it(monkeypatch, caplog, gain, asked, found, warned):
     monkeypatch.setattr(precision, "_OLDEST", (1, 0))
     gain[0] = found
     check_precision(asked, flags={"avx512_bf16"})
-    assert [record.getMessage() for record in caplog.records] == warned * [
-        "--precision bf16: this CPU's bfloat16 instructions are slower than its float32, a convolution "
-        "takes 2.0 times as long; leave the flag out to be faster"
-    ]
+    assert caplog.text.count("a convolution takes 2.0 times as long") == warned
+    assert len(caplog.records) == warned
 
 
 def test_what_is_refused():
-    assert message("bf16", flags={"avx2", "avx512f"}) == (
-        "--precision bf16: this CPU has neither avx512_bf16 nor amx_bf16; "
-        "leave the flag out to compute in float32"
-    )
-    assert message("fp8") == "--precision fp8: choose of float32, bf16, bf16-anywhere"
+    message = refusal(check_precision, "bf16", flags={"avx2", "avx512f"})
+    assert "--precision bf16: this CPU has neither avx512_bf16 nor amx_bf16" in message
+    message = refusal(check_precision, "fp8")
+    assert message == "--precision fp8: choose of float32, bf16, bf16-anywhere"
 
 
 @pytest.mark.parametrize("asked", ["bf16", "bf16-anywhere"])
@@ -83,8 +68,8 @@ def test_a_tensorflow_without_it(monkeypatch, asked, version, can):
     if can:
         check_precision(asked, flags={"avx512_bf16"})
     else:
-        text = message(asked, flags={"avx512_bf16"})
-        assert text == f"--precision bf16: TensorFlow {version} cannot; 2.15 and later can"
+        message = refusal(check_precision, asked, flags={"avx512_bf16"})
+        assert message == f"--precision bf16: TensorFlow {version} cannot; 2.15 and later can"
 
 
 @pytest.mark.parametrize("asked", ["bf16", "bf16-anywhere"])
@@ -96,9 +81,8 @@ def test_gpus_need_tensor_cores(monkeypatch, asked):
         return len(questions) > 1
 
     monkeypatch.setattr(precision.tf.test, "is_gpu_available", available)
-    assert message(asked, 1, flags=()) == (
-        "--precision bf16: expected a GPU of compute capability 8.0 or more"
-    )
+    message = refusal(check_precision, asked, 1, flags=())
+    assert message == "--precision bf16: expected a GPU of compute capability 8.0 or more"
     check_precision(asked, 1, flags=())
     assert questions == [(8, 0), (8, 0)]
     assert not lowers(asked, 1)
@@ -144,8 +128,6 @@ def test_the_shortest_times_are_divided(monkeypatch):
 
 @needs_kernels
 def test_on_this_machine():
-    before = tf.get_default_graph()
-    operations = len(before.get_operations())
-    assert 0 < bfloat16_gain() < math.inf
-    assert tf.get_default_graph() is before
-    assert len(before.get_operations()) == operations
+    with tf.Graph().as_default() as graph:
+        assert 0 < bfloat16_gain() < math.inf
+        assert tf.get_default_graph() is graph and not graph.get_operations()

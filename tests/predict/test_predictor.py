@@ -1,9 +1,13 @@
 """The predictor on a small VGG: classes, layers, methods, the model card, runs of its graph, bad input."""
 
+import shutil
+
 import numpy as np
 import pytest
 from networks import values_of, write_npz
+from refusals import refusal
 from sample_images import blob_image
+from tiny_network import softmax
 
 from dgl.errors import UserError
 from dgl.predict import session as session_module
@@ -17,23 +21,23 @@ CLASSES = 5
 NAMES = ("crest", "hookbill", "fan", "plume", "cap")
 METHODS = ("dgl", "cam", "layercam", "dgl-no-class")
 LAYERS = (0, 2, "conv4_3")
+IMAGES = np.stack([blob_image(seed)[: 4 * SIZE : 4, : 4 * SIZE : 4] for seed in (1, 2, 3)])
 ALPHAS = [0.1, 1.0, 3.7, 10.0, 1000.0, 1e9, float("inf")]
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Holds a checkpoint with a card (birds) and one without (bare)."""
-    folder = tmp_path_factory.mktemp("weights")
+def path(tmp_path_factory):
+    """A checkpoint without a card."""
     values = values_of("vgg", SIZE, width=0.125, classes=CLASSES)
-    write_npz(folder / "birds.npz", values)
-    write_card(str(folder / "birds.json"), ModelCard("vgg", SIZE, NAMES, "birds"))
-    write_npz(folder / "bare.npz", values)
-    return folder
+    return write_npz(tmp_path_factory.mktemp("weights") / "bare.npz", values)
 
 
 @pytest.fixture(scope="module")
-def path(folder):
-    return str(folder / "bare.npz")
+def birds(path, tmp_path_factory):
+    """The same checkpoint with a card."""
+    folder = tmp_path_factory.mktemp("birds")
+    write_card(str(folder / "birds.json"), ModelCard("vgg", SIZE, NAMES, "birds"))
+    return shutil.copy(path, str(folder / "birds.npz"))
 
 
 def make(path, methods=METHODS, **settings):
@@ -41,8 +45,8 @@ def make(path, methods=METHODS, **settings):
 
 
 @pytest.fixture(scope="module")
-def predictor(folder):
-    with Predictor("vgg", str(folder / "birds.npz"), layers=(2, "conv4_3", 0), gpu="-1") as made:
+def predictor(birds):
+    with Predictor("vgg", birds, layers=(2, "conv4_3", 0), gpu="-1") as made:
         yield made
 
 
@@ -58,11 +62,6 @@ def adjustable(path):
         yield made
 
 
-@pytest.fixture(scope="module")
-def images():
-    return np.stack([blob_image(seed)[: 4 * SIZE : 4, : 4 * SIZE : 4] for seed in (1, 2, 3)])
-
-
 def same(found, expected, tolerance=0.0):
     """Equal logits and maps, or maps as close as this share of their largest value."""
     assert list(found.maps) == list(expected.maps)
@@ -73,8 +72,7 @@ def same(found, expected, tolerance=0.0):
 
 
 def test_what_it_is(predictor):
-    assert predictor.classes == CLASSES
-    assert predictor.image_size == SIZE
+    assert (predictor.classes, predictor.image_size) == (CLASSES, SIZE)
     assert (predictor.options.width, predictor.options.head) == (0.125, "linear")
     layers = ["conv5_2", "conv4_3", "add"]
     assert predictor.entries == [("dgl", layer) for layer in layers] + [("cam", "add")]
@@ -83,50 +81,40 @@ def test_what_it_is(predictor):
     assert predictor.class_name(CLASSES) == "5"
 
 
-def test_prediction(predictor, images):
-    found = predictor(images)
+def test_prediction(predictor):
+    found = predictor(IMAGES)
     assert found.logits.shape == found.probability.shape == (3, CLASSES)
-    shifted = np.exp(found.logits - found.logits.max(1, keepdims=True))
-    expected = shifted / shifted.sum(1, keepdims=True)
-    np.testing.assert_allclose(found.probability, expected, rtol=0, atol=1e-6)
-    sides = {"conv4_3": 8}
+    np.testing.assert_allclose(found.probability, softmax(found.logits), rtol=0, atol=1e-6)
     for (_, layer), value in found.maps.items():
-        assert value.shape == (3,) + (sides.get(layer, 4),) * 2 and value.dtype == np.float32
+        side = 8 if layer == "conv4_3" else 4
+        assert value.shape == (3, side, side) and value.dtype == np.float32
     np.testing.assert_array_equal(found.class_index, found.logits.argmax(1))
-    same(predictor(images, found.logits.argmax(1)), found)
-    same(predictor(images.astype("float32")), found)
+    same(predictor(IMAGES, found.logits.argmax(1)), found)
+    same(predictor(IMAGES.astype("float32")), found)
 
 
-def test_given_classes_decide_each_image_s_map(predictor, images):
-    first = predictor(images, [0, 1, 2])
-    second = predictor(images, np.array([0, 4, 2]))
+def test_given_classes_decide_each_image_s_map(predictor):
+    first = predictor(IMAGES, [0, 1, 2])
+    second = predictor(IMAGES, np.array([0, 4, 2]))
     np.testing.assert_array_equal(second.class_index, [0, 4, 2])
     np.testing.assert_array_equal(first.logits, second.logits)
     for key, value in first.maps.items():
         changed = [np.abs(a - b).max() > 1e-6 for a, b in zip(value, second.maps[key])]
         assert changed == [False, True, False], key
-
-
-@pytest.mark.parametrize("class_index", [[0, 0, 5], [-1, 0, 0], np.array([0, 0, -7])])
-def test_class_out_of_range(predictor, images, class_index):
-    wrong = next(c for c in class_index if not 0 <= c < CLASSES)
-    with pytest.raises(UserError) as caught:
-        predictor(images, class_index)
-    assert f"class {wrong} is out of range" in str(caught.value)
-    assert "0 to 4" in str(caught.value)
+    for wrong in (5, -7):
+        with pytest.raises(UserError, match=f"class {wrong} is out of range.* 0 to 4"):
+            predictor(IMAGES, np.array([0, wrong, 0]))
 
 
 def test_without_a_card_and_a_layer_named_twice(path):
     with Predictor("vgg", path, layers=["2", "conv5_2", 2], gpu="-1") as bare:
-        assert bare.card is None
-        assert bare.image_size == 224
+        assert bare.card is None and bare.image_size == 224
         assert bare.class_name(3) == "3"
         assert bare.entries == [("dgl", "conv5_2"), ("cam", "add")]
 
 
-def test_own_size_goes_before_the_card_s(folder):
-    path = str(folder / "birds.npz")
-    with Predictor("vgg", path, methods=("cam",), image_size=96, gpu="-1") as made:
+def test_own_size_goes_before_the_card_s(birds):
+    with Predictor("vgg", birds, methods=("cam",), image_size=96, gpu="-1") as made:
         assert made.image_size == 96
         assert made.entries == [("cam", "add")]
         assert made(np.zeros((1, 96, 96, 3), "uint8")).maps["cam", "add"].shape == (1, 6, 6)
@@ -153,79 +141,71 @@ def test_card_s_last_stride_is_used(tmp_path):
         ({"gpu": "first"}, "--gpu first"),
     ],
 )
-def test_bad_input(folder, change, message):
-    arguments = dict({"mode": "vgg", "load": str(folder / "birds.npz"), "gpu": "-1"}, **change)
+def test_bad_input(birds, change, message):
     with pytest.raises(UserError, match=message):
-        Predictor(**arguments)
+        Predictor(**dict({"mode": "vgg", "load": birds, "gpu": "-1"}, **change))
 
 
 def test_weights_that_give_no_finite_map(tmp_path):
     values = values_of("vgg", SIZE, width=0.125)
     values["linear/W"] = np.full_like(values["linear/W"], 3e38)  # finite, the logits are not
     path = write_npz(tmp_path / "huge.npz", values)
-    predictor = Predictor("vgg", path, gpu="-1", image_size=SIZE)
-    with predictor, pytest.raises(UserError) as caught:
-        predictor(blob_image()[np.newaxis, :SIZE, :SIZE])
-    assert str(caught.value).startswith(path) and "not finite" in str(caught.value)
+    with Predictor("vgg", path, gpu="-1", image_size=SIZE) as predictor:
+        message = refusal(predictor, IMAGES[:1])
+    assert message.startswith(path) and "not finite" in message
 
 
-# --- runs of the graph of maps
-
-
-def test_an_alpha_for_each_run(path, adjustable, images):
+def test_an_alpha_for_each_run(path, adjustable):
     """Against a graph that has every alpha in it, and against one that is built with one."""
     classes, exact = [3, 1, 0], "dgl(pa=3.7,exact)"
 
     def variant(method, alpha):
         return f"{method}(pa={alpha:g})" if "dgl" in method else method
 
+    def check(raw, wanted):
+        # The same sums; at infinity a pass stands in for one that is left out.
+        np.testing.assert_allclose(raw, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
+
     methods = [variant(method, alpha) for alpha in ALPHAS for method in METHODS]
     with make(path, [*methods, exact]) as every:
-        expected = every(images, classes).maps
+        expected = every(IMAGES, classes).maps
     for alpha in ALPHAS:
-        for (method, layer), raw in adjustable(images, classes, alpha=alpha).maps.items():
-            wanted = expected[variant(method, alpha), layer]
-            # The same sums; at infinity a pass stands in for one that is left out.
-            atol = 1e-5 * np.abs(wanted).max()
-            np.testing.assert_allclose(raw, wanted, rtol=0, atol=atol)
+        for (method, layer), raw in adjustable(IMAGES, classes, alpha=alpha).maps.items():
+            check(raw, expected[variant(method, alpha), layer])
     with make(path, alpha=3.7) as fixed:
-        same(fixed(images, classes), adjustable(images, classes, alpha=3.7), 1e-5)
+        same(fixed(IMAGES, classes), adjustable(IMAGES, classes, alpha=3.7), 1e-5)
         with pytest.raises(ValueError, match="part of this graph"):
-            fixed(images, alpha=3.0)
+            fixed(IMAGES, alpha=3.0)
     with make(path, ["dgl"], alpha=3.7, semantics="exact") as fixed:
-        for (_, layer), raw in fixed(images, classes).maps.items():
-            wanted = expected[exact, layer]
-            np.testing.assert_allclose(raw, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
-    small, large = (adjustable(images, classes, alpha=a).maps["dgl", "conv4_3"] for a in (0.1, 100))
+        for (_, layer), raw in fixed(IMAGES, classes).maps.items():
+            check(raw, expected[exact, layer])
+    small, large = (adjustable(IMAGES, classes, alpha=a).maps["dgl", "conv4_3"] for a in (0.1, 100))
     assert np.abs(small - large).max() > 1e-3 * np.abs(large).max()
     # The alpha of the beginning holds where none is given.
-    same(adjustable(images), adjustable(images, alpha=10.0))
-
-
-@pytest.mark.parametrize("alpha", [0.0, -1.0, 2e9, float("nan")])
-def test_alpha_out_of_range(adjustable, images, alpha):
-    with pytest.raises(ValueError, match="alpha"):
-        adjustable(images, alpha=alpha)
+    same(adjustable(IMAGES), adjustable(IMAGES, alpha=10.0))
+    for alpha in (0.0, -1.0, 2e9, float("nan")):
+        with pytest.raises(ValueError, match="alpha"):
+            adjustable(IMAGES, alpha=alpha)
 
 
 @pytest.mark.parametrize(
     "entries", [[], [("dgl", "conv5_2")], [["cam", "add"], ("layercam", "add")]]
 )
-def test_some_maps_only(adjustable, images, entries):
-    some, everything = adjustable(images, entries=entries), adjustable(images)
+def test_some_maps_only(adjustable, entries):
+    some, everything = adjustable(IMAGES, entries=entries), adjustable(IMAGES)
     assert list(some.maps) == [tuple(entry) for entry in entries]
     for entry, raw in some.maps.items():
         np.testing.assert_array_equal(raw, everything.maps[entry])
     np.testing.assert_array_equal(some.logits, everything.logits)
     with pytest.raises(ValueError, match="no map .*gradcam"):
-        adjustable(images, entries=[("gradcam", "add")])
+        adjustable(IMAGES, entries=[("gradcam", "add")])
 
 
-def test_flip_averages_with_the_map_of_the_mirrored_image(path, plain, images):
-    own = plain(images)
-    mirrored = plain(images[:, :, ::-1], own.class_index)
+def test_flip_averages_with_the_map_of_the_mirrored_image(path, plain):
+    own = plain(IMAGES)
+    mirrored = plain(IMAGES[:, :, ::-1], own.class_index)
     with make(path, flip=True) as flipped:
-        found = flipped(images)
+        found = flipped(IMAGES)
     np.testing.assert_array_equal(found.logits, own.logits)
     for entry, raw in found.maps.items():
         expected = (own.maps[entry] + mirrored.maps[entry][:, :, ::-1]) / 2
@@ -233,8 +213,8 @@ def test_flip_averages_with_the_map_of_the_mirrored_image(path, plain, images):
         assert np.abs(raw - own.maps[entry]).max() > 1e-3 * np.abs(raw).max()
 
 
-def test_a_batch_in_parts_is_the_batch_at_once(path, plain, images, monkeypatch):
-    many, classes = np.concatenate([images[:2], images[:2, ::-1], images[:1]]), [3, 1, 0, 2, 4]
+def test_a_batch_in_parts_is_the_batch_at_once(path, plain, monkeypatch):
+    many, classes = np.concatenate([IMAGES[:2], IMAGES[:2, ::-1], IMAGES[:1]]), [3, 1, 0, 2, 4]
     # Two images' activations of the three layers fit, those of three do not.
     one = 4 * (4 * 4 * 128 + 4 * 4 * 64 + 8 * 8 * 64)
     monkeypatch.setattr(session_module, "MOST_BYTES", 2 * one + 1)
@@ -256,10 +236,10 @@ def test_how_many_images_fit():
 
 
 @pytest.mark.parametrize("most_bytes", [2**28, 1])  # side by side, and one after the other
-def test_runs_of_several_threads_are_those_of_one(path, images, monkeypatch, most_bytes):
+def test_runs_of_several_threads_are_those_of_one(path, monkeypatch, most_bytes):
     monkeypatch.setattr(session_module, "MOST_BYTES", most_bytes)
     with make(path) as predictor:
-        batches = [images, images[::-1], images[:1]] * 4
+        batches = [IMAGES, IMAGES[::-1], IMAGES[:1]] * 4
         one_by_one = [predictor(batch) for batch in batches]
         for expected, found in zip(one_by_one, threaded_map(predictor, batches, 4)):
             same(found, expected)

@@ -20,20 +20,15 @@ def graph_of(training=False, second_reader=False, data_format="NHWC"):
     values["W"] = rng.normal(size=(3, 3, 3, CHANNELS)).astype("float32")
     with tf.Graph().as_default() as graph:
         x = tf.placeholder(tf.float32, [None, 8, 8, 3], "x")
-        variables = {
-            name: tf.get_variable(name, value.shape, use_resource=False)
-            for name, value in values.items()
-        }
+        variables = {k: tf.get_variable(k, v.shape, use_resource=False) for k, v in values.items()}
         out = tf.nn.conv2d(x, variables["W"], strides=[1] * 4, padding="SAME", name="conv")
         # By its own batch, a norm takes no statistics from outside.
         parameters = [variables[name] for name in PARAMETERS[: 2 if training else 4]]
-        norm = tf.nn.fused_batch_norm(
-            out, *parameters, epsilon=0.01, is_training=training, name="norm"
-        )[0]
-        tf.nn.relu(norm, name="relu")
+        more = {"epsilon": 0.01, "is_training": training, "name": "norm"}
+        tf.nn.relu(tf.nn.fused_batch_norm(out, *parameters, **more)[0], name="relu")
         if second_reader:
             tf.identity(out, name="other")
-    names = ["relu"] + (["other"] if second_reader else [])
+    names = ["relu", "other"] if second_reader else ["relu"]
     return tf.graph_util.extract_sub_graph(graph.as_graph_def(), names), values
 
 
@@ -133,14 +128,10 @@ def gradients(graph_def, rounds=1):
     rng = np.random.RandomState(2)
     with tf.Graph().as_default() as graph:
         x, out = tf.import_graph_def(graph_def, name="", return_elements=["x:0", "conv:0"])
-        signals = [
-            tf.constant(rng.normal(size=[2] + out.shape.as_list()[1:]).astype("float32"))
-            for _ in range(rounds)
-        ]
-        results = [tf.gradients(out, x, grad_ys=signal)[0] for signal in signals]
+        signals = rng.normal(size=[rounds, 2] + out.shape.as_list()[1:]).astype("float32")
+        results = [tf.gradients(out, x, grad_ys=tf.constant(own))[0] for own in signals]
         with tf.Session() as session:
-            feed = {x: rng.normal(size=[2] + x.shape.as_list()[1:])}
-            found = session.run(results, feed)
+            found = session.run(results, {x: rng.normal(size=[2] + x.shape.as_list()[1:])})
     return found, [op.type for op in graph.get_operations()]
 
 

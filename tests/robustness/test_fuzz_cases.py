@@ -10,10 +10,7 @@ from benchmarks.fuzz.oracle import examine
 from benchmarks.fuzz.targets import TARGETS
 from dgl.errors import UserError
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::UserWarning"),
-    pytest.mark.filterwarnings("ignore::RuntimeWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::RuntimeWarning")
 MUTATIONS = 40
 
 

@@ -5,9 +5,8 @@ import os
 import pytest
 
 from dgl.errors import UserError
-from dgl.tf_compat import tf
 from dgl.utils import devices
-from dgl.utils.devices import cpu_flags, cpu_info, has_bfloat16
+from dgl.utils.devices import cpu_flags, cpu_info, select_gpus, session_config
 
 VARIABLE = "CUDA_VISIBLE_DEVICES"
 
@@ -34,67 +33,51 @@ def two_gpus(monkeypatch):
 
 @pytest.mark.parametrize(
     "gpu, visible",
-    [("0", "0"), ("0,1", "0,1"), (" 2 , 3 ", "2,3"), ("1,", "1"), ("-1", "-1"), ("", "")],
+    [("0,1", "0,1"), (" 2 , 3 ", "2,3"), ("1,", "1"), ("-1", "-1"), ("", ""), (None, None)],
 )
 def test_the_indices_hold_for_the_process(gpu, visible):
-    devices.select_gpus(gpu)
-    assert os.environ[VARIABLE] == visible
+    select_gpus(gpu)
+    assert os.environ.get(VARIABLE) == visible
 
 
-def test_without_the_flag_the_environment_stays():
-    devices.select_gpus(None)
-    assert VARIABLE not in os.environ
-
-
-@pytest.mark.parametrize("gpu", ["a", "0;1", "1.5", "0,x", "-", "gpu0", "0 1"])
+@pytest.mark.parametrize("gpu", ["a", "0;1", "1.5", "0,x", "-"])
 def test_anything_but_indices_is_refused(gpu):
     with pytest.raises(UserError, match="--gpu .*expected indices like 0 or 0,1"):
-        devices.select_gpus(gpu)
+        select_gpus(gpu)
     assert VARIABLE not in os.environ
 
 
 @pytest.mark.parametrize("gpu, count", [(None, 2), ("0", 1), ("0,1", 2), ("-1", 0), ("", 0)])
 def test_gpus_are_counted(two_gpus, gpu, count):
-    assert devices.select_gpus(gpu) == count
+    assert select_gpus(gpu) == count
 
 
-def test_a_failing_driver_means_the_cpu(two_gpus, monkeypatch):
+def test_a_failing_driver_or_a_tensorflow_without_gpus_means_the_cpu(two_gpus, monkeypatch):
     def fail():
         raise RuntimeError("driver/library version mismatch")
 
-    monkeypatch.setattr("tensorpack.utils.gpu.get_num_gpu", fail)
-    assert devices.select_gpus(None) == 0
-
-
-def test_a_tensorflow_without_gpu_support_means_the_cpu(two_gpus, monkeypatch):
     monkeypatch.setattr(devices.tf.test, "is_built_with_cuda", lambda: False)
-    assert devices.select_gpus("0,1") == 0
+    assert select_gpus("0,1") == 0
+    monkeypatch.setattr(devices.tf.test, "is_built_with_cuda", lambda: True)
+    monkeypatch.setattr("tensorpack.utils.gpu.get_num_gpu", fail)
+    assert select_gpus(None) == 0
 
 
 @pytest.mark.parametrize("gpu, logged", [("7", 1), ("0,3", 1), ("-1", 0), ("", 0), (None, 0)])
 def test_a_gpu_that_is_not_there_is_told_once(monkeypatch, caplog, gpu, logged):
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(devices, "_warned", set())
     monkeypatch.setattr(devices, "_count_gpus", lambda: 0)
-    assert devices.select_gpus(gpu) == devices.select_gpus(gpu) == 0
+    assert select_gpus(gpu) == select_gpus(gpu) == 0
     assert len(caplog.records) == logged
     assert not logged or f"--gpu {gpu}: TensorFlow finds no such GPU" in caplog.text
 
 
 def test_session_options():
-    on_cpu, on_gpu = devices.session_config(0), devices.session_config(1)
-    assert on_cpu.device_count["GPU"] == 0
-    assert "GPU" in on_cpu.device_count
-    assert "GPU" not in on_gpu.device_count
-    assert on_cpu.allow_soft_placement
-    assert on_gpu.allow_soft_placement
-    assert on_gpu.gpu_options.allow_growth
-    assert on_cpu.use_per_session_threads and on_gpu.use_per_session_threads
-
-
-def test_a_session_on_the_cpu_computes():
-    with tf.Graph().as_default(), tf.Session(config=devices.session_config(0)) as session:
-        assert session.run(tf.constant(2) * 3) == 6
+    on_cpu, on_gpu = session_config(0), session_config(1)
+    assert on_cpu.device_count["GPU"] == 0 and "GPU" in on_cpu.device_count
+    assert "GPU" not in on_gpu.device_count and on_gpu.gpu_options.allow_growth
+    for config in (on_cpu, on_gpu):
+        assert config.allow_soft_placement and config.use_per_session_threads
 
 
 def test_flags_of_the_first_processor(tmp_path):
@@ -104,8 +87,3 @@ def test_flags_of_the_first_processor(tmp_path):
     assert cpu_flags(str(tmp_path / "absent")) == frozenset()
     assert cpu_info(str(path))["processor"] == "0"
     assert cpu_info(str(tmp_path / "absent")) == {}
-
-
-def test_bfloat16_is_a_matter_of_instructions():
-    assert has_bfloat16({"avx2", "amx_bf16"}) and has_bfloat16(["avx512_bf16"])
-    assert not has_bfloat16({"avx2", "avx512f", "amx_tile"})

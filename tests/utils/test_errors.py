@@ -7,24 +7,12 @@ import pytest
 from dgl.errors import Stopped, UserError, printable, run_script
 
 
-@pytest.mark.parametrize("argv", [None, ["--flag", "1"]])
-def test_main_gets_the_argument_list(argv):
-    given = []
-    with pytest.raises(SystemExit):
-        run_script(given.append, argv)
-    assert given == [argv]
-
-
 @pytest.mark.parametrize(
     "result, code, err",
     [
         (None, 0, ""),
         (3, 3, ""),
-        (
-            UserError("a.txt:3: class 7\nis out of range"),
-            1,
-            "error: a.txt:3: class 7 is out of range\n",
-        ),
+        (UserError("a:3: class 7\nis out"), 1, "error: a:3: class 7 is out\n"),
         (UserError("\x1b[31mred\x07.jpg"), 1, "error: \\x1b[31mred\\x07.jpg\n"),
         (Stopped("stopped by a signal", 143), 143, "stopped by a signal\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
@@ -33,12 +21,13 @@ def test_main_gets_the_argument_list(argv):
 )
 def test_exit_code_and_standard_error(result, code, err, capsys):
     def main(argv):
+        assert argv == ["--flag"]
         if isinstance(result, BaseException):
             raise result
         return result
 
     with pytest.raises(SystemExit) as caught:
-        run_script(main, [])
+        run_script(main, ["--flag"])
     assert caught.value.code == code
     assert capsys.readouterr() == ("", err)
 
@@ -51,14 +40,10 @@ def test_a_bug_is_not_hidden():
         run_script(main, [])
 
 
-@pytest.mark.parametrize("text", ["", "plain.jpg", "été 鳥 Ω", "back\\slash", "a  b", "'\""])
-def test_readable_text_is_unchanged(text):
-    assert printable(text) == text
-
-
 @pytest.mark.parametrize(
     "text, shown",
     [
+        *((text, text) for text in ("", "plain.jpg", "été 鳥 Ω", "back\\slash", "a  b", "'\"")),
         ("a\x1b]0;x\x07b", "a\\x1b]0;x\\x07b"),
         ("\x9b2J", "\\x9b2J"),
         ("a\tb\x00", "a\\tb\\x00"),
@@ -68,7 +53,7 @@ def test_readable_text_is_unchanged(text):
         ("two\r\nlines\u2028and", "two lines and"),
     ],
 )
-def test_control_characters_are_escaped(text, shown):
+def test_readable_text_is_unchanged_and_control_characters_are_escaped(text, shown):
     assert printable(text) == shown
     assert printable(shown) == shown
     shown.encode("utf-8")

@@ -14,20 +14,16 @@ from dgl.utils.files import (
 )
 
 
-def test_the_bytes_are_written_and_nothing_else_is_left(tmp_path):
-    path = tmp_path / "a.bin"
-    write_atomically(path, b"\x00\xffdata")
-    assert path.read_bytes() == b"\x00\xffdata"
-    assert os.listdir(str(tmp_path)) == ["a.bin"]
-
-
-def test_a_bare_name_goes_to_the_working_folder(tmp_path, monkeypatch):
+def test_the_bytes_are_written_and_nothing_else_is_left(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    write_atomically("a.txt", b"x")
-    assert (tmp_path / "a.txt").read_bytes() == b"x"
+    for path in (tmp_path / "a.bin", "a.bin"):  # a bare name is in the working folder
+        write_atomically(path, b"\x00\xffdata")
+        assert (tmp_path / "a.bin").read_bytes() == b"\x00\xffdata"
+        assert os.listdir(str(tmp_path)) == ["a.bin"]
+        os.remove("a.bin")
 
 
-@pytest.mark.parametrize("failing", ["replace", "open"])
+@pytest.mark.parametrize("failing", ["dgl.utils.files.os.replace", "builtins.open"])
 def test_a_failure_keeps_the_earlier_file_and_leaves_no_other(tmp_path, monkeypatch, failing):
     path = tmp_path / "a.txt"
     path.write_bytes(b"earlier")
@@ -35,35 +31,24 @@ def test_a_failure_keeps_the_earlier_file_and_leaves_no_other(tmp_path, monkeypa
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    if failing == "replace":
-        monkeypatch.setattr("dgl.utils.files.os.replace", fail)
-    else:
-        monkeypatch.setattr("builtins.open", fail)
+    monkeypatch.setattr(failing, fail)
     with pytest.raises(UserError, match=r"a\.txt: cannot be written \(No space left on device\)"):
         write_atomically(path, b"later")
     monkeypatch.undo()
+    with pytest.raises(TypeError):
+        write_atomically(path, "text, not bytes")
     assert path.read_bytes() == b"earlier"
     assert os.listdir(str(tmp_path)) == ["a.txt"]
 
 
-def test_a_bug_while_writing_leaves_no_temporary_file(tmp_path):
-    with pytest.raises(TypeError):
-        write_atomically(tmp_path / "a.txt", "text, not bytes")
-    assert os.listdir(str(tmp_path)) == []
-
-
-def test_a_folder_in_the_place_of_the_file_is_refused(tmp_path):
-    (tmp_path / "a").mkdir()
-    with pytest.raises(UserError, match="a: cannot be written"):
-        write_atomically(tmp_path / "a", b"x")
-    assert os.listdir(str(tmp_path)) == ["a"]
-
-
-def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
-    (tmp_path / "a").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"b\.txt: cannot be written"):
-        write_atomically(tmp_path / "a" / "b.txt", b"x")
-    assert (tmp_path / "a").read_bytes() == b"x"
+@pytest.mark.parametrize("name", ["folder", "file/b.txt"])
+def test_a_folder_or_file_in_the_way_stays(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"x")
+    with pytest.raises(UserError, match=name + ": cannot be written"):
+        write_atomically(tmp_path / name, b"later")
+    assert sorted(os.listdir(str(tmp_path))) == ["file", "folder"]
+    assert (tmp_path / "file").read_bytes() == b"x" and not os.listdir(str(tmp_path / "folder"))
 
 
 def fill(folder):
@@ -98,18 +83,15 @@ def test_nothing_is_left_of_a_block_that_raises(tmp_path, error, seen):
     assert os.listdir(str(tmp_path)) == []
 
 
-def test_folder_that_was_filled_meanwhile_stays(tmp_path):
+def test_a_file_or_a_folder_that_was_filled_meanwhile_stays(tmp_path):
     out = tmp_path / "out"
     with pytest.raises(UserError, match="--out .*cannot be written"), new_folder(str(out)) as made:
         fill(made)
         fill(str(out / "other"))
     assert os.listdir(str(out)) == ["other"] and os.listdir(str(tmp_path)) == ["out"]
-
-
-def test_file_is_no_place(tmp_path):
-    (tmp_path / "out").write_text("x")
+    (tmp_path / "file").write_text("x")
     with pytest.raises(UserError, match="expected a new folder, found a file"):
-        has_content(str(tmp_path / "out"))
+        has_content(str(tmp_path / "file"))
 
 
 def test_file_up_to_the_bound_is_read_whole(tmp_path):
@@ -119,11 +101,8 @@ def test_file_up_to_the_bound_is_read_whole(tmp_path):
         read_bounded(str(tmp_path / "a"), 3, "a file")
 
 
-def test_no_such_file_is_none(tmp_path):
-    assert read_bounded(str(tmp_path / "absent"), 9, "a file") is None
-
-
 def test_what_is_no_file(tmp_path):
+    assert read_bounded(str(tmp_path / "absent"), 9, "a file") is None
     os.mkfifo(str(tmp_path / "pipe"))
     for path in (str(tmp_path), str(tmp_path / "pipe")):
         with pytest.raises(UserError) as caught:

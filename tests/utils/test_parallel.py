@@ -14,30 +14,27 @@ LONG = 20  # seconds until a wait for another thread counts as failed
 
 
 @pytest.mark.parametrize("workers", [1, 2, 5, None])
-def test_results_come_in_the_order_of_the_items(workers):
+def test_results_come_in_the_order_of_the_items_and_an_exception_at_its_place(workers):
     assert list(ordered_map(lambda x: x * x, range(100), workers)) == [x * x for x in range(100)]
+    results = ordered_map(lambda x: 6 // x, [3, 2, 0, 1], workers)
+    assert [next(results), next(results)] == [2, 3]
+    with pytest.raises(ZeroDivisionError):
+        next(results)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_items_are_read_only_a_little_ahead(workers):
     taken = []
-
-    def items():
-        for item in range(10000):
-            taken.append(item)
-            yield item
-
-    results = ordered_map(str, items(), workers)
+    results = ordered_map(str, (taken.append(item) or item for item in range(10000)), workers)
     assert next(results) == "0"
     assert len(taken) <= 4 * workers
 
 
-@pytest.mark.parametrize("workers", [1, 3])
-def test_an_exception_comes_at_its_place(workers):
-    results = ordered_map(lambda x: 6 // x, [3, 2, 0, 1], workers)
-    assert [next(results), next(results)] == [2, 3]
-    with pytest.raises(ZeroDivisionError):
-        next(results)
+def test_fewer_than_one_worker_is_refused():
+    with pytest.raises(ValueError):
+        next(overlapped([[1]], same, squares, same, 0))
+    with pytest.raises(ValueError):
+        ordered_map(str, [], 0)
 
 
 def process_of(item):
@@ -58,12 +55,9 @@ def test_processes_give_results_in_order_and_few_items_need_none(count, workers)
 
 
 def test_an_exception_of_a_process_comes_at_its_place():
-    results = process_map(process_of, [1] * 60 + ["divide"] + [1] * 2000, 2)
-    with pytest.raises(ZeroDivisionError):
-        list(results)
-    results = process_map(process_of, [1] * 60 + ["kill"] + [1] * 2000, 2)
-    with pytest.raises(UserError):
-        list(results)
+    for item, error in (("divide", ZeroDivisionError), ("kill", UserError)):
+        with pytest.raises(error):
+            list(process_map(process_of, [1] * 60 + [item] + [1] * 2000, 2))
 
 
 def squares(points):
@@ -93,8 +87,8 @@ def test_a_chunk_may_give_no_job_or_jobs_as_they_come():
     def predict(points):
         return points[0], (10 * point + i for point in points for i in range(point))
 
-    found = list(overlapped([[0], [2], [0]], same, predict, same, 2))
-    assert found == [(0, []), (2, [20, 21]), (0, [])]
+    found = overlapped([[0], [2], [0]], same, predict, same, 2)
+    assert list(found) == [(0, []), (2, [20, 21]), (0, [])]
 
 
 def test_all_three_stages_run_at_the_same_time():
@@ -128,51 +122,42 @@ def test_all_three_stages_run_at_the_same_time():
 def test_what_is_between_two_stages_is_bounded(slow):
     lock, alive, most = threading.Lock(), [0], [0]
 
-    def stage(name, item, change):
-        if name == slow:
-            time.sleep(0.002)
-        with lock:
-            alive[0] += change
-            most[0] = max(most[0], alive[0])
-        return item
+    def stage(name, change):
+        def work(item):
+            if name == slow:
+                time.sleep(0.002)
+            with lock:
+                alive[0] += change
+                most[0] = max(most[0], alive[0])
+            return item
 
-    def predict(points):
-        time.sleep(0.002 * (slow == "predict"))
-        return None, points
+        return work
 
+    prepare, predict, finish = stage("prepare", 1), stage("predict", 0), stage("finish", -1)
     chunks = chunks_of(list(range(300)), 4)
-    for _ in overlapped(
-        chunks, lambda x: stage("prepare", x, 1), predict, lambda x: stage("finish", x, -1), 2
-    ):
-        pass
+    list(overlapped(chunks, prepare, lambda points: (None, predict(points)), finish, 2))
     assert alive[0] == 0
     # Items prepared ahead (8), in the session's hands (4), waiting to be finished (8), in threads.
     assert most[0] <= 8 + 4 + 8 + 4
 
 
-def _fail(at, item):
-    if item == at:
-        raise ZeroDivisionError(item)
-    return item
-
-
 @pytest.mark.parametrize("stage", ["prepare", "predict", "jobs", "finish"])
 def test_an_exception_comes_after_all_that_was_before_it(stage):
-    before = threading.enumerate()
+    def fails_in(name):
+        def work(item):
+            if name == stage and item == 9:
+                raise ZeroDivisionError
+            return item
+
+        return work
 
     def predict(points):
-        if stage == "predict":
-            _fail(9, points[1])
-        return points, (_fail(9, p) if stage == "jobs" else p for p in points)
+        fails_in("predict")(points[1])
+        return points, map(fails_in("jobs"), points)
 
-    found = overlapped(
-        chunks_of(list(range(80)), 4),
-        lambda x: _fail(9, x) if stage == "prepare" else x,
-        predict,
-        lambda x: _fail(9, x) if stage == "finish" else x,
-        2,
-    )
-    seen = []
+    before, seen = threading.enumerate(), []
+    chunks = chunks_of(list(range(80)), 4)
+    found = overlapped(chunks, fails_in("prepare"), predict, fails_in("finish"), 2)
     with pytest.raises(ZeroDivisionError):
         for _, results in found:
             seen.extend(results)
@@ -197,21 +182,9 @@ def test_an_interruption_leaves_no_thread(error):
 
 def test_a_consumer_that_stops_leaves_no_thread_and_nothing_goes_on():
     before, prepared = threading.enumerate(), []
-    found = overlapped(
-        chunks_of(list(range(4000)), 4),
-        lambda x: prepared.append(x) or x,
-        lambda points: (None, points),
-        same,
-        2,
-    )
+    chunks = chunks_of(list(range(4000)), 4)
+    found = overlapped(chunks, lambda x: prepared.append(x) or x, lambda p: (None, p), same, 2)
     assert next(found) == (None, [0, 1, 2, 3])
     found.close()
     assert not own_threads(before)
     assert len(prepared) <= 24
-
-
-def test_fewer_than_one_worker_is_refused():
-    with pytest.raises(ValueError):
-        next(overlapped([[1]], same, squares, same, 0))
-    with pytest.raises(ValueError):
-        ordered_map(str, [], 0)
