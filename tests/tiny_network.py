@@ -3,7 +3,10 @@
 Activation S (N, H, W, C) -> 1 x 1 convolution -> ReLU -> global average pooling -> linear: ``z``.
 """
 
+from collections import namedtuple
+
 import numpy as np
+from map_formulas import softmax, unit
 
 from dgl.attribution import build_maps
 from dgl.backbones import Network
@@ -13,6 +16,9 @@ LAYERS, LAST = ("activation", "hidden"), "hidden"
 
 N, H, W, C, HIDDEN, CLASSES = 3, 4, 5, 6, 7, 8
 CLASS_INDEX = np.array([2, 0, 7], "int32")
+
+# Graph tensors of a tiny network: S, the hidden layer after its ReLU, z, linear weights.
+Tensors = namedtuple("Tensors", "activation hidden logits weights")
 
 
 class TinyNetwork:
@@ -30,100 +36,73 @@ class TinyNetwork:
         activation = self.activation if activation is None else activation
         return activation @ self.kernel + self.bias
 
+    def hidden(self, activation=None):
+        """The last layer, (N, H, W, HIDDEN)."""
+        return np.maximum(self.before_relu(activation), 0)
+
     def logits(self, activation=None):
-        pooled = np.maximum(self.before_relu(activation), 0).mean((1, 2))
-        return pooled @ self.linear + self.linear_bias
+        return self.hidden(activation).mean((1, 2)) @ self.linear + self.linear_bias
 
     def probability(self):
         return softmax(self.logits())
-
-    def hidden(self):
-        """The last layer, (N, H, W, HIDDEN)."""
-        return np.maximum(self.before_relu(), 0)
 
     def foreground(self):
         """The foreground head's probability, (N, H, W)."""
         return 1 / (1 + np.exp(2 - self.activation.sum(3)))
 
-    def cam(self, class_index=CLASS_INDEX):
-        return np.einsum("nhwc,cn->nhw", self.hidden(), self.linear[:, class_index])
-
-    def dgl(self, alpha=10.0, semantics="kernel"):
-        """DGL's map at the activation."""
-        enhanced = unit(self.activation) - unit(self.loss_gradient(alpha, semantics))
-        return (self.class_gradient() * enhanced).sum(3)
-
-    def maps(self, methods, layers=LAYERS, dtype="float64", **settings):
-        """(method, layer) -> array, as :func:`dgl.attribution.build_maps` makes them."""
-        with tf.Graph().as_default(), tf.Session() as session:
-            tensors = self.tensors(dtype)
-            maps = build_maps(network_of(tensors), methods, layers, LAST, CLASS_INDEX, **settings)
-            return session.run(maps, {tensors.activation: self.activation})
+    def cam(self):
+        return np.einsum("nhwc,cn->nhw", self.hidden(), self.linear[:, CLASS_INDEX])
 
     def back(self, logit_gradient):
         """dS from dz, the chain rule written out."""
         pooled = logit_gradient @ self.linear.T / (H * W)
         return ((self.before_relu() > 0) * pooled[:, None, None, :]) @ self.kernel.T
 
-    def class_gradient(self, class_index=CLASS_INDEX):
-        return self.back(one_hot(class_index))
+    def class_gradient(self):
+        return self.back(one_hot(CLASS_INDEX))
 
-    def loss_gradient(self, alpha, semantics="kernel", class_index=CLASS_INDEX):
-        probability, target = self.probability(), one_hot(class_index)
-        if semantics == "kernel":
-            if np.isinf(alpha):
-                return self.back(-target)
-            return self.back(probability - alpha * target)
-        return self.back(alpha * (probability - target))
+    def loss_gradient(self, alpha, semantics="kernel"):
+        probability, target = self.probability(), one_hot(CLASS_INDEX)
+        if semantics == "exact":  # alpha is a factor, which infinity leaves out
+            return self.back((1 if np.isinf(alpha) else alpha) * (probability - target))
+        return self.back(-target if np.isinf(alpha) else probability - alpha * target)
+
+    def dgl(self, alpha=10.0, semantics="kernel"):
+        """DGL's map at the activation."""
+        enhanced = unit(self.activation) - unit(self.loss_gradient(alpha, semantics))
+        return (self.class_gradient() * enhanced).sum(3)
 
     def tensors(self, dtype="float64"):
         """Placeholder S and its logits in the current graph, with the weights as constants."""
         activation = tf.placeholder(dtype, [None, H, W, C], "activation")
-        hidden = tf.nn.relu(self._dot(activation, self.kernel, dtype) + self.bias.astype(dtype))
+        kernel = tf.constant(self.kernel[None, None], dtype)
+        hidden = tf.nn.conv2d(activation, kernel, [1] * 4, "VALID")
+        hidden = tf.nn.relu(hidden + self.bias.astype(dtype))
         weights = tf.constant(self.linear, dtype)
         logits = tf.matmul(tf.reduce_mean(hidden, axis=[1, 2]), weights)
         return Tensors(activation, hidden, logits + self.linear_bias.astype(dtype), weights)
 
-    @staticmethod
-    def _dot(activation, kernel, dtype):
-        return tf.nn.conv2d(
-            activation,
-            tf.constant(kernel[None, None], dtype),
-            strides=[1, 1, 1, 1],
-            padding="VALID",
-        )
+    def run(self, make, dtype="float64"):
+        """Evaluate what ``make(tensors)`` returns."""
+        with tf.Graph().as_default(), tf.Session() as session:
+            tensors = self.tensors(dtype)
+            return session.run(make(tensors), {tensors.activation: self.activation})
+
+    def maps(self, methods, layers=LAYERS, dtype="float64", **settings):
+        """(method, layer) -> array, as :func:`dgl.attribution.build_maps` makes them."""
+        return self.run(lambda t: maps_of(t, methods, layers, **settings), dtype)
 
 
-class Tensors:
-    """Graph tensors of a tiny network: S, the hidden layer after its ReLU, z, linear weights."""
-
-    def __init__(self, activation, hidden, logits, weights):
-        self.activation = activation
-        self.hidden = hidden
-        self.logits = logits
-        self.weights = weights
-
-
-def network_of(tensors):
-    """The tensors as a built backbone."""
+def maps_of(tensors, methods, layers=LAYERS, class_index=CLASS_INDEX, **settings):
+    """(method, layer) -> map of the tensors as a built backbone."""
     endpoints = {"activation": tensors.activation, "hidden": tensors.hidden}
     foreground = tf.sigmoid(tf.reduce_sum(tensors.activation, axis=3) - 2)
-    return Network(tensors.logits, endpoints, tensors.weights, foreground)
-
-
-def softmax(logits):
-    shifted = np.exp(logits - logits.max(1, keepdims=True))
-    return shifted / shifted.sum(1, keepdims=True)
+    network = Network(tensors.logits, endpoints, tensors.weights, foreground)
+    return build_maps(network, methods, layers, LAST, class_index, **settings)
 
 
 def one_hot(class_index, classes=CLASSES):
     return np.eye(classes)[class_index]
-
-
-def unit(tensor):
-    """Divided by its norm over H, W and C, per image; 1e-12 bounds the squared norm from below."""
-    squared = (tensor**2).sum((1, 2, 3), keepdims=True)
-    return tensor / np.sqrt(np.maximum(squared, 1e-12))
 
 
 def normalize(maps):

@@ -18,14 +18,13 @@ WIDTH = 0.0625
 CLASS_INDEX = [1, 4]
 NAMES = expand_methods(["all"])  # of a network without a foreground head
 
-# One deeper ResNet stands for the four, at its last layers: it repeats blocks of resnet50se.
-DEEP, DEEPER = "resnet101se", {"resnet101", "resnet152", "resnet152se"}
-# What they are made of is looked at down to the first layer in other ones.
-ALIKE = {"resnet50se", "efficientnet_lite1", "efficientnet_lite2"}
+# Of these the last layers are enough: they repeat the blocks of others, which are tried down to the first.
+# One deeper ResNet stands for the four.
+ALIKE = {"resnet50se", "resnet101se", "efficientnet_lite1", "efficientnet_lite2"}
 MODES = [
     m if m in PAPER_MODES else pytest.param(m, marks=pytest.mark.slow)
     for m in BACKBONES
-    if m not in DEEPER
+    if m not in ("resnet101", "resnet152", "resnet152se")
 ]
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*batch_normalization")
@@ -41,16 +40,14 @@ def run(mode):
     """Maps of all methods and the activations at some layers from the last on, logits and head's bias."""
     backbone = get_backbone(mode)
     names = backbone.layers
-    layers = names[:3] if mode == DEEP else (*names[:2], names[len(names) // 2])
-    layers += () if mode in ALIKE | {DEEP} else names[-1:]
+    layers = names[:3] if mode in ALIKE else (*names[:2], names[len(names) // 2], names[-1])
     step = 256 // size_of(mode)
     images = np.stack([blob_image(seed)[:256:step, :256:step] for seed in (1, 2)]).astype("float32")
     with tf.Graph().as_default(), tf.Session() as session:
         network = build_network(backbone, tf.constant(images), options_of(mode, width=WIDTH))
         assert set(names) <= set(network.endpoints)
-        maps = build_maps(
-            network, NAMES, layers, layers[0], tf.constant(CLASS_INDEX), image_size=size_of(mode)
-        )
+        settings = (layers, layers[0], tf.constant(CLASS_INDEX))
+        maps = build_maps(network, NAMES, *settings, image_size=size_of(mode))
         fill(session)
         bias = tf.global_variables()[-1]
         assert bias.op.name.endswith(("linear/b", "biases"))

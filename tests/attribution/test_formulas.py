@@ -2,42 +2,17 @@
 
 import numpy as np
 import pytest
-from tiny_network import CLASS_INDEX, H, N, TinyNetwork, W, normalize, softmax, unit
+from map_formulas import eigen_cam, formulas, grad_cam_plus_plus, softmax, unit
+from tiny_network import CLASS_INDEX, H, N, TinyNetwork, W, central_differences
 
-from dgl.attribution import METHODS, Evidence
+from dgl.attribution import METHODS, Evidence, combine, dgl_map, enhanced_map
 from dgl.attribution.center import SIGMA, gaussian
 from dgl.tf_compat import tf
 
 TINY = TinyNetwork(seed=8)
-S, G = TINY.activation, TINY.class_gradient()
+S, G, L = TINY.activation, TINY.class_gradient(), TINY.loss_gradient(10.0)
 CLOSE = {"rtol": 0, "atol": 1e-12}  # maps of the order of 0.1
 INF = float("inf")
-
-
-def grad_cam_plus_plus(activation, gradient):
-    """The paper's closed form, a position counted as zero where the denominator is."""
-    total = activation.sum((1, 2), keepdims=True)
-    denominator = 2 * gradient**2 + total * gradient**3
-    weight = np.zeros_like(gradient)
-    np.divide(gradient**2, denominator, out=weight, where=denominator != 0)
-    weights = (weight * np.maximum(gradient, 0)).sum((1, 2), keepdims=True)
-    return np.maximum((weights * activation).sum(3), 0)
-
-
-def x_grad_cam(activation, gradient):
-    """A channel weighs its gradient, averaged with its activation's size as weights."""
-    weights = (activation * gradient).sum((1, 2)) / abs(activation).sum((1, 2))
-    return np.maximum(np.einsum("nhwc,nc->nhw", activation, weights), 0)
-
-
-def eigen_cam(activation):
-    """Each image's (H * W, C) matrix on its first right singular vector, by SVD."""
-    maps = []
-    for image in np.asarray(activation, "float64"):
-        matrix = image.reshape(-1, image.shape[2])
-        vector = np.linalg.svd(matrix, full_matrices=False)[2][0]
-        maps.append((matrix @ (vector * np.sign(vector.sum()))).reshape(image.shape[:2]))
-    return np.stack(maps)
 
 
 def local_probability():
@@ -53,20 +28,13 @@ def local_probability():
     return found / found.max((1, 2), keepdims=True)
 
 
-NORMS = np.linalg.norm(S, axis=3) * np.linalg.norm(G, axis=3)
+SHARED = formulas(S, G, L)
 FORMULAS = {
-    "gradcam": np.maximum((G.mean((1, 2), keepdims=True) * S).sum(3), 0),
-    "gradcam++": grad_cam_plus_plus(S, G),
-    "xgradcam": x_grad_cam(S, G),
-    "layercam": (np.maximum(G, 0) * S).sum(3),
-    "hirescam": (G * S).sum(3),
-    "eigencam": eigen_cam(S),
-    "normgrad": np.sqrt(NORMS),
-    "normgrad-local": np.sqrt(NORMS * local_probability()),
-    "dgl": TINY.dgl(),
-    "dgl-pcs": (G * S).sum(3),
+    **SHARED,
+    "normgrad-local": SHARED["normgrad"] * np.sqrt(local_probability()),
+    "dgl-pcs": SHARED["hirescam"],
     "dgl-no-loss": (G * unit(S)).sum(3),
-    "dgl-no-class": (unit(S) - unit(TINY.loss_gradient(10.0))).sum(3),
+    "dgl-no-class": (unit(S) - unit(L)).sum(3),
     "dgl(pa=2,exact)": TINY.dgl(2.0, "exact"),
     "dgl-no-class(pa=2)": (unit(S) - unit(TINY.loss_gradient(2.0))).sum(3),
     "dgl-no-class(pa=2,exact)": (unit(S) - unit(TINY.loss_gradient(2.0, "exact"))).sum(3),
@@ -78,8 +46,6 @@ LAST = {
     "hirescam": TINY.cam() / (H * W),
     "eigencam": eigen_cam(TINY.hidden()),
 }
-
-
 WITHOUT_LAYER = {"center", "foreground"}
 
 
@@ -111,23 +77,52 @@ def test_refined_is_the_foreground_where_the_class_is(maps):
     np.testing.assert_allclose(maps["refined", "activation"], expected, rtol=0, atol=1e-6)
 
 
-def test_hirescam_sums_to_the_score_without_its_bias(maps):
-    scores = (TINY.logits() - TINY.linear_bias)[range(N), CLASS_INDEX]
-    np.testing.assert_allclose(maps["hirescam", "hidden"].sum((1, 2)), scores, **CLOSE)
+# --- DGL
 
 
-def test_dgl_without_loss_is_hirescam(maps):
-    found = [maps[name, "activation"] for name in ("dgl-pcs", "dgl-no-loss", "hirescam")]
-    np.testing.assert_array_equal(found[0], found[2])
-    assert np.abs(found[0] - found[1]).max() > 0.1  # they differ by the norm
-    np.testing.assert_allclose(normalize(found[0]), normalize(found[1]), **CLOSE)
+@pytest.mark.parametrize("semantics", ["kernel", "exact"])
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 10.0, 100.0, 1e6, INF])
+def test_dgl(alpha, semantics):
+    found = TINY.run(lambda t: dgl_map(t.logits, t.activation, CLASS_INDEX, alpha, semantics))
+    np.testing.assert_allclose(found, TINY.dgl(alpha, semantics), **CLOSE)
 
 
-def test_every_part_of_dgl_matters(maps):
-    found = [normalize(maps[name, "activation"]) for name in ("dgl", "dgl-pcs", "dgl-no-class")]
-    for i, first in enumerate(found):
-        for second in found[:i]:
-            assert np.abs(first - second).max((1, 2)).min() > 0.05
+def test_combine():
+    """No ReLU, and norms over each image by itself."""
+    rng = np.random.RandomState(2)
+    activation, of_class, of_loss = (rng.standard_normal((2, 3, 4, 5)) for _ in range(3))
+    activation[1] *= 100.0
+    with tf.Graph().as_default(), tf.Session() as session:
+        parts = [tf.constant(part) for part in (activation, of_class, of_loss)]
+        found, enhanced = session.run([combine(*parts), enhanced_map(parts[0], 0.0 * parts[2])])
+    np.testing.assert_allclose((enhanced**2).sum((1, 2, 3)), [1, 1], **CLOSE)
+    expected = formulas(activation, of_class, of_loss)["dgl"]
+    assert expected.min() < -1
+    np.testing.assert_allclose(found, expected, **CLOSE)
+
+
+@pytest.mark.parametrize("size, expected", [(0.0, 0.0), (1e-9, 1e-3), (1e-3, 1.0)])
+def test_epsilon_bounds_the_norm_below(size, expected):
+    # One entry of this size: its norm is never taken as less than sqrt(1e-12).
+    activation = np.zeros((1, 2, 2, 3))
+    activation[0, 1, 0, 2] = size
+    with tf.Graph().as_default(), tf.Session() as session:
+        found = session.run(enhanced_map(tf.constant(activation), tf.zeros_like(activation)))
+    np.testing.assert_allclose(found[0, 1, 0, 2], expected, **CLOSE)
+
+
+def test_gradient_of_dgl_passes_through_the_activation_only():
+    def gradients(t):
+        total = tf.reduce_sum(dgl_map(t.logits, t.activation, CLASS_INDEX))
+        # The weights reach the map through G_H and G_L alone.
+        assert tf.gradients(total, t.weights) == [None]
+        return tf.gradients(total, t.activation)[0]
+
+    numeric = central_differences(lambda s: (G * (unit(s) - unit(L))).sum(), S)
+    np.testing.assert_allclose(TINY.run(gradients), numeric, rtol=0, atol=1e-8)
+
+
+# --- the others
 
 
 def run(method, activation, gradient=None, shape=None):
@@ -197,8 +192,7 @@ def test_center(maps):
         expected = np.exp(-squared / (2 * (SIGMA * side) ** 2))
         np.testing.assert_allclose(gaussian(side), expected, rtol=1e-12)
     for dtype in ("float32", "float64"):  # one map an image, of the input's size
-        found = TINY.maps(["center"], dtype=dtype, image_size=32)
-        assert list(found) == [("center", "image")]
-        assert found["center", "image"].dtype == dtype
-        np.testing.assert_allclose(found["center", "image"], [gaussian(32)] * N, rtol=1e-6)
+        found = TINY.maps(["center"], dtype=dtype, image_size=32)["center", "image"]
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, [gaussian(32)] * N, rtol=1e-6)
     assert maps["center", "image"].shape == (N, 224, 224)

@@ -2,15 +2,8 @@
 
 import numpy as np
 import pytest
-from tiny_network import (
-    CLASS_INDEX,
-    LAYERS,
-    TinyNetwork,
-    central_differences,
-    one_hot,
-    softmax,
-    unit,
-)
+from map_formulas import softmax, unit
+from tiny_network import CLASS_INDEX, LAYERS, TinyNetwork, central_differences, one_hot
 
 from dgl.attribution import class_gradients, loss_gradients
 from dgl.attribution.gradients import SharedGradients
@@ -21,12 +14,7 @@ EXACT = {"rtol": 0, "atol": 1e-12}  # float64, gradients of the order of 0.1
 INF = float("inf")
 ALPHAS = [0.01, 0.5, 1.0, 10.0, 100.0, 1e6, INF]
 
-
-def run(make, tiny=TINY, dtype="float64"):
-    """Evaluate what ``make(tensors)`` returns."""
-    with tf.Graph().as_default(), tf.Session() as session:
-        tensors = tiny.tensors(dtype)
-        return session.run(make(tensors), {tensors.activation: tiny.activation})
+both_semantics = pytest.mark.parametrize("semantics", ["kernel", "exact"])
 
 
 def shared(t):
@@ -34,14 +22,22 @@ def shared(t):
     return SharedGradients(t.logits, layers, CLASS_INDEX)
 
 
+def class_gradient(t):
+    return class_gradients(t.logits, [t.activation], CLASS_INDEX)[0]
+
+
+def loss_gradient(t, *settings):
+    return loss_gradients(t.logits, [t.activation], CLASS_INDEX, *settings)[0]
+
+
 def test_the_two_tiny_networks_are_the_same():
-    np.testing.assert_allclose(run(lambda t: t.logits), TINY.logits(), **EXACT)
+    np.testing.assert_allclose(TINY.run(lambda t: t.logits), TINY.logits(), **EXACT)
     # Finite differences would stumble over a ReLU's corner.
     assert np.abs(TINY.before_relu()).min() > 1e-4
 
 
 def test_class_gradient_by_hand_and_by_finite_differences():
-    (found,) = run(lambda t: class_gradients(t.logits, [t.activation], CLASS_INDEX))
+    found = TINY.run(class_gradient)
     np.testing.assert_allclose(found, TINY.class_gradient(), **EXACT)
     numeric = central_differences(
         lambda s: (TINY.logits(s) * one_hot(CLASS_INDEX)).sum(), TINY.activation
@@ -49,37 +45,29 @@ def test_class_gradient_by_hand_and_by_finite_differences():
     np.testing.assert_allclose(found, numeric, rtol=0, atol=1e-8)
 
 
-@pytest.mark.parametrize("semantics", ["kernel", "exact"])
+@both_semantics
 def test_loss_gradients_by_hand_by_a_pass_and_by_linearity(semantics):
     def all_ways(t):
-        one = shared(t)
-        own, linear, alone = {}, {}, {}
-        for alpha in ALPHAS:
-            for layer in LAYERS:
-                own[layer, alpha] = one.loss_gradient(layer, alpha, semantics)
-                linear[layer, alpha] = one.loss_gradient_by_linearity(layer, alpha, semantics)
-            arguments = (t.logits, [t.activation], CLASS_INDEX, alpha, semantics)
-            alone[alpha] = loss_gradients(*arguments)[0]
-        return own, linear, alone
+        one, keys = shared(t), [(layer, alpha) for layer in LAYERS for alpha in ALPHAS]
+        own = {key: one.loss_gradient(*key, semantics) for key in keys}
+        linear = {key: one.loss_gradient_by_linearity(*key, semantics) for key in keys}
+        alone = {alpha: loss_gradient(t, alpha, semantics) for alpha in ALPHAS}
+        return own, linear, {**alone, "default": loss_gradient(t)}
 
-    own, linear, alone = run(all_ways)
-    for (layer, alpha), value in own.items():
+    own, linear, alone = TINY.run(all_ways)
+    for key, value in own.items():
         atol = 1e-13 * max(1, np.abs(value).max())
-        np.testing.assert_allclose(linear[layer, alpha], value, rtol=0, atol=atol)
-    for alpha in ALPHAS[:-1]:
+        np.testing.assert_allclose(linear[key], value, rtol=0, atol=atol)
+    for alpha in ALPHAS:
         expected = TINY.loss_gradient(alpha, semantics)
+        atol = 1e-12 * (1 if np.isinf(alpha) else max(1, alpha))
         for found in (linear["activation", alpha], alone[alpha]):
-            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12 * max(1, alpha))
-    if semantics == "kernel":  # in exact calculus alpha is a factor, which infinity leaves out
-        np.testing.assert_allclose(alone[INF], -TINY.class_gradient(), **EXACT)
+            np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
+    published = TINY.loss_gradient(10.0, "kernel")
+    np.testing.assert_allclose(alone["default"], published, rtol=0, atol=1e-11)
 
 
-def test_defaults_are_the_published_ones():
-    (found,) = run(lambda t: loss_gradients(t.logits, [t.activation], CLASS_INDEX))
-    np.testing.assert_allclose(found, TINY.loss_gradient(10.0, "kernel"), rtol=0, atol=1e-11)
-
-
-@pytest.mark.parametrize("semantics", ["kernel", "exact"])
+@both_semantics
 def test_loss_gradient_by_finite_differences(semantics):
     alpha, target = 10.0, one_hot(CLASS_INDEX)
 
@@ -90,9 +78,7 @@ def test_loss_gradient_by_finite_differences(semantics):
         # The function whose exact gradient is p - alpha * onehot(c).
         return (np.log(np.exp(logits).sum(1)) - alpha * (target * logits).sum(1)).sum()
 
-    (found,) = run(
-        lambda t: loss_gradients(t.logits, [t.activation], CLASS_INDEX, alpha, semantics)
-    )
+    found = TINY.run(lambda t: loss_gradient(t, alpha, semantics))
     numeric = central_differences(loss, TINY.activation)
     np.testing.assert_allclose(found, numeric, rtol=0, atol=1e-7)
 
@@ -102,17 +88,16 @@ def test_kernel_semantics_are_tensorflow_s_fused_cross_entropy(alpha):
     def both(t):
         labels = alpha * tf.one_hot(CLASS_INDEX, TINY.linear.shape[1], dtype=t.logits.dtype)
         loss = tf.nn.softmax_cross_entropy_with_logits(labels=labels, logits=t.logits)
-        (ours,) = loss_gradients(t.logits, [t.activation], CLASS_INDEX, alpha, "kernel")
-        return ours, tf.gradients(loss, t.activation)[0]
+        return loss_gradient(t, alpha, "kernel"), tf.gradients(loss, t.activation)[0]
 
-    ours, kernel = run(both)
+    ours, kernel = TINY.run(both)
     np.testing.assert_allclose(ours, kernel, **EXACT)
     exact = TINY.loss_gradient(alpha, "exact")
     # The trap: with labels that sum to one both semantics agree, otherwise they do not.
     assert np.allclose(kernel, exact, **EXACT) == (alpha == 1.0)
 
 
-@pytest.mark.parametrize("semantics", ["kernel", "exact"])
+@both_semantics
 def test_nothing_cancels_where_the_network_is_sure(semantics):
     tiny = TinyNetwork(seed=10)
     tiny.linear *= 0.2
@@ -124,7 +109,7 @@ def test_nothing_cancels_where_the_network_is_sure(semantics):
         settings = ("activation", 1.0, semantics)
         return shared(t).loss_gradient_by_linearity(*settings), shared(t).loss_gradient(*settings)
 
-    found, own = run(both, tiny, "float32")
+    found, own = tiny.run(both, "float32")
     # The difference of a pass of p and one of onehot is off by 3e-4 here.
     np.testing.assert_allclose(unit(found[:1]), unit(own[:1]), rtol=0, atol=1e-6)
 
@@ -133,11 +118,8 @@ def test_nothing_cancels_where_the_network_is_sure(semantics):
 def test_gradients_are_constants_downstream(alpha):
     with tf.Graph().as_default():
         t = TINY.tensors()
-        (g_h,) = class_gradients(t.logits, [t.activation], CLASS_INDEX)
-        (g_l,) = loss_gradients(t.logits, [t.activation], CLASS_INDEX, alpha)
-        for gradient in (g_h, g_l):
-            downstream = tf.reduce_sum(gradient**2)
-            assert tf.gradients(downstream, [t.activation, t.weights]) == [None, None]
+        for gradient in (class_gradient(t), loss_gradient(t, alpha)):
+            assert tf.gradients(gradient**2, [t.activation, t.weights]) == [None, None]
 
 
 @pytest.mark.parametrize("alpha", [0, -10.0, float("nan"), -INF, 1e20, "fused"])
@@ -149,13 +131,13 @@ def test_bad_alpha_and_semantics(alpha):
     with tf.Graph().as_default():
         t = TINY.tensors()
         one = shared(t)
-        for call in (
-            lambda: loss_gradients(t.logits, [t.activation], CLASS_INDEX, *settings),
-            lambda: one.loss_gradient("activation", *settings),
-            lambda: one.loss_gradient_by_linearity("activation", *settings),
+        for call, given in (
+            (loss_gradient, t),
+            (one.loss_gradient, "activation"),
+            (one.loss_gradient_by_linearity, "activation"),
         ):
             with pytest.raises(ValueError, match=words):
-                call()
+                call(given, *settings)
 
 
 @pytest.mark.parametrize("function", [class_gradients, loss_gradients])
@@ -170,23 +152,19 @@ def test_activation_out_of_reach(function):
 @pytest.mark.parametrize("signal", ["class", "loss", "exact"])
 def test_the_layer_that_feeds_pooling_needs_no_pass(signal):
     """Against TensorFlow's own backward pass, and no backward op is built for it."""
-    rng = np.random.RandomState(0)
-    activation = rng.uniform(size=(2, 3, 5, 4))
-    weights = rng.normal(size=(4, 6))
     with tf.Graph().as_default() as graph, tf.Session() as session:
-        layer = tf.constant(activation)
-        head = tf.constant(weights)
-        logits = tf.matmul(tf.reduce_mean(layer, axis=[1, 2]), head)
+        t = TINY.tensors()
 
         def gradient(*more):
-            one = SharedGradients(logits, {"last": layer}, tf.constant([1, 5]), *more)
+            one = SharedGradients(t.logits, {"last": t.hidden}, tf.constant(CLASS_INDEX), *more)
             if signal == "class":
                 return one.class_gradient("last")
             return one.loss_gradient("last", 3.0, "kernel" if signal == "loss" else "exact")
 
-        closed = gradient("last", head)
+        closed = gradient("last", t.weights)
         built = [op.name for op in graph.get_operations()]
         assert not any("gradient" in name.lower() for name in built if "stop" not in name.lower())
-        expected, found = session.run([gradient(), closed])
-    assert found.shape == activation.shape
+        fetches = [t.hidden, gradient(), closed]
+        hidden, expected, found = session.run(fetches, {t.activation: TINY.activation})
+    assert found.shape == hidden.shape
     np.testing.assert_allclose(found, expected, rtol=1e-12)

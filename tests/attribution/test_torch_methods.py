@@ -7,6 +7,7 @@ Eigen-CAM, which therefore is compared with PyTorch's SVD.
 """
 
 import sys
+from collections import namedtuple
 from unittest import mock
 
 import numpy as np
@@ -27,89 +28,88 @@ from torch_networks import Network, dgl_map, lite_logits, prepare
 pytestmark = pytest.mark.peer
 
 METHODS = ("gradcam", "gradcam++", "xgradcam", "layercam", "hirescam", "eigencam", "dgl")
+SIZE, WIDTH, CLASSES = 64, 0.25, 7
 CLOSE = 1e-3  # single precision against double; a ReLU that flips at zero moves a whole gradient
 # pytorch-grad-cam adds 1e-6 to the denominator of Grad-CAM++. Activations divided by this number, and
 # gradients multiplied by it, give the same map and a denominator that it is nothing beside.
 SCALE = 1e6
 LITE = "efficientnet_lite0"
-PLACES = [("vgg", layer) for layer in ("add", "conv5_2", "conv4_3", "pool2")]
-PLACES += [
-    (LITE, layer) for layer in ("head", "block14", "block10_depthwise", "block10", "block6_expand")
-]
+LAYERS = {
+    "vgg": ["add", "conv5_2", "conv4_3", "pool2"],
+    LITE: ["head", "block14", "block10_depthwise", "block10", "block6_expand"],
+}
+PLACES = [(name, layer) for name in LAYERS for layer in LAYERS[name]]
 # Layers whose activation is not negative.
 RECTIFIED = [
     (name, layer) for name, layer in PLACES if name == "vgg" or "_" in layer or layer == "head"
 ]
-LIBRARY = {
-    "gradcam": "GradCAM",
-    "gradcam++": "GradCAMPlusPlus",
-    "xgradcam": "XGradCAM",
-    "layercam": "LayerCAM",
-    "hirescam": "HiResCAM",
-}
+LIBRARY = dict(zip(METHODS, "GradCAM GradCAMPlusPlus XGradCAM LayerCAM HiResCAM".split()))
+
+# A network in PyTorch, ``forward(images, keep)``, which calls ``keep(name, x)`` at every layer and returns
+# the logits; preprocessed images, their classes, and our maps: (method, layer) -> array.
+Subject = namedtuple("Subject", "forward inputs classes maps")
 
 
 class Tapped(torch.nn.Module):
-    """A network of ``torch_networks`` with a module at every layer for the libraries to hook.
+    """A subject's network with a module at one layer for the libraries to hook; for ``scale`` see SCALE."""
 
-    Args:
-        forward: ``forward(images, keep)`` returns the logits and calls ``keep(name, x)`` at every layer.
-        layers: their names.
-        scale: see ``SCALE``.
-    """
-
-    def __init__(self, forward, layers, scale=1.0):
+    def __init__(self, subject, layer, scale=1.0):
         super().__init__()
-        self.taps = torch.nn.ModuleDict({layer: torch.nn.Identity() for layer in layers})
+        self.tap = torch.nn.Identity()
         self.unused = torch.nn.Parameter(torch.zeros(1))  # pytorch-grad-cam asks it for the device
-        self._forward, self._scale = forward, scale
+        self._forward, self._layer, self._scale = subject.forward, layer, scale
 
     def forward(self, images):
-        return self._forward(images, self._tap)
+        return self._forward(images, self._keep)
 
-    def _tap(self, name, x):
+    def _keep(self, name, x):
         x = x if x.requires_grad else x.requires_grad_()
-        return self._scale * self.taps[name](x / self._scale) if name in self.taps else x
+        return self._scale * self.tap(x / self._scale) if name == self._layer else x
 
 
-class Subject:
-    """A network in PyTorch, images and classes for it, and our maps.
+def run(subject, layer, images):
+    """The logits of images, and the activation at a layer, which they can be differentiated by."""
+    kept = {}
 
-    Args:
-        name: of its layers in ``PLACES``.
-        forward: see :class:`Tapped`.
-        inputs: images, preprocessed.
-        classes: whose maps are made.
-        maps: (method, layer) -> array.
-    """
+    def keep(name, x):
+        kept[name] = x if x.requires_grad else x.requires_grad_()
+        return kept[name]
 
-    def __init__(self, name, forward, inputs, classes, maps):
-        self.layers = [layer for own, layer in PLACES if own == name]
-        self.forward, self.inputs, self.classes, self.maps = forward, inputs, classes, maps
+    return subject.forward(images, keep), kept[layer]
 
-    def tapped(self, scale=1.0):
-        return Tapped(self.forward, self.layers, scale)
+
+def ours(mode, images, methods, layers, class_index=None, alpha=10.0):
+    """Logits and maps of a narrow network with drawn weights; by default of the class that it finds."""
+    backbone = get_backbone(mode)
+    with tf.Graph().as_default(), tf.Session() as session:
+        options = options_of(mode, CLASSES, width=WIDTH)
+        network = build_network(backbone, tf.constant(images), options)
+        fill(session)
+        if class_index is None:
+            class_index = tf.argmax(network.logits, axis=1, output_type=tf.int32)
+        maps = build_maps(network, methods, layers, backbone.layers[0], class_index, alpha)
+        return session.run([network.logits, maps])
+
+
+def theirs(mode):
+    """The same network in PyTorch."""
+    return Network(mode, values_of(mode, SIZE, width=WIDTH, classes=CLASSES))
+
+
+def drawn(count):
+    return np.random.RandomState(3).uniform(0, 255, (count, SIZE, SIZE, 3)).astype("float32")
 
 
 @pytest.fixture(scope="module")
 def vgg():
-    size, width, classes = 64, 0.25, 7
-    values = values_of("vgg", size, width=width, classes=classes)
-    images = np.random.RandomState(3).uniform(0, 255, (2, size, size, 3)).astype("float32")
-    layers, last = [layer for name, layer in PLACES if name == "vgg"], get_backbone("vgg").layers[0]
-    with tf.Graph().as_default(), tf.Session() as session:
-        options = options_of("vgg", classes, width=width)
-        network = build_network(get_backbone("vgg"), tf.constant(images), options)
-        found = build_maps(network, METHODS, layers, last, tf.constant([3, 5]))
-        fill(session)
-        maps = session.run(found)
+    _, maps = ours("vgg", drawn(2), METHODS, LAYERS["vgg"], [3, 5])
 
     def forward(images, keep):
-        network = Network("vgg", values)
+        network = theirs("vgg")
         network._keep = keep
         return network(images)
 
-    return Subject("vgg", forward, prepare(images), [3, 5], maps)
+    return Subject(forward, prepare(drawn(2)), [3, 5], maps)
 
 
 @pytest.fixture(scope="module")
@@ -123,13 +123,11 @@ def efficientnet_lite0():
     crops = [load(name)[60:188, 250:378, ::-1] for name in ("china.jpg", "flower.jpg")]
     photographs = np.stack(crops).astype("float32")
     rgb = photographs[..., ::-1].astype("float64").transpose(0, 3, 1, 2)
-    layers, classes = [layer for name, layer in PLACES if name == LITE], [441, 698]
-    with Predictor(LITE, LITE, layers, METHODS, image_size=128, gpu="-1") as predictor:
+    classes = [441, 698]
+    with Predictor(LITE, LITE, LAYERS[LITE], METHODS, image_size=128, gpu="-1") as predictor:
         maps = predictor(photographs, classes).maps
     inputs = torch.tensor((rgb - 127) / 128)
-    return Subject(
-        LITE, lambda images, keep: lite_logits(state, images, keep), inputs, classes, maps
-    )
+    return Subject(lambda images, keep: lite_logits(state, images, keep), inputs, classes, maps)
 
 
 @pytest.fixture(scope="module")
@@ -160,11 +158,11 @@ def agree_where_seen(found, expected):
 def test_captum(subject, layer):
     """Grad-CAM, HiResCAM and LayerCAM, for an activation that is not negative."""
     attr = pytest.importorskip("captum.attr")
-    model, inputs, classes = subject.tapped(), subject.inputs, subject.classes
-    grad_cam = attr.LayerGradCam(model, model.taps[layer])
+    model, inputs, classes = Tapped(subject, layer), subject.inputs, subject.classes
+    grad_cam = attr.LayerGradCam(model, model.tap)
     expected = grad_cam.attribute(inputs, classes, relu_attributions=True)[:, 0].detach().numpy()
     agree_where_seen(subject.maps["gradcam", layer], expected)
-    product = attr.LayerGradientXActivation(model, model.taps[layer])
+    product = attr.LayerGradientXActivation(model, model.tap)
     expected = product.attribute(inputs, classes).detach()
     agree(subject.maps["hirescam", layer], expected.sum(1).numpy())
     # The activation is not negative, so the product's sign is the gradient's.
@@ -185,8 +183,8 @@ def test_pytorch_grad_cam(subject, library, layer, method):
     """Its map before it rectifies, normalizes and resizes."""
     if method in ("gradcam++", "xgradcam") and layer in ("block14", "block10"):
         pytest.skip("its denominator takes activations for not negative; ours says what it does")
-    model = subject.tapped(SCALE if method == "gradcam++" else 1.0)
-    cam = getattr(library, LIBRARY[method])(model, [model.taps[layer]])
+    model = Tapped(subject, layer, SCALE if method == "gradcam++" else 1.0)
+    cam = getattr(library, LIBRARY[method])(model, [model.tap])
     hooks = cam.activations_and_grads
     logits = hooks(subject.inputs)
     logits[range(len(logits)), subject.classes].sum().backward()
@@ -201,10 +199,7 @@ def test_pytorch_grad_cam(subject, library, layer, method):
 @places(PLACES)
 def test_eigencam_by_torch_s_svd(subject, layer):
     """On the first singular vector, with the sign of a positive sum."""
-    model, kept = subject.tapped(), []
-    model.taps[layer].register_forward_hook(lambda module, inputs, output: kept.append(output))
-    model(subject.inputs)
-    activation = kept[0].detach()
+    activation = run(subject, layer, subject.inputs)[1].detach()
     matrices = activation.flatten(2).transpose(1, 2)
     vectors = torch.linalg.svd(matrices, full_matrices=False)[2][:, 0]
     maps = torch.einsum("npc,nc->np", matrices, vectors)
@@ -215,35 +210,18 @@ def test_eigencam_by_torch_s_svd(subject, layer):
 @places(PLACES)
 def test_dgl_by_autograd(subject, layer):
     for index, class_index in enumerate(subject.classes):
-        kept = {}
-
-        def keep(name, x, kept=kept):
-            kept[name] = x if x.requires_grad else x.requires_grad_()
-            return kept[name]
-
-        logits = subject.forward(subject.inputs[index : index + 1], keep)
-        expected = dgl_map(logits, kept[layer], class_index)
-        agree(subject.maps["dgl", layer][index : index + 1], expected[np.newaxis])
-
-
-# --- DGL at every layer of every backbone
+        one = slice(index, index + 1)
+        expected = dgl_map(*run(subject, layer, subject.inputs[one]), class_index)
+        agree(subject.maps["dgl", layer][one], expected[np.newaxis])
 
 
 @pytest.mark.parametrize("alpha", [0.5, 10.0, 100.0])
 @pytest.mark.parametrize("mode", PAPER_MODES)
 def test_logits_and_dgl_of_all_layers(mode, alpha):
-    backbone, size, width, classes = get_backbone(mode), 64, 0.25, 7
-    images = np.random.RandomState(3).uniform(0, 255, (1, size, size, 3)).astype("float32")
-    with tf.Graph().as_default(), tf.Session() as session:
-        options = options_of(mode, classes, width=width)
-        network = build_network(backbone, tf.constant(images), options)
-        fill(session)
-        target = tf.argmax(network.logits, axis=1, output_type=tf.int32)
-        layers = backbone.layers
-        maps = build_maps(network, ("dgl",), layers, layers[0], target, alpha, "kernel")
-        logits, found = session.run([network.logits, dict(maps)])
-    peer = Network(mode, values_of(mode, size, width=width, classes=classes))
-    expected = peer(prepare(images))
+    layers = get_backbone(mode).layers
+    logits, found = ours(mode, drawn(1), ["dgl"], layers, alpha=alpha)
+    peer = theirs(mode)
+    expected = peer(prepare(drawn(1)))
     # Single precision against double.
     atol = 1e-4 * expected.abs().max().item()
     np.testing.assert_allclose(logits, expected.detach().numpy(), atol=atol)

@@ -5,20 +5,18 @@ of each family; ``all`` after it tries every application, and names try those. T
 ``.keras`` file, those of tf-keras come from memory.
 """
 
-import logging
+import logging.handlers
 import os
 import sys
 import tempfile
 
 import numpy as np
 from foreign.write_keras import load_keras_package
+from map_formulas import softmax
 
-METHODS = (
-    *("dgl", "dgl-pcs", "dgl-no-loss", "dgl-no-class", "gradcam", "gradcam++", "xgradcam"),
-    *("layercam", "hirescam", "eigencam", "normgrad", "center"),
-)
 # What is rectified is zero everywhere where nothing speaks for the class, which is said then.
 RECTIFIED = ("gradcam", "gradcam++", "xgradcam", "layercam")
+POOLED = ["cam", "normgrad-local"]  # of the layer that is pooled
 CLASSES = 7
 LEAST = 1e-12  # probability of which the logarithm is compared
 # The smallest member of each family, and how its width is reduced.
@@ -37,15 +35,6 @@ REDUCED = {
 SIZES = {"Inception": 75, "Xception": 71, "NASNet": 64, "ConvNeXt": 64, "ResNetRS": 64}
 
 
-class _Warnings(logging.Handler):
-    def __init__(self):
-        super().__init__()
-        self.texts = []
-
-    def emit(self, record):
-        self.texts.append(record.getMessage())
-
-
 def check(package, *names, as_file=False):
     """Try some applications; a foreign exception, a silent constant map or other logits are failures."""
     keras = load_keras_package(package)
@@ -58,11 +47,11 @@ def check(package, *names, as_file=False):
             continue  # not of this Keras
         size = next((side for start, side in SIZES.items() if name.startswith(start)), 32)
         keras.utils.set_random_seed(1)
-        settings = REDUCED.get(name, {})
+        settings = {"input_shape": (size, size, 3), "classes": CLASSES, **REDUCED.get(name, {})}
         try:
-            model = make(weights=None, input_shape=(size, size, 3), classes=CLASSES, **settings)
+            model = make(weights=None, **settings)
             _give_statistics(model, size)
-            print(f"{name}: {_try(name, model, size, as_file)}", flush=True)
+            print(f"{name}: {_try(model, size, as_file)}", flush=True)
         except Exception as error:  # each is one failure, so that the others are tried
             failures.append(f"{name}: {type(error).__name__} {str(error)[:500]}")
             print(failures[-1], flush=True)
@@ -107,7 +96,8 @@ def _opened(model, size, as_file):
     return opened.logits, opened.image
 
 
-def _try(name, model, size, as_file):
+def _try(model, size, as_file):
+    from dgl.attribution import expand_methods
     from dgl.foreign import pooled_layer
     from dgl.foreign.tensors import layers_of
     from dgl.predict.graph_predictor import GraphPredictor
@@ -115,44 +105,45 @@ def _try(name, model, size, as_file):
     images = np.random.RandomState(0).uniform(0, 255, (2, size, size, 3)).astype("float32")
     scores = np.asarray(model(images, training=False), "float64")
     is_probability = np.allclose(scores.sum(1), 1, atol=1e-3)  # RegNet of Keras 2 ends in logits
-    expected = np.log(np.maximum(scores, LEAST)) if is_probability else _log_softmax(scores)
     logits, image = _opened(model, size, as_file)
     layers = layers_of(logits)
     names = list(layers)
-    chosen = list(dict.fromkeys([names[0], names[len(names) // 2], names[-1]]))
-    warnings = _Warnings()
+    chosen = {name: layers[name] for name in (names[0], names[len(names) // 2], names[-1])}
+    methods = [method for method in expand_methods(["all"]) if method not in POOLED]
+    log = logging.handlers.BufferingHandler(10**6)
     logger = logging.getLogger("dgl.predict.session")
-    logger.addHandler(warnings)
-    maps, wrong = 0, []
+    logger.addHandler(log)
     try:
-        settings = {"methods": METHODS, "image": image}
-        with GraphPredictor(logits, {n: layers[n] for n in chosen}, **settings) as predictor:
+        with GraphPredictor(logits, chosen, image, methods) as predictor:
             prediction = predictor(images)
-        found = np.maximum(_log_softmax(prediction.logits.astype("float64")), np.log(LEAST))
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
-        for (method, layer), raw in prediction.maps.items():
-            maps += 1
-            assert np.isfinite(raw).all(), (name, method, layer)
-            told = any(f"of {method} at {layer} " in text for text in warnings.texts)
-            is_constant = raw[0].size > 1 and (np.ptp(raw, axis=(1, 2)) == 0).any()
-            if is_constant and not (told and method in RECTIFIED):
-                wrong.append((method, layer))
     finally:
-        logger.removeHandler(warnings)
-    assert not wrong, ("constant", wrong)
+        logger.removeHandler(log)
+    found, expected = (
+        np.log(np.maximum(probability, LEAST))
+        for probability in (
+            softmax(prediction.logits.astype("float64")),
+            scores if is_probability else softmax(scores),
+        )
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
+    told = [record.getMessage() for record in log.buffer]
+    maps = prediction.maps
+    assert all(np.isfinite(raw).all() for raw in maps.values())
+    constant = [
+        (method, layer)
+        for (method, layer), raw in maps.items()
+        if raw[0].size > 1 and (np.ptp(raw, axis=(1, 2)) == 0).any()
+        if method not in RECTIFIED or not any(f"of {method} at {layer} " in text for text in told)
+    ]
+    assert not constant, ("constant", constant)
     pooled = pooled_layer(logits)
     if pooled is not None:
-        methods = ["cam", "normgrad-local"]
-        with GraphPredictor(logits, {"last": pooled[0]}, image, methods) as predictor:
-            assert all(np.isfinite(raw).all() for raw in predictor(images).maps.values())
-        maps += 2
-    constant = len(warnings.texts)
-    return f"{maps} maps of {len(layers)} layers, {constant} without positive evidence and said so"
-
-
-def _log_softmax(scores):
-    scores = scores - scores.max(1, keepdims=True)
-    return scores - np.log(np.exp(scores).sum(1, keepdims=True))
+        with GraphPredictor(logits, {"last": pooled[0]}, image, POOLED) as predictor:
+            maps = {**maps, **predictor(images).maps}
+        assert all(np.isfinite(raw).all() for raw in maps.values())
+    return (
+        f"{len(maps)} maps of {len(layers)} layers, {len(told)} without positive evidence, as said"
+    )
 
 
 if __name__ == "__main__":

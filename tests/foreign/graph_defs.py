@@ -1,7 +1,9 @@
 """Graph messages written by hand, node by node, with whatever operations a test wants in them."""
 
 import numpy as np
+from refusals import refusal
 
+from dgl.foreign import load_frozen
 from dgl.tf_compat import tf
 
 
@@ -27,30 +29,36 @@ def constant(name, value):
     return node(name, "Const", dtype=tf.as_dtype(array.dtype), value=array)
 
 
-def graph(*nodes, functions=()):
-    """A message of nodes and functions."""
-    made = tf.GraphDef(node=nodes)
-    made.library.function.extend(functions)
-    return made
+def message(*nodes):
+    return tf.GraphDef(node=nodes)
 
 
 def function(graph_def, name, arguments, results, *nodes):
     """Add a function of floats to a graph: names of arguments, result's name -> what it is, nodes."""
-    made = graph_def.library.function.add()
+    made = graph_def.library.function.add(node_def=nodes)
     made.signature.name = name
-    for argument in arguments:
-        made.signature.input_arg.add(name=argument, type=tf.float32.as_datatype_enum)
+    for add, names in ((made.signature.input_arg, arguments), (made.signature.output_arg, results)):
+        for one in names:
+            add.add(name=one, type=tf.float32.as_datatype_enum)
     for result, read in results.items():
-        made.signature.output_arg.add(name=result, type=tf.float32.as_datatype_enum)
         made.ret[result] = read
-    made.node_def.extend(nodes)
-    return made
 
 
 def write(path, graph_def):
     with open(str(path), "wb") as stream:
         stream.write(graph_def.SerializeToString())
     return str(path)
+
+
+def load(folder, graph_def, **more):
+    return load_frozen(write(folder / "a.pb", graph_def), **more)
+
+
+def refused(reader, path, **more):
+    """The line in which a function refuses to read a file or folder, and names it."""
+    text = refusal(reader, str(path), **more)
+    assert text.startswith(str(path))
+    return text
 
 
 def value_of(tensor, feeds=None):

@@ -5,7 +5,7 @@ global average pooling -> linear -> softmax. From "first" on it is ``tiny_networ
 """
 
 import numpy as np
-from foreign.map_formulas import formulas
+from map_formulas import formulas
 from tiny_network import CLASS_INDEX, C, H, N, TinyNetwork, W, one_hot
 
 from dgl.tf_compat import tf
@@ -32,42 +32,31 @@ class HandNetwork(TinyNetwork):
 
     def weights(self):
         """float32 arrays in the order of the layers: kernel and bias each, as Keras has them."""
-        arrays = [
-            self.filters,
-            self.filter_bias,
-            self.kernel[np.newaxis, np.newaxis],
-            self.bias,
-            self.linear,
-            self.linear_bias,
-        ]
-        return [array.astype("float32") for array in arrays]
+        arrays = self.filters, self.filter_bias, self.kernel[None, None], self.bias
+        return [array.astype("f4") for array in (*arrays, self.linear, self.linear_bias)]
 
     def expected(self):
         """(method, layer) -> map, of :data:`CLASS_INDEX`."""
-        target = one_hot(CLASS_INDEX)
+        target, hidden = one_hot(CLASS_INDEX), self.hidden()
         signals = target, self.probability() - ALPHA * target
-        hidden = self.hidden()
-        places = np.ones(hidden.shape[1:3] + (1,)) / (H * W)
+        spread = np.ones_like(hidden) / (H * W)
         arrays = {
             "first": (self.activation, *(self.back(s) for s in signals)),
-            "second": (hidden, *((s @ self.linear.T)[:, None, None, :] * places for s in signals)),
+            "second": (hidden, *((s @ self.linear.T)[:, None, None] * spread for s in signals)),
         }
-        maps = {("cam", "second"): self.cam()}
-        for layer, parts in arrays.items():
-            made = formulas(*parts)
-            maps.update({(method, layer): made[method] for method in METHODS})
-        return maps
+        made = {layer: formulas(*parts) for layer, parts in arrays.items()}
+        maps = {(method, layer): made[layer][method] for layer in made for method in METHODS}
+        return {("cam", "second"): self.cam(), **maps}
 
 
-def build(network, use_resource):
+def build(network, use_resource=False):
     """The network in the present graph, of variables; (image placeholder, probabilities)."""
     image = tf.placeholder(tf.float32, (None,) + SHAPE, "image")
-    values = network.weights()
-    names = ["first/W", "first/b", "second/W", "second/b", "linear/W", "linear/b"]
-    first_w, first_b, second_w, second_b, linear_w, linear_b = [
+    names = "first/W first/b second/W second/b linear/W linear/b".split()
+    first_w, first_b, second_w, second_b, linear_w, linear_b = (
         tf.get_variable(name, initializer=value, use_resource=use_resource)
-        for name, value in zip(names, values)
-    ]
+        for name, value in zip(names, network.weights())
+    )
     first = tf.nn.conv2d(image, first_w, strides=[1] * 4, padding="SAME")
     first = tf.nn.relu(tf.nn.bias_add(first, first_b), name="first/Relu")
     second = tf.nn.conv2d(first, second_w, strides=[1] * 4, padding="VALID")
@@ -77,17 +66,13 @@ def build(network, use_resource):
     return image, tf.nn.softmax(logits, name="probability")
 
 
-def write_frozen(network, path, as_text=False):
-    """A frozen graph, binary or text."""
+def freeze(network):
+    """The message of a frozen graph."""
     with tf.Graph().as_default() as graph, tf.Session() as session:
-        build(network, use_resource=False)
+        build(network)
         session.run(tf.global_variables_initializer())
-        frozen = tf.graph_util.convert_variables_to_constants(
-            session, graph.as_graph_def(), ["probability"]
-        )
-    with open(path, "wb") as stream:
-        stream.write(str(frozen).encode() if as_text else frozen.SerializeToString())
-    return path
+        message = graph.as_graph_def()
+        return tf.graph_util.convert_variables_to_constants(session, message, ["probability"])
 
 
 def write_saved_model(network, path, use_resource=False):

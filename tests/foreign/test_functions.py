@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from graph_defs import constant, function, graph, node, value_of, write
+from graph_defs import constant, function, load, message, node, value_of
 
 from dgl.errors import UserError
-from dgl.foreign import functions, load_frozen
+from dgl.foreign import functions
 from dgl.tf_compat import tf
 
 FLOAT = {"T": tf.float32}
@@ -24,10 +24,6 @@ def add_functions(made):
     function(made, "twice", ["x"], {"y": "b:output:0"}, *inner)
 
 
-def load(tmp_path, made, **more):
-    return load_frozen(write(tmp_path / "a.pb", made), **more)
-
-
 def run(tmp_path, made, **more):
     return value_of(load(tmp_path, made, **more).output())
 
@@ -35,12 +31,12 @@ def run(tmp_path, made, **more):
 @pytest.mark.parametrize("op", ["PartitionedCall", "StatefulPartitionedCall", "double"])
 def test_calls_in_calls(op, tmp_path):
     """By either operation, or by one of the function's own name."""
-    made = graph(TWO, call("eight", "fourfold", "two"))
+    end = node("sum", "AddV2", "eight", "eight:0", **FLOAT)
+    made = message(TWO, call("eight", "fourfold", "two"), end)
     add_functions(made)
     out = ":y:0" if op == "double" else ":output:0"
     inner = [call("a", "double", "x", op=op), call("b", "double", "a" + out, op=op)]
     function(made, "fourfold", ["x"], {"z": "b" + out}, *inner)
-    made.node.add().CopyFrom(node("sum", "AddV2", "eight", "eight:0", **FLOAT))
     loaded = load(tmp_path, made)
     assert value_of(loaded.output()) == 16
     names = [op.name for op in loaded.graph.get_operations()]
@@ -48,24 +44,26 @@ def test_calls_in_calls(op, tmp_path):
     assert run(tmp_path, made, outputs=["eight:0"]) == 8  # a call's output may be asked for
 
 
-def test_an_operation_with_several_outputs_in_a_function(tmp_path):
-    made = graph(constant("x", np.float32([1, 3, 2])), call("best", "best_of", "x"))
-    count = constant("count", np.int32(1))
-    top = node("top", "TopKV2", "x", "count:output:0", **FLOAT)
-    index = node("index", "Cast", "top:indices:0", SrcT=tf.int32, DstT=tf.float32)
-    results = {"value": "top:values:0", "index": "index:y:0"}
-    function(made, "best_of", ["x"], results, count, top, index)
-    made.node.add().CopyFrom(node("sum", "AddV2", "best:0", "best:1", **FLOAT))
-    assert run(tmp_path, made) == [4]
+def test_an_operation_with_several_outputs_in_a_function(graph, tmp_path):
+    @tf.function
+    def best_of(x):
+        top = tf.nn.top_k(x, 1)
+        return top.values, tf.cast(top.indices, tf.float32)
+
+    tf.add(*best_of(tf.constant([1.0, 3.0, 2.0])), name="sum")
+    assert run(tmp_path, graph.as_graph_def(), outputs=["sum"]) == [4]
+
+
+BRANCHES = {"then_branch": "double", "else_branch": "same"}
 
 
 @pytest.mark.parametrize("truth", [True, False])
 def test_a_branch_on_a_constant_is_taken_beforehand(truth, tmp_path):
-    branch = node("branch", "If", "really", "two", then_branch="double", else_branch="same")
+    branch = node("branch", "If", "really", "two", **BRANCHES)
     really = node("really", "Identity", "truth", T=tf.bool)
-    made = graph(TWO, constant("truth", truth), really, branch)
+    end = node("end", "Identity", "branch", **FLOAT)
+    made = message(TWO, constant("truth", truth), really, branch, end)
     add_functions(made)
-    made.node.add().CopyFrom(node("end", "Identity", "branch", **FLOAT))
     assert run(tmp_path, made, outputs=["end"]) == (4 if truth else 2)
 
 
@@ -83,10 +81,9 @@ def test_a_branch_that_a_run_decides_is_selected(kind, expected, tmp_path):
         for name in ("double", "same", "twice"):
             branch.attr["branches"].list.func.add(name=name)
     else:
-        branch = node("branch", "If", "which", "two", then_branch="double", else_branch="same")
-        branch.attr["Tcond"].type = kind.as_datatype_enum
+        branch = node("branch", "If", "which", "two", Tcond=kind, **BRANCHES)
     branch.attr["Tout"].list.type.append(tf.float32.as_datatype_enum)
-    made = graph(node("which", "Placeholder", dtype=kind), TWO, branch)
+    made = message(node("which", "Placeholder", dtype=kind), TWO, branch)
     add_functions(made)
     loaded = load(tmp_path, made)
     assert list(loaded.outputs) == ["branch"]
@@ -94,35 +91,23 @@ def test_a_branch_that_a_run_decides_is_selected(kind, expected, tmp_path):
         assert value_of(loaded.output(), {loaded.inputs["which"]: fed}) == value
 
 
-def loop(limit):
+@pytest.fixture
+def loop(graph):
     """``i, x = i + 1, x + x`` as long as ``i < limit``, from a placeholder ``x``."""
-    kinds = [tf.int32.as_datatype_enum, tf.float32.as_datatype_enum]
-    run = node("loop", "StatelessWhile", "zero", "x", cond="goes_on", body="round")
-    run.attr["T"].list.type.extend(kinds)
-    made = graph(
-        constant("zero", np.int32(0)),
-        node("x", "Placeholder", dtype=tf.float32),
-        run,
-        node("end", "Identity", "loop:1", **FLOAT),
-    )
-    whole = {"T": tf.int32}
-    most = constant("most", np.int32(limit))
-    test = function(made, "goes_on", ["i", "x"], {"z": "less:z:0"}, most)
-    test.node_def.add().CopyFrom(node("less", "Less", "i", "most:output:0", **whole))
-    test.signature.output_arg[0].type = tf.bool.as_datatype_enum
-    one = constant("one", np.int32(1))
-    results = {"i_next": "next:z:0", "x_next": "sum:z:0"}
-    body = function(made, "round", ["i", "x"], results, one)
-    body.node_def.add().CopyFrom(node("next", "AddV2", "i", "one:output:0", **whole))
-    body.node_def.add().CopyFrom(node("sum", "AddV2", "x", "x", **FLOAT))
-    body.signature.output_arg[0].type = kinds[0]
-    for made_function in (test, body):
-        made_function.signature.input_arg[0].type = kinds[0]
+
+    def made(limit, start=0):
+        @tf.function(autograph=False)
+        def run(i, x):
+            return tf.while_loop(lambda i, _: i < limit, lambda i, x: (i + 1, x + x), [i, x])[1]
+
+        tf.identity(run(start, tf.placeholder(tf.float32, [], "x")), "end")
+        return graph.as_graph_def()
+
     return made
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 5])
-def test_a_loop_of_known_length_is_written_out(rounds, tmp_path):
+def test_a_loop_of_known_length_is_written_out(rounds, loop, tmp_path):
     loaded = load(tmp_path, loop(rounds), outputs=["end"])
     x = loaded.graph.get_tensor_by_name("x:0")
     with loaded.graph.as_default():
@@ -131,22 +116,20 @@ def test_a_loop_of_known_length_is_written_out(rounds, tmp_path):
     assert value_of(gradient, {x: 3.0}) == 2**rounds
 
 
-def test_loops_that_are_refused(tmp_path, monkeypatch):
-    """One that goes on for too long, and one that hangs on a value."""
-    hanging = loop(5)
-    hanging.node[0].CopyFrom(node("zero", "Placeholder", dtype=tf.int32))
-    with pytest.raises(UserError, match="loop.*loop whose number of rounds"):
-        load(tmp_path, hanging)
+def test_a_loop_that_goes_on_for_too_long(loop, tmp_path, monkeypatch):
     monkeypatch.setattr(functions, "_MOST_ROUNDS", 4)
-    with pytest.raises(UserError, match="loop 'loop.*more than 4 rounds"):
+    with pytest.raises(UserError, match="loop '.*more than 4 rounds"):
         load(tmp_path, loop(5))
 
 
+def test_a_loop_that_hangs_on_a_value(loop, tmp_path):
+    with pytest.raises(UserError, match="loop whose number of rounds"):
+        load(tmp_path, loop(5, tf.placeholder(tf.int32, [])))
+
+
 def test_what_outputs_do_not_need_is_left_out(tmp_path):
-    made = graph(
-        constant("x", 1.0), node("evil", "ReadFile", "x"), node("y", "Sqrt", "x", T=tf.float64)
-    )
-    assert run(tmp_path, made, outputs=["y"]) == 1
+    evil, y = node("evil", "ReadFile", "x"), node("y", "Sqrt", "x", T=tf.float64)
+    assert run(tmp_path, message(constant("x", 1.0), evil, y), outputs=["y"]) == 1
 
 
 def bomb(made, *last):
@@ -177,16 +160,16 @@ HOSTILE = {
 @pytest.mark.parametrize("kind", list(HOSTILE))
 def test_damaged_and_hostile_functions(kind, tmp_path, monkeypatch):
     monkeypatch.setattr(functions, "MOST_NODES", 3000)
-    made = graph(constant("x", 1.0), call("y", "f", "x"))
+    made = message(constant("x", 1.0), call("y", "f", "x"))
     HOSTILE[kind](made)
     with pytest.raises(UserError, match="a.pb: .*(function|operations)"):
         run(tmp_path, made)
 
 
 def test_a_call_that_reads_itself_and_operations_of_one_name(tmp_path):
-    made = graph(call("y", "f", "y"), node("z", "Sqrt", "y", **FLOAT))
+    made = message(call("y", "f", "y"), node("z", "Sqrt", "y", **FLOAT))
     function(made, "f", ["x"], {"y": "x"})
     with pytest.raises(UserError, match="a.pb: damaged functions"):
         run(tmp_path, made)
     with pytest.raises(UserError, match="two operations are named 'x'"):
-        run(tmp_path, graph(constant("x", 1.0), constant("x", 2.0)))
+        run(tmp_path, message(constant("x", 1.0), constant("x", 2.0)))

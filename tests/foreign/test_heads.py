@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
-from tiny_network import CLASS_INDEX, H, TinyNetwork, W, one_hot, unit
+from graph_defs import value_of
+from map_formulas import formulas
+from tiny_network import CLASS_INDEX, H, TinyNetwork, W, one_hot
 
 from dgl.errors import UserError
 from dgl.foreign import head_of, logits_of
@@ -12,36 +14,32 @@ from dgl.tf_compat import tf
 
 ALPHA = 10.0
 TINY = TinyNetwork(seed=6)
+Z = TINY.logits()
+METHODS = ("dgl", "dgl(pa=3,exact)", "dgl(pa=inf)", "hirescam")
 
 
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-def dgl(of_class, of_loss):
-    """The map, given what flows back from the logits for both gradients."""
-    enhanced = unit(TINY.activation) - unit(TINY.back(of_loss))
-    return (TINY.back(of_class) * enhanced).sum(3)
+def expected_maps(of_class, of_loss):
+    """The maps, given what flows back from the logits for both gradients."""
+    return formulas(TINY.activation, TINY.back(of_class), TINY.back(of_loss))
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def tensors():
-    with tf.Graph().as_default():
-        yield TINY.tensors()
+    return TINY.tensors()
 
 
-def predictor_of(output, tensors, methods=("dgl",), **settings):
+def predictor_of(output, tensors, methods=METHODS, **settings):
     layers = {"activation": tensors.activation}
     return GraphPredictor(output, layers, tensors.activation, methods, ALPHA, **settings)
 
 
-def maps(make_output, class_index, columns=slice(None), **settings):
-    """What GraphPredictor makes of an output of the tiny network."""
-    tensors = TINY.tensors()
-    output = make_output(tensors.logits[:, columns])
-    methods = ["dgl", "dgl(pa=3,exact)", "dgl(pa=inf)", "hirescam"]
-    with predictor_of(output, tensors, methods, **settings) as predictor:
-        return predictor(TINY.activation, class_index), predictor.head
+def stable_softmax(z):
+    power = tf.exp(z - tf.reduce_max(z, 1, keepdims=True))
+    return power / tf.reduce_sum(power, 1, keepdims=True)
 
 
 SIGMOIDS = {
@@ -57,50 +55,85 @@ SIGMOIDS = {
     "packed": lambda z: tf.stack([tf.sigmoid(z[:, i]) for i in range(8)], axis=1),
     "reshaped": lambda z: tf.reshape(tf.sigmoid(z), [-1, z.shape.as_list()[1]]),
     "other type": lambda z: tf.cast(tf.sigmoid(tf.cast(z, tf.float32)), tf.float64),
+    "(N, 1, 1, classes)": lambda z: tf.sigmoid(tf.reshape(z, [-1, 1, 1, 8])),
+    "(N, classes, 1, 1)": lambda z: tf.sigmoid(tf.reshape(z, [-1, 8, 1, 1])),
+    "(N, 1, classes)": lambda z: tf.sigmoid(tf.reshape(z, [-1, 1, 8])),
 }
+SOFTMAXES = {
+    "softmax": tf.nn.softmax,
+    "temperature": lambda z: tf.nn.softmax(z / 1.0),
+    "written out": lambda z: tf.exp(z) / tf.reduce_sum(tf.exp(z), 1, keepdims=True),
+    "stable": stable_softmax,
+    "logarithm": lambda z: tf.log(tf.clip_by_value(tf.nn.softmax(z), 1e-9, 1.0)),
+    "log_softmax written out": lambda z: z - tf.reduce_logsumexp(z, 1, keepdims=True),
+    "over another axis": lambda z: tf.nn.softmax(tf.reshape(z, [-1, 8, 1, 1]), 1),
+    "twice": lambda z: tf.nn.softmax(tf.nn.softmax(z)),
+    "smoothed": lambda z: 0.9 * tf.nn.softmax(z) + 0.1 / 8,
+    "other type": lambda z: tf.cast(tf.nn.softmax(z), tf.float32),
+}
+HEADS = {"sigmoid": SIGMOIDS, "softmax": SOFTMAXES}
 
 
-@pytest.mark.parametrize("name", list(SIGMOIDS))
-def test_many_labels(name):
-    found, head = maps(SIGMOIDS[name], CLASS_INDEX)
-    target, probability = one_hot(CLASS_INDEX), sigmoid(TINY.logits())
-    assert head == "sigmoid"
-    np.testing.assert_allclose(found.logits, TINY.logits(), atol=1e-6)
+@pytest.mark.parametrize("head, name", [(head, name) for head in HEADS for name in HEADS[head]])
+def test_scores_are_walked_back_to_logits(head, name, tensors):
+    logits = logits_of(HEADS[head][name](tensors.logits))
+    assert head_of(logits) == head and logits.shape.as_list() == [None, 8]
+    found = value_of(logits, {tensors.activation: TINY.activation})
+    np.testing.assert_allclose(found, Z, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "head, name",
+    [
+        *(("sigmoid", name) for name in ("sigmoid", "packed", "one by one")),
+        *(("softmax", name) for name in ("softmax", "over another axis")),
+    ],
+)
+def test_maps_have_the_loss_of_the_head(head, name, tensors):
+    with predictor_of(HEADS[head][name](tensors.logits), tensors) as predictor:
+        found = predictor(TINY.activation, CLASS_INDEX)
+    assert predictor.head == head
+    is_sigmoid, target = head == "sigmoid", one_hot(CLASS_INDEX)
+    probability = sigmoid(Z) if is_sigmoid else TINY.probability()
+    np.testing.assert_allclose(found.logits, Z, atol=1e-6)
     np.testing.assert_allclose(found.probability, probability, atol=1e-7)
-    for method, alpha in (("dgl", ALPHA), ("dgl(pa=3,exact)", 3), ("dgl(pa=inf)", 1e9)):
-        expected = dgl(target, probability - alpha * target)
-        raw = found.maps[method, "activation"]
+    signals = {
+        "dgl": probability - ALPHA * target,
+        "dgl(pa=3,exact)": probability - (3 if is_sigmoid else 1) * target,
+        "dgl(pa=inf)": -target,
+    }
+    for method, signal in signals.items():
+        raw, expected = found.maps[method, "activation"], expected_maps(target, signal)["dgl"]
         np.testing.assert_allclose(raw, expected, rtol=0, atol=1e-6, err_msg=method)
 
 
-@pytest.mark.parametrize("name", [None, "sigmoid", "written out", "hard", "other type", "pair"])
-def test_one_logit_has_two_classes(name):
+ONE_LOGIT = {
+    "logit": tf.identity,
+    **{name: SIGMOIDS[name] for name in ("sigmoid", "written out", "hard", "other type")},
+    "pair": lambda z: tf.concat([1.0 - tf.sigmoid(z), tf.sigmoid(z)], axis=1),
+    "without an axis": lambda z: tf.sigmoid(tf.reshape(z, [-1])),
+}
+
+
+@pytest.mark.parametrize("name", list(ONE_LOGIT))
+def test_one_logit_has_two_classes(name, tensors):
     """Class 1 is localized by the logit, class 0 by its negative; each with a loss of its own."""
-
-    def pair(z):
-        return tf.concat([1.0 - tf.sigmoid(z), tf.sigmoid(z)], axis=1)
-
-    output = pair if name == "pair" else SIGMOIDS.get(name, tf.identity)
-    found, head = maps(output, [1, 0, 1], slice(0, 1))
-    logit = TINY.logits()[:, 0]
-    assert head == "binary"
+    with predictor_of(ONE_LOGIT[name](tensors.logits[:, :1]), tensors) as predictor:
+        found, free = (predictor(TINY.activation, given) for given in ([1, 0, 1], None))
+    logit = Z[:, 0]
+    assert predictor.head == "binary" and predictor.classes == 2
+    np.testing.assert_array_equal(free.class_index, (logit > 0).astype(int))
     np.testing.assert_allclose(found.logits, np.stack([-logit, logit], 1), atol=1e-6)
     np.testing.assert_allclose(found.probability[:, 1], sigmoid(logit), atol=1e-6)
     np.testing.assert_allclose(found.probability.sum(1), 1, atol=1e-6)
-    sign = np.array([1, -1, 1.0])
-    column = one_hot(np.zeros(3, int))
+    sign, column = np.array([1, -1, 1.0]), one_hot(np.zeros(3, int))
     of_class = sign[:, None] * column
     for method, alpha in (("dgl", ALPHA), ("dgl(pa=3,exact)", 3)):
         of_loss = (sign * (sigmoid(sign * logit) - alpha))[:, None] * column
-        raw = found.maps[method, "activation"]
-        np.testing.assert_allclose(raw, dgl(of_class, of_loss), rtol=0, atol=1e-6, err_msg=method)
-    expected = (TINY.back(of_class) * TINY.activation).sum(3)
-    np.testing.assert_allclose(found.maps["hirescam", "activation"], expected, atol=1e-6)
-
-
-def test_the_class_of_one_logit_is_by_its_sign():
-    found, _ = maps(tf.sigmoid, None, slice(0, 1))
-    np.testing.assert_array_equal(found.class_index, (TINY.logits()[:, 0] > 0).astype(int))
+        raw, expected = found.maps[method, "activation"], expected_maps(of_class, of_loss)
+        np.testing.assert_allclose(raw, expected["dgl"], rtol=0, atol=1e-6, err_msg=method)
+    raw = found.maps["hirescam", "activation"]
+    np.testing.assert_allclose(raw, expected["hirescam"], atol=1e-6)
 
 
 def test_cam_of_one_logit(tensors):
@@ -112,35 +145,6 @@ def test_cam_of_one_logit(tensors):
     expected = np.einsum("nhwc,c->nhw", TINY.hidden(), TINY.linear[:, 0])
     np.testing.assert_allclose(raw, expected * np.array([1, -1, 1])[:, None, None], atol=1e-9)
     assert raw.shape[1:] == (H, W)
-
-
-SOFTMAXES = {
-    "softmax": tf.nn.softmax,
-    "temperature": lambda z: tf.nn.softmax(z / 1.0),
-    "written out": lambda z: tf.exp(z) / tf.reduce_sum(tf.exp(z), 1, keepdims=True),
-    "stable": lambda z: stable_softmax(z),
-    "logarithm": lambda z: tf.log(tf.clip_by_value(tf.nn.softmax(z), 1e-9, 1.0)),
-    "log_softmax written out": lambda z: z - tf.reduce_logsumexp(z, 1, keepdims=True),
-    "over another axis": lambda z: tf.nn.softmax(tf.reshape(z, [-1, 8, 1, 1]), 1),
-    "twice": lambda z: tf.nn.softmax(tf.nn.softmax(z)),
-    "smoothed": lambda z: 0.9 * tf.nn.softmax(z) + 0.1 / 8,
-    "other type": lambda z: tf.cast(tf.nn.softmax(z), tf.float32),
-}
-
-
-def stable_softmax(z):
-    power = tf.exp(z - tf.reduce_max(z, 1, keepdims=True))
-    return power / tf.reduce_sum(power, 1, keepdims=True)
-
-
-@pytest.mark.parametrize("name", list(SOFTMAXES))
-def test_probabilities_are_walked_back_to_logits(name):
-    found, head = maps(SOFTMAXES[name], CLASS_INDEX)
-    target = one_hot(CLASS_INDEX)
-    assert head == "softmax"
-    np.testing.assert_allclose(found.logits, TINY.logits(), atol=1e-6)
-    expected = dgl(target, TINY.probability() - ALPHA * target)
-    np.testing.assert_allclose(found.maps["dgl", "activation"], expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -187,19 +191,9 @@ def test_what_is_no_sigmoid(clip, tensors):
 
 
 def test_the_head_may_be_said(tensors):
-    found, head = maps(tf.identity, CLASS_INDEX, head="sigmoid")
-    assert head == "sigmoid"
-    np.testing.assert_allclose(found.probability, sigmoid(TINY.logits()), atol=1e-9)
+    with predictor_of(tensors.logits, tensors, head="sigmoid") as predictor:
+        found = predictor(TINY.activation)
+    assert predictor.head == "sigmoid"
+    np.testing.assert_allclose(found.probability, sigmoid(Z), atol=1e-9)
     with pytest.raises(ValueError, match="one of softmax, sigmoid"):
         Localizer.from_graph(tensors.logits, tensors.activation, tensors.activation, head="tanh")
-
-
-@pytest.mark.parametrize("shape", [[-1, 1, 1, 8], [-1, 8, 1, 1], [-1, 1, 8], [-1]])
-def test_logits_of_other_shapes(shape, tensors):
-    logits = tensors.logits[:, :1] if shape == [-1] else tensors.logits
-    with predictor_of(tf.nn.sigmoid(tf.reshape(logits, shape)), tensors) as predictor:
-        if shape == [-1]:  # one logit without an axis
-            assert predictor.classes == 2 and predictor.head == "binary"
-        else:
-            assert predictor.head == "sigmoid"
-            np.testing.assert_allclose(predictor(TINY.activation).logits, TINY.logits(), atol=1e-6)

@@ -2,21 +2,19 @@
 
 import numpy as np
 import pytest
-from foreign.map_formulas import formulas
-from hand_network import ALPHA, CLASS_INDEX, HandNetwork
+from keras_in_memory import maps_are_the_oracle
+from map_formulas import formulas
 from networks import has_keras
 from own_process import call
 from tiny_network import one_hot
-from write_tf2 import keras_model
 
 from dgl.foreign import input_of, layers_of, logits_of, pooled_layer
-from dgl.localizer import Localizer
 from dgl.predict.graph_predictor import GraphPredictor
 from dgl.predict.session import open_session
 from dgl.tf_compat import tf
 
 VERSION = tuple(int(part) for part in tf.VERSION.split(".")[:2])
-CLASSES, SIZE = 7, 64
+CLASSES, SIZE, ALPHA = 7, 64, 10.0
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(set_learning_phase|state_updates)")
 
@@ -40,19 +38,14 @@ def test_in_eager_programs(package, first, application):
 def session():
     if not has_keras():
         pytest.skip("no Keras that builds graphs")
-    with tf.Graph().as_default(), open_session() as opened:
+    with open_session() as opened:
         tf.keras.backend.set_session(opened)
         yield opened
     tf.keras.backend.set_session(None)
 
 
 def test_a_localizer(session):
-    network = HandNetwork()
-    model = keras_model(tf.keras, network.weights())
-    with Localizer.from_keras(model, "first", alpha=ALPHA) as localizer:
-        (raw,) = localizer.predictor(network.images, CLASS_INDEX).maps.values()
-    expected = network.expected()["dgl", "first"]
-    np.testing.assert_allclose(raw, expected, rtol=0, atol=2e-6 * np.abs(expected).max())
+    maps_are_the_oracle(tf.keras)
 
 
 def test_tensors_and_maps_of_an_application(session):
@@ -73,8 +66,7 @@ def test_tensors_and_maps_of_an_application(session):
     assert all(name.endswith("Relu6") for name in first) and len(layers) == 3 * 27
     assert [first[0], first[-1]] == ["conv_pw_13_relu/Relu6", "conv1_relu/Relu6"]
     pooled, weights = pooled_layer(logits)
-    assert pooled is next(iter(layers.values()))
-    assert weights.shape.as_list() == [256, CLASSES]
+    assert pooled is layers[first[0]] and weights.shape.as_list() == [256, CLASSES]
 
     layers = {name: layers[name] for name in (first[0], first[4], first[20])}
     methods = ["dgl", "gradcam", "layercam", "cam"]
@@ -85,21 +77,19 @@ def test_tensors_and_maps_of_an_application(session):
     assert len(found.maps) == 10
     target = one_hot(class_index, CLASSES)
     signal = tf.placeholder(tf.float32, [None, CLASSES])
+    head = made.get_layer("conv_preds").get_weights()[0][0, 0]
+    expected = {}
     for name, layer in layers.items():
-        gradient = tf.gradients(logits, layer, signal)[0]
-        parts = [
-            session.run([layer, gradient], {made.input: images, signal: value})
-            for value in (target, found.probability - ALPHA * target)
-        ]
+        parts = [layer, tf.gradients(logits, layer, signal)[0]]
         (activation, of_class), (_, of_loss) = (
-            [part.astype("float64") for part in pair] for pair in parts
+            session.run(parts, {made.input: images, signal: value})
+            for value in (target, found.probability - ALPHA * target)
         )
-        expected = formulas(activation, of_class, of_loss)
-        head = made.get_layer("conv_preds").get_weights()[0][0, 0]
-        if name == first[0]:
-            expected["cam"] = np.einsum("nhwc,cn->nhw", activation, head[:, class_index])
-        for method in methods if name == first[0] else methods[:3]:
-            raw, value = found.maps[method, name], expected[method]
-            scale = np.abs(value).max()
-            assert scale > 0
-            np.testing.assert_allclose(raw, value, rtol=0, atol=2e-5 * scale, err_msg=method + name)
+        expected[name] = formulas(*(a.astype("float64") for a in (activation, of_class, of_loss)))
+        if layer is pooled:
+            expected[name]["cam"] = np.einsum("nhwc,cn->nhw", activation, head[:, class_index])
+    for (method, name), raw in found.maps.items():
+        value = expected[name][method]
+        scale = np.abs(value).max()
+        assert scale > 0
+        np.testing.assert_allclose(raw, value, rtol=0, atol=2e-5 * scale, err_msg=method + name)

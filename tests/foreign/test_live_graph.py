@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from graph_defs import write
 from tiny_network import CLASS_INDEX, C, H, TinyNetwork, W
 
 from dgl.errors import UserError
@@ -15,36 +16,33 @@ TINY = TinyNetwork(seed=3)
 METHODS = ("dgl", "gradcam", "gradcam++", "layercam", "eigencam", "normgrad")
 
 
-@pytest.fixture(autouse=True)
-def graph():
-    with tf.Graph().as_default() as made:
-        yield made
-
-
 @pytest.fixture
-def activation(graph):
+def activation():
     return tf.placeholder(tf.float32, [None, H, W, C], "activation")
 
 
-def maps(logits, activation, methods=METHODS, **settings):
-    with GraphPredictor(
-        logits, {"layer": activation}, activation, methods, ALPHA, **settings
-    ) as predictor:
-        return predictor(TINY.activation, CLASS_INDEX).maps
+def maps(logits, image, methods=METHODS, layer=None, fed=TINY.activation, **settings):
+    layers = {"layer": image if layer is None else layer}
+    with GraphPredictor(logits, layers, image, methods, ALPHA, **settings) as predictor:
+        return predictor(fed, CLASS_INDEX).maps
 
 
-def check_dgl(logits, activation, atol=1e-5, **settings):
+def check_dgl(logits, image, **settings):
     """Hold the map of DGL to the closed form."""
-    raw = maps(logits, activation, **settings)["dgl", "layer"]
-    np.testing.assert_allclose(raw, TINY.dgl(ALPHA), rtol=0, atol=atol)
+    raw = maps(logits, image, **settings)["dgl", "layer"]
+    np.testing.assert_allclose(raw, TINY.dgl(ALPHA), rtol=0, atol=1e-5)
 
 
-def rest(activation, kind="float32"):
+def rest(activation, kind="float32", data_format="NHWC"):
     """The tiny network behind an activation, in float16 or another type."""
-    arrays = (TINY.kernel, TINY.bias, TINY.linear, TINY.linear_bias)
+    arrays = (TINY.kernel[None, None], TINY.bias, TINY.linear, TINY.linear_bias)
     kernel, bias, linear, linear_bias = (tf.constant(array, kind) for array in arrays)
-    hidden = tf.nn.relu(tf.nn.conv2d(activation, kernel[None, None], [1] * 4, "SAME") + bias)
-    return tf.matmul(tf.reduce_mean(hidden, [1, 2]), linear) + linear_bias
+    hidden = tf.nn.conv2d(activation, kernel, [1] * 4, "SAME", data_format=data_format)
+    if data_format == "NHWC":
+        pooled = tf.reduce_mean(tf.nn.relu(hidden + bias), [1, 2])
+    else:
+        pooled = tf.reduce_mean(tf.nn.relu(hidden + bias[:, None, None]), [2, 3])
+    return tf.matmul(pooled, linear) + linear_bias
 
 
 def function_of(kind):
@@ -66,13 +64,6 @@ def test_half_precision_is_computed_in_float32(kind, is_function):
     assert all(raw.dtype == np.float32 and np.ptp(raw) > 0 for raw in found.values())
 
 
-def test_a_function_is_inlined_in_a_copy(graph, activation):
-    logits = function_of("float32")(activation)
-    before = graph.as_graph_def()
-    check_dgl(logits, activation)
-    assert graph.as_graph_def() == before
-
-
 def test_variables_of_a_session_are_in_the_copy(activation):
     scale = tf.get_variable("scale", initializer=0.0, use_resource=True)
     plain = tf.get_variable("plain", initializer=0.0, use_resource=False)
@@ -85,12 +76,15 @@ def test_variables_of_a_session_are_in_the_copy(activation):
         maps(logits, activation)
 
 
-def test_a_method_that_fails_leaves_the_others(activation):
-    logits = rest(activation)
+def test_a_method_that_fails_leaves_the_others(graph, activation):
+    """The function is inlined in a copy of the graph, each time."""
+    logits = function_of("float32")(activation)
+    before = graph.as_graph_def()
     for _ in range(2):
         with pytest.raises(ValueError, match="head_weights"):
             maps(logits, activation, ["cam"])
         check_dgl(logits, activation)
+    assert graph.as_graph_def() == before
 
 
 def test_an_operation_without_gradient_is_named_before_anything_is_built(graph, activation):
@@ -120,34 +114,20 @@ def test_a_loop_whose_rounds_the_image_decides_is_refused(activation):
 # --- layouts
 
 
-def channels_first(activation):
-    kernel = tf.constant(TINY.kernel, tf.float32)[None, None]
-    hidden = tf.nn.conv2d(activation, kernel, [1] * 4, "SAME", data_format="NCHW")
-    hidden = tf.nn.relu(hidden + tf.constant(TINY.bias, tf.float32)[:, None, None])
-    pooled = tf.reduce_mean(hidden, [2, 3])
-    return tf.matmul(pooled, tf.constant(TINY.linear, tf.float32)) + TINY.linear_bias.astype("f4")
-
-
 @pytest.mark.parametrize("said", [None, "channels_first"])
 def test_channels_first_is_read_from_the_convolution(said, monkeypatch):
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")  # with it, the convolution is written anew
     image = tf.placeholder(tf.float32, [None, C, H, W], "image")
-    logits = channels_first(tf.identity(image))
+    logits = rest(tf.identity(image), data_format="NCHW")
     with pytest.raises(ValueError, match="channels_last: the graph's .* is channels_first"):
         maps(logits, image, data_format="channels_last")
-    settings = {"alpha": ALPHA, "data_format": said}
-    with GraphPredictor(logits, {"layer": image}, image, ["dgl"], **settings) as predictor:
-        fed = TINY.activation.transpose(0, 3, 1, 2)
-        raw = predictor(fed, CLASS_INDEX).maps["dgl", "layer"]
-    np.testing.assert_allclose(raw, TINY.dgl(ALPHA), rtol=0, atol=1e-5)
+    fed = TINY.activation.transpose(0, 3, 1, 2)
+    check_dgl(logits, image, methods=["dgl"], fed=fed, data_format=said)
 
 
 def test_a_transposition_turns_the_layout(activation):
     turned = tf.nn.relu(tf.transpose(activation, [0, 3, 1, 2]), "turned")
-    logits = rest(tf.transpose(turned, [0, 2, 3, 1]))
-    with GraphPredictor(logits, {"layer": turned}, activation, ["dgl"], ALPHA) as predictor:
-        raw = predictor(TINY.activation, CLASS_INDEX).maps["dgl", "layer"]
-    np.testing.assert_allclose(raw, TINY.dgl(ALPHA), rtol=0, atol=1e-5)
+    check_dgl(rest(tf.transpose(turned, [0, 2, 3, 1])), activation, layer=turned)
 
 
 # --- inputs
@@ -162,20 +142,21 @@ def head(image):
     return layer, tf.matmul(tf.reduce_mean(layer, [1, 2]), linear)
 
 
-def photographs():
-    return list(np.random.RandomState(1).randint(0, 256, (3, 20, 20, 3)).astype("uint8"))
+def image_of(channels=3, size=None):
+    return tf.placeholder(tf.float32, [size, 20, 20, channels], "image")
 
 
-def localized(logits, layer, **settings):
+IMAGES = np.random.RandomState(1).randint(0, 256, (3, 20, 20, 3)).astype("uint8")
+
+
+def localized(layer, logits, **settings):
     with Localizer.from_graph(logits, layer, **settings) as localizer:
-        return localizer(photographs())
+        return localizer(list(IMAGES))
 
 
-def check_reference(logits, layer, atol=1e-6, **settings):
+def check_reference(layer, logits, **settings):
     """Hold maps and classes to those of the usual placeholder."""
-    image = tf.placeholder(tf.float32, [None, 20, 20, 3], "reference")
-    usual, scores = head(image / 255.0)
-    same(localized(logits, layer, **settings), localized(scores, usual), atol)
+    same(localized(layer, logits, **settings), localized(*head(image_of() / 255.0)))
 
 
 def same(found, expected, atol=1e-6):
@@ -194,14 +175,13 @@ def same(found, expected, atol=1e-6):
     ],
 )
 def test_batches_of_fixed_size_single_images_and_bytes(shape, kind):
-    image = tf.placeholder(kind, shape)
-    batch = tf.cast(image, tf.float32) / 255.0
+    batch = tf.cast(tf.placeholder(kind, shape), tf.float32) / 255.0
     layer, logits = head(batch if len(shape) == 4 else batch[None])
-    check_reference(logits, layer, image_size=20 if kind == tf.uint8 else None)
+    check_reference(layer, logits, image_size=20 if kind == tf.uint8 else None)
 
 
 @pytest.mark.parametrize("shape", [[], [1], [None], "loop", "file"])
-def test_encoded_images(shape, tmp_path):
+def test_encoded_images(shape, graph, tmp_path):
     """The bytes of a file: of one, or of a batch that a function or a loop of TensorFlow 1 maps over."""
     way, shape = (shape, [None]) if isinstance(shape, str) else ("", shape)
     encoded = tf.placeholder(tf.string, shape, "encoded")
@@ -209,54 +189,48 @@ def test_encoded_images(shape, tmp_path):
     def decoded(data):
         return tf.cast(tf.image.decode_jpeg(data, channels=3), tf.float32) / 255.0
 
-    if not shape:
-        image = decoded(encoded)[None]
-    elif shape == [1]:
-        image = decoded(encoded[0])[None]
+    def mapped(data):
+        return tf.map_fn(decoded, data, tf.float32)
+
+    if shape != [None]:
+        image = decoded(encoded[0] if shape else encoded)
     elif way:
-        image = tf.map_fn(decoded, encoded, tf.float32)
+        image = mapped(encoded)
     else:
         if tf.VERSION < "2":
             pytest.skip("loops of TensorFlow 1.15 are no functions")
-        image = tf.function(lambda data: tf.map_fn(decoded, data, tf.float32))(encoded)
-    image = tf.reshape(image, [-1, 20, 20, 3])
-    layer, logits = head(image)
+        image = tf.function(mapped)(encoded)
+    layer, logits = head(tf.reshape(image, [-1, 20, 20, 3]))
     if way == "file":
-        path = tmp_path / "map.pb"
-        path.write_bytes(logits.graph.as_graph_def().SerializeToString())
-        logits = load_frozen(str(path)).output()
+        logits = load_frozen(write(tmp_path / "map.pb", graph.as_graph_def())).output()
         layers = layers_of(logits)
-        layer = layers[layer.op.name]
         assert next(iter(layers)) == layer.op.name
-    check_reference(logits, layer)
+        layer = layers[layer.op.name]
+    check_reference(layer, logits)
 
 
-def test_a_loop_of_tensorflow_1_behind_a_layer_is_refused(tmp_path):
-    image = tf.placeholder(tf.float32, [None, 20, 20, 3])
-    layer, logits = head(image)
-    tf.map_fn(lambda row: row * 2.0, logits)
-    path = tmp_path / "loop.pb"
-    path.write_bytes(logits.graph.as_graph_def().SerializeToString())
+def test_a_loop_of_tensorflow_1_behind_a_layer_is_refused(graph, tmp_path):
+    tf.map_fn(lambda row: row * 2.0, head(image_of())[1])
     with pytest.raises(UserError, match="is a loop whose number of rounds"):
-        load_frozen(str(path))
+        load_frozen(write(tmp_path / "loop.pb", graph.as_graph_def()))
 
 
 def test_gray_by_luma_and_opacity():
     luma = np.array([0.299, 0.587, 0.114], "f4")
-    gray, rgb, rgba = (tf.placeholder(tf.float32, [None, 20, 20, n]) for n in (1, 3, 4))
+    gray, rgb, rgba = map(image_of, (1, 3, 4))
     opaque = tf.reduce_sum(rgba[..., :3] * luma, 3, keepdims=True) * rgba[..., 3:] / 255.0**2
     inputs = (
         gray * [1.0, 1.0, 1.0] / 255.0,
         tf.reduce_sum(rgb * luma, 3, keepdims=True) * [1.0, 1.0, 1.0] / 255.0,
         opaque + tf.zeros([3]),
     )
-    of_gray, of_rgb, of_rgba = (localized(logits, layer) for layer, logits in map(head, inputs))
+    of_gray, of_rgb, of_rgba = (localized(*head(image)) for image in inputs)
     same(of_gray, of_rgb, 1e-4)
     same(of_rgba, of_rgb, 1e-4)
 
 
 def test_further_inputs():
-    image = tf.placeholder(tf.float32, [None, 20, 20, 3], "image")
+    image = image_of()
     keep = tf.placeholder(tf.float32, [], "keep_prob")
     more = tf.placeholder(tf.float32, [None, 3], "more")
     scale = tf.placeholder_with_default(1.0, [], "scale")
@@ -265,11 +239,10 @@ def test_further_inputs():
     with pytest.raises(
         UserError, match=r"keep_prob:0 .float32 \(\)., more:0 .float32 \(\?, 3\)|None"
     ):
-        localized(logits, layer)
-    given = {"keep_prob": 1.0, "more:0": [0.0, 0.0, 0.0]}
-    check_reference(logits, layer, feeds=given)
+        localized(layer, logits)
+    check_reference(layer, logits, feeds={"keep_prob": 1.0, "more:0": [0.0, 0.0, 0.0]})
     with pytest.raises(UserError, match="no input 'rate'; it has image, keep_prob, more, scale"):
-        localized(logits, layer, feeds={"rate": 1.0})
+        localized(layer, logits, feeds={"rate": 1.0})
 
 
 # --- maps that are not finite
@@ -277,17 +250,16 @@ def test_further_inputs():
 
 @pytest.mark.parametrize("method", ["dgl", "gradcam++", "eigencam", "center", "normgrad"])
 def test_an_image_that_fails_is_the_only_one(method):
-    image = tf.placeholder(tf.float32, [None, 20, 20, 3], "image")
+    image = image_of()
     layer, logits = head(tf.sqrt(image))
-    images = np.stack(photographs()).astype("f4")
+    images = IMAGES.astype("f4")
     with GraphPredictor(logits, {"layer": layer}, image, [method]) as predictor:
         (expected,) = predictor(images).maps.values()
-        spoiled = images.copy()
-        spoiled[1, 3:6, 3:6] = -1
+        images[1, 3:6, 3:6] = -1
         with pytest.raises(UserError, match="its logits are not finite"):
-            predictor(spoiled)
+            predictor(images)
         predictor.strict = False
-        found = predictor(spoiled)
+        found = predictor(images)
     assert [place for place, _ in found.failed] == [1]
     (raw,) = found.maps.values()
     np.testing.assert_allclose(raw[[0, 2]], expected[[0, 2]], rtol=1e-5, atol=1e-5)
@@ -295,24 +267,17 @@ def test_an_image_that_fails_is_the_only_one(method):
 
 def test_dilated_convolutions():
     """Their map is that of zeros between the kernel's weights; TensorFlow 1.15 says that it cannot."""
-    rng = np.random.RandomState(5)
-    image = tf.placeholder(tf.float32, [None, 12, 12, 3])
-    layer = tf.nn.relu(tf.nn.conv2d(image, rng.randn(3, 3, 3, 6).astype("f4"), [1] * 4, "SAME"))
-    kernel, linear = rng.randn(3, 3, 6, 4).astype("f4"), rng.randn(4, 3).astype("f4")
-    spread = np.zeros((5, 5, 6, 4), "f4")
+    rng, networks = np.random.RandomState(5), []
+    kernel, linear = rng.randn(3, 3, 4, 6).astype("f4"), rng.randn(6, 3).astype("f4")
+    spread = np.zeros((5, 5, 4, 6), "f4")
     spread[::2, ::2] = kernel
-    found = []
-    for weights, rate in ((spread, 1), (kernel, 2)):
-        options = {"dilations": [1, rate, rate, 1]}
-        later = tf.raw_ops.Conv2D(
-            input=layer, filter=weights, strides=[1] * 4, padding="SAME", **options
-        )
-        logits = tf.matmul(tf.reduce_mean(tf.nn.relu(later), [1, 2]), linear)
-        with GraphPredictor(logits, {"layer": layer}) as predictor:
-            images = np.random.RandomState(6).uniform(0, 1, (2, 12, 12, 3)).astype("f4")
-            if rate > 1 and tf.VERSION < "2":
-                with pytest.raises(UserError, match="no gradients of dilated convolutions"):
-                    predictor(images)
-                return
-            found.append(predictor(images).maps["dgl", "layer"])
-    np.testing.assert_allclose(found[1], found[0], rtol=0, atol=1e-5)
+    for weights, rate in ((kernel, 2), (spread, 1)):
+        layer = head(image_of() / 255.0)[0]
+        settings = {"strides": [1] * 4, "padding": "SAME", "dilations": [1, rate, rate, 1]}
+        later = tf.nn.relu(tf.raw_ops.Conv2D(input=layer, filter=weights, **settings))
+        networks.append((layer, tf.matmul(tf.reduce_mean(later, [1, 2]), linear)))
+    if tf.VERSION < "2":
+        with pytest.raises(UserError, match="no gradients of dilated convolutions"):
+            localized(*networks[0])
+    else:
+        same(localized(*networks[0]), localized(*networks[1]), 1e-5)

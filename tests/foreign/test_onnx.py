@@ -1,12 +1,13 @@
 """ONNX files: every operation against ONNX's own reference in NumPy, and what is refused."""
 
+import re
+
 import numpy as np
 import pytest
+from graph_defs import refused, value_of
 
-from dgl.errors import UserError
 from dgl.foreign import layers_of, logits_of
 from dgl.foreign.tensors import layout_of
-from dgl.tf_compat import tf
 
 onnx = pytest.importorskip("onnx")
 
@@ -34,9 +35,9 @@ def model_of(nodes, arrays, shape=("n", 3, 8, 8), opset=18):
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=9)
 
 
-def write(path, model):
-    onnx.save(model, str(path))
-    return str(path)
+def load(folder, model):
+    onnx.save(model, str(folder / "a.onnx"))
+    return load_onnx(str(folder / "a.onnx"))
 
 
 def node(kind, *inputs, **attributes):
@@ -122,9 +123,8 @@ def test_operations_are_those_of_the_reference(name, tmp_path):
     model = model_of([node(kind, *read, **attributes)], arrays)
     images = RNG.standard_normal((2, 3, 8, 8)).astype("float32")
     (expected,) = ReferenceEvaluator(model).run(None, {"x": images})
-    loaded = load_onnx(write(tmp_path / "a.onnx", model))
-    with tf.Session(graph=loaded.graph) as session:
-        found = session.run(loaded.output(), {loaded.inputs["x"]: images})
+    loaded = load(tmp_path, model)
+    found = value_of(loaded.output(), {loaded.inputs["x"]: images})
     assert found.shape == expected.shape
     tolerance = 5e-3 if name == "half" else 1e-5
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
@@ -144,7 +144,7 @@ def gelu_network():
 
 
 def test_a_classifier_s_layers_and_layout(tmp_path):
-    loaded = load_onnx(write(tmp_path / "a.onnx", gelu_network()))
+    loaded = load(tmp_path, gelu_network())
     logits = logits_of(loaded.output())
     assert logits.shape.as_list() == [None, 5]
     name, layer = next(iter(layers_of(logits).items()))
@@ -156,10 +156,7 @@ def test_a_classifier_s_layers_and_layout(tmp_path):
     "made, words",
     [
         (node("Det", "x"), "operations that are not translated: Det"),
-        (
-            node("Pad", "x", "i0", mode="edge"),
-            "Pad 'a/Pad' is not translated: .*repeats the edge",
-        ),
+        (node("Pad", "x", "i0", mode="edge"), "'a/Pad' is not translated: .*repeats the edge"),
         (node("MatMul", "x", "i0"), "MatMul 'a/MatMul' is not translated"),
         (b"", "damaged or no ONNX model"),
         (b"\x00" * 50, "damaged or no ONNX model"),
@@ -168,11 +165,8 @@ def test_a_classifier_s_layers_and_layout(tmp_path):
     ],
 )
 def test_what_is_not_translated_and_something_else(made, words, tmp_path):
-    path = str(tmp_path / "a.onnx")
     if isinstance(made, bytes):
         (tmp_path / "a.onnx").write_bytes(made)
     elif made is not None:
-        write(path, model_of([made], {"i0": whole(0, 0, 1, 1, 0, 0, 1, 1)}))
-    with pytest.raises(UserError, match=words) as caught:
-        load_onnx(path)
-    assert str(caught.value).startswith(path)
+        onnx.save(model_of([made], {"i0": whole(0, 0, 1, 1, 0, 0, 1, 1)}), str(tmp_path / "a.onnx"))
+    assert re.search(words, refused(load_onnx, tmp_path / "a.onnx"))

@@ -7,27 +7,25 @@ from dgl.foreign import input_of, layers_of, logits_of, pooled_layer
 from dgl.tf_compat import tf
 
 
-@pytest.fixture(autouse=True)
-def graph():
-    with tf.Graph().as_default() as made:
-        yield made
-
-
 def placeholder(*shape, **more):
     return tf.placeholder(more.pop("dtype", tf.float32), shape or None, **more)
 
 
-def conv(features, channels=4, side=1, data_format="NHWC"):
-    axis = 3 if data_format == "NHWC" else 1
-    weights = tf.get_variable(
-        f"w{len(tf.global_variables())}", [side, side, features.shape.as_list()[axis], channels]
-    )
+def conv(features=None, channels=4, data_format="NHWC"):
+    """A 1 x 1 convolution, by default of a new image."""
+    features = placeholder(None, 8, 8, 3) if features is None else features
+    size = features.shape.as_list()[3 if data_format == "NHWC" else 1]
+    weights = tf.get_variable(f"w{len(tf.global_variables())}", [1, 1, size, channels])
     return tf.nn.conv2d(features, weights, [1] * 4, "SAME", data_format=data_format)
 
 
 def dense(features, classes=5):
     size = features.shape.as_list()[-1]
     return tf.matmul(features, tf.get_variable("linear", [size, classes])) + tf.ones([classes])
+
+
+def mean(features, **more):
+    return tf.reduce_mean(features, [1, 2], **more)
 
 
 # --- input_of
@@ -91,7 +89,7 @@ def test_logits_behind_a_softmax(end):
 
 
 def test_logits_in_one_place_lose_it_and_other_tensors_are_refused():
-    z = conv(tf.reduce_mean(placeholder(2, 4, 4, 3), [1, 2], keepdims=True), 5)
+    z = conv(mean(placeholder(2, 4, 4, 3), keepdims=True), 5)
     found = logits_of(tf.nn.softmax(z))
     assert found.shape.as_list() == [2, 5] and found.op.inputs[0] is z
     with pytest.raises(ValueError, match="expected logits or probabilities"):
@@ -102,37 +100,32 @@ def test_logits_in_one_place_lose_it_and_other_tensors_are_refused():
 
 
 def test_layers_from_the_last_to_the_first():
-    image = placeholder(None, 8, 8, 3)
-    one = tf.nn.relu(tf.nn.bias_add(conv(image), tf.ones(4)), "one")
+    one = tf.nn.relu(tf.nn.bias_add(conv(), tf.ones(4)), "one")
     pool = tf.nn.max_pool(one, [1, 2, 2, 1], [1, 2, 2, 1], "SAME", name="pool")
     two = tf.nn.relu6(conv(pool), "two")
     left, right = tf.nn.elu(conv(two), "left"), tf.nn.leaky_relu(conv(conv(two)), name="right")
     joined = tf.concat([left, right], 3, "joined")
     tf.nn.relu(conv(joined), "beside")
-    logits = dense(tf.reduce_mean(joined, [1, 2]))
-    found = layers_of(logits)
+    found = layers_of(dense(mean(joined)))
     assert list(found)[:6] == ["joined", "right", "left", "two", "pool", "one"]
     assert set(found) >= {"Conv2D", "BiasAdd"} and "beside" not in found
     assert all(tensor.op.name == name for name, tensor in found.items())
 
 
 def test_sums_that_a_relu_reads_stand_back():
-    image = placeholder(None, 8, 8, 3)
-    one = tf.nn.relu(conv(image), "one")
-    tf_sum = tf.identity(tf.add(conv(one), one, "sum"))
-    two = tf.nn.relu(tf_sum, "two")
-    logits = dense(tf.reduce_mean(tf.add(conv(two), two, "bare"), [1, 2]))
-    assert list(layers_of(logits))[:3] == ["bare", "two", "one"]
-    assert "sum" in layers_of(logits)
+    one = tf.nn.relu(conv(), "one")
+    two = tf.nn.relu(tf.identity(tf.add(conv(one), one, "sum")), "two")
+    found = layers_of(dense(mean(tf.add(conv(two), two, "bare"))))
+    assert list(found)[:3] == ["bare", "two", "one"]
+    assert "sum" in found
 
 
 def test_gates_and_products_of_weights():
-    image = placeholder(None, 8, 8, 3)
-    scaled = tf.multiply(conv(image), tf.ones(4), "scaled")
+    scaled = tf.multiply(conv(), tf.ones(4), "scaled")
     swish = tf.multiply(scaled, tf.sigmoid(scaled), "swish")
-    squeezed = tf.nn.relu(tf.reduce_mean(swish, [1, 2], keepdims=True), "squeezed")
+    squeezed = tf.nn.relu(mean(swish, keepdims=True), "squeezed")
     gated = tf.multiply(swish, tf.sigmoid(squeezed), "gated")
-    found = layers_of(dense(tf.reduce_mean(gated, [1, 2])))
+    found = layers_of(dense(mean(gated)))
     assert list(found)[:2] == ["gated", "swish"] and "squeezed" not in found
     assert set(found) >= {"scaled", "Conv2D"}
 
@@ -140,11 +133,7 @@ def test_gates_and_products_of_weights():
 @pytest.mark.parametrize(
     "curve",
     [
-        tf.tanh,
-        tf.sigmoid,
-        tf.nn.softplus,
-        tf.nn.softsign,
-        tf.exp,
+        *(tf.tanh, tf.sigmoid, tf.nn.softplus, tf.nn.softsign, tf.exp),
         lambda x: tf.maximum(x, 0.2 * x),
         lambda x: x * tf.sigmoid(x),
         lambda x: x * tf.tanh(tf.nn.softplus(x)),
@@ -155,20 +144,19 @@ def test_gates_and_products_of_weights():
 )
 def test_the_first_layer_is_what_a_curve_makes(curve):
     """Whatever the nonlinearity is, one or several operations, its result is offered first."""
-    late = curve(conv(tf.nn.relu(conv(placeholder(None, 8, 8, 3)))))
-    found = list(layers_of(dense(tf.reduce_mean(late, [1, 2]))).values())
+    late = curve(conv(tf.nn.relu(conv())))
+    found = list(layers_of(dense(mean(late))).values())
     assert found[0] is late or found[0].op is late.op.inputs[0].op
     assert any(tensor.op.type == "Conv2D" for tensor in found)
 
 
 def test_a_linear_network_has_layers():
-    logits = dense(tf.reduce_mean(conv(conv(placeholder(None, 8, 8, 3))), [1, 2]))
+    logits = dense(mean(conv(conv())))
     assert [tensor.op.type for tensor in layers_of(logits).values()] == ["Conv2D"] * 2
 
 
 def test_channels_first_layers_are_found_too():
-    image = placeholder(None, 3, 8, 8)
-    one = tf.nn.relu(conv(image, data_format="NCHW"), "one")
+    one = tf.nn.relu(conv(placeholder(None, 3, 8, 8), data_format="NCHW"), "one")
     squeezed = tf.nn.relu(tf.reduce_mean(one, [2, 3], keepdims=True), "squeezed")
     logits = dense(tf.reduce_mean(one * tf.sigmoid(squeezed), [2, 3]))
     found = layers_of(logits)
@@ -182,24 +170,15 @@ def test_a_layer_with_a_gradient_of_its_own_is_what_is_differentiated():
     def swish(features):
         return features * tf.sigmoid(features), lambda upstream: upstream
 
-    layer = swish(conv(placeholder(None, 8, 8, 3)))
-    logits = dense(tf.reduce_mean(layer, [1, 2]))
-    found = next(iter(layers_of(logits).values()))
-    assert pooled_layer(logits)[0] is found
+    logits = dense(mean(swish(conv())))
+    found = layers_of(logits)
+    assert pooled_layer(logits)[0] is next(iter(found.values()))
     # What the function was given is copied beside its result, and no gradient comes to that copy.
-    (before,) = [one for one in layers_of(logits).values() if "Conv2D" in one.op.type]
+    (before,) = [one for one in found.values() if "Conv2D" in one.op.type]
     assert tf.gradients(logits, before)[0] is not None
 
 
 # --- pooled_layer
-
-
-def relu(graph_input=(None, 8, 8, 3)):
-    return tf.nn.relu(conv(placeholder(*graph_input)), "last")
-
-
-def mean(features, **more):
-    return tf.reduce_mean(features, [1, 2], **more)
 
 
 def fully_convolutional(features):
@@ -210,12 +189,18 @@ def turned(features):
     return tf.matmul(mean(features), tf.get_variable("linear", [5, 4]), transpose_b=True)
 
 
+def average_pool(features, side, stride):
+    return tf.nn.avg_pool(features, [1, side, side, 1], [1, stride, stride, 1], "VALID")
+
+
+def hidden(features):
+    return tf.nn.relu(tf.matmul(features, tf.get_variable("hidden", [4, 6])))
+
+
 RECOGNIZED = {
     "mean": lambda s: dense(mean(s)),
     "negative axes": lambda s: dense(tf.reduce_mean(s, [-3, -2])),
-    "average pool": lambda s: dense(
-        tf.reshape(tf.nn.avg_pool(s, [1, 8, 8, 1], [1, 1, 1, 1], "VALID"), [-1, 4])
-    ),
+    "average pool": lambda s: dense(tf.reshape(average_pool(s, 8, 1), [-1, 4])),
     "dropout": lambda s: tf.identity(dense(tf.identity(mean(s)))),
     "reshape": lambda s: dense(tf.reshape(mean(s, keepdims=True), [-1, 4])),
     "1 x 1": fully_convolutional,
@@ -225,26 +210,20 @@ RECOGNIZED = {
 OTHERS = {
     "flatten": lambda s: dense(tf.reshape(s, [-1, 256])),
     "maximum": lambda s: dense(tf.reduce_max(s, [1, 2])),
-    "hidden layer": lambda s: dense(tf.nn.relu(dense_of(mean(s)))),
+    "hidden layer": lambda s: dense(hidden(mean(s))),
     "of one axis": lambda s: dense(tf.reduce_mean(s, [1, 3])),
     "of all": lambda s: dense(tf.reshape(tf.reduce_mean(s, [1, 2, 3]), [-1, 1])),
-    "part of the map": lambda s: dense(
-        tf.reshape(tf.nn.avg_pool(s, [1, 4, 4, 1], [1, 4, 4, 1], "VALID"), [-1, 16])
-    ),
+    "part of the map": lambda s: dense(tf.reshape(average_pool(s, 4, 4), [-1, 16])),
     "scaled": lambda s: 2.0 * dense(mean(s)),
     "weights of the image": lambda s: tf.matmul(mean(s), tf.matmul(mean(s), mean(s), True)),
     "mixed by a reshape": lambda s: dense(tf.reshape(tf.transpose(mean(s)), [-1, 4])),
 }
 
 
-def dense_of(features):
-    return tf.matmul(features, tf.get_variable("hidden", [4, 6]))
-
-
 @pytest.mark.parametrize("kind", list(RECOGNIZED))
 def test_the_pooled_layer_and_its_weights(kind):
     """What is recognized is so: the gradient by the weights is the one that TensorFlow takes."""
-    last = relu()
+    last = tf.nn.relu(conv(), "last")
     logits = RECOGNIZED[kind](last)
     pooled, weights = pooled_layer(logits)
     assert pooled is last and weights.shape.as_list() == [4, 5]
@@ -258,4 +237,4 @@ def test_the_pooled_layer_and_its_weights(kind):
 
 @pytest.mark.parametrize("kind", list(OTHERS))
 def test_classifiers_that_end_in_another_way(kind):
-    assert pooled_layer(OTHERS[kind](relu())) is None
+    assert pooled_layer(OTHERS[kind](tf.nn.relu(conv()))) is None

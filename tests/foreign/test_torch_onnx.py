@@ -9,7 +9,7 @@ from dgl.predict.graph_predictor import GraphPredictor
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnx")
 from torch import nn
-from torch.nn import functional
+from torch_networks import dgl_map
 
 from dgl.foreign.onnx_graph import load_onnx
 from dgl.predict.session import open_session
@@ -21,63 +21,74 @@ CLASS_INDEX = [3, 1]
 CLOSE = 1e-4  # of the map's largest value, single precision in both
 
 
-class Residual(nn.Module):
+class Of(nn.Module):
+    """A function of its own input and of what modules make of it."""
+
+    def __init__(self, function, *parts):
+        super().__init__()
+        self.function, self.parts = function, nn.ModuleList(parts)
+
+    def forward(self, x):
+        return self.function(*(part(x) for part in self.parts))
+
+
+def total(*parts):
+    return Of(torch.add, *parts)
+
+
+def conv(channels, wider, *settings, act=None, norm=nn.BatchNorm2d, **more):
+    """A convolution, its normalization and its nonlinearity."""
+    parts = [nn.Conv2d(channels, wider, *settings, bias=norm is None, **more)]
+    parts += [norm(wider)] if norm else []
+    parts += [act()] if act else []
+    return nn.Sequential(*parts)
+
+
+def residual(channels, wider, stride):
     """ResNet's basic block."""
-
-    def __init__(self, channels, wider, stride):
-        super().__init__()
-        self.one = nn.Conv2d(channels, wider, 3, stride, 1, bias=False)
-        self.two = nn.Conv2d(wider, wider, 3, 1, 1, bias=False)
-        self.norms = nn.ModuleList([nn.BatchNorm2d(wider), nn.BatchNorm2d(wider)])
-        self.beside = nn.Identity()
-        if stride > 1 or wider != channels:
-            self.beside = nn.Sequential(
-                nn.Conv2d(channels, wider, 1, stride, bias=False), nn.BatchNorm2d(wider)
-            )
-
-    def forward(self, x):
-        y = torch.relu(self.norms[0](self.one(x)))
-        return torch.relu(self.norms[1](self.two(y)) + self.beside(x))
+    inner = nn.Sequential(
+        conv(channels, wider, 3, stride, 1, act=nn.ReLU), conv(wider, wider, 3, 1, 1)
+    )
+    is_same = stride == 1 and wider == channels
+    beside = nn.Identity() if is_same else conv(channels, wider, 1, stride)
+    return nn.Sequential(total(inner, beside), nn.ReLU())
 
 
-class Inverted(nn.Module):
+def inverted(channels, wider):
     """EfficientNet's block: expansion, depthwise convolution, squeeze and excitation, bottleneck."""
+    inner = 4 * channels
+    gate = nn.Sequential(
+        nn.AdaptiveAvgPool2d(1),
+        conv(inner, 2, 1, act=nn.SiLU, norm=None),
+        conv(2, inner, 1, act=nn.Sigmoid, norm=None),
+    )
+    block = nn.Sequential(
+        conv(channels, inner, 1, act=nn.SiLU),
+        conv(inner, inner, 3, 1, 1, groups=inner, act=nn.SiLU),
+        Of(torch.mul, nn.Identity(), gate),
+        conv(inner, wider, 1),
+    )
+    return total(nn.Identity(), block) if channels == wider else block
 
-    def __init__(self, channels, wider):
+
+class Turned(nn.Module):
+    """Modules that take channels last, and a scale for each of the channels."""
+
+    def __init__(self, channels, *parts):
         super().__init__()
-        inner = 4 * channels
-        self.before = nn.Sequential(
-            *(nn.Conv2d(channels, inner, 1, bias=False), nn.BatchNorm2d(inner), nn.SiLU()),
-            *(nn.Conv2d(inner, inner, 3, 1, 1, groups=inner, bias=False), nn.BatchNorm2d(inner)),
-            nn.SiLU(),
-        )
-        self.gate = nn.Sequential(
-            *(nn.AdaptiveAvgPool2d(1), nn.Conv2d(inner, 2, 1), nn.SiLU()),
-            *(nn.Conv2d(2, inner, 1), nn.Sigmoid()),
-        )
-        self.after = nn.Sequential(nn.Conv2d(inner, wider, 1, bias=False), nn.BatchNorm2d(wider))
-        self.is_residual = channels == wider
-
-    def forward(self, x):
-        y = self.before(x)
-        y = self.after(y * self.gate(y))
-        return x + y if self.is_residual else y
-
-
-class Next(nn.Module):
-    """ConvNeXt's block: a large depthwise convolution, LayerNorm and GELU with channels last."""
-
-    def __init__(self, channels):
-        super().__init__()
-        self.far = nn.Conv2d(channels, channels, 7, 1, 3, groups=channels)
-        self.norm = nn.LayerNorm(channels, eps=1e-6)
-        self.one, self.two = nn.Linear(channels, 4 * channels), nn.Linear(4 * channels, channels)
+        self.parts = nn.Sequential(*parts)
         self.scale = nn.Parameter(torch.full((channels,), 0.5))
 
     def forward(self, x):
-        y = self.norm(self.far(x).permute(0, 2, 3, 1))
-        y = self.scale * self.two(functional.gelu(self.one(y)))
-        return x + y.permute(0, 3, 1, 2)
+        return (self.scale * self.parts(x.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+
+
+def convnext_block(channels):
+    """A large depthwise convolution, LayerNorm and GELU with channels last."""
+    dense = nn.Linear(channels, 4 * channels), nn.GELU(), nn.Linear(4 * channels, channels)
+    far = nn.Conv2d(channels, channels, 7, 1, 3, groups=channels)
+    turned = Turned(channels, nn.LayerNorm(channels, eps=1e-6), *dense)
+    return total(nn.Identity(), nn.Sequential(far, turned))
 
 
 class Classifier(nn.Module):
@@ -85,7 +96,7 @@ class Classifier(nn.Module):
 
     def __init__(self, features, rest, channels, norm=None):
         super().__init__()
-        self.features, self.rest = features, rest
+        self.features, self.rest = nn.Sequential(*features), nn.Sequential(*rest)
         self.norm = norm or nn.Identity()
         self.head = nn.Linear(channels, 5)
 
@@ -97,26 +108,23 @@ class Classifier(nn.Module):
 
 
 def resnet():
-    stem = (nn.Conv2d(3, 8, 7, 2, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU())
-    features = nn.Sequential(*stem, nn.MaxPool2d(3, 2, 1), Residual(8, 8, 1))
-    return Classifier(features, Residual(8, 16, 2), 16)
+    stem = conv(3, 8, 7, 2, 3, act=nn.ReLU)
+    return Classifier([stem, nn.MaxPool2d(3, 2, 1), residual(8, 8, 1)], [residual(8, 16, 2)], 16)
 
 
 def efficientnet():
-    stem = (nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.SiLU())
-    rest = (Inverted(8, 12), nn.Conv2d(12, 20, 1, bias=False), nn.BatchNorm2d(20), nn.SiLU())
-    return Classifier(nn.Sequential(*stem, Inverted(8, 8)), nn.Sequential(*rest), 20)
+    stem, last = conv(3, 8, 3, 2, 1, act=nn.SiLU), conv(12, 20, 1, act=nn.SiLU)
+    return Classifier([stem, inverted(8, 8)], [inverted(8, 12), last], 20)
 
 
 def convnext():
-    features = nn.Sequential(nn.Conv2d(3, 8, 4, 4), Next(8))
-    rest = nn.Sequential(nn.Conv2d(8, 12, 2, 2), Next(12))
-    return Classifier(features, rest, 12, nn.LayerNorm(12, eps=1e-6))
+    features, rest = [nn.Conv2d(3, 8, 4, 4), convnext_block(8)], [nn.Conv2d(8, 12, 2, 2)]
+    return Classifier(features, [*rest, convnext_block(12)], 12, nn.LayerNorm(12, eps=1e-6))
 
 
-def made(name):
-    torch.manual_seed(len(name))
-    network = {"resnet": resnet, "efficientnet": efficientnet, "convnext": convnext}[name]()
+def made(make):
+    torch.manual_seed(len(make.__name__))
+    network = make()
     for part in network.modules():
         if isinstance(part, nn.BatchNorm2d):
             part.running_mean.normal_(0, 0.1)
@@ -126,37 +134,18 @@ def made(name):
     return network.eval()
 
 
-def dgl_of(network, images):
-    """(logits, activation, map) by PyTorch's gradients."""
-    layer = network.features(images).detach().requires_grad_()
-    logits = network.behind(layer)
-    target = functional.one_hot(torch.tensor(CLASS_INDEX), logits.shape[1]).float()
-    signal = torch.softmax(logits.detach(), 1) - ALPHA * target
-    of_class, of_loss = (
-        torch.autograd.grad(logits, layer, one, retain_graph=True)[0] for one in (target, signal)
-    )
-
-    def unit(tensor):
-        return tensor / tensor.flatten(1).norm(dim=1)[:, None, None, None]
-
-    found = (of_class * (unit(layer.detach()) - unit(of_loss))).sum(1)
-    return [tensor.detach().numpy() for tensor in (logits, layer, found)]
-
-
-@pytest.mark.parametrize("name", ["resnet", "efficientnet", "convnext"])
-def test_logits_and_maps_are_pytorch_s(name, tmp_path):
-    network, images = made(name), torch.rand(2, 3, 32, 32)
+@pytest.mark.parametrize("make", [resnet, efficientnet, convnext])
+def test_logits_and_maps_are_pytorch_s(make, tmp_path):
+    network, images = made(make), torch.rand(2, 3, 32, 32)
     path = str(tmp_path / "model.onnx")
-    torch.onnx.export(
-        network,
-        (images,),
-        path,
-        input_names=["image"],
-        output_names=["scores"],
-        dynamo=False,
-        dynamic_axes={"image": {0: "images"}, "scores": {0: "images"}},
-    )
-    logits, activation, expected = dgl_of(network, images)
+    axes = {"image": {0: "images"}, "scores": {0: "images"}}
+    names = {"input_names": ["image"], "output_names": ["scores"], "dynamic_axes": axes}
+    torch.onnx.export(network, (images,), path, dynamo=False, **names)
+    expected, layer = [], network.features(images).detach()
+    for one, class_index in zip(layer, CLASS_INDEX):
+        one = one[None].requires_grad_()
+        expected.append(dgl_map(network.behind(one), one, class_index, ALPHA))
+    logits, activation = network.behind(layer).detach().numpy(), layer.numpy()
     loaded = load_onnx(path)
     scores = logits_of(loaded.output())
     image = loaded.inputs["image"]
@@ -171,5 +160,5 @@ def test_logits_and_maps_are_pytorch_s(name, tmp_path):
     with GraphPredictor(scores, {key: layers[key]}, image, ["dgl"], ALPHA) as predictor:
         found = predictor(images.numpy(), CLASS_INDEX)
     np.testing.assert_allclose(found.logits, logits, rtol=0, atol=1e-3)
-    raw = found.maps["dgl", key]
-    np.testing.assert_allclose(raw, expected, rtol=0, atol=CLOSE * np.abs(expected).max())
+    atol = CLOSE * np.abs(expected).max()
+    np.testing.assert_allclose(found.maps["dgl", key], expected, rtol=0, atol=atol)

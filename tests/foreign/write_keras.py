@@ -26,11 +26,10 @@ def write_birds(folder, alpha):
     onnx is, ``birds.onnx``. The maps in ``maps.npz``, (N, H, W), are those of DGL at the layer "late", by
     ``tf.GradientTape`` and the formula. The model in ``lambda.keras`` has a Lambda layer.
     """
-    os.environ.pop("TF_USE_LEGACY_KERAS", None)
+    keras = load_keras_package("keras")
     import tensorflow
-    from foreign.map_formulas import formulas
+    from map_formulas import formulas, softmax
 
-    keras = tensorflow.keras
     layers = keras.layers
     keras.utils.set_random_seed(4)
     image = keras.Input((32, 32, 3))
@@ -44,7 +43,8 @@ def write_birds(folder, alpha):
     model.save(path + ".h5")
     model.export(path, verbose=False)
     _write_frozen(path + ".pb", model, tensorflow)
-    _write_onnx(path + ".onnx", model.get_weights())
+    if importlib.util.find_spec("onnx") is not None:
+        _write_onnx(path + ".onnx", model.get_weights())
     inner = keras.Model(image, [late, logits])
     made = {}
     with np.load(os.path.join(folder, "views.npz")) as views:
@@ -53,10 +53,9 @@ def write_birds(folder, alpha):
             with tensorflow.GradientTape(persistent=True) as tape:
                 activation, z = inner(views[name], training=False)
                 z = tensorflow.cast(z, "float64")
-                signal = tensorflow.nn.softmax(z) - float(alpha) * one_hot
-                of_class = tensorflow.reduce_sum(z * one_hot)
-                of_loss = tensorflow.reduce_sum(z * tensorflow.stop_gradient(signal))
-            gradients = [tape.gradient(total, activation) for total in (of_class, of_loss)]
+                signal = softmax(z.numpy()) - float(alpha) * one_hot
+                totals = [tensorflow.reduce_sum(z * one) for one in (one_hot, signal)]
+            gradients = [tape.gradient(total, activation) for total in totals]
             arrays = [np.asarray(part, "float64") for part in (activation, *gradients)]
             made[name] = formulas(*arrays)["dgl"]
             made[name + ":logits"] = np.asarray(z)
@@ -76,35 +75,32 @@ def _write_frozen(path, model, tensorflow):
         stream.write(frozen.graph.as_graph_def().SerializeToString())
 
 
+NETWORK = """
+<ir_version: 8, opset_import: ["": 17]>
+birds (float[n, 3, 32, 32] image) => (float[n, 3] scores) {
+    scaled = Mul(image, unit)
+    c1 = Conv <strides = [2, 2]> (scaled, w1, b1)
+    early = Relu(c1)
+    c2 = Conv(early, w2, b2)
+    gate = Sigmoid(c2)
+    late = Mul(c2, gate)
+    pooled = GlobalAveragePool(late)
+    flat = Flatten(pooled)
+    logits = Gemm(flat, w3, b3)
+    scores = Softmax <axis = 1> (logits)
+}
+"""
+
+
 def _write_onnx(path, weights):
     """The network of :func:`write_birds` with its channels first, as PyTorch exports it."""
-    if importlib.util.find_spec("onnx") is None:
-        return
-    import onnx
-    from onnx import helper
+    import onnx.parser
 
-    first, first_bias, second, second_bias, linear, linear_bias = weights
-    arrays = {"unit": np.float32(1 / 255), "linear": linear, "linear_bias": linear_bias}
-    arrays.update(b1=first_bias, b2=second_bias)
-    arrays.update(w1=np.transpose(first, (3, 2, 0, 1)), w2=np.transpose(second, (3, 2, 0, 1)))
-    nodes = [
-        ("Mul", "image unit", "scaled", {}),
-        ("Conv", "scaled w1 b1", "c1", {"strides": [2, 2], "kernel_shape": [3, 3]}),
-        ("Relu", "c1", "early", {}),
-        ("Conv", "early w2 b2", "c2", {"kernel_shape": [3, 3]}),
-        ("Sigmoid", "c2", "gate", {}),
-        ("Mul", "c2 gate", "late", {}),
-        ("GlobalAveragePool", "late", "pooled", {}),
-        ("Flatten", "pooled", "flat", {}),
-        ("Gemm", "flat linear linear_bias", "logits", {}),
-        ("Softmax", "logits", "scores", {"axis": 1}),
-    ]
-    graph = helper.make_graph(
-        [helper.make_node(kind, ins.split(), [out], **more) for kind, ins, out, more in nodes],
-        "birds",
-        [helper.make_tensor_value_info("image", onnx.TensorProto.FLOAT, ["n", 3, 32, 32])],
-        [helper.make_tensor_value_info("scores", onnx.TensorProto.FLOAT, ["n", 3])],
-        [onnx.numpy_helper.from_array(np.ascontiguousarray(a), k) for k, a in arrays.items()],
+    arrays = dict(zip(("w1", "b1", "w2", "b2", "w3", "b3"), weights), unit=np.float32(1 / 255))
+    arrays.update({name: arrays[name].transpose(3, 2, 0, 1) for name in ("w1", "w2")})
+    model = onnx.parser.parse_model(NETWORK)
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(array, order="C"), name)
+        for name, array in arrays.items()
     )
-    opset = [helper.make_opsetid("", 17)]
-    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    onnx.save(model, path)
