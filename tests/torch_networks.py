@@ -43,25 +43,20 @@ class Network:
     """
 
     def __init__(self, mode, values, training=False):
-        self.mode = mode
-        self.training = training
+        self.mode, self.training, self.endpoints = mode, training, {}
         self.variables = {
             name: torch.tensor(np.asarray(value, "float64")) for name, value in values.items()
         }
-        self.endpoints = {}
 
     def __call__(self, x):
         """Logits (N, classes) of :func:`prepare`'s output; fills :attr:`endpoints`, in NCHW."""
         self.endpoints.clear()
-        if self.mode == "vgg":
-            return self._vgg(x)
-        return self._inception(x) if self.mode == "inceptionv3" else self._resnet(x)
+        forward = {"vgg": self._vgg, "inceptionv3": self._inception}.get(self.mode, self._resnet)
+        return forward(x)
 
     def _keep(self, name, x):
-        if not x.requires_grad:
-            x = x.requires_grad_()
-        self.endpoints[name] = x
-        return x
+        self.endpoints[name] = x if x.requires_grad else x.requires_grad_()
+        return self.endpoints[name]
 
     def _conv(self, x, weights, stride=1, biases=None):
         kernel = self.variables[weights].permute(3, 2, 0, 1)
@@ -69,15 +64,12 @@ class Network:
         return F.conv2d(x, kernel, self.variables.get(biases), stride=stride)
 
     def _norm(self, x, mean, variance, beta, gamma=None, epsilon=1e-5):
-        shape = (1, -1, 1, 1)
-        if self.training:
-            mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
-        else:
-            mean, variance = self.variables[mean], self.variables[variance]
-        x = (x - mean.reshape(shape)) / torch.sqrt(variance.reshape(shape) + epsilon)
-        if gamma:
-            x = x * self.variables[gamma].reshape(shape)
-        return x + self.variables[beta].reshape(shape)
+        """BatchNorm; the variables' names, of which there may be no ``gamma``."""
+        weight = self.variables[gamma] if gamma else None
+        averages = None if self.training else self.variables[mean]
+        variance = None if self.training else self.variables[variance]
+        beta = self.variables[beta]
+        return F.batch_norm(x, averages, variance, weight, beta, self.training, eps=epsilon)
 
     def _dense(self, x, name):
         return x @ self.variables[name + "/W"] + self.variables[name + "/b"]
@@ -103,11 +95,8 @@ class Network:
     def _resnet(self, x):
         x = self._keep("conv0", F.relu(self._conv_norm(x, "conv0", 2)))
         x = self._keep("pool0", max_pool(x, 3, 2, same=True))
-        blocks = dict.fromkeys(
-            match.group(0)
-            for match in (re.match(r"group\d/block\d+", name) for name in self.variables)
-            if match
-        )
+        found = (re.match(r"group\d/block\d+", name) for name in self.variables)
+        blocks = {match.group(0) for match in found if match}
         for block in sorted(blocks, key=lambda b: tuple(map(int, re.findall(r"\d+", b)))):
             stride = 2 if block == "group1/block0" else 1
             out = F.relu(self._conv_norm(x, block + "/conv1"))
@@ -137,9 +126,9 @@ class Network:
         for branch, layers in branches.items():
             out = x
             if branch.endswith("Branch_3"):
+                ones = pad_same(torch.ones_like(out), (3, 3), 1)  # padding does not count
                 padded = pad_same(out, (3, 3), 1)
-                share = F.avg_pool2d(pad_same(torch.ones_like(out), (3, 3), 1), 3, 1)
-                out = F.avg_pool2d(padded, 3, 1) / share  # padding does not count
+                out = F.avg_pool2d(padded, 3, 1) / F.avg_pool2d(ones, 3, 1)
             for layer in layers:
                 out = self._slim(out, branch + "/" + layer)
             outputs.append(out)
@@ -172,9 +161,8 @@ def dgl_map(logits, activation, class_index, alpha=10.0):
     (class_gradient,) = torch.autograd.grad(logits[0, class_index], activation, retain_graph=True)
     towards = torch.softmax(logits[0], 0).detach()
     towards[class_index] -= alpha
-    (loss_gradient,) = torch.autograd.grad(
-        (logits[0] * towards).sum(), activation, retain_graph=True
-    )
+    loss = (logits[0] * towards).sum()
+    (loss_gradient,) = torch.autograd.grad(loss, activation, retain_graph=True)
 
     def unit(x):
         return x / torch.sqrt(torch.clamp((x * x).sum(), min=1e-12))
@@ -196,17 +184,14 @@ def lite_logits(state, x, keep=lambda name, x: x):
         weight = state[name + ".weight"]
         x = pad_same(x, weight.shape[2:], stride)
         x = F.conv2d(x, weight, stride=stride, groups=x.shape[1] // weight.shape[1])
-        moments = [
-            state[f"{norm}.{part}"] for part in ("running_mean", "running_var", "weight", "bias")
-        ]
+        parts = ("running_mean", "running_var", "weight", "bias")
+        moments = [state[f"{norm}.{part}"] for part in parts]
         x = F.batch_norm(x, *moments, eps=1e-3)
         return F.hardtanh(x, 0, 6) if relu else x
 
     # Stages are told apart by their number of filters.
     x = convolve(x, "_conv_stem", "_bn0", 2)
-    blocks = sorted(
-        {int(re.match(r"_blocks\.(\d+)", name).group(1)) for name in state if "_blocks" in name}
-    )
+    blocks = range(len([name for name in state if name.endswith("_project_conv.weight")]))
     outputs = [state[f"_blocks.{index}._project_conv.weight"].shape[0] for index in blocks]
     stage = -1
     for index in blocks:

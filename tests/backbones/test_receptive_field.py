@@ -5,8 +5,9 @@ from functools import partial
 
 import numpy as np
 import pytest
+from networks import options_of
 
-from dgl.backbones import BACKBONES, BuildOptions, get_backbone
+from dgl.backbones import BACKBONES, get_backbone
 from dgl.backbones.receptive_field import Field, layer_table, receptive_fields
 from dgl.tf_compat import tf
 
@@ -22,47 +23,39 @@ VGG = {
 }
 
 
-def options_of(mode, width=1 / 16):
-    return BuildOptions(2, get_backbone(mode).head_name("imagenet", 2), width=width)
-
-
 def positive(name, shape, rng):
     """Weights under which nothing cancels; of no influence on an empty image."""
     if name.endswith(("/W", "/weights", "gamma")):
-        spread = np.prod(shape[:-1]) if len(shape) > 1 else 1
-        return rng.uniform(0.5, 1.5, shape) * (3.0 / spread if len(shape) > 1 else 1)
+        return rng.uniform(0.5, 1.5, shape) * (3.0 / np.prod(shape[:-1]) if len(shape) > 1 else 1)
     return np.ones(shape) if "variance" in name else np.zeros(shape)
 
 
 def answering(mode, names, axis):
-    """The fields that the graph tells, and for each layer which pixels along an axis its middle place
-    answers to: an image that is empty but for one line, at every place in turn."""
-    backbone, rng = get_backbone(mode), np.random.RandomState(0)
+    """For each layer, whether its middle place answers to a line just before the field that the graph
+    tells, at its beginning, at its end and just behind it, in images that are empty but for that line."""
+    rng = np.random.RandomState(0)
     height, width = (HEIGHT, WIDTH) if axis == 1 else (WIDTH, HEIGHT)
     with tf.Graph().as_default(), TowerContext("", is_training=False), tf.Session() as session:
         image = tf.placeholder(tf.float32, [None, height, width, 3])
-        network = backbone.build(image, options_of(mode))
+        network = get_backbone(mode).build(image, options_of(mode, 2, width=1 / 16))
         tensors = [network.endpoints[name] for name in names]
-        fields = receptive_fields(tensors, image)
         variables = tf.global_variables()
         feeds = {
             v.initializer.inputs[1]: positive(v.op.name, v.shape.as_list(), rng) for v in variables
         }
         session.run([v.initializer for v in variables], feeds)
-        places = [[side // 2 for side in tensor.shape.as_list()[1:3]] for tensor in tensors]
-        middle = [tf.reduce_max(t[:, y, x], axis=1) for t, (y, x) in zip(tensors, places)]
         found = []
-        for field, (y, x), tensor in zip(fields, places, middle):
-            place = (y, x)[axis]
-            first = field.stride[axis] * place + field.first[axis]
+        for field, tensor in zip(receptive_fields(tensors, image), tensors):
+            place = [side // 2 for side in tensor.shape.as_list()[1:3]]
+            first = field.stride[axis] * place[axis] + field.first[axis]
             last = first + field.size[axis] - 1
-            lines = [first - 1, first, last, last + 1]
-            assert lines[0] >= 0 and lines[-1] < WIDTH, (field, place)
-            images = np.zeros((len(lines), height, width, 3), "float32")
-            for number, line in enumerate(lines):
+            assert first > 0 and last + 1 < WIDTH, (field, place)
+            images = np.zeros((4, height, width, 3), "float32")
+            for number, line in enumerate((first - 1, first, last, last + 1)):
                 images[number][(slice(None),) * axis + (line,)] = 1
-            found.append(session.run(tensor, {image: images}) > 0)
-        return fields, found
+            middle = tf.reduce_max(tensor[:, place[0], place[1]], axis=1)
+            found.append(list(session.run(middle, {image: images}) > 0))
+        return found
 
 
 # (mode, layers, blocks of the ResNet that is built: only as many as it takes to get there).
@@ -95,9 +88,8 @@ def test_a_place_answers_to_the_ends_of_its_field_and_nothing_beyond(
         backbone = get_backbone(mode)
         few = replace(backbone, build=partial(backbone.build, blocks=blocks))
         monkeypatch.setitem(BACKBONES, mode, few)
-    _, found = answering(mode, names, axis)
-    for name, answers in zip(names, found):
-        assert list(answers) == [False, True, True, False], name
+    for name, answers in zip(names, answering(mode, names, axis)):
+        assert answers == [False, True, True, False], name
 
 
 def test_every_backbone_is_among_those_looked_at():
@@ -105,14 +97,13 @@ def test_every_backbone_is_among_those_looked_at():
 
 
 def test_vgg_as_everybody_knows_it():
-    table = {
-        layer.name: layer for layer in layer_table(get_backbone("vgg"), options_of("vgg"), 224)
-    }
+    layers = layer_table(get_backbone("vgg"), options_of("vgg", 2, width=1 / 16), 224)
+    table = {layer.name: layer for layer in layers}
     for name, (stride, size) in VGG.items():
         field = table[name].field
         assert (field.stride, field.size) == ((stride, stride), (size, size)), name
     assert table["conv5_3"].shape == (14, 14, 32)
-    assert [layer.index for layer in table.values()] == list(range(18))
+    assert [layer.index for layer in layers] == list(range(18))
 
 
 def _fields(build, shape=(None, 20, 30, 3)):
@@ -122,18 +113,17 @@ def _fields(build, shape=(None, 20, 30, 3)):
 
 
 @pytest.mark.parametrize(
-    "shape, options, field",
+    "shape, strides, padding, dilations, field",
     [
-        ([1, 7, 3, 4], {"strides": [1, 1, 2, 1], "padding": "VALID"}, ((1, 2), (0, 0), (1, 7))),
-        (
-            [3, 3, 3, 4],
-            {"strides": [1] * 4, "padding": "SAME", "dilations": [1, 2, 3, 1]},
-            ((1, 1), (-2, -3), (5, 7)),
-        ),
+        ([1, 7, 3, 4], [1, 1, 2, 1], "VALID", [1, 1, 1, 1], ((1, 2), (0, 0), (1, 7))),
+        ([3, 3, 3, 4], [1, 1, 1, 1], "SAME", [1, 2, 3, 1], ((1, 1), (-2, -3), (5, 7))),
     ],
 )
-def test_a_window_that_is_not_square_or_dilated(shape, options, field):
-    assert _fields(lambda image: tf.nn.conv2d(image, tf.zeros(shape), **options)) == Field(*field)
+def test_a_window_that_is_not_square_or_dilated(shape, strides, padding, dilations, field):
+    def build(image):
+        return tf.nn.conv2d(image, tf.zeros(shape), strides, padding, dilations=dilations)
+
+    assert _fields(build) == Field(*field)
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,20 @@
 """Fixtures of the tests of `dgl fetch`: a local server, a cache folder, published files."""
 
 import dataclasses
+import pathlib
 import threading
 
 import pytest
 from fetch_server import Server
 from foreign_files import write_keras, write_pth
 from networks import shapes_of, write_npz
-from published_files import keras_vgg, torchvision, zoo
+from published_files import KERAS_FILE, TORCH_FILE, ZOO, keras_vgg, torchvision, zoo
 
-from dgl.backbones import BACKBONES, get_backbone
+from dgl.backbones import BACKBONES
 from dgl.weights import convert as convert_module
 from dgl.weights import fetch as fetch_module
 
-VGG = get_backbone("vgg")
-ZOO, KERAS_FILE, TORCH_FILE = (VGG.published_files[index] for index in (0, 3, 4))
+REGISTERED = dict(BACKBONES)
 
 
 @pytest.fixture
@@ -40,46 +40,38 @@ def home(tmp_path, monkeypatch, graphs_once):
 @pytest.fixture
 def graphs_once(monkeypatch):
     """Variables of the published networks are as written down: building the graphs takes seconds."""
+
+    def written_down(backbone, options, size):
+        return dict(shapes_of(backbone.mode, size, options))
+
     for module in (convert_module, fetch_module):
-        monkeypatch.setattr(
-            module,
-            "network_variables",
-            lambda backbone, options, size: dict(shapes_of(backbone.mode, size, options)),
-        )
+        monkeypatch.setattr(module, "network_variables", written_down)
 
 
 @pytest.fixture(scope="session")
 def contents(tmp_path_factory):
     """Published file of VGG16 -> its bytes, at an eighth of the width."""
-    folder = tmp_path_factory.mktemp("published")
+    path = tmp_path_factory.mktemp("published") / "a"
     paths = {
-        ZOO: write_npz(folder / "vgg16.npz", zoo("vgg")),
-        KERAS_FILE: write_keras(folder / "a.h5", keras_vgg(top=False)),
-        TORCH_FILE: write_pth(folder / "a.pth", torchvision("vgg")),
+        ZOO: write_npz(str(path) + ".npz", zoo("vgg")),
+        KERAS_FILE: write_keras(str(path) + ".h5", keras_vgg(top=False)),
+        TORCH_FILE: write_pth(str(path) + ".pth", torchvision("vgg")),
     }
-    found = {}
-    for file, path in paths.items():
-        with open(str(path), "rb") as stream:
-            found[file] = stream.read()
-    return found
+    return {file: pathlib.Path(path).read_bytes() for file, path in paths.items()}
 
 
 @pytest.fixture
 def publish(server, home, contents, monkeypatch):
-    """Publish one of VGG16's files, or a released checkpoint, on the server; returns its address."""
+    """Publish a file of a network, or its released checkpoint, on the server; returns its address."""
 
-    def at(file, data=None, digest="", path="/models/"):
-        data = contents[file] if data is None else data
-        address = path + file.file_name
+    def at(file, data=None, digest="", mode="vgg", name=None):
+        address, backbone = "/models/" + (name or file.file_name), REGISTERED[mode]
+        server.files[address] = contents[file] if data is None else data
         served = dataclasses.replace(file, url=server.url + address, digest=digest)
-        server.files[address] = data
-        backbone = BACKBONES["vgg"]
-        if file is VGG.released:
-            backbone = dataclasses.replace(backbone, released=served)
-        else:
-            files = tuple(served if one is file else one for one in VGG.published_files)
-            backbone = dataclasses.replace(backbone, published_files=files)
-        monkeypatch.setitem(BACKBONES, "vgg", backbone)
+        files = tuple(served if one is file else one for one in backbone.published_files)
+        released = served if file is backbone.released else backbone.released
+        changed = dataclasses.replace(backbone, published_files=files, released=released)
+        monkeypatch.setitem(BACKBONES, mode, changed)
         return served.url
 
     return at

@@ -31,40 +31,38 @@ class Handler(http.server.BaseHTTPRequestHandler):
         server.seen.append(self.headers.get("Range"))
         data = server.files.get(self.path)
         if data is None or fault == "404":
-            self.send_error(404)
-            return
-        if fault == "slow":
+            self.answer(404)
+        elif fault == "slow":
             time.sleep(1)
-            return
-        if fault == "page":
+        elif fault == "page":
             self.answer(200, b"<html>sign in</html>", {"Content-Type": "text/html; charset=utf-8"})
-            return
-        if fault == "wrong":
-            data = b"something else" * 100
-        tag = f'"{hashlib.md5(data).hexdigest()}"'
-        headers = {"ETag": tag, "Content-Length": str(len(data))}
-        start, status = 0, 200
+        else:
+            self.serve(b"something else" * 100 if fault == "wrong" else data, fault)
+
+    def serve(self, data, fault):
+        """The whole of a file, or the part of it that was asked for."""
+        tag, start = f'"{hashlib.md5(data).hexdigest()}"', 0
+        headers = {"ETag": tag}
         if self.headers.get("Range") and self.headers.get("If-Range", tag) == tag:
-            start, status = int(self.headers["Range"][len("bytes=") : -1]), 206
+            start = int(self.headers["Range"][len("bytes=") : -1])
             if start >= len(data):
-                self.answer(416, b"", {})
+                self.answer(416)
                 return
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
-            headers["Content-Length"] = str(len(data) - start)
-        if fault == "no length":
-            del headers["Content-Length"]
         body = data[start:]
+        if fault != "no length":
+            headers["Content-Length"] = str(len(body))
         if fault in ("truncated", "no length", "stalled"):
             body = body[: len(body) // 2]
-        self.answer(status, body, headers)
+        self.answer(206 if "Content-Range" in headers else 200, body, headers)
         if fault == "stalled":
             self.wfile.flush()
             time.sleep(1)
 
-    def answer(self, status, body, headers):
+    def answer(self, status, body=b"", headers=()):
         self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
+        for name in headers:
+            self.send_header(name, headers[name])
         self.end_headers()
         self.wfile.write(body)
 

@@ -8,7 +8,7 @@ import functools
 
 import numpy as np
 from networks import options_of, value, values_of
-from numpy_forward import pad_same
+from numpy_forward import pad
 
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
@@ -18,6 +18,7 @@ from dgl.weights import read_all
 SIZE = 64
 WIDTH = 0.125
 CLASSES = 7
+ZOO, KERAS_FILE, TORCH_FILE = (get_backbone("vgg").published_files[index] for index in (0, 3, 4))
 VGG_POSITIONS = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28)
 OWN = ("add/", "linear/", "InceptionV3/Logits/")
 
@@ -57,39 +58,35 @@ def slim():
     return values
 
 
+_NORM = {"bn/gamma": "weight", "bn/beta": "bias", "bn/mean/EMA": "running_mean"}
+_NORM["bn/variance/EMA"] = "running_var"
+
+
 def torchvision(mode):
     """Torchvision's state dict, in PyTorch's layout."""
-    values, positions = {}, iter(VGG_POSITIONS)
-    endings = {"bn/gamma": "weight", "bn/beta": "bias", "bn/mean/EMA": "running_mean"}
-    endings["bn/variance/EMA"] = "running_var"
-    for name, array in published_part(mode).items():
-        if array.ndim == 4:
-            array = array.transpose(3, 2, 0, 1)
-        elif array.ndim == 2:
-            array = array.T
-        parts = name.split("/")
+    values = {}
+    for index, (name, array) in enumerate(published_part(mode).items()):
+        array = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+        layer, *_, part = parts = name.split("/")
+        kind, prefix = "weight" if part == "W" else "bias", ""
         if mode == "vgg":
-            if parts[1] == "W":
-                position = next(positions)
-            kind = "weight" if parts[1] == "W" else "bias"
-            values[f"features.{position}.{kind}"] = array
+            values[f"features.{VGG_POSITIONS[index // 2]}.{kind}"] = array
             continue
-        if parts[0] == "linear":
-            values["fc." + ("weight" if parts[1] == "W" else "bias")] = array
+        if layer == "linear":
+            values["fc." + kind] = array
             continue
-        prefix, layer, rest = "", parts[0], "/".join(parts[1:])
         if layer.startswith("group"):
             prefix = f"layer{int(layer[5:]) + 1}.{parts[1][5:]}."
-            layer, rest = parts[2], "/".join(parts[3:])
-        number = {"conv0": "1", "convshortcut": ""}.get(layer, layer[-1])
-        if rest == "W":
-            layer = "conv" + number if number else "downsample.0"
-            values[prefix + layer + ".weight"] = array
+            layer, *parts = parts[2:]
         else:
-            layer = "bn" + number if number else "downsample.1"
-            values[prefix + layer + "." + endings[rest]] = array
-            if rest.endswith("variance/EMA"):
-                values[prefix + layer + ".num_batches_tracked"] = np.array(3)
+            parts = parts[1:]
+        number = {"conv0": "1", "convshortcut": ""}.get(layer, layer[-1])
+        if part == "W":
+            values[prefix + ("conv" + number if number else "downsample.0") + ".weight"] = array
+            continue
+        layer = prefix + ("bn" + number if number else "downsample.1")
+        values[f"{layer}.{_NORM['/'.join(parts)]}"] = array
+        values[layer + ".num_batches_tracked"] = np.array(3)
     if mode == "vgg":
         values["classifier.6.weight"] = random("classifier", (CLASSES, 8))
         values["classifier.6.bias"] = random("classifier", (CLASSES,))
@@ -100,10 +97,8 @@ def keras_vgg(top=True):
     """Layers of Keras's VGG16, as :func:`foreign_files.write_keras` takes them."""
     layers, values = [("input_1", [])], published_part("vgg")
     for name in [name for name in values if name.endswith("/W")]:
-        block, index = name[4], name[6]
-        layer = f"block{block}_conv{index}"
-        bias = values[name[:-1] + "b"]
-        layers.append((layer, [("kernel", values[name]), ("bias", bias)]))
+        layer = f"block{name[4]}_conv{name[6]}"
+        layers.append((layer, [("kernel", values[name]), ("bias", values[name[:-1] + "b"])]))
     if top:
         layers.append(("fc1", [("kernel", random("fc1", (8, 4))), ("bias", random("fc1", (4,)))]))
     return layers
@@ -111,21 +106,17 @@ def keras_vgg(top=True):
 
 def keras_inception(first=0):
     """Layers of Keras's InceptionV3, numbered from ``first``, in an order that says nothing."""
-    layers, values = [("input_1", [])], published_part("inceptionv3")
-    numbers, kinds = iter(range(first, 1000)), ("beta", "moving_mean", "moving_variance")
-
-    def numbered(kind, number):
-        return f"{kind}_{number}" if number else kind
-
+    values, kinds = published_part("inceptionv3"), ("beta", "moving_mean", "moving_variance")
+    made = []
     for name in [name for name in values if name.endswith("/weights")]:
-        number, norm = next(numbers), name[: -len("weights")] + "BatchNorm/"
-        averages = [(kind, values[norm + kind]) for kind in kinds]
-        layers.append((numbered("conv2d", number), [("kernel", values[name])]))
-        layers.append((numbered("batch_normalization", number), averages))
-    for number in (next(numbers) for _ in range(24)):
-        layers.append((numbered("conv2d", number), [("kernel", random("c", (1, 1, 4, 8)))]))
-        averages = [(kind, random(kind, (8,))) for kind in kinds]
-        layers.append((numbered("batch_normalization", number), averages))
+        norm = name[: -len("weights")] + "BatchNorm/"
+        made.append((values[name], [values[norm + kind] for kind in kinds]))
+    made += [(random("c", (1, 1, 4, 8)), [random(kind, (8,)) for kind in kinds])] * 24
+    layers = [("input_1", [])]
+    for number, (kernel, averages) in enumerate(made, first):
+        ending = f"_{number}" if number else ""
+        layers.append(("conv2d" + ending, [("kernel", kernel)]))
+        layers.append(("batch_normalization" + ending, list(zip(kinds, averages))))
     order = np.random.RandomState(0).permutation(len(layers))
     return [layers[index] for index in order]
 
@@ -149,13 +140,21 @@ def run(mode, checkpoint, image, names, **options):
     session, tensor, network = _network(mode, image.shape[1], **options)
     with session.graph.as_default():
         variables = tf.global_variables()
-    own = [v for v in variables if v.op.name not in checkpoint.shapes]
-    values = read_all([v for v in variables if v not in own], checkpoint)
+    values = read_all([v for v in variables if v.op.name in checkpoint.shapes], checkpoint)
+    own = [v for v in variables if v.op.name not in values]
     values.update((v.op.name, value(v.op.name, v.shape.as_list())) for v in own)
     feeds = {v.initializer.inputs[1]: values[v.op.name] for v in variables}
     session.run([v.initializer for v in variables], feeds)
     fetches = [network.logits if n == "logits" else network.endpoints[n] for n in names]
     return session.run(fetches, {tensor: image})
+
+
+def assert_computes(expected, *network, **options):
+    """:func:`run` computes what is expected, endpoint -> array; returns what it computes."""
+    found = run(*network, **options)
+    for name, array in zip(network[-1], found):
+        assert_close(array, expected[name])
+    return found
 
 
 # Statistics of the normalization of this project's networks, in BGR on the scale 0 to 255.
@@ -174,7 +173,14 @@ def padded(image, stride=1):
     Zero is the mean color to this project's networks. A publisher's network that sees that color in the
     padding, and pads no more, computes the same at the border too.
     """
-    return pad_same(image, (3, 3), stride, OUR_MEAN)
+    return pad(image, (3, 3), stride, value=OUR_MEAN)
+
+
+def assert_holds(checkpoint, expected):
+    """A checkpoint has the variables that are expected, name -> array, and no other."""
+    assert set(checkpoint.shapes) == set(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(checkpoint.read(name), array)
 
 
 def assert_close(found, expected):

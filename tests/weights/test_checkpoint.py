@@ -9,6 +9,7 @@ import pytest
 from foreign_files import assert_same as assert_same_in_order
 from foreign_files import damaged, read_all, refusal_of, write_keras, write_pth, write_safetensors
 from networks import write_npz, write_tensorflow
+from refusals import refusal
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf
@@ -22,6 +23,7 @@ VALUES = {
     "linear/W": _RNG.standard_normal((40, 10)).astype("float32"),
     "linear/b": np.zeros(10, "float32"),
 }
+TWO = {"conv1/W": VALUES["conv1_1/W"], "conv2/b": VALUES["conv1_1/b"]}
 # Fractions of the file, so that header, middle and end are all hit.
 CUTS = [0.0, 0.2, 0.8, 0.999]
 
@@ -59,9 +61,8 @@ def test_v1_format(tmp_path):
 
 
 def test_npz_with_output_numbers(tmp_path):
-    assert_same(
-        read_all(write_npz(tmp_path / "a.npz", {name + ":0": v for name, v in VALUES.items()}))
-    )
+    stored = {name + ":0": value for name, value in VALUES.items()}
+    assert_same(read_all(write_npz(tmp_path / "a.npz", stored)))
 
 
 def test_folder_takes_the_newest(tmp_path):
@@ -85,8 +86,8 @@ def test_folder_with_several_checkpoints_and_no_state_file(tmp_path):
     for name in ("a", "b"):
         write_tensorflow(tmp_path / name, {"x": np.zeros(1, "float32")})
     (tmp_path / "checkpoint").unlink()
-    with pytest.raises(UserError, match=f"{tmp_path}.*a, b"):
-        open_checkpoint(str(tmp_path))
+    message = refusal(open_checkpoint, str(tmp_path))
+    assert str(tmp_path) in message and "a, b" in message
 
 
 def test_what_may_not_be_read(tmp_path, monkeypatch):
@@ -96,8 +97,8 @@ def test_what_may_not_be_read(tmp_path, monkeypatch):
     path = write_npz(tmp_path / "a.npz", VALUES)
     with monkeypatch.context() as patch:
         patch.setattr(os, "listdir", fail)
-        with pytest.raises(UserError, match=f"--load {tmp_path}: the folder cannot be read"):
-            open_checkpoint(str(tmp_path))
+        message = refusal(open_checkpoint, str(tmp_path))
+    assert message.startswith(f"--load {tmp_path}: the folder cannot be read")
     monkeypatch.setattr("dgl.weights.checkpoint.find_format", fail)
     assert "cannot be read (Permission denied)" in refusal_of(path)
 
@@ -113,9 +114,7 @@ def test_bfloat16_of_tensorflow(tmp_path):
 @pytest.mark.parametrize("name", ["gone", "gone.index", "no/such/folder/x", "", "."])
 def test_missing(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="^--load " + name.replace(".index", "")) as caught:
-        open_checkpoint(name)
-    assert "\n" not in str(caught.value)
+    assert refusal(open_checkpoint, name).startswith("--load " + name.replace(".index", ""))
 
 
 def _write_legacy_pth(path, values):
@@ -132,51 +131,45 @@ WRITERS = [write_npz, write_pth, _write_legacy_pth, _write_keras, write_safetens
 @pytest.mark.parametrize("suffix", ["", ".npz", ".h5"])
 @pytest.mark.parametrize("write", WRITERS)
 def test_the_content_tells_the_kind_of_file(tmp_path, write, suffix):
-    values = {"conv1/W": VALUES["conv1_1/W"], "conv2/b": VALUES["conv1_1/b"]}
     path = str(tmp_path / "a.npz")
-    write(path, values)
+    write(path, TWO)
     os.rename(path, str(tmp_path / "x") + suffix)
-    assert_same(read_all(str(tmp_path / "x") + suffix), values)
+    assert_same(read_all(str(tmp_path / "x") + suffix), TWO)
 
 
 @pytest.mark.parametrize(
-    "name, expected",
+    "names, expected",
     [
         ("x.HDF5", "HDF5 file of Keras"),
-        ("x.pth", "PyTorch file"),
-        ("x.pt", "PyTorch file"),
+        ("x.pth x.pt", "PyTorch file"),
         ("x.npz", ".npz of arrays"),
         ("x.safetensors", "safetensors file"),
-        ("x.ckpt", "TensorFlow checkpoint"),
-        ("x", "TensorFlow checkpoint"),
+        ("x.ckpt x", "TensorFlow checkpoint"),
     ],
 )
-def test_else_the_extension(tmp_path, name, expected):
-    for content in (b"", b"damaged beyond recognition" * 9):
-        (tmp_path / name).write_bytes(content)
-        assert "not a readable " + expected in refusal_of(tmp_path / name)
+def test_else_the_extension(tmp_path, names, expected):
+    for path in map(tmp_path.joinpath, names.split()):
+        for content in (b"", b"damaged beyond recognition" * 9):
+            path.write_bytes(content)
+            assert "not a readable " + expected in refusal_of(path)
 
 
-@pytest.fixture
-def toy_format(monkeypatch):
+@pytest.mark.parametrize("name, first", [("a.lines", "any"), ("a.npz", "lines"), ("a", "lines")])
+def test_a_registered_format_is_opened_by_its_content_or_extension(
+    tmp_path, monkeypatch, name, first
+):
     monkeypatch.setattr("dgl.weights.formats.registry.FORMATS", FORMATS[:])
 
     @register_format("lines of numbers", (".lines",), lambda path, head: head.startswith(b"lines"))
     def open_lines(path):
         with open(path) as stream:
-            rows = [line.split() for line in stream.read().splitlines()[1:]]
+            rows = [line.split() for line in stream.readlines()[1:]]
         values = {name: np.array(numbers, "float32") for name, *numbers in rows}
         return {name: array.shape for name, array in values.items()}, values.__getitem__
 
-
-@pytest.mark.parametrize("name, first", [("a.lines", "any"), ("a.npz", "lines"), ("a", "lines")])
-def test_a_registered_format_is_opened_by_its_content_or_extension(
-    toy_format, tmp_path, name, first
-):
     (tmp_path / name).write_text(first + "\nx 1 2 3\ny 4\n")
-    checkpoint = open_checkpoint(str(tmp_path / name))
-    assert checkpoint.shapes == {"x": (3,), "y": (1,)}
-    np.testing.assert_array_equal(checkpoint.read("x"), [1, 2, 3])
+    expected = {"x": np.array([1, 2, 3], "float32"), "y": np.array([4], "float32")}
+    assert_same(read_all(tmp_path / name), expected)
 
 
 @pytest.mark.parametrize("cut", CUTS + [None])
@@ -185,22 +178,16 @@ def test_truncated_or_incomplete_tensorflow_checkpoint(copied, part, cut):
     damaged(copied / part, cut=cut)
     if cut is None:
         (copied / part).unlink()
-    with pytest.raises(UserError, match=str(copied / "model-7")):
-        read_all(copied / "model-7")
+    assert str(copied / "model-7") in refusal(read_all, copied / "model-7")
 
 
-def _save_npz(path, values):
-    save_npz(str(path), values)
-
-
-@pytest.mark.parametrize("write", [*WRITERS, _save_npz])
+@pytest.mark.parametrize("write", [*WRITERS, save_npz])
 def test_damage_is_refused_or_harmless(tmp_path, write):
     """Cut files are refused. Not every byte matters; names are checked later."""
     if write is _write_keras and h5py.version.hdf5_version_tuple < (1, 12):
         pytest.skip("older HDF5 crashes on some damaged headers")
     path = tmp_path / "a.npz"
-    values = {"conv1/W": VALUES["conv1_1/W"], "conv2/b": VALUES["conv1_1/b"]}
-    write(path, values)
+    write(str(path), TWO)
     data, refused = path.read_bytes(), 0
     for cut in CUTS:
         path.write_bytes(data)
@@ -215,41 +202,9 @@ def test_damage_is_refused_or_harmless(tmp_path, write):
             refusal_of(path)
             refused += 1
             continue
-        assert sum(array.size for array in found.values()) <= sum(v.size for v in values.values())
-        if write in (write_npz, _save_npz):  # whose values do not change unnoticed
-            for name in set(found) & set(values):
-                np.testing.assert_array_equal(found[name], values[name])
+        assert sum(array.size for array in found.values()) <= sum(v.size for v in TWO.values())
+        if write in (write_npz, save_npz):  # whose values do not change unnoticed
+            for name in set(found) & set(TWO):
+                np.testing.assert_array_equal(found[name], TWO[name])
     has_checksums = write not in (_write_legacy_pth, _write_keras, write_safetensors)
     assert refused > len(positions) * (0.5 if has_checksums else 0.02)
-
-
-class _Trap:
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return open, (self.path, "w")
-
-
-def test_pickles_are_refused_without_being_run(tmp_path):
-    mark = str(tmp_path / "executed")
-    trapped = np.empty(1, object)
-    trapped[0] = _Trap(mark)
-    path = str(tmp_path / "a.npz")
-    np.savez(path, **{"conv1_1/W": np.zeros(3), "linear/W": trapped})
-    message = refusal_of(path)
-    assert "linear/W" in message and "pickled" in message
-    assert not os.path.exists(mark)
-    # The trap is a working one.
-    with np.load(path, allow_pickle=True) as archive:
-        archive["linear/W"][0].close()
-    assert os.path.exists(mark)
-
-
-def test_save_npz_round_trip(tmp_path):
-    path = tmp_path / "new" / "a.npz"
-    save_npz(str(path), VALUES)
-    assert_same(read_all(path))
-    with np.load(str(path)) as archive:  # and anything else that reads NumPy's archives
-        assert_same({name: archive[name] for name in archive.files})
-    assert os.listdir(str(path.parent)) == ["a.npz"]

@@ -12,26 +12,16 @@ from published_files import (
     keras_inception,
     keras_vgg,
     published_part,
-    random,
-    run,
     torchvision,
     zoo,
 )
 
 from dgl.backbones import get_backbone
 from dgl.cli.parser import main as dgl_main
-from dgl.weights import Checkpoint, find_weights, open_checkpoint, options_from
-from dgl.weights import convert as convert_module
+from dgl.weights import find_weights, open_checkpoint, options_from
 from dgl.weights.convert import convert
 
 pytestmark = pytest.mark.usefixtures("graphs_once")
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """The working folder; nothing beside the package is found."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +37,9 @@ def refusal(path, *args, **options):
     return message
 
 
-def test_the_command(here, capsys, vgg):
-    assert dgl_main(["convert", write_pth(here / "published.pth", vgg)]) == 0
+def test_the_command(tmp_path, monkeypatch, capsys, vgg):
+    monkeypatch.chdir(tmp_path)
+    assert dgl_main(["convert", write_pth(tmp_path / "published.pth", vgg)]) == 0
     out = os.path.join("pretrain_model", "vgg16.npz")
     printed = capsys.readouterr().out
     assert printed.startswith(f"wrote {out}: ") and printed.count("\n") == 1
@@ -73,17 +64,18 @@ def test_out_is_an_npz(tmp_path, vgg):
     assert "expected a name ending in .npz" in refusal(path, out=str(tmp_path / "b.h5"))
 
 
-def _with(**changed):
-    """Torchvision's VGG with other arrays, or without those that are ``None``."""
+def _with(mode="vgg", **changed):
+    """Torchvision's network with other arrays, or without those that are ``None``."""
+    changed = {name.replace("_", "."): value for name, value in changed.items()}
 
     def make(path):
-        values = dict(torchvision("vgg"), **{k.replace("_", "."): v for k, v in changed.items()})
+        values = dict(torchvision(mode), **changed)
         return write_pth(path, {name: v for name, v in values.items() if v is not None})
 
     return make
 
 
-def _keras(layers, leave_out):
+def _keras(layers, leave_out=None):
     """Layers of Keras without a layer, or without one's kernel."""
 
     def make(path):
@@ -101,13 +93,11 @@ def _archive(values):
     return lambda path: write_npz(path, values())
 
 
-def _deep_squeeze_excite():
-    blocks = [(g, b) for g, count in enumerate((3, 4, 23, 3)) for b in range(count)]
-    values = {f"group{g}/block{b}/conv3/W": np.zeros(1) for g, b in blocks}
-    return dict(values, **{"conv0/W": np.zeros(1), "group0/block0/fc1/W": np.zeros(1)})
-
-
+_BLOCKS = [(g, b) for g, count in enumerate((3, 4, 23, 3)) for b in range(count)]
+_DEEP_SE = {f"group{g}/block{b}/conv3/W": np.zeros(1) for g, b in _BLOCKS}
+_DEEP_SE.update({"conv0/W": np.zeros(1), "group0/block0/fc1/W": np.zeros(1)})
 _FOURTH = np.zeros((3, 3, 32, 32), "float32")
+_FOURTH_LAYER = [("block3_conv4", [("kernel", _FOURTH)])]
 _OWN = "has this project's names already; give it to --load"
 
 
@@ -122,14 +112,11 @@ _OWN = "has this project's names already; give it to --load"
         (_archive(lambda: values_of("inceptionv3", width=0.125)), _OWN),
         (_archive(lambda: published_part("vgg")), _OWN),
         (_archive(lambda: dict(zoo("vgg"), **{"conv3_4/W": _FOURTH})), _OWN),
-        (_archive(_deep_squeeze_excite), "is not known to publish resnet101se"),
+        (_archive(lambda: _DEEP_SE), "is not known to publish resnet101se"),
         # Other VGGs of torchvision and Keras.
         (_with(features_1_weight=np.zeros(8, "float32")), "not recognized"),
         (_with(features_34_weight=np.zeros(8, "float32")), "not recognized"),
-        (
-            _keras(lambda: keras_vgg() + [("block3_conv4", [("kernel", _FOURTH)])], None),
-            "not recognized",
-        ),
+        (_keras(lambda: keras_vgg() + _FOURTH_LAYER), "not recognized"),
         (_with(features_10_weight=None), "not the weights of vgg: lacks features.10.weight"),
         (_with(features_0_bias=None), "not the weights of vgg: lacks features.0.bias"),
         (_keras(keras_vgg, "block1_conv1/kernel"), "of vgg: lacks block1_conv1/kernel"),
@@ -144,11 +131,17 @@ _OWN = "has this project's names already; give it to --load"
         ),
         (
             _with(features_0_weight=np.zeros(8, "float32")),
-            "features.0.weight is [8], expected a convolution's weights with 1 to 1024 output",
+            "features.0.weight is [8], expected a convolution's weights with 1 to 1024 output channels",
+        ),
+        (
+            _with(features_0_weight=np.zeros((1024, 3, 3, 3), "float32")),
+            "features.0.bias is [8], expected [1024]",
+        ),
+        (
+            _with("resnet50", fc_weight=np.zeros((0, 256), "float32")),
+            "expected the weights of 1 to 1000000 classes",
         ),
         (_with(features_5_weight=np.full((16, 8, 3, 3), np.nan)), "features.5.weight holds NaN"),
-        (_with(features_5_weight=np.full((16, 8, 3, 3), 1e300)), "features.5.weight holds NaN"),
-        (_with(features_5_weight=np.ones((16, 8, 3, 3), bool)), "holds bool, expected real"),
     ],
 )
 def test_refused(tmp_path, make, message):
@@ -158,8 +151,9 @@ def test_refused(tmp_path, make, message):
 @pytest.mark.parametrize("mode", ["resnet50", "inceptionv3", "nothing"])
 def test_the_mode_must_be_the_file_s(tmp_path, vgg, mode):
     message = refusal(write_pth(tmp_path / "a.pth", vgg), mode=mode)
-    expected = "unknown backbone" if mode == "nothing" else "holds weights of vgg, not of --mode "
-    assert expected in message
+    assert (
+        "unknown backbone" if mode == "nothing" else "weights of vgg, not of --mode "
+    ) in message
 
 
 def test_missing_blocks_leave_the_depth_open(tmp_path):
@@ -170,25 +164,6 @@ def test_missing_blocks_leave_the_depth_open(tmp_path):
     message = refusal(path, mode="resnet50")
     assert "resnet50: lacks layer3.5.conv1.weight, layer3.5.bn1.weight" in message
     assert message.endswith("and 11 more")
-
-
-@pytest.mark.parametrize(
-    "mode, name, shape, message",
-    [
-        ("vgg", "features.0.weight", (0, 3, 3, 3), "with 1 to 1024 output channels"),
-        ("vgg", "features.0.weight", (2**63, 3, 3, 3), "with 1 to 1024 output channels"),
-        ("vgg", "features.0.weight", (1024, 3, 3, 3), "features.0.bias is [8], expected [1024]"),
-        ("resnet50", "fc.weight", (0, 256), "expected the weights of 1 to 1000000 classes"),
-        ("resnet50", "fc.weight", (2**63, 256), "expected the weights of 1 to 1000000 classes"),
-    ],
-)
-def test_shapes_that_are_claimed(monkeypatch, mode, name, shape, message):
-    values = torchvision(mode)
-    shapes = {name: array.shape for name, array in values.items()}
-    shapes[name] = shape
-    opened = Checkpoint("claims.pth", shapes, values.__getitem__)
-    monkeypatch.setattr(convert_module, "open_checkpoint", lambda path: opened)
-    assert message in refusal("claims.pth")
 
 
 def test_what_is_not_used_may_be_anything(tmp_path):
@@ -209,18 +184,9 @@ def test_a_renamed_file_is_taken_for_the_one_that_dgl_started_from(tmp_path):
     assert message.startswith("--published-as vgg16-397923af.pth: tensorpack's model zoo of vgg")
 
 
-@pytest.mark.parametrize("mode", ["vgg", "resnet50"])
-def test_loading_a_convertible_file_suggests_to_convert_it(tmp_path, mode):
-    checkpoint = open_checkpoint(write_pth(tmp_path / "a.pth", torchvision(mode)))
-    message = refusals.refusal(options_from, get_backbone(mode), checkpoint)
+def test_loading_a_convertible_file_suggests_to_convert_it(tmp_path, vgg):
+    checkpoint = open_checkpoint(write_pth(tmp_path / "a.pth", vgg))
+    message = refusals.refusal(options_from, get_backbone("vgg"), checkpoint)
     assert f"dgl convert {checkpoint.path}" in message
     message = refusals.refusal(options_from, get_backbone("inceptionv3"), checkpoint)
     assert "dgl convert" not in message
-
-
-def test_half_precision_becomes_single(tmp_path, vgg):
-    values = {name: array.astype("float16") for name, array in vgg.items()}
-    done = convert(write_pth(tmp_path / "a.pth", values), str(tmp_path / "b.npz"))
-    checkpoint = open_checkpoint(done.out)
-    assert checkpoint.read("conv3_1/W").dtype == np.float32
-    assert np.isfinite(run("vgg", checkpoint, random("image", (1, 32, 32, 3)), ["logits"])[0]).all()

@@ -1,6 +1,7 @@
 """Keras's HDF5 files of every age are read with their names and layout; bad ones are refused."""
 
 import sys
+from collections import OrderedDict
 
 import foreign_files
 import h5py
@@ -18,25 +19,22 @@ LAYERS = [
     ("a_norm", [("gamma", np.ones(4, "float32")), ("moving_variance", np.full(4, 2, "float32"))]),
 ]
 VALUES = {f"{layer}/{name}": array for layer, weights in LAYERS for name, array in weights}
-OLD_VALUES = dict(
-    zip(
-        (
-            "block1_conv1/block1_conv1_W_1 block1_conv1/block1_conv1_b_1 "
-            "a_norm/a_norm_gamma_1 a_norm/a_norm_running_std_1"
-        ).split(),
-        VALUES.values(),
-    )
+OLD_NAMES = ["block1_conv1/block1_conv1_W_1", "block1_conv1/block1_conv1_b_1"]
+OLD_NAMES += ["a_norm/a_norm_gamma_1", "a_norm/a_norm_running_std_1"]
+
+
+@pytest.mark.parametrize(
+    "options, names",
+    [
+        ({}, VALUES),
+        ({"model": True}, VALUES),
+        ({"old_names": True}, OLD_NAMES),
+        ({"compression": "gzip", "shuffle": True, "fletcher32": True}, VALUES),
+    ],
 )
-
-
-@pytest.mark.parametrize("model", [False, True])
-@pytest.mark.parametrize("name", ["a.h5", "a.npz"])
-def test_names_shapes_and_numbers(tmp_path, name, model):
-    assert_same(read_all(write_keras(tmp_path / name, LAYERS, model=model)), VALUES)
-
-
-def test_names_of_keras_1(tmp_path):
-    assert_same(read_all(write_keras(tmp_path / "a.h5", LAYERS, old_names=True)), OLD_VALUES)
+def test_names_shapes_and_numbers(tmp_path, options, names):
+    found = read_all(write_keras(tmp_path / "a.h5", LAYERS, **options))
+    assert_same(found, dict(zip(names, VALUES.values())))
 
 
 @pytest.mark.parametrize("model", [False, True])
@@ -68,11 +66,6 @@ def test_number_types(tmp_path, dtype):
     assert_same(found, {"x/y": expected, "x/z": expected[0, 0]})
 
 
-def test_compressed(tmp_path):
-    options = {"compression": "gzip", "shuffle": True, "fletcher32": True}
-    assert_same(read_all(write_keras(tmp_path / "a.h5", LAYERS, **options)), VALUES)
-
-
 @pytest.mark.slow
 def test_names_of_variable_length_in_a_large_file(tmp_path):
     layers = [(f"conv{index}", [("kernel:0", KERNEL)]) for index in range(110)]
@@ -86,68 +79,67 @@ def test_names_of_variable_length_in_a_large_file(tmp_path):
     assert len(read_all(path)) == 111
 
 
-def _network():
+@pytest.fixture
+def network():
+    """A network of Keras, whose weights are drawn."""
     layers = tf.keras.layers
-    return tf.keras.Sequential(
-        [
-            layers.Conv2D(4, 3, input_shape=(6, 6, 3), name="z_conv"),
-            layers.BatchNormalization(name="norm"),
-            layers.Flatten(name="flat"),
-            layers.Dense(2, name="a_dense"),
-        ]
-    )
+    with tf.Graph().as_default(), tf.Session() as session:
+        tf.keras.backend.set_session(session)
+        network = tf.keras.Sequential(
+            [
+                layers.Conv2D(4, 3, input_shape=(6, 6, 3), name="z_conv"),
+                layers.BatchNormalization(name="norm"),
+                layers.Flatten(name="flat"),
+                layers.Dense(2, name="a_dense"),
+            ]
+        )
+        session.run(tf.global_variables_initializer())
+        yield network
+
+
+def _names_in(network):
+    """(layer, weight) names in the order of ``get_weights``."""
+    pairs = [(layer.name, weight.name) for layer in network.layers for weight in layer.weights]
+    return [(layer, name.split("/")[-1].split(":")[0]) for layer, name in pairs]
 
 
 @pytest.mark.parametrize("save", ["save_weights", "save"])
 @pytest.mark.filterwarnings("ignore")
-def test_what_keras_writes(tmp_path, save):
+def test_what_keras_writes(tmp_path, network, save):
     path = str(tmp_path / "a.h5")
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.keras.backend.set_session(session)
-        network = _network()
-        session.run(tf.global_variables_initializer())
-        getattr(network, save)(path)
-        stored = [(layer.name, w.name, v) for layer in network.layers
-                  for w, v in zip(layer.weights, layer.get_weights())]  # fmt: skip
-    expected = {
-        "{}/{}".format(layer, name.split("/")[-1].split(":")[0]): value
-        for layer, name, value in stored
-    }
+    getattr(network, save)(path)
+    expected = dict(zip(map("/".join, _names_in(network)), network.get_weights()))
     assert len(expected) == 8 and next(iter(expected)) == "z_conv/kernel"
     assert_same(read_all(path), expected)
 
 
-def test_keras_reads_what_the_tests_write(tmp_path):
-    with tf.Graph().as_default(), tf.Session() as session:
-        tf.keras.backend.set_session(session)
-        network = _network()
-        session.run(tf.global_variables_initializer())
-        rng = np.random.RandomState(1)
-        made = [
-            rng.standard_normal(value.shape).astype("float32") for value in network.get_weights()
-        ]
-        arrays, layers = iter(made), []
-        for layer in network.layers:
-            leaves = [weight.name.split("/")[-1].split(":")[0] for weight in layer.weights]
-            layers.append((layer.name, [(leaf, next(arrays)) for leaf in leaves]))
-        network.load_weights(write_keras(tmp_path / "a.h5", layers))
-        for found, expected in zip(network.get_weights(), made):
-            np.testing.assert_array_equal(found, expected)
+def test_keras_reads_what_the_tests_write(tmp_path, network):
+    layers, made = OrderedDict(), []
+    for (layer, name), value in zip(_names_in(network), network.get_weights()):
+        made.append(_RNG.standard_normal(value.shape).astype("float32"))
+        layers.setdefault(layer, []).append((name, made[-1]))
+    network.load_weights(write_keras(tmp_path / "a.h5", layers.items()))
+    for found, expected in zip(network.get_weights(), made):
+        np.testing.assert_array_equal(found, expected)
 
 
 # --- refused
 
 _TEXT = h5py.special_dtype(vlen=str)
+_GZIP = {"compression": "gzip"}
 
 
-def write_by_hand(path, fill):
-    """A file with the one weight ``conv/kernel``, which ``fill(group)`` makes in the group ``conv``."""
-    with h5py.File(str(path), "w") as stream:
-        stream.attrs["layer_names"] = np.array([b"conv"])
-        group = stream.create_group("conv")
-        group.attrs["weight_names"] = np.array([b"kernel:0"])
-        fill(group)
-    return path
+def _by_hand(fill=lambda group: None):
+    """Maker of a file with the one weight ``conv/kernel``, which ``fill`` makes in the group ``conv``."""
+
+    def make(path):
+        with h5py.File(str(path), "w") as stream:
+            stream.attrs["layer_names"] = np.array([b"conv"])
+            group = stream.create_group("conv")
+            group.attrs["weight_names"] = np.array([b"kernel:0"])
+            fill(group)
+
+    return make
 
 
 def _bare(*names):
@@ -161,8 +153,8 @@ def _bare(*names):
     return make
 
 
-def _linked(place, kind):
-    """Maker of a file one of whose objects is a link to another place or another, sound file."""
+def _linked(place, link=None):
+    """Maker of a file one of whose objects is a link, by default to another, sound file."""
 
     def make(path):
         other = str(path) + ".other"
@@ -171,16 +163,9 @@ def _linked(place, kind):
         write_keras(path, LAYERS, model=place == "model_weights")
         with h5py.File(str(path), "a") as stream:
             stream.move(place, "elsewhere")
-            external = kind == "external"
-            stream[place] = (
-                h5py.ExternalLink(other, "/x") if external else h5py.SoftLink("/elsewhere")
-            )
+            stream[place] = link or h5py.ExternalLink(other, "/x")
 
     return make
-
-
-def _by_hand(fill):
-    return lambda path: write_by_hand(path, fill)
 
 
 def _dataset(**options):
@@ -200,18 +185,22 @@ def _outside(group):
 
 
 def _virtual(path):
-    write_by_hand(path, lambda group: None)
+    _by_hand()(path)
     layout = h5py.VirtualLayout((2, 2), "f8")
     layout[:] = h5py.VirtualSource("other.h5", "x", (2, 2))
     with h5py.File(str(path), "a", libver="latest") as stream:
         stream["conv"].create_virtual_dataset("kernel:0", layout)
 
 
-def _layer_is_an_array(path):
-    write_by_hand(path, lambda group: None)
-    with h5py.File(str(path), "a") as stream:
-        del stream["conv"]
-        stream["conv"] = KERNEL
+def _layer_is_an_array(group):
+    top = group.parent
+    del top["conv"]
+    top["conv"] = KERNEL
+
+
+def _twice(group):
+    group.create_dataset("kernel:0", data=KERNEL)
+    group.attrs["weight_names"] = np.array([b"kernel:0", b"kernel:0"])
 
 
 def _much_text(path):
@@ -226,20 +215,17 @@ def _much_text(path):
         (_bare("layers", "vars"), "Keras 3, expected the layout of Keras 2"),
         (_bare("_layer_checkpoint_dependencies"), "Keras 3, expected the layout of Keras 2"),
         (_bare("model_weights"), "expected the layout of Keras 2"),
-        (_linked("block1_conv1/block1_conv1/kernel:0", "external"), "is a link"),
-        (_linked("block1_conv1", "external"), "is a link"),
-        (_linked("block1_conv1", "soft"), "is a link"),
-        (_linked("model_weights", "external"), "is a link"),
+        (_linked("block1_conv1/block1_conv1/kernel:0"), "is a link"),
+        (_linked("block1_conv1"), "is a link"),
+        (_linked("block1_conv1", h5py.SoftLink("/elsewhere")), "is a link"),
+        (_linked("model_weights"), "is a link"),
         (_by_hand(_outside), "kernel:0 lies in another file"),
         (_virtual, "kernel:0 lies in another file"),
         (_dataset(shape=(10**12,), dtype="f4"), "kernel:0 claims 4000000000000 bytes"),
         (_dataset(shape=(2**40, 2**30), dtype="f8", chunks=(8, 8)), "kernel:0 claims"),
+        (_dataset(data=np.zeros(10**7, "u1"), **_GZIP), "kernel:0 claims 10000000 bytes"),
         (
-            _dataset(data=np.zeros(10**7, "u1"), compression="gzip"),
-            "kernel:0 claims 10000000 bytes",
-        ),
-        (
-            _dataset(shape=(1,), maxshape=(None,), dtype="f4", chunks=(10**8,), compression="gzip"),
+            _dataset(shape=(1,), maxshape=(None,), dtype="f4", chunks=(10**8,), **_GZIP),
             "kernel:0 claims 400000000 bytes",
         ),
         (_dataset(shape=(3,), dtype=_TEXT), "kernel:0 holds object, expected numbers"),
@@ -247,14 +233,15 @@ def _much_text(path):
         (_dataset(data=np.zeros(3, "c8")), "expected numbers"),
         (_dataset(data=h5py.Empty(np.dtype("f4"))), "expected numbers"),
         (_dataset(data=np.arange(100), scaleoffset=True), "gzip or lzf"),
-        (_by_hand(lambda group: None), "conv/kernel:0 is missing"),
+        (_by_hand(), "conv/kernel:0 is missing"),
         (_by_hand(lambda group: group.create_group("kernel:0")), "conv/kernel:0 is no array"),
         (_by_hand(lambda group: group.attrs.__delitem__("weight_names")), "weight_names"),
         (_names(np.array([b"../kernel:0"])), "is missing"),
         (_names(np.array([b"\xff"])), "not a readable"),
         (_names(np.arange(3)), "weight_names"),
         (_by_hand(lambda group: group.parent.__delitem__("conv")), "conv is missing"),
-        (_layer_is_an_array, "conv is no group"),
+        (_by_hand(_layer_is_an_array), "conv is no group"),
+        (_by_hand(_twice), "named conv/kernel, expected one"),
         (_much_text, "layer_names"),
         (
             lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(300)),
@@ -266,13 +253,6 @@ def test_refused(tmp_path, make, message):
     path = tmp_path / "a.h5"
     make(path)
     assert message in refusal_of(path)
-
-
-def test_a_weight_twice(tmp_path):
-    path = write_keras(tmp_path / "a.h5", [("x", [("y", KERNEL)])])
-    with h5py.File(path, "a") as stream:
-        stream["x"].attrs["weight_names"] = np.array([b"x/y:0", b"x/y:0"])
-    assert "x/y" in refusal_of(path)
 
 
 def test_an_empty_list_is_a_layer_without_weights(tmp_path):

@@ -20,75 +20,59 @@ VALUES = {
 }
 
 
-def write_header(path, header, data=b""):
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
-    return path
-
-
-def test_names_shapes_and_numbers(tmp_path):
-    assert_same(read_all(write_safetensors(tmp_path / "a.bin", VALUES)), VALUES)
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "a.safetensors"
 
 
 @pytest.mark.parametrize("dtype", sorted(SAFETENSORS_DTYPES))
-def test_number_types(tmp_path, dtype):
+def test_number_types(path, dtype):
     values = {"x": np.array([[0, 1, 1], [1, 0, 1]], dtype)}
-    assert_same(read_all(write_safetensors(tmp_path / "a.safetensors", values)), values)
+    assert_same(read_all(write_safetensors(path, values)), values)
 
 
-def test_files_of_the_library(tmp_path):
-    path = str(tmp_path / "a.safetensors")
-    library.save_file(VALUES, path)
+def test_the_library_and_the_tests_read_and_write_the_same(path):
+    library.save_file(VALUES, str(path))
     assert_same(read_all(path), VALUES)
-
-
-def test_the_library_reads_what_the_tests_write(tmp_path):
-    found = library.load_file(write_safetensors(tmp_path / "a.safetensors", VALUES))
+    found = library.load_file(write_safetensors(path, VALUES))
     assert_same({name: found[name] for name in VALUES}, VALUES)
 
 
-def test_bfloat16_becomes_float32(tmp_path):
+def test_bfloat16_becomes_float32(path):
     bits = np.array([[0x3F80, 0xC000], [0x0000, 0x7F80]], "uint16")  # 1, -2, 0, infinity
-    path = tmp_path / "a.safetensors"
     write_safetensors(path, {"a": np.zeros(3, "uint8"), "x": bits}, {"x": "BF16"})
     expected = np.array([[1, -2], [0, np.inf]], "float32")
     assert_same(read_all(path), {"a": np.zeros(3, "uint8"), "x": expected})
 
 
-def test_numbers_that_numpy_lacks(tmp_path):
-    path = tmp_path / "a.safetensors"
+def test_numbers_that_numpy_lacks(path):
     write_safetensors(path, {"x": np.zeros(3, "uint8")}, {"x": "F8_E4M3"})
     assert open_checkpoint(str(path)).shapes == {"x": (3,)}
     assert "x has the number type F8_E4M3, expected one of NumPy's or BF16" in refusal_of(path)
 
 
-def test_the_library_is_absent(tmp_path, monkeypatch):
+def test_the_library_is_absent(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors", None)
-    path = write_safetensors(tmp_path / "a.safetensors", VALUES)
+    write_safetensors(path, VALUES)
     assert "pip install safetensors" in refusal_of(path)
 
 
-def _stating(shape, offsets):
-    header = {"x": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}
-    return lambda path: write_header(path, header, b"\0" * 12)
-
-
 @pytest.mark.parametrize(
-    "make",
+    "shape, offsets",
     [
-        _stating([10**12], [0, 12]),
-        _stating([2**40, 2**40], [0, 4 * 10**12]),
-        _stating([-3], [0, 12]),
-        _stating([3], [4, 16]),
-        _stating([2], [0, 12]),
+        ([10**12], [0, 12]),
+        ([2**40, 2**40], [0, 4 * 10**12]),
+        ([-3], [0, 12]),
+        ([3], [4, 16]),
+        ([2], [0, 12]),
     ],
 )
-def test_damaged(tmp_path, make):
-    path = tmp_path / "a.safetensors"
-    make(path)
+def test_damaged(path, shape, offsets):
+    text = json.dumps({"x": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(12))
     assert "not a readable safetensors file" in refusal_of(path)
 
 
-def test_a_name_of_two_lines(tmp_path):
-    path = write_safetensors(tmp_path / "a.safetensors", {"a\nb": np.zeros(2)})
+def test_a_name_of_two_lines(path):
+    write_safetensors(path, {"a\nb": np.zeros(2)})
     assert "variable named 'a\\nb', expected a printable name" in refusal_of(path)

@@ -12,18 +12,14 @@ from dgl.weights.sources import how_to_get, published_files
 FILES = [(mode, file) for mode in BACKBONES for file in published_files(mode)]
 
 
-def row(mode, file):
-    """The line of docs/weights.md about a published file."""
-    return (
-        f"| {mode} | [`{file.file_name}`]({file.url}) | {PUBLISHERS[file.publisher]} | "
-        f"{file.preprocessing.text} | {file.license} | {file.differs} |"
-    )
-
-
 def test_the_documentation_lists_exactly_these_files(root):
     with open(os.path.join(root, "docs", "weights.md"), encoding="utf-8") as stream:
         listed = [line for line in stream.read().splitlines() if re.match(r"\| \w+ \| \[", line)]
-    assert sorted(listed) == sorted(row(mode, file) for mode, file in FILES)
+    assert sorted(listed) == sorted(
+        f"| {mode} | [`{file.file_name}`]({file.url}) | {PUBLISHERS[file.publisher]} | "
+        f"{file.preprocessing.text} | {file.license} | {file.differs} |"
+        for mode, file in FILES
+    )
 
 
 def test_every_publisher_is_converted():

@@ -1,0 +1,91 @@
+"""A backbone that a file registers is found, built, identified, and its published weights are converted."""
+
+import numpy as np
+import pytest
+from foreign_files import write_pth
+from networks import options_of, values_of, write_npz
+
+from dgl.backbones import BACKBONES, get_backbone
+from dgl.backbones.published import (
+    CONVOLUTION_OF_TORCH,
+    EXACT,
+    LINEAR_OF_TORCH,
+    TORCH,
+    TORCHVISION,
+    Piece,
+    PublishedFile,
+    PublishedNames,
+)
+from dgl.backbones.receptive_field import layer_table
+from dgl.backbones.registry import Backbone, Network
+from dgl.tf_compat import lazy_tensorpack as tp
+from dgl.tf_compat import tf
+from dgl.weights import find_weights, open_checkpoint, options_from
+from dgl.weights.convert import convert
+from dgl.weights.identify import mode_for
+
+SIZE = 16
+PIECES = {
+    "toy/W": Piece("first.weight", CONVOLUTION_OF_TORCH),
+    "toy/b": Piece("first.bias"),
+    "linear_toy/W": Piece("last.weight", LINEAR_OF_TORCH),
+    "linear_toy/b": Piece("last.bias"),
+}
+NAMES = PublishedNames(
+    TORCHVISION,
+    lambda shapes: EXACT if "first.weight" in shapes else None,
+    lambda shapes, names: {name: PIECES[name] for name in names},
+)
+
+
+def _build(image, options):
+    features = tp.Conv2D("toy", image, options.channels(16), 3, strides=2, activation=tf.nn.relu)
+    logits = tp.FullyConnected(options.head, tp.GlobalAvgPooling("gap", features), options.classes)
+    return Network(logits, {"toy": features}, logits.variables.W)
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch):
+    """A convolution and a classifier, published under PyTorch's kind of names."""
+    file = PublishedFile(TORCHVISION, "toy-1.pth", "https://toys.test/toy-1.pth", TORCH, "MIT", "-")
+    toy = Backbone(
+        mode="toy",
+        build=_build,
+        layers=("toy",),
+        heads={"imagenet": "linear_toy"},
+        head_pattern=r"(linear_toy)/W",
+        stem="toy/W",
+        stem_channels=16,
+        pretrained={"toy": "toy.npz"},
+        published_files=(file,),
+        published_names=(NAMES,),
+    )
+    monkeypatch.setitem(BACKBONES, "toy", toy)
+
+
+def test_it_is_found_and_built():
+    (layer,) = layer_table(get_backbone("toy"), options_of("toy"), SIZE)
+    assert (layer.name, layer.field.size, layer.shape) == ("toy", (3, 3), (8, 8, 16))
+
+
+@pytest.mark.parametrize("width", [1.0, 0.5])
+def test_it_is_identified_from_its_checkpoint(tmp_path, width):
+    path = write_npz(tmp_path / "a.npz", values_of("toy", SIZE, width=width, classes=3))
+    assert mode_for(path) == "toy"
+    options = options_from(get_backbone("toy"), open_checkpoint(path))
+    assert (options.classes, options.head, options.width) == (3, "linear_toy", width)
+
+
+def test_its_published_weights_are_renamed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    values, published = values_of("toy", SIZE, width=0.5, classes=3), {}
+    for name, (stored, axes) in PIECES.items():
+        published[stored] = values[name].transpose(np.argsort(axes)) if axes else values[name]
+    done = convert(write_pth(tmp_path / "toy-1.pth", published))
+    assert (done.mode, done.written, done.left_out) == ("toy", 4, 0)
+    found = open_checkpoint(find_weights(get_backbone("toy"), "toy"))
+    assert set(found.shapes) == set(values)
+    for name, value in values.items():
+        # Published for RGB, ours takes BGR.
+        expected = value[:, :, ::-1] if name == "toy/W" else value
+        np.testing.assert_allclose(found.read(name), expected, rtol=1e-6)
