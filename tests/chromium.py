@@ -1,18 +1,16 @@
-"""Path and flags of Chromium for the tests marked ``browser``; it makes no connections of its own."""
+"""Chromium for the tests marked ``browser``: path, flags, marks; it makes no connections of its own."""
 
-import os
 import shutil
 
-CHROMIUM = next(
-    (
-        path
-        for path in ["/usr/bin/chromium"]
-        + [shutil.which(name) for name in ("chromium", "chromium-browser")]
-        if path and os.path.exists(path)
-    ),
-    None,
-)
+import pytest
+
+_NAMES = ("/usr/bin/chromium", "chromium", "chromium-browser")
+CHROMIUM = next((path for path in map(shutil.which, _NAMES) if path), None)
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 ).split()
+MARKS = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]

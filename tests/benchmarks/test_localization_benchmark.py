@@ -1,33 +1,63 @@
-"""Records of the localization and fidelity benchmarks hold the figures of their runs."""
+"""The benchmark of localization: several trainings as one, with intervals over the images that they share,
+and a record that holds the figures of its runs."""
 
 import dataclasses
-import importlib.util
 import json
-import os
 
 import numpy as np
 import pytest
 from made_results import PLAN, filled
+from metrics.test_bootstrap import blobs, box_evaluator, fixed_from
 
+from benchmarks import localization
+from benchmarks.replicates import Replicates
 from dgl.evaluation.results import write_records
+from dgl.metrics import compare, intervals
 
 
-def _load(root, name):
-    path = os.path.join(root, "benchmarks", name + ".py")
-    spec = importlib.util.spec_from_file_location("benchmark_" + name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def trainings(count=3, images=25):
+    _, boxes = blobs(images, seed=9)
+    return [box_evaluator(blobs(images, seed)[0], boxes) for seed in range(count)]
 
 
-@pytest.fixture(scope="module")
-def localization(root):
-    return _load(root, "localization")
+def test_figures_are_the_means_of_the_trainings():
+    parts = trainings()
+    both = Replicates(parts)
+    for name, values in both.each().items():
+        assert values == [part.result()[name] for part in parts]
+        assert both.figures(both.totals())[name][0] == pytest.approx(np.mean(values))
 
 
-@pytest.fixture(scope="module")
-def fidelity(root):
-    return _load(root, "fidelity")
+def test_one_training_is_itself():
+    (part,) = trainings(1)
+    assert intervals(Replicates([part]), 100) == intervals(part, 100)
+    figures = ("max_box_acc", "max_box_acc_v2")
+    assert Replicates([part]).each() == {name: [part.result()[name]] for name in figures}
+
+
+def test_the_mean_of_the_same_training_has_its_interval_and_p_value():
+    rng = np.random.RandomState(1)
+    one, other = (fixed_from(rng.rand(40) < share) for share in (0.6, 0.4))
+    single = compare(one, other, "gt_known", 300)
+    tripled = compare(Replicates([one] * 3), Replicates([other] * 3), "gt_known", 300)
+    np.testing.assert_allclose(tripled.interval, single.interval)
+    expected = pytest.approx((single.difference, single.p_value))
+    assert (tripled.difference, tripled.p_value) == expected
+
+
+def test_trainings_that_disagree_have_a_narrower_interval_of_their_mean():
+    rng = np.random.RandomState(2)
+    parts = [fixed_from(rng.rand(60) < 0.5) for _ in range(4)]
+    low, high = intervals(Replicates(parts), 500)["gt_known"]
+    single = [intervals(part, 500)["gt_known"] for part in parts]
+    assert high - low < 0.7 * min(top - bottom for bottom, top in single)
+
+
+def test_trainings_on_different_images_are_refused():
+    with pytest.raises(ValueError, match="different images"):
+        Replicates([fixed_from([True] * 3), fixed_from([True] * 4)])
+    with pytest.raises(ValueError, match="at least one"):
+        Replicates([])
 
 
 ENTRIES = (("dgl", "a"), ("dgl", "b"), ("cam", "a"))
@@ -38,9 +68,8 @@ PROTOCOLS = ("fixed_threshold", "wsolevaluation")
 def _seed(folder, seed, layer):
     """Results of one seed, which selected on ``layer`` for DGL."""
     selected = {name: {"@".join(entry): 0.3 for entry in ENTRIES} for name in PROTOCOLS}
-    plan = dataclasses.replace(
-        PLAN, masks=False, entries=ENTRIES, alpha_entries=ALPHA, thresholds=selected
-    )
+    plan = dataclasses.replace(PLAN, masks=False, entries=ENTRIES, alpha_entries=ALPHA)
+    plan = dataclasses.replace(plan, thresholds=selected)
     results = filled(range(17), plan, seed=seed)
     write_records(folder, results)
     rows = [{"method": m, "layer": own, "chosen": m == "cam" or own == layer} for m, own in ENTRIES]
@@ -48,7 +77,7 @@ def _seed(folder, seed, layer):
     return results
 
 
-def test_means_seeds_and_intervals_by_method_and_layer(localization, tmp_path):
+def test_means_seeds_and_intervals_by_method_and_layer(tmp_path):
     folders = [tmp_path / str(seed) for seed in range(3)]
     runs = [_seed(folder, seed, "aab"[seed]) for seed, folder in enumerate(folders)]
     summary = localization.aggregate([str(folder) for folder in folders], resamples=50)
@@ -61,14 +90,11 @@ def test_means_seeds_and_intervals_by_method_and_layer(localization, tmp_path):
             values = [part[protocol, entry].result()[figure] for part in own]
             assert row[figure]["seeds"] == values
             assert row[figure]["mean"] == pytest.approx(np.mean(values))
-            low, high = row[figure]["interval"]
-            assert low <= high
+            assert row[figure]["interval"] == sorted(row[figure]["interval"])
         dgl, cam = summary["chosen"][protocol]
         assert (dgl["method"], dgl["layers"], cam["layers"]) == ("dgl", ["a", "a", "b"], ["a"] * 3)
-        values = [
-            part[protocol, ("dgl", layer)].result()[figure] for part, layer in zip(own, "aab")
-        ]
-        assert dgl[figure]["seeds"] == values
+        chosen = [part[protocol, ("dgl", layer)] for part, layer in zip(own, "aab")]
+        assert dgl[figure]["seeds"] == [one.result()[figure] for one in chosen]
         tested = [figure] + ["max_box_acc_v2"] * (protocol == "wsolevaluation")
         assert [row["figure"] for row in summary["comparisons"][protocol]] == tested
         for compared in summary["comparisons"][protocol]:
@@ -76,25 +102,3 @@ def test_means_seeds_and_intervals_by_method_and_layer(localization, tmp_path):
             difference = dgl[compared["figure"]]["mean"] - cam[compared["figure"]]["mean"]
             assert compared["difference"] == pytest.approx(difference)
         assert [row["method"] for row in summary["alpha"][protocol]] == [m for m, _ in ALPHA]
-    text = localization._encode(summary).decode("utf-8")
-    assert json.loads(text) == json.loads(json.dumps(summary))
-    assert max(len(line) for line in text.split("\n")) < 2000
-
-
-def _maps(path, move=0.0, layers=("0|add", "1|conv5_3")):
-    maps = {}
-    for layer in layers:
-        for seed in (1, 7):
-            score_map = np.arange(16.0).reshape(4, 4) * seed
-            score_map[1, 1] += move * 15 * seed if seed == 7 and layer == "1|conv5_3" else 0
-            maps[f"vgg|0{layer}|{seed}"] = score_map
-    np.savez(str(path), **maps)
-    return str(path)
-
-
-def test_distances_between_normalized_maps(fidelity, tmp_path):
-    rows = fidelity.compare(_maps(tmp_path / "a.npz"), _maps(tmp_path / "b.npz", 0.16))
-    assert rows == [
-        ["vgg", "0 add", "0e+00", "0e+00", "0e+00"],
-        ["vgg", "1 conv5_3", "0e+00", "2e-01", "1e-02"],
-    ]

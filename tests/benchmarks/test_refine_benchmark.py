@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from benchmarks import refine_teachers
 from benchmarks.refine import ROWS, measure, row
@@ -22,17 +23,14 @@ class _Maps:
 
 
 def test_figures_by_method(tmp_path):
-    from PIL import Image
-
-    samples = []
+    mask = np.zeros((100, 100), np.uint8)
+    mask[25:75, 25:75] = 255
+    mask_path, samples = str(tmp_path / "mask.png"), []
+    Image.fromarray(mask).save(mask_path)
     for number in range(10):
         path = str(tmp_path / f"{number}.png")
-        Image.fromarray(np.full((100, 100, 3), 7, np.uint8)).save(path)
-        mask = np.zeros((100, 100), np.uint8)
-        mask[25:75, 25:75] = 255
-        Image.fromarray(mask).save(path + ".mask.png")
-        box = ((25, 25, 75, 75),)
-        samples.append(Sample(str(number), path, 0, box, mask_paths=(path + ".mask.png",)))
+        Image.new("RGB", (100, 100)).save(path)
+        samples.append(Sample(str(number), path, 0, ((25, 25, 75, 75),), (mask_path,)))
     boxes, masks = measure(_Maps(), samples, dict.fromkeys(ROWS, 0.5))
     rows = [row(name, [boxes] * 2, [{name: 0.5}] * 2, 50, [masks] * 2) for name in ROWS]
     assert [one["method"] for one in rows] == ["dgl", "dgl, pas", "refined", "foreground"]
@@ -45,8 +43,6 @@ def test_figures_by_method(tmp_path):
 
 def split_of(folder, count=10):
     """Images with a bright square, which is the object."""
-    from PIL import Image
-
     samples = []
     for number in range(count):
         path = str(folder / f"{number}.png")

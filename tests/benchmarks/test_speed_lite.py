@@ -33,12 +33,9 @@ def test_coarse_layers_are_the_outputs_of_strides_16_and_32():
         size = get_backbone(mode).image_size
         image = tf.placeholder(tf.float32, [1, size, size, 3])
         endpoints = build_network(get_backbone(mode), image, BuildOptions(10, "linear")).endpoints
-    wanted = {
-        name
-        for name, tensor in endpoints.items()
-        if tensor.shape.as_list()[1] <= size / 16 + 1 and "_" not in name
-    }
-    assert set(lite.coarse_layers(mode)) == wanted
+    sides = {name: endpoints[name].shape.as_list()[1] for name in endpoints if "_" not in name}
+    coarse = {name for name, side in sides.items() if side <= size / 16 + 1}
+    assert set(lite.coarse_layers(mode)) == coarse
 
 
 def test_every_multiply_add_is_there(network):
@@ -57,12 +54,10 @@ def test_every_library_has_the_same_logits(network, library, tmp_path):
     pytest.importorskip("onnxruntime" if library == "onnx_runtime" else "torch")
     module = importlib.import_module("benchmarks.speed.workers." + library)
     mode, path = network
-    images = photos.batch(2, get_backbone(mode).image_size)
-    np.save(str(tmp_path / "images.npy"), images)
-    chosen = dict.fromkeys(
-        ("the forward pass alone", "a layer's gradient", "every gradient"), "channels last"
-    )
-    made = module.Library(Setup(path, str(tmp_path / "images.npy"), 2, mode, chosen))
+    images, stored = photos.batch(2, get_backbone(mode).image_size), str(tmp_path / "images.npy")
+    np.save(stored, images)
+    uses = ("the forward pass alone", "a layer's gradient", "every gradient")
+    made = module.Library(Setup(path, stored, 2, mode, dict.fromkeys(uses, "channels last")))
     found, _, _ = contenders.lite_contenders(mode)
     with Predictor(mode, path, ["block14"], ["gradcam", "layercam"], gpu="-1") as predictor:
         expected = predictor(images, [1, 2])

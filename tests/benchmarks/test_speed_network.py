@@ -1,9 +1,13 @@
-"""The benchmark's network is the project's own VGG, and its batch is eight different photographs."""
+"""The speed benchmark's network is the project's own VGG; its multiply-adds, as counted in the graph."""
+
+import os
 
 import numpy as np
+import pytest
 from networks import vgg_shapes
 
 from benchmarks.speed import network, photos
+from benchmarks.speed.arithmetic import count, floor
 from benchmarks.speed.frozen_run import MAIN_LAYER, Variables
 from dgl.backbones import get_backbone
 from dgl.predict.predictor import Predictor
@@ -18,15 +22,19 @@ def test_names_and_shapes_are_those_of_the_backbone():
 
 
 def test_pools_follow_the_last_convolution_of_a_block():
-    layers = []
-    for name, _ in network.convolutions():
-        layers += [name] + [pool for pool in [network.pool_after(name)] if pool]
+    names = [name for name, _ in network.convolutions()]
+    layers = [layer for name in names for layer in (name, network.pool_after(name)) if layer]
     assert layers[::-1] == list(get_backbone("vgg").layers)
 
 
-def test_predictor_loads_it_without_maps_and_with(tmp_path):
+@pytest.fixture
+def path(tmp_path):
     path = str(tmp_path / "weights.npz")
     network.write(path, width=WIDTH, classes=CLASSES)
+    return path
+
+
+def test_predictor_loads_it_without_maps_and_with(path):
     images = photos.batch(2, size=64)
     with Predictor("vgg", path, layers=["add"], methods=(), image_size=64, gpu="-1") as predictor:
         alone = predictor(images, [1, 2])
@@ -38,9 +46,7 @@ def test_predictor_loads_it_without_maps_and_with(tmp_path):
     assert 0.01 < alone.logits.std() < 100
 
 
-def test_frozen_or_not_it_computes_the_same(tmp_path):
-    path = str(tmp_path / "weights.npz")
-    network.write(path, width=WIDTH, classes=CLASSES)
+def test_frozen_or_not_it_computes_the_same(path):
     images = np.random.RandomState(0).uniform(0, 255, (2, 48, 48, 3)).astype("float32")
     logits, maps = Variables(path, ("dgl",), size=48)(images)
     with Predictor("vgg", path, [MAIN_LAYER], ("dgl",), image_size=48, gpu="-1") as predictor:
@@ -49,3 +55,40 @@ def test_frozen_or_not_it_computes_the_same(tmp_path):
     expected = maps["dgl", MAIN_LAYER]
     scale = np.abs(expected).max()
     np.testing.assert_allclose(found.maps["dgl", MAIN_LAYER], expected, atol=1e-4 * scale)
+
+
+# (side of the image, input channels, output channels), from the input on.
+VGG = [
+    ("conv1_1", 224, 3, 64), ("conv1_2", 224, 64, 64),
+    ("conv2_1", 112, 64, 128), ("conv2_2", 112, 128, 128),
+    ("conv3_1", 56, 128, 256), ("conv3_2", 56, 256, 256), ("conv3_3", 56, 256, 256),
+    ("conv4_1", 28, 256, 512), ("conv4_2", 28, 512, 512), ("conv4_3", 28, 512, 512),
+    ("conv5_1", 14, 512, 512), ("conv5_2", 14, 512, 512), ("conv5_3", 14, 512, 512),
+    ("add", 14, 512, 1024),
+]  # fmt: skip
+NAMES = [name for name, _, _, _ in VGG]
+
+
+def multiply_adds(layers):
+    return sum(9 * side * side * before * after for _, side, before, after in layers)
+
+
+@pytest.mark.parametrize("layer", ["conv1_1", "conv3_3", "add"])
+def test_a_pass_convolves_once_for_every_convolution_above_the_layer(layer):
+    forward, backward = count("vgg", [layer])
+    assert forward == multiply_adds(VGG)
+    assert backward == multiply_adds(VGG[NAMES.index(layer) + 1 :])
+
+
+def test_floors_of_one_and_of_two_gradients():
+    assert floor(["add"]) == 1
+    forward, backward = multiply_adds(VGG), multiply_adds(VGG[-2:])
+    assert floor(["conv5_2"]) == pytest.approx(1 + 2 * backward / forward)
+    assert floor(["conv5_2"], gradients=1) == pytest.approx(1 + backward / forward)
+
+
+def test_the_page_quotes_the_floors(root):
+    with open(os.path.join(root, "docs", "speed.md"), encoding="utf-8") as stream:
+        page = stream.read()
+    for name, layers in (("conv5_2", ["conv5_2"]), ("all 18", get_backbone("vgg").layers)):
+        assert f"| {name} | {floor(layers):.3f} | {floor(layers, gradients=1):.3f} |" in page

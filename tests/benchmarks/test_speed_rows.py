@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from trees import contents
 
 from benchmarks.speed.options import Options
 from benchmarks.speed.sections import folder, training
@@ -33,31 +34,19 @@ def test_series_without_ratios(above, below):
         ratio(above, below)
 
 
-@pytest.mark.parametrize(
-    "median, kind, bound, met",
-    [
-        (1.2, AT_MOST, 1.25, True),
-        (1.25, AT_MOST, 1.25, True),
-        (1.3, AT_MOST, 1.25, False),
-        (2.5, AT_LEAST, 2.5, True),
-        (2.4, AT_LEAST, 2.5, False),
-    ],
-)
-def test_bounds(median, kind, bound, met):
-    assert bounded({"median": median}, kind, bound) == {"kind": kind, "bound": bound, "met": met}
+@pytest.mark.parametrize("kind, bound, beyond", [(AT_MOST, 1.25, 1.26), (AT_LEAST, 2.5, 2.49)])
+def test_bounds(kind, bound, beyond):
+    for median in (bound, beyond):
+        expected = {"kind": kind, "bound": bound, "met": median == bound}
+        assert bounded({"median": median}, kind, bound) == expected
     with pytest.raises(ValueError):
-        bounded({"median": median}, "about", bound)
+        bounded({"median": bound}, "about", bound)
 
 
 def times(slower):
-    bare = [1.0, 2.0, 4.0]
-    trainer = [slower * seconds for seconds in bare]
-    return {
-        "bare": bare,
-        "trainer": trainer,
-        "bare_processor": [1.9] * 3,
-        "trainer_processor": [1.9 * 1.25] * 3,
-    }
+    bare, processor = np.array([1.0, 2.0, 4.0]), np.full(3, 1.9)
+    found = {"bare": bare, "trainer": slower * bare}
+    return dict(found, bare_processor=processor, trainer_processor=1.25 * processor)
 
 
 @pytest.mark.parametrize("slower, met", [(0.99, True), (1.05, True), (1.06, False)])
@@ -78,9 +67,7 @@ def test_the_section_of_one_network(monkeypatch):
     rows = section["decoding"]["rows"]
     assert [row["workers"] for row in rows] == [0, 1, 2]
     assert all(row["pictures_per_second"]["least"] > 0 for row in rows)
-    assert section["decoding"]["bound"]["bound"] == 1.8
-    text = training.table(section)
-    assert "1.02 (1.02 to 1.02)" in text and "| images a second" in text
+    assert "1.02 (1.02 to 1.02)" in training.table(section)
 
 
 def test_images_have_the_size_and_weight_of_photographs(tmp_path):
@@ -93,9 +80,7 @@ def test_images_have_the_size_and_weight_of_photographs(tmp_path):
     # Noise and edges: more than a bit a pixel, as photographs of this quality have.
     assert all(path.stat().st_size > 20000 for path in (tmp_path / "a").iterdir())
     assert len({image.tobytes() for image in images}) == 9
-    for path in paths:
-        with open(path, "rb") as one, open(path.replace("/a/", "/b/"), "rb") as other:
-            assert one.read() == other.read()
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
 
 
 def test_throughput_is_the_share_of_each_round():

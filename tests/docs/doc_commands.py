@@ -18,12 +18,10 @@ _MARK = re.compile(r"<!-- (needs|run): ([^>]+?) -->$")
 _FENCE = re.compile(r"(```+|~~~+) *([\w+-]*) *$")
 _LIST_ITEM = re.compile(r"([-*+]|\d+\.) ")
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=")
-_PROGRAMS = set(
-    (
-        "cd curl dgl git horovodrun job=$(sbatch make mkdir pip python python3.11 ray sbatch sh "
-        "./ . tensorboard"
-    ).split()
-)
+_PROGRAMS = (
+    "cd curl dgl git horovodrun job=$(sbatch make mkdir pip python python3.11 ray sbatch sh ./ . "
+    "tensorboard"
+).split()
 _CODE_SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 # Code spans that name a command for a reader to give, with a flag or an argument.
 _INLINE = re.compile(
@@ -32,42 +30,24 @@ _INLINE = re.compile(
 
 
 class Block(NamedTuple):
-    """One block of a page.
+    """One block of a page."""
 
-    Attributes:
-        path: str, relative to the project.
-        line: int, of the block's first line, counted from 1.
-        kind: ``"shell"``, ``"python"`` or ``"text"``.
-        text: str, without the indentation.
-        mark: (``"needs"`` or ``"run"``, what), or ``None``.
-    """
-
-    path: str
-    line: int
-    kind: str
-    text: str
-    mark: Optional[tuple]
+    line: int  # of its first line, counted from 1
+    kind: str  # "shell", "python" or "text"
+    text: str  # without the indentation
+    mark: Optional[tuple]  # ("needs" or "run", what)
 
 
 class Command(NamedTuple):
-    """One command.
+    """One command."""
 
-    Attributes:
-        path, line: where it is.
-        text: str, on one line, without a comment.
-        environment: variable -> value, the assignments before the program.
-        words: list of str, the program and its arguments.
-        mark: as of its block.
-        is_inline: whether it is named in a sentence rather than set in a block.
-    """
-
-    path: str
+    path: str  # of its page, relative to the project
     line: int
-    text: str
-    environment: Dict[str, str]
-    words: List[str]
-    mark: Optional[tuple]
-    is_inline: bool
+    text: str  # on one line
+    environment: Dict[str, str]  # the assignments before the program
+    words: List[str]  # the program and its arguments
+    mark: Optional[tuple]  # of its block
+    is_inline: bool  # named in a sentence rather than set in a block
 
     @property
     def place(self):
@@ -87,12 +67,9 @@ def read(path: str) -> str:
 
 
 def _kind(language, text):
-    if language in ("sh", "bash", "shell", "console"):
-        return SHELL
-    if language == "python":
-        return PYTHON
     if language:
-        return TEXT
+        shells = dict.fromkeys(("sh", "bash", "shell", "console"), SHELL)
+        return dict(shells, python=PYTHON).get(language, TEXT)
     lines = [line for line in text.split("\n") if line.strip() and not line.startswith("# ")]
     first = lines[0].strip() if lines else ""
     if first.startswith("#!/bin/"):
@@ -100,108 +77,57 @@ def _kind(language, text):
     if re.match(r"(from \w[\w.]* import|import \w)", first):
         return PYTHON
     words = first.split()
-    while words and _ASSIGNMENT.match(words[0]) and not words[0].startswith("job=$("):
+    while words and _ASSIGNMENT.match(words[0]):
         words = words[1:]
-    program = words[0] if words else ""
-    is_command = program in _PROGRAMS or program.endswith("/bin/python")
     # A word alone, or a sentence that begins like a command, is not one.
-    return SHELL if is_command and len(words) > 1 else TEXT
+    is_command = len(words) > 1 and (words[0] in _PROGRAMS or words[0].endswith("/bin/python"))
+    return SHELL if is_command else TEXT
 
 
-def blocks(path: str, text: Optional[str] = None) -> List[Block]:
-    """The blocks of a page, in order."""
-    lines = (read(path) if text is None else text).split("\n")
-    found, index, in_list = [], 0, False
+def blocks(text: str) -> List[Block]:
+    """The blocks of a page's text, in order."""
+    lines = text.split("\n")
+    found, index, in_list, before = [], 0, False, ""
     while index < len(lines):
-        line = lines[index]
+        line, start = lines[index], index
+        is_apart = index == 0 or not lines[index - 1].strip()
         fence = _FENCE.match(line)
         if fence:
-            end = index + 1
+            start, end = index + 1, index + 1
             while end < len(lines) and not lines[end].startswith(fence.group(1)):
                 end += 1
-            found.append(
-                _block(path, lines, index, lines[index + 1 : end], fence.group(2), index + 2)
-            )
-            index = end + 1
+            body, index = "\n".join(lines[start:end]), end + 1
+        elif line.startswith("    ") and line.strip() and not in_list and is_apart:
+            while index < len(lines) and (
+                lines[index].startswith("    ") or not lines[index].strip()
+            ):
+                index += 1
+            body = "\n".join(part[4:] for part in lines[start:index])
+        else:
+            if line.strip():
+                in_list = bool(_LIST_ITEM.match(line)) or (in_list and line.startswith(" "))
+                before = line
+            index += 1
             continue
-        if line.startswith("    ") and line.strip() and not in_list and _is_apart(lines, index):
-            end = index
-            while end < len(lines) and (lines[end].startswith("    ") or not lines[end].strip()):
-                end += 1
-            body = [part[4:] for part in lines[index:end]]
-            found.append(_block(path, lines, index, body, "", index + 1))
-            index = end
-            continue
-        if line.strip():
-            in_list = bool(_LIST_ITEM.match(line)) or (in_list and line.startswith(" "))
-        index += 1
+        mark = _MARK.match(before)
+        kind = _kind(fence.group(2) if fence else "", body)
+        found.append(Block(start + 1, kind, body.rstrip(), mark and mark.groups()))
+        before = ""
     return found
 
 
-def _is_apart(lines, index):
-    return index == 0 or not lines[index - 1].strip()
-
-
-def _block(path, lines, start, body, language, line):
-    while body and not body[-1].strip():
-        body = body[:-1]
-    text = "\n".join(body)
-    above = start - 1
-    while above >= 0 and not lines[above].strip():
-        above -= 1
-    mark = _MARK.match(lines[above]) if above >= 0 else None
-    return Block(path, line, _kind(language, text), text, mark.groups() if mark else None)
-
-
-def _without_comment(line):
-    quote = None
-    for place, letter in enumerate(line):
-        if quote:
-            quote = None if letter == quote else quote
-        elif letter in "'\"":
-            quote = letter
-        elif letter == "#" and (place == 0 or line[place - 1] in " \t"):
-            return line[:place].rstrip()
-    return line.rstrip()
-
-
-def logical_lines(block: Block) -> List[tuple]:
-    """(line number, text) of every command of a shell block, continued lines joined."""
-    found, parts, first = [], [], None
-    for offset, line in enumerate(block.text.split("\n")):
-        line = _without_comment(line)
-        if first is None:
-            first = block.line + offset
-        if line.endswith("\\"):
-            parts.append(line[:-1].strip())
-            continue
-        text = " ".join(part for part in parts + [line.strip()] if part)
-        if text:
-            found.append((first, text))
-        parts, first = [], None
-    return found
-
-
-def _command(path, line, text, mark, is_inline=False):
-    words = shlex.split(text)
-    environment = {}
-    while words and _ASSIGNMENT.match(words[0]):
-        name, value = words.pop(0).split("=", 1)
-        environment[name] = value
-    return Command(path, line, text, environment, words, mark, is_inline)
-
-
-def is_script(block: Block) -> bool:
-    """Whether a block is a whole shell script rather than a list of commands."""
-    return block.text.startswith("#!") or bool(re.search(r"\$\(", block.text))
+def _logical_lines(block):
+    """(line number, text) of the lines of a shell block, continued lines joined."""
+    number = block.line
+    for line in re.split(r"(?<!\\)\n", block.text):
+        yield number, " ".join(part.strip() for part in line.split("\\\n"))
+        number += line.count("\n") + 1
 
 
 def _own_part(line):
     """The command of this project in a line of a script, without what the script puts around it."""
     start = re.search(r"\b(horovodrun|python) .*\.py .*", line)
-    if start is None:
-        return None
-    text = re.sub(r" &$", "", start.group(0))
+    text = re.sub(r" &$", "", start.group(0)) if start else ""
     # The end of a command that is an argument itself.
     return text[:-1] if text.count('"') % 2 else text
 
@@ -212,25 +138,22 @@ def commands(path: str, text: Optional[str] = None) -> List[Command]:
     A script gives the commands in it that are this project's.
     """
     text = read(path) if text is None else text
-    found = []
-    for block in blocks(path, text):
-        if block.kind != SHELL:
-            continue
-        for line, command in logical_lines(block):
-            if is_script(block):
-                command = _own_part(command)
-                if command is None:
-                    continue
-            found.append(_command(path, line, command, block.mark))
-    inside = {line for block in blocks(path, text) for line in _lines_of(block)}
+    given, inside = [], set()
+    for block in blocks(text):
+        inside.update(range(block.line - 1, block.line + block.text.count("\n") + 2))
+        is_script = block.text.startswith("#!") or "$(" in block.text
+        for line, command in _logical_lines(block) if block.kind == SHELL else ():
+            given.append((line, _own_part(command) if is_script else command, block.mark, False))
     for number, line in enumerate(text.split("\n"), 1):
-        if number in inside:
-            continue
-        for span in _CODE_SPAN.findall(line):
+        for span in _CODE_SPAN.findall(line) if number not in inside else ():
             if _INLINE.match(span) and "..." not in span and "<" not in span:
-                found.append(_command(path, number, span, None, is_inline=True))
+                given.append((number, span, None, True))
+    found = []
+    for line, command, mark, is_inline in given:
+        words, environment = shlex.split(command, comments=True), {}
+        while words and _ASSIGNMENT.match(words[0]):
+            name, value = words.pop(0).split("=", 1)
+            environment[name] = value
+        if words:
+            found.append(Command(path, line, command, environment, words, mark, is_inline))
     return found
-
-
-def _lines_of(block):
-    return range(block.line - 1, block.line + block.text.count("\n") + 2)

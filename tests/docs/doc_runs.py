@@ -16,7 +16,7 @@ import subprocess
 import sys
 from unittest import mock
 
-from doc_commands import ROOT
+from doc_commands import ROOT, read
 
 # Words of a page -> what the working folder has in their place. Everything else is taken as it is written:
 # data/birds, my_images/ and train_log/vgg_* are there, small.
@@ -31,9 +31,10 @@ _SHORT_TRAINING = "--epoch 1 --steps 1 --batch 4 --workers 0 --width 0.125 --fin
 SHORTER = (
     (r"train_code/|^dgl train (?!--probe)", _SHORT_TRAINING + " --gpu -1"),
     (r"^sh run_train", "-- " + _SHORT_TRAINING),
+    # Examples of one page share the default --out.
     (
-        r"evaluate_localization|study_localization|^dgl evaluate |^dgl study ",
-        "--resamples 20 --gallery 2 --overwrite",  # examples of one page share the default --out
+        r"(evaluate|study)_localization|^dgl (evaluate|study) ",
+        "--resamples 20 --gallery 2 --overwrite",
     ),
     (r"dgl\.data\.birds|^dgl make-data birds", "--train-per-class 2 --test-per-class 1 --size 64"),
 )
@@ -45,10 +46,8 @@ NEEDS = (
     (r"^ray |--ray-workers", "Ray"),
     (r"\$SLURM|shards/", "several hosts"),
     (r"/data/(CUB|ILSVRC|wsol)|--imagenet|--cub", "full data"),
-    (
-        r"--finetune|\.(pth|h5)( |$)|--load (vgg|resnet50|resnet50se|inceptionv3) ",
-        "downloaded weights",
-    ),
+    (r"--finetune|\.(pth|h5)( |$)", "downloaded weights"),
+    (r"--load (vgg|resnet50|resnet50se|inceptionv3) ", "downloaded weights"),
     (r"^python (-m )?benchmarks", "minutes"),
     (r"^(dgl serve|dgl review|tensorboard)", "a person"),
     (r"raccoon_dataset", "network"),
@@ -72,22 +71,14 @@ def matches(table, command):
     return [row[1] for row in table if re.search(row[0], text)]
 
 
-def needs(command):
-    """What a command needs that a test does not have, or ``None``."""
-    if command.mark and command.mark[0] == "needs":
-        return command.mark[1]
-    found = matches(NEEDS, command)
-    return found[0] if found else None
-
-
 def treatment(command):
     """``"parse"``, ``"run"`` or ``"slow"``: what the tests do with a command."""
-    if command.is_inline or needs(command) is not None:
+    is_marked = command.mark is not None and command.mark[0] == "needs"
+    if command.is_inline or is_marked or matches(NEEDS, command):
         return PARSE
     # The examples of the commands' own help run in the tests of the commands too.
     is_slow = command.mark == ("run", "slow") or command.path == HELP_PAGE
-    is_slow = is_slow or bool(matches(SLOW, command))
-    return SLOW_RUN if is_slow else RUN
+    return SLOW_RUN if is_slow or matches(SLOW, command) else RUN
 
 
 class Parsed(Exception):
@@ -113,16 +104,14 @@ def main_of(words):
     if not os.path.basename(words[0]).startswith("python"):
         return None
     if words[1] == "-m":
-        if not words[2].startswith(("dgl.", "benchmarks", "tests.")):
+        if not words[2].startswith(("dgl.", "benchmarks")):
             return None
-        if words[2] in ("dgl.weights.convert", "dgl.weights.export"):
-            return main_of(["dgl", words[2].split(".")[-1]] + words[3:])
-        for name in (words[2], words[2] + ".__main__", words[2] + ".record"):
-            with contextlib.suppress(ImportError):
-                module = importlib.import_module(name)
-                if hasattr(module, "main"):
-                    return module.main, words[3:]
-        raise AssertionError(f"python -m {words[2]}: no main")
+        if words[2] == "dgl.weights.convert":
+            return main_of(["dgl", "convert"] + words[3:])
+        module = importlib.import_module(words[2])
+        if not hasattr(module, "main"):
+            module = importlib.import_module(words[2] + ".__main__")
+        return module.main, words[3:]
     name = "doc_script_" + re.sub(r"\W", "_", words[1])
     spec = importlib.util.spec_from_file_location(name, os.path.join(ROOT, words[1]))
     module = importlib.util.module_from_spec(spec)
@@ -131,11 +120,7 @@ def main_of(words):
 
 
 def parse(command):
-    """Hold a command to the parser that takes it.
-
-    Returns:
-        str, what was done: ``"parsed"``, ``"target"`` (of make) or ``"named"``, where there is nothing of
-        this project's to hold it to.
+    """Hold a command to the parser of this project that takes it, if there is one.
 
     Raises:
         AssertionError, SystemExit: it does not go together with what it names.
@@ -146,49 +131,45 @@ def parse(command):
     if words[0] == "make":
         for target in words[1:]:
             subprocess.check_output(["make", "-n", "-C", ROOT, target], stderr=subprocess.STDOUT)
-        return "target"
-    if words[0] == "sh":
-        words = dry_run(command, words)
-        if words is None:
-            return "parsed"
+        return
+    if words[0] == "sh":  # prints the command that it would run, or its help
+        environment = dict(os.environ, DRY_RUN="1", PYTHON="python", **command.environment)
+        line = subprocess.check_output(words, cwd=ROOT, env=environment).decode()
+        if "--help" in words:
+            return
+        words = line.split()
     if words[0] == "horovodrun" and "python" in words:
         words = words[words.index("python") :]
     if words[:3] == ["python", "-m", "dgl.training.relay"]:
         words = ["python"] + words[3:]
     if words[1:3] == ["-m", "pytest"]:
-        return _check_pytest(words[3:])
-    if words[0] == "pip":
-        return _check_pip(words[1:])
-    found = main_of(words)
-    if found is None:
-        return "named"
-    main, argv = found
+        _check_pytest(words[3:])
+    elif words[0] == "pip":
+        _check_pip(words[1:])
+    else:
+        found = main_of(words)
+        if found is not None:
+            _check_flags(command, *found)
+
+
+def _check_flags(command, main, argv):
     try:
         with _parsing_only():
             main(argv)
     except Parsed:
-        return "parsed"
+        return
     except SystemExit as ending:
         assert ending.code in (None, 0) and {"--help", "-h"} & set(argv), command.text
-        return "parsed"
-    raise AssertionError(f"{command.text} parsed nothing")
-
-
-def dry_run(command, words):
-    """The words of the training command that ``run_train.sh`` would run; ``None`` for its help."""
-    environment = dict(os.environ, DRY_RUN="1", PYTHON="python", **command.environment)
-    line = subprocess.check_output(words, cwd=ROOT, env=environment).decode()
-    return None if "--help" in words else line.split()
+    else:
+        raise AssertionError(f"{command.text} parsed nothing")
 
 
 def _check_pytest(words):
-    for marker in (words[place + 1] for place, word in enumerate(words) if word == "-m"):
-        with open(os.path.join(ROOT, "pyproject.toml"), encoding="utf-8") as stream:
-            assert f'"{marker}: ' in stream.read(), marker
-    for word in words:
-        if "/" in word:
-            assert os.path.exists(os.path.join(ROOT, word)), word
-    return "parsed"
+    """Markers and files exist."""
+    for before, word in zip([""] + words, words):
+        if before == "-m":
+            assert f'"{word}: ' in read("pyproject.toml"), word
+        assert "/" not in word or os.path.exists(os.path.join(ROOT, word)), word
 
 
 def _check_pip(words):
@@ -198,37 +179,33 @@ def _check_pip(words):
             assert os.path.isfile(os.path.join(ROOT, word)), word
         extra = re.match(r"(?:\.|dgl-localization)\[(\w+)\]$", word)
         if extra:
-            with open(os.path.join(ROOT, "pyproject.toml"), encoding="utf-8") as stream:
-                assert re.search(rf"^{extra.group(1)} = \[", stream.read(), re.MULTILINE), word
-    return "parsed"
+            line = rf"^{extra.group(1)} = \["
+            assert re.search(line, read("pyproject.toml"), re.MULTILINE), word
 
 
-def stand_in(command, shortened=True):
-    """The words of a command as it is run."""
-    words = []
-    given = command.words
+def stand_in(command, folder):
+    """The words of a command as it is run in the working folder, with the flags of ``SHORTER``."""
+    given, words = command.words, []
     for word in given[: given.index(">")] if ">" in given else given:
         for pattern, replacement in STAND_INS:
             word = re.sub(pattern, replacement, word)
-        words.append(word)
-    for flags in matches(SHORTER, command) if shortened else ():
+        found = sorted(glob.glob(os.path.join(folder, word))) if "*" in word else []
+        words += [os.path.relpath(path, folder) for path in found] or [word]
+    for flags in matches(SHORTER, command):
         if flags.startswith("-- ") and "--" in words:
             flags = flags[3:]
         words += flags.split()
     return words
 
 
-def run(command, folder, shortened=True):
-    """Run a command in the working folder, with the flags of ``SHORTER``.
+def run(command, folder):
+    """Run a command in the working folder.
 
     Raises:
         AssertionError: it did not end with 0.
         UserError: what the command says of its input.
     """
-    words = []
-    for word in stand_in(command, shortened):
-        found = sorted(glob.glob(os.path.join(folder, word))) if "*" in word else []
-        words += [os.path.relpath(path, folder) for path in found] or [word]
+    words = stand_in(command, folder)
     if "a training" in matches(SLOW, command):
         _run_process(words, command.environment, folder)
         return
@@ -244,17 +221,11 @@ def run(command, folder, shortened=True):
 
 def _run_process(words, environment, folder):
     """Run a training, which wants a process of its own."""
-    if words[0] == "dgl":
-        words = ["python", "-m", "dgl.cli"] + words[1:]
-    if words[0] == "python":
-        words = [sys.executable] + words[1:]
+    words = ["python", "-m", "dgl.cli"] + words[1:] if words[0] == "dgl" else words
+    words = [sys.executable] + words[1:] if words[0] == "python" else words
     given = {pattern.strip("^$"): replacement for pattern, replacement in STAND_INS}
     environment = {name: given.get(value, value) for name, value in environment.items()}
-    done = subprocess.run(
-        words,
-        cwd=folder,
-        env=dict(os.environ, PYTHON=sys.executable, **environment),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    environment = dict(os.environ, PYTHON=sys.executable, **environment)
+    output = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(words, cwd=folder, env=environment, **output)
     assert done.returncode == 0, done.stdout.decode("utf-8", "replace")[-3000:]

@@ -18,19 +18,10 @@ _LOGS = ("vgg_birds", "vgg_scratch")
 
 
 def make_stand_ins(folder):
-    """Make everything in a working folder that is not a link: done once, and copied for each page.
-
-    Args:
-        folder: path of an empty folder.
-    """
+    """Make in an empty folder everything that is not a link: done once, and copied for each page."""
     # As the shortened command makes it.
-    write_data_set(
-        os.path.join(folder, "data", "birds"),
-        train_per_class=2,
-        test_per_class=1,
-        longest_side=64,
-        workers=1,
-    )
+    sizes = {"train_per_class": 2, "test_per_class": 1, "longest_side": 64}
+    write_data_set(os.path.join(folder, "data", "birds"), workers=1, **sizes)
     for name in _LOGS:
         _write_log(os.path.join(folder, "train_log", name))
     random = np.random.RandomState(0)
@@ -83,6 +74,5 @@ def _write_log(folder):
     with np.load(SHIPPED_CHECKPOINT) as stored:
         values = {name.rsplit(":", 1)[0]: stored[name] for name in stored.files}
     write_tensorflow(os.path.join(folder, "model-1"), values)
-    shutil.copy(
-        os.path.splitext(SHIPPED_CHECKPOINT)[0] + ".json", os.path.join(folder, "model.json")
-    )
+    card = os.path.splitext(SHIPPED_CHECKPOINT)[0] + ".json"
+    shutil.copy(card, os.path.join(folder, "model.json"))

@@ -7,7 +7,7 @@ import doc_commands
 import doc_runs
 import doc_stand_ins
 import pytest
-from doc_commands import PYTHON, blocks, commands, pages
+from doc_commands import PYTHON, SHELL, commands, pages, read
 from doc_runs import PARSE, RUN, SLOW_RUN, treatment
 
 from dgl.attribution import METHODS
@@ -15,7 +15,10 @@ from dgl.backbones import BACKBONES
 
 pytestmark = pytest.mark.usefixtures("quick_charts")
 WITH_COMMANDS = [path for path in pages() if commands(path)]
-WITH_PYTHON = [path for path in pages() if any(b.kind == PYTHON for b in blocks(path))]
+
+
+def blocks(path, kind):
+    return [block for block in doc_commands.blocks(read(path)) if block.kind == kind]
 
 
 # What runs on these pages takes seconds and is much alike README's; `make test-docs` runs it.
@@ -29,6 +32,11 @@ def of(path, *treatments):
 def marked(paths):
     """The pages, those that are slow with the mark of `make test-docs`."""
     return [pytest.param(p, marks=pytest.mark.docs) if p in SLOW_PAGES else p for p in paths]
+
+
+@pytest.fixture(scope="module")
+def stand_ins(tmp_path_factory):
+    return doc_stand_ins.make_stand_ins(str(tmp_path_factory.mktemp("stand_ins")))
 
 
 @pytest.fixture
@@ -65,16 +73,15 @@ def test_commands_parse(path):
             raise AssertionError(f"{command.place}: {command.text}: {error!r}") from error
 
 
-@pytest.mark.parametrize("path", marked(WITH_PYTHON))
+@pytest.mark.parametrize("path", marked(p for p in pages() if blocks(p, PYTHON)))
 def test_python_blocks(path, folder, monkeypatch):
     monkeypatch.chdir(folder)
-    for block in blocks(path):
-        if block.kind == PYTHON:
-            code = compile(block.text, f"{path}:{block.line}", "exec")
-            if block.mark is None:
-                # What a page registers is gone afterwards, for tests that follow in this process.
-                with mock.patch.dict(METHODS), mock.patch.dict(BACKBONES):
-                    exec(code, {"__name__": "documentation"})
+    for block in blocks(path, PYTHON):
+        code = compile(block.text, f"{path}:{block.line}", "exec")
+        if block.mark is None:
+            # What a page registers is gone afterwards, for tests that follow in this process.
+            with mock.patch.dict(METHODS), mock.patch.dict(BACKBONES):
+                exec(code, {"__name__": "documentation"})
 
 
 def test_marks_say_something_that_is_known():
@@ -82,23 +89,22 @@ def test_marks_say_something_that_is_known():
     known |= {"downloaded weights", "boxes of your own", "a GPU", "another environment"}
     known |= {"a folder of images", "a running server", "your own model", "a network of PyTorch"}
     for path in pages():
-        for block in blocks(path):
-            if block.mark is not None and block.kind == doc_commands.SHELL:
+        for block in blocks(path, SHELL):
+            if block.mark is not None:
                 kind, what = block.mark
                 assert what == "slow" if kind == "run" else what in known, (path, block.line)
 
 
-def test_a_renamed_flag_fails():
-    text = "    python test_code/dome_image_DGL.py --no-such-flag 1\n"
-    with pytest.raises(BaseException, match="2|no-such-flag"):
-        doc_runs.parse(commands("page.md", text)[0])
-
-
-def test_a_target_that_is_gone_fails():
-    import subprocess
-
-    with pytest.raises(subprocess.CalledProcessError):
-        doc_runs.parse(commands("page.md", "    make no-such-target\n")[0])
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("python test_code/dome_image_DGL.py --no-such-flag 1", "2|no-such-flag"),
+        ("make no-such-target", "no-such-target"),
+    ],
+)
+def test_what_is_gone_does_not_parse(text, message):
+    with pytest.raises(BaseException, match=message):
+        doc_runs.parse(commands("page.md", f"    {text}\n")[0])
 
 
 def test_a_command_that_fails_fails(folder):

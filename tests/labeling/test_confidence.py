@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from refusals import refusal
 
-from dgl.errors import UserError
 from dgl.labeling.confidence import (
     FEATURES,
     MASK_FEATURES,
@@ -44,26 +44,20 @@ def test_a_calibration_survives_its_file(tmp_path):
     path.write_text(json.dumps(calibration.to_json()))
     stored = read_calibration(str(path))
     assert stored.to_json() == calibration.to_json() and stored.summary() == calibration.summary()
-    features = samples(1)[0][0]
-    assert stored.models["known_box"].confidence(features) == calibration.models[
-        "known_box"
-    ].confidence(features)
+    (features,), _ = samples(1)
+    before, after = (one.models["known_box"].confidence(features) for one in (calibration, stored))
+    assert before == after
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"dgl_calibration": 9}', "[" * 99999])
 def test_a_damaged_file_is_refused(tmp_path, text):
     (tmp_path / "c.json").write_text(text)
-    with pytest.raises(UserError, match=r"c\.json"):
-        read_calibration(str(tmp_path / "c.json"))
+    assert "c.json" in refusal(read_calibration, str(tmp_path / "c.json"))
 
 
 def test_too_little_to_learn_from():
-    features, right = samples(20)
-    with pytest.raises(UserError, match="20 objects"):
-        fit(features, right)
-    features, _ = samples(50)
-    with pytest.raises(UserError, match="0 of them right"):
-        fit(features, [False] * 50)
+    assert "20 objects" in refusal(fit, *samples(20))
+    assert "0 of them right" in refusal(fit, samples(50)[0], [False] * 50)
 
 
 def test_features_of_a_centered_square():

@@ -4,7 +4,6 @@ import csv
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -13,12 +12,12 @@ import numpy as np
 import pytest
 from networks import vgg_variables
 from PIL import Image
+from refusals import refusal
 from sample_images import blob_image, rectangle_image, write_list
 from trees import contents
 
 from dgl.cli.parser import main
 from dgl.data import load_data
-from dgl.errors import UserError
 from dgl.labeling.decisions import corrected
 from dgl.labeling.review import Review
 from dgl.labeling.store import read_header, read_images
@@ -30,6 +29,10 @@ IMAGES = 6
 
 def label(*words):
     return main(["label", *map(str, words), "--gpu=-1"])
+
+
+def labels_in(out):
+    return list(read_images(str(out)))
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +60,10 @@ def words(folder, out, *more):
 
 
 def test_the_images_own_classes_and_upright_sizes(made):
-    out = str(made / "out")
-    header, images = read_header(out), list(read_images(out))
+    out = made / "out"
+    header = read_header(str(out))
     assert header.classes == ("ant", "bee") and header.data["images"] == IMAGES + 1
-    read = [labels for labels in images if labels.error is None]
+    read = [labels for labels in labels_in(out) if labels.error is None]
     assert len(read) == IMAGES and any(labels.objects for labels in read)
     for labels in read:
         assert labels.label == ("ant", "bee").index(os.path.dirname(labels.image))
@@ -70,19 +73,17 @@ def test_the_images_own_classes_and_upright_sizes(made):
         for found in labels.objects:
             assert 0 <= found.box[0] < found.box[2] <= labels.width
             assert 0 <= found.box[1] < found.box[3] <= labels.height
-            assert (
-                found.class_index == labels.label and 0 < found.score_mean <= found.score_max <= 1
-            )
-        mask = np.asarray(Image.open(os.path.join(out, "masks", labels.image + ".png")))
+            assert found.class_index == labels.label
+            assert 0 < found.score_mean <= found.score_max <= 1
+        mask = np.asarray(Image.open(str(out / "masks" / (labels.image + ".png"))))
         assert mask.shape == (labels.height, labels.width)
         assert set(np.unique(mask)) <= set(range(len(labels.objects) + 1))
-    with open(os.path.join(out, "skipped.csv"), newline="", encoding="utf-8") as stream:
-        (row,) = csv.DictReader(stream)
+    (row,) = csv.DictReader((out / "skipped.csv").read_text(encoding="utf-8").splitlines())
     assert row["image"] == "bee/bad.jpg" and "not an image" in row["reason"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", [0.0, 0.45, 0.999])
+@pytest.mark.parametrize("part", [0.0, 0.45])
 def test_stopped_anywhere_it_ends_in_the_same_bytes(made, tmp_path, part):
     whole = contents(made / "out")
     out = tmp_path / "out"
@@ -100,11 +101,10 @@ def test_another_run_is_refused_before_anything_is_written(made):
     before = contents(made / "out")
     for flags, difference in (
         (("--threshold", "0.4"), "threshold: 0.2, now 0.4"),
-        (("--alpha", "3"), r"alpha: 10\.0, now 3\.0"),
+        (("--alpha", "3"), "alpha: 10.0, now 3.0"),
         (("--limit", "3"), "images: 7, now 3"),
     ):
-        with pytest.raises(UserError, match=difference):
-            label(*words(made, made / "out", *flags))
+        assert difference in refusal(label, *words(made, made / "out", *flags))
     assert contents(made / "out") == before
 
 
@@ -115,10 +115,8 @@ def test_other_formats_need_neither_data_nor_network(made, tmp_path):
     shutil.rmtree(str(out / "voc"))
     assert label("--out", out, "--export", "voc") == 0
     assert contents(out / "voc") == whole
-    with pytest.raises(UserError, match="--export"):
-        label("--out", out)
-    with pytest.raises(UserError, match=r"objects\.jsonl"):
-        label("--out", tmp_path / "none", "--export", "voc")
+    assert "--export" in refusal(label, "--out", out)
+    assert "objects.jsonl" in refusal(label, "--out", tmp_path / "none", "--export", "voc")
 
 
 @pytest.mark.parametrize("name", ["coco", "voc", "yolo"])
@@ -128,9 +126,8 @@ def test_reviewed_labels_are_exported_read_and_evaluated(made, tmp_path, name):
     with Review(str(out)) as review:
         numbers = {review.image(number)["image"]: number for number in review.queue("all")}
         review.decide(numbers["ant/0.jpg"], 0, "reject", [])
-        drawn = [
-            {"from": None, "box": [3.2, 4.6, 30.5, 41.25], "class_index": index} for index in (0, 1)
-        ]
+        drawn = {"from": None, "box": [3.2, 4.6, 30.5, 41.25]}
+        drawn = [dict(drawn, class_index=index) for index in (0, 1)]
         turned = review.decide(numbers["bee/3.jpg"], 0, "keep", drawn)
         review.decide(numbers["ant/2.jpg"], 0, "keep", [])
     assert (turned["width"], turned["height"]) == (63, 90)
@@ -165,12 +162,12 @@ def test_images_without_labels_get_the_network_s_classes(made, tmp_path, capsys)
     summary = json.loads(capsys.readouterr().out)
     assert summary["images"] == 3 and summary["skipped"] == 0
     assert "not of this network" in summary["confidence"]
-    for labels in read_images(str(tmp_path / "out")):
+    for labels in labels_in(tmp_path / "out"):
         assert labels.label is None
         assert len({found.class_index for found in labels.objects}) == len(labels.objects) <= 2
         assert all(CLASSES[found.class_index] == found.class_name for found in labels.objects)
     assert label(images, "--out", tmp_path / "least", *flags, "--min-probability", "1") == 0
-    assert not any(labels.objects for labels in read_images(str(tmp_path / "least")))
+    assert not any(labels.objects for labels in labels_in(tmp_path / "least"))
 
 
 def test_confidences_of_a_data_set_with_boxes(made, tmp_path):
@@ -181,35 +178,35 @@ def test_confidences_of_a_data_set_with_boxes(made, tmp_path):
         box = (x, y, x + 40, y + 30) if number % 2 else (0, 0, 90, 60)
         rows.append((f"{number}.jpg", blob_image(number, 60, 90), number % 3, [box]))
     write_list(tmp_path / "boxes", "val", rows)
-    flags = (made / "data", "--load", made / "tiny.npz", "--clayer", "5", "--out", tmp_path / "out",
+    out = tmp_path / "out"
+    flags = (made / "data", "--load", made / "tiny.npz", "--clayer", "5", "--out", out,
              "--threshold", "0.1", "--calibrate", tmp_path / "boxes", "--format", "csv")  # fmt: skip
     assert label(*flags) == 1
-    whole = contents(tmp_path / "out")
-    assert "40 images" in read_header(str(tmp_path / "out")).calibration["source"]
-    found = [o.confidence for one in read_images(str(tmp_path / "out")) for o in one.objects]
+    whole = contents(out)
+    assert "40 images" in read_header(str(out)).calibration["source"]
+    found = [o.confidence for one in labels_in(out) for o in one.objects]
     assert found and all(0 < confidence < 1 for confidence in found)
-    os.remove(str(tmp_path / "out" / "objects.jsonl"))
+    (out / "objects.jsonl").unlink()
     assert label(*flags) == 1
-    assert contents(tmp_path / "out") == whole
-    with pytest.raises(UserError, match="no image has a box"):
-        label(*flags[:-3], made / "data", "--restart")
+    assert contents(out) == whole
+    assert "no image has a box" in refusal(label, *flags[:-3], made / "data", "--restart")
 
 
 @pytest.mark.slow
 def test_killed_outright(made, root, tmp_path):
-    """By SIGKILL once it has kept a batch of labels; another process goes on."""
+    """Once it has kept a batch of labels; another process goes on."""
     out, end = tmp_path / "out", time.time() + 120
     process = subprocess.Popen(
         [sys.executable, "-m", "dgl.cli", "label", *map(str, words(made, out)), "--gpu=-1"],
         env=dict(os.environ, PYTHONPATH=root),
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
+        stderr=subprocess.STDOUT,
     )
     kept = out / "objects.jsonl"
     while not kept.exists() or kept.read_bytes().count(b"\n") < 2:
         assert process.poll() is None and time.time() < end
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.wait()
     assert label(*words(made, out)) == 1
     assert contents(out) == contents(made / "out")

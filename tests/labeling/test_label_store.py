@@ -6,17 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_labels import an_object, header, make_store
+from refusals import refusal
 
-from dgl.errors import UserError
-from dgl.labeling.decisions import (
-    ACCEPTED,
-    CHANGED,
-    REJECTED,
-    Decision,
-    append_decision,
-    corrected,
-    read_decisions,
-)
+from dgl.labeling import decisions
+from dgl.labeling.decisions import ACCEPTED, CHANGED, REJECTED, Decision, append_decision
 from dgl.labeling.labels import ImageLabels, LabeledObject
 from dgl.labeling.store import OBJECTS, LabelStore, read_header, read_images
 
@@ -28,22 +21,21 @@ numbers = st.floats(0, 1)
 
 @given(
     st.text(min_size=1),
-    st.lists(st.tuples(st.floats(0, 50), st.floats(51, 1e6), numbers, st.none() | numbers)),
+    st.lists(
+        st.tuples(st.floats(0, 50), st.floats(51, 1e6), numbers, st.none() | numbers), max_size=4
+    ),
 )
 def test_labels_survive_json(name, rows):
-    objects = tuple(
-        LabeledObject(
-            (low, low, high, high), 3, name, score, score, None, confidence, None, {"x": score}
-        )
-        for low, high, score, confidence in rows
-    )
-    labels = ImageLabels(name, 7, 9, None, objects)
+    objects = []
+    for low, high, score, confidence in rows:
+        values = (3, name, score, score, None, confidence, None, {"x": score})
+        objects.append(LabeledObject((low, low, high, high), *values))
+    labels = ImageLabels(name, 7, 9, None, tuple(objects))
     assert ImageLabels.from_json(labels.to_json()) == labels
 
 
 def bytes_of(folder):
-    with open(os.path.join(str(folder), OBJECTS), "rb") as stream:
-        return stream.read()
+    return (folder / OBJECTS).read_bytes()
 
 
 def run(folder, until=None, **changes):
@@ -72,12 +64,10 @@ def test_every_cut_of_the_file_ends_in_the_same_bytes(tmp_path):
 def test_another_run_is_refused_by_what_differs(tmp_path):
     run(tmp_path, 2)
     before = bytes_of(tmp_path)
-    with pytest.raises(UserError, match=r"masks: false, now true"):
-        run(tmp_path, options={"masks": True, "batch": 2})
-    with pytest.raises(UserError, match="weights"):
-        run(tmp_path, network={**header().network, "weights": "other"})
-    with pytest.raises(UserError, match="classes"):
-        run(tmp_path, classes=("x",))
+    masks = refusal(run, tmp_path, options={"masks": True, "batch": 2})
+    assert "masks: false, now true" in masks
+    assert "weights" in refusal(run, tmp_path, network={**header().network, "weights": "other"})
+    assert "classes" in refusal(run, tmp_path, classes=("x",))
     assert bytes_of(tmp_path) == before
     with LabelStore(str(tmp_path), header(classes=("x",)), restart=True) as store:
         assert store.resume(NAMES, 2) == 0
@@ -87,20 +77,19 @@ def test_another_run_is_refused_by_what_differs(tmp_path):
 def test_a_file_of_something_else_is_refused_untouched(tmp_path):
     for content in (b"my notes\n", b"my notes", b'{"dgl_labels":99}\n', b"[]\n"):
         (tmp_path / OBJECTS).write_bytes(content)
-        with pytest.raises(UserError, match=OBJECTS):
-            LabelStore(str(tmp_path), header())
+        assert OBJECTS in refusal(LabelStore, str(tmp_path), header())
         assert bytes_of(tmp_path) == content
 
 
 def test_a_store_has_one_writer(tmp_path):
-    with LabelStore(str(tmp_path), header()), pytest.raises(UserError, match="another process"):
-        LabelStore(str(tmp_path), header())
+    with LabelStore(str(tmp_path), header()):
+        assert "another process" in refusal(LabelStore, str(tmp_path), header())
 
 
 def test_labels_of_another_list_are_refused(tmp_path):
     run(tmp_path)
-    with LabelStore(str(tmp_path), header()) as store, pytest.raises(UserError, match=r"c\.jpg"):
-        store.resume(["a.jpg", "b.jpg", "x.jpg"], 2)
+    with LabelStore(str(tmp_path), header()) as store:
+        assert "c.jpg" in refusal(store.resume, ["a.jpg", "b.jpg", "x.jpg"], 2)
 
 
 @pytest.mark.parametrize(
@@ -111,22 +100,21 @@ def test_a_damaged_line_is_named(tmp_path, line):
     run(tmp_path, 2)
     with open(str(tmp_path / OBJECTS), "ab") as stream:
         stream.write(line + b"\n")
-    with pytest.raises(UserError, match=OBJECTS + ":4"):
-        list(read_images(str(tmp_path)))
+    assert OBJECTS + ":4" in refusal(list, read_images(str(tmp_path)))
 
 
 def test_the_last_decision_counts(tmp_path):
     out, images = make_store(tmp_path)
-    assert list(corrected(out)) == images
+    assert list(decisions.corrected(out)) == images
     drawn = an_object((5, 5, 9, 9), 1, score_mean=None)
     append_decision(out, Decision("a.jpg", 1, REJECTED))
     append_decision(out, Decision("a.jpg", 2, CHANGED, (drawn,)))
     append_decision(out, Decision("sub/a.jpg", 1, ACCEPTED))
-    with open(os.path.join(out, "decisions.jsonl"), "ab") as stream:
+    with open(os.path.join(out, decisions.DECISIONS), "ab") as stream:
         stream.write(b'{"image":"b c.jpg","status":"rej')  # killed while it was written
-    assert len(read_decisions(out)) == 2
+    assert len(decisions.read_decisions(out)) == 2
     append_decision(out, Decision("b c.jpg", 1, REJECTED))
-    found = {labels.image: labels for labels in corrected(out)}
+    found = {labels.image: labels for labels in decisions.corrected(out)}
     assert found["a.jpg"].objects == (drawn,) and found["a.jpg"].status == CHANGED
     assert found["b c.jpg"].status == REJECTED
     assert found["sub/a.jpg"].status == ACCEPTED and found["sub/turned.jpg"].status is None

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dgl.labeling import masks
 from dgl.labeling.labels import LabeledObject
@@ -77,32 +78,23 @@ def test_an_outline_has_the_ends_of_its_mask(seed):
 
 def test_masks_without_an_area_have_no_outline():
     assert masks.outline(np.zeros((5, 5), bool)) == ()
-    line = np.zeros((5, 5), bool)
-    line[2] = True
-    assert masks.outline(line) == ()
+    assert masks.outline(np.arange(25).reshape(5, 5) // 5 == 2) == ()
 
 
 def test_a_mask_follows_the_image_and_stays_with_its_region():
-    image = np.full((120, 200, 3), 200, np.uint8) + np.random.RandomState(0).randint(
-        0, 20, (120, 200, 3)
-    ).astype(np.uint8)
-    objects = [((60, 50), 18), ((60, 150), 18)]
-    for (row, column), radius in objects:
-        image[(ROWS - row) ** 2 + (COLUMNS - column) ** 2 < radius**2] = (40, 90, 30)
+    image = np.random.RandomState(0).randint(200, 220, (120, 200, 3)).astype(np.uint8)
+    truth, other = ((ROWS - 60) ** 2 + (COLUMNS - x) ** 2 < 18**2 for x in (50, 150))
+    image[truth | other] = (40, 90, 30)
     score = np.maximum(bump(60, 50, 14), bump(60, 150, 14))
     regions = find_regions(score, ObjectOptions(0.2, ALL))
-    left = min(regions, key=lambda region: region.box)
-    (right,) = (region for region in regions if region is not left)
+    left, right = sorted(regions, key=lambda region: region.box)
     mask = masks.refine(small_image(image), score, left, right.mask, seeds_at(0.2))
-    truth = (ROWS - 60) ** 2 + (COLUMNS - 50) ** 2 < 18**2
     found = masks.full_size(mask, 200, 120)
     assert (found & truth).sum() / (found | truth).sum() > 0.85
     assert mask.box == pytest.approx((32 / 200, 42 / 120, 69 / 200, 79 / 120), abs=0.02)
 
 
 def test_a_png_has_the_numbers_of_the_objects(tmp_path):
-    from PIL import Image
-
     one, two = np.zeros((4, 6), bool), np.zeros((4, 6), bool)
     one[:2], two[1:3, :3] = True, True
     masks.write_png(str(tmp_path / "a" / "b.png"), [one, None, two], 6, 4)

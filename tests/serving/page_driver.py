@@ -1,6 +1,6 @@
 """Start and stop a server, use the page's controls, and compute the expected boxes."""
 
-import io
+import contextlib
 import os
 import re
 import signal
@@ -14,28 +14,28 @@ from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
 from dgl.predict.postprocess import largest_box, normalize, resize_map
 
-Server = namedtuple("Server", "process url folder")
+Server = namedtuple("Server", "process url port")
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+THREE = "#dgl-one .dgl-three"  # image, map and box
 
 
 def start(folder, *flags, **options):
     """A server in its own process, with temporary files in ``folder``; ``command`` may be another one."""
-    given = options.get("command", ["serve", "--port", "0", "--gpu", "-1"])
-    command = [sys.executable, "-m", "dgl.cli", *given]
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    command = options.get("command", ["serve", "--port", "0", "--gpu", "-1"])
     process = subprocess.Popen(
-        command + [str(flag) for flag in flags],
+        [sys.executable, "-m", "dgl.cli", *command, *map(str, flags)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         universal_newlines=True,
-        cwd=root,
+        cwd=ROOT,
         env=dict(os.environ, TMPDIR=str(folder)),
     )
     said = []
     for line in process.stdout:
         said.append(line)
-        match = re.match(r"page: (http://127\.0\.0\.1:\d+/)", line)
+        match = re.match(r"(?:page|api): (http://127\.0\.0\.1:(\d+)/)", line)
         if match:
-            return Server(process, match.group(1), str(folder))
+            return Server(process, match.group(1), int(match.group(2)))
     raise AssertionError("".join(said))
 
 
@@ -45,9 +45,15 @@ def stop(server, number=signal.SIGTERM):
     try:
         rest, _ = server.process.communicate(timeout=15)
     except subprocess.TimeoutExpired:
-        server.process.kill()
+        kill(server)
         raise
     return server.process.returncode, rest
+
+
+def kill(server):
+    server.process.kill()
+    server.process.wait()
+    server.process.stdout.close()
 
 
 class Expected:
@@ -59,56 +65,62 @@ class Expected:
         self._view = demo_input(self.image, predictor.image_size)[np.newaxis]
 
     def run(self, method="dgl", layer="conv5_2", class_index=None, alpha=10.0):
+        """(map, probabilities of the classes)."""
         wanted = None if class_index is None else [class_index]
-        return self._predictor(self._view, wanted, entries=[(method, layer)], alpha=alpha)
-
-    def map(self, method="dgl", layer="conv5_2", class_index=None, alpha=10.0):
-        return self.run(method, layer, class_index, alpha).maps[method, layer][0]
+        found = self._predictor(self._view, wanted, entries=[(method, layer)], alpha=alpha)
+        return found.maps[method, layer][0], found.probability[0]
 
     def box(self, threshold=0.2, **settings):
-        score_map = resize_map(normalize(self.map(**settings)), *self.image.shape[:2])
+        score_map = resize_map(normalize(self.run(**settings)[0]), *self.image.shape[:2])
         return largest_box(score_map, threshold)
-
-
-def data(page, name, selector="#dgl-one .dgl-three"):
-    return page.get_attribute(selector, "data-" + name)
 
 
 def numbers(text):
     return [int(v) for v in text.split()]
 
 
-def wait_until_other(page, name, old, selector="#dgl-one .dgl-three"):
-    """Wait until the page shows a value other than ``old``, and return it."""
-    page.wait_for_function(
-        "([selector, name, old]) => {"
-        " const found = document.querySelector(selector);"
-        " return found && found.getAttribute('data-' + name) !== old; }",
-        arg=[selector, name, old],
-    )
-    return data(page, name, selector)
+class Page:
+    """A page of Playwright on which `dgl serve` is open, with its controls."""
 
+    def __init__(self, page):
+        self._page = page
 
-def slide(page, title, value):
-    page.get_by_label("range slider for " + title, exact=True).fill(str(value))
+    def __getattr__(self, name):
+        return getattr(self._page, name)
 
+    def data(self, name, selector=THREE):
+        return self.get_attribute(selector, "data-" + name)
 
-def choose(page, label, text):
-    page.get_by_label(label, exact=True).click()
-    page.get_by_role("option", name=text, exact=True).click()
+    def wait_until_other(self, name, old, selector=THREE):
+        """Wait until the page shows a value other than ``old``."""
+        self.wait_for_function(
+            "([selector, name, old]) => {"
+            " const found = document.querySelector(selector);"
+            " return found && found.getAttribute('data-' + name) !== old; }",
+            arg=[selector, name, old],
+        )
 
+    @contextlib.contextmanager
+    def changing(self, name, selector=THREE):
+        """What is done in the block changes a value that the page shows: wait at its end until it has."""
+        old = self.data(name, selector)
+        yield
+        self.wait_until_other(name, old, selector)
 
-def upload(page, *paths):
-    page.set_input_files("#dgl-upload input[type=file]", list(paths))
+    def slide(self, title, value):
+        self.get_by_label("range slider for " + title, exact=True).fill(str(value))
 
+    def choose(self, label, text):
+        self.get_by_label(label, exact=True).click()
+        self.get_by_role("option", name=text, exact=True).click()
 
-def check_box(page, expected, selector="#dgl-one .dgl-three"):
-    """The box shown is the direct run's. What kernels round otherwise moves it by a pixel at most."""
-    assert np.abs(np.subtract(numbers(data(page, "box", selector)), expected)).max() <= 1
+    def choose_sample(self, number):
+        self.click(f".dgl-samples button >> nth={number}")
 
+    def upload(self, path):
+        self.set_input_files("#dgl-upload input[type=file]", str(path))
 
-def png(image):
-    """The bytes of a PNG."""
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
+    def check_box(self, expected, selector=THREE):
+        """The box shown is the direct run's. What kernels round otherwise moves it by a pixel at most."""
+        shown = numbers(self.data("box", selector))
+        assert np.abs(np.subtract(shown, expected)).max() <= 1

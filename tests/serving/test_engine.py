@@ -36,8 +36,8 @@ def session():
 
 @pytest.fixture(scope="module")
 def direct(small_vgg):
-    with Predictor("vgg", small_vgg, ["all"], ["all"], gpu="-1", adjustable_alpha=True) as direct:
-        yield direct
+    with Predictor("vgg", small_vgg, ["all"], ["all"], gpu="-1", adjustable_alpha=True) as found:
+        yield found
 
 
 @pytest.mark.parametrize("alpha", [0.1, 10.0, float("inf")])
@@ -58,49 +58,40 @@ def test_the_class_is_the_most_probable_one_unless_said(engine, session):
     assert result.class_index == int(np.argmax(result.scores.logits)) == result.scores.predicted
 
 
-def test_nothing_runs_twice(engine, session):
-    entries = [("dgl", "add"), ("dgl", "conv5_2")]
-    first = engine.predict(session, 0, entries)
+def test_nothing_runs_twice_and_what_is_missing_does(engine, session):
+    entry, layers = ("dgl", "conv5_2"), engine.models[0].entries("dgl")
+    first = engine.predict(session, 0, [entry])
     runs = engine.runs
-    again = engine.predict(session, 0, entries)
-    by_number = engine.predict(session, 0, entries, first.class_index)
+    for class_index in (None, first.class_index):
+        again = engine.predict(session, 0, [entry], class_index)
+        assert again.maps[entry] is first.maps[entry]
     assert engine.runs == runs and session.runs == 1
-    for entry in entries:
-        assert again.maps[entry] is first.maps[entry] is by_number.maps[entry]
-
-
-def test_only_what_is_missing_runs(engine, session):
-    model = engine.models[0]
-    engine.predict(session, 0, [("dgl", "conv5_2")])
-    result = engine.predict(session, 0, model.entries("dgl"))
-    assert list(result.maps) == model.entries("dgl")
-    asked = Counted.asked[-1]
-    assert set(model.entries("dgl")) - set(asked) == {("dgl", "conv5_2")}
+    assert list(engine.predict(session, 0, layers).maps) == layers
+    assert set(layers) - set(Counted.asked[-1]) == {entry}
 
 
 @pytest.mark.parametrize(
-    "method, class_matters, alpha_matters",
+    "method, matters",  # whether another class and another alpha matter
     [
-        ("dgl", True, True),
-        ("gradcam", True, False),
-        ("cam", True, False),
-        ("eigencam", False, False),
-        ("center", False, False),
+        ("dgl", (True, True)),
+        ("gradcam", (True, False)),
+        ("cam", (True, False)),
+        ("eigencam", (False, False)),
+        ("center", (False, False)),
     ],
 )
-def test_runs_anew_for_what_a_map_hangs_on(engine, session, method, class_matters, alpha_matters):
+def test_runs_anew_for_what_a_map_hangs_on(engine, session, method, matters):
     entry = engine.models[0].entry(method, 2)
-    base = engine.predict(session, 0, [entry], 1, 10.0)
-    other_class = engine.predict(session, 0, [entry], 2, 10.0)
-    other_alpha = engine.predict(session, 0, [entry], 1, 0.5)
-    assert session.runs == 1 + class_matters + alpha_matters
-    assert np.array_equal(base.maps[entry], other_class.maps[entry]) != class_matters
-    assert np.array_equal(base.maps[entry], other_alpha.maps[entry]) != alpha_matters
+    base, *others = (
+        engine.predict(session, 0, [entry], class_index, alpha).maps[entry]
+        for class_index, alpha in ((1, 10.0), (2, 10.0), (1, 0.5))
+    )
+    assert session.runs == 1 + sum(matters)
+    assert tuple(not np.array_equal(base, other) for other in others) == matters
 
 
 @pytest.mark.parametrize("class_index", [-1, 5])
 def test_a_class_that_is_not_there(engine, session, class_index):
-    engine.predict(session, 0, [("dgl", "add")])
     with pytest.raises(UserError, match="0 to 4"):
         engine.predict(session, 0, [("dgl", "add")], class_index)
 
@@ -108,11 +99,9 @@ def test_a_class_that_is_not_there(engine, session, class_index):
 class Pretended:
     """In place of a network: maps of ones, and a note of whether it is closed."""
 
-    made = []
-    image_size = 64
+    made, image_size, is_closed = [], 64, False
 
     def __init__(self, *_, **__):
-        self.is_closed = False
         Pretended.made.append(self)
 
     def __call__(self, images, class_index, entries, alpha):

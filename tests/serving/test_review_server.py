@@ -1,7 +1,6 @@
 """Requests to `dgl review`: what the page asks for, and what other websites may not."""
 
 import io
-import os
 
 import pytest
 from made_labels import make_store
@@ -12,6 +11,8 @@ from dgl.serving.review import make_app
 
 pytest.importorskip("starlette")
 testclient = pytest.importorskip("starlette.testclient")
+
+pytestmark = pytest.mark.browser  # `make test-browser` has what the page needs
 
 
 @pytest.fixture
@@ -27,16 +28,13 @@ def client(review):
 
 
 def decision(review, **changes):
-    return dict(
-        {"store": review.token, "revision": 0, "action": "reject", "objects": []}, **changes
-    )
+    return {"store": review.token, "revision": 0, "action": "reject", "objects": [], **changes}
 
 
 def test_the_page_and_its_parts(client):
     page = client.get("/")
-    assert (
-        page.status_code == 200 and "script-src 'self'" in page.headers["content-security-policy"]
-    )
+    assert page.status_code == 200
+    assert "script-src 'self'" in page.headers["content-security-policy"]
     for part in ("/review.css", "/review.js", "/review_boxes.js", "/review_classes.js"):
         assert part in page.text or part in client.get("/review.js").text.replace("./", "/")
         assert client.get(part).status_code == 200
@@ -46,17 +44,16 @@ def test_the_page_and_its_parts(client):
 
 
 def test_images_are_upright_and_small(client, review, tmp_path):
-    number = next(n for n in range(4) if review.image(n)["image"] == "sub/turned.jpg")
-    response = client.get(f"/images/{number}.jpg")
+    paths = {review.image(n)["image"]: f"/images/{n}.jpg" for n in range(4)}
+    response = client.get(paths["sub/turned.jpg"])
     assert response.headers["content-type"] == "image/jpeg"
     assert Image.open(io.BytesIO(response.content)).size == (30, 80)
-    large = os.path.join(str(tmp_path), "data", "a.jpg")
-    Image.new("RGB", (3200, 40)).save(large)  # another file, at the same place
-    number = next(n for n in range(4) if review.image(n)["image"] == "a.jpg")
-    assert Image.open(io.BytesIO(client.get(f"/images/{number}.jpg").content)).size == (1600, 20)
-    os.remove(large)
-    assert client.get(f"/images/{number}.jpg").status_code == 404
-    assert client.get("/images/99.jpg").status_code == 404
+    large = tmp_path / "data" / "a.jpg"
+    Image.new("RGB", (3200, 40)).save(str(large))  # another file, at the same place
+    assert Image.open(io.BytesIO(client.get(paths["a.jpg"]).content)).size == (1600, 20)
+    large.unlink()
+    for path in (paths["a.jpg"], "/images/99.jpg"):
+        assert client.get(path).status_code == 404
 
 
 def test_decide_and_conflict(client, review):

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from dgl.cli.parser import make_parser
+from dgl.cli.parser import main
+from dgl.datasets import SHIPPED_CHECKPOINT
 from dgl.errors import Stopped, UserError
 from dgl.serving import server as server_module
 from dgl.serving.server import Settings, serve
@@ -28,16 +29,13 @@ def test_without_gradio(environment, monkeypatch):
     assert os.listdir(str(environment)) == []
 
 
-def test_a_port_that_is_taken(environment):
+def test_addresses_that_cannot_be_listened_at(environment):
     with server_module.listen("127.0.0.1", 0) as taken:
         taken.listen(1)
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=rf"--port {port}: .*; expected .* a free port"):
             serve(Settings(loads=[], port=port))
     assert os.listdir(str(environment)) == []
-
-
-def test_an_address_of_another_machine():
     with pytest.raises(UserError, match="--host 192.0.2.1 "):  # for documentation alone, RFC 5737
         server_module.listen("192.0.2.1", 0)
 
@@ -58,22 +56,21 @@ def test_a_signal_ends_it_in_order(environment, monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+MANY = (
+    "--load a b --host 0.0.0.0 --port 0 --keep 1 --queue 5 --max-megabytes 0.5 --max-megapixels 2 "
+    "--gpu -1 --dataset cub"
+)
+
+
 @pytest.mark.parametrize(
     "flags, settings",
     [
-        ("", Settings(loads=None)),
-        (
-            "--load a b --host 0.0.0.0 --port 0 --keep 1 --queue 5 --max-megabytes 0.5 "
-            "--max-megapixels 2 --gpu -1 --dataset cub",
-            Settings(["a", "b"], "0.0.0.0", 0, 1, Limits(500000, 2000000), 5, "-1", "cub"),
-        ),
+        ("", Settings(loads=["efficientnet_lite0", SHIPPED_CHECKPOINT])),
+        (MANY, Settings(["a", "b"], "0.0.0.0", 0, 1, Limits(500000, 2000000), 5, "-1", "cub")),
     ],
 )
-def test_flags(monkeypatch, shipped, flags, settings):
+def test_flags(monkeypatch, flags, settings):
     given = []
     monkeypatch.setattr(server_module, "serve", given.append)
-    args = make_parser("serve").parse_args(["serve"] + flags.split())
-    from dgl.cli import serve as command
-
-    assert command.run(args) == 0
-    assert given == [settings._replace(loads=settings.loads or ["efficientnet_lite0", shipped])]
+    assert main(["serve", *flags.split()]) == 0
+    assert given == [settings]

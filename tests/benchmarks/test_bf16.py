@@ -1,13 +1,17 @@
-"""The section `bf16`: support of the CPU, limits of its instructions, rows and tables."""
+"""bfloat16: support of the CPU, limits of its instructions, rows, and figures beside float32's."""
 
+import dataclasses
 import platform
 import shutil
 
 import pytest
+from made_results import PLAN, filled
 
+from benchmarks.bf16 import differences, summarize, table
 from benchmarks.speed import native
 from benchmarks.speed.onednn_log import kernel_seconds
 from benchmarks.speed.sections import bf16
+from dgl.evaluation.plan import WSOL
 from dgl.utils.devices import cpu_flags
 
 MADE_UP = {"vfmadd231ps": [4e9, 6e9, 5e9], "vdpbf16ps": [1e9, 1.5e9, 2e9]}
@@ -18,13 +22,9 @@ compiles = pytest.mark.skipif(
 )
 
 
-@pytest.fixture(scope="module")
-def rates(tmp_path_factory):
-    return native.rates(str(tmp_path_factory.mktemp("native")), 2)
-
-
 @compiles
-def test_rates_are_those_of_what_the_processor_lists(rates):
+def test_rates_are_those_of_what_the_processor_lists(tmp_path):
+    rates = native.rates(str(tmp_path), 2)
     assert list(rates) == list(native.MULTIPLY_ADDS)
     assert len(rates[native.FLOAT32]) == (2 if "avx512f" in cpu_flags() else 0)
     if "avx512_bf16" in cpu_flags():
@@ -72,3 +72,36 @@ def test_kernels_of_a_log():
         (("convolution", "avx512_core"), pytest.approx(0.01)),
         (("pooling", "avx512_core"), pytest.approx(0.004)),
     ]
+
+
+ENTRIES = (("dgl", "a"), ("dgl", "b"), ("cam", "a"))
+
+
+def test_differences_are_bfloat16_s_minus_float32_s():
+    """Of two checkpoints, the first of which has the same results in both precisions."""
+    plan = dataclasses.replace(PLAN, masks=False, entries=ENTRIES)
+    same, *others = (filled(range(17), plan, seed=seed) for seed in (0, 1, 2))
+    runs = exact, rounded = [[same, other] for other in others]
+    rows = differences(exact, rounded, resamples=50)
+    assert [(row["method"], row["layer"]) for row in rows] == list(ENTRIES)
+    for row in rows:
+        key = WSOL, (row["method"], row["layer"])
+        figures = [[run.localization[key].result()["max_box_acc"] for run in both] for both in runs]
+        before, after = figures
+        assert row["each"] == pytest.approx([0, after[1] - before[1]], abs=1e-3)
+        assert row["difference"] == pytest.approx(sum(row["each"]) / 2, abs=2e-3)
+        assert row["float32"] == pytest.approx(sum(before) / 2, abs=1e-3)
+        assert row["bf16"] == pytest.approx(sum(after) / 2, abs=1e-3)
+        low, high = row["interval"]
+        assert low <= row["difference"] <= high
+    assert any(row["difference"] for row in rows)
+
+
+def test_methods_are_summed_up_over_their_layers():
+    def row(method, layer, difference):
+        return {"method": method, "layer": layer, "difference": difference}
+
+    found = summarize([row("dgl", "a", 0.5), row("dgl", "b", -1.5), row("cam", "a", 0.0)])
+    assert found["dgl"] == {"layers": 2, "mean": -0.5, "most": -1.5, "at": "b"}
+    lines = table({"methods": found}).split("\n")
+    assert lines[2:] == ["| dgl | 2 | -0.50 | -1.50, b |", "| cam | 1 | +0.00 | +0.00, a |"]
