@@ -80,7 +80,6 @@ def measure(samples, size, batch, workers, rounds, batches):
             found["busy"].append((_processor_seconds([here] + children) - spent) / seconds)
             found["own"].append((_processor_seconds([here]) - own) / seconds)
     finally:
-        for child in started:
-            child.terminate()
-            child.join()
+        points.close()
+        flow.close()
     return found

@@ -161,6 +161,11 @@ class ProcessMapData(ProxyDataFlow):  # type: ignore[misc]
             self._pool = worker_pool(self._workers, _START_METHOD)
             self._pool.submit(int).result()
 
+    def close(self) -> None:
+        """End the processes and wait for them, which Python 3.9 needs before it ends itself."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
     def __iter__(self) -> Iterator[Any]:
         assert self._pool is not None, "reset_state() comes before iteration"
         pending: Deque[Future[Any]] = collections.deque()
@@ -191,10 +196,12 @@ class FailureKeeper(ProxyDataFlow):  # type: ignore[misc]
     Attributes:
         error: the exception, or ``None``.
         given: datapoints yielded before it.
+        close: ends what works for the flow; nothing may read it afterwards.
     """
 
-    def __init__(self, flow: DataFlow):
+    def __init__(self, flow: DataFlow, close: Callable[[], None] = lambda: None):
         super().__init__(flow)
+        self.close = close
         self.error: Optional[Exception] = None
         self.given = 0
 
@@ -238,8 +245,10 @@ def training_flow(
     check_readable(samples)
     flow = ShuffledDraws(samples, seed, share or WHOLE, start)
     point = TrainingPoint(size)
-    flow = ProcessMapData(flow, point, workers) if workers else MapData(flow, point)
-    return FailureKeeper(BatchData(flow, batch))
+    if not workers:
+        return FailureKeeper(BatchData(MapData(flow, point), batch))
+    flow = ProcessMapData(flow, point, workers)
+    return FailureKeeper(BatchData(flow, batch), flow.close)
 
 
 class ValidationFlow(DataFlow):  # type: ignore[misc]

@@ -184,15 +184,18 @@ def _train(
     try:
         config = configure(recipe, flow, validation, run, session_init, cached=cached)
         launch_train_with_config(*config)
+        failure = flow.error
     except tf.errors.ResourceExhaustedError as error:
         raise UserError(
             f"--batch {recipe.batch}: out of memory ({first_line(error)}); expected a smaller one"
         ) from None
+    finally:
+        flow.close()
     reason = run.early_stop.reason
     if reason is None:
         return
-    if flow.error is not None and not isinstance(flow.error, UserError):
-        raise flow.error
+    if failure is not None and not isinstance(failure, UserError):
+        raise failure
     message = f"{reason.message}; go on with --resume"
     raise UserError(message) if reason.exit_code == 1 else Stopped(message, reason.exit_code)
 
