@@ -59,6 +59,44 @@ def coco(images, categories=("cat",), **parts):
     return json.dumps(dict(document, **parts))
 
 
+def cub(images, classes):
+    """Files of CUB's form from ``(path, class index, is in training, box)`` and names of classes."""
+    paths, indices, trained, boxes = zip(*images)
+    values = {
+        "images": paths,
+        "image_class_labels": [index + 1 for index in indices],
+        "train_test_split": map(int, trained),
+        "bounding_boxes": [f"{x0} {y0} {x1 - x0} {y1 - y0}" for x0, y0, x1, y1 in boxes],
+        "classes": classes,
+    }
+    return {
+        name + ".txt": "".join(f"{n} {value}\n" for n, value in enumerate(column, 1))
+        for name, column in values.items()
+    }
+
+
+def wsol(folder, images):
+    """Files of wsolevaluation's form from ``(id, class index, boxes)``; images of 9 x 8 pixels."""
+    lines = {
+        "image_ids": [key for key, _, _ in images],
+        "class_labels": [f"{key},{index}" for key, index, _ in images],
+        "image_sizes": [f"{key},9,8" for key, _, _ in images],
+        "localization": [
+            f"{key},{','.join(map(str, b))}" for key, _, boxes in images for b in boxes
+        ],
+    }
+    return {
+        os.path.join(folder, name + ".txt"): "".join(line + "\n" for line in column)
+        for name, column in lines.items()
+    }
+
+
+def labelme(*shapes, **fields):
+    """Text of a labelme file from ``(label, points)`` pairs."""
+    rows = [{"label": s, "points": p, "shape_type": "rectangle"} for s, p in shapes]
+    return json.dumps(dict({"version": "3.5.0", "shapes": rows, "imageData": None}, **fields))
+
+
 SYNSETS = f"{CAT} cat, true cat\n{DOG} dog\n{EEL} eel\n"
 PUBLISHED = {
     f"Data/CLS-LOC/train/{CAT}/{CAT}_1.JPEG": "x",

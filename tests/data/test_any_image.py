@@ -15,6 +15,8 @@ GRAY = RGB[..., 0]
 GRAY_RGB = np.repeat(GRAY[..., None], 3, axis=2)
 ALPHA = np.where(GRAY > 99, 255, 0).astype(np.uint8)
 ON_WHITE = np.where(ALPHA[..., None] > 0, RGB, 255)
+GRAY_ON_WHITE = np.where(ALPHA[..., None] > 0, GRAY_RGB, 255)
+LA = Image.merge("LA", list(map(Image.fromarray, (GRAY, ALPHA))))
 
 
 class Tensor:
@@ -28,41 +30,34 @@ class Tensor:
         return self._array
 
 
-def stored(form, name=None):
+class OnDevice:
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("can't convert cuda:0 device type tensor to numpy.")
+
+
+def stored():
+    """A file in memory, at its end."""
     buffer = io.BytesIO()
-    if name is not None:
-        buffer.name = name
-    Image.fromarray(RGB).save(buffer, form)
-    buffer.seek(0)
+    Image.fromarray(RGB).save(buffer, "PNG")
     return buffer
 
 
 def closed():
-    buffer = stored("PNG")
+    buffer = stored()
     buffer.close()
     return buffer
 
 
-def with_exif(orientation):
-    image = Image.fromarray(RGB)
-    image.getexif()[0x0112] = orientation
-    return image
+def in_memory(mode, image=RGB, orientation=1, **info):
+    made = Image.fromarray(image).convert(mode)
+    made.getexif()[0x0112] = orientation
+    made.info.update(info)
+    return made
 
 
-def in_memory(mode, image=RGB):
-    return Image.fromarray(image).convert(mode)
-
-
-def with_transparency(mode, transparency):
-    image = in_memory(mode)
-    image.info["transparency"] = transparency
-    return image
-
-
-def at_its_end(form):
-    buffer = io.BytesIO()
-    Image.fromarray(RGB).save(buffer, form)
-    return buffer
+def shown(mode):
+    """RGB's pixels as Pillow has them in another mode."""
+    return np.asarray(in_memory(mode).convert("RGB"))
 
 
 KINDS = {
@@ -70,14 +65,13 @@ KINDS = {
     "view that is not contiguous": (RGB[::-1, ::-1], RGB[::-1, ::-1]),
     "gray": (GRAY, GRAY_RGB),
     "gray with a channel": (GRAY[..., None], GRAY_RGB),
-    "gray with alpha": (np.dstack([GRAY, ALPHA]), np.where(ALPHA[..., None] > 0, GRAY_RGB, 255)),
+    "gray with alpha": (np.dstack([GRAY, ALPHA]), GRAY_ON_WHITE),
     "RGBA": (np.dstack([RGB, ALPHA]), ON_WHITE),
     "int64": (RGB.astype(np.int64), RGB),
     "uint16": (RGB.astype(np.uint16) * 257, RGB),
     "uint16 of 8 bits": (RGB.astype(np.uint16), RGB),
     "bool": (GRAY > 99, np.repeat((GRAY > 99)[..., None], 3, 2) * 255),
     "float64 in 0..1": (RGB / 255.0, RGB),
-    "float32 in 0..1": ((RGB / 255.0).astype(np.float32), RGB),
     "float16 in 0..1": ((RGB / 255.0).astype(np.float16), RGB),
     "a little beyond 1": (RGB / 254.99, RGB),
     "float32 in 0..255": (RGB.astype(np.float32), RGB),
@@ -85,33 +79,29 @@ KINDS = {
     "tensor": (Tensor(RGB), RGB),
     "PIL RGB": (Image.fromarray(RGB), RGB),
     "PIL L": (Image.fromarray(GRAY), GRAY_RGB),
-    "PIL LA": (Image.merge("LA", list(map(Image.fromarray, (GRAY, ALPHA)))),
-               np.where(ALPHA[..., None] > 0, GRAY_RGB, 255)),
+    "PIL LA": (LA, GRAY_ON_WHITE),
     "PIL RGBA": (Image.fromarray(np.dstack([RGB, ALPHA])), ON_WHITE),
-    "PIL P": (in_memory("P"), np.asarray(in_memory("P").convert("RGB"))),
-    "PIL 1": (in_memory("1"), np.asarray(in_memory("1").convert("RGB"))),
+    "PIL P": (in_memory("P"), shown("P")),
+    "PIL 1": (in_memory("1"), shown("1")),
     "PIL CMYK": (in_memory("CMYK"), RGB),
-    "PIL HSV": (in_memory("HSV"), np.asarray(in_memory("HSV").convert("RGB"))),
+    "PIL HSV": (in_memory("HSV"), shown("HSV")),
     "PIL I;16": (Image.fromarray(GRAY.astype(np.uint16) * 257), GRAY_RGB),
     "PIL I": (Image.fromarray(GRAY.astype(np.int32) * 257), GRAY_RGB),
     "PIL I of 8 bits": (in_memory("I", GRAY), GRAY_RGB),
     "PIL F in 0..1": (Image.fromarray((GRAY / 255.0).astype(np.float32)), GRAY_RGB),
     "PIL F in 0..255": (in_memory("F", GRAY), GRAY_RGB),
-    "PIL La": (Image.merge("LA", list(map(Image.fromarray, (GRAY, ALPHA)))).convert("La"),
-               np.where(ALPHA[..., None] > 0, GRAY_RGB, 255)),
+    "PIL La": (LA.convert("La"), GRAY_ON_WHITE),
     "PIL RGBa": (Image.fromarray(np.dstack([RGB, ALPHA])).convert("RGBa"), ON_WHITE),
     "PIL RGBX": (in_memory("RGBX"), RGB),
-    "PIL PA": (in_memory("P").convert("PA"), np.asarray(in_memory("P").convert("RGB"))),
-    "PIL YCbCr": (in_memory("YCbCr"), np.asarray(in_memory("YCbCr").convert("RGB"))),
-    "PIL P, all clear": (with_transparency("P", bytes(256)), np.full((7, 9, 3), 255)),
-    "PIL RGB, a color clear": (with_transparency("RGB", tuple(map(int, RGB[0, 0]))),
+    "PIL PA": (in_memory("P").convert("PA"), shown("P")),
+    "PIL YCbCr": (in_memory("YCbCr"), shown("YCbCr")),
+    "PIL P, all clear": (in_memory("P", transparency=bytes(256)), np.full((7, 9, 3), 255)),
+    "PIL RGB, a color clear": (in_memory("RGB", transparency=tuple(map(int, RGB[0, 0]))),
                                np.where((RGB[0, 0] == RGB).all(2, keepdims=True), 255, RGB)),
-    "PIL with EXIF": (with_exif(6), np.rot90(RGB, -1)),
-    "PIL with EXIF, turned by 180": (with_exif(3), RGB[::-1, ::-1]),
-    "bytes of a file": (stored("PNG").getvalue(), RGB),
-    "memory of a file": (memoryview(stored("PNG").getvalue()), RGB),
-    "file in memory": (stored("PNG"), RGB),
-    "file in memory that was just written": (at_its_end("PNG"), RGB),
+    "PIL with EXIF": (in_memory("RGB", orientation=6), np.rot90(RGB, -1)),
+    "bytes of a file": (stored().getvalue(), RGB),
+    "file in memory": (io.BytesIO(stored().getvalue()), RGB),
+    "file in memory that was just written": (stored(), RGB),
 }  # fmt: skip
 
 
@@ -133,10 +123,8 @@ def test_paths(tmp_path, of):
 
 WRONG = {
     "True": (True, "True"),
-    "None": (None, "None"),
     "number": (3.5, "3.5"),
     "list of numbers": ([[0, 1], [2, 3]], "a list"),
-    "ragged list": ([[0, 1], [2]], "a list"),
     "beyond 1": (RGB / 200.0, "from 0 to 1.2"),
     "around 0": (RGB / 127.5 - 1, "0 to 1 or 0 to 255"),
     "beyond 255": (RGB.astype(int) * 2, "0 to 255"),
@@ -148,7 +136,7 @@ WRONG = {
     "one number": (np.uint8(3), r"\(\)"),
     "empty": (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
     "objects": (np.array([[{}]]), "object"),
-    "complex": (RGB * 1j, "complex"),
+    "on a device": (OnDevice(), "OnDevice .*cuda:0"),
 }
 
 
@@ -160,58 +148,24 @@ def test_what_is_no_image_gives_a_line(kind):
     assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    "image, words",
-    [
-        ("tabby cat", "tabby cat: no such file"),
-        ("", "no such file"),
-        ("https://a.org/b.jpg", "expected the path of a file, .*urlretrieve"),
-        ("data:image/png;base64,iVBORw0KGgo=", "an address"),
-        (io.StringIO("text"), "expected a binary file"),
-        (closed(), "closed file"),
-        (pathlib.Path("/tmp"), "a folder"),
-        (b"GIF89a", "image"),
-        ("a\0b", "cannot be read"),
-    ],
-)
+@pytest.mark.parametrize("image, words", [
+    ("tabby cat", "tabby cat: no such file"), ("", "'': no such file"),
+    ("https://a.org/b.jpg", "expected the path of a file, .*urlretrieve"),
+    ("data:image/png;base64,iVBORw0KGgo=", "an address"), ("a\0b", "cannot be read"),
+    (io.StringIO("text"), "expected a binary file"), (closed(), "closed file"),
+    (pathlib.Path("/tmp"), "a folder"), (b"GIF89a", "image"),
+])  # fmt: skip
 def test_what_cannot_be_read_gives_a_line(image, words):
     with pytest.raises(UserError, match=words):
         decoded_image(image)
 
 
-def test_a_tensor_that_cannot_be_read_says_why():
-    class OnDevice:
-        def __array__(self, dtype=None, copy=None):
-            raise TypeError("can't convert cuda:0 device type tensor to numpy.")
-
-    with pytest.raises(ArgumentError, match="OnDevice .*cuda:0"):
-        decoded_image(OnDevice())
-
-
-PAIR = [RGB, GRAY]
-
-
-@pytest.mark.parametrize(
-    "images, count",
-    [
-        ("a.jpg", 1),
-        (pathlib.Path("a.jpg"), 1),
-        (b"...", 1),
-        (memoryview(b"..."), 1),
-        (Image.fromarray(RGB), 1),
-        (RGB, 1),
-        (GRAY, 1),
-        (Tensor(RGB), 1),
-        (PAIR, 2),
-        (tuple(PAIR), 2),
-        ((image for image in PAIR), 2),
-        (iter(PAIR), 2),
-        (np.stack([RGB, RGB, RGB]), 3),
-        (np.array(["a.jpg", "b.jpg"]), 2),
-        ({"a": 1}.keys(), 1),
-        ([], 0),
-    ],
-)
+@pytest.mark.parametrize("images, count", [
+    ("a.jpg", 1), (pathlib.Path("a.jpg"), 1), (b"...", 1), (memoryview(b"..."), 1),
+    (Image.fromarray(RGB), 1), (RGB, 1), (GRAY, 1), (Tensor(RGB), 1),
+    ([RGB, GRAY], 2), ((RGB, GRAY), 2), (iter([RGB, GRAY]), 2), ({"a": 1}.keys(), 1), ([], 0),
+    (np.stack([RGB, RGB, RGB]), 3), (np.array(["a.jpg", "b.jpg"]), 2),
+])  # fmt: skip
 def test_one_image_or_several(images, count):
     assert len(list(listed_images(images))) == count
 
@@ -225,10 +179,12 @@ def test_what_is_no_list_gives_a_line(images):
 @pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize("scale", [1, 255.0])
 def test_arrays_of_opencv(channels, scale):
-    image = np.random.RandomState(0).randint(0, 256, (4, 5, 3)).astype("uint8")
-    turned = np.dstack([image[..., ::-1], np.full((4, 5), 255, "uint8")])[..., :channels] / scale
-    found = decoded_image(turned if scale > 1 else turned.astype("uint8"), "bgr").image
-    np.testing.assert_array_equal(found, image)
-    np.testing.assert_array_equal(decoded_image(image[..., 0], "bgr").image[..., 2], image[..., 0])
+    turned = np.dstack([RGB[..., ::-1], np.full(GRAY.shape, 255, "uint8")])[..., :channels]
+    found = decoded_image(turned / scale if scale > 1 else turned, "bgr").image
+    np.testing.assert_array_equal(found, RGB)
+
+
+def test_the_order_of_channels_does_not_matter_to_gray_and_is_checked():
+    np.testing.assert_array_equal(decoded_image(GRAY, "bgr").image, GRAY_RGB)
     with pytest.raises(UserError, match="channels 'gbr': expected one of rgb, bgr"):
-        decoded_image(image, "gbr")
+        decoded_image(RGB, "gbr")

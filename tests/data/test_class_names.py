@@ -21,23 +21,6 @@ def spelled(text):
     return st.sampled_from(changes).map(lambda change: change(text))
 
 
-@pytest.mark.parametrize(
-    "index, wordnet_id, name",
-    [
-        (0, "n01440764", "tench"),
-        (160, "n02088094", "Afghan hound"),
-        (207, "n02099601", "golden retriever"),
-        (208, "n02099712", "Labrador retriever"),
-        (281, "n02123045", "tabby"),
-        (875, "n04487394", "trombone"),
-        (985, "n11939491", "daisy"),
-        (999, "n15075141", "toilet tissue"),
-    ],
-)
-def test_known_classes(index, wordnet_id, name):
-    assert (IMAGENET.wordnet_ids[index], IMAGENET[index]) == (wordnet_id, name)
-
-
 def test_imagenet_has_1000_different_names_in_the_order_of_their_ids():
     assert len(IMAGENET) == IMAGENET.classes == len({name.lower() for name in IMAGENET}) == 1000
     assert list(IMAGENET.wordnet_ids) == sorted(set(IMAGENET.wordnet_ids))
@@ -64,11 +47,8 @@ def test_every_name_finds_itself_however_it_is_spelled(data):
 def test_another_word_finds_its_class_or_lists_it(index):
     for word in IMAGENET.other_names[index]:
         named = [i for i, name in enumerate(IMAGENET) if name.lower() == word.lower()]
-        sharing = [
-            i
-            for i, words in enumerate(IMAGENET.other_names)
-            if word.lower() in [other.lower() for other in words]
-        ]
+        others = enumerate(IMAGENET.other_names)
+        sharing = [i for i, words in others if word.lower() in map(str.lower, words)]
         fits = named or sharing
         if len(fits) == 1:
             assert IMAGENET.find(word) == fits[0]
@@ -81,14 +61,11 @@ def test_another_word_finds_its_class_or_lists_it(index):
 def test_a_beginning_finds_the_one_class_that_has_it(data):
     name = IMAGENET[data.draw(INDICES)]
     beginning = name[: data.draw(st.integers(1, len(name)))].lower()
-    words = [[name, *others] for name, others in zip(IMAGENET, IMAGENET.other_names)]
+    start = beginning.replace("-", " ").strip()
     fits = [
         i
-        for i, own in enumerate(words)
-        if any(
-            word.lower().replace("-", " ").startswith(beginning.replace("-", " ").strip())
-            for word in own
-        )
+        for i, others in enumerate(IMAGENET.other_names)
+        if any(word.lower().replace("-", " ").startswith(start) for word in (IMAGENET[i], *others))
     ]
     try:
         assert IMAGENET.find(beginning) in fits
@@ -96,32 +73,19 @@ def test_a_beginning_finds_the_one_class_that_has_it(data):
         assert len(fits) > 1 and "classes fit" in str(error)
 
 
-@pytest.mark.parametrize(
-    "text, index",
-    [
-        ("tabby", 281),
-        ("tabby cat", 281),
-        ("labrador", 208),
-        ("Canis_dingo", 273),
-        ("missile", 657),  # also another word for a projectile
-        ("black and tan", 165),
-    ],
-)
+# "missile" is also another word for a projectile.
+@pytest.mark.parametrize("text, index", [
+    ("tench", 0), ("tabby", 281), ("tabby cat", 281), ("labrador", 208), ("Canis_dingo", 273),
+    ("missile", 657), ("black and tan", 165), ("toilet tissue", 999), ("n02099601", 207),
+])  # fmt: skip
 def test_names_that_people_type(text, index):
     assert IMAGENET.find(text) == index
 
 
-@pytest.mark.parametrize(
-    "text, listed",
-    [
-        ("crane", ["134 crane (bird)", "517 crane (machine)"]),
-        ("panda", ["387 lesser panda", "388 giant panda"]),
-        ("french", ["245 French bulldog", "566 French horn", "930 French loaf"]),
-    ],
-)
-def test_several_classes_are_listed(text, listed):
-    message = refusal(IMAGENET.find, text, "--class")
-    assert message.startswith("--class") and all(entry in message for entry in listed)
+def test_several_classes_are_listed():
+    message = refusal(IMAGENET.find, "french", "--class")
+    assert message.startswith("--class")
+    assert "245 French bulldog, 566 French horn, 930 French loaf" in message
 
 
 @pytest.mark.parametrize(
@@ -134,7 +98,7 @@ def test_the_nearest_name_is_suggested(text, nearest):
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "1000", 1000, -1, "-1", 1.5, None, "n99999999", "9" * 40, "²"]
+    "text", ["", "1000", 1000, -1, "-1", 1.5, None, "n99999999", "9" * 40, "²"]
 )
 def test_no_such_class(text):
     with pytest.raises(UserError, match="0 to 999"):
@@ -155,14 +119,10 @@ def test_names_of_any_data_set(names, classes):
             assert known.find(name) == index
 
 
-def test_names_that_are_numbers_count_where_the_index_does_not():
-    assert ClassNames(["10", "1"]).find("10") == 0
-    assert ClassNames(["10", "1"]).find("1") == 1
-
-
-def test_a_name_that_two_classes_have_is_refused():
-    with pytest.raises(UserError, match="0 a, 2 a"):
-        ClassNames(["a", "b", "a"]).find("A")
+def test_names_that_are_numbers_or_that_two_classes_have():
+    numbers = ClassNames(["10", "1"])
+    assert (numbers.find("10"), numbers.find("1")) == (0, 1)  # the name, the index
+    assert "0 a, 2 a" in refusal(ClassNames(["a", "b", "a"]).find, "A")
 
 
 def test_a_network_without_names():

@@ -1,11 +1,13 @@
 """CUB-200-2011 as published, from small files of the same form."""
 
 import functools
+import os
 
 import pytest
 from trees import make
 
 from dgl.data import load_data
+from dgl.data.sample import Sample
 from dgl.errors import UserError
 
 load_cub = functools.partial(load_data, layout="cub200")
@@ -21,45 +23,38 @@ FILES = {
 
 @pytest.fixture
 def data(tmp_path):
-    make(tmp_path, FILES)
-    return tmp_path
+    return make(tmp_path, FILES)
 
 
 def test_train(data):
-    dataset = load_cub(str(data), "train")
+    dataset = load_cub(data, "train")
     assert (dataset.format, dataset.split, dataset.classes) == ("cub200", "train", 2)
     assert dataset.class_names == ("Auk", "Wren")
-    (sample,) = dataset.samples
-    assert sample.id == "001.Auk/Auk 1.jpg"
-    assert sample.path == str(data / "images" / "001.Auk" / "Auk 1.jpg")
-    assert (sample.class_index, sample.mask_paths, sample.size) == (0, (), None)
-    assert sample.boxes == ((60.0, 27.0, 385.0, 331.0),)
+    path = os.path.join(data, "images", "001.Auk", "Auk 1.jpg")
+    assert dataset.samples == [Sample("001.Auk/Auk 1.jpg", path, 0, ((60.0, 27.0, 385.0, 331.0),))]
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_val_and_test_are_the_same(data, split):
-    dataset = load_cub(str(data), split, dataname="birds")
+    dataset = load_cub(data, split, dataname="birds")
     assert (dataset.name, dataset.split) == ("birds", split)
     assert [sample.class_index for sample in dataset.samples] == [0, 1]
     assert dataset.samples[0].boxes == ((1.5, 2.0, 4.5, 6.0),)
 
 
-def test_masks_where_there_are_some(data):
-    (data / "segmentations" / "002.Wren").mkdir(parents=True)
-    mask = data / "segmentations" / "002.Wren" / "Wren_1.png"
-    mask.write_bytes(b"x")
-    samples = load_cub(str(data), "test").samples
-    assert [sample.mask_paths for sample in samples] == [(), (str(mask),)]
-    assert all(
-        not sample.mask_paths for sample in load_cub(str(data), "test", with_boxes=False).samples
-    )
+def test_masks_where_there_are_some(data, tmp_path):
+    make(tmp_path, {"segmentations/002.Wren/Wren_1.png": "x"})
+    mask = os.path.join(data, "segmentations", "002.Wren", "Wren_1.png")
+    for with_boxes, masks in ((True, (mask,)), (False, ())):
+        samples = load_cub(data, "test", with_boxes=with_boxes).samples
+        assert [sample.mask_paths for sample in samples] == [(), masks]
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_missing_file(data, name):
-    (data / name).unlink()
-    with pytest.raises(UserError, match=name.replace(".", r"\.") + ": no such file; expected"):
-        load_cub(str(data), "train")
+    os.remove(os.path.join(data, name))
+    with pytest.raises(UserError, match=name + ": no such file; expected"):
+        load_cub(data, "train")
 
 
 @pytest.mark.parametrize(
@@ -70,16 +65,15 @@ def test_missing_file(data, name):
         ("images.txt", "", r"images\.txt: the file is empty"),
         ("image_class_labels.txt", "1 1\n2 1\n", r"no line for id 3 \(.*images\.txt:3\)"),
         ("image_class_labels.txt", "1 1\n9 1\n", r"labels\.txt:2: id 9 is not in images\.txt"),
-        ("image_class_labels.txt", "1 1\n2 1\n3 3\n", r"labels\.txt:3: class '3'; expected 1 to 2"),
         ("train_test_split.txt", "1 0\n2 0\n3 0\n", r"split\.txt: no image of the train split"),
         ("bounding_boxes.txt", "1 1 2 -3 4\n2 1 2 3 4\n3 1 2 3 4\n", r"boxes\.txt:1: box"),
         ("classes.txt", "1 001.Auk\n3 003.Wren\n", r"classes\.txt:2: class 3; expected classes 1"),
     ],
 )
-def test_inconsistent_files(data, name, text, message):
-    (data / name).write_text(text)
+def test_inconsistent_files(data, tmp_path, name, text, message):
+    make(tmp_path, {name: text})
     with pytest.raises(UserError, match=message):
-        load_cub(str(data), "train")
+        load_cub(data, "train")
 
 
 AGAIN = {
@@ -90,12 +84,11 @@ AGAIN = {
 }
 
 
-def test_an_image_with_two_ids_is_reported_and_counts_twice(data, caplog):
-    make(data, AGAIN)
-    assert len(load_cub(str(data), "test")) == 3
+def test_an_image_with_two_ids_is_reported_and_counts_twice(tmp_path, caplog):
+    assert len(load_cub(make(tmp_path, {**FILES, **AGAIN}), "test")) == 3
     (record,) = caplog.records
-    assert "images.txt: 1 of its images are on several lines" in record.getMessage()
-    assert "Wren_1.jpg' on lines 3 and 4" in record.getMessage()
+    for part in ("images.txt: 1 of its images are on several", "Wren_1.jpg' on lines 3 and 4"):
+        assert part in record.getMessage()
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -106,7 +99,7 @@ def test_an_image_with_two_ids_is_reported_and_counts_twice(data, caplog):
         ("train_test_split.txt", "4 1\n", "images.txt:4: .* is both in training and in test"),
     ],
 )
-def test_an_image_with_two_classes_or_in_both_splits(data, split, name, line, message):
-    make(data, dict(AGAIN, **{name: FILES[name] + line}))
+def test_an_image_with_two_classes_or_in_both_splits(tmp_path, split, name, line, message):
+    data = make(tmp_path, {**FILES, **AGAIN, name: FILES[name] + line})
     with pytest.raises(UserError, match=message):
-        load_cub(str(data), split)
+        load_cub(data, split)

@@ -74,15 +74,10 @@ def test_processes_share_every_batch_out(count, start):
     batch, batches = 12, 8
     each = batch // count
     shares = [
-        drawn(each * batches, share=Share(batch, index, count), start=start)
-        for index in range(count)
+        drawn(each * batches, share=Share(batch, i, count), start=start) for i in range(count)
     ]
-    joint = [
-        point
-        for number in range(batches)
-        for own in shares
-        for point in own[number * each : (number + 1) * each]
-    ]
+    slices = [slice(each * number, each * (number + 1)) for number in range(batches)]
+    joint = [point for part in slices for own in shares for point in own[part]]
     assert joint == drawn(start + batch * batches)[start:]
     assert len({sample for sample, _ in joint[:11]}) == 11 or start % 11
 
@@ -99,22 +94,18 @@ def test_points_before_a_failure_are_counted(samples):
     assert points[2] is points[3] is points[4]
 
 
-@pytest.mark.parametrize(
-    "make", [ShuffledDraws, lambda samples: ValidationFlow(samples, SIZE, 4)], ids=["train", "val"]
-)
-def test_an_empty_list_is_refused(make):
+@pytest.mark.parametrize("flow, settings", [(ShuffledDraws, ()), (ValidationFlow, (SIZE, 4))])
+def test_an_empty_list_is_refused(flow, settings):
     with pytest.raises(UserError, match="list is empty"):
-        make([])
+        flow([], *settings)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_training_channels_are_bgr_and_labels_belong_to_their_images(tmp_path, workers):
     colors = [(250, 120, 10), (30, 60, 90), (0, 0, 255)]
-    made = []
-    for index, color in enumerate(colors):
-        path = str(tmp_path / f"{index}.png")
-        Image.new("RGB", (30, 20), color).save(path)
-        made.append(Sample(str(index), path, index))
+    made = [Sample(str(index), str(tmp_path / f"{index}.png"), index) for index in range(3)]
+    for sample, color in zip(made, colors):
+        Image.new("RGB", (30, 20), color).save(sample.path)
     seen = set()
     for images, labels in take(make_training_flow(made, SIZE, 3, workers, seed=2), 4):
         for image, label in zip(images, labels):
@@ -135,9 +126,9 @@ def test_the_number_of_processes_changes_nothing(samples, workers):
     here, elsewhere = (
         take(make_training_flow(samples, SIZE, 4, count, seed=4), 20) for count in (0, workers)
     )
-    for (images, labels), (other_images, other_labels) in zip(here, elsewhere):
-        np.testing.assert_array_equal(images, other_images)
-        np.testing.assert_array_equal(labels, other_labels)
+    for point, other in zip(here, elsewhere):
+        for array, same in zip(point, other):
+            np.testing.assert_array_equal(array, same)
 
 
 def test_training_on_nothing_readable_is_refused(tmp_path):
@@ -161,9 +152,8 @@ def test_validation_goes_through_the_list_in_order(samples, batch, lengths, work
     assert len(flow) == len(batches)
     assert [len(labels) for _, labels in batches] == lengths
     assert all(images.dtype == np.uint8 and labels.dtype == np.int32 for images, labels in batches)
-    labels = np.concatenate([labels for _, labels in batches])
+    images, labels = map(np.concatenate, zip(*batches))
     np.testing.assert_array_equal(labels, [10 * index for index in range(7)])
-    images = np.concatenate([images for images, _ in batches])
     for index, image in enumerate(images):
         rgb = noise(index, 20 + 3 * index, 50 - 4 * index)
         np.testing.assert_array_equal(image, validation_view(rgb, SIZE)[..., ::-1])
@@ -185,10 +175,11 @@ def square(point):
     return None if point[0] % 7 == 6 else [point[0] ** 2, os.getpid()]
 
 
-def flow_of(count, workers, function=square):
-    flow = ProcessMapData(
-        DataFromList([[i] for i in range(count)], shuffle=False), function, workers
-    )
+def flow_of(points, workers, function=square):
+    """The function of points in processes; ``points`` is a flow or a number."""
+    if isinstance(points, int):
+        points = DataFromList([[i] for i in range(points)], shuffle=False)
+    flow = ProcessMapData(points, function, workers)
     flow.reset_state()
     return flow
 
@@ -213,26 +204,20 @@ def test_a_killed_process_ends_the_flow(workers):
 
 
 def fails(point):
-    raise ValueError("as a broken augmentation would")
-
-
-def test_an_error_in_a_process_is_raised_where_the_flow_is_iterated():
-    with pytest.raises(ValueError, match="as a broken augmentation would"):
-        list(flow_of(3, 1, fails))
+    raise ValueError("as a broken augmentation or a wrong seed would")
 
 
 class Fails(DataFlow):
     def __iter__(self):
         yield [1]
-        raise ValueError("as a wrong seed would")
+        fails(None)
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_an_error_in_the_flow_is_raised_where_it_is_iterated(workers):
-    flow = ProcessMapData(Fails(), square, workers)
-    flow.reset_state()
-    with pytest.raises(ValueError, match="as a wrong seed would"):
-        for _ in flow:
+@pytest.mark.parametrize("points, function", [(3, fails), (Fails(), square)])
+def test_an_error_is_raised_where_the_flow_is_iterated(points, function, workers):
+    with pytest.raises(ValueError, match="as a broken augmentation"):
+        for _ in flow_of(points, workers, function):
             pass
 
 

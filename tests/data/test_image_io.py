@@ -1,5 +1,6 @@
 """The image reader: every kind of file gives 8-bit RGB, or a one-line error; large ones are reduced."""
 
+import os
 import struct
 import zlib
 
@@ -18,15 +19,17 @@ from dgl.errors import UserError
 HEIGHT, WIDTH = 40, 64
 
 
-@pytest.fixture
-def gray(rgb):
-    return rgb[:, :, 0]
-
-
 def save(tmp_path, image, name, **options):
+    """Write an array or a PIL image; returns its path."""
     path = str(tmp_path / name)
-    image.save(path, **options)
+    (Image.fromarray(image) if isinstance(image, np.ndarray) else image).save(path, **options)
     return path
+
+
+def rotated(orientation):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
 
 
 def check(array, expected, tolerance=0):
@@ -35,17 +38,23 @@ def check(array, expected, tolerance=0):
     np.testing.assert_allclose(array.astype(int), np.asarray(expected, int), atol=tolerance)
 
 
+def blocks(image, factor):
+    """The means of an image's blocks of pixels."""
+    return image.reshape(len(image) // factor, factor, -1, factor, 3).mean(axis=(1, 3))
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.bmp", "a.tif", "a.ppm", "misnamed.jpg"])
 def test_lossless_rgb(tmp_path, rgb, name):
     form = "PNG" if name == "misnamed.jpg" else None
-    check(read_image(save(tmp_path, Image.fromarray(rgb), name, format=form)), rgb)
+    check(read_image(save(tmp_path, rgb, name, format=form)), rgb)
 
 
-@pytest.mark.parametrize("mode, tolerance", [("L", 4), ("CMYK", 12)])
-def test_jpeg_of_other_colors(tmp_path, rgb, mode, tolerance):
+@pytest.mark.parametrize(
+    "mode, options, tolerance", [("L", {}, 4), ("CMYK", {"subsampling": 0}, 12)]
+)
+def test_jpeg_of_other_colors(tmp_path, rgb, mode, options, tolerance):
     image = Image.fromarray(rgb).convert(mode)
-    path = save(tmp_path, image, "a.jpg", quality=98, subsampling=0) if mode != "L" else None
-    path = path or save(tmp_path, image, "a.jpg", quality=98)
+    path = save(tmp_path, image, "a.jpg", quality=98, **options)
     check(read_image(path), np.asarray(image.convert("RGB")), tolerance)
 
 
@@ -72,11 +81,9 @@ def test_transparent_palette_entry_becomes_white(tmp_path, name):
 
 
 def test_transparent_color_key_becomes_white(tmp_path, rgb):
-    key = tuple(int(value) for value in rgb[5, 7])
-    path = save(tmp_path, Image.fromarray(rgb), "a.png", transparency=key)
-    expected = rgb.copy()
-    expected[(rgb == rgb[5, 7]).all(axis=2)] = 255
-    check(read_image(path), expected)
+    path = save(tmp_path, rgb, "a.png", transparency=tuple(map(int, rgb[5, 7])))
+    is_clear = (rgb == rgb[5, 7]).all(axis=2, keepdims=True)
+    check(read_image(path), np.where(is_clear, 255, rgb))
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
@@ -84,8 +91,7 @@ def test_16_bit_grayscale_is_scaled(tmp_path, name):
     values = np.array([[0, 128, 129, 255, 256], [257, 32768, 65278, 65406, 65535]], np.uint16)
     path = str(tmp_path / name)
     assert cv2.imwrite(path, values)
-    expected = np.rint(values / 257.0)
-    check(read_image(path), np.repeat(expected[:, :, np.newaxis], 3, axis=2))
+    check(read_image(path), np.rint(np.dstack([values] * 3) / 257.0))
 
 
 def test_16_bit_color_is_scaled(tmp_path, rgb):
@@ -96,7 +102,7 @@ def test_16_bit_color_is_scaled(tmp_path, rgb):
 
 @pytest.mark.parametrize("dtype, value", [(np.float32, 1), (np.int32, 70000)])
 def test_more_than_16_bits_are_refused(tmp_path, dtype, value):
-    path = save(tmp_path, Image.fromarray(np.array([[0, value]], dtype)), "a.tif")
+    path = save(tmp_path, np.array([[0, value]], dtype), "a.tif")
     with pytest.raises(UserError, match=r"a\.tif: .*expected 8 or 16 bits"):
         read_image(path)
 
@@ -119,19 +125,17 @@ UPRIGHT = {
 def test_exif_orientation(tmp_path, rgb, name, orientation):
     if (name == "a.avif" and not can_read_avif()) or (name == "a.heic" and not can_read_heic()):
         pytest.skip("not read here")
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    options = {"exif": exif, "subsampling": 0}
+    options = {"exif": rotated(orientation), "subsampling": 0}
     if name in ("a.webp", "a.avif", "a.heic"):
-        options = {"exif": exif.tobytes()}
-    path = save(tmp_path, Image.fromarray(rgb), name, quality=98, **options)
+        options = {"exif": options["exif"].tobytes()}
+    path = save(tmp_path, rgb, name, quality=98, **options)
     tolerance = {"a.png": 0, "a.tif": 0, "a.jpg": 4}.get(name, 12)
     check(read_image(path), UPRIGHT[orientation](rgb), tolerance)
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_damaged_exif_does_not_matter(tmp_path, rgb):
-    path = save(tmp_path, Image.fromarray(rgb), "a.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    path = save(tmp_path, rgb, "a.jpg", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     assert read_image(path).shape == rgb.shape
 
 
@@ -146,48 +150,40 @@ def test_first_frame_of_an_animation(tmp_path, name):
 @pytest.mark.parametrize("kept", [0.1, 0.9])
 def test_truncated_file_is_an_error(tmp_path, name, kept):
     noise = np.random.RandomState(0).randint(0, 256, (90, 80, 3)).astype(np.uint8)
-    path = tmp_path / name
-    Image.fromarray(noise).save(str(path))
-    data = path.read_bytes()
-    path.write_bytes(data[: int(len(data) * kept)])
-    assert refusal(read_image, str(path)).startswith(str(path))
+    path = save(tmp_path, noise, name)
+    os.truncate(path, int(os.path.getsize(path) * kept))
+    assert refusal(read_image, path).startswith(path)
 
 
 @pytest.mark.parametrize(
-    "data, reason",
-    [(b"", "is empty"), (b"hello, this is text\n" * 9, "not an image"), (b"\xff\xd8\xff", "")],
+    "name, data, reason",
+    [
+        ("a.jpg", b"", "is empty"),
+        ("a.jpg", b"hello, this is text\n" * 9, "not an image"),
+        ("a.jpg", b"\xff\xd8\xff", ""),
+        ("a.img", bytes([0, 0, 2] + [0] * 9 + [2, 0, 2, 0, 24, 32]) + b"x" * 12, "not an image"),
+    ],
+    ids=["empty", "text", "JPEG's start", "no TGA by its name"],
 )
-def test_what_is_no_image(tmp_path, data, reason):
-    path = tmp_path / "a.jpg"
-    path.write_bytes(data)
-    with pytest.raises(UserError, match=r"a\.jpg: .*" + reason):
-        read_image(str(path))
+def test_what_is_no_image(tmp_path, name, data, reason):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(UserError, match=name + ": .*" + reason):
+        read_image(str(tmp_path / name))
 
 
 def test_missing_file_and_folder(tmp_path):
-    with pytest.raises(UserError, match=r"absent\.jpg: no such file"):
-        read_image(str(tmp_path / "absent.jpg"))
-    with pytest.raises(UserError, match="a folder; expected an image file"):
-        read_image(str(tmp_path))
-    with pytest.raises(UserError, match="cannot be read"):
-        read_image("a\0b.jpg")
+    assert "absent.jpg: no such file" in refusal(read_image, str(tmp_path / "absent.jpg"))
+    assert "a folder; expected an image file" in refusal(read_image, str(tmp_path))
+    assert "cannot be read" in refusal(read_image, "a\0b.jpg")
 
 
 def bomb(width, height):
     """A PNG whose header claims a size that its data do not have."""
-
-    def chunk(kind, body):
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + chunk(b"IDAT", zlib.compress(b"\0" * 99))
-        + chunk(b"IEND", b"")
-    )
+    data = b"\x89PNG\r\n\x1a\n"
+    for body in (b"IHDR" + header, b"IDAT" + zlib.compress(b"\0" * 99), b"IEND"):
+        data += struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return data
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
@@ -200,21 +196,18 @@ def test_too_many_pixels_is_known_from_the_header(tmp_path, width, height):
 
 
 def test_pixel_limit_is_inclusive(tmp_path, rgb, monkeypatch):
-    path = save(tmp_path, Image.fromarray(rgb), "a.png")
+    path = save(tmp_path, rgb, "a.png")
     monkeypatch.setattr(image_io, "PIXEL_LIMIT", HEIGHT * WIDTH)
     check(read_image(path), rgb)
     monkeypatch.setattr(image_io, "PIXEL_LIMIT", HEIGHT * WIDTH - 1)
-    with pytest.raises(UserError, match="64 x 40 pixels"):
-        read_image(path)
+    assert "64 x 40 pixels" in refusal(read_image, path)
 
 
 def test_scans_of_a_jpeg_are_limited(tmp_path, rgb):
-    path = save(tmp_path, Image.fromarray(rgb), "a.jpg", progressive=True)
-    with open(path, "rb") as stream:
-        data = stream.read()
+    path = save(tmp_path, rgb, "a.jpg", progressive=True)
+    data = (tmp_path / "a.jpg").read_bytes()
     scan = data[data.rindex(b"\xff\xda") : -2]
-    with open(path, "wb") as stream:
-        stream.write(data[:-2] + scan * 100 + data[-2:])
+    (tmp_path / "a.jpg").write_bytes(data[:-2] + scan * 100 + data[-2:])
     with pytest.raises(UserError, match=r"a\.jpg: .* scans; expected at most 100"):
         read_image(path)
 
@@ -225,7 +218,7 @@ def test_encoded_images_are_read_back(tmp_path, rgb, extension, quality):
     path.write_bytes(encode_image(rgb, extension, quality))
     check(read_image(str(path)), rgb, tolerance=0 if extension == ".png" else 12)
     path.write_bytes(encode_image(rgb[:, :, 0], ".png"))
-    check(read_image(str(path)), np.repeat(rgb[:, :, :1], 3, axis=2))
+    check(read_image(str(path)), rgb[:, :, [0, 0, 0]])
 
 
 def test_an_unknown_format_is_refused(rgb):
@@ -240,12 +233,6 @@ def test_heic_without_its_package_says_what_to_install(tmp_path, monkeypatch):
         read_image(str(tmp_path / "a.heic"))
 
 
-def test_random_bytes_are_no_tga(tmp_path):
-    (tmp_path / "a.img").write_bytes(bytes([0, 0, 2] + [0] * 9 + [2, 0, 2, 0, 24, 32]) + b"x" * 12)
-    with pytest.raises(UserError, match="not an image"):
-        read_image(str(tmp_path / "a.img"))
-
-
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 @pytest.mark.parametrize("name, options", [
     ("a.jpg", {"quality": 97, "subsampling": 0}),
@@ -255,32 +242,25 @@ def test_random_bytes_are_no_tga(tmp_path):
     ("a.webp", {"lossless": True}),
 ])  # fmt: skip
 def test_large_files_are_reduced(tmp_path, rgb, monkeypatch, name, options, orientation):
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = str(tmp_path / name)
-    Image.fromarray(rgb).save(path, exif=exif, **options)
+    path = save(tmp_path, rgb, name, exif=rotated(orientation), **options)
     whole = read_image(path)
     assert read_reduced(path).size == whole.shape[1::-1]
     for limit, factor in ((HEIGHT * WIDTH, 1), (HEIGHT * WIDTH - 1, 2), (HEIGHT * WIDTH // 5, 4)):
         monkeypatch.setattr(image_io, "REDUCED_PIXELS", limit)
         found = read_reduced(path)
         assert found.size == whole.shape[1::-1] and found.orientation == orientation
-        blocks = whole.reshape(len(whole) // factor, factor, -1, factor, 3).mean(axis=(1, 3))
-        assert found.image.shape == blocks.shape
-        np.testing.assert_allclose(found.image, blocks, atol=4)
+        np.testing.assert_allclose(found.image, blocks(whole, factor), atol=4)
 
 
 def test_strips_of_palettes_and_transparency(tmp_path, rgb, monkeypatch):
     monkeypatch.setattr(image_io, "_STRIP", 3)
     monkeypatch.setattr(image_io, "REDUCED_PIXELS", HEIGHT * WIDTH // 2)
-    alpha = np.where(np.arange(WIDTH) < 20, 0, 255).astype(np.uint8)
-    rgba = np.dstack([rgb, np.tile(alpha, (HEIGHT, 1))])
-    for number, image in enumerate([Image.fromarray(rgba), Image.fromarray(rgb).convert("P")]):
-        path = str(tmp_path / f"{number}.png")
-        image.save(path)
-        whole = read_image(path).astype(float)
-        blocks = whole.reshape(HEIGHT // 2, 2, WIDTH // 2, 2, 3).mean(axis=(1, 3))
-        np.testing.assert_allclose(read_reduced(path).image, blocks, atol=1)
+    alpha = np.full((HEIGHT, WIDTH), 255, np.uint8)
+    alpha[:, :20] = 0
+    for image in (np.dstack([rgb, alpha]), Image.fromarray(rgb).convert("P")):
+        path = save(tmp_path, image, "a.png")
+        expected = blocks(read_image(path).astype(float), 2)
+        np.testing.assert_allclose(read_reduced(path).image, expected, atol=1)
 
 
 def test_boxes_of_a_reduced_image():
@@ -316,8 +296,6 @@ def read_within(path, most):
 @pytest.mark.parametrize("name", ["large.jpg", "large.png"])
 def test_the_memory_of_the_largest_image_is_bounded(tmp_path, name):
     """A file of 96 megapixels takes no more than what docs/security.md states."""
-    path = str(tmp_path / name)
-    Image.new("RGB", (12000, 8000), (200, 30, 30)).save(
-        path, **({"compress_level": 1} if ".png" in name else {})
-    )
+    image = Image.new("RGB", (12000, 8000), (200, 30, 30))
+    path = save(tmp_path, image, name, **({"compress_level": 1} if ".png" in name else {}))
     call("data.test_image_io", "read_within", path, "0.7e9")

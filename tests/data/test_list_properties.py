@@ -1,13 +1,16 @@
 """What is written into a list of images is read from it; numbers are those that Python takes."""
 
+import contextlib
 import functools
 import os
+import pathlib
 import tempfile
 
-import pytest
 from generators import whole_boxes
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
+from refusals import refusal
+from trees import cub, make
 
 from dgl.data import load_data
 from dgl.data.class_names import read_class_names
@@ -17,7 +20,7 @@ from dgl.data.layouts.label_list import load_label_list, parse_line
 from dgl.data.layouts.wsolevaluation import read_metadata
 from dgl.data.sample import Sample
 from dgl.data.text_files import is_number
-from dgl.errors import UserError, quote
+from dgl.errors import quote
 from dgl.evaluation.saved_maps import read_records, write_metadata
 
 load_cub = functools.partial(load_data, layout="cub200")
@@ -44,25 +47,28 @@ def _float_boxes(values=coordinates):
     return st.tuples(pair, pair).map(lambda p: (p[0][0], p[1][0], p[0][1], p[1][1]))
 
 
-def _write(folder, name, text):
-    path = os.path.join(folder, name)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    with open(path, "wb") as stream:
-        stream.write(text.encode("utf-8"))
-    return path
+@contextlib.contextmanager
+def _tree(files):
+    with tempfile.TemporaryDirectory() as folder:
+        yield make(pathlib.Path(folder), files)
 
 
-rows = st.lists(
-    st.tuples(paths(), st.integers(0, 9), st.lists(_float_boxes(), max_size=3)),
-    min_size=1,
-    max_size=5,
-    unique_by=lambda row: row[0],
-)
+def _rows(*fields):
+    """One to five rows of an image's path and more fields."""
+    row = st.tuples(paths(), *fields)
+    return st.lists(row, min_size=1, max_size=5, unique_by=lambda row: row[0])
+
+
 separators = st.sampled_from([" ", "\t", "  ", " \t "])
 endings = st.sampled_from(["\n", "\r\n", "\n\n", " \n"])
 
 
-@given(rows, separators, endings, st.sampled_from(["imagenet", "cub"]))
+@given(
+    _rows(st.integers(0, 9), st.lists(_float_boxes(), max_size=3)),
+    separators,
+    endings,
+    st.sampled_from(["imagenet", "cub"]),
+)
 @example([("a.jpg 0 1.png", 3, [])], " ", "\n", "imagenet")
 @example([("\u3000\x85.bmp", 0, [])], " ", "\n", "cub")
 def test_a_label_list_is_read_as_it_was_written(images, separator, ending, root):
@@ -70,8 +76,7 @@ def test_a_label_list_is_read_as_it_was_written(images, separator, ending, root)
         separator.join([path, str(label)] + [repr(v) for box in boxes for v in box])
         for path, label, boxes in images
     ]
-    with tempfile.TemporaryDirectory() as folder:
-        _write(folder, "labels/x/val.txt", "".join(line + ending for line in lines))
+    with _tree({"labels/x/val.txt": "".join(line + ending for line in lines)}) as folder:
         found = load_label_list(folder, "val", image_root=root)
     assert [(s.id, s.class_index, list(s.boxes)) for s in found.samples] == images
     assert found.classes == max(label for _, label, _ in images) + 1
@@ -89,14 +94,7 @@ def test_a_name_without_extension(name, label, box):
 inner_boxes = _float_boxes(st.floats(0, 999999998))
 
 
-@given(
-    st.lists(
-        st.tuples(paths(), st.integers(0, 9), st.lists(inner_boxes, min_size=1, max_size=2)),
-        min_size=1,
-        max_size=5,
-        unique_by=lambda row: row[0],
-    )
-)
+@given(_rows(st.integers(0, 9), st.lists(inner_boxes, min_size=1, max_size=2)))
 @example([("\x1f,1.jpg", 0, [(0.0, 0.0, 1.0, 1.0)]), ("\u3000,.png", 2, [(0.5, 0.0, 1.0, 1.0)])])
 def test_metadata_of_wsolevaluation_are_read_as_they_were_written(images):
     samples = [Sample(path, "/p/" + path, label, tuple(boxes)) for path, label, boxes in images]
@@ -112,47 +110,27 @@ def test_metadata_of_wsolevaluation_are_read_as_they_were_written(images):
     assert [r._replace(label=0) for r in found] == [r._replace(label=0) for r in unlabeled]
 
 
-@given(
-    st.lists(
-        st.tuples(paths(), st.booleans(), whole_boxes(500)),
-        min_size=1,
-        max_size=5,
-        unique_by=lambda row: row[0],
-    )
-)
+@given(_rows(st.booleans(), whole_boxes(500)))
 @example([("a\tb.jpg", False, (0, 0, 1, 1)), ("\x1f/0.jpg", True, (0, 0, 1, 1))])
 def test_cub_is_read_as_it_was_written(images):
-    files = {
-        "images.txt": [f"{n} {path}" for n, (path, _, _) in enumerate(images, 1)],
-        "image_class_labels.txt": [f"{n} {n}" for n in range(1, len(images) + 1)],
-        "train_test_split.txt": [f"{n} {int(train)}" for n, (_, train, _) in enumerate(images, 1)],
-        "bounding_boxes.txt": [
-            f"{n} {b[0]} {b[1]} {b[2] - b[0]} {b[3] - b[1]}"
-            for n, (_, _, b) in enumerate(images, 1)
-        ],
-        "classes.txt": [f"{n} class{n}" for n in range(1, len(images) + 1)],
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        for name, lines in files.items():
-            _write(folder, name, "\n".join(lines) + "\n")
+    rows = [(path, n, is_train, box) for n, (path, is_train, box) in enumerate(images)]
+    with _tree(cub(rows, [f"class{n}" for n, _ in enumerate(images)])) as folder:
         for split, is_train in (("train", True), ("test", False)):
-            own = [(n, row) for n, row in enumerate(images) if row[1] is is_train]
-            if not own:
-                with pytest.raises(UserError, match="no image of the"):
-                    load_cub(folder, split)
-                continue
-            found = load_cub(folder, split)
-            assert [(s.id, s.class_index, s.boxes) for s in found.samples] == [
-                (path, n, (box,)) for n, (path, _, box) in own
+            own = [
+                (path, n, (box,)) for path, n, in_training, box in rows if in_training is is_train
             ]
+            if own:
+                found = load_cub(folder, split)
+                assert [(s.id, s.class_index, s.boxes) for s in found.samples] == own
+            else:
+                assert "no image of the" in refusal(load_cub, folder, split)
 
 
 @given(st.lists(st.tuples(paths(), st.integers(0, 10**9 - 1)), min_size=1, max_size=5), separators)
 @example([("a\tb.JPEG", 1), ("\u3000.jpg", 2)], "\t")
 def test_a_list_of_ilsvrc_is_read_as_it_was_written(images, separator):
-    with tempfile.TemporaryDirectory() as folder:
-        lines = [f"{path}{separator}{number}" for path, number in images]
-        _write(folder, "ImageSets/CLS-LOC/val.txt", "\n".join(lines))
+    text = "\n".join(f"{path}{separator}{number}" for path, number in images)
+    with _tree({"ImageSets/CLS-LOC/val.txt": text}) as folder:
         found = list_split(folder, "val")
     expected = [p if p.lower().endswith(IMAGE_EXTENSIONS) else p + ".JPEG" for p, _ in images]
     assert [entry.relative for entry in found] == expected
@@ -163,21 +141,17 @@ names = st.text(
 )
 
 
-@given(
-    st.lists(names.map(lambda name: "c" + name), min_size=1, max_size=6), st.sampled_from([0, 1])
-)
+@given(st.lists(names.map("c{}".format), min_size=1, max_size=6), st.sampled_from([0, 1]))
 def test_class_names_with_and_without_numbers(expected, start):
-    with tempfile.TemporaryDirectory() as folder:
-        plain = _write(folder, "plain/classes.txt", "\n".join(expected))
-        numbered = [f"{n} {name}" for n, name in enumerate(expected, start)]
-        # In any order: the numbers say where a name belongs.
-        numbers = _write(folder, "numbers/classes.txt", "\n".join(reversed(numbered)))
-        prefixed = [f"{n:03d}.{name}" for n, name in enumerate(expected, 1)]
-        cub = _write(folder, "cub/classes.txt", "\n".join(prefixed))
-        assert read_class_names(plain) == tuple(expected)
-        assert read_class_names(numbers) == tuple(expected)
-        assert read_class_names(cub) == tuple(expected)
-        assert read_class_names(cub, with_numbers=True) == tuple(prefixed)
+    numbered = [f"{n} {name}" for n, name in enumerate(expected, start)]
+    prefixed = [f"{n:03d}.{name}" for n, name in enumerate(expected, 1)]
+    # Numbered names in any order: the numbers say where a name belongs.
+    for lines in (expected, numbered[::-1], prefixed):
+        with _tree({"classes.txt": "\n".join(lines)}) as folder:
+            path = os.path.join(folder, "classes.txt")
+            assert read_class_names(path) == tuple(expected)
+            if lines is prefixed:
+                assert read_class_names(path, with_numbers=True) == tuple(prefixed)
 
 
 @given(st.text("0123456789+-.eEinfaty_ \t\u0661\u00b2", max_size=10))

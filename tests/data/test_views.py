@@ -1,8 +1,15 @@
-"""Resizing and cropping of images with their boxes, and the views that networks take."""
+"""Resizing and cropping of images with their boxes, and the views that networks take.
+
+Examples first, then random images and boxes.
+"""
 
 import cv2
 import numpy as np
 import pytest
+from generators import whole_boxes
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from dgl.data.views import (
     GEOMETRIES,
@@ -16,13 +23,13 @@ from dgl.data.views import (
     squash,
     validation_view,
 )
+from dgl.evaluation.saved_maps import scaled_boxes
 
 SIZE = 32
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_resize_bilinear_tf1_against_tensorflow(seed):
-    """Runs TensorFlow in this process."""
     tf = pytest.importorskip("tensorflow")
     random = np.random.RandomState(seed)
     rows, columns, height, width = random.randint(1, 400, 4)
@@ -30,19 +37,9 @@ def test_resize_bilinear_tf1_against_tensorflow(seed):
     with tf.device("/cpu:0"):
         graph = tf.Graph()
         with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
-            expected = session.run(
-                tf.compat.v1.image.resize_bilinear(image[np.newaxis], [height, width])
-            )[0]
+            resized = tf.compat.v1.image.resize_bilinear(image[np.newaxis], [height, width])
+            expected = session.run(resized)[0]
     np.testing.assert_allclose(resize_bilinear_tf1(image, height, width), expected, atol=1e-3)
-
-
-def test_squash_truncates_scaled_boxes():
-    image = np.random.RandomState(0).randint(0, 256, (375, 500, 3)).astype(np.uint8)
-    squashed, boxes = squash(image, ((10.0, 20.0, 499.0, 374.0), (0, 0, 500, 375)), 224)
-    np.testing.assert_array_equal(squashed, cv2.resize(image, (224, 224)))
-    # 10 * 224 / 500 = 4.48, 20 * 224 / 375 = 11.95, 499 * ... = 223.55, 374 * ... = 223.40
-    assert boxes.tolist() == [[4, 11, 223, 223], [0, 0, 224, 224]]
-    assert boxes.dtype == np.int64
 
 
 @pytest.mark.parametrize("side", [49, 98, 123, 300, 1000])
@@ -52,14 +49,6 @@ def test_squash_keeps_whole_results_whole(side):
     corners = [k for k in range(side + 1) if (k * 224) % side == 0]
     boxes = [(k, k, side, side) for k in corners]
     assert squash(image, boxes, 224)[1][:, 0].tolist() == [k * 224 // side for k in corners]
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-def test_resize_center_crop_image(dtype):
-    image = np.random.RandomState(3).randint(0, 256, (90, 70, 3)).astype(dtype)
-    cropped, _ = resize_center_crop(image, (), 256, 224)
-    assert cropped.dtype == dtype and cropped.flags.c_contiguous
-    np.testing.assert_array_equal(cropped, cv2.resize(image, (256, 256))[16:240, 16:240])
 
 
 def test_resize_center_crop_boxes():
@@ -89,15 +78,14 @@ def test_the_crop_keeps_its_ratio_at_other_sizes(size, side):
 
 
 @pytest.mark.parametrize("size, side", [(224, 256), (112, 128)])
-def test_fixed_threshold_is_a_center_crop(size, side):
-    image = noise()
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_fixed_threshold_is_a_center_crop(size, side, dtype):
+    image = noise().astype(dtype)
     border = (side - size) // 2
     view = GEOMETRIES["fixed_threshold"].view(image, [(18, 12, 63, 48)], size)
-    resized = cv2.resize(image, (side, side), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(
-        view.image, resized[border : border + size, border : border + size]
-    )
-    assert (view.image.dtype, view.map_size) == (np.dtype("uint8"), size)
+    resized = cv2.resize(image, (side, side))
+    np.testing.assert_array_equal(view.image, resized[border:-border, border:-border])
+    assert view.image.dtype == dtype and view.image.flags.c_contiguous and view.map_size == size
     # 18 / 90 and 12 / 60 are a fifth, 63 / 90 is 0.7 and 48 / 60 is 0.8 of the side.
     expected = np.array([[0.2, 0.2, 0.7, 0.8]]) * side - border
     np.testing.assert_allclose(view.boxes, expected, atol=1e-9)
@@ -105,63 +93,46 @@ def test_fixed_threshold_is_a_center_crop(size, side):
 
 @pytest.mark.parametrize("size", [224, 112, 299])
 def test_wsolevaluation_squashes_and_measures_at_224(size):
-    image = noise()
-    view = GEOMETRIES["wsolevaluation"].view(image, [(10, 7, 61, 50)], size)
-    squashed = cv2.resize(image, (size, size), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_array_equal(view.image, squashed)
+    image = noise(375, 500)
+    boxes = [(10.0, 20.0, 499.0, 374.0), (0, 0, 500, 375)]
+    view = GEOMETRIES["wsolevaluation"].view(image, boxes, size)
+    np.testing.assert_array_equal(view.image, cv2.resize(image, (size, size)))
     assert view.map_size == WSOL_MAP_SIZE == 224
-    expected = [int(10 * 224 / 90), int(7 * 224 / 60), int(61 * 224 / 90), int(50 * 224 / 60)]
-    np.testing.assert_array_equal(view.boxes, [expected])
-    assert view.boxes.dtype.kind == "i"
+    # 10 * 224 / 500 = 4.48, 20 * 224 / 375 = 11.95, 499 * ... = 223.55, 374 * ... = 223.40
+    assert view.boxes.tolist() == [[4, 11, 223, 223], [0, 0, 224, 224]]
+    assert view.boxes.dtype == np.int64
 
 
 def test_demo_input_is_bgr_and_samples_as_tensorflow_1_does():
     """Output pixel i lies at i * input / output: 2 to 4 pixels repeats no half-pixel shift."""
-    image = np.zeros((2, 2, 3), "uint8")
-    image[..., 0] = [[0, 100], [200, 40]]
-    image[..., 2] = 7
-    result = demo_input(image, 4)
-    expected = [[0, 50, 100, 100], [100, 85, 70, 70], [200, 120, 40, 40], [200, 120, 40, 40]]
-    np.testing.assert_allclose(result[..., 2], expected, atol=1e-4)
-    np.testing.assert_allclose(result[..., 0], 7, atol=1e-5)
-    np.testing.assert_array_equal(result[..., 1], 0)
-    assert (result.dtype, result.shape) == (np.dtype("float32"), (4, 4, 3))
+    image = np.dstack([[[0, 100], [200, 40]], np.zeros((2, 2)), np.full((2, 2), 7)])
+    result = demo_input(image.astype("uint8"), 4)
+    red = [[0, 50, 100, 100], [100, 85, 70, 70], [200, 120, 40, 40], [200, 120, 40, 40]]
+    expected = np.dstack([np.full((4, 4), 7), np.zeros((4, 4)), red])
+    np.testing.assert_allclose(result, expected, atol=1e-5)
+    assert result.dtype == np.float32
 
 
-def ramp(axis):
-    """An image of the resized side, so that nothing is interpolated; each pixel is its place."""
-    side = SIZE + TRAINING_BORDER
-    places = np.arange(side, dtype="uint8")
-    plane = np.broadcast_to(places if axis == 1 else places[:, None], (side, side))
-    return np.repeat(plane[..., None], 3, axis=2)
+# Of the resized side, so that nothing is interpolated; a pixel is its column and its row.
+RAMP = np.stack([*np.mgrid[: SIZE + TRAINING_BORDER, : SIZE + TRAINING_BORDER][::-1]] * 2, axis=2)
+RAMP = RAMP[..., :3].astype("uint8")
 
 
 def test_crop_and_flip_cover_every_possibility():
-    """Every offset from 0 to 32, both ways round, and each about as often as it should be."""
-    offsets, flips = [], []
+    """Every offset from 0 to 32 in both directions, a mirrored image half of the time."""
     rng = np.random.RandomState(0)
+    lefts, tops, flips = set(), set(), []
     for _ in range(1000):
-        view = random_training_view(ramp(1), SIZE, rng)
-        row = view[0, :, 0].astype(int)
-        flipped = bool(row[0] > row[-1])
-        left = row[-1] if flipped else row[0]
-        expected = np.arange(left, left + SIZE)
-        np.testing.assert_array_equal(row, expected[::-1] if flipped else expected)
-        offsets.append(left)
-        flips.append(flipped)
-    assert set(offsets) == set(range(TRAINING_BORDER + 1))
+        view = random_training_view(RAMP, SIZE, rng)
+        left, top = view.min(axis=(0, 1))[:2]
+        flips.append(view[0, 0, 0] > left)
+        crop = RAMP[top : top + SIZE, left : left + SIZE]
+        np.testing.assert_array_equal(view, crop[:, ::-1] if flips[-1] else crop)
+        lefts.add(left)
+        tops.add(top)
+    assert lefts == tops == set(range(TRAINING_BORDER + 1))
     # Four standard deviations around a half.
     assert abs(np.mean(flips) - 0.5) < 4 * 0.5 / np.sqrt(1000)
-
-
-def test_crop_covers_every_row_offset_and_never_flips_upside_down():
-    rng = np.random.RandomState(0)
-    tops = set()
-    for _ in range(400):
-        column = random_training_view(ramp(0), SIZE, rng)[:, 0, 0].astype(int)
-        np.testing.assert_array_equal(np.diff(column), 1)
-        tops.add(column[0])
-    assert tops == set(range(TRAINING_BORDER + 1))
 
 
 def test_augment_takes_its_pixels_from_the_resized_image():
@@ -181,20 +152,111 @@ def test_augment_takes_its_pixels_from_the_resized_image():
 
 
 def test_center_view_is_the_middle():
-    for axis in (0, 1):
-        expected = ramp(axis)[
-            TRAINING_BORDER // 2 : TRAINING_BORDER // 2 + SIZE,
-            TRAINING_BORDER // 2 : TRAINING_BORDER // 2 + SIZE,
-        ]
-        np.testing.assert_array_equal(validation_view(ramp(axis), SIZE), expected)
-    assert validation_view(noise(), 50).shape == (50, 50, 3)
-    assert validation_view(noise(), 50).dtype == np.uint8
+    middle = slice(TRAINING_BORDER // 2, TRAINING_BORDER // 2 + SIZE)
+    np.testing.assert_array_equal(validation_view(RAMP, SIZE), RAMP[middle, middle])
+    view = validation_view(noise(), 50)
+    assert view.shape == (50, 50, 3) and view.dtype == np.uint8
 
 
 def test_sizes_that_cannot_be():
-    for call in (
-        lambda: resize_bilinear_tf1(np.zeros((0, 4, 3), np.uint8), 2, 2),
-        lambda: resize_center_crop(np.zeros((9, 9, 3), np.uint8), (), 224, 256),
-    ):
-        with pytest.raises(ValueError):
-            call()
+    with pytest.raises(ValueError):
+        resize_bilinear_tf1(np.zeros((0, 4, 3), np.uint8), 2, 2)
+    with pytest.raises(ValueError):
+        resize_center_crop(np.zeros((9, 9, 3), np.uint8), (), 224, 256)
+
+
+sizes = st.integers(1, 24)
+
+
+@st.composite
+def images_and_boxes(draw):
+    """(uint8 (H, W, 3), list of boxes within it)."""
+    height, width = draw(sizes), draw(sizes)
+    image = draw(arrays(np.uint8, (height, width, 3)))
+    xs = st.tuples(st.floats(0, width), st.floats(0, width)).map(sorted)
+    ys = st.tuples(st.floats(0, height), st.floats(0, height)).map(sorted)
+    box = st.tuples(xs, ys).map(lambda p: (p[0][0], p[1][0], p[0][1], p[1][1]))
+    return image, draw(st.lists(box, max_size=3))
+
+
+@given(images_and_boxes(), sizes)
+def test_a_squashed_box_and_back(sample, size):
+    image, boxes = sample
+    squashed, found = squash(image, boxes, size)
+    assert squashed.shape == (size, size, 3) and squashed.dtype == np.uint8
+    assert image.min() <= squashed.min() and squashed.max() <= image.max()
+    assert found.shape == (len(boxes), 4)
+    assert ((found >= 0) & (found <= size)).all() and (found[:, 2:] >= found[:, :2]).all()
+    height, width = image.shape[:2]
+    scale = np.array([width, height] * 2) / size
+    # Truncated to whole pixels of the view, downwards.
+    lost = np.reshape(boxes, (-1, 4)) - found * scale
+    assert (lost >= -1e-9).all() and (lost < scale * (1 + 1e-9)).all()
+
+
+@given(sizes, st.data())
+def test_an_image_of_the_right_size_stays_as_it_is(size, data):
+    image = data.draw(arrays(np.uint8, (size, size, 3)))
+    boxes = data.draw(st.lists(whole_boxes(size), max_size=3))
+    same, found = squash(image, boxes, size)
+    np.testing.assert_array_equal(same, image)
+    assert found.tolist() == [list(box) for box in boxes]
+    same, cropped = resize_center_crop(image, boxes, size, size)
+    np.testing.assert_array_equal(same, image)
+    # What touches the crop from outside has no part in it.
+    inside = [b for b in boxes if b[0] < size and b[1] < size and b[2] > 0 and b[3] > 0]
+    assert cropped.tolist() == [list(map(float, box)) for box in inside]
+    np.testing.assert_array_equal(resize_bilinear_tf1(image, size, size), image)
+
+
+@given(images_and_boxes(), sizes, sizes)
+def test_a_cropped_box_lies_in_the_crop(sample, first, second):
+    image, boxes = sample
+    crop, resize = sorted([first, second])
+    cropped, found = resize_center_crop(image, boxes, resize, crop)
+    assert cropped.shape == (crop, crop, 3) and len(found) <= len(boxes)
+    assert ((found >= 0) & (found <= crop)).all() and (found[:, 2:] >= found[:, :2]).all()
+    height, width = image.shape[:2]
+    start = (resize - crop) // 2
+    back = (found + start) * np.array([width, height] * 2) / resize
+    # Every box that is left is the part of one of the given ones, back in the image.
+    for box in back:
+        assert any(
+            (box[:2] >= np.array(b[:2]) - 1e-9).all() and (box[2:] <= np.array(b[2:]) + 1e-9).all()
+            for b in boxes
+        )
+
+
+def _naive_tf1(image, height, width):
+    """Pixel by pixel in float64."""
+    rows, columns = image.shape[:2]
+    scale_y, scale_x = (
+        np.float32(rows) / np.float32(height),
+        np.float32(columns) / np.float32(width),
+    )
+    result = np.zeros((height, width) + image.shape[2:])
+    for y, x in np.ndindex(height, width):
+        sy, sx = np.float32(y) * scale_y, np.float32(x) * scale_x
+        top, left = min(int(sy), rows - 1), min(int(sx), columns - 1)
+        bottom, right = min(top + 1, rows - 1), min(left + 1, columns - 1)
+        dy, dx = float(sy) - top, float(sx) - left
+        upper = image[top, left] * (1 - dx) + image[top, right] * dx
+        lower = image[bottom, left] * (1 - dx) + image[bottom, right] * dx
+        result[y, x] = upper * (1 - dy) + lower * dy
+    return result
+
+
+@given(images_and_boxes(), sizes, sizes)
+def test_the_demo_s_resize_is_the_rule_of_tensorflow_1(sample, height, width):
+    image = sample[0].astype(np.float64)
+    found = resize_bilinear_tf1(sample[0], height, width)
+    assert found.dtype == np.float32 and found.shape == (height, width, 3)
+    assert found.min() >= image.min() - 1e-3 and found.max() <= image.max() + 1e-3
+    np.testing.assert_allclose(found, _naive_tf1(image, height, width), rtol=0, atol=1e-3)
+
+
+@given(images_and_boxes())
+def test_boxes_of_saved_maps_are_those_of_the_squashed_image(sample):
+    image, boxes = sample
+    found = scaled_boxes(boxes, image.shape[1::-1])
+    np.testing.assert_array_equal(found, squash(image, boxes, 224)[1])

@@ -3,9 +3,11 @@
 import functools
 import logging
 import os
+import re
 
 import pytest
-from trees import make
+from refusals import refusal
+from trees import make, wsol
 
 from dgl.data import check_files, load_data
 from dgl.data.layouts.wsolevaluation import Record, detect_wsol, read_metadata
@@ -16,31 +18,24 @@ load_wsol = functools.partial(load_data, layout="wsolevaluation")
 SPLITS = {"train": "0.jpg", "val": "1.jpg", "test": "2.jpg"}
 
 
-def metadata(folder, identity, label=0):
-    """The four files of a split with one image."""
-    prefix = folder + "/" if folder else ""
+def metadata(folder, *identities, label=0):
+    """The four files of a split, its images with one box each."""
+    return wsol(folder, [(identity, label, [(1, 2, 3, 4)]) for identity in identities])
+
+
+def tree(base, names=tuple(SPLITS)):
     return {
-        prefix + "image_ids.txt": identity + "\n",
-        prefix + "class_labels.txt": f"{identity},{label}\n",
-        prefix + "image_sizes.txt": identity + ",9,8\n",
-        prefix + "localization.txt": identity + ",1,2,3,4\n",
+        path: text
+        for folder, identity in zip(names, SPLITS.values())
+        for path, text in metadata(base + folder, identity).items()
     }
 
 
-def tree(base, names=("train", "val", "test")):
-    files = {}
-    for folder, identity in zip(names, ("0.jpg", "1.jpg", "2.jpg")):
-        files.update(metadata(base + folder, identity))
-    return files
-
-
 @pytest.mark.parametrize("base", ["", "metadata/CUB/"])
-@pytest.mark.parametrize(
-    "names", [("train", "val", "test"), ("train-weaksup", "train-fullsup", "test")]
-)
+@pytest.mark.parametrize("names", [tuple(SPLITS), ("train-weaksup", "train-fullsup", "test")])
 def test_three_different_splits(tmp_path, base, names):
-    data = make(tmp_path / "CUB", tree(base, names))
-    make(tmp_path / "CUB" / "images", dict.fromkeys(SPLITS.values(), "x"))
+    images = {"images/" + name: "x" for name in SPLITS.values()}
+    data = make(tmp_path / "CUB", {**tree(base, names), **images})
     assert detect_wsol(data)
     for split, identity in SPLITS.items():
         dataset = load_wsol(data, split)
@@ -54,26 +49,25 @@ def test_three_different_splits(tmp_path, base, names):
 
 
 def test_a_folder_that_is_one_split(tmp_path):
-    data = make(tmp_path / "SET" / "test", metadata("", "c/2.jpg", 4))
-    make(tmp_path / "SET" / "test", {"c/2.jpg": "x"})
+    files = {**metadata("", "c/2.jpg", label=4), "c/2.jpg": "x"}
+    data = make(tmp_path / "SET" / "test", files)
     assert detect_wsol(data)
     dataset = load_wsol(data, "val")
     assert (dataset.name, dataset.classes, dataset.class_names) == ("SET", 5, None)
     check_files(dataset)
     assert load_wsol(data, "test", "birds").name == "birds"
     assert load_wsol(data, "test", classes=7).classes == 7
-    with pytest.raises(UserError, match="class 4 is out of range"):
-        load_wsol(data, "test", classes=4)
+    assert "class 4 is out of range" in refusal(load_wsol, data, "test", classes=4)
 
 
 @pytest.mark.parametrize("root", ["dataset/SET/", "SET/", "images/", ""])
 def test_where_images_are(tmp_path, root):
-    data = make(tmp_path, metadata("metadata/SET/val", "c/1.jpg"))
-    make(tmp_path, {root + "c/1.jpg": "x", root + "m.png": "x"})
+    images = {root + "c/1.jpg": "x", root + "m.png": "x"}
+    data = make(tmp_path, {**metadata("metadata/SET/val", "c/1.jpg"), **images})
     (sample,) = load_wsol(data, "val").samples
     assert sample.path == os.path.join(data, root, "c", "1.jpg")
-    masks = {"metadata/SET/val/localization.txt": "c/1.jpg,m.png,\nc/1.jpg,n.png,i.png\n"}
-    make(tmp_path, masks)
+    lines = "c/1.jpg,m.png,\nc/1.jpg,n.png,i.png\n"
+    make(tmp_path, {"metadata/SET/val/localization.txt": lines})
     dataset = load_wsol(data, "val")
     (sample,) = dataset.samples
     assert sample.mask_paths == tuple(os.path.join(data, root, n) for n in ("m.png", "n.png"))
@@ -85,20 +79,11 @@ def test_where_images_are(tmp_path, root):
 
 
 def test_the_first_image_found_decides_where_all_are(tmp_path):
-    data = make(tmp_path, metadata("val", "a.jpg"))
-    make(tmp_path, {
-        "val/image_ids.txt": "a.jpg\nb.jpg\nc.jpg\n",
-        "val/class_labels.txt": "a.jpg,0\nb.jpg,0\nc.jpg,0\n",
-        "val/image_sizes.txt": "a.jpg,9,9\nb.jpg,9,9\nc.jpg,9,9\n",
-        "images/b.jpg": "x",
-        "c.jpg": "x"
-    })  # fmt: skip
+    names = ("a.jpg", "b.jpg", "c.jpg")
+    data = make(tmp_path, {**metadata("val", *names), "images/b.jpg": "x", "c.jpg": "x"})
     dataset = load_wsol(data, "val")
-    assert [s.path for s in dataset.samples] == [
-        os.path.join(data, "images", name) for name in ("a.jpg", "b.jpg", "c.jpg")
-    ]
-    with pytest.raises(UserError, match="2 of 3 images are missing"):
-        check_files(dataset)
+    assert [s.path for s in dataset.samples] == [os.path.join(data, "images", n) for n in names]
+    assert "2 of 3 images are missing" in refusal(check_files, dataset)
 
 
 def test_a_name_is_no_way_out_of_the_data_folder(tmp_path):
@@ -106,23 +91,21 @@ def test_a_name_is_no_way_out_of_the_data_folder(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"x")
     for name in ("..", "../..", str(tmp_path)):
         (sample,) = load_wsol(data, "val", name).samples
-        assert sample.path.startswith(data + os.sep)
-        assert ".." not in sample.path
+        assert sample.path.startswith(data + os.sep) and ".." not in sample.path
 
 
 def test_data_names(tmp_path):
     data = make(tmp_path, tree("metadata/A/"))
     assert load_wsol(data, "val").name == "A"
     make(tmp_path, metadata("metadata/B/test", "b.jpg"))
-    with pytest.raises(UserError, match=r"metadata: several data sets; name one of \['A', 'B'\]"):
-        load_wsol(data, "val")
-    with pytest.raises(UserError, match=r"no data set '\.\./A' here; expected one of \['A', 'B'\]"):
-        load_wsol(data, "val", "../A")
+    several = "metadata: several data sets; name one of ['A', 'B']"
+    assert several in refusal(load_wsol, data, "val")
+    no_such = "no data set '../A' here; expected one of ['A', 'B']"
+    assert no_such in refusal(load_wsol, data, "val", "../A")
     assert load_wsol(data, "val", "A").samples[0].id == "1.jpg"
     assert load_wsol(data, "test", "B").samples[0].id == "b.jpg"
-    expected = r"metadata/B: no image_ids\.txt here; expected one of val/image_ids\.txt, train-full"
-    with pytest.raises(UserError, match=expected):
-        load_wsol(data, "val", "B")
+    expected = "metadata/B: no image_ids.txt here; expected one of val/image_ids.txt, train-full"
+    assert expected in refusal(load_wsol, data, "val", "B")
 
 
 BOXES = {
@@ -131,13 +114,11 @@ BOXES = {
     "image_sizes.txt": "a/1.jpg,500,375\nb, c/2.jpg,20,30\na/3.jpg,9,8\n",
     "localization.txt": "a/1.jpg,1,2,3,4\na/1.jpg,5,6,7.5,8\nb, c/2.jpg,0,0,20,30\na/3.jpg,1,1,2,2\n",
 }
-MASKS = dict(
-    BOXES,
-    **{
-        "localization.txt": "a/1.jpg,a/1_m0.png,a/1_ignore.png\na/1.jpg,a/1_m1.png,\n"
-        "b, c/2.jpg,b/2_m.png,\na/3.jpg,a/3_m.png,\na/3.jpg,a/3_n.png,a/3_ignore.png\n"
-    },
-)
+MASKS = {
+    **BOXES,
+    "localization.txt": "a/1.jpg,a/1_m0.png,a/1_ignore.png\na/1.jpg,a/1_m1.png,\n"
+    "b, c/2.jpg,b/2_m.png,\na/3.jpg,a/3_m.png,\na/3.jpg,a/3_n.png,a/3_ignore.png\n",
+}
 
 
 def test_boxes(tmp_path):
@@ -162,7 +143,7 @@ def test_masks_with_and_without_sizes(tmp_path, with_sizes):
 
 
 def test_image_without_a_line_is_reported(tmp_path, caplog):
-    data = make(tmp_path, dict(BOXES, **{"localization.txt": "a/1.jpg,1,2,3,4\n"}))
+    data = make(tmp_path, {**BOXES, "localization.txt": "a/1.jpg,1,2,3,4\n"})
     with caplog.at_level(logging.WARNING):
         assert [len(record.boxes) for record in read_metadata(data)] == [1, 0, 0]
     assert "no line for 2 of the 3 ids" in caplog.text and "'b, c/2.jpg'" in caplog.text
@@ -171,26 +152,20 @@ def test_image_without_a_line_is_reported(tmp_path, caplog):
 @pytest.mark.parametrize(
     "name, text, message",
     [
-        ("image_ids.txt", "a.jpg\nb.jpg\na.jpg\n", r"ids\.txt:3: 'a.jpg' a second time, as on line 1"),
         ("image_ids.txt", "a.jpg\n../b.jpg\n", r"ids\.txt:2: path '../b.jpg' leads out"),
         ("image_ids.txt", "\n", r"ids\.txt: the file is empty; expected one id"),
         ("class_labels.txt", "a/1.jpg,0\n", r"labels\.txt: no line for 2 of the 3 ids: 'b, c/2.jpg'"),
         ("class_labels.txt", "a/1.jpg,0\na/1.jpg,0\n", r"labels\.txt:2: 'a/1.jpg' a second time"),
         ("class_labels.txt", "a/1.jpg,9\n", r"labels\.txt:1: class 9 is out of range"),
-        ("class_labels.txt", "a/1.jpg\n", r"labels\.txt:1: 'a/1.jpg'; expected 'id,label'"),
-        ("image_sizes.txt", "a/1.jpg,5\n", r"sizes\.txt:1: .*expected 'id,width,height'"),
         ("localization.txt", "\n", r"tion\.txt: the file is empty; expected lines 'id,x0"),
         ("localization.txt", "z.jpg,1,2,3,4\n", r"tion\.txt:1: 'z.jpg' is not in image_ids"),
         ("localization.txt", "a/1.jpg,1\n", r"tion\.txt:1: .*expected 'id,x0,y0,x1,y1' or 'id,mask"),
         ("localization.txt", "a/1.jpg,1,2,x,4\n", r"tion\.txt:1: '1,2,x,4'; expected four numbers"),
-        ("localization.txt", "a/1.jpg,1,2,3,4\na/3.jpg,m.png,\n", r"tion\.txt:2: boxes and masks"),
         ("localization.txt", "a/1.jpg,,i.png\n", r"tion\.txt:1: no mask; expected"),
         ("localization.txt", "a/1.jpg,../m.png,\n", r"tion\.txt:1: path '../m.png' leads out"),
         ("localization.txt", "a/1.jpg,m,i\na/1.jpg,n,j\n", r"tion\.txt:2: 'a/1.jpg' is ignored by 'i'")
     ]
 )  # fmt: skip
 def test_bad_line(tmp_path, name, text, message):
-    data = make(tmp_path, dict(BOXES, **{name: text}))
-    with pytest.raises(UserError, match=message) as caught:
-        read_metadata(data, classes=5)
-    assert "\n" not in str(caught.value)
+    data = make(tmp_path, {**BOXES, name: text})
+    assert re.search(message, refusal(read_metadata, data, classes=5))

@@ -1,5 +1,6 @@
-"""The drawn birds: what an image is, that only heads differ, and the layout on disk."""
+"""The drawn birds: what an image is, that only heads differ, the layout on disk, and what is bundled."""
 
+import json
 import multiprocessing
 import os
 import subprocess
@@ -8,18 +9,19 @@ import sys
 import cv2
 import numpy as np
 import pytest
+from numpy.random import default_rng
 from trees import contents
 
+from dgl.cli.localize import make_parser, run
+from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES, sample_images
 from dgl.datasets.birds import CLASS_NAMES, render_bird, write_data_set
 from dgl.datasets.birds import data_set as birds
 from dgl.datasets.birds.__main__ import main
 from dgl.errors import UserError, run_script
+from dgl.predict.postprocess import iou
+from dgl.weights import open_checkpoint, read_card
 
 SIDE = 64
-
-
-def _generator(seed):
-    return np.random.default_rng(seed)
 
 
 def _lines(folder, name):
@@ -29,8 +31,7 @@ def _lines(folder, name):
 
 def _write(out, **changes):
     settings = {"train_per_class": 2, "test_per_class": 1, "longest_side": SIDE, "workers": 1}
-    settings.update(changes)
-    return write_data_set(str(out), progress=False, **settings)
+    return write_data_set(str(out), progress=False, **{**settings, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -43,14 +44,13 @@ def data_set(tmp_path_factory):
 @pytest.mark.parametrize("class_index", range(len(CLASS_NAMES)))
 @pytest.mark.parametrize("longest_side", [96, 150])
 def test_image_mask_and_box_agree(class_index, longest_side):
-    drawn = render_bird(class_index, _generator(class_index), longest_side)
+    drawn = render_bird(class_index, default_rng(class_index), longest_side)
     assert drawn.image.dtype == np.uint8 and drawn.mask.dtype == np.uint8
     assert drawn.image.shape == drawn.mask.shape + (3,)
     assert max(drawn.mask.shape) == longest_side
     assert set(np.unique(drawn.mask)) == {0, 1}
     rows, columns = np.nonzero(drawn.mask)
-    expected = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
-    assert drawn.box == tuple(int(v) for v in expected)
+    assert drawn.box == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
     assert all(type(v) is int for v in drawn.box)
     _, _, stats, _ = cv2.connectedComponentsWithStats(drawn.mask, connectivity=8)
     assert stats[1:, cv2.CC_STAT_AREA].max() > 0.9 * drawn.mask.sum()
@@ -59,7 +59,7 @@ def test_image_mask_and_box_agree(class_index, longest_side):
 @pytest.mark.parametrize("seed", range(6))
 def test_species_of_a_genus_differ_in_the_head_alone(seed):
     first = 2 * (seed % 4)
-    one, other = (render_bird(k, _generator(seed), 160) for k in (first, first + 1))
+    one, other = (render_bird(k, default_rng(seed), 160) for k in (first, first + 1))
     difference = np.abs(one.image.astype(int) - other.image.astype(int)).max(axis=-1) > 8
     bird = (one.mask | other.mask).astype(bool)
     assert 0.02 * bird.sum() < difference.sum() < 0.3 * bird.sum()
@@ -72,7 +72,7 @@ def test_species_of_a_genus_differ_in_the_head_alone(seed):
 def test_size_and_place_vary_over_the_stated_range():
     parts, centers = [], []
     for seed in range(60):
-        drawn = render_bird(seed % 8, _generator(seed), SIDE)
+        drawn = render_bird(seed % 8, default_rng(seed), SIDE)
         height, width = drawn.mask.shape
         x0, y0, x1, y1 = drawn.box
         assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
@@ -84,15 +84,13 @@ def test_size_and_place_vary_over_the_stated_range():
 
 def test_layout_is_that_of_cub(data_set):
     images = _lines(data_set, "images.txt")
-    count = 8 * 3
-    ids = [str(k) for k in range(1, count + 1)]
+    ids = [str(k) for k in range(1, 8 * 3 + 1)]
     for name in ("images", "image_class_labels", "train_test_split", "bounding_boxes"):
         assert [row[0] for row in _lines(data_set, name + ".txt")] == ids
     classes = dict(_lines(data_set, "classes.txt"))
     assert classes == {str(k + 1): f"{k + 1:03d}.{n}" for k, n in enumerate(CLASS_NAMES)}
     labels = dict(_lines(data_set, "image_class_labels.txt"))
     split = dict(_lines(data_set, "train_test_split.txt"))
-    assert sorted(split.values()) == ["0"] * 8 + ["1"] * 16
     for class_id, folder in classes.items():
         mine = [k for k, path in images if path.startswith(folder + "/")]
         assert [labels[k] for k in mine] == [class_id] * 3
@@ -105,9 +103,8 @@ def test_boxes_masks_and_images_on_disk_agree(data_set):
     boxes = {row[0]: row[1:] for row in _lines(data_set, "bounding_boxes.txt")}
     for k, path in _lines(data_set, "images.txt"):
         image = cv2.imread(str(data_set / "images" / path))
-        mask = cv2.imread(
-            str(data_set / "segmentations" / path.replace(".jpg", ".png")), cv2.IMREAD_UNCHANGED
-        )
+        mask_path = data_set / "segmentations" / path.replace(".jpg", ".png")
+        mask = cv2.imread(str(mask_path), cv2.IMREAD_UNCHANGED)
         assert mask.shape == image.shape[:2] and set(np.unique(mask)) == {0, 255}
         rows, columns = np.nonzero(mask)
         tight = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
@@ -144,9 +141,12 @@ def test_forked_workers_do_not_wait_for_threads_of_the_parent(tmp_path, root):
 
 
 def test_same_settings_again_leave_the_folder_alone(data_set):
-    before = {p: os.stat(str(data_set / p)).st_mtime_ns for p in contents(data_set)}
+    def times():
+        return {path: os.stat(str(data_set / path)).st_mtime_ns for path in contents(data_set)}
+
+    before = times()
     assert _write(data_set, seed=3) is False
-    assert before == {p: os.stat(str(data_set / p)).st_mtime_ns for p in contents(data_set)}
+    assert times() == before
 
 
 def test_other_contents_are_refused_and_kept(data_set, tmp_path):
@@ -157,8 +157,7 @@ def test_other_contents_are_refused_and_kept(data_set, tmp_path):
         _write(tmp_path)
     with pytest.raises(UserError, match="found a file"):
         _write(tmp_path / "note.txt")
-    assert os.listdir(str(tmp_path)) == ["note.txt"]
-    assert (tmp_path / "note.txt").read_text() == "mine"
+    assert contents(tmp_path) == {"note.txt": b"mine"}
 
 
 def test_an_incomplete_data_set_is_named(tmp_path):
@@ -170,35 +169,51 @@ def test_an_incomplete_data_set_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags, named",
-    [
-        (["--seed", "-1"], "--seed"),
-        (["--seed", "x"], "--seed"),
-        (["--train-per-class", "0"], "--train-per-class"),
-        (["--test-per-class", "0"], "--test-per-class"),
-        (["--size", "20"], "--size"),
-        (["--size", "5000"], "--size"),
-        (["--workers", "0"], "--workers"),
-        (["--samples", "elsewhere"], "--samples"),
-        (["--color", "red"], "--color"),
-    ],
+    "flag",
+    "--seed=-1 --seed=x --train-per-class=0 --test-per-class=0 --size=20 --size=5000 --workers=0 "
+    "--samples=elsewhere --color=red".split(),
 )
-def test_bad_flags_end_in_one_line(tmp_path, capsys, flags, named):
+def test_bad_flags_end_in_one_line(tmp_path, capsys, flag):
     with pytest.raises(SystemExit) as end:
-        run_script(main, ["--out", str(tmp_path / "set")] + flags)
+        run_script(main, ["--out", str(tmp_path / "set"), flag])
     assert end.value.code == 1
     message = capsys.readouterr().err
-    assert message.count("\n") == 1 and message.startswith("error: ") and named in message
+    assert message.count("\n") == 1 and message.startswith("error: ")
+    assert flag.split("=")[0] in message
     assert os.listdir(str(tmp_path)) == []
 
 
 def test_samples_are_small_files_of_different_classes(tmp_path):
     paths = birds.write_samples(str(tmp_path))
-    assert len(paths) == 6 and sorted(os.listdir(str(tmp_path))) == sorted(
-        os.path.basename(p) for p in paths
-    )
+    names = sorted(map(os.path.basename, paths))
+    assert len(names) == 6 and names == sorted(os.listdir(str(tmp_path)))
+    assert set(names) < {f"bird_{name.lower()}.jpg" for name in CLASS_NAMES}
     for path in paths:
         assert os.path.getsize(path) < 80000
         assert max(cv2.imread(path).shape) == birds.SAMPLE_SIDE
-    names = {f"bird_{name.lower()}.jpg" for name in CLASS_NAMES}
-    assert {os.path.basename(path) for path in paths} < names
+
+
+@pytest.mark.slow
+def test_bundled_birds_are_classified_and_most_of_them_localized(tmp_path, root):
+    assert os.path.join(root, "images") == SHIPPED_IMAGES
+    flags = ["--outdir", str(tmp_path), "--clayer", "conv5_3", "--gpu=-1"]
+    assert run(make_parser("demo").parse_args(flags)) == 0
+    found = sorted(os.listdir(str(tmp_path)))
+    own = [os.path.splitext(os.path.basename(path))[0] for path in sample_images()]
+    assert found == sorted(own + ["results.jsonl"])
+    overlaps, right = [], 0
+    for class_index, seed in birds.SAMPLES:
+        name = read_card(SHIPPED_CHECKPOINT).class_names[class_index]
+        drawn = render_bird(class_index, default_rng(seed), birds.SAMPLE_SIDE)
+        folder = tmp_path / f"bird_{name.lower()}"
+        with open(str(folder / "vgg_conv5_3_dgl.json"), encoding="utf-8") as stream:
+            record = json.load(stream)
+        right += record["class_name"] == name
+        overlaps.append(iou(record["box"], drawn.box)[0, 0])
+    assert right >= 5 and np.median(overlaps) >= 0.5  # of 6
+
+
+def test_the_bundled_checkpoint_is_small_and_bare():
+    assert os.path.getsize(SHIPPED_CHECKPOINT) <= 6e6
+    names = open_checkpoint(SHIPPED_CHECKPOINT).shapes
+    assert not [name for name in names if "Momentum" in name or "step" in name]
