@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pytest
 from PIL import Image
+from refusals import refusal
 
 from dgl.data.flows import FailureKeeper, ProcessMapData, Share, ShuffledDraws, ValidationFlow
 from dgl.data.flows import training_flow as make_training_flow
@@ -96,8 +97,7 @@ def test_points_before_a_failure_are_counted(samples):
 
 @pytest.mark.parametrize("flow, settings", [(ShuffledDraws, ()), (ValidationFlow, (SIZE, 4))])
 def test_an_empty_list_is_refused(flow, settings):
-    with pytest.raises(UserError, match="list is empty"):
-        flow([], *settings)
+    assert "list is empty" in refusal(flow, [], *settings)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -132,8 +132,7 @@ def test_the_number_of_processes_changes_nothing(samples, workers):
 
 
 def test_training_on_nothing_readable_is_refused(tmp_path):
-    with pytest.raises(UserError, match=r"broken\.jpg"):
-        make_training_flow([broken(tmp_path)] * 3, SIZE, 4, 0)
+    assert "broken.jpg" in refusal(make_training_flow, [broken(tmp_path)] * 3, SIZE, 4, 0)
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -165,8 +164,7 @@ def test_validation_ends_at_an_unreadable_image(samples, tmp_path, workers):
     flow.reset_state()
     points = iter(flow)
     assert [next(points)[1].tolist() for _ in range(2)] == [[0, 10], [20, 30]]
-    with pytest.raises(UserError, match=r"broken\.jpg"):
-        next(points)
+    assert "broken.jpg" in refusal(next, points)
 
 
 def square(point):

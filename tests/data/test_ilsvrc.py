@@ -68,8 +68,7 @@ def test_published_val(prefixed, split):
 
 def test_without_boxes_the_annotations_of_train_are_not_read(tmp_path):
     data = published(tmp_path, files={TRAIN_XML + f"{CAT}/{CAT}_1.xml": "no XML"})
-    with pytest.raises(UserError, match="_1.xml: no well-formed XML"):
-        load_ilsvrc(data, "train")
+    assert "_1.xml: no well-formed XML" in refusal(load_ilsvrc, data, "train")
     assert labels(load_ilsvrc(data, "train", with_boxes=False)) == [0, 1, 1]
     val = load_ilsvrc(data, "val", with_boxes=False)
     assert [(s.class_index, s.boxes) for s in val.samples] == [(0, ()), (1, ())]
@@ -162,8 +161,7 @@ def test_synset_list_of_the_development_kit(tmp_path):
     assert dataset.class_names == ("dog", "true_cat", "eel")
     assert labels(dataset) == [0, 1]
     make(tmp_path, {name: "a 1 b\nc d\n"})
-    with pytest.raises(UserError, match=r"clsloc\.txt:2: 'c d'; expected 'wnid number name'"):
-        load_ilsvrc(data, "val")
+    assert "clsloc.txt:2: 'c d'; expected 'wnid number name'" in refusal(load_ilsvrc, data, "val")
 
 
 def test_without_a_list_the_class_folders_of_train_count(tmp_path):
@@ -233,15 +231,12 @@ def test_numbered_class_folders_keep_their_numbers_as_keys(tmp_path):
     dataset = load_ilsvrc(data, "train")
     assert (dataset.class_names, labels(dataset)) == (("Auk", "Wren"), [0])
     make(tmp_path, {"classes.txt": "cat\ncat\n"})
-    with pytest.raises(UserError, match=r"classes\.txt: class 'cat' a second time"):
-        load_ilsvrc(data, "train")
+    assert "classes.txt: class 'cat' a second time" in refusal(load_ilsvrc, data, "train")
 
 
 def test_missing_folders(tmp_path):
     with pytest.raises(UserError, match="no folder of annotations; expected Data/CLS-LOC"):
         load_ilsvrc(make(tmp_path / "1", {"val/a.jpg": "x"}), "val")
     data = make(tmp_path / "2", {"annotations/train/a/a.xml": xml(), "val/a.jpg": "x"})
-    with pytest.raises(UserError, match="annotations/val: no such folder"):
-        load_ilsvrc(data, "val")
-    with pytest.raises(UserError, match="2/train: no such folder; expected images"):
-        load_ilsvrc(data, "train")
+    assert "annotations/val: no such folder" in refusal(load_ilsvrc, data, "val")
+    assert "2/train: no such folder; expected images" in refusal(load_ilsvrc, data, "train")

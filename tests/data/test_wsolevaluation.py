@@ -169,3 +169,24 @@ def test_image_without_a_line_is_reported(tmp_path, caplog):
 def test_bad_line(tmp_path, name, text, message):
     data = make(tmp_path, {**BOXES, name: text})
     assert re.search(message, refusal(read_metadata, data, classes=5))
+
+
+# The same files as other systems write them.
+FORMS = {
+    "CR": lambda text: text.replace("\n", "\r"),
+    "UTF-16": lambda text: text.replace("\n", "\r\n").encode("utf-16"),
+    "Windows separators": lambda text: text.replace("/", "\\"),
+    "quotes": lambda text: re.sub(r"[^,\n]+", r'"\g<0>"', text),
+    "headings": lambda text: "image_id,x\n" * ("," in text) + text,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_files_of_other_systems(tmp_path, form):
+    rows = [("a/1.jpg", 0, ((1, 2, 3, 4),)), ("b/2.jpg", 1, ((0, 0, 5, 5),))]
+    files = {name: FORMS[form](text) for name, text in wsol("", rows).items()}
+    found = read_metadata(make(tmp_path, files))
+    assert [(r.id.replace("\\", "/"), r.label, r.boxes) for r in found] == rows
+    assert [r.size for r in found] == [(9, 8)] * 2
+    sample = load_wsol(make(tmp_path, {"a/1.jpg": "x"}), "test").samples[0]
+    assert (sample.id, sample.path) == ("a/1.jpg", str(tmp_path / "a" / "1.jpg"))
