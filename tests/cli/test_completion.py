@@ -28,36 +28,31 @@ def script(tmp_path_factory):
     return str(path)
 
 
-def complete(script, words, folder):
-    """What bash offers for the last of some words."""
-    command = ["bash", "--norc", "-c", _ASK, "ask", script, *words]
-    done = subprocess.run(command, cwd=str(folder), capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    return {line.strip() for line in done.stdout.splitlines() if line.strip()}
-
-
 @pytest.mark.parametrize(
-    "words, expected",
+    "line, expected",
     [
-        (["dgl", "lo"], {"localize"}),
-        (["dgl", "e"], {"evaluate", "export"}),
-        (["dgl", "make-data", ""], {"birds", "photos5"}),
-        (["dgl", "localize", "--pre"], {"--precision", "--preprocess"}),
-        (["dgl", "localize", "--method", "grad"], {"gradcam", "gradcam++"}),
-        (["dgl", "layers", "--mode", "resnet50"], {"resnet50", "resnet50se"}),
-        (["dgl", "localize", "pho"], {"photo.jpg", "photos"}),
-        (["dgl", "localize", "photo.jpg", "photos"], {"photos"}),
-        (["dgl", "localize", "--load", "mo"], {"model.npz"}),
-        (["dgl", "info", "mo"], {"model.npz"}),
-        (["dgl", "convert", "mo"], {"model.npz"}),
-        (["dgl", "fetch", "vgg16", "--from", "mo"], {"model.npz"}),
-        (["dgl", "train", "--data", "pho"], {"photos"}),
-        (["dgl", "--print-completion", "z"], {"zsh"}),
+        ("lo", "localize"),
+        ("e", "evaluate export"),
+        ("make-data ", "birds photos5"),
+        ("localize --pre", "--precision --preprocess"),
+        ("localize --method grad", "gradcam gradcam++"),
+        ("layers --mode resnet50", "resnet50 resnet50se"),
+        ("localize pho", "photo.jpg photos"),
+        ("localize photo.jpg photos", "photos"),
+        ("localize --load mo", "model.npz"),
+        ("info mo", "model.npz"),
+        ("convert mo", "model.npz"),
+        ("fetch vgg16 --from mo", "model.npz"),
+        ("train --data pho", "photos"),
+        ("--print-completion z", "zsh"),
     ],
-    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bash_completes(script, words, expected, tmp_path):
+def test_bash_completes(script, line, expected, tmp_path):
+    """What bash offers for the last word of a line."""
     (tmp_path / "photo.jpg").write_bytes(b"")
     (tmp_path / "model.npz").write_bytes(b"")
     (tmp_path / "photos").mkdir()
-    assert complete(script, words, tmp_path) == expected
+    command = ["bash", "--norc", "-c", _ASK, "ask", script, "dgl", *line.split(" ")]
+    done = subprocess.run(command, cwd=str(tmp_path), capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert {offer.strip() for offer in done.stdout.splitlines()} - {""} == set(expected.split())

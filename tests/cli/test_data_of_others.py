@@ -67,6 +67,10 @@ def once(monkeypatch, tmp_path):
     monkeypatch.setattr(open_model, "subprocess", SimpleNamespace(run=run))
 
 
+def rows_of(path):
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_birds_are_evaluated_and_labeled(kind, birds, once, tmp_path):
     """Classes and boxes are those of the model's own gradients, by Keras, and of the rule for boxes."""
@@ -81,14 +85,11 @@ def test_birds_are_evaluated_and_labeled(kind, birds, once, tmp_path):
     assert main(["evaluate", *common, *flags]) == 0
     flags = ["--out", str(labeled), "--format", "csv", "--split", "val"]
     assert main(["label", data, *common, *flags]) == 0
-    with open(str(out / "images.csv"), encoding="utf-8") as stream:
-        evaluated = list(csv.DictReader(stream))
     (table,) = labeled.rglob("objects.csv")
-    objects = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    evaluated, objects = rows_of(out / "images.csv"), rows_of(table)
     assert [row["id"] for row in evaluated] == [f"bird{i}.png" for i in range(6)]
     assert [int(row["class_index"]) for row in objects] == labels
-    sides = ("x0", "y0", "x1", "y1")
-    boxes = []
+    sides, boxes = ("x0", "y0", "x1", "y1"), []
     with np.load(str(folder / "maps.npz")) as maps:
         for place, (row, found) in enumerate(zip(evaluated, objects)):
             assert int(row["predicted_index"]) == maps["fixed_threshold:logits"][place].argmax()
@@ -144,8 +145,7 @@ def many(tmp_path_factory):
 
 
 def first_cells(path):
-    with open(str(path), encoding="utf-8") as stream:
-        return [next(iter(row.values())) for row in csv.DictReader(stream)]
+    return [next(iter(row.values())) for row in rows_of(path)]
 
 
 FEW = "--clayer 0 --method dgl gradcam --resamples 0 --gallery 0 --protocol wsolevaluation".split()
@@ -178,6 +178,5 @@ def test_three_bad_ones_among_many(command, many, tmp_path):
         assert "not finite" in skipped
         assert all(name in skipped for name in [*bad, "val.txt:51"])
     else:
-        with open(str(tmp_path / "results.jsonl"), encoding="utf-8") as stream:
-            found = [os.path.basename(json.loads(line)["image"]) for line in stream]
-        assert found == good
+        lines = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
+        assert [os.path.basename(json.loads(line)["image"]) for line in lines] == good

@@ -58,13 +58,10 @@ def test_a_shard_says_which(vgg, data, tmp_path):
     assert "protocols" in json.loads(whole.out)
 
 
-def test_export(vgg, tmp_path):
+def test_export_and_samples(vgg, tmp_path):
     out = str(tmp_path / "a.npz")
     done = dgl("export", "--load", vgg, "--out", out, "--json")
     assert json.loads(done.out) == {"out": out, "variables": 30, "bytes": os.path.getsize(out)}
-
-
-def test_samples(tmp_path):
     done = dgl("make-data", "birds", "--samples", tmp_path / "s", "--json")
     (paths,) = json.loads(done.out).values()
     assert len(paths) == 6 and all(os.path.isfile(path) for path in paths)

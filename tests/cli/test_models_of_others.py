@@ -105,30 +105,28 @@ def test_names_inputs_and_layers(files, photo, tmp_path):
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--load", "{frozen}", "--mode", "vgg"], "--mode vgg: expected none with"),
-        (["--load", "{frozen}", "--precision", "bf16"], "--precision bf16: expected float32"),
-        (["--load", "{frozen}", "--layer", "nothing"], "no such layer; choose .* 0 late, 1 early"),
-        (["--load", "{frozen}", "--feed", "rate=1"], "no input 'rate'"),
-        (["--load", "{frozen}", "--feed", "rate"], "--feed rate: expected NAME=VALUE"),
-        (["--load", "{frozen}", "--image_size", "64"], "image_size 64: image:0 takes 32 x 32"),
-        (["--load", "{saved_model}"], r"2 of them; choose one of features \(float32 .*--output"),
-        (["--load", "{saved_model}", "--output", "other"], "no 'other'; choose one of features"),
-        (["--load", "{frozen}", "--method", "foreground"], "foreground: .*foreground head"),
-        (["--load", "{frozen}", "--alpha", "nan"], "alpha nan: expected a positive number"),
-        (["--load", "{frozen}", "--top", "0"], "--top 0"),
-        (["--load", "{frozen}", "--class", "3"], "--class 3 is out of range"),
-        (["--load", "{frozen}", "--min-probability", "2"], "--min-probability 2.0: .* above 0"),
-        (["--output", "scores", "--load", "vgg"], "--output: expected a model of others"),
-        (
-            ["--load", "{frozen}", "--class-names", "{names}"],
-            "--class-names: 2 names, .* 3 outputs; .* the background class included",
-        ),
-        (["--load", "nothing.keras"], "nothing.keras: no such model; expected a Keras model"),
+        ("--mode vgg", "--mode vgg: expected none with"),
+        ("--precision bf16", "--precision bf16: expected float32"),
+        ("--layer nothing", "no such layer; choose .* 0 late, 1 early"),
+        ("--feed rate=1", "no input 'rate'"),
+        ("--feed rate", "--feed rate: expected NAME=VALUE"),
+        ("--image_size 64", "image_size 64: image:0 takes 32 x 32"),
+        ("--method foreground", "--method foreground: .*foreground head"),
+        ("--alpha nan", "alpha nan: expected a positive number"),
+        ("--top 0", "--top 0"),
+        ("--class 3", "--class 3 is out of range"),
+        ("--min-probability 2", "--min-probability 2.0: expected above 0"),
+        ("--class-names {names}", "2 names, .* 3 outputs; .* the background class included"),
+        ("--load {saved_model}", r"2 of them; choose one of features \(float32 .*--output"),
+        ("--load {saved_model} --output other", "no 'other'; choose one of features"),
+        ("--load vgg --output scores", "--output: expected a model of others"),
+        ("--load nothing.keras", "nothing.keras: no such model; expected a Keras model"),
     ],
 )
 def test_flags_that_do_not_fit(flags, words, files, photo, tmp_path):
+    flags = [flag.format(**files) for flag in flags.split()]
     with pytest.raises(UserError, match=words):
-        localize(photo, tmp_path / "out", *(flag.format(**files) for flag in flags))
+        localize(photo, tmp_path / "out", "--load", files["frozen"], *flags)
 
 
 TO_ONNX = "an ONNX file: torch.onnx.export"

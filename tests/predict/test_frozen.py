@@ -21,8 +21,7 @@ from dgl.tf_compat import tf
 from dgl.utils.devices import session_config
 from dgl.weights import open_checkpoint
 
-SIZE, CLASSES, TARGET = 32, 5, [1, 3]
-WIDTH = 0.0625
+SIZE, CLASSES, TARGET, WIDTH = 32, 5, [1, 3], 0.0625
 IMAGES = np.random.RandomState(0).uniform(0, 255, (2, SIZE, SIZE, 3))
 # A ResNet with squeeze-excite has all that one without has, and a few blocks have all that many have.
 NETWORKS = [("vgg", "none"), ("resnet50se", "none"), ("inceptionv3", "none"), ("vgg", "bn")]
@@ -86,14 +85,6 @@ class Built:
         return {op.type for op in self.operations}
 
 
-def flat(nested):
-    for part in nested:
-        if isinstance(part, list):
-            yield from flat(part)
-        else:
-            yield part
-
-
 def is_close(found, expected, exact):
     """Most places agree to rounding; where arithmetic is rearranged a ReLU here and there may switch."""
     error = np.abs(found - expected) / max(np.abs(expected).max(), 1e-30)
@@ -119,12 +110,15 @@ def frozen(classifier):
 def test_computes_the_same(classifier, expected, frozen):
     found, maps = frozen.run([frozen.fetches, frozen.maps])
     exact = classifier.norm == "none" and classifier.backbone.mode == "vgg"
-    pairs = list(zip(flat(found), flat(expected)))
+    pairs = list(zip(tf.nest.flatten(found), tf.nest.flatten(expected)))
     assert len(pairs) == 2 + 3 * len(classifier.backbone.layers)
     for one, other in pairs:
         assert one.shape == other.shape
         assert is_close(one, other, exact)
     assert not any("BatchNorm" in kind or "Variable" in kind for kind in frozen.types())
+    # Every plain convolution backpropagates as a convolution.
+    for op in frozen.operations:
+        assert op.type != "Conv2DBackpropInput" or op.get_attr("strides") != [1, 1, 1, 1]
     # The rewriting of graphs that inference is spared changes no bit.
     spared = frozen.run(frozen.maps, inference_config())
     for entry in maps:
@@ -133,15 +127,10 @@ def test_computes_the_same(classifier, expected, frozen):
         np.testing.assert_allclose(maps[entry], spared[entry], rtol=rtol, atol=0)
 
 
-def test_every_plain_convolution_backpropagates_as_a_convolution(frozen):
-    left = [op for op in frozen.operations if op.type == "Conv2DBackpropInput"]
-    assert all(op.get_attr("strides") != [1, 1, 1, 1] for op in left)
-
-
 @pytest.mark.skipif(not has_bfloat16_kernels(), reason="this TensorFlow has no bfloat16")
 def test_bfloat16_points_where_float32_does_and_maps_are_in_float32(classifier, expected):
     lowered = Built(classifier, classifier.frozen, 0, "bf16-anywhere")
-    for one, other in zip(flat(lowered.run(lowered.fetches)), flat(expected)):
+    for one, other in zip(tf.nest.flatten(lowered.run(lowered.fetches)), tf.nest.flatten(expected)):
         one, other = one.astype("float64").ravel(), other.astype("float64").ravel()
         assert np.isfinite(one).all()
         # Near 0.95 to 0.999; weights at random switch more ReLUs than trained ones.
@@ -169,8 +158,8 @@ def test_the_reference_s_rounding_is_not_rearranged(classifier, expected, monkey
         return sum("BatchNorm" in op.type and "Grad" not in op.type for op in of)
 
     assert norms(built.operations) == norms(classifier.trained.operations)
-    found = flat(built.run(built.fetches))
-    assert all(is_close(a, b, True) for a, b in zip(found, flat(expected[:3])))
+    found = tf.nest.flatten(built.run(built.fetches))
+    assert all(is_close(a, b, True) for a, b in zip(found, tf.nest.flatten(expected[:3])))
 
 
 @one_network

@@ -73,6 +73,8 @@ def test_boxes_have_their_colors_and_lie_on_their_edges():
     for x, y in ((100, 140), (180, 140), (140, 110), (140, 170)):
         assert tuple(drawn[y, x]) == TRUTH_COLOR
     assert tuple(drawn[60, 50]) == (90, 90, 90)
+    np.testing.assert_array_equal(draw_boxes(image, (0, 0, 0, 0), ()), image)
+    np.testing.assert_array_equal(draw_boxes(image), image)
     # A dark rim on both sides of the line.
     across = drawn[60, 10:31].sum(axis=1)
     line = np.flatnonzero((drawn[60, 10:31] == PREDICTED_COLOR).all(axis=1))
@@ -86,12 +88,6 @@ def test_boxes_beyond_the_border_stay_visible(shape):
     inside = (drawn == PREDICTED_COLOR).all(axis=2)
     line = max(1, int(round(max(shape) / 100.0)))
     assert inside[shape[0] // 2].sum() == inside[:, shape[1] // 2].sum() == 2 * line
-
-
-def test_no_contour_and_no_boxes_draw_nothing():
-    image = np.full((50, 50, 3), 7, np.uint8)
-    np.testing.assert_array_equal(draw_boxes(image, (0, 0, 0, 0), ()), image)
-    np.testing.assert_array_equal(draw_boxes(image), image)
 
 
 @pytest.mark.parametrize("name", ["a.png", "deep/er/b c#.PNG", "\u00fc.png"])

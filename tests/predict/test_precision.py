@@ -29,7 +29,7 @@ def gain(monkeypatch):
     return found
 
 
-def test_what_is_granted(monkeypatch):
+def test_what_is_granted_and_refused(monkeypatch):
     for gpus in (0, 1):
         check_precision("float32", gpus, flags=())
         assert not lowers("float32", gpus)
@@ -38,6 +38,10 @@ def test_what_is_granted(monkeypatch):
         check_precision("bf16", flags={"avx2", flag})
     check_precision("bf16-anywhere", flags={"avx2"})  # does not ask the processor
     assert lowers("bf16") and lowers("bf16-anywhere")
+    message = refusal(check_precision, "bf16", flags={"avx2", "avx512f"})
+    assert "--precision bf16: this CPU has neither avx512_bf16 nor amx_bf16" in message
+    message = refusal(check_precision, "fp8")
+    assert message == "--precision fp8: choose of float32, bf16, bf16-anywhere"
 
 
 @pytest.mark.parametrize(
@@ -52,24 +56,14 @@ def test_a_processor_that_is_slower_in_it(monkeypatch, caplog, gain, asked, foun
     assert len(caplog.records) == warned
 
 
-def test_what_is_refused():
-    message = refusal(check_precision, "bf16", flags={"avx2", "avx512f"})
-    assert "--precision bf16: this CPU has neither avx512_bf16 nor amx_bf16" in message
-    message = refusal(check_precision, "fp8")
-    assert message == "--precision fp8: choose of float32, bf16, bf16-anywhere"
-
-
 @pytest.mark.parametrize("asked", ["bf16", "bf16-anywhere"])
-@pytest.mark.parametrize(
-    "version, can", [("1.15.5", False), ("2.14.0", False), ("2.15.0-rc1", True)]
-)
-def test_a_tensorflow_without_it(monkeypatch, asked, version, can):
+@pytest.mark.parametrize("version", ["1.15.5", "2.14.0"])
+def test_a_tensorflow_without_it(monkeypatch, asked, version):
     monkeypatch.setattr(precision.tf, "VERSION", version)
-    if can:
-        check_precision(asked, flags={"avx512_bf16"})
-    else:
-        message = refusal(check_precision, asked, flags={"avx512_bf16"})
-        assert message == f"--precision bf16: TensorFlow {version} cannot; 2.15 and later can"
+    message = refusal(check_precision, asked, flags={"avx512_bf16"})
+    assert message == f"--precision bf16: TensorFlow {version} cannot; 2.15 and later can"
+    monkeypatch.setattr(precision.tf, "VERSION", "2.15.0-rc1")
+    check_precision(asked, flags={"avx512_bf16"})
 
 
 @pytest.mark.parametrize("asked", ["bf16", "bf16-anywhere"])
@@ -84,8 +78,7 @@ def test_gpus_need_tensor_cores(monkeypatch, asked):
     message = refusal(check_precision, asked, 1, flags=())
     assert message == "--precision bf16: expected a GPU of compute capability 8.0 or more"
     check_precision(asked, 1, flags=())
-    assert questions == [(8, 0), (8, 0)]
-    assert not lowers(asked, 1)
+    assert questions == [(8, 0), (8, 0)] and not lowers(asked, 1)
 
 
 @pytest.mark.parametrize("given, left", [(None, "0"), ("1", "1")])
@@ -111,8 +104,7 @@ def test_the_convolution_is_computed_in_its_type(dtype):
         operation = precision.convolution(dtype)
         session.run(tf.global_variables_initializer())
         found = session.run(tf.cast(operation.outputs[0], tf.float32))
-    assert operation.type == "Conv2D"
-    assert operation.get_attr("T") == dtype
+    assert (operation.type, operation.get_attr("T")) == ("Conv2D", dtype)
     # Ones all over: nine places of 256 channels in the middle, four at a corner.
     np.testing.assert_array_equal(found[:, 9, 9], 9 * 256)
     np.testing.assert_array_equal(found[:, 0, 0], 4 * 256)
@@ -122,8 +114,7 @@ def test_the_convolution_is_computed_in_its_type(dtype):
 def test_the_shortest_times_are_divided(monkeypatch):
     times = iter([9.0, 9.0, 3.0, 4.0, 2.0, 5.0, 3.0, 8.0, 7.0, 6.0])
     monkeypatch.setattr(precision, "_seconds", lambda session, operation: next(times))
-    assert bfloat16_gain() == 2.0 / 4.0
-    assert not list(times)
+    assert bfloat16_gain() == 2.0 / 4.0 and not list(times)
 
 
 @needs_kernels

@@ -71,37 +71,26 @@ def test_computes_the_same_without_the_norm_and_changes_nothing_given(kept):
 def test_what_cannot_be_folded_stays(more, keep):
     graph_def, values = graph_of(**more)
     folded, folded_values = fold_batch_norms(graph_def, values, keep)
-    assert op_types(folded) == op_types(graph_def)
-    assert set(folded_values) == set(values)
+    assert op_types(folded) == op_types(graph_def) and set(folded_values) == set(values)
 
 
 @pytest.mark.parametrize("mean", [(127.0,) * 3, (104.0, 117.0, 124.0)])
 @pytest.mark.parametrize("order", ["rgb", "bgr"])
 def test_the_image_s_normalization_goes_into_the_first_filter(mean, order):
-    rng = np.random.RandomState(0)
-    weights = rng.normal(size=(3, 3, 3, CHANNELS)).astype("float32")
+    weights = np.random.RandomState(0).normal(size=(3, 3, 3, CHANNELS)).astype("float32")
     with tf.Graph().as_default() as graph:
         x = tf.placeholder(tf.float32, [None, 8, 8, 3], "x")
-        preprocessing = Preprocessing(order, mean, (128.0, 50.0, 3.0), "")
-        normalized = normalize_image(x, preprocessing)
+        normalized = normalize_image(x, Preprocessing(order, mean, (128.0, 50.0, 3.0), ""))
         tf.nn.conv2d(normalized, tf.constant(weights), [1, 2, 2, 1], "SAME", name="relu")
-    graph_def = graph.as_graph_def()
+        graph_def = graph.as_graph_def()
+        tf.identity(normalized, "other")  # which reads it too, so that it stays
+    folded, values = fold_normalization(graph.as_graph_def(), {})
+    assert not values and list(folded.node) == list(graph.as_graph_def().node)
     folded, values = fold_normalization(graph_def, {})
     used = reachable(folded, ["relu"])
     left = sorted(node.op for node in folded.node if node.name in used and node.op != "Const")
     assert left == ["Conv2D", "Placeholder", "Sub"]
     np.testing.assert_allclose(run(folded, values), run(graph_def, {}), rtol=1e-5, atol=1e-4)
-
-
-def test_a_normalization_that_something_else_reads_stays():
-    with tf.Graph().as_default() as graph:
-        x = tf.placeholder(tf.float32, [None, 8, 8, 3], "x")
-        normalized = normalize_image(x)
-        tf.nn.conv2d(normalized, tf.ones([3, 3, 3, 4]), [1] * 4, "SAME", name="relu")
-        tf.identity(normalized, "other")
-    folded, values = fold_normalization(graph.as_graph_def(), {})
-    assert not values
-    assert list(folded.node) == list(graph.as_graph_def().node)
 
 
 # --- backpropagation as a convolution
@@ -146,21 +135,14 @@ def test_equals_tensorflow_s_own_gradient(kernel, depthwise):
     np.testing.assert_allclose(found[0], expected[0], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "kernel, more",
-    [
-        ((3, 3), {"strides": (2, 2)}),
-        ((3, 3), {"padding": "VALID"}),
-        ((3, 3), {"dilations": (2, 2)}),
-        ((2, 2), {}),
-        ((3, 4), {}),
-        ((3, 3), {"depthwise": 2}),
-        ((3, 3), {"depthwise": 1, "strides": (2, 2)}),
-        ((2, 2), {"depthwise": 1}),
-    ],
-)
-def test_any_other_convolution_keeps_tensorflow_s(kernel, more):
-    graph_def, weights = convolution(kernel, **more)
+STRIDES, DILATIONS = {"strides": (2, 2)}, {"dilations": (2, 2)}
+OTHERS = [(2, 2, {}), (3, 4, {}), (3, 3, STRIDES), (3, 3, {"padding": "VALID"}), (3, 3, DILATIONS)]
+OTHERS += [(2, 2, {"depthwise": 1}), (3, 3, {"depthwise": 2}), (3, 3, {"depthwise": 1, **STRIDES})]
+
+
+@pytest.mark.parametrize("height, width, more", OTHERS)
+def test_any_other_convolution_keeps_tensorflow_s(height, width, more):
+    graph_def, weights = convolution((height, width), **more)
     mark_convolutions(graph_def, {"conv": weights})
     assert not any("_gradient_op_type" in node.attr for node in graph_def.node)
     with tf.Graph().as_default() as graph:
@@ -173,6 +155,5 @@ def test_passes_share_the_turned_filter():
     graph_def, weights = convolution((3, 3))
     mark_convolutions(graph_def, {"conv": weights})
     found, types = gradients(graph_def, rounds=3)
-    assert types.count("Conv2D") == 4
-    assert types.count("Transpose") == 1
+    assert (types.count("Conv2D"), types.count("Transpose")) == (4, 1)
     assert not np.allclose(found[0], found[1])

@@ -31,12 +31,12 @@ def two_gpus(monkeypatch):
     monkeypatch.setattr("tensorpack.utils.gpu.get_num_gpu", count)
 
 
-@pytest.mark.parametrize(
-    "gpu, visible",
-    [("0,1", "0,1"), (" 2 , 3 ", "2,3"), ("1,", "1"), ("-1", "-1"), ("", ""), (None, None)],
-)
-def test_the_indices_hold_for_the_process(gpu, visible):
-    select_gpus(gpu)
+VISIBLE = [("0,1", "0,1", 2), (" 2 , 3 ", "2,3", 2), ("1,", "1", 1), ("-1", "-1", 0), ("", "", 0)]
+
+
+@pytest.mark.parametrize("gpu, visible, count", [*VISIBLE, (None, None, 2)])
+def test_the_indices_hold_for_the_process_and_are_counted(two_gpus, gpu, visible, count):
+    assert select_gpus(gpu) == count
     assert os.environ.get(VARIABLE) == visible
 
 
@@ -45,11 +45,6 @@ def test_anything_but_indices_is_refused(gpu):
     with pytest.raises(UserError, match="--gpu .*expected indices like 0 or 0,1"):
         select_gpus(gpu)
     assert VARIABLE not in os.environ
-
-
-@pytest.mark.parametrize("gpu, count", [(None, 2), ("0", 1), ("0,1", 2), ("-1", 0), ("", 0)])
-def test_gpus_are_counted(two_gpus, gpu, count):
-    assert select_gpus(gpu) == count
 
 
 def test_a_failing_driver_or_a_tensorflow_without_gpus_means_the_cpu(two_gpus, monkeypatch):
