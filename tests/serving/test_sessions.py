@@ -41,10 +41,7 @@ def test_too_large(tmp_path, limits, message):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (
-            lambda _: b"no image",
-            "a.png: not an image; expected a JPEG, PNG, WebP, GIF, BMP or TIFF",
-        ),
+        (lambda _: b"no image", "a.png: not an image; expected a JPEG, PNG, WebP, GIF, BMP or"),
         (lambda _: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.png: not an image"),
         (lambda _: b"P6 2 2 255 " + b"0" * 12, "a.png: not an image"),
         (lambda _: b"", "a.png: "),
