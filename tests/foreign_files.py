@@ -73,14 +73,17 @@ def dump_storage(kind, key, size, *more):
     return b"(" + b"".join(entries) + b"tQ"
 
 
+def dump_call(function, *arguments):
+    """Opcodes that call a function of ``torch._utils`` with arguments that are dumped already."""
+    return dump_global("torch._utils", function) + b"(" + b"".join(arguments) + b"tR"
+
+
 def dump_tensor(view, key, legacy):
-    """Opcodes that push a tensor: ``torch._utils._rebuild_tensor_v2`` on a persistent storage."""
+    """Opcodes that push a tensor on a persistent storage."""
     kind = view.kind or STORAGES[view.storage.dtype.name]
-    arguments = [dump_storage(kind, key, int(view.storage.size), *[None] * legacy)]
-    stated = (view.offset, tuple(view.shape), tuple(view.strides), False)
-    arguments += [dump_plain(value) for value in stated] + [dump_ordered()]
-    rebuild = dump_global("torch._utils", "_rebuild_tensor_v2")
-    return rebuild + b"(" + b"".join(arguments) + b"tR"
+    storage = dump_storage(kind, key, int(view.storage.size), *[None] * legacy)
+    stated = map(dump_plain, (view.offset, tuple(view.shape), tuple(view.strides), False))
+    return dump_call("_rebuild_tensor_v2", storage, *stated, dump_ordered())
 
 
 def _view_of(array):

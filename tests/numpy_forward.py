@@ -1,24 +1,13 @@
 """Forward passes of the backbones in NumPy, from the papers and TensorFlow's rules of padding.
 
-Independent of TensorFlow and of ``dgl.backbones``: variables come as name -> array, under tensorpack's or
-TF-slim's names, at any width. Images and activations are (N, H, W, C). Sums are float64.
+Independent of TensorFlow and of ``dgl.backbones``: what the names of variables say
+(``group1/block0/convshortcut``, ``Branch_2/Conv2d_0b_3x3``) is built, at any width. Images and activations
+are (N, H, W, C). Sums are float64.
 """
 
-import numpy as np
+import re
 
-VGG_BLOCKS = ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3))
-RESNET_BLOCKS = (3, 4, 6, 3)
-# The branches of Inception's blocks, between bars; a layer is Conv2d_ and what is written here.
-_MIXED_5 = "0a_1x1 | 0a_1x1 0b_5x5 | 0a_1x1 0b_3x3 0c_3x3 | avg 0b_1x1"
-_SEVENS = "0a_1x1 0b_7x1 0c_1x7 0d_7x1 0e_1x7"
-SLIM_BLOCKS = {
-    "Mixed_5b": _MIXED_5,
-    "Mixed_5c": _MIXED_5.replace("0a_1x1 0b_5x5", "0b_1x1 Conv_1_0c_5x5"),
-    "Mixed_5d": _MIXED_5,
-    "Mixed_6a": "1a_1x1 | 0a_1x1 0b_3x3 1a_1x1 | max",
-}
-for _block in "bcde":
-    SLIM_BLOCKS["Mixed_6" + _block] = f"0a_1x1 | 0a_1x1 0b_1x7 0c_7x1 | {_SEVENS} | avg 0b_1x1"
+import numpy as np
 
 
 def preprocess(bgr, order, mean, std):
@@ -28,7 +17,7 @@ def preprocess(bgr, order, mean, std):
     return (pixels - np.asarray(mean, "float64")) / np.asarray(std, "float64")
 
 
-def _around(size, kernel, stride, padding):
+def around(size, kernel, stride, padding="SAME"):
     """Padding before and after one axis: TensorFlow's SAME has the odd one after."""
     if padding == "SYMMETRIC":
         return kernel // 2, kernel // 2
@@ -39,8 +28,8 @@ def _around(size, kernel, stride, padding):
 def pad(features, kernel, stride, padding="SAME", value=0.0):
     """Pad with ``value``, a number or one a channel, as ``"SAME"``, ``"SYMMETRIC"`` or ``"VALID"`` does."""
     batch, height, width, channels = features.shape
-    top, bottom = _around(height, kernel[0], stride, padding)
-    left, right = _around(width, kernel[1], stride, padding)
+    top, bottom = around(height, kernel[0], stride, padding)
+    left, right = around(width, kernel[1], stride, padding)
     padded = np.empty((batch, top + height + bottom, left + width + right, channels), "float64")
     padded[...] = value
     padded[:, top : top + height, left : left + width] = features
@@ -60,127 +49,172 @@ def windows(features, kernel, stride):
     )
 
 
-def convolve(features, weights, stride=1, bias=0.0, padding="SAME"):
-    """2-D convolution; ``weights`` (rows, columns, inputs, outputs)."""
-    kernel = weights.shape[:2]
-    padded = pad(features, kernel, stride, padding)
-    return np.tensordot(windows(padded, kernel, stride), weights, 3) + bias
+class Network:
+    """Forward pass by backbone.
 
+    Args:
+        mode: ``"vgg"``, ``"resnet50"``, ``"resnet50se"`` or ``"inceptionv3"``.
+        variables: name -> array, under tensorpack's or TF-slim's names.
+        head: the classification layer of VGG and ResNet, by default the only one.
+        padding: of the convolutions.
+        first_padding: of the first one; ``"VALID"`` for an image that is already padded.
+        strides: of a ResNet's groups.
+        in_first: whether the first 1 x 1 convolution of a block is strided instead of the 3 x 3.
+    """
 
-def max_pool(features, size, stride, padding="SAME"):
-    kernel = (size, size)
-    return windows(pad(features, kernel, stride, padding, -np.inf), kernel, stride).max(axis=(3, 4))
+    def __init__(
+        self,
+        mode,
+        variables,
+        head=None,
+        padding="SAME",
+        first_padding=None,
+        strides=(1, 2, 1, 1),
+        in_first=False,
+    ):
+        self.mode, self.variables, self.head, self.endpoints = mode, variables, head, {}
+        self.padding, self.first_padding = padding, first_padding or padding
+        self.strides, self.in_first = strides, in_first
 
+    def __call__(self, image):
+        """Logits of a preprocessed image, ``None`` without a head; fills :attr:`endpoints`."""
+        self.endpoints.clear()
+        forward = {"vgg": self._vgg, "inceptionv3": self._inception}.get(self.mode, self._resnet)
+        return forward(image)
 
-def average_pool(features):
-    """Average at stride 1 over what of each 3 x 3 window lies inside."""
-    inside = np.ones((1,) + features.shape[1:3] + (1,))
-    total, count = (
-        windows(pad(array, (3, 3), 1), (3, 3), 1).sum(axis=(3, 4)) for array in (features, inside)
-    )
-    return total / count
+    def _keep(self, name, x):
+        self.endpoints[name] = x
+        return x
 
+    def _conv(self, x, weights, stride=1, bias=None, padding=None):
+        weights, kernel = self.variables[weights], self.variables[weights].shape[:2]
+        padded = pad(x, kernel, stride, padding or self.padding)
+        return np.tensordot(windows(padded, kernel, stride), weights, 3) + self.variables.get(
+            bias, 0
+        )
 
-def normalize(features, mean, variance, beta, gamma=1.0, epsilon=1e-5):
-    """BatchNorm with stored averages."""
-    return (features - mean) * (gamma / np.sqrt(variance + epsilon)) + beta
+    def _norm(self, x, mean, variance, beta, gamma=None, epsilon=1e-5):
+        """BatchNorm with stored averages; all are names of variables."""
+        scale = self.variables.get(gamma, 1) / np.sqrt(self.variables[variance] + epsilon)
+        return (x - self.variables[mean]) * scale + self.variables[beta]
 
+    def _max_pool(self, x, size, stride):
+        padded = pad(x, (size, size), stride, self.padding, -np.inf)
+        return windows(padded, (size, size), stride).max(axis=(3, 4))
 
-def relu(features):
-    return np.maximum(features, 0)
+    def _average_pool(self, x):
+        """Average at stride 1 over what of each 3 x 3 window lies inside."""
+        inside = np.ones((1,) + x.shape[1:3] + (1,))
+        total, count = (
+            windows(pad(array, (3, 3), 1), (3, 3), 1).sum(axis=(3, 4)) for array in (x, inside)
+        )
+        return total / count
 
+    def _relu(self, x):
+        return np.maximum(x, 0)
 
-def _dense(variables, name, features):
-    return features @ variables[name + "/W"] + variables[name + "/b"]
+    def _gate(self, x, gate):
+        return x / (1 + np.exp(-gate[:, None, None]))
 
+    def _mean(self, x):
+        return x.mean((1, 2))
 
-def _tensorpack_conv(variables, name, features, stride=1, padding="SAME"):
-    out = convolve(
-        features, variables[name + "/W"], stride, variables.get(name + "/b", 0.0), padding
-    )
-    if name + "/bn/beta" in variables:
+    def _concatenate(self, arrays):
+        return np.concatenate(arrays, axis=-1)
+
+    def _dense(self, x, name):
+        return x @ self.variables[name + "/W"] + self.variables[name + "/b"]
+
+    def _head(self, x):
+        names = (name[:-2] for name in self.variables if re.match(r"linear[^/]*/W$", name))
+        return self._dense(self._mean(x), self.head or next(names))
+
+    def _vgg(self, x):
+        padding = self.first_padding
+        for block, repeats in enumerate((2, 2, 3, 3, 3), 1):
+            for index in range(1, repeats + 1):
+                name = f"conv{block}_{index}"
+                x = self._conv(x, name + "/W", bias=name + "/b", padding=padding)
+                x, padding = self._keep(name, self._relu(x)), self.padding
+            if block < 5:
+                x = self._keep(f"pool{block}", self._max_pool(x, 2, 2))
+        if "add/W" not in self.variables:
+            return None
+        return self._head(self._keep("add", self._relu(self._conv(x, "add/W", bias="add/b"))))
+
+    def _conv_norm(self, x, name, stride=1):
+        x = self._conv(x, name + "/W", stride)
         parts = ("mean/EMA", "variance/EMA", "beta", "gamma")
-        out = normalize(out, *(variables[f"{name}/bn/{part}"] for part in parts))
-    return out
+        return self._norm(x, *(f"{name}/bn/{part}" for part in parts))
 
+    def _resnet(self, x):
+        x = self._keep("conv0", self._relu(self._conv_norm(x, "conv0", 2)))
+        x = self._keep("pool0", self._max_pool(x, 3, 2))
+        found = (re.match(r"group(\d)/block(\d+)", name) for name in self.variables)
+        for group, block in sorted({tuple(map(int, match.groups())) for match in found if match}):
+            name = f"group{group}/block{block}"
+            stride = self.strides[group] if block == 0 else 1
+            first, second = (stride, 1) if self.in_first else (1, stride)
+            out = self._relu(self._conv_norm(x, name + "/conv1", first))
+            out = self._relu(self._conv_norm(out, name + "/conv2", second))
+            out = self._conv_norm(out, name + "/conv3")
+            if name + "/fc1/W" in self.variables:
+                gate = self._relu(self._dense(self._mean(out), name + "/fc1"))
+                out = self._gate(out, self._dense(gate, name + "/fc2"))
+            if name + "/convshortcut/W" in self.variables:
+                x = self._conv_norm(x, name + "/convshortcut", stride)
+            x = self._keep(name + "_shortcut", self._relu(out + x))
+        return self._head(x)
 
-def vgg(image, variables, first_padding="SAME", head="linear"):
-    """VGG16 from its preprocessed image; GAP head where ``add`` and the head are among the variables.
-
-    ``first_padding``: ``"VALID"`` for an image that is already padded.
-    """
-    points, out, padding = {}, image, first_padding
-    for block, repeats in VGG_BLOCKS:
-        for index in range(1, repeats + 1):
-            name = f"conv{block}_{index}"
-            out = points[name] = relu(_tensorpack_conv(variables, name, out, padding=padding))
-            padding = "SAME"
-        if block < len(VGG_BLOCKS):
-            out = points[f"pool{block}"] = max_pool(out, 2, 2)
-    if "add/W" in variables:
-        out = points["add"] = relu(_tensorpack_conv(variables, "add", out))
-        points["logits"] = _dense(variables, head, out.mean(axis=(1, 2)))
-    return points
-
-
-def resnet(image, variables, strides=(1, 2, 1, 1), padding="SAME", in_first=False):
-    """ResNet of 50 layers, with squeeze-excite where its layers are among the variables.
-
-    ``in_first`` strides the first 1 x 1 convolution of a block instead of the 3 x 3.
-    """
-
-    def conv(name, features, stride=1):
-        return _tensorpack_conv(variables, name, features, stride, padding)
-
-    points = {"conv0": relu(conv("conv0", image, 2))}
-    out = points["pool0"] = max_pool(points["conv0"], 3, 2, padding)
-    for group, blocks in enumerate(RESNET_BLOCKS):
-        for block in range(blocks):
-            scope = f"group{group}/block{block}"
-            stride = strides[group] if block == 0 else 1
-            first, second = (stride, 1) if in_first else (1, stride)
-            inner = relu(conv(scope + "/conv1", out, first))
-            inner = relu(conv(scope + "/conv2", inner, second))
-            inner = conv(scope + "/conv3", inner)
-            if scope + "/fc1/W" in variables:
-                squeezed = relu(_dense(variables, scope + "/fc1", inner.mean(axis=(1, 2))))
-                gate = 1 / (1 + np.exp(-_dense(variables, scope + "/fc2", squeezed)))
-                inner = inner * gate[:, np.newaxis, np.newaxis]
-            if scope + "/convshortcut/W" in variables:
-                out = conv(scope + "/convshortcut", out, stride)
-            out = points[scope + "_shortcut"] = relu(inner + out)
-    points["logits"] = _dense(variables, "linear", out.mean(axis=(1, 2)))
-    return points
-
-
-def inception(image, variables, first_padding="SAME"):
-    """Inception-V3 to Mixed_6e, SAME everywhere."""
-    points = {}
-
-    def conv(name, features, stride=1, padding="SAME"):
+    def _slim(self, x, name, stride=1, padding=None):
         scope = "InceptionV3/" + name
-        out = convolve(features, variables[scope + "/weights"], stride, padding=padding)
-        parts = ("moving_mean", "moving_variance", "beta")
-        averages = (variables[f"{scope}/BatchNorm/{part}"] for part in parts)
-        points[name] = relu(normalize(out, *averages, epsilon=1e-3))
-        return points[name]
+        x = self._conv(x, scope + "/weights", stride, padding=padding)
+        names = (f"{scope}/BatchNorm/{part}" for part in ("moving_mean", "moving_variance", "beta"))
+        return self._keep(name, self._relu(self._norm(x, *names, epsilon=1e-3)))
 
-    out = conv("Conv2d_1a_3x3", image, 2, first_padding)
-    out = conv("Conv2d_2b_3x3", conv("Conv2d_2a_3x3", out))
-    out = points["MaxPool_3a_3x3"] = max_pool(out, 3, 2)
-    out = conv("Conv2d_4a_3x3", conv("Conv2d_3b_1x1", out))
-    out = points["MaxPool_5a_3x3"] = max_pool(out, 3, 2)
-    pools = {"avg": average_pool, "max": lambda features: max_pool(features, 3, 1)}
-    for block, branches in SLIM_BLOCKS.items():
+    def _mixed(self, x, block):
+        found = re.compile(f"InceptionV3/({block}/Branch_\\d)/([^/]+)/weights")
+        branches = {}  # their names sort in the order of the layers
+        for match in filter(None, map(found.match, sorted(self.variables))):
+            branches.setdefault(match.group(1), []).append(match.group(2))
         outputs = []
-        for index, steps in enumerate(branches.split(" | ")):
-            branch = out
-            for step in steps.split():
-                name = step if step.startswith("Conv") else "Conv2d_" + step
-                if step in pools:
-                    branch = pools[step](branch)
-                else:
-                    branch = conv(f"{block}/Branch_{index}/{name}", branch)
-            outputs.append(branch)
-        out = points[block] = np.concatenate(outputs, axis=-1)
-    return points
+        for branch, layers in branches.items():
+            out = self._average_pool(x) if branch.endswith("Branch_3") else x
+            for layer in layers:
+                out = self._slim(out, branch + "/" + layer)
+            outputs.append(out)
+        if block == "Mixed_6a":
+            outputs.append(self._max_pool(x, 3, 1))
+        if block == "Mixed_6e":
+            outputs = [self._keep(f"Mixed_6e_branch_{i}", out) for i, out in enumerate(outputs)]
+        return self._keep(block, self._concatenate(outputs))
+
+    def _inception(self, x):
+        x = self._slim(x, "Conv2d_1a_3x3", 2, self.first_padding)
+        x = self._slim(self._slim(x, "Conv2d_2a_3x3"), "Conv2d_2b_3x3")
+        x = self._keep("MaxPool_3a_3x3", self._max_pool(x, 3, 2))
+        x = self._slim(self._slim(x, "Conv2d_3b_1x1"), "Conv2d_4a_3x3")
+        x = self._keep("MaxPool_5a_3x3", self._max_pool(x, 3, 2))
+        for block in ("5b", "5c", "5d", "6a", "6b", "6c", "6d", "6e"):
+            x = self._mixed(x, "Mixed_" + block)
+        if "InceptionV3/Logits/add2/weights" not in self.variables:
+            return None
+        for name in ("add2", "add1"):
+            scope = f"InceptionV3/Logits/{name}/"
+            x = self._keep(
+                name, self._relu(self._conv(x, scope + "weights", bias=scope + "biases"))
+            )
+        last = next(n for n in self.variables if re.search("Conv2d_1c_1x1_[^/]+/weights", n))
+        biases = self.variables[last.replace("weights", "biases")]
+        return self._mean(x) @ self.variables[last][0, 0] + biases
+
+
+def forward(mode, image, variables, **options):
+    """Endpoints of a network for a preprocessed image, and its ``"logits"``."""
+    network = Network(mode, variables, **options)
+    logits = network(image)
+    return dict(network.endpoints, logits=logits)
+
+
+def vgg(image, variables, head=None):
+    return forward("vgg", image, variables, head=head)

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from networks import fill, options_of, vgg_shapes
+from networks import fill, options_of, shapes_of, vgg_shapes
 from refusals import refusal
 from sample_images import REFERENCE
 
@@ -88,20 +88,13 @@ def test_endpoints_and_logits_have_the_published_shapes(reference, full):
     assert full["head_weights"] == [full["endpoints"][layers[0]][3], 1000]
 
 
-def scaled(channels):
-    return channels if channels in (3, 1000) else max(4, int(round(channels * WIDTH)))
-
-
 def test_width_scales_every_channel_count_with_channels_first_too(reference, full, narrow):
-    assert [name for name, _ in narrow["variables"]] == [name for name, _ in full["variables"]]
-    for (name, wide), (_, thin) in zip(full["variables"], narrow["variables"]):
-        spatial = len(wide) - 2 if len(wide) == 4 else 0
-        assert thin == wide[:spatial] + [scaled(n) for n in wide[spatial:]], name
+    mode, found = reference["mode"], [(name, tuple(shape)) for name, shape in narrow["variables"]]
+    assert found == shapes_of(mode, 224, options_of(mode, 1000, width=WIDTH))
     assert set(narrow["endpoints"]) == set(full["endpoints"])
     for name, shape in full["endpoints"].items():
         assert narrow["endpoints"][name][2:] == shape[1:3] or len(shape) < 4, name
-    last = get_backbone(reference["mode"]).layers[0]
-    assert narrow["endpoints"][last][1] == narrow["head_weights"][0]
+    assert narrow["endpoints"][get_backbone(mode).layers[0]][1] == narrow["head_weights"][0]
 
 
 @pytest.mark.parametrize("norm", ["none", "bn"])

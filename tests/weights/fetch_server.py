@@ -50,9 +50,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return
             headers["Content-Range"] = f"bytes {start}-{len(data) - 1}/{len(data)}"
         body = data[start:]
-        if fault != "no length":
+        if fault != "no-length":
             headers["Content-Length"] = str(len(body))
-        if fault in ("truncated", "no length", "stalled"):
+        if fault in ("truncated", "no-length", "stalled"):
             body = body[: len(body) // 2]
         self.answer(206 if "Content-Range" in headers else 200, body, headers)
         if fault == "stalled":

@@ -1,13 +1,13 @@
 """Small published files of every publisher, in their real names, from name-seeded values.
 
-Variables are made under this project's names by ``small_network``; here each publisher's names are written
-down, apart from the converter, which has to find the way back.
+Each publisher's names are written down, apart from the converter, which has to find the way back.
 """
 
 import functools
+import re
 
 import numpy as np
-from networks import options_of, value, values_of
+from networks import fill, options_of, value, values_of
 from numpy_forward import pad
 
 from dgl.backbones import get_backbone
@@ -58,35 +58,31 @@ def slim():
     return values
 
 
-_NORM = {"bn/gamma": "weight", "bn/beta": "bias", "bn/mean/EMA": "running_mean"}
-_NORM["bn/variance/EMA"] = "running_var"
+_TORCHVISION = (
+    (r"group(\d)/block(\d+)/", lambda found: f"layer{int(found.group(1)) + 1}.{found.group(2)}."),
+    ("convshortcut/bn", "downsample.1"),
+    ("convshortcut", "downsample.0"),
+    ("conv0", "conv1"),
+    (r"conv(\d)/bn", r"bn\1"),
+    ("linear", "fc"),
+    ("/(W|gamma)$", ".weight"),
+    ("/(b|beta)$", ".bias"),
+    ("/mean/EMA", ".running_mean"),
+    ("/variance/EMA", ".running_var"),
+)
 
 
 def torchvision(mode):
     """Torchvision's state dict, in PyTorch's layout."""
     values = {}
     for index, (name, array) in enumerate(published_part(mode).items()):
-        array = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
-        layer, *_, part = parts = name.split("/")
-        kind, prefix = "weight" if part == "W" else "bias", ""
         if mode == "vgg":
-            values[f"features.{VGG_POSITIONS[index // 2]}.{kind}"] = array
-            continue
-        if layer == "linear":
-            values["fc." + kind] = array
-            continue
-        if layer.startswith("group"):
-            prefix = f"layer{int(layer[5:]) + 1}.{parts[1][5:]}."
-            layer, *parts = parts[2:]
-        else:
-            parts = parts[1:]
-        number = {"conv0": "1", "convshortcut": ""}.get(layer, layer[-1])
-        if part == "W":
-            values[prefix + ("conv" + number if number else "downsample.0") + ".weight"] = array
-            continue
-        layer = prefix + ("bn" + number if number else "downsample.1")
-        values[f"{layer}.{_NORM['/'.join(parts)]}"] = array
-        values[layer + ".num_batches_tracked"] = np.array(3)
+            name = f"features.{VGG_POSITIONS[index // 2]}/{name[-1]}"
+        for ours, theirs in _TORCHVISION:
+            name = re.sub(ours, theirs, name)
+        values[name] = array.transpose(3, 2, 0, 1) if array.ndim == 4 else array.T
+        if name.endswith("running_var"):
+            values[name.replace("running_var", "num_batches_tracked")] = np.array(3)
     if mode == "vgg":
         values["classifier.6.weight"] = random("classifier", (CLASSES, 8))
         values["classifier.6.bias"] = random("classifier", (CLASSES,))
@@ -126,9 +122,8 @@ def _network(mode, size, **options):
     """A session with the network, which takes a second to build, its input and the network."""
     with tf.Graph().as_default():
         tensor = tf.placeholder(tf.float32, [None, size, size, 3])
-        network = build_network(
-            get_backbone(mode), tensor, options_of(mode, classes=CLASSES, width=WIDTH, **options)
-        )
+        options = options_of(mode, classes=CLASSES, width=WIDTH, **options)
+        network = build_network(get_backbone(mode), tensor, options)
         return tf.Session(), tensor, network
 
 
@@ -139,12 +134,11 @@ def run(mode, checkpoint, image, names, **options):
     """
     session, tensor, network = _network(mode, image.shape[1], **options)
     with session.graph.as_default():
-        variables = tf.global_variables()
-    values = read_all([v for v in variables if v.op.name in checkpoint.shapes], checkpoint)
-    own = [v for v in variables if v.op.name not in values]
-    values.update((v.op.name, value(v.op.name, v.shape.as_list())) for v in own)
-    feeds = {v.initializer.inputs[1]: values[v.op.name] for v in variables}
-    session.run([v.initializer for v in variables], feeds)
+        fill(session)
+        stored = [v for v in tf.global_variables() if v.op.name in checkpoint.shapes]
+    values = read_all(stored, checkpoint)
+    feeds = {v.initializer.inputs[1]: values[v.op.name] for v in stored}
+    session.run([v.initializer for v in stored], feeds)
     fetches = [network.logits if n == "logits" else network.endpoints[n] for n in names]
     return session.run(fetches, {tensor: image})
 

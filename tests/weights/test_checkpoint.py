@@ -60,11 +60,6 @@ def test_v1_format(tmp_path):
         assert_same(read_all(tmp_path / name))
 
 
-def test_npz_with_output_numbers(tmp_path):
-    stored = {name + ":0": value for name, value in VALUES.items()}
-    assert_same(read_all(write_npz(tmp_path / "a.npz", stored)))
-
-
 def test_folder_takes_the_newest(tmp_path):
     for step in (1, 2):
         write_tensorflow(tmp_path / f"model-{step}", {"b": np.full(3, step, "float32")})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from foreign_files import write_keras, write_pth
 from networks import write_npz, write_tensorflow
-from numpy_forward import inception, preprocess, resnet, vgg
+from numpy_forward import forward, preprocess
 from published_files import (
     CLASSES,
     OUR_MEAN,
@@ -60,10 +60,11 @@ def test_vgg_of_caffe(tmp_path, values, order):
     assert (done.written, done.left_out, done.preprocessing.order) == (26, 7, order or "bgr")
     image, names = random_image(), ["conv1_1", "conv5_3"]
     mean = BGR_MEAN[::-1] if order == "rgb" else BGR_MEAN
-    points = vgg(preprocess(padded(image), order or "bgr", mean, ONE), values, "VALID")
+    pixels = preprocess(padded(image), order or "bgr", mean, ONE)
+    points = forward("vgg", pixels, values, first_padding="VALID")
     found = assert_computes(points, "vgg", checkpoint, image, names)
     if order is None:  # zero padding makes a difference, at the border only
-        points = vgg(preprocess(image, "bgr", mean, ONE), values)
+        points = forward("vgg", preprocess(image, "bgr", mean, ONE), values)
         off = np.abs(found[0] - points["conv1_1"]) / points["conv1_1"].max()
         assert off[:, 1:-1, 1:-1].max() < 1e-6 < off.max()
         # docs/weights.md states these.
@@ -94,7 +95,7 @@ def test_squeeze_excite(tmp_path):
     done, checkpoint = converted(write_npz(tmp_path / "my.npz", values))
     assert (done.mode, done.written, done.left_out) == (mode, 331, 1)
     assert_holds(checkpoint, published_part(mode))
-    expected = resnet(preprocess(image, "bgr", OUR_MEAN, OUR_STD), values)
+    expected = forward(mode, preprocess(image, "bgr", OUR_MEAN, OUR_STD), values)
     assert_computes(expected, mode, checkpoint, image, ["logits"])
 
 
@@ -105,10 +106,8 @@ def as_torchvision(image):
     return preprocess(image, "rgb", OUR_MEAN[::-1], OUR_STD[::-1])
 
 
-@pytest.mark.parametrize(
-    "mode, forward", [("vgg", vgg), pytest.param("resnet50", resnet, marks=pytest.mark.slow)]
-)
-def test_it_computes_the_same_as_numpy(tmp_path, monkeypatch, mode, forward):
+@pytest.mark.parametrize("mode", ["vgg", pytest.param("resnet50", marks=pytest.mark.slow)])
+def test_it_computes_the_same_as_numpy(tmp_path, monkeypatch, mode):
     monkeypatch.chdir(tmp_path)
     done = convert(write_pth(tmp_path / "model.pth", torchvision(mode)))
     name = {"vgg": "vgg16.npz", "resnet50": "ImageNet-ResNet50.npz"}[mode]
@@ -119,7 +118,8 @@ def test_it_computes_the_same_as_numpy(tmp_path, monkeypatch, mode, forward):
     turned = {n: expected[n][:, :, ::-1] for n in ("conv1_1/W", "conv0/W") if n in expected}
     assert_holds(checkpoint, dict(expected, **turned))
     image, last = random_image(32), "conv5_3" if mode == "vgg" else "logits"
-    assert_computes(forward(as_torchvision(image), expected), mode, checkpoint, image, [last])
+    points = forward(mode, as_torchvision(image), expected)
+    assert_computes(points, mode, checkpoint, image, [last])
 
 
 @pytest.mark.slow
@@ -131,7 +131,7 @@ def test_a_resnet_with_the_strides_it_was_trained_with(tmp_path, strides):
     assert card.strides == (strides or "published")
     image, values = random_image(64), published_part("resnet50")
     geometry = {"strides": (1, 2, 2, 2), "padding": "SYMMETRIC", "in_first": strides is not None}
-    expected = resnet(as_torchvision(image), values, **geometry)
+    expected = forward("resnet50", as_torchvision(image), values, **geometry)
     names = ["conv0", "pool0", "group1/block0_shortcut", "logits"]
     assert_computes(expected, "resnet50", checkpoint, image, names, strides=card.strides)
 
@@ -154,10 +154,11 @@ def test_inception_of_slim(tmp_path):
     assert (done.written, done.left_out) == (len(published_part("inceptionv3")), 5)
     assert_holds_but_the_stem(checkpoint)
     image, names = random_image(), ["Conv2d_1a_3x3", "Mixed_5c", "Mixed_6a", "Mixed_6e"]
-    points = inception(preprocess(padded(image, 2), "rgb", HALF, HALF), values, "VALID")
+    pixels = preprocess(padded(image, 2), "rgb", HALF, HALF)
+    points = forward("inceptionv3", pixels, values, first_padding="VALID")
     found = assert_computes(points, "inceptionv3", checkpoint, image, names)
     # Zero padding makes a difference, at the border only.
-    points = inception(preprocess(image, "rgb", HALF, HALF), values)
+    points = forward("inceptionv3", preprocess(image, "rgb", HALF, HALF), values)
     off = np.abs(found[0] - points["Conv2d_1a_3x3"]) / points["Conv2d_1a_3x3"].max()
     assert off[:, :-1, :-1].max() < 1e-6 < off.max()
     # docs/weights.md states these.
@@ -181,7 +182,8 @@ def test_vgg(tmp_path, top, options):
     done, checkpoint = converted(path)
     assert (done.mode, done.written, done.left_out) == ("vgg", 26, 2 * top)
     image, names = random_image(), ["conv1_1", "conv5_3"]
-    points = vgg(as_keras("vgg", image), published_part("vgg"), "VALID")
+    pixels = as_keras("vgg", image)
+    points = forward("vgg", pixels, published_part("vgg"), first_padding="VALID")
     assert_computes(points, "vgg", checkpoint, image, names)
 
 

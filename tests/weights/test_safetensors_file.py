@@ -71,8 +71,3 @@ def test_damaged(path, shape, offsets):
     text = json.dumps({"x": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(12))
     assert "not a readable safetensors file" in refusal_of(path)
-
-
-def test_a_name_of_two_lines(path):
-    write_safetensors(path, {"a\nb": np.zeros(2)})
-    assert "variable named 'a\\nb', expected a printable name" in refusal_of(path)
