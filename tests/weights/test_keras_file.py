@@ -129,52 +129,33 @@ _TEXT = h5py.special_dtype(vlen=str)
 _GZIP = {"compression": "gzip"}
 
 
-def _by_hand(fill=lambda group: None):
-    """Maker of a file with the one weight ``conv/kernel``, which ``fill`` makes in the group ``conv``."""
-
-    def make(path):
-        with h5py.File(str(path), "w") as stream:
-            stream.attrs["layer_names"] = np.array([b"conv"])
-            group = stream.create_group("conv")
-            group.attrs["weight_names"] = np.array([b"kernel:0"])
-            fill(group)
-
-    return make
+def by_hand(path, fill):
+    """Write a file with the one weight ``conv/kernel``, which ``fill`` makes in the group ``conv``."""
+    with h5py.File(str(path), "w") as stream:
+        stream.attrs["layer_names"] = np.array([b"conv"])
+        group = stream.create_group("conv")
+        group.attrs["weight_names"] = np.array([b"kernel:0"])
+        fill(group)
 
 
 def _bare(*names):
-    """Maker of a file with groups but without lists of names."""
+    """The file has other groups, without lists of names."""
 
-    def make(path):
-        with h5py.File(str(path), "w") as stream:
-            for name in names:
-                stream.create_group(name).create_dataset("conv/vars/0", data=KERNEL)
+    def fill(group):
+        top = group.parent
+        del top.attrs["layer_names"], top["conv"]
+        for name in names:
+            top.create_group(name).create_dataset("conv/vars/0", data=KERNEL)
 
-    return make
-
-
-def _linked(place, link=None):
-    """Maker of a file one of whose objects is a link, by default to another, sound file."""
-
-    def make(path):
-        other = str(path) + ".other"
-        with h5py.File(other, "w") as stream:
-            stream.create_dataset("x", data=KERNEL)
-        write_keras(path, LAYERS, model=place == "model_weights")
-        with h5py.File(str(path), "a") as stream:
-            stream.move(place, "elsewhere")
-            stream[place] = link or h5py.ExternalLink(other, "/x")
-
-    return make
+    return fill
 
 
 def _dataset(**options):
-    return _by_hand(lambda group: group.create_dataset("kernel:0", **options))
+    return lambda group: group.create_dataset("kernel:0", **options)
 
 
 def _names(value):
-    """Maker of a file whose list of weights is ``value``."""
-    return _by_hand(lambda group: group.attrs.__setitem__("weight_names", value))
+    return lambda group: group.attrs.__setitem__("weight_names", value)
 
 
 def _outside(group):
@@ -184,12 +165,10 @@ def _outside(group):
     h5py.h5d.create(group.id, b"kernel:0", h5py.h5t.NATIVE_DOUBLE, space, plist)
 
 
-def _virtual(path):
-    _by_hand()(path)
+def _virtual(group):
     layout = h5py.VirtualLayout((2, 2), "f8")
     layout[:] = h5py.VirtualSource("other.h5", "x", (2, 2))
-    with h5py.File(str(path), "a", libver="latest") as stream:
-        stream["conv"].create_virtual_dataset("kernel:0", layout)
+    group.create_virtual_dataset("kernel:0", layout)
 
 
 def _layer_is_an_array(group):
@@ -203,23 +182,18 @@ def _twice(group):
     group.attrs["weight_names"] = np.array([b"kernel:0", b"kernel:0"])
 
 
-def _much_text(path):
+def _much_text(group):
     texts = np.array(["a" * 3000000] + ["b"] * 1999, object)
-    with h5py.File(str(path), "w") as stream:
-        stream.attrs.create("layer_names", texts, dtype=_TEXT)
+    group.parent.attrs.create("layer_names", texts, dtype=_TEXT)
 
 
 @pytest.mark.parametrize(
-    "make, message",
+    "fill, message",
     [
         (_bare("layers", "vars"), "Keras 3, expected the layout of Keras 2"),
         (_bare("_layer_checkpoint_dependencies"), "Keras 3, expected the layout of Keras 2"),
         (_bare("model_weights"), "expected the layout of Keras 2"),
-        (_linked("block1_conv1/block1_conv1/kernel:0"), "is a link"),
-        (_linked("block1_conv1"), "is a link"),
-        (_linked("block1_conv1", h5py.SoftLink("/elsewhere")), "is a link"),
-        (_linked("model_weights"), "is a link"),
-        (_by_hand(_outside), "kernel:0 lies in another file"),
+        (_outside, "kernel:0 lies in another file"),
         (_virtual, "kernel:0 lies in another file"),
         (_dataset(shape=(10**12,), dtype="f4"), "kernel:0 claims 4000000000000 bytes"),
         (_dataset(shape=(2**40, 2**30), dtype="f8", chunks=(8, 8)), "kernel:0 claims"),
@@ -233,32 +207,47 @@ def _much_text(path):
         (_dataset(data=np.zeros(3, "c8")), "expected numbers"),
         (_dataset(data=h5py.Empty(np.dtype("f4"))), "expected numbers"),
         (_dataset(data=np.arange(100), scaleoffset=True), "gzip or lzf"),
-        (_by_hand(), "conv/kernel:0 is missing"),
-        (_by_hand(lambda group: group.create_group("kernel:0")), "conv/kernel:0 is no array"),
-        (_by_hand(lambda group: group.attrs.__delitem__("weight_names")), "weight_names"),
+        (lambda group: None, "conv/kernel:0 is missing"),
+        (lambda group: group.create_group("kernel:0"), "conv/kernel:0 is no array"),
+        (lambda group: group.attrs.__delitem__("weight_names"), "weight_names"),
         (_names(np.array([b"../kernel:0"])), "is missing"),
         (_names(np.array([b"\xff"])), "not a readable"),
         (_names(np.arange(3)), "weight_names"),
-        (_by_hand(lambda group: group.parent.__delitem__("conv")), "conv is missing"),
-        (_by_hand(_layer_is_an_array), "conv is no group"),
-        (_by_hand(_twice), "named conv/kernel, expected one"),
+        (lambda group: group.parent.__delitem__("conv"), "conv is missing"),
+        (_layer_is_an_array, "conv is no group"),
+        (_twice, "named conv/kernel, expected one"),
         (_much_text, "layer_names"),
-        (
-            lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(300)),
-            "not a readable HDF5 file",
-        ),
     ],
 )
-def test_refused(tmp_path, make, message):
-    path = tmp_path / "a.h5"
-    make(path)
-    assert message in refusal_of(path)
+def test_refused(tmp_path, fill, message):
+    by_hand(tmp_path / "a.h5", fill)
+    assert message in refusal_of(tmp_path / "a.h5")
+
+
+@pytest.mark.parametrize("kind", ["soft", "external"])
+@pytest.mark.parametrize(
+    "place", ["block1_conv1/block1_conv1/kernel:0", "block1_conv1", "model_weights"]
+)
+def test_links_are_refused(tmp_path, place, kind):
+    """To another place as to another file, sound ones both."""
+    path, other = tmp_path / "a.h5", str(tmp_path / "b.h5")
+    for name in (path, other):
+        write_keras(name, LAYERS, model=place == "model_weights")
+    with h5py.File(str(path), "a") as stream:
+        stream.move(place, "elsewhere")
+        is_soft = kind == "soft"
+        stream[place] = h5py.SoftLink("/elsewhere") if is_soft else h5py.ExternalLink(other, place)
+    assert "is a link" in refusal_of(path)
+
+
+def test_a_damaged_header(tmp_path):
+    (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(300))
+    assert "not a readable HDF5 file" in refusal_of(tmp_path / "a.h5")
 
 
 def test_an_empty_list_is_a_layer_without_weights(tmp_path):
-    path = tmp_path / "a.h5"
-    _names(h5py.Empty(np.dtype("S1")))(path)
-    assert read_all(path) == {}
+    by_hand(tmp_path / "a.h5", _names(h5py.Empty(np.dtype("S1"))))
+    assert read_all(tmp_path / "a.h5") == {}
 
 
 def test_the_library_is_absent(tmp_path, monkeypatch):
