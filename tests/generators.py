@@ -34,27 +34,25 @@ def masks(shape=shapes):
     )
 
 
+def boxes_of(xs, ys):
+    """A box ``(x0, y0, x1, y1)`` whose sides are numbers of two strategies."""
+    sides = st.tuples(st.tuples(xs, xs).map(sorted), st.tuples(ys, ys).map(sorted))
+    return sides.map(lambda s: (s[0][0], s[1][0], s[0][1], s[1][1]))
+
+
 def whole_boxes(most=15, least=0):
-    """A box ``(x0, y0, x1, y1)`` of whole numbers from ``least`` to ``most``."""
-    pair = st.tuples(st.integers(least, most), st.integers(least, most)).map(sorted)
-    return st.tuples(pair, pair).map(lambda p: (p[0][0], p[1][0], p[0][1], p[1][1]))
+    """A box of whole numbers from ``least`` to ``most``."""
+    numbers = st.integers(least, most)
+    return boxes_of(numbers, numbers)
 
 
 @st.composite
-def labeled_images(draw, classes=7, with_boxes=True):
+def labeled_images(draw, classes=7):
     """(score map, boxes, label, logits) of one image, the boxes within the map."""
     height, width = draw(shapes)
     score_map = draw(score_maps(st.just((height, width))))
-    xs, ys = st.integers(0, width - 1), st.integers(0, height - 1)
-    boxes = draw(
-        st.lists(
-            st.tuples(st.tuples(xs, xs).map(sorted), st.tuples(ys, ys).map(sorted)).map(
-                lambda p: (p[0][0], p[1][0], p[0][1], p[1][1])
-            ),
-            min_size=int(with_boxes),
-            max_size=3,
-        )
-    )
+    within = boxes_of(st.integers(0, width - 1), st.integers(0, height - 1))
+    boxes = draw(st.lists(within, min_size=1, max_size=3))
     label = draw(st.integers(0, classes - 1))
     logits = draw(arrays(np.float64, classes, elements=st.integers(0, 4)))
     return score_map, boxes, label, logits
@@ -78,12 +76,9 @@ def components(mask, diagonal):
 
 def _box(part, margin, shape):
     ys, xs = np.nonzero(part)
-    return (
-        int(xs.min()) - margin,
-        int(ys.min()) - margin,
-        min(int(xs.max()) + 1 + margin, shape[1] - 1),
-        min(int(ys.max()) + 1 + margin, shape[0] - 1),
-    )
+    right, bottom = xs.max() + 1 + margin, ys.max() + 1 + margin
+    corners = (xs.min() - margin, ys.min() - margin)
+    return tuple(map(int, corners + (min(right, shape[1] - 1), min(bottom, shape[0] - 1))))
 
 
 def _area(part):

@@ -9,23 +9,12 @@ from dgl.evaluation.results import Results, image_key
 
 ENTRY = ("dgl", "conv5_3")
 PLAN = Plan(
-    protocols=("fixed_threshold", "wsolevaluation"),
-    entries=(ENTRY, ("cam", "add")),
-    alpha_entries=(("dgl(pa=1)", "conv5_3"), ENTRY),
-    threshold=0.2,
+    protocols=("fixed_threshold", "wsolevaluation"), entries=(ENTRY, ("cam", "add")),
+    alpha_entries=(("dgl(pa=1)", "conv5_3"), ENTRY), threshold=0.2,
     thresholds={"wsolevaluation": {"dgl@conv5_3": 0.15}, "fixed_threshold": {"cam@add": 0.4}},
-    selecting=False,
-    step=0.01,
-    batch=8,
-    masks=True,
-    classes=7,
-    model={"mode": "vgg"},
-    data={"name": "x", "images": 17},
-    versions={},
-    class_names=("a", "b"),
-    pictures="p",
-    weights="w",
-)
+    selecting=False, step=0.01, batch=8, masks=True, classes=7, model={"mode": "vgg"},
+    data={"name": "x", "images": 17}, versions={}, class_names=("a", "b"), pictures="p", weights="w",
+)  # fmt: skip
 PLAIN = dataclasses.replace(PLAN, alpha_entries=(), thresholds={}, masks=False)
 
 

@@ -7,17 +7,21 @@ import json
 import numpy as np
 import pytest
 from made_results import PLAN, filled
-from metrics.test_bootstrap import blobs, box_evaluator, fixed_from
+from metrics.test_bootstrap import fixed_from
+from straight_boxes import random_images
 
 from benchmarks import localization
 from benchmarks.replicates import Replicates
 from dgl.evaluation.results import write_records
-from dgl.metrics import compare, intervals
+from dgl.metrics import MaxBoxAccEvaluator, compare, intervals
 
 
 def trainings(count=3, images=25):
-    _, boxes = blobs(images, seed=9)
-    return [box_evaluator(blobs(images, seed)[0], boxes) for seed in range(count)]
+    _, boxes = random_images(images, seed=9)
+    parts = [MaxBoxAccEvaluator(0.05) for _ in range(count)]
+    for seed, part in enumerate(parts):
+        part.add(random_images(images, seed)[0], boxes, ids=[str(i) for i in range(images)])
+    return parts
 
 
 def test_figures_are_the_means_of_the_trainings():

@@ -1,20 +1,16 @@
 """A small checkpoint and two data sets, shared by the tests of the command line."""
 
 import pytest
-from command_runs import CLASSES, IMAGES, SIZE
+from command_runs import CLASSES, IMAGES, blob_rows, write_network
 from fake_predictor import FakePredictor, Run, make_dataset
-from networks import vgg_variables
 from sample_images import blob_image, write_list
-
-from dgl.weights import ModelCard, save_npz, write_card
 
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     """A checkpoint ``tiny.npz`` with its card, and five images with boxes; the last has none."""
     folder = tmp_path_factory.mktemp("evaluate")
-    save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
-    write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE))
+    write_network(folder)
     rows = [
         (f"{i}.jpg", blob_image(i + 1, 90 + 10 * i, 120), i % CLASSES, [(20, 10, 90, 70)])
         for i in range(IMAGES)
@@ -29,23 +25,18 @@ def many(folder):
     """A data set of two splits, 12 and 8 images; one of each cannot be read."""
     data = folder / "many"
     for split, count, seed in (("val", 12, 0), ("train", 8, 50)):
-        rows = [
-            (f"{split}{i}.jpg", blob_image(seed + i + 1, 90, 120), i % CLASSES, [(9, 9, 70, 60)])
-            for i in range(count)
-        ]
-        write_list(data, split, rows)
+        write_list(data, split, blob_rows(count, split + "{}.jpg", seed))
         (data / split / (split + "3.jpg")).write_bytes(b"no image")
     return data
 
 
 @pytest.fixture
 def evaluate(tmp_path):
-    """Runs an evaluation; gives it, its result and the predictor's calls."""
+    """Runs an evaluation; gives it and its metrics."""
 
     def run(dataset=None, predictor=None, **settings):
         dataset = dataset or make_dataset(tmp_path)
-        predictor = predictor or FakePredictor()
-        found = Run(predictor, dataset, str(tmp_path / "out"), **settings)
-        return found, found.metrics, predictor
+        found = Run(predictor or FakePredictor(), dataset, str(tmp_path / "out"), **settings)
+        return found, found.metrics
 
     return run

@@ -4,6 +4,7 @@ from collections import namedtuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from dgl.data.sample import DataSet, Sample
 from dgl.evaluation.batches import BatchRunner
@@ -27,26 +28,21 @@ class FakePredictor:
     the neighbor comes first, and in ``lost``, where the true class comes last.
     """
 
-    image_size = SIZE
-    classes = CLASSES
+    image_size, classes = SIZE, CLASSES
     entries = [("seeing", "layer/1"), ("blind", "layer/1")]
 
     def __init__(self, wrong=(), lost=()):
-        self._wrong, self._lost = set(wrong), set(lost)
-        self.calls = []
+        self.wrong, self.lost, self.calls = set(wrong), set(lost), []
 
     def __call__(self, images, class_index):
         self.calls.append((images, np.asarray(class_index)))
         seen = images.astype("float64").sum(axis=3)
         # Neither scale nor offset nor resolution may matter.
         small = [cv2.resize(image, (SIZE // 2, SIZE // 2)) * 0.3 - 40 for image in seen]
-        maps = {
-            self.entries[0]: np.stack(small),
-            self.entries[1]: np.stack([image[::-1, ::-1] for image in small]),
-        }
+        maps = dict(zip(self.entries, (np.stack(small), np.stack(small)[:, ::-1, ::-1])))
         logits = np.tile(-np.arange(self.classes, dtype="float32"), (len(images), 1))
         for row, label in zip(logits, class_index):
-            own = 20 if label in self._wrong else -20 if label in self._lost else 40
+            own = 20 if label in self.wrong else -20 if label in self.lost else 40
             row[label], row[(label + 1) % self.classes] = own, 30
         power = np.exp(logits - logits.max(axis=1, keepdims=True))
         probability = power / power.sum(axis=1, keepdims=True)
@@ -69,34 +65,24 @@ def make_dataset(folder, count=5, classes=CLASSES, boxed=None):
     return DataSet("rectangles", "folder", "val", samples, ("zero", "one", "two"), classes)
 
 
+def store_turned(path, image, orientation):
+    """Write an image (uint8 RGB) so that EXIF turns what is stored to it; ``orientation`` is 3, 6 or 8."""
+    ways = {3: Image.ROTATE_180, 6: Image.ROTATE_90, 8: Image.ROTATE_270}
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(image).transpose(ways[orientation]).save(path, exif=exif)
+
+
 def make_plan(predictor, dataset, **settings):
     """A plan with everything at its default but ``settings``."""
-    values = {
-        "protocols": PROTOCOLS,
-        "entries": tuple(predictor.entries),
-        "alpha_entries": (),
-        "threshold": 0.2,
-        "thresholds": {},
-        "selecting": False,
-        "step": 0.01,
-        "batch": 32,
-        "masks": any(sample.mask_paths for sample in dataset.samples),
-        "classes": predictor.classes,
-        "model": {"mode": "fake"},
-        "data": {"name": dataset.name, "split": dataset.split, "images": len(dataset)},
-        "versions": {},
-        "class_names": dataset.class_names,
-        "pictures": images_fingerprint(dataset.samples),
-        "weights": "",
-    }
-    values.update(settings)
-    return Plan(**values)
-
-
-def run_all(predictor, dataset, plan, store=None, shard=(1, 1)):
-    """The results of every batch of a plan, or of a shard."""
-    batches = BatchRunner(predictor, dataset, plan)
-    return collect(plan, dataset, batches.run, store, shard, progress=False)
+    values = dict(
+        protocols=PROTOCOLS, entries=tuple(predictor.entries), alpha_entries=(), threshold=0.2,
+        thresholds={}, selecting=False, step=0.01, batch=32, classes=predictor.classes,
+        masks=any(sample.mask_paths for sample in dataset.samples), model={"mode": "fake"},
+        data={"name": dataset.name, "split": dataset.split, "images": len(dataset)}, versions={},
+        class_names=dataset.class_names, pictures=images_fingerprint(dataset.samples), weights="",
+    )  # fmt: skip
+    return Plan(**dict(values, **settings))
 
 
 class Run:
@@ -104,14 +90,13 @@ class Run:
 
     def __init__(self, predictor, dataset, out, gallery=5, workers=2, strict=False, **settings):
         self.plan = make_plan(predictor, dataset, **settings)
-        self.batches = BatchRunner(predictor, dataset, self.plan, workers=workers, strict=strict)
-        self.results = collect(self.plan, dataset, self.batches.run, progress=False)
+        batches = BatchRunner(predictor, dataset, self.plan, workers=workers, strict=strict)
+        self.results = collect(self.plan, dataset, batches.run, progress=False)
         self.metrics = compute_metrics(self.results, resamples=0)
-        self.calls = list(getattr(predictor, "calls", ()))
-        positions = images.choose(self.results, predictor.entries[0], gallery)
-        self.gallery = images.draw(
-            predictor, dataset, self.results, out, positions, predictor.entries
-        )
+        self.calls = list(predictor.calls)
+        entries = predictor.entries
+        positions = images.choose(self.results, entries[0], gallery)
+        self.gallery = images.draw(predictor, dataset, self.results, out, positions, entries)
 
     def image_rows(self):
         return image_rows(self.results)

@@ -6,25 +6,17 @@ import subprocess
 import sys
 import time
 
-from networks import vgg_variables
-from sample_images import blob_image, write_list
+from command_runs import blob_rows, write_network
+from sample_images import write_list
 
-from dgl.weights import ModelCard, save_npz, write_card
-
-SIZE, CLASSES = 64, 7
 RESULTS = ("metrics.json", "images.csv", "records.json")
 _LONGEST = 120
 
 
 def make_command(folder, root, images):
     """Write a checkpoint and a data set; returns the command, its ``--out`` left open at the end."""
-    save_npz(str(folder / "tiny.npz"), vgg_variables(CLASSES))
-    write_card(str(folder / "tiny.json"), ModelCard("vgg", SIZE))
-    rows = [
-        (f"{i:02d}.jpg", blob_image(i + 1, 90, 120), i % CLASSES, [(20, 10, 90, 70)])
-        for i in range(images)
-    ]
-    write_list(folder / "data", "val", rows)
+    write_network(folder)
+    write_list(folder / "data", "val", blob_rows(images, "{:02d}.jpg", box=(20, 10, 90, 70)))
     command = [sys.executable, os.path.join(root, "test_code", "evaluate_localization.py")]
     command += ["--load", str(folder / "tiny.npz"), "--data", str(folder / "data"), "--batch", "1"]
     return command + ["--gpu", "-1", "--gallery", "0", "--clayer", "1-3", "--out"]
@@ -33,9 +25,8 @@ def make_command(folder, root, images):
 def batches(out):
     """Names of the batches that an unfinished evaluation has kept."""
     partial = out / "partial"
-    return (
-        [n for n in os.listdir(str(partial)) if n.startswith("batch")] if partial.exists() else []
-    )
+    names = os.listdir(str(partial)) if partial.exists() else []
+    return [name for name in names if name.startswith("batch")]
 
 
 def wait_until(condition, process=None, every=0.005):
@@ -50,11 +41,7 @@ def wait_until(condition, process=None, every=0.005):
 
 
 def killed_after(command, out, count):
-    """Start an evaluation and kill it outright once it has kept ``count`` batches.
-
-    Returns:
-        int, the batches it had kept then.
-    """
+    """Start an evaluation and kill it once it has kept ``count`` batches; returns how many it had then."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     wait_until(lambda: len(batches(out)) >= count, process)
     process.send_signal(signal.SIGKILL)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from command_runs import parse
 from made_results import ENTRY, PLAN
@@ -44,7 +45,7 @@ def test_chunks_entries_and_evaluators():
     assert all(isinstance(evaluator, FixedThresholdEvaluator) for evaluator in fixed)
     assert [evaluator.settings["threshold"] for evaluator in fixed] == [0.2, 0.4]
     wsol = PLAN.localization_evaluator("wsolevaluation", ENTRY)
-    wsol.add_found([wsol.localize(_map(), [[0, 0, 3, 3]])])
+    wsol.add_found([wsol.localize(np.eye(8), [[0, 0, 3, 3]])])
     assert wsol.result()["tuned_threshold"] == 0.15
     selecting = dataclasses.replace(PLAN, selecting=True, thresholds={})
     settling = selecting.localization_evaluator("fixed_threshold", ENTRY)
@@ -52,24 +53,14 @@ def test_chunks_entries_and_evaluators():
     assert PLAN.pixel_evaluator().settings == {"step": 0.01}
 
 
-def _map():
-    import numpy as np
-
-    score_map = np.zeros((8, 8), "float32")
-    score_map[:4, :4] = 1
-    return score_map
-
-
 def test_the_list_of_images_has_a_fingerprint():
     sample = Sample("a.jpg", "/x/a.jpg", 0, ((1.0, 2.0, 3.0, 4.0),))
     same = images_fingerprint([sample, sample])
     assert same == images_fingerprint([dataclasses.replace(sample, path="/y/a.jpg"), sample])
     for change in (
-        {"id": "b.jpg"},
-        {"class_index": 1},
+        {"id": "b.jpg"}, {"class_index": 1}, {"mask_paths": ("/m/a.png",)},
         {"boxes": ((1.0, 2.0, 3.0, 5.0),)},
-        {"mask_paths": ("/m/a.png",)},
-    ):
+    ):  # fmt: skip
         assert images_fingerprint([sample, dataclasses.replace(sample, **change)]) != same
     assert images_fingerprint([sample]) != same
 
@@ -85,13 +76,9 @@ def test_the_list_of_images_has_a_fingerprint():
 )
 def test_names_of_classes(folder, of_data, of_network, names):
     predictor = SimpleNamespace(
-        entries=[("cam", "add")],
-        classes=2,
-        class_names=ClassNames(of_network),
-        image_size=64,
-        options=SimpleNamespace(width=1.0, norm="none"),
-        path=str(folder / "tiny.npz"),
-    )
+        entries=[("cam", "add")], classes=2, class_names=ClassNames(of_network), image_size=64,
+        options=SimpleNamespace(width=1.0, norm="none"), path=str(folder / "tiny.npz"),
+    )  # fmt: skip
     samples = [Sample("a.jpg", "a.jpg", 1)]
     data = DataSet("toys", "folder", "val", samples, of_data, 2)
     assert make_plan(parse(folder), predictor, data, []).class_names == names

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 from killed_runs import batches, check_same, finished, make_command, wait_until
 from made_results import PLAIN
+from refusals import refusal
 
 from dgl.errors import UserError
 from dgl.evaluation import ray_workers as ray_module
@@ -49,17 +50,11 @@ class Driver:
     """A command as a process, and all processes that it started."""
 
     def __init__(self, command, folder):
-        environment = dict(os.environ, TMPDIR=folder)
-        self._said = os.path.join(tempfile.mkdtemp(dir=folder), "said")
+        self._seen, self._said = set(), os.path.join(tempfile.mkdtemp(dir=folder), "said")
         with open(self._said, "wb") as said:
             self.process = subprocess.Popen(
-                command, stdout=subprocess.DEVNULL, stderr=said, env=environment
+                command, stdout=subprocess.DEVNULL, stderr=said, env=dict(os.environ, TMPDIR=folder)
             )
-        self._seen = set()
-
-    def check_gone(self):
-        """The spared ones end too."""
-        assert not psutil.wait_procs(self._seen, timeout=120)[1]
 
     def family(self):
         """The processes below the command's; they are remembered."""
@@ -93,9 +88,9 @@ class Driver:
         with open(self._said, encoding="utf-8", newline="") as said:
             return said.read().replace("\r", "\n")
 
-
-def _lines(said, part):
-    return [line for line in said.split("\n") if part in line]
+    def check_gone(self):
+        """The spared ones end too."""
+        assert not psutil.wait_procs(self._seen, timeout=120)[1]
 
 
 def test_a_worker_that_is_killed_is_replaced(command, whole, tmp_path, short_folder):
@@ -127,39 +122,21 @@ def test_a_driver_that_is_killed_leaves_nothing_and_goes_on(command, whole, tmp_
     driver.check_gone()
 
 
-def test_what_a_worker_refuses_is_one_line(command, tmp_path, short_folder):
-    data = tmp_path / "data"
-    shutil.copytree(command[command.index("--data") + 1], str(data))
-    (data / "val" / "07.jpg").write_bytes(b"no image")
-    flags = [str(tmp_path / "out"), "--data", str(data), "--strict", "--limit", "9"] + WORKERS
-    driver = Driver(command + flags, short_folder)
-    said = driver.finish()
-    assert driver.process.returncode == 1
-    (line,) = _lines(said, "error:")
-    assert line.startswith("error: ") and "07.jpg" in line and "Traceback" not in said
-    assert said.rstrip().endswith(line)
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture
 def head(short_folder, monkeypatch):
     """The address of a cluster that runs already, on the loopback interface, with a token of its own."""
     monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    port = _free_port()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     ray = os.path.join(os.path.dirname(sys.executable), "ray")
     flags = "start --head --block --num-cpus 2 --num-gpus 0 --disable-usage-stats".split()
     flags += ["--port", str(port), "--include-dashboard", "false", "--temp-dir", short_folder]
     flags += ["--node-ip-address", "127.0.0.1", "--object-store-memory", "100000000"]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen([ray] + flags, stdout=said, stderr=said)
-        family = []
 
         def started():
             said.seek(0)
@@ -175,32 +152,32 @@ def head(short_folder, monkeypatch):
             psutil.wait_procs(family, timeout=30)
 
 
+def files_below(folder):
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_cluster_gives_the_bytes_of_one_process(folder, many, root, tmp_path, head):
     """Everything that an evaluation can be asked for, EigenCAM, which tells numbers of threads apart."""
     script = os.path.join(root, "test_code", "evaluate_localization.py")
-    given = [sys.executable, script, "--load", folder / "tiny.npz", "--data", many, "--batch", 3]
+    given = [sys.executable, script, "--load", str(folder / "tiny.npz"), "--data", str(many)]
     given += "--gallery 2 --resamples 50 --gpu -1 --clayer 1-2 --method dgl cam eigencam".split()
-    given += "--fuse max --alphas 1 inf --tune-split train --save-maps --out".split()
-    given = [str(flag) for flag in given]
-    one, two = tmp_path / "one", tmp_path / "two"
-    said = [finished(given + [str(one)], code=1)]  # one image of each split cannot be read
-    said.append(finished(given + [str(two)] + WORKERS + ["--ray-address", head], code=1))
+    given += "--batch 3 --fuse max --alphas 1 inf --tune-split train --save-maps --out".split()
+    one, two, strict = (tmp_path / name for name in ("one", "two", "strict"))
+    cluster = WORKERS + ["--ray-address", head]
+    # One image of each split cannot be read.
+    for out, more in ((one, []), (two, cluster)):
+        assert finished(given + [str(out)] + more, code=1).count("left out: ") == 2
     check_same(two, one)
-    own, others = (
-        {
-            os.path.relpath(os.path.join(parent, name), str(out))
-            for parent, _, names in os.walk(str(out))
-            for name in names
-        }
-        for out in (one, two)
-    )
-    assert own == others and sum(name.endswith(".npy") for name in own) > 50
+    own = files_below(one)
+    assert own == files_below(two) and sum(name.endswith(".npy") for name in own) > 50
     # These tell the command, and images are drawn.
     other = {name for name in own if name.startswith("gallery") or name.endswith(".tex")}
     for name in sorted(own - other - {"run.json", "index.html"}):
         assert (one / name).read_bytes() == (two / name).read_bytes(), name
-    for text in said:
-        assert len(_lines(text, "left out: ")) == 2
+    said = finished(given + [str(strict), "--strict"] + cluster, code=1).replace("\r", "\n")
+    (line,) = [line for line in said.split("\n") if "error:" in line]
+    assert line.startswith("error: ") and "3.jpg" in line and "Traceback" not in said
+    assert said.rstrip().endswith(line)
 
 
 class Mortal:
@@ -216,22 +193,20 @@ class Mortal:
         os._exit(1)
 
 
+# A class that Ray sends whole, since its workers do not find this module.
+SENT = type("Mortal", (object,), dict(vars(Mortal), __module__="__main__"))
+
+
 def test_workers_that_always_die_and_those_without_room_end_in_one_line(monkeypatch):
-    monkeypatch.setattr(ray_module, "_actor_class", lambda: _by_value(Mortal))
+    monkeypatch.setattr(ray_module, "_actor_class", lambda: SENT)
     task = SimpleNamespace(plan=PLAIN)
     with ray_module.ray_workers(2, gpu="-1") as workers:
         assert workers.gpus == 0 and workers.cpus > 0
-        with pytest.raises(UserError, match="^--ray-workers 2: a worker was lost") as caught:
-            list(workers.batches_of(task)([0, 1, 2]))
-        assert "\n" not in str(caught.value)
+        lost = refusal(lambda: list(workers.batches_of(task)([0, 1, 2])))
+        assert lost.startswith("--ray-workers 2: a worker was lost")
         with pytest.raises(UserError, match="^--ray-workers 3: there is room for 2 of "):
             ray_module._share(workers._ray, 3, workers.cpus, 0, "-1")
         with pytest.raises(UserError, match="^--ray-workers 2: there is room for 0 of .* 1 GPUs"):
             ray_module._share(workers._ray, 2, None, 1, None)
     left = psutil.Process().children(recursive=True)
     assert not [process for process in left if "ray" in " ".join(process.cmdline())]
-
-
-def _by_value(cls):
-    """A class that Ray sends whole, since its workers do not find this module."""
-    return type(cls.__name__, (object,), dict(vars(cls), __module__="__main__"))

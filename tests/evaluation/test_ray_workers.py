@@ -1,10 +1,11 @@
 """Ray workers without Ray: flags, share of a cluster, environment, and the batches of one worker."""
 
+import dataclasses
 import os
 import pickle
 import socket
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from command_runs import parse
@@ -64,23 +65,6 @@ def test_a_worker_has_the_arithmetic_of_the_driver(monkeypatch):
     assert os.environ == dict(variables, TF_CONFIG="own", HOME="/y")
 
 
-@pytest.mark.parametrize(
-    "flags, named",
-    [
-        ("--ray-workers 0", "--ray-workers 0"),
-        ("--ray-workers 2 --ray-cpus 0", "--ray-cpus 0.0"),
-        ("--ray-workers 2 --ray-gpus -1", "--ray-gpus -1.0"),
-        ("--ray-address auto", "--ray-address auto"),
-        ("--ray-workers 2 --merge x", "--ray-workers 2"),
-        ("--ray-workers 2 --gpu 0 --ray-address a:1", "--gpu 0"),
-    ],
-)
-def test_flags_that_do_not_go_together_are_refused(folder, tmp_path, flags, named):
-    with pytest.raises(UserError, match="^" + named):
-        run(parse(folder, "--out", tmp_path / "out", *flags.split()))
-    assert not (tmp_path / "out").exists()
-
-
 def test_a_missing_ray_is_named(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setattr(os, "environ", dict(os.environ))
@@ -115,30 +99,20 @@ def task(folder, many):
 
 def test_a_worker_gives_the_batches_of_one_process_in_threads_too(task):
     task, expected = pickle.loads(pickle.dumps(task))
-    worker, found = Worker(task, 1, "-1"), {}
-
-    def run_batch(chunk):
-        found[chunk] = worker.run(chunk)
-
-    threads = [threading.Thread(target=run_batch, args=(chunk,)) for chunk in expected]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == expected
+    with ThreadPoolExecutor(len(expected)) as threads:
+        found = threads.map(Worker(task, 1, "-1").run, expected)
+    assert dict(zip(expected, found)) == expected
 
 
 @pytest.mark.parametrize(
-    "replaced, named",
-    [({"versions": {"numpy": "0.1"}}, "numpy"), ({"weights": "other"}, "tiny.npz")],
+    "change, named", [({"versions": {"numpy": "0.1"}}, "numpy"), ({"weights": "other"}, "tiny.npz")]
 )
-def test_another_machine_is_refused(task, replaced, named):
+def test_another_machine_is_refused(task, change, named):
     task, _ = task
-    if "versions" in replaced:
-        replaced = {"versions": dict(task.plan.versions, **replaced["versions"])}
-    plan = type(task.plan)(**dict(vars(task.plan), **replaced))
+    if "versions" in change:
+        change = {"versions": dict(task.plan.versions, **change["versions"])}
     with pytest.raises(UserError, match=named):
-        Worker(task._replace(plan=plan), 1, "-1")
+        Worker(task._replace(plan=dataclasses.replace(task.plan, **change)), 1, "-1")
 
 
 def test_strict_names_the_image(task):

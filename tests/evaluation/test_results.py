@@ -7,6 +7,7 @@ import os
 import pytest
 from fake_predictor import FakePredictor, damage, make_dataset, make_plan
 from made_results import PLAIN, filled
+from refusals import refusal
 
 from dgl.errors import UserError
 from dgl.evaluation.batches import BatchRunner
@@ -41,30 +42,27 @@ def test_a_store_of_another_plan_is_kept_until_told_otherwise(tmp_path):
 @pytest.mark.parametrize("text", [b"", b"{}", b"\xff\xfe", b"[" * 100000, b'{"plan": {}}'])
 def test_damaged_results_are_one_line(tmp_path, text):
     (tmp_path / "records.json").write_bytes(text)
-    with pytest.raises(UserError, match=r"records\.json: damaged") as caught:
-        read_records(tmp_path)
-    assert "\n" not in str(caught.value)
+    assert "records.json: damaged" in refusal(read_records, tmp_path)
     store = Store(tmp_path, PLAIN)
     (tmp_path / "partial" / "batch-000000.json").write_bytes(text)
-    with pytest.raises(UserError, match=r"batch-000000\.json: damaged"):
-        store.read(0)
+    assert "batch-000000.json: damaged" in refusal(store.read, 0)
     (tmp_path / "partial" / "plan.json").write_bytes(text)
-    with pytest.raises(UserError, match=r"plan\.json: .*--restart"):
-        Store(tmp_path, PLAIN)
+    found = refusal(Store, tmp_path, PLAIN)
+    assert "plan.json: " in found and "--restart" in found
 
 
 def test_results_of_other_entries_or_images_are_damaged(tmp_path):
     write_records(tmp_path, filled(range(4)))
     path = tmp_path / "records.json"
     record = json.loads(path.read_text())
-    for change in (
-        {"names": record["results"]["names"][:2]},
-        {"evaluators": record["results"]["evaluators"][:2]},
-        {"evaluators": record["results"]["evaluators"][::-1]},
+    results = record["results"]
+    for name, values in (
+        ("names", results["names"][:2]),
+        ("evaluators", results["evaluators"][:2]),
+        ("evaluators", results["evaluators"][::-1]),
     ):
-        path.write_text(json.dumps(dict(record, results=dict(record["results"], **change))))
-        with pytest.raises(UserError, match="damaged results"):
-            read_records(tmp_path)
+        path.write_text(json.dumps(dict(record, results=dict(results, **{name: values}))))
+        assert "damaged results" in refusal(read_records, tmp_path)
 
 
 def test_batches_without_a_plan_are_dropped(tmp_path):
@@ -74,23 +72,27 @@ def test_batches_without_a_plan_are_dropped(tmp_path):
     assert Store(tmp_path, PLAIN).done() == []
 
 
+def prepared(dataset, tmp_path, batch):
+    """A plan, the runner of its batches, and an empty store."""
+    plan = make_plan(FakePredictor(), dataset, batch=batch)
+    return plan, BatchRunner(FakePredictor(), dataset, plan).run, Store(tmp_path / "out", plan)
+
+
 @pytest.mark.parametrize("kept", [(), (0,), (3, 1)])
 def test_batches_in_any_order_and_from_a_store_give_the_bytes_of_one_run(tmp_path, caplog, kept):
     dataset = make_dataset(tmp_path, count=9)
     damage(dataset, 1, 6)
-    plan = make_plan(FakePredictor(), dataset, batch=2)
-    batches = BatchRunner(FakePredictor(), dataset, plan)
+    plan, run_batches, store = prepared(dataset, tmp_path, batch=2)
     whole = Store(tmp_path / "whole", plan)
-    whole.finish(collect(plan, dataset, batches.run, whole, progress=False))
-    store = Store(tmp_path / "out", plan)
-    for chunk, part in batches.run(list(kept)):
+    whole.finish(collect(plan, dataset, run_batches, whole, progress=False))
+    for chunk, part in run_batches(list(kept)):
         store.write(chunk, part)
     asked = []
 
     def backwards(chunks):
         for chunk in reversed(chunks):
             asked.append(chunk)
-            yield from batches.run([chunk])
+            yield from run_batches([chunk])
 
     caplog.clear()
     results = collect(plan, dataset, backwards, store, progress=False)
@@ -110,12 +112,10 @@ def test_boxes_that_do_not_fit_are_told_of_once_and_after_a_resumed_run_too(tmp_
         sample = dataset.samples[position]
         wide = dataclasses.replace(sample, boxes=((5.0, 5.0, 900.0, 60.0),), size=(7, 7))
         dataset.samples[position] = wide
-    plan = make_plan(FakePredictor(), dataset, batch=1)
-    batches = BatchRunner(FakePredictor(), dataset, plan)
-    store = Store(tmp_path / "out", plan)
-    for chunk, part in batches.run([1]):
+    plan, run_batches, store = prepared(dataset, tmp_path, batch=1)
+    for chunk, part in run_batches([1]):
         store.write(chunk, part)
-    collect(plan, dataset, batches.run, store, progress=False)
+    collect(plan, dataset, run_batches, store, progress=False)
     warnings = [r.getMessage() for r in caplog.records if "boxes" in r.getMessage()]
     assert len(warnings) == 2
     assert warnings[0].startswith("rectangles: 2 boxes reach over") and "1.png" in warnings[0]
@@ -124,18 +124,16 @@ def test_boxes_that_do_not_fit_are_told_of_once_and_after_a_resumed_run_too(tmp_
 
 def test_a_failure_closes_the_runner_and_keeps_what_was_done(tmp_path):
     dataset = make_dataset(tmp_path, count=4)
-    plan = make_plan(FakePredictor(), dataset, batch=1)
-    batches = BatchRunner(FakePredictor(), dataset, plan)
+    plan, run_batches, store = prepared(dataset, tmp_path, batch=1)
     closed = []
 
     def failing(chunks):
         try:
-            yield from batches.run(chunks[:2])
+            yield from run_batches(chunks[:2])
             raise UserError("no more")
         finally:
             closed.append(True)
 
-    store = Store(tmp_path / "out", plan)
     with pytest.raises(UserError, match="^no more$"):
         collect(plan, dataset, failing, store, progress=False)
     assert closed and store.done() == [0, 1]

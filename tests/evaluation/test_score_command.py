@@ -1,52 +1,117 @@
 """`evaluate_localization.py --maps`: saved maps against metadata, without a model."""
 
 import csv
-import json
 import os
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
-from wsol_files import straight_figures, write_case
+from command_runs import command, metrics_of
+from refusals import refusal
+from straight_boxes import straight_hits
 
-from dgl.cli.evaluate import make_parser, run
 from dgl.errors import UserError
-from dgl.evaluation import saved_maps as scoring
-from dgl.evaluation.saved_maps import read_map
+from dgl.evaluation.saved_maps import read_map, scaled_boxes
 
-IMAGES = 60
-SCRIPT = os.path.join("test_code", "evaluate_localization.py")
+IMAGES, SIDE = 60, 224
 
 
-def score(folder, out, *flags):
-    flags = ["--maps", folder / "maps", "--metadata", folder / "metadata", "--out", out] + list(
-        flags
-    )
-    code = run(make_parser("Score.").parse_args([str(flag) for flag in flags]))
-    metrics = json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+def smooth_map(rng):
+    """A map of a few bumps, float32 in [0, 1]."""
+    small = rng.rand(rng.choice([4, 7, 14]))[:, None] * rng.rand(1, rng.choice([4, 7, 14]))
+    small = small + 0.5 * rng.rand(*small.shape)
+    score_map = cv2.resize(small.astype("float32"), (SIDE, SIDE))
+    low, high = score_map.min(), score_map.max()
+    return np.clip((score_map - low) / (high - low), 0, 1).astype("float32")
+
+
+def write_case(folder, count, seed=0, masks=False):
+    """Write ``maps/`` and ``metadata/`` (and ``masks/``) of random images.
+
+    Returns:
+        list of (id, map, boxes in the image's pixels, (width, height)).
+    """
+    rng = np.random.RandomState(seed)
+    images, localization = [], []
+    for index in range(count):
+        key = f"val{index % 3}/image_{index:04d}.jpg"
+        width, height = int(rng.randint(60, 700)), int(rng.randint(60, 700))
+        boxes = []
+        for _ in range(rng.randint(1, 5)):
+            x0, x1 = np.sort(rng.randint(0, width, 2)).tolist()
+            y0, y1 = np.sort(rng.randint(0, height, 2)).tolist()
+            boxes.append((x0, y0, x1, y1))
+        score_map = smooth_map(rng).astype([np.float16, np.float32, np.float64][index % 3])
+        save_map(folder / "maps", key, score_map)
+        images.append((key, score_map, boxes, (width, height)))
+        if masks:
+            localization.append(_write_mask(folder / "masks", key, boxes, width, height))
+        else:
+            localization += [",".join([key] + [str(v) for v in box]) for box in boxes]
+    files = {
+        "image_ids": [key for key, _, _, _ in images],
+        "class_labels": [key + ",0" for key, _, _, _ in images],
+        "image_sizes": ["{},{},{}".format(key, *size) for key, _, _, size in images],
+        "localization": localization,
+    }
+    (folder / "metadata").mkdir()
+    for name, lines in files.items():
+        (folder / "metadata" / (name + ".txt")).write_text("\n".join(lines) + "\n")
+    return images
+
+
+def save_map(folder, key, score_map):
+    path = folder / (key + ".npy")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(str(path), score_map)
+
+
+def _write_mask(folder, key, boxes, width, height):
+    mask = np.zeros((height, width), np.uint8)
+    for x0, y0, x1, y1 in boxes:
+        mask[y0 : y1 + 1, x0 : x1 + 1] = 255
+    name = key.replace("/", "_") + ".png"
+    folder.mkdir(exist_ok=True)
+    cv2.imwrite(str(folder / name), mask)
+    return f"{key},{name},"
+
+
+def scaled(boxes, width, height):
+    """Boxes in the pixels of an image as whole ones of the map."""
+    sides = (width, height, width, height)
+    return [[int(value * SIDE / side) for value, side in zip(box, sides)] for box in boxes]
+
+
+def straight_figures(images, step):
+    """MaxBoxAcc's curve, MaxBoxAccV2 by overlap, in percent, and the thresholds, by a loop over all."""
+    thresholds = np.arange(0, 1, step)
+    right, right_v2 = 0, 0
+    for _, score_map, boxes, size in images:
+        largest, every = straight_hits(score_map, thresholds, scaled(boxes, *size))
+        right, right_v2 = right + largest.astype(float), right_v2 + every.astype(float)
+    best = right_v2.max(axis=1) * 100.0 / len(images)
+    return right * 100.0 / len(images), dict(zip(("30", "50", "70"), best)), thresholds
+
+
+def score(folder, *flags):
+    """The metrics of the maps in ``folder``, written to its ``out``."""
+    flags = ("--maps", folder / "maps", "--metadata", folder / "metadata") + flags
+    code = command(*flags, "--out", folder / "out")
+    metrics = metrics_of(folder / "out")
     assert code == (1 if metrics["errors"] else 0)
     return metrics
 
 
-@pytest.fixture(scope="module")
-def case(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("scores")
-    return folder, write_case(folder, IMAGES)
-
-
-@pytest.fixture(scope="module")
-def straight(case):
-    return straight_figures(case[1], 0.01)
-
-
-def test_the_script_gives_exactly_the_straight_numbers(case, straight, root, tmp_path):
-    folder, _ = case
-    command = [sys.executable, os.path.join(root, SCRIPT), "--maps", str(folder / "maps")]
-    command += ["--metadata", str(folder / "metadata"), "--out", str(tmp_path / "out")]
-    result = subprocess.run(command, capture_output=True, check=True)
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
-    curve, per_iou, thresholds = straight
+def test_the_script_gives_exactly_the_straight_numbers(root, tmp_path):
+    curve, per_iou, thresholds = straight_figures(write_case(tmp_path, IMAGES), 0.01)
+    script = os.path.join(root, "test_code", "evaluate_localization.py")
+    flags = ["--maps", "maps", "--metadata", "metadata", "--out", "out"]
+    result = subprocess.run(
+        [sys.executable, script] + flags, capture_output=True, check=True, cwd=str(tmp_path)
+    )
+    metrics = metrics_of(tmp_path / "out")
     assert metrics["curve"] == curve.tolist()
     assert metrics["thresholds"] == thresholds.tolist()
     assert metrics["max_box_acc"] == curve.max()
@@ -64,104 +129,85 @@ def test_the_script_gives_exactly_the_straight_numbers(case, straight, root, tmp
     assert "tensorflow" not in metrics["versions"]
 
 
-def test_the_fine_step_equals_the_straight_numbers(tmp_path):
-    images = write_case(tmp_path, 6, seed=3)
-    metrics = score(tmp_path, tmp_path / "out", "--cam-interval", 0.001)
-    curve, per_iou, _ = straight_figures(images, 0.001)
+def test_the_fine_step_equals_the_straight_numbers_without_labels_too(tmp_path):
+    curve, per_iou, _ = straight_figures(write_case(tmp_path, 6, seed=3), 0.001)
+    os.remove(str(tmp_path / "metadata" / "class_labels.txt"))
+    metrics = score(tmp_path, "--cam-interval", 0.001)
     assert metrics["curve"] == curve.tolist() and len(curve) == 1000
     assert metrics["max_box_acc_v2_per_iou"] == per_iou
 
 
-def test_labels_are_not_needed(case, tmp_path):
-    folder, _ = case
-    write_case(tmp_path, 8)
-    os.remove(str(tmp_path / "metadata" / "class_labels.txt"))
-    assert score(tmp_path, tmp_path / "out")["images"] == 8
-
-
 def test_masks_are_scored_by_pixels(tmp_path):
     images = write_case(tmp_path, 8, masks=True)
-    metrics = score(tmp_path, tmp_path / "out", "--mask-root", tmp_path / "masks")
+    metrics = score(tmp_path, "--mask-root", tmp_path / "masks")
     assert "max_box_acc" not in metrics
     low, high = metrics["pxap_interval"]
     assert 0 < low <= metrics["pxap"] <= high < 100
     for key, score_map, _, _ in images:
-        np.save(str(tmp_path / "maps" / (key + ".npy")), (1 - score_map).astype("float32"))
-    assert score(tmp_path, tmp_path / "out2", "--mask-root", tmp_path / "masks") != metrics
+        save_map(tmp_path / "maps", key, (1 - score_map).astype("float32"))
+    assert score(tmp_path, "--mask-root", tmp_path / "masks", "--overwrite") != metrics
     with pytest.raises(UserError, match="--mask-root: expected the folder of the masks"):
-        score(tmp_path, tmp_path / "out3")
+        score(tmp_path)
     with pytest.raises(UserError, match="--mask-root nowhere: no such folder"):
-        score(tmp_path, tmp_path / "out3", "--mask-root", "nowhere")
+        score(tmp_path, "--mask-root", "nowhere")
 
 
 def test_two_programs_are_compared_on_the_same_images(tmp_path):
-    images = write_case(tmp_path, 30)
-    for key, _, boxes, (width, height) in images:
-        x0, y0, x1, y1 = boxes[0]
+    for key, _, boxes, size in write_case(tmp_path, 30):
+        ((x0, y0, x1, y1),) = scaled(boxes[:1], *size)
         perfect = np.zeros((224, 224), "float32")
-        perfect[y0 * 224 // height : y1 * 224 // height, x0 * 224 // width : x1 * 224 // width] = 1
-        path = str(tmp_path / "perfect" / (key + ".npy"))
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        np.save(path, perfect)
+        perfect[y0:y1, x0:x1] = 1
+        save_map(tmp_path / "perfect", key, perfect)
     flags = ["--maps", tmp_path / "perfect", tmp_path / "maps", "--metadata", tmp_path / "metadata"]
-    flags += ["--out", tmp_path / "out", "--resamples", 200]
-    assert run(make_parser("Score.").parse_args([str(flag) for flag in flags])) == 0
-    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text(encoding="utf-8"))
-    rows = metrics["protocols"]["wsolevaluation"]["rows"]
-    assert [row["method"] for row in rows] == ["perfect", "maps"]
-    (compared,) = metrics["protocols"]["wsolevaluation"]["comparisons"]
-    assert compared["difference"] == rows[0]["max_box_acc"] - rows[1]["max_box_acc"] > 20
+    assert command(*flags, "--out", tmp_path / "out", "--resamples", 200) == 0
+    protocol = metrics_of(tmp_path / "out")["protocols"]["wsolevaluation"]
+    first, second = protocol["rows"]
+    assert (first["method"], second["method"]) == ("perfect", "maps")
+    (compared,) = protocol["comparisons"]
+    assert compared["difference"] == first["max_box_acc"] - second["max_box_acc"] > 20
     assert compared["p_value"] < 0.05 and compared["interval"][0] > 0
 
 
-def broken_maps():
-    good = np.zeros((224, 224), "float32")
-    outside, holed, inverted = good.copy(), good.copy(), good.copy()
-    outside[0, 0], holed[0, 0], inverted[0, 0] = 1.01, np.nan, -0.01
-    return [
-        (outside, "values from 0 to 1.01"),
-        (inverted, "values from -0.01"),
-        (holed, "values from nan"),
+def spoiled(value):
+    score_map = np.zeros((224, 224), "float32")
+    score_map[0, 0] = value
+    return score_map
+
+
+HALF_A_HEADER = b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (9"
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (spoiled(1.01), "values from 0 to 1.01"),
+        (spoiled(np.nan), "values from nan"),
         (np.zeros((7, 7), "float32"), "7 x 7"),
-        (np.zeros((224, 224, 1), "float32"), "224 x 224 x 1"),
         (np.float32(0.5), "a single number"),
-        (good.astype("uint8"), "uint8"),
+        (np.zeros((224, 224), "uint8"), "uint8"),
+        (np.zeros((1000, 1000)), "too large"),
         (np.array([{"a": 1}], dtype=object), "not an array"),
-        (
-            b"\x93NUMPY\x01\x00v\x00{'descr': '<f4', 'fortran_order': False, 'shape': (9",
-            "not an array",
-        ),
+        (HALF_A_HEADER, "not an array"),
         (b"\x93NUMPY" + b"\xff" * 300, "not an array"),
         (None, "no such file"),
-    ]
-
-
-@pytest.mark.parametrize("content, message", broken_maps())
+    ],
+)
 def test_a_map_that_is_none_is_named(tmp_path, content, message):
-    path = str(tmp_path / "map.npy")
+    path = tmp_path / "map.npy"
     if isinstance(content, bytes):
-        with open(path, "wb") as stream:
-            stream.write(content)
+        path.write_bytes(content)
     elif content is not None:
-        np.save(path, content)
-    with pytest.raises(UserError, match=r"map\.npy: .*" + message) as caught:
-        read_map(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_huge_claim_is_refused_before_it_is_read(tmp_path):
-    path = str(tmp_path / "map.npy")
-    np.save(path, np.zeros((1000, 1000)))
-    with pytest.raises(UserError, match="too large"):
-        read_map(path)
+        np.save(str(path), content)
+    found = refusal(read_map, str(path))
+    assert "map.npy: " in found and message in found
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_maps_that_cannot_be_read_are_recorded(tmp_path, workers):
     images = write_case(tmp_path, 12)
     os.remove(str(tmp_path / "maps" / (images[3][0] + ".npy")))
-    np.save(str(tmp_path / "maps" / (images[5][0] + ".npy")), np.ones((9, 9)))
-    metrics = score(tmp_path, tmp_path / "out", "--workers", workers)
+    save_map(tmp_path / "maps", images[5][0], np.ones((9, 9)))
+    metrics = score(tmp_path, "--workers", workers)
     assert (metrics["errors"], metrics["images"]) == (2, 10)
     with open(str(tmp_path / "out" / "errors.csv"), encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -170,7 +216,7 @@ def test_maps_that_cannot_be_read_are_recorded(tmp_path, workers):
     left = [image for index, image in enumerate(images) if index not in (3, 5)]
     assert metrics["curve"] == straight_figures(left, 0.01)[0].tolist()
     with pytest.raises(UserError, match="no such file"):
-        score(tmp_path, tmp_path / "out", "--strict")
+        score(tmp_path, "--strict")
 
 
 @pytest.mark.parametrize(
@@ -186,32 +232,21 @@ def test_what_is_not_there_is_named(tmp_path, monkeypatch, flags, message):
     write_case(tmp_path, 3)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
-        run(make_parser("Score.").parse_args(flags + ["--out", "out"]))
+        command(*flags, "--out", "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_an_id_that_leads_out_of_the_folder_is_not_followed(tmp_path):
     write_case(tmp_path, 3)
-    outside = tmp_path / "secret.npy"
-    np.save(str(outside), np.zeros((224, 224), "float32"))
+    save_map(tmp_path, "secret", np.zeros((224, 224), "float32"))
     for name, more in (("image_ids", ""), ("class_labels", ",0"), ("image_sizes", ",9,9")):
         path = tmp_path / "metadata" / (name + ".txt")
         path.write_text(path.read_text() + "../secret" + more + "\n")
     with pytest.raises(UserError, match="leads out of the data folder"):
-        score(tmp_path, tmp_path / "out")
+        score(tmp_path)
 
 
 @pytest.mark.parametrize("boxes", [[(0, 0, 99, 49)], [(3, 7, 50, 20), (10.5, 0, 60.9, 30)]])
 @pytest.mark.parametrize("size", [(100, 50), (333, 77)])
 def test_boxes_are_scaled_and_truncated(boxes, size):
-    width, height = size
-    expected = [
-        [
-            int(x0 * 224 / width),
-            int(y0 * 224 / height),
-            int(x1 * 224 / width),
-            int(y1 * 224 / height),
-        ]
-        for x0, y0, x1, y1 in boxes
-    ]
-    assert scoring.scaled_boxes(boxes, size).tolist() == expected
+    assert scaled_boxes(boxes, size).tolist() == scaled(boxes, *size)

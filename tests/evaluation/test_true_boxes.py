@@ -1,12 +1,19 @@
-"""Boxes that reach over their image or lie outside it, and images of another size than declared."""
+"""True boxes beyond their image, of a frame that EXIF turns, and images of another size than declared."""
 
 import dataclasses
 import json
-import logging
 
 import numpy as np
 import pytest
-from fake_predictor import SHAPES, SIZE, FakePredictor, make_dataset, make_plan, rows_of
+from fake_predictor import (
+    SHAPES,
+    SIZE,
+    FakePredictor,
+    make_dataset,
+    make_plan,
+    rows_of,
+    store_turned,
+)
 
 from dgl.data.image_io import read_image
 from dgl.data.views import resize_center_crop, squash
@@ -14,10 +21,10 @@ from dgl.errors import UserError
 from dgl.evaluation.batches import BatchRunner
 
 
-def with_boxes(dataset, boxes, **options):
-    """The data set with other boxes, by index of the sample."""
+def with_boxes(dataset, boxes, size=lambda i: None):
+    """The data set with other boxes, by index of the sample, and sizes."""
     samples = [
-        dataclasses.replace(sample, boxes=boxes.get(i, sample.boxes), **options)
+        dataclasses.replace(sample, boxes=boxes.get(i, sample.boxes), size=size(i))
         for i, sample in enumerate(dataset.samples)
     ]
     return dataclasses.replace(dataset, samples=samples)
@@ -33,11 +40,11 @@ def test_boxes_over_the_border_are_clipped_and_counted(evaluate, tmp_path, caplo
     over, outside = (-7.0, 30.0, width + 9.0, 60.0), (1000.0, 0.0, 1009.0, 5.0)
     cut = {1: ((0.0, 30.0, float(width), 60.0),)}
     raw = {1: (over, outside), 3: (outside,) + dataset.samples[3].boxes}
-    with caplog.at_level(logging.WARNING):
-        evaluation, expected, _ = evaluate(with_boxes(dataset, cut))
-        assert (expected["boxes_clipped"], expected["boxes_outside"]) == (0, 0)
-        assert not caplog.records
-        found_evaluation, found, _ = evaluate(with_boxes(dataset, raw), batch=2)
+    caplog.set_level("WARNING")
+    evaluation, expected = evaluate(with_boxes(dataset, cut))
+    assert (expected["boxes_clipped"], expected["boxes_outside"]) == (0, 0)
+    assert not caplog.records
+    found_evaluation, found = evaluate(with_boxes(dataset, raw), batch=2)
     assert (found["boxes_clipped"], found["boxes_outside"]) == (1, 2)
     assert figures_of(found) == figures_of(expected)
     assert found_evaluation.image_rows() == evaluation.image_rows()
@@ -65,8 +72,8 @@ def test_boxes_within_their_image_come_through_unchanged(tmp_path):
 def test_image_whose_boxes_all_vanish_counts_as_one_without(evaluate, tmp_path):
     dataset = make_dataset(tmp_path)
     outside = {2: ((-9.0, -9.0, -1.0, -1.0),), 4: ((500.0, 0.0, 510.0, 5.0),)}
-    evaluation, found, _ = evaluate(with_boxes(dataset, outside))
-    expected_evaluation, expected, _ = evaluate(with_boxes(dataset, {2: (), 4: ()}))
+    evaluation, found = evaluate(with_boxes(dataset, outside))
+    expected_evaluation, expected = evaluate(with_boxes(dataset, {2: (), 4: ()}))
     assert (found["boxes_clipped"], found["boxes_outside"]) == (0, 2)
     assert figures_of(found) == figures_of(expected)
     assert rows_of(found, "fixed_threshold")[FakePredictor.entries[0]]["skipped"] == 2
@@ -76,14 +83,49 @@ def test_image_whose_boxes_all_vanish_counts_as_one_without(evaluate, tmp_path):
         evaluate(with_boxes(dataset, everywhere))
 
 
-def test_images_of_another_size_than_declared_are_told_of(evaluate, tmp_path, caplog):
+def test_images_of_another_size_than_declared_are_told_of_once(evaluate, tmp_path, caplog):
     dataset = make_dataset(tmp_path, boxed=[1, 2])
-    right = [(width, height) for height, width in SHAPES]
-    samples = [dataclasses.replace(s, size=size) for s, size in zip(dataset.samples, right)]
-    with caplog.at_level(logging.WARNING):
-        evaluate(dataclasses.replace(dataset, samples=samples))
-        assert not caplog.records
-        evaluate(with_boxes(dataset, {}, size=(160, 240)))
+    caplog.set_level("WARNING")
+    evaluate(with_boxes(dataset, {}, size=lambda i: SHAPES[i][::-1]))
+    assert not caplog.records
+    evaluate(with_boxes(dataset, {}, size=lambda i: (160, 240)))
     (record,) = caplog.records
     assert "rectangles: 1 images with boxes are not as large" in record.getMessage()
     assert record.getMessage().endswith("the first: 2.png is 150 x 150, declared 160 x 240")
+    caplog.clear()
+    evaluate(with_boxes(dataset, {}, size=lambda i: SHAPES[i]))
+    (record,) = caplog.records
+    for part in ("of them with width and height swapped", "--boxes-frame raw"):
+        assert part in record.getMessage()
+
+
+def turned(dataset, folder, orientation):
+    """The same images, stored so that EXIF turns them; their boxes in the frame that is stored."""
+    boxes, samples = {}, []
+    for number, sample in enumerate(dataset.samples):
+        image = read_image(sample.path)
+        samples.append(dataclasses.replace(sample, path=str(folder / f"turned{number}.png")))
+        store_turned(samples[-1].path, image, orientation)
+        (x0, y0, x1, y1), (height, width) = sample.boxes[0], image.shape[:2]
+        boxes[number] = ((y0, width - x1, y1, width - x0),)
+        if orientation == 3:
+            boxes[number] = ((width - x1, height - y1, width - x0, height - y0),)
+    return with_boxes(dataclasses.replace(dataset, samples=samples), boxes)
+
+
+@pytest.mark.parametrize("orientation", [3, 6])
+def test_boxes_of_the_raw_frame(evaluate, tmp_path, orientation, caplog):
+    dataset = make_dataset(tmp_path)
+    other = turned(dataset, tmp_path, orientation)
+    caplog.set_level("WARNING")
+    raw = {"name": "rectangles", "split": "val", "images": len(other), "boxes_frame": "raw"}
+    expected = evaluate(dataset)[1]["protocols"]
+    assert json.dumps(evaluate(other, data=raw)[1]["protocols"]) == json.dumps(expected)
+    assert not caplog.records
+    assert evaluate(other)[1]["protocols"] != expected
+
+
+def test_boxes_that_fit_only_when_turned_are_told(evaluate, tmp_path, caplog):
+    evaluate(turned(make_dataset(tmp_path), tmp_path, 6))
+    told = "fit them only with width and height swapped (boxes made in images that EXIF"
+    assert told in caplog.text

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from straight_boxes import straight_hits
 
 from dgl.metrics import box_hits as module
 from dgl.metrics.box_hits import box_hits
@@ -10,47 +11,14 @@ from dgl.metrics.box_hits import box_hits
 FINE, COARSE = np.arange(0, 1, 0.001), np.arange(0, 1, 0.01)
 
 
-def straight_overlap(box, true):
-    width = min(box[2], true[2]) - max(box[0], true[0]) + 1.0
-    height = min(box[3], true[3]) - max(box[1], true[1]) + 1.0
-    shared = max(width, 0.0) * max(height, 0.0)
-    areas = [(x1 - x0 + 1.0) * (y1 - y0 + 1.0) for x0, y0, x1, y1 in (box, true)]
-    return shared / (areas[0] + areas[1] - shared)
-
-
-def straight_hits(score_map, thresholds, true_boxes, ious, largest_iou):
-    image = (255 * score_map).astype(np.uint8)
-    height, width = image.shape
-    true_boxes = np.asarray(true_boxes, dtype=float).tolist()
-    seen, largest, every = {}, [], []
-    for threshold in thresholds:
-        mask = np.where(image > int(threshold * int(image.max())), 255, 0).astype(np.uint8)
-        key = mask.tobytes()
-        if key not in seen:
-            contours = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[-2]
-            boxes = []
-            for x, y, w, h in [cv2.boundingRect(contour) for contour in contours]:
-                boxes.append((x, y, min(x + w, width - 1), min(y + h, height - 1)))
-            areas = [cv2.contourArea(contour) for contour in contours]
-            best = [
-                max(straight_overlap(box, true) for true in true_boxes)
-                for box in boxes or [(0, 0, 0, 0)]
-            ]
-            first = areas.index(max(areas)) if areas else 0
-            seen[key] = best[first] >= largest_iou, [max(best) >= iou for iou in ious]
-        largest.append(seen[key][0])
-        every.append(seen[key][1])
-    return np.array(largest), np.array(every).T
-
-
 def check(score_map, true_boxes, thresholds=COARSE, ious=(0.3, 0.5, 0.7), largest_iou=0.5):
     """Compare, and return the shares of hits of the largest and of any contour."""
-    largest, every = box_hits(score_map, thresholds, true_boxes, ious, largest_iou)
-    assert (largest.dtype, every.dtype) == (bool, bool)
+    found = box_hits(score_map, thresholds, true_boxes, ious, largest_iou)
     expected = straight_hits(score_map, thresholds, true_boxes, ious, largest_iou)
-    np.testing.assert_array_equal(largest, expected[0])
-    np.testing.assert_array_equal(every, expected[1])
-    return largest.mean(), every.mean()
+    for hits, straight in zip(found, expected):
+        assert hits.dtype == bool
+        np.testing.assert_array_equal(hits, straight)
+    return found[0].mean(), found[1].mean()
 
 
 def scaled(field):
@@ -85,10 +53,10 @@ def drawings(rng, shape):
     for _ in range(rng.randint(2, 9)):
         value, thickness = int(rng.randint(0, 9)), int(rng.choice([-1, 1, 1, 2]))
         start, end = [tuple(int(v) for v in rng.randint(0, min(shape), 2)) for _ in range(2)]
-        shape_kind = rng.randint(3)
-        if shape_kind == 0:
+        kind = rng.randint(3)
+        if kind == 0:
             cv2.line(canvas, start, end, value, abs(thickness))
-        elif shape_kind == 1:
+        elif kind == 1:
             cv2.rectangle(canvas, start, end, value, thickness)
         else:
             cv2.circle(canvas, start, int(rng.randint(1, 8)), value, thickness)
@@ -166,11 +134,12 @@ def test_two_blobs_of_which_one_is_right_need_no_tracing(monkeypatch, separate):
     boxes = [24, 44, 32, 52], [center - 13, 35, center + 13, 61]
     traced = []
     contours = module._from_contours
-    monkeypatch.setattr(
-        module,
-        "_from_contours",
-        lambda image, levels, *others: traced.extend(levels) or contours(image, levels, *others),
-    )
+
+    def counted(image, levels, *others):
+        traced.extend(levels)
+        return contours(image, levels, *others)
+
+    monkeypatch.setattr(module, "_from_contours", counted)
     shares = [check(score_map, [box], FINE) for box in boxes]
     assert all(largest > 0.1 for largest, _ in shares)
     assert len(traced) < 8

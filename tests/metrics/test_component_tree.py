@@ -22,15 +22,12 @@ def ranks(seed, levels):
 
 def components(mask, diagonal, weights):
     """Sorted (x0, y0, x1, y1, sum of the weights) of a mask's components."""
-    connectivity = 8 if diagonal else 4
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        mask.astype(np.uint8), connectivity=connectivity
+        np.uint8(mask), connectivity=8 if diagonal else 4
     )
     sums = np.bincount(labels.ravel(), weights.ravel(), minlength=count)
-    found = []
-    for (x, y, w, h, _), total in zip(stats[1:].tolist(), sums[1:].tolist()):
-        found.append((x, y, x + w - 1, y + h - 1, total))
-    return sorted(found)
+    parts = zip(stats[1:].tolist(), sums[1:].tolist())
+    return sorted((x, y, x + w - 1, y + h - 1, total) for (x, y, w, h, _), total in parts)
 
 
 def rows_at(tree, level, sums, skip=0):
@@ -66,17 +63,13 @@ def test_an_outside_joins_the_components_at_the_border(diagonal):
         assert tree.first[0] == 0 and tree.stop[0] == 9
         for level in range(9):
             mask = rank > level
-            height, width = mask.shape
-            _, labels = cv2.connectedComponents(
-                mask.astype(np.uint8), connectivity=8 if diagonal else 4
-            )
+            _, labels = cv2.connectedComponents(np.uint8(mask), connectivity=8 if diagonal else 4)
             sides = (labels[0], labels[-1], labels[:, 0], labels[:, -1])
             outside = np.isin(labels, np.concatenate(sides)) & mask
-            assert rows_at(tree, level, sums, skip=1) == components(
-                mask & ~outside, diagonal, weights
-            )
+            inside = rows_at(tree, level, sums, skip=1)
+            assert inside == components(mask & ~outside, diagonal, weights)
             assert sums[0, level] == weights[outside].sum()
-            inner += len(rows_at(tree, level, sums, skip=1))
+            inner += len(inside)
     assert inner > 100
 
 

@@ -29,26 +29,17 @@ def sample_report(folder, layers=VGG_LAYERS, methods=METHODS, images=8, seed=0, 
         (metrics, run, gallery) as ``write_report`` takes them; CAM is at the first layer only.
     """
     rng = np.random.RandomState(seed)
-    entries = [
-        (method, layer)
-        for method in methods
-        for layer in (layers[:1] if method == "cam" else layers)
-    ]
-    peaks = {
-        entry: 52 - 1.6 * abs(layers.index(entry[1]) - 3) + 3 * rng.randn() for entry in entries
-    }
+    entries = [(m, layer) for m in methods for layer in (layers[:1] if m == "cam" else layers)]
+    peaks = {e: 52 - 1.6 * abs(layers.index(e[1]) - 3) + 3 * rng.randn() for e in entries}
     metrics = {
         "versions": {"dgl": "0.1.0", "python": "3.11.2", "numpy": "1.26.4"},
         "seed": seed,
-        "model": {"mode": "vgg", "load": "model.npz", "image_size": 224, "classes": 5},
+        "model": dict(mode="vgg", load="model.npz", image_size=224, classes=5, alpha=10.0),
         "data": {"name": "photos5", "layout": "imagenet", "split": "val", "images": 163},
         "classification": {"top1_error": 11.9, "top1_error_interval": [7.4, 17.2]},
-        "protocols": {
-            "fixed_threshold": _fixed(entries, peaks),
-            "wsolevaluation": _wsol(entries, peaks),
-        },
-        "selection": _selection(entries, peaks),
-        "alpha": _alpha(),
+        "protocols": {"fixed_threshold": _fixed(peaks), "wsolevaluation": _wsol(peaks)},
+        "selection": _selection(peaks),
+        "alpha": {"layer": "conv5_2", "rows": list(_alpha_rows())},
         "errors": 2,
         "boxes_clipped": 1,
         "boxes_outside": 0,
@@ -57,8 +48,13 @@ def sample_report(folder, layers=VGG_LAYERS, methods=METHODS, images=8, seed=0, 
     return metrics, RUN, gallery
 
 
-def _around(value, half=6.0):
-    return [max(0.0, value - half), min(100.0, value + half)]
+def _measured(half=6.0, **figures):
+    """Figures, each with an interval of twice ``half``."""
+    bounds = {
+        name + "_interval": [max(0.0, value - half), min(100.0, value + half)]
+        for name, value in figures.items()
+    }
+    return dict(figures, **bounds)
 
 
 def _compared(entries, figure):
@@ -71,104 +67,48 @@ def _compared(entries, figure):
     return [dict(zip(keys, row)) for row in rows]
 
 
-def _fixed(entries, peaks):
+def _fixed(peaks):
     rows = []
-    for method, layer in entries:
-        value = max(2.0, peaks[method, layer])
-        rows.append(
-            {
-                "method": method,
-                "layer": layer,
-                "threshold": 0.2,
-                "gt_known": value,
-                "gt_known_interval": _around(value),
-                "top1_loc": 0.9 * value,
-                "top1_loc_interval": _around(0.9 * value),
-                "cases": {"right": value, "part": 20.0, "more": 10.0, "elsewhere": 70.0 - value},
-                "images": 160,
-                "skipped": 3,
-            }
-        )
-    return {
-        "threshold": 0.2,
-        "iou": 0.5,
-        "geometry": "resized to 256 x 256, center crop 224",
-        "rows": rows,
-        "comparisons": _compared(entries, "gt_known"),
-    }
+    for (method, layer), peak in peaks.items():
+        value = max(2.0, peak)
+        cases = dict(zip(_CASES, (value, 20.0, 10.0, 70.0 - value)))
+        row = dict(method=method, layer=layer, threshold=0.2, cases=cases, images=160, skipped=3)
+        rows.append(dict(row, **_measured(gt_known=value, top1_loc=0.9 * value)))
+    geometry, compared = "resized to 256 x 256, center crop 224", _compared(list(peaks), "gt_known")
+    return dict(threshold=0.2, iou=0.5, geometry=geometry, rows=rows, comparisons=compared)
 
 
-def _wsol(entries, peaks):
+def _wsol(peaks):
     thresholds = np.arange(0, 1, 0.01)
     rows = []
-    for index, (method, layer) in enumerate(entries):
-        value = max(3.0, peaks[method, layer] + 1)
-        at = 0.15 + 0.02 * (index % 18)
-        curve = np.clip(value - 140 * (thresholds - at) ** 2, 0, 100)
-        rows.append(
-            {
-                "method": method,
-                "layer": layer,
-                "max_box_acc": value,
-                "max_box_acc_interval": _around(value),
-                "best_threshold": at,
-                "max_box_acc_v2": value + 1,
-                "max_box_acc_v2_interval": _around(value + 1),
-                "max_box_acc_v2_per_iou": {"30": value + 25, "50": value, "70": value / 3},
-                "pxap": value + 10,
-                "pxap_interval": _around(value + 10, 3),
-                "tuned_threshold": at + 0.02,
-                "box_acc": value - 1.5,
-                "box_acc_interval": _around(value - 1.5),
-                "thresholds": thresholds.tolist(),
-                "curve": curve.tolist(),
-            }
-        )
-    return {
-        "step": 0.01,
-        "geometry": "squashed to 224 x 224",
-        "rows": rows,
-        "comparisons": _compared(entries, "box_acc"),
-    }
+    for index, ((method, layer), peak) in enumerate(peaks.items()):
+        value, at = max(3.0, peak + 1), 0.15 + 0.02 * (index % 18)
+        curve = np.clip(value - 140 * (thresholds - at) ** 2, 0, 100).tolist()
+        row = dict(method=method, layer=layer, thresholds=thresholds.tolist(), curve=curve)
+        row.update(_measured(max_box_acc=value, max_box_acc_v2=value + 1, box_acc=value - 1.5))
+        row.update(_measured(3, pxap=value + 10), best_threshold=at, tuned_threshold=at + 0.02)
+        row["max_box_acc_v2_per_iou"] = {"30": value + 25, "50": value, "70": value / 3}
+        rows.append(row)
+    compared = _compared(list(peaks), "box_acc")
+    return dict(step=0.01, geometry="squashed to 224 x 224", rows=rows, comparisons=compared)
 
 
-def _selection(entries, peaks):
-    best = {}
-    for entry in entries:
-        if entry[0] not in best or peaks[entry] > peaks[best[entry[0]]]:
-            best[entry[0]] = entry
-    return {
-        "split": "train",
-        "images": 476,
-        "rule": "for each method the layer and threshold of the highest box accuracy",
-        "rows": [
-            {
-                "method": entry[0],
-                "layer": entry[1],
-                "threshold": 0.3,
-                "box_acc": max(2.0, peaks[entry] + 2),
-                "chosen": best[entry[0]] == entry,
-            }
-            for entry in entries
-        ],
-    }
-
-
-def _alpha():
+def _selection(peaks):
     rows = []
+    for (method, layer), peak in peaks.items():
+        best = max(value for (own, _), value in peaks.items() if own == method)
+        row = dict(method=method, layer=layer, threshold=0.3, box_acc=max(2.0, peak + 2))
+        rows.append(dict(row, chosen=peak == best))
+    rule = "for each method the layer and threshold of the highest box accuracy"
+    return {"split": "train", "images": 476, "rule": rule, "rows": rows}
+
+
+def _alpha_rows():
     for index, alpha in enumerate([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, "inf"]):
         for semantics in ("kernel", "exact"):
             value = 47.0 if semantics == "exact" else 44.0 + 9 * index / (index + 1.5)
-            rows.append(
-                {
-                    "alpha": alpha,
-                    "semantics": semantics,
-                    "gt_known": value - 2,
-                    "max_box_acc": value,
-                    "max_box_acc_interval": _around(value, 4),
-                }
-            )
-    return {"layer": "conv5_2", "rows": rows}
+            row = dict(alpha=alpha, semantics=semantics, gt_known=value - 2)
+            yield dict(row, **_measured(4, max_box_acc=value))
 
 
 def _image(folder, number, entries, panels, rng):
@@ -189,15 +129,10 @@ def _image(folder, number, entries, panels, rng):
             shown.append(Entry(name, blob ** rng.uniform(0.5, 3), box, ious[name]))
     file = f"gallery/{number:06d}.jpg"
     write_image(os.path.join(str(folder), file), compose_tile(image, [true_box], shown))
-    true_class = CLASSES[number % len(CLASSES)]
+    true_class, other = (CLASSES[(number + i) % len(CLASSES)] for i in (0, 1))
     correct = bool(rng.rand() < 0.7)
-    return {
-        "file": file,
-        "id": f"val/{true_class}/{number:04d}.jpg",
-        "true_class": true_class,
-        "predicted_class": true_class if correct else CLASSES[(number + 1) % len(CLASSES)],
-        "probability": float(rng.uniform(0.4, 1)),
-        "correct": correct,
-        "ious": ious,
-        "cases": cases,
-    }
+    return dict(
+        file=file, id=f"val/{true_class}/{number:04d}.jpg", true_class=true_class, correct=correct,
+        predicted_class=true_class if correct else other, ious=ious, cases=cases,
+        probability=float(rng.uniform(0.4, 1)),
+    )  # fmt: skip

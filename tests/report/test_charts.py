@@ -19,48 +19,40 @@ BARE = {"method": "dgl", "layer": "a"}
 
 
 @pytest.fixture
-def figures(monkeypatch):
-    """Collect the axes of every chart that is saved."""
-    seen = []
-    save = Figure.savefig
+def drawn(tmp_path, monkeypatch):
+    """Draws a chart of the usual width; returns its axes."""
+    axes, save = [], Figure.savefig
 
     def keep(figure, *args, **options):
-        seen.append(figure.axes[0])
+        axes.extend(figure.axes[:1])
         save(figure, *args, **options)
 
+    def draw(chart, rows, *settings, width=1600):
+        path = str(tmp_path / "chart.png")
+        chart(rows, path, *settings)
+        assert cv2.imread(path).shape[1] == pytest.approx(width, abs=120)
+        return axes[-1]
+
     monkeypatch.setattr(Figure, "savefig", keep)
-    return seen
+    return draw
 
 
 def row(method, layer, peak, at=0.4):
     thresholds = np.arange(0, 1, 0.05)
-    curve = peak - 100 * (thresholds - at) ** 2
-    return {
-        "method": method,
-        "layer": layer,
-        "gt_known": peak - 3,
-        "max_box_acc": peak,
-        "thresholds": thresholds.tolist(),
-        "curve": curve.tolist(),
-    }
+    curve = (peak - 100 * (thresholds - at) ** 2).tolist()
+    figures = {"gt_known": peak - 3, "max_box_acc": peak}
+    return dict(figures, method=method, layer=layer, thresholds=thresholds.tolist(), curve=curve)
 
 
-ROWS = [
-    row("cam", "add", 50.0),
-    row("dgl", "conv5_3", 60.0, 0.3),
-    row("dgl", "conv4_3", 55.0),
-    row("layercam", "conv5_3", 52.0),
-]
+ROWS = [row("cam", "add", 50.0), row("dgl", "conv5_3", 60.0, 0.3)]
+ROWS += [row("dgl", "conv4_3", 55.0), row("layercam", "conv5_3", 52.0)]
 # One row alone, CAM or another; many rows with names that look like formulas.
 UNUSUAL = [ROWS[:1], ROWS[1:2], [row("dgl", "l$_{" + str(i), i) for i in range(30)]]
 
 
 @pytest.mark.parametrize("metric, drop", [("gt_known", 3), ("max_box_acc", 0), (None, 0)])
-def test_bars(tmp_path, figures, metric, drop):
-    path = str(tmp_path / "bars.png")
-    layer_bars(ROWS, path, metric)
-    assert cv2.imread(path).shape[1] == pytest.approx(1600, abs=120)
-    axes = figures[0]
+def test_bars(drawn, metric, drop):
+    axes = drawn(layer_bars, ROWS, metric)
     heights = [bar.get_height() for bars in axes.containers for bar in bars]
     assert heights == [60 - drop, 55 - drop, 52 - drop]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["conv5_3", "conv4_3"]
@@ -68,22 +60,19 @@ def test_bars(tmp_path, figures, metric, drop):
     assert set(reference.get_ydata()) == {50 - drop}
 
 
-def test_intervals_are_whiskers_and_values_stand_over_them(tmp_path, figures):
+def test_intervals_are_whiskers_and_values_stand_over_them(drawn):
     rows = [dict(one, max_box_acc_interval=[one["max_box_acc"] - 7, 66.0]) for one in ROWS]
-    layer_bars(rows, str(tmp_path / "bars.png"), "max_box_acc")
-    whiskers = [line for line in figures[0].get_lines() if line.get_label() == "_whisker"]
+    axes = drawn(layer_bars, rows, "max_box_acc")
+    whiskers = [line for line in axes.get_lines() if line.get_label() == "_whisker"]
     spans = [tuple(line.get_ydata()) for line in whiskers]
     assert spans == [(53.0, 66.0), (48.0, 66.0), (45.0, 66.0)]
-    assert [text.xy[1] for text in figures[0].texts] == [66.0] * 3
-    assert figures[0].get_ylim()[1] > 66
+    assert [text.xy[1] for text in axes.texts] == [66.0] * 3
+    assert axes.get_ylim()[1] > 66
 
 
-def test_profile(tmp_path, figures):
+def test_profile(drawn):
     rows = ROWS[:1] + [row(m, f"conv{i}", 40 + i) for i in range(9) for m in "ab"]
-    path = str(tmp_path / "profile.png")
-    layer_profile(rows, path, "gt_known")
-    assert cv2.imread(path).shape[1] == pytest.approx(1600, abs=120)
-    (axes,) = figures
+    axes = drawn(layer_profile, rows, "gt_known")
     lines = {line.get_label(): line for line in axes.get_lines()}
     assert list(lines) == ["a", "b", "cam@add  47.0"]
     np.testing.assert_allclose(lines["a"].get_ydata(), np.arange(37, 46))
@@ -110,6 +99,9 @@ def test_unusual_rows(tmp_path, draw, rows):
         (threshold_curves, [], "curve"),
         (threshold_curves, [dict(ROWS[1], curve=[1.0, 2.0])], "dgl@conv5_3"),
         (lambda rows, path: layer_method_matrix(rows, path, "pxap"), ROWS, "pxap"),
+        (alpha_chart, [{"alpha": 0, "gt_known": 1.0}], "alpha"),
+        (alpha_chart, [{"alpha": -1, "gt_known": 1.0}], "alpha"),
+        (alpha_chart, [{"alpha": float("nan"), "gt_known": 1.0}], "alpha"),
     ],
 )
 def test_refused(tmp_path, draw, rows, match):
@@ -119,17 +111,11 @@ def test_refused(tmp_path, draw, rows, match):
     assert not path.exists()
 
 
-def test_matrix(tmp_path, figures):
-    rows = [
-        {"method": "cam", "layer": "add", "gt_known": 51.04},
-        {"method": "dgl", "layer": "add", "gt_known": 40.0},
-        {"method": "dgl", "layer": "conv5_3", "gt_known": 60.0},
-        {"method": "grad", "layer": "conv5_3", "gt_known": None},
-        {"method": "grad", "layer": "conv5_2", "gt_known": float("nan")},
-        {"method": "grad", "layer": "add", "gt_known": 20.0},
-    ]
-    layer_method_matrix(rows, str(tmp_path / "matrix.png"), "gt_known")
-    (axes,) = figures
+def test_matrix(drawn):
+    cells = [("cam", "add", 51.04), ("dgl", "add", 40.0), ("dgl", "conv5_3", 60.0)]
+    cells += [("grad", "conv5_3", None), ("grad", "conv5_2", float("nan")), ("grad", "add", 20.0)]
+    rows = [dict(zip(("method", "layer", "gt_known"), cell)) for cell in cells]
+    axes = drawn(layer_method_matrix, rows, "gt_known", width=1045)
     assert [text.get_text() for text in axes.get_yticklabels()] == ["add", "conv5_3", "conv5_2"]
     assert [text.get_text() for text in axes.get_xticklabels()] == ["cam", "dgl", "grad"]
     shown = {text.get_position(): text.get_text() for text in axes.texts}
@@ -140,39 +126,26 @@ def test_matrix(tmp_path, figures):
     assert np.ma.getmaskarray(table).sum() == 5
 
 
-def test_curves(tmp_path, figures):
-    path = str(tmp_path / "curves.png")
-    threshold_curves(ROWS, path)
-    assert cv2.imread(path).shape[1] == pytest.approx(1600, abs=120)
-    lines = figures[0].get_lines()
-    drawn = {line.get_label(): line for line in lines if len(line.get_xdata()) > 1}
-    assert list(drawn) == [
-        "cam@add  50.0 at 0.40",
-        "dgl@conv5_3  60.0 at 0.30",
-        "dgl@conv4_3  55.0 at 0.40",
-        "layercam@conv5_3  52.0 at 0.40",
-    ]
-    assert len({(line.get_color(), line.get_linestyle()) for line in drawn.values()}) == 4
-    markers = [
-        (line.get_xdata()[0], line.get_ydata()[0]) for line in lines if len(line.get_xdata()) == 1
-    ]
+def test_curves(drawn):
+    lines = drawn(threshold_curves, ROWS).get_lines()
+    curves = {line.get_label(): line for line in lines if len(line.get_xdata()) > 1}
+    assert list(curves) == [
+        "cam@add  50.0 at 0.40", "dgl@conv5_3  60.0 at 0.30",
+        "dgl@conv4_3  55.0 at 0.40", "layercam@conv5_3  52.0 at 0.40",
+    ]  # fmt: skip
+    assert len({(line.get_color(), line.get_linestyle()) for line in curves.values()}) == 4
+    markers = [line.get_xydata()[0] for line in lines if len(line.get_xdata()) == 1]
     np.testing.assert_allclose(markers, [(0.4, 50), (0.3, 60), (0.4, 55), (0.4, 52)], atol=1e-9)
 
 
-def alpha_rows(**changes):
+def test_alpha(drawn):
+    spans = {"max_box_acc_interval": [44.0, 58.0]}
     rows = [
-        dict(alpha=alpha, semantics=semantics, gt_known=40.0 + i, max_box_acc=50.0 + i, **changes)
+        dict(spans, alpha=alpha, semantics=name, gt_known=40.0, max_box_acc=50.0 + i)
         for i, alpha in enumerate([0.1, 1, 10, 100.0, "inf"])
-        for semantics in ("kernel", "exact")
+        for name in ("kernel", "exact")
     ]
-    return rows[::-1]
-
-
-def test_alpha(tmp_path, figures):
-    path = str(tmp_path / "alpha.png")
-    alpha_chart(alpha_rows(max_box_acc_interval=[44.0, 58.0]), path)
-    assert cv2.imread(path).shape[1] == pytest.approx(1600, abs=120)
-    (axes,) = figures
+    axes = drawn(alpha_chart, rows[::-1])
     ticks = dict(zip([t.get_text() for t in axes.get_xticklabels()], axes.get_xticks()))
     assert list(ticks) == ["0.1", "1", "10", "100", "\u221e"]
     assert [ticks[t] for t in ("0.1", "1", "10", "100")] == pytest.approx([-1, 0, 1, 2])
@@ -187,11 +160,3 @@ def test_alpha(tmp_path, figures):
     assert joined.count(4) == 2 and 5 not in joined
     assert len([line for line in axes.get_lines() if line.get_label() == "_whisker"]) == 10
     assert axes.get_ylim()[0] < 44 and axes.get_ylim()[1] > 58
-
-
-@pytest.mark.parametrize("alpha", [0, -1, float("nan")])
-def test_alpha_refused(tmp_path, alpha):
-    path = tmp_path / "x.png"
-    with pytest.raises(UserError, match="alpha"):
-        alpha_chart([{"alpha": alpha, "gt_known": 1.0}], str(path))
-    assert not path.exists()

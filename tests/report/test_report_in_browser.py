@@ -50,11 +50,10 @@ def opened(browser):
         contexts.append(context)
 
         def answer(route):
-            address = route.request.url
-            if address.startswith(("file://" + path, "data:")):
+            if route.request.url.startswith(("file://" + path, "data:")):
                 route.continue_()
             else:
-                troubles.append("request: " + address[:200])
+                troubles.append("request: " + route.request.url[:200])
                 route.abort()
 
         context.set_default_timeout(15000)
@@ -80,20 +79,15 @@ def shown(page):
     ]
 
 
-def expected(gallery, entry, descending=True, keep=lambda item: True):
+def check_order(page, gallery, entry, descending=True, keep=lambda item: True):
+    """Check which images are shown, those without an IoU last, and what is counted; returns their ids."""
     kept = [item for item in gallery if keep(item)]
     known = [item for item in kept if item["ious"][entry] is not None]
     known.sort(key=lambda item: item["ious"][entry], reverse=descending)
-    return [item["id"] for item in known], {i["id"] for i in kept if i["ious"][entry] is None}
-
-
-def check_order(page, *args, **kwargs):
-    known, unknown = expected(*args, **kwargs)
     ids = shown(page)
-    assert ids[: len(known)] == known
-    assert set(ids[len(known) :]) == unknown
-    count = page.inner_text("#count")
-    assert count == f"{len(ids)} of {len(args[0])} images"
+    assert ids[: len(known)] == [item["id"] for item in known]
+    assert set(ids[len(known) :]) == {i["id"] for i in kept if i["ious"][entry] is None}
+    assert page.inner_text("#count") == f"{len(ids)} of {len(gallery)} images"
     return ids
 
 
@@ -114,13 +108,11 @@ def test_every_image_loads_and_nothing_overflows(opened, sample, scheme, width):
         "[document.body, document.querySelector('select')].map(e => getComputedStyle(e))"
         ".map(s => [s.color, s.backgroundColor])"
     )
-    for ink, ground in colors:
-        assert (lightness(ink) > lightness(ground)) == (scheme == "dark")
-        assert abs(lightness(ink) - lightness(ground)) > 150
-
-
-def lightness(color):
-    return sum(json.loads("[" + color[color.index("(") + 1 : -1] + "]")[:3]) / 3.0
+    for pair in colors:
+        ink, ground = (
+            sum(json.loads("[" + color[color.index("(") + 1 : -1] + "]")[:3]) / 3 for color in pair
+        )
+        assert (ink > ground) == (scheme == "dark") and abs(ink - ground) > 150
 
 
 def test_sorting(opened, sample):
@@ -147,14 +139,10 @@ def test_filters(opened, sample, name):
     found = []
     for text in texts:
         page.select_option(f"select[name={name}]", label=text)
-        found += check_order(
-            page, gallery, entry, keep=lambda item, t=text: fits(item, entry, name, t)
-        )
-    known = [
-        item for item in gallery if item["ious"][entry] is not None or name in ("class", "correct")
-    ]
+        found += check_order(page, gallery, entry, keep=lambda i, t=text: fits(i, entry, name, t))
+    judged = [i for i in gallery if i["ious"][entry] is not None or name in ("class", "correct")]
     # Every image that can be judged is in exactly one of the choices.
-    assert sorted(found) == sorted(item["id"] for item in known)
+    assert sorted(found) == sorted(item["id"] for item in judged)
     page.click("button[type=reset]")
     page.wait_for_function("document.getElementById('count').textContent.startsWith('15 of')")
     assert len(shown(page)) == len(gallery)

@@ -1,9 +1,10 @@
-"""Result tables: cells and columns, and CSV and LaTeX files of one protocol each."""
+"""Result tables: cells and columns, CSV and LaTeX files of one protocol each, and text on the screen."""
 
 import csv
 import os
 import re
 
+import numpy as np
 import pytest
 from sample_report import METHODS, RUN, sample_report
 
@@ -18,6 +19,7 @@ from dgl.report.tables import (
     protocol_rows,
     write_tables,
 )
+from dgl.utils.table import format_table, write_csv
 
 LAYERS = ["add", "conv5_3", "conv5_2"]
 
@@ -57,12 +59,11 @@ def test_thresholds_have_the_decimals_of_their_step(step, decimals):
 
 
 def test_accuracies_by_iou_are_columns():
-    rows = [row(max_box_acc_v2_per_iou={"70": 1.0, "30": 3.0}), row()]
-    protocol = {"rows": rows}
+    protocol = {"rows": [row(max_box_acc_v2_per_iou={"70": 1.0, "30": 3.0}), row()]}
     keys = [column.key for column in protocol_columns("wsolevaluation", protocol)]
     assert keys == ["max_box_acc_v2_30", "max_box_acc_v2_70"]
     assert protocol_rows(protocol)[0]["max_box_acc_v2_30"] == 3.0
-    assert "max_box_acc_v2_per_iou" in rows[0]
+    assert "max_box_acc_v2_per_iou" in protocol["rows"][0]
 
 
 @pytest.fixture
@@ -70,38 +71,36 @@ def metrics(tmp_path):
     return sample_report(tmp_path, LAYERS, METHODS[:3], images=0)[0]
 
 
+@pytest.fixture
+def tables(tmp_path, metrics):
+    """The folder of a report's tables."""
+    names = ["fixed_threshold.csv", "fixed_threshold.tex", "matrix_gt_known.csv"]
+    names += ["matrix_top1_loc.csv", "wsolevaluation.csv", "wsolevaluation.tex"]
+    names += [f"matrix_{name}.csv" for name in ("max_box_acc", "max_box_acc_v2", "pxap", "box_acc")]
+    folder = tmp_path / "tables"
+    assert write_tables(str(tmp_path), metrics, RUN) == [str(folder / name) for name in names]
+    assert sorted(os.listdir(str(folder))) == sorted(names)
+    return folder
+
+
 def read_csv(path):
     with open(str(path), newline="", encoding="utf-8") as stream:
         return list(csv.DictReader(stream))
 
 
-def test_files(tmp_path, metrics):
-    names = (
-        "fixed_threshold.csv fixed_threshold.tex matrix_gt_known.csv matrix_top1_loc.csv "
-        "wsolevaluation.csv wsolevaluation.tex matrix_max_box_acc.csv "
-        "matrix_max_box_acc_v2.csv matrix_pxap.csv matrix_box_acc.csv"
-    ).split()
-    written = write_tables(str(tmp_path), metrics, RUN)
-    assert written == [os.path.join(str(tmp_path), "tables", name) for name in names]
-    assert sorted(os.listdir(str(tmp_path / "tables"))) == sorted(names)
+def test_protocols_are_not_mixed(tables):
+    own = {"fixed_threshold": ("gt_known", "top"), "wsolevaluation": ("max_box", "pxap", "box_acc")}
+    for name, other, title in zip(own, reversed(list(own)), ("MaxBoxAcc", "GT-known")):
+        rows = read_csv(tables / (name + ".csv"))
+        assert {row["protocol"] for row in rows} == {name}
+        assert [key for key in rows[0] if key.startswith(own[name])]
+        assert not [key for key in rows[0] if key.startswith(own[other])]
+        assert title not in (tables / (name + ".tex")).read_text(encoding="utf-8")
 
 
-def test_protocols_are_not_mixed(tmp_path, metrics):
-    write_tables(str(tmp_path), metrics)
-    fixed = read_csv(tmp_path / "tables" / "fixed_threshold.csv")
-    wsol = read_csv(tmp_path / "tables" / "wsolevaluation.csv")
-    assert {row["protocol"] for row in fixed} == {"fixed_threshold"}
-    assert {row["protocol"] for row in wsol} == {"wsolevaluation"}
-    assert not [key for key in wsol[0] if key.startswith(("gt_known", "top"))]
-    assert not [key for key in fixed[0] if key.startswith(("max_box", "pxap", "box_acc"))]
-    for name, other in (("fixed_threshold", "MaxBoxAcc"), ("wsolevaluation", "GT-known")):
-        assert other not in (tmp_path / "tables" / (name + ".tex")).read_text(encoding="utf-8")
-
-
-def test_csv_has_every_value_in_full(tmp_path, metrics):
-    write_tables(str(tmp_path), metrics)
+def test_csv_has_every_value_in_full(tables, metrics):
     rows = metrics["protocols"]["wsolevaluation"]["rows"]
-    for row, line in zip(rows, read_csv(tmp_path / "tables" / "wsolevaluation.csv")):
+    for row, line in zip(rows, read_csv(tables / "wsolevaluation.csv")):
         assert (line["method"], line["layer"]) == (row["method"], row["layer"])
         assert float(line["max_box_acc"]) == row["max_box_acc"]
         bounds = [float(line["max_box_acc_low"]), float(line["max_box_acc_high"])]
@@ -110,9 +109,8 @@ def test_csv_has_every_value_in_full(tmp_path, metrics):
         assert "curve" not in line and "max_box_acc_interval" not in line
 
 
-def test_matrix(tmp_path, metrics):
-    write_tables(str(tmp_path), metrics)
-    lines = read_csv(tmp_path / "tables" / "matrix_gt_known.csv")
+def test_matrix(tables, metrics):
+    lines = read_csv(tables / "matrix_gt_known.csv")
     assert [line["layer"] for line in lines] == LAYERS
     assert list(lines[0]) == ["layer"] + METHODS[:3]
     found = {(m, line["layer"]): float(line[m]) for line in lines for m in METHODS[:3] if line[m]}
@@ -121,32 +119,39 @@ def test_matrix(tmp_path, metrics):
     assert lines[1]["cam"] == ""
 
 
+def environments(text):
+    return re.findall(r"\\(?:begin|end)\{(\w+)\}", text)
+
+
+def body_of(text):
+    """The lines of a table's rows, each of four cells."""
+    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()
+    body = [line for line in body if line.endswith(r"\\")]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {3}
+    return body
+
+
 def test_latex(metrics):
     protocol = metrics["protocols"]["fixed_threshold"]
     text = latex_table("fixed_threshold", protocol, "python evaluate.py\n--load %")
     lines = text.splitlines()
     assert lines[:3] == [r"% \usepackage{booktabs}", "% python evaluate.py", "% --load %"]
-    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()
-    body = [line for line in body if line.endswith(r"\\")]
+    body = body_of(text)
     assert len(body) == len(protocol["rows"])
-    assert {len(re.findall(r"(?<!\\)&", line)) for line in body} == {3}
     best = max(range(len(body)), key=lambda i: protocol["rows"][i]["gt_known"])
     assert ["textbf" in line for line in body].index(True) == best
     value = protocol["rows"][best]["gt_known"]
     cell = r"\textbf{{{:.1f}}} {{\scriptsize [{:.1f}, {:.1f}]}}"
     assert cell.format(value, value - 6, value + 6) in body[best]
     assert text.count("{") == text.count("}")
-    assert re.findall(r"\\(?:begin|end)\{(\w+)\}", text) == ["table", "tabular"] + [
-        "tabular",
-        "table",
-    ]
+    assert environments(text) == ["table", "tabular", "tabular", "table"]
 
 
 def test_a_long_table_breaks_over_pages(tmp_path):
     metrics = sample_report(tmp_path, images=0)[0]
     text = latex_table("wsolevaluation", metrics["protocols"]["wsolevaluation"])
     assert text.startswith(r"% \usepackage{booktabs,longtable}")
-    assert re.findall(r"\\(?:begin|end)\{(\w+)\}", text) == ["longtable"] * 2
+    assert environments(text) == ["longtable"] * 2
 
 
 @pytest.mark.parametrize(
@@ -171,11 +176,53 @@ def test_hostile_names_stay_in_their_cell_and_comment(metrics):
     text = latex_table("fixed_threshold", protocol, "x\n\\end{document}\x0by\u2028z")
     assert not [line for line in text.splitlines() if line.startswith(r"\end{document}")]
     assert text.count(r"\end{tabular}") == 1
-    body = text[text.index(r"\midrule") : text.index(r"\bottomrule")].splitlines()
-    counts = {len(re.findall(r"(?<!\\)&", line)) for line in body if line.endswith(r"\\")}
-    assert counts == {3}
+    assert len(body_of(text)) == len(protocol["rows"])
 
 
 @pytest.mark.parametrize("protocols", [None, {}, {"fixed_threshold": {"rows": []}}])
 def test_nothing_to_write(tmp_path, protocols):
     assert write_tables(str(tmp_path), {"protocols": protocols}) == []
+
+
+ROWS = [
+    {"method": "DGL", "gt_known": 54.56, "images": 163, "curve": [1.0, 2.0]},
+    {"method": "CAM", "gt_known": None, "images": 9, "best_threshold": np.float32(0.125)},
+]
+
+
+def test_text_is_aligned_and_leaves_out_nested_values():
+    lines = format_table(ROWS, digits={"best_threshold": 3}).split("\n")
+    assert lines[0].split() == ["method", "gt_known", "images", "best_threshold"]
+    assert lines[2].split() == ["DGL", "54.6", "163", "-"]
+    assert lines[3].split() == ["CAM", "-", "9", "0.125"]
+    assert len({len(line) for line in lines}) == 1
+    # Numbers end in one column, text begins in one.
+    assert lines[2].index("163") + 3 == lines[3].index(" 9 ") + 2
+    assert lines[2].startswith("DGL")
+
+
+def test_columns_and_digits_of_text_can_be_chosen():
+    lines = format_table(ROWS, columns=["images", "gt_known"], digits=2).split("\n")
+    assert (lines[0].split(), lines[2].split()) == (["images", "gt_known"], ["163", "54.56"])
+    assert format_table([], columns=["a", "b"]).split("\n")[0].split() == ["a", "b"]
+    with pytest.raises(ValueError):
+        format_table([])
+
+
+def test_rows_of_two_protocols_are_refused(tmp_path):
+    rows = [{"protocol": "fixed_threshold"}, {"protocol": "wsolevaluation"}]
+    for call in (format_table, lambda rows: write_csv(str(tmp_path / "mixed.csv"), rows)):
+        with pytest.raises(ValueError):
+            call(rows)
+    assert not list(tmp_path.iterdir())
+    assert "wsolevaluation" in format_table([rows[1], {"top1_error": 3.0}])
+
+
+def test_csv_keeps_every_digit(tmp_path):
+    path = tmp_path / "new" / "rows.csv"
+    rows = [{"id": 'a, "b"', "iou": 1 / 3.0}, {"id": "c", "iou": None, "rows": []}]
+    write_csv(str(path), rows)
+    assert [entry.name for entry in path.parent.iterdir()] == ["rows.csv"]
+    first, second = read_csv(path)
+    assert first["id"] == 'a, "b"' and float(first["iou"]) == 1 / 3.0
+    assert second == {"id": "c", "iou": ""}
