@@ -22,25 +22,25 @@ from tensorpack.dataflow import DataFlow, DataFromList, ProxyDataFlow  # isort: 
 SIZE = 32
 
 
-def noise(seed, height=24, width=40):
-    return np.random.RandomState(seed).randint(0, 256, (height, width, 3), dtype="uint8")
+def noise(index):
+    """uint8 RGB (H, W, 3) of the index's own shape."""
+    shape = (20 + 3 * index, 50 - 4 * index, 3)
+    return np.random.RandomState(index).randint(0, 256, shape, dtype="uint8")
 
 
 @pytest.fixture
 def samples(tmp_path):
     """Seven noise images of different shapes, stored without loss; classes 0, 10, 20, ..."""
-    made = []
-    for index in range(7):
-        path = tmp_path / f"{index}.png"
-        Image.fromarray(noise(index, 20 + 3 * index, 50 - 4 * index)).save(str(path))
-        made.append(Sample(path.name, str(path), 10 * index))
+    made = [Sample(f"{n}.png", str(tmp_path / f"{n}.png"), 10 * n) for n in range(7)]
+    for index, sample in enumerate(made):
+        Image.fromarray(noise(index)).save(sample.path)
     return made
 
 
-def broken(tmp_path, class_index=99):
+def broken(tmp_path):
     path = tmp_path / "broken.jpg"
     path.write_bytes(b"\xff\xd8\xff\xe0 no image")
-    return Sample(path.name, str(path), class_index)
+    return Sample(path.name, str(path), 99)
 
 
 def take(flow, count):
@@ -154,8 +154,7 @@ def test_validation_goes_through_the_list_in_order(samples, batch, lengths, work
     images, labels = map(np.concatenate, zip(*batches))
     np.testing.assert_array_equal(labels, [10 * index for index in range(7)])
     for index, image in enumerate(images):
-        rgb = noise(index, 20 + 3 * index, 50 - 4 * index)
-        np.testing.assert_array_equal(image, validation_view(rgb, SIZE)[..., ::-1])
+        np.testing.assert_array_equal(image, validation_view(noise(index), SIZE)[..., ::-1])
 
 
 @pytest.mark.parametrize("workers", [1, 2])

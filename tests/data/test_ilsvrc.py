@@ -18,6 +18,7 @@ load_ilsvrc = functools.partial(load_data, layout="ilsvrc")
 SYNSET_LIST = "LOC_synset_mapping.txt"
 LISTS = "ImageSets/CLS-LOC/"
 TRAIN, VAL = "Data/CLS-LOC/train/", "Data/CLS-LOC/val/"
+KIT = "devkit/data/map_clsloc.txt"
 TRAIN_XML = "Annotations/CLS-LOC/train/"
 
 
@@ -30,11 +31,8 @@ def published(root, *lacking, **settings):
 @pytest.fixture(params=["", "ILSVRC/"], ids=["bare", "kaggle"])
 def prefixed(request, tmp_path):
     """The published tree, bare or with all but the synset list in ``ILSVRC/``."""
-    files = {
-        name if name.startswith("LOC") else request.param + name: text
-        for name, text in PUBLISHED.items()
-    }
-    return make(tmp_path, files)
+    prefixes = {name: "" if name == SYNSET_LIST else request.param for name in PUBLISHED}
+    return make(tmp_path, {prefixes[name] + name: text for name, text in PUBLISHED.items()})
 
 
 def labels(*datasets):
@@ -47,11 +45,11 @@ def test_published_train(prefixed):
     assert (dataset.format, dataset.split, dataset.classes) == ("ilsvrc", "train", 3)
     # Sorted synsets, in whatever order the list has them.
     assert dataset.class_names == ("dog", "cat, true cat", "eel")
-    ids = [f"{DOG}/{DOG}_1.JPEG", f"{CAT}/{CAT}_1.JPEG", f"{CAT}/{CAT}_2.JPEG"]
-    assert [s.id for s in dataset.samples] == ids
-    assert labels(dataset) == [0, 1, 1]
-    assert [s.boxes for s in dataset.samples] == [(), ((1, 2, 3, 4),), ()]
-    assert [s.size for s in dataset.samples] == [None, (9, 8), None]
+    assert [(s.id, s.class_index, s.boxes, s.size) for s in dataset.samples] == [
+        (f"{DOG}/{DOG}_1.JPEG", 0, (), None),
+        (f"{CAT}/{CAT}_1.JPEG", 1, ((1, 2, 3, 4),), (9, 8)),
+        (f"{CAT}/{CAT}_2.JPEG", 1, (), None),
+    ]
     check_files(dataset)
 
 
@@ -59,10 +57,10 @@ def test_published_train(prefixed):
 def test_published_val(prefixed, split):
     dataset = load_ilsvrc(prefixed, split, "ILSVRC")
     assert (dataset.name, dataset.split, dataset.classes) == ("ILSVRC", split, 3)
-    assert [s.id for s in dataset.samples] == ["v_2.JPEG", "v_1.JPEG"]
-    assert labels(dataset) == [0, 1]
-    boxes = [((0.0, 0.0, 9.0, 8.0),), ((1.0, 2.0, 3.0, 4.0), (5.0, 6.0, 7.0, 8.0))]
-    assert [s.boxes for s in dataset.samples] == boxes
+    assert [(s.id, s.class_index, s.boxes) for s in dataset.samples] == [
+        ("v_2.JPEG", 0, ((0.0, 0.0, 9.0, 8.0),)),
+        ("v_1.JPEG", 1, ((1.0, 2.0, 3.0, 4.0), (5.0, 6.0, 7.0, 8.0))),
+    ]
     check_files(dataset)
 
 
@@ -153,31 +151,32 @@ def test_its_own_test_split(tmp_path):
     assert load_ilsvrc(data, "test").samples[0].id == "t.jpg"
 
 
-def test_synset_list_of_the_development_kit(tmp_path):
-    name = "devkit/data/map_clsloc.txt"
-    lines = f"{EEL} 1 eel\n{CAT} 2 true_cat\n{DOG} 3 dog\n"
-    data = published(tmp_path, SYNSET_LIST, files={name: lines})
-    dataset = load_ilsvrc(data, "val")
-    assert dataset.class_names == ("dog", "true_cat", "eel")
+@pytest.mark.parametrize(
+    "lacking, files, names",
+    [
+        ((), {KIT: f"{EEL} 1 eel\n{CAT} 2 true_cat\n{DOG} 3 dog\n"}, ("dog", "true_cat", "eel")),
+        ((), {}, (DOG, CAT)),
+        ((TRAIN,), {}, (DOG, CAT)),
+    ],
+    ids=["development kit", "folders of train", "objects of val"],
+)
+def test_classes_without_the_list_of_synsets(tmp_path, lacking, files, names):
+    dataset = load_ilsvrc(published(tmp_path, SYNSET_LIST, *lacking, files=files), "val")
+    assert (dataset.class_names, dataset.classes) == (names, len(names))
     assert labels(dataset) == [0, 1]
-    make(tmp_path, {name: "a 1 b\nc d\n"})
-    assert "clsloc.txt:2: 'c d'; expected 'wnid number name'" in refusal(load_ilsvrc, data, "val")
 
 
-def test_without_a_list_the_class_folders_of_train_count(tmp_path):
-    data = published(tmp_path, SYNSET_LIST)
-    dataset = load_ilsvrc(data, "val")
-    assert (dataset.class_names, dataset.classes) == ((DOG, CAT), 2)
-    make(tmp_path, {VAL_XML + "v_1.xml": xml((EEL, (1, 2, 3, 4)))})
-    expected = r"val\.txt:2: class 'n03000003' is not one of the 2 of .*/"
-    with pytest.raises(UserError, match=expected):
-        load_ilsvrc(data, "val")
-
-
-def test_without_list_and_train_the_objects_count(tmp_path):
-    dataset = load_ilsvrc(published(tmp_path, SYNSET_LIST, TRAIN), "val")
-    assert dataset.class_names == (DOG, CAT)
-    assert labels(dataset) == [0, 1]
+@pytest.mark.parametrize(
+    "name, text, message",
+    [
+        (KIT, "a 1 b\nc d\n", r"clsloc\.txt:2: 'c d'; expected 'wnid number name'"),
+        (VAL_XML + "v_1.xml", xml((EEL, (1, 2, 3, 4))),
+         r"val\.txt:2: class 'n03000003' is not one of the 2 of .*/"),
+    ],
+)  # fmt: skip
+def test_bad_files_without_the_list_of_synsets(tmp_path, name, text, message):
+    with pytest.raises(UserError, match=message):
+        load_ilsvrc(published(tmp_path, SYNSET_LIST, files={name: text}), "val")
 
 
 def test_without_image_sets_the_folders_count(tmp_path):

@@ -21,21 +21,15 @@ def make(tmp_path, dataname="set", **lists):
     return trees.make(tmp_path, {f"labels/{dataname}/{n}.txt": t for n, t in lists.items()})
 
 
-@pytest.mark.parametrize(
-    "text, expected",
-    [
-        ("a.jpg 3", ("a.jpg", 3, ())),
-        ("d/a.JPEG 3 1 2 3 4", ("d/a.JPEG", 3, ((1, 2, 3, 4),))),
-        ("a.jpg\t0  1.5 2 3e1 4.", ("a.jpg", 0, ((1.5, 2, 30, 4),))),
-        ("a.jpg 1 1 2 3 4 5 6 7 8", ("a.jpg", 1, ((1, 2, 3, 4), (5, 6, 7, 8)))),
-        ("my bird 2 1 2 3 4.jpg 0 1 2 3 4", ("my bird 2 1 2 3 4.jpg", 0, ((1, 2, 3, 4),))),
-        ("a  b\u00a0c.jpg 7", ("a  b\u00a0c.jpg", 7, ())),
-        ("a.jpg old/b.png 7", ("a.jpg old/b.png", 7, ())),
-        ("no extension 3 1 2 3 4", ("no extension", 3, ((1, 2, 3, 4),))),
-        ("123 0", ("123", 0, ())),
-        ("a.jpg 0 -2 -1 5 5", ("a.jpg", 0, ((-2, -1, 5, 5),))),
-    ],
-)
+@pytest.mark.parametrize("text, expected", [
+    ("a.jpg 3", ("a.jpg", 3, ())), ("d/a.JPEG 3 1 2 3 4", ("d/a.JPEG", 3, ((1, 2, 3, 4),))),
+    ("a.jpg\t0  1.5 2 3e1 4.", ("a.jpg", 0, ((1.5, 2, 30, 4),))),
+    ("a.jpg 1 1 2 3 4 5 6 7 8", ("a.jpg", 1, ((1, 2, 3, 4), (5, 6, 7, 8)))),
+    ("my bird 2 1 2 3 4.jpg 0 1 2 3 4", ("my bird 2 1 2 3 4.jpg", 0, ((1, 2, 3, 4),))),
+    ("a  b\u00a0c.jpg 7", ("a  b\u00a0c.jpg", 7, ())), ("a.jpg old/b.png 7", ("a.jpg old/b.png", 7, ())),
+    ("no extension 3 1 2 3 4", ("no extension", 3, ((1, 2, 3, 4),))), ("123 0", ("123", 0, ())),
+    ("a.jpg 0 -2 -1 5 5", ("a.jpg", 0, ((-2, -1, 5, 5),))),
+])  # fmt: skip
 def test_parse_line(text, expected):
     assert parse_line(text, "l:1") == expected
 

@@ -109,13 +109,14 @@ def test_demo_input_is_bgr_and_samples_as_tensorflow_1_does():
     result = demo_input(image.astype("uint8"), 4)
     red = [[0, 50, 100, 100], [100, 85, 70, 70], [200, 120, 40, 40], [200, 120, 40, 40]]
     expected = np.dstack([np.full((4, 4), 7), np.zeros((4, 4)), red])
-    np.testing.assert_allclose(result, expected, atol=1e-5)
+    np.testing.assert_array_equal(result, expected)
     assert result.dtype == np.float32
 
 
 # Of the resized side, so that nothing is interpolated; a pixel is its column and its row.
-RAMP = np.stack([*np.mgrid[: SIZE + TRAINING_BORDER, : SIZE + TRAINING_BORDER][::-1]] * 2, axis=2)
-RAMP = RAMP[..., :3].astype("uint8")
+SIDE = SIZE + TRAINING_BORDER
+ROWS, COLUMNS = np.mgrid[:SIDE, :SIDE]
+RAMP = np.dstack([COLUMNS, ROWS, COLUMNS]).astype("uint8")
 
 
 def test_crop_and_flip_cover_every_possibility():
@@ -137,8 +138,7 @@ def test_crop_and_flip_cover_every_possibility():
 
 def test_augment_takes_its_pixels_from_the_resized_image():
     image = noise(90, 70)
-    side = SIZE + TRAINING_BORDER
-    resized = cv2.resize(image.astype("float32"), (side, side), interpolation=cv2.INTER_LINEAR)
+    resized = cv2.resize(image.astype("float32"), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     view = random_training_view(image, SIZE, np.random.RandomState(3)).astype("float32")
     crops = (
         resized[top : top + SIZE, left : left + SIZE]
