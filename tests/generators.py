@@ -58,6 +58,17 @@ def labeled_images(draw, classes=7):
     return score_map, boxes, label, logits
 
 
+def mask_of(image):
+    """uint8 mask of the boxes of a labeled image; of some classes the rest of the last row is ignored."""
+    score_map, boxes, label, _ = image
+    mask = np.zeros(score_map.shape, np.uint8)
+    for x0, y0, x1, y1 in boxes:
+        mask[y0 : y1 + 1, x0 : x1 + 1] = 1
+    if label % 2:
+        mask[-1:][mask[-1:] == 0] = 255
+    return mask
+
+
 def components(mask, diagonal):
     """list of bool (H, W): the connected parts of a bool mask, by filling from pixel to pixel."""
     left, found = mask.copy(), []

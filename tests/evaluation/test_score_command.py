@@ -10,21 +10,12 @@ import numpy as np
 import pytest
 from command_runs import command, metrics_of
 from refusals import refusal
-from straight_boxes import straight_hits
+from straight_boxes import random_images, straight_hits
 
 from dgl.errors import UserError
 from dgl.evaluation.saved_maps import read_map, scaled_boxes
 
 IMAGES, SIDE = 60, 224
-
-
-def smooth_map(rng):
-    """A map of a few bumps, float32 in [0, 1]."""
-    small = rng.rand(rng.choice([4, 7, 14]))[:, None] * rng.rand(1, rng.choice([4, 7, 14]))
-    small = small + 0.5 * rng.rand(*small.shape)
-    score_map = cv2.resize(small.astype("float32"), (SIDE, SIDE))
-    low, high = score_map.min(), score_map.max()
-    return np.clip((score_map - low) / (high - low), 0, 1).astype("float32")
 
 
 def write_case(folder, count, seed=0, masks=False):
@@ -35,7 +26,7 @@ def write_case(folder, count, seed=0, masks=False):
     """
     rng = np.random.RandomState(seed)
     images, localization = [], []
-    for index in range(count):
+    for index, score_map in enumerate(random_images(count, seed)[0]):
         key = f"val{index % 3}/image_{index:04d}.jpg"
         width, height = int(rng.randint(60, 700)), int(rng.randint(60, 700))
         boxes = []
@@ -43,7 +34,8 @@ def write_case(folder, count, seed=0, masks=False):
             x0, x1 = np.sort(rng.randint(0, width, 2)).tolist()
             y0, y1 = np.sort(rng.randint(0, height, 2)).tolist()
             boxes.append((x0, y0, x1, y1))
-        score_map = smooth_map(rng).astype([np.float16, np.float32, np.float64][index % 3])
+        kind = [np.float16, np.float32, np.float64][index % 3]
+        score_map = cv2.resize(score_map, (SIDE, SIDE)).astype(kind)
         save_map(folder / "maps", key, score_map)
         images.append((key, score_map, boxes, (width, height)))
         if masks:

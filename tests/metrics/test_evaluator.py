@@ -20,6 +20,7 @@ MAP[:9, :9] = 1
 HOLED = MAP.copy()
 HOLED[3, 3] = np.nan
 MASK = np.uint8(MAP)
+TWO = dict(score_maps=[MAP] * 2, true_boxes=[BOX] * 2)
 NEEDED = {ClassificationEvaluator: {"classes": 3}, FixedThresholdEvaluator: {"classes": 3}}
 GOOD = {
     ClassificationEvaluator: dict(logits=[[0.0, 1.0, 2.0]], labels=[0]),
@@ -79,24 +80,18 @@ def test_other_settings_are_not_merged(kind, other):
         (ClassificationEvaluator, dict(labels=[0, 1])),
         (ClassificationEvaluator, dict(labels=[0.5])),
         (ClassificationEvaluator, dict(logits=[[0.0, 1.0]])),
-        (
-            FixedThresholdEvaluator,
-            dict(score_maps=[MAP, HOLED], true_boxes=[BOX] * 2, ranks=[0, 0]),
-        ),
-        (
-            FixedThresholdEvaluator,
-            dict(score_maps=[MAP] * 2, true_boxes=[BOX, TURNED], ranks=[0, 0]),
-        ),
-        (FixedThresholdEvaluator, dict(score_maps=[MAP] * 2, true_boxes=[BOX], ranks=[0, 0])),
+        (FixedThresholdEvaluator, dict(TWO, score_maps=[MAP, HOLED], ranks=[0, 0])),
+        (FixedThresholdEvaluator, dict(TWO, true_boxes=[BOX, TURNED], ranks=[0, 0])),
+        (FixedThresholdEvaluator, dict(TWO, true_boxes=[BOX], ranks=[0, 0])),
         (FixedThresholdEvaluator, dict(ranks=[-1])),
         (FixedThresholdEvaluator, dict(ranks=None)),
         (FixedThresholdEvaluator, dict(ranks=None, logits=[[2.0, 1.0, 0.0]])),
         (FixedThresholdEvaluator, dict(ranks=None, labels=[0])),
         (FixedThresholdEvaluator, dict(logits=[[2.0, 1.0, 0.0]], labels=[0])),
-        (MaxBoxAccEvaluator, dict(score_maps=[MAP, HOLED], true_boxes=[BOX] * 2)),
+        (MaxBoxAccEvaluator, dict(TWO, score_maps=[MAP, HOLED])),
         (MaxBoxAccEvaluator, dict(score_maps=[MAP, HOLED], true_boxes=[BOX, []])),
-        (MaxBoxAccEvaluator, dict(score_maps=[MAP], true_boxes=[TURNED])),
-        (MaxBoxAccEvaluator, dict(score_maps=[MAP] * 2, true_boxes=[BOX])),
+        (MaxBoxAccEvaluator, dict(true_boxes=TURNED)),
+        (MaxBoxAccEvaluator, dict(TWO, true_boxes=[BOX])),
         (PixelApEvaluator, dict(score_maps=1.5 * MAP)),
         (PixelApEvaluator, dict(score_maps=HOLED)),
         (PixelApEvaluator, dict(score_maps=1.5 * MAP, masks=None)),

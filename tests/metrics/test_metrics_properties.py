@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from generators import labeled_images, whole_boxes
+from generators import labeled_images, mask_of, whole_boxes
 from hypothesis import given
 from hypothesis import strategies as st
-from straight_boxes import straight_hits
 
 from dgl.metrics.bootstrap import compare, intervals
 from dgl.metrics.classification import ClassificationEvaluator, rank_labels
@@ -24,8 +23,8 @@ def _ids(images):
     return [f"{index:03d}" for index in range(len(images))]
 
 
-def _max_box_acc(images, ids=None, threshold=None):
-    evaluator = MaxBoxAccEvaluator(STEP, operating_threshold=threshold)
+def _max_box_acc(images, ids=None):
+    evaluator = MaxBoxAccEvaluator(STEP)
     evaluator.add(*list(zip(*images))[:2], ids=ids)
     return evaluator
 
@@ -37,20 +36,9 @@ def _fixed(images, ids=None, threshold=0.2):
     return evaluator
 
 
-def _mask(image):
-    """A mask of the boxes of an image; what its label says of the last row is ignored."""
-    score_map, boxes, label, _ = image
-    mask = np.zeros(score_map.shape, np.uint8)
-    for x0, y0, x1, y1 in boxes:
-        mask[y0 : y1 + 1, x0 : x1 + 1] = 1
-    if label % 2:
-        mask[-1:][mask[-1:] == 0] = 255
-    return mask
-
-
 def _pixel_ap(images, ids=None):
     evaluator = PixelApEvaluator(STEP)
-    evaluator.add([image[0] for image in images], [_mask(image) for image in images], ids)
+    evaluator.add([image[0] for image in images], [mask_of(image) for image in images], ids)
     return evaluator
 
 
@@ -101,26 +89,6 @@ def test_a_case_is_right_exactly_when_the_overlap_says_so(box, true_boxes, thres
     assert (case == CASES[0]) == bool(postprocess.iou(box, true_boxes).max() >= threshold)
 
 
-@given(data_sets, operating)
-def test_box_accuracies_are_the_best_over_thresholds_traced_by_themselves(images, threshold):
-    result = _max_box_acc(images, threshold=threshold).result()
-    thresholds = np.arange(0, 1, STEP)
-    hits = [straight_hits(score_map, thresholds, boxes) for score_map, boxes, _, _ in images]
-    curve, every = (100 * np.mean(part, axis=0) for part in zip(*hits))
-    np.testing.assert_allclose(result["curve"], curve, atol=1e-9)
-    assert result["max_box_acc"] == pytest.approx(curve.max(), abs=1e-9)
-    assert result["best_threshold"] == thresholds[np.argmax(curve)]
-    assert result["max_box_acc"] >= result["box_acc"] - 1e-9
-    index = int(np.argmin(np.abs(thresholds - threshold)))
-    assert result["box_acc"] == pytest.approx(curve[index], abs=1e-9)
-    per_iou = [result["max_box_acc_v2_per_iou"][name] for name in ("30", "50", "70")]
-    np.testing.assert_allclose(per_iou, every.max(axis=1), atol=1e-9)
-    assert result["max_box_acc_v2"] == pytest.approx(np.mean(per_iou), abs=1e-9)
-    assert per_iou[0] >= per_iou[1] >= per_iou[2]
-    # The largest contour is one of all.
-    assert per_iou[1] >= result["max_box_acc"] - 1e-9
-
-
 @given(data_sets)
 def test_top_1_is_at_most_top_5_at_most_gt_known(images):
     result = _fixed(images).result()
@@ -141,23 +109,6 @@ def test_ranks_are_places_in_a_stable_descending_order(images):
     for _, _, label, logits in images:
         order = np.argsort(-logits, kind="stable")
         assert rank_labels(logits[np.newaxis], np.array([label]))[0] == list(order).index(label)
-
-
-@given(data_sets)
-def test_pxap_is_the_area_of_the_pooled_curve(images):
-    evaluator = _pixel_ap(images)
-    score = np.concatenate([image[0].astype(np.float64).ravel() for image in images])
-    mask = np.concatenate([_mask(image).ravel() for image in images])
-    is_object, counts = mask == 1, mask != 255
-    area, before = 0.0, 0.0
-    for threshold in np.append(np.arange(0, 1, STEP), 1.0)[::-1]:
-        predicted = (score >= threshold) & counts
-        if predicted.any():
-            recall = np.count_nonzero(predicted & is_object) / np.count_nonzero(is_object)
-            area += (recall - before) * np.count_nonzero(predicted & is_object) / predicted.sum()
-            before = recall
-    assert evaluator.result()["pxap"] == pytest.approx(100 * area, abs=1e-9)
-    assert 0 <= area <= 1 + 1e-12
 
 
 @pytest.mark.parametrize("make", MAKERS)

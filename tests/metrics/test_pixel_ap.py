@@ -2,6 +2,9 @@
 
 import numpy as np
 import pytest
+from generators import labeled_images, mask_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dgl.metrics import PixelApEvaluator
 
@@ -46,6 +49,15 @@ def test_equals_the_straight_computation(step):
     for own, edges in ((maps, np.append(thresholds, 1.0)), (capped, thresholds)):
         found = filled(own, masks, step, workers=2).result()["pxap"]
         assert found == pytest.approx(straight(own, masks, edges), rel=1e-9)
+
+
+@given(st.lists(labeled_images(), min_size=1, max_size=6))
+def test_equals_the_straight_computation_on_random_small_maps(images):
+    maps, masks = [image[0] for image in images], [mask_of(image) for image in images]
+    found = filled(maps, masks, 0.1).result()["pxap"]
+    edges = np.append(np.arange(0, 1, 0.1), 1.0)
+    assert found == pytest.approx(straight(maps, masks, edges), abs=1e-9)
+    assert 0 <= found <= 100 + 1e-9
 
 
 def test_a_map_that_is_the_mask_is_perfect_and_its_opposite_is_not():
