@@ -160,12 +160,21 @@ def rectified(*shape):
     return np.maximum(np.random.RandomState(0).standard_normal(shape) + 0.3, 0)
 
 
-@pytest.mark.parametrize("shape", [(2, 3, 4, 40), (2, 3, 4, 12), (2, 9, 7, 5), (1, 1, 1, 3)])
+@pytest.mark.parametrize(
+    "shape, dtype",
+    [
+        *((shape, "f8") for shape in ((2, 3, 4, 40), (2, 3, 4, 12), (2, 9, 7, 5), (1, 1, 1, 3))),
+        ((1, 28, 28, 1024), "f4"),
+    ],
+)
 @pytest.mark.parametrize("static", [True, False])
-def test_eigencam_by_either_gram_matrix(shape, static):
-    activation = rectified(*shape)
+def test_eigencam_by_either_gram_matrix(shape, dtype, static):
+    activation = rectified(*shape).astype(dtype)
     found = run("eigencam", activation, shape=None if static else [None, None, None, shape[3]])
-    np.testing.assert_allclose(found, eigen_cam(activation), **CLOSE)
+    expected = eigen_cam(activation)
+    assert found.dtype == dtype
+    atol = 1e-12 if dtype == "f8" else 1e-5 * expected.max()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=atol)
 
 
 def test_eigencam_does_not_center_and_of_nothing_is_nothing():
@@ -176,13 +185,6 @@ def test_eigencam_does_not_center_and_of_nothing_is_nothing():
     for channels in (4, 8):  # a dead activation, by either matrix
         zeros = np.zeros((1, 2, 3, channels))
         np.testing.assert_array_equal(run("eigencam", zeros), zeros[..., 0])
-
-
-def test_eigencam_of_a_network_s_size_in_float32():
-    activation = rectified(1, 28, 28, 1024).astype("float32")
-    found, expected = run("eigencam", activation), eigen_cam(activation)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * expected.max())
 
 
 def test_center(maps):

@@ -6,7 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
-from graph_defs import refused, value_of, write
+from graph_defs import load, refused, value_of, write
 from hand_network import ALPHA, CLASS_INDEX, METHODS, HandNetwork, freeze, write_saved_model
 from own_process import call
 
@@ -23,13 +23,9 @@ VERSION = tuple(int(number) for number in tf.VERSION.split(".")[:2])
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("models")
-
-
-@pytest.fixture(scope="module")
-def of_tensorflow_2(folder):
+def of_tensorflow_2(tmp_path_factory):
     """The folder with the kinds that one process writes."""
+    folder = tmp_path_factory.mktemp("models")
     weights = str(folder / "weights.npz")
     np.savez(weights, *NETWORK.weights())
     write(folder / "frozen", freeze(NETWORK))
@@ -39,17 +35,17 @@ def of_tensorflow_2(folder):
 
 
 @pytest.fixture
-def loaded(kind, folder, request):
+def loaded(kind, tmp_path, request):
     if TF2.get(kind, (1, 0)) > VERSION:
         pytest.skip(f"TensorFlow {tf.VERSION} does not write this kind")
-    if kind == "frozen":
-        return load_frozen(write(folder / "frozen", freeze(NETWORK)))
-    if kind == "text":
-        (folder / "a.pbtxt").write_text(str(freeze(NETWORK)))
-        return load_frozen(str(folder / "a.pbtxt"))
     if kind in TF2:
         return load_saved_model(str(request.getfixturevalue("of_tensorflow_2") / kind))
-    return load_saved_model(write_saved_model(NETWORK, str(folder / kind), kind == "resource"))
+    if kind == "frozen":
+        return load(tmp_path, freeze(NETWORK))
+    if kind == "text":
+        (tmp_path / "a.pbtxt").write_text(str(freeze(NETWORK)))
+        return load_frozen(str(tmp_path / "a.pbtxt"))
+    return load_saved_model(write_saved_model(NETWORK, str(tmp_path / kind), kind == "resource"))
 
 
 @pytest.mark.parametrize(
@@ -67,12 +63,11 @@ def test_maps_are_those_of_numpy(loaded):
     np.testing.assert_allclose(found.logits, NETWORK.logits(), rtol=0, atol=2e-5)
     np.testing.assert_allclose(found.probability, NETWORK.probability(), rtol=0, atol=2e-6)
     expected = NETWORK.expected()
-    names = dict(zip(("second", "first"), layers))
     assert len(expected) == len(found.maps) == 7
-    for (method, layer), value in expected.items():
-        computed = found.maps[method, names[layer]]
+    for (method, name), computed in found.maps.items():
+        value = expected[method, "second" if name == next(iter(layers)) else "first"]
         atol = 2e-6 * np.abs(value).max()  # float32
-        np.testing.assert_allclose(computed, value, rtol=0, atol=atol, err_msg=method + layer)
+        np.testing.assert_allclose(computed, value, rtol=0, atol=atol, err_msg=method + name)
 
 
 # --- refused

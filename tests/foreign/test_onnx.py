@@ -44,74 +44,63 @@ def node(kind, *inputs, **attributes):
     return helper.make_node(kind, list(inputs), ["y"], name="a/" + kind, **attributes)
 
 
+def case(kind, *inputs, **attributes):
+    """An operation, its inputs behind the image and its attributes."""
+    return kind, inputs, attributes
+
+
 POOL = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
-# (operation, its inputs behind the image, attributes)
+KINDS = (
+    "Abs Ceil Elu Erf Exp Flatten Floor GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish Identity "
+    "LeakyRelu Mish Neg Reciprocal Relu Selu Sigmoid Sign Softplus Softsign Tanh"
+).split()
+TWICE = dict(mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor")
+HALF_PIXEL = dict(mode="linear", coordinate_transformation_mode="half_pixel")
+TURNED = {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]}
 CASES = {
-    **{
-        kind: (kind, (), {})
-        for kind in (
-            "Abs Ceil Elu Erf Exp Flatten Floor GlobalAveragePool GlobalMaxPool HardSigmoid HardSwish "
-            "Identity LeakyRelu Mish Neg Reciprocal Relu Selu Sigmoid Sign Softplus Softsign Tanh"
-        ).split()
-    },
-    "elu of another slope": ("Elu", (), {"alpha": 0.3}),
-    "hard sigmoid of PyTorch": ("HardSigmoid", (), {"alpha": 1 / 6}),
-    "convolution": ("Conv", (normal(5, 3, 3, 3), normal(5)), {"pads": [1, 1, 1, 1]}),
-    "strided": ("Conv", (normal(5, 3, 3, 2),), {"pads": [1, 0, 2, 1], "strides": [2, 3]}),
-    "groups": ("Conv", (normal(6, 1, 3, 3),), {"group": 3}),
-    "dilation": ("Conv", (normal(4, 3, 3, 3),), {"dilations": [2, 2], "pads": [2, 2, 2, 2]}),
-    "same": ("Conv", (normal(4, 3, 3, 3),), {"auto_pad": "SAME_UPPER", "strides": [2, 2]}),
-    "turned convolution": (
-        "ConvTranspose",
-        (normal(3, 4, 3, 3), normal(4)),
-        {"strides": [2, 2], "pads": [1, 1, 1, 1], "output_padding": [1, 1]},
-    ),
-    "batch norm": (
-        "BatchNormalization",
-        (normal(3), normal(3), normal(3), np.abs(normal(3))),
-        {"epsilon": 0.01},
-    ),
-    "layer norm": ("LayerNormalization", (normal(8), normal(8)), {"axis": -1}),
-    "instance norm": ("InstanceNormalization", (normal(3), normal(3)), {}),
-    "max pool": ("MaxPool", (), {"strides": [2, 2], **POOL}),
-    "ceiling": ("MaxPool", (), {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
-    "average pool": ("AveragePool", (), POOL),
-    "padding counts": ("AveragePool", (), {"count_include_pad": 1, **POOL}),
-    "parametric": ("PRelu", (np.abs(normal(3, 1, 1)),), {}),
-    "clip": ("Clip", (np.float32(-0.5), np.float32(0.7)), {}),
-    "relu6": ("Clip", (np.float32(0), np.float32(6)), {}),
-    "mean": ("ReduceMean", (whole(2, 3),), {"keepdims": 0}),
-    "sum": ("ReduceSum", (whole(1),), {}),
-    "norm": ("ReduceL2", (whole(1),), {}),
-    "softmax": ("Softmax", (), {"axis": 1}),
-    "logarithm": ("LogSoftmax", (), {"axis": 1}),
-    "turn": ("Transpose", (), {"perm": [0, 2, 3, 1]}),
-    "shape": ("Reshape", (whole(0, 3, 64),), {}),
-    "rest": ("Reshape", (whole(2, -1),), {}),
-    "slice": ("Slice", (whole(1), whole(2**63 - 1), whole(3), whole(2)), {}),
-    "backwards": ("Slice", (whole(-1), whole(-(2**63)), whole(2), whole(-1)), {}),
-    "gather": ("Gather", (whole(2, 0, -1),), {"axis": 1}),
-    "one": ("Gather", (np.array(-1, "int64"),), {"axis": 3}),
-    "pad": ("Pad", (whole(0, 0, 1, 2, 0, 0, 3, 0), np.float32(0.5)), {}),
-    "mirror": ("Pad", (whole(0, 0, 1, 2, 0, 0, 2, 1),), {"mode": "reflect"}),
-    "unsqueeze": ("Unsqueeze", (whole(1, -1),), {}),
-    "expand": ("Expand", (whole(2, 2, 3, 8, 8),), {}),
-    "nearest": (
-        "Resize",
-        (None, np.array([1, 1, 2, 2], "float32")),
-        dict(mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
-    ),
-    "bilinear": (
-        "Resize",
-        (None, None, whole(2, 3, 13, 11)),
-        {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
-    ),
-    "power": ("Pow", (np.float32(2),), {}),
-    "division": ("Div", (np.abs(normal(1, 3, 1, 1)) + 1,), {}),
-    "matrix": ("MatMul", (normal(8, 4),), {}),
-    "einsum": ("Einsum", (normal(3, 5),), {"equation": "nchw,cd->ndhw"}),
-    "maximum": ("Max", (normal(3, 8, 8), np.float32(0)), {}),
-    "half": ("Cast", (), {"to": TensorProto.FLOAT16}),
+    **{kind: case(kind) for kind in KINDS},
+    "elu of another slope": case("Elu", alpha=0.3),
+    "hard sigmoid of PyTorch": case("HardSigmoid", alpha=1 / 6),
+    "convolution": case("Conv", normal(5, 3, 3, 3), normal(5), pads=[1, 1, 1, 1]),
+    "strided": case("Conv", normal(5, 3, 3, 2), pads=[1, 0, 2, 1], strides=[2, 3]),
+    "groups": case("Conv", normal(6, 1, 3, 3), group=3),
+    "dilation": case("Conv", normal(4, 3, 3, 3), dilations=[2, 2], pads=[2, 2, 2, 2]),
+    "same": case("Conv", normal(4, 3, 3, 3), auto_pad="SAME_UPPER", strides=[2, 2]),
+    "turned convolution": case("ConvTranspose", normal(3, 4, 3, 3), normal(4), **TURNED),
+    "batch norm": case("BatchNormalization", *normal(3, 3), np.abs(normal(3)), epsilon=0.01),
+    "layer norm": case("LayerNormalization", normal(8), normal(8), axis=-1),
+    "instance norm": case("InstanceNormalization", normal(3), normal(3)),
+    "max pool": case("MaxPool", strides=[2, 2], **POOL),
+    "ceiling": case("MaxPool", kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
+    "average pool": case("AveragePool", **POOL),
+    "padding counts": case("AveragePool", count_include_pad=1, **POOL),
+    "parametric": case("PRelu", np.abs(normal(3, 1, 1))),
+    "clip": case("Clip", np.float32(-0.5), np.float32(0.7)),
+    "relu6": case("Clip", np.float32(0), np.float32(6)),
+    "mean": case("ReduceMean", whole(2, 3), keepdims=0),
+    "sum": case("ReduceSum", whole(1)),
+    "norm": case("ReduceL2", whole(1)),
+    "softmax": case("Softmax", axis=1),
+    "logarithm": case("LogSoftmax", axis=1),
+    "turn": case("Transpose", perm=[0, 2, 3, 1]),
+    "shape": case("Reshape", whole(0, 3, 64)),
+    "rest": case("Reshape", whole(2, -1)),
+    "slice": case("Slice", whole(1), whole(2**63 - 1), whole(3), whole(2)),
+    "backwards": case("Slice", whole(-1), whole(-(2**63)), whole(2), whole(-1)),
+    "gather": case("Gather", whole(2, 0, -1), axis=1),
+    "one": case("Gather", np.array(-1, "int64"), axis=3),
+    "pad": case("Pad", whole(0, 0, 1, 2, 0, 0, 3, 0), np.float32(0.5)),
+    "mirror": case("Pad", whole(0, 0, 1, 2, 0, 0, 2, 1), mode="reflect"),
+    "unsqueeze": case("Unsqueeze", whole(1, -1)),
+    "expand": case("Expand", whole(2, 2, 3, 8, 8)),
+    "nearest": case("Resize", None, np.array([1, 1, 2, 2], "float32"), **TWICE),
+    "bilinear": case("Resize", None, None, whole(2, 3, 13, 11), **HALF_PIXEL),
+    "power": case("Pow", np.float32(2)),
+    "division": case("Div", np.abs(normal(1, 3, 1, 1)) + 1),
+    "matrix": case("MatMul", normal(8, 4)),
+    "einsum": case("Einsum", normal(3, 5), equation="nchw,cd->ndhw"),
+    "maximum": case("Max", normal(3, 8, 8), np.float32(0)),
+    "half": case("Cast", to=TensorProto.FLOAT16),
 }
 
 

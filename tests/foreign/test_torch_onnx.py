@@ -22,7 +22,7 @@ CLOSE = 1e-4  # of the map's largest value, single precision in both
 
 
 class Of(nn.Module):
-    """A function of its own input and of what modules make of it."""
+    """A function of what several modules make of the same input."""
 
     def __init__(self, function, *parts):
         super().__init__()

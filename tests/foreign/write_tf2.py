@@ -7,12 +7,9 @@ import numpy as np
 
 
 def write(folder, weights, *kinds):
-    """Write the network of ``hand_network.py`` into ``folder/kind`` for every kind.
+    """Write the network of ``hand_network.py``, whose arrays are in an archive, into ``folder/kind``.
 
-    Args:
-        folder: str.
-        weights: an archive of its arrays, kernel and bias of each layer.
-        kinds: of ``keras`` (3), ``tf_keras``, ``module`` and ``wrapped``, the frozen graph as a function.
+    Kinds are ``keras`` (3), ``tf_keras``, ``module`` and ``wrapped``, the frozen graph as a function.
     """
     os.environ.pop("TF_USE_LEGACY_KERAS", None)
     import tensorflow
