@@ -1,6 +1,7 @@
 """Requests to stop, from signals, failed data and bad losses, in one process and in several."""
 
 import os
+import re
 import signal
 from types import SimpleNamespace
 
@@ -129,8 +130,7 @@ def test_a_loss_that_is_not_finite_on_any_tower(value, tower):
     assert early_stop.reason is None
     costs[tower] = np.float32(value)
     callback.after_run(None, SimpleNamespace(results=costs))
-    for text in ("step 11", "epoch 3", str(value), "model-8", "--base-lr"):
-        assert text in early_stop.reason.message
+    assert re.match(f"step 11 .epoch 3.*{value}.*model-8", early_stop.reason.message)
     assert not early_stop.reason.save
 
 

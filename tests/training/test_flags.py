@@ -31,30 +31,17 @@ def test_defaults():
     assert (resnet.mode, resnet.depth, resnet.laststride) == ("resnet", 50, 1)
 
 
-@pytest.mark.parametrize(
-    "flag, values",
-    [
-        ("--batch", "0 -8 2.5"),
-        ("--epoch", "0"),
-        ("--steps", "x"),
-        ("--final-size", "0"),
-        ("--base-lr", "0 nan inf"),
-        ("--stepscale", "-1"),
-        ("--classnum", "0"),
-        ("--width", "0"),
-        ("--towers", "0"),
-        ("--lr-epochs", "20,10 0,10 10,10 ten"),
-        ("--mode", "resnet"),
-        ("--laststride", "2"),
-        ("--norm", "gn"),
-        ("--data-format", "cocoa"),
-        ("--seed", "-1 2147483648"),
-        ("--watch", "-1"),
-        ("--watch-boxes", "few"),
-    ],
-)
-def test_a_bad_value_is_refused_with_its_flag(capsys, flag, values):
-    for value in values.split():
+BAD = {
+    "--batch": "0 -8 2.5", "--epoch": "0", "--steps": "x", "--final-size": "0", "--base-lr": "0 nan inf",
+    "--stepscale": "-1", "--classnum": "0", "--width": "0", "--towers": "0", "--mode": "resnet",
+    "--lr-epochs": "20,10 0,10 10,10 ten", "--laststride": "2", "--norm": "gn", "--data-format": "cocoa",
+    "--seed": "-1 2147483648", "--watch": "-1", "--watch-boxes": "few",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("flag", sorted(BAD))
+def test_a_bad_value_is_refused_with_its_flag(capsys, flag):
+    for value in BAD[flag].split():
         with pytest.raises(SystemExit, match="2"):
             parse(flag, value)
         assert f"argument {flag}: " in capsys.readouterr().err

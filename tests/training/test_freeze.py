@@ -8,7 +8,7 @@ from networks import WIDTH, options_of, vgg_variables
 from real_runs import load_last, train
 from refusals import refusal
 from sample_images import write_list
-from small_trainings import CLASSES, build_tower, make_recipe, parse
+from small_trainings import CLASSES, build_tower, make_recipe, parse, rows_of
 
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
@@ -31,18 +31,11 @@ def is_above(name):
     return name.startswith(ABOVE)
 
 
-def tiles(seed):
-    """uint8 RGB (50, 60, 3) of tiles in random colors, so that every crop differs."""
-    colors = np.random.RandomState(seed).randint(0, 256, (5, 6, 3), dtype="uint8")
-    return colors.repeat(10, axis=0).repeat(10, axis=1)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("freeze")
-    rows = [(f"{i}.jpg", tiles(i), i, ()) for i in range(CLASSES)]
     for split in ("train", "val"):
-        write_list(folder / "data", split, rows)
+        write_list(folder / "data", split, rows_of(CLASSES))
     variables = {norm: vgg_variables(CLASSES, norm=norm) for norm in ("none", "bn")}
     below = [name for name in variables["none"] if not name.startswith("add/")]
     variables["headless"] = {name: variables["none"][name] for name in below}

@@ -36,24 +36,20 @@ BATCH, STEPS = 4, 5  # two passes over the images
 SECONDS = 240  # for a run to end by itself, starting included
 
 
-def launch(ranks, arguments, folder, **settings):
+def launch(ranks, arguments, folder):
     command = [sys.executable] + [str(argument) for argument in arguments]
     if ranks > 1:
         command = [HOROVODRUN, "-np", str(ranks), "--gloo"] + command
-    return subprocess.Popen(
-        command, cwd=str(folder), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **settings
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    return subprocess.Popen(command, cwd=str(folder), **pipes)
 
 
 def finish(process, seconds=SECONDS):
     """(exit code, what it printed); a process that outlasts ``seconds`` is a failure."""
-    watchdog = threading.Timer(seconds, process.kill)
-    watchdog.start()
-    text = process.communicate()[0].decode("utf-8", "replace")
-    watchdog.cancel()
-    assert process.returncode != -signal.SIGKILL, (
-        f"still running after {seconds} s:\n{text[-4000:]}"
-    )
+    try:
+        text = process.communicate(timeout=seconds)[0].decode("utf-8", "replace")
+    finally:
+        process.kill()
     return process.returncode, text
 
 
@@ -91,13 +87,13 @@ def folder(tmp_path_factory):
     return folder
 
 
-FEW = "--data {}/few --batch 3 --steps 1 --logdir few"
+FEW = "--data {}/few --batch 3 --steps 1 --classnum 8 --logdir few"
 
 
 @pytest.fixture(scope="module")
 def one(root, folder):
     """Variables after a training by one process."""
-    drive(root, folder, 1, "--logdir one", FEW.format(folder) + "1 --classnum 8")
+    drive(root, folder, 1, "--logdir one", FEW.format(folder) + "1")
     return left_by(folder, "one")
 
 
@@ -165,7 +161,7 @@ def test_validation_counts_what_one_process_counts(folder, one, two):
 
 
 def test_validation_with_fewer_images_than_ranks(root, folder, one):
-    drive(root, folder, 3, FEW.format(folder) + "3 --classnum 8")
+    drive(root, folder, 3, FEW.format(folder) + "3")
     assert errors_of(folder, "few3") == errors_of(folder, "few1")
     assert distance(left_by(folder, "few1"), left_by(folder, "few3"), WEIGHTS) < 1e-5
 

@@ -30,11 +30,9 @@ def cub_recipe(options=OPTIONS, **changes):
     "data_set, batch, images, stepscale, steps",
     [
         ("cub", 256, 5994, None, 125),
-        ("cub", 32, 5994, None, 1000),
         ("cub", 48, 1, None, 666),
         ("cub", 32, 5994, 1.0, 200),
         ("imagenet", 256, 1281167, None, 1000),
-        ("imagenet", 32, 1, None, 8000),
         ("imagenet", 32, 1281167, 5.0, 200000),
         # Other data: one pass.
         (None, 32, 351, None, 10),
