@@ -1,7 +1,7 @@
 """What tests of training share: flags, recipes of small networks and their graphs, lists of images."""
 
+import numpy as np
 from networks import WIDTH, options_of
-from sample_images import blob_image
 
 from dgl.cli.train import make_parser
 from dgl.tf_compat import tf
@@ -36,9 +36,12 @@ def build_tower(recipe):
         return model, image, label, model.build_graph(image, label)
 
 
+def tiles(seed):
+    """uint8 RGB (50, 60, 3) of tiles in random colors, so that every crop differs."""
+    colors = np.random.RandomState(seed).randint(0, 256, (5, 6, 3), dtype="uint8")
+    return colors.repeat(10, axis=0).repeat(10, axis=1)
+
+
 def rows_of(count, classes=CLASSES, boxes=((),), ending=".jpg"):
-    """Rows for :func:`sample_images.write_list`: images of 50 x 60, the classes and boxes in turn."""
-    return [
-        (f"{n}{ending}", blob_image(n + 1, 50, 60), n % classes, boxes[n % len(boxes)])
-        for n in range(count)
-    ]
+    """Rows for :func:`sample_images.write_list`: images of tiles, the classes and boxes in turn."""
+    return [(f"{n}{ending}", tiles(n), n % classes, boxes[n % len(boxes)]) for n in range(count)]

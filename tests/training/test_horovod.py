@@ -234,7 +234,7 @@ def test_a_killed_rank_ends_the_run_which_can_be_resumed(root, folder, rank):
 
 
 SIGTERM = "stopped by SIGTERM; go on with --resume"
-DECODER = "a process that decodes images ended by itself"
+DECODER = "a worker process ended by itself"
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,7 @@ from dgl.training.recipe import VALIDATE_EVERY, decay, describe, multiplier, ste
 from dgl.weights.restore import network_variables
 
 OPTIONS = options_of("vgg", 200, "cub", width=0.0625)
-PUBLISHED = {
-    "image_size": 64,
-    "batch": 32,
-    "towers": 2,
-    "steps": 1000,
-    "epochs": 30,
-    "base_lr": 0.002,
-}
+PUBLISHED = dict(image_size=64, batch=32, towers=2, steps=1000, epochs=30, base_lr=0.002)
 
 
 def cub_recipe(options=OPTIONS, **changes):
