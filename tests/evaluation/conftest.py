@@ -1,5 +1,6 @@
-"""A small checkpoint and two data sets, shared by the tests of the command line."""
+"""A small checkpoint and two data sets for tests of the command line; the profile of property tests."""
 
+import hypothesis_profile  # noqa: F401
 import pytest
 from command_runs import CLASSES, IMAGES, blob_rows, write_network
 from fake_predictor import FakePredictor, Run, make_dataset

@@ -18,6 +18,7 @@ from dgl.data.image_io import read_image
 from dgl.errors import UserError
 from dgl.report.tables import print_tables
 
+pytestmark = pytest.mark.usefixtures("quick_charts")
 ENTRIES = ["dgl@conv5_3", "dgl@conv5_2", "cam@add"]
 
 

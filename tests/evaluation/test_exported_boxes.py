@@ -17,7 +17,8 @@ from dgl.labeling.formats import ExportOptions, export
 from dgl.labeling.labels import ImageLabels
 from dgl.labeling.store import LabelStore
 
-every_format = pytest.mark.parametrize("name", ["coco", "voc", "yolo"])
+FORMATS = ("coco", "voc", "yolo")
+every_format = pytest.mark.parametrize("name", FORMATS)
 
 
 def stored(out, folder, labels, **changes):
@@ -70,7 +71,7 @@ sides = st.floats(0, 1)
 @given(
     st.lists(st.tuples(sides, sides, sides, sides, st.booleans()), min_size=1, max_size=4),
     st.sampled_from([(1, 1), (7, 3), (640, 480)]),
-    st.sampled_from(["coco", "voc", "yolo"]),
+    st.sampled_from(FORMATS),
 )
 def test_any_boxes(tmp_path_factory, rows, size, name):
     folder = tmp_path_factory.mktemp("boxes")
@@ -83,9 +84,15 @@ def test_any_boxes(tmp_path_factory, rows, size, name):
     objects = [o for o in objects if o.box[0] < o.box[2] and o.box[1] < o.box[3]]
     if not objects:
         return
-    out = stored(folder / "out", folder, [ImageLabels("a.png", *size, None, tuple(objects))])
+    out = str(folder / "out")
+    with LabelStore(out, header(folder, 1)) as store:
+        store.append([ImageLabels("a.png", size[0], size[1], None, tuple(objects))])
     dataset, found = read_all(export(out, name))
-    boxes = [(dataset.class_name(s.class_index), box) for s in found.values() for box in s.boxes]
+    boxes = [
+        (dataset.class_name(sample.class_index), box)
+        for sample in found.values()
+        for box in sample.boxes
+    ]
     wanted = sorted(((o.class_name, o.box) for o in objects), key=lambda pair: pair[0])
     assert [name for name, _ in boxes] == [name for name, _ in wanted]
     # A pixel is the least that VOC can say.

@@ -133,7 +133,7 @@ def recognizing(tmp_path_factory):
     return folder
 
 
-def test_the_command(recognizing, tmp_path, capsys):
+def test_the_command(recognizing, quick_charts, tmp_path, capsys):
     flags = ["--protocol", "wsolevaluation", "--method", "dgl", "center", "--clayer", "1", "2"]
     flags += ["--fuse", "mean", "--resamples", "20", "--gallery", "0"]
     for name, more in (("plain", []), ("mosaic", ["--mosaic", "2x2"])):

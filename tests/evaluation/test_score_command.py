@@ -15,6 +15,7 @@ from straight_boxes import random_images, straight_hits
 from dgl.errors import UserError
 from dgl.evaluation.saved_maps import read_map, scaled_boxes
 
+pytestmark = pytest.mark.usefixtures("quick_charts")
 IMAGES, SIDE = 60, 224
 
 

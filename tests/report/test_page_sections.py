@@ -40,7 +40,7 @@ def test_of_many_methods_the_best_and_cam_are_drawn():
     "layers, methods, curves",
     [(VGG_LAYERS, METHODS[:4], "4 of 55 lines"), (VGG_LAYERS[:3], METHODS[:3], "by threshold")],
 )
-def test_plots(tmp_path, layers, methods, curves):
+def test_plots(quick_charts, tmp_path, layers, methods, curves):
     metrics = sample_report(tmp_path, layers, methods, images=0)[0]
     sections = protocol_sections(metrics, str(tmp_path / "plots"))
     names = [plot["name"] for section in sections for plot in section["plots"]]
@@ -62,7 +62,7 @@ def test_values_that_are_missing_do_not_stop_the_plots(tmp_path, metrics):
     assert not any(s["plots"] for s in protocol_sections(metrics, str(tmp_path / "plots")))
 
 
-def test_own_thresholds_are_said_to_be_so(tmp_path, metrics):
+def test_own_thresholds_are_said_to_be_so(quick_charts, tmp_path, metrics):
     rows = metrics["protocols"]["fixed_threshold"]["rows"]
     before = protocol_sections(metrics, str(tmp_path))[0]
     assert "One threshold for every map: 0.2" in before["text"]
@@ -91,7 +91,7 @@ def test_no_selection_and_no_alpha(tmp_path, part):
     assert alpha_section({"alpha": part}, str(tmp_path)) is None
 
 
-def test_alpha_keeps_the_protocols_apart(tmp_path):
+def test_alpha_keeps_the_protocols_apart(quick_charts, tmp_path):
     metrics = sample_report(tmp_path, ["a"], ["cam", "dgl"], images=0)[0]
     section = alpha_section(metrics, str(tmp_path / "plots"))
     assert [table["headings"] for table in section["tables"]] == [["MaxBoxAcc"], ["GT-known"]]
