@@ -3,6 +3,8 @@
 import argparse
 import os
 import sys
+import time
+from typing import Dict
 
 from dgl.backbones import BACKBONES
 from dgl.cli.flags import (
@@ -83,6 +85,29 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         help="use oneDNN's CPU kernels instead of those of TensorFlow 1.15",
     )  # fmt: skip
     add_precision_flag(groups["speed"], note=" (implies --fast)")
+    add("--timing", action="store_true", help="print how long each part takes to standard error")
+
+
+class Timing:
+    """Seconds that the parts of a run take, one part ending where the next begins.
+
+    Attributes:
+        seconds: part -> seconds, in their order; the first is what came before.
+    """
+
+    def __init__(self) -> None:
+        # Until now nothing had to be waited for: seconds of a core are those of the clock.
+        self.seconds: Dict[str, float] = {"start": time.process_time()}
+        self._last = time.perf_counter()
+
+    def end_of(self, part: str) -> None:
+        """End a part."""
+        now = time.perf_counter()
+        self.seconds[part], self._last = now - self._last, now
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{part} {seconds:.2f} s" for part, seconds in self.seconds.items())
+        return f"timing: {parts}; in all {sum(self.seconds.values()):.2f} s"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,6 +117,7 @@ def run(args: argparse.Namespace) -> int:
         UserError: bad flags, a checkpoint that does not fit, no image, or a single image that cannot be
             read.
     """
+    timing = Timing()
     most = 4096
     check_ranges(args, threshold=(0, 1), batch=(1, most), workers=(1, most), top=(1, most))
     if args.normalize is not None:
@@ -120,15 +146,21 @@ def run(args: argparse.Namespace) -> int:
     from dgl.cli import localize_images as images  # TensorFlow takes seconds to load
     from dgl.data.image_files import LeftOut, list_images
 
+    timing.end_of("TensorFlow")
     left_out = LeftOut()
     paths = list(dict.fromkeys(p for source in sources for p in list_images(source, left_out)))
     with json_output(args.json) as write, images.make_predictor(args) as predictor:
+        timing.end_of("network")
         reporter = images.JsonReporter(write) if args.json else images.TextReporter()
         if len(sources) == 1 and not os.path.isdir(sources[0]):
-            return images.localize_image(args, predictor, paths[0], reporter)
-        code = images.localize_folder(args, predictor, paths, reporter)
+            code = images.localize_image(args, predictor, paths[0], reporter)
+        else:
+            code = images.localize_folder(args, predictor, paths, reporter)
+    timing.end_of("images")
     if left_out:
         print(left_out, file=sys.stderr)
+    if args.timing:
+        print(timing, file=sys.stderr)
     return code
 
 

@@ -1,8 +1,10 @@
 """`dgl localize` on single images: files, records, flags, and how it ends on bad input."""
 
 import os
+import re
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -56,6 +58,18 @@ def test_the_backbone_is_recognized_and_slashes_of_a_layer_become_underscores(ph
         *(stem + end for end in (".json", ".png", "_box.png")),
     ]
     assert record_of(out, stem + ".json")["layer"] == "group3/block0_shortcut"
+
+
+def test_timing_tells_where_the_seconds_went(vgg, photo, tmp_path, capsys):
+    before = time.perf_counter()
+    assert demo(vgg, photo, tmp_path, "--timing") == 0
+    whole = time.perf_counter() - before
+    found = re.findall(r"(\w+) ([\d.]+) s", capsys.readouterr().err)
+    parts = {part: float(seconds) for part, seconds in found}
+    assert list(parts) == ["start", "TensorFlow", "network", "images", "all"]
+    in_all = parts.pop("all")
+    assert in_all == pytest.approx(sum(parts.values()), abs=0.025)
+    assert in_all - parts["start"] <= whole + 0.025
 
 
 FUSED = "vgg_geo_conv5_3+conv5_2+conv5_1_dgl"
