@@ -225,6 +225,11 @@ def configure(
     """
     creator = NewSessionCreator()
     use_every_core(creator.config)
+    if recipe.towers > 1:
+        # Each tower has an operation that waits in its thread until the tower has taken a batch. With as
+        # few threads as towers, which is as many as cores by default, nothing else would run.
+        creator.config.inter_op_parallelism_threads = max(os.cpu_count() or 1, 2 * recipe.towers)
+        creator.config.use_per_session_threads = True
     early_stop, statistics, point = run.early_stop, run.statistics, run.point
     checkpointer = Checkpointer(run.folder, statistics, early_stop, run.save_minutes, point.prefix)
     model = ClassifierModel(recipe)
