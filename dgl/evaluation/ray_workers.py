@@ -107,8 +107,9 @@ class RayWorkers:
         return run
 
     def _start(self, task: Task, count: int) -> Sequence[Any]:
-        # As bytes: a worker has to find the package before it can unpickle them.
-        sent = self._ray.put(pickle.dumps((task, self._settings)))
+        # As bytes: a worker has to find the package before it can unpickle them. Kept, because one that is
+        # started again reads them again.
+        self._sent = self._ray.put(pickle.dumps((task, self._settings)))
         root = os.path.dirname(os.path.dirname(os.path.abspath(dgl.__file__)))
         actor = self._ray.remote(_actor_class()).options(
             num_cpus=self.cpus,
@@ -117,7 +118,7 @@ class RayWorkers:
             max_restarts=MOST_LOSSES,
             max_task_retries=MOST_LOSSES,
         )
-        return [actor.remote(root, sent) for _ in range(count)]
+        return [actor.remote(root, self._sent) for _ in range(count)]
 
     def _run(
         self, task: Task, actors: Sequence[Any], chunks: Sequence[int]

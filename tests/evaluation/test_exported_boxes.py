@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from fake_predictor import make_dataset, rows_of, store_turned
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_labels import CLASSES, an_object, header, make_store
 from PIL import Image
@@ -73,6 +73,7 @@ sides = st.floats(0, 1)
     st.sampled_from([(1, 1), (7, 3), (640, 480)]),
     st.sampled_from(FORMATS),
 )
+@example([(370.92 / 576, 0.1, 370.93 / 640, 0.5, False)], (640, 480), "voc")  # across no border
 def test_any_boxes(tmp_path_factory, rows, size, name):
     folder = tmp_path_factory.mktemp("boxes")
     Image.new("RGB", size).save(str(folder / "a.png"))

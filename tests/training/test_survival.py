@@ -23,7 +23,7 @@ _MAX_SECONDS = 200  # for whatever is waited for
 class Runs(Training):
     """Short runs of the real script, with two processes that decode."""
 
-    steps, epochs = 5, 4
+    steps, epochs = 10, 4
 
     def command(self, name):
         return [*super().command(name), "--workers", "2"]
@@ -100,7 +100,7 @@ def test_a_run_that_is_interrupted_again_and_again_loses_nothing(runs):
 def check_is_kept(runs, name, error, message):
     """A copy of the run ``whole`` was resumed and failed: its last good checkpoint is as before."""
     assert message in error
-    assert f"the last good checkpoint is train_log/run{name}/model-20" in error
+    assert f"the last good checkpoint is train_log/run{name}/model-40" in error
     np.testing.assert_equal(load_last(runs.out(name)), load_last(runs.out("whole")))
     assert not [n for n in os.listdir(runs.out(name)) if "tempstate" in n or "_temp" in n]
 
@@ -109,7 +109,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(runs):
     """Files may not grow beyond 1 MB (2048 blocks of 512 bytes); a checkpoint has 2.5."""
     shutil.copytree(runs.out("whole"), runs.out("disk"))
     before = ["sh", "-c", 'ulimit -f 2048; exec "$@"', "sh"]
-    code, text = runs.finish(runs.start("disk", "--epoch", 6, "--workers", 0, before=before))
+    code, text = runs.finish(runs.start("disk", "--epoch", 6, before=before))
     (line,) = re.findall("^error: .*", text, re.MULTILINE)
     assert code == 1
     check_is_kept(runs, "disk", line, "cannot be written (File too large)")
@@ -119,7 +119,7 @@ def test_a_loss_that_overflows_leaves_the_last_good_checkpoint(runs):
     shutil.copytree(runs.out("whole"), runs.out("loss"))
     with pytest.raises(UserError) as caught:
         runs.resume("loss", "--epoch 6 --base-lr 1e30 --save-minutes 60 --workers 0")
-    check_is_kept(runs, "loss", str(caught.value), "step 22 (epoch 5): the loss is")
+    check_is_kept(runs, "loss", str(caught.value), "step 42 (epoch 5): the loss is")
 
 
 def test_a_killed_decoder_ends_the_run_with_one_line(runs):

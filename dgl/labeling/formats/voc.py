@@ -9,7 +9,6 @@ import re
 from typing import Tuple
 from xml.sax.saxutils import escape
 
-from dgl.data.sample import Box
 from dgl.labeling.formats.registry import Export, open_text, register_format
 from dgl.labeling.labels import ImageLabels, LabeledObject
 
@@ -47,8 +46,10 @@ def _xml(labels: ImageLabels, name: str) -> str:
 
 
 def _object(found: LabeledObject, labels: ImageLabels) -> str:
-    sides = zip(("xmin", "ymin", "xmax", "ymax"), _whole(found.box, labels))
-    box = "".join(f"<{side}>{value}</{side}>" for side, value in sides)
+    x0, y0, x1, y1 = found.box
+    xmin, xmax = _pixels(x0, x1, labels.width)
+    ymin, ymax = _pixels(y0, y1, labels.height)
+    box = f"<xmin>{xmin}</xmin><ymin>{ymin}</ymin><xmax>{xmax}</xmax><ymax>{ymax}</ymax>"
     confidence = "" if found.confidence is None else f"<confidence>{found.confidence}</confidence>"
     return (
         f"  <object><name>{escape(_printable(found.class_name))}</name><pose>Unspecified</pose>"
@@ -58,10 +59,12 @@ def _object(found: LabeledObject, labels: ImageLabels) -> str:
     )
 
 
-def _whole(box: Box, labels: ImageLabels) -> Tuple[int, int, int, int]:
-    """The first and the last column and row of a box, counted from 1; at least one pixel."""
-    xmin, ymin = min(round(box[0]) + 1, labels.width), min(round(box[1]) + 1, labels.height)
-    return xmin, ymin, max(round(box[2]), xmin), max(round(box[3]), ymin)
+def _pixels(start: float, end: float, size: int) -> Tuple[int, int]:
+    """The first and the last column or row of a box, counted from 1."""
+    first, last = round(start) + 1, round(end)
+    if last < first:  # narrower than a pixel: the one that it begins in
+        first = last = min(int(start) + 1, size)
+    return first, last
 
 
 def _printable(text: str) -> str:
