@@ -239,7 +239,7 @@ def table(record):
         add("`dgl localize photo.jpg` / `import tensorflow` alone", own["time"], "at most 1.35")
         add("peak memory of the two", own["memory"], "at most 1.3")
         for part, seconds in own.get("parts", {}).items():
-            add(f"seconds of `dgl localize photo.jpg --timing`: {part}", seconds)
+            add(f"seconds by `dgl localize photo.jpg --timing`: {part}", seconds)
     if "folder" in record:
         own = record["folder"]
         images = own["images"]
