@@ -39,7 +39,7 @@ def test_operations_may_use_every_core(configured, towers):
     options = config.session_creator.config
     assert options.intra_op_parallelism_threads == 0  # all of them
     # One operation of each tower waits in its thread.
-    assert options.inter_op_parallelism_threads > towers or towers == 1
+    assert (options.inter_op_parallelism_threads > towers) == (towers > 1)
     assert options.allow_soft_placement
     assert trainer.GATE_GRADIENTS
     assert len(getattr(trainer, "devices", [0])) == towers
