@@ -211,6 +211,7 @@ def test_an_interrupted_call_goes_on(place, refined, tmp_path, seen):
     assert sorted(os.listdir(tmp_path)) == ["out.json", "out.npz"]
 
 
+@pytest.mark.slow
 def test_work_of_other_settings_is_begun_anew(place, tmp_path, monkeypatch, seen):
     rows = [(f"{i}.jpg", rectangle_image(i + 9, 60, 80), i % CLASSES, []) for i in range(3)]
     write_list(tmp_path / "other", "train", rows)
