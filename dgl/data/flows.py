@@ -144,7 +144,7 @@ class ProcessMapData(ProxyDataFlow):  # type: ignore[misc]
 
     A seeded run therefore sees the same images in the same batches however fast each process is.
     Datapoints for which the function returns ``None`` are left out. Processes start at
-    ``reset_state`` and end with the process that started them.
+    ``reset_state`` and end with :meth:`close`, or with the process that started them.
     """
 
     def __init__(self, flow: DataFlow, function: Callable[[Any], Any], workers: int):

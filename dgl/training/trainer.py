@@ -1,4 +1,4 @@
-"""Run a recipe on tensorpack: towers, callbacks, log folder, resuming."""
+"""Train a classifier by a recipe on tensorpack: towers, callbacks, log folder, resuming."""
 
 import contextlib
 import logging

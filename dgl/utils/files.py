@@ -109,9 +109,9 @@ def cache_folder() -> str:
     chosen = os.environ.get("DGL_HOME")
     if chosen:
         return os.path.abspath(os.path.expanduser(chosen))
-    import pooch
+    import platformdirs
 
-    return str(pooch.os_cache("dgl"))
+    return str(platformdirs.user_cache_dir("dgl"))
 
 
 def read_bounded(path: str, most: int, expected: str) -> Optional[bytes]:

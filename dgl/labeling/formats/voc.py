@@ -1,5 +1,6 @@
-"""Format ``voc``: ``Annotations/<image>.xml``, ``JPEGImages/`` and ``ImageSets/Main/{train,val}.txt``.
+"""Labels as PASCAL VOC (``voc``): a file of XML for each image, the images, and lists of names.
 
+``Annotations/<image>.xml``, ``JPEGImages/`` and ``ImageSets/Main/{train,val}.txt``.
 ``classes.txt`` has the classes in the order of their indices, as annotation tools write and read it.
 Corners are whole pixels, counted from 1, and the last one belongs to the box. http://host.robots.ox.ac.uk/pascal/VOC/voc2012/htmldoc/
 """
