@@ -17,7 +17,7 @@ from dgl.cli.flags import (
 )
 from dgl.data.sample import SPLITS
 from dgl.errors import UserError
-from dgl.labeling.formats import format_names
+from dgl.labeling.formats import FORMATS
 from dgl.labeling.objects import ALL, LARGEST
 from dgl.predict.normalize import parse_normalization
 
@@ -71,8 +71,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 
     add = groups["output"].add_argument
     add(
-        "--format", "--export", nargs="+", choices=format_names(), metavar="FORMAT",
-        help="formats to write: " + ", ".join(format_names()) + f" (default: {_DEFAULT_FORMAT})",
+        "--format", "--export", nargs="+", choices=FORMATS, metavar="FORMAT",
+        help="formats to write: " + ", ".join(FORMATS) + f" (default: {_DEFAULT_FORMAT})",
     )  # fmt: skip
     add(
         "--val-fraction", type=float, default=0.1,

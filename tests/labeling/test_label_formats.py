@@ -14,7 +14,7 @@ from trees import contents
 
 from dgl.data import load_data
 from dgl.labeling.decisions import ACCEPTED, CHANGED, REJECTED, Decision, append_decision
-from dgl.labeling.formats import ExportOptions, export, format_names
+from dgl.labeling.formats import FORMATS, ExportOptions, export
 from dgl.labeling.labels import ImageLabels
 from dgl.labeling.store import LabelStore
 
@@ -218,7 +218,7 @@ def oriented(tmp_path_factory):
     return str(folder / "out"), images
 
 
-@pytest.mark.parametrize("name", format_names())
+@pytest.mark.parametrize("name", FORMATS)
 def test_boxes_come_back_to_half_a_pixel(oriented, name):
     out, images = oriented
     folder = export(out, name, ExportOptions(val_fraction=1))
@@ -245,7 +245,7 @@ def label_studio_box(task):
     return name, [x * width, y * height, (x + w) * width, (y + h) * height]
 
 
-@pytest.mark.parametrize("name", format_names())
+@pytest.mark.parametrize("name", FORMATS)
 def test_decisions_decide(made, name):
     out, images = made
     whole = contents(export(out, name))
