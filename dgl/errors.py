@@ -121,6 +121,11 @@ def quote(text: str, limit: int = 80) -> str:
     return repr(text if len(text) <= limit else text[: limit - 3] + "...")
 
 
+def reason_of(error: BaseException, limit: int = 200) -> str:
+    """The first line of an exception's message in quotes, as :func:`quote` gives it."""
+    return quote(first_line(error), limit)
+
+
 def first_few(items: Iterable[str], limit: int = 5) -> str:
     """The first ``limit`` of some strings for a message, followed by ``", ..."`` if there are more.
 

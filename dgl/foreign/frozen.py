@@ -5,7 +5,7 @@ from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional,
 
 import numpy as np
 
-from dgl.errors import ArgumentError, UserError, first_few, first_line, quote
+from dgl.errors import ArgumentError, UserError, first_few, quote, reason_of
 from dgl.foreign.functions import inline_functions, is_call, resolve
 from dgl.foreign.nodes import VARIABLES, Output, copy_of, make_constant, remove_placement, source_of
 from dgl.foreign.operations import check_no_chance, check_operations
@@ -25,7 +25,6 @@ _TEXT_EXTENSIONS = (".pbtxt", ".prototxt", ".txt")
 _HALF = ("float16", "bfloat16")
 _PASS_ON = ("Identity", "Switch", "Merge")  # a variable's handle
 _WITHOUT_OUTPUT = ("Assert", "Const", "NoOp")
-_MESSAGE_CHARACTERS = 200
 
 
 class LoadedGraph(NamedTuple):
@@ -115,9 +114,8 @@ def _read(path: str) -> GraphDef:
         else:
             graph_def.ParseFromString(data)
     except (DecodeError, text_format.ParseError, UnicodeDecodeError, RecursionError) as error:
-        reason = quote(first_line(error), _MESSAGE_CHARACTERS)
         raise UserError(
-            f"{path}: damaged or not a graph ({reason}); expected {_EXPECTED}"
+            f"{path}: damaged or not a graph ({reason_of(error)}); expected {_EXPECTED}"
         ) from None
     if not graph_def.node or not all(node.name and node.op for node in graph_def.node):
         raise UserError(f"{path}: contains no graph; expected {_EXPECTED}")
@@ -180,9 +178,8 @@ def _imported(graph_def: GraphDef, path: str, values: Mapping[str, np.ndarray]) 
             }
             tf.import_graph_def(graph_def, constants, name="")
         except (ValueError, TypeError, LookupError, RuntimeError, tf.errors.OpError) as error:
-            reason = quote(first_line(error), _MESSAGE_CHARACTERS)
             raise UserError(
-                f"{path}: TensorFlow {tf.VERSION} rejects the graph ({reason})"
+                f"{path}: TensorFlow {tf.VERSION} rejects the graph ({reason_of(error)})"
             ) from None
     return graph
 

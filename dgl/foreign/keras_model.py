@@ -10,7 +10,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import numpy as np
 
-from dgl.errors import UserError, first_few, first_line, quote
+from dgl.errors import UserError, first_few, quote, reason_of
 from dgl.foreign.frozen import freeze_variables, frozen_copy, import_graph, named_tensors, prune
 from dgl.foreign.functions import inline_functions, resolve
 from dgl.foreign.nodes import remove_placement
@@ -21,7 +21,6 @@ from dgl.utils.graph_walk import is_placeholder, node_name, upstream, without_id
 
 _Graph = Tuple[Any, Dict[str, str], Dict[str, np.ndarray]]  # graph, names of tensors, values
 _KERAS = ("keras", "tf_keras", "tensorflow")
-_MESSAGE_CHARACTERS = 200
 _DEFAULT_SIZE = 224
 _IMAGE, _OUTPUT, _INPUT = "image of the model", "output of the model", "input of the model: "
 _IMAGE_NAME = "image"
@@ -240,9 +239,8 @@ def _traced(
             )
             traced = function.get_concrete_function(*specs)
         except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
-            reason = quote(first_line(error), _MESSAGE_CHARACTERS)
-            shape = specs[index].shape
-            raise UserError(f"{name}: cannot be called on {shape} images ({reason})") from None
+            what = f"cannot be called on {specs[index].shape} images"
+            raise UserError(f"{name}: {what} ({reason_of(error)})") from None
         values = _captured(traced.graph)
     inputs = traced.inputs[: len(traced.inputs) - len(traced.graph.captures)]
     if len(inputs) != len(specs):

@@ -10,14 +10,12 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
-from dgl.errors import UserError, first_few, first_line, quote
-from dgl.foreign import onnx_arrays  # noqa: F401  # registers its operations
+from dgl.errors import UserError, first_few, quote, reason_of
 from dgl.foreign.frozen import LoadedGraph, import_graph, named_tensors
-from dgl.foreign.onnx_operations import OPERATIONS
+from dgl.foreign.onnx_operations import OPERATIONS, translate
 from dgl.foreign.rewrite import widened
 from dgl.tf_compat import tf
 
-_MESSAGE_CHARACTERS = 200
 _MOST_BYTES = 2**31 - 1
 
 
@@ -47,8 +45,7 @@ def load_onnx(path: str, image_size: Optional[int] = None) -> LoadedGraph:
         model = onnx.load(path)
         onnx.checker.check_model(model)
     except Exception as error:  # of protobuf, of the checker, of files beside it
-        reason = quote(first_line(error), _MESSAGE_CHARACTERS)
-        raise UserError(f"{path}: damaged or no ONNX model ({reason})") from None
+        raise UserError(f"{path}: damaged or no ONNX model ({reason_of(error)})") from None
     lacking = sorted({node.op_type for node in model.graph.node} - set(OPERATIONS) - {"Constant"})
     if lacking:
         raise UserError(
@@ -84,15 +81,10 @@ def _build(onnx_graph: Any, path: str, image_size: Optional[int]) -> Any:
             else:
                 own_name = node.name or (node.output[0] if node.output else node.op_type)
                 with tf.name_scope(_clean(own_name)):
-                    made = OPERATIONS[node.op_type](read, attributes)
-        except UserError as error:
-            raise UserError(
-                f"{path}: {node.op_type} {quote(node.name)} is not translated: {error}"
-            ) from None
-        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
-            reason = quote(first_line(error), _MESSAGE_CHARACTERS)
+                    made = translate(node.op_type, read, attributes)
+        except (UserError, ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             what = f"{node.op_type} {quote(node.name)}"
-            raise UserError(f"{path}: {what} is not translated ({reason})") from None
+            raise UserError(f"{path}: {what} is not translated ({reason_of(error)})") from None
         several = made if isinstance(made, (list, tuple)) else [made]
         values.update(zip(node.output, several))
     outputs = {one.name: tf.convert_to_tensor(values[one.name]) for one in onnx_graph.output}

@@ -1,9 +1,12 @@
-"""The operations of ONNX by those of TensorFlow, one function each, as PyTorch's exporter uses them.
+"""The operations of ONNX by those of TensorFlow, as PyTorch's exporter uses them.
 
-Tensors keep ONNX's order, channels first. Convolutions and pools are computed with channels last between
-two transpositions, because TensorFlow has no others on most processors.
+Each is a function of ONNX's inputs, in their order, and of its attributes, by their names; what some
+versions of ONNX have as an input and others as an attribute is one parameter. Tensors keep ONNX's order,
+channels first. Convolutions and pools are computed with channels last between two transpositions, because
+TensorFlow has no others on most processors.
 """
 
+import inspect
 from functools import partial, reduce
 from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
@@ -12,223 +15,165 @@ import numpy as np
 from dgl.errors import UserError
 from dgl.tf_compat import tf
 
-Attributes = Mapping[str, Any]
-Operation = Callable[[List[Any], Attributes], Any]
-OPERATIONS: Dict[str, Operation] = {}
+# Attributes of convolutions and pools, where a file does not give them.
+_WINDOW = {
+    "pads": (0, 0, 0, 0), "auto_pad": "", "strides": (1, 1), "dilations": (1, 1), "group": 1,
+    "output_padding": (0, 0), "ceil_mode": 0, "count_include_pad": 0,
+}  # fmt: skip
+# ONNX's numbers of types; those of half precision are widened.
+_TYPES = {**dict.fromkeys((1, 10, 16), "float32"), 6: "int32", 7: "int64", 9: "bool", 11: "float64"}
+_HALF_PIXEL = ("half_pixel", "pytorch_half_pixel")
 
-_TO_LAST, _TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
+OPERATIONS: Dict[str, Callable[..., Any]] = {
+    "Abs": tf.abs, "Add": tf.add, "And": tf.logical_and, "Ceil": tf.ceil, "Cos": tf.cos,
+    "Dropout": lambda x, *_: tf.identity(x), "Equal": tf.equal, "Erf": tf.erf, "Exp": tf.exp,
+    "Floor": tf.floor, "Greater": tf.greater, "Identity": tf.identity, "Less": tf.less, "Log": tf.log,
+    "LogSoftmax": tf.nn.log_softmax, "MatMul": tf.matmul, "Mod": tf.mod, "Mul": tf.multiply,
+    "Neg": tf.negative, "Not": tf.logical_not, "Or": tf.logical_or, "Range": tf.range,
+    "Reciprocal": tf.reciprocal, "Relu": tf.nn.relu, "Selu": tf.nn.selu, "Sigmoid": tf.sigmoid,
+    "Sign": tf.sign, "Sin": tf.sin, "Size": tf.size, "Softmax": tf.nn.softmax,
+    "Softplus": tf.nn.softplus, "Softsign": tf.nn.softsign, "Sqrt": tf.sqrt, "Sub": tf.subtract,
+    "Tanh": tf.tanh, "Tile": tf.tile, "Transpose": tf.transpose, "Where": tf.where_v2,
+    "CastLike": lambda x, other: tf.cast(x, tf.convert_to_tensor(other).dtype),
+    "Concat": lambda *values, axis: tf.concat(values, axis),
+    "Einsum": lambda *values, equation: tf.einsum(equation.replace(" ", ""), *values),
+    "GlobalAveragePool": lambda x: tf.reduce_mean(x, [2, 3], keepdims=True),
+    "GlobalMaxPool": lambda x: tf.reduce_max(x, [2, 3], keepdims=True),
+    "HardSigmoid": lambda x, alpha=0.2, beta=0.5: tf.maximum(tf.minimum(alpha * x + beta, 1.0), 0.0),
+    "HardSwish": lambda x: x * (tf.nn.relu6(x + 3.0) / 6.0),
+    "LeakyRelu": lambda x, alpha=0.01: tf.nn.leaky_relu(x, alpha),
+    "Max": lambda *values: reduce(tf.maximum, values),
+    "Mean": lambda *values: tf.add_n(list(values)) / float(len(values)),
+    "Min": lambda *values: reduce(tf.minimum, values),
+    "Mish": lambda x: x * tf.tanh(tf.nn.softplus(x)),
+    "Pow": lambda x, power: tf.pow(x, tf.cast(power, x.dtype)),
+    "PRelu": lambda x, slope: tf.nn.relu(x) - slope * tf.nn.relu(-x),
+    "Squeeze": lambda x, axes=None: tf.squeeze(x, _numbers(axes, "axes")),
+    "Sum": lambda *values: tf.add_n(list(values)),
+}  # fmt: skip
 
 
-def operation(*names: str) -> Callable[[Operation], Operation]:
-    """Decorator that adds a function of inputs and attributes to :data:`OPERATIONS`."""
+def translate(kind: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+    """Build an operation; attributes that its function here does not name are left out."""
+    signature = inspect.signature(OPERATIONS[kind])
+    free = set(signature.parameters) - set(signature.bind_partial(*inputs).arguments)
+    if "window" in free:
+        return OPERATIONS[kind](*inputs, **{**_WINDOW, **attributes})
+    own = {name: value for name, value in attributes.items() if name in free}
+    return OPERATIONS[kind](*inputs, **own)
 
-    def register(function: Operation) -> Operation:
-        OPERATIONS.update((name, function) for name in names)
+
+def _operation(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Decorator that adds a function to :data:`OPERATIONS`."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        OPERATIONS.update(dict.fromkeys(names, function))
         return function
 
     return register
 
 
-def known(value: Any) -> Optional[np.ndarray]:
+def _known(value: Any) -> Any:
     """The value of an input that does not depend on the image, else ``None``."""
-    if value is None or isinstance(value, (np.ndarray, np.generic)):
-        return value  # type: ignore[return-value]
-    found: Optional[np.ndarray] = tf.get_static_value(value)
-    return found
+    return tf.get_static_value(value) if tf.is_tensor(value) else value
 
 
-def numbers(value: Any, what: str) -> List[int]:
-    """Whole numbers of an input that does not depend on the image."""
-    found = known(value)
-    if found is None:
+def _numbers(value: Any, what: str) -> Optional[List[int]]:
+    """Whole numbers that do not depend on the image; ``None`` of ``None``."""
+    found = _known(value)
+    if found is None and value is not None:
         raise UserError(f"{what} that only a run tells")
-    return [int(number) for number in np.ravel(found)]
+    return None if value is None else [int(number) for number in np.ravel(found)]
 
 
-def axes_of(inputs: Sequence[Any], attributes: Attributes) -> Optional[List[int]]:
-    """Axes of an attribute, as in older files, or of the second input."""
-    if "axes" in attributes:
-        return list(attributes["axes"])
-    return numbers(inputs[1], "axes") if len(inputs) > 1 and inputs[1] is not None else None
-
-
-def _folded(function: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    return lambda *values: reduce(function, values)
-
-
-# Functions of the inputs alone.
-_SIMPLE: Dict[str, Callable[..., Any]] = {
-    "Abs": tf.abs, "Add": tf.add, "And": tf.logical_and, "Ceil": tf.ceil, "Cos": tf.cos,
-    "Dropout": lambda x, *_: tf.identity(x), "Equal": tf.equal, "Erf": tf.erf, "Exp": tf.exp,
-    "Floor": tf.floor, "Greater": tf.greater, "Identity": tf.identity, "Less": tf.less, "Log": tf.log,
-    "MatMul": tf.matmul, "Mod": tf.mod, "Mul": tf.multiply, "Neg": tf.negative, "Not": tf.logical_not,
-    "Or": tf.logical_or, "Range": tf.range, "Reciprocal": tf.reciprocal, "Relu": tf.nn.relu,
-    "Selu": tf.nn.selu, "Sigmoid": tf.sigmoid, "Sign": tf.sign, "Sin": tf.sin, "Size": tf.size,
-    "Softplus": tf.nn.softplus, "Softsign": tf.nn.softsign, "Sqrt": tf.sqrt, "Sub": tf.subtract,
-    "Tanh": tf.tanh, "Tile": tf.tile, "Where": lambda c, a, b: tf.where_v2(c, a, b),
-    "CastLike": lambda x, other: tf.cast(x, tf.convert_to_tensor(other).dtype),
-    "GlobalAveragePool": lambda x: tf.reduce_mean(x, [2, 3], keepdims=True),
-    "GlobalMaxPool": lambda x: tf.reduce_max(x, [2, 3], keepdims=True),
-    "HardSwish": lambda x: x * (tf.nn.relu6(x + 3.0) / 6.0),
-    "Max": _folded(tf.maximum),
-    "Mean": lambda *values: tf.add_n(list(values)) / float(len(values)),
-    "Min": _folded(tf.minimum),
-    "Mish": lambda x: x * tf.tanh(tf.nn.softplus(x)),
-    "Pow": lambda x, power: tf.pow(x, tf.cast(power, x.dtype)),
-    "PRelu": lambda x, slope: tf.nn.relu(x) - slope * tf.nn.relu(-x),
-    "Sum": lambda *values: tf.add_n(list(values)),
-}  # fmt: skip
-# Functions of the first input and attributes.
-_WITH_ATTRIBUTES: Dict[str, Callable[[Any, Attributes], Any]] = {
-    "HardSigmoid": lambda x, a: tf.maximum(
-        tf.minimum(a.get("alpha", 0.2) * x + a.get("beta", 0.5), 1.0), 0.0
-    ),
-    "LeakyRelu": lambda x, a: tf.nn.leaky_relu(x, a.get("alpha", 0.01)),
-    "LogSoftmax": lambda x, a: tf.nn.log_softmax(x, axis=a.get("axis", -1)),
-    "Softmax": lambda x, a: tf.nn.softmax(x, axis=a.get("axis", -1)),
-    "Transpose": lambda x, a: tf.transpose(x, a.get("perm")),
-}
-
-
-def _of_inputs(function: Callable[..., Any], inputs: List[Any], attributes: Attributes) -> Any:
-    return function(*inputs)
-
-
-def _of_first(function: Callable[..., Any], inputs: List[Any], attributes: Attributes) -> Any:
-    return function(inputs[0], attributes)
-
-
-OPERATIONS.update((name, partial(_of_inputs, function)) for name, function in _SIMPLE.items())
-OPERATIONS.update((name, partial(_of_first, f)) for name, f in _WITH_ATTRIBUTES.items())
-
-
-@operation("Div")
-def _divide(inputs: List[Any], attributes: Attributes) -> Any:
-    first, second = (tf.convert_to_tensor(value) for value in inputs)
+@_operation("Div")
+def _divide(x: Any, y: Any) -> Any:
+    first, second = map(tf.convert_to_tensor, (x, y))
     return first // second if first.dtype.is_integer else first / second
 
 
-@operation("Elu")
-def _elu(inputs: List[Any], attributes: Attributes) -> Any:
-    alpha = attributes.get("alpha", 1.0)
-    features = inputs[0]
-    return tf.nn.relu(features) + alpha * (tf.exp(tf.minimum(features, 0.0)) - 1.0)
+@_operation("Elu")
+def _elu(x: Any, alpha: float = 1.0) -> Any:
+    return tf.nn.relu(x) + alpha * (tf.exp(tf.minimum(x, 0.0)) - 1.0)
 
 
-@operation("Gelu")
-def _gelu(inputs: List[Any], attributes: Attributes) -> Any:
-    x = inputs[0]
-    if attributes.get("approximate") == "tanh":
+@_operation("Gelu")
+def _gelu(x: Any, approximate: str = "none") -> Any:
+    if approximate == "tanh":
         return 0.5 * x * (1.0 + tf.tanh(0.7978845608 * (x + 0.044715 * x * x * x)))
     return 0.5 * x * (1.0 + tf.erf(x * 0.7071067812))
 
 
-@operation("Clip")
-def _clip(inputs: List[Any], attributes: Attributes) -> Any:
-    limits = [attributes.get("min"), attributes.get("max")]
-    for place, given in enumerate(inputs[1:3]):
-        limits[place] = given if given is not None else limits[place]
-    if [known(limit) if limit is not None else None for limit in limits] == [0, 6]:
-        return tf.nn.relu6(inputs[0])
-    found = inputs[0] if limits[0] is None else tf.maximum(inputs[0], limits[0])
-    return found if limits[1] is None else tf.minimum(found, limits[1])
+@_operation("Clip")
+def _clip(x: Any, min: Any = None, max: Any = None) -> Any:
+    if [_known(min), _known(max)] == [0, 6]:
+        return tf.nn.relu6(x)
+    found = x if min is None else tf.maximum(x, min)
+    return found if max is None else tf.minimum(found, max)
 
 
 # --- weights
 
 
-def channels_last(tensor: Any) -> Any:
-    """(N, C, H, W) as (N, H, W, C)."""
-    return tf.transpose(tensor, _TO_LAST)
+def _channels_last(tensor: Any) -> Any:
+    return tf.transpose(tensor, [0, 2, 3, 1])
 
 
-def channels_first(tensor: Any) -> Any:
-    """(N, H, W, C) as (N, C, H, W)."""
-    return tf.transpose(tensor, _TO_FIRST)
+def _channels_first(tensor: Any) -> Any:
+    return tf.transpose(tensor, [0, 3, 1, 2])
 
 
-def _padded(features: Any, attributes: Attributes, fill: float = 0.0) -> Any:
-    """(N, H, W, C) with the paddings of a convolution or pool, those of ``ceil_mode`` included."""
-    pads = list(attributes.get("pads", [0, 0, 0, 0]))
-    if attributes.get("ceil_mode"):
-        sides = features.shape.as_list()[1:3]
-        for axis, side in enumerate(sides):
-            kernel, stride = attributes["kernel_shape"][axis], _pair(attributes, "strides")[axis]
-            if side is None:
-                raise UserError("a pool with ceil_mode on images of any size")
-            rest = (side + pads[axis] + pads[axis + 2] - kernel) % stride
-            pads[axis + 2] += (stride - rest) % stride
-    if not any(pads):
-        return features
+def _padded(features: Any, pads: Sequence[int], fill: float = 0.0) -> Any:
+    """(N, H, W, C) with the paddings of a convolution or pool."""
     widths = [[0, 0], [pads[0], pads[2]], [pads[1], pads[3]], [0, 0]]
-    return tf.pad(features, widths, constant_values=fill)
+    return tf.pad(features, widths, constant_values=fill) if any(pads) else features
 
 
-def _pair(attributes: Attributes, name: str) -> List[int]:
-    return list(attributes.get(name, [1, 1]))
-
-
-def _padding(attributes: Attributes) -> str:
-    told = attributes.get("auto_pad", "NOTSET")
-    if told == "SAME_LOWER":
+def _padding(auto_pad: str) -> str:
+    if auto_pad == "SAME_LOWER":
         raise UserError("padding SAME_LOWER")
-    return "SAME" if told == "SAME_UPPER" else "VALID"
+    return "SAME" if auto_pad == "SAME_UPPER" else "VALID"
 
 
-@operation("Conv")
-def _convolution(inputs: List[Any], attributes: Attributes) -> Any:
-    kernel = tf.transpose(inputs[1], [2, 3, 1, 0])
-    if kernel.shape.ndims != 4:
-        raise UserError("a convolution of other than two sides")
-    strides, dilations = _pair(attributes, "strides"), _pair(attributes, "dilations")
-    features = _padded(channels_last(inputs[0]), attributes)
+@_operation("Conv")
+def _convolution(x: Any, weights: Any, biases: Any = None, **window: Any) -> Any:
     result = tf.nn.conv2d(
-        features,
-        kernel,
-        strides=[1, *strides, 1],
-        padding=_padding(attributes),
-        dilations=[1, *dilations, 1],
+        _padded(_channels_last(x), window["pads"]),
+        tf.transpose(weights, [2, 3, 1, 0]),
+        strides=[1, *window["strides"], 1],
+        padding=_padding(window["auto_pad"]),
+        dilations=[1, *window["dilations"], 1],
     )
-    if len(inputs) > 2 and inputs[2] is not None:
-        result = tf.nn.bias_add(result, inputs[2])
-    return channels_first(result)
+    return _channels_first(result if biases is None else tf.nn.bias_add(result, biases))
 
 
-@operation("ConvTranspose")
-def _turned_convolution(inputs: List[Any], attributes: Attributes) -> Any:
-    if attributes.get("group", 1) != 1 or set(_pair(attributes, "dilations")) != {1}:
+@_operation("ConvTranspose")
+def _turned_convolution(x: Any, weights: Any, biases: Any = None, **window: Any) -> Any:
+    if window["group"] != 1 or set(window["dilations"]) != {1}:
         raise UserError("a transposed convolution in groups or with dilation")
-    features, kernel = channels_last(inputs[0]), tf.transpose(inputs[1], [2, 3, 1, 0])
-    strides, pads = _pair(attributes, "strides"), attributes.get("pads", [0, 0, 0, 0])
-    more = list(attributes.get("output_padding", [0, 0]))
-    sides = features.shape.as_list()[1:3]
-    size = kernel.shape.as_list()
-    whole = [(side - 1) * stride + own for side, stride, own in zip(sides, strides, size)]
-    shape = [tf.shape(features)[0], whole[0] + more[0], whole[1] + more[1], size[2]]
-    result = tf.nn.conv2d_transpose(features, kernel, shape, [1, *strides, 1], "VALID")
-    ends = [whole[axis] + more[axis] - pads[axis + 2] for axis in (0, 1)]
-    result = result[:, pads[0] : ends[0], pads[1] : ends[1]]
-    if len(inputs) > 2 and inputs[2] is not None:
-        result = tf.nn.bias_add(result, inputs[2])
-    return channels_first(result)
+    features, kernel = _channels_last(x), tf.transpose(weights, [2, 3, 1, 0])
+    size, pads, ends = kernel.shape.as_list(), window["pads"], []
+    for axis, side in enumerate(features.shape.as_list()[1:3]):
+        reached = (side - 1) * window["strides"][axis] + size[axis]
+        ends.append(reached + window["output_padding"][axis])
+    shape, strides = [tf.shape(features)[0], *ends, size[2]], [1, *window["strides"], 1]
+    result = tf.nn.conv2d_transpose(features, kernel, shape, strides, "VALID")
+    result = result[:, pads[0] : ends[0] - pads[2], pads[1] : ends[1] - pads[3]]
+    return _channels_first(result if biases is None else tf.nn.bias_add(result, biases))
 
 
-@operation("Gemm")
-def _dense(inputs: List[Any], attributes: Attributes) -> Any:
-    result = attributes.get("alpha", 1.0) * tf.matmul(
-        inputs[0],
-        inputs[1],
-        transpose_a=bool(attributes.get("transA")),
-        transpose_b=bool(attributes.get("transB")),
-    )
-    if len(inputs) > 2 and inputs[2] is not None:
-        result += attributes.get("beta", 1.0) * inputs[2]
-    return result
-
-
-@operation("Einsum")
-def _einsum(inputs: List[Any], attributes: Attributes) -> Any:
-    return tf.einsum(attributes["equation"].replace(" ", ""), *inputs)
+@_operation("Gemm")
+def _dense(
+    x: Any,
+    y: Any,
+    z: Any = None,
+    alpha: Any = 1.0,
+    beta: Any = 1.0,
+    transA: Any = 0,
+    transB: Any = 0,
+) -> Any:
+    result = alpha * tf.matmul(x, y, transpose_a=bool(transA), transpose_b=bool(transB))
+    return result if z is None else result + beta * z
 
 
 def _along(value: Any, features: Any) -> Any:
@@ -236,74 +181,214 @@ def _along(value: Any, features: Any) -> Any:
     return tf.reshape(value, [1, -1] + [1] * (features.shape.ndims - 2))
 
 
-@operation("BatchNormalization")
-def _batch_norm(inputs: List[Any], attributes: Attributes) -> Any:
-    features, scale, bias, mean, variance = inputs[:5]
-    factor = scale / np.sqrt(variance + attributes.get("epsilon", 1e-5))
-    return features * _along(factor, features) + _along(bias - mean * factor, features)
+@_operation("BatchNormalization")
+def _batch_norm(
+    x: Any, scale: Any, bias: Any, mean: Any, variance: Any, *, epsilon: float = 1e-5
+) -> Any:
+    factor = scale / np.sqrt(variance + epsilon)
+    return x * _along(factor, x) + _along(bias - mean * factor, x)
 
 
-def _standardized(features: Any, axes: List[int], epsilon: float) -> Any:
+def _standardized(features: Any, first: int, epsilon: float) -> Any:
+    """Mean 0 and deviation 1 over an axis and those behind it."""
+    axes = list(range(first % features.shape.ndims, features.shape.ndims))
     mean = tf.reduce_mean(features, axes, keepdims=True)
     apart = features - mean
     return apart * tf.rsqrt(tf.reduce_mean(tf.square(apart), axes, keepdims=True) + epsilon)
 
 
-@operation("LayerNormalization")
-def _layer_norm(inputs: List[Any], attributes: Attributes) -> Any:
-    rank = inputs[0].shape.ndims
-    axes = list(range(attributes.get("axis", -1) % rank, rank))
-    result = _standardized(inputs[0], axes, attributes.get("epsilon", 1e-5)) * inputs[1]
-    return result + inputs[2] if len(inputs) > 2 and inputs[2] is not None else result
+@_operation("LayerNormalization")
+def _layer_norm(
+    x: Any, scale: Any, bias: Any = None, *, axis: int = -1, epsilon: float = 1e-5
+) -> Any:
+    result = _standardized(x, axis, epsilon) * scale
+    return result if bias is None else result + bias
 
 
-@operation("InstanceNormalization")
-def _instance_norm(inputs: List[Any], attributes: Attributes) -> Any:
-    features, scale, bias = inputs
-    axes = list(range(2, features.shape.ndims))
-    result = _standardized(features, axes, attributes.get("epsilon", 1e-5))
-    return result * _along(scale, features) + _along(bias, features)
+@_operation("InstanceNormalization")
+def _instance_norm(x: Any, scale: Any, bias: Any, *, epsilon: float = 1e-5) -> Any:
+    return _standardized(x, 2, epsilon) * _along(scale, x) + _along(bias, x)
 
 
 # --- pools and reductions
 
 
-@operation("MaxPool")
-def _max_pool(inputs: List[Any], attributes: Attributes) -> Any:
-    if set(_pair(attributes, "dilations")) != {1}:
+def _pool(function: Any, x: Any, **window: Any) -> Any:
+    kernel, strides, pads = window["kernel_shape"], window["strides"], list(window["pads"])
+    if set(window["dilations"]) != {1}:
         raise UserError("a pool with dilation")
-    features = _padded(channels_last(inputs[0]), attributes, fill=float(np.finfo(np.float32).min))
-    sizes = [1, *attributes["kernel_shape"], 1]
-    strides = [1, *_pair(attributes, "strides"), 1]
-    return channels_first(tf.nn.max_pool(features, sizes, strides, _padding(attributes)))
+    features = _channels_last(x)
+    for axis, side in enumerate(features.shape.as_list()[1:3] if window["ceil_mode"] else ()):
+        if side is None:
+            raise UserError("a pool with ceil_mode on images of any size")
+        rest = (side + pads[axis] + pads[axis + 2] - kernel[axis]) % strides[axis]
+        pads[axis + 2] += (strides[axis] - rest) % strides[axis]
+    settings = [1, *kernel, 1], [1, *strides, 1], _padding(window["auto_pad"])
+    fill = float(np.finfo(np.float32).min) if function is tf.nn.max_pool else 0.0
+    result = function(_padded(features, pads, fill), *settings)
+    if function is tf.nn.avg_pool and any(pads) and not window["count_include_pad"]:
+        result /= function(_padded(tf.ones_like(features[:1, :, :, :1]), pads), *settings)
+    return _channels_first(result)
 
 
-@operation("AveragePool")
-def _average_pool(inputs: List[Any], attributes: Attributes) -> Any:
-    features = channels_last(inputs[0])
-    sizes = [1, *attributes["kernel_shape"], 1]
-    strides = [1, *_pair(attributes, "strides"), 1]
-    padded = _padded(features, attributes)
-    result = tf.nn.avg_pool(padded, sizes, strides, _padding(attributes))
-    if padded is not features and not attributes.get("count_include_pad"):
-        ones = _padded(tf.ones_like(features[:1, :, :, :1]), attributes)
-        result /= tf.nn.avg_pool(ones, sizes, strides, _padding(attributes))
-    return channels_first(result)
+def _reduced(
+    function: Any, x: Any, axes: Any = None, keepdims: int = 1, noop_with_empty_axes: int = 0
+) -> Any:
+    axes = _numbers(axes, "axes")
+    if not axes and noop_with_empty_axes:
+        return x
+    return function(x, axes or None, keepdims=bool(keepdims))
 
 
-def _reduced(function: Callable[..., Any], inputs: List[Any], attributes: Attributes) -> Any:
-    axes = axes_of(inputs, attributes)
-    if not axes and attributes.get("noop_with_empty_axes"):
-        return inputs[0]
-    return function(inputs[0], axes or None, keepdims=bool(attributes.get("keepdims", 1)))
+for _name, _function in (
+    ("ReduceL2", lambda x, axes, keepdims: tf.sqrt(tf.reduce_sum(x * x, axes, keepdims=keepdims))),
+    *(("ReduceMax", tf.reduce_max), ("ReduceMean", tf.reduce_mean), ("ReduceMin", tf.reduce_min)),
+    *(("ReduceProd", tf.reduce_prod), ("ReduceSum", tf.reduce_sum)),
+):
+    OPERATIONS[_name] = partial(_reduced, _function)
+OPERATIONS["MaxPool"] = partial(_pool, tf.nn.max_pool)
+OPERATIONS["AveragePool"] = partial(_pool, tf.nn.avg_pool)
 
 
-_REDUCTIONS: Dict[str, Callable[..., Any]] = {
-    "ReduceL2": lambda x, axes, keepdims: tf.sqrt(tf.reduce_sum(x * x, axes, keepdims=keepdims)),
-    "ReduceMax": tf.reduce_max,
-    "ReduceMean": tf.reduce_mean,
-    "ReduceMin": tf.reduce_min,
-    "ReduceProd": tf.reduce_prod,
-    "ReduceSum": tf.reduce_sum,
-}
-OPERATIONS.update((name, partial(_reduced, function)) for name, function in _REDUCTIONS.items())
+# --- what moves values
+
+
+@_operation("Reshape")
+def _reshape(x: Any, shape: Any, *, allowzero: int = 0) -> Any:
+    wanted = _known(shape)
+    if wanted is None:
+        return tf.reshape(x, shape)
+    found = tf.shape(x, out_type=tf.int64)
+    static = x.shape.as_list() if x.shape.ndims is not None else []
+    sizes: Any = []
+    for axis, size in enumerate(wanted.ravel()):
+        # 0 copies a size, which may be that of the batch.
+        keeps = size == 0 and not allowzero
+        own = static[axis] if keeps and axis < len(static) else None
+        sizes.append(int(size) if not keeps else own if own is not None else found[axis])
+    if not all(isinstance(size, int) for size in sizes):
+        sizes = tf.stack([tf.cast(size, tf.int64) for size in sizes])
+    return tf.reshape(x, sizes)
+
+
+@_operation("Flatten")
+def _flatten(x: Any, *, axis: int = 1) -> Any:
+    if axis != 1:
+        raise UserError("a flattening from another axis than the first")
+    sizes = x.shape.as_list()[1:]
+    return tf.reshape(x, [tf.shape(x)[0], -1] if None in sizes else [-1, int(np.prod(sizes))])
+
+
+@_operation("Unsqueeze")
+def _unsqueeze(x: Any, axes: Any) -> Any:
+    result, places = tf.convert_to_tensor(x), _numbers(axes, "axes") or []
+    rank = result.shape.ndims + len(places)
+    for axis in sorted(axis % rank for axis in places):
+        result = tf.expand_dims(result, axis)
+    return result
+
+
+@_operation("Split")
+def _split(x: Any, split: Any = None, *, axis: int = 0, num_outputs: int = 0) -> Any:
+    return tf.split(x, num_outputs if split is None else _numbers(split, "sizes"), axis)
+
+
+@_operation("Slice")
+def _slice(x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Any:
+    begins = _numbers(starts, "places of a slice") or []
+    ends = _numbers(ends, "places of a slice")
+    axes = _numbers(axes, "axes") or range(len(begins))
+    steps = _numbers(steps, "steps") or [1] * len(begins)
+    data = tf.convert_to_tensor(x)
+    places = [slice(None)] * data.shape.ndims
+    for axis, start, end, step in zip(axes, begins, ends, steps):
+        # The largest number stands for the end, the smallest for the beginning.
+        places[axis] = slice(start, None if abs(end) >= 2**31 - 1 else end, step)
+    return data[tuple(places)]
+
+
+@_operation("Gather")
+def _gather(x: Any, indices: Any, *, axis: int = 0) -> Any:
+    data, places = tf.convert_to_tensor(x), _known(indices)
+    if places is None:
+        return tf.gather(data, indices, axis=axis)
+    if np.ndim(places) == 0:
+        return data[(slice(None),) * (axis % data.shape.ndims) + (int(places),)]
+    size = data.shape.as_list()[axis]
+    return tf.gather(data, places % size if size else places, axis=axis)
+
+
+@_operation("Expand")
+def _expand(x: Any, shape: Any) -> Any:
+    data = tf.convert_to_tensor(x)
+    return tf.broadcast_to(
+        data, tf.broadcast_dynamic_shape(tf.shape(data), tf.cast(shape, tf.int32))
+    )
+
+
+@_operation("Shape")
+def _shape(x: Any, *, start: int = 0, end: Optional[int] = None) -> Any:
+    return tf.shape(tf.convert_to_tensor(x), out_type=tf.int64)[start:end]
+
+
+@_operation("ConstantOfShape")
+def _constant_of_shape(shape: Any, *, value: Any = None) -> Any:
+    filled = np.float32(0) if value is None else value.ravel()[0]
+    return tf.fill(tf.cast(shape, tf.int32), filled)
+
+
+@_operation("Cast")
+def _cast(x: Any, *, to: int) -> Any:
+    if to not in _TYPES:
+        raise UserError(f"a cast to the type {to}")
+    return tf.cast(x, _TYPES[to])
+
+
+@_operation("ArgMax")
+def _arg_max(x: Any, axis: int = 0, keepdims: int = 1) -> Any:
+    found = tf.argmax(x, axis)
+    return tf.expand_dims(found, axis) if keepdims else found
+
+
+@_operation("Pad")
+def _pad(x: Any, pads: Any, fill: Any = None, axes: Any = None, *, mode: str = "constant") -> Any:
+    if mode == "edge":
+        raise UserError("a padding that repeats the edge")
+    sizes = _numbers(pads, "paddings") or []
+    half = len(sizes) // 2
+    widths = [[0, 0] for _ in range(x.shape.ndims)]
+    for place, axis in enumerate(range(half) if axes is None else _numbers(axes, "axes") or ()):
+        widths[axis] = [sizes[place], sizes[place + half]]
+    value = _known(fill)
+    return tf.pad(x, widths, mode.upper(), constant_values=0.0 if value is None else float(value))
+
+
+@_operation("Resize", "Upsample")
+def _resize(
+    x: Any, *given: Any, mode: str = "nearest", coordinate_transformation_mode: str = "half_pixel"
+) -> Any:
+    """``given`` is (region, scales, sizes), or the scales alone in older files."""
+    sizes = _known(given[2]) if len(given) > 2 else None
+    scales = _known(given[-1]) if sizes is None else None
+    sides = x.shape.as_list()[2:]
+    if sizes is not None:
+        wanted = [int(size) for size in sizes[2:]]
+    elif scales is not None and scales.size == 4 and None not in sides:
+        wanted = [int(np.floor(side * scale)) for side, scale in zip(sides, scales[2:])]
+    else:
+        raise UserError("a resizing to a size that only a run tells")
+    features, places = _channels_last(x), coordinate_transformation_mode
+    if mode == "nearest":
+        if any(w % s for w, s in zip(wanted, sides)):
+            raise UserError("a resizing to the nearest value by no whole factor")
+        made = tf.image.resize_nearest_neighbor(features, wanted)
+    elif mode == "linear" and places in (*_HALF_PIXEL, "align_corners", "asymmetric"):
+        made = tf.image.resize_bilinear(
+            features,
+            wanted,
+            align_corners=places == "align_corners",
+            half_pixel_centers=places in _HALF_PIXEL,
+        )
+    else:
+        raise UserError(f"a resizing of mode {mode} {places}")
+    return _channels_first(made)

@@ -14,7 +14,7 @@ import tempfile
 import zipfile
 from typing import Any, Dict, List, NamedTuple, Optional
 
-from dgl.errors import ArgumentError, UserError, first_line, quote
+from dgl.errors import ArgumentError, UserError, quote, reason_of
 from dgl.foreign.frozen import LoadedGraph, load_frozen
 from dgl.foreign.heads import logits_of
 from dgl.foreign.keras_model import load_keras
@@ -34,7 +34,6 @@ _COMMAND = (
 )
 _LINE = "error: "
 _GRAPH, _FACTS = "model.pb", "model.json"  # what the process that reads Keras writes
-_MESSAGE_CHARACTERS = 300
 _MOST_CONFIG_BYTES = 2**28
 
 
@@ -175,7 +174,7 @@ def _from_keras(path: str) -> Any:
         try:
             return loader(path, compile=False)
         except Exception as error:  # whatever Keras raises for what it does not know
-            reasons.append(quote(first_line(error), _MESSAGE_CHARACTERS))
+            reasons.append(reason_of(error, 300))
     raise UserError(
         f"{path}: Keras cannot load it ({reasons[0]}); a model with classes of its own is loaded where "
         "they are known, and saved for other programs by model.export('folder')"
@@ -187,8 +186,7 @@ def _refuse_code(path: str) -> None:
     try:
         config = _config_of(path)
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as error:
-        reason = quote(first_line(error), _MESSAGE_CHARACTERS)
-        raise UserError(f"{path}: damaged or no Keras model ({reason})") from None
+        raise UserError(f"{path}: damaged or no Keras model ({reason_of(error)})") from None
     for text in ('"class_name": "Lambda"', '"class_name": "__lambda__"'):
         if text in config or text.replace(": ", ":") in config:
             raise UserError(
