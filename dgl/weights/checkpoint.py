@@ -13,6 +13,7 @@ from dgl.backbones.published import Shapes
 from dgl.errors import UserError
 from dgl.weights.foreign_model import model_kind
 from dgl.weights.formats import find_format
+from dgl.weights.formats.registry import open_with
 from dgl.weights.formats.tensorflow import STATE_FILE, newest_in, open_tensorflow
 
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
@@ -76,10 +77,10 @@ def open_checkpoint(path: str) -> Checkpoint:
     if os.path.isdir(path):
         _refuse_model(path)
         prefix = newest_in(path)
-        return Checkpoint(prefix, *open_tensorflow(prefix))
+        return _tensorflow(prefix)
     path = _SUFFIX.sub("", path)
     if os.path.isfile(path + ".index"):
-        return Checkpoint(path, *open_tensorflow(path))
+        return _tensorflow(path)
     if not os.path.isfile(path):
         raise UserError(
             f"--load {path}: no such checkpoint; expected a TensorFlow prefix with its .index file, a "
@@ -92,9 +93,13 @@ def open_checkpoint(path: str) -> Checkpoint:
             f"{path}: cannot be read ({error.strerror or error}), expected a checkpoint"
         ) from None
     if known:
-        return Checkpoint(path, *known.open(path))
+        return Checkpoint(path, *open_with(known.open, path, known.title))
     _refuse_model(path)
-    return Checkpoint(path, *open_tensorflow(path))
+    return _tensorflow(path)
+
+
+def _tensorflow(prefix: str) -> Checkpoint:
+    return Checkpoint(prefix, *open_with(open_tensorflow, prefix, "TensorFlow checkpoint"))
 
 
 def _refuse_model(path: str) -> None:

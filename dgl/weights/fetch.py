@@ -15,7 +15,6 @@ import shutil
 import tarfile
 import tempfile
 import zipfile
-import zlib
 from functools import partial
 from typing import IO, Any, Callable, Dict, Iterator, NamedTuple, Optional, Tuple
 
@@ -38,7 +37,6 @@ _MOST_RECORD = 1 << 24
 _MOST_UNPACKED = 8 << 30
 _ANY_SIZE = 64  # any input has the same variables
 _WEIGHTS_IN_ARCHIVE = re.compile(r"(\.index|\.data-\d{5}-of-\d{5}|\.ckpt|\.npz)$")
-_DAMAGED_ARCHIVE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError)
 
 
 class Fetched(NamedTuple):
@@ -263,10 +261,9 @@ def _is_whole(brought: str, source: Source) -> bool:
 
 
 def _is_tar(path: str) -> bool:
-    try:
+    with contextlib.suppress(Exception):
         return tarfile.is_tarfile(path)
-    except _DAMAGED_ARCHIVE:
-        return False
+    return False
 
 
 def _check(path: str, source: Source, record: Record, is_whole: bool) -> Tuple[str, str]:
@@ -348,7 +345,7 @@ def _unpacked(path: str) -> Iterator[str]:
                         shutil.copyfileobj(stream, out)
                 index = [name for name in members if name.endswith(".index")]
                 path = os.path.join(folder, (index or sorted(members))[0])
-        except _DAMAGED_ARCHIVE as error:
+        except Exception as error:  # whatever may be wrong with it
             raise UserError(f"{path}: cannot be unpacked ({first_line(error)})") from None
         yield path
 
@@ -367,5 +364,5 @@ def _members(path: str, stack: contextlib.ExitStack) -> Dict[str, Callable[[], A
                 found[member.name] = (member.size, partial(tar.extractfile, member))
     found = {name: entry for name, entry in found.items() if _WEIGHTS_IN_ARCHIVE.search(name)}
     if sum(size for size, _ in found.values()) > _MOST_UNPACKED:
-        raise UserError(f"{path}: unpacks to more than {_MOST_UNPACKED >> 30} GB")
+        raise ValueError(f"more than {_MOST_UNPACKED >> 30} GB")
     return {os.path.basename(name): open_member for name, (_, open_member) in found.items()}

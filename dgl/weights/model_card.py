@@ -25,8 +25,6 @@ _logger = logging.getLogger(__name__)
 # Names of a million classes; what is larger is no card.
 _MOST_BYTES = 1 << 26
 
-_DAMAGED = (OSError, ValueError, OverflowError, KeyError, TypeError, AttributeError, RecursionError)
-
 
 @dataclass(frozen=True)
 class ModelCard:
@@ -130,7 +128,7 @@ def read_card(checkpoint_path: str) -> Optional[ModelCard]:
             if not 1 <= card.image_size <= MOST_SIDE or card.last_stride not in (1, 2):
                 raise ValueError(f"expected a side of 1 to {MOST_SIDE} and a stride of 1 or 2")
             return card
-        except _DAMAGED as error:
+        except Exception as error:  # whatever may be wrong with it
             raise UserError(
                 f"{path}: not a model card ({quoted(first_line(error))}); expected JSON with mode and "
                 "image_size"

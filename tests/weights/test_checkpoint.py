@@ -135,10 +135,10 @@ def test_the_content_tells_the_kind_of_file(tmp_path, write, suffix):
 @pytest.mark.parametrize(
     "names, expected",
     [
-        ("x.HDF5", "HDF5 file of Keras"),
-        ("x.pth x.pt", "PyTorch file"),
-        ("x.npz", ".npz of arrays"),
-        ("x.safetensors", "safetensors file"),
+        ("x.HDF5", "HDF5 (Keras)"),
+        ("x.pth x.pt", "PyTorch state dict"),
+        ("x.npz", "NumPy archive (.npz)"),
+        ("x.safetensors", "safetensors"),
         ("x.ckpt x", "TensorFlow checkpoint"),
     ],
 )

@@ -1,6 +1,5 @@
 """Keras's HDF5 files of every age are read with their names and layout; bad ones are refused."""
 
-import sys
 from collections import OrderedDict
 
 import foreign_files
@@ -242,15 +241,9 @@ def test_links_are_refused(tmp_path, place, kind):
 
 def test_a_damaged_header(tmp_path):
     (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(300))
-    assert "not a readable HDF5 file" in refusal_of(tmp_path / "a.h5")
+    assert "not a readable HDF5" in refusal_of(tmp_path / "a.h5")
 
 
 def test_an_empty_list_is_a_layer_without_weights(tmp_path):
     by_hand(tmp_path / "a.h5", _names(h5py.Empty(np.dtype("S1"))))
     assert read_all(tmp_path / "a.h5") == {}
-
-
-def test_the_library_is_absent(tmp_path, monkeypatch):
-    path = write_keras(tmp_path / "a.h5", LAYERS)
-    monkeypatch.setitem(sys.modules, "h5py", None)
-    assert "pip install h5py" in refusal_of(path)

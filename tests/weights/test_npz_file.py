@@ -76,7 +76,7 @@ def _holding(member, compression=zipfile.ZIP_STORED, name="x"):
     return lambda path: write_members(path, compression, **{name: member})
 
 
-_UNREADABLE = "not a readable .npz"
+_UNREADABLE = "not a readable NumPy"
 _ZEROS = described((3,)) + bytes(12)
 
 

@@ -2,7 +2,6 @@
 
 import json
 import struct
-import sys
 
 import numpy as np
 import pytest
@@ -51,12 +50,6 @@ def test_numbers_that_numpy_lacks(path):
     assert "x has the number type F8_E4M3, expected one of NumPy's or BF16" in refusal_of(path)
 
 
-def test_the_library_is_absent(path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    write_safetensors(path, VALUES)
-    assert "pip install safetensors" in refusal_of(path)
-
-
 @pytest.mark.parametrize(
     "shape, offsets",
     [
@@ -70,4 +63,4 @@ def test_the_library_is_absent(path, monkeypatch):
 def test_damaged(path, shape, offsets):
     text = json.dumps({"x": {"dtype": "F32", "shape": shape, "data_offsets": offsets}}).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(12))
-    assert "not a readable safetensors file" in refusal_of(path)
+    assert "not a readable safetensors" in refusal_of(path)

@@ -6,55 +6,38 @@ what is stored.
 
 import mmap
 import os
+import re
 from collections import Counter
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from dgl.errors import UserError
-from dgl.weights.formats.registry import (
-    DAMAGED,
-    Opened,
-    add_shape,
-    explain_damage,
-    quoted,
-    register_format,
-)
+from dgl.weights.formats.registry import Opened, Refused, quoted, register_format
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 # Weights hardly compress, zeros do up to a thousandfold; small arrays may be all zeros.
 _LARGEST_RATIO = 100
 _SMALL = 1 << 20
 # Texts of variable length lie in collections that begin like this, followed by their size.
-_COLLECTION = b"GCOL\x01\0\0\0"
+_COLLECTION = re.compile(rb"GCOL\x01\0\0\0(?=(.{8}))", re.DOTALL)
 _MOST_TEXT = 1 << 28
 _KERAS_3 = ("layers", "_layer_checkpoint_dependencies")
-
-
-class _Refused(Exception):
-    """The reason why a part of the file is not read; the message is completed with the file's name."""
 
 
 class _Reader:
     """An open file: no links, no external storage, nothing larger than what is stored."""
 
     def __init__(self, path: str):
-        try:
-            import h5py
-        except ImportError:
-            raise _Refused("the package h5py is needed to read it: pip install h5py") from None
+        import h5py
+
         self._h5py: Any = h5py
         self._path = path
         self.room = os.path.getsize(path)
         self._longest: Optional[int] = None  # what `_longest_text` found, for every list of names
         self.file = h5py.File(path, "r")
         # Filters built into HDF5 and h5py; others would be loaded from plugins.
-        self._filters = {
-            h5py.h5z.FILTER_DEFLATE,
-            h5py.h5z.FILTER_SHUFFLE,
-            h5py.h5z.FILTER_FLETCHER32,
-            h5py.h5z.FILTER_LZF,
-        }
+        known = "DEFLATE SHUFFLE FLETCHER32 LZF".split()
+        self._filters = {getattr(h5py.h5z, "FILTER_" + name) for name in known}
 
     def __enter__(self) -> "_Reader":
         return self
@@ -70,17 +53,17 @@ class _Reader:
         """The object ``path`` below ``group``, by hard links only."""
         for part in path.split("/"):
             if not part or not isinstance(group, self._h5py.Group) or not self.has(group, part):
-                raise _Refused(f"{quoted(path)} is missing")
+                raise Refused(f"{quoted(path)} is missing")
             kind = group.id.links.get_info(part.encode("utf-8")).type
             if kind != self._h5py.h5l.TYPE_HARD:
-                raise _Refused(f"{quoted(path)} is a link, expected plain data")
+                raise Refused(f"{quoted(path)} is a link, expected plain data")
             group = group[part]
         return group
 
     def group(self, group: Any, path: str) -> Any:
         found = self.member(group, path)
         if not isinstance(found, self._h5py.Group):
-            raise _Refused(f"{quoted(path)} is no group")
+            raise Refused(f"{quoted(path)} is no group")
         return found
 
     def texts(self, group: Any, attribute: str) -> Optional[List[str]]:
@@ -103,49 +86,43 @@ class _Reader:
             return []
         variable = self._h5py.check_dtype(vlen=stored.dtype) in (str, bytes)
         if len(stored.shape) != 1 or not (variable or stored.dtype.kind == "S"):
-            raise _Refused(f"the attribute {attribute} is no list of texts")
+            raise Refused(f"the attribute {attribute} is no list of texts")
         # Many texts of variable length may refer to one long text, which h5py copies for each.
         repeated = variable and count * self._longest_text() > _MOST_TEXT
         if count * stored.dtype.itemsize > self.room or repeated:
-            raise _Refused(f"the attribute {attribute} claims too much text")
+            raise Refused(f"the attribute {attribute} claims too much text")
         texts = group.attrs[attribute]
         return [t if isinstance(t, str) else t.decode("utf-8") for t in texts]
 
     def _longest_text(self) -> int:
         """Bytes that no text of variable length exceeds: the size of the largest collection."""
-        if self._longest is not None:
-            return self._longest
-        longest = 0
-        with open(self._path, "rb") as stream, mmap.mmap(
-            stream.fileno(), 0, access=mmap.ACCESS_READ
-        ) as content:
-            at = content.find(_COLLECTION)
-            while at >= 0:
-                begin = at + len(_COLLECTION)
-                longest = max(longest, int.from_bytes(content[begin : begin + 8], "little"))
-                at = content.find(_COLLECTION, begin)
-        self._longest = min(longest, self.room)
+        if self._longest is None:
+            with open(self._path, "rb") as stream:
+                content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+            with content:
+                sizes = [int.from_bytes(s, "little") for s in _COLLECTION.findall(content)]
+            self._longest = min(max(sizes, default=0), self.room)
         return self._longest
 
     def dataset(self, path: str) -> Any:
         """A dataset that is safe to read."""
         found = self.member(self.file, path)
         if not isinstance(found, self._h5py.Dataset):
-            raise _Refused(f"{quoted(path)} is no array")
+            raise Refused(f"{quoted(path)} is no array")
         plist = found.id.get_create_plist()
         if plist.get_layout() == self._h5py.h5d.VIRTUAL or plist.get_external_count():
-            raise _Refused(f"{quoted(path)} lies in another file, expected plain data")
+            raise Refused(f"{quoted(path)} lies in another file, expected plain data")
         filters = {plist.get_filter(index)[0] for index in range(plist.get_nfilters())}
         if not filters <= self._filters:
-            raise _Refused(f"{quoted(path)} is compressed by other means than gzip or lzf")
+            raise Refused(f"{quoted(path)} is compressed by other means than gzip or lzf")
         if found.shape is None or found.dtype.kind not in "fiub":
-            raise _Refused(f"{quoted(path)} holds {found.dtype}, expected numbers")
+            raise Refused(f"{quoted(path)} holds {found.dtype}, expected numbers")
         limit = self.room
         if filters:
             limit = min(limit, found.id.get_storage_size()) * _LARGEST_RATIO + _SMALL
         size = max(_bytes(part, found.dtype.itemsize) for part in (found.shape, found.chunks or ()))
         if size > limit:
-            raise _Refused(
+            raise Refused(
                 f"{quoted(path)} claims {size} bytes, expected at most {limit} of what is stored"
             )
         return found
@@ -187,7 +164,7 @@ def _weights(reader: _Reader) -> Iterator[Tuple[str, str]]:
         layers = reader.texts(top, "layer_names")
     if layers is None:
         keras3 = any(reader.has(reader.file, name) for name in _KERAS_3)
-        raise _Refused(
+        raise Refused(
             "{}, expected the layout of Keras 2 with the attribute layer_names: write it with "
             "save_weights('x.h5') of Keras 2 (tf-keras) or save('x.h5') of any Keras".format(
                 "a .weights.h5 file of Keras 3" if keras3 else "no Keras weights"
@@ -196,7 +173,7 @@ def _weights(reader: _Reader) -> Iterator[Tuple[str, str]]:
     for layer in layers:
         stored = reader.texts(reader.group(top, layer), "weight_names")
         if stored is None:
-            raise _Refused(f"the layer {quoted(layer)} lacks its attribute weight_names")
+            raise Refused(f"the layer {quoted(layer)} lacks its attribute weight_names")
         for name, weight in zip(_names(layer, stored), stored):
             yield name, f"{prefix}{layer}/{weight}"
 
@@ -210,25 +187,17 @@ def open_keras(path: str) -> Opened:
     ``model.save_weights("x.h5")`` and ``model.save("x.h5")`` write such files. Names are
     ``<layer>/<weight>``, axes in Keras's order.
 
-    Raises:
-        UserError: another layout, damaged, leading out of the file, or claiming more than is stored: an
-            array may have as many bytes as the file, a compressed one 100 times what is stored of it
-            and 1 MiB.
+    What leads out of the file is refused, and what claims more than is stored: an array may have as many
+    bytes as the file, a compressed one 100 times what is stored of it and 1 MiB.
     """
-    shapes: Dict[str, Tuple[int, ...]] = {}
-    places = {}
-    damage = explain_damage(f"{path}: not a readable HDF5 file of Keras", DAMAGED)
-    try:
-        with damage, _Reader(path) as reader:
-            for name, place in _weights(reader):
-                add_shape(shapes, path, name, reader.dataset(place).shape)
-                places[name] = place
-    except _Refused as error:
-        raise UserError(f"{path}: {error}") from None
+    shapes, places = [], {}
+    with _Reader(path) as reader:
+        for name, place in _weights(reader):
+            shapes.append((name, reader.dataset(place).shape))
+            places[name] = place
 
     def read(name: str) -> np.ndarray:
-        damage = explain_damage(f"{path}: {name} cannot be read", (_Refused, *DAMAGED))
-        with damage, _Reader(path) as reader:
+        with _Reader(path) as reader:
             stored = reader.dataset(places[name])[()]
         return np.asarray(stored, stored.dtype.newbyteorder("="))
 

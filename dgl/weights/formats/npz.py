@@ -5,28 +5,16 @@ Source: NumPy's ``numpy.lib.format``, "A simple format for saving numpy arrays t
 
 import io
 import os
-import tokenize
 import zipfile
-from typing import Any, Dict, Mapping, Tuple
+from typing import Any, Dict, List, Mapping, Tuple
 
 import numpy as np
 
-from dgl.errors import UserError
 from dgl.utils.files import write_atomically
-from dgl.weights.formats.registry import (
-    DAMAGED_ARCHIVE,
-    Opened,
-    add_shape,
-    explain_damage,
-    quoted,
-    register_format,
-    zip_members,
-)
+from dgl.weights.formats.registry import Opened, Refused, quoted, register_format, zip_members
 
 _LONGEST_HEADER = 1 << 16
 _LARGEST_RATIO = 1032  # what deflate can reach
-# NumPy evaluates the header, a Python literal.
-_DAMAGED = (*DAMAGED_ARCHIVE, SyntaxError, tokenize.TokenError)
 
 
 def plain_name(name: str) -> str:
@@ -66,26 +54,6 @@ def _read_header(
     return tuple(shape), dtype
 
 
-def _find_arrays(
-    archive: zipfile.ZipFile, path: str
-) -> Tuple[Dict[str, Tuple[int, ...]], Dict[str, zipfile.ZipInfo]]:
-    shapes: Dict[str, Tuple[int, ...]] = {}
-    members: Dict[str, zipfile.ZipInfo] = {}
-    room = os.path.getsize(path)
-    for member in archive.infolist():
-        _check_member(member, room)
-        shape, dtype = _read_header(archive, member)
-        stored = member.filename
-        if dtype.hasobject:
-            raise UserError(
-                f"{path}: {quoted(stored)} holds pickled objects, expected plain arrays; refused"
-            )
-        name = plain_name(stored[: -len(".npy")] if stored.endswith(".npy") else stored)
-        add_shape(shapes, path, name, shape)
-        members[name] = member
-    return shapes, members
-
-
 @register_format(
     "NumPy archive (.npz)",
     (".npz",),
@@ -94,19 +62,25 @@ def _find_arrays(
 def open_npz(path: str) -> Opened:
     """Open an archive of arrays; its numbers are read one array at a time.
 
-    Names are without ``.npy`` and ``:0``. The file stays open as long as the result is referred to.
-
-    Raises:
-        UserError: damaged, holding pickled objects, two variables of one name, or claiming more numbers
-            than it has.
+    Names are without ``.npy`` and ``:0``. The file stays open as long as the result is referred to. Pickled
+    objects are refused, and arrays that claim more numbers than there are.
     """
-    with explain_damage(f"{path}: not a readable .npz of arrays", _DAMAGED):
-        archive = zipfile.ZipFile(path)  # closes itself when nothing refers to it any more
-        shapes, members = _find_arrays(archive, path)
+    archive = zipfile.ZipFile(path)  # closes itself when nothing refers to it any more
+    shapes: List[Tuple[str, Tuple[int, ...]]] = []
+    members: Dict[str, zipfile.ZipInfo] = {}
+    room = os.path.getsize(path)
+    for member in archive.infolist():
+        _check_member(member, room)
+        shape, dtype = _read_header(archive, member)
+        stored = member.filename
+        if dtype.hasobject:
+            raise Refused(f"{quoted(stored)} holds pickled objects, expected plain arrays; refused")
+        name = plain_name(stored[: -len(".npy")] if stored.endswith(".npy") else stored)
+        shapes.append((name, shape))
+        members[name] = member
 
     def read(name: str) -> np.ndarray:
-        damage = explain_damage(f"{path}: {name} cannot be read", _DAMAGED)
-        with damage, archive.open(members[name]) as stream:
+        with archive.open(members[name]) as stream:
             return np.lib.format.read_array(stream, allow_pickle=False)
 
     return shapes, read

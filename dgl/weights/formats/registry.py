@@ -1,20 +1,26 @@
-"""The registry of weight file formats, and the checks that their readers share."""
+"""The registry of weight file formats, and what happens to a damaged file of any of them."""
 
 import contextlib
 import os
-import struct
 import zipfile
-import zlib
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Type
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 from dgl.backbones.published import Shapes
 from dgl.errors import UserError, first_line
 
-# What opens a file: the variables' shapes, and what reads one of them.
-Opened = Tuple[Shapes, Callable[[str], np.ndarray]]
+Read = Callable[[str], np.ndarray]
+# What opens a file: name -> shape in the file's order, or pairs of them where a name may come twice, and
+# what reads one variable.
+Opened = Tuple[Any, Read]
+Opener = Callable[[str], Opened]
 _HEAD = 64
+_NAMED = 200  # characters of a stored text that a message repeats
+
+
+class Refused(Exception):
+    """Why a file is not read; the message is completed with the file's name."""
 
 
 class Format(NamedTuple):
@@ -25,8 +31,7 @@ class Format(NamedTuple):
     # `is_format(path, head)` tells from the first 64 bytes, and the file if they do not suffice,
     # whether it is one
     is_format: Callable[[str, bytes], bool]
-    # Path -> (shapes, read): variable name -> shape in file order, and name -> array
-    open: Callable[[str], Opened]
+    open: Opener  # raises UserError, or Refused, or anything of damaged data
 
 
 FORMATS: List[Format] = []
@@ -34,10 +39,10 @@ FORMATS: List[Format] = []
 
 def register_format(
     title: str, suffixes: Sequence[str], is_format: Callable[[str, bytes], bool]
-) -> Callable[[Callable[[str], Opened]], Callable[[str], Opened]]:
+) -> Callable[[Opener], Opener]:
     """Decorator that registers a function as the reader of a format; see :class:`Format`."""
 
-    def register(function: Callable[[str], Opened]) -> Callable[[str], Opened]:
+    def register(function: Opener) -> Opener:
         FORMATS.append(Format(title, tuple(suffixes), is_format, function))
         return function
 
@@ -59,57 +64,52 @@ def find_format(path: str) -> Optional[Format]:
     return next((known for known in FORMATS if suffix in known.suffixes), None)
 
 
+def open_with(opener: Opener, path: str, title: str) -> Tuple[Shapes, Read]:
+    """Open a file; whatever is raised of damaged data, then and later, becomes one line.
+
+    Raises:
+        UserError: it is refused or damaged; a variable's name is empty, taken or not one printable line.
+    """
+    with _in_one_line(path, f"not a readable {title}"):
+        found, read = opener(path)
+    shapes: Dict[str, Tuple[int, ...]] = {}
+    for name, shape in found.items() if isinstance(found, dict) else found:
+        if not name or not name.isprintable():
+            raise UserError(f"{path}: variable named {name!r}, expected a printable name")
+        if name in shapes:
+            raise UserError(f"{path}: two variables are named {quoted(name)}, expected one")
+        shapes[name] = tuple(shape)
+
+    def read_one(name: str) -> np.ndarray:
+        with _in_one_line(path, f"{name} cannot be read"):
+            return read(name)
+
+    return shapes, read_one
+
+
+@contextlib.contextmanager
+def _in_one_line(path: str, what: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except Refused as error:
+        raise UserError(f"{path}: {error}") from None
+    except Exception as error:  # readers build names as well as numbers out of damaged data
+        raise UserError(f"{path}: {what} ({quoted(first_line(error))})") from None
+
+
 def zip_members(path: str, head: bytes) -> List[str]:
     """Names of the members of a zip archive; none for any other file."""
-    if not head.startswith(b"PK"):
-        return []
-    try:
-        with zipfile.ZipFile(path) as archive:
+    if head.startswith(b"PK"):
+        with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
             return archive.namelist()
-    except DAMAGED_ARCHIVE:
-        return []
-
-
-_NAMED = 200  # characters of a stored text that a message repeats
-# What readers raise on damaged data; they build names as well as numbers out of it.
-DAMAGED = (
-    AttributeError, EOFError, LookupError, MemoryError, OSError, OverflowError, RuntimeError, TypeError,
-    ValueError, struct.error,
-)  # fmt: skip
-DAMAGED_ARCHIVE = (*DAMAGED, zipfile.BadZipFile, zlib.error)
+    return []
 
 
 def quoted(text: str) -> str:
     """A text from a file, fit for a one-line message: as it is, else escaped and shortened."""
     return text if text.isprintable() and len(text) <= _NAMED else repr(text[:_NAMED])
-
-
-@contextlib.contextmanager
-def explain_damage(what: str, damaged: Tuple[Type[BaseException], ...]) -> Iterator[None]:
-    """Turn errors of damaged data into one line: ``what`` is wrong, and in parentheses the reason.
-
-    Raises:
-        UserError: in place of one of the types ``damaged``.
-    """
-    try:
-        yield
-    except damaged as error:
-        raise UserError(f"{what} ({quoted(first_line(error))})") from None
-
-
-def add_shape(
-    shapes: Dict[str, Tuple[int, ...]], path: str, name: str, shape: Sequence[int]
-) -> None:
-    """Enter a variable into ``shapes``.
-
-    Raises:
-        UserError: its name is empty, taken, or not one printable line.
-    """
-    if not name or not name.isprintable():
-        raise UserError(f"{path}: variable named {name!r}, expected a printable name")
-    if name in shapes:
-        raise UserError(f"{path}: two variables are named {quoted(name)}, expected one")
-    shapes[name] = tuple(shape)
 
 
 def widen_bfloat16(raw: np.ndarray) -> np.ndarray:

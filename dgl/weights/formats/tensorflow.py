@@ -2,23 +2,18 @@
 
 import os
 import stat
-from typing import Mapping, Optional, Tuple, Type
+from typing import Mapping, Optional
 
 import numpy as np
 
 from dgl.errors import UserError, first_line
 from dgl.tf_compat import lazy_tf as tf
 from dgl.weights.formats.npz import plain_name
-from dgl.weights.formats.registry import Opened
+from dgl.weights.formats.registry import Opened, Refused
 
 # Beside TensorFlow's checkpoints; it names the newest one.
 STATE_FILE = "checkpoint"
 _MOST_STATE = 1 << 20
-
-
-def _damaged() -> Tuple[Type[BaseException], ...]:
-    """What TensorFlow's readers raise on damaged data; a file that ends early becomes IndexError."""
-    return (tf.errors.OpError, ValueError, LookupError, RuntimeError, OSError, MemoryError)
 
 
 def _check_files(prefix: str) -> None:
@@ -38,33 +33,25 @@ def _check_files(prefix: str) -> None:
 
 
 def open_tensorflow(prefix: str) -> Opened:
-    """Open a TensorFlow checkpoint by its prefix, of version 1 or 2.
-
-    Raises:
-        UserError: damaged, or one of its parts is no regular file.
-    """
+    """Open a TensorFlow checkpoint by its prefix, of version 1 or 2; none of its parts is a pipe."""
     _check_files(prefix)
     try:
         reader = tf.train.NewCheckpointReader(prefix)
-        stored = reader.get_variable_to_shape_map()
-        kinds = reader.get_variable_to_dtype_map()
-    except _damaged() as error:
+    except Exception as error:
         reason = first_line(error).partition(": perhaps your file")[0]
-        raise UserError(
-            f"{prefix}: not a readable TensorFlow checkpoint ({reason}); expected one, or a model: "
-            ".keras, .h5, .onnx, .pb or a SavedModel's folder"
+        raise Refused(
+            f"not a readable TensorFlow checkpoint ({reason}); expected one, or a model: .keras, .h5, "
+            ".onnx, .pb or a SavedModel's folder"
         ) from None
+    stored, kinds = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
     names = {plain_name(name): name for name in sorted(stored)}
 
     def read(name: str) -> np.ndarray:
-        try:
-            value: np.ndarray = reader.get_tensor(names[name])
-            # NumPy has no bfloat16 of its own.
-            return value.astype("float32") if kinds[names[name]].name == "bfloat16" else value
-        except _damaged() as error:
-            raise UserError(f"{prefix}: {name} cannot be read ({first_line(error)})") from None
+        value: np.ndarray = reader.get_tensor(names[name])
+        # NumPy has no bfloat16 of its own.
+        return value.astype("float32") if kinds[names[name]].name == "bfloat16" else value
 
-    return {name: tuple(stored[names[name]]) for name in names}, read
+    return {name: stored[names[name]] for name in names}, read
 
 
 def _latest_in(folder: str) -> Optional[str]:

@@ -9,16 +9,13 @@ import io
 import os
 import struct
 import zipfile
-from typing import Any, BinaryIO, Dict, Iterable, List, Tuple, Union
+from typing import Any, Callable, Dict, Iterable, List, NamedTuple
 
 import numpy as np
 
-from dgl.errors import UserError
 from dgl.weights.formats.registry import (
-    DAMAGED_ARCHIVE,
     Opened,
-    add_shape,
-    explain_damage,
+    Refused,
     quoted,
     register_format,
     widen_bfloat16,
@@ -45,106 +42,94 @@ def pickles_in(members: Iterable[str]) -> List[str]:
     return sorted((name for name in members if name.split("/")[-1] == "data.pkl"), key=len)
 
 
-class _Zip:
-    """The zip format. ``sizes``: key -> bytes that there are of a storage."""
+class _Stored(NamedTuple):
+    """What a file holds."""
 
-    def __init__(self, path: str):
-        self._archive = zipfile.ZipFile(path)  # closes itself when nothing refers to it any more
-        pickles = pickles_in(self._archive.namelist())
-        if not pickles:
-            raise UserError(f"{path}: a zip archive without data.pkl, expected PyTorch's")
-        self._folder = pickles[0][: -len("data.pkl")]
-        room = os.path.getsize(path)
-        self.sizes: Dict[str, int] = {}
-        for member in self._archive.infolist():
-            # PyTorch stores without compressing, so that nothing can be larger than its file.
-            if member.compress_type != zipfile.ZIP_STORED or member.file_size > room:
-                raise UserError(
-                    f"{path}: {quoted(member.filename)} is compressed, expected a PyTorch archive, which "
-                    "stores it plainly"
-                )
-            if member.filename.startswith(self._folder + "data/"):
-                self.sizes[member.filename[len(self._folder + "data/") :]] = member.file_size
-        pickled = self._archive.read(self._folder + "data.pkl")
-        self.value, _ = read_pickle(io.BytesIO(pickled), path)
-        self.order = "<"
-        if self._folder + "byteorder" in self._archive.namelist():
-            self.order = {b"little": "<", b"big": ">"}[
-                self._archive.read(self._folder + "byteorder").strip()
-            ]
-
-    def read(self, key: str, begin: int, size: int) -> bytes:
-        """Bytes of a storage; all of it is read, so that its checksum is compared."""
-        return self._archive.read(f"{self._folder}data/{key}")[begin : begin + size]
+    value: Any  # that of the pickle
+    sizes: Dict[str, int]  # key of a storage -> bytes that there are of it
+    read: Callable[[str, int, int], bytes]  # (key, first byte, number of bytes) -> bytes
+    order: str = "<"  # of the bytes of a number
 
 
-class _Legacy:
-    """The row of pickles and storages; the same attributes."""
+def _of_zip(path: str) -> _Stored:
+    archive = zipfile.ZipFile(path)  # closes itself when nothing refers to it any more
+    pickles = pickles_in(archive.namelist())
+    if not pickles:
+        raise Refused("a zip archive without data.pkl, expected PyTorch's")
+    folder = pickles[0][: -len("data.pkl")]
+    sizes = {}
+    for member in archive.infolist():
+        # PyTorch stores without compressing, so that nothing can be larger than its file.
+        if member.compress_type != zipfile.ZIP_STORED or member.file_size > os.path.getsize(path):
+            raise Refused(
+                f"{quoted(member.filename)} is compressed, expected a PyTorch archive, which stores it "
+                "plainly"
+            )
+        if member.filename.startswith(folder + "data/"):
+            sizes[member.filename[len(folder + "data/") :]] = member.file_size
+    value, _ = read_pickle(io.BytesIO(archive.read(folder + "data.pkl")))
+    order = b"little"
+    if folder + "byteorder" in archive.namelist():
+        order = archive.read(folder + "byteorder").strip()
 
-    order = "<"  # PyTorch writes the storages so on every machine
+    def read(key: str, begin: int, size: int) -> bytes:
+        # All of it is read, so that its checksum is compared.
+        return archive.read(f"{folder}data/{key}")[begin : begin + size]
 
-    def __init__(self, path: str):
-        self._path = path
-        with open(path, "rb") as stream:
-            if not is_legacy_torch(stream.read(64)):
-                raise ValueError("neither a zip archive nor PyTorch's older format")
-            stream.seek(0)
-            read_pickle(stream, path)
-            version, _ = read_pickle(stream, path)
-            if version != _VERSION:
-                raise ValueError(f"another version of the format than {_VERSION}")
-            read_pickle(stream, path)  # about the machine; the storages do not depend on it
-            self.value, storages = read_pickle(stream, path)
-            keys, _ = read_pickle(stream, path)
-            self._find_storages(stream, keys, storages)
+    return _Stored(value, sizes, read, {b"little": "<", b"big": ">"}[order])
 
-    def _find_storages(
-        self, stream: BinaryIO, keys: Iterable[Any], storages: Dict[str, Storage]
-    ) -> None:
-        room = os.path.getsize(self._path)
-        self.sizes: Dict[str, int] = {}
-        self._begins: Dict[str, int] = {}
-        for key in keys:
+
+def _of_legacy(path: str) -> _Stored:
+    sizes, begins = {}, {}
+    with open(path, "rb") as stream:
+        if not is_legacy_torch(stream.read(64)):
+            raise ValueError("neither a zip archive nor PyTorch's older format")
+        stream.seek(0)
+        # The magic number, the version and the machine, on which the storages do not depend.
+        _, (version, _), _ = (read_pickle(stream) for _ in range(3))
+        if version != _VERSION:
+            raise ValueError(f"another version of the format than {_VERSION}")
+        value, storages = read_pickle(stream)
+        for key in read_pickle(stream)[0]:
             if not isinstance(key, str) or key not in storages:
                 raise ValueError("it lists a storage that no tensor has")
             header = stream.read(8)
             if len(header) < 8:
                 raise ValueError(f"it ends before its storage {quoted(key)}")
             size = struct.unpack("<q", header)[0] * _item_size(storages[key])
-            self._begins[key], self.sizes[key] = stream.tell(), size
-            if size < 0 or stream.tell() + size > room:
+            begins[key], sizes[key] = stream.tell(), size
+            if size < 0 or stream.tell() + size > os.path.getsize(path):
                 raise ValueError(f"it ends within its storage {quoted(key)}")
             stream.seek(size, os.SEEK_CUR)
 
-    def read(self, key: str, begin: int, size: int) -> bytes:
-        with open(self._path, "rb") as stream:
-            stream.seek(self._begins[key] + begin)
+    def read(key: str, begin: int, size: int) -> bytes:
+        with open(path, "rb") as stream:
+            stream.seek(begins[key] + begin)
             return stream.read(size)
+
+    return _Stored(value, sizes, read)
 
 
 def _item_size(storage: Storage) -> int:
     return np.dtype(STORAGE_TYPES[storage.kind]).itemsize
 
 
-def _state_dict(value: Any, path: str) -> List[Tuple[str, Tensor]]:
+def _state_dict(value: Any) -> Dict[str, Tensor]:
     """The tensors by name in what a file holds."""
     for key in _WRAPPERS:
         if isinstance(value, dict) and isinstance(value.get(key), dict):
             value = value[key]
             break
-    if isinstance(value, dict):
-        found = [(name, item) for name, item in value.items() if isinstance(item, Tensor)]
-        if found:
-            prefix = _PARALLEL if all(n.startswith(_PARALLEL) for n, _ in found) else ""
-            return [(name[len(prefix) :], tensor) for name, tensor in found]
-    raise UserError(
-        "{}: no tensors by name in it, expected a state dict, bare or under {}".format(
-            path, " or ".join(_WRAPPERS)
-        )
-    )
+    items = value.items() if isinstance(value, dict) else ()
+    found = {name: item for name, item in items if isinstance(item, Tensor)}
+    if not found:
+        wrappers = " or ".join(_WRAPPERS)
+        raise Refused(f"no tensors by name in it, expected a state dict, bare or under {wrappers}")
+    prefix = _PARALLEL if all(name.startswith(_PARALLEL) for name in found) else ""
+    return {name[len(prefix) :]: tensor for name, tensor in found.items()}
 
 
-def _check(path: str, name: str, tensor: Tensor, sizes: Dict[str, int]) -> None:
+def _check(name: str, tensor: Tensor, sizes: Dict[str, int]) -> None:
     """Refuse a tensor that reaches beyond its storage, or a storage beyond the file."""
     storage, shape, strides = tensor.storage, tensor.shape, tensor.strides
     numbers = (tensor.offset,)
@@ -152,29 +137,27 @@ def _check(path: str, name: str, tensor: Tensor, sizes: Dict[str, int]) -> None:
         numbers += shape + strides + (storage.size, storage.start)
     sound = len(numbers) > 1 and len(shape) == len(strides) and len(shape) <= _MOST_AXES
     if not sound or not all(isinstance(n, int) and 0 <= n < _HIGHEST for n in numbers):
-        raise UserError(
-            f"{path}: {quoted(name)} has an unknown layout, expected offset, shape and strides of 0 or "
-            "more"
+        raise Refused(
+            f"{quoted(name)} has an unknown layout, expected offset, shape and strides of 0 or more"
         )
     elements, extent = 1, tensor.offset
     for size, stride in zip(shape, strides):
         elements *= size
         extent += (size - 1) * stride
     if elements and (extent >= storage.size or elements > storage.size):
-        raise UserError(
-            f"{path}: {quoted(name)} of shape {shape} reaches beyond its storage of {storage.size} "
-            "elements"
+        raise Refused(
+            f"{quoted(name)} of shape {shape} reaches beyond its storage of {storage.size} elements"
         )
     if storage.key not in sizes:
-        raise UserError(f"{path}: the storage of {quoted(name)} is missing")
+        raise Refused(f"the storage of {quoted(name)} is missing")
     if (storage.start + storage.size) * _item_size(storage) > sizes[storage.key]:
-        raise UserError(
-            f"{path}: the storage of {quoted(name)} has {sizes[storage.key]} bytes, expected "
-            f"{storage.size} elements of {_item_size(storage)} bytes"
+        raise Refused(
+            f"the storage of {quoted(name)} has {sizes[storage.key]} bytes, expected {storage.size} "
+            f"elements of {_item_size(storage)} bytes"
         )
 
 
-def _values(stored: Union[_Zip, _Legacy], tensor: Tensor) -> np.ndarray:
+def _values(stored: _Stored, tensor: Tensor) -> np.ndarray:
     """The array that a checked tensor stands for."""
     storage, size = tensor.storage, _item_size(tensor.storage)
     kind = STORAGE_TYPES[storage.kind]
@@ -204,24 +187,13 @@ def open_torch(path: str) -> Opened:
 
     ``torch.save(model.state_dict(), path)`` writes such files; the dict may also be in another one under
     ``state_dict`` or ``model``. What else there is beside the tensors is ignored. Names are without a
-    common ``module.``, axes in PyTorch's order; bfloat16 becomes float32.
-
-    Raises:
-        UserError: damaged, or holding anything that only running its pickle could make.
+    common ``module.``, axes in PyTorch's order; bfloat16 becomes float32. A pickle that would have to be
+    run is refused.
     """
-    with explain_damage(f"{path}: not a readable PyTorch file", DAMAGED_ARCHIVE):
-        with open(path, "rb") as stream:
-            zipped = stream.read(2) == b"PK"
-        stored = _Zip(path) if zipped else _Legacy(path)
-    shapes: Dict[str, Tuple[int, ...]] = {}
-    tensors = {}
-    for name, tensor in _state_dict(stored.value, path):
-        _check(path, name, tensor, stored.sizes)
-        add_shape(shapes, path, name, tensor.shape)
-        tensors[name] = tensor
-
-    def read(name: str) -> np.ndarray:
-        with explain_damage(f"{path}: {name} cannot be read", DAMAGED_ARCHIVE):
-            return _values(stored, tensors[name])
-
-    return shapes, read
+    with open(path, "rb") as stream:
+        stored = (_of_zip if stream.read(2) == b"PK" else _of_legacy)(path)
+    tensors = _state_dict(stored.value)
+    for name, tensor in tensors.items():
+        _check(name, tensor, stored.sizes)
+    shapes = {name: tensor.shape for name, tensor in tensors.items()}
+    return shapes, lambda name: _values(stored, tensors[name])

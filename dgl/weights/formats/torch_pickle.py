@@ -7,10 +7,9 @@ Format: Python's ``pickletools`` and ``torch.save``.
 
 import io
 import pickle
-from typing import Any, BinaryIO, Callable, ClassVar, Dict, Iterable, Optional, Sequence, Tuple
+from typing import Any, BinaryIO, Callable, ClassVar, Dict, Iterable, NamedTuple, Sequence, Tuple
 
-from dgl.errors import UserError, first_line
-from dgl.weights.formats.registry import DAMAGED, quoted
+from dgl.weights.formats.registry import Refused, quoted
 
 # State dicts of the largest classifiers take some hundred kilobytes.
 LARGEST_PICKLE = 1 << 22
@@ -37,14 +36,13 @@ _OPCODES = """
 """.split()
 
 
-class Storage:
-    """The place of numbers: ``kind`` (a key of ``STORAGE_TYPES``), ``key``, ``size`` in elements."""
+class Storage(NamedTuple):
+    """The place of numbers."""
 
-    def __init__(self, kind: str, key: str, size: int, start: int = 0):
-        self.kind = kind
-        self.key = key
-        self.size = size
-        self.start = start  # element of the stored numbers at which this one begins
+    kind: str  # a key of ``STORAGE_TYPES``
+    key: str
+    size: int  # in elements
+    start: int = 0  # element of the stored numbers at which this one begins
 
 
 class Tensor:
@@ -101,16 +99,15 @@ class _Unpickler(_Base):  # type: ignore[misc]
 
     dispatch: ClassVar[Dict[int, Callable[..., Any]]] = {}
 
-    def __init__(self, data: io.BytesIO, path: str, size: int):
+    def __init__(self, data: io.BytesIO):
         super().__init__(data, encoding="latin1")
-        self.path = path
         self.storages: Dict[str, Storage] = {}
         # Every item takes a byte at least, unless one list is copied over and over.
-        self.to_copy = size
+        self.to_copy = len(data.getbuffer())
 
     def refuse(self, what: str) -> None:
-        raise UserError(
-            f"{self.path}: its pickle {what}, expected nothing but tensors by name, as in "
+        raise Refused(
+            f"its pickle {what}, expected nothing but tensors by name, as in "
             "torch.save(model.state_dict(), path); refused (a whole module: load its ONNX file, which "
             "torch.onnx.export writes)"
         )
@@ -190,7 +187,7 @@ _Unpickler.dispatch[pickle.SETITEM[0]] = _Unpickler.load_setitem
 _Unpickler.dispatch[pickle.SETITEMS[0]] = _Unpickler.load_setitems
 
 
-def read_pickle(stream: BinaryIO, path: str) -> Tuple[Any, Dict[str, Storage]]:
+def read_pickle(stream: BinaryIO) -> Tuple[Any, Dict[str, Storage]]:
     """Read one pickle from a stream at its beginning, which is left at its end.
 
     Returns:
@@ -198,23 +195,17 @@ def read_pickle(stream: BinaryIO, path: str) -> Tuple[Any, Dict[str, Storage]]:
         :class:`Tensor`, and the :class:`Storage` objects by key.
 
     Raises:
-        UserError: it names anything but tensors and dicts of them, is damaged or larger than
-            ``LARGEST_PICKLE`` bytes.
+        Refused: it names anything but tensors and dicts of them, or takes over ``LARGEST_PICKLE`` bytes.
+        Exception: of any kind, it is damaged.
     """
     begin = stream.tell()
     data = io.BytesIO(stream.read(LARGEST_PICKLE))
-    size = len(data.getbuffer())
-    unpickler = _Unpickler(data, path, size)
-    problem: Optional[str] = None
+    unpickler = _Unpickler(data)
     try:
         value = unpickler.load()
-    except KeyError as error:
-        problem = f"an unknown opcode or memo {error}"
-    except (pickle.UnpicklingError, *DAMAGED) as error:
-        problem = first_line(error)
-    if problem is not None:
+    except Exception:
         if data.tell() == LARGEST_PICKLE:
-            problem = f"its pickle takes more than {LARGEST_PICKLE} bytes"
-        raise UserError(f"{path}: not a readable PyTorch file ({quoted(problem)})")
+            raise Refused(f"its pickle takes more than {LARGEST_PICKLE} bytes") from None
+        raise
     stream.seek(begin + data.tell())
     return value, unpickler.storages
