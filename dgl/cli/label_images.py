@@ -34,7 +34,7 @@ from dgl.labeling.store import Header, LabelStore, check_same_run, is_store, rea
 from dgl.predict.model_predictor import defaults_of, predictor_of
 from dgl.predict.normalize import parse_normalization
 from dgl.predict.predictor import Predictor
-from dgl.utils.files import atomic_text, weights_fingerprint
+from dgl.utils.files import weights_fingerprint, write_atomically
 from dgl.weights.identify import default_weights
 
 CALIBRATION = "calibration.json"
@@ -209,8 +209,8 @@ class _Run:
         source = f"{len(items)} images of {dataset.name} {dataset.split}"
         models = {self._model_name: fit(features, is_right)}
         calibration = Calibration(source, request, models)
-        with atomic_text(path) as stream:
-            stream.write(json.dumps(calibration.to_json(), indent=1) + "\n")
+        text = json.dumps(calibration.to_json(), indent=1) + "\n"
+        write_atomically(path, text.encode("utf-8"))
         return calibration
 
     def _labeler(self, inputs: Inputs, model: Optional[Model], folder: Optional[str]) -> Labeler:

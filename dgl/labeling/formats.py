@@ -16,7 +16,7 @@ from dgl.errors import UserError
 from dgl.labeling.decisions import REJECTED, corrected
 from dgl.labeling.labels import ImageLabels, LabeledObject
 from dgl.labeling.store import Header, read_header
-from dgl.utils.files import replaced_folder
+from dgl.utils.files import new_folder
 
 # Each image has this many numbers for its objects in COCO's file, so that they never move.
 _IDS_PER_IMAGE = 10000
@@ -52,7 +52,7 @@ def export(source: str, name: str, options: Optional[ExportOptions] = None) -> s
     """
     header = read_header(source)
     target = os.path.join(source, name)
-    with replaced_folder(target) as folder:
+    with new_folder(target, replace=True) as folder:
         FORMATS[name](_Export(folder, header, options or ExportOptions(), source))
     return target
 

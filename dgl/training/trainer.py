@@ -27,7 +27,7 @@ from dgl.training.log_folder import LogFolder, Row, Statistics, log_folder
 from dgl.training.model import ClassifierModel
 from dgl.training.recipe import VALIDATE_EVERY, Recipe
 from dgl.training.validation import TOP1_ERROR, ValidationRunner
-from dgl.utils.devices import use_every_core
+from dgl.utils.devices import EVERY_CORE
 from dgl.weights import CARD_FILE, open_checkpoint, write_card
 from dgl.weights.model_card import card_of
 
@@ -224,7 +224,7 @@ def configure(
         (``TrainConfig``, trainer), the arguments of ``launch_train_with_config``.
     """
     creator = NewSessionCreator()
-    use_every_core(creator.config)
+    creator.config.intra_op_parallelism_threads = EVERY_CORE
     if recipe.towers > 1:
         # Each tower has an operation that waits in its thread until the tower has taken a batch. With as
         # few threads as towers, which is as many as cores by default, nothing else would run.

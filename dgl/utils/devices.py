@@ -19,6 +19,10 @@ PRECISIONS = (FLOAT32, BFLOAT16, BFLOAT16_ANYWHERE)
 BFLOAT16_FLAGS = ("avx512_bf16", "amx_bf16")  # instructions that compute in bfloat16
 _CPU_INFO = "/proc/cpuinfo"
 
+# Of a session's operations, as TensorFlow does. Tensorpack's default is one core, which leaves the others
+# idle without a GPU.
+EVERY_CORE = 0
+
 _logger = logging.getLogger(__name__)
 _warned: Set[str] = set()  # values of --gpu, which the parts of a program ask for in turn
 
@@ -64,15 +68,6 @@ def _count_gpus() -> int:
         return 0
 
 
-def use_every_core(config: SessionConfig) -> SessionConfig:
-    """Let each operation use all cores; returns ``config``, a ``tf.ConfigProto``.
-
-    This is TensorFlow's default; tensorpack's is one core, which leaves the others idle without a GPU.
-    """
-    config.intra_op_parallelism_threads = 0  # all
-    return config
-
-
 def session_config(gpus: int) -> SessionConfig:
     """Session options: soft placement, GPU memory on demand, all cores; without GPUs, CUDA is not touched.
 
@@ -88,7 +83,8 @@ def session_config(gpus: int) -> SessionConfig:
     """
     from tensorpack.tfutils.common import get_default_sess_config
 
-    config = use_every_core(get_default_sess_config())
+    config = get_default_sess_config()
+    config.intra_op_parallelism_threads = EVERY_CORE
     config.use_per_session_threads = True
     if gpus == 0:
         config.device_count["GPU"] = 0

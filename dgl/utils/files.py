@@ -1,12 +1,13 @@
 """Atomic files and folders, reads of bounded size, and fingerprints of checkpoints."""
 
 import contextlib
+import glob
 import hashlib
 import os
 import shutil
 import stat
 import uuid
-from typing import IO, Iterator, List, Optional
+from typing import Iterator, Optional
 
 from dgl.errors import UserError, quote
 
@@ -16,14 +17,9 @@ def write_atomically(path: str, data: bytes) -> None:
 
     The bytes go to a temporary file in the same folder, which is then renamed. Missing folders are made.
 
-    Args:
-        path: str, the file to write.
-        data: bytes.
-
     Raises:
         UserError: the folder cannot be made or written, the disk is full, ``path`` is a folder.
     """
-    path = str(path)
     folder = os.path.dirname(path) or "."
     temporary = os.path.join(folder, f".{uuid.uuid4().hex}.tmp")
     try:
@@ -36,72 +32,7 @@ def write_atomically(path: str, data: bytes) -> None:
             if os.path.exists(temporary):
                 os.remove(temporary)
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}); expected a place in a writable "
-            "folder"
-        ) from error
-
-
-@contextlib.contextmanager
-def atomic_text(path: str) -> Iterator[IO[str]]:
-    """Context that writes a UTF-8 text file piece by piece, which is there completely or not at all.
-
-    The pieces go to ``.NAME.partial`` beside the file, which a killed program leaves and the next one
-    overwrites. Missing folders are made.
-
-    Args:
-        path: str, the file to write.
-
-    Yields:
-        text stream; file names that are not UTF-8 are written as they are.
-
-    Raises:
-        UserError: the file cannot be written.
-    """
-    folder, name = os.path.split(str(path))
-    temporary = os.path.join(folder, f".{name}.partial")
-    try:
-        os.makedirs(folder or ".", exist_ok=True)
-        with open(
-            temporary, "w", encoding="utf-8", errors="surrogateescape", newline="\n"
-        ) as stream:
-            yield stream
-        os.replace(temporary, path)
-    except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
-
-
-@contextlib.contextmanager
-def replaced_folder(path: str) -> Iterator[str]:
-    """Context that fills a new folder, which then takes the place of an older one.
-
-    It is filled as ``.NAME.partial`` beside its place; what a killed program left of it is removed.
-
-    Args:
-        path: str, the folder to write, with everything in it.
-
-    Yields:
-        str, the empty folder to fill.
-
-    Raises:
-        UserError: it cannot be written, or a file is in its place.
-    """
-    parent, name = os.path.split(os.path.abspath(path))
-    folder = os.path.join(parent, f".{name}.partial")
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-        os.makedirs(folder)
-        yield folder
-        if os.path.lexists(path):
-            shutil.rmtree(path)
-        os.replace(folder, path)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error})") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def cache_folder() -> str:
@@ -115,15 +46,9 @@ def cache_folder() -> str:
 
 
 def read_bounded(path: str, most: int, expected: str) -> Optional[bytes]:
-    """Read a file of limited size, such as the annotation of one image.
+    """The bytes of a file of at most ``most``, or ``None`` where there is no such file.
 
-    Args:
-        path: str, the file.
-        most: int, the largest allowed number of bytes.
-        expected: str, the kind of file, for messages.
-
-    Returns:
-        bytes, or ``None`` where there is no such file.
+    ``expected`` is the kind of file, for messages.
 
     Raises:
         UserError: ``path`` is no regular file, cannot be read, or is larger than ``most``.
@@ -152,44 +77,48 @@ def has_content(out: str) -> bool:
     Raises:
         UserError: ``out`` is no folder, or cannot be listed.
     """
-    if not os.path.isdir(out):
-        if os.path.lexists(out):
-            raise UserError(f"--out {out}: expected a new folder, found a file")
-        return False
     try:
         return bool(os.listdir(out))
+    except FileNotFoundError:
+        return False
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be read ({error.strerror})") from error
+        is_file = isinstance(error, NotADirectoryError)
+        found = "found a file" if is_file else f"it cannot be read: {error.strerror}"
+        raise UserError(f"--out {out}: expected a new folder, {found}") from error
 
 
 @contextlib.contextmanager
-def new_folder(out: str) -> Iterator[str]:
-    """Context that writes a folder which takes its place at ``out`` in one step, when it is complete.
+def new_folder(out: str, replace: bool = False) -> Iterator[str]:
+    """Context that fills a folder, which takes its place at ``out`` in one step when it is complete.
 
-    If the block raises, nothing is left.
+    It is filled as ``.NAME.partial`` beside its place. Nothing of that is left if the block raises; what a
+    killed program left is removed.
 
     Args:
         out: str, the folder to make; it may exist if it is empty.
+        replace: bool, whether an older one makes way, with all that it holds.
 
     Yields:
-        str, the folder to fill; it does not exist yet.
+        str, the empty folder to fill.
 
     Raises:
         UserError: ``out`` is not empty or cannot be written.
     """
-    if has_content(out):
+    if not replace and has_content(out):
         raise UserError(f"--out {out}: expected a new or empty folder, this one is not")
     target = os.path.abspath(out)
     # A folder beside the destination is on the same file system, so the last step is a rename.
     parent, name = os.path.split(target)
-    folder = os.path.join(parent, f".{name}.{uuid.uuid4().hex[:12]}")
+    folder = os.path.join(parent, f".{name}.partial")
     try:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.makedirs(folder)
         yield folder
-        if os.path.isdir(target):
-            os.rmdir(target)
+        if os.path.lexists(target):
+            shutil.rmtree(target) if replace else os.rmdir(target)
         os.replace(folder, target)
     except OSError as error:
-        raise UserError(f"--out {out}: cannot be written ({error.strerror})") from error
+        raise UserError(f"--out {out}: cannot be written ({error.strerror or error})") from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -198,7 +127,7 @@ def weights_fingerprint(path: str) -> str:
     """SHA-256 of a checkpoint's files, by which results identify the weights they were made with.
 
     Args:
-        path: str, a file, or the prefix of TensorFlow's files.
+        path: str, a file, a SavedModel's folder, or the prefix of TensorFlow's files.
 
     Returns:
         str, hexadecimal.
@@ -206,8 +135,15 @@ def weights_fingerprint(path: str) -> str:
     Raises:
         UserError: a file cannot be read.
     """
+    if os.path.isfile(path):
+        files = [path]
+    elif os.path.isdir(path):
+        files = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
+    else:
+        prefix = glob.escape(path)
+        files = glob.glob(prefix + ".index") + glob.glob(prefix + ".data-*")
     digest = hashlib.sha256()
-    for name in _files_of(path):
+    for name in sorted(files):
         try:
             with open(name, "rb") as stream:
                 for block in iter(lambda: stream.read(1 << 20), b""):
@@ -215,18 +151,3 @@ def weights_fingerprint(path: str) -> str:
         except OSError as error:
             raise UserError(f"{name}: cannot be read: {error.strerror}") from error
     return digest.hexdigest()
-
-
-def _files_of(path: str) -> List[str]:
-    if os.path.isfile(path):
-        return [path]
-    if os.path.isdir(path):  # a SavedModel's
-        found = [os.path.join(folder, name) for folder, _, names in os.walk(path) for name in names]
-        return sorted(found)
-    folder, prefix = os.path.split(path)
-    names = sorted(os.listdir(folder or "."))
-    return [
-        os.path.join(folder, name)
-        for name in names
-        if name.startswith(prefix + ".index") or name.startswith(prefix + ".data-")
-    ]

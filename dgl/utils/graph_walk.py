@@ -18,14 +18,9 @@ def is_placeholder(op: Operation) -> bool:
 
 
 def upstream(tensor: Union[Tensor, Operation], stop: Optional[Tensor] = None) -> List[Operation]:
-    """The operations that a tensor is computed from, including its own.
+    """The operations that a tensor is computed from, its own included, in their order (except in loops).
 
-    Args:
-        tensor: ``tf.Tensor``, or a ``tf.Operation``.
-        stop: a tensor taken as given: its operation is left out, and what only it is computed from.
-
-    Returns:
-        list of ``tf.Operation`` in order of computation (except in loops), each once.
+    ``stop`` is a tensor taken as given: its operation is left out, and what only it is computed from.
     """
     ordered, seen = [], set() if stop is None else {stop.op}
     start: Any = getattr(tensor, "op", tensor)
@@ -44,14 +39,9 @@ def upstream(tensor: Union[Tensor, Operation], stop: Optional[Tensor] = None) ->
 
 
 def depths(ops: List[Operation], is_start: Callable[[Operation], bool]) -> Dict[Operation, int]:
-    """Length of the longest path to each operation from one that ``is_start`` accepts.
+    """Length of the longest path to each of :func:`upstream`'s operations from one that is a start.
 
-    Args:
-        ops: in the order of :func:`upstream`.
-        is_start: predicate of operations.
-
-    Returns:
-        operation -> int, 0 at the start of a path; operations on no path are left out.
+    It is 0 at the start of a path; operations on no path are left out.
     """
     found: Dict[Operation, int] = {}
     for op in ops:
@@ -103,14 +93,10 @@ def reachable(graph_def: GraphDef, names: Iterable[str]) -> Set[str]:
 
 
 class Parts:
-    """Index of a graph: producers, readers and constant values of tensors.
-
-    Args:
-        graph_def: ``tf.GraphDef``.
-        values: variable name -> array.
-    """
+    """Index of a graph: producers, readers and constant values of tensors."""
 
     def __init__(self, graph_def: GraphDef, values: Mapping[str, np.ndarray]):
+        """Index the nodes; ``values`` are those of variables, name -> array."""
         self._nodes = {node.name: node for node in graph_def.node}
         self._readers = Counter(node_name(name) for node in graph_def.node for name in node.input)
         self._values = values

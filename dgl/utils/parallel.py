@@ -4,12 +4,12 @@ Threads suffice for image decoding, OpenCV and TensorFlow, which release the int
 """
 
 import collections
-import concurrent.futures
 import multiprocessing
 import os
 import signal
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import (
     Any,
@@ -60,7 +60,7 @@ def ordered_map(
     Raises:
         ValueError: fewer than one worker.
     """
-    workers = checked_workers(workers)
+    workers = _all_cores(workers)
     return map(function, items) if workers == 1 else threaded_map(function, items, workers)
 
 
@@ -69,16 +69,11 @@ def threaded_map(
 ) -> Generator[_Result, None, None]:
     """As :func:`ordered_map`, but always in threads, which also work while the caller is busy.
 
-    Args:
-        function, items: as in :func:`ordered_map`.
-        workers: number of threads, 1 or more.
-        ahead: int, number of items to start before their results are taken; 0 is a few per worker.
-
-    Returns:
-        generator; closing it drops items not yet started and waits for the others.
+    ``ahead`` items are started before their results are taken, by default a few per worker. Closing the
+    generator drops items not yet started and waits for the others.
     """
     ahead = ahead or workers * _AHEAD_PER_WORKER
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         pending: Deque[Any] = collections.deque()
         try:
             for item in items:
@@ -97,18 +92,13 @@ def process_map(
 ) -> Iterator[_Result]:
     """As :func:`ordered_map`, but in processes: for many small steps of NumPy, which threads slow down.
 
-    They are spawned, which takes a second, so few items stay in the calling process.
-
-    Args:
-        function: callable of one item; it, the items and the results are pickled.
-        items: sequence.
-        workers: number of processes, ``None`` is one per core.
+    They are spawned, which takes a second, so few items stay in the calling process. The function, the
+    items and the results are pickled.
 
     Raises:
-        ValueError: fewer than one worker.
         UserError: a process was killed, as Linux does where memory is short.
     """
-    workers = checked_workers(workers)
+    workers = _all_cores(workers)
     if workers == 1 or len(items) < _MANY_ITEMS:
         yield from map(function, items)
         return
@@ -119,15 +109,13 @@ def process_map(
             raise lost_worker() from error
 
 
-def worker_pool(workers: int, method: str = "spawn") -> concurrent.futures.ProcessPoolExecutor:
+def worker_pool(workers: int, method: str = "spawn") -> ProcessPoolExecutor:
     """A pool of processes that end with this one, which alone handles signals.
 
-    Args:
-        workers: their number.
-        method: how they are started, as :mod:`multiprocessing` calls it.
+    ``method`` is how they are started, as :mod:`multiprocessing` calls it.
     """
     context = multiprocessing.get_context(method)
-    return concurrent.futures.ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
+    return ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
 
 
 def lost_worker() -> UserError:
@@ -151,16 +139,8 @@ def _exit_with_parent(parent: int) -> None:
     os._exit(1)
 
 
-def checked_workers(workers: Optional[int] = None) -> int:
-    """int: ``workers``, or the number of cores for ``None``.
-
-    Raises:
-        ValueError: fewer than one worker.
-    """
-    workers = (os.cpu_count() or 1) if workers is None else workers
-    if workers < 1:
-        raise ValueError(f"workers must be at least 1, got {workers}")
-    return workers
+def _all_cores(workers: Optional[int]) -> int:
+    return (os.cpu_count() or 1) if workers is None else workers
 
 
 def overlapped(
@@ -185,11 +165,8 @@ def overlapped(
         (context, list of the results of the chunk's jobs, in their order), in the order of the chunks.
         An exception of any stage is raised after everything before it has been yielded. All threads
         end with the generator.
-
-    Raises:
-        ValueError: fewer than one worker.
     """
-    workers = checked_workers(workers)
+    workers = _all_cores(workers)
 
     def run(chunk: Sequence[_Item]) -> Tuple[_Context, List[_Result]]:
         context, jobs = predict([prepare(item) for item in chunk])
@@ -205,8 +182,7 @@ def overlapped(
         # More threads than cores would only make the network's operations wait for each other.
         yield from threaded_map(run, chunks, _FEW, ahead=_FEW + 1)
         return
-    pool = concurrent.futures.ThreadPoolExecutor
-    with pool(workers) as preparing, pool(workers) as finishing:
+    with ThreadPoolExecutor(workers) as preparing, ThreadPoolExecutor(workers) as finishing:
         # One chunk is prepared and one is finished while the network runs.
         yield from threaded_map(run_in_pools, chunks, 3, ahead=4)
 

@@ -2,11 +2,11 @@
 
 import importlib
 import importlib.abc
-import importlib.machinery
 import importlib.util
 import sys
+from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Optional, Sequence
+from typing import Any, Optional
 
 # Old name -> new name of the modules that documentation, examples and published scripts have used.
 RENAMED = {
@@ -42,31 +42,25 @@ RENAMED = {
 class _RenamedFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Import finder and loader that returns a renamed module under its old name."""
 
-    def find_spec(
-        self,
-        fullname: str,
-        path: Optional[Sequence[Any]] = None,
-        target: Optional[ModuleType] = None,
-    ) -> Optional[importlib.machinery.ModuleSpec]:
-        """The spec of the module at its new place, for ``import`` and for ``python -m``."""
+    def find_spec(self, fullname: str, *_: Any) -> Optional[ModuleSpec]:
         if fullname not in RENAMED:
             return None
         is_package = any(name.startswith(fullname + ".") for name in RENAMED)
-        return importlib.machinery.ModuleSpec(fullname, self, is_package=is_package)
+        return ModuleSpec(fullname, self, is_package=is_package)
 
-    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType:
-        """The module itself, so that old and new names share their state."""
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        # The module itself, so that old and new names share their state.
         module = importlib.import_module(RENAMED[spec.name])
         spec.loader_state = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Restore the spec of the new name, which importlib has replaced; the module has already run."""
+        # The module has already run. importlib has replaced its spec.
         alias = module.__spec__
         module.__spec__ = alias.loader_state if alias else None
 
     def get_code(self, fullname: str) -> Any:
-        """The module's code, for ``python -m``."""
+        # For `python -m`.
         spec = importlib.util.find_spec(RENAMED[fullname])
         loader: Any = spec.loader if spec else None
         return loader.get_code(RENAMED[fullname])

@@ -43,14 +43,8 @@ def _set_to(threshold: int) -> None:
         or "glibc.malloc" in os.environ.get("GLIBC_TUNABLES", "")
     ):
         return
+    # Only glibc has it.
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is not None and hasattr(os, "confstr") and _is_glibc():
+    if mallopt is not None:
         mallopt(_MMAP_THRESHOLD, threshold)
         mallopt(_TRIM_THRESHOLD, 2 * threshold)
-
-
-def _is_glibc() -> bool:
-    try:
-        return bool(os.confstr("CS_GNU_LIBC_VERSION"))
-    except (OSError, ValueError):
-        return False

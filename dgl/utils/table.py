@@ -40,7 +40,8 @@ def format_table(
     cells = [
         [_cell(row.get(key), places) for key, places in zip(columns, decimals)] for row in rows
     ]
-    numeric = [_is_numeric([row.get(key) for row in rows]) for key in columns]
+    given = [[row[key] for row in rows if row.get(key) is not None] for key in columns]
+    numeric = [bool(values) and all(map(_is_number, values)) for values in given]
     table: str = tabulate.tabulate(
         cells,
         headers=columns,
@@ -53,14 +54,9 @@ def format_table(
 
 
 def write_csv(path: str, rows: Sequence[Row], columns: Optional[Sequence[str]] = None) -> None:
-    """Write rows to a CSV file with a header line, floats in full precision.
+    """Write rows to a CSV file with a header line, floats in full precision, missing values empty.
 
-    The file appears complete or not at all.
-
-    Args:
-        path: str, the file to write; missing folders are created.
-        rows: list of dicts; the field of a missing or ``None`` value is empty.
-        columns: keys to write, in order; by default as :func:`format_table`.
+    Columns are as in :func:`format_table`. The file appears complete or not at all.
 
     Raises:
         ValueError: rows of different ``protocol``.
@@ -90,11 +86,6 @@ def _cell(value: Any, digits: int) -> str:
     if _is_number(value) and not isinstance(value, numbers.Integral):
         return f"{value:.{digits}f}"
     return str(value)
-
-
-def _is_numeric(values: Sequence[Any]) -> bool:
-    given = [value for value in values if value is not None]
-    return bool(given) and all(_is_number(value) for value in given)
 
 
 def _is_number(value: Any) -> bool:
