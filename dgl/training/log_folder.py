@@ -5,13 +5,14 @@ also replaces the file atomically, completes rows later, keeps those of a resume
 training if the file cannot be written.
 """
 
+import contextlib
 import fcntl
 import glob
 import json
 import logging
 import os
 import shutil
-from typing import Any, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from dgl.errors import UserError, first_line
 from dgl.training.early_stop import EarlyStop
@@ -55,61 +56,48 @@ def remove_leftovers(folder: str, keep: Optional[str] = None) -> None:
                 logger.warning("%s cannot be removed: %s", path, error.strerror)
 
 
-class LogFolder:
-    """Context manager that creates a log folder and locks it against other trainings.
+@contextlib.contextmanager
+def open_log_folder(name: str, resume: bool) -> Iterator[str]:
+    """Context of a log folder, locked against other trainings; an earlier run moves aside unless resumed.
 
-    Attributes:
-        path: the folder.
+    Yields:
+        its path; tensorpack's log file is in it.
+
+    Raises:
+        UserError: the folder cannot be made, or another training is running in it.
     """
-
-    def __init__(self, name: str, resume: bool) -> None:
-        """Make the folder, moving an earlier run aside unless it is resumed, and a log file in it.
-
-        Raises:
-            UserError: the folder cannot be made, or another training is running in it.
-        """
-        self.path = log_folder(name)
-        self._lock: Optional[int] = None
-        # A full disk ends training with one line, not with a traceback of the logger.
-        logging.raiseExceptions = False
+    path = log_folder(name)
+    # A full disk ends training with one line, not with a traceback of the logger.
+    logging.raiseExceptions = False
+    with contextlib.ExitStack() as lock:
         try:
-            self._acquire(name)
-            logger.set_logger_dir(self.path, action="k" if resume else "b")
+            with _locked(path, name):
+                logger.set_logger_dir(path, action="k" if resume else "b")
             # Again: the locked file was moved aside with the earlier run, or was not there.
-            self._acquire(name)
-            remove_leftovers(self.path)
+            lock.enter_context(_locked(path, name))
+            remove_leftovers(path)
         except OSError as error:
-            self.close()
             # Tensorpack has closed the file, and would fail on it in the next training of this process.
             logger._FILE_HANDLER = None
             raise UserError(f"--logdir {name}: {error}") from None
+        yield path
 
-    def _acquire(self, name: str) -> None:
-        self.close()
-        if not os.path.isdir(self.path):
-            return
-        self._lock = os.open(os.path.join(self.path, _LOCK), os.O_RDWR | os.O_CREAT, 0o644)
+
+@contextlib.contextmanager
+def _locked(path: str, name: str) -> Iterator[None]:
+    if not os.path.isdir(path):
+        yield
+        return
+    with open(os.path.join(path, _LOCK), "w", encoding="utf-8") as lock:
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self.close()
             raise UserError(
-                f"--logdir {name}: another training is running in {self.path}; expected another name"
+                f"--logdir {name}: another training is running in {path}; expected another name"
             ) from None
         except OSError:
-            return  # a file system without locks
-
-    def close(self) -> None:
-        """Unlock the folder."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def __enter__(self) -> "LogFolder":
-        return self
-
-    def __exit__(self, *_: Any) -> None:
-        self.close()
+            pass  # a file system without locks
+        yield
 
 
 def read_rows(folder: str) -> List[Row]:

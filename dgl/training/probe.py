@@ -29,7 +29,7 @@ from dgl.training.linear_head import (
     fit_head,
     most_frequent_confusions,
 )
-from dgl.training.log_folder import CHECKPOINT, LogFolder
+from dgl.training.log_folder import CHECKPOINT, open_log_folder
 from dgl.utils.parallel import ordered_map
 from dgl.utils.table import format_table
 from dgl.weights import CARD_FILE, Checkpoint, read_weights, write_card
@@ -103,11 +103,11 @@ def run_probe(
             measured = extract(validation, whole_view(probe), f"{validation.split} features")
     with tqdm(total=len(STRENGTHS) * MOST_FOLDS + 1, desc="fit", unit=" fits", leave=False) as bar:
         head = fit_head(features, labels, probe.seed, bar.update)
-    with LogFolder(log_name, resume=False) as log:
+    with open_log_folder(log_name, resume=False) as folder:
         logger.info("Probe of %s, seed %d.", probe.checkpoint.path, probe.seed)
         for line in _report(training, head, features[:, 0], labels, measured):
             logger.info(line)
-        _write(probe, head, training, log.path)
+        _write(probe, head, training, folder)
     return head
 
 

@@ -1,8 +1,9 @@
-"""Train a classifier by a recipe on tensorpack: towers, callbacks, log folder, resuming."""
+"""Train a classifier by a recipe on tensorpack: towers, callbacks of steps and epochs, resuming."""
 
 import contextlib
 import logging
 import os
+import time
 from dataclasses import dataclass
 from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Tuple
 
@@ -13,7 +14,6 @@ from dgl.data.sample import DataSet
 from dgl.errors import Stopped, UserError, first_line
 from dgl.tf_compat import tf
 from dgl.training.attention_callback import GT_KNOWN, AttentionCallback, AttentionImages
-from dgl.training.callbacks import EpochLine, EveryEpochs, FirstEpoch, Throughput, is_due
 from dgl.training.checkpointing import (
     BestCheckpointer,
     Checkpointer,
@@ -23,7 +23,7 @@ from dgl.training.checkpointing import (
 from dgl.training.distributed import SINGLE, Ranks, RankTrainer, explain_lost_rank, from_chief
 from dgl.training.early_stop import EarlyStop, StopOnBadLoss, StopOnDataFailure
 from dgl.training.freeze import Activations, LayerInput, compute_activations
-from dgl.training.log_folder import LogFolder, Row, Statistics, log_folder
+from dgl.training.log_folder import Row, Statistics, log_folder, open_log_folder
 from dgl.training.model import ClassifierModel
 from dgl.training.recipe import VALIDATE_EVERY, Recipe
 from dgl.training.validation import TOP1_ERROR, ValidationRunner
@@ -33,11 +33,12 @@ from dgl.weights.model_card import card_of
 
 from tensorpack.callbacks import (  # isort: skip
     Callback,
+    EnableCallbackIf,
     EstimatedTimeLeft,
     ProgressBar,
     ScheduledHyperParamSetter,
 )
-from tensorpack.callbacks.monitor import TFEventWriter  # isort: skip
+from tensorpack.callbacks.monitor import MonitorBase, TFEventWriter  # isort: skip
 from tensorpack.input_source import InputSource, QueueInput  # isort: skip
 from tensorpack.tfutils.sesscreate import NewSessionCreator  # isort: skip
 from tensorpack.tfutils.sessinit import DictRestore, SaverRestore, SessionInit  # isort: skip
@@ -50,6 +51,76 @@ from tensorpack.train import (  # isort: skip
 )
 from tensorpack.utils import logger  # isort: skip
 from tensorpack.utils.utils import fix_rng_seed  # isort: skip
+
+THROUGHPUT = "pictures-per-second"  # a key of stats.json
+
+_FORMATS = {
+    "xentropy-loss": "loss {:.3f}",
+    "train-error-top1": "train-error {:.1%}",
+    TOP1_ERROR: "val-error {:.1%}",
+    GT_KNOWN: "GT-known {:.1%}",
+    "learning_rate": "lr {:.3g}",
+    THROUGHPUT: "{:.3g} images/s",
+}
+
+
+class FirstEpoch(Callback):
+    """Shorten the first epoch of a resumed run to the steps that are left of it."""
+
+    _chief_only = False
+
+    def __init__(self, left: int) -> None:
+        self._left = left
+
+    def _before_train(self) -> None:
+        self._steps = self.trainer.loop.steps_per_epoch
+        self.trainer.loop.steps_per_epoch = self._left
+
+    def _after_epoch(self) -> None:
+        self.trainer.loop.steps_per_epoch = self._steps
+
+
+class Throughput(Callback):
+    """Put the scalar ``pictures-per-second``, measured over the steps of an epoch.
+
+    Unlike tensorpack's ``ThroughputTracker`` it puts none for a resumed epoch without steps.
+    """
+
+    def __init__(self, batch: int) -> None:
+        """Prepare; ``batch`` is the number of images per step, over all towers and processes."""
+        self._batch = batch
+
+    def _before_epoch(self) -> None:
+        self._steps = self.trainer.loop.steps_per_epoch
+        self._start = time.time()
+
+    def _after_epoch(self) -> None:
+        seconds = time.time() - self._start
+        if self._steps and seconds > 0:
+            self.trainer.monitors.put_scalar(THROUGHPUT, self._steps * self._batch / seconds)
+
+
+class EpochLine(MonitorBase):
+    """Log a line such as ``epoch  3/30  loss 1.234  val-error 40.2%  lr 0.002  63 images/s``."""
+
+    def __init__(self) -> None:
+        self._values: Dict[str, float] = {}
+
+    def process_scalar(self, name: str, val: float) -> None:
+        """Take a scalar of this epoch."""
+        self._values[name] = val
+
+    def _trigger_epoch(self) -> None:
+        last, values = self.trainer.max_epoch, self._values
+        parts = ["epoch {:>{}}/{}".format(self.epoch_num, len(str(last)), last)]
+        parts += [text.format(values[name]) for name, text in _FORMATS.items() if name in values]
+        logger.info("  ".join(parts))
+        self._values = {}
+
+
+def validates_after(epoch: int, last: int) -> bool:
+    """Whether validation follows an epoch: every fifth and the last."""
+    return epoch % VALIDATE_EVERY == 0 or epoch == last
 
 
 @dataclass
@@ -104,12 +175,12 @@ def train(
         Stopped: a signal stopped training; a checkpoint is saved.
     """
     tf.disable_v2_behavior()  # also in a program that loaded TensorFlow itself
+    folder = log_folder(log_name)
     log: ContextManager[Any] = contextlib.nullcontext()
     if ranks.chief:
-        log = LogFolder(log_name, resume)
+        log = open_log_folder(log_name, resume)
     else:
         logger.setLevel(logging.WARNING)
-    folder = log_folder(log_name)
     with log, explain_lost_rank(ranks):
         point = ResumePoint(recipe.steps)
         if resume and ranks.chief:
@@ -119,9 +190,61 @@ def train(
         if point.epoch > recipe.epochs:
             logger.info("%s has all of its %d epochs already.", folder, recipe.epochs)
             return folder
+        if recipe.seed is not None:
+            # Ranks differ in their dropout masks, and a resumed run does not repeat those of the first steps.
+            own_seed = recipe.seed + point.step * ranks.size + ranks.rank
+            fix_rng_seed(own_seed)
+            tf.set_random_seed(own_seed)
+        if ranks.chief:
+            card = card_of(recipe.mode, recipe.options, recipe.image_size, training)
+            write_card(os.path.join(folder, CARD_FILE), card)
+        seed = from_chief(ranks, new_seed() if recipe.seed is None else recipe.seed)
         run = Run(folder, point, ranks, save_minutes, gpus, attention)
-        _train(recipe, training, validation, run, initial_values)
-    return folder
+        flow, cached = _flow(recipe, training, validation, run, initial_values or {}, seed)
+        session_init = DictRestore(initial_values) if initial_values else None
+        if point.prefix is not None:
+            session_init = SaverRestore(point.prefix)
+        try:
+            config = configure(recipe, flow, validation, run, session_init, cached=cached)
+            launch_train_with_config(*config)
+        except tf.errors.ResourceExhaustedError as error:
+            raise UserError(
+                f"--batch {recipe.batch}: out of memory ({first_line(error)}); expected a smaller one"
+            ) from None
+        finally:
+            failure = flow.error
+            flow.close()
+    reason = run.early_stop.reason
+    if reason is None:
+        return folder
+    if failure is not None and not isinstance(failure, UserError):
+        raise failure
+    message = f"{reason.message}; go on with --resume"
+    raise UserError(message) if reason.exit_code == 1 else Stopped(message, reason.exit_code)
+
+
+def _flow(
+    recipe: Recipe,
+    training: DataSet,
+    validation: DataSet,
+    run: Run,
+    initial_values: Dict[str, np.ndarray],
+    seed: int,
+) -> Tuple[FailureKeeper, Optional[Activations]]:
+    """Batches of a tower, from where the run begins; with a frozen layer, validation's activations too."""
+    start = run.point.step * recipe.batch
+    if not recipe.freeze:
+        share = Share(recipe.batch, run.ranks.rank, run.ranks.size)
+        size, batch = recipe.image_size, recipe.tower_batch
+        flow = training_flow(training.samples, size, batch, recipe.workers, seed, share, start)
+        return flow, None
+    if run.point.prefix is not None:
+        checkpoint = open_checkpoint(run.point.prefix)
+        initial_values = {name: checkpoint.read(name) for name in checkpoint.shapes}
+    own, cached = compute_activations(
+        recipe, initial_values, training.samples, validation.samples, seed, run.gpus
+    )
+    return own.training_flow(recipe.batch, seed, start), cached
 
 
 def completeness(
@@ -133,71 +256,9 @@ def completeness(
         if TOP1_ERROR in row:
             return True  # validation comes last
         measured = attention is None or not attention.measured or GT_KNOWN in row
-        return measured and not is_due(row["epoch_num"], VALIDATE_EVERY, recipe.epochs)
+        return measured and not validates_after(row["epoch_num"], recipe.epochs)
 
     return is_complete
-
-
-def _train(
-    recipe: Recipe,
-    training: DataSet,
-    validation: DataSet,
-    run: Run,
-    initial_values: Optional[Dict[str, np.ndarray]],
-) -> None:
-    point, ranks = run.point, run.ranks
-    if recipe.seed is not None:
-        # Dropout masks differ between ranks, and a resumed run does not repeat those of the first steps.
-        own_seed = recipe.seed + point.step * ranks.size + ranks.rank
-        fix_rng_seed(own_seed)
-        tf.set_random_seed(own_seed)
-    if ranks.chief:
-        card = card_of(recipe.mode, recipe.options, recipe.image_size, training)
-        write_card(os.path.join(run.folder, CARD_FILE), card)
-    seed = from_chief(ranks, new_seed() if recipe.seed is None else recipe.seed)
-    start = point.step * recipe.batch
-    cached = None
-    if recipe.freeze:
-        weights = initial_values or {}
-        if point.prefix is not None:
-            checkpoint = open_checkpoint(point.prefix)
-            weights = {name: checkpoint.read(name) for name in checkpoint.shapes}
-        own, cached = compute_activations(
-            recipe, weights, training.samples, validation.samples, seed, run.gpus
-        )
-        flow = own.training_flow(recipe.batch, seed, start)
-    else:
-        flow = training_flow(
-            training.samples,
-            recipe.image_size,
-            recipe.tower_batch,
-            recipe.workers,
-            seed,
-            Share(recipe.batch, ranks.rank, ranks.size),
-            start=start,
-        )
-    session_init = None
-    if point.prefix is not None:
-        session_init = SaverRestore(point.prefix)
-    elif initial_values:
-        session_init = DictRestore(initial_values)
-    try:
-        config = configure(recipe, flow, validation, run, session_init, cached=cached)
-        launch_train_with_config(*config)
-        failure = flow.error
-    except tf.errors.ResourceExhaustedError as error:
-        raise UserError(
-            f"--batch {recipe.batch}: out of memory ({first_line(error)}); expected a smaller one"
-        ) from None
-    finally:
-        flow.close()
-    reason = run.early_stop.reason
-    if reason is None:
-        return
-    if failure is not None and not isinstance(failure, UserError):
-        raise failure
-    message = f"{reason.message}; go on with --resume"
-    raise UserError(message) if reason.exit_code == 1 else Stopped(message, reason.exit_code)
 
 
 def configure(
@@ -211,14 +272,8 @@ def configure(
 ) -> Tuple[TrainConfig, Any]:
     """Set up tensorpack for a recipe.
 
-    Args:
-        recipe, validation: settings and data set.
-        flow: batches of one tower.
-        run: the run; tensorpack's log folder must be its folder.
-        session_init: ``None`` for random values.
-        callbacks: beside the recipe's own.
-        cached: validation's activations at the recipe's frozen layer, if it has one; ``flow`` is of
-            activations then.
+    Tensorpack's log folder must be that of ``run``. ``flow`` has batches of one tower: of images, or of
+    activations at the recipe's frozen layer, where ``cached`` are those of validation.
 
     Returns:
         (``TrainConfig``, trainer), the arguments of ``launch_train_with_config``.
@@ -257,7 +312,7 @@ def configure(
         Throughput(recipe.batch),
         checkpointer,
         *attention,
-        EveryEpochs(validate, VALIDATE_EVERY),
+        EnableCallbackIf(validate, lambda own: validates_after(own.epoch_num, recipe.epochs)),
         BestCheckpointer(TOP1_ERROR, checkpointer),
         ScheduledHyperParamSetter("learning_rate", recipe.schedule),
         EstimatedTimeLeft(),
@@ -285,7 +340,6 @@ def configure(
 
 
 def _trainer(recipe: Recipe, run: Run) -> Any:
-    """Tensorpack's trainer for a process of several, for one tower, or for several towers."""
     if not run.ranks.single:
         trainer = RankTrainer(run.ranks, run.gpus)
     elif recipe.towers == 1:

@@ -9,13 +9,18 @@ from small_trainings import make_recipe, rows_of
 
 from dgl.data.flows import training_flow
 from dgl.data.layouts import load_data
-from dgl.training import callbacks as module
-from dgl.training.callbacks import THROUGHPUT, EpochLine, EveryEpochs, Throughput, is_due
+from dgl.training import trainer as module
 from dgl.training.checkpointing import ResumePoint
 from dgl.training.distributed import Ranks
-from dgl.training.trainer import Run, configure
+from dgl.training.trainer import (
+    THROUGHPUT,
+    EpochLine,
+    Run,
+    Throughput,
+    configure,
+    validates_after,
+)
 
-from tensorpack.callbacks import Callback  # isort: skip
 from tensorpack.utils import logger  # isort: skip
 
 
@@ -56,23 +61,9 @@ def test_only_the_chief_of_several_ranks_writes(configured, monkeypatch, rank):
     assert trainer.GATE_GRADIENTS
 
 
-@pytest.mark.parametrize(
-    "period, last, expected",
-    [(5, 12, [5, 10, 12]), (5, 10, [5, 10]), (5, 3, [3]), (1, 3, [1, 2, 3])],
-)
-def test_every_few_epochs_and_after_the_last(period, last, expected):
-    assert [epoch for epoch in range(1, last + 1) if is_due(epoch, period, last)] == expected
-    triggered = []
-
-    class Record(Callback):
-        def _trigger(self):
-            triggered.append(callback.epoch_num)
-
-    callback = EveryEpochs(Record(), period)
-    for epoch in range(1, last + 1):
-        callback.trainer = SimpleNamespace(epoch_num=epoch, max_epoch=last)
-        callback.trigger_epoch()
-    assert triggered == expected
+@pytest.mark.parametrize("last, expected", [(12, [5, 10, 12]), (10, [5, 10]), (3, [3])])
+def test_validation_every_few_epochs_and_after_the_last(last, expected):
+    assert [epoch for epoch in range(1, last + 1) if validates_after(epoch, last)] == expected
 
 
 @pytest.mark.parametrize("steps, expected", [(10, {THROUGHPUT: 80.0}), (0, {})])
