@@ -191,7 +191,7 @@ def train(
             logger.info("%s has all of its %d epochs already.", folder, recipe.epochs)
             return folder
         if recipe.seed is not None:
-            # Ranks differ in their dropout masks, and a resumed run does not repeat those of the first steps.
+            # Dropout masks differ between ranks; a resumed run does not repeat those of the first steps.
             own_seed = recipe.seed + point.step * ranks.size + ranks.rank
             fix_rng_seed(own_seed)
             tf.set_random_seed(own_seed)
