@@ -1,4 +1,4 @@
-"""Attribution methods: functions of graph tensors that return one map per image, one file per method.
+"""Attribution methods: functions of graph tensors that return one map per image.
 
 Every file in this folder is imported, and functions decorated with
 :func:`~dgl.attribution.registry.attribution_method` are registered in :data:`METHODS`, which the command

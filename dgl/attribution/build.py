@@ -68,14 +68,12 @@ def build_maps(
     """
     requests = [parse_method(method) for method in methods]
     for request in requests:
-        if network.head_weights is None and request.method.needs & {
-            HEAD_WEIGHTS,
-            LOCAL_PROBABILITY,
-        }:
+        needs = request.method.needs
+        if network.head_weights is None and needs & {HEAD_WEIGHTS, LOCAL_PROBABILITY}:
             raise ArgumentError(
                 f"{request.text}: needs the pooled layer and its weights; expected head_weights"
             )
-        if network.foreground is None and FOREGROUND in request.method.needs:
+        if network.foreground is None and FOREGROUND in needs:
             raise ArgumentError(
                 f"{request.text}: needs a foreground head; expected network.foreground"
             )
@@ -115,27 +113,25 @@ def build_maps(
         tensor = tf.cast(tensor, network.logits.dtype)
         return tf.transpose(tensor, [0, 2, 3, 1]) if data_format == CHANNELS_FIRST else tensor
 
+    given = {
+        HEAD_WEIGHTS: network.head_weights,
+        FOREGROUND: network.foreground,
+        LOCAL_PROBABILITY: probability,
+    }
+
     def evidence(request: Request, layer: str) -> Evidence:
         needs = request.method.needs
-        parts: Dict[str, Tensor] = {}
+        parts: Dict[str, Tensor] = {need: given[need] for need in needs if need in given}
         if request.method.layers != IMAGE:
             parts["activation"] = as_evidence(network.endpoints[layer])
         if CLASS_GRADIENT in needs:
             parts[CLASS_GRADIENT] = as_evidence(gradients.class_gradient(layer))
         if LOSS_GRADIENT in needs:
-            if request.alpha is None:
-                gradient = gradients.loss_gradient(layer, alpha, semantics)
-            else:
-                gradient = gradients.loss_gradient_by_linearity(
-                    layer, request.alpha, request.semantics or semantics
-                )
+            is_own = request.alpha is not None
+            gradient = gradients.loss_gradient(
+                layer, request.alpha if is_own else alpha, request.semantics or semantics, is_own
+            )
             parts[LOSS_GRADIENT] = as_evidence(gradient)
-        if HEAD_WEIGHTS in needs:
-            parts[HEAD_WEIGHTS] = network.head_weights
-        if FOREGROUND in needs:
-            parts[FOREGROUND] = network.foreground
-        if LOCAL_PROBABILITY in needs:
-            parts[LOCAL_PROBABILITY] = probability
         return Evidence(
             logits=network.logits, class_index=class_index, image_size=image_size, **parts
         )

@@ -194,7 +194,16 @@ def loss_gradients(
 
 
 class SharedGradients:
-    """Both gradients of a network at several layers, each backward pass built once, at first use."""
+    """Both gradients of a network at several layers, each backward pass built once, at first use.
+
+    Args:
+        logits: (N, classes) float.
+        activations: ordered name -> (N, H, W, C) float tensor, every layer that any map needs.
+        class_index: (N,) int32.
+        pooled: name of the layer that global average pooling reads, ``None`` where it is not known.
+        head_weights: (C, classes) float, the classifier's weights, with ``pooled``.
+        head: as of :func:`loss_gradients`.
+    """
 
     def __init__(
         self,
@@ -205,17 +214,6 @@ class SharedGradients:
         head_weights: Optional[Tensor] = None,
         head: str = SOFTMAX,
     ):
-        """Describe the passes; none is built yet.
-
-        Args:
-            logits: (N, classes) float.
-            activations: ordered name -> (N, H, W, C) float tensor, every layer that any map needs.
-            class_index: (N,) int32.
-            pooled: name of the layer that global average pooling reads, or ``None`` where it is not
-                known.
-            head_weights: (C, classes) float, the classifier's weights, with ``pooled``.
-            head: as of :func:`loss_gradients`.
-        """
         self._head = head
         self._logits = logits
         self._pooled = pooled
@@ -228,8 +226,13 @@ class SharedGradients:
         """``G_H`` of a layer."""
         return self._built("class_gradient", layer, class_signal)
 
-    def loss_gradient(self, layer: str, alpha: Union[float, Tensor], semantics: str) -> Tensor:
-        """``G_L`` of a layer, from one pass per alpha and semantics; ``-G_H`` for the kernel at infinity.
+    def loss_gradient(
+        self, layer: str, alpha: Union[float, Tensor], semantics: str, is_shared: bool = False
+    ) -> Tensor:
+        """``G_L`` of a layer; ``-G_H`` for the kernel at infinity.
+
+        It comes from one pass per alpha and semantics or, ``is_shared``, by linearity from passes that
+        serve every alpha (then a number) and both semantics.
 
         Raises:
             ValueError: alpha out of range or unknown semantics.
@@ -239,19 +242,9 @@ class SharedGradients:
         semantics = semantics if self._head == SOFTMAX else KERNEL
         if is_infinite(alpha) and semantics == KERNEL:
             return -self.class_gradient(layer)
-        return self._built("loss_gradient", layer, loss_signal, alpha, semantics, self._head)
-
-    def loss_gradient_by_linearity(self, layer: str, alpha: float, semantics: str) -> Tensor:
-        """``G_L`` of a layer, from passes that serve every alpha and both semantics.
-
-        Raises:
-            ValueError: as :meth:`loss_gradient`.
-        """
-        check_alpha(alpha)
-        check_semantics(semantics)
-        semantics = semantics if self._head == SOFTMAX else KERNEL
-        if is_infinite(alpha) and semantics == KERNEL:
-            return -self.class_gradient(layer)
+        if not is_shared:
+            settings = alpha, semantics, self._head
+            return self._built("loss_gradient", layer, loss_signal, *settings)
         residual = self._built("residual", layer, loss_signal, 1.0, EXACT, self._head)
         if semantics == EXACT:
             return finite(alpha) * residual
@@ -260,21 +253,16 @@ class SharedGradients:
     def _built(
         self, name: str, layer: str, make_signal: Callable[..., Tensor], *settings: Any
     ) -> Tensor:
-        """The gradient of ``make_signal``'s pass at one layer."""
+        """The gradient at one layer of the pass of ``make_signal`` with these settings."""
         key = (name, *settings)
         if key not in self._passes:
             signal = make_signal(self._logits, self._class_index, *settings)
-            self._passes[key] = self._pass(name, signal)
+            layers = {k: tensor for k, tensor in self._activations.items() if k != self._pooled}
+            tensors = list(layers.values())
+            found = backward(self._logits, tensors, signal, name) if layers else []
+            self._passes[key] = dict(zip(layers, found))
+            if self._pooled in self._activations:
+                self._passes[key][self._pooled] = pooled_gradient(
+                    self._activations[self._pooled], signal, self._head_weights
+                )
         return self._passes[key][layer]
-
-    def _pass(self, name: str, signal: Tensor) -> Dict[str, Tensor]:
-        layers = [other for other in self._activations if other != self._pooled]
-        tensors = [self._activations[other] for other in layers]
-        gradients: Dict[str, Tensor] = {}
-        if tensors:
-            gradients.update(zip(layers, backward(self._logits, tensors, signal, name)))
-        if self._pooled is not None and self._pooled in self._activations:
-            gradients[self._pooled] = pooled_gradient(
-                self._activations[self._pooled], signal, self._head_weights
-            )
-        return gradients

@@ -4,6 +4,7 @@ A method is requested by its name. One that uses the loss gradient may have an a
 ``--pa``, so that one run compares several: ``dgl(pa=0.1)``, ``dgl(pa=0.1,exact)``, ``dgl(pa=inf)``.
 """
 
+import itertools
 import re
 from typing import Any, Callable, Dict, FrozenSet, Iterable, List, NamedTuple, Optional
 
@@ -47,6 +48,9 @@ class Evidence(NamedTuple):
     local_probability: Any = None
 
 
+MapFunction = Callable[[Evidence], Any]
+
+
 class Method(NamedTuple):
     """An attribution method.
 
@@ -67,7 +71,7 @@ class Method(NamedTuple):
     title: str
     reference: str
     needs: FrozenSet[str]
-    function: Callable[[Evidence], Any]
+    function: MapFunction
     layers: str = ANY
     order: int = 1000
     threshold: Optional[float] = None
@@ -76,17 +80,8 @@ class Method(NamedTuple):
 METHODS: Dict[str, Method] = {}
 
 
-MapFunction = Callable[[Evidence], Any]
-
-
 def attribution_method(
-    name: str,
-    title: str,
-    reference: str,
-    needs: Iterable[str] = (),
-    layers: str = ANY,
-    order: int = 1000,
-    threshold: Optional[float] = None,
+    name: str, title: str, reference: str, needs: Iterable[str] = (), **more: Any
 ) -> Callable[[MapFunction], MapFunction]:
     """Decorator that adds a function of :class:`Evidence` to :data:`METHODS`.
 
@@ -99,14 +94,12 @@ def attribution_method(
     def register(function: MapFunction) -> MapFunction:
         if name in METHODS:
             raise ValueError(f"attribution method {name} is registered twice")
-        unknown = frozenset(needs) - NEEDS
+        unknown = set(needs) - NEEDS
         if unknown:
             raise ValueError(
                 f"attribution method {name} needs {sorted(unknown)}: choose of {sorted(NEEDS)}"
             )
-        METHODS[name] = Method(
-            name, title, reference, frozenset(needs), function, layers, order, threshold
-        )
+        METHODS[name] = Method(name, title, reference, frozenset(needs), function, **more)
         methods = sorted(METHODS.values(), key=lambda method: (method.order, method.name))
         METHODS.clear()
         METHODS.update((method.name, method) for method in methods)
@@ -197,18 +190,10 @@ def check_methods(methods: Iterable[str]) -> None:
 
 
 def expand_methods(methods: Iterable[str], has_foreground: bool = False) -> List[str]:
-    """``all`` replaced by every registered name; each method once, in the order given.
+    """``all`` replaced by every registered name; each method once, in the order given and unchecked.
 
-    Args:
-        methods: values of ``--method``, not checked here.
-        has_foreground: whether the network has a foreground head; ``all`` leaves out methods that need
-            one otherwise.
-
-    Returns:
-        list of str.
+    ``all`` leaves out methods that need a foreground head where the network has none.
     """
     every = [name for name in METHODS if has_foreground or FOREGROUND not in METHODS[name].needs]
-    names: List[str] = []
-    for method in methods:
-        names.extend(every if method == ALL else [method])
-    return list(dict.fromkeys(names))
+    given = (every if method == ALL else [method] for method in methods)
+    return list(dict.fromkeys(itertools.chain.from_iterable(given)))

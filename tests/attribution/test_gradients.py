@@ -50,7 +50,7 @@ def test_loss_gradients_by_hand_by_a_pass_and_by_linearity(semantics):
     def all_ways(t):
         one, keys = shared(t), [(layer, alpha) for layer in LAYERS for alpha in ALPHAS]
         own = {key: one.loss_gradient(*key, semantics) for key in keys}
-        linear = {key: one.loss_gradient_by_linearity(*key, semantics) for key in keys}
+        linear = {key: one.loss_gradient(*key, semantics, True) for key in keys}
         alone = {alpha: loss_gradient(t, alpha, semantics) for alpha in ALPHAS}
         return own, linear, {**alone, "default": loss_gradient(t)}
 
@@ -107,7 +107,7 @@ def test_nothing_cancels_where_the_network_is_sure(semantics):
 
     def both(t):
         settings = ("activation", 1.0, semantics)
-        return shared(t).loss_gradient_by_linearity(*settings), shared(t).loss_gradient(*settings)
+        return shared(t).loss_gradient(*settings, True), shared(t).loss_gradient(*settings)
 
     found, own = tiny.run(both, "float32")
     # The difference of a pass of p and one of onehot is off by 3e-4 here.
@@ -134,7 +134,6 @@ def test_bad_alpha_and_semantics(alpha):
         for call, given in (
             (loss_gradient, t),
             (one.loss_gradient, "activation"),
-            (one.loss_gradient_by_linearity, "activation"),
         ):
             with pytest.raises(ValueError, match=words):
                 call(given, *settings)
