@@ -261,7 +261,7 @@ class SharedGradients:
             tensors = list(layers.values())
             found = backward(self._logits, tensors, signal, name) if layers else []
             self._passes[key] = dict(zip(layers, found))
-            if self._pooled in self._activations:
+            if self._pooled is not None and self._pooled in self._activations:
                 self._passes[key][self._pooled] = pooled_gradient(
                     self._activations[self._pooled], signal, self._head_weights
                 )

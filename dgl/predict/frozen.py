@@ -126,13 +126,12 @@ def _import(
     """
     names = [tensor.name for tensor in outputs]
     needed = reachable(graph_def, names)
-    structure = tf.GraphDef()
-    structure.versions.CopyFrom(graph_def.versions)
-    structure.node.extend(
+    nodes = (
         node
         for node in graph_def.node
         if node.name in needed and node.name not in values and node.op != "Placeholder"
     )
+    structure = tf.GraphDef(node=nodes, versions=graph_def.versions)
     for node in structure.node:
         node.attr.pop("_class", None)  # colocation with a variable that is gone
     with tf.name_scope("weights"):
@@ -157,26 +156,21 @@ def fold_batch_norms(
         (graph_def, values): each folded BatchNorm is a BiasAdd of the same name; values also holds the
         folded filters and biases, under the nodes' names with ``/folded`` added.
     """
-    parts = Parts(graph_def, values)
-    folded, values = tf.GraphDef(), dict(values)
-    replaced = {}
+    parts, values, replaced = Parts(graph_def, values), dict(values), {}
     for norm in graph_def.node:
         if norm.op not in _NORMS or norm.attr["is_training"].b:
             continue
         convolution = parts.producer(norm.input[0])
-        arrays = [parts.array(name) for name in norm.input[1:5]]
         if (
             convolution.op not in ("Conv2D", _DEPTHWISE)
             or convolution.name in keep
             or parts.readers(convolution.name) != 1
-            or parts.array(convolution.input[1]) is None
-            or any(array is None for array in arrays)
         ):
             continue
-        weights = parts.array(convolution.input[1])
-        gamma, beta, mean, variance = [
-            array.astype(np.float64) for array in arrays if array is not None
-        ]
+        weights, *arrays = (parts.array(name) for name in (convolution.input[1], *norm.input[1:5]))
+        if weights is None or any(array is None for array in arrays):
+            continue
+        gamma, beta, mean, variance = (np.asarray(array, np.float64) for array in arrays)
         scale = gamma / np.sqrt(variance + norm.attr["epsilon"].f)
         filter_name, bias_name = convolution.name + "/folded", norm.name + "/folded"
         values[bias_name] = (beta - mean * scale).astype(np.float32)
@@ -184,18 +178,11 @@ def fold_batch_norms(
             scale = scale[:, np.newaxis]
         values[filter_name] = (weights * scale).astype(np.float32)
         replaced[convolution.name] = _reading(convolution, convolution.input[0], filter_name)
-        replaced[norm.name] = _bias(norm, bias_name)
-    folded.versions.CopyFrom(graph_def.versions)
-    folded.node.extend(replaced.get(node.name, node) for node in graph_def.node)
-    return folded, values
-
-
-def _reading(node: NodeDef, *inputs: str) -> NodeDef:
-    """A copy of a node with other inputs."""
-    changed = tf.NodeDef()
-    changed.CopyFrom(node)
-    changed.input[:] = inputs
-    return changed
+        bias = tf.NodeDef(name=norm.name, op="BiasAdd", input=[norm.input[0], bias_name])
+        for name in {"T", "data_format"}.intersection(norm.attr):
+            bias.attr[name].CopyFrom(norm.attr[name])
+        replaced[norm.name] = bias
+    return _with_nodes(graph_def, replaced), values
 
 
 def fold_normalization(
@@ -204,19 +191,10 @@ def fold_normalization(
     """Leave of ``(image - mean) / std``, channels last, the difference alone, before the first convolution.
 
     The convolution divides its filter by ``std``, channel by channel, and reads the channels in the order
-    that the image has them. Zero padding stays where the mean is.
-
-    Args:
-        graph_def: ``tf.GraphDef`` of an inference graph, not changed.
-        values: variable name -> float32 array.
-
-    Returns:
-        (graph_def, values): values also holds the mean and the convolution's filter, under the nodes'
-        names with ``/normalized`` added.
+    that the image has them. Zero padding stays where the mean is. Arguments and results are as of
+    :func:`fold_batch_norms`, the new values' names ending in ``/normalized``.
     """
-    parts = Parts(graph_def, values)
-    folded, values = tf.GraphDef(), dict(values)
-    replaced = {}
+    parts, values, replaced = Parts(graph_def, values), dict(values), {}
     for node in graph_def.node:
         quotient = parts.producer(node.input[0]) if node.op == "Conv2D" else node
         if quotient.op != "RealDiv" or parts.readers(quotient.name) != 1:
@@ -240,47 +218,40 @@ def fold_normalization(
         values.update(zip(names, (np.asarray(mean, np.float32), np.ascontiguousarray(weights))))
         replaced[difference.name] = _reading(difference, source, names[0])
         replaced[node.name] = _reading(node, difference.name, names[1])
-    folded.versions.CopyFrom(graph_def.versions)
-    folded.node.extend(replaced.get(node.name, node) for node in graph_def.node)
-    return folded, values
+    return _with_nodes(graph_def, replaced), values
 
 
-def _bias(norm: NodeDef, bias_name: str) -> NodeDef:
-    node = tf.NodeDef(name=norm.name, op="BiasAdd", input=[norm.input[0], bias_name])
-    node.attr["T"].CopyFrom(norm.attr["T"])
-    if "data_format" in norm.attr:
-        node.attr["data_format"].CopyFrom(norm.attr["data_format"])
-    return node
+def _reading(node: NodeDef, *inputs: str) -> NodeDef:
+    """A copy of a node with other inputs."""
+    changed = tf.NodeDef()
+    changed.CopyFrom(node)
+    changed.input[:] = inputs
+    return changed
 
 
-def _attribute(node: NodeDef, name: str, default: List[int]) -> List[int]:
-    return list(node.attr[name].list.i) if name in node.attr else default
-
-
-def _is_plain(node: NodeDef) -> bool:
-    """Whether a node is a convolution of stride 1 with SAME padding and no dilation."""
-    return bool(
-        node.op in ("Conv2D", _DEPTHWISE)
-        and _attribute(node, "strides", []) == [1, 1, 1, 1]
-        and _attribute(node, "dilations", [1, 1, 1, 1]) == [1, 1, 1, 1]
-        and node.attr["padding"].s == b"SAME"
-    )
+def _with_nodes(graph_def: GraphDef, replaced: Mapping[str, NodeDef]) -> GraphDef:
+    """A copy of a graph with some nodes replaced."""
+    nodes = (replaced.get(node.name, node) for node in graph_def.node)
+    return tf.GraphDef(node=nodes, versions=graph_def.versions)
 
 
 def mark_convolutions(graph_def: GraphDef, filters: Mapping[str, np.ndarray]) -> None:
     """Set :data:`GRADIENT` as the gradient of every convolution that it supports.
 
     Args:
-        graph_def: ``tf.GraphDef``, changed in place: convolutions of stride 1 with SAME padding and a
-            filter of odd sides (with even ones the padding would have to be mirrored); depthwise ones with
-            one filter for each channel.
+        graph_def: ``tf.GraphDef``, changed in place: convolutions of stride 1 with SAME padding, without
+            dilation and with a filter of odd sides (with even ones the padding would have to be mirrored);
+            depthwise ones with one filter for each channel.
         filters: node name -> array, the filter of each convolution that may be marked.
     """
     for node in graph_def.node:
-        if node.name not in filters or not _is_plain(node):
+        if node.name not in filters:
             continue
         *sides, _, outputs = filters[node.name].shape
-        if all(side % 2 for side in sides) and (node.op == "Conv2D" or outputs == 1):
+        is_plain = node.attr["padding"].s == b"SAME" and all(
+            set(node.attr[name].list.i) <= {1} for name in ("strides", "dilations")
+        )
+        if is_plain and all(side % 2 for side in sides) and (node.op == "Conv2D" or outputs == 1):
             node.attr["_gradient_op_type"].s = GRADIENT.encode()
 
 

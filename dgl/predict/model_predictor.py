@@ -11,7 +11,6 @@ from dgl.attribution import METHODS, check_methods, expand_methods, parse_method
 from dgl.attribution.gradients import KERNEL
 from dgl.attribution.registry import (
     ALL,
-    ANY,
     FOREGROUND,
     HEAD_WEIGHTS,
     LAST,
@@ -24,12 +23,12 @@ from dgl.data.class_names import ClassNames
 from dgl.data.views import rgb_to_bgr
 from dgl.errors import ArgumentError, UserError
 from dgl.foreign import pooled_layer
-from dgl.foreign.open_model import Opened, open_model
+from dgl.foreign.open_model import open_model
 from dgl.foreign.preprocessing import PREPROCESSINGS
 from dgl.predict.feeding import ImageFeed
 from dgl.predict.graph_predictor import GraphPredictor
 from dgl.predict.predictor import Predictor
-from dgl.predict.session import Prediction
+from dgl.predict.session import Prediction, chosen_maps
 from dgl.utils.devices import FLOAT32, select_gpus
 from dgl.utils.types import ArrayLike
 from dgl.weights.foreign_model import MODE, ForeignModel, model_kind
@@ -38,12 +37,7 @@ _logger = logging.getLogger(__name__)
 
 
 def predictor_of(foreign: Optional[ForeignModel] = None, **arguments: Any) -> Any:
-    """A :class:`~dgl.predict.predictor.Predictor`, or a :class:`ModelPredictor` of a model of others.
-
-    Args:
-        foreign: how a model of others is read.
-        arguments: keywords of :class:`~dgl.predict.predictor.Predictor`.
-    """
+    """A :class:`~dgl.predict.predictor.Predictor`, or a :class:`ModelPredictor` as ``foreign`` says."""
     if model_kind(arguments["load"]) is None:
         return Predictor(**arguments)
     return ModelPredictor(foreign=foreign, **arguments)
@@ -141,7 +135,8 @@ class ModelPredictor(GraphPredictor):
                 list(dict.fromkeys([*methods, *(method for method, _ in extra)])),
                 alpha,
                 semantics,
-                feeds={_input(opened, key): value for key, value in foreign.feeds},
+                # A name of --feed is an input's, or a tensor's of the graph.
+                feeds={opened.inputs.get(key, key): value for key, value in foreign.feeds},
                 adjustable_alpha=adjustable_alpha,
                 image_size=image_size,
                 name=load,
@@ -149,14 +144,7 @@ class ModelPredictor(GraphPredictor):
             self._feed = ImageFeed(self.image, foreign.preprocess or "none", image_size)
         except ArgumentError as error:
             raise UserError(f"{load}: {error}") from None
-        wanted = {
-            (method, layer): tensor
-            for (method, layer), tensor in self._fetches.maps.items()
-            if (method, layer) in extra
-            or (
-                method in methods and (layer in chosen or parse_method(method).method.layers != ANY)
-            )
-        }
+        wanted = chosen_maps(self._fetches.maps, methods, chosen, extra)
         self._fetches = self._fetches._replace(maps=wanted)
         self.entries = list(wanted)
         self._flip = flip
@@ -203,13 +191,5 @@ _NONE = Backbone(
 def _fits(method: str, last: Optional[str]) -> bool:
     """Whether a model has what a method needs; ``last`` is its pooled layer, where that is known."""
     found = parse_method(method).method
-    if FOREGROUND in found.needs:
-        return False
-    return last is not None or (
-        not (found.needs & {HEAD_WEIGHTS, LOCAL_PROBABILITY}) and (found.layers != LAST)
-    )
-
-
-def _input(opened: Opened, name: str) -> Any:
-    """The placeholder of a name of ``--feed``, or the name, which the graph is asked for."""
-    return opened.inputs.get(name, name)
+    needs_last = found.layers == LAST or found.needs & {HEAD_WEIGHTS, LOCAL_PROBABILITY}
+    return FOREGROUND not in found.needs and (last is not None or not needs_last)

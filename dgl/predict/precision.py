@@ -14,7 +14,7 @@ import logging
 import os
 import re
 import time
-from typing import Any, Container, Dict, Mapping, Optional, Set, Tuple
+from typing import Container, Dict, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
@@ -103,27 +103,17 @@ def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str
             )
         )
     if precision == BFLOAT16:
-        _warn_if_slower(bfloat16_gain())
-
-
-def _warn_if_slower(gain: float) -> None:
-    if gain < 1:
-        _logger.warning(
-            "--precision bf16: this CPU's bfloat16 instructions are slower than its float32, a convolution "
-            "takes %.1f times as long; leave the flag out to be faster",
-            1 / gain,
-        )
+        gain = bfloat16_gain()
+        if gain < 1:
+            _logger.warning(
+                "--precision bf16: this CPU's bfloat16 instructions are slower than its float32, a "
+                "convolution takes %.1f times as long; leave the flag out to be faster",
+                1 / gain,
+            )
 
 
 def convolution(dtype: DType) -> Operation:
-    """A 3 x 3 convolution like those of the backbones, in the current graph.
-
-    Args:
-        dtype: ``tf.float32`` or ``tf.bfloat16``, of activation, kernel and result.
-
-    Returns:
-        the ``tf.Operation``, whose result is not copied.
-    """
+    """A 3 x 3 convolution like those of the backbones, of one type, in the current graph."""
     activation = tf.Variable(tf.ones([_IMAGES, _SIDE, _SIDE, _CHANNELS], dtype))
     kernel = tf.Variable(tf.ones([3, 3, _CHANNELS, _CHANNELS], dtype))
     return tf.nn.conv2d(activation, kernel, strides=[1, 1, 1, 1], padding="SAME").op
@@ -138,8 +128,7 @@ def _seconds(session: Session, operation: Operation) -> float:
 def bfloat16_gain() -> float:
     """Speedup of a convolution in bfloat16 over float32; takes a fraction of a second.
 
-    Returns:
-        float: ratio of the shortest times, which other load affects least.
+    The shortest times are divided, which other load affects least.
     """
     with tf.Graph().as_default():
         both = [convolution(dtype) for dtype in (tf.float32, tf.bfloat16)]
@@ -165,7 +154,49 @@ def lower_precision(
         (graph_def, values): nodes keep their names, and the lowered ones return bfloat16; values also
         holds their weights in bfloat16, under names that end in ``/bfloat16``.
     """
-    return _Lowering(graph_def, values).result()
+    parts, low = Parts(graph_def, values), _lowered_nodes(graph_def)
+    values, casts = dict(values), set()
+    target = tf.GraphDef(versions=graph_def.versions)
+
+    def cast(name: str, source: DType, dtype: DType) -> str:
+        """The cast of a tensor, one for all its readers."""
+        own = name.replace(":", "_") + _SUFFIX[dtype]
+        if own not in casts:
+            casts.add(own)
+            node = target.node.add(name=own, op="Cast", input=[name])
+            node.attr["SrcT"].type = source.as_datatype_enum
+            node.attr["DstT"].type = dtype.as_datatype_enum
+        return own
+
+    def lowered(name: str) -> str:
+        """The bfloat16 version of a tensor of the source."""
+        array = parts.array(name)
+        if node_name(name) in low:
+            return name
+        if array is None:
+            return cast(name, tf.float32, tf.bfloat16)
+        own = node_name(name) + _SUFFIX[tf.bfloat16]
+        values[own] = array.astype(tf.bfloat16.as_numpy_dtype)
+        return own
+
+    def raised(name: str) -> str:
+        """The float32 version of a tensor of the source; control inputs unchanged."""
+        is_low = node_name(name) in low and not name.startswith("^")
+        return cast(name, tf.bfloat16, tf.float32) if is_low else name
+
+    for node in graph_def.node:
+        inputs = list(node.input)
+        if node.name in low:
+            computed = _TYPED[node.op]
+            inputs[computed] = map(lowered, inputs[computed])
+        else:
+            inputs = list(map(raised, inputs))
+        changed = target.node.add()
+        changed.CopyFrom(node)
+        changed.input[:] = inputs
+        if node.name in low:
+            changed.attr["T"].type = tf.bfloat16.as_datatype_enum
+    return target, values
 
 
 def _lowered_nodes(graph_def: GraphDef) -> Set[str]:
@@ -179,57 +210,3 @@ def _lowered_nodes(graph_def: GraphDef) -> Set[str]:
         elif node.op == "Mean" or read & pooled:
             pooled.add(node.name)
     return lowered
-
-
-class _Lowering:
-    """Copies a graph with some of its nodes in bfloat16."""
-
-    def __init__(self, graph_def: GraphDef, values: Mapping[str, np.ndarray]):
-        self._source = graph_def
-        self._parts = Parts(graph_def, values)
-        self._low = _lowered_nodes(graph_def)
-        self._values: Dict[str, np.ndarray] = dict(values)
-        self._casts: Dict[Tuple[str, Any], str] = {}
-        self._target = tf.GraphDef()
-        self._target.versions.CopyFrom(graph_def.versions)
-
-    def result(self) -> Tuple[GraphDef, Dict[str, np.ndarray]]:
-        for node in self._source.node:
-            changed = tf.NodeDef()
-            changed.CopyFrom(node)
-            if node.name in self._low:
-                changed.attr["T"].type = tf.bfloat16.as_datatype_enum
-                for index in range(len(node.input))[_TYPED[node.op]]:
-                    changed.input[index] = self._lowered(node.input[index])
-            else:
-                for index, name in enumerate(node.input):
-                    changed.input[index] = self._raised(name)
-            self._target.node.add().CopyFrom(changed)
-        return self._target, self._values
-
-    def _lowered(self, name: str) -> str:
-        """The bfloat16 version of a tensor of the source."""
-        if node_name(name) in self._low:
-            return name
-        array = self._parts.array(name)
-        if array is None:
-            return self._cast(name, tf.bfloat16)
-        own = node_name(name) + _SUFFIX[tf.bfloat16]
-        self._values[own] = array.astype(tf.bfloat16.as_numpy_dtype)
-        return own
-
-    def _raised(self, name: str) -> str:
-        """The float32 version of a tensor of the source; control inputs unchanged."""
-        is_low = node_name(name) in self._low and not name.startswith("^")
-        return self._cast(name, tf.float32) if is_low else name
-
-    def _cast(self, name: str, dtype: DType) -> str:
-        """The cast of a tensor, one for all its readers."""
-        if (name, dtype) not in self._casts:
-            own = name.replace(":", "_") + _SUFFIX[dtype]
-            node = self._target.node.add(name=own, op="Cast", input=[name])
-            other = tf.float32 if dtype == tf.bfloat16 else tf.bfloat16
-            node.attr["SrcT"].type = other.as_datatype_enum
-            node.attr["DstT"].type = dtype.as_datatype_enum
-            self._casts[name, dtype] = own
-        return self._casts[name, dtype]

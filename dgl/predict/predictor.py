@@ -5,14 +5,20 @@ from typing import Any, Optional, Sequence, Tuple, Union
 
 from dgl.attribution import check_methods, expand_methods, parse_method
 from dgl.attribution.gradients import KERNEL, MAX_ALPHA, check_alpha
-from dgl.attribution.registry import ALL, ANY, FOREGROUND
+from dgl.attribution.registry import ALL, FOREGROUND
 from dgl.backbones import get_backbone
 from dgl.backbones.foreground import head_layers
 from dgl.errors import UserError
 from dgl.predict.frozen import build_inference
 from dgl.predict.graph_predictor import GraphPredictor as GraphPredictor  # where it was before
 from dgl.predict.precision import check_precision, set_gpu_precision
-from dgl.predict.session import MapSession, images_at_once, open_session, prediction_tensors
+from dgl.predict.session import (
+    MapSession,
+    chosen_maps,
+    images_at_once,
+    open_session,
+    prediction_tensors,
+)
 from dgl.tf_compat import tf
 from dgl.utils.devices import FLOAT32, select_gpus
 from dgl.utils.startup import starting
@@ -129,15 +135,7 @@ class Predictor(MapSession):
                 adjustable_alpha,
                 image_size=size,
             )
-            # The graph combines the methods and layers of `extra` with all others; run only the
-            # requested maps.
-            has_own_layer = {m for m in methods if parse_method(m).method.layers != ANY}
-            wanted = {
-                entry: tensor
-                for entry, tensor in fetches.maps.items()
-                if entry in extra
-                or (entry[0] in methods and (entry[1] in layers or entry[0] in has_own_layer))
-            }
+            wanted = chosen_maps(fetches.maps, methods, layers, extra)
             session = open_session(gpus)
         used = {layer for _, layer in wanted}
         mapped = [tensor for layer, tensor in network.endpoints.items() if layer in used]

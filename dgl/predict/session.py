@@ -19,8 +19,9 @@ from typing import (
 
 import numpy as np
 
-from dgl.attribution import build_maps
+from dgl.attribution import build_maps, parse_method
 from dgl.attribution.gradients import check_alpha, probabilities
+from dgl.attribution.registry import ANY
 from dgl.backbones.registry import Network
 from dgl.errors import ArgumentError, UserError, first_line, quote
 from dgl.tf_compat import reference_kernels, tf
@@ -92,16 +93,12 @@ def prediction_tensors(
     adjustable_alpha: bool,
     **settings: Any,
 ) -> Tuple[Tensor, Optional[Tensor], Prediction]:
-    """Add maps to the graph of a network.
-
-    Args:
-        network, methods, layers, last_layer, alpha, semantics, settings: see
-            :func:`dgl.attribution.build_maps`.
-        adjustable_alpha: whether each run may feed an alpha of its own.
+    """Add maps to the graph of a network, with the arguments of :func:`dgl.attribution.build_maps`.
 
     Returns:
         tuple: (N,) int32 placeholder of the target classes, where :data:`ARG_MAX` stands for the most
-        probable one; scalar float32 placeholder of alpha, or ``None``; :class:`Prediction` of tensors.
+        probable one; scalar float32 placeholder of each run's alpha, ``None`` unless it is adjustable;
+        :class:`Prediction` of tensors.
     """
     target = tf.placeholder(tf.int32, [None], "target")
     best = tf.argmax(network.logits, axis=1, output_type=tf.int32)
@@ -121,22 +118,31 @@ MOST_BYTES = 2**28
 
 
 def images_at_once(activations: Sequence[Tensor]) -> Optional[int]:
-    """How many images to compute in one run, for the memory that maps of these layers take.
+    """How many images to compute in one run, for the memory that maps of these layers (N, ...) take.
 
-    More are not faster where layers are that large: all 18 of VGG16 at 224 x 224 allow four.
-
-    Args:
-        activations: tensors (N, ...), each layer that has a map.
-
-    Returns:
-        int, at least 1; ``None`` for any number, with the reference kernels of :mod:`dgl.tf_compat` and
-        where sizes are not known before a run.
+    More are not faster where layers are that large: all 18 of VGG16 at 224 x 224 allow four. ``None`` is
+    any number, with the reference kernels of :mod:`dgl.tf_compat` and where sizes are not known.
     """
     shapes = [tensor.shape.as_list()[1:] for tensor in activations]
     if reference_kernels() or any(None in shape for shape in shapes):
         return None
     sizes = [np.prod(shape) * tensor.dtype.size for shape, tensor in zip(shapes, activations)]
     return max(1, MOST_BYTES // max(1, int(sum(sizes))))
+
+
+def chosen_maps(
+    maps: Mapping[Entry, Tensor],
+    methods: Sequence[str],
+    layers: Sequence[str],
+    extra: Sequence[Entry],
+) -> Dict[Entry, Tensor]:
+    """Of all maps: every method at every layer or at its own, and the entries of ``extra``."""
+    return {
+        (method, layer): tensor
+        for (method, layer), tensor in maps.items()
+        if (method, layer) in extra
+        or (method in methods and (layer in layers or parse_method(method).method.layers != ANY))
+    }
 
 
 _Self = TypeVar("_Self", bound="MapSession")
@@ -175,33 +181,18 @@ class MapSession:
 
     def __init__(
         self,
-        session: Session,
-        image: Tensor,
-        target: Tensor,
-        fetches: Prediction,
-        name: str,
-        alpha: Optional[Tensor] = None,
-        owns_session: bool = True,
-        feeds: Optional[Mapping[Any, Any]] = None,
-        flip: bool = False,
-        at_once: Optional[int] = None,
-        beside_others: Optional[int] = None,
+        session: Session,  # of the graph, with all variables filled
+        image: Tensor,  # that batches are fed to
+        target: Tensor,  # (N,) int32 placeholder, see prediction_tensors
+        fetches: Prediction,  # of tensors
+        name: str,  # of the classifier in messages, such as its file
+        alpha: Optional[Tensor] = None,  # placeholder; without one it is a number in the graph
+        owns_session: bool = True,  # whether close() closes it
+        feeds: Optional[Mapping[Any, Any]] = None,  # tensor -> value, in every run
+        flip: bool = False,  # whether maps are averaged with those of mirrored images (N, H, W, C)
+        at_once: Optional[int] = None,  # most images of a run, see images_at_once
+        beside_others: Optional[int] = None,  # most of a run beside another thread's; others wait
     ):
-        """Wrap a graph and its session.
-
-        Args:
-            session: ``tf.Session`` of the graph, with all variables filled.
-            image: the tensor that batches are fed to.
-            target: (N,) int32 placeholder, see :func:`prediction_tensors`.
-            fetches: :class:`Prediction` of tensors.
-            name: of the classifier in messages, such as its file.
-            alpha: placeholder of alpha, or ``None`` where it is a number in the graph.
-            owns_session: whether :meth:`close` closes it.
-            feeds: tensor -> value, fed in every run.
-            flip: whether maps are averaged with those of the images, (N, H, W, C), mirrored left to right.
-            at_once: most images of a batch in one run, see :func:`images_at_once`.
-            beside_others: most images of a run beside another thread's; others, all for ``None``, wait.
-        """
         self.entries: List[Entry] = list(fetches.maps)
         self._session = session
         self._image = image
@@ -286,17 +277,10 @@ class MapSession:
             fed = images[places] if size else images[start]
             own = {**feeds, self._image: fed, self._target: targets[places]}
             parts.append(self._run_once(chosen, own))
-
-        def joined(*arrays: np.ndarray) -> np.ndarray:
-            return np.concatenate(arrays)[: len(images)]
-
-        maps = {entry: joined(*(part.maps[entry] for part in parts)) for entry in chosen.maps}
-        return Prediction(
-            joined(*(part.class_index for part in parts)),
-            joined(*(part.probability for part in parts)),
-            joined(*(part.logits for part in parts)),
-            maps,
+        joined: Prediction = tf.nest.map_structure(
+            lambda *arrays: np.concatenate(arrays)[:count], *parts
         )
+        return joined
 
     def _run_once(self, chosen: Prediction, feeds: Dict[Any, Any]) -> Prediction:
         count = len(feeds[self._target])
@@ -372,11 +356,11 @@ class MapSession:
     def _targets(self, count: int, class_index: Optional[Sequence[int]]) -> ArrayLike:
         if class_index is None:
             return np.full(count, ARG_MAX)
-        if np.any(np.asarray(class_index) >= self.classes) or np.any(np.asarray(class_index) < 0):
-            wrong = next(c for c in class_index if not 0 <= c < self.classes)
-            raise UserError(
-                f"class {wrong} is out of range: the checkpoint has classes 0 to {self.classes - 1}"
-            )
+        for index in class_index:
+            if not 0 <= index < self.classes:
+                raise UserError(
+                    f"class {index} is out of range: the checkpoint has classes 0 to {self.classes - 1}"
+                )
         return class_index
 
     def _chosen(self, entries: Optional[Iterable[Entry]]) -> Prediction:
