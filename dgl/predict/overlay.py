@@ -6,7 +6,7 @@
 
 import functools
 import os
-from typing import Iterator, Optional, Tuple
+from typing import Callable, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -32,16 +32,6 @@ _STRIP_PIXELS = 1 << 20
 _LEAST_OPACITY, _MOST_OPACITY = 0.15, 0.65
 
 
-def _mixtures() -> np.ndarray:
-    """uint8 (65536,): the overlay of every heat (the upper byte of the index) and every image value."""
-    values = np.arange(256, dtype=np.float64)
-    mixed = IMAGE_WEIGHT * values + HEAT_WEIGHT * values[:, np.newaxis]
-    return np.uint8(np.rint(mixed)).ravel()
-
-
-_MIXED = _mixtures()
-
-
 def colorize(map01: ArrayLike) -> np.ndarray:
     """JET colors of a normalized map: low is blue, high is red.
 
@@ -54,6 +44,11 @@ def colorize(map01: ArrayLike) -> np.ndarray:
     Raises:
         ValueError: not two-dimensional, or NaN or infinity.
     """
+    return _colored(_levels(map01), cv2.COLORMAP_JET)
+
+
+def _levels(map01: ArrayLike) -> np.ndarray:
+    """uint8 (H, W), a map in [0, 1] as :func:`colorize` takes it in 256 steps."""
     score_map = np.asarray(map01)
     if score_map.ndim != 2:
         raise ValueError(f"score map: expected shape (H, W), got {score_map.shape}")
@@ -64,8 +59,7 @@ def colorize(map01: ArrayLike) -> np.ndarray:
     if low < 0 or high > 1:
         score_map = np.clip(score_map, 0.0, 1.0)
     # Truncation, not rounding, as the binarization of the maps does.
-    levels = np.multiply(score_map, 255.0, dtype=np.float64).astype(np.uint8)
-    return np.ascontiguousarray(bgr_to_rgb(cv2.applyColorMap(levels, cv2.COLORMAP_JET)))
+    return np.multiply(score_map, 255.0, dtype=np.float64).astype(np.uint8)
 
 
 def overlay(image_rgb_uint8: np.ndarray, map01: ArrayLike) -> np.ndarray:
@@ -82,21 +76,26 @@ def overlay(image_rgb_uint8: np.ndarray, map01: ArrayLike) -> np.ndarray:
         ValueError: shapes or types other than these, or NaN or infinity in the map.
     """
     image = _checked(image_rgb_uint8)
+    score_map = resize_map(map01, *image.shape[:2])
+    return _painted(image, _overlay_tables(), lambda rows: _levels(score_map[rows]))
+
+
+def _painted(
+    image: np.ndarray, tables: np.ndarray, levels: Callable[[slice], np.ndarray]
+) -> np.ndarray:
+    """The image under a heat, (H, W) uint8 of some rows, with the mixtures in ``tables``.
+
+    It is drawn in parts, because that takes many times the memory of what is drawn.
+    """
     height, width = image.shape[:2]
-    score_map = resize_map(map01, height, width)
     drawn = np.empty_like(image)
-    for rows in _strips(height, width):
-        index = colorize(score_map[rows]).astype(np.intp)
-        index <<= 8
-        index |= image[rows]
-        _MIXED.take(index, out=drawn[rows])
-    return drawn
-
-
-def _strips(height: int, width: int) -> Iterator[slice]:
-    """Rows of an image in parts, because drawing takes many times the memory of what is drawn."""
     step = max(1, _STRIP_PIXELS // width)
-    return (slice(top, top + step) for top in range(0, height, step))
+    for top in range(0, height, step):
+        rows = slice(top, top + step)
+        heat = levels(rows).astype(np.intp) << 8
+        for channel, table in enumerate(tables):
+            drawn[rows, :, channel] = table.take(heat | image[rows, :, channel])
+    return drawn
 
 
 def heat_with_region(
@@ -127,12 +126,7 @@ def heat_with_region(
     peak = float(score_map.max())
     relative = np.clip(score_map / peak, 0.0, 1.0) if peak > 0 else np.zeros_like(score_map)
     power = np.log(0.5) / np.log(min(max(threshold, 1e-3), 0.999))
-    drawn = np.empty_like(image)
-    tables = _heat_tables()
-    for rows in _strips(height, width):
-        level = np.rint(relative[rows] ** power * 255).astype(np.intp) << 8
-        for channel, table in enumerate(tables):
-            drawn[rows, :, channel] = table.take(level | image[rows, :, channel])
+    drawn = _painted(image, _heat_tables(), lambda rows: np.rint(relative[rows] ** power * 255))
     mask = (relative > threshold).astype(np.uint8)
     contours = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[-2]
     line = max(1, int(round(max(height, width) * _LINE_FRACTION / 2)))
@@ -142,22 +136,34 @@ def heat_with_region(
 
 
 @functools.lru_cache(maxsize=None)
-def _heat_tables() -> np.ndarray:
+def _overlay_tables() -> np.ndarray:
     """uint8 (3, 65536): a color under every heat (the upper byte of the index), by image value."""
+    return _tables(cv2.COLORMAP_JET, IMAGE_WEIGHT, HEAT_WEIGHT)
+
+
+@functools.lru_cache(maxsize=None)
+def _heat_tables() -> np.ndarray:
+    """As :func:`_overlay_tables`, in colors that are the less transparent the warmer they are."""
     shown = np.linspace(0, 1, 256)[:, np.newaxis]
     opacity = _LEAST_OPACITY + (_MOST_OPACITY - _LEAST_OPACITY) * shown
-    heat = _turbo(shown)[:, 0].T[..., np.newaxis]
-    return np.rint(np.arange(256) * (1 - opacity) + heat * opacity).astype(np.uint8).reshape(3, -1)
+    return _tables(cv2.COLORMAP_TURBO, 1 - opacity, opacity)
 
 
-def _turbo(values01: np.ndarray) -> np.ndarray:
-    levels = np.rint(values01 * 255).astype(np.uint8)
-    return np.ascontiguousarray(bgr_to_rgb(cv2.applyColorMap(levels, cv2.COLORMAP_TURBO)))
+def _tables(colormap: int, of_image: ArrayLike, of_heat: ArrayLike) -> np.ndarray:
+    heat = _colored(np.arange(256, dtype=np.uint8)[:, np.newaxis], colormap)[:, 0].T
+    mixed = np.arange(256) * of_image + heat[..., np.newaxis] * of_heat
+    return np.rint(mixed).astype(np.uint8).reshape(3, -1)
+
+
+def _colored(levels: np.ndarray, colormap: int) -> np.ndarray:
+    """uint8 (H, W) in colors, (H, W, 3) RGB."""
+    return np.ascontiguousarray(bgr_to_rgb(cv2.applyColorMap(levels, colormap)))
 
 
 def _color_bar(height: int, width: int) -> np.ndarray:
     """The colors from 1 at the top to 0, after a white gap, with the threshold's mark at the middle."""
-    bar = np.repeat(_turbo(np.linspace(1, 0, height)[:, np.newaxis]), width, axis=1)
+    levels = np.rint(np.linspace(1, 0, height)[:, np.newaxis] * 255).astype(np.uint8)
+    bar = np.repeat(_colored(levels, cv2.COLORMAP_TURBO), width, axis=1)
     mark = max(1, height // 150)
     bar[height // 2 - mark : height // 2 + mark] = 255
     gap = np.full((height, max(2, width // 3), 3), 255, np.uint8)
@@ -235,23 +241,10 @@ def _frame(image: np.ndarray, box: np.ndarray, color: Tuple[int, int, int]) -> N
     limit_x, limit_y = max(margin, width - 1 - margin), max(margin, height - 1 - margin)
     x0, x1 = sorted(int(round(min(max(x, margin), limit_x))) for x in box[[0, 2]])
     y0, y1 = sorted(int(round(min(max(y, margin), limit_y))) for y in box[[1, 3]])
-    before, after = line // 2, line - line // 2
-    _ring(image, (x0, y0, x1, y1), before + rim, after + rim, _OUTLINE_COLOR)
-    _ring(image, (x0, y0, x1, y1), before, after, color)
-
-
-def _ring(
-    image: np.ndarray,
-    box: Tuple[int, int, int, int],
-    before: int,
-    after: int,
-    color: Tuple[int, int, int],
-) -> None:
-    """Fill the band from ``before`` pixels ahead of each edge to ``after`` behind its start."""
-    x0, y0, x1, y1 = box
-    left, right = max(0, x0 - before), x1 + after
-    top, bottom = max(0, y0 - before), y1 + after
-    for y in (y0, y1):
-        image[max(0, y - before) : y + after, left:right] = color
-    for x in (x0, x1):
-        image[top:bottom, max(0, x - before) : x + after] = color
+    for more, shade in ((rim, _OUTLINE_COLOR), (0, color)):
+        # A band along the edges: all within its outer ones, less what lies within its inner ones.
+        before, after = line // 2 + more, line - line // 2 + more
+        inner = np.s_[y0 + after : y1 - before, x0 + after : x1 - before]
+        kept = image[inner].copy()
+        image[y0 - before : y1 + after, x0 - before : x1 + after] = shade
+        image[inner] = kept
