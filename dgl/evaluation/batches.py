@@ -41,35 +41,20 @@ Entry = Tuple[str, str]
 
 
 class Loaded(NamedTuple):
-    """One image, decoded and in the geometry of every protocol.
+    """One image, decoded and in the geometry of every protocol."""
 
-    Attributes:
-        position: index in the data set's list.
-        views: a :class:`~dgl.data.views.View` per protocol.
-        fit: how its boxes fit the image.
-        mask: uint8 (224, 224) or ``None``.
-    """
-
-    position: int
-    views: List[Any]
-    fit: Any
-    mask: Any
+    position: int  # in the data set's list
+    views: List[Any]  # a dgl.data.views.View per protocol
+    fit: Any  # how its boxes fit the image, a dgl.metrics.box_check.Fit
+    mask: Any  # uint8 (224, 224) or None
 
 
 class _Batch(NamedTuple):
-    """Images of one run of the network.
+    """Images of one run of the network."""
 
-    Attributes:
-        loaded: the images that could be read.
-        unread: (position, reason) of the others.
-        predictions: (logits, probability) per protocol, appended as the network runs.
-        failed: index into ``loaded`` -> why its logits or maps are not finite, added as the network runs.
-    """
-
-    loaded: List[Loaded]
-    unread: List[Any]
-    predictions: List[Any]
-    failed: Dict[int, str]
+    part: Results  # of the batch; errors are added as they come up
+    loaded: List[Loaded]  # the images that could be read
+    predictions: List[Any]  # (logits, probability) per protocol, appended as the network runs
 
 
 class _Job(NamedTuple):
@@ -116,12 +101,9 @@ class BatchRunner:
         self._evaluators = Results(plan)
 
     def run(self, chunks: Sequence[int]) -> Generator[Tuple[int, Results], None, None]:
-        """Run batches; decoding and scoring overlap with the network.
+        """Run batches by their numbers; decoding and scoring overlap with the network.
 
         Safe in several threads if the predictor is.
-
-        Args:
-            chunks: list of int, numbers of batches.
 
         Yields:
             (number, :class:`~dgl.evaluation.results.Results` of that batch), in the order of ``chunks``.
@@ -155,31 +137,34 @@ class BatchRunner:
 
     def _predict(self, images: Sequence[Any]) -> Tuple[_Batch, Iterator[_Job]]:
         """(:class:`_Batch`, :class:`_Job` of every image, protocol after protocol)."""
-        batch = _Batch(
-            loaded=[image for image in images if isinstance(image, Loaded)],
-            unread=[image for image in images if not isinstance(image, Loaded)],
-            predictions=[],
-            failed={},
-        )
+        batch = _Batch(Results(self._plan), [i for i in images if isinstance(i, Loaded)], [])
+        for image in images:
+            if not isinstance(image, Loaded):
+                position, reason = image
+                self._leave_out(batch.part, position, reason)
         return batch, self._jobs(batch)
+
+    def _leave_out(self, part: Results, position: int, reason: str) -> None:
+        part.errors.setdefault(image_key(position), (self._dataset.samples[position].id, reason))
 
     def _jobs(self, batch: _Batch) -> Iterator[_Job]:
         """Run the network for one protocol after the other; the jobs of the first are scored meanwhile."""
-        labels = self._labels(batch)
+        labels = self._labels(batch.loaded)
         for number, protocol in enumerate(self._plan.protocols if batch.loaded else ()):
             views = [image.views[number] for image in batch.loaded]
             # The networks of the recipe were trained on BGR.
             inputs = np.stack([rgb_to_bgr(view.image) for view in views])
             prediction = self._predictor(inputs, labels)
             for index, reason in getattr(prediction, "failed", ()):
+                position = batch.loaded[index].position
+                reason = f"{self._dataset.samples[position].path}: {reason}"
                 if self._strict:
-                    raise UserError(
-                        f"{self._dataset.samples[batch.loaded[index].position].path}: {reason}"
-                    )
-                batch.failed.setdefault(index, reason)
+                    raise UserError(reason)
+                self._leave_out(batch.part, position, reason)
             for index, (image, view) in enumerate(zip(batch.loaded, views)):
                 raw = {entry: maps[index] for entry, maps in prediction.maps.items()}
-                yield _Job(protocol, image, view, None if index in batch.failed else raw)
+                has_failed = image_key(image.position) in batch.part.errors
+                yield _Job(protocol, image, view, None if has_failed else raw)
             batch.predictions.append((prediction.logits, prediction.probability))
 
     def _score(self, job: _Job) -> Tuple[Dict[Entry, Any], Dict[Entry, Any]]:
@@ -201,79 +186,48 @@ class BatchRunner:
                     self._save(self._maps_folder, entry, job.image.position, score_map)
         return found, pixels
 
-    def _labels(self, batch: _Batch) -> np.ndarray:
-        samples = [self._dataset.samples[image.position] for image in batch.loaded]
-        return np.asarray([sample.class_index for sample in samples])
+    def _labels(self, loaded: Sequence[Loaded]) -> np.ndarray:
+        return np.asarray([self._dataset.samples[image.position].class_index for image in loaded])
 
     def _collect(self, batch: _Batch, scored: Sequence[Any]) -> Results:
         """The results of one batch."""
-        part = Results(self._plan)
-        for position, reason in batch.unread:
-            part.errors[image_key(position)] = (self._dataset.samples[position].id, reason)
-        for index, reason in batch.failed.items():
-            position = batch.loaded[index].position
-            sample = self._dataset.samples[position]
-            part.errors[image_key(position)] = (sample.id, f"{sample.path}: {reason}")
-        kept = [index for index in range(len(batch.loaded)) if index not in batch.failed]
+        part = batch.part
+        every = [image_key(image.position) for image in batch.loaded]
+        kept = [index for index, key in enumerate(every) if key not in part.errors]
         if not kept:
             return part
-        loaded = [batch.loaded[index] for index in kept]
-        keys = [image_key(image.position) for image in loaded]
-        samples = [self._dataset.samples[image.position] for image in loaded]
-        labels = self._labels(batch)[kept]
-        part.names.update((key, sample.id) for key, sample in zip(keys, samples))
-        parts = [[own[index] for index in kept] for own in chunks_of(scored, len(batch.loaded))]
+        loaded, keys = [batch.loaded[index] for index in kept], [every[index] for index in kept]
+        labels = self._labels(loaded)
+        part.names.update(
+            (key, self._dataset.samples[image.position].id) for key, image in zip(keys, loaded)
+        )
+        parts = [[own[index] for index in kept] for own in chunks_of(scored, len(every))]
         for number, protocol in enumerate(self._plan.protocols):
             logits, probability = (np.asarray(rows)[kept] for rows in batch.predictions[number])
             ranks = rank_labels(logits, labels)
             part.classification[protocol].add(logits, labels, keys)
-            self._localize(part, protocol, parts[number], ranks, keys)
+            for entry in self._plan.all_entries:
+                evaluator = part.localization[protocol, entry]
+                more = {"ranks": ranks} if protocol == FIXED and not self._plan.selecting else {}
+                evaluator.add_found([boxes[entry] for boxes, _ in parts[number]], ids=keys, **more)
+                if protocol == WSOL and entry in part.pixels:
+                    found = [pixels[entry] for _, pixels in parts[number]]
+                    part.pixels[entry].add_found(found, ids=keys)
             if number == 0:
-                self._record(part, loaded, labels, logits, probability, ranks, keys)
+                best, rows = logits.argmax(axis=1), np.arange(len(kept))
+                part.images.append(
+                    keys,
+                    class_index=labels,
+                    predicted_index=best,
+                    probability=probability[rows, best],
+                    class_probability=probability[rows, labels],
+                    rank=ranks + 1,
+                    clipped=[image.fit.clipped for image in loaded],
+                    outside=[image.fit.outside for image in loaded],
+                    width=[image.fit.size[0] for image in loaded],
+                    height=[image.fit.size[1] for image in loaded],
+                )
         return part
-
-    def _localize(
-        self,
-        part: Results,
-        protocol: str,
-        scored: Sequence[Any],
-        ranks: np.ndarray,
-        keys: Sequence[str],
-    ) -> None:
-        for entry in self._plan.all_entries:
-            evaluator = part.localization[protocol, entry]
-            found = [boxes[entry] for boxes, _ in scored]
-            if protocol == FIXED and not self._plan.selecting:
-                evaluator.add_found(found, ranks=ranks, ids=keys)
-            else:
-                evaluator.add_found(found, ids=keys)
-            if protocol == WSOL and entry in part.pixels:
-                part.pixels[entry].add_found([pixels[entry] for _, pixels in scored], ids=keys)
-
-    def _record(
-        self,
-        part: Results,
-        loaded: Sequence[Loaded],
-        labels: np.ndarray,
-        logits: np.ndarray,
-        probability: np.ndarray,
-        ranks: np.ndarray,
-        keys: Sequence[str],
-    ) -> None:
-        best = logits.argmax(axis=1)
-        rows = np.arange(len(best))
-        part.images.append(
-            keys,
-            class_index=labels,
-            predicted_index=best,
-            probability=probability[rows, best],
-            class_probability=probability[rows, labels],
-            rank=ranks + 1,
-            clipped=[image.fit.clipped for image in loaded],
-            outside=[image.fit.outside for image in loaded],
-            width=[image.fit.size[0] for image in loaded],
-            height=[image.fit.size[1] for image in loaded],
-        )
 
     def _save(self, folder: str, entry: Entry, position: int, score_map: np.ndarray) -> None:
         buffer = io.BytesIO()

@@ -110,10 +110,9 @@ class Plan:
         try:
             values = dict(values)
             for key in ("entries", "alpha_entries"):
-                values[key] = tuple(tuple(entry) for entry in values[key])
-            values["protocols"] = tuple(values["protocols"])
-            if values["class_names"] is not None:
-                values["class_names"] = tuple(values["class_names"])
+                values[key] = tuple(map(tuple, values[key]))
+            for key in ("protocols", "class_names"):
+                values[key] = None if values[key] is None else tuple(values[key])
             plan = cls(**values)
             counts = plan.batch, plan.images, plan.classes
             known = (
@@ -125,10 +124,10 @@ class Plan:
                 and parse_normalization(plan.normalize)
                 and all(list(map(type, entry)) == [str, str] for entry in plan.all_entries)
             )
-            if known:  # the evaluators check their thresholds
+            # The evaluators check their thresholds.
+            for entry in plan.all_entries if known else ():
                 for protocol in plan.protocols:
-                    for entry in plan.all_entries:
-                        plan.localization_evaluator(protocol, entry)
+                    plan.localization_evaluator(protocol, entry)
         except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
             raise ValueError(f"not a plan of an evaluation ({error!r})") from error
         if not known:

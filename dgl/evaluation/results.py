@@ -87,7 +87,7 @@ class Results:
     @property
     def positions(self) -> Set[int]:
         """The positions of the images in the data set's list."""
-        return {int(key) for key in list(self.names) + list(self.errors)}
+        return {int(key) for key in itertools.chain(self.names, self.errors)}
 
     def state_dict(self) -> Dict[str, Any]:
         """Everything as JSON values, the plan aside."""
@@ -111,7 +111,7 @@ class Results:
             results.images = Records.from_state(IMAGE_COLUMNS, state["pictures"])
         except (KeyError, TypeError) as error:
             raise ValueError(f"incomplete results ({error!r})") from error
-        for key in list(results.names) + list(results.errors):
+        for key in itertools.chain(results.names, results.errors):
             if not key.isdigit() or image_key(int(key[:12])) != key or int(key) >= plan.images:
                 raise ValueError(f"an image {key[:40]!r}, expected 1 to {plan.images}")
         evaluators = results._evaluators()
@@ -119,18 +119,16 @@ class Results:
             raise ValueError("results of other entries")
         for evaluator, own in zip(evaluators, states):
             evaluator.load_state_dict(own)
-        lengths = {len(evaluator.records) for evaluator in evaluators}
-        if lengths | {len(results.images)} != {len(results.names)}:
-            raise ValueError("results of different images")
-        for records in [evaluator.records for evaluator in evaluators] + [results.images]:
-            if not results.names.keys() >= set(records.ids):
+        for records in results._records():
+            is_whole = len(records) == len(results.names)
+            if not is_whole or not results.names.keys() >= set(records.ids):
                 raise ValueError("results of different images")
         return results
 
     def merge(self, other: "Results") -> None:
         """Add results of the same plan, or nothing, by a ValueError, if an image is here already."""
         # Looks up the added ones only: a set of all for every batch would take hours for a million images.
-        added = (key for keys in (other.names, other.errors) for key in keys)
+        added = itertools.chain(other.names, other.errors)
         twice = [int(key) for key in added if key in self.names or key in self.errors]
         if twice:
             raise ValueError(f"image {min(twice) + 1} is in both")
@@ -144,13 +142,16 @@ class Results:
 
     def sort(self) -> None:
         """Put everything in the order of the data set's list, whatever order it was merged in."""
-        for records in [evaluator.records for evaluator in self._evaluators()] + [self.images]:
+        for records in self._records():
             records.sort()
         self.names = dict(sorted(self.names.items()))
         self.errors = dict(sorted(self.errors.items()))
 
     def _evaluators(self) -> List[Any]:
         return [*self.classification.values(), *self.localization.values(), *self.pixels.values()]
+
+    def _records(self) -> List[Records]:
+        return [*(evaluator.records for evaluator in self._evaluators()), self.images]
 
 
 class Store:

@@ -19,7 +19,7 @@ from dgl.data.text_files import BadLines, resolve_below
 from dgl.data.views import WSOL_MAP_SIZE
 from dgl.errors import UserError, printable
 from dgl.evaluation.results import image_key
-from dgl.evaluation.summary import with_intervals
+from dgl.evaluation.summary import table_row
 from dgl.metrics.bootstrap import compare
 from dgl.metrics.max_box_acc import MaxBoxAccEvaluator
 from dgl.metrics.pixel_ap import PixelApEvaluator
@@ -99,15 +99,12 @@ def score(
     strict: bool = False,
     progress: bool = True,
 ) -> Scores:
-    """Score a folder of maps.
+    """Score a folder of maps, ``<id>.npy`` of each record.
 
     Args:
-        maps: the folder with ``<id>.npy``.
+        maps, step, mask_root, strict: as ``--maps``, ``--cam-interval``, ``--mask-root``, ``--strict``.
         records: as :func:`read_records` gives them.
-        step: of the thresholds.
-        mask_root: the folder of masks, needed where the records have masks.
         workers: processes, for a thousand maps or more.
-        strict: whether a map or mask that cannot be read ends the run.
         progress: whether to show a progress bar.
 
     Raises:
@@ -196,16 +193,10 @@ def compute_metrics(
 def _row(name: str, scores: Scores, seed: int, resamples: int) -> Dict[str, Any]:
     """The metrics of one folder."""
     method, at, layer = name.partition("@")
-    row: Dict[str, Any] = {"method": method, "layer": layer if at else SAVED}
-    boxes, pixels = scores.boxes, scores.pixels
-    if not boxes.images and not pixels.images:
+    boxes = scores.boxes if scores.boxes.images else None
+    if boxes is None and not scores.pixels.images:
         raise UserError("--metadata: expected at least one image with a box or a mask")
-    if boxes.images:
-        figures = {key: value for key, value in boxes.result().items() if key != "protocol"}
-        row.update(with_intervals(figures, boxes, resamples, seed))
-    if pixels.images:
-        row.update(with_intervals({"pxap": pixels.result()["pxap"]}, pixels, resamples, seed))
-    return row
+    return table_row(method, layer if at else SAVED, boxes, scores.pixels, resamples, seed)
 
 
 def _comparisons(scores: Mapping[str, Scores], seed: int, resamples: int) -> List[Dict[str, Any]]:
@@ -228,12 +219,10 @@ def _comparisons(scores: Mapping[str, Scores], seed: int, resamples: int) -> Lis
 def read_records(
     metadata: str, mask_root: Optional[str] = None, bad: Optional[BadLines] = None
 ) -> List[Record]:
-    """Records of a metadata folder for :func:`score`.
+    """Records of a metadata folder for :func:`score`; ``class_labels.txt`` is not needed.
 
     Args:
-        metadata: folder with ``image_ids.txt``, ``localization.txt`` and, for boxes, ``image_sizes.txt``;
-            ``class_labels.txt`` is not needed.
-        mask_root: the folder of masks, or ``None``.
+        metadata, mask_root: the folders of ``--metadata`` and ``--mask-root``.
         bad: takes the messages of wrong lines, whose images are left out.
 
     Raises:
@@ -254,15 +243,10 @@ def read_records(
 def write_metadata(
     folder: str, samples: Sequence[Sample], sizes: Sequence[Tuple[int, int]]
 ) -> List[Tuple[str, Optional[str]]]:
-    """Write the metadata that goes with saved maps, as wsolevaluation reads them.
+    """Write the metadata that goes with saved maps, as wsolevaluation reads them, below ``folder``.
 
     Boxes and masks cannot share one ``localization.txt``; where there are both, boxes are written to
-    ``metadata`` and masks to ``metadata_masks``.
-
-    Args:
-        folder: where the two folders go.
-        samples: the images.
-        sizes: (width, height) of the images themselves.
+    ``metadata`` and masks to ``metadata_masks``. ``sizes`` are (width, height) of the images themselves.
 
     Returns:
         (folder, mask root or ``None``) of what was written, as :func:`read_records` takes them.
@@ -272,18 +256,18 @@ def write_metadata(
         for sample, (width, height) in zip(samples, sizes)
         for box in clip_boxes(sample.boxes, width, height)[0]
     ]
-    masks = [(sample.id, sample, path) for sample in samples for path in sample.mask_paths]
+    masks = [(sample, path) for sample in samples for path in sample.mask_paths]
     written: List[Tuple[str, Optional[str]]] = []
     if boxes:
         lines = [",".join([key] + [f"{v:.17g}" for v in box]) for key, box in boxes]
         written.append((os.path.join(folder, "metadata"), None))
         _write_lines(written[-1][0], samples, sizes, lines)
     if masks:
-        paths = [path for _, _, path in masks] + [s.ignore_path for s in samples if s.ignore_path]
+        paths = [path for _, path in masks] + [s.ignore_path for s in samples if s.ignore_path]
         root = os.path.commonpath([os.path.dirname(path) for path in paths])
         lines = [
-            ",".join([key, _below(root, path), _below(root, sample.ignore_path)])
-            for key, sample, path in masks
+            ",".join([sample.id, _below(root, path), _below(root, sample.ignore_path)])
+            for sample, path in masks
         ]
         written.append((os.path.join(folder, "metadata_masks"), root))
         _write_lines(written[-1][0], samples, sizes, lines)

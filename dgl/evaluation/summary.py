@@ -39,10 +39,7 @@ def check_disjoint(reported: DataSet, selecting: DataSet) -> None:
 
 
 def select_thresholds(results: Results) -> Tuple[Dict[str, Dict[str, float]], Dict[str, Any]]:
-    """Select every entry's threshold and every method's layer, on another split than the reported one.
-
-    Args:
-        results: of a selecting plan.
+    """Select every entry's threshold and every method's layer by the results of a selecting plan.
 
     Returns:
         ``(thresholds, description)``: protocol -> entry name -> the lowest threshold at which the
@@ -96,17 +93,13 @@ def compute_metrics(
     resamples: int = 1000,
     selection: Optional[Mapping[str, Any]] = None,
 ) -> Dict[str, Any]:
-    """The record of an evaluation.
+    """The record of an evaluation, JSON values: figures and intervals in percent, thresholds in [0, 1].
 
     Args:
         results: of all images.
         seed: of the resampling.
         resamples: of the bootstrap and of the paired tests; 0 for none of either.
         selection: what :func:`select_thresholds` describes, or ``None``.
-
-    Returns:
-        ordered dict of JSON values; accuracies, errors and their intervals in percent, thresholds in
-        [0, 1].
 
     Raises:
         UserError: no image has a box.
@@ -151,12 +144,23 @@ def _protocol(
 def _row(
     results: Results, protocol: str, entry: Tuple[str, str], seed: int, resamples: int
 ) -> Dict[str, Any]:
-    """One row of a protocol's table."""
-    row: Dict[str, Any] = {"method": entry[0], "layer": entry[1]}
-    evaluator = results.localization[protocol, entry]
-    figures = {k: v for k, v in evaluator.result().items() if k not in _NOT_SHOWN}
-    row.update(with_intervals(figures, evaluator, resamples, seed))
     pixels = results.pixels.get(entry) if protocol == WSOL else None
+    return table_row(*entry, results.localization[protocol, entry], pixels, resamples, seed)
+
+
+def table_row(
+    method: str,
+    layer: str,
+    boxes: Optional[Evaluator],
+    pixels: Optional[Evaluator],
+    resamples: int,
+    seed: int,
+) -> Dict[str, Any]:
+    """One row of a protocol's table: figures by boxes and, where images have masks, by pixels."""
+    row: Dict[str, Any] = {"method": method, "layer": layer}
+    if boxes is not None:
+        figures = {k: v for k, v in boxes.result().items() if k not in _NOT_SHOWN}
+        row.update(with_intervals(figures, boxes, resamples, seed))
     if pixels is not None and pixels.images:
         row.update(with_intervals({"pxap": pixels.result()["pxap"]}, pixels, resamples, seed))
     return row
@@ -242,19 +246,19 @@ def image_rows(results: Results) -> List[Dict[str, Any]]:
     """One flat record per image: the prediction, then box, IoU and outcome of every entry."""
     plan, images = results.plan, results.images
     keys, rows = images.ids, {}
+    names = ("class_index", "predicted_index", "probability", "class_probability", "rank")
+    columns = [images.column(name).tolist() for name in names]
     for row in images.order():
-        own, predicted = (
-            int(images.column(name)[row]) for name in ("class_index", "predicted_index")
-        )
+        own, predicted, probability, class_probability, rank = (each[row] for each in columns)
         rows[keys[row]] = {
             "id": results.names[keys[row]],
             "class_index": own,
             "class_name": class_name(plan, own),
             "predicted_index": predicted,
             "predicted_name": class_name(plan, predicted),
-            "probability": float(images.column("probability")[row]),
-            "class_probability": float(images.column("class_probability")[row]),
-            "rank": int(images.column("rank")[row]),
+            "probability": probability,
+            "class_probability": class_probability,
+            "rank": rank,
         }
     if FIXED in plan.protocols:
         for entry in plan.entries:
@@ -279,15 +283,10 @@ def write_metrics(out: str, metrics: Mapping[str, Any]) -> None:
 def write_left_out(
     out: str, errors: Mapping[Any, Tuple[str, str]], skipped: Sequence[str], what: str = "images"
 ) -> List[str]:
-    """Write ``errors.csv`` and ``skipped.csv``, or remove an earlier run's.
+    """Write ``errors.csv`` and ``skipped.csv``, or remove an earlier run's; returns lines that say so.
 
-    Args:
-        out: folder.
-        errors: key -> (id, reason) of what could not be read, which ``what`` names.
-        skipped: the lines of lists that were left out.
-
-    Returns:
-        lines that say so, none where everything was read.
+    ``errors`` is key -> (id, reason) of what could not be read, which ``what`` names; ``skipped`` are the
+    lines of lists that were left out.
     """
     files = (
         ("errors.csv", [{"id": i, "error": reason} for i, reason in errors.values()], what),

@@ -59,7 +59,8 @@ def _levels(map01: ArrayLike) -> np.ndarray:
     if low < 0 or high > 1:
         score_map = np.clip(score_map, 0.0, 1.0)
     # Truncation, not rounding, as the binarization of the maps does.
-    return np.multiply(score_map, 255.0, dtype=np.float64).astype(np.uint8)
+    levels: np.ndarray = np.multiply(score_map, 255.0, dtype=np.float64).astype(np.uint8)
+    return levels
 
 
 def overlay(image_rgb_uint8: np.ndarray, map01: ArrayLike) -> np.ndarray:
@@ -152,7 +153,8 @@ def _heat_tables() -> np.ndarray:
 def _tables(colormap: int, of_image: ArrayLike, of_heat: ArrayLike) -> np.ndarray:
     heat = _colored(np.arange(256, dtype=np.uint8)[:, np.newaxis], colormap)[:, 0].T
     mixed = np.arange(256) * of_image + heat[..., np.newaxis] * of_heat
-    return np.rint(mixed).astype(np.uint8).reshape(3, -1)
+    tables: np.ndarray = np.rint(mixed).astype(np.uint8).reshape(3, -1)
+    return tables
 
 
 def _colored(levels: np.ndarray, colormap: int) -> np.ndarray:
