@@ -4,8 +4,21 @@ The colors are Okabe and Ito's, which color-blind readers can tell apart. Figure
 Agg backend, without pyplot and its global state.
 """
 
+import contextlib
 import io
-from typing import Any, ContextManager, Iterable, List, Mapping, Optional, Sequence, Tuple
+import itertools
+from typing import (
+    Any,
+    ContextManager,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Mapping,
+    Optional,
+    Sequence,
+    Tuple,
+)
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -14,7 +27,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from dgl.errors import UserError
 from dgl.utils.files import write_atomically
 
 PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6B6B6B")
@@ -26,7 +38,7 @@ WIDTH = 8.0
 HEIGHT = 4.4
 DPI = 200
 MARKERS = "os^D"
-# Metric -> label of its axis, in order of preference.
+# Metric -> label of its axis.
 METRICS = {
     "max_box_acc": "MaxBoxAcc (%)",
     "gt_known": "GT-known localization (%)",
@@ -69,9 +81,12 @@ def styled() -> ContextManager[None]:
     return context
 
 
-def line_style(index: int) -> Tuple[str, str]:
-    """(color, dash) of the ``index``-th line; dashes change when all colors are used."""
-    return PALETTE[index % len(PALETTE)], DASHES[index // len(PALETTE) % len(DASHES)]
+def line_styles(methods: Iterable[str]) -> List[Tuple[str, str, str]]:
+    """(color, dash, marker) for each method; CAM has its own, others change them after all colors."""
+    styles = itertools.cycle(
+        (color, dash, marker) for dash, marker in zip(DASHES, MARKERS) for color in PALETTE
+    )
+    return [(CAM_COLOR, "--", "o") if method == "cam" else next(styles) for method in methods]
 
 
 def new_figure(
@@ -94,21 +109,6 @@ def save_figure(figure: Figure, path: str) -> None:
     write_atomically(path, small.getvalue())
 
 
-def legend_above(axes: Axes) -> None:
-    """Place the legend above the axes, where no line crosses it."""
-    _, labels = axes.get_legend_handles_labels()
-    longest = max([len(label) for label in labels] + [1])
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, 1.0),
-        # As many columns as fit the width of the axes with the longest label.
-        ncol=max(1, min(5, len(labels), 84 // (longest + 6))),
-        fontsize=12,
-        borderaxespad=0.3,
-        handlelength=1.8,
-    )
-
-
 def ink_on(color: Sequence[float]) -> str:
     """White or dark text, whichever reads better on a color (red, green, blue in [0, 1]).
 
@@ -120,27 +120,40 @@ def ink_on(color: Sequence[float]) -> str:
     return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.07 else INK
 
 
-def measured(
-    rows: Iterable[Mapping[str, Any]], path: str, metric: Optional[str]
-) -> Tuple[List[Mapping[str, Any]], str]:
-    """(rows, metric): the given metric, or the first of :data:`METRICS` in the first row.
+@contextlib.contextmanager
+def percent_chart(
+    path: str, label: str, legend: Optional[Mapping[str, Any]] = None
+) -> Iterator[Axes]:
+    """Yield the axes of a chart whose vertical axis is in percent, and write it at the end.
 
-    Raises UserError for no rows, or rows without the metric.
+    Args:
+        path: the PNG to write.
+        label: of the vertical axis.
+        legend: options of the legend; by default it is above the axes, where no line crosses it.
     """
-    rows = list(rows)
-    metric = metric or next((m for m in METRICS if rows and m in rows[0]), None)
-    if metric is None or any(row.get(metric) is None for row in rows) or not rows:
-        raise UserError(
-            "{}: expected rows that all have {}".format(path, metric or " or ".join(METRICS))
-        )
-    return rows, metric
+    with styled():
+        figure, axes = new_figure(_RECTANGLE)
+        axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+        axes.set_ylabel(label)
+        axes.grid(True)
+        yield axes
+        axes.legend(**(legend or _legend_above(axes)))
+        save_figure(figure, path)
 
 
-def percent_axes() -> Tuple[Figure, Axes]:
-    """A figure with one axes whose vertical axis is in percent."""
-    figure, axes = new_figure(_RECTANGLE)
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
-    return figure, axes
+def _legend_above(axes: Axes) -> Dict[str, Any]:
+    _, labels = axes.get_legend_handles_labels()
+    longest = max(map(len, labels))
+    # As many columns as fit the width of the axes with the longest label.
+    columns = max(1, min(5, len(labels), 84 // (longest + 6)))
+    return {
+        "loc": "lower left",
+        "bbox_to_anchor": (0, 1.0),
+        "ncol": columns,
+        "fontsize": 12,
+        "borderaxespad": 0.3,
+        "handlelength": 1.8,
+    }
 
 
 def close_range(axes: Axes, values: Sequence[float]) -> None:

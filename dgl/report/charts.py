@@ -4,30 +4,26 @@ CAM, the baseline, is the dashed dark line. Every chart is a PNG, 1600 pixels wi
 """
 
 import math
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Any, Mapping, Sequence, Tuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.patches import Rectangle
 
-from dgl.errors import UserError
 from dgl.evaluation.layer_fusion import entry_name
 from dgl.report.chart_style import (
     CAM_COLOR,
     INK,
     MARKERS,
     METRICS,
-    PALETTE,
     QUIET,
     WIDTH,
     close_range,
     ink_on,
-    legend_above,
-    line_style,
-    measured,
+    line_styles,
     new_figure,
-    percent_axes,
+    percent_chart,
     save_figure,
     shortened,
     shown_values,
@@ -51,7 +47,7 @@ _SEQUENTIAL = LinearSegmentedColormap.from_list(
 )
 
 
-def layer_bars(rows: Rows, path: str, metric: Optional[str] = None) -> None:
+def layer_bars(rows: Rows, path: str, metric: str) -> None:
     """Accuracy by layer: a group of bars per layer, a bar per method, CAM as a horizontal line.
 
     A row's ``<metric>_interval`` (low, high) is drawn as a whisker.
@@ -60,54 +56,39 @@ def layer_bars(rows: Rows, path: str, metric: Optional[str] = None) -> None:
         rows: dicts with ``method``, ``layer`` (str) and the metric (float, percent). Layers stay
             in order of first appearance.
         path: the PNG to write.
-        metric: a key of :data:`~dgl.report.chart_style.METRICS`; ``None`` takes the first that the
-            rows have.
+        metric: a key of :data:`~dgl.report.chart_style.METRICS`.
     """
-    rows, metric = measured(rows, path, metric)
     bars, lines = _apart_from_cam(rows)
     layers, methods = layers_and_methods(bars)
     width = _GROUP / max(1, len(methods))
-    with styled():
-        figure, axes = percent_axes()
-        for index, method in enumerate(methods):
+    with percent_chart(path, METRICS[metric]) as axes:
+        for index, (method, (color, _, _)) in enumerate(zip(methods, line_styles(methods))):
             offset = (index - (len(methods) - 1) / 2.0) * width
             own = [row for row in bars if row["method"] == method]
             x = [layers.index(row["layer"]) + offset for row in own]
             y = [float(row[metric]) for row in own]
-            color, _ = line_style(index)
             axes.bar(x, y, min(0.5, width * 0.94), color=color, label=method)
             for left, row in zip(x, own):
                 whisker(axes, left, row.get(metric + "_interval"), INK)
-            if len(bars) <= 16:
-                for left, row in zip(x, own):
+                if len(bars) <= 16:
                     _value(axes, left, row, metric, 11 if len(bars) <= 10 else 9)
         _across(axes, lines, metric)
         if not bars:
             axes.set_xlim(0, 1)
         _layer_axis(axes, layers)
-        axes.set_ylabel(METRICS.get(metric, metric))
         axes.set_ylim(0, min(109.0, max(shown_values(rows, metric) + [1.0]) * 1.15))
-        axes.grid(True, axis="y")
-        legend_above(axes)
-        save_figure(figure, path)
+        axes.grid(False, axis="x")
 
 
-def layer_profile(
-    rows: Rows, path: str, metric: Optional[str] = None, with_bands: bool = False
-) -> None:
+def layer_profile(rows: Rows, path: str, metric: str, with_bands: bool = False) -> None:
     """Accuracy by layer as a line per method, for more rows than bars can show.
 
     As :func:`layer_bars`; ``with_bands`` draws the intervals of a method that has them at every layer.
     """
-    rows, metric = measured(rows, path, metric)
     points, across = _apart_from_cam(rows)
     layers, methods = layers_and_methods(points)
-    with styled():
-        figure, axes = percent_axes()
-        index = 0
-        for method in methods:
-            cam = method == "cam"
-            color, dash = (CAM_COLOR, "--") if cam else line_style(index)
+    with percent_chart(path, METRICS[metric]) as axes:
+        for method, (color, dash, marker) in zip(methods, line_styles(methods)):
             own = sorted(
                 (row for row in points if row["method"] == method),
                 key=lambda row: layers.index(row["layer"]),
@@ -117,18 +98,12 @@ def layer_profile(
             bands = [row.get(metric + "_interval") for row in own]
             if with_bands and all(bands):
                 axes.fill_between(x, *zip(*bands), color=color, alpha=0.15, linewidth=0)
-            marker = MARKERS[index // len(PALETTE) % len(MARKERS)]
             style = {"mec": "white", "mew": 1.0, "ms": 7, "lw": 1.8}
             axes.plot(x, y, color=color, linestyle=dash, marker=marker, label=method, **style)
-            index += 0 if cam else 1
         _across(axes, across, metric)
         _layer_axis(axes, layers)
         axes.set_xlim(-0.4, max(len(layers), 1) - 0.6)
-        axes.set_ylabel(METRICS.get(metric, metric))
-        axes.grid(True)
         close_range(axes, [float(row[metric]) for row in rows])
-        legend_above(axes)
-        save_figure(figure, path)
 
 
 def _apart_from_cam(rows: Rows) -> Tuple[Rows, Rows]:
@@ -184,15 +159,12 @@ def layer_method_matrix(rows: Rows, path: str, metric: str) -> None:
         path: the PNG to write.
         metric: key of the values.
     """
-    rows = list(rows)
     layers, methods = layers_and_methods(rows)
     table = np.full((len(layers), len(methods)), np.nan)
     for row in rows:
         value = row.get(metric)
         if value is not None:
             table[layers.index(row["layer"]), methods.index(row["method"])] = value
-    if not np.isfinite(table).any():
-        raise UserError(f"{path}: expected rows that have {metric}")
     low, high = np.nanmin(table), np.nanmax(table)
     high = high if high > low else low + 1.0
     cell = (min(1.15, 6.2 / len(methods)), 0.34)
@@ -233,7 +205,7 @@ def layer_method_matrix(rows: Rows, path: str, metric: str) -> None:
             spine.set_visible(False)
         bar = figure.add_axes([box[0] + box[2] + 0.025, box[1], 0.018, box[3]])
         figure.colorbar(image, cax=bar)
-        bar.set_ylabel(METRICS.get(metric, metric), size=11, labelpad=8)
+        bar.set_ylabel(METRICS[metric], size=11, labelpad=8)
         bar.tick_params(labelsize=10, length=0)
         bar.spines[:].set_visible(False)
         save_figure(figure, path)
@@ -247,89 +219,62 @@ def threshold_curves(curves: Rows, path: str) -> None:
             ``curve`` (list of float, accuracy in percent, of the same length).
         path: the PNG to write.
     """
-    curves = [row for row in curves if len(row["curve"])]
-    if not curves:
-        raise UserError(f"{path}: expected at least one curve to draw")
-    with styled():
-        figure, axes = percent_axes()
-        index = 0
-        for row in curves:
-            name = entry_name((row["method"], row["layer"]))
+    # Below the axes, where no line crosses it.
+    legend = {"loc": "upper left", "bbox_to_anchor": (0, -0.17), "ncol": 2, "borderaxespad": 0}
+    legend["fontsize"] = 12 if len(curves) < 7 else 11
+    with percent_chart(path, "box accuracy (%)", legend) as axes:
+        for row, (color, dash, _) in zip(curves, line_styles(row["method"] for row in curves)):
             x, y = np.asarray(row["thresholds"], float), np.asarray(row["curve"], float)
-            if x.shape != y.shape or x.ndim != 1:
-                raise UserError(
-                    f"{name}: expected as many thresholds as points, got {x.size} and {y.size}"
-                )
-            cam = row["method"] == "cam"
-            color, dash = (CAM_COLOR, "--") if cam else line_style(index)
-            index += 0 if cam else 1
             best = int(np.argmax(y))
+            name = entry_name((row["method"], row["layer"]))
             label = f"{name}  {y[best]:.1f} at {x[best]:.2f}"
             axes.plot(x, y, color=color, linestyle=dash, lw=2, label=label)
             axes.plot(x[best], y[best], marker="o", ms=8, mfc=color, mec="white", mew=1.5, zorder=5)
         axes.set_xlabel("binarization threshold (share of the map's maximum)")
-        axes.set_ylabel("box accuracy (%)")
         axes.set_xlim(0, 1)
         axes.set_ylim(bottom=0)
-        axes.grid(True)
         axes.set_title(
             "best point of each line marked; beside its name: accuracy at threshold",
             loc="left",
             fontsize=11,
             color=QUIET,
         )
-        # Below the axes, where no line crosses it.
-        axes.legend(
-            loc="upper left",
-            bbox_to_anchor=(0, -0.17),
-            ncol=2,
-            fontsize=12 if len(curves) < 7 else 11,
-            borderaxespad=0,
-        )
-        save_figure(figure, path)
 
 
-def alpha_chart(rows: Rows, path: str, metric: Optional[str] = None) -> None:
+def alpha_chart(rows: Rows, path: str, metric: str) -> None:
     """Accuracy by alpha, the target's score in the loss gradient, on a log axis.
 
     Infinity is at the right edge, beyond a gap. The two ``semantics`` are explained in
     :data:`SEMANTICS`.
 
     Args:
-        rows: dicts with ``alpha`` (float > 0, infinity or ``"inf"``), ``semantics`` (``"kernel"`` or
-            ``"exact"``), the metric (percent) and its ``_interval`` if known.
+        rows: dicts with ``alpha`` (float > 0, infinity or ``"inf"``), ``semantics`` (a key of
+            :data:`SEMANTICS`), the metric (percent) and its ``_interval`` if known.
         path: the PNG to write.
         metric: as in :func:`layer_bars`.
     """
-    rows, metric = measured(rows, path, metric)
     rows = [dict(row, alpha=float(row["alpha"])) for row in rows]
-    wrong = [row["alpha"] for row in rows if not row["alpha"] > 0]
-    if wrong:
-        raise UserError(f"{path}: alpha {wrong[0]}, expected a number above 0")
     finite = sorted({row["alpha"] for row in rows if math.isfinite(row["alpha"])} | {0.1, 100.0})
     ends = math.log10(finite[0]), math.log10(finite[-1])
     infinity = ends[1] + 0.16 * (ends[1] - ends[0])
     infinite = any(math.isinf(row["alpha"]) for row in rows)
-    with styled():
-        figure, axes = percent_axes()
-        names = list(dict.fromkeys(row.get("semantics") or "kernel" for row in rows))
-        names.sort(key=lambda name: list(SEMANTICS).index(name) if name in SEMANTICS else 9)
-        for index, name in enumerate(names):
-            own = [row for row in rows if (row.get("semantics") or "kernel") == name]
-            own.sort(key=lambda row: row["alpha"])
-            color, dash = line_style(index)
+    with percent_chart(path, METRICS[metric]) as axes:
+        names = [name for name in SEMANTICS if any(row["semantics"] == name for row in rows)]
+        for index, (name, (color, dash, _)) in enumerate(zip(names, line_styles(names))):
+            own = sorted(
+                (row for row in rows if row["semantics"] == name), key=lambda row: row["alpha"]
+            )
             # Side by side, so that whiskers at the same alpha do not overlap.
             shift = (index - (len(names) - 1) / 2.0) * 0.03
             x = [infinity if math.isinf(r["alpha"]) else math.log10(r["alpha"]) for r in own]
             x = [value + shift for value in x]
             y = [float(row[metric]) for row in own]
-            joined = [i for i, row in enumerate(own) if math.isfinite(row["alpha"])]
-            label = SEMANTICS.get(name, name)
-            axes.plot([x[i] for i in joined], [y[i] for i in joined], color=color, ls=dash, lw=2)
-            style = {"mec": "white", "mew": 1.0, "ms": 8, "zorder": 5}
-            axes.plot(
-                x, y, color=color, ls="", marker=MARKERS[index % len(MARKERS)], label=label, **style
-            )
+            joined = sum(
+                math.isfinite(row["alpha"]) for row in own
+            )  # the line ends before infinity
+            axes.plot(x[:joined], y[:joined], color=color, ls=dash, lw=2)
+            style = {"mec": "white", "mew": 1.0, "ms": 8, "zorder": 5, "marker": MARKERS[index]}
+            axes.plot(x, y, color=color, ls="", label=SEMANTICS[name], **style)
             for position, row in zip(x, own):
                 whisker(axes, position, row.get(metric + "_interval"), color)
         ticks = [math.log10(value) for value in finite]
@@ -339,8 +284,4 @@ def alpha_chart(rows: Rows, path: str, metric: Optional[str] = None) -> None:
         if infinite:
             axes.axvline((ends[1] + infinity) / 2.0, color="#C5CAD1", ls=":", lw=1.5)
         axes.set_xlabel("\u03b1 (log scale)")
-        axes.grid(True)
-        axes.set_ylabel(METRICS.get(metric, metric))
         close_range(axes, shown_values(rows, metric))
-        legend_above(axes)
-        save_figure(figure, path)

@@ -1,15 +1,14 @@
 """Gallery of the report: choose images, draw a strip of each, and list them for the page.
 
 A record of the gallery is a dict ``file`` (path below the report's folder, ``/`` between its parts),
-``id``, ``ious`` (entry name -> IoU in [0, 1] or ``None``) and, where known, ``cases`` (entry name -> a
-key of :data:`CASES` or ``None``), ``true_class``, ``predicted_class``, ``probability`` in [0, 1] and
-``correct`` (bool).
+``id``, ``ious`` (entry name -> IoU in [0, 1] or ``None``), ``cases`` (entry name -> a key of
+:data:`CASES` or ``None``), ``true_class``, ``predicted_class``, ``probability`` in [0, 1] and ``correct``
+(bool). All records have the same entries.
 """
 
-import math
 import os
 import shutil
-from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
 import matplotlib
@@ -29,7 +28,6 @@ from dgl.metrics.fixed_threshold import case_of
 from dgl.predict import postprocess
 from dgl.predict.normalize import parse_normalization
 from dgl.predict.overlay import draw_boxes, overlay, write_image
-from dgl.report.tables import number
 from dgl.utils.types import ArrayLike
 
 GALLERY = "gallery"
@@ -43,7 +41,6 @@ CASES = {
 }
 
 _BATCH = 16
-_FOLDED = 12  # more IoUs than that are folded under an image
 
 # Of a strip, in pixels.
 _PANEL = 320
@@ -260,99 +257,46 @@ def _font() -> ImageFont.FreeTypeFont:
         return ImageFont.truetype(os.path.join(folder, "DejaVuSans.ttf"), _TEXT_SIZE)
 
 
-def list_images(
-    out_dir: str,
-    gallery: Sequence[Mapping[str, Any]],
-    embed: Callable[[str], str],
-    iou: float = 0.5,
-) -> Dict[str, Any]:
-    """The gallery as the page's template and script take it.
+def in_order(gallery: Sequence[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
+    """The records by descending IoU of the first entry; those without one come last."""
 
-    ``embed`` makes a ``data:`` URL of a path; a box is right from ``iou`` on.
+    def key(item: Mapping[str, Any]) -> Tuple[bool, float]:
+        value = next(iter(item["ious"].values()))
+        return value is None, -(value or 0.0)
+
+    return sorted(gallery, key=key)
+
+
+def script_index(
+    gallery: Sequence[Mapping[str, Any]], classes: Sequence[str], cases: Sequence[str], iou: float
+) -> List[Dict[str, Any]]:
+    """What the page's script sorts and filters the records by; a box is right from ``iou`` on.
 
     Returns:
-        dict ``entries`` and ``classes`` (names), ``cases`` (those that occur, (key, text)),
-        ``images`` (one dict each, by descending IoU of the first entry), ``index`` (numbers for the
-        script, in the same order; indices stand for names), ``judged`` (whether any prediction is
-        known to be right or wrong) and ``folded`` (whether the IoUs are folded at first).
-
-    Raises:
-        UserError: an image cannot be read.
+        a dict per record: ``c`` (index of the true class), ``k`` (whether the classification is right),
+        and by entry ``i`` (IoU or ``None``), ``r`` (whether the box is right, -1 where there is no true
+        box) and ``f`` (index of the case in ``cases``, or -1).
     """
-    entries = list(dict.fromkeys(n for item in gallery for n in item.get("ious") or ()))
-    gallery = sorted(gallery, key=lambda item: _order(item, entries))
-    classes = sorted(
-        {str(item["true_class"]) for item in gallery if item.get("true_class") is not None}
-    )
-    seen = {case for item in gallery for case in (item.get("cases") or {}).values()}
-    cases = [(key, text) for key, text in CASES.items() if key in seen]
-    keys = [key for key, _ in cases]
-    images = []
-    index: List[Dict[str, Any]] = []
-    for item in gallery:
-        ious = [_iou(item, name) for name in entries]
-        own_cases = [(item.get("cases") or {}).get(name) for name in entries]
-        true_class, correct = item.get("true_class"), item.get("correct")
-        probability = item.get("probability")
-        index.append(
-            {
-                "c": -1 if true_class is None else classes.index(str(true_class)),
-                "k": -1 if correct is None else int(bool(correct)),
-                "i": [None if value is None else round(value, 4) for value in ious],
-                "r": [-1 if value is None else int(value >= iou) for value in ious],
-                "f": [keys.index(case) if case in keys else -1 for case in own_cases],
-            }
-        )
-        images.append(
-            {
-                "src": embed(os.path.join(out_dir, *item["file"].split("/"))),
-                "id": item["id"],
-                "true_class": true_class,
-                "predicted_class": item.get("predicted_class"),
-                "probability": "" if probability is None else f"{100 * probability:.1f} %",
-                "correct": correct,
-                "verdicts": [
-                    {
-                        "name": entry,
-                        "text": number(value, 2),
-                        "right": None if value is None else value >= iou,
-                        "case": case if case in CASES and case != "right" else "",
-                    }
-                    for entry, value, case in zip(entries, ious, own_cases)
-                ],
-            }
-        )
-    return {
-        "entries": entries,
-        "classes": classes,
-        "cases": cases,
-        "images": images,
-        "index": index,
-        "judged": any(item["k"] >= 0 for item in index),
-        "folded": len(entries) > _FOLDED,
-    }
+    return [
+        {
+            "c": classes.index(item["true_class"]),
+            "k": int(item["correct"]),
+            "i": [None if value is None else round(value, 4) for value in item["ious"].values()],
+            "r": [-1 if value is None else int(value >= iou) for value in item["ious"].values()],
+            "f": [-1 if case is None else cases.index(case) for case in item["cases"].values()],
+        }
+        for item in gallery
+    ]
 
 
 def case_counts(gallery: Sequence[Mapping[str, Any]]) -> List[Tuple[str, List[int]]]:
-    """(entry name, counts) in order of first appearance: one per case of :data:`CASES`, then their sum.
+    """(entry name, counts) of each entry: one per case of :data:`CASES`, then their sum.
 
     Empty if no image has a case.
     """
-    counts: Dict[str, Dict[str, int]] = {}
-    for item in gallery:
-        for entry, case in (item.get("cases") or {}).items():
-            own = counts.setdefault(entry, dict.fromkeys(CASES, 0))
-            if case in own:
-                own[case] += 1
-    rows = [(entry, [*own.values(), sum(own.values())]) for entry, own in counts.items()]
+    rows = []
+    for entry in gallery[0]["cases"] if gallery else ():
+        own = [item["cases"][entry] for item in gallery]
+        counts = [own.count(case) for case in CASES]
+        rows.append((entry, [*counts, sum(counts)]))
     return rows if any(own[-1] for _, own in rows) else []
-
-
-def _iou(item: Mapping[str, Any], entry: str) -> Optional[float]:
-    value = (item.get("ious") or {}).get(entry)
-    return None if value is None or math.isnan(value) else float(value)
-
-
-def _order(item: Mapping[str, Any], entries: Sequence[str]) -> Tuple[bool, float]:
-    value = _iou(item, entries[0]) if entries else None
-    return (value is None, -(value or 0.0))

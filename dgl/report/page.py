@@ -18,7 +18,7 @@ import jinja2
 from PIL import Image
 
 from dgl.errors import UserError
-from dgl.report.gallery import list_images
+from dgl.report.gallery import CASES, in_order, script_index
 from dgl.report.page_sections import (
     alpha_section,
     case_section,
@@ -31,10 +31,6 @@ from dgl.report.tables import MISSING, interval, number, write_tables
 from dgl.utils.files import write_atomically
 
 PLOTS = "plots"
-SOURCE = (
-    "Secondary source: a community list of results, not the papers themselves. The DGL paper's own "
-    "table is not available, so no figure of DGL is quoted."
-)
 
 _TEMPLATES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "templates")
 _TEMPLATE = "report.html.j2"
@@ -75,17 +71,17 @@ def write_results(
         gallery: records of :mod:`dgl.report.gallery`.
         started: ``time.time()`` at the start of the run.
     """
-    finished = time.time()
+    finished, command = time.time(), _command_line(sys.argv)
     # Not in metrics.json, which is the same for every run of the same evaluation.
     run = {
-        "command": _command_line(sys.argv),
+        "command": command,
         "started": _iso(started),
         "finished": _iso(finished),
         "seconds": round(finished - started, 1),
     }
     text = json.dumps(run, indent=1) + "\n"
     write_atomically(os.path.join(out, "run.json"), text.encode("utf-8", "surrogateescape"))
-    write_tables(out, metrics, run)
+    write_tables(out, metrics, command)
     return write_report(out, metrics, run, gallery)
 
 
@@ -109,14 +105,9 @@ def write_report(
 ) -> str:
     """Write ``index.html``, and the plots it embeds also as files in ``plots/``.
 
-    Parts without a record are left out; only one protocol is required.
-
     Args:
         out_dir: folder of the report, with the images of the gallery.
-        metrics: content of ``metrics.json``: ``protocols`` with ``fixed_threshold`` and
-            ``wsolevaluation`` (one of the two may be missing), and ``versions``, ``seed``, ``model``,
-            ``data``, ``classification``, ``selection``, ``alpha``, ``errors``, ``boxes_clipped`` and
-            ``boxes_outside`` if known. Accuracies and errors are in percent, thresholds and IoUs
+        metrics: content of ``metrics.json``. Accuracies and errors are in percent, thresholds and IoUs
             in [0, 1]; ``<figure>_interval`` is the 95 % interval [low, high] of ``<figure>``.
         run: ``command``, ``started``, ``finished`` (str) and ``seconds`` (float).
         gallery: records of :mod:`dgl.report.gallery`.
@@ -125,16 +116,50 @@ def write_report(
         path of ``index.html``.
 
     Raises:
-        UserError: no protocol, a row without a method or layer, an image of the gallery is missing,
-            or a file cannot be written.
+        UserError: an image of the gallery is missing, or a file cannot be written.
     """
+    plots = os.path.join(out_dir, PLOTS)
+    others = (
+        selection_section(metrics),
+        mosaic_section(metrics),
+        alpha_section(metrics, plots),
+        case_section(metrics, gallery),
+    )
+    sections = protocol_sections(metrics, plots) + [section for section in others if section]
+    for section in sections:
+        for plot in section["plots"]:
+            path = os.path.join(plots, plot["name"])
+            # Half the width of the file, so that text has the same size in all charts.
+            with Image.open(path) as image:
+                plot.update(src=data_uri(path), width=image.width // 2)
+    classes = sorted({item["true_class"] for item in gallery})
+    seen = {case for item in gallery for case in item["cases"].values()}
+    cases = {key: text for key, text in CASES.items() if key in seen}
+    iou = metrics["protocols"].get("fixed_threshold", {}).get("iou", 0.5)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.globals.update(number=number, interval=interval)
+    gallery = in_order(gallery)
+    page = environment.get_template(_TEMPLATE).render(
+        summary=_summary(metrics),
+        metrics=metrics,
+        run=run,
+        facts=_facts(metrics, run),
+        sections=sections,
+        literature=_literature(),
+        gallery=gallery,
+        embed=lambda file: data_uri(os.path.join(out_dir, *file.split("/"))),
+        classes=classes,
+        cases=cases,
+        index=script_index(gallery, classes, list(cases), iou),
+        iou=iou,
+    )
     index = os.path.join(out_dir, "index.html")
-    try:
-        page = _render(out_dir, metrics, run or {}, list(gallery))
-    except KeyError as error:
-        raise UserError(
-            f"{index}: the metrics or the gallery lack {error}, expected a complete record"
-        ) from error
     # A file name may hold bytes that are not valid text.
     write_atomically(index, page.encode("utf-8", "replace"))
     return index
@@ -151,82 +176,30 @@ def data_uri(path: str) -> str:
     return "data:{};base64,{}".format(kind, base64.b64encode(data).decode("ascii"))
 
 
-def _render(
-    out_dir: str,
-    metrics: Mapping[str, Any],
-    run: Mapping[str, Any],
-    gallery: Sequence[Mapping[str, Any]],
-) -> str:
-    if not any((metrics.get("protocols") or {}).values()):
-        raise KeyError("protocols")
-    plots = os.path.join(out_dir, PLOTS)
-    sections = protocol_sections(metrics, plots)
-    others = (
-        selection_section(metrics),
-        mosaic_section(metrics),
-        alpha_section(metrics, plots),
-        case_section(metrics, gallery),
-    )
-    sections += [section for section in others if section]
-    for section in sections:
-        for plot in section["plots"]:
-            path = os.path.join(plots, plot["name"])
-            # Half the width of the file, so that text has the same size in all charts.
-            with Image.open(path) as image:
-                plot.update(src=data_uri(path), width=image.width // 2)
-    iou = (metrics["protocols"].get("fixed_threshold") or {}).get("iou") or 0.5
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    return environment.get_template(_TEMPLATE).render(
-        summary=_summary(metrics),
-        command=run.get("command"),
-        facts=_facts(metrics, run),
-        figures=_figures(metrics),
-        notes=_notes(metrics),
-        sections=sections,
-        literature=_literature(),
-        source=SOURCE,
-        gallery=list_images(out_dir, gallery, data_uri, iou),
-        iou=iou,
-    )
-
-
 def _summary(metrics: Mapping[str, Any]) -> str:
-    model, data = metrics.get("model") or {}, metrics.get("data") or {}
-    network = [model["mode"] + " on"] if model.get("mode") else []
-    place = ", ".join(str(data[key]) for key in ("name", "split") if data.get(key) is not None)
-    sizes = [
-        f"{record[key]} {key}"
-        for record, key in ((data, "images"), (model, "classes"))
-        if record.get(key) is not None
-    ]
-    return " ".join(network + [place or "data"]) + (": " + ", ".join(sizes) if sizes else "")
+    model, data = metrics.get("model", {}), metrics["data"]
+    network = [model["mode"], "on"] if model else []
+    place = ", ".join(data[key] for key in ("name", "split") if key in data)
+    classes = f", {model['classes']} classes" if model else ""
+    return " ".join([*network, place]) + f": {data['images']} images{classes}"
 
 
 def _facts(
     metrics: Mapping[str, Any], run: Mapping[str, Any]
 ) -> List[Tuple[str, List[Tuple[str, str]]]]:
     """(heading, [(name, value)]) for model, data, run and versions."""
-    own: List[Tuple[str, Any]] = [
-        (name, str(run[name]).replace("T", " "))
-        for name in ("started", "finished")
-        if run.get(name) is not None
-    ]
-    if run.get("seconds") is not None:
-        own.append(("time", _duration(run["seconds"])))
-    if metrics.get("seed") is not None:
-        own.append(("seed", metrics["seed"]))
-    parts = [("Model", metrics.get("model")), ("Data", metrics.get("data"))]
-    facts = [(title, [(n.replace("_", " "), v) for n, v in p.items()]) for title, p in parts if p]
-    facts += [("Run", own)]
-    facts += [("Versions", list((metrics.get("versions") or {}).items()))]
+    own = {name: run[name].replace("T", " ") for name in ("started", "finished")}
+    own.update(time=_duration(run["seconds"]), seed=metrics["seed"])
+    parts = {
+        "Model": metrics.get("model"),
+        "Data": metrics["data"],
+        "Run": own,
+        "Versions": metrics["versions"],
+    }
     return [
-        (title, [(name, _fact(value)) for name, value in pairs]) for title, pairs in facts if pairs
+        (title, [(name.replace("_", " "), _fact(value)) for name, value in part.items()])
+        for title, part in parts.items()
+        if part
     ]
 
 
@@ -244,42 +217,6 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
-
-
-def _figures(metrics: Mapping[str, Any]) -> List[Tuple[str, str, Optional[Tuple[str, ...]]]]:
-    """The classification errors: (name, text, interval or ``None``)."""
-    errors = metrics.get("classification") or {}
-    return [
-        (
-            f"Top-{k} error",
-            number(errors[key], 1) + " %",
-            interval(errors.get(key + "_interval"), 1),
-        )
-        for k, key in ((1, "top1_error"), (5, "top5_error"))
-        if errors.get(key) is not None
-    ]
-
-
-def _notes(metrics: Mapping[str, Any]) -> List[str]:
-    """Images that could not be read and boxes that did not fit their image."""
-    texts = (
-        ("errors", "1 image could not be read.", "{} images could not be read."),
-        (
-            "boxes_clipped",
-            "1 true box extended beyond its image and was clipped.",
-            "{} true boxes extended beyond their images and were clipped.",
-        ),
-        (
-            "boxes_outside",
-            "1 true box lay outside its image and does not count.",
-            "{} true boxes lay outside their images and do not count.",
-        ),
-    )
-    return [
-        one if metrics[key] == 1 else many.format(metrics[key])
-        for key, one, many in texts
-        if metrics.get(key)
-    ]
 
 
 def _literature() -> Dict[str, Any]:

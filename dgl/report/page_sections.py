@@ -6,7 +6,6 @@ it scrolls) and ``folded`` (whether it is closed at first). A plot is a dict ``n
 which is written here and embedded by the page) and ``caption``.
 """
 
-import math
 import os
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
@@ -20,7 +19,6 @@ from dgl.report.charts import (
 from dgl.report.gallery import CASES, case_counts
 from dgl.report.tables import (
     HEADINGS,
-    MISSING,
     PROTOCOLS,
     Cell,
     Column,
@@ -76,35 +74,39 @@ def plain_table(
     }
 
 
+def _section(
+    title: str, text: str, tables: List[Dict[str, Any]], plots: Sequence[Dict[str, str]] = ()
+) -> Section:
+    return {"title": title, "text": text, "tables": tables, "plots": list(plots)}
+
+
 def protocol_sections(metrics: Mapping[str, Any], folder: str) -> List[Section]:
     """A section per protocol that was evaluated; charts are written into ``folder``."""
-    sections = []
-    for name, title in PROTOCOLS.items():
-        protocol = metrics["protocols"].get(name)
-        if protocol:
-            sections.append(
-                {
-                    "title": "Protocol: " + title,
-                    "text": f"{_rule(name, protocol)} {_IN_PERCENT}",
-                    "tables": _protocol_tables(name, protocol),
-                    "plots": _protocol_plots(name, protocol, folder),
-                }
-            )
-    return sections
+    return [
+        _section(
+            "Protocol: " + title,
+            f"{_rule(name, metrics['protocols'][name])} {_IN_PERCENT}",
+            _protocol_tables(name, metrics["protocols"][name]),
+            _protocol_plots(name, metrics["protocols"][name]["rows"], folder),
+        )
+        for name, title in PROTOCOLS.items()
+        if name in metrics["protocols"]
+    ]
 
 
 def selection_section(metrics: Mapping[str, Any]) -> Optional[Section]:
     """How layers and thresholds were selected, by wsolevaluation's box accuracy, or ``None``."""
     selection = metrics.get("selection")
-    if not selection or not selection.get("rows"):
+    if selection is None:
         return None
-    rows = selection["rows"]
-    split = selection.get("split") or "selection"
-    wsol = metrics["protocols"].get("wsolevaluation") or {"rows": []}
-    measured = {(row["method"], row["layer"]): row for row in wsol["rows"]}
+    rows, split = selection["rows"], selection["split"]
+    measured = {
+        (row["method"], row["layer"]): row
+        for row in metrics["protocols"].get("wsolevaluation", {}).get("rows", ())
+    }
     chosen = []
     for row in rows:
-        if row.get("chosen"):
+        if row["chosen"]:
             here = measured.get((row["method"], row["layer"]), {})
             chosen.append(
                 dict(row, here=here.get("box_acc"), here_interval=here.get("box_acc_interval"))
@@ -114,30 +116,24 @@ def selection_section(metrics: Mapping[str, Any]) -> Optional[Section]:
         Column("box_acc", "BoxAcc on " + split),
         Column("here", "BoxAcc on the images evaluated"),
     ]
-    if not any(row["here"] is not None for row in chosen):
+    if not measured:
         del columns[-1]
-    tables = []
-    if chosen:
-        tables.append(_entry_table(chosen, columns, "The layer chosen for each method"))
-    tables.append(_entry_table(rows, columns[:2], f"All {len(rows)} candidates", folded=True))
-    images = selection.get("images")
-    text = "The layer and threshold of each method were chosen on the split {}{}{}.".format(
-        split,
-        "" if images is None else f" ({images} images)",
-        "" if split == (metrics.get("data") or {}).get("split") else ", not on those evaluated",
+    elsewhere = "" if split == metrics["data"].get("split") else ", not on those evaluated"
+    return _section(
+        "Selection",
+        f"The layer and threshold of each method were chosen on the split {split} "
+        f"({selection['images']} images){elsewhere}. {_sentence(selection['rule'])} {_IN_PERCENT}",
+        [
+            _entry_table(chosen, columns, "The layer chosen for each method"),
+            _entry_table(rows, columns[:2], f"All {len(rows)} candidates", folded=True),
+        ],
     )
-    return {
-        "title": "Selection",
-        "text": " ".join([text, _sentence(selection.get("rule")), _IN_PERCENT]),
-        "tables": tables,
-        "plots": [],
-    }
 
 
 def mosaic_section(metrics: Mapping[str, Any]) -> Optional[Section]:
     """The grid pointing game, or ``None``."""
     mosaic = metrics.get("mosaic")
-    if not mosaic or not mosaic.get("rows"):
+    if mosaic is None:
         return None
     columns = [Column(key, HEADINGS[key]) for key in ("share", "positive_share", "hit")]
     text = (
@@ -145,50 +141,38 @@ def mosaic_section(metrics: Mapping[str, Any]) -> Optional[Section]:
         "class's map less its minimum, the part in the tile of that class. Positive share: the same of the "
         "positive part of the map as it is. Hit: the maximum lies in the tile. Images: {images}."
     ).format(**mosaic)
-    return {
-        "title": "Grid pointing game",
-        "text": f"{text} {_IN_PERCENT}",
-        "tables": [_entry_table(mosaic["rows"], columns)],
-        "plots": [],
-    }
+    tables = [_entry_table(mosaic["rows"], columns)]
+    return _section("Grid pointing game", f"{text} {_IN_PERCENT}", tables)
 
 
 def alpha_section(metrics: Mapping[str, Any], folder: str) -> Optional[Section]:
     """Accuracy by alpha, or ``None``; charts are written into ``folder``."""
     study = metrics.get("alpha")
-    if not isinstance(study, dict) or not study.get("rows"):
+    if study is None:
         return None
-    plots, tables = [], []
-    semantics = {"kernel": "TensorFlow's kernel", "exact": "exact"}
+    rows, plots, tables = study["rows"], [], []
+    gradients = {"kernel": "TensorFlow's kernel", "exact": "exact"}
+    names = [
+        [f"{float(row['alpha']):g}".replace("inf", "\u221e"), gradients[row["semantics"]]]
+        for row in rows
+    ]
     # A table per metric, since the two belong to different protocols.
     for figure, protocol in (("max_box_acc", "wsolevaluation"), ("gt_known", "fixed_threshold")):
-        rows = [row for row in study["rows"] if row.get(figure) is not None]
-        if not rows:
+        if figure not in rows[0]:
             continue
-        title = f"{HEADINGS[figure]} ({PROTOCOLS[protocol]})"
-        drawn = [row for row in rows if float(row["alpha"]) > 0]
-        if drawn:
-            name = f"alpha_{figure}.png"
-            alpha_chart(drawn, os.path.join(folder, name), figure)
-            plots.append(_plot(name, title + " by alpha"))
-        line = cells(rows, [Column(figure, HEADINGS[figure])])
-        names = [
-            [_alpha(row["alpha"]), semantics.get(row.get("semantics"), row.get("semantics") or "")]
-            for row in rows
-        ]
-        tables.append(
-            plain_table(
-                ["Alpha", "Gradient"], [HEADINGS[figure]], list(zip(names, line)), title, True
-            )
-        )
-    return {
-        "title": "Alpha" + (" at {}".format(study["layer"]) if study.get("layer") else ""),
-        "text": "Alpha is the target's score in the loss gradient. With the gradient of TensorFlow's "
-        "fused loss, p \u2212 \u03b1\u00b7y, it changes the map; in exact calculus, "
-        "\u03b1\u00b7(p \u2212 y), it cancels. " + _IN_PERCENT,
-        "tables": tables,
-        "plots": plots,
-    }
+        heading = HEADINGS[figure]
+        title = f"{heading} ({PROTOCOLS[protocol]})"
+        name = f"alpha_{figure}.png"
+        alpha_chart(rows, os.path.join(folder, name), figure)
+        plots.append(_plot(name, title + " by alpha"))
+        lines = list(zip(names, cells(rows, [Column(figure, heading)])))
+        tables.append(plain_table(["Alpha", "Gradient"], [heading], lines, title, True))
+    text = (
+        "Alpha is the target's score in the loss gradient. With the gradient of TensorFlow's fused "
+        "loss, p \u2212 \u03b1\u00b7y, it changes the map; in exact calculus, "
+        "\u03b1\u00b7(p \u2212 y), it cancels."
+    )
+    return _section(f"Alpha at {study['layer']}", f"{text} {_IN_PERCENT}", tables, plots)
 
 
 def case_section(
@@ -196,8 +180,7 @@ def case_section(
 ) -> Optional[Section]:
     """How boxes fail, over all images and over those of the gallery, or ``None``."""
     tables = []
-    protocol = metrics["protocols"].get("fixed_threshold") or {"rows": []}
-    rows = [row for row in protocol_rows(protocol) if row.get("case_right") is not None]
+    rows = protocol_rows(metrics["protocols"].get("fixed_threshold", {"rows": []}))
     if rows:
         columns = [Column("case_" + case, text, 1, case == "right") for case, text in CASES.items()]
         caption = "Protocol: Fixed threshold, percent of all images with a box"
@@ -214,47 +197,34 @@ def case_section(
         "How the box of each entry lies relative to the object: right, on a part of it, on more than "
         "it, or elsewhere."
     )
-    return {"title": "Failure cases", "text": text, "tables": tables, "plots": []}
-
-
-def _alpha(value: Any) -> str:
-    value = float(value)
-    return "\u221e" if math.isinf(value) else f"{value:g}"
+    return _section("Failure cases", text, tables)
 
 
 def _rule(name: str, protocol: Mapping[str, Any]) -> str:
-    parts: List[str] = []
+    rows = protocol["rows"]
     if name == "fixed_threshold":
         own = thresholds(protocol)
-        if len(own) > 1:
-            parts.append("Each entry has one threshold for all maps, given in its row.")
-        elif own:
-            parts.append(f"One threshold for every map: {own[0]:g} of its maximum.")
-        parts.append(
-            "The largest contour's box is right at IoU {:g} or more.".format(
-                protocol.get("iou") or 0.5
-            )
-        )
+        parts = [
+            f"One threshold for every map: {own[0]:g} of its maximum."
+            if len(own) == 1
+            else "Each entry has one threshold for all maps, given in its row.",
+            f"The largest contour's box is right at IoU {protocol['iou']:g} or more.",
+        ]
     else:
-        step = protocol.get("step")
-        parts.append(
-            "Each entry at its own best threshold{}.".format(
-                "" if step is None else f", searched in steps of {step:g}"
-            )
-        )
-        parts.append(
-            "MaxBoxAcc: the largest contour at IoU 0.5; MaxBoxAccV2: any contour, mean over the IoUs."
-        )
-        if any(row.get("box_acc") is not None for row in protocol["rows"]):
+        parts = [
+            f"Each entry at its own best threshold, searched in steps of {protocol['step']:g}.",
+            "MaxBoxAcc: the largest contour at IoU 0.5; MaxBoxAccV2: any contour, mean over the IoUs.",
+        ]
+        if any("box_acc" in row for row in rows):
             parts.append("BoxAcc: at the threshold that was tuned on other images.")
-    parts.append(_sentence(protocol.get("geometry")))
-    counts = {(row.get("images"), row.get("skipped") or 0) for row in protocol["rows"]}
+    parts.append(_sentence(protocol["geometry"]))
+    counts = {(row.get("images"), row.get("skipped", 0)) for row in rows}
     if len(counts) == 1:
         images, skipped = counts.pop()
         if images is not None:
             left_out = f", {skipped} without a box left out" if skipped else ""
             parts.append(f"{images} images{left_out}.")
-    return " ".join(part for part in parts if part)
+    return " ".join(parts)
 
 
 def _protocol_tables(name: str, protocol: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -274,29 +244,19 @@ def _protocol_tables(name: str, protocol: Mapping[str, Any]) -> List[Dict[str, A
 
 
 def _comparison(row: Row) -> Tuple[List[str], List[str]]:
-    bounds = row.get("interval")
-    texts = None
-    if bounds is not None and len(bounds) == 2:
-        texts = f"{_signed(bounds[0])} to {_signed(bounds[1])}"
-    p = row.get("p_value")
-    small = p is not None and p < 0.001
-    figure = row.get("figure") or ""
-    return (
-        [row["a"], row["b"], HEADINGS.get(figure, figure)],
-        [_signed(row.get("difference")), texts or MISSING, "< 0.001" if small else number(p, 3)],
-    )
+    p = "< 0.001" if row["p_value"] < 0.001 else number(row["p_value"], 3)
+    low, high = map(_signed, row["interval"])
+    names = [row["a"], row["b"], HEADINGS[row["figure"]]]
+    return names, [_signed(row["difference"]), f"{low} to {high}", p]
 
 
-def _signed(value: Any) -> str:
-    text = number(value, 1)
-    if text == MISSING:
-        return text
-    return {"-": "\u2212" + text[1:]}.get(text[0], "+" + text) if float(text) else "0.0"
+def _signed(value: float) -> str:
+    text = f"{value:+.1f}"
+    return text.replace("-", "\u2212") if float(text) else "0.0"
 
 
-def _protocol_plots(name: str, protocol: Mapping[str, Any], folder: str) -> List[Dict[str, str]]:
-    rows, figure = protocol["rows"], _BARS[name]
-    plots = []
+def _protocol_plots(name: str, rows: Sequence[Row], folder: str) -> List[Dict[str, str]]:
+    figure, plots = _BARS[name], []
 
     def path(file_name: str) -> str:
         return os.path.join(folder, file_name)
@@ -314,13 +274,13 @@ def _protocol_plots(name: str, protocol: Mapping[str, Any], folder: str) -> List
             )
         threshold_curves(drawn, path(name + "_thresholds.png"))
         plots.append(_plot(name + "_thresholds.png", text))
-    measured = [row for row in rows if _finite(row.get(figure))]
+    measured = [row for row in rows if figure in row]
     if measured:
         draw = layer_bars if len(measured) <= MOST_BARS else layer_profile
         draw(measured, path(name + "_layers.png"), figure)
         plots.append(_plot(name + "_layers.png", f"{HEADINGS[figure]} by layer"))
     for key in _MATRICES[name]:
-        measured = [row for row in rows if _finite(row.get(key))]
+        measured = [row for row in rows if key in row]
         methods = [row["method"] for row in measured]
         # Of a single method with several layers bars show more.
         if sum(methods.count(method) > 1 for method in set(methods)) > 1:
@@ -335,23 +295,17 @@ def curves_to_draw(rows: Sequence[Row], figure: str) -> Sequence[Row]:
     """All rows if one chart holds them, else the best row of each of the best methods."""
     if len(rows) <= MOST_CURVES:
         return rows
+
+    def height(row: Row) -> float:
+        return float(row.get(figure, max(row["curve"])))
+
     best: Dict[str, Row] = {}
     for row in rows:
-        kept = best.setdefault(row["method"], row)
-        if _height(row, figure) > _height(kept, figure):
+        if height(row) > height(best.setdefault(row["method"], row)):
             best[row["method"]] = row
-    highest = sorted(best, key=lambda method: -_height(best[method], figure))
     # CAM, the baseline, is always drawn.
-    highest.sort(key=lambda method: method != "cam")
+    highest = sorted(best, key=lambda method: (method != "cam", -height(best[method])))
     return [row for method, row in best.items() if method in highest[:MOST_CURVES]]
-
-
-def _height(row: Row, figure: str) -> float:
-    return float(row[figure] if _finite(row.get(figure)) else max(row["curve"]))
-
-
-def _finite(value: Any) -> bool:
-    return value is not None and math.isfinite(value)
 
 
 def _entry_table(
@@ -370,9 +324,6 @@ def _plot(name: str, caption: str) -> Dict[str, str]:
     return {"name": name, "caption": caption[0].upper() + caption[1:]}
 
 
-def _sentence(text: Optional[str]) -> str:
-    text = (text or "").strip()
-    if not text:
-        return ""
+def _sentence(text: str) -> str:
     text = text[0].upper() + text[1:]
     return text if text.endswith(".") else text + "."

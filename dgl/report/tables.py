@@ -4,8 +4,6 @@ Accuracies are in percent and thresholds are fractions of a map's maximum. The 9
 value under ``key`` is expected under ``key_interval``. Every file holds one protocol.
 """
 
-import math
-import numbers
 import os
 import re
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tuple
@@ -76,6 +74,7 @@ _COLUMNS = {
 }  # fmt: skip
 # The metric whose interval is printed.
 _MAIN_METRIC = {"fixed_threshold": "gt_known", "wsolevaluation": "max_box_acc"}
+_COMPARED = ("a", "b", "figure", "a - b", "95 %", "p_value")
 _DIGITS = {"best_threshold": 3, "tuned_threshold": 3, "threshold": 3, "p_value": 4}
 
 
@@ -100,11 +99,11 @@ def protocol_rows(protocol: Mapping[str, Any]) -> List[Dict[str, Any]]:
     """Rows with values per IoU and per case flattened: ``max_box_acc_v2_30``, ``case_part``."""
     rows: List[Dict[str, Any]] = []
     for row in protocol["rows"]:
-        flat = {k: v for k, v in row.items() if k not in (_PER_IOU, "cases")}
-        for iou, value in sorted((row.get(_PER_IOU) or {}).items()):
-            flat[f"max_box_acc_v2_{iou}"] = value
-        for case, value in (row.get("cases") or {}).items():
-            flat[f"case_{case}"] = value
+        flat = {key: value for key, value in row.items() if key not in (_PER_IOU, "cases")}
+        flat.update(
+            (f"max_box_acc_v2_{iou}", v) for iou, v in sorted(row.get(_PER_IOU, {}).items())
+        )
+        flat.update((f"case_{case}", value) for case, value in row.get("cases", {}).items())
         rows.append(flat)
     return rows
 
@@ -120,8 +119,8 @@ def protocol_columns(name: str, protocol: Mapping[str, Any]) -> List[Column]:
         if len(thresholds(protocol)) > 1:
             columns.append(Column("threshold", HEADINGS["threshold"], 2, False))
     else:
-        decimals = 3 if (protocol.get("step") or 1) < 0.01 else 2
-        ious = sorted({iou for row in protocol["rows"] for iou in row.get(_PER_IOU) or ()})
+        decimals = 3 if protocol["step"] < 0.01 else 2
+        ious = sorted({iou for row in protocol["rows"] for iou in row.get(_PER_IOU, ())})
         columns = [
             Column("max_box_acc", HEADINGS["max_box_acc"]),
             Column("best_threshold", HEADINGS["best_threshold"], decimals, False),
@@ -139,14 +138,13 @@ def protocol_columns(name: str, protocol: Mapping[str, Any]) -> List[Column]:
 
 def thresholds(protocol: Mapping[str, Any]) -> List[float]:
     """The different thresholds used by the rows of the fixed-threshold protocol, ascending."""
-    own = {row.get("threshold") for row in protocol["rows"]} - {None}
-    return sorted(own) or [t for t in [protocol.get("threshold")] if t is not None]
+    return sorted({row["threshold"] for row in protocol["rows"]})
 
 
 def cells(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> List[List[Cell]]:
     """Cells (rows x columns) with the best value of each column marked; values that print alike tie.
 
-    A value may be missing, ``None`` or NaN.
+    A value may be missing.
     """
     table = [[number(row.get(c.key), c.decimals) for c in columns] for row in rows]
     best = []
@@ -162,20 +160,14 @@ def cells(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> List[
     ]
 
 
-def number(value: Any, decimals: int) -> str:
-    """``value`` with that many decimals; an en dash for ``None``, NaN and anything else."""
-    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not real or math.isnan(value):
-        return MISSING
-    return f"{value:.{decimals}f}"
+def number(value: Optional[float], decimals: int) -> str:
+    """``value`` with that many decimals; an en dash for ``None``."""
+    return MISSING if value is None else f"{value:.{decimals}f}"
 
 
-def interval(bounds: Optional[Sequence[Any]], decimals: int) -> Optional[Tuple[str, ...]]:
-    """(low, high) as texts, or ``None`` if there are no two bounds."""
-    if bounds is None or len(bounds) != 2:
-        return None
-    texts = tuple(number(bound, decimals) for bound in bounds)
-    return None if MISSING in texts else texts
+def interval(bounds: Optional[Sequence[float]], decimals: int) -> Optional[Tuple[str, ...]]:
+    """(low, high) as texts, or ``None`` if there are none."""
+    return None if bounds is None else tuple(number(bound, decimals) for bound in bounds)
 
 
 def layers_and_methods(rows: Sequence[Mapping[str, Any]]) -> Tuple[List[str], List[str]]:
@@ -186,39 +178,28 @@ def layers_and_methods(rows: Sequence[Mapping[str, Any]]) -> Tuple[List[str], Li
     )
 
 
-def write_tables(
-    out_dir: str, metrics: Mapping[str, Any], run: Optional[Mapping[str, Any]] = None
-) -> List[str]:
+def write_tables(out_dir: str, metrics: Mapping[str, Any], command: str) -> None:
     """Write ``tables/<protocol>.csv`` and ``.tex``, ``tables/matrix_<metric>.csv`` and ``mosaic.csv``.
 
     Args:
         out_dir: folder of the report.
         metrics: content of ``metrics.json``; only ``protocols``, of which one may be missing, and
             ``mosaic`` are used.
-        run: its ``command`` is noted in the LaTeX files.
-
-    Returns:
-        paths of the files written.
+        command: noted in the LaTeX files.
     """
-    written = []
 
     def path(name: str) -> str:
-        written.append(os.path.join(out_dir, FOLDER, name))
-        return written[-1]
+        return os.path.join(out_dir, FOLDER, name)
 
-    for name in PROTOCOLS:
-        protocol = (metrics.get("protocols") or {}).get(name)
-        if not protocol or not protocol.get("rows"):
-            continue
+    for name, protocol in metrics["protocols"].items():
         write_csv(path(name + ".csv"), _csv_rows(name, protocol))
-        text = latex_table(name, protocol, (run or {}).get("command"))
+        text = latex_table(name, protocol, command)
         write_atomically(path(name + ".tex"), text.encode("utf-8", "replace"))
         for metric in MATRIX_METRICS[name]:
-            if any(row.get(metric) is not None for row in protocol["rows"]):
+            if any(metric in row for row in protocol["rows"]):
                 write_csv(path(f"matrix_{metric}.csv"), _matrix(protocol["rows"], metric))
-    if metrics.get("mosaic"):
+    if "mosaic" in metrics:
         write_csv(path("mosaic.csv"), _csv_rows("mosaic", metrics["mosaic"]))
-    return written
 
 
 def _csv_rows(name: str, protocol: Mapping[str, Any]) -> List[Dict[str, Any]]:
@@ -228,9 +209,8 @@ def _csv_rows(name: str, protocol: Mapping[str, Any]) -> List[Dict[str, Any]]:
         flat: Dict[str, Any] = {"protocol": name}
         for key, value in row.items():
             if key.endswith("_interval"):
-                low, high = value if value is not None else (None, None)
                 stem = key[: -len("_interval")]
-                flat[stem + "_low"], flat[stem + "_high"] = low, high
+                flat[stem + "_low"], flat[stem + "_high"] = value
             elif not isinstance(value, (list, tuple, dict)):
                 flat[key] = value
         rows.append(flat)
@@ -247,7 +227,7 @@ def _matrix(rows: Sequence[Mapping[str, Any]], metric: str) -> List[Dict[str, An
     ]
 
 
-def latex_table(name: str, protocol: Mapping[str, Any], command: Optional[str] = None) -> str:
+def latex_table(name: str, protocol: Mapping[str, Any], command: str) -> str:
     """A protocol's table for LaTeX's booktabs: intervals in brackets, best values bold.
 
     It is a ``longtable`` if it does not fit on one page; ``command`` is a comment at the top.
@@ -256,7 +236,7 @@ def latex_table(name: str, protocol: Mapping[str, Any], command: Optional[str] =
     table = cells(rows, columns)
     is_long = len(rows) > _LONGEST
     lines = [r"% \usepackage{booktabs,longtable}" if is_long else r"% \usepackage{booktabs}"]
-    lines += ["% " + _one_line(line) for line in (command or "").splitlines()]
+    lines += ["% " + _one_line(line) for line in command.splitlines()]
     headings = ["Method", "Layer"] + [column.heading for column in columns]
     head = " & ".join(map(escape_latex, headings)) + r" \\"
     body: List[str] = []
@@ -298,9 +278,8 @@ def _latex_cell(cell: Cell) -> str:
 
 
 def _caption(name: str, protocol: Mapping[str, Any], table: Sequence[Sequence[Cell]]) -> str:
-    text = f"Protocol: {PROTOCOLS[name]}, percent."
-    if protocol.get("geometry"):
-        text += " Geometry: {}.".format(protocol["geometry"].rstrip("."))
+    geometry = protocol["geometry"].rstrip(".")
+    text = f"Protocol: {PROTOCOLS[name]}, percent. Geometry: {geometry}."
     if any(cell.interval for line in table for cell in line):
         text += " In brackets: 95 % intervals."
     return text + " Bold: the best of a column."
@@ -308,70 +287,50 @@ def _caption(name: str, protocol: Mapping[str, Any], table: Sequence[Sequence[Ce
 
 def print_tables(metrics: Mapping[str, Any]) -> None:
     """Print the classification errors and one table per protocol."""
-    errors = metrics.get("classification") or {}
     texts = [
         "{} {:.1f}".format(name.replace("_error", "").replace("top", "top-"), value)
-        for name, value in errors.items()
+        for name, value in metrics.get("classification", {}).items()
         if name.endswith("_error")
     ]
     if texts:
         print("\nClassification error, %: " + ", ".join(texts))
     for name, protocol in metrics["protocols"].items():
-        _print_protocol(name, protocol, (metrics.get("selection") or {}).get("split"))
-    if metrics.get("mosaic"):
-        _print_mosaic(metrics["mosaic"])
-    if metrics.get("alpha"):
-        print("\nDGL at {} by alpha".format(metrics["alpha"]["layer"]))
-        rows = [
-            {key: value for key, value in row.items() if not key.endswith("_interval")}
-            for row in metrics["alpha"]["rows"]
-        ]
-        print(format_table(rows, digits=_DIGITS))
+        _print_protocol(name, protocol, metrics.get("selection", {}).get("split"))
+    if "mosaic" in metrics:
+        columns = ("method", "layer", "share", "95 %", "positive_share", "hit")
+        title = "Grid pointing game, {mosaics} mosaics of {grid}, % (chance {chance:.1f})"
+        _print(title.format(**metrics["mosaic"]), metrics["mosaic"]["rows"], columns, "share")
+    if "alpha" in metrics:
+        rows = metrics["alpha"]["rows"]
+        shown = [key for key in rows[0] if not key.endswith("_interval")]
+        _print("DGL at {} by alpha".format(metrics["alpha"]["layer"]), rows, shown)
     print("")
 
 
-def _print_protocol(name: str, protocol: Mapping[str, Any], tuned: Any) -> None:
-    rows = _with_bounds(protocol["rows"], _MAIN_METRIC[name])
-    columns = [c for c in _COLUMNS[name] if any(row.get(c) is not None for row in rows)]
-    title = _TITLES[name]
+def _print_protocol(name: str, protocol: Mapping[str, Any], tuned: Optional[str]) -> None:
+    title, columns = _TITLES[name], _COLUMNS[name]
     if name == "fixed_threshold":
-        if len({row["threshold"] for row in rows}) == 1:
-            columns.remove("threshold")
+        if len(thresholds(protocol)) == 1:
+            columns = tuple(column for column in columns if column != "threshold")
         if tuned is not None:
             title = _TUNED_TITLE
-    print("\n" + title.format(tuned=tuned, **protocol))
-    print(format_table(rows, columns, digits=_DIGITS))
+    _print(title.format(tuned=tuned, **protocol), protocol["rows"], columns, _MAIN_METRIC[name])
     if protocol.get("comparisons"):
         compared = [
-            {
-                "a": row["a"],
-                "b": row["b"],
-                "figure": row["figure"],
-                "a - b": row["difference"],
-                "95 %": "{:.1f} to {:.1f}".format(*row["interval"]),
-                "p_value": row["p_value"],
-            }
+            {**row, "a - b": row["difference"], "95 %": "{:.1f} to {:.1f}".format(*row["interval"])}
             for row in protocol["comparisons"]
         ]
-        print("\nPaired on the same images, percentage points")
-        print(format_table(compared, digits=_DIGITS))
+        _print("Paired on the same images, percentage points", compared, _COMPARED)
 
 
-def _with_bounds(rows: Sequence[Mapping[str, Any]], metric: str) -> List[Dict[str, Any]]:
-    """Copies of the rows, in which the interval of a metric is text under ``95 %``."""
-    copies = [dict(row) for row in rows]
-    for row in copies:
-        if row.get(metric + "_interval") is not None:
-            row["95 %"] = "{:.1f}-{:.1f}".format(*row[metric + "_interval"])
-    return copies
-
-
-def _print_mosaic(mosaic: Mapping[str, Any]) -> None:
-    rows = _with_bounds(mosaic["rows"], "share")
-    columns = ("method", "layer", "share", "95 %", "positive_share", "hit")
-    print(
-        "\nGrid pointing game, {mosaics} mosaics of {grid}, % (chance {chance:.1f})".format(
-            **mosaic
-        )
-    )
-    print(format_table(rows, [c for c in columns if c in rows[0]], digits=_DIGITS))
+def _print(
+    title: str, rows: Sequence[Mapping[str, Any]], columns: Sequence[str], metric: str = ""
+) -> None:
+    """Print those of the columns that there are; ``95 %`` is the interval of ``metric``."""
+    key = f"{metric}_interval"
+    rows = [
+        dict(row, **{"95 %": "{:.1f}-{:.1f}".format(*row[key])}) if key in row else row
+        for row in rows
+    ]
+    shown = [column for column in columns if any(row.get(column) is not None for row in rows)]
+    print(f"\n{title}\n{format_table(rows, shown, digits=_DIGITS)}")

@@ -81,6 +81,9 @@ IMAGE = {
 }
 
 
+PARTS = {"dgl@conv5_3": "part", "cam@add": "part"}
+
+
 def image_record(name, **changes):
     return dict(dict(IMAGE, file="gallery/" + name, id=name), **changes)
 
@@ -171,9 +174,10 @@ def test_everything_is_in_the_file(full):
 
 
 def hostile(value):
-    """The same with markup after every text."""
+    """The same with markup after every text that is not of this project's own words."""
     if isinstance(value, dict):
-        return {key: hostile(part) for key, part in value.items()}
+        own = ("figure", "cases")
+        return {key: part if key in own else hostile(part) for key, part in value.items()}
     if isinstance(value, list):
         return [hostile(part) for part in value]
     return value + SCRIPT if isinstance(value, str) else value
@@ -184,9 +188,10 @@ def test_nothing_from_outside_becomes_markup(tmp_path, metrics):
     before = report(tmp_path, metrics, [item])
     other, image = hostile(metrics), dict(hostile(item), file=item["file"])
     other["alpha"]["rows"] = metrics["alpha"]["rows"]
-    for owner, parts in ((other, ("model", "data", "versions")), (image, ("ious", "cases"))):
-        for part in parts:
-            owner[part] = {key + SCRIPT: value for key, value in owner[part].items()}
+    for part in ("model", "data", "versions"):
+        other[part].update({key + SCRIPT: value for key, value in other[part].items()})
+    for part in ("ious", "cases"):
+        image[part] = {key + SCRIPT: value for key, value in image[part].items()}
     page = report(tmp_path, other, [image], hostile(RUN))
     assert page.scripts[1] == before.scripts[1] and len(page.scripts) == len(before.scripts) == 2
     assert set(page.tags) == set(before.tags)
@@ -198,7 +203,7 @@ def test_images_say_class_prediction_verdict_and_ious(tmp_path, metrics):
     items = [
         image_record("a.png"),
         image_record("b.png", correct=True, predicted_class="apple"),
-        image_record("c.png", ious={"dgl@conv5_3": 0.3}, cases={"dgl@conv5_3": "part"}),
+        image_record("c.png", ious={"dgl@conv5_3": 0.3, "cam@add": 0.2}, cases=PARTS),
     ]
     page = report(tmp_path, metrics, items)
     assert "apple \u2717 wrong predicted banana, 87.6 % a.png dgl@conv5_3 0.71" in page.words
@@ -207,23 +212,14 @@ def test_images_say_class_prediction_verdict_and_ious(tmp_path, metrics):
     assert page.index[0] == {"c": 0, "k": 0, "i": [0.71, None], "r": [1, -1], "f": [0, -1]}
 
 
-def test_images_without_a_model(tmp_path, metrics):
-    unknown = {"predicted_class": None, "probability": None, "correct": None, "cases": {}}
-    metrics = {key: metrics[key] for key in ("protocols", "data")}
-    for row in metrics["protocols"]["fixed_threshold"]["rows"]:
-        del row["cases"]
-    page = report(tmp_path, metrics, [image_record("a.png", **unknown)], run={})
-    assert "predicted banana" not in page.words and "\u2717" not in page.words
-    assert "Classification" not in page.text and "Failure cases" not in page.headings
-    assert page.index[0]["k"] == -1
-    assert "photos5, val: 163 images" in page.words
-
-
-@pytest.mark.parametrize("protocols", [None, {}, {"fixed_threshold": None}])
-def test_no_protocol(tmp_path, metrics, protocols):
-    with pytest.raises(UserError, match="protocols"):
-        report(tmp_path, dict(metrics, protocols=protocols))
-    assert not (tmp_path / "index.html").exists()
+def test_maps_of_others_have_no_model(tmp_path, metrics):
+    """What the page of `dgl evaluate --maps` has."""
+    keys = ("versions", "seed", "data", "protocols")
+    metrics = {key: metrics[key] for key in keys}
+    del metrics["protocols"]["fixed_threshold"]
+    page = report(tmp_path, dict(metrics, errors=1))
+    assert "photos5, val: 163 images" in page.words and "1 image could not be read." in page.words
+    assert page.headings == ["Protocol: wsolevaluation", "Literature"]
 
 
 def test_an_image_that_is_not_there(tmp_path, metrics):

@@ -52,14 +52,12 @@ def test_plots(quick_charts, tmp_path, layers, methods, curves):
     assert curves in sections[1]["plots"][0]["caption"]
 
 
-def test_values_that_are_missing_do_not_stop_the_plots(tmp_path, metrics):
-    for protocol in metrics["protocols"].values():
-        protocol["rows"][1].update(gt_known=None, max_box_acc=float("nan"), curve=[])
-    sections = protocol_sections(metrics, str(tmp_path / "plots"))
-    assert all(section["plots"] for section in sections)
-    for protocol in metrics["protocols"].values():
-        protocol["rows"] = []
-    assert not any(s["plots"] for s in protocol_sections(metrics, str(tmp_path / "plots")))
+def test_folders_without_boxes_have_no_plots(tmp_path, metrics):
+    """Saved maps that have masks alone."""
+    rows = [{"method": name, "layer": "saved", "pxap": 50.0} for name in "ab"]
+    protocol = dict(metrics["protocols"]["wsolevaluation"], rows=rows, comparisons=[])
+    (section,) = protocol_sections({"protocols": {"wsolevaluation": protocol}}, str(tmp_path))
+    assert not section["plots"] and section["tables"][0]["headings"] == ["PxAP"]
 
 
 def test_own_thresholds_are_said_to_be_so(quick_charts, tmp_path, metrics):
@@ -85,10 +83,9 @@ def test_selection_sets_the_chosen_layers_beside_what_they_reach(metrics):
     assert len(tried["rows"]) == len(metrics["selection"]["rows"]) and tried["folded"]
 
 
-@pytest.mark.parametrize("part", [None, {}, {"rows": []}])
-def test_no_selection_and_no_alpha(tmp_path, part):
-    assert selection_section({"protocols": {}, "selection": part}) is None
-    assert alpha_section({"alpha": part}, str(tmp_path)) is None
+def test_no_selection_and_no_alpha(tmp_path):
+    assert selection_section({"protocols": {}}) is None
+    assert alpha_section({}, str(tmp_path)) is None
 
 
 def test_alpha_keeps_the_protocols_apart(quick_charts, tmp_path):
@@ -112,8 +109,7 @@ def test_failure_cases_of_all_images_and_of_those_drawn(tmp_path):
     assert not any(cell.best for row in everything["rows"] for cell in row["cells"][1:])
     counts = [[int(cell.text) for cell in row["cells"]] for row in drawn["rows"]]
     assert len(counts) == 3 and all(sum(own[:-1]) == own[-1] <= 4 for own in counts)
-    for row in rows:
-        del row["cases"]
+    del metrics["protocols"]["fixed_threshold"]
     (only,) = case_section(metrics, gallery)["tables"]
     assert only["rows"] == drawn["rows"] and not only["folded"]
     assert case_section(metrics, []) is None
