@@ -5,7 +5,7 @@ import functools
 import importlib.util
 import os
 import re
-from typing import List, Optional
+from typing import Dict, List, Optional
 
 from dgl.errors import UserError, first_few, quote
 
@@ -135,6 +135,14 @@ def image_names(folder: str, left_out: Optional[LeftOut] = None) -> List[str]:
         elif left_out is not None:
             left_out.add(entry)
     return sorted(names)
+
+
+def images_by_stem(folder: str) -> Dict[str, List[str]]:
+    """Sorted names of a folder's images by their stem; empty where there is no such folder."""
+    found: Dict[str, List[str]] = {}
+    for name in image_names(folder) if os.path.isdir(folder) else ():
+        found.setdefault(os.path.splitext(name)[0], []).append(name)
+    return found
 
 
 def list_images(path: str, left_out: Optional[LeftOut] = None) -> List[str]:

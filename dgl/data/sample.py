@@ -2,9 +2,9 @@
 
 import dataclasses
 import logging
-from typing import Dict, Iterable, List, Optional, Tuple
+from typing import Dict, Iterable, List, Optional, Sequence, Tuple
 
-from dgl.errors import UserError, first_few, quote
+from dgl.errors import UserError, first_few
 
 SPLITS = ("train", "val", "test")
 # Names that folders and lists of a split have, the usual one first.
@@ -82,65 +82,46 @@ class DataSet:
         return str(class_index)
 
 
-def samples_by_class(
-    identity: str,
-    path: str,
-    objects: Iterable[Tuple[int, Box]],
-    size: Optional[Tuple[int, int]] = None,
-    with_boxes: bool = True,
+def samples_of_objects(
+    images: Iterable[
+        Tuple[str, str, Sequence[Tuple[int, Optional[Box]]], Optional[Tuple[int, int]]]
+    ],
+    where: str,
+    with_boxes: bool,
 ) -> List[Sample]:
-    """Samples of an image whose objects are of any number of classes: one for each class present.
+    """Samples of images whose objects are of any number of classes: one for each class present.
 
     Localization asks where the objects of one given class are, so an image is asked once for each of
     its classes, and the boxes of that class are the true ones. In training, the image comes with each
-    of its labels in turn, which is softmax with equal targets (Mahajan et al., ECCV 2018).
+    of its labels in turn, which is softmax with equal targets (Mahajan et al., ECCV 2018). Images
+    without objects are left out with a logged warning.
 
     Args:
-        identity: the image's path below the folder of images.
-        path: its absolute path.
-        objects: pairs of a class index and a box ``(x0, y0, x1, y1)``, in any order.
-        size: ``(width, height)`` or ``None``, as in :class:`Sample`.
+        images: of each its path below the folder of images, its absolute path, its objects as pairs of
+            a class index and a box ``(x0, y0, x1, y1)``, ``None`` where that is not known, and its size
+            as in :class:`Sample`.
+        where: the list or folder that they are from, for messages.
         with_boxes: whether the samples have their boxes.
-    """
-    boxes: Dict[int, List[Box]] = {}
-    for class_index, box in objects:
-        boxes.setdefault(class_index, []).append(box)
-    return [
-        Sample(
-            f"{identity}#{class_index}" if len(boxes) > 1 else identity,
-            path,
-            class_index,
-            tuple(boxes[class_index]) if with_boxes else (),
-            size=size,
-        )
-        for class_index in sorted(boxes)
-    ]
-
-
-def check_samples(samples: List[Sample], where: str, empty: Iterable[str]) -> None:
-    """Warn of images without objects (``empty``, those of the list or folder ``where``), left out.
 
     Raises:
-        UserError: there are no others.
+        UserError: no image has an object.
     """
-    names = list(empty)
+    samples, empty = [], []
+    for identity, path, objects, size in images:
+        boxes: Dict[int, List[Box]] = {}
+        for class_index, box in objects:
+            boxes.setdefault(class_index, []).extend([box] if with_boxes and box else [])
+        for class_index in sorted(boxes):
+            own = f"{identity}#{class_index}" if len(boxes) > 1 else identity
+            samples.append(Sample(own, path, class_index, tuple(boxes[class_index]), size=size))
+        if not boxes:
+            empty.append(identity)
     if not samples:
         raise UserError(
-            f"{where}: none of {len(names)} images has an object; expected boxes of at least one"
+            f"{where}: none of {len(empty)} images has an object; expected boxes of at least one"
         )
-    if names:
+    if empty:
         _logger.warning(
-            "%s: %d images have no object and are left out: %s", where, len(names), first_few(names)
+            f"{where}: {len(empty)} images have no object and are left out: {first_few(empty)}"
         )
-
-
-def check_request(split: str, classes: Optional[int]) -> None:
-    """Check a split and an explicit number of classes, ``None`` for any.
-
-    Raises:
-        UserError: the split is none of :data:`SPLITS`, or the number is not in 1..:data:`MAX_CLASSES`.
-    """
-    if split not in SPLITS:
-        raise UserError(f"unknown split {quote(split)}; expected one of {list(SPLITS)}")
-    if classes is not None and not 1 <= classes <= MAX_CLASSES:
-        raise UserError(f"{classes} classes; expected 1 to {MAX_CLASSES}")
+    return samples

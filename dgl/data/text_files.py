@@ -1,4 +1,4 @@
-"""Read the text files of data sets: lines, numbers, boxes and paths.
+"""Read the text files of data sets: lines, tables, numbers, boxes and paths.
 
 People write these files by hand or by script, so every error names the file and the line. Of wrong lines,
 few are left out with their images and reported; many refuse the file (:class:`BadLines`).
@@ -7,40 +7,25 @@ few are left out with their images and reported; many refuse the file (:class:`B
 import codecs
 import contextlib
 import csv
-import io
 import logging
 import os
 import re
 import stat
 import unicodedata
 import urllib.parse
-from typing import (
-    Any,
-    BinaryIO,
-    Callable,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
-    Optional,
-    Sequence,
-    Set,
-    Tuple,
-    TypeVar,
-)
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Set, Tuple
 
 from tqdm import tqdm
 
 from dgl.data.sample import MAX_CLASSES, Box
-from dgl.errors import UserError, quote
+from dgl.errors import UserError, first_few, quote
 
 # ILSVRC's training list has 1.3 million lines, about 80 MB with boxes.
 MAX_TEXT_BYTES = 512 * 1024 * 1024
 MAX_LINE_BYTES = 16 * 1024
 _PROBED = 32 * 1024  # bytes that show how a file is written
 # No program writes a coordinate of so many characters.
-MAX_NUMBER = 64
+_MOST_DIGITS = 64
 # More than one wrong line in a hundred of the longest lists that there are.
 _MOST_REASONS = 20000
 
@@ -53,8 +38,6 @@ _NUMBER = re.compile(
 _DRIVE = re.compile(r"[A-Za-z]:/")  # of an absolute path on Windows
 
 _logger = logging.getLogger(__name__)
-
-_Text = TypeVar("_Text", bytes, str)
 
 
 class UnknownClassError(UserError):
@@ -77,6 +60,8 @@ class BadLines:
         self.lost: Set[Any] = set()
         self._key: Any = None
         self._first: Optional[UserError] = None
+        # By image, the places of its lines and its class.
+        self._lines: Dict[str, Tuple[List[str], Optional[int]]] = {}
 
     def of(self, key: Any) -> "BadLines":
         """The context for a line of an image, which is lost if the line is wrong; ``None`` for no image."""
@@ -97,54 +82,42 @@ class BadLines:
         self.reasons.append(str(error))
         return True
 
+    def note(self, image: str, where: str, class_index: Optional[int] = None) -> None:
+        """Note the line of an image, ``file:number``, for :meth:`check` to tell of repeats.
+
+        Raises:
+            UserError: the image has a line with another class; nobody knows which is right, so it is lost.
+        """
+        places, other = self._lines.setdefault(image, ([], class_index))
+        if class_index != other:
+            self.lost.add(image)
+            raise UserError(
+                f"{where}: {quote(image)} has class {class_index}, but class {other} on line "
+                f"{places[0].rpartition(':')[2]}; expected one class"
+            )
+        places.append(where)
+
     def refuse(self, good: int, most: float = 0.01) -> None:
         """Raise the first error if a larger fraction than ``most`` is wrong; ``good`` lines are right."""
         if self._first is not None and len(self.reasons) > most * (good + len(self.reasons)):
             raise self._first
 
     def check(self, what: str, good: int) -> None:
-        """Log what was left out of ``what``, a file; raises as :meth:`refuse`."""
+        """Log what was left out of ``what``, a file, and repeats; raises as :meth:`refuse`."""
         self.refuse(good)
         bad = len(self.reasons)
         if bad:
             _logger.warning(
                 f"{what}: {bad} of {good + bad} entries left out; the first: {self._first}"
             )
-
-
-def add_repeat(
-    lines: Dict[str, List[Tuple[int, Any]]],
-    key: str,
-    number: int,
-    class_index: Any,
-    where: str,
-    bad: BadLines,
-) -> None:
-    """Note the line of an image in ``lines``, id -> ``(line number, class index)`` pairs.
-
-    Raises:
-        UserError: the image has a line with another class; nobody knows which is right, so it is lost.
-    """
-    for first, other in lines.get(key, ())[:1]:
-        if class_index != other:
-            bad.lost.add(key)
-            raise UserError(
-                f"{where}: {quote(key)} has class {class_index}, but class {other} on line {first}; "
-                "expected one class"
+        repeats = [(key, places) for key, (places, _) in self._lines.items() if len(places) > 1]
+        if repeats:
+            key, places = repeats[0]
+            numbers = " and ".join(place.rpartition(":")[2] for place in places)
+            _logger.warning(
+                f"{places[0].rpartition(':')[0]}: {len(repeats)} of its images are on several lines, each "
+                f"of which counts, such as {quote(key)} on lines {numbers}"
             )
-    lines.setdefault(key, []).append((number, class_index))
-
-
-def tell_repeats(list_path: str, lines: Mapping[str, Sequence[Tuple[int, Any]]]) -> None:
-    """Warn of images that are listed several times; the arguments are those of :func:`add_repeat`."""
-    repeats = {key: entries for key, entries in lines.items() if len(entries) > 1}
-    if repeats:
-        key, entries = next(iter(repeats.items()))
-        numbers = " and ".join(str(number) for number, _ in entries)
-        _logger.warning(
-            f"{list_path}: {len(repeats)} of its images are on several lines, each of which counts, such "
-            f"as {quote(key)} on lines {numbers}"
-        )
 
 
 def check_class_index(class_index: int, classes: Optional[int], where: str) -> None:
@@ -176,12 +149,20 @@ def check_box(box: Sequence[float], where: str) -> Box:
     return (x0, y0, x1, y1)
 
 
+def read_numbers(cells: Sequence[str], where: str, expected: str) -> List[float]:
+    """Decimal numbers; :class:`UserError` where a cell is none."""
+    for cell in cells:
+        if not is_number(cell):
+            raise UserError(f"{where}: {quote(cell)} is not a number; {expected}")
+    return list(map(float, cells))
+
+
 def is_number(text: str) -> bool:
     """Whether ``text`` is a decimal number of at most 64 characters.
 
     NaN and infinity are numbers here, so that :func:`check_box` reports them as what they are.
     """
-    return len(text) <= MAX_NUMBER and _NUMBER.fullmatch(text) is not None
+    return len(text) <= _MOST_DIGITS and _NUMBER.fullmatch(text) is not None
 
 
 def resolve_below(data_dir: str, folder: str, relative: str, where: str) -> Tuple[str, str]:
@@ -254,6 +235,13 @@ def find_root(data_dir: str, roots: Sequence[str], relatives: Iterable[str]) -> 
     return next((root for root in roots if os.path.isdir(os.path.join(data_dir, root))), roots[0])
 
 
+def first_there(
+    folder: str, names: Iterable[str], is_there: Callable[[str], bool] = os.path.isfile
+) -> Optional[str]:
+    """The path of the first of some files, or folders with ``os.path.isdir``; ``None`` without any."""
+    return next(filter(is_there, (os.path.join(folder, name) for name in names)), None)
+
+
 def progress(items: Iterable[Any], what: str, unit: str) -> Any:
     """The items, with a bar that appears where they take more than a second."""
     return tqdm(items, what, unit=unit, leave=False, delay=1)
@@ -292,11 +280,16 @@ def _lines(path: str, longest: int, bad: Any) -> Iterator[Tuple[int, str]]:
             raise UserError(
                 f"{path}: {status.st_size} bytes; expected a text file of at most {MAX_TEXT_BYTES}"
             )
-        with open(path, "rb") as stream:
-            for number, raw in enumerate(_raw_lines(stream, longest), 1):
+        encoding, newline = _form_of(path)
+        end = newline or "\n"
+        # Bytes that are no text become surrogates.
+        with open(path, encoding=encoding, errors="surrogateescape", newline=newline) as stream:
+            for number, line in enumerate(iter(lambda: stream.readline(longest + 1), ""), 1):
                 text = ""
                 with bad:
-                    text = _decode_line(raw, path, number, longest)
+                    text = _checked(line, f"{path}:{number}", longest)
+                while len(line) > longest and not line.endswith(end):
+                    line = stream.readline(longest + 1)
                 if text:
                     yield number, text
     except FileNotFoundError as error:
@@ -306,47 +299,93 @@ def _lines(path: str, longest: int, bad: Any) -> Iterator[Tuple[int, str]]:
         raise UserError(f"{path}: cannot be read: {reason}") from error
 
 
-def _raw_lines(stream: BinaryIO, longest: int) -> Iterator[bytes]:
-    """Lines of a file as UTF-8, each cut off above ``longest`` bytes."""
-
-    def cut(readline: Callable[[int], _Text], end: _Text) -> Iterator[_Text]:
-        for line in iter(lambda: readline(longest + 1), end[:0]):
-            yield line
-            while len(line) > longest and not line.endswith(end):
-                line = readline(longest + 1)
-
-    start = stream.read(_PROBED)
-    stream.seek(0)
-    encoding, lines = None, start[:64]
+def _form_of(path: str) -> Tuple[str, Optional[str]]:
+    """The encoding of a text file, and what its lines end in, ``None`` for anything usual."""
+    with open(path, "rb") as stream:
+        start = stream.read(_PROBED)
+    first = start[:64]
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encoding = "utf-16"
-    elif len(lines) > 3 and not any(lines[1::2]):
-        encoding = "utf-16-le"
-    elif len(lines) > 3 and not any(lines[::2]):
-        encoding = "utf-16-be"
-    elif b"\r" in start and b"\n" not in start:
-        encoding = "latin-1"  # any byte is a character, which is encoded again
-    if encoding is None:
-        yield from cut(stream.readline, b"\n")
-        return
-    text = io.TextIOWrapper(stream, encoding)  # with the line ends of any system
-    for line in cut(text.readline, "\n"):
-        yield line.encode("latin-1" if encoding == "latin-1" else "utf-8")
+        return "utf-16", None
+    if len(first) > 3 and not any(first[1::2]):
+        return "utf-16-le", None
+    if len(first) > 3 and not any(first[::2]):
+        return "utf-16-be", None
+    return "utf-8-sig", "\r" if b"\r" in start and b"\n" not in start else "\n"
 
 
-def _decode_line(raw: bytes, path: str, number: int, longest: int) -> str:
-    where = f"{path}:{number}"
-    if len(raw) > longest:
-        raise UserError(f"{where}: line longer than {longest} bytes; expected a text file")
-    if b"\0" in raw:
-        raise UserError(f"{where}: binary data; expected UTF-8 text")
+def _checked(line: str, where: str, longest: int) -> str:
     try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"{where}: not UTF-8 text: {error.reason}") from error
-    if number == 1 and text.startswith("\ufeff"):
-        text = text[1:]
-    return text.strip(" \t\r\n")
+        size = len(line) if line.isascii() else len(line.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise UserError(f"{where}: not UTF-8 text") from None
+    if size > longest:
+        raise UserError(f"{where}: line longer than {longest} bytes; expected a text file")
+    if "\0" in line:
+        raise UserError(f"{where}: binary data; expected UTF-8 text")
+    return line.strip(" \t\r\n")
+
+
+def read_table(
+    path: str,
+    split: Callable[[str], Tuple[Any, Any]],
+    parse: Callable[[Any, str], Any],
+    expected: str,
+    bad: BadLines,
+    ids: Optional[Iterable[Any]] = None,
+) -> Dict[Any, Any]:
+    """Read a file with one line for each image: id -> what ``parse`` makes of the line.
+
+    Args:
+        path: the file.
+        split: text of a line -> ``(id, cells)``; an id that is not known, or cells that are not as
+            expected, are ``None``.
+        parse: ``(cells, place for messages)`` -> value; may raise :class:`UserError`.
+        expected: what a line has, for messages.
+        bad: takes the messages of wrong lines, and of ids without a line, whose images are lost.
+        ids: the ids of the images; ``None`` where this file gives them.
+    """
+    known = None if ids is None else dict.fromkeys(ids)
+    found: Dict[Any, Any] = {}
+    lines: Dict[Any, int] = {}
+    for number, text in read_lines(path, bad=bad):
+        where = f"{path}:{number}"
+        key, cells = split(text)
+        is_strange = known is not None and key not in known
+        if is_strange and (key in bad.lost or (number == 1 and is_headings(text))):
+            continue  # said of another file, or headings
+        with bad.of(key):
+            if cells is None:
+                raise UserError(f"{where}: {quote(text)}; expected {expected}")
+            if is_strange:
+                raise UserError(f"{where}: no image has the id of {quote(text)}")
+            first = lines.setdefault(key, number)
+            if first != number:
+                raise UserError(
+                    f"{where}: id {key} a second time, as on line {first}; expected it once"
+                )
+            found[key] = parse(cells, where)
+    if known is None:
+        bad.refuse(len(found))
+    lacking = [key for key in known or () if key not in found and key not in bad.lost]
+    if len(lacking) * 100 > len(known or found):
+        bad.refuse(len(found))
+        raise UserError(
+            f"{path}: no line for {len(lacking)} of the {len(known or ())} ids: "
+            f"{first_few(map(str, lacking))}; expected lines {expected}"
+        )
+    for key in lacking:
+        with bad.of(key):
+            raise UserError(f"{path}: no line for id {key}; expected {expected}")
+    if not found:
+        bad.refuse(0)
+        raise UserError(f"{path}: the file is empty; expected lines {expected}")
+    return found
+
+
+def is_headings(text: str) -> bool:
+    """Whether a line may be the headings of a table, such as ``image_id,label``."""
+    cells = split_cells(text)
+    return len(cells) > 1 and not any(map(is_number, cells))
 
 
 def split_cells(text: str) -> List[str]:
@@ -357,13 +396,6 @@ def split_cells(text: str) -> List[str]:
     except csv.Error:
         cells = text.split(delimiter)
     return [cell.strip() for cell in cells]
-
-
-def unquoted(cell: str) -> str:
-    """A cell of a table without the quotes around it."""
-    if len(cell) > 1 and cell[0] == cell[-1] == '"':
-        return cell[1:-1].replace('""', '"')
-    return cell
 
 
 def check_total(where: str, kind: str, found: int, expected: int) -> None:

@@ -23,12 +23,12 @@ LAYOUT = """
 import os
 
 from dgl.data.layouts.registry import register_layout
-from dgl.data.sample import DataSet, Sample
+from dgl.data.sample import Sample
 
 
 @register_layout("toyset", "toy.txt", lambda data_dir, dataname: os.path.isfile(data_dir + "/toy.txt"))
-def load(data_dir, split, dataname, classes, with_boxes):
-    return DataSet("toys", "toyset", split, [Sample("a.jpg", data_dir + "/a.jpg", 0)], None, 1)
+def load(request):
+    return request.data_set([Sample("a.jpg", request.path("a.jpg"), 0)], None, classes=1)
 """
 
 # In one process: the checkpoint, then the commands, as a user types them.

@@ -274,7 +274,7 @@ BAD = {
         ({"data.yaml": ONE_CAT + "val: ../.."}, "leads out of the data folder"),
         ({"data.yaml": ONE_CAT + "val: images\nkpt_shape: [3]"}, "labels of poses"),
         ({"labels/a.txt": "0 0.5 0.5 1\n"}, r"a.txt:1: 4 numbers; expected 'class x y width"),
-        ({"labels/a.txt": "0 nan 0.5 1 1\n"}, r"a.txt:1: 'nan' is no fraction"),
+        ({"labels/a.txt": "0 nan 0.5 1 1\n"}, r"a.txt:1: nan is no fraction"),
         ({"labels/a.txt": "cat 0.5 0.5 1 1\n"}, r"a.txt:1: class 'cat'"),
         ({"labels/a.txt": "1 0.5 0.5 1 1\n"}, r"a.txt:1: class 1 is out of range"),
         ({"labels/a.txt": "0 0.5 0.5 -0.005 1\n"}, r"a.txt:1: box .*; expected"),

@@ -1,6 +1,7 @@
 """The published list format, and lists as other systems write them, which are read as the plain one is."""
 
 import csv
+import functools
 import io
 import logging
 import re
@@ -11,10 +12,12 @@ import trees
 from refusals import refusal
 
 from dgl.data.layouts import load_data
-from dgl.data.layouts.label_list import guess_image_root, list_names, load_label_list, parse_line
+from dgl.data.layouts.label_list import guess_image_root, list_names, parse_line
 from dgl.data.sample import Sample
 from dgl.data.text_files import MAX_LINE_BYTES
 from dgl.errors import UserError
+
+load_label_list = functools.partial(load_data, layout="imagenet")
 
 
 def make(tmp_path, dataname="set", **lists):
@@ -49,20 +52,17 @@ def test_imagenet_and_cub_image_roots(tmp_path):
     assert train.samples == [Sample("c/a.jpg", str(tmp_path / "train" / "c" / "a.jpg"), 1)]
     assert val.samples[0].path == str(tmp_path / "val" / "a b.jpg")
     assert (val.name, val.format, val.split, val.classes) == ("set", "imagenet", "val", 1)
-    cub = load_label_list(data, "val", "set", image_root="cub")
+    cub = load_data(data, "val", "set", layout="cub")
     assert (cub.format, cub.samples[0].path) == ("cub", str(tmp_path / "images" / "a b.jpg"))
 
 
-@pytest.mark.parametrize("root, split, train_boxes, is_xywh", [
-    ("cub", "train", None, True), ("cub", "train", "xyxy", False),
-    ("cub", "val", None, False), ("cub", "val", "xywh", False), ("imagenet", "val", None, False),
-    ("imagenet", "train", None, False), ("imagenet", "train", "xywh", True),
+@pytest.mark.parametrize("layout, split, is_xywh", [
+    ("cub", "train", True), ("cub", "val", False), ("imagenet", "train", False),
 ])  # fmt: skip
-def test_what_four_numbers_mean(tmp_path, root, split, train_boxes, is_xywh):
+def test_what_four_numbers_mean(tmp_path, layout, split, is_xywh):
     line = "a.jpg 0 10 20 30 40\n"
-    data = make(tmp_path, train=line, val=line)
-    dataset = load_label_list(data, split, image_root=root, train_boxes=train_boxes)
-    assert dataset.samples[0].boxes == ((10, 20, 40, 60) if is_xywh else (10, 20, 30, 40),)
+    (sample,) = load_data(make(tmp_path, train=line, val=line), split, layout=layout).samples
+    assert sample.boxes == ((10, 20, 40, 60) if is_xywh else (10, 20, 30, 40),)
 
 
 def test_val_and_test_stand_for_each_other(tmp_path):
@@ -105,10 +105,10 @@ def test_image_on_two_lines_of_val_is_reported(tmp_path, caplog):
 
 
 def test_data_name(tmp_path):
+    (tmp_path / "labels" / "no-list").mkdir(parents=True)
     missing = "labels/x/train.txt: no such file; expected labels/"
     assert missing in refusal(load_label_list, str(tmp_path), "train", "x")
     data = make(tmp_path, "one", train="a.jpg 0")
-    (tmp_path / "labels" / "no-list").mkdir()
     assert list_names(data) == ["one"]
     assert load_label_list(data, "train").name == "one"
     make(tmp_path, "two", train="a.jpg 0")

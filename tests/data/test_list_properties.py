@@ -16,10 +16,11 @@ from dgl.data import load_data
 from dgl.data.class_names import read_class_names
 from dgl.data.image_files import IMAGE_EXTENSIONS
 from dgl.data.layouts.ilsvrc import list_split
-from dgl.data.layouts.label_list import load_label_list, parse_line
+from dgl.data.layouts.label_list import parse_line
+from dgl.data.layouts.registry import Request, get_layout
 from dgl.data.layouts.wsolevaluation import read_metadata
 from dgl.data.sample import Sample
-from dgl.data.text_files import is_number
+from dgl.data.text_files import BadLines, is_number
 from dgl.errors import quote
 from dgl.evaluation.saved_maps import read_records, write_metadata
 
@@ -77,7 +78,7 @@ def test_a_label_list_is_read_as_it_was_written(images, separator, ending, root)
         for path, label, boxes in images
     ]
     with _tree({"labels/x/val.txt": "".join(line + ending for line in lines)}) as folder:
-        found = load_label_list(folder, "val", image_root=root)
+        found = get_layout(root).load(Request(root, folder, "val", None, None, True))
     assert [(s.id, s.class_index, list(s.boxes)) for s in found.samples] == images
     assert found.classes == max(label for _, label, _ in images) + 1
     assert all(os.path.isabs(sample.path) for sample in found.samples)
@@ -131,7 +132,7 @@ def test_cub_is_read_as_it_was_written(images):
 def test_a_list_of_ilsvrc_is_read_as_it_was_written(images, separator):
     text = "\n".join(f"{path}{separator}{number}" for path, number in images)
     with _tree({"ImageSets/CLS-LOC/val.txt": text}) as folder:
-        found = list_split(folder, "val")
+        found = list_split(folder, "val", BadLines())
     expected = [p if p.lower().endswith(IMAGE_EXTENSIONS) else p + ".JPEG" for p, _ in images]
     assert [entry.relative for entry in found] == expected
 

@@ -6,12 +6,10 @@ from refusals import refusal
 from dgl.data.class_names import read_class_names
 from dgl.data.text_files import (
     BadLines,
-    add_repeat,
     check_box,
     check_class_index,
     read_lines,
     resolve_below,
-    tell_repeats,
 )
 from dgl.errors import UserError
 
@@ -96,13 +94,13 @@ def test_bad_class_names(tmp_path, text):
 
 
 def test_repeats(caplog):
-    lines, bad = {}, BadLines()
+    bad = BadLines()
     for number, (key, label) in enumerate([("a", 0), ("b", 5), ("c", 1), ("b", 5), ("c", 1)], 1):
-        add_repeat(lines, key, number, label, f"l.txt:{number}", bad)
+        bad.note(key, f"l.txt:{number}", label)
     with pytest.raises(UserError, match="l.txt:7: 'b' has class 6, but class 5 on line 2"):
-        add_repeat(lines, "b", 7, 6, "l.txt:7", bad)
+        bad.note("b", "l.txt:7", 6)
     assert bad.lost == {"b"}
-    tell_repeats("l.txt", lines)
+    bad.check("l.txt", 5)
     (record,) = caplog.records
     assert "l.txt: 2 of" in record.getMessage() and "'b' on lines 2 and 4" in record.getMessage()
 

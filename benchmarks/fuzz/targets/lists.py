@@ -3,7 +3,7 @@
 from benchmarks.fuzz.target import Target, check_data_set, each, joined, place, place_parts
 from dgl.data import load_data
 from dgl.data.class_names import read_class_names
-from dgl.data.layouts.label_list import guess_image_root, load_label_list
+from dgl.data.layouts.label_list import guess_image_root
 
 _NUMBERS = (b"0", b"-1", b"nan", b"inf", b"1e9", b"1e-9", b".", b"+", b"999999999", b"1_0", b"\t")
 _TEXT = _NUMBERS + (b"../", b"./", b"//", b"/", b"\xef\xbb\xbf", b"\r\n", b"\0", b"\xc2\x85")
@@ -14,17 +14,10 @@ def _label_list(data, folder):
     parts = data.split(b"\n%%\n", 1)
     place(folder, "labels/x/train.txt", parts[0])
 
-    def call(split, root, kind):
-        check_data_set(load_label_list(folder, split, image_root=root, train_boxes=kind))
-
     each(
-        lambda args=args: call(*args)
-        for args in (
-            ("val", "imagenet", None),
-            ("val", "cub", None),
-            ("train", "imagenet", "xyxy"),
-            ("train", "cub", "xywh"),
-        )
+        lambda split=split, layout=layout: check_data_set(load_data(folder, split, layout=layout))
+        for split in ("val", "train")
+        for layout in ("imagenet", "cub")
     )
     guess_image_root(folder)
 

@@ -10,19 +10,12 @@ A box is ``[x, y, width, height]`` in pixels from the upper left corner of the i
 import json
 import os
 import re
+import reprlib
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from dgl.data.image_files import scan_folder
-from dgl.data.layouts.registry import register_layout
-from dgl.data.sample import (
-    SPLIT_CANDIDATES,
-    SPLIT_NAMES,
-    Box,
-    DataSet,
-    Sample,
-    check_samples,
-    samples_by_class,
-)
+from dgl.data.layouts.registry import Request, register_layout
+from dgl.data.sample import SPLIT_CANDIDATES, SPLIT_NAMES, Box, DataSet, samples_of_objects
 from dgl.data.text_files import (
     MAX_TEXT_BYTES,
     BadLines,
@@ -64,13 +57,11 @@ def detect_coco(data_dir: str, dataname: Optional[str] = None) -> bool:
 
 
 @register_layout("coco", _EXPECTED, detect_coco)
-def load_coco(
-    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
-) -> DataSet:
-    """Read one split of a data set in COCO's form; the arguments are those of ``load_data``.
+def load_coco(request: Request) -> DataSet:
+    """Read one split of a data set in COCO's form.
 
     Classes count the categories by their ids, which may leave gaps. An image gives one sample for each
-    class present (:func:`~dgl.data.sample.samples_by_class`); one without objects gives none. Crowds
+    class present (:func:`~dgl.data.sample.samples_of_objects`); one without objects gives none. Crowds
     (``iscrowd``) are not objects. ``val`` and ``test`` stand for each other where only one is there.
     Images are in the first of ``<split>``, ``images/<split>``, ``images``, ``data``, the JSON file's
     folder and ``DATA`` that has one of them.
@@ -79,12 +70,12 @@ def load_coco(
         Samples in the order of ``images``, boxes
         ``(x, y, x + width, y + height)``.
     """
-    bad = BadLines()
-    path = _choose_file(data_dir, split)
+    data_dir, bad = request.data_dir, request.bad
+    path = _choose_file(data_dir, request.split)
     document = _read_document(path)
     indices, class_names = _read_categories(document["categories"], path)
     images = _read_images(document["images"], path, bad)
-    objects: Dict[Any, List[Tuple[int, Box]]] = {key: [] for key in images}
+    objects: Dict[Any, List[Tuple[int, Optional[Box]]]] = {key: [] for key in images}
     for entry, where in _entries(document["annotations"], "annotations", path, bad):
         with bad.of(_hashable(entry.get("image_id"))):
             key = _key(entry, "image_id", where)
@@ -92,27 +83,21 @@ def load_coco(
                 raise UserError(f"{where}: image_id {_shown(key)} is not among the images")
             found = _read_object(entry, indices, where)
             if found is not None:
-                check_class_index(found[0], classes, where)
+                check_class_index(found[0], request.classes, where)
                 if key in objects:
                     objects[key].append(found)
     bad.refuse(len(document["annotations"]))
 
-    root = find_root(
-        data_dir, _roots(data_dir, path), (image.file_name for image in images.values())
-    )
-    samples: List[Sample] = []
+    names = (image.file_name for image in images.values())
+    root = find_root(data_dir, _roots(data_dir, path), names)
+    kept = []
     for key, image in images.items():
-        if key in bad.lost:
-            continue
-        with bad:
-            full, identity = resolve_below(data_dir, root, image.file_name, image.where)
-            samples += samples_by_class(identity, full, objects[key], image.size, with_boxes)
+        if key not in bad.lost:
+            with bad:
+                full, identity = resolve_below(data_dir, root, image.file_name, image.where)
+                kept.append((identity, full, objects[key], image.size))
     bad.check(path, len(images) + len(document["annotations"]) - len(bad.reasons))
-    empty = (key for key in images if not objects[key] and key not in bad.lost)
-    check_samples(samples, path, (images[key].file_name for key in empty))
-    name = dataname or os.path.basename(data_dir)
-    limit = classes or len(class_names)
-    return DataSet(name, "coco", split, samples, class_names, limit, tuple(bad.reasons))
+    return request.data_set(samples_of_objects(kept, path, request.with_boxes), class_names)
 
 
 def _find_files(data_dir: str, split: str) -> List[str]:
@@ -275,9 +260,4 @@ def _read_object(
 def _shown(value: Any) -> str:
     if value is None:
         return "missing"
-    if isinstance(value, dict) or (
-        isinstance(value, list)
-        and (len(value) > 6 or any(isinstance(item, (list, dict)) for item in value))
-    ):
-        return "an object" if isinstance(value, dict) else "a longer list"
-    return quote(value if isinstance(value, str) else repr(value))
+    return quote(value if isinstance(value, str) else reprlib.repr(value))

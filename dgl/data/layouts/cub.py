@@ -6,26 +6,25 @@
 downloaded too, masks in ``segmentations/``.
 """
 
+import functools
 import os
 import re
-from typing import Callable, Dict, List, Mapping, Optional, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterable, Optional, Tuple
 
 from dgl.data.class_names import strip_numbers
-from dgl.data.layouts.registry import register_layout
+from dgl.data.layouts.registry import Request, register_layout
 from dgl.data.sample import Box, DataSet, Sample
 from dgl.data.text_files import (
     DIGITS,
     BadLines,
     UnknownClassError,
-    add_repeat,
     check_box,
     check_class_index,
     check_total,
     is_nearly_full,
     is_number,
-    read_lines,
+    read_table,
     resolve_below,
-    tell_repeats,
 )
 from dgl.errors import UserError, quote
 
@@ -42,10 +41,6 @@ _EXPECTED = (
 # A path may hold any character, white space among them.
 _ID_AND_REST = re.compile(rf"({DIGITS.pattern})[ \t]+(.+)", re.DOTALL)
 
-# Id -> ("file:line", the rest of the line).
-_Table = Dict[int, Tuple[str, str]]
-_Value = TypeVar("_Value")
-
 
 def detect_cub(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Recognize CUB-200-2011 as published by its two main files."""
@@ -56,10 +51,8 @@ def detect_cub(data_dir: str, dataname: Optional[str] = None) -> bool:
 
 
 @register_layout("cub200", _EXPECTED, detect_cub)
-def load_cub(
-    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
-) -> DataSet:
-    """Read one split of CUB-200-2011; the arguments are those of ``load_data``.
+def load_cub(request: Request) -> DataSet:
+    """Read one split of CUB-200-2011.
 
     ``val`` and ``test`` are the same 5,794 images. Without boxes and masks, ``bounding_boxes.txt`` may
     be missing.
@@ -68,26 +61,31 @@ def load_cub(
         Samples in the order of ``images.txt``, each sample with one box
         ``(x, y, x + width, y + height)`` and, where ``segmentations/`` has it, a mask.
     """
-    bad = BadLines()
-    files = _Files(data_dir, bad)
-    class_names = _read_class_names(data_dir)
-    labels = files.table("image_class_labels.txt", "id class", _label, len(class_names))
-    is_train = files.table("train_test_split.txt", "id 0-or-1", _is_train)
+    bad = request.bad
+    images = _read(request, "images.txt", "'id path'", lambda text, where: (where, text), bad)
+    class_names = _read_class_names(request)
+    label = functools.partial(_label, classes=len(class_names))
+    labels = _read(request, "image_class_labels.txt", "'id class'", label, bad, images)
+    is_train = _read(request, "train_test_split.txt", "'id 0-or-1'", _is_train, bad, images)
     boxes: Dict[int, Box] = {}
-    if with_boxes:
-        boxes = files.table("bounding_boxes.txt", "id x y width height", _box)
-    if not bad.reasons:
-        _check_full_set(data_dir, class_names, is_train)
+    if request.with_boxes:
+        columns = "'id x y width height'"
+        boxes = _read(request, "bounding_boxes.txt", columns, _box, bad, images)
+    is_whole = len(class_names) == CLASSES and is_nearly_full(len(is_train), IMAGES)
+    if is_whole and not bad.reasons:
+        check_total(request.path("images.txt"), "images", len(is_train), IMAGES)
+        tested = len(is_train) - sum(is_train.values())
+        path = request.path("train_test_split.txt")
+        check_total(path, "test images", tested, TEST_IMAGES)
 
-    has_masks = with_boxes and os.path.isdir(os.path.join(data_dir, "segmentations"))
+    has_masks = request.with_boxes and os.path.isdir(request.path("segmentations"))
     found: Dict[int, Sample] = {}
-    lines: Dict[str, List[Tuple[int, int]]] = {}
     first: Dict[str, int] = {}
-    for key, (where, relative) in files.images.items():
+    for key, (where, relative) in images.items():
         if key in bad.lost:
             continue
         with bad.of(key):
-            path, identity = resolve_below(data_dir, "images", relative, where)
+            path, identity = resolve_below(request.data_dir, "images", relative, where)
             other = first.setdefault(identity, key)
             if (labels[other], is_train[other]) != (labels[key], is_train[key]):
                 bad.lost.add(other)
@@ -95,82 +93,41 @@ def load_cub(
                 raise UserError(
                     f"{where}: {quote(identity)} is both in training and in test; expected one split"
                 )
-            add_repeat(lines, identity, int(where.rpartition(":")[2]), labels[key], where, bad)
-            if is_train[key] == (split == "train"):
-                check_class_index(labels[key], classes, where)
-                masks = _masks(data_dir, identity, where) if has_masks else ()
+            bad.note(identity, where, labels[key])
+            if is_train[key] == (request.split == "train"):
+                check_class_index(labels[key], request.classes, where)
+                masks = _masks(request, identity, where) if has_masks else ()
                 own = (boxes[key],) if key in boxes else ()
                 found[key] = Sample(identity, path, labels[key], own, masks)
-    bad.check(data_dir, len(lines))
-    tell_repeats(os.path.join(data_dir, "images.txt"), lines)
+    bad.check(request.data_dir, len(first))
     samples = [sample for key, sample in found.items() if key not in bad.lost]
     if not samples:
-        path = os.path.join(data_dir, "train_test_split.txt")
-        raise UserError(f"{path}: no image of the {split} split")
-    name = dataname or os.path.basename(data_dir)
-    limit = classes or len(class_names)
-    return DataSet(name, "cub200", split, samples, class_names, limit, tuple(bad.reasons))
+        path = request.path("train_test_split.txt")
+        raise UserError(f"{path}: no image of the {request.split} split")
+    return request.data_set(samples, class_names)
 
 
-class _Files:
-    """The files of the data set, each with a line for each id of ``images.txt``."""
-
-    def __init__(self, data_dir: str, bad: BadLines):
-        self._data_dir = data_dir
-        self._bad = bad
-        # Id -> (place for messages, path).
-        self.images = _read_table(data_dir, "images.txt", "id path", bad)
-
-    def table(
-        self, name: str, columns: str, parse: Callable[..., _Value], *settings: int
-    ) -> Dict[int, _Value]:
-        """Id -> what ``parse`` makes of the place of its line and the rest of it."""
-        table = _read_table(self._data_dir, name, columns, self._bad, self.images)
-        found: Dict[int, _Value] = {}
-        for key, cell in table.items():
-            with self._bad.of(key):
-                found[key] = parse(*cell, *settings)
-        return found
+def _read(
+    request: Request,
+    name: str,
+    columns: str,
+    parse: Callable[[str, str], Any],
+    bad: BadLines,
+    images: Optional[Iterable[int]] = None,
+) -> Dict[int, Any]:
+    return read_table(request.path(name), _split, parse, columns, bad, images)
 
 
-def _read_table(
-    data_dir: str, name: str, columns: str, bad: BadLines, images: Optional[_Table] = None
-) -> _Table:
-    """Read one file, whose ids must be those of ``images`` if given."""
-    path = os.path.join(data_dir, name)
-    if not os.path.isfile(path):
-        raise UserError(f"{path}: no such file; expected {_EXPECTED}")
-    table: _Table = {}
-    for number, text in read_lines(path, bad=bad):
-        where = f"{path}:{number}"
-        with bad:
-            match = _ID_AND_REST.fullmatch(text)
-            if not match:
-                raise UserError(f"{where}: {quote(text)}; expected '{columns}'")
-            key, rest = int(match.group(1)), match.group(2)
-            if key in table:
-                bad.lost.add(key)
-                raise UserError(f"{where}: id {key} a second time; expected it once")
-            if images is not None and key not in images:
-                if key in bad.lost:
-                    continue  # said of another file
-                bad.lost.add(key)
-                raise UserError(f"{where}: id {key} is not in images.txt")
-            table[key] = (where, rest)
-    bad.refuse(len(table))
-    for key, (where, _) in (images or {}).items():
-        if key not in table:
-            with bad.of(key):
-                raise UserError(f"{path}: no line for id {key} ({where})")
-    bad.refuse(len(table))
-    if not table:
-        raise UserError(f"{path}: the file is empty; expected lines '{columns}'")
-    return table
+def _split(text: str) -> Tuple[Optional[int], Optional[str]]:
+    """The id of a line and the rest."""
+    match = _ID_AND_REST.fullmatch(text)
+    return (int(match.group(1)), match.group(2)) if match else (None, None)
 
 
-def _read_class_names(data_dir: str) -> Tuple[str, ...]:
+def _read_class_names(request: Request) -> Tuple[str, ...]:
     bad = BadLines()
-    table = _read_table(data_dir, "classes.txt", "class name", bad)
+    columns = "'class name'"
+    table = _read(request, "classes.txt", columns, lambda text, where: (where, text), bad)
     bad.refuse(len(table), most=0)  # without one of them, all classes behind it would be other ones
     for place, (key, (where, _)) in enumerate(sorted(table.items()), 1):
         if key != place:
@@ -178,7 +135,7 @@ def _read_class_names(data_dir: str) -> Tuple[str, ...]:
     return strip_numbers([table[key][1] for key in sorted(table)])
 
 
-def _label(where: str, text: str, classes: int) -> int:
+def _label(text: str, where: str, classes: int) -> int:
     """Class index counted from 0, from a label counted from 1."""
     if not (DIGITS.fullmatch(text) and 1 <= int(text) <= classes):
         kind = UnknownClassError if DIGITS.fullmatch(text) else UserError
@@ -186,32 +143,22 @@ def _label(where: str, text: str, classes: int) -> int:
     return int(text) - 1
 
 
-def _is_train(where: str, text: str) -> bool:
+def _is_train(text: str, where: str) -> bool:
     if text not in ("0", "1"):
         raise UserError(f"{where}: {quote(text)}; expected 1 (training) or 0 (test)")
     return text == "1"
 
 
-def _box(where: str, text: str) -> Box:
+def _box(text: str, where: str) -> Box:
     tokens = text.split()
-    if len(tokens) != 4 or not all(is_number(token) for token in tokens):
+    if len(tokens) != 4 or not all(map(is_number, tokens)):
         raise UserError(f"{where}: {quote(text)}; expected 'id x y width height'")
-    x, y, width, height = (float(token) for token in tokens)
+    x, y, width, height = map(float, tokens)
     return check_box((x, y, x + width, y + height), where)
 
 
-def _masks(data_dir: str, identity: str, where: str) -> Tuple[str, ...]:
+def _masks(request: Request, identity: str, where: str) -> Tuple[str, ...]:
     """Path of the image's mask in a tuple, empty where there is none."""
     relative = os.path.splitext(identity)[0] + ".png"
-    path, _ = resolve_below(data_dir, "segmentations", relative, where)
+    path, _ = resolve_below(request.data_dir, "segmentations", relative, where)
     return (path,) if os.path.isfile(path) else ()
-
-
-def _check_full_set(
-    data_dir: str, class_names: Tuple[str, ...], is_train: Mapping[int, bool]
-) -> None:
-    if len(class_names) != CLASSES or not is_nearly_full(len(is_train), IMAGES):
-        return
-    check_total(os.path.join(data_dir, "images.txt"), "images", len(is_train), IMAGES)
-    tested = len(is_train) - sum(is_train.values())
-    check_total(os.path.join(data_dir, "train_test_split.txt"), "test images", tested, TEST_IMAGES)

@@ -9,26 +9,28 @@ under the same paths in ``annotations/``, and ``classes.txt``.
 A training image's class is its folder, a validation image's that of its objects.
 """
 
+import functools
 import logging
 import os
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple
+import re
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from dgl.data.annotations import Annotation, read_annotation
-from dgl.data.class_names import CLASSES_FILE, SYNSET_LISTS, ClassList, read_class_list
-from dgl.data.image_files import IMAGE_EXTENSIONS, is_folder_entry, scan_folder
+from dgl.data.class_names import read_class_names, strip_numbers
+from dgl.data.image_files import IMAGE_EXTENSIONS, images_by_stem, is_folder_entry, scan_folder
 from dgl.data.layouts.image_folder import class_folders
-from dgl.data.layouts.registry import register_layout
+from dgl.data.layouts.registry import Request, register_layout
 from dgl.data.sample import SPLIT_CANDIDATES, SPLIT_NAMES, DataSet, Sample
 from dgl.data.text_files import (
     DIGITS,
     BadLines,
     check_class_index,
     check_total,
+    first_there,
     is_nearly_full,
     progress,
     read_lines,
     resolve_below,
-    tell_repeats,
 )
 from dgl.errors import UserError, first_few, quote
 
@@ -45,6 +47,13 @@ _EXPECTED = (
 _IMAGES = ("Data/CLS-LOC", "ILSVRC/Data/CLS-LOC")
 _ANNOTATIONS = ("Annotations/CLS-LOC", "ILSVRC/Annotations/CLS-LOC", "annotations")
 _LISTS = ("ImageSets/CLS-LOC", "ILSVRC/ImageSets/CLS-LOC")
+# Lists of the synsets: the class of a line, and its words.
+_SYNSETS = (
+    ("LOC_synset_mapping.txt", re.compile(r"(\S+)(?:[ \t]+(.+))?"), "'wnid words'"),
+    ("devkit/data/map_clsloc.txt", re.compile(r"(\S+)[ \t]+\d+[ \t]+(.+)"), "'wnid number name'"),
+)
+_CLASSES_FILE = "classes.txt"
+
 _logger = logging.getLogger(__name__)
 
 
@@ -60,9 +69,17 @@ class Entry(NamedTuple):
 _Found = List[Tuple[Entry, str, Optional[Annotation]]]
 
 
+class _Classes(NamedTuple):
+    """The classes by index: as folders and annotations call them, for people, and their source."""
+
+    keys: Tuple[str, ...]
+    names: Tuple[str, ...]
+    source: str
+
+
 def detect_ilsvrc(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Recognize annotations in XML where ILSVRC has them."""
-    annotations = _first_folder(data_dir, _ANNOTATIONS)
+    annotations = first_there(data_dir, _ANNOTATIONS, os.path.isdir)
     return annotations is not None and any(
         _has_xml(os.path.join(annotations, part))
         for split in ("val", "train", "test")
@@ -71,10 +88,8 @@ def detect_ilsvrc(data_dir: str, dataname: Optional[str] = None) -> bool:
 
 
 @register_layout("ilsvrc", _EXPECTED, detect_ilsvrc)
-def load_ilsvrc(
-    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
-) -> DataSet:
-    """Read one split of ILSVRC or of a data set laid out alike, with the arguments of ``load_data``.
+def load_ilsvrc(request: Request) -> DataSet:
+    """Read one split of ILSVRC or of a data set laid out alike.
 
     Class indices count the sorted synsets, as in every published ImageNet network; the synset list
     supplies names alone. ``DATA/classes.txt`` gives the order where it is there and no synset list
@@ -88,34 +103,29 @@ def load_ilsvrc(
         ``train`` without XML or without objects has no box; one of ``val`` has objects of one class.
         An image on two lines of a list for ``val`` gives two samples and a logged warning.
     """
-    annotation_root = _first_folder(data_dir, _ANNOTATIONS)
+    data_dir, bad = request.data_dir, request.bad
+    annotation_root = first_there(data_dir, _ANNOTATIONS, os.path.isdir)
     if annotation_root is None:
         raise UserError(f"{data_dir}: no folder of annotations; expected {_EXPECTED}")
-    part = _find_part(annotation_root, split)
-    image_root = _first_folder(data_dir, _IMAGES) or data_dir
-    bad = BadLines()
+    part = _find_part(annotation_root, request.split)
     entries = list_split(data_dir, part, bad)
     if not entries:
-        raise UserError(f"{os.path.join(image_root, part)}: no images; expected {_EXPECTED}")
-    known = read_class_list(data_dir)
-    if known is None:
-        train = os.path.join(image_root, "train")
-        folders = tuple(sorted(class_folders(train))) if os.path.isdir(train) else ()
-        known = ClassList(folders, folders, train)
+        raise UserError(f"{_image_folder(data_dir, part)}: no images; expected {_EXPECTED}")
+    known = _read_classes(data_dir)
     source = os.path.join(annotation_root, part)
     if part == "train":
         if not known.keys:
-            lists = ", ".join([name for name, _, _ in SYNSET_LISTS] + [CLASSES_FILE])
+            lists = ", ".join([name for name, _, _ in _SYNSETS] + [_CLASSES_FILE])
             raise UserError(
                 f"{known.source}: no class folders with images; expected them, or a list of the "
                 f"classes in one of {lists} in {data_dir}"
             )
-        found = _read_train(entries, source if with_boxes else None, bad)
+        found = _read_train(entries, source if request.with_boxes else None, bad)
     else:
         found = _read_val(entries, source, known.keys, bad)
         if not known.keys:
             ordered = tuple(sorted({label for _, label, _ in found}))
-            known = ClassList(ordered, ordered, source)
+            known = _Classes(ordered, ordered, source)
 
     indices = {key: index for index, key in enumerate(known.keys)}
     samples = []
@@ -126,25 +136,58 @@ def load_ilsvrc(
                     f"{entry.where}: class {quote(label)} is not one of the {len(indices)} of "
                     f"{known.source}"
                 )
-            check_class_index(indices[label], classes, entry.where)
+            check_class_index(indices[label], request.classes, entry.where)
             boxes, size = ((), None) if annotation is None else (annotation.boxes, annotation.size)
-            own = boxes if with_boxes else ()
+            own = boxes if request.with_boxes else ()
             samples.append(Sample(entry.relative, entry.path, indices[label], own, size=size))
     bad.check(source, len(samples))
     total = len(samples) + len(bad.reasons)
     if part == "val" and len(known.keys) == CLASSES and is_nearly_full(total, VAL_IMAGES):
         check_total(source, "images", total, VAL_IMAGES)
         boxes_found = sum(len(sample.boxes) for sample in samples)
-        if with_boxes and boxes_found != VAL_BOXES:
+        if request.with_boxes and boxes_found != VAL_BOXES:
             _logger.warning(f"{source}: {boxes_found} boxes; expected {VAL_BOXES} in the full set")
-    name = dataname or os.path.basename(data_dir)
-    limit = classes or len(known.keys)
-    return DataSet(name, "ilsvrc", split, samples, known.names, limit, tuple(bad.reasons))
+    return request.data_set(samples, known.names, len(known.keys))
 
 
-def _first_folder(data_dir: str, candidates: Iterable[str]) -> Optional[str]:
-    paths = (os.path.join(data_dir, candidate) for candidate in candidates)
-    return next(filter(os.path.isdir, paths), None)
+def _image_folder(data_dir: str, part: str) -> str:
+    return os.path.join(first_there(data_dir, _IMAGES, os.path.isdir) or data_dir, part)
+
+
+def _read_classes(data_dir: str) -> _Classes:
+    """The classes of the list of synsets, else of ``classes.txt``, else the folders of training."""
+    for name, pattern, expected in _SYNSETS:
+        path = first_there(data_dir, (name, "ILSVRC/" + name))
+        if path is not None:
+            synsets = _read_synsets(path, pattern, expected)
+            keys = tuple(sorted(synsets))
+            return _Classes(keys, tuple(synsets[key] for key in keys), path)
+    path = os.path.join(data_dir, _CLASSES_FILE)
+    if os.path.isfile(path):
+        keys = read_class_names(path, with_numbers=True)
+        if len(set(keys)) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise UserError(f"{path}: class {quote(twice)} a second time; expected it once")
+        return _Classes(keys, strip_numbers(keys), path)
+    train = _image_folder(data_dir, "train")
+    folders = tuple(sorted(class_folders(train))) if os.path.isdir(train) else ()
+    return _Classes(folders, folders, train)
+
+
+def _read_synsets(path: str, pattern: "re.Pattern[str]", expected: str) -> Dict[str, str]:
+    synsets: Dict[str, str] = {}
+    for number, text in read_lines(path):
+        where = f"{path}:{number}"
+        match = pattern.fullmatch(text)
+        if not match:
+            raise UserError(f"{where}: {quote(text)}; expected {expected}")
+        key, words = match.groups()
+        if key in synsets:
+            raise UserError(f"{where}: {quote(key)} a second time; expected it once")
+        synsets[key] = words or key
+    if not synsets:
+        raise UserError(f"{path}: the file is empty; expected lines {expected}")
+    return synsets
 
 
 def _has_xml(folder: str) -> bool:
@@ -239,7 +282,7 @@ def _xml_path(source: str, entry: Entry) -> str:
     return os.path.join(source, os.path.splitext(entry.relative)[0] + ".xml")
 
 
-def list_split(data_dir: str, part: str, bad: Optional[BadLines] = None) -> List[Entry]:
+def list_split(data_dir: str, part: str, bad: BadLines) -> List[Entry]:
     """The images of a split, by the list in ``ImageSets`` or else by what the folder holds.
 
     Args:
@@ -254,32 +297,56 @@ def list_split(data_dir: str, part: str, bad: Optional[BadLines] = None) -> List
         UserError: the folder is missing, or more than one line in a hundred is not as expected or leads
             out of the split's folder, or so many images of a folder differ in their extension alone.
     """
-    bad = BadLines() if bad is None else bad
-    root = os.path.join(_first_folder(data_dir, _IMAGES) or data_dir, part)
+    root = _image_folder(data_dir, part)
     # Training for classification uses all images; train_loc.txt has those with boxes.
     names = ("train_cls.txt", "train_loc.txt") if part == "train" else (part + ".txt",)
-    paths = (os.path.join(data_dir, folder, name) for folder in _LISTS for name in names)
-    list_path = next(filter(os.path.isfile, paths), None)
+    list_path = first_there(data_dir, [f"{folder}/{name}" for folder in _LISTS for name in names])
     if list_path is not None:
         return _read_list(list_path, root, part, bad)
     if not os.path.isdir(root):
         raise UserError(f"{root}: no such folder; expected images")
-    found = []
-    if part != "train":
-        found.extend(sorted(_names_by_stem(root, bad).values()))
-    subfolders = sorted(entry.name for entry in scan_folder(root) if is_folder_entry(entry))
-    for folder in progress(subfolders, "listing " + part, " folders"):
-        by_stem = _names_by_stem(os.path.join(root, folder), bad)
-        found.extend(f"{folder}/{name}" for name in sorted(by_stem.values()))
-    bad.refuse(len(found))
-    return [Entry(name, os.path.join(root, name), os.path.join(root, name)) for name in found]
+    folders = sorted(entry.name + "/" for entry in scan_folder(root) if is_folder_entry(entry))
+    entries = []
+    for folder in progress([""] * (part != "train") + folders, "listing " + part, " folders"):
+        for _, found in sorted(images_by_stem(os.path.join(root, folder)).items()):
+            with bad:
+                relative = folder + _only(found, root)
+                path = os.path.join(root, relative)
+                entries.append(Entry(relative, path, path))
+    bad.refuse(len(entries))
+    return entries
+
+
+def _only(names: Sequence[str], folder: str) -> str:
+    """The one image of a stem."""
+    if len(names) > 1:
+        both = " and ".join(map(quote, names))
+        raise UserError(f"{folder}: both {both}; expected one image per annotation")
+    return names[0]
 
 
 def _read_list(list_path: str, root: str, part: str, bad: BadLines) -> List[Entry]:
-    by_folder: Dict[str, Dict[str, str]] = {}
-    in_subfolders: Optional[Dict[str, str]] = None
+    names_in = functools.lru_cache(maxsize=None)(images_by_stem)
+
+    @functools.lru_cache(maxsize=None)
+    def folders() -> List[str]:
+        return sorted(entry.path for entry in scan_folder(root) if is_folder_entry(entry))
+
+    def find(relative: str) -> str:
+        """The image of a path without extension."""
+        folder, stem = os.path.split(os.path.join(root, relative))
+        found = names_in(folder).get(stem, [])
+        if not found and folder == root and os.path.isdir(root):
+            # Images of val are often sorted into class folders afterwards.
+            for folder in folders():
+                found = names_in(folder).get(stem, [])
+                if found:
+                    break
+        if not found:
+            return relative + ".JPEG"
+        return os.path.relpath(os.path.join(folder, _only(found, folder)), root)
+
     entries = []
-    lines: Dict[str, List[Tuple[int, None]]] = {}
     for number, text in read_lines(list_path, bad=bad):
         where = f"{list_path}:{number}"
         cut = max(text.rfind(" "), text.rfind("\t")) + 1
@@ -291,50 +358,9 @@ def _read_list(list_path: str, root: str, part: str, bad: BadLines) -> List[Entr
             if part == "train" and "/" not in relative:
                 raise UserError(f"{where}: {quote(text)}; expected 'class/id number'")
             if not relative.lower().endswith(IMAGE_EXTENSIONS):
-                folder, _, stem = relative.rpartition("/")
-                if folder not in by_folder:
-                    own = os.path.join(root, folder) if folder else root
-                    by_folder[folder] = _names_by_stem(own, bad)
-                name = by_folder[folder].get(stem)
-                if name is None and not folder:
-                    # Images of val are often sorted into class folders afterwards.
-                    if in_subfolders is None:
-                        in_subfolders = _paths_in_subfolders(root, bad)
-                    name = in_subfolders.get(stem)
-                relative = (folder + "/" if folder else "") + (name or stem + ".JPEG")
+                relative = find(relative)
             entries.append(Entry(relative, os.path.join(root, relative), where))
             if part != "train":
-                # One annotation per image, hence one class, however many lines.
-                lines.setdefault(relative, []).append((number, None))
+                bad.note(relative, where)  # one annotation per image, hence one class
     bad.refuse(len(entries))
-    tell_repeats(list_path, lines)
     return entries
-
-
-def _paths_in_subfolders(root: str, bad: BadLines) -> Dict[str, str]:
-    """Stem to relative path of the images one folder down."""
-    if not os.path.isdir(root):
-        return {}
-    return {
-        stem: entry.name + "/" + name
-        for entry in scan_folder(root)
-        if is_folder_entry(entry)
-        for stem, name in _names_by_stem(entry.path, bad).items()
-    }
-
-
-def _names_by_stem(folder: str, bad: BadLines) -> Dict[str, str]:
-    """Names of a folder's images by their stem; empty where there is no such folder."""
-    names: Dict[str, str] = {}
-    doubled = set()
-    for entry in scan_folder(folder) if os.path.isdir(folder) else ():
-        stem, extension = os.path.splitext(entry.name)
-        if extension.lower() not in IMAGE_EXTENSIONS or stem.startswith("."):
-            continue
-        with bad:
-            if stem in names:
-                doubled.add(stem)
-                both = " and ".join(quote(name) for name in sorted([names[stem], entry.name]))
-                raise UserError(f"{folder}: both {both}; expected one image per annotation")
-            names[stem] = entry.name
-    return {stem: name for stem, name in names.items() if stem not in doubled}

@@ -9,7 +9,7 @@ import os
 from typing import Dict, List, Optional
 
 from dgl.data.image_files import LeftOut, image_names, is_folder_entry, is_image_entry, scan_folder
-from dgl.data.layouts.registry import register_layout
+from dgl.data.layouts.registry import Request, register_layout
 from dgl.data.sample import SPLIT_CANDIDATES, SPLIT_NAMES, SPLITS, DataSet, Sample
 from dgl.data.text_files import check_class_index, progress
 from dgl.errors import UserError
@@ -29,10 +29,8 @@ def detect_image_folder(data_dir: str, dataname: Optional[str] = None) -> bool:
 
 # Tried last: data sets of other layouts have class folders too.
 @register_layout("folder", _EXPECTED, detect_image_folder, rank=2)
-def load_image_folder(
-    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
-) -> DataSet:
-    """Read one split of a data set of class folders; the arguments are those of ``load_data``.
+def load_image_folder(request: Request) -> DataSet:
+    """Read one split of a data set of class folders.
 
     The classes are the sorted names of the folders that hold an image in any split, so the indices
     of different splits agree. ``val`` and ``test`` stand for each other where only one is there.
@@ -40,33 +38,28 @@ def load_image_folder(
     Returns:
         Samples without boxes, sorted by class and file name.
     """
-    splits = _split_folders(data_dir)
+    splits = _split_folders(request.data_dir)
     folders = list(splits.values()) or [""]
-    folder = next((splits[name] for name in SPLIT_CANDIDATES[split] if name in splits), "")
+    candidates = SPLIT_CANDIDATES[request.split]
+    folder = next((splits[name] for name in candidates if name in splits), "")
     if splits and not folder:
         raise UserError(
-            f"{os.path.join(data_dir, split)}: no class folders with images (found "
-            f"{sorted(folders)}); expected {_EXPECTED}"
+            f"{request.path(request.split)}: no class folders with images (found {sorted(folders)}); "
+            f"expected {_EXPECTED}"
         )
-    class_names = sorted(
-        {name for other in folders for name in class_folders(os.path.join(data_dir, other))}
-    )
-    if not class_names:
-        raise UserError(f"{data_dir}: no class folders with images; expected {_EXPECTED}")
+    names = tuple(sorted({name for own in folders for name in class_folders(request.path(own))}))
+    if not names:
+        raise UserError(f"{request.data_dir}: no class folders with images; expected {_EXPECTED}")
     samples: List[Sample] = []
     left_out = LeftOut()
-    for class_index, class_name in enumerate(progress(class_names, "listing " + split, " classes")):
-        path = os.path.join(data_dir, folder, class_name)
-        check_class_index(class_index, classes, path)
-        if os.path.isdir(path):
-            samples.extend(
-                Sample(class_name + "/" + name, os.path.join(path, name), class_index)
-                for name in image_names(path, left_out)
-            )
+    for index, name in enumerate(progress(names, "listing " + request.split, " classes")):
+        path = request.path(folder, name)
+        check_class_index(index, request.classes, path)
+        images = image_names(path, left_out) if os.path.isdir(path) else []
+        samples += [Sample(f"{name}/{own}", os.path.join(path, own), index) for own in images]
     if left_out:
-        _logger.warning("%s: %s", os.path.join(data_dir, folder), left_out)
-    name = dataname or os.path.basename(data_dir)
-    return DataSet(name, "folder", split, samples, tuple(class_names), classes or len(class_names))
+        _logger.warning("%s: %s", request.path(folder), left_out)
+    return request.data_set(samples, names)
 
 
 def _split_folders(data_dir: str) -> Dict[str, str]:

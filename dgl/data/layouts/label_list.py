@@ -13,24 +13,24 @@ Classes count from 0. Paths are relative to ``DATA/train`` or ``DATA/val`` (``im
 import functools
 import os
 import re
-from typing import Dict, Iterator, List, Optional, Tuple
+from typing import Iterator, List, Optional, Tuple
 
 from dgl.data.class_names import read_class_names
 from dgl.data.image_files import IMAGE_EXTENSIONS, scan_folder
 from dgl.data.layouts import cub, ilsvrc
-from dgl.data.layouts.registry import check_data_folder, get_layout, register_layout
+from dgl.data.layouts.registry import Request, check_data_folder, get_layout, register_layout
 from dgl.data.sample import SPLIT_CANDIDATES, SPLIT_NAMES, SPLITS, Box, DataSet, Sample
 from dgl.data.text_files import (
     DIGITS,
     BadLines,
-    add_repeat,
     check_box,
     check_class_index,
+    first_there,
     is_number,
     read_lines,
+    read_numbers,
     resolve_below,
     split_cells,
-    tell_repeats,
 )
 from dgl.errors import UserError, quote
 
@@ -50,61 +50,41 @@ _AXES = (
     (re.compile(r"(.*_)?x[0-9a-z_]*|.*left|.*right|.*xm(in|ax)"), "x", False),
     (re.compile(r"(.*_)?y[0-9a-z_]*|.*top|.*bottom|.*ym(in|ax)"), "y", False),
 )
-_ENDS_PATH = re.compile(
-    "(?:{})$".format("|".join(re.escape(end) for end in IMAGE_EXTENSIONS)), re.IGNORECASE
-)
+_EXTENSIONS = "(?:{})".format("|".join(map(re.escape, IMAGE_EXTENSIONS)))
+_ENDS_PATH = re.compile(_EXTENSIONS + "$", re.IGNORECASE)
 _LINE = "expected 'relative/path class [x0 y0 x1 y1 ...]'"
 # It matches at the last extension before white space, whatever follows (hence DOTALL), without
 # backtracking over runs of white space, which would take quadratic time.
-_PATH_AND_NUMBERS = re.compile(
-    r"(.*(?:{}))[ \t]+(.*)".format("|".join(re.escape(end) for end in IMAGE_EXTENSIONS)),
-    re.IGNORECASE | re.DOTALL,
-)
+_PATH_AND_NUMBERS = re.compile(rf"(.*{_EXTENSIONS})[ \t]+(.*)", re.IGNORECASE | re.DOTALL)
 
 
-def load_label_list(
-    data_dir: str,
-    split: str,
-    dataname: Optional[str] = None,
-    classes: Optional[int] = None,
-    with_boxes: bool = True,
-    image_root: str = "imagenet",
-    train_boxes: Optional[str] = None,
-) -> DataSet:
+def load_label_list(request: Request) -> DataSet:
     """Read one split of a data set in the published list format.
 
     ``val`` and ``test`` stand for each other where only one has a list. Without ``classes``, their
     number is that of the class names, or else the largest label of this split plus one.
 
-    Args:
-        data_dir, split, dataname, classes, with_boxes: as for ``load_data``.
-        image_root: ``"imagenet"`` (images in ``DATA/<split>``) or ``"cub"`` (``DATA/images``).
-        train_boxes: what four numbers of the train list mean: ``"xyxy"`` or ``"xywh"``. ``None``
-            means ``"xywh"`` for ``cub`` and ``"xyxy"`` for ``imagenet``: the CUB list that
-            circulates has ``x y width height`` in train.txt but ``x0 y0 x1 y1`` in val.txt.
-
     Returns:
-        The data set, its boxes ``(x0, y0, x1, y1)`` in either case. Class names come from
+        The data set. Four numbers are ``x y width height`` in the train list of ``cub``, as in the one
+        that circulates, and ``x0 y0 x1 y1`` elsewhere. Class names come from
         ``DATA/labels/<dataname>/classes.txt`` or ``DATA/classes.txt`` where present. An image that is
         there on two lines with one class gives two samples and a logged warning.
     """
-    dataname = resolve_dataname(data_dir, dataname, split, image_root)
-    folder = os.path.join(data_dir, "labels", dataname)
-    found = (_find_list(folder, candidate) for candidate in SPLIT_CANDIDATES[split])
-    list_split, list_path = next(filter(None, found), (None, None))
-    if list_split is None or list_path is None:
-        raise UserError(
-            f"{os.path.join(folder, split)}.txt: no such file; expected {_EXPECTED[image_root]}"
-        )
-    image_folder = "images" if image_root == "cub" else _image_folder(data_dir, list_split)
-    train_boxes = train_boxes or ("xywh" if image_root == "cub" else "xyxy")
-    is_xywh = (list_split == "train" and train_boxes == "xywh") or _has_sizes(list_path)
+    data_dir, is_cub, bad = request.data_dir, request.layout == "cub", request.bad
+    dataname = _find_dataname(request)
+    folder = request.path("labels", dataname)
+    lists = ((split, _find_list(folder, split)) for split in SPLIT_CANDIDATES[request.split])
+    list_split, list_path = next((own for own in lists if own[1]), ("", None))
+    if list_path is None:
+        missing = os.path.join(folder, request.split)
+        raise UserError(f"{missing}.txt: no such file; expected {_EXPECTED[request.layout]}")
+    image_folder = "images" if is_cub else _image_folder(data_dir, list_split)
+    is_xywh = (is_cub and list_split == "train") or _has_sizes(list_path)
 
-    class_names = _find_class_names(data_dir, folder)
-    limit = classes if classes is not None or class_names is None else len(class_names)
+    names_path = first_there(folder, ["classes.txt"]) or first_there(data_dir, ["classes.txt"])
+    class_names = None if names_path is None else read_class_names(names_path)
+    limit = request.classes or (len(class_names) if class_names else None)
     samples: List[Sample] = []
-    lines: Dict[str, List[Tuple[int, int]]] = {}
-    bad = BadLines()
     for number, text in _entries(list_path, bad):
         where = f"{list_path}:{number}"
         with bad:
@@ -115,31 +95,25 @@ def load_label_list(
             path, identity = resolve_below(data_dir, image_folder, relative, where)
             # A training list may repeat an image to weight it; in an evaluation it counts twice.
             if list_split != "train":
-                add_repeat(lines, identity, number, class_index, where, bad)
-            samples.append(Sample(identity, path, class_index, boxes if with_boxes else ()))
+                bad.note(identity, where, class_index)
+            own = boxes if request.with_boxes else ()
+            samples.append(Sample(identity, path, class_index, own))
     samples = [sample for sample in samples if sample.id not in bad.lost]
     bad.check(list_path, len(samples))
     if not samples:
         raise UserError(f"{list_path}: no images listed; {_LINE}")
-    tell_repeats(list_path, lines)
-    if limit is None:
-        limit = max(sample.class_index for sample in samples) + 1
-    return DataSet(dataname, image_root, split, samples, class_names, limit, tuple(bad.reasons))
+    classes = limit or max(sample.class_index for sample in samples) + 1
+    return request.data_set(samples, class_names, classes, dataname)
 
 
-def _find_list(folder: str, split: str) -> Optional[Tuple[str, str]]:
-    """(split, its list), or ``None`` where it has none."""
-    for name in SPLIT_NAMES[split]:
-        for path in (os.path.join(folder, name + ".txt"), os.path.join(folder, name + ".csv")):
-            if os.path.isfile(path):
-                return split, path
-    return None
+def _find_list(folder: str, split: str) -> Optional[str]:
+    """The list of a split, or ``None`` where it has none."""
+    return first_there(folder, [n + end for n in SPLIT_NAMES[split] for end in (".txt", ".csv")])
 
 
 def _image_folder(data_dir: str, split: str) -> str:
     """The folder of a split's images: ``split``, or another usual name for it that is there."""
-    there = (name for name in SPLIT_NAMES[split] if os.path.isdir(os.path.join(data_dir, name)))
-    return next(there, split)
+    return os.path.basename(first_there(data_dir, SPLIT_NAMES[split], os.path.isdir) or split)
 
 
 def _is_below_data(data_dir: str, folder: str, relative: str) -> bool:
@@ -213,11 +187,7 @@ def parse_line(text: str, where: str, is_xywh: bool = False) -> Tuple[str, int, 
         raise UserError(
             f"{where}: class {quote(numbers[0])}; expected a whole number counted from 0"
         )
-    values = []
-    for token in numbers[1:]:
-        if not is_number(token):
-            raise UserError(f"{where}: {quote(token)} is not a number; {_LINE}")
-        values.append(float(token))
+    values = read_numbers(numbers[1:], where, _LINE)
     if len(values) % 4:
         raise UserError(
             f"{where}: {len(values)} numbers after the class; {_LINE}, four numbers per box"
@@ -241,28 +211,20 @@ def _split_right(text: str) -> Tuple[str, List[str]]:
 def list_names(data_dir: str) -> List[str]:
     """Sorted names of the folders below ``DATA/labels`` that hold a list, possibly none."""
     labels = os.path.join(data_dir, "labels")
-    if not os.path.isdir(labels):
-        return []
-    return sorted(
-        entry.name
-        for entry in scan_folder(labels)
-        if any(_find_list(entry.path, split) for split in SPLITS)
-    )
+    entries = scan_folder(labels) if os.path.isdir(labels) else []
+    return sorted(e.name for e in entries if any(_find_list(e.path, split) for split in SPLITS))
 
 
-def resolve_dataname(
-    data_dir: str, dataname: Optional[str], split: str = "train", image_root: str = "imagenet"
-) -> str:
-    """The folder below ``DATA/labels`` to read: ``dataname`` if it is there, or the only one there is."""
-    names = list_names(data_dir)
-    if dataname is None and len(names) == 1:
-        return names[0]
-    labels = os.path.join(data_dir, "labels")
+def _find_dataname(request: Request) -> str:
+    """The folder below ``DATA/labels`` to read: the one asked for if it is there, or the only one."""
+    dataname, names = request.dataname, list_names(request.data_dir)
+    labels = request.path("labels")
     if not names:
-        wanted = os.path.join(labels, dataname or "<dataname>", split + ".txt")
-        raise UserError(f"{wanted}: no such file; expected {_EXPECTED[image_root]}")
-    if dataname is None:
+        wanted = os.path.join(labels, dataname or "<dataname>", request.split + ".txt")
+        raise UserError(f"{wanted}: no such file; expected {_EXPECTED[request.layout]}")
+    if dataname is None and len(names) > 1:
         raise UserError(f"{labels}: several data sets; name one of {names}")
+    dataname = dataname or names[0]
     if dataname not in names:
         raise UserError(f"{labels}: no data set {quote(dataname)} here; expected one of {names}")
     return dataname
@@ -275,25 +237,19 @@ def guess_image_root(data_dir: str, dataname: Optional[str] = None) -> Optional[
     ``images/`` and ``train/`` or ``val/`` are there, the list of ``dataname`` is looked into.
     """
     names = list_names(data_dir)
-    if not names:
-        return None
     has_images = os.path.isdir(os.path.join(data_dir, "images"))
-    has_splits = any(
-        os.path.isdir(os.path.join(data_dir, name))
-        for split in ("train", "val")
-        for name in SPLIT_NAMES[split]
-    )
-    if has_images != has_splits:
-        return "cub" if has_images else "imagenet"
-    if not has_images:
+    has_splits = first_there(data_dir, SPLIT_NAMES["train"] + SPLIT_NAMES["val"], os.path.isdir)
+    if not names or not (has_images or has_splits):
         return None
+    if not (has_images and has_splits):
+        return "cub" if has_images else "imagenet"
     folder = os.path.join(data_dir, "labels", dataname if dataname in names else names[0])
     for split in ("val", "train", "test"):
-        found = _find_list(folder, split)
-        relative = None if found is None else _first_path(found[1])
-        if found is not None and relative is not None:
+        path = _find_list(folder, split)
+        relative = path and _first_path(path)
+        if path and relative:
             is_cub, is_imagenet = (
-                os.path.isfile(resolve_below(data_dir, root, relative, found[1])[0])
+                os.path.isfile(resolve_below(data_dir, root, relative, path)[0])
                 for root in ("images", _image_folder(data_dir, split))
             )
             if is_cub != is_imagenet:
@@ -307,13 +263,6 @@ def _first_path(list_path: str) -> Optional[str]:
     for number, text in _entries(list_path, bad):
         with bad:
             return parse_line(text, f"{list_path}:{number}")[0]
-    return None
-
-
-def _find_class_names(data_dir: str, folder: str) -> Optional[Tuple[str, ...]]:
-    for path in (os.path.join(folder, "classes.txt"), os.path.join(data_dir, "classes.txt")):
-        if os.path.isfile(path):
-            return read_class_names(path)
     return None
 
 
@@ -344,7 +293,6 @@ def _has_root(data_dir: str, dataname: Optional[str], image_root: str) -> bool:
 
 
 # Lists are tried first: somebody wrote them to have them read.
-for _root, _expected in _EXPECTED.items():
-    register_layout(_root, _expected, functools.partial(_has_root, image_root=_root), rank=0)(
-        functools.partial(load_label_list, image_root=_root)
-    )
+for _root, _text in _EXPECTED.items():
+    _detect = functools.partial(_has_root, image_root=_root)
+    register_layout(_root, _text, _detect, rank=0)(load_label_list)

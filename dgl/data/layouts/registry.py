@@ -1,14 +1,46 @@
 """The registry of data layouts, and the calls that recognize and read any of them."""
 
+import dataclasses
 import os
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 from dgl.data.image_files import scan_folder
-from dgl.data.sample import DataSet, check_request
-from dgl.data.text_files import progress
+from dgl.data.sample import MAX_CLASSES, SPLITS, DataSet, Sample
+from dgl.data.text_files import BadLines, progress
 from dgl.errors import UserError, first_few, quote
 
-_Loader = Callable[..., DataSet]
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """One split of a data set that is asked for, and the wrong lines found while it is read."""
+
+    layout: str  # the name of its layout
+    data_dir: str  # an absolute path
+    split: str  # one of `SPLITS`
+    dataname: Optional[str]  # the list to read where there are several, or a name
+    classes: Optional[int]  # a number of classes to check the labels against
+    with_boxes: bool
+    bad: BadLines = dataclasses.field(default_factory=BadLines)
+
+    def path(self, *parts: str) -> str:
+        """The path of a file or a folder in the data folder."""
+        return os.path.join(self.data_dir, *parts)
+
+    def data_set(
+        self,
+        samples: List[Sample],
+        class_names: Optional[Tuple[str, ...]],
+        classes: Optional[int] = None,
+        name: Optional[str] = None,
+    ) -> DataSet:
+        """The answer; by default of as many ``classes`` as have names, with the folder's ``name``."""
+        name = name or self.dataname or os.path.basename(self.data_dir)
+        classes = self.classes or classes or len(class_names or ())
+        reasons = tuple(self.bad.reasons)
+        return DataSet(name, self.layout, self.split, samples, class_names, classes, reasons)
+
+
+_Loader = Callable[[Request], DataSet]
 
 
 class Layout(NamedTuple):
@@ -18,7 +50,7 @@ class Layout(NamedTuple):
     expected: str  # the files and folders that make it up, for messages
     # `(data_dir, dataname) -> bool`; reads no more than a few names and lines.
     detect: Callable[[str, Optional[str]], bool]
-    load: _Loader  # `(data_dir, split, dataname, classes, with_boxes) -> DataSet`
+    load: _Loader
     rank: int  # place in the order of detection; equal ranks follow the names of their files
 
 
@@ -30,11 +62,7 @@ _LEAST_SIDE = 32
 def register_layout(
     name: str, expected: str, detect: Callable[[str, Optional[str]], bool], rank: int = 1
 ) -> Callable[[_Loader], _Loader]:
-    """Decorator for the loader of a layout; the arguments are those of :class:`Layout`.
-
-    The loader is called as ``load(data_dir, split, dataname, classes, with_boxes)``, where
-    ``data_dir`` is absolute and ``split`` and ``classes`` are valid.
-    """
+    """Decorator for the loader of a layout, ``Request -> DataSet``; else as in :class:`Layout`."""
 
     def register(load: _Loader) -> _Loader:
         if name in _LAYOUTS:
@@ -86,7 +114,6 @@ def load_data(
     layout: Optional[str] = None,
     classes: Optional[int] = None,
     with_boxes: bool = True,
-    **options: Any,
 ) -> DataSet:
     """Read one split of a data set in any registered layout.
 
@@ -101,19 +128,21 @@ def load_data(
             from the data.
         with_boxes: ``False`` where boxes and masks are not needed, as in training: they are left
             out, and files that hold nothing else are not read.
-        **options: of this layout's loader alone.
 
     Raises:
         UserError: nothing is recognized; a file is missing, or its classes are not as expected; more than
             one in a hundred of its lines or images is not as expected (fewer are left out, see
             :attr:`DataSet.skipped`) or leads out of ``data_dir``; or a full published set lacks images.
     """
-    check_request(split, classes)
+    if split not in SPLITS:
+        raise UserError(f"unknown split {quote(split)}; expected one of {list(SPLITS)}")
+    if classes is not None and not 1 <= classes <= MAX_CLASSES:
+        raise UserError(f"{classes} classes; expected 1 to {MAX_CLASSES}")
     check_data_folder(data_dir)
-    if layout is None:
-        layout = detect_layout(data_dir, dataname)
-    load = get_layout(layout).load
-    dataset = load(os.path.abspath(data_dir), split, dataname, classes, with_boxes, **options)
+    layout = get_layout(layout or detect_layout(data_dir, dataname)).name
+    root = os.path.abspath(data_dir)
+    request = Request(layout, root, split, dataname, classes, with_boxes)
+    dataset = _LAYOUTS[layout].load(request)
     _check_unit(dataset)
     return dataset
 

@@ -14,20 +14,13 @@ from typing import Dict, List, Optional, Tuple
 
 from dgl.data.annotations import Annotation, read_annotation
 from dgl.data.class_names import read_class_names
-from dgl.data.image_files import image_names, is_folder_entry, scan_folder
-from dgl.data.layouts.registry import register_layout
-from dgl.data.sample import (
-    SPLIT_CANDIDATES,
-    Box,
-    DataSet,
-    Sample,
-    check_samples,
-    samples_by_class,
-)
+from dgl.data.image_files import images_by_stem, is_folder_entry, scan_folder
+from dgl.data.layouts.registry import Request, register_layout
+from dgl.data.sample import SPLIT_CANDIDATES, Box, DataSet, samples_of_objects
 from dgl.data.text_files import (
     BadLines,
     check_class_index,
-    find_root,
+    first_there,
     progress,
     read_lines,
     resolve_below,
@@ -50,50 +43,43 @@ _SPLITS = {"train": ("train", "trainval"), "val": ("val",), "test": ("test",)}
 def detect_voc(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Recognize XML beside images, or lists in ``ImageSets/Main``."""
     for folder in _candidates(data_dir, dataname):
-        annotations = _first(folder, _ANNOTATIONS)
-        if annotations is None or _first(folder, _IMAGES) is None:
-            continue
-        if os.path.isdir(os.path.join(folder, _LISTS)) or _names_of_xml(
-            os.path.join(folder, annotations)
-        ):
+        annotations = first_there(folder, _ANNOTATIONS, os.path.isdir)
+        images = first_there(folder, _IMAGES, os.path.isdir)
+        has_lists = os.path.isdir(os.path.join(folder, _LISTS))
+        if annotations and images and (has_lists or _names_of_xml(annotations)):
             return True
     return False
 
 
 @register_layout("voc", _EXPECTED, detect_voc)
-def load_voc(
-    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
-) -> DataSet:
-    """Read one split of a data set in PASCAL VOC's form; the arguments are those of ``load_data``.
+def load_voc(request: Request) -> DataSet:
+    """Read one split of a data set in PASCAL VOC's form.
 
     The classes are those of ``classes.txt`` or ``labels.txt``, or else the sorted names of the objects of
     all splits, as VOC's own. An image gives one sample for each class present
-    (:func:`~dgl.data.sample.samples_by_class`). Objects marked as difficult do not count, as in VOC's
+    (:func:`~dgl.data.sample.samples_of_objects`). Objects marked as difficult do not count, as in VOC's
     evaluation; an image without others is left out. ``val`` and ``test`` stand for each other where only
     one has a list; ``dataname`` chooses between folders of several years.
 
     Returns:
         Samples in the order of the list, or sorted by name.
     """
-    bad = BadLines()
-    folder = _choose_folder(data_dir, dataname)
-    source = os.path.join(folder, _first(folder, _ANNOTATIONS) or "")
-    entries = _list_split(folder, source, split, bad)
+    bad = request.bad
+    folder, source, image_root = _choose_folder(request.data_dir, request.dataname)
+    entries = _list_split(folder, source, request.split, bad)
     if not entries:
-        raise UserError(f"{folder}: no images listed for {split}; expected {_EXPECTED}")
-    image_root = find_root(folder, [name for name in _IMAGES if _first(folder, (name,))], ())
+        raise UserError(f"{folder}: no images listed for {request.split}; expected {_EXPECTED}")
     annotations = _read_all(source, entries, bad)
     bad.refuse(len(annotations))
     class_names, origin = _class_names(folder, source, entries, annotations)
     indices = {name: index for index, name in enumerate(class_names)}
 
-    samples: List[Sample] = []
-    empty: List[str] = []
-    images: Dict[str, Dict[str, List[str]]] = {}
+    images = []
+    stems: Dict[str, Dict[str, List[str]]] = {}
     for key, annotation in annotations.items():
         where = f"{os.path.join(source, key)}.xml"
         with bad:
-            objects = []
+            objects: List[Tuple[int, Optional[Box]]] = []
             for name, box, is_difficult in zip(
                 annotation.names, annotation.boxes, annotation.difficult
             ):
@@ -101,30 +87,26 @@ def load_voc(
                     raise UserError(
                         f"{where}: class {quote(name)}; expected one of those in {origin}"
                     )
-                check_class_index(indices[name], classes, where)
+                check_class_index(indices[name], request.classes, where)
                 if not is_difficult:
                     objects.append((indices[name], _from_voc(box)))
-            relative = _find_image(folder, image_root, key, annotation.filename, images)
+            below, stem = os.path.split(key)
+            if below not in stems:
+                stems[below] = images_by_stem(os.path.join(folder, image_root, below))
+            # Of a.jpg and a.png, the annotation's <filename> chooses.
+            names = stems[below].get(stem, [stem + ".jpg"])
+            own = os.path.basename(annotation.filename)
+            relative = os.path.join(below, own if own in names else names[0])
             path, identity = resolve_below(folder, image_root, relative, where)
-            if not objects:
-                empty.append(identity)
-            samples += samples_by_class(identity, path, objects, annotation.size, with_boxes)
+            images.append((identity, path, objects, annotation.size))
     bad.check(source, len(entries))
-    check_samples(samples, source, empty)
-    name = dataname or os.path.basename(data_dir)
-    limit = classes or len(class_names)
-    return DataSet(name, "voc", split, samples, class_names, limit, tuple(bad.reasons))
+    return request.data_set(samples_of_objects(images, source, request.with_boxes), class_names)
 
 
 def _from_voc(box: Box) -> Box:
     x0, y0, x1, y1 = box
     # Tools that count from 0 write 0 for the first pixel.
     return (x0 if 0 <= x0 < 1 else x0 - 1, y0 if 0 <= y0 < 1 else y0 - 1, x1, y1)
-
-
-def _first(folder: str, names: Tuple[str, ...]) -> Optional[str]:
-    """The first of some sub-folders that is there."""
-    return next((name for name in names if os.path.isdir(os.path.join(folder, name))), None)
 
 
 def _candidates(data_dir: str, dataname: Optional[str]) -> List[str]:
@@ -141,16 +123,20 @@ def _candidates(data_dir: str, dataname: Optional[str]) -> List[str]:
     return named or [data_dir, *years]
 
 
-def _choose_folder(data_dir: str, dataname: Optional[str]) -> str:
-    found = [path for path in _candidates(data_dir, dataname) if _first(path, _ANNOTATIONS)]
+def _choose_folder(data_dir: str, dataname: Optional[str]) -> Tuple[str, str, str]:
+    """The data set's folder, that of its annotations, and the name of that of its images."""
+    candidates = _candidates(data_dir, dataname)
+    found = [path for path in candidates if first_there(path, _ANNOTATIONS, os.path.isdir)]
     if not found:
         raise UserError(f"{data_dir}: no folder of annotations; expected {_EXPECTED}")
     if len(found) > 1:
         names = [os.path.basename(path) for path in found]
         raise UserError(f"{data_dir}: several data sets; name one of {names}")
-    if _first(found[0], _IMAGES) is None:
+    images = first_there(found[0], _IMAGES, os.path.isdir)
+    if images is None:
         raise UserError(f"{found[0]}: no folder of images; expected {_EXPECTED}")
-    return found[0]
+    annotations = first_there(found[0], _ANNOTATIONS, os.path.isdir)
+    return found[0], str(annotations), os.path.basename(images)
 
 
 def _names_of_xml(folder: str) -> List[str]:
@@ -165,10 +151,10 @@ def _list_split(folder: str, source: str, split: str, bad: BadLines) -> Dict[str
     if not os.path.isdir(lists):
         return dict.fromkeys(_names_of_xml(source), source)
     candidates = [name for part in SPLIT_CANDIDATES[split] for name in _SPLITS[part]]
-    paths = [os.path.join(lists, name + ".txt") for name in candidates]
-    path = next((path for path in paths if os.path.isfile(path)), None)
+    path = first_there(lists, [name + ".txt" for name in candidates])
     if path is None:
-        raise UserError(f"{paths[0]}: no such file; expected a list of names, one per line")
+        wanted = os.path.join(lists, candidates[0] + ".txt")
+        raise UserError(f"{wanted}: no such file; expected a list of names, one per line")
     entries: Dict[str, str] = {}
     for number, text in read_lines(path, bad=bad):
         where = f"{path}:{number}"
@@ -200,10 +186,9 @@ def _class_names(
     folder: str, source: str, entries: Dict[str, str], annotations: Dict[str, Annotation]
 ) -> Tuple[Tuple[str, ...], str]:
     """The classes by index, and where they come from."""
-    for name in _CLASS_FILES:
-        path = os.path.join(folder, name)
-        if os.path.isfile(path):
-            return read_class_names(path, with_numbers=True), path
+    path = first_there(folder, _CLASS_FILES)
+    if path is not None:
+        return read_class_names(path, with_numbers=True), path
     found = {name for annotation in annotations.values() for name in annotation.names}
     # The indices of all splits agree, so those of the other splits are looked through, too.
     bad = BadLines()
@@ -224,21 +209,3 @@ def _all_names(folder: str, source: str, bad: BadLines) -> List[str]:
         if any(os.path.isfile(os.path.join(lists, name + ".txt")) for name in names):
             found.update(dict.fromkeys(_list_split(folder, source, split, bad)))
     return list(found)
-
-
-def _find_image(
-    folder: str, root: str, key: str, filename: str, known: Dict[str, Dict[str, List[str]]]
-) -> str:
-    """Path of an annotation's image below the folder of images: the one of the same name.
-
-    Where there are several, such as ``a.jpg`` and ``a.png``, the annotation's ``<filename>`` chooses.
-    """
-    below, stem = os.path.split(key)
-    if below not in known:
-        path = os.path.join(folder, root, below)
-        known[below] = {}
-        for name in image_names(path) if os.path.isdir(path) else ():
-            known[below].setdefault(os.path.splitext(name)[0], []).append(name)
-    found = known[below].get(stem, [stem + ".jpg"])
-    name = os.path.basename(filename) if os.path.basename(filename) in found else found[0]
-    return f"{below}/{name}" if below else name

@@ -12,11 +12,11 @@ masks. An id is the image's path below the folder of images.
 import functools
 import logging
 import os
-from typing import Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, TypeVar
+from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 from dgl.data.image_files import scan_folder
 from dgl.data.layouts import cub, ilsvrc
-from dgl.data.layouts.registry import register_layout
+from dgl.data.layouts.registry import Request, register_layout
 from dgl.data.sample import Box, DataSet, Sample
 from dgl.data.text_files import (
     DIGITS,
@@ -25,12 +25,12 @@ from dgl.data.text_files import (
     check_class_index,
     check_total,
     find_root,
+    is_headings,
     is_nearly_full,
     is_number,
     read_lines,
+    read_table,
     resolve_below,
-    split_cells,
-    unquoted,
 )
 from dgl.errors import UserError, first_few, quote
 
@@ -57,7 +57,6 @@ _TOTALS: Dict[Tuple[str, str], Tuple[int, Optional[int]]] = {
 }
 
 _logger = logging.getLogger(__name__)
-_Value = TypeVar("_Value")
 
 
 def detect_wsol(data_dir: str, dataname: Optional[str] = None) -> bool:
@@ -66,10 +65,8 @@ def detect_wsol(data_dir: str, dataname: Optional[str] = None) -> bool:
 
 
 @register_layout("wsolevaluation", _EXPECTED, detect_wsol)
-def load_wsol(
-    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
-) -> DataSet:
-    """Read one split of a data set with wsolevaluation's metadata, with the arguments of ``load_data``.
+def load_wsol(request: Request) -> DataSet:
+    """Read one split of a data set with wsolevaluation's metadata.
 
     The splits are ``train`` (or ``train-weaksup``), ``val`` (or ``train-fullsup``) and ``test``, three
     different sets. Where ``DATA`` is itself the metadata of one split, it is taken for the split asked
@@ -77,10 +74,10 @@ def load_wsol(
     ``DATA/dataset/<NAME>``, ``DATA/<NAME>``, ``DATA/images`` and ``DATA`` that holds one of them.
     Samples are in the order of ``image_ids.txt``.
     """
-    folder, name = _find_metadata(data_dir, split, dataname)
-    with_boxes = with_boxes and split != "train"
-    bad = BadLines()
-    records = read_metadata(folder, with_boxes, classes, bad=bad)
+    data_dir, split = request.data_dir, request.split
+    folder, name = _find_metadata(data_dir, split, request.dataname)
+    with_boxes = request.with_boxes and split != "train"
+    records = read_metadata(folder, with_boxes, request.classes, bad=request.bad)
 
     where = os.path.join(folder, IDS)
     own = ("dataset/" + name, name) if name == os.path.basename(name) and name != ".." else ()
@@ -95,24 +92,18 @@ def load_wsol(
     samples = []
     for record in records:
         path, identity = resolve_below(data_dir, image_root, record.id, where)
+        masks = tuple(map(mask_path, record.mask_paths))
+        ignore = record.ignore_path and mask_path(record.ignore_path)
         samples.append(
-            Sample(
-                identity,
-                path,
-                record.label,
-                record.boxes,
-                tuple(map(mask_path, record.mask_paths)),
-                None if record.ignore_path is None else mask_path(record.ignore_path),
-                record.size,
-            )
+            Sample(identity, path, record.label, record.boxes, masks, ignore, record.size)
         )
     images, boxes = _TOTALS.get((name.upper(), split), (0, None))
-    if not bad.reasons and is_nearly_full(len(samples), images):
+    if not request.bad.reasons and is_nearly_full(len(samples), images):
         check_total(folder, "images", len(samples), images)
         if with_boxes and boxes is not None:
             check_total(folder, "boxes", sum(len(sample.boxes) for sample in samples), boxes)
-    limit = classes or max(record.label for record in records) + 1
-    return DataSet(name, "wsolevaluation", split, samples, None, limit, tuple(bad.reasons))
+    classes = max(record.label for record in records) + 1
+    return request.data_set(samples, None, classes, name)
 
 
 def _is_metadata(folder: str) -> bool:
@@ -198,165 +189,135 @@ def read_metadata(
             label or without a size, or a path leads out of its folder.
     """
     bad = BadLines() if bad is None else bad
-    files = _Files(os.path.abspath(folder), bad)
-    labels = dict.fromkeys(files.ids, -1)
+    folder = os.path.abspath(folder)
+    ids = _read_ids(folder, bad)
+    labels = dict.fromkeys(ids, -1)
     if with_labels:
-        labels = files.table(LABELS, 1, "'id,label'", functools.partial(_label, classes=classes))
+        parse = functools.partial(_label, classes=classes)
+        path = os.path.join(folder, LABELS)
+        labels = read_table(path, functools.partial(_split, ids, 1), parse, "'id,label'", bad, ids)
+    found = _Localization({}, {}, {})
     sizes: Dict[str, Tuple[int, int]] = {}
     if with_boxes:
-        files.read_localization()
+        found = _read_localization(folder, ids, bad)
         # A mask has the size of its image; boxes need it listed.
-        if files.boxes or os.path.isfile(os.path.join(files.folder, SIZES)):
-            sizes = files.table(SIZES, 2, "'id,width,height'", _size)
+        path = os.path.join(folder, SIZES)
+        if found.boxes or os.path.isfile(path):
+            split, columns = functools.partial(_split, ids, 2), "'id,width,height'"
+            sizes = read_table(path, split, _size, columns, bad, ids)
     records = [
         Record(
             key,
             labels[key],
-            tuple(files.boxes.get(key, ())),
+            tuple(found.boxes.get(key, ())),
             sizes.get(key),
-            tuple(files.masks.get(key, ())),
-            files.ignored.get(key),
+            tuple(found.masks.get(key, ())),
+            found.ignored.get(key),
         )
-        for key in files.ids
+        for key in ids
         if key not in bad.lost
     ]
-    bad.check(files.folder, len(records))
+    bad.check(folder, len(records))
     return records
 
 
-class _Files:
-    """The files of a metadata folder; ids also have those with a wrong line, with their lines' numbers."""
-
-    def __init__(self, folder: str, bad: BadLines):
-        self.folder = folder
-        self.ids: Dict[str, int] = {}
-        self.boxes: Dict[str, List[Box]] = {}
-        self.masks: Dict[str, List[str]] = {}
-        self.ignored: Dict[str, str] = {}
-        self._bad = bad
-        path = os.path.join(folder, IDS)
-        seen: Dict[str, int] = {}
-        for number, text in read_lines(path, bad=bad):
-            where = f"{path}:{number}"
-            text = unquoted(text)
-            is_new = text not in self.ids
-            self.ids.setdefault(text, number)
-            with self._bad.of(text if is_new else None):
-                _, identity = resolve_below(folder, "", text, where)
-                _add_once(seen, identity, number, where, text)
-        if not self.ids:
-            bad.refuse(0)
-            raise UserError(f"{path}: the file is empty; expected one id per line")
-
-    def table(
-        self, name: str, values: int, expected: str, parse: Callable[[List[str], str], _Value]
-    ) -> Dict[str, _Value]:
-        """Id -> what ``parse`` makes of the fields and the place of its line, one for each id."""
-        path = os.path.join(self.folder, name)
-        found: Dict[str, _Value] = {}
-        seen: Dict[str, int] = {}
-        for number, text in self._lines(path):
-            where = f"{path}:{number}"
-            with self._bad.of(self._id_of(text, values)):
-                key, fields = self._split(text, values, where, expected)
-                _add_once(seen, key, number, where, key)
-                found[key] = parse(fields, where)
-        lacking = [key for key in self.ids if key not in found and key not in self._bad.lost]
-        if len(lacking) * 100 > len(self.ids):
-            self._bad.refuse(len(found))
-            raise UserError(
-                f"{path}: no line for {len(lacking)} of the {len(self.ids)} ids: "
-                f"{first_few(map(quote, lacking))}"
-            )
-        for key in lacking:
-            with self._bad.of(key):
-                raise UserError(f"{path}: no line for {quote(key)}; expected {expected}")
-        return found
-
-    def _lines(self, path: str) -> Iterator[Tuple[int, str]]:
-        """The lines of a table without its headings."""
-        for number, text in read_lines(path, bad=self._bad):
-            if number > 1 or not self._is_heading(text):
-                yield number, text
-
-    def read_localization(self) -> None:
-        """Read boxes, or masks with what is to be ignored; a file has either."""
-        path = os.path.join(self.folder, LOCALIZATION)
-        for number, text in self._lines(path):
-            where = f"{path}:{number}"
-            values = 4 if self._is_box(text) else 2
-            with self._bad.of(self._id_of(text, values)):
-                key, fields = self._split(text, values, where, _LOCALIZATION_LINE)
-                if self.masks if values == 4 else self.boxes:
-                    raise UserError(f"{where}: boxes and masks in one file; expected either")
-                if values == 4:
-                    self.boxes.setdefault(key, []).append(_box(fields, where))
-                else:
-                    self._add_mask(key, fields, where)
-        if not self.boxes and not self.masks:
-            self._bad.refuse(0)
-            raise UserError(f"{path}: the file is empty; expected lines {_LOCALIZATION_LINE}")
-        found = self._bad.lost.union(self.boxes, self.masks)
-        without = [key for key in self.ids if key not in found]
-        if without:
-            _logger.warning(
-                f"{path}: no line for {len(without)} of the {len(self.ids)} ids, which count as images "
-                f"without boxes: {first_few(map(quote, without), limit=1)}"
-            )
-
-    def _add_mask(self, key: str, fields: Sequence[str], where: str) -> None:
-        mask, ignore = fields
-        if not mask:
-            raise UserError(f"{where}: no mask; expected {_LOCALIZATION_LINE}")
-        for relative in filter(None, fields):
-            resolve_below(self.folder, "", relative, where)
-        if ignore and self.ignored.setdefault(key, ignore) != ignore:
-            raise UserError(
-                f"{where}: {quote(key)} is ignored by {quote(self.ignored[key])} already; "
-                "expected one ignore_path per image"
-            )
-        self.masks.setdefault(key, []).append(mask)
-
-    def _split(self, text: str, values: int, where: str, expected: str) -> Tuple[str, List[str]]:
-        """The id of a line, which may contain commas, and the fields after it."""
-        fields = text.rsplit(",", values)
-        if len(fields) <= values:
-            raise UserError(f"{where}: {quote(text)}; expected {expected}")
-        key = self._key(fields[0])
-        if key not in self.ids:
-            raise UserError(f"{where}: {quote(key)} is not in {IDS}; expected {expected}")
-        return key, [unquoted(field.strip(_BLANK)) for field in fields[1:]]
-
-    def _key(self, cell: str) -> str:
-        """The id that a cell has, perhaps in quotes."""
-        key = cell.strip(_BLANK)
-        return key if key in self.ids else unquoted(key)
-
-    def _id_of(self, text: str, values: int) -> Optional[str]:
-        """The id of a line with that many fields after it, or with any number if it is wrong."""
-        keys = (self._key(text.rsplit(",", n)[0]) for n in (values, *range(_MOST_FIELDS)))
-        return next((key for key in keys if key in self.ids), None)
-
-    def _is_heading(self, text: str) -> bool:
-        """Whether a line is the headings of a table, such as ``image_id,label``."""
-        cells = split_cells(text)
-        has_id = any(self._key(text.rsplit(",", values)[0]) in self.ids for values in (1, 2, 4))
-        return len(cells) > 1 and not has_id and not any(map(is_number, cells))
-
-    def _is_box(self, text: str) -> bool:
-        """Whether a line has four fields after its id, which may contain commas."""
-        if text.count(",") >= 2 and self._key(text.rsplit(",", 2)[0]) in self.ids:
-            return False
-        return text.count(",") >= 4
+def _read_ids(folder: str, bad: BadLines) -> Dict[str, int]:
+    """The ids, those with a wrong line too, and the numbers of their lines."""
+    path = os.path.join(folder, IDS)
+    ids: Dict[str, int] = {}
+    seen: Dict[str, int] = {}
+    for number, text in read_lines(path, bad=bad):
+        where = f"{path}:{number}"
+        text = _unquoted(text)
+        is_new = ids.setdefault(text, number) == number
+        with bad.of(text if is_new else None):
+            _, identity = resolve_below(folder, "", text, where)
+            first = seen.setdefault(identity, number)
+            if first != number:
+                raise UserError(
+                    f"{where}: {quote(text)} a second time, as on line {first}; expected it once"
+                )
+    if not ids:
+        bad.refuse(0)
+        raise UserError(f"{path}: the file is empty; expected one id per line")
+    return ids
 
 
-def _add_once(seen: Dict[str, int], key: str, number: int, where: str, text: str) -> None:
-    """Record the line of a key, written as ``text``; a second one is an error."""
-    if key in seen:
-        raise UserError(
-            f"{where}: {quote(text)} a second time, as on line {seen[key]}; expected it once"
+class _Localization(NamedTuple):
+    """By id boxes, or masks with what is to be ignored."""
+
+    boxes: Dict[str, List[Box]]
+    masks: Dict[str, List[str]]
+    ignored: Dict[str, str]
+
+
+def _read_localization(folder: str, ids: Dict[str, int], bad: BadLines) -> _Localization:
+    path = os.path.join(folder, LOCALIZATION)
+    found = _Localization({}, {}, {})
+    for number, text in read_lines(path, bad=bad):
+        where = f"{path}:{number}"
+        # An id may contain commas.
+        is_mask = text.count(",") < 4 or _split(ids, 2, text)[1] is not None
+        key, fields = _split(ids, 2 if is_mask else 4, text)
+        if number == 1 and key is None and is_headings(text):
+            continue
+        with bad.of(key):
+            if key is None or fields is None:
+                raise UserError(
+                    f"{where}: {quote(text)}; expected {_LOCALIZATION_LINE} and an id of {IDS}"
+                )
+            if found.boxes if is_mask else found.masks:
+                raise UserError(f"{where}: boxes and masks in one file; expected either")
+            if not is_mask:
+                found.boxes.setdefault(key, []).append(_box(fields, where))
+                continue
+            mask, ignore = fields
+            if not mask:
+                raise UserError(f"{where}: no mask; expected {_LOCALIZATION_LINE}")
+            for relative in filter(None, fields):
+                resolve_below(folder, "", relative, where)
+            if ignore and found.ignored.setdefault(key, ignore) != ignore:
+                raise UserError(
+                    f"{where}: {quote(key)} is ignored by {quote(found.ignored[key])} already; "
+                    "expected one ignore_path per image"
+                )
+            found.masks.setdefault(key, []).append(mask)
+    if not found.boxes and not found.masks:
+        bad.refuse(0)
+        raise UserError(f"{path}: the file is empty; expected lines {_LOCALIZATION_LINE}")
+    told = bad.lost.union(found.boxes, found.masks)
+    without = [key for key in ids if key not in told]
+    if without:
+        _logger.warning(
+            f"{path}: no line for {len(without)} of the {len(ids)} ids, which count as images "
+            f"without boxes: {first_few(map(quote, without), limit=1)}"
         )
-    seen[key] = number
+    return found
+
+
+def _split(
+    ids: Dict[str, int], values: int, text: str
+) -> Tuple[Optional[str], Optional[List[str]]]:
+    """The id of a line and that many fields after it; of a wrong line the id alone, if it has one."""
+    fields = text.rsplit(",", values)
+    key = _id_of(ids, fields[0])
+    if key is not None and len(fields) > values:
+        return key, [_unquoted(field.strip(_BLANK)) for field in fields[1:]]
+    keys = (_id_of(ids, text.rsplit(",", number)[0]) for number in range(_MOST_FIELDS))
+    return next((key for key in keys if key is not None), None), None
+
+
+def _id_of(ids: Dict[str, int], cell: str) -> Optional[str]:
+    """The id that a cell has, perhaps in quotes."""
+    cell = cell.strip(_BLANK)
+    return next((key for key in (cell, _unquoted(cell)) if key in ids), None)
+
+
+def _unquoted(cell: str) -> str:
+    """A cell of a table without the quotes around it."""
+    if len(cell) > 1 and cell[0] == cell[-1] == '"':
+        return cell[1:-1].replace('""', '"')
+    return cell
 
 
 def _label(fields: Sequence[str], where: str, classes: Optional[int]) -> int:

@@ -15,25 +15,23 @@ import yaml
 from dgl.data.class_names import read_class_names
 from dgl.data.image_files import image_names, is_folder_entry, scan_folder
 from dgl.data.image_io import image_size
-from dgl.data.layouts.registry import register_layout
+from dgl.data.layouts.registry import Request, register_layout
 from dgl.data.sample import (
     SPLIT_CANDIDATES,
     SPLIT_NAMES,
     SPLITS,
     Box,
     DataSet,
-    Sample,
-    check_samples,
-    samples_by_class,
+    samples_of_objects,
 )
 from dgl.data.text_files import (
     DIGITS,
-    BadLines,
     check_box,
     check_class_index,
-    is_number,
+    first_there,
     progress,
     read_lines,
+    read_numbers,
     resolve_below,
 )
 from dgl.errors import UserError, quote
@@ -58,22 +56,19 @@ class _Listed(NamedTuple):
 
 def detect_yolo(data_dir: str, dataname: Optional[str] = None) -> bool:
     """Recognize ``data.yaml``, or the folders ``images`` and ``labels`` with ``classes.txt``."""
-    if any(os.path.isfile(os.path.join(data_dir, name)) for name in _YAML_NAMES):
-        return True
-    return os.path.isfile(os.path.join(data_dir, _CLASSES)) and all(
-        os.path.isdir(os.path.join(data_dir, name)) for name in (_IMAGES, _LABELS)
+    return first_there(data_dir, _YAML_NAMES) is not None or (
+        first_there(data_dir, [_CLASSES]) is not None
+        and all(os.path.isdir(os.path.join(data_dir, name)) for name in (_IMAGES, _LABELS))
     )
 
 
 @register_layout("yolo", _EXPECTED, detect_yolo)
-def load_yolo(
-    data_dir: str, split: str, dataname: Optional[str], classes: Optional[int], with_boxes: bool
-) -> DataSet:
-    """Read one split of a data set in YOLO's form; the arguments are those of ``load_data``.
+def load_yolo(request: Request) -> DataSet:
+    """Read one split of a data set in YOLO's form.
 
     Paths in ``data.yaml`` are looked up below its ``path``, where that is below ``DATA``, and below
     ``DATA``. An image gives one sample for each class present
-    (:func:`~dgl.data.sample.samples_by_class`); one without labels, which is background, gives none.
+    (:func:`~dgl.data.sample.samples_of_objects`); one without labels, which is background, gives none.
     ``val`` and ``test`` stand for each other where only one is there. Without ``data.yaml``, a split is
     ``images/<split>``, or all of ``images`` where there is no such folder.
 
@@ -82,49 +77,37 @@ def load_yolo(
         the path below ``images``. An image whose header cannot be read has no boxes; reading it reports
         why.
     """
-    bad = BadLines()
-    config_path = _find_yaml(data_dir)
-    if config_path is None:
-        class_names = read_class_names(os.path.join(data_dir, _CLASSES))
-        listed = _list_folders(data_dir, split)
-        source = os.path.join(data_dir, _IMAGES)
+    data_dir, bad = request.data_dir, request.bad
+    source = first_there(data_dir, _YAML_NAMES)
+    if source is not None:
+        config = _read_yaml(source)
+        class_names = _read_names(config.get("names"), source)
+        listed = _list_yaml(request, config, source)
+    elif os.path.isfile(request.path(_CLASSES)):
+        source = request.path(_IMAGES)
+        class_names = read_class_names(request.path(_CLASSES))
+        listed = _list_folders(data_dir, request.split)
     else:
-        config = _read_yaml(config_path)
-        class_names = _read_names(config.get("names"), config_path)
-        listed = _list_yaml(data_dir, config, config_path, split, bad)
-        source = config_path
+        raise UserError(f"{request.path(_YAML_NAMES[0])}: no such file; expected {_EXPECTED}")
 
-    samples: List[Sample] = []
-    empty: List[str] = []
+    images = []
     for image in progress(listed, "labels", " images"):
         with bad:
             path, _ = resolve_below(data_dir, "", image.relative, image.where)
             identity, labels = _labels_of(data_dir, image)
             objects = list(_read_labels(labels, len(class_names)))
-            if not objects:
-                empty.append(identity)
-                continue
-            check_class_index(max(class_index for class_index, _ in objects), classes, labels)
-            size = image_size(path) if with_boxes else None
-            scale = (size or (1, 1)) * 2
-            placed = [
-                (index, check_box([side * by for side, by in zip(box, scale)], labels))
-                for index, box in objects
-            ]
-            samples += samples_by_class(identity, path, placed, size, size is not None)
+            size = None
+            if objects:
+                most = max(class_index for class_index, _ in objects)
+                check_class_index(most, request.classes, labels)
+                size = image_size(path) if request.with_boxes else None
+            placed: List[Tuple[int, Optional[Box]]] = []
+            for class_index, box in objects:
+                scaled = [side * by for side, by in zip(box, (size or (1, 1)) * 2)]
+                placed.append((class_index, check_box(scaled, labels) if size else None))
+            images.append((identity, path, placed, size))
     bad.check(source, len(listed))
-    check_samples(samples, source, empty)
-    name = dataname or os.path.basename(data_dir)
-    limit = classes or len(class_names)
-    return DataSet(name, "yolo", split, samples, class_names, limit, tuple(bad.reasons))
-
-
-def _find_yaml(data_dir: str) -> Optional[str]:
-    paths = [os.path.join(data_dir, name) for name in _YAML_NAMES]
-    found = next((path for path in paths if os.path.isfile(path)), None)
-    if found is None and not os.path.isfile(os.path.join(data_dir, _CLASSES)):
-        raise UserError(f"{paths[0]}: no such file; expected {_EXPECTED}")
-    return found
+    return request.data_set(samples_of_objects(images, source, request.with_boxes), class_names)
 
 
 def _read_yaml(path: str) -> Dict[str, Any]:
@@ -156,13 +139,12 @@ def _read_names(names: Any, path: str) -> Tuple[str, ...]:
     return tuple(names)
 
 
-def _list_yaml(
-    data_dir: str, config: Dict[str, Any], path: str, split: str, bad: BadLines
-) -> List[_Listed]:
+def _list_yaml(request: Request, config: Dict[str, Any], path: str) -> List[_Listed]:
     """The images of a split as ``data.yaml`` names them: folders, lists, or several of these."""
-    key = next((name for name in _usual_names(split) if config.get(name)), None)
+    data_dir = request.data_dir
+    key = next((name for name in _usual_names(request.split) if config.get(name)), None)
     if key is None:
-        raise UserError(f"{path}: no {split}; expected a folder or a list of its images")
+        raise UserError(f"{path}: no {request.split}; expected a folder or a list of its images")
     values = config[key] if isinstance(config[key], list) else [config[key]]
     listed: List[_Listed] = []
     for value in values:
@@ -171,10 +153,9 @@ def _list_yaml(
             raise UserError(f"{where}: expected a path, or a list of paths")
         relative = _find_entry(data_dir, config.get("path"), value, where)
         if os.path.isdir(os.path.join(data_dir, relative)):
-            found = _walk(data_dir, relative, set())
-            listed += [_Listed(image, os.path.join(data_dir, image)) for image in sorted(found)]
+            listed += _list_folder(data_dir, relative)
         else:
-            listed += _read_list(data_dir, relative, bad)
+            listed += _read_list(request, relative)
     if not listed:
         raise UserError(f"{path}: {key}: no images in {quote(str(config[key]))}; expected some")
     return listed
@@ -210,11 +191,16 @@ def _list_folders(data_dir: str, split: str) -> List[_Listed]:
     folders = [f"{_IMAGES}/{name}" for name in _usual_names(split)]
     folder = next((f for f in folders if os.path.isdir(os.path.join(data_dir, f))), None)
     every = [f"{_IMAGES}/{name}" for other in SPLITS for name in SPLIT_NAMES[other]]
-    if folder is None and any(os.path.isdir(os.path.join(data_dir, f)) for f in every):
+    if folder is None and first_there(data_dir, every, os.path.isdir):
         raise UserError(f"{os.path.join(data_dir, folders[0])}: no such folder; expected images")
-    found = sorted(_walk(data_dir, folder or _IMAGES, set()))
+    found = _list_folder(data_dir, folder or _IMAGES)
     if not found:
         raise UserError(f"{os.path.join(data_dir, folder or _IMAGES)}: no images; expected some")
+    return found
+
+
+def _list_folder(data_dir: str, folder: str) -> List[_Listed]:
+    found = sorted(_walk(data_dir, folder, set()))
     return [_Listed(image, os.path.join(data_dir, image)) for image in found]
 
 
@@ -233,9 +219,10 @@ def _walk(data_dir: str, folder: str, seen: Set[str]) -> Iterator[str]:
             yield from _walk(data_dir, prefix + entry.name, seen)
 
 
-def _read_list(data_dir: str, relative: str, bad: BadLines) -> List[_Listed]:
+def _read_list(request: Request, relative: str) -> List[_Listed]:
     """The images of a list: ``./`` is the list's own folder, other paths are below ``DATA``."""
-    path = os.path.join(data_dir, relative)
+    data_dir, bad = request.data_dir, request.bad
+    path = request.path(relative)
     listed = []
     for number, text in read_lines(path, bad=bad):
         where = f"{path}:{number}"
@@ -274,13 +261,11 @@ def _read_labels(path: str, classes: int) -> Iterator[Tuple[int, Box]]:
         check_class_index(int(fields[0]), classes, where)
         if len(fields) != 5 and (len(fields) < 7 or len(fields) % 2 == 0):
             raise UserError(f"{where}: {len(fields)} numbers; {_LINE}, or a polygon")
-        values = []
-        for field in fields[1:]:
-            value = float(field) if is_number(field) else None
+        values = read_numbers(fields[1:], where, _LINE)
+        for value in values:
             # Comparisons with NaN are false.
-            if value is None or not -_SLACK <= value <= 1 + _SLACK:
-                raise UserError(f"{where}: {quote(field)} is no fraction; {_LINE}")
-            values.append(value)
+            if not -_SLACK <= value <= 1 + _SLACK:
+                raise UserError(f"{where}: {value:g} is no fraction; {_LINE}")
         if len(values) == 4:
             x, y, width, height = values
             box = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
