@@ -154,7 +154,20 @@ class Piece(NamedTuple):
     """The source of a variable: its name in the published file, and the transposition that it needs."""
 
     name: str
-    axes: Optional[Tuple[int, ...]] = None
+    axes: Tuple[int, ...] = ()  # this project's order of the stored ones, where it is another
+
+    def array(self, stored: Any) -> Any:
+        """The variable's value, given what is stored."""
+        return stored.transpose(self.axes) if self.axes else stored
+
+    def ours(self, shape: Tuple[int, ...]) -> Tuple[int, ...]:
+        """A stored shape in this project's order of axes."""
+        return tuple(shape[axis] for axis in self.axes) if len(shape) == len(self.axes) else shape
+
+    def theirs(self, shape: Tuple[int, ...]) -> Tuple[int, ...]:
+        """A shape of this project's as the publisher stores it."""
+        places = sorted(range(len(self.axes)), key=self.axes.__getitem__)
+        return tuple(shape[place] for place in places) if self.axes else shape
 
 
 EXACT, NEAR = "exact", "near"

@@ -217,26 +217,18 @@ class Backbone:
         """Channel multiplier of a checkpoint, or ``None`` when the stem is not in it.
 
         Raises:
-            UserError: see :meth:`width_from`; ``path`` is what it calls the checkpoint.
+            UserError: the stem's are not a convolution's weights, or have more than 16 times the paper's
+                channels; ``path`` is what the message calls the checkpoint.
         """
         if self.stem not in shapes:
             return None
-        return self.width_from(shapes[self.stem], f"{path}: {self.stem}")
-
-    def width_from(self, shape: Tuple[int, ...], what: str, axis: int = -1) -> float:
-        """Channel multiplier of a network whose stem's weights have ``shape``, outputs along ``axis``.
-
-        Raises:
-            UserError: not a convolution's weights, or more than 16 times the paper's channels; ``what``
-                is what the message calls them.
-        """
-        most = _WIDEST * self.stem_channels
-        if len(shape) != 4 or not 1 <= shape[axis] <= most:
+        shape, most = shapes[self.stem], _WIDEST * self.stem_channels
+        if len(shape) != 4 or not 1 <= shape[-1] <= most:
             raise UserError(
-                f"{what} is {list(shape)}, expected a convolution's weights with 1 to {most} output "
-                "channels"
+                f"{path}: {self.stem} is {list(shape)}, expected a convolution's weights with 1 to {most} "
+                "output channels"
             )
-        return shape[axis] / self.stem_channels
+        return shape[-1] / self.stem_channels
 
     def check_strides(self, strides: str, what: str = "--strides") -> str:
         """``strides`` if the backbone can be built with them.

@@ -7,7 +7,7 @@ names in the file; ``docs/weights.md`` lists the files.
 import os
 import runpy
 import sys
-from typing import Dict, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Dict, NamedTuple, Optional, Sequence
 
 import numpy as np
 from tqdm import tqdm
@@ -16,21 +16,20 @@ from dgl.backbones import BACKBONES, BuildOptions, get_backbone
 from dgl.backbones.published import (
     OURS,
     PUBLISHERS,
-    Piece,
     Preprocessing,
     PublishedFile,
     PublishedNames,
+    Shapes,
 )
-from dgl.backbones.registry import MOST_CLASSES, Backbone
+from dgl.backbones.registry import Backbone
 from dgl.errors import UserError
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint, read_weights
 from dgl.weights.formats.npz import save_npz
-from dgl.weights.identify import find_loadable, recognize, transposed
+from dgl.weights.identify import find_loadable, recognize
 from dgl.weights.model_card import ModelCard, write_card
-from dgl.weights.restore import network_variables
+from dgl.weights.restore import check_fit, network_variables
 from dgl.weights.sources import PRETRAINED_FOLDER, converted_name, published_files
 
-_IMAGE_SIZE = 64  # any size has the same variables
 _NAMED = 4
 
 
@@ -83,60 +82,21 @@ def _choose_file(
     return found[0]
 
 
-def _expected(
-    backbone: Backbone,
-    checkpoint: Checkpoint,
-    names: PublishedNames,
-    head: Optional[Tuple[int, ...]],
-) -> Dict[str, Tuple[int, ...]]:
+def _expected(backbone: Backbone, checkpoint: Checkpoint, names: PublishedNames) -> Shapes:
     """Variable name -> shape of what the file can give, at the width of its first layer."""
-    stem = next(iter(names.pieces(checkpoint.shapes, [backbone.stem]).values()))
-    if stem.name not in checkpoint.shapes:
-        raise UserError(f"{checkpoint.path}: not the weights of {backbone.mode}: lacks {stem.name}")
-    what, axis = f"{checkpoint.path}: {stem.name}", 0 if stem.axes else -1
-    width = backbone.width_from(checkpoint.shapes[stem.name], what, axis)
-    classes = head[-1] if head else 1
-    options = BuildOptions(classes, backbone.head_name("imagenet", classes), width=width)
-    variables = network_variables(backbone, options, _IMAGE_SIZE)
+    # Networks to which DGL adds no layers keep the publisher's classification layer.
+    wanted = [backbone.stem, *([] if backbone.own_layers else [backbone.heads["imagenet"] + "/W"])]
+    pieces = names.pieces(checkpoint.shapes, wanted)
+    shapes = {
+        name: piece.ours(checkpoint.shapes[piece.name])
+        for name, piece in pieces.items()
+        if piece.name in checkpoint.shapes
+    }
+    classes = next(iter(backbone.find_heads(shapes).values()), 1)
+    width = backbone.find_width(shapes, checkpoint.path)
+    options = BuildOptions(classes, backbone.head_name("imagenet", classes), width=width or 1.0)
+    variables = network_variables(backbone, options)
     return {name: shape for name, shape in variables.items() if not backbone.is_own(name)}
-
-
-def _head_shape(
-    backbone: Backbone, checkpoint: Checkpoint, names: PublishedNames
-) -> Optional[Tuple[int, ...]]:
-    """Shape of the classification layer, for networks that keep the publisher's."""
-    if backbone.own_layers:
-        return None
-    (piece,) = names.pieces(checkpoint.shapes, [backbone.heads["imagenet"] + "/W"]).values()
-    shape = transposed(checkpoint.shapes.get(piece.name, ()), piece.axes)
-    if shape and not 1 <= shape[-1] <= MOST_CLASSES:
-        raise UserError(
-            f"{checkpoint.path}: {piece.name} is {list(checkpoint.shapes[piece.name])}, expected the "
-            f"weights of 1 to {MOST_CLASSES} classes"
-        )
-    return shape
-
-
-def _check_shapes(
-    checkpoint: Checkpoint,
-    mode: str,
-    expected: Mapping[str, Tuple[int, ...]],
-    pieces: Mapping[str, Piece],
-) -> None:
-    missing = [piece.name for piece in pieces.values() if piece.name not in checkpoint.shapes]
-    wrong = []
-    for name, piece in pieces.items():
-        stored, wanted = checkpoint.shapes.get(piece.name), expected[name]
-        if stored is not None and transposed(stored, piece.axes) != wanted:
-            if piece.axes:  # in the publisher's layout
-                wanted = tuple(wanted[axis] for axis in np.argsort(piece.axes))
-            wrong.append(f"{piece.name} is {list(stored)}, expected {list(wanted)}")
-    faults = ["lacks " + ", ".join(missing[:_NAMED])] if missing else []
-    faults += wrong[: _NAMED - 1]
-    more = max(0, len(missing) - _NAMED) + max(0, len(wrong) - (_NAMED - 1))
-    if faults:
-        text = "; ".join(faults) + (f" and {more} more" if more else "")
-        raise UserError(f"{checkpoint.path}: not the weights of {mode}: {text}")
 
 
 def _check_out(out: str, path: str, force: bool) -> None:
@@ -258,15 +218,14 @@ def convert(
         out = os.path.join(PRETRAINED_FOLDER, converted_name(file_name))
     _check_out(out, checkpoint.path, force)
     strides = backbone.check_strides(strides or file.strides)
-    head = _head_shape(backbone, checkpoint, names)
-    expected = _expected(backbone, checkpoint, names, head)
+    expected = _expected(backbone, checkpoint, names)
     pieces = names.pieces(checkpoint.shapes, list(expected))
-    _check_shapes(checkpoint, mode, expected, pieces)
+    stored = {piece.name: piece.theirs(expected[name]) for name, piece in pieces.items()}
+    check_fit(stored, checkpoint, mode)
     names.check(checkpoint)
     variables = {}
     for name, piece in tqdm(pieces.items(), desc="reading", unit=" variables", disable=None):
-        value = read_weights(checkpoint, piece.name)
-        value = np.transpose(value, piece.axes) if piece.axes else value
+        value = piece.array(read_weights(checkpoint, piece.name))
         variables[name] = np.ascontiguousarray(value)
     preprocessing = None
     if not keep_first_layer:

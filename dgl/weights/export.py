@@ -13,7 +13,7 @@ from dgl.errors import UserError
 from dgl.weights.checkpoint import open_checkpoint
 from dgl.weights.formats.npz import save_npz
 from dgl.weights.model_card import read_card, write_card
-from dgl.weights.restore import network_variables, options_from
+from dgl.weights.restore import check_fit, network_variables, options_from
 
 
 def export(load: str, out: str) -> int:
@@ -33,11 +33,9 @@ def export(load: str, out: str) -> int:
     backbone = get_backbone(card.mode)
     checkpoint = open_checkpoint(load)
     options = options_from(backbone, checkpoint, card=card)
-    names = list(network_variables(backbone, options, card.image_size))
-    names += [name for name in checkpoint.shapes if name.startswith(SCOPE + "/")]
-    missing = [name for name in names if name not in checkpoint.shapes]
-    if missing:
-        raise UserError("--load {}: lacks {}".format(load, ", ".join(missing[:4])))
+    wanted = network_variables(backbone, options)
+    check_fit(wanted, checkpoint)
+    names = [*wanted, *(name for name in checkpoint.shapes if name.startswith(SCOPE + "/"))]
     save_npz(out, {name: checkpoint.read(name) for name in names})
     write_card(os.path.splitext(out)[0] + ".json", card)
     return len(names)

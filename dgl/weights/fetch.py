@@ -27,7 +27,7 @@ from dgl.weights.checkpoint import open_checkpoint, read_weights
 from dgl.weights.convert import convert
 from dgl.weights.formats.npz import save_npz
 from dgl.weights.identify import recognize
-from dgl.weights.restore import disagreements, network_variables, options_from
+from dgl.weights.restore import check_fit, network_variables, options_from
 from dgl.weights.sources import Source, direct_address, find_source, sources
 
 TIMEOUT = 30.0  # seconds without a byte
@@ -35,7 +35,6 @@ _BLOCK = 1 << 16
 _RECORD = "fetched.json"
 _MOST_RECORD = 1 << 24
 _MOST_UNPACKED = 8 << 30
-_ANY_SIZE = 64  # any input has the same variables
 _WEIGHTS_IN_ARCHIVE = re.compile(r"(\.index|\.data-\d{5}-of-\d{5}|\.ckpt|\.npz)$")
 
 
@@ -323,11 +322,8 @@ def _make_released(path: str, source: Source) -> None:
     checkpoint, backbone = open_checkpoint(path), source.backbone
     if not backbone.matches(checkpoint.shapes):
         raise UserError(f"{path}: expected a checkpoint of {backbone.mode}")
-    options = options_from(backbone, checkpoint)
-    wanted = network_variables(backbone, options, _ANY_SIZE)
-    missing, mismatched = disagreements(wanted, checkpoint)
-    if missing or mismatched:
-        raise UserError(f"{path}: does not fit {backbone.mode}: {(missing + mismatched)[0]}")
+    wanted = network_variables(backbone, options_from(backbone, checkpoint))
+    check_fit(wanted, checkpoint, backbone.mode)
     save_npz(source.out, {name: read_weights(checkpoint, name) for name in wanted})
 
 

@@ -68,19 +68,10 @@ def under_our_names(checkpoint: Checkpoint) -> Checkpoint:
 
     def read(name: str) -> np.ndarray:
         piece = pieces[name]
-        value = checkpoint.read(piece.name)
-        return np.transpose(value, piece.axes) if piece.axes else value
+        return np.asarray(piece.array(checkpoint.read(piece.name)))
 
-    shapes = {
-        name: transposed(checkpoint.shapes[piece.name], piece.axes)
-        for name, piece in pieces.items()
-    }
+    shapes = {name: piece.ours(checkpoint.shapes[piece.name]) for name, piece in pieces.items()}
     return Checkpoint(checkpoint.path, shapes, read)
-
-
-def transposed(shape: Tuple[int, ...], axes: Optional[Tuple[int, ...]]) -> Tuple[int, ...]:
-    """A stored shape with its axes in the order of :class:`~dgl.backbones.published.Piece`."""
-    return tuple(shape[axis] for axis in axes) if axes and len(shape) == len(axes) else shape
 
 
 def mode_of(shapes: Shapes) -> Optional[str]:

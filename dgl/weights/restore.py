@@ -153,11 +153,12 @@ def options_from(
 
 
 def network_variables(
-    backbone: Backbone, options: BuildOptions, image_size: int, trained: bool = False
+    backbone: Backbone, options: BuildOptions, image_size: int = 64, trained: bool = False
 ) -> Dict[str, Tuple[int, ...]]:
     """Names and shapes of a network's variables in their order, from a graph that is thrown away.
 
-    ``trained`` ones are those that an optimizer changes, BatchNorm's moving averages left out.
+    They are the same for every ``image_size``. ``trained`` ones are those that an optimizer changes,
+    BatchNorm's moving averages left out.
     """
     return dict(_all_and_trained(backbone, options, image_size)[trained])
 
@@ -199,6 +200,15 @@ def first_of(texts: Sequence[str], count: int = _NAMED) -> str:
     return ", ".join(texts[:count]) + (f" and {more} more" if more > 0 else "")
 
 
+def check_fit(wanted: Shapes, checkpoint: Checkpoint, network: str = "this network") -> None:
+    """Raise :class:`UserError` that names the first variables of a network which disagree, if any do."""
+    missing, mismatched = disagreements(wanted, checkpoint)
+    if missing or mismatched:
+        raise UserError(
+            f"{checkpoint.path}: does not fit {network}: {first_of(missing + mismatched)}"
+        )
+
+
 def read_all(variables: Iterable[Any], checkpoint: Checkpoint) -> Dict[str, np.ndarray]:
     """The weights of every ``tf.Variable`` from the checkpoint; all of them must match.
 
@@ -208,9 +218,6 @@ def read_all(variables: Iterable[Any], checkpoint: Checkpoint) -> Dict[str, np.n
     Raises:
         UserError: naming the first variables that disagree, or one that is not finite numbers.
     """
-    missing, mismatched = disagreements(_shapes_of(variables), checkpoint)
-    if missing or mismatched:
-        raise UserError(
-            f"{checkpoint.path}: does not fit this network: {first_of(mismatched + missing)}"
-        )
-    return {v.op.name: read_weights(checkpoint, v.op.name) for v in variables}
+    wanted = _shapes_of(variables)
+    check_fit(wanted, checkpoint)
+    return {name: read_weights(checkpoint, name) for name in wanted}

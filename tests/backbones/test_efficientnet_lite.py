@@ -48,7 +48,7 @@ def test_the_published_file_needs_no_conversion(mode, tmp_path):
     assert mode_for(path) == mode
     checkpoint = open_weights(get_backbone(mode), path)
     values = {name: checkpoint.read(name) for name in checkpoint.shapes}
-    shapes = network_variables(get_backbone(mode), options_of(mode, 1000), SIDE)
+    shapes = network_variables(get_backbone(mode), options_of(mode, 1000))
     assert {name: value.shape for name, value in values.items()} == shapes
     copy = str(tmp_path / "copy.npz")
     save_npz(copy, values)

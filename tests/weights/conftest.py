@@ -41,8 +41,8 @@ def home(tmp_path, monkeypatch, graphs_once):
 def graphs_once(monkeypatch):
     """Variables of the published networks are as written down: building the graphs takes seconds."""
 
-    def written_down(backbone, options, size):
-        return dict(shapes_of(backbone.mode, size, options))
+    def written_down(backbone, options):
+        return dict(shapes_of(backbone.mode, 64, options))
 
     for module in (convert_module, fetch_module):
         monkeypatch.setattr(module, "network_variables", written_down)

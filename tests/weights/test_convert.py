@@ -117,29 +117,32 @@ _OWN = "has this project's names already; give it to --load"
         (_with(features_1_weight=np.zeros(8, "float32")), "not recognized"),
         (_with(features_34_weight=np.zeros(8, "float32")), "not recognized"),
         (_keras(lambda: keras_vgg() + _FOURTH_LAYER), "not recognized"),
-        (_with(features_10_weight=None), "not the weights of vgg: lacks features.10.weight"),
-        (_with(features_0_bias=None), "not the weights of vgg: lacks features.0.bias"),
-        (_keras(keras_vgg, "block1_conv1/kernel"), "of vgg: lacks block1_conv1/kernel"),
-        (_keras(keras_vgg, "block3_conv2"), "lacks block3_conv2/kernel, block3_conv2/bias"),
+        (_with(features_10_weight=None), "does not fit vgg: features.10.weight (absent)"),
+        (_with(features_0_bias=None), "does not fit vgg: features.0.bias (absent)"),
+        (_keras(keras_vgg, "block1_conv1/kernel"), "block1_conv1/kernel (absent)"),
+        (
+            _keras(keras_vgg, "block3_conv2"),
+            "fit vgg: block3_conv2/kernel (absent), block3_conv2/bias",
+        ),
         (
             _keras(lambda: keras_inception(first=1), "conv2d_30"),
-            "not the weights of inceptionv3: lacks conv2d_30/kernel",
+            "does not fit inceptionv3: conv2d_30/kernel (absent)",
         ),
         (
             _with(features_5_weight=np.zeros((16, 9, 3, 3), "float32")),
-            "features.5.weight is [16, 9, 3, 3], expected [16, 8, 3, 3]",
+            "features.5.weight (network [16, 8, 3, 3], checkpoint [16, 9, 3, 3])",
         ),
         (
             _with(features_0_weight=np.zeros(8, "float32")),
-            "features.0.weight is [8], expected a convolution's weights with 1 to 1024 output channels",
+            "conv1_1/W is [8], expected a convolution's weights with 1 to 1024 output channels",
         ),
         (
             _with(features_0_weight=np.zeros((1024, 3, 3, 3), "float32")),
-            "features.0.bias is [8], expected [1024]",
+            "features.0.bias (network [1024], checkpoint [8])",
         ),
         (
             _with("resnet50", fc_weight=np.zeros((0, 256), "float32")),
-            "expected the weights of 1 to 1000000 classes",
+            "fc.weight (network [1, 256], checkpoint [0, 256])",
         ),
         (_with(features_5_weight=np.full((16, 8, 3, 3), np.nan)), "features.5.weight holds NaN"),
     ],
@@ -162,7 +165,7 @@ def test_missing_blocks_leave_the_depth_open(tmp_path):
     path = write_pth(tmp_path / "a.pth", values)
     assert "with --mode: resnet50, resnet101, resnet152" in refusal(path)
     message = refusal(path, mode="resnet50")
-    assert "resnet50: lacks layer3.5.conv1.weight, layer3.5.bn1.weight" in message
+    assert "fit resnet50: layer3.5.conv1.weight (absent), layer3.5.bn1.weight" in message
     assert message.endswith("and 11 more")
 
 
