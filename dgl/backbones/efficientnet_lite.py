@@ -7,23 +7,17 @@ global average pooling, so CAM at layer 0 is exact.
 """
 
 import math
-import re
 from functools import partial
 from typing import List, NamedTuple, Optional, Tuple
 
 from dgl.backbones.published import (
-    CONVOLUTION_OF_TORCH,
-    DEPTHWISE_OF_TORCH,
     EFFICIENTNET,
     EXACT,
-    LINEAR_OF_TORCH,
-    NORM_OF_TORCH,
-    Piece,
     Preprocessing,
     PublishedFile,
     PublishedNames,
     Shapes,
-    by_name,
+    torch_names,
 )
 from dgl.backbones.registry import (
     Backbone,
@@ -183,28 +177,18 @@ def _recognize(shapes: Shapes, scale: _Scale, head: str, last: str, axis: int) -
     return blocks[-1].channels == min(known, key=lambda n: abs(ratio - n / _HEAD_CHANNELS))
 
 
-# Layer of this project -> layer of the published file, and its BatchNorm.
-_OUTSIDE = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
-_INSIDE = {
-    "expand": ("_expand_conv", "_bn0"),
-    "depthwise": ("_depthwise_conv", "_bn1"),
-    "project": ("_project_conv", "_bn2"),
-}
-_NAME = re.compile(r"(?:block(\d+)/)?(\w+)/(W|b|bn/(?:gamma|beta|mean/EMA|variance/EMA))$")
-
-
-def _published_piece(name: str) -> Piece:
-    match = _NAME.match(name)
-    assert match is not None, name
-    block, layer, kind = match.groups()
-    if block is None and layer not in _OUTSIDE:
-        return Piece("_fc.weight", LINEAR_OF_TORCH) if kind == "W" else Piece("_fc.bias")
-    prefix = "" if block is None else f"_blocks.{block}."
-    convolution, norm = (_OUTSIDE if block is None else _INSIDE)[layer]
-    if kind == "W":
-        axes = DEPTHWISE_OF_TORCH if layer == "depthwise" else CONVOLUTION_OF_TORCH
-        return Piece(f"{prefix}{convolution}.weight", axes)
-    return Piece(f"{prefix}{norm}.{NORM_OF_TORCH[kind[len('bn/') :]]}")
+_PUBLISHED = torch_names(
+    ("^stem/bn/", "_bn0/"),
+    ("^stem/", "_conv_stem/"),
+    ("^head/bn/", "_bn1/"),
+    ("^head/", "_conv_head/"),
+    ("^linear[^/]*/", "_fc/"),
+    (r"^block(\d+)/", r"_blocks.\1."),
+    ("[.]expand/bn/", "._bn0/"),
+    ("[.]depthwise/bn/", "._bn1/"),
+    ("[.]project/bn/", "._bn2/"),
+    ("[.](expand|depthwise|project)/", r"._\1_conv/"),
+)
 
 
 def _variables(shapes: Shapes, scale: _Scale) -> List[str]:
@@ -214,9 +198,8 @@ def _variables(shapes: Shapes, scale: _Scale) -> List[str]:
         parts = ("expand", "depthwise", "project")[0 if block.expansion > 1 else 1 :]
         layers.extend(f"block{index}/{part}" for part in parts)
     layers.append("head")
-    names = [
-        f"{layer}/{kind}" for layer in layers for kind in ("W", *(f"bn/{n}" for n in NORM_OF_TORCH))
-    ]
+    kinds = ("W", "bn/gamma", "bn/beta", "bn/mean/EMA", "bn/variance/EMA")
+    names = [f"{layer}/{kind}" for layer in layers for kind in kinds]
     return [*names, "linear/W", "linear/b"]
 
 
@@ -251,7 +234,7 @@ def _efficientnet_lite(number: int, scale: _Scale) -> Backbone:
             PublishedNames(
                 EFFICIENTNET,
                 partial(_fits_published, scale=scale),
-                by_name(_published_piece),
+                _PUBLISHED,
                 variables=partial(_variables, scale=scale),
             ),
         ),

@@ -25,17 +25,13 @@ PUBLISHERS = {
 }
 DGL_AUTHORS = "DGL's authors"  # of trained checkpoints, which nothing has to convert
 
-# Layouts of PyTorch: (output, input, row, column) and (output, input).
-CONVOLUTION_OF_TORCH = (2, 3, 1, 0)
-DEPTHWISE_OF_TORCH = (2, 3, 0, 1)
-LINEAR_OF_TORCH = (1, 0)
-# Variable of a BatchNorm in this project -> leaf name in PyTorch.
-NORM_OF_TORCH = {
-    "gamma": "weight",
-    "beta": "bias",
-    "mean/EMA": "running_mean",
-    "variance/EMA": "running_var",
-}
+# Endings of names of PyTorch for those of this project.
+_TORCH_ENDINGS = (
+    ("/(W|gamma)$", ".weight"),
+    ("/(b|beta)$", ".bias"),
+    ("/mean/EMA$", ".running_mean"),
+    ("/variance/EMA$", ".running_var"),
+)
 
 # Kind of weight -> leaf names of Keras 2, then of Keras 1, in which `running_std` is a variance.
 _KERAS_KINDS = {
@@ -170,6 +166,9 @@ class Piece(NamedTuple):
         return tuple(shape[place] for place in places) if self.axes else shape
 
 
+# `pieces(shapes, names)` -> ordered variable name -> Piece, for this project's variable names in the order
+# of the network. A piece may be absent from `shapes`.
+Pieces = Callable[[Shapes, Sequence[str]], Dict[str, Piece]]
 EXACT, NEAR = "exact", "near"
 
 
@@ -181,9 +180,7 @@ class PublishedNames:
     # `fits(shapes)` -> EXACT for a file of this backbone, NEAR for one of the same family whose
     # depth is unclear, `None` for any other
     fits: Callable[[Shapes], Optional[str]]
-    # `pieces(shapes, names)` -> ordered variable name -> Piece, for this project's variable names
-    # in the order of the network. A piece may be absent from `shapes`
-    pieces: Callable[[Shapes, Sequence[str]], Dict[str, Piece]]
+    pieces: Pieces
     # `check(checkpoint)` raises UserError for a file that has the names but other contents
     check: Callable[[Any], None] = lambda checkpoint: None
     # `variables(shapes)` -> the names of this project's variables that a file fills. With it
@@ -191,11 +188,28 @@ class PublishedNames:
     variables: Optional[Callable[[Shapes], Sequence[str]]] = None
 
 
-def by_name(
-    piece_of: Callable[[str], Piece],
-) -> Callable[[Shapes, Sequence[str]], Dict[str, Piece]]:
+def by_name(piece_of: Callable[[str], Piece]) -> Pieces:
     """The ``pieces`` of a publisher whose names follow from this project's."""
     return lambda shapes, names: {name: piece_of(name) for name in names}
+
+
+def torch_names(*rules: Tuple[str, str]) -> Pieces:
+    """The ``pieces`` of a PyTorch state dict.
+
+    ``rules`` are regular expressions for layers of this project and what takes their place, in turn.
+    """
+
+    def piece_of(name: str) -> Piece:
+        found = name
+        for pattern, new in (*rules, *_TORCH_ENDINGS):
+            found = re.sub(pattern, new, found)
+        if not name.endswith("/W"):
+            return Piece(found)
+        # PyTorch has (outputs, inputs, rows, columns), or (outputs, inputs).
+        convolution = (2, 3, 0, 1) if "depthwise/" in name else (2, 3, 1, 0)
+        return Piece(found, (1, 0) if name.startswith("linear") else convolution)
+
+    return by_name(piece_of)
 
 
 same_names = by_name(Piece)  # of a publisher who uses this project's own names

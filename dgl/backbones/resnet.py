@@ -12,23 +12,19 @@ from typing import Any, Dict, NamedTuple, Optional, Sequence, Tuple
 
 from dgl.backbones.published import (
     CODE_APACHE,
-    CONVOLUTION_OF_TORCH,
     EXACT,
-    LINEAR_OF_TORCH,
     NEAR,
-    NORM_OF_TORCH,
     OURS,
     OWN_STRIDES,
     TENSORPACK,
     TORCHVISION,
-    Piece,
     PublishedFile,
     PublishedNames,
     Shapes,
-    by_name,
     released_checkpoint,
     same_names,
     tensorpack_file,
+    torch_names,
     torchvision_file,
 )
 from dgl.backbones.registry import Backbone, BuildOptions, Network, register_backbone
@@ -184,7 +180,17 @@ def _layers(depth: int) -> Tuple[str, ...]:
 
 
 _GATE = "group0/block0/fc1/W"  # of squeeze-excite
-_NAME = re.compile(r"(?:group(\d)/block(\d+)/)?(conv\d|convshortcut|linear)/(?:bn/)?(.+)")
+# Outside the blocks ours counts from 0 where torchvision counts from 1.
+_TORCHVISION = torch_names(
+    ("^conv0/bn/", "bn1/"),
+    ("^conv0/", "conv1/"),
+    *((f"^group{group}/block", f"layer{group + 1}.") for group in range(4)),
+    ("/convshortcut/bn/", ".downsample.1/"),
+    ("/convshortcut/", ".downsample.0/"),
+    (r"/conv(\d)/bn/", r".bn\1/"),
+    ("/conv", ".conv"),
+    ("^linear/", "fc/"),
+)
 _DIFFERS = "stride 2 of the last two groups becomes 1 (`--strides published` keeps it)"
 _DIFFERS_FROM_TORCH = _DIFFERS + "; so does the padding of stride-2 layers"
 # Names and mebibytes.
@@ -229,24 +235,6 @@ def _fits_torchvision(shapes: Shapes, depth: int) -> Optional[str]:
     return _fit(_count_blocks(shapes, "layer{}.{}.conv3.weight", first=1), depth)
 
 
-def _torchvision_piece(name: str) -> Piece:
-    match = _NAME.match(name)
-    assert match is not None, name
-    group, block, layer, kind = match.groups()
-    if layer == "linear":
-        return Piece("fc.weight", LINEAR_OF_TORCH) if kind == "W" else Piece("fc.bias")
-    prefix = "" if group is None else f"layer{int(group) + 1}.{block}."
-    if layer == "convshortcut":
-        convolution, norm = "downsample.0", "downsample.1"
-    else:
-        # Ours counts from 0 where torchvision counts from 1, but only outside the blocks.
-        number = int(layer[-1]) + (group is None)
-        convolution, norm = f"conv{number}", f"bn{number}"
-    if kind == "W":
-        return Piece(prefix + convolution + ".weight", CONVOLUTION_OF_TORCH)
-    return Piece(prefix + norm + "." + NORM_OF_TORCH[kind])
-
-
 def _recognize(shapes: Shapes, depth: int, squeeze_excite: bool) -> bool:
     """The deepest block of group 2, the one in which depths differ, and the gate tell ResNets apart."""
     if "conv0/W" not in shapes or (_GATE in shapes) != squeeze_excite:
@@ -277,7 +265,7 @@ def _names(depth: int, squeeze_excite: bool) -> Sequence[PublishedNames]:
     names = [PublishedNames(TENSORPACK, fits, same_names)]
     if not squeeze_excite:
         fits = partial(_fits_torchvision, depth=depth)
-        names.append(PublishedNames(TORCHVISION, fits, by_name(_torchvision_piece)))
+        names.append(PublishedNames(TORCHVISION, fits, _TORCHVISION))
     return names
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from dgl.backbones.published import (
     CAFFE,
     CODE_APACHE,
-    CONVOLUTION_OF_TORCH,
     EXACT,
     KERAS,
     OURS,
@@ -17,12 +16,12 @@ from dgl.backbones.published import (
     Piece,
     PublishedNames,
     Shapes,
-    by_name,
     find_keras_layers,
     keras_files,
     released_checkpoint,
     same_names,
     tensorpack_file,
+    torch_names,
     torchvision_file,
 )
 from dgl.backbones.registry import (
@@ -72,11 +71,9 @@ def _build(image: Tensor, options: BuildOptions) -> Network:
 # VGG19 and VGG16 with BatchNorm have the names of VGG16 and more.
 _OTHER_IN_TENSORPACK = ("conv3_4/W", "conv1_1_bn/gamma", "conv1_1/bn/gamma")
 # Index of each convolution in torchvision's `features`, which counts ReLUs and pools too.
-_TORCH_INDEX = dict(
-    zip(
-        [f"conv{b}_{i}" for b, (_, n) in enumerate(_BLOCKS, 1) for i in range(1, n + 1)],
-        (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
-    )
+_TORCH_INDICES = zip(
+    [f"conv{b}_{i}/" for b, (_, n) in enumerate(_BLOCKS, 1) for i in range(1, n + 1)],
+    (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
 )
 _NAME = re.compile(r"conv(\d)_(\d)/(W|b)$")
 _DIFFERS = "pool5 and fc6-fc8 are left out; `add` and `linear` start anew"
@@ -115,12 +112,6 @@ def _keras_pieces(shapes: Shapes, names: Sequence[str]) -> Dict[str, Piece]:
         layer, kind = f"block{block}_conv{index}", "kernel" if kind == "W" else "bias"
         pieces[name] = Piece(layers.get(layer, {}).get(kind, f"{layer}/{kind}"))
     return pieces
-
-
-def _torchvision_piece(name: str) -> Piece:
-    layer, kind = name.split("/")
-    prefix = f"features.{_TORCH_INDEX[layer]}."
-    return Piece(prefix + "weight", CONVOLUTION_OF_TORCH) if kind == "W" else Piece(prefix + "bias")
 
 
 def _check_torchvision(checkpoint: Any) -> None:
@@ -174,7 +165,10 @@ register_backbone(
             PublishedNames(TENSORPACK, _fits_tensorpack, same_names),
             PublishedNames(KERAS, _fits_keras, _keras_pieces),
             PublishedNames(
-                TORCHVISION, _fits_torchvision, by_name(_torchvision_piece), _check_torchvision
+                TORCHVISION,
+                _fits_torchvision,
+                torch_names(*((layer, f"features.{index}/") for layer, index in _TORCH_INDICES)),
+                _check_torchvision,
             ),
         ),
     )

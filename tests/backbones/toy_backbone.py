@@ -1,9 +1,7 @@
 """A backbone in one file: a convolution and a classifier, published under PyTorch's kind of names."""
 
 from dgl.backbones.published import (
-    CONVOLUTION_OF_TORCH,
     EXACT,
-    LINEAR_OF_TORCH,
     TORCH,
     TORCHVISION,
     Piece,
@@ -15,9 +13,9 @@ from dgl.tf_compat import lazy_tensorpack as tp
 from dgl.tf_compat import lazy_tf as tf
 
 PIECES = {
-    "toy/W": Piece("first.weight", CONVOLUTION_OF_TORCH),
+    "toy/W": Piece("first.weight", (2, 3, 1, 0)),
     "toy/b": Piece("first.bias"),
-    "linear_toy/W": Piece("last.weight", LINEAR_OF_TORCH),
+    "linear_toy/W": Piece("last.weight", (1, 0)),
     "linear_toy/b": Piece("last.bias"),
 }
 
