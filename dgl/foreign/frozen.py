@@ -1,13 +1,14 @@
 """Frozen graphs, in which every weight is a constant: from a file, or as a copy of a graph in memory."""
 
 import os
-from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, Iterable, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
 from dgl.errors import ArgumentError, UserError, first_few, quote, reason_of
 from dgl.foreign.functions import inline_functions, is_call, resolve
-from dgl.foreign.nodes import VARIABLES, Output, copy_of, make_constant, remove_placement, source_of
+from dgl.foreign.nodes import VARIABLES, Output, copy_of, remove_placement, source_of
 from dgl.foreign.operations import check_no_chance, check_operations
 from dgl.foreign.rewrite import for_every_processor, in_float32, is_for_some_processors, widened
 from dgl.tf_compat import reference_kernels, tf
@@ -92,9 +93,7 @@ def load_frozen(
         flat = prune(flat, names.values())
     else:
         names = _unread(whole, replaced)
-    remove_placement(flat.node)
-    check_operations(flat, path, allow)
-    graph = import_graph(flat, path)
+    graph = imported(flat, path, {}, partial(check_operations, allow=allow))
     inputs = {op.name: op.outputs[0] for op in graph.get_operations() if is_placeholder(op)}
     found = named_tensors(graph, names, path)
     if outputs is None and inputs:
@@ -146,23 +145,30 @@ def prune(graph_def: GraphDef, names: Iterable[str]) -> GraphDef:
     return pruned
 
 
-def import_graph(
-    graph_def: GraphDef, path: str, values: Optional[Mapping[str, np.ndarray]] = None
+def imported(
+    graph_def: GraphDef,
+    path: str,
+    values: Mapping[str, np.ndarray],
+    check: Callable[[GraphDef, str], None] = check_no_chance,
 ) -> Any:
-    """Import a graph, in float32 and with operations for every processor (:mod:`dgl.foreign.rewrite`).
+    """A graph without variables, in float32 and with operations for every processor.
 
     Args:
-        graph_def: ``tf.GraphDef`` without functions, changed in place. One from a file is accepted by
-            :func:`~dgl.foreign.operations.check_operations` before.
+        graph_def: ``tf.GraphDef`` without functions, changed in place.
         path: name of the file in error messages.
-        values: node name -> array, for inputs that are not nodes of the graph. Each becomes a separate
-            constant, because a graph message holds at most 2 GiB.
+        values: node -> array, of variables and of what is no node. Each becomes a separate constant,
+            because a graph message holds at most 2 GiB.
+        check: refuses what may not be in it; that of a file from a stranger is
+            :func:`~dgl.foreign.operations.check_operations`.
 
     Raises:
-        UserError: TensorFlow rejects the graph.
+        UserError: it is refused, or TensorFlow rejects it.
     """
+    _remove_variables(graph_def, values)
+    remove_placement(graph_def.node)
+    check(graph_def, path)
     in_float32(graph_def)
-    arrays = {name: widened(array) for name, array in (values or {}).items()}
+    arrays = {name: widened(array) for name, array in values.items()}
     graph = _imported(graph_def, path, arrays)
     return _imported(graph_def, path, arrays) if for_every_processor(graph_def, graph) else graph
 
@@ -184,27 +190,11 @@ def _imported(graph_def: GraphDef, path: str, values: Mapping[str, np.ndarray]) 
     return graph
 
 
-def freeze_variables(
-    graph_def: GraphDef, value_of: Callable[[str], np.ndarray], others: Iterable[str] = ()
-) -> Dict[str, np.ndarray]:
-    """Remove all variables from a graph; their readers become identities of inputs of the same name.
-
-    Args:
-        graph_def: ``tf.GraphDef`` without functions, changed in place.
-        value_of: variable's node -> its value.
-        others: names of further nodes that stand for variables or values, whatever their type.
-
-    Returns:
-        variable's node -> value, for :func:`import_graph`.
-    """
-    types, values = {}, {}
-    also = set(others)
-    for node in graph_def.node:
-        if node.op in VARIABLES or node.name in also:
-            values[node.name] = value = value_of(node.name)
-            types[node.name] = tf.as_dtype(value.dtype).as_datatype_enum
+def _remove_variables(graph_def: GraphDef, values: Mapping[str, np.ndarray]) -> None:
+    """Remove what has a value, in place; its readers become identities of an input of its name."""
+    types = {name: tf.as_dtype(value.dtype).as_datatype_enum for name, value in values.items()}
     nodes = {node.name: node for node in graph_def.node}
-    kept = [node for node in graph_def.node if node.name not in values]
+    kept = [copy_of(node) for node in graph_def.node if node.name not in values]
     for node in kept:
         is_read = node.op == "ReadVariableOp"
         is_handle = node.op in _PASS_ON and node.attr["T"].type == tf.resource.as_datatype_enum
@@ -217,10 +207,8 @@ def freeze_variables(
             node.op = "Identity"
             node.attr.clear()
         node.attr["T"].type = types[variable]
-    copies = list(map(copy_of, kept))
     del graph_def.node[:]
-    graph_def.node.extend(copies)
-    return values
+    graph_def.node.extend(kept)
 
 
 def named_tensors(graph: Any, names: Mapping[str, str], path: str) -> Dict[str, Any]:
@@ -273,34 +261,38 @@ def copied(tensors: Mapping[str, Any], session: Optional[Any], name: str) -> Dic
         UserError: a loop or a random operation that cannot be inlined.
         ValueError: variables without a session.
     """
-    graph_def, names = frozen_copy(tensors, session, name)
-    check_no_chance(graph_def, name)
-    graph = import_graph(graph_def, name)
+    names = {key: tensor.name for key, tensor in tensors.items()}
+    graph_def = next(iter(tensors.values())).graph.as_graph_def()
+    return without_functions(graph_def, names, variable_values(tensors.values(), session), name)
+
+
+def without_functions(
+    graph_def: GraphDef, names: Mapping[str, str], values: Mapping[str, np.ndarray], name: str
+) -> Dict[str, Any]:
+    """Key -> tensor, of a new graph without functions and variables, whose ``values`` it has by node.
+
+    ``names`` has the tensors' names in ``graph_def``, ``name`` is the graph's own in messages.
+    """
+    flat, replaced = inline_functions(graph_def, name, values)
+    names = {key: resolve(tensor, replaced) for key, tensor in names.items()}
+    graph = imported(prune(flat, names.values()), name, values)
     return named_tensors(graph, names, name)
 
 
-def frozen_copy(
-    tensors: Mapping[str, Any], session: Optional[Any], name: str
-) -> Tuple[GraphDef, Dict[str, str]]:
-    """The graph of some tensors without functions and variables, and their names in it, by key."""
-    graph = next(iter(tensors.values())).graph
-    flat, replaced = inline_functions(graph.as_graph_def(), name)
-    names = {key: resolve(tensor.name, replaced) for key, tensor in tensors.items()}
-    flat = prune(flat, names.values())
+def variable_values(tensors: Iterable[Any], session: Optional[Any]) -> Dict[str, np.ndarray]:
+    """Node -> value of the variables that tensors are computed from.
 
-    def value_of(node: str) -> np.ndarray:
-        if session is None:
-            raise ArgumentError("the graph has variables; expected the session with their values")
-        op = graph.get_operation_by_name(node)
-        if op.type == "VarHandleOp":
-            return np.asarray(session.run(_reading(op)))
-        return np.asarray(session.run(op.outputs[0]))
-
-    values = freeze_variables(flat, value_of)
-    remove_placement(flat.node)
-    for key, value in values.items():
-        make_constant(flat.node.add(name=key), value)
-    return flat, names
+    Raises:
+        ValueError: variables without a session.
+    """
+    handles = {op for tensor in tensors for op in upstream(tensor) if op.type in VARIABLES}
+    if not handles:
+        return {}
+    if session is None:
+        raise ArgumentError("the graph has variables; expected the session with their values")
+    is_resource = {op: op.type == "VarHandleOp" for op in handles}
+    reads = {op.name: _reading(op) if is_resource[op] else op.outputs[0] for op in handles}
+    return {name: np.asarray(value) for name, value in session.run(reads).items()}
 
 
 def _reading(handle: Any) -> Any:

@@ -11,10 +11,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple, Union
 import numpy as np
 
 from dgl.errors import UserError, first_few, quote, reason_of
-from dgl.foreign.frozen import freeze_variables, frozen_copy, import_graph, named_tensors, prune
-from dgl.foreign.functions import inline_functions, resolve
-from dgl.foreign.nodes import remove_placement
-from dgl.foreign.operations import check_no_chance
+from dgl.foreign.frozen import variable_values, without_functions
 from dgl.foreign.tensors import layers_of
 from dgl.tf_compat import tf
 from dgl.utils.graph_walk import is_placeholder, node_name, upstream, without_identities
@@ -113,21 +110,14 @@ def load_keras(
         graph_def, names, values = _of_session(model, name, output)
     else:
         graph_def, names, values = _traced(model, name, image_size, output)
-    flat, replaced = inline_functions(graph_def, name, values)
-    names = {key: resolve(tensor, replaced) for key, tensor in names.items()}
-    flat = prune(flat, names.values())
-    arrays = freeze_variables(flat, values.__getitem__, values)
-    remove_placement(flat.node)
-    check_no_chance(flat, name)
-    graph = import_graph(flat, name, arrays)
-    found = named_tensors(graph, names, name)
+    found = without_functions(graph_def, names, values, name)
     image, scores = found.pop(_IMAGE), found.pop(_OUTPUT)
     inputs = {key[len(_INPUT) :]: found.pop(key) for key in list(found) if key.startswith(_INPUT)}
     before = {op for op in upstream(scores) if not is_placeholder(op)}
     layers = {key: without_identities(tensor) for key, tensor in found.items()}
     layers = {key: tensor for key, tensor in layers.items() if tensor.op in before}
     is_numbered = root == "keras" and getattr(package, "__version__", "2")[0] >= "3"
-    return KerasGraph(graph, image, scores, inputs, layers, name, is_numbered)
+    return KerasGraph(scores.graph, image, scores, inputs, layers, name, is_numbered)
 
 
 def _keras_of(model: Any) -> Optional[str]:
@@ -212,7 +202,8 @@ def _of_session(model: Any, name: str, output: Union[int, str, None]) -> _Graph:
     tensors[_IMAGE], tensors[_OUTPUT] = inputs[index], outputs[chosen]
     with outputs[0].graph.as_default():
         session = tf.keras.backend.get_session()
-    return (*frozen_copy(tensors, session, name), {})
+    names = {key: tensor.name for key, tensor in tensors.items()}
+    return session.graph.as_graph_def(), names, variable_values(tensors.values(), session)
 
 
 def _traced(

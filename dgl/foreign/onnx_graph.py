@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 
 from dgl.errors import UserError, first_few, quote, reason_of
-from dgl.foreign.frozen import LoadedGraph, import_graph, named_tensors
+from dgl.foreign.frozen import LoadedGraph, imported, named_tensors
 from dgl.foreign.onnx_operations import OPERATIONS, translate
 from dgl.foreign.rewrite import widened
 from dgl.tf_compat import tf
@@ -56,7 +56,7 @@ def load_onnx(path: str, image_size: Optional[int] = None) -> LoadedGraph:
         inputs, outputs = _build(model.graph, path, image_size)
         graph_def = graph.as_graph_def()
     names = {key: tensor.name for key, tensor in (*inputs.items(), *outputs.items())}
-    graph = import_graph(graph_def, path)
+    graph = imported(graph_def, path, {})
     found = named_tensors(graph, names, path)
     return LoadedGraph(graph, {k: found[k] for k in inputs}, {k: found[k] for k in outputs})
 

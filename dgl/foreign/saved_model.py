@@ -6,14 +6,15 @@ named by variable, as by TensorFlow 1, or by position in an object graph, as by 
 """
 
 import os
+from functools import partial
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 import numpy as np
 
 from dgl.errors import UserError, first_few, quote
-from dgl.foreign.frozen import LoadedGraph, freeze_variables, import_graph, named_tensors, prune
+from dgl.foreign.frozen import LoadedGraph, imported, named_tensors, prune
 from dgl.foreign.functions import inline_functions, resolve
-from dgl.foreign.nodes import NodeDef, remove_placement, source_of
+from dgl.foreign.nodes import VARIABLES, NodeDef, source_of
 from dgl.foreign.operations import check_operations
 from dgl.tf_compat import saved_model_message
 from dgl.utils.files import read_bounded
@@ -65,10 +66,8 @@ def load_saved_model(
         names = {key: names[key] for key in wanted}
     restored = _restored_names(flat)
     flat = prune(flat, list(names.values()) + list(inputs.values()))
-    values = _freeze(flat, restored, path)
-    remove_placement(flat.node)
-    check_operations(flat, path, allow)
-    graph = import_graph(flat, path, values)
+    values = _variables(flat, restored, path)
+    graph = imported(flat, path, values, partial(check_operations, allow=allow))
     return LoadedGraph(graph, named_tensors(graph, inputs, path), named_tensors(graph, names, path))
 
 
@@ -141,21 +140,20 @@ def _strings(nodes: Mapping[str, NodeDef], read: str) -> List[str]:
     return [text.decode("utf-8", "replace") for text in node.attr["value"].tensor.string_val]
 
 
-def _freeze(graph_def: GraphDef, names: Mapping[str, str], path: str) -> Dict[str, np.ndarray]:
-    """Remove all variables from a graph, in place; returns node -> value.
+def _variables(graph_def: GraphDef, names: Mapping[str, str], path: str) -> Dict[str, np.ndarray]:
+    """The values of a graph's variables by node.
 
     ``names`` has the names in the checkpoint by node; by default that is the node's own.
     """
     prefix = os.path.join(path, "variables", "variables")
     checkpoint = open_checkpoint(prefix) if os.path.isfile(prefix + ".index") else None
 
-    def value_of(node: str) -> np.ndarray:
+    values = {}
+    for node in (node.name for node in graph_def.node if node.op in VARIABLES):
         name = names.get(node, node)
         if checkpoint is None or name not in checkpoint.shapes:
             raise UserError(
-                f"{path}: variable {quote(node)} is not in variables/; expected values for all "
-                "variables"
+                f"{path}: variable {quote(node)} is not in variables/; expected values for all variables"
             )
-        return checkpoint.read(name)
-
-    return freeze_variables(graph_def, value_of)
+        values[node] = checkpoint.read(name)
+    return values
