@@ -16,7 +16,7 @@ from dgl.evaluation.batches import BatchRunner
 from dgl.evaluation.layer_fusion import Fusion
 from dgl.evaluation.plan import Plan, predictor_arguments
 from dgl.evaluation.results import Results, Store
-from dgl.metrics.box_check import BoxCheck, Fit
+from dgl.metrics.box_check import Fit, warn_of_misfits
 from dgl.utils.devices import FLOAT32
 
 _logger = logging.getLogger(__name__)
@@ -121,7 +121,6 @@ def collect(
             any order, such as :meth:`~dgl.evaluation.batches.BatchRunner.run`.
         store: batches that it holds are not run again, and every other one is saved in it.
         shard: ``(i, n)``: every n-th batch, beginning with the i-th.
-        progress: whether to show a progress bar.
         check_offset: whether to compare labels with the first predictions.
 
     Raises:
@@ -184,11 +183,10 @@ def _restore(results: Results, store: Store, chunks: Sequence[int], total: int) 
 
 def _check_boxes(results: Results, dataset: DataSet) -> None:
     """Warn of boxes that do not fit their images."""
-    check = BoxCheck(results.plan.boxes_frame)
     names = ("clipped", "outside", "width", "height")
     columns = [results.images.column(name).tolist() for name in names]
-    for key, clipped, outside, width, height in zip(results.images.ids, *columns):
-        check.add(
-            dataset.samples[int(key)], Fit(np.zeros((0, 4)), clipped, outside, (width, height))
-        )
-    check.log(dataset.name)
+    fits = (
+        (dataset.samples[int(key)], Fit(np.zeros((0, 4)), clipped, outside, (width, height)))
+        for key, clipped, outside, width, height in zip(results.images.ids, *columns)
+    )
+    warn_of_misfits(dataset.name, results.plan.boxes_frame, fits)

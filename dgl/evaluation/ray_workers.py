@@ -59,11 +59,8 @@ def ray_workers(
     """Start or join Ray for the duration of a context.
 
     Args:
-        workers: their number.
-        address: of a running cluster, ``"auto"`` for the one that this host belongs to; ``None``
-            starts Ray on this machine.
-        cpus: of each worker; ``None`` divides them evenly.
-        gpus: of each worker; ``None`` takes one each if the cluster has any.
+        workers, address, cpus, gpus: as ``--ray-workers``, ``--ray-address``, ``--ray-cpus`` and
+            ``--ray-gpus``; without an address Ray is started on this machine.
         gpu: as ``--gpu``: indices for Ray on this machine, ``"-1"`` for none.
 
     Raises:
@@ -95,11 +92,34 @@ class RayWorkers:
         Its generator raises :class:`UserError` for a worker's, for a worker that is lost more than
         :data:`MOST_LOSSES` times, and if none starts within 15 minutes.
         """
+        from ray.util import ActorPool
 
         def run(chunks: Sequence[int]) -> Generator[Tuple[int, Results], None, None]:
+            if not chunks:
+                return
             actors = self._start(task, min(self.size, len(chunks)))
             try:
-                yield from self._run(task, actors, chunks)
+                started = [actor.ready.remote() for actor in actors]
+                if not self._ray.wait(started, num_returns=1, timeout=_START_SECONDS)[0]:
+                    raise UserError(
+                        f"--ray-workers {self.size}: none has started within {_START_SECONDS} seconds; "
+                        "expected free processors on the Ray cluster"
+                    )
+                # An actor that is listed twice has two batches at once (annotated for empty lists).
+                pool: Any = ActorPool(list(actors) * _AT_ONCE)
+                answers = pool.map_unordered(lambda actor, chunk: actor.run.remote(chunk), chunks)
+                for chunk, kind, value in answers:
+                    if kind == _REFUSED:
+                        raise UserError(value)
+                    yield chunk, Results.from_state(task.plan, value)
+            except self._ray.exceptions.RayTaskError:
+                raise
+            except self._ray.exceptions.RayError as error:
+                raise UserError(
+                    f"--ray-workers {self.size}: a worker was lost {MOST_LOSSES + 1} times, the last: "
+                    f"{_reason(error)}; expected memory for all of them, or fewer; the same command "
+                    "continues"
+                ) from error
             finally:
                 for actor in actors:
                     self._ray.kill(actor)
@@ -119,35 +139,6 @@ class RayWorkers:
             max_task_retries=MOST_LOSSES,
         )
         return [actor.remote(root, self._sent) for _ in range(count)]
-
-    def _run(
-        self, task: Task, actors: Sequence[Any], chunks: Sequence[int]
-    ) -> Generator[Tuple[int, Results], None, None]:
-        from ray.util import ActorPool
-
-        if not actors:
-            return
-        started = [actor.ready.remote() for actor in actors]
-        if not self._ray.wait(started, num_returns=1, timeout=_START_SECONDS)[0]:
-            raise UserError(
-                f"--ray-workers {self.size}: none has started within {_START_SECONDS} seconds; "
-                "expected free processors on the Ray cluster"
-            )
-        # An actor that is listed twice has two batches at once.
-        pool: Any = ActorPool(list(actors) * _AT_ONCE)  # annotated to take empty lists alone
-        answers = pool.map_unordered(lambda actor, chunk: actor.run.remote(chunk), chunks)
-        try:
-            for chunk, kind, value in answers:
-                if kind == _REFUSED:
-                    raise UserError(value)
-                yield chunk, Results.from_state(task.plan, value)
-        except self._ray.exceptions.RayTaskError:
-            raise
-        except self._ray.exceptions.RayError as error:
-            raise UserError(
-                f"--ray-workers {self.size}: a worker was lost {MOST_LOSSES + 1} times, the last: "
-                f"{_reason(error)}; expected memory for all of them, or fewer; the same command continues"
-            ) from error
 
 
 class Worker:
@@ -175,25 +166,19 @@ class Worker:
             raise UserError(
                 f"{self._predictor.path}: other weights for a worker; expected the same file on every host"
             )
-        self._batches = task.batch_runner(_OneAtATime(self._predictor), threads)
+        self.image_size = self._predictor.image_size
+        self._lock = threading.Lock()
+        self._batches = task.batch_runner(self, threads)
+
+    def __call__(self, images: Any, class_index: Any) -> Any:
+        """Predict for one thread at a time, so that the session needs memory for one batch."""
+        with self._lock:
+            return self._predictor(images, class_index)
 
     def run(self, chunk: int) -> Dict[str, Any]:
         """The state of one batch's results; safe in several threads, whose stages overlap."""
         ((_, part),) = self._batches.run([chunk])
         return part.state_dict()
-
-
-class _OneAtATime:
-    """A predictor whose session runs for one thread at a time, so that it needs memory for one batch."""
-
-    def __init__(self, predictor: Any):
-        self._predictor = predictor
-        self._lock = threading.Lock()
-        self.image_size = predictor.image_size
-
-    def __call__(self, images: Any, class_index: Any) -> Any:
-        with self._lock:
-            return self._predictor(images, class_index)
 
 
 def _actor_class() -> Any:
@@ -316,25 +301,20 @@ def _share(
 
 
 def room(hosts: Sequence[Tuple[float, float]], cpus: float, gpus: float = 0) -> int:
-    """The number of workers that fit, each on one host.
+    """The number of workers, of so many CPUs and GPUs, that fit on hosts of (CPUs, GPUs)."""
 
-    ``hosts`` are (CPUs, GPUs); ``cpus`` and ``gpus`` are what one worker takes, at least one of them more
-    than 0.
-    """
+    def fits(*own: float) -> int:
+        return min(int(o / w + 1e-6) if w else _MANY for o, w in zip(own, (cpus, gpus)))
 
-    def fits(own: float, wanted: float) -> int:
-        return int(own / wanted + 1e-6) if wanted else _MANY
-
-    return sum(min(fits(own, cpus), fits(own_gpus, gpus), _MANY) for own, own_gpus in hosts)
+    return sum(min(fits(*own), _MANY) for own in hosts)
 
 
 def fair_share(
     hosts: Sequence[Tuple[float, float]], workers: int, gpus: float = 0
 ) -> Optional[float]:
-    """The most CPUs for each of some workers: a whole number, or a fraction of one if they are too many.
+    """The most CPUs for each worker: a whole number, or a fraction of one if they are too many.
 
-    ``hosts`` and ``gpus`` are as in :func:`room`; the result is ``None`` if there are not enough GPUs or
-    no CPUs.
+    ``None`` where there are not enough GPUs (:func:`room`) or no CPUs.
     """
     most = int(max((own for own, _ in hosts), default=0))
     shares = [float(share) for share in range(most, 0, -1)]

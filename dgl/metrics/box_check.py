@@ -5,7 +5,7 @@ one, in which the file stores it and in which some programs draw boxes.
 """
 
 import logging
-from typing import NamedTuple, Optional, Tuple
+from typing import Iterable, NamedTuple, Tuple
 
 import numpy as np
 
@@ -51,59 +51,43 @@ def fit_boxes(boxes: ArrayLike, decoded: Decoded, frame: str = UPRIGHT) -> Fit:
     return Fit(fitting, int(over) - outside, outside, (width, height))
 
 
-class BoxCheck:
-    """Counts the boxes and images of a data set that did not fit; ``frame`` is that of its boxes.
+def warn_of_misfits(name: str, frame: str, images: Iterable[Tuple[Sample, Fit]]) -> None:
+    """Log one warning for boxes and one for sizes of the data set ``name``; none if all fit.
 
-    Attributes:
-        clipped: boxes that reached over their image.
-        outside: boxes wholly outside it.
+    Args:
+        name: of the data set.
+        frame: of :data:`FRAMES`, that of its boxes.
+        images: every image with its fit.
     """
-
-    def __init__(self, frame: str = UPRIGHT) -> None:
-        self.clipped = self.outside = self._sizes = self._swapped = self._turned = 0
-        self._frame = frame
-        self._first_box: Optional[str] = None
-        self._first_size: Optional[str] = None
-
-    def add(self, sample: Sample, fit: Fit) -> None:
-        """Count one :class:`~dgl.data.sample.Sample` with its :class:`Fit`."""
-        self.clipped += fit.clipped
-        self.outside += fit.outside
-        if self._first_box is None and (fit.clipped or fit.outside):
-            self._first_box = sample.id
-        if not sample.boxes or fit.size == sample.size:
-            return
-        is_swapped = fit.size[::-1] == sample.size
-        if sample.size is None:
-            self._turned += _fits_turned_only(sample, fit.size)
-        if sample.size is None or (is_swapped and self._frame == RAW):
-            return
-        self._sizes += 1
-        self._swapped += is_swapped
-        if self._first_size is None:
-            sides = (*fit.size, *sample.size)
-            self._first_size = "{} is {} x {}, declared {} x {}".format(sample.id, *sides)
-
-    def log(self, name: str) -> None:
-        """Log one warning for boxes and one for sizes of the data set ``name``; none if all fit."""
-        hint = " (boxes made in images that EXIF had not turned need --boxes-frame raw)"
-        if self._frame == RAW:
-            hint = ""
-        if self._first_box is not None:
-            _logger.warning(
-                f"{name}: {self.clipped} boxes reach over their image and were clipped, {self.outside} lie "
-                f"outside it and do not count; the first in {self._first_box}"
-            )
-        if self._first_size is not None:
-            swapped = f", {self._swapped} of them with width and height swapped{hint}"
-            _logger.warning(
-                f"{name}: {self._sizes} images with boxes are not as large as the data set declares"
-                f"{swapped if self._swapped else ''}, so boxes may be off; the first: {self._first_size}"
-            )
-        if self._turned and self._frame == UPRIGHT:
-            _logger.warning(
-                f"{name}: boxes of {self._turned} images fit them only with width and height swapped{hint}"
-            )
+    images = list(images)
+    hint = " (boxes made in images that EXIF had not turned need --boxes-frame raw)"
+    clipped, outside = (sum(getattr(f, kind) for _, f in images) for kind in ("clipped", "outside"))
+    if clipped or outside:
+        first = next(sample for sample, fit in images if fit.clipped or fit.outside)
+        _logger.warning(
+            f"{name}: {clipped} boxes reach over their image and were clipped, {outside} lie outside it "
+            f"and do not count; the first in {first.id}"
+        )
+    boxed = [(sample, fit.size) for sample, fit in images if sample.boxes]
+    others = [
+        (sample, size)
+        for sample, size in boxed
+        if sample.size not in (None, size) and not (frame == RAW and sample.size == size[::-1])
+    ]
+    if others:
+        swapped = sum(sample.size == size[::-1] for sample, size in others)
+        told = f", {swapped} of them with width and height swapped{hint}" if swapped else ""
+        sample, size = others[0]
+        sides = "{} x {}, declared {} x {}".format(*size, *(sample.size or ()))
+        _logger.warning(
+            f"{name}: {len(others)} images with boxes are not as large as the data set declares{told}, so "
+            f"boxes may be off; the first: {sample.id} is {sides}"
+        )
+    turned = sum(_fits_turned_only(sample, size) for sample, size in boxed if sample.size is None)
+    if turned and frame == UPRIGHT:
+        _logger.warning(
+            f"{name}: boxes of {turned} images fit them only with width and height swapped{hint}"
+        )
 
 
 def _fits_turned_only(sample: Sample, size: Tuple[int, int]) -> bool:

@@ -155,9 +155,12 @@ def test_errors_by_hand():
 
 @pytest.mark.parametrize("classes, has_top5", [(2, False), (5, False), (6, True), (200, True)])
 def test_top5_is_left_out_for_five_classes_or_fewer(classes, has_top5):
-    evaluator = ClassificationEvaluator(classes)
-    evaluator.add(np.zeros((1, classes)), [0])
-    assert ("top5_error" in evaluator.result()) is has_top5
+    errors, boxes = ClassificationEvaluator(classes), FixedThresholdEvaluator(classes)
+    errors.add(np.zeros((1, classes)), [0])
+    boxes.add(MAP, BOX, ranks=0)
+    result = boxes.result()
+    for found, name in ((errors.result(), "error"), (result, "loc"), (result["rows"][0], "loc")):
+        assert (f"top5_{name}" in found) is has_top5
 
 
 def test_a_head_may_be_wider_than_the_classes_and_competes():

@@ -23,16 +23,12 @@ def test_shares_and_hits_written_out(grid):
     np.testing.assert_allclose(np.sum(found, axis=0), 1)
 
 
-def test_offset_and_scale_do_not_matter_to_share_and_hit():
+def test_offset_scale_and_maps_with_nothing_in_them():
     raw = np.random.RandomState(1).rand(8, 8)
     measure = PointingGameEvaluator((2, 2)).measure
     first, second = (measure(values, 3) for values in (raw, 1e-6 * raw - 40e-6))
     assert second[::2] == pytest.approx(first[::2])
     assert second[1] == 0
-
-
-def test_a_map_with_nothing_in_it_has_no_share():
-    measure = PointingGameEvaluator((2, 2)).measure
     assert measure(np.full((4, 4), -1.0), 0) == (0, 0, 0)
     assert measure(np.ones((4, 4)), 0) == (0, 0.25, 0)
 

@@ -44,16 +44,16 @@ def test_an_id_stands_once():
     assert records.state_dict() == before
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"rank": [1]},
-        {"rank": [[1], [2]]},
-        {"box": np.zeros((2, 3))},
-        {"iou": 0.5},
-        {"more": [1, 2]},
-    ],
+CHANGES = (
+    {"rank": [1]},
+    {"rank": [[1], [2]]},
+    {"box": np.zeros((2, 3))},
+    {"iou": 0.5},
+    {"more": [1, 2]},
 )
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_values_that_do_not_fit_are_refused(change):
     values = {"rank": [1, 2], "box": np.zeros((2, 4)), "iou": [0.5, 0.5]}
     records = Records(COLUMNS)
@@ -65,14 +65,8 @@ def test_values_that_do_not_fit_are_refused(change):
 def test_damaged_states_are_refused():
     state = filled(3).state_dict()
     packed, box = state["columns"]["rank"], state["columns"]["box"]
-    changes = [
-        {"columns": {}},
-        {"rows": 4},
-        {"rows": -1},
-        {"rows": 10**12},
-        {"rows": "x"},
-        {"ids": ["a"]},
-    ]
+    changes = [{"columns": {}}, {"ids": ["a"]}]
+    changes += [{"rows": rows} for rows in (4, -1, 10**12, "x")]
     for rank in (packed[:-6], "no base64!", box, None):
         changes.append({"columns": dict(state["columns"], rank=rank)})
     for change in changes:

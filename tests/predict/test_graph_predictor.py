@@ -105,6 +105,11 @@ def test_what_is_fed_has_the_type_of_the_placeholder(dtype):
     assert found.class_index == 2
 
 
+def elsewhere():
+    with tf.Graph().as_default():
+        return TINY.tensors().activation
+
+
 @pytest.mark.parametrize(
     "spoil, words",
     [
@@ -112,20 +117,11 @@ def test_what_is_fed_has_the_type_of_the_placeholder(dtype):
         (lambda t: (t.hidden, {"a": t.activation}), r"of shape \(N, classes\)"),
         (lambda t: (t.logits, {"a": t.logits}), "four dimensions"),
         (lambda t: (t.logits, {"a": tf.nn.relu(t.activation)}), "do not depend"),
+        (lambda t: (t.logits, {"a": elsewhere()}), "another graph"),
+        (lambda t: (t.logits, {"a": t.activation}, None, ["magic"]), "--method magic"),
+        (lambda t: (t.logits, {"a": t.activation}, None, ["dgl"], -1), "alpha -1"),
     ],
 )
-def test_tensors_that_do_not_fit(spoil, words, tensors):
-    logits, activations = spoil(tensors)
-    with pytest.raises(ValueError, match=words):
-        GraphPredictor(logits, activations, tensors.activation)
-
-
-def test_a_layer_of_another_graph_unknown_method_and_alpha_out_of_range(tensors):
-    with tf.Graph().as_default():
-        other = {"a": TINY.tensors().activation}
-    with pytest.raises(ValueError, match="another graph"):
-        GraphPredictor(tensors.logits, other, tensors.activation)
-    with pytest.raises(UserError, match="--method magic"):
-        make(tensors, methods=["magic"])
-    with pytest.raises(ValueError, match="alpha -1"):
-        make(tensors, alpha=-1)
+def test_tensors_and_settings_that_do_not_fit(spoil, words, tensors):
+    with pytest.raises((ValueError, UserError), match=words):
+        GraphPredictor(*spoil(tensors))

@@ -2,16 +2,10 @@
 
 import numpy as np
 import pytest
+from refusals import refusal
 from scipy.stats import scoreatpercentile
 
-from dgl.errors import UserError
-from dgl.predict.normalize import (
-    MINMAX,
-    NORMALIZATIONS,
-    normalize,
-    parse_normalization,
-    resize_map,
-)
+from dgl.predict.normalize import MINMAX, NORMALIZATIONS, normalize, parse_normalization, resize_map
 
 RULES = [*NORMALIZATIONS, "pas:90", "pas:99.5", "ivr:20"]
 
@@ -20,13 +14,11 @@ RULES = [*NORMALIZATIONS, "pas:90", "pas:99.5", "ivr:20"]
 def test_normalize_and_resize_refuse_what_is_not_finite_and_no_map(bad):
     raw = np.ones((4, 4))
     raw[1, 1] = bad
-    for call in (
-        lambda: normalize(raw),
-        lambda: resize_map(raw, 8, 8),
-        *(lambda shape=shape: normalize(np.zeros(shape)) for shape in ((4,), (0, 4), (4, 0))),
-    ):
+    with pytest.raises(ValueError):
+        resize_map(raw, 8, 8)
+    for each in (raw, *map(np.zeros, ((4,), (0, 4), (4, 0)))):
         with pytest.raises(ValueError):
-            call()
+            normalize(each)
 
 
 def test_resize_map_is_bilinear_between_pixel_centers():
@@ -86,9 +78,6 @@ def test_a_rule_s_name_is_read_and_written(text):
     assert how.kind == text.partition(":")[0]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "pas:", "pas:0", "pas:100", "pas:x", "minmax:5", "PAS", "otsu"]
-)
+@pytest.mark.parametrize("text", " pas: pas:0 pas:100 pas:x minmax:5 PAS otsu".split(" "))
 def test_other_names_are_refused_with_one_line(text):
-    with pytest.raises(UserError, match="--normalize"):
-        parse_normalization(text)
+    assert refusal(parse_normalization, text).startswith(f"--normalize {text}: ")

@@ -93,22 +93,17 @@ def test_boxes_beyond_the_border_stay_visible(shape):
 @pytest.mark.parametrize("name", ["a.png", "deep/er/b c#.PNG", "\u00fc.png"])
 def test_png_round_trip(tmp_path, name):
     rgb = np.random.RandomState(1).randint(0, 256, (9, 7, 3)).astype(np.uint8)
-    path = str(tmp_path / name)
-    write_image(path, rgb)
-    with open(path, "rb") as stream:
-        read = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_COLOR)
+    path = tmp_path / name
+    write_image(str(path), rgb)
+    read = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
     np.testing.assert_array_equal(read[..., ::-1], rgb)
-    assert not [f for f in os.listdir(os.path.dirname(path)) if f.endswith(".tmp")]
+    assert os.listdir(str(path.parent)) == [path.name]
 
 
 def test_places_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("x")
     (tmp_path / "folder.png").mkdir()
-    for name, words in (
-        ("file/a.png", "file"),
-        ("folder.png", "folder.png"),
-        *((name, None) for name in ("a.nothing", "a", "a.", ".png/..")),
-    ):
-        with pytest.raises(UserError, match=words):
+    for name in ("file/a.png", "folder.png", "a.nothing", "a", "a.", ".png/.."):
+        with pytest.raises(UserError, match=name.split("/")[0]):
             write_image(str(tmp_path / name), np.zeros((4, 4, 3), np.uint8))
     assert sorted(os.listdir(str(tmp_path))) == ["file", "folder.png"]

@@ -1,6 +1,7 @@
 """What ``--precision`` asks for, where the hardware lacks it, and what bfloat16 brings there."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -57,41 +58,30 @@ def test_a_processor_that_is_slower_in_it(monkeypatch, caplog, gain, asked, foun
 
 
 @pytest.mark.parametrize("asked", ["bf16", "bf16-anywhere"])
-@pytest.mark.parametrize("version", ["1.15.5", "2.14.0"])
-def test_a_tensorflow_without_it(monkeypatch, asked, version):
-    monkeypatch.setattr(precision.tf, "VERSION", version)
-    message = refusal(check_precision, asked, flags={"avx512_bf16"})
-    assert message == f"--precision bf16: TensorFlow {version} cannot; 2.15 and later can"
+def test_a_tensorflow_or_a_gpu_without_it(monkeypatch, asked):
+    for version in ("1.15.5", "2.14.0"):
+        monkeypatch.setattr(precision.tf, "VERSION", version)
+        message = refusal(check_precision, asked, flags={"avx512_bf16"})
+        assert message == f"--precision bf16: TensorFlow {version} cannot; 2.15 and later can"
     monkeypatch.setattr(precision.tf, "VERSION", "2.15.0-rc1")
     check_precision(asked, flags={"avx512_bf16"})
-
-
-@pytest.mark.parametrize("asked", ["bf16", "bf16-anywhere"])
-def test_gpus_need_tensor_cores(monkeypatch, asked):
-    questions = []
-
-    def available(min_cuda_compute_capability):
-        questions.append(min_cuda_compute_capability)
-        return len(questions) > 1
-
-    monkeypatch.setattr(precision.tf.test, "is_gpu_available", available)
+    has_cores = mock.Mock(side_effect=[False, True])
+    monkeypatch.setattr(precision.tf.test, "is_gpu_available", has_cores)
     message = refusal(check_precision, asked, 1, flags=())
     assert message == "--precision bf16: expected a GPU of compute capability 8.0 or more"
     check_precision(asked, 1, flags=())
-    assert questions == [(8, 0), (8, 0)] and not lowers(asked, 1)
+    assert has_cores.mock_calls == 2 * [mock.call(min_cuda_compute_capability=(8, 0))]
+    assert not lowers(asked, 1)
 
 
-@pytest.mark.parametrize("given, left", [(None, "0"), ("1", "1")])
-def test_float32_on_gpus_is_float32_unless_the_environment_says_otherwise(monkeypatch, given, left):
+@pytest.mark.parametrize("given", [None, "1"])
+def test_float32_on_gpus_is_float32_unless_the_environment_says_otherwise(monkeypatch, given):
     name = "NVIDIA_TF32_OVERRIDE"
-    monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(precision.os, "environ", {} if given is None else {name: given})
     set_gpu_precision("bf16")
-    assert name not in precision.os.environ
-    if given is not None:
-        monkeypatch.setenv(name, given)
+    assert precision.os.environ.get(name) == given
     set_gpu_precision("float32")
-    assert precision.os.environ[name] == left
-    monkeypatch.delenv(name)
+    assert precision.os.environ == {name: given or "0"}
 
 
 # --- what bfloat16 brings: a quotient of times, of two convolutions that are what they should be
