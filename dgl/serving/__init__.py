@@ -1,4 +1,4 @@
-"""Web page of ``dgl serve``: attention maps and boxes of an image in a browser.
+"""What listens: the page of ``dgl serve``, its ``--api``, and the page of ``dgl review``.
 
 Only :mod:`~dgl.serving.layout`, :mod:`~dgl.serving.page` and :mod:`~dgl.serving.server` need Gradio.
 """

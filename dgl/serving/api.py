@@ -5,15 +5,12 @@ waits, up to a batch; boxes are found in the request's thread again. The answer 
 `dgl localize --json` says of the same image.
 """
 
+import contextlib
 import io
-import json
 import queue
-import signal
 import threading
 from concurrent.futures import Future
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Tuple
-from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
@@ -24,10 +21,16 @@ from dgl.predict.normalize import MINMAX, Normalization, score_map
 from dgl.predict.postprocess import largest_box
 from dgl.predict.predictor import Predictor
 from dgl.predict.session import Entry
-from dgl.serving.server import LOOPBACK, announce, listen, stop
-from dgl.serving.sessions import MEGA, Limits, check_pixels
+from dgl.serving.json_server import (
+    SECONDS_TO_READ,
+    JsonHandler,
+    JsonServer,
+    announce,
+    listen,
+    stoppable,
+)
+from dgl.serving.sessions import Limits, check_pixels
 
-SECONDS_TO_READ = 30  # of a client that sends nothing
 _PATHS = ("/", "/localize")
 _PARAMETERS = ("class", "threshold")
 _ENDS = "the server ends"
@@ -140,6 +143,8 @@ class Api:
         self._settings = settings
         self._facts = {"mode": mode, "method": entry[0], "layer": entry[1]}
         self.batcher = Batcher(predictor, entry, settings.batch)
+        self.places = threading.BoundedSemaphore(settings.most_waiting)
+        self.most_bytes = settings.limits.most_bytes
 
     def describe(self) -> Dict[str, Any]:
         """The network and the limits."""
@@ -216,108 +221,51 @@ def _fraction(text: str) -> float:
     return value
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """HTTP of one connection: POST an image, GET the description."""
+class ApiHandler(JsonHandler):
+    """POST an image, GET the description."""
 
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    timeout = SECONDS_TO_READ
-    server: "ApiServer"
+    def _get(self, path: str, query: Mapping[str, str]) -> None:
+        if self._is_program():
+            if path in _PATHS:
+                self.answer(200, self.server.service.describe())
+            else:
+                self.answer(404, {"error": f"{path}: expected GET / or POST /"})
 
-    def do_GET(self) -> None:
-        if not self._is_ours():
-            return
-        if urlsplit(self.path).path in _PATHS:
-            self._answer(200, self.server.api.describe())
-        else:
-            self._answer(404, {"error": f"{self.path}: expected GET / or POST /"})
-
-    def do_POST(self) -> None:
-        if not self._is_ours():
+    def _post(self, path: str, query: Mapping[str, str]) -> None:
+        places = self.server.service.places
+        if not self._is_program():
             return
         # Before the body is read, which bounds the memory that waiting requests take.
-        if not self.server.places.acquire(blocking=False):
-            self._answer(429, {"error": "too many requests wait; try again"}, last=True)
+        if not places.acquire(blocking=False):
+            self.refuse(429, "too many requests wait; try again", **{"Retry-After": "1"})
             return
         try:
-            self._post()
+            if path in _PATHS:
+                self._localize(query)
+            else:
+                self.refuse(404, f"{path}: expected POST /")
         finally:
-            self.server.places.release()
+            places.release()
 
-    def _post(self) -> None:
-        url = urlsplit(self.path)
-        length = self.headers.get("Content-Length", "")
-        most = self.server.settings.limits.most_bytes
-        if url.path not in _PATHS:
-            self._answer(404, {"error": f"{url.path}: expected POST /"}, last=True)
-        elif not length.isdigit():
-            self._answer(411, {"error": "expected a Content-Length"}, last=True)
-        elif int(length) > most:
-            error = f"{int(length) / MEGA:.1f} MB; expected an image of at most {most / MEGA:g} MB"
-            self._answer(413, {"error": error}, last=True)
-        else:
-            body = self.rfile.read(int(length))
-            if len(body) < int(length):
-                self.close_connection = True
-                return
-            given = parse_qs(url.query, keep_blank_values=True)
-            query = {key: values[-1] for key, values in given.items()}
-            try:
-                _check_request(query, self.headers.get("Content-Type", ""))
-                found = self.server.api.localize(body, query.get("class"), query.get("threshold"))
-                self._answer(200, found)
-            except UserError as error:
-                status = 503 if str(error) == _ENDS else 400
-                self._answer(status, {"error": str(error)})
-            except Exception as error:
-                self._answer(500, {"error": f"{type(error).__name__}: {error}"})
+    def _localize(self, query: Mapping[str, str]) -> None:
+        api: Api = self.server.service
+        body = self.body(api.most_bytes)
+        if body is None:
+            return
+        try:
+            _check_request(query, self.headers.get("Content-Type", ""))
+            self.answer(200, api.localize(body, query.get("class"), query.get("threshold")))
+        except UserError as error:
+            self.answer(503 if str(error) == _ENDS else 400, {"error": str(error)})
+        except Exception as error:
+            self.answer(500, {"error": f"{type(error).__name__}: {error}"})
 
-    def _is_ours(self) -> bool:
+    def _is_program(self) -> bool:
         """Refuse what a website sends through the browser of somebody on this machine."""
-        host = urlsplit("//" + self.headers.get("Host", "")).hostname or ""
-        is_local = self.server.settings.host not in LOOPBACK or host in LOOPBACK
-        if is_local and "Origin" not in self.headers:
-            return True
-        self._answer(403, {"error": "expected a request of a program, to this address"}, last=True)
-        return False
-
-    def _answer(self, status: int, values: Dict[str, Any], last: bool = False) -> None:
-        body = json.dumps(values).encode("ascii") + b"\n"
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        if status == 429:
-            self.send_header("Retry-After", "1")
-        if last:  # its body is not read
-            self.send_header("Connection", "close")
-            self.close_connection = True
-        self.end_headers()
-        self.wfile.write(body)
-
-    def version_string(self) -> str:
-        return "dgl"
-
-    def log_message(self, *_: Any) -> None:
-        """Log nothing."""
-
-
-class ApiServer(ThreadingHTTPServer):
-    """HTTP on a bound socket, a thread per connection."""
-
-    daemon_threads = True
-    request_queue_size = 128
-
-    def __init__(self, settings: ApiSettings, api: Api, bound: Any):
-        super().__init__(bound.getsockname()[:2], _Handler, bind_and_activate=False)
-        self.socket.close()
-        self.socket = bound
-        self.settings = settings
-        self.api = api
-        self.places = threading.BoundedSemaphore(settings.most_waiting)
-        self.server_activate()
-
-    def handle_error(self, *_: Any) -> None:
-        """Say nothing of a client that went away."""
+        if "Origin" in self.headers:
+            self.refuse(403, "expected a request of a program")
+            return False
+        return True
 
 
 def serve_api(predictor: Predictor, entry: Entry, settings: ApiSettings) -> None:
@@ -328,17 +276,14 @@ def serve_api(predictor: Predictor, entry: Entry, settings: ApiSettings) -> None
         Stopped: SIGTERM ended it, exit code 143.
         KeyboardInterrupt: Ctrl-C ended it.
     """
-    before = signal.signal(signal.SIGTERM, stop)
     api = Api(predictor, entry, settings, predictor.backbone.mode)
-    try:
+    host = settings.host
+    with stoppable(), contextlib.closing(api.batcher):
         # Run once now, to report errors early and to spare the first client the wait.
         side = predictor.image_size
         api.batcher(np.zeros((side, side, 3), np.float32), None)
-        with listen(settings.host, settings.port) as bound, ApiServer(
-            settings, api, bound
+        with listen(host, settings.port) as bound, JsonServer(
+            host, bound, ApiHandler, api
         ) as server:
-            announce(settings.host, bound, "api")
+            announce(host, bound, "api")
             server.serve_forever(poll_interval=0.1)
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        api.batcher.close()

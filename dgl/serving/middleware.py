@@ -7,7 +7,7 @@ addresses that a call names as files. Nothing of that gets through.
 import json
 import os
 import re
-from typing import Any, Iterator, Mapping, Tuple
+from typing import Any, Iterator, Tuple
 
 _GET = re.compile(
     r"/(|config|theme\.css|favicon\.ico|robots\.txt|manifest\.json|pwa_icon(/\d+)?"
@@ -46,26 +46,26 @@ class Middleware:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, with_headers(send, _HEADERS))
+            await self._http(scope, receive, _with_headers(send))
         elif scope["type"] == "websocket":
             await send({"type": "websocket.close"})
 
     async def _http(self, scope: Any, receive: Any, send: Any) -> None:
         path = scope["path"].rstrip("/")
         if not is_allowed(scope["method"], scope["path"]):
-            return await refuse(send, 404, "not found")
+            return await _refuse(send, 404, "not found")
         if scope["method"] == "POST":
             # The server reads no more of a body than its declared length.
             length = dict(scope["headers"]).get(b"content-length", b"")
             if not length.isdigit():
-                return await refuse(send, 411, "expected a content length")
+                return await _refuse(send, 411, "expected a content length")
             if int(length) > (self._most_form if path == _UPLOAD else _MOST_JSON):
                 # Gradio's page shows this text.
-                return await refuse(send, 413, "File size exceeded maximum allowed size")
+                return await _refuse(send, 413, "File size exceeded maximum allowed size")
             if path == _JOIN:
                 body = await _read(receive)
                 if not names_only_uploads(body, self._folder):
-                    return await refuse(send, 403, "names a file that is not an upload")
+                    return await _refuse(send, 403, "names a file that is not an upload")
                 receive = _replay(body, receive)
         await self._app(scope, receive, send)
 
@@ -110,9 +110,9 @@ def _named_files(value: Any) -> Iterator[Tuple[str, Any]]:
             stack.extend(value)
 
 
-def with_headers(send: Any, headers: Mapping[str, str]) -> Any:
-    """An ASGI ``send`` that adds headers to every response."""
-    added = [(name.encode(), value.encode()) for name, value in headers.items()]
+def _with_headers(send: Any) -> Any:
+    """An ASGI ``send`` that adds the headers to every response."""
+    added = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
 
     async def sending(message: Any) -> None:
         if message["type"] == "http.response.start":
@@ -122,8 +122,7 @@ def with_headers(send: Any, headers: Mapping[str, str]) -> Any:
     return sending
 
 
-async def refuse(send: Any, code: int, text: str) -> None:
-    """Answer an HTTP request with a code and a line of text."""
+async def _refuse(send: Any, code: int, text: str) -> None:
     headers = [(b"content-type", b"text/plain; charset=utf-8")]
     await send({"type": "http.response.start", "status": code, "headers": headers})
     await send({"type": "http.response.body", "body": text.encode()})

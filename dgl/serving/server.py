@@ -1,19 +1,16 @@
 """Server of the page: start, listen on one address, and clean up at the end."""
 
 import os
-import signal
-import socket
-import sys
 import tempfile
 from typing import Any, NamedTuple, Optional, Sequence
 
 import numpy as np
 
-from dgl.errors import Stopped, UserError, printable
+from dgl.errors import UserError, printable
+from dgl.serving.json_server import announce, listen, stoppable
 from dgl.serving.sessions import Limits, Session
 from dgl.weights.foreign_model import ForeignModel
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Open pages hold event streams that do not end by themselves.
 SECONDS_TO_END = 2
 # The page begins with photographs where its first network knows what is on them.
@@ -48,32 +45,6 @@ def _set_environment(folder: str) -> None:
     )
 
 
-def listen(host: str, port: int) -> Any:
-    """A socket bound to an address.
-
-    Raises:
-        UserError: the port is taken or the address is not of this machine.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Named as TCP, so that asyncio sends small answers at once rather than 40 ms later (TCP_NODELAY).
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise UserError(
-            f"--host {host} --port {port}: {error.strerror or error}; "
-            "expected an address of this machine and a free port"
-        ) from None
-    return bound
-
-
-def stop(number: int, _: Any) -> None:
-    """Handler of SIGTERM that raises :class:`~dgl.errors.Stopped`."""
-    raise Stopped("stopped", 128 + number)
-
-
 def serve(settings: Settings) -> None:
     """Serve the page until a signal ends it.
 
@@ -83,15 +54,11 @@ def serve(settings: Settings) -> None:
         KeyboardInterrupt: Ctrl-C ended it.
     """
     # Readable by this user only.
-    with tempfile.TemporaryDirectory(prefix="dgl-serve-") as name:
+    with stoppable(), tempfile.TemporaryDirectory(prefix="dgl-serve-") as name:
         uploads = os.path.realpath(name)
-        before = signal.signal(signal.SIGTERM, stop)
-        try:
-            _set_environment(uploads)
-            with listen(settings.host, settings.port) as bound:
-                _serve(settings, uploads, bound)
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        _set_environment(uploads)
+        with listen(settings.host, settings.port) as bound:
+            _serve(settings, uploads, bound)
 
 
 def _serve(settings: Settings, folder: str, bound: Any) -> None:
@@ -147,7 +114,7 @@ def _serve(settings: Settings, folder: str, bound: Any) -> None:
         class Server(uvicorn.Server):  # type: ignore[misc]
             async def startup(self, sockets: Any = None) -> None:
                 await super().startup(sockets)
-                announce(settings.host, bound)
+                announce(settings.host, bound, "page")
 
             async def shutdown(self, sockets: Any = None) -> None:
                 # As in Gradio's own server: this ends the event streams of open pages.
@@ -167,13 +134,3 @@ def _serve(settings: Settings, folder: str, bound: Any) -> None:
             )
         )
         server.run(sockets=[bound])
-
-
-def announce(host: str, bound: Any, what: str = "page") -> None:
-    """Print at which address the page or another service is, and who can reach it."""
-    address, port = bound.getsockname()[:2]
-    shown = f"[{address}]" if ":" in address else address
-    print(f"{what}: http://{shown}:{port}/ (Ctrl-C ends it)")
-    if host not in LOOPBACK:
-        print(f"anybody who can reach this address can use the {what}: it has no password")
-    sys.stdout.flush()

@@ -1,11 +1,13 @@
 """Start and stop a server, use the page's controls, and compute the expected boxes."""
 
 import contextlib
+import http.client
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 from collections import namedtuple
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
 from dgl.predict.postprocess import largest_box, normalize, resize_map
+from dgl.serving.json_server import JsonServer, listen
 
 Server = namedtuple("Server", "process url port")
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -48,6 +51,27 @@ def stop(server, number=signal.SIGTERM):
         kill(server)
         raise
     return server.process.returncode, rest
+
+
+@contextlib.contextmanager
+def json_service(handler, service, host="127.0.0.1"):
+    """The port of a server in this process, which listens on this machine and believes to be ``host``."""
+    with listen("127.0.0.1", 0) as bound, JsonServer(host, bound, handler, service) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield bound.getsockname()[1]
+        server.shutdown()
+        thread.join()
+
+
+def exchange(port, method, path, body=b"", headers=()):
+    """(status, headers, data) of an answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    connection.request(method, path, body, dict(headers))
+    answer = connection.getresponse()
+    found = answer.status, answer.headers, answer.read()
+    connection.close()
+    return found
 
 
 def kill(server):

@@ -10,7 +10,7 @@ import time
 
 import numpy as np
 import pytest
-from page_driver import kill, start, stop
+from page_driver import exchange, json_service, kill, start, stop
 from PIL import Image
 from sample_images import blob_image
 
@@ -18,8 +18,7 @@ from dgl.cli.parser import main
 from dgl.data.class_names import ClassNames
 from dgl.errors import UserError
 from dgl.predict.session import Prediction
-from dgl.serving.api import Api, ApiServer, ApiSettings, Batcher
-from dgl.serving.server import listen
+from dgl.serving.api import Api, ApiHandler, ApiSettings, Batcher
 from dgl.serving.sessions import Limits
 
 ENTRY = ("dgl", "layer")
@@ -60,25 +59,16 @@ def png(red, width=80, height=40):
 @contextlib.contextmanager
 def running(fake, **settings):
     """The port of a server with a fake network."""
-    settings = ApiSettings(port=0, **settings)
-    api = Api(fake, ENTRY, settings, "fake")
-    with listen(settings.host, 0) as bound, ApiServer(settings, api, bound) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield bound.getsockname()[1]
-        server.shutdown()
-        thread.join()
+    api = Api(fake, ENTRY, ApiSettings(**settings), "fake")
+    with json_service(ApiHandler, api) as port:
+        yield port
     api.batcher.close()
 
 
 def ask(port, body=b"", path="/", method="POST", **headers):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
     headers = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    found = answer.status, json.loads(answer.read())
-    connection.close()
-    return found
+    status, _, data = exchange(port, method, path, body, headers)
+    return status, json.loads(data)
 
 
 def test_an_answer():
@@ -140,10 +130,10 @@ def test_one_image_that_fails_does_not_take_others_with_it():
         (b"--x", "/", {"Content_Type": "multipart/form-data; boundary=x"}, 400, "--data-binary"),
         (b"{}", "/", {"Content_Type": "application/json"}, 400, "--data-binary"),
         (png(9, 2000, 1000), "/", {}, 400, "2000 x 1000 pixels; expected at most 1 megapixels"),
-        (b"x" * 200000, "/", {}, 413, "expected an image of at most 0.1 MB"),
+        (b"x" * 200000, "/", {}, 413, "0.2 MB; expected at most 0.1 MB"),
         (png(9), "/else", {}, 404, "expected POST"),
         (png(9), "/", {"Origin": "http://a.org"}, 403, "expected a request of a program"),
-        (png(9), "/", {"Host": "a.org"}, 403, "expected a request of a program"),
+        (png(9), "/", {"Host": "a.org"}, 403, "expected a request to the address"),
         (png(9), "/", {"Content_Length": "many"}, 411, "Content-Length"),
     ],
 )

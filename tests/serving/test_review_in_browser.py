@@ -16,7 +16,6 @@ from dgl.labeling.decisions import read_decisions
 from dgl.labeling.labels import ImageLabels
 from dgl.labeling.store import LabelStore
 
-pytest.importorskip("starlette")
 expect = pytest.importorskip("playwright.sync_api").expect
 expect.set_options(timeout=30000)
 

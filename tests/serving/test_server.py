@@ -10,6 +10,7 @@ from dgl.cli.parser import main
 from dgl.datasets import SHIPPED_CHECKPOINT
 from dgl.errors import Stopped, UserError
 from dgl.serving import server as server_module
+from dgl.serving.json_server import listen
 from dgl.serving.server import Settings, serve
 from dgl.serving.sessions import Limits
 
@@ -30,14 +31,14 @@ def test_without_gradio(environment, monkeypatch):
 
 
 def test_addresses_that_cannot_be_listened_at(environment):
-    with server_module.listen("127.0.0.1", 0) as taken:
+    with listen("127.0.0.1", 0) as taken:
         taken.listen(1)
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=rf"--port {port}: .*; expected .* a free port"):
             serve(Settings(loads=[], port=port))
     assert os.listdir(str(environment)) == []
     with pytest.raises(UserError, match="--host 192.0.2.1 "):  # for documentation alone, RFC 5737
-        server_module.listen("192.0.2.1", 0)
+        listen("192.0.2.1", 0)
 
 
 def test_a_signal_ends_it_in_order(environment, monkeypatch):
