@@ -170,14 +170,7 @@ def draw_crest(painter: Any, frame: np.ndarray, class_index: int, rng: Rng) -> N
 
 
 def draw_face(painter: Any, frame: np.ndarray, class_index: int, rng: Rng) -> None:
-    """Paint markings, beak and eye of a class on a skull that is already there.
-
-    Args:
-        painter: :class:`~dgl.datasets.birds.plumage.Painter`.
-        frame: 2 x 3 affine map from the head's frame to image pixels.
-        class_index: 0-based.
-        rng: for small variation.
-    """
+    """Paint markings, beak and eye of a class on a skull; ``frame`` maps the head's to image pixels."""
     design = HEADS[class_index]
     for shape, color in design.markings:
         painter.marking(apply(frame, _MARKINGS[shape]), jitter(rng, color, COLOR_JITTER))

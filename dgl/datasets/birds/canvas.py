@@ -4,7 +4,7 @@ Points are float arrays of shape (N, 2) as (x, y) with y down; colors are (R, G,
 canvases are uint8 RGB arrays, changed in place.
 """
 
-from typing import Sequence
+from typing import Any, Sequence
 
 import cv2
 import numpy as np
@@ -20,16 +20,9 @@ _SHIFT = 4
 def transform(
     scale: float = 1.0, angle: float = 0.0, center: ArrayLike = (0.0, 0.0), mirror: bool = False
 ) -> np.ndarray:
-    """Return the 2 x 3 affine map that mirrors x, scales, rotates and then moves the origin.
+    """The affine map, float64 (2, 3), that mirrors x, scales, rotates and moves the origin to a center.
 
-    Args:
-        scale: factor of length.
-        angle: degrees, counter-clockwise as seen on screen (y down).
-        center: where the origin goes.
-        mirror: negate x first.
-
-    Returns:
-        float64 array of shape (2, 3).
+    The angle is in degrees, counter-clockwise as seen on screen (y down).
     """
     radians = np.deg2rad(angle)
     cos, sin = scale * np.cos(radians), scale * np.sin(radians)
@@ -50,12 +43,7 @@ def apply(affine: np.ndarray, points: ArrayLike) -> np.ndarray:
 
 
 def smooth(points: ArrayLike, closed: bool = True, steps: int = 8) -> np.ndarray:
-    """Run a Catmull-Rom curve through ``points``.
-
-    Args:
-        points: (N, 2), N >= 3.
-        closed: join the last point to the first.
-        steps: points put on each segment.
+    """A Catmull-Rom curve through ``points`` (N, 2), N >= 3, of so many ``steps`` between two of them.
 
     Returns:
         float64 array of shape (N * steps, 2), or ((N - 1) * steps + 1, 2) for an open curve.
@@ -82,16 +70,12 @@ def smooth(points: ArrayLike, closed: bool = True, steps: int = 8) -> np.ndarray
 def blade(
     length: float, width: float, bluntness: float = 0.7, bend: float = 0.0, steps: int = 12
 ) -> np.ndarray:
-    """Outline of a leaf or a feather lying along +x from the origin.
+    """Outline, float64 (2 * steps, 2), of a leaf or a feather lying along +x from the origin.
 
     Args:
-        length: distance from root to tip.
-        width: greatest full width.
+        length, width: from root to tip, and the greatest one across.
         bluntness: lower is rounder at both ends (the exponent of the half-sine profile).
         bend: sideways offset of the tip as a fraction of the length.
-
-    Returns:
-        float64 array of shape (2 * steps, 2).
     """
     t = np.linspace(0.0, 1.0, steps)
     half = 0.5 * width * np.sin(np.pi * t) ** bluntness
@@ -122,23 +106,21 @@ def _fixed(points: ArrayLike) -> np.ndarray:
     return np.round(np.asarray(points) * (1 << _SHIFT)).astype(np.int32).reshape(-1, 1, 2)
 
 
+def _value(color: ArrayLike) -> Any:
+    return tuple(map(float, color)) if np.ndim(color) else float(color)
+
+
 def fill(canvas: np.ndarray, points: ArrayLike, color: ArrayLike) -> None:
     """Fill a polygon with smooth edges; ``color`` is (R, G, B), or a number on a mask."""
-    value = tuple(float(c) for c in color) if np.ndim(color) else float(color)
-    cv2.fillPoly(canvas, [_fixed(points)], value, cv2.LINE_AA, _SHIFT)
+    cv2.fillPoly(canvas, [_fixed(points)], _value(color), cv2.LINE_AA, _SHIFT)
 
 
 def line(
-    canvas: np.ndarray,
-    points: ArrayLike,
-    color: ArrayLike,
-    thickness: float = 1.0,
-    closed: bool = False,
+    canvas: np.ndarray, points: ArrayLike, color: ArrayLike, thickness: float, closed: bool = False
 ) -> None:
     """Draw a polyline with smooth edges, at least one pixel thick."""
-    value = tuple(float(c) for c in color) if np.ndim(color) else float(color)
     width = max(1, round(float(thickness)))
-    cv2.polylines(canvas, [_fixed(points)], closed, value, width, cv2.LINE_AA, _SHIFT)
+    cv2.polylines(canvas, [_fixed(points)], closed, _value(color), width, cv2.LINE_AA, _SHIFT)
 
 
 def blend(canvas: np.ndarray, color: ArrayLike, alpha: np.ndarray) -> None:
@@ -163,27 +145,18 @@ def jitter(rng: Rng, color: ArrayLike, amount: float = 14.0) -> np.ndarray:
 
 
 def noise(
-    rng: Rng,
-    shape: Sequence[int],
-    cell: float,
-    octaves: int = 4,
-    stretch: Sequence[float] = (1.0, 1.0),
+    rng: Rng, shape: Sequence[int], cell: float, octaves: int, stretch: Sequence[float] = (1, 1)
 ) -> np.ndarray:
-    """Multi-octave value noise.
+    """Multi-octave value noise: float32 of ``shape`` (height, width) in 0..1, mean near 0.5.
 
     Args:
-        shape: (height, width) of the result.
         cell: size in pixels of the coarsest octave's cells.
         octaves: their number, each half the size and 0.55 of the amplitude of the one before.
         stretch: (x, y) factors on the cell size, for streaks.
-
-    Returns:
-        float32 array of ``shape`` in 0..1, mean near 0.5.
     """
     height, width = shape
     total: np.ndarray = np.zeros(shape, np.float32)
-    amplitude = 1.0
-    power = 0.0
+    amplitude, power = 1.0, 0.0
     for _ in range(octaves):
         columns = min(width, max(2, int(np.ceil(width / (cell * stretch[0]))) + 1))
         rows = min(height, max(2, int(np.ceil(height / (cell * stretch[1]))) + 1))

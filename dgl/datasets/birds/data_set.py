@@ -1,9 +1,9 @@
 """Write the drawn birds: the data set in CUB-200-2011's published layout, and the sample images."""
 
 import functools
-import multiprocessing
 import os
-import signal
+import sys
+from concurrent.futures.process import BrokenProcessPool
 from typing import List, Optional, Sequence, Tuple
 
 import cv2
@@ -17,8 +17,11 @@ from dgl.datasets.birds.anatomy import CLASS_NAMES
 from dgl.datasets.birds.render import render_bird
 from dgl.errors import UserError
 from dgl.utils.files import has_content, new_folder, write_atomically
+from dgl.utils.parallel import lost_worker, worker_pool
 
 JPEG_QUALITY = 90
+# Only on Linux do the libraries survive forking, which starts in no time.
+START_METHOD = "fork" if sys.platform == "linux" else "spawn"
 
 # (class_index, seed) of the images that --samples writes, their longest side and JPEG quality.
 SAMPLES = ((0, 216), (1, 225), (2, 218), (3, 235), (6, 238), (7, 223))
@@ -54,13 +57,6 @@ def _make_image(
     return bird.box
 
 
-def _start_worker() -> None:
-    # The parent handles Ctrl-C and ends its workers.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # OpenCV's threads would compete with the other workers.
-    cv2.setNumThreads(1)
-
-
 def _render_all(
     folder: str, ids: Sequence[int], seed: int, longest_side: int, workers: int, progress: bool
 ) -> List[Tuple[int, int, int, int]]:
@@ -76,8 +72,10 @@ def _render_all(
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        with multiprocessing.Pool(workers, _start_worker) as pool:
-            return list(bar(pool.imap(job, ids, chunksize=4)))
+        with worker_pool(workers, START_METHOD) as pool:
+            return list(bar(pool.map(job, ids, chunksize=4)))
+    except BrokenProcessPool as error:
+        raise lost_worker() from error
     finally:
         cv2.setNumThreads(threads)
 

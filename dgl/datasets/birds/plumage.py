@@ -56,15 +56,10 @@ def _sample(tile: np.ndarray, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def texture_factor(texture: Mapping[str, Any], u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Brightness factors of a plumage.
+    """Brightness factors, float32 (H, W), about 0.4 to 1.2, of a plumage of :func:`draw_texture`.
 
-    Args:
-        texture: dict as :func:`draw_texture` makes it.
-        u: float32 (H, W), place along the body in body lengths, front positive.
-        v: float32 (H, W), place across the body, down positive.
-
-    Returns:
-        float32 (H, W), about 0.4 to 1.2.
+    ``u`` and ``v``, float32 (H, W), are places along the body, front positive, and across it, down
+    positive, in body lengths.
     """
     name, period, depth = texture["name"], texture["period"], texture["depth"]
     map_u, map_v = u * _TEXELS + _TILE / 2, v * _TEXELS + _TILE / 2
@@ -96,12 +91,9 @@ def _inverse_grid(frame: np.ndarray, window: Sequence[int]) -> Tuple[np.ndarray,
 
 
 class Painter:
-    """Paints a bird on a canvas and keeps its silhouette.
+    """Paints a bird on a canvas, uint8 (H, W, 3), and keeps its silhouette.
 
-    Args:
-        canvas: uint8 (H, W, 3), changed in place.
-        scale: pixels per body length.
-        edge_strength: 0..1, how far the outlines of parts are drawn darker.
+    ``scale`` is in pixels per body length; by ``edge_strength``, 0..1, outlines of parts are darker.
     """
 
     def __init__(self, canvas: np.ndarray, scale: float, edge_strength: float):

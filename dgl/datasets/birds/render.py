@@ -66,10 +66,7 @@ class BirdImage(NamedTuple):
 
 def _colors(rng: Rng, genus: Genus) -> Dict[str, Any]:
     """Draw the colors of everything but the head's own parts, around those of the genus."""
-    upper, lower = (
-        jitter(rng, genus.upper, PLUMAGE_JITTER),
-        jitter(rng, genus.lower, PLUMAGE_JITTER),
-    )
+    upper, lower = (jitter(rng, own, PLUMAGE_JITTER) for own in (genus.upper, genus.lower))
     wing = tone(upper, rng.uniform(0.7, 1.2)) if rng.random() < 0.6 else plumage_color(rng)
     flight = tone(wing, rng.uniform(0.5, 0.9)) if rng.random() < 0.7 else plumage_color(rng)
     head = (upper, lower, plumage_color(rng, 0.15))[rng.integers(3)]
@@ -124,14 +121,9 @@ def _support(
 
 
 def _paint_bird(
-    canvas: np.ndarray,
-    rng: Rng,
-    head_rng: Rng,
-    class_index: int,
-    shape: BirdShape,
-    frame: np.ndarray,
-    scale: float,
-) -> np.ndarray:
+    canvas: np.ndarray, rng: Rng, head_rng: Rng, class_index: int, shape: BirdShape,
+    frame: np.ndarray, scale: float,
+) -> np.ndarray:  # fmt: skip
     """Paint the bird from back to front and return its silhouette, uint8 0..255."""
     painter = Painter(canvas, scale, rng.uniform(0.25, 1.0))
     genus = genus_of(class_index)

@@ -216,7 +216,7 @@ def _twig(canvas: np.ndarray, rng: Rng, side: int) -> None:
         part = compose(frame, transform(1 - spread / 90, spread, knots[2] * (spread > 0)))
         spine = smooth(apply(part, knots), closed=False, steps=5)
         fill(canvas, stroke_outline(spine, side * thickness * 0.4, side / 250), color)
-        line(canvas, spine - (0, side / 400), tone(color, 1.2))
+        line(canvas, spine - (0, side / 400), tone(color, 1.2), 1)
 
 
 def _flower(canvas: np.ndarray, rng: Rng, side: int) -> None:
