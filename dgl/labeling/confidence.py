@@ -7,7 +7,7 @@ import hashlib
 import json
 import math
 import os
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, Dict, Mapping, NamedTuple, Optional, Sequence
 
 import numpy as np
 
@@ -59,8 +59,7 @@ def describe(
 
     Args:
         score: (h, w) float32 in [0, 1], the map.
-        region, regions: the object's region and all of the map.
-        options: that the regions were found with.
+        region, regions: the object's region and all that were found in the map with ``options``.
         probability, best_probability: of the map's class, and of the most probable one.
         mask: the object's, where masks are refined.
     """
@@ -137,17 +136,9 @@ def fit(features: Sequence[Mapping[str, float]], is_right: Sequence[bool]) -> Mo
     scale[scale < 1e-6] = 1.0
     model = LogisticRegression(C=0.1, max_iter=1000)
     model.fit((table - mean) / scale, np.asarray(is_right, bool))
-    return Model(
-        names,
-        _rounded(mean),
-        _rounded(scale),
-        _rounded(model.coef_[0]),
-        _rounded(model.intercept_)[0],
-    )
-
-
-def _rounded(values: np.ndarray) -> List[float]:
-    return [float(f"{value:.6g}") for value in values]
+    rows = (mean, scale, model.coef_[0], model.intercept_)
+    means, scales, weights, bias = ([float(f"{value:.6g}") for value in row] for row in rows)
+    return Model(names, means, scales, weights, bias[0])
 
 
 class Calibration(NamedTuple):
@@ -161,12 +152,7 @@ class Calibration(NamedTuple):
     def to_json(self) -> Dict[str, Any]:
         """As JSON values."""
         models = {name: dict(model._asdict()) for name, model in self.models.items()}
-        return {
-            "dgl_calibration": _FORMAT,
-            "source": self.source,
-            "network": self.network,
-            "models": models,
-        }
+        return {"dgl_calibration": _FORMAT, **self._asdict(), "models": models}
 
     def summary(self) -> Dict[str, str]:
         """What a store's header says of it."""

@@ -9,12 +9,8 @@ from dgl.utils.table import write_csv
 
 DECISIONS = "decisions.jsonl"
 SKIPPED = "skipped.csv"
-ACCEPTED, CHANGED, REJECTED, WITHDRAWN = STATUSES = (
-    "accepted",
-    "changed",
-    "rejected",
-    "withdrawn",
-)
+STATUSES = ("accepted", "changed", "rejected", "withdrawn")
+ACCEPTED, CHANGED, REJECTED, WITHDRAWN = STATUSES
 
 
 class Decision(NamedTuple):
@@ -58,8 +54,8 @@ def iterate_decisions(folder: str) -> Iterator[Decision]:
     """All decisions on the images of a store, in the order in which they were made."""
     path = os.path.join(folder, DECISIONS)
     for number, line in enumerate(complete_lines(path) if os.path.isfile(path) else (), 1):
-        expected = "a decision of `dgl review`"
-        yield parse_line(line, f"{path}:{number}", Decision.from_json, expected)
+        where = f"{path}:{number}"
+        yield parse_line(line, where, Decision.from_json, "a decision of `dgl review`")
 
 
 def corrected(folder: str) -> Iterator[ImageLabels]:
@@ -76,10 +72,8 @@ def corrected(folder: str) -> Iterator[ImageLabels]:
 def summarize(folder: str, left_out: Optional[Sequence[str]] = None) -> Dict[str, Any]:
     """Count what is in a store, and write ``skipped.csv``, or remove an old one.
 
-    Args:
-        folder: the output folder of `dgl label`.
-        left_out: the wrong lines of the data set's lists, which are skipped as well; ``None`` keeps an old
-            ``skipped.csv``.
+    ``left_out`` are the wrong lines of the data set's lists, which are skipped as well; ``None`` keeps an
+    old ``skipped.csv``.
 
     Returns:
         dict: ``images``, those ``labeled`` (with an object), ``empty`` and ``skipped``; ``objects``;

@@ -76,13 +76,12 @@ def make_inputs(
     is_predicted: bool = False,
     limit: Optional[int] = None,
 ) -> Inputs:
-    """The images of a data set, or of a folder, no image twice.
+    """The first ``limit`` images of a data set, or of a folder, no image twice.
 
     Args:
         dataset: of :func:`find_data`, or ``None`` for a folder of images without labels.
         class_names: of the network, with the number of its classes.
         is_predicted: whether the images' own labels are not to be used.
-        limit: only the first so many images.
 
     Raises:
         UserError: labels of more classes than the network has, where neither side has names.
@@ -99,14 +98,13 @@ def make_inputs(
         label = None if targets is None else sample.class_index
         target = None if targets is None else targets[sample.class_index]
         found.setdefault(image, Item(image, sample.path, label, target))
-    unmatched: List[str] = []
-    classes = own_classes
-    if targets is not None:
-        classes = tuple(dataset.class_name(index) for index in range(dataset.classes))
-        unmatched = [name for name, target in zip(classes, targets) if target is None]
     items = list(found.values())
-    source = (dataset.name, dataset.format, dataset.split)
-    return Inputs(root, *source, items, classes, tuple(unmatched))
+    source = (root, dataset.name, dataset.format, dataset.split)
+    if targets is None:
+        return Inputs(*source, items, own_classes)
+    classes = tuple(dataset.class_name(index) for index in range(dataset.classes))
+    unmatched = tuple(name for name, target in zip(classes, targets) if target is None)
+    return Inputs(*source, items, classes, unmatched)
 
 
 def match_classes(dataset: DataSet, class_names: ClassNames) -> Sequence[Optional[int]]:

@@ -1,9 +1,11 @@
 """The loop of `dgl label`: load images, run the network, find the objects in its maps."""
 
 import contextlib
+import dataclasses
 import os
 from typing import Any, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+import cv2
 import numpy as np
 
 from dgl.data.image_io import read_reduced
@@ -21,21 +23,13 @@ from dgl.utils.parallel import chunks_of, overlapped
 
 
 class LabelOptions(NamedTuple):
-    """How images are labeled.
+    """How images are labeled."""
 
-    Attributes:
-        objects: which regions of a map are objects.
-        with_masks: whether regions are refined on the image's edges.
-        top: the number of classes to localize in an image without a label.
-        min_probability: of such a class.
-        normalization: how maps are brought to [0, 1].
-    """
-
-    objects: ObjectOptions
-    with_masks: bool = False
-    top: int = 1
-    min_probability: float = 0.0
-    normalization: Normalization = MINMAX
+    objects: ObjectOptions  # which regions of a map are objects
+    with_masks: bool = False  # whether regions are refined on the image's edges
+    top: int = 1  # the number of classes to localize in an image without a label
+    min_probability: float = 0.0  # of such a class
+    normalization: Normalization = MINMAX  # how maps are brought to [0, 1]
 
 
 class _Loaded(NamedTuple):
@@ -65,37 +59,18 @@ class _Job(NamedTuple):
     best_probability: float
 
 
+@dataclasses.dataclass(frozen=True)
 class Labeler:
-    """Labels images with a predictor.
+    """Labels images with a predictor."""
 
-    Args:
-        predictor: :class:`~dgl.predict.predictor.Predictor`, whose first entry gives the objects.
-        options: :class:`LabelOptions`.
-        classes: names of the objects' classes.
-        fusions: at most one, whose map is taken in place of the first entry's.
-        model: that the confidences are computed with, or ``None`` for no confidences.
-        masks_folder: where the masks are written to, or ``None``.
-        workers: threads that decode, and threads that find objects; ``None`` is one per core.
-    """
-
-    def __init__(
-        self,
-        predictor: Any,
-        options: LabelOptions,
-        classes: Sequence[str],
-        fusions: Sequence[Fusion] = (),
-        model: Optional[Model] = None,
-        masks_folder: Optional[str] = None,
-        workers: Optional[int] = None,
-    ):
-        self._predictor = predictor
-        self._options = options
-        self._classes = classes
-        self._fusions = fusions
-        self._model = model
-        self._masks_folder = masks_folder
-        self._workers = workers
-        self._seeds = seeds_at(options.objects.threshold)
+    predictor: Any  # a `Predictor`, whose first entry gives the objects
+    options: LabelOptions
+    classes: Sequence[str]  # names of the objects' classes
+    fusions: Sequence[Fusion] = ()  # at most one, whose map is taken in place of the first entry's
+    model: Optional[Model] = None  # that the confidences are computed with, if any
+    masks_folder: Optional[str] = None  # where the masks are written to, if anywhere
+    # Threads that decode, and threads that find objects; `None` is one per core.
+    workers: Optional[int] = None
 
     def run(self, items: Sequence[Item], batch: int) -> Iterator[List[ImageLabels]]:
         """Yield the labels of one batch after another, in the order of the items.
@@ -103,7 +78,7 @@ class Labeler:
         Each batch is one run of the network; of the same batch always the same labels come out.
         """
         chunks = chunks_of(items, batch)
-        batches = overlapped(chunks, self._load, self._predict, self._find, self._workers)
+        batches = overlapped(chunks, self._load, self._predict, self._find, self.workers)
         with contextlib.closing(batches):
             for errors, found in batches:
                 rest = iter(found)
@@ -114,8 +89,8 @@ class Labeler:
             decoded = read_reduced(item.path)
         except UserError as error:
             return _Loaded(item, error=str(error))
-        view = squash(decoded.image, (), self._predictor.image_size)[0]
-        small = small_image(decoded.image) if self._options.with_masks else None
+        view = squash(decoded.image, (), self.predictor.image_size)[0]
+        small = small_image(decoded.image) if self.options.with_masks else None
         return _Loaded(item, *decoded.size, view, small)
 
     def _predict(self, batch: List[_Loaded]) -> Tuple[List[Optional[ImageLabels]], List[_Job]]:
@@ -125,11 +100,11 @@ class Labeler:
             return errors, []  # type: ignore[return-value]
         views = rgb_to_bgr(np.stack([one.view for one in readable]))
         targets = [one.item.target for one in readable]
-        first = self._predictor(views, None if None in targets else targets)
+        first = self.predictor(views, None if None in targets else targets)
         best = first.logits.argmax(axis=1)
         if None in targets and any(target is not None for target in targets):
             mixed = [own if t is None else t for t, own in zip(targets, best.tolist())]
-            first = self._predictor(views, mixed)
+            first = self.predictor(views, mixed)
         predictions = [first] + self._lower_ranks(readable, views, first)
         failed = {p: why for made in predictions for p, why in getattr(made, "failed", ())}
         places = [place for place, one in enumerate(batch) if one.error is None]
@@ -143,36 +118,35 @@ class Labeler:
             if one.item.label is not None:
                 found = found[:1]
             else:
-                least = self._options.min_probability
+                least = self.options.min_probability
                 found = [finding for finding in found if finding.probability >= least]
             jobs.append(_Job(one, found, float(first.probability[i, best[i]])))
         return errors, jobs  # type: ignore[return-value]
 
     def _lower_ranks(self, readable: List[_Loaded], views: np.ndarray, first: Any) -> List[Any]:
         """Predictions of the second class of each image, the third, ... as long as one is probable."""
-        top = min(self._options.top, first.logits.shape[1])
+        top = min(self.options.top, first.logits.shape[1])
         if top < 2 or all(one.item.label is not None for one in readable):
             return []
         ranked = np.argsort(-first.logits, axis=1, kind="stable")
         rows = np.arange(len(readable))
         predictions = []
         for rank in range(1, top):
-            if first.probability[rows, ranked[:, rank]].max() < self._options.min_probability:
+            if first.probability[rows, ranked[:, rank]].max() < self.options.min_probability:
                 break
-            predictions.append(self._predictor(views, list(ranked[:, rank])))
+            predictions.append(self.predictor(views, list(ranked[:, rank])))
         return predictions
 
     def _finding(self, prediction: Any, i: int) -> _Finding:
         class_index = int(prediction.class_index[i])
         maps = {entry: raw[i] for entry, raw in prediction.maps.items()}
-        if self._fusions:
+        entry = self.predictor.entries[0]
+        if self.fusions:
             # At the side of the square input, as an evaluation fuses them.
-            normalization = self._options.normalization
-            maps = dict(score_maps(maps, self._predictor.image_size, self._fusions, normalization))
-            raw = maps[self._fusions[0].entry]
-        else:
-            raw = maps[self._predictor.entries[0]]
-        return _Finding(class_index, float(prediction.probability[i, class_index]), raw)
+            normalization = self.options.normalization
+            maps = dict(score_maps(maps, self.predictor.image_size, self.fusions, normalization))
+            entry = self.fusions[0].entry
+        return _Finding(class_index, float(prediction.probability[i, class_index]), maps[entry])
 
     def _find(self, job: _Job) -> ImageLabels:
         loaded = job.loaded
@@ -181,8 +155,8 @@ class Labeler:
             pairs.extend(self._objects(job, finding))
         pairs.sort(key=lambda pair: -(pair[0].confidence or 0.0))
         item = loaded.item
-        if self._masks_folder is not None:
-            path = os.path.join(self._masks_folder, *(item.image + ".png").split("/"))
+        if self.masks_folder is not None:
+            path = os.path.join(self.masks_folder, *(item.image + ".png").split("/"))
             masks.write_png(path, [mask for _, mask in pairs], loaded.width, loaded.height)
         objects = tuple(found for found, _ in pairs)
         return ImageLabels(item.image, loaded.width, loaded.height, item.label, objects)
@@ -191,10 +165,10 @@ class Labeler:
         """The objects in one map, each with its mask in the image's pixels, or ``None``."""
         if finding.raw.max() <= 0:
             return  # nothing speaks for the class
-        loaded, options = job.loaded, self._options
+        loaded, options = job.loaded, self.options
         columns, rows = working_size(loaded.width, loaded.height)
         # A fused map is normalized already.
-        normalization = MINMAX if self._fusions else options.normalization
+        normalization = MINMAX if self.fusions else options.normalization
         score = score_map(finding.raw, rows, columns, normalization)
         regions = find_regions(score, options.objects)
         class_index = finding.class_index if loaded.item.label is None else loaded.item.label
@@ -207,16 +181,17 @@ class Labeler:
             box: Sequence[float] = region.box
             scale = (loaded.width / columns, loaded.height / rows)
             if pixels is not None and pixels.any():
-                box, scale = masks.bounds(pixels), (1.0, 1.0)
+                x, y, width, height = cv2.boundingRect(pixels.view(np.uint8))
+                box, scale = (x, y, x + width, y + height), (1.0, 1.0)
             x0, y0, x1, y1 = (round(side * scale[i % 2], 2) for i, side in enumerate(box))
             found = LabeledObject(
                 box=(x0, y0, max(x1, x0 + 0.01), max(y1, y0 + 0.01)),
                 class_index=class_index,
-                class_name=self._classes[class_index],
+                class_name=self.classes[class_index],
                 score_mean=round(region.score_mean, 4),
                 score_max=round(region.score_max, 4),
                 probability=round(finding.probability, 4),
-                confidence=None if self._model is None else self._model.confidence(features),
+                confidence=None if self.model is None else self.model.confidence(features),
                 polygons=None if pixels is None else masks.outline(pixels),
                 features=features,
             )
@@ -225,10 +200,9 @@ class Labeler:
     def _refine(
         self, loaded: _Loaded, score: np.ndarray, region: Region, regions: Sequence[Region]
     ) -> Optional[masks.Mask]:
-        if not self._options.with_masks:
+        if not self.options.with_masks:
             return None
-        others = np.zeros_like(region.mask)
-        for other in regions:
-            if other is not region:
-                others |= other.mask
-        return masks.refine(loaded.small, score, region, others, self._seeds)
+        others = np.any([other.mask for other in regions], axis=0) & ~region.mask
+        return masks.refine(
+            loaded.small, score, region, others, seeds_at(self.options.objects.threshold)
+        )

@@ -37,12 +37,9 @@ class LabeledObject(NamedTuple):
 
     def to_json(self) -> Dict[str, Any]:
         """As JSON values; polygons and features only where there are any."""
-        values = self._asdict()
-        return {
-            key: value
-            for key, value in values.items()
-            if value is not None or key not in ("polygons", "features")
-        }
+        optional = ("polygons", "features")
+        values = self._asdict().items()
+        return {key: value for key, value in values if value is not None or key not in optional}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "LabeledObject":
@@ -97,13 +94,8 @@ class ImageLabels(NamedTuple):
         """As JSON values, without the status, which is not the store's."""
         if self.error is not None:
             return {"image": self.image, "error": self.error}
-        return {
-            "image": self.image,
-            "width": self.width,
-            "height": self.height,
-            "label": self.label,
-            "objects": [found.to_json() for found in self.objects],
-        }
+        values = dict(self._asdict(), objects=[found.to_json() for found in self.objects])
+        return {key: values[key] for key in ("image", "width", "height", "label", "objects")}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "ImageLabels":

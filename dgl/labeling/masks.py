@@ -49,9 +49,8 @@ def refine(
     found = pseudo_mask(image, np.where(others, 0, score), seeds)
     if found is None:
         return unrefined
-    count, parts, table, _ = cv2.connectedComponentsWithStats(
-        found.astype(np.uint8), connectivity=8
-    )
+    # Pixels that touch at a corner are one part.
+    count, parts, table, _ = cv2.connectedComponentsWithStats(found.astype(np.uint8))
     shared = np.bincount(parts[known], minlength=count)
     shared[0] = 0
     best = int(shared.argmax())
@@ -68,12 +67,6 @@ def full_size(mask: Mask, width: int, height: int) -> np.ndarray:
     return np.asarray(resized > 0.5)
 
 
-def bounds(pixels: np.ndarray) -> Tuple[int, int, int, int]:
-    """The half-open box ``(x0, y0, x1, y1)`` of a mask, (H, W) bool, that is not empty."""
-    columns, rows = np.flatnonzero(pixels.any(axis=0)), np.flatnonzero(pixels.any(axis=1))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
 def outline(pixels: np.ndarray) -> Tuple[Polygon, ...]:
     """The outline of a mask, (H, W) bool in one piece, as polygons of COCO; holes are filled.
 
@@ -81,16 +74,13 @@ def outline(pixels: np.ndarray) -> Tuple[Polygon, ...]:
         One polygon ``(x, y, x, y, ...)``, whose ends are those of the half-open box of the mask, or none
         for a mask of fewer than three points.
     """
-    contours = cv2.findContours(pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[
-        -2
-    ]
+    found = cv2.findContours(pixels.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    contours = found[-2]
     if not contours:
         return ()
     contour = max(contours, key=cv2.contourArea)
     low, high = contour[:, 0].min(axis=0), contour[:, 0].max(axis=0)
-    points = cv2.approxPolyDP(contour, _TOLERANCE * max(pixels.shape), True)[:, 0].astype(
-        np.float64
-    )
+    points = cv2.approxPolyDP(contour, _TOLERANCE * max(pixels.shape), True)[:, 0].astype(float)
     if len(points) < 3 or (high == low).any():
         return ()
     # A contour goes through the centers of the outermost pixels; its stretched copy surrounds them.
@@ -117,10 +107,5 @@ def write_png(path: str, masks: Sequence[Optional[np.ndarray]], width: int, heig
 
 def _palette() -> bytes:
     """PASCAL VOC's colors: bit 0, 1, 2 of a number is the highest bit of red, green, blue, and so on."""
-    number = np.arange(256)
-    colors = np.zeros((256, 3), np.int64)
-    for shift in range(8):
-        for channel in range(3):
-            colors[:, channel] |= ((number >> channel) & 1) << (7 - shift)
-        number = number >> 3
-    return colors.astype(np.uint8).tobytes()
+    bits = np.arange(256)[:, np.newaxis, np.newaxis] >> np.arange(24).reshape(8, 3) & 1
+    return np.packbits(bits.astype(bool), axis=1).tobytes()

@@ -18,36 +18,23 @@ _VALLEY = 0.15
 
 
 class ObjectOptions(NamedTuple):
-    """Which regions of a map are objects.
+    """Which regions of a map are objects."""
 
-    Attributes:
-        threshold: fraction of the map's maximum that counts as object.
-        objects: :data:`LARGEST`, or :data:`ALL` of at least ``min_area``.
-        min_area: fraction of the image's area.
-        max_objects: of one class in one image, the largest first.
-        split: whether a region with several peaks is one object for each, divided along the map's
-            valleys (a watershed).
-    """
-
-    threshold: float
-    objects: str = LARGEST
-    min_area: float = 0.01
-    max_objects: int = 20
+    threshold: float  # fraction of the map's maximum that counts as object
+    objects: str = LARGEST  # or `ALL` of at least `min_area`
+    min_area: float = 0.01  # fraction of the image's area
+    max_objects: int = 20  # of one class in one image, the largest first
+    # Whether a region with several peaks is one object for each, divided along the map's valleys (a
+    # watershed).
     split: bool = False
 
 
 class Region(NamedTuple):
-    """A region of a map.
+    """A region of a map."""
 
-    Attributes:
-        mask: (h, w) bool.
-        box: ``(x0, y0, x1, y1)`` ints in pixels of the mask, half open.
-        score_mean, score_max: of the map in the region.
-    """
-
-    mask: np.ndarray
-    box: Tuple[int, int, int, int]
-    score_mean: float
+    mask: np.ndarray  # (h, w) bool
+    box: Tuple[int, int, int, int]  # `(x0, y0, x1, y1)` in pixels of the mask, half open
+    score_mean: float  # of the map in the region
     score_max: float
 
 
@@ -58,14 +45,9 @@ def working_size(width: int, height: int) -> Tuple[int, int]:
 
 
 def find_regions(score: np.ndarray, options: ObjectOptions) -> List[Region]:
-    """The regions of a map that are objects.
+    """The regions of a map, (h, w) float32 in [0, 1], that are objects, the largest first.
 
-    Args:
-        score: (h, w) float32 in [0, 1].
-        options: :class:`ObjectOptions`.
-
-    Returns:
-        list of :class:`Region`, the largest first, empty where the map is nowhere above the threshold.
+    There is none where the map is nowhere above the threshold.
     """
     foreground = binarize(score, options.threshold)
     if options.split:

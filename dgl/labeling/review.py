@@ -51,12 +51,9 @@ class _Entry(NamedTuple):
 class Review:
     """The images of a store and the decisions on them; several threads may call it.
 
-    Args:
-        folder: the output folder of `dgl label`.
-        progress: whether to show a bar while the store is read.
+    ``folder`` is the output folder of `dgl label`; ``progress`` shows a bar while it is read.
 
     Attributes:
-        folder: as given.
         classes: tuple of str by class index.
         token: by which a page recognizes this store.
 
@@ -119,10 +116,8 @@ class Review:
     ) -> List[int]:
         """Numbers of the images to show, the least certain first.
 
-        Args:
-            show: one of :data:`FILTERS`.
-            class_index: only images with an object of this class, or ``None``.
-            text: only images with this text in their path, in upper or lower case.
+        They are those of one of :data:`FILTERS` with an object of a class, ``None`` for any, and with this
+        text in their path, in upper or lower case.
         """
         if show not in FILTERS:
             raise UserError(f"no filter {show!r}; expected one of {list(FILTERS)}")
@@ -147,8 +142,7 @@ class Review:
     def image(self, number: int) -> Dict[str, Any]:
         """What is known of an image, as JSON values: its state after the last decision on it.
 
-        Raises:
-            UserError: there is no such image, or the store is damaged.
+        Raises :class:`UserError` where there is no such image, or the store is damaged.
         """
         labels = self._read(number)
         history = self._history.get(number, [])
@@ -166,13 +160,8 @@ class Review:
         }
 
     def image_path(self, number: int) -> str:
-        """Absolute path of an image.
-
-        Raises:
-            UserError: there is no such image, or its path leads out of the labeled folder.
-        """
-        name = self._entry(number).image
-        return resolve_below(self._data, "", name, self._path)[0]
+        """Absolute path of an image, which has to be in the labeled folder."""
+        return resolve_below(self._data, "", self._entry(number).image, self._path)[0]
 
     def decide(
         self, number: int, revision: int, action: str, objects: Sequence[Mapping[str, Any]]
@@ -253,14 +242,9 @@ class Review:
                 class_index=class_index, class_name=str(name), probability=None, confidence=None
             )
         box = (max(0.0, x0), max(0.0, y0), min(x1, labels.width), min(y1, labels.height))
+        drawn = {"box": [round(side, 2) for side in box], "class_index": class_index}
         try:
-            return LabeledObject.from_json(
-                {
-                    "box": [round(side, 2) for side in box],
-                    "class_index": class_index,
-                    "class_name": name,
-                }
-            )
+            return LabeledObject.from_json({**drawn, "class_name": name})
         except ValueError as error:
             raise UserError(f"{labels.image}: {error}") from None
 
@@ -297,10 +281,8 @@ def _index(path: str, progress: bool) -> List[_Entry]:
 
 
 def _certainty(found: LabeledObject) -> float:
-    for value in (found.confidence, found.score_mean):
-        if value is not None:
-            return value
-    return 0.0
+    values = (found.confidence, found.score_mean, 0.0)
+    return next(value for value in values if value is not None)
 
 
 def _is_shown(status: Optional[str], show: str) -> bool:
@@ -313,11 +295,5 @@ def _is_shown(status: Optional[str], show: str) -> bool:
 
 def _shown(found: LabeledObject) -> Dict[str, Any]:
     """What the page shows of an object."""
-    return {
-        "box": found.box,
-        "class_index": found.class_index,
-        "class_name": found.class_name,
-        "confidence": found.confidence,
-        "score": found.score_mean,
-        "polygons": found.polygons,
-    }
+    names = ("box", "class_index", "class_name", "confidence", "polygons")
+    return {**{name: getattr(found, name) for name in names}, "score": found.score_mean}

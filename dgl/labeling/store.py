@@ -21,7 +21,6 @@ from typing import (
     NamedTuple,
     Sequence,
     Tuple,
-    TypeVar,
 )
 
 from dgl.errors import UserError, first_few, quote
@@ -30,8 +29,6 @@ from dgl.labeling.labels import ImageLabels
 OBJECTS = "objects.jsonl"
 FORMAT = 1
 _MOST_BYTES = 64 * 1024 * 1024  # of a line; some hundred objects with polygons take 1 MB
-
-_Parsed = TypeVar("_Parsed")
 
 
 class Header(NamedTuple):
@@ -86,12 +83,7 @@ def _shown(value: Any) -> str:
 
 
 class LabelStore:
-    """A store that a run of `dgl label` adds to; one process at a time.
-
-    Args:
-        folder: the output folder.
-        header: :class:`Header` of this run.
-        restart: whether to begin anew whatever the store holds.
+    """A store that a run of `dgl label` adds to, or begins anew with ``restart``; one process at a time.
 
     Raises:
         UserError: the folder holds labels of another run, another process writes to it, or it cannot be
@@ -115,11 +107,7 @@ class LabelStore:
             raise
 
     def resume(self, images: Sequence[str], batch: int) -> int:
-        """Drop what is after the last complete batch; returns the number of images that are done.
-
-        Args:
-            images: the run's list, paths as in :class:`~dgl.labeling.labels.ImageLabels`.
-            batch: images per batch.
+        """Drop what is after the last complete batch; returns the number of ``images`` that are done.
 
         Raises:
             UserError: a line is damaged, or of another image than the list has there.
@@ -151,15 +139,15 @@ class LabelStore:
     def _begin(self, folder: str, header: Header) -> None:
         self._stream.seek(0)
         first = self._stream.readline(_MOST_BYTES)
-        if not first.endswith(b"\n"):
+        if first.endswith(b"\n"):
+            check_same_run(folder, parse_line(first, f"{self._path}:1", Header.from_json), header)
+        else:
             if first.strip(b"\0") and not b'{"dgl_labels"'.startswith(first[:13]):
                 raise UserError(f"{self._path}: expected labels of `dgl label`, or no such file")
             self._stream.truncate(0)
             first = _line(header.to_json())
             self._stream.write(first)
             self._stream.flush()
-        else:
-            check_same_run(folder, parse_line(first, f"{self._path}:1", Header.from_json), header)
         self._body = len(first)
 
 
@@ -180,24 +168,20 @@ def is_store(folder: str) -> bool:
 
 
 def read_header(folder: str) -> Header:
-    """The header of a store, which is in the output folder of `dgl label`.
-
-    Raises:
-        UserError: there is no store, or it is damaged.
-    """
+    """The header of a store in the output folder of `dgl label`; :class:`UserError` without a sound one."""
     path = os.path.join(folder, OBJECTS)
     if not os.path.isfile(path):
         raise UserError(f"{path}: no such file; expected the output folder of `dgl label`")
     for line in complete_lines(path):
-        return parse_line(line, f"{path}:1", Header.from_json)
+        header: Header = parse_line(line, f"{path}:1", Header.from_json)
+        return header
     raise UserError(f"{path}: the file is empty; expected labels of `dgl label`")
 
 
 def read_images(folder: str) -> Iterator[ImageLabels]:
     """The images of a store one by one, those that could not be read included.
 
-    Raises:
-        UserError: there is no store, or a line is damaged.
+    Raises :class:`UserError` where there is no store, or a line is damaged.
     """
     read_header(folder)
     for labels, _, _ in iterate_images(os.path.join(folder, OBJECTS)):
@@ -216,18 +200,15 @@ def iterate_images(path: str) -> Iterator[Tuple[ImageLabels, int, int]]:
 def complete_lines(path: str) -> Iterator[bytes]:
     """The lines of a file that is appended to, without the last one if it has no end.
 
-    Raises:
-        UserError: the file cannot be read, or a line is longer than any of ours.
+    Raises :class:`UserError` where the file cannot be read, or a line is longer than any of ours.
     """
     try:
         with open(path, "rb") as stream:
-            while True:
-                line = stream.readline(_MOST_BYTES)
-                if not line.endswith(b"\n"):
-                    if len(line) == _MOST_BYTES:
-                        raise UserError(f"{path}: a line of more than {_MOST_BYTES} bytes")
-                    return
-                yield line
+            for line in iter(lambda: stream.readline(_MOST_BYTES), b""):
+                if line.endswith(b"\n"):
+                    yield line
+                elif len(line) == _MOST_BYTES:
+                    raise UserError(f"{path}: a line of more than {_MOST_BYTES} bytes")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -235,14 +216,10 @@ def complete_lines(path: str) -> Iterator[bytes]:
 def parse_line(
     line: bytes,
     where: str,
-    parse: Callable[[Any], _Parsed],
+    parse: Callable[[Any], Any],
     expected: str = "labels of `dgl label`, whose --restart begins anew",
-) -> _Parsed:
-    """What ``parse`` makes of a line of JSON; it raises ``ValueError`` for another one.
-
-    Raises:
-        UserError: the line, whose place is ``where``, is damaged.
-    """
+) -> Any:
+    """What ``parse`` makes of a line of JSON; its ``ValueError`` becomes :class:`UserError`."""
     try:
         return parse(json.loads(line.decode("utf-8")))
     except (ValueError, RecursionError) as error:
@@ -265,8 +242,7 @@ def append_line(path: str, values: Mapping[str, Any]) -> None:
 def open_locked(path: str, refusal: str) -> BinaryIO:
     """Open a file to read and to append to, locked for this process until it is closed.
 
-    Raises:
-        UserError: it cannot be written, or another process has locked it; the message is ``refusal``.
+    ``refusal`` is the message of :class:`UserError` where another process has locked it.
     """
     with _writing(path):
         stream = open(path, "a+b")  # noqa: SIM115
