@@ -29,7 +29,6 @@ from dgl.training.log_folder import (
 from dgl.training.recipe import Recipe
 from dgl.utils.files import write_atomically
 from dgl.weights import open_checkpoint
-from dgl.weights.checkpoint import Checkpoint
 from dgl.weights.restore import disagreements, first_of, network_variables
 
 from tensorpack.callbacks import Callback  # isort: skip
@@ -62,11 +61,8 @@ def last_checkpoint(folder: str) -> Optional[str]:
 
 
 def _flush(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with open(path, "rb") as stream:
+        os.fsync(stream)
 
 
 class ResumePoint(NamedTuple):
@@ -85,13 +81,8 @@ def locate_step(
     """The epoch to continue after a checkpoint, and the steps left of it.
 
     The step alone does not determine them: epochs may have had another length before, and a checkpoint at
-    the end of an epoch may lack the validation that follows.
-
-    Args:
-        step: of the checkpoint.
-        rows: of ``stats.json``, none of later steps.
-        steps: per epoch.
-        is_complete: function of a row, whether all that follows the steps of its epoch is done too.
+    the end of an epoch may lack the validation that follows. ``rows`` of ``stats.json`` are none of later
+    steps; ``is_complete(row)`` tells whether all that follows the steps of its epoch is done too.
     """
     epochs = [row for row in rows if row["epoch_num"] >= 1]
     if epochs and epochs[-1][_STEP] == step and not is_complete(epochs[-1]):
@@ -121,22 +112,17 @@ def find_resume_point(
     rows = [row for row in read_rows(folder) if row[_STEP] <= step]
     epoch, left = locate_step(step, rows, recipe.steps, is_complete)
     if epoch <= recipe.epochs:
-        _check(checkpoint, recipe)
+        wanted = network_variables(get_backbone(recipe.mode), recipe.options, recipe.image_size)
+        missing, mismatched = disagreements(wanted, checkpoint)
+        if missing or mismatched:
+            raise UserError(
+                f"{prefix}: another network than --mode {recipe.mode} with these flags: "
+                f"{first_of(mismatched or missing)}; expected the flags that the run began with"
+            )
+        # Read in full, so that damage is reported before anything is written.
+        for name in checkpoint.shapes:
+            checkpoint.read(name)
     return ResumePoint(left, epoch, step, rows, prefix)
-
-
-def _check(checkpoint: Checkpoint, recipe: Recipe) -> None:
-    """Raise :class:`UserError` unless a checkpoint is undamaged and of the recipe's network."""
-    wanted = network_variables(get_backbone(recipe.mode), recipe.options, recipe.image_size)
-    missing, mismatched = disagreements(wanted, checkpoint)
-    if missing or mismatched:
-        raise UserError(
-            f"{checkpoint.path}: another network than --mode {recipe.mode} with these flags: "
-            f"{first_of(mismatched or missing)}; expected the flags that the run began with"
-        )
-    # Read in full, so that damage is reported before anything is written.
-    for name in checkpoint.shapes:
-        checkpoint.read(name)
 
 
 class Checkpointer(Callback):
@@ -164,7 +150,7 @@ class Checkpointer(Callback):
         self._seconds = float("inf") if minutes is None else 60.0 * minutes
         self._saved_at = time.time()
         self.prefix = prefix
-        early_stop.save_with(self.save)
+        early_stop.save = self.save
 
     def _setup_graph(self) -> None:
         variables = tf.global_variables()

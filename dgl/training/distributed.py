@@ -59,11 +59,7 @@ SINGLE = Ranks(0, 1, 0, 1)
 
 
 def launched_size(environment: Mapping[str, str]) -> Tuple[int, Optional[str]]:
-    """Number of processes that a launcher has started, and its name; (1, ``None``) without one.
-
-    Raises:
-        UserError: the variable is not a positive number.
-    """
+    """Number of processes that a launcher has started, and its name; (1, ``None``) without one."""
     for variable, launcher in LAUNCHERS.items():
         text = environment.get(variable)
         if text is None:
@@ -89,17 +85,14 @@ def find_ranks(environment: Optional[Mapping[str, str]] = None) -> Ranks:
     launched = f"started by {launcher} as one of {size} processes"
     try:
         import horovod.tensorflow as hvd
-    except ImportError as error:
-        raise UserError(
-            f"{launched}, but Horovod does not load ({error}); expected it in this environment "
-            "(docs/scaling.md)"
-        ) from error
-    try:
+
         hvd.init()
-    except Exception as error:  # an address that is gone, a closed port, ...
+    except (
+        Exception
+    ) as error:  # it is not installed or does not load; an address that is gone, a closed port
         raise UserError(
-            f"{launched}, but they do not reach each other ({first_line(error)}); expected horovodrun to "
-            "start them together"
+            f"{launched}, but Horovod does not connect them ({first_line(error)}); expected horovodrun to "
+            "start them together, with Horovod in this environment (docs/scaling.md)"
         ) from error
     if hvd.size() != size:
         raise UserError(
@@ -182,10 +175,8 @@ class RankTrainer(HorovodTrainer):
         self.sess.run(self._broadcast_op)
 
 
-def share_host(config: SessionConfig, ranks: Ranks, gpus: int) -> SessionConfig:
+def share_host(config: SessionConfig, ranks: Ranks, gpus: int) -> None:
     """Limit a session to this rank's part of the host: one of the ``gpus``, and some of the cores.
-
-    ``config`` is changed in place and returned.
 
     Raises:
         UserError: fewer GPUs than ranks.
@@ -202,4 +193,3 @@ def share_host(config: SessionConfig, ranks: Ranks, gpus: int) -> SessionConfig:
     cores = ranks.cores() if ranks.local_size > 1 else 0  # 0: all
     config.intra_op_parallelism_threads = cores
     config.inter_op_parallelism_threads = cores
-    return config

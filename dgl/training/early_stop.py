@@ -48,6 +48,7 @@ class EarlyStop(Callback):
     Attributes:
         reason: :class:`StopReason` of the first request, or ``None``.
         delay: steps from a request to the stop: 1 with several processes, which first exchange requests.
+        save: saves a checkpoint before training stops in a sound state.
     """
 
     _chief_only = False
@@ -56,14 +57,10 @@ class EarlyStop(Callback):
     def __init__(self, ranks: Ranks = SINGLE) -> None:
         self.reason: Optional[StopReason] = None
         self.delay = 0 if ranks.single else 1
+        self.save: Optional[Callable[[], Any]] = None
         self._ranks = ranks
-        self._save: Optional[Callable[[], Any]] = None
         self._agreed = 0  # largest code of all ranks at the last exchange
         self._previous_handlers: Dict[int, Any] = {}
-
-    def save_with(self, save: Callable[[], Any]) -> None:
-        """Set the function that saves a checkpoint before training stops in a sound state."""
-        self._save = save
 
     def request(self, reason: StopReason) -> None:
         """Request a stop; safe in signal handlers and threads."""
@@ -81,10 +78,10 @@ class EarlyStop(Callback):
         self._stop_if_agreed()
 
     def _exchange(self) -> None:
-        code = code_of(self.reason)
+        self._agreed = code_of(self.reason)
         if not self._ranks.single:
-            code = int(tf.get_default_session().run(self._largest, {self._own: code}))
-        self._agreed = code
+            fed = {self._own: self._agreed}
+            self._agreed = int(tf.get_default_session().run(self._largest, fed))
 
     def _stop_if_agreed(self) -> None:
         code = self._agreed
@@ -92,8 +89,8 @@ class EarlyStop(Callback):
             return
         if self.reason is None or code_of(self.reason) != code:
             self.reason = StopReason(_OTHER_RANK, code % _DO_NOT_SAVE, code < _DO_NOT_SAVE)
-        if self.reason.save and self._ranks.chief and self._save is not None:
-            self._save()
+        if self.reason.save and self._ranks.chief and self.save is not None:
+            self.save()
         # The launcher ends all processes as soon as one fails, so the others wait for the checkpoint.
         self._exchange()
         raise StopTraining(self.reason.message)

@@ -29,7 +29,7 @@ from dgl.utils.graph_walk import upstream
 from dgl.utils.parallel import ordered_map
 from dgl.utils.types import Tensor
 
-from tensorpack.callbacks import Callback  # isort: skip
+from tensorpack.callbacks import Callback, CallbackFactory  # isort: skip
 from tensorpack.dataflow import BatchData, DataFlow, DataFromList, MapData  # isort: skip
 from tensorpack.input_source import FeedInput  # isort: skip
 from tensorpack.utils import logger  # isort: skip
@@ -137,9 +137,8 @@ def compute_activations(
     )  # fmt: skip
     count = views * len(training)
     draws = itertools.islice(ShuffledDraws(training, seed), count)
-    points = ordered_map(TrainingPoint(size), draws, max(1, recipe.workers))
-    readable = (point for point in points if point is not None)
-    batches = iter(lambda: list(zip(*itertools.islice(readable, _BATCH))), [])
+    points = filter(None, ordered_map(TrainingPoint(size), draws, max(1, recipe.workers)))
+    batches = iter(lambda: list(zip(*itertools.islice(points, _BATCH))), [])
     with tf.Graph().as_default():
         image = tf.placeholder(tf.uint8, [None, size, size, 3])
         network = build_network(backbone, image, replace(recipe.options, training=False))
@@ -151,41 +150,29 @@ def compute_activations(
 
             def run(batches: Iterable[Any], count: int, what: str) -> Activations:
                 values, labels = np.empty((count,) + cut.shape, "float32"), np.empty(count, "int32")
-                done = 0
-                with tqdm(total=count, unit=" images", desc=what) as bar:
+                with tqdm(total=count, unit=" images", desc=f"{what} at {cut.layer}") as bar:
                     for images, own_labels in batches:
-                        part = slice(done, done + len(images))
+                        part = slice(bar.n, bar.n + len(images))
                         values[part] = session.run(layer, {image: np.stack(images)})
                         labels[part] = own_labels
-                        done += len(images)
                         bar.update(len(images))
-                return Activations(values[:done], labels[:done])
+                return Activations(values[: bar.n], labels[: bar.n])
 
-            of_training = run(batches, count, f"training images at {cut.layer}")
+            of_training = run(batches, count, "training images")
             flow = ValidationFlow(validation, size, _BATCH, recipe.workers)
-            of_validation = run(flow, len(validation), f"validation images at {cut.layer}")
-    return of_training, of_validation
-
-
-class _FeedLayer(FeedInput._FeedCallback):
-    """Feeds each batch to the layer's tensor and the label, once both towers are built."""
-
-    def __init__(self, flow: DataFlow, layer: Callable[[], Tensor], label: Tensor) -> None:
-        super().__init__(flow, [])
-        self._layer, self._label = layer, label
-
-    def _setup_graph(self) -> None:
-        self._placeholders = [self._layer(), self._label]
+            return of_training, run(flow, len(validation), "validation images")
 
 
 class LayerInput(FeedInput):
     """Tensorpack input that gives a tower activations of a layer in place of images."""
 
     def __init__(self, flow: DataFlow, layer: Callable[[], Tensor]) -> None:
-        """Prepare; ``layer()`` is the tensor to feed, asked for when the tower is built."""
+        """Prepare; ``layer()`` is the tensor to feed, asked for when both towers are built."""
         super().__init__(flow, infinite=False)
         self._layer = layer
 
-    def _setup(self, inputs: Sequence[Any]) -> None:
-        super()._setup(inputs)
-        self._cb: Callback = _FeedLayer(self._iter_ds, self._layer, self._all_placehdrs[1])
+    def _get_callbacks(self) -> List[Callback]:
+        def feed_layer(_: Callback) -> None:
+            self._cb._placeholders = [self._layer(), self._all_placehdrs[1]]
+
+        return [CallbackFactory(setup_graph=feed_layer), *super()._get_callbacks()]

@@ -102,14 +102,16 @@ def test_a_lost_rank_is_explained(ranks, text, error, message):
 def test_a_session_gets_its_share_of_the_cores(monkeypatch, local, share, limit):
     monkeypatch.setattr(distributed.multiprocessing, "cpu_count", lambda: 6)
     ranks = Ranks(1, 16, 0, local)
-    config = share_host(tf.ConfigProto(), ranks, 0)
+    config = tf.ConfigProto()
+    share_host(config, ranks, 0)
     assert ranks.cores() == share
     assert config.intra_op_parallelism_threads == config.inter_op_parallelism_threads == limit
     assert config.gpu_options.visible_device_list == "" and config.device_count["GPU"] == 0
 
 
 def test_each_process_of_a_host_has_its_gpu():
-    config = share_host(tf.ConfigProto(), Ranks(5, 8, 1, 4), 4)
+    config = tf.ConfigProto()
+    share_host(config, Ranks(5, 8, 1, 4), 4)
     assert config.gpu_options.visible_device_list == "1"
     assert "GPU" not in config.device_count
     with pytest.raises(UserError, match=r"4 processes .* 2 GPUs"):

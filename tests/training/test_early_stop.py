@@ -19,7 +19,7 @@ from tensorpack.train import StopTraining  # isort: skip
 @pytest.mark.parametrize("sound", [True, False])
 def test_only_a_sound_state_is_saved(sound):
     early_stop, saved = EarlyStop(), []
-    early_stop.save_with(lambda: saved.append(1))
+    early_stop.save = lambda: saved.append(1)
     early_stop.trigger_step()  # nothing was requested yet
     early_stop.request(StopReason("first", 1, sound))
     early_stop.request(StopReason("second", 1, not sound))
@@ -69,7 +69,7 @@ class OneOfTwo:
         self.saved, self.other = [], 0
         with tf.Graph().as_default() as graph:
             self.stop = EarlyStop(Ranks(rank, 2, rank, 2))
-            self.stop.save_with(lambda: self.saved.append(1))
+            self.stop.save = lambda: self.saved.append(1)
             self.stop.setup_graph(SimpleNamespace())
         self._session = tf.Session(graph=graph)
 
