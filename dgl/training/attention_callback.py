@@ -5,6 +5,7 @@ loss, the learning rate, the order of the images nor the choice of the best chec
 so training stays weakly supervised.
 """
 
+import itertools
 import time
 from dataclasses import replace
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
@@ -33,8 +34,6 @@ from tensorpack.utils import logger  # isort: skip
 GT_KNOWN = "val-gt-known"
 METHOD = "dgl"
 IOU = 0.5
-# Images measured by default: 200, but at most a tenth of an epoch's, so that an epoch stays short.
-_MAX_MEASURED, _MIN_MEASURED, _MEASURED_FRACTION = 200, 20, 0.1
 _MAX_BATCH = 16  # maps need every activation down to their layer
 _GAP = 4  # pixels between the parts of a drawn strip
 _MAX_CLASS_NAME = 60
@@ -61,13 +60,7 @@ class AttentionImages(NamedTuple):
 def choose_images(
     samples: Sequence[Sample], drawn: int, measured: int, layers: Sequence[str]
 ) -> Optional[AttentionImages]:
-    """Choose images from the validation list alone, without random numbers.
-
-    Args:
-        samples: the validation list, with boxes if it has any.
-        drawn: how many images to draw, if possible with boxes.
-        measured: how many images with boxes to measure.
-        layers: names of layers.
+    """Choose so many images of the validation list to draw and to measure, without random numbers.
 
     Returns:
         ``None`` if there is no image to draw or to measure.
@@ -90,19 +83,16 @@ def spread_over_classes(samples: Sequence[Sample], count: int) -> List[Sample]:
     for sample in samples:
         by_class.setdefault(sample.class_index, []).append(sample)
     chosen: List[Sample] = []
-    index = 0
-    wanted = min(count, len(samples))
-    while len(chosen) < wanted:
-        found = [by_class[key][index] for key in sorted(by_class) if len(by_class[key]) > index]
-        take = min(len(found), wanted - len(chosen))
+    for place in itertools.zip_longest(*(by_class[key] for key in sorted(by_class))):
+        found = [sample for sample in place if sample is not None]
+        take = min(len(found), count - len(chosen))
         chosen.extend(found[n * len(found) // take] for n in range(take))
-        index += 1
     return chosen
 
 
 def default_measured(epoch_images: int) -> int:
-    """How many images GT-known is measured on by default, given the images trained on per epoch."""
-    return max(_MIN_MEASURED, min(_MAX_MEASURED, int(_MEASURED_FRACTION * epoch_images)))
+    """How many images to measure: 200, but at most a tenth of an epoch's, so that an epoch stays short."""
+    return max(20, min(200, epoch_images // 10))
 
 
 class _Image(NamedTuple):
@@ -214,19 +204,13 @@ class AttentionCallback(Callback):
             batch = images[start : start + self._batch]
             maps = self._run(batch)
             for index, image in enumerate(batch):
-                score_maps = {
-                    layer: _score_map(raw[index], image.view.map_size)
-                    for layer, raw in maps.items()
-                }
-                boxes, ious = {}, {}
-                for layer, own_map in score_maps.items():
-                    boxes[layer], ious[layer], _ = self._evaluator.localize(
-                        own_map, image.view.boxes
-                    )
+                view = image.view
+                score_maps = [_score_map(raw[index], view.map_size) for raw in maps]
+                found = [self._evaluator.localize(one, view.boxes)[:2] for one in score_maps]
                 if image.tag is not None:
-                    strip = _strip(image.view, score_maps, boxes)
+                    strip = _strip(view, score_maps, [boxes for boxes, _ in found])
                     self.trainer.monitors.put_summary(_image_summary(image.tag, strip))
-                iou = ious[self._images.layers[0]]
+                iou = found[0][1]
                 if image.sample in measured and not np.isnan(iou):
                     overlaps.append(iou)
         if overlaps:
@@ -234,16 +218,16 @@ class AttentionCallback(Callback):
             self.trainer.monitors.put_scalar(GT_KNOWN, right / float(len(overlaps)))
         return len(overlaps)
 
-    def _run(self, batch: Sequence[_Image]) -> Dict[str, np.ndarray]:
-        """Layer -> maps (N, h, w); only of the first layer if nothing is drawn."""
+    def _run(self, batch: Sequence[_Image]) -> List[np.ndarray]:
+        """Maps (N, h, w) of each layer; only of the first if nothing is drawn."""
         drawn = any(image.tag is not None for image in batch)
         layers = self._images.layers if drawn else self._images.layers[:1]
         feed = {
             self._input: np.stack([rgb_to_bgr(image.view.image) for image in batch]),
             self._label: [image.sample.class_index for image in batch],
         }
-        maps: Dict[str, np.ndarray] = self.trainer.sess.run(
-            {layer: self._maps[layer] for layer in layers}, feed
+        maps: List[np.ndarray] = self.trainer.sess.run(
+            [self._maps[layer] for layer in layers], feed
         )
         return maps
 
@@ -255,15 +239,13 @@ def _score_map(raw: np.ndarray, size: int) -> np.ndarray:
     return score_map(raw, size, size)
 
 
-def _strip(
-    view: View, score_maps: Dict[str, np.ndarray], boxes: Dict[str, np.ndarray]
-) -> np.ndarray:
+def _strip(view: View, score_maps: Sequence[np.ndarray], boxes: Sequence[np.ndarray]) -> np.ndarray:
     """uint8 RGB of the image with its true boxes, then each layer's overlay with the predicted box."""
     gap = np.full((view.image.shape[0], _GAP, 3), 255, np.uint8)
     parts = [draw_boxes(view.image, truth=view.boxes)]
-    for layer, own_map in score_maps.items():
+    for own_map, predicted in zip(score_maps, boxes):
         heat = overlay(view.image, own_map)
-        parts += [gap, draw_boxes(heat, predicted=boxes[layer], truth=view.boxes)]
+        parts += [gap, draw_boxes(heat, predicted=predicted, truth=view.boxes)]
     return np.concatenate(parts, axis=1)
 
 

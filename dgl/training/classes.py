@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from typing import Iterable, List, Optional
+from typing import List, Optional
 
 import numpy as np
 
@@ -45,46 +45,29 @@ def check_splits(training: DataSet, validation: DataSet, classes: int) -> None:
         raise UserError(
             f"{training.name}: labels are 1 to {classes - 1}, none is 0; expected classes counted from 0"
         )
-    trained = {sample.class_index for sample in training.samples}
-    validated = {sample.class_index for sample in validation.samples}
-    untrained = sorted(set(range(classes)) - trained)
-    if untrained:
-        logger.warning(
-            "%s: no training images of %d of %d classes, which will not be learned: %s",
-            training.name,
-            len(untrained),
-            classes,
-            _named(training, untrained),
-        )
-    if validated - trained:
-        logger.warning(
-            "%s: validation counts images of classes without training images as wrong: %s",
-            training.name,
-            _named(validation, validated - trained),
-        )
-    if trained - validated:
-        logger.warning(
-            "%s: no validation images of %s", training.name, _named(training, trained - validated)
-        )
-    empty = empty_folders(training)
-    if empty:
-        logger.warning(
-            "%s: folders without images are no classes: %s",
-            training.name,
-            first_few(map(quote, empty)),
-        )
+    trained, validated = ({s.class_index for s in data.samples} for data in (training, validation))
+    untrained = set(range(classes)) - trained
+    few = f"no training images of {len(untrained)} of {classes} classes, which will not be learned"
+    found = [
+        (few, map(training.class_name, sorted(untrained))),
+        (
+            "validation counts images of classes without training images as wrong",
+            map(validation.class_name, sorted(validated - trained)),
+        ),
+        ("no validation images of", map(training.class_name, sorted(trained - validated))),
+        ("folders without images are no classes", empty_folders(training)),
+    ]
+    for what, names in found:
+        named = first_few(map(quote, names))
+        if named:
+            logger.warning("%s: %s: %s", training.name, what, named)
 
 
 def check_order(card: Optional[ModelCard], data: DataSet, what: str) -> None:
     """Refuse data whose classes are not those of a checkpoint, in their order, where both have names.
 
-    Args:
-        card: the checkpoint's.
-        data: the data set.
-        what: what has the card, for the message, such as ``--resume: train_log/mine``.
-
     Raises:
-        UserError: they differ.
+        UserError: they differ; ``what`` has the card, such as ``--resume: train_log/mine``.
     """
     names = card.class_names if card is not None else None
     difference = list_difference(names, data.class_names) if names and data.class_names else ""
@@ -119,7 +102,3 @@ def empty_folders(training: DataSet) -> List[str]:
         for entry in scan_folder(root)
         if is_folder_entry(entry) and entry.name not in (training.class_names or ())
     )
-
-
-def _named(data: DataSet, classes: Iterable[int]) -> str:
-    return first_few(quote(data.class_name(index)) for index in sorted(classes))

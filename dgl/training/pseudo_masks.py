@@ -18,7 +18,7 @@ from dgl.data.sample import Sample
 from dgl.data.views import rgb_to_bgr, squash
 from dgl.errors import UserError
 from dgl.predict.frozen import build_inference
-from dgl.predict.grabcut import SEEDS, Seeds, pseudo_mask, small_image
+from dgl.predict.grabcut import Seeds, pseudo_mask, small_image
 from dgl.predict.session import open_session, prediction_tensors
 from dgl.tf_compat import tf
 from dgl.utils.devices import select_gpus
@@ -69,7 +69,14 @@ def teaching_layer(backbone: Backbone, network: Network, image_size: int) -> str
 
 
 class FrozenTeacher:
-    """A frozen network with the activations that a head reads and the maps that teach it."""
+    """A frozen network with the activations that a head reads and the maps that teach it.
+
+    Attributes:
+        image_size: side of its input.
+        layer: of the maps.
+        shapes: layer -> (h, w, C) of what the head reads, from the finest to the coarsest.
+        session: for the caller to close.
+    """
 
     def __init__(
         self,
@@ -83,25 +90,22 @@ class FrozenTeacher:
     ):
         """Build it; ``method`` and ``layer`` are those of the maps, by default :func:`teaching_layer`."""
         gpus = select_gpus(gpu)
+        self.image_size = image_size
         with tf.Graph().as_default():
             self._image = tf.placeholder(tf.uint8, [None, image_size, image_size, 3], "image")
             network = build_inference(backbone, checkpoint, self._image, options, gpus)
-            read = layers_to_read(backbone, network, image_size)
             self.layer = layer or teaching_layer(backbone, network, image_size)
             self._target, _, fetches = prediction_tensors(
                 network, [method], [self.layer], backbone.layers[0], 10.0, KERNEL, False,
                 image_size=image_size,
             )  # fmt: skip
             (self._map,) = fetches.maps.values()
+            read = layers_to_read(backbone, network, image_size)
             self._activations = {name: network.endpoints[name] for name in read}
+            self.shapes = {
+                name: tuple(t.shape.as_list()[1:]) for name, t in self._activations.items()
+            }
             self.session = open_session(gpus)
-
-    @property
-    def shapes(self) -> Dict[str, Tuple[int, ...]]:
-        """Layer -> (h, w, C) of what the head reads, from the finest to the coarsest."""
-        return {
-            name: tuple(tensor.shape.as_list()[1:]) for name, tensor in self._activations.items()
-        }
 
     def __call__(self, images: np.ndarray, classes: Sequence[int]) -> Tuple[Any, np.ndarray]:
         """(layer -> float32 activations, maps) of uint8 BGR images."""
@@ -110,20 +114,27 @@ class FrozenTeacher:
         return found
 
 
+class Progress(NamedTuple):
+    """How far :func:`collect` has come."""
+
+    images: int = 0  # number that it has looked at, from the first on
+    lessons: int = 0  # number of those that gave a mask
+    errors: Tuple[str, ...] = ()  # reasons why images cannot be read
+
+
 def collect(
     graph: FrozenTeacher,
     samples: Sequence[Sample],
-    image_size: int,
     folder: str,
-    seeds: Seeds = SEEDS,
-    batch: int = 8,
-    workers: Optional[int] = None,
-    key: str = "",
-) -> Tuple[Lessons, List[str]]:
+    seeds: Seeds,
+    batch: int,
+    workers: Optional[int],
+    key: str,
+) -> Tuple[Lessons, Tuple[str, ...]]:
     """Activations and pseudo masks of images, going on where an interrupted call with the same key stopped.
 
     Args:
-        graph, image_size: the frozen network and the side of its input.
+        graph: the frozen network.
         samples: training images with their classes.
         folder: for activations and masks, which stay on the disk.
         seeds: how GrabCut starts from a map.
@@ -137,38 +148,34 @@ def collect(
     Raises:
         UserError: the disk has no room.
     """
-    shapes = graph.shapes
-    height, width = next(iter(shapes.values()))[:2]
+    height, width = next(iter(graph.shapes.values()))[:2]
     path = os.path.join(folder, _PROGRESS)
     done = _read_progress(path, key)
-    if not done.images:
-        needed = len(samples) * (2 * sum(map(np.prod, shapes.values())) + 4 * height * width)
-        free = shutil.disk_usage(folder).free
-        if needed > free:
-            raise UserError(
-                f"{folder}: activations of the training images take {needed / 1e9:.1f} GB, and "
-                f"{free / 1e9:.1f} GB are free; expected a disk with more room or fewer images"
-            )
-
-    def opened(name: str, kind: Any, shape: Tuple[int, ...]) -> np.ndarray:
-        mode = "r+" if done.images else "w+"
-        return np.lib.format.open_memmap(
-            os.path.join(folder, name), mode, kind, (len(samples), *shape)
+    needed = len(samples) * (2 * sum(map(np.prod, graph.shapes.values())) + 4 * height * width)
+    free = shutil.disk_usage(folder).free
+    if not done.images and needed > free:
+        raise UserError(
+            f"{folder}: activations of the training images take {needed / 1e9:.1f} GB, and "
+            f"{free / 1e9:.1f} GB are free; expected a disk with more room or fewer images"
         )
 
+    def opened(name: str, kind: Any, *shape: int) -> np.ndarray:
+        mode, file = "r+" if done.images else "w+", os.path.join(folder, name)
+        return np.lib.format.open_memmap(file, mode, kind, (len(samples), *shape))
+
     kept = {
-        name: opened(f"{number}.npy", np.float16, shape)
-        for number, (name, shape) in enumerate(shapes.items())
+        name: opened(f"{number}.npy", np.float16, *shape)
+        for number, (name, shape) in enumerate(graph.shapes.items())
     }
-    masks = opened("masks.npy", np.float32, (height, width))
-    errors, taken = list(done.errors), done.lessons
+    masks = opened("masks.npy", np.float32, height, width)
     turn = threading.Lock()
 
     def load(sample: Sample) -> Any:
         try:
-            return squash(read_reduced(sample.path).image, (), image_size)[0], sample.class_index
+            image = read_reduced(sample.path).image
         except UserError as error:
             return str(error)
+        return squash(image, (), graph.image_size)[0], sample.class_index
 
     def predict(loaded: List[Any]) -> Tuple[List[Any], List[Any]]:
         readable = [one for one in loaded if not isinstance(one, str)]
@@ -193,37 +200,29 @@ def collect(
         total=len(samples), initial=done.images, unit=" images", desc="maps and masks"
     ) as bar:
         for loaded, found in overlapped(rest, load, predict, find, workers):
-            for lesson in filter(None, found):
-                masks[taken] = lesson[0]
-                for name, value in lesson[1].items():
+            taken = done.lessons
+            for small, own in filter(None, found):
+                masks[taken] = small
+                for name, value in own.items():
                     kept[name][taken] = np.clip(value, -_MOST_FLOAT16, _MOST_FLOAT16)
                 taken += 1
-            errors += [one for one in loaded if isinstance(one, str)]
             bar.update(len(loaded))
+            errors = (one for one in loaded if isinstance(one, str))
+            done = Progress(bar.n, taken, (*done.errors, *errors))
             # The system writes the arrays out by itself, also when this process is killed.
-            progress = {"key": key, **Progress(bar.n, taken, tuple(errors))._asdict()}
-            write_atomically(path, json.dumps(progress).encode("utf-8"))
-    return Lessons({name: value[:taken] for name, value in kept.items()}, masks[:taken]), errors
-
-
-class Progress(NamedTuple):
-    """How far :func:`collect` has come."""
-
-    images: int = 0  # number that it has looked at, from the first on
-    lessons: int = 0  # number of those that gave a mask
-    errors: Tuple[str, ...] = ()  # reasons why images cannot be read
+            write_atomically(path, json.dumps({"key": key, **done._asdict()}).encode("utf-8"))
+    lessons = {name: value[: done.lessons] for name, value in kept.items()}
+    return Lessons(lessons, masks[: done.lessons]), done.errors
 
 
 def _read_progress(path: str, key: str) -> Progress:
+    """What ``path`` says; nothing is done where it is absent, damaged or of another key."""
     data = read_bounded(path, _MOST_PROGRESS, "the progress of `dgl refine`")
     try:
         values = json.loads((data or b"{}").decode("utf-8"))
-        if values.get("key") == key:
-            progress = Progress(
-                int(values["images"]), int(values["lessons"]), tuple(values["errors"])
-            )
-            if progress.lessons <= progress.images:
-                return progress
-    except (ValueError, KeyError, TypeError, AttributeError):
-        pass  # begun anew
+        if values["key"] == key:
+            images, lessons = int(values["images"]), int(values["lessons"])
+            return Progress(images, lessons, tuple(values["errors"]))
+    except (ValueError, KeyError, TypeError):
+        pass
     return Progress()

@@ -28,7 +28,7 @@ from dgl.backbones.foreground import (
 from dgl.data.labels import fit_labels
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
-from dgl.predict.grabcut import SEEDS, SEEDS_OF, Seeds
+from dgl.predict.grabcut import SEEDS, SEEDS_OF
 from dgl.tf_compat import tf
 from dgl.training.pseudo_masks import FrozenTeacher, Lessons, collect
 from dgl.weights import (
@@ -88,11 +88,8 @@ def teach(
 ) -> Dict[str, np.ndarray]:
     """Train a head: Adam on the balanced cross-entropy of object and background.
 
-    Args:
-        lessons: of at least one image.
-        seed: of initial values and order; equal seeds give equal weights.
-        steps: of 16 images.
-        units: of the hidden layer.
+    ``lessons`` are of at least one image, steps are of 16. Equal seeds, of initial values and order, give
+    equal weights.
 
     Returns:
         variable name -> float32 array, as :mod:`dgl.backbones.foreground` reads them: for
@@ -150,12 +147,7 @@ def _balanced(logits: Any, mask: Any) -> Any:
 def fold(
     weights: Dict[str, np.ndarray], scales: Dict[str, Tuple[np.ndarray, np.ndarray]]
 ) -> Dict[str, np.ndarray]:
-    """Weights for activations as they are, from those for standardized ones.
-
-    Args:
-        weights: variable name -> array.
-        scales: layer -> mean and deviation of its channels.
-    """
+    """Weights for activations as they are, from those for activations standardized by ``scales``."""
     folded = {name: value.astype(np.float64) for name, value in weights.items()}
     for layer, (mean, deviation) in scales.items():
         name = layer_weights(layer)
@@ -181,7 +173,6 @@ def refine(
     mode: Optional[str] = None,
     method: str = "dgl",
     layer: Optional[str] = None,
-    seeds: Optional[Seeds] = None,
     seed: int = 0,
     steps: int = STEPS,
     batch: int = 8,
@@ -197,7 +188,6 @@ def refine(
             training images are in ``out + ".partial"`` until it is there: an interrupted call goes on.
         mode: backbone; by default the checkpoint's.
         method, layer: of the maps; by default :func:`teaching_layer`.
-        seeds: how GrabCut starts from a map; by default that of :data:`SEEDS_OF`, else :data:`SEEDS`.
         seed, steps: of the head's training.
         batch, workers, gpu: see :func:`collect` and :func:`~dgl.utils.devices.select_gpus`.
 
@@ -218,7 +208,7 @@ def refine(
     names = class_names_of(card, backbone, options.head, options.classes)
     dataset = fit_labels(dataset, names)
     graph = FrozenTeacher(backbone, checkpoint, options, image_size, method, layer, gpu)
-    seeds = seeds or SEEDS_OF.get(method, SEEDS)
+    seeds = SEEDS_OF.get(method, SEEDS)
     variables = network_variables(backbone, options, image_size)
     weights = {name: read_weights(checkpoint, name) for name in variables}
     folder = out + ".partial"
@@ -228,9 +218,7 @@ def refine(
         raise UserError(f"{folder}: cannot be written ({error.strerror})") from None
     with graph.session:
         key = _key(weights, dataset, image_size, method, graph.layer, seeds)
-        lessons, errors = collect(
-            graph, dataset.samples, image_size, folder, seeds, batch, workers, key
-        )
+        lessons, errors = collect(graph, dataset.samples, folder, seeds, batch, workers, key)
     count, layers = len(lessons.masks), tuple(lessons.activations)
     if count:
         head = teach(lessons, seed, steps)
@@ -246,7 +234,7 @@ def refine(
         card = ModelCard(backbone.mode, image_size, names.names or None)
     write_card(os.path.splitext(out)[0] + ".json", card)
     left = len(dataset.samples) - count - len(errors)
-    return Refined(out, layers, count, left, tuple(errors))
+    return Refined(out, layers, count, left, errors)
 
 
 def _key(weights: Mapping[str, np.ndarray], dataset: DataSet, *settings: Any) -> str:

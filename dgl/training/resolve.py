@@ -43,18 +43,28 @@ def run(args: Namespace, mode: str) -> int:
     if not ranks.chief and (args.val or args.print_recipe):
         return 0
     if args.probe:
-        return _probe(args, mode, ranks)
+        _refuse_what_has_steps(args, ranks)
     classes = args.classnum or PUBLISHED_CLASSES.get(_data_set(args) or "")
-    validation, boxed = _load_validation(args, classes, ranks)
+    validation = load_split(args, "val", classes)
     if args.val:
         if not args.load:
             raise UserError("--val: expected --load, the checkpoint to measure")
         check_files(validation)
         return validate(args, mode, validation)
     training = load_split(args, "train", classes)
-    if [sample.path for sample in training.samples] == [s.path for s in validation.samples]:
-        logger.warning("%s has no split: validation uses the training images.", args.data)
+    has_split = [s.path for s in training.samples] != [s.path for s in validation.samples]
     classes = classes or max(training.classes, validation.classes)
+    if args.probe:
+        training = replace(training, classes=classes)
+        return _probe(args, mode, training, validation if has_split else None)
+    boxed = validation.samples
+    if ranks.chief and (args.watch or args.watch_boxes):
+        try:
+            boxed = load_split(args, "val", classes, with_boxes=True).samples
+        except UserError as error:
+            logger.warning("%s; attention maps are without boxes", error)
+    if not has_split:
+        logger.warning("%s has no split: validation uses the training images.", args.data)
     check_splits(training, validation, classes)
     recipe, start = resolve(args, mode, len(training), classes, ranks)
     folder = log_folder(args.logdir)
@@ -102,12 +112,7 @@ def run(args: Namespace, mode: str) -> int:
     return 0
 
 
-def _probe(args: Namespace, mode: str, ranks: Ranks) -> int:
-    """Fit the last layer alone; returns the exit code.
-
-    Raises:
-        UserError: flags that a probe does not have, or bad input, see :func:`dgl.training.probe.run_probe`.
-    """
+def _refuse_what_has_steps(args: Namespace, ranks: Ranks) -> None:
     for flag in ("resume", "val", "print_recipe"):
         if getattr(args, flag):
             raise UserError(
@@ -115,17 +120,17 @@ def _probe(args: Namespace, mode: str, ranks: Ranks) -> int:
             )
     if not ranks.single:
         raise UserError(f"--probe: expected one process, found {ranks.size}")
-    classes = args.classnum or PUBLISHED_CLASSES.get(_data_set(args) or "")
-    training, validation = (load_split(args, split, classes) for split in ("train", "val"))
-    has_split = [s.path for s in training.samples] != [s.path for s in validation.samples]
-    check_files(training, *([validation] if has_split else []))
-    classes = classes or max(training.classes, validation.classes)
+
+
+def _probe(args: Namespace, mode: str, training: DataSet, validation: Optional[DataSet]) -> int:
+    """Fit the last layer alone, see :func:`dgl.training.probe.run_probe`; returns the exit code."""
+    check_files(training, *([validation] if validation else []))
     backbone = get_backbone(mode)
     args.load = args.load or next(iter(backbone.pretrained))
     if args.final_size is None:
         card = read_card(find_weights(backbone, args.load))
         args.final_size = default_image_size(backbone, card)
-    recipe, start = resolve(args, mode, len(training), classes)
+    recipe, start = resolve(args, mode, len(training), training.classes)
     assert start is not None
     probe = Probe(
         backbone=backbone,
@@ -136,9 +141,7 @@ def _probe(args: Namespace, mode: str, ranks: Ranks) -> int:
         workers=max(1, recipe.workers),
         gpus=select_gpus(args.gpu),
     )
-    run_probe(
-        probe, replace(training, classes=classes), validation if has_split else None, args.logdir
-    )
+    run_probe(probe, training, validation, args.logdir)
     return 0
 
 
@@ -154,26 +157,6 @@ def load_split(
     if layout is None and data_set:
         layout = named_layout(args.data, data_set, args.dataname)
     return load_data(args.data, split, args.dataname, layout, classes, with_boxes)
-
-
-def _load_validation(
-    args: Namespace, classes: Optional[int], ranks: Ranks
-) -> Tuple[DataSet, Sequence[Sample]]:
-    """The validation split without boxes, and its samples with boxes if attention maps need them."""
-    if not args.val and ranks.chief and (args.watch or args.watch_boxes):
-        try:
-            boxed = load_split(args, "val", classes, with_boxes=True)
-        except UserError as error:
-            # Without boxes the next call raises, unless the boxes are all that is wrong.
-            validation = load_split(args, "val", classes)
-            logger.warning("%s; attention maps are without boxes", error)
-            return validation, validation.samples
-        labels_only = [
-            replace(sample, boxes=(), mask_paths=(), ignore_path=None) for sample in boxed.samples
-        ]
-        return replace(boxed, samples=labels_only), boxed.samples
-    validation = load_split(args, "val", classes)
-    return validation, validation.samples
 
 
 def attention_images(

@@ -37,7 +37,7 @@ NAMES = ("apple", "banana", "cherry")
         ([0, 1, 2], [0, 1, 2], []),
         ([0, 1, 1], [0, 1], ["no training images of 1 of 3 classes", "'cherry'"]),
         ([0, 1], [1, 2], ["counts images of classes without training images as wrong: 'cherry'"]),
-        ([0, 1, 2], [0, 2], ["no validation images of 'banana'"]),
+        ([0, 1, 2], [0, 2], ["no validation images of: 'banana'"]),
     ],
 )
 def test_classes_of_one_split_are_named(warnings, trained, validated, words):
