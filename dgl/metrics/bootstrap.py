@@ -5,7 +5,7 @@ resample, including the choice of the threshold. Neither covers the variation be
 same network, which takes several seeds (``benchmarks/replicates.py``).
 """
 
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterator, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -34,12 +34,8 @@ class Comparison(NamedTuple):
 
     def record(self, first: str, second: str, figure: str) -> Dict[str, Any]:
         """The comparison as JSON values, with the names of the methods, a minus b, and of the figure."""
-        return {
-            "a": first,
-            "b": second,
-            "figure": figure,
-            **dict(self._asdict(), interval=list(self.interval)),
-        }
+        record = {"a": first, "b": second, "figure": figure, **self._asdict()}
+        return dict(record, interval=list(self.interval))
 
 
 def intervals(
@@ -62,10 +58,8 @@ def intervals(
     Raises:
         dgl.errors.UserError: no image counts.
     """
-    found = [
-        evaluator.figures(evaluator.totals(weights))
-        for weights in _bootstrap_weights(evaluator.images, resamples, seed)
-    ]
+    weights = _bootstrap_weights(evaluator.images, resamples, seed)
+    found = [evaluator.figures(evaluator.totals(own)) for own in weights]
     return {
         name: _percentiles(np.concatenate([part[name] for part in found]), level)
         for name in found[0]
@@ -100,12 +94,8 @@ def compare(
     if first.counted_ids() != second.counted_ids() or first.images != second.images:
         raise ValueError("a paired comparison needs the same images on both sides")
     seen = _difference(first, second, figure, None)[0]
-    resampled = np.concatenate(
-        [
-            _difference(first, second, figure, weights)
-            for weights in _bootstrap_weights(first.images, resamples, seed)
-        ]
-    )
+    weights = _bootstrap_weights(first.images, resamples, seed)
+    resampled = np.concatenate([_difference(first, second, figure, own) for own in weights])
     extreme = sum(
         int(np.count_nonzero(np.abs(swapped) >= abs(seen) - _EPSILON))
         for swapped in _swapped_differences(first, second, figure, resamples, seed)
@@ -130,13 +120,14 @@ def _swapped_differences(
     rng = np.random.RandomState([seed, 1])
     for count in _blocks(swaps, first.images):
         swap = (rng.random_sample((count, first.images)) < 0.5).astype(np.float64)
-        kept = [first.totals(1 - swap), second.totals(swap)]
-        given = [second.totals(1 - swap), first.totals(swap)]
-        yield first.figures(_sum(kept))[figure] - second.figures(_sum(given))[figure]
-
-
-def _sum(totals: List[Any]) -> Dict[Any, np.ndarray]:
-    return {name: totals[0][name] + totals[1][name] for name in totals[0]}
+        totals = [
+            {name: own[name] + other[name] for name in own}
+            for own, other in (
+                (first.totals(1 - swap), second.totals(swap)),
+                (second.totals(1 - swap), first.totals(swap)),
+            )
+        ]
+        yield first.figures(totals[0])[figure] - second.figures(totals[1])[figure]
 
 
 def _bootstrap_weights(images: int, resamples: int, seed: int) -> Iterator[np.ndarray]:

@@ -4,6 +4,7 @@ The protocol of the published DGL and ADL tables: the largest contour's box is r
 with any true box reaches 0.5.
 """
 
+import math
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -121,20 +122,19 @@ class FixedThresholdEvaluator(Evaluator):
         Raises:
             dgl.errors.UserError: no image with a true box was added.
         """
-        figures: Dict[str, Any] = {
+        case = self.records.column("case")[self._counted()]
+        return {
             "protocol": PROTOCOL,
             "threshold": self._settings["threshold"],
+            **self._own_figures(),
+            "cases": {
+                name: float(percent(np.count_nonzero(case == index), len(case)))
+                for index, name in enumerate(CASES)
+            },
+            "images": self.images,
+            "skipped": len(self.records) - self.images,
+            "rows": self._rows(),
         }
-        figures.update(self._own_figures())
-        case = self.records.column("case")[self._counted()]
-        figures["cases"] = {
-            name: float(percent(np.count_nonzero(case == index), len(case)))
-            for index, name in enumerate(CASES)
-        }
-        figures["images"] = self.images
-        figures["skipped"] = len(self.records) - self.images
-        figures["rows"] = self._rows()
-        return figures
 
     def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
         """``gt_known``, ``top1_loc`` and, with more than five classes, ``top5_loc``."""
@@ -161,19 +161,15 @@ class FixedThresholdEvaluator(Evaluator):
         return {"gt_known": right, "top1_loc": right & (rank < 1), "top5_loc": right & (rank < 5)}
 
     def _rows(self) -> List[Dict[str, Any]]:
-        ids, every = self.records.ids, np.arange(len(self.records))
-        terms = self._terms(every)
-        iou, boxes, case = (self.records.column(name) for name in ("iou", "box", "case"))
+        ids, terms = self.records.ids, self._terms(np.arange(len(self.records)))
+        columns = (self.records.column(name).tolist() for name in ("box", "iou", "case"))
         rows = []
-        for row in every:
+        for row, (box, iou, case) in enumerate(zip(*columns)):
             line: Dict[str, Any] = {"id": ids[row] if ids else None}
-            line.update(zip(("x0", "y0", "x1", "y1"), boxes[row].tolist()))
-            known = not np.isnan(iou[row])
-            line["iou"] = float(iou[row]) if known else None
-            line["case"] = CASES[case[row]] if known else None
-            for name in self._figure_names():
-                line[name] = bool(terms[name][row]) if known else None
-            rows.append(line)
+            line.update(zip(("x0", "y0", "x1", "y1"), box))
+            own = {"iou": iou, "case": CASES[case]}
+            own.update((name, bool(terms[name][row])) for name in self._figure_names())
+            rows.append({**line, **(dict.fromkeys(own) if math.isnan(iou) else own)})
         return rows
 
     def _ranks(

@@ -10,25 +10,10 @@ from typing import Any, List, Tuple
 import cv2
 import numpy as np
 
-from dgl.predict.normalize import normalize, resize_map, score_map
+from dgl.predict.normalize import normalize as normalize  # found here too
+from dgl.predict.normalize import resize_map as resize_map
+from dgl.predict.normalize import score_map as score_map
 from dgl.utils.types import ArrayLike
-
-__all__ = [
-    "DEFAULT_THRESHOLD",
-    "as_boxes",
-    "binarize",
-    "clip_boxes",
-    "contour_boxes",
-    "distinct_masks",
-    "iou",
-    "iou_of_checked",
-    "largest_box",
-    "normalize",
-    "resize_map",
-    "score_map",
-    "trace_levels",
-    "value_counts",
-]
 
 DEFAULT_THRESHOLD = 0.2  # fraction of a map's maximum that counts as object
 
@@ -168,14 +153,7 @@ def distinct_masks(
 
 
 def value_counts(image: np.ndarray) -> np.ndarray:
-    """How often each value occurs.
-
-    Args:
-        image: uint8 array (H, W).
-
-    Returns:
-        int64 array (256,).
-    """
+    """How often each value occurs in uint8 (H, W): int64 (256,)."""
     # OpenCV is several times as fast, but returns float32, exact up to this number of pixels.
     if image.size > _EXACT_IN_FLOAT32:
         return np.bincount(image.ravel(), minlength=256)
@@ -183,13 +161,7 @@ def value_counts(image: np.ndarray) -> np.ndarray:
 
 
 def as_boxes(boxes: ArrayLike) -> np.ndarray:
-    """Check boxes and bring them into one shape.
-
-    Args:
-        boxes: numbers (N, 4) or (4,) or an empty sequence, ``x0, y0, x1, y1``.
-
-    Returns:
-        float64 array (N, 4).
+    """Numbers (N, 4), (4,) or an empty sequence, ``x0, y0, x1, y1``, as float64 (N, 4).
 
     Raises:
         ValueError: another shape, NaN or infinity, or a box with x1 < x0 or y1 < y0.
@@ -236,8 +208,7 @@ def iou(boxes_a: ArrayLike, boxes_b: ArrayLike) -> np.ndarray:
     """Intersection over union of every pair, a box being ``x1 - x0 + 1`` wide.
 
     Args:
-        boxes_a: numbers (N, 4).
-        boxes_b: numbers (M, 4).
+        boxes_a, boxes_b: numbers (N, 4) and (M, 4).
 
     Returns:
         float64 array (N, M) in [0, 1].
@@ -252,17 +223,11 @@ def iou_of_checked(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
     """As :func:`iou`, of integers or floats (N, 4) and (M, 4) that are boxes for sure."""
     a, b = boxes_a[:, np.newaxis], boxes_b[np.newaxis]
     shared = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]) + 1.0
-    intersection = _product(np.maximum(shared, 0.0))
-    area_a = _product(a[..., 2:] - a[..., :2] + 1.0)
-    area_b = _product(b[..., 2:] - b[..., :2] + 1.0)
+    sizes = np.maximum(shared, 0.0), a[..., 2:] - a[..., :2] + 1.0, b[..., 2:] - b[..., :2] + 1.0
+    # Much faster than np.prod over the short last axis.
+    intersection, area_a, area_b = (size[..., 0] * size[..., 1] for size in sizes)
     overlap: np.ndarray = intersection / (area_a + area_b - intersection)
     return overlap
-
-
-def _product(sides: np.ndarray) -> np.ndarray:
-    # Much faster than np.prod over the short last axis.
-    product: np.ndarray = sides[..., 0] * sides[..., 1]
-    return product
 
 
 def _quantize(score_map: ArrayLike) -> np.ndarray:
