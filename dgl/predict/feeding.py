@@ -45,13 +45,11 @@ class ImageFeed:
         """
         self._fed = fed
         if isinstance(preprocess, str):
-            if preprocess not in PREPROCESSINGS:
-                raise ArgumentError(
-                    f"preprocess {preprocess!r}: expected a function or one of {', '.join(PREPROCESSINGS)}"
-                )
-            preprocess = PREPROCESSINGS[preprocess]
+            preprocess = PREPROCESSINGS.get(preprocess, preprocess)
         if preprocess is not None and not callable(preprocess):
-            raise ArgumentError(f"preprocess {preprocess!r}: expected a function or its name")
+            raise ArgumentError(
+                f"preprocess {preprocess!r}: expected a function or one of {', '.join(PREPROCESSINGS)}"
+            )
         self._preprocess = preprocess
         self._is_encoded = fed.dtype == tf.string
         self.height, self.width = image_shape(fed, image_size or DEFAULT_SIZE)
@@ -74,8 +72,7 @@ class ImageFeed:
         Encoded images keep their size: the graph resizes them itself.
         """
         if self._is_encoded:
-            rounded: np.ndarray = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-            return rounded
+            return np.asarray(np.clip(np.rint(pixels), 0, 255), np.uint8)
         return resize_bilinear_tf1(pixels, self.height, self.width)
 
     def finish(self, batch: Any) -> np.ndarray:
@@ -88,7 +85,6 @@ class ImageFeed:
         channels = channels_of(self._fed)
         if channels == 1:
             batch = np.repeat(batch @ _LUMA[:, np.newaxis], 3, axis=-1)
-        white = np.full((1, 1, 1, 3), 255, np.float32)
         if self._preprocess is not None:
             count, batch = len(batch), np.asarray(self._preprocess(batch))
             if batch.ndim != 4 or len(batch) != count or batch.dtype.kind not in "iuf":
@@ -100,6 +96,7 @@ class ImageFeed:
             batch = batch[..., :1]
         elif channels == 4 and batch.shape[-1] == 3:
             # An image without transparency.
+            white = np.full((1, 1, 1, 3), 255, np.float32)
             opaque = white if self._preprocess is None else np.asarray(self._preprocess(white))
             opacity = np.full(batch.shape[:-1] + (1,), opaque.max(), batch.dtype)
             batch = np.concatenate([batch, opacity], axis=-1)
@@ -108,10 +105,8 @@ class ImageFeed:
             batch = np.transpose(batch, (0, 3, 1, 2))
         kind = np.dtype(self._fed.dtype.as_numpy_dtype)
         if self._fed.dtype.is_integer and batch.dtype.kind == "f":
-            limits = np.iinfo(kind)
-            batch = np.clip(np.rint(batch), limits.min, limits.max)
-        fed: np.ndarray = batch.astype(kind)
-        return fed
+            batch = np.clip(np.rint(batch), np.iinfo(kind).min, np.iinfo(kind).max)
+        return np.asarray(batch.astype(kind))
 
 
 def channels_of(image: Any) -> Optional[int]:

@@ -1,6 +1,6 @@
 """Attention maps of any TF-1-style graph, in one session: `GraphPredictor`."""
 
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
@@ -106,23 +106,35 @@ class GraphPredictor(MapSession):
             if activation.graph is not graph:
                 raise ArgumentError(f"{activation.name}: belongs to another graph than the logits")
         self._name = name or logits.name
-        if session is None:
-            session = _default_session(graph)
+        current = tf.get_default_session()
+        if session is None and current is not None and current.graph is graph:
+            session = current
         if session is None and graph.get_collection(tf.GraphKeys.GLOBAL_VARIABLES):
             raise ArgumentError("the graph has variables; expected the session with their values")
         fed = {_tensor_of(graph, key, self._name): value for key, value in (feeds or {}).items()}
         if needs_copy(logits):
             tensors = {"logits": logits, "image": image, "head_weights": head_weights}
-            tensors.update({"layer " + key: tensor for key, tensor in activations.items()})
-            tensors.update({f"feed {tensor.name}": tensor for tensor in fed})
-            tensors = {key: tensor for key, tensor in tensors.items() if tensor is not None}
-            made = copied(tensors, session, self._name)
+            tensors.update(("layer " + key, tensor) for key, tensor in activations.items())
+            tensors.update((f"feed {tensor.name}", tensor) for tensor in fed)
+            given = {key: tensor for key, tensor in tensors.items() if tensor is not None}
+            made = copied(given, session, self._name)
             logits, graph, session = made["logits"], made["logits"].graph, None
             image, head_weights = made.get("image"), made.get("head_weights")
             activations = {key: made["layer " + key] for key in activations}
             fed = {made[f"feed {tensor.name}"]: value for tensor, value in fed.items()}
         logits = logits_of(logits)
-        _check_tensors(logits, activations)
+        if not activations:
+            raise ArgumentError("activations: expected at least one tensor")
+        if logits.shape.as_list()[1] is None:
+            raise ArgumentError(
+                f"logits {logits.name}: expected shape (N, classes), got {logits.shape}"
+            )
+        for activation in activations.values():
+            if activation.shape.ndims != 4:
+                raise ArgumentError(
+                    f"{activation.name}: expected an activation of four dimensions, got "
+                    f"{activation.shape}"
+                )
         self.image = input_of(logits) if image is None else image
         self._check_fed(logits, fed)
         first = next(iter(activations))
@@ -152,13 +164,10 @@ class GraphPredictor(MapSession):
                 image_size=max(image_shape(self.image, image_size or 224)),
                 data_format=layout,
             )
-        owns_session = False
-        if session is None:
-            with graph.as_default():
-                session = open_session()
-            owns_session = True
+            owns_session = session is None
+            own_session = open_session() if owns_session else session
         super().__init__(
-            session,
+            own_session,
             self.image,
             target,
             fetches,
@@ -238,41 +247,18 @@ def _tensor_of(graph: Any, key: Any, name: str) -> Tensor:
         raise UserError(f"{name}: no input {key!r}; it has {first_few(fed) or 'none'}") from None
 
 
-def _check_tensors(logits: Any, activations: Mapping[str, Any]) -> None:
-    if not activations:
-        raise ArgumentError("activations: expected at least one tensor")
-    if logits.shape.as_list()[1] is None:
-        raise ArgumentError(
-            f"logits {logits.name}: expected shape (N, classes), got {logits.shape}"
-        )
-    for activation in activations.values():
-        if activation.shape.ndims != 4:
-            raise ArgumentError(
-                f"{activation.name}: expected an activation of four dimensions, got {activation.shape}"
-            )
-
-
 def _layout(activations: Mapping[str, Tensor], logits: Tensor, wanted: Optional[str]) -> str:
-    """The layout that all activations have.
-
-    Raises:
-        ValueError: they differ, or the graph tells another one than ``wanted``.
-    """
-    found: List[str] = []
+    """The layout that all activations have; raises where they or the graph and ``wanted`` differ."""
+    found = set()
     for activation in activations.values():
         told = layout_of(activation, logits)
         if told is not None and wanted is not None and told != wanted:
             raise ArgumentError(
                 f"data_format {wanted}: the graph's operations say that {activation.name} is {told}"
             )
-        found.append(told or wanted or CHANNELS_LAST)
-    if len(set(found)) > 1:
+        found.add(told or wanted or CHANNELS_LAST)
+    if len(found) > 1:
         raise ArgumentError(
             "activations: some have their channels first and some last; expected one kind"
         )
-    return found[0]
-
-
-def _default_session(graph: Any) -> Any:
-    session = tf.get_default_session()
-    return session if session is not None and session.graph is graph else None
+    return found.pop()

@@ -72,27 +72,21 @@ def normalize(maps: ArrayLike, normalization: Normalization = MINMAX) -> np.ndar
         raise ValueError(f"a map must be (..., H, W) and not empty, got {maps.shape}")
     if not np.isfinite(maps).all():
         raise ValueError("a map holds NaN or infinity")
-    axes = (-2, -1)
+    axes, percentile = (-2, -1), normalization.percentile or 0.0
     if normalization.kind == "minmax":
         maps = maps - maps.min(axis=axes, keepdims=True)
     elif normalization.kind == "ivr":
-        maps = np.maximum(maps - _percentile(maps, normalization), 0)
+        maps = np.maximum(maps - np.percentile(maps, percentile, axes, keepdims=True), 0)
     else:
         maps = np.maximum(maps, 0)
     span = maps.max(axis=axes, keepdims=True)
     if normalization.kind == "pas":
-        high = _percentile(maps, normalization)
+        high = np.percentile(maps, percentile, axes, keepdims=True)
         span = np.where(high > 0, high, span)  # a map with fewer positive places has no percentile
         maps = np.minimum(maps, span)
     # Where the span is zero, so is every value: any divisor gives zeros.
     normalized: np.ndarray = (maps / np.where(span > 0, span, 1.0)).astype(np.float32)
     return normalized
-
-
-def _percentile(maps: np.ndarray, normalization: Normalization) -> np.ndarray:
-    assert normalization.percentile is not None
-    found: np.ndarray = np.percentile(maps, normalization.percentile, axis=(-2, -1), keepdims=True)
-    return found
 
 
 def resize_map(score_map: ArrayLike, height: int, width: int) -> np.ndarray:
@@ -123,14 +117,5 @@ def resize_map(score_map: ArrayLike, height: int, width: int) -> np.ndarray:
 def score_map(
     raw: ArrayLike, height: int, width: int, normalization: Normalization = MINMAX
 ) -> np.ndarray:
-    """The score map of an image: a layer's raw map, normalized and resized to the image.
-
-    Args:
-        raw: array (h, w) of numbers.
-        height, width: size of the image.
-        normalization: :class:`Normalization`.
-
-    Returns:
-        float32 array (height, width) in [0, 1].
-    """
+    """A layer's raw map (h, w), normalized and resized to an image: float32 (height, width) in [0, 1]."""
     return resize_map(normalize(raw, normalization), height, width)

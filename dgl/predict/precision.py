@@ -77,8 +77,7 @@ def check_precision(precision: str, gpus: int = 0, flags: Optional[Container[str
         flags: those of the CPU; by default this machine's.
 
     Raises:
-        UserError: an unknown precision, a processor without bfloat16 instructions, a GPU without TF32,
-            or a TensorFlow without the kernels.
+        UserError: an unknown precision, or one that the processor, the GPU or TensorFlow lacks.
     """
     if precision not in PRECISIONS:
         raise UserError("--precision {}: choose of {}".format(precision, ", ".join(PRECISIONS)))
