@@ -29,8 +29,9 @@ from published_files import (
 )
 from refusals import refusal
 
+from dgl.backbones import get_backbone
 from dgl.tf_compat import tf
-from dgl.weights import open_checkpoint, read_card
+from dgl.weights import find_weights, open_checkpoint, read_card
 from dgl.weights.convert import convert
 
 pytestmark = pytest.mark.usefixtures("graphs_once")
@@ -40,36 +41,88 @@ ONE = (1.0, 1.0, 1.0)
 HALF = (127.5, 127.5, 127.5)
 
 
+TORCH = ("rgb", OUR_MEAN[::-1], OUR_STD[::-1])
+INPUTS = {"caffe": ("bgr", BGR_MEAN, ONE), "torch": TORCH, "half": ("rgb", HALF, HALF)}
+INPUTS.update(turned=("rgb", BGR_MEAN[::-1], ONE), ours=("bgr", OUR_MEAN, OUR_STD))
+
+
 def converted(path, **options):
     """What was done with a file, and the result."""
     done = convert(str(path), str(path) + ".npz", **options)
     return done, open_checkpoint(done.out)
 
 
-# --- tensorpack
+def as_input(mode, image, given):
+    """An image as a publisher's network takes it, padded as ours pads it."""
+    if mode.startswith("resnet"):  # whose publishers have our mean color
+        return preprocess(image, *INPUTS[given])
+    return preprocess(padded(image, 1 if mode == "vgg" else 2), *INPUTS[given])
 
 
-@pytest.fixture(scope="module")
-def values():
-    return zoo("vgg")
+# --- every publisher
+
+WRITERS = {
+    "zoo": lambda path, mode: write_npz(path / "vgg16.npz", zoo(mode)),
+    "torchvision": lambda path, mode: write_pth(path / "a.pth", torchvision(mode)),
+    "slim": lambda path, mode: write_tensorflow(path / "i.ckpt", slim(), version=1),
+    "keras": lambda path, mode: write_keras(path / "a.h5", keras_vgg(top=False), model=True),
+    "keras 1": lambda path, mode: write_keras(path / "a.h5", keras_vgg(), old_names=True),
+    "keras from 95": lambda path, mode: write_keras(path / "a.h5", keras_inception(95)),
+}
+VGG, INCEPTION = "conv1_1 conv5_3", "Conv2d_1a_3x3 Mixed_5c Mixed_6a Mixed_6e"
+# Network, publisher, --channels, what the publisher's network takes, how many variables are left out, and the
+# endpoints that are compared.
+PUBLISHED = [
+    ("vgg", "zoo", None, "caffe", 7, VGG),
+    ("vgg", "zoo", "bgr", "caffe", 7, VGG),
+    ("vgg", "zoo", "rgb", "turned", 7, VGG),
+    ("vgg", "keras", None, "caffe", 0, VGG),
+    ("vgg", "keras 1", None, "caffe", 2, VGG),
+    ("vgg", "torchvision", None, "torch", 2, VGG),
+    ("resnet50", "torchvision", None, "torch", 53, "logits"),
+    ("resnet50se", "zoo", None, "ours", 1, "logits"),
+    ("inceptionv3", "slim", None, "half", 5, INCEPTION),
+    ("inceptionv3", "keras from 95", None, "half", 4 * 24, ""),
+]
 
 
-@pytest.mark.parametrize("order", ["rgb", "bgr", None])
-def test_vgg_of_caffe(tmp_path, values, order):
-    done, checkpoint = converted(write_npz(tmp_path / "vgg16.npz", values), channels=order)
-    assert (done.written, done.left_out, done.preprocessing.order) == (26, 7, order or "bgr")
-    image, names = random_image(), ["conv1_1", "conv5_3"]
-    mean = BGR_MEAN[::-1] if order == "rgb" else BGR_MEAN
-    pixels = preprocess(padded(image), order or "bgr", mean, ONE)
-    points = forward("vgg", pixels, values, first_padding="VALID")
-    found = assert_computes(points, "vgg", checkpoint, image, names)
-    if order is None:  # zero padding makes a difference, at the border only
-        points = forward("vgg", preprocess(image, "bgr", mean, ONE), values)
-        off = np.abs(found[0] - points["conv1_1"]) / points["conv1_1"].max()
-        assert off[:, 1:-1, 1:-1].max() < 1e-6 < off.max()
+@pytest.mark.parametrize(
+    "mode, publisher, channels, given, left_out, names",
+    [pytest.param(*row, marks=[] if row[0] == "vgg" else pytest.mark.slow) for row in PUBLISHED],
+)
+def test_it_computes_the_same_as_numpy(
+    tmp_path, monkeypatch, mode, publisher, channels, given, left_out, names
+):
+    monkeypatch.chdir(tmp_path)
+    done = convert(WRITERS[publisher](tmp_path, mode), channels=channels)
+    assert (done.mode, done.left_out) == (mode, left_out)
+    assert os.path.samefile(done.out, find_weights(get_backbone(mode), mode))
+    checkpoint, expected = open_checkpoint(done.out), published_part(mode)
+    assert done.written == len(expected)
+    # The first layer takes its input on another scale or in another order, and nothing else changes.
+    stem = get_backbone(mode).stem
+    changed = [name for name in expected if name.startswith(stem.rsplit("/", 1)[0])]
+    held = dict(expected, **{name: checkpoint.read(name) for name in changed})
+    if given in ("torch", "ours"):
+        held = dict(expected, **({stem: expected[stem][:, :, ::-1]} if given == "torch" else {}))
+    assert_holds(checkpoint, held)
+    if not names:
+        return
+    image, names = random_image(32 if "logits" in names else 64), names.split()
+    padding = {} if mode.startswith("resnet") else {"first_padding": "VALID"}
+    points = forward(mode, as_input(mode, image, given), expected, **padding)
+    found = assert_computes(points, mode, checkpoint, image, names)
+    if given in ("caffe", "half"):  # zero padding makes a difference, at the border only
+        points = forward(mode, preprocess(image, *INPUTS[given]), expected)
+        first, last = (
+            np.abs(array - points[name]) / points[name].max()
+            for array, name in ((found[0], names[0]), (found[-1], names[-1]))
+        )
+        inner = slice(1, -1) if mode == "vgg" else slice(None, -1)
+        assert first[:, inner, inner].max() < 1e-6 < first.max()
         # docs/weights.md states these.
-        assert off.max() < 0.01
-        assert np.abs(found[1] - points["conv5_3"]).max() < 0.01 * points["conv5_3"].max()
+        assert first.max() < (0.01 if mode == "vgg" else 0.2)
+        assert last.max() < (0.01 if mode == "vgg" else 0.1)
 
 
 @pytest.mark.parametrize(
@@ -80,46 +133,13 @@ def test_vgg_of_caffe(tmp_path, values, order):
         ("vgg16.npz", {"keep_first_layer": True}),
     ],
 )
-def test_vgg_that_needs_no_change(tmp_path, values, name, options):
-    done, checkpoint = converted(write_npz(tmp_path / name, values), **options)
+def test_vgg_that_needs_no_change(tmp_path, name, options):
+    done, checkpoint = converted(write_npz(tmp_path / name, zoo("vgg")), **options)
     expected = published_part("vgg")
     assert list(checkpoint.shapes) == list(expected)
     assert_holds(checkpoint, expected)
     assert done.published.file_name == options.get("published_as", name)
     assert (done.preprocessing is None) == ("keep_first_layer" in options)
-
-
-@pytest.mark.slow
-def test_squeeze_excite(tmp_path):
-    mode, values, image = "resnet50se", zoo("resnet50se"), random_image(32)
-    done, checkpoint = converted(write_npz(tmp_path / "my.npz", values))
-    assert (done.mode, done.written, done.left_out) == (mode, 331, 1)
-    assert_holds(checkpoint, published_part(mode))
-    expected = forward(mode, preprocess(image, "bgr", OUR_MEAN, OUR_STD), values)
-    assert_computes(expected, mode, checkpoint, image, ["logits"])
-
-
-# --- torchvision
-
-
-def as_torchvision(image):
-    return preprocess(image, "rgb", OUR_MEAN[::-1], OUR_STD[::-1])
-
-
-@pytest.mark.parametrize("mode", ["vgg", pytest.param("resnet50", marks=pytest.mark.slow)])
-def test_it_computes_the_same_as_numpy(tmp_path, monkeypatch, mode):
-    monkeypatch.chdir(tmp_path)
-    done = convert(write_pth(tmp_path / "model.pth", torchvision(mode)))
-    name = {"vgg": "vgg16.npz", "resnet50": "ImageNet-ResNet50.npz"}[mode]
-    assert done.out == os.path.join("pretrain_model", name)
-    checkpoint, expected = open_checkpoint(done.out), published_part(mode)
-    assert (done.mode, done.left_out) == (mode, 2 if mode == "vgg" else 53)
-    # Same means and scales: only the channels turn, and no number changes.
-    turned = {n: expected[n][:, :, ::-1] for n in ("conv1_1/W", "conv0/W") if n in expected}
-    assert_holds(checkpoint, dict(expected, **turned))
-    image, last = random_image(32), "conv5_3" if mode == "vgg" else "logits"
-    points = forward(mode, as_torchvision(image), expected)
-    assert_computes(points, mode, checkpoint, image, [last])
 
 
 @pytest.mark.slow
@@ -131,60 +151,12 @@ def test_a_resnet_with_the_strides_it_was_trained_with(tmp_path, strides):
     assert card.strides == (strides or "published")
     image, values = random_image(64), published_part("resnet50")
     geometry = {"strides": (1, 2, 2, 2), "padding": "SYMMETRIC", "in_first": strides is not None}
-    expected = forward("resnet50", as_torchvision(image), values, **geometry)
+    expected = forward("resnet50", preprocess(image, *TORCH), values, **geometry)
     names = ["conv0", "pool0", "group1/block0_shortcut", "logits"]
     assert_computes(expected, "resnet50", checkpoint, image, names, strides=card.strides)
 
 
-# --- TF-slim
-
-
-def assert_holds_but_the_stem(checkpoint):
-    """The values of Inception, but for the first layer, which takes the input on another scale."""
-    expected, stem = published_part("inceptionv3"), "InceptionV3/Conv2d_1a_3x3/"
-    changed = {name: checkpoint.read(name) for name in expected if name.startswith(stem)}
-    assert_holds(checkpoint, dict(expected, **changed))
-
-
-@pytest.mark.slow
-def test_inception_of_slim(tmp_path):
-    values = slim()
-    path = write_tensorflow(tmp_path / "inception_v3.ckpt", values, version=1)
-    done, checkpoint = converted(path)
-    assert (done.written, done.left_out) == (len(published_part("inceptionv3")), 5)
-    assert_holds_but_the_stem(checkpoint)
-    image, names = random_image(), ["Conv2d_1a_3x3", "Mixed_5c", "Mixed_6a", "Mixed_6e"]
-    pixels = preprocess(padded(image, 2), "rgb", HALF, HALF)
-    points = forward("inceptionv3", pixels, values, first_padding="VALID")
-    found = assert_computes(points, "inceptionv3", checkpoint, image, names)
-    # Zero padding makes a difference, at the border only.
-    points = forward("inceptionv3", preprocess(image, "rgb", HALF, HALF), values)
-    off = np.abs(found[0] - points["Conv2d_1a_3x3"]) / points["Conv2d_1a_3x3"].max()
-    assert off[:, :-1, :-1].max() < 1e-6 < off.max()
-    # docs/weights.md states these.
-    assert off.max() < 0.2
-    assert np.abs(found[3] - points["Mixed_6e"]).max() < 0.1 * points["Mixed_6e"].max()
-
-
-# --- Keras
-
-
-def as_keras(mode, image):
-    """An image as the network of Keras takes it, padded as ours pads it."""
-    if mode == "vgg":
-        return preprocess(padded(image), "bgr", BGR_MEAN, ONE)
-    return preprocess(padded(image, 2), "rgb", HALF, HALF)
-
-
-@pytest.mark.parametrize("top, options", [(True, {"old_names": True}), (False, {"model": True})])
-def test_vgg(tmp_path, top, options):
-    path = write_keras(tmp_path / "vgg.h5", keras_vgg(top=top), **options)
-    done, checkpoint = converted(path)
-    assert (done.mode, done.written, done.left_out) == ("vgg", 26, 2 * top)
-    image, names = random_image(), ["conv1_1", "conv5_3"]
-    pixels = as_keras("vgg", image)
-    points = forward("vgg", pixels, published_part("vgg"), first_padding="VALID")
-    assert_computes(points, "vgg", checkpoint, image, names)
+# --- divided activations
 
 
 def test_smaller_activations(tmp_path):
@@ -207,15 +179,13 @@ def test_no_divisor(tmp_path, divisor):
 
 
 @pytest.mark.slow
-def test_inception_is_numbered_from_anywhere(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    path = write_keras(tmp_path / "i.h5", keras_inception(first=95), old_names=True)
-    message = refusal(convert, path, divide_activations=2)
-    assert "inceptionv3 has normalization layers" in message
-    done = convert(path)
-    assert done.out == os.path.join("pretrain_model", "inception_v3.npz")
-    assert (done.mode, done.left_out) == ("inceptionv3", 4 * 24)
-    assert_holds_but_the_stem(open_checkpoint(done.out))
+def test_no_divisor_of_a_network_with_normalization(tmp_path):
+    path = write_npz(tmp_path / "a.npz", zoo("resnet50se"))
+    message = refusal(converted, path, divide_activations=2)
+    assert "resnet50se has normalization layers" in message
+
+
+# --- applications of Keras
 
 
 def quick_session():
@@ -296,7 +266,7 @@ def write_as_keras_does(path, model, values):
 def test_applications_of_keras(tmp_path, monkeypatch, mode, application, side, strided, last, name):
     """Our last layer is Keras's, and so are the logits that Keras makes of it."""
     image, path = random_image(side), str(tmp_path / "model.h5")
-    pixels = as_keras(mode, image)
+    pixels = as_input(mode, image, "caffe" if mode == "vgg" else "half")
     settings = {"weights": None, "input_shape": pixels.shape[1:], "classes": CLASSES}
     with tf.Graph().as_default(), quick_session().as_default() as session:
         with monkeypatch.context() as patch:
