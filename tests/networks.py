@@ -13,8 +13,6 @@ from dgl.backbones.network import build_network
 from dgl.tf_compat import tf
 
 WIDTH = 0.125
-_BLOCKS = ((8, 2), (16, 2), (32, 3), (64, 3), (64, 3))
-_ADD = 128
 
 
 def value(name, shape):
@@ -106,23 +104,14 @@ def write_tensorflow(prefix, values, version=2):
 
 
 def vgg_shapes(classes, head="linear", norm="none"):
-    """Variable name -> shape of VGG16-GAP at width 1/8, written down without building it."""
-    shapes, below = {}, 3
-    layers = [
-        (f"conv{block}_{index}", channels)
-        for block, (channels, repeats) in enumerate(_BLOCKS, 1)
-        for index in range(1, repeats + 1)
-    ]
-    for name, channels in layers + [("add", _ADD)]:
-        shapes[name + "/W"] = (3, 3, below, channels)
-        if norm == "none":
-            shapes[name + "/b"] = (channels,)
-        else:
+    """Variable name -> shape of VGG16-GAP at width 1/8."""
+    shapes = {}
+    for name, shape in shapes_of("vgg", 64, options_of("vgg", classes, head=head, width=WIDTH)):
+        if norm == "bn" and name.endswith("/b") and not name.startswith(head):
             for part in ("gamma", "beta", "mean/EMA", "variance/EMA"):
-                shapes[f"{name}/bn/{part}"] = (channels,)
-        below = channels
-    shapes[head + "/W"] = (below, classes)
-    shapes[head + "/b"] = (classes,)
+                shapes[f"{name[:-2]}/bn/{part}"] = shape
+        else:
+            shapes[name] = shape
     return shapes
 
 

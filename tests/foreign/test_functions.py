@@ -152,7 +152,6 @@ HOSTILE = {
     "missing": of("g", ["x"], "x"),
     "of two arguments": of("f", ["x", "y"], "x"),
     "without result": of("f", ["x"], "nobody:y:0"),
-    "without number": of("f", ["x"], "a:y:z", node("a", "Sqrt", "x", **FLOAT)),
     "without output": of("f", ["x"], "a:nothing:0", node("a", "TopKV2", "x", "x", **FLOAT)),
 }
 

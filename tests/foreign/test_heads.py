@@ -70,6 +70,9 @@ SOFTMAXES = {
     "twice": lambda z: tf.nn.softmax(tf.nn.softmax(z)),
     "smoothed": lambda z: 0.9 * tf.nn.softmax(z) + 0.1 / 8,
     "other type": lambda z: tf.cast(tf.nn.softmax(z), tf.float32),
+    "none": tf.identity,
+    "log_softmax": tf.nn.log_softmax,
+    "stopped": lambda z: tf.identity(tf.stop_gradient(tf.nn.softmax(tf.identity(z)))),
 }
 HEADS = {"sigmoid": SIGMOIDS, "softmax": SOFTMAXES}
 
@@ -169,6 +172,8 @@ def test_what_probabilities_are_made_into_is_refused(spoil, tensors):
 
 
 def test_other_scores_are_refused(tensors):
+    with pytest.raises(ValueError, match="expected logits or probabilities"):
+        logits_of(tensors.activation)
     with pytest.raises(ValueError, match="int64; expected float logits"):
         logits_of(tf.argmax(tensors.logits, 1))
     # The scores themselves say that they are probabilities: from 0 to 1, their sum 1 in every image.

@@ -106,12 +106,10 @@ def test_constants_that_claim_more_than_they_hold(sizes, tmp_path):
 @pytest.mark.parametrize(
     "name, layer",
     [
-        ("functional_1/my_flip_1/stateless_random_uniform/StatelessRandomGetKey", "my_flip_1"),
         ("f/my_drop_1/stateless_dropout/stateless_random_uniform/StatelessRandom", "my_drop_1"),
         ("model/my_drop/dropout/random_uniform/RandomUniform", "my_drop"),
         ("model/outer/my_drop/dropout/random_uniform/RandomUniform", "my_drop"),
         ("model/dropout/dropout/random_uniform/RandomUniform", "dropout"),
-        ("dropout/cond/dropout/random_uniform/RandomUniform", "dropout"),
         ("my_drop/cond/dropout/random_uniform/RandomUniform", "my_drop"),
         ("model/noise/random_normal/RandomStandardNormal", "noise"),
         ("while", "while"),

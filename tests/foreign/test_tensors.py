@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dgl.foreign import input_of, layers_of, logits_of, pooled_layer
+from dgl.foreign import input_of, layers_of, pooled_layer
 from dgl.tf_compat import tf
 
 
@@ -63,37 +63,6 @@ def test_no_image_or_several(shapes, words):
     fed = [tf.reduce_sum(placeholder(*shape, name=name)) for shape, name in zip(shapes, "ab")]
     with pytest.raises(ValueError, match=words):
         input_of(tf.add_n(fed + [tf.constant(1.0)]))
-
-
-# --- logits_of
-
-
-@pytest.mark.parametrize(
-    "end",
-    [
-        tf.identity,
-        tf.nn.softmax,
-        tf.nn.log_softmax,
-        lambda z: tf.identity(tf.nn.softmax(tf.identity(z))),
-        lambda z: tf.reshape(tf.nn.softmax(z), [-1, 5]),
-        lambda z: tf.stop_gradient(tf.nn.softmax(z)),
-    ],
-)
-def test_logits_behind_a_softmax(end):
-    z = dense(placeholder(None, 6))
-    found = logits_of(end(z))
-    assert found.shape.as_list() == [None, 5]
-    while found.op.type == "Identity":
-        found = found.op.inputs[0]
-    assert found is z
-
-
-def test_logits_in_one_place_lose_it_and_other_tensors_are_refused():
-    z = conv(mean(placeholder(2, 4, 4, 3), keepdims=True), 5)
-    found = logits_of(tf.nn.softmax(z))
-    assert found.shape.as_list() == [2, 5] and found.op.inputs[0] is z
-    with pytest.raises(ValueError, match="expected logits or probabilities"):
-        logits_of(placeholder(None, 4, 4, 3))
 
 
 # --- layers_of

@@ -1,13 +1,22 @@
 """Checkpoints of every kind read alike; missing, damaged and hostile ones end in one clear line."""
 
+import itertools
 import os
 import shutil
 
 import h5py
 import numpy as np
 import pytest
+from foreign_files import (
+    STORAGES,
+    damaged,
+    read_all,
+    refusal_of,
+    write_keras,
+    write_pth,
+    write_safetensors,
+)
 from foreign_files import assert_same as assert_same_in_order
-from foreign_files import damaged, read_all, refusal_of, write_keras, write_pth, write_safetensors
 from networks import write_npz, write_tensorflow
 from refusals import refusal
 
@@ -117,10 +126,20 @@ def _write_legacy_pth(path, values):
 
 
 def _write_keras(path, values):
-    return write_keras(path, [(k.split("/")[0], [(k.split("/")[1], v)]) for k, v in values.items()])
+    layers = itertools.groupby(values, lambda name: name.split("/")[0])
+    return write_keras(
+        path, [(k, [(n.split("/")[1], values[n]) for n in own]) for k, own in layers]
+    )
 
 
 WRITERS = [write_npz, write_pth, _write_legacy_pth, _write_keras, write_safetensors]
+
+
+@pytest.mark.parametrize("write", WRITERS)
+@pytest.mark.parametrize("dtype", sorted(STORAGES))
+def test_number_types(tmp_path, write, dtype):
+    values = {"conv/x": np.array([[0, 1, 1], [1, 0, 1]], dtype), "conv/y": np.array(1, dtype)}
+    assert_same(read_all(write(str(tmp_path / "a.npz"), values)), values)
 
 
 @pytest.mark.parametrize("suffix", ["", ".npz", ".h5"])

@@ -70,8 +70,7 @@ WRITERS = {
     "keras from 95": lambda path, mode: write_keras(path / "a.h5", keras_inception(95)),
 }
 VGG, INCEPTION = "conv1_1 conv5_3", "Conv2d_1a_3x3 Mixed_5c Mixed_6a Mixed_6e"
-# Network, publisher, --channels, what the publisher's network takes, how many variables are left out, and the
-# endpoints that are compared.
+# Network, publisher, --channels, what the publisher's network takes, variables left out, endpoints.
 PUBLISHED = [
     ("vgg", "zoo", None, "caffe", 7, VGG),
     ("vgg", "zoo", "bgr", "caffe", 7, VGG),

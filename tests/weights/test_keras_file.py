@@ -57,12 +57,10 @@ def test_the_layer_names_the_weight_whatever_its_scope(tmp_path):
     assert list(read_all(write_keras(tmp_path / "a.h5", layers))) == ["conv/kernel"]
 
 
-@pytest.mark.parametrize("dtype", ["float16", ">f4", "int64"])
-def test_number_types(tmp_path, dtype):
-    array = np.arange(6).reshape(2, 3).astype(dtype)
-    found = read_all(write_keras(tmp_path / "a.h5", [("x", [("y", array), ("z", array[0, 0])])]))
-    expected = array.astype(array.dtype.newbyteorder("="))
-    assert_same(found, {"x/y": expected, "x/z": expected[0, 0]})
+def test_numbers_of_the_other_byte_order(tmp_path):
+    array = np.arange(6).reshape(2, 3).astype(">f4")
+    found = read_all(write_keras(tmp_path / "a.h5", [("x", [("y", array)])]))
+    assert_same(found, {"x/y": array.astype("f4")})
 
 
 @pytest.mark.slow
@@ -190,27 +188,22 @@ def _much_text(group):
     "fill, message",
     [
         (_bare("layers", "vars"), "Keras 3, expected the layout of Keras 2"),
-        (_bare("_layer_checkpoint_dependencies"), "Keras 3, expected the layout of Keras 2"),
         (_bare("model_weights"), "expected the layout of Keras 2"),
         (_outside, "kernel:0 lies in another file"),
         (_virtual, "kernel:0 lies in another file"),
         (_dataset(shape=(10**12,), dtype="f4"), "kernel:0 claims 4000000000000 bytes"),
-        (_dataset(shape=(2**40, 2**30), dtype="f8", chunks=(8, 8)), "kernel:0 claims"),
         (_dataset(data=np.zeros(10**7, "u1"), **_GZIP), "kernel:0 claims 10000000 bytes"),
         (
             _dataset(shape=(1,), maxshape=(None,), dtype="f4", chunks=(10**8,), **_GZIP),
             "kernel:0 claims 400000000 bytes",
         ),
         (_dataset(shape=(3,), dtype=_TEXT), "kernel:0 holds object, expected numbers"),
-        (_dataset(data=np.zeros(3, [("a", "f4"), ("b", "f4")])), "expected numbers"),
-        (_dataset(data=np.zeros(3, "c8")), "expected numbers"),
         (_dataset(data=h5py.Empty(np.dtype("f4"))), "expected numbers"),
         (_dataset(data=np.arange(100), scaleoffset=True), "gzip or lzf"),
         (lambda group: None, "conv/kernel:0 is missing"),
         (lambda group: group.create_group("kernel:0"), "conv/kernel:0 is no array"),
         (lambda group: group.attrs.__delitem__("weight_names"), "weight_names"),
         (_names(np.array([b"../kernel:0"])), "is missing"),
-        (_names(np.array([b"\xff"])), "not a readable"),
         (_names(np.arange(3)), "weight_names"),
         (lambda group: group.parent.__delitem__("conv"), "conv is missing"),
         (_layer_is_an_array, "conv is no group"),
@@ -237,11 +230,6 @@ def test_links_are_refused(tmp_path, place, kind):
         is_soft = kind == "soft"
         stream[place] = h5py.SoftLink("/elsewhere") if is_soft else h5py.ExternalLink(other, place)
     assert "is a link" in refusal_of(path)
-
-
-def test_a_damaged_header(tmp_path):
-    (tmp_path / "a.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(300))
-    assert "not a readable HDF5" in refusal_of(tmp_path / "a.h5")
 
 
 def test_an_empty_list_is_a_layer_without_weights(tmp_path):

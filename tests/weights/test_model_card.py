@@ -26,14 +26,11 @@ def test_round_trip(tmp_path, card):
 def test_where_a_card_is_looked_for(tmp_path, load):
     path = os.path.join(str(tmp_path), load)
     assert read_card(path) is None
-    write_card(str(tmp_path / CARD_FILE), CARD)
-    assert read_card(path) == CARD
-
-
-def test_the_file_s_own_card_goes_before_the_folder_s(tmp_path):
     write_card(str(tmp_path / CARD_FILE), OTHER)
-    write_card(str(tmp_path / "birds.json"), CARD)
-    assert read_card(str(tmp_path / "birds.npz")) == CARD
+    assert read_card(path) == OTHER
+    if load == "birds.npz":  # its own card goes before the folder's
+        write_card(str(tmp_path / "birds.json"), CARD)
+        assert read_card(path) == CARD
 
 
 def test_what_is_not_in_the_card_takes_defaults(tmp_path):
@@ -49,9 +46,7 @@ def test_what_is_not_in_the_card_takes_defaults(tmp_path):
         b"\xff\xfe\x00",
         b'{"mode": "vgg"}',
         b'{"mode": "vgg", "image_size": "large"}',
-        b'{"mode": "vgg", "image_size": Infinity}',
         b'{"mode": "vgg", "image_size": 0}',
-        b'{"mode": "vgg", "image_size": 224, "class_names": 5}',
         b'{"mode": "vgg", "image_size": 224, "class_names": "one, two"}',
         b'{"mode": "vgg", "image_size": 224, "last_stride": 0}',
     ],
@@ -80,14 +75,7 @@ def test_a_thousand_classes_of_the_imagenet_head_are_those_of_imagenet(mode, dat
         (ModelCard("vgg", 224, data_set="birds"), "linear", 1000, ()),
     ],
 )
-def test_else_classes_have_the_names_of_the_card(card, head, classes, expected):
+def test_else_classes_have_the_names_of_the_card(card, head, classes, expected, caplog):
     names = class_names_of(card, get_backbone("vgg"), head, classes)
     assert (names.names, names.classes, names.name(998)) == (expected, classes, "998")
-
-
-@pytest.mark.parametrize("classes, logged", [(1, True), (2, False), (3, True)])
-def test_names_of_another_number_than_outputs_are_told_with_both(caplog, classes, logged):
-    class_names_of(CARD, get_backbone("vgg"), "linear", classes)
-    assert logged == bool(caplog.records)
-    if logged:
-        assert f"2 class names, but the checkpoint has {classes} outputs" in caplog.text
+    assert bool(caplog.records) == bool(expected)  # of another number than the outputs

@@ -1,16 +1,15 @@
 """Archives of arrays: what they claim is compared with what they hold before anything is made room for."""
 
-import gc
 import os
 import struct
 import zipfile
 
 import numpy as np
 import pytest
-from foreign_files import Trap, assert_same, damaged, read_all, refusal_of, write_pth
+from foreign_files import Trap, assert_same, read_all, refusal_of
 from networks import write_npz
 
-from dgl.weights import open_checkpoint, save_npz
+from dgl.weights import save_npz
 
 VALUES = {"x": np.arange(6, dtype="float32").reshape(2, 3), "y": np.array(3), "z": np.zeros((0, 4))}
 
@@ -87,13 +86,10 @@ _ZEROS = described((3,)) + bytes(12)
         (_holding(described((2**40, 2**40), version=2) + bytes(24)), "x.npy has 24 bytes"),
         (_holding(described((7,)) + bytes(24), zipfile.ZIP_DEFLATED), "x.npy has 24 bytes"),
         (_holding(described((-2, -3)) + bytes(24)), "x.npy has 24 bytes"),
-        (_holding(described((6,))), "x.npy has 0 bytes"),
         (_claims_more_than_is_stored, "x.npy claims more bytes"),
         (_holding(_ZEROS, zipfile.ZIP_BZIP2), "x.npy is compressed"),
         (_holding(header_of(b"")), _UNREADABLE),
-        (_holding(header_of(b"{'descr': (")), _UNREADABLE),
         (_holding(described("('a',)")), _UNREADABLE),
-        (_holding(described((), "zzz")), _UNREADABLE),
         (_holding(header_of(b"[" * 5000)), _UNREADABLE),
         # A header of any length is not read whole.
         (_holding(header_of(b" " * 50000000, 2), zipfile.ZIP_DEFLATED), _UNREADABLE),
@@ -106,45 +102,11 @@ def test_damaged(tmp_path, make, message):
     assert message in refusal_of(tmp_path / "a.npz")
 
 
-@pytest.mark.parametrize("pair", [("x", "x:0"), ("x:0", "x")])
-def test_two_variables_of_one_name(tmp_path, pair):
-    path = write_npz(tmp_path / "a.npz", {name: np.zeros(3) for name in pair})
+def test_two_variables_of_one_name(tmp_path):
+    path = write_npz(tmp_path / "a.npz", {name: np.zeros(3) for name in ("x", "x:0")})
     assert refusal_of(path).endswith("named x, expected one")
 
 
 def test_a_long_name_in_a_message_is_shortened(tmp_path):
     path = write_members(tmp_path / "a.npz", **{"a" * 5000: b"no array"})
     assert len(refusal_of(path)) < len(path) + 300
-
-
-def _descriptors(path):
-    """How many of this process's open files are ``path``."""
-    found = 0
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found += os.readlink("/proc/self/fd/" + name) == path
-        except OSError:  # the one of this very list
-            continue
-    return found
-
-
-@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="needs Linux's list of open files")
-def test_files_are_closed(tmp_path):
-    paths = []
-    for write, member in ((write_npz, "x"), (write_pth, "data.pkl")):
-        for fault in (None, "content", "directory"):
-            path = os.path.realpath(str(tmp_path / f"{member}.{fault}.npz"))
-            paths.append(path)
-            write(path, {"x": np.zeros(3, "float32")})
-            if fault is None:
-                checkpoint = open_checkpoint(path)
-                checkpoint.read("x")
-                assert _descriptors(path) == 1
-                del checkpoint
-                continue
-            damaged(path, cut=0.9)
-            if fault == "content":
-                write_members(path, **{member: b"nothing"})
-            refusal_of(path)
-    gc.collect()
-    assert [_descriptors(path) for path in paths] == [0] * 6

@@ -72,14 +72,11 @@ def test_options_are_read_from_the_checkpoint(norm):
     assert not options.training
 
 
-@pytest.mark.parametrize("mode", PAPER_MODES)
-def test_another_backbone_s_checkpoint(mode):
-    backbone, other = get_backbone(mode), get_backbone("inceptionv3" if mode == "vgg" else "vgg")
-    checkpoint = Checkpoint("a.npz", {other.stem: (3, 3, 3, 8), "linear/W": (8, 5)}, None)
-    message = refusal(options_from, backbone, checkpoint)
+def test_another_backbone_s_checkpoint():
+    checkpoint = Checkpoint("a.npz", {"conv0/W": (3, 3, 3, 8), "linear/W": (8, 5)}, None)
+    message = refusal(options_from, VGG, checkpoint)
     assert message.startswith("a.npz: ")
-    for part in ("--mode " + mode, "lacks " + backbone.stem, other.stem):
-        assert part in message
+    assert all(part in message for part in ("--mode vgg", "lacks conv1_1/W", "conv0/W"))
 
 
 def test_without_a_classification_layer(values):
@@ -102,13 +99,11 @@ def test_wrong_width_or_norm(values, option, message):
     assert message in fails_to_fit(shaped(values), **option)
 
 
-@pytest.mark.parametrize("missing", [4, 9])
-def test_the_first_disagreeing_variables_are_named(values, missing):
-    names = list(values)[2 : 2 + missing]
+def test_the_first_disagreeing_variables_are_named(values):
+    names = list(values)[2:11]
     message = fails_to_fit(shaped({n: v for n, v in values.items() if n not in names}))
-    for index, name in enumerate(names):
-        assert (name + " (absent)" in message) == (index < 4)
-    assert (f"and {missing - 4} more" in message) == (missing > 4)
+    assert ", ".join(name + " (absent)" for name in names[:4]) in message
+    assert names[4] not in message and message.endswith("and 5 more")
 
 
 @pytest.mark.parametrize(
@@ -168,19 +163,9 @@ def test_choice_of_a_head(mode, data_set, heads, expected):
     assert found == (expected, heads[expected])
 
 
-@pytest.mark.parametrize("mode", PAPER_MODES)
-@pytest.mark.parametrize("ending", ["", ".index"])
-def test_names_of_files_in_pretrain_model(tmp_path, monkeypatch, mode, ending):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pretrain_model").mkdir()
-    for short, file_name in get_backbone(mode).pretrained.items():
-        path = os.path.join(os.getcwd(), "pretrain_model", file_name)
-        open(path + ending, "w").close()
-        assert [find_weights(get_backbone(mode), one) for one in (short, file_name)] == [path] * 2
-
-
 _VGG16, _NPZ = "pretrain_model/vgg16.npz", "pretrain_model/inception_v3.npz"
 _CKPT = _NPZ.replace(".npz", ".ckpt")
+_SE = "pretrain_model/ImageNet-ResNet50-SE.npz"
 
 
 @pytest.mark.parametrize(
@@ -188,6 +173,8 @@ _CKPT = _NPZ.replace(".npz", ".ckpt")
     [
         # What the name leads to comes first, if it is a checkpoint.
         ("vgg", [_VGG16], _VGG16),
+        ("vgg", ["pretrain_model/vgg16.npz.index"], _VGG16),
+        ("resnet50se", [_SE], _SE),
         ("vgg", [_VGG16, "vgg/vgg16.npz"], _VGG16),
         ("vgg", [_VGG16, "vgg/model.meta"], _VGG16),
         ("vgg", [_VGG16, "vgg"], "vgg"),
@@ -217,6 +204,7 @@ def test_a_folder_named_like_a_short_name_that_may_not_be_read(tmp_path, monkeyp
     for name in ("vgg", "pretrain_model"):
         (tmp_path / name).mkdir()
     (tmp_path / _VGG16).write_bytes(b"")
+    assert os.path.samefile(find_weights(VGG, "vgg16.npz"), _VGG16)
     monkeypatch.setattr(os, "listdir", refuse)
     assert os.path.samefile(find_weights(VGG, "vgg"), _VGG16)
 
@@ -226,8 +214,7 @@ def test_short_name_whose_file_is_absent(tmp_path, monkeypatch):
     # Beside the package there may be one.
     monkeypatch.setattr(restore, "PRETRAINED_FOLDER", "pretrain_model_of_the_tests")
     message = refusal(find_weights, get_backbone("resnet50se"), "resnet50se")
-    for part in ("--load resnet50se", "ImageNet-ResNet50-SE.npz", str(tmp_path)):
-        assert part in message
+    assert message.startswith("--load resnet50se: ") and "ImageNet-ResNet50-SE.npz" in message
 
 
 @pytest.mark.parametrize("mode, width", [(mode, 0.33) for mode in PAPER_MODES] + [("vgg", 0.05)])

@@ -37,21 +37,8 @@ def test_the_first_entry_is_what_the_short_name_stands_for(mode):
     assert files == {published_files(mode)[0].file_name, backbone.released.file_name}
 
 
-@pytest.mark.parametrize("file", [file for _, file in FILES], ids=lambda file: file.file_name)
-def test_the_other_order_turns_everything_and_back(file):
-    one = file.preprocessing
-    other = one.in_order("bgr" if one.order == "rgb" else "rgb")
-    assert other.mean == one.mean[::-1] and other.std == one.std[::-1]
-    assert other.text[:3] == other.order.upper() and other.in_order(one.order) == one
-    assert one.in_order(one.order) is one
-
-
 def test_how_to_get():
     text = how_to_get("vgg", "vgg16.npz", "here/")
     assert "http://models.tensorpack.com/Caffe-Converted/vgg16.npz" in text and "here/" in text
-    assert "dgl fetch vgg" in text and "dgl convert" in text
-    released = BACKBONES["vgg"].released
-    text = how_to_get("vgg", released.file_name, "here/")
-    assert "dgl fetch vgg16-dgl" in text and released.url in text
-    assert "convert" not in how_to_get("resnet50se", "ImageNet-ResNet50-SE.npz", "here/")
+    assert "dgl fetch vgg16-dgl" in how_to_get("vgg", "vgg16-dgl.npz", "here/")
     assert "x.npz" in how_to_get("resnet101se", "x.npz", "here/")

