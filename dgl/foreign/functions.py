@@ -20,6 +20,7 @@ from dgl.foreign.nodes import (
     data_inputs,
     input_name,
     make_constant,
+    new_node,
     output_index,
     output_of,
     unused_name,
@@ -151,9 +152,8 @@ class _Inliner:
             for index in reversed(range(len(sides) - 1)):
                 is_met = self._equals(condition, index, node)
                 own = input_name((sides[index].name, output))
-                select = self._new_node("SelectV2", f"{node.name}/selected", is_met, own, chosen)
-                select.attr["T"].type = kind
-                chosen = select.name
+                name = f"{node.name}/selected"
+                chosen = self._new_node("SelectV2", name, is_met, own, chosen, T=kind)
             self._replaced[node.name, output] = output_of(chosen)
         self._inlined.add(node.name)
 
@@ -161,12 +161,9 @@ class _Inliner:
         """Name of a boolean tensor: whether a branch's condition is ``index``."""
         kind = branch.attr["Tcond"].type if branch.op in _BRANCHES else tf.int32.as_datatype_enum
         if kind == tf.bool.as_datatype_enum:
-            negated = self._new_node("LogicalNot", f"{branch.name}/is_false", condition)
-            return str(negated.name)
+            return self._new_node("LogicalNot", f"{branch.name}/is_false", condition)
         number = self._constant(np.asarray(index, tf.as_dtype(kind).as_numpy_dtype), branch.name)
-        equal = self._new_node("Equal", f"{branch.name}/is_{index}", condition, number)
-        equal.attr["T"].type = kind
-        return str(equal.name)
+        return self._new_node("Equal", f"{branch.name}/is_{index}", condition, number, T=kind)
 
     def _unroll(self, node: NodeDef, level: int) -> bool:
         """Write out one round of a loop, or end it; ``False`` if its end cannot be told beforehand."""
@@ -236,18 +233,19 @@ class _Inliner:
         return values
 
     def _constant(self, value: np.ndarray, name: str) -> str:
-        node = self._new_node("Const", f"{name}/number")
-        make_constant(node, value)
-        return str(node.name)
+        name = self._new_node("Const", f"{name}/number")
+        make_constant(self._nodes[name], value)
+        return name
 
     def _call(self, name: str, inputs: Iterable[str]) -> NodeDef:
         """A node that calls a function, which is to be inlined at once."""
-        return tf.NodeDef(name=unused_name(name, self._names), op="PartitionedCall", input=inputs)
+        return new_node("PartitionedCall", unused_name(name, self._names), *inputs)
 
-    def _new_node(self, op: str, name: str, *inputs: str) -> NodeDef:
-        node = tf.NodeDef(name=unused_name(name, self._names), op=op, input=inputs)
-        self._nodes[node.name] = node
-        return node
+    def _new_node(self, op: str, name: str, *inputs: str, **types: int) -> str:
+        """Add a node; returns its name."""
+        name = unused_name(name, self._names)
+        self._nodes[name] = new_node(op, name, *inputs, **types)
+        return name
 
     def _follow(self, output: Output) -> Output:
         """The output that finally replaces another one.

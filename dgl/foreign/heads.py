@@ -159,13 +159,10 @@ def _is_rising(op: Operation) -> bool:
     if len(op.inputs) - len(others) != 1:
         return False
     numbers = [_number(read) for read in others]
-    if None in numbers:
-        return False
-    if op.type in ("Sub", "RealDiv", "Div", "Pow") and is_fixed(op.inputs[0]):
-        return False
-    return op.type not in ("Mul", "RealDiv", "Div", "Pow") or all(
-        number is not None and number > 0 for number in numbers
-    )
+    is_turned = op.type in ("Sub", "RealDiv", "Div", "Pow") and is_fixed(op.inputs[0])
+    is_scaled = op.type in ("Mul", "RealDiv", "Div", "Pow")
+    known = [number for number in numbers if number is not None and (number > 0 or not is_scaled)]
+    return len(known) == len(numbers) and not is_turned
 
 
 def _before_softmax(op: Operation) -> Optional[Tensor]:
@@ -357,12 +354,9 @@ def _as_matrix(logits: Tensor, tensor: Tensor) -> Tensor:
             f"{tensor.name}: {logits.dtype.name}; expected float logits or probabilities (N, classes)"
         )
     with logits.graph.as_default(), tf.name_scope(None):
-        if len(sizes) == 4 and sizes[1:3] == [1, 1]:
-            return tf.squeeze(logits, axis=[1, 2], name="dgl_logits")
-        if len(sizes) == 4 and sizes[2:] == [1, 1]:
-            return tf.squeeze(logits, axis=[2, 3], name="dgl_logits")
-        if len(sizes) == 3 and sizes[1] == 1:
-            return tf.squeeze(logits, axis=[1], name="dgl_logits")
+        for axes in ([1, 2], [2, 3], [1]):
+            if len(sizes) == 2 + len(axes) and {sizes[axis] for axis in axes} == {1}:
+                return tf.squeeze(logits, axis=axes, name="dgl_logits")
         if len(sizes) == 1 and (sizes[0] is None or tensor.shape.ndims == 1):
             return tf.expand_dims(logits, 1, name="dgl_logits")
     if len(sizes) != 2:

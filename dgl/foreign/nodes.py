@@ -76,6 +76,14 @@ def copy_of(node: NodeDef, inputs: Optional[Iterable[str]] = None) -> NodeDef:
     return copied
 
 
+def new_node(op: str, name: str, *inputs: str, **types: int) -> NodeDef:
+    """A node; ``types`` are attributes with numbers of TensorFlow's types."""
+    node = tf.NodeDef(name=name, op=op, input=inputs)
+    for key, kind in types.items():
+        node.attr[key].type = kind
+    return node
+
+
 def make_constant(node: NodeDef, value: np.ndarray) -> None:
     """Turn a node into a constant, in place."""
     kind = tf.string if value.dtype == object else tf.as_dtype(value.dtype)

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Sequence, Tuple
 
 import numpy as np
 
-from dgl.foreign.nodes import NodeDef, copy_of, make_constant, unused_name
+from dgl.foreign.nodes import NodeDef, copy_of, make_constant, new_node, unused_name
 from dgl.tf_compat import tf
 from dgl.utils.types import GraphDef
 
@@ -18,6 +18,7 @@ _LAYOUT_OPS = frozenset(
     "Conv2D DepthwiseConv2dNative MaxPool AvgPool FusedBatchNorm FusedBatchNormV2 FusedBatchNormV3 "
     "BiasAdd".split()
 )
+_INT32 = tf.int32.as_datatype_enum
 _PER_SIDE = ("strides", "dilations", "ksize")
 
 
@@ -138,6 +139,7 @@ class _Rewriter:
     def _grouped(self, node: NodeDef, op: Any, name: str) -> None:
         """Add a convolution with channels last, group by group where it has several."""
         groups, own = _groups(op)
+        kind = node.attr["T"].type
         if groups == 1:
             node.name = name
             self.nodes.append(node)
@@ -148,11 +150,11 @@ class _Rewriter:
             shape = self._constant(
                 name + "/kernel_shape", [*kernel[:2], groups, kernel[3] // groups]
             )
-            reshape = self._node("Reshape", name + "/kernel", node.input[1], shape)
-            reshape.attr["T"].type = node.attr["T"].type
-            reshape.attr["Tshape"].type = tf.int32.as_datatype_enum
+            kernel_name = self._node(
+                "Reshape", name + "/kernel", node.input[1], shape, T=kind, Tshape=_INT32
+            )
             node.op, node.name = "DepthwiseConv2dNative", name
-            node.input[1] = reshape.name
+            node.input[1] = kernel_name
             for key in ("use_cudnn_on_gpu", "explicit_paddings"):
                 if key in node.attr:
                     del node.attr[key]
@@ -161,10 +163,8 @@ class _Rewriter:
         parts, made = [], []
         for read in node.input[:2]:
             axis = self._constant(name + "/axis", 3)
-            split = self._node("Split", name + "/groups", axis, read)
-            split.attr["num_split"].i = groups
-            split.attr["T"].type = node.attr["T"].type
-            parts.append(split.name)
+            parts.append(self._node("Split", name + "/groups", axis, read, T=kind))
+            self.nodes[-1].attr["num_split"].i = groups
         for index in range(groups):
             part = copy_of(node)
             part.name = unused_name(f"{name}/group_{index}", self._names)
@@ -173,27 +173,25 @@ class _Rewriter:
             self.nodes.append(part)
             made.append(part.name)
         axis = self._constant(name + "/axis", 3)
-        joined = tf.NodeDef(name=name, op="ConcatV2", input=[*made, axis])
+        joined = new_node("ConcatV2", name, *made, axis, T=kind, Tidx=_INT32)
         joined.attr["N"].i = groups
-        joined.attr["T"].type = node.attr["T"].type
-        joined.attr["Tidx"].type = tf.int32.as_datatype_enum
         self.nodes.append(joined)
 
     def _transposed(self, read: str, order: Sequence[int], node: NodeDef, name: str = "") -> str:
+        """Add a transposition for an operation, under a new name if none is given."""
         permutation = self._constant(node.name + "/order", list(order))
-        made = self._node("Transpose", name or node.name + "/turned", read, permutation)
-        if name:
-            made.name = name
-        made.attr["T"].type = node.attr["T"].type
-        made.attr["Tperm"].type = tf.int32.as_datatype_enum
-        return str(made.name)
+        name = name or unused_name(node.name + "/turned", self._names)
+        kind = node.attr["T"].type
+        self.nodes.append(new_node("Transpose", name, read, permutation, T=kind, Tperm=_INT32))
+        return name
 
     def _constant(self, name: str, value: Any) -> str:
-        node = self._node("Const", name)
-        make_constant(node, np.asarray(value, np.int32))
-        return str(node.name)
+        name = self._node("Const", name)
+        make_constant(self.nodes[-1], np.asarray(value, np.int32))
+        return name
 
-    def _node(self, op: str, name: str, *inputs: str) -> NodeDef:
-        node = tf.NodeDef(name=unused_name(name, self._names), op=op, input=inputs)
-        self.nodes.append(node)
-        return node
+    def _node(self, op: str, name: str, *inputs: str, **types: int) -> str:
+        """Add a node under an unused name, which is returned."""
+        name = unused_name(name, self._names)
+        self.nodes.append(new_node(op, name, *inputs, **types))
+        return name

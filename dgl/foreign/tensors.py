@@ -1,6 +1,7 @@
 """Find what attribution needs of a classifier's graph: image, layers and their layout, pooled layer."""
 
-from typing import Any, Dict, List, Optional, Set, Tuple
+from collections import deque
+from typing import Any, Deque, Dict, List, Optional, Set, Tuple
 
 import numpy as np
 
@@ -33,7 +34,7 @@ _COPIES = frozenset(
     "SplitV Switch Merge".split()
 )
 CHANNELS_LAST, CHANNELS_FIRST = "channels_last", "channels_first"
-_TO_LAST, _TO_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
+_TO_LAST, _TO_FIRST = (0, 2, 3, 1), (0, 3, 1, 2)
 # Operations whose result is laid out otherwise than their input, or that tell nothing of it.
 _BREAKS = frozenset("Reshape Transpose Squeeze ExpandDims MatMul Mean Sum Max Shape Const".split())
 _BIASES = ("BiasAdd", "Add", "AddV2")
@@ -162,39 +163,28 @@ def layout_of(activation: Any, logits: Any) -> Optional[str]:
     """
     ops = upstream(logits)
     readers: Dict[Any, List[Operation]] = {}
-    keys = {_key(tensor): tensor for op in ops for tensor in op.outputs}
+    # What operations tell comes before all that follows from it.
+    waiting: Deque[Tuple[Tensor, Optional[str]]] = deque()
     for op in ops:
+        waiting.extend((tensor, _told_by(op, tensor)) for tensor in [*op.inputs, *op.outputs])
         for read in op.inputs:
             readers.setdefault(_key(read), []).append(op)
-    by_key: Dict[Any, str] = {}
-    stack: List[Any] = []
-
-    def tell(tensor: Tensor, layout: Optional[str]) -> None:
+    found: Dict[Any, str] = {}
+    while waiting:
+        tensor, layout = waiting.popleft()
         key = _key(tensor)
-        if layout is not None and tensor.shape.ndims == 4 and key not in by_key:
-            by_key[key] = layout
-            stack.append(key)
-
-    for op in ops:
-        for tensor in [*op.inputs, *op.outputs]:
-            tell(tensor, _told_by(op, tensor))
-    while stack:
-        key = stack.pop()
-        layout = by_key[key]
-        tensor = keys.get(key)
-        if tensor is None:
+        if layout is None or key in found or tensor.shape.ndims != 4:
             continue
+        found[key] = layout
         for op in [tensor.op, *readers.get(key, ())]:
             if op.type == "Transpose":
                 turned = _turned(op)
-                if turned is not None:
-                    tell(op.outputs[0], turned)
-                    is_last = turned == CHANNELS_LAST
-                    tell(op.inputs[0], CHANNELS_FIRST if is_last else CHANNELS_LAST)
+                is_last = turned == CHANNELS_LAST
+                before = turned and (CHANNELS_FIRST if is_last else CHANNELS_LAST)
+                waiting.extend([(op.outputs[0], turned), (op.inputs[0], before)])
             elif op.type not in _BREAKS and _told_by(op, tensor) is None:
-                for other in [*op.inputs, *op.outputs]:
-                    tell(other, layout)
-    return by_key.get(_key(activation))
+                waiting.extend((other, layout) for other in [*op.inputs, *op.outputs])
+    return found.get(_key(activation))
 
 
 def _key(tensor: Tensor) -> Any:
@@ -223,12 +213,8 @@ def _told_by(op: Operation, tensor: Tensor) -> Optional[str]:
 def _turned(op: Operation) -> Optional[str]:
     """The layout behind a transposition between the two, or ``None``."""
     order = constant_value(op.inputs[1])
-    if order is None or order.size != 4:
-        return None
-    found = [int(axis) for axis in order]
-    if found == _TO_LAST:
-        return CHANNELS_LAST
-    return CHANNELS_FIRST if found == _TO_FIRST else None
+    turns = {_TO_LAST: CHANNELS_LAST, _TO_FIRST: CHANNELS_FIRST}
+    return None if order is None else turns.get(tuple(order.ravel()))
 
 
 def pooled_layer(logits: Any) -> Optional[Tuple[Any, Any]]:

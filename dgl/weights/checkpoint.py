@@ -5,7 +5,6 @@ The files of Keras, PyTorch and safetensors keep the names and the axis order th
 
 import os
 import re
-from typing import Callable
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from dgl.backbones.published import Shapes
 from dgl.errors import UserError
 from dgl.weights.foreign_model import model_kind
 from dgl.weights.formats import find_format
-from dgl.weights.formats.registry import open_with
+from dgl.weights.formats.registry import Opener, Read, open_with
 from dgl.weights.formats.tensorflow import STATE_FILE, newest_in, open_tensorflow
 
 _SUFFIX = re.compile(r"\.(index|meta|data-\d{5}-of-\d{5})$")
@@ -25,20 +24,15 @@ class Checkpoint:
     Attributes:
         path: what identifies it to a person: the prefix or the file.
         shapes: ordered variable name (without ``:0``) -> tuple of int.
+        read: name -> its value, a NumPy array; raises :class:`UserError` where it cannot be read.
+        format: what kind of file it is, for people.
     """
 
-    def __init__(self, path: str, shapes: Shapes, read: Callable[[str], np.ndarray]):
+    def __init__(self, path: str, shapes: Shapes, read: Read, format: str = ""):
         self.path = path
         self.shapes = shapes
-        self._read = read
-
-    def read(self, name: str) -> np.ndarray:
-        """The value of variable ``name``, a NumPy array.
-
-        Raises:
-            UserError: its data cannot be read.
-        """
-        return self._read(name)
+        self.read = read
+        self.format = format
 
 
 def is_checkpoint(path: str) -> bool:
@@ -76,11 +70,10 @@ def open_checkpoint(path: str) -> Checkpoint:
         path = os.path.dirname(path) or os.curdir  # TensorFlow's note of a folder's newest
     if os.path.isdir(path):
         _refuse_model(path)
-        prefix = newest_in(path)
-        return _tensorflow(prefix)
+        path = newest_in(path)
     path = _SUFFIX.sub("", path)
     if os.path.isfile(path + ".index"):
-        return _tensorflow(path)
+        return _opened(open_tensorflow, path, "TensorFlow checkpoint, V2")
     if not os.path.isfile(path):
         raise UserError(
             f"--load {path}: no such checkpoint; expected a TensorFlow prefix with its .index file, a "
@@ -93,13 +86,13 @@ def open_checkpoint(path: str) -> Checkpoint:
             f"{path}: cannot be read ({error.strerror or error}), expected a checkpoint"
         ) from None
     if known:
-        return Checkpoint(path, *open_with(known.open, path, known.title))
+        return _opened(known.open, path, known.title)
     _refuse_model(path)
-    return _tensorflow(path)
+    return _opened(open_tensorflow, path, "TensorFlow checkpoint, V1")
 
 
-def _tensorflow(prefix: str) -> Checkpoint:
-    return Checkpoint(prefix, *open_with(open_tensorflow, prefix, "TensorFlow checkpoint"))
+def _opened(opener: Opener, path: str, title: str) -> Checkpoint:
+    return Checkpoint(path, *open_with(opener, path, title), title)
 
 
 def _refuse_model(path: str) -> None:

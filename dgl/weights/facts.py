@@ -1,7 +1,6 @@
 """Facts about a checkpoint for `dgl info`: from its names, shapes and card, without its weights."""
 
-import functools
-import operator
+import glob
 import os
 import shlex
 from collections import Counter
@@ -14,15 +13,12 @@ from dgl.backbones.published import PUBLISHERS, TENSORPACK, Shapes
 from dgl.backbones.registry import Backbone
 from dgl.data.class_names import ClassNames
 from dgl.weights.checkpoint import Checkpoint, open_checkpoint
-from dgl.weights.formats import find_format
 from dgl.weights.identify import by_short_name, mode_of, recognize, under_our_names
 from dgl.weights.model_card import ModelCard, class_names_of, read_card
 from dgl.weights.restore import find_weights
 from dgl.weights.sources import published_files
 
 _STEP = "global_step"
-_TENSORFLOW_V1 = "TensorFlow checkpoint, V1"
-_TENSORFLOW_V2 = "TensorFlow checkpoint, V2"
 
 
 class Facts(NamedTuple):
@@ -78,14 +74,15 @@ def read_facts(load: str) -> Facts:
     backbone = get_backbone(mode) if mode else None
     heads = backbone.find_heads(shapes) if backbone else {}
     card = read_card(checkpoint.path)
-    files = _files_of(checkpoint.path)
+    parts = glob.escape(checkpoint.path)
+    files = glob.glob(parts + ".index") + glob.glob(parts + ".data-*")  # of TensorFlow's
     slots = _slots(shapes)
     is_slot = {base + "/" + slot for base, slot in slots}
     publisher, fits = _publisher(checkpoint, mode, bool(slots))
     return Facts(
         path=checkpoint.path,
-        format=_format_of(checkpoint.path),
-        bytes=sum(os.path.getsize(path) for path in files),
+        format=checkpoint.format,
+        bytes=sum(map(os.path.getsize, files or [checkpoint.path])),
         mode=mode,
         heads=heads,
         width=backbone.find_width(shapes, checkpoint.path) if backbone else None,
@@ -95,7 +92,9 @@ def read_facts(load: str) -> Facts:
         step=_step_of(checkpoint),
         variables=len(shapes),
         parameters=sum(
-            _count(shape) for name, shape in shapes.items() if shape and name not in is_slot
+            int(np.prod(shape, dtype=object))
+            for name, shape in shapes.items()
+            if shape and name not in is_slot
         ),
         slots=dict(Counter(slot for _, slot in slots)),
         publisher=publisher,
@@ -116,23 +115,6 @@ def _class_names(
     return next(filter(None, found), ())
 
 
-def _format_of(path: str) -> str:
-    if os.path.isfile(path + ".index"):
-        return _TENSORFLOW_V2
-    known = find_format(path)
-    return known.title if known else _TENSORFLOW_V1
-
-
-def _files_of(path: str) -> List[str]:
-    if not os.path.isfile(path + ".index"):
-        return [path]
-    folder, name = os.path.split(path)
-    names = [name + ".index"] + [
-        other for other in os.listdir(folder or os.curdir) if other.startswith(name + ".data-")
-    ]
-    return [os.path.join(folder, other) for other in names]
-
-
 def _slots(shapes: Shapes) -> List[Tuple[str, str]]:
     """(variable, slot) of every optimizer's slot: of its variable's shape, named below it."""
     found = []
@@ -141,10 +123,6 @@ def _slots(shapes: Shapes) -> List[Tuple[str, str]]:
         if shape and shapes.get(base) == shape:
             found.append((base, slot))
     return found
-
-
-def _count(shape: Tuple[int, ...]) -> int:
-    return functools.reduce(operator.mul, shape, 1)
 
 
 def _step_of(checkpoint: Checkpoint) -> Optional[int]:

@@ -71,7 +71,7 @@ def under_our_names(checkpoint: Checkpoint) -> Checkpoint:
         return np.asarray(piece.array(checkpoint.read(piece.name)))
 
     shapes = {name: piece.ours(checkpoint.shapes[piece.name]) for name, piece in pieces.items()}
-    return Checkpoint(checkpoint.path, shapes, read)
+    return Checkpoint(checkpoint.path, shapes, read, checkpoint.format)
 
 
 def mode_of(shapes: Shapes) -> Optional[str]:
