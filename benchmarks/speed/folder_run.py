@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.speed.machine import peak_megabytes
 from dgl.cli.localize import make_parser, run
-from dgl.cli.localize_images import TextReporter, localize_folder, make_predictor
+from dgl.cli.localize_images import localize_folder, make_predictor, print_line
 from dgl.data import list_images, read_image
 from dgl.data.views import demo_input
 from dgl.utils.parallel import chunks_of
@@ -50,7 +50,7 @@ def time_rounds(args, rounds):
                 predictor(batches[number % len(batches)][:size])
 
         def demo():
-            localize_folder(args, predictor, paths, TextReporter())
+            localize_folder(args, predictor, paths, print_line)
 
         # The first run of each size of batch takes longer.
         for size in set(sizes):

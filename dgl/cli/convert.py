@@ -9,14 +9,12 @@ from dgl.cli.flags import (
     Command,
     add_first_layer_flag,
     add_json_flag,
+    answering,
     flag_groups,
-    json_output,
-    to_json,
 )
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the conversion."""
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add("file", help="published weights: .npz, .ckpt, .h5, .pth or .safetensors")
@@ -45,9 +43,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_json_flag(groups["output"], "a summary")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Convert; returns the exit code."""
-    with json_output(args.json) as write:
+def _run(args: argparse.Namespace) -> int:
+    with answering(args) as answer:
         from dgl.weights.convert import convert
 
         result = convert(
@@ -61,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
             divide_activations=args.divide_activations,
             force=args.force,
         )
-        write(to_json(_summary(result)) if args.json else _sentence(result))
+        answer(_summary(result), _sentence(result))
     return 0
 
 
@@ -90,8 +87,7 @@ def _sentence(result: Any) -> str:
     )
 
 
-def add_export_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the export."""
+def _add_export_flags(parser: argparse.ArgumentParser) -> None:
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add("--load", required=True, help="trained checkpoint or its folder")
@@ -99,17 +95,16 @@ def add_export_flags(parser: argparse.ArgumentParser) -> None:
     add_json_flag(groups["output"], "a summary")
 
 
-def run_export(args: argparse.Namespace) -> int:
-    """Export; returns the exit code."""
-    with json_output(args.json) as write:
+def _run_export(args: argparse.Namespace) -> int:
+    with answering(args) as answer:
         from dgl.weights.export import export
 
         count = export(args.load, args.out)
         size = os.path.getsize(args.out)
-        if args.json:
-            write(to_json({"out": args.out, "variables": count, "bytes": size}))
-        else:
-            write(f"wrote {args.out}: {count} variables, {size / 1e6:.1f} MB")
+        answer(
+            {"out": args.out, "variables": count, "bytes": size},
+            f"wrote {args.out}: {count} variables, {size / 1e6:.1f} MB",
+        )
     return 0
 
 
@@ -121,8 +116,8 @@ CONVERT = Command(
         "dgl convert vgg16_weights_tf_dim_ordering_tf_kernels.h5 --out pretrain_model/vgg16.npz --force",
         "dgl convert renamed.pth --published-as resnet50-0676ba61.pth --json",
     ),
-    add_flags=add_flags,
-    run=run,
+    add_flags=_add_flags,
+    run=_run,
 )
 
 EXPORT = Command(
@@ -132,6 +127,6 @@ EXPORT = Command(
         "dgl export --load train_log/vgg_birds --out birds_vgg.npz",
         "dgl export --load train_log/vgg_birds --out birds_vgg.npz --json",
     ),
-    add_flags=add_export_flags,
-    run=run_export,
+    add_flags=_add_export_flags,
+    run=_run_export,
 )

@@ -1,9 +1,11 @@
 """`dgl evaluate`, `dgl study` and their scripts in `test_code/`: localization measured on a data set."""
 
 import argparse
+import json
 import os
 import re
 from argparse import Namespace
+from typing import Any
 
 from dgl.attribution import METHODS
 from dgl.attribution.gradients import DEFAULT_ALPHA
@@ -18,10 +20,9 @@ from dgl.cli.flags import (
     add_json_flag,
     add_normalize_flag,
     add_precision_flag,
+    answering,
     check_ranges,
     flag_groups,
-    json_output,
-    to_json,
 )
 from dgl.errors import UserError
 from dgl.evaluation.layer_fusion import FUSIONS
@@ -57,8 +58,7 @@ def make_study_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def add_study_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the study, which are those of the evaluation."""
+def _add_study_flags(parser: argparse.ArgumentParser) -> None:
     add_flags(parser)
     parser.set_defaults(**STUDY_DEFAULTS)
 
@@ -214,18 +214,19 @@ def run(args: Namespace) -> int:
     from dgl.evaluation.results import parse_shard
     from dgl.evaluation.summary import METRICS
 
-    with json_output(args.json) as write:
+    with answering(args) as answer:
         if args.maps:
             code = evaluate_images.score_maps(args)
         elif args.merge:
             code = evaluate_images.merge_shards(args)
         else:
             code = evaluate_images.evaluate(args)
-        if args.json and parse_shard(args.shard) == (1, 1):
-            with open(os.path.join(args.out, METRICS), encoding="utf-8") as stream:
-                write(stream.read().rstrip("\n"))
-        elif args.json:
-            write(to_json({"shard": args.shard, "out": args.out}))
+        if args.json:
+            facts: Any = {"shard": args.shard, "out": args.out}
+            if parse_shard(args.shard) == (1, 1):
+                with open(os.path.join(args.out, METRICS), encoding="utf-8") as stream:
+                    facts = json.load(stream)
+            answer(facts, "")
     return code
 
 
@@ -249,6 +250,6 @@ STUDY = Command(
         "dgl study --load train_log/vgg_birds --data data/birds --out study",
         "dgl study --load train_log/vgg_birds --data data/birds --tune-limit 80 --clayer 1-4 --json",
     ),
-    add_flags=add_study_flags,
+    add_flags=_add_study_flags,
     run=run,
 )

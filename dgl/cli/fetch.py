@@ -4,19 +4,11 @@ import argparse
 import os
 from typing import Any, Dict, List
 
-from dgl.cli.flags import (
-    Command,
-    add_first_layer_flag,
-    add_json_flag,
-    flag_groups,
-    json_output,
-    to_json,
-)
+from dgl.cli.flags import Command, add_first_layer_flag, add_json_flag, answering, flag_groups
 from dgl.errors import UserError
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the download."""
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add(
@@ -34,19 +26,18 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_json_flag(groups["output"], "a summary or the list")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Fetch or list; returns the exit code."""
+def _run(args: argparse.Namespace) -> int:
     if args.list == (args.name is not None):
         raise UserError("dgl fetch: expected either a NAME, such as vgg16, or --list")
-    with json_output(args.json) as write:
+    with answering(args) as answer:
         if args.list:
             rows = _rows()
-            write(to_json(rows) if args.json else _table(rows))
-            return 0
-        from dgl.weights.fetch import fetch
+            answer(rows, _table(rows))
+        else:
+            from dgl.weights.fetch import fetch
 
-        fetched = fetch(args.name, args.brought, args.keep_first_layer)
-        write(to_json(_summary(fetched)) if args.json else _sentence(fetched))
+            fetched = fetch(args.name, args.brought, args.keep_first_layer)
+            answer(_summary(fetched), _sentence(fetched))
     return 0
 
 
@@ -125,6 +116,6 @@ FETCH = Command(
         "dgl fetch resnet50-0676ba61.pth",
         "dgl fetch vgg16 --from ~/Downloads/vgg16.npz",
     ),
-    add_flags=add_flags,
-    run=run,
+    add_flags=_add_flags,
+    run=_run,
 )

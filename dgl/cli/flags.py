@@ -57,22 +57,28 @@ def flag_groups(parser: argparse.ArgumentParser) -> Dict[str, Any]:
 
 
 def number(
-    kind: Callable[[str], Any], name: str, low: float, high: float = float("inf")
+    kind: Callable[[str], Any], low: float, high: float = float("inf"), name: str = ""
 ) -> Callable[[str], Any]:
-    """The type of a flag that takes a number from ``low`` to below ``high``, called ``name``."""
+    """The type of a flag that takes a number from ``low`` to ``high``, which messages call ``name``."""
+    if not name:
+        name = f"{'whole ' * (kind is int)}number from {low:g}"
+        name += "" if high == float("inf") else f" to {high:.10g}"
 
     def parse(text: str) -> Any:
-        value = kind(text)
-        if not low <= value < high:
-            raise ValueError(text)
+        try:
+            value: Any = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text}: expected a {name}")
         return value
 
     parse.__name__ = name
     return parse
 
 
-count = number(int, "positive whole number", 1)
-seed = number(int, "whole number from 0 to 2147483647", 0, 2**31)
+count = number(int, 1)
+seed = number(int, 0, 2**31 - 1)
 
 
 def check_ranges(args: argparse.Namespace, **ranges: Tuple[float, float]) -> None:
@@ -196,17 +202,16 @@ def add_json_flag(group: Any, what: str) -> None:
 
 
 @contextlib.contextmanager
-def json_output(enabled: bool) -> Iterator[Callable[[str], None]]:
-    """Yield a function that prints a text on standard output.
+def answering(
+    args: argparse.Namespace, indent: Optional[int] = 1
+) -> Iterator[Callable[[Any, str], None]]:
+    """Yield a function that prints on standard output: values as JSON with ``--json``, else a text.
 
-    If ``enabled``, all other output goes to standard error meanwhile, so that standard output holds JSON
-    only.
+    With ``--json`` all other output goes to standard error meanwhile, so that standard output holds JSON
+    only, in ASCII so that it contains no terminal escapes.
     """
     stream = sys.stdout
-    with contextlib.redirect_stdout(sys.stderr if enabled else stream):
-        yield lambda text: print(text, file=stream, flush=True)
-
-
-def to_json(value: Any) -> str:
-    """``value`` as indented JSON, in ASCII so that it contains no terminal escapes."""
-    return json.dumps(value, indent=1)
+    with contextlib.redirect_stdout(sys.stderr if args.json else stream):
+        yield lambda values, text: print(
+            json.dumps(values, indent=indent) if args.json else text, file=stream, flush=True
+        )

@@ -5,14 +5,7 @@ import os
 from typing import Any, Dict, Optional, Sequence, Tuple
 
 from dgl.backbones import BACKBONES
-from dgl.cli.flags import (
-    Command,
-    add_json_flag,
-    check_ranges,
-    flag_groups,
-    json_output,
-    to_json,
-)
+from dgl.cli.flags import Command, add_json_flag, answering, check_ranges, flag_groups
 from dgl.errors import UserError, printable
 
 _SHOWN_NAMES = 8  # class names in the text output
@@ -26,8 +19,7 @@ _GATES = (
 )
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the description of a checkpoint."""
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     groups = flag_groups(parser)
     groups["main"].add_argument(
         "checkpoint",
@@ -37,14 +29,13 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add_json_flag(groups["output"], "the description")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Describe a checkpoint; returns the exit code."""
-    with json_output(args.json) as write:
+def _run(args: argparse.Namespace) -> int:
+    with answering(args) as answer:
         from dgl.weights.facts import read_facts
 
         facts = read_facts(args.checkpoint)
         description = _describe(facts, _epoch_of(facts))
-        write(to_json(description) if args.json else _description_text(description))
+        answer(description, _description_text(description))
     return 0
 
 
@@ -122,8 +113,7 @@ def _description_text(facts: Dict[str, Any]) -> str:
     return "\n".join(f"{name:12} {printable(str(text))}" for name, text in rows if text)
 
 
-def add_layers_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the list of layers."""
+def _add_layers_flags(parser: argparse.ArgumentParser) -> None:
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add("--load", help="checkpoint, which gives backbone, width and normalization")
@@ -138,10 +128,9 @@ def add_layers_flags(parser: argparse.ArgumentParser) -> None:
     add_json_flag(groups["output"], "the layers")
 
 
-def run_layers(args: argparse.Namespace) -> int:
-    """List the layers of a backbone; returns the exit code."""
+def _run_layers(args: argparse.Namespace) -> int:
     check_ranges(args, image_size=(32, 4096))
-    with json_output(args.json) as write:
+    with answering(args) as answer:
         from dgl.backbones.receptive_field import layer_table
 
         backbone, options, size = _network_of(args)
@@ -157,7 +146,7 @@ def run_layers(args: argparse.Namespace) -> int:
             }
             for layer in layer_table(backbone, options, size)
         ]
-        write(to_json(table) if args.json else _layers_text(table))
+        answer(table, _layers_text(table))
     return 0
 
 
@@ -213,8 +202,8 @@ INFO = Command(
         "dgl info birds_vgg.npz --json",
         "dgl info vgg16-397923af.pth",
     ),
-    add_flags=add_flags,
-    run=run,
+    add_flags=_add_flags,
+    run=_run,
 )
 
 LAYERS = Command(
@@ -226,6 +215,6 @@ LAYERS = Command(
         "dgl layers --load train_log/vgg_birds",
         "dgl layers --mode resnet50se --image_size 448 --json",
     ),
-    add_flags=add_layers_flags,
-    run=run_layers,
+    add_flags=_add_layers_flags,
+    run=_run_layers,
 )

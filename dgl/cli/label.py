@@ -10,10 +10,9 @@ from dgl.cli.flags import (
     add_layer_flags,
     add_map_flags,
     add_precision_flag,
+    answering,
     check_ranges,
     flag_groups,
-    json_output,
-    to_json,
 )
 from dgl.data.sample import SPLITS
 from dgl.errors import UserError
@@ -24,8 +23,7 @@ from dgl.predict.normalize import parse_normalization
 _DEFAULT_FORMAT = "coco"
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the command."""
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add(
@@ -109,18 +107,14 @@ def _check(args: argparse.Namespace) -> None:
         raise UserError("expected DATA to label, or --export with the labels in --out")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Label and export; returns the exit code, which is 1 if some images cannot be read.
-
-    Raises:
-        UserError: bad flags, data or checkpoint, or an output folder of another run.
-    """
+def _run(args: argparse.Namespace) -> int:
+    """Label and export; the exit code is 1 if some images cannot be read."""
     _check(args)
     from dgl.labeling.formats import ExportOptions, export
 
     formats = list(dict.fromkeys(args.format or [_DEFAULT_FORMAT]))
     options = ExportOptions(args.val_fraction, args.copy, args.min_confidence)
-    with json_output(args.json) as write:
+    with answering(args) as answer:
         left_out = None
         if args.data is not None:
             from dgl.cli.label_images import label  # TensorFlow takes seconds to load
@@ -130,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
 
         summary: Dict[str, Any] = summarize(args.out, left_out)
         summary["exports"] = [export(args.out, name, options) for name in formats]
-        write(to_json(summary) if args.json else _sentences(summary))
+        answer(summary, _sentences(summary))
     return 1 if summary["skipped"] and args.data is not None else 0
 
 
@@ -161,6 +155,6 @@ LABEL = Command(
         "dgl label photos/ --out sure --load train_log/vgg_birds --calibrate data/birds",
         "dgl label --out labels --export voc --min-confidence 0.5",
     ),
-    add_flags=add_flags,
-    run=run,
+    add_flags=_add_flags,
+    run=_run,
 )

@@ -12,11 +12,11 @@ import cv2
 from tqdm import tqdm
 
 from dgl import __version__
+from dgl.cli.localize_images import make_predictor
 from dgl.data.class_names import ClassNames
 from dgl.data.layouts import load_data
 from dgl.errors import UserError, first_few, printable
 from dgl.evaluation.layer_fusion import Fusion, make_fusions
-from dgl.evaluation.plan import foreign_model_of
 from dgl.labeling.confidence import (
     IOU,
     SHIPPED,
@@ -31,11 +31,9 @@ from dgl.labeling.labeler import Labeler, LabelOptions
 from dgl.labeling.labels import box_iou
 from dgl.labeling.objects import ObjectOptions
 from dgl.labeling.store import Header, LabelStore, check_same_run, is_store, read_header
-from dgl.predict.model_predictor import defaults_of, predictor_of
 from dgl.predict.normalize import parse_normalization
 from dgl.predict.predictor import Predictor
 from dgl.utils.files import weights_fingerprint, write_atomically
-from dgl.weights.identify import default_weights
 
 CALIBRATION = "calibration.json"
 MASKS = "masks"
@@ -44,27 +42,7 @@ MASKS = "masks"
 def label(args: Namespace) -> Sequence[str]:
     """Label the images of ``args.data``; returns the wrong lines of its lists, which were left out."""
     dataset = find_data(args.data, args.split, args.dataname, args.data_format)
-    mode, load = default_weights(args.mode, args.load)
-    defaults = defaults_of(mode, load, args.method)
-    layer = defaults.layer if args.clayer is None else args.clayer
-    if args.threshold is None:
-        args.threshold = defaults.threshold
-    if args.normalize is None:
-        args.normalize = defaults.normalize
-    with predictor_of(
-        foreign_model_of(args),
-        mode=mode,
-        load=load,
-        layers=[layer],
-        methods=[args.method],
-        alpha=args.pa,
-        image_size=args.image_size,
-        data_set=args.dataset,
-        gpu=args.gpu,
-        precision=args.precision,
-        flip=args.flip,
-    ) as predictor:
-        predictor.strict = False  # one image whose map is not finite does not end a run
+    with make_predictor(args, with_pair=False) as predictor:
         cv2.setNumThreads(1)  # several images are worked on at once
         names = ClassNames.of(predictor.class_names, predictor.classes)
         inputs = make_inputs(args.data, dataset, names, args.predict, args.limit)

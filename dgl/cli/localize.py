@@ -14,9 +14,9 @@ from dgl.cli.flags import (
     add_layer_flags,
     add_map_flags,
     add_precision_flag,
+    answering,
     check_ranges,
     flag_groups,
-    json_output,
 )
 from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES
 from dgl.errors import UserError
@@ -149,13 +149,13 @@ def run(args: argparse.Namespace) -> int:
     timing.end_of("TensorFlow")
     left_out = LeftOut()
     paths = list(dict.fromkeys(p for source in sources for p in list_images(source, left_out)))
-    with json_output(args.json) as write, images.make_predictor(args) as predictor:
+    with answering(args, indent=None) as answer, images.make_predictor(args) as predictor:
         timing.end_of("network")
-        reporter = images.JsonReporter(write) if args.json else images.TextReporter()
+        report = (lambda facts: answer(facts, "")) if args.json else images.print_line
         if len(sources) == 1 and not os.path.isdir(sources[0]):
-            code = images.localize_image(args, predictor, paths[0], reporter)
+            code = images.localize_image(args, predictor, paths[0], report)
         else:
-            code = images.localize_folder(args, predictor, paths, reporter)
+            code = images.localize_folder(args, predictor, paths, report)
     timing.end_of("images")
     if left_out:
         print(left_out, file=sys.stderr)

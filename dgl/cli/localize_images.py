@@ -1,7 +1,6 @@
 """The loop of `dgl localize` over images: load, predict, draw, store."""
 
 import contextlib
-import json
 import os
 import sys
 from argparse import Namespace
@@ -33,6 +32,7 @@ from dgl.weights.foreign_model import model_kind
 from dgl.weights.identify import default_weights
 
 Record = Dict[str, Any]
+Report = Callable[[Record], None]
 
 # The published pair: both maps are written, --method selects the one that gives the box.
 PAIR = ("dgl", "cam")
@@ -41,13 +41,14 @@ UNSURE = 0.1
 _MOST_CLASSES = 100  # of an image, with --min-probability alone
 
 
-def make_predictor(args: Namespace) -> Any:
-    """Load the checkpoint that the flags of :mod:`dgl.cli.localize` name.
+def make_predictor(args: Namespace, with_pair: bool = True) -> Any:
+    """Load the checkpoint that the flags of `dgl localize` or `dgl label` name.
 
     Layer, threshold and normalization that are not given become the backbone's, or the method's own.
+    ``with_pair``: whether both methods of the published program are computed where one is asked for.
     """
     mode, load = default_weights(args.mode, args.load)
-    is_foreign = model_kind(load) is not None
+    with_pair = with_pair and args.method in PAIR and not args.fuse and model_kind(load) is None
     defaults = defaults_of(mode, load, args.method)
     if args.clayer is None:
         args.clayer = defaults.layer
@@ -60,7 +61,7 @@ def make_predictor(args: Namespace) -> Any:
         mode=mode,
         load=load,
         layers=[args.clayer],
-        methods=PAIR if args.method in PAIR and not (args.fuse or is_foreign) else (args.method,),
+        methods=PAIR if with_pair else (args.method,),
         alpha=args.pa,
         image_size=args.image_size,
         data_set=args.dataset,
@@ -72,36 +73,15 @@ def make_predictor(args: Namespace) -> Any:
     return predictor
 
 
-class TextReporter:
-    """Print one line per image."""
-
-    def done(self, record: Record, outdir: str) -> None:
-        """Report an image whose files are in ``outdir``."""
-        for found in record.get("classes", [record]):
-            box = found["box"]
-            text = f"{record['image']}  {found['class_name']} {found['probability']:.2f}"
-            if found is record and found["probability"] < UNSURE:
-                text += " (unsure)"
-            text += "  no region" if box is None else "  box " + " ".join(map(str, box))
-            _print(f"{text}  -> {outdir}", sys.stdout)
-
-    def failed(self, path: str, error: str) -> None:
-        """Do nothing: the error is on standard error."""
-
-
-class JsonReporter:
-    """Write one JSON object per image: its record and folder, or its error."""
-
-    def __init__(self, write: Callable[[str], None]):
-        self._write = write
-
-    def done(self, record: Record, outdir: str) -> None:
-        """Report an image whose files are in ``outdir``."""
-        self._write(json.dumps(dict(record, outdir=outdir)))
-
-    def failed(self, path: str, error: str) -> None:
-        """Report an image that cannot be read."""
-        self._write(json.dumps({"image": path, "error": error}))
+def print_line(facts: Record) -> None:
+    """Report on an image by its record and ``outdir``; an ``error`` is on standard error already."""
+    for found in facts.get("classes", [facts]) if "error" not in facts else ():
+        box = found["box"]
+        text = f"{facts['image']}  {found['class_name']} {found['probability']:.2f}"
+        if found is facts and found["probability"] < UNSURE:
+            text += " (unsure)"
+        text += "  no region" if box is None else "  box " + " ".join(map(str, box))
+        _print(f"{text}  -> {facts['outdir']}", sys.stdout)
 
 
 def _print(text: str, stream: Any) -> None:
@@ -111,19 +91,19 @@ def _print(text: str, stream: Any) -> None:
     tqdm.write(text, file=stream)
 
 
-def localize_image(args: Namespace, predictor: Predictor, path: str, reporter: Any) -> int:
+def localize_image(args: Namespace, predictor: Predictor, path: str, report: Report) -> int:
     """Localize a single image; its files go into ``--outdir`` itself."""
     pipeline = _Pipeline(args, predictor, [path], [args.outdir])
     for _, record, error in pipeline.run([0]):
         if error is not None:
-            reporter.failed(path, error)
+            report({"image": path, "error": error})
             raise UserError(error)
-        reporter.done(record, args.outdir)
+        report(dict(record, outdir=args.outdir))
     return 0
 
 
 def localize_folder(
-    args: Namespace, predictor: Predictor, paths: Sequence[str], reporter: Any
+    args: Namespace, predictor: Predictor, paths: Sequence[str], report: Report
 ) -> int:
     """Localize several images, each into a folder of its own; returns 1 if some cannot be read."""
     outdirs = [os.path.join(args.outdir, name) for name in folder_names(paths)]
@@ -143,11 +123,11 @@ def localize_folder(
         for index, record, error in pipeline.run(missing):
             if error is None:
                 records[index] = record
-                reporter.done(record, outdirs[index])
+                report(dict(record, outdir=outdirs[index]))
             else:
                 errors.append(error)
                 _print(f"skipped: {error}", sys.stderr)
-                reporter.failed(paths[index], error)
+                report({"image": paths[index], "error": error})
             bar.update()
     write_results(args.outdir, (records[index] for index in sorted(records)))
     if errors:

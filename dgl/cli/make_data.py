@@ -3,34 +3,33 @@
 import argparse
 from typing import List, Optional
 
-from dgl.cli.flags import Command, add_json_flag, flag_groups, help_options, json_output, to_json
+from dgl.cli.flags import Command, add_json_flag, answering, flag_groups, help_options
 
-_EXAMPLES = (
+_BIRDS_EXAMPLES = (
     "dgl make-data birds --out data/birds",
     "dgl make-data birds --out data/few --train-per-class 10 --test-per-class 5 --workers 1",
     "dgl make-data birds --samples images",
+)
+_PHOTOS_EXAMPLES = (
     "dgl make-data photos5 --raccoon raccoon_dataset --kangaroo kangaroo "
     "--fruit fruit-images-for-object-detection --out data/photos5",
 )
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add a command per data set."""
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     data_sets = parser.add_subparsers(dest="data_set", metavar="DATA_SET", title="data sets")
     data_sets.required = True
-    for name, text, add_own_flags, make in (
-        ("birds", "draw birds with exact boxes and masks", add_birds_flags, run_birds),
-        (
-            "photos5",
-            "collect apples, bananas, kangaroos, oranges and raccoons from clones of three repositories",
-            add_photos5_flags,
-            run_photos5,
-        ),
-    ):
-        examples = (e for e in _EXAMPLES if e.startswith(f"dgl make-data {name} "))
-        subparser = data_sets.add_parser(name, **help_options(text, examples))
-        add_own_flags(subparser)
-        subparser.set_defaults(make=make)
+    birds = data_sets.add_parser(
+        "birds", **help_options("draw birds with exact boxes and masks", _BIRDS_EXAMPLES)
+    )
+    birds.set_defaults(make=run_birds)
+    add_birds_flags(birds)
+    text = (
+        "collect apples, bananas, kangaroos, oranges and raccoons from clones of three repositories"
+    )
+    photos = data_sets.add_parser("photos5", **help_options(text, _PHOTOS_EXAMPLES))
+    photos.set_defaults(make=run_photos5)
+    add_photos5_flags(photos)
 
 
 def add_birds_flags(parser: argparse.ArgumentParser) -> None:
@@ -53,11 +52,10 @@ def run_birds(args: argparse.Namespace) -> int:
     from dgl.datasets.birds.anatomy import CLASS_NAMES
     from dgl.datasets.birds.data_set import write_data_set, write_samples
 
-    with json_output(args.json) as write:
+    with answering(args) as answer:
         if args.samples is not None:
             paths = write_samples(args.samples)
-            lines = "\n".join("wrote " + path for path in paths)
-            write(to_json({"samples": paths}) if args.json else lines)
+            answer({"samples": paths}, "\n".join("wrote " + path for path in paths))
             return 0
         made = write_data_set(
             args.out,
@@ -74,12 +72,7 @@ def run_birds(args: argparse.Namespace) -> int:
             "train": len(CLASS_NAMES) * args.train_per_class,
             "test": len(CLASS_NAMES) * args.test_per_class,
         }
-        if args.json:
-            write(to_json(facts))
-        elif made:
-            write(f"wrote {args.out}")
-        else:
-            write(f"{args.out} already contains this data set")
+        answer(facts, f"wrote {args.out}" if made else f"{args.out} already contains this data set")
     return 0
 
 
@@ -101,16 +94,12 @@ def run_photos5(args: argparse.Namespace) -> int:
     """Collect the photographs; returns the exit code."""
     from dgl.datasets.photos5 import CLASS_NAMES, report, write_data_set
 
-    with json_output(args.json) as write:
+    with answering(args) as answer:
         result = write_data_set(args.raccoon, args.kangaroo, args.fruit, args.out)
-        if args.json:
-            facts = {"out": args.out, "class_names": list(CLASS_NAMES)}
-            facts.update((split, list(counts)) for split, counts in result.kept.items())
-            facts.update(dropped=len(result.dropped), boxes_left_out=result.boxes_left_out)
-            write(to_json(facts))
-        else:
-            write(f"wrote {args.out}")
-            write(report(result))
+        facts = {"out": args.out, "class_names": list(CLASS_NAMES)}
+        facts.update((split, list(counts)) for split, counts in result.kept.items())
+        facts.update(dropped=len(result.dropped), boxes_left_out=result.boxes_left_out)
+        answer(facts, f"wrote {args.out}\n{report(result)}")
     return 0
 
 
@@ -127,7 +116,7 @@ def photos5_script(argv: Optional[List[str]] = None) -> int:
 MAKE_DATA = Command(
     name="make-data",
     help="make a data set: drawn birds, or photographs of five classes",
-    examples=_EXAMPLES,
-    add_flags=add_flags,
+    examples=_BIRDS_EXAMPLES + _PHOTOS_EXAMPLES,
+    add_flags=_add_flags,
     run=lambda args: int(args.make(args)),
 )

@@ -12,16 +12,14 @@ from dgl.cli.flags import (
     add_gpu_flag,
     add_json_flag,
     add_mode_flag,
+    answering,
     count,
     flag_groups,
-    json_output,
     seed,
-    to_json,
 )
 
 
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the command."""
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add("--load", required=True, help="checkpoint, or a short name for ImageNet weights")
@@ -50,19 +48,14 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--workers", type=count, help="threads that load and find masks (default: one per core)")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Teach a head; returns the exit code.
-
-    Raises:
-        UserError: bad flags, or see :func:`dgl.training.refine.refine`.
-    """
+def _run(args: argparse.Namespace) -> int:
     from dgl.data.layouts import load_data
 
     dataset = load_data(args.data, "train", args.dataname, args.data_format, with_boxes=False)
     if len(dataset) > args.images:
         picked = np.linspace(0, len(dataset) - 1, args.images).round().astype(int)
         dataset.samples[:] = [dataset.samples[position] for position in picked]
-    with json_output(args.json) as write:
+    with answering(args) as answer:
         from dgl.training.refine import refine  # TensorFlow takes seconds to load
 
         refined = refine(
@@ -78,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
             workers=args.workers,
             gpu=args.gpu,
         )
-        write(to_json(_summary(refined)) if args.json else _sentence(refined))
+        answer(_summary(refined), _sentence(refined))
     return 0
 
 
@@ -109,6 +102,6 @@ REFINE = Command(
         "dgl localize photo.jpg --load birds.npz --method refined",
         "dgl evaluate --load birds.npz --data data/birds --method dgl refined foreground",
     ),
-    add_flags=add_flags,
-    run=run,
+    add_flags=_add_flags,
+    run=_run,
 )

@@ -5,27 +5,18 @@ from typing import Any, Callable
 
 from dgl.attribution import METHODS
 from dgl.cli import localize
-from dgl.cli.flags import Command, add_foreign_flags, add_gpu_flag, add_head_flag, flag_groups
+from dgl.cli.flags import (
+    Command,
+    add_foreign_flags,
+    add_gpu_flag,
+    add_head_flag,
+    flag_groups,
+    number,
+)
 from dgl.errors import UserError, printable
 
 
-def _number(low: float, high: float, kind: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A type of argparse: a number from ``low`` to ``high``, of the type ``kind``."""
-
-    def parse(text: str) -> Any:
-        try:
-            value: Any = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not low <= value <= high:
-            raise argparse.ArgumentTypeError(f"{text}: expected a number from {low:g} to {high:g}")
-        return value
-
-    return parse
-
-
-def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the page."""
+def _add_flags(parser: argparse.ArgumentParser) -> None:
     groups = flag_groups(parser)
     add = groups["main"].add_argument
     add(
@@ -38,7 +29,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--api", action="store_true", help="answer scripts instead: POST an image, JSON comes back")
     _add_address_flags(add, 7860)
     add = groups["input"].add_argument
-    megabytes, megapixels = _number(0.001, 1000, float), _number(0.001, 100, float)
+    megabytes, megapixels = number(float, 0.001, 1000), number(float, 0.001, 100)
     add("--max-megabytes", type=megabytes, default=20.0, help="largest upload in megabytes")
     add("--max-megapixels", type=megapixels, default=25.0, help="largest upload in megapixels")
     add_head_flag(groups["model"])
@@ -51,35 +42,37 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--method", choices=list(METHODS), help="attribution method, with --api (default: dgl)")
     add = groups["box"].add_argument
     add(
-        "--threshold", type=_number(0, 1, float),
+        "--threshold", type=number(float, 0, 1),
         help="fraction of the map's maximum that counts as object, with --api (default: the backbone's)",
     )  # fmt: skip
     add = groups["speed"].add_argument
     add_gpu_flag(groups["speed"])
-    add("--keep", type=_number(1, 64, int), default=2, help="networks to keep in memory")
-    add("--queue", type=_number(1, 10000, int), default=32, help="requests that may wait")
+    add("--keep", type=number(int, 1, 64), default=2, help="networks to keep in memory")
+    add("--queue", type=number(int, 1, 10000), default=32, help="requests that may wait")
     add(
-        "--batch", type=_number(1, 4096, int),
+        "--batch", type=number(int, 1, 4096),
         help="images per run of the network, with --api (default: 8)",
     )  # fmt: skip
 
 
 def _add_address_flags(add: Callable[..., Any], port: int) -> None:
     add("--host", default="127.0.0.1", help="address to listen on")
-    add("--port", type=_number(0, 65535, int), default=port, help="port; 0 selects a free one")
+    add("--port", type=number(int, 0, 65535), default=port, help="port; 0 selects a free one")
 
 
-def add_review_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of the page of labels."""
+def _add_review_flags(parser: argparse.ArgumentParser) -> None:
     add = flag_groups(parser)["main"].add_argument
     add("out", metavar="OUT", help="output folder of `dgl label`")
     _add_address_flags(add, 7861)
 
 
-def run(args: argparse.Namespace) -> int:
-    """Serve until interrupted; Ctrl-C gives exit code 130."""
+def _run(args: argparse.Namespace) -> int:
+    from dgl.serving.sessions import MEGA, Limits
+
+    limits = Limits(int(args.max_megabytes * MEGA), int(args.max_megapixels * MEGA))
     if args.api:
-        return _run_api(args)
+        _serve_api(args, limits)
+        return 0
     for flag in ("layer", "method", "threshold", "batch"):
         if getattr(args, flag) is not None:
             raise UserError(f"--{flag}: expected --api with it; the page has controls of its own")
@@ -87,13 +80,11 @@ def run(args: argparse.Namespace) -> int:
     from dgl.datasets import SHIPPED_CHECKPOINT
     from dgl.evaluation.plan import foreign_model_of
     from dgl.serving.server import Settings, serve
-    from dgl.serving.sessions import MEGA, Limits
     from dgl.weights.foreign_model import model_kind
     from dgl.weights.identify import default_weights
 
     models = [load for load in args.load or () if model_kind(load) is not None]
     foreign = foreign_model_of(argparse.Namespace(**dict(vars(args), load=(models or [None])[0])))
-    limits = Limits(int(args.max_megabytes * MEGA), int(args.max_megapixels * MEGA))
     serve(
         Settings(
             loads=args.load or [default_weights(DEFAULT_MODE, None)[1], SHIPPED_CHECKPOINT],
@@ -110,43 +101,36 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _run_api(args: argparse.Namespace) -> int:
+def _serve_api(args: argparse.Namespace, limits: Any) -> None:
     """Answer scripts until interrupted, with the network, layer and threshold of `dgl localize`."""
     if args.load and len(args.load) > 1:
         raise UserError(f"--load: expected one checkpoint with --api, got {len(args.load)}")
     parser = argparse.ArgumentParser()
     localize.add_flags(parser)
     chosen = parser.parse_args([])
-    chosen.load = args.load[0] if args.load else None
-    chosen.clayer, chosen.threshold, chosen.gpu = args.layer, args.threshold, args.gpu
-    chosen.method = args.method or chosen.method
-    for flag in ("dataset", "preprocess", "output", "feed", "class_names"):
-        setattr(chosen, flag, getattr(args, flag))
+    given = {name: value for name, value in vars(args).items() if value is not None}
+    vars(chosen).update(given, load=args.load and args.load[0], clayer=args.layer)
     from dgl.cli.localize_images import make_predictor  # TensorFlow takes seconds to load
     from dgl.predict.normalize import parse_normalization
     from dgl.serving.api import ApiSettings, serve_api
-    from dgl.serving.sessions import MEGA, Limits
 
     with make_predictor(chosen) as predictor:
-        print(
-            f"{printable(predictor.path)}: {predictor.backbone.mode}, {predictor.classes} classes"
-        )
+        path = printable(predictor.path)
+        print(f"{path}: {predictor.backbone.mode}, {predictor.classes} classes")
         settings = ApiSettings(
             args.host,
             args.port,
-            Limits(int(args.max_megabytes * MEGA), int(args.max_megapixels * MEGA)),
+            limits,
             args.queue,
-            args.batch or chosen.batch,
+            chosen.batch,
             chosen.threshold,
             parse_normalization(chosen.normalize),
         )
         entry = next(entry for entry in predictor.entries if entry[0] == chosen.method)
         serve_api(predictor, entry, settings)
-    return 0
 
 
-def run_review(args: argparse.Namespace) -> int:
-    """Serve until interrupted; Ctrl-C gives exit code 130."""
+def _run_review(args: argparse.Namespace) -> int:
     from dgl.serving.review import serve_review
 
     serve_review(args.out, args.host, args.port)
@@ -162,14 +146,14 @@ SERVE = Command(
         "dgl serve --api --port 8000",
         "dgl serve --port 8000 --max-megabytes 10 --max-megapixels 12",
     ),
-    add_flags=add_flags,
-    run=run,
+    add_flags=_add_flags,
+    run=_run,
 )
 
 REVIEW = Command(
     name="review",
     help="open a page in a browser on which a person accepts and corrects the boxes of `dgl label`",
     examples=("dgl review labels", "dgl review labels --port 8000"),
-    add_flags=add_review_flags,
-    run=run_review,
+    add_flags=_add_review_flags,
+    run=_run_review,
 )

@@ -20,10 +20,7 @@ def _epochs(text: str) -> Tuple[int, ...]:
     return epochs
 
 
-_TINY = 5e-324  # the smallest positive float
-_whole = number(int, "whole number, 0 or more", 0)
-_positive = number(float, "positive number", _TINY)
-_decay = number(float, "number, 0 or more", 0)
+_positive = number(float, 5e-324, name="positive number")  # the smallest float above 0
 
 
 def make_parser(
@@ -41,8 +38,7 @@ def make_parser(
     return parser
 
 
-def add_command_flags(parser: argparse.ArgumentParser) -> None:
-    """Add the flags of `dgl train`, which finds the backbone by the weights and names the log after it."""
+def _add_command_flags(parser: argparse.ArgumentParser) -> None:
     modes = tuple(BACKBONES)
     add_flags(parser, modes, (), True, f"backbone (default: that of --load, else {DEFAULT_MODE})")
     parser.set_defaults(logdir=None, mode=None)
@@ -115,14 +111,14 @@ def add_flags(
         "--lr-epochs", type=_epochs, default=",".join(map(str, LR_EPOCHS)),
         help="epochs after which the learning rate is divided by 10",
     )  # fmt: skip
-    add("--weight-decay", type=_decay, help="L2 penalty (default: VGG 5e-4, others 0)")
+    add("--weight-decay", type=number(float, 0), help="L2 penalty (default: VGG 5e-4, others 0)")
     add("--steps", type=count, help="steps per epoch, instead of the formula")
     add("--stepscale", type=_positive, help="scale of the steps per epoch (CUB 5, ILSVRC 0.2)")
     add("--seed", type=seed, help="seed of initial values, order and augmentation")
 
     add = groups["map"].add_argument
     add(
-        "--watch", type=_whole, default=8, metavar="N",
+        "--watch", type=number(int, 0), default=8, metavar="N",
         help="validation images whose DGL maps TensorBoard shows each epoch; 0 for none",
     )  # fmt: skip
     add(
@@ -130,7 +126,7 @@ def add_flags(
         help="their layers: indices, names, ranges (1-4); the first is measured",
     )  # fmt: skip
     add(
-        "--watch-boxes", type=_whole, metavar="N",
+        "--watch-boxes", type=number(int, 0), metavar="N",
         help="images for GT-known each epoch (default: 200, at most a tenth of an epoch's images, "
         "at least 20; 0 with --watch 0)",
     )  # fmt: skip
@@ -146,8 +142,7 @@ def add_flags(
     add("--chlast", action="store_true", help="use channels-last data on GPUs too")
 
 
-def run(args: argparse.Namespace) -> int:
-    """Train; returns the exit code."""
+def _run(args: argparse.Namespace) -> int:
     if args.mode is None:
         from dgl.weights.identify import default_weights
 
@@ -173,6 +168,6 @@ TRAIN = Command(
         "dgl train --data my_images --mode vgg --finetune --epoch 30 --logdir my_vgg",
         "dgl train --data my_images --mode vgg --finetune --epoch 30 --logdir my_vgg --resume",
     ),
-    add_flags=add_command_flags,
-    run=run,
+    add_flags=_add_command_flags,
+    run=_run,
 )

@@ -23,9 +23,8 @@ def _values(action):
         text = action.metavar
     else:
         kind = getattr(action.type, "__name__", "")
-        text = {"int": "a whole number", "float": "a number", "str": "", "": ""}.get(kind, "")
-        if kind.startswith("positive"):
-            text = "a " + kind
+        kind = {"int": "whole number", "float": "number"}.get(kind, kind)
+        text = "a " + kind if "number" in kind else ""
     if action.nargs in ("+", "*"):
         text = "one or more" + (": " + text if text else "")
     return text
