@@ -14,7 +14,7 @@ from defusedxml.common import DefusedXmlException
 
 from dgl.data.image_io import read_image, upright
 from dgl.data.sample import Box
-from dgl.data.text_files import DIGITS, check_box, is_number
+from dgl.data.text_files import DIGITS, check_box, read_numbers
 from dgl.errors import UserError, quote
 from dgl.utils.files import read_bounded
 
@@ -43,8 +43,8 @@ def read_annotation(path: str) -> Optional[Annotation]:
     """Read an XML file in the form of PASCAL VOC, as ILSVRC has them; ``None`` where there is none.
 
     Raises:
-        UserError: the file cannot be read, is larger than :data:`MAX_XML_BYTES`, is not well-formed,
-            holds a document type or an entity, or an object lacks its name or a proper box.
+        UserError: the file cannot be read, is too large or not well-formed, holds a document type or an
+            entity, or an object lacks its name or a proper box.
     """
     data = read_bounded(path, MAX_XML_BYTES, "an XML file")
     if data is None:
@@ -78,12 +78,8 @@ def _box(element: Any, where: str) -> Box:
     found = element.findall("bndbox")
     if len(found) != 1:
         raise UserError(f"{where}: {len(found)} <bndbox>; expected one")
-    corners = []
-    for side in ("xmin", "ymin", "xmax", "ymax"):
-        text = (found[0].findtext(side) or "").strip()
-        if not is_number(text):
-            raise UserError(f"{where}: <{side}> is {_shown(text)}; expected a number of pixels")
-        corners.append(float(text))
+    texts = [(found[0].findtext(side) or "").strip() for side in ("xmin", "ymin", "xmax", "ymax")]
+    corners = read_numbers(texts, where, "expected xmin, ymin, xmax and ymax in pixels")
     return check_box(corners, where)
 
 
@@ -91,19 +87,11 @@ def _size(root: Any, path: str) -> Optional[Tuple[int, int]]:
     size = root.find("size")
     if size is None:
         return None
-    sides = []
-    for side in ("width", "height"):
-        text = (size.findtext(side) or "").strip()
-        if not DIGITS.fullmatch(text):
-            raise UserError(
-                f"{path}: <{side}> of the image is {_shown(text)}; expected a whole number of pixels"
-            )
-        sides.append(int(text))
-    return (sides[0], sides[1]) if all(sides) else None
-
-
-def _shown(text: str) -> str:
-    return quote(text) if text else "missing"
+    texts = [(size.findtext(side) or "").strip() for side in ("width", "height")]
+    if not all(map(DIGITS.fullmatch, texts)):
+        raise UserError(f"{path}: <size> is {' x '.join(map(quote, texts))}; expected whole pixels")
+    width, height = map(int, texts)
+    return (width, height) if width and height else None
 
 
 def read_labelme(path: str) -> Annotation:
@@ -153,16 +141,14 @@ def _shape_box(shape: Any, where: str) -> Box:
 
 
 def _labelme_size(document: Any, path: str) -> Optional[Tuple[int, int]]:
-    width, height = (document.get(key) for key in ("imageWidth", "imageHeight"))
-    if width is None and height is None:
+    sides = [document.get(key) for key in ("imageWidth", "imageHeight")]
+    if sides == [None, None]:
         return None
-    for side in (width, height):
-        if not (isinstance(side, float) and side.is_integer() and side > 0):
-            raise UserError(
-                f"{path}: imageWidth, imageHeight are {quote(str([width, height]))}; expected whole "
-                "numbers of pixels"
-            )
-    return int(width), int(height)
+    if not all(isinstance(side, float) and side.is_integer() and side > 0 for side in sides):
+        raise UserError(
+            f"{path}: imageWidth, imageHeight are {quote(str(sides))}; expected whole numbers of pixels"
+        )
+    return int(sides[0]), int(sides[1])
 
 
 def read_mask(

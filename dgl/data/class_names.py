@@ -2,7 +2,6 @@
 
 import difflib
 import functools
-import itertools
 import operator
 import os
 import re
@@ -14,7 +13,6 @@ from typing import (
     List,
     Optional,
     Sequence,
-    Set,
     Tuple,
     Union,
 )
@@ -27,7 +25,6 @@ IMAGENET_CLASSES = 1000
 _IMAGENET_FILE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "imagenet_classes.txt")
 _INDEX = re.compile("-?[0-9]{1,9}")
 _NO_WORD = re.compile("n?[-+., 0-9]*")  # a number or an id, which is not near to any name
-_EXACT_STEPS = 4  # of `ClassNames._steps`; the last one takes beginnings of names
 _LISTED = 8  # classes that an error lists
 # difflib takes a time quadratic in the length of what it compares.
 _MOST_COMPARED = 80
@@ -40,9 +37,9 @@ class ClassNames(Sequence[str]):
     """Names by class index; a network without names has an empty one.
 
     Attributes:
-        names: tuple of str by class index; empty where names are not known.
-        wordnet_ids: tuple of str by class index, such as ``"n02088094"``; empty where not known.
-        other_names: by class index, a tuple of other words for the class; empty where not known.
+        names: tuple of str; empty where names are not known.
+        wordnet_ids: tuple of str, such as ``"n02088094"``; empty where not known.
+        other_names: tuple of tuples of other words for each class; empty where not known.
         classes: the number of classes, which may be more than the number of names.
         given: the number of names before those of more than ``classes`` were left out.
     """
@@ -54,28 +51,20 @@ class ClassNames(Sequence[str]):
         other_names: Sequence[Sequence[str]] = (),
         classes: Optional[int] = None,
     ):
-        """Take the names as they are; those of more than ``classes`` classes are left out.
-
-        Args:
-            names: one per class, in the order of the classes.
-            wordnet_ids, other_names: in the same order.
-            classes: the number of classes; by default that of the names.
-        """
+        """Take the names by class index as they are; those of more than ``classes`` are left out."""
         self.classes = len(names) if classes is None else classes
         self.given = len(names)
         self.names = tuple(names)[: self.classes]
         self.wordnet_ids = tuple(wordnet_ids)[: self.classes]
         self.other_names = tuple(map(tuple, other_names))[: self.classes]
-        self._by_word: Optional[Dict[str, Set[int]]] = None
+        self._known: Optional[Tuple[Dict[str, List[int]], ...]] = None
 
     @classmethod
     def of(cls, names: Optional[Sequence[str]], classes: Optional[int] = None) -> "ClassNames":
-        """The names of a network's classes.
+        """The names of a network's classes, by default as many as there are names.
 
-        Args:
-            names: one per class, or ``None``. WordNet ids of ImageNet classes, which the folders of
-                ILSVRC are named by, are replaced by the names that they stand for.
-            classes: the number of classes; by default that of the names.
+        WordNet ids of ImageNet classes, which the folders of ILSVRC are named by, are replaced by the
+        names that they stand for.
         """
         if isinstance(names, ClassNames):
             if classes in (None, names.classes):
@@ -113,23 +102,17 @@ class ClassNames(Sequence[str]):
     def place_of(self, text: str, index: int) -> Optional[int]:
         """The class of this very name, id or other word, or of the first of several between commas.
 
-        Args:
-            text: a class as another list names it.
-            index: its place there, which comes first where several classes have the name.
-
-        Returns:
-            int, or ``None`` where there is none, or several of them elsewhere.
+        ``index`` is its place in the list that it is from, which comes first where several classes have
+        the name; ``None`` where there is no class, or several of them elsewhere.
         """
-        if self._by_word is None:
-            self._by_word = {}
-            for place, word in [*self._words(), *enumerate(self.wordnet_ids)]:
-                self._by_word.setdefault(word, set()).add(place)
+        _, ids, _, words = self._rules()
         for part in dict.fromkeys([text, text.split(",")[0]]):
-            fits = self._by_word.get(_plain(part), set())
+            wanted = _plain(part)
+            fits = {place for rule in (ids, words) for place in rule.get(wanted, ())}
             if index in fits:
                 return index
             if len(fits) == 1:
-                return next(iter(fits))
+                return fits.pop()
         return None
 
     def find(self, text: Union[str, int], what: str = "class") -> int:
@@ -154,7 +137,9 @@ class ClassNames(Sequence[str]):
             0 <= int(stripped) < self.classes or stripped not in self.names
         ):
             return self._checked(int(stripped), what)
-        for fits in self._steps(text):
+        wanted = _plain(text)
+        begun = _once(i for i, word in self._words() if wanted and word.startswith(wanted))
+        for fits in (*self._exact(text), begun):
             if len(fits) == 1:
                 return fits[0]
             if fits:
@@ -171,10 +156,8 @@ class ClassNames(Sequence[str]):
 
         Neither an index nor the beginning of a name is one.
         """
-        for fits in itertools.islice(self._steps(text), _EXACT_STEPS):
-            if fits:
-                return fits[0] if len(fits) == 1 else None
-        return None
+        fits = next(filter(None, self._exact(text)), [])
+        return fits[0] if len(fits) == 1 else None
 
     def _checked(self, value: Any, what: str) -> int:
         try:
@@ -188,22 +171,26 @@ class ClassNames(Sequence[str]):
         return index
 
     def _expected(self) -> str:
-        kinds = [f"an index from 0 to {self.classes - 1}"]
-        kinds += ["a WordNet id"] if self.wordnet_ids else []
-        kinds += ["a class name"] if self.names else []
-        return " or ".join([", ".join(kinds[:-1]), kinds[-1]] if len(kinds) > 1 else kinds)
+        kinds = f"an index from 0 to {self.classes - 1}"
+        if self.names:
+            kinds += ", a WordNet id or a class name" if self.wordnet_ids else " or a class name"
+        return kinds
 
-    def _steps(self, text: str) -> Iterator[List[int]]:
+    def _rules(self) -> Tuple[Dict[str, List[int]], ...]:
+        """By name, by id, by plain name, by plain name or other word: the classes that have it."""
+        if self._known is None:
+            plain = enumerate(map(_plain, self.names))
+            every = (enumerate(self.names), enumerate(self.wordnet_ids), plain, self._words())
+            self._known = tuple(map(_by_word, every))
+        return self._known
+
+    def _exact(self, text: str) -> Iterator[List[int]]:
         """The classes that fit, by one rule after another."""
-        yield [index for index, name in enumerate(self.names) if name == text]
+        by_name, *others = self._rules()
+        yield by_name.get(text, [])
         wanted = _plain(text)
-        if not wanted:
-            return
-        yield [index for index, known in enumerate(self.wordnet_ids) if known == wanted]
-        yield [index for index, name in enumerate(self.names) if _plain(name) == wanted]
-        words = list(self._words())
-        yield _once(index for index, word in words if word == wanted)
-        yield _once(index for index, word in words if word.startswith(wanted))
+        for rule in others if wanted else ():
+            yield rule.get(wanted, [])
 
     def _words(self) -> Iterator[Tuple[int, str]]:
         """(class, plain name) of every name and every other word."""
@@ -240,16 +227,12 @@ def list_difference(
 ) -> str:
     """How two lists of class names differ, for a message; ``""`` where they are the same.
 
-    Case, hyphens, underscores and spaces at either end do not matter.
-
-    Args:
-        of_first, of_second: what has them.
+    Case, hyphens, underscores and spaces at either end do not matter. ``of_first`` and ``of_second`` say
+    what has them.
     """
-    places = [
-        {_plain(name): index for index, name in enumerate(names)} for names in (first, second)
-    ]
-    if [_plain(name) for name in first] == [_plain(name) for name in second]:
+    if list(map(_plain, first)) == list(map(_plain, second)):
         return ""
+    places = [{_plain(name): i for i, name in enumerate(names)} for names in (first, second)]
     parts = []
     for names, others, owner in ((first, places[1], of_first), (second, places[0], of_second)):
         alone = [name for name in names if _plain(name) not in others]
@@ -270,6 +253,14 @@ def list_difference(
 def _plain(name: str) -> str:
     """A name without what does not matter: case, hyphens, underscores, spaces at either end."""
     return " ".join(name.replace("_", " ").replace("-", " ").casefold().split())
+
+
+def _by_word(pairs: Iterable[Tuple[int, str]]) -> Dict[str, List[int]]:
+    found: Dict[str, List[int]] = {}
+    for index, word in pairs:
+        own = found.setdefault(word, [])
+        own += [] if index in own else [index]
+    return found
 
 
 def _once(indices: Iterable[int]) -> List[int]:
@@ -294,10 +285,7 @@ def imagenet_class_names() -> ClassNames:
 def read_class_names(path: str, with_numbers: bool = False) -> Tuple[str, ...]:
     """Read class names: one per line, or ``index name`` lines counted from 0 or from 1.
 
-    Args:
-        path: the file.
-        with_numbers: whether to keep the numbers of CUB's names (``001.Black_footed_Albatross``),
-            which are dropped otherwise.
+    Numbers of CUB's names (``001.Black_footed_Albatross``) are dropped unless ``with_numbers``.
 
     Raises:
         UserError: the file is empty, or its indices leave a gap or repeat.
