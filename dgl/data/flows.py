@@ -4,6 +4,7 @@ The network normalizes in its graph, so batches are uint8 BGR.
 """
 
 import collections
+import functools
 import itertools
 import math
 import os
@@ -64,22 +65,11 @@ class ShuffledDraws(DataFlow):  # type: ignore[misc]
     """
 
     def __init__(
-        self,
-        samples: Sequence[Any],
-        seed: Optional[int] = None,
-        share: Share = WHOLE,
-        start: int = 0,
+        self, samples: Sequence[Any], seed: Optional[int], share: Share = WHOLE, start: int = 0
     ):
-        """Order draws.
+        """Order draws: the ``share`` of this process, after the first ``start`` of the joint stream.
 
-        Args:
-            samples: :class:`~dgl.data.sample.Sample`, or what stands for them.
-            seed: from 0 to 2^32 - 1, or ``None`` to draw one.
-            share: the part of them that this process takes.
-            start: draws of the joint stream to skip.
-
-        Raises:
-            UserError: ``samples`` is empty.
+        The seed is from 0 to 2^32 - 1, or ``None`` to draw one. No samples raise :class:`UserError`.
         """
         if not samples:
             raise UserError("the training list is empty; expected at least one image")
@@ -105,22 +95,16 @@ def new_seed() -> int:
     return int.from_bytes(os.urandom(4), "little") % 2**31
 
 
-class TrainingPoint:
-    """A training view of a sample; a class, so that it can be pickled for worker processes."""
-
-    def __init__(self, size: int):
-        self._size = size
-
-    def __call__(self, draw: Sequence[Any]) -> Optional[List[Any]]:
-        """[sample, seed] -> [(S, S, 3) uint8 BGR, class index]; ``None`` for an unreadable image."""
-        sample, seed = draw
-        try:
-            image = read_reduced(sample.path).image
-        except UserError as error:
-            logger.warning("left out of training: %s", error)
-            return None
-        view = random_training_view(image, self._size, np.random.RandomState(seed))
-        return [np.ascontiguousarray(rgb_to_bgr(view)), sample.class_index]
+def training_point(size: int, draw: Sequence[Any]) -> Optional[List[Any]]:
+    """[sample, seed] -> [(S, S, 3) uint8 BGR, class index]; ``None`` for an unreadable image."""
+    sample, seed = draw
+    try:
+        image = read_reduced(sample.path).image
+    except UserError as error:
+        logger.warning("left out of training: %s", error)
+        return None
+    view = random_training_view(image, size, np.random.RandomState(seed))
+    return [np.ascontiguousarray(rgb_to_bgr(view)), sample.class_index]
 
 
 def check_readable(samples: Sequence[Sample]) -> None:
@@ -144,11 +128,11 @@ class ProcessMapData(ProxyDataFlow):  # type: ignore[misc]
 
     A seeded run therefore sees the same images in the same batches however fast each process is.
     Datapoints for which the function returns ``None`` are left out. Processes start at
-    ``reset_state`` and end with :meth:`close`, or with the process that started them.
+    ``reset_state`` and end with :meth:`close`, or with the process that started them. The datapoints of
+    the flow, endless or not, and the function have to be picklable.
     """
 
     def __init__(self, flow: DataFlow, function: Callable[[Any], Any], workers: int):
-        """Wrap a flow of picklable lists, endless or not; ``function`` has to be picklable too."""
         super().__init__(flow)
         self._function = function
         self._workers = workers
@@ -228,23 +212,17 @@ def training_flow(
     share: Optional[Share] = None,
     start: int = 0,
 ) -> FailureKeeper:
-    """Endless batches for training.
+    """Endless batches for training: [(batch, S, S, 3) uint8 BGR, (batch,) int32], S being ``size``.
 
     Args:
-        samples: of the training split.
-        size: side S of the views.
-        batch: images per batch.
         workers: processes that decode and augment; 0 works in the trainer's process.
         seed: fixes shuffling and augmentation; ``None`` draws a new one.
-        share: :class:`Share` of this process, or ``None`` where it is the only one.
+        share: of this process, or ``None`` where it is the only one.
         start: images that all processes together have drawn before.
-
-    Returns:
-        :class:`FailureKeeper` of [(batch, S, S, 3) uint8 BGR, (batch,) int32].
     """
     check_readable(samples)
     flow = ShuffledDraws(samples, seed, share or WHOLE, start)
-    point = TrainingPoint(size)
+    point = functools.partial(training_point, size)
     if not workers:
         return FailureKeeper(BatchData(MapData(flow, point), batch))
     flow = ProcessMapData(flow, point, workers)

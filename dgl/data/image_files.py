@@ -123,11 +123,7 @@ def is_folder_entry(entry: "os.DirEntry[str]") -> bool:
 
 
 def image_names(folder: str, left_out: Optional[LeftOut] = None) -> List[str]:
-    """Sorted names of the images in a folder, possibly none; ``left_out`` counts its other files.
-
-    Raises:
-        UserError: the folder cannot be listed.
-    """
+    """Sorted names of the images in a folder, possibly none; ``left_out`` counts its other files."""
     names = []
     for entry in scan_folder(folder):
         if is_image_entry(entry):
@@ -155,16 +151,14 @@ def list_images(path: str, left_out: Optional[LeftOut] = None) -> List[str]:
     Raises:
         UserError: nothing is there, or the folder holds no image.
     """
-    if os.path.isdir(path):
-        others = LeftOut() if left_out is None else left_out
-        names = image_names(path, others)
-        if not names:
-            expected = " ".join(IMAGE_EXTENSIONS)
-            found = f" ({others})" if others else ""
-            raise UserError(
-                f"{path}: no images in this folder{found}; expected files ending in {expected}"
-            )
-        return [os.path.join(path, name) for name in names]
-    if not os.path.exists(path):
-        raise no_such_file(path, "no such file or folder; expected images")
-    return [path]
+    if not os.path.isdir(path):
+        if not os.path.exists(path):
+            raise no_such_file(path, "no such file or folder; expected images")
+        return [path]
+    others = LeftOut() if left_out is None else left_out
+    names = image_names(path, others)
+    if not names:
+        found = f" ({others})" if others else ""
+        expected = f"expected files ending in {' '.join(IMAGE_EXTENSIONS)}"
+        raise UserError(f"{path}: no images in this folder{found}; {expected}")
+    return [os.path.join(path, name) for name in names]

@@ -152,10 +152,9 @@ def _decode(stream: BinaryIO, path: str, most_pixels: int) -> Decoded:
     try:
         image = Image.open(stream, formats=formats)
     except Image.UnidentifiedImageError as error:
-        raise UserError(
-            f"{path}: not an image (no known format); expected {_FORMAT_NAMES}"
-        ) from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        expected = f"expected {_FORMAT_NAMES}"
+        raise UserError(f"{path}: not an image (no known format); {expected}") from error
+    except Image.DecompressionBombError as error:
         raise UserError(_too_large(path, "too many")) from error
     # Pillow's readers raise almost any exception on damaged data.
     except Exception as error:
@@ -255,12 +254,9 @@ def _orientation(image: Image.Image) -> int:
 
 
 def turn_boxes(boxes: np.ndarray, orientation: int, size: Tuple[int, int]) -> np.ndarray:
-    """Boxes in the frame that a file stores -> the same in the upright image.
+    """Boxes (N, 4) in the frame that a file stores -> the same in the upright image.
 
-    Args:
-        boxes: numbers (N, 4), ``x0, y0, x1, y1`` in pixels before EXIF turns the image.
-        orientation: 1 to 8, EXIF's.
-        size: ``(width, height)`` of the upright image.
+    ``orientation`` is EXIF's, 1 to 8, and ``size`` the ``(width, height)`` of the upright image.
     """
     turned = np.array(boxes, np.float64).reshape(-1, 4)
     width, height = size
@@ -305,15 +301,9 @@ def image_size(path: str) -> Optional[Tuple[int, int]]:
 
 
 def encode_image(image: np.ndarray, extension: str, quality: Optional[int] = None) -> bytes:
-    """Encode an image in the format of a file name extension.
+    """Encode an image, uint8 (H, W, 3) RGB or (H, W), in the format of an extension such as ``".png"``.
 
-    Args:
-        image: uint8 array (H, W, 3), RGB, or (H, W), grayscale.
-        extension: such as ``".png"`` or ``".jpg"``.
-        quality: from 0 to 100, of a JPEG; ``None`` for OpenCV's default.
-
-    Raises:
-        ValueError: OpenCV cannot write such an image or such a format.
+    ``quality`` is that of a JPEG, 0 to 100. What OpenCV cannot write raises ``ValueError``.
     """
     options = [] if quality is None else [cv2.IMWRITE_JPEG_QUALITY, quality]
     pixels = np.ascontiguousarray(rgb_to_bgr(image) if image.ndim == 3 else image)

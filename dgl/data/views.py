@@ -80,8 +80,7 @@ def squash(image: np.ndarray, boxes: ArrayLike, size: int) -> Tuple[np.ndarray, 
 
     Args:
         image: uint8 or float32 array (H, W, 3).
-        boxes: sequence of N ``(x0, y0, x1, y1)`` in pixels of ``image``; N may be 0.
-        size: the side of the square.
+        boxes: N ``(x0, y0, x1, y1)`` in pixels of ``image``; N may be 0.
 
     Returns:
         ``(image, boxes)``: array (size, size, 3) of the input's dtype, resized with OpenCV's
@@ -99,8 +98,7 @@ def resize_center_crop(
     """Resize to a square ignoring the aspect ratio, then crop its center: fixed-threshold geometry.
 
     Args:
-        image: uint8 or float32 array (H, W, 3).
-        boxes: sequence of N ``(x0, y0, x1, y1)`` in pixels of ``image``; N may be 0.
+        image, boxes: as for :func:`squash`.
         resize: the side of the square before cropping (256 in the protocol).
         crop: the side of the crop (224 in the protocol); an odd border leaves the extra pixel at
             the right and the bottom.

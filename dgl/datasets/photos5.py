@@ -109,12 +109,7 @@ def split_of(image_id: str) -> str:
 def write_data_set(
     raccoon: str, kangaroo: str, fruit: str, out: str, progress: bool = True
 ) -> Result:
-    """Make the data set and put it at ``out`` in one step, when it is complete.
-
-    Args:
-        raccoon, kangaroo, fruit: folders of the clones; only read.
-        out: folder to make; it may exist if it is empty.
-        progress: show a progress bar.
+    """Make the data set of three clones and put it at ``out`` in one step, when it is complete.
 
     Raises:
         UserError: a folder is no clone of its repository, an annotation cannot be read, no image
@@ -129,7 +124,7 @@ def write_data_set(
         for name in ("val", "annotations/val", "labels/" + NAME):
             os.makedirs(os.path.join(folder, name))
         result = _write_images(folder, sources, dropped, progress)
-        _write_lines(os.path.join(folder, "classes.txt"), CLASS_NAMES)
+        _write_text(os.path.join(folder, "classes.txt"), "\n".join((*CLASS_NAMES, "")))
     return result
 
 
@@ -138,28 +133,18 @@ def find_sources(raccoon: str, kangaroo: str, fruit: str) -> Tuple[List[Source],
 
     Where several annotations come to the same id, a fruit's file that is named after its label goes
     first (``orange_20.json`` before a ``mixed_20.json`` with nothing but oranges), then one in
-    ``train``, then the shorter name; the others are dropped.
-
-    Returns:
-        ``(sources, dropped)``, the sources sorted by id.
-
-    Raises:
-        UserError: a folder is not what it should be, or an annotation cannot be read.
+    ``train``, then the shorter name; the others are dropped. Sources are sorted by id.
     """
     dropped: List[Dropped] = []
     found: Dict[str, Source] = {}
     for repository, root in zip(_REPOSITORIES, (kangaroo, raccoon, fruit)):
         for source in _candidates(repository, root, dropped):
+            path = source.annotation_path
             if source.id in found:
-                holder = short_name(found[source.id].annotation_path)
-                detail = f"{source.id} is {holder}"
-                dropped.append(
-                    Dropped(source.annotation_path, "its id belongs to another image", detail)
-                )
+                detail = f"{source.id} is {short_name(found[source.id].annotation_path)}"
+                dropped.append(Dropped(path, "its id belongs to another image", detail))
             elif not os.path.lexists(source.image_path):
-                dropped.append(
-                    Dropped(source.annotation_path, "no image of that name", source.image_path)
-                )
+                dropped.append(Dropped(path, "no image of that name", source.image_path))
             else:
                 found[source.id] = source
     return [found[image_id] for image_id in sorted(found)], dropped
@@ -206,11 +191,9 @@ def _annotation_paths(repository: _Repository, root: str, folder: str) -> List[s
     try:
         names = os.listdir(os.path.join(root, folder))
     except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(
-            f"{repository.flag} {quote(root, 400)}: {folder} cannot be listed ({reason}); expected a "
-            f"clone of {repository.name}"
-        ) from error
+        where = f"{repository.flag} {quote(root, 400)}: {folder}"
+        reason = f"cannot be listed ({getattr(error, 'strerror', None) or error})"
+        raise UserError(f"{where} {reason}; expected a clone of {repository.name}") from error
     return [
         os.path.join(root, folder, name)
         for name in sorted(names, key=lambda name: (len(name), name))
@@ -254,7 +237,8 @@ def _write_images(
             raise UserError(
                 f"--out: no image for {split} is left; expected some in the repositories ({reasons})"
             )
-        _write_lines(os.path.join(folder, "labels", NAME, split + ".txt"), lines[split])
+        path = os.path.join(folder, "labels", NAME, split + ".txt")
+        _write_text(path, "\n".join((*lines[split], "")))
     return result
 
 
@@ -289,8 +273,8 @@ def scaled_size(size: Tuple[int, int]) -> Tuple[int, int]:
 def scaled_box(box: Sequence[float], size: Tuple[int, int], new_size: Tuple[int, int]) -> _IntBox:
     """A box in the pixels of a scaled image: scaled, rounded (halves to even), clipped.
 
-    The axes have scales of their own, since the shorter side of the image was rounded. Sizes are
-    ``(width, height)`` before and after; the box is in ``0 .. side - 1``, possibly without area.
+    The axes have scales of their own, since the shorter side of the image was rounded. The box is in
+    ``0 .. side - 1``, possibly without area.
     """
     return tuple(
         min(max(round(value * new / old), 0), new - 1)
@@ -303,10 +287,6 @@ def _area(box: _IntBox) -> int:
     return (x1 - x0) * (y1 - y0)
 
 
-def _write_lines(path: str, lines: Sequence[str]) -> None:
-    _write_text(path, "".join(line + "\n" for line in lines))
-
-
 def _write_text(path: str, text: str) -> None:
     with open(path, "w", encoding="ascii", newline="\n") as stream:
         stream.write(text)
@@ -314,15 +294,11 @@ def _write_text(path: str, text: str) -> None:
 
 def _reason_lines(dropped: Sequence[Dropped]) -> List[str]:
     """``12 without an object: annots/00001.xml, ...`` for each reason, in alphabetical order."""
-    lines = []
-    for reason in sorted({item.reason for item in dropped}):
-        shown = [
-            short_name(item.path) + (f" ({item.detail})" if item.detail else "")
-            for item in dropped
-            if item.reason == reason
-        ]
-        lines.append(f"{len(shown)} {reason}: {first_few(shown, 3)}")
-    return lines
+    shown: Dict[str, List[str]] = {}
+    for item in dropped:
+        detail = f" ({item.detail})" if item.detail else ""
+        shown.setdefault(item.reason, []).append(short_name(item.path) + detail)
+    return [f"{len(own)} {why}: {first_few(own, 3)}" for why, own in sorted(shown.items())]
 
 
 def report(result: Result) -> str:

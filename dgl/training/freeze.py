@@ -4,6 +4,7 @@ The network is built whole, so that validation of images, maps and checkpoints a
 feeds the layer's tensor itself; TensorFlow then runs nothing below it, forward or backward.
 """
 
+import functools
 import itertools
 from dataclasses import replace
 from typing import Any, Callable, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
@@ -16,9 +17,9 @@ from dgl.backbones.network import build_network
 from dgl.data.flows import (
     FailureKeeper,
     ShuffledDraws,
-    TrainingPoint,
     ValidationFlow,
     check_readable,
+    training_point,
 )
 from dgl.data.sample import Sample
 from dgl.errors import UserError
@@ -137,7 +138,8 @@ def compute_activations(
     )  # fmt: skip
     count = views * len(training)
     draws = itertools.islice(ShuffledDraws(training, seed), count)
-    points = filter(None, ordered_map(TrainingPoint(size), draws, max(1, recipe.workers)))
+    point = functools.partial(training_point, size)
+    points = filter(None, ordered_map(point, draws, max(1, recipe.workers)))
     batches = iter(lambda: list(zip(*itertools.islice(points, _BATCH))), [])
     with tf.Graph().as_default():
         image = tf.placeholder(tf.uint8, [None, size, size, 3])
