@@ -25,52 +25,34 @@ _logger = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One image of a data set.
+    """One image of a data set."""
 
-    Attributes:
-        id: the image's path below the folder of images, with its extension and forward slashes; the
-            same for two samples only where a list repeats an image. An image that is there once for
-            each of its classes has ``#`` and the class's index after its path.
-        path: absolute path of the image. Loaders do not open it; it may be missing.
-        class_index: counted from 0.
-        boxes: tuple of ``(x0, y0, x1, y1)`` floats in pixels of the original image, x to the
-            right and y down, ``x1 >= x0`` and ``y1 >= y0``; empty where the data set has none.
-        mask_paths: absolute paths of segmentation masks, whose union is the object.
-        ignore_path: absolute path of a mask of pixels that do not count.
-        size: ``(width, height)`` in pixels as the data set declares it, or ``None``. The image
-            itself may disagree.
-    """
-
+    # The image's path below the folder of images, with its extension and forward slashes; the same for
+    # two samples only where a list repeats an image. An image that is there once for each of its
+    # classes has `#` and the class's index after its path.
     id: str
-    path: str
-    class_index: int
+    path: str  # absolute; loaders do not open the image, which may be missing
+    class_index: int  # counted from 0
+    # `(x0, y0, x1, y1)` floats in pixels of the original image, x to the right and y down, `x1 >= x0`
+    # and `y1 >= y0`; empty where the data set has none.
     boxes: Tuple[Box, ...] = ()
-    mask_paths: Tuple[str, ...] = ()
-    ignore_path: Optional[str] = None
+    mask_paths: Tuple[str, ...] = ()  # absolute; the object is the union of these masks
+    ignore_path: Optional[str] = None  # absolute; a mask of pixels that do not count
+    # `(width, height)` in pixels as the data set declares it, or `None`; the image may disagree.
     size: Optional[Tuple[int, int]] = None
 
 
 @dataclasses.dataclass(frozen=True)
 class DataSet:
-    """One split of one data set.
+    """One split of one data set."""
 
-    Attributes:
-        name: for titles and file names.
-        format: the layout it was read from (see :mod:`dgl.data.layouts`).
-        split: the split asked for: ``"train"``, ``"val"`` or ``"test"``.
-        samples: list of :class:`Sample`, in the order of the data set's own list.
-        class_names: tuple of str by class index, or ``None`` where the data set names none.
-        classes: the number of classes; every ``class_index`` is below it.
-        skipped: why lines and annotations were left out; see :class:`dgl.data.text_files.BadLines`.
-    """
-
-    name: str
-    format: str
-    split: str
-    samples: List[Sample]
-    class_names: Optional[Tuple[str, ...]]
-    classes: int
-    skipped: Tuple[str, ...] = ()
+    name: str  # for titles and file names
+    format: str  # the layout it was read from, see `dgl.data.layouts`
+    split: str  # the split asked for: "train", "val" or "test"
+    samples: List[Sample]  # in the order of the data set's own list
+    class_names: Optional[Tuple[str, ...]]  # by class index, `None` where the data set names none
+    classes: int  # their number; every `class_index` is below it
+    skipped: Tuple[str, ...] = ()  # why lines and annotations were left out, see `BadLines`
 
     def __len__(self) -> int:
         return len(self.samples)

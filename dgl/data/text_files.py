@@ -47,15 +47,16 @@ class UnknownClassError(UserError):
 class BadLines:
     """Context that leaves out what :class:`UserError` is raised of, if that is little of the whole.
 
-    A wrong line among a thousand is a slip, and the others are as good as before; if more are wrong, the
-    file is not what it was taken for. A class out of range is never left out.
+    A wrong line among a thousand is a slip, and the others are as good as before; if more than the part
+    ``most`` are wrong, the file is not what it was taken for. A class out of range is never left out.
 
     Attributes:
         reasons: the messages.
         lost: keys of images with something wrong, see :meth:`of`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: float = 0.01) -> None:
+        self._most = most
         self.reasons: List[str] = []
         self.lost: Set[Any] = set()
         self._key: Any = None
@@ -97,9 +98,9 @@ class BadLines:
             )
         places.append(where)
 
-    def refuse(self, good: int, most: float = 0.01) -> None:
-        """Raise the first error if a larger fraction than ``most`` is wrong; ``good`` lines are right."""
-        if self._first is not None and len(self.reasons) > most * (good + len(self.reasons)):
+    def refuse(self, good: int) -> None:
+        """Raise the first error if too many lines are wrong, beside those that are ``good``."""
+        if self._first is not None and len(self.reasons) > self._most * (good + len(self.reasons)):
             raise self._first
 
     def check(self, what: str, good: int) -> None:
@@ -135,11 +136,7 @@ def check_class_index(class_index: int, classes: Optional[int], where: str) -> N
 
 
 def check_box(box: Sequence[float], where: str) -> Box:
-    """The box ``(x0, y0, x1, y1)`` as floats.
-
-    Raises:
-        UserError: a coordinate is not finite, ``x1 < x0`` or ``y1 < y0``.
-    """
+    """The box ``(x0, y0, x1, y1)`` as floats; :class:`UserError` unless finite and not inverted."""
     x0, y0, x1, y1 = (float(value) for value in box)
     # Comparisons with NaN are false, so this refuses NaN as well.
     if not (-1e9 < x0 <= x1 < 1e9 and -1e9 < y0 <= y1 < 1e9):
@@ -216,16 +213,10 @@ def _as_named(folder: str, relative: str) -> str:
 
 
 def find_root(data_dir: str, roots: Sequence[str], relatives: Iterable[str]) -> str:
-    """The folder that listed paths are relative to, where a layout allows several.
+    """The folder that listed paths are relative to, where a layout allows several, the best first.
 
-    Args:
-        data_dir: absolute path of the data folder.
-        roots: folders relative to it, the best first.
-        relatives: paths as listed.
-
-    Returns:
-        The first root that has the first path found anywhere; where none is found, the first root that is
-        there, or the first one.
+    It is the first of the ``roots``, below the data folder, that has the first path found anywhere; where
+    none is found, the first root that is there, or the first one.
     """
     for relative in relatives:
         for name in (relative, relative.replace("\\", "/")):
@@ -336,7 +327,6 @@ def read_table(
     """Read a file with one line for each image: id -> what ``parse`` makes of the line.
 
     Args:
-        path: the file.
         split: text of a line -> ``(id, cells)``; an id that is not known, or cells that are not as
             expected, are ``None``.
         parse: ``(cells, place for messages)`` -> value; may raise :class:`UserError`.
@@ -360,9 +350,7 @@ def read_table(
                 raise UserError(f"{where}: no image has the id of {quote(text)}")
             first = lines.setdefault(key, number)
             if first != number:
-                raise UserError(
-                    f"{where}: id {key} a second time, as on line {first}; expected it once"
-                )
+                raise UserError(f"{where}: {key} a second time, as on line {first}; expected one")
             found[key] = parse(cells, where)
     if known is None:
         bad.refuse(len(found))

@@ -60,7 +60,7 @@ def test_missing_file(data, name):
 @pytest.mark.parametrize(
     "name, text, message",
     [
-        ("images.txt", "1 a.jpg\n1 b.jpg\n", r"images\.txt:2: id 1 a second time"),
+        ("images.txt", "1 a.jpg\n1 b.jpg\n", r"images\.txt:2: 1 a second time"),
         ("images.txt", "1\n", r"images\.txt:1: .*expected 'id path'"),
         ("images.txt", "", r"images\.txt: the file is empty"),
         ("image_class_labels.txt", "1 1\n2 1\n", r"no line for 1 of the 3 ids: 3"),

@@ -95,7 +95,7 @@ def test_points_before_a_failure_are_counted(samples):
     assert points[2] is points[3] is points[4]
 
 
-@pytest.mark.parametrize("flow, settings", [(ShuffledDraws, ()), (ValidationFlow, (SIZE, 4))])
+@pytest.mark.parametrize("flow, settings", [(ShuffledDraws, (None,)), (ValidationFlow, (SIZE, 4))])
 def test_an_empty_list_is_refused(flow, settings):
     assert "list is empty" in refusal(flow, [], *settings)
 

@@ -194,7 +194,7 @@ def test_without_image_sets_the_folders_count(tmp_path):
         (LISTS + "val.txt", "v_1 1\n../v 2\n", "val", r"val\.txt:2: path '../v' leads"),
         (LISTS + "train_cls.txt", "v_1 1\n", "train", r"cls\.txt:1: .*'class/id number'"),
         (LISTS + "train_cls.txt", "n9/v 1\n", "train", r"cls\.txt:1: class 'n9' is not"),
-        (SYNSET_LIST, "a b\na c\n", "val", r"mapping\.txt:2: 'a' a second time"),
+        (SYNSET_LIST, "a b\na c\n", "val", r"mapping\.txt:2: a a second time"),
         (SYNSET_LIST, "\n", "val", r"mapping\.txt: the file is empty"),
         (SYNSET_LIST, "n1 tench\n", "val", r"'n01000002' is not one of the 1 of .*LOC"),
         (VAL + "v_1.png", "x", "val", r"val: both 'v_1\.JPEG' and 'v_1\.png'; expected one"),

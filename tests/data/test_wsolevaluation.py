@@ -155,7 +155,7 @@ def test_image_without_a_line_is_reported(tmp_path, caplog):
         ("image_ids.txt", "a.jpg\n../b.jpg\n", r"ids\.txt:2: path '../b.jpg' leads out"),
         ("image_ids.txt", "\n", r"ids\.txt: the file is empty; expected one id"),
         ("class_labels.txt", "a/1.jpg,0\n", r"labels\.txt: no line for 2 of the 3 ids: b, c/2.jpg"),
-        ("class_labels.txt", "a/1.jpg,0\na/1.jpg,0\n", r"labels\.txt:2: id a/1.jpg a second time"),
+        ("class_labels.txt", "a/1.jpg,0\na/1.jpg,0\n", r"labels\.txt:2: a/1.jpg a second time"),
         ("class_labels.txt", "a/1.jpg,9\n", r"labels\.txt:1: class 9 is out of range"),
         ("localization.txt", "\n", r"tion\.txt: the file is empty; expected lines 'id,x0"),
         ("localization.txt", "z.jpg,1,2,3,4\n", r"tion\.txt:1: .* and an id of image_ids"),

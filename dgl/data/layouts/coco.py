@@ -201,7 +201,7 @@ def _key(entry: Dict[str, Any], name: str, where: str) -> Any:
 def _read_categories(entries: List[Any], path: str) -> Tuple[Dict[Any, int], Tuple[str, ...]]:
     """Class index by id, and the names by class index."""
     names: Dict[Any, str] = {}
-    bad = BadLines()
+    bad = BadLines(most=0)
     for entry, where in _entries(entries, "categories", path, bad):
         key, name = _key(entry, "id", where), entry.get("name")
         if not isinstance(name, str) or not name.strip():
@@ -209,7 +209,7 @@ def _read_categories(entries: List[Any], path: str) -> Tuple[Dict[Any, int], Tup
         if key in names:
             raise UserError(f"{where}: id {_shown(key)} a second time; expected it once")
         names[key] = name.strip()
-    bad.refuse(len(names), most=0)
+    bad.refuse(len(names))
     # The order of the ids is that of the published set; texts as ids keep the file's.
     keys = sorted(names) if all(isinstance(key, int) for key in names) else list(names)
     return {key: index for index, key in enumerate(keys)}, tuple(names[key] for key in keys)

@@ -125,10 +125,9 @@ def _split(text: str) -> Tuple[Optional[int], Optional[str]]:
 
 
 def _read_class_names(request: Request) -> Tuple[str, ...]:
-    bad = BadLines()
-    columns = "'class name'"
+    # Without one of them, all classes behind it would be other ones.
+    bad, columns = BadLines(most=0), "'class name'"
     table = _read(request, "classes.txt", columns, lambda text, where: (where, text), bad)
-    bad.refuse(len(table), most=0)  # without one of them, all classes behind it would be other ones
     for place, (key, (where, _)) in enumerate(sorted(table.items()), 1):
         if key != place:
             raise UserError(f"{where}: class {key}; expected classes 1 to {len(table)}")

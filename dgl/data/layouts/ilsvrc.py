@@ -30,6 +30,7 @@ from dgl.data.text_files import (
     is_nearly_full,
     progress,
     read_lines,
+    read_table,
     resolve_below,
 )
 from dgl.errors import UserError, first_few, quote
@@ -175,19 +176,11 @@ def _read_classes(data_dir: str) -> _Classes:
 
 
 def _read_synsets(path: str, pattern: "re.Pattern[str]", expected: str) -> Dict[str, str]:
-    synsets: Dict[str, str] = {}
-    for number, text in read_lines(path):
-        where = f"{path}:{number}"
+    def split(text: str) -> Tuple[Optional[str], Optional[str]]:
         match = pattern.fullmatch(text)
-        if not match:
-            raise UserError(f"{where}: {quote(text)}; expected {expected}")
-        key, words = match.groups()
-        if key in synsets:
-            raise UserError(f"{where}: {quote(key)} a second time; expected it once")
-        synsets[key] = words or key
-    if not synsets:
-        raise UserError(f"{path}: the file is empty; expected lines {expected}")
-    return synsets
+        return (match.group(1), match.group(2) or match.group(1)) if match else (None, None)
+
+    return read_table(path, split, lambda words, where: words, expected, BadLines(most=0))
 
 
 def _has_xml(folder: str) -> bool:
