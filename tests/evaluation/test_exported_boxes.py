@@ -131,27 +131,21 @@ def test_exported_boxes_evaluate_as_the_true_ones(evaluate, tmp_path, name):
 
 
 @every_format
-def test_classes_keep_their_names_and_indices(tmp_path, name):
+def test_any_folders_and_names_of_classes(tmp_path, name):
+    """Folders named as those of the format, and names with quotes and what is no letter."""
     classes = ("001.no", "002.é \U0001f600", "003.'a': \"b\"", "yes")
-    Image.new("RGB", (20, 10)).save(str(tmp_path / "a.png"))
-    found = an_object((1, 2, 3, 4))._replace(class_index=2, class_name=classes[2])
-    labels = [ImageLabels("a.png", 20, 10, None, (found,))]
-    out = stored(tmp_path / "out", tmp_path, labels, classes=classes)
-    dataset, samples = read_all(export(out, name))
-    assert dataset.class_names == classes
-    assert samples["a.png"].class_index == 2
-
-
-@every_format
-def test_folders_named_as_those_of_the_format(tmp_path, name):
     names = ["images/a.png", "a.png", "x/images/labels/a.png", "labels/Annotations/a.jpg"]
     labels = []
     for place, image in enumerate(names):
         path = tmp_path / image
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (20 + place, 10)).save(str(path))
-        labels.append(ImageLabels(image, 20 + place, 10, 0, (an_object((1, 2, 3 + place, 4)),)))
-    _, samples = read_all(export(stored(tmp_path / "out", tmp_path, labels), name))
+        found = an_object((1, 2, 3 + place, 4))._replace(class_index=2, class_name=classes[2])
+        labels.append(ImageLabels(image, 20 + place, 10, None, (found,)))
+    out = stored(tmp_path / "out", tmp_path, labels, classes=classes)
+    dataset, samples = read_all(export(out, name))
+    assert dataset.class_names == classes
+    assert {sample.class_index for sample in samples.values()} == {2}
     found = {image_size(sample.path): sample.boxes for sample in samples.values()}
     assert len(samples) == len(names)
     for place in range(len(names)):

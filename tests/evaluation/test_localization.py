@@ -96,6 +96,8 @@ def test_protocols_can_be_chosen(evaluate, protocols):
     assert len(evaluation.calls) == len(protocols)
     assert result["classification"]["top1_error"] == 0.0
     assert len(evaluation.gallery) == 5
+    is_last = list(evaluation.image_rows()[0])[-1] == "rank"
+    assert is_last == ("fixed_threshold" not in protocols)
     fixed, wsol = (result["protocols"].get(name) for name in PROTOCOLS)
     assert fixed is None or (fixed["threshold"], fixed["iou"]) == (0.3, 0.5)
     assert wsol is None or (wsol["step"], len(wsol["rows"][0]["curve"])) == (0.1, 10)
@@ -129,22 +131,16 @@ def test_image_rows(evaluate, tmp_path):
         np.testing.assert_allclose(found, moved[0], atol=3)
 
 
-def test_image_rows_without_the_fixed_protocol_are_the_predictions(evaluate):
-    evaluation, _ = evaluate(protocols=("wsolevaluation",))
-    assert list(evaluation.image_rows()[0])[-1] == "rank"
-
-
 @pytest.mark.parametrize("wanted", [0, 1, 2, 3, 9])
 def test_gallery_runs_from_the_worst_to_the_best(evaluate, tmp_path, wanted):
     found, _ = evaluate(gallery=wanted, batch=2)
     by_iou = sorted(found.image_rows(), key=lambda row: row["seeing@layer/1:iou"])
     picked = np.linspace(0, 4, min(wanted, 5)).round().astype(int)
     drawn = sorted(int(by_iou[rank]["id"][0]) for rank in picked)
-    assert [item["id"] for item in found.gallery] == [f"{i}.png" for i in drawn]
-    files = [f"gallery/{index:06d}.jpg" for index in drawn]
-    assert [item["file"] for item in found.gallery] == files
+    files = [(f"{index}.png", f"gallery/{index:06d}.jpg") for index in drawn]
+    assert [(item["id"], item["file"]) for item in found.gallery] == files
     if wanted:
-        assert sorted(os.listdir(str(tmp_path / "out" / "gallery"))) == [f[8:] for f in files]
+        assert sorted(os.listdir(str(tmp_path / "out" / "gallery"))) == [f[8:] for _, f in files]
 
 
 def test_gallery_images_and_records(evaluate, tmp_path):

@@ -36,7 +36,12 @@ def test_a_store_of_another_plan_is_kept_until_told_otherwise(tmp_path):
     with pytest.raises(UserError, match="unfinished results of another evaluation, .* in step;"):
         Store(tmp_path, other)
     assert Store(tmp_path, PLAIN).done() == [0]
-    assert Store(tmp_path, other, restart=True).done() == []
+    store = Store(tmp_path, other, restart=True)
+    assert store.done() == []
+    # Batches without a plan belong to an unknown evaluation.
+    store.write(0, filled(range(8), other))
+    (tmp_path / "partial" / "plan.json").unlink()
+    assert Store(tmp_path, other).done() == []
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"\xff\xfe", b"[" * 100000, b'{"plan": {}}'])
@@ -63,13 +68,6 @@ def test_results_of_other_entries_or_images_are_damaged(tmp_path):
     ):
         path.write_text(json.dumps(dict(record, results=dict(results, **{name: values}))))
         assert "damaged results" in refusal(read_records, tmp_path)
-
-
-def test_batches_without_a_plan_are_dropped(tmp_path):
-    store = Store(tmp_path, PLAIN)
-    store.write(0, filled(range(8)))
-    (tmp_path / "partial" / "plan.json").unlink()
-    assert Store(tmp_path, PLAIN).done() == []
 
 
 def prepared(dataset, tmp_path, batch):

@@ -14,6 +14,7 @@ from straight_boxes import random_images, straight_hits
 
 from dgl.errors import UserError
 from dgl.evaluation.saved_maps import read_map, scaled_boxes
+from dgl.predict.overlay import write_image
 
 pytestmark = pytest.mark.usefixtures("quick_charts")
 IMAGES, SIDE = 60, 224
@@ -39,10 +40,14 @@ def write_case(folder, count, seed=0, masks=False):
         score_map = cv2.resize(score_map, (SIDE, SIDE)).astype(kind)
         save_map(folder / "maps", key, score_map)
         images.append((key, score_map, boxes, (width, height)))
-        if masks:
-            localization.append(_write_mask(folder / "masks", key, boxes, width, height))
-        else:
+        if not masks:
             localization += [",".join([key] + [str(v) for v in box]) for box in boxes]
+            continue
+        mask, name = np.zeros((height, width), np.uint8), key.replace("/", "_") + ".png"
+        for x0, y0, x1, y1 in boxes:
+            mask[y0 : y1 + 1, x0 : x1 + 1] = 255
+        write_image(str(folder / "masks" / name), np.repeat(mask[..., None], 3, 2))
+        localization.append(f"{key},{name},")
     files = {
         "image_ids": [key for key, _, _, _ in images],
         "class_labels": [key + ",0" for key, _, _, _ in images],
@@ -59,16 +64,6 @@ def save_map(folder, key, score_map):
     path = folder / (key + ".npy")
     path.parent.mkdir(parents=True, exist_ok=True)
     np.save(str(path), score_map)
-
-
-def _write_mask(folder, key, boxes, width, height):
-    mask = np.zeros((height, width), np.uint8)
-    for x0, y0, x1, y1 in boxes:
-        mask[y0 : y1 + 1, x0 : x1 + 1] = 255
-    name = key.replace("/", "_") + ".png"
-    folder.mkdir(exist_ok=True)
-    cv2.imwrite(str(folder / name), mask)
-    return f"{key},{name},"
 
 
 def scaled(boxes, width, height):

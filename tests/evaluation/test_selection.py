@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from made_results import PLAN
 
-from dgl.data.sample import DataSet, Sample
-from dgl.errors import UserError
 from dgl.evaluation.results import Results, image_key
-from dgl.evaluation.summary import check_disjoint, select_thresholds
+from dgl.evaluation.summary import select_thresholds
 
 PROTOCOLS = ("fixed_threshold", "wsolevaluation")
 
@@ -64,13 +62,3 @@ def test_one_protocol_alone(protocol):
     thresholds, description = select_thresholds(gather(maps, (protocol,)))
     assert list(thresholds) == [protocol]
     assert description["rows"][0]["threshold"] == pytest.approx(0.3, abs=0.011)
-
-
-def test_splits_apart_pass_and_shared_images_are_named():
-    def split(name, *paths):
-        samples = [Sample(path, "/data/" + path, 0) for path in paths]
-        return DataSet("x", "folder", name, samples, None, 1)
-
-    check_disjoint(split("val", "a.jpg", "b.jpg"), split("train", "c.jpg"))
-    with pytest.raises(UserError, match="--tune-split train: 1 .* in val too, such as b.jpg"):
-        check_disjoint(split("val", "a.jpg", "b.jpg"), split("train", "c.jpg", "b.jpg"))
