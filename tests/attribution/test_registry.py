@@ -34,8 +34,7 @@ def test_registry():
         ("dgl(pa=1e3)", 1000.0, None),
         ("dgl(pa=10,kernel)", 10.0, "kernel"),
         ("dgl(pa=0.5,exact)", 0.5, "exact"),
-        ("dgl(pa=inf)", float("inf"), None),
-        ("dgl-no-class(pa=2)", 2.0, None),
+        ("dgl-no-class(pa=inf)", float("inf"), None),
     ],
 )
 def test_names_and_variants(text, alpha, semantics):
