@@ -82,11 +82,7 @@ def loss_signal(
     semantics: str = KERNEL,
     head: str = SOFTMAX,
 ) -> Tensor:
-    """What flows back from the logits for ``G_L``, (N, classes); see :func:`loss_gradients`.
-
-    Raises:
-        ValueError: alpha out of range or unknown semantics.
-    """
+    """What flows back from the logits for ``G_L``, (N, classes); as :func:`loss_gradients`."""
     check_alpha(alpha)
     check_semantics(semantics)
     target = class_signal(logits, class_index)
@@ -110,8 +106,7 @@ def backward(
 ) -> List[Tensor]:
     """Propagate ``signal``, (N, classes), back from the logits to every activation in one pass.
 
-    Returns:
-        list of tensors shaped like ``activations``, constants to anything downstream.
+    The results are constants to anything downstream.
 
     Raises:
         ValueError: the logits do not depend on one of the activations.
@@ -126,16 +121,8 @@ def backward(
 def pooled_gradient(activation: Tensor, signal: Tensor, head_weights: Tensor) -> Tensor:
     """The gradient at the pooled layer in closed form, without a backward pass.
 
-    ``z = W^T mean over H, W of S + b``, so a signal ``g`` at the logits is ``W g / (H W)`` at every
-    position.
-
-    Args:
-        activation: (N, H, W, C) float.
-        signal: (N, classes) float.
-        head_weights: (C, classes) float.
-
-    Returns:
-        tensor shaped like ``activation``, of the signal's type, constant to anything downstream.
+    ``z = W^T mean over H, W of S + b``, so a signal ``g`` (N, classes) at the logits is ``W g / (H W)`` at
+    every position of the activation (N, H, W, C); ``W`` are the head's weights (C, classes).
     """
     shape = tf.shape(activation)
     positions = tf.cast(shape[1] * shape[2], signal.dtype)

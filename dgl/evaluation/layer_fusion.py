@@ -47,12 +47,9 @@ def file_name(entry: Tuple[str, str]) -> str:
 def make_fusions(
     entries: Iterable[Tuple[str, str]], kinds: Sequence[str], layers: Optional[Sequence[str]] = None
 ) -> List[Fusion]:
-    """The fusions of every method that has two or more of some layers.
+    """The fusions of every method that has two or more of some layers, by default all of ``entries``.
 
-    Args:
-        entries: the maps there are.
-        kinds: names out of :data:`FUSIONS`.
-        layers: names of the layers to fuse, by default every layer of ``entries``.
+    ``kinds`` are names out of :data:`FUSIONS`.
 
     Raises:
         UserError: kinds are given, but no method has two of the layers.
@@ -84,7 +81,7 @@ def score_maps(
         normalization: of the entries; what is fused is normalized by its minimum and maximum.
 
     Yields:
-        ``(entry, map)``, the map float32 (size, size) in [0, 1]; first the entries, then the fusions.
+        (entry, float32 (size, size) in [0, 1]); first the entries, then the fusions.
     """
     fused: List[Any] = [None] * len(fusions)
     for entry, raw in raw_maps.items():

@@ -54,13 +54,12 @@ def choose_mosaics(results: Results, grid: Grid, seed: int) -> List[List[int]]:
         UserError: not enough images of different classes are recognized for one mosaic.
     """
     images = results.images
-    order = images.order()
-    keys = images.ids
-    columns = [images.column(name)[order] for name in ("class_index", "rank", "class_probability")]
+    names = ("class_index", "rank", "class_probability")
+    columns = [images.column(name)[images.order()].tolist() for name in names]
     known: Dict[int, List[Tuple[float, int]]] = {}
-    for row, label, rank, probability in zip(order, *(column.tolist() for column in columns)):
+    for key, label, rank, probability in zip(sorted(images.ids), *columns):
         if rank == 1 and probability > LEAST_PROBABILITY:
-            known.setdefault(label, []).append((-probability, int(keys[row])))
+            known.setdefault(label, []).append((-probability, int(key)))
     left = {label: sorted(known[label]) for label in sorted(known)}
     rng = np.random.RandomState(seed)
     mosaics = []

@@ -96,8 +96,9 @@ class Plan:
         return MaxBoxAccEvaluator(self.step, operating_threshold=selected)
 
     def pixel_evaluator(self) -> Optional[PixelApEvaluator]:
-        """An empty evaluator of masks, or ``None`` where there are none."""
-        return PixelApEvaluator(self.step) if self.masks and not self.selecting else None
+        """An empty evaluator of masks; ``None`` without masks or the protocol that they belong to."""
+        is_used = self.masks and WSOL in self.protocols and not self.selecting
+        return PixelApEvaluator(self.step) if is_used else None
 
     def to_json(self) -> Dict[str, Any]:
         """The plan as JSON values."""
@@ -164,8 +165,7 @@ def versions(with_tensorflow: bool = True) -> Dict[str, str]:
 def load_split(args: Namespace, split: str, spread: Optional[int] = None) -> DataSet:
     """One split, cut by ``--limit``, with every image there or, not strict, at least one.
 
-    Of a list that is sorted by class the first images would be of a few classes only, so ``spread``
-    of them are taken evenly.
+    ``spread`` images are taken evenly: the first of a list sorted by class would be of a few classes only.
     """
     dataset = load_data(args.data, split, args.dataname, args.data_format)
     if args.limit:
@@ -218,12 +218,11 @@ def foreign_model_of(args: Namespace) -> Optional[ForeignModel]:
 def fusions_of(args: Namespace, predictor: Any) -> List[Fusion]:
     """The fusions that ``--fuse`` asks for; of its default, a tuple, none where there is one layer."""
     layers = None
+    methods = [method for method, _ in predictor.entries]
     if args.fuse_layers is not None:
         layers = predictor.backbone.layer_names(args.fuse_layers)
-    elif isinstance(args.fuse, tuple):
-        methods = [method for method, _ in predictor.entries]
-        if len(set(methods)) == len(methods):
-            return []
+    elif isinstance(args.fuse, tuple) and len(set(methods)) == len(methods):
+        return []
     return make_fusions(predictor.entries, list(dict.fromkeys(args.fuse)), layers)
 
 
@@ -235,9 +234,11 @@ def alpha_entries_of(
         return []
     layer = args.alpha_layer
     if layer is None:
-        chosen = [r["layer"] for r in (selected or {}).get("rows", ()) if r["chosen"]]
-        own = [r["layer"] for r in (selected or {}).get("rows", ()) if r["method"] == "dgl"]
-        known = [name for name in own if name in chosen and name in predictor.backbone.layers]
+        rows = [
+            r for r in (selected or {}).get("rows", ()) if r["layer"] in predictor.backbone.layers
+        ]
+        chosen = [row["layer"] for row in rows if row["chosen"]]
+        known = [row["layer"] for row in rows if row["method"] == "dgl" and row["layer"] in chosen]
         layer = known[0] if known else predictor.backbone.layer_names(args.clayer)[0]
     layer = predictor.backbone.layer_name(layer)
     return [

@@ -330,18 +330,16 @@ def worker_env(environ: Mapping[str, str]) -> Dict[str, str]:
     found = {name: value for name, value in environ.items() if _is_arithmetic(name)}
     threads = found.get(_THREADS, "")
     if not (threads.isdigit() and int(threads)):
-        try:
-            found[_THREADS] = str(len(os.sched_getaffinity(0)))
-        except AttributeError:  # macOS and Windows pin no process
-            found[_THREADS] = str(os.cpu_count() or 1)
+        # macOS and Windows pin no process.
+        pinned = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else ()
+        found[_THREADS] = str(len(pinned) or os.cpu_count() or 1)
     return found
 
 
 def apply_env(variables: Mapping[str, str]) -> None:
     """Set the variables of :func:`worker_env` in this process, before TensorFlow loads."""
-    for name in [name for name in os.environ if _is_arithmetic(name)]:
-        if name not in variables:
-            del os.environ[name]
+    for name in filter(_is_arithmetic, set(os.environ) - set(variables)):
+        del os.environ[name]
     os.environ.update(variables)
 
 

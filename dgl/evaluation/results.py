@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
 from dgl.errors import UserError
 from dgl.evaluation.plan import Plan
@@ -71,10 +71,10 @@ class Results:
             for name in plan.protocols
             for entry in plan.all_entries
         }
-        self.pixels: Dict[Tuple[str, str], PixelApEvaluator] = {}
-        if "wsolevaluation" in plan.protocols:
-            pixels = ((entry, plan.pixel_evaluator()) for entry in plan.entries)
-            self.pixels.update((entry, own) for entry, own in pixels if own is not None)
+        pixels = [(entry, plan.pixel_evaluator()) for entry in plan.entries]
+        self.pixels: Dict[Tuple[str, str], PixelApEvaluator] = {
+            entry: own for entry, own in pixels if own is not None
+        }
         self.images = Records(IMAGE_COLUMNS)
         self.names: Dict[str, str] = {}
         self.errors: Dict[str, Tuple[str, str]] = {}
@@ -200,11 +200,7 @@ class Store:
 
     def read(self, chunk: int) -> Results:
         """One batch; raises UserError where its file is damaged."""
-        path = self._path(chunk)
-        try:
-            return Results.from_state(self._plan, _read_json(path))
-        except ValueError as error:
-            raise UserError(f"{path}: damaged results: {error}") from error
+        return _from_file(self._path(chunk), lambda state: Results.from_state(self._plan, state))
 
     def write(self, chunk: int, results: Results) -> None:
         """Keep one batch."""
@@ -230,10 +226,8 @@ class Store:
             raise UserError(f"{path}: {error}; remove it or give --restart") from error
         if differences:
             raise UserError(
-                "{}: unfinished results of another evaluation, which differs in {}; expected the "
-                "same flags, another --out, or --restart".format(
-                    self._partial, ", ".join(differences)
-                )
+                f"{self._partial}: unfinished results of another evaluation, which differs in "
+                f"{', '.join(differences)}; expected the same flags, another --out, or --restart"
             )
 
 
@@ -298,11 +292,11 @@ def read_records(folder: str) -> Results:
         path = os.path.join(path, RECORDS)
     if not os.path.isfile(path):
         raise UserError(f"{path}: no such file; expected the results of an evaluation")
-    record = _read_json(path)
-    try:
+
+    def results_of(record: Any) -> Results:
         return Results.from_state(Plan.from_json(record["plan"]), record["results"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path}: damaged results: {error}") from error
+
+    return _from_file(path, results_of)
 
 
 def parse_shard(text: Optional[str]) -> Tuple[int, int]:
@@ -327,9 +321,8 @@ def merge_records(folders: Sequence[str]) -> Results:
         differences = merged.plan.differences(found.plan)
         if differences:
             raise UserError(
-                "--merge {}: another evaluation than {}, it differs in {}".format(
-                    folder, folders[0], ", ".join(differences)
-                )
+                f"--merge {folder}: another evaluation than {folders[0]}, it differs in "
+                f"{', '.join(differences)}"
             )
         try:
             merged.merge(found)
@@ -359,3 +352,11 @@ def _read_json(path: str) -> Any:
         raise UserError(
             f"{path}: damaged or unreadable results ({reason}); remove it, or give --restart"
         ) from error
+
+
+def _from_file(path: str, make: Callable[[Any], Results]) -> Results:
+    """Results made of a file's JSON values."""
+    try:
+        return make(_read_json(path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: damaged results: {error}") from error

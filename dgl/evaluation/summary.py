@@ -196,18 +196,13 @@ def _comparisons(
     figure = RANKING[protocol]
     if protocol == WSOL and "box_acc" in rows[0]:
         figure = "box_acc"
+    own = results.localization[protocol, reference]
     found = []
     for entry in chosen.values():
-        if entry == reference:
-            continue
-        result = compare(
-            results.localization[protocol, reference],
-            results.localization[protocol, entry],
-            figure,
-            resamples,
-            seed,
-        )
-        found.append(result.record(entry_name(reference), entry_name(entry), figure))
+        if entry != reference:
+            other = results.localization[protocol, entry]
+            result = compare(own, other, figure, resamples, seed)
+            found.append(result.record(entry_name(reference), entry_name(entry), figure))
     return found
 
 

@@ -5,6 +5,7 @@ PxAP is the area under the precision-recall curve over the thresholds ``arange(0
 recall weighed with the precision at its end.
 """
 
+import math
 from typing import Any, Dict, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -113,15 +114,16 @@ class PixelApEvaluator(Evaluator):
         totals = self.totals()
         if not totals["object"].any():
             raise UserError(f"{self.name}: expected at least one object pixel in the masks")
-        precision, recall = self._curve(totals)
-        result: Dict[str, Any] = dict(self._own_figures())
-        result["images"] = self.images
-        result["skipped"] = len(self.records) - self.images
-        result["thresholds"] = self._edges[:-1].tolist()
         # Curves run from the highest threshold down; figures are read the other way round.
-        result["precision"] = [None if np.isnan(p) else float(p) for p in precision[0, ::-1]]
-        result["recall"] = recall[0, ::-1].tolist()
-        return result
+        precision, recall = (values[0, ::-1].tolist() for values in self._curve(totals))
+        return {
+            **self._own_figures(),
+            "images": self.images,
+            "skipped": len(self.records) - self.images,
+            "thresholds": self._edges[:-1].tolist(),
+            "precision": [None if math.isnan(value) else value for value in precision],
+            "recall": recall,
+        }
 
     def figures(self, totals: Mapping[Any, np.ndarray]) -> Dict[str, np.ndarray]:
         """``pxap``."""

@@ -74,9 +74,8 @@ def build_inference(
             heads = []
             if head_layers(checkpoint.shapes):
                 heads.append(add_foreground(network, checkpoint.shapes))
-        head_weights = tf.identity(
-            network.head_weights
-        )  # a variable by itself is no node to import
+        # A variable by itself is no node to import.
+        head_weights = tf.identity(network.head_weights)
         values = read_all(tf.global_variables(), checkpoint)
     for name, value in values.items():
         if value.nbytes > _MOST_BYTES:

@@ -68,8 +68,7 @@ def inference_config(gpus: int = 0) -> SessionConfig:
         # Each rewriting pass copies all constants, and these change nothing here.
         rewrites = config.graph_options.rewrite_options
         rewrites.meta_optimizer_iterations = rewrites.ONE
-        rewrites.layout_optimizer = rewrites.OFF
-        rewrites.arithmetic_optimization = rewrites.OFF
+        rewrites.layout_optimizer = rewrites.arithmetic_optimization = rewrites.OFF
         rewrites.memory_optimization = rewrites.NO_MEM_OPT
         if reference_kernels():
             # The number of cores per operation decides the order of its sums; the published program's
@@ -295,12 +294,11 @@ class MapSession:
                 found: Prediction = self._session.run(chosen, feeds, options=options)
             self._has_run = True
         except (tf.errors.OpError, ValueError) as error:
-            reason = quote(first_line(error), _REASON_CHARACTERS)
-            if isinstance(error, tf.errors.OpError):
-                # "Graph execution error:" is followed by where and what.
-                lines = [line.strip() for line in error.message.splitlines() if line.strip()]
-                told = [line for line in lines if not line.startswith(_NOISE)]
-                reason = quote(told[0] if told else reason, _REASON_CHARACTERS)
+            # "Graph execution error:" is followed by where and what.
+            lines = getattr(error, "message", "").splitlines()
+            told = [line.strip() for line in lines if line.strip()]
+            told = [line for line in told if not line.startswith(_NOISE)] or [first_line(error)]
+            reason = quote(told[0], _REASON_CHARACTERS)
             hint = _DILATED if "dilation rate" in reason else ""
             raise UserError(f"{self._name}: TensorFlow cannot run it ({reason}){hint}") from None
         finally:
@@ -327,18 +325,14 @@ class MapSession:
 
     def _tell_constant(self, prediction: Prediction) -> None:
         """Warn once of an entry whose map is the same everywhere, so that it has no box."""
-        for (method, layer), raw in prediction.maps.items():
+        for entry, raw in prediction.maps.items():
             constant = np.ptp(raw, axis=(1, 2)) == 0
-            if constant.any() and raw[0].size > 1 and (method, layer) not in self._told:
-                self._told.add((method, layer))
+            if constant.any() and raw[0].size > 1 and entry not in self._told:
+                self._told.add(entry)
                 _logger.warning(
                     "%s: the map of %s at %s is the same everywhere in %d of %d images: "
                     "nothing there speaks for the class; another layer or method may tell more",
-                    self._name,
-                    method,
-                    layer,
-                    constant.sum(),
-                    len(constant),
+                    *(self._name, *entry, constant.sum(), len(constant)),
                 )
 
     def _check_probabilities(self, logits: np.ndarray) -> None:
