@@ -1,7 +1,6 @@
 """Figures of the documentation: of the method, of photographs, of layers and alphas."""
 
 import importlib
-import json
 import os
 
 import cv2
@@ -18,21 +17,6 @@ from dgl.predict.overlay import PREDICTED_COLOR
 def photographs():
     pytest.importorskip("sklearn")
     return importlib.import_module("benchmarks.photographs")
-
-
-def test_the_method_with_and_without_an_image(tmp_path):
-    plain, shown, image, raw = (str(tmp_path / n) for n in ("a.png", "b.png", "i.png", "m.npy"))
-    rng = np.random.RandomState(0)
-    cv2.imwrite(image, rng.randint(0, 256, (60, 90, 3)).astype(np.uint8))
-    np.save(raw, rng.randn(14, 14))
-    method_figure.main(["--out", plain])
-    method_figure.main(["--out", shown, "--image", image, "--map", raw])
-    a, b = cv2.imread(plain).astype(int), cv2.imread(shown).astype(int)
-    assert a.shape == b.shape == (630, 1600, 3)
-    changed = (abs(a - b).max(axis=2) > 0).any(axis=0)
-    # The input at the left and the two images at the right differ, the equations do not.
-    assert changed[30:220].mean() > 0.9 and changed[1180:1570].mean() > 0.8
-    assert not changed[240:1170].any()
 
 
 def test_the_method_s_result_holds_the_box_of_the_map(tmp_path):
@@ -59,12 +43,6 @@ def test_settings_of_photographs_are_those_of_the_record(photographs):
     found = photographs.selected(record, "efficientnet_lite0")
     assert found.pop("dgl") == get_backbone("efficientnet_lite0").localize
     assert found == dict.fromkeys(photographs.SHOWN[:-1], ("head", 0.25, "minmax"))
-
-
-def test_the_record_has_a_threshold_for_every_method(photographs):
-    with open(photographs.RECORD.format("efficientnet_lite0"), encoding="utf-8") as stream:
-        for one in photographs.selected(json.load(stream), "efficientnet_lite0").values():
-            assert one.layer and 0 < one.threshold < 1
 
 
 def test_photographs_and_their_page(photographs, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from made_labels import make_store
 
-from benchmarks.label_detector import TRIED, Regressor, choose, interval, mirrored
+from benchmarks.label_detector import TRIED, Regressor, choose, mirrored
 from benchmarks.labels import expected_calibration_error, overlaps_of
 
 
@@ -13,11 +13,6 @@ def test_calibration_error_of_known_confidences():
     assert expected_calibration_error([0.95, 0.05], [0, 1]) == pytest.approx(0.95)
     # Two steps of confidence, each a tenth off.
     assert expected_calibration_error([0.6] * 2 + [0.4] * 2, [1, 0, 1, 0]) == pytest.approx(0.1)
-
-
-def test_an_interval_holds_the_mean():
-    low, high = interval([0, 1] * 50)
-    assert 35 < low < 50 < high < 65
 
 
 def test_overlaps_are_those_of_the_best_true_box(tmp_path):

@@ -162,21 +162,6 @@ def test_a_turned_image_and_one_of_a_pixel(vgg, tmp_path):
             assert overlay.size == size
 
 
-@pytest.mark.parametrize(
-    "flags, parts",
-    [
-        (["--clayer", "conv9_1"], ["--clayer conv9_1", "0 add", "17 conv1_1"]),
-        (["--class", "5"], ["class 5", "0 to 4"]),
-        (["--pa", "0"], ["--pa 0", "positive"]),
-    ],
-)
-def test_bad_flags(vgg, photo, tmp_path, flags, parts):
-    message = refusal(demo, vgg, photo, tmp_path / "out", *flags)
-    for part in parts:
-        assert part in message
-    assert not (tmp_path / "out").exists()
-
-
 @pytest.mark.skipif(has_bfloat16(cpu_flags()), reason="this CPU has bfloat16")
 def test_a_precision_that_the_machine_lacks(vgg, photo, tmp_path):
     assert "--precision bf16" in refusal(demo, vgg, photo, tmp_path, "--precision", "bf16")

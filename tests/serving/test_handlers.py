@@ -158,7 +158,4 @@ def test_another_backbone_brings_its_defaults(handlers, before, sliders):
     """The sliders stay where the checkpoint before had the same backbone."""
     adapted = handlers.adapted(Controls(class_index=3, layer=9, threshold=0.6), 0, before)
     assert (adapted.layer, adapted.threshold) == sliders and adapted.class_index is None
-
-
-def test_backbones(handlers):
     assert handlers.backbones() == [("VGG16", 0)]
