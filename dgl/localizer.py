@@ -1,5 +1,6 @@
 """`Localizer`: from images to classes, maps and boxes in a few lines of Python."""
 
+import functools
 import itertools
 from typing import (
     TYPE_CHECKING,
@@ -131,34 +132,20 @@ class Localizer:
             precision=precision,
         )
 
-        def view(image: np.ndarray) -> np.ndarray:
-            return demo_input(image, predictor.image_size)
-
-        self._use(
-            predictor, view, threshold, batch, predictor.class_names, normalization=normalization
-        )
+        view = functools.partial(demo_input, size=predictor.image_size)
+        self._use(predictor, view, np.stack, threshold, batch, predictor.class_names, normalization)
 
     def _use(
         self,
         predictor: "MapSession",
         view: Callable[[np.ndarray], np.ndarray],
+        finish: Callable[[List[np.ndarray]], Any],
         threshold: float,
         batch: int,
         class_names: Optional[Sequence[str]],
-        finish: Callable[[List[np.ndarray]], Any] = np.stack,
-        normalization: Normalization = MINMAX,
+        normalization: Normalization,
     ) -> None:
-        """Combine a predictor with the preparation of its images.
-
-        Args:
-            predictor: its first entry gives map and box; closed with the localizer.
-            view: (H, W, 3) uint8 RGB -> the classifier's input without a batch dimension.
-            threshold, batch: as in :meth:`__init__`.
-            class_names: one name per class, or ``None``.
-            finish: views -> array that is fed.
-            normalization: normalization of the maps.
-        """
-        self._normalization = normalization
+        """Take a predictor, ``view``, which prepares an image, and ``finish``, which makes a batch."""
         self.predictor = predictor
         self.entry = predictor.entries[0]
         self.threshold = threshold
@@ -166,6 +153,7 @@ class Localizer:
         self._view = view
         self._finish = finish
         self._batch = batch
+        self._normalization = normalization
 
     @classmethod
     def from_checkpoint(cls, load: str, mode: Optional[str] = None, **settings: Any) -> "Localizer":
@@ -243,7 +231,7 @@ class Localizer:
             raise
         self = cls.__new__(cls)
         normalization = parse_normalization(normalize)
-        self._use(predictor, feed.view, threshold, batch, names, feed.finish, normalization)
+        self._use(predictor, feed.view, feed.finish, threshold, batch, names, normalization)
         return self
 
     @classmethod

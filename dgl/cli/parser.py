@@ -67,12 +67,8 @@ class _PrintCompletion(argparse.Action):
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: Any = None
     ) -> None:
-        try:
-            import shtab
-        except ImportError:
-            raise UserError(
-                "--print-completion: expected the package shtab (pip install shtab)"
-            ) from None
+        import shtab
+
         whole = make_parser()
         _mark_paths(whole, shtab)
         sys.stdout.write(shtab.complete(whole, values) + "\n")

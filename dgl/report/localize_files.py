@@ -3,6 +3,7 @@
 The record is written last, so its presence means that the other files are complete.
 """
 
+import dataclasses
 import io
 import json
 import math
@@ -46,10 +47,11 @@ class Finding(NamedTuple):
     maps: Mapping[Entry, np.ndarray]
 
 
+@dataclasses.dataclass
 class ImageFiles:
     """Writes the files of images, and finds those of an earlier run with the same flags.
 
-    Args:
+    Attributes:
         entries: (method, layer) of each map.
         mode: backbone name, with which file names begin.
         method: the method whose map gives the box.
@@ -61,30 +63,23 @@ class ImageFiles:
         draws: whether maps and box are drawn, which takes longer than a small network.
     """
 
-    def __init__(
-        self,
-        entries: Sequence[Entry],
-        mode: str,
-        method: str,
-        threshold: float,
-        save_maps: bool,
-        settings: Mapping[str, Any],
-        published: bool = True,
-        normalization: Normalization = MINMAX,
-        draws: bool = True,
-    ):
+    entries: Sequence[Entry]
+    mode: str
+    method: str
+    threshold: float
+    save_maps: bool
+    settings: Mapping[str, Any]
+    published: bool = True
+    normalization: Normalization = MINMAX
+    draws: bool = True
+
+    def __post_init__(self) -> None:
         self._stems = {}
-        for name, layer in entries:
+        for name, layer in self.entries:
             plain = re.sub(r"[^\w.+-]+", "_", layer).strip("_")
-            self._stems[name, layer] = f"{mode}_cam" if name == "cam" else f"{mode}_{plain}_{name}"
-        self._box_entry = next(entry for entry in self._stems if entry[0] == method)
-        self._mode = mode
-        self._threshold = threshold
-        self._save_maps = save_maps
-        self._settings = settings
-        self._published = published
-        self._normalization = normalization
-        self._draws = draws
+            middle = "cam" if name == "cam" else f"{plain}_{name}"
+            self._stems[name, layer] = f"{self.mode}_{middle}"
+        self._box_entry = next(entry for entry in self._stems if entry[0] == self.method)
 
     def write(
         self, path: str, decoded: Decoded, findings: Sequence[Finding], outdir: str
@@ -119,9 +114,9 @@ class ImageFiles:
             **self._flags(),
             **findings[0].facts,
             "box": boxes[0],
-            "threshold": self._threshold,
+            "threshold": self.threshold,
             **({"classes": classes} if len(classes) > 1 else {}),
-            **self._settings,
+            **self.settings,
         }
         text = json.dumps(record, indent=1) + "\n"
         write_atomically(self._record_path(outdir), text.encode("utf-8"))
@@ -135,31 +130,32 @@ class ImageFiles:
         height, width = image.shape[:2]
         found: Optional[np.ndarray] = None
         for entry, stem in self._stems.items():
-            if not (self._draws or self._save_maps or entry == self._box_entry):
+            is_main = entry == self._box_entry
+            if not (self.draws or self.save_maps or is_main):
                 continue
             # Threshold and normalization were chosen for the map of the box; another is drawn as usual.
-            is_main = entry == self._box_entry
-            threshold = self._threshold if is_main else postprocess.DEFAULT_THRESHOLD
-            normalization = self._normalization if is_main else MINMAX
+            threshold = self.threshold if is_main else postprocess.DEFAULT_THRESHOLD
+            normalization = self.normalization if is_main else MINMAX
             # Maps may differ in resolution, so each is resized to the image by itself.
             score_map = postprocess.score_map(maps[entry], height, width, normalization)
-            box = None
-            if self._published or maps[entry].max() > 0:
-                box = postprocess.largest_box(score_map, threshold)
-            if box is not None and not box.any():
-                box = None
-            if is_main and box is not None:
+            box: Optional[np.ndarray] = None
+            if self.published or maps[entry].max() > 0:
+                largest = postprocess.largest_box(score_map, threshold)
+                box = largest if largest.any() else None
+            if is_main:
                 found = box
             path = os.path.join(outdir, stem + suffix)
-            if self._draws and self._published:
-                write_image(path + ".png", overlay(image, score_map))
-            elif self._draws:
-                write_image(path + ".png", heat_with_region(image, score_map, threshold, box))
-            if self._save_maps:
+            if self.draws:
+                if self.published:
+                    drawn = overlay(image, score_map)
+                else:
+                    drawn = heat_with_region(image, score_map, threshold, box)
+                write_image(path + ".png", drawn)
+            if self.save_maps:
                 buffer = io.BytesIO()
                 np.save(buffer, maps[entry])
                 write_atomically(path + ".npy", buffer.getvalue())
-        if self._draws:
+        if self.draws:
             path = os.path.join(outdir, self._stems[self._box_entry] + suffix + "_box.png")
             write_image(path, draw_boxes(image, predicted=found))
         return None if found is None else [int(value) for value in decoded.to_file(found)]
@@ -171,9 +167,9 @@ class ImageFiles:
         ``None`` for the most probable class.
         """
         record_path = self._record_path(outdir)
-        names = [self._stems[self._box_entry] + "_box.png"] if self._draws else []
+        names = [self._stems[self._box_entry] + "_box.png"] if self.draws else []
         for stem in self._stems.values():
-            names += [stem + ".png"] * self._draws + [stem + ".npy"] * self._save_maps
+            names += [stem + ".png"] * self.draws + [stem + ".npy"] * self.save_maps
         others = [path, *(os.path.join(outdir, name) for name in names)]
         try:
             # Newer files mean that the image changed or that a run with other flags wrote them.
@@ -185,13 +181,13 @@ class ImageFiles:
             return None
         if not isinstance(record, dict) or not {"box", "predicted_index"} <= set(record):
             return None
-        wanted = dict(self._settings, image=path, threshold=self._threshold, **self._flags())
+        wanted = dict(self.settings, image=path, threshold=self.threshold, **self._flags())
         wanted["class_index"] = record["predicted_index"] if class_index is None else class_index
         return record if all(record.get(key) == wanted[key] for key in wanted) else None
 
     def _flags(self) -> Dict[str, str]:
         method, layer = self._box_entry
-        return {"mode": self._mode, "method": method, "layer": layer}
+        return {"mode": self.mode, "method": method, "layer": layer}
 
     def _record_path(self, outdir: str) -> str:
         return os.path.join(outdir, self._stems[self._box_entry] + ".json")

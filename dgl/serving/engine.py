@@ -23,6 +23,38 @@ class Result(NamedTuple):
     maps: Dict[Entry, np.ndarray]
 
 
+class _Request(NamedTuple):
+    """Maps of a visitor's image, as :meth:`Engine.predict` is asked for them."""
+
+    session: Session
+    checkpoint: int
+    entries: Tuple[Entry, ...]
+    class_index: Optional[int]
+    alpha: float
+
+    def key(self, entry: Entry, class_index: int) -> Tuple[Any, ...]:
+        """What a map depends on; some methods use no class, and few use alpha."""
+        needs = METHODS[entry[0]].needs
+        alpha = self.alpha if LOSS_GRADIENT in needs else None
+        return self.checkpoint, entry, class_index if needs else None, alpha
+
+    def known(self, class_index: int) -> Dict[Entry, np.ndarray]:
+        """Those of the maps that were computed before."""
+        found = {entry: self.session.find(self.key(entry, class_index)) for entry in self.entries}
+        return {entry: raw for entry, raw in found.items() if raw is not None}
+
+    def stored(self) -> Optional[Result]:
+        """The result if all of it was computed before."""
+        scores = self.session.scores.get(self.checkpoint)
+        if scores is None:
+            return None
+        class_index = scores.predicted if self.class_index is None else self.class_index
+        if not 0 <= class_index < len(scores.logits):
+            return None  # reported by the predictor
+        maps = self.known(class_index)
+        return Result(class_index, scores, maps) if set(self.entries) == set(maps) else None
+
+
 class Engine:
     """Runs the networks of some checkpoints, one run at a time; safe to call from several threads.
 
@@ -86,29 +118,19 @@ class Engine:
             UserError: no such checkpoint or class, or scores that are not finite.
         """
         self.model(checkpoint)
-        entries = list(entries)
-        result = _stored(session, checkpoint, entries, class_index, alpha)
+        request = _Request(session, checkpoint, tuple(entries), class_index, alpha)
+        result = request.stored()
         if result is None:
             with self._lock:
                 # Another request of this visitor may have computed it meanwhile.
-                result = _stored(session, checkpoint, entries, class_index, alpha)
-                if result is None:
-                    result = self._run(session, checkpoint, entries, class_index, alpha)
+                result = request.stored() or self._run(request)
         return result
 
-    def _run(
-        self,
-        session: Session,
-        checkpoint: int,
-        entries: Sequence[Entry],
-        class_index: Optional[int],
-        alpha: float,
-    ) -> Result:
+    def _run(self, request: _Request) -> Result:
+        session, checkpoint, entries, class_index, alpha = request
         if class_index is None and checkpoint in session.scores:
             class_index = session.scores[checkpoint].predicted
-        known: Dict[Entry, np.ndarray] = {}
-        if class_index is not None:
-            known = _known_maps(session, checkpoint, entries, class_index, alpha)
+        known = {} if class_index is None else request.known(class_index)
         missing = [entry for entry in entries if entry not in known]
         predictor = self._predictor(checkpoint)
         prediction = predictor(
@@ -124,7 +146,7 @@ class Engine:
         class_index = int(prediction.class_index[0])
         for entry in missing:
             known[entry] = prediction.maps[entry][0]
-            session.store(_key(checkpoint, entry, class_index, alpha), known[entry])
+            session.store(request.key(entry, class_index), known[entry])
         session.scores[checkpoint] = Scores(prediction.probability[0], prediction.logits[0])
         maps = {entry: known[entry] for entry in entries}
         return Result(class_index, session.scores[checkpoint], maps)
@@ -154,36 +176,3 @@ class Engine:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _key(checkpoint: int, entry: Entry, class_index: int, alpha: float) -> Tuple[Any, ...]:
-    """What a map depends on; some methods use no class, and few use alpha."""
-    needs = METHODS[entry[0]].needs
-    own_alpha = alpha if LOSS_GRADIENT in needs else None
-    return checkpoint, entry, class_index if needs else None, own_alpha
-
-
-def _known_maps(
-    session: Session, checkpoint: int, entries: Sequence[Entry], class_index: int, alpha: float
-) -> Dict[Entry, np.ndarray]:
-    """Those of the maps that were computed before."""
-    found = {e: session.find(_key(checkpoint, e, class_index, alpha)) for e in entries}
-    return {entry: raw for entry, raw in found.items() if raw is not None}
-
-
-def _stored(
-    session: Session,
-    checkpoint: int,
-    entries: Sequence[Entry],
-    class_index: Optional[int],
-    alpha: float,
-) -> Optional[Result]:
-    """The result if all of it was computed before."""
-    scores = session.scores.get(checkpoint)
-    if scores is None:
-        return None
-    class_index = scores.predicted if class_index is None else class_index
-    if not 0 <= class_index < len(scores.logits):
-        return None  # reported by the predictor
-    maps = _known_maps(session, checkpoint, entries, class_index, alpha)
-    return Result(class_index, scores, maps) if set(entries) == set(maps) else None

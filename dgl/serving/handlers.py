@@ -1,10 +1,11 @@
 """Handlers of the page's events: from a session and the controls to HTML and files, without Gradio."""
 
 import base64
+import functools
 import io
 import json
 import time
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -81,11 +82,7 @@ class Handlers:
         self, session: Optional[Session], path: str, controls: Controls
     ) -> Tuple[Optional[Session], Shown]:
         """A session with an uploaded image, and its maps; the old session if it cannot be read."""
-        try:
-            session = read_upload(path, self._folder, self._limits)
-        except UserError as error:
-            return session, self.failed(error)
-        return session, self.show(session, controls._replace(class_index=None))
+        return self._begin(session, lambda: read_upload(path, self._folder, self._limits), controls)
 
     def sample(
         self, session: Optional[Session], index: int, controls: Controls
@@ -94,10 +91,15 @@ class Handlers:
         if not 0 <= index < len(self.samples):
             return session, self.failed(f"no sample image {index}")
         path = self.samples[index]
+        return self._begin(session, lambda: Session(read_image(path), shown_name(path)), controls)
+
+    def _begin(
+        self, before: Optional[Session], read: Callable[[], Session], controls: Controls
+    ) -> Tuple[Optional[Session], Shown]:
         try:
-            session = Session(read_image(path), shown_name(path))
+            session = read()
         except UserError as error:
-            return session, self.failed(error)
+            return before, self.failed(error)
         return session, self.show(session, controls._replace(class_index=None))
 
     def show(self, session: Optional[Session], controls: Controls) -> Shown:
@@ -106,36 +108,36 @@ class Handlers:
         try:
             session, model, choice = self._chosen(session, controls)
             runs = session.runs
-            other = model.entry(controls.other_method, int(controls.other_layer))
-            if controls.tab not in (ONE, ALL, TWO):
-                raise UserError(f"no tab {shown_name(str(controls.tab))}")
-            entries = {
-                ONE: [choice.entry],
-                ALL: model.entries(controls.method),
-                TWO: [choice.entry, other],
-            }[controls.tab]
-            result = self.engine.predict(
-                session, choice.checkpoint, entries, controls.class_index, choice.alpha
+            other = choice._replace(
+                entry=model.entry(controls.other_method, int(controls.other_layer)),
+                normalization=_normalization(model, controls.other_method),
             )
+            tabs: Dict[str, Tuple[List[Entry], Callable[..., str]]] = {
+                ONE: ([choice.entry], panels.one_map),
+                ALL: (model.entries(controls.method), panels.all_layers),
+                TWO: ([choice.entry, other.entry], functools.partial(panels.two_methods, other)),
+            }
+            if controls.tab not in tabs:
+                raise UserError(f"no tab {shown_name(str(controls.tab))}")
+            entries, draw = tabs[controls.tab]
+            result = self._predict(session, controls, choice, entries)
             shown = Shown(
                 facts=panels.facts(session, model, result, choice),
                 classes=panels.classes(model, result),
+                **{controls.tab: draw(session, model, result, choice)},
             )
-            if controls.tab == ONE:
-                shown = shown._replace(one=panels.one_map(session, model, result, choice))
-            elif controls.tab == ALL:
-                shown = shown._replace(all=panels.all_layers(session, model, result, choice))
-            else:
-                second = choice._replace(
-                    entry=other, normalization=_normalization(model, controls.other_method)
-                )
-                html = panels.two_methods(session, model, result, choice, second)
-                shown = shown._replace(two=html)
         except UserError as error:
             return self.failed(error)
         seconds = time.time() - start
         how = "one run of the network" if session.runs > runs else "without the network"
         return shown._replace(status=panels.status(f"{seconds:.2f} s, {how}"))
+
+    def _predict(
+        self, session: Session, controls: Controls, choice: Choice, entries: Sequence[Entry]
+    ) -> Result:
+        return self.engine.predict(
+            session, choice.checkpoint, entries, controls.class_index, choice.alpha
+        )
 
     def _chosen(
         self, session: Optional[Session], controls: Controls
@@ -164,9 +166,7 @@ class Handlers:
             UserError: there is no image, or no such map.
         """
         session, model, choice = self._chosen(session, controls)
-        result = self.engine.predict(
-            session, choice.checkpoint, [choice.entry], controls.class_index, choice.alpha
-        )
+        result = self._predict(session, controls, choice, [choice.entry])
         raw = result.maps[choice.entry]
         if kind == "png":
             box = panels.find_box(raw, session.size, choice)

@@ -168,9 +168,9 @@ def all_layers(session: Session, model: Model, result: Result, choice: Choice) -
 
 
 def two_methods(
-    session: Session, model: Model, result: Result, choice: Choice, other: Choice
+    other: Choice, session: Session, model: Model, result: Result, choice: Choice
 ) -> str:
-    """Two maps with their boxes, and both boxes on the image."""
+    """The map chosen and another with their boxes, and both boxes on the image."""
     choices, width = (choice, other), session.shown.shape[1]
     boxes = [find_box(result.maps[one.entry], session.size, one) for one in choices]
     images = [heat_over(session, result.maps[one.entry], one)[:, :width] for one in choices]
