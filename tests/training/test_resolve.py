@@ -11,7 +11,7 @@ from dgl.backbones import get_backbone
 from dgl.errors import UserError
 from dgl.training import resolve as module
 from dgl.training.distributed import SINGLE, Ranks
-from dgl.training.resolve import load_split, resolve, run
+from dgl.training.resolve import resolve, run
 from dgl.weights import save_npz
 
 
@@ -77,10 +77,8 @@ def test_one_tower_per_gpu_and_channels_first_there(monkeypatch, gpus, flags, da
     monkeypatch.setattr(module, "select_gpus", lambda gpu: gpus)
     recipe, _ = resolved(*flags)
     assert (recipe.towers, recipe.options.data_format) == (max(1, gpus), data_format)
-
-
-def test_each_of_several_processes_has_one_tower():
-    recipe, _ = resolved("--batch", 32, ranks=Ranks(1, 4, 1, 2))
+    # Each of several processes has one.
+    recipe, _ = resolved("--batch", 32, *flags, ranks=Ranks(1, 4, 1, 2))
     assert (recipe.towers, recipe.processes, recipe.tower_batch) == (1, 4, 8)
 
 
@@ -111,9 +109,6 @@ def test_the_network_of_load(weights, classes, norm, head):
     assert recipe.multipliers == get_backbone("vgg").gradient_multipliers != ()
     names = [name for name in vgg_variables(4, norm=norm) if head in name or "linear" not in name]
     assert set(start.loaded) == set(names)
-
-
-def test_a_width_of_its_own_does_not_fit_load(weights):
     with pytest.raises(UserError, match=r"weights\.npz: does not fit"):
         resolved("--load", weights(), "--width", 0.25)
 
@@ -152,6 +147,7 @@ def trained(monkeypatch):
         ("--cub", 200),
         ("--imagenet", 1000),
         ("--cub --classnum 30", 30),
+        ("--data-format imagenet --dataname tiny", 7),
     ],
 )
 def test_number_of_classes(data, trained, flags, classes):
@@ -193,14 +189,8 @@ def test_boxes_are_for_attention_maps_only(boxed, trained, flags, drawn, measure
     assert images.layers == ("conv5_3",)
 
 
-def test_without_attention_maps_no_box_is_read(boxed, trained, monkeypatch):
-    boxes, load = [], module.load_data
-    monkeypatch.setattr(module, "load_data", lambda *a: boxes.append(a[-1]) or load(*a))
-    run(parse("--watch", 0, data=boxed), "vgg")
-    assert trained[0][1]["attention"] is None and boxes == [False, False]
-
-
-def test_training_works_without_boxes_that_cannot_be_read(boxed, trained, monkeypatch):
+@pytest.mark.parametrize("watch", [0, 8])
+def test_training_works_without_boxes_that_cannot_be_read(boxed, trained, monkeypatch, watch):
     load, warnings = module.load_data, []
 
     def refuse_boxes(*arguments):
@@ -210,10 +200,13 @@ def test_training_works_without_boxes_that_cannot_be_read(boxed, trained, monkey
 
     monkeypatch.setattr(module, "load_data", refuse_boxes)
     monkeypatch.setattr(module.logger, "warning", lambda *a: warnings.append(a[0] % a[1:]))
-    run(parse(data=boxed), "vgg")
+    run(parse("--watch", watch, data=boxed), "vgg")
     images = trained[0][1]["attention"]
-    assert (len(images.drawn), images.measured) == (8, [])
-    assert "boxes.txt:3" in warnings[0]
+    if watch:
+        assert (len(images.drawn), images.measured) == (8, [])
+        assert "boxes.txt:3" in warnings[0]
+    else:  # no box is read
+        assert images is None and not any("boxes.txt" in text for text in warnings)
 
 
 def test_print_recipe_trains_nothing(boxed, trained, weights, capsys, tmp_path, monkeypatch):
@@ -241,9 +234,3 @@ def test_training_does_not_begin_with_bad_input(data, trained, flags, text):
     with pytest.raises(UserError, match=text):
         run(parse(*flags.split(), data=data), "vgg")
     assert trained == []
-
-
-def test_load_split_takes_the_layout_that_is_named(data):
-    args = parse("--data-format", "imagenet", "--dataname", "tiny", data=data)
-    loaded = load_split(args, "val", 5)
-    assert (loaded.format, loaded.classes, loaded.samples[0].class_index) == ("imagenet", 5, 3)
