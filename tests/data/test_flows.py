@@ -114,13 +114,6 @@ def test_training_channels_are_bgr_and_labels_belong_to_their_images(tmp_path, w
     assert seen == {0, 1, 2}
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_one_epoch_is_one_pass(samples, workers):
-    for images, labels in take(make_training_flow(samples, SIZE, 7, workers, seed=3), 5):
-        assert sorted(labels.tolist()) == [10 * index for index in range(7)]
-        assert len({image.tobytes() for image in images}) == 7
-
-
 @pytest.mark.parametrize("workers", [1, 3])
 def test_the_number_of_processes_changes_nothing(samples, workers):
     here, elsewhere = (

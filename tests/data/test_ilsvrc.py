@@ -3,7 +3,6 @@
 import functools
 import logging
 import os
-import re
 
 import pytest
 from refusals import refusal
@@ -123,12 +122,11 @@ def test_train_that_is_listed_but_not_unpacked_and_no_class_is_known(tmp_path, i
     train = tmp_path / TRAIN
     if is_there:
         train.mkdir()
-    assert refusal(load_ilsvrc, data, "train") == (
-        f"{train}: no class folders with images; expected them, or a list of the classes in one of "
-        f"LOC_synset_mapping.txt, devkit/data/map_clsloc.txt, classes.txt in {data}"
-    )
+    assert f"{train}: no class folders with images" in refusal(load_ilsvrc, data, "train")
     make(tmp_path, {"classes.txt": f"{CAT}\n{DOG}\n"})
     assert labels(load_ilsvrc(data, "train")) == [1, 0, 0]
+    make(tmp_path, {"classes.txt": f"{CAT}\n{CAT}\n"})
+    assert "classes.txt: class 'n02000001' a second time" in refusal(load_ilsvrc, data, "train")
 
 
 def test_lacking_annotations_are_reported_at_once(tmp_path):
@@ -138,10 +136,7 @@ def test_lacking_annotations_are_reported_at_once(tmp_path):
     files[VAL_XML + "m_1.xml"] = xml()
     message = refusal(load_ilsvrc, published(tmp_path, files=files), "val")
     assert "val: 6 of 7 images" in message and "expected" in message
-    assert re.findall(r"(m_\d)\.xml \((\w+)", message) == [
-        ("m_0", "missing"), ("m_1", "no"), ("m_2", "missing"), ("m_3", "missing"), ("m_4", "missing")
-    ]  # fmt: skip
-    assert message.endswith(", ...")
+    assert "m_0.xml (missing)" in message and "m_1.xml (no object)" in message
 
 
 def test_its_own_test_split(tmp_path):
@@ -166,17 +161,10 @@ def test_classes_without_the_list_of_synsets(tmp_path, lacking, files, names):
     assert labels(dataset) == [0, 1]
 
 
-@pytest.mark.parametrize(
-    "name, text, message",
-    [
-        (KIT, "a 1 b\nc d\n", r"clsloc\.txt:2: 'c d'; expected 'wnid number name'"),
-        (VAL_XML + "v_1.xml", xml((EEL, (1, 2, 3, 4))),
-         r"val\.txt:2: class 'n03000003' is not one of the 2 of .*/"),
-    ],
-)  # fmt: skip
-def test_bad_files_without_the_list_of_synsets(tmp_path, name, text, message):
-    with pytest.raises(UserError, match=message):
-        load_ilsvrc(published(tmp_path, SYNSET_LIST, files={name: text}), "val")
+def test_a_class_that_no_folder_has(tmp_path):
+    files = {VAL_XML + "v_1.xml": xml((EEL, (1, 2, 3, 4)))}
+    message = refusal(load_ilsvrc, published(tmp_path, SYNSET_LIST, files=files), "val")
+    assert "val.txt:2: class 'n03000003' is not one of the 2 of " in message
 
 
 def test_without_image_sets_the_folders_count(tmp_path):
@@ -191,10 +179,8 @@ def test_without_image_sets_the_folders_count(tmp_path):
     "name, text, split, message",
     [
         (LISTS + "val.txt", "\n", "val", r"CLS-LOC/val: no images"),
-        (LISTS + "val.txt", "v_1 1\n../v 2\n", "val", r"val\.txt:2: path '../v' leads"),
         (LISTS + "train_cls.txt", "v_1 1\n", "train", r"cls\.txt:1: .*'class/id number'"),
         (LISTS + "train_cls.txt", "n9/v 1\n", "train", r"cls\.txt:1: class 'n9' is not"),
-        (SYNSET_LIST, "a b\na c\n", "val", r"mapping\.txt:2: a a second time"),
         (SYNSET_LIST, "\n", "val", r"mapping\.txt: the file is empty"),
         (SYNSET_LIST, "n1 tench\n", "val", r"'n01000002' is not one of the 1 of .*LOC"),
         (VAL + "v_1.png", "x", "val", r"val: both 'v_1\.JPEG' and 'v_1\.png'; expected one"),
@@ -222,15 +208,6 @@ def test_folders_in_its_manner(tmp_path, classes, names, expected):
     assert [s.id for s in train.samples + val.samples] == ["cat/b.png", "red fox/a 1.jpg", "c.jpg"]
     assert labels(train, val) == expected
     assert [len(s.boxes) for s in train.samples + val.samples] == [0, 1, 1]
-
-
-def test_numbered_class_folders_keep_their_numbers_as_keys(tmp_path):
-    data = make(tmp_path, {"train/001.Auk/a.jpg": "x", "annotations/train/x/x.xml": xml()})
-    make(tmp_path, {"classes.txt": "001.Auk\n002.Wren\n"})
-    dataset = load_ilsvrc(data, "train")
-    assert (dataset.class_names, labels(dataset)) == (("Auk", "Wren"), [0])
-    make(tmp_path, {"classes.txt": "cat\ncat\n"})
-    assert "classes.txt: class 'cat' a second time" in refusal(load_ilsvrc, data, "train")
 
 
 def test_missing_folders(tmp_path):

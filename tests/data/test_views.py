@@ -28,18 +28,22 @@ from dgl.evaluation.saved_maps import scaled_boxes
 SIZE = 32
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(15))
 def test_resize_bilinear_tf1_against_tensorflow(seed):
     tf = pytest.importorskip("tensorflow")
     random = np.random.RandomState(seed)
-    rows, columns, height, width = random.randint(1, 400, 4)
+    # As in real images, and in images of a few pixels.
+    rows, columns, height, width = random.randint(1, 400 if seed < 5 else 9, 4)
     image = random.randint(0, 256, (rows, columns, 3)).astype(np.uint8)
     with tf.device("/cpu:0"):
         graph = tf.Graph()
         with graph.as_default(), tf.compat.v1.Session(graph=graph) as session:
             resized = tf.compat.v1.image.resize_bilinear(image[np.newaxis], [height, width])
             expected = session.run(resized)[0]
-    np.testing.assert_allclose(resize_bilinear_tf1(image, height, width), expected, atol=1e-3)
+    found = resize_bilinear_tf1(image, height, width)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3)
+    assert found.dtype == np.float32
+    assert image.min() - 1e-3 <= found.min() and found.max() <= image.max() + 1e-3
 
 
 @pytest.mark.parametrize("side", [49, 98, 123, 300, 1000])
@@ -225,34 +229,6 @@ def test_a_cropped_box_lies_in_the_crop(sample, first, second):
             (box[:2] >= np.array(b[:2]) - 1e-9).all() and (box[2:] <= np.array(b[2:]) + 1e-9).all()
             for b in boxes
         )
-
-
-def _naive_tf1(image, height, width):
-    """Pixel by pixel in float64."""
-    rows, columns = image.shape[:2]
-    scale_y, scale_x = (
-        np.float32(rows) / np.float32(height),
-        np.float32(columns) / np.float32(width),
-    )
-    result = np.zeros((height, width) + image.shape[2:])
-    for y, x in np.ndindex(height, width):
-        sy, sx = np.float32(y) * scale_y, np.float32(x) * scale_x
-        top, left = min(int(sy), rows - 1), min(int(sx), columns - 1)
-        bottom, right = min(top + 1, rows - 1), min(left + 1, columns - 1)
-        dy, dx = float(sy) - top, float(sx) - left
-        upper = image[top, left] * (1 - dx) + image[top, right] * dx
-        lower = image[bottom, left] * (1 - dx) + image[bottom, right] * dx
-        result[y, x] = upper * (1 - dy) + lower * dy
-    return result
-
-
-@given(images_and_boxes(), sizes, sizes)
-def test_the_demo_s_resize_is_the_rule_of_tensorflow_1(sample, height, width):
-    image = sample[0].astype(np.float64)
-    found = resize_bilinear_tf1(sample[0], height, width)
-    assert found.dtype == np.float32 and found.shape == (height, width, 3)
-    assert found.min() >= image.min() - 1e-3 and found.max() <= image.max() + 1e-3
-    np.testing.assert_allclose(found, _naive_tf1(image, height, width), rtol=0, atol=1e-3)
 
 
 @given(images_and_boxes())

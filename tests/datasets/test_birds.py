@@ -13,6 +13,7 @@ from refusals import refusal
 from trees import contents
 
 from dgl.cli.localize import make_parser, run
+from dgl.data import load_data
 from dgl.datasets import SHIPPED_CHECKPOINT, SHIPPED_IMAGES, sample_images
 from dgl.datasets.birds import CLASS_NAMES, render_bird, write_data_set
 from dgl.datasets.birds import data_set as birds
@@ -82,33 +83,25 @@ def test_size_and_place_vary_over_the_stated_range():
     assert (np.ptp(centers, axis=0) > 0.3).all()
 
 
-def test_layout_is_that_of_cub(data_set):
-    images = _lines(data_set, "images.txt")
-    ids = [str(k) for k in range(1, 8 * 3 + 1)]
-    for name in ("images", "image_class_labels", "train_test_split", "bounding_boxes"):
-        assert [row[0] for row in _lines(data_set, name + ".txt")] == ids
-    classes = dict(_lines(data_set, "classes.txt"))
-    assert classes == {str(k + 1): f"{k + 1:03d}.{n}" for k, n in enumerate(CLASS_NAMES)}
-    labels = dict(_lines(data_set, "image_class_labels.txt"))
-    split = dict(_lines(data_set, "train_test_split.txt"))
-    for class_id, folder in classes.items():
-        mine = [k for k, path in images if path.startswith(folder + "/")]
-        assert [labels[k] for k in mine] == [class_id] * 3
-        assert sorted(split[k] for k in mine) == ["0", "1", "1"]
+def test_the_files_are_those_of_cub_and_boxes_masks_and_images_agree(data_set):
+    found = {}
+    for split, images in (("train", 2), ("test", 1)):
+        samples = load_data(str(data_set), split, layout="cub200").samples
+        assert [sample.class_index for sample in samples] == list(range(8)) * images
+        found.update((sample.id, sample) for sample in samples)
+    folders = [f"{k:03d}.{name}" for k, name in enumerate(CLASS_NAMES, 1)]
+    assert [row[1] for row in _lines(data_set, "classes.txt")] == folders
+    listed = [path for _, path in _lines(data_set, "images.txt")]
+    assert sorted(listed) == sorted(found) and all(path.split("/")[0] in folders for path in listed)
     on_disk = {p for p in contents(data_set) if p.endswith(".jpg")}
-    assert on_disk == {os.path.join("images", *path.split("/")) for _, path in images}
-
-
-def test_boxes_masks_and_images_on_disk_agree(data_set):
-    boxes = {row[0]: row[1:] for row in _lines(data_set, "bounding_boxes.txt")}
-    for k, path in _lines(data_set, "images.txt"):
-        image = cv2.imread(str(data_set / "images" / path))
-        mask_path = data_set / "segmentations" / path.replace(".jpg", ".png")
-        mask = cv2.imread(str(mask_path), cv2.IMREAD_UNCHANGED)
+    assert on_disk == {os.path.join("images", *path.split("/")) for path in listed}
+    for sample in found.values():
+        image = cv2.imread(sample.path)
+        mask = cv2.imread(sample.mask_paths[0], cv2.IMREAD_UNCHANGED)
         assert mask.shape == image.shape[:2] and set(np.unique(mask)) == {0, 255}
         rows, columns = np.nonzero(mask)
-        tight = (columns.min(), rows.min(), np.ptp(columns) + 1, np.ptp(rows) + 1)
-        assert boxes[k] == [f"{v:.1f}" for v in tight]
+        tight = (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+        assert sample.boxes == (tight,)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

@@ -4,9 +4,6 @@ import csv
 import json
 import os
 import shutil
-import subprocess
-import sys
-import time
 
 import numpy as np
 import pytest
@@ -190,23 +187,3 @@ def test_confidences_of_a_data_set_with_boxes(made, tmp_path):
     assert label(*flags) == 1
     assert contents(out) == whole
     assert "no image has a box" in refusal(label, *flags[:-3], made / "data", "--restart")
-
-
-@pytest.mark.slow
-def test_killed_outright(made, root, tmp_path):
-    """Once it has kept a batch of labels; another process goes on."""
-    out, end = tmp_path / "out", time.time() + 120
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dgl.cli", "label", *map(str, words(made, out)), "--gpu=-1"],
-        env=dict(os.environ, PYTHONPATH=root),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.STDOUT,
-    )
-    kept = out / "objects.jsonl"
-    while not kept.exists() or kept.read_bytes().count(b"\n") < 2:
-        assert process.poll() is None and time.time() < end
-        time.sleep(0.002)
-    process.kill()
-    process.wait()
-    assert label(*words(made, out)) == 1
-    assert contents(out) == contents(made / "out")

@@ -190,13 +190,6 @@ def csv_rows(folder):
         return list(csv.DictReader(stream))
 
 
-def test_csv_has_a_line_an_object(made):
-    out, images = made
-    rows = csv_rows(export(out, "csv"))
-    boxes = [tuple(float(row[side]) for side in _SIDES) for row in rows]
-    assert boxes == [found.box for found in objects_of(images)]
-
-
 @pytest.fixture(scope="module")
 def oriented(tmp_path_factory):
     """Labels of images of many sizes, stored in each of EXIF's eight ways: (out, list of labels)."""
