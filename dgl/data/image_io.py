@@ -114,7 +114,7 @@ def decode_stream(stream: BinaryIO, name: str) -> Decoded:
 def decode_pil(image: Image.Image, name: str) -> Decoded:
     """Decode a PIL image of any mode, as :func:`read_reduced`; the image stays open."""
     # A draft would change the image of the caller.
-    return _checked_pixels(image, name, REDUCED_PIXELS, may_draft=False)
+    return _pixels_of(image, name, REDUCED_PIXELS, may_draft=False)
 
 
 def _check_scans(stream: BinaryIO, path: str) -> None:
@@ -160,41 +160,35 @@ def _decode(stream: BinaryIO, path: str, most_pixels: int) -> Decoded:
     except Exception as error:
         raise UserError(f"{path}: damaged image: {_reason(error)}") from error
     with image:
-        return _checked_pixels(image, path, most_pixels)
+        return _pixels_of(image, path, most_pixels)
 
 
-def _checked_pixels(
-    image: Image.Image, path: str, most_pixels: int, may_draft: bool = True
-) -> Decoded:
-    width, height = image.size
-    if not width * height:
+def _pixels_of(image: Image.Image, path: str, most_pixels: int, may_draft: bool = True) -> Decoded:
+    size = image.size
+    if not size[0] * size[1]:
         raise UserError(f"{path}: an image without pixels")
-    if width * height > PIXEL_LIMIT:
-        raise UserError(_too_large(path, f"{width} x {height}"))
+    if size[0] * size[1] > PIXEL_LIMIT:
+        raise UserError(_too_large(path, f"{size[0]} x {size[1]}"))
+    factor = 1
+    while -(-size[0] // factor) * -(-size[1] // factor) > most_pixels:
+        factor *= 2
     try:
-        return _decode_pixels(image, path, most_pixels, may_draft)
+        stated = _orientation(image)
+        if factor > 1 and may_draft:
+            # A JPEG is decoded at this size; all else is decoded whole and then reduced.
+            image.draft(None, (size[0] // factor, size[1] // factor))
+        is_drafted = image.size != size
+        image.load()
+        if not is_drafted:
+            size = image.size
+        is_whole = factor == 1 or is_drafted
+        pixels = _to_rgb(image, path) if is_whole else _reduce(image, path, factor)
     except UserError:
         raise
     except Exception as error:
         raise UserError(f"{path}: damaged or truncated image: {_reason(error)}") from error
-
-
-def _decode_pixels(image: Image.Image, path: str, most_pixels: int, may_draft: bool) -> Decoded:
-    size = image.size
-    stated = _orientation(image)
-    factor = 1
-    while -(-size[0] // factor) * -(-size[1] // factor) > most_pixels:
-        factor *= 2
-    if factor > 1 and may_draft:
-        # A JPEG is decoded at this size; all else is decoded whole and then reduced.
-        image.draft(None, (size[0] // factor, size[1] // factor))
-    is_drafted = image.size != size
-    image.load()
     # Pillow turns TIFF images itself; whether it then drops the tag depends on its version.
     orientation = 1 if image.format == "TIFF" else stated
-    if not is_drafted:
-        size = image.size
-    pixels = _reduce(image, path, factor) if factor > 1 and not is_drafted else _to_rgb(image, path)
     return Decoded(upright(pixels, orientation), size[::-1] if orientation >= 5 else size, stated)
 
 

@@ -46,17 +46,12 @@ def fit_labels(dataset: DataSet, names: ClassNames, offset: Optional[int] = None
         order = _order_of(dataset, names)
         if order is not None:
             return _reordered(dataset, names, order)
+    numbers = f"{dataset.name}: {dataset.classes} classes, but the checkpoint has {outputs} outputs"
     if dataset.classes > outputs:
         is_one_more = dataset.classes == outputs + 1
         hint = "; --class-offset -1 if labels count from 1" if is_one_more else ""
-        raise UserError(
-            f"{dataset.name}: labels of {dataset.classes} classes, but the checkpoint has "
-            f"{outputs} outputs{hint}"
-        )
+        raise UserError(numbers + hint)
     if dataset.classes < outputs:
-        numbers = (
-            f"{dataset.name}: {dataset.classes} classes, but the checkpoint has {outputs} outputs"
-        )
         if dataset.class_names:
             raise UserError(
                 f"{numbers}; expected as many, or --class-offset 1 where the first output is a background "
@@ -86,10 +81,8 @@ def _shifted(dataset: DataSet, outputs: int, offset: int) -> DataSet:
 def _relabeled(
     dataset: DataSet, labels: Sequence[int], names: Optional[Tuple[str, ...]], classes: int
 ) -> DataSet:
-    samples = [
-        dataclasses.replace(sample, class_index=label)
-        for sample, label in zip(dataset.samples, labels)
-    ]
+    pairs = zip(dataset.samples, labels)
+    samples = [dataclasses.replace(sample, class_index=label) for sample, label in pairs]
     return dataclasses.replace(dataset, samples=samples, class_names=names, classes=classes)
 
 
@@ -147,15 +140,12 @@ class OffsetCheck:
         self._labels.extend(np.asarray(labels).tolist())
         self._predicted.extend(np.asarray(predicted).tolist())
         difference = np.subtract(self._predicted, self._labels)
+        if len(difference) < _LEAST_IMAGES or (difference == 0).mean() > _SELDOM:
+            return
         for offset in (1, -1):
             agreeing = difference == offset
             classes = len(set(np.asarray(self._labels)[agreeing].tolist()))
-            if (
-                len(difference) >= _LEAST_IMAGES
-                and classes >= _LEAST_CLASSES
-                and agreeing.mean() >= _OFTEN
-                and (difference == 0).mean() <= _SELDOM
-            ):
+            if classes >= _LEAST_CLASSES and agreeing.mean() >= _OFTEN:
                 raise UserError(
                     f"{self._name}: of the first {len(difference)} images the predicted class is the label "
                     f"on {(difference == 0).sum()} and the label {offset:+d} on {agreeing.sum()}; expected "
