@@ -54,16 +54,6 @@ def test_what_four_numbers_mean(tmp_path, layout, split, is_xywh):
     assert sample.boxes == ((10, 20, 40, 60) if is_xywh else (10, 20, 30, 40),)
 
 
-def test_val_and_test_stand_for_each_other(tmp_path):
-    only_val = make(tmp_path / "1", train="t.jpg 0", val="v.jpg 0")
-    both = make(tmp_path / "2", test="s.jpg 0", val="v.jpg 0")
-    assert load_label_list(only_val, "test").samples[0].path.endswith("/val/v.jpg")
-    assert load_label_list(only_val, "test").split == "test"
-    assert load_label_list(both, "test").samples[0].path.endswith("/test/s.jpg")
-    missing = "labels/set/train.txt: no such file; expected labels/"
-    assert missing in refusal(load_label_list, both, "train")
-
-
 def test_class_names(tmp_path):
     data = make(tmp_path, val="a.jpg 1\n")
     trees.make(tmp_path, {"classes.txt": "cat\ndog\nred fox\n"})
