@@ -32,14 +32,6 @@ def requirements(root, name):
     return {line for line in lines if line and not line.startswith("-r")}
 
 
-def test_every_room_is_packaged(root, project):
-    rooms = {
-        os.path.relpath(os.path.dirname(path), root).replace(os.sep, ".")
-        for path in glob.glob(os.path.join(root, "dgl", "**", "__init__.py"), recursive=True)
-    }
-    assert set(project["tool"]["setuptools"]["packages"]) == rooms | {"dgl.samples"}
-
-
 @pytest.mark.parametrize("name", ["web", "horovod", "ray"])
 def test_an_extra_is_what_its_requirements_file_says(root, project, name):
     extra = {

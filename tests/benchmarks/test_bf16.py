@@ -7,7 +7,7 @@ import shutil
 import pytest
 from made_results import PLAN, filled
 
-from benchmarks.bf16 import differences, summarize, table
+from benchmarks.bf16 import differences
 from benchmarks.speed import native
 from benchmarks.speed.onednn_log import kernel_seconds
 from benchmarks.speed.sections import bf16
@@ -95,13 +95,3 @@ def test_differences_are_bfloat16_s_minus_float32_s():
         low, high = row["interval"]
         assert low <= row["difference"] <= high
     assert any(row["difference"] for row in rows)
-
-
-def test_methods_are_summed_up_over_their_layers():
-    def row(method, layer, difference):
-        return {"method": method, "layer": layer, "difference": difference}
-
-    found = summarize([row("dgl", "a", 0.5), row("dgl", "b", -1.5), row("cam", "a", 0.0)])
-    assert found["dgl"] == {"layers": 2, "mean": -0.5, "most": -1.5, "at": "b"}
-    lines = table({"methods": found}).split("\n")
-    assert lines[2:] == ["| dgl | 2 | -0.50 | -1.50, b |", "| cam | 1 | +0.00 | +0.00, a |"]

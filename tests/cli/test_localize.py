@@ -20,7 +20,6 @@ from dgl.data.views import demo_input
 from dgl.evaluation.layer_fusion import Fusion, score_maps
 from dgl.predict.normalize import normalize, parse_normalization, score_map
 from dgl.predict.postprocess import largest_box
-from dgl.predict.precision import has_bfloat16_kernels
 from dgl.predict.predictor import Predictor
 from dgl.report.localize_files import Finding, ImageFiles
 from dgl.utils.devices import cpu_flags, has_bfloat16
@@ -166,20 +165,6 @@ def test_a_turned_image_and_one_of_a_pixel(vgg, tmp_path):
 def test_a_precision_that_the_machine_lacks(vgg, photo, tmp_path):
     assert "--precision bf16" in refusal(demo, vgg, photo, tmp_path, "--precision", "bf16")
     assert not files_in(tmp_path)
-
-
-@pytest.mark.skipif(not has_bfloat16_kernels(), reason="this TensorFlow has no bfloat16")
-def test_bfloat16_anywhere_shows_what_bfloat16_would_do(vgg, photo, tmp_path):
-    maps = []
-    for precision in ("float32", "bf16-anywhere"):
-        out = tmp_path / precision
-        demo(vgg, photo, out, "--fast", "--save-maps", "--precision", precision)
-        assert record_of(out)["precision"] == precision
-        maps.append(np.load(str(out / "vgg_conv5_2_dgl.npy")))
-    exact, rounded = maps
-    assert exact.dtype == rounded.dtype == np.float32
-    difference = np.abs(rounded - exact) / np.abs(exact).max()
-    assert 1e-4 < difference.max() < 0.2 and difference.mean() < 0.02
 
 
 _BEFORE_TENSORFLOW = """

@@ -95,18 +95,6 @@ def test_marks_say_something_that_is_known():
                 assert what == "slow" if kind == "run" else what in known, (path, block.line)
 
 
-@pytest.mark.parametrize(
-    "text, message",
-    [
-        ("python test_code/dome_image_DGL.py --no-such-flag 1", "2|no-such-flag"),
-        ("make no-such-target", "no-such-target"),
-    ],
-)
-def test_what_is_gone_does_not_parse(text, message):
-    with pytest.raises(BaseException, match=message):
-        doc_runs.parse(commands("page.md", f"    {text}\n")[0])
-
-
 def test_a_command_that_fails_fails(folder):
     command = commands("page.md", "    python test_code/dome_image_DGL.py --load nowhere\n")[0]
     with pytest.raises(Exception, match="no such checkpoint"):

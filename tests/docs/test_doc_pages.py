@@ -81,13 +81,6 @@ def test_generated_parts_are_up_to_date(path):
     assert load_hook("generated").fill(read(path)) == read(path)
 
 
-def test_a_generated_part_that_is_stale_is_seen():
-    text = "<!-- generated: thresholds birds -->\n\nstale\n\n<!-- end -->"
-    filled = load_hook("generated").fill(text)
-    assert "stale" not in filled and "| threshold | dgl conv5_3 |" in filled
-    assert load_hook("generated").fill(filled) == filled
-
-
 @pytest.mark.docs
 def test_the_site_loads_nothing_from_elsewhere():
     """`make test-docs` builds it first, with MkDocs's own environment; a warning ends that."""

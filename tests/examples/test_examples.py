@@ -94,13 +94,3 @@ def test_as_a_program_from_anywhere(root, tmp_path):
     done = subprocess.run(command, cwd=str(tmp_path), capture_output=True)
     assert done.returncode == 1 and done.stdout == b""
     assert done.stderr.decode().splitlines()[-1].startswith("error: nothing.pb: no such file")
-
-
-def test_every_example_is_tried(root):
-    found = [
-        name[:-3] for name in os.listdir(os.path.join(root, "examples")) if name.endswith(".py")
-    ]
-    # The other examples take the model of shipped_model.
-    assert sorted(found) == sorted(
-        "own_checkpoint frozen_graph saved_model keras_application shipped_model".split()
-    )

@@ -90,12 +90,6 @@ def test_runs_anew_for_what_a_map_hangs_on(engine, session, method, matters):
     assert tuple(not np.array_equal(base, other) for other in others) == matters
 
 
-@pytest.mark.parametrize("class_index", [-1, 5])
-def test_a_class_that_is_not_there(engine, session, class_index):
-    with pytest.raises(UserError, match="0 to 4"):
-        engine.predict(session, 0, [("dgl", "add")], class_index)
-
-
 class Pretended:
     """In place of a network: maps of ones, and a note of whether it is closed."""
 
