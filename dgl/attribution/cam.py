@@ -8,16 +8,13 @@ from dgl.utils.types import Tensor
 def cam_map(
     logits: Tensor, activation: Tensor, class_index: Tensor, head_weights: Tensor
 ) -> Tensor:
-    """The class activation map.
+    """The class activation map, (N, H, W) float32, unnormalized.
 
     Args:
-        logits: (N, classes) float32; unused; the signature is that of :func:`dgl_map`.
+        logits: unused; the signature is that of :func:`dgl_map`.
         activation: (N, H, W, C) float32, the layer that feeds global average pooling.
         class_index: (N,) int32.
         head_weights: (C, classes) float32, the weights from the pooled features to the logits.
-
-    Returns:
-        (N, H, W) float32, unnormalized.
     """
     weights = tf.gather(tf.transpose(head_weights), class_index)
     return tf.einsum("nhwc,nc->nhw", activation, weights)

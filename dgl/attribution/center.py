@@ -23,15 +23,7 @@ def gaussian(side: int) -> np.ndarray:
 
 @attribution_method("center", "Center Gaussian", "Choe et al., CVPR 2020", layers=IMAGE, order=10)
 def center_map(evidence: Evidence) -> Tensor:
-    """The same Gaussian for each image.
-
-    Args:
-        evidence: :class:`~dgl.attribution.registry.Evidence` with ``logits``, for the number of images,
-            and ``image_size``.
-
-    Returns:
-        (N, image_size, image_size) float, in (0, 1].
-    """
+    """The same Gaussian for each image, (N, S, S) float in (0, 1], S the evidence's ``image_size``."""
     logits = evidence.logits
     one = gaussian(evidence.image_size).astype(logits.dtype.as_numpy_dtype)
     return tf.tile(one[np.newaxis], [tf.shape(logits)[0], 1, 1])

@@ -38,14 +38,7 @@ def enhanced_map(activation: Tensor, loss_gradient: Tensor) -> Tensor:
 
 
 def combine(activation: Tensor, class_gradient: Tensor, loss_gradient: Tensor) -> Tensor:
-    """``M = sum over C of G_H * E`` from given gradients.
-
-    Args:
-        activation, class_gradient, loss_gradient: (N, H, W, C) float32.
-
-    Returns:
-        (N, H, W) float32, unnormalized.
-    """
+    """``M = sum over C of G_H * E``, (N, H, W), of activation and gradients, (N, H, W, C) float32."""
     enhanced = enhanced_map(activation, loss_gradient)
     return tf.reduce_sum(class_gradient * enhanced, axis=3)
 

@@ -16,14 +16,9 @@ from dgl.utils.types import Tensor
 
 @attribution_method("eigencam", "Eigen-CAM", "Muhammad and Yeasin, IJCNN 2020", order=5)
 def eigen_cam(evidence: Evidence) -> Tensor:
-    """The Eigen-CAM map.
+    """The map, (N, H, W) float, of an activation of either sign, NaN where that is not finite.
 
-    Args:
-        evidence: :class:`~dgl.attribution.registry.Evidence` with ``activation`` of either sign.
-
-    Returns:
-        (N, H, W) float, not negative where the activation is not; NaN for an image whose activation is
-        not finite.
+    It is not negative where the activation is not.
     """
     activation = evidence.activation
     height, width, channels = activation.shape.as_list()[1:]

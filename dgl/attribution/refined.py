@@ -53,12 +53,7 @@ def _resized(maps: Tensor, like: Tensor) -> Tensor:
 def refined_map(evidence: Evidence) -> Tensor:
     """The foreground head times the class's local probability and the root of DGL's map.
 
-    Args:
-        evidence: :class:`~dgl.attribution.registry.Evidence` with both gradients, ``foreground`` and
-            ``local_probability``.
-
-    Returns:
-        (N, H, W) float in [0, 1], of the size of ``foreground``.
+    (N, H, W) float in [0, 1], of the size of ``foreground``.
     """
     raw = tf.nn.relu(combine(evidence.activation, evidence.class_gradient, evidence.loss_gradient))
     largest = tf.reduce_max(raw, axis=[1, 2], keepdims=True)

@@ -25,13 +25,9 @@ RunBatches = Callable[[List[int]], Generator[Tuple[int, Results], None, None]]
 
 
 class Task(NamedTuple):
-    """Everything that the batches of an evaluation depend on; it can be pickled.
+    """What the batches of an evaluation depend on, as :class:`BatchRunner` takes it; it can be pickled."""
 
-    ``arguments`` are keywords of :class:`~dgl.predict.predictor.Predictor` except ``gpu``; the others are
-    those of :class:`~dgl.evaluation.batches.BatchRunner`.
-    """
-
-    arguments: Dict[str, Any]
+    arguments: Dict[str, Any]  # of a predictor, all but gpu
     dataset: DataSet
     plan: Plan
     fusions: Sequence[Fusion]

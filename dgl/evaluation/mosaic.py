@@ -44,11 +44,7 @@ def parse_grid(text: str) -> Grid:
 
 
 def choose_mosaics(results: Results, grid: Grid, seed: int) -> List[List[int]]:
-    """The images of each mosaic, the same for the same results (of all images) and seed.
-
-    Returns:
-        mosaics, each a list of positions in the data set, one per tile, of different classes; no image is
-        in two.
+    """Mosaics, each a list of positions in the data set, one per tile; the same for the same seed.
 
     Raises:
         UserError: not enough images of different classes are recognized for one mosaic.

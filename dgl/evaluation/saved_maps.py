@@ -170,9 +170,7 @@ def compute_metrics(
 ) -> Dict[str, Any]:
     """Metrics of folders of maps by name, with a row per folder in ``protocols``.
 
-    Those of a single folder are at the top level too: ``max_box_acc``, ``best_threshold``,
-    ``max_box_acc_v2``, ``max_box_acc_v2_per_iou``, ``thresholds``, ``curve`` and, if there are masks,
-    ``pxap``.
+    The row of a single folder is at the top level too.
 
     Raises:
         UserError: no image has a box or a mask.

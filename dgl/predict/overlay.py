@@ -33,13 +33,7 @@ _LEAST_OPACITY, _MOST_OPACITY = 0.15, 0.65
 
 
 def colorize(map01: ArrayLike) -> np.ndarray:
-    """JET colors of a normalized map: low is blue, high is red.
-
-    Args:
-        map01: float array (H, W) in [0, 1]; values outside are clipped.
-
-    Returns:
-        uint8 array (H, W, 3), RGB.
+    """JET colors of a map, float (H, W) in [0, 1], clipped: uint8 (H, W, 3) RGB, low blue and high red.
 
     Raises:
         ValueError: not two-dimensional, or NaN or infinity.
@@ -201,14 +195,10 @@ def draw_boxes(
 
 
 def write_image(path: str, rgb: np.ndarray) -> None:
-    """Write an image in the format its name asks for, completely or not at all.
-
-    Args:
-        path: str ending in ``.png``, ``.jpg`` or another type OpenCV writes.
-        rgb: uint8 array (H, W, 3), RGB.
+    """Write uint8 (H, W, 3) RGB in the format that the path's name asks for, completely or not at all.
 
     Raises:
-        UserError: unknown type, or the place cannot be written.
+        UserError: a type that OpenCV does not write, or the place cannot be written.
         ValueError: not an RGB uint8 image.
     """
     extension = os.path.splitext(str(path))[1].lower()

@@ -52,23 +52,22 @@ def test_lines_left_out_are_told_by_shards_and_by_what_they_merge_to(folder, tmp
         with open(str(data / "labels" / "tiny" / f"{split}.txt"), "a") as stream:
             stream.write(f"wrong_{split}.jpg 1 60 9 9 70\n")
     given = ["--load", folder / "tiny.npz", "--data", data, "--limit", 4, "--tune-split", "train"]
-    given += ["--tune-limit", 4, "--clayer", 1, "--method", "dgl", "--resamples", 0, "--gallery", 0]
+    given += ["--tune-limit", 4, "--batch", 2, *QUICK]
 
-    def go(out, *flags):
+    def check(out, *flags):
         assert command(*flags, "--out", tmp_path / out) == 1
-        told = capsys.readouterr().out
-        found = {}
+        told, texts = capsys.readouterr().out, []
         for split, name in (("val", "skipped.csv"), ("train", "selection/skipped.csv")):
-            text = found[name] = (tmp_path / out / name).read_text()
+            text = (tmp_path / out / name).read_text()
+            texts.append(text)
             assert f"{split}.txt:131" in text and len(text.splitlines()) == 2
             assert f"1 lines of lists could not be read, see {tmp_path / out / name}" in told
-        return found
+        return texts
 
-    whole = go("whole", *given)
+    whole = check("whole", *given)
     for i in "12":
-        assert go(i, *given, "--batch", 2, "--shard", i + "/2") == whole
-    merged = go("merged", "--merge", tmp_path / "1", tmp_path / "2", "--resamples", 0)
-    assert merged == whole
+        assert check(i, *given, "--shard", i + "/2") == whole
+    assert whole == check("merged", "--merge", tmp_path / "1", tmp_path / "2", "--resamples", 0)
 
 
 def test_shards_that_do_not_fit_are_refused(folder, many, tmp_path):
@@ -207,10 +206,8 @@ def test_an_offset_that_predictions_show_is_suggested(tmp_path):
 
     def evaluate(predictor):
         plan = make_plan(predictor, dataset, batch=4)
-        batches, store = (
-            BatchRunner(predictor, dataset, plan).run,
-            results.Store(tmp_path / "out", plan),
-        )
+        store = results.Store(tmp_path / "out", plan)
+        batches = BatchRunner(predictor, dataset, plan).run
         collect(plan, dataset, batches, store, progress=False, check_offset=True)
 
     with pytest.raises(UserError, match=r"label \+1 on .*expected --class-offset 1"):

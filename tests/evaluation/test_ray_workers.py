@@ -104,19 +104,17 @@ def test_a_worker_gives_the_batches_of_one_process_in_threads_too(task):
     assert dict(zip(expected, found)) == expected
 
 
-@pytest.mark.parametrize(
-    "change, named", [({"versions": {"numpy": "0.1"}}, "numpy"), ({"weights": "other"}, "tiny.npz")]
-)
-def test_another_machine_is_refused(task, change, named):
+def test_another_machine_is_refused_and_strict_names_the_image(task):
     task, _ = task
-    if "versions" in change:
-        change = {"versions": dict(task.plan.versions, **change["versions"])}
-    with pytest.raises(UserError, match=named):
-        Worker(task._replace(plan=dataclasses.replace(task.plan, **change)), 1, "-1")
-
-
-def test_strict_names_the_image(task):
-    worker = Worker(task[0]._replace(strict=True), 1, "-1")
+    for name, value, named in (
+        ("versions", {"numpy": "0.1"}, "numpy"),
+        ("weights", "x", "tiny.npz"),
+    ):
+        if name == "versions":
+            value = {**task.plan.versions, **value}
+        with pytest.raises(UserError, match=named):
+            Worker(task._replace(plan=dataclasses.replace(task.plan, **{name: value})), 1, "-1")
+    worker = Worker(task._replace(strict=True), 1, "-1")
     with pytest.raises(UserError, match=r"val3\.jpg"):
         worker.run(0)
 
