@@ -55,26 +55,19 @@ class Network:
     Args:
         mode: ``"vgg"``, ``"resnet50"``, ``"resnet50se"`` or ``"inceptionv3"``.
         variables: name -> array, under tensorpack's or TF-slim's names.
-        head: the classification layer of VGG and ResNet, by default the only one.
-        padding: of the convolutions.
-        first_padding: of the first one; ``"VALID"`` for an image that is already padded.
-        strides: of a ResNet's groups.
-        in_first: whether the first 1 x 1 convolution of a block is strided instead of the 3 x 3.
+        geometry: other values of the attributes below.
     """
 
-    def __init__(
-        self,
-        mode,
-        variables,
-        head=None,
-        padding="SAME",
-        first_padding=None,
-        strides=(1, 2, 1, 1),
-        in_first=False,
-    ):
-        self.mode, self.variables, self.head, self.endpoints = mode, variables, head, {}
-        self.padding, self.first_padding = padding, first_padding or padding
-        self.strides, self.in_first = strides, in_first
+    head = None  # the classification layer of VGG and ResNet, by default the only one
+    padding = "SAME"  # of the convolutions
+    first_padding = None  # of the first one; "VALID" for an image that is already padded
+    strides = (1, 2, 1, 1)  # of a ResNet's groups
+    in_first = False  # whether the first 1 x 1 convolution of a block is strided, not the 3 x 3
+
+    def __init__(self, mode, variables, **geometry):
+        self.mode, self.variables, self.endpoints = mode, variables, {}
+        vars(self).update(geometry)
+        self.first_padding = self.first_padding or self.padding
 
     def __call__(self, image):
         """Logits of a preprocessed image, ``None`` without a head; fills :attr:`endpoints`."""

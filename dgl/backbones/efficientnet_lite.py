@@ -160,11 +160,8 @@ def _layers(scale: _Scale) -> Tuple[str, ...]:
 def _recognize(shapes: Shapes, scale: _Scale, head: str, last: str, axis: int) -> bool:
     """Whether a file has the blocks of this scale, Lite1 and Lite2 told apart by their channels.
 
-    Args:
-        shapes: variable name -> shape.
-        scale: which network.
-        head, last: weights of the last convolution, and of a block's last one with ``{}`` for its number.
-        axis: of the output channels in both.
+    ``head`` and ``last`` are the weights of the last convolution and of a block's last one, with ``{}`` for
+    its number; ``axis`` is that of the output channels in both.
     """
     if len(shapes.get(head, ())) != 4:
         return False

@@ -6,12 +6,12 @@ axis; where branches meet, what any of them sees counts. A global pooling, as in
 is left out and said so.
 """
 
-from typing import Any, Dict, Iterable, List, NamedTuple, Sequence, Tuple
+from typing import Any, Dict, List, NamedTuple, Sequence, Tuple
 
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.graph_walk import upstream
 
-Pair = Tuple[int, int]
+Pair = Tuple[int, ...]
 
 _WINDOWS = {"Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool"}
 _PLACE_BY_PLACE = frozenset(
@@ -59,11 +59,6 @@ def receptive_fields(tensors: Sequence[Any], image: Any) -> List[Field]:
     return fields
 
 
-def _pair(values: Iterable[int]) -> Pair:
-    vertical, horizontal = values
-    return vertical, horizontal
-
-
 def _after(op: Any, inputs: Sequence[Any]) -> Any:
     """What an operation's output sees, given what its inputs see (``None``: nothing of the image)."""
     local = [field for field in inputs if isinstance(field, Field)]
@@ -84,7 +79,7 @@ def _after(op: Any, inputs: Sequence[Any]) -> Any:
     stride = local[0].stride
     if any(field.stride != stride for field in local):
         raise ValueError(f"{op.name}: branches of different strides meet")
-    first = _pair(min(field.first[axis] for field in local) for axis in (0, 1))
+    first = tuple(min(field.first[axis] for field in local) for axis in (0, 1))
     last = [max(field.first[axis] + field.size[axis] for field in local) for axis in (0, 1)]
     sees_all = _EVERYTHING in inputs or any(field.sees_all for field in local)
     return Field(stride, first, (last[0] - first[0], last[1] - first[1]), sees_all)
@@ -94,12 +89,15 @@ def _through_window(
     field: Field, extent: Sequence[int], step: Sequence[int], before: Sequence[int]
 ) -> Field:
     """Place *i* of the output reads places ``step * i - before`` and ``extent - 1`` more."""
-    stride, first, size = [], [], []
-    for axis in (0, 1):
-        stride.append(field.stride[axis] * step[axis])
-        first.append(field.first[axis] - field.stride[axis] * before[axis])
-        size.append(field.size[axis] + field.stride[axis] * (extent[axis] - 1))
-    return Field(_pair(stride), _pair(first), _pair(size), field.sees_all)
+    stride, first, size = zip(
+        *(
+            (apart * s, begin - apart * b, sees + apart * (e - 1))
+            for apart, begin, sees, e, s, b in zip(
+                field.stride, field.first, field.size, extent, step, before
+            )
+        )
+    )
+    return Field(stride, first, size, field.sees_all)
 
 
 def _window_of(op: Any) -> Tuple[List[int], List[int], List[int]]:

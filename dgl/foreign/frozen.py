@@ -153,13 +153,9 @@ def imported(
 ) -> Any:
     """A graph without variables, in float32 and with operations for every processor.
 
-    Args:
-        graph_def: ``tf.GraphDef`` without functions, changed in place.
-        path: name of the file in error messages.
-        values: node -> array, of variables and of what is no node. Each becomes a separate constant,
-            because a graph message holds at most 2 GiB.
-        check: refuses what may not be in it; that of a file from a stranger is
-            :func:`~dgl.foreign.operations.check_operations`.
+    ``graph_def`` has no functions, and is changed. ``values`` has the variables' by node, and those of what
+    is no node; each becomes a separate constant, because a graph message holds at most 2 GiB. ``check``
+    refuses what may not be in it; :func:`~dgl.foreign.operations.check_operations` is for strangers' files.
 
     Raises:
         UserError: it is refused, or TensorFlow rejects it.
@@ -249,13 +245,8 @@ def needs_copy(tensor: Any) -> bool:
 def copied(tensors: Mapping[str, Any], session: Optional[Any], name: str) -> Dict[str, Any]:
     """Copy the part of a graph that some tensors are computed from, so that maps do not change it.
 
-    Args:
-        tensors: key -> tensor of one graph.
-        session: with the values of its variables, or ``None`` for a graph without.
-        name: of the graph in messages.
-
-    Returns:
-        key -> tensor of the copy, in float32 where it was of half precision.
+    ``session`` has the values of its variables; ``name`` is the graph's in messages. Returns key -> tensor
+    of the copy, in float32 where it was of half precision.
 
     Raises:
         UserError: a loop or a random operation that cannot be inlined.

@@ -17,10 +17,9 @@ from dgl.weights.restore import check_fit, network_variables, options_from
 
 
 def export(load: str, out: str) -> int:
-    """Write the variables of the network and its foreground head, and nothing else, as ``out`` with a card.
+    """Write the network's variables and its foreground head's alone, with a card; returns their number.
 
-    ``load`` is a checkpoint with a model card, such as a folder in ``train_log/``. Returns how many
-    variables were written.
+    ``load`` is a checkpoint with a model card, such as a folder in ``train_log/``.
 
     Raises:
         UserError: no card, or the checkpoint does not fit the backbone that the card names.

@@ -57,10 +57,7 @@ class Facts(NamedTuple):
 
 
 def read_facts(load: str) -> Facts:
-    """Find out what a checkpoint is.
-
-    Args:
-        load: as ``--load`` takes it.
+    """Find out what a checkpoint is, given as ``--load`` takes it.
 
     Raises:
         UserError: there is none, or it cannot be read.

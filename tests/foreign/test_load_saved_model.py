@@ -171,8 +171,3 @@ def test_conditions_of_tensorflow_1(x, save):
     fed = {loaded.inputs["x"]: np.ones(3)}
     assert value_of(loaded.output(), fed).tolist() == [2, 2, 2]
     assert value_of(gradient, fed).tolist() == [2, 2, 2]
-
-
-def test_a_loop_is_refused(x, save):
-    y = tf.while_loop(lambda y: tf.reduce_sum(y) < 9.0, lambda y: y + 1.0, [x])
-    assert "no gradients" in line_of(save(y))

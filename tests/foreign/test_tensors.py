@@ -104,7 +104,6 @@ def test_gates_and_products_of_weights():
     [
         *(tf.tanh, tf.sigmoid, tf.nn.softplus, tf.nn.softsign, tf.exp),
         lambda x: tf.maximum(x, 0.2 * x),
-        lambda x: x * tf.sigmoid(x),
         lambda x: x * tf.tanh(tf.nn.softplus(x)),
         lambda x: 0.5 * x * (1.0 + tf.erf(x * 0.7071)),
         lambda x: x * tf.nn.relu6(x + 3.0) / 6.0,

@@ -4,6 +4,7 @@ Only plain data in the file itself is read: no links, no external or virtual sto
 what is stored.
 """
 
+import itertools
 import mmap
 import os
 import re
@@ -72,12 +73,10 @@ class _Reader:
             return self._texts(group, attribute)
         if attribute + "0" not in group.attrs:
             return None
-        found: List[str] = []
-        index = 0
-        while f"{attribute}{index}" in group.attrs:
-            found += self._texts(group, f"{attribute}{index}")
-            index += 1
-        return found
+        parts = itertools.takewhile(
+            group.attrs.__contains__, (f"{attribute}{index}" for index in itertools.count())
+        )
+        return [text for part in parts for text in self._texts(group, part)]
 
     def _texts(self, group: Any, attribute: str) -> List[str]:
         stored = group.attrs.get_id(attribute)
