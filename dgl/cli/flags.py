@@ -69,7 +69,7 @@ def number(
             value: Any = kind(text)
         except ValueError:
             value = None
-        if value is None or not low <= value <= high:
+        if value is None or not low <= value <= high or value == float("inf"):
             raise argparse.ArgumentTypeError(f"{text}: expected a {name}")
         return value
 
