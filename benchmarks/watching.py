@@ -23,8 +23,7 @@ from dgl.errors import UserError, run_script
 from dgl.report.chart_style import PALETTE, QUIET, new_figure, styled
 from dgl.tf_compat import tf
 from dgl.training.attention_callback import GT_KNOWN
-from dgl.training.log_folder import read_rows
-from dgl.training.trainer import THROUGHPUT
+from dgl.training.log_folder import THROUGHPUT, read_rows
 from dgl.utils.files import write_atomically
 
 _PREFIX = "maps/"

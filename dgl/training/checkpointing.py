@@ -11,12 +11,11 @@ import os
 import re
 import shutil
 import time
-from typing import Any, Callable, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, List, NamedTuple, NoReturn, Optional, Sequence, Tuple
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError, first_line
 from dgl.tf_compat import tf
-from dgl.training.early_stop import EarlyStop
 from dgl.training.log_folder import (
     CHECKPOINT,
     INDEX,
@@ -132,25 +131,21 @@ class Checkpointer(Callback):
 
     Attributes:
         prefix: of the last checkpoint, or ``None``.
-        statistics, early_stop: callbacks that write ``stats.json`` and end the run.
+        statistics: the callback that writes ``stats.json``.
     """
 
     def __init__(
         self,
-        folder: str,
         statistics: Statistics,
-        early_stop: EarlyStop,
         minutes: Optional[float] = None,
         prefix: Optional[str] = None,
     ) -> None:
         """Continue from the checkpoint ``prefix``, if any; ``minutes`` apart, save in mid-epoch too."""
-        self._folder = folder
         self.statistics = statistics
-        self.early_stop = early_stop
+        self.prefix = prefix
         self._seconds = float("inf") if minutes is None else 60.0 * minutes
         self._saved_at = time.time()
-        self.prefix = prefix
-        early_stop.save = self.save
+        statistics.early_stop.save = self.save
 
     def _setup_graph(self) -> None:
         variables = tf.global_variables()
@@ -161,15 +156,15 @@ class Checkpointer(Callback):
     def save(self) -> None:
         """Save the current state, unless its checkpoint exists already."""
         self.statistics.write()
-        prefix = os.path.join(self._folder, f"{CHECKPOINT}-{self.global_step}")
+        folder = self.statistics.folder
+        prefix = os.path.join(folder, f"{CHECKPOINT}-{self.global_step}")
         self._saved_at = time.time()
         if prefix == self.prefix:
             return
         session = tf.get_default_session()
         if not session.run(self._is_finite):
-            self.early_stop.fail(
-                f"step {self.global_step}: weights or optimizer state are no longer finite numbers; "
-                f"{self.describe()}"
+            self.fail(
+                f"step {self.global_step}: weights or optimizer state are no longer finite numbers"
             )
         try:
             self._saver.save(session, prefix, write_meta_graph=False, write_state=False)
@@ -177,18 +172,20 @@ class Checkpointer(Callback):
                 _flush(path)
             line = f'"{os.path.basename(prefix)}"\n'
             state = f"model_checkpoint_path: {line}all_model_checkpoint_paths: {line}"
-            write_atomically(os.path.join(self._folder, _STATE), state.encode("utf-8"))
+            write_atomically(os.path.join(folder, _STATE), state.encode("utf-8"))
         except (OSError, tf.errors.OpError, UserError) as error:
             if self.prefix:
-                remove_leftovers(self._folder, self.prefix)
+                remove_leftovers(folder, self.prefix)
             reason = next((text for text in _DISK_ERRORS if text in str(error)), first_line(error))
-            self.early_stop.fail(
-                f"{self._folder}: the checkpoint of step {self.global_step} cannot be written ({reason}); "
-                f"{self.describe()}"
-            )
+            step = f"the checkpoint of step {self.global_step}"
+            self.fail(f"{folder}: {step} cannot be written ({reason})")
         self.prefix = prefix
-        remove_leftovers(self._folder, prefix)
+        remove_leftovers(folder, prefix)
         logger.info("Model saved to %s.", prefix)
+
+    def fail(self, message: str) -> NoReturn:
+        """Stop training immediately; the message goes on with which checkpoint is the last good one."""
+        self.statistics.early_stop.fail(f"{message}; {self.describe()}")
 
     def describe(self) -> str:
         """Which checkpoint is the last good one, for messages."""
@@ -231,8 +228,6 @@ class BestCheckpointer(Callback):
                 os.replace(new + ".copy", new)
         except OSError as error:
             remove_leftovers(folder)
-            self._checkpointer.early_stop.fail(
-                f"{target} cannot be written ({error.strerror or error}); {self._checkpointer.describe()}"
-            )
+            self._checkpointer.fail(f"{target} cannot be written ({error.strerror or error})")
         self.best = history[-1][1]
         logger.info("%s has the lowest %s so far, %.5g.", target, self._statistic, self.best)

@@ -30,6 +30,7 @@ _LOCK = ".lock"
 FILE_NAME = JSONWriter.FILENAME
 _EPOCH, _STEP = "epoch_num", "global_step"
 _MAX_BYTES = 1 << 28
+THROUGHPUT = "pictures-per-second"  # a key of the rows
 
 Row = Dict[str, Any]
 
@@ -124,20 +125,30 @@ def read_rows(folder: str) -> List[Row]:
     return rows
 
 
+_LINE = {
+    "xentropy-loss": "loss {:.3f}",
+    "train-error-top1": "train-error {:.1%}",
+    "val-error-top1": "val-error {:.1%}",
+    "val-gt-known": "GT-known {:.1%}",
+    "learning_rate": "lr {:.3g}",
+    THROUGHPUT: "{:.3g} images/s",
+}
+
+
 class Statistics(MonitorBase):
-    """Collect scalars and write one row per epoch.
+    """Collect scalars, write one row per epoch, and log a line such as ``epoch  3/30  loss 1.234``.
 
     Attributes:
-        rows: list of dict, the rows written so far.
+        rows: list of dict, the rows written so far, after those of earlier epochs.
+        folder, early_stop: the log folder, and the callback that ends the run.
     """
 
     _chief_only = True
 
     def __init__(self, folder: str, rows: Iterable[Row], early_stop: EarlyStop) -> None:
-        """Continue the ``rows`` of earlier epochs in a log folder."""
         self.rows = list(rows)
-        self._path = os.path.join(folder, FILE_NAME)
-        self._early_stop = early_stop
+        self.folder = folder
+        self.early_stop = early_stop
         self._pending: Row = {}
 
     def process_scalar(self, name: str, val: float) -> None:
@@ -154,9 +165,14 @@ class Statistics(MonitorBase):
         self.rows[-1].update({_EPOCH: self.epoch_num, _STEP: self.global_step})
         self._pending = {}
         try:
-            write_atomically(self._path, json.dumps(self.rows).encode("utf-8"))
+            path = os.path.join(self.folder, FILE_NAME)
+            write_atomically(path, json.dumps(self.rows).encode("utf-8"))
         except UserError as error:
-            self._early_stop.fail(str(error))
+            self.early_stop.fail(str(error))
 
-    def _trigger(self) -> None:
+    def _trigger_epoch(self) -> None:
         self.write()
+        row, last = self.rows[-1], self.trainer.max_epoch
+        parts = ["epoch {:>{}}/{}".format(self.epoch_num, len(str(last)), last)]
+        parts += [text.format(row[name]) for name, text in _LINE.items() if name in row]
+        logger.info("  ".join(parts))

@@ -124,25 +124,20 @@ def _facts(recipe: Recipe) -> Dict[str, str]:
         for finished, rate in recipe.schedule
         if finished < recipe.epochs
     ]
-    preprocessing = get_backbone(recipe.mode).preprocessing
-    mean, std = (
-        ", ".join(f"{value:g}" for value in values)
-        for values in (preprocessing.mean, preprocessing.std)
-    )
+    given = get_backbone(recipe.mode).preprocessing
+    mean, std = (", ".join(f"{v:g}" for v in values) for values in (given.mean, given.std))
     errors = "top-1 and top-5 error" if recipe.with_top5 else "top-1 error"
-    frozen = {}
-    if recipe.freeze:
-        frozen["frozen"] = (
-            f"{recipe.freeze} and below; its activations for {recipe.freeze_views} random views of each "
-            "training image are computed once"
-        )
+    frozen = (
+        f"{recipe.freeze} and below; its activations for {recipe.freeze_views} random views of each "
+        "training image are computed once"
+    )
     return {
         "network": (
             f"{recipe.mode}, width {options.width:g}, norm {options.norm}, strides {options.strides}, "
             f"last stride {options.last_stride}, {options.data_format}, "
             f"{options.classes} classes in {options.head}"
         ),
-        **frozen,
+        **({"frozen": frozen} if recipe.freeze else {}),
         "loss": loss,
         "optimizer": f"SGD, Nesterov momentum {MOMENTUM:g}",
         "learning rate": ", ".join(rates),
@@ -155,7 +150,7 @@ def _facts(recipe: Recipe) -> Dict[str, str]:
             f"float32, resized to {side} x {side} regardless of aspect, random {crop} x {crop} crop, "
             "random horizontal flip, back to uint8"
         ),
-        "input": f"{preprocessing.order.upper()}, minus ({mean}), divided by ({std})",
+        "input": f"{given.order.upper()}, minus ({mean}), divided by ({std})",
         "validation": (
             f"resized to {side} x {side}, center {crop} x {crop} crop, {errors}, every "
             f"{VALIDATE_EVERY} epochs and after the last"
@@ -169,16 +164,10 @@ def _facts(recipe: Recipe) -> Dict[str, str]:
 def describe(
     recipe: Recipe, variables: Shapes, data: str, start: str, attention: str = "nothing"
 ) -> str:
-    """The recipe as text.
+    """The recipe as text: lines of ``name  fact``, and a table of the trained variables.
 
-    Args:
-        recipe: to describe.
-        variables: name -> shape of the variables that are trained.
-        data, start, attention: one line each on the images, the initial values, and the attention maps.
-
-    Returns:
-        str, lines of ``name  fact``, and a table with one row per trained variable: its shape, the factor
-        on its gradient, and the scale of its weight decay (0 for none).
+    ``data``, ``start`` and ``attention`` are a line each on the images, the initial values and the maps.
+    The table has a variable's shape, the factor on its gradient, and its weight decay (0 for none).
     """
     facts = {"data": data, "start": start, "watched": attention, **_facts(recipe)}
     rows = [

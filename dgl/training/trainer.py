@@ -23,7 +23,7 @@ from dgl.training.checkpointing import (
 from dgl.training.distributed import SINGLE, Ranks, RankTrainer, explain_lost_rank, from_chief
 from dgl.training.early_stop import EarlyStop, StopOnBadLoss, StopOnDataFailure
 from dgl.training.freeze import Activations, LayerInput, compute_activations
-from dgl.training.log_folder import Row, Statistics, log_folder, open_log_folder
+from dgl.training.log_folder import THROUGHPUT, Row, Statistics, log_folder, open_log_folder
 from dgl.training.model import ClassifierModel
 from dgl.training.recipe import VALIDATE_EVERY, Recipe
 from dgl.training.validation import TOP1_ERROR, ValidationRunner
@@ -38,7 +38,7 @@ from tensorpack.callbacks import (  # isort: skip
     ProgressBar,
     ScheduledHyperParamSetter,
 )
-from tensorpack.callbacks.monitor import MonitorBase, TFEventWriter  # isort: skip
+from tensorpack.callbacks.monitor import TFEventWriter  # isort: skip
 from tensorpack.input_source import InputSource, QueueInput  # isort: skip
 from tensorpack.tfutils.sesscreate import NewSessionCreator  # isort: skip
 from tensorpack.tfutils.sessinit import DictRestore, SaverRestore, SessionInit  # isort: skip
@@ -51,17 +51,6 @@ from tensorpack.train import (  # isort: skip
 )
 from tensorpack.utils import logger  # isort: skip
 from tensorpack.utils.utils import fix_rng_seed  # isort: skip
-
-THROUGHPUT = "pictures-per-second"  # a key of stats.json
-
-_FORMATS = {
-    "xentropy-loss": "loss {:.3f}",
-    "train-error-top1": "train-error {:.1%}",
-    TOP1_ERROR: "val-error {:.1%}",
-    GT_KNOWN: "GT-known {:.1%}",
-    "learning_rate": "lr {:.3g}",
-    THROUGHPUT: "{:.3g} images/s",
-}
 
 
 class FirstEpoch(Callback):
@@ -98,24 +87,6 @@ class Throughput(Callback):
         seconds = time.time() - self._start
         if self._steps and seconds > 0:
             self.trainer.monitors.put_scalar(THROUGHPUT, self._steps * self._batch / seconds)
-
-
-class EpochLine(MonitorBase):
-    """Log a line such as ``epoch  3/30  loss 1.234  val-error 40.2%  lr 0.002  63 images/s``."""
-
-    def __init__(self) -> None:
-        self._values: Dict[str, float] = {}
-
-    def process_scalar(self, name: str, val: float) -> None:
-        """Take a scalar of this epoch."""
-        self._values[name] = val
-
-    def _trigger_epoch(self) -> None:
-        last, values = self.trainer.max_epoch, self._values
-        parts = ["epoch {:>{}}/{}".format(self.epoch_num, len(str(last)), last)]
-        parts += [text.format(values[name]) for name, text in _FORMATS.items() if name in values]
-        logger.info("  ".join(parts))
-        self._values = {}
 
 
 def validates_after(epoch: int, last: int) -> bool:
@@ -285,8 +256,8 @@ def configure(
         # few threads as towers, which is as many as cores by default, nothing else would run.
         creator.config.inter_op_parallelism_threads = max(os.cpu_count() or 1, 2 * recipe.towers)
         creator.config.use_per_session_threads = True
-    early_stop, statistics, point = run.early_stop, run.statistics, run.point
-    checkpointer = Checkpointer(run.folder, statistics, early_stop, run.save_minutes, point.prefix)
+    early_stop, point = run.early_stop, run.point
+    checkpointer = Checkpointer(run.statistics, run.save_minutes, point.prefix)
     model = ClassifierModel(recipe)
     data: InputSource = QueueInput(flow)
     validation_data = None
@@ -320,7 +291,7 @@ def configure(
     monitors: List[Callback] = []
     defaults = DEFAULT_CALLBACKS()
     if run.ranks.chief:
-        monitors = [TFEventWriter(), statistics, EpochLine()]
+        monitors = [TFEventWriter(), run.statistics]
     else:
         own = [callback for callback in own if not callback.chief_only]
         defaults = [callback for callback in defaults if not isinstance(callback, ProgressBar)]

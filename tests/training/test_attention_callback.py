@@ -49,14 +49,9 @@ def test_few_images_of_many_classes_come_from_the_whole_list():
     assert [sample.class_index for sample in chosen] == [0, 125, 250, 375, 500, 625, 750, 875]
 
 
-@pytest.mark.parametrize(
-    "epoch_images, expected", [(1, 20), (200, 20), (1000, 100), (2000, 200), (256000, 200)]
-)
-def test_how_many_are_measured_by_default(epoch_images, expected):
-    assert default_measured(epoch_images) == expected
-
-
 def test_drawn_images_are_among_the_measured_ones():
+    numbers = {1: 20, 200: 20, 1000: 100, 2000: 200, 256000: 200}
+    assert {images: default_measured(images) for images in numbers} == numbers
     images = choose_images(make_samples([5] * 6), 4, 12, ("conv5_3", "conv5_2"))
     assert (len(images.drawn), len(images.measured)) == (4, 12)
     assert set(images.drawn) <= set(images.measured)
@@ -137,9 +132,7 @@ def test_an_image_that_cannot_be_read_is_left_out(trigger_twice):
     assert [len(labels) for labels in session.fed] == 2 * [4, 1]
     assert [name for name, _ in scalars] == 2 * ["val-gt-known"]
     assert "1.png" in warning
-
-
-def test_without_an_image_there_is_no_scalar(trigger_twice):
+    # Without any image there is no scalar.
     session = Session()
     tags, scalars, warnings = trigger_twice(session, damaged=[f"{n}.png" for n in range(8)])
     assert (tags, scalars, session.fed, len(warnings)) == ([], [], [], 6)

@@ -73,18 +73,13 @@ class OneOfTwo:
             self.stop.setup_graph(SimpleNamespace())
         self._session = tf.Session(graph=graph)
 
-    def before_run(self):
-        self._run = self.stop.before_run(None)
-
-    def after_run(self):
-        own = self._session.run(self._run.fetches, self._run.feed_dict)
+    def step(self, meanwhile=lambda: None):
+        run = self.stop.before_run(None)
+        meanwhile()
+        own = self._session.run(run.fetches, run.feed_dict)
         self.stop.after_run(None, SimpleNamespace(results=max(own, self.other)))
         with self._session.as_default():
             self.stop.trigger_step()
-
-    def step(self):
-        self.before_run()
-        self.after_run()
 
 
 @pytest.fixture
@@ -96,9 +91,8 @@ def horovod(monkeypatch):
 def test_ranks_stop_after_the_step_that_exchanges_the_request(horovod, rank, sound):
     one = OneOfTwo(rank)
     one.step()
-    one.before_run()
-    one.stop.request(StopReason("mine", 143, sound))  # too late for the step that runs
-    one.after_run()
+    reason = StopReason("mine", 143, sound)
+    one.step(lambda: one.stop.request(reason))  # too late for the step that runs
     assert one.saved == []
     with pytest.raises(StopTraining, match="mine"):
         one.step()
@@ -113,9 +107,7 @@ def test_the_request_of_another_rank(horovod, sound):
         one.step()
     assert one.stop.reason[1:] == (130, sound)
     assert one.saved == [1] * sound
-
-
-def test_a_state_that_must_not_be_saved_outweighs_every_signal():
+    # One that must not be saved outweighs every signal.
     assert code_of(StopReason("x")) > code_of(StopReason("x", 143, save=True)) > code_of(None) == 0
 
 

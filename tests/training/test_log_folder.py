@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from dgl.errors import UserError
+from dgl.training import log_folder as module
 from dgl.training.early_stop import EarlyStop
 from dgl.training.log_folder import Statistics, open_log_folder, read_rows
 
@@ -20,22 +21,21 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_an_earlier_run_is_moved_aside(folder):
-    with open_log_folder("run", resume=False):
-        (folder / "run" / "model-8.index").write_bytes(b"first")
-    with open_log_folder("run", resume=False):
-        assert not (folder / "run" / "model-8.index").exists()
+    for _ in range(2):
+        with open_log_folder("run", resume=False):
+            assert not (folder / "run" / "model-8.index").exists()
+            (folder / "run" / "model-8.index").write_bytes(b"first")
     (aside,) = [name for name in os.listdir(str(folder)) if name != "run"]
     assert (folder / aside / "model-8.index").read_bytes() == b"first"
 
 
 def test_a_resumed_run_stays_and_leftovers_go(folder):
-    with open_log_folder("run", resume=True):
-        (folder / "run" / "model-8.index").write_bytes(b"first")
-        (folder / "run" / "model-9.index.tempstate1").write_bytes(b"half")
-    with open_log_folder("run", resume=True):
-        assert (folder / "run" / "model-8.index").read_bytes() == b"first"
-        assert not (folder / "run" / "model-9.index.tempstate1").exists()
-    assert os.listdir(str(folder)) == ["run"]
+    for _ in range(2):
+        with open_log_folder("run", resume=True):
+            assert not (folder / "run" / "model-9.index.tempstate1").exists()
+            for name in ("model-8.index", "model-9.index.tempstate1"):
+                (folder / "run" / name).write_bytes(b"first")
+    assert os.listdir(str(folder)) == ["run"] and (folder / "run" / "model-8.index").exists()
 
 
 @pytest.mark.parametrize("resume", [True, False])
@@ -59,22 +59,30 @@ def test_a_file_in_its_place_is_told(folder):
 def record(folder, epoch, **scalars):
     """Continue the rows in a folder by one write."""
     statistics = Statistics(str(folder), read_rows(str(folder)), EarlyStop())
-    statistics.trainer = SimpleNamespace(epoch_num=epoch, global_step=10 * epoch)
+    statistics.trainer = SimpleNamespace(epoch_num=epoch, global_step=10 * epoch, max_epoch=30)
     for name, value in scalars.items():
-        statistics.process_scalar(name, value)
-    statistics.trigger()
+        statistics.process_scalar(name.replace("_", "-"), value)
+    statistics.trigger_epoch()
     return statistics.rows
 
 
-def test_rows_in_tensorpack_s_format(tmp_path):
-    assert record(tmp_path, 1) == read_rows(str(tmp_path)) == []
-    record(tmp_path, 1, cost=0.5)
-    record(tmp_path, 1, error=0.1)  # completes the row
-    rows = record(tmp_path, 2, cost=0.25)
+def test_rows_in_tensorpack_s_format_and_a_line_of_each(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr(module.logger, "info", lines.append)
+    assert read_rows(str(tmp_path)) == []
+    record(tmp_path, 1, cost=0.5, xentropy_loss=1.2344)
+    record(tmp_path, 1, val_gt_known=0.488)  # completes the row
+    rows = record(tmp_path, 12, cost=0.25, train_error_top1=0.351, pictures_per_second=63.2)
     assert rows == read_rows(str(tmp_path)) == JSONWriter.load_existing_json(str(tmp_path))
-    assert [list(row.items()) for row in rows] == [
-        [("cost", 0.5), ("epoch_num", 1), ("global_step", 10), ("error", 0.1)],
-        [("cost", 0.25), ("epoch_num", 2), ("global_step", 20)],
+    place = [("epoch_num", 1), ("global_step", 10)]
+    assert list(rows[0].items()) == [
+        ("cost", 0.5), ("xentropy-loss", 1.2344), *place, ("val-gt-known", 0.488)
+    ]  # fmt: skip
+    assert (rows[1]["epoch_num"], rows[1]["global_step"], len(rows)) == (12, 120, 2)
+    assert lines == [
+        "epoch  1/30  loss 1.234",
+        "epoch  1/30  loss 1.234  GT-known 48.8%",
+        "epoch 12/30  train-error 35.1%  63.2 images/s",
     ]
 
 
@@ -95,5 +103,5 @@ def test_a_file_that_cannot_be_written_stops_training(tmp_path):
     statistics.trainer = SimpleNamespace(epoch_num=1, global_step=10)
     statistics.process_scalar("cost", 0.5)
     with pytest.raises(StopTraining):
-        statistics.trigger()
+        statistics.write()
     assert (early_stop.reason.exit_code, early_stop.reason.save) == (1, False)

@@ -80,7 +80,3 @@ def test_errors_are_those_of_the_logits():
     np.testing.assert_array_equal(top1, rank >= 1)
     np.testing.assert_array_equal(top5, rank >= 5)
     assert mean == pytest.approx((rank >= 5).mean())
-
-
-def test_top5_error_only_with_more_than_five_classes():
-    assert [make_recipe(options=options_of("vgg", n)).with_top5 for n in (5, 6)] == [False, True]

@@ -80,6 +80,7 @@ def test_one_tower_per_gpu_and_channels_first_there(monkeypatch, gpus, flags, da
     # Each of several processes has one.
     recipe, _ = resolved("--batch", 32, *flags, ranks=Ranks(1, 4, 1, 2))
     assert (recipe.towers, recipe.processes, recipe.tower_batch) == (1, 4, 8)
+    assert not recipe.with_top5  # of four classes
 
 
 @pytest.mark.parametrize(

@@ -91,16 +91,13 @@ def test_validation_is_at_the_last_epoch_of_a_short_run_and_that_of_val(runs):
     assert not any("top5" in key for row in found for key in row)
 
 
-def test_resuming_continues_at_its_epoch_or_does_nothing_after_the_last(runs):
-    assert "Start Epoch 3" in runs.resumed and "Start Epoch 2" not in runs.resumed
-    assert f"all of its {EPOCHS} epochs already" in runs.again and "Start Epoch" not in runs.again
-
-
 def test_tensorboard_has_the_statistics(runs):
     scalars = {"val-error-top1", "learning_rate", "xentropy-loss", "pictures-per-second"}
     assert scalars <= runs.tags
     assert any("train-error-top1" in tag for tag in runs.tags)
     assert not any("top5" in tag for tag in runs.tags)
+    with pytest.raises(UserError, match="no maps"):
+        read_events(str(runs.logs / "off"))
 
 
 @pytest.fixture(scope="module")
@@ -170,24 +167,22 @@ def test_a_resumed_run_draws_what_an_uninterrupted_one_draws(runs):
     images = read_events(str(runs.logs / "parts"))[0]
     np.testing.assert_equal(images, runs.images)
     assert list(images) == list(runs.images)
-    whole, parts = (
-        [(row["epoch_num"], row["val-gt-known"]) for row in rows(runs.logs / name)]
-        for name in ("whole", "parts")
+    whole, parts, off = (
+        [(row["epoch_num"], row.get("val-gt-known")) for row in rows(runs.logs / name)]
+        for name in ("whole", "parts", "off")
     )
     assert whole == parts and len(whole) == EPOCHS
+    assert off == [(epoch, None) for epoch, _ in whole]
 
 
-def test_no_attention_maps(runs):
-    with pytest.raises(UserError, match="no maps"):
-        read_events(str(runs.logs / "off"))
-    assert not any("val-gt-known" in row for row in read_rows(str(runs.logs / "off")))
-    assert "GT-known" not in runs.off.partition("Start Epoch")[2]
-
-
-def test_one_line_per_epoch(runs):
+def test_what_is_printed(runs):
+    """One line per epoch, with GT-known where it is measured."""
     lines = re.findall(r"\] epoch (\d)/3  loss .*  GT-known .*  lr .* images/s\n", runs.whole)
     assert lines == ["1", "2", "3"]
     assert "xentropy-loss:" not in runs.whole  # a line of tensorpack's for each scalar
+    assert "GT-known" not in runs.off.partition("Start Epoch")[2]
+    assert "Start Epoch 3" in runs.resumed and "Start Epoch 2" not in runs.resumed
+    assert f"all of its {EPOCHS} epochs already" in runs.again and "Start Epoch" not in runs.again
 
 
 def test_two_towers_are_one_batch(folder):

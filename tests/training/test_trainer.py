@@ -12,9 +12,8 @@ from dgl.data.layouts import load_data
 from dgl.training import trainer as module
 from dgl.training.checkpointing import ResumePoint
 from dgl.training.distributed import Ranks
+from dgl.training.log_folder import THROUGHPUT
 from dgl.training.trainer import (
-    THROUGHPUT,
-    EpochLine,
     Run,
     Throughput,
     configure,
@@ -80,19 +79,3 @@ def test_images_per_second_of_an_epoch(monkeypatch, steps, expected):
     clock.now += 4
     throughput.after_epoch()
     assert scalars == pytest.approx(expected)
-
-
-def test_the_line_of_an_epoch_has_what_was_measured_in_it(monkeypatch):
-    lines = []
-    monkeypatch.setattr(module.logger, "info", lines.append)
-    monitor = EpochLine()
-    measured = {"val-gt-known": 0.488, "cost": 9.0, "learning_rate": 0.002, "xentropy-loss": 1.2344}
-    for epoch, scalars in ((3, measured), (30, {"train-error-top1": 0.351, THROUGHPUT: 63.2})):
-        monitor.trainer = SimpleNamespace(epoch_num=epoch, max_epoch=30)
-        for name, value in scalars.items():
-            monitor.process_scalar(name, value)
-        monitor.trigger_epoch()
-    assert lines == [
-        "epoch  3/30  loss 1.234  GT-known 48.8%  lr 0.002",
-        "epoch 30/30  train-error 35.1%  63.2 images/s",
-    ]
