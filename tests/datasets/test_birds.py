@@ -111,6 +111,16 @@ def test_bytes_do_not_depend_on_the_workers(data_set, tmp_path, monkeypatch, met
     assert contents(tmp_path / "set") == contents(data_set)
 
 
+def die(*_):
+    os._exit(1)
+
+
+def test_a_worker_that_dies_ends_the_drawing(tmp_path, monkeypatch):
+    monkeypatch.setattr(birds, "_make_image", die)
+    assert "worker process ended" in refusal(_write, tmp_path / "set", workers=2)
+    assert os.listdir(str(tmp_path)) == []
+
+
 _FORK_AFTER_THREADS = """
 import sys, time
 import cv2, numpy as np
