@@ -38,17 +38,6 @@ WIDTH = 8.0
 HEIGHT = 4.4
 DPI = 200
 MARKERS = "os^D"
-# Metric -> label of its axis.
-METRICS = {
-    "max_box_acc": "MaxBoxAcc (%)",
-    "gt_known": "GT-known localization (%)",
-    "top1_loc": "Top-1 localization (%)",
-    "top5_loc": "Top-5 localization (%)",
-    "max_box_acc_v2": "MaxBoxAccV2 (%)",
-    "pxap": "PxAP (%)",
-    "box_acc": "box accuracy at the tuned threshold (%)",
-}
-
 _COLORS = 128
 _RECTANGLE = [0.085, 0.14, 0.895, 0.74]
 

@@ -16,7 +16,6 @@ from dgl.report.chart_style import (
     CAM_COLOR,
     INK,
     MARKERS,
-    METRICS,
     QUIET,
     WIDTH,
     close_range,
@@ -30,7 +29,7 @@ from dgl.report.chart_style import (
     styled,
     whisker,
 )
-from dgl.report.tables import layers_and_methods
+from dgl.report.tables import HEADINGS, layers_and_methods
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -56,12 +55,12 @@ def layer_bars(rows: Rows, path: str, metric: str) -> None:
         rows: dicts with ``method``, ``layer`` (str) and the metric (float, percent). Layers stay
             in order of first appearance.
         path: the PNG to write.
-        metric: a key of :data:`~dgl.report.chart_style.METRICS`.
+        metric: a key of :data:`~dgl.report.tables.HEADINGS`.
     """
     bars, lines = _apart_from_cam(rows)
     layers, methods = layers_and_methods(bars)
     width = _GROUP / max(1, len(methods))
-    with percent_chart(path, METRICS[metric]) as axes:
+    with percent_chart(path, f"{HEADINGS[metric]} (%)") as axes:
         for index, (method, (color, _, _)) in enumerate(zip(methods, line_styles(methods))):
             offset = (index - (len(methods) - 1) / 2.0) * width
             own = [row for row in bars if row["method"] == method]
@@ -87,7 +86,7 @@ def layer_profile(rows: Rows, path: str, metric: str, with_bands: bool = False) 
     """
     points, across = _apart_from_cam(rows)
     layers, methods = layers_and_methods(points)
-    with percent_chart(path, METRICS[metric]) as axes:
+    with percent_chart(path, f"{HEADINGS[metric]} (%)") as axes:
         for method, (color, dash, marker) in zip(methods, line_styles(methods)):
             own = sorted(
                 (row for row in points if row["method"] == method),
@@ -205,7 +204,7 @@ def layer_method_matrix(rows: Rows, path: str, metric: str) -> None:
             spine.set_visible(False)
         bar = figure.add_axes([box[0] + box[2] + 0.025, box[1], 0.018, box[3]])
         figure.colorbar(image, cax=bar)
-        bar.set_ylabel(METRICS[metric], size=11, labelpad=8)
+        bar.set_ylabel(f"{HEADINGS[metric]} (%)", size=11, labelpad=8)
         bar.tick_params(labelsize=10, length=0)
         bar.spines[:].set_visible(False)
         save_figure(figure, path)
@@ -258,7 +257,7 @@ def alpha_chart(rows: Rows, path: str, metric: str) -> None:
     ends = math.log10(finite[0]), math.log10(finite[-1])
     infinity = ends[1] + 0.16 * (ends[1] - ends[0])
     infinite = any(math.isinf(row["alpha"]) for row in rows)
-    with percent_chart(path, METRICS[metric]) as axes:
+    with percent_chart(path, f"{HEADINGS[metric]} (%)") as axes:
         names = [name for name in SEMANTICS if any(row["semantics"] == name for row in rows)]
         for index, (name, (color, dash, _)) in enumerate(zip(names, line_styles(names))):
             own = sorted(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dgl.serving.middleware import Middleware, is_allowed, names_only_uploads
+from dgl.serving.server import Middleware, is_allowed, names_only_uploads
 
 FOLDER = "/tmp/dgl-serve-x"
 PHOTO = FOLDER + "/0a/photo.png"
