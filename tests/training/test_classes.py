@@ -46,11 +46,6 @@ def test_classes_of_one_split_are_named(warnings, trained, validated, words):
     assert all(any(word in text for text in warnings) for word in words)
 
 
-def test_labels_that_count_from_1():
-    with pytest.raises(UserError, match="labels are 1 to 3, none is 0"):
-        check_splits(split([1, 2, 3]), split([1]), 4)
-
-
 @pytest.mark.parametrize(
     "card, names", [(NAMES, NAMES), (None, NAMES), (NAMES, None), (NAMES, NAMES[::-1])]
 )
@@ -59,6 +54,8 @@ def test_the_order_of_a_checkpoint(card, names):
     differs = pytest.raises(UserError, match="'apple' is 0 in the checkpoint and 2 in the data")
     with differs if names == NAMES[::-1] else contextlib.nullcontext():
         check_order(card, data, "--load: x")
+    with pytest.raises(UserError, match="labels are 1 to 3, none is 0"):
+        check_splits(split([1, 2, 3]), split([1]), 4)
 
 
 @pytest.fixture

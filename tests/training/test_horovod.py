@@ -104,21 +104,14 @@ def two(root, folder, one):
     return [left_by(folder, "two", rank) for rank in (0, 1)]
 
 
-def test_all_ranks_have_the_same_weights(two):
+def test_two_processes_are_one_on_the_joint_batch(folder, one, two):
     for name, value in two[0].items():
         if name in WEIGHTS or name.endswith("/Momentum") or name == "global_step":
             np.testing.assert_array_equal(value, two[1][name], name)
     assert two[0]["global_step"] == STEPS
-
-
-def test_two_processes_are_one_on_the_joint_batch(one, two):
-    far = distance(one, two[0], WEIGHTS)
-    print(f"largest relative difference of a weight: {far:.2g}")
-    assert far < 1e-5
+    assert distance(one, two[0], WEIGHTS) < 1e-5
     assert distance(vgg_variables(CLASSES), one, WEIGHTS) > 1e-3  # they have moved
-
-
-def test_without_the_exchange_of_gradients_neither_holds(folder, one, two):
+    # Neither holds without the exchange of gradients.
     apart = [left_by(folder, "apart", rank) for rank in (0, 1)]
     assert distance(*apart, WEIGHTS) > 1e-3
     assert distance(one, apart[0], WEIGHTS) > 1e-3
@@ -134,17 +127,15 @@ def test_every_image_once_in_each_pass_over_both_ranks(one, two):
     assert list(joint) == list(one["drawn"][: STEPS * BATCH])
 
 
-def test_only_the_chief_writes(folder, two):
-    assert os.listdir(str(folder / "rank1")) == []
-    kept = os.listdir(str(folder / "rank0" / "train_log" / "two"))
-    assert {"checkpoint", "stats.json", "model.json", "min-val-error-top1.index"} <= set(kept)
-
-
-def test_the_chief_draws_and_measures_what_one_process_does(folder, one, two):
+def test_only_the_chief_writes_and_draws_what_one_process_does(folder, one, two):
     """GT-known equal, and the maps in its event file; the other rank goes on meanwhile."""
+    assert os.listdir(str(folder / "rank1")) == []
+    log = folder / "rank0" / "train_log" / "two"
+    kept = {"checkpoint", "stats.json", "model.json", "min-val-error-top1.index"}
+    assert kept <= set(os.listdir(str(log)))
     known = [last_row(folder, name)["val-gt-known"] for name in ("one", "two")]
     assert 0 < known[0] == known[1] < 1
-    (events,) = (folder / "rank0" / "train_log" / "two").glob("events.*")
+    (events,) = log.glob("events.*")
     tags = {v.tag for e in tf.train.summary_iterator(str(events)) for v in e.summary.value}
     assert {f"maps/{n} {n}" for n in range(7)} <= tags
 

@@ -90,13 +90,6 @@ def test_folded_weights_take_activations_as_they_are():
     np.testing.assert_allclose(folded, expected, rtol=0, atol=1e-4)
 
 
-def test_the_head_of_a_checkpoint_is_known_by_its_names():
-    weights = initial_weights({"block6": (3, 3, 2), "group1/block3_shortcut": (2, 2, 2)}, 4, 0)
-    names = ["linear/W", *weights, "block6/W"]
-    assert head_layers(names) == ["block6", "group1/block3_shortcut"]
-    assert head_layers(["linear/W", "block6/W"]) == []
-
-
 def test_a_pseudo_mask_follows_the_object_s_colors():
     rows, columns = np.mgrid[:96, :96]
     squared = (rows - 48) ** 2 + (columns - 40) ** 2
@@ -111,11 +104,8 @@ def test_a_pseudo_mask_follows_the_object_s_colors():
     assert (found & truth).sum() / (found | truth).sum() > 0.95
     np.testing.assert_array_equal(pseudo_mask(image, raw), found)
     np.testing.assert_array_equal(pseudo_mask(image, 7 * raw), found)
-
-
-@pytest.mark.parametrize("value", [0.0, -1.0])
-def test_no_mask_without_a_positive_value(value):
-    assert pseudo_mask(blob_image(1, 32, 32), np.full((4, 4), value)) is None
+    # None without a positive value.
+    assert pseudo_mask(image, 0 * raw) is pseudo_mask(image, -np.ones_like(raw)) is None
 
 
 def lessons(count=40):
@@ -170,7 +160,7 @@ def refined(place):
     return out, json.loads(printed.getvalue())
 
 
-def test_a_checkpoint_with_its_head(place, refined):
+def test_a_checkpoint_with_its_head(place, refined, tmp_path):
     out, told = refined
     assert (told["images"], told["without_object"], told["unread"]) == (4, 0, 1)
     found, start = open_checkpoint(out), open_checkpoint(str(place / "tiny.npz"))
@@ -179,6 +169,12 @@ def test_a_checkpoint_with_its_head(place, refined):
     for name in start.shapes:
         np.testing.assert_array_equal(found.read(name), start.read(name))
     assert read_card(out) == read_card(str(place / "tiny.npz"))
+    exported = str(tmp_path / "exported.npz")
+    assert main(["export", "--load", out, "--out", exported]) == 0
+    assert head_layers(open_checkpoint(exported).shapes) == told["layers"]
+    for method in ("refined", "foreground"):
+        with pytest.raises(UserError, match=f"--method {method}: .*no foreground head"):
+            Predictor("vgg", str(place / "tiny.npz"), methods=[method])
 
 
 def stop(*_, **__):
@@ -259,41 +255,24 @@ def test_the_foreground_has_a_threshold_of_its_own(place, refined, tmp_path, cap
     assert (told["method"], told["layer"], told["threshold"]) == ("foreground", "image", 0.3)
 
 
-def test_export_keeps_the_head(refined, tmp_path):
-    exported = str(tmp_path / "exported.npz")
-    assert main(["export", "--load", refined[0], "--out", exported]) == 0
-    assert head_layers(open_checkpoint(exported).shapes) == refined[1]["layers"]
-
-
-@pytest.mark.parametrize("method", ["refined", "foreground"])
-def test_a_checkpoint_without_a_head(place, method):
-    with pytest.raises(UserError, match=f"--method {method}: .*tiny.npz has no foreground head"):
-        Predictor("vgg", str(place / "tiny.npz"), methods=[method])
-
-
 @pytest.mark.parametrize(
     "out, flags, message",
     [
-        ("out.ckpt", [], "--out .*out.ckpt: expected a name ending in .npz"),
-        ("out.npz", ["--layer", "conv9"], "--clayer conv9: "),
-        ("out.npz", ["--method", "refined"], "--method refined: needs a head"),
-        ("out.npz", ["--load", "other.npz"], "labels of 3 classes, but the checkpoint has 2"),
+        ("out.ckpt", "", "--out .*out.ckpt: expected a name ending in .npz"),
+        ("out.npz", "--layer conv9", "--clayer conv9: "),
+        ("out.npz", "--method refined", "--method refined: needs a head"),
+        ("out.npz", "--load other.npz", "3 classes, but the checkpoint has 2"),
+        ("out.npz", "--data unread", "no image has a map .* 1 cannot be read"),
     ],
 )
-def test_bad_input_is_told_before_any_work(place, tmp_path, monkeypatch, out, flags, message):
+def test_bad_input_leaves_nothing(place, tmp_path, monkeypatch, out, flags, message):
     monkeypatch.chdir(tmp_path)
     save_npz("other.npz", values_of("vgg", SIZE, classes=2, width=0.125))
+    write_list(tmp_path / "unread", "train", [("a.jpg", None, 0, [])])
+    (tmp_path / "unread" / "train" / "a.jpg").write_bytes(b"no image")
     with pytest.raises(UserError, match=message):
-        refine(place, out, *flags)
-    assert not (tmp_path / out).exists()
-
-
-def test_images_without_a_single_mask(place, tmp_path):
-    write_list(tmp_path / "data", "train", [("a.jpg", None, 0, [])])
-    (tmp_path / "data" / "train" / "a.jpg").write_bytes(b"no image")
-    with pytest.raises(UserError, match="no image has a map .* 1 cannot be read"):
-        refine(place, tmp_path / "out.npz", "--data", tmp_path / "data")
-    assert not (tmp_path / "out.npz").exists()
+        refine(place, out, *flags.split())
+    assert sorted(os.listdir(".")) == ["other.npz", "unread"]
 
 
 @pytest.mark.slow

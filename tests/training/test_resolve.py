@@ -23,11 +23,11 @@ def no_gpu(monkeypatch):
 
 
 @pytest.fixture
-def weights(tmp_path):
-    """Stores a VGG at width 1/8 and gives its path."""
+def weights(tmp_path, monkeypatch):
+    """Stores a VGG at width 1/8 in the working folder and gives its name."""
+    monkeypatch.chdir(tmp_path)
 
-    def store(classes=4, norm="none"):
-        path = str(tmp_path / "weights.npz")
+    def store(classes=4, norm="none", path="weights.npz"):
         save_npz(path, vgg_variables(classes, norm=norm))
         return path
 
@@ -114,9 +114,8 @@ def test_the_network_of_load(weights, classes, norm, head):
         resolved("--load", weights(), "--width", 0.25)
 
 
-def test_finetune_loads_the_imagenet_weights_unless_load_is_given(monkeypatch, tmp_path, weights):
-    monkeypatch.chdir(tmp_path)
-    save_npz(os.path.join("pretrain_model", "vgg16.npz"), vgg_variables(1000))
+def test_finetune_loads_the_imagenet_weights_unless_load_is_given(weights):
+    weights(1000, path=os.path.join("pretrain_model", "vgg16.npz"))
     recipe, start = resolved("--finetune")
     assert recipe.multipliers == get_backbone("vgg").gradient_multipliers
     assert start.fresh == ["linear/W", "linear/b"]
@@ -210,12 +209,11 @@ def test_training_works_without_boxes_that_cannot_be_read(boxed, trained, monkey
         assert images is None and not any("boxes.txt" in text for text in warnings)
 
 
-def test_print_recipe_trains_nothing(boxed, trained, weights, capsys, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_print_recipe_trains_nothing(boxed, trained, weights, capsys):
     (boxed / "train" / "1.jpg").unlink()  # images play no part
     flags = f"--print-recipe --load {weights(3)} --base-lr 0.002 --watch-layer 1 pool4"
     assert run(parse(*flags.split(), data=boxed), "vgg") == 0
-    assert trained == [] and not (tmp_path / "train_log").exists()
+    assert trained == [] and not os.path.exists("train_log")
     printed = capsys.readouterr().out
     for text in ("3 training and 12 validation images", "weights.npz", "0.002 from epoch 1,",
                  "8 validation images at conv5_3, pool4", "conv5_3 on 11 images"):  # fmt: skip

@@ -67,12 +67,12 @@ def test_a_gpu_that_is_not_there_is_told_once(monkeypatch, caplog, gpu, logged):
     assert not logged or f"--gpu {gpu}: TensorFlow finds no such GPU" in caplog.text
 
 
-def test_session_options():
-    on_cpu, on_gpu = session_config(0), session_config(1)
-    assert on_cpu.device_count["GPU"] == 0 and "GPU" in on_cpu.device_count
-    assert "GPU" not in on_gpu.device_count and on_gpu.gpu_options.allow_growth
-    for config in (on_cpu, on_gpu):
-        assert config.allow_soft_placement and config.use_per_session_threads
+@pytest.mark.parametrize("gpus", [0, 1])
+def test_session_options(gpus):
+    config = session_config(gpus)
+    assert ("GPU" in config.device_count) == (gpus == 0) and not config.device_count["GPU"]
+    assert config.gpu_options.allow_growth
+    assert config.allow_soft_placement and config.use_per_session_threads
 
 
 def test_flags_of_the_first_processor(tmp_path):

@@ -7,20 +7,15 @@ import pytest
 from dgl.utils.startup import starting
 
 
-def test_collection_goes_on_after_a_start_that_fails_inside_another():
-    assert gc.isenabled()
-    with starting():
-        with pytest.raises(ZeroDivisionError), starting():
-            raise ZeroDivisionError
-        assert not gc.isenabled()
-    assert gc.isenabled()
-
-
-def test_collection_that_was_off_stays_off():
-    gc.disable()
+@pytest.mark.parametrize("is_on", [True, False])
+def test_collection_is_as_before_after_a_start_that_fails_inside_another(is_on):
+    if not is_on:
+        gc.disable()
     try:
         with starting():
-            pass
-        assert not gc.isenabled()
+            with pytest.raises(ZeroDivisionError), starting():
+                raise ZeroDivisionError
+            assert not gc.isenabled()
+        assert gc.isenabled() == is_on
     finally:
         gc.enable()
