@@ -72,9 +72,7 @@ def launched_size(environment: Mapping[str, str]) -> Tuple[int, Optional[str]]:
 
 
 def find_ranks(environment: Optional[Mapping[str, str]] = None) -> Ranks:
-    """Find out from environment variables whether this process is one of several, and connect them.
-
-    If no launcher started several processes it is :data:`SINGLE`, and Horovod is not loaded.
+    """Connect this process to the others that a launcher started; without any it is :data:`SINGLE`.
 
     Raises:
         UserError: one of several processes, but Horovod cannot be loaded or does not reach the others.
@@ -103,9 +101,7 @@ def find_ranks(environment: Optional[Mapping[str, str]] = None) -> Ranks:
 
 
 def from_chief(ranks: Ranks, value: _Values) -> _Values:
-    """The chief's value, on every rank; to be called by all ranks, in the same order.
-
-    ``value`` is a 64-bit int, or a sequence of as many such ints on every rank, which gives a list.
+    """The chief's 64-bit int or list of such ints, on every rank; all ranks call it, in the same order.
 
     Raises:
         UserError: another process has ended.
@@ -123,22 +119,14 @@ def from_chief(ranks: Ranks, value: _Values) -> _Values:
 
 
 def require_same(ranks: Ranks, value: int, what: str) -> None:
-    """Check that a 64-bit int is the same on all ranks; to be called by all ranks, in the same order.
-
-    Raises:
-        UserError: it is not the chief's; names ``what`` it stands for.
-    """
+    """Raise :class:`UserError` on ranks whose int is not the chief's; ``what`` is what it stands for."""
     if from_chief(ranks, value) != value:
         raise UserError(f"{ranks}: {what} is not that of rank 0; expected the same on every host")
 
 
 @contextlib.contextmanager
 def explain_lost_rank(ranks: Ranks) -> Iterator[None]:
-    """Turn TensorFlow's error at the first exchange after another process has ended into one line.
-
-    Raises:
-        UserError: in place of that error.
-    """
+    """Turn TensorFlow's error at the first exchange after another process has ended into one line."""
     try:
         yield
     except tf.errors.OpError as error:

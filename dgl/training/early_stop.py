@@ -41,9 +41,9 @@ def code_of(reason: Optional[StopReason]) -> int:
 
 
 class EarlyStop(Callback):
-    """Stop training at the end of a step on request, after saving a sound state.
+    """Stop training at the end of a step on request, such as by a signal, after saving a sound state.
 
-    During training, SIGINT (Ctrl-C), SIGTERM and SIGHUP request a stop; a second one has its usual effect.
+    A second signal has its usual effect.
 
     Attributes:
         reason: :class:`StopReason` of the first request, or ``None``.

@@ -120,9 +120,7 @@ def compute_activations(
 ) -> Tuple[Activations, Activations]:
     """The frozen layer's activations of random training views and of the validation views.
 
-    The recipe has the layer and the number of random views of each training image; of validation images the
-    center crops are taken. ``weights`` (variable name -> array) holds all that is frozen, ``seed`` is that
-    of the views.
+    ``weights`` (variable name -> array) holds all that is frozen, ``seed`` is that of the random views.
 
     Raises:
         UserError: no training image, or any validation image, can be read.

@@ -10,15 +10,9 @@ child.
 import signal
 import subprocess
 import sys
-from typing import Any, List, Optional, Sequence, Tuple
+from typing import Any, List, Optional, Sequence
 
-_SIGNALS: Tuple[int, ...] = (
-    signal.SIGTERM,
-    signal.SIGINT,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-    signal.SIGUSR2,
-)
+_SIGNALS = signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2
 
 
 def relay(command: Sequence[str]) -> int:
@@ -34,8 +28,8 @@ def relay(command: Sequence[str]) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, forward)
     child = subprocess.Popen(command)
-    for number in early:
-        child.send_signal(number)
+    for received in early:
+        child.send_signal(received)
     code = child.wait()
     return code if code >= 0 else 128 - code
 

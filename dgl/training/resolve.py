@@ -162,11 +162,7 @@ def load_split(
 def attention_images(
     args: Namespace, recipe: Recipe, samples: Sequence[Sample]
 ) -> Optional[AttentionImages]:
-    """Resolve ``--watch``, ``--watch-layer`` and ``--watch-boxes`` to images of the validation list.
-
-    Raises:
-        UserError: a layer that the network does not have.
-    """
+    """Resolve ``--watch``, ``--watch-layer`` and ``--watch-boxes`` to images of the validation list."""
     layers = get_backbone(recipe.mode).layer_names(args.watch_layer, "--watch-layer")
     measured = args.watch_boxes
     if measured is None:
@@ -194,11 +190,7 @@ class InitialWeights(NamedTuple):
     unused: int  # number of the checkpoint's variables that are not part of the network
 
     def values(self) -> Dict[str, np.ndarray]:
-        """Read the variables that the checkpoint fills: name -> float32 array.
-
-        Raises:
-            UserError: one cannot be read, or has NaN or infinity.
-        """
+        """Read what the checkpoint fills: name -> float32 array, or :class:`UserError` for NaN."""
         return {name: read_weights(self.checkpoint, name) for name in self.loaded}
 
     def __str__(self) -> str:
@@ -209,11 +201,7 @@ class InitialWeights(NamedTuple):
 
 
 def pick_head(backbone: Backbone, shapes: Shapes, data_set: Optional[str], classes: int) -> str:
-    """Scope of the classification layer to train.
-
-    A head of the checkpoint whose width fits the classes keeps its name; otherwise a new one begins under
-    the data set's name.
-    """
+    """Scope of the layer to train: a head of the checkpoint that fits, or the data set's own."""
     wanted = backbone.head_name(data_set or "imagenet", classes)
     fitting = [head for head, width in backbone.find_heads(shapes).items() if width == classes]
     return wanted if wanted in fitting or not fitting else fitting[0]
@@ -250,9 +238,7 @@ def select_weights(
 def resolve(
     args: Namespace, mode: str, images: int, classes: int, ranks: Ranks = SINGLE
 ) -> Tuple[Recipe, Optional[InitialWeights]]:
-    """Turn flags into a recipe and, with ``--load`` or ``--finetune``, initial weights.
-
-    ``images`` is the size of the training list.
+    """Turn flags into a recipe for so many images and, with ``--load`` or ``--finetune``, initial weights.
 
     Raises:
         UserError: flags that contradict each other, or weights that do not fit.
@@ -317,9 +303,7 @@ def resolve(
 def check_freeze(
     recipe: Recipe, start: Optional[InitialWeights], training: int, validation: int
 ) -> Tuple[str, ...]:
-    """Names of the variables that a recipe with ``--freeze`` leaves as they are.
-
-    ``start`` has to hold all of them; ``training`` and ``validation`` are numbers of images.
+    """Names of the variables that a recipe with ``--freeze`` leaves as they are, for numbers of images.
 
     Raises:
         UserError: a layer where the network cannot be cut, weights that are missing, several towers or

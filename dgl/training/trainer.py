@@ -1,11 +1,12 @@
 """Train a classifier by a recipe on tensorpack: towers, callbacks of steps and epochs, resuming."""
 
 import contextlib
+import functools
 import logging
 import os
 import time
 from dataclasses import dataclass
-from typing import Any, Callable, ContextManager, Dict, List, Optional, Sequence, Tuple
+from typing import Any, ContextManager, Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -155,7 +156,8 @@ def train(
     with log, explain_lost_rank(ranks):
         point = ResumePoint(recipe.steps)
         if resume and ranks.chief:
-            point = find_resume_point(folder, recipe, completeness(recipe, attention))
+            check = functools.partial(is_complete, recipe, attention)
+            point = find_resume_point(folder, recipe, check)
         step, epoch, left = from_chief(ranks, [point.step, point.epoch, point.left])
         point = point._replace(step=step, epoch=epoch, left=left)
         if point.epoch > recipe.epochs:
@@ -218,18 +220,11 @@ def _flow(
     return own.training_flow(recipe.batch, seed, start), cached
 
 
-def completeness(
-    recipe: Recipe, attention: Optional[AttentionImages] = None
-) -> Callable[[Row], bool]:
-    """Function of a row of ``stats.json``: whether all that follows the steps of its epoch is done."""
-
-    def is_complete(row: Row) -> bool:
-        if TOP1_ERROR in row:
-            return True  # validation comes last
-        measured = attention is None or not attention.measured or GT_KNOWN in row
-        return measured and not validates_after(row["epoch_num"], recipe.epochs)
-
-    return is_complete
+def is_complete(recipe: Recipe, attention: Optional[AttentionImages], row: Row) -> bool:
+    """Whether all that follows the steps of an epoch is done, by its row in ``stats.json``."""
+    measured = attention is None or not attention.measured or GT_KNOWN in row
+    awaited = validates_after(row["epoch_num"], recipe.epochs)
+    return TOP1_ERROR in row or (measured and not awaited)  # validation comes last
 
 
 def configure(

@@ -1,9 +1,18 @@
-"""What tests of training share: flags, recipes of small networks and their graphs, lists of images."""
+"""What tests of training share: flags, recipes, graphs, lists of images, and real runs of the scripts."""
+
+import contextlib
+import io
+import logging
+import os
+import runpy
 
 import numpy as np
+import pytest
 from networks import WIDTH, options_of
+from sample_images import TESTS
 
 from dgl.cli.train import make_parser
+from dgl.data import flows
 from dgl.tf_compat import tf
 from dgl.training.model import ClassifierModel
 from dgl.training.recipe import Recipe
@@ -45,3 +54,39 @@ def tiles(seed):
 def rows_of(count, classes=CLASSES, boxes=((),), ending=".jpg"):
     """Rows for :func:`sample_images.write_list`: images of tiles, the classes and boxes in turn."""
     return [(f"{n}{ending}", tiles(n), n % classes, boxes[n % len(boxes)]) for n in range(count)]
+
+
+def train(folder, *trainings, script="dgl_vgg.py", still=False):
+    """Train one after another, each in a new graph, in ``folder``; returns what each of them printed.
+
+    With ``still``, training takes the validation view, so that it does not depend on the order of the
+    images.
+    """
+    main = runpy.run_path(os.path.join(os.path.dirname(TESTS), "train_code", script))["main"]
+    logger, texts = logging.getLogger("tensorpack"), []
+    for flags in trainings:
+        printed = io.StringIO()
+        handler = logging.StreamHandler(printed)
+        handler.setFormatter(logging.Formatter("[log] %(message)s"))
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+            patch.chdir(str(folder))
+            patch.setattr(logger, "handlers", [*logger.handlers, handler])
+            if still:
+                patch.setattr(
+                    flows, "random_training_view", lambda i, s, _: flows.validation_view(i, s)
+                )
+            with tf.Graph().as_default():
+                main(flags.split())
+        texts.append(printed.getvalue())
+    return texts
+
+
+def load_last(folder):
+    """Variable name -> value of a log folder's last checkpoint."""
+    reader = tf.train.load_checkpoint(str(folder))
+    return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
+
+
+def distance(one, other, names):
+    """The largest difference of a variable, relative to that variable's largest value."""
+    return max(np.abs(one[n] - other[n]).max() / np.abs(one[n]).max() for n in names)

@@ -20,7 +20,7 @@ from dgl.training.attention_callback import (
     default_measured,
     spread_over_classes,
 )
-from dgl.training.trainer import completeness
+from dgl.training.trainer import is_complete
 
 
 def make_samples(sizes):
@@ -155,8 +155,8 @@ def test_a_map_that_is_not_finite_has_no_box(trigger_twice, bad):
 def test_an_epoch_is_complete_after_its_measurements():
     recipe, images = make_recipe(epochs=7), AttentionImages([], make_samples([1]), ("add",))
     row = {"epoch_num": 2, "global_step": 4}
-    assert completeness(recipe)(row) and not completeness(recipe, images)(row)
-    assert completeness(recipe, images)({**row, "val-gt-known": 0.5})
-    assert not completeness(recipe, images)({**row, "epoch_num": 5, "val-gt-known": 0.5})
+    assert is_complete(recipe, None, row) and not is_complete(recipe, images, row)
+    assert is_complete(recipe, images, {**row, "val-gt-known": 0.5})
+    assert not is_complete(recipe, images, {**row, "epoch_num": 5, "val-gt-known": 0.5})
     # A finished run of a version that did not measure it is not continued.
-    assert completeness(recipe, images)({**row, "epoch_num": 7, "val-error-top1": 0.5})
+    assert is_complete(recipe, images, {**row, "epoch_num": 7, "val-error-top1": 0.5})

@@ -5,10 +5,9 @@ import re
 import numpy as np
 import pytest
 from networks import WIDTH, options_of, vgg_variables
-from real_runs import load_last, train
 from refusals import refusal
 from sample_images import write_list
-from small_trainings import CLASSES, build_tower, make_recipe, parse, rows_of
+from small_trainings import CLASSES, build_tower, load_last, make_recipe, parse, rows_of, train
 
 from dgl.backbones import get_backbone
 from dgl.backbones.network import build_network
@@ -113,16 +112,12 @@ def test_what_is_trained_is_as_without_a_cache(runs, folder):
 
 
 @pytest.mark.slow
-def test_a_resumed_run_is_an_uninterrupted_one(runs):
-    logs, _ = runs
+def test_a_resumed_run_is_an_uninterrupted_one_and_validation_is_of_the_images(runs, folder):
+    logs, texts = runs
     assert set(logs["parts"]) == set(logs["straight"])
     for name, value in logs["straight"].items():
         np.testing.assert_allclose(logs["parts"][name], value, rtol=1e-5, atol=1e-7, err_msg=name)
-
-
-@pytest.mark.slow
-def test_validation_is_of_the_images(runs, folder):
-    error = float(re.search(r"top1[^:]*: ([0-9.]+)", runs[1][-1]).group(1))
+    error = float(re.search(r"top1[^:]*: ([0-9.]+)", texts[-1]).group(1))
     measured = read_rows(str(folder / "train_log" / "straight"))[-1]["val-error-top1"]
     assert measured == pytest.approx(error / 100)
 
@@ -175,17 +170,14 @@ def test_views_are_random_fixed_by_the_seed_and_bounded(folder):
     assert not np.array_equal(of_one_class[0], of_one_class[1])
 
 
-VGG = f"--batch 4 --final-size {SIZE}"
-
-
 @pytest.mark.parametrize(
     "flags, images, message",
     [
-        (VGG + " --load none.npz --freeze conv9_9", 4, "--freeze conv9_9"),
-        (VGG + " --freeze conv5_3", 4, "--freeze conv5_3: .*--load"),
-        (VGG + " --load none.npz --freeze conv5_3 --towers 2", 4, "--freeze conv5_3: .*tower"),
-        (VGG + " --load none.npz --freeze conv1_1", 10**6, "--freeze conv1_1: .*GiB"),
-        (VGG + " --load headless.npz --freeze add", 4, "--freeze add: .*add/W"),
+        ("--load none.npz --freeze conv9_9", 4, "--freeze conv9_9"),
+        ("--freeze conv5_3", 4, "--freeze conv5_3: .*--load"),
+        ("--load none.npz --freeze conv5_3 --towers 2", 4, "--freeze conv5_3: .*tower"),
+        ("--load none.npz --freeze conv1_1", 10**6, "--freeze conv1_1: .*GiB"),
+        ("--load headless.npz --freeze add", 4, "--freeze add: .*add/W"),
     ],
 )
 def test_bad_use_is_one_line(folder, monkeypatch, flags, images, message):
@@ -193,7 +185,8 @@ def test_bad_use_is_one_line(folder, monkeypatch, flags, images, message):
     monkeypatch.chdir(folder)
 
     def call():
-        recipe, start = resolve(parse(*flags.split()), "vgg", images, CLASSES)
+        args = parse("--batch", 4, "--final-size", SIZE, *flags.split())
+        recipe, start = resolve(args, "vgg", images, CLASSES)
         check_freeze(recipe, start, images, images)
 
     assert re.match(message, refusal(call))

@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from networks import vgg_shapes, vgg_variables
-from real_runs import distance
 from sample_images import write_list
-from small_trainings import rows_of
+from small_trainings import distance, rows_of
 
 from dgl.tf_compat import tf
 from dgl.training.log_folder import read_rows

@@ -9,8 +9,8 @@ import numpy as np
 import numpy_forward
 import pytest
 from networks import values_of, write_tensorflow
-from real_runs import load_last, train
 from sample_images import plain, write_list
+from small_trainings import load_last, train
 
 from dgl.backbones.published import IMAGENET_MEAN_RGB, IMAGENET_STD_RGB
 from dgl.training.log_folder import read_rows

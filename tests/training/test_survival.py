@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 from own_process import hear_signals
-from real_runs import load_last, train
+from small_trainings import load_last, train
 
 from benchmarks.survival import Training
 from dgl.errors import UserError

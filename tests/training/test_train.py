@@ -11,9 +11,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from networks import vgg_variables
-from real_runs import distance, load_last, train
 from sample_images import write_list
-from small_trainings import BOXES, CLASSES, rows_of
+from small_trainings import BOXES, CLASSES, distance, load_last, rows_of, train
 
 from benchmarks.watching import read_events
 from dgl.data.image_io import read_image
