@@ -4,7 +4,7 @@
 Every way is timed in turn on the same map, in processor time of one thread, which other programs on
 the machine disturb least; and all have to agree on every threshold.
 
-    python benchmarks/evaluator_speed.py --data ../shared/data/cub20 --load CKPT \
+    python benchmarks/evaluator_speed.py --data ../shared/data/cub20 \
         --out benchmarks/results/evaluator_speed.json
 """
 
@@ -16,6 +16,7 @@ import sys
 import time
 
 import cv2
+import numba
 import numpy as np
 from tqdm import tqdm
 
@@ -30,13 +31,14 @@ from dgl.predict import postprocess
 from dgl.utils.files import write_atomically
 
 COMMAND = (
-    "python benchmarks/evaluator_speed.py --data ../shared/data/cub20 --load train_log/lite2_cub20 "
+    "python benchmarks/evaluator_speed.py --data ../shared/data/cub20 "
     "--out benchmarks/results/evaluator_speed.json"
 )
 SIZE = 224
 THRESHOLDS = np.arange(0, 1, 0.001)
 IOUS = np.array([0.3, 0.5, 0.7])
 LARGEST_IOU = 0.5
+MODE = "efficientnet_lite2"
 LAYERS = ("head", "block20", "block14", "block10")
 IMAGES = 12  # of real maps
 GRIDS = (7, 14, 28, 56)
@@ -150,22 +152,22 @@ def random_maps(maps):
                 grids = [cv2.GaussianBlur(raw, (0, 0), blur) for raw in grids]
             kinds[name.format(grid)] = [_upsampled(raw) for raw in grids]
     noise = np.random.RandomState(0).uniform(size=(min(maps, NOISE_MAPS), SIZE, SIZE))
-    kinds["noise"] = [postprocess.normalize(raw) for raw in noise]
+    kinds["noise"] = [postprocess.normalize(raw) for raw in noise.astype(np.float32)]
     return kinds
 
 
 def real_maps(data, load):
-    """kind -> list of maps of a checkpoint, one an image."""
+    """kind -> list of maps of a checkpoint, by default the ImageNet weights, one an image."""
     from dgl.data import read_image
     from dgl.data.layouts import load_data
     from dgl.data.views import demo_input
     from dgl.predict.predictor import Predictor
-    from dgl.weights.identify import mode_for
+    from dgl.weights.identify import default_weights
 
     samples = load_data(data, split="val").samples
     samples = samples[:: max(1, len(samples) // IMAGES)][:IMAGES]
     kinds = {}
-    mode = mode_for(load)
+    mode, load = default_weights(MODE, load)
     with Predictor(mode, load, LAYERS, ("dgl", "cam"), gpu="-1") as predictor:
         for sample in samples:
             image = demo_input(read_image(sample.path), predictor.image_size)
@@ -203,7 +205,7 @@ def summarize(kind, seconds):
 def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", required=True, help="data set of the real maps")
-    parser.add_argument("--load", required=True, help="EfficientNet-Lite2 checkpoint of real maps")
+    parser.add_argument("--load", help="EfficientNet-Lite2 checkpoint, else its ImageNet weights")
     parser.add_argument("--maps", type=int, default=6, help="random maps of a kind")
     parser.add_argument("--rounds", type=int, default=5, help="timings of a map, for their median")
     parser.add_argument("--out", required=True, help="the JSON to write")
@@ -224,6 +226,7 @@ def main(argv=None):
             "python": platform.python_version(),
             "numpy": np.__version__,
             "opencv": cv2.__version__,
+            "numba": numba.__version__,
         },
         "map_size": SIZE,
         "thresholds": len(THRESHOLDS),

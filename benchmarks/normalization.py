@@ -18,7 +18,7 @@ import numpy as np
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, ROOT)
 
-from benchmarks.coverage import make_parser, opened, raw_maps
+from benchmarks.object_coverage import make_parser, opened, raw_maps
 from benchmarks.recorded import markdown
 from dgl.errors import run_script
 from dgl.metrics.bootstrap import RESAMPLES, compare, intervals

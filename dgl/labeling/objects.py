@@ -101,7 +101,7 @@ def split_peaks(score: np.ndarray, foreground: np.ndarray) -> Tuple[int, np.ndar
     assert tree is not None  # without a limit of peaks
     owner = list(range(len(tree.stop)))
     # From the highest pass down, so a joined row has all that joined it before.
-    for level, row, joined in tree.unions:
+    for level, row, joined in tree.unions.tolist():
         if tree.stop[joined] - level < _VALLEY * _LEVELS:
             owner[joined] = row
     for row, _ in enumerate(owner):
@@ -109,5 +109,5 @@ def split_peaks(score: np.ndarray, foreground: np.ndarray) -> Tuple[int, np.ndar
             owner[row] = owner[owner[row]]
     kept = sorted(set(owner))
     numbers = np.array([kept.index(row) + 1 for row in owner], np.int32)
-    parts[foreground] = numbers[tree.basins[foreground]]
+    parts[foreground] = numbers[tree.basins()[foreground.ravel()]]
     return len(kept), parts

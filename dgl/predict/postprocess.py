@@ -144,10 +144,10 @@ def distinct_masks(
     levels = _levels(thresholds, image)
     # The masks of two levels differ exactly where some pixel lies above one and not the other.
     values = np.cumsum(value_counts(image) > 0)
-    is_used = np.zeros(256, dtype=bool)
+    is_used = np.zeros(257, dtype=bool)
     is_used[values[levels]] = True
     used = np.flatnonzero(is_used)[::-1]
-    mask_of = np.zeros(256, dtype=np.int64)
+    mask_of = np.zeros(257, dtype=np.int64)
     mask_of[used] = np.arange(len(used))
     return image, np.searchsorted(values, used), mask_of[values[levels]]
 

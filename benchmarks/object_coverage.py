@@ -6,7 +6,7 @@ map marks, precision the part of its marked pixels inside the boxes, and mass th
 inside them. Images are then grouped by number of objects, by their size and by mass, and the accuracy of
 the largest region's box at IoU 0.5 is told for each group.
 
-    python benchmarks/coverage.py --mode efficientnet_lite2 --data ilsvrc --tune-split val \
+    python benchmarks/object_coverage.py --mode efficientnet_lite2 --data ilsvrc --tune-split val \
         --entry cam:head layercam:head dgl:block19 --out benchmarks/results/coverage_ilsvrc.json
 """
 
