@@ -16,8 +16,8 @@ max normalization ``dgl-pcs``, ``dgl-no-loss`` and ``hirescam`` are the same map
 
 from typing import Union
 
-from dgl.attribution.class_gradient_maps import hires_cam
 from dgl.attribution.gradients import KERNEL, class_gradients, loss_gradients
+from dgl.attribution.hirescam import hires_cam
 from dgl.attribution.registry import CLASS_GRADIENT, LOSS_GRADIENT, Evidence, attribution_method
 from dgl.tf_compat import lazy_tf as tf
 from dgl.utils.types import Tensor

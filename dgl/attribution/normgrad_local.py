@@ -15,7 +15,7 @@ which norms alone do not; boxes of single objects hardly change.
 
 from typing import Tuple
 
-from dgl.attribution.class_gradient_maps import norm_grad
+from dgl.attribution.normgrad import norm_grad
 from dgl.attribution.registry import (
     CLASS_GRADIENT,
     LOCAL_PROBABILITY,
