@@ -50,9 +50,7 @@ def test_layers_as_a_table():
     lines = [line.split() for line in done.out.splitlines()]
     assert ["1", "conv5_3", "14", "x", "14", "x", "512", "16", "196"] in lines
     assert ["17", "conv1_1", "224", "x", "224", "x", "64", "1", "3"] in lines
-    for mode in ("resnet50", "resnet50se"):
-        done = dgl("layers", "--mode", mode, "--image_size", "64")
-        assert ("squeeze-excite" in done.out) == mode.endswith("se")
+    assert "squeeze-excite" in dgl("layers", "--mode", "resnet50se", "--image_size", "64").out
 
 
 def facts_of(*words):
@@ -67,39 +65,19 @@ def info(path):
     return told, text.out
 
 
-def test_layers_of_a_checkpoint(vgg):
-    told = facts_of("layers", "--load", vgg)
-    assert (told["mode"], told["width"], told["image_size"]) == ("vgg", 0.125, SIZE)
-    assert told["layers"][1]["shape"] == [4, 4, 64]
-
-
-def test_info_of_a_packed_checkpoint(vgg):
+def test_layers_and_info_of_a_packed_checkpoint(vgg):
+    layers = facts_of("layers", "--load", vgg)
+    assert (layers["width"], layers["layers"][1]["shape"]) == (0.125, [4, 4, 64])
     told, text = info(vgg)
+    assert layers["image_size"] == told["image_size"] == SIZE
+    assert (told["bytes"], told["width"]) == (os.path.getsize(vgg), 0.125)
+    assert (told["backbone"], told["heads"], told["norm"]) == ("vgg", {"linear": CLASSES}, "none")
+    assert (told["last_stride"], told["strides"], told["optimizer"]) == (1, "dgl", {})
+    assert (told["data_set"], told["class_names"]) == ("toys", list("abcde"))
     variables = vgg_variables(CLASSES)
-    assert told == {
-        "path": vgg,
-        "format": "NumPy archive (.npz)",
-        "bytes": os.path.getsize(vgg),
-        "backbone": "vgg",
-        "heads": {"linear": CLASSES},
-        "width": 0.125,
-        "norm": "none",
-        "image_size": SIZE,
-        "last_stride": 1,
-        "strides": "dgl",
-        "data_set": "toys",
-        "class_names": list("abcde"),
-        "step": None,
-        "epoch": None,
-        "variables": len(variables),
-        "parameters": sum(array.size for array in variables.values()),
-        "optimizer": {},
-        "publisher": None,
-        "fits": [],
-        "first_names": list(variables)[:4],
-        "next": "dgl localize PICTURE --load " + vgg,
-    }
-    assert "5 in linear" in text and "a, b, c, d, e" in text and "toys" in text
+    assert told["parameters"] == sum(array.size for array in variables.values())
+    assert (told["variables"], told["first_names"]) == (len(variables), list(variables)[:4])
+    assert "5 in linear" in text and "a, b, c, d, e" in text
 
 
 def test_info_of_a_training(tmp_path):
@@ -155,29 +133,26 @@ def test_every_format(name, tmp_path):
     assert "none of this project's" in text and "some/" in text
 
 
-def test_published_weights(tmp_path):
-    told, text = info(write_zoo_vgg(tmp_path))
-    assert (told["backbone"], told["fits"]) == ("vgg", ["vgg"])
-    assert told["publisher"] == "tensorpack's model zoo" and told["publisher"] in text
-    assert told["next"].startswith("dgl convert ")
+PLAIN = {k: v for k, v in vgg_variables(CLASSES).items() if k.startswith("conv")}
 
 
-@pytest.mark.parametrize("name, published", [("ImageNet-ResNet50.npz", True), ("own.npz", False)])
-def test_a_resnet_of_the_zoo_is_told_by_its_name(name, published, tmp_path):
-    told = facts_of("info", write_npz(tmp_path / name, values_of("resnet50", 32, width=0.125)))
-    assert told["backbone"] == "resnet50" and told["norm"] is None
-    assert bool(told["publisher"]) == published
-    assert told["next"].startswith("dgl localize ")
-
-
-def test_a_network_of_imagenet_has_its_names(tmp_path):
-    values = values_of("vgg", 32, classes=1000, width=0.125)
-    told, text = info(write_npz(tmp_path / "a.npz", values))
-    assert len(told["class_names"]) == 1000 and told["class_names"][160] == "Afghan hound"
-    assert "tench, goldfish" in text and "992 more" in text
-
-
-def test_weights_without_a_head_are_for_training(tmp_path):
-    values = {k: v for k, v in vgg_variables(CLASSES).items() if k.startswith("conv")}
-    told = facts_of("info", write_npz(tmp_path / "a.npz", values))
-    assert told["next"].startswith("dgl train --mode vgg --load ")
+@pytest.mark.parametrize(
+    "name, values, backbone, is_published, command",
+    [
+        (None, None, "vgg", True, "convert"),
+        ("ImageNet-ResNet50.npz", ("resnet50", CLASSES), "resnet50", True, "localize"),
+        ("own.npz", ("resnet50", CLASSES), "resnet50", False, "localize"),
+        ("imagenet.npz", ("vgg", 1000), "vgg", False, "localize"),
+        ("without_a_head.npz", PLAIN, "vgg", False, "train --mode vgg --load"),
+    ],
+)
+def test_what_a_file_holds_and_what_to_do_with_it(
+    name, values, backbone, is_published, command, tmp_path
+):
+    if isinstance(values, tuple):
+        values = values_of(values[0], 32, width=0.125, classes=values[1])
+    told, _ = info(write_npz(tmp_path / name, values) if name else write_zoo_vgg(tmp_path))
+    assert (told["backbone"], bool(told["publisher"])) == (backbone, is_published)
+    assert told["next"].startswith(f"dgl {command} ")
+    if name == "imagenet.npz":
+        assert len(told["class_names"]) == 1000 and told["class_names"][160] == "Afghan hound"

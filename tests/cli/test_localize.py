@@ -18,7 +18,7 @@ from trees import contents
 from dgl.data.image_io import Decoded, read_image
 from dgl.data.views import demo_input
 from dgl.evaluation.layer_fusion import Fusion, score_maps
-from dgl.predict.normalize import normalize, parse_normalization, score_map
+from dgl.predict.normalize import parse_normalization, score_map
 from dgl.predict.postprocess import largest_box
 from dgl.predict.predictor import Predictor
 from dgl.report.localize_files import Finding, ImageFiles
@@ -71,68 +71,37 @@ def test_timing_tells_where_the_seconds_went(vgg, photo, tmp_path, capsys):
     assert in_all - parts["start"] <= whole + 0.025
 
 
-FUSED = "vgg_geo_conv5_3+conv5_2+conv5_1_dgl"
-
-
-def fuse(vgg, photo, out, *flags, **settings):
-    """Record, fused map and (method, layer) -> raw map of the last three layers."""
-    flags = ["--clayer", "1-3", "--fuse", "geo", "--save-maps", *flags]
-    assert demo(vgg, photo, out, *flags) == 0
-    assert set(files_in(out)) == {FUSED + e for e in (".png", ".npy", ".json", "_box.png")}
-    with Predictor("vgg", vgg, ["1-3"], ["dgl"], image_size=SIZE, **settings) as predictor:
+def test_layers_are_fused_as_in_an_evaluation(vgg, photo, tmp_path):
+    stem = "vgg_geo_conv5_3+conv5_2+conv5_1_dgl"
+    flags = "--clayer 1-3 --fuse geo --normalize pas:90 --flip --save-maps".split()
+    assert demo(vgg, photo, tmp_path, *flags) == 0
+    assert set(files_in(tmp_path)) == {stem + e for e in (".png", ".npy", ".json", "_box.png")}
+    with Predictor("vgg", vgg, ["1-3"], ["dgl"], image_size=SIZE, flip=True) as predictor:
         maps = predictor(demo_input(read_image(photo), SIZE)[np.newaxis]).maps
-    record, saved = record_of(out, FUSED + ".json"), np.load(str(out / (FUSED + ".npy")))
-    return record, saved, {entry: raw[0] for entry, raw in maps.items()}
-
-
-def test_layers_are_fused_into_one_map(vgg, photo, tmp_path):
-    record, saved, maps = fuse(vgg, photo, tmp_path, "--flip", flip=True)
-    assert record["layers"] == ["conv5_3", "conv5_2", "conv5_1"] and record["flip"] is True
-    own = [score_map(raw, SIZE, SIZE) + 0.05 for raw in maps.values()]
-    expected = normalize(np.prod(own, axis=0) ** (1 / 3))
-    np.testing.assert_allclose(saved, expected, atol=1e-4)
-
-
-def test_fused_layers_are_normalized_before_as_in_an_evaluation(vgg, photo, tmp_path):
-    record, saved, maps = fuse(vgg, photo, tmp_path, "--normalize", "pas:90")
+    record, saved = record_of(tmp_path, stem + ".json"), np.load(str(tmp_path / (stem + ".npy")))
     fusion = Fusion("dgl", "geo", ("conv5_3", "conv5_2", "conv5_1"))
-    pas = parse_normalization("pas:90")
-    expected = dict(score_maps(maps, SIZE, [fusion], pas))[fusion.entry]
+    maps = {entry: raw[0] for entry, raw in maps.items()}
+    expected = dict(score_maps(maps, SIZE, [fusion], parse_normalization("pas:90")))[fusion.entry]
     np.testing.assert_allclose(saved, expected, atol=1e-4)
     box = largest_box(score_map(expected, HEIGHT, WIDTH), record["threshold"])
     assert record["box"] == pytest.approx(box.tolist(), abs=1)
-    assert record["normalize"] == "pas:90"
+    assert record["layers"] == list(fusion.layers) and record["flip"] is True
 
 
 def test_record(vgg, photo, tmp_path):
-    flags = ["--class", 3, "--threshold", 0.35, "--pa", 5, "--save-maps"]
-    demo(vgg, photo, tmp_path, *flags)
+    demo(vgg, photo, tmp_path, "--class", 3, "--threshold", 0.35, "--pa", 5, "--save-maps")
     record, raw = record_of(tmp_path), np.load(str(tmp_path / "vgg_conv5_2_dgl.npy"))
     assert (raw.shape, raw.dtype) == ((4, 4), np.float32)
-    assert record.pop("box") == largest_box(score_map(raw, HEIGHT, WIDTH), 0.35).tolist()
-    probability, predicted = record.pop("probability"), record.pop("predicted_index")
+    assert record["box"] == largest_box(score_map(raw, HEIGHT, WIDTH), 0.35).tolist()
     demo(vgg, photo, tmp_path / "free")
     free = record_of(tmp_path / "free")
-    assert free["class_index"] == free["predicted_index"] == predicted != 3
-    assert 0 < probability < free["probability"] < 1
-    assert record == {
-        "image": photo,
-        "width": WIDTH,
-        "height": HEIGHT,
-        "mode": "vgg",
-        "method": "dgl",
-        "layer": "conv5_2",
-        "class_index": 3,
-        "class_name": "d",
-        "threshold": 0.35,
-        "alpha": 5.0,
-        "checkpoint": vgg,
-        "weights": weights_fingerprint(vgg),
-        "head": "linear",
-        "image_size": SIZE,
-        "precision": "float32",
-        "fast": False,
-    }
+    assert free["class_index"] == free["predicted_index"] == record["predicted_index"] != 3
+    assert 0 < record["probability"] < free["probability"] < 1
+    assert (record["width"], record["height"], record["image_size"]) == (WIDTH, HEIGHT, SIZE)
+    assert (record["image"], record["checkpoint"]) == (photo, vgg)
+    assert (record["class_index"], record["class_name"]) == (3, "d")
+    assert (record["threshold"], record["alpha"]) == (0.35, 5.0)
+    assert record["weights"] == weights_fingerprint(vgg)
 
 
 def test_a_network_of_imagenet_takes_and_shows_its_names(photo, tmp_path):

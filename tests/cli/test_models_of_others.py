@@ -1,6 +1,5 @@
 """`--load` of classifiers that others built: every format gives the same record, and flags say the rest."""
 
-import json
 import os
 import shutil
 
@@ -8,7 +7,7 @@ import numpy as np
 import pytest
 from cli_runs import write_graph
 from demo_runs import files_in, record_of
-from foreign_files import write_keras, write_pth, write_safetensors
+from foreign_files import write_keras, write_pth
 
 from dgl.cli.parser import main
 from dgl.data.image_io import read_image
@@ -22,7 +21,7 @@ from dgl.serving.engine import Engine
 from dgl.serving.handlers import ALL, ONE, TWO, Controls, Handlers
 from dgl.serving.sessions import Limits
 from dgl.tf_compat import tf
-from dgl.weights.foreign_model import ForeignModel, model_kind, parse_feeds
+from dgl.weights.foreign_model import ForeignModel
 
 SIDE = 32
 RNG = np.random.RandomState(0)
@@ -108,17 +107,12 @@ def test_names_inputs_and_layers(files, photo, tmp_path):
         ("--mode vgg", "--mode vgg: expected none with"),
         ("--precision bf16", "--precision bf16: expected float32"),
         ("--layer nothing", "no such layer; choose .* 0 late, 1 early"),
-        ("--feed rate=1", "no input 'rate'"),
         ("--feed rate", "--feed rate: expected NAME=VALUE"),
         ("--image_size 64", "image_size 64: image:0 takes 32 x 32"),
         ("--method foreground", "--method foreground: .*foreground head"),
-        ("--alpha nan", "alpha nan: expected a positive number"),
-        ("--top 0", "--top 0"),
-        ("--class 3", "--class 3 is out of range"),
         ("--min-probability 2", "--min-probability 2.0: expected above 0"),
         ("--class-names {names}", "2 names, .* 3 outputs; .* the background class included"),
         ("--load {saved_model}", r"2 of them; choose one of features \(float32 .*--output"),
-        ("--load {saved_model} --output other", "no 'other'; choose one of features"),
         ("--load vgg --output scores", "--output: expected a model of others"),
         ("--load nothing.keras", "nothing.keras: no such model; expected a Keras model"),
     ],
@@ -129,17 +123,13 @@ def test_flags_that_do_not_fit(flags, words, files, photo, tmp_path):
         localize(photo, tmp_path / "out", "--load", files["frozen"], *flags)
 
 
-TO_ONNX = "an ONNX file: torch.onnx.export"
-
-
 @pytest.mark.parametrize(
     "name, write, words",
     [
         ("a.tflite", None, "no gradients; load the Keras model or SavedModel"),
         ("a.zip", None, "unpack"),
         ("a.xyz", None, "expected .* a model: .keras"),
-        ("a.pt", write_pth, TO_ONNX),
-        ("a.safetensors", write_safetensors, TO_ONNX),
+        ("a.pt", write_pth, "an ONNX file: torch.onnx.export"),
         ("a.h5", lambda p, v: write_keras(p, [("conv", [("kernel", *v.values())])]), "model.save"),
     ],
 )
@@ -151,18 +141,9 @@ def test_files_without_a_graph_say_which_one_to_load(name, write, words, photo, 
         localize(photo, tmp_path / "out", "--load", str(tmp_path / name))
 
 
-def test_kinds_by_name_and_values_of_inputs(tmp_path):
-    assert model_kind("x.keras") == "keras" and model_kind("x.onnx") == "onnx"
-    assert model_kind(str(tmp_path)) is None and model_kind("vgg.npz") is None
-    given = ["a=1", "b=0.5", "c=true", "d=1,2.5", "e=[3]", "f=-1e-3"]
-    expected = {"a": 1, "b": 0.5, "c": True, "d": [1, 2.5], "e": [3], "f": -0.001}
-    assert parse_feeds(given) == expected
-
-
-@pytest.mark.parametrize("kind", ["frozen", "saved_model"])
-def test_commands_for_checkpoints_say_which_take_models(kind, files):
+def test_commands_for_checkpoints_say_which_take_models(files):
     with pytest.raises(UserError, match="a model with its graph; expected a checkpoint"):
-        main(["info", files[kind]])
+        main(["info", files["saved_model"]])
 
 
 def test_a_json_file_beside_a_model_is_no_card(files, photo, tmp_path):
@@ -177,7 +158,6 @@ def test_a_json_file_beside_a_model_is_no_card(files, photo, tmp_path):
     [
         (["--out", ""], "--out: no name"),
         (["--threshold", "nan"], r"--threshold nan.*\[0, 1\]"),
-        (["--image_size", "8"], "--image_size 8.*32.*4096"),
         (["--batch", "0"], r"--batch 0.*in \[1, "),
         (["--workers", "-1"], "--workers -1"),
     ],
@@ -196,7 +176,6 @@ def test_values_out_of_sense_end_in_one_line(flags, words, files, photo, tmp_pat
     [
         ({"preprocess": "tf"}, "preprocess: .* takes whole numbers .uint8"),
         ({"preprocess": "vgg"}, "preprocess 'vgg': expected a function or one of none, bgr"),
-        ({"preprocess": 3}, "preprocess 3: expected a function"),
         ({"preprocess": lambda images: images[0]}, "preprocess: gave .* for 1 images"),
         ({"class_names": ["finch"]}, "class_names: 1 names, but the network has 3 outputs"),
         ({"batch": 1.5}, "batch 1.5: expected a whole number"),
@@ -238,5 +217,3 @@ def test_the_page_describes_it_and_shows_its_maps(files, photo, tmp_path):
         for tab, part in ((ONE, "one"), (ALL, "all"), (TWO, "two")):
             controls = Controls(layer=0, other_layer=0, tab=tab)
             assert getattr(handlers.show(session, controls), part)
-        record = json.loads(handlers.download(session, Controls(layer=0), "json"))
-    assert record["type"] == "application/json"

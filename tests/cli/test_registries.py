@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -48,11 +47,6 @@ assert main(["evaluate", "--data", data, "--out", "evaluated", *quick, *flags]) 
 open("toy.txt", "w").close()
 from dgl.data import load_data
 assert load_data(".", "val").format == "toyset"
-for words in (["localize"], ["evaluate"], ["train"]):
-    try:
-        main(words + ["--help"])
-    except SystemExit:
-        pass
 """
 
 
@@ -79,7 +73,3 @@ def test_a_copy_of_the_package_with_the_three_files(data, root, tmp_path):
     for protocol in metrics["protocols"].values():
         (row,) = protocol["rows"]
         assert (row["method"], row["layer"]) == ("toymap", "toy")
-    helps = done.stdout.split("usage: dgl ")[1:]
-    names = [r"\btoy\b", "toymap", "toyset"]
-    found = [[bool(re.search(name, text)) for name in names] for text in helps]
-    assert found == [[True, True, False], [True, True, True], [True, False, True]]
