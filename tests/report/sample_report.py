@@ -4,13 +4,12 @@ import os
 
 import numpy as np
 
+from dgl.backbones import get_backbone
+from dgl.metrics.fixed_threshold import CASES
 from dgl.predict.overlay import write_image
 from dgl.report.gallery import Entry, compose_tile
 
-VGG_LAYERS = (
-    "add conv5_3 conv5_2 conv5_1 pool4 conv4_3 conv4_2 conv4_1 pool3 conv3_3 conv3_2 conv3_1 "
-    "pool2 conv2_2 conv2_1 pool1 conv1_2 conv1_1"
-).split()
+VGG_LAYERS = list(get_backbone("vgg").layers)
 METHODS = ["cam", "dgl", "gradcam", "gradcam++", "layercam", "gradient_x_input"]
 CLASSES = ["apple", "banana", "kangaroo", "orange", "raccoon"]
 RUN = {
@@ -19,7 +18,6 @@ RUN = {
     "finished": "2024-05-01T10:03:12",
     "seconds": 192.4,
 }
-_CASES = ("right", "part", "more", "elsewhere")
 
 
 def sample_report(folder, layers=VGG_LAYERS, methods=METHODS, images=8, seed=0, panels=3):
@@ -71,7 +69,7 @@ def _fixed(peaks):
     rows = []
     for (method, layer), peak in peaks.items():
         value = max(2.0, peak)
-        cases = dict(zip(_CASES, (value, 20.0, 10.0, 70.0 - value)))
+        cases = dict(zip(CASES, (value, 20.0, 10.0, 70.0 - value)))
         row = dict(method=method, layer=layer, threshold=0.2, cases=cases, images=160, skipped=3)
         rows.append(dict(row, **_measured(gt_known=value, top1_loc=0.9 * value)))
     geometry, compared = "resized to 256 x 256, center crop 224", _compared(list(peaks), "gt_known")
@@ -123,7 +121,7 @@ def _image(folder, number, entries, panels, rng):
         name = f"{method}@{layer}"
         ious[name] = None if rng.rand() < 0.03 else float(np.round(rng.beta(2.5, 2), 6))
         case = 0 if (ious[name] or 0) >= 0.5 else rng.randint(1, 4)
-        cases[name] = None if ious[name] is None else _CASES[case]
+        cases[name] = None if ious[name] is None else CASES[case]
         if len(shown) < panels:
             box = true_box + 8 * rng.randn(4)
             shown.append(Entry(name, blob ** rng.uniform(0.5, 3), box, ious[name]))
