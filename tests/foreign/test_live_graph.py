@@ -96,6 +96,15 @@ def test_an_operation_without_gradient_is_named_before_anything_is_built(graph, 
     assert maps(logits, activation, ["eigencam"])
 
 
+def test_a_loop_whose_rounds_the_image_decides_is_refused(activation):
+    @tf.function(autograph=False)
+    def doubled(x):
+        return tf.while_loop(lambda y: tf.reduce_sum(y) < 1e6, lambda y: y * 2.0, [x])
+
+    with pytest.raises(UserError, match="loop whose number of rounds only a run tells"):
+        maps(rest(doubled(activation)), activation)
+
+
 # --- layouts
 
 

@@ -178,12 +178,16 @@ def test_a_registered_format_is_opened_by_its_content_or_extension(
     def open_lines(path):
         with open(path) as stream:
             rows = [line.split() for line in stream.readlines()[1:]]
+        if not rows:
+            raise UserError(f"{path}: no lines")
         values = {name: np.array(numbers, "float32") for name, *numbers in rows}
         return {name: array.shape for name, array in values.items()}, values.__getitem__
 
     (tmp_path / name).write_text(first + "\nx 1 2 3\ny 4\n")
     expected = {"x": np.array([1, 2, 3], "float32"), "y": np.array([4], "float32")}
     assert_same(read_all(tmp_path / name), expected)
+    (tmp_path / name).write_text(first)
+    assert refusal_of(tmp_path / name).endswith(": no lines")
 
 
 @pytest.mark.parametrize("cut", CUTS + [None])
