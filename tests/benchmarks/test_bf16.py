@@ -1,4 +1,4 @@
-"""bfloat16: support of the CPU, limits of its instructions, rows, and figures beside float32's."""
+"""bfloat16: rates of the CPU's instructions, kernels of a log, and figures beside float32's."""
 
 import dataclasses
 import platform
@@ -10,19 +10,14 @@ from made_results import PLAN, filled
 from benchmarks.bf16 import differences
 from benchmarks.speed import native
 from benchmarks.speed.onednn_log import kernel_seconds
-from benchmarks.speed.sections import bf16
 from dgl.evaluation.plan import WSOL
 from dgl.utils.devices import cpu_flags
 
-MADE_UP = {"vfmadd231ps": [4e9, 6e9, 5e9], "vdpbf16ps": [1e9, 1.5e9, 2e9]}
 
-compiles = pytest.mark.skipif(
+@pytest.mark.skipif(
     shutil.which("cc") is None or platform.machine() != "x86_64",
     reason="needs a C compiler and x86-64",
 )
-
-
-@compiles
 def test_rates_are_those_of_what_the_processor_lists(tmp_path):
     rates = native.rates(str(tmp_path), 2)
     assert list(rates) == list(native.MULTIPLY_ADDS)
@@ -32,31 +27,6 @@ def test_rates_are_those_of_what_the_processor_lists(tmp_path):
     # A core starts at most two of either in a cycle, and has between a half and eight thousand MHz.
     for own in rates.values():
         assert all(1e8 < rate < 16e9 for rate in own)
-
-
-@pytest.mark.parametrize(
-    "flags, rate, found",
-    [
-        (["avx512_bf16"], [], bf16.LISTED),
-        (["amx_bf16"], [], bf16.LISTED),
-        (["avx512f"], [1e9], bf16.HIDDEN),
-        (["avx512f"], [], bf16.ABSENT),
-    ],
-)
-def test_support(flags, rate, found):
-    assert bf16.support(flags, {native.BFLOAT16: rate}) == found
-
-
-def test_what_instructions_allow():
-    # 32 against 16 multiply-adds: 2 * 1/4, 2 * 1.5/6, 2 * 2/5.
-    assert bf16.most(MADE_UP) == {"median": 0.5, "least": 0.5, "most": 0.8}
-    assert bf16.most(dict(MADE_UP, vdpbf16ps=[])) is None
-    exact, rounded = bf16.instruction_rows(MADE_UP)
-    assert exact["giga_multiply_adds_a_second"]["median"] == 80
-    assert rounded["giga_multiply_adds_a_second"]["median"] == 48
-    assert rounded["giga_a_second"]["median"] == 1.5
-    (only,) = bf16.instruction_rows(dict(MADE_UP, vdpbf16ps=[]))
-    assert only == exact
 
 
 def test_kernels_of_a_log():

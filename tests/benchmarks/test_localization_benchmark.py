@@ -13,7 +13,7 @@ from straight_boxes import random_images
 from benchmarks import localization
 from benchmarks.replicates import Replicates
 from dgl.evaluation.results import write_records
-from dgl.metrics import MaxBoxAccEvaluator, compare, intervals
+from dgl.metrics import MaxBoxAccEvaluator, compare
 
 
 def trainings(count=3, images=25):
@@ -32,13 +32,6 @@ def test_figures_are_the_means_of_the_trainings():
         assert both.figures(both.totals())[name][0] == pytest.approx(np.mean(values))
 
 
-def test_one_training_is_itself():
-    (part,) = trainings(1)
-    assert intervals(Replicates([part]), 100) == intervals(part, 100)
-    figures = ("max_box_acc", "max_box_acc_v2")
-    assert Replicates([part]).each() == {name: [part.result()[name]] for name in figures}
-
-
 def test_the_mean_of_the_same_training_has_its_interval_and_p_value():
     rng = np.random.RandomState(1)
     one, other = (fixed_from(rng.rand(40) < share) for share in (0.6, 0.4))
@@ -47,21 +40,6 @@ def test_the_mean_of_the_same_training_has_its_interval_and_p_value():
     np.testing.assert_allclose(tripled.interval, single.interval)
     expected = pytest.approx((single.difference, single.p_value))
     assert (tripled.difference, tripled.p_value) == expected
-
-
-def test_trainings_that_disagree_have_a_narrower_interval_of_their_mean():
-    rng = np.random.RandomState(2)
-    parts = [fixed_from(rng.rand(60) < 0.5) for _ in range(4)]
-    low, high = intervals(Replicates(parts), 500)["gt_known"]
-    single = [intervals(part, 500)["gt_known"] for part in parts]
-    assert high - low < 0.7 * min(top - bottom for bottom, top in single)
-
-
-def test_trainings_on_different_images_are_refused():
-    with pytest.raises(ValueError, match="different images"):
-        Replicates([fixed_from([True] * 3), fixed_from([True] * 4)])
-    with pytest.raises(ValueError, match="at least one"):
-        Replicates([])
 
 
 ENTRIES = (("dgl", "a"), ("dgl", "b"), ("cam", "a"))

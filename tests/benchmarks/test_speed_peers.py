@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from refusals import refusal
 
 from benchmarks.speed import contenders, contest, formulas, network, photos
 from benchmarks.speed.workers import Setup
@@ -39,15 +38,6 @@ def test_formulas_place_by_place(parts):
         assert formulas.FORMULAS[name](*parts)[image, y, x] == pytest.approx(value), name
 
 
-@pytest.mark.parametrize("name", sorted(formulas.FORMULAS))
-def test_a_map_agrees_with_itself_whatever_its_scale_and_size(parts, name):
-    wanted = formulas.FORMULAS[name](*parts)
-    assert formulas.compare(7 * wanted, wanted)["agrees"]
-    for resize in (formulas.sized, formulas.stretched):
-        found = formulas.compare(resize(wanted, 40), wanted, resize)
-        assert found["agrees"] and found["largest"] == 0
-
-
 def test_wrong_maps_do_not_agree(parts):
     names = ["dgl", "gradcam_sum", "layercam", "hirescam"]
     maps = [formulas.FORMULAS[name](*parts) for name in names]
@@ -58,16 +48,6 @@ def test_wrong_maps_do_not_agree(parts):
         assert not formulas.compare(wrong, good)["agrees"]
     with pytest.raises(ValueError):
         formulas.compare(good[:1], good)
-
-
-def test_one_switch_is_allowed_and_many_are_not():
-    wanted = np.random.RandomState(0).uniform(size=(1, 30, 30))
-    wanted[0, 0, :2] = -0.5, 1.5
-    found = wanted.copy()
-    found[0, 3, 3] += 0.1
-    assert formulas.compare(found, wanted)["agrees"]
-    found[0, 3] += 0.1
-    assert not formulas.compare(found, wanted)["agrees"]
 
 
 class Fixed:
@@ -103,12 +83,6 @@ def test_ratios_pair_like_with_like(contested):
     assert found["DGL / forward pass", "conv5_2", 8]["bound"] == bound
     assert found["captum LayerGradCam / DGL", "conv5_2", 8]["bound"]["met"]
     assert "bound" not in found["captum LayerGradCam / DGL", "conv5_2", 1]
-
-
-def test_a_contender_that_does_other_work_stops_the_benchmark_with_one_line():
-    row = {"contender": "A", "layer": "conv5_2", "largest": 0.4, "agrees": False}
-    message = refusal(contest.require, row)
-    assert message.startswith("A conv5_2: differs from its published formula by up to 0.4;")
 
 
 class InProcess:

@@ -6,16 +6,11 @@ from trees import contents
 
 from benchmarks.speed.options import Options
 from benchmarks.speed.sections import folder, training
-from benchmarks.speed.spread import ratio, spread
+from benchmarks.speed.spread import ratio
 from benchmarks.speed.training_step import Case
 from dgl.data import list_images, read_image
 
 CASE = Case("vgg", 1.0, batch=8, size=224, steps=2, rounds=3)
-
-
-def test_median_least_and_most():
-    assert spread([3.0, 1.0, 10.0]) == {"median": 3.0, "least": 1.0, "most": 10.0}
-    assert spread([1.0, 2.0], digits=0) == {"median": 2.0, "least": 1.0, "most": 2.0}
 
 
 def test_a_machine_that_slows_down_does_not_move_the_ratio():
@@ -64,12 +59,3 @@ def test_images_have_the_size_and_weight_of_photographs(tmp_path):
     assert all(path.stat().st_size > 20000 for path in (tmp_path / "a").iterdir())
     assert len({image.tobytes() for image in images}) == 9
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
-
-
-def test_throughput_is_the_share_of_each_round():
-    seconds = {"session": [9.0, 10.0, 10.0], "demo": [10.0, 10.0, 20.0]}
-    row = folder.throughput_row("net", 200, seconds, 0.9)
-    assert row["share"] == {"median": 0.9, "least": 0.5, "most": 1.0}
-    assert row["demo_pictures_per_second"]["most"] == 20.0
-    assert row["bound"]["met"] is True
-    assert "bound" not in folder.throughput_row("net", 200, seconds)
