@@ -68,17 +68,6 @@ def test_an_outside_joins_the_components_at_the_border(diagonal):
     assert inner > 100
 
 
-def test_one_row_a_peak_on_a_smooth_map():
-    y, x = np.mgrid[:40, :60]
-    field = np.exp(-((x - 12) ** 2 + (y - 20) ** 2) / 60.0)
-    field += 0.8 * np.exp(-((x - 44) ** 2 + (y - 15) ** 2) / 60.0)
-    tree = component_tree(field, (field * 200).astype(np.uint8), 200, True)
-    assert len(tree.first) == 2
-    # The higher peak's row goes on below the saddle.
-    assert sorted(tree.stop.tolist()) == [160, 200]
-    assert tree.first[np.argmax(tree.stop)] == 0 < tree.first[np.argmin(tree.stop)] < 160
-
-
 def test_gives_up_beyond_the_number_of_peaks_asked_for():
     rank, field, _ = ranks(0, 9)
     peaks = len(component_tree(field, rank, 9, True).first)

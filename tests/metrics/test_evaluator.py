@@ -38,16 +38,13 @@ def make(kind, **settings):
     "kind, settings",
     [
         (ClassificationEvaluator, {"classes": 0}),
-        (FixedThresholdEvaluator, {"classes": 0}),
         (FixedThresholdEvaluator, {"threshold": 1.5}),
         (FixedThresholdEvaluator, {"iou": 0.0}),
         (MaxBoxAccEvaluator, {"step": 0}),
-        (MaxBoxAccEvaluator, {"step": 2}),
         (MaxBoxAccEvaluator, {"iou_thresholds": ()}),
         (MaxBoxAccEvaluator, {"iou_thresholds": (30,)}),
         (PixelApEvaluator, {"step": 0}),
         (PointingGameEvaluator, {"grid": (1, 1)}),
-        (PointingGameEvaluator, {"grid": (0, 2)}),
     ],
 )
 def test_settings_outside_their_range(kind, settings):
@@ -60,10 +57,7 @@ def test_settings_outside_their_range(kind, settings):
     [
         (ClassificationEvaluator, {"classes": 11}),
         (FixedThresholdEvaluator, {"threshold": 0.3}),
-        (FixedThresholdEvaluator, {"iou": 0.7}),
-        (FixedThresholdEvaluator, {"classes": 8}),
         (MaxBoxAccEvaluator, {"step": 0.02}),
-        (MaxBoxAccEvaluator, {"iou_thresholds": (0.3, 0.5)}),
     ],
 )
 def test_other_settings_are_not_merged(kind, other):
@@ -76,7 +70,6 @@ def test_other_settings_are_not_merged(kind, other):
     [
         (ClassificationEvaluator, dict(logits=[[0.0, np.nan, 1.0]])),
         (ClassificationEvaluator, dict(labels=[3])),
-        (ClassificationEvaluator, dict(labels=[-1])),
         (ClassificationEvaluator, dict(labels=[0, 1])),
         (ClassificationEvaluator, dict(labels=[0.5])),
         (ClassificationEvaluator, dict(logits=[[0.0, 1.0]])),
@@ -84,16 +77,12 @@ def test_other_settings_are_not_merged(kind, other):
         (FixedThresholdEvaluator, dict(TWO, true_boxes=[BOX, TURNED], ranks=[0, 0])),
         (FixedThresholdEvaluator, dict(TWO, true_boxes=[BOX], ranks=[0, 0])),
         (FixedThresholdEvaluator, dict(ranks=[-1])),
-        (FixedThresholdEvaluator, dict(ranks=None)),
         (FixedThresholdEvaluator, dict(ranks=None, logits=[[2.0, 1.0, 0.0]])),
-        (FixedThresholdEvaluator, dict(ranks=None, labels=[0])),
         (FixedThresholdEvaluator, dict(logits=[[2.0, 1.0, 0.0]], labels=[0])),
         (MaxBoxAccEvaluator, dict(TWO, score_maps=[MAP, HOLED])),
         (MaxBoxAccEvaluator, dict(score_maps=[MAP, HOLED], true_boxes=[BOX, []])),
         (MaxBoxAccEvaluator, dict(true_boxes=TURNED)),
         (MaxBoxAccEvaluator, dict(TWO, true_boxes=[BOX])),
-        (PixelApEvaluator, dict(score_maps=1.5 * MAP)),
-        (PixelApEvaluator, dict(score_maps=HOLED)),
         (PixelApEvaluator, dict(score_maps=1.5 * MAP, masks=None)),
         (PixelApEvaluator, dict(score_maps=MAP[:0], masks=None)),
         (PixelApEvaluator, dict(masks=MASK[1:])),
@@ -161,9 +150,3 @@ def test_top5_is_left_out_for_five_classes_or_fewer(classes, has_top5):
     result = boxes.result()
     for found, name in ((errors.result(), "error"), (result, "loc"), (result["rows"][0], "loc")):
         assert (f"top5_{name}" in found) is has_top5
-
-
-def test_a_head_may_be_wider_than_the_classes_and_competes():
-    evaluator = ClassificationEvaluator(classes=2)
-    evaluator.add([[1.0, 0.0, 2.0]], [0])
-    assert evaluator.result()["top1_error"] == 100.0

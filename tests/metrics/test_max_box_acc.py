@@ -43,46 +43,18 @@ def test_figures_of_random_small_maps_equal_the_straight_ones(images, operating)
     assert evaluator.result()["box_acc"] == pytest.approx(curve[operating], abs=1e-9)
 
 
-def two_blobs():
+def test_two_blobs_by_hand():
     """A large faint block and a small bright one: predicted 2, 2, 22, 22 and 30, 30, 36, 36."""
     score_map = np.zeros((SIZE, SIZE), np.float32)
     score_map[2:22, 2:22] = 0.5
     score_map[30:36, 30:36] = 1.0
-    return score_map
-
-
-def result_of(score_map, true_boxes, step=0.5):
-    evaluator = MaxBoxAccEvaluator(step=step)
-    evaluator.add(score_map, true_boxes)
-    return evaluator.result()
-
-
-def test_two_blobs_by_hand():
     # The largest contour is the faint block until the threshold passes it: int(0.5 * 255) is 127.
-    bright = result_of(two_blobs(), [[30, 30, 36, 36]], 0.1)
-    assert bright["protocol"] == "wsolevaluation" and bright["max_box_acc"] == 100.0
-    assert bright["curve"] == [0.0] * 5 + [100.0] * 5
-    assert bright["best_threshold"] == np.arange(0, 1, 0.1)[5]
-    faint = result_of(two_blobs(), [[2, 2, 22, 22]], 0.1)
-    assert faint["curve"] == [100.0] * 5 + [0.0] * 5 and faint["best_threshold"] == 0.0
-
-
-def test_v2_counts_every_contour_and_takes_each_overlap_at_its_own_best():
-    # Predicted 30, 30, 36, 36 has 49 pixels; the true box 77 of which it covers all: IoU 0.636.
-    result = result_of(two_blobs(), [[30, 30, 36, 40]], 0.25)
-    assert result["max_box_acc_v2_per_iou"] == {"30": 100.0, "50": 100.0, "70": 0.0}
-    assert result["max_box_acc_v2"] == pytest.approx(200 / 3.0)
-    # At threshold 0 only the smaller contour is right.
-    assert result["curve"][0] == 0.0
-
-
-def test_any_true_box_will_do_and_images_without_one_are_skipped():
-    boxes = [[[40, 40, 44, 44], [2, 2, 22, 22]], []]
-    result = result_of([two_blobs()] * 2, boxes)
-    assert (result["max_box_acc"], result["images"], result["skipped"]) == (100.0, 1, 1)
-
-
-def test_the_default_thresholds_are_those_of_the_protocol():
-    evaluator = MaxBoxAccEvaluator()
-    evaluator.add(two_blobs(), [[2, 2, 22, 22]])
-    assert evaluator.result()["thresholds"] == np.arange(0, 1, 0.001).tolist()
+    for boxes, right in (
+        ([[30, 30, 36, 36]], [0.0] * 5 + [100.0] * 5),
+        ([[40, 40, 44, 44], [2, 2, 22, 22]], [100.0] * 5 + [0.0] * 5),
+    ):
+        evaluator = MaxBoxAccEvaluator(step=0.1)
+        evaluator.add([score_map] * 2, [boxes, []])
+        result = evaluator.result()
+        assert result["curve"] == right and result["max_box_acc"] == 100
+        assert (result["images"], result["skipped"]) == (1, 1)
