@@ -25,16 +25,11 @@ VARIANTS = {
 @pytest.mark.parametrize(
     "methods, layers, keys",
     [
-        (["dgl"], LAYERS, [("dgl", "activation"), ("dgl", "hidden")]),
         (["dgl"], LAYERS[::-1], [("dgl", "hidden"), ("dgl", "activation")]),
         (["cam"], ["activation"], [("cam", "hidden")]),
-        (["cam"], [], [("cam", "hidden")]),
-        (["dgl"], [], []),
         (["cam", "dgl"], ["activation"], [("cam", "hidden"), ("dgl", "activation")]),
         (["dgl(pa=2)", "dgl"], ["hidden"], [("dgl(pa=2)", "hidden"), ("dgl", "hidden")]),
         (["eigencam", "eigencam"], ["hidden"], [("eigencam", "hidden")]),
-        (["dgl-pcs", "cam"], ["hidden"], [("dgl-pcs", "hidden"), ("cam", "hidden")]),
-        ([], LAYERS, []),
     ],
 )
 def test_entries_and_their_order(methods, layers, keys):
@@ -66,9 +61,6 @@ def test_a_batch_is_its_images_each_with_its_own_class():
 
         batch, first, second = (run(classes) for classes in (CLASS_INDEX, [0] * N, [1] * N))
         singles = [run(CLASS_INDEX[i : i + 1], slice(i, i + 1)) for i in range(N)]
-    assert [key for key in batch if key[0] in ("cam", "center", "foreground")] == [
-        *(("cam", "hidden"), ("center", "image"), ("foreground", "image"))
-    ]
     assert len(batch) == 2 * len(methods) - 3
     for key, found in batch.items():
         single = np.concatenate([one[key] for one in singles])
@@ -91,16 +83,9 @@ BY_CLASS = "gradcam gradcam++ xgradcam layercam hirescam dgl-pcs dgl-no-loss".sp
     "methods, passes, at_infinity",
     [
         (["cam", "eigencam", "center"], 0, 0),
-        (["gradcam"], 1, 1),
         (BY_CLASS, 1, 1),
-        (["dgl-no-class"], 1, 1),
-        (["dgl"], 2, 1),
         ([*METHODS], 2, 1),
-        (["dgl(pa=inf)"], 1, 1),
-        (["dgl(pa=2,exact)"], 2, 2),
         (["dgl-no-class(pa=2,exact)", "dgl-no-class(pa=3,exact)"], 1, 1),
-        ([*VARIANTS], 2, 2),
-        (["dgl", *VARIANTS], 3, 2),
         ([*METHODS, *VARIANTS, "dgl-no-class(pa=3)"], 3, 2),
     ],
 )
@@ -109,12 +94,3 @@ def test_methods_and_layers_share_the_backward_passes(methods, passes, at_infini
     assert backward_passes(methods, ["activation"]) == passes
     assert backward_passes(methods, []) == 0
     assert backward_passes(methods, alpha=INF) == at_infinity
-
-
-def test_float32_stays_float32():
-    found, exact = (
-        TINY.maps([*METHODS, *VARIANTS], dtype=dtype) for dtype in ("float32", "float64")
-    )
-    for key, array in exact.items():
-        assert found[key].dtype == np.float32
-        np.testing.assert_allclose(found[key], array, rtol=0, atol=1e-5 * np.abs(array).max())

@@ -5,7 +5,7 @@ import pytest
 from map_formulas import eigen_cam, formulas, grad_cam_plus_plus, softmax, unit
 from tiny_network import CLASS_INDEX, H, N, TinyNetwork, W, central_differences
 
-from dgl.attribution import METHODS, Evidence, combine, dgl_map, enhanced_map
+from dgl.attribution import METHODS, Evidence, dgl_map, enhanced_map
 from dgl.attribution.center import SIGMA, gaussian
 from dgl.tf_compat import tf
 
@@ -39,6 +39,8 @@ FORMULAS = {
     "dgl-no-class(pa=2)": (unit(S) - unit(TINY.loss_gradient(2.0))).sum(3),
     "dgl-no-class(pa=2,exact)": (unit(S) - unit(TINY.loss_gradient(2.0, "exact"))).sum(3),
     "dgl-no-class(pa=inf)": (unit(S) + unit(G)).sum(3),
+    **{f"dgl(pa={alpha:g})": TINY.dgl(alpha) for alpha in (0.5, 1.0, 100.0, 1e6, INF)},
+    **{f"dgl(pa={alpha:g},exact)": TINY.dgl(alpha, "exact") for alpha in (0.5, 1e6, INF)},
 }
 LAST = {
     "cam": TINY.cam(),
@@ -78,29 +80,6 @@ def test_refined_is_the_foreground_where_the_class_is(maps):
 
 
 # --- DGL
-
-
-@pytest.mark.parametrize("semantics", ["kernel", "exact"])
-def test_dgl(semantics):
-    alphas = [0.5, 1.0, 10.0, 100.0, 1e6, INF]
-    settings = [(CLASS_INDEX, alpha, semantics) for alpha in alphas]
-    found = TINY.run(lambda t: [dgl_map(t.logits, t.activation, *own) for own in settings])
-    for alpha, raw in zip(alphas, found):
-        np.testing.assert_allclose(raw, TINY.dgl(alpha, semantics), **CLOSE)
-
-
-def test_combine():
-    """No ReLU, and norms over each image by itself."""
-    rng = np.random.RandomState(2)
-    activation, of_class, of_loss = (rng.standard_normal((2, 3, 4, 5)) for _ in range(3))
-    activation[1] *= 100.0
-    with tf.Graph().as_default(), tf.Session() as session:
-        parts = [tf.constant(part) for part in (activation, of_class, of_loss)]
-        found, enhanced = session.run([combine(*parts), enhanced_map(parts[0], 0.0 * parts[2])])
-    np.testing.assert_allclose((enhanced**2).sum((1, 2, 3)), [1, 1], **CLOSE)
-    expected = formulas(activation, of_class, of_loss)["dgl"]
-    assert expected.min() < -1
-    np.testing.assert_allclose(found, expected, **CLOSE)
 
 
 @pytest.mark.parametrize("size, expected", [(0.0, 0.0), (1e-9, 1e-3), (1e-3, 1.0)])
@@ -146,12 +125,9 @@ def test_grad_cam_plus_plus():
     for scale in (1e-3, 1.0, 30.0):  # the formula is not linear in the gradient
         expected = grad_cam_plus_plus(S, scale * G)
         np.testing.assert_allclose(run("gradcam++", S, scale * G), expected, rtol=1e-10, atol=0)
-    # Zero denominators.
     activation, gradient = np.ones((1, 2, 2, 3)), np.zeros((1, 2, 2, 3))
-    gradient[0, 0, 0] = -0.5  # 2 g^2 + 4 g^3 is zero
+    gradient[0, 0, 0] = -0.5  # the denominator, 2 g^2 + 4 g^3, is zero
     np.testing.assert_array_equal(run("gradcam++", activation, gradient), np.zeros((1, 2, 2)))
-    gradient[0, 1, 1, 2] = 3.0
-    np.testing.assert_allclose(run("gradcam++", activation, gradient), 3.0 / 14.0, rtol=1e-12)
     # Squares that vanish in float32: half a gradient at each of four positions, in three channels.
     gradient = np.full((1, 2, 2, 3), 1e-25, "float32")
     found = run("gradcam++", activation.astype("float32"), gradient)
@@ -194,8 +170,4 @@ def test_center(maps):
         squared = offset[:, None] ** 2 + offset**2
         expected = np.exp(-squared / (2 * (SIGMA * side) ** 2))
         np.testing.assert_allclose(gaussian(side), expected, rtol=1e-12)
-    for dtype in ("float32", "float64"):  # one map an image, of the input's size
-        found = TINY.maps(["center"], dtype=dtype, image_size=32)["center", "image"]
-        assert found.dtype == dtype
-        np.testing.assert_allclose(found, [gaussian(32)] * N, rtol=1e-6)
-    assert maps["center", "image"].shape == (N, 224, 224)
+    np.testing.assert_allclose(maps["center", "image"], [gaussian(224)] * N, rtol=1e-12)

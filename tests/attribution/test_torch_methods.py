@@ -1,8 +1,7 @@
 """Maps against those of PyTorch in float64: DGL by autograd, the others by captum and pytorch-grad-cam.
 
-On a VGG with drawn weights, and on EfficientNet-Lite0 with its ImageNet weights and a photograph.
-
-Where a library's definition is another one, the comparison says so: pytorch-grad-cam centers the matrix of
+On a VGG with drawn weights, and on EfficientNet-Lite0 with its ImageNet weights and a photograph. Where a
+library's definition is another one, the comparison says so: pytorch-grad-cam centers the matrix of
 Eigen-CAM, which therefore is compared with PyTorch's SVD.
 """
 
