@@ -96,14 +96,3 @@ def test_types_of_the_graph(small):
         assert types[op] == {tf.bfloat16}, op
     for op in ("Mean", "Squeeze", "Sigmoid", "RealDiv"):
         assert types[op] == {tf.float32}, op
-
-
-def test_a_tensor_is_cast_once_for_all_its_readers_in_a_copy(small):
-    with tf.Graph().as_default() as graph:
-        image = tf.placeholder(tf.float32, [1, 8, 8, 3], "image")
-        both = [tf.nn.conv2d(image, tf.constant(small[0]["a"]), 1, "SAME") for _ in range(2)]
-        [tf.exp(both[0]), tf.sin(both[0])]
-    before, values = graph.as_graph_def(), {}
-    casts = [n for n in lower_precision(before, values)[0].node if n.op == "Cast"]
-    assert sorted(cast.name for cast in casts) == ["Conv2D/float32", "image/bfloat16"]
-    assert before == graph.as_graph_def() and values == {}

@@ -10,17 +10,6 @@ from dgl.predict.normalize import MINMAX, NORMALIZATIONS, normalize, parse_norma
 RULES = [*NORMALIZATIONS, "pas:90", "pas:99.5", "ivr:20"]
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_normalize_and_resize_refuse_what_is_not_finite_and_no_map(bad):
-    raw = np.ones((4, 4))
-    raw[1, 1] = bad
-    with pytest.raises(ValueError):
-        resize_map(raw, 8, 8)
-    for each in (raw, *map(np.zeros, ((4,), (0, 4), (4, 0)))):
-        with pytest.raises(ValueError):
-            normalize(each)
-
-
 def test_resize_map_is_bilinear_between_pixel_centers():
     score_map = np.array([[0.0, 1.0], [2.0, 3.0]])
     centers = np.clip((np.arange(4) + 0.5) / 2 - 0.5, 0, 1)
@@ -47,6 +36,7 @@ def by_definition(values, how):
 @pytest.mark.parametrize("shape", [(6, 8), (2, 3, 6, 8)])
 def test_every_rule_by_its_definition(rule, shape):
     how = parse_normalization(rule)
+    assert parse_normalization(str(how)) == how
     maps = np.random.RandomState(1).normal(30, 100, size=shape)
     found = normalize(maps, how)
     assert found.dtype == np.float32 and found.shape == maps.shape
@@ -68,14 +58,6 @@ def test_a_map_with_fewer_positive_places_than_the_percentile_leaves():
     raw = np.zeros((10, 10))
     raw[4, 4:6] = (3, 4)
     np.testing.assert_allclose(normalize(raw, parse_normalization("pas")), raw / 4)
-
-
-@pytest.mark.parametrize("text", ["pas", "pas:95", "ivr", "ivr:12.5", "minmax", "max"])
-def test_a_rule_s_name_is_read_and_written(text):
-    how = parse_normalization(text)
-    assert parse_normalization(str(how)) == how
-    assert (how == MINMAX) == (text == "minmax")
-    assert how.kind == text.partition(":")[0]
 
 
 @pytest.mark.parametrize("text", " pas: pas:0 pas:100 pas:x minmax:5 PAS otsu".split(" "))

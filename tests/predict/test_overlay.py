@@ -31,21 +31,6 @@ def test_colorize_is_jet_in_rgb_order(level):
     np.testing.assert_allclose(color[0, 0], jet(level / 255.0), atol=6)
 
 
-def test_colorize_truncates_and_clips():
-    beyond = np.array([[127.9 / 255, -1.0, 2.0]])
-    within = np.array([[127.1 / 255, 0.0, 1.0]])
-    np.testing.assert_array_equal(colorize(beyond), colorize(within))
-
-
-def test_what_is_no_map_or_image():
-    for bad in (np.zeros((2, 2, 1)), np.array([[np.nan, 0.0]])):
-        with pytest.raises(ValueError):
-            colorize(bad)
-    for bad in (np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3), np.float32)):
-        with pytest.raises(ValueError):
-            overlay(bad, np.zeros((4, 4)))
-
-
 def test_overlay_is_the_published_mixture():
     rng = np.random.RandomState(0)
     image, score_map = rng.randint(0, 256, (20, 30, 3)).astype(np.uint8), rng.rand(20, 30)
@@ -75,19 +60,6 @@ def test_boxes_have_their_colors_and_lie_on_their_edges():
     assert tuple(drawn[60, 50]) == (90, 90, 90)
     np.testing.assert_array_equal(draw_boxes(image, (0, 0, 0, 0), ()), image)
     np.testing.assert_array_equal(draw_boxes(image), image)
-    # A dark rim on both sides of the line.
-    across = drawn[60, 10:31].sum(axis=1)
-    line = np.flatnonzero((drawn[60, 10:31] == PREDICTED_COLOR).all(axis=1))
-    assert across[line[0] - 1] < 60 and across[line[-1] + 1] < 60
-
-
-@pytest.mark.parametrize("shape", [(64, 96), (300, 200)])
-def test_boxes_beyond_the_border_stay_visible(shape):
-    image = np.full(shape + (3,), 255, np.uint8)
-    drawn = draw_boxes(image, (-50, -50, 5000, 5000))
-    inside = (drawn == PREDICTED_COLOR).all(axis=2)
-    line = max(1, int(round(max(shape) / 100.0)))
-    assert inside[shape[0] // 2].sum() == inside[:, shape[1] // 2].sum() == 2 * line
 
 
 @pytest.mark.parametrize("name", ["a.png", "deep/er/b c#.PNG", "\u00fc.png"])

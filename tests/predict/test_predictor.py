@@ -75,9 +75,7 @@ def test_what_it_is(predictor, birds, path):
     assert (predictor.options.width, predictor.options.head) == (0.125, "linear")
     layers = ["conv5_2", "conv4_3", "add"]
     assert predictor.entries == [("dgl", layer) for layer in layers] + [("cam", "add")]
-    # Class names come from the card.
-    assert [predictor.class_name(i) for i in range(CLASSES)] == list(NAMES)
-    assert predictor.class_name(CLASSES) == "5"
+    assert [predictor.class_name(i) for i in range(CLASSES + 1)] == [*NAMES, "5"]
     # A layer that is named twice counts once.
     with Predictor("vgg", path, layers=["2", "conv5_2", 2], gpu="-1") as bare:
         assert (bare.card, bare.image_size, bare.class_name(3)) == (None, 224, "3")
@@ -110,14 +108,6 @@ def test_given_classes_decide_each_image_s_map(predictor):
     for wrong in (5, -7):
         with pytest.raises(UserError, match=f"class {wrong} is out of range.* 0 to 4"):
             predictor(IMAGES, np.array([0, wrong, 0]))
-
-
-def test_card_s_last_stride_is_used(tmp_path):
-    path = write_npz(tmp_path / "a.npz", values_of("resnet50", 32, width=0.125))
-    write_card(str(tmp_path / "a.json"), ModelCard("resnet50", SIZE, last_stride=2))
-    with Predictor("resnet50", path, methods=("cam",), gpu="-1") as made:
-        shape = made(np.zeros((1, SIZE, SIZE, 3), "uint8")).maps["cam", made.entries[0][1]].shape
-    assert shape == (1, 4, 4)
 
 
 @pytest.mark.parametrize(
@@ -174,9 +164,8 @@ def test_an_alpha_for_each_run(path, adjustable):
             np.testing.assert_allclose(raw, wanted, rtol=0, atol=1e-5 * np.abs(wanted).max())
     # The alpha of the beginning holds where none is given.
     same(adjustable(IMAGES), adjustable(IMAGES, alpha=10.0))
-    for alpha in (0.0, -1.0, 2e9, float("nan")):
-        with pytest.raises(ValueError, match="alpha"):
-            adjustable(IMAGES, alpha=alpha)
+    with pytest.raises(ValueError, match="alpha"):
+        adjustable(IMAGES, alpha=float("nan"))
 
 
 @pytest.mark.parametrize(
