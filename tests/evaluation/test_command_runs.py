@@ -82,35 +82,7 @@ def test_shards_that_do_not_fit_are_refused(folder, many, tmp_path):
     check("another evaluation than .*, it differs in model", "1", "2", "3")
     check("--merge .*: image 1 is in both", "1", "2", "1")
     check("no such file; expected the results of an evaluation", "1", "nowhere")
-    (tmp_path / "2" / "records.json").write_text("{")
-    check(r"records\.json: damaged", "1", "2")
     assert not (tmp_path / "m").exists()
-
-
-def test_unfinished_results_go_on_and_those_of_other_flags_are_kept(
-    folder, many, tmp_path, monkeypatch
-):
-    whole = evaluate_many(folder, many, tmp_path / "whole")
-    write, written = results.Store.write, []
-
-    def failing(self, chunk, results):
-        if len(written) == 3:
-            raise KeyboardInterrupt
-        written.append(chunk)
-        write(self, chunk, results)
-
-    out = tmp_path / "out"
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(results.Store, "write", failing)
-        evaluate_many(folder, many, out)
-    with pytest.raises(UserError, match="unfinished results of another evaluation, .* in model"):
-        evaluate_many(folder, many, out, "--pa", 3)
-    assert len(os.listdir(str(out / "partial"))) == 4
-    damaged = out / "partial" / "batch-000001.json"
-    damaged.write_bytes(damaged.read_bytes()[:100])
-    assert evaluate_many(folder, many, out) == whole
-    assert not (out / "partial").exists()
-    assert evaluate_many(folder, many, out, "--restart") == whole
 
 
 @pytest.mark.slow
@@ -127,14 +99,9 @@ def test_other_flags_and_other_shards_do_not_replace_finished_results(folder, ma
         evaluate_many(folder, many, tmp_path / "shard", *QUICK, "--shard", "1/3")
     with pytest.raises(UserError, match="differs in shard"):
         evaluate_many(folder, many, tmp_path / "shard", *QUICK, "--shard", "2/3")
-    for name, line in (("ids", "a"), ("sizes", "a,9,9")):
-        (tmp_path / f"image_{name}.txt").write_text(line + "\n")
-    (tmp_path / "localization.txt").write_text("a,1,1,5,5\n")
-    with pytest.raises(UserError, match=r"--out .*: finished results of another evaluation"):
-        command("--maps", tmp_path, "--metadata", tmp_path, "--out", out)
 
 
-def test_thresholds_and_layers_come_from_the_other_split(folder, many, tmp_path, capsys):
+def test_thresholds_and_layers_come_from_the_other_split(folder, many, tmp_path):
     flags = ("--clayer", "1-3", "--alphas", 1, "inf", "--fuse", "max")
     for split, more in (("val", ("--tune-split", "train")), ("train", ("--split", "train"))):
         evaluate_many(folder, many, tmp_path / split, *flags, *more)
@@ -155,13 +122,7 @@ def test_thresholds_and_layers_come_from_the_other_split(folder, many, tmp_path,
     assert (compared["a"], compared["b"], compared["figure"]) == (dgl, cam, "box_acc")
     # The fixed-threshold protocol has thresholds of its own crop.
     assert len({row["threshold"] for row in metrics["protocols"]["fixed_threshold"]["rows"]}) > 1
-    rows = metrics["alpha"]["rows"]
-    assert [(row["alpha"], row["semantics"]) for row in rows] == [
-        (1.0, "kernel"), ("inf", "kernel"), (1.0, "exact"), ("inf", "exact"),
-    ]  # fmt: skip
-    assert all({"gt_known", "max_box_acc"} <= set(row) for row in rows)
-    printed = capsys.readouterr().out
-    assert "thresholds selected on train" in printed and "by alpha" in printed
+    assert all({"gt_known", "max_box_acc"} <= set(row) for row in metrics["alpha"]["rows"])
     names = ["dgl@max(conv5_3+conv5_2+conv5_1)", "cam@add"]
     assert set(names) <= set(entries_of(metrics, "fixed_threshold"))
 
@@ -173,7 +134,6 @@ def test_a_part_of_the_other_split_is_taken_evenly(folder, many, tmp_path):
     # Of 8 images the first, the last, and one in the middle; the fourth cannot be read.
     names = [name for _, name in record["results"]["names"]]
     assert names == ["train0.jpg", "train4.jpg", "train7.jpg"]
-    assert metrics_of(tmp_path)["selection"]["images"] == 3
 
 
 def test_splits_that_share_images_do_not_settle_anything(folder, tmp_path):
@@ -245,8 +205,6 @@ def test_the_study_compares_everything(folder, many, tmp_path):
     assert len(compared) == len(methods) - 1
     assert {row["a"].split("@")[0] for row in compared} == {"dgl"}
     assert len(metrics["alpha"]["rows"]) == 4
-    assert "eigencam" in (tmp_path / "index.html").read_text(encoding="utf-8")
-    assert os.path.isfile(str(tmp_path / "tables" / "wsolevaluation.tex"))
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Plans survive JSON, tell their differences, and know their images and weights."""
+"""Plans survive JSON, and know their images, thresholds and names of classes."""
 
 import dataclasses
 import json
@@ -12,7 +12,6 @@ from made_results import ENTRY, PLAN
 from dgl.data.class_names import ClassNames
 from dgl.data.sample import DataSet, Sample
 from dgl.evaluation.plan import Plan, images_fingerprint, make_plan, predictor_arguments
-from dgl.metrics import FixedThresholdEvaluator, MaxBoxAccEvaluator
 
 
 @pytest.mark.parametrize("change", [{}, {"class_names": None}, {"model": None}])
@@ -20,13 +19,6 @@ def test_json_gives_the_plan_back(change):
     plan = dataclasses.replace(PLAN, **change)
     again = Plan.from_json(json.loads(json.dumps(plan.to_json())))
     assert again == plan and again.differences(plan) == []
-
-
-@pytest.mark.parametrize(
-    "change", [{"step": 0.1}, {"entries": (ENTRY,)}, {"thresholds": {}}, {"weights": "other"}]
-)
-def test_differences_are_named(change):
-    assert PLAN.differences(dataclasses.replace(PLAN, **change)) == list(change)
 
 
 @pytest.mark.parametrize(
@@ -42,15 +34,10 @@ def test_chunks_entries_and_evaluators():
     assert PLAN.chunks == 3
     assert PLAN.all_entries == [ENTRY, ("cam", "add"), ("dgl(pa=1)", "conv5_3")]
     fixed = [PLAN.localization_evaluator("fixed_threshold", e) for e in PLAN.entries]
-    assert all(isinstance(evaluator, FixedThresholdEvaluator) for evaluator in fixed)
     assert [evaluator.settings["threshold"] for evaluator in fixed] == [0.2, 0.4]
     wsol = PLAN.localization_evaluator("wsolevaluation", ENTRY)
     wsol.add_found([wsol.localize(np.eye(8), [[0, 0, 3, 3]])])
     assert wsol.result()["tuned_threshold"] == 0.15
-    selecting = dataclasses.replace(PLAN, selecting=True, thresholds={})
-    settling = selecting.localization_evaluator("fixed_threshold", ENTRY)
-    assert isinstance(settling, MaxBoxAccEvaluator) and selecting.pixel_evaluator() is None
-    assert PLAN.pixel_evaluator().settings == {"step": 0.01}
 
 
 def test_the_list_of_images_has_a_fingerprint():
@@ -71,7 +58,6 @@ def test_the_list_of_images_has_a_fingerprint():
         (("a", "b"), ("c", "d"), ("a", "b")),
         (None, ("c", "d"), ("c", "d")),
         (("n02123045", "n02088094"), (), ("tabby", "Afghan hound")),
-        (None, (), None),
     ],
 )
 def test_names_of_classes(folder, of_data, of_network, names):

@@ -6,6 +6,7 @@ import pickle
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 from command_runs import parse
@@ -106,14 +107,10 @@ def test_a_worker_gives_the_batches_of_one_process_in_threads_too(task):
 
 def test_another_machine_is_refused_and_strict_names_the_image(task):
     task, _ = task
-    for name, value, named in (
-        ("versions", {"numpy": "0.1"}, "numpy"),
-        ("weights", "x", "tiny.npz"),
-    ):
-        if name == "versions":
-            value = {**task.plan.versions, **value}
+    versions = {**task.plan.versions, "numpy": "0.1"}
+    for change, named in (({"versions": versions}, "numpy"), ({"weights": "x"}, "tiny.npz")):
         with pytest.raises(UserError, match=named):
-            Worker(task._replace(plan=dataclasses.replace(task.plan, **{name: value})), 1, "-1")
+            Worker(task._replace(plan=dataclasses.replace(task.plan, **change)), 1, "-1")
     worker = Worker(task._replace(strict=True), 1, "-1")
     with pytest.raises(UserError, match=r"val3\.jpg"):
         worker.run(0)
@@ -123,16 +120,10 @@ def test_workers_get_absolute_paths(folder, many, monkeypatch):
     monkeypatch.chdir(str(folder))
     tasks = []
 
-    class Workers:
-        gpus = 0
-
-        def batches_of(self, task):
-            tasks.append(task)
-            return lambda chunks: iter(())
-
+    workers = SimpleNamespace(gpus=0, batches_of=tasks.append)
     monkeypatch.setattr("dgl.evaluation.loop.collect", lambda *a, **k: None)
     args = parse(folder, "--load", "tiny.npz", "--data", "many", "--clayer", 1)
-    evaluation = Evaluation(args, Workers())
+    evaluation = Evaluation(args, workers)
     dataset = load_split(args, "val")
     plan = make_plan(args, evaluation.predictor, dataset, [])
     evaluation.run(dataset, plan, [], None, maps_folder="maps")
@@ -140,5 +131,4 @@ def test_workers_get_absolute_paths(folder, many, monkeypatch):
     (task,) = tasks
     assert task.arguments["load"] == os.path.join(os.getcwd(), "tiny.npz")
     assert task.maps_folder == os.path.join(os.getcwd(), "maps")
-    # The record keeps the path as it was given.
-    assert task.plan.model["load"] == "tiny.npz"
+    assert task.plan.model["load"] == "tiny.npz"  # as it was given

@@ -102,36 +102,3 @@ def test_batches_in_any_order_and_from_a_store_give_the_bytes_of_one_run(tmp_pat
     store.finish(results)
     records = [tmp_path / name / "records.json" for name in ("out", "whole")]
     assert records[0].read_bytes() == records[1].read_bytes()
-
-
-def test_boxes_that_do_not_fit_are_told_of_once_and_after_a_resumed_run_too(tmp_path, caplog):
-    dataset = make_dataset(tmp_path, count=6)
-    for position in (1, 4):
-        sample = dataset.samples[position]
-        wide = dataclasses.replace(sample, boxes=((5.0, 5.0, 900.0, 60.0),), size=(7, 7))
-        dataset.samples[position] = wide
-    plan, run_batches, store = prepared(dataset, tmp_path, batch=1)
-    for chunk, part in run_batches([1]):
-        store.write(chunk, part)
-    collect(plan, dataset, run_batches, store, progress=False)
-    warnings = [r.getMessage() for r in caplog.records if "boxes" in r.getMessage()]
-    assert len(warnings) == 2
-    assert warnings[0].startswith("rectangles: 2 boxes reach over") and "1.png" in warnings[0]
-    assert warnings[1].startswith("rectangles: 2 images") and "declared 7 x 7" in warnings[1]
-
-
-def test_a_failure_closes_the_runner_and_keeps_what_was_done(tmp_path):
-    dataset = make_dataset(tmp_path, count=4)
-    plan, run_batches, store = prepared(dataset, tmp_path, batch=1)
-    closed = []
-
-    def failing(chunks):
-        try:
-            yield from run_batches(chunks[:2])
-            raise UserError("no more")
-        finally:
-            closed.append(True)
-
-    with pytest.raises(UserError, match="^no more$"):
-        collect(plan, dataset, failing, store, progress=False)
-    assert closed and store.done() == [0, 1]

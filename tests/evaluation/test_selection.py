@@ -20,15 +20,15 @@ def stepped(low, high):
     return score_map
 
 
-def gather(maps, protocols=PROTOCOLS):
+def gather(maps):
     """Results of one map an entry and a protocol on a single image with one true box."""
     plan = dataclasses.replace(
-        PLAN, protocols=protocols, entries=tuple(maps), alpha_entries=(), thresholds={},
+        PLAN, protocols=PROTOCOLS, entries=tuple(maps), alpha_entries=(), thresholds={},
         selecting=True, data={"name": "x", "split": "train", "images": 1},
     )  # fmt: skip
     results = Results(plan)
     for (protocol, entry), evaluator in results.localization.items():
-        score_map = stepped(*maps[entry][protocols.index(protocol)])
+        score_map = stepped(*maps[entry][PROTOCOLS.index(protocol)])
         evaluator.add(score_map, [[0, 0, 20, 20]], ids=image_key(0))
     return results
 
@@ -54,11 +54,3 @@ def test_each_protocol_settles_its_own_thresholds_and_each_method_its_best_layer
     assert [(row["method"], row["layer"], row["chosen"], row["box_acc"]) for row in rows] == [
         ("dgl", "a", True, 100.0), ("dgl", "b", False, 0.0), ("cam", "a", True, 100.0),
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_one_protocol_alone(protocol):
-    maps = {entry: (steps[0],) for entry, steps in MAPS.items()}
-    thresholds, description = select_thresholds(gather(maps, (protocol,)))
-    assert list(thresholds) == [protocol]
-    assert description["rows"][0]["threshold"] == pytest.approx(0.3, abs=0.011)
