@@ -2,10 +2,12 @@
 
 import base64
 import csv
+import io
 import json
 import os
 import runpy
 import sys
+from contextlib import redirect_stdout
 
 import numpy as np
 import pytest
@@ -33,12 +35,11 @@ def results(folder, root):
     out = folder / "out"
     argv = [script, "--load", str(folder / "tiny.npz"), "--data", str(folder / "data")]
     argv += ["--out", str(out), "--batch", "2", "--gallery", "3", "--workers", "2", "--gpu", "-1"]
-    printed = []
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as caught:
         patch.setattr(sys, "argv", argv)
         patch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-        patch.setattr("builtins.print", lambda *parts: printed.append(" ".join(map(str, parts))))
-        runpy.run_path(script, run_name="__main__")
+        with redirect_stdout(io.StringIO()) as printed:
+            runpy.run_path(script, run_name="__main__")
     assert caught.value.code == 0
     return {
         "out": out,
@@ -46,7 +47,7 @@ def results(folder, root):
         "metrics": metrics_of(out),
         "rows": read_csv(out / "images.csv"),
         "page": (out / "index.html").read_text(encoding="utf-8"),
-        "printed": "\n".join(printed),
+        "printed": printed.getvalue(),
     }
 
 
@@ -137,7 +138,7 @@ def test_data_and_labels_that_do_not_fit_are_named(folder, tmp_path):
         with pytest.raises(UserError, match="--data: expected, as neither --maps nor --merge is"):
             command(*flags)
     write_list(tmp_path / "data", "val", [("a.jpg", blob_image(1), CLASSES, [(2, 2, 9, 9)])])
-    with pytest.raises(UserError, match="labels of 8 classes, but the checkpoint has 7"):
+    with pytest.raises(UserError, match="8 classes, but the checkpoint has 7 outputs"):
         run(parse(folder, "--out", tmp_path / "out", "--data", tmp_path / "data"))
 
 
