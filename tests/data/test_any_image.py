@@ -36,17 +36,10 @@ class OnDevice:
         raise TypeError("can't convert cuda:0 device type tensor to numpy.")
 
 
-def stored():
-    """A file in memory, at its end."""
-    buffer = io.BytesIO()
-    Image.fromarray(RGB).save(buffer, "PNG")
-    return buffer
-
-
-def closed():
-    buffer = stored()
-    buffer.close()
-    return buffer
+STORED = io.BytesIO()  # at its end
+Image.fromarray(RGB).save(STORED, "PNG")
+CLOSED = io.BytesIO()
+CLOSED.close()
 
 
 def in_memory(mode, image=RGB, orientation=1, **info):
@@ -100,9 +93,9 @@ KINDS = {
     "PIL RGB, a color clear": (in_memory("RGB", transparency=tuple(map(int, RGB[0, 0]))),
                                np.where((RGB[0, 0] == RGB).all(2, keepdims=True), 255, RGB)),
     "PIL with EXIF": (in_memory("RGB", orientation=6), np.rot90(RGB, -1)),
-    "bytes of a file": (stored().getvalue(), RGB),
-    "file in memory": (io.BytesIO(stored().getvalue()), RGB),
-    "file in memory that was just written": (stored(), RGB),
+    "bytes of a file": (STORED.getvalue(), RGB),
+    "file in memory": (io.BytesIO(STORED.getvalue()), RGB),
+    "file in memory that was just written": (STORED, RGB),
 }  # fmt: skip
 
 
@@ -122,43 +115,34 @@ def test_paths(tmp_path, of):
     np.testing.assert_array_equal(decoded_image(of(str(path))).image, RGB)
 
 
-WRONG = {
-    "True": (True, "True"),
-    "number": (3.5, "3.5"),
-    "list of numbers": ([[0, 1], [2, 3]], "a list"),
-    "beyond 1": (RGB / 200.0, "from 0 to 1.2"),
-    "around 0": (RGB / 127.5 - 1, "0 to 1 or 0 to 255"),
-    "beyond 255": (RGB.astype(int) * 2, "0 to 255"),
-    "negative": (RGB.astype(int) - 1, "-1"),
-    "NaN": (np.full((4, 4, 3), np.nan), "nan"),
-    "channels first": (np.moveaxis(RGB, -1, 0), "moveaxis"),
-    "five channels": (np.zeros((4, 4, 5), np.uint8), r"\(4, 4, 5\)"),
-    "batch": (RGB[None], r"\(1, 7, 9, 3\)"),
-    "one number": (np.uint8(3), r"\(\)"),
-    "empty": (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
-    "objects": (np.array([[{}]]), "object"),
-    "on a device": (OnDevice(), "OnDevice .*cuda:0"),
-}
-
-
-@pytest.mark.parametrize("kind", WRONG)
-def test_what_is_no_image_gives_a_line(kind):
-    image, words = WRONG[kind]
-    with pytest.raises(ArgumentError, match=words) as caught:
-        decoded_image(image)
-    assert isinstance(caught.value, ValueError) and "\n" not in str(caught.value)
-
-
 @pytest.mark.parametrize("image, words", [
+    (True, "True"),
+    (3.5, "3.5"),
+    ([[0, 1], [2, 3]], "a list"),
+    (RGB / 200.0, "from 0 to 1.2"),
+    (RGB / 127.5 - 1, "0 to 1 or 0 to 255"),
+    (RGB.astype(int) * 2, "0 to 255"),
+    (RGB.astype(int) - 1, "-1"),
+    (np.full((4, 4, 3), np.nan), "nan"),
+    (np.moveaxis(RGB, -1, 0), "moveaxis"),
+    (np.zeros((4, 4, 5), np.uint8), r"\(4, 4, 5\)"),
+    (RGB[None], r"\(1, 7, 9, 3\)"),
+    (np.uint8(3), r"\(\)"),
+    (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
+    (np.array([[{}]]), "object"),
+    (OnDevice(), "OnDevice .*cuda:0"),
     ("tabby cat", "tabby cat: no such file"), ("", "'': no such file"),
     ("https://a.org/b.jpg", "expected the path of a file, .*urlretrieve"),
     ("data:image/png;base64,iVBORw0KGgo=", "an address"), ("a\0b", "cannot be read"),
-    (io.StringIO("text"), "expected a binary file"), (closed(), "closed file"),
+    (io.StringIO("text"), "expected a binary file"), (CLOSED, "closed file"),
     (pathlib.Path("/tmp"), "a folder"), (b"GIF89a", "image"),
 ])  # fmt: skip
-def test_what_cannot_be_read_gives_a_line(image, words):
-    with pytest.raises(UserError, match=words):
+def test_what_is_no_image_gives_a_line(image, words):
+    with pytest.raises(UserError, match=words) as caught:
         decoded_image(image)
+    is_file = isinstance(image, (str, bytes, io.IOBase, pathlib.Path))
+    assert is_file or isinstance(caught.value, ArgumentError)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("images, count", [
@@ -166,15 +150,13 @@ def test_what_cannot_be_read_gives_a_line(image, words):
     (Image.fromarray(RGB), 1), (RGB, 1), (GRAY, 1), (Tensor(RGB), 1),
     ([RGB, GRAY], 2), ((RGB, GRAY), 2), (iter([RGB, GRAY]), 2), ({"a": 1}.keys(), 1), ([], 0),
     (np.stack([RGB, RGB, RGB]), 3), (np.array(["a.jpg", "b.jpg"]), 2),
+    (True, None), (3, None), (None, None), ({"a": RGB}, None), ({"a.jpg"}, None),
 ])  # fmt: skip
 def test_one_image_or_several(images, count):
-    assert len(list(listed_images(images))) == count
-
-
-@pytest.mark.parametrize("images", [True, 3, None, {"a": RGB}, {"a.jpg"}])
-def test_what_is_no_list_gives_a_line(images):
-    with pytest.raises(ArgumentError, match="images: "):
-        listed_images(images)
+    if count is None:
+        assert "images: " in refusal(listed_images, images)
+    else:
+        assert len(list(listed_images(images))) == count
 
 
 @pytest.mark.parametrize("channels", [3, 4])
@@ -183,8 +165,5 @@ def test_arrays_of_opencv(channels, scale):
     turned = np.dstack([RGB[..., ::-1], np.full(GRAY.shape, 255, "uint8")])[..., :channels]
     found = decoded_image(turned / scale if scale > 1 else turned, "bgr").image
     np.testing.assert_array_equal(found, RGB)
-
-
-def test_the_order_of_channels_does_not_matter_to_gray_and_is_checked():
     np.testing.assert_array_equal(decoded_image(GRAY, "bgr").image, GRAY_RGB)
     assert "channels 'gbr': expected one of rgb, bgr" in refusal(decoded_image, RGB, "gbr")

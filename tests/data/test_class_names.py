@@ -76,36 +76,17 @@ def test_a_beginning_finds_the_one_class_that_has_it(data):
 # "missile" is also another word for a projectile.
 @pytest.mark.parametrize("text, index", [
     ("tench", 0), ("tabby", 281), ("tabby cat", 281), ("labrador", 208), ("Canis_dingo", 273),
-    ("missile", 657), ("black and tan", 165), ("toilet tissue", 999), ("n02099601", 207),
+    ("missile", 657), ("black and tan", 165), ("toilet tissue", 999),
 ])  # fmt: skip
 def test_names_that_people_type(text, index):
     assert IMAGENET.find(text) == index
 
 
-def test_several_classes_are_listed():
-    message = refusal(IMAGENET.find, "french", "--class")
-    assert message.startswith("--class")
-    assert "245 French bulldog, 566 French horn, 930 French loaf" in message
-
-
-@pytest.mark.parametrize(
-    "text, nearest",
-    [("tabbi", "281 tabby"), ("golden retreiver", "207 golden retriever"), ("hound", "160 Afghan")],
-)
-def test_the_nearest_name_is_suggested(text, nearest):
-    with pytest.raises(UserError, match=f"nearest: .*{nearest}"):
-        IMAGENET.find(text)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "1000", 1000, -1, "-1", 1.5, None, "n99999999", "9" * 40, "²"]
-)
+@pytest.mark.parametrize("text", ["", 1000, -1, "-1", 1.5, None, "n99999999", "²", "a\n" * 10**5])
 def test_no_such_class(text):
-    assert "0 to 999" in refusal(IMAGENET.find, text)
-
-
-def test_a_long_text_is_refused_in_one_short_line():
-    assert len(refusal(IMAGENET.find, "a\n" * 10**5)) < 400
+    message = refusal(IMAGENET.find, text, "--class")
+    assert message.startswith("--class") and "0 to 999" in message and len(message) < 400
+    assert "nearest: 281 tabby" in refusal(IMAGENET.find, "tabbi")
 
 
 @given(st.lists(st.text(min_size=1), min_size=1, max_size=8, unique=True), st.integers(8, 10))

@@ -8,7 +8,7 @@ from refusals import refusal
 from trees import coco, cub, make, wsol, xml
 
 from dgl.data import check_files, detect_layout, load_data
-from dgl.data.layouts import layout_names, register_layout
+from dgl.data.layouts import layout_names
 from dgl.data.layouts.label_list import named_layout
 from dgl.data.sample import SPLITS, DataSet, Sample
 from dgl.errors import UserError
@@ -71,22 +71,15 @@ def test_recognized_and_read(tmp_path, layout, split):
     dataset = load_data(data, split)
     assert (dataset.format, dataset.split, len(dataset)) == (layout, split, 1)
     assert dataset == load_data(data, split, layout=layout)
-    (sample,) = dataset.samples
+    (sample,), (bare,) = dataset.samples, load_data(data, split, with_boxes=False).samples
     assert os.path.isabs(sample.path)
     assert os.path.basename(sample.path) == ("a.jpg" if split == "train" else "b.jpg")
     expected = [] if (layout, split) in BARE else [BOXES.get((layout, split), BOX)]
-    assert [pytest.approx(box) for box in sample.boxes] == expected
-    check_files(dataset)
-
-
-@pytest.mark.parametrize("layout", sorted(TREES))
-@pytest.mark.parametrize("split", ["train", "val"])
-def test_without_boxes_all_else_is_the_same(tmp_path, layout, split):
-    data = make(tmp_path, TREES[layout])
-    (bare,) = load_data(data, split, with_boxes=False).samples
-    (sample,) = load_data(data, split).samples
-    assert bare.boxes == ()
+    assert [pytest.approx(box) for box in sample.boxes] == expected and bare.boxes == ()
     assert (bare.id, bare.path, bare.class_index) == (sample.id, sample.path, sample.class_index)
+    check_files(dataset)
+    assert load_data(data, split, classes=7).classes == 7
+    assert "0 classes; expected" in refusal(load_data, data, split, classes=0)
 
 
 def test_missing_masks_are_reported_with_the_images(tmp_path):
@@ -126,34 +119,6 @@ def test_a_flag_stands_for_lists_or_else_for_the_set_as_published(tmp_path, name
     assert named_layout(data, name, "set") == named_layout(data, name) == name
 
 
-@pytest.mark.parametrize("layout", sorted(TREES))
-def test_explicit_number_of_classes(tmp_path, layout):
-    data = make(tmp_path, TREES[layout])
-    assert load_data(data, "val", classes=7).classes == 7
-    assert "0 classes; expected" in refusal(load_data, data, "val", classes=0)
-
-
-def test_folder_that_is_no_data_set(tmp_path):
-    assert "absent: no such folder" in refusal(load_data, str(tmp_path / "absent"), "val")
-    assert "the folder is empty" in refusal(load_data, str(tmp_path), "val")
-    (tmp_path / "file").write_text("x")
-    assert "file: not a folder" in refusal(load_data, str(tmp_path / "file"), "val")
-    message = refusal(load_data, str(tmp_path), "val")
-    assert re.search(r"no data set recognized; looked for .*\(imagenet\)", message)
-
-
-def test_unknown_layout_and_split(tmp_path):
-    data = make(tmp_path, TREES["folder"])
-    expected = "unknown layout 'kitti'; expected one of ['imagenet', "
-    assert expected in refusal(load_data, data, "val", layout="kitti")
-    assert "unknown split 'dev'" in refusal(load_data, data, "dev")
-
-
-def test_a_name_is_registered_once():
-    with pytest.raises(ValueError):
-        register_layout("folder", "", lambda *_: False)(lambda *_: None)
-
-
 def test_photos5(shared_data):
     data = os.path.join(shared_data, "photos5")
     train = load_data(data, "train", "photos5", layout="imagenet", classes=5)
@@ -168,27 +133,37 @@ def test_photos5(shared_data):
     check_files(train, val)
 
 
-@pytest.mark.parametrize(
-    "layout, files, message",
-    [
-        ("imagenet", {"labels/set/val.txt": "\n"}, r"val\.txt: no images listed"),
-        ("ilsvrc", {"val/a.jpg": "x"}, "no folder of annotations"),
-        ("wsolevaluation", {"notes.txt": "x"}, "no metadata; expected image_ids.txt"),
-        ("folder", {"1.jpg": "x"}, "no class folders with images"),
-        ("cub200", {"notes.txt": "x"}, r"images\.txt: no such file"),
-        ("coco", {"val.json": "{}"}, "no JSON file of the val split"),
-        ("voc", {"images/a.jpg": "x"}, "no folder of annotations"),
-        ("yolo", {"images/a.jpg": "x"}, r"data\.yaml: no such file"),
-    ],
-)
-def test_a_folder_of_another_layout(tmp_path, layout, files, message):
-    data = make(tmp_path, files)
-    assert re.search(message, refusal(load_data, data, "val", layout=layout))
-
-
 def test_a_flag_for_data_that_are_not_there(tmp_path):
     data = make(tmp_path, TREES["folder"])
     with pytest.raises(UserError, match="--cub.*images in images/.*CUB-200-2011"):
         named_layout(data, "cub")
     make(tmp_path, {"labels/other/val.txt": "b.jpg 0\n"})
     assert named_layout(data, "cub", "absent") == "cub"  # whose loader lists the others
+
+
+@pytest.mark.parametrize(
+    "settings, files, message",
+    [
+        ({"layout": "imagenet"}, {"labels/set/val.txt": "\n"}, r"val\.txt: no images listed"),
+        ({"layout": "ilsvrc"}, {"val/a.jpg": "x"}, "no folder of annotations"),
+        ({"layout": "wsolevaluation"}, {"notes.txt": "x"}, "no metadata; expected image_ids.txt"),
+        ({"layout": "folder"}, {"1.jpg": "x"}, "no class folders with images"),
+        ({"layout": "cub200"}, {"notes.txt": "x"}, r"images\.txt: no such file"),
+        ({"layout": "coco"}, {"val.json": "{}"}, "no JSON file of the val split"),
+        ({"layout": "voc"}, {"images/a.jpg": "x"}, "no folder of annotations"),
+        ({"layout": "yolo"}, {"images/a.jpg": "x"}, r"data\.yaml: no such file"),
+        (
+            {"layout": "kitti"},
+            TREES["folder"],
+            "unknown layout 'kitti'; expected one of .'imagenet'",
+        ),
+        ({"split": "dev"}, TREES["folder"], "unknown split 'dev'"),
+        ({"data_dir": "absent"}, {}, "absent: no such folder"),
+        ({"data_dir": __file__}, {}, "not a folder"),
+        ({}, {}, "the folder is empty"),
+        ({}, {"file": "x"}, r"no data set recognized; looked for .*\(imagenet\)"),
+    ],
+)
+def test_what_is_no_such_data_set(tmp_path, settings, files, message):
+    settings = {"data_dir": make(tmp_path, files), "split": "val", **settings}
+    assert re.search(message, refusal(load_data, **settings))

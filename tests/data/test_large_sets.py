@@ -1,13 +1,15 @@
-"""One wrong line among many of any layout's lists is recorded with its image, and all others are read."""
+"""Large sets: one wrong line is recorded with its image, and a published set that is not whole is told."""
 
 import json
 import os
 import re
 
 import pytest
+from refusals import refusal
 from trees import cub, make, wsol, xml
 
-from dgl.data.layouts import load_data
+from dgl.data.layouts import cub as cub_layout
+from dgl.data.layouts import ilsvrc, load_data, wsolevaluation
 from dgl.data.text_files import UnknownClassError
 from dgl.errors import UserError
 
@@ -150,3 +152,34 @@ def test_a_class_out_of_range_or_a_wrong_list_of_classes_is_never_left_out(kind,
     """Labels of one class in a thousand may be all that tells that they count from 1."""
     with pytest.raises(UnknownClassError if kind.endswith(": class") else UserError):
         load_data(make(tmp_path, REFUSED[kind]), "val")
+
+
+# The totals of images and of training images or boxes, and which of them is told to be wrong.
+FULL = {
+    "whole": (400, 400, None),
+    "part": (500, 500, None),
+    "lacking images": (401, 400, "400 images; expected 401"),
+    "lacking boxes": (400, 401, "400 (boxes|test images); expected 401"),
+}
+
+
+@pytest.mark.parametrize("kind", FULL)
+@pytest.mark.parametrize("files", [WSOL, CUB, ILSVRC], ids=["wsolevaluation", "cub", "ilsvrc"])
+def test_published_sets_are_recognized_by_their_size(tmp_path, monkeypatch, caplog, files, kind):
+    images, second, message = FULL[kind]
+    for module, published, small in (
+        (cub_layout, {"CLASSES": 200, "IMAGES": 11788, "TEST_IMAGES": 5794}, (3, images, second)),
+        (ilsvrc, {"CLASSES": 1000, "VAL_IMAGES": 50000, "VAL_BOXES": 80477}, (3, images, second)),
+    ):
+        for (name, value), other in zip(published.items(), small):
+            assert getattr(module, name) == value
+            monkeypatch.setattr(module, name, other)
+    monkeypatch.setitem(wsolevaluation._TOTALS, ("ILSVRC", "val"), (images, second))
+    data = make(tmp_path / "ILSVRC", files)
+    if kind == "lacking boxes" and files is not CUB:
+        assert len(load_data(data, "val", with_boxes=False)) == 400 and not caplog.records
+    if message and (files, kind) != (ILSVRC, "lacking boxes"):
+        assert re.search(message, refusal(load_data, data, "val"))
+    else:
+        assert len(load_data(data, "val")) == 400
+        assert re.search(message or "^$", caplog.text)
