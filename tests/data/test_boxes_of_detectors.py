@@ -88,13 +88,9 @@ def test_boxes_are_those_of_the_upright_image(tmp_path, name, orientation):
     Image.new("RGB", SIZE).save(path, exif=exif)
     height, width = read_image(path).shape[:2]
     assert image_size(path) == (width, height)
+    assert image_size(str(tmp_path / "classes.txt")) is None is image_size(str(tmp_path / "absent"))
     (sample,) = load_data(data, "val").samples
     assert sample.boxes[0] == pytest.approx((width / 4, 0, width * 3 / 4, height / 2))
-
-
-def test_what_is_no_image_has_no_size(tmp_path):
-    make(tmp_path, {"b.jpg": "x"})
-    assert image_size(str(tmp_path / "b.jpg")) is None is image_size(str(tmp_path / "absent"))
 
 
 # COCO
@@ -123,11 +119,6 @@ def test_coco_ids_leave_gaps_and_crowds_do_not_count(tmp_path):
     assert dataset.class_names == CLASSES
     (boxes,) = [sample.boxes for sample in dataset.samples if sample.class_index == 1]
     assert boxes == ((1, 2, 3, 4),)
-
-
-def test_several_coco_files_of_one_split(tmp_path):
-    data = make(tmp_path, {f"annotations/{n}.json": COCO for n in ("instances_val2014", "val")})
-    assert "several files of the val split" in refusal(load_data, data, "val")
 
 
 # PASCAL VOC
@@ -204,18 +195,13 @@ def test_yolo_polygons_count_by_their_box(tmp_path):
     assert sample.boxes[0] == pytest.approx((10, 0.3001 * 80, 90, 0.5 * 80))
 
 
-def test_yolo_tags_are_not_looked_at(tmp_path):
-    write_images(tmp_path, "a.jpg")
-    config = "names: !!python/object/apply:os.system [ls]\nval: images"
-    data = make(tmp_path, {"data.yaml": config, "labels/a.txt": "0 0.5 0.5 1 1\n"})
-    assert load_data(data, "val").class_names == ("ls",)
-
-
-def test_links_in_a_circle(tmp_path):
+def test_yolo_tags_are_not_looked_at_and_links_in_a_circle_are_not_followed(tmp_path):
     write_images(tmp_path, "a.jpg")
     os.symlink(str(tmp_path / "images"), str(tmp_path / "images" / "again"))
-    data = make(tmp_path, {"data.yaml": "names: [cat]\nval: images", "labels/a.txt": "0 .5 .5 1 1"})
-    assert [sample.id for sample in load_data(data, "val").samples] == ["a.jpg"]
+    config = "names: !!python/object/apply:os.system [ls]\nval: images"
+    data = make(tmp_path, {"data.yaml": config, "labels/a.txt": "0 .5 .5 1 1"})
+    dataset = load_data(data, "val")
+    assert dataset.class_names == ("ls",) and [s.id for s in dataset.samples] == ["a.jpg"]
 
 
 # Bad files
@@ -224,23 +210,21 @@ def test_links_in_a_circle(tmp_path):
 def changed(part, number, **values):
     document = json.loads(COCO)
     document[part][number].update(values)
-    return json.dumps(document)
+    return {"val.json": json.dumps(document)}
 
 
-NO_BOX = r'annotations\[1\]: "bbox" is {}; expected \[x, y, width, height\]'
 ONE_CAT = "names: [cat]\n"
 BAD = {
     "coco": [
-        ('{"images": ' + "[" * 100000, "no JSON"),
-        ('{"images": []}', 'no list "annotations"'),
-        (coco({"a.jpg": []}, annotations=[3]), r"annotations\[0\]: '3'; expected an object"),
-        (coco({"a.jpg": []}), "none of 1 images has an object"),
-        (changed("annotations", 1, bbox=None), NO_BOX.format("missing")),
-        (changed("annotations", 1, bbox=[1, 2, "3", 4]), NO_BOX.format(".*")),
+        ({"val.json": '{"images": ' + "[" * 100000}, "no JSON"),
+        ({"val.json": '{"images": []}'}, 'no list "annotations"'),
+        ({"val.json": coco({}, annotations=[3])}, r"annotations\[0\]: '3'; expected an object"),
+        ({"val.json": coco({"a.jpg": []})}, "none of 1 images has an object"),
+        ({"val2014.json": COCO}, "several files of the val split"),
+        (changed("annotations", 1, bbox=[1, 2, "3", 4]), r'annotations\[1\]: "bbox" is'),
         (changed("annotations", 1, bbox=[1, 2, -3, 4]), r"annotations\[1\]: box 1 2 -2 6"),
         (changed("annotations", 0, image_id=99), r"annotations\[0\]: image_id '99' is not among"),
         (changed("annotations", 0, category_id=8), r"\[0\]: category_id '8' is not among"),
-        (changed("annotations", 0, image_id=[1]), '"image_id" is .*; expected a number or a text'),
         (changed("images", 1, id=10), r"images\[1\]: id '10' a second time"),
         (changed("images", 1, file_name="a.jpg"), r"images\[1\]: 'a.jpg' is images\[0\] already"),
         (changed("categories", 1, name=""), r'categories\[1\]: no "name"'),
@@ -252,9 +236,8 @@ BAD = {
         ({"classes.txt": "dog\n"}, r"a.xml: class 'cat'; expected one of those in .*classes.txt"),
     ],
     "yolo": [
-        ({"data.yaml": "names: ["}, "data.yaml: no YAML"),
-        ({"data.yaml": "- 1"}, "data.yaml: no mapping"),
         ({"data.yaml": "[" * 5000}, "data.yaml: no YAML"),
+        ({"data.yaml": "- 1"}, "data.yaml: no mapping"),
         ({"data.yaml": "val: images"}, "data.yaml: no names"),
         ({"data.yaml": "names: {0: a, 2: b}\nval: images"}, "expected indices 0 to 1"),
         ({"data.yaml": ONE_CAT}, "data.yaml: no val; expected"),
@@ -262,7 +245,6 @@ BAD = {
         ({"data.yaml": ONE_CAT + "val: ../.."}, "leads out of the data folder"),
         ({"data.yaml": ONE_CAT + "val: images\nkpt_shape: [3]"}, "labels of poses"),
         ({"labels/a.txt": "0 0.5 0.5 1\n"}, r"a.txt:1: 4 numbers; expected 'class x y width"),
-        ({"labels/a.txt": "0 nan 0.5 1 1\n"}, r"a.txt:1: nan is no fraction"),
         ({"labels/a.txt": "cat 0.5 0.5 1 1\n"}, r"a.txt:1: class 'cat'"),
         ({"labels/a.txt": "0 0.5 0.5 -0.005 1\n"}, r"a.txt:1: box .*; expected"),
         ({"labels/a.txt": ""}, "none of 1 images has an object"),
@@ -270,17 +252,15 @@ BAD = {
     ],
 }
 SOUND = {
+    "coco": {"val.json": COCO},
     "voc": {"Annotations/a.xml": xml(("cat", (1, 1, 3, 3)))},
     "yolo": {"data.yaml": ONE_CAT + "val: images", "labels/a.txt": "0 0.5 0.5 1 1\n"},
 }
 
 
-@pytest.mark.parametrize(
-    "layout, number", [(name, n) for name in BAD for n in range(len(BAD[name]))]
-)
-def test_bad_files(tmp_path, layout, number):
-    changes, message = BAD[layout][number]
-    files = {"val.json": changes} if layout == "coco" else {**SOUND[layout], **changes}
+@pytest.mark.parametrize("layout, row", [(layout, row) for layout in BAD for row in BAD[layout]])
+def test_bad_files(tmp_path, layout, row):
     write_images(tmp_path, "a.jpg")
-    found = refusal(load_data, make(tmp_path, files), "val", layout=layout)
-    assert re.search(message, found) and len(found) < 600
+    data = make(tmp_path, {**SOUND[layout], **row[0]})
+    found = refusal(load_data, data, "val", layout=layout)
+    assert re.search(row[1], found) and len(found) < 600

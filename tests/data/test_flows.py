@@ -95,11 +95,6 @@ def test_points_before_a_failure_are_counted(samples):
     assert points[2] is points[3] is points[4]
 
 
-@pytest.mark.parametrize("flow, settings", [(ShuffledDraws, (None,)), (ValidationFlow, (SIZE, 4))])
-def test_an_empty_list_is_refused(flow, settings):
-    assert "list is empty" in refusal(flow, [], *settings)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_training_channels_are_bgr_and_labels_belong_to_their_images(tmp_path, workers):
     colors = [(250, 120, 10), (30, 60, 90), (0, 0, 255)]
@@ -124,12 +119,10 @@ def test_the_number_of_processes_changes_nothing(samples, workers):
             np.testing.assert_array_equal(array, same)
 
 
-def test_training_on_nothing_readable_is_refused(tmp_path):
-    assert "broken.jpg" in refusal(make_training_flow, [broken(tmp_path)] * 3, SIZE, 4, 0)
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_unreadable_image_is_left_out_of_training(samples, tmp_path, workers):
+    assert "broken.jpg" in refusal(make_training_flow, [broken(tmp_path)] * 3, SIZE, 4, workers)
+    assert "list is empty" in refusal(make_training_flow, [], SIZE, 4, workers)
     flow = make_training_flow(samples + [broken(tmp_path)], SIZE, 4, workers, seed=1)
     labels = [label for _, batch in take(flow, 12) for label in batch.tolist()]
     assert len(labels) == 48
@@ -139,6 +132,7 @@ def test_an_unreadable_image_is_left_out_of_training(samples, tmp_path, workers)
 @pytest.mark.parametrize("workers", [0, 3])
 @pytest.mark.parametrize("batch, lengths", [(3, [3, 3, 1]), (7, [7]), (10, [7])])
 def test_validation_goes_through_the_list_in_order(samples, batch, lengths, workers):
+    assert "list is empty" in refusal(ValidationFlow, [], SIZE, batch, workers)
     flow = ValidationFlow(samples, SIZE, batch, workers)
     batches = take(flow, 100)
     assert len(flow) == len(batches)

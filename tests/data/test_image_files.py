@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from refusals import refusal
+from trees import make
 
 from dgl.data import image_files
 from dgl.data.image_files import LeftOut, can_read_avif, can_read_heic, image_names, list_images
@@ -39,9 +40,8 @@ def test_every_extension_is_listed_and_read(tmp_path, rgb, extension):
 
 def test_what_cannot_be_read_is_counted_and_named(tmp_path, rgb, monkeypatch):
     Image.fromarray(rgb).save(str(tmp_path / "a.png"))
-    for name in ("b.heic", "c.HEIC", "d.svg", "e", "notes.txt", "boxes.xml", ".hidden.psd"):
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "folder.psd").mkdir()
+    names = ("b.heic", "c.HEIC", "d.svg", "e", "boxes.xml", ".hidden.psd", "folder.psd/f.psd")
+    make(tmp_path, dict.fromkeys(names, "x"))
     monkeypatch.setattr(image_files, "can_read_heic", lambda: False)
     left_out = LeftOut()
     assert image_names(str(tmp_path), left_out) == ["a.png"]
@@ -52,11 +52,9 @@ def test_what_cannot_be_read_is_counted_and_named(tmp_path, rgb, monkeypatch):
 
 
 def test_list_images(tmp_path):
-    assert "no images in this folder;" in refusal(list_images, str(tmp_path))
     assert "no such file or folder" in refusal(list_images, str(tmp_path / "absent"))
-    for name in ("b.jpg", "a.PNG", "c.JPEG", ".hidden.jpg", "notes.txt"):
-        (tmp_path / name).write_bytes(b"x")
-    (tmp_path / "folder.jpg").mkdir()
+    names = ("b.jpg", "a.PNG", "c.JPEG", ".hidden.jpg", "notes.txt")
+    make(tmp_path, {"folder.jpg/d.jpg": "x", **dict.fromkeys(names, "x")})
     assert list_images(str(tmp_path)) == [str(tmp_path / n) for n in ("a.PNG", "b.jpg", "c.JPEG")]
     text = str(tmp_path / "notes.txt")
     assert list_images(text) == [text]

@@ -80,18 +80,13 @@ def test_transparent_palette_entry_becomes_white(tmp_path, name):
     check(read_image(path), expected)
 
 
-@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm"])
-def test_16_bit_grayscale_is_scaled(tmp_path, name):
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "a.pgm", "color.png"])
+def test_16_bits_are_scaled(tmp_path, rgb, name):
     values = np.array([[0, 128, 129, 255, 256], [257, 32768, 65278, 65406, 65535]], np.uint16)
+    values = rgb.astype(np.uint16) * 257 if "color" in name else np.dstack([values] * 3)
     path = str(tmp_path / name)
-    assert cv2.imwrite(path, values)
-    check(read_image(path), np.rint(np.dstack([values] * 3) / 257.0))
-
-
-def test_16_bit_color_is_scaled(tmp_path, rgb):
-    path = str(tmp_path / "a.png")
-    assert cv2.imwrite(path, rgb[:, :, ::-1].astype(np.uint16) * 257)
-    check(read_image(path), rgb)
+    assert cv2.imwrite(path, values[..., ::-1] if "color" in name else values[..., 0])
+    check(read_image(path), np.rint(values / 257.0))
 
 
 @pytest.mark.parametrize("dtype, value", [(np.float32, 1), (np.int32, 70000)])
@@ -156,10 +151,12 @@ def test_truncated_file_is_an_error(tmp_path, name, kept):
         ("a.jpg", b"hello, this is text\n" * 9, "not an image"),
         ("a.jpg", b"\xff\xd8\xff", ""),
         ("a.img", bytes([0, 0, 2] + [0] * 9 + [2, 0, 2, 0, 24, 32]) + b"x" * 12, "not an image"),
+        ("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "expected the package pillow-heif"),
     ],
-    ids=["empty", "text", "JPEG's start", "no TGA by its name"],
+    ids=["empty", "text", "JPEG's start", "no TGA by its name", "HEIC without its package"],
 )
-def test_what_is_no_image(tmp_path, name, data, reason):
+def test_what_is_no_image(tmp_path, monkeypatch, name, data, reason):
+    monkeypatch.setattr(image_io, "can_read_heic", lambda: False)
     path = tmp_path / name
     path.write_bytes(data)
     message = refusal(read_image, str(path))
@@ -177,19 +174,13 @@ def bomb(width, height):
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("width, height", [(10001, 10000), (13000, 13000), (2000000, 2000000)])
-def test_too_many_pixels_is_known_from_the_header(tmp_path, width, height):
+def test_too_many_pixels_is_known_from_the_header(tmp_path, rgb, monkeypatch, width, height):
     path = tmp_path / "bomb.png"
     path.write_bytes(bomb(width, height))
     with pytest.raises(UserError, match=r"bomb\.png: .* at most 100 megapixels"):
         read_image(str(path))
-
-
-def test_pixel_limit_is_inclusive(tmp_path, rgb, monkeypatch):
-    path = save(tmp_path, rgb, "a.png")
     monkeypatch.setattr(image_io, "PIXEL_LIMIT", HEIGHT * WIDTH)
-    check(read_image(path), rgb)
-    monkeypatch.setattr(image_io, "PIXEL_LIMIT", HEIGHT * WIDTH - 1)
-    assert "64 x 40 pixels" in refusal(read_image, path)
+    check(read_image(save(tmp_path, rgb, "a.png")), rgb)
 
 
 def test_scans_of_a_jpeg_are_limited(tmp_path, rgb):
@@ -210,13 +201,6 @@ def test_encoded_images_are_read_back(tmp_path, rgb, extension, quality):
     check(read_image(str(path)), rgb[:, :, [0, 0, 0]])
     with pytest.raises(ValueError):
         encode_image(rgb, ".xyz")
-
-
-def test_heic_without_its_package_says_what_to_install(tmp_path, monkeypatch):
-    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    monkeypatch.setattr(image_io, "can_read_heic", lambda: False)
-    with pytest.raises(UserError, match=r"a\.heic: a HEIC image; expected the package pillow-heif"):
-        read_image(str(tmp_path / "a.heic"))
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])

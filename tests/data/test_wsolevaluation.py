@@ -1,7 +1,6 @@
 """Layout `wsolevaluation`: metadata folders, where their images are, and published totals."""
 
 import functools
-import logging
 import os
 import re
 
@@ -10,8 +9,7 @@ from refusals import refusal
 from trees import make, wsol
 
 from dgl.data import check_files, load_data
-from dgl.data.layouts.wsolevaluation import Record, detect_wsol, read_metadata
-from dgl.errors import UserError
+from dgl.data.layouts.wsolevaluation import detect_wsol, read_metadata
 
 load_wsol = functools.partial(load_data, layout="wsolevaluation")
 
@@ -62,28 +60,24 @@ def test_a_folder_that_is_one_split(tmp_path):
 
 @pytest.mark.parametrize("root", ["dataset/SET/", "SET/", "images/", ""])
 def test_where_images_are(tmp_path, root):
+    """The first image that is found decides where all are, and masks are where images are."""
     images = {root + "c/1.jpg": "x", root + "m.png": "x"}
-    data = make(tmp_path, {**metadata("metadata/SET/val", "c/1.jpg"), **images})
-    (sample,) = load_wsol(data, "val").samples
-    assert sample.path == os.path.join(data, root, "c", "1.jpg")
-    lines = "c/1.jpg,m.png,\nc/1.jpg,n.png,i.png\n"
+    data = make(tmp_path, {**metadata("metadata/SET/val", "0.jpg", "c/1.jpg"), **images})
+    paths = [os.path.join(data, root, *parts) for parts in (("0.jpg",), ("c", "1.jpg"))]
+    assert [sample.path for sample in load_wsol(data, "val").samples] == paths
+    lines = "c/1.jpg,m.png,\nc/1.jpg,n.png,i.png\n0.jpg,m.png,\n"
     make(tmp_path, {"metadata/SET/val/localization.txt": lines})
+    os.remove(os.path.join(data, "metadata/SET/val/image_sizes.txt"))
     dataset = load_wsol(data, "val")
-    (sample,) = dataset.samples
+    none, sample = dataset.samples
     assert sample.mask_paths == tuple(os.path.join(data, root, n) for n in ("m.png", "n.png"))
-    assert sample.ignore_path == os.path.join(data, root, "i.png")
-    assert sample.boxes == ()
-    with pytest.raises(UserError, match=r"2 of 3 masks are missing: .*n\.png, .*i\.png$"):
-        check_files(dataset)
-    assert load_wsol(data, "val", with_boxes=False).samples[0].mask_paths == ()
-
-
-def test_the_first_image_found_decides_where_all_are(tmp_path):
-    names = ("a.jpg", "b.jpg", "c.jpg")
-    data = make(tmp_path, {**metadata("val", *names), "images/b.jpg": "x", "c.jpg": "x"})
-    dataset = load_wsol(data, "val")
-    assert [s.path for s in dataset.samples] == [os.path.join(data, "images", n) for n in names]
-    assert "2 of 3 images are missing" in refusal(check_files, dataset)
+    assert sample.ignore_path == os.path.join(data, root, "i.png") and none.ignore_path is None
+    assert sample.boxes == () and sample.size is None
+    missing = (
+        r"1 of 2 images are missing: .*0\.jpg; .*2 of 4 masks are missing: .*n\.png, .*i\.png$"
+    )
+    assert re.search(missing, refusal(check_files, dataset))
+    assert load_wsol(data, "val", with_boxes=False).samples[1].mask_paths == ()
 
 
 def test_a_name_is_no_way_out_of_the_data_folder(tmp_path):
@@ -108,39 +102,6 @@ def test_data_names(tmp_path):
     assert expected in refusal(load_wsol, data, "val", "B")
 
 
-BOXES = {
-    "image_ids.txt": "a/1.jpg\nb, c/2.jpg\na/3.jpg\n",
-    "class_labels.txt": "a/3.jpg,2\na/1.jpg,0\nb, c/2.jpg,1\n",
-    "image_sizes.txt": "a/1.jpg,500,375\nb, c/2.jpg,20,30\na/3.jpg,9,8\n",
-    "localization.txt": "a/1.jpg,1,2,3,4\na/1.jpg,5,6,7.5,8\nb, c/2.jpg,0,0,20,30\na/3.jpg,1,1,2,2\n",
-}
-MASKS = {
-    **BOXES,
-    "localization.txt": "a/1.jpg,a/1_m0.png,a/1_ignore.png\na/1.jpg,a/1_m1.png,\n"
-    "b, c/2.jpg,b/2_m.png,\na/3.jpg,a/3_m.png,\na/3.jpg,a/3_n.png,a/3_ignore.png\n",
-}
-
-
-@pytest.mark.parametrize("with_sizes", [True, False])
-def test_masks_with_and_without_sizes(tmp_path, with_sizes):
-    data = make(tmp_path, MASKS)
-    if not with_sizes:
-        (tmp_path / "image_sizes.txt").unlink()
-    sizes = [(500, 375), (20, 30), (9, 8)] if with_sizes else [None] * 3
-    assert read_metadata(data) == [
-        Record("a/1.jpg", 0, (), sizes[0], ("a/1_m0.png", "a/1_m1.png"), "a/1_ignore.png"),
-        Record("b, c/2.jpg", 1, (), sizes[1], ("b/2_m.png",), None),
-        Record("a/3.jpg", 2, (), sizes[2], ("a/3_m.png", "a/3_n.png"), "a/3_ignore.png"),
-    ]
-
-
-def test_image_without_a_line_is_reported(tmp_path, caplog):
-    data = make(tmp_path, {**BOXES, "localization.txt": "a/1.jpg,1,2,3,4\n"})
-    with caplog.at_level(logging.WARNING):
-        assert [len(record.boxes) for record in read_metadata(data)] == [1, 0, 0]
-    assert "no line for 2 of the 3 ids" in caplog.text and "'b, c/2.jpg'" in caplog.text
-
-
 @pytest.mark.parametrize(
     "name, text, message",
     [
@@ -155,8 +116,16 @@ def test_image_without_a_line_is_reported(tmp_path, caplog):
     ]
 )  # fmt: skip
 def test_bad_line(tmp_path, name, text, message):
-    data = make(tmp_path, {**BOXES, name: text})
+    data = make(tmp_path, {**metadata("", "a/1.jpg", "b, c/2.jpg", "a/3.jpg"), name: text})
     assert re.search(message, refusal(read_metadata, data, classes=5))
+
+
+def test_an_image_without_a_line_is_reported(tmp_path, caplog):
+    data = make(
+        tmp_path, {**metadata("", "a.jpg", "b, c.jpg"), "localization.txt": "a.jpg,1,2,3,4\n"}
+    )
+    assert [len(record.boxes) for record in read_metadata(data)] == [1, 0]
+    assert "no line for 1 of the 2 ids" in caplog.text and "'b, c.jpg'" in caplog.text
 
 
 # The same files as other systems write them.
