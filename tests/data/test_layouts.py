@@ -96,17 +96,18 @@ def test_missing_masks_are_reported_with_the_images(tmp_path):
         check_files(DataSet("d", "folder", "val", samples, None, 1))
 
 
-@pytest.mark.parametrize("published, lists", [("cub200", "cub"), ("ilsvrc", "imagenet")])
-def test_lists_come_before_what_else_is_there(tmp_path, published, lists):
-    data = make(tmp_path, dict(TREES[published], **TREES[lists]))
-    assert load_data(data, "val").format == lists
-    assert load_data(data, "val", layout=published).format == published
-
-
-@pytest.mark.parametrize("layout", ["ilsvrc", "wsolevaluation", "coco", "voc", "yolo"])
-def test_class_folders_come_last(tmp_path, layout):
-    data = make(tmp_path, dict(TREES["folder"], **TREES[layout]))
-    assert detect_layout(data) == layout
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        ("cub", "cub200"),
+        ("imagenet", "ilsvrc"),
+        *((layout, "folder") for layout in ("ilsvrc", "wsolevaluation", "coco", "voc", "yolo")),
+    ],
+)
+def test_lists_come_before_what_else_is_there_and_class_folders_last(tmp_path, first, second):
+    data = make(tmp_path, dict(TREES[second], **TREES[first]))
+    assert load_data(data, "val").format == first
+    assert load_data(data, "val", layout=second).format == second
 
 
 @pytest.mark.parametrize("name, published", [("imagenet", "ilsvrc"), ("cub", "cub200")])
@@ -117,6 +118,10 @@ def test_a_flag_stands_for_lists_or_else_for_the_set_as_published(tmp_path, name
     make(tmp_path, LISTS)
     assert named_layout(data, name, "SET") == published
     assert named_layout(data, name, "set") == named_layout(data, name) == name
+    data = make(tmp_path / "others", TREES["folder"])
+    assert f"--{name}" in refusal(named_layout, data, name)
+    make(tmp_path / "others", {"labels/other/val.txt": "b.jpg 0\n"})
+    assert named_layout(data, name, "absent") == name  # whose loader lists the others
 
 
 def test_photos5(shared_data):
@@ -131,14 +136,6 @@ def test_photos5(shared_data):
         assert all(len(sample.boxes) == 1 for sample in dataset.samples)
         assert {sample.class_index for sample in dataset.samples} == set(range(5))
     check_files(train, val)
-
-
-def test_a_flag_for_data_that_are_not_there(tmp_path):
-    data = make(tmp_path, TREES["folder"])
-    with pytest.raises(UserError, match="--cub.*images in images/.*CUB-200-2011"):
-        named_layout(data, "cub")
-    make(tmp_path, {"labels/other/val.txt": "b.jpg 0\n"})
-    assert named_layout(data, "cub", "absent") == "cub"  # whose loader lists the others
 
 
 @pytest.mark.parametrize(

@@ -24,15 +24,6 @@ def write(tmp_path, data):
     return str(path)
 
 
-@pytest.mark.parametrize("data, message", [
-    (b"a 0\nb\0c 1\n", r"list\.txt:2: binary data"), (b"a 0\n\nb\xff\xfe 1\n", r"list\.txt:3: not UTF-8"),
-    ("a 0\n".encode("utf-32"), r"list\.txt:1: "), (b"a 0\n" + b"x" * 20000, r"list\.txt:2: line longer"),
-])  # fmt: skip
-def test_read_lines_refuses_binary_data(tmp_path, data, message):
-    with pytest.raises(UserError, match=message):
-        list(read_lines(write(tmp_path, data)))
-
-
 @pytest.mark.parametrize("text", ["", "0 a\n2 b\n", "1 a\n1 b\n", "2 a\n3 b\n"])
 def test_class_names(tmp_path, text):
     path = tmp_path / "classes.txt"

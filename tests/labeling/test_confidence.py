@@ -14,7 +14,6 @@ from dgl.labeling.confidence import (
     fit,
     read_calibration,
 )
-from dgl.labeling.labels import box_iou
 from dgl.labeling.masks import Mask
 from dgl.labeling.objects import ObjectOptions, find_regions
 
@@ -28,6 +27,8 @@ def samples(count, seed=0):
 
 
 def test_confidences_are_as_often_right_as_they_say():
+    assert "20 objects" in refusal(fit, *samples(20))
+    assert "0 of them right" in refusal(fit, samples(50)[0], [False] * 50)
     model = fit(*samples(1000))
     features, right = samples(2000, 1)
     found = np.array([model.confidence(own) for own in features])
@@ -47,17 +48,9 @@ def test_a_calibration_survives_its_file(tmp_path):
     (features,), _ = samples(1)
     before, after = (one.models["known_box"].confidence(features) for one in (calibration, stored))
     assert before == after
-
-
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"dgl_calibration": 9}', "[" * 99999])
-def test_a_damaged_file_is_refused(tmp_path, text):
-    (tmp_path / "c.json").write_text(text)
-    assert "c.json" in refusal(read_calibration, str(tmp_path / "c.json"))
-
-
-def test_too_little_to_learn_from():
-    assert "20 objects" in refusal(fit, *samples(20))
-    assert "0 of them right" in refusal(fit, samples(50)[0], [False] * 50)
+    for text in ("", "[]", "{}", '{"dgl_calibration": 9}', "[" * 99999):
+        path.write_text(text)
+        assert "calibration.json" in refusal(read_calibration, str(path))
 
 
 def test_features_of_a_centered_square():
@@ -80,11 +73,6 @@ def test_features_of_a_centered_square():
     refined = describe(score, region, [region], options, 0.5, 1.0, mask)
     assert set(refined) == set(FEATURES + MASK_FEATURES)
     assert (refined["refined_iou"], refined["refined_extent"]) == (0.5, 1)
-
-
-def test_overlap_of_half_open_boxes():
-    assert box_iou((0, 0, 2, 2), (2, 0, 4, 2)) == 0
-    assert box_iou((0, 0, 2, 2), (1, 0, 3, 2)) == pytest.approx(1 / 3)
 
 
 def test_the_shipped_calibration_is_sound():

@@ -20,16 +20,11 @@ from dgl.labeling.review import Review
 from dgl.labeling.store import read_header, read_images
 from dgl.weights import ModelCard, save_npz, write_card
 
-CLASSES, SIZE = ("ant", "bee", "cow"), 64
-IMAGES = 6
+CLASSES, SIZE, IMAGES = ("ant", "bee", "cow"), 64, 6
 
 
 def label(*words):
     return main(["label", *map(str, words), "--gpu=-1"])
-
-
-def labels_in(out):
-    return list(read_images(str(out)))
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +55,13 @@ def test_the_images_own_classes_and_upright_sizes(made):
     out = made / "out"
     header = read_header(str(out))
     assert header.classes == ("ant", "bee") and header.data["images"] == IMAGES + 1
-    read = [labels for labels in labels_in(out) if labels.error is None]
+    read = [labels for labels in read_images(str(out)) if labels.error is None]
     assert len(read) == IMAGES and any(labels.objects for labels in read)
     for labels in read:
         assert labels.label == ("ant", "bee").index(os.path.dirname(labels.image))
         number = int(os.path.basename(labels.image).split(".")[0])
-        size = (90, 60 + number)
-        assert (labels.width, labels.height) == (size[::-1] if number == 3 else size)
+        size = (63, 90) if number == 3 else (90, 60 + number)
+        assert (labels.width, labels.height) == size
         for found in labels.objects:
             assert 0 <= found.box[0] < found.box[2] <= labels.width
             assert 0 <= found.box[1] < found.box[3] <= labels.height
@@ -96,12 +91,8 @@ def test_stopped_anywhere_it_ends_in_the_same_bytes(made, tmp_path, part):
 
 def test_another_run_is_refused_before_anything_is_written(made):
     before = contents(made / "out")
-    for flags, difference in (
-        (("--threshold", "0.4"), "threshold: 0.2, now 0.4"),
-        (("--alpha", "3"), "alpha: 10.0, now 3.0"),
-        (("--limit", "3"), "images: 7, now 3"),
-    ):
-        assert difference in refusal(label, *words(made, made / "out", *flags))
+    found = refusal(label, *words(made, made / "out", "--threshold", "0.4"))
+    assert "threshold: 0.2, now 0.4" in found
     assert contents(made / "out") == before
 
 
@@ -150,21 +141,20 @@ def test_reviewed_labels_are_exported_read_and_evaluated(made, tmp_path, name):
 
 
 def test_images_without_labels_get_the_network_s_classes(made, tmp_path, capsys):
-    images = tmp_path / "images"
-    images.mkdir()
-    for number in range(3):
-        Image.fromarray(blob_image(number + 20, 50, 70)).save(str(images / f"{number}.png"))
+    rows = [(f"{number}.png", blob_image(number + 20, 50, 70), 0, ()) for number in range(3)]
+    write_list(tmp_path, "val", rows)
+    images = tmp_path / "val"
     flags = ("--load", made / "tiny.npz", "--clayer", "5", "--top", "2", "--json")
     assert label(images, "--out", tmp_path / "out", *flags) == 0
     summary = json.loads(capsys.readouterr().out)
     assert summary["images"] == 3 and summary["skipped"] == 0
     assert "not of this network" in summary["confidence"]
-    for labels in labels_in(tmp_path / "out"):
+    for labels in read_images(str(tmp_path / "out")):
         assert labels.label is None
         assert len({found.class_index for found in labels.objects}) == len(labels.objects) <= 2
         assert all(CLASSES[found.class_index] == found.class_name for found in labels.objects)
     assert label(images, "--out", tmp_path / "least", *flags, "--min-probability", "1") == 0
-    assert not any(labels.objects for labels in labels_in(tmp_path / "least"))
+    assert not any(labels.objects for labels in read_images(str(tmp_path / "least")))
 
 
 def test_confidences_of_a_data_set_with_boxes(made, tmp_path):
@@ -181,7 +171,7 @@ def test_confidences_of_a_data_set_with_boxes(made, tmp_path):
     assert label(*flags) == 1
     whole = contents(out)
     assert "40 images" in read_header(str(out)).calibration["source"]
-    found = [o.confidence for one in labels_in(out) for o in one.objects]
+    found = [o.confidence for one in read_images(str(out)) for o in one.objects]
     assert found and all(0 < confidence < 1 for confidence in found)
     (out / "objects.jsonl").unlink()
     assert label(*flags) == 1

@@ -18,16 +18,10 @@ from dgl.labeling.formats import FORMATS, ExportOptions, export
 from dgl.labeling.labels import ImageLabels
 from dgl.labeling.store import LabelStore
 
-_SIDES = ("x0", "y0", "x1", "y1")
-
 
 @pytest.fixture
 def made(tmp_path):
     return make_store(tmp_path)
-
-
-def objects_of(images):
-    return [found for labels in images for found in labels.objects]
 
 
 def lines_of(*path):
@@ -40,8 +34,7 @@ def stem(path):
 
 
 def json_of(*path):
-    with open(os.path.join(*path), encoding="utf-8") as stream:
-        return json.load(stream)
+    return json.loads("\n".join(lines_of(*path)))
 
 
 def upright_size(*path):
@@ -49,32 +42,28 @@ def upright_size(*path):
         return ImageOps.exif_transpose(image).size
 
 
-def test_coco_is_read_by_pycocotools_and_agrees_with_itself(made):
+@pytest.mark.parametrize("masks", [False, True])
+def test_coco_is_read_by_pycocotools_and_agrees_with_itself(tmp_path, masks):
     tools = pytest.importorskip("pycocotools.coco")
     evaluation = pytest.importorskip("pycocotools.cocoeval")
-    out, images = made
-    path = os.path.join(export(out, "coco"), "annotations.json")
-    coco = tools.COCO(path)
+    out, images = make_store(tmp_path, masks)
+    coco = tools.COCO(os.path.join(export(out, "coco"), "annotations.json"))
     assert [one["name"] for one in coco.loadCats(coco.getCatIds())] == list(CLASSES)
     found = coco.loadAnns(coco.getAnnIds())
     boxes = [one["bbox"] for one in found]
-    assert [(x, y, x + w, y + h) for x, y, w, h in boxes] == [o.box for o in objects_of(images)]
+    assert [(x, y, x + w, y + h) for x, y, w, h in boxes] == [
+        o.box for own in images for o in own.objects
+    ]
     for one in coco.loadImgs(coco.getImgIds()):
         size = upright_size(out, "coco", "images", one["file_name"])
         assert size == (one["width"], one["height"])
+    for one in found if masks else ():  # which cover their boxes
+        assert coco.annToMask(one).sum() == pytest.approx(one["area"], rel=0.1)
+        assert one["area"] == pytest.approx(one["bbox"][2] * one["bbox"][3], abs=0.01)
     run = evaluation.COCOeval(coco, coco.loadRes(copy.deepcopy(found)), "bbox")
     for step in (run.evaluate, run.accumulate, run.summarize):
         step()
     assert run.stats[0] == pytest.approx(1.0)
-
-
-def test_coco_masks_cover_their_boxes(tmp_path):
-    tools = pytest.importorskip("pycocotools.coco")
-    out, images = make_store(tmp_path, masks=True)
-    coco = tools.COCO(os.path.join(export(out, "coco"), "annotations.json"))
-    for one in coco.loadAnns(coco.getAnnIds()):
-        assert coco.annToMask(one).sum() == pytest.approx(one["area"], rel=0.1)
-        assert one["area"] == pytest.approx(one["bbox"][2] * one["bbox"][3], abs=0.01)
 
 
 @pytest.mark.parametrize("name", ["coco", "voc", "yolo"])
@@ -87,8 +76,7 @@ def test_globox_reads_the_same_boxes(made, name):
     elif name == "voc":
         read = globox.AnnotationSet.from_pascal_voc(os.path.join(folder, "Annotations"))
     else:
-        places = {"folder": "labels", "image_folder": "images"}
-        places = {name: os.path.join(folder, place) for name, place in places.items()}
+        places = {"folder": f"{folder}/labels", "image_folder": f"{folder}/images"}
         read = globox.AnnotationSet.from_yolo_v5(image_extension=".jpg", **places)
     found = {
         stem(str(one.image_id)): sorted((b._xmin, b._ymin, b._xmax, b._ymax) for b in one.boxes)
@@ -118,7 +106,7 @@ def test_yolo_follows_the_rules_that_trainers_read_by(made):
             index, x, y, w, h = map(float, row.split())
             box = np.array([x - w / 2, y - h / 2, x + w / 2, y + h / 2]) * (2 * (width, height))
             found.append((int(index), pytest.approx(tuple(box), abs=0.01)))
-    wanted = [(o.class_index, o.box) for o in objects_of(images)]
+    wanted = [(o.class_index, o.box) for labels in images for o in labels.objects]
     assert len(found) == len(wanted) and all(one in found for one in wanted)
 
 
@@ -144,8 +132,7 @@ def test_voc_is_plain_xml(made):
     for labels in filter(lambda one: one.objects, images):
         text = "\n".join(lines_of(folder, "Annotations", stem(labels.image) + ".xml"))
         read = xmltodict.parse(text, force_list=("object",))["annotation"]
-        size = (int(read["size"]["width"]), int(read["size"]["height"]))
-        assert size == (labels.width, labels.height)
+        assert list(map(int, read["size"].values()))[:2] == [labels.width, labels.height]
         assert os.path.exists(os.path.join(folder, "JPEGImages", read["filename"]))
         assert [one["name"] for one in read["object"]] == [o.class_name for o in labels.objects]
         for one, found in zip(read["object"], labels.objects):
@@ -174,20 +161,9 @@ def test_label_studio_knows_every_region_by_the_config(tmp_path, masks):
             assert control["inputs"] == [{"type": "Image", "value": "image"}]
             assert region["value"][region["type"]] == [found.class_name]
             assert found.class_name in control["labels"]
-            size = (region["original_width"], region["original_height"])
-            assert size == (labels.width, labels.height)
-            value = region["value"]
             if masks:
-                xs = [x for x, _ in value["points"]]
-            else:
-                xs = [value["x"], value["x"] + value["width"]]
-            ends = min(xs) * labels.width / 100, max(xs) * labels.width / 100
-            assert ends == pytest.approx(found.box[::2], abs=0.01)
-
-
-def csv_rows(folder):
-    with open(os.path.join(folder, "objects.csv"), newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
+                xs = [x * labels.width / 100 for x, _ in region["value"]["points"]]
+                assert (min(xs), max(xs)) == pytest.approx(found.box[::2], abs=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -216,8 +192,8 @@ def test_boxes_come_back_to_half_a_pixel(oriented, name):
     out, images = oriented
     folder = export(out, name, ExportOptions(val_fraction=1))
     if name == "csv":
-        rows = csv_rows(folder)
-        found = {row["image"]: [float(row[side]) for side in _SIDES] for row in rows}
+        rows, sides = csv.DictReader(lines_of(folder, "objects.csv")), ("x0", "y0", "x1", "y1")
+        found = {row["image"]: [float(row[side]) for side in sides] for row in rows}
     elif name == "labelstudio":
         found = dict(map(label_studio_box, json_of(folder, "tasks.json")))
     else:
@@ -260,15 +236,12 @@ def test_decisions_decide(made, name):
     assert not [one for one in os.listdir(out) if one.startswith(".")]
 
 
-def test_few_confident_objects_can_be_asked_for(made):
+def test_copies_of_few_confident_objects(made):
+    """Copies do not need the data's folder."""
     out, images = made
-    folder = export(out, "csv", ExportOptions(min_confidence=0.5))
-    confidences = [float(row["confidence"]) for row in csv_rows(folder)]
+    rows = lines_of(export(out, "csv", ExportOptions(min_confidence=0.5)), "objects.csv")
+    confidences = [float(row["confidence"]) for row in csv.DictReader(rows)]
     assert len(confidences) == 3 and min(confidences) >= 0.5
-
-
-def test_copies_do_not_need_the_data_folder(made):
-    out, images = made
     folder = export(out, "yolo", ExportOptions(copy=True))
     paths = [os.path.join(folder, name) for name in contents(folder)]
     assert paths and not any(map(os.path.islink, paths))

@@ -34,10 +34,6 @@ def test_labels_survive_json(name, rows):
     assert ImageLabels.from_json(labels.to_json()) == labels
 
 
-def bytes_of(folder):
-    return (folder / OBJECTS).read_bytes()
-
-
 def run(folder, until=None, **changes):
     """A run in batches of two that stops after ``until`` images; returns how many were there before."""
     with LabelStore(str(folder), header(**changes)) as store:
@@ -49,7 +45,7 @@ def run(folder, until=None, **changes):
 
 def test_every_cut_of_the_file_ends_in_the_same_bytes(tmp_path):
     run(tmp_path / "whole")
-    whole = bytes_of(tmp_path / "whole")
+    whole = (tmp_path / "whole" / OBJECTS).read_bytes()
     assert list(read_images(str(tmp_path / "whole"))) == ALL
     cut = tmp_path / "cut"
     cut.mkdir()
@@ -58,45 +54,40 @@ def test_every_cut_of_the_file_ends_in_the_same_bytes(tmp_path):
         done = run(cut)
         lines = whole[:length].count(b"\n") - 1
         assert done == max(0, lines - lines % 2 if lines < len(NAMES) else lines)
-        assert bytes_of(cut) == whole
+        assert (cut / OBJECTS).read_bytes() == whole
 
 
 def test_another_run_is_refused_by_what_differs(tmp_path):
     run(tmp_path, 2)
-    before = bytes_of(tmp_path)
+    before = (tmp_path / OBJECTS).read_bytes()
     masks = refusal(run, tmp_path, options={"masks": True, "batch": 2})
     assert "masks: false, now true" in masks
     assert "weights" in refusal(run, tmp_path, network={**header().network, "weights": "other"})
     assert "classes" in refusal(run, tmp_path, classes=("x",))
-    assert bytes_of(tmp_path) == before
+    assert (tmp_path / OBJECTS).read_bytes() == before
+    with LabelStore(str(tmp_path), header()) as store:
+        assert "another process" in refusal(LabelStore, str(tmp_path), header())
+        assert "b.jpg" in refusal(store.resume, ["a.jpg", "x.jpg"], 2)
     with LabelStore(str(tmp_path), header(classes=("x",)), restart=True) as store:
         assert store.resume(NAMES, 2) == 0
     assert read_header(str(tmp_path)).classes == ("x",)
 
 
-def test_a_file_of_something_else_is_refused_untouched(tmp_path):
-    for content in (b"my notes\n", b"my notes", b'{"dgl_labels":99}\n', b"[]\n"):
-        (tmp_path / OBJECTS).write_bytes(content)
-        assert OBJECTS in refusal(LabelStore, str(tmp_path), header())
-        assert bytes_of(tmp_path) == content
-
-
-def test_a_store_has_one_writer(tmp_path):
-    with LabelStore(str(tmp_path), header()):
-        assert "another process" in refusal(LabelStore, str(tmp_path), header())
-
-
-def test_labels_of_another_list_are_refused(tmp_path):
-    run(tmp_path)
-    with LabelStore(str(tmp_path), header()) as store:
-        assert "c.jpg" in refusal(store.resume, ["a.jpg", "b.jpg", "x.jpg"], 2)
-
-
 @pytest.mark.parametrize(
     "line",
-    [b"{}", b"nonsense", b'{"image":"a","width":0,"height":1,"label":0,"objects":[]}', b"[" * 9999],
+    [
+        b'{"dgl_labels":99}',
+        b"notes",
+        b'{"image":"a","width":0,"label":0,"objects":[]}',
+        b"[" * 9999,
+    ],
 )
-def test_a_damaged_line_is_named(tmp_path, line):
+def test_damaged_and_other_files_are_refused_untouched(tmp_path, line):
+    for content in (line + b"\n", b"notes"):
+        (tmp_path / OBJECTS).write_bytes(content)
+        assert OBJECTS in refusal(LabelStore, str(tmp_path), header())
+        assert (tmp_path / OBJECTS).read_bytes() == content
+    (tmp_path / OBJECTS).unlink()
     run(tmp_path, 2)
     with open(str(tmp_path / OBJECTS), "ab") as stream:
         stream.write(line + b"\n")

@@ -3,10 +3,6 @@
 from collections import Counter
 
 import numpy as np
-import pytest
-
-pytest.importorskip("hypothesis")
-
 from generators import masks, naive_boxes, score_maps, shapes, thresholds, whole_boxes
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,10 +12,6 @@ from dgl.metrics.box_hits import box_hits
 from dgl.predict import postprocess
 
 whole_maps = shapes.flatmap(lambda s: arrays(np.int64, s, elements=st.integers(-1000, 1000)))
-
-
-def _within(inner, outer):
-    return np.less_equal([*outer[:2], *inner[2:]], [*inner[:2], *outer[2:]]).all()
 
 
 @given(masks())
@@ -38,27 +30,10 @@ def test_largest_box_is_that_of_a_largest_filled_component(score_map, threshold)
 
 
 @given(score_maps(), thresholds)
-def test_foreground_is_the_formula_s_and_boxes_lie_in_the_map(score_map, threshold):
+def test_foreground_is_the_formula_s(score_map, threshold):
     mask = postprocess.binarize(score_map, threshold)
     image = np.floor(255 * score_map).astype(int)
     np.testing.assert_array_equal(mask > 0, image > int(threshold * image.max()))
-    height, width = score_map.shape
-    for box in postprocess.contour_boxes(mask)[0].tolist():
-        assert _within(box, (0, 0, width - 1, height - 1))
-        assert box[0] <= box[2] and box[1] <= box[3]
-
-
-@given(score_maps(), thresholds, thresholds)
-def test_a_higher_threshold_gives_boxes_within_those_of_a_lower_one(score_map, first, second):
-    low, high = sorted([first, second])
-    larger, smaller = (postprocess.binarize(score_map, t) for t in (low, high))
-    assert not np.any((smaller > 0) & (larger == 0))
-    if not smaller.any():
-        return
-    outer = postprocess.contour_boxes(larger)[0].tolist()
-    # A component of fewer pixels lies in one of more, and so does its box.
-    for box in postprocess.contour_boxes(smaller)[0].tolist():
-        assert any(_within(box, other) for other in outer)
 
 
 @given(
@@ -120,5 +95,7 @@ def test_clipped_boxes_lie_in_the_image_and_stay(boxes, width, height):
     again, none = postprocess.clip_boxes(clipped, width, height)
     np.testing.assert_array_equal(again, clipped)
     assert none == 0
-    kept = [box for box in boxes if _within(box, (0, 0, width, height))]
-    assert all(list(box) in clipped.tolist() for box in kept)
+    for box in boxes:
+        x0, y0, x1, y1 = box
+        is_inside = x0 >= 0 and y0 >= 0 and x1 <= width and y1 <= height
+        assert list(box) in clipped.tolist() or not is_inside

@@ -5,9 +5,6 @@ import json
 
 import numpy as np
 import pytest
-
-pytest.importorskip("hypothesis")
-
 from generators import labeled_images
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,8 +102,7 @@ positions = st.sets(st.integers(0, 16), min_size=1, max_size=5)
 
 @given(positions, positions, st.sampled_from([PLAN, PLAIN]))
 def test_made_results_give_the_same_figures(read, broken, plan):
-    masks = plan.masks
-    results = filled(sorted(read), plan, broken) if not masks else Results(plan)
+    results = Results(plan) if plan.masks else filled(sorted(read), plan, broken)
     stored_plan = Plan.from_json(_stored(plan.to_json()))
     assert stored_plan == plan and stored_plan.differences(plan) == []
     again = Results.from_state(stored_plan, _stored(results.state_dict()))
