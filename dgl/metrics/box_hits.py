@@ -17,7 +17,7 @@ from dgl.utils.types import ArrayLike
 
 # Up to so many masks tracing takes less time than a tree.
 _FEW_MASKS = 8
-# Beyond so many peaks or pits, as of noise, the tables of all boxes take too much memory: 4 kB each.
+# Beyond so many peaks or pits, as of noise, the tables of all boxes take too much memory: 9 kB each.
 _MANY_PEAKS = 4000
 
 
@@ -83,7 +83,7 @@ def _from_trees(
     largest_iou: float,
 ) -> Optional[Tuple[np.ndarray, np.ndarray]]:
     """As :func:`_from_contours` from trees; ``None`` where the map has too many peaks or pits."""
-    from dgl.metrics import compiled
+    from dgl.metrics import box_loops
 
     if len(levels) == 0:
         return np.zeros(0, dtype=bool), np.zeros(0)
@@ -102,7 +102,7 @@ def _from_trees(
     holes = component_tree(
         -values, np.uint8(count) - rank, count, False, True, max_peaks=_MANY_PEAKS
     )
-    weights = compiled.cell_weights(rank)
+    weights = box_loops.cell_weights(rank)
     outer = component_tree(values, rank, count, True, weights=weights, max_peaks=_MANY_PEAKS)
     if holes is None or outer is None:
         return None
@@ -111,9 +111,9 @@ def _from_trees(
 
     # A hole's contour runs through the pixels around it, and any of them may be the largest one.
     any_area = np.full(count, np.inf)
-    found = compiled.level_verdicts(*(part[1:] for part in holes[:3]), any_area, 1, *of_map)
+    found = box_loops.level_verdicts(*(part[1:] for part in holes[:3]), any_area, 1, *of_map)
     hole_best, some_hole_right, some_hole_wrong, _, in_holes = (part[::-1].copy() for part in found)
-    found = compiled.level_verdicts(*outer[:3], in_holes, 0, *of_map)
+    found = box_loops.level_verdicts(*outer[:3], in_holes, 0, *of_map)
     best, some_right, some_wrong, some_thin, _ = found
     best = np.maximum(best, hole_best)
     # Where all that may be the largest are right or all wrong, so is the largest. A hole's contour is

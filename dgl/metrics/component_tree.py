@@ -68,16 +68,16 @@ def component_tree(
     Returns:
         :class:`ComponentTree`, or ``None`` with more peaks than that.
     """
-    from dgl.metrics import compiled
+    from dgl.metrics import tree_loops
 
     weights = np.zeros(rank.shape, np.uint8) if weights is None else weights
     values, rank, weights = (np.ascontiguousarray(part) for part in (values, rank, weights))
-    stop, starts, row_of, tops, passes = compiled.basins(
+    stop, starts, row_of, tops, passes = tree_loops.basins(
         values, rank, levels, diagonal, has_outside
     )
     if max_peaks is not None and len(stop) - has_outside > max_peaks:
         return None
-    first, parts, unions = compiled.components(
+    first, parts, unions = tree_loops.components(
         rank, weights, levels, has_outside, stop, starts, row_of, tops, np.sort(passes)
     )
     return ComponentTree(first, stop, parts, unions, starts, row_of)

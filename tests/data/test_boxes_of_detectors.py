@@ -221,6 +221,7 @@ BAD = {
         ({"val.json": coco({}, annotations=[3])}, r"annotations\[0\]: '3'; expected an object"),
         ({"val.json": coco({"a.jpg": []})}, "none of 1 images has an object"),
         ({"val2014.json": COCO}, "several files of the val split"),
+        (changed("annotations", 1, bbox=None), r'annotations\[1\]: "bbox" is missing'),
         (changed("annotations", 1, bbox=[1, 2, "3", 4]), r'annotations\[1\]: "bbox" is'),
         (changed("annotations", 1, bbox=[1, 2, -3, 4]), r"annotations\[1\]: box 1 2 -2 6"),
         (changed("annotations", 0, image_id=99), r"annotations\[0\]: image_id '99' is not among"),

@@ -8,7 +8,7 @@ from refusals import refusal
 from trees import coco, cub, make, wsol, xml
 
 from dgl.data import check_files, detect_layout, load_data
-from dgl.data.layouts import layout_names
+from dgl.data.layouts import layout_names, register_layout
 from dgl.data.layouts.label_list import named_layout
 from dgl.data.sample import SPLITS, DataSet, Sample
 from dgl.errors import UserError
@@ -59,8 +59,10 @@ BOXES = {("cub", "train"): (1, 2, 4, 6), **{("voc", s): (0, 1, 3, 4) for s in SP
 BARE = [("wsolevaluation", "train"), *(("folder", split) for split in SPLITS)]
 
 
-def test_every_layout_has_a_tree_here():
+def test_every_layout_has_a_tree_here_and_is_registered_once():
     assert layout_names() == list(TREES)
+    with pytest.raises(ValueError):
+        register_layout("folder", "", lambda *_: False)(lambda *_: None)
 
 
 @pytest.mark.parametrize("layout", sorted(TREES))

@@ -78,7 +78,7 @@ def test_another_run_is_refused_by_what_differs(tmp_path):
     [
         b'{"dgl_labels":99}',
         b"notes",
-        b'{"image":"a","width":0,"label":0,"objects":[]}',
+        b'{"image":"a","width":0,"height":1,"label":0}',
         b"[" * 9999,
     ],
 )

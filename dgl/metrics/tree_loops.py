@@ -1,8 +1,7 @@
-"""Loops over the pixels of a map, which Numba compiles: the building of component trees, and their boxes.
+"""The loops that build component trees, compiled by Numba for :mod:`dgl.metrics.component_tree`.
 
-:mod:`dgl.metrics.component_tree` and :mod:`dgl.metrics.box_hits` import this module when they first call
-it: Numba takes a third of a second to import. The first call on a machine compiles, which takes some
-seconds; Numba keeps the result on disk.
+They are imported by the first call: Numba takes a third of a second to import. The first call on a machine
+compiles, which takes some seconds; Numba keeps the result on disk.
 """
 
 from typing import Any, Callable, Tuple
@@ -18,10 +17,10 @@ _KNOWN_PAIRS = 4096
 
 # A function that others here call, and one that Python calls, which is kept on disk. Both run without
 # Python's lock.
-_inner = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True)
+inner = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True)
 
 
-def _outer(function: Callable[..., Any]) -> Callable[..., Any]:
+def outer(function: Callable[..., Any]) -> Callable[..., Any]:
     options = {"nogil": True, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
@@ -29,7 +28,7 @@ def _outer(function: Callable[..., Any]) -> Callable[..., Any]:
         return numba.njit(**options)(function)  # type: ignore[no-any-return]
 
 
-@_inner
+@inner
 def _segments(values: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cut every row into segments that rise and then never rise again.
 
@@ -65,7 +64,7 @@ def _segments(values: np.ndarray) -> Tuple[np.ndarray, np.ndarray, np.ndarray]:
     return starts[: count + 1], tops[:count], row_starts
 
 
-@_inner
+@inner
 def _climb(
     values: np.ndarray,
     starts: np.ndarray,
@@ -108,7 +107,7 @@ def _climb(
     return onward
 
 
-@_inner
+@inner
 def _add_pass(found: np.ndarray, count: int, known: np.ndarray, a: int, b: int, level: int) -> int:
     """Append a pass between two rows unless it is none or a better one is known; the new count."""
     pair = (min(a, b) << _ROW_BITS) + max(a, b)
@@ -120,7 +119,7 @@ def _add_pass(found: np.ndarray, count: int, known: np.ndarray, a: int, b: int, 
     return count + 1
 
 
-@_inner
+@inner
 def _passes(
     rank: np.ndarray,
     row_of: np.ndarray,
@@ -187,7 +186,7 @@ def _passes(
     return found[:count]
 
 
-@_inner
+@inner
 def _find(leader: np.ndarray, row: int) -> int:
     while leader[row] != row:
         leader[row] = leader[leader[row]]
@@ -195,7 +194,7 @@ def _find(leader: np.ndarray, row: int) -> int:
     return row
 
 
-@_inner
+@inner
 def _unions(stop: np.ndarray, passes: np.ndarray) -> np.ndarray:
     """The passes that unite two components (Kruskal's spanning tree, with union-find).
 
@@ -223,7 +222,7 @@ def _unions(stop: np.ndarray, passes: np.ndarray) -> np.ndarray:
     return found[:count]
 
 
-@_inner
+@inner
 def _parts(
     rank: np.ndarray,
     weights: np.ndarray,
@@ -276,7 +275,7 @@ def _parts(
     return table
 
 
-@_outer
+@outer
 def basins(
     values: np.ndarray, rank: np.ndarray, levels: int, diagonal: bool, has_outside: bool
 ) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -311,7 +310,7 @@ def basins(
     return stop[:rows], starts, row_of, tops, passes
 
 
-@_outer
+@outer
 def components(
     rank: np.ndarray,
     weights: np.ndarray,
@@ -352,106 +351,3 @@ def components(
                 own[number, side] = min(own[number, side], part[number, side])
             own[number, 4] += part[number, 4]
     return first, table[:, 1:], unions
-
-
-@_outer
-def cell_weights(rank: np.ndarray) -> np.ndarray:
-    """uint8 (H, W): in how many cells each pixel is one of the two lowest.
-
-    A contour runs through pixel centers. Of a cell, the unit square between the centers of four
-    pixels, the foreground encloses all where it holds the four, the half where it holds three, and
-    nothing otherwise: one half for each of the cell's two lowest pixels that it holds.
-    """
-    height, width = rank.shape
-    weights = np.zeros((height, width), np.uint8)
-    for y in range(height - 1):
-        above, below = rank[y], rank[y + 1]
-        # Two loops, each of which writes one pixel of a row, so that they become vector instructions.
-        for x in range(width - 1):
-            a, b, c, d = above[x], above[x + 1], below[x], below[x + 1]
-            lower = np.uint8(a <= b) + np.uint8(a <= c) + np.uint8(a <= d)
-            weights[y, x] += np.uint8(lower >= 2)
-            lower = np.uint8(c < a) + np.uint8(c < b) + np.uint8(c <= d)
-            weights[y + 1, x] += np.uint8(lower >= 2)
-        for x in range(width - 1):
-            a, b, c, d = above[x], above[x + 1], below[x], below[x + 1]
-            lower = np.uint8(b < a) + np.uint8(b <= c) + np.uint8(b <= d)
-            weights[y, x + 1] += np.uint8(lower >= 2)
-            lower = np.uint8(d < a) + np.uint8(d < b) + np.uint8(d < c)
-            weights[y + 1, x + 1] += np.uint8(lower >= 2)
-    return weights
-
-
-@_inner
-def _overlap(x0: int, y0: int, x1: int, y1: int, true_boxes: np.ndarray) -> float:
-    """As :func:`dgl.predict.postprocess.iou`, the best of one box with some."""
-    best = 0.0
-    for box in true_boxes:
-        width = min(x1, box[2]) - max(x0, box[0]) + 1.0
-        height = min(y1, box[3]) - max(y0, box[1]) + 1.0
-        shared = max(width, 0.0) * max(height, 0.0)
-        area = (x1 - x0 + 1.0) * (y1 - y0 + 1.0)
-        true_area = (box[2] - box[0] + 1.0) * (box[3] - box[1] + 1.0)
-        best = max(best, shared / (area + true_area - shared))
-    return best
-
-
-@_outer
-def level_verdicts(
-    first: np.ndarray,
-    stop: np.ndarray,
-    parts: np.ndarray,
-    in_holes: np.ndarray,
-    margin: int,
-    width: int,
-    height: int,
-    true_boxes: np.ndarray,
-    required: float,
-) -> Tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """How well the contours' boxes of each level set fit, and whether those that may be the largest do.
-
-    What an outer contour encloses is its component's own area and what the contours of its holes enclose.
-    So its area is at least the own area, and at most that with the area of all holes' rectangles; nor
-    is it more than the area of its own rectangle. The largest contour is hence one whose upper bound
-    reaches the largest own area of all.
-
-    Args:
-        first, stop, parts: of a :class:`dgl.metrics.component_tree.ComponentTree`, its sums being twice
-            the components' own areas.
-        in_holes: float64 (L,), the area of all holes' rectangles.
-        margin: by how many pixels the contours are outside of the components: 1 for holes, else 0.
-        width, height: of the map.
-        true_boxes: float64 (G, 4).
-        required: the overlap of a right box.
-
-    Returns:
-        tuple of arrays (L,): the best overlap of any contour's box, -1 without one; of the contours
-        that may be the largest, whether the box of some is right, and of some wrong, and whether some
-        component's own area is 0; the sum of the areas of all contours' rectangles.
-    """
-    rows, levels, _ = parts.shape
-    overlaps, uppers = np.empty((rows, levels)), np.empty((rows, levels))
-    best, most, areas = np.full(levels, -1.0), np.zeros(levels), np.zeros(levels)
-    for row in range(rows):
-        for level in range(first[row], stop[row]):
-            line = parts[row, level]
-            left, top, right, bottom, own = line[0], line[1], line[2], line[3], line[4]
-            area = float((2 * margin - right - left) * (2 * margin - bottom - top))
-            areas[level] += area
-            most[level] = max(most[level], own)
-            uppers[row, level] = min(own + 2 * in_holes[level], 2 * area)
-            # One past the last pixel and within the map, as dgl.predict.postprocess has it.
-            right, bottom = min(1 + margin - right, width - 1), min(1 + margin - bottom, height - 1)
-            overlap = _overlap(left - margin, top - margin, right, bottom, true_boxes)
-            overlaps[row, level] = overlap
-            best[level] = max(best[level], overlap)
-    some_right, some_wrong = np.zeros(levels, np.bool_), np.zeros(levels, np.bool_)
-    some_thin = np.zeros(levels, np.bool_)
-    for row in range(rows):
-        for level in range(first[row], stop[row]):
-            if uppers[row, level] >= most[level]:
-                is_right = overlaps[row, level] >= required
-                some_right[level] |= is_right
-                some_wrong[level] |= not is_right
-                some_thin[level] |= parts[row, level, 4] == 0
-    return best, some_right, some_wrong, some_thin, areas
