@@ -15,12 +15,12 @@ _LAST_ROW = 2**_ROW_BITS - 1
 _KNOWN_PAIRS = 4096
 
 
-# A function that others here call, and one that Python calls, which is kept on disk. Both run without
-# Python's lock.
+# For functions that only compiled ones call.
 inner = numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True)
 
 
 def outer(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function that Python calls; it is kept on disk and runs without Python's lock."""
     options = {"nogil": True, "error_model": "numpy"}
     try:
         return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
