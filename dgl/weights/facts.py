@@ -89,7 +89,7 @@ def read_facts(load: str) -> Facts:
         step=_step_of(checkpoint),
         variables=len(shapes),
         parameters=sum(
-            int(np.prod(shape, dtype=object))
+            int(np.prod(np.array(shape, object)))  # beyond int64 too
             for name, shape in shapes.items()
             if shape and name not in is_slot
         ),
