@@ -131,7 +131,7 @@ _LINE = {
     "val-error-top1": "val-error {:.1%}",
     "val-gt-known": "GT-known {:.1%}",
     "learning_rate": "lr {:.3g}",
-    THROUGHPUT: "{:.3g} images/s",
+    THROUGHPUT: "{:.1f} images/s",
 }
 
 
