@@ -68,19 +68,19 @@ def _chosen(epochs, count=_COLUMNS):
     return [epochs[place] for place in sorted(set(places))]
 
 
-def draw(path, images, rows, pictures):
+def draw(path, images, rows, numbers):
     """Write the figure.
 
     Args:
         path: the PNG.
         images: from :func:`read_events`.
         rows: of ``stats.json``.
-        pictures: numbers of watched images.
+        numbers: which of the watched images.
     """
     step_of = {row["epoch_num"]: row["global_step"] for row in rows}
     epochs = [epoch for epoch in step_of if step_of[epoch] in next(iter(images.values()))]
     columns = _chosen(epochs)
-    tags = [list(images)[number] for number in pictures]
+    tags = [list(images)[number] for number in numbers]
     width = _LEFT + _PANEL * (len(columns) + 1) + _RIGHT
     height = _ABOVE + _PANEL * len(tags) + _BETWEEN + _CURVES + _BELOW
     with styled():
@@ -160,11 +160,13 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--logdir", required=True, help="log folder of a training")
     parser.add_argument("--out", required=True, help="the PNG to write")
-    parser.add_argument("--pictures", type=int, nargs="+", default=[0, 1, 2], help="their numbers")
+    parser.add_argument(
+        "--numbers", type=int, nargs="+", default=[0, 1, 2], help="of the watched images"
+    )
     args = parser.parse_args(argv)
     images, times = read_events(args.logdir)
     rows = [row for row in read_rows(args.logdir) if row["epoch_num"] > 0]
-    draw(args.out, images, rows, args.pictures)
+    draw(args.out, images, rows, args.numbers)
     print(f"watching, and keeping: {100 * share_of_time(times):.1f} % of the time")
     return 0
 

@@ -12,7 +12,7 @@ from sample_images import blob_image
 from .case import ANY, GOOD, Case
 from .mutate import around, refused
 
-KIND = "pictures"
+KIND = "images"
 
 
 def _saved(image, form, **options):

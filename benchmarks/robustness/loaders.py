@@ -143,7 +143,7 @@ _DATA = [
     ("load_data of every layout", _every_layout),
 ]
 LOADERS = {
-    "pictures": [("read_image", _images), ("views", _views), ("read_mask", _masks)],
+    "images": [("read_image", _images), ("views", _views), ("read_mask", _masks)],
     "label lists": _DATA,
     "CUB": _DATA,
     "ILSVRC": _DATA,

@@ -174,7 +174,7 @@ class Scripts:
         if case.kind in _DATA:
             yield "dgl_vgg.py", ["--data", folder, "--print-recipe"] + _SMALL
             yield "evaluate_localization.py", ["--data", folder] + evaluate
-        elif case.kind == "pictures":
+        elif case.kind == "images":
             name = next(iter(list(case.files) + list(case.nodes)), "missing.jpg")
             yield "dome_image_DGL.py", ["--data_path", os.path.join(folder, name)] + demo
             yield "dome_image_DGL.py", ["--data_path", folder] + demo

@@ -1,4 +1,4 @@
-"""What part of the image a place of an activation sees, read off the graph.
+"""Receptive fields: which part of the image each place of a layer sees, computed from the graph.
 
 Operations keep places (ReLU, BatchNorm, sums) or move a window over them (convolutions, poolings).
 Windows compose: place *i* sees the pixels ``stride * i + first`` to ``stride * i + last`` along an

@@ -1,4 +1,4 @@
-"""Labels of a data set and outputs of a network: do they count the same classes in the same order?
+"""Match the labels of a data set with the outputs of a network: the same classes, in the same order.
 
 Where they do not, every figure would be of other classes, so names, numbers and the network's own first
 predictions are compared, and what does not fit is refused.

@@ -1,4 +1,4 @@
-"""Constants in a graph of others: values that depend on no image, or on its shape alone.
+"""Find constants in a graph of others: values that depend on no image, or on its shape alone.
 
 Such a value decides how often a loop runs and which branch is taken. Only operations of
 :data:`dgl.foreign.operations.COMPUTES` are run to find it, so that nothing of a file's program is.

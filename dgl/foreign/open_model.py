@@ -1,4 +1,4 @@
-"""Open a file or folder with a classifier, of any of the formats that people have: `open_model`.
+"""Open a classifier from a file or folder, in any of the supported formats: `open_model`.
 
 Keras models are read in a process of its own, which writes them as frozen graphs: TensorFlow computes
 eagerly there and has the Keras that the model needs, while the process that makes maps is in graph

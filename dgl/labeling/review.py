@@ -1,4 +1,4 @@
-"""The review of a store: which image is next, what is known of it, and a person's decisions on it.
+"""Review a store of labels: the queue of images, what is known of each, and a person's decisions.
 
 Images come in the order of their least certain object, those without objects first. Of the store, only an
 index is kept in memory; the objects of an image are read from their place in the file.

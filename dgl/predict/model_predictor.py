@@ -1,4 +1,4 @@
-"""Maps of a classifier that others built, from a file: what `Predictor` is for this project's backbones."""
+"""`ModelPredictor`: maps of a classifier that others built, from its file."""
 
 import dataclasses
 import logging

@@ -1,4 +1,4 @@
-"""`dgl serve --api`: maps' boxes for scripts over HTTP, so that ten thousand calls start one TensorFlow.
+"""`dgl serve --api`: boxes over HTTP, for scripts, from one network that stays loaded.
 
 Each request is read, decoded and resized in a thread of its own; one thread runs the network on whatever
 waits, up to a batch; boxes are found in the request's thread again. The answer is what

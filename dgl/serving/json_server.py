@@ -1,4 +1,4 @@
-"""What the services share: a socket on one address, how they end, and an HTTP server with JSON answers."""
+"""Base of the services: a socket on one address, an orderly end, and an HTTP server with JSON answers."""
 
 import contextlib
 import json

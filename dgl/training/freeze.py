@@ -1,4 +1,4 @@
-"""`--freeze LAYER`: train what lies above a layer, on its activations, which are computed once and cached.
+"""`--freeze LAYER`: train the layers above LAYER on its activations, computed once and cached.
 
 The network is built whole, so that validation of images, maps and checkpoints are as ever. A training step
 feeds the layer's tensor itself; TensorFlow then runs nothing below it, forward or backward.

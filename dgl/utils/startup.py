@@ -1,4 +1,4 @@
-"""What starts a network quickly and with little memory: no garbage collection, freed memory given back.
+"""Start a network quickly and with little memory: no garbage collection, freed memory given back.
 
 A graph's constants are copied many times before its first run, one copy after another. glibc keeps what
 is freed for later, in places that the next copy does not fit in; with Lite0 the peak of a command would

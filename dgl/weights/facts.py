@@ -47,7 +47,7 @@ class Facts(NamedTuple):
         """What may be done with it, as a command line, or ``None``."""
         path = shlex.quote(self.path)
         if self.mode is not None and self.heads:
-            return f"dgl localize PICTURE --load {path}"
+            return f"dgl localize IMAGE --load {path}"
         if self.fits:
             choice = "" if len(self.fits) == 1 else " --mode " + self.fits[0]
             return f"dgl convert {path}{choice}"

@@ -102,7 +102,7 @@ def test_info_of_a_training(tmp_path):
     files = set(log.glob("model-1200.*")) - {log / "model-1200.meta"}
     assert told["bytes"] == sum(path.stat().st_size for path in files)
     assert "1,200 steps, epoch 3" in text and "5 in linear; 3 in linear_cub" in text
-    assert told["next"] == "dgl localize PICTURE --load '{}'".format(log / "model-1200")
+    assert told["next"] == "dgl localize IMAGE --load '{}'".format(log / "model-1200")
     (log / "stats.json").write_text("{")
     told = facts_of("info", log / "model-1200")
     assert (told["step"], told["epoch"]) == (1200, None)

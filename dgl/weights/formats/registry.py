@@ -1,4 +1,4 @@
-"""The registry of weight file formats, and what happens to a damaged file of any of them."""
+"""The registry of weight file formats, and the error that a damaged file of any of them ends in."""
 
 import contextlib
 import os
