@@ -62,6 +62,7 @@ def _describe(facts: Any, epoch: Optional[int]) -> Dict[str, Any]:
         "bytes": facts.bytes,
         "backbone": facts.mode,
         "heads": dict(facts.heads),
+        "foreground": list(facts.foreground) or None,
         "width": facts.width,
         "norm": facts.norm,
         "image_size": card.image_size if card else None,
@@ -92,6 +93,7 @@ def _description_text(facts: Dict[str, Any]) -> str:
     shown_names = ", ".join(names[:_SHOWN_NAMES])
     if len(names) > _SHOWN_NAMES:
         shown_names += f" and {len(names) - _SHOWN_NAMES} more"
+    foreground = ", ".join(facts["foreground"] or [])
     size = facts["bytes"]
     rows = [
         ("file", facts["path"]),
@@ -100,6 +102,7 @@ def _description_text(facts: Dict[str, Any]) -> str:
         ("backbone", facts["backbone"] or unknown),
         ("publisher", publisher),
         ("classes", "; ".join(f"{count} in {head}" for head, count in facts["heads"].items())),
+        ("foreground", foreground and f"head on {foreground}, for --method foreground and refined"),
         ("class names", shown_names),
         ("data set", facts["data_set"]),
         ("image size", facts["image_size"]),

@@ -9,6 +9,7 @@ from typing import Dict, List, NamedTuple, Optional, Tuple
 import numpy as np
 
 from dgl.backbones import get_backbone
+from dgl.backbones.foreground import head_layers
 from dgl.backbones.published import PUBLISHERS, TENSORPACK, Shapes
 from dgl.backbones.registry import Backbone
 from dgl.data.class_names import ClassNames
@@ -29,6 +30,7 @@ class Facts(NamedTuple):
     bytes: int  # size of its files
     mode: Optional[str]  # backbone, when its names are this project's
     heads: Dict[str, int]  # scope of a classification layer -> number of classes
+    foreground: Tuple[str, ...]  # layers that its head from `dgl refine` reads
     # width, norm: as for `--width` and `--norm`
     width: Optional[float]
     norm: Optional[str]
@@ -47,7 +49,8 @@ class Facts(NamedTuple):
         """What may be done with it, as a command line, or ``None``."""
         path = shlex.quote(self.path)
         if self.mode is not None and self.heads:
-            return f"dgl localize IMAGE --load {path}"
+            method = " --method foreground" if self.foreground else ""
+            return f"dgl localize IMAGE --load {path}{method}"
         if self.fits:
             choice = "" if len(self.fits) == 1 else " --mode " + self.fits[0]
             return f"dgl convert {path}{choice}"
@@ -82,6 +85,7 @@ def read_facts(load: str) -> Facts:
         bytes=sum(map(os.path.getsize, files or [checkpoint.path])),
         mode=mode,
         heads=heads,
+        foreground=tuple(head_layers(shapes)),
         width=backbone.find_width(shapes, checkpoint.path) if backbone else None,
         norm=backbone.find_norm(shapes) if backbone and len(backbone.norms) > 1 else None,
         card=card,

@@ -34,6 +34,7 @@ from dgl.tf_compat import tf
 from dgl.training.pseudo_masks import FrozenTeacher, Lessons
 from dgl.training.refine import fold, initial_weights, teach
 from dgl.weights import ModelCard, open_checkpoint, read_card, save_npz, write_card
+from dgl.weights.facts import read_facts
 
 SHAPES = {"fine": (9, 9, 5), "middle": (5, 5, 7), "coarse": (3, 3, 4)}
 SIZE, CLASSES = 64, 3
@@ -169,6 +170,8 @@ def test_a_checkpoint_with_its_head(place, refined, tmp_path):
     for name in start.shapes:
         np.testing.assert_array_equal(found.read(name), start.read(name))
     assert read_card(out) == read_card(str(place / "tiny.npz"))
+    assert list(read_facts(out).foreground) == told["layers"]
+    assert read_facts(out).next_command.endswith("--method foreground")
     exported = str(tmp_path / "exported.npz")
     assert main(["export", "--load", out, "--out", exported]) == 0
     assert head_layers(open_checkpoint(exported).shapes) == told["layers"]
