@@ -1,12 +1,12 @@
 """A small store of labels with its images, made without a network."""
 
 from PIL import Image
+from sample_images import exif_of
 
 from dgl.labeling.labels import ImageLabels, LabeledObject
 from dgl.labeling.store import Header, LabelStore
 
 CLASSES = ("apple", "bird & <friend>")
-UPRIGHT, TURNED = 1, 6  # of EXIF: as it is, and to be turned clockwise
 
 
 def header(path="/data", images=0, **changes):
@@ -40,10 +40,8 @@ def make_store(folder, masks=False):
     data, out, images = folder / "data", str(folder / "out"), []
     (data / "sub").mkdir(parents=True)
     for name, size, boxes in made:
-        exif = Image.Exif()
-        exif[0x0112] = TURNED if "turned" in name else UPRIGHT
-        stored = size[::-1] if "turned" in name else size
-        Image.new("RGB", stored).save(str(data / name), exif=exif)
+        orientation, stored = (6, size[::-1]) if "turned" in name else (1, size)
+        Image.new("RGB", stored).save(str(data / name), exif=exif_of(orientation))
         objects = []
         for place, box in enumerate(boxes):
             x0, y0, x1, y1 = box

@@ -82,9 +82,8 @@ class Network:
     def _conv(self, x, weights, stride=1, bias=None, padding=None):
         weights, kernel = self.variables[weights], self.variables[weights].shape[:2]
         padded = pad(x, kernel, stride, padding or self.padding)
-        return np.tensordot(windows(padded, kernel, stride), weights, 3) + self.variables.get(
-            bias, 0
-        )
+        sums = np.tensordot(windows(padded, kernel, stride), weights, 3)
+        return sums + self.variables.get(bias, 0)
 
     def _norm(self, x, mean, variance, beta, gamma=None, epsilon=1e-5):
         """BatchNorm with stored averages; all are names of variables."""
@@ -194,9 +193,8 @@ class Network:
             return None
         for name in ("add2", "add1"):
             scope = f"InceptionV3/Logits/{name}/"
-            x = self._keep(
-                name, self._relu(self._conv(x, scope + "weights", bias=scope + "biases"))
-            )
+            x = self._conv(x, scope + "weights", bias=scope + "biases")
+            x = self._keep(name, self._relu(x))
         last = next(n for n in self.variables if re.search("Conv2d_1c_1x1_[^/]+/weights", n))
         biases = self.variables[last.replace("weights", "biases")]
         return self._mean(x) @ self.variables[last][0, 0] + biases
@@ -207,7 +205,3 @@ def forward(mode, image, variables, **options):
     network = Network(mode, variables, **options)
     logits = network(image)
     return dict(network.endpoints, logits=logits)
-
-
-def vgg(image, variables, head=None):
-    return forward("vgg", image, variables, head=head)

@@ -1,5 +1,7 @@
 """The one line in which a call refuses its input."""
 
+import re
+
 import pytest
 
 from dgl.errors import UserError
@@ -12,3 +14,9 @@ def refusal(call, *arguments, **settings):
     message = str(caught.value)
     assert "\n" not in message
     return message
+
+
+def check_refusal(words, call, *arguments, **settings):
+    """The line with which a call refuses its input has what a regular expression says."""
+    message = refusal(call, *arguments, **settings)
+    assert re.search(words, message), message

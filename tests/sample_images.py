@@ -39,6 +39,13 @@ def plain(color, height=40, width=48):
     return np.full((height, width, 3), color, "uint8")
 
 
+def exif_of(orientation):
+    """What says how an image is turned, to store with it."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
 def write_list(data, split, rows, name="tiny"):
     """Write ``labels/<name>/<split>.txt`` and its images below ``<split>/``.
 

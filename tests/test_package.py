@@ -34,9 +34,8 @@ def requirements(root, name):
 
 @pytest.mark.parametrize("name", ["web", "horovod", "ray"])
 def test_an_extra_is_what_its_requirements_file_says(root, project, name):
-    extra = {
-        line.split(";")[0].strip() for line in project["project"]["optional-dependencies"][name]
-    }
+    extras = project["project"]["optional-dependencies"]
+    extra = {line.split(";")[0].strip() for line in extras[name]}
     listed = requirements(root, name + ".txt")
     bare = {re.split(r"[<>=]", line)[0] for line in listed}
     for line in extra:

@@ -1,5 +1,6 @@
 """Small folders of files for the tests of data layouts."""
 
+import csv
 import json
 import os
 
@@ -22,6 +23,12 @@ def contents(root):
             with open(path, "rb") as stream:
                 found[os.path.relpath(path, str(root))] = stream.read()
     return found
+
+
+def read_csv(path):
+    """The rows of a table, headings -> cells."""
+    with open(str(path), encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
 
 
 # Small trees in the form of ILSVRC CLS-LOC: the published one, and a variant.
@@ -75,12 +82,13 @@ def cub(images, classes):
     }
 
 
-def wsol(folder, images):
-    """Files of wsolevaluation's form from ``(id, class index, boxes)``; images of 9 x 8 pixels."""
+def wsol(folder, images, sizes=None):
+    """Files of wsolevaluation's form from ``(id, class index, boxes)``; sizes, if not 9 x 8 pixels."""
+    sizes = sizes or [(9, 8)] * len(images)
     lines = {
         "image_ids": [key for key, _, _ in images],
         "class_labels": [f"{key},{index}" for key, index, _ in images],
-        "image_sizes": [f"{key},9,8" for key, _, _ in images],
+        "image_sizes": [f"{row[0]},{size[0]},{size[1]}" for row, size in zip(images, sizes)],
         "localization": [
             f"{key},{','.join(map(str, b))}" for key, _, boxes in images for b in boxes
         ],
@@ -97,7 +105,6 @@ def labelme(*shapes, **fields):
     return json.dumps(dict({"version": "3.5.0", "shapes": rows, "imageData": None}, **fields))
 
 
-SYNSETS = f"{CAT} cat, true cat\n{DOG} dog\n{EEL} eel\n"
 PUBLISHED = {
     f"Data/CLS-LOC/train/{CAT}/{CAT}_1.JPEG": "x",
     f"Data/CLS-LOC/train/{CAT}/{CAT}_2.JPEG": "x",
@@ -110,7 +117,7 @@ PUBLISHED = {
     "ImageSets/CLS-LOC/train_cls.txt": f"{DOG}/{DOG}_1 1\n{CAT}/{CAT}_1 2\n{CAT}/{CAT}_2 3\n",
     "ImageSets/CLS-LOC/train_loc.txt": f"{CAT}/{CAT}_1 1\n",
     "ImageSets/CLS-LOC/val.txt": "v_2 1\nv_1 2\n",
-    "LOC_synset_mapping.txt": SYNSETS,
+    "LOC_synset_mapping.txt": f"{CAT} cat, true cat\n{DOG} dog\n{EEL} eel\n",
 }
 VAL_XML = "Annotations/CLS-LOC/val/"
 VARIANT = {

@@ -12,12 +12,6 @@ from dgl.backbones import get_backbone
 from dgl.predict.predictor import Predictor
 
 
-def test_pools_follow_the_last_convolution_of_a_block():
-    names = [name for name, _ in network.convolutions()]
-    layers = [layer for name in names for layer in (name, network.pool_after(name)) if layer]
-    assert layers[::-1] == list(get_backbone("vgg").layers)
-
-
 def test_frozen_or_not_it_computes_the_same(tmp_path):
     path = str(tmp_path / "weights.npz")
     network.write(path, width=0.125, classes=7)

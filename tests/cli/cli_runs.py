@@ -3,24 +3,15 @@
 import contextlib
 import io
 import os
-from typing import NamedTuple
+from collections import namedtuple
 
-import numpy as np
-from demo_runs import CLASSES
-from networks import vgg_variables
 from sample_images import TESTS, blob_image, write_list
 
 from dgl.cli import entry
 from dgl.tf_compat import tf
-from dgl.weights import save_npz
 
 ROOT = os.path.dirname(TESTS)
-
-
-class Ended(NamedTuple):
-    code: int
-    out: str
-    err: str
+Ended = namedtuple("Ended", "code out err")
 
 
 def dgl(*words):
@@ -38,17 +29,6 @@ def ended(call):
         except SystemExit as end:
             code = end.code or 0
     return Ended(code, out.getvalue(), err.getvalue())
-
-
-def write_zoo_vgg(folder):
-    """VGG16 as tensorpack's model zoo has it, but tiny; returns its path."""
-    values = {k: v for k, v in vgg_variables(CLASSES).items() if k.startswith("conv")}
-    below = 4 * values["conv5_3/b"].size
-    for name, shape in (("fc6", (below, 16)), ("fc7", (16, 16)), ("fc8", (16, CLASSES))):
-        values[name + "/W"] = np.ones(shape, "float32")
-        values[name + "/b"] = np.ones(shape[-1:], "float32")
-    save_npz(str(folder / "vgg16.npz"), values)
-    return str(folder / "vgg16.npz")
 
 
 def write_graph(path):

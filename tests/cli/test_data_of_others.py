@@ -1,6 +1,5 @@
 """Data sets through classifiers of others: right boxes by every format, and bad images among many."""
 
-import csv
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ import pytest
 from cli_runs import write_graph
 from own_process import call
 from sample_images import blob_image, write_list
+from trees import read_csv
 
 from dgl.cli.parser import main
 from dgl.data.image_io import encode_image
@@ -67,10 +67,6 @@ def once(monkeypatch, tmp_path):
     monkeypatch.setattr(open_model, "subprocess", SimpleNamespace(run=run))
 
 
-def rows_of(path):
-    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_birds_are_evaluated_and_labeled(kind, birds, once, tmp_path):
     """Classes and boxes are those of the model's own gradients, by Keras, and of the rule for boxes."""
@@ -86,7 +82,7 @@ def test_birds_are_evaluated_and_labeled(kind, birds, once, tmp_path):
     flags = ["--out", str(labeled), "--format", "csv", "--split", "val"]
     assert main(["label", data, *common, *flags]) == 0
     (table,) = labeled.rglob("objects.csv")
-    evaluated, objects = rows_of(out / "images.csv"), rows_of(table)
+    evaluated, objects = read_csv(out / "images.csv"), read_csv(table)
     assert [row["id"] for row in evaluated] == [f"bird{i}.png" for i in range(6)]
     assert [int(row["class_index"]) for row in objects] == labels
     sides, boxes = ("x0", "y0", "x1", "y1"), []
@@ -145,7 +141,7 @@ def many(tmp_path_factory):
 
 
 def first_cells(path):
-    return [next(iter(row.values())) for row in rows_of(path)]
+    return [next(iter(row.values())) for row in read_csv(path)]
 
 
 FEW = "--clayer 0 --method dgl gradcam --resamples 0 --gallery 0 --protocol wsolevaluation".split()

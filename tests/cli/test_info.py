@@ -6,24 +6,19 @@ import os
 
 import numpy as np
 import pytest
-from cli_runs import dgl, write_zoo_vgg
+from cli_runs import dgl
 from demo_runs import CLASSES, SIZE
 from foreign_files import write_keras, write_pth, write_safetensors
 from networks import values_of, vgg_variables, write_npz, write_tensorflow
+from weights.published_files import zoo
 
 from dgl.backbones import PAPER_MODES, get_backbone
-from dgl.backbones.resnet import BLOCKS_BY_DEPTH
 from dgl.weights import ModelCard, write_card
-
-
-@functools.lru_cache(maxsize=None)
-def layers_of(mode):
-    return facts_of("layers", "--mode", mode, "--image_size", "64")
 
 
 @pytest.mark.parametrize("mode", PAPER_MODES)
 def test_layers_of_every_backbone(mode):
-    told = layers_of(mode)
+    told = facts_of("layers", "--mode", mode, "--image_size", "64")
     assert (told["mode"], told["width"], told["image_size"]) == (mode, 1.0, 64)
     rows = told["layers"]
     assert [row["name"] for row in rows] == list(get_backbone(mode).layers)
@@ -35,21 +30,11 @@ def test_layers_of_every_backbone(mode):
         assert row["has_global_gate"] == mode.endswith("se")
 
 
-def test_a_resnet_by_arithmetic_and_without_squeeze_excite():
-    plain, gated = (layers_of(mode)["layers"] for mode in ("resnet50", "resnet50se"))
-    first, blocks = 7 + 2 * 2, BLOCKS_BY_DEPTH[50]
-    # The first blocks at stride 4, the first of the next group halves it; the others at stride 8.
-    size = first + 2 * 4 * (blocks[0] + 1) + 2 * 8 * (sum(blocks[1:]) - 1)
-    assert (plain[0]["stride"], plain[0]["receptive_field"]) == ([8, 8], [size, size])
-    assert [dict(row, has_global_gate=True) for row in plain] == gated
-
-
 def test_layers_as_a_table():
     done = dgl("layers", "--mode", "vgg")
     assert done.out.startswith("vgg, width 1, 224 x 224 pixels\n\n")
     lines = [line.split() for line in done.out.splitlines()]
     assert ["1", "conv5_3", "14", "x", "14", "x", "512", "16", "196"] in lines
-    assert ["17", "conv1_1", "224", "x", "224", "x", "64", "1", "3"] in lines
     assert "squeeze-excite" in dgl("layers", "--mode", "resnet50se", "--image_size", "64").out
 
 
@@ -139,7 +124,7 @@ PLAIN = {k: v for k, v in vgg_variables(CLASSES).items() if k.startswith("conv")
 @pytest.mark.parametrize(
     "name, values, backbone, is_published, command",
     [
-        (None, None, "vgg", True, "convert"),
+        ("vgg16.npz", zoo("vgg"), "vgg", True, "convert"),
         ("ImageNet-ResNet50.npz", ("resnet50", CLASSES), "resnet50", True, "localize"),
         ("own.npz", ("resnet50", CLASSES), "resnet50", False, "localize"),
         ("imagenet.npz", ("vgg", 1000), "vgg", False, "localize"),
@@ -151,7 +136,7 @@ def test_what_a_file_holds_and_what_to_do_with_it(
 ):
     if isinstance(values, tuple):
         values = values_of(values[0], 32, width=0.125, classes=values[1])
-    told, _ = info(write_npz(tmp_path / name, values) if name else write_zoo_vgg(tmp_path))
+    told, _ = info(write_npz(tmp_path / name, values))
     assert (told["backbone"], bool(told["publisher"])) == (backbone, is_published)
     assert told["next"].startswith(f"dgl {command} ")
     if name == "imagenet.npz":

@@ -13,6 +13,7 @@ from demo_runs import HEIGHT, SIZE, WIDTH, demo, files_in, record_of, small_imag
 from networks import values_of, write_npz
 from PIL import Image
 from refusals import refusal
+from sample_images import exif_of
 from trees import contents
 
 from dgl.data.image_io import Decoded, read_image
@@ -115,11 +116,10 @@ def test_a_network_of_imagenet_takes_and_shows_its_names(photo, tmp_path):
 
 
 def test_a_turned_image_and_one_of_a_pixel(vgg, tmp_path):
-    images, out, exif = tmp_path / "in", tmp_path / "out", Image.Exif()
+    images, out = tmp_path / "in", tmp_path / "out"
     images.mkdir()
-    exif[0x0112] = 6
     photo = Image.fromarray(small_image())
-    photo.save(str(images / "rotated.jpg"), exif=exif.tobytes(), quality=95)
+    photo.save(str(images / "rotated.jpg"), exif=exif_of(6).tobytes(), quality=95)
     photo.crop((0, 0, 1, 1)).save(str(images / "dot.png"))
     assert demo(vgg, images, out) == 0
     assert files_in(out) == ["dot", "results.jsonl", "rotated"]

@@ -110,20 +110,6 @@ def test_the_batch_changes_only_rounding(vgg, seven, tmp_path):
             np.testing.assert_allclose(drawn[0], drawn[1], atol=4)
 
 
-def test_unreadable_images_of_a_folder_are_left_out(vgg, seven, tmp_path, capsys):
-    images, out = tmp_path / "in", tmp_path / "out"
-    shutil.copytree(str(seven), str(images))
-    for name in ("p2.png", "p5.png"):
-        (images / name).write_bytes(b"no image")
-    assert demo(vgg, images, out, "--batch", 3) == 1
-    kept = ["p0", "p1", "p3", "p4", "p6"]
-    assert files_in(out) == kept + ["results.jsonl"]
-    assert [os.path.basename(r["image"])[:2] for r in results_of(out)] == kept
-    printed = capsys.readouterr()
-    assert len(printed.out.splitlines()) == 5
-    assert all(f"skipped: {images / name}" in printed.err for name in ("p2.png", "p5.png"))
-
-
 # Change -> the flags of the second run or what happens to p1's files before it; how many are repeated.
 CHANGES = {
     "nothing": ([], 0),

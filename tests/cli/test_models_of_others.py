@@ -8,11 +8,12 @@ import pytest
 from cli_runs import write_graph
 from demo_runs import files_in, record_of
 from foreign_files import write_keras, write_pth
+from refusals import check_refusal
 
 from dgl.cli.parser import main
 from dgl.data.image_io import read_image
 from dgl.data.views import demo_input
-from dgl.errors import ArgumentError, UserError
+from dgl.errors import ArgumentError
 from dgl.foreign import layers_of, load_frozen, logits_of
 from dgl.localizer import Localizer
 from dgl.predict.graph_predictor import GraphPredictor
@@ -97,8 +98,8 @@ def test_names_inputs_and_layers(files, photo, tmp_path):
     load = ["--load", files["keep"], *"--preprocess tf --layer early --method gradcam".split()]
     record = localize(photo, tmp_path / "out", *load, *flags)
     assert record["class_name"] in ("finch", "heron", "owl")
-    with pytest.raises(UserError, match="expected values for its inputs keep_prob:0"):
-        localize(photo, tmp_path / "other", *load)
+    words = "expected values for its inputs keep_prob:0"
+    check_refusal(words, localize, photo, tmp_path / "other", *load)
 
 
 @pytest.mark.parametrize(
@@ -119,8 +120,7 @@ def test_names_inputs_and_layers(files, photo, tmp_path):
 )
 def test_flags_that_do_not_fit(flags, words, files, photo, tmp_path):
     flags = [flag.format(**files) for flag in flags.split()]
-    with pytest.raises(UserError, match=words):
-        localize(photo, tmp_path / "out", "--load", files["frozen"], *flags)
+    check_refusal(words, localize, photo, tmp_path / "out", "--load", files["frozen"], *flags)
 
 
 @pytest.mark.parametrize(
@@ -137,13 +137,13 @@ def test_files_without_a_graph_say_which_one_to_load(name, write, words, photo, 
     (tmp_path / name).write_bytes(b"data")
     if write:
         write(tmp_path / name, {"conv.weight": np.zeros((2, 3, 1, 1), "f4")})
-    with pytest.raises(UserError, match=f"{name}: .*{words}"):
-        localize(photo, tmp_path / "out", "--load", str(tmp_path / name))
+    load = ["--load", str(tmp_path / name)]
+    check_refusal(f"{name}: .*{words}", localize, photo, tmp_path / "out", *load)
 
 
 def test_commands_for_checkpoints_say_which_take_models(files):
-    with pytest.raises(UserError, match="a model with its graph; expected a checkpoint"):
-        main(["info", files["saved_model"]])
+    words = "a model with its graph; expected a checkpoint"
+    check_refusal(words, main, ["info", files["saved_model"]])
 
 
 def test_a_json_file_beside_a_model_is_no_card(files, photo, tmp_path):
@@ -166,8 +166,7 @@ def test_values_out_of_sense_end_in_one_line(flags, words, files, photo, tmp_pat
     load = ["--load", files["frozen"], "--out", str(tmp_path / "out")]
     evaluate, label = ["--data", str(tmp_path)], [os.path.dirname(photo), "--predict"]
     for command in (["localize", photo], ["evaluate", *evaluate], ["label", *label]):
-        with pytest.raises(UserError, match=words):
-            main([*command, *load, *flags])
+        check_refusal(words, main, [*command, *load, *flags])
     assert not (tmp_path / "out").exists()
 
 

@@ -7,9 +7,10 @@ import sys
 from unittest import mock
 
 import pytest
-from cli_runs import ROOT, dgl, ended, write_zoo_vgg
-from networks import values_of, write_tensorflow
+from cli_runs import ROOT, dgl, ended
+from networks import values_of, write_npz, write_tensorflow
 from trees import contents
+from weights.published_files import zoo
 
 from dgl.errors import run_script
 from dgl.training import resolve as command
@@ -133,7 +134,7 @@ def test_export(tmp_path, monkeypatch):
 
 
 def test_convert(tmp_path, monkeypatch):
-    words = [write_zoo_vgg(tmp_path), "--out", "vgg.npz"]
+    words = [write_npz(tmp_path / "vgg16.npz", zoo("vgg")), "--out", "vgg.npz"]
     one, other = both(_module("dgl.weights.convert"), "convert", words, tmp_path, monkeypatch)
     assert one == other and set(one[1]) == {"vgg.npz"}
     refused = dgl("convert", *words)

@@ -7,11 +7,11 @@ import re
 import pytest
 from PIL import Image
 from refusals import refusal
+from sample_images import exif_of
 from trees import coco, make, xml
 
 from dgl.data import check_files, detect_layout, load_data, read_image
 from dgl.data.image_io import image_size
-from dgl.errors import UserError
 
 CLASSES = ("cat", "dog", "eel")
 SIZE = (100, 80)
@@ -81,11 +81,9 @@ def test_an_image_is_there_once_for_each_of_its_classes(tmp_path, layout, with_b
 @pytest.mark.parametrize("name", ["a.jpg", "a.tif"])
 def test_boxes_are_those_of_the_upright_image(tmp_path, name, orientation):
     data = make(tmp_path, {"classes.txt": "cat", "labels/a.txt": "0 0.5 0.25 0.5 0.5"})
-    exif = Image.Exif()
-    exif[0x0112] = orientation
     path = str(tmp_path / "images" / name)
     os.mkdir(os.path.dirname(path))
-    Image.new("RGB", SIZE).save(path, exif=exif)
+    Image.new("RGB", SIZE).save(path, exif=exif_of(orientation))
     height, width = read_image(path).shape[:2]
     assert image_size(path) == (width, height)
     assert image_size(str(tmp_path / "classes.txt")) is None is image_size(str(tmp_path / "absent"))
@@ -125,9 +123,8 @@ def test_coco_ids_leave_gaps_and_crowds_do_not_count(tmp_path):
 
 
 def test_voc_difficult_objects_do_not_count(tmp_path):
-    text = xml(("cat", (1, 1, 3, 3)), ("dog", (2, 2, 5, 5))).replace(
-        "<name>cat</name>", "<name>cat</name><difficult>1</difficult>"
-    )
+    text = xml(("cat", (1, 1, 3, 3)), ("dog", (2, 2, 5, 5)))
+    text = text.replace("<name>cat</name>", "<name>cat</name><difficult>1</difficult>")
     dataset = load_data(make(tmp_path, {"annotations/a.xml": text, "images/a.png": "x"}), "train")
     (sample,) = dataset.samples
     assert (sample.id, sample.class_index, sample.boxes) == ("a.png", 1, ((1, 1, 5, 5),))
@@ -146,8 +143,8 @@ def test_voc_indices_agree_between_splits_and_years_are_chosen(tmp_path):
     assert (dataset.class_names, dataset.samples[0].class_index) == (("cat", "dog"), 1)
     assert dataset.samples[0].boxes == ((0, 0, 3, 3),)  # counted from 0
     make(tmp_path, {name.replace("2007", "2012"): text for name, text in files.items()})
-    with pytest.raises(UserError, match=r"several data sets; name one of \['VOC2007', 'VOC2012'\]"):
-        load_data(str(tmp_path), "val")
+    several = "several data sets; name one of ['VOC2007', 'VOC2012']"
+    assert several in refusal(load_data, str(tmp_path), "val")
     assert load_data(str(tmp_path), "val", "VOC2012").name == "VOC2012"
 
 

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from refusals import refusal
-from trees import cub, make, wsol, xml
+from trees import coco, cub, make, wsol, xml
 
 from dgl.data.layouts import cub as cub_layout
 from dgl.data.layouts import ilsvrc, load_data, wsolevaluation
@@ -48,12 +48,8 @@ YOLO = {
     **{f"images/val/{name}": "x" for name in NAMES},
     "classes.txt": "a\nb\nc\n",
 }
-PARTS = {
-    "images": [{"id": n, "file_name": name} for n, name in enumerate(NAMES)],
-    "annotations": [{"image_id": n, "category_id": n % 3, "bbox": [1, 2, 3, 4]} for n in INDICES],
-    "categories": [{"id": n, "name": name} for n, name in enumerate("abc")],
-}
-COCO = {"val.json": json.dumps(PARTS), "images/0.jpg": "x"}
+OBJECTS = {name: [("abc"[n % 3], BOX)] for n, name in enumerate(NAMES)}
+COCO = {"val.json": coco(OBJECTS, "abc"), "images/0.jpg": "x"}
 
 
 def changed(files, stem, new):
@@ -120,7 +116,7 @@ TWICE = {
     "wsolevaluation": (WSOL, "image_ids", "6.jpg"),
     "cub": (CUB, "images", "7 7.jpg"),
     "voc": (VOC, "val", "6"),
-    "coco": (COCO, "images", {"id": 6}),
+    "coco": (COCO, "images", {"id": 16}),
     "list of two classes": (LIST, "val", "6.jpg 1 1 2 3 4"),
 }
 

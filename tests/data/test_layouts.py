@@ -4,14 +4,13 @@ import os
 import re
 
 import pytest
-from refusals import refusal
+from refusals import check_refusal, refusal
 from trees import coco, cub, make, wsol, xml
 
 from dgl.data import check_files, detect_layout, load_data
 from dgl.data.layouts import layout_names, register_layout
 from dgl.data.layouts.label_list import named_layout
 from dgl.data.sample import SPLITS, DataSet, Sample
-from dgl.errors import UserError
 
 BOX = (1, 2, 3, 4)
 LISTS = {"labels/set/train.txt": "a.jpg 0 1 2 3 4\n", "labels/set/val.txt": "b.jpg 0 1 2 3 4\n"}
@@ -94,8 +93,8 @@ def test_missing_masks_are_reported_with_the_images(tmp_path):
     message = refusal(check_files, DataSet("d", "folder", "val", samples, None, 1))
     assert message == f"d val: 2 of 5 masks are missing: {gone}0.png, {gone}1.png"
     samples.append(Sample("2", gone + "2.jpg", 0))
-    with pytest.raises(UserError, match=r"1 of 3 images are missing: .*2\.jpg; d val: 2 of 5 "):
-        check_files(DataSet("d", "folder", "val", samples, None, 1))
+    words = r"1 of 3 images are missing: .*2\.jpg; d val: 2 of 5 "
+    check_refusal(words, check_files, DataSet("d", "folder", "val", samples, None, 1))
 
 
 @pytest.mark.parametrize(
@@ -151,11 +150,7 @@ def test_photos5(shared_data):
         ({"layout": "coco"}, {"val.json": "{}"}, "no JSON file of the val split"),
         ({"layout": "voc"}, {"images/a.jpg": "x"}, "no folder of annotations"),
         ({"layout": "yolo"}, {"images/a.jpg": "x"}, r"data\.yaml: no such file"),
-        (
-            {"layout": "kitti"},
-            TREES["folder"],
-            "unknown layout 'kitti'; expected one of .'imagenet'",
-        ),
+        ({"layout": "kitti"}, TREES["folder"], "unknown layout 'kitti'; expected one of"),
         ({"split": "dev"}, TREES["folder"], "unknown split 'dev'"),
         ({"data_dir": "absent"}, {}, "absent: no such folder"),
         ({"data_dir": __file__}, {}, "not a folder"),

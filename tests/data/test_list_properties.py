@@ -6,7 +6,7 @@ import os
 import pathlib
 import tempfile
 
-from generators import whole_boxes
+from generators import boxes_of, whole_boxes
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from refusals import refusal
@@ -43,11 +43,6 @@ def paths(draw):
     return path
 
 
-def _float_boxes(values=coordinates):
-    pair = st.tuples(values, values).map(sorted)
-    return st.tuples(pair, pair).map(lambda p: (p[0][0], p[1][0], p[0][1], p[1][1]))
-
-
 @contextlib.contextmanager
 def _tree(files):
     with tempfile.TemporaryDirectory() as folder:
@@ -65,7 +60,7 @@ endings = st.sampled_from(["\n", "\r\n", "\n\n", " \n"])
 
 
 @given(
-    _rows(st.integers(0, 9), st.lists(_float_boxes(), max_size=3)),
+    _rows(st.integers(0, 9), st.lists(boxes_of(coordinates, coordinates), max_size=3)),
     separators,
     endings,
     st.sampled_from(["imagenet", "cub"]),
@@ -92,7 +87,7 @@ def test_a_name_without_extension(name, label, box):
     assert parse_line(line, "x") == (name, label, (box,))
 
 
-inner_boxes = _float_boxes(st.floats(0, 999999998))
+inner_boxes = boxes_of(*[st.floats(0, 999999998)] * 2)
 
 
 @given(_rows(st.integers(0, 9), st.lists(inner_boxes, min_size=1, max_size=2)))
@@ -105,9 +100,8 @@ def test_metadata_of_wsolevaluation_are_read_as_they_were_written(images):
         assert [root for _, root in written] == [None]
         found = read_metadata(written[0][0])
         unlabeled = read_records(written[0][0])
-    assert [(r.id, r.label, r.boxes, r.size) for r in found] == [
-        (s.id, s.class_index, s.boxes, size) for s in samples
-    ]
+    expected = [(s.id, s.class_index, s.boxes, size) for s in samples]
+    assert [(r.id, r.label, r.boxes, r.size) for r in found] == expected
     assert [r._replace(label=0) for r in found] == [r._replace(label=0) for r in unlabeled]
 
 
@@ -117,9 +111,7 @@ def test_cub_is_read_as_it_was_written(images):
     rows = [(path, n, is_train, box) for n, (path, is_train, box) in enumerate(images)]
     with _tree(cub(rows, [f"class{n}" for n, _ in enumerate(images)])) as folder:
         for split, is_train in (("train", True), ("test", False)):
-            own = [
-                (path, n, (box,)) for path, n, in_training, box in rows if in_training is is_train
-            ]
+            own = [(path, n, (box,)) for path, n, trained, box in rows if trained is is_train]
             if own:
                 found = load_cub(folder, split)
                 assert [(s.id, s.class_index, s.boxes) for s in found.samples] == own

@@ -5,6 +5,7 @@ from collections import namedtuple
 import cv2
 import numpy as np
 from PIL import Image
+from sample_images import exif_of
 
 from dgl.data.sample import DataSet, Sample
 from dgl.evaluation.batches import BatchRunner
@@ -68,9 +69,8 @@ def make_dataset(folder, count=5, classes=CLASSES, boxed=None):
 def store_turned(path, image, orientation):
     """Write an image (uint8 RGB) so that EXIF turns what is stored to it; ``orientation`` is 3, 6 or 8."""
     ways = {3: Image.ROTATE_180, 6: Image.ROTATE_90, 8: Image.ROTATE_270}
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    Image.fromarray(image).transpose(ways[orientation]).save(path, exif=exif)
+    stored = Image.fromarray(image).transpose(ways[orientation])
+    stored.save(path, exif=exif_of(orientation))
 
 
 def make_plan(predictor, dataset, **settings):

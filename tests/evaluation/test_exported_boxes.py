@@ -5,14 +5,13 @@ import pytest
 from fake_predictor import make_dataset, rows_of, store_turned
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from made_labels import CLASSES, an_object, header, make_store
+from made_labels import CLASSES, an_object, header
 from PIL import Image
 
 from dgl.data import check_files, detect_layout, load_data, read_image
 from dgl.data.image_io import image_size
 from dgl.data.sample import DataSet
 from dgl.errors import UserError
-from dgl.labeling.decisions import CHANGED, REJECTED, Decision, append_decision
 from dgl.labeling.formats import ExportOptions, export
 from dgl.labeling.labels import ImageLabels
 from dgl.labeling.store import LabelStore
@@ -38,30 +37,6 @@ def read_all(folder):
             assert "no images" in str(error)
     check_files(*datasets)
     return datasets[0], {sample.id: sample for part in datasets for sample in part.samples}
-
-
-@every_format
-@pytest.mark.parametrize("masks", [False, True])
-@pytest.mark.parametrize("fraction", [0.0, 0.4])
-def test_boxes_come_back_to_half_a_pixel(tmp_path, name, masks, fraction):
-    out, images = make_store(tmp_path, masks=masks)
-    append_decision(out, Decision("sub/a.jpg", 1, CHANGED, (an_object((0, 0.5, 9.25, 48)),)))
-    append_decision(out, Decision("a.jpg", 1, REJECTED, images[0].objects))
-    folder = export(out, name, ExportOptions(val_fraction=fraction))
-    assert detect_layout(folder) == name
-    _, found = read_all(folder)
-    expected = {
-        "b c.jpg#0": images[1].objects[0],
-        "b c.jpg#1": images[1].objects[1],
-        "sub/turned.jpg": images[2].objects[0],
-        "sub/a.jpg": an_object((0, 0.5, 9.25, 48)),
-    }
-    assert set(found) == set(expected)
-    for identity, labeled in expected.items():
-        (box,) = found[identity].boxes
-        assert np.abs(np.subtract(box, labeled.box)).max() <= 0.5, identity
-        height, width = read_image(found[identity].path).shape[:2]
-        assert found[identity].size == (width, height)  # of the upright image
 
 
 sides = st.floats(0, 1)

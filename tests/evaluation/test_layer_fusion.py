@@ -5,14 +5,13 @@ import pytest
 
 from dgl.backbones import get_backbone
 from dgl.errors import UserError
-from dgl.evaluation.layer_fusion import Fusion, entry_name, file_name, make_fusions, score_maps
+from dgl.evaluation.layer_fusion import Fusion, file_name, make_fusions, score_maps
 from dgl.predict import postprocess
 
 ENTRIES = [("dgl", "a/1"), ("dgl", "b"), ("dgl", "c"), ("cam", "a/1"), ("layercam", "b")]
 
 
 def test_names():
-    assert entry_name(("dgl", "a/1")) == "dgl@a/1"
     assert file_name(("dgl", "a/1")) == "dgl@a_1"
     assert Fusion("dgl", "mean", ("a/1", "b")).entry == ("dgl", "mean(a/1+b)")
     long = Fusion("dgl", "max", tuple("abcdef"))

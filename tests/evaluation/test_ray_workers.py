@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 from command_runs import parse
+from refusals import check_refusal
 
 from dgl.cli.evaluate import run
-from dgl.errors import UserError
 from dgl.evaluation.loop import Evaluation, Task
 from dgl.evaluation.plan import fusions_of, load_split, make_plan, predictor_arguments
 from dgl.evaluation.ray_workers import (
@@ -69,8 +69,8 @@ def test_a_worker_has_the_arithmetic_of_the_driver(monkeypatch):
 def test_a_missing_ray_is_named(folder, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.setattr(os, "environ", dict(os.environ))
-    with pytest.raises(UserError, match="^--ray-workers: expected Ray"):
-        run(parse(folder, "--out", tmp_path / "out", "--ray-workers", 2))
+    args = parse(folder, "--out", tmp_path / "out", "--ray-workers", 2)
+    check_refusal("^--ray-workers: expected Ray", run, args)
     assert not (tmp_path / "out").exists()
 
 
@@ -78,8 +78,7 @@ def test_an_address_without_a_cluster_is_named_at_once():
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{bound.getsockname()[1]}"
-        with pytest.raises(UserError, match=f"^--ray-address {address}"):
-            _check_answers(address)
+        check_refusal(f"^--ray-address {address}", _check_answers, address)
         bound.listen(1)
         _check_answers(address)
 
@@ -109,11 +108,10 @@ def test_another_machine_is_refused_and_strict_names_the_image(task):
     task, _ = task
     versions = {**task.plan.versions, "numpy": "0.1"}
     for change, named in (({"versions": versions}, "numpy"), ({"weights": "x"}, "tiny.npz")):
-        with pytest.raises(UserError, match=named):
-            Worker(task._replace(plan=dataclasses.replace(task.plan, **change)), 1, "-1")
+        other = task._replace(plan=dataclasses.replace(task.plan, **change))
+        check_refusal(named, Worker, other, 1, "-1")
     worker = Worker(task._replace(strict=True), 1, "-1")
-    with pytest.raises(UserError, match=r"val3\.jpg"):
-        worker.run(0)
+    check_refusal(r"val3\.jpg", worker.run, 0)
 
 
 def test_workers_get_absolute_paths(folder, many, monkeypatch):

@@ -7,9 +7,8 @@ import os
 import pytest
 from fake_predictor import FakePredictor, damage, make_dataset, make_plan
 from made_results import PLAIN, filled
-from refusals import refusal
+from refusals import check_refusal, refusal
 
-from dgl.errors import UserError
 from dgl.evaluation.batches import BatchRunner
 from dgl.evaluation.loop import collect
 from dgl.evaluation.results import Store, has_records, read_records, write_records
@@ -33,8 +32,7 @@ def test_batches_come_back_as_they_were(tmp_path):
 def test_a_store_of_another_plan_is_kept_until_told_otherwise(tmp_path):
     Store(tmp_path, PLAIN).write(0, filled(range(8)))
     other = dataclasses.replace(PLAIN, step=0.1)
-    with pytest.raises(UserError, match="unfinished results of another evaluation, .* in step;"):
-        Store(tmp_path, other)
+    check_refusal("unfinished results of another evaluation, .* in step;", Store, tmp_path, other)
     assert Store(tmp_path, PLAIN).done() == [0]
     store = Store(tmp_path, other, restart=True)
     assert store.done() == []
@@ -70,18 +68,13 @@ def test_results_of_other_entries_or_images_are_damaged(tmp_path):
         assert "damaged results" in refusal(read_records, tmp_path)
 
 
-def prepared(dataset, tmp_path, batch):
-    """A plan, the runner of its batches, and an empty store."""
-    plan = make_plan(FakePredictor(), dataset, batch=batch)
-    return plan, BatchRunner(FakePredictor(), dataset, plan).run, Store(tmp_path / "out", plan)
-
-
 @pytest.mark.parametrize("kept", [(), (0,), (3, 1)])
 def test_batches_in_any_order_and_from_a_store_give_the_bytes_of_one_run(tmp_path, caplog, kept):
     dataset = make_dataset(tmp_path, count=9)
     damage(dataset, 1, 6)
-    plan, run_batches, store = prepared(dataset, tmp_path, batch=2)
-    whole = Store(tmp_path / "whole", plan)
+    plan = make_plan(FakePredictor(), dataset, batch=2)
+    run_batches = BatchRunner(FakePredictor(), dataset, plan).run
+    store, whole = (Store(tmp_path / name, plan) for name in ("out", "whole"))
     whole.finish(collect(plan, dataset, run_batches, whole, progress=False))
     for chunk, part in run_batches(list(kept)):
         store.write(chunk, part)

@@ -1,6 +1,5 @@
 """`evaluate_localization.py --maps`: saved maps against metadata, without a model."""
 
-import csv
 import os
 import subprocess
 import sys
@@ -9,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 from command_runs import command, metrics_of
-from refusals import refusal
+from refusals import check_refusal, refusal
 from straight_boxes import random_images, straight_hits
+from trees import make, read_csv, wsol
 
-from dgl.errors import UserError
 from dgl.evaluation.saved_maps import read_map
 from dgl.predict.overlay import write_image
 
@@ -23,7 +22,7 @@ IMAGES, SIDE = 60, 224
 def write_case(folder, count, seed=0, masks=False):
     """Write maps, metadata and masks; returns (id, map, boxes in pixels, (width, height)) of each image."""
     rng = np.random.RandomState(seed)
-    images, localization = [], []
+    images, drawn = [], []
     for index, score_map in enumerate(random_images(count, seed)[0]):
         key = f"val{index % 3}/image_{index:04d}.jpg"
         width, height = int(rng.randint(60, 700)), int(rng.randint(60, 700))
@@ -37,22 +36,17 @@ def write_case(folder, count, seed=0, masks=False):
         save_map(folder / "maps", key, score_map)
         images.append((key, score_map, boxes, (width, height)))
         if not masks:
-            localization += [",".join([key] + [str(v) for v in box]) for box in boxes]
             continue
         mask, name = np.zeros((height, width), np.uint8), key.replace("/", "_") + ".png"
         for x0, y0, x1, y1 in boxes:
             mask[y0 : y1 + 1, x0 : x1 + 1] = 255
         write_image(str(folder / "masks" / name), np.repeat(mask[..., None], 3, 2))
-        localization.append(f"{key},{name},")
-    files = {
-        "image_ids": [key for key, _, _, _ in images],
-        "class_labels": [key + ",0" for key, _, _, _ in images],
-        "image_sizes": ["{},{},{}".format(key, *size) for key, _, _, size in images],
-        "localization": localization,
-    }
-    (folder / "metadata").mkdir()
-    for name, lines in files.items():
-        (folder / "metadata" / (name + ".txt")).write_text("\n".join(lines) + "\n")
+        drawn.append(f"{key},{name},\n")
+    rows = [(key, 0, boxes) for key, _, boxes, _ in images]
+    files = wsol("metadata", rows, [size for _, _, _, size in images])
+    if masks:
+        files["metadata/localization.txt"] = "".join(drawn)
+    make(folder, files)
     return images
 
 
@@ -92,9 +86,8 @@ def test_the_script_gives_exactly_the_straight_numbers(root, tmp_path):
     curve, per_iou, thresholds = straight_figures(write_case(tmp_path, IMAGES), 0.01)
     script = os.path.join(root, "test_code", "evaluate_localization.py")
     flags = ["--maps", "maps", "--metadata", "metadata", "--out", "out"]
-    result = subprocess.run(
-        [sys.executable, script] + flags, capture_output=True, check=True, cwd=str(tmp_path)
-    )
+    options = {"capture_output": True, "check": True, "cwd": str(tmp_path)}
+    result = subprocess.run([sys.executable, script, *flags], **options)
     metrics = metrics_of(tmp_path / "out")
     assert metrics["curve"] == curve.tolist()
     assert metrics["thresholds"] == thresholds.tolist()
@@ -124,8 +117,7 @@ def test_masks_are_scored_by_pixels(tmp_path):
     assert "max_box_acc" not in metrics
     low, high = metrics["pxap_interval"]
     assert 0 < low <= metrics["pxap"] <= high < 100
-    with pytest.raises(UserError, match="--mask-root: expected the folder of the masks"):
-        score(tmp_path)
+    check_refusal("--mask-root: expected the folder of the masks", score, tmp_path)
 
 
 def test_two_programs_are_compared_on_the_same_images(tmp_path):
@@ -183,14 +175,12 @@ def test_maps_that_cannot_be_read_are_recorded(tmp_path, workers):
     save_map(tmp_path / "maps", images[5][0], np.ones((9, 9)))
     metrics = score(tmp_path, "--workers", workers)
     assert (metrics["errors"], metrics["images"]) == (2, 10)
-    with open(str(tmp_path / "out" / "errors.csv"), encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = read_csv(tmp_path / "out" / "errors.csv")
     assert [row["id"] for row in rows] == [images[3][0], images[5][0]]
     assert "no such file" in rows[0]["error"] and "9 x 9" in rows[1]["error"]
     left = [image for index, image in enumerate(images) if index not in (3, 5)]
     assert metrics["curve"] == straight_figures(left, 0.01)[0].tolist()
-    with pytest.raises(UserError, match="no such file"):
-        score(tmp_path, "--strict")
+    check_refusal("no such file", score, tmp_path, "--strict")
 
 
 @pytest.mark.parametrize(
@@ -206,8 +196,7 @@ def test_maps_that_cannot_be_read_are_recorded(tmp_path, workers):
 def test_what_is_not_there_is_named(tmp_path, monkeypatch, flags, message):
     write_case(tmp_path, 3)
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match=message):
-        command(*flags, "--out", "out")
+    check_refusal(message, command, *flags, "--out", "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -217,5 +206,4 @@ def test_an_id_that_leads_out_of_the_folder_is_not_followed(tmp_path):
     for name, more in (("image_ids", ""), ("class_labels", ",0"), ("image_sizes", ",9,9")):
         path = tmp_path / "metadata" / (name + ".txt")
         path.write_text(path.read_text() + "../secret" + more + "\n")
-    with pytest.raises(UserError, match="leads out of the data folder"):
-        score(tmp_path)
+    check_refusal("leads out of the data folder", score, tmp_path)

@@ -141,9 +141,7 @@ def _try(model, size, as_file):
         with GraphPredictor(logits, {"last": pooled[0]}, image, POOLED) as predictor:
             maps = {**maps, **predictor(images).maps}
         assert all(np.isfinite(raw).all() for raw in maps.values())
-    return (
-        f"{len(maps)} maps of {len(layers)} layers, {len(told)} without positive evidence, as said"
-    )
+    return f"{len(maps)} maps of {len(layers)} layers, {len(told)} without positive evidence"
 
 
 if __name__ == "__main__":

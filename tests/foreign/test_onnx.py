@@ -119,8 +119,8 @@ def test_operations_are_those_of_the_reference(name, tmp_path):
     np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
 
 
-def gelu_network():
-    """Convolution, GELU of either form, global mean, linear: a classifier."""
+def test_a_classifier_s_layers_and_layout(tmp_path):
+    """Convolution, GELU, global mean, linear."""
     nodes = [
         helper.make_node("Conv", ["x", "kernel"], ["c"], pads=[1, 1, 1, 1]),
         helper.make_node("Gelu", ["c"], ["g"], name="/act/Gelu"),
@@ -129,11 +129,7 @@ def gelu_network():
         helper.make_node("Softmax", ["z"], ["y"], axis=-1),
     ]
     arrays = {"kernel": normal(4, 3, 3, 3), "sides": whole(2, 3), "w": normal(5, 4), "b": normal(5)}
-    return model_of(nodes, arrays, opset=20)
-
-
-def test_a_classifier_s_layers_and_layout(tmp_path):
-    loaded = load(tmp_path, gelu_network())
+    loaded = load(tmp_path, model_of(nodes, arrays, opset=20))
     logits = logits_of(loaded.output())
     assert logits.shape.as_list() == [None, 5]
     name, layer = next(iter(layers_of(logits).items()))

@@ -68,9 +68,8 @@ def _write_frozen(path, model, tensorflow):
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     image = tensorflow.TensorSpec([None, 32, 32, 3], "float32", "image")
-    frozen = convert_variables_to_constants_v2(
-        tensorflow.function(model).get_concrete_function(image)
-    )
+    network = tensorflow.function(model).get_concrete_function(image)
+    frozen = convert_variables_to_constants_v2(network)
     with open(path, "wb") as stream:
         stream.write(frozen.graph.as_graph_def().SerializeToString())
 

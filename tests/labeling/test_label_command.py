@@ -1,6 +1,5 @@
 """`dgl label` on small images: what it writes, what it refuses, and how it goes on where it was stopped."""
 
-import csv
 import json
 import os
 import shutil
@@ -10,8 +9,8 @@ import pytest
 from networks import vgg_variables
 from PIL import Image
 from refusals import refusal
-from sample_images import blob_image, rectangle_image, write_list
-from trees import contents
+from sample_images import blob_image, exif_of, rectangle_image, write_list
+from trees import contents, read_csv
 
 from dgl.cli.parser import main
 from dgl.data import load_data
@@ -37,9 +36,7 @@ def made(tmp_path_factory):
         own = folder / "data" / CLASSES[number % 2]
         own.mkdir(parents=True, exist_ok=True)
         image = Image.fromarray(rectangle_image(number, 60 + number, 90))
-        exif = Image.Exif()
-        exif[0x0112] = 6 if number == 3 else 1
-        image.save(str(own / f"{number}.jpg"), exif=exif)
+        image.save(str(own / f"{number}.jpg"), exif=exif_of(6 if number == 3 else 1))
     (folder / "data" / "bee" / "bad.jpg").write_bytes(b"no image")
     assert label(*words(folder, folder / "out")) == 1
     return folder
@@ -70,7 +67,7 @@ def test_the_images_own_classes_and_upright_sizes(made):
         mask = np.asarray(Image.open(str(out / "masks" / (labels.image + ".png"))))
         assert mask.shape == (labels.height, labels.width)
         assert set(np.unique(mask)) <= set(range(len(labels.objects) + 1))
-    (row,) = csv.DictReader((out / "skipped.csv").read_text(encoding="utf-8").splitlines())
+    (row,) = read_csv(out / "skipped.csv")
     assert row["image"] == "bee/bad.jpg" and "not an image" in row["reason"]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from made_labels import CLASSES, an_object, header, make_store
 from PIL import Image, ImageOps
+from sample_images import exif_of
 from trees import contents
 
 from dgl.data import load_data
@@ -51,9 +52,8 @@ def test_coco_is_read_by_pycocotools_and_agrees_with_itself(tmp_path, masks):
     assert [one["name"] for one in coco.loadCats(coco.getCatIds())] == list(CLASSES)
     found = coco.loadAnns(coco.getAnnIds())
     boxes = [one["bbox"] for one in found]
-    assert [(x, y, x + w, y + h) for x, y, w, h in boxes] == [
-        o.box for own in images for o in own.objects
-    ]
+    wanted = [o.box for own in images for o in own.objects]
+    assert [(x, y, x + w, y + h) for x, y, w, h in boxes] == wanted
     for one in coco.loadImgs(coco.getImgIds()):
         size = upright_size(out, "coco", "images", one["file_name"])
         assert size == (one["width"], one["height"])
@@ -173,8 +173,7 @@ def oriented(tmp_path_factory):
     (folder / "data").mkdir()
     images, rng = [], np.random.RandomState(0)
     for number in range(40):
-        path, exif = str(folder / "data" / f"{number:03d}.jpg"), Image.Exif()
-        exif[0x0112] = number % 8 + 1
+        path, exif = str(folder / "data" / f"{number:03d}.jpg"), exif_of(number % 8 + 1)
         Image.new("RGB", tuple(rng.randint(20, 500, 2).tolist())).save(path, exif=exif)
         width, height = upright_size(path)
         x0, y0 = rng.uniform(0, (width - 2, height - 2))

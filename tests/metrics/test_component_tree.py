@@ -22,9 +22,8 @@ def ranks(seed, levels):
 
 def components(mask, diagonal, weights):
     """Sorted (x0, y0, x1, y1, sum of the weights) of a mask's components."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        np.uint8(mask), connectivity=8 if diagonal else 4
-    )
+    ways = 8 if diagonal else 4
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(np.uint8(mask), connectivity=ways)
     sums = np.bincount(labels.ravel(), weights.ravel(), minlength=count)
     parts = zip(stats[1:].tolist(), sums[1:].tolist())
     return sorted((x, y, x + w - 1, y + h - 1, total) for (x, y, w, h, _), total in parts)

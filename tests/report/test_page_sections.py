@@ -58,16 +58,6 @@ def test_folders_without_boxes_have_no_plots(tmp_path, metrics):
     assert not section["plots"] and section["tables"][0]["headings"] == ["PxAP"]
 
 
-def test_own_thresholds_are_said_to_be_so(quick_charts, tmp_path, metrics):
-    rows = metrics["protocols"]["fixed_threshold"]["rows"]
-    before = protocol_sections(metrics, str(tmp_path))[0]
-    assert "One threshold for every map: 0.2" in before["text"]
-    rows[0]["threshold"] = 0.35
-    after = protocol_sections(metrics, str(tmp_path))[0]
-    assert "given in its row" in after["text"]
-    assert after["tables"][0]["headings"] == ["GT-known", "Top-1 Loc", "threshold"]
-
-
 def test_selection_sets_the_chosen_layers_beside_what_they_reach(metrics):
     section = selection_section(metrics)
     chosen, tried = section["tables"]

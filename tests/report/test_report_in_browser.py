@@ -6,17 +6,14 @@ Any request that is not for the page itself fails the test.
 import json
 
 import pytest
-from chromium import CHROMIUM, FLAGS
+from chromium import CHROMIUM, FLAGS, MARKS
 from sample_report import CLASSES, METHODS, sample_report
 
 from dgl.report.page import write_report
 
 sync_api = pytest.importorskip("playwright.sync_api")
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
-]
+pytestmark = MARKS
 LAYERS = ["add", "conv5_3", "conv5_2"]
 
 

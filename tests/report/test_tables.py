@@ -1,12 +1,12 @@
 """Result tables: cells and columns, CSV and LaTeX files of one protocol each, and text on the screen."""
 
-import csv
 import os
 import re
 
 import numpy as np
 import pytest
 from sample_report import METHODS, sample_report
+from trees import read_csv
 
 from dgl.report.tables import (
     MISSING,
@@ -74,11 +74,6 @@ def tables(tmp_path, metrics):
     write_tables(str(tmp_path), metrics, "dgl evaluate")
     assert sorted(os.listdir(str(folder))) == sorted(names)
     return folder
-
-
-def read_csv(path):
-    with open(str(path), newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def test_protocols_are_not_mixed(tables):

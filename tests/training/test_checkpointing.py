@@ -8,9 +8,9 @@ from unittest import mock
 import numpy as np
 import pytest
 from networks import vgg_variables, write_tensorflow
+from refusals import check_refusal
 from small_trainings import CLASSES, make_recipe
 
-from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.training.checkpointing import (
     BestCheckpointer,
@@ -219,8 +219,7 @@ def test_checkpoints_that_cannot_be_resumed(tmp_path, settings, text):
         with open(checkpoint_files(prefix)[0], "r+b") as stream:
             stream.seek(100000)
             stream.write(b"\xff" * 100)
-    with pytest.raises(UserError, match="model-14" + text):
-        find_resume_point(str(tmp_path), RECIPE, is_complete)
+    check_refusal("model-14" + text, find_resume_point, str(tmp_path), RECIPE, is_complete)
 
 
 def test_a_finished_run_needs_no_flags_of_its_network(tmp_path):

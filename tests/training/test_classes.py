@@ -5,6 +5,7 @@ import contextlib
 import pytest
 from networks import vgg_variables
 from PIL import Image
+from refusals import check_refusal
 from sample_images import blob_image
 from small_trainings import parse
 
@@ -54,8 +55,7 @@ def test_the_order_of_a_checkpoint(card, names):
     differs = pytest.raises(UserError, match="'apple' is 0 in the checkpoint and 2 in the data")
     with differs if names == NAMES[::-1] else contextlib.nullcontext():
         check_order(card, data, "--load: x")
-    with pytest.raises(UserError, match="labels are 1 to 3, none is 0"):
-        check_splits(split([1, 2, 3]), split([1]), 4)
+    check_refusal("labels are 1 to 3, none is 0", check_splits, split([1, 2, 3]), split([1]), 4)
 
 
 @pytest.fixture
@@ -84,5 +84,4 @@ def test_a_class_folder_that_was_renamed(data, way, tmp_path):
     for part in ("train", "val"):
         (data / part / "apple").rename(data / part / "pear")
     difference = "only in the checkpoint: 'apple'; only in the data: 'pear'"
-    with pytest.raises(UserError, match=difference):
-        resolve.run(parse(*flags, data=data), "vgg")
+    check_refusal(difference, resolve.run, parse(*flags, data=data), "vgg")

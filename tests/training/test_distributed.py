@@ -4,6 +4,7 @@ import sys
 
 import fake_horovod
 import pytest
+from refusals import check_refusal
 
 from dgl.errors import UserError
 from dgl.tf_compat import tf
@@ -44,8 +45,7 @@ def test_size_from_the_environment(environment, expected):
 
 @pytest.mark.parametrize("text", ["", "four", "0", "-2"])
 def test_a_bad_size_is_refused(text):
-    with pytest.raises(UserError, match=f"HOROVOD_SIZE={text}"):
-        launched_size({"HOROVOD_SIZE": text})
+    check_refusal(f"HOROVOD_SIZE={text}", launched_size, {"HOROVOD_SIZE": text})
 
 
 def test_a_single_process_does_not_load_horovod(monkeypatch):
@@ -64,8 +64,7 @@ def test_several_processes_with_horovod(monkeypatch):
     assert from_chief(ranks, [3, 2**40]) == [3, 2**40]
     require_same(ranks, 5, "the train list")
     monkeypatch.setattr(distributed, "from_chief", lambda *_: 6)
-    with pytest.raises(UserError, match="rank 0 of 2: the train list"):
-        require_same(ranks, 5, "the train list")
+    check_refusal("rank 0 of 2: the train list", require_same, ranks, 5, "the train list")
 
 
 @pytest.mark.parametrize(
@@ -81,8 +80,7 @@ def test_processes_that_horovod_does_not_connect(monkeypatch, environment, count
     fake_horovod.install(monkeypatch, counted).init = lambda: 1 / counted
     if counted is None:
         monkeypatch.setitem(sys.modules, "horovod", None)
-    with pytest.raises(UserError, match=message):
-        find_ranks(environment)
+    check_refusal(message, find_ranks, environment)
 
 
 @pytest.mark.parametrize(
@@ -113,5 +111,4 @@ def test_each_process_of_a_host_has_its_gpu():
     config = tf.ConfigProto()
     share_host(config, Ranks(5, 8, 1, 4), 4)
     assert config.gpu_options.visible_device_list == "1" and "GPU" not in config.device_count
-    with pytest.raises(UserError, match=r"4 processes .* 2 GPUs"):
-        share_host(config, Ranks(5, 8, 1, 4), 2)
+    check_refusal(r"4 processes .* 2 GPUs", share_host, config, Ranks(5, 8, 1, 4), 2)

@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
+from map_formulas import softmax
 from networks import WIDTH, options_of, vgg_variables
 from small_trainings import build_tower, make_recipe
 
@@ -47,11 +48,6 @@ def test_weight_decay_is_that_of_kernels_alone(norm):
     assert cost - loss == pytest.approx(l2, rel=1e-4)
 
 
-def softmax(logits):
-    power = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return power / power.sum(axis=1, keepdims=True)
-
-
 @pytest.mark.slow
 def test_two_steps_of_nesterov_momentum():
     """The head's bias: its gradient is the mean of softmax minus one-hot, without weight decay."""
@@ -71,9 +67,8 @@ def test_two_steps_of_nesterov_momentum():
 
 def test_errors_are_those_of_the_logits():
     with tower(vgg_variables(8), 8) as (run, _):
-        logits, loss, top1, top5, mean = run(
-            *"linear/output:0 xentropy-loss:0 wrong-top1:0 wrong-top5:0 train-error-top5:0".split()
-        )
+        names = "linear/output:0 xentropy-loss:0 wrong-top1:0 wrong-top5:0 train-error-top5:0"
+        logits, loss, top1, top5, mean = run(*names.split())
     cross_entropy = -np.log(softmax(logits.astype("float64"))[np.arange(BATCH), LABELS])
     assert loss == pytest.approx(cross_entropy.mean(), rel=1e-5)
     rank = (logits > logits[np.arange(BATCH), LABELS][:, None]).sum(axis=1)

@@ -52,7 +52,7 @@ def images():
 def vgg_cost(variables):
     mean, std = (255 * np.array(v[::-1]) for v in (IMAGENET_MEAN_RGB, IMAGENET_STD_RGB))
     image = numpy_forward.preprocess(images(), "bgr", mean, std)
-    logits = numpy_forward.vgg(image, variables, head="linear_cub")["logits"]
+    logits = numpy_forward.forward("vgg", image, variables, head="linear_cub")["logits"]
     logits = logits - logits.max(axis=1, keepdims=True)
     picked = logits[np.arange(len(LABELS)), LABELS]
     cross_entropy = (np.log(np.exp(logits).sum(axis=1)) - picked).mean()

@@ -99,13 +99,10 @@ def described(recipe, variables=None):
 @pytest.mark.parametrize(
     "changes, name, fact",
     [
-        ({}, "rate", "0.002 from epoch 1, 0.0002 from epoch 11, 2e-05 from epoch 21"),
         ({"lr_epochs": (3,), "base_lr": 0.5}, "rate", "0.5 from epoch 1, 0.05 from epoch 4"),
         ({}, "batch", "32, 16 on each of 2 towers"),
         ({"towers": 1, "processes": 4}, "batch", "32, 8 in each of 4 processes"),
-        ({}, "length", "1000 steps per epoch, 30 epochs, 30000 steps in all"),
         ({}, "loss", "mean softmax cross-entropy + 0.0005 * sum(w^2) / 2 over .*/W"),
-        ({}, "input", "BGR, minus (103.53, 116.28, 123.675), divided by (57.375, 57.12, 58.395)"),
     ],
 )
 def test_facts_of_a_recipe(changes, name, fact):

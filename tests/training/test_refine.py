@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from networks import values_of
+from refusals import check_refusal
 from sample_images import blob_image, rectangle_image, write_list
 
 from dgl.backbones import get_backbone
@@ -26,7 +27,6 @@ from dgl.data.image_io import read_image
 from dgl.data.layouts import load_data
 from dgl.data.views import squash
 from dgl.datasets import SHIPPED_CHECKPOINT, birds
-from dgl.errors import UserError
 from dgl.localizer import Localizer
 from dgl.predict.grabcut import pseudo_mask
 from dgl.predict.predictor import Predictor
@@ -63,9 +63,7 @@ def in_numpy(activations, weights):
 
 def in_graph(activations, weights):
     with tf.Graph().as_default(), tf.Session() as session:
-        tensors = [
-            {n: tf.constant(v) for n, v in given.items()} for given in (activations, weights)
-        ]
+        tensors = [{n: tf.constant(v) for n, v in one.items()} for one in (activations, weights)]
         return session.run(foreground_logits(*tensors))
 
 
@@ -176,8 +174,8 @@ def test_a_checkpoint_with_its_head(place, refined, tmp_path):
     assert main(["export", "--load", out, "--out", exported]) == 0
     assert head_layers(open_checkpoint(exported).shapes) == told["layers"]
     for method in ("refined", "foreground"):
-        with pytest.raises(UserError, match=f"--method {method}: .*no foreground head"):
-            Predictor("vgg", str(place / "tiny.npz"), methods=[method])
+        words, path = f"--method {method}: .*no foreground head", str(place / "tiny.npz")
+        check_refusal(words, Predictor, "vgg", path, methods=[method])
 
 
 def stop(*_, **__):
@@ -262,7 +260,6 @@ def test_the_foreground_has_a_threshold_of_its_own(place, refined, tmp_path, cap
     "out, flags, message",
     [
         ("out.ckpt", "", "--out .*out.ckpt: expected a name ending in .npz"),
-        ("out.npz", "--layer conv9", "--clayer conv9: "),
         ("out.npz", "--method refined", "--method refined: needs a head"),
         ("out.npz", "--load other.npz", "3 classes, but the checkpoint has 2"),
         ("out.npz", "--data unread", "no image has a map .* 1 cannot be read"),
@@ -273,8 +270,7 @@ def test_bad_input_leaves_nothing(place, tmp_path, monkeypatch, out, flags, mess
     save_npz("other.npz", values_of("vgg", SIZE, classes=2, width=0.125))
     write_list(tmp_path / "unread", "train", [("a.jpg", None, 0, [])])
     (tmp_path / "unread" / "train" / "a.jpg").write_bytes(b"no image")
-    with pytest.raises(UserError, match=message):
-        refine(place, out, *flags.split())
+    check_refusal(message, refine, place, out, *flags.split())
     assert sorted(os.listdir(".")) == ["other.npz", "unread"]
 
 

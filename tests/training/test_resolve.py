@@ -4,6 +4,7 @@ import os
 
 import pytest
 from networks import WIDTH, vgg_variables
+from refusals import check_refusal
 from sample_images import plain, write_list
 from small_trainings import parse, rows_of
 
@@ -96,8 +97,7 @@ def test_one_tower_per_gpu_and_channels_first_there(monkeypatch, gpus, flags, da
     ],
 )
 def test_flags_that_are_refused(flags, mode, size, text):
-    with pytest.raises(UserError, match=text):
-        resolved(*flags.split(), mode=mode, ranks=Ranks(0, size, 0, size))
+    check_refusal(text, resolved, *flags.split(), mode=mode, ranks=Ranks(0, size, 0, size))
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,7 @@ def test_the_network_of_load(weights, classes, norm, head):
     assert recipe.multipliers == get_backbone("vgg").gradient_multipliers != ()
     names = [name for name in vgg_variables(4, norm=norm) if head in name or "linear" not in name]
     assert set(start.loaded) == set(names)
-    with pytest.raises(UserError, match=r"weights\.npz: does not fit"):
-        resolved("--load", weights(), "--width", 0.25)
+    check_refusal(r"weights\.npz: does not fit", resolved, "--load", weights(), "--width", 0.25)
 
 
 def test_finetune_loads_the_imagenet_weights_unless_load_is_given(weights):
@@ -230,6 +229,5 @@ def test_print_recipe_trains_nothing(boxed, trained, weights, capsys):
 )
 def test_training_does_not_begin_with_bad_input(data, trained, flags, text):
     (data / "train" / "b.jpg").unlink()
-    with pytest.raises(UserError, match=text):
-        run(parse(*flags.split(), data=data), "vgg")
+    check_refusal(text, run, parse(*flags.split(), data=data), "vgg")
     assert trained == []

@@ -6,11 +6,11 @@ import fake_horovod
 import numpy as np
 import pytest
 from networks import vgg_variables
+from refusals import check_refusal
 from sample_images import plain, write_list
 from small_trainings import make_recipe, parse, rows_of
 
 from dgl.data.layouts import load_data
-from dgl.errors import UserError
 from dgl.tf_compat import tf
 from dgl.training.distributed import SINGLE, Ranks
 from dgl.training.resolve import run
@@ -73,5 +73,4 @@ def test_val_prints_the_errors_of_a_checkpoint(val, capsys):
 
 @pytest.mark.parametrize("classes, message", [(2, r"class 3 .* 0 to 1"), (None, "--load")])
 def test_val_without_a_checkpoint_of_the_classes(val, classes, message):
-    with pytest.raises(UserError, match=message):
-        val(classes)
+    check_refusal(message, val, classes)

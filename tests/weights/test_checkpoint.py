@@ -127,9 +127,8 @@ def _write_legacy_pth(path, values):
 
 def _write_keras(path, values):
     layers = itertools.groupby(values, lambda name: name.split("/")[0])
-    return write_keras(
-        path, [(k, [(n.split("/")[1], values[n]) for n in own]) for k, own in layers]
-    )
+    layers = [(k, [(n.split("/")[1], values[n]) for n in own]) for k, own in layers]
+    return write_keras(path, layers)
 
 
 WRITERS = [write_npz, write_pth, _write_legacy_pth, _write_keras, write_safetensors]

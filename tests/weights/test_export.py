@@ -13,24 +13,22 @@ from dgl.weights.export import export
 CARD = ModelCard("vgg", 64, ("one", "two", "three"), "toys")
 
 
-@pytest.fixture(scope="module")
-def values():
-    return values_of("vgg", 64, width=0.125, classes=3)
+VALUES = values_of("vgg", 64, width=0.125, classes=3)
 
 
 @pytest.fixture
-def trained(tmp_path, values):
+def trained(tmp_path):
     """A checkpoint as training leaves it, with optimizer slots."""
-    slots = {name + "/Momentum": np.zeros_like(value) for name, value in values.items()}
-    everything = dict(values, learning_rate=np.float32(0.1), **slots)
+    slots = {name + "/Momentum": np.zeros_like(value) for name, value in VALUES.items()}
+    everything = dict(VALUES, learning_rate=np.float32(0.1), **slots)
     write_card(str(tmp_path / "model.json"), CARD)
     return write_tensorflow(tmp_path / "model-5", everything)
 
 
-def test_only_the_network_is_written_with_its_card(trained, values, tmp_path):
+def test_only_the_network_is_written_with_its_card(trained, tmp_path):
     out = str(tmp_path / "out" / "toys.npz")
     assert dgl_main(["export", "--load", trained, "--out", out]) == 0
-    assert_holds(open_checkpoint(out), values)
+    assert_holds(open_checkpoint(out), VALUES)
     assert read_card(out) == CARD
 
 
