@@ -20,28 +20,18 @@ def save(folder, name, image=SMALL):
 
 
 @pytest.mark.parametrize("extension", ["png", "bmp", "tif"])
-def test_an_image(tmp_path, extension):
+def test_an_image_up_to_the_limits(tmp_path, extension):
     path = save(tmp_path, "a." + extension)
-    inclusive = Limits(os.path.getsize(path), 48 * 40)
-    session = read_upload(path, str(tmp_path), inclusive)
+    size, pixels = os.path.getsize(path), 48 * 40
+    session = read_upload(path, str(tmp_path), Limits(size, pixels))
     assert np.array_equal(session.image, SMALL) and session.name == "a." + extension
-
-
-@pytest.mark.parametrize(
-    "limits, message",
-    [
-        (Limits(most_bytes=100), "a.png: 0.0 MB; expected a file of at most 0.0001 MB"),
-        (Limits(most_pixels=1919), "a.png: 48 x 40 pixels; expected at most 0.001919 megapixels"),
-    ],
-)
-def test_too_large(tmp_path, limits, message):
-    assert refusal(read_upload, save(tmp_path, "a.png"), str(tmp_path), limits) == message
+    for limits, words in ((Limits(size - 1), " MB; "), (Limits(size, pixels - 1), "megapixels")):
+        assert words in refusal(read_upload, path, str(tmp_path), limits)
 
 
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda _: b"no image", "a.png: not an image; expected a JPEG, PNG, WebP, GIF, BMP or"),
         (lambda _: b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a.png: not an image"),
         (lambda _: b"P6 2 2 255 " + b"0" * 12, "a.png: not an image"),
         (lambda _: b"", "a.png: "),

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+from functools import partial
 
 import pytest
 
@@ -46,19 +47,15 @@ def test_processes_give_results_in_order_and_few_items_need_none(count, workers)
     assert is_here == {workers == 1 or count == 10}
 
 
-def test_an_exception_of_a_process_comes_at_its_place():
-    for item, error in (("divide", ZeroDivisionError), ("kill", UserError)):
-        with pytest.raises(error):
-            list(process_map(process_of, [1] * 60 + [item] + [1] * 2000, 2))
+@pytest.mark.parametrize("item, error", [("divide", ZeroDivisionError), ("kill", UserError)])
+def test_an_exception_of_a_process_comes_at_its_place(item, error):
+    with pytest.raises(error):
+        list(process_map(process_of, [1] * 60 + [item] + [1] * 2000, 2))
 
 
 def squares(points):
     """A prediction whose context is the chunk and whose jobs, as they come, are most points' squares."""
     return list(points), (point * point for point in points if point % 3 != 1)
-
-
-def same(item):
-    return item
 
 
 def own_threads(before):
@@ -109,22 +106,19 @@ def test_all_three_stages_run_at_the_same_time():
 def test_an_exception_comes_after_all_that_was_before_it_and_leaves_no_thread(stage, error):
     begun = []
 
-    def fails_in(name):
-        def work(item):
-            if name == stage and item == 9:
-                raise error
-            return item
-
-        return work
+    def work(name, item):
+        if name == stage and item == 9:
+            raise error
+        return item
 
     def predict(points):
         begun.append(points)
-        fails_in("predict")(points[1])
-        return points, map(fails_in("jobs"), points)
+        work("predict", points[1])
+        return points, map(partial(work, "jobs"), points)
 
     before, seen = threading.enumerate(), []
     chunks = chunks_of(list(range(4000)), 4)
-    found = overlapped(chunks, fails_in("prepare"), predict, fails_in("finish"), 2)
+    found = overlapped(chunks, partial(work, "prepare"), predict, partial(work, "finish"), 2)
     with pytest.raises(error):
         for _, results in found:
             seen.extend(results)
@@ -136,7 +130,7 @@ def test_an_exception_comes_after_all_that_was_before_it_and_leaves_no_thread(st
 def test_a_consumer_that_stops_leaves_no_thread_and_nothing_goes_on():
     before, prepared = threading.enumerate(), []
     chunks = chunks_of(list(range(4000)), 4)
-    found = overlapped(chunks, lambda x: prepared.append(x) or x, lambda p: (None, p), same, 2)
+    found = overlapped(chunks, lambda x: prepared.append(x) or x, lambda p: (None, p), int, 2)
     assert next(found) == (None, [0, 1, 2, 3])
     found.close()
     assert not own_threads(before)

@@ -16,15 +16,9 @@ def test_an_old_name_gives_the_module_at_its_new_place(old):
     assert module.__name__ == module.__spec__.name == RENAMED[old]
 
 
-def test_names_of_the_old_inference_package():
+def test_names_of_the_old_inference_package_and_an_old_command():
     from dgl.inference import build_inference, open_session
 
     assert callable(build_inference) and callable(open_session)
-
-
-@pytest.mark.parametrize("module", ["dgl.data.birds", "dgl.data.photos5"])
-def test_an_old_command_runs(module):
-    shown = subprocess.run(
-        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True
-    )
-    assert "--out" in shown.stdout
+    command = [sys.executable, "-m", "dgl.data.birds", "--help"]
+    assert b"--out" in subprocess.check_output(command)
