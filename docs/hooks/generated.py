@@ -34,6 +34,7 @@ from records import record_of, table, tested
 _PART = re.compile(r"(<!-- generated: ([^\n]+?) -->\n\n)(.*?)(\n*<!-- end -->)", re.DOTALL)
 _WSOL, _FIXED = "wsolevaluation", "fixed_threshold"
 _FIGURES = (("BoxAcc", "box_acc"), ("MaxBoxAcc", "max_box_acc"), ("MaxBoxAccV2", "max_box_acc_v2"))
+_IMAGES = {"cub20": "birds", "ILSVRC": "ILSVRC"}
 _THRESHOLDS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)
 
 
@@ -154,37 +155,72 @@ def layer_rows(name, figure="max_box_acc"):
     return table(lines)
 
 
-def layers(name, method="dgl"):
-    """A row a layer: one method's figures by wsolevaluation, means over the seeds; the best are bold."""
-    rows = [row for row in record_of(name)["matrix"][_WSOL] if row["method"] == method]
-    rows = [row for row in rows if "(" not in row["layer"]]
-    best = {key: max(row[key]["mean"] for row in rows) for _, key in _FIGURES}
-    lines = [["index", "layer"] + [title for title, _ in _FIGURES]]
-    for index, row in enumerate(rows):
-        cells = [str(index), row["layer"]]
-        for _, key in _FIGURES:
-            text = "{:.1f}".format(row[key]["mean"])
-            cells.append(f"**{text}**" if row[key]["mean"] == best[key] else text)
+def layers(*names):
+    """A row a layer: DGL's BoxAcc and MaxBoxAccV2 in each record of one backbone; the best are bold.
+
+    Layers inside blocks and fused layers are left out.
+    """
+    from dgl.backbones import get_backbone
+
+    records = [record_of(name) for name in names]
+    (mode,) = {record["model"]["mode"] for record in records}
+    order = get_backbone(mode).layers
+    lines, columns = [["index", "layer"]], []
+    for record in records:
+        rows = {row["layer"]: row for row in record["matrix"][_WSOL] if row["method"] == "dgl"}
+        for title, key in (_FIGURES[0], _FIGURES[2]):
+            own = {layer: rows[layer][key]["mean"] for layer in order if layer in rows}
+            lines[0].append(f"{_IMAGES[record['data']['name']]}, {title}")
+            columns.append({layer: own[layer] for layer in own if _is_output(layer, order)})
+    for index, layer in enumerate(order):
+        values = [column.get(layer) for column in columns]
+        if any(value is not None for value in values):
+            cells = [str(index), layer]
+            for value, column in zip(values, columns):
+                text = "" if value is None else f"{value:.1f}"
+                cells.append(f"**{text}**" if value == max(column.values()) else text)
+            lines.append(cells)
+    return table(lines)
+
+
+def _is_output(layer, order):
+    """Whether a layer is not inside a block, as ``block3_expand`` is."""
+    return layer.rpartition("_")[0] not in order
+
+
+def selected(*names):
+    """A row a study: the layer and threshold that were selected for DGL on other images."""
+    lines = [["network", "images", "`--normalize`", "layer", "threshold", "BoxAcc"]]
+    for name in names:
+        record = record_of(name)
+        row = next(row for row in record["chosen"][_WSOL] if row["method"] == "dgl")
+        cells = [*_setting(name), ", ".join(dict.fromkeys(row["layers"]))]
+        ends = sorted({min(row["thresholds"]), max(row["thresholds"])})
+        cells.append(" to ".join(f"{value:g}" for value in ends))
+        own = row["box_acc"]
+        cells.append("{:.1f} ({:.1f} to {:.1f})".format(own["mean"], *own["interval"]))
         lines.append(cells)
     return table(lines)
 
 
-def backbones(*names):
-    """A row a backbone: DGL's BoxAcc from layer 0 to the last one that was measured."""
-    records = [record_of(name) for name in names]
-    found = []
-    for record in records:
-        rows = [
-            r for r in record["matrix"][_WSOL] if r["method"] == "dgl" and "(" not in r["layer"]
-        ]
-        found.append([row["box_acc"]["mean"] for row in rows])
-    count = min(len(values) for values in found)
-    lines = [["backbone"] + [str(index) for index in range(count)]]
-    for record, values in zip(records, found):
-        best = max(values[:count])
-        cells = [f"**{v:.1f}**" if v == best else f"{v:.1f}" for v in values[:count]]
-        lines.append([record["model"]["mode"]] + cells)
+def fused(*names):
+    """A row a study: DGL's BoxAcc at its best single layer and at each fusion of layers."""
+    lines = [["network", "images", "`--normalize`", "best single layer", "fused layers"]]
+    for name in names:
+        record = record_of(name)
+        rows = [row for row in record["matrix"][_WSOL] if row["method"] == "dgl"]
+        rows.sort(key=lambda row: -row["box_acc"]["mean"])
+        texts = ["{:.1f} {}".format(row["box_acc"]["mean"], row["layer"]) for row in rows]
+        lines.append([*_setting(name), next(t for t in texts if "(" not in t)])
+        lines[-1].append(", ".join(text for text in texts if "(" in text))
     return table(lines)
+
+
+def _setting(name):
+    """Network, images and normalization of a study."""
+    record = record_of(name)
+    normalization = "pas" if name.endswith("_pas") else "minmax"
+    return [record["model"]["mode"], _IMAGES[record["data"]["name"]], normalization]
 
 
 def thresholds(name):
