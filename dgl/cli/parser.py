@@ -1,6 +1,7 @@
 """The parser of the `dgl` command, and shell completion."""
 
 import argparse
+import difflib
 import sys
 from typing import Any, List, Optional
 
@@ -18,7 +19,7 @@ from dgl.cli import (
     train,
 )
 from dgl.cli.flags import HelpFormatter, help_options
-from dgl.errors import UserError
+from dgl.errors import UserError, printable
 
 COMMANDS = (
     train.TRAIN,
@@ -115,13 +116,27 @@ def make_parser(only: Optional[str] = None) -> argparse.ArgumentParser:
     return parser
 
 
+def _refuse(parser: argparse.ArgumentParser, command: str, word: str) -> None:
+    """Exit for a word that a command does not take, with one line that names the nearest flag."""
+    (commands,) = (a for a in parser._actions if isinstance(a, argparse._SubParsersAction))
+    flags = [
+        flag for action in commands.choices[command]._actions for flag in action.option_strings
+    ]
+    near = difflib.get_close_matches(word.partition("=")[0], flags, 1)
+    expected = f"did you mean {near[0]}?" if near else f"expected those of dgl {command} --help"
+    parser.exit(2, f"error: {printable(word)}: unknown argument; {expected}\n")
+
+
 def main(argv: Optional[List[str]] = None) -> int:
     """Parse and run a command line; returns the exit code."""
     argv = sys.argv[1:] if argv is None else argv
     by_name = {command.name: command for command in COMMANDS}
     # Adding the flags of all commands would import more than the one command needs.
     only = next((word for word in argv if word in by_name), "")
-    args = make_parser(only).parse_args(argv)
+    parser = make_parser(only)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        _refuse(parser, args.command, unknown[0])
     # The name of an unset variable; results would lie about in this folder.
     if "" in (getattr(args, "out", None), getattr(args, "outdir", None)):
         raise UserError("--out: no name; expected a folder, such as . for this one")

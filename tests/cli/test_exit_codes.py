@@ -9,12 +9,20 @@ from cli_runs import ROOT, dgl
 
 @pytest.mark.parametrize(
     "words",
-    ["", "train", "train --data d --mode alexnet", "localize --nonsense", "make-data birds"],
+    ["", "train", "train --data d --mode alexnet", "make-data birds"],
 )
 def test_what_the_command_does_not_take_is_2(words):
     done = dgl(*words.split())
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith("usage: dgl") and ": error: " in done.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("word, near", [("--treshold=1", "--threshold"), ("--zzz", "--help")])
+def test_an_unknown_flag_is_2_with_the_nearest_one(word, near):
+    done = dgl("localize", word)
+    (line,) = done.err.splitlines()
+    assert (done.code, done.out) == (2, "")
+    assert line.startswith(f"error: {word}: ") and near in line
 
 
 @pytest.mark.parametrize(
