@@ -87,13 +87,18 @@ class Parsed(Exception):
 
 @contextlib.contextmanager
 def _parsing_only():
-    whole = argparse.ArgumentParser.parse_args
+    whole, outer = argparse.ArgumentParser.parse_known_args, []
 
     def parse(self, args=None, namespace=None):
-        whole(self, args, namespace)
+        outer.append(self)
+        found = whole(self, args, namespace)
+        outer.pop()
+        if outer:  # the parser of a command, within that of all
+            return found
+        assert found[1] == []
         raise Parsed
 
-    with mock.patch.object(argparse.ArgumentParser, "parse_args", parse):
+    with mock.patch.object(argparse.ArgumentParser, "parse_known_args", parse):
         yield
 
 
