@@ -181,9 +181,12 @@ def check_flags(args: Namespace) -> None:
         ray_gpus=(0, 64),
     )
     if not args.maps and not args.merge:
-        for flag, value in (("--load", args.load or args.mode), ("--data", args.data)):
-            if value is None:
-                raise UserError(f"{flag}: expected, as neither --maps nor --merge is given")
+        if args.load is None and args.mode is None:
+            raise UserError(
+                "expected --load, or --mode for its ImageNet weights (or --maps, --merge)"
+            )
+        if args.data is None:
+            raise UserError("expected --data, a data set with boxes (or --maps, --merge)")
     if args.mosaic is not None:
         parse_grid(args.mosaic)
         for name in ("maps", "merge", "shard", "ray_workers"):

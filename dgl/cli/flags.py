@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import re
 import sys
 from typing import Any, Callable, Dict, Iterable, Iterator, NamedTuple, Optional, Tuple
 
@@ -32,13 +33,15 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Appends the default of a flag to its help, unless it is empty, a switch or named there."""
 
     def _get_help_string(self, action: argparse.Action) -> Optional[str]:
-        default = action.default
-        if not action.help or not action.option_strings or "%(default)" in action.help:
-            return action.help
+        default, text = action.default, action.help
+        if not text or not action.option_strings or "%(default)" in text:
+            return text
         if default in (None, True, False, argparse.SUPPRESS) or default == []:
-            return action.help
+            return text
+        # A script that sets a default of its own has it in place of the usual one.
+        text = re.sub(r" \(default: [^()]*\)$", "", text)
         shown = " ".join(default) if isinstance(default, (list, tuple)) else str(default)
-        return "{} (default: {})".format(action.help, shown.replace("%", "%%"))
+        return "{} (default: {})".format(text, shown.replace("%", "%%"))
 
 
 def help_options(text: str, examples: Iterable[str]) -> Dict[str, Any]:
@@ -87,7 +90,8 @@ def check_ranges(args: argparse.Namespace, **ranges: Tuple[float, float]) -> Non
         value = getattr(args, name)
         if value is not None and not low <= value <= high:
             flag = name if name == "image_size" else name.replace("_", "-")
-            raise UserError(f"--{flag} {value}: expected a value in [{low}, {high}]")
+            expected = f"in [{low}, {high}]" if high < float("inf") else f"from {low}"
+            raise UserError(f"--{flag} {value}: expected a value {expected}")
 
 
 def add_data_flags(group: Any) -> None:

@@ -1,6 +1,7 @@
 """`dgl label`: objects of a data set whose images have labels, as COCO, YOLO, VOC, Label Studio or CSV."""
 
 import argparse
+import os
 from typing import Any, Dict
 
 from dgl.cli.flags import (
@@ -44,7 +45,10 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--top", type=int, default=1, metavar="K",
         help="label the K most probable classes, where an image has no label",
     )  # fmt: skip
-    add("--min-probability", type=float, default=0.0, help="of such a class")
+    add(
+        "--min-probability", type=float, default=0.0, metavar="P",
+        help="leave out classes of --top that are less probable",
+    )  # fmt: skip
     add_map_flags(groups)
 
     add = groups["box"].add_argument
@@ -105,6 +109,8 @@ def _check(args: argparse.Namespace) -> None:
         parse_normalization(args.normalize)
     if args.data is None and not args.format:
         raise UserError("expected DATA to label, or --export with the labels in --out")
+    if args.data is not None and os.path.realpath(args.data) == os.path.realpath(args.out):
+        raise UserError(f"--out {args.out}: the folder of the images; expected another one")
 
 
 def _run(args: argparse.Namespace) -> int:

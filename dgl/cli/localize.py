@@ -67,8 +67,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     add("--top", type=int, default=1, metavar="N", help="localize the N most probable classes")
     add(
         "--min-probability", type=float, metavar="P",
-        help="localize every class of at least this probability, as several labels of one image have; at "
-        "most --top of them, if that is given",
+        help="localize every class of at least this probability, as several labels of one image have, and "
+        "the most probable one in any case; at most --top of them, if that is given",
     )  # fmt: skip
     add_map_flags(groups)
 

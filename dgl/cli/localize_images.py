@@ -78,7 +78,7 @@ def print_line(facts: Record) -> None:
     for found in facts.get("classes", [facts]) if "error" not in facts else ():
         box = found["box"]
         text = f"{facts['image']}  {found['class_name']} {found['probability']:.2f}"
-        if found is facts and found["probability"] < UNSURE:
+        if found["probability"] < UNSURE:
             text += " (unsure)"
         text += "  no region" if box is None else "  box " + " ".join(map(str, box))
         _print(f"{text}  -> {facts['outdir']}", sys.stdout)

@@ -52,8 +52,9 @@ examples:
 
 exit codes:
   0        success
-  1        an error, reported in one line; or some of several images could not be read
-  2        an unknown flag or a value that a flag does not accept
+  1        an error, reported in one line; of localize, label and evaluate also: some of several images
+           could not be read
+  2        the flags cannot be understood: an unknown one, or a value that is no choice or number
   130      interrupted (Ctrl-C)
   128 + N  stopped by signal N after saving what was done (141: standard output was closed)
 

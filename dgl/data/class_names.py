@@ -119,7 +119,8 @@ class ClassNames(Sequence[str]):
         """The class that is meant.
 
         Args:
-            text: an index, a WordNet id, a name, or the beginning of a name that fits one class only.
+            text: an index, a WordNet id, a name, or the beginning of a name that fits one class only and
+                is no word of another class's name.
                 Case does not matter, nor do hyphens, underscores and spaces; a full name comes before
                 another word for a class, and both before a beginning.
             what: what an error calls it, such as ``--class``.
@@ -137,9 +138,7 @@ class ClassNames(Sequence[str]):
             0 <= int(stripped) < self.classes or stripped not in self.names
         ):
             return self._checked(int(stripped), what)
-        wanted = _plain(text)
-        begun = _once(i for i, word in self._words() if wanted and word.startswith(wanted))
-        for fits in (*self._exact(text), begun):
+        for fits in (*self._exact(text), self._begun(_plain(text))):
             if len(fits) == 1:
                 return fits[0]
             if fits:
@@ -199,6 +198,17 @@ class ClassNames(Sequence[str]):
         for index, others in enumerate(self.other_names):
             for word in others:
                 yield index, _plain(word)
+
+    def _begun(self, wanted: str) -> List[int]:
+        """The classes with a name that begins with a plain text, after those with it as a word anywhere.
+
+        None without a beginning: words within names only tell that a beginning, such as ``dog`` of
+        ``dogsled``, may not be what is meant.
+        """
+        words = list(self._words())
+        begun = [index for index, word in words if wanted and word.startswith(wanted)]
+        whole = [index for index, word in words if f" {wanted} " in f" {word} "]
+        return _once([*whole, *begun]) if begun else []
 
     def _nearest(self, text: str) -> str:
         """The classes whose names contain the text, or else those with the most similar names."""

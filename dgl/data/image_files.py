@@ -159,6 +159,8 @@ def list_images(path: str, left_out: Optional[LeftOut] = None) -> List[str]:
     names = image_names(path, others)
     if not names:
         found = f" ({others})" if others else ""
+        if any(map(is_folder_entry, scan_folder(path))):
+            found += ", whose subfolders are not searched"
         expected = f"expected files ending in {' '.join(IMAGE_EXTENSIONS)}"
         raise UserError(f"{path}: no images in this folder{found}; {expected}")
     return [os.path.join(path, name) for name in names]

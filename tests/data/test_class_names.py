@@ -62,15 +62,22 @@ def test_a_beginning_finds_the_one_class_that_has_it(data):
     name = IMAGENET[data.draw(INDICES)]
     beginning = name[: data.draw(st.integers(1, len(name)))].lower()
     start = beginning.replace("-", " ").strip()
-    fits = [
-        i
-        for i, others in enumerate(IMAGENET.other_names)
-        if any(word.lower().replace("-", " ").startswith(start) for word in (IMAGENET[i], *others))
+    words = [
+        (i, w) for i, others in enumerate(IMAGENET.other_names) for w in (IMAGENET[i], *others)
     ]
+    words = [(i, word.lower().replace("-", " ")) for i, word in words]
+    fits = {i for i, word in words if word.startswith(start)}
     try:
         assert IMAGENET.find(beginning) in fits
     except UserError as error:
-        assert len(fits) > 1 and "classes fit" in str(error)
+        whole = {i for i, word in words if f" {start} " in f" {word} "}
+        assert len(fits | whole) > 1 and "classes fit" in str(error)
+
+
+@pytest.mark.parametrize("text, other", [("dog", "Eskimo dog"), ("kangaroo", "wallaby")])
+def test_a_beginning_is_not_taken_for_a_word_of_other_names(text, other):
+    with pytest.raises(UserError, match="classes fit: .*" + other):
+        IMAGENET.find(text)
 
 
 # "missile" is also another word for a projectile.

@@ -151,7 +151,7 @@ def test_photos5(shared_data):
         ({"layout": "voc"}, {"images/a.jpg": "x"}, "no folder of annotations"),
         ({"layout": "yolo"}, {"images/a.jpg": "x"}, r"data\.yaml: no such file"),
         ({"layout": "kitti"}, TREES["folder"], "unknown layout 'kitti'; expected one of"),
-        ({"split": "dev"}, TREES["folder"], "unknown split 'dev'"),
+        ({"split": "dev"}, TREES["folder"], "--split 'dev': unknown"),
         ({"data_dir": "absent"}, {}, "absent: no such folder"),
         ({"data_dir": __file__}, {}, "not a folder"),
         ({}, {}, "the folder is empty"),

@@ -135,7 +135,7 @@ def load_data(
             :attr:`DataSet.skipped`) or leads out of ``data_dir``; or a full published set lacks images.
     """
     if split not in SPLITS:
-        raise UserError(f"unknown split {quote(split)}; expected one of {list(SPLITS)}")
+        raise UserError(f"--split {quote(split)}: unknown; expected {', '.join(SPLITS)}")
     if classes is not None and not 1 <= classes <= MAX_CLASSES:
         raise UserError(f"{classes} classes; expected 1 to {MAX_CLASSES}")
     check_data_folder(data_dir)
