@@ -48,8 +48,8 @@ def label(args: Namespace) -> Sequence[str]:
         inputs = make_inputs(args.data, dataset, names, args.predict, args.limit)
         if inputs.unmatched:
             _say(
-                f"{len(inputs.unmatched)} of {len(inputs.classes)} classes are none of the network's "
-                f"({first_few(inputs.unmatched, 3)}): the map is that of its most probable class"
+                f"the network does not know {len(inputs.unmatched)} of {len(inputs.classes)} classes "
+                f"({first_few(inputs.unmatched, 3)}); their maps are those of its most probable class"
             )
         run = _Run(args, predictor, inputs)
         run.check()
@@ -111,7 +111,7 @@ class _Run:
             images = [item.image for item in inputs.items]
             done = store.resume(images, args.batch)
             if done:
-                _say(f"going on after {done} of {len(images)} images that are there already")
+                _say(f"resuming: {done} of {len(images)} images are done")
             folder = os.path.join(args.out, MASKS) if args.masks else None
             labeler = self._labeler(inputs, model, folder)
             with tqdm(total=len(images), initial=done, unit=" images", desc="label") as bar:

@@ -89,9 +89,10 @@ def _sentence(refined: Any) -> str:
     text = f"wrote {refined.out}: a head on {', '.join(refined.layers)}, taught by {refined.images} images"
     if refined.without_object:
         text += f"; {refined.without_object} had no mask"
+    text += "; its maps are --method refined and --method foreground"
     if refined.errors:
-        text += f"; {len(refined.errors)} cannot be read, the first: {refined.errors[0]}"
-    return text + "; its maps are --method refined and --method foreground"
+        text += f"\n{len(refined.errors)} images could not be read, the first: {refined.errors[0]}"
+    return text
 
 
 REFINE = Command(

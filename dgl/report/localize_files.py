@@ -118,9 +118,19 @@ class ImageFiles:
             **({"classes": classes} if len(classes) > 1 else {}),
             **self.settings,
         }
+        self._remove_ranks_above(len(findings), outdir)
         text = json.dumps(record, indent=1) + "\n"
         write_atomically(self._record_path(outdir), text.encode("utf-8"))
         return record
+
+    def _remove_ranks_above(self, kept: int, outdir: str) -> None:
+        """Remove the files of further classes that an earlier run left, perhaps of another image."""
+        stems = "|".join(map(re.escape, self._stems.values()))
+        pattern = re.compile(rf"(?:{stems})_top([0-9]+)(?:_box)?\.(?:png|npy)")
+        for name in os.listdir(outdir) if os.path.isdir(outdir) else ():
+            found = pattern.fullmatch(name)
+            if found and int(found.group(1)) > kept:
+                os.remove(os.path.join(outdir, name))
 
     def _write_maps(
         self, decoded: Decoded, maps: Mapping[Entry, np.ndarray], outdir: str, suffix: str

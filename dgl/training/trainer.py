@@ -28,7 +28,7 @@ from dgl.training.log_folder import THROUGHPUT, Row, Statistics, log_folder, ope
 from dgl.training.model import ClassifierModel
 from dgl.training.recipe import VALIDATE_EVERY, Recipe
 from dgl.training.validation import TOP1_ERROR, ValidationRunner
-from dgl.utils.devices import EVERY_CORE
+from dgl.utils.devices import EVERY_CORE, select_gpus
 from dgl.weights import CARD_FILE, open_checkpoint, write_card
 from dgl.weights.model_card import card_of
 
@@ -246,6 +246,8 @@ def configure(
     """
     creator = NewSessionCreator()
     creator.config.intra_op_parallelism_threads = EVERY_CORE
+    if not select_gpus(None):
+        creator.config.device_count["GPU"] = 0  # looking for one without a driver prints errors
     if recipe.towers > 1:
         # Each tower has an operation that waits in its thread until the tower has taken a batch. With as
         # few threads as towers, which is as many as cores by default, nothing else would run.

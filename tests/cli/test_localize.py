@@ -179,6 +179,9 @@ def test_a_photograph_needs_no_flags(shared_data, tmp_path):
     lines = done.out.splitlines()
     assert len(lines) == 2 and "Afghan hound 0.9" in lines[0] and "unsure" not in lines[0]
     assert dgl("localize", path, "--class", "afghan", "--top", 2, "--out", tmp_path).code == 1
+    assert any("_top2" in name for name in files_in(tmp_path))
+    assert dgl("localize", path, "--out", tmp_path, "--gpu=-1").code == 0
+    assert not any("_top2" in name for name in files_in(tmp_path))
 
 
 @pytest.mark.parametrize("value, has_region", [(-1.0, False), (1.0, True)])
