@@ -60,11 +60,17 @@ def layer_bars(rows: Rows, path: str, metric: str) -> None:
     bars, lines = _apart_from_cam(rows)
     layers, methods = layers_and_methods(bars)
     width = _GROUP / max(1, len(methods))
+    found = {(row["method"], row["layer"]) for row in bars}
+    groups = [[method for method in methods if (method, layer) in found] for layer in layers]
     with percent_chart(path, f"{HEADINGS[metric]} (%)") as axes:
-        for index, (method, (color, _, _)) in enumerate(zip(methods, line_styles(methods))):
-            offset = (index - (len(methods) - 1) / 2.0) * width
+        for method, (color, _, _) in zip(methods, line_styles(methods)):
             own = [row for row in bars if row["method"] == method]
-            x = [layers.index(row["layer"]) + offset for row in own]
+            places = [layers.index(row["layer"]) for row in own]
+            # A layer's bars are centered over its name, however many methods it has.
+            x = [
+                place + (groups[place].index(method) - (len(groups[place]) - 1) / 2.0) * width
+                for place in places
+            ]
             y = [float(row[metric]) for row in own]
             axes.bar(x, y, min(0.5, width * 0.94), color=color, label=method)
             for left, row in zip(x, own):
@@ -72,8 +78,6 @@ def layer_bars(rows: Rows, path: str, metric: str) -> None:
                 if len(bars) <= 16:
                     _value(axes, left, row, metric, 11 if len(bars) <= 10 else 9)
         _across(axes, lines, metric)
-        if not bars:
-            axes.set_xlim(0, 1)
         _layer_axis(axes, layers)
         axes.set_ylim(0, min(109.0, max(shown_values(rows, metric) + [1.0]) * 1.15))
         axes.grid(False, axis="x")
@@ -101,7 +105,6 @@ def layer_profile(rows: Rows, path: str, metric: str, with_bands: bool = False) 
             axes.plot(x, y, color=color, linestyle=dash, marker=marker, label=method, **style)
         _across(axes, across, metric)
         _layer_axis(axes, layers)
-        axes.set_xlim(-0.4, max(len(layers), 1) - 0.6)
         close_range(axes, [float(row[metric]) for row in rows])
 
 
@@ -137,10 +140,13 @@ def _value(axes: Axes, x: float, row: Mapping[str, Any], metric: str, size: int)
 
 
 def _layer_axis(axes: Axes, layers: Sequence[str]) -> None:
-    crowded = sum(len(layer) for layer in layers) > 70
-    axes.set_xticks(range(len(layers)))
+    names = [shortened(layer, 24) for layer in layers]
+    # A character is about 0.1 inch wide at this size.
+    crowded = any(0.1 * len(name) > 0.9 * WIDTH / len(names) for name in names)
+    axes.set_xlim(-0.5, max(len(names), 1) - 0.5)
+    axes.set_xticks(range(len(names)))
     axes.set_xticklabels(
-        [shortened(layer, 24) for layer in layers],
+        names,
         rotation=30 if crowded else 0,
         ha="right" if crowded else "center",
     )

@@ -50,8 +50,10 @@ UNUSUAL = [ROWS[:1], ROWS[1:2], [row("dgl", "l$_{" + str(i), i) for i in range(3
 def test_bars_with_intervals(drawn):
     rows = [dict(one, max_box_acc_interval=[one["max_box_acc"] - 7, 66.0]) for one in ROWS]
     axes = drawn(layer_bars, rows, "max_box_acc")
-    heights = [bar.get_height() for bars in axes.containers for bar in getattr(bars, "patches", ())]
-    assert heights == [60, 55, 52]
+    bars = [bar for group in axes.containers for bar in getattr(group, "patches", ())]
+    assert [bar.get_height() for bar in bars] == [60, 55, 52]
+    places = [bar.get_x() + bar.get_width() / 2 for bar in bars]
+    assert places == pytest.approx([-0.185, 1, 0.185])
     assert [text.get_text() for text in axes.get_xticklabels()] == ["conv5_3", "conv4_3"]
     whiskers = [line for line in axes.get_lines() if line.get_label() == "_whisker"]
     spans = [tuple(line.get_ydata()) for line in whiskers]
