@@ -22,7 +22,9 @@ from dgl.report.tables import (
     PROTOCOLS,
     Cell,
     Column,
+    alpha_threshold,
     cells,
+    compared_entries,
     number,
     protocol_columns,
     protocol_rows,
@@ -86,7 +88,7 @@ def protocol_sections(metrics: Mapping[str, Any], folder: str) -> List[Section]:
         _section(
             "Protocol: " + title,
             f"{_rule(name, metrics['protocols'][name])} {_IN_PERCENT}",
-            _protocol_tables(name, metrics["protocols"][name]),
+            _protocol_tables(name, metrics["protocols"][name], compared_entries(metrics)),
             _protocol_plots(name, metrics["protocols"][name]["rows"], folder),
         )
         for name, title in PROTOCOLS.items()
@@ -161,10 +163,10 @@ def alpha_section(metrics: Mapping[str, Any], folder: str) -> Optional[Section]:
         if figure not in rows[0]:
             continue
         heading = HEADINGS[figure]
-        title = f"{heading} ({PROTOCOLS[protocol]})"
+        title = f"{heading} ({PROTOCOLS[protocol]}) {alpha_threshold(metrics, figure)}"
         name = f"alpha_{figure}.png"
         alpha_chart(rows, os.path.join(folder, name), figure)
-        plots.append(_plot(name, title + " by alpha"))
+        plots.append(_plot(name, title + ", by alpha"))
         lines = list(zip(names, cells(rows, [Column(figure, heading)])))
         tables.append(plain_table(["Alpha", "Gradient"], [heading], lines, title, True))
     text = (
@@ -172,6 +174,8 @@ def alpha_section(metrics: Mapping[str, Any], folder: str) -> Optional[Section]:
         "loss, p \u2212 \u03b1\u00b7y, it changes the map; in exact calculus, "
         "\u03b1\u00b7(p \u2212 y), it cancels."
     )
+    if "selection" in metrics:
+        text += " Thresholds selected on {split} are not used here.".format(**metrics["selection"])
     return _section(f"Alpha at {study['layer']}", f"{text} {_IN_PERCENT}", tables, plots)
 
 
@@ -227,7 +231,7 @@ def _rule(name: str, protocol: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _protocol_tables(name: str, protocol: Mapping[str, Any]) -> List[Dict[str, Any]]:
+def _protocol_tables(name: str, protocol: Mapping[str, Any], compared: str) -> List[Dict[str, Any]]:
     rows = protocol_rows(protocol)
     tables = [_entry_table(rows, protocol_columns(name, protocol))]
     comparisons = protocol.get("comparisons")
@@ -237,7 +241,7 @@ def _protocol_tables(name: str, protocol: Mapping[str, Any]) -> List[Dict[str, A
                 ["A", "B", "Figure"],
                 ["A \u2212 B", "95 % interval", "p"],
                 [_comparison(row) for row in comparisons],
-                "Differences on the same images, in percentage points",
+                "Differences on the same images, in percentage points" + compared,
             )
         )
     return tables

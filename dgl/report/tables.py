@@ -65,6 +65,10 @@ _TITLES = {
     "wsolevaluation": "wsolevaluation: best of all thresholds in steps of {step}, % ({geometry})",
 }
 _TUNED_TITLE = "Fixed thresholds selected on {tuned}: largest contour, IoU >= {iou}, % ({geometry})"
+_SEMANTICS = (
+    "semantics: kernel is the gradient of TensorFlow's loss, p - alpha*y; exact that of calculus, "
+    "alpha*(p - y), in which alpha cancels unless the gradient vanishes"
+)
 _COLUMNS = {
     "fixed_threshold": ("method", "layer", "threshold", "gt_known", "95 %", "top1_loc", "top5_loc"),
     "wsolevaluation": (
@@ -285,6 +289,22 @@ def _caption(name: str, protocol: Mapping[str, Any], table: Sequence[Sequence[Ce
     return text + " Bold: the best of a column."
 
 
+def alpha_threshold(metrics: Mapping[str, Any], figure: str) -> str:
+    """The threshold of a figure by alpha, as text; it is none selected on another split."""
+    if figure == "gt_known":
+        return "at threshold {threshold:g}".format(**metrics["protocols"]["fixed_threshold"])
+    return "at each alpha's own best threshold"
+
+
+def compared_entries(metrics: Mapping[str, Any]) -> str:
+    """The layers of the methods compared, as text for a heading; empty for folders of saved maps."""
+    if "model" not in metrics:
+        return ""
+    if "selection" in metrics:
+        return ", each method at its layer selected on {split}".format(**metrics["selection"])
+    return ", each method at its best layer by this protocol"
+
+
 def print_tables(metrics: Mapping[str, Any]) -> None:
     """Print the classification errors and one table per protocol."""
     texts = [
@@ -295,7 +315,7 @@ def print_tables(metrics: Mapping[str, Any]) -> None:
     if texts:
         print("\nClassification error, %: " + ", ".join(texts))
     for name, protocol in metrics["protocols"].items():
-        _print_protocol(name, protocol, metrics.get("selection", {}).get("split"))
+        _print_protocol(name, protocol, metrics)
     if "mosaic" in metrics:
         columns = ("method", "layer", "share", "95 %", "positive_share", "hit")
         title = "Grid pointing game, {mosaics} mosaics of {grid}, % (chance {chance:.1f})"
@@ -303,12 +323,15 @@ def print_tables(metrics: Mapping[str, Any]) -> None:
     if "alpha" in metrics:
         rows = metrics["alpha"]["rows"]
         shown = [key for key in rows[0] if not key.endswith("_interval")]
-        _print("DGL at {} by alpha".format(metrics["alpha"]["layer"]), rows, shown)
+        figures = [f"{key} {alpha_threshold(metrics, key)}" for key in shown[2:]]
+        title = "DGL at {} by alpha, %: {}".format(metrics["alpha"]["layer"], ", ".join(figures))
+        _print(title + "\n" + _SEMANTICS, rows, shown)
     print("")
 
 
-def _print_protocol(name: str, protocol: Mapping[str, Any], tuned: Optional[str]) -> None:
+def _print_protocol(name: str, protocol: Mapping[str, Any], metrics: Mapping[str, Any]) -> None:
     title, columns = _TITLES[name], _COLUMNS[name]
+    tuned = metrics.get("selection", {}).get("split")
     if name == "fixed_threshold":
         if len(thresholds(protocol)) == 1:
             columns = tuple(column for column in columns if column != "threshold")
@@ -320,7 +343,8 @@ def _print_protocol(name: str, protocol: Mapping[str, Any], tuned: Optional[str]
             {**row, "a - b": row["difference"], "95 %": "{:.1f} to {:.1f}".format(*row["interval"])}
             for row in protocol["comparisons"]
         ]
-        _print("Paired on the same images, percentage points", compared, _COMPARED)
+        title = "Paired on the same images, percentage points" + compared_entries(metrics)
+        _print(title, compared, _COMPARED)
 
 
 def _print(

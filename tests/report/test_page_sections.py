@@ -76,6 +76,7 @@ def test_selection_sets_the_chosen_layers_beside_what_they_reach(metrics):
 def test_alpha_keeps_the_protocols_apart(quick_charts, tmp_path, metrics):
     section = alpha_section(metrics, str(tmp_path / "plots"))
     assert [table["headings"] for table in section["tables"]] == [["MaxBoxAcc"], ["GT-known"]]
+    assert section["tables"][1]["caption"] == "GT-known (Fixed threshold) at threshold 0.2"
     plots = sorted(os.listdir(str(tmp_path / "plots")))
     assert plots == ["alpha_gt_known.png", "alpha_max_box_acc.png"]
     assert section["tables"][0]["rows"][-1]["names"] == ["\u221e", "exact"]
