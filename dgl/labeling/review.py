@@ -271,12 +271,12 @@ class Review:
 
 def _index(path: str, progress: bool) -> List[_Entry]:
     entries: List[_Entry] = []
-    images = tqdm(iterate_images(path), "reading labels", unit=" images", disable=not progress)
+    readable = (image for image in iterate_images(path) if image[0].error is None)
+    images = tqdm(readable, "reading labels", unit=" images", disable=not progress)
     for labels, start, length in images:
-        if labels.error is None:
-            classes = tuple(sorted({found.class_index for found in labels.objects}))
-            certainty = min(map(_certainty, labels.objects), default=-1.0)
-            entries.append(_Entry(labels.image, start, length, certainty, classes))
+        classes = tuple(sorted({found.class_index for found in labels.objects}))
+        certainty = min(map(_certainty, labels.objects), default=-1.0)
+        entries.append(_Entry(labels.image, start, length, certainty, classes))
     return entries
 
 

@@ -33,11 +33,12 @@ def out(tmp_path):
 
 @pytest.fixture
 def review(out):
-    with Review(out) as review:
+    with Review(out, progress=True) as review:
         yield review
 
 
-def test_the_least_certain_first_and_unreadable_ones_never(review):
+def test_the_least_certain_first_and_unreadable_ones_never(capsys, review):
+    assert "reading labels: 4 images" in capsys.readouterr().err
     names = [review.image(number)["image"] for number in review.queue()]
     assert names == ["sub/a.jpg", "b c.jpg", "a.jpg", "sub/turned.jpg"]
     assert os.path.isfile(review.image_path(0))
