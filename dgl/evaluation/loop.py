@@ -171,9 +171,7 @@ def _restore(results: Results, store: Store, chunks: Sequence[int], total: int) 
         except UserError as error:
             _logger.warning("%s; the batch is run again", error)
     if done:
-        _logger.warning(
-            "going on after %d of %d images that are there already", len(results), total
-        )
+        _logger.warning("resuming: %d of %d images are done", len(results), total)
     return done
 
 

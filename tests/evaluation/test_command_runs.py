@@ -216,5 +216,5 @@ def test_killed_and_resumed_gives_the_bytes_of_one_run(root, tmp_path, caplog):
     assert kept <= done < images and not (out / "metrics.json").exists()
     for folder in (whole, out):
         assert command(*started[2:], folder) == 0
-    assert f"going on after {done} of {images}" in caplog.text
+    assert f"resuming: {done} of {images}" in caplog.text
     check_same(out, whole)

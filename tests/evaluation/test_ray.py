@@ -118,7 +118,7 @@ def test_a_driver_that_is_killed_leaves_nothing_and_goes_on(command, whole, tmp_
     done = len(batches(out))
     assert 5 <= done < IMAGES and not (out / "metrics.json").exists()
     said = Driver(command + [str(out)] + WORKERS, short_folder).finish()
-    assert f"going on after {done} of {IMAGES}" in said
+    assert f"resuming: {done} of {IMAGES}" in said
     check_same(out, whole)
     driver.check_gone()
 
