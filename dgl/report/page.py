@@ -17,6 +17,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Tup
 import jinja2
 from PIL import Image
 
+from dgl.backbones import BACKBONES
 from dgl.errors import UserError
 from dgl.report.gallery import CASES, in_order, script_index
 from dgl.report.page_sections import (
@@ -190,8 +191,12 @@ def _facts(
     """(heading, [(name, value)]) for model, data, run and versions."""
     own = {name: run[name].replace("T", " ") for name in ("started", "finished")}
     own.update(time=_duration(run["seconds"]), seed=metrics["seed"])
+    model = dict(metrics.get("model", {}))
+    backbone = BACKBONES.get(model.get("mode", ""))
+    if backbone is None or len(backbone.norms) == 1:
+        model.pop("norm", None)  # which says something only where there is a choice
     parts = {
-        "Model": metrics.get("model"),
+        "Model": model,
         "Data": metrics["data"],
         "Run": own,
         "Versions": metrics["versions"],

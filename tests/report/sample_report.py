@@ -32,7 +32,7 @@ def sample_report(folder, layers=VGG_LAYERS, methods=METHODS, images=8, seed=0, 
     metrics = {
         "versions": {"dgl": "0.1.0", "python": "3.11.2", "numpy": "1.26.4"},
         "seed": seed,
-        "model": dict(mode="vgg", load="model.npz", image_size=224, classes=5, alpha=10.0),
+        "model": dict(mode="vgg", load="model.npz", image_size=224, classes=5, norm="bn"),
         "data": {"name": "photos5", "layout": "imagenet", "split": "val", "images": 163},
         "classification": {"top1_error": 11.9, "top1_error_interval": [7.4, 17.2]},
         "protocols": {"fixed_threshold": _fixed(peaks), "wsolevaluation": _wsol(peaks)},

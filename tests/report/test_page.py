@@ -83,7 +83,7 @@ def metrics(tmp_path):
 
 def test_what_was_run_is_on_the_page(full):
     parts = [RUN["command"], "numpy 1.26.4", "model.npz", "11.9 % [7.4, 17.2]", "time 3 min 12 s"]
-    parts += ["vgg on photos5, val: 163 images, 5 classes"]
+    parts += ["norm bn", "vgg on photos5, val: 163 images, 5 classes"]
     assert not [part for part in parts if part not in full[0].words]
 
 
@@ -147,7 +147,9 @@ def test_images_say_class_prediction_verdict_and_ious(tmp_path, metrics):
     wrong = dict(item, id="a", file="a.png", correct=False, predicted_class="banana")
     right = dict(item, id="b", file="b.png", correct=True, predicted_class="apple")
     right.update(ious={"x": 0.3, "y": 0.2}, cases={"x": "part", "y": "part"})
+    metrics["model"]["mode"] = "resnet50"
     page = report(tmp_path, metrics, [wrong, right])
+    assert "mode resnet50" in page.words and "norm bn" not in page.words
     assert "apple \u2717 wrong predicted banana, 87.6 % a x 0.71" in page.words
     assert "apple \u2713 right predicted apple, 87.6 % b x 0.30, part" in page.words
     assert json.loads(page.scripts[0])[0]["i"] == [0.71, None]
