@@ -1,4 +1,4 @@
-"""What the commands share: flags and their types, groups and format of the help, JSON output."""
+"""Flags that several commands have, their types and groups, the format of the help, and JSON output."""
 
 import argparse
 import contextlib

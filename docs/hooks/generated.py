@@ -169,9 +169,9 @@ def layers(*names):
     for record in records:
         rows = {row["layer"]: row for row in record["matrix"][_WSOL] if row["method"] == "dgl"}
         for title, key in (_FIGURES[0], _FIGURES[2]):
-            own = {layer: rows[layer][key]["mean"] for layer in order if layer in rows}
+            shown = [layer for layer in order if layer in rows and _is_output(layer, order)]
             lines[0].append(f"{_IMAGES[record['data']['name']]}, {title}")
-            columns.append({layer: own[layer] for layer in own if _is_output(layer, order)})
+            columns.append({layer: rows[layer][key]["mean"] for layer in shown})
     for index, layer in enumerate(order):
         values = [column.get(layer) for column in columns]
         if any(value is not None for value in values):

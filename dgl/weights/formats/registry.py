@@ -1,4 +1,4 @@
-"""The registry of weight file formats, and the error that a damaged file of any of them ends in."""
+"""The registry of weight file formats, and how a file is opened: damage becomes one clear error."""
 
 import contextlib
 import os
