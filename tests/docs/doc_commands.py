@@ -132,12 +132,13 @@ def _own_part(line):
     return text[:-1] if text.count('"') % 2 else text
 
 
-def commands(path: str) -> List[Command]:
+def commands(path: str, text: Optional[str] = None) -> List[Command]:
     """The commands of a page: of its blocks, then those named in its sentences.
 
     A script gives the commands in it that are this project's.
     """
-    text, given, inside = read(path), [], set()
+    text = read(path) if text is None else text
+    given, inside = [], set()
     for block in blocks(text):
         inside.update(range(block.line - 1, block.line + block.text.count("\n") + 2))
         is_script = block.text.startswith("#!") or "$(" in block.text

@@ -52,6 +52,7 @@ def test_the_record_is_that_of_localize(handlers, session, tmp_path):
     demo(SHIPPED_CHECKPOINT, path, tmp_path, *flags)
     expected = record_of(tmp_path, "vgg_pool4_dgl.json")
     assert name == "bird_crimson_crest_vgg_pool4_dgl.json"
+    assert list(record) == list(expected)
     # Another plan of the same run: the last bits of the scores, and so a box, may move.
     assert record.pop("probability") == pytest.approx(expected.pop("probability"), rel=1e-3)
     assert np.abs(np.subtract(record.pop("box"), expected.pop("box"))).max() <= 1
@@ -72,6 +73,8 @@ def test_files_hold_what_the_page_shows(handlers, session):
     raw = np.load(io.BytesIO(files["npy"]), allow_pickle=False)
     assert raw.shape == (7, 7) and raw.dtype == np.float32
     with Image.open(io.BytesIO(files["png"])) as image:
+        assert (image.format, image.mode) == ("PNG", "RGB")
+        assert image.height == 333 and image.width > 400  # a bar of colors beside the image
         assert image.getpixel((x0, (y0 + y1) // 2)) == (255, 56, 56)  # the box is drawn
     assert json.loads(files["json"].decode("utf-8"))["box"] == box
 
@@ -90,10 +93,19 @@ def test_all_layers_and_two_methods(handlers, session):
     assert shown.one is None and shown.all.count("<figure") == 18
     one = box_in(handlers.show(session, Controls()).one)
     assert 'data-layer="2" data-box="{}"'.format(" ".join(map(str, one))) in shown.all
-    shown = handlers.show(session, Controls(tab=TWO, class_index=7))
-    assert shown.two.count("<figure") == 3 and shown.classes.count('aria-pressed="true"') == 1
+    shown = handlers.show(session, Controls(tab=TWO))
+    assert shown.two.count("<figure") == 3
+    boxes = re.search(r'data-boxes="([^"]*)"', shown.two).group(1).split(";")
+    assert [int(v) for v in boxes[0].split()] == one
     same = handlers.show(session, Controls(tab=TWO, method="cam"))
     assert 'data-iou="1.000000"' in same.two
+
+
+def test_the_chosen_class_is_marked_and_listed(handlers, session):
+    shown = handlers.show(session, Controls(class_index=7))
+    assert shown.classes.count('aria-pressed="true"') == 1
+    pressed = re.search(r'data-class="(\d+)" aria-pressed="true"', shown.classes)
+    assert pressed.group(1) == "7" and shown.classes.count("<button") in (5, 6)
 
 
 @pytest.mark.parametrize(
@@ -102,7 +114,9 @@ def test_all_layers_and_two_methods(handlers, session):
         (Controls(class_index=8), "class 8 is out of range"),
         (Controls(checkpoint=1), "no checkpoint 1"),
         (Controls(method="<b>"), "no map of &lt;b&gt; at layer 2"),
+        (Controls(alpha=42), "alpha: position 42"),
         (Controls(threshold=1.5), "threshold 1.5: expected a value in [0, 1]"),
+        (Controls(threshold=float("nan")), "threshold nan: expected"),
         (Controls(tab="none"), "no tab none"),
     ],
 )
@@ -110,7 +124,10 @@ def test_an_error_is_one_line_and_leaves_the_page_unchanged(handlers, session, c
     shown = handlers.show(session, controls)
     assert message in shown.status and 'role="alert"' in shown.status
     assert set(shown._replace(status=None)) == {None}
-    assert "no image" in handlers.show(None, controls).status
+
+
+def test_without_an_image(handlers):
+    assert "no image" in handlers.show(None, Controls()).status
 
 
 def test_a_bad_upload_leaves_the_last_image(handlers, session, uploads):

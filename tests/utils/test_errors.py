@@ -13,6 +13,7 @@ from dgl.errors import Stopped, UserError, printable, run_script
         (None, 0, ""),
         (3, 3, ""),
         (UserError("a:3: class 7\nis out"), 1, "error: a:3: class 7 is out\n"),
+        (UserError("\x1b[31mred\x07.jpg"), 1, "error: \\x1b[31mred\\x07.jpg\n"),
         (Stopped("stopped by a signal", 143), 143, "stopped by a signal\n"),
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (SystemExit(2), 2, ""),  # argparse's own
@@ -37,9 +38,11 @@ def test_exit_code_and_standard_error(result, code, err, capsys):
     [
         *((text, text) for text in ("", "plain.jpg", "été 鳥 Ω", "back\\slash", "a  b", "'\"")),
         ("a\x1b]0;x\x07b", "a\\x1b]0;x\\x07b"),
+        ("\x9b2J", "\\x9b2J"),
         ("a\tb\x00", "a\\tb\\x00"),
         ("\u202egpj.exe", "\\u202egpj.exe"),
         (os.fsdecode(b"\xff.jpg"), "\\udcff.jpg"),
+        ("two\nlines", "two lines"),
         ("two\r\nlines\u2028and", "two lines and"),
     ],
 )
