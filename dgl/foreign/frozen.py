@@ -47,22 +47,16 @@ class LoadedGraph(NamedTuple):
         Raises:
             ValueError: there is no such output, or several and no name.
         """
+        if name is not None and name in self.outputs:
+            return self.outputs[name]
         whole = list(self.outputs.values())
         scores = [one for one in whole if one.dtype.is_floating and one.shape.ndims != 0]
         for found in (whole, scores) if name is None else ():
             if len(found) == 1:
                 return found[0]
-        if name is None or name not in self.outputs:
-            told = f"{len(self.outputs)} of them" if name is None else f"no {quote(name)}"
-            raise ArgumentError(f"output: {told}; choose one of {listed(self.outputs) or 'none'}")
-        return self.outputs[name]
-
-
-def listed(tensors: Mapping[str, Any]) -> str:
-    """Names of tensors with their types and shapes, for a message."""
-    return first_few(
-        (f"{name} ({tensor.dtype.name} {tensor.shape})" for name, tensor in tensors.items()), 10
-    )
+        told = f"{len(self.outputs)} of them" if name is None else f"no {quote(name)}"
+        listed = (f"{key} ({one.dtype.name} {one.shape})" for key, one in self.outputs.items())
+        raise ArgumentError(f"output: {told}; choose one of {first_few(listed, 10) or 'none'}")
 
 
 def load_frozen(
@@ -88,11 +82,11 @@ def load_frozen(
     path = str(path)
     whole = _read(path)
     flat, replaced = inline_functions(whole, path)
-    if outputs is not None:
+    if outputs is None:
+        names = _unread(whole, replaced)
+    else:
         names = {name: resolve(name, replaced) for name in outputs}
         flat = prune(flat, names.values())
-    else:
-        names = _unread(whole, replaced)
     graph = imported(flat, path, {}, partial(check_operations, allow=allow))
     inputs = {op.name: op.outputs[0] for op in graph.get_operations() if is_placeholder(op)}
     found = named_tensors(graph, names, path)
@@ -229,17 +223,14 @@ def needs_copy(tensor: Any) -> bool:
     does not have.
     """
     has_few_kernels = reference_kernels() or tf.VERSION.startswith("1.")
-    functions = {
-        function.signature.name for function in tensor.graph.as_graph_def().library.function
-    }
-    for op in upstream(tensor):
-        if op.type in functions or is_call(op.type):
-            return True
-        if any(output.dtype.base_dtype.name in _HALF for output in op.outputs):
-            return True
-        if has_few_kernels and is_for_some_processors(op):
-            return True
-    return False
+    functions = {one.signature.name for one in tensor.graph.as_graph_def().library.function}
+    return any(
+        op.type in functions
+        or is_call(op.type)
+        or any(output.dtype.base_dtype.name in _HALF for output in op.outputs)
+        or (has_few_kernels and is_for_some_processors(op))
+        for op in upstream(tensor)
+    )
 
 
 def copied(tensors: Mapping[str, Any], session: Optional[Any], name: str) -> Dict[str, Any]:
@@ -281,13 +272,14 @@ def variable_values(tensors: Iterable[Any], session: Optional[Any]) -> Dict[str,
         return {}
     if session is None:
         raise ArgumentError("the graph has variables; expected the session with their values")
-    is_resource = {op: op.type == "VarHandleOp" for op in handles}
-    reads = {op.name: _reading(op) if is_resource[op] else op.outputs[0] for op in handles}
+    reads = {op.name: _reading(op) for op in handles}
     return {name: np.asarray(value) for name, value in session.run(reads).items()}
 
 
 def _reading(handle: Any) -> Any:
-    """A tensor with the value of a resource variable; an operation that reads it is there as a rule."""
+    """A tensor with the value of a variable; an operation that reads a handle is there as a rule."""
+    if handle.type != "VarHandleOp":
+        return handle.outputs[0]
     for reader in handle.outputs[0].consumers():
         # One that waits for others may read after an update, such as BatchNorm's, that needs an image.
         if reader.type == "ReadVariableOp" and not reader.control_inputs:

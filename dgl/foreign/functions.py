@@ -6,12 +6,12 @@ sides are computed and one is selected. A loop whose number of rounds does not d
 that of a recurrent layer, is written out round by round.
 """
 
-from typing import Dict, Iterable, Iterator, List, Mapping, Optional, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, Optional, Set, Tuple
 
 import numpy as np
 
 from dgl.errors import UserError, quote
-from dgl.foreign.constants import values_before_a_run
+from dgl.foreign.constants import value_before_a_run
 from dgl.foreign.nodes import (
     FunctionDef,
     NodeDef,
@@ -73,10 +73,11 @@ def resolve(name: str, replaced: Mapping[Output, Output]) -> str:
     return "{}:{}".format(*replaced.get(output, output))
 
 
-def _is_whole_number(loop: NodeDef, index: int) -> bool:
-    """Whether one of a loop's variables is a whole number, which may count its rounds."""
-    kinds = loop.attr["T"].list.type
-    return index < len(kinds) and bool(kinds[index] == tf.int32.as_datatype_enum)
+def _sides(branch: NodeDef) -> List[str]:
+    """Names of the functions that a branch decides between, that of 0 and false first."""
+    if branch.op in _BRANCHES:
+        return [branch.attr[key].func.name for key in ("else_branch", "then_branch")]
+    return [function.name for function in branch.attr["branches"].list.func]
 
 
 class _Inliner:
@@ -108,7 +109,7 @@ class _Inliner:
                 if function is None:
                     undecided.append((node, level))
                 else:
-                    self._inline(node, function, level + 1)
+                    self._inline(node, function, level)
             # The condition of a branch may become a constant once other calls are inlined.
             decided = [pair for pair in undecided if self._function_of(pair[0])]
             if decided:
@@ -136,22 +137,17 @@ class _Inliner:
 
     def _select(self, node: NodeDef, level: int) -> None:
         """Compute every side of a branch and select the outputs of one by the condition."""
-        if node.op in _BRANCHES:
-            names = [node.attr[key].func.name for key in ("else_branch", "then_branch")]
-        else:
-            names = [function.name for function in node.attr["branches"].list.func]
-        sides = []
-        for index, name in enumerate(names):
-            call = self._call(f"{node.name}/side_{index}", list(node.input)[1:])
-            self._inline(call, self._function_named(name, node), level + 1)
-            sides.append(call)
         condition = node.input[0]
+        sides = [
+            self._inline(node, self._function_named(name, node), level, f"side_{index}")
+            for index, name in enumerate(_sides(node))
+        ]
         for output, kind in enumerate(node.attr["Tout"].list.type):
             # By the last side unless an earlier index is met; a number counts as true where it is not 0.
-            chosen = input_name((sides[-1].name, output))
+            chosen = input_name((sides[-1], output))
             for index in reversed(range(len(sides) - 1)):
                 is_met = self._equals(condition, index, node)
-                own = input_name((sides[index].name, output))
+                own = input_name((sides[index], output))
                 name = f"{node.name}/selected"
                 chosen = self._new_node("SelectV2", name, is_met, own, chosen, T=kind)
             self._replaced[node.name, output] = output_of(chosen)
@@ -167,22 +163,27 @@ class _Inliner:
 
     def _unroll(self, node: NodeDef, level: int) -> bool:
         """Write out one round of a loop, or end it; ``False`` if its end cannot be told beforehand."""
+        whole = tf.int32.as_datatype_enum
+        numbers = {i for i, kind in enumerate(node.attr["T"].list.type) if kind == whole}
         if node.name not in self._begun:
-            self._begin(node)
-        test = self._call(f"{node.name}/test", node.input)
-        before = list(self._calls)
-        self._inline(test, self._function_named(node.attr["cond"].func.name, node), level + 1)
-        while len(self._calls) > len(before):
+            # What may count the rounds becomes a constant if it is known, so that each round is quick.
+            for index, read in enumerate(data_inputs(node)):
+                if index in numbers:
+                    node.input[index] = self._known(output_of(read), node)
+        waiting = len(self._calls)
+        condition = self._function_named(node.attr["cond"].func.name, node)
+        test = self._inline(node, condition, level, "test")
+        while len(self._calls) > waiting:
             inner, inner_level = self._calls.pop()
             function = self._function_of(inner)
             if function is None:
                 return False
-            self._inline(inner, function, inner_level + 1)
+            self._inline(inner, function, inner_level)
         inputs = data_inputs(node)
-        goes_on = self._values([self._follow((test.name, 0))])
+        goes_on = self._value((test, 0))
         if goes_on is None:
             return False
-        if not goes_on[0]:
+        if not goes_on:
             for index, read in enumerate(inputs):
                 self._replaced[node.name, index] = output_of(read)
             self._inlined.add(node.name)
@@ -192,54 +193,44 @@ class _Inliner:
             raise UserError(
                 f"{self._path}: loop {quote(node.name)} has more than {_MOST_ROUNDS} rounds"
             )
-        body = self._call(f"{node.name}/round", node.input)
-        self._inline(body, self._function_named(node.attr["body"].func.name, node), level + 1)
+        steps = self._function_named(node.attr["body"].func.name, node)
+        body = self._inline(node, steps, level, "round")
         following = copy_of(node, ())
         following.name = unused_name(node.name, self._names)
         self._begun.add(following.name)
         for index, read in enumerate(inputs):
-            after = (body.name, index)
+            after = (body, index)
             source = self._nodes.get(self._follow(output_of(read))[0])
-            is_counter = source and source.op == "Const" and _is_whole_number(node, index)
+            is_counter = source and source.op == "Const" and index in numbers
             following.input.append(self._known(after, node) if is_counter else input_name(after))
             self._replaced[node.name, index] = (following.name, index)
         self._inlined.add(node.name)
         self._calls.append((following, level))
         return True
 
-    def _begin(self, loop: NodeDef) -> None:
-        """Replace a loop's whole numbers by constants where they are known, so that each round is quick."""
-        for index, read in enumerate(loop.input):
-            if not read.startswith("^") and _is_whole_number(loop, index):
-                loop.input[index] = self._known(output_of(read), loop)
-
     def _known(self, output: Output, loop: NodeDef) -> str:
         """The name of an output, or of a constant in its place where its value is known by now."""
-        values = self._values([self._follow(output)])
-        return input_name(output) if values is None else self._constant(values[0], loop.name)
+        value = self._value(output)
+        return input_name(output) if value is None else self._constant(value, loop.name)
 
-    def _values(self, outputs: List[Output]) -> Optional[List[np.ndarray]]:
-        """Values that are known before a run, see :mod:`dgl.foreign.constants`."""
+    def _value(self, output: Output) -> Optional[np.ndarray]:
+        """The value of an output if it is known before a run, see :mod:`dgl.foreign.constants`."""
 
         def read(name: str) -> Optional[NodeDef]:
             node = self._nodes.get(name)
             return None if node is None else copy_of(node, self._inputs_of(node))
 
-        found = values_before_a_run(read, outputs, self._variables)
+        found = value_before_a_run(read, self._follow(output), self._variables)
         if found is None:
             return None
-        values, single = found
+        value, single = found
         self._single.update(single)
-        return values
+        return value
 
     def _constant(self, value: np.ndarray, name: str) -> str:
         name = self._new_node("Const", f"{name}/number")
         make_constant(self._nodes[name], value)
         return name
-
-    def _call(self, name: str, inputs: Iterable[str]) -> NodeDef:
-        """A node that calls a function, which is to be inlined at once."""
-        return new_node("PartitionedCall", unused_name(name, self._names), *inputs)
 
     def _new_node(self, op: str, name: str, *inputs: str, **types: int) -> str:
         """Add a node; returns its name."""
@@ -272,7 +263,7 @@ class _Inliner:
         self._count += 1
         if self._count > MOST_NODES:
             raise UserError(f"{self._path}: more than {MOST_NODES} operations")
-        if node.op in _CALLS + _DECIDED or node.op in self._functions:
+        if is_call(node.op) or node.op in self._functions:
             self._calls.append((node, level))
         elif node.name in self._nodes:
             raise UserError(f"{self._path}: two operations are named {quote(node.name)}")
@@ -285,18 +276,14 @@ class _Inliner:
             return self._functions[node.op]
         if node.op in _LOOPS:
             return None
-        name = node.attr["f"].func.name
-        if node.op in _BRANCHES + _CASES:
-            condition = self._condition(node)
-            if condition is None:
-                return None
-            if node.op in _BRANCHES:
-                name = node.attr["then_branch" if condition else "else_branch"].func.name
-            else:
-                branches = node.attr["branches"].list.func
-                # An index out of range takes the last branch.
-                name = branches[condition if 0 <= condition < len(branches) else -1].name
-        return self._function_named(name, node)
+        if node.op not in _BRANCHES + _CASES:
+            return self._function_named(node.attr["f"].func.name, node)
+        condition = self._condition(node)
+        if condition is None:
+            return None
+        sides = _sides(node)
+        # An index out of range takes the last one, as does a number that counts as true.
+        return self._function_named(sides[condition if 0 <= condition < len(sides) else -1], node)
 
     def _function_named(self, name: str, caller: NodeDef) -> FunctionDef:
         if name not in self._functions:
@@ -307,13 +294,13 @@ class _Inliner:
 
     def _condition(self, node: NodeDef) -> Optional[int]:
         """The condition of a branch, if it is a constant: a number, or 0 and 1 for a truth value."""
-        name, passed = "", set()  # type: str, Set[str]
+        passed: Set[str] = set()
         source: Optional[NodeDef] = node
-        while source is not None and source.input and name not in passed:
-            if source is not node and source.op not in _SAME:
+        while source is not None and source.input and (source is node or source.op in _SAME):
+            name, _ = self._follow(output_of(source.input[0]))
+            if name in passed:
                 return None
             passed.add(name)
-            name, _ = self._follow(output_of(source.input[0]))
             source = self._nodes.get(name)
         if source is None or source.op != "Const":
             return None
@@ -323,9 +310,14 @@ class _Inliner:
             return None
         return int(tf.make_ndarray(value))
 
-    def _inline(self, call: NodeDef, function: FunctionDef, level: int) -> None:
+    def _inline(self, call: NodeDef, function: FunctionDef, level: int, part: str = "") -> str:
+        """Add a function's nodes; its results replace the outputs of a node whose name is returned.
+
+        That is the call, or for ``part`` of a loop or branch a name below its own.
+        """
+        result_node = unused_name(f"{call.name}/{part}", self._names) if part else str(call.name)
         name = quote(function.signature.name)
-        if level > _MOST_LEVELS:
+        if level >= _MOST_LEVELS:
             raise UserError(
                 f"{self._path}: function {name} calls itself, or calls are nested more than "
                 f"{_MOST_LEVELS} levels deep"
@@ -362,12 +354,13 @@ class _Inliner:
                 for key, attribute in node.attr.items():
                     if attribute.placeholder:  # set by the call, in functions for several types
                         copied.attr[key].CopyFrom(call.attr[attribute.placeholder])
-                self._add(copied, level)
+                self._add(copied, level + 1)
             for index, result in enumerate(function.signature.output_arg):
                 read = outside(function.ret[result.name])
-                self._replaced[call.name, index] = output_of(read)
+                self._replaced[result_node, index] = output_of(read)
         except (KeyError, ValueError) as error:
             raise UserError(
                 f"{self._path}: function {name} is damaged: it has no {error}"
             ) from None
-        self._inlined.add(call.name)
+        self._inlined.add(result_node)
+        return result_node

@@ -52,26 +52,24 @@ def load_onnx(path: str, image_size: Optional[int] = None) -> LoadedGraph:
             f"{path}: operations that are not translated: {first_few(lacking, 10)}; export the network for "
             "inference (model.eval()), without what comes after its scores"
         )
-    with tf.Graph().as_default() as graph:
+    with tf.Graph().as_default() as built:
         inputs, outputs = _build(model.graph, path, image_size)
-        graph_def = graph.as_graph_def()
-    names = {key: tensor.name for key, tensor in (*inputs.items(), *outputs.items())}
-    graph = imported(graph_def, path, {})
-    found = named_tensors(graph, names, path)
-    return LoadedGraph(graph, {k: found[k] for k in inputs}, {k: found[k] for k in outputs})
+    graph = imported(built.as_graph_def(), path, {})
+    return LoadedGraph(
+        graph, named_tensors(graph, inputs, path), named_tensors(graph, outputs, path)
+    )
 
 
 def _build(onnx_graph: Any, path: str, image_size: Optional[int]) -> Any:
-    """Build the operations in the present graph; (inputs, outputs) by name."""
+    """Build the operations in the present graph; names of the tensors of its (inputs, outputs) by name."""
     from onnx import numpy_helper
 
     values: Dict[str, Any] = {
         stored.name: widened(numpy_helper.to_array(stored)) for stored in onnx_graph.initializer
     }
-    inputs: Dict[str, Any] = {}
-    for given in onnx_graph.input:
-        if given.name not in values:
-            inputs[given.name] = values[given.name] = _placeholder(given, image_size)
+    fed = [given for given in onnx_graph.input if given.name not in values]
+    values.update({given.name: _placeholder(given, image_size) for given in fed})
+    inputs = {given.name: values[given.name].name for given in fed}
     for node in onnx_graph.node:
         attributes = {one.name: _attribute(one) for one in node.attribute}
         read = [values[name] if name else None for name in node.input]
@@ -87,8 +85,9 @@ def _build(onnx_graph: Any, path: str, image_size: Optional[int]) -> Any:
             raise UserError(f"{path}: {what} is not translated ({reason_of(error)})") from None
         several = made if isinstance(made, (list, tuple)) else [made]
         values.update(zip(node.output, several))
-    outputs = {one.name: tf.convert_to_tensor(values[one.name]) for one in onnx_graph.output}
-    return inputs, outputs
+    return inputs, {
+        one.name: tf.convert_to_tensor(values[one.name]).name for one in onnx_graph.output
+    }
 
 
 def _placeholder(given: Any, image_size: Optional[int]) -> Any:
@@ -98,7 +97,7 @@ def _placeholder(given: Any, image_size: Optional[int]) -> Any:
     sizes: List[Optional[int]] = [dim.dim_value or None for dim in given.type.tensor_type.shape.dim]
     if len(sizes) == 4:
         # Any number of images: an exporter writes down the number of its example.
-        sizes = [sizes[0] if sizes[0] == 1 else None, *sizes[1:]]
+        sizes[0] = 1 if sizes[0] == 1 else None
         sizes[2:] = [side or image_size or 224 for side in sizes[2:]]
     kind = tf.float32 if kind in (tf.float16, tf.bfloat16) else kind
     return tf.placeholder(kind, sizes, _clean(given.name))

@@ -24,54 +24,6 @@ _WINDOW = {
 _TYPES = {**dict.fromkeys((1, 10, 16), "float32"), 6: "int32", 7: "int64", 9: "bool", 11: "float64"}
 _HALF_PIXEL = ("half_pixel", "pytorch_half_pixel")
 
-OPERATIONS: Dict[str, Callable[..., Any]] = {
-    "Abs": tf.abs, "Add": tf.add, "And": tf.logical_and, "Ceil": tf.ceil, "Cos": tf.cos,
-    "Dropout": lambda x, *_: tf.identity(x), "Equal": tf.equal, "Erf": tf.erf, "Exp": tf.exp,
-    "Floor": tf.floor, "Greater": tf.greater, "Identity": tf.identity, "Less": tf.less, "Log": tf.log,
-    "LogSoftmax": tf.nn.log_softmax, "MatMul": tf.matmul, "Mod": tf.mod, "Mul": tf.multiply,
-    "Neg": tf.negative, "Not": tf.logical_not, "Or": tf.logical_or, "Range": tf.range,
-    "Reciprocal": tf.reciprocal, "Relu": tf.nn.relu, "Selu": tf.nn.selu, "Sigmoid": tf.sigmoid,
-    "Sign": tf.sign, "Sin": tf.sin, "Size": tf.size, "Softmax": tf.nn.softmax,
-    "Softplus": tf.nn.softplus, "Softsign": tf.nn.softsign, "Sqrt": tf.sqrt, "Sub": tf.subtract,
-    "Tanh": tf.tanh, "Tile": tf.tile, "Transpose": tf.transpose, "Where": tf.where_v2,
-    "CastLike": lambda x, other: tf.cast(x, tf.convert_to_tensor(other).dtype),
-    "Concat": lambda *values, axis: tf.concat(values, axis),
-    "Einsum": lambda *values, equation: tf.einsum(equation.replace(" ", ""), *values),
-    "GlobalAveragePool": lambda x: tf.reduce_mean(x, [2, 3], keepdims=True),
-    "GlobalMaxPool": lambda x: tf.reduce_max(x, [2, 3], keepdims=True),
-    "HardSigmoid": lambda x, alpha=0.2, beta=0.5: tf.maximum(tf.minimum(alpha * x + beta, 1.0), 0.0),
-    "HardSwish": lambda x: x * (tf.nn.relu6(x + 3.0) / 6.0),
-    "LeakyRelu": lambda x, alpha=0.01: tf.nn.leaky_relu(x, alpha),
-    "Max": lambda *values: reduce(tf.maximum, values),
-    "Mean": lambda *values: tf.add_n(list(values)) / float(len(values)),
-    "Min": lambda *values: reduce(tf.minimum, values),
-    "Mish": lambda x: x * tf.tanh(tf.nn.softplus(x)),
-    "Pow": lambda x, power: tf.pow(x, tf.cast(power, x.dtype)),
-    "PRelu": lambda x, slope: tf.nn.relu(x) - slope * tf.nn.relu(-x),
-    "Squeeze": lambda x, axes=None: tf.squeeze(x, _numbers(axes, "axes")),
-    "Sum": lambda *values: tf.add_n(list(values)),
-}  # fmt: skip
-
-
-def translate(kind: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
-    """Build an operation; attributes that its function here does not name are left out."""
-    signature = inspect.signature(OPERATIONS[kind])
-    free = set(signature.parameters) - set(signature.bind_partial(*inputs).arguments)
-    if "window" in free:
-        return OPERATIONS[kind](*inputs, **{**_WINDOW, **attributes})
-    own = {name: value for name, value in attributes.items() if name in free}
-    return OPERATIONS[kind](*inputs, **own)
-
-
-def _operation(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Decorator that adds a function to :data:`OPERATIONS`."""
-
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        OPERATIONS.update(dict.fromkeys(names, function))
-        return function
-
-    return register
-
 
 def _known(value: Any) -> Any:
     """The value of an input that does not depend on the image, else ``None``."""
@@ -86,25 +38,21 @@ def _numbers(value: Any, what: str) -> Optional[List[int]]:
     return None if value is None else [int(number) for number in np.ravel(found)]
 
 
-@_operation("Div")
 def _divide(x: Any, y: Any) -> Any:
     first, second = map(tf.convert_to_tensor, (x, y))
     return first // second if first.dtype.is_integer else first / second
 
 
-@_operation("Elu")
 def _elu(x: Any, alpha: float = 1.0) -> Any:
     return tf.nn.relu(x) + alpha * (tf.exp(tf.minimum(x, 0.0)) - 1.0)
 
 
-@_operation("Gelu")
 def _gelu(x: Any, approximate: str = "none") -> Any:
     if approximate == "tanh":
         return 0.5 * x * (1.0 + tf.tanh(0.7978845608 * (x + 0.044715 * x * x * x)))
     return 0.5 * x * (1.0 + tf.erf(x * 0.7071067812))
 
 
-@_operation("Clip")
 def _clip(x: Any, min: Any = None, max: Any = None) -> Any:
     if [_known(min), _known(max)] == [0, 6]:
         return tf.nn.relu6(x)
@@ -115,12 +63,8 @@ def _clip(x: Any, min: Any = None, max: Any = None) -> Any:
 # --- weights
 
 
-def _channels_last(tensor: Any) -> Any:
-    return tf.transpose(tensor, [0, 2, 3, 1])
-
-
-def _channels_first(tensor: Any) -> Any:
-    return tf.transpose(tensor, [0, 3, 1, 2])
+_channels_last = partial(tf.transpose, perm=[0, 2, 3, 1])
+_channels_first = partial(tf.transpose, perm=[0, 3, 1, 2])
 
 
 def _padded(features: Any, pads: Sequence[int], fill: float = 0.0) -> Any:
@@ -135,7 +79,6 @@ def _padding(auto_pad: str) -> str:
     return "SAME" if auto_pad == "SAME_UPPER" else "VALID"
 
 
-@_operation("Conv")
 def _convolution(x: Any, weights: Any, biases: Any = None, **window: Any) -> Any:
     result = tf.nn.conv2d(
         _padded(_channels_last(x), window["pads"]),
@@ -147,7 +90,6 @@ def _convolution(x: Any, weights: Any, biases: Any = None, **window: Any) -> Any
     return _channels_first(result if biases is None else tf.nn.bias_add(result, biases))
 
 
-@_operation("ConvTranspose")
 def _turned_convolution(x: Any, weights: Any, biases: Any = None, **window: Any) -> Any:
     if window["group"] != 1 or set(window["dilations"]) != {1}:
         raise UserError("a transposed convolution in groups or with dilation")
@@ -162,7 +104,6 @@ def _turned_convolution(x: Any, weights: Any, biases: Any = None, **window: Any)
     return _channels_first(result if biases is None else tf.nn.bias_add(result, biases))
 
 
-@_operation("Gemm")
 def _dense(
     x: Any,
     y: Any,
@@ -181,7 +122,6 @@ def _along(value: Any, features: Any) -> Any:
     return tf.reshape(value, [1, -1] + [1] * (features.shape.ndims - 2))
 
 
-@_operation("BatchNormalization")
 def _batch_norm(
     x: Any, scale: Any, bias: Any, mean: Any, variance: Any, *, epsilon: float = 1e-5
 ) -> Any:
@@ -197,7 +137,6 @@ def _standardized(features: Any, first: int, epsilon: float) -> Any:
     return apart * tf.rsqrt(tf.reduce_mean(tf.square(apart), axes, keepdims=True) + epsilon)
 
 
-@_operation("LayerNormalization")
 def _layer_norm(
     x: Any, scale: Any, bias: Any = None, *, axis: int = -1, epsilon: float = 1e-5
 ) -> Any:
@@ -205,7 +144,6 @@ def _layer_norm(
     return result if bias is None else result + bias
 
 
-@_operation("InstanceNormalization")
 def _instance_norm(x: Any, scale: Any, bias: Any, *, epsilon: float = 1e-5) -> Any:
     return _standardized(x, 2, epsilon) * _along(scale, x) + _along(bias, x)
 
@@ -240,20 +178,9 @@ def _reduced(
     return function(x, axes or None, keepdims=bool(keepdims))
 
 
-for _name, _function in (
-    ("ReduceL2", lambda x, axes, keepdims: tf.sqrt(tf.reduce_sum(x * x, axes, keepdims=keepdims))),
-    *(("ReduceMax", tf.reduce_max), ("ReduceMean", tf.reduce_mean), ("ReduceMin", tf.reduce_min)),
-    *(("ReduceProd", tf.reduce_prod), ("ReduceSum", tf.reduce_sum)),
-):
-    OPERATIONS[_name] = partial(_reduced, _function)
-OPERATIONS["MaxPool"] = partial(_pool, tf.nn.max_pool)
-OPERATIONS["AveragePool"] = partial(_pool, tf.nn.avg_pool)
-
-
 # --- what moves values
 
 
-@_operation("Reshape")
 def _reshape(x: Any, shape: Any, *, allowzero: int = 0) -> Any:
     wanted = _known(shape)
     if wanted is None:
@@ -271,7 +198,6 @@ def _reshape(x: Any, shape: Any, *, allowzero: int = 0) -> Any:
     return tf.reshape(x, sizes)
 
 
-@_operation("Flatten")
 def _flatten(x: Any, *, axis: int = 1) -> Any:
     if axis != 1:
         raise UserError("a flattening from another axis than the first")
@@ -279,7 +205,6 @@ def _flatten(x: Any, *, axis: int = 1) -> Any:
     return tf.reshape(x, [tf.shape(x)[0], -1] if None in sizes else [-1, int(np.prod(sizes))])
 
 
-@_operation("Unsqueeze")
 def _unsqueeze(x: Any, axes: Any) -> Any:
     result, places = tf.convert_to_tensor(x), _numbers(axes, "axes") or []
     rank = result.shape.ndims + len(places)
@@ -288,12 +213,10 @@ def _unsqueeze(x: Any, axes: Any) -> Any:
     return result
 
 
-@_operation("Split")
 def _split(x: Any, split: Any = None, *, axis: int = 0, num_outputs: int = 0) -> Any:
     return tf.split(x, num_outputs if split is None else _numbers(split, "sizes"), axis)
 
 
-@_operation("Slice")
 def _slice(x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> Any:
     begins = _numbers(starts, "places of a slice") or []
     ends = _numbers(ends, "places of a slice")
@@ -307,7 +230,6 @@ def _slice(x: Any, starts: Any, ends: Any, axes: Any = None, steps: Any = None) 
     return data[tuple(places)]
 
 
-@_operation("Gather")
 def _gather(x: Any, indices: Any, *, axis: int = 0) -> Any:
     data, places = tf.convert_to_tensor(x), _known(indices)
     if places is None:
@@ -318,39 +240,31 @@ def _gather(x: Any, indices: Any, *, axis: int = 0) -> Any:
     return tf.gather(data, places % size if size else places, axis=axis)
 
 
-@_operation("Expand")
 def _expand(x: Any, shape: Any) -> Any:
-    data = tf.convert_to_tensor(x)
-    return tf.broadcast_to(
-        data, tf.broadcast_dynamic_shape(tf.shape(data), tf.cast(shape, tf.int32))
-    )
+    shape = tf.broadcast_dynamic_shape(tf.shape(x), tf.cast(shape, tf.int32))
+    return tf.broadcast_to(x, shape)
 
 
-@_operation("Shape")
 def _shape(x: Any, *, start: int = 0, end: Optional[int] = None) -> Any:
     return tf.shape(tf.convert_to_tensor(x), out_type=tf.int64)[start:end]
 
 
-@_operation("ConstantOfShape")
 def _constant_of_shape(shape: Any, *, value: Any = None) -> Any:
     filled = np.float32(0) if value is None else value.ravel()[0]
     return tf.fill(tf.cast(shape, tf.int32), filled)
 
 
-@_operation("Cast")
 def _cast(x: Any, *, to: int) -> Any:
     if to not in _TYPES:
         raise UserError(f"a cast to the type {to}")
     return tf.cast(x, _TYPES[to])
 
 
-@_operation("ArgMax")
 def _arg_max(x: Any, axis: int = 0, keepdims: int = 1) -> Any:
     found = tf.argmax(x, axis)
     return tf.expand_dims(found, axis) if keepdims else found
 
 
-@_operation("Pad")
 def _pad(x: Any, pads: Any, fill: Any = None, axes: Any = None, *, mode: str = "constant") -> Any:
     if mode == "edge":
         raise UserError("a padding that repeats the edge")
@@ -363,7 +277,6 @@ def _pad(x: Any, pads: Any, fill: Any = None, axes: Any = None, *, mode: str = "
     return tf.pad(x, widths, mode.upper(), constant_values=0.0 if value is None else float(value))
 
 
-@_operation("Resize", "Upsample")
 def _resize(
     x: Any, *given: Any, mode: str = "nearest", coordinate_transformation_mode: str = "half_pixel"
 ) -> Any:
@@ -383,12 +296,58 @@ def _resize(
             raise UserError("a resizing to the nearest value by no whole factor")
         made = tf.image.resize_nearest_neighbor(features, wanted)
     elif mode == "linear" and places in (*_HALF_PIXEL, "align_corners", "asymmetric"):
-        made = tf.image.resize_bilinear(
-            features,
-            wanted,
-            align_corners=places == "align_corners",
-            half_pixel_centers=places in _HALF_PIXEL,
-        )
+        is_aligned, is_half = places == "align_corners", places in _HALF_PIXEL
+        made = tf.image.resize_bilinear(features, wanted, is_aligned, half_pixel_centers=is_half)
     else:
         raise UserError(f"a resizing of mode {mode} {places}")
     return _channels_first(made)
+
+
+OPERATIONS: Dict[str, Callable[..., Any]] = {
+    "Abs": tf.abs, "Add": tf.add, "And": tf.logical_and, "ArgMax": _arg_max,
+    "AveragePool": partial(_pool, tf.nn.avg_pool), "BatchNormalization": _batch_norm, "Cast": _cast,
+    "Ceil": tf.ceil, "Clip": _clip, "ConstantOfShape": _constant_of_shape, "Conv": _convolution,
+    "ConvTranspose": _turned_convolution, "Cos": tf.cos, "Div": _divide,
+    "Dropout": lambda x, *_: tf.identity(x), "Elu": _elu, "Equal": tf.equal, "Erf": tf.erf,
+    "Exp": tf.exp, "Expand": _expand, "Flatten": _flatten, "Floor": tf.floor, "Gather": _gather,
+    "Gelu": _gelu, "Gemm": _dense, "Greater": tf.greater, "Identity": tf.identity,
+    "InstanceNormalization": _instance_norm, "LayerNormalization": _layer_norm, "Less": tf.less,
+    "Log": tf.log, "LogSoftmax": tf.nn.log_softmax, "MatMul": tf.matmul,
+    "MaxPool": partial(_pool, tf.nn.max_pool), "Mod": tf.mod, "Mul": tf.multiply,
+    "Neg": tf.negative, "Not": tf.logical_not, "Or": tf.logical_or, "Pad": _pad, "Range": tf.range,
+    "Reciprocal": tf.reciprocal, "ReduceMax": partial(_reduced, tf.reduce_max),
+    "ReduceMean": partial(_reduced, tf.reduce_mean), "ReduceMin": partial(_reduced, tf.reduce_min),
+    "ReduceProd": partial(_reduced, tf.reduce_prod), "ReduceSum": partial(_reduced, tf.reduce_sum),
+    "Relu": tf.nn.relu, "Reshape": _reshape, "Resize": _resize, "Selu": tf.nn.selu, "Shape": _shape,
+    "Sigmoid": tf.sigmoid, "Sign": tf.sign, "Sin": tf.sin, "Size": tf.size, "Slice": _slice,
+    "Softmax": tf.nn.softmax, "Softplus": tf.nn.softplus, "Softsign": tf.nn.softsign,
+    "Split": _split, "Sqrt": tf.sqrt, "Sub": tf.subtract, "Tanh": tf.tanh, "Tile": tf.tile,
+    "Transpose": tf.transpose, "Unsqueeze": _unsqueeze, "Upsample": _resize, "Where": tf.where_v2,
+    "CastLike": lambda x, other: tf.cast(x, tf.convert_to_tensor(other).dtype),
+    "Concat": lambda *values, axis: tf.concat(values, axis),
+    "Einsum": lambda *values, equation: tf.einsum(equation.replace(" ", ""), *values),
+    "GlobalAveragePool": lambda x: tf.reduce_mean(x, [2, 3], keepdims=True),
+    "GlobalMaxPool": lambda x: tf.reduce_max(x, [2, 3], keepdims=True),
+    "HardSigmoid": lambda x, alpha=0.2, beta=0.5: tf.maximum(tf.minimum(alpha * x + beta, 1.0), 0.0),
+    "HardSwish": lambda x: x * (tf.nn.relu6(x + 3.0) / 6.0),
+    "LeakyRelu": lambda x, alpha=0.01: tf.nn.leaky_relu(x, alpha),
+    "Max": lambda *values: reduce(tf.maximum, values),
+    "Mean": lambda *values: tf.add_n(list(values)) / float(len(values)),
+    "Min": lambda *values: reduce(tf.minimum, values),
+    "Mish": lambda x: x * tf.tanh(tf.nn.softplus(x)),
+    "Pow": lambda x, power: tf.pow(x, tf.cast(power, x.dtype)),
+    "PRelu": lambda x, slope: tf.nn.relu(x) - slope * tf.nn.relu(-x),
+    "ReduceL2": partial(_reduced, lambda x, *axes, **kept: tf.sqrt(tf.reduce_sum(x * x, *axes, **kept))),
+    "Squeeze": lambda x, axes=None: tf.squeeze(x, _numbers(axes, "axes")),
+    "Sum": lambda *values: tf.add_n(list(values)),
+}  # fmt: skip
+
+
+def translate(kind: str, inputs: Sequence[Any], attributes: Mapping[str, Any]) -> Any:
+    """Build an operation; attributes that its function here does not name are left out."""
+    signature = inspect.signature(OPERATIONS[kind])
+    free = set(signature.parameters) - set(signature.bind_partial(*inputs).arguments)
+    if "window" in free:
+        return OPERATIONS[kind](*inputs, **{**_WINDOW, **attributes})
+    own = {name: value for name, value in attributes.items() if name in free}
+    return OPERATIONS[kind](*inputs, **own)

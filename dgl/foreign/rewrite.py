@@ -22,25 +22,20 @@ _INT32 = tf.int32.as_datatype_enum
 _PER_SIDE = ("strides", "dilations", "ksize")
 
 
-def in_float32(graph_def: GraphDef) -> bool:
-    """Replace float16 and bfloat16 by float32, in place; returns whether there was any."""
+def in_float32(graph_def: GraphDef) -> None:
+    """Replace float16 and bfloat16 by float32, in place."""
     half = {tf.float16.as_datatype_enum, tf.bfloat16.as_datatype_enum}
     single = tf.float32.as_datatype_enum
-    is_changed = False
     for node in graph_def.node:
         for attribute in node.attr.values():
             if attribute.type in half:
                 attribute.type = single
-                is_changed = True
             for index, kind in enumerate(attribute.list.type):
                 if kind in half:
                     attribute.list.type[index] = single
-                    is_changed = True
             if attribute.HasField("tensor") and attribute.tensor.dtype in half:
                 value = tf.make_ndarray(attribute.tensor).astype(np.float32)
                 attribute.tensor.CopyFrom(tf.make_tensor_proto(value))
-                is_changed = True
-    return is_changed
 
 
 def widened(array: np.ndarray) -> np.ndarray:
@@ -106,11 +101,10 @@ class _Rewriter:
             self.nodes.append(node)
             return
         self.is_changed = True
-        is_first = _is_channels_first(node.op, node)
         # The last operation has the old name, so that readers of the first output stay as they are.
         inner = copy_of(node)
-        if not is_first:
-            self._grouped(inner, op, node.name)
+        if not _is_channels_first(node.op, node):
+            self._grouped(inner, op)
             return
         inner.name = unused_name(node.name + "/channels_last", self._names)
         inner.input[0] = self._transposed(node.input[0], _TO_LAST, node)
@@ -119,12 +113,10 @@ class _Rewriter:
             if key in inner.attr:
                 sizes = list(inner.attr[key].list.i)
                 inner.attr[key].list.i[:] = [sizes[axis] for axis in _TO_LAST]
-        if inner.attr["explicit_paddings"].list.i:
+        if "explicit_paddings" in inner.attr and inner.attr["explicit_paddings"].list.i:
             pads = np.reshape(inner.attr["explicit_paddings"].list.i, (4, 2))[list(_TO_LAST)]
-            inner.attr["explicit_paddings"].list.i[:] = [int(pad) for pad in pads.ravel()]
-        elif "explicit_paddings" in inner.attr and "explicit_paddings" not in node.attr:
-            del inner.attr["explicit_paddings"]
-        self._grouped(inner, op, inner.name)
+            inner.attr["explicit_paddings"].list.i[:] = pads.ravel().tolist()
+        self._grouped(inner, op)
         self._moved[node.name] = inner.name
         self._transposed(inner.name, _TO_FIRST, node, node.name)
 
@@ -136,43 +128,35 @@ class _Rewriter:
                 if index not in ("", "0") and name in self._moved:
                     node.input[place] = f"{self._moved[name]}:{index}"
 
-    def _grouped(self, node: NodeDef, op: Any, name: str) -> None:
+    def _grouped(self, node: NodeDef, op: Any) -> None:
         """Add a convolution with channels last, group by group where it has several."""
         groups, own = _groups(op)
-        kind = node.attr["T"].type
+        name, kind = node.name, node.attr["T"].type
         if groups == 1:
-            node.name = name
             self.nodes.append(node)
             return
         kernel = op.inputs[1].shape.as_list()
         if own == 1 and kernel[3] and _is_plain(node):
             # Every channel is a group: TensorFlow's depthwise convolution, (h, w, 1, C m) as (h, w, C, m).
-            shape = self._constant(
-                name + "/kernel_shape", [*kernel[:2], groups, kernel[3] // groups]
-            )
-            kernel_name = self._node(
-                "Reshape", name + "/kernel", node.input[1], shape, T=kind, Tshape=_INT32
-            )
-            node.op, node.name = "DepthwiseConv2dNative", name
-            node.input[1] = kernel_name
+            sizes = [*kernel[:2], groups, kernel[3] // groups]
+            inputs = node.input[1], self._constant(name + "/kernel_shape", sizes)
+            node.input[1] = self._node("Reshape", name + "/kernel", *inputs, T=kind, Tshape=_INT32)
+            node.op = "DepthwiseConv2dNative"
             for key in ("use_cudnn_on_gpu", "explicit_paddings"):
-                if key in node.attr:
-                    del node.attr[key]
+                node.attr.pop(key, None)
             self.nodes.append(node)
             return
         parts, made = [], []
+        axis = self._constant(name + "/axis", 3)
         for read in node.input[:2]:
-            axis = self._constant(name + "/axis", 3)
             parts.append(self._node("Split", name + "/groups", axis, read, T=kind))
             self.nodes[-1].attr["num_split"].i = groups
         for index in range(groups):
             part = copy_of(node)
             part.name = unused_name(f"{name}/group_{index}", self._names)
-            for place in (0, 1):
-                part.input[place] = f"{parts[place]}:{index}" if index else parts[place]
+            part.input[:2] = [f"{source}:{index}" if index else source for source in parts]
             self.nodes.append(part)
             made.append(part.name)
-        axis = self._constant(name + "/axis", 3)
         joined = new_node("ConcatV2", name, *made, axis, T=kind, Tidx=_INT32)
         joined.attr["N"].i = groups
         self.nodes.append(joined)

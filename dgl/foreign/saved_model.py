@@ -23,8 +23,6 @@ from dgl.weights import open_checkpoint
 
 from google.protobuf.message import DecodeError  # isort: skip
 
-SERVE = "serve"
-DEFAULT_SIGNATURE = "serving_default"
 _EXPECTED = "the saved_model.pb of a SavedModel's folder"
 _MOST_BYTES = 2**31 - 1
 
@@ -33,7 +31,7 @@ def load_saved_model(
     path: str,
     signature: Optional[str] = None,
     outputs: Optional[Iterable[str]] = None,
-    tag: str = SERVE,
+    tag: str = "serve",
     allow: Iterable[str] = (),
 ) -> LoadedGraph:
     """Load a SavedModel as a graph for inference.
@@ -58,14 +56,13 @@ def load_saved_model(
     flat, replaced = inline_functions(meta_graph.graph_def, path)
     inputs = {key: chosen.inputs[key].name for key in sorted(chosen.inputs)}
     names = {key: resolve(chosen.outputs[key].name, replaced) for key in sorted(chosen.outputs)}
-    if outputs is not None:
-        wanted = list(outputs)
-        for key in wanted:
-            if key not in names:
-                raise UserError(f"{path}: no output {quote(key)}; choose one of {_listed(names)}")
-        names = {key: names[key] for key in wanted}
+    wanted = names if outputs is None else list(outputs)
+    for key in wanted:
+        if key not in names:
+            raise UserError(f"{path}: no output {quote(key)}; choose one of {_listed(names)}")
+    names = {key: names[key] for key in wanted}
     restored = _restored_names(flat)
-    flat = prune(flat, list(names.values()) + list(inputs.values()))
+    flat = prune(flat, [*names.values(), *inputs.values()])
     values = _variables(flat, restored, path)
     graph = imported(flat, path, values, partial(check_operations, allow=allow))
     return LoadedGraph(graph, named_tensors(graph, inputs, path), named_tensors(graph, names, path))
@@ -95,11 +92,11 @@ def _meta_graph(path: str, tag: str) -> Any:
 def _signature(meta_graph: Any, name: Optional[str], path: str) -> Any:
     public = [key for key in sorted(meta_graph.signature_def) if not key.startswith("__")]
     if name is None:
-        name = public[0] if len(public) == 1 else DEFAULT_SIGNATURE
+        name = public[0] if len(public) == 1 else "serving_default"
     if name not in public:
         raise UserError(f"{path}: no signature {quote(name)}; choose one of {_listed(public)}")
     chosen = meta_graph.signature_def[name]
-    for key, info in list(chosen.inputs.items()) + list(chosen.outputs.items()):
+    for key, info in [*chosen.inputs.items(), *chosen.outputs.items()]:
         if not info.name:
             raise UserError(
                 f"{path}: {quote(key)} of signature {quote(name)} is not a dense tensor"
@@ -125,29 +122,26 @@ def _restored_names(graph_def: GraphDef) -> Dict[str, str]:
         restore = nodes.get(name)
         if variable not in nodes or restore is None or restore.op != "RestoreV2":
             continue
-        names = _strings(nodes, restore.input[1]) if len(restore.input) > 1 else []
-        slices = _strings(nodes, restore.input[2]) if len(restore.input) > 2 else []
+        names, slices = (_strings(nodes, restore, place) for place in (1, 2))
         if index < len(names) and not (index < len(slices) and slices[index]):
             found[variable] = names[index]
     return found
 
 
-def _strings(nodes: Mapping[str, NodeDef], read: str) -> List[str]:
-    """The value of a tensor that is a constant of strings, else an empty list."""
-    node = nodes.get(source_of(nodes, read)[0])
+def _strings(nodes: Mapping[str, NodeDef], reader: NodeDef, place: int) -> List[str]:
+    """The value of a node's input that is a constant of strings, else an empty list."""
+    node = (
+        nodes.get(source_of(nodes, reader.input[place])[0]) if place < len(reader.input) else None
+    )
     if node is None or node.op != "Const":
         return []
     return [text.decode("utf-8", "replace") for text in node.attr["value"].tensor.string_val]
 
 
 def _variables(graph_def: GraphDef, names: Mapping[str, str], path: str) -> Dict[str, np.ndarray]:
-    """The values of a graph's variables by node.
-
-    ``names`` has the names in the checkpoint by node; by default that is the node's own.
-    """
+    """The values of a graph's variables by node; ``names`` in the checkpoint are by default the nodes'."""
     prefix = os.path.join(path, "variables", "variables")
     checkpoint = open_checkpoint(prefix) if os.path.isfile(prefix + ".index") else None
-
     values = {}
     for node in (node.name for node in graph_def.node if node.op in VARIABLES):
         name = names.get(node, node)
